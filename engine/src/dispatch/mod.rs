@@ -1,0 +1,1 @@
+//! Which worker runs which call, and when: pure state, time is an argument, no I/O.

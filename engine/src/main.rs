@@ -1,0 +1,2 @@
+//! The `nightcore` command.
+fn main() {}

@@ -1,0 +1,1 @@
+//! What the Nightcore engine and its workers share.
