@@ -1,1 +1,16 @@
-//! What the Nightcore engine and its workers share.
+//! What the Nightcore engine and its workers share: the protocol, the channels and the arena that carry
+//! it, and the runtime inside a container.
+//!
+//! * [`protocol`]: bytes in, checked types out; no I/O.
+//! * [`ipc`]: named pipes, shared memory, the control socket, descriptor passing.
+//! * [`worker`]: the launching thread, worker threads, requests and outgoing calls, the event loop.
+//!
+//! The engine uses `protocol` and `ipc`, never `worker`. There is no async runtime here.
+
+#[cfg(not(all(target_os = "linux", target_endian = "little", target_pointer_width = "64")))]
+compile_error!("Nightcore runs on 64-bit little-endian Linux (x86-64 and aarch64) only");
+
+pub mod clock;
+pub mod ipc;
+pub mod protocol;
+pub mod worker;

@@ -1,0 +1,102 @@
+//! A channel's named pipes.
+//!
+//! The engine makes each pipe in its own directory, opens both ends and unlinks the name at once: nothing is left
+//! behind after a crash, and nobody else can open it. The ends are opened apart, so each has file flags of its
+//! own: a peer that changes its flags cannot make the engine block.
+
+use crate::protocol::limits::PIPE_BYTES;
+use nix::fcntl::{FcntlArg, OFlag, fcntl, open};
+use nix::sys::stat::Mode;
+use nix::unistd::{mkfifo, unlink};
+use std::io;
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::path::Path;
+
+/// The two ends of one named pipe, both non-blocking.
+#[derive(Debug)]
+pub struct Pipe {
+    /// The end to read.
+    pub reader: OwnedFd,
+    /// The end to write.
+    pub writer: OwnedFd,
+}
+
+impl Pipe {
+    /// Makes a named pipe as `path`, opens both ends and removes the name.
+    pub fn create(path: &Path) -> io::Result<Pipe> {
+        mkfifo(path, Mode::S_IRUSR | Mode::S_IWUSR)?;
+        let ends = (|| {
+            // The reader first: opening a FIFO for writing without a reader fails when it may not block.
+            let reader = open(path, OFlag::O_RDONLY | OFlag::O_NONBLOCK | OFlag::O_CLOEXEC, Mode::empty())?;
+            let writer = open(path, OFlag::O_WRONLY | OFlag::O_NONBLOCK | OFlag::O_CLOEXEC, Mode::empty())?;
+            Ok((reader, writer))
+        })();
+        unlink(path)?;
+        let (reader, writer) = ends.map_err(|e: nix::Error| io::Error::from(e))?;
+        // Over the user's share of pipe memory this fails; the pipe then keeps the size it was given.
+        let _ = fcntl(&writer, FcntlArg::F_SETPIPE_SZ(PIPE_BYTES as i32));
+        Ok(Pipe { reader, writer })
+    }
+}
+
+/// Makes reads and writes on this end wait.
+pub fn set_blocking(fd: &impl AsFd) -> io::Result<()> {
+    let flags = OFlag::from_bits_truncate(fcntl(fd, FcntlArg::F_GETFL)?);
+    fcntl(fd, FcntlArg::F_SETFL(flags - OFlag::O_NONBLOCK))?;
+    Ok(())
+}
+
+/// Makes reads and writes on this end return at once.
+pub fn set_nonblocking(fd: &impl AsFd) -> io::Result<()> {
+    let flags = OFlag::from_bits_truncate(fcntl(fd, FcntlArg::F_GETFL)?);
+    fcntl(fd, FcntlArg::F_SETFL(flags | OFlag::O_NONBLOCK))?;
+    Ok(())
+}
+
+/// Whether the descriptor is a FIFO, as one that was passed must be.
+pub fn is_fifo(fd: &impl AsFd) -> bool {
+    nix::sys::stat::fstat(fd).is_ok_and(|stat| stat.st_mode & libc::S_IFMT == libc::S_IFIFO)
+}
+
+/// Writes one message. It is at most `PIPE_BUF` long, so it goes whole or not at all: `WouldBlock` if a
+/// non-blocking pipe is full.
+pub fn send(fd: BorrowedFd<'_>, message: &[u8]) -> io::Result<()> {
+    loop {
+        match nix::unistd::write(fd, message) {
+            Ok(written) if written == message.len() => return Ok(()),
+            Ok(written) => {
+                return Err(io::Error::other(format!(
+                    "a pipe took {written} of {} bytes of a message",
+                    message.len()
+                )));
+            }
+            Err(nix::Error::EINTR) => {}
+            Err(error) => return Err(error.into()),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_pipe_leaves_no_name_and_its_ends_have_flags_of_their_own() {
+        let dir = std::env::temp_dir().join(format!("nightcore-pipe-{}", std::process::id()));
+        std::fs::create_dir_all(&dir).unwrap();
+        let pipe = Pipe::create(&dir.join("p")).unwrap();
+        assert_eq!(std::fs::read_dir(&dir).unwrap().count(), 0);
+        std::fs::remove_dir(&dir).unwrap();
+        assert!(is_fifo(&pipe.reader));
+
+        let mut sent = 0;
+        while send(pipe.writer.as_fd(), &[7; 1024]).is_ok() {
+            sent += 1;
+        }
+        assert!(sent >= PIPE_BYTES / 1024, "{sent} messages fit");
+        set_blocking(&pipe.reader).unwrap();
+        assert_eq!(send(pipe.writer.as_fd(), &[7; 1024]).unwrap_err().kind(), io::ErrorKind::WouldBlock);
+        let mut buffer = [0; 1024];
+        assert_eq!(nix::unistd::read(&pipe.reader, &mut buffer).unwrap(), 1024);
+    }
+}

@@ -1,0 +1,117 @@
+//! Reads messages from a pipe. A read may bring several messages and a part of one; the part stays until the
+//! rest comes.
+
+use crate::protocol::limits::MAX_MESSAGE_BYTES;
+use crate::protocol::message::{Broken, Message};
+use std::io;
+use std::os::fd::BorrowedFd;
+
+/// Bytes asked for in a read: as much as a pipe usually holds, so that one read takes all there is.
+const READ_BYTES: usize = 8 * MAX_MESSAGE_BYTES;
+
+/// Bytes that were read and not yet taken.
+pub struct Inbox {
+    bytes: Box<[u8]>,
+    start: usize,
+    end: usize,
+}
+
+/// What a read brought.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Filled {
+    /// Bytes; `drained`: fewer than asked for, so the pipe was empty afterwards.
+    Bytes {
+        /// Whether the pipe was empty afterwards.
+        drained: bool,
+    },
+    /// The other side has closed its end.
+    End,
+}
+
+impl Default for Inbox {
+    fn default() -> Self {
+        Inbox { bytes: vec![0; READ_BYTES].into_boxed_slice(), start: 0, end: 0 }
+    }
+}
+
+impl Inbox {
+    /// Reads once into the room behind what is there.
+    pub fn fill(&mut self, fd: BorrowedFd<'_>) -> io::Result<Filled> {
+        if self.start == self.end {
+            (self.start, self.end) = (0, 0);
+        } else if self.bytes.len() - self.end < MAX_MESSAGE_BYTES {
+            self.bytes.copy_within(self.start..self.end, 0);
+            (self.start, self.end) = (0, self.end - self.start);
+        }
+        loop {
+            let room = &mut self.bytes[self.end..];
+            let asked = room.len();
+            match nix::unistd::read(fd, room) {
+                Ok(0) => return Ok(Filled::End),
+                Ok(read) => {
+                    self.end += read;
+                    return Ok(Filled::Bytes { drained: read < asked });
+                }
+                Err(nix::Error::EINTR) => {}
+                Err(error) => return Err(error.into()),
+            }
+        }
+    }
+
+    /// Takes the next whole message, if there is one.
+    pub fn take(&mut self) -> Result<Option<Message<'_>>, Broken> {
+        let Some((message, len)) = Message::parse(&self.bytes[self.start..self.end])? else {
+            return Ok(None);
+        };
+        self.start += len;
+        Ok(Some(message))
+    }
+
+    /// Whether a part of a message is left.
+    pub fn is_empty(&self) -> bool {
+        self.start == self.end
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::protocol::message::{Header, Kind, MessageBuffer};
+    use proptest::prelude::*;
+    use std::io::Write;
+    use std::os::fd::AsFd;
+
+    proptest! {
+        #[test]
+        fn messages_survive_any_cuts(sizes in proptest::collection::vec(0usize..960, 1..60), cuts in proptest::collection::vec(1usize..3000, 1..100)) {
+            let mut stream = Vec::new();
+            for (i, size) in sizes.iter().enumerate() {
+                let body = vec![i as u8; *size];
+                let header = Header { body_len: *size as u64, ..Header::new(Kind::Invoke, i as u64) };
+                stream.extend_from_slice(MessageBuffer::new(header, b"", &[&body]).as_bytes());
+            }
+            let (reader, mut writer) = std::io::pipe().unwrap();
+            let (mut inbox, mut seen, mut sent, mut cut) = (Inbox::default(), 0, 0, cuts.iter().cycle());
+            while sent < stream.len() {
+                let next = (sent + cut.next().unwrap()).min(stream.len());
+                writer.write_all(&stream[sent..next]).unwrap();
+                sent = next;
+                inbox.fill(reader.as_fd()).unwrap();
+                while let Some(message) = inbox.take().unwrap() {
+                    prop_assert_eq!(message.header.call, seen as u64);
+                    prop_assert_eq!(message.inline, &vec![seen as u8; sizes[seen]][..]);
+                    seen += 1;
+                }
+            }
+            drop(writer);
+            while let Filled::Bytes { .. } = inbox.fill(reader.as_fd()).unwrap() {
+                while let Some(message) = inbox.take().unwrap() {
+                    prop_assert_eq!(message.header.call, seen as u64);
+                    seen += 1;
+                }
+            }
+            prop_assert_eq!(seen, sizes.len());
+            prop_assert!(inbox.is_empty());
+        }
+    }
+}

@@ -1,0 +1,301 @@
+//! A region of the arena: one shared memory file, of which one side, the owner, hands out blocks.
+//!
+//! The owner keeps its books in private memory. What both sides see are the payloads, one word for each
+//! unit by which the reader gives a block back, and, in the engine's base region, a word for each worker that
+//! names its cancelled call. The owner takes such a word as a hint only: a reader that lies harms nobody but
+//! itself. There is no lock in shared memory that a dying process could hold.
+
+use crate::protocol::limits::{BLOCK_UNIT_BYTES, MAX_WORKERS_PER_CONTAINER};
+use memmap2::{MmapOptions, MmapRaw};
+use nix::fcntl::{FcntlArg, SealFlag, fcntl};
+use nix::sys::memfd::{MFdFlags, memfd_create};
+use std::collections::VecDeque;
+use std::io;
+use std::os::fd::{AsFd, OwnedFd};
+use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
+
+/// Bytes of the cancel words at the start of a region.
+const CANCEL_BYTES: usize = MAX_WORKERS_PER_CONTAINER * 8;
+/// A block that is in use, or free: the reader has not said anything.
+const HELD: u32 = 0;
+/// The reader has given the block back.
+const GIVEN_BACK: u32 = 1;
+/// How many outstanding blocks are looked at before the books are searched for room: the oldest are
+/// most likely to have been given back.
+const SWEEP_FIRST: usize = 4;
+
+/// Where things lie in a region of this many units.
+fn data_offset(units: u32) -> usize {
+    (CANCEL_BYTES + units as usize * 4).next_multiple_of(BLOCK_UNIT_BYTES)
+}
+
+/// The bytes of a region's file.
+fn file_len(units: u32) -> usize {
+    data_offset(units) + units as usize * BLOCK_UNIT_BYTES
+}
+
+/// Units that hold this many bytes; at least one.
+pub fn units_for(bytes: u64) -> u64 {
+    bytes.div_ceil(BLOCK_UNIT_BYTES as u64).max(1)
+}
+
+/// Offset of the metadata in a payload of the arena: behind the body, which so begins on a page.
+pub fn metadata_offset(body_len: u64) -> u64 {
+    body_len.next_multiple_of(16)
+}
+
+/// Bytes that a payload takes in the arena.
+pub fn payload_bytes(metadata_len: usize, body_len: u64) -> u64 {
+    metadata_offset(body_len) + metadata_len as u64
+}
+
+/// Makes the file of a region, sealed against any change of its size.
+pub fn create_file(units: u32) -> io::Result<OwnedFd> {
+    let fd = memfd_create("nightcore-arena", MFdFlags::MFD_CLOEXEC | MFdFlags::MFD_ALLOW_SEALING)?;
+    nix::unistd::ftruncate(&fd, file_len(units) as i64)?;
+    fcntl(
+        &fd,
+        FcntlArg::F_ADD_SEALS(SealFlag::F_SEAL_SHRINK | SealFlag::F_SEAL_GROW | SealFlag::F_SEAL_SEAL),
+    )?;
+    Ok(fd)
+}
+
+/// A mapped region.
+#[derive(Debug)]
+pub struct Region {
+    map: MmapRaw,
+    units: u32,
+}
+
+impl Region {
+    /// Maps a region's file, after checking that it is as large as it should be and cannot shrink.
+    pub fn map(fd: &impl AsFd, units: u32) -> io::Result<Region> {
+        let invalid = |text: &str| io::Error::new(io::ErrorKind::InvalidData, text);
+        let len = nix::sys::stat::fstat(fd)?.st_size as u64;
+        if units == 0 || len != file_len(units) as u64 {
+            return Err(invalid("a shared memory file has the wrong size"));
+        }
+        let seals = SealFlag::from_bits_truncate(fcntl(fd, FcntlArg::F_GET_SEALS)?);
+        if !seals.contains(SealFlag::F_SEAL_SHRINK) {
+            return Err(invalid("a shared memory file is not sealed"));
+        }
+        let map = MmapOptions::new().len(file_len(units)).map_raw(&fd.as_fd())?;
+        Ok(Region { map, units })
+    }
+
+    /// How many units it has.
+    pub fn units(&self) -> u32 {
+        self.units
+    }
+
+    /// Whether a block of this many bytes lies inside.
+    pub fn contains(&self, block: u32, bytes: u64) -> bool {
+        units_for(bytes).checked_add(u64::from(block)).is_some_and(|end| end <= u64::from(self.units))
+    }
+
+    fn word(&self, block: u32) -> &AtomicU32 {
+        assert!(block < self.units);
+        // SAFETY: the offset is inside the map (block < units) and aligned to 4; the map lives as long as self;
+        // both sides use these words as atomics only.
+        unsafe { &*self.map.as_mut_ptr().add(CANCEL_BYTES + block as usize * 4).cast::<AtomicU32>() }
+    }
+
+    /// The cancel word of a worker's slot: the call that is cancelled, or 0.
+    pub fn cancel_word(&self, slot: u32) -> &AtomicU64 {
+        assert!((slot as usize) < MAX_WORKERS_PER_CONTAINER);
+        // SAFETY: the offset is inside the map, which begins with the cancel words, and aligned to 8; both
+        // sides use these words as atomics only.
+        unsafe { &*self.map.as_mut_ptr().add(slot as usize * 8).cast::<AtomicU64>() }
+    }
+
+    /// The first byte of a block. The other process may write to it at any time.
+    ///
+    /// # Panics
+    /// If no block of that many bytes lies there; see [`Region::contains`].
+    pub fn pointer(&self, block: u32, bytes: u64) -> *mut u8 {
+        assert!(self.contains(block, bytes));
+        // SAFETY: `contains` puts the block inside the data part of the map.
+        unsafe { self.map.as_mut_ptr().add(data_offset(self.units) + block as usize * BLOCK_UNIT_BYTES) }
+    }
+
+    /// The reader is done with this block.
+    pub fn give_back(&self, block: u32) {
+        self.word(block).store(GIVEN_BACK, Ordering::Release);
+    }
+}
+
+/// The owner's books of a region.
+#[derive(Debug)]
+pub struct Books {
+    /// One bit a unit, set if it is taken.
+    taken: Vec<u64>,
+    units: u32,
+    /// Blocks handed out, the oldest first.
+    outstanding: VecDeque<(u32, u32)>,
+    allocated: u64,
+}
+
+impl Books {
+    /// Books of a region in which everything is free.
+    pub fn new(units: u32) -> Books {
+        Books {
+            taken: vec![0; (units as usize).div_ceil(64)],
+            units,
+            outstanding: VecDeque::new(),
+            allocated: 0,
+        }
+    }
+
+    /// Takes a block of at least this many bytes, the lowest that fits, so that warm memory is used again.
+    pub fn allocate(&mut self, region: &Region, bytes: u64) -> Option<u32> {
+        let wanted = units_for(bytes);
+        if wanted > u64::from(self.units) {
+            return None;
+        }
+        let wanted = wanted as u32;
+        self.sweep(region, SWEEP_FIRST);
+        let block = self.find(wanted).or_else(|| {
+            self.sweep(region, usize::MAX);
+            self.find(wanted)
+        })?;
+        self.mark(block, wanted, true);
+        region.word(block).store(HELD, Ordering::Relaxed);
+        self.outstanding.push_back((block, wanted));
+        self.allocated += 1;
+        Some(block)
+    }
+
+    /// How many blocks were ever handed out.
+    pub fn allocated(&self) -> u64 {
+        self.allocated
+    }
+
+    /// Whether no block is in use.
+    pub fn is_idle(&mut self, region: &Region) -> bool {
+        self.sweep(region, usize::MAX);
+        self.outstanding.is_empty()
+    }
+
+    /// Frees what was given back among the oldest `most` blocks.
+    fn sweep(&mut self, region: &Region, most: usize) {
+        for _ in 0..self.outstanding.len().min(most) {
+            let Some((block, units)) = self.outstanding.pop_front() else { break };
+            if region.word(block).load(Ordering::Acquire) == GIVEN_BACK {
+                self.mark(block, units, false);
+            } else {
+                self.outstanding.push_back((block, units));
+            }
+        }
+    }
+
+    fn is_taken(&self, unit: u32) -> bool {
+        self.taken[unit as usize / 64] & (1 << (unit % 64)) != 0
+    }
+
+    fn mark(&mut self, block: u32, units: u32, taken: bool) {
+        for unit in block..block + units {
+            let bit = 1 << (unit % 64);
+            let word = &mut self.taken[unit as usize / 64];
+            if taken { *word |= bit } else { *word &= !bit }
+        }
+    }
+
+    /// First fit.
+    fn find(&self, wanted: u32) -> Option<u32> {
+        let (mut start, mut unit) = (0, 0);
+        while unit < self.units {
+            if unit % 64 == 0 && self.taken[unit as usize / 64] == u64::MAX {
+                unit += 64;
+                start = unit;
+                continue;
+            }
+            if self.is_taken(unit) {
+                start = unit + 1;
+            } else if unit + 1 - start == wanted {
+                return Some(start);
+            }
+            unit += 1;
+        }
+        None
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    fn region(units: u32) -> (OwnedFd, Region) {
+        let fd = create_file(units).unwrap();
+        let region = Region::map(&fd, units).unwrap();
+        (fd, region)
+    }
+
+    #[test]
+    fn the_file_cannot_change_its_size_and_wrong_files_are_refused() {
+        let (fd, _region) = region(4);
+        assert!(nix::unistd::ftruncate(&fd, 0).is_err());
+        assert!(nix::unistd::ftruncate(&fd, 1 << 30).is_err());
+        assert!(Region::map(&fd, 5).is_err());
+        assert!(Region::map(&fd, 0).is_err());
+        let unsealed = memfd_create("x", MFdFlags::MFD_CLOEXEC | MFdFlags::MFD_ALLOW_SEALING).unwrap();
+        nix::unistd::ftruncate(&unsealed, file_len(4) as i64).unwrap();
+        assert!(Region::map(&unsealed, 4).is_err());
+    }
+
+    #[test]
+    fn both_maps_see_the_same_bytes() {
+        let (fd, owner) = region(8);
+        let reader = Region::map(&fd, 8).unwrap();
+        let mut books = Books::new(8);
+        let block = books.allocate(&owner, 5000).unwrap();
+        // SAFETY: the block was just taken, 5000 bytes long, and nobody else uses it.
+        unsafe { owner.pointer(block, 5000).add(4999).write(42) };
+        // SAFETY: as above; written before.
+        assert_eq!(unsafe { reader.pointer(block, 5000).add(4999).read() }, 42);
+        owner.cancel_word(3).store(77, Ordering::Relaxed);
+        assert_eq!(reader.cancel_word(3).load(Ordering::Relaxed), 77);
+        reader.give_back(block);
+        assert!(books.is_idle(&owner));
+    }
+
+    #[test]
+    fn ranges_are_checked() {
+        let (_fd, region) = region(4);
+        assert!(region.contains(0, 4 * 4096));
+        assert!(!region.contains(1, 4 * 4096));
+        assert!(!region.contains(4, 0));
+        assert!(!region.contains(u32::MAX, 1));
+        assert!(!region.contains(0, u64::MAX));
+        assert!(std::panic::catch_unwind(|| region.pointer(4, 1)).is_err());
+    }
+
+    proptest! {
+        #[test]
+        fn blocks_never_overlap_and_all_room_comes_back(steps in proptest::collection::vec((any::<bool>(), 0u64..40_000, any::<usize>()), 1..200)) {
+            let (_fd, region) = region(40);
+            let mut books = Books::new(40);
+            let mut held: Vec<(u32, u64)> = Vec::new();
+            for (allocate, bytes, pick) in steps {
+                if allocate {
+                    if let Some(block) = books.allocate(&region, bytes) {
+                        let end = u64::from(block) + units_for(bytes);
+                        prop_assert!(end <= 40);
+                        for (other, other_bytes) in &held {
+                            prop_assert!(end <= u64::from(*other) || u64::from(*other) + units_for(*other_bytes) <= u64::from(block));
+                        }
+                        held.push((block, bytes));
+                    }
+                } else if !held.is_empty() {
+                    let (block, _) = held.swap_remove(pick % held.len());
+                    region.give_back(block);
+                }
+            }
+            for (block, _) in held {
+                region.give_back(block);
+            }
+            prop_assert!(books.is_idle(&region));
+            prop_assert_eq!(books.allocate(&region, 40 * 4096), Some(0));
+        }
+    }
+}

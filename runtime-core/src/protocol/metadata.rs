@@ -1,0 +1,163 @@
+//! Metadata: ordered pairs of a name and a value, duplicates kept.
+//!
+//! Encoded pair by pair as two little-endian 16-bit lengths, the name, the value. Names are lower-case; those
+//! that begin with `:` are Nightcore's own (`:method`, `:path`, `:query`, `:status`, `:cause`).
+
+use super::limits::MAX_METADATA_BYTES;
+
+/// Metadata that has been checked to be well-formed.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Metadata<'a> {
+    bytes: &'a [u8],
+}
+
+/// Why metadata is not well-formed or does not fit.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum MetadataError {
+    /// A length points outside.
+    #[error("metadata is cut off or has a wrong length")]
+    Malformed,
+    /// A name is empty or has characters other than visible lower-case ASCII.
+    #[error("a metadata name must be 1 to 255 visible ASCII characters without upper-case letters")]
+    Name,
+    /// Over the limit of 32 KiB.
+    #[error("metadata is over {MAX_METADATA_BYTES} bytes")]
+    TooLarge,
+}
+
+fn name_is_valid(name: &[u8]) -> bool {
+    (1..=255).contains(&name.len()) && name.iter().all(|b| b.is_ascii_graphic() && !b.is_ascii_uppercase())
+}
+
+type Pair<'a> = (&'a [u8], &'a [u8]);
+
+fn split_pair(bytes: &[u8]) -> Option<(Pair<'_>, &[u8])> {
+    let (lengths, rest) = bytes.split_first_chunk::<4>()?;
+    let name_len = usize::from(u16::from_le_bytes([lengths[0], lengths[1]]));
+    let value_len = usize::from(u16::from_le_bytes([lengths[2], lengths[3]]));
+    let (name, rest) = rest.split_at_checked(name_len)?;
+    let (value, rest) = rest.split_at_checked(value_len)?;
+    Some(((name, value), rest))
+}
+
+impl<'a> Metadata<'a> {
+    /// Checks encoded metadata.
+    pub fn parse(bytes: &'a [u8]) -> Result<Metadata<'a>, MetadataError> {
+        if bytes.len() > MAX_METADATA_BYTES {
+            return Err(MetadataError::TooLarge);
+        }
+        let mut rest = bytes;
+        while !rest.is_empty() {
+            let ((name, _), after) = split_pair(rest).ok_or(MetadataError::Malformed)?;
+            if !name_is_valid(name) {
+                return Err(MetadataError::Name);
+            }
+            rest = after;
+        }
+        Ok(Metadata { bytes })
+    }
+
+    /// The pairs, in order.
+    pub fn iter(&self) -> impl Iterator<Item = (&'a str, &'a [u8])> + use<'a> {
+        let mut rest = self.bytes;
+        std::iter::from_fn(move || {
+            let ((name, value), after) = split_pair(rest)?;
+            rest = after;
+            Some((str::from_utf8(name).unwrap_or_default(), value))
+        })
+    }
+
+    /// The first value of this name.
+    pub fn get(&self, name: &str) -> Option<&'a [u8]> {
+        self.iter().find(|(n, _)| *n == name).map(|(_, value)| value)
+    }
+
+    /// Whether there are no pairs.
+    pub fn is_empty(&self) -> bool {
+        self.bytes.is_empty()
+    }
+
+    /// The encoded form.
+    pub fn as_bytes(&self) -> &'a [u8] {
+        self.bytes
+    }
+}
+
+/// Metadata being made.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct MetadataBuffer {
+    bytes: Vec<u8>,
+}
+
+impl MetadataBuffer {
+    /// Empty metadata.
+    pub fn new() -> MetadataBuffer {
+        MetadataBuffer::default()
+    }
+
+    /// Adds a pair at the end.
+    pub fn push(&mut self, name: &str, value: &[u8]) -> Result<(), MetadataError> {
+        if !name_is_valid(name.as_bytes()) {
+            return Err(MetadataError::Name);
+        }
+        if self.bytes.len() + 4 + name.len() + value.len() > MAX_METADATA_BYTES {
+            return Err(MetadataError::TooLarge);
+        }
+        self.bytes.extend_from_slice(&(name.len() as u16).to_le_bytes());
+        self.bytes.extend_from_slice(&(value.len() as u16).to_le_bytes());
+        self.bytes.extend_from_slice(name.as_bytes());
+        self.bytes.extend_from_slice(value);
+        Ok(())
+    }
+
+    /// The encoded form.
+    pub fn as_bytes(&self) -> &[u8] {
+        &self.bytes
+    }
+
+    /// What has been pushed, to read.
+    pub fn as_metadata(&self) -> Metadata<'_> {
+        Metadata { bytes: &self.bytes }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    #[test]
+    fn order_and_duplicates_are_kept() {
+        let mut buffer = MetadataBuffer::new();
+        for (name, value) in [("a", "1"), (":status", "200"), ("a", "2")] {
+            buffer.push(name, value.as_bytes()).unwrap();
+        }
+        let metadata = Metadata::parse(buffer.as_bytes()).unwrap();
+        let pairs: Vec<_> = metadata.iter().collect();
+        assert_eq!(pairs, [("a", &b"1"[..]), (":status", b"200"), ("a", b"2")]);
+        assert_eq!(metadata.get("a"), Some(&b"1"[..]));
+        assert_eq!(metadata.get("b"), None);
+    }
+
+    #[test]
+    fn limits_and_names_are_kept() {
+        let mut buffer = MetadataBuffer::new();
+        assert_eq!(buffer.push("Upper", b""), Err(MetadataError::Name));
+        assert_eq!(buffer.push("", b""), Err(MetadataError::Name));
+        assert_eq!(buffer.push("a b", b""), Err(MetadataError::Name));
+        assert_eq!(buffer.push("x", &vec![0; MAX_METADATA_BYTES - 4]), Err(MetadataError::TooLarge));
+        assert_eq!(buffer.push("x", &vec![0; MAX_METADATA_BYTES - 5]), Ok(()));
+        assert_eq!(Metadata::parse(&[1, 0, 0, 0]), Err(MetadataError::Malformed));
+        assert_eq!(Metadata::parse(&vec![0; MAX_METADATA_BYTES + 1]), Err(MetadataError::TooLarge));
+    }
+
+    proptest! {
+        #[test]
+        fn any_bytes_are_metadata_or_an_error(bytes in proptest::collection::vec(any::<u8>(), 0..300)) {
+            if let Ok(metadata) = Metadata::parse(&bytes) {
+                let sum: usize = metadata.iter().map(|(n, v)| 4 + n.len() + v.len()).sum();
+                prop_assert_eq!(sum, bytes.len());
+            }
+        }
+    }
+}

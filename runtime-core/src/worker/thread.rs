@@ -1,0 +1,307 @@
+//! A worker thread: waits in a blocking read of its pipe, runs one call at a time.
+
+use super::answer::{self, Answer, Tagged};
+use super::invoke::{self, Body, CallOptions, Invoke};
+use super::payload::{Input, Payload};
+use super::request::Request;
+use super::session::{Session, engine_gone, forked, is_forked};
+use super::{Handler, launching};
+use crate::clock::now_ns;
+use crate::ipc::channel;
+use crate::ipc::inbox::{Filled, Inbox};
+use crate::protocol::limits::MAX_OUTSTANDING;
+use crate::protocol::{Failure, Header, Kind, Message, MessageBuffer, Status};
+use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
+use std::cell::RefCell;
+use std::collections::{HashMap, VecDeque};
+use std::os::fd::{AsFd, OwnedFd};
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::{Duration, Instant};
+
+/// An internal call under way whose answer comes as an event.
+struct Pending {
+    tag: u64,
+    function: String,
+}
+
+#[derive(Default)]
+struct State {
+    inbox: Inbox,
+    /// Ids of functions, learnt from the answers to calls by name.
+    ids: HashMap<String, u32>,
+    /// Names of callers, told with their first call on this channel.
+    callers: HashMap<u32, Arc<str>>,
+    /// The number of the last internal call; never used twice on a channel.
+    last_call: u64,
+    pending: HashMap<u64, Pending>,
+    ready: VecDeque<Tagged>,
+    /// Answers had for the call that runs now; tells the engine which answers a `Wait` has seen.
+    answers: u64,
+}
+
+pub(super) struct ThreadWorker {
+    pub(super) session: Arc<Session>,
+    reader: OwnedFd,
+    writer: OwnedFd,
+    slot: u32,
+    state: RefCell<State>,
+}
+
+/// What reading one message brought.
+enum Step {
+    /// The answer that was waited for.
+    Own(Result<Answer, Failure>),
+    /// Something else that was put where it belongs.
+    Other,
+    /// Start this call.
+    Dispatch(Input),
+    /// End.
+    Retire,
+}
+
+/// The channel is over: the engine is gone, or a rule was broken.
+struct Closed;
+
+impl ThreadWorker {
+    pub(super) fn new(session: Arc<Session>, slot: u32, reader: OwnedFd, writer: OwnedFd) -> ThreadWorker {
+        ThreadWorker { session, reader, writer, slot, state: RefCell::default() }
+    }
+
+    /// Runs calls until the engine retires this worker or goes away.
+    pub(super) fn run(&self, handler: &Handler) {
+        let ready = Header { sent_at: now_ns(), ..Header::new(Kind::Ready, 0) };
+        if self.send(&MessageBuffer::new(ready, b"", &[])).is_err() {
+            return;
+        }
+        loop {
+            match self.step(None) {
+                Ok(Step::Dispatch(input)) => self.run_call(input, handler),
+                Ok(Step::Other | Step::Own(_)) => {}
+                Ok(Step::Retire) | Err(Closed) => return,
+            }
+        }
+    }
+
+    fn run_call(&self, input: Input, handler: &Handler) {
+        let began_at = now_ns();
+        let call = input.call;
+        self.state.borrow_mut().answers = 0;
+        let request = Request::new(input, self, began_at);
+        let outcome = launching::guarded(|| handler(&request));
+        let reply = request.finish();
+        let mut message = match (reply, outcome) {
+            (Some(reply), outcome) => {
+                if let Err(failure) = outcome {
+                    eprintln!(
+                        "nightcore: {}: failed after it had answered: {}",
+                        self.session.function(),
+                        failure.message
+                    );
+                }
+                reply
+            }
+            (None, Ok(())) => {
+                let header = Header { parent: began_at, ..Header::new(Kind::Complete, call) };
+                MessageBuffer::new(header, b"", &[])
+            }
+            (None, Err(failure)) => invoke::failed(call, began_at, &failure),
+        };
+        {
+            let mut state = self.state.borrow_mut();
+            state.pending.clear();
+            state.ready.clear();
+        }
+        let now = now_ns();
+        message.set_times(now, now);
+        // If the engine is gone, the next read says so.
+        let _ = self.send(&message);
+    }
+
+    fn send(&self, message: &MessageBuffer) -> Result<(), Failure> {
+        channel::send(self.writer.as_fd(), message.as_bytes()).map_err(|_| engine_gone())
+    }
+
+    pub(super) fn is_cancelled(&self, call: u64) -> bool {
+        self.session.arena.base.cancel_word(self.slot).load(Ordering::Relaxed) == call
+    }
+
+    /// Reads until there is a message and puts it where it belongs. `own`: the internal call that is waited for.
+    fn step(&self, own: Option<(u64, &str)>) -> Result<Step, Closed> {
+        let mut state = self.state.borrow_mut();
+        let state = &mut *state;
+        loop {
+            let Some(message) = state.inbox.take().map_err(|_| Closed)? else {
+                match state.inbox.fill(self.reader.as_fd()) {
+                    Ok(Filled::Bytes { .. }) => continue,
+                    Ok(Filled::End) | Err(_) => return Err(Closed),
+                }
+            };
+            let call = message.header.call;
+            return match message.kind {
+                Kind::Dispatch => {
+                    let caller = caller(&mut state.callers, &message)?;
+                    let payload = Payload::receive(&message, &self.session).map_err(|_| Closed)?;
+                    let (session, deadline) = (self.session.clone(), message.header.deadline);
+                    Ok(Step::Dispatch(Input { session, payload, call, deadline, caller }))
+                }
+                Kind::Retire => Ok(Step::Retire),
+                Kind::Complete | Kind::Failed => {
+                    let own = own.filter(|(id, _)| *id == call).map(|(_, name)| name);
+                    let pending = if own.is_none() { state.pending.remove(&call) } else { None };
+                    let function = own.or(pending.as_ref().map(|p| p.function.as_str()));
+                    if let Some(name) = function
+                        && message.header.function != 0
+                        && !state.ids.contains_key(name)
+                    {
+                        state.ids.insert(name.to_owned(), message.header.function);
+                    }
+                    let result = if message.kind == Kind::Complete {
+                        let payload = Payload::receive(&message, &self.session).map_err(|_| Closed)?;
+                        Ok(Answer { payload })
+                    } else {
+                        Err(answer::failure(&message, function.unwrap_or_default()))
+                    };
+                    if own.is_some() {
+                        state.answers += 1;
+                        return Ok(Step::Own(result));
+                    }
+                    // The answer to a call of an earlier request is dropped here, with its memory.
+                    if let Some(pending) = pending {
+                        state.answers += 1;
+                        state.ready.push_back(Tagged { tag: pending.tag, result });
+                    }
+                    Ok(Step::Other)
+                }
+                _ => Err(Closed),
+            };
+        }
+    }
+
+    /// Makes room for one more internal call; its number and the callee's id, 0 if not known yet.
+    fn new_call(&self, name: &str) -> Result<(u64, u32), Failure> {
+        if is_forked() {
+            return Err(forked());
+        }
+        let mut state = self.state.borrow_mut();
+        if state.pending.len() >= MAX_OUTSTANDING {
+            let text = format!("{MAX_OUTSTANDING} internal calls are under way from this worker");
+            return Err(Failure { function: name.into(), ..Failure::new(Status::Overloaded, text) });
+        }
+        state.last_call += 1;
+        Ok((state.last_call, state.ids.get(name).copied().unwrap_or(0)))
+    }
+
+    /// Calls a function and waits for its answer.
+    pub(super) fn call(
+        &self,
+        parent: u64,
+        name: &str,
+        body: Body<'_>,
+        options: &CallOptions,
+    ) -> Result<Answer, Failure> {
+        let named = |failure: Failure| Failure { function: name.into(), ..failure };
+        let (call, function) = self.new_call(name)?;
+        let invoke = Invoke { call, parent, name, function, waits: true, options };
+        self.send(&invoke.message(&self.session, body).map_err(named)?).map_err(named)?;
+        let mut tell = false;
+        loop {
+            if tell {
+                self.tell_waiting(parent).map_err(named)?;
+            }
+            match self.step(Some((call, name))) {
+                Ok(Step::Own(result)) => return result,
+                // An event for another call ended the wait in the engine's eyes.
+                Ok(_) => tell = true,
+                Err(Closed) => return Err(named(engine_gone())),
+            }
+        }
+    }
+
+    /// Calls a function; its answer comes as an event with this tag.
+    pub(super) fn start_call(
+        &self,
+        parent: u64,
+        tag: u64,
+        name: &str,
+        body: Body<'_>,
+        options: &CallOptions,
+    ) -> Result<(), Failure> {
+        let (call, function) = self.new_call(name)?;
+        let invoke = Invoke { call, parent, name, function, waits: false, options };
+        let named = |failure: Failure| Failure { function: name.into(), ..failure };
+        let message = invoke.message(&self.session, body).map_err(named)?;
+        self.state.borrow_mut().pending.insert(call, Pending { tag, function: name.to_owned() });
+        self.send(&message).map_err(named)
+    }
+
+    /// The next answer to a call made by `start_call`; `None` when the time has passed.
+    pub(super) fn next_answer(
+        &self,
+        parent: u64,
+        timeout: Option<Duration>,
+    ) -> Result<Option<Tagged>, Failure> {
+        let until = timeout.map(|timeout| Instant::now() + timeout);
+        loop {
+            {
+                let mut state = self.state.borrow_mut();
+                if let Some(event) = state.ready.pop_front() {
+                    return Ok(Some(event));
+                }
+                if state.pending.is_empty() {
+                    return Err(Failure::new(Status::InvalidState, "no internal call is under way"));
+                }
+            }
+            if self.state.borrow().inbox.is_empty() && !self.is_readable(Duration::ZERO)? {
+                match until {
+                    // Waits for good and lends its slot; with a timeout it keeps it, as it may run again at any
+                    // moment.
+                    None => self.tell_waiting(parent)?,
+                    Some(until) => {
+                        let left = until.saturating_duration_since(Instant::now());
+                        if left.is_zero() || !self.is_readable(left)? {
+                            return Ok(None);
+                        }
+                    }
+                }
+            }
+            if let Err(Closed) = self.step(None) {
+                return Err(engine_gone());
+            }
+        }
+    }
+
+    fn tell_waiting(&self, call: u64) -> Result<(), Failure> {
+        if !self.state.borrow().inbox.is_empty() || self.is_readable(Duration::ZERO)? {
+            return Ok(());
+        }
+        let answers = self.state.borrow().answers;
+        let wait = Header { parent: answers, sent_at: now_ns(), ..Header::new(Kind::Wait, call) };
+        self.send(&MessageBuffer::new(wait, b"", &[]))
+    }
+
+    fn is_readable(&self, timeout: Duration) -> Result<bool, Failure> {
+        // Rounded up, so that a wait never ends before its time.
+        let millis = timeout.as_nanos().div_ceil(1_000_000).min(i32::MAX as u128) as i32;
+        let timeout = PollTimeout::try_from(millis).unwrap_or(PollTimeout::MAX);
+        let mut fds = [PollFd::new(self.reader.as_fd(), PollFlags::POLLIN)];
+        match poll(&mut fds, timeout) {
+            Ok(ready) => Ok(ready > 0),
+            Err(nix::Error::EINTR) => Ok(false),
+            Err(error) => Err(Failure::new(Status::Internal, format!("poll: {error}"))),
+        }
+    }
+}
+
+/// The name of the caller in a `Dispatch`.
+fn caller(callers: &mut HashMap<u32, Arc<str>>, message: &Message<'_>) -> Result<Option<Arc<str>>, Closed> {
+    let id = message.header.function;
+    if id == 0 {
+        return Ok(None);
+    }
+    if !message.name.is_empty() {
+        let name: Arc<str> = str::from_utf8(message.name).map_err(|_| Closed)?.into();
+        callers.insert(id, name);
+    }
+    callers.get(&id).cloned().map(Some).ok_or(Closed)
+}
