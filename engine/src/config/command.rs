@@ -1,0 +1,205 @@
+//! `command`: from the words of the file to an executable.
+
+use std::ffi::OsStr;
+use std::io::ErrorKind;
+use std::path::{Path, PathBuf};
+
+use nix::unistd::{AccessFlags, eaccess};
+
+use super::read::{Item, Report, Span, quoted};
+
+/// Where programs are looked for if there is no PATH at all, as execvp does.
+const NO_PATH: &str = "/bin:/usr/bin";
+
+/// A command as written.
+pub(super) struct Command {
+    pub(super) words: Vec<String>,
+    /// Where its first word stands.
+    pub(super) program_span: Span,
+}
+
+/// Reads a non-empty array of strings.
+pub(super) fn read(item: &Item<'_>, report: &mut Report<'_>) -> Option<Command> {
+    if let Some(text) = item.as_str() {
+        let words: Vec<_> = text.split_whitespace().map(quoted).collect();
+        let words = if words.is_empty() { r#""./foo""#.to_owned() } else { words.join(", ") };
+        item.wrong(format!("expected an array of strings, found string; write command = [{words}]"), report);
+        return None;
+    }
+    let values = item.array(r#"["./foo"]"#, report)?;
+    let Some(program) = values.first() else {
+        item.wrong(r#"the array is empty; write the program and its arguments, such as ["./foo"]"#, report);
+        return None;
+    };
+    let program_span = program.span();
+    if program.as_str() == Some("") {
+        program.wrong("the program's name is empty", report);
+        return None;
+    }
+    let mut words = Vec::with_capacity(values.len());
+    for value in &values {
+        match value.string(None, report) {
+            Some(text) if text.contains('\0') => value.wrong("a NUL character cannot be passed on", report),
+            Some(text) => words.push(text.to_owned()),
+            None => {}
+        }
+    }
+    (words.len() == values.len()).then_some(Command { words, program_span })
+}
+
+/// Where to look for programs that are named without a directory.
+pub(super) enum SearchPath<'p> {
+    /// The PATH of the function's `env`.
+    OfFunction(&'p str),
+    /// The PATH of this process, if it has one.
+    OfProcess(Option<&'p OsStr>),
+}
+
+impl SearchPath<'_> {
+    fn directories(&self) -> Vec<PathBuf> {
+        let path = match self {
+            SearchPath::OfFunction(path) => OsStr::new(path),
+            SearchPath::OfProcess(path) => path.unwrap_or(OsStr::new(NO_PATH)),
+        };
+        // A relative directory would be relative to wherever the engine was started.
+        std::env::split_paths(path).filter(|directory| directory.is_absolute()).collect()
+    }
+}
+
+/// Finds the executable that `program` stands for. With a slash in it, it is relative to `directory`.
+pub(super) fn resolve(
+    program: &str,
+    directory: &Path,
+    search_path: &SearchPath<'_>,
+) -> Result<PathBuf, String> {
+    if program.contains('/') {
+        let path = clean(&directory.join(program));
+        return match check(&path) {
+            Ok(()) => Ok(path),
+            Err(problem) => Err(format!("{problem}: {}", path.display())),
+        };
+    }
+    let mut problem = None;
+    for candidate in search_path.directories().iter().map(|directory| directory.join(program)) {
+        match check(&candidate) {
+            Ok(()) => return Ok(clean(&candidate)),
+            // A directory of that name does not hide the program further on.
+            Err(Problem::NotExecutable) => {
+                problem.get_or_insert_with(|| format!("{}: {}", Problem::NotExecutable, candidate.display()));
+            }
+            Err(_) => {}
+        }
+    }
+    Err(problem.unwrap_or_else(|| {
+        let whose = match search_path {
+            SearchPath::OfFunction(_) => "the PATH that env sets",
+            SearchPath::OfProcess(_) => "PATH",
+        };
+        let hint = match directory.join(program).is_file() {
+            true => format!("; write {} for a program beside this file", quoted(&format!("./{program}"))),
+            false => String::new(),
+        };
+        format!("command not found: {} is not in {whose}{hint}", quoted(program))
+    }))
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+enum Problem {
+    #[error("command not found")]
+    NotFound,
+    #[error("not a file")]
+    NotAFile,
+    #[error("not executable")]
+    NotExecutable,
+    #[error("no permission to look at the command")]
+    NoPermission,
+}
+
+fn check(path: &Path) -> Result<(), Problem> {
+    match path.metadata() {
+        Ok(metadata) if metadata.is_file() => {
+            eaccess(path, AccessFlags::X_OK).map_err(|_| Problem::NotExecutable)
+        }
+        Ok(_) => Err(Problem::NotAFile),
+        Err(error) if error.kind() == ErrorKind::PermissionDenied => Err(Problem::NoPermission),
+        Err(_) => Err(Problem::NotFound),
+    }
+}
+
+/// The same path without its `.` parts. A `..` stays: what it means depends on links.
+pub(super) fn clean(path: &Path) -> PathBuf {
+    path.components().collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::fs;
+    use std::os::unix::fs::PermissionsExt;
+
+    fn make(path: PathBuf, mode: u32) -> PathBuf {
+        fs::write(&path, "#!/bin/sh\n").unwrap();
+        fs::set_permissions(&path, fs::Permissions::from_mode(mode)).unwrap();
+        path
+    }
+
+    #[test]
+    fn a_slash_means_relative_to_the_file() {
+        let directory = tempfile::tempdir().unwrap();
+        let (path, nowhere) = (directory.path(), SearchPath::OfFunction(""));
+        let foo = make(path.join("foo"), 0o755);
+        let plain = make(path.join("plain"), 0o644);
+        assert_eq!(resolve("./foo", path, &nowhere), Ok(foo.clone()));
+        assert_eq!(resolve(&foo.display().to_string(), path, &nowhere), Ok(foo));
+        assert_eq!(resolve("./plain", path, &nowhere), Err(format!("not executable: {}", plain.display())));
+        assert_eq!(
+            resolve("./bar", path, &nowhere),
+            Err(format!("command not found: {}/bar", path.display()))
+        );
+        assert_eq!(resolve("./", path, &nowhere), Err(format!("not a file: {}", path.display())));
+    }
+
+    #[test]
+    fn a_plain_name_is_looked_up() {
+        let directory = tempfile::tempdir().unwrap();
+        let (first, second) = (directory.path().join("1"), directory.path().join("2"));
+        fs::create_dir_all(first.join("foo")).unwrap();
+        fs::create_dir(&second).unwrap();
+        let foo = make(second.join("foo"), 0o755);
+        let plain = make(second.join("plain"), 0o644);
+        let both = format!("relative::{}:{}", first.display(), second.display());
+        let path = SearchPath::OfFunction(&both);
+        assert_eq!(resolve("foo", directory.path(), &path), Ok(foo.clone()));
+        assert_eq!(
+            resolve("plain", directory.path(), &path),
+            Err(format!("not executable: {}", plain.display()))
+        );
+        let of_process = SearchPath::OfProcess(Some(OsStr::new(&both)));
+        assert_eq!(resolve("foo", directory.path(), &of_process), Ok(foo));
+    }
+
+    #[test]
+    fn a_program_beside_the_file_is_hinted_at() {
+        let directory = tempfile::tempdir().unwrap();
+        make(directory.path().join("foo"), 0o755);
+        let (of_process, of_function) =
+            (SearchPath::OfProcess(Some(OsStr::new(""))), SearchPath::OfFunction(""));
+        assert_eq!(
+            resolve("foo", directory.path(), &of_process).unwrap_err(),
+            r#"command not found: "foo" is not in PATH; write "./foo" for a program beside this file"#
+        );
+        assert_eq!(
+            resolve("bar", directory.path(), &of_process).unwrap_err(),
+            r#"command not found: "bar" is not in PATH"#
+        );
+        assert_eq!(
+            resolve("bar", directory.path(), &of_function).unwrap_err(),
+            r#"command not found: "bar" is not in the PATH that env sets"#
+        );
+    }
+
+    #[test]
+    fn without_a_path_the_system_directories_are_searched() {
+        assert!(resolve("sh", Path::new("/"), &SearchPath::OfProcess(None)).is_ok());
+    }
+}

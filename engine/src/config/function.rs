@@ -1,0 +1,253 @@
+//! `[functions.NAME]` and `[defaults]`, which have the same keys.
+
+use std::collections::BTreeMap;
+use std::ffi::OsStr;
+use std::io::ErrorKind;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use super::command::{self, Command, SearchPath};
+use super::read::{Item, Report, Span, Table, quoted};
+use super::{
+    DEFAULT_GRACE, DEFAULT_MAX_DEPTH, DEFAULT_MIN_WORKERS, DEFAULT_PROCESSES, DEFAULT_QUEUE_BYTES,
+    DEFAULT_QUEUE_CALLS, DEFAULT_TIMEOUT, Function, MAX_DURATION, MAX_MAX_DEPTH, MAX_NAME_BYTES,
+    MAX_PROCESSES, MAX_QUEUE_BYTES, MAX_QUEUE_CALLS, MAX_WORKERS, Queue, Workers,
+};
+
+const KEYS: &[&str] =
+    &["command", "cwd", "env", "processes", "workers", "timeout", "grace", "queue", "max_depth", "external"];
+const KEYS_OF_DEFAULTS: &[&str] =
+    &["cwd", "env", "processes", "workers", "timeout", "grace", "queue", "max_depth", "external"];
+/// Keys of a later version: a file that counts on them must not seem to work.
+const LATER: &[&str] = &["memory", "route", "channel", "watch"];
+
+const WORKERS_EXAMPLE: &str = "{ min = 1, max = 32 }";
+const QUEUE_EXAMPLE: &str = r#"{ calls = 1024, bytes = "64MiB" }"#;
+const ENV_EXAMPLE: &str = r#"{ NAME = "value" }"#;
+
+/// What one table says; what it leaves out is none.
+#[derive(Default)]
+pub(super) struct Settings {
+    command: Option<Command>,
+    cwd: Option<PathBuf>,
+    env: BTreeMap<String, String>,
+    processes: Option<u32>,
+    min_workers: Option<(u32, Span)>,
+    max_workers: Option<(u32, Span)>,
+    timeout: Option<Duration>,
+    grace: Option<Duration>,
+    queue_calls: Option<u32>,
+    queue_bytes: Option<u64>,
+    max_depth: Option<u32>,
+    external: Option<bool>,
+}
+
+impl Settings {
+    /// Reads `[defaults]`.
+    pub(super) fn read_defaults(table: &Table<'_>, directory: &Path, report: &mut Report<'_>) -> Self {
+        Settings::read(table, true, directory, report)
+    }
+
+    fn read(table: &Table<'_>, is_defaults: bool, directory: &Path, report: &mut Report<'_>) -> Self {
+        let known = if is_defaults { KEYS_OF_DEFAULTS } else { KEYS };
+        let mut settings = Settings::default();
+        for item in table.entries() {
+            match item.name() {
+                "command" if is_defaults => {
+                    report.at(
+                        item.key_span(),
+                        "\"command\" cannot stand in [defaults]: each function has its own",
+                    );
+                }
+                "command" => settings.command = command::read(&item, report),
+                "cwd" => settings.cwd = read_cwd(&item, directory, report),
+                "env" => settings.env = read_env(&item, report),
+                "processes" => settings.processes = item.integer(1..=MAX_PROCESSES, report),
+                "workers" => settings.read_workers(&item, report),
+                "timeout" => settings.timeout = read_timeout(&item, report),
+                "grace" => settings.grace = item.duration(Duration::ZERO..=MAX_DURATION, report),
+                "queue" => settings.read_queue(&item, report),
+                "max_depth" => settings.max_depth = item.integer(1..=MAX_MAX_DEPTH, report),
+                "external" => settings.external = item.boolean(report),
+                later if LATER.contains(&later) => {
+                    report.at(
+                        item.key_span(),
+                        format!("{later:?} is not supported by this version of nightcore"),
+                    );
+                }
+                _ => table.refuse(&item, known, report),
+            }
+        }
+        settings
+    }
+
+    fn read_workers(&mut self, item: &Item<'_>, report: &mut Report<'_>) {
+        let Some(table) = item.table(WORKERS_EXAMPLE, report) else { return };
+        table.refuse_unknown(&["min", "max"], report);
+        let mut bound = |key, least| {
+            let item = table.get(key)?;
+            Some((item.integer(least..=MAX_WORKERS, report)?, item.span()))
+        };
+        self.min_workers = bound("min", 0);
+        self.max_workers = bound("max", 1);
+    }
+
+    fn read_queue(&mut self, item: &Item<'_>, report: &mut Report<'_>) {
+        let Some(table) = item.table(QUEUE_EXAMPLE, report) else { return };
+        table.refuse_unknown(&["calls", "bytes"], report);
+        self.queue_calls = table.get("calls").and_then(|item| item.integer(1..=MAX_QUEUE_CALLS, report));
+        self.queue_bytes = table.get("bytes").and_then(|item| item.size(1..=MAX_QUEUE_BYTES, report));
+    }
+
+    /// The bounds of the worker set, where `self` says nothing as `defaults` say.
+    fn workers(&self, defaults: &Settings, report: &mut Report<'_>) -> Workers {
+        let min = self.min_workers.as_ref().or(defaults.min_workers.as_ref());
+        let max = self.max_workers.as_ref().or(defaults.max_workers.as_ref());
+        if let (Some((min, min_span)), Some((max, max_span))) = (min, max)
+            && min > max
+        {
+            // If the function gives only one of the two, that one does not fit.
+            let span =
+                if self.min_workers.is_none() && self.max_workers.is_some() { max_span } else { min_span };
+            report.at(span, format!("workers: min is {min}, which is more than max, {max}"));
+        }
+        let max = max.map(|(max, _)| *max);
+        // The default of min must not contradict a max that is written down; max is at least 1.
+        Workers { min: min.map_or(DEFAULT_MIN_WORKERS, |(min, _)| *min), max }
+    }
+}
+
+/// Reads `[functions.NAME]`. None if there is a mistake in it that leaves nothing to return.
+pub(super) fn read(
+    item: &Item<'_>,
+    defaults: &Settings,
+    directory: &Path,
+    search_path: Option<&OsStr>,
+    report: &mut Report<'_>,
+) -> Option<Function> {
+    let name = item.name();
+    if !is_valid_name(name) {
+        report.at(
+            item.key_span(),
+            format!(
+                "invalid function name {}: a name is a letter or \"_\", then letters, digits, \"_\" or \"-\", \
+                 together at most {MAX_NAME_BYTES}",
+                quoted(name)
+            ),
+        );
+    }
+    let table = item.table("[functions.NAME]", report)?.with_header(&["functions", name]);
+    let own = Settings::read(&table, false, directory, report);
+    let workers = own.workers(defaults, report);
+    let mut env = defaults.env.clone();
+    env.extend(own.env);
+
+    if table.get("command").is_none() {
+        report.at(
+            item.key_span(),
+            format!("{} has no command; write, for example, command = [\"./foo\"]", table.header()),
+        );
+    }
+    let Command { words, program_span } = own.command?;
+    let search_path = match env.get("PATH") {
+        Some(path) => SearchPath::OfFunction(path),
+        None => SearchPath::OfProcess(search_path),
+    };
+    let program = match command::resolve(words.first()?, directory, &search_path) {
+        Ok(program) => program,
+        Err(message) => {
+            report.at(&program_span, message);
+            return None;
+        }
+    };
+
+    Some(Function {
+        name: name.to_owned(),
+        line: report.line(item.key_span()),
+        command: words,
+        program,
+        cwd: own.cwd.or_else(|| defaults.cwd.clone()).unwrap_or_else(|| directory.to_path_buf()),
+        env: env.into_iter().collect(),
+        processes: own.processes.or(defaults.processes).unwrap_or(DEFAULT_PROCESSES),
+        workers,
+        timeout: own.timeout.or(defaults.timeout).unwrap_or(DEFAULT_TIMEOUT),
+        grace: own.grace.or(defaults.grace).unwrap_or(DEFAULT_GRACE),
+        queue: Queue {
+            calls: own.queue_calls.or(defaults.queue_calls).unwrap_or(DEFAULT_QUEUE_CALLS),
+            bytes: own.queue_bytes.or(defaults.queue_bytes).unwrap_or(DEFAULT_QUEUE_BYTES),
+        },
+        max_depth: own.max_depth.or(defaults.max_depth).unwrap_or(DEFAULT_MAX_DEPTH),
+        external: own.external.or(defaults.external).unwrap_or(true),
+    })
+}
+
+/// `[A-Za-z_][A-Za-z0-9_-]{0,62}`: works in a URL, a file name and a metric without escapes.
+fn is_valid_name(name: &str) -> bool {
+    let starts_well = name.starts_with(|c: char| c.is_ascii_alphabetic() || c == '_');
+    let goes_on_well = name.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'_' || b == b'-');
+    starts_well && goes_on_well && name.len() <= MAX_NAME_BYTES
+}
+
+fn read_timeout(item: &Item<'_>, report: &mut Report<'_>) -> Option<Duration> {
+    if item.as_str() == Some("none") {
+        item.wrong("\"none\" is not supported: every call ends by its deadline", report);
+        return None;
+    }
+    item.duration(Duration::from_micros(1)..=MAX_DURATION, report)
+}
+
+fn read_cwd(item: &Item<'_>, directory: &Path, report: &mut Report<'_>) -> Option<PathBuf> {
+    let text = item.string(Some("data"), report)?;
+    if text.is_empty() {
+        item.wrong("the path is empty; for the directory of this file write \".\"", report);
+        return None;
+    }
+    let path = command::clean(&directory.join(text));
+    match path.metadata() {
+        Ok(metadata) if metadata.is_dir() => Some(path),
+        Ok(_) => {
+            item.wrong(format!("not a directory: {}", path.display()), report);
+            None
+        }
+        Err(error) if error.kind() == ErrorKind::NotFound => {
+            item.wrong(format!("no such directory: {}", path.display()), report);
+            None
+        }
+        Err(error) => {
+            item.wrong(format!("cannot use {}: {error}", path.display()), report);
+            None
+        }
+    }
+}
+
+fn read_env(item: &Item<'_>, report: &mut Report<'_>) -> BTreeMap<String, String> {
+    let mut env = BTreeMap::new();
+    let Some(table) = item.table(ENV_EXAMPLE, report) else { return env };
+    for item in table.entries() {
+        let name = item.name();
+        if name.is_empty() || name.contains(['=', '\0']) {
+            report.at(item.key_span(), format!("{} cannot be the name of a variable", quoted(name)));
+        }
+        match item.string(None, report) {
+            Some(value) if value.contains('\0') => item.wrong("a NUL character cannot be passed on", report),
+            Some(value) => drop(env.insert(name.to_owned(), value.to_owned())),
+            None => {}
+        }
+    }
+    env
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names() {
+        for valid in ["a", "_", "Foo", "foo-bar_9", &"x".repeat(63)] {
+            assert!(is_valid_name(valid), "{valid}");
+        }
+        for invalid in ["", "9", "-a", "a b", "a.b", "é", "a/b", &"x".repeat(64)] {
+            assert!(!is_valid_name(invalid), "{invalid}");
+        }
+    }
+}

@@ -1,0 +1,55 @@
+//! Defaults and limits, each with its reason.
+
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::time::Duration;
+
+const KIB: u64 = 1 << 10;
+const MIB: u64 = 1 << 20;
+const GIB: u64 = 1 << 30;
+const TIB: u64 = 1 << 40;
+
+/// Where the gateway listens: on this machine only, until somebody says otherwise.
+pub const DEFAULT_LISTEN: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 8080);
+/// The largest request body: room for images and documents; systems with 4 MB make people look for the switch.
+pub const DEFAULT_MAX_BODY_BYTES: u64 = 32 * MIB;
+/// One container: enough for threads; interpreters with a global lock may want more.
+pub const DEFAULT_PROCESSES: u32 = 1;
+/// One worker is kept, so that a first call does not wait for one to be made.
+pub const DEFAULT_MIN_WORKERS: u32 = 1;
+/// Threads cost a stack and a channel each.
+pub const DEFAULT_MAX_THREADS: u32 = 64;
+/// Slots of an event loop cost next to nothing.
+pub const DEFAULT_MAX_SLOTS: u32 = 1024;
+/// The time of a call: what HTTP clients and proxies commonly wait.
+pub const DEFAULT_TIMEOUT: Duration = Duration::from_secs(30);
+/// The time to end by itself: a cancelled handler needs a moment to notice.
+pub const DEFAULT_GRACE: Duration = Duration::from_secs(5);
+/// Calls that wait: at a millisecond a call and one worker, the last of them waits a second.
+pub const DEFAULT_QUEUE_CALLS: u32 = 1024;
+/// Payload that waits: two of the largest bodies, or 64 KiB for each call of a full queue.
+pub const DEFAULT_QUEUE_BYTES: u64 = 64 * MIB;
+/// Depth of calls: deeper than any sound design, shallow enough to end an endless recursion early.
+pub const DEFAULT_MAX_DEPTH: u32 = 64;
+
+/// The largest file that is read: some thousand functions; more is a mistaken path.
+pub const MAX_FILE_BYTES: u64 = MIB;
+/// The largest `max_body`: payloads are held in memory.
+pub const MAX_MAX_BODY_BYTES: u64 = GIB;
+/// The largest `processes`: more than the cores of any one server.
+pub const MAX_PROCESSES: u32 = 1024;
+/// The largest `workers.max`: each thread needs two pipes, and a server has some hundred thousand descriptors.
+pub const MAX_WORKERS: u32 = 65536;
+/// The longest `timeout` and `grace`: a deadline must fit every clock and wire format with room to spare.
+pub const MAX_DURATION: Duration = Duration::from_secs(24 * 60 * 60);
+/// The largest `queue.calls`: beyond it the last call waits for longer than anybody does.
+pub const MAX_QUEUE_CALLS: u32 = 1 << 20;
+/// The largest `queue.bytes`: queued payloads are held in memory.
+pub const MAX_QUEUE_BYTES: u64 = TIB;
+/// The largest `max_depth`: every level holds an open call and its payload.
+pub const MAX_MAX_DEPTH: u32 = 1024;
+/// The longest function name: that of a DNS label, so that a name can become one.
+pub const MAX_NAME_BYTES: usize = 63;
+
+// The comments above speak of these figures.
+const _: () = assert!(DEFAULT_QUEUE_BYTES == 2 * DEFAULT_MAX_BODY_BYTES);
+const _: () = assert!(DEFAULT_QUEUE_BYTES == 64 * KIB * DEFAULT_QUEUE_CALLS as u64);

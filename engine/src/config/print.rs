@@ -1,0 +1,85 @@
+//! The effective values as TOML.
+
+use std::fmt::{self, Write};
+use std::path::Path;
+
+use super::units::{format_duration, format_size};
+use super::{Config, Function};
+
+impl Config {
+    /// The effective values as TOML. Read again from the same directory, it gives the same configuration.
+    pub fn to_toml(&self) -> String {
+        let mut out = String::new();
+        // Writing to a string does not fail.
+        let _ = self.write(&mut out);
+        out
+    }
+
+    fn write(&self, out: &mut String) -> fmt::Result {
+        writeln!(out, "[gateway]")?;
+        writeln!(out, "listen = {}", string(&self.gateway.listen.to_string()))?;
+        writeln!(out, "max_body = {}", string(&format_size(self.gateway.max_body_bytes)))?;
+        for function in &self.functions {
+            function.write(&self.directory, out)?;
+        }
+        Ok(())
+    }
+}
+
+impl Function {
+    fn write(&self, directory: &Path, out: &mut String) -> fmt::Result {
+        let command: Vec<_> = self.command.iter().map(|word| string(word)).collect();
+        writeln!(out, "\n[functions.{}]", self.name)?;
+        // Escaped, since the path could hold a line break.
+        writeln!(out, "# runs {:?}", self.program.to_string_lossy())?;
+        writeln!(out, "command = [{}]", command.join(", "))?;
+        writeln!(out, "cwd = {}", string(&relative_to(&self.cwd, directory)))?;
+        let env: Vec<_> =
+            self.env.iter().map(|(name, value)| format!("{} = {}", string(name), string(value))).collect();
+        match env.is_empty() {
+            true => writeln!(out, "env = {{}}")?,
+            false => writeln!(out, "env = {{ {} }}", env.join(", "))?,
+        }
+        writeln!(out, "processes = {}", self.processes)?;
+        match self.workers.max {
+            Some(max) => writeln!(out, "workers = {{ min = {}, max = {max} }}", self.workers.min)?,
+            None => {
+                let (threads, slots) = (self.workers.max_threads(), self.workers.max_slots());
+                write!(out, "workers = {{ min = {} }}", self.workers.min)?;
+                writeln!(out, "  # max: {threads} threads, or {slots} calls on event loops")?;
+            }
+        }
+        writeln!(out, "timeout = {}", string(&format_duration(self.timeout)))?;
+        writeln!(out, "grace = {}", string(&format_duration(self.grace)))?;
+        let bytes = string(&format_size(self.queue.bytes));
+        writeln!(out, "queue = {{ calls = {}, bytes = {bytes} }}", self.queue.calls)?;
+        writeln!(out, "max_depth = {}", self.max_depth)?;
+        writeln!(out, "external = {}", self.external)
+    }
+}
+
+/// A path for the file: relative where it can be, so that the output can be used in place of the file.
+fn relative_to(path: &Path, directory: &Path) -> String {
+    match path.strip_prefix(directory) {
+        Ok(rest) if rest.as_os_str().is_empty() => ".".to_owned(),
+        Ok(rest) => rest.to_string_lossy().into_owned(),
+        Err(_) => path.to_string_lossy().into_owned(),
+    }
+}
+
+/// A TOML string on one line.
+fn string(text: &str) -> String {
+    let mut out = String::from("\"");
+    for c in text.chars() {
+        match c {
+            '"' => out.push_str("\\\""),
+            '\\' => out.push_str("\\\\"),
+            '\n' => out.push_str("\\n"),
+            '\t' => out.push_str("\\t"),
+            c if c.is_control() => out.push_str(&format!("\\u{:04X}", u32::from(c))),
+            c => out.push(c),
+        }
+    }
+    out.push('"');
+    out
+}

@@ -1,0 +1,334 @@
+//! Walking the parsed tree: typed values, each of which knows its place.
+
+use std::ops::{Range, RangeInclusive};
+use std::time::Duration;
+
+use toml::Spanned;
+use toml::de::{DeString, DeTable, DeValue};
+
+use super::error::ConfigErrors;
+use super::nearest::nearest;
+use super::source::Source;
+use super::units;
+
+/// Bytes of the text.
+pub(super) type Span = Range<usize>;
+
+/// The most errors of a file that are kept: to place each of ten thousand on one long line would take minutes.
+const MAX_KEPT_ERRORS: usize = 100;
+
+/// The longest part of the user's own words that a message repeats, in characters.
+const MAX_QUOTED_CHARS: usize = 80;
+
+/// The user's own words for a message: quoted, safe to print, not endless.
+pub(super) fn quoted(text: &str) -> String {
+    match text.char_indices().nth(MAX_QUOTED_CHARS) {
+        Some((end, _)) => format!("{:?}…", &text[..end]),
+        None => format!("{text:?}"),
+    }
+}
+
+/// The header of a table, as one would write it.
+pub(super) fn header(keys: &[&str]) -> String {
+    let is_bare = |key: &str| {
+        !key.is_empty()
+            && key.len() <= MAX_QUOTED_CHARS
+            && key.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'_' || b == b'-')
+    };
+    let keys: Vec<_> =
+        keys.iter().map(|key| if is_bare(key) { (*key).to_owned() } else { quoted(key) }).collect();
+    format!("[{}]", keys.join("."))
+}
+
+/// Collects the errors of one file.
+pub(super) struct Report<'s> {
+    source: &'s Source<'s>,
+    errors: Vec<(Span, String)>,
+}
+
+impl<'s> Report<'s> {
+    pub(super) fn new(source: &'s Source<'s>) -> Self {
+        Report { source, errors: Vec::new() }
+    }
+
+    pub(super) fn at(&mut self, span: &Span, message: impl Into<String>) {
+        self.errors.push((span.clone(), message.into()));
+    }
+
+    /// The line of a place, counted from 1.
+    pub(super) fn line(&self, span: &Span) -> usize {
+        self.source.line(span.start)
+    }
+
+    pub(super) fn has_errors(&self) -> bool {
+        !self.errors.is_empty()
+    }
+
+    /// Fails with what was reported, if anything was.
+    pub(super) fn finish(&mut self) -> Result<(), ConfigErrors> {
+        let mut errors = std::mem::take(&mut self.errors);
+        errors.sort_by_key(|(span, _)| span.start);
+        // A mistake in [defaults] can show once for each function.
+        errors.dedup();
+        if errors.is_empty() {
+            return Ok(());
+        }
+        let placed =
+            errors.iter().take(MAX_KEPT_ERRORS).map(|(span, message)| self.source.error(span, message));
+        Err(ConfigErrors::new(placed.collect(), errors.len().saturating_sub(MAX_KEPT_ERRORS)))
+    }
+}
+
+/// A table, with the words that messages name it by.
+pub(super) struct Table<'t> {
+    table: &'t DeTable<'t>,
+    /// The key's path from the table whose header stands above: "workers". Empty for such a table itself.
+    path: String,
+    /// "[functions.Foo]"
+    header: String,
+}
+
+impl<'t> Table<'t> {
+    pub(super) fn root(table: &'t DeTable<'t>) -> Self {
+        Table { table, path: String::new(), header: String::new() }
+    }
+
+    /// Names this table by its header.
+    pub(super) fn with_header(mut self, keys: &[&str]) -> Self {
+        self.path.clear();
+        self.header = header(keys);
+        self
+    }
+
+    pub(super) fn header(&self) -> &str {
+        &self.header
+    }
+
+    /// The value of a key, if it is given.
+    pub(super) fn get(&self, key: &str) -> Option<Item<'t>> {
+        self.table.get_key_value(key).map(|(key, value)| self.item(key, value))
+    }
+
+    /// The table below `key` in the root.
+    pub(super) fn table(&self, key: &str, example: &str, report: &mut Report<'_>) -> Option<Table<'t>> {
+        let table = self.get(key)?.table(example, report)?;
+        Some(table.with_header(&[key]))
+    }
+
+    /// All keys with their values, in the order of the file.
+    pub(super) fn entries(&self) -> Vec<Item<'t>> {
+        let mut items: Vec<_> = self.table.iter().map(|(key, value)| self.item(key, value)).collect();
+        items.sort_by_key(|item| item.key.span().start);
+        items
+    }
+
+    fn item(&self, key: &'t Spanned<DeString<'t>>, value: &'t Spanned<DeValue<'t>>) -> Item<'t> {
+        let name = key.get_ref();
+        let path = if self.path.is_empty() { name.to_string() } else { format!("{}.{name}", self.path) };
+        Item { key, key_span: key.span(), value: Value { value, path }, header: self.header.clone() }
+    }
+
+    /// Reports every key that is not `known`, with the nearest one that is.
+    pub(super) fn refuse_unknown(&self, known: &[&str], report: &mut Report<'_>) {
+        for item in self.entries() {
+            if !known.contains(&item.name()) {
+                self.refuse(&item, known, report);
+            }
+        }
+    }
+
+    /// Reports a key that is not `known`.
+    pub(super) fn refuse(&self, item: &Item<'_>, known: &[&str], report: &mut Report<'_>) {
+        let hint = match nearest(item.name(), known) {
+            Some(known) => format!("did you mean {known:?}?"),
+            None => format!("known keys: {}", known.join(", ")),
+        };
+        let table = match self.path.as_str() {
+            "" => self.header.clone(),
+            path => format!("{path} of {}", self.header),
+        };
+        report.at(item.key_span(), format!("unknown key {} in {table}; {hint}", quoted(item.name())));
+    }
+}
+
+/// A value, with its place and the words that messages name it by.
+pub(super) struct Value<'t> {
+    value: &'t Spanned<DeValue<'t>>,
+    path: String,
+}
+
+/// A key with its value.
+pub(super) struct Item<'t> {
+    key: &'t Spanned<DeString<'t>>,
+    key_span: Span,
+    value: Value<'t>,
+    header: String,
+}
+
+impl<'t> std::ops::Deref for Item<'t> {
+    type Target = Value<'t>;
+
+    fn deref(&self) -> &Value<'t> {
+        &self.value
+    }
+}
+
+impl<'t> Item<'t> {
+    pub(super) fn name(&self) -> &'t str {
+        self.key.get_ref()
+    }
+
+    pub(super) fn key_span(&self) -> &Span {
+        &self.key_span
+    }
+
+    /// The table that this value must be.
+    pub(super) fn table(&self, example: &str, report: &mut Report<'_>) -> Option<Table<'t>> {
+        match self.as_table() {
+            Some(table) => Some(Table { header: self.header.clone(), ..table }),
+            None => self.mismatch(&format!("a table such as {example}"), report),
+        }
+    }
+}
+
+impl<'t> Value<'t> {
+    pub(super) fn span(&self) -> Span {
+        self.value.span()
+    }
+
+    /// Reports what is wrong with this value.
+    pub(super) fn wrong(&self, message: impl AsRef<str>, report: &mut Report<'_>) {
+        report.at(&self.span(), format!("{}: {}", printable(&self.path), message.as_ref()));
+    }
+
+    fn mismatch<T>(&self, expected: &str, report: &mut Report<'_>) -> Option<T> {
+        self.wrong(format!("expected {expected}, found {}", self.value.get_ref().type_str()), report);
+        None
+    }
+
+    pub(super) fn is_table(&self) -> bool {
+        self.value.get_ref().is_table()
+    }
+
+    /// The table, without a report if it is none.
+    pub(super) fn as_table(&self) -> Option<Table<'t>> {
+        let table = self.value.get_ref().as_table()?;
+        Some(Table { table, path: self.path.clone(), header: String::new() })
+    }
+
+    /// The string, without a report if it is none.
+    pub(super) fn as_str(&self) -> Option<&'t str> {
+        self.value.get_ref().as_str()
+    }
+
+    /// Any string.
+    pub(super) fn string(&self, example: Option<&str>, report: &mut Report<'_>) -> Option<&'t str> {
+        match (self.as_str(), example) {
+            (Some(text), _) => Some(text),
+            (None, Some(example)) => self.mismatch(&format!("a string such as {example:?}"), report),
+            (None, None) => self.mismatch("a string", report),
+        }
+    }
+
+    pub(super) fn boolean(&self, report: &mut Report<'_>) -> Option<bool> {
+        match self.value.get_ref() {
+            DeValue::Boolean(value) => Some(*value),
+            _ => self.mismatch("true or false", report),
+        }
+    }
+
+    /// The elements of an array, named "command[0]" and so on.
+    pub(super) fn array(&self, example: &str, report: &mut Report<'_>) -> Option<Vec<Value<'t>>> {
+        let Some(array) = self.value.get_ref().as_array() else {
+            return self.mismatch(&format!("an array such as {example}"), report);
+        };
+        let name = |index| format!("{}[{index}]", self.path);
+        Some(array.iter().enumerate().map(|(index, value)| Value { value, path: name(index) }).collect())
+    }
+
+    /// A whole number within `range`.
+    pub(super) fn integer(&self, range: RangeInclusive<u32>, report: &mut Report<'_>) -> Option<u32> {
+        let DeValue::Integer(integer) = self.value.get_ref() else {
+            let expected = format!("a whole number from {} to {}", range.start(), range.end());
+            return self.mismatch(&expected, report);
+        };
+        match u32::from_str_radix(integer.as_str(), integer.radix()) {
+            Ok(number) if range.contains(&number) => Some(number),
+            _ => {
+                let found = printable(&integer.to_string());
+                self.wrong(format!("expected {} to {}, found {found}", range.start(), range.end()), report);
+                None
+            }
+        }
+    }
+
+    /// A duration within `range`.
+    pub(super) fn duration(
+        &self,
+        range: RangeInclusive<Duration>,
+        report: &mut Report<'_>,
+    ) -> Option<Duration> {
+        let text = self.string(Some("5s"), report)?;
+        let shown = |duration: &Duration| units::format_duration(*duration);
+        match units::parse_duration(text) {
+            Ok(duration) if range.contains(&duration) => Some(duration),
+            Ok(_) => {
+                let (least, most) = (shown(range.start()), shown(range.end()));
+                self.wrong(format!("expected {least} to {most}, found {}", quoted(text)), report);
+                None
+            }
+            Err(message) => {
+                self.wrong(message, report);
+                None
+            }
+        }
+    }
+
+    /// A size in bytes within `range`.
+    pub(super) fn size(&self, range: RangeInclusive<u64>, report: &mut Report<'_>) -> Option<u64> {
+        let (size, found) = match self.value.get_ref() {
+            DeValue::Integer(integer) => {
+                let size = u64::from_str_radix(integer.as_str(), integer.radix()).ok();
+                (size, printable(&integer.to_string()))
+            }
+            DeValue::String(text) => match units::parse_size(text) {
+                Ok(size) => (Some(size), quoted(text)),
+                Err(message) => {
+                    self.wrong(message, report);
+                    return None;
+                }
+            },
+            _ => return self.mismatch("a string such as \"32MiB\" or a number of bytes", report),
+        };
+        let size = size.filter(|size| range.contains(size));
+        if size.is_none() {
+            let (least, most) = (units::format_size(*range.start()), units::format_size(*range.end()));
+            self.wrong(format!("expected {least} to {most}, found {found}"), report);
+        }
+        size
+    }
+}
+
+/// A word for a message, without quotes.
+fn printable(text: &str) -> String {
+    let shown: String = text.chars().take(MAX_QUOTED_CHARS).flat_map(char::escape_debug).collect();
+    if text.chars().nth(MAX_QUOTED_CHARS).is_some() { shown + "…" } else { shown }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn words_are_quoted_and_cut() {
+        assert_eq!(quoted("a\"b"), r#""a\"b""#);
+        assert_eq!(quoted("\u{1b}"), r#""\u{1b}""#);
+        assert_eq!(quoted(&"é".repeat(100)), format!("\"{}\"…", "é".repeat(80)));
+    }
+
+    #[test]
+    fn headers_are_written_as_toml() {
+        assert_eq!(header(&["functions", "Foo"]), "[functions.Foo]");
+        assert_eq!(header(&["functions", "a b"]), r#"[functions."a b"]"#);
+    }
+}

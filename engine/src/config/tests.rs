@@ -1,0 +1,607 @@
+//! Whole files: what they give, and the exact text of what is said about their mistakes.
+
+use std::fs;
+use std::os::unix::fs::PermissionsExt;
+
+use proptest::prelude::*;
+use tempfile::TempDir;
+
+use super::*;
+
+/// A directory with the programs `foo` and `bar.sh`, a plain file and a folder.
+struct Fixture {
+    directory: TempDir,
+}
+
+impl Fixture {
+    fn new() -> Self {
+        let directory = tempfile::tempdir().unwrap();
+        for program in ["foo", "bar.sh"] {
+            let path = directory.path().join(program);
+            fs::write(&path, "#!/bin/sh\n").unwrap();
+            fs::set_permissions(&path, fs::Permissions::from_mode(0o755)).unwrap();
+        }
+        fs::write(directory.path().join("plain"), "").unwrap();
+        fs::create_dir(directory.path().join("data")).unwrap();
+        Fixture { directory }
+    }
+
+    fn path(&self) -> PathBuf {
+        self.directory.path().join("nightcore.toml")
+    }
+
+    fn parse(&self, text: &str) -> Result<Config, ConfigErrors> {
+        parse(text, &self.path(), Some(OsStr::new("/bin:/usr/bin")))
+    }
+
+    /// What is said about `text`, with the directory left out.
+    fn errors(&self, text: &str) -> String {
+        let directory = format!("{}/", self.directory.path().canonicalize().unwrap().display());
+        self.parse(text).unwrap_err().to_string().replace(&directory, "")
+    }
+}
+
+fn parse_ok(text: &str) -> Config {
+    Fixture::new().parse(text).unwrap_or_else(|errors| panic!("{errors}"))
+}
+
+/// The first line of each error.
+fn messages(text: &str) -> Vec<String> {
+    let shown = Fixture::new().errors(text);
+    shown.lines().filter_map(|line| line.strip_prefix("nightcore.toml:")).map(str::to_owned).collect()
+}
+
+/// The one error of a function `Foo` with these keys, without the place.
+fn function_error(keys: &str) -> String {
+    let messages = messages(&format!("[functions.Foo]\ncommand = [\"./foo\"]\n{keys}\n"));
+    assert_eq!(messages.len(), 1, "{messages:?}");
+    messages[0].split_once(": ").unwrap().1.to_owned()
+}
+
+const FULL: &str = r#"
+[gateway]
+listen = "0.0.0.0:9000"
+max_body = "1MiB"
+
+[defaults]
+timeout = "1s"
+env = { A = "defaults", B = "defaults" }
+workers = { max = 32 }
+
+[functions.Foo]
+command = ["./foo", "--verbose"]
+cwd = "data"
+env = { A = "own", C = "line\nbreak \"quoted\" \\ \u0001 \u007f é" }
+processes = 2
+workers.min = 3
+timeout = "250ms"
+grace = "0s"
+queue = { calls = 7, bytes = 1000 }
+max_depth = 3
+external = false
+
+[functions.Bar]
+command = ["sh", "-c", "true"]
+"#;
+
+#[test]
+fn two_lines_are_enough() {
+    let fixture = Fixture::new();
+    let config = fixture.parse("[functions.Foo]\ncommand = [\"./foo\"]\n").unwrap();
+    let directory = fixture.directory.path().canonicalize().unwrap();
+    assert_eq!(
+        config,
+        Config {
+            path: fixture.path(),
+            directory: directory.clone(),
+            gateway: Gateway { listen: "127.0.0.1:8080".parse().unwrap(), max_body_bytes: 32 << 20 },
+            functions: vec![Function {
+                name: "Foo".into(),
+                line: 1,
+                command: vec!["./foo".into()],
+                program: directory.join("foo"),
+                cwd: directory,
+                env: vec![],
+                processes: 1,
+                workers: Workers { min: 1, max: None },
+                timeout: Duration::from_secs(30),
+                grace: Duration::from_secs(5),
+                queue: Queue { calls: 1024, bytes: 64 << 20 },
+                max_depth: 64,
+                external: true,
+            }],
+        }
+    );
+}
+
+#[test]
+fn every_key_is_read() {
+    let config = parse_ok(FULL);
+    assert_eq!(config.gateway, Gateway { listen: "0.0.0.0:9000".parse().unwrap(), max_body_bytes: 1 << 20 });
+    let [foo, bar] = &config.functions[..] else { panic!("{:?}", config.functions) };
+    assert_eq!((foo.name.as_str(), foo.line), ("Foo", 11));
+    assert_eq!(foo.command, ["./foo", "--verbose"]);
+    assert_eq!(foo.program, config.directory.join("foo"));
+    assert_eq!(foo.cwd, config.directory.join("data"));
+    let env: Vec<_> = foo.env.iter().map(|(name, value)| (name.as_str(), value.as_str())).collect();
+    assert_eq!(env, [("A", "own"), ("B", "defaults"), ("C", "line\nbreak \"quoted\" \\ \u{1} \u{7f} é")]);
+    assert_eq!(foo.processes, 2);
+    assert_eq!(foo.workers, Workers { min: 3, max: Some(32) });
+    assert_eq!((foo.timeout, foo.grace), (Duration::from_millis(250), Duration::ZERO));
+    assert_eq!(foo.queue, Queue { calls: 7, bytes: 1000 });
+    assert_eq!((foo.max_depth, foo.external), (3, false));
+    assert!(bar.program.is_absolute() && bar.program.ends_with("sh"));
+    assert_eq!((bar.timeout, bar.external), (Duration::from_secs(1), true));
+}
+
+#[test]
+fn functions_keep_the_order_of_the_file() {
+    let text = "[functions.Z]\ncommand=['./foo']\n[functions.A]\ncommand=['./foo']\n\
+                [functions.M.env]\nX='1'\n[functions.M]\ncommand=['./foo']\n";
+    let config = parse_ok(text);
+    let order: Vec<_> = config.functions.iter().map(|f| (f.name.as_str(), f.line)).collect();
+    assert_eq!(order, [("Z", 1), ("A", 3), ("M", 7)]);
+}
+
+#[test]
+fn dotted_and_inline_tables_are_the_same() {
+    let config =
+        parse_ok("functions.A.command = ['./foo']\nfunctions.B = { command = ['./foo'], processes = 2 }\n");
+    assert_eq!(config.functions.len(), 2);
+    assert_eq!(config.functions[1].processes, 2);
+}
+
+#[test]
+fn the_default_of_max_never_goes_below_min() {
+    let workers = Workers { min: 100, max: None };
+    assert_eq!((workers.max_threads(), workers.max_slots()), (100, 1024));
+    let workers = Workers { min: 1, max: Some(2) };
+    assert_eq!((workers.max_threads(), workers.max_slots()), (2, 2));
+}
+
+#[test]
+fn printed_values_give_the_same_configuration() {
+    let fixture = Fixture::new();
+    let without_lines = |mut config: Config| {
+        config.functions.iter_mut().for_each(|function| function.line = 0);
+        config
+    };
+    for text in [FULL, "[functions.Foo]\ncommand = [\"./foo\"]\ncwd = \"/\"\n"] {
+        let config = fixture.parse(text).unwrap();
+        let printed = config.to_toml();
+        let again = fixture.parse(&printed).unwrap_or_else(|errors| panic!("{errors}\n{printed}"));
+        assert_eq!(printed, again.to_toml());
+        assert_eq!(without_lines(config), without_lines(again));
+    }
+}
+
+#[test]
+fn printed_values_read_well() {
+    let fixture = Fixture::new();
+    let config = fixture.parse("[functions.Foo]\ncommand = [\"./foo\"]\nenv = { A = \"1\" }\n").unwrap();
+    let printed = config.to_toml().replace(&format!("{}/", config.directory.display()), "/srv/");
+    assert_eq!(
+        printed,
+        r#"[gateway]
+listen = "127.0.0.1:8080"
+max_body = "32MiB"
+
+[functions.Foo]
+# runs "/srv/foo"
+command = ["./foo"]
+cwd = "."
+env = { "A" = "1" }
+processes = 1
+workers = { min = 1 }  # max: 64 threads, or 1024 calls on event loops
+timeout = "30s"
+grace = "5s"
+queue = { calls = 1024, bytes = "64MiB" }
+max_depth = 64
+external = true
+"#
+    );
+}
+
+#[test]
+fn an_unknown_key_names_the_nearest() {
+    let text =
+        "[gateway]\nlisten = \"localhost:0\"\n\n\n[functions.Foo]\ncommand = [\"./foo\"]\ntimout = \"5s\"\n";
+    assert_eq!(
+        Fixture::new().errors(text),
+        r#"nightcore.toml:7:1: unknown key "timout" in [functions.Foo]; did you mean "timeout"?
+  7 | timout = "5s"
+    | ^^^^^^"#
+    );
+}
+
+#[test]
+fn unknown_keys_and_tables() {
+    let text = r#"
+port = 80
+[gatway]
+[server]
+[Foo]
+command = ["./foo"]
+[gateway]
+host = "x"
+[defaults]
+memory = "1GiB"
+comand = ["./foo"]
+[functions.Foo]
+command = ["./foo"]
+workers = { maximum = 3 }
+queue.call = 3
+image = "x"
+"#;
+    assert_eq!(
+        messages(text),
+        [
+            r#"2:1: unknown key "port" outside of a table; known tables: [gateway], [defaults], [functions.NAME]"#,
+            r#"3:2: unknown table [gatway]; did you mean [gateway]?"#,
+            r#"4:2: unknown table [server]; known tables: [gateway], [defaults], [functions.NAME]"#,
+            r#"5:2: unknown table [Foo]; did you mean [functions.Foo]?"#,
+            r#"8:1: unknown key "host" in [gateway]; known keys: listen, max_body"#,
+            r#"10:1: "memory" is not supported by this version of nightcore"#,
+            r#"11:1: unknown key "comand" in [defaults]; known keys: cwd, env, processes, workers, timeout, grace, queue, max_depth, external"#,
+            r#"14:13: unknown key "maximum" in workers of [functions.Foo]; known keys: min, max"#,
+            r#"15:7: unknown key "call" in queue of [functions.Foo]; did you mean "calls"?"#,
+            r#"16:1: unknown key "image" in [functions.Foo]; known keys: command, cwd, env, processes, workers, timeout, grace, queue, max_depth, external"#,
+        ]
+    );
+}
+
+#[test]
+fn keys_of_later_versions_are_refused() {
+    let not_yet = |key: &str| format!("{key:?} is not supported by this version of nightcore");
+    assert_eq!(function_error("watch = true"), not_yet("watch"));
+    assert_eq!(function_error("route = '/'"), not_yet("route"));
+    assert_eq!(function_error("channel = 'ring'"), not_yet("channel"));
+    assert_eq!(function_error("memory = '1GiB'"), not_yet("memory"));
+    assert_eq!(
+        messages("[admin]\nlisten = 'x'\n[functions.Foo]\ncommand = ['./foo']\n"),
+        ["1:2: [admin] is not supported by this version of nightcore"]
+    );
+}
+
+#[test]
+fn wrong_types() {
+    let cases = [
+        ("timeout = 5", r#"timeout: expected a string such as "5s", found integer"#),
+        ("processes = '2'", "processes: expected a whole number from 1 to 1024, found string"),
+        ("workers = 4", "workers: expected a table such as { min = 1, max = 32 }, found integer"),
+        ("workers.max = 1.5", "workers.max: expected a whole number from 1 to 65536, found float"),
+        ("external = 'no'", "external: expected true or false, found string"),
+        ("env = ['A']", "env: expected a table such as { NAME = \"value\" }, found array"),
+        ("env.A = 1", "env.A: expected a string, found integer"),
+        ("cwd = 1", r#"cwd: expected a string such as "data", found integer"#),
+        (
+            "queue.bytes = true",
+            r#"queue.bytes: expected a string such as "32MiB" or a number of bytes, found boolean"#,
+        ),
+    ];
+    for (keys, expected) in cases {
+        assert_eq!(function_error(keys), expected);
+    }
+    assert_eq!(
+        messages("gateway = 1\ndefaults = 1\n[[functions]]\n"),
+        [
+            "1:11: gateway: expected a table such as [gateway], found integer",
+            "2:12: defaults: expected a table such as [defaults], found integer",
+            "3:1: functions: expected a table such as [functions.NAME], found array",
+        ]
+    );
+    assert_eq!(
+        messages("[functions]\nFoo = 1\n"),
+        ["2:7: Foo: expected a table such as [functions.NAME], found integer"]
+    );
+    assert_eq!(
+        messages("[gateway]\nlisten = 8080\n[functions.Foo]\ncommand = ['./foo']\n"),
+        [r#"2:10: listen: expected a string such as "127.0.0.1:8080", found integer"#]
+    );
+}
+
+#[test]
+fn values_out_of_range() {
+    let cases = [
+        ("processes = 0", "processes: expected 1 to 1024, found 0"),
+        ("processes = 0x401", "processes: expected 1 to 1024, found 0x401"),
+        ("processes = -1", "processes: expected 1 to 1024, found -1"),
+        ("workers.max = 0", "workers.max: expected 1 to 65536, found 0"),
+        ("workers.max = 65537", "workers.max: expected 1 to 65536, found 65537"),
+        ("workers = { min = 3, max = 2 }", "workers: min is 3, which is more than max, 2"),
+        ("timeout = '0s'", r#"timeout: expected 1us to 24h, found "0s""#),
+        ("timeout = '25h'", r#"timeout: expected 1us to 24h, found "25h""#),
+        ("timeout = 'none'", r#"timeout: "none" is not supported: every call ends by its deadline"#),
+        ("max_depth = 0", "max_depth: expected 1 to 1024, found 0"),
+        ("max_depth = 99999999999999999999", "max_depth: expected 1 to 1024, found 99999999999999999999"),
+        ("queue.calls = 0", "queue.calls: expected 1 to 1048576, found 0"),
+        ("queue.bytes = 0", "queue.bytes: expected 1B to 1024GiB, found 0"),
+    ];
+    for (keys, expected) in cases {
+        assert_eq!(function_error(keys), expected);
+    }
+    assert_eq!(
+        messages("[gateway]\nmax_body = '2GiB'\n[functions.Foo]\ncommand = ['./foo']\n"),
+        [r#"2:12: max_body: expected 1B to 1GiB, found "2GiB""#]
+    );
+}
+
+#[test]
+fn mistakes_in_defaults_are_said_once() {
+    let functions = "[functions.A]\ncommand = ['./foo']\n[functions.B]\ncommand = ['./foo']\n";
+    assert_eq!(
+        messages(&format!("[defaults]\nworkers = {{ min = 3, max = 2 }}\ncwd = 'nowhere'\n{functions}")),
+        ["2:19: workers: min is 3, which is more than max, 2", "3:7: cwd: no such directory: nowhere"]
+    );
+    assert_eq!(
+        messages(&format!("[defaults]\ncommand = ['./foo']\n{functions}")),
+        [r#"2:1: "command" cannot stand in [defaults]: each function has its own"#]
+    );
+}
+
+#[test]
+fn a_function_that_contradicts_the_defaults() {
+    let text = "[defaults]\nworkers.min = 3\n[functions.A]\ncommand = ['./foo']\nworkers.max = 2\n";
+    assert_eq!(messages(text), ["5:15: workers: min is 3, which is more than max, 2"]);
+}
+
+#[test]
+fn commands() {
+    let error = |command: &str| {
+        let messages = messages(&format!("[functions.Foo]\ncommand = {command}\n"));
+        assert_eq!(messages.len(), 1, "{messages:?}");
+        messages[0].clone()
+    };
+    assert_eq!(
+        error("'python3 bar.py'"),
+        r#"2:11: command: expected an array of strings, found string; write command = ["python3", "bar.py"]"#
+    );
+    assert_eq!(
+        error("''"),
+        r#"2:11: command: expected an array of strings, found string; write command = ["./foo"]"#
+    );
+    assert_eq!(
+        error("[]"),
+        r#"2:11: command: the array is empty; write the program and its arguments, such as ["./foo"]"#
+    );
+    assert_eq!(error("['']"), "2:12: command[0]: the program's name is empty");
+    assert_eq!(error("['./foo', 1]"), "2:21: command[1]: expected a string, found integer");
+    assert_eq!(error(r#"["./foo", "a\u0000"]"#), "2:21: command[1]: a NUL character cannot be passed on");
+    assert_eq!(error("3"), r#"2:11: command: expected an array such as ["./foo"], found integer"#);
+    assert_eq!(error("['./nowhere']"), "2:12: command not found: nowhere");
+    assert_eq!(error("['./plain']"), "2:12: not executable: plain");
+    assert_eq!(error("['./data']"), "2:12: not a file: data");
+    assert_eq!(
+        error("['foo']"),
+        r#"2:12: command not found: "foo" is not in PATH; write "./foo" for a program beside this file"#
+    );
+    assert_eq!(
+        messages("[functions.Foo]\n"),
+        [r#"1:12: [functions.Foo] has no command; write, for example, command = ["./foo"]"#]
+    );
+}
+
+#[test]
+fn commands_ignore_cwd_and_heed_the_path_of_env() {
+    let fixture = Fixture::new();
+    let config = fixture.parse("[functions.Foo]\ncommand = ['./foo']\ncwd = 'data'\n").unwrap();
+    assert_eq!(config.functions[0].program, config.directory.join("foo"));
+    let path = config.directory.display();
+    let config =
+        fixture.parse(&format!("[functions.Foo]\ncommand = ['foo']\nenv.PATH = '{path}'\n")).unwrap();
+    assert_eq!(config.functions[0].program, config.directory.join("foo"));
+}
+
+#[test]
+fn working_directories_and_variables() {
+    let cases = [
+        ("cwd = 'nowhere'", "cwd: no such directory: nowhere"),
+        ("cwd = 'plain'", "cwd: not a directory: plain"),
+        ("cwd = ''", r#"cwd: the path is empty; for the directory of this file write ".""#),
+        ("env = { '' = 'x' }", r#""" cannot be the name of a variable"#),
+        ("env = { 'A=B' = 'x' }", r#""A=B" cannot be the name of a variable"#),
+        (r#"env.A = "\u0000""#, "env.A: a NUL character cannot be passed on"),
+    ];
+    for (keys, expected) in cases {
+        assert_eq!(function_error(keys), expected);
+    }
+}
+
+#[test]
+fn function_names() {
+    assert_eq!(
+        messages("[functions.9lives]\ncommand = ['./foo']\n"),
+        [
+            r#"1:12: invalid function name "9lives": a name is a letter or "_", then letters, digits, "_" or "-", together at most 63"#
+        ]
+    );
+}
+
+#[test]
+fn a_file_without_functions_shows_two_lines() {
+    let expected = "nightcore.toml: there is no function in it; a function takes two lines:\n\n    \
+                    [functions.Foo]\n    command = [\"./foo\"]";
+    for text in ["", "# nothing\n", "[gateway]\n", "[functions]\n"] {
+        assert_eq!(Fixture::new().errors(text), expected);
+    }
+}
+
+#[test]
+fn syntax_errors_come_alone() {
+    assert_eq!(
+        Fixture::new()
+            .errors("[functions.Foo]\ncommand = [\"./foo\"]\nbogus = 1\ncommand = []\n[functions.Foo]\n"),
+        r#"nightcore.toml:4:1: duplicate key "command"
+  4 | command = []
+    | ^^^^^^^
+
+nightcore.toml:5:12: duplicate key "Foo"
+  5 | [functions.Foo]
+    |            ^^^"#
+    );
+    let shown = messages("[functions.Foo]\ncommand = [\"./foo]\nbogus = 1\n");
+    assert!(shown[0].starts_with("2:"), "{shown:?}");
+    let shown = messages("[functions.Foo]\ncommand = ./foo\nx = 'a\n");
+    assert!(shown[0].starts_with("2:11: "), "{shown:?}");
+    assert!(shown.iter().any(|message| message.starts_with("3:")), "{shown:?}");
+}
+
+#[test]
+fn files_that_cannot_be_read() {
+    let fixture = Fixture::new();
+    let directory = format!("{}/", fixture.directory.path().display());
+    let error = |path: &Path| Config::load(path).unwrap_err().to_string().replace(&directory, "");
+    assert_eq!(
+        error(&fixture.path()),
+        "nightcore.toml: no such file; name another one, or create it with these two lines:\n\n    \
+         [functions.Foo]\n    command = [\"./foo\"]"
+    );
+    assert_eq!(error(&fixture.directory.path().join("data")), "data: is a directory, not a file");
+
+    fs::write(fixture.path(), b"[functions.Foo]\ncommand = [\"\xff\"]\n").unwrap();
+    assert_eq!(
+        error(&fixture.path()),
+        "nightcore.toml:2:13: the text is not valid UTF-8\n  2 | command = [\"\u{fffd}\"]\n    |             ^"
+    );
+
+    let limit = usize::try_from(MAX_FILE_BYTES).unwrap();
+    let mut text = b"[functions.Foo]\ncommand = [\"./foo\"]\n".to_vec();
+    text.resize(limit, b'\n');
+    fs::write(fixture.path(), &text).unwrap();
+    assert!(Config::load(&fixture.path()).is_ok());
+    text.push(b'\n');
+    fs::write(fixture.path(), &text).unwrap();
+    assert_eq!(error(&fixture.path()), "nightcore.toml: the file is larger than 1MiB");
+}
+
+#[test]
+fn a_byte_order_mark_and_carriage_returns_are_taken() {
+    let config = parse_ok("\u{feff}[functions.Foo]\r\ncommand = ['./foo']\r\n");
+    assert_eq!(config.functions[0].line, 1);
+}
+
+#[test]
+fn very_many_errors_are_counted() {
+    let keys: Vec<_> = (0..20_000).map(|index| format!("a{index} = 1")).collect();
+    let shown = Fixture::new().errors(&format!("functions = {{ {} }}", keys.join(", ")));
+    assert!(shown.ends_with("\n\nand 19980 more"), "{shown}");
+}
+
+#[test]
+fn deep_nesting_is_an_error() {
+    let deep = "[".repeat(100_000);
+    assert!(Fixture::new().parse(&format!("a = {deep}")).is_err());
+    let dotted = vec!["a"; 100_000].join(".");
+    assert!(Fixture::new().parse(&format!("{dotted} = 1")).is_err());
+}
+
+/// A piece that the grammar or the checks treat specially.
+fn token() -> impl Strategy<Value = String> {
+    prop_oneof![
+        prop::sample::select(vec![
+            "[",
+            "]",
+            "{",
+            "}",
+            "=",
+            ".",
+            ",",
+            "\"",
+            "'",
+            "\"\"\"",
+            "'''",
+            "\n",
+            "\r",
+            "#",
+            "\\",
+            "\\u",
+            "0x",
+            "-",
+            "1",
+            "99999999999999999999",
+            "1.5",
+            "inf",
+            "nan",
+            "1979-05-27",
+            "true",
+            "functions",
+            "Foo",
+            "command",
+            "[functions.Foo]",
+            "[[functions]]",
+            "[functions.Foo.env]",
+            "timeout",
+            "workers",
+            "min",
+            "max",
+            "\"5s\"",
+            "\u{feff}",
+            "\0",
+            "é",
+            "\u{1b}",
+        ])
+        .prop_map(str::to_owned),
+        any::<String>(),
+    ]
+}
+
+proptest! {
+    #[test]
+    fn no_text_panics(text in any::<String>()) {
+        let _ = parse(&text, Path::new("nightcore.toml"), None).map_err(|errors| errors.to_string());
+    }
+
+    #[test]
+    fn no_mix_of_tokens_panics(tokens in prop::collection::vec(token(), 0..40)) {
+        let _ = parse(&tokens.concat(), Path::new("nightcore.toml"), None).map_err(|errors| errors.to_string());
+    }
+
+    #[test]
+    fn no_mutation_of_a_good_file_panics(
+        edits in prop::collection::vec((any::<prop::sample::Index>(), 0usize..20, token()), 1..6),
+    ) {
+        let mut text = FULL.to_owned();
+        for (at, removed, inserted) in edits {
+            let start = text.floor_char_boundary(at.index(text.len() + 1));
+            let end = text.floor_char_boundary(start + removed).max(start);
+            text.replace_range(start..end, &inserted);
+        }
+        let _ = parse(&text, Path::new("nightcore.toml"), None).map_err(|errors| errors.to_string());
+    }
+
+    #[test]
+    fn any_values_come_back_from_print(
+        words in prop::collection::vec("[^\0]*", 0..4),
+        env in prop::collection::btree_map("[^\0=]+", "[^\0]*", 0..4),
+        numbers in (1..=MAX_PROCESSES, 0..=MAX_WORKERS, 1..=MAX_QUEUE_CALLS, 1..=MAX_MAX_DEPTH),
+        max in prop::option::of(MAX_WORKERS..=MAX_WORKERS),
+        micros in (1..=86_400_000_000u64, 0..=86_400_000_000u64),
+        bytes in (1..=MAX_MAX_BODY_BYTES, 1..=MAX_QUEUE_BYTES),
+        external in any::<bool>(),
+    ) {
+        let directory = std::env::temp_dir().canonicalize().unwrap();
+        let config = Config {
+            path: directory.join("nightcore.toml"),
+            directory: directory.clone(),
+            gateway: Gateway { listen: "[::1]:0".parse().unwrap(), max_body_bytes: bytes.0 },
+            functions: vec![Function {
+                name: "Foo".into(),
+                line: 5,
+                command: [vec!["/bin/sh".to_owned()], words].concat(),
+                program: "/bin/sh".into(),
+                cwd: directory,
+                env: env.into_iter().collect(),
+                processes: numbers.0,
+                workers: Workers { min: numbers.1, max },
+                timeout: Duration::from_micros(micros.0),
+                grace: Duration::from_micros(micros.1),
+                queue: Queue { calls: numbers.2, bytes: bytes.1 },
+                max_depth: numbers.3,
+                external,
+            }],
+        };
+        let printed = config.to_toml();
+        let again = parse(&printed, &config.path, None).map_err(|errors| TestCaseError::fail(errors.to_string()))?;
+        prop_assert_eq!(config, again);
+    }
+}
