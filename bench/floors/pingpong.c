@@ -1,0 +1,24 @@
+/*
+ * Floor: a round trip A -> B -> A over two FIFOs, both ends blocking, one write and one read each way.
+ *
+ * No call through a coordinator can be faster; it shows what one sleeping reader costs on this machine.
+ */
+#include "floor.h"
+
+int main(int argc, char **argv) {
+    program = "pingpong";
+    struct options options = parse_options(argc, argv);
+    prepare(&options);
+    struct fifo to_b = open_fifo(options.pipe_bytes);
+    struct fifo to_a = open_fifo(options.pipe_bytes);
+
+    if (start_child() == 0) {
+        close_fifo_ends(to_b.writer, to_a.reader);
+        echo_until_end(to_b.reader, to_a.writer);
+    }
+    close_fifo_ends(to_b.reader, to_a.writer);
+    measure(&options, to_a.reader, to_b.writer);
+    close_fifo_ends(to_b.writer, to_a.reader);
+    wait_for_children();
+    return 0;
+}

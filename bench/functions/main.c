@@ -1,0 +1,12 @@
+#include "functions.h"
+
+int main(void) {
+    int32_t status = nc_handle("Caller", bench_caller, NULL);
+    if (status == NC_OK)
+        status = nc_handle("Echo", bench_echo, NULL);
+    if (status == NC_OK)
+        status = nc_handle("Empty", bench_empty, NULL);
+    if (status == NC_OK)
+        status = nc_handle("Three", bench_three, NULL);
+    return status == NC_OK ? nc_serve() : 1;
+}

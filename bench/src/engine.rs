@@ -1,0 +1,261 @@
+//! One engine, from a `nightcore.toml` in a temporary directory to its end.
+
+use std::fmt::Write as _;
+use std::fs::{self, File};
+use std::io::{self, PipeReader, Read};
+use std::net::SocketAddr;
+use std::os::fd::{AsFd, AsRawFd, RawFd};
+use std::os::unix::process::CommandExt;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, ExitStatus, Stdio};
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, Result, bail, ensure};
+use nix::errno::Errno;
+use nix::fcntl::{FcntlArg, FdFlag, fcntl};
+use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
+use nix::sched::sched_setaffinity;
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
+use tempfile::TempDir;
+
+use crate::settings::{Placement, Settings};
+use crate::{cpu, functions, interrupt, memory, processes};
+
+/// A start takes milliseconds; this is for a machine that is busy elsewhere.
+const READY_WITHIN: Duration = Duration::from_secs(15);
+/// The longest line that says "ready".
+const MAX_READY_BYTES: usize = 4 * 1024;
+/// Longer than the engine gives its containers by default.
+const STOP_WITHIN: Duration = Duration::from_secs(15);
+/// When something failed already, order matters less than the end.
+const DROP_WITHIN: Duration = Duration::from_secs(3);
+/// What an engine that ended left behind must be gone by then.
+const LEFT_WITHIN: Duration = Duration::from_secs(2);
+const LOOK_EVERY: Duration = Duration::from_millis(10);
+/// One call of `Caller` makes many internal calls.
+const CALLER_TIMEOUT: &str = "60s";
+
+/// A running engine. Dropped, it is ended with everything below it.
+#[derive(Debug)]
+pub struct Engine {
+    child: Child,
+    log: PathBuf,
+    address: SocketAddr,
+    _directory: TempDir,
+}
+
+impl Engine {
+    /// Starts `nightcore up` with the measured functions, and waits until it says that it is ready.
+    pub fn start(settings: &Settings, program: &Path, placement: Placement) -> Result<Engine> {
+        ensure!(
+            settings.engine.is_file(),
+            "there is no engine at {}: build it first (cargo build --release)",
+            settings.engine.display()
+        );
+        let directory = tempfile::Builder::new().prefix("nightcore-bench-").tempdir()?;
+        let config = directory.path().join("nightcore.toml");
+        fs::write(&config, config_text(program)?).context("cannot write nightcore.toml")?;
+        let state = directory.path().join("engine");
+        let log = settings.work_dir.join("engine.log");
+        let log_file = File::create(&log).with_context(|| format!("cannot write {}", log.display()))?;
+        let (ready, ready_end) = io::pipe()?;
+
+        let mut command = Command::new(&settings.engine);
+        command.arg("up").arg("--config").arg(&config).arg("--dir").arg(&state);
+        command.args(["--ready-fd", &ready_end.as_raw_fd().to_string()]);
+        command.stdin(Stdio::null()).stdout(log_file.try_clone()?).stderr(log_file);
+        // A group of its own: Ctrl-C reaches the harness alone, which then ends the engine in order.
+        command.process_group(0);
+        let cpu_set = placement.cpu_set()?;
+        let parent = std::process::id();
+        let ready_fd = ready_end.as_raw_fd();
+        // SAFETY: the closure only makes system calls, which is allowed between fork and exec.
+        unsafe {
+            command.pre_exec(move || {
+                processes::die_with_parent(parent, libc::SIGTERM)?;
+                if let Some(set) = &cpu_set {
+                    sched_setaffinity(Pid::from_raw(0), set)?;
+                }
+                keep_over_exec(ready_fd)
+            })
+        };
+        let child = command.spawn().with_context(|| format!("cannot start {}", settings.engine.display()))?;
+        // Ours must be closed, or the end of the engine would not be seen.
+        drop(ready_end);
+        let address = SocketAddr::from(([127, 0, 0, 1], 0));
+        let mut engine = Engine { child, log, address, _directory: directory };
+        engine.address = engine.wait_until_ready(ready)?;
+        Ok(engine)
+    }
+
+    fn wait_until_ready(&mut self, mut ready: PipeReader) -> Result<SocketAddr> {
+        let end = Instant::now() + READY_WITHIN;
+        let mut text = Vec::new();
+        let mut chunk = [0; 512];
+        while !text.contains(&b'\n') {
+            interrupt::check()?;
+            let left = end.saturating_duration_since(Instant::now());
+            ensure!(
+                !left.is_zero(),
+                "the engine was not ready within {} s{}",
+                READY_WITHIN.as_secs(),
+                self.last_words()
+            );
+            ensure!(text.len() < MAX_READY_BYTES, "the engine's ready line is too long");
+            let mut watched = [PollFd::new(ready.as_fd(), PollFlags::POLLIN)];
+            match poll(&mut watched, PollTimeout::try_from(left.min(interrupt::LOOK_EVERY))?) {
+                Ok(0) | Err(Errno::EINTR) => continue,
+                Ok(_) => {}
+                Err(error) => return Err(error).context("cannot wait for the engine"),
+            }
+            let got = ready.read(&mut chunk)?;
+            if got == 0 {
+                let ended = self.wait_for_end(LEFT_WITHIN)?;
+                let how = ended.map_or("closed its ready descriptor".to_owned(), |status| {
+                    format!("ended with {status}")
+                });
+                bail!("the engine {how} before it was ready{}", self.last_words());
+            }
+            text.extend_from_slice(&chunk[..got]);
+        }
+        let line = String::from_utf8_lossy(&text);
+        parse_address(&line).with_context(|| format!("no http://IP:PORT in the ready line {:?}", line.trim()))
+    }
+
+    /// Where its gateway listens.
+    pub fn address(&self) -> SocketAddr {
+        self.address
+    }
+
+    fn pid(&self) -> Pid {
+        Pid::from_raw(self.child.id().cast_signed())
+    }
+
+    /// CPU time of the whole tree: engine, launcher and containers.
+    pub fn cpu_time(&self) -> Duration {
+        cpu::of_tree(self.pid().as_raw())
+    }
+
+    /// Resident memory of the engine process alone.
+    pub fn resident_mb(&self) -> Result<f64> {
+        memory::resident_mb(self.pid().as_raw())
+    }
+
+    /// Ends it as a user does, and holds it to that: exit code 0, nothing left behind.
+    pub fn stop(mut self) -> Result<()> {
+        kill(self.pid(), Signal::SIGTERM).context("the engine is gone already")?;
+        let Some(status) = self.wait_for_end(STOP_WITHIN)? else {
+            bail!(
+                "the engine did not end within {} s of SIGTERM{}",
+                STOP_WITHIN.as_secs(),
+                self.last_words()
+            );
+        };
+        ensure!(status.success(), "the engine ended with {status} at SIGTERM{}", self.last_words());
+        let end = Instant::now() + LEFT_WITHIN;
+        loop {
+            let left = processes::started();
+            if left.is_empty() {
+                return Ok(());
+            }
+            if Instant::now() >= end {
+                let names: Vec<String> =
+                    left.iter().map(|stat| format!("{} {}", stat.pid, stat.name)).collect();
+                bail!("the engine left processes behind: {}", names.join(", "));
+            }
+            std::thread::sleep(LOOK_EVERY);
+        }
+    }
+
+    /// `None` if it still runs after that time.
+    fn wait_for_end(&mut self, within: Duration) -> Result<Option<ExitStatus>> {
+        let end = Instant::now() + within;
+        loop {
+            if let Some(status) = self.child.try_wait()? {
+                return Ok(Some(status));
+            }
+            if Instant::now() >= end {
+                return Ok(None);
+            }
+            std::thread::sleep(LOOK_EVERY);
+        }
+    }
+
+    /// The last line of its log, for the sentence that says what failed.
+    fn last_words(&self) -> String {
+        let text = fs::read_to_string(&self.log).unwrap_or_default();
+        match text.lines().rev().find(|line| !line.trim().is_empty()) {
+            Some(line) => format!("; it said: {}", line.trim()),
+            None => String::new(),
+        }
+    }
+}
+
+impl Drop for Engine {
+    fn drop(&mut self) {
+        if let Ok(None) = self.child.try_wait() {
+            let _ = kill(self.pid(), Signal::SIGTERM);
+            if let Ok(None) = self.wait_for_end(DROP_WITHIN) {
+                let _ = self.child.kill();
+                let _ = self.child.wait();
+            }
+        }
+        // The child was waited for above, so that its body cannot be taken from under it here.
+        processes::end_started();
+    }
+}
+
+/// For the child between fork and exec.
+fn keep_over_exec(fd: RawFd) -> io::Result<()> {
+    // SAFETY: the descriptor was inherited over the fork and is open in the child.
+    let fd = unsafe { std::os::fd::BorrowedFd::borrow_raw(fd) };
+    fcntl(fd, FcntlArg::F_SETFD(FdFlag::empty()))?;
+    Ok(())
+}
+
+fn config_text(program: &Path) -> Result<String> {
+    // A JSON string is a TOML basic string.
+    let program = serde_json::to_string(program).context("the path of the functions is not UTF-8")?;
+    let mut text = String::from("[gateway]\nlisten = \"127.0.0.1:0\"\n");
+    for name in functions::NAMES {
+        write!(text, "\n[functions.{name}]\ncommand = [{program}]\n")?;
+        if name == "Caller" {
+            writeln!(text, "timeout = \"{CALLER_TIMEOUT}\"")?;
+        }
+    }
+    Ok(text)
+}
+
+/// Finds `http://IP:PORT` anywhere in the line.
+fn parse_address(line: &str) -> Option<SocketAddr> {
+    let (_, rest) = line.split_once("http://")?;
+    let end = rest.find(|c: char| !(c.is_ascii_hexdigit() || ".:[]".contains(c))).unwrap_or(rest.len());
+    rest[..end].trim_end_matches(['.', ':']).parse().ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_address_is_found_in_the_ready_line() {
+        let expected = Some("127.0.0.1:8080".parse().unwrap());
+        for line in [
+            "http://127.0.0.1:8080\n",
+            "ready: 4 functions at http://127.0.0.1:8080, pid 5\n",
+            "http://127.0.0.1:8080/",
+        ] {
+            assert_eq!(parse_address(line), expected);
+        }
+        assert_eq!(parse_address("http://[::1]:80.").unwrap().port(), 80);
+        assert_eq!(parse_address("ready\n"), None);
+    }
+
+    #[test]
+    fn the_config_names_all_functions() {
+        let text = config_text(Path::new("/a \"b\"/functions")).unwrap();
+        assert!(text.contains("[functions.Echo]\ncommand = [\"/a \\\"b\\\"/functions\"]\n"));
+        assert_eq!(text.matches("command = ").count(), functions::NAMES.len());
+    }
+}

@@ -1,0 +1,74 @@
+//! Ctrl-C, SIGTERM and the run's own bound end it in order: a flag that every wait looks at, so that what was
+//! started is ended.
+
+use std::sync::atomic::{AtomicI32, Ordering};
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, Result, bail};
+use nix::sys::signal::{SaFlags, SigAction, SigHandler, SigSet, Signal, sigaction};
+
+/// How soon a wait sees the flag.
+pub const LOOK_EVERY: Duration = Duration::from_millis(100);
+
+/// A run ends within five minutes, with the time that the end itself takes.
+const RUN_WITHIN_SECONDS: libc::c_uint = 285;
+
+/// The signal that came, or 0.
+static CAME: AtomicI32 = AtomicI32::new(0);
+
+extern "C" fn on_signal(signal: libc::c_int) {
+    CAME.store(signal, Ordering::Relaxed);
+}
+
+/// Takes SIGINT and SIGTERM, ignores SIGPIPE, and starts the clock of the run.
+pub fn install() -> Result<()> {
+    // Without SA_RESTART, so that a blocked read returns.
+    let remember = SigAction::new(SigHandler::Handler(on_signal), SaFlags::empty(), SigSet::empty());
+    let ignore = SigAction::new(SigHandler::SigIgn, SaFlags::empty(), SigSet::empty());
+    let actions = [
+        (Signal::SIGINT, remember),
+        (Signal::SIGTERM, remember),
+        (Signal::SIGALRM, remember),
+        (Signal::SIGPIPE, ignore),
+    ];
+    for (signal, action) in actions {
+        // SAFETY: the handler only stores to an atomic, which a signal handler may do.
+        unsafe { sigaction(signal, &action) }.with_context(|| format!("cannot handle {signal}"))?;
+    }
+    // SAFETY: alarm has no preconditions.
+    unsafe { libc::alarm(RUN_WITHIN_SECONDS) };
+    Ok(())
+}
+
+/// Whether the run was told to end.
+pub fn pending() -> bool {
+    CAME.load(Ordering::Relaxed) != 0
+}
+
+/// An error if the run was told to end.
+pub fn check() -> Result<()> {
+    match CAME.load(Ordering::Relaxed) {
+        0 => Ok(()),
+        libc::SIGALRM => bail!("the run took longer than {RUN_WITHIN_SECONDS} s"),
+        _ => bail!("interrupted"),
+    }
+}
+
+/// Sleeps in one piece (a harness that wakes would disturb what is measured), unless told to end.
+pub fn sleep(time: Duration) -> Result<()> {
+    let end = Instant::now() + time;
+    loop {
+        check()?;
+        let left = end.saturating_duration_since(Instant::now());
+        if left.is_zero() {
+            return Ok(());
+        }
+        let request = libc::timespec {
+            tv_sec: libc::time_t::try_from(left.as_secs())?,
+            tv_nsec: libc::c_long::from(left.subsec_nanos()),
+        };
+        // Not `std::thread::sleep`, which goes on sleeping after a signal.
+        // SAFETY: the request is a valid timespec, and a null pointer for the rest is allowed.
+        unsafe { libc::nanosleep(&request, std::ptr::null_mut()) };
+    }
+}

@@ -1,0 +1,105 @@
+//! Where a run took place, and what else was going on there: without it no figure means much.
+
+use std::collections::HashMap;
+use std::fs;
+use std::time::Duration;
+
+use anyhow::Result;
+
+use crate::report::Report;
+use crate::{cpu, interrupt};
+
+/// Long enough to see a neighbour that works.
+const LOOK_FOR: Duration = Duration::from_millis(500);
+/// So many names are enough to know what else runs.
+const MAX_NAMES: usize = 8;
+/// A process that uses less of one core than this disturbs nobody.
+const NAMED_PERCENT: f64 = 2.0;
+/// Above this, figures are likely to be of the neighbour as well.
+const BUSY_PERCENT: f64 = 10.0;
+
+/// Prints it, and adds the numbers to the report.
+pub fn describe(report: &mut Report) -> Result<()> {
+    let cores = std::thread::available_parallelism()?.get();
+    let kernel = fs::read_to_string("/proc/sys/kernel/osrelease").unwrap_or_default();
+    let load = fs::read_to_string("/proc/loadavg").unwrap_or_default();
+    let mut load = load.split_whitespace();
+    let averages: Vec<&str> = load.by_ref().take(3).collect();
+    let runnable = load.next().and_then(|field| field.split('/').next()).unwrap_or("?");
+    let (busy, others) = look_around()?;
+    println!("machine: {cores} cores, Linux {}, {}", kernel.trim(), std::env::consts::ARCH);
+    println!(
+        "at the start: load average {}, {runnable} runnable threads (one is this), {busy:.0} % of the machine busy",
+        averages.join(" ")
+    );
+    println!("other processes at work: {}", shown(&others));
+    if busy > BUSY_PERCENT {
+        println!("NOTE: the machine is not idle; trust only the ratios, and those with care");
+    }
+    report.add("machine.cores", cores as f64);
+    if let Some(load) = averages.first().and_then(|number| number.parse().ok()) {
+        report.add("machine.load_1m", load);
+    }
+    report.add("machine.busy_percent", busy);
+    Ok(())
+}
+
+fn shown(names: &[String]) -> String {
+    match names.len() {
+        0 => "none".to_owned(),
+        count if count > MAX_NAMES => {
+            format!("{}, and {} more", names[..MAX_NAMES].join(", "), count - MAX_NAMES)
+        }
+        _ => names.join(", "),
+    }
+}
+
+/// For a short time: how much of all cores is used, and the processes that use it, with percents of one core.
+fn look_around() -> Result<(f64, Vec<String>)> {
+    let (ticks, times) = (read_ticks(), cpu::of_each());
+    interrupt::sleep(LOOK_FOR)?;
+    let busy = ticks.zip(read_ticks()).map_or(f64::NAN, |(before, after)| busy_between(before, after));
+    let before: HashMap<i32, Duration> = times.into_iter().map(|(stat, time)| (stat.pid, time)).collect();
+    let own = std::process::id().cast_signed();
+    let mut others = Vec::new();
+    for (stat, time) in cpu::of_each() {
+        let used = time.saturating_sub(before.get(&stat.pid).copied().unwrap_or_default());
+        let percent = 100.0 * used.as_secs_f64() / LOOK_FOR.as_secs_f64();
+        if stat.pid != own && percent > NAMED_PERCENT {
+            others.push(format!("{} {percent:.0} %", stat.name));
+        }
+    }
+    Ok((busy, others))
+}
+
+/// Busy and idle ticks of all cores since the boot.
+fn read_ticks() -> Option<(u64, u64)> {
+    parse_ticks(&fs::read_to_string("/proc/stat").ok()?)
+}
+
+fn parse_ticks(text: &str) -> Option<(u64, u64)> {
+    let line = text.lines().next()?.strip_prefix("cpu ")?;
+    // user nice system idle iowait irq softirq steal; guest times are in user already.
+    let ticks: Vec<u64> = line.split_whitespace().take(8).map(|word| word.parse().unwrap_or(0)).collect();
+    let idle = ticks.get(3)? + ticks.get(4)?;
+    Some((ticks.iter().sum::<u64>() - idle, idle))
+}
+
+fn busy_between(before: (u64, u64), after: (u64, u64)) -> f64 {
+    let busy = after.0.saturating_sub(before.0) as f64;
+    let idle = after.1.saturating_sub(before.1) as f64;
+    if busy + idle == 0.0 { 0.0 } else { 100.0 * busy / (busy + idle) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn waiting_for_a_disk_is_idle() {
+        let before = parse_ticks("cpu  10 0 10 100 20 0 0 0 0 0\ncpu0 …").unwrap();
+        let after = parse_ticks("cpu  20 0 15 130 25 0 0 0 0 0\n").unwrap();
+        assert_eq!((before, after), ((20, 120), (35, 155)));
+        assert_eq!(busy_between(before, after), 30.0);
+    }
+}

@@ -1,0 +1,159 @@
+//! `make bench`: measures Nightcore, and the floors of the machine it runs on. See README.md beside this crate.
+
+mod compile;
+mod cpu;
+mod engine;
+mod external;
+mod floors;
+mod functions;
+mod http;
+mod internal;
+mod interrupt;
+mod load;
+mod machine;
+mod memory;
+mod pairs;
+mod processes;
+mod report;
+mod settings;
+mod steady;
+
+use std::ffi::OsString;
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+
+use anyhow::{Context, Result, bail};
+use clap::Parser;
+
+use crate::floors::Floors;
+use crate::report::Report;
+use crate::settings::{Effort, Settings};
+
+/// What a static library that is written in Rust needs from the system.
+const SYSTEM_LIBRARIES: [&str; 6] = ["-lgcc_s", "-lutil", "-lrt", "-lpthread", "-lm", "-ldl"];
+
+/// Measures Nightcore and the floors of this machine.
+#[derive(Debug, Parser)]
+struct Args {
+    /// Only measure figures whose names begin with this, such as `internal.fifo.one_core`
+    #[arg(long, value_name = "PREFIX")]
+    only: Option<String>,
+    /// Rough figures in little time, to see that everything works
+    #[arg(long)]
+    quick: bool,
+    /// Where the figures are written [default: target/bench/report.json]
+    #[arg(long, value_name = "FILE")]
+    out: Option<PathBuf>,
+    /// The engine [default: `nightcore` beside this program]
+    #[arg(long, value_name = "FILE")]
+    engine: Option<PathBuf>,
+    /// The C library that the functions are linked with [default: `libnightcore.a` beside this program]
+    #[arg(long, value_name = "FILE")]
+    library: Option<PathBuf>,
+    /// The folder of nightcore.h [default: include/ of the repository]
+    #[arg(long, value_name = "DIR")]
+    include: Option<PathBuf>,
+}
+
+fn main() -> ExitCode {
+    let args = Args::parse();
+    let mut report = Report::default();
+    let mut failures = Vec::new();
+    let outcome = settings(&args).and_then(|(settings, out)| {
+        interrupt::install()?;
+        processes::adopt_orphans().context("cannot adopt orphans")?;
+        machine::describe(&mut report)?;
+        let described = report.len();
+        failures = measure(&settings, &mut report);
+        if failures.is_empty() && report.len() == described {
+            bail!("no figure that can be measured here begins with {:?}", settings.only.unwrap_or_default());
+        }
+        print!("\n{}", report.table());
+        report.write(&out)?;
+        println!("\nwritten to {}", out.display());
+        Ok(())
+    });
+    failures.extend(outcome.err());
+    for failure in &failures {
+        eprintln!("bench: {failure:#}");
+    }
+    if failures.is_empty() { ExitCode::SUCCESS } else { ExitCode::FAILURE }
+}
+
+fn settings(args: &Args) -> Result<(Settings, PathBuf)> {
+    let bench_dir = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let repository = bench_dir.parent().context("this crate is in no workspace")?;
+    let program = std::env::current_exe().context("cannot tell where this program is")?;
+    let beside = |name: &str| program.with_file_name(name);
+    let work_dir = repository.join("target").join("bench");
+    fs::create_dir_all(&work_dir).with_context(|| format!("cannot make {}", work_dir.display()))?;
+    let library = args.library.clone().unwrap_or_else(|| beside("libnightcore.a"));
+    let mut link = vec![library.into_os_string()];
+    link.extend(SYSTEM_LIBRARIES.map(OsString::from));
+    let out = args.out.clone().unwrap_or_else(|| work_dir.join("report.json"));
+    let settings = Settings {
+        only: args.only.clone(),
+        effort: if args.quick { Effort::QUICK } else { Effort::FULL },
+        bench_dir: bench_dir.to_owned(),
+        work_dir,
+        engine: args.engine.clone().unwrap_or_else(|| beside("nightcore")),
+        include_dir: args.include.clone().unwrap_or_else(|| repository.join("include")),
+        link,
+        cpu: settings::first_cpu()?,
+    };
+    Ok((settings, out))
+}
+
+/// Runs every part that was asked for.
+fn measure(settings: &Settings, report: &mut Report) -> Vec<anyhow::Error> {
+    let mut run = Run { settings, report, failures: Vec::new() };
+    if let Err(error) = run.all() {
+        run.failures.push(error);
+    }
+    run.failures
+}
+
+/// One run and what failed in it.
+struct Run<'a> {
+    settings: &'a Settings,
+    report: &'a mut Report,
+    failures: Vec<anyhow::Error>,
+}
+
+impl Run<'_> {
+    fn all(&mut self) -> Result<()> {
+        let settings = self.settings;
+        let floors = Floors::build(settings)?;
+        self.part("floor", |report| floors.measure(settings, report));
+        let parts = ["internal", "external", "memory", "idle"];
+        if !parts.iter().any(|part| settings.wants(part)) || self.told_to_end() {
+            return Ok(());
+        }
+        let functions = functions::build(settings)?;
+        for placement in settings.placements() {
+            let name = format!("internal.fifo.{}", placement.name());
+            self.part(&name, |report| internal::measure(settings, &floors, &functions, placement, report));
+        }
+        self.part("external", |report| external::measure(settings, &functions, report));
+        let steady = if settings.wants("memory") { "memory" } else { "idle" };
+        self.part(steady, |report| steady::measure(settings, &functions, report));
+        Ok(())
+    }
+
+    /// A part that fails is told at the end, and the others go on, unless the run was told to end.
+    fn part(&mut self, name: &str, measure: impl FnOnce(&mut Report) -> Result<()>) {
+        if !self.settings.wants(name) || self.told_to_end() {
+            return;
+        }
+        eprintln!("measuring {name} …");
+        if let Err(error) = measure(self.report) {
+            self.failures.push(error.context(format!("{name} could not be measured")));
+        }
+    }
+
+    /// Whether a part was interrupted; if none was, the next one's own first look says so.
+    fn told_to_end(&self) -> bool {
+        interrupt::pending() && !self.failures.is_empty()
+    }
+}

@@ -1,0 +1,96 @@
+//! Alternating pairs: floor, work, floor, work, … and the median of the pairs' ratios.
+//!
+//! A machine's speed drifts within a run (frequency, neighbours, which core is awake). Two halves of a pair are
+//! less than a second apart, so that both see the same machine; a disturbed pair does not move the median.
+
+use std::time::Duration;
+
+use anyhow::Result;
+
+/// Fewer samples have no p99 worth the name.
+const LEAST_COUNT: usize = 100;
+/// The largest number that both the floors and the function `Caller` accept.
+const MOST_COUNT: usize = 2_000_000;
+/// One call in this many more is made before the samples, so that caches are warm and workers there.
+const WARM_UP_SHARE: usize = 10;
+/// A short warm-up would still see the first wakes.
+const LEAST_WARM_UP: usize = 50;
+
+/// How many round trips a measurement makes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Sized {
+    /// Timed ones.
+    pub count: usize,
+    /// Those before them, which are not timed.
+    pub warm_up: usize,
+}
+
+impl Sized {
+    /// As many as fill about `time` when one takes `each_us`.
+    pub fn filling(time: Duration, each_us: f64) -> Sized {
+        // A cast from float to integer saturates, so that a p50 of 0 ends at the bound.
+        let fitting = (time.as_secs_f64() * 1e6 / each_us) as usize;
+        let count = fitting.clamp(LEAST_COUNT, MOST_COUNT);
+        Sized { count, warm_up: (count / WARM_UP_SHARE).max(LEAST_WARM_UP) }
+    }
+}
+
+/// The halves of all pairs, in order.
+#[derive(Debug)]
+pub struct Pairs {
+    /// What each floor's half took.
+    pub floors: Vec<f64>,
+    /// What each work's half took.
+    pub works: Vec<f64>,
+}
+
+impl Pairs {
+    /// Runs `count` pairs.
+    pub fn alternate(
+        count: usize,
+        mut floor: impl FnMut() -> Result<f64>,
+        mut work: impl FnMut() -> Result<f64>,
+    ) -> Result<Pairs> {
+        let mut pairs = Pairs { floors: Vec::new(), works: Vec::new() };
+        for _ in 0..count {
+            pairs.floors.push(floor()?);
+            pairs.works.push(work()?);
+        }
+        Ok(pairs)
+    }
+
+    /// The median of the pairs' ratios, work to floor.
+    pub fn ratio(&self) -> f64 {
+        let ratios: Vec<f64> =
+            self.works.iter().zip(&self.floors).map(|(work, floor)| work / floor).collect();
+        median(&ratios)
+    }
+}
+
+/// The middle one; of an even number the upper one of the two.
+pub fn median(values: &[f64]) -> f64 {
+    let mut sorted = values.to_vec();
+    sorted.sort_by(f64::total_cmp);
+    sorted.get(sorted.len() / 2).copied().unwrap_or(f64::NAN)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_disturbed_pair_does_not_move_the_ratio() {
+        let mut floors = [10.0, 20.0, 10.0].into_iter();
+        let mut works = [11.0, 22.0, 90.0].into_iter();
+        let pairs = Pairs::alternate(3, || Ok(floors.next().unwrap()), || Ok(works.next().unwrap())).unwrap();
+        assert!((pairs.ratio() - 1.1).abs() < 1e-9);
+    }
+
+    #[test]
+    fn sizes_are_bounded() {
+        let second = Duration::from_secs(1);
+        assert_eq!(Sized::filling(second, 50.0), Sized { count: 20_000, warm_up: 2_000 });
+        assert_eq!(Sized::filling(second, 0.0).count, MOST_COUNT);
+        assert_eq!(Sized::filling(second, 1e9), Sized { count: LEAST_COUNT, warm_up: LEAST_WARM_UP });
+    }
+}

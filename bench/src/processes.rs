@@ -1,0 +1,155 @@
+//! The processes below one process, by `/proc`, and their end.
+
+use std::collections::HashMap;
+use std::fs;
+use std::io;
+use std::time::{Duration, Instant};
+
+use nix::errno::Errno;
+use nix::sys::signal::{Signal, kill};
+use nix::sys::wait::{WaitPidFlag, WaitStatus, waitpid};
+use nix::unistd::Pid;
+
+/// What is killed is gone at once; this bounds the wait for a process that the kernel does not let go.
+const END_WITHIN: Duration = Duration::from_secs(2);
+const LOOK_EVERY: Duration = Duration::from_millis(5);
+
+/// What is used of `/proc/PID/stat`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Stat {
+    /// The process.
+    pub pid: i32,
+    /// Its program's name, at most 15 bytes.
+    pub name: String,
+    /// R, S, D, Z, …
+    pub state: char,
+    /// Its parent.
+    pub parent: i32,
+    /// CPU time of its children that ended and were waited for, in clock ticks.
+    pub ended_children_ticks: u64,
+}
+
+/// Reads one line of `/proc/PID/stat`. The name may hold spaces and brackets, so the last bracket counts.
+fn parse_stat(line: &str) -> Option<Stat> {
+    let (pid, rest) = line.split_once(" (")?;
+    let (name, rest) = rest.rsplit_once(") ")?;
+    // Fields as in proc(5), where the state is the third.
+    let fields: Vec<&str> = rest.split_whitespace().collect();
+    let field = |number: usize| fields.get(number - 3).copied();
+    let children_user: u64 = field(16)?.parse().ok()?;
+    let children_system: u64 = field(17)?.parse().ok()?;
+    Some(Stat {
+        pid: pid.parse().ok()?,
+        name: name.to_owned(),
+        state: field(3)?.chars().next()?,
+        parent: field(4)?.parse().ok()?,
+        ended_children_ticks: children_user + children_system,
+    })
+}
+
+/// All processes; one that ends meanwhile is left out.
+pub fn all() -> Vec<Stat> {
+    let Ok(entries) = fs::read_dir("/proc") else { return Vec::new() };
+    entries
+        .filter_map(|entry| entry.ok()?.file_name().to_str()?.parse::<i32>().ok())
+        .filter_map(|pid| parse_stat(&fs::read_to_string(format!("/proc/{pid}/stat")).ok()?))
+        .collect()
+}
+
+/// The process itself, if it is there, and all below it.
+pub fn tree(root: i32) -> Vec<Stat> {
+    let mut children: HashMap<i32, Vec<Stat>> = HashMap::new();
+    let mut found = Vec::new();
+    for stat in all() {
+        if stat.pid == root {
+            found.push(stat);
+        } else {
+            children.entry(stat.parent).or_default().push(stat);
+        }
+    }
+    let mut next = vec![root];
+    while let Some(parent) = next.pop() {
+        for stat in children.remove(&parent).unwrap_or_default() {
+            next.push(stat.pid);
+            found.push(stat);
+        }
+    }
+    found
+}
+
+/// This process's own id.
+fn own_pid() -> i32 {
+    Pid::this().as_raw()
+}
+
+/// Everything that this process started, directly or not, and that is not a dead body.
+pub fn started() -> Vec<Stat> {
+    reap();
+    tree(own_pid()).into_iter().filter(|stat| stat.pid != own_pid() && stat.state != 'Z').collect()
+}
+
+/// Makes orphans below this process its children, so that [`end_started`] finds whatever an engine left.
+pub fn adopt_orphans() -> io::Result<()> {
+    // SAFETY: this option takes one integer and touches no memory.
+    match unsafe { libc::prctl(libc::PR_SET_CHILD_SUBREAPER, 1) } {
+        0 => Ok(()),
+        _ => Err(io::Error::last_os_error()),
+    }
+}
+
+/// For a child between fork and exec: it gets `signal` when this process ends, even if by SIGKILL.
+pub fn die_with_parent(parent: u32, signal: libc::c_int) -> io::Result<()> {
+    // SAFETY: this option takes one integer and touches no memory.
+    if unsafe { libc::prctl(libc::PR_SET_PDEATHSIG, signal) } != 0 {
+        return Err(io::Error::last_os_error());
+    }
+    // The parent may have ended before that.
+    if nix::unistd::getppid().as_raw().cast_unsigned() != parent {
+        return Err(Errno::ESRCH.into());
+    }
+    Ok(())
+}
+
+/// Kills everything that this process started, until nothing is left.
+pub fn end_started() {
+    let end = Instant::now() + END_WITHIN;
+    loop {
+        let left = started();
+        if left.is_empty() || Instant::now() >= end {
+            return;
+        }
+        for stat in left {
+            // It may have ended since; that is as good.
+            let _ = kill(Pid::from_raw(stat.pid), Signal::SIGKILL);
+        }
+        std::thread::sleep(LOOK_EVERY);
+    }
+}
+
+/// Takes the bodies of adopted orphans. No child that someone else waits for may have ended meanwhile.
+fn reap() {
+    while let Ok(status) = waitpid(None, Some(WaitPidFlag::WNOHANG)) {
+        if status == WaitStatus::StillAlive {
+            return;
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_name_with_brackets_is_read() {
+        let line = "12 (a (b) c) S 7 12 12 0 -1 4194560 100 0 0 0 5 6 30 4 20 0 1 0 100 1000 10";
+        let expected =
+            Stat { pid: 12, name: "a (b) c".into(), state: 'S', parent: 7, ended_children_ticks: 34 };
+        assert_eq!(parse_stat(line), Some(expected));
+        assert_eq!(parse_stat("12 (a"), None);
+    }
+
+    #[test]
+    fn the_tree_of_this_process_has_itself() {
+        assert!(tree(own_pid()).iter().any(|stat| stat.pid == own_pid()));
+    }
+}
