@@ -2,5 +2,12 @@
 //!
 //! The rooms and the way of a call are drawn in `ARCHITECTURE.md`.
 
+pub mod cli;
 pub mod config;
+pub mod directory;
 pub mod dispatch;
+pub mod gateway;
+pub mod launcher;
+pub mod link;
+pub mod observe;
+pub mod up;

@@ -1,1 +1,853 @@
-//! Which worker runs which call, and when: pure state, time is an argument, no I/O.
+//! Which worker runs which call, and when. Pure state: time is an argument, in ns of the monotonic clock, and what is
+//! to be done comes out as [`Action`]s; there is no I/O here.
+//!
+//! Each function has one queue, first in, first out. A call leaves it when fewer calls run than
+//! [`concurrency`] allows and a worker is idle. A call that waits for an internal call does not run: it lends its
+//! slot, and needs one again before it is handed the answer. `max` is never passed. Calls from outside may be open
+//! in a bounded number only; nested ones pass them, up to the depth limit, so that nesting cannot deadlock.
+
+mod action;
+mod call;
+pub mod concurrency;
+mod container;
+mod deadlines;
+mod function;
+mod snapshot;
+mod upkeep;
+
+pub use action::{Action, Outcome};
+pub use call::CallId;
+pub use container::{ChannelKey, ContainerKey};
+pub use function::{Counts, DEFAULT_MAX_EVENT_LOOP, DEFAULT_MAX_THREADS, FunctionId, Spec};
+pub use snapshot::FunctionStatus;
+
+use call::{Call, Caller, Calls, Stage};
+use container::{Channel, Container};
+use deadlines::Deadlines;
+use function::Function;
+use nightcore_runtime::protocol::control::Mode;
+use nightcore_runtime::protocol::limits::{MAX_OUTSTANDING, MAX_WORKERS_PER_CONTAINER};
+use nightcore_runtime::protocol::{Broken, Failure, Status};
+use slab::Slab;
+use std::collections::{HashMap, VecDeque};
+use std::time::Duration;
+
+/// An internal call as a worker asks for it.
+#[derive(Debug)]
+pub struct Invoke<'a, P> {
+    /// The call that makes it.
+    pub parent: CallId,
+    /// The worker's own number for it.
+    pub tag: u64,
+    /// The callee's id; 0 if `name` is given instead.
+    pub function: FunctionId,
+    /// The callee's name.
+    pub name: &'a str,
+    /// Whether the caller runs nothing until an answer comes.
+    pub waits: bool,
+    /// When it must have ended, ns; 0: when its parent must.
+    pub deadline: u64,
+    /// What it carries.
+    pub payload: P,
+    /// The bytes of that.
+    pub bytes: u64,
+}
+
+/// The dispatcher. `P` is a payload, `R` is how the gateway takes an answer.
+#[derive(Debug)]
+pub struct Dispatch<P, R> {
+    functions: Vec<Function>,
+    by_name: HashMap<String, FunctionId>,
+    calls: Calls<P, R>,
+    channels: Slab<Channel>,
+    containers: Slab<Container>,
+    deadlines: Deadlines,
+    actions: VecDeque<Action<P, R>>,
+    upkeep: upkeep::Upkeep,
+}
+
+impl<P, R> Default for Dispatch<P, R> {
+    fn default() -> Self {
+        Dispatch {
+            functions: Vec::new(),
+            by_name: HashMap::new(),
+            calls: Calls::default(),
+            channels: Slab::new(),
+            containers: Slab::new(),
+            deadlines: Deadlines::default(),
+            actions: VecDeque::new(),
+            upkeep: upkeep::Upkeep::default(),
+        }
+    }
+}
+
+fn ns(duration: Duration) -> u64 {
+    u64::try_from(duration.as_nanos()).unwrap_or(u64::MAX)
+}
+
+impl<P, R> Dispatch<P, R> {
+    /// Adds a function.
+    pub fn add_function(&mut self, spec: Spec) -> FunctionId {
+        let id = self.functions.len() as FunctionId + 1;
+        self.by_name.insert(spec.name.clone(), id);
+        self.functions.push(Function::new(spec));
+        id
+    }
+
+    /// The function of this name.
+    pub fn find(&self, name: &str) -> Option<FunctionId> {
+        self.by_name.get(name).copied()
+    }
+
+    /// What the configuration says about a function.
+    pub fn spec(&self, function: FunctionId) -> &Spec {
+        &self.function(function).spec
+    }
+
+    /// The next thing to be done.
+    pub fn next_action(&mut self) -> Option<Action<P, R>> {
+        self.actions.pop_front()
+    }
+
+    /// How many calls are under way.
+    pub fn calls_under_way(&self) -> usize {
+        self.calls.len()
+    }
+
+    fn function(&self, id: FunctionId) -> &Function {
+        &self.functions[id as usize - 1]
+    }
+
+    fn function_mut(&mut self, id: FunctionId) -> &mut Function {
+        &mut self.functions[id as usize - 1]
+    }
+
+    // Calls begin.
+
+    /// Whether a call of this size may be queued now.
+    fn admit(&self, function: FunctionId, bytes: u64) -> Result<(), Failure> {
+        let function = self.function(function);
+        let overloaded = |text: String| Err(Failure::new(Status::Overloaded, text));
+        if let Some(reason) = &function.unavailable {
+            return Err(Failure::new(Status::Unavailable, reason.clone()));
+        }
+        if function.queued >= function.spec.queue_calls {
+            return overloaded(format!("{} calls are queued", function.queued));
+        }
+        if function.queued > 0 && function.queued_bytes + bytes > function.spec.queue_bytes {
+            return overloaded(format!("calls of {} bytes are queued", function.queued_bytes));
+        }
+        Ok(())
+    }
+
+    /// Takes a call from a client. Its end comes as [`Action::Respond`]; if it is not even accepted, as an error
+    /// here.
+    pub fn external(
+        &mut self,
+        now: u64,
+        function: FunctionId,
+        payload: P,
+        bytes: u64,
+        reply: R,
+    ) -> Result<CallId, Failure> {
+        self.admit(function, bytes)?;
+        let deadline = now.saturating_add(ns(self.spec(function).timeout));
+        self.function_mut(function).counts.external += 1;
+        let caller = Caller::Gateway(reply);
+        let call = self.enqueue(now, function, caller, payload, bytes, 0, deadline, 0);
+        self.pump(now, function);
+        Ok(call)
+    }
+
+    /// Takes a call from a worker. Its end comes as [`Action::Deliver`]; an error means that the worker broke a
+    /// rule.
+    pub fn invoke(&mut self, now: u64, channel: ChannelKey, invoke: Invoke<'_, P>) -> Result<(), Broken> {
+        let Invoke { parent, tag, function, name, waits, deadline, payload, bytes } = invoke;
+        let caller = self.under_way(channel, parent)?;
+        let (depth, parent_deadline, over) = (caller.depth + 1, caller.deadline, caller.cancelled);
+        let (expired, sibling_index, caller_function) =
+            (caller.expired, caller.children.len(), caller.function);
+        let known = if function == 0 {
+            self.find(name)
+        } else {
+            (function as usize <= self.functions.len()).then_some(function)
+        };
+        let admitted = match known {
+            None => Err(Failure::new(Status::NotFound, format!("there is no function {name:?}"))),
+            Some(_) if over && expired => {
+                Err(Failure::new(Status::DeadlineExceeded, "the deadline has passed"))
+            }
+            Some(_) if over => Err(Failure::new(Status::Cancelled, "the caller has left")),
+            Some(id) if depth > self.spec(id).max_depth => {
+                let text = format!("calls are nested more than {} deep", self.spec(id).max_depth);
+                Err(Failure::new(Status::DepthExceeded, text))
+            }
+            Some(_) if sibling_index >= MAX_OUTSTANDING => Err(Failure::new(
+                Status::Overloaded,
+                format!("{MAX_OUTSTANDING} internal calls are under way"),
+            )),
+            Some(id) => self.admit(id, bytes).map(|()| id),
+        };
+        let callee = match admitted {
+            Ok(callee) => callee,
+            Err(failure) => {
+                if let Some(id) = known {
+                    self.function_mut(id).count_end(failure.status);
+                }
+                if let Some(caller) = self.calls.get_mut(parent) {
+                    caller.answers += 1;
+                }
+                self.actions.push_back(Action::Deliver {
+                    channel,
+                    tag,
+                    function: known,
+                    outcome: Err(failure),
+                });
+                return Ok(());
+            }
+        };
+        let own = now.saturating_add(ns(self.spec(callee).timeout));
+        let asked = if deadline == 0 { u64::MAX } else { deadline };
+        let deadline = parent_deadline.min(own).min(asked);
+        self.function_mut(callee).counts.internal += 1;
+        let by = Caller::Call { parent, tag };
+        let call = self.enqueue(now, callee, by, payload, bytes, depth, deadline, sibling_index);
+        if let Some(caller) = self.calls.get_mut(parent) {
+            caller.children.push(call);
+        }
+        if waits {
+            self.begin_wait(now, parent);
+        }
+        self.pump(now, callee);
+        if waits && callee != caller_function {
+            self.pump(now, caller_function);
+        }
+        Ok(())
+    }
+
+    #[allow(clippy::too_many_arguments)] // Private, and each is a field of the call.
+    fn enqueue(
+        &mut self,
+        now: u64,
+        function: FunctionId,
+        caller: Caller<R>,
+        payload: P,
+        bytes: u64,
+        depth: u32,
+        deadline: u64,
+        sibling_index: usize,
+    ) -> CallId {
+        let id = self.calls.insert(Call {
+            function,
+            caller,
+            payload: Some(payload),
+            bytes,
+            depth,
+            deadline,
+            stage: Stage::Queued,
+            queued_at: now,
+            dispatched_at: 0,
+            waiting_since: None,
+            waited_ns: 0,
+            queued_below_ns: 0,
+            children: Vec::new(),
+            sibling_index,
+            answers: 0,
+            held: VecDeque::new(),
+            cancelled: false,
+            expired: false,
+            stuck: false,
+        });
+        let calls = &self.calls;
+        self.deadlines.push(deadline, id, calls.len(), |id| calls.get(id).is_some());
+        self.upkeep.watch(function);
+        let function = self.function_mut(function);
+        function.concurrency.arrived(now);
+        function.queued += 1;
+        function.queued_bytes += bytes;
+        function.next_arrival += 1;
+        let arrival = function.next_arrival;
+        let queue = if depth == 0 { &mut function.outside } else { &mut function.nested };
+        queue.push_back((arrival, id));
+        id
+    }
+
+    // Calls run.
+
+    /// A call that runs on this channel; anything else is a rule broken by the worker.
+    fn under_way(&mut self, channel: ChannelKey, call: CallId) -> Result<&mut Call<P, R>, Broken> {
+        let found = self.calls.get_mut(call).filter(|c| c.stage == Stage::Dispatched(channel));
+        found.ok_or(Broken::Call(call))
+    }
+
+    /// The queued call whose turn it is, and when it was queued.
+    fn head(&mut self, function: FunctionId) -> Option<(CallId, u64, bool)> {
+        let function = &mut self.functions[function as usize - 1];
+        let calls = &self.calls;
+        let is_queued = |id: CallId| calls.get(id).is_some_and(|c| c.stage == Stage::Queued);
+        for queue in [&mut function.outside, &mut function.nested] {
+            while queue.front().is_some_and(|(_, id)| !is_queued(*id)) {
+                queue.pop_front();
+            }
+        }
+        let outside = function.outside.front().copied().filter(|_| function.may_open_outside());
+        let nested = function.nested.front().copied();
+        let (first, is_nested) = match (outside, nested) {
+            (Some(a), Some(b)) if b.0 < a.0 => (b, true),
+            (Some(a), _) => (a, false),
+            (None, Some(b)) => (b, true),
+            (None, None) => return None,
+        };
+        let queued_at = calls.get(first.1)?.queued_at;
+        Some((first.1, queued_at, is_nested))
+    }
+
+    /// Starts what may be started of a function: first waiting calls whose answer is there, then queued ones.
+    fn pump(&mut self, now: u64, function: FunctionId) {
+        loop {
+            let f = self.function_mut(function);
+            if f.running < f.max
+                && let Some(parent) = f.resumes.pop_front()
+            {
+                self.resume(now, parent);
+                continue;
+            }
+            if !f.resumes.is_empty() {
+                return;
+            }
+            let Some((call, queued_at, nested)) = self.head(function) else { return };
+            let f = self.function_mut(function);
+            if f.running >= f.concurrency.limit(now, Some(queued_at)) {
+                self.upkeep.look_again(function);
+                return;
+            }
+            let Some(channel) = self.choose(function) else {
+                if !self.want_workers(now, function) && nested {
+                    self.no_worker_can_come(now, call);
+                    continue;
+                }
+                return;
+            };
+            self.start(now, function, call, channel, nested);
+        }
+    }
+
+    /// Of the containers with room the one with the fewest running calls; in it the most recently idle worker.
+    fn choose(&self, function: FunctionId) -> Option<ChannelKey> {
+        let containers =
+            self.function(function).containers.iter().filter_map(|key| self.containers.get(*key));
+        let free = containers.filter_map(|c| Some((!c.attached, c.running, c.free_channel()?)));
+        free.min_by_key(|(attached, running, _)| (*attached, *running)).map(|(_, _, channel)| channel)
+    }
+
+    fn start(&mut self, now: u64, function: FunctionId, id: CallId, channel: ChannelKey, nested: bool) {
+        let f = &mut self.functions[function as usize - 1];
+        if nested {
+            f.nested.pop_front()
+        } else {
+            f.outside.pop_front()
+        };
+        let Some(call) = self.calls.get_mut(id) else { return };
+        call.stage = Stage::Dispatched(channel);
+        call.dispatched_at = now;
+        f.queued -= 1;
+        f.queued_bytes -= call.bytes;
+        f.running += 1;
+        f.open_outside += u32::from(call.depth == 0);
+        let Some(payload) = call.payload.take() else { return };
+        let deadline = call.deadline;
+        let parent = match call.caller {
+            Caller::Call { parent, .. } => Some(parent),
+            _ => None,
+        };
+        let caller = parent.and_then(|parent| self.calls.get(parent)).map(|parent| parent.function);
+        let channel_state = &mut self.channels[channel];
+        channel_state.open.push(id);
+        let container = &mut self.containers[channel_state.container];
+        container.running += 1;
+        if container.mode == Mode::Threads {
+            container.idle.pop();
+        }
+        self.actions.push_back(Action::Dispatch { channel, call: id, caller, deadline, payload });
+    }
+
+    /// The handler of this call waits for an internal call: it lends its slot.
+    fn begin_wait(&mut self, now: u64, id: CallId) {
+        let Some(call) = self.calls.get_mut(id).filter(|c| c.waiting_since.is_none()) else { return };
+        let Stage::Dispatched(channel) = call.stage else { return };
+        call.waiting_since = Some(now);
+        let function = &mut self.functions[call.function as usize - 1];
+        function.running -= 1;
+        function.waiting += 1;
+        self.containers[self.channels[channel].container].running -= 1;
+    }
+
+    /// The handler of this call goes on: it takes a slot again.
+    fn end_wait(&mut self, now: u64, id: CallId) {
+        let Some(call) = self.calls.get_mut(id) else { return };
+        let (Stage::Dispatched(channel), Some(since)) = (call.stage, call.waiting_since.take()) else {
+            return;
+        };
+        call.waited_ns += now.saturating_sub(since);
+        let function = &mut self.functions[call.function as usize - 1];
+        function.running += 1;
+        function.waiting -= 1;
+        self.containers[self.channels[channel].container].running += 1;
+    }
+
+    /// A worker says that this call's handler waits for any of its internal calls. `seen`: the answers it has had;
+    /// if more were sent, one is on its way and the wait is over already.
+    pub fn wait(&mut self, now: u64, channel: ChannelKey, call: CallId, seen: u64) -> Result<(), Broken> {
+        let waiting = self.under_way(channel, call)?;
+        if waiting.answers == seen && !waiting.children.is_empty() {
+            let function = waiting.function;
+            self.begin_wait(now, call);
+            self.pump(now, function);
+        }
+        Ok(())
+    }
+
+    /// Hands the end of an internal call to the call that made it, when that has a slot to go on with.
+    fn deliver(
+        &mut self,
+        now: u64,
+        parent: CallId,
+        tag: u64,
+        function: Option<FunctionId>,
+        outcome: Outcome<P>,
+    ) {
+        let Some(call) = self.calls.get_mut(parent) else { return };
+        let Stage::Dispatched(channel) = call.stage else { return };
+        let event_loop = self.containers[self.channels[channel].container].mode == Mode::EventLoop;
+        // An event loop's handler goes on with each answer, but counts as waiting until it has the last.
+        if call.waiting_since.is_none() || (event_loop && !call.children.is_empty()) {
+            call.answers += 1;
+            self.actions.push_back(Action::Deliver { channel, tag, function, outcome });
+            return;
+        }
+        call.held.push_back((tag, function, outcome));
+        if call.held.len() == 1 {
+            let function = call.function;
+            self.function_mut(function).resumes.push_back(parent);
+            self.pump(now, function);
+        }
+    }
+
+    fn resume(&mut self, now: u64, id: CallId) {
+        let Some(call) = self.calls.get_mut(id) else { return };
+        let Stage::Dispatched(channel) = call.stage else { return };
+        let held = std::mem::take(&mut call.held);
+        if held.is_empty() {
+            return;
+        }
+        call.answers += held.len() as u64;
+        self.end_wait(now, id);
+        for (tag, function, outcome) in held {
+            self.actions.push_back(Action::Deliver { channel, tag, function, outcome });
+        }
+    }
+
+    // Calls end.
+
+    /// A worker's answer to a call it runs.
+    pub fn complete(
+        &mut self,
+        now: u64,
+        channel: ChannelKey,
+        id: CallId,
+        outcome: Outcome<P>,
+    ) -> Result<(), Broken> {
+        self.under_way(channel, id)?;
+        self.end(now, id, outcome, Ended::ByWorker);
+        Ok(())
+    }
+
+    /// A call could not be sent to the worker that was chosen for it, which stays idle.
+    pub fn undeliverable(&mut self, now: u64, id: CallId, failure: Failure) {
+        self.end(now, id, Err(failure), Ended::ByEngine);
+    }
+
+    /// Takes a dispatched call off its worker and tells its caller.
+    fn end(&mut self, now: u64, id: CallId, outcome: Outcome<P>, how: Ended) {
+        let Some(call) = self.calls.get_mut(id) else { return };
+        let Stage::Dispatched(channel) = call.stage else { return };
+        let was_waiting = call.waiting_since.is_some();
+        if let Some(since) = call.waiting_since {
+            call.waited_ns += now.saturating_sub(since);
+        }
+        let open_ns = now.saturating_sub(call.dispatched_at);
+        let run_ns = open_ns.saturating_sub(call.waited_ns);
+        let open_ns = open_ns.saturating_sub(call.queued_below_ns);
+        let (function, outside) = (call.function, call.depth == 0);
+        self.cancel_children(now, id, Status::Cancelled);
+        let Some(call) = self.calls.remove(id) else { return };
+
+        let f = &mut self.functions[function as usize - 1];
+        if was_waiting {
+            f.waiting -= 1
+        } else {
+            f.running -= 1
+        }
+        f.open_outside -= u32::from(outside);
+        if how != Ended::WithWorker {
+            f.concurrency.ended(now, run_ns, open_ns);
+        }
+        let channel_state = &mut self.channels[channel];
+        if let Some(at) = channel_state.open.iter().position(|open| *open == id) {
+            channel_state.open.swap_remove(at);
+        }
+        let key = channel_state.container;
+        let container = &mut self.containers[key];
+        container.running -= u32::from(!was_waiting);
+        if container.mode == Mode::Threads && how != Ended::WithWorker {
+            container.idle.push(channel);
+        }
+        let queued_ns = queued_ns(&call);
+        self.settle(now, function, call.caller, call.sibling_index, queued_ns, outcome);
+        self.end_if_all_stuck(key);
+        self.pump(now, function);
+    }
+
+    /// Tells the caller how its call ended.
+    fn settle(
+        &mut self,
+        now: u64,
+        function: FunctionId,
+        caller: Caller<R>,
+        sibling_index: usize,
+        queued_ns: u64,
+        outcome: Outcome<P>,
+    ) {
+        if !matches!(caller, Caller::Nobody) {
+            let status = outcome.as_ref().map_or_else(|failure| failure.status, |_| Status::Ok);
+            self.function_mut(function).count_end(status);
+        }
+        match caller {
+            Caller::Gateway(reply) => self.actions.push_back(Action::Respond { reply, outcome }),
+            Caller::Call { parent, tag } => {
+                self.forget_child(parent, sibling_index, queued_ns);
+                self.deliver(now, parent, tag, Some(function), outcome);
+            }
+            Caller::Nobody => {}
+        }
+    }
+
+    fn forget_child(&mut self, parent: CallId, sibling_index: usize, queued_ns: u64) {
+        let Some(parent) = self.calls.get_mut(parent) else { return };
+        parent.queued_below_ns += queued_ns;
+        if sibling_index < parent.children.len() {
+            parent.children.swap_remove(sibling_index);
+            if let Some(moved) = parent.children.get(sibling_index).copied()
+                && let Some(moved) = self.calls.get_mut(moved)
+            {
+                moved.sibling_index = sibling_index;
+            }
+        }
+    }
+
+    /// The client of this call has left.
+    pub fn cancel(&mut self, now: u64, id: CallId) {
+        if let Some(call) = self.calls.get_mut(id) {
+            call.caller = Caller::Nobody;
+            let function = call.function;
+            self.function_mut(function).count_end(Status::Cancelled);
+            self.cancel_tree(now, id, Status::Cancelled);
+        }
+    }
+
+    /// A worker no longer wants an internal call that it made.
+    pub fn cancel_invoke(&mut self, now: u64, channel: ChannelKey, tag: u64) {
+        let Some(state) = self.channels.get(channel) else { return };
+        let children =
+            state.open.iter().filter_map(|id| self.calls.get(*id)).flat_map(|call| call.children.iter());
+        let found = children.copied().find(|child| {
+            self.calls
+                .get(*child)
+                .is_some_and(|c| matches!(c.caller, Caller::Call { tag: t, .. } if t == tag))
+        });
+        if let Some(child) = found {
+            let failure = Failure::new(Status::Cancelled, "the caller no longer wants it");
+            self.abandon(now, child, failure);
+            self.cancel_tree(now, child, Status::Cancelled);
+        }
+    }
+
+    /// Tells the caller of a call that is still somewhere that it is over.
+    fn abandon(&mut self, now: u64, id: CallId, failure: Failure) {
+        let Some(call) = self.calls.get_mut(id) else { return };
+        let caller = std::mem::replace(&mut call.caller, Caller::Nobody);
+        let (function, sibling_index, queued_ns) = (call.function, call.sibling_index, queued_ns(call));
+        self.settle(now, function, caller, sibling_index, queued_ns, Err(failure));
+    }
+
+    /// Cancels a call whose caller knows already, and all calls below it.
+    fn cancel_tree(&mut self, now: u64, root: CallId, why: Status) {
+        let mut left = vec![root];
+        while let Some(id) = left.pop() {
+            let Some(call) = self.calls.get_mut(id) else { continue };
+            match call.stage {
+                Stage::Queued => {
+                    let (function, bytes) = (call.function, call.bytes);
+                    self.calls.remove(id);
+                    let f = self.function_mut(function);
+                    f.queued -= 1;
+                    f.queued_bytes -= bytes;
+                }
+                Stage::Dispatched(channel) => {
+                    if !std::mem::replace(&mut call.cancelled, true) {
+                        self.actions.push_back(Action::Cancel { channel, call: id });
+                    }
+                    left.extend(self.abandon_children(now, id, why));
+                }
+            }
+        }
+    }
+
+    /// Cancels what a call that has ended still had under way; its worker is told nothing.
+    fn cancel_children(&mut self, now: u64, id: CallId, why: Status) {
+        let Some(call) = self.calls.get_mut(id) else { return };
+        for child in std::mem::take(&mut call.children) {
+            if let Some(call) = self.calls.get_mut(child) {
+                call.caller = Caller::Nobody;
+                let function = call.function;
+                self.function_mut(function).count_end(why);
+                self.cancel_tree(now, child, why);
+            }
+        }
+    }
+
+    /// Ends all internal calls of a call in the eyes of its worker; they themselves are still to be cancelled.
+    fn abandon_children(&mut self, now: u64, id: CallId, why: Status) -> Vec<CallId> {
+        let Some(call) = self.calls.get(id) else { return Vec::new() };
+        if call.children.is_empty() {
+            return Vec::new();
+        }
+        let children = call.children.clone();
+        for child in children.iter().rev() {
+            self.abandon(now, *child, Failure::new(why, why.title()));
+        }
+        children
+    }
+
+    // Time passes.
+
+    /// When [`Dispatch::advance`] has something to do next, ns.
+    pub fn next_deadline(&self) -> Option<u64> {
+        self.deadlines.next()
+    }
+
+    /// Ends calls whose deadline has passed; finds those that are stuck.
+    pub fn expire(&mut self, now: u64) {
+        while let Some(id) = self.deadlines.pop(now) {
+            let Some(call) = self.calls.get(id) else { continue };
+            let (function, expired, stage) = (call.function, call.expired, call.stage);
+            if let Stage::Dispatched(channel) = stage
+                && self.containers[self.channels[channel].container].attached
+            {
+                continue;
+            }
+            if !expired {
+                self.expire_call(now, id, function, stage);
+            } else if let Stage::Dispatched(channel) = stage {
+                self.set_stuck(id, self.channels[channel].container);
+            }
+            self.pump(now, function);
+        }
+    }
+
+    fn expire_call(&mut self, now: u64, id: CallId, function: FunctionId, stage: Stage) {
+        if let Some(call) = self.calls.get_mut(id) {
+            call.expired = true;
+        }
+        let spec = self.spec(function);
+        let grace = ns(spec.grace);
+        let place = if stage == Stage::Queued { "in the queue" } else { "in the handler" };
+        let text = format!("{} did not answer by its deadline; it was {place}", spec.name);
+        self.abandon(now, id, Failure::new(Status::DeadlineExceeded, text));
+        self.cancel_tree(now, id, Status::DeadlineExceeded);
+        if stage != Stage::Queued {
+            let calls = &self.calls;
+            self.deadlines.push(now.saturating_add(grace), id, calls.len(), |id| calls.get(id).is_some());
+        }
+    }
+
+    fn set_stuck(&mut self, id: CallId, key: ContainerKey) {
+        if let Some(call) = self.calls.get_mut(id) {
+            call.stuck = true;
+        }
+        let container = &mut self.containers[key];
+        if !std::mem::replace(&mut container.set_aside, true) {
+            self.actions.push_back(Action::Replace { container: key });
+        }
+        self.end_if_all_stuck(key);
+    }
+
+    /// Ends a container that was set aside when nothing runs in it but what is stuck.
+    fn end_if_all_stuck(&mut self, key: ContainerKey) {
+        let Some(container) = self.containers.get(key) else { return };
+        if !container.set_aside || container.ending {
+            return;
+        }
+        let mut open = container.channels.iter().flat_map(|channel| &self.channels[*channel].open);
+        if open.all(|id| self.calls.get(*id).is_none_or(|call| call.stuck)) {
+            self.containers[key].ending = true;
+            self.actions.push_back(Action::End { container: key });
+        }
+    }
+
+    // Workers come and go.
+
+    /// A container has connected. Its first workers are asked for.
+    pub fn container_connected(&mut self, function: FunctionId, mode: Mode, attached: bool) -> ContainerKey {
+        let f = &mut self.functions[function as usize - 1];
+        f.set_mode(mode);
+        let key = self.containers.insert(Container::new(function, mode, attached, f.max));
+        f.containers.push(key);
+        f.unavailable = None;
+        let first = match mode {
+            Mode::Threads => {
+                f.spec.min.div_ceil(f.spec.processes.max(1)).clamp(1, MAX_WORKERS_PER_CONTAINER as u32)
+            }
+            Mode::EventLoop => 1,
+        };
+        for _ in 0..first {
+            self.ask_for_worker(key);
+        }
+        key
+    }
+
+    fn ask_for_worker(&mut self, container: ContainerKey) {
+        self.containers[container].starting += 1;
+        self.actions.push_back(Action::CreateWorker { container });
+    }
+
+    /// Asks for the workers that the queue needs. False if none is under way and none can be asked for.
+    fn want_workers(&mut self, now: u64, function: FunctionId) -> bool {
+        let f = self.function(function);
+        if f.containers.is_empty() {
+            return true; // One is being started, or the function will be declared unavailable.
+        }
+        let limit = self.function_mut(function).concurrency.limit(now, None);
+        let f = self.function(function);
+        let wanted = f.queued.min(limit.saturating_sub(f.running));
+        let mut starting: u32 = f.containers.iter().map(|key| self.containers[*key].starting).sum();
+        while starting < wanted {
+            let containers = self.function(function).containers.iter().copied();
+            let open = containers.filter(|key| {
+                let c = &self.containers[*key];
+                let all = c.channels.len() + c.starting as usize;
+                c.mode == Mode::Threads && !c.set_aside && all < c.most_workers
+            });
+            let key = open.min_by_key(|key| {
+                let c = &self.containers[*key];
+                (!c.attached, c.channels.len() + c.starting as usize)
+            });
+            let Some(key) = key else { break };
+            self.ask_for_worker(key);
+            starting += 1;
+        }
+        let f = self.function(function);
+        let replacing = f.containers.iter().any(|key| self.containers[*key].set_aside);
+        starting > 0 || f.running > 0 || replacing
+    }
+
+    /// Every worker the function may have waits for another call, so this one would wait for ever.
+    fn no_worker_can_come(&mut self, now: u64, call: CallId) {
+        let text = format!("all {MAX_WORKERS_PER_CONTAINER} workers of each process wait for other calls");
+        self.abandon(now, call, Failure::new(Status::Overloaded, text));
+        self.cancel_tree(now, call, Status::Overloaded);
+    }
+
+    /// A worker is ready for calls.
+    pub fn worker_ready(&mut self, now: u64, key: ContainerKey) -> ChannelKey {
+        let channel = self.channels.insert(Channel { container: key, open: Vec::new() });
+        let container = &mut self.containers[key];
+        container.starting = container.starting.saturating_sub(1);
+        container.channels.push(channel);
+        if container.mode == Mode::Threads {
+            container.idle.push(channel);
+        }
+        let function = container.function;
+        self.pump(now, function);
+        channel
+    }
+
+    /// A worker that was asked for will not come; the container is not asked for more than it has.
+    pub fn worker_failed(&mut self, now: u64, key: ContainerKey) {
+        let container = &mut self.containers[key];
+        container.starting = container.starting.saturating_sub(1);
+        container.most_workers = container.channels.len().max(1);
+        let function = container.function;
+        self.pump(now, function);
+    }
+
+    /// A worker is gone: its calls end with this failure.
+    pub fn worker_gone(&mut self, now: u64, channel: ChannelKey, failure: &Failure) {
+        let Some(state) = self.channels.get_mut(channel) else { return };
+        let (key, open) = (state.container, state.open.clone());
+        let container = &mut self.containers[key];
+        container.channels.retain(|c| *c != channel);
+        container.idle.retain(|c| *c != channel);
+        for id in open {
+            self.end(now, id, Err(failure.clone()), Ended::WithWorker);
+        }
+        self.channels.remove(channel);
+    }
+
+    /// A container is gone, with all its workers.
+    pub fn container_gone(&mut self, now: u64, key: ContainerKey, failure: &Failure) {
+        let Some(container) = self.containers.get_mut(key) else { return };
+        container.set_aside = true;
+        container.ending = true;
+        let (function, channels) = (container.function, container.channels.clone());
+        for channel in channels {
+            self.worker_gone(now, channel, failure);
+        }
+        self.containers.remove(key);
+        self.function_mut(function).containers.retain(|c| *c != key);
+        self.pump(now, function);
+    }
+
+    /// A container gets no new calls; those it has go on.
+    pub fn set_aside(&mut self, key: ContainerKey) {
+        if let Some(container) = self.containers.get_mut(key) {
+            container.set_aside = true;
+        }
+    }
+
+    /// Declares that a function cannot be called now, and why: what is queued ends, what comes is refused.
+    pub fn set_unavailable(&mut self, now: u64, function: FunctionId, reason: &str) {
+        let f = self.function_mut(function);
+        f.unavailable = Some(reason.to_owned());
+        let queued: Vec<CallId> = f.outside.drain(..).chain(f.nested.drain(..)).map(|(_, id)| id).collect();
+        for id in queued {
+            if self.calls.get(id).is_some_and(|call| call.stage == Stage::Queued) {
+                self.abandon(now, id, Failure::new(Status::Unavailable, reason));
+                self.cancel_tree(now, id, Status::Unavailable);
+            }
+        }
+    }
+
+    /// Whether at least one worker of the function is ready.
+    pub fn is_ready(&self, function: FunctionId) -> bool {
+        let mut containers =
+            self.function(function).containers.iter().filter_map(|key| self.containers.get(*key));
+        containers.any(|c| !c.set_aside && !c.channels.is_empty())
+    }
+}
+
+/// Time a call and those below it spent in queues.
+fn queued_ns<P, R>(call: &Call<P, R>) -> u64 {
+    call.queued_below_ns + call.dispatched_at.saturating_sub(call.queued_at)
+}
+
+/// How a dispatched call came to its end.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Ended {
+    /// Its worker answered and is idle.
+    ByWorker,
+    /// It never reached its worker, which is idle.
+    ByEngine,
+    /// Its worker is gone.
+    WithWorker,
+}

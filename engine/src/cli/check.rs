@@ -1,0 +1,26 @@
+//! `nightcore check`
+
+use super::{Exit, load};
+use std::path::PathBuf;
+
+#[derive(clap::Args)]
+pub struct Check {
+    /// The configuration file
+    #[arg(short, long, default_value = "nightcore.toml", value_name = "FILE")]
+    config: PathBuf,
+    /// Print the effective values
+    #[arg(long)]
+    print: bool,
+}
+
+impl Check {
+    pub fn run(self) -> Result<(), Exit> {
+        let config = load(&self.config)?;
+        if self.print {
+            print!("{}", config.to_toml());
+        } else {
+            println!("{}: ok, {} functions", self.config.display(), config.functions.len());
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,40 @@
+//! Asks a running engine over its admin socket.
+
+use super::{EXIT_NO_ENGINE, Engine, Exit, runtime};
+use crate::directory::admin_socket;
+use bytes::Bytes;
+use http_body_util::{BodyExt, Full};
+use hyper::client::conn::http1;
+use hyper::{Method, Request, StatusCode};
+use hyper_util::rt::TokioIo;
+use tokio::net::UnixStream;
+
+/// Asks for one page.
+pub(super) fn ask(
+    engine: &Engine,
+    method: Method,
+    path: &str,
+    body: Vec<u8>,
+) -> Result<(StatusCode, Bytes), Exit> {
+    let directory = engine.directory().map_err(Exit::bad_input)?;
+    let socket = admin_socket(&directory);
+    runtime()?.block_on(async {
+        let none = |error: std::io::Error| {
+            let place = directory.display();
+            Exit::new(
+                EXIT_NO_ENGINE,
+                format!("no engine runs in {place} ({error}); start it with `nightcore up`"),
+            )
+        };
+        let stream = UnixStream::connect(&socket).await.map_err(none)?;
+        let lost =
+            |error: hyper::Error| Exit::new(EXIT_NO_ENGINE, format!("the engine did not answer: {error}"));
+        let (mut sender, connection) = http1::handshake(TokioIo::new(stream)).await.map_err(lost)?;
+        tokio::task::spawn_local(connection);
+        let request = Request::builder().method(method).uri(path).header("host", "engine");
+        let request = request.body(Full::new(Bytes::from(body))).map_err(Exit::bad_input)?;
+        let response = sender.send_request(request).await.map_err(lost)?;
+        let status = response.status();
+        Ok((status, response.into_body().collect().await.map_err(lost)?.to_bytes()))
+    })
+}

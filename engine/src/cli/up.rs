@@ -1,0 +1,39 @@
+//! `nightcore up`
+
+use super::{Engine, Exit, load, runtime};
+use crate::up::{Options, run};
+use std::fs::File;
+use std::os::fd::{FromRawFd, OwnedFd};
+
+#[derive(clap::Args)]
+pub struct Up {
+    #[command(flatten)]
+    engine: Engine,
+    /// Write a line to this descriptor when all functions are ready
+    #[arg(long, value_name = "N")]
+    ready_fd: Option<i32>,
+}
+
+impl Up {
+    pub fn run(self) -> Result<(), Exit> {
+        let config = load(&self.engine.config)?;
+        let directory = self.engine.directory().map_err(Exit::bad_input)?;
+        let ready = self.ready_fd.map(ready_file).transpose()?;
+        let options = Options { config, directory: &directory, ready };
+        runtime()?.block_on(run(options)).map_err(Exit::bad_input)
+    }
+}
+
+fn ready_file(fd: i32) -> Result<File, Exit> {
+    // SAFETY: fcntl only looks at the number.
+    let open = fd > 2 && unsafe { libc::fcntl(fd, libc::F_SETFD, libc::FD_CLOEXEC) } == 0;
+    if !open {
+        return Err(Exit::new(
+            super::EXIT_BAD_INPUT,
+            format!("--ready-fd {fd}: no such open descriptor above 2"),
+        ));
+    }
+    // SAFETY: whoever started this process passed the descriptor for this purpose; it is open, and nothing
+    // else in this process uses it.
+    Ok(File::from(unsafe { OwnedFd::from_raw_fd(fd) }))
+}

@@ -1,0 +1,72 @@
+//! What the dispatcher asks the link to do.
+
+use super::call::CallId;
+use super::container::{ChannelKey, ContainerKey};
+use super::function::FunctionId;
+use nightcore_runtime::protocol::Failure;
+
+/// How a call ended: an answer's payload, or an error.
+pub type Outcome<P> = Result<P, Failure>;
+
+/// Something to be done, in order. `P` is a payload, `R` is how the gateway takes an answer.
+#[derive(Debug)]
+pub enum Action<P, R> {
+    /// Send this call to a worker.
+    Dispatch {
+        /// The worker's channel.
+        channel: ChannelKey,
+        /// The call.
+        call: CallId,
+        /// The calling function, `None` from outside.
+        caller: Option<FunctionId>,
+        /// When the call must have ended, ns.
+        deadline: u64,
+        /// What it carries.
+        payload: P,
+    },
+    /// Send the end of an internal call to the worker that made it.
+    Deliver {
+        /// The channel of the calling worker.
+        channel: ChannelKey,
+        /// The worker's own number for the call.
+        tag: u64,
+        /// The function that was called, if there is one.
+        function: Option<FunctionId>,
+        /// How it ended.
+        outcome: Outcome<P>,
+    },
+    /// Give the end of an external call to the gateway.
+    Respond {
+        /// How the gateway takes it.
+        reply: R,
+        /// How it ended.
+        outcome: Outcome<P>,
+    },
+    /// Tell a worker that a call it runs is cancelled.
+    Cancel {
+        /// The worker's channel.
+        channel: ChannelKey,
+        /// The call.
+        call: CallId,
+    },
+    /// Create one more worker in this container.
+    CreateWorker {
+        /// The container.
+        container: ContainerKey,
+    },
+    /// Retire this idle worker; its channel gets nothing more.
+    Retire {
+        /// The worker's channel.
+        channel: ChannelKey,
+    },
+    /// A call of this container is long past its deadline: start another one beside it.
+    Replace {
+        /// The container, which gets no new calls.
+        container: ContainerKey,
+    },
+    /// All that still runs in this container is stuck: end it.
+    End {
+        /// The container.
+        container: ContainerKey,
+    },
+}

@@ -1,0 +1,71 @@
+//! Containers and their workers, as the dispatcher sees them.
+
+use super::call::CallId;
+use super::function::FunctionId;
+use nightcore_runtime::protocol::control::Mode;
+use nightcore_runtime::protocol::limits::MAX_WORKERS_PER_CONTAINER;
+
+/// Names a container that is connected.
+pub type ContainerKey = usize;
+/// Names a worker that is ready.
+pub type ChannelKey = usize;
+
+#[derive(Debug)]
+pub(super) struct Container {
+    pub(super) function: FunctionId,
+    pub(super) mode: Mode,
+    /// Started by hand, under a debugger: it gets all calls of its function, and deadlines are off.
+    pub(super) attached: bool,
+    /// Gets no new calls.
+    pub(super) set_aside: bool,
+    /// Told to end.
+    pub(super) ending: bool,
+    /// Its workers that are ready.
+    pub(super) channels: Vec<ChannelKey>,
+    /// Most workers it may have.
+    pub(super) most_workers: usize,
+    /// Workers asked for that are not ready yet.
+    pub(super) starting: u32,
+    /// Idle worker threads, the most recently idle last.
+    pub(super) idle: Vec<ChannelKey>,
+    /// Calls that run in it.
+    pub(super) running: u32,
+    /// The most calls of an event loop that may run at once.
+    pub(super) window: u32,
+}
+
+impl Container {
+    pub(super) fn new(function: FunctionId, mode: Mode, attached: bool, window: u32) -> Container {
+        Container {
+            function,
+            mode,
+            attached,
+            set_aside: false,
+            ending: false,
+            channels: Vec::new(),
+            most_workers: MAX_WORKERS_PER_CONTAINER,
+            starting: 0,
+            idle: Vec::new(),
+            running: 0,
+            window,
+        }
+    }
+
+    /// A worker that can take a call now.
+    pub(super) fn free_channel(&self) -> Option<ChannelKey> {
+        if self.set_aside {
+            return None;
+        }
+        match self.mode {
+            Mode::Threads => self.idle.last().copied(),
+            Mode::EventLoop => self.channels.first().copied().filter(|_| self.running < self.window),
+        }
+    }
+}
+
+#[derive(Debug)]
+pub(super) struct Channel {
+    pub(super) container: ContainerKey,
+    /// Calls that were sent to it and have not ended.
+    pub(super) open: Vec<CallId>,
+}

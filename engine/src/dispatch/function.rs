@@ -1,0 +1,135 @@
+//! A function's queue, limits and counts.
+
+use super::call::CallId;
+use super::concurrency::{Bounds, Concurrency};
+use super::container::ContainerKey;
+use nightcore_runtime::protocol::Status;
+use nightcore_runtime::protocol::control::Mode;
+use std::collections::VecDeque;
+use std::time::Duration;
+
+/// A function's number: given once, from 1, and never again in an engine's life.
+pub type FunctionId = u32;
+
+/// Most calls that a container of worker threads runs at once, if the configuration does not say.
+pub const DEFAULT_MAX_THREADS: u32 = 64;
+/// Most calls that an event loop runs at once, if the configuration does not say.
+pub const DEFAULT_MAX_EVENT_LOOP: u32 = 1024;
+/// How many calls from outside may be open for each slot: waiting ones cost a worker each.
+const OPEN_PER_SLOT: u32 = 8;
+
+/// What the configuration says about a function.
+#[derive(Clone, Debug)]
+pub struct Spec {
+    /// Its name.
+    pub name: String,
+    /// Processes that run it.
+    pub processes: u32,
+    /// Least number of workers.
+    pub min: u32,
+    /// Most calls that run at once; by the kind of worker if `None`.
+    pub max: Option<u32>,
+    /// Time a call may take.
+    pub timeout: Duration,
+    /// Time beyond it before its worker counts as stuck.
+    pub grace: Duration,
+    /// Most calls in the queue.
+    pub queue_calls: u32,
+    /// Most bytes in the queue.
+    pub queue_bytes: u64,
+    /// How deep calls may be nested.
+    pub max_depth: u32,
+    /// Whether clients may call it.
+    pub external: bool,
+}
+
+/// Counts since the engine started.
+#[derive(Clone, Debug, Default)]
+pub struct Counts {
+    /// Calls that came in by the gateway.
+    pub external: u64,
+    /// Calls made by functions.
+    pub internal: u64,
+    /// Calls that ended with an answer.
+    pub answered: u64,
+    /// Calls that ended with an error, by [`Status`] number.
+    pub failed: [u64; 10],
+}
+
+#[derive(Debug)]
+pub(super) struct Function {
+    pub(super) spec: Spec,
+    pub(super) max: u32,
+    pub(super) concurrency: Concurrency,
+    /// Calls from outside that wait, and calls made by functions that wait, each with its number in the order of
+    /// arrival. Numbers of calls that have ended meanwhile are skipped.
+    pub(super) outside: VecDeque<(u64, CallId)>,
+    pub(super) nested: VecDeque<(u64, CallId)>,
+    pub(super) next_arrival: u64,
+    pub(super) queued: u32,
+    pub(super) queued_bytes: u64,
+    /// Waiting calls whose answer is there and that need a slot to go on.
+    pub(super) resumes: VecDeque<CallId>,
+    pub(super) running: u32,
+    pub(super) waiting: u32,
+    /// Calls from outside that were dispatched and have not ended.
+    pub(super) open_outside: u32,
+    pub(super) containers: Vec<ContainerKey>,
+    /// Why it cannot be called now.
+    pub(super) unavailable: Option<String>,
+    pub(super) counts: Counts,
+    /// Since when there have been more workers than needed.
+    pub(super) surplus_since: Option<u64>,
+}
+
+impl Function {
+    pub(super) fn new(spec: Spec) -> Function {
+        let max = spec.max.unwrap_or(DEFAULT_MAX_THREADS);
+        Function {
+            max,
+            concurrency: Concurrency::new(Bounds { min: spec.min, max }),
+            spec,
+            outside: VecDeque::new(),
+            nested: VecDeque::new(),
+            next_arrival: 0,
+            queued: 0,
+            queued_bytes: 0,
+            resumes: VecDeque::new(),
+            running: 0,
+            waiting: 0,
+            open_outside: 0,
+            containers: Vec::new(),
+            unavailable: None,
+            counts: Counts::default(),
+            surplus_since: None,
+        }
+    }
+
+    /// The kind of worker decides the default of `max`.
+    pub(super) fn set_mode(&mut self, mode: Mode) {
+        let by_mode = match mode {
+            Mode::Threads => DEFAULT_MAX_THREADS,
+            Mode::EventLoop => DEFAULT_MAX_EVENT_LOOP,
+        };
+        let max = self.spec.max.unwrap_or(by_mode);
+        if max != self.max {
+            self.max = max;
+            self.concurrency = Concurrency::new(Bounds { min: self.spec.min, max });
+        }
+    }
+
+    pub(super) fn may_open_outside(&self) -> bool {
+        self.open_outside < self.max.saturating_mul(OPEN_PER_SLOT)
+    }
+
+    pub(super) fn count_end(&mut self, status: Status) {
+        match status {
+            Status::Ok => self.counts.answered += 1,
+            failed => {
+                if let Some(count) = self.counts.failed.get_mut(failed.number() as usize) {
+                    *count += 1;
+                }
+            }
+        }
+    }
+}

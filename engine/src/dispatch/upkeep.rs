@@ -1,0 +1,105 @@
+//! What the dispatcher does from time to time: raise a limit that holds calls back, retire workers that a load left
+//! behind. A quiet engine has nothing to do here and is not woken.
+
+use super::action::Action;
+use super::function::FunctionId;
+use super::{ChannelKey, Dispatch};
+use nightcore_runtime::protocol::control::Mode;
+
+/// How often a function whose limit holds calls back is looked at, if nothing else happens: the least wait at which
+/// the limit may rise.
+const LOOK_AGAIN_NS: u64 = 1_000_000;
+/// How often a function that has had calls is looked at.
+const TICK_NS: u64 = 500_000_000;
+/// How long there must have been more than twice the workers needed before some are retired. Longer than a
+/// pause between bursts of one client, short enough to be seen.
+const RETIRE_AFTER_NS: u64 = 3_000_000_000;
+
+/// Which functions are to be looked at, and when.
+#[derive(Debug, Default)]
+pub(super) struct Upkeep {
+    /// Functions whose limit holds calls back.
+    held_back: Vec<FunctionId>,
+    /// Functions that have had calls and are not quiet yet.
+    watched: Vec<FunctionId>,
+    next_tick: u64,
+}
+
+impl Upkeep {
+    pub(super) fn look_again(&mut self, function: FunctionId) {
+        if !self.held_back.contains(&function) {
+            self.held_back.push(function);
+        }
+    }
+
+    pub(super) fn watch(&mut self, function: FunctionId) {
+        // The last one is nearly always the one.
+        if self.watched.last() != Some(&function) && !self.watched.contains(&function) {
+            self.watched.push(function);
+        }
+    }
+}
+
+impl<P, R> Dispatch<P, R> {
+    /// When [`Dispatch::advance`] is next needed, ns; `None` if only an event can change anything.
+    pub fn next_wake(&self, now: u64) -> Option<u64> {
+        let again = (!self.upkeep.held_back.is_empty()).then_some(now + LOOK_AGAIN_NS);
+        let tick = (!self.upkeep.watched.is_empty()).then_some(self.upkeep.next_tick.max(now));
+        [self.next_deadline(), again, tick].into_iter().flatten().min()
+    }
+
+    /// Does what the time has come for.
+    pub fn advance(&mut self, now: u64) {
+        self.expire(now);
+        for function in std::mem::take(&mut self.upkeep.held_back) {
+            self.pump(now, function);
+        }
+        if now >= self.upkeep.next_tick {
+            self.upkeep.next_tick = now + TICK_NS;
+            let watched = std::mem::take(&mut self.upkeep.watched);
+            for function in watched {
+                if self.look_after(now, function) {
+                    self.upkeep.watch(function);
+                }
+            }
+        }
+    }
+
+    /// Retires workers beyond twice the need; true if the function is to be looked at again.
+    fn look_after(&mut self, now: u64, function: FunctionId) -> bool {
+        let f = &mut self.functions[function as usize - 1];
+        let needed = f.concurrency.workers_needed(now).saturating_mul(2).max(f.spec.min);
+        let quiet = f.concurrency.is_quiet(now) && f.queued == 0 && f.running + f.waiting == 0;
+        let containers: Vec<_> = f.containers.clone();
+        let threads = containers.iter().copied().filter(|key| self.containers[*key].mode == Mode::Threads);
+        let threads: Vec<_> = threads.collect();
+        let workers: usize = threads.iter().map(|key| self.containers[*key].channels.len()).sum();
+        // Every container keeps a worker.
+        let surplus = workers.saturating_sub((needed as usize).max(threads.len()));
+        let f = &mut self.functions[function as usize - 1];
+        if surplus == 0 {
+            f.surplus_since = None;
+            return !quiet;
+        }
+        let since = *f.surplus_since.get_or_insert(now);
+        if now.saturating_sub(since) >= RETIRE_AFTER_NS {
+            for _ in 0..surplus {
+                let key = threads.iter().max_by_key(|key| self.containers[**key].idle.len());
+                let Some(channel) = key.and_then(|key| self.least_recently_idle(*key)) else { break };
+                self.actions.push_back(Action::Retire { channel });
+            }
+        }
+        true
+    }
+
+    /// Takes the longest idle worker of a container that has another one.
+    fn least_recently_idle(&mut self, key: usize) -> Option<ChannelKey> {
+        let container = &mut self.containers[key];
+        if container.channels.len() < 2 || container.idle.is_empty() {
+            return None;
+        }
+        let channel = container.idle.remove(0);
+        container.channels.retain(|c| *c != channel);
+        Some(channel)
+    }
+}

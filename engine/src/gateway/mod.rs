@@ -1,0 +1,53 @@
+//! The gateway: takes clients' HTTP requests and hands each to an engine. It knows HTTP and nothing of pipes.
+
+mod problem;
+mod request;
+mod response;
+mod server;
+mod service;
+
+pub use server::{Gateway, Stop};
+pub use service::{Health, Limits, Service};
+
+use crate::dispatch::FunctionId;
+use bytes::Bytes;
+use nightcore_runtime::protocol::{Failure, MetadataBuffer};
+use std::rc::Rc;
+
+/// An answer as a function gave it: nothing in it has been checked.
+#[derive(Debug)]
+pub struct Answer {
+    /// Encoded metadata.
+    pub metadata: Vec<u8>,
+    /// The body.
+    pub body: Bytes,
+}
+
+/// Where the gateway sends calls: this process's dispatcher, or as well an engine on another server.
+pub trait Calls {
+    /// The function of this name, if clients may call it.
+    fn find(&self, name: &str) -> Option<FunctionId>;
+
+    /// Calls a function. Dropping the future cancels the call.
+    fn call(
+        &self,
+        function: FunctionId,
+        metadata: MetadataBuffer,
+        body: Bytes,
+    ) -> impl Future<Output = Result<Answer, Failure>>;
+}
+
+impl<C: Calls> Calls for Rc<C> {
+    fn find(&self, name: &str) -> Option<FunctionId> {
+        (**self).find(name)
+    }
+
+    async fn call(
+        &self,
+        function: FunctionId,
+        metadata: MetadataBuffer,
+        body: Bytes,
+    ) -> Result<Answer, Failure> {
+        (**self).call(function, metadata, body).await
+    }
+}

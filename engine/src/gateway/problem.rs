@@ -1,0 +1,50 @@
+//! Error answers: `application/problem+json`, RFC 9457.
+
+use bytes::Bytes;
+use http_body_util::Full;
+use hyper::header::{CONTENT_TYPE, HeaderValue, RETRY_AFTER};
+use hyper::{Response, StatusCode};
+use nightcore_runtime::protocol::{Failure, Status};
+use serde_json::{Map, Value, json};
+
+/// Seconds after which a client may try again what was refused for want of room.
+const RETRY_AFTER_S: &str = "1";
+
+/// The answer for a call of `function` that failed.
+pub(super) fn response(function: Option<&str>, failure: &Failure) -> Response<Full<Bytes>> {
+    let status = failure.status;
+    let http = StatusCode::from_u16(status.http()).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
+    let mut problem = Map::new();
+    problem.insert("type".into(), "about:blank".into());
+    problem.insert("title".into(), status.title().into());
+    problem.insert("status".into(), status.http().into());
+    problem.insert("detail".into(), failure.message.clone().into());
+    problem.insert("error".into(), status.name().into());
+    if let Some(function) = function {
+        problem.insert("function".into(), function.into());
+    }
+    if !failure.cause.is_empty() {
+        let cause = failure.cause.iter();
+        let cause =
+            cause.map(|c| json!({"function": c.function, "error": c.status.name(), "message": c.message}));
+        problem.insert("cause".into(), cause.collect());
+    }
+    let mut body = Value::Object(problem).to_string();
+    body.push('\n');
+    let mut response = Response::new(Full::new(Bytes::from(body)));
+    *response.status_mut() = http;
+    let headers = response.headers_mut();
+    headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/problem+json"));
+    if matches!(status, Status::Overloaded | Status::Unavailable) {
+        headers.insert(RETRY_AFTER, HeaderValue::from_static(RETRY_AFTER_S));
+    }
+    response
+}
+
+/// The answer for a request that is about no function.
+pub(super) fn plain(http: StatusCode, text: &'static str) -> Response<Full<Bytes>> {
+    let mut response = Response::new(Full::new(Bytes::from_static(text.as_bytes())));
+    *response.status_mut() = http;
+    response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("text/plain; charset=utf-8"));
+    response
+}

@@ -1,0 +1,82 @@
+//! An HTTP request as a function sees it: metadata and a body within the limit.
+
+use bytes::{Bytes, BytesMut};
+use http_body_util::BodyExt;
+use hyper::body::{Body, Incoming};
+use hyper::header::{
+    CONNECTION, CONTENT_LENGTH, HeaderMap, HeaderName, TE, TRAILER, TRANSFER_ENCODING, UPGRADE,
+};
+use hyper::http::request::Parts;
+use nightcore_runtime::protocol::{Failure, MetadataBuffer, MetadataError, Status};
+
+/// Headers that concern the connection, not the request.
+pub(super) fn is_hop_by_hop(name: &HeaderName) -> bool {
+    const NAMES: [HeaderName; 5] = [CONNECTION, TE, TRAILER, TRANSFER_ENCODING, UPGRADE];
+    NAMES.contains(name) || name == "keep-alive" || name == "proxy-connection"
+}
+
+/// The metadata of a request for a function: `:method`, `:path` (below the function's own), `:query`, then its
+/// headers in order.
+pub(super) fn metadata(parts: &Parts, path: &str) -> Result<MetadataBuffer, Failure> {
+    let mut metadata = MetadataBuffer::new();
+    let mut add = || {
+        metadata.push(":method", parts.method.as_str().as_bytes())?;
+        metadata.push(":path", path.as_bytes())?;
+        if let Some(query) = parts.uri.query() {
+            metadata.push(":query", query.as_bytes())?;
+        }
+        if let Some(authority) = parts.uri.authority().filter(|_| !parts.headers.contains_key("host")) {
+            metadata.push("host", authority.as_str().as_bytes())?;
+        }
+        for (name, value) in parts.headers.iter().filter(|(name, _)| !is_hop_by_hop(name)) {
+            metadata.push(name.as_str(), value.as_bytes())?;
+        }
+        Ok(())
+    };
+    add().map_err(|error: MetadataError| Failure::new(Status::PayloadTooLarge, error.to_string()))?;
+    Ok(metadata)
+}
+
+fn too_large(max_bytes: u64) -> Failure {
+    Failure::new(
+        Status::PayloadTooLarge,
+        format!("the request's body is over the limit of {max_bytes} bytes"),
+    )
+}
+
+/// Whether the request says itself that its body is over the limit; then none of it is read.
+pub(super) fn announces_too_much(headers: &HeaderMap, max_bytes: u64) -> Result<(), Failure> {
+    let announced = headers.get(CONTENT_LENGTH).and_then(|v| v.to_str().ok()?.parse::<u64>().ok());
+    if announced.is_some_and(|bytes| bytes > max_bytes) { Err(too_large(max_bytes)) } else { Ok(()) }
+}
+
+/// Reads a body within the limit.
+pub(super) async fn body(mut incoming: Incoming, max_bytes: u64) -> Result<Bytes, Failure> {
+    if incoming.is_end_stream() {
+        return Ok(Bytes::new());
+    }
+    let mut first = Bytes::new();
+    let mut rest: Option<BytesMut> = None;
+    let mut received: u64 = 0;
+    while let Some(frame) = incoming.frame().await {
+        let cut = |e: hyper::Error| Failure::new(Status::Cancelled, format!("the request was cut off: {e}"));
+        let Ok(data) = frame.map_err(cut)?.into_data() else { continue };
+        received += data.len() as u64;
+        if received > max_bytes {
+            return Err(too_large(max_bytes));
+        }
+        // A body that came in one piece is not copied.
+        if first.is_empty() && rest.is_none() {
+            first = data;
+        } else {
+            let announced = incoming.size_hint().lower().min(max_bytes) as usize;
+            let rest = rest.get_or_insert_with(|| {
+                let mut all = BytesMut::with_capacity(first.len() + data.len() + announced);
+                all.extend_from_slice(&first);
+                all
+            });
+            rest.extend_from_slice(&data);
+        }
+    }
+    Ok(rest.map_or(first, BytesMut::freeze))
+}

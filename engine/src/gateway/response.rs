@@ -1,0 +1,76 @@
+//! A function's answer as an HTTP response. The function is not trusted to know HTTP.
+
+use super::Answer;
+use super::request::is_hop_by_hop;
+use bytes::Bytes;
+use http_body_util::Full;
+use hyper::header::{CONTENT_LENGTH, CONTENT_TYPE, HeaderName, HeaderValue};
+use hyper::{Response, StatusCode};
+use nightcore_runtime::protocol::{Failure, Metadata, Status};
+
+const OCTETS: HeaderValue = HeaderValue::from_static("application/octet-stream");
+
+/// The response for an answer, or why it cannot be one.
+pub(super) fn response(answer: Answer) -> Result<Response<Full<Bytes>>, Failure> {
+    let failed = |text: String| Failure::new(Status::FunctionFailed, text);
+    let metadata =
+        Metadata::parse(&answer.metadata).map_err(|e| failed(format!("the answer's metadata: {e}")))?;
+    let mut response = Response::new(Full::new(answer.body));
+    for (name, value) in metadata.iter() {
+        if name == ":status" {
+            let status = str::from_utf8(value).ok().and_then(|v| v.parse::<u16>().ok());
+            // 1xx are not final answers.
+            let status =
+                status.filter(|s| (200..=599).contains(s)).and_then(|s| StatusCode::from_u16(s).ok());
+            let shown = String::from_utf8_lossy(value);
+            *response.status_mut() = status
+                .ok_or_else(|| failed(format!("the answer's status {shown:?} is not one of 200 to 599")))?;
+        } else if !name.starts_with(':') && !name.starts_with("trailer:") {
+            let header =
+                HeaderName::from_bytes(name.as_bytes()).ok().zip(HeaderValue::from_bytes(value).ok());
+            let (header, value) =
+                header.ok_or_else(|| failed(format!("the answer's {name:?} is not an HTTP header")))?;
+            if !is_hop_by_hop(&header) && header != CONTENT_LENGTH {
+                response.headers_mut().append(header, value);
+            }
+        }
+    }
+    response.headers_mut().entry(CONTENT_TYPE).or_insert(OCTETS);
+    Ok(response)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use nightcore_runtime::protocol::MetadataBuffer;
+
+    fn of(pairs: &[(&str, &str)]) -> Result<Response<Full<Bytes>>, Failure> {
+        let mut metadata = MetadataBuffer::new();
+        for (name, value) in pairs {
+            metadata.push(name, value.as_bytes()).unwrap();
+        }
+        response(Answer { metadata: metadata.as_bytes().to_vec(), body: Bytes::new() })
+    }
+
+    #[test]
+    fn status_and_headers_are_the_function_s() {
+        let response =
+            of(&[(":status", "404"), ("set-cookie", "a=1"), ("set-cookie", "b=2"), ("connection", "close")]);
+        let response = response.unwrap();
+        assert_eq!(response.status(), 404);
+        assert_eq!(response.headers().get_all("set-cookie").iter().count(), 2);
+        assert!(!response.headers().contains_key("connection"));
+    }
+
+    #[test]
+    fn what_is_not_http_is_the_function_s_failure() {
+        for pair in
+            [(":status", "99"), (":status", "101"), (":status", "x"), ("a\u{7f}", "v"), ("a", "x\r\ny: z")]
+        {
+            match of(&[pair]) {
+                Err(failure) => assert_eq!(failure.status, Status::FunctionFailed),
+                Ok(response) => panic!("{pair:?} gave {response:?}"),
+            }
+        }
+    }
+}

@@ -1,0 +1,150 @@
+//! Accepts connections and speaks HTTP/1.1 and HTTP/2 (with prior knowledge) on them.
+
+use super::{Calls, Health, Service};
+use hyper::rt::Executor;
+use hyper::service::service_fn;
+use hyper_util::rt::{TokioIo, TokioTimer};
+use hyper_util::server::conn::auto::Builder;
+use std::cell::Cell;
+use std::convert::Infallible;
+use std::io;
+use std::net::SocketAddr;
+use std::pin::pin;
+use std::rc::Rc;
+use std::time::Duration;
+use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::net::TcpListener;
+use tokio::sync::{Notify, watch};
+use tokio::task::spawn_local;
+
+/// Time a client has to send a request's headers.
+const HEADER_TIMEOUT: Duration = Duration::from_secs(30);
+/// Bytes of HTTP/1 headers read at most; somewhat more than the metadata of a call may have.
+const MAX_HEADER_BYTES: usize = 64 * 1024;
+/// Calls at once on one HTTP/2 connection.
+const MAX_STREAMS: u32 = 1024;
+/// Pause after an accept that failed for want of descriptors.
+const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
+
+/// Runs a connection's tasks on the I/O thread.
+#[derive(Clone, Copy)]
+struct LocalExecutor;
+
+impl<F> Executor<F> for LocalExecutor
+where
+    F: Future<Output = ()> + 'static,
+{
+    fn execute(&self, future: F) {
+        spawn_local(future);
+    }
+}
+
+/// Says when to stop accepting, and to finish what is under way.
+pub type Stop = watch::Receiver<bool>;
+
+/// How many connections are open, and a word when the last one closes.
+#[derive(Clone, Default)]
+pub struct Connections(Rc<(Cell<usize>, Notify)>);
+
+impl Connections {
+    fn enter(&self) -> Connection {
+        self.0.0.set(self.0.0.get() + 1);
+        Connection(self.clone())
+    }
+
+    /// Waits until none is open.
+    pub async fn closed(&self) {
+        while self.0.0.get() > 0 {
+            self.0.1.notified().await;
+        }
+    }
+}
+
+struct Connection(Connections);
+
+impl Drop for Connection {
+    fn drop(&mut self) {
+        let (count, closed) = &*self.0.0;
+        count.set(count.get() - 1);
+        if count.get() == 0 {
+            closed.notify_waiters();
+            closed.notify_one();
+        }
+    }
+}
+
+/// The open doors of a gateway.
+#[derive(Default)]
+pub struct Gateway {
+    connections: Connections,
+}
+
+impl Gateway {
+    /// Binds an address; the error names it.
+    pub async fn bind(address: SocketAddr) -> io::Result<TcpListener> {
+        TcpListener::bind(address).await
+    }
+
+    /// Serves clients until it is told to stop.
+    pub async fn serve_tcp<C, H>(&self, listener: TcpListener, service: Rc<Service<C, H>>, mut stop: Stop)
+    where
+        C: Calls + 'static,
+        H: Health + 'static,
+    {
+        loop {
+            let accepted = tokio::select! {
+                _ = stop.wait_for(|stop| *stop) => return,
+                accepted = listener.accept() => accepted,
+            };
+            match accepted {
+                Ok((stream, _)) => {
+                    // An answer in two small writes would otherwise wait for the client's delayed acknowledgement.
+                    let _ = stream.set_nodelay(true);
+                    spawn_local(self.connection(stream, service.clone(), stop.clone()));
+                }
+                Err(_) => tokio::time::sleep(ACCEPT_PAUSE).await,
+            }
+        }
+    }
+
+    /// Waits until every connection is closed.
+    pub async fn closed(&self) {
+        self.connections.closed().await;
+    }
+
+    fn connection<S, C, H>(
+        &self,
+        stream: S,
+        service: Rc<Service<C, H>>,
+        mut stop: Stop,
+    ) -> impl Future<Output = ()> + use<S, C, H>
+    where
+        S: AsyncRead + AsyncWrite + Unpin + 'static,
+        C: Calls + 'static,
+        H: Health + 'static,
+    {
+        let open = self.connections.enter();
+        async move {
+            let _open = open;
+            let mut builder = Builder::new(LocalExecutor);
+            builder
+                .http1()
+                .timer(TokioTimer::new())
+                .header_read_timeout(HEADER_TIMEOUT)
+                .max_buf_size(MAX_HEADER_BYTES)
+                .pipeline_flush(true);
+            builder.http2().timer(TokioTimer::new()).max_concurrent_streams(MAX_STREAMS);
+            let answer = service_fn(move |request| {
+                let service = service.clone();
+                async move { Ok::<_, Infallible>(service.answer(request).await) }
+            });
+            let mut connection = pin!(builder.serve_connection(TokioIo::new(stream), answer));
+            // What goes wrong on a connection concerns its client only, who sees it.
+            tokio::select! {
+                _ = connection.as_mut() => return,
+                _ = stop.wait_for(|stop| *stop) => connection.as_mut().graceful_shutdown(),
+            }
+            let _ = connection.await;
+        }
+    }
+}

@@ -1,0 +1,49 @@
+//! The children of this process, and the end of them all.
+
+use nix::sys::signal::{Signal, kill};
+use nix::sys::wait::{WaitPidFlag, waitpid};
+use nix::unistd::Pid;
+use std::time::{Duration, Instant};
+
+/// Pause between two looks at children that are being ended.
+const PAUSE: Duration = Duration::from_millis(2);
+
+/// The processes whose parent this process is, or became as a subreaper.
+pub(super) fn children() -> Vec<i32> {
+    let own = std::process::id() as i32;
+    let Ok(processes) = std::fs::read_dir("/proc") else { return Vec::new() };
+    let pids = processes.flatten().filter_map(|entry| entry.file_name().to_str()?.parse().ok());
+    pids.filter(|pid| parent_of(*pid) == Some(own)).collect()
+}
+
+fn parent_of(pid: i32) -> Option<i32> {
+    let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
+    // The name, in parentheses, may hold anything.
+    stat.rsplit_once(')')?.1.split_ascii_whitespace().nth(1)?.parse().ok()
+}
+
+/// Kills and reaps every descendant: as a subreaper this process becomes the parent of what a killed child
+/// leaves behind, so it goes on until no child is left, or the time is over.
+pub(super) fn end_all(but: Option<i32>, within: Duration) {
+    let until = Instant::now() + within;
+    loop {
+        let children: Vec<i32> = children().into_iter().filter(|pid| Some(*pid) != but).collect();
+        if children.is_empty() || Instant::now() >= until {
+            return;
+        }
+        for pid in children {
+            // The whole group first: what it forked goes with it.
+            let _ = kill(Pid::from_raw(-pid), Signal::SIGKILL);
+            let _ = kill(Pid::from_raw(pid), Signal::SIGKILL);
+            let _ = waitpid(Pid::from_raw(pid), Some(WaitPidFlag::WNOHANG));
+        }
+        std::thread::sleep(PAUSE);
+    }
+}
+
+/// Makes this process the parent of orphaned descendants.
+pub(super) fn become_subreaper() -> std::io::Result<()> {
+    // SAFETY: PR_SET_CHILD_SUBREAPER takes an integer and touches no memory.
+    let result = unsafe { libc::prctl(libc::PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0) };
+    if result == 0 { Ok(()) } else { Err(std::io::Error::last_os_error()) }
+}

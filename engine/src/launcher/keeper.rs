@@ -1,0 +1,286 @@
+//! The engine's side of the launcher: it carries out what the supervisor decides.
+
+use super::children;
+use super::supervisor::{History, Supervisor, Task};
+use super::wire::{Launch, News, Order, receive_json, send_json};
+use crate::config::Config;
+use crate::directory;
+use crate::dispatch::FunctionId;
+use crate::link::{ContainerEvent, HubHandle, Identity};
+use anyhow::{Context, Result};
+use nightcore_runtime::clock::now_ns;
+use nightcore_runtime::protocol::control::{SOCKET_VARIABLE, TOKEN_VARIABLE};
+use nix::sys::signal::Signal;
+use nix::sys::socket::{AddressFamily, SockFlag, SockType, socketpair};
+use std::cell::RefCell;
+use std::io;
+use std::os::fd::{AsRawFd, OwnedFd};
+use std::os::unix::process::CommandExt;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command};
+use std::rc::Rc;
+use std::time::Duration;
+use tokio::io::Interest;
+use tokio::io::unix::AsyncFd;
+use tokio::sync::mpsc;
+
+/// How long a dead launcher's containers are looked for.
+const END_ORPHANS_WITHIN: Duration = Duration::from_secs(1);
+/// How long containers may take to end by themselves when the engine stops.
+const LEAVE_WITHIN: Duration = Duration::from_secs(2);
+/// How long the launcher may take to end when all containers have.
+const LAUNCHER_ENDS_WITHIN: Duration = Duration::from_secs(2);
+
+/// Pause before a launcher that could not be started is tried again.
+const SPAWN_PAUSE: Duration = Duration::from_millis(200);
+
+/// What can be asked about the processes of the functions.
+#[derive(Clone)]
+pub struct KeeperStatus(Rc<RefCell<Supervisor>>);
+
+impl KeeperStatus {
+    /// What is known about the processes of the function with this index.
+    pub fn history(&self, function: usize) -> History {
+        self.0.borrow().history(function).clone()
+    }
+}
+
+/// The launcher process, as the engine holds it.
+struct Launcher {
+    child: Child,
+    socket: AsyncFd<OwnedFd>,
+}
+
+/// Keeps the containers running.
+pub struct Keeper {
+    hub: HubHandle,
+    config: Rc<Config>,
+    functions: Vec<FunctionId>,
+    directory: PathBuf,
+    supervisor: Rc<RefCell<Supervisor>>,
+    launcher: Launcher,
+}
+
+impl Keeper {
+    /// Starts the launcher. The hub must know the functions already.
+    pub fn start(hub: HubHandle, config: Rc<Config>, directory: &Path) -> Result<Keeper> {
+        // Orphans of a launcher that is killed come to the engine, which ends them.
+        children::become_subreaper().context("cannot become a subreaper")?;
+        let functions = config.functions.iter().filter_map(|f| hub.borrow().dispatch.find(&f.name)).collect();
+        let supervisor = Rc::new(RefCell::new(Supervisor::new(&config.functions, now_ns())));
+        let launcher = Launcher::spawn(directory).context("cannot start the launcher")?;
+        Ok(Keeper { hub, config, functions, directory: directory.to_owned(), supervisor, launcher })
+    }
+
+    /// What can be asked while it runs.
+    pub fn status(&self) -> KeeperStatus {
+        KeeperStatus(self.supervisor.clone())
+    }
+
+    /// Keeps containers running until it is dropped.
+    pub async fn run(&mut self, events: &mut mpsc::UnboundedReceiver<ContainerEvent>) {
+        loop {
+            let tasks = self.supervisor.borrow_mut().advance(now_ns());
+            self.perform(tasks);
+            let due = self.supervisor.borrow().next_due();
+            let tasks = tokio::select! {
+                Some(event) = events.recv() => self.container_event(event),
+                news = self.launcher.news() => self.launcher_news(news).await,
+                () = sleep_until(due) => Vec::new(),
+            };
+            self.perform(tasks);
+        }
+    }
+
+    /// Ends all containers, first by asking, and the launcher.
+    pub async fn stop(mut self, mut events: mpsc::UnboundedReceiver<ContainerEvent>) {
+        self.supervisor.borrow_mut().stop();
+        self.hub.borrow_mut().shut_down_containers();
+        let left = async {
+            while !self.supervisor.borrow().is_empty() {
+                tokio::select! {
+                    () = async { while events.recv().await.is_some() {} } => {}
+                    news = self.launcher.news() => drop(self.launcher_news(news).await),
+                }
+            }
+        };
+        if tokio::time::timeout(LEAVE_WITHIN, left).await.is_err() {
+            let tasks = self.supervisor.borrow_mut().end_all(now_ns());
+            self.perform(tasks);
+            let killed = async {
+                while !self.supervisor.borrow().is_empty() {
+                    let tasks = self.supervisor.borrow_mut().advance(now_ns());
+                    self.perform(tasks);
+                    let due = self.supervisor.borrow().next_due();
+                    tokio::select! {
+                        news = self.launcher.news() => drop(self.launcher_news(news).await),
+                        () = sleep_until(due) => {}
+                    }
+                }
+            };
+            let _ = tokio::time::timeout(2 * LEAVE_WITHIN, killed).await;
+        }
+        let Launcher { mut child, socket } = self.launcher;
+        drop(socket);
+        let pid = child.id() as i32;
+        let gone = tokio::task::spawn_blocking(move || child.wait());
+        if tokio::time::timeout(LAUNCHER_ENDS_WITHIN, gone).await.is_err() {
+            let _ = nix::sys::signal::kill(nix::unistd::Pid::from_raw(pid), Signal::SIGKILL);
+        }
+        children::end_all(None, END_ORPHANS_WITHIN);
+    }
+
+    fn container_event(&mut self, event: ContainerEvent) -> Vec<Task> {
+        let now = now_ns();
+        let mut supervisor = self.supervisor.borrow_mut();
+        match event {
+            ContainerEvent::Connected { .. } => Vec::new(),
+            ContainerEvent::Ready { launch } => {
+                supervisor.ready(now, launch);
+                Vec::new()
+            }
+            ContainerEvent::Hopeless { launch, reason } => supervisor.hopeless(launch, &reason),
+            ContainerEvent::Gone { launch } => supervisor.gone(launch),
+            ContainerEvent::Replace { launch } => {
+                supervisor.replace(now, launch);
+                Vec::new()
+            }
+            ContainerEvent::End { launch } => supervisor.end(now, launch),
+        }
+    }
+
+    async fn launcher_news(&mut self, news: Option<News>) -> Vec<Task> {
+        let (launch, how) = match news {
+            Some(News::Started { .. }) => return Vec::new(),
+            Some(News::CannotStart { launch, error }) => (launch, format!("not being started: {error}")),
+            Some(News::Exited { launch, how }) => (launch, how),
+            None => {
+                self.replace_launcher().await;
+                return Vec::new();
+            }
+        };
+        self.hub.borrow_mut().tokens.revoke(launch);
+        self.supervisor.borrow_mut().ended(now_ns(), launch, &how)
+    }
+
+    async fn replace_launcher(&mut self) {
+        eprintln!("nightcore: the launcher died; its containers are started anew");
+        let _ = self.launcher.child.kill();
+        let _ = self.launcher.child.wait();
+        children::end_all(None, END_ORPHANS_WITHIN);
+        self.supervisor.borrow_mut().launcher_died(now_ns());
+        loop {
+            match Launcher::spawn(&self.directory) {
+                Ok(launcher) => {
+                    self.launcher = launcher;
+                    return;
+                }
+                Err(error) => eprintln!("nightcore: cannot start the launcher: {error}"),
+            }
+            tokio::time::sleep(SPAWN_PAUSE).await;
+        }
+    }
+
+    fn perform(&mut self, tasks: Vec<Task>) {
+        for task in tasks {
+            match task {
+                Task::Start { launch, function } => self.start_container(launch, function),
+                Task::Terminate { launch } => self.signal(launch, Signal::SIGTERM),
+                Task::Kill { launch } => self.signal(launch, Signal::SIGKILL),
+                Task::Unavailable { function, reason } => {
+                    eprintln!("nightcore: {reason}");
+                    if let Some(id) = self.functions.get(function) {
+                        self.hub.borrow_mut().set_unavailable(*id, &reason);
+                    }
+                }
+            }
+        }
+    }
+
+    fn signal(&self, launch: u64, signal: Signal) {
+        self.order(&Order::Signal { launch, signal: signal as i32 });
+    }
+
+    fn order(&self, order: &Order) {
+        if let Err(error) = send_json(self.launcher.socket.get_ref(), order) {
+            eprintln!("nightcore: the launcher cannot be reached: {error}");
+        }
+    }
+
+    fn start_container(&mut self, launch: u64, index: usize) {
+        let (Some(function), Some(id)) = (self.config.functions.get(index), self.functions.get(index)) else {
+            return;
+        };
+        let identity = Identity {
+            launch: Some(launch),
+            function: *id,
+            name: function.name.clone(),
+            program: function.command.first().cloned().unwrap_or_default(),
+        };
+        let token = match self.hub.borrow_mut().tokens.issue(identity) {
+            Ok(token) => token,
+            Err(error) => {
+                eprintln!("nightcore: {}: no random token to be had: {error}", function.name);
+                return;
+            }
+        };
+        let mut env = function.env.clone();
+        let socket = directory::control_socket(&self.directory);
+        env.push((SOCKET_VARIABLE.into(), socket.to_string_lossy().into_owned()));
+        env.push((TOKEN_VARIABLE.into(), token));
+        self.order(&Order::Start(Launch {
+            launch,
+            function: function.name.clone(),
+            program: function.program.clone(),
+            command: function.command.clone(),
+            cwd: function.cwd.clone(),
+            env,
+        }));
+    }
+}
+
+impl Launcher {
+    fn spawn(directory: &Path) -> io::Result<Launcher> {
+        let flags = SockFlag::SOCK_CLOEXEC;
+        let (own, its) = socketpair(AddressFamily::Unix, SockType::SeqPacket, None, flags)?;
+        nightcore_runtime::ipc::channel::set_nonblocking(&own)?;
+        let fd = its.as_raw_fd();
+        let mut command = Command::new("/proc/self/exe");
+        command.arg0("nightcore").arg("launcher").arg("--socket").arg(fd.to_string()).arg(directory);
+        // SAFETY: fcntl is async-signal-safe; the descriptor is open in the child until it is passed on by exec.
+        unsafe {
+            command.pre_exec(move || {
+                if libc::fcntl(fd, libc::F_SETFD, 0) < 0 {
+                    return Err(io::Error::last_os_error());
+                }
+                Ok(())
+            });
+        }
+        let child = command.process_group(0).spawn()?;
+        // SAFETY: the AsyncFd owns the socket, which stays open and the same.
+        let socket = unsafe { AsyncFd::register_with_interest(own, Interest::READABLE) };
+        Ok(Launcher { child, socket: socket.map_err(|error| error.into_parts().1)? })
+    }
+
+    /// The next news; `None` when the launcher is gone.
+    async fn news(&self) -> Option<News> {
+        loop {
+            let mut ready = self.socket.readable().await.ok()?;
+            match receive_json(self.socket.get_ref()) {
+                Ok(news) => return news,
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => ready.clear_ready(),
+                Err(error) => {
+                    eprintln!("nightcore: cannot understand the launcher: {error}");
+                    return None;
+                }
+            }
+        }
+    }
+}
+
+async fn sleep_until(due: Option<u64>) {
+    match due {
+        Some(at) => tokio::time::sleep(Duration::from_nanos(at.saturating_sub(now_ns()))).await,
+        None => std::future::pending().await,
+    }
+}

@@ -1,0 +1,167 @@
+//! What containers print: kept line by line under the function's name, and shown as it comes.
+
+use std::fs::{File, OpenOptions};
+use std::io::{self, Write};
+use std::path::{Path, PathBuf};
+use std::time::{SystemTime, UNIX_EPOCH};
+
+/// Longest piece of a line that is kept together; what is longer is cut in pieces, each marked but the last.
+const MAX_LINE_BYTES: usize = 16 * 1024;
+/// Marks a piece that goes on in the next line.
+const CONTINUES: &[u8] = b"\xe2\x80\xa6";
+/// A log file is set aside as `.1` when it is larger than this; so much again is kept.
+const MAX_LOG_BYTES: u64 = 4 * 1024 * 1024;
+
+/// Where a function's output is kept.
+pub fn log_path(directory: &Path, function: &str) -> PathBuf {
+    directory.join("logs").join(format!("{function}.log"))
+}
+
+/// Cuts a stream of bytes into lines.
+#[derive(Default)]
+pub(super) struct Lines {
+    part: Vec<u8>,
+}
+
+impl Lines {
+    /// Gives each whole line, or piece of one that is too long, to `each`.
+    pub(super) fn feed(&mut self, mut bytes: &[u8], mut each: impl FnMut(&[u8], bool)) {
+        while !bytes.is_empty() {
+            let room = MAX_LINE_BYTES - self.part.len();
+            let end = bytes.iter().take(room).position(|b| *b == b'\n');
+            match end {
+                Some(at) => {
+                    self.part.extend_from_slice(&bytes[..at]);
+                    each(self.part.strip_suffix(b"\r").unwrap_or(&self.part), false);
+                    self.part.clear();
+                    bytes = &bytes[at + 1..];
+                }
+                None => {
+                    let taken = bytes.len().min(room);
+                    self.part.extend_from_slice(&bytes[..taken]);
+                    bytes = &bytes[taken..];
+                    if self.part.len() == MAX_LINE_BYTES {
+                        each(&self.part, true);
+                        self.part.clear();
+                    }
+                }
+            }
+        }
+    }
+
+    /// Gives what is left at the end.
+    pub(super) fn finish(&mut self, mut each: impl FnMut(&[u8], bool)) {
+        if !self.part.is_empty() {
+            each(&self.part, false);
+            self.part.clear();
+        }
+    }
+}
+
+/// A function's log file.
+pub(super) struct Log {
+    function: String,
+    path: PathBuf,
+    file: Option<File>,
+    bytes: u64,
+}
+
+impl Log {
+    pub(super) fn new(directory: &Path, function: &str) -> Log {
+        Log { function: function.to_owned(), path: log_path(directory, function), file: None, bytes: 0 }
+    }
+
+    /// Keeps a line and shows it. A log that cannot be written must not stop the functions.
+    pub(super) fn line(&mut self, pid: i32, line: &[u8], continues: bool) {
+        let mark = if continues { CONTINUES } else { b"" };
+        let shown = [self.function.as_bytes(), b" | ", line, mark, b"\n"].concat();
+        let _ = io::stderr().write_all(&shown);
+        let kept =
+            [timestamp().as_bytes(), b" ", pid.to_string().as_bytes(), b" ", line, mark, b"\n"].concat();
+        let _ = self.keep(&kept);
+    }
+
+    fn keep(&mut self, line: &[u8]) -> io::Result<()> {
+        if self.bytes > MAX_LOG_BYTES {
+            self.file = None;
+            std::fs::rename(&self.path, self.path.with_extension("log.1"))?;
+        }
+        if self.file.is_none() {
+            let file = OpenOptions::new().create(true).append(true).open(&self.path)?;
+            self.bytes = file.metadata()?.len();
+            self.file = Some(file);
+        }
+        if let Some(file) = &mut self.file {
+            file.write_all(line)?;
+            self.bytes += line.len() as u64;
+        }
+        Ok(())
+    }
+}
+
+/// UTC, as RFC 3339 with milliseconds.
+fn timestamp() -> String {
+    let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    let seconds = now.as_secs() as libc::time_t;
+    // SAFETY: a zeroed tm is a valid one to be overwritten; both pointers are to live values.
+    let tm = unsafe {
+        let mut tm: libc::tm = std::mem::zeroed();
+        libc::gmtime_r(&seconds, &mut tm);
+        tm
+    };
+    format!(
+        "{:04}-{:02}-{:02}T{:02}:{:02}:{:02}.{:03}Z",
+        tm.tm_year + 1900,
+        tm.tm_mon + 1,
+        tm.tm_mday,
+        tm.tm_hour,
+        tm.tm_min,
+        tm.tm_sec,
+        now.subsec_millis()
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn lines(chunks: &[&[u8]]) -> Vec<(usize, bool)> {
+        let (mut lines, mut out) = (Lines::default(), Vec::new());
+        for chunk in chunks {
+            lines.feed(chunk, |line, continues| out.push((line.len(), continues)));
+        }
+        lines.finish(|line, continues| out.push((line.len(), continues)));
+        out
+    }
+
+    #[test]
+    fn lines_of_any_length_come_whole_or_in_marked_pieces() {
+        assert_eq!(lines(&[b"a", b"b\nc\r\n", b"\nd"]), [(2, false), (1, false), (0, false), (1, false)]);
+        let long = vec![b'x'; MAX_LINE_BYTES * 2 + 5];
+        assert_eq!(lines(&[&long]), [(MAX_LINE_BYTES, true), (MAX_LINE_BYTES, true), (5, false)]);
+        let exact = [vec![b'x'; MAX_LINE_BYTES - 1], b"\n".to_vec()].concat();
+        assert_eq!(lines(&[&exact]), [(MAX_LINE_BYTES - 1, false)]);
+    }
+
+    #[test]
+    fn a_log_is_bounded() {
+        let directory = tempfile::tempdir().unwrap();
+        std::fs::create_dir(directory.path().join("logs")).unwrap();
+        let mut log = Log::new(directory.path(), "Foo");
+        let line = vec![b'x'; 1024 * 1024];
+        for _ in 0..20 {
+            log.keep(&line).unwrap();
+        }
+        let bytes: u64 = std::fs::read_dir(directory.path().join("logs"))
+            .unwrap()
+            .map(|e| e.unwrap().metadata().unwrap().len())
+            .sum();
+        assert!(bytes <= 2 * (MAX_LOG_BYTES + 1024 * 1024), "{bytes}");
+    }
+
+    #[test]
+    fn the_time_is_readable() {
+        let now = timestamp();
+        assert_eq!((now.len(), &now[4..5], &now[10..11], &now[23..]), (24, "-", "T", "Z"));
+    }
+}

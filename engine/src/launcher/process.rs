@@ -1,0 +1,216 @@
+//! The launcher process: it starts containers, reads what they print, reaps them. When the engine is gone it ends them
+//! all and itself.
+
+use super::children::{become_subreaper, end_all};
+use super::output::{Lines, Log};
+use super::wire::{Launch, News, Order, receive_json, send_json};
+use anyhow::{Context, Result};
+use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
+use nix::sys::signal::{SigHandler, SigSet, Signal, kill, signal};
+use nix::sys::signalfd::{SfdFlags, SignalFd};
+use nix::sys::wait::{WaitPidFlag, WaitStatus, waitpid};
+use nix::unistd::Pid;
+use std::collections::HashMap;
+use std::io::{self, PipeReader};
+use std::os::fd::{AsFd, FromRawFd, OwnedFd};
+use std::os::unix::process::CommandExt;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+use std::time::Duration;
+
+/// Bytes read from a container's output at once.
+const READ_BYTES: usize = 64 * 1024;
+/// How long the launcher tries to end what is left when its engine is gone.
+const END_WITHIN: Duration = Duration::from_secs(5);
+/// Signals that end the engine, which then tells the launcher what to do.
+const ENGINE_S_SIGNALS: [Signal; 3] = [Signal::SIGINT, Signal::SIGTERM, Signal::SIGHUP];
+
+struct Running {
+    launch: u64,
+    pid: i32,
+    function: String,
+    output: Option<PipeReader>,
+    lines: Lines,
+}
+
+struct Launcher {
+    directory: PathBuf,
+    engine: OwnedFd,
+    running: Vec<Running>,
+    logs: HashMap<String, Log>,
+}
+
+/// Runs the launcher on the socket with this descriptor, which the engine passed.
+pub fn run(socket: i32, directory: &Path) -> Result<()> {
+    // SAFETY: the engine passed this descriptor for this purpose, and nothing else in this process knows it.
+    let engine = unsafe { OwnedFd::from_raw_fd(socket) };
+    // Not for the containers: their end of it would keep the launcher's death from the engine.
+    nix::fcntl::fcntl(&engine, nix::fcntl::FcntlArg::F_SETFD(nix::fcntl::FdFlag::FD_CLOEXEC))
+        .context("the launcher is started by the engine only")?;
+    become_subreaper().context("cannot become a subreaper")?;
+    for ignored in ENGINE_S_SIGNALS {
+        // SAFETY: ignoring a signal installs no handler.
+        unsafe { signal(ignored, SigHandler::SigIgn) }.context("cannot ignore a signal")?;
+    }
+    let mut mask = SigSet::empty();
+    mask.add(Signal::SIGCHLD);
+    mask.thread_block().context("cannot block SIGCHLD")?;
+    let deaths = SignalFd::with_flags(&mask, SfdFlags::SFD_CLOEXEC | SfdFlags::SFD_NONBLOCK)?;
+    let mut launcher =
+        Launcher { directory: directory.to_owned(), engine, running: Vec::new(), logs: HashMap::new() };
+    launcher.serve(&deaths)?;
+    end_all(None, END_WITHIN);
+    Ok(())
+}
+
+impl Launcher {
+    /// Until the engine is gone.
+    fn serve(&mut self, deaths: &SignalFd) -> Result<()> {
+        loop {
+            let mut fds = vec![
+                PollFd::new(self.engine.as_fd(), PollFlags::POLLIN),
+                PollFd::new(deaths.as_fd(), PollFlags::POLLIN),
+            ];
+            let talking: Vec<usize> =
+                (0..self.running.len()).filter(|i| self.running[*i].output.is_some()).collect();
+            for index in &talking {
+                if let Some(output) = &self.running[*index].output {
+                    fds.push(PollFd::new(output.as_fd(), PollFlags::POLLIN));
+                }
+            }
+            match poll(&mut fds, PollTimeout::NONE) {
+                Ok(_) | Err(nix::Error::EINTR) => {}
+                Err(error) => return Err(error).context("poll"),
+            }
+            let ready: Vec<bool> = fds.iter().map(|fd| fd.any().unwrap_or(false)).collect();
+            for (index, _) in talking.iter().zip(&ready[2..]).filter(|(_, ready)| **ready) {
+                self.read_output(*index);
+            }
+            if ready[1] {
+                while let Ok(Some(_)) = deaths.read_signal() {}
+                self.reap();
+            }
+            if ready[0] {
+                match receive_json::<Order>(&self.engine) {
+                    Ok(Some(order)) => self.obey(order),
+                    Ok(None) => return Ok(()),
+                    Err(error) => return Err(error).context("cannot understand the engine"),
+                }
+            }
+        }
+    }
+
+    fn obey(&mut self, order: Order) {
+        match order {
+            Order::Start(launch) => {
+                let number = launch.launch;
+                match self.start(launch) {
+                    Ok(pid) => self.report(&News::Started { launch: number, pid }),
+                    Err(error) => {
+                        self.report(&News::CannotStart { launch: number, error: error.to_string() });
+                    }
+                }
+            }
+            Order::Signal { launch, signal } => {
+                let running = self.running.iter().find(|running| running.launch == launch);
+                if let (Some(running), Ok(signal)) = (running, Signal::try_from(signal)) {
+                    let _ = kill(Pid::from_raw(-running.pid), signal);
+                }
+            }
+        }
+    }
+
+    fn report(&self, news: &News) {
+        // If the engine is gone, the socket says so at the next turn.
+        let _ = send_json(&self.engine, news);
+    }
+
+    fn start(&mut self, launch: Launch) -> io::Result<i32> {
+        let (output, writer) = io::pipe()?;
+        nix::fcntl::fcntl(&output, nix::fcntl::FcntlArg::F_SETFL(nix::fcntl::OFlag::O_NONBLOCK))?;
+        let mut command = Command::new(&launch.program);
+        if let Some(name) = launch.command.first() {
+            command.arg0(name);
+        }
+        command
+            .args(launch.command.iter().skip(1))
+            .envs(launch.env.iter().map(|(name, value)| (name, value)))
+            .current_dir(&launch.cwd)
+            .stdin(Stdio::null())
+            .stdout(writer.try_clone()?)
+            .stderr(writer)
+            .process_group(0);
+        // SAFETY: only async-signal-safe calls between fork and exec.
+        unsafe {
+            command.pre_exec(|| {
+                for ignored in ENGINE_S_SIGNALS {
+                    signal(ignored, SigHandler::SigDfl)?;
+                }
+                // Should the launcher be killed, its containers go with it; what they forked the engine ends.
+                libc::prctl(libc::PR_SET_PDEATHSIG, libc::SIGKILL, 0, 0, 0);
+                Ok(())
+            });
+        }
+        let child = command.spawn()?;
+        let pid = child.id() as i32;
+        let (launch, function) = (launch.launch, launch.function);
+        self.running.push(Running { launch, pid, function, output: Some(output), lines: Lines::default() });
+        Ok(pid)
+    }
+
+    fn read_output(&mut self, index: usize) {
+        let mut bytes = [0; READ_BYTES];
+        let running = &mut self.running[index];
+        let Some(output) = &running.output else { return };
+        let read = match nix::unistd::read(output, &mut bytes) {
+            Ok(read) => read,
+            Err(nix::Error::EAGAIN | nix::Error::EINTR) => return,
+            Err(_) => 0,
+        };
+        let log = self
+            .logs
+            .entry(running.function.clone())
+            .or_insert_with(|| Log::new(&self.directory, &running.function));
+        let pid = running.pid;
+        running.lines.feed(&bytes[..read], |line, continues| log.line(pid, line, continues));
+        if read == 0 {
+            running.lines.finish(|line, continues| log.line(pid, line, continues));
+            running.output = None;
+        }
+    }
+
+    /// Reaps all that has died: containers, and orphans of theirs that this process inherited.
+    fn reap(&mut self) {
+        loop {
+            let (pid, how) = match waitpid(None, Some(WaitPidFlag::WNOHANG)) {
+                Ok(WaitStatus::Exited(pid, code)) => (pid, format!("exit code {code}")),
+                Ok(WaitStatus::Signaled(pid, signal, _)) => (pid, format!("signal {signal}")),
+                Ok(WaitStatus::StillAlive) | Err(nix::Error::ECHILD) => return,
+                Ok(_) | Err(_) => continue,
+            };
+            if let Some(index) = self.running.iter().position(|running| running.pid == pid.as_raw()) {
+                // A container is its process group: it ends with its first process.
+                let _ = kill(Pid::from_raw(-pid.as_raw()), Signal::SIGKILL);
+                self.drain(index);
+                let running = self.running.swap_remove(index);
+                self.report(&News::Exited { launch: running.launch, how });
+            }
+        }
+    }
+
+    /// Reads what a container had printed when it ended.
+    fn drain(&mut self, index: usize) {
+        while let Some(output) = &self.running[index].output {
+            let mut fds = [PollFd::new(output.as_fd(), PollFlags::POLLIN)];
+            if !matches!(poll(&mut fds, PollTimeout::ZERO), Ok(1..)) {
+                break;
+            }
+            self.read_output(index);
+        }
+        let running = &mut self.running[index];
+        if let Some(log) = self.logs.get_mut(&running.function) {
+            let pid = running.pid;
+            running.lines.finish(|line, continues| log.line(pid, line, continues));
+        }
+    }
+}

@@ -1,0 +1,179 @@
+//! The engine's side of a container's arena.
+
+use nightcore_runtime::ipc::region::{Books, Region, create_file, units_for};
+use nightcore_runtime::protocol::control::{CONTAINER_BASE_REGION, ENGINE_BASE_REGION};
+use nightcore_runtime::protocol::limits::{BASE_UNITS, BLOCK_UNIT_BYTES};
+use nightcore_runtime::protocol::{Failure, Status};
+use std::collections::HashMap;
+use std::io;
+use std::os::fd::OwnedFd;
+use std::sync::Arc;
+
+/// Most bytes of shared memory that a container and the engine may take for each other, in each direction, if the
+/// largest body is small.
+const MIN_BUDGET_BYTES: u64 = 512 * 1024 * 1024;
+/// How many of the largest bodies fit the budget otherwise.
+const BUDGET_BODIES: u64 = 8;
+/// Most regions of a container, in each direction: each is a mapping, of which a process may have some 65,000.
+const MAX_REGIONS: usize = 256;
+
+/// A region whose blocks the engine hands out.
+struct Own {
+    id: u32,
+    region: Arc<Region>,
+    books: Books,
+}
+
+/// A block just taken.
+pub(super) struct Block {
+    pub(super) region_id: u32,
+    pub(super) region: Arc<Region>,
+    pub(super) block: u32,
+}
+
+/// What the container must be told before it can read a block.
+pub(super) enum Told {
+    /// A new region: its id, its units, its file.
+    Added(u32, u32, OwnedFd),
+    /// The engine dropped this region.
+    Dropped(u32),
+}
+
+pub(super) struct Arena {
+    own: Vec<Own>,
+    container: HashMap<u32, Arc<Region>>,
+    last_id: u32,
+    budget_units: u64,
+    /// Blocks handed out in regions that are gone.
+    allocated_before: u64,
+    pub(super) base: Arc<Region>,
+}
+
+impl Arena {
+    /// The arena of a new container, and the files of its two base regions.
+    pub(super) fn new(max_body_bytes: u64) -> io::Result<(Arena, [OwnedFd; 2])> {
+        let files = [create_file(BASE_UNITS)?, create_file(BASE_UNITS)?];
+        let container = Arc::new(Region::map(&files[0], BASE_UNITS)?);
+        let base = Arc::new(Region::map(&files[1], BASE_UNITS)?);
+        let budget = MIN_BUDGET_BYTES.max(max_body_bytes.saturating_mul(BUDGET_BODIES));
+        let arena = Arena {
+            own: vec![Own { id: ENGINE_BASE_REGION, region: base.clone(), books: Books::new(BASE_UNITS) }],
+            container: HashMap::from([(CONTAINER_BASE_REGION, container)]),
+            last_id: ENGINE_BASE_REGION,
+            budget_units: budget / BLOCK_UNIT_BYTES as u64,
+            allocated_before: 0,
+            base,
+        };
+        Ok((arena, files))
+    }
+
+    /// Blocks the engine ever handed out here.
+    pub(super) fn allocated(&self) -> u64 {
+        self.allocated_before + self.own.iter().map(|own| own.books.allocated()).sum::<u64>()
+    }
+
+    /// A region that the container hands out blocks of.
+    pub(super) fn container_region(&self, id: u32) -> Option<Arc<Region>> {
+        self.container.get(&id).cloned()
+    }
+
+    /// Takes a block. If a region had to be made or dropped for it, the container is to be told first.
+    pub(super) fn allocate(&mut self, bytes: u64, told: &mut Vec<Told>) -> Result<Block, Failure> {
+        for own in &mut self.own {
+            if let Some(block) = own.books.allocate(&own.region, bytes) {
+                return Ok(Block { region_id: own.id, region: own.region.clone(), block });
+            }
+        }
+        self.drop_idle(told);
+        let used: u64 = self.own.iter().map(|own| u64::from(own.region.units())).sum();
+        let (id, region, file) = self.create(bytes, used, self.own.len())?;
+        told.push(Told::Added(id, region.units(), file));
+        let mut books = Books::new(region.units());
+        let block = books.allocate(&region, bytes);
+        let block = block.ok_or_else(|| Failure::new(Status::Internal, "a new region has no room"))?;
+        self.own.push(Own { id, region: region.clone(), books });
+        Ok(Block { region_id: id, region, block })
+    }
+
+    fn drop_idle(&mut self, told: &mut Vec<Told>) {
+        let allocated_before = &mut self.allocated_before;
+        self.own.retain_mut(|own| {
+            let drop = own.id != ENGINE_BASE_REGION && own.books.is_idle(&own.region);
+            if drop {
+                *allocated_before += own.books.allocated();
+                told.push(Told::Dropped(own.id));
+            }
+            !drop
+        });
+    }
+
+    /// Makes a region for the container to hand out blocks of: its id, its units, its file.
+    pub(super) fn grant(&mut self, bytes: u64) -> Result<(u32, u32, OwnedFd), Failure> {
+        let used: u64 = self.container.values().map(|region| u64::from(region.units())).sum();
+        let (id, region, file) = self.create(bytes, used, self.container.len())?;
+        let units = region.units();
+        self.container.insert(id, region);
+        Ok((id, units, file))
+    }
+
+    /// The container no longer uses this region of its own.
+    pub(super) fn dropped_by_container(&mut self, id: u32) {
+        if id != CONTAINER_BASE_REGION {
+            self.container.remove(&id);
+        }
+    }
+
+    fn create(
+        &mut self,
+        bytes: u64,
+        used: u64,
+        regions: usize,
+    ) -> Result<(u32, Arc<Region>, OwnedFd), Failure> {
+        let units = units_for(bytes);
+        if used + units > self.budget_units || regions >= MAX_REGIONS {
+            let text = format!("{} MiB of shared memory are in use for this container", used * 4 / 1024);
+            return Err(Failure::new(Status::Overloaded, text));
+        }
+        let made = create_file(units as u32).and_then(|file| {
+            let region = Region::map(&file, units as u32)?;
+            Ok((file, Arc::new(region)))
+        });
+        let (file, region) =
+            made.map_err(|e| Failure::new(Status::Overloaded, format!("cannot make shared memory: {e}")))?;
+        self.last_id += 1;
+        Ok((self.last_id, region, file))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_body_larger_than_the_base_gets_a_region_and_the_budget_is_kept() {
+        let (mut arena, _files) = Arena::new(1 << 20).unwrap();
+        let mut told = Vec::new();
+        let block = arena.allocate(20 << 20, &mut told).unwrap();
+        assert!(matches!(told[..], [Told::Added(3, 5120, _)]));
+        assert_eq!(arena.allocated(), 1);
+        assert_eq!(arena.allocate(MIN_BUDGET_BYTES, &mut told).err().unwrap().status, Status::Overloaded);
+        block.region.give_back(block.block);
+        told.clear();
+        let block = arena.allocate(21 << 20, &mut told).unwrap();
+        assert!(matches!(told[..], [Told::Dropped(3), Told::Added(4, ..)]));
+        assert_eq!(arena.allocated(), 2, "{}", block.region_id);
+    }
+
+    #[test]
+    fn a_container_cannot_take_more_than_its_budget() {
+        let (mut arena, _files) = Arena::new(1 << 20).unwrap();
+        let mut granted = 0;
+        while arena.grant(4096).is_ok() {
+            granted += 1;
+        }
+        assert_eq!(granted, MAX_REGIONS - 1);
+        arena.dropped_by_container(CONTAINER_BASE_REGION);
+        assert!(arena.container_region(CONTAINER_BASE_REGION).is_some());
+        assert_eq!(arena.grant(1 << 60).err().unwrap().status, Status::Overloaded);
+    }
+}

@@ -1,0 +1,209 @@
+//! The engine's end of one channel.
+
+use super::hub::HubHandle;
+use crate::dispatch::{CallId, ChannelKey, ContainerKey, FunctionId};
+use nightcore_runtime::clock::now_ns;
+use nightcore_runtime::ipc::channel;
+use nightcore_runtime::ipc::inbox::{Filled, Inbox};
+use nightcore_runtime::ipc::region::Region;
+use nightcore_runtime::protocol::control::Mode;
+use nightcore_runtime::protocol::{Broken, Failure, Header, Kind, MessageBuffer};
+use std::cell::{Cell, RefCell};
+use std::collections::VecDeque;
+use std::io;
+use std::os::fd::{AsFd, AsRawFd, OwnedFd, RawFd};
+use std::rc::Rc;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use tokio::io::Interest;
+use tokio::io::unix::AsyncFd;
+use tokio::task::spawn_local;
+
+/// A worker's channel.
+pub(super) struct Channel {
+    pub(super) container: ContainerKey,
+    pub(super) slot: u32,
+    mode: Mode,
+    writer: OwnedFd,
+    /// The engine's base region of the container, with the cancel words.
+    base: Arc<Region>,
+    /// The dispatcher's name for it, once the worker is ready.
+    pub(super) key: Cell<Option<ChannelKey>>,
+    /// Messages that the full pipe did not take, in order. What may be under way on a channel is bounded, and so is
+    /// this.
+    unsent: RefCell<VecDeque<Box<[u8]>>>,
+    /// Which functions' names this worker knows as callers, a bit each.
+    told: RefCell<Vec<u64>>,
+    pub(super) retiring: Cell<bool>,
+    pub(super) closed: Cell<bool>,
+}
+
+/// The writing end, for as long as a task waits for room in it.
+struct Writer(Rc<Channel>);
+
+impl AsRawFd for Writer {
+    fn as_raw_fd(&self) -> RawFd {
+        self.0.writer.as_raw_fd()
+    }
+}
+
+impl Channel {
+    pub(super) fn new(
+        container: ContainerKey,
+        slot: u32,
+        mode: Mode,
+        writer: OwnedFd,
+        base: Arc<Region>,
+    ) -> Rc<Channel> {
+        base.cancel_word(slot).store(0, Ordering::Relaxed);
+        Rc::new(Channel {
+            container,
+            slot,
+            mode,
+            writer,
+            base,
+            key: Cell::new(None),
+            unsent: RefCell::default(),
+            told: RefCell::default(),
+            retiring: Cell::new(false),
+            closed: Cell::new(false),
+        })
+    }
+
+    /// Sends a message now, or in its turn when the pipe has room.
+    pub(super) fn send(self: &Rc<Self>, message: &MessageBuffer) {
+        let bytes = message.as_bytes();
+        let mut unsent = self.unsent.borrow_mut();
+        if unsent.is_empty() {
+            match channel::send(self.writer.as_fd(), bytes) {
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
+                    unsent.push_back(bytes.into());
+                    spawn_local(flush(self.clone()));
+                }
+                // Sent; or the worker is gone, which its end of the other pipe tells.
+                _ => {}
+            }
+        } else {
+            unsent.push_back(bytes.into());
+        }
+    }
+
+    /// Whether this worker must still be told the name of this function; from now on it knows it.
+    pub(super) fn is_new_caller(&self, function: FunctionId) -> bool {
+        let mut told = self.told.borrow_mut();
+        let (word, bit) = (function as usize / 64, 1 << (function % 64));
+        if told.len() <= word {
+            told.resize(word + 1, 0);
+        }
+        let new = told[word] & bit == 0;
+        told[word] |= bit;
+        new
+    }
+
+    /// Tells the worker that a call it runs is cancelled: a thread by a word it looks at, an event loop by a message.
+    pub(super) fn cancel(self: &Rc<Self>, call: CallId) {
+        match self.mode {
+            Mode::Threads => self.base.cancel_word(self.slot).store(call, Ordering::Relaxed),
+            Mode::EventLoop => {
+                let header = Header { sent_at: now_ns(), ..Header::new(Kind::Cancel, call) };
+                self.send(&MessageBuffer::new(header, b"", &[]));
+            }
+        }
+    }
+
+    /// Tells an idle worker to end.
+    pub(super) fn retire(self: &Rc<Self>) {
+        self.retiring.set(true);
+        let header = Header { sent_at: now_ns(), ..Header::new(Kind::Retire, 0) };
+        self.send(&MessageBuffer::new(header, b"", &[]));
+    }
+
+    /// Sends the end of an internal call that got no answer.
+    pub(super) fn send_failure(self: &Rc<Self>, tag: u64, function: Option<FunctionId>, failure: &Failure) {
+        let (metadata, text) = failure.encode();
+        let header = Header {
+            status: failure.status.number(),
+            function: function.unwrap_or(0),
+            metadata_len: metadata.as_bytes().len() as u32,
+            body_len: text.len() as u64,
+            sent_at: now_ns(),
+            ..Header::new(Kind::Failed, tag)
+        };
+        self.send(&MessageBuffer::new(header, b"", &[metadata.as_bytes(), text.as_bytes()]));
+    }
+}
+
+/// Waits for room in a full pipe and sends what is due.
+async fn flush(channel: Rc<Channel>) {
+    // SAFETY: `Writer` keeps the channel, and so its descriptor, open for as long as it is registered, and always
+    // names the same one.
+    let registered = unsafe { AsyncFd::register_with_interest(Writer(channel.clone()), Interest::WRITABLE) };
+    let Ok(fd) = registered else {
+        channel.unsent.borrow_mut().clear();
+        return;
+    };
+    loop {
+        let Ok(mut ready) = fd.writable().await else { return };
+        let mut unsent = channel.unsent.borrow_mut();
+        while let Some(message) = unsent.front() {
+            match channel::send(channel.writer.as_fd(), message) {
+                Ok(()) => drop(unsent.pop_front()),
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => break,
+                Err(_) => unsent.clear(),
+            }
+        }
+        if unsent.is_empty() {
+            return;
+        }
+        ready.clear_ready();
+    }
+}
+
+/// Why reading a channel ended.
+pub(super) enum Ending {
+    /// The worker closed its end.
+    Closed,
+    /// The worker broke a rule.
+    Broken(Broken),
+}
+
+/// Reads a channel until it ends.
+pub(super) async fn read(hub: HubHandle, channel: Rc<Channel>, reader: OwnedFd) {
+    // SAFETY: an OwnedFd is open as long as it lives, always the same, and the AsyncFd owns it.
+    let Ok(fd) = (unsafe { AsyncFd::register_with_interest(reader, Interest::READABLE) }) else { return };
+    // Kept only while a part of a message is in it, so that an idle channel costs no buffer.
+    let mut kept: Option<Inbox> = None;
+    loop {
+        let Ok(mut ready) = fd.readable().await else { return };
+        if channel.closed.get() {
+            return;
+        }
+        let mut inbox = kept.take().unwrap_or_else(|| hub.borrow_mut().spare_inbox());
+        let filled = inbox.fill(fd.get_ref().as_fd());
+        let ending = match filled {
+            Ok(Filled::Bytes { drained }) => {
+                // Fewer bytes than asked for: the pipe was empty, and the next message gives a new edge.
+                if drained {
+                    ready.clear_ready();
+                }
+                hub.borrow_mut().take_messages(&channel, &mut inbox).err().map(Ending::Broken)
+            }
+            Ok(Filled::End) if inbox.is_empty() => Some(Ending::Closed),
+            Ok(Filled::End) => Some(Ending::Broken(Broken::Truncated)),
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
+                ready.clear_ready();
+                None
+            }
+            Err(_) => Some(Ending::Closed),
+        };
+        if inbox.is_empty() {
+            hub.borrow_mut().keep_inbox(inbox);
+        } else {
+            kept = Some(inbox);
+        }
+        if let Some(ending) = ending {
+            hub.borrow_mut().channel_ended(&channel, ending);
+            return;
+        }
+    }
+}

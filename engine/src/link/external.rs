@@ -1,0 +1,75 @@
+//! The gateway's way to the dispatcher, on the same thread and without a queue in between.
+
+use super::hub::HubHandle;
+use super::payload::Payload;
+use crate::dispatch::{CallId, FunctionId};
+use crate::gateway::{Answer, Calls};
+use bytes::Bytes;
+use nightcore_runtime::protocol::{Failure, MetadataBuffer, Status};
+use tokio::sync::oneshot;
+
+use super::hub::COPY_SLICE_BYTES;
+
+/// Calls functions of this engine.
+#[derive(Clone)]
+pub struct HubCalls(pub HubHandle);
+
+/// Cancels the call if the client's connection goes away under it.
+struct CancelOnDrop<'a> {
+    hub: &'a HubHandle,
+    call: Option<CallId>,
+}
+
+impl Drop for CancelOnDrop<'_> {
+    fn drop(&mut self) {
+        if let Some(call) = self.call {
+            self.hub.borrow_mut().cancel(call);
+        }
+    }
+}
+
+impl Calls for HubCalls {
+    fn find(&self, name: &str) -> Option<FunctionId> {
+        let hub = self.0.borrow();
+        hub.dispatch.find(name).filter(|function| hub.dispatch.spec(*function).external)
+    }
+
+    async fn call(
+        &self,
+        function: FunctionId,
+        metadata: MetadataBuffer,
+        body: Bytes,
+    ) -> Result<Answer, Failure> {
+        let (reply, answer) = oneshot::channel();
+        let call = self.0.borrow_mut().external(function, Payload::Http { metadata, body }, reply)?;
+        let mut guard = CancelOnDrop { hub: &self.0, call: Some(call) };
+        let outcome = answer.await;
+        guard.call = None;
+        let payload =
+            outcome.unwrap_or_else(|_| Err(Failure::new(Status::Unavailable, "the engine is ending")))?;
+        Ok(collect(payload).await)
+    }
+}
+
+/// Copies an answer out of the container's memory; a large one in slices, so that other calls go on.
+async fn collect(payload: Payload) -> Answer {
+    let mut metadata = vec![0; payload.metadata_len()];
+    payload.copy_metadata(&mut metadata);
+    let body = match payload {
+        Payload::Http { body, .. } => body,
+        Payload::Inline { bytes, metadata_len } => Bytes::from(bytes).slice(metadata_len..),
+        Payload::Block(_) => {
+            let mut body = vec![0; payload.body_len() as usize];
+            let mut offset = 0;
+            for slice in body.chunks_mut(COPY_SLICE_BYTES) {
+                if offset > 0 {
+                    tokio::task::yield_now().await;
+                }
+                payload.copy_body(offset, slice);
+                offset += slice.len() as u64;
+            }
+            Bytes::from(body)
+        }
+    };
+    Answer { metadata, body }
+}

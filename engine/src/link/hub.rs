@@ -1,0 +1,617 @@
+//! Where messages and the dispatcher meet. All of it lives on the one I/O thread.
+
+use super::channel::{self, Channel, Ending};
+use super::container::{Container, ContainerEvent, ControlSocket, Loss, is_expected};
+use super::handshake::{Refusal, Tokens};
+use super::payload::Payload;
+use crate::dispatch::{Action, CallId, ChannelKey, ContainerKey, Dispatch, FunctionId, Invoke, Outcome};
+use nightcore_runtime::clock::now_ns;
+use nightcore_runtime::ipc::channel::Pipe;
+use nightcore_runtime::ipc::inbox::Inbox;
+use nightcore_runtime::ipc::region::{metadata_offset, payload_bytes};
+use nightcore_runtime::ipc::socket::Received;
+use nightcore_runtime::protocol::control::{Control, ControlKind};
+use nightcore_runtime::protocol::limits::MAX_INLINE_BYTES;
+use nightcore_runtime::protocol::message::FLAG_WAITS;
+use nightcore_runtime::protocol::{Broken, Failure, Header, Kind, Message, MessageBuffer, Status, VERSION};
+use std::cell::RefCell;
+use std::collections::HashMap;
+use std::io;
+use std::path::PathBuf;
+use std::rc::{Rc, Weak};
+use std::time::Duration;
+use tokio::sync::{Notify, mpsc, oneshot};
+use tokio::task::spawn_local;
+
+/// Bytes copied at once; larger bodies are copied in slices of this size, so that other calls go on.
+pub(super) const COPY_SLICE_BYTES: usize = 256 * 1024;
+
+/// How the gateway takes an answer.
+pub type Reply = oneshot::Sender<Outcome<Payload>>;
+/// The hub, as tasks of the I/O thread share it. Never held across an await.
+pub type HubHandle = Rc<RefCell<Hub>>;
+
+/// What is known about a connected container.
+#[derive(Clone, Debug)]
+pub struct ContainerStatus {
+    /// Its function.
+    pub function: String,
+    /// The launch; `None` for one attached by hand.
+    pub launch: Option<u64>,
+    /// Its process.
+    pub pid: i32,
+    /// Its workers.
+    pub workers: usize,
+    /// Blocks of the arena the engine has handed out to it.
+    pub blocks: u64,
+}
+
+/// Dispatcher, channels and containers of an engine.
+pub struct Hub {
+    /// The dispatcher.
+    pub dispatch: Dispatch<Payload, Reply>,
+    /// The tokens that admit containers.
+    pub tokens: Tokens,
+    directory: PathBuf,
+    max_body_bytes: u64,
+    channels: Vec<Option<Rc<Channel>>>,
+    containers: HashMap<ContainerKey, Container>,
+    events: mpsc::UnboundedSender<ContainerEvent>,
+    this: Weak<RefCell<Hub>>,
+    pipes_made: u64,
+    spare_inbox: Option<Inbox>,
+    /// Payloads that went by the arena, in either direction.
+    arena_payloads: u64,
+    /// When the timer will look next; `None` while it does not run.
+    armed_at: Option<u64>,
+    rearm: Rc<Notify>,
+}
+
+/// What to do if a payload cannot be sent for want of room.
+#[derive(Clone, Copy)]
+enum IfNoRoom {
+    EndCall(CallId),
+    FailAnswer { tag: u64, function: Option<FunctionId> },
+}
+
+impl Hub {
+    /// A hub without functions. Its pipes are made in `directory`.
+    pub fn create(
+        directory: PathBuf,
+        max_body_bytes: u64,
+        events: mpsc::UnboundedSender<ContainerEvent>,
+    ) -> HubHandle {
+        Rc::new_cyclic(|this| {
+            RefCell::new(Hub {
+                dispatch: Dispatch::default(),
+                tokens: Tokens::default(),
+                directory,
+                max_body_bytes,
+                channels: Vec::new(),
+                containers: HashMap::new(),
+                events,
+                this: this.clone(),
+                pipes_made: 0,
+                spare_inbox: None,
+                arena_payloads: 0,
+                armed_at: None,
+                rearm: Rc::default(),
+            })
+        })
+    }
+
+    // The gateway's side.
+
+    /// Starts a call from a client.
+    pub fn external(
+        &mut self,
+        function: FunctionId,
+        payload: Payload,
+        reply: Reply,
+    ) -> Result<CallId, Failure> {
+        let bytes = payload.len();
+        let now = now_ns();
+        let call = self.dispatch.external(now, function, payload, bytes, reply);
+        self.run_actions(now);
+        call
+    }
+
+    /// The client of this call has left.
+    pub fn cancel(&mut self, call: CallId) {
+        let now = now_ns();
+        self.dispatch.cancel(now, call);
+        self.run_actions(now);
+    }
+
+    /// Declares a function unavailable.
+    pub fn set_unavailable(&mut self, function: FunctionId, reason: &str) {
+        let now = now_ns();
+        self.dispatch.set_unavailable(now, function, reason);
+        self.run_actions(now);
+    }
+
+    /// Payloads that went by the arena since the engine started.
+    pub fn arena_payloads(&self) -> u64 {
+        self.arena_payloads
+    }
+
+    /// The connected containers.
+    pub fn containers(&self) -> Vec<ContainerStatus> {
+        let status = |container: &Container| ContainerStatus {
+            function: container.identity.name.clone(),
+            launch: container.identity.launch,
+            pid: container.pid,
+            workers: container.channels.iter().flatten().count(),
+            blocks: container.arena.allocated(),
+        };
+        self.containers.values().map(status).collect()
+    }
+
+    /// Tells every container to end: no call is under way any more.
+    pub fn shut_down_containers(&mut self) {
+        for container in self.containers.values() {
+            for channel in container.channels.iter().flatten() {
+                channel.retire();
+            }
+            container.control.send(Control::new(ControlKind::Shutdown), "", Vec::new());
+        }
+    }
+
+    // Messages from workers.
+
+    pub(super) fn spare_inbox(&mut self) -> Inbox {
+        self.spare_inbox.take().unwrap_or_default()
+    }
+
+    pub(super) fn keep_inbox(&mut self, inbox: Inbox) {
+        self.spare_inbox = Some(inbox);
+    }
+
+    /// Handles all whole messages that were read from a channel.
+    pub(super) fn take_messages(&mut self, channel: &Rc<Channel>, inbox: &mut Inbox) -> Result<(), Broken> {
+        let now = now_ns();
+        let mut result = Ok(());
+        while result.is_ok() {
+            result = match inbox.take() {
+                Ok(Some(message)) => self.message(now, channel, &message),
+                Ok(None) => break,
+                Err(broken) => Err(broken),
+            };
+        }
+        self.run_actions(now);
+        result
+    }
+
+    fn message(&mut self, now: u64, channel: &Rc<Channel>, message: &Message<'_>) -> Result<(), Broken> {
+        let header = &message.header;
+        let Some(key) = channel.key.get() else {
+            if message.kind == Kind::Ready {
+                self.worker_ready(now, channel);
+                return Ok(());
+            }
+            return Err(Broken::Kind(header.kind));
+        };
+        match message.kind {
+            Kind::Invoke => {
+                let payload = self.receive(channel, message)?;
+                let name = str::from_utf8(message.name).map_err(|_| Broken::Name(message.name.len()))?;
+                let bytes = payload.len();
+                if payload.body_len() > self.max_body_bytes {
+                    return Err(Broken::Lengths { metadata: header.metadata_len, body: header.body_len });
+                }
+                let invoke = Invoke {
+                    parent: header.parent,
+                    tag: header.call,
+                    function: header.function,
+                    name,
+                    waits: header.has(FLAG_WAITS),
+                    deadline: header.deadline,
+                    payload,
+                    bytes,
+                };
+                self.dispatch.invoke(now, key, invoke)
+            }
+            Kind::Complete => {
+                let payload = self.receive(channel, message)?;
+                if payload.body_len() > self.max_body_bytes {
+                    return Err(Broken::Lengths { metadata: header.metadata_len, body: header.body_len });
+                }
+                self.dispatch.complete(now, key, header.call, Ok(payload))
+            }
+            Kind::Failed => {
+                let status = Status::failure_from_wire(header.status).ok_or(Broken::Status(header.status))?;
+                let (metadata, body) = message
+                    .inline
+                    .split_at_checked(header.metadata_len as usize)
+                    .ok_or(Broken::Lengths { metadata: header.metadata_len, body: header.body_len })?;
+                let function = self.container_name(channel.container);
+                let failure = Failure::decode(status, &function, metadata, body);
+                self.dispatch.complete(now, key, header.call, Err(failure))
+            }
+            Kind::Wait => self.dispatch.wait(now, key, header.call, header.parent),
+            Kind::Cancel => {
+                self.dispatch.cancel_invoke(now, key, header.call);
+                Ok(())
+            }
+            Kind::Ready | Kind::Retire | Kind::Dispatch => Err(Broken::Kind(header.kind)),
+        }
+    }
+
+    fn receive(&mut self, channel: &Channel, message: &Message<'_>) -> Result<Payload, Broken> {
+        if message.header.region != 0 {
+            self.arena_payloads += 1;
+        }
+        let container = self.containers.get(&channel.container);
+        Payload::receive(message, |region| container?.arena.container_region(region))
+    }
+
+    fn container_name(&self, key: ContainerKey) -> String {
+        self.containers.get(&key).map(|c| c.identity.name.clone()).unwrap_or_default()
+    }
+
+    fn worker_ready(&mut self, now: u64, channel: &Rc<Channel>) {
+        let key = self.dispatch.worker_ready(now, channel.container);
+        channel.key.set(Some(key));
+        if self.channels.len() <= key {
+            self.channels.resize(key + 1, None);
+        }
+        self.channels[key] = Some(channel.clone());
+        if let Some(container) = self.containers.get_mut(&channel.container)
+            && !std::mem::replace(&mut container.was_ready, true)
+            && let Some(launch) = container.identity.launch
+        {
+            self.tell(ContainerEvent::Ready { launch });
+        }
+    }
+
+    /// A channel is over.
+    pub(super) fn channel_ended(&mut self, channel: &Rc<Channel>, ending: Ending) {
+        let name = self.container_name(channel.container);
+        let text = match &ending {
+            Ending::Closed => format!("the worker of {name} that ran it has ended"),
+            Ending::Broken(broken) => {
+                format!("the worker of {name} that ran it broke the protocol: {broken}")
+            }
+        };
+        let failure = Failure { function: name.clone(), ..Failure::new(Status::ContainerDied, text) };
+        self.close_channel(channel, &failure);
+        if let Ending::Broken(broken) = ending {
+            eprintln!("nightcore: {name}: a worker broke the protocol, its process is ended: {broken}");
+            self.lose(channel.container, &failure);
+        }
+    }
+
+    fn close_channel(&mut self, channel: &Rc<Channel>, failure: &Failure) {
+        let now = now_ns();
+        channel.closed.set(true);
+        if let Some(container) = self.containers.get_mut(&channel.container)
+            && let Some(slot) = container.channels.get_mut(channel.slot as usize)
+        {
+            *slot = None;
+        }
+        match channel.key.take() {
+            Some(key) => {
+                self.channels[key] = None;
+                self.dispatch.worker_gone(now, key, failure);
+            }
+            None if self.containers.contains_key(&channel.container) => {
+                self.dispatch.worker_failed(now, channel.container);
+            }
+            None => {}
+        }
+        self.run_actions(now);
+    }
+
+    // Containers come and go.
+
+    /// A process has greeted: it becomes a container, or is refused.
+    pub(super) fn admit(
+        &mut self,
+        hello: &Control,
+        names: &[&str],
+        pid: i32,
+        control: Rc<ControlSocket>,
+    ) -> Result<ContainerKey, Refusal> {
+        let (identity, mode) = self.tokens.admit(hello, names)?;
+        let made = super::arena::Arena::new(self.max_body_bytes);
+        let (arena, [container_base, engine_base]) = made.map_err(|error| Refusal {
+            text: format!("the engine cannot make shared memory: {error}"),
+            hopeless: None,
+        })?;
+        let now = now_ns();
+        let key = self.dispatch.container_connected(identity.function, mode, identity.launch.is_none());
+        let welcome = Control {
+            version: VERSION,
+            id: key as u64,
+            size: self.max_body_bytes,
+            ..Control::new(ControlKind::Welcome)
+        };
+        control.send(welcome, &identity.name, vec![container_base, engine_base]);
+        if let Some(launch) = identity.launch {
+            self.tell(ContainerEvent::Connected { launch });
+        }
+        let channels = Vec::new();
+        let container = Container { identity, pid, mode, control, arena, channels, was_ready: false };
+        self.containers.insert(key, container);
+        self.run_actions(now);
+        Ok(key)
+    }
+
+    /// A message on a container's control socket; an error says which rule it broke.
+    pub(super) fn control_message(&mut self, key: ContainerKey, received: &Received) -> Result<(), String> {
+        if !is_expected(received) {
+            return Err(format!("unexpected control message {:?}", received.kind));
+        }
+        let Some(container) = self.containers.get_mut(&key) else { return Ok(()) };
+        match received.kind {
+            ControlKind::RegionRequest => container.grant(&received.control),
+            ControlKind::RegionDropped => container.arena.dropped_by_container(received.control.region),
+            _ => {
+                let name = &container.identity.name;
+                eprintln!("nightcore: {name}: cannot create a worker: {}", received.text);
+                let slot = received.control.id as usize;
+                let channel = container.channels.get(slot).cloned().flatten();
+                if let Some(channel) = channel.filter(|channel| channel.key.get().is_none()) {
+                    let failure = Failure::new(Status::Unavailable, received.text.clone());
+                    self.close_channel(&channel, &failure);
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// A container's process died or left.
+    pub(super) fn container_lost(&mut self, key: ContainerKey, loss: Loss) {
+        let Some(container) = self.containers.get(&key) else { return };
+        let (name, pid) = (container.identity.name.clone(), container.pid);
+        let text = match loss {
+            Loss::Died => format!("the process of {name} that ran it (pid {pid}) died"),
+            Loss::Left => format!("the process of {name} that ran it (pid {pid}) left the engine"),
+            Loss::Broken(text) => {
+                eprintln!("nightcore: {name}: pid {pid} broke the protocol and is ended: {text}");
+                format!("the process of {name} that ran it (pid {pid}) broke the protocol: {text}")
+            }
+        };
+        self.lose(key, &Failure { function: name, ..Failure::new(Status::ContainerDied, text) });
+    }
+
+    /// Forgets a container: its calls end with this failure, what is left of it is to be ended.
+    fn lose(&mut self, key: ContainerKey, failure: &Failure) {
+        let now = now_ns();
+        let Some(container) = self.containers.remove(&key) else { return };
+        for channel in container.channels.iter().flatten() {
+            channel.closed.set(true);
+            if let Some(key) = channel.key.take() {
+                self.channels[key] = None;
+            }
+        }
+        self.dispatch.container_gone(now, key, failure);
+        if let Some(launch) = container.identity.launch {
+            self.tell(ContainerEvent::Gone { launch });
+        }
+        self.run_actions(now);
+    }
+
+    pub(super) fn tell(&self, event: ContainerEvent) {
+        // The launcher's side ends only with the engine.
+        let _ = self.events.send(event);
+    }
+
+    // What the dispatcher wants done.
+
+    fn run_actions(&mut self, now: u64) {
+        while let Some(action) = self.dispatch.next_action() {
+            self.run_action(now, action);
+        }
+        self.arm(now);
+    }
+
+    fn run_action(&mut self, now: u64, action: Action<Payload, Reply>) {
+        match action {
+            Action::Dispatch { channel, call, caller, deadline, payload } => {
+                let Some(channel) = self.channel(channel) else { return };
+                let function = caller.unwrap_or(0);
+                let name = match caller {
+                    Some(id) if channel.is_new_caller(id) => self.dispatch.spec(id).name.clone(),
+                    _ => String::new(),
+                };
+                let header = Header { function, deadline, sent_at: now, ..Header::new(Kind::Dispatch, call) };
+                self.send_payload(now, &channel, header, name.as_bytes(), payload, IfNoRoom::EndCall(call));
+            }
+            Action::Deliver { channel, tag, function, outcome } => {
+                let Some(channel) = self.channel(channel) else { return };
+                match outcome {
+                    Ok(payload) => {
+                        let header = Header {
+                            function: function.unwrap_or(0),
+                            sent_at: now,
+                            ..Header::new(Kind::Complete, tag)
+                        };
+                        let if_no_room = IfNoRoom::FailAnswer { tag, function };
+                        self.send_payload(now, &channel, header, b"", payload, if_no_room);
+                    }
+                    Err(failure) => channel.send_failure(tag, function, &failure),
+                }
+            }
+            // The client may have left in the meantime.
+            Action::Respond { reply, outcome } => drop(reply.send(outcome)),
+            Action::Cancel { channel, call } => {
+                if let Some(channel) = self.channel(channel) {
+                    channel.cancel(call);
+                }
+            }
+            Action::CreateWorker { container } => self.create_worker(now, container),
+            Action::Retire { channel } => {
+                if let Some(channel) = self.channel(channel) {
+                    channel.retire();
+                }
+            }
+            Action::Replace { container } => {
+                if let Some(launch) = self.launch(container) {
+                    self.tell(ContainerEvent::Replace { launch });
+                }
+            }
+            Action::End { container } => {
+                if let Some(launch) = self.launch(container) {
+                    self.tell(ContainerEvent::End { launch });
+                }
+            }
+        }
+    }
+
+    fn channel(&self, key: ChannelKey) -> Option<Rc<Channel>> {
+        self.channels.get(key).cloned().flatten()
+    }
+
+    fn launch(&self, key: ContainerKey) -> Option<u64> {
+        self.containers.get(&key)?.identity.launch
+    }
+
+    fn create_worker(&mut self, now: u64, key: ContainerKey) {
+        let Some(container) = self.containers.get_mut(&key) else { return };
+        self.pipes_made += 1;
+        let path = |direction: &str| self.directory.join(format!("pipe-{}-{direction}", self.pipes_made));
+        let made =
+            Pipe::create(&path("in")).and_then(|to_worker| Ok((to_worker, Pipe::create(&path("out"))?)));
+        let slot = container.free_slot().ok_or_else(|| io::Error::other("no slot is free"));
+        match made.and_then(|pipes| Ok((pipes, slot?))) {
+            Ok(((to_worker, from_worker), slot)) => {
+                let base = container.arena.base.clone();
+                let channel = Channel::new(key, slot, container.mode, to_worker.writer, base);
+                container.channels[slot as usize] = Some(channel.clone());
+                let create = Control { id: u64::from(slot), ..Control::new(ControlKind::CreateWorker) };
+                container.control.send(create, "", vec![to_worker.reader, from_worker.writer]);
+                if let Some(this) = self.this.upgrade() {
+                    spawn_local(channel::read(this, channel, from_worker.reader));
+                }
+            }
+            Err(error) => {
+                eprintln!("nightcore: {}: cannot create a worker: {error}", container.identity.name);
+                self.dispatch.worker_failed(now, key);
+            }
+        }
+    }
+
+    /// Sends a payload to a worker: inline if it fits, else through its container's arena.
+    fn send_payload(
+        &mut self,
+        now: u64,
+        channel: &Rc<Channel>,
+        mut header: Header,
+        name: &[u8],
+        payload: Payload,
+        if_no_room: IfNoRoom,
+    ) {
+        header.metadata_len = payload.metadata_len() as u32;
+        header.body_len = payload.body_len();
+        if payload.len() <= (MAX_INLINE_BYTES - name.len()) as u64 {
+            payload.inline(name.len(), |parts| channel.send(&MessageBuffer::new(header, name, parts)));
+            return;
+        }
+        let bytes = payload_bytes(payload.metadata_len(), payload.body_len());
+        let Some(container) = self.containers.get_mut(&channel.container) else { return };
+        let block = match container.allocate(bytes) {
+            Ok(block) => block,
+            Err(failure) => {
+                let failure = Failure { function: container.identity.name.clone(), ..failure };
+                match if_no_room {
+                    IfNoRoom::EndCall(call) => self.dispatch.undeliverable(now, call, failure),
+                    IfNoRoom::FailAnswer { tag, function } => channel.send_failure(tag, function, &failure),
+                }
+                return;
+            }
+        };
+        self.arena_payloads += 1;
+        (header.region, header.block) = (block.region_id, block.block);
+        let copy = Copy { payload, block, bytes };
+        if header.body_len <= COPY_SLICE_BYTES as u64 {
+            copy.metadata();
+            copy.slice(0);
+            channel.send(&MessageBuffer::new(header, name, &[]));
+        } else {
+            let (channel, name) = (channel.clone(), name.to_vec());
+            spawn_local(async move {
+                copy.metadata();
+                let mut offset = 0;
+                while offset < header.body_len {
+                    offset += copy.slice(offset);
+                    tokio::task::yield_now().await;
+                }
+                drop(copy);
+                channel.send(&MessageBuffer::new(header, &name, &[]));
+            });
+        }
+    }
+
+    // Time.
+
+    fn arm(&mut self, now: u64) {
+        let next = self.dispatch.next_wake(now);
+        if let Some(next) = next
+            && self.armed_at.is_none_or(|armed| next < armed)
+        {
+            self.armed_at = Some(next);
+            self.rearm.notify_one();
+        }
+    }
+}
+
+/// A copy into a container's memory.
+struct Copy {
+    payload: Payload,
+    block: super::arena::Block,
+    bytes: u64,
+}
+
+impl Copy {
+    fn metadata(&self) {
+        let len = self.payload.metadata_len();
+        let offset = metadata_offset(self.payload.body_len()) as usize;
+        // SAFETY: `pointer` checked that the block of `bytes`, which is offset + len, is inside the map. The engine took
+        // the block and is its only writer; the container has not been told of it yet.
+        let to = unsafe {
+            let start = self.block.region.pointer(self.block.block, self.bytes);
+            std::slice::from_raw_parts_mut(start.add(offset), len)
+        };
+        self.payload.copy_metadata(to);
+    }
+
+    /// Copies the slice of the body at `offset`; returns its length.
+    fn slice(&self, offset: u64) -> u64 {
+        let len = (self.payload.body_len() - offset).min(COPY_SLICE_BYTES as u64);
+        // SAFETY: as in `metadata`; offset + len is at most the body's length, with which the block begins.
+        let to = unsafe {
+            let start = self.block.region.pointer(self.block.block, self.bytes);
+            std::slice::from_raw_parts_mut(start.add(offset as usize), len as usize)
+        };
+        self.payload.copy_body(offset, to);
+        len
+    }
+}
+
+/// Looks after deadlines and limits for ever.
+pub async fn keep_time(hub: HubHandle) {
+    let rearm = hub.borrow().rearm.clone();
+    loop {
+        let now = now_ns();
+        let next = {
+            let mut hub = hub.borrow_mut();
+            hub.armed_at = hub.dispatch.next_wake(now);
+            hub.armed_at
+        };
+        match next {
+            None => rearm.notified().await,
+            Some(at) => {
+                let wait = Duration::from_nanos(at.saturating_sub(now));
+                tokio::select! {
+                    () = tokio::time::sleep(wait) => {}
+                    () = rearm.notified() => continue,
+                }
+            }
+        }
+        let now = now_ns();
+        let mut hub = hub.borrow_mut();
+        hub.dispatch.advance(now);
+        hub.run_actions(now);
+    }
+}

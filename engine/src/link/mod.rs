@@ -1,0 +1,19 @@
+//! The engine's end of channels and control sockets: it turns messages into the dispatcher's words and the dispatcher's
+//! actions into messages. It never blocks on a container.
+
+mod arena;
+mod channel;
+mod container;
+mod external;
+mod handshake;
+mod hub;
+mod listener;
+mod payload;
+mod peer;
+
+pub use container::ContainerEvent;
+pub use external::HubCalls;
+pub use handshake::{Identity, Tokens};
+pub use hub::{Hub, HubHandle, keep_time};
+pub use listener::Listener;
+pub use payload::Payload;

@@ -1,0 +1,155 @@
+//! A call's or an answer's bytes on their way through the engine. They are copied once: from where they came straight
+//! into the memory of who gets them.
+
+use bytes::Bytes;
+use nightcore_runtime::ipc::region::{Region, metadata_offset, payload_bytes};
+use nightcore_runtime::protocol::limits::MAX_INLINE_BYTES;
+use nightcore_runtime::protocol::{Broken, Message, MetadataBuffer};
+use std::sync::Arc;
+
+/// Metadata and body of a call or an answer.
+#[derive(Debug)]
+pub enum Payload {
+    /// Came in a message.
+    Inline {
+        /// Metadata, then body.
+        bytes: Box<[u8]>,
+        /// Where the body begins.
+        metadata_len: usize,
+    },
+    /// Lies in a container's region of the arena.
+    Block(Block),
+    /// Came in by the gateway.
+    Http {
+        /// What the request says about itself.
+        metadata: MetadataBuffer,
+        /// Its body.
+        body: Bytes,
+    },
+}
+
+/// A block of a container's region; given back to it when this is dropped.
+#[derive(Debug)]
+pub struct Block {
+    region: Arc<Region>,
+    block: u32,
+    metadata_len: usize,
+    body_len: u64,
+}
+
+impl Block {
+    fn pointer(&self) -> *const u8 {
+        self.region.pointer(self.block, payload_bytes(self.metadata_len, self.body_len))
+    }
+}
+
+impl Drop for Block {
+    fn drop(&mut self) {
+        self.region.give_back(self.block);
+    }
+}
+
+impl Payload {
+    /// The payload of a message from a container. `region` finds one of that container's regions.
+    pub fn receive(
+        message: &Message<'_>,
+        region: impl FnOnce(u32) -> Option<Arc<Region>>,
+    ) -> Result<Payload, Broken> {
+        let header = &message.header;
+        let metadata_len = header.metadata_len as usize;
+        if header.region == 0 {
+            return Ok(Payload::Inline { bytes: message.inline.into(), metadata_len });
+        }
+        let bytes = payload_bytes(metadata_len, header.body_len);
+        let broken = Broken::Block { region: header.region, block: header.block, bytes };
+        let region = region(header.region).ok_or(broken.clone())?;
+        if !region.contains(header.block, bytes) {
+            return Err(broken);
+        }
+        let (block, body_len) = (header.block, header.body_len);
+        Ok(Payload::Block(Block { region, block, metadata_len, body_len }))
+    }
+
+    /// Bytes of metadata.
+    pub fn metadata_len(&self) -> usize {
+        match self {
+            Payload::Inline { metadata_len, .. } => *metadata_len,
+            Payload::Block(block) => block.metadata_len,
+            Payload::Http { metadata, .. } => metadata.as_bytes().len(),
+        }
+    }
+
+    /// Bytes of body.
+    pub fn body_len(&self) -> u64 {
+        match self {
+            Payload::Inline { bytes, metadata_len } => (bytes.len() - metadata_len) as u64,
+            Payload::Block(block) => block.body_len,
+            Payload::Http { body, .. } => body.len() as u64,
+        }
+    }
+
+    /// Bytes of both.
+    pub fn len(&self) -> u64 {
+        self.metadata_len() as u64 + self.body_len()
+    }
+
+    /// Whether there is neither.
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// Metadata and body for a message, if they fit beside a name of this length.
+    pub fn inline<R>(&self, name_len: usize, with: impl FnOnce(&[&[u8]]) -> R) -> Option<R> {
+        if self.len() > (MAX_INLINE_BYTES - name_len) as u64 {
+            return None;
+        }
+        Some(match self {
+            Payload::Inline { bytes, .. } => with(&[bytes]),
+            Payload::Http { metadata, body } => with(&[metadata.as_bytes(), body]),
+            Payload::Block(_) => {
+                // A worker need not send what is small inline: the bytes are its own until they are copied here.
+                let mut bytes = [0; MAX_INLINE_BYTES];
+                let (metadata_len, len) = (self.metadata_len(), self.len() as usize);
+                self.copy_metadata(&mut bytes[..metadata_len]);
+                self.copy_body(0, &mut bytes[metadata_len..len]);
+                with(&[&bytes[..len]])
+            }
+        })
+    }
+
+    /// Copies the metadata, all of it.
+    pub fn copy_metadata(&self, to: &mut [u8]) {
+        match self {
+            Payload::Inline { bytes, metadata_len } => to.copy_from_slice(&bytes[..*metadata_len]),
+            Payload::Http { metadata, .. } => to.copy_from_slice(metadata.as_bytes()),
+            Payload::Block(block) => {
+                assert_eq!(to.len(), block.metadata_len);
+                let offset = metadata_offset(block.body_len) as usize;
+                // SAFETY: offset + metadata_len is inside the block, which `pointer` checked to be inside the map.
+                // The container may write to it meanwhile: only bytes are copied, and they are checked afterwards.
+                unsafe {
+                    std::ptr::copy_nonoverlapping(block.pointer().add(offset), to.as_mut_ptr(), to.len());
+                }
+            }
+        }
+    }
+
+    /// Copies a part of the body.
+    pub fn copy_body(&self, offset: u64, to: &mut [u8]) {
+        assert!(offset + to.len() as u64 <= self.body_len());
+        let offset = offset as usize;
+        match self {
+            Payload::Inline { bytes, metadata_len } => {
+                to.copy_from_slice(&bytes[metadata_len + offset..][..to.len()]);
+            }
+            Payload::Http { body, .. } => to.copy_from_slice(&body[offset..][..to.len()]),
+            Payload::Block(block) => {
+                // SAFETY: asserted above to be inside the body, which `pointer` checked to be inside the map. As in
+                // `copy_metadata`, a concurrent write changes which bytes are copied and nothing else.
+                unsafe {
+                    std::ptr::copy_nonoverlapping(block.pointer().add(offset), to.as_mut_ptr(), to.len());
+                }
+            }
+        }
+    }
+}

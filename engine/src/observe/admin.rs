@@ -1,0 +1,154 @@
+//! The pages on the engine's admin socket, which only its owner can reach: `GET /status`, `POST /invoke/NAME`,
+//! `POST /attach/NAME`.
+
+use crate::gateway::{Answer, Calls};
+use crate::launcher::KeeperStatus;
+use crate::link::{HubCalls, HubHandle, Identity};
+use crate::observe::status;
+use bytes::Bytes;
+use http_body_util::{BodyExt, Full, Limited};
+use hyper::body::Incoming;
+use hyper::server::conn::http1;
+use hyper::service::service_fn;
+use hyper::{Method, Request, Response};
+use hyper_util::rt::TokioIo;
+use nightcore_runtime::protocol::{Failure, MetadataBuffer, Status};
+use serde::{Deserialize, Serialize};
+use std::convert::Infallible;
+use std::rc::Rc;
+use std::time::Duration;
+use tokio::net::{UnixListener, UnixStream};
+use tokio::task::spawn_local;
+
+/// Pause after an accept that failed for want of descriptors.
+const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
+
+/// How a call by `nightcore invoke` failed.
+#[derive(Debug, Serialize, Deserialize)]
+pub struct InvokeError {
+    /// The error's name.
+    pub error: String,
+    /// Its message.
+    pub message: String,
+    /// The callees' errors that led to it.
+    pub cause: Vec<String>,
+}
+
+/// What a process needs to become a container by hand.
+#[derive(Debug, Serialize, Deserialize)]
+pub struct Attachment {
+    /// The control socket.
+    pub socket: String,
+    /// The token.
+    pub token: String,
+}
+
+/// What the pages are about.
+pub struct Admin {
+    /// The hub.
+    pub hub: HubHandle,
+    /// The processes.
+    pub keeper: KeeperStatus,
+    /// Where clients call the engine.
+    pub address: String,
+    /// The control socket.
+    pub control_socket: String,
+    /// Largest body of a call.
+    pub max_body_bytes: u64,
+}
+
+impl Admin {
+    /// Serves the pages for ever.
+    pub async fn serve(self, listener: UnixListener) {
+        let admin = Rc::new(self);
+        loop {
+            match listener.accept().await {
+                Ok((stream, _)) => drop(spawn_local(admin.clone().connection(stream))),
+                Err(_) => tokio::time::sleep(ACCEPT_PAUSE).await,
+            }
+        }
+    }
+
+    async fn connection(self: Rc<Self>, stream: UnixStream) {
+        let answer = service_fn(move |request| {
+            let admin = self.clone();
+            async move { Ok::<_, Infallible>(admin.answer(request).await) }
+        });
+        // What goes wrong here concerns the command that asks, which sees it.
+        let _ = http1::Builder::new().serve_connection(TokioIo::new(stream), answer).await;
+    }
+
+    async fn answer(&self, request: Request<Incoming>) -> Response<Full<Bytes>> {
+        let path = request.uri().path().to_owned();
+        let parts: Vec<&str> = path.trim_start_matches('/').splitn(2, '/').collect();
+        match (request.method(), &parts[..]) {
+            (&Method::GET, ["status"]) => {
+                json(200, &status::of(&mut self.hub.borrow_mut(), &self.keeper, &self.address))
+            }
+            (&Method::POST, ["invoke", name]) => match self.invoke(name, request.into_body()).await {
+                Ok(answer) => Response::new(Full::new(answer.body)),
+                Err(failure) => {
+                    let cause = failure.cause.iter();
+                    let cause =
+                        cause.map(|c| format!("{}: {}: {}", c.function, c.status, c.message)).collect();
+                    let error = InvokeError {
+                        error: failure.status.name().into(),
+                        message: failure.message.clone(),
+                        cause,
+                    };
+                    json(failure.status.http(), &error)
+                }
+            },
+            (&Method::POST, ["attach", name]) => match self.attach(name) {
+                Ok(attachment) => json(200, &attachment),
+                Err(failure) => {
+                    let error = failure.status.name().into();
+                    json(
+                        failure.status.http(),
+                        &InvokeError { error, message: failure.message, cause: Vec::new() },
+                    )
+                }
+            },
+            _ => {
+                let message = format!("there is no page {path}");
+                json(404, &InvokeError { error: "NOT_FOUND".into(), message, cause: Vec::new() })
+            }
+        }
+    }
+
+    fn unknown(&self, name: &str) -> Failure {
+        let hub = self.hub.borrow();
+        let names: Vec<&str> =
+            hub.dispatch.functions().map(|id| hub.dispatch.spec(id).name.as_str()).collect();
+        Failure::new(
+            Status::NotFound,
+            format!("there is no function {name:?}; there are: {}", names.join(", ")),
+        )
+    }
+
+    async fn invoke(&self, name: &str, body: Incoming) -> Result<Answer, Failure> {
+        let function = self.hub.borrow().dispatch.find(name).ok_or_else(|| self.unknown(name))?;
+        let body = Limited::new(body, self.max_body_bytes as usize).collect().await;
+        let body = body.map_err(|error| Failure::new(Status::PayloadTooLarge, error.to_string()))?.to_bytes();
+        HubCalls(self.hub.clone()).call(function, MetadataBuffer::new(), body).await
+    }
+
+    fn attach(&self, name: &str) -> Result<Attachment, Failure> {
+        let function = self.hub.borrow().dispatch.find(name).ok_or_else(|| self.unknown(name))?;
+        let program = "the attached program".to_owned();
+        let identity = Identity { launch: None, function, name: name.to_owned(), program };
+        let token = self.hub.borrow_mut().tokens.issue(identity);
+        let token = token
+            .map_err(|error| Failure::new(Status::Internal, format!("no random token to be had: {error}")))?;
+        Ok(Attachment { socket: self.control_socket.clone(), token })
+    }
+}
+
+fn json(status: u16, value: &impl Serialize) -> Response<Full<Bytes>> {
+    let body = serde_json::to_vec(value).unwrap_or_default();
+    let mut response = Response::new(Full::new(Bytes::from(body)));
+    if let Ok(status) = hyper::StatusCode::from_u16(status) {
+        *response.status_mut() = status;
+    }
+    response
+}

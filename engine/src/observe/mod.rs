@@ -1,0 +1,4 @@
+//! What can be asked of a running engine.
+
+pub mod admin;
+pub mod status;

@@ -1,0 +1,205 @@
+//! An engine from its start to its end: the rooms are built, tied together, and taken down in order.
+
+use crate::config::{Config, Function};
+use crate::directory::{self, Directory};
+use crate::dispatch::{FunctionId, Spec};
+use crate::gateway::{Gateway, Health, Limits, Service};
+use crate::launcher::Keeper;
+use crate::link::{Hub, HubCalls, HubHandle, Listener, keep_time};
+use crate::observe::admin::Admin;
+use anyhow::{Context, Result};
+use std::fs::File;
+use std::io::Write;
+use std::path::Path;
+use std::rc::Rc;
+use std::time::Duration;
+use tokio::net::UnixListener;
+use tokio::signal::unix::{Signal, SignalKind, signal};
+use tokio::sync::{mpsc, watch};
+use tokio::task::spawn_local;
+
+/// How often it is looked whether all functions are ready, while somebody waits for that.
+const READY_PAUSE: Duration = Duration::from_millis(5);
+/// Time beyond the longest timeout that calls under way have when the engine stops.
+const DRAIN_SLACK: Duration = Duration::from_secs(1);
+
+/// What `nightcore up` was told.
+pub struct Options<'a> {
+    /// The configuration.
+    pub config: Config,
+    /// The engine's directory.
+    pub directory: &'a Path,
+    /// Where to write a line when all functions are ready.
+    pub ready: Option<File>,
+}
+
+/// Which functions cannot be called.
+struct HubHealth(HubHandle);
+
+impl Health for HubHealth {
+    fn not_ready(&self) -> Vec<String> {
+        let mut hub = self.0.borrow_mut();
+        let now = nightcore_runtime::clock::now_ns();
+        let ids: Vec<FunctionId> =
+            hub.dispatch.functions().filter(|id| !hub.dispatch.is_ready(*id)).collect();
+        let reason = |id| {
+            let status = hub.dispatch.status(now, id);
+            format!("{}: {}", status.name, status.unavailable.unwrap_or_else(|| "starting".into()))
+        };
+        ids.into_iter().map(reason).collect()
+    }
+}
+
+fn spec(function: &Function) -> Spec {
+    Spec {
+        name: function.name.clone(),
+        processes: function.processes,
+        min: function.workers.min,
+        max: function.workers.max,
+        timeout: function.timeout,
+        grace: function.grace,
+        queue_calls: function.queue.calls,
+        queue_bytes: function.queue.bytes,
+        max_depth: function.max_depth,
+        external: function.external,
+    }
+}
+
+/// Runs an engine until it is told to stop by SIGTERM or SIGINT. A second signal does not wait for calls under way.
+pub async fn run(options: Options<'_>) -> Result<()> {
+    let Options { config, directory, ready } = options;
+    let config = Rc::new(config);
+    let mut signals = Signals::new().context("cannot handle signals")?;
+    let tcp = Gateway::bind(config.gateway.listen).await;
+    let tcp = tcp.with_context(|| format!("cannot listen on {}", config.gateway.listen))?;
+    let address = format!("http://{}", tcp.local_addr()?);
+    let directory = Directory::lock(directory)?;
+
+    let (events_in, mut events) = mpsc::unbounded_channel();
+    let max_body_bytes = config.gateway.max_body_bytes;
+    let hub = Hub::create(directory.path().to_owned(), max_body_bytes, events_in);
+    for function in &config.functions {
+        hub.borrow_mut().dispatch.add_function(spec(function));
+    }
+    let control_socket = directory::control_socket(directory.path());
+    let listener = Listener::bind(&control_socket);
+    let listener = listener.with_context(|| format!("cannot listen on {}", control_socket.display()))?;
+    let admin_socket = directory::admin_socket(directory.path());
+    let admin_listener = UnixListener::bind(&admin_socket);
+    let admin_listener =
+        admin_listener.with_context(|| format!("cannot listen on {}", admin_socket.display()))?;
+    let mut keeper = Keeper::start(hub.clone(), config.clone(), directory.path())?;
+
+    let admin = Admin {
+        hub: hub.clone(),
+        keeper: keeper.status(),
+        address: address.clone(),
+        control_socket: control_socket.to_string_lossy().into_owned(),
+        max_body_bytes,
+    };
+    spawn_local(listener.run(hub.clone()));
+    spawn_local(admin.serve(admin_listener));
+    spawn_local(keep_time(hub.clone()));
+    let (stop, stopped) = watch::channel(false);
+    let gateway = Rc::new(Gateway::default());
+    let service = Service {
+        calls: HubCalls(hub.clone()),
+        health: HubHealth(hub.clone()),
+        limits: Limits { max_body_bytes },
+    };
+    let doors = gateway.clone();
+    spawn_local(async move { doors.serve_tcp(tcp, Rc::new(service), stopped).await });
+    spawn_local(announce(hub.clone(), address, config.clone(), ready));
+
+    tokio::select! {
+        () = keeper.run(&mut events) => {}
+        () = signals.next() => {}
+    }
+    eprintln!(
+        "nightcore: stopping: no new connections, {} calls under way",
+        hub.borrow().dispatch.calls_under_way()
+    );
+    let _ = stop.send(true);
+    let longest = config.functions.iter().map(|f| f.timeout).max().unwrap_or_default() + DRAIN_SLACK;
+    tokio::select! {
+        () = keeper.run(&mut events) => {}
+        () = drained(&hub, &gateway) => {}
+        () = tokio::time::sleep(longest) => {}
+        () = signals.next() => {}
+    }
+    keeper.stop(events).await;
+    directory.remove()
+}
+
+/// Until no call is under way and no connection is open.
+async fn drained(hub: &HubHandle, gateway: &Gateway) {
+    gateway.closed().await;
+    while hub.borrow().dispatch.calls_under_way() > 0 {
+        tokio::time::sleep(READY_PAUSE).await;
+    }
+}
+
+/// Says when every function is ready or has failed for good.
+async fn announce(hub: HubHandle, address: String, config: Rc<Config>, ready: Option<File>) {
+    eprintln!("nightcore: listening on {address}");
+    let count = config.functions.len();
+    let failed = loop {
+        let mut waiting = 0;
+        let mut failed = Vec::new();
+        {
+            let mut hub = hub.borrow_mut();
+            let now = nightcore_runtime::clock::now_ns();
+            for id in hub.dispatch.functions() {
+                if !hub.dispatch.is_ready(id) {
+                    match hub.dispatch.status(now, id).unavailable {
+                        Some(_) => failed.push(hub.dispatch.spec(id).name.clone()),
+                        None => waiting += 1,
+                    }
+                }
+            }
+        }
+        if waiting == 0 {
+            break failed;
+        }
+        tokio::time::sleep(READY_PAUSE).await;
+    };
+    let line = if failed.is_empty() {
+        format!("ready: {address}, {count} functions")
+    } else {
+        format!(
+            "ready: {address}, {} of {count} functions; failed: {}",
+            count - failed.len(),
+            failed.join(", ")
+        )
+    };
+    eprintln!("nightcore: {line}");
+    if let Some(mut ready) = ready {
+        // Whoever asked for the line may have left.
+        let _ = writeln!(ready, "{line}");
+    }
+}
+
+/// The signals that end an engine.
+struct Signals {
+    terminate: Signal,
+    interrupt: Signal,
+    hang_up: Signal,
+}
+
+impl Signals {
+    fn new() -> std::io::Result<Signals> {
+        Ok(Signals {
+            terminate: signal(SignalKind::terminate())?,
+            interrupt: signal(SignalKind::interrupt())?,
+            hang_up: signal(SignalKind::hangup())?,
+        })
+    }
+
+    async fn next(&mut self) {
+        tokio::select! {
+            _ = self.terminate.recv() => {}
+            _ = self.interrupt.recv() => {}
+            _ = self.hang_up.recv() => {}
+        }
+    }
+}
