@@ -88,3 +88,10 @@ fn the_c_header_compiles_alone_and_twice_as_c_and_as_cpp() {
         compiles("nightcore.h", true, times);
     }
 }
+
+#[test]
+fn the_cpp_header_compiles_alone_and_twice() {
+    for times in [1, 2] {
+        compiles("nightcore.hpp", true, times);
+    }
+}
