@@ -41,12 +41,18 @@ impl Failure {
     /// The failure of a handler that let this error of a callee pass.
     ///
     /// Errors that concern the whole tree of calls keep their status: the deadline, the cancellation and the
-    /// depth are the tree's. Any other becomes FUNCTION_FAILED with its cause.
+    /// depth are the tree's. Any other becomes FUNCTION_FAILED with its cause. An error that names no function is
+    /// not a callee's: it keeps its message and adds no cause, and OVERLOADED then says that this container is.
     pub fn passed_on(self) -> Failure {
+        let own = self.function.is_empty();
         let status = match self.status {
             Status::DeadlineExceeded | Status::Cancelled | Status::DepthExceeded => self.status,
+            Status::Overloaded if own => self.status,
             _ => Status::FunctionFailed,
         };
+        if own {
+            return Failure { status, ..self };
+        }
         let message = format!("{}: {}: {}", self.function, self.status, self.message);
         let mut cause = vec![Cause { function: self.function, status: self.status, message: self.message }];
         cause.extend(self.cause);
@@ -116,6 +122,13 @@ mod tests {
         for status in [Status::DeadlineExceeded, Status::Cancelled, Status::DepthExceeded] {
             assert_eq!(Failure::new(status, "").passed_on().status, status);
         }
+    }
+
+    #[test]
+    fn a_handler_s_own_error_is_no_cause() {
+        let own = Failure::new(Status::PayloadTooLarge, "a body of 9 bytes is over the limit of 8");
+        let passed = own.clone().passed_on();
+        assert_eq!(passed, Failure { status: Status::FunctionFailed, ..own });
     }
 
     #[test]

@@ -1,6 +1,6 @@
 //! The container's side of the arena: blocks it hands out itself, and the engine's regions it reads from.
 
-use super::session::{Session, engine_gone};
+use super::session::{Session, engine_gone, is_forked};
 use crate::ipc::region::{Books, Region, payload_bytes, units_for};
 use crate::ipc::socket::{self, Received};
 use crate::protocol::control::{CONTAINER_BASE_REGION, Control, ControlKind, ENGINE_BASE_REGION};
@@ -214,10 +214,10 @@ impl Buffer {
     }
 }
 
-/// A block that was never sent is free again.
+/// A block that was never sent is free again; not in a fork, where it is still the parent's.
 impl Drop for Buffer {
     fn drop(&mut self) {
-        if !self.sent {
+        if !self.sent && !is_forked() {
             self.block.region.give_back(self.block.block);
         }
     }

@@ -18,7 +18,7 @@ use crate::protocol::control::{ControlKind, Mode};
 use crate::protocol::limits::MAX_OUTSTANDING;
 use crate::protocol::{Failure, Header, Kind, MessageBuffer, Metadata, Status};
 use nix::sys::epoll::{Epoll, EpollCreateFlags, EpollEvent, EpollFlags, EpollTimeout};
-use std::collections::{HashMap, HashSet, VecDeque};
+use std::collections::{HashMap, VecDeque};
 use std::io;
 use std::ops::Deref;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
@@ -63,8 +63,8 @@ struct Calls {
     ids: HashMap<String, u32>,
     last_call: u64,
     pending: HashMap<u64, Pending>,
-    /// Requests that are not answered.
-    open: HashSet<u64>,
+    /// Requests that are not answered, each with the word that says it is cancelled.
+    open: HashMap<u64, Arc<AtomicBool>>,
 }
 
 #[derive(Default)]
@@ -223,13 +223,15 @@ impl EventLoop {
                         incoming.ended = true;
                         return Some(Event::Ended);
                     };
-                    lock(&shared.calls).open.insert(call);
+                    let cancelled = Arc::new(AtomicBool::new(false));
+                    lock(&shared.calls).open.insert(call, cancelled.clone());
                     let (session, deadline) = (shared.session.clone(), message.header.deadline);
                     let input = Input { session, payload, call, deadline, caller };
                     return Some(Event::Request(LoopRequest {
                         input,
                         began_at: now_ns(),
                         answered: AtomicBool::new(false),
+                        cancelled,
                         shared: shared.clone(),
                     }));
                 }
@@ -255,7 +257,8 @@ impl EventLoop {
                     return Some(Event::Answer { request: pending.request, tag: pending.tag, result });
                 }
                 Kind::Cancel => {
-                    if lock(&shared.calls).open.contains(&call) {
+                    if let Some(cancelled) = lock(&shared.calls).open.get(&call) {
+                        cancelled.store(true, Ordering::Relaxed);
                         return Some(Event::Cancelled { request: call });
                     }
                 }
@@ -306,6 +309,7 @@ pub struct LoopRequest {
     input: Input,
     began_at: u64,
     answered: AtomicBool,
+    cancelled: Arc<AtomicBool>,
     shared: Arc<Shared>,
 }
 
@@ -326,6 +330,11 @@ impl LoopRequest {
     /// Where the call came from.
     pub fn origin(&self) -> Origin<'_> {
         self.caller().map_or(Origin::External, Origin::Internal)
+    }
+
+    /// Whether the caller has left or the deadline has passed, as far as [`EventLoop::next`] has seen; a load.
+    pub fn is_cancelled(&self) -> bool {
+        self.cancelled.load(Ordering::Relaxed)
     }
 
     fn check(&self) -> Result<(), Failure> {

@@ -21,4 +21,4 @@ pub use invoke::{Body, CallOptions};
 pub use launching::{Handler, Handlers, serve};
 pub use payload::Input;
 pub use request::{Origin, Request};
-pub use session::StartError;
+pub use session::{StartError, is_forked};

@@ -1,6 +1,6 @@
 //! A payload that was received, and what a request says about itself.
 
-use super::session::Session;
+use super::session::{Session, is_forked};
 use crate::clock::now_ns;
 use crate::ipc::region::{Region, metadata_offset, payload_bytes};
 use crate::protocol::{Broken, Message, Metadata};
@@ -70,8 +70,11 @@ impl Payload {
 }
 
 impl Drop for Payload {
+    /// In a fork the block is still the parent's, which may be reading it.
     fn drop(&mut self) {
-        if let Place::Block { region, block } = &self.place {
+        if let Place::Block { region, block } = &self.place
+            && !is_forked()
+        {
             region.give_back(*block);
         }
     }

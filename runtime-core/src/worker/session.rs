@@ -73,7 +73,7 @@ extern "C" fn note_fork() {
 }
 
 /// Whether this process is a fork of one that serves; its handles belong to the parent.
-pub(super) fn is_forked() -> bool {
+pub fn is_forked() -> bool {
     FORKED.load(Ordering::Relaxed)
 }
 

@@ -19,6 +19,9 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
+/// The exit code of a fork that returned from a handler.
+const EXIT_FORK_RETURNED: i32 = 1;
+
 /// An internal call under way whose answer comes as an event.
 struct Pending {
     tag: u64,
@@ -89,6 +92,9 @@ impl ThreadWorker {
         self.state.borrow_mut().answers = 0;
         let request = Request::new(input, self, began_at);
         let outcome = launching::guarded(|| handler(&request));
+        if is_forked() {
+            end_fork();
+        }
         let reply = request.finish();
         let mut message = match (reply, outcome) {
             (Some(reply), outcome) => {
@@ -259,8 +265,12 @@ impl ThreadWorker {
                     None => self.tell_waiting(parent)?,
                     Some(until) => {
                         let left = until.saturating_duration_since(Instant::now());
-                        if left.is_zero() || !self.is_readable(left)? {
+                        if left.is_zero() {
                             return Ok(None);
+                        }
+                        // A signal may have ended the wait before its time.
+                        if !self.is_readable(left)? {
+                            continue;
                         }
                     }
                 }
@@ -291,6 +301,15 @@ impl ThreadWorker {
             Err(error) => Err(Failure::new(Status::Internal, format!("poll: {error}"))),
         }
     }
+}
+
+/// Ends a fork whose handler returned. It must neither answer its parent's call nor read its parent's channel.
+fn end_fork() -> ! {
+    eprintln!(
+        "nightcore: a fork returned from a handler; only the parent can answer: end the child by _exit"
+    );
+    // SAFETY: _exit only ends the process, without running what the parent registered for its own end.
+    unsafe { libc::_exit(EXIT_FORK_RETURNED) }
 }
 
 /// The name of the caller in a `Dispatch`.

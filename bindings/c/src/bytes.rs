@@ -1,0 +1,120 @@
+//! Bytes that are lent, both ways, and the checks of pointers.
+
+use crate::guard::invalid;
+use nightcore_runtime::protocol::Failure;
+use std::borrow::Cow;
+use std::ffi::{CStr, c_char};
+
+/// How many parts of a body are passed on without an allocation.
+const PARTS_ON_STACK: usize = 8;
+
+/// Borrowed bytes: they belong to someone else, and are not terminated by a zero. `data` may be NULL if
+/// `len` is 0.
+#[repr(C)]
+#[derive(Clone, Copy)]
+pub struct nc_bytes {
+    /// The first byte.
+    pub data: *const u8,
+    /// How many there are.
+    pub len: usize,
+}
+
+impl nc_bytes {
+    /// No bytes.
+    pub(crate) const EMPTY: nc_bytes = nc_bytes { data: std::ptr::null(), len: 0 };
+
+    /// Lends bytes to C.
+    pub(crate) fn lend(bytes: &[u8]) -> nc_bytes {
+        nc_bytes { data: bytes.as_ptr(), len: bytes.len() }
+    }
+
+    /// Borrows what C lends.
+    ///
+    /// # Safety
+    /// If `data` is not NULL, `len` bytes can be read there for as long as the slice is used.
+    pub(crate) unsafe fn borrow<'a>(self) -> Result<&'a [u8], Failure> {
+        if self.len == 0 {
+            return Ok(&[]);
+        }
+        if self.data.is_null() {
+            return Err(invalid(format!("bytes at NULL with a length of {}", self.len)));
+        }
+        if self.len > isize::MAX as usize {
+            return Err(invalid(format!("no memory has {} bytes", self.len)));
+        }
+        // SAFETY: not NULL and of a possible length; the caller vouches for the rest.
+        Ok(unsafe { std::slice::from_raw_parts(self.data, self.len) })
+    }
+}
+
+/// Borrows the parts of a body for as long as `with` runs.
+///
+/// # Safety
+/// `parts` is NULL or points to `count` nc_bytes, each as for [`nc_bytes::borrow`].
+pub(crate) unsafe fn with_parts<R>(
+    parts: *const nc_bytes,
+    count: usize,
+    with: impl FnOnce(&[&[u8]]) -> Result<R, Failure>,
+) -> Result<R, Failure> {
+    // SAFETY: the caller vouches for it.
+    let parts = unsafe { slice(parts, count, "parts") }?;
+    if count <= PARTS_ON_STACK {
+        let mut stack: [&[u8]; PARTS_ON_STACK] = [&[]; PARTS_ON_STACK];
+        for (to, part) in stack.iter_mut().zip(parts) {
+            // SAFETY: the caller vouches for it.
+            *to = unsafe { part.borrow() }?;
+        }
+        return with(&stack[..count]);
+    }
+    // SAFETY: the caller vouches for it.
+    let borrowed: Vec<&[u8]> = parts.iter().map(|part| unsafe { part.borrow() }).collect::<Result<_, _>>()?;
+    with(&borrowed)
+}
+
+/// Borrows an array.
+///
+/// # Safety
+/// `first` is NULL or points to `count` values that can be read for as long as the slice is used.
+pub(crate) unsafe fn slice<'a, T>(first: *const T, count: usize, what: &str) -> Result<&'a [T], Failure> {
+    if count == 0 {
+        return Ok(&[]);
+    }
+    if first.is_null() {
+        return Err(invalid(format!("{what} is NULL with a count of {count}")));
+    }
+    if count > isize::MAX as usize / size_of::<T>() {
+        return Err(invalid(format!("{what}: no memory has room for {count}")));
+    }
+    // SAFETY: not NULL and of a possible length; the caller vouches for the rest.
+    Ok(unsafe { std::slice::from_raw_parts(first, count) })
+}
+
+/// Reads a text that is for people: what is not UTF-8 in it is replaced.
+///
+/// # Safety
+/// As for [`text`].
+pub(crate) unsafe fn reason<'a>(text: *const c_char) -> Result<Cow<'a, str>, Failure> {
+    if text.is_null() {
+        return Err(invalid("message is NULL"));
+    }
+    // SAFETY: not NULL; the caller vouches for the rest.
+    Ok(unsafe { CStr::from_ptr(text) }.to_string_lossy())
+}
+
+/// Borrows a text that ends with a zero.
+///
+/// # Safety
+/// `text` is NULL or such a text, readable for as long as it is used.
+pub(crate) unsafe fn text<'a>(text: *const c_char, what: &str) -> Result<&'a str, Failure> {
+    if text.is_null() {
+        return Err(invalid(format!("{what} is NULL")));
+    }
+    // SAFETY: not NULL; the caller vouches for the rest.
+    let text = unsafe { CStr::from_ptr(text) };
+    text.to_str().map_err(|_| invalid(format!("{what} is not UTF-8: {text:?}")))
+}
+
+/// Checks that a result can be handed over, before anything is done.
+pub(crate) fn present<T>(out: *mut T, what: &str) -> Result<(), Failure> {
+    if out.is_null() { Err(invalid(format!("{what} is NULL"))) } else { Ok(()) }
+}

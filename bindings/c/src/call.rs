@@ -1,0 +1,201 @@
+//! Internal calls.
+
+use crate::answer::nc_answer;
+use crate::bytes::{nc_bytes, present, slice, text, with_parts};
+use crate::error::nc_error;
+use crate::guard::{guard, guard_with_error, invalid};
+use crate::metadata::{gather, nc_pair};
+use crate::request::{Content, Handling, Side, nc_request};
+use crate::status::{NC_AGAIN, NC_OK};
+use nightcore_runtime::protocol::{Failure, Status};
+use nightcore_runtime::worker::{Body, CallOptions};
+use std::ffi::c_char;
+use std::time::Duration;
+
+/// What may be said about an internal call beside its body. Set it to zero, then `struct_size`, then what
+/// is wanted.
+#[repr(C)]
+#[derive(Clone, Copy)]
+pub struct nc_call_options {
+    /// sizeof(nc_call_options), by which the library knows what the program knows.
+    pub struct_size: usize,
+    /// Ends the call if it takes longer; 0 for no limit but the request's own deadline, which always holds.
+    pub timeout_ns: u64,
+    /// Metadata for the callee.
+    pub metadata: *const nc_pair,
+    /// How many pairs of it.
+    pub metadata_count: usize,
+    /// No flags are known: 0.
+    pub flags: u32,
+}
+
+/// The options that C gave.
+///
+/// # Safety
+/// `options` is NULL or points to as many bytes as its `struct_size` says.
+unsafe fn read_options(options: *const nc_call_options) -> Result<CallOptions, Failure> {
+    if options.is_null() {
+        return Ok(CallOptions::default());
+    }
+    const KNOWN: usize = size_of::<nc_call_options>();
+    // SAFETY: every version of the struct begins with its size.
+    let given = unsafe { (&raw const (*options).struct_size).read() };
+    if given < KNOWN {
+        return Err(invalid(format!("options.struct_size is {given} and must be at least {KNOWN}")));
+    }
+    // SAFETY: `struct_size` says that these bytes are there.
+    let beyond = unsafe { slice(options.cast::<u8>().wrapping_add(KNOWN), given - KNOWN, "options") }?;
+    if beyond.iter().any(|byte| *byte != 0) {
+        return Err(invalid(
+            "options has fields that this libnightcore does not know: it is older than the header",
+        ));
+    }
+    // SAFETY: `struct_size` says that it is all there.
+    let options = unsafe { options.read() };
+    if options.flags != 0 {
+        return Err(invalid(format!("unknown flags {:#x}", options.flags)));
+    }
+    Ok(CallOptions {
+        timeout: (options.timeout_ns != 0).then(|| Duration::from_nanos(options.timeout_ns)),
+        // SAFETY: the caller vouches for it.
+        metadata: unsafe { gather(options.metadata, options.metadata_count) }?,
+    })
+}
+
+fn blocking(content: &Content) -> Result<&Handling, Failure> {
+    match &content.side {
+        Side::Handler(handling) => Ok(handling),
+        Side::Event(_) => Err(Failure::new(
+            Status::InvalidState,
+            "a call that waits would stop the event loop: use nc_call_start, whose answer comes by nc_worker_next",
+        )),
+    }
+}
+
+/// # Safety
+/// As the header says of `nc_call_with`.
+unsafe fn call(
+    req: *mut nc_request,
+    name: *const c_char,
+    parts: *const nc_bytes,
+    count: usize,
+    options: *const nc_call_options,
+    answer: *mut *mut nc_answer,
+) -> Result<i32, Failure> {
+    present(answer, "answer")?;
+    // SAFETY: what the header asks for.
+    unsafe {
+        answer.write(std::ptr::null_mut());
+        nc_request::operate(req, |content| {
+            let handling = blocking(content)?;
+            let (name, options) = (text(name, "name")?, read_options(options)?);
+            let called = with_parts(parts, count, |parts| {
+                handling.request().call(name, Body::Parts(parts), &options)
+            })?;
+            answer.write(nc_answer::give(called));
+            Ok(NC_OK)
+        })
+    }
+}
+
+/// Calls a function of this name with a body of `count` parts, one after the other, and waits for its
+/// answer. The wait lends the worker's place to another call. On a handler's thread only.
+///
+/// `parts` may be NULL if `count` is 0; what they hold has been copied or sent when the function returns.
+/// NC_OK: `answer` is the caller's, to be freed by nc_answer_free. Otherwise `answer` is NULL, and a
+/// handler that returns the status passes the error on.
+///
+/// NC_INVALID_STATE: the request has been answered or has ended, or is one of nc_worker_next.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn nc_call(
+    req: *mut nc_request,
+    name: *const c_char,
+    parts: *const nc_bytes,
+    count: usize,
+    answer: *mut *mut nc_answer,
+) -> i32 {
+    // SAFETY: what the header asks for.
+    guard(|| unsafe { call(req, name, parts, count, std::ptr::null(), answer) })
+}
+
+/// As nc_call, with options, which may be NULL, and the reason in `error`, which may be NULL. An error is
+/// the caller's, to be freed by nc_error_free; without one `*error` is set to NULL.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn nc_call_with(
+    req: *mut nc_request,
+    name: *const c_char,
+    parts: *const nc_bytes,
+    count: usize,
+    options: *const nc_call_options,
+    answer: *mut *mut nc_answer,
+    error: *mut *mut nc_error,
+) -> i32 {
+    // SAFETY: what the header asks for.
+    unsafe { guard_with_error(error, || call(req, name, parts, count, options, answer)) }
+}
+
+/// Calls a function without waiting. Its answer comes with this tag, which the caller chooses: by
+/// nc_next_answer to a handler, by nc_worker_next to an event loop. Any number of calls, up to 1024, may be
+/// under way. Answering the request cancels those that are.
+///
+/// `options` and `error` may be NULL, as for nc_call_with. NC_OK: the call is under way. Otherwise no
+/// answer will come.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn nc_call_start(
+    req: *mut nc_request,
+    tag: u64,
+    name: *const c_char,
+    parts: *const nc_bytes,
+    count: usize,
+    options: *const nc_call_options,
+    error: *mut *mut nc_error,
+) -> i32 {
+    // SAFETY: what the header asks for.
+    let start = || unsafe {
+        nc_request::operate(req, |content| {
+            let (name, options) = (text(name, "name")?, read_options(options)?);
+            with_parts(parts, count, |parts| match &content.side {
+                Side::Handler(handling) => {
+                    handling.request().start_call(tag, name, Body::Parts(parts), &options)
+                }
+                Side::Event(request) => request.start_call(tag, name, Body::Parts(parts), &options),
+            })?;
+            Ok(NC_OK)
+        })
+    };
+    // SAFETY: what the header asks for.
+    unsafe { guard_with_error(error, start) }
+}
+
+/// Waits for the next answer to a call that nc_call_start began, in the order they arrive. On a handler's
+/// thread only. `timeout_ns`: how long to wait; 0 only looks, UINT64_MAX waits for good, and lends the
+/// worker's place meanwhile.
+///
+/// Answers the status of that call: NC_OK with its answer in `answer`, or how it failed, with the reason in
+/// `error`, which may be NULL; `tag` is the call's. Statuses from NC_INVALID_ARGUMENT on are about the
+/// waiting itself, and leave `tag` alone: NC_AGAIN: the time has passed. NC_INVALID_STATE: no call is under
+/// way.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn nc_next_answer(
+    req: *mut nc_request,
+    timeout_ns: u64,
+    tag: *mut u64,
+    answer: *mut *mut nc_answer,
+    error: *mut *mut nc_error,
+) -> i32 {
+    // SAFETY: what the header asks for.
+    let wait = || unsafe {
+        present(tag, "tag")?;
+        present(answer, "answer")?;
+        answer.write(std::ptr::null_mut());
+        nc_request::operate(req, |content| {
+            let timeout = (timeout_ns != u64::MAX).then(|| Duration::from_nanos(timeout_ns));
+            let Some(next) = blocking(content)?.request().next_answer(timeout)? else { return Ok(NC_AGAIN) };
+            tag.write(next.tag);
+            answer.write(nc_answer::give(next.result?));
+            Ok(NC_OK)
+        })
+    };
+    // SAFETY: what the header asks for.
+    unsafe { guard_with_error(error, wait) }
+}

@@ -1,0 +1,181 @@
+//! The skin for hosts with an event loop of their own.
+
+use crate::answer::nc_answer;
+use crate::bytes::{nc_bytes, slice, text};
+use crate::error::nc_error;
+use crate::guard::{guard, guard_value, guard_with_error, invalid, number};
+use crate::request::nc_request;
+use crate::status::{NC_AGAIN, NC_OK};
+use nightcore_runtime::protocol::Failure;
+use nightcore_runtime::worker::{Event, EventLoop};
+use std::ffi::{c_char, c_int};
+use std::os::fd::AsRawFd;
+use std::time::Duration;
+
+/// A call to run: `request` is the host's, to be freed by nc_request_free; `request_id` is its number.
+pub const NC_EVENT_REQUEST: u32 = 1;
+/// A call that the request `request_id` began by nc_call_start with `tag` has ended: `status` says how;
+/// `answer`, if it is NC_OK, else `error`, is the host's to free.
+pub const NC_EVENT_ANSWER: u32 = 2;
+/// Nobody waits for the answer to the request `request_id` any more.
+pub const NC_EVENT_CANCELLED: u32 = 3;
+/// No more calls come: end the process.
+pub const NC_EVENT_ENDED: u32 = 4;
+
+/// A worker whose calls run in an event loop of the host's, many at once. Opaque.
+pub struct nc_worker {
+    event_loop: EventLoop,
+}
+
+/// What happened. The host sets `struct_size`, nc_worker_next all else; what an event has no use for is 0
+/// or NULL.
+#[repr(C)]
+pub struct nc_event {
+    /// sizeof(nc_event), by which the library knows what the program knows.
+    pub struct_size: usize,
+    /// One of NC_EVENT_*. Pass over one that is not known.
+    pub kind: u32,
+    /// NC_EVENT_ANSWER: how the call ended.
+    pub status: i32,
+    /// NC_EVENT_REQUEST: the request.
+    pub request: *mut nc_request,
+    /// The number of the request that the event is about.
+    pub request_id: u64,
+    /// NC_EVENT_ANSWER: the tag of the call.
+    pub tag: u64,
+    /// NC_EVENT_ANSWER: the answer.
+    pub answer: *mut nc_answer,
+    /// NC_EVENT_ANSWER: why there is none.
+    pub error: *mut nc_error,
+}
+
+impl nc_event {
+    fn new(event: Event) -> nc_event {
+        let none = nc_event {
+            struct_size: 0,
+            kind: NC_EVENT_ENDED,
+            status: NC_OK,
+            request: std::ptr::null_mut(),
+            request_id: 0,
+            tag: 0,
+            answer: std::ptr::null_mut(),
+            error: std::ptr::null_mut(),
+        };
+        match event {
+            Event::Ended => none,
+            Event::Cancelled { request } => {
+                nc_event { kind: NC_EVENT_CANCELLED, request_id: request, ..none }
+            }
+            Event::Request(request) => nc_event {
+                kind: NC_EVENT_REQUEST,
+                request_id: request.id(),
+                request: nc_request::give(request),
+                ..none
+            },
+            Event::Answer { request, tag, result } => {
+                let none = nc_event { kind: NC_EVENT_ANSWER, request_id: request, tag, ..none };
+                match result {
+                    Ok(answer) => nc_event { answer: nc_answer::give(answer), ..none },
+                    Err(failure) => {
+                        nc_event { status: number(&failure), error: nc_error::give(failure), ..none }
+                    }
+                }
+            }
+        }
+    }
+}
+
+/// # Safety
+/// `worker` is NULL or one that is not freed.
+unsafe fn borrow<'a>(worker: *const nc_worker) -> Result<&'a nc_worker, Failure> {
+    // SAFETY: the caller vouches for it.
+    unsafe { worker.as_ref() }.ok_or_else(|| invalid("worker is NULL"))
+}
+
+/// Connects to the engine, for a host with an event loop of its own; use either this or nc_serve. `names`:
+/// the `count` functions that this program has handlers for. The worker, in `worker`, is the caller's, to
+/// be freed by nc_worker_free. `error` may be NULL.
+///
+/// NC_NOT_STARTED, NC_REFUSED, NC_INVALID_ARGUMENT, NC_INVALID_STATE: started wrongly: print the message
+/// and exit with
+/// 2. NC_UNAVAILABLE, NC_ENDED: the engine is gone: exit with 1.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn nc_worker_open(
+    names: *const *const c_char,
+    count: usize,
+    worker: *mut *mut nc_worker,
+    error: *mut *mut nc_error,
+) -> i32 {
+    // SAFETY: what the header asks for.
+    let open = || unsafe {
+        crate::bytes::present(worker, "worker")?;
+        worker.write(std::ptr::null_mut());
+        let names = slice(names, count, "names")?.iter().map(|name| text(*name, "a name"));
+        let names = names.collect::<Result<Vec<&str>, Failure>>()?;
+        if let Some(name) = names.iter().find(|name| !nightcore_runtime::protocol::name::is_valid(name)) {
+            return Err(invalid(format!("{name:?} cannot name a function")));
+        }
+        let opened = EventLoop::connect(&names);
+        let event_loop = opened.map_err(|error| Failure::new(error.status(), error.to_string()))?;
+        worker.write(Box::into_raw(Box::new(nc_worker { event_loop })));
+        Ok(NC_OK)
+    };
+    // SAFETY: what the header asks for.
+    unsafe { guard_with_error(error, open) }
+}
+
+/// The descriptor to wait on; it belongs to the library. When it is readable call nc_worker_next with a
+/// timeout of 0 until it answers NC_AGAIN. Never read it. -1 for NULL.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn nc_worker_fd(worker: *const nc_worker) -> c_int {
+    // SAFETY: NULL or a worker, as the header asks for.
+    guard_value(-1, || unsafe { worker.as_ref() }.map_or(-1, |worker| worker.event_loop.fd().as_raw_fd()))
+}
+
+/// The name of the function to run. Valid as long as the worker.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn nc_worker_function(worker: *const nc_worker) -> nc_bytes {
+    guard_value(nc_bytes::EMPTY, || {
+        // SAFETY: NULL or a worker, as the header asks for.
+        let worker = unsafe { worker.as_ref() };
+        worker.map_or(nc_bytes::EMPTY, |worker| nc_bytes::lend(worker.event_loop.function().as_bytes()))
+    })
+}
+
+/// The next event, to `event`, whose `struct_size` is set. `timeout_ns`: how long to wait; 0 only looks,
+/// UINT64_MAX waits for good. For one thread at a time.
+///
+/// NC_AGAIN: no event now: the time has passed, or a signal came.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn nc_worker_next(
+    worker: *mut nc_worker,
+    timeout_ns: u64,
+    event: *mut nc_event,
+) -> i32 {
+    const KNOWN: usize = size_of::<nc_event>();
+    // SAFETY: what the header asks for.
+    guard(|| unsafe {
+        crate::bytes::present(event, "event")?;
+        let given = (&raw const (*event).struct_size).read();
+        if given < KNOWN {
+            return Err(invalid(format!("event.struct_size is {given} and must be at least {KNOWN}")));
+        }
+        let timeout = (timeout_ns != u64::MAX).then(|| Duration::from_nanos(timeout_ns));
+        let Some(next) = borrow(worker)?.event_loop.next(timeout)? else { return Ok(NC_AGAIN) };
+        event.cast::<u8>().wrapping_add(KNOWN).write_bytes(0, given - KNOWN);
+        event.write(nc_event { struct_size: given, ..nc_event::new(next) });
+        Ok(NC_OK)
+    })
+}
+
+/// Frees a worker; takes NULL. Requests and answers that it gave stay valid until they are freed.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn nc_worker_free(worker: *mut nc_worker) {
+    guard_value((), || {
+        if !worker.is_null() {
+            // SAFETY: a worker of the caller's own, as the header asks for, which `nc_worker_open` has
+            // made.
+            drop(unsafe { Box::from_raw(worker) });
+        }
+    });
+}

@@ -1,0 +1,55 @@
+//! Metadata, both ways: ordered pairs of a name and a value.
+
+use crate::bytes::{nc_bytes, slice};
+use crate::guard::invalid;
+use nightcore_runtime::protocol::{Failure, Metadata, MetadataBuffer};
+use std::sync::OnceLock;
+
+/// One pair of metadata. Names are visible lower-case ASCII; the name ":status" in an answer sets its HTTP
+/// status.
+#[repr(C)]
+#[derive(Clone, Copy)]
+pub struct nc_pair {
+    /// The name.
+    pub name: nc_bytes,
+    /// The value.
+    pub value: nc_bytes,
+}
+
+/// Metadata with these pairs.
+///
+/// # Safety
+/// `pairs` is NULL or points to `count` pairs whose bytes can be read.
+pub(crate) unsafe fn gather(pairs: *const nc_pair, count: usize) -> Result<MetadataBuffer, Failure> {
+    let mut metadata = MetadataBuffer::new();
+    // SAFETY: the caller vouches for it.
+    for pair in unsafe { slice(pairs, count, "metadata") }? {
+        // SAFETY: the caller vouches for it.
+        let (name, value) = unsafe { (pair.name.borrow()?, pair.value.borrow()?) };
+        let name = str::from_utf8(name).map_err(|_| invalid("a metadata name is not ASCII"))?;
+        metadata.push(name, value).map_err(|error| invalid(error.to_string()))?;
+    }
+    Ok(metadata)
+}
+
+/// The pairs of received metadata, found once, so that asking for one by its index costs nothing.
+#[derive(Default)]
+pub(crate) struct Pairs(OnceLock<Box<[nc_pair]>>);
+
+// SAFETY: the pointers lead to bytes that nobody changes while the owner of the pairs lives.
+unsafe impl Send for Pairs {}
+// SAFETY: as above.
+unsafe impl Sync for Pairs {}
+
+impl Pairs {
+    /// The pairs of `metadata`, which must always be the same.
+    pub(crate) fn of(&self, metadata: Metadata<'_>) -> &[nc_pair] {
+        self.0.get_or_init(|| {
+            let lend = |(name, value): (&str, &[u8])| nc_pair {
+                name: nc_bytes::lend(name.as_bytes()),
+                value: nc_bytes::lend(value),
+            };
+            metadata.iter().map(lend).collect()
+        })
+    }
+}

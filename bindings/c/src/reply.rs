@@ -1,0 +1,120 @@
+//! Answers to requests.
+
+use crate::buffer::nc_buffer;
+use crate::bytes::{nc_bytes, reason, with_parts};
+use crate::error::nc_error;
+use crate::guard::{guard, invalid};
+use crate::metadata::{gather, nc_pair};
+use crate::request::{Content, Side, nc_request};
+use crate::status::NC_OK;
+use nightcore_runtime::protocol::{Failure, Metadata, MetadataBuffer, Status};
+use nightcore_runtime::worker::Body;
+use std::ffi::c_char;
+
+impl Content {
+    fn reply(&self, body: Body<'_>, metadata: Metadata<'_>) -> Result<i32, Failure> {
+        match &self.side {
+            Side::Handler(handling) => handling.request().reply(body, metadata),
+            Side::Event(request) => request.reply(body, metadata),
+        }?;
+        Ok(NC_OK)
+    }
+
+    fn fail(&self, failure: &Failure) -> Result<i32, Failure> {
+        match &self.side {
+            Side::Handler(handling) => {
+                handling.request().fail(failure)?;
+                handling.failed.set(true);
+            }
+            Side::Event(request) => request.fail(failure)?,
+        }
+        Ok(NC_OK)
+    }
+}
+
+/// Answers with this body, which has been copied when the function returns. A request is answered once;
+/// calls it has under way are cancelled. To an event loop the answer goes at once, from a handler when it
+/// returns.
+///
+/// NC_PAYLOAD_TOO_LARGE: over the limit for bodies; the request can still be answered otherwise.
+/// NC_INVALID_STATE: it has been answered or has ended.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn nc_reply(req: *mut nc_request, body: nc_bytes) -> i32 {
+    // SAFETY: a request and readable bytes, as the header asks for.
+    guard(|| unsafe {
+        nc_request::operate(req, |content| {
+            content.reply(Body::Parts(&[body.borrow()?]), MetadataBuffer::new().as_metadata())
+        })
+    })
+}
+
+/// As nc_reply, with a body of `count` parts, one after the other, and metadata. A pair named ":status"
+/// sets the HTTP status, such as "404". Arrays may be NULL if their count is 0.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn nc_reply_with(
+    req: *mut nc_request,
+    parts: *const nc_bytes,
+    count: usize,
+    metadata: *const nc_pair,
+    metadata_count: usize,
+) -> i32 {
+    // SAFETY: a request and readable arrays, as the header asks for.
+    guard(|| unsafe {
+        nc_request::operate(req, |content| {
+            let metadata = gather(metadata, metadata_count)?;
+            with_parts(parts, count, |parts| content.reply(Body::Parts(parts), metadata.as_metadata()))
+        })
+    })
+}
+
+/// As nc_reply_with, with the first `len` bytes of a buffer as the body, which is not copied. The buffer is
+/// taken in any case, whatever the function answers.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn nc_reply_buffer(
+    req: *mut nc_request,
+    buffer: *mut nc_buffer,
+    len: usize,
+    metadata: *const nc_pair,
+    metadata_count: usize,
+) -> i32 {
+    guard(|| {
+        if buffer.is_null() {
+            return Err(invalid("buffer is NULL"));
+        }
+        // SAFETY: a buffer of the caller's own, as the header asks for, which `nc_buffer_new` has made.
+        let buffer = unsafe { Box::from_raw(buffer) }.buffer;
+        // SAFETY: a request and a readable array, as the header asks for.
+        unsafe {
+            nc_request::operate(req, |content| {
+                let metadata = gather(metadata, metadata_count)?;
+                content.reply(Body::Buffer(buffer, len), metadata.as_metadata())
+            })
+        }
+    })
+}
+
+/// Answers with the error FUNCTION_FAILED and this message, of which callers see up to 512 bytes. NC_OK:
+/// the request is answered, and what the handler then returns says nothing more, so `return nc_fail(req,
+/// "no such user");` is fine.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn nc_fail(req: *mut nc_request, message: *const c_char) -> i32 {
+    // SAFETY: a request and a text, as the header asks for.
+    guard(|| unsafe {
+        nc_request::operate(req, |content| {
+            content.fail(&Failure::new(Status::FunctionFailed, reason(message)?))
+        })
+    })
+}
+
+/// Answers with an error of an internal call, as when a handler returns its status: callers see that this
+/// function failed, and `error` and its causes as the reason. `error` stays the caller's.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn nc_pass_on(req: *mut nc_request, error: *const nc_error) -> i32 {
+    // SAFETY: a request and an error, as the header asks for.
+    guard(|| unsafe {
+        nc_request::operate(req, |content| {
+            let error = error.as_ref().ok_or_else(|| invalid("error is NULL"))?;
+            content.fail(&error.failure.clone().passed_on())
+        })
+    })
+}

@@ -1,0 +1,333 @@
+//! A request, of either skin.
+
+use crate::bytes::{nc_bytes, present, text};
+use crate::guard::{guard, guard_value, invalid};
+use crate::handler::outcome;
+use crate::metadata::{Pairs, nc_pair};
+use crate::status::{NC_NOT_FOUND, NC_OK};
+use nightcore_runtime::protocol::{Failure, Status};
+use nightcore_runtime::worker::{Input, LoopRequest, Request, is_forked};
+use std::cell::{Cell, RefCell, UnsafeCell};
+use std::ffi::c_char;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Mutex, PoisonError};
+
+/// `owner` of a handle whose request has ended.
+const ENDED: u64 = 0;
+/// `owner` of a request that any thread may use.
+const ANY_THREAD: u64 = 1;
+/// The first number of a thread.
+const FIRST_THREAD: u64 = 2;
+
+/// A call that a function of this process runs. Opaque.
+///
+/// A handler is lent one, which is valid until the handler returns; it answers and calls on that thread
+/// only, while the functions that answer no status may be used from any. nc_worker_next gives one, which is
+/// valid until nc_request_free and may be used from any thread.
+///
+/// What a request hands out (body, names, metadata) is valid as long as the request.
+///
+/// The memory of an ended request is not given back to the system but used for a later one: so a handle
+/// that is used too late is found out instead of leading anywhere.
+pub struct nc_request {
+    /// ENDED, ANY_THREAD, or the number of the thread that the handler runs on.
+    owner: AtomicU64,
+    content: UnsafeCell<Option<Content>>,
+}
+
+pub(crate) struct Content {
+    pub(crate) side: Side,
+    pairs: Pairs,
+}
+
+/// Which skin the request belongs to.
+pub(crate) enum Side {
+    Handler(Handling),
+    Event(LoopRequest),
+}
+
+/// A request that a handler runs.
+pub(crate) struct Handling {
+    /// Lives until the handler returns, which `nc_request::run` ends this by.
+    request: *const Request<'static>,
+    /// The last operation that failed.
+    last: RefCell<Option<Failure>>,
+    /// Answered by a failure, so that what the handler returns says nothing more.
+    pub(crate) failed: Cell<bool>,
+}
+
+impl Handling {
+    pub(crate) fn request(&self) -> &Request<'static> {
+        // SAFETY: it outlives this, see the field.
+        unsafe { &*self.request }
+    }
+}
+
+/// Handles that no request uses. As many as there ever were requests at once.
+static IDLE: Mutex<Vec<Idle>> = Mutex::new(Vec::new());
+
+struct Idle(*mut nc_request);
+
+// SAFETY: an idle handle is used by nobody but who takes it from the list.
+unsafe impl Send for Idle {}
+
+static LAST_THREAD: AtomicU64 = AtomicU64::new(FIRST_THREAD);
+thread_local! {
+    static THREAD: u64 = LAST_THREAD.fetch_add(1, Ordering::Relaxed);
+}
+
+fn this_thread() -> u64 {
+    THREAD.with(|number| *number)
+}
+
+impl nc_request {
+    fn begin(side: Side, owner: u64) -> *mut nc_request {
+        let idle = IDLE.lock().unwrap_or_else(PoisonError::into_inner).pop();
+        let handle = match idle {
+            Some(Idle(handle)) => handle,
+            None => Box::into_raw(Box::new(nc_request {
+                owner: AtomicU64::new(ENDED),
+                content: UnsafeCell::new(None),
+            })),
+        };
+        // SAFETY: handles are never freed, and this one was idle, so nobody else looks at its content.
+        unsafe {
+            *(*handle).content.get() = Some(Content { side, pairs: Pairs::default() });
+            (*handle).owner.store(owner, Ordering::Release);
+        }
+        handle
+    }
+
+    /// Ends the request; its handle is idle again.
+    ///
+    /// # Safety
+    /// `handle` is from `begin` and has not ended; nobody uses its content.
+    unsafe fn end(handle: *mut nc_request) -> Option<Content> {
+        // SAFETY: handles are never freed, and the caller vouches that nobody uses the content.
+        let content = unsafe {
+            (*handle).owner.store(ENDED, Ordering::Release);
+            (*(*handle).content.get()).take()
+        };
+        // In a fork the lock may be held by a thread that is not there.
+        if !is_forked() {
+            IDLE.lock().unwrap_or_else(PoisonError::into_inner).push(Idle(handle));
+        }
+        content
+    }
+
+    /// Runs a handler of C's with a handle for its request.
+    pub(crate) fn run(
+        request: &Request<'_>,
+        handler: impl FnOnce(*mut nc_request) -> i32,
+    ) -> Result<(), Failure> {
+        let handling = Handling {
+            request: std::ptr::from_ref(request).cast(),
+            last: RefCell::new(None),
+            failed: Cell::new(false),
+        };
+        let handle = nc_request::begin(Side::Handler(handling), this_thread());
+        let status = handler(handle);
+        // SAFETY: made above; the handler has returned, and from here on every use is refused.
+        match unsafe { nc_request::end(handle) } {
+            Some(Content { side: Side::Handler(handling), .. }) if !handling.failed.get() => {
+                outcome(status, handling.last.take())
+            }
+            _ => Ok(()),
+        }
+    }
+
+    /// A handle for a request of the event loop.
+    pub(crate) fn give(request: LoopRequest) -> *mut nc_request {
+        nc_request::begin(Side::Event(request), ANY_THREAD)
+    }
+
+    /// The content of a request that has not ended.
+    ///
+    /// # Safety
+    /// `req` is NULL or was a handle once.
+    unsafe fn live<'a>(req: *const nc_request) -> Result<&'a Content, Failure> {
+        if req.is_null() {
+            return Err(invalid("req is NULL"));
+        }
+        let ended = || Failure::new(Status::InvalidState, "the request has ended");
+        // SAFETY: handles are never freed. While it has an owner its content stays as it is.
+        unsafe {
+            if (*req).owner.load(Ordering::Acquire) == ENDED {
+                return Err(ended());
+            }
+            (*(*req).content.get()).as_ref().ok_or_else(ended)
+        }
+    }
+
+    /// Runs an operation on a request, if this thread may, and remembers its failure.
+    ///
+    /// # Safety
+    /// `req` is NULL or was a handle once.
+    pub(crate) unsafe fn operate<R>(
+        req: *const nc_request,
+        operation: impl FnOnce(&Content) -> Result<R, Failure>,
+    ) -> Result<R, Failure> {
+        // SAFETY: the caller vouches for it.
+        let content = unsafe { nc_request::live(req) }?;
+        if is_forked() {
+            return Err(Failure::new(Status::Forked, Status::Forked.title()));
+        }
+        let Side::Handler(handling) = &content.side else { return operation(content) };
+        // SAFETY: `live` has looked at it.
+        let owner = unsafe { (*req).owner.load(Ordering::Relaxed) };
+        if owner != this_thread() {
+            return Err(Failure::new(
+                Status::WrongThread,
+                "a handler's request answers and calls on the handler's thread only",
+            ));
+        }
+        operation(content).inspect_err(|failure| *handling.last.borrow_mut() = Some(failure.clone()))
+    }
+}
+
+impl Content {
+    /// What the request was given.
+    fn input(&self) -> &Input {
+        match &self.side {
+            Side::Handler(handling) => handling.request(),
+            Side::Event(request) => request,
+        }
+    }
+
+    fn pairs(&self) -> &[nc_pair] {
+        self.pairs.of(self.input().metadata())
+    }
+}
+
+/// A value of a request that has not ended.
+///
+/// # Safety
+/// `req` is NULL or was a handle once.
+unsafe fn value<T>(req: *const nc_request, otherwise: T, read: impl FnOnce(&Content) -> T) -> T
+where
+    T: Copy,
+{
+    // SAFETY: the caller vouches for it.
+    guard_value(otherwise, || unsafe { nc_request::live(req) }.map_or(otherwise, read))
+}
+
+/// The body. Empty too if the request has ended.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn nc_request_body(req: *const nc_request) -> nc_bytes {
+    // SAFETY: a request, as the header asks for.
+    unsafe { value(req, nc_bytes::EMPTY, |content| nc_bytes::lend(content.input().body())) }
+}
+
+/// The name of the function that was called, which is the one this process runs.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn nc_request_function(req: *const nc_request) -> nc_bytes {
+    // SAFETY: a request, as the header asks for.
+    unsafe { value(req, nc_bytes::EMPTY, |content| nc_bytes::lend(content.input().function().as_bytes())) }
+}
+
+/// Whether another function made the call; if not, it came in by the gateway.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn nc_request_is_internal(req: *const nc_request) -> bool {
+    // SAFETY: a request, as the header asks for.
+    unsafe { value(req, false, |content| content.input().caller().is_some()) }
+}
+
+/// The name of the function that made the call; empty if it came in by the gateway.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn nc_request_caller(req: *const nc_request) -> nc_bytes {
+    let lend = |content: &Content| {
+        content.input().caller().map_or(nc_bytes::EMPTY, |caller| nc_bytes::lend(caller.as_bytes()))
+    };
+    // SAFETY: a request, as the header asks for.
+    unsafe { value(req, nc_bytes::EMPTY, lend) }
+}
+
+/// The first value of the metadata with this name, to `value`.
+///
+/// NC_NOT_FOUND: there is none; `value` is then empty.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn nc_request_metadata(
+    req: *const nc_request,
+    name: *const c_char,
+    value: *mut nc_bytes,
+) -> i32 {
+    // SAFETY: a request, a name and a place for the value, as the header asks for.
+    guard(|| unsafe {
+        present(value, "value")?;
+        let found = nc_request::live(req)?.input().metadata().get(text(name, "name")?);
+        value.write(found.map_or(nc_bytes::EMPTY, nc_bytes::lend));
+        Ok(if found.is_some() { NC_OK } else { NC_NOT_FOUND })
+    })
+}
+
+/// How many pairs of metadata there are.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn nc_request_metadata_count(req: *const nc_request) -> usize {
+    // SAFETY: a request, as the header asks for.
+    unsafe { value(req, 0, |content| content.pairs().len()) }
+}
+
+/// The pair of metadata at `index`, in their order, to `pair`.
+///
+/// NC_NOT_FOUND: there are not as many.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn nc_request_metadata_at(
+    req: *const nc_request,
+    index: usize,
+    pair: *mut nc_pair,
+) -> i32 {
+    // SAFETY: a request and a place for the pair, as the header asks for.
+    guard(|| unsafe {
+        present(pair, "pair")?;
+        let Some(found) = nc_request::live(req)?.pairs().get(index) else { return Ok(NC_NOT_FOUND) };
+        pair.write(*found);
+        Ok(NC_OK)
+    })
+}
+
+/// Nanoseconds until the deadline of the call: 0 when it has passed, UINT64_MAX if there is none.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn nc_request_time_left_ns(req: *const nc_request) -> u64 {
+    let left = |content: &Content| {
+        let left = content.input().time_left();
+        left.map_or(u64::MAX, |left| u64::try_from(left.as_nanos()).unwrap_or(u64::MAX))
+    };
+    // SAFETY: a request, as the header asks for.
+    unsafe { value(req, 0, left) }
+}
+
+/// Whether nobody waits for the answer any more: the caller has left or the deadline has passed. A load of
+/// a word, cheap enough for a loop. True too if the request has ended.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn nc_request_cancelled(req: *const nc_request) -> bool {
+    let cancelled = |content: &Content| match &content.side {
+        Side::Handler(handling) => handling.request().is_cancelled(),
+        Side::Event(request) => request.is_cancelled(),
+    };
+    // SAFETY: a request, as the header asks for.
+    unsafe { value(req, true, cancelled) }
+}
+
+/// The number of a request of nc_worker_next, by which later events name it; 0 for a handler's.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn nc_request_id(req: *const nc_request) -> u64 {
+    let id = |content: &Content| match &content.side {
+        Side::Handler(_) => 0,
+        Side::Event(request) => request.id(),
+    };
+    // SAFETY: a request, as the header asks for.
+    unsafe { value(req, 0, id) }
+}
+
+/// Ends a request of nc_worker_next; takes NULL. If it was not answered its call fails. A handler's request
+/// ends by itself and is left alone.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn nc_request_free(req: *mut nc_request) {
+    guard_value((), || {
+        // SAFETY: a request that no other thread uses any more, as the header asks for.
+        if let Ok(Content { side: Side::Event(_), .. }) = unsafe { nc_request::live(req) } {
+            // SAFETY: it has not ended, as was just seen.
+            drop(unsafe { nc_request::end(req) });
+        }
+    });
+}

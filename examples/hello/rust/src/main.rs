@@ -1,0 +1,18 @@
+//! Two functions: Foo calls Bar and answers what Bar answers.
+
+use nightcore::{Answer, Request, Result};
+use std::process::ExitCode;
+
+fn foo(req: &Request) -> Result<Answer> {
+    req.call("Bar", [req.body(), b", World"].concat())
+}
+
+fn bar(req: &Request) -> Vec<u8> {
+    [b"From function Bar: ", req.body()].concat()
+}
+
+fn main() -> ExitCode {
+    nightcore::handle("Foo", foo);
+    nightcore::handle("Bar", bar);
+    nightcore::serve()
+}

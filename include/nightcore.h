@@ -1,0 +1,430 @@
+/*
+ * Nightcore for C: handlers of functions that call each other. See docs/c.md, and docs/ABI.md for what holds
+ * for every function: ownership, threads, errors, versions.
+ *
+ * Generated from bindings/c by `make header`. Do not edit.
+ *
+ * In short: nc_bytes are borrowed. What is given through a pointer to a pointer belongs to the program, until
+ * the function ending in _free, which takes NULL. A function that answers an int32_t answers a status, NC_OK
+ * if it went well, unless it says otherwise. After a fork the child gets NC_FORKED.
+ */
+
+#ifndef NIGHTCORE_H
+#define NIGHTCORE_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+// The nc_bytes of a string literal, without its final zero.
+#ifdef __cplusplus
+#define NC_LITERAL(text) (nc_bytes{reinterpret_cast<const uint8_t *>("" text), sizeof(text) - 1})
+#else
+#define NC_LITERAL(text) ((nc_bytes){(const uint8_t *)("" text), sizeof(text) - 1})
+#endif
+
+// The functions this header declares. It rises by one whenever functions are added. What is there is never
+// changed under the same name of the library (`libnightcore.so.0`).
+#define NC_ABI_VERSION 1
+
+// It went well.
+#define NC_OK 0
+
+// No such function, or it may not be called from outside.
+#define NC_NOT_FOUND 1
+
+// A request or an answer is over the limit.
+#define NC_PAYLOAD_TOO_LARGE 2
+
+// The handler failed or threw.
+#define NC_FUNCTION_FAILED 3
+
+// The process died under the call.
+#define NC_CONTAINER_DIED 4
+
+// A queue or a budget is full.
+#define NC_OVERLOADED 5
+
+// No worker can be had now.
+#define NC_UNAVAILABLE 6
+
+// The deadline passed.
+#define NC_DEADLINE_EXCEEDED 7
+
+// The caller left.
+#define NC_CANCELLED 8
+
+// Calls are nested too deep.
+#define NC_DEPTH_EXCEEDED 9
+
+// An argument is not valid. This status and those that follow are the library's own: no call ends with
+// one.
+#define NC_INVALID_ARGUMENT 100
+
+// The request belongs to another thread.
+#define NC_WRONG_THREAD 101
+
+// The process has forked; the handle belongs to its parent.
+#define NC_FORKED 102
+
+// Nothing to be had now; wait for the descriptor, or once more.
+#define NC_AGAIN 103
+
+// Not allowed in this state, such as a second answer to one request.
+#define NC_INVALID_STATE 104
+
+// The process was not started by Nightcore.
+#define NC_NOT_STARTED 105
+
+// The engine refused this process, such as for its protocol version or its token.
+#define NC_REFUSED 106
+
+// The engine has ended the session: serve no more.
+#define NC_ENDED 107
+
+// A fault inside the library.
+#define NC_INTERNAL 108
+
+// A call to run: `request` is the host's, to be freed by nc_request_free; `request_id` is its number.
+#define NC_EVENT_REQUEST 1
+
+// A call that the request `request_id` began by nc_call_start with `tag` has ended: `status` says how;
+// `answer`, if it is NC_OK, else `error`, is the host's to free.
+#define NC_EVENT_ANSWER 2
+
+// Nobody waits for the answer to the request `request_id` any more.
+#define NC_EVENT_CANCELLED 3
+
+// No more calls come: end the process.
+#define NC_EVENT_ENDED 4
+
+// The answer to an internal call. Opaque. Belongs to who was given it, until nc_answer_free, also after
+// the request has ended; may be used from any thread. What it hands out is valid as long as the answer.
+typedef struct nc_answer nc_answer;
+
+// Memory that the engine can read: an answer that is made in it is sent without a copy. Opaque. Belongs to
+// who was given it, until nc_reply_buffer or nc_buffer_free.
+typedef struct nc_buffer nc_buffer;
+
+// Why a call or an operation failed. Opaque; given by functions that take an `nc_error **`, which may be
+// NULL. Belongs to who was given it, until nc_error_free; may be used from any thread.
+typedef struct nc_error nc_error;
+
+// A call that a function of this process runs. Opaque.
+//
+// A handler is lent one, which is valid until the handler returns; it answers and calls on that thread
+// only, while the functions that answer no status may be used from any. nc_worker_next gives one, which is
+// valid until nc_request_free and may be used from any thread.
+//
+// What a request hands out (body, names, metadata) is valid as long as the request.
+//
+// The memory of an ended request is not given back to the system but used for a later one: so a handle
+// that is used too late is found out instead of leading anywhere.
+typedef struct nc_request nc_request;
+
+// A worker whose calls run in an event loop of the host's, many at once. Opaque.
+typedef struct nc_worker nc_worker;
+
+// A function's code. It runs on a worker thread, on several at once, and answers by nc_reply or one of its
+// kin; an answer of NC_OK without a reply is an empty answer. Any other status fails the call:
+//
+// - the status of the last internal call of this request that failed: that error is passed on, with its
+//   causes;
+// - another status below NC_INVALID_ARGUMENT: the call fails with it;
+// - anything else: FUNCTION_FAILED.
+//
+// No exception may leave it. `req` is valid until it returns, and belongs to the thread it runs on.
+typedef int32_t (*nc_handler)(nc_request *req, void *user);
+
+// Borrowed bytes: they belong to someone else, and are not terminated by a zero. `data` may be NULL if
+// `len` is 0.
+typedef struct {
+    // The first byte.
+    const uint8_t *data;
+    // How many there are.
+    size_t len;
+} nc_bytes;
+
+// One pair of metadata. Names are visible lower-case ASCII; the name ":status" in an answer sets its HTTP
+// status.
+typedef struct {
+    // The name.
+    nc_bytes name;
+    // The value.
+    nc_bytes value;
+} nc_pair;
+
+// What may be said about an internal call beside its body. Set it to zero, then `struct_size`, then what
+// is wanted.
+typedef struct {
+    // sizeof(nc_call_options), by which the library knows what the program knows.
+    size_t struct_size;
+    // Ends the call if it takes longer; 0 for no limit but the request's own deadline, which always holds.
+    uint64_t timeout_ns;
+    // Metadata for the callee.
+    const nc_pair *metadata;
+    // How many pairs of it.
+    size_t metadata_count;
+    // No flags are known: 0.
+    uint32_t flags;
+} nc_call_options;
+
+// What happened. The host sets `struct_size`, nc_worker_next all else; what an event has no use for is 0
+// or NULL.
+typedef struct {
+    // sizeof(nc_event), by which the library knows what the program knows.
+    size_t struct_size;
+    // One of NC_EVENT_*. Pass over one that is not known.
+    uint32_t kind;
+    // NC_EVENT_ANSWER: how the call ended.
+    int32_t status;
+    // NC_EVENT_REQUEST: the request.
+    nc_request *request;
+    // The number of the request that the event is about.
+    uint64_t request_id;
+    // NC_EVENT_ANSWER: the tag of the call.
+    uint64_t tag;
+    // NC_EVENT_ANSWER: the answer.
+    nc_answer *answer;
+    // NC_EVENT_ANSWER: why there is none.
+    nc_error *error;
+} nc_event;
+
+#ifdef __cplusplus
+extern "C" {
+#endif // __cplusplus
+
+// The NC_ABI_VERSION of the library that is loaded. It has all that this header declares if it is at least
+// the header's NC_ABI_VERSION.
+uint32_t nc_abi_version(void);
+
+// The version of Nightcore that the loaded library belongs to, such as "0.1.0". Valid for good.
+const char *nc_version(void);
+
+// The name of a status, such as "NOT_FOUND"; "UNKNOWN" for a number that is none. Valid for good.
+const char *nc_status_name(int32_t status);
+
+// Registers the handler of a function. `name` is copied. `user` is handed to the handler and must stay
+// valid while functions are served. Call it before nc_serve, from any thread.
+//
+// NC_INVALID_ARGUMENT: the name is not one, or has a handler already. The reason is also on standard
+// error.
+int32_t nc_handle(const char *name, nc_handler handler, void *user);
+
+// Serves until the engine ends this process. The calling thread becomes the launching thread; handlers run
+// on threads that the library makes when the engine asks for them.
+//
+// Answers the exit code for main, not a status: 0 for a normal end; 1 if the engine went away or cannot be
+// reached; 2 if the process was started wrongly or refused, such as when it has no handler for its
+// function. When it is not 0 the reason has been printed to standard error.
+int32_t nc_serve(void);
+
+// The body. Empty too if the request has ended.
+nc_bytes nc_request_body(const nc_request *req);
+
+// The name of the function that was called, which is the one this process runs.
+nc_bytes nc_request_function(const nc_request *req);
+
+// Whether another function made the call; if not, it came in by the gateway.
+bool nc_request_is_internal(const nc_request *req);
+
+// The name of the function that made the call; empty if it came in by the gateway.
+nc_bytes nc_request_caller(const nc_request *req);
+
+// The first value of the metadata with this name, to `value`.
+//
+// NC_NOT_FOUND: there is none; `value` is then empty.
+int32_t nc_request_metadata(const nc_request *req, const char *name, nc_bytes *value);
+
+// How many pairs of metadata there are.
+size_t nc_request_metadata_count(const nc_request *req);
+
+// The pair of metadata at `index`, in their order, to `pair`.
+//
+// NC_NOT_FOUND: there are not as many.
+int32_t nc_request_metadata_at(const nc_request *req, size_t index, nc_pair *pair);
+
+// Nanoseconds until the deadline of the call: 0 when it has passed, UINT64_MAX if there is none.
+uint64_t nc_request_time_left_ns(const nc_request *req);
+
+// Whether nobody waits for the answer any more: the caller has left or the deadline has passed. A load of
+// a word, cheap enough for a loop. True too if the request has ended.
+bool nc_request_cancelled(const nc_request *req);
+
+// The number of a request of nc_worker_next, by which later events name it; 0 for a handler's.
+uint64_t nc_request_id(const nc_request *req);
+
+// Ends a request of nc_worker_next; takes NULL. If it was not answered its call fails. A handler's request
+// ends by itself and is left alone.
+void nc_request_free(nc_request *req);
+
+// The status. NC_OK for NULL.
+int32_t nc_error_status(const nc_error *error);
+
+// What happened, for a person. Valid as long as the error; empty for NULL.
+const char *nc_error_message(const nc_error *error);
+
+// The name of the function whose call failed; empty if the error is the library's own. Valid as long as
+// the error.
+const char *nc_error_function(const nc_error *error);
+
+// How many errors of functions beneath led to this one.
+size_t nc_error_cause_count(const nc_error *error);
+
+// The cause at `index`, the nearest first; it has a function, a status and a message, and no causes of its
+// own. Borrowed: valid as long as the error, and not to be freed. NULL if there are not as many.
+const nc_error *nc_error_cause_at(const nc_error *error, size_t index);
+
+// Frees an error; takes NULL.
+void nc_error_free(nc_error *error);
+
+// The body.
+nc_bytes nc_answer_body(const nc_answer *answer);
+
+// The HTTP status that the function chose; 200 if it chose none, 0 for NULL. An answer with any status is
+// an answer: the call has gone well.
+uint32_t nc_answer_status(const nc_answer *answer);
+
+// The first value of the metadata with this name, to `value`.
+//
+// NC_NOT_FOUND: there is none; `value` is then empty.
+int32_t nc_answer_metadata(const nc_answer *answer, const char *name, nc_bytes *value);
+
+// How many pairs of metadata there are.
+size_t nc_answer_metadata_count(const nc_answer *answer);
+
+// The pair of metadata at `index`, in their order, to `pair`.
+//
+// NC_NOT_FOUND: there are not as many.
+int32_t nc_answer_metadata_at(const nc_answer *answer, size_t index, nc_pair *pair);
+
+// Frees an answer; takes NULL.
+void nc_answer_free(nc_answer *answer);
+
+// Calls a function of this name with a body of `count` parts, one after the other, and waits for its
+// answer. The wait lends the worker's place to another call. On a handler's thread only.
+//
+// `parts` may be NULL if `count` is 0; what they hold has been copied or sent when the function returns.
+// NC_OK: `answer` is the caller's, to be freed by nc_answer_free. Otherwise `answer` is NULL, and a
+// handler that returns the status passes the error on.
+//
+// NC_INVALID_STATE: the request has been answered or has ended, or is one of nc_worker_next.
+int32_t nc_call(nc_request *req, const char *name, const nc_bytes *parts, size_t count, nc_answer **answer);
+
+// As nc_call, with options, which may be NULL, and the reason in `error`, which may be NULL. An error is
+// the caller's, to be freed by nc_error_free; without one `*error` is set to NULL.
+int32_t nc_call_with(nc_request *req,
+                     const char *name,
+                     const nc_bytes *parts,
+                     size_t count,
+                     const nc_call_options *options,
+                     nc_answer **answer,
+                     nc_error **error);
+
+// Calls a function without waiting. Its answer comes with this tag, which the caller chooses: by
+// nc_next_answer to a handler, by nc_worker_next to an event loop. Any number of calls, up to 1024, may be
+// under way. Answering the request cancels those that are.
+//
+// `options` and `error` may be NULL, as for nc_call_with. NC_OK: the call is under way. Otherwise no
+// answer will come.
+int32_t nc_call_start(nc_request *req,
+                      uint64_t tag,
+                      const char *name,
+                      const nc_bytes *parts,
+                      size_t count,
+                      const nc_call_options *options,
+                      nc_error **error);
+
+// Waits for the next answer to a call that nc_call_start began, in the order they arrive. On a handler's
+// thread only. `timeout_ns`: how long to wait; 0 only looks, UINT64_MAX waits for good, and lends the
+// worker's place meanwhile.
+//
+// Answers the status of that call: NC_OK with its answer in `answer`, or how it failed, with the reason in
+// `error`, which may be NULL; `tag` is the call's. Statuses from NC_INVALID_ARGUMENT on are about the
+// waiting itself, and leave `tag` alone: NC_AGAIN: the time has passed. NC_INVALID_STATE: no call is under
+// way.
+int32_t nc_next_answer(nc_request *req,
+                       uint64_t timeout_ns,
+                       uint64_t *tag,
+                       nc_answer **answer,
+                       nc_error **error);
+
+// Answers with this body, which has been copied when the function returns. A request is answered once;
+// calls it has under way are cancelled. To an event loop the answer goes at once, from a handler when it
+// returns.
+//
+// NC_PAYLOAD_TOO_LARGE: over the limit for bodies; the request can still be answered otherwise.
+// NC_INVALID_STATE: it has been answered or has ended.
+int32_t nc_reply(nc_request *req, nc_bytes body);
+
+// As nc_reply, with a body of `count` parts, one after the other, and metadata. A pair named ":status"
+// sets the HTTP status, such as "404". Arrays may be NULL if their count is 0.
+int32_t nc_reply_with(nc_request *req,
+                      const nc_bytes *parts,
+                      size_t count,
+                      const nc_pair *metadata,
+                      size_t metadata_count);
+
+// As nc_reply_with, with the first `len` bytes of a buffer as the body, which is not copied. The buffer is
+// taken in any case, whatever the function answers.
+int32_t nc_reply_buffer(nc_request *req,
+                        nc_buffer *buffer,
+                        size_t len,
+                        const nc_pair *metadata,
+                        size_t metadata_count);
+
+// Answers with the error FUNCTION_FAILED and this message, of which callers see up to 512 bytes. NC_OK:
+// the request is answered, and what the handler then returns says nothing more, so `return nc_fail(req,
+// "no such user");` is fine.
+int32_t nc_fail(nc_request *req, const char *message);
+
+// Answers with an error of an internal call, as when a handler returns its status: callers see that this
+// function failed, and `error` and its causes as the reason. `error` stays the caller's.
+int32_t nc_pass_on(nc_request *req, const nc_error *error);
+
+// Takes room for a body of up to `capacity` bytes, to `buffer`. Worth it from about 64 KiB on. What the
+// memory holds at first is not defined.
+//
+// NC_PAYLOAD_TOO_LARGE: over the limit for bodies. NC_OVERLOADED: this process has no more memory to
+// share.
+int32_t nc_buffer_new(nc_request *req, size_t capacity, nc_buffer **buffer);
+
+// The memory to fill; valid as long as the buffer. NULL for NULL.
+uint8_t *nc_buffer_data(nc_buffer *buffer);
+
+// How many bytes it has; 0 for NULL.
+size_t nc_buffer_capacity(const nc_buffer *buffer);
+
+// Frees a buffer that is not to be sent; takes NULL.
+void nc_buffer_free(nc_buffer *buffer);
+
+// Connects to the engine, for a host with an event loop of its own; use either this or nc_serve. `names`:
+// the `count` functions that this program has handlers for. The worker, in `worker`, is the caller's, to
+// be freed by nc_worker_free. `error` may be NULL.
+//
+// NC_NOT_STARTED, NC_REFUSED, NC_INVALID_ARGUMENT, NC_INVALID_STATE: started wrongly: print the message
+// and exit with
+// 2. NC_UNAVAILABLE, NC_ENDED: the engine is gone: exit with 1.
+int32_t nc_worker_open(const char *const *names, size_t count, nc_worker **worker, nc_error **error);
+
+// The descriptor to wait on; it belongs to the library. When it is readable call nc_worker_next with a
+// timeout of 0 until it answers NC_AGAIN. Never read it. -1 for NULL.
+int nc_worker_fd(const nc_worker *worker);
+
+// The name of the function to run. Valid as long as the worker.
+nc_bytes nc_worker_function(const nc_worker *worker);
+
+// The next event, to `event`, whose `struct_size` is set. `timeout_ns`: how long to wait; 0 only looks,
+// UINT64_MAX waits for good. For one thread at a time.
+//
+// NC_AGAIN: no event now: the time has passed, or a signal came.
+int32_t nc_worker_next(nc_worker *worker, uint64_t timeout_ns, nc_event *event);
+
+// Frees a worker; takes NULL. Requests and answers that it gave stay valid until they are freed.
+void nc_worker_free(nc_worker *worker);
+
+#ifdef __cplusplus
+}  // extern "C"
+#endif  // __cplusplus
+
+#endif  /* NIGHTCORE_H */

@@ -1,0 +1,429 @@
+// Nightcore for C++17: handlers of functions that call each other. Header-only, over nightcore.h. See
+// docs/cpp.md.
+//
+// Objects that own something are move-only and free it. What they hand out as std::string_view is borrowed
+// and valid as long as the object it is asked of.
+
+#ifndef NIGHTCORE_HPP
+#define NIGHTCORE_HPP
+
+#include "nightcore.h"
+
+#include <array>
+#include <chrono>
+#include <cstddef>
+#include <cstdint>
+#include <exception>
+#include <iterator>
+#include <limits>
+#include <memory>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <type_traits>
+#include <utility>
+#include <vector>
+
+namespace nightcore {
+
+// Pairs of a name and a value, in their order. Names are lower-case.
+using Metadata = std::vector<std::pair<std::string, std::string>>;
+
+// An error of a function beneath the one that was called.
+struct Cause {
+    std::string function;
+    std::int32_t status;
+    std::string message;
+};
+
+namespace detail {
+
+struct Free {
+    void operator()(nc_answer *answer) const noexcept { nc_answer_free(answer); }
+    void operator()(nc_error *error) const noexcept { nc_error_free(error); }
+    void operator()(nc_buffer *buffer) const noexcept { nc_buffer_free(buffer); }
+};
+
+inline std::string_view view(nc_bytes bytes) noexcept {
+    return {reinterpret_cast<const char *>(bytes.data), bytes.len};
+}
+
+inline nc_bytes lend(std::string_view text) noexcept {
+    return {reinterpret_cast<const std::uint8_t *>(text.data()), text.size()};
+}
+
+// The pairs that an array of the C interface points to: `texts` must outlive them.
+inline std::vector<nc_pair> lend(const Metadata &texts) {
+    std::vector<nc_pair> pairs;
+    pairs.reserve(texts.size());
+    for (const auto &[name, value] : texts) pairs.push_back({lend(name), lend(value)});
+    return pairs;
+}
+
+} // namespace detail
+
+// Why a call or an operation failed. A handler that does not catch the error of a call passes it on: its
+// caller sees that this function failed, and that error and its causes as the reason.
+class Error : public std::exception {
+public:
+    // Takes `error`, which may be null.
+    Error(std::int32_t status, nc_error *error) : state_(std::make_shared<State>()) {
+        state_->error.reset(error);
+        state_->status = status;
+        state_->what = nc_status_name(status);
+        if (error == nullptr) return;
+        const std::string function = nc_error_function(error);
+        if (!function.empty()) state_->what = function + ": " + state_->what;
+        state_->what += std::string(": ") + nc_error_message(error);
+    }
+
+    // One of NC_NOT_FOUND, ...
+    std::int32_t status() const noexcept { return state_->status; }
+    // "NOT_FOUND", ...
+    const char *status_name() const noexcept { return nc_status_name(state_->status); }
+    // The function whose call failed; empty if the error is the library's own.
+    std::string_view function() const noexcept { return nc_error_function(state_->error.get()); }
+    // What happened, for a person.
+    std::string_view message() const noexcept { return nc_error_message(state_->error.get()); }
+
+    // The errors of functions beneath that led to it, the nearest first.
+    std::vector<Cause> causes() const {
+        std::vector<Cause> causes;
+        const nc_error *error = state_->error.get();
+        for (std::size_t i = 0; i < nc_error_cause_count(error); i++) {
+            const nc_error *cause = nc_error_cause_at(error, i);
+            causes.push_back({nc_error_function(cause), nc_error_status(cause), nc_error_message(cause)});
+        }
+        return causes;
+    }
+
+    // Function, status and message in one line.
+    const char *what() const noexcept override { return state_->what.c_str(); }
+
+    // The object of the C interface; null if there is none.
+    const nc_error *raw() const noexcept { return state_->error.get(); }
+
+private:
+    struct State {
+        std::unique_ptr<nc_error, detail::Free> error;
+        std::int32_t status = NC_INTERNAL;
+        std::string what;
+    };
+    // Shared, as copying an exception must not throw.
+    std::shared_ptr<State> state_;
+};
+
+namespace detail {
+
+inline void check(std::int32_t status, nc_error *error = nullptr) {
+    if (status != NC_OK) throw Error(status, error);
+}
+
+} // namespace detail
+
+// The answer to an internal call.
+class Answer {
+public:
+    // Takes an answer of the C interface.
+    explicit Answer(nc_answer *answer = nullptr) noexcept : answer_(answer) {}
+
+    std::string_view body() const noexcept { return detail::view(nc_answer_body(answer_.get())); }
+    std::string str() const { return std::string(body()); }
+    operator std::string() const { return str(); }
+
+    // The HTTP status that the function chose; 200 if it chose none.
+    int status() const noexcept { return static_cast<int>(nc_answer_status(answer_.get())); }
+
+    // The first value of this name.
+    std::optional<std::string_view> metadata(const std::string &name) const {
+        nc_bytes value;
+        if (nc_answer_metadata(answer_.get(), name.c_str(), &value) != NC_OK) return std::nullopt;
+        return detail::view(value);
+    }
+
+    Metadata metadata() const {
+        Metadata all;
+        nc_pair pair;
+        for (std::size_t i = 0; nc_answer_metadata_at(answer_.get(), i, &pair) == NC_OK; i++)
+            all.emplace_back(detail::view(pair.name), detail::view(pair.value));
+        return all;
+    }
+
+    const nc_answer *raw() const noexcept { return answer_.get(); }
+
+private:
+    std::unique_ptr<nc_answer, detail::Free> answer_;
+};
+
+// An answer with more than a body. Metadata named ":status" is what `status` says.
+struct Reply {
+    std::string body = {};
+    int status = 200;
+    Metadata metadata = {};
+};
+
+// Memory that the engine can read: a large answer that is made in it and returned is sent without a copy.
+class Buffer {
+public:
+    explicit Buffer(nc_buffer *buffer) noexcept : buffer_(buffer), size_(nc_buffer_capacity(buffer)) {}
+
+    char *data() noexcept { return reinterpret_cast<char *>(nc_buffer_data(buffer_.get())); }
+    std::size_t capacity() const noexcept { return nc_buffer_capacity(buffer_.get()); }
+    // How many of its bytes are the answer; all, unless `resize` says less.
+    std::size_t size() const noexcept { return size_; }
+    void resize(std::size_t size) noexcept { size_ = size < capacity() ? size : capacity(); }
+
+    nc_buffer *release() noexcept { return buffer_.release(); }
+
+private:
+    std::unique_ptr<nc_buffer, detail::Free> buffer_;
+    std::size_t size_;
+};
+
+// What may be said about an internal call beside its body.
+struct CallOptions {
+    // Ends the call if it takes longer; zero for no limit but the request's own deadline, which always
+    // holds.
+    std::chrono::nanoseconds timeout{0};
+    Metadata metadata = {};
+};
+
+// What became of a call that was begun by Request::start_call.
+struct Tagged {
+    std::uint64_t tag = 0;
+    std::optional<Error> error = {};
+    Answer answer_or_empty = Answer();
+
+    // The answer; throws the error if there is none.
+    Answer &answer() {
+        if (error) throw *error;
+        return answer_or_empty;
+    }
+};
+
+namespace detail {
+
+// Bytes of anything that has some: texts, answers, and containers of bytes.
+template <class T> nc_bytes bytes(const T &value) {
+    if constexpr (std::is_same_v<T, Answer>) {
+        return nc_answer_body(value.raw());
+    } else if constexpr (std::is_convertible_v<const T &, std::string_view>) {
+        return lend(std::string_view(value));
+    } else {
+        static_assert(sizeof(*std::data(value)) == 1, "a body is made of bytes");
+        return {reinterpret_cast<const std::uint8_t *>(std::data(value)), std::size(value)};
+    }
+}
+
+// Options of the C interface, with the memory they point to.
+class Options {
+public:
+    explicit Options(const CallOptions &options) : pairs_(lend(options.metadata)) {
+        raw_.struct_size = sizeof raw_;
+        const auto timeout = options.timeout.count();
+        if (timeout > 0) raw_.timeout_ns = static_cast<std::uint64_t>(timeout);
+        raw_.metadata = pairs_.data();
+        raw_.metadata_count = pairs_.size();
+    }
+    Options(const Options &) = delete;
+    Options &operator=(const Options &) = delete;
+
+    const nc_call_options *raw() const noexcept { return &raw_; }
+
+private:
+    std::vector<nc_pair> pairs_;
+    nc_call_options raw_ = {};
+};
+
+} // namespace detail
+
+// A call that a handler runs. Valid until the handler returns, and for its thread.
+class Request {
+public:
+    explicit Request(nc_request *request) noexcept : request_(request) {}
+    Request(const Request &) = delete;
+    Request &operator=(const Request &) = delete;
+
+    std::string_view body() const noexcept { return detail::view(nc_request_body(request_)); }
+    // The function that was called, which is the one this process runs.
+    std::string_view function() const noexcept { return detail::view(nc_request_function(request_)); }
+    // Whether another function made the call; if not, it came in by the gateway.
+    bool is_internal() const noexcept { return nc_request_is_internal(request_); }
+    // The function that made the call; empty if it came in by the gateway.
+    std::string_view caller() const noexcept { return detail::view(nc_request_caller(request_)); }
+
+    // The first value of this name.
+    std::optional<std::string_view> metadata(const std::string &name) const {
+        nc_bytes value;
+        if (nc_request_metadata(request_, name.c_str(), &value) != NC_OK) return std::nullopt;
+        return detail::view(value);
+    }
+
+    Metadata metadata() const {
+        Metadata all;
+        nc_pair pair;
+        for (std::size_t i = 0; nc_request_metadata_at(request_, i, &pair) == NC_OK; i++)
+            all.emplace_back(detail::view(pair.name), detail::view(pair.value));
+        return all;
+    }
+
+    // The time left until the deadline: zero when it has passed, nothing if there is none.
+    std::optional<std::chrono::nanoseconds> time_left() const noexcept {
+        constexpr std::uint64_t most = std::numeric_limits<std::int64_t>::max();
+        const std::uint64_t left = nc_request_time_left_ns(request_);
+        if (left == UINT64_MAX) return std::nullopt;
+        return std::chrono::nanoseconds(static_cast<std::int64_t>(left < most ? left : most));
+    }
+
+    // Whether nobody waits for the answer any more; cheap enough for a loop.
+    bool cancelled() const noexcept { return nc_request_cancelled(request_); }
+
+    // Calls a function with a body of these parts, one after the other, and waits for its answer. Throws
+    // Error.
+    template <class... Parts> Answer call(const std::string &name, const Parts &...parts) {
+        return call_raw(name, nullptr, parts...);
+    }
+
+    template <class... Parts>
+    Answer call_with(const CallOptions &options, const std::string &name, const Parts &...parts) {
+        return call_raw(name, detail::Options(options).raw(), parts...);
+    }
+
+    // Calls a function without waiting; next_answer brings its answer with this tag. Throws Error.
+    template <class... Parts>
+    void start_call(std::uint64_t tag, const std::string &name, const Parts &...parts) {
+        start_raw(tag, name, nullptr, parts...);
+    }
+
+    template <class... Parts>
+    void start_call_with(const CallOptions &options, std::uint64_t tag, const std::string &name,
+                         const Parts &...parts) {
+        start_raw(tag, name, detail::Options(options).raw(), parts...);
+    }
+
+    // The next answer to a call that was started, in the order they arrive. Throws Error if none is under
+    // way.
+    Tagged next_answer() { return std::move(*next_raw(UINT64_MAX)); }
+
+    // The same; nothing if none comes in time.
+    std::optional<Tagged> next_answer(std::chrono::nanoseconds timeout) {
+        return next_raw(timeout.count() > 0 ? static_cast<std::uint64_t>(timeout.count()) : 0);
+    }
+
+    // Memory for a large answer, see Buffer. Throws Error.
+    Buffer buffer(std::size_t capacity) {
+        nc_buffer *buffer = nullptr;
+        detail::check(nc_buffer_new(request_, capacity, &buffer));
+        return Buffer(buffer);
+    }
+
+    // The object of the C interface.
+    nc_request *raw() const noexcept { return request_; }
+
+private:
+    template <class... Parts>
+    Answer call_raw(const std::string &name, const nc_call_options *options, const Parts &...parts) {
+        const std::array<nc_bytes, sizeof...(Parts)> body = {detail::bytes(parts)...};
+        nc_answer *answer = nullptr;
+        nc_error *error = nullptr;
+        const std::int32_t status =
+            nc_call_with(request_, name.c_str(), body.data(), body.size(), options, &answer, &error);
+        detail::check(status, error);
+        return Answer(answer);
+    }
+
+    template <class... Parts>
+    void start_raw(std::uint64_t tag, const std::string &name, const nc_call_options *options,
+                   const Parts &...parts) {
+        const std::array<nc_bytes, sizeof...(Parts)> body = {detail::bytes(parts)...};
+        nc_error *error = nullptr;
+        const std::int32_t status =
+            nc_call_start(request_, tag, name.c_str(), body.data(), body.size(), options, &error);
+        detail::check(status, error);
+    }
+
+    std::optional<Tagged> next_raw(std::uint64_t timeout_ns) {
+        Tagged tagged;
+        nc_answer *answer = nullptr;
+        nc_error *error = nullptr;
+        const std::int32_t status = nc_next_answer(request_, timeout_ns, &tagged.tag, &answer, &error);
+        if (status == NC_AGAIN) return std::nullopt;
+        if (status >= NC_INVALID_ARGUMENT) throw Error(status, error);
+        if (status != NC_OK) tagged.error.emplace(status, error);
+        tagged.answer_or_empty = Answer(answer);
+        return tagged;
+    }
+
+    nc_request *request_;
+};
+
+namespace detail {
+
+inline std::int32_t reply(nc_request *request, const nc_bytes &body, int status, const Metadata &metadata) {
+    std::vector<nc_pair> pairs = lend(metadata);
+    const std::string text = std::to_string(status);
+    if (status != 200) pairs.insert(pairs.begin(), nc_pair{lend(":status"), lend(text)});
+    return nc_reply_with(request, &body, 1, pairs.data(), pairs.size());
+}
+
+// Answers with what a handler returned.
+template <class T> std::int32_t answer(nc_request *request, T value) {
+    if constexpr (std::is_same_v<T, Answer>) {
+        // Handed on whole; its ":status" is in its metadata.
+        return reply(request, bytes(value), 200, value.metadata());
+    } else if constexpr (std::is_same_v<T, Reply>) {
+        return reply(request, bytes(value.body), value.status, value.metadata);
+    } else if constexpr (std::is_same_v<T, Buffer>) {
+        const std::size_t size = value.size();
+        return nc_reply_buffer(request, value.release(), size, nullptr, 0);
+    } else {
+        return nc_reply(request, bytes(value));
+    }
+}
+
+inline std::int32_t fail(nc_request *request, const char *message) noexcept {
+    return nc_fail(request, message) == NC_OK ? NC_OK : NC_FUNCTION_FAILED;
+}
+
+// What the C interface calls: no exception leaves it.
+template <class F> std::int32_t run(nc_request *request, void *user) noexcept {
+    F &handler = *static_cast<F *>(user);
+    try {
+        Request req(request);
+        if constexpr (std::is_void_v<std::invoke_result_t<F &, Request &>>) {
+            handler(req);
+            return NC_OK;
+        } else {
+            return answer(request, handler(req));
+        }
+    } catch (const Error &error) {
+        // Without an error object the library itself still knows what failed last.
+        return error.raw() == nullptr ? error.status() : nc_pass_on(request, error.raw());
+    } catch (const std::exception &error) {
+        return fail(request, error.what());
+    } catch (...) {
+        return fail(request, "unknown exception");
+    }
+}
+
+} // namespace detail
+
+// Registers the handler of a function. `handler` is called with a Request &, on several threads at once. It
+// may return an Answer, which is handed on whole, a text or a container of bytes, a Reply, a Buffer, or
+// nothing. An Error that it does not catch is passed on; any other exception fails the call with
+// FUNCTION_FAILED and its message. Throws Error if the name is not one, or has a handler already.
+template <class F> void handle(const std::string &name, F &&handler) {
+    using Handler = std::decay_t<F>;
+    static_assert(std::is_invocable_v<Handler &, Request &>, "a handler takes a nightcore::Request &");
+    auto kept = std::make_unique<Handler>(std::forward<F>(handler));
+    detail::check(nc_handle(name.c_str(), &detail::run<Handler>, kept.get()));
+    // Handlers live as long as the process.
+    static_cast<void>(kept.release());
+}
+
+// Serves until the engine ends this process; see nc_serve. Answers the exit code for main.
+inline int serve() { return nc_serve(); }
+
+} // namespace nightcore
+
+#endif // NIGHTCORE_HPP

@@ -1,0 +1,35 @@
+//! Write Nightcore functions in Rust.
+//!
+//! A function is a plain `fn` that takes a [`Request`] and returns anything that is an answer
+//! ([`IntoReply`]). Register one for each name and serve:
+//!
+//! ```no_run
+//! use nightcore::{Answer, Request, Result};
+//!
+//! fn foo(req: &Request) -> Result<Answer> {
+//!     req.call("Bar", [req.body(), b", World"].concat())
+//! }
+//!
+//! fn main() -> std::process::ExitCode {
+//!     nightcore::handle("Foo", foo);
+//!     nightcore::handle("Bar", |req: &Request| [b"From function Bar: ", req.body()].concat());
+//!     nightcore::serve()
+//! }
+//! ```
+//!
+//! List the program in `nightcore.toml` and run `nightcore up`; see docs/rust.md. Handlers run on worker
+//! threads, several at once, so what they share must be `Sync`.
+
+mod answer;
+mod error;
+mod reply;
+mod request;
+mod serve;
+
+pub use answer::{Answer, Tagged};
+pub use error::{Error, Result};
+pub use nightcore_runtime::protocol::{Cause, Metadata, MetadataBuffer, MetadataError, Status};
+pub use nightcore_runtime::worker::{CallOptions, Origin, StartError};
+pub use reply::{IntoReply, Reply};
+pub use request::Request;
+pub use serve::{handle, serve, try_serve};

@@ -1,0 +1,133 @@
+//! A request as a handler sees it.
+
+use crate::answer::{Answer, Tagged};
+use crate::error::{Error, Result};
+use nightcore_runtime::protocol::Metadata;
+use nightcore_runtime::worker::{self, Body, CallOptions, Origin};
+use std::time::Duration;
+
+/// A call that a handler runs.
+pub struct Request<'r>(&'r worker::Request<'r>);
+
+impl<'r> Request<'r> {
+    pub(crate) fn new(request: &'r worker::Request<'r>) -> Request<'r> {
+        Request(request)
+    }
+
+    /// The body.
+    pub fn body(&self) -> &[u8] {
+        self.0.body()
+    }
+
+    /// The function that was called, which is the one this process runs.
+    pub fn function(&self) -> &str {
+        self.0.function()
+    }
+
+    /// The metadata.
+    pub fn metadata(&self) -> Metadata<'_> {
+        self.0.metadata()
+    }
+
+    /// Where the call came from: by the gateway, or from another function.
+    pub fn origin(&self) -> Origin<'_> {
+        self.0.origin()
+    }
+
+    /// The function that made the call; `None` if it came in by the gateway.
+    pub fn caller(&self) -> Option<&str> {
+        self.0.caller()
+    }
+
+    /// The time left until the deadline; zero when it has passed, `None` if there is none.
+    pub fn time_left(&self) -> Option<Duration> {
+        self.0.time_left()
+    }
+
+    /// Whether nobody waits for the answer any more; a load, cheap enough for a loop.
+    pub fn is_cancelled(&self) -> bool {
+        self.0.is_cancelled()
+    }
+
+    /// Calls a function and waits for its answer.
+    ///
+    /// ```
+    /// # use nightcore::{Request, Result};
+    /// fn shout(req: &Request) -> Result<String> {
+    ///     let answer = req.call("Greet", req.body())?;
+    ///     Ok(std::str::from_utf8(answer.body())?.to_uppercase())
+    /// }
+    /// ```
+    pub fn call(&self, name: &str, body: impl AsRef<[u8]>) -> Result<Answer> {
+        self.call_with(name, body, &CallOptions::default())
+    }
+
+    /// Calls a function with a timeout or metadata, and waits for its answer.
+    ///
+    /// ```
+    /// # use nightcore::{Answer, CallOptions, Request, Result};
+    /// # use std::time::Duration;
+    /// fn hurried(req: &Request) -> Result<Answer> {
+    ///     let options = CallOptions { timeout: Some(Duration::from_millis(50)), ..CallOptions::default() };
+    ///     req.call_with("Slow", req.body(), &options)
+    /// }
+    /// ```
+    pub fn call_with(&self, name: &str, body: impl AsRef<[u8]>, options: &CallOptions) -> Result<Answer> {
+        let body = Body::Parts(&[body.as_ref()]);
+        self.0.call(name, body, options).map(Answer).map_err(Error::from)
+    }
+
+    /// Calls a function without waiting; [`Request::next_answer`] brings its answer with this tag. Calls
+    /// that are still under way when the handler returns are cancelled.
+    ///
+    /// ```
+    /// # use nightcore::{Request, Result};
+    /// fn both(req: &Request) -> Result<Vec<u8>> {
+    ///     req.start_call(0, "Left", req.body())?;
+    ///     req.start_call(1, "Right", req.body())?;
+    ///     let mut halves = [Vec::new(), Vec::new()];
+    ///     for _ in 0..2 {
+    ///         let next = req.next_answer()?;
+    ///         halves[next.tag as usize] = next.result?.into();
+    ///     }
+    ///     Ok(halves.concat())
+    /// }
+    /// ```
+    pub fn start_call(&self, tag: u64, name: &str, body: impl AsRef<[u8]>) -> Result<()> {
+        self.start_call_with(tag, name, body, &CallOptions::default())
+    }
+
+    /// As [`Request::start_call`], with a timeout or metadata.
+    pub fn start_call_with(
+        &self,
+        tag: u64,
+        name: &str,
+        body: impl AsRef<[u8]>,
+        options: &CallOptions,
+    ) -> Result<()> {
+        self.0.start_call(tag, name, Body::Parts(&[body.as_ref()]), options).map_err(Error::from)
+    }
+
+    /// Waits for the next answer to a call that was started, in the order they arrive. An error if none is
+    /// under way.
+    pub fn next_answer(&self) -> Result<Tagged> {
+        loop {
+            if let Some(next) = self.next(None)? {
+                return Ok(next);
+            }
+        }
+    }
+
+    /// As [`Request::next_answer`]; `None` if no answer comes in this time.
+    pub fn next_answer_within(&self, timeout: Duration) -> Result<Option<Tagged>> {
+        self.next(Some(timeout))
+    }
+
+    fn next(&self, timeout: Option<Duration>) -> Result<Option<Tagged>> {
+        let next = self.0.next_answer(timeout)?;
+        Ok(next.map(|worker::Tagged { tag, result }| Tagged {
+            tag,
+            result: result.map(Answer).map_err(Error::from),
+        }))
+    }
+}
