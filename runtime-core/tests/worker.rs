@@ -444,6 +444,14 @@ fn an_event_loop_writes_what_a_full_pipe_did_not_take() {
 }
 
 #[test]
+fn an_event_loop_takes_no_call_of_a_caller_that_was_never_named() {
+    let mut peer = Peer::start(worker("loop"), "Echo");
+    peer.send(Header { function: 77, ..Header::new(Kind::Dispatch, 1) }, "", &[], b"x");
+    let (status, stderr) = peer.wait();
+    assert_eq!(status.code(), Some(0), "{stderr}");
+}
+
+#[test]
 fn an_event_loop_whose_engine_goes_ends() {
     let mut peer = Peer::start(worker("loop"), "Echo");
     assert_eq!(peer.call(1, b"x").text(), "x");
