@@ -77,7 +77,8 @@ impl<P, R> Dispatch<P, R> {
             f.surplus_since = None;
             return false;
         }
-        let needed = f.concurrency.workers_needed(now).saturating_mul(2);
+        let twice = |needed: u32| needed.saturating_mul(2);
+        let needed = if f.concurrency.is_quiet(now) { 0 } else { twice(f.concurrency.workers_needed(now)) };
         let surplus = workers - kept.max(needed as usize).min(workers);
         if surplus == 0 {
             f.surplus_since = None;

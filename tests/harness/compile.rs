@@ -1,0 +1,68 @@
+//! Compiles C and C++ workers against the header and the shared library of this build.
+
+use crate::build::profile_dir;
+use crate::repository;
+use std::fs;
+use std::hash::{DefaultHasher, Hash, Hasher};
+use std::os::unix::fs::symlink;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::sync::Mutex;
+
+/// The name that programs linked with the shared library look for when they start.
+const SONAME: &str = "libnightcore.so.0";
+const FLAGS: [&str; 7] = ["-g", "-O1", "-pedantic", "-Wall", "-Wextra", "-Wshadow", "-Werror"];
+
+/// A program made of these sources; one made of the same before is used again.
+pub(crate) fn program(name: &str, sources: &[PathBuf], headers: &[PathBuf]) -> PathBuf {
+    // Tests of one process that need the same program make it once.
+    static TURN: Mutex<()> = Mutex::new(());
+    let _turn = TURN.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
+
+    let cpp = sources.iter().any(|source| source.extension().is_some_and(|e| e == "cpp"));
+    let library = profile_dir().join("libnightcore.so");
+    let folder = profile_dir().join("test-workers");
+    fs::create_dir_all(&folder).expect("the target folder is writable");
+    link(&library, &folder.join(SONAME));
+
+    let mut command = compiler(cpp);
+    command.args(FLAGS).arg("-I").arg(repository().join("include"));
+    command.args(sources).arg("-pthread").arg(&library);
+    command.arg(format!("-Wl,-rpath,{}", folder.display()));
+
+    let mut hasher = DefaultHasher::new();
+    format!("{command:?}").hash(&mut hasher);
+    let include = repository().join("include");
+    let public = [include.join("nightcore.h"), include.join("nightcore.hpp")];
+    for path in sources.iter().chain(headers).chain(&public) {
+        fs::read(path).unwrap_or_else(|e| panic!("{}: {e}", path.display())).hash(&mut hasher);
+    }
+    let program = folder.join(format!("{name}-{:016x}", hasher.finish()));
+    if !program.exists() {
+        // Another test process may do the same at this moment: the name appears with the whole file.
+        let part = folder.join(format!("{name}-{}.part", std::process::id()));
+        let output = command.arg("-o").arg(&part).output().expect("the compiler runs");
+        let messages = String::from_utf8_lossy(&output.stderr);
+        assert!(output.status.success(), "{name} cannot be compiled:\n{messages}");
+        fs::rename(&part, &program).expect("the target folder is writable");
+    }
+    program
+}
+
+fn link(library: &Path, name: &Path) {
+    if fs::read_link(name).is_ok_and(|target| target == library) {
+        return;
+    }
+    let part = name.with_extension(format!("{}.part", std::process::id()));
+    symlink(library, &part).expect("the target folder is writable");
+    fs::rename(&part, name).expect("the target folder is writable");
+}
+
+/// The C11 or C++17 compiler of this machine.
+fn compiler(cpp: bool) -> Command {
+    let target = env!("NIGHTCORE_TARGET");
+    let mut build = cc::Build::new();
+    build.cpp(cpp).target(target).host(target).opt_level(1).cargo_metadata(false);
+    build.debug(false).warnings(false).std(if cpp { "c++17" } else { "c11" });
+    build.get_compiler().to_command()
+}

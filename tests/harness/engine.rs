@@ -1,0 +1,259 @@
+//! One engine, from its start to its end.
+
+use crate::command::Finished;
+use crate::home::{Home, MARK};
+use crate::http::{Connection, Response};
+use crate::process::{self, Process};
+use crate::status::{FunctionStatus, Status};
+use crate::wait::{LONG, wait_for, wait_until, wait_until_within};
+use nix::sys::signal::Signal;
+use std::fs::{self, File};
+use std::io::{self, BufRead, BufReader};
+use std::net::SocketAddr;
+use std::os::fd::AsRawFd;
+use std::os::unix::process::CommandExt;
+use std::process::{Child, Command, Stdio};
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+/// What an engine that has ended leaves behind must be gone by then: the rest of a group that was killed.
+const LEFT_WITHIN: Duration = Duration::from_secs(2);
+
+/// A running engine.
+#[derive(Debug)]
+pub struct Engine {
+    home: Arc<Home>,
+    child: Child,
+    /// Not the child's, if that is a program the engine runs under.
+    pid: i32,
+    address: SocketAddr,
+    ready_line: String,
+    log: std::path::PathBuf,
+}
+
+impl Engine {
+    #[track_caller]
+    pub(crate) fn start(home: Arc<Home>, mut command: Command) -> Engine {
+        let log = home.path().join("stderr");
+        let log_file = File::create(&log).expect("the folder is writable");
+        let (ready, ready_end) = io::pipe().expect("a pipe");
+        let fd = ready_end.as_raw_fd();
+        command.args(["--ready-fd", &fd.to_string()]);
+        command.stdin(Stdio::null()).stdout(log_file.try_clone().expect("a descriptor")).stderr(log_file);
+        // A group of its own: Ctrl-C ends the test alone, and its end the engine.
+        command.process_group(0);
+        // SAFETY: the closure makes only system calls, which is allowed between fork and exec.
+        unsafe {
+            command.pre_exec(move || {
+                libc::prctl(libc::PR_SET_PDEATHSIG, libc::SIGKILL, 0, 0, 0);
+                match libc::fcntl(fd, libc::F_SETFD, 0) {
+                    0 => Ok(()),
+                    _ => Err(io::Error::last_os_error()),
+                }
+            });
+        }
+        let child = command.spawn().unwrap_or_else(|e| panic!("{command:?}: {e}"));
+        // Ours must be closed, or the engine's end would not be seen.
+        drop(ready_end);
+        let address = SocketAddr::from(([127, 0, 0, 1], 0));
+        let mut engine = Engine { home, child, pid: 0, address, ready_line: String::new(), log };
+        engine.ready_line = engine.wait_until_ready(ready);
+        let line = &engine.ready_line;
+        let address =
+            line.split_once("http://").map(|(_, rest)| rest.split_once(',').unwrap_or((rest, "")).0);
+        let address = address.and_then(|address| address.trim().parse().ok());
+        engine.address = address.unwrap_or_else(|| panic!("no address in the ready line {line:?}"));
+        engine.pid = engine.status().pid;
+        engine
+    }
+
+    /// Reads the line, on a thread of its own: a read that has no end must not be the test's.
+    #[track_caller]
+    fn wait_until_ready(&mut self, ready: io::PipeReader) -> String {
+        let reader = std::thread::spawn(move || {
+            let mut line = String::new();
+            let _ = BufReader::new(ready).read_line(&mut line);
+            line
+        });
+        wait_until("the engine to be ready", || reader.is_finished());
+        let line = reader.join().expect("a reader does not panic");
+        assert!(line.ends_with('\n'), "the engine ended before it was ready:\n{}", self.stderr());
+        line.trim().to_owned()
+    }
+
+    /// Where it listens.
+    pub fn address(&self) -> SocketAddr {
+        self.address
+    }
+
+    /// What it said when it was ready.
+    pub fn ready_line(&self) -> &str {
+        &self.ready_line
+    }
+
+    /// Its process.
+    pub fn pid(&self) -> i32 {
+        self.pid
+    }
+
+    /// Its folder.
+    pub fn home(&self) -> &Arc<Home> {
+        &self.home
+    }
+
+    /// What it has said on standard error, in which is what its functions print.
+    pub fn stderr(&self) -> String {
+        String::from_utf8_lossy(&fs::read(&self.log).unwrap_or_default()).into_owned()
+    }
+
+    // Calls.
+
+    /// A connection to its gateway.
+    #[track_caller]
+    pub fn connect(&self) -> Connection {
+        Connection::open(self.address)
+    }
+
+    /// Calls a function, over a connection of its own.
+    #[track_caller]
+    pub fn call(&self, function: &str, body: impl AsRef<[u8]>) -> Response {
+        self.connect().call(function, body.as_ref())
+    }
+
+    /// Calls a function, whose answer must be 200; its body.
+    #[track_caller]
+    pub fn answer(&self, function: &str, body: impl AsRef<[u8]>) -> Vec<u8> {
+        let response = self.call(function, body);
+        assert_eq!(response.status, 200, "{function}: {}", response.text());
+        response.body
+    }
+
+    /// As [`Engine::answer`], as text.
+    #[track_caller]
+    pub fn text(&self, function: &str, body: impl AsRef<[u8]>) -> String {
+        String::from_utf8(self.answer(function, body)).expect("the answer is text")
+    }
+
+    // What can be asked.
+
+    /// Runs a subcommand of `nightcore` for this engine to its end.
+    #[track_caller]
+    pub fn nightcore(&self, subcommand: &str, arguments: &[&str]) -> Finished {
+        self.home.nightcore(subcommand, arguments)
+    }
+
+    /// What `nightcore ps` shows.
+    #[track_caller]
+    pub fn status(&self) -> Status {
+        let ps = self.nightcore("ps", &["--json"]);
+        assert_eq!(ps.code, Some(0), "{}\n{}", ps.stderr, self.stderr());
+        serde_json::from_slice(&ps.stdout).unwrap_or_else(|e| panic!("{e} in {}", ps.text()))
+    }
+
+    /// What `nightcore ps` shows of a function.
+    #[track_caller]
+    pub fn function(&self, name: &str) -> FunctionStatus {
+        let found = self.status().functions.into_iter().find(|function| function.name == name);
+        found.unwrap_or_else(|| panic!("ps does not show {name}"))
+    }
+
+    /// The process of a function that has one; waits until it is connected.
+    #[track_caller]
+    pub fn container(&self, function: &str) -> i32 {
+        wait_for(&format!("a process of {function}"), || {
+            self.function(function).processes.first().map(|process| process.pid)
+        })
+    }
+
+    /// What is in the log of a function; waits until the text is.
+    #[track_caller]
+    pub fn wait_for_log(&self, function: &str, text: &str) {
+        wait_until(&format!("{text:?} in the log of {function}"), || {
+            self.nightcore("logs", &[function]).text().contains(text)
+        });
+    }
+
+    // Its processes.
+
+    /// All processes that it started, itself with them.
+    pub fn processes(&self) -> Vec<Process> {
+        process::with_variable(MARK, &self.home.path().to_string_lossy())
+    }
+
+    /// The launcher's process.
+    #[track_caller]
+    pub fn launcher(&self) -> i32 {
+        wait_for("the launcher", || {
+            let launcher = self.processes().into_iter().find(|process| {
+                process.parent == self.pid && process.arguments.get(1).is_some_and(|word| word == "launcher")
+            });
+            launcher.map(|launcher| launcher.pid)
+        })
+    }
+
+    // Its end.
+
+    /// Asks it to end.
+    pub fn terminate(&self) {
+        process::signal(self.pid, Signal::SIGTERM);
+    }
+
+    /// Ends it as a user does, and holds it to that: exit code 0, no process and no file left behind.
+    #[track_caller]
+    pub fn stop(self) -> Duration {
+        self.terminate();
+        self.wait_for_end()
+    }
+
+    /// Waits for the end it was asked for; how long that took.
+    #[track_caller]
+    pub fn wait_for_end(mut self) -> Duration {
+        let began = Instant::now();
+        let status = self.wait_for_exit();
+        let took = began.elapsed();
+        assert_eq!(status, Some(0), "the engine ended with {status:?}:\n{}", self.stderr());
+        self.wait_until_gone();
+        assert!(!self.home.directory().exists(), "the engine left its directory");
+        took
+    }
+
+    #[track_caller]
+    fn wait_for_exit(&mut self) -> Option<i32> {
+        let status = wait_for(&format!("the engine's end (at most {LONG:?})"), || {
+            self.child.try_wait().expect("a child can be waited for")
+        });
+        status.code()
+    }
+
+    /// Kills it, as an out-of-memory killer does; its processes are to follow by themselves. When it was.
+    #[track_caller]
+    pub fn kill(&mut self) -> Instant {
+        process::signal(self.pid, Signal::SIGKILL);
+        let at = Instant::now();
+        self.wait_for_exit();
+        at
+    }
+
+    /// Waits until none of its processes is left.
+    #[track_caller]
+    pub fn wait_until_gone(&self) {
+        let left = || -> Vec<String> { self.processes().iter().map(Process::to_string).collect() };
+        wait_until_within(&format!("the end of {:?}", left()), LEFT_WITHIN, || left().is_empty());
+    }
+}
+
+impl Drop for Engine {
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            eprintln!("--- what the engine said:\n{}---", self.stderr());
+        }
+        // Twice: what was being started at the first look is there at the second.
+        for _ in 0..2 {
+            for process in self.processes() {
+                process::signal(process.pid, Signal::SIGKILL);
+            }
+        }
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}

@@ -1,0 +1,92 @@
+//! A folder with a nightcore.toml and the engine's directory beside it.
+
+use crate::build::nightcore;
+use crate::command::{Finished, run};
+use crate::engine::Engine;
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::sync::Arc;
+use tempfile::TempDir;
+
+/// Set for every process of an engine, to its home: so they are found, whoever their parent is.
+pub(crate) const MARK: &str = "NIGHTCORE_TEST_HOME";
+/// An engine's directory is refused if it is longer than 90 bytes.
+const MAX_BASE_BYTES: usize = 60;
+
+/// A place for one engine at a time.
+#[derive(Debug)]
+pub struct Home {
+    folder: TempDir,
+}
+
+impl Home {
+    /// A new folder with this nightcore.toml.
+    pub fn new(toml: &str) -> Arc<Home> {
+        let base = Some(std::env::temp_dir()).filter(|dir| dir.as_os_str().len() <= MAX_BASE_BYTES);
+        let base = base.unwrap_or_else(|| "/tmp".into());
+        let folder = tempfile::Builder::new().prefix("nc").tempdir_in(base).expect("a temporary folder");
+        let home = Home { folder };
+        fs::write(home.config(), toml).expect("the folder is writable");
+        Arc::new(home)
+    }
+
+    /// The folder.
+    pub fn path(&self) -> &Path {
+        self.folder.path()
+    }
+
+    /// The configuration.
+    pub fn config(&self) -> PathBuf {
+        self.path().join("nightcore.toml")
+    }
+
+    /// The engine's directory.
+    pub fn directory(&self) -> PathBuf {
+        self.path().join("engine")
+    }
+
+    /// `nightcore` with this subcommand, for the engine of this home.
+    pub fn command(&self, subcommand: &str) -> Command {
+        let mut command = Command::new(nightcore());
+        command.arg(subcommand).arg("--config").arg(self.config()).arg("--dir").arg(self.directory());
+        command.env(MARK, self.path()).current_dir(self.path());
+        command
+    }
+
+    /// Runs a subcommand to its end.
+    #[track_caller]
+    pub fn nightcore(&self, subcommand: &str, arguments: &[&str]) -> Finished {
+        run(self.command(subcommand).args(arguments), b"")
+    }
+
+    /// Runs `nightcore up`, which is expected to end by itself.
+    #[track_caller]
+    pub fn up_in_vain(&self) -> Finished {
+        self.nightcore("up", &[])
+    }
+
+    /// Starts an engine, whose functions must all become ready.
+    #[track_caller]
+    pub fn start(self: &Arc<Self>) -> Engine {
+        let engine = self.start_some();
+        assert!(!engine.ready_line().contains("failed"), "{}\n{}", engine.ready_line(), engine.stderr());
+        engine
+    }
+
+    /// Starts an engine, some of whose functions may fail.
+    #[track_caller]
+    pub fn start_some(self: &Arc<Self>) -> Engine {
+        Engine::start(self.clone(), self.command("up"))
+    }
+
+    /// Starts an engine under another program, such as strace.
+    #[track_caller]
+    pub fn start_under(self: &Arc<Self>, program: &str, arguments: &[&str]) -> Engine {
+        let up = self.command("up");
+        let mut command = Command::new(program);
+        command.args(arguments).arg(up.get_program()).args(up.get_args());
+        command.env(MARK, self.path()).current_dir(self.path());
+        Engine::start(self.clone(), command)
+    }
+}

@@ -1,0 +1,43 @@
+//! What the tests stand on: a real engine with real workers, asked as a user asks.
+//!
+//! A test describes an engine by [`Setup`], starts it, calls it over HTTP, looks at it by `nightcore ps`
+//! and at its processes in `/proc`. An [`Engine`] that goes out of scope is gone with all it started. Nothing
+//! sleeps but [`wait`].
+
+mod build;
+mod command;
+mod compile;
+mod engine;
+mod home;
+mod http;
+mod limits;
+mod load;
+pub mod process;
+mod setup;
+mod status;
+pub mod strace;
+pub mod wait;
+pub mod workers;
+
+pub use build::nightcore;
+pub use command::{Finished, run};
+pub use engine::Engine;
+pub use home::Home;
+pub use http::{Connection, Problem, Response};
+pub use limits::allow_many_descriptors;
+pub use load::{Load, Outcome};
+pub use setup::Setup;
+pub use status::{FunctionStatus, ProcessStatus, Status};
+pub use wait::{wait_for, wait_until, wait_until_within};
+
+use std::path::Path;
+
+/// The root of the repository.
+pub fn repository() -> &'static Path {
+    Path::new(env!("CARGO_MANIFEST_DIR")).parent().expect("tests/ lies in the repository")
+}
+
+/// Bytes that differ from place to place, so that none can be lost or moved unseen.
+pub fn pattern(len: usize) -> Vec<u8> {
+    (0..len).map(|i| (i as u32).wrapping_mul(2_654_435_761).to_be_bytes()[0]).collect()
+}

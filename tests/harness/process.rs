@@ -1,0 +1,107 @@
+//! Processes as the system shows them.
+
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
+use std::fmt;
+use std::fs;
+use std::path::PathBuf;
+
+/// A process.
+#[derive(Clone, Debug)]
+pub struct Process {
+    /// Its id.
+    pub pid: i32,
+    /// Its parent's.
+    pub parent: i32,
+    /// Its program and arguments.
+    pub arguments: Vec<String>,
+}
+
+impl fmt::Display for Process {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} ({})", self.pid, self.arguments.join(" "))
+    }
+}
+
+/// Sends a signal to a process; it may be gone.
+pub fn signal(pid: i32, signal: Signal) {
+    assert!(pid > 1, "{pid} is no process of a test");
+    let _ = kill(Pid::from_raw(pid), signal);
+}
+
+/// The processes, but dead ones, that were started with this variable in their environment.
+pub fn with_variable(name: &str, value: &str) -> Vec<Process> {
+    let wanted = format!("{name}={value}");
+    let has_it = |pid: &i32| {
+        // Another user's cannot be read.
+        let environment = fs::read(format!("/proc/{pid}/environ")).unwrap_or_default();
+        environment.split(|byte| *byte == 0).any(|variable| variable == wanted.as_bytes())
+    };
+    all().into_iter().filter(has_it).filter_map(find).collect()
+}
+
+fn all() -> Vec<i32> {
+    let entries = fs::read_dir("/proc").expect("/proc is there").flatten();
+    entries.filter_map(|entry| entry.file_name().to_str()?.parse().ok()).collect()
+}
+
+/// The process with this id; `None` if it has ended, reaped or not.
+pub fn find(pid: i32) -> Option<Process> {
+    let stat = fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
+    // The name, in parentheses, may hold anything.
+    let mut rest = stat.rsplit_once(')')?.1.split_ascii_whitespace();
+    if matches!(rest.next()?, "Z" | "X") {
+        return None;
+    }
+    let parent = rest.next()?.parse().ok()?;
+    let arguments = fs::read(format!("/proc/{pid}/cmdline")).ok()?;
+    let arguments = arguments.split(|byte| *byte == 0).map(|word| String::from_utf8_lossy(word).into_owned());
+    Some(Process { pid, parent, arguments: arguments.filter(|word| !word.is_empty()).collect() })
+}
+
+/// Whether it runs.
+pub fn is_alive(pid: i32) -> bool {
+    find(pid).is_some()
+}
+
+/// What the descriptors of a process are, as the system names it.
+pub fn descriptors(pid: i32) -> Vec<String> {
+    let Ok(entries) = fs::read_dir(format!("/proc/{pid}/fd")) else { return Vec::new() };
+    let target = |path: PathBuf| Some(fs::read_link(path).ok()?.to_string_lossy().into_owned());
+    entries.flatten().filter_map(|entry| target(entry.path())).collect()
+}
+
+/// A thread of a process.
+#[derive(Clone, Debug)]
+pub struct Thread {
+    /// Its id.
+    pub id: i32,
+    /// Its name.
+    pub name: String,
+    /// What it reads from, if it is blocked in a `read`, as the system names it.
+    pub reads_from: Option<String>,
+}
+
+/// The threads of a process; the first is its main thread.
+pub fn threads(pid: i32) -> Vec<Thread> {
+    let Ok(entries) = fs::read_dir(format!("/proc/{pid}/task")) else { return Vec::new() };
+    let ids = entries.flatten().filter_map(|entry| entry.file_name().to_str()?.parse().ok());
+    let mut ids: Vec<i32> = ids.collect();
+    ids.sort_unstable_by_key(|id| (*id != pid, *id));
+    let thread = |id| {
+        let name = fs::read_to_string(format!("/proc/{pid}/task/{id}/comm")).unwrap_or_default();
+        Thread { id, name: name.trim().to_owned(), reads_from: reads_from(pid, id) }
+    };
+    ids.into_iter().map(thread).collect()
+}
+
+fn reads_from(pid: i32, thread: i32) -> Option<String> {
+    // NUMBER ARGUMENT...; "running" if it is in no system call.
+    let call = fs::read_to_string(format!("/proc/{pid}/task/{thread}/syscall")).ok()?;
+    let mut words = call.split_ascii_whitespace();
+    if words.next()?.parse::<i64>().ok()? != libc::SYS_read {
+        return None;
+    }
+    let fd = i64::from_str_radix(words.next()?.strip_prefix("0x")?, 16).ok()?;
+    Some(fs::read_link(format!("/proc/{pid}/fd/{fd}")).ok()?.to_string_lossy().into_owned())
+}

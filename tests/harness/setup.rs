@@ -1,0 +1,71 @@
+//! What an engine is to run: the text of its nightcore.toml, and how it is started.
+
+use crate::engine::Engine;
+use crate::home::Home;
+use std::fmt::Write;
+use std::path::Path;
+use std::sync::Arc;
+
+/// An engine that is to be started.
+#[derive(Clone, Default)]
+pub struct Setup {
+    gateway: String,
+    functions: String,
+}
+
+/// As a TOML string. A JSON string is one.
+fn quoted(text: &str) -> String {
+    serde_json::to_string(text).expect("text is JSON")
+}
+
+impl Setup {
+    /// No functions yet; a free port.
+    pub fn new() -> Setup {
+        Setup::default()
+    }
+
+    /// Adds lines to `[gateway]`.
+    pub fn gateway(mut self, lines: &str) -> Setup {
+        writeln!(self.gateway, "{lines}").expect("a String takes all");
+        self
+    }
+
+    /// Adds a function that is served by a program without arguments; `lines` say more about it.
+    pub fn function(self, name: &str, program: &Path, lines: &str) -> Setup {
+        self.command(name, &[program.to_str().expect("paths are text")], lines)
+    }
+
+    /// Adds functions that are served by one program and have nothing else to be said about them.
+    pub fn functions(mut self, names: &[&str], program: &Path) -> Setup {
+        for name in names {
+            self = self.function(name, program, "");
+        }
+        self
+    }
+
+    /// Adds a function with a whole command.
+    pub fn command(mut self, name: &str, command: &[&str], lines: &str) -> Setup {
+        let words: Vec<String> = command.iter().map(|word| quoted(word)).collect();
+        let words = words.join(", ");
+        write!(self.functions, "\n[functions.{name}]\ncommand = [{words}]\n{lines}\n")
+            .expect("a String takes all");
+        self
+    }
+
+    /// The nightcore.toml.
+    pub fn toml(&self) -> String {
+        let listen = if self.gateway.contains("listen") { "" } else { "listen = \"127.0.0.1:0\"\n" };
+        format!("[gateway]\n{listen}{}{}", self.gateway, self.functions)
+    }
+
+    /// A folder with the configuration, where engines can be started one after the other.
+    pub fn home(&self) -> Arc<Home> {
+        Home::new(&self.toml())
+    }
+
+    /// Starts an engine, whose functions must all become ready.
+    #[track_caller]
+    pub fn start(&self) -> Engine {
+        self.home().start()
+    }
+}

@@ -1,0 +1,51 @@
+//! What `nightcore ps --json` prints.
+
+use serde::Deserialize;
+use std::collections::BTreeMap;
+
+/// An engine.
+#[derive(Clone, Debug, Deserialize)]
+#[allow(missing_docs)] // The names are those of the command's output.
+pub struct Status {
+    pub pid: i32,
+    pub version: String,
+    pub address: String,
+    pub arena_payloads: u64,
+    pub functions: Vec<FunctionStatus>,
+}
+
+/// A function.
+#[derive(Clone, Debug, Deserialize)]
+#[allow(missing_docs)] // As above.
+pub struct FunctionStatus {
+    pub name: String,
+    pub external: u64,
+    pub internal: u64,
+    pub answered: u64,
+    pub failed: BTreeMap<String, u64>,
+    pub queued: u32,
+    pub running: u32,
+    pub waiting: u32,
+    pub workers: usize,
+    pub starting: u32,
+    pub processes: Vec<ProcessStatus>,
+    pub rate_per_s: f64,
+    pub run_us: f64,
+    pub open_us: f64,
+    pub tau: f64,
+    pub limit: u32,
+    pub why: String,
+    pub restarts: u64,
+    pub last_end: Option<String>,
+    pub unavailable: Option<String>,
+}
+
+/// A process of a function.
+#[derive(Clone, Debug, Deserialize)]
+#[allow(missing_docs)] // As above.
+pub struct ProcessStatus {
+    pub pid: i32,
+    pub workers: usize,
+    pub attached: bool,
+    pub arena_blocks: u64,
+}

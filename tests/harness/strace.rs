@@ -1,0 +1,93 @@
+//! The system calls of an engine and all its processes.
+
+use crate::engine::Engine;
+use crate::home::Home;
+use std::collections::BTreeMap;
+use std::fs;
+use std::path::PathBuf;
+use std::process::{Command, Stdio};
+use std::sync::Arc;
+
+/// One system call.
+#[derive(Clone, Debug)]
+pub struct Call {
+    /// Its name.
+    pub name: String,
+    /// What its first argument is, if that is a descriptor.
+    pub on: String,
+    /// The bytes read or written.
+    pub bytes: Vec<u8>,
+    /// What it returned; `None` if it failed.
+    pub result: Option<i64>,
+    /// As strace wrote it.
+    pub line: String,
+}
+
+impl Call {
+    /// Whether it is a read or a write on a worker's channel.
+    pub fn is_on_channel(&self) -> bool {
+        self.on.contains("/pipe-")
+    }
+}
+
+/// A trace that is being written.
+pub struct Trace(PathBuf);
+
+/// Whether there is strace; says if a test is skipped for it.
+pub fn is_installed() -> bool {
+    let found = Command::new("strace").arg("--version").stdout(Stdio::null()).status();
+    let found = found.is_ok_and(|status| status.success());
+    if !found {
+        eprintln!("skipped: strace is not installed");
+    }
+    found
+}
+
+/// Starts an engine with all system calls of all its processes written down.
+pub fn start(home: &Arc<Home>) -> (Engine, Trace) {
+    let path = home.path().join("trace");
+    let output = path.to_str().expect("paths are text");
+    // A file for each thread, so that no call is cut in two by another's.
+    let engine = home.start_under("strace", &["-f", "-ff", "-y", "-xx", "-s", "4096", "-o", output]);
+    (engine, Trace(path))
+}
+
+impl Trace {
+    /// The calls of each thread, in their order, so far.
+    pub fn threads(&self) -> BTreeMap<i32, Vec<Call>> {
+        let folder = fs::read_dir(self.0.parent().expect("it lies in a folder")).expect("it is there");
+        let mut threads = BTreeMap::new();
+        for path in folder.flatten().map(|entry| entry.path()) {
+            let name = path.file_name().and_then(|name| name.to_str()).unwrap_or_default();
+            if let Some(thread) = name.strip_prefix("trace.").and_then(|id| id.parse().ok()) {
+                let text = fs::read_to_string(&path).unwrap_or_default();
+                threads.insert(thread, text.lines().filter_map(parse).collect());
+            }
+        }
+        threads
+    }
+}
+
+/// `name(FD<path>, "\x..", ...) = RESULT`; anything else, such as a signal, is no call.
+fn parse(line: &str) -> Option<Call> {
+    let (name, rest) = line.split_once('(')?;
+    if name.is_empty() || !name.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'_') {
+        return None;
+    }
+    let (arguments, result) = rest.rsplit_once(" = ")?;
+    let on = arguments.split_once('<').filter(|(fd, _)| fd.bytes().all(|b| b.is_ascii_digit()));
+    let on = on.and_then(|(_, rest)| rest.split_once('>')).map(|(path, _)| unescape(path));
+    let bytes = arguments.split('"').nth(1).map(hex).unwrap_or_default();
+    let result = result.split_ascii_whitespace().next()?.parse().ok().filter(|result| *result >= 0);
+    let on = String::from_utf8_lossy(&on.unwrap_or_default()).into_owned();
+    Some(Call { name: name.to_owned(), on, bytes, result, line: line.to_owned() })
+}
+
+/// With `-xx` paths may be written in hex, too.
+fn unescape(text: &str) -> Vec<u8> {
+    if text.contains("\\x") { hex(text) } else { text.as_bytes().to_vec() }
+}
+
+fn hex(text: &str) -> Vec<u8> {
+    text.split("\\x").skip(1).filter_map(|byte| u8::from_str_radix(byte.get(..2)?, 16).ok()).collect()
+}

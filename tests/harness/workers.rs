@@ -1,0 +1,63 @@
+//! The programs that serve functions.
+
+use crate::build::profile_dir;
+use crate::compile::program;
+use crate::repository;
+use std::path::PathBuf;
+
+/// A language that a worker is written in.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Language {
+    /// C, on worker threads.
+    C,
+    /// C++.
+    Cpp,
+    /// Rust.
+    Rust,
+}
+
+/// Every language.
+pub const LANGUAGES: [Language; 3] = [Language::C, Language::Cpp, Language::Rust];
+
+impl Language {
+    /// The example with Foo and Bar.
+    pub fn hello(self) -> PathBuf {
+        let hello = repository().join("examples/hello");
+        match self {
+            Language::C => program("hello-c", &[hello.join("c/hello.c")], &[]),
+            Language::Cpp => program("hello-cpp", &[hello.join("cpp/hello.cpp")], &[]),
+            Language::Rust => profile_dir().join("hello-rust"),
+        }
+    }
+
+    /// The test worker. In each language it has Echo, Upper, Origin, Fail, Call, also by names that end in
+    /// [`Language::suffix`].
+    pub fn worker(self) -> PathBuf {
+        match self {
+            Language::C => c(),
+            Language::Cpp => program("worker-cpp", &[repository().join("tests/workers/cpp/worker.cpp")], &[]),
+            Language::Rust => profile_dir().join("nightcore-test-worker"),
+        }
+    }
+
+    /// What its functions' names end in, where several languages meet in one engine.
+    pub fn suffix(self) -> &'static str {
+        match self {
+            Language::C => "C",
+            Language::Cpp => "Cpp",
+            Language::Rust => "Rust",
+        }
+    }
+}
+
+/// The C test worker, which has a handler for each thing that can go right or wrong.
+pub fn c() -> PathBuf {
+    let folder = repository().join("tests/workers/c");
+    let sources = ["main.c", "text.c", "answers.c", "calls.c", "processes.c", "waits.c"];
+    program("worker-c", &sources.map(|source| folder.join(source)), &[folder.join("worker.h")])
+}
+
+/// A C worker over an event loop of its own: Echo, Call, Wait.
+pub fn event_loop() -> PathBuf {
+    program("worker-loop", &[repository().join("tests/workers/c/event_loop.c")], &[])
+}

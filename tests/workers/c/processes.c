@@ -1,0 +1,77 @@
+#define _POSIX_C_SOURCE 200809L
+#include "worker.h"
+
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+int32_t own_pid(nc_request *req, void *user) {
+    (void)user;
+    return reply_text(req, "%d", (int)getpid());
+}
+
+int32_t crash(nc_request *req, void *user) {
+    (void)req, (void)user;
+    abort();
+}
+
+int32_t leave(nc_request *req, void *user) {
+    (void)user;
+    char *text = body_text(req);
+    exit(atoi(text));
+}
+
+int32_t loop_for_ever(nc_request *req, void *user) {
+    (void)req, (void)user;
+    for (volatile unsigned i = 0;; i++) {
+    }
+}
+
+int32_t fork_child(nc_request *req, void *user) {
+    (void)user;
+    pid_t child = fork();
+    if (child < 0) return nc_fail(req, "cannot fork");
+    if (child == 0) {
+        for (;;) pause();
+    }
+    return reply_text(req, "%d", (int)child);
+}
+
+int32_t print(nc_request *req, void *user) {
+    (void)user;
+    nc_bytes body = nc_request_body(req);
+    fwrite(body.data, 1, body.len, stdout);
+    fflush(stdout);
+    return NC_OK;
+}
+
+int32_t print_long(nc_request *req, void *user) {
+    (void)user;
+    char *text = body_text(req);
+    size_t len = strtoull(text, NULL, 10);
+    free(text);
+    char *line = malloc(len + 1);
+    if (line == NULL) abort();
+    memset(line, 'x', len);
+    line[len] = '\n';
+    fwrite(line, 1, len + 1, stdout);
+    free(line);
+    puts("after");
+    fflush(stdout);
+    return NC_OK;
+}
+
+int32_t append(nc_request *req, void *user) {
+    (void)user;
+    int fd = open(getenv("ORDER_FILE"), O_WRONLY | O_APPEND | O_CREAT | O_CLOEXEC, 0600);
+    if (fd < 0) return nc_fail(req, "cannot open ORDER_FILE");
+    char *text = body_text(req);
+    size_t len = strlen(text);
+    text[len] = '\n';
+    ssize_t written = write(fd, text, len + 1);
+    close(fd);
+    free(text);
+    return written == (ssize_t)len + 1 ? NC_OK : nc_fail(req, "cannot write ORDER_FILE");
+}

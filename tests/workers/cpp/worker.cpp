@@ -1,0 +1,48 @@
+// The handlers that the test worker has in every language, each also by a name that ends in Cpp.
+
+#include <nightcore.hpp>
+
+#include <algorithm>
+#include <cctype>
+#include <stdexcept>
+#include <string>
+
+namespace {
+
+using nightcore::Request;
+
+template <class F> void handle(const std::string &name, F handler) {
+    nightcore::handle(name, handler);
+    nightcore::handle(name + "Cpp", handler);
+}
+
+std::string upper(Request &req) {
+    std::string text(req.body());
+    std::transform(text.begin(), text.end(), text.begin(),
+                   [](unsigned char c) { return static_cast<char>(std::toupper(c)); });
+    return text;
+}
+
+std::string origin(Request &req) {
+    return req.is_internal() ? "internal " + std::string(req.caller()) : "external" + std::string(req.caller());
+}
+
+// Body "NAME\nBODY".
+nightcore::Answer call(Request &req) {
+    const std::string_view body = req.body();
+    const std::size_t at = body.find('\n');
+    return req.call(std::string(body.substr(0, at)), body.substr(at + 1));
+}
+
+void fail(Request &req) { throw std::runtime_error(std::string(req.body())); }
+
+} // namespace
+
+int main() {
+    handle("Echo", [](Request &req) { return std::string(req.body()); });
+    handle("Upper", upper);
+    handle("Origin", origin);
+    handle("Call", call);
+    handle("Fail", fail);
+    return nightcore::serve();
+}
