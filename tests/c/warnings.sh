@@ -7,8 +7,8 @@ cd "$(dirname "$0")/../.."
 flags=(-O2 -Wall -Wextra -Wpedantic -Wvla -Werror -Iinclude -Ibench/functions -Ibench/floors)
 # Tests use POSIX beside the language; the empty value is the one that sources give it.
 c_standard="-std=c11 -D_GNU_SOURCE="
-mapfile -t c < <(git ls-files --cached --others --exclude-standard '*.c')
-mapfile -t cpp < <(git ls-files --cached --others --exclude-standard '*.cpp')
+mapfile -t c < <(git ls-files --cached --others --exclude-standard '*.c' ':!tests/docs')
+mapfile -t cpp < <(git ls-files --cached --others --exclude-standard '*.cpp' ':!tests/docs')
 
 # check COMPILER STANDARD SOURCE...
 check() {
