@@ -12,7 +12,7 @@ nightcore=$target/debug/nightcore
 root=$PWD
 
 # Every block goes to $work/blocks/DOCUMENT.LINE.WORD, where LINE is that of its first line.
-mkdir "$work/blocks"
+mkdir "$work/blocks" "$work/programs"
 mapfile -t documents < <(git ls-files --cached --others --exclude-standard README.md 'docs/*.md' 'docs/**/*.md')
 for document in "${documents[@]}"; do
     awk -v out="$work/blocks/${document//\//-}" '
@@ -31,10 +31,10 @@ count=0
 
 # compile BLOCK COMPILER FRAME: a whole program is linked; a piece is put into the frame, where it says HERE.
 compile() {
-    local block=$1 frame=$3 program=${1%.*}
-    local compiler
+    local block=$1 frame=$3 compiler program source
     read -ra compiler <<<"$2"
-    local source=$program.source.${block##*.}
+    program=$work/programs/$(basename "$block")
+    source=$program.${block##*.}
     if grep -q 'int main(' "$block"; then
         cp "$block" "$source"
         "${compiler[@]}" "${flags[@]}" "$source" -o "$program" "${libraries[@]}" || fail "$(says "$block") does not compile"
@@ -102,11 +102,10 @@ done
 # The three functions of the README.
 home=$work/readme
 mkdir -p "$home/twice/target/release"
-cp "$work"/blocks/README.md.*.c "$home/block.c"
 for block in "$work"/blocks/README.md.*; do
     case $(cat "$block") in
-        *'nc_handle("Greet"'*) cp "${block%.*}" "$home/greet" ;;
-        *'handle("Shout"'*) cp "${block%.*}" "$home/shout" ;;
+        *'nc_handle("Greet"'*) cp "$work/programs/$(basename "$block")" "$home/greet" ;;
+        *'handle("Shout"'*) cp "$work/programs/$(basename "$block")" "$home/shout" ;;
         *'handle("Twice"'*)
             cp "$target/snippets/debug/$(basename "${block%.rust}" | tr -c 'A-Za-z0-9\n' _)" "$home/twice/target/release/twice"
             ;;
