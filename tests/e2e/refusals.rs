@@ -52,7 +52,7 @@ fn a_configuration_that_is_not_there_is_told() {
         let mut command = Command::new(harness::nightcore());
         let ended = run(command.arg(subcommand).arg("--config").arg(home.config()), b"");
         assert_eq!(ended.code, Some(2));
-        assert_says(&ended.stderr, &["nightcore.toml", "No such file"]);
+        assert_says(&ended.stderr, &["nightcore.toml", "no such file"]);
     }
 }
 
