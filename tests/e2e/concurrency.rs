@@ -17,13 +17,12 @@ fn workers_grow_with_a_step_of_load_and_are_retired_after_it() {
     wait_until_within("workers for all clients", Duration::from_secs(1), || {
         engine.function("Sleep").workers >= CLIENTS
     });
-    // 16 clients, 20 ms a call: 800 calls a second, at most.
+    // 16 clients, 20 ms a call: at most 800 calls a second. The first averages may be beside it.
     wait_until("the averages to follow", || {
         let sleep = engine.function("Sleep");
-        sleep.rate_per_s > 200.0 && sleep.tau > 6.0
+        load.ended() > 300 && (300.0..850.0).contains(&sleep.rate_per_s) && sleep.tau < 20.0
     });
     let busy = engine.function("Sleep");
-    assert!(busy.rate_per_s < 1000.0, "{busy:?}");
     assert!((20_000.0..60_000.0).contains(&busy.run_us), "{busy:?}");
     assert!((20_000.0..60_000.0).contains(&busy.open_us), "{busy:?}");
     assert!((busy.tau - busy.rate_per_s * busy.run_us / 1e6).abs() < 0.1, "{busy:?}");

@@ -1,9 +1,10 @@
 //! What is wrong is said clearly, with the right exit code, and never by a hang.
 
 use harness::workers::{Language, c};
-use harness::{Home, Setup, run, wait_until_within};
+use harness::{Home, Setup, process, run, wait_until, wait_until_within};
+use nix::sys::signal::Signal;
 use std::net::TcpListener;
-use std::process::Command;
+use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
 /// `up` with this configuration ends with exit code 2; what it said.
@@ -75,6 +76,33 @@ fn a_second_engine_in_a_directory_is_refused_with_the_first_one_s_pid() {
     assert_says(&second.stderr, &["runs already", &format!("pid {}", engine.pid())]);
     assert_eq!(engine.text("Echo", "unharmed"), "unharmed");
     engine.stop();
+}
+
+#[test]
+fn of_engines_started_at_once_in_a_directory_one_runs() {
+    let home = Setup::new().functions(&["Echo"], &c()).home();
+    let mut ups: Vec<_> = (0..5)
+        .map(|_| {
+            let mut up = home.command("up");
+            up.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap()
+        })
+        .collect();
+    let mut ended = Vec::new();
+    wait_until("all but one to be refused", || {
+        ups.retain_mut(|up| match up.try_wait().unwrap() {
+            Some(status) => {
+                ended.push(status.code());
+                false
+            }
+            None => true,
+        });
+        ups.len() == 1
+    });
+    assert_eq!(ended, [Some(2); 4]);
+    wait_until("it to serve", || home.nightcore("invoke", &["Echo", "-d", "x"]).text() == "x");
+    process::signal(ups[0].id() as i32, Signal::SIGTERM);
+    wait_until("it to end", || ups[0].try_wait().unwrap().is_some());
+    assert!(!home.directory().exists());
 }
 
 #[test]
@@ -180,6 +208,18 @@ fn a_worker_of_another_protocol_version_is_told_what_to_upgrade() {
         engine.wait_for_log("Echo", &format!("Refused: {}", problem.detail));
         engine.stop();
     }
+}
+
+#[test]
+fn a_worker_that_breaks_the_protocol_is_ended_and_harms_nobody() {
+    let raw = env!("CARGO_BIN_EXE_nightcore-test-raw-worker");
+    let engine = Setup::new().command("Echo", &[raw, "garbage"], "").functions(&["Upper"], &c()).start();
+    let response = engine.call("Echo", "");
+    assert_eq!((response.status, response.problem().error.as_str()), (502, "CONTAINER_DIED"));
+    assert_says(&response.text(), &["broke the protocol"]);
+    assert_says(&engine.stderr(), &["Echo: a worker broke the protocol, its process is ended"]);
+    assert_eq!(engine.text("Upper", "fine"), "FINE");
+    engine.stop();
 }
 
 #[test]

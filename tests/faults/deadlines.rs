@@ -1,8 +1,9 @@
 //! Deadlines, clients that leave, and handlers that do not care.
 
-use harness::process::is_alive;
+use harness::process::{self, is_alive};
 use harness::workers::c;
 use harness::{Response, Setup, wait_until};
+use nix::sys::signal::Signal;
 use std::time::{Duration, Instant};
 
 /// How far from its time a call may end.
@@ -125,5 +126,16 @@ fn a_stuck_container_is_replaced() {
     wait_until("the stuck one to be ended", || !is_alive(stuck));
     wait_until("it to be forgotten", || engine.function("SleepStubbornly").processes.len() == 1);
     assert_eq!(engine.text("SleepStubbornly", "2"), "slept 2");
+    engine.stop();
+}
+
+#[test]
+fn a_container_that_was_stopped_is_replaced() {
+    let engine = Setup::new().function("Echo", &c(), "timeout = \"200ms\"\ngrace = \"200ms\"").start();
+    let stopped = engine.container("Echo");
+    process::signal(stopped, Signal::SIGSTOP);
+    assert_eq!(engine.call("Echo", "x").status, 504);
+    wait_until("another container to answer", || engine.call("Echo", "x").status == 200);
+    wait_until("the stopped one to be ended", || !is_alive(stopped));
     engine.stop();
 }

@@ -66,6 +66,27 @@ fn a_killed_container_ends_its_calls_at_once_and_no_others() {
 }
 
 #[test]
+fn a_container_killed_amid_large_payloads_takes_nothing_with_it() {
+    let engine = Setup::new().functions(&["Echo", "Call", "Upper"], &c()).start();
+    let body = harness::pattern(3 << 20);
+    let load = Load::start(engine.address(), 3, "Echo", &body);
+    let through = Load::start(engine.address(), 3, "Call", &[b"Echo\n", &body[..]].concat());
+    for _ in 0..4 {
+        let before = load.ended() + through.ended();
+        wait_until("payloads to come back", || load.ended() + through.ended() > before + 12);
+        process::signal(engine.container("Echo"), Signal::SIGKILL);
+        assert_eq!(engine.text("Upper", "others"), "OTHERS");
+    }
+    let before = through.ended();
+    wait_until("payloads to come back", || through.ended() > before + 12);
+    for outcome in load.stop().iter().chain(&through.stop()) {
+        let short = Outcome { text: outcome.text.chars().take(400).collect(), ..outcome.clone() };
+        assert_typed(&short, &["CONTAINER_DIED", "FUNCTION_FAILED", "UNAVAILABLE"]);
+    }
+    engine.stop();
+}
+
+#[test]
 fn a_handler_that_ends_its_process_ends_its_call_only() {
     let engine = Setup::new().functions(&["Crash", "Leave", "TryCall"], &c()).start();
     for function in ["Crash", "Leave"] {

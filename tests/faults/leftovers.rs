@@ -142,13 +142,16 @@ fn shared() -> Vec<String> {
 fn killed_engines_leave_nothing() {
     let home: std::sync::Arc<Home> = Setup::new().functions(&["Echo", "Fork"], &c()).home();
     let before = shared();
+    let mut killed = Vec::new();
     for _ in 0..rounds() / 2 {
+        // At once, while what the one before had is still going.
         let mut engine = home.start();
         engine.text("Fork", "");
         assert_eq!(engine.answer("Echo", harness::pattern(100_000)).len(), 100_000);
         engine.kill();
-        engine.wait_until_gone();
+        killed.push(engine);
     }
+    killed.iter().for_each(Engine::wait_until_gone);
     let engine = home.start();
     assert_eq!(engine.text("Echo", "clean"), "clean");
     engine.stop();
