@@ -10,4 +10,5 @@ pub mod gateway;
 pub mod launcher;
 pub mod link;
 pub mod observe;
+pub mod say;
 pub mod up;

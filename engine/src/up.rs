@@ -4,9 +4,10 @@ use crate::config::{Config, Function};
 use crate::directory::{self, Directory};
 use crate::dispatch::{FunctionId, Spec};
 use crate::gateway::{Gateway, Health, Limits, Service};
-use crate::launcher::Keeper;
+use crate::launcher::{Keeper, raise_open_files};
 use crate::link::{Hub, HubCalls, HubHandle, Listener, keep_time};
 use crate::observe::admin::Admin;
+use crate::say::say;
 use anyhow::{Context, Result};
 use std::fs::File;
 use std::io::Write;
@@ -69,6 +70,7 @@ fn spec(function: &Function) -> Spec {
 pub async fn run(options: Options<'_>) -> Result<()> {
     let Options { config, directory, ready } = options;
     let config = Rc::new(config);
+    let open_files = raise_open_files().context("cannot raise the limit of open files")?;
     let mut signals = Signals::new().context("cannot handle signals")?;
     let tcp = Gateway::bind(config.gateway.listen).await;
     let tcp = tcp.with_context(|| format!("cannot listen on {}", config.gateway.listen))?;
@@ -88,7 +90,7 @@ pub async fn run(options: Options<'_>) -> Result<()> {
     let admin_listener = UnixListener::bind(&admin_socket);
     let admin_listener =
         admin_listener.with_context(|| format!("cannot listen on {}", admin_socket.display()))?;
-    let mut keeper = Keeper::start(hub.clone(), config.clone(), directory.path())?;
+    let mut keeper = Keeper::start(hub.clone(), config.clone(), directory.path(), open_files)?;
 
     let admin = Admin {
         hub: hub.clone(),
@@ -115,10 +117,10 @@ pub async fn run(options: Options<'_>) -> Result<()> {
         () = keeper.run(&mut events) => {}
         () = signals.next() => {}
     }
-    eprintln!(
-        "nightcore: stopping: no new connections, {} calls under way",
+    say(&format!(
+        "stopping: no new connections, {} calls under way",
         hub.borrow().dispatch.calls_under_way()
-    );
+    ));
     let _ = stop.send(true);
     let longest = config.functions.iter().map(|f| f.timeout).max().unwrap_or_default() + DRAIN_SLACK;
     tokio::select! {
@@ -141,7 +143,7 @@ async fn drained(hub: &HubHandle, gateway: &Gateway) {
 
 /// Says when every function is ready or has failed for good.
 async fn announce(hub: HubHandle, address: String, config: Rc<Config>, ready: Option<File>) {
-    eprintln!("nightcore: listening on {address}");
+    say(&format!("listening on {address}"));
     let count = config.functions.len();
     let failed = loop {
         let mut waiting = 0;
@@ -172,7 +174,7 @@ async fn announce(hub: HubHandle, address: String, config: Rc<Config>, ready: Op
             failed.join(", ")
         )
     };
-    eprintln!("nightcore: {line}");
+    say(&line);
     if let Some(mut ready) = ready {
         // Whoever asked for the line may have left.
         let _ = writeln!(ready, "{line}");

@@ -49,9 +49,10 @@ pub unsafe extern "C" fn nc_error_status(error: *const nc_error) -> i32 {
 /// What happened, for a person. Valid as long as the error; empty for NULL.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn nc_error_message(error: *const nc_error) -> *const c_char {
-    // SAFETY: NULL or an error, as the header asks for.
     guard_value(c"".as_ptr(), || {
-        unsafe { error.as_ref() }.map_or(c"".as_ptr(), |error| error.message.as_ptr())
+        // SAFETY: NULL or an error, as the header asks for.
+        let error = unsafe { error.as_ref() };
+        error.map_or(c"".as_ptr(), |error| error.message.as_ptr())
     })
 }
 
@@ -59,9 +60,10 @@ pub unsafe extern "C" fn nc_error_message(error: *const nc_error) -> *const c_ch
 /// the error.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn nc_error_function(error: *const nc_error) -> *const c_char {
-    // SAFETY: NULL or an error, as the header asks for.
     guard_value(c"".as_ptr(), || {
-        unsafe { error.as_ref() }.map_or(c"".as_ptr(), |error| error.function.as_ptr())
+        // SAFETY: NULL or an error, as the header asks for.
+        let error = unsafe { error.as_ref() };
+        error.map_or(c"".as_ptr(), |error| error.function.as_ptr())
     })
 }
 

@@ -72,8 +72,9 @@ fn compiles(header: &str, cpp: bool, times: usize) {
     let dir = tempfile::tempdir().expect("a folder");
     let source = dir.path().join(if cpp { "alone.cpp" } else { "alone.c" });
     let include = format!("#include <{header}>\n");
-    std::fs::write(&source, include.repeat(times) + "int alone(void);\nint alone(void) { return NC_OK; }\n")
-        .expect("written");
+    let usage =
+        "int alone(void);\nint alone(void) { nc_bytes text = NC_LITERAL(\"text\"); return (int)text.len; }\n";
+    std::fs::write(&source, include.repeat(times) + usage).expect("written");
     let mut command = library::compiler(cpp);
     command.args(["-pedantic", "-Wall", "-Wextra", "-Werror", "-Wshadow", "-c"]);
     command.arg("-I").arg(include_dir()).arg(&source).arg("-o").arg(dir.path().join("alone.o"));

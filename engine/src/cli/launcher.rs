@@ -8,12 +8,15 @@ pub struct LauncherArgs {
     /// The socket to the engine
     #[arg(long)]
     socket: i32,
+    /// The limit of open files that containers get
+    #[arg(long)]
+    open_files: u64,
     /// The engine's directory
     directory: PathBuf,
 }
 
 impl LauncherArgs {
     pub fn run(self) -> Result<(), Exit> {
-        crate::launcher::process::run(self.socket, &self.directory).map_err(Exit::bad_input)
+        crate::launcher::process::run(self.socket, &self.directory, self.open_files).map_err(Exit::bad_input)
     }
 }

@@ -19,7 +19,7 @@ pub enum Action<P, R> {
         call: CallId,
         /// The calling function, `None` from outside.
         caller: Option<FunctionId>,
-        /// When the call must have ended, ns.
+        /// When the call must have ended, ns; 0: it may take its time.
         deadline: u64,
         /// What it carries.
         payload: P,

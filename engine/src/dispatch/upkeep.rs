@@ -3,13 +3,13 @@
 
 use super::action::Action;
 use super::function::FunctionId;
-use super::{ChannelKey, Dispatch};
+use super::{ChannelKey, ContainerKey, Dispatch};
 use nightcore_runtime::protocol::control::Mode;
 
 /// How often a function whose limit holds calls back is looked at, if nothing else happens: the least wait at which
 /// the limit may rise.
 const LOOK_AGAIN_NS: u64 = 1_000_000;
-/// How often a function that has had calls is looked at.
+/// How often a function that has more workers than it keeps is looked at.
 const TICK_NS: u64 = 500_000_000;
 /// How long there must have been more than twice the workers needed before some are retired. Longer than a
 /// pause between bursts of one client, short enough to be seen.
@@ -20,7 +20,7 @@ const RETIRE_AFTER_NS: u64 = 3_000_000_000;
 pub(super) struct Upkeep {
     /// Functions whose limit holds calls back.
     held_back: Vec<FunctionId>,
-    /// Functions that have had calls and are not quiet yet.
+    /// Functions that have had calls, and may have more workers than they keep.
     watched: Vec<FunctionId>,
     next_tick: u64,
 }
@@ -68,18 +68,21 @@ impl<P, R> Dispatch<P, R> {
     /// Retires workers beyond twice the need; true if the function is to be looked at again.
     fn look_after(&mut self, now: u64, function: FunctionId) -> bool {
         let f = &mut self.functions[function as usize - 1];
-        let needed = f.concurrency.workers_needed(now).saturating_mul(2).max(f.spec.min);
-        let quiet = f.concurrency.is_quiet(now) && f.queued == 0 && f.running + f.waiting == 0;
-        let containers: Vec<_> = f.containers.clone();
-        let threads = containers.iter().copied().filter(|key| self.containers[*key].mode == Mode::Threads);
-        let threads: Vec<_> = threads.collect();
+        let is_thread = |key: &ContainerKey| self.containers[*key].mode == Mode::Threads;
+        let threads: Vec<ContainerKey> = f.containers.iter().copied().filter(is_thread).collect();
         let workers: usize = threads.iter().map(|key| self.containers[*key].channels.len()).sum();
         // Every container keeps a worker.
-        let surplus = workers.saturating_sub((needed as usize).max(threads.len()));
-        let f = &mut self.functions[function as usize - 1];
+        let kept = (f.spec.min as usize).max(threads.len());
+        if workers <= kept {
+            f.surplus_since = None;
+            return false;
+        }
+        let twice = |needed: u32| needed.saturating_mul(2);
+        let needed = if f.concurrency.is_quiet(now) { 0 } else { twice(f.concurrency.workers_needed(now)) };
+        let surplus = workers - kept.max(needed as usize).min(workers);
         if surplus == 0 {
             f.surplus_since = None;
-            return !quiet;
+            return true;
         }
         let since = *f.surplus_since.get_or_insert(now);
         if now.saturating_sub(since) >= RETIRE_AFTER_NS {
@@ -93,7 +96,7 @@ impl<P, R> Dispatch<P, R> {
     }
 
     /// Takes the longest idle worker of a container that has another one.
-    fn least_recently_idle(&mut self, key: usize) -> Option<ChannelKey> {
+    fn least_recently_idle(&mut self, key: ContainerKey) -> Option<ChannelKey> {
         let container = &mut self.containers[key];
         if container.channels.len() < 2 || container.idle.is_empty() {
             return None;

@@ -7,6 +7,7 @@ use crate::config::Config;
 use crate::directory;
 use crate::dispatch::FunctionId;
 use crate::link::{ContainerEvent, HubHandle, Identity};
+use crate::say::say;
 use anyhow::{Context, Result};
 use nightcore_runtime::clock::now_ns;
 use nightcore_runtime::protocol::control::{SOCKET_VARIABLE, TOKEN_VARIABLE};
@@ -60,19 +61,29 @@ pub struct Keeper {
     config: Rc<Config>,
     functions: Vec<FunctionId>,
     directory: PathBuf,
+    /// The limit of open files that containers get.
+    open_files: u64,
     supervisor: Rc<RefCell<Supervisor>>,
     launcher: Launcher,
 }
 
 impl Keeper {
-    /// Starts the launcher. The hub must know the functions already.
-    pub fn start(hub: HubHandle, config: Rc<Config>, directory: &Path) -> Result<Keeper> {
+    /// Starts the launcher. The hub must know the functions already; containers get this limit of open files.
+    pub fn start(hub: HubHandle, config: Rc<Config>, directory: &Path, open_files: u64) -> Result<Keeper> {
         // Orphans of a launcher that is killed come to the engine, which ends them.
         children::become_subreaper().context("cannot become a subreaper")?;
         let functions = config.functions.iter().filter_map(|f| hub.borrow().dispatch.find(&f.name)).collect();
         let supervisor = Rc::new(RefCell::new(Supervisor::new(&config.functions, now_ns())));
-        let launcher = Launcher::spawn(directory).context("cannot start the launcher")?;
-        Ok(Keeper { hub, config, functions, directory: directory.to_owned(), supervisor, launcher })
+        let launcher = Launcher::spawn(directory, open_files).context("cannot start the launcher")?;
+        Ok(Keeper {
+            hub,
+            config,
+            functions,
+            directory: directory.to_owned(),
+            open_files,
+            supervisor,
+            launcher,
+        })
     }
 
     /// What can be asked while it runs.
@@ -170,18 +181,18 @@ impl Keeper {
     }
 
     async fn replace_launcher(&mut self) {
-        eprintln!("nightcore: the launcher died; its containers are started anew");
+        say("the launcher died; its containers are started anew");
         let _ = self.launcher.child.kill();
         let _ = self.launcher.child.wait();
         children::end_all(None, END_ORPHANS_WITHIN);
         self.supervisor.borrow_mut().launcher_died(now_ns());
         loop {
-            match Launcher::spawn(&self.directory) {
+            match Launcher::spawn(&self.directory, self.open_files) {
                 Ok(launcher) => {
                     self.launcher = launcher;
                     return;
                 }
-                Err(error) => eprintln!("nightcore: cannot start the launcher: {error}"),
+                Err(error) => say(&format!("cannot start the launcher: {error}")),
             }
             tokio::time::sleep(SPAWN_PAUSE).await;
         }
@@ -194,7 +205,7 @@ impl Keeper {
                 Task::Terminate { launch } => self.signal(launch, Signal::SIGTERM),
                 Task::Kill { launch } => self.signal(launch, Signal::SIGKILL),
                 Task::Unavailable { function, reason } => {
-                    eprintln!("nightcore: {reason}");
+                    say(&reason);
                     if let Some(id) = self.functions.get(function) {
                         self.hub.borrow_mut().set_unavailable(*id, &reason);
                     }
@@ -220,7 +231,7 @@ impl Keeper {
         let token = match self.hub.borrow_mut().tokens.issue(identity) {
             Ok(token) => token,
             Err(error) => {
-                eprintln!("nightcore: {}: no random token to be had: {error}", function.name);
+                say(&format!("{}: no random token to be had: {error}", function.name));
                 return;
             }
         };
@@ -240,13 +251,14 @@ impl Keeper {
 }
 
 impl Launcher {
-    fn spawn(directory: &Path) -> io::Result<Launcher> {
+    fn spawn(directory: &Path, open_files: u64) -> io::Result<Launcher> {
         let flags = SockFlag::SOCK_CLOEXEC;
         let (own, its) = socketpair(AddressFamily::Unix, SockType::SeqPacket, None, flags)?;
         nightcore_runtime::ipc::channel::set_nonblocking(&own)?;
         let fd = its.as_raw_fd();
         let mut command = Command::new("/proc/self/exe");
-        command.arg0("nightcore").arg("launcher").arg("--socket").arg(fd.to_string()).arg(directory);
+        command.arg0("nightcore").arg("launcher").arg("--socket").arg(fd.to_string());
+        command.arg("--open-files").arg(open_files.to_string()).arg(directory);
         // SAFETY: fcntl is async-signal-safe; the descriptor is open in the child until it is passed on by exec.
         unsafe {
             command.pre_exec(move || {
@@ -279,7 +291,7 @@ impl Launcher {
             match send_json(self.socket.get_ref(), order) {
                 Ok(()) => {}
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => return false,
-                Err(error) => eprintln!("nightcore: the launcher cannot be reached: {error}"),
+                Err(error) => say(&format!("the launcher cannot be reached: {error}")),
             }
             unsent.pop_front();
         }
@@ -305,7 +317,7 @@ impl Launcher {
                 Ok(news) => return news,
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => ready.clear_ready(),
                 Err(error) => {
-                    eprintln!("nightcore: cannot understand the launcher: {error}");
+                    say(&format!("cannot understand the launcher: {error}"));
                     return None;
                 }
             }

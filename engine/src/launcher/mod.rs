@@ -6,10 +6,12 @@
 
 mod children;
 mod keeper;
+mod open_files;
 mod output;
 pub mod process;
 pub mod supervisor;
 mod wire;
 
 pub use keeper::{Keeper, KeeperStatus};
+pub use open_files::raise_open_files;
 pub use output::log_path;

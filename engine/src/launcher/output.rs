@@ -1,5 +1,6 @@
 //! What containers print: kept line by line under the function's name, and shown as it comes.
 
+use crate::say::show;
 use std::fs::{File, OpenOptions};
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
@@ -75,7 +76,7 @@ impl Log {
     pub(super) fn line(&mut self, pid: i32, line: &[u8], continues: bool) {
         let mark = if continues { CONTINUES } else { b"" };
         let shown = [self.function.as_bytes(), b" | ", line, mark, b"\n"].concat();
-        let _ = io::stderr().write_all(&shown);
+        show(&shown);
         let kept =
             [timestamp().as_bytes(), b" ", pid.to_string().as_bytes(), b" ", line, mark, b"\n"].concat();
         let _ = self.keep(&kept);

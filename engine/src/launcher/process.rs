@@ -2,6 +2,7 @@
 //! all and itself.
 
 use super::children::{become_subreaper, end_all};
+use super::open_files::set_open_files;
 use super::output::{Lines, Log};
 use super::wire::{Launch, News, Order, receive_json, send_json};
 use anyhow::{Context, Result};
@@ -35,13 +36,15 @@ struct Running {
 
 struct Launcher {
     directory: PathBuf,
+    /// The limit of open files that containers get.
+    open_files: u64,
     engine: OwnedFd,
     running: Vec<Running>,
     logs: HashMap<String, Log>,
 }
 
 /// Runs the launcher on the socket with this descriptor, which the engine passed.
-pub fn run(socket: i32, directory: &Path) -> Result<()> {
+pub fn run(socket: i32, directory: &Path, open_files: u64) -> Result<()> {
     // SAFETY: the engine passed this descriptor for this purpose, and nothing else in this process knows it.
     let engine = unsafe { OwnedFd::from_raw_fd(socket) };
     // Not for the containers: their end of it would keep the launcher's death from the engine.
@@ -56,8 +59,13 @@ pub fn run(socket: i32, directory: &Path) -> Result<()> {
     mask.add(Signal::SIGCHLD);
     mask.thread_block().context("cannot block SIGCHLD")?;
     let deaths = SignalFd::with_flags(&mask, SfdFlags::SFD_CLOEXEC | SfdFlags::SFD_NONBLOCK)?;
-    let mut launcher =
-        Launcher { directory: directory.to_owned(), engine, running: Vec::new(), logs: HashMap::new() };
+    let mut launcher = Launcher {
+        directory: directory.to_owned(),
+        open_files,
+        engine,
+        running: Vec::new(),
+        logs: HashMap::new(),
+    };
     launcher.serve(&deaths)?;
     end_all(None, END_WITHIN);
     Ok(())
@@ -140,9 +148,11 @@ impl Launcher {
             .stdout(writer.try_clone()?)
             .stderr(writer)
             .process_group(0);
+        let open_files = self.open_files;
         // SAFETY: only async-signal-safe calls between fork and exec.
         unsafe {
-            command.pre_exec(|| {
+            command.pre_exec(move || {
+                set_open_files(open_files)?;
                 for ignored in ENGINE_S_SIGNALS {
                     signal(ignored, SigHandler::SigDfl)?;
                 }

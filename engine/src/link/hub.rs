@@ -5,6 +5,7 @@ use super::container::{Container, ContainerEvent, ControlSocket, Loss, is_expect
 use super::handshake::{Refusal, Tokens};
 use super::payload::Payload;
 use crate::dispatch::{Action, CallId, ChannelKey, ContainerKey, Dispatch, FunctionId, Invoke, Outcome};
+use crate::say::say;
 use nightcore_runtime::clock::now_ns;
 use nightcore_runtime::ipc::channel::Pipe;
 use nightcore_runtime::ipc::inbox::Inbox;
@@ -276,7 +277,7 @@ impl Hub {
         let failure = Failure { function: name.clone(), ..Failure::new(Status::ContainerDied, text) };
         self.close_channel(channel, &failure);
         if let Ending::Broken(broken) = ending {
-            eprintln!("nightcore: {name}: a worker broke the protocol, its process is ended: {broken}");
+            say(&format!("{name}: a worker broke the protocol, its process is ended: {broken}"));
             self.lose(channel.container, &failure);
         }
     }
@@ -348,7 +349,7 @@ impl Hub {
             ControlKind::RegionDropped => container.arena.dropped_by_container(received.control.region),
             _ => {
                 let name = &container.identity.name;
-                eprintln!("nightcore: {name}: cannot create a worker: {}", received.text);
+                say(&format!("{name}: cannot create a worker: {}", received.text));
                 let slot = received.control.id as usize;
                 let channel = container.channels.get(slot).cloned().flatten();
                 if let Some(channel) = channel.filter(|channel| channel.key.get().is_none()) {
@@ -368,7 +369,7 @@ impl Hub {
             Loss::Died => format!("the process of {name} that ran it (pid {pid}) died"),
             Loss::Left => format!("the process of {name} that ran it (pid {pid}) left the engine"),
             Loss::Broken(text) => {
-                eprintln!("nightcore: {name}: pid {pid} broke the protocol and is ended: {text}");
+                say(&format!("{name}: pid {pid} broke the protocol and is ended: {text}"));
                 format!("the process of {name} that ran it (pid {pid}) broke the protocol: {text}")
             }
         };
@@ -486,7 +487,7 @@ impl Hub {
                 }
             }
             Err(error) => {
-                eprintln!("nightcore: {}: cannot create a worker: {error}", container.identity.name);
+                say(&format!("{}: cannot create a worker: {error}", container.identity.name));
                 self.dispatch.worker_failed(now, key);
             }
         }

@@ -218,7 +218,12 @@ impl EventLoop {
                     if id != 0 && !message.name.is_empty() {
                         incoming.callers.insert(id, String::from_utf8_lossy(message.name).into());
                     }
-                    let caller = if id == 0 { None } else { incoming.callers.get(&id).cloned() };
+                    let caller = incoming.callers.get(&id).cloned();
+                    if id != 0 && caller.is_none() {
+                        // It would look like a call from outside.
+                        incoming.ended = true;
+                        return Some(Event::Ended);
+                    }
                     let Ok(payload) = Payload::receive(&message, &shared.session) else {
                         incoming.ended = true;
                         return Some(Event::Ended);

@@ -79,11 +79,13 @@ pub fn serve(handlers: &Handlers) -> Result<(), StartError> {
             },
             Ok(None) | Err(_) => {
                 session.end(false);
-                end_process_after_grace();
+                end_process_with_engine(&session);
                 return Err(StartError::EngineGone);
             }
         }
     }
+    // The engine may still die under the last handlers.
+    end_process_with_engine(&session);
     for worker in workers {
         // A handler's panic was caught; a thread that died otherwise has nothing to tell.
         let _ = worker.join();
@@ -116,9 +118,12 @@ fn create_worker(
         .map_err(|e| format!("cannot create a thread: {e}"))
 }
 
-/// A handler that never returns must not outlive the engine.
-fn end_process_after_grace() {
-    let _ = std::thread::Builder::new().name("nc-exit".into()).spawn(|| {
+/// A handler that never returns must not outlive the engine: waits for the end of the control socket, then for the
+/// grace, then ends the process.
+fn end_process_with_engine(session: &Arc<Session>) {
+    let session = session.clone();
+    let _ = std::thread::Builder::new().name("nc-exit".into()).spawn(move || {
+        while let Ok(Some(_)) = socket::receive(session.control()) {}
         std::thread::sleep(EXIT_GRACE);
         // SAFETY: _exit only ends the process.
         unsafe { libc::_exit(EXIT_ENGINE_GONE) }

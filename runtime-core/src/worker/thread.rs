@@ -218,8 +218,9 @@ impl ThreadWorker {
             match self.step(Some((call, name))) {
                 Ok(Step::Own(result)) => return result,
                 // An event for another call ended the wait in the engine's eyes.
-                Ok(_) => tell = true,
-                Err(Closed) => return Err(named(engine_gone())),
+                Ok(Step::Other) => tell = true,
+                // A thread that runs a call is sent neither another one nor its retirement.
+                Ok(Step::Dispatch(_) | Step::Retire) | Err(Closed) => return Err(named(engine_gone())),
             }
         }
     }
@@ -275,8 +276,9 @@ impl ThreadWorker {
                     }
                 }
             }
-            if let Err(Closed) = self.step(None) {
-                return Err(engine_gone());
+            match self.step(None) {
+                Ok(Step::Own(_) | Step::Other) => {}
+                Ok(Step::Dispatch(_) | Step::Retire) | Err(Closed) => return Err(engine_gone()),
             }
         }
     }

@@ -1,0 +1,101 @@
+# What a contributor does, one target for each thing. `make` lists them.
+
+PREFIX ?= /usr/local
+DESTDIR ?=
+# The build that is made and installed: release, or dev.
+PROFILE ?= release
+
+VERSION := $(shell sed -n '/^\[workspace.package\]/,/^\[/s/^version = "\(.*\)"/\1/p' Cargo.toml)
+SONAME := $(shell sed -n 's/^const SONAME: &str = "\(.*\)";/\1/p' bindings/c/build.rs)
+
+# Whoever owns the checkout builds; `sudo make install` only copies what they built, and asks cargo nothing.
+IS_BUILDER := $(shell test -O Makefile && echo yes)
+
+# Where cargo builds.
+ifndef TARGET_DIR
+TARGET_DIR := $(CARGO_TARGET_DIR)
+ifeq ($(TARGET_DIR)$(IS_BUILDER),yes)
+TARGET_DIR := $(shell cargo metadata --format-version 1 --no-deps 2>/dev/null | sed 's/.*"target_directory":"\([^"]*\)".*/\1/')
+endif
+ifeq ($(TARGET_DIR),)
+TARGET_DIR := target
+endif
+endif
+BUILT = $(TARGET_DIR)/$(if $(filter dev,$(PROFILE)),debug,$(PROFILE))
+
+help: ## list the targets
+	@echo "Nightcore $(VERSION). Targets:"
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
+
+build: ## build the engine and libnightcore
+	cargo build --locked --profile $(PROFILE) -p nightcore-engine -p nightcore-c
+
+demo: ## run functions in every language that is there, and call them
+	@examples/demo.sh
+
+test: ## run every test; seconds for each stage
+	@tests/run.sh
+
+test-deep: ## run the slow checks: valgrind, sanitizers, process tests 50 times (RUNS=50)
+	@tests/deep.sh
+
+lint: ## check the format, and that linters and compilers have nothing to say
+	@tests/run.sh format shell walls clippy c
+
+fmt: ## format the Rust sources
+	cargo fmt --all
+
+header: ## write include/nightcore.h anew from bindings/c
+	NIGHTCORE_WRITE_HEADER=1 cargo test --locked -q -p nightcore-c --test header the_header_is_fresh
+
+bench: ## measure Nightcore, and this machine's floors; under five minutes (ARGS=--quick: rough)
+	cargo build --locked --release -p nightcore-engine -p nightcore-c -p nightcore-bench
+	$(TARGET_DIR)/release/nightcore-bench $(ARGS)
+
+clean: ## remove all that was built
+	cargo clean
+	$(RM) examples/hello/c/hello examples/hello/cpp/hello
+
+# Installing. The files say where they are by their own place, so that an installed tree can be moved.
+
+bindir = $(DESTDIR)$(PREFIX)/bin
+libdir = $(DESTDIR)$(PREFIX)/lib
+includedir = $(DESTDIR)$(PREFIX)/include
+docdir = $(DESTDIR)$(PREFIX)/share/doc/nightcore
+
+# Programs find the shared library where it was installed; the system's own folder needs no word about it.
+RPATH = $(if $(filter /usr,$(PREFIX)),,-Wl,-rpath,$${libdir} )
+# What rustc says that a static library needs; tests/install keeps it true.
+SYSTEM_LIBS = -lgcc_s -lutil -lrt -lpthread -lm -ldl -lc
+FILL_IN = sed -e 's|@VERSION@|$(VERSION)|g' -e 's|@SONAME@|$(SONAME)|g' -e 's|@RPATH@|$(RPATH)|g' -e 's|@SYSTEM_LIBS@|$(SYSTEM_LIBS)|g'
+
+install: ## install what was built: PREFIX=/usr/local DESTDIR=
+	@case "$(PREFIX)" in /*) ;; *) echo "make: PREFIX=$(PREFIX) is not an absolute path" >&2; exit 1;; esac
+ifeq ($(IS_BUILDER),yes)
+	@$(MAKE) --no-print-directory build
+endif
+	@for file in nightcore libnightcore.so libnightcore.a; do test -e $(BUILT)/$$file || { \
+	  echo "make: there is no $(BUILT)/$$file: run \`make build\` first, as the owner of this checkout;" \
+	    "if that builds elsewhere, say where: make install TARGET_DIR=DIR" >&2; exit 1; }; done
+	install -d $(bindir) $(libdir)/pkgconfig $(libdir)/cmake/nightcore $(includedir) $(docdir)
+	install -m 755 $(BUILT)/nightcore $(bindir)/nightcore
+	install -m 755 $(BUILT)/libnightcore.so $(libdir)/libnightcore.so.$(VERSION)
+	ln -sf libnightcore.so.$(VERSION) $(libdir)/$(SONAME)
+	ln -sf $(SONAME) $(libdir)/libnightcore.so
+	install -m 644 $(BUILT)/libnightcore.a $(libdir)/libnightcore.a
+	install -m 644 include/nightcore.h include/nightcore.hpp $(includedir)
+	install -m 644 LICENSE $(docdir)/LICENSE
+	@for file in nightcore.pc nightcore-static.pc; do \
+	  $(FILL_IN) bindings/c/$$file.in > $(libdir)/pkgconfig/$$file && chmod 644 $(libdir)/pkgconfig/$$file || exit; done
+	@for file in nightcore-config.cmake nightcore-config-version.cmake; do \
+	  $(FILL_IN) bindings/c/$$file.in > $(libdir)/cmake/nightcore/$$file && chmod 644 $(libdir)/cmake/nightcore/$$file || exit; done
+	@echo "nightcore $(VERSION) is installed in $(DESTDIR)$(PREFIX)"
+
+uninstall: ## remove what install put there: PREFIX=/usr/local DESTDIR=
+	$(RM) $(bindir)/nightcore
+	$(RM) $(libdir)/libnightcore.so.$(VERSION) $(libdir)/$(SONAME) $(libdir)/libnightcore.so $(libdir)/libnightcore.a
+	$(RM) $(libdir)/pkgconfig/nightcore.pc $(libdir)/pkgconfig/nightcore-static.pc
+	$(RM) $(includedir)/nightcore.h $(includedir)/nightcore.hpp
+	$(RM) -r $(libdir)/cmake/nightcore $(docdir)
+
+.PHONY: help build demo test test-deep lint fmt header bench clean install uninstall

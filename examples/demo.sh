@@ -1,0 +1,194 @@
+#!/bin/sh
+# `make demo`: builds what is needed, starts one engine with functions in every language whose toolchain is there, and
+# has each call each. On a terminal the engine then stays up until Ctrl-C.
+
+set -eu
+cd "$(dirname "$0")/.."
+
+engine=
+work=
+
+fail() {
+    printf '\ndemo: %s\n' "$*" >&2
+    exit 1
+}
+
+# Ends the engine, which ends all that it started, and removes what was made for this run.
+# shellcheck disable=SC2317 # The trap calls it.
+clean_up() {
+    trap '' INT TERM HUP
+    if [ -n "$engine" ]; then
+        kill -TERM "$engine" 2>/dev/null || :
+        wait "$engine" 2>/dev/null || :
+    fi
+    if [ -n "$work" ]; then rm -rf "$work"; fi
+}
+
+trap clean_up EXIT
+trap 'exit 130' INT
+trap 'exit 143' TERM
+trap 'exit 129' HUP
+
+# What is there.
+
+command -v cargo >/dev/null || fail "cargo is not there, and the engine is written in Rust: install rustup, see https://rustup.rs"
+cc=${CC:-cc}
+cxx=${CXX:-c++}
+languages=
+skipped=
+if command -v "${cc%% *}" >/dev/null; then
+    languages="C"
+else
+    skipped="C: there is no C compiler (${cc%% *})"
+fi
+if command -v "${cxx%% *}" >/dev/null; then
+    languages="$languages Cpp"
+else
+    skipped="${skipped:+$skipped
+}C++: there is no C++ compiler (${cxx%% *})"
+fi
+languages="$languages Rust"
+
+# The build: cargo's quickest, since this is about seeing it work. `make bench` is about speed.
+
+echo "Building the engine, libnightcore and the functions. The first time this takes a minute or two."
+if ! cargo build --locked --quiet -p nightcore-engine -p nightcore-c -p polyglot-rust; then
+    command -v "${cc%% *}" >/dev/null || fail "the build failed; it needs a C compiler as well: install gcc or clang"
+    fail "the build failed; the errors are above"
+fi
+target=$(cargo metadata --format-version 1 --no-deps | sed 's/.*"target_directory":"\([^"]*\)".*/\1/')
+built=$target/debug
+programs=$target/demo
+nightcore=$built/nightcore
+mkdir -p "$programs"
+
+# compile LANGUAGE COMPILER FLAGS SOURCE: into $programs/LANGUAGE.
+compile() {
+    # $2 may be a command with arguments, such as "ccache cc".
+    # shellcheck disable=SC2086
+    $2 "$3" -O2 -Wall -Iinclude "examples/polyglot/$4" "$built/libnightcore.a" \
+        -lgcc_s -lutil -lrt -lpthread -lm -ldl -lc -o "$programs/$1" || fail "$4 does not compile; the errors are above"
+}
+
+for language in $languages; do
+    case $language in
+        C) compile C "$cc" -std=c11 c/polyglot.c ;;
+        Cpp) compile Cpp "$cxx" -std=c++17 cpp/polyglot.cpp ;;
+        Rust) cp -f "$built/polyglot-rust" "$programs/Rust" ;;
+    esac
+done
+
+# The engine.
+
+work=$(mktemp -d "${TMPDIR:-/tmp}/nightcore-demo.XXXXXX")
+dir=$work/engine
+
+# write_config ADDRESS
+write_config() {
+    printf '[gateway]\nlisten = "%s"\n' "$1"
+    for language in $languages; do
+        printf '\n[functions.Foo%s]\ncommand = ["%s"]\n' "$language" "$programs/$language"
+        printf '\n[functions.Bar%s]\ncommand = ["%s"]\nexternal = false\n' "$language" "$programs/$language"
+    done
+}
+
+# start_engine ADDRESS: sets `ready` to the line that it writes when all functions are ready; empty if it ended instead.
+start_engine() {
+    write_config "$1" >"$work/nightcore.toml"
+    rm -f "$work/ready"
+    mkfifo "$work/ready"
+    "$nightcore" up --config "$work/nightcore.toml" --dir "$dir" --ready-fd 3 3>"$work/ready" >"$work/log" 2>&1 &
+    engine=$!
+    ready=
+    read -r ready <"$work/ready" || :
+    if [ -z "$ready" ]; then
+        wait "$engine" || :
+        engine=
+    fi
+}
+
+taken=
+start_engine 127.0.0.1:8080
+if [ -z "$ready" ] && grep -q 'cannot listen on' "$work/log"; then
+    taken=" (port 8080 is taken)"
+    start_engine 127.0.0.1:0
+fi
+case $ready in
+    *failed:*)
+        cat "$work/log" >&2
+        fail "not all functions came up: $ready"
+        ;;
+    ready:*) ;;
+    *)
+        cat "$work/log" >&2
+        fail "the engine did not start"
+        ;;
+esac
+url=${ready#ready: }
+url=${url%%,*}
+
+# The calls.
+
+expected="From function Bar: Hello, World"
+rows=0
+
+# call FOO BAR: puts the answer into $work/answer and sets `took`.
+if command -v curl >/dev/null; then
+    how="the whole of a request by curl, the middle one of 11"
+    call() {
+        requests=
+        for _ in 1 2 3 4 5 6 7 8 9 10 11; do
+            requests="$requests -o answer $url/function/$1/$2"
+        done
+        # shellcheck disable=SC2086
+        (cd "$work" && curl --silent --show-error --max-time 20 --data Hello -w '%{time_total}\n' $requests) >"$work/times"
+        took=$(sort -n "$work/times" | awk 'NR == 6 { printf "%.0f us", $1 * 1000000 }')
+    }
+else
+    how="\`nightcore invoke\`, as curl is not there, with the start of that program"
+    skipped="${skipped:+$skipped
+}calls to a Bar of another language: they need curl"
+    call() {
+        before=$(date +%s%N)
+        "$nightcore" invoke --dir "$dir" "$1" --data Hello >"$work/answer"
+        took="$((($(date +%s%N) - before) / 1000)) us"
+    }
+fi
+
+echo
+printf '%-8s  %-8s  %-34s  %9s\n' CALLED CALLS ANSWER TIME
+for foo in $languages; do
+    for bar in $languages; do
+        if [ "$foo" != "$bar" ] && ! command -v curl >/dev/null; then continue; fi
+        call "Foo$foo" "Bar$bar" || fail "Foo$foo could not be called: $(cat "$work/answer" 2>/dev/null)"
+        answer=$(cat "$work/answer" && echo .)
+        [ "$answer" = "$expected." ] || fail "Foo$foo answered \"${answer%.}\" instead of \"$expected\""
+        printf '%-8s  %-8s  %-34s  %9s\n' "Foo$foo" "Bar$bar" "$expected" "$took"
+        rows=$((rows + 1))
+    done
+done
+echo
+echo "Every answer is right, $rows of $rows. One engine runs it all, at $url$taken, each function"
+echo "in a process of its own. Calls of a Bar go through the engine, never over the network."
+echo "Times: $how. This is a development build."
+if [ -n "$skipped" ]; then
+    printf '%s\n' "$skipped" | sed 's/^/Skipped: /'
+fi
+
+# Is anybody there to look at it?
+
+if [ ! -t 1 ]; then exit 0; fi
+echo
+echo "Try it, while this stays up:"
+echo
+echo "  curl -d Hello $url/function/FooRust"
+case $languages in *C*) echo "  curl -d Hello $url/function/FooC/BarRust" ;; esac
+echo "  $nightcore ps --dir $dir"
+echo "  $nightcore invoke --dir $dir FooRust -d Hello"
+echo
+echo "Ctrl-C ends it."
+trap 'echo; exit 0' INT
+wait "$engine" && status=0 || status=$?
+engine=
+cat "$work/log" >&2
+fail "the engine ended by itself, with exit code $status"
