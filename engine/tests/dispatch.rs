@@ -127,13 +127,13 @@ impl World {
 
     /// No function runs more than its `max`; a worker counts as running unless it is blocked.
     fn check(&self) {
-        for function in 0..3 {
+        for (function, (name, max)) in NAMES.iter().zip(self.max).enumerate() {
             let running = self.channels.values().filter(|(container, held)| {
                 self.containers.get(container) == Some(&function)
                     && held.as_ref().is_some_and(|held| !held.blocked)
             });
             let running = running.count() as u32;
-            assert!(running <= self.max[function], "{running} run of {}", NAMES[function]);
+            assert!(running <= max, "{running} run of {name}");
         }
     }
 

@@ -2,6 +2,7 @@
 
 use crate::build::profile_dir;
 use crate::repository;
+use std::collections::BTreeMap;
 use std::fs;
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::os::unix::fs::symlink;
@@ -13,12 +14,20 @@ use std::sync::Mutex;
 const SONAME: &str = "libnightcore.so.0";
 const FLAGS: [&str; 7] = ["-g", "-O1", "-pedantic", "-Wall", "-Wextra", "-Wshadow", "-Werror"];
 
-/// A program made of these sources; one made of the same before is used again.
+/// The program of this name, made of these sources; one made of the same before is used again.
 pub(crate) fn program(name: &str, sources: &[PathBuf], headers: &[PathBuf]) -> PathBuf {
-    // Tests of one process that need the same program make it once.
-    static TURN: Mutex<()> = Mutex::new(());
-    let _turn = TURN.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
+    // Looked for once in a process, and by one test at a time.
+    static MADE: Mutex<BTreeMap<String, PathBuf>> = Mutex::new(BTreeMap::new());
+    let mut made = MADE.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
+    if let Some(program) = made.get(name) {
+        return program.clone();
+    }
+    let program = make(name, sources, headers);
+    made.insert(name.to_owned(), program.clone());
+    program
+}
 
+fn make(name: &str, sources: &[PathBuf], headers: &[PathBuf]) -> PathBuf {
     let cpp = sources.iter().any(|source| source.extension().is_some_and(|e| e == "cpp"));
     let library = profile_dir().join("libnightcore.so");
     let folder = profile_dir().join("test-workers");

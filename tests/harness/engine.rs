@@ -23,6 +23,8 @@ const LEFT_WITHIN: Duration = Duration::from_secs(2);
 #[derive(Debug)]
 pub struct Engine {
     home: Arc<Home>,
+    /// What all its processes have in their environment.
+    mark: String,
     child: Child,
     /// Not the child's, if that is a program the engine runs under.
     pid: i32,
@@ -33,8 +35,8 @@ pub struct Engine {
 
 impl Engine {
     #[track_caller]
-    pub(crate) fn start(home: Arc<Home>, mut command: Command) -> Engine {
-        let log = home.path().join("stderr");
+    pub(crate) fn start(home: Arc<Home>, mark: String, mut command: Command) -> Engine {
+        let log = home.path().join(format!("stderr-{}", mark.rsplit('#').next().unwrap_or_default()));
         let log_file = File::create(&log).expect("the folder is writable");
         let (ready, ready_end) = io::pipe().expect("a pipe");
         let fd = ready_end.as_raw_fd();
@@ -56,7 +58,7 @@ impl Engine {
         // Ours must be closed, or the engine's end would not be seen.
         drop(ready_end);
         let address = SocketAddr::from(([127, 0, 0, 1], 0));
-        let mut engine = Engine { home, child, pid: 0, address, ready_line: String::new(), log };
+        let mut engine = Engine { home, mark, child, pid: 0, address, ready_line: String::new(), log };
         engine.ready_line = engine.wait_until_ready(ready);
         let line = &engine.ready_line;
         let address =
@@ -177,7 +179,7 @@ impl Engine {
 
     /// All processes that it started, itself with them.
     pub fn processes(&self) -> Vec<Process> {
-        process::with_variable(MARK, &self.home.path().to_string_lossy())
+        process::with_variable(MARK, &self.mark)
     }
 
     /// The launcher's process.

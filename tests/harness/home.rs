@@ -7,9 +7,11 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, Ordering};
 use tempfile::TempDir;
 
-/// Set for every process of an engine, to its home: so they are found, whoever their parent is.
+/// Set for every process of an engine, to its home and its number there: so they are found, whoever their parent
+/// is.
 pub(crate) const MARK: &str = "NIGHTCORE_TEST_HOME";
 /// An engine's directory is refused if it is longer than 90 bytes.
 const MAX_BASE_BYTES: usize = 60;
@@ -18,6 +20,7 @@ const MAX_BASE_BYTES: usize = 60;
 #[derive(Debug)]
 pub struct Home {
     folder: TempDir,
+    starts: AtomicU32,
 }
 
 impl Home {
@@ -26,7 +29,7 @@ impl Home {
         let base = Some(std::env::temp_dir()).filter(|dir| dir.as_os_str().len() <= MAX_BASE_BYTES);
         let base = base.unwrap_or_else(|| "/tmp".into());
         let folder = tempfile::Builder::new().prefix("nc").tempdir_in(base).expect("a temporary folder");
-        let home = Home { folder };
+        let home = Home { folder, starts: AtomicU32::new(0) };
         fs::write(home.config(), toml).expect("the folder is writable");
         Arc::new(home)
     }
@@ -50,7 +53,7 @@ impl Home {
     pub fn command(&self, subcommand: &str) -> Command {
         let mut command = Command::new(nightcore());
         command.arg(subcommand).arg("--config").arg(self.config()).arg("--dir").arg(self.directory());
-        command.env(MARK, self.path()).current_dir(self.path());
+        command.current_dir(self.path());
         command
     }
 
@@ -77,7 +80,7 @@ impl Home {
     /// Starts an engine, some of whose functions may fail.
     #[track_caller]
     pub fn start_some(self: &Arc<Self>) -> Engine {
-        Engine::start(self.clone(), self.command("up"))
+        self.start_by(self.command("up"))
     }
 
     /// Starts an engine under another program, such as strace.
@@ -86,7 +89,14 @@ impl Home {
         let up = self.command("up");
         let mut command = Command::new(program);
         command.args(arguments).arg(up.get_program()).args(up.get_args());
-        command.env(MARK, self.path()).current_dir(self.path());
-        Engine::start(self.clone(), command)
+        command.current_dir(self.path());
+        self.start_by(command)
+    }
+
+    #[track_caller]
+    fn start_by(self: &Arc<Self>, mut command: Command) -> Engine {
+        let mark = format!("{}#{}", self.path().display(), self.starts.fetch_add(1, Ordering::Relaxed));
+        command.env(MARK, &mark);
+        Engine::start(self.clone(), mark, command)
     }
 }

@@ -14,6 +14,7 @@ use nightcore_runtime::protocol::control::{SOCKET_VARIABLE, TOKEN_VARIABLE};
 use nix::sys::signal::Signal;
 use nix::sys::socket::{AddressFamily, SockFlag, SockType, socketpair};
 use std::cell::RefCell;
+use std::collections::VecDeque;
 use std::io;
 use std::os::fd::{AsRawFd, OwnedFd};
 use std::os::unix::process::CommandExt;
@@ -50,6 +51,8 @@ impl KeeperStatus {
 struct Launcher {
     child: Child,
     socket: AsyncFd<OwnedFd>,
+    /// Orders that the full socket did not take, in order.
+    unsent: RefCell<VecDeque<Order>>,
 }
 
 /// Keeps the containers running.
@@ -97,6 +100,7 @@ impl Keeper {
             let tasks = tokio::select! {
                 Some(event) = events.recv() => self.container_event(event),
                 news = self.launcher.news() => self.launcher_news(news).await,
+                () = self.launcher.flush() => Vec::new(),
                 () = sleep_until(due) => Vec::new(),
             };
             self.perform(tasks);
@@ -112,6 +116,7 @@ impl Keeper {
                 tokio::select! {
                     () = async { while events.recv().await.is_some() {} } => {}
                     news = self.launcher.news() => drop(self.launcher_news(news).await),
+                    () = self.launcher.flush() => {}
                 }
             }
         };
@@ -125,13 +130,14 @@ impl Keeper {
                     let due = self.supervisor.borrow().next_due();
                     tokio::select! {
                         news = self.launcher.news() => drop(self.launcher_news(news).await),
+                        () = self.launcher.flush() => {}
                         () = sleep_until(due) => {}
                     }
                 }
             };
             let _ = tokio::time::timeout(2 * LEAVE_WITHIN, killed).await;
         }
-        let Launcher { mut child, socket } = self.launcher;
+        let Launcher { mut child, socket, .. } = self.launcher;
         drop(socket);
         let pid = child.id() as i32;
         let gone = tokio::task::spawn_blocking(move || child.wait());
@@ -209,13 +215,7 @@ impl Keeper {
     }
 
     fn signal(&self, launch: u64, signal: Signal) {
-        self.order(&Order::Signal { launch, signal: signal as i32 });
-    }
-
-    fn order(&self, order: &Order) {
-        if let Err(error) = send_json(self.launcher.socket.get_ref(), order) {
-            say(&format!("the launcher cannot be reached: {error}"));
-        }
+        self.launcher.order(Order::Signal { launch, signal: signal as i32 });
     }
 
     fn start_container(&mut self, launch: u64, index: usize) {
@@ -239,7 +239,7 @@ impl Keeper {
         let socket = directory::control_socket(&self.directory);
         env.push((SOCKET_VARIABLE.into(), socket.to_string_lossy().into_owned()));
         env.push((TOKEN_VARIABLE.into(), token));
-        self.order(&Order::Start(Launch {
+        self.launcher.order(Order::Start(Launch {
             launch,
             function: function.name.clone(),
             program: function.program.clone(),
@@ -270,8 +270,43 @@ impl Launcher {
         }
         let child = command.process_group(0).spawn()?;
         // SAFETY: the AsyncFd owns the socket, which stays open and the same.
-        let socket = unsafe { AsyncFd::register_with_interest(own, Interest::READABLE) };
-        Ok(Launcher { child, socket: socket.map_err(|error| error.into_parts().1)? })
+        let socket = unsafe { AsyncFd::register_with_interest(own, Interest::READABLE | Interest::WRITABLE) };
+        let socket = socket.map_err(|error| error.into_parts().1)?;
+        Ok(Launcher { child, socket, unsent: RefCell::default() })
+    }
+
+    /// Sends an order now, or in its turn when the socket has room.
+    fn order(&self, order: Order) {
+        let waits = !self.unsent.borrow().is_empty();
+        self.unsent.borrow_mut().push_back(order);
+        if !waits {
+            self.send_unsent();
+        }
+    }
+
+    /// Sends what the socket takes; false if it did not take all.
+    fn send_unsent(&self) -> bool {
+        let mut unsent = self.unsent.borrow_mut();
+        while let Some(order) = unsent.front() {
+            match send_json(self.socket.get_ref(), order) {
+                Ok(()) => {}
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => return false,
+                Err(error) => say(&format!("the launcher cannot be reached: {error}")),
+            }
+            unsent.pop_front();
+        }
+        true
+    }
+
+    /// Sends what waits for room; never ends, so that others decide when to go on.
+    async fn flush(&self) {
+        while !self.unsent.borrow().is_empty() {
+            let Ok(mut ready) = self.socket.writable().await else { break };
+            if !self.send_unsent() {
+                ready.clear_ready();
+            }
+        }
+        std::future::pending().await
     }
 
     /// The next news; `None` when the launcher is gone.

@@ -12,12 +12,12 @@ static uint64_t now_ns(void) {
     return (uint64_t)now.tv_sec * 1000000000u + (uint64_t)now.tv_nsec;
 }
 
-/* When the milliseconds of the body have passed. */
-static uint64_t until(const nc_request *req) {
+/* The milliseconds of the body. */
+static uint64_t body_ms(const nc_request *req) {
     char *text = body_text(req);
     uint64_t ms = strtoull(text, NULL, 10);
     free(text);
-    return now_ns() + ms * 1000000u;
+    return ms;
 }
 
 static void rest(void) {
@@ -33,19 +33,19 @@ static int32_t cancelled(void) {
 
 int32_t sleep_ms(nc_request *req, void *user) {
     (void)user;
-    uint64_t end = until(req);
+    uint64_t ms = body_ms(req), end = now_ns() + ms * 1000000u;
     while (now_ns() < end) {
         if (nc_request_cancelled(req)) return cancelled();
         rest();
     }
-    return reply_text(req, "slept");
+    return reply_text(req, "slept %llu", (unsigned long long)ms);
 }
 
 int32_t sleep_stubbornly(nc_request *req, void *user) {
     (void)user;
-    uint64_t end = until(req);
+    uint64_t ms = body_ms(req), end = now_ns() + ms * 1000000u;
     while (now_ns() < end) rest();
-    return reply_text(req, "slept");
+    return reply_text(req, "slept %llu", (unsigned long long)ms);
 }
 
 int32_t wait_for_file(nc_request *req, void *user) {
@@ -62,8 +62,8 @@ int32_t wait_for_file(nc_request *req, void *user) {
 
 int32_t compute(nc_request *req, void *user) {
     (void)user;
-    uint64_t end = until(req);
+    uint64_t ms = body_ms(req), end = now_ns() + ms * 1000000u;
     while (now_ns() < end) {
     }
-    return reply_text(req, "computed");
+    return reply_text(req, "computed %llu", (unsigned long long)ms);
 }

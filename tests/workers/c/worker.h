@@ -73,7 +73,7 @@ int32_t append(nc_request *req, void *user);
 
 /* waits.c: what takes time. */
 
-/* Body MS: answers "slept" after that time, or prints "cancelled" and fails as soon as nobody waits. */
+/* Body MS: answers "slept MS" after that time, or prints "cancelled" and fails as soon as nobody waits. */
 int32_t sleep_ms(nc_request *req, void *user);
 /* As sleep_ms, and does not look whether anybody waits. */
 int32_t sleep_stubbornly(nc_request *req, void *user);

@@ -11,7 +11,7 @@ namespace {
 
 using nightcore::Request;
 
-template <class F> void handle(const std::string &name, F handler) {
+template <class F> void add(const std::string &name, F handler) {
     nightcore::handle(name, handler);
     nightcore::handle(name + "Cpp", handler);
 }
@@ -39,10 +39,10 @@ void fail(Request &req) { throw std::runtime_error(std::string(req.body())); }
 } // namespace
 
 int main() {
-    handle("Echo", [](Request &req) { return std::string(req.body()); });
-    handle("Upper", upper);
-    handle("Origin", origin);
-    handle("Call", call);
-    handle("Fail", fail);
+    add("Echo", [](Request &req) { return std::string(req.body()); });
+    add("Upper", upper);
+    add("Origin", origin);
+    add("Call", call);
+    add("Fail", fail);
     return nightcore::serve();
 }

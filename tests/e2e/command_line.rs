@@ -1,0 +1,106 @@
+//! The commands beside `up`: what they print and their exit codes.
+
+use harness::process::{self, is_alive};
+use harness::workers::c;
+use harness::{Setup, run, wait_until};
+use nix::sys::signal::Signal;
+use std::process::Command;
+
+#[test]
+fn invoke_calls_a_function() {
+    let engine = Setup::new()
+        .functions(&["Upper", "Fail", "Call"], &c())
+        .function("Echo", &c(), "external = false")
+        .start();
+    let invoke = |arguments: &[&str]| engine.nightcore("invoke", arguments);
+    let answered = invoke(&["Upper", "--data", "word"]);
+    assert_eq!((answered.code, answered.text().as_str(), answered.stderr.as_str()), (Some(0), "WORD", ""));
+    let every_byte: Vec<u8> = (0..=255).collect();
+    let piped = run(engine.home().command("invoke").arg("Echo"), &every_byte);
+    assert_eq!((piped.code, piped.stdout), (Some(0), every_byte), "its own functions, too");
+
+    let failed = invoke(&["Call", "-d", "Fail\nout of luck"]);
+    assert_eq!((failed.code, failed.text().as_str()), (Some(1), ""));
+    assert!(failed.stderr.contains("Call: FUNCTION_FAILED: "), "{}", failed.stderr);
+    assert!(failed.stderr.contains("because Fail: FUNCTION_FAILED: out of luck"), "{}", failed.stderr);
+    let unknown = invoke(&["Nobody", "-d", ""]);
+    assert_eq!(unknown.code, Some(1));
+    assert!(
+        unknown.stderr.contains("NOT_FOUND") && unknown.stderr.contains("Upper, Fail"),
+        "{}",
+        unknown.stderr
+    );
+    assert_eq!(invoke(&["not/a/name", "-d", ""]).code, Some(2));
+    assert_eq!(invoke(&["--no-such-option"]).code, Some(2));
+    engine.stop();
+}
+
+#[test]
+fn without_an_engine_the_exit_code_is_3() {
+    let home = Setup::new().functions(&["Echo"], &c()).home();
+    for (subcommand, arguments) in [
+        ("ps", &["--json"][..]),
+        ("invoke", &["Echo", "-d", "x"]),
+        ("logs", &["Echo"]),
+        ("attach", &["Echo", "--", "true"]),
+    ] {
+        let ended = home.nightcore(subcommand, arguments);
+        assert_eq!(ended.code, Some(3), "{subcommand}: {}", ended.stderr);
+        assert!(ended.stderr.contains("nightcore up"), "{subcommand}: {}", ended.stderr);
+    }
+}
+
+#[test]
+fn check_prints_a_configuration_that_means_the_same() {
+    let home = Setup::new().function("Echo", &c(), "timeout = \"1500ms\"").home();
+    let check = |config: &std::path::Path, arguments: &[&str]| {
+        run(Command::new(harness::nightcore()).arg("check").arg("--config").arg(config).args(arguments), b"")
+    };
+    let checked = check(&home.config(), &[]);
+    assert_eq!(checked.code, Some(0), "{}", checked.stderr);
+    assert!(checked.text().contains("1 function"), "{}", checked.text());
+    let printed = check(&home.config(), &["--print"]);
+    assert!(printed.text().contains("1500ms") || printed.text().contains("1.5s"), "{}", printed.text());
+    let again = home.path().join("again.toml");
+    std::fs::write(&again, &printed.stdout).unwrap();
+    assert_eq!(check(&again, &["--print"]).text(), printed.text());
+}
+
+#[test]
+fn an_attached_program_gets_the_calls() {
+    let engine = Setup::new().functions(&["Pid"], &c()).start();
+    let own = engine.container("Pid");
+    assert_eq!(engine.text("Pid", ""), own.to_string());
+    let mut attach = engine.home().command("attach");
+    let mut attached = attach.arg("Pid").arg("--").arg(c()).spawn().unwrap();
+    wait_until("it to be attached", || {
+        engine.function("Pid").processes.iter().any(|process| process.attached)
+    });
+    // `attach` becomes the program.
+    assert_eq!(engine.text("Pid", ""), attached.id().to_string());
+    assert!(engine.nightcore("ps", &[]).text().contains(&format!("{} (attached)", attached.id())));
+
+    process::signal(attached.id() as i32, Signal::SIGKILL);
+    attached.wait().unwrap();
+    wait_until("it to be gone", || engine.function("Pid").processes.len() == 1);
+    assert_eq!(engine.text("Pid", ""), own.to_string());
+    assert_eq!(engine.function("Pid").restarts, 0, "what is attached by hand is not started again");
+
+    let unknown = engine.nightcore("attach", &["Nobody", "--", "true"]);
+    assert_eq!(unknown.code, Some(2));
+    assert!(unknown.stderr.contains("there are: Pid"), "{}", unknown.stderr);
+    engine.stop();
+}
+
+#[test]
+fn an_attached_program_has_no_deadline_and_ends_with_its_engine() {
+    let engine = Setup::new().function("Sleep", &c(), "timeout = \"100ms\"").start();
+    let mut attached = engine.home().command("attach").args(["Sleep", "--"]).arg(c()).spawn().unwrap();
+    wait_until("it to be attached", || {
+        engine.function("Sleep").processes.iter().any(|process| process.attached)
+    });
+    assert_eq!(engine.text("Sleep", "400"), "slept 400");
+    engine.stop();
+    wait_until("its end", || attached.try_wait().unwrap().is_some());
+    assert!(!is_alive(attached.id() as i32));
+}

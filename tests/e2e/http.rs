@@ -1,0 +1,168 @@
+//! The gateway as an HTTP client meets it.
+
+use harness::workers::c;
+use harness::{Engine, Setup, run};
+use std::process::Command;
+
+fn engine() -> Engine {
+    Setup::new().functions(&["Echo", "Metadata", "Reply", "Sleep", "Fail", "Call"], &c()).start()
+}
+
+#[test]
+fn method_path_query_and_headers_are_the_function_s() {
+    let engine = engine();
+    let mut client = engine.connect();
+    for method in ["GET", "POST", "PUT", "DELETE", "PATCH", "OPTIONS", "PURGE"] {
+        let headers =
+            [("X-One", "1"), ("accept", "a/b"), ("x-one", "two words"), ("connection", "keep-alive")];
+        let path = "/function/Metadata/below/%C3%A4?q=1&r=%20";
+        let text = client.request(method, path, &headers, b"").text();
+        let lines: Vec<&str> = text.lines().filter(|line| !line.is_empty()).collect();
+        let expected = [
+            &format!(":method={method}"),
+            ":path=/below/%C3%A4",
+            ":query=q=1&r=%20",
+            "host=test",
+            "x-one=1",
+            "accept=a/b",
+            "x-one=two words",
+            "content-length=0",
+        ];
+        // Pairs of one name keep their order; the order of names says nothing.
+        for pair in expected {
+            assert!(lines.contains(&pair), "{method}: {pair} is not in:\n{text}");
+        }
+        assert_eq!(lines.len(), expected.len(), "{method}:\n{text}");
+        let at = |pair: &str| lines.iter().position(|line| *line == pair);
+        assert!(at("x-one=1") < at("x-one=two words"), "{text}");
+    }
+    let bare = client.request("GET", "/function/Metadata", &[], b"").text();
+    assert!(bare.contains(":path=/\n") && !bare.contains(":query"), "{bare}");
+    engine.stop();
+}
+
+#[test]
+fn status_headers_and_body_are_given_back() {
+    let engine = engine();
+    let mut client = engine.connect();
+    let told =
+        b":status: 418\nset-cookie: a=1\nset-cookie: b=2\ncontent-type: text/tea\nconnection: close\n\nshort";
+    let response = client.call("Reply", told);
+    assert_eq!((response.status, response.text().as_str()), (418, "short"));
+    let cookies: Vec<&str> =
+        response.headers.iter().filter(|(n, _)| n == "set-cookie").map(|(_, v)| v.as_str()).collect();
+    assert_eq!(cookies, ["a=1", "b=2"]);
+    assert_eq!(response.header("content-type"), Some("text/tea"));
+    assert_eq!(response.header("connection"), None, "it is not the function's to say");
+    let plain = client.call("Echo", b"x");
+    assert_eq!((plain.status, plain.header("content-type")), (200, Some("application/octet-stream")));
+    engine.stop();
+}
+
+#[test]
+fn what_is_not_http_is_the_function_s_failure() {
+    let engine = engine();
+    let mut client = engine.connect();
+    for told in
+        [":status: 99\n\n", ":status: 101\n\n", ":status: abc\n\n", ":status: 1000\n\n", "x-a: b\rc\n\n"]
+    {
+        let response = client.call("Reply", told.as_bytes());
+        let problem = response.problem();
+        assert_eq!((response.status, problem.error.as_str()), (500, "FUNCTION_FAILED"), "{told:?}");
+        assert_eq!(problem.function.as_deref(), Some("Reply"));
+    }
+    // Such an answer is an answer to another function; only HTTP cannot say it.
+    assert_eq!(client.call("Call", b"Reply\n:status: 99\n\nfine").text(), "fine");
+    engine.stop();
+}
+
+#[test]
+fn pipelined_requests_keep_the_order_of_their_answers() {
+    let engine = engine();
+    let mut client = engine.connect();
+    let bodies: Vec<String> = (0..50).map(|number| number.to_string()).collect();
+    for (number, body) in bodies.iter().enumerate() {
+        let function = if number % 10 == 0 { "Sleep" } else { "Echo" };
+        client.send("POST", &format!("/function/{function}"), &[], body.as_bytes()).unwrap();
+    }
+    for (number, body) in bodies.iter().enumerate() {
+        let expected = if number % 10 == 0 { format!("slept {body}") } else { body.clone() };
+        assert_eq!(client.receive().unwrap().text(), expected);
+    }
+    engine.stop();
+}
+
+#[test]
+fn the_gateway_has_pages_of_its_own() {
+    let engine = engine();
+    let mut client = engine.connect();
+    for (page, text) in [("/healthz", "ok\n"), ("/readyz", "ready\n")] {
+        let response = client.request("GET", page, &[], b"");
+        assert_eq!((response.status, response.text().as_str()), (200, text));
+        assert_eq!(client.request("POST", page, &[], b"").status, 405);
+    }
+    engine.stop();
+}
+
+#[test]
+fn what_is_no_request_is_refused_and_harms_nobody() {
+    let engine = engine();
+    let mut client = engine.connect();
+    client.write(b"what is this\r\n\r\n").unwrap();
+    assert!(client.receive().map_or(true, |response| response.status == 400));
+    assert!(client.is_closed());
+    let mut half = engine.connect();
+    half.write(b"POST /function/Echo HTTP/1.1\r\nhost: x\r\ncontent-length: 10\r\n\r\nhalf").unwrap();
+    drop(half);
+    assert_eq!(engine.text("Echo", "others"), "others");
+    assert_eq!(engine.function("Echo").external, 1);
+    engine.stop();
+}
+
+/// curl's arguments, status and body.
+fn curl(engine: &Engine, arguments: &[&str], path: &str, input: &[u8]) -> Option<(String, Vec<u8>)> {
+    let found = Command::new("curl").arg("--version").output();
+    if !found.is_ok_and(|found| found.status.success()) {
+        eprintln!("skipped: curl is not installed");
+        return None;
+    }
+    let mut curl = Command::new("curl");
+    curl.args(["-s", "-S", "-w", "%{stderr}%{http_version} %{http_code}", "--data-binary", "@-"])
+        .args(arguments);
+    let ended = run(curl.arg(format!("http://{}{path}", engine.address())), input);
+    assert_eq!(ended.code, Some(0), "{}", ended.stderr);
+    Some((ended.stderr, ended.stdout))
+}
+
+#[test]
+fn curl_speaks_http_2_with_prior_knowledge() {
+    let engine = engine();
+    for bytes in [0, 10, 100_000, 3 << 20] {
+        let body = harness::pattern(bytes);
+        if let Some((said, answer)) = curl(&engine, &["--http2-prior-knowledge"], "/function/Echo", &body) {
+            assert_eq!(said, "2 200");
+            assert!(answer == body, "{bytes} bytes came back otherwise");
+        }
+    }
+    if let Some((_, answer)) =
+        curl(&engine, &["--http2-prior-knowledge", "-X", "PUT"], "/function/Metadata/a?b", b"")
+    {
+        let text = String::from_utf8(answer).unwrap();
+        for pair in [":method=PUT\n", ":path=/a\n", ":query=b\n", "host=127.0.0.1"] {
+            assert!(text.contains(pair), "{pair:?} is not in:\n{text}");
+        }
+    }
+    engine.stop();
+}
+
+#[test]
+fn curl_asks_before_it_sends_a_large_body() {
+    let engine = engine();
+    let body = harness::pattern(5 << 20);
+    let ask = ["--http1.1", "-H", "Expect: 100-continue"];
+    if let Some((said, answer)) = curl(&engine, &ask, "/function/Echo", &body) {
+        assert_eq!(said, "1.1 200");
+        assert!(answer == body);
+    }
+    engine.stop();
+}

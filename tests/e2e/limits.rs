@@ -1,0 +1,95 @@
+//! No limit is small, and what meets one is told.
+
+use harness::process::descriptors;
+use harness::workers::c;
+use harness::{Setup, allow_many_descriptors, pattern, wait_until};
+use std::fs;
+
+#[test]
+fn there_may_be_hundreds_of_functions() {
+    const FUNCTIONS: usize = 300;
+    let names: Vec<String> = (0..FUNCTIONS).map(|number| format!("Function{number}")).collect();
+    let mut setup = Setup::new().functions(&["Call"], &c());
+    for name in &names {
+        setup = setup.function(name, &c(), &format!("env = {{ ALSO = \"{name}\" }}"));
+    }
+    let engine = setup.start();
+    let mut client = engine.connect();
+    for name in &names {
+        assert_eq!(client.call("Call", format!("{name}\n{name}").as_bytes()).text(), *name);
+    }
+    let internal = engine.status().functions.iter().map(|function| function.internal).sum::<u64>();
+    assert_eq!(internal as usize, FUNCTIONS);
+    engine.stop();
+}
+
+#[test]
+fn a_name_may_be_as_long_as_a_label() {
+    let name = format!("N-{}", "x".repeat(61));
+    let engine = Setup::new()
+        .function(&name, &c(), &format!("env = {{ ALSO = \"{name}\" }}"))
+        .functions(&["Call", "TryCall"], &c())
+        .start();
+    assert_eq!(engine.text("Call", format!("{name}\nlong")), "long");
+    let told = engine.text("TryCall", format!("{name}x\n"));
+    assert!(told.starts_with("NOT_FOUND\n"), "{told}");
+    engine.stop();
+}
+
+#[test]
+fn many_large_payloads_are_under_way_at_once() {
+    let engine = Setup::new()
+        .function("Echo", &c(), "queue = { bytes = \"256MiB\" }")
+        .functions(&["FanOut"], &c())
+        .start();
+    // More than the first region of shared memory holds, by far.
+    let body = "x".repeat(200_000);
+    assert_eq!(engine.text("FanOut", format!("Echo 400\n{body}")), "400");
+    let mut clients: Vec<_> = (0..12).map(|_| engine.connect()).collect();
+    let large = pattern(5 << 20);
+    std::thread::scope(|scope| {
+        for client in &mut clients {
+            scope.spawn(|| assert!(client.call("Echo", &large).body == large));
+        }
+    });
+    engine.stop();
+}
+
+#[test]
+fn a_queue_of_too_many_bytes_refuses() {
+    let engine =
+        Setup::new().function("Sleep", &c(), "workers = { max = 1 }\nqueue = { bytes = \"1KiB\" }").start();
+    let mut clients: Vec<_> = (0..2).map(|_| engine.connect()).collect();
+    for (already, client) in clients.iter_mut().enumerate() {
+        client.send("POST", "/function/Sleep", &[], b"300").unwrap();
+        wait_until("the call to be taken", || {
+            let sleep = engine.function("Sleep");
+            (sleep.queued + sleep.running) as usize == already + 1
+        });
+    }
+    let refused = engine.call("Sleep", "0".repeat(1024));
+    assert_eq!((refused.status, refused.problem().error.as_str()), (503, "OVERLOADED"));
+    for client in &mut clients {
+        assert_eq!(client.receive().unwrap().text(), "slept 300");
+    }
+    engine.stop();
+}
+
+#[test]
+fn an_engine_takes_as_many_descriptors_as_it_may_and_gives_its_functions_the_user_s_share() {
+    const SOFT: usize = 128;
+    allow_many_descriptors();
+    let home = Setup::new().functions(&["Echo"], &c()).home();
+    let limited = format!("ulimit -Sn {SOFT} && exec \"$@\"");
+    let engine = home.start_under("sh", &["-c", &limited, "sh"]);
+    let mut clients: Vec<_> = (0..2 * SOFT).map(|_| engine.connect()).collect();
+    for client in &mut clients {
+        assert_eq!(client.call("Echo", b"x").text(), "x");
+    }
+    assert!(descriptors(engine.pid()).len() > 2 * SOFT);
+    let container = engine.container("Echo");
+    let limits = fs::read_to_string(format!("/proc/{container}/limits")).unwrap();
+    let files = limits.lines().find(|line| line.starts_with("Max open files")).unwrap();
+    assert_eq!(files.split_ascii_whitespace().nth(3), Some("128"), "{files}");
+    engine.stop();
+}

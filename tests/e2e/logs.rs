@@ -1,0 +1,80 @@
+//! What functions print is kept line by line under their names.
+
+use harness::Setup;
+use harness::workers::c;
+
+/// The lines of a log without their times, each with the process that printed it.
+fn lines(text: &str) -> Vec<(i32, String)> {
+    let line = |line: &str| {
+        let (time, rest) = line.split_once(' ').unwrap();
+        assert!(time.starts_with("20") && time.ends_with('Z'), "{time:?} is no time");
+        let (pid, rest) = rest.split_once(' ').unwrap();
+        (pid.parse().unwrap(), rest.to_owned())
+    };
+    text.lines().map(line).collect()
+}
+
+#[test]
+fn lines_are_kept_under_the_function_that_printed_them() {
+    let engine = Setup::new().functions(&["Print", "Crash"], &c()).start();
+    assert_eq!(engine.answer("Print", "one\ntwo\n\npart"), b"", "what is printed is not the answer");
+    assert_eq!(engine.answer("Print", "ial\nthree\n"), b"");
+    engine.wait_for_log("Print", " three\n");
+    let pid = engine.container("Print");
+    let log = lines(&engine.nightcore("logs", &["Print"]).text());
+    let expected = ["one", "two", "", "partial", "three"].map(|line| (pid, line.to_owned()));
+    assert_eq!(log, expected);
+    let last = lines(&engine.nightcore("logs", &["Print", "-n", "2"]).text());
+    assert_eq!(last, expected[3..]);
+    assert!(engine.stderr().contains("\nPrint | three\n"), "{}", engine.stderr());
+    assert_eq!(engine.nightcore("logs", &["Crash"]).text(), "");
+    engine.stop();
+}
+
+#[test]
+fn a_line_of_a_mebibyte_is_kept_in_pieces() {
+    const BYTES: usize = 1 << 20;
+    let engine = Setup::new().functions(&["PrintLong"], &c()).start();
+    assert_eq!(engine.answer("PrintLong", BYTES.to_string()), b"");
+    engine.wait_for_log("PrintLong", " after\n");
+    let log = lines(&engine.nightcore("logs", &["PrintLong"]).text());
+    let (after, pieces) = log.split_last().unwrap();
+    assert_eq!(after.1, "after");
+    assert!(pieces.len() > 1);
+    let whole: String = pieces.iter().map(|(_, piece)| piece.trim_end_matches('…')).collect();
+    assert!(whole.len() == BYTES && whole.bytes().all(|b| b == b'x'), "{} bytes", whole.len());
+    for (_, piece) in &pieces[..pieces.len() - 1] {
+        assert!(piece.ends_with('…'), "a piece that goes on is marked");
+    }
+    assert_eq!(engine.answer("PrintLong", "0"), b"");
+    engine.stop();
+}
+
+#[test]
+fn what_a_process_printed_before_it_died_is_kept() {
+    let last_words = "echo last words; kill -9 $$";
+    let home = Setup::new().command("Dies", &["sh", "-c", last_words], "").home();
+    let engine = home.start_some();
+    engine.wait_for_log("Dies", "last words");
+    assert_eq!(engine.function("Dies").last_end.as_deref(), Some("signal SIGKILL"));
+    engine.stop();
+}
+
+#[test]
+fn logs_follow() {
+    use std::io::{BufRead, BufReader};
+    use std::process::Stdio;
+
+    let engine = Setup::new().functions(&["Print"], &c()).start();
+    engine.answer("Print", "before\n");
+    engine.wait_for_log("Print", "before");
+    let mut follow = engine.home().command("logs");
+    let mut follow = follow.args(["-f", "Print"]).stdout(Stdio::piped()).spawn().unwrap();
+    let mut seen = BufReader::new(follow.stdout.take().unwrap()).lines();
+    assert!(seen.next().unwrap().unwrap().ends_with(" before"));
+    engine.answer("Print", "after\n");
+    assert!(seen.next().unwrap().unwrap().ends_with(" after"));
+    engine.stop();
+    assert!(seen.next().is_none(), "it ends with the engine");
+    assert!(follow.wait().unwrap().success());
+}

@@ -1,0 +1,145 @@
+//! Payloads of every size around every border, in and out, external and internal.
+
+use harness::workers::c;
+use harness::{Engine, Setup, pattern};
+
+/// What a message holds beside its header: metadata and body.
+const INLINE: usize = 960;
+const LIMIT: usize = 17 << 20;
+
+fn engine() -> Engine {
+    let limit = format!("max_body = \"{}MiB\"", LIMIT >> 20);
+    let names = ["Echo", "Call", "CallBig", "Big", "BigBuffer", "TryCall", "Metadata"];
+    Setup::new().gateway(&limit).functions(&names, &c()).start()
+}
+
+fn sizes() -> Vec<usize> {
+    // An external payload has some hundred bytes of metadata: every size near the border is tried.
+    let mut sizes: Vec<usize> = (INLINE - 120..=INLINE + 1).step_by(7).collect();
+    sizes.extend([0, 1, 959, 960, 961, 1023, 1024, 1025, 65536, 1 << 20, 16 << 20, LIMIT]);
+    sizes
+}
+
+#[test]
+fn a_body_comes_in_and_goes_out_as_it_is() {
+    let engine = engine();
+    let mut client = engine.connect();
+    for size in sizes() {
+        let body = pattern(size);
+        let response = client.call("Echo", &body);
+        assert_eq!(response.status, 200, "{size} bytes: {}", response.text());
+        assert!(response.body == body, "{size} bytes came back otherwise");
+    }
+    engine.stop();
+}
+
+#[test]
+fn a_body_goes_to_another_function_and_back_as_it_is() {
+    let engine = engine();
+    let mut client = engine.connect();
+    for size in sizes() {
+        let response = client.call("CallBig", format!("Echo\n{size}").as_bytes());
+        assert_eq!(response.text(), "same", "{size} bytes");
+    }
+    // Through both borders at once: the gateway's and a function's. Its name takes a few bytes.
+    for size in sizes().into_iter().filter(|size| *size < LIMIT) {
+        let body = pattern(size);
+        let response = client.call("Call", &[b"Echo\n", &body[..]].concat());
+        assert!(response.body == body, "{size} bytes came back otherwise: {}", response.status);
+    }
+    engine.stop();
+}
+
+#[test]
+fn an_answer_is_made_in_either_way() {
+    let engine = engine();
+    let mut client = engine.connect();
+    for function in ["Big", "BigBuffer"] {
+        for size in sizes() {
+            let response = client.call(function, size.to_string().as_bytes());
+            assert!(response.body == pattern(size), "{function} {size}: {}", response.status);
+            // Its answer is copied out of the caller's memory, not the engine's.
+            if size < 1 << 20 {
+                let inner = client.call("Call", format!("{function}\n{size}").as_bytes());
+                assert!(inner.body == pattern(size), "{function} {size}: {}", inner.status);
+            }
+        }
+    }
+    engine.stop();
+}
+
+/// Metadata counts as payload: with a body of the same size a longer header moves it over the border.
+#[test]
+fn metadata_shares_the_message_with_the_body() {
+    let engine = engine();
+    let mut client = engine.connect();
+    for header in (0..1100).step_by(13).chain([8000, 30000]) {
+        let value = "v".repeat(header);
+        let response = client.request("POST", "/function/Metadata", &[("x-long", &value)], b"the body");
+        let text = response.text();
+        assert!(text.contains(&format!("x-long={value}\n")), "{header}: {text}");
+        assert!(text.ends_with("\n\nthe body"), "{header}: {text}");
+    }
+    let value = "v".repeat(33_000);
+    let response = client.request("POST", "/function/Metadata", &[("x-long", &value)], b"");
+    assert_eq!(response.problem().error, "PAYLOAD_TOO_LARGE");
+    engine.stop();
+}
+
+#[test]
+fn a_body_over_the_limit_is_refused_before_it_is_read() {
+    let engine = engine();
+    let body = pattern(LIMIT + 1);
+    let announced = engine.call("Echo", &body);
+    assert_eq!((announced.status, announced.problem().error.as_str()), (413, "PAYLOAD_TOO_LARGE"));
+
+    let mut client = engine.connect();
+    let announcement =
+        format!("POST /function/Echo HTTP/1.1\r\nhost: x\r\ncontent-length: {}\r\n\r\n", 1u64 << 40);
+    client.write(announcement.as_bytes()).unwrap();
+    assert_eq!(client.receive().unwrap().problem().error, "PAYLOAD_TOO_LARGE");
+
+    let mut client = engine.connect();
+    let chunks: Vec<&[u8]> = body.chunks(100_000).collect();
+    // It is told in the middle, and may close.
+    let _ = client.send_in_chunks("/function/Echo", &chunks);
+    assert_eq!(client.receive().unwrap().problem().error, "PAYLOAD_TOO_LARGE");
+
+    let mut client = engine.connect();
+    client.send_in_chunks("/function/Echo", &chunks[..3]).unwrap();
+    assert!(client.receive().unwrap().body == body[..300_000]);
+    let function = engine.function("Echo");
+    assert_eq!((function.external, function.answered), (1, 1), "what is refused is no call");
+    engine.stop();
+}
+
+#[test]
+fn what_a_function_makes_too_large_fails_in_its_handler() {
+    let engine = engine();
+    let over = (LIMIT + 1).to_string();
+    assert_eq!(engine.text("Big", &over), "refused: PAYLOAD_TOO_LARGE");
+    assert_eq!(engine.text("BigBuffer", &over), "refused: PAYLOAD_TOO_LARGE");
+    let call = engine.text("CallBig", format!("Echo\n{over}"));
+    assert!(call.starts_with("PAYLOAD_TOO_LARGE\n"), "{call}");
+    // The worker goes on.
+    assert_eq!(engine.answer("Big", "3"), pattern(3));
+    assert_eq!(engine.function("Echo").internal, 0);
+    engine.stop();
+}
+
+#[test]
+fn only_what_no_message_holds_goes_by_the_arena() {
+    let engine = engine();
+    let payloads = || engine.status().arena_payloads;
+    // The callee's id is learnt, and nothing is left to be told once.
+    assert_eq!(engine.text("CallBig", "Echo\n16"), "same");
+    let before = payloads();
+    for _ in 0..10 {
+        assert_eq!(engine.text("CallBig", "Echo\n16"), "same");
+    }
+    assert_eq!(payloads(), before, "16 bytes take no block");
+    assert_eq!(engine.text("CallBig", "Echo\n65536"), "same");
+    // To the engine and on to the callee, and back.
+    assert_eq!(payloads(), before + 4, "64 KiB take one for each hop");
+    engine.stop();
+}

@@ -1,0 +1,141 @@
+//! Deadlines, clients that leave, and handlers that do not care.
+
+use harness::process::{self, is_alive};
+use harness::workers::c;
+use harness::{Response, Setup, wait_until};
+use nix::sys::signal::Signal;
+use std::time::{Duration, Instant};
+
+/// How far from its time a call may end.
+const TOLERANCE: Duration = Duration::from_millis(100);
+
+/// Calls, and holds the error to its time.
+#[track_caller]
+fn ends_at(timeout: Duration, call: impl FnOnce() -> Response) -> Response {
+    let began = Instant::now();
+    let response = call();
+    let took = began.elapsed();
+    assert!(took >= timeout, "too early: {took:?}");
+    assert!(took < timeout + TOLERANCE, "too late: {took:?}");
+    response
+}
+
+#[test]
+fn a_call_ends_at_its_deadline_and_the_late_answer_is_dropped() {
+    let timeout = Duration::from_millis(300);
+    let engine =
+        Setup::new().function("SleepStubbornly", &c(), "timeout = \"300ms\"\nworkers = { max = 1 }").start();
+    let mut client = engine.connect();
+    let response = ends_at(timeout, || client.call("SleepStubbornly", b"500"));
+    let problem = response.problem();
+    assert_eq!((response.status, problem.error.as_str()), (504, "DEADLINE_EXCEEDED"));
+    assert!(problem.detail.contains("in the handler"), "{}", problem.detail);
+    // The only slot is free when the handler has ended, whose answer is nobody's.
+    for ms in [1, 2, 3] {
+        assert_eq!(client.call("SleepStubbornly", ms.to_string().as_bytes()).text(), format!("slept {ms}"));
+    }
+    let function = engine.function("SleepStubbornly");
+    assert_eq!((function.answered, function.failed.get("DEADLINE_EXCEEDED")), (3, Some(&1)));
+    assert_eq!(function.restarts, 0);
+    engine.stop();
+}
+
+#[test]
+fn a_queued_call_ends_at_its_deadline() {
+    let timeout = Duration::from_millis(300);
+    let engine = Setup::new()
+        .function("SleepStubbornly", &c(), "timeout = \"300ms\"\nworkers = { max = 1 }\ngrace = \"10s\"")
+        .start();
+    let mut first = engine.connect();
+    first.send("POST", "/function/SleepStubbornly", &[], b"1000").unwrap();
+    wait_until("the first call to run", || engine.function("SleepStubbornly").running == 1);
+    let response = ends_at(timeout, || engine.call("SleepStubbornly", b"1"));
+    let problem = response.problem();
+    assert_eq!(problem.error, "DEADLINE_EXCEEDED");
+    assert!(problem.detail.contains("in the queue"), "{}", problem.detail);
+    assert_eq!(first.receive().unwrap().status, 504);
+    engine.stop();
+}
+
+#[test]
+fn a_deadline_goes_down_the_chain() {
+    let timeout = Duration::from_millis(300);
+    let engine = Setup::new()
+        .function("Call", &c(), "timeout = \"300ms\"")
+        .functions(&["Sleep", "CallWithin", "TryCall"], &c())
+        .start();
+    let response = ends_at(timeout, || engine.call("Call", "TryCall\nSleep\n60000"));
+    assert_eq!(response.problem().error, "DEADLINE_EXCEEDED");
+    engine.wait_for_log("Sleep", "cancelled");
+    let idle = || {
+        let all = engine.status().functions;
+        all.iter().all(|function| function.running + function.waiting + function.queued == 0)
+    };
+    wait_until("all of it to have ended", idle);
+
+    // A call's own timeout is its caller's to handle.
+    let own = Duration::from_millis(150);
+    let told = ends_at(own, || engine.call("CallWithin", "150\nSleep\n60000"));
+    assert_eq!(told.status, 200);
+    assert!(told.text().starts_with("DEADLINE_EXCEEDED\n"), "{}", told.text());
+    wait_until("all of it to have ended", idle);
+    engine.stop();
+}
+
+#[test]
+fn a_client_that_leaves_frees_its_place() {
+    let engine =
+        Setup::new().function("Sleep", &c(), "workers = { max = 1 }").functions(&["Call"], &c()).start();
+    // Directly, and through another function: the whole chain of calls is cancelled.
+    for (function, body) in [("Sleep", "60000"), ("Call", "Sleep\n60000")] {
+        let mut client = engine.connect();
+        client.send("POST", &format!("/function/{function}"), &[], body.as_bytes()).unwrap();
+        wait_until("the call to run", || engine.function("Sleep").running == 1);
+        let mut queued = engine.connect();
+        queued.send("POST", "/function/Sleep", &[], b"60000").unwrap();
+        wait_until("another to be queued", || engine.function("Sleep").queued == 1);
+        drop(queued);
+        wait_until("the other to leave the queue", || engine.function("Sleep").queued == 0);
+        let began = Instant::now();
+        drop(client);
+        assert_eq!(engine.text("Sleep", "1"), "slept 1");
+        assert!(began.elapsed() < Duration::from_secs(1), "{:?}", began.elapsed());
+    }
+    engine.wait_for_log("Sleep", "cancelled");
+    let (sleep, call) = (engine.function("Sleep"), engine.function("Call"));
+    assert_eq!(sleep.failed.get("CANCELLED"), Some(&4), "{sleep:?}");
+    assert_eq!(call.failed.get("CANCELLED"), Some(&1), "{call:?}");
+    assert_eq!((sleep.answered, sleep.restarts), (2, 0));
+    engine.stop();
+}
+
+#[test]
+fn a_stuck_container_is_replaced() {
+    let engine = Setup::new()
+        .function("SleepStubbornly", &c(), "timeout = \"200ms\"\ngrace = \"300ms\"\nworkers = { max = 2 }")
+        .start();
+    let stuck = engine.container("SleepStubbornly");
+    let began = Instant::now();
+    assert_eq!(engine.call("SleepStubbornly", "3600000").status, 504);
+    wait_until("another container", || {
+        let processes = engine.function("SleepStubbornly").processes;
+        processes.iter().any(|process| process.pid != stuck)
+    });
+    assert!(began.elapsed() >= Duration::from_millis(500), "not before the grace period has passed");
+    assert_eq!(engine.text("SleepStubbornly", "1"), "slept 1");
+    wait_until("the stuck one to be ended", || !is_alive(stuck));
+    wait_until("it to be forgotten", || engine.function("SleepStubbornly").processes.len() == 1);
+    assert_eq!(engine.text("SleepStubbornly", "2"), "slept 2");
+    engine.stop();
+}
+
+#[test]
+fn a_container_that_was_stopped_is_replaced() {
+    let engine = Setup::new().function("Echo", &c(), "timeout = \"200ms\"\ngrace = \"200ms\"").start();
+    let stopped = engine.container("Echo");
+    process::signal(stopped, Signal::SIGSTOP);
+    assert_eq!(engine.call("Echo", "x").status, 504);
+    wait_until("another container to answer", || engine.call("Echo", "x").status == 200);
+    wait_until("the stopped one to be ended", || !is_alive(stopped));
+    engine.stop();
+}

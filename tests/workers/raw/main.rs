@@ -1,0 +1,57 @@
+//! A process that speaks the protocol by itself, and wrongly. Its argument says how: a number is the version
+//! in which it greets; it prints what the engine says, and ends as a refused worker does. With "garbage" it
+//! greets well, and answers its first call with bytes that are no message.
+
+use nightcore_runtime::ipc::socket::{self, Received};
+use nightcore_runtime::protocol::control::{Control, ControlKind, SOCKET_VARIABLE, TOKEN_VARIABLE};
+use nightcore_runtime::protocol::{Header, Kind, MessageBuffer, VERSION};
+use std::error::Error;
+use std::fs::File;
+use std::io::{Read, Write};
+use std::os::fd::{AsFd, OwnedFd};
+use std::path::Path;
+use std::process::ExitCode;
+use std::time::Duration;
+
+type Result<T> = std::result::Result<T, Box<dyn Error>>;
+
+/// Connects and greets; the connection and what the engine answers.
+fn greet(version: u16) -> Result<(OwnedFd, Received)> {
+    let hex = std::env::var(TOKEN_VARIABLE)?;
+    let mut token = [0; 16];
+    for (at, byte) in token.iter_mut().enumerate() {
+        *byte = u8::from_str_radix(hex.get(2 * at..2 * at + 2).ok_or("a short token")?, 16)?;
+    }
+    let connection = socket::connect_to(Path::new(&std::env::var(SOCKET_VARIABLE)?))?;
+    let hello = Control { version, oldest_version: version, token, ..Control::new(ControlKind::Hello) };
+    socket::send(connection.as_fd(), hello, "raw\nEcho", &[])?;
+    let answer = socket::receive(connection.as_fd())?.ok_or("the engine closed the connection")?;
+    Ok((connection, answer))
+}
+
+fn answer_with_garbage() -> Result<()> {
+    let (connection, _) = greet(VERSION)?;
+    let created = socket::receive(connection.as_fd())?.ok_or("the engine made no worker")?;
+    let [reader, writer] = <[OwnedFd; 2]>::try_from(created.descriptors).map_err(|_| "no pipes came")?;
+    nightcore_runtime::ipc::channel::set_blocking(&reader)?;
+    let (mut reader, mut writer) = (File::from(reader), File::from(writer));
+    writer.write_all(MessageBuffer::new(Header::new(Kind::Ready, 0), b"", &[]).as_bytes())?;
+    let mut call = [0; 1024];
+    let _ = reader.read(&mut call)?;
+    writer.write_all(&[0xa5; 200])?;
+    // It does not end by itself: the engine is to see to that.
+    std::thread::sleep(Duration::from_secs(3600));
+    Ok(())
+}
+
+fn main() -> ExitCode {
+    let how = std::env::args().nth(1).unwrap_or_default();
+    let result = match how.parse() {
+        Ok(version) => greet(version).map(|(_, answer)| eprintln!("{:?}: {}", answer.kind, answer.text)),
+        Err(_) => answer_with_garbage(),
+    };
+    if let Err(error) = result {
+        eprintln!("{error}");
+    }
+    ExitCode::from(2)
+}
