@@ -14,7 +14,7 @@ stage() {
         clippy) cargo clippy --locked --workspace --all-targets --quiet -- -D warnings ;;
         rust) cargo test --locked --workspace --quiet ;;
         c) tests/c/warnings.sh ;;
-        docs) tests/docs/snippets.sh ;;
+        docs) tests/docs/facts.sh && tests/docs/snippets.sh ;;
         install) tests/install/install.sh ;;
         demo) tests/demo/demo.sh ;;
         *)
