@@ -318,7 +318,10 @@ impl<P, R> Dispatch<P, R> {
             let Some((call, queued_at, nested)) = self.head(function) else { return };
             let f = self.function_mut(function);
             if f.running >= f.concurrency.limit(now, Some(queued_at)) {
-                self.upkeep.look_again(function);
+                // An end of a call looks again, too; this is for limits that rise while nothing ends.
+                if let Some(at) = f.concurrency.next_change_ns(Some(queued_at)) {
+                    self.upkeep.look_again(function, at);
+                }
                 return;
             }
             let Some(channel) = self.choose(function) else {

@@ -6,9 +6,6 @@ use super::function::FunctionId;
 use super::{ChannelKey, ContainerKey, Dispatch};
 use nightcore_runtime::protocol::control::Mode;
 
-/// How often a function whose limit holds calls back is looked at, if nothing else happens: the least wait at which
-/// the limit may rise.
-const LOOK_AGAIN_NS: u64 = 1_000_000;
 /// How often a function that has more workers than it keeps is looked at.
 const TICK_NS: u64 = 500_000_000;
 /// How long there must have been more than twice the workers needed before some are retired. Longer than a
@@ -18,17 +15,18 @@ const RETIRE_AFTER_NS: u64 = 3_000_000_000;
 /// Which functions are to be looked at, and when.
 #[derive(Debug, Default)]
 pub(super) struct Upkeep {
-    /// Functions whose limit holds calls back.
-    held_back: Vec<FunctionId>,
+    /// Functions whose limit holds calls back, and when it may rise, ns.
+    held_back: Vec<(FunctionId, u64)>,
     /// Functions that have had calls, and may have more workers than they keep.
     watched: Vec<FunctionId>,
     next_tick: u64,
 }
 
 impl Upkeep {
-    pub(super) fn look_again(&mut self, function: FunctionId) {
-        if !self.held_back.contains(&function) {
-            self.held_back.push(function);
+    pub(super) fn look_again(&mut self, function: FunctionId, at: u64) {
+        match self.held_back.iter_mut().find(|(held_back, _)| *held_back == function) {
+            Some((_, look_at)) => *look_at = at,
+            None => self.held_back.push((function, at)),
         }
     }
 
@@ -43,7 +41,7 @@ impl Upkeep {
 impl<P, R> Dispatch<P, R> {
     /// When [`Dispatch::advance`] is next needed, ns; `None` if only an event can change anything.
     pub fn next_wake(&self, now: u64) -> Option<u64> {
-        let again = (!self.upkeep.held_back.is_empty()).then_some(now + LOOK_AGAIN_NS);
+        let again = self.upkeep.held_back.iter().map(|(_, at)| *at).min();
         let tick = (!self.upkeep.watched.is_empty()).then_some(self.upkeep.next_tick.max(now));
         [self.next_deadline(), again, tick].into_iter().flatten().min()
     }
@@ -51,7 +49,13 @@ impl<P, R> Dispatch<P, R> {
     /// Does what the time has come for.
     pub fn advance(&mut self, now: u64) {
         self.expire(now);
-        for function in std::mem::take(&mut self.upkeep.held_back) {
+        let due: Vec<FunctionId> = self
+            .upkeep
+            .held_back
+            .extract_if(.., |(_, at)| *at <= now)
+            .map(|(function, _)| function)
+            .collect();
+        for function in due {
             self.pump(now, function);
         }
         if now >= self.upkeep.next_tick {
