@@ -98,6 +98,8 @@ impl Keeper {
             self.perform(tasks);
             let due = self.supervisor.borrow().next_due();
             let tasks = tokio::select! {
+                // What a container was told comes before its end: one that was refused for good may end at once.
+                biased;
                 Some(event) = events.recv() => self.container_event(event),
                 news = self.launcher.news() => self.launcher_news(news).await,
                 () = self.launcher.flush() => Vec::new(),
