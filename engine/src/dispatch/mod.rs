@@ -215,6 +215,7 @@ impl<P, R> Dispatch<P, R> {
         if let Some(caller) = self.calls.get_mut(parent) {
             caller.children.push(call);
         }
+        self.release_held(channel, parent);
         if waits {
             self.begin_wait(now, parent);
         }
@@ -438,6 +439,19 @@ impl<P, R> Dispatch<P, R> {
             let function = call.function;
             self.function_mut(function).resumes.push_back(parent);
             self.pump(now, function);
+        }
+    }
+
+    /// What was an event loop call's last answer is not the last any more: it is handed over without a slot, and the call
+    /// goes on waiting. Otherwise it would take a slot that the new call may need.
+    fn release_held(&mut self, channel: ChannelKey, id: CallId) {
+        if self.containers[self.channels[channel].container].mode != Mode::EventLoop {
+            return;
+        }
+        let Some(call) = self.calls.get_mut(id) else { return };
+        call.answers += call.held.len() as u64;
+        for (tag, function, outcome) in call.held.drain(..) {
+            self.actions.push_back(Action::Deliver { channel, tag, function, outcome });
         }
     }
 
