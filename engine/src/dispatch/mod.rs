@@ -750,14 +750,13 @@ impl<P, R> Dispatch<P, R> {
         let limit = self.function_mut(function).concurrency.limit(now, None);
         let f = self.function(function);
         let wanted = f.queued.min(limit.saturating_sub(f.running));
-        let mut starting: u32 = f.containers.iter().map(|key| self.containers[*key].starting).sum();
+        // A container that was set aside starts no worker for these calls.
+        let takes_part = |key: &&ContainerKey| !self.containers[**key].set_aside;
+        let taking_part = f.containers.iter().filter(takes_part);
+        let mut starting: u32 = taking_part.map(|key| self.containers[*key].starting).sum();
         while starting < wanted {
             let containers = self.function(function).containers.iter().copied();
-            let open = containers.filter(|key| {
-                let c = &self.containers[*key];
-                let all = c.channels.len() + c.starting as usize;
-                c.mode == Mode::Threads && !c.set_aside && all < c.most_workers
-            });
+            let open = containers.filter(|key| self.containers[*key].has_room(now));
             let key = open.min_by_key(|key| {
                 let c = &self.containers[*key];
                 (!c.attached, c.channels.len() + c.starting as usize)
@@ -767,13 +766,15 @@ impl<P, R> Dispatch<P, R> {
             starting += 1;
         }
         let f = self.function(function);
-        let replacing = f.containers.iter().any(|key| self.containers[*key].set_aside);
-        starting > 0 || f.running > 0 || replacing
+        let mut containers = f.containers.iter().map(|key| &self.containers[*key]);
+        // One that was set aside is replaced, one without workers is asked again.
+        let will_come = containers.any(|c| c.set_aside || c.channels.is_empty());
+        starting > 0 || f.running > 0 || will_come
     }
 
     /// Every worker the function may have waits for another call, so this one would wait for ever.
     fn no_worker_can_come(&mut self, now: u64, call: CallId) {
-        let text = format!("all {MAX_WORKERS_PER_CONTAINER} workers of each process wait for other calls");
+        let text = "all workers wait for other calls, and no more can be had";
         self.abandon(now, call, Failure::new(Status::Overloaded, text));
         self.cancel_tree(now, call, Status::Overloaded);
     }
@@ -792,13 +793,24 @@ impl<P, R> Dispatch<P, R> {
         channel
     }
 
-    /// A worker that was asked for will not come; the container is not asked for more than it has.
+    /// A worker that was asked for will not come. Its container is asked for another one only after a pause: what was
+    /// missing, such as descriptors or threads, is likely to be missing still.
     pub fn worker_failed(&mut self, now: u64, key: ContainerKey) {
         let container = &mut self.containers[key];
         container.starting = container.starting.saturating_sub(1);
-        container.most_workers = container.channels.len().max(1);
-        let function = container.function;
+        container.full_until = now.saturating_add(upkeep::ASK_AGAIN_AFTER_NS);
+        let (function, again) = (container.function, container.full_until);
+        self.upkeep.ask_again(again, function);
         self.pump(now, function);
+    }
+
+    /// Asks containers that could not make even one worker for one.
+    fn ask_again(&mut self, function: FunctionId) {
+        for key in self.function(function).containers.clone() {
+            if self.containers[key].lacks_workers() {
+                self.ask_for_worker(key);
+            }
+        }
     }
 
     /// A worker is gone: its calls end with this failure.
