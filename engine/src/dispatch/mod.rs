@@ -611,9 +611,11 @@ impl<P, R> Dispatch<P, R> {
                 Stage::Queued => {
                     let (function, bytes) = (call.function, call.bytes);
                     self.calls.remove(id);
-                    let f = self.function_mut(function);
+                    let f = &mut self.functions[function as usize - 1];
                     f.queued -= 1;
                     f.queued_bytes -= bytes;
+                    let calls = &self.calls;
+                    f.forget_ended(|id| calls.get(id).is_some());
                 }
                 Stage::Dispatched(channel) => {
                     if !std::mem::replace(&mut call.cancelled, true) {
@@ -835,6 +837,8 @@ impl<P, R> Dispatch<P, R> {
         for channel in channels {
             self.worker_gone(now, channel, failure);
         }
+        // Retired workers that had not left yet.
+        self.channels.retain(|_, channel| channel.container != key);
         self.containers.remove(key);
         self.function_mut(function).containers.retain(|c| *c != key);
         self.pump(now, function);

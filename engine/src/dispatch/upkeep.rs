@@ -128,3 +128,39 @@ impl<P, R> Dispatch<P, R> {
         Some(channel)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::dispatch::Spec;
+    use nightcore_runtime::protocol::{Failure, Status};
+    use std::time::Duration;
+
+    #[test]
+    fn retired_workers_leave_nothing_when_their_process_dies_first() {
+        let mut dispatch = Dispatch::<(), ()>::default();
+        let function = dispatch.add_function(Spec {
+            name: "Foo".into(),
+            processes: 1,
+            min: 1,
+            max: Some(4),
+            timeout: Duration::from_secs(1),
+            grace: Duration::from_secs(1),
+            queue_calls: 1,
+            queue_bytes: 1,
+            max_depth: 1,
+            external: true,
+        });
+        let container = dispatch.container_connected(function, Mode::Threads, false);
+        for _ in 0..4 {
+            dispatch.worker_ready(1, container);
+        }
+        dispatch.upkeep.watch(function);
+        for tick in 1..20 {
+            dispatch.advance(tick * TICK_NS);
+        }
+        assert_eq!((dispatch.channels.len(), dispatch.containers[container].channels.len()), (4, 1));
+        dispatch.container_gone(1, container, &Failure::new(Status::ContainerDied, "killed"));
+        assert!(dispatch.channels.is_empty() && dispatch.containers.is_empty());
+    }
+}
