@@ -2,12 +2,16 @@
 
 use bytes::{Bytes, BytesMut};
 use http_body_util::BodyExt;
-use hyper::body::{Body, Incoming};
+use hyper::body::{Body, Frame, Incoming};
 use hyper::header::{
     CONNECTION, CONTENT_LENGTH, HeaderMap, HeaderName, TE, TRAILER, TRANSFER_ENCODING, UPGRADE,
 };
 use hyper::http::request::Parts;
 use nightcore_runtime::protocol::{Failure, MetadataBuffer, MetadataError, Status};
+use std::time::Duration;
+
+/// Time a client may be silent in the middle of a body.
+const BODY_PAUSE: Duration = Duration::from_secs(30);
 
 /// Headers that concern the connection, not the request.
 pub(super) fn is_hop_by_hop(name: &HeaderName) -> bool {
@@ -50,6 +54,15 @@ pub(super) fn announces_too_much(headers: &HeaderMap, max_bytes: u64) -> Result<
     if announced.is_some_and(|bytes| bytes > max_bytes) { Err(too_large(max_bytes)) } else { Ok(()) }
 }
 
+/// The next piece of a body; a client that has gone silent is not waited for.
+async fn next_frame(incoming: &mut Incoming) -> Result<Option<Result<Frame<Bytes>, hyper::Error>>, Failure> {
+    let frame = tokio::time::timeout(BODY_PAUSE, incoming.frame()).await;
+    frame.map_err(|_| {
+        let text = format!("the client sent nothing of its body for {} s", BODY_PAUSE.as_secs());
+        Failure::new(Status::Cancelled, text)
+    })
+}
+
 /// Reads a body within the limit.
 pub(super) async fn body(mut incoming: Incoming, max_bytes: u64) -> Result<Bytes, Failure> {
     if incoming.is_end_stream() {
@@ -58,7 +71,7 @@ pub(super) async fn body(mut incoming: Incoming, max_bytes: u64) -> Result<Bytes
     let mut first = Bytes::new();
     let mut rest: Option<BytesMut> = None;
     let mut received: u64 = 0;
-    while let Some(frame) = incoming.frame().await {
+    while let Some(frame) = next_frame(&mut incoming).await? {
         let cut = |e: hyper::Error| Failure::new(Status::Cancelled, format!("the request was cut off: {e}"));
         let Ok(data) = frame.map_err(cut)?.into_data() else { continue };
         received += data.len() as u64;
