@@ -182,7 +182,7 @@ echo
 echo "Try it, while this stays up:"
 echo
 echo "  curl -d Hello $url/function/FooRust"
-case $languages in *C*) echo "  curl -d Hello $url/function/FooC/BarRust" ;; esac
+case "$languages " in "C "*) echo "  curl -d Hello $url/function/FooC/BarRust" ;; esac
 echo "  $nightcore ps --dir $dir"
 echo "  $nightcore invoke --dir $dir FooRust -d Hello"
 echo

@@ -25,8 +25,8 @@ const LOAD_WITHIN: Duration = Duration::from_secs(100);
 const GROWTH_BAR_MB: f64 = 5.0;
 /// The bar is 0; this is 1 ms in 10 s, below which a machine's own noise is.
 const IDLE_BAR_PERCENT: f64 = 0.01;
-/// Idle workers may be retired and averages forgotten first.
-const SETTLE: Duration = Duration::from_secs(2);
+/// The engine first forgets the load (10 s) and retires the workers it left behind (3 s more).
+const SETTLE: Duration = Duration::from_secs(15);
 
 fn call(engine: &Engine, calls: u64) -> Result<()> {
     let path = "/function/Empty";

@@ -5,7 +5,7 @@ use crate::directory::{self, Directory};
 use crate::dispatch::{FunctionId, Spec};
 use crate::gateway::{Gateway, Health, Limits, Service};
 use crate::launcher::{Keeper, raise_open_files};
-use crate::link::{Hub, HubCalls, HubHandle, Listener, keep_time};
+use crate::link::{Alarm, Hub, HubCalls, HubHandle, Listener, keep_time};
 use crate::observe::admin::Admin;
 use crate::say::say;
 use anyhow::{Context, Result};
@@ -79,7 +79,8 @@ pub async fn run(options: Options<'_>) -> Result<()> {
 
     let (events_in, mut events) = mpsc::unbounded_channel();
     let max_body_bytes = config.gateway.max_body_bytes;
-    let hub = Hub::create(directory.path().to_owned(), max_body_bytes, events_in);
+    let alarm = Alarm::new().context("cannot make a timer")?;
+    let hub = Hub::create(directory.path().to_owned(), max_body_bytes, events_in, alarm.clone());
     for function in &config.functions {
         hub.borrow_mut().dispatch.add_function(spec(function));
     }
@@ -101,7 +102,7 @@ pub async fn run(options: Options<'_>) -> Result<()> {
     };
     spawn_local(listener.run(hub.clone()));
     spawn_local(admin.serve(admin_listener));
-    spawn_local(keep_time(hub.clone()));
+    spawn_local(keep_time(alarm, hub.clone()));
     let (stop, stopped) = watch::channel(false);
     let gateway = Rc::new(Gateway::default());
     let service = Service {

@@ -5,7 +5,7 @@ use nightcore_engine::dispatch::{Action, CallId, ChannelKey, ContainerKey, Dispa
 use nightcore_runtime::protocol::control::Mode;
 use nightcore_runtime::protocol::{Failure, Status};
 use proptest::prelude::*;
-use std::collections::{HashMap, HashSet};
+use std::collections::{HashMap, HashSet, VecDeque};
 use std::time::Duration;
 
 const MS: u64 = 1_000_000;
@@ -32,9 +32,17 @@ struct Held {
     call: CallId,
     /// Internal calls it has under way, by tag.
     outstanding: HashSet<u64>,
-    /// Whether it runs nothing until an answer comes.
+    /// Whether it runs nothing until an answer comes; in an event loop: until all answers have come.
     blocked: bool,
     answers: u64,
+}
+
+/// A simulated worker: a thread with at most one call, or an event loop with many.
+#[derive(Debug)]
+struct Worker {
+    container: ContainerKey,
+    mode: Mode,
+    held: Vec<Held>,
 }
 
 #[derive(Default)]
@@ -42,8 +50,13 @@ struct World {
     dispatch: Dispatch<Vec<u8>, u64>,
     now: u64,
     containers: HashMap<ContainerKey, usize>,
-    channels: HashMap<ChannelKey, (ContainerKey, Option<Held>)>,
+    channels: HashMap<ChannelKey, Worker>,
+    /// Workers that were told to end and have not done so yet.
     retired: HashSet<ChannelKey>,
+    /// Workers that were asked for and are not there yet.
+    asked: VecDeque<ContainerKey>,
+    /// How many of those that are asked for next cannot be made.
+    failing: u32,
     /// Containers beside which another one was started.
     replaced: HashSet<ContainerKey>,
     /// Clients that wait for an answer.
@@ -52,23 +65,68 @@ struct World {
     next_client: u64,
     next_tag: u64,
     max: [u32; 3],
+    modes: [Option<Mode>; 3],
 }
 
+const THREADS: [Mode; 3] = [Mode::Threads; 3];
+
 impl World {
-    fn new(max: [u32; 3]) -> World {
-        let mut world = World { now: MS, max, ..World::default() };
+    fn new(max: [u32; 3], modes: [Mode; 3]) -> World {
+        let modes = modes.map(Some);
+        let mut world = World { now: MS, max, modes, ..World::default() };
         for (name, max) in NAMES.iter().zip(max) {
             world.dispatch.add_function(spec(name, max));
         }
         for function in 0..3 {
             world.connect(function);
         }
+        world.all_ready();
         world
     }
 
+    fn mode(&self, function: usize) -> Mode {
+        self.modes[function].unwrap_or(Mode::Threads)
+    }
+
     fn connect(&mut self, function: usize) {
-        let key = self.dispatch.container_connected(function as u32 + 1, Mode::Threads, false);
+        let key = self.dispatch.container_connected(function as u32 + 1, self.mode(function), false);
         self.containers.insert(key, function);
+        self.settle();
+    }
+
+    /// The worker that was asked for first is ready, or cannot be made.
+    fn ready(&mut self) {
+        let Some(container) = self.asked.pop_front() else { return };
+        if self.failing > 0 {
+            self.failing -= 1;
+            self.dispatch.worker_failed(self.now, container);
+        } else {
+            let channel = self.dispatch.worker_ready(self.now, container);
+            let worker = Worker { container, mode: self.mode(self.containers[&container]), held: Vec::new() };
+            assert!(self.channels.insert(channel, worker).is_none(), "a worker's key was given to another");
+        }
+        self.settle();
+    }
+
+    fn all_ready(&mut self) {
+        while !self.asked.is_empty() {
+            self.ready();
+        }
+    }
+
+    /// A worker leaves: one that was told to, or one that breaks.
+    fn leave(&mut self, pick: usize, breaks: bool) {
+        let leaves = |channel: &&ChannelKey| {
+            // An event loop that leaves takes its process with it.
+            breaks != self.retired.contains(*channel) && self.channels[*channel].mode == Mode::Threads
+        };
+        let mut channels: Vec<ChannelKey> = self.channels.keys().filter(leaves).copied().collect();
+        channels.sort_unstable();
+        let Some(channel) = channels.get(pick % channels.len().max(1)).copied() else { return };
+        self.channels.remove(&channel);
+        self.retired.remove(&channel);
+        let failure = Failure::new(Status::ContainerDied, "the worker left");
+        self.dispatch.worker_gone(self.now, channel, &failure);
         self.settle();
     }
 
@@ -79,19 +137,21 @@ impl World {
             match action {
                 Action::Dispatch { channel, call, .. } => {
                     assert!(!self.retired.contains(&channel), "a retired worker got a call");
-                    let (_, held) =
-                        self.channels.get_mut(&channel).expect("a call for a worker that is gone");
-                    assert!(held.is_none(), "a thread got a second call");
-                    *held = Some(Held { call, outstanding: HashSet::new(), blocked: false, answers: 0 });
+                    let worker = self.channels.get_mut(&channel).expect("a call for a worker that is gone");
+                    assert!(
+                        worker.held.is_empty() || worker.mode == Mode::EventLoop,
+                        "a thread got a second call"
+                    );
+                    let outstanding = HashSet::new();
+                    worker.held.push(Held { call, outstanding, blocked: false, answers: 0 });
                 }
                 Action::Deliver { channel, tag, .. } => {
                     // Of two workers of a container that died, one had called the other.
-                    let Some((_, held)) = self.channels.get_mut(&channel) else { continue };
-                    let held = held.as_mut();
-                    let held =
-                        held.filter(|held| held.outstanding.contains(&tag)).expect("an answer to nothing");
+                    let Some(worker) = self.channels.get_mut(&channel) else { continue };
+                    let held = worker.held.iter_mut().find(|held| held.outstanding.contains(&tag));
+                    let held = held.expect("an answer to nothing");
                     held.outstanding.remove(&tag);
-                    held.blocked = false;
+                    held.blocked = worker.mode == Mode::EventLoop && !held.outstanding.is_empty();
                     held.answers += 1;
                 }
                 Action::Respond { reply, outcome } => {
@@ -100,12 +160,11 @@ impl World {
                     assert!(self.ended.insert(reply, status).is_none(), "a client got two answers");
                 }
                 Action::CreateWorker { container } => {
-                    let channel = self.dispatch.worker_ready(self.now, container);
-                    self.channels.insert(channel, (container, None));
-                    self.retired.remove(&channel);
+                    self.asked.push_back(container);
+                    assert!(self.asked.len() < 10_000, "workers are asked for without end");
                 }
                 Action::Retire { channel } => {
-                    assert!(self.channels[&channel].1.is_none(), "a busy worker was retired");
+                    assert!(self.channels[&channel].held.is_empty(), "a busy worker was retired");
                     self.retired.insert(channel);
                 }
                 Action::Cancel { .. } => {}
@@ -125,15 +184,31 @@ impl World {
         }
     }
 
-    /// No function runs more than its `max`; a worker counts as running unless it is blocked.
+    /// No function runs more than its `max`; a call counts as running unless it is blocked.
     fn check(&self) {
-        for function in 0..3 {
-            let running = self.channels.values().filter(|(container, held)| {
-                self.containers.get(container) == Some(&function)
-                    && held.as_ref().is_some_and(|held| !held.blocked)
-            });
-            let running = running.count() as u32;
-            assert!(running <= self.max[function], "{running} run of {}", NAMES[function]);
+        for (function, (name, max)) in NAMES.iter().zip(self.max).enumerate() {
+            let workers =
+                self.channels.values().filter(|w| self.containers.get(&w.container) == Some(&function));
+            let running = workers.flat_map(|w| &w.held).filter(|held| !held.blocked).count() as u32;
+            assert!(running <= max, "{running} run of {name}");
+        }
+    }
+
+    /// The dispatcher knows which calls the workers hold, and which of these wait.
+    fn check_counts(&mut self) {
+        for (function, name) in NAMES.iter().enumerate() {
+            let workers =
+                self.channels.values().filter(|w| self.containers.get(&w.container) == Some(&function));
+            let held: Vec<&Held> = workers.flat_map(|w| &w.held).collect();
+            let blocked = held.iter().filter(|held| held.blocked).count() as u32;
+            let status = self.dispatch.status(self.now, function as u32 + 1);
+            assert_eq!(
+                status.running + status.waiting,
+                held.len() as u32,
+                "open calls of {}",
+                NAMES[function]
+            );
+            assert_eq!(status.waiting, blocked, "waiting calls of {name}");
         }
     }
 
@@ -147,25 +222,39 @@ impl World {
         self.settle();
     }
 
-    /// Workers whose handler computes.
-    fn busy(&self) -> Vec<ChannelKey> {
-        let busy =
-            self.channels.iter().filter(|(_, (_, held))| held.as_ref().is_some_and(|held| !held.blocked));
-        let mut busy: Vec<ChannelKey> = busy.map(|(channel, _)| *channel).collect();
-        busy.sort_unstable();
-        busy
+    /// Calls whose handler computes, by worker and place.
+    fn busy(&self) -> Vec<(ChannelKey, usize)> {
+        self.calls(|_, held| !held.blocked)
     }
 
-    fn pick(&mut self, pick: usize) -> Option<(ChannelKey, &mut Held)> {
-        let busy = self.busy();
-        let channel = *busy.get(pick % busy.len().max(1))?;
-        Some((channel, self.channels.get_mut(&channel)?.1.as_mut()?))
+    /// Calls whose handler may do something. In an event loop one may also while it waits.
+    fn acting(&self) -> Vec<(ChannelKey, usize)> {
+        self.calls(|worker, held| !held.blocked || worker.mode == Mode::EventLoop)
+    }
+
+    fn calls(&self, which: impl Fn(&Worker, &Held) -> bool) -> Vec<(ChannelKey, usize)> {
+        let mut found = Vec::new();
+        for (channel, worker) in &self.channels {
+            let places = worker.held.iter().enumerate().filter(|(_, held)| which(worker, held));
+            found.extend(places.map(|(place, _)| (*channel, place)));
+        }
+        found.sort_unstable();
+        found
+    }
+
+    fn pick(&mut self, pick: usize) -> Option<(ChannelKey, Mode, &mut Held)> {
+        let acting = self.acting();
+        let (channel, place) = *acting.get(pick % acting.len().max(1))?;
+        let worker = self.channels.get_mut(&channel)?;
+        Some((channel, worker.mode, worker.held.get_mut(place)?))
     }
 
     fn invoke(&mut self, pick: usize, function: usize, waits: bool) {
         self.next_tag += 1;
         let tag = self.next_tag;
-        let Some((channel, held)) = self.pick(pick) else { return };
+        let Some((channel, mode, held)) = self.pick(pick) else { return };
+        // An event loop cannot tell when its handler waits: it always says so.
+        let waits = waits || mode == Mode::EventLoop;
         held.outstanding.insert(tag);
         held.blocked = waits;
         let (parent, name) = (held.call, NAMES[function]);
@@ -177,8 +266,8 @@ impl World {
 
     /// The handler waits for any of its calls.
     fn wait(&mut self, pick: usize) {
-        let Some((channel, held)) = self.pick(pick) else { return };
-        if held.outstanding.is_empty() {
+        let Some((channel, mode, held)) = self.pick(pick) else { return };
+        if held.outstanding.is_empty() || mode == Mode::EventLoop {
             return;
         }
         held.blocked = true;
@@ -188,8 +277,15 @@ impl World {
     }
 
     fn complete(&mut self, pick: usize, fails: bool) {
-        let Some((channel, _)) = self.pick(pick) else { return };
-        let held = self.channels.get_mut(&channel).and_then(|(_, held)| held.take()).expect("it was picked");
+        let acting = self.acting();
+        if let Some(at) = acting.get(pick % acting.len().max(1)) {
+            self.complete_at(*at, fails);
+        }
+    }
+
+    fn complete_at(&mut self, (channel, place): (ChannelKey, usize), fails: bool) {
+        let worker = self.channels.get_mut(&channel).expect("it was picked");
+        let held = worker.held.swap_remove(place);
         let outcome = if fails { Err(Failure::new(Status::FunctionFailed, "no")) } else { Ok(vec![1]) };
         self.dispatch.complete(self.now, channel, held.call, outcome).expect("an honest worker");
         self.settle();
@@ -197,7 +293,9 @@ impl World {
 
     fn kill(&mut self, container: ContainerKey) {
         let Some(function) = self.containers.remove(&container) else { return };
-        self.channels.retain(|_, (of, _)| *of != container);
+        self.channels.retain(|_, worker| worker.container != container);
+        self.retired.retain(|channel| self.channels.contains_key(channel));
+        self.asked.retain(|of| *of != container);
         let failure = Failure::new(Status::ContainerDied, "killed");
         self.dispatch.container_gone(self.now, container, &failure);
         self.settle();
@@ -224,14 +322,19 @@ impl World {
 
     /// Handlers return as soon as they can: everything must end, without any deadline's help.
     fn finish(&mut self) {
+        self.failing = 0;
         for _ in 0..20_000 {
-            if self.busy().is_empty() {
-                self.advance(2 * MS);
-                if self.busy().is_empty() {
-                    return;
+            self.all_ready();
+            match self.busy().first() {
+                Some(at) => self.complete_at(*at, false),
+                None => {
+                    // Longer than any pause, shorter than any deadline.
+                    self.advance(250 * MS);
+                    if self.busy().is_empty() && self.asked.is_empty() {
+                        return;
+                    }
                 }
             }
-            self.complete(0, false);
         }
         panic!("calls hang: {:?}", self.clients);
     }
@@ -245,6 +348,10 @@ enum Step {
     Complete { pick: usize, fails: bool },
     Cancel(usize),
     Kill(usize),
+    Ready,
+    AllReady,
+    Fail,
+    Leave { pick: usize, breaks: bool },
     Advance(u64),
 }
 
@@ -257,6 +364,10 @@ fn steps() -> impl Strategy<Value = Vec<Step>> {
         6 => (any::<usize>(), any::<bool>()).prop_map(|(pick, fails)| Step::Complete { pick, fails }),
         1 => any::<usize>().prop_map(Step::Cancel),
         1 => any::<usize>().prop_map(Step::Kill),
+        3 => Just(Step::Ready),
+        1 => Just(Step::AllReady),
+        1 => Just(Step::Fail),
+        1 => (any::<usize>(), any::<bool>()).prop_map(|(pick, breaks)| Step::Leave { pick, breaks }),
         2 => prop_oneof![Just(MS / 10), Just(20 * MS), Just(1500 * MS), Just(7000 * MS)].prop_map(Step::Advance),
     ];
     proptest::collection::vec(step, 1..200)
@@ -264,8 +375,12 @@ fn steps() -> impl Strategy<Value = Vec<Step>> {
 
 proptest! {
     #[test]
-    fn every_call_ends_once_and_max_is_hard(steps in steps(), max in [1u32..3, 1u32..3, 1u32..4]) {
-        let mut world = World::new(max);
+    fn every_call_ends_once_and_max_is_hard(
+        steps in steps(),
+        max in [1u32..3, 1u32..3, 1u32..4],
+        loops in any::<[bool; 3]>(),
+    ) {
+        let mut world = World::new(max, loops.map(|is_loop| if is_loop { Mode::EventLoop } else { Mode::Threads }));
         let mut left = HashSet::new();
         for step in steps {
             match step {
@@ -279,12 +394,17 @@ proptest! {
                     containers.sort_unstable();
                     world.kill(containers[pick % containers.len()]);
                 }
+                Step::Ready => world.ready(),
+                Step::AllReady => world.all_ready(),
+                Step::Fail => world.failing += 1,
+                Step::Leave { pick, breaks } => world.leave(pick, breaks),
                 Step::Advance(by) => world.advance(by),
             }
+            world.check_counts();
         }
         world.finish();
         prop_assert!(world.clients.is_empty(), "no answer for {:?}", world.clients);
-        prop_assert!(world.channels.values().all(|(_, held)| held.is_none()), "a worker waits for ever");
+        prop_assert!(world.channels.values().all(|worker| worker.held.is_empty()), "a worker waits for ever");
         prop_assert_eq!(world.dispatch.calls_under_way(), 0);
         for client in 1..=world.next_client {
             prop_assert!(world.ended.contains_key(&client) != left.contains(&client), "client {}", client);
@@ -298,12 +418,12 @@ proptest! {
 
 #[test]
 fn calls_start_in_the_order_they_came() {
-    let mut world = World::new([1, 1, 1]);
+    let mut world = World::new([1, 1, 1], THREADS);
     for _ in 0..20 {
         world.external(0);
     }
     let mut order = Vec::new();
-    while let Some((_, held)) = world.pick(0) {
+    while let Some((_, _, held)) = world.pick(0) {
         order.push(held.call >> 32);
         world.complete(0, false);
     }
@@ -313,10 +433,11 @@ fn calls_start_in_the_order_they_came() {
 
 #[test]
 fn a_function_that_calls_itself_ends_with_max_1() {
-    let mut world = World::new([1, 1, 1]);
+    let mut world = World::new([1, 1, 1], THREADS);
     world.external(0);
     for _ in 0..6 {
         world.invoke(0, 0, true);
+        world.all_ready();
     }
     // One deeper is refused at once, so the caller goes on.
     let before = world.busy();
@@ -328,7 +449,7 @@ fn a_function_that_calls_itself_ends_with_max_1() {
 
 #[test]
 fn the_deadline_passes_on_time_and_a_late_answer_is_dropped() {
-    let mut world = World::new([1, 1, 1]);
+    let mut world = World::new([1, 1, 1], THREADS);
     world.external(0);
     world.invoke(0, 1, true);
     assert!(world.dispatch.next_wake(world.now).is_some_and(|at| at <= world.now + 5000 * MS));
@@ -340,7 +461,7 @@ fn the_deadline_passes_on_time_and_a_late_answer_is_dropped() {
 
 #[test]
 fn a_full_queue_and_an_unavailable_function_refuse_at_once() {
-    let mut world = World::new([1, 1, 1]);
+    let mut world = World::new([1, 1, 1], THREADS);
     for _ in 0..60 {
         world.external(0);
     }
@@ -349,4 +470,27 @@ fn a_full_queue_and_an_unavailable_function_refuse_at_once() {
     world.dispatch.set_unavailable(world.now, 1, "broken");
     world.settle();
     assert_eq!(world.ended.values().filter(|status| **status == Status::Unavailable).count(), 50);
+}
+
+#[test]
+fn a_container_that_cannot_make_a_worker_is_asked_again_after_a_pause() {
+    let mut world = World::new([1, 1, 1], [Mode::EventLoop, Mode::Threads, Mode::Threads]);
+    for function in 0..2 {
+        let mut containers = world.containers.iter().filter(|(_, of)| **of == function);
+        let container = *containers.next().expect("one is connected").0;
+        world.failing = 3;
+        world.kill(container);
+        world.external(function);
+        for _ in 0..3 {
+            assert_eq!(world.asked.len(), 1, "it is asked once, not without end");
+            world.ready();
+            assert!(world.asked.is_empty(), "it is not asked at once");
+            assert!(world.dispatch.next_wake(world.now).is_some_and(|at| at < world.now + 1000 * MS));
+            world.advance(1000 * MS);
+        }
+        assert_eq!(world.busy().len(), 0);
+        world.ready();
+        assert_eq!(world.busy().len(), 1, "what was queued runs in the end");
+        world.finish();
+    }
 }

@@ -7,8 +7,9 @@
 //! queues with many exponential servers", Operations Research 1981), by which the wait stays a fraction of the service
 //! time for every τ.
 //!
-//! λ and t are moving averages ([`average`](self)'s constants say over what). What λ·t cannot see, because a saturated function's rate is
-//! what the limit lets through, is found out by experiment: see `climb.rs`.
+//! λ and t are moving averages over 64 calls and 64 service times, as far as those fit into 5 s, so that the error of τ stays
+//! an eighth of the headroom; see `concurrency/average.rs`. What λ·t cannot see, because a saturated function's rate is what the limit
+//! lets through, is found out by experiment; see `concurrency/climb.rs`.
 //!
 //! Pure state: time is an argument, in nanoseconds of one monotonic clock. A time that goes back counts as the latest
 //! seen.
@@ -172,7 +173,7 @@ impl Concurrency {
     /// Lets time pass, and returns the latest time seen.
     fn tick(&mut self, now_ns: u64) -> u64 {
         self.now_ns = self.now_ns.max(now_ns);
-        if self.averages.is_due(self.now_ns) {
+        if self.averages.is_due(self.now_ns) || (self.known && !self.ends.are_known(self.now_ns)) {
             self.averages.pass(self.now_ns);
             self.recompute();
         }

@@ -22,8 +22,8 @@ pub(super) struct Container {
     pub(super) ending: bool,
     /// Its workers that are ready.
     pub(super) channels: Vec<ChannelKey>,
-    /// Most workers it may have.
-    pub(super) most_workers: usize,
+    /// Until when it is asked for no more workers, ns: the last one that it was asked for did not come.
+    pub(super) full_until: u64,
     /// Workers asked for that are not ready yet.
     pub(super) starting: u32,
     /// Idle worker threads, the most recently idle last.
@@ -43,12 +43,26 @@ impl Container {
             set_aside: false,
             ending: false,
             channels: Vec::new(),
-            most_workers: MAX_WORKERS_PER_CONTAINER,
+            full_until: 0,
             starting: 0,
             idle: Vec::new(),
             running: 0,
             window,
         }
+    }
+
+    /// Whether it may be asked for one more worker thread.
+    pub(super) fn has_room(&self, now: u64) -> bool {
+        let all = self.channels.len() + self.starting as usize;
+        self.mode == Mode::Threads
+            && !self.set_aside
+            && now >= self.full_until
+            && all < MAX_WORKERS_PER_CONTAINER
+    }
+
+    /// Whether it has no worker, and none is on its way.
+    pub(super) fn lacks_workers(&self) -> bool {
+        !self.set_aside && self.channels.is_empty() && self.starting == 0
     }
 
     /// A worker that can take a call now.

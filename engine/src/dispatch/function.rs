@@ -15,6 +15,8 @@ pub type FunctionId = u32;
 pub const DEFAULT_MAX_THREADS: u32 = 64;
 /// Most calls that an event loop runs at once, if the configuration does not say.
 pub const DEFAULT_MAX_EVENT_LOOP: u32 = 1024;
+/// Entries below which a queue is never cleaned.
+const CLEAN_ABOVE: usize = 1024;
 /// How many calls from outside may be open for each slot: waiting ones cost a worker each.
 const OPEN_PER_SLOT: u32 = 8;
 
@@ -115,6 +117,15 @@ impl Function {
         if max != self.max {
             self.max = max;
             self.concurrency = Concurrency::new(Bounds { min: self.spec.min, max });
+        }
+    }
+
+    /// Takes calls that have ended out of the queue when they are most of it; those at its head are skipped in any case.
+    pub(super) fn forget_ended(&mut self, is_alive: impl Fn(CallId) -> bool) {
+        let queued = self.queued as usize;
+        if self.outside.len() + self.nested.len() > CLEAN_ABOVE.max(4 * queued) {
+            self.outside.retain(|(_, id)| is_alive(*id));
+            self.nested.retain(|(_, id)| is_alive(*id));
         }
     }
 

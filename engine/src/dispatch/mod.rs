@@ -215,6 +215,7 @@ impl<P, R> Dispatch<P, R> {
         if let Some(caller) = self.calls.get_mut(parent) {
             caller.children.push(call);
         }
+        self.release_held(channel, parent);
         if waits {
             self.begin_wait(now, parent);
         }
@@ -318,7 +319,10 @@ impl<P, R> Dispatch<P, R> {
             let Some((call, queued_at, nested)) = self.head(function) else { return };
             let f = self.function_mut(function);
             if f.running >= f.concurrency.limit(now, Some(queued_at)) {
-                self.upkeep.look_again(function);
+                // An end of a call looks again, too; this is for limits that rise while nothing ends.
+                if let Some(at) = f.concurrency.next_change_ns(Some(queued_at)) {
+                    self.upkeep.look_again(function, at);
+                }
                 return;
             }
             let Some(channel) = self.choose(function) else {
@@ -435,6 +439,19 @@ impl<P, R> Dispatch<P, R> {
             let function = call.function;
             self.function_mut(function).resumes.push_back(parent);
             self.pump(now, function);
+        }
+    }
+
+    /// What was an event loop call's last answer is not the last any more: it is handed over without a slot, and the call
+    /// goes on waiting. Otherwise it would take a slot that the new call may need.
+    fn release_held(&mut self, channel: ChannelKey, id: CallId) {
+        if self.containers[self.channels[channel].container].mode != Mode::EventLoop {
+            return;
+        }
+        let Some(call) = self.calls.get_mut(id) else { return };
+        call.answers += call.held.len() as u64;
+        for (tag, function, outcome) in call.held.drain(..) {
+            self.actions.push_back(Action::Deliver { channel, tag, function, outcome });
         }
     }
 
@@ -594,9 +611,11 @@ impl<P, R> Dispatch<P, R> {
                 Stage::Queued => {
                     let (function, bytes) = (call.function, call.bytes);
                     self.calls.remove(id);
-                    let f = self.function_mut(function);
+                    let f = &mut self.functions[function as usize - 1];
                     f.queued -= 1;
                     f.queued_bytes -= bytes;
+                    let calls = &self.calls;
+                    f.forget_ended(|id| calls.get(id).is_some());
                 }
                 Stage::Dispatched(channel) => {
                     if !std::mem::replace(&mut call.cancelled, true) {
@@ -733,14 +752,13 @@ impl<P, R> Dispatch<P, R> {
         let limit = self.function_mut(function).concurrency.limit(now, None);
         let f = self.function(function);
         let wanted = f.queued.min(limit.saturating_sub(f.running));
-        let mut starting: u32 = f.containers.iter().map(|key| self.containers[*key].starting).sum();
+        // A container that was set aside starts no worker for these calls.
+        let takes_part = |key: &&ContainerKey| !self.containers[**key].set_aside;
+        let taking_part = f.containers.iter().filter(takes_part);
+        let mut starting: u32 = taking_part.map(|key| self.containers[*key].starting).sum();
         while starting < wanted {
             let containers = self.function(function).containers.iter().copied();
-            let open = containers.filter(|key| {
-                let c = &self.containers[*key];
-                let all = c.channels.len() + c.starting as usize;
-                c.mode == Mode::Threads && !c.set_aside && all < c.most_workers
-            });
+            let open = containers.filter(|key| self.containers[*key].has_room(now));
             let key = open.min_by_key(|key| {
                 let c = &self.containers[*key];
                 (!c.attached, c.channels.len() + c.starting as usize)
@@ -750,13 +768,15 @@ impl<P, R> Dispatch<P, R> {
             starting += 1;
         }
         let f = self.function(function);
-        let replacing = f.containers.iter().any(|key| self.containers[*key].set_aside);
-        starting > 0 || f.running > 0 || replacing
+        let mut containers = f.containers.iter().map(|key| &self.containers[*key]);
+        // One that was set aside is replaced, one without workers is asked again.
+        let will_come = containers.any(|c| c.set_aside || c.channels.is_empty());
+        starting > 0 || f.running > 0 || will_come
     }
 
     /// Every worker the function may have waits for another call, so this one would wait for ever.
     fn no_worker_can_come(&mut self, now: u64, call: CallId) {
-        let text = format!("all {MAX_WORKERS_PER_CONTAINER} workers of each process wait for other calls");
+        let text = "all workers wait for other calls, and no more can be had";
         self.abandon(now, call, Failure::new(Status::Overloaded, text));
         self.cancel_tree(now, call, Status::Overloaded);
     }
@@ -775,13 +795,24 @@ impl<P, R> Dispatch<P, R> {
         channel
     }
 
-    /// A worker that was asked for will not come; the container is not asked for more than it has.
+    /// A worker that was asked for will not come. Its container is asked for another one only after a pause: what was
+    /// missing, such as descriptors or threads, is likely to be missing still.
     pub fn worker_failed(&mut self, now: u64, key: ContainerKey) {
         let container = &mut self.containers[key];
         container.starting = container.starting.saturating_sub(1);
-        container.most_workers = container.channels.len().max(1);
-        let function = container.function;
+        container.full_until = now.saturating_add(upkeep::ASK_AGAIN_AFTER_NS);
+        let (function, again) = (container.function, container.full_until);
+        self.upkeep.ask_again(again, function);
         self.pump(now, function);
+    }
+
+    /// Asks containers that could not make even one worker for one.
+    fn ask_again(&mut self, function: FunctionId) {
+        for key in self.function(function).containers.clone() {
+            if self.containers[key].lacks_workers() {
+                self.ask_for_worker(key);
+            }
+        }
     }
 
     /// A worker is gone: its calls end with this failure.
@@ -806,6 +837,8 @@ impl<P, R> Dispatch<P, R> {
         for channel in channels {
             self.worker_gone(now, channel, failure);
         }
+        // Retired workers that had not left yet.
+        self.channels.retain(|_, channel| channel.container != key);
         self.containers.remove(key);
         self.function_mut(function).containers.retain(|c| *c != key);
         self.pump(now, function);

@@ -5,31 +5,40 @@ use super::action::Action;
 use super::function::FunctionId;
 use super::{ChannelKey, ContainerKey, Dispatch};
 use nightcore_runtime::protocol::control::Mode;
+use std::collections::BTreeSet;
 
-/// How often a function whose limit holds calls back is looked at, if nothing else happens: the least wait at which
-/// the limit may rise.
-const LOOK_AGAIN_NS: u64 = 1_000_000;
 /// How often a function that has more workers than it keeps is looked at.
 const TICK_NS: u64 = 500_000_000;
 /// How long there must have been more than twice the workers needed before some are retired. Longer than a
 /// pause between bursts of one client, short enough to be seen.
 const RETIRE_AFTER_NS: u64 = 3_000_000_000;
 
+/// How long a container that could not make a worker is asked for none. Long enough that failing costs nothing, short
+/// enough that a passing shortage is not felt for long.
+pub(super) const ASK_AGAIN_AFTER_NS: u64 = 200_000_000;
+
 /// Which functions are to be looked at, and when.
 #[derive(Debug, Default)]
 pub(super) struct Upkeep {
-    /// Functions whose limit holds calls back.
-    held_back: Vec<FunctionId>,
+    /// Functions whose limit holds calls back, and when it may rise, ns.
+    held_back: Vec<(FunctionId, u64)>,
     /// Functions that have had calls, and may have more workers than they keep.
     watched: Vec<FunctionId>,
     next_tick: u64,
+    /// When functions whose containers could not make a worker are looked at again.
+    ask_again: BTreeSet<(u64, FunctionId)>,
 }
 
 impl Upkeep {
-    pub(super) fn look_again(&mut self, function: FunctionId) {
-        if !self.held_back.contains(&function) {
-            self.held_back.push(function);
+    pub(super) fn look_again(&mut self, function: FunctionId, at: u64) {
+        match self.held_back.iter_mut().find(|(held_back, _)| *held_back == function) {
+            Some((_, look_at)) => *look_at = at,
+            None => self.held_back.push((function, at)),
         }
+    }
+
+    pub(super) fn ask_again(&mut self, at: u64, function: FunctionId) {
+        self.ask_again.insert((at, function));
     }
 
     pub(super) fn watch(&mut self, function: FunctionId) {
@@ -43,15 +52,28 @@ impl Upkeep {
 impl<P, R> Dispatch<P, R> {
     /// When [`Dispatch::advance`] is next needed, ns; `None` if only an event can change anything.
     pub fn next_wake(&self, now: u64) -> Option<u64> {
-        let again = (!self.upkeep.held_back.is_empty()).then_some(now + LOOK_AGAIN_NS);
+        let again = self.upkeep.held_back.iter().map(|(_, at)| *at).min();
         let tick = (!self.upkeep.watched.is_empty()).then_some(self.upkeep.next_tick.max(now));
-        [self.next_deadline(), again, tick].into_iter().flatten().min()
+        let ask_again = self.upkeep.ask_again.first().map(|(at, _)| *at);
+        [self.next_deadline(), again, tick, ask_again].into_iter().flatten().min()
     }
 
     /// Does what the time has come for.
     pub fn advance(&mut self, now: u64) {
         self.expire(now);
-        for function in std::mem::take(&mut self.upkeep.held_back) {
+        while self.upkeep.ask_again.first().is_some_and(|(at, _)| *at <= now)
+            && let Some((_, function)) = self.upkeep.ask_again.pop_first()
+        {
+            self.ask_again(function);
+            self.pump(now, function);
+        }
+        let due: Vec<FunctionId> = self
+            .upkeep
+            .held_back
+            .extract_if(.., |(_, at)| *at <= now)
+            .map(|(function, _)| function)
+            .collect();
+        for function in due {
             self.pump(now, function);
         }
         if now >= self.upkeep.next_tick {
@@ -104,5 +126,41 @@ impl<P, R> Dispatch<P, R> {
         let channel = container.idle.remove(0);
         container.channels.retain(|c| *c != channel);
         Some(channel)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::dispatch::Spec;
+    use nightcore_runtime::protocol::{Failure, Status};
+    use std::time::Duration;
+
+    #[test]
+    fn retired_workers_leave_nothing_when_their_process_dies_first() {
+        let mut dispatch = Dispatch::<(), ()>::default();
+        let function = dispatch.add_function(Spec {
+            name: "Foo".into(),
+            processes: 1,
+            min: 1,
+            max: Some(4),
+            timeout: Duration::from_secs(1),
+            grace: Duration::from_secs(1),
+            queue_calls: 1,
+            queue_bytes: 1,
+            max_depth: 1,
+            external: true,
+        });
+        let container = dispatch.container_connected(function, Mode::Threads, false);
+        for _ in 0..4 {
+            dispatch.worker_ready(1, container);
+        }
+        dispatch.upkeep.watch(function);
+        for tick in 1..20 {
+            dispatch.advance(tick * TICK_NS);
+        }
+        assert_eq!((dispatch.channels.len(), dispatch.containers[container].channels.len()), (4, 1));
+        dispatch.container_gone(1, container, &Failure::new(Status::ContainerDied, "killed"));
+        assert!(dispatch.channels.is_empty() && dispatch.containers.is_empty());
     }
 }

@@ -65,7 +65,7 @@ mod tests {
     #[test]
     fn what_is_not_http_is_the_function_s_failure() {
         for pair in
-            [(":status", "99"), (":status", "101"), (":status", "x"), ("a\u{7f}", "v"), ("a", "x\r\ny: z")]
+            [(":status", "99"), (":status", "101"), (":status", "x"), ("a(b", "v"), ("a", "x\r\ny: z")]
         {
             match of(&[pair]) {
                 Err(failure) => assert_eq!(failure.status, Status::FunctionFailed),

@@ -1,5 +1,6 @@
 //! Where messages and the dispatcher meet. All of it lives on the one I/O thread.
 
+use super::alarm::Alarm;
 use super::channel::{self, Channel, Ending};
 use super::container::{Container, ContainerEvent, ControlSocket, Loss, is_expected};
 use super::handshake::{Refusal, Tokens};
@@ -20,8 +21,7 @@ use std::collections::HashMap;
 use std::io;
 use std::path::PathBuf;
 use std::rc::{Rc, Weak};
-use std::time::Duration;
-use tokio::sync::{Notify, mpsc, oneshot};
+use tokio::sync::{mpsc, oneshot};
 use tokio::task::spawn_local;
 
 /// Bytes copied at once; larger bodies are copied in slices of this size, so that other calls go on.
@@ -63,9 +63,7 @@ pub struct Hub {
     spare_inbox: Option<Inbox>,
     /// Payloads that went by the arena, in either direction.
     arena_payloads: u64,
-    /// When the timer will look next; `None` while it does not run.
-    armed_at: Option<u64>,
-    rearm: Rc<Notify>,
+    alarm: Rc<Alarm>,
 }
 
 /// What to do if a payload cannot be sent for want of room.
@@ -81,6 +79,7 @@ impl Hub {
         directory: PathBuf,
         max_body_bytes: u64,
         events: mpsc::UnboundedSender<ContainerEvent>,
+        alarm: Rc<Alarm>,
     ) -> HubHandle {
         Rc::new_cyclic(|this| {
             RefCell::new(Hub {
@@ -95,8 +94,7 @@ impl Hub {
                 pipes_made: 0,
                 spare_inbox: None,
                 arena_payloads: 0,
-                armed_at: None,
-                rearm: Rc::default(),
+                alarm: alarm.clone(),
             })
         })
     }
@@ -404,7 +402,9 @@ impl Hub {
         while let Some(action) = self.dispatch.next_action() {
             self.run_action(now, action);
         }
-        self.arm(now);
+        if let Some(next) = self.dispatch.next_wake(now) {
+            self.alarm.set(next);
+        }
     }
 
     fn run_action(&mut self, now: u64, action: Action<Payload, Reply>) {
@@ -546,14 +546,11 @@ impl Hub {
 
     // Time.
 
-    fn arm(&mut self, now: u64) {
-        let next = self.dispatch.next_wake(now);
-        if let Some(next) = next
-            && self.armed_at.is_none_or(|armed| next < armed)
-        {
-            self.armed_at = Some(next);
-            self.rearm.notify_one();
-        }
+    /// Does what the time has come for.
+    pub(super) fn advance(&mut self) {
+        let now = now_ns();
+        self.dispatch.advance(now);
+        self.run_actions(now);
     }
 }
 
@@ -587,32 +584,5 @@ impl Copy {
         };
         self.payload.copy_body(offset, to);
         len
-    }
-}
-
-/// Looks after deadlines and limits for ever.
-pub async fn keep_time(hub: HubHandle) {
-    let rearm = hub.borrow().rearm.clone();
-    loop {
-        let now = now_ns();
-        let next = {
-            let mut hub = hub.borrow_mut();
-            hub.armed_at = hub.dispatch.next_wake(now);
-            hub.armed_at
-        };
-        match next {
-            None => rearm.notified().await,
-            Some(at) => {
-                let wait = Duration::from_nanos(at.saturating_sub(now));
-                tokio::select! {
-                    () = tokio::time::sleep(wait) => {}
-                    () = rearm.notified() => continue,
-                }
-            }
-        }
-        let now = now_ns();
-        let mut hub = hub.borrow_mut();
-        hub.dispatch.advance(now);
-        hub.run_actions(now);
     }
 }

@@ -1,6 +1,7 @@
 //! The engine's end of channels and control sockets: it turns messages into the dispatcher's words and the dispatcher's
 //! actions into messages. It never blocks on a container.
 
+mod alarm;
 mod arena;
 mod channel;
 mod container;
@@ -11,9 +12,10 @@ mod listener;
 mod payload;
 mod peer;
 
+pub use alarm::{Alarm, keep_time};
 pub use container::ContainerEvent;
 pub use external::HubCalls;
 pub use handshake::{Identity, Tokens};
-pub use hub::{Hub, HubHandle, keep_time};
+pub use hub::{Hub, HubHandle};
 pub use listener::Listener;
 pub use payload::Payload;

@@ -12,6 +12,7 @@ mod launching;
 mod payload;
 mod request;
 mod session;
+mod slice;
 mod thread;
 
 pub use answer::{Answer, Tagged};

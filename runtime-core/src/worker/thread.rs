@@ -5,6 +5,7 @@ use super::invoke::{self, Body, CallOptions, Invoke};
 use super::payload::{Input, Payload};
 use super::request::Request;
 use super::session::{Session, engine_gone, forked, is_forked};
+use super::slice::ask_for_short_slice;
 use super::{Handler, launching};
 use crate::clock::now_ns;
 use crate::ipc::channel;
@@ -73,6 +74,7 @@ impl ThreadWorker {
 
     /// Runs calls until the engine retires this worker or goes away.
     pub(super) fn run(&self, handler: &Handler) {
+        ask_for_short_slice();
         let ready = Header { sent_at: now_ns(), ..Header::new(Kind::Ready, 0) };
         if self.send(&MessageBuffer::new(ready, b"", &[])).is_err() {
             return;

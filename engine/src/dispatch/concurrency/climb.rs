@@ -11,14 +11,14 @@
 
 use super::staffing;
 
-/// A window has this many ends: with exponential service times a throughput from 128 of them has a standard error of 9 %,
-/// so that ×2 and ×1 are 6 standard errors apart.
+/// A window has this many ends: with exponential service times a throughput from 128 of them has a standard error of 9 %, and
+/// the quotient of two of 13 %, so that the √2 that an experiment has to bring is three standard errors from nothing.
 const WINDOW_CALLS: u64 = 128;
 /// When calls are slow, a window of [`WINDOW_MAX_NS`] with this many ends will do, and one with fewer says nothing.
 const WINDOW_CALLS_SLOW: u64 = 64;
 const WINDOW_MAX_NS: u64 = 10_000_000_000;
-/// The first window is the point of comparison for a load that is only building up, so it may be rough but must be
-/// early: one of [`super::ENDS_KNOWN`] ends.
+/// The first window is the point of comparison for a load that is only building up, so it must be early, and may be
+/// [rough](Climb::rough): one of [`super::ENDS_KNOWN`] ends.
 const WINDOW_CALLS_FIRST: u64 = super::ENDS_KNOWN as u64;
 /// A window lasts this at least: longer than a pause of the kernel's scheduler.
 const WINDOW_MIN_NS: u64 = 10_000_000;
@@ -29,6 +29,8 @@ const SETTLE_RUNS: f64 = 2.0;
 
 /// An experiment changes the limit by this factor: less would be lost in the noise of a window.
 const STEP: u32 = 2;
+/// In an experiment that was not free of noise, this factor is a step as well.
+const STEP_SEEN: f64 = 1.6;
 /// While nothing says that the function is saturated, calls that wait may raise the limit up to this factor before it is
 /// measured what that brought: a burst should not wait for a measurement.
 const STEP_FREE: u32 = 4;
@@ -37,11 +39,17 @@ const STEP_FREE: u32 = 4;
 const FAILURES_TO_LOWER: u32 = 2;
 /// A raised limit was used, and its throughput tells something, when this part of it was running.
 const USED: f64 = 0.75;
-/// When less than this part of the throughput before is left, an experiment is void: calls have become longer, or hang.
-/// A limit that is only too high for the cores would have left the throughput where it was.
+/// A limit that, doubled, lets less than this factor more calls run was not what held them back.
+const BARELY: f64 = 1.2;
+/// When less than this part of the throughput of the last window is left while calls wait, experiments and what they
+/// taught are void: calls have become longer, or hang. Too much or too little concurrency alone does not do that.
 const VOID: f64 = 0.25;
 /// Lowering the limit was free when this part of the throughput is still there.
 const FREE: f64 = 0.85;
+/// And it was clearly not when less than this part is.
+const DEAR: f64 = 0.7;
+/// Or when this many ends were due and less than half came: then no whole window is waited for.
+const DEAR_CALLS: f64 = 32.0;
 
 /// After a failed experiment the next one waits for one window, which gives it a base of its own, and then for this many times
 /// as long after each failure, up to [`COOL_WINDOWS_MAX`] windows: a function whose throughput is saturated is under
@@ -69,6 +77,17 @@ impl Sample {
     /// factor, halfway between "not at all" and "in proportion".
     fn paid(self, base: Sample) -> bool {
         self.throughput >= base.throughput * (self.running / base.running).sqrt()
+    }
+
+    /// The same, with the doubt in favour of this: not even the fourth root.
+    fn clearly_failed(self, base: Sample) -> bool {
+        self.throughput < base.throughput * (self.running / base.running).sqrt().sqrt()
+    }
+
+    /// Whether this has enough more concurrency than `base` for noise not to decide. The reference moves up by such steps
+    /// only: it would else be carried up by windows that happened to see more calls end.
+    fn is_step_above(self, base: Sample) -> bool {
+        self.running >= f64::from(STEP) * base.running
     }
 }
 
@@ -116,6 +135,8 @@ pub(super) struct Climb {
     last: Option<Sample>,
     /// The highest concurrency that paid.
     reference: Option<Sample>,
+    /// The reference is the first window: too short for what runs long, too few calls for more than a clear verdict.
+    rough: bool,
     window_from_ns: u64,
     ended: u64,
     run_sum_ns: f64,
@@ -136,6 +157,7 @@ impl Climb {
             lowest: false,
             last: None,
             reference: None,
+            rough: true,
             window_from_ns: u64::MAX,
             ended: 0,
             run_sum_ns: 0.0,
@@ -159,7 +181,14 @@ impl Climb {
         self.run_sum_ns += run_ns as f64;
         let calls = if self.reference.is_none() { WINDOW_CALLS_FIRST } else { WINDOW_CALLS };
         let elapsed = now_ns - self.window_from_ns;
-        elapsed >= WINDOW_MIN_NS && (self.ended >= calls || elapsed >= WINDOW_MAX_NS)
+        elapsed >= WINDOW_MIN_NS && (self.ended >= calls || elapsed >= WINDOW_MAX_NS || self.is_dear(elapsed))
+    }
+
+    /// Whether a lower cap has cost so much throughput that the experiment may end early.
+    fn is_dear(&self, elapsed_ns: u64) -> bool {
+        let Phase::Lower { base, .. } = self.phase else { return false };
+        let due = base.throughput * elapsed_ns as f64;
+        due >= DEAR_CALLS && (self.ended as f64) < due / 2.0
     }
 
     /// The limit that the rule makes out of the one by τ alone.
@@ -179,18 +208,18 @@ impl Climb {
         }
     }
 
-    /// When the limit could be raised next, should calls wait for too long; none while a cap is in force or tried, since only
-    /// calls that end take that further.
+    /// When the limit could be raised next, should calls wait for too long: by the next step, or because nothing ends.
     pub fn next_raise_ns(&self, limit: u32, run_ns: f64) -> Option<u64> {
         match self.phase {
-            Phase::Follow => (limit < self.cap).then_some(self.next_raise_ns),
-            Phase::Raise { target, .. } if self.raised < target => Some(self.next_raise_ns),
-            Phase::Raise { base, .. } => Some(self.void_ns(base, run_ns)),
-            Phase::Lower { .. } => None,
+            Phase::Follow if limit < self.cap => Some(self.next_raise_ns),
+            Phase::Follow => self.last.map(|last| self.void_ns(last, run_ns)),
+            Phase::Raise { target, .. } if limit < target => Some(self.next_raise_ns),
+            Phase::Raise { base, .. } | Phase::Lower { base, .. } => Some(self.void_ns(base, run_ns)),
         }
+        .map(|at| at.max(self.next_raise_ns))
     }
 
-    /// When the experiment becomes void, if no further call ends until then.
+    /// When there is too little left of the throughput, if no further call ends until then.
     fn void_ns(&self, base: Sample, run_ns: f64) -> u64 {
         let hopeless_ns = self.ended as f64 / (VOID * base.throughput);
         after(self.window_from_ns, hopeless_ns.max(WINDOW_RUNS * run_ns).max(WINDOW_MIN_NS as f64))
@@ -208,30 +237,26 @@ impl Climb {
         if at.now_ns < self.next_raise_ns || at.limit >= at.max {
             return false;
         }
-        let target = match self.phase {
+        let base = match self.phase {
+            // Without a window as yet, the averages must do.
+            Phase::Follow => self.last.unwrap_or(Sample { running: at.tau, throughput: at.rate_per_ns }),
+            Phase::Raise { base, .. } | Phase::Lower { base, .. } => base,
+        };
+        match self.phase {
+            Phase::Raise { target, .. } if at.limit < target => {}
             Phase::Follow if at.limit < self.cap => {
-                // Without a window as yet, the averages must do.
-                let base = self.last.unwrap_or(Sample { running: at.tau, throughput: at.rate_per_ns });
                 let target = at.limit.saturating_mul(STEP_FREE).min(at.max).min(self.cap);
                 self.phase = Phase::Raise { base, target };
-                target
             }
-            Phase::Raise { base, target } => {
-                if self.raised >= target && at.now_ns >= self.void_ns(base, at.run_ns) {
-                    let target = target.saturating_mul(STEP_FREE).min(at.max);
-                    self.phase = Phase::Raise { base, target };
-                    target
-                } else {
-                    target
-                }
+            Phase::Follow if self.last.is_none() => return false,
+            _ if at.now_ns < self.void_ns(base, at.run_ns) => return false,
+            _ => {
+                self.uncap();
+                let target = at.limit.saturating_mul(STEP_FREE).min(at.max);
+                self.phase = Phase::Raise { base, target };
             }
-            _ => return false,
-        };
-        let next = self.raised.max(at.limit).saturating_add(1);
-        if next > target {
-            return false;
         }
-        self.raised = next;
+        self.raised = at.limit + 1;
         self.next_raise_ns = after(at.now_ns, at.run_ns);
         self.open_window(at);
         true
@@ -255,9 +280,10 @@ impl Climb {
             return;
         }
         let first = self.reference.is_none();
-        if !first && self.ended < WINDOW_CALLS_SLOW {
-            // Too few to say anything. What was raised stays as long as τ needs to catch up.
+        if !first && self.ended < WINDOW_CALLS_SLOW && !self.is_dear(elapsed_ns) {
+            // Too few to say anything, or to have a cap tested again. What was raised stays as long as τ needs to catch up.
             self.settle(at);
+            self.uncap();
             self.open_window(at);
             return;
         }
@@ -274,15 +300,25 @@ impl Climb {
         };
         match self.phase {
             Phase::Follow => self.judge_follow(at, sample, reference, pressed),
+            // The cap was not what held calls back.
+            Phase::Raise { base, .. } if self.is_driven() && sample.running < BARELY * base.running => {
+                self.phase = Phase::Follow;
+                self.raised = 0;
+                self.cap = NO_CAP;
+                self.last = Some(sample);
+            }
             Phase::Raise { base, target } => {
                 let used = sample.running >= USED * f64::from(target);
                 let driven = self.is_driven();
                 if sample.paid(base) {
                     self.settle(at);
                     if driven {
-                        self.uncap();
+                        self.cap = NO_CAP;
                     }
-                    self.reference = Some(sample);
+                    if sample.running >= STEP_SEEN * base.running {
+                        self.reference = Some(sample);
+                        self.failures = 0;
+                    }
                     self.last = Some(sample);
                 } else if used || driven {
                     self.fall_back(at, sample, reference);
@@ -306,6 +342,10 @@ impl Climb {
                     // As good as failing upwards: go on down.
                     self.failures = self.failures.max(FAILURES_TO_LOWER);
                 } else if cap >= at.max {
+                    if sample.throughput < DEAR * base.throughput {
+                        // So what ran before did pay.
+                        self.reference = Some(base);
+                    }
                     self.cap = NO_CAP;
                     self.cool(at, elapsed_ns);
                 }
@@ -316,11 +356,15 @@ impl Climb {
 
     fn judge_follow(&mut self, at: Present, sample: Sample, reference: Sample, pressed: bool) {
         self.last = Some(sample);
-        if sample.running <= reference.running || sample.paid(reference) {
+        let above = sample.is_step_above(reference);
+        let rough = std::mem::replace(&mut self.rough, false);
+        let failed = above && if rough { sample.clearly_failed(reference) } else { !sample.paid(reference) };
+        if sample.running <= reference.running || (!failed && (above || rough)) {
             self.reference = Some(sample);
-        } else if self.cap == NO_CAP && sample.running >= f64::from(STEP) * reference.running {
-            // The clients did the experiment. To be confirmed by one of our own, at once if the cap binds.
+        } else if failed && self.cap == NO_CAP {
+            // The clients did the experiment. Whether it was one is seen at once: the lower limit must not cost anything.
             self.fall_back(at, sample, reference);
+            self.phase = Phase::Lower { base: sample, cap: NO_CAP };
             return;
         }
         let cooled = at.now_ns >= self.cool_until_ns;

@@ -1,0 +1,76 @@
+#!/bin/bash
+# Who may know whom, as ARCHITECTURE.md says it.
+
+set -euo pipefail
+cd "$(dirname "$0")/../.."
+
+broken=0
+complain() {
+    echo "$*"
+    broken=1
+}
+
+# never PATTERN REASON FILE...: no line of code matches the pattern. Comments do not count.
+never() {
+    local pattern=$1 reason=$2 file hits
+    shift 2
+    while IFS= read -r -d '' file; do
+        hits=$(sed 's|//.*||' "$file" | grep -nE "$pattern" || :)
+        if [[ -n $hits ]]; then
+            complain "$reason:"
+            while IFS= read -r hit; do echo "  $file:$hit"; done <<<"$hits"
+        fi
+    done < <(find "$@" -name '*.rs' -print0)
+}
+
+# depends CRATE: what a crate is built with, itself included, one name a line.
+depends() {
+    cargo tree --locked --package "$1" --edges normal --prefix none --format '{p}' | awk '{ print $1 }' | sort -u
+}
+
+# depends_never CRATE PATTERN REASON
+depends_never() {
+    local hits
+    hits=$(depends "$1" | grep -vxF "$1" | grep -xE "$2" | paste -sd ' ' || :)
+    [[ -z $hits ]] || complain "$3: $1 depends on $hits"
+}
+
+async='tokio.*|hyper.*|futures.*|async-.*|mio|axum|tonic'
+ours='nightcore.*'
+
+depends_never nightcore-runtime "$ours" "the runtime knows no other crate of ours"
+depends_never nightcore-runtime "$async" "the runtime has no async runtime"
+for crate in nightcore-c nightcore; do
+    depends_never "$crate" "$async|mimalloc.*|.*jemalloc.*|serde.*|tracing.*" "a worker stays lean"
+    depends_never "$crate" 'nightcore-engine|nightcore-c|nightcore-bench' "a worker knows the runtime only"
+done
+depends_never nightcore-engine 'nightcore|nightcore-c|nightcore-bench' "the engine knows the runtime only"
+depends_never nightcore-bench "$ours" "the bench measures from outside"
+
+io='std::(io|fs|net|os|process|thread|env)\b|\b(tokio|libc|nix|hyper|memmap2)::|\b(File|Instant|SystemTime)\b|\bclock::|\bnow_ns\(\)'
+
+never "$io|crate::(ipc|worker|clock)\b" "the protocol does no I/O and knows nobody" runtime-core/src/protocol
+never 'crate::worker\b' "ipc does not know the worker" runtime-core/src/ipc
+never 'nightcore_runtime::(\{.*)?worker\b' "the engine never uses the worker runtime" engine/src
+never "$io|nightcore_runtime::ipc|crate::(link|gateway|launcher|observe|config|cli|directory|up)\b" \
+    "dispatch is pure state: time is an argument, and it knows only the protocol" engine/src/dispatch
+never "$io|crate::(link|gateway|dispatch|observe)\b" "the supervisor is pure state" engine/src/launcher/supervisor.rs
+never 'nightcore_runtime::ipc|crate::(link|launcher|observe|config|cli)\b|\b(libc|nix)::' \
+    "the gateway knows HTTP and nothing of pipes" engine/src/gateway
+never 'crate::(dispatch|link|gateway|launcher|observe|cli)\b' "the configuration knows no other room" engine/src/config
+never 'crate::(launcher|observe|config|cli)\b' "the link knows dispatch and the gateway's trait only" engine/src/link
+never 'hyper|http_body' "only the gateway and the admin pages speak HTTP" engine/src/{link,dispatch,launcher,config}
+
+# One version for all.
+while IFS= read -r manifest; do
+    grep -qx 'version.workspace = true' "$manifest" || complain "$manifest: not the workspace's version"
+done < <(git ls-files --cached --others --exclude-standard '*/Cargo.toml')
+
+# A dependency and its version are named once, in the workspace.
+while IFS= read -r manifest; do
+    hits=$(sed -n '/dependencies\]/,/^\[[^d]/p' "$manifest" | grep -E '^[a-z].*=' | grep -v 'workspace = true' || :)
+    [[ -z $hits ]] || complain "$manifest: name dependencies in the workspace's Cargo.toml: $hits"
+done < <(git ls-files --cached --others --exclude-standard '*/Cargo.toml')
+
+((broken == 0)) || exit 1
+echo "every wall stands"

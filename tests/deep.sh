@@ -1,0 +1,71 @@
+#!/bin/bash
+# `make test-deep`: what takes too long for every change. `tests/deep.sh STAGE...` runs only those stages.
+
+set -uo pipefail
+cd "$(dirname "$0")/.." || exit
+
+stages=(native-libs sanitizers address repeat)
+
+target=$(cargo metadata --locked --format-version 1 --no-deps | sed 's/.*"target_directory":"\([^"]*\)".*/\1/')
+
+stage() {
+    case $1 in
+        native-libs) native_libs ;;
+        sanitizers) tests/c/sanitizers.sh ;;
+        address) address ;;
+        repeat) repeat ;;
+        *)
+            echo "there is no stage $1; there are: ${stages[*]}"
+            return 2
+            ;;
+    esac
+}
+
+# What a static library needs is what rustc says. It is built another way for that, so in a folder of its own.
+native_libs() {
+    local said filed
+    said=$(cargo rustc --locked --quiet --target-dir "$target/deep" -p nightcore-c --lib --crate-type staticlib -- \
+        --print native-static-libs 2>&1 | sed -n 's/^note: native-static-libs: //p')
+    filed=$(sed -n 's/^SYSTEM_LIBS = //p' Makefile)
+    if [[ -z $said || $said != "$filed" ]]; then
+        echo "rustc says that libnightcore.a needs \"$said\", the Makefile says \"$filed\""
+        return 1
+    fi
+    echo "$said"
+}
+
+# The worker runtime under AddressSanitizer. RUSTC_BOOTSTRAP lets the stable compiler do it. (ThreadSanitizer would need
+# an instrumented standard library.)
+address() {
+    RUSTC_BOOTSTRAP=1 RUSTFLAGS=-Zsanitizer=address ASAN_OPTIONS=detect_leaks=0 \
+        cargo test --locked --quiet --target "$(rustc -vV | sed -n 's/^host: //p')" --target-dir "$target/address" \
+        -p nightcore-runtime
+}
+
+# Tests that start processes, many times: what happens once in fifty runs happens to somebody every day.
+repeat() {
+    local run runs=${RUNS:-50}
+    for ((run = 1; run <= runs; run++)); do
+        if ! cargo test --locked --workspace --quiet --test '*' >"$target/deep.log" 2>&1; then
+            cat "$target/deep.log"
+            echo "run $run of $runs failed"
+            return 1
+        fi
+        echo "run $run of $runs passed"
+    done
+}
+
+if (($# > 0)); then stages=("$@"); fi
+times=
+for name in "${stages[@]}"; do
+    echo "== $name"
+    began=$SECONDS
+    if ! stage "$name"; then
+        echo
+        echo "FAILED: $name, after $((SECONDS - began)) s. To run it alone: tests/deep.sh $name"
+        exit 1
+    fi
+    times="$times${times:+, }$name $((SECONDS - began)) s"
+done
+echo
+echo "All deep stages passed: $times"

@@ -1,0 +1,121 @@
+#!/bin/bash
+# The code in README.md and docs/ compiles, the configurations are valid, and the README's three functions do what it
+# says. A block of code is told by the word behind its fence: c, cpp, rust, toml.
+
+set -euo pipefail
+cd "$(dirname "$0")/../.."
+. tests/engine.sh
+
+cargo build --locked --quiet -p nightcore-engine -p nightcore-c -p nightcore
+target=$(cargo metadata --locked --format-version 1 --no-deps | sed 's/.*"target_directory":"\([^"]*\)".*/\1/')
+nightcore=$target/debug/nightcore
+root=$PWD
+
+# Every block goes to $work/blocks/DOCUMENT.LINE.WORD, where LINE is that of its first line.
+mkdir "$work/blocks" "$work/programs"
+mapfile -t documents < <(git ls-files --cached --others --exclude-standard README.md 'docs/*.md' 'docs/**/*.md')
+for document in "${documents[@]}"; do
+    awk -v out="$work/blocks/${document//\//-}" '
+        /^```/ && file { close(file); file = ""; next }
+        /^```./ { file = sprintf("%s.%04d.%s", out, NR + 1, substr($0, 4)); printf "" >file; next }
+        file { print >file }
+    ' "$document"
+done
+
+# says FILE: where a block is, for a message.
+says() { sed -E 's|.*/||; s|-|/|; s|\.md\.0*([0-9]+)\.[a-z]+$|.md:\1|' <<<"$1"; }
+
+flags=(-Wall -Wextra -Wpedantic -Werror -Wno-unused -Iinclude)
+libraries=("$target/debug/libnightcore.a" -lgcc_s -lutil -lrt -lpthread -lm -ldl -lc)
+count=0
+
+# compile BLOCK COMPILER FRAME: a whole program is linked; a piece is put into the frame, where it says HERE.
+compile() {
+    local block=$1 frame=$3 compiler program source
+    read -ra compiler <<<"$2"
+    program=$work/programs/$(basename "$block")
+    source=$program.${block##*.}
+    if grep -q 'int main(' "$block"; then
+        cp "$block" "$source"
+        "${compiler[@]}" "${flags[@]}" "$source" -o "$program" "${libraries[@]}" || fail "$(says "$block") does not compile"
+    else
+        sed -e "/HERE/{r $block
+            d}" "$frame" >"$source"
+        "${compiler[@]}" "${flags[@]}" -c "$source" -o /dev/null || fail "$(says "$block") does not compile"
+    fi
+    count=$((count + 1))
+}
+
+for block in "$work"/blocks/*.c; do compile "$block" "cc -std=c11" tests/docs/frame.c; done
+for block in "$work"/blocks/*.cpp; do compile "$block" "c++ -std=c++17" tests/docs/frame.cpp; done
+
+# Rust: all blocks are programs of one package.
+package=$work/snippets
+mkdir -p "$package/src/bin"
+cp Cargo.lock rust-toolchain.toml "$package"
+cat >"$package/Cargo.toml" <<END
+[package]
+name = "snippets"
+edition = "2024"
+[dependencies]
+nightcore = { path = "$root/languages/rust" }
+[workspace]
+END
+for block in "$work"/blocks/*.rust; do
+    name=$(basename "${block%.rust}" | tr -c 'A-Za-z0-9\n' _)
+    if grep -q 'fn main(' "$block"; then
+        cp "$block" "$package/src/bin/$name.rs"
+    else
+        { echo '#![allow(dead_code, unused_imports)] use nightcore::{Answer, CallOptions, Error, Reply, Request}; fn main() {}'; cat "$block"; } >"$package/src/bin/$name.rs"
+    fi
+    count=$((count + 1))
+done
+# Not --locked: the lock file is the workspace's, and this package is not in it. Nothing is fetched.
+cargo build --quiet --offline --manifest-path "$package/Cargo.toml" --target-dir "$target/snippets" ||
+    fail "a Rust block does not compile; its file is named after document and line"
+
+# Configurations: the programs that they name are made up.
+for block in "$work"/blocks/*.toml; do
+    if ! grep -q '^\[functions' "$block"; then continue; fi
+    home=$work/config
+    rm -rf "$home"
+    mkdir "$home"
+    cp "$block" "$home/nightcore.toml"
+    sed -n 's/^command = \["\([^"]*\)".*/\1/p' "$block" | while IFS= read -r program; do
+        mkdir -p "$home/$(dirname "$program")"
+        install -m 755 /dev/null "$home/$program"
+    done
+    (cd "$home" && "$nightcore" check >"$work/out" 2>&1) || { cat "$work/out"; fail "$(says "$block") is not a valid configuration"; }
+    # The one with every key says the defaults.
+    if grep -q '^max_depth' "$block"; then
+        (cd "$home" && "$nightcore" check --print) >"$work/full"
+        printf '[functions.Foo]\ncommand = ["./foo"]\n' >"$home/nightcore.toml"
+        (cd "$home" && "$nightcore" check --print) >"$work/least"
+        diff "$work/least" "$work/full" || fail "$(says "$block") does not say the defaults (<)"
+        while IFS= read -r key; do
+            grep -q "^$key = " "$block" || fail "$(says "$block") leaves out the key $key"
+        done < <(sed -n 's/^\([a-z_]*\) = .*/\1/p' "$work/least")
+    fi
+    count=$((count + 1))
+done
+
+# The three functions of the README.
+home=$work/readme
+mkdir -p "$home/twice/target/release"
+for block in "$work"/blocks/README.md.*; do
+    case $(cat "$block") in
+        *'nc_handle("Greet"'*) cp "$work/programs/$(basename "$block")" "$home/greet" ;;
+        *'handle("Shout"'*) cp "$work/programs/$(basename "$block")" "$home/shout" ;;
+        *'handle("Twice"'*)
+            cp "$target/snippets/debug/$(basename "${block%.rust}" | tr -c 'A-Za-z0-9\n' _)" "$home/twice/target/release/twice"
+            ;;
+        *'[functions.Twice]'*) { printf '[gateway]\nlisten = "127.0.0.1:0"\n'; cat "$block"; } >"$home/nightcore.toml" ;;
+        *'$ curl -d World'*) tail -n 1 "$block" >"$work/right" ;;
+    esac
+done
+start_engine "$nightcore" "$home/nightcore.toml"
+answer=$("$nightcore" invoke --dir "$work/engine" Twice --data World) || { cat "$work/log"; fail "the README's functions fail"; }
+[[ $answer == "$(cat "$work/right")" ]] || fail "the README's functions answer \"$answer\""
+end_engine
+
+echo "$count blocks are good, and the README's functions answer \"$answer\""

@@ -1,0 +1,47 @@
+#!/bin/bash
+# `make test`: the stages below, in order, up to the first that fails. `tests/run.sh STAGE...` runs only those.
+
+set -uo pipefail
+cd "$(dirname "$0")/.." || exit
+
+stages=(format shell walls clippy rust c docs install demo)
+
+stage() {
+    case $1 in
+        format) cargo fmt --all --check ;;
+        shell) tests/shell.sh ;;
+        walls) tests/architecture/walls.sh ;;
+        clippy) cargo clippy --locked --workspace --all-targets --quiet -- -D warnings ;;
+        rust) cargo test --locked --workspace --quiet ;;
+        c) tests/c/warnings.sh ;;
+        docs) tests/docs/facts.sh && tests/docs/snippets.sh ;;
+        install) tests/install/install.sh ;;
+        demo) tests/demo/demo.sh ;;
+        *)
+            echo "there is no stage $1; there are: ${stages[*]}"
+            return 2
+            ;;
+    esac
+}
+
+if (($# > 0)); then stages=("$@"); fi
+skipped=$(mktemp)
+trap 'rm -f "$skipped"' EXIT
+seconds=()
+began_all=$SECONDS
+for name in "${stages[@]}"; do
+    echo "== $name"
+    began=$SECONDS
+    # What a stage leaves out it says in a line that begins with "skipped:".
+    if ! stage "$name" 2>&1 | tee >(grep '^skipped:' >>"$skipped"); then
+        echo
+        echo "FAILED: stage $name, after $((SECONDS - began)) s. To run it alone: tests/run.sh $name"
+        exit 1
+    fi
+    seconds+=("$name $((SECONDS - began)) s")
+    echo "== ${seconds[-1]}"
+done
+echo
+sort -u "$skipped"
+printf -v times '%s, ' "${seconds[@]}"
+echo "All ${#stages[@]} stages passed in $((SECONDS - began_all)) s: ${times%, }"
