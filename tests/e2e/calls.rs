@@ -99,7 +99,7 @@ fn queued_calls_run_in_the_order_they_came() {
         .start();
     // A stopped process holds the first call, and so all that follow.
     let container = engine.container("Append");
-    harness::process::signal(container, nix::sys::signal::Signal::SIGSTOP);
+    harness::process::freeze(container);
     let mut clients = Vec::new();
     for number in 0..CALLS {
         let mut client = engine.connect();
@@ -116,7 +116,7 @@ fn queued_calls_run_in_the_order_they_came() {
             (append.queued + append.running) as usize == number + 1
         });
     }
-    harness::process::signal(container, nix::sys::signal::Signal::SIGCONT);
+    harness::process::thaw(container);
     for client in &mut clients {
         assert_eq!(client.receive().unwrap().status, 200);
     }

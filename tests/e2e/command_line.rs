@@ -73,9 +73,7 @@ fn an_attached_program_gets_the_calls() {
     assert_eq!(engine.text("Pid", ""), own.to_string());
     let mut attach = engine.home().command("attach");
     let mut attached = attach.arg("Pid").arg("--").arg(c()).spawn().unwrap();
-    wait_until("it to be attached", || {
-        engine.function("Pid").processes.iter().any(|process| process.attached)
-    });
+    wait_until("it to be attached", || engine.function("Pid").workers == 2);
     // `attach` becomes the program.
     assert_eq!(engine.text("Pid", ""), attached.id().to_string());
     assert!(engine.nightcore("ps", &[]).text().contains(&format!("{} (attached)", attached.id())));
@@ -96,9 +94,7 @@ fn an_attached_program_gets_the_calls() {
 fn an_attached_program_has_no_deadline_and_ends_with_its_engine() {
     let engine = Setup::new().function("Sleep", &c(), "timeout = \"100ms\"").start();
     let mut attached = engine.home().command("attach").args(["Sleep", "--"]).arg(c()).spawn().unwrap();
-    wait_until("it to be attached", || {
-        engine.function("Sleep").processes.iter().any(|process| process.attached)
-    });
+    wait_until("it to be attached", || engine.function("Sleep").workers == 2);
     assert_eq!(engine.text("Sleep", "400"), "slept 400");
     engine.stop();
     wait_until("its end", || attached.try_wait().unwrap().is_some());

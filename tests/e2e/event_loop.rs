@@ -50,7 +50,7 @@ fn a_full_pipe_stops_nobody_and_loses_nothing() {
     const CALLS: usize = 300;
     let engine = engine();
     let echo = engine.container("Echo");
-    process::signal(echo, Signal::SIGSTOP);
+    process::freeze(echo);
     // Of messages of this size the pipe holds eight.
     let body = pattern(800);
     let mut clients: Vec<_> = (0..CALLS).map(|_| engine.connect()).collect();
@@ -59,7 +59,7 @@ fn a_full_pipe_stops_nobody_and_loses_nothing() {
     }
     wait_until("all calls to be sent to it", || engine.function("Echo").running as usize == CALLS);
     assert_eq!(engine.text("Upper", "others go on"), "OTHERS GO ON");
-    process::signal(echo, Signal::SIGCONT);
+    process::thaw(echo);
     for client in &mut clients {
         let response = client.receive().unwrap();
         assert_eq!((response.status, response.body), (200, body.clone()));
@@ -78,11 +78,11 @@ fn a_caller_that_does_not_read_its_answers_stops_nobody() {
         client.send("POST", "/function/Call", &[], b"Wait\n").unwrap();
     }
     wait_until("all calls to be under way", || engine.function("Wait").running as usize == CALLS);
-    process::signal(caller, Signal::SIGSTOP);
+    process::freeze(caller);
     process::signal(engine.container("Wait"), Signal::SIGKILL);
     wait_until("its callee to be back", || engine.function("Wait").restarts == 1);
     assert_eq!(engine.text("Echo", "others go on"), "others go on");
-    process::signal(caller, Signal::SIGCONT);
+    process::thaw(caller);
     for client in &mut clients {
         let problem = client.receive().unwrap().problem();
         assert_eq!((problem.status, problem.cause[0].error.as_str()), (500, "CONTAINER_DIED"));

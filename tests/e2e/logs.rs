@@ -27,7 +27,11 @@ fn lines_are_kept_under_the_function_that_printed_them() {
     let last = lines(&engine.nightcore("logs", &["Print", "-n", "2"]).text());
     assert_eq!(last, expected[3..]);
     assert!(engine.stderr().contains("\nPrint | three\n"), "{}", engine.stderr());
-    assert_eq!(engine.nightcore("logs", &["Crash"]).text(), "");
+    let silent = engine.nightcore("logs", &["Crash"]);
+    assert_eq!((silent.code, silent.text().as_str()), (Some(0), ""));
+    let unknown = engine.nightcore("logs", &["Nobody"]);
+    assert_eq!(unknown.code, Some(2));
+    assert!(unknown.stderr.contains("there are: Print, Crash"), "{}", unknown.stderr);
     engine.stop();
 }
 

@@ -3,7 +3,6 @@
 use harness::process::{self, is_alive};
 use harness::workers::c;
 use harness::{Response, Setup, wait_until};
-use nix::sys::signal::Signal;
 use std::time::{Duration, Instant};
 
 /// How far from its time a call may end.
@@ -133,7 +132,7 @@ fn a_stuck_container_is_replaced() {
 fn a_container_that_was_stopped_is_replaced() {
     let engine = Setup::new().function("Echo", &c(), "timeout = \"200ms\"\ngrace = \"200ms\"").start();
     let stopped = engine.container("Echo");
-    process::signal(stopped, Signal::SIGSTOP);
+    process::freeze(stopped);
     assert_eq!(engine.call("Echo", "x").status, 504);
     wait_until("another container to answer", || engine.call("Echo", "x").status == 200);
     wait_until("the stopped one to be ended", || !is_alive(stopped));

@@ -5,7 +5,7 @@ use crate::home::{Home, MARK};
 use crate::http::{Connection, Response};
 use crate::process::{self, Process};
 use crate::status::{FunctionStatus, Status};
-use crate::wait::{LONG, wait_for, wait_until, wait_until_within};
+use crate::wait::{LONG, find_within, wait_for, wait_until, wait_until_within};
 use nix::sys::signal::Signal;
 use std::fs::{self, File};
 use std::io::{self, BufRead, BufReader};
@@ -18,6 +18,8 @@ use std::time::{Duration, Instant};
 
 /// What an engine that has ended leaves behind must be gone by then: the rest of a group that was killed.
 const LEFT_WITHIN: Duration = Duration::from_secs(2);
+/// An engine that does not answer for so long says nothing about why a test has failed.
+const LAST_LOOK: Duration = Duration::from_secs(2);
 
 /// A running engine.
 #[derive(Debug)]
@@ -219,6 +221,19 @@ impl Engine {
         took
     }
 
+    /// What `nightcore ps` shows, for a test that has failed already: it must not fail again.
+    fn last_look(&self) -> String {
+        let path = self.home.path().join("ps");
+        let Ok(file) = File::create(&path) else { return String::new() };
+        if let Ok(mut ps) = self.home.command("ps").arg("--json").stdout(file).spawn()
+            && find_within(LAST_LOOK, || ps.try_wait().ok().flatten()).is_none()
+        {
+            let _ = ps.kill();
+            let _ = ps.wait();
+        }
+        fs::read_to_string(&path).unwrap_or_default()
+    }
+
     #[track_caller]
     fn wait_for_exit(&mut self) -> Option<i32> {
         let status = wait_for(&format!("the engine's end (at most {LONG:?})"), || {
@@ -247,7 +262,11 @@ impl Engine {
 impl Drop for Engine {
     fn drop(&mut self) {
         if std::thread::panicking() {
-            eprintln!("--- what the engine said:\n{}---", self.stderr());
+            eprintln!(
+                "--- what the engine said:\n{}\n--- nightcore ps:\n{}---",
+                self.stderr(),
+                self.last_look()
+            );
         }
         // Twice: what was being started at the first look is there at the second.
         for _ in 0..2 {

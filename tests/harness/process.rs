@@ -1,5 +1,6 @@
 //! Processes as the system shows them.
 
+use crate::wait::wait_until;
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 use std::fmt;
@@ -27,6 +28,22 @@ impl fmt::Display for Process {
 pub fn signal(pid: i32, signal: Signal) {
     assert!(pid > 1, "{pid} is no process of a test");
     let _ = kill(Pid::from_raw(pid), signal);
+}
+
+/// Stops a process, and waits until each of its threads is: the signal alone takes its time.
+#[track_caller]
+pub fn freeze(pid: i32) {
+    signal(pid, Signal::SIGSTOP);
+    let is_stopped = |thread: &i32| {
+        let stat = fs::read_to_string(format!("/proc/{pid}/task/{thread}/stat")).unwrap_or_default();
+        stat.rsplit_once(')').is_none_or(|(_, rest)| rest.starts_with(" T"))
+    };
+    wait_until(&format!("{pid} to be stopped"), || thread_ids(pid).iter().all(is_stopped));
+}
+
+/// Lets a stopped process go on.
+pub fn thaw(pid: i32) {
+    signal(pid, Signal::SIGCONT);
 }
 
 /// The processes, but dead ones, that were started with this variable in their environment.
@@ -84,15 +101,18 @@ pub struct Thread {
 
 /// The threads of a process; the first is its main thread.
 pub fn threads(pid: i32) -> Vec<Thread> {
-    let Ok(entries) = fs::read_dir(format!("/proc/{pid}/task")) else { return Vec::new() };
-    let ids = entries.flatten().filter_map(|entry| entry.file_name().to_str()?.parse().ok());
-    let mut ids: Vec<i32> = ids.collect();
+    let mut ids = thread_ids(pid);
     ids.sort_unstable_by_key(|id| (*id != pid, *id));
     let thread = |id| {
         let name = fs::read_to_string(format!("/proc/{pid}/task/{id}/comm")).unwrap_or_default();
         Thread { id, name: name.trim().to_owned(), reads_from: reads_from(pid, id) }
     };
     ids.into_iter().map(thread).collect()
+}
+
+fn thread_ids(pid: i32) -> Vec<i32> {
+    let Ok(entries) = fs::read_dir(format!("/proc/{pid}/task")) else { return Vec::new() };
+    entries.flatten().filter_map(|entry| entry.file_name().to_str()?.parse().ok()).collect()
 }
 
 fn reads_from(pid: i32, thread: i32) -> Option<String> {

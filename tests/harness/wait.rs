@@ -27,15 +27,21 @@ pub fn wait_for<T>(what: &str, look: impl FnMut() -> Option<T>) -> T {
 
 /// Waits until there is something, which must be before `within` has passed.
 #[track_caller]
-pub fn wait_for_within<T>(what: &str, within: Duration, mut look: impl FnMut() -> Option<T>) -> T {
+pub fn wait_for_within<T>(what: &str, within: Duration, look: impl FnMut() -> Option<T>) -> T {
+    let found = find_within(within, look);
+    found.unwrap_or_else(|| panic!("waited {within:?} in vain for: {what}"))
+}
+
+/// Looks for something again and again; `None` if there is nothing until `within` has passed.
+pub fn find_within<T>(within: Duration, mut look: impl FnMut() -> Option<T>) -> Option<T> {
     let until = Instant::now() + within;
     loop {
         // The time is asked first: a look that takes long must not be the one that is late.
         let late = Instant::now() >= until;
-        if let Some(found) = look() {
+        let found = look();
+        if found.is_some() || late {
             return found;
         }
-        assert!(!late, "waited {within:?} in vain for: {what}");
         std::thread::sleep(PAUSE);
     }
 }

@@ -1,7 +1,10 @@
 //! `nightcore logs`
 
-use super::{EXIT_NO_ENGINE, Engine, Exit};
+use super::engine_client::ask;
+use super::{EXIT_BAD_INPUT, EXIT_NO_ENGINE, Engine, Exit};
 use crate::launcher::log_path;
+use crate::observe::status::EngineStatus;
+use hyper::Method;
 use std::fs::File;
 use std::io::{self, BufRead, BufReader, Read, Seek, SeekFrom, Write};
 use std::path::{Path, PathBuf};
@@ -35,11 +38,27 @@ impl Logs {
             ));
         }
         let path = log_path(&directory, &self.function);
+        if !path.exists() {
+            self.check_name()?;
+        }
         match self.show(&path) {
             // A reader that has seen enough, such as `head`.
             Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(()),
             shown => shown.map_err(|error| Exit::bad_input(anyhow::Error::from(error))),
         }
+    }
+
+    /// A function that has printed nothing has no log; one that does not exist has a wrong name.
+    fn check_name(&self) -> Result<(), Exit> {
+        let (_, page) = ask(&self.engine, Method::GET, "/status", Vec::new())?;
+        // An engine of another version knows its functions all the same.
+        let Ok(status) = serde_json::from_slice::<EngineStatus>(&page) else { return Ok(()) };
+        let names: Vec<&str> = status.functions.iter().map(|function| function.name.as_str()).collect();
+        if names.contains(&self.function.as_str()) {
+            return Ok(());
+        }
+        let text = format!("there is no function {:?}; there are: {}", self.function, names.join(", "));
+        Err(Exit::new(EXIT_BAD_INPUT, text))
     }
 
     fn show(&self, path: &Path) -> io::Result<()> {
