@@ -31,7 +31,7 @@ int32_t origin(nc_request *req, void *user) {
 
 int32_t metadata(nc_request *req, void *user) {
     (void)user;
-    static const nc_bytes equals = NC_LITERAL("="), newline = NC_LITERAL("\n");
+    const nc_bytes equals = NC_LITERAL("="), newline = NC_LITERAL("\n");
     nc_bytes parts[4 * MAX_PAIRS + 2];
     size_t count = 0;
     nc_pair pair;
