@@ -52,8 +52,12 @@ bench: ## measure Nightcore, and this machine's floors; under five minutes (ARGS
 	cargo build --locked --release -p nightcore-engine -p nightcore-c -p nightcore-bench
 	$(TARGET_DIR)/release/nightcore-bench $(ARGS)
 
+dist: ## make the packages that would be published, in dist/
+	@packaging/dist.sh
+
 clean: ## remove all that was built
 	cargo clean
+	$(RM) -r dist
 	$(RM) examples/hello/c/hello examples/hello/cpp/hello
 
 # Installing. The files say where they are by their own place, so that an installed tree can be moved.
@@ -98,4 +102,4 @@ uninstall: ## remove what install put there: PREFIX=/usr/local DESTDIR=
 	$(RM) $(includedir)/nightcore.h $(includedir)/nightcore.hpp
 	$(RM) -r $(libdir)/cmake/nightcore $(docdir)
 
-.PHONY: help build demo test test-deep lint fmt header bench clean install uninstall
+.PHONY: help build demo test test-deep lint fmt header bench dist clean install uninstall

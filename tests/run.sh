@@ -4,7 +4,7 @@
 set -uo pipefail
 cd "$(dirname "$0")/.." || exit
 
-stages=(format shell walls clippy rust c docs install demo)
+stages=(format shell walls clippy rust c docs install dist demo)
 
 stage() {
     case $1 in
@@ -16,6 +16,7 @@ stage() {
         c) tests/c/warnings.sh ;;
         docs) tests/docs/facts.sh && tests/docs/snippets.sh ;;
         install) tests/install/install.sh ;;
+        dist) tests/install/dist.sh ;;
         demo) tests/demo/demo.sh ;;
         *)
             echo "there is no stage $1; there are: ${stages[*]}"

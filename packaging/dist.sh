@@ -1,0 +1,62 @@
+#!/bin/bash
+# `make dist`: the packages that would be published, in the folder that the first argument names, else dist/.
+
+set -euo pipefail
+export LC_ALL=C
+cd "$(dirname "$0")/.."
+
+out=${1:-dist}
+mkdir -p "$out"
+out=$(cd "$out" && pwd)
+version=$(sed -n '/^\[workspace.package\]/,/^\[/s/^version = "\(.*\)"/\1/p' Cargo.toml)
+work=$(mktemp -d)
+trap 'rm -rf "$work"' EXIT
+
+built=$(packaging/build.sh -p nightcore-engine -p nightcore-c)
+
+# stage DIR PREFIX: what `make install` installs, without what only a debugger reads.
+stage() {
+    make --no-print-directory install IS_BUILDER= PROFILE=release "TARGET_DIR=${built%/release}" "DESTDIR=$1" "PREFIX=$2" >&2
+    strip --strip-debug "$1$2/bin/nightcore" "$1$2/lib/libnightcore.so.$version" "$1$2/lib/libnightcore.a"
+}
+
+tarball() {
+    local name
+    name=nightcore-$version-linux-$(uname -m)
+    stage "$work" "/$name"
+    cp README.md CHANGELOG.md "$work/$name/share/doc/nightcore/"
+    tar --create --gzip --file "$out/$name.tar.gz" --directory "$work" --owner=0 --group=0 --sort=name "$name"
+    echo "$out/$name.tar.gz"
+}
+
+deb() {
+    local arch root=$work/deb
+    arch=$(dpkg --print-architecture)
+    stage "$root" /usr
+    mv "$root/usr/share/doc/nightcore/LICENSE" "$root/usr/share/doc/nightcore/copyright"
+    mkdir "$root/DEBIAN"
+    cat >"$root/DEBIAN/control" <<END
+Package: nightcore
+Version: $version
+Architecture: $arch
+Maintainer: The Nightcore authors <nightcore@localhost>
+Section: net
+Priority: optional
+Depends: libc6 (>= 2.28)
+Installed-Size: $(du -sk "$root/usr" | cut -f1)
+Description: functions in several languages that call each other in microseconds
+ The nightcore command, which runs functions, and libnightcore with its headers
+ for C, C++ and Go, by which functions are written.
+END
+    # The loader's cache must learn of the library.
+    echo 'activate-noawait ldconfig' >"$root/DEBIAN/triggers"
+    dpkg-deb --root-owner-group --build "$root" "$out/nightcore_${version}_$arch.deb" >&2
+    echo "$out/nightcore_${version}_$arch.deb"
+}
+
+tarball
+if command -v dpkg-deb >/dev/null; then
+    deb
+else
+    echo "skipped: the .deb, as dpkg-deb is not there"
+fi
