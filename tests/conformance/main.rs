@@ -65,7 +65,7 @@ fn main() -> ExitCode {
         println!("{count} checks in {took:.1} s: all languages agree");
         return ExitCode::SUCCESS;
     }
-    println!("{} failures; {count} checks in {took:.1} s", failures.len());
+    println!("failures: {}; {count} checks in {took:.1} s", failures.len());
     ExitCode::FAILURE
 }
 

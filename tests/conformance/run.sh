@@ -3,4 +3,4 @@
 # --languages c,go and --cases echo,pairs run some of it; --list names them all.
 
 cd "$(dirname "$0")/../.." || exit
-exec cargo test --locked --quiet -p nightcore-tests --test conformance -- "$@"
+exec cargo run --locked --quiet -p nightcore-tests --bin nightcore-conformance -- "$@"
