@@ -1,5 +1,7 @@
 // The conformance worker in C. What each case does is said in SPEC.md.
 
+#define _POSIX_C_SOURCE 200809L
+
 #include <nightcore.h>
 
 #include <errno.h>
