@@ -85,8 +85,8 @@ done
 work=$(mktemp -d "${TMPDIR:-/tmp}/nightcore-demo.XXXXXX")
 dir=$work/engine
 
-# function NAME PROGRAM LANGUAGE: the lines of a function.
-function() {
+# lines_of NAME PROGRAM LANGUAGE: the lines of a function.
+lines_of() {
     printf '\n[functions.%s%s]\ncommand = ["%s-%s"]\n' "$1" "$3" "$programs/$2" "$3"
 }
 
@@ -96,12 +96,12 @@ write_config() {
     before=
     for language in $languages; do
         if [ -n "$before" ]; then printf 'env = { NEXT = "Relay%s" }\n' "$language"; fi
-        function Relay relay "$language"
+        lines_of Relay relay "$language"
         before=$language
     done
     for language in $languages; do
-        function Foo polyglot "$language"
-        function Bar polyglot "$language"
+        lines_of Foo polyglot "$language"
+        lines_of Bar polyglot "$language"
         echo 'external = false'
     done
 }
