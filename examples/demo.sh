@@ -1,6 +1,6 @@
 #!/bin/sh
-# `make demo`: builds what is needed, starts one engine with functions in every language whose toolchain is there, and
-# has each call each. On a terminal the engine then stays up until Ctrl-C.
+# `make demo`: builds what is needed, starts one engine with functions in every language whose toolchain is there, has
+# each call each, and sends one request through all of them. On a terminal the engine then stays up until Ctrl-C.
 
 set -eu
 cd "$(dirname "$0")/.."
@@ -52,7 +52,7 @@ languages="$languages Rust"
 # The build: cargo's quickest, since this is about seeing it work. `make bench` is about speed.
 
 echo "Building the engine, libnightcore and the functions. The first time this takes a minute or two."
-if ! cargo build --locked --quiet -p nightcore-engine -p nightcore-c -p polyglot-rust; then
+if ! cargo build --locked --quiet -p nightcore-engine -p nightcore-c -p polyglot-rust -p relay-rust; then
     command -v "${cc%% *}" >/dev/null || fail "the build failed; it needs a C compiler as well: install gcc or clang"
     fail "the build failed; the errors are above"
 fi
@@ -62,20 +62,22 @@ programs=$target/demo
 nightcore=$built/nightcore
 mkdir -p "$programs"
 
-# compile LANGUAGE COMPILER FLAGS SOURCE: into $programs/LANGUAGE.
+# compile PROGRAM COMPILER FLAGS SOURCE: into $programs/PROGRAM.
 compile() {
     # $2 may be a command with arguments, such as "ccache cc".
     # shellcheck disable=SC2086
-    $2 "$3" -O2 -Wall -Iinclude "examples/polyglot/$4" "$built/libnightcore.a" \
+    $2 "$3" -O2 -Wall -Iinclude "examples/$4" "$built/libnightcore.a" \
         -lgcc_s -lutil -lrt -lpthread -lm -ldl -lc -o "$programs/$1" || fail "$4 does not compile; the errors are above"
 }
 
 for language in $languages; do
-    case $language in
-        C) compile C "$cc" -std=c11 c/polyglot.c ;;
-        Cpp) compile Cpp "$cxx" -std=c++17 cpp/polyglot.cpp ;;
-        Rust) cp -f "$built/polyglot-rust" "$programs/Rust" ;;
-    esac
+    for example in polyglot relay; do
+        case $language in
+            C) compile "$example-C" "$cc" -std=c11 "$example/c/$example.c" ;;
+            Cpp) compile "$example-Cpp" "$cxx" -std=c++17 "$example/cpp/$example.cpp" ;;
+            Rust) cp -f "$built/$example-rust" "$programs/$example-Rust" ;;
+        esac
+    done
 done
 
 # The engine.
@@ -83,12 +85,24 @@ done
 work=$(mktemp -d "${TMPDIR:-/tmp}/nightcore-demo.XXXXXX")
 dir=$work/engine
 
+# lines_of NAME PROGRAM LANGUAGE: the lines of a function.
+lines_of() {
+    printf '\n[functions.%s%s]\ncommand = ["%s-%s"]\n' "$1" "$3" "$programs/$2" "$3"
+}
+
 # write_config ADDRESS
 write_config() {
     printf '[gateway]\nlisten = "%s"\n' "$1"
+    before=
     for language in $languages; do
-        printf '\n[functions.Foo%s]\ncommand = ["%s"]\n' "$language" "$programs/$language"
-        printf '\n[functions.Bar%s]\ncommand = ["%s"]\nexternal = false\n' "$language" "$programs/$language"
+        if [ -n "$before" ]; then printf 'env = { NEXT = "Relay%s" }\n' "$language"; fi
+        lines_of Relay relay "$language"
+        before=$language
+    done
+    for language in $languages; do
+        lines_of Foo polyglot "$language"
+        lines_of Bar polyglot "$language"
+        echo 'external = false'
     done
 }
 
@@ -132,13 +146,13 @@ url=${url%%,*}
 expected="From function Bar: Hello, World"
 rows=0
 
-# call FOO BAR: puts the answer into $work/answer and sets `took`.
+# call FUNCTION [BAR]: puts the answer into $work/answer and sets `took`.
 if command -v curl >/dev/null; then
     how="the whole of a request by curl, the middle one of 11"
     call() {
         requests=
         for _ in 1 2 3 4 5 6 7 8 9 10 11; do
-            requests="$requests -o answer $url/function/$1/$2"
+            requests="$requests -o answer $url/function/$1${2:+/$2}"
         done
         # shellcheck disable=SC2086
         (cd "$work" && curl --silent --show-error --max-time 20 --data Hello -w '%{time_total}\n' $requests) >"$work/times"
@@ -167,6 +181,23 @@ for foo in $languages; do
         rows=$((rows + 1))
     done
 done
+
+first=
+route=
+expected=Hello
+for language in $languages; do
+    first=${first:-Relay$language}
+    route="$route${route:+ -> }Relay$language"
+    case $language in Cpp) language=C++ ;; esac
+    expected="$expected > $language"
+done
+call "$first" || fail "$first could not be called: $(cat "$work/answer" 2>/dev/null)"
+answer=$(cat "$work/answer" && echo .)
+[ "$answer" = "$expected." ] || fail "$first answered \"${answer%.}\" instead of \"$expected\""
+echo
+echo "One request through all of them:"
+echo "$route"
+printf '%-54s  %9s\n' "$expected" "$took"
 echo
 echo "Every answer is right, $rows of $rows. One engine runs it all, at $url$taken, each function"
 echo "in a process of its own. Calls of a Bar go through the engine, never over the network."

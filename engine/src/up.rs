@@ -3,7 +3,7 @@
 use crate::config::{Config, Function};
 use crate::directory::{self, Directory};
 use crate::dispatch::{FunctionId, Spec};
-use crate::gateway::{Gateway, Health, Limits, Service};
+use crate::gateway::{Gateway, Health, Limits, Routes, Service};
 use crate::launcher::{Keeper, raise_open_files};
 use crate::link::{Alarm, Hub, HubCalls, HubHandle, Listener, keep_time};
 use crate::observe::admin::Admin;
@@ -66,6 +66,12 @@ fn spec(function: &Function) -> Spec {
     }
 }
 
+/// The functions' own paths.
+fn routes(config: &Config) -> Routes {
+    let with_route = |function: &Function| Some((function.route.clone()?, function.name.clone()));
+    Routes::new(config.functions.iter().filter_map(with_route))
+}
+
 /// Runs an engine until it is told to stop by SIGTERM or SIGINT. A second signal does not wait for calls under way.
 pub async fn run(options: Options<'_>) -> Result<()> {
     let Options { config, directory, ready } = options;
@@ -109,6 +115,7 @@ pub async fn run(options: Options<'_>) -> Result<()> {
         calls: HubCalls(hub.clone()),
         health: HubHealth(hub.clone()),
         limits: Limits { max_body_bytes },
+        routes: routes(&config),
     };
     let doors = gateway.clone();
     spawn_local(async move { doors.serve_tcp(tcp, Rc::new(service), stopped).await });

@@ -28,10 +28,10 @@ depends() {
     cargo tree --locked --package "$1" --edges normal --prefix none --format '{p}' | awk '{ print $1 }' | sort -u
 }
 
-# depends_never CRATE PATTERN REASON
+# depends_never CRATE PATTERN REASON [CRATE]: but for itself and the last one, if there is one.
 depends_never() {
     local hits
-    hits=$(depends "$1" | grep -vxF "$1" | grep -xE "$2" | paste -sd ' ' || :)
+    hits=$(depends "$1" | grep -vxF -e "$1" -e "${4:-$1}" | grep -xE "$2" | paste -sd ' ' || :)
     [[ -z $hits ]] || complain "$3: $1 depends on $hits"
 }
 
@@ -40,9 +40,10 @@ ours='nightcore.*'
 
 depends_never nightcore-runtime "$ours" "the runtime knows no other crate of ours"
 depends_never nightcore-runtime "$async" "the runtime has no async runtime"
-for crate in nightcore-c nightcore; do
+for manifest in bindings/*/Cargo.toml languages/*/Cargo.toml; do
+    crate=$(sed -n 's/^name = "\(.*\)"/\1/p' "$manifest" | head -n 1)
     depends_never "$crate" "$async|mimalloc.*|.*jemalloc.*|serde.*|tracing.*" "a worker stays lean"
-    depends_never "$crate" 'nightcore-engine|nightcore-c|nightcore-bench' "a worker knows the runtime only"
+    depends_never "$crate" "$ours" "a worker knows the runtime only" nightcore-runtime
 done
 depends_never nightcore-engine 'nightcore|nightcore-c|nightcore-bench' "the engine knows the runtime only"
 depends_never nightcore-bench "$ours" "the bench measures from outside"
@@ -60,6 +61,19 @@ never 'nightcore_runtime::ipc|crate::(link|launcher|observe|config|cli)\b|\b(lib
 never 'crate::(dispatch|link|gateway|launcher|observe|cli)\b' "the configuration knows no other room" engine/src/config
 never 'crate::(launcher|observe|config|cli)\b' "the link knows dispatch and the gateway's trait only" engine/src/link
 never 'hyper|http_body' "only the gateway and the admin pages speak HTTP" engine/src/{link,dispatch,launcher,config}
+
+# A language knows its own binding, or the header and libnightcore: its code names no other room. Crates are held to it
+# above.
+for folder in languages/*/; do
+    language=$(basename "$folder")
+    if [[ -e $folder/Cargo.toml ]]; then continue; fi
+    while IFS= read -r hit; do
+        complain "languages/$language knows its binding, or include/ and libnightcore: $hit"
+    done < <(git ls-files --cached --others --exclude-standard "$folder" |
+        grep -E '\.(go|h|c|py|pyi|js|cjs|mjs|ts|mts|cts)$' |
+        xargs -r grep -noHE '\.\./(engine|runtime-core|bench)/|(bindings|languages)/[a-z]+' |
+        grep -vE ":(bindings|languages)/$language\$" || :)
+done
 
 # One version for all.
 while IFS= read -r manifest; do

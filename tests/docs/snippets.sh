@@ -52,6 +52,7 @@ for block in "$work"/blocks/*.cpp; do compile "$block" "c++ -std=c++17" tests/do
 # Rust: all blocks are programs of one package.
 package=$work/snippets
 mkdir -p "$package/src/bin"
+tested=()
 cp Cargo.lock rust-toolchain.toml "$package"
 cat >"$package/Cargo.toml" <<END
 [package]
@@ -68,11 +69,14 @@ for block in "$work"/blocks/*.rust; do
     else
         { echo '#![allow(dead_code, unused_imports)] use nightcore::{Answer, CallOptions, Error, Reply, Request}; fn main() {}'; cat "$block"; } >"$package/src/bin/$name.rs"
     fi
+    if grep -q '^#\[test\]' "$block"; then tested+=(--bin "$name"); fi
     count=$((count + 1))
 done
 # Not --locked: the lock file is the workspace's, and this package is not in it. Nothing is fetched.
 cargo build --quiet --offline --manifest-path "$package/Cargo.toml" --target-dir "$target/snippets" ||
     fail "a Rust block does not compile; its file is named after document and line"
+cargo test --quiet --offline --manifest-path "$package/Cargo.toml" --target-dir "$target/snippets" "${tested[@]}" >"$work/out" 2>&1 ||
+    { cat "$work/out"; fail "the tests in a Rust block fail; its file is named after document and line"; }
 
 # Configurations: the programs that they name are made up.
 for block in "$work"/blocks/*.toml; do

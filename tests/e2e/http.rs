@@ -20,6 +20,7 @@ fn method_path_query_and_headers_are_the_function_s() {
         let lines: Vec<&str> = text.lines().filter(|line| !line.is_empty()).collect();
         let expected = [
             &format!(":method={method}"),
+            ":prefix=/function/Metadata",
             ":path=/below/%C3%A4",
             ":query=q=1&r=%20",
             "host=test",
@@ -56,6 +57,50 @@ fn status_headers_and_body_are_given_back() {
     assert_eq!(response.header("connection"), None, "it is not the function's to say");
     let plain = client.call("Echo", b"x");
     assert_eq!((plain.status, plain.header("content-type")), (200, Some("application/octet-stream")));
+    engine.stop();
+}
+
+#[test]
+fn an_answer_with_a_status_is_taken_as_the_response_it_is() {
+    let engine = engine();
+    let mut client = engine.connect();
+    let page = client.call("Reply", b":status: 200\n\nraw");
+    assert_eq!((page.header("content-type"), page.text().as_str()), (None, "raw"));
+    let empty = client.call("Reply", b":status: 204\n\n");
+    assert_eq!((empty.header("content-type"), empty.header("content-length")), (None, None));
+    // The length of what GET would give is the function's to say; of a body that is there it is not.
+    let told = b":status: 200\ncontent-length: 7\n\n";
+    client.send("HEAD", "/function/Reply", &[], told).unwrap();
+    assert_eq!(client.receive_head().unwrap().header("content-length"), Some("7"));
+    assert_eq!(client.call("Reply", b"content-length: 7\n\nshort").text(), "short");
+    engine.stop();
+}
+
+#[test]
+fn a_function_answers_at_its_route_too() {
+    let routed = |route: &str| format!("route = \"{route}\"");
+    let engine = Setup::new()
+        .function("Metadata", &c(), &routed("/shop"))
+        .function("Echo", &c(), &routed("/shop/echo/"))
+        .function("Reply", &c(), &routed("/"))
+        .start();
+    let mut client = engine.connect();
+    let at = |text: &str, name: &str| {
+        let value = text.lines().find_map(|line| line.strip_prefix(&format!(":{name}=")).map(str::to_owned));
+        value.unwrap_or_default()
+    };
+    for (path, prefix, rest) in [
+        ("/shop", "/shop", "/"),
+        ("/shop/a%2Fb?c", "/shop", "/a%2Fb"),
+        ("/function/Metadata/a", "/function/Metadata", "/a"),
+    ] {
+        let text = client.request("GET", path, &[], b"").text();
+        assert_eq!((at(&text, "prefix"), at(&text, "path")), (prefix.into(), rest.into()), "{path}");
+    }
+    assert_eq!(client.request("POST", "/shop/echo", &[], b"x").text(), "x");
+    assert_eq!(client.request("POST", "/shopping", &[], b":status: 418\n\n").status, 418);
+    assert_eq!(client.request("GET", "/healthz", &[], b"").text(), "ok\n");
+    assert_eq!(client.request("GET", "/function/Nobody", &[], b"").status, 404);
     engine.stop();
 }
 

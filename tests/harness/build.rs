@@ -13,8 +13,9 @@ pub(crate) fn profile_dir() -> &'static Path {
     static BUILT: OnceLock<PathBuf> = OnceLock::new();
     BUILT.get_or_init(|| {
         let test = std::env::current_exe().expect("a test has a path");
-        // TARGET/PROFILE/deps/test
-        let profile = test.ancestors().nth(2).expect("tests lie in a target folder");
+        // TARGET/PROFILE/deps/test; the conformance suite is TARGET/PROFILE/nightcore-conformance.
+        let folder = test.parent().expect("tests lie in a target folder");
+        let profile = if folder.ends_with("deps") { folder.parent().expect("as above") } else { folder };
         let target = profile.parent().expect("a profile lies in a target folder");
         let mut cargo = Command::new(env!("CARGO"));
         cargo.args(["build", "--quiet", "--target-dir"]).arg(target);

@@ -121,8 +121,20 @@ impl Connection {
 
     /// Reads the next answer.
     pub fn receive(&mut self) -> io::Result<Response> {
+        let mut response = self.receive_head()?;
+        if response.status == 204 {
+            return Ok(response);
+        }
+        let length = response.header("content-length").map(str::parse::<usize>);
+        let length = length.ok_or_else(|| bad("length: none"))?.map_err(|_| bad("length"))?;
+        response.body.resize(length, 0);
+        self.0.read_exact(&mut response.body)?;
+        Ok(response)
+    }
+
+    /// Reads the next answer, of which only the head is sent.
+    pub fn receive_head(&mut self) -> io::Result<Response> {
         let status = self.line()?;
-        let bad = |what: &str| io::Error::new(io::ErrorKind::InvalidData, format!("bad {what}"));
         let status = status.split(' ').nth(1).and_then(|s| s.parse().ok()).ok_or_else(|| bad("status"))?;
         let mut headers = Vec::new();
         loop {
@@ -133,12 +145,7 @@ impl Connection {
             let (name, value) = line.split_once(':').ok_or_else(|| bad("header"))?;
             headers.push((name.to_ascii_lowercase(), value.trim().to_owned()));
         }
-        let mut response = Response { status, headers, body: Vec::new() };
-        let length = response.header("content-length").map(str::parse::<usize>);
-        let length = length.ok_or_else(|| bad("length: none"))?.map_err(|_| bad("length"))?;
-        response.body.resize(length, 0);
-        self.0.read_exact(&mut response.body)?;
-        Ok(response)
+        Ok(Response { status, headers, body: Vec::new() })
     }
 
     fn line(&mut self) -> io::Result<String> {
@@ -173,6 +180,10 @@ impl Connection {
     pub fn is_closed(&mut self) -> bool {
         matches!(self.0.fill_buf(), Ok([]) | Err(_))
     }
+}
+
+fn bad(what: &str) -> io::Error {
+    io::Error::new(io::ErrorKind::InvalidData, format!("bad {what}"))
 }
 
 fn head(method: &str, path: &str, headers: &[(&str, &str)]) -> Vec<u8> {

@@ -11,18 +11,33 @@ use super::read::{Item, Report, Span, Table, quoted};
 use super::{
     DEFAULT_GRACE, DEFAULT_MAX_DEPTH, DEFAULT_MIN_WORKERS, DEFAULT_PROCESSES, DEFAULT_QUEUE_BYTES,
     DEFAULT_QUEUE_CALLS, DEFAULT_TIMEOUT, Function, MAX_DURATION, MAX_MAX_DEPTH, MAX_NAME_BYTES,
-    MAX_PROCESSES, MAX_QUEUE_BYTES, MAX_QUEUE_CALLS, MAX_WORKERS, Queue, Workers,
+    MAX_PROCESSES, MAX_QUEUE_BYTES, MAX_QUEUE_CALLS, MAX_ROUTE_BYTES, MAX_WORKERS, Queue, Workers,
 };
 
-const KEYS: &[&str] =
-    &["command", "cwd", "env", "processes", "workers", "timeout", "grace", "queue", "max_depth", "external"];
+const KEYS: &[&str] = &[
+    "command",
+    "cwd",
+    "env",
+    "processes",
+    "workers",
+    "timeout",
+    "grace",
+    "queue",
+    "max_depth",
+    "external",
+    "route",
+];
 const KEYS_OF_DEFAULTS: &[&str] =
     &["cwd", "env", "processes", "workers", "timeout", "grace", "queue", "max_depth", "external"];
 /// Keys of a later version: a file that counts on them must not seem to work.
-const LATER: &[&str] = &["memory", "route", "channel", "watch"];
+const LATER: &[&str] = &["memory", "channel", "watch"];
+
+/// Paths that the gateway answers itself.
+const RESERVED_ROUTES: &[&str] = &["/function", "/healthz", "/readyz"];
 
 const WORKERS_EXAMPLE: &str = "{ min = 1, max = 32 }";
 const QUEUE_EXAMPLE: &str = r#"{ calls = 1024, bytes = "64MiB" }"#;
+const ROUTE_EXAMPLE: &str = "/shop";
 const ENV_EXAMPLE: &str = r#"{ NAME = "value" }"#;
 
 /// What one table says; what it leaves out is none.
@@ -40,6 +55,7 @@ pub(super) struct Settings {
     queue_bytes: Option<u64>,
     max_depth: Option<u32>,
     external: Option<bool>,
+    route: Option<(String, Span)>,
 }
 
 impl Settings {
@@ -53,11 +69,9 @@ impl Settings {
         let mut settings = Settings::default();
         for item in table.entries() {
             match item.name() {
-                "command" if is_defaults => {
-                    report.at(
-                        item.key_span(),
-                        "\"command\" cannot stand in [defaults]: each function has its own",
-                    );
+                own @ ("command" | "route") if is_defaults => {
+                    let text = format!("{own:?} cannot stand in [defaults]: each function has its own");
+                    report.at(item.key_span(), text);
                 }
                 "command" => settings.command = command::read(&item, report),
                 "cwd" => settings.cwd = read_cwd(&item, directory, report),
@@ -69,6 +83,7 @@ impl Settings {
                 "queue" => settings.read_queue(&item, report),
                 "max_depth" => settings.max_depth = item.integer(1..=MAX_MAX_DEPTH, report),
                 "external" => settings.external = item.boolean(report),
+                "route" => settings.route = read_route(&item, report).map(|route| (route, item.span())),
                 later if LATER.contains(&later) => {
                     report.at(
                         item.key_span(),
@@ -161,6 +176,11 @@ pub(super) fn read(
         }
     };
 
+    let external = own.external.or(defaults.external).unwrap_or(true);
+    if let Some((_, span)) = own.route.as_ref().filter(|_| !external) {
+        report.at(span, "route: clients may not call this function, as external = false");
+    }
+
     Some(Function {
         name: name.to_owned(),
         line: report.line(item.key_span()),
@@ -177,8 +197,24 @@ pub(super) fn read(
             bytes: own.queue_bytes.or(defaults.queue_bytes).unwrap_or(DEFAULT_QUEUE_BYTES),
         },
         max_depth: own.max_depth.or(defaults.max_depth).unwrap_or(DEFAULT_MAX_DEPTH),
-        external: own.external.or(defaults.external).unwrap_or(true),
+        external,
+        route: own.route.map(|(route, _)| route),
     })
+}
+
+/// Reports each route of `tables` that a function before has as well.
+pub(super) fn check_routes(tables: &[Item<'_>], functions: &[Function], report: &mut Report<'_>) {
+    let mut owners = BTreeMap::new();
+    for function in functions {
+        let Some(route) = &function.route else { continue };
+        let Some(owner) = owners.insert(route, &function.name) else { continue };
+        let table = tables.iter().find(|item| item.name() == function.name);
+        if let Some(item) = table.and_then(|item| {
+            item.table("[functions.NAME]", report)?.with_header(&["functions", &function.name]).get("route")
+        }) {
+            item.wrong(format!("{} has this route already", quoted(owner)), report);
+        }
+    }
 }
 
 /// `[A-Za-z_][A-Za-z0-9_-]{0,62}`: works in a URL, a file name and a metric without escapes.
@@ -194,6 +230,31 @@ fn read_timeout(item: &Item<'_>, report: &mut Report<'_>) -> Option<Duration> {
         return None;
     }
     item.duration(Duration::from_micros(1)..=MAX_DURATION, report)
+}
+
+/// A path that begins with a slash and is taken as it stands: what clients send is compared byte for byte.
+fn read_route(item: &Item<'_>, report: &mut Report<'_>) -> Option<String> {
+    let text = item.string(Some(ROUTE_EXAMPLE), report)?;
+    let route = text.strip_suffix('/').unwrap_or(text);
+    let is_path = |b: u8| b.is_ascii_alphanumeric() || b"/-._~!$&'()*+,;=:@%".contains(&b);
+    let problem = if !text.starts_with('/') {
+        "a route begins with a slash, as in \"/shop\""
+    } else if route.len() > MAX_ROUTE_BYTES {
+        &format!("a route has at most {MAX_ROUTE_BYTES} bytes")
+    } else if !route.bytes().all(is_path) {
+        "a route is the path of a URL: other characters than letters, digits and -._~!$&'()*+,;=:@ are written as %20"
+    } else if text.contains("//") {
+        "a route has no empty part"
+    } else if RESERVED_ROUTES
+        .iter()
+        .any(|r| route.strip_prefix(r).is_some_and(|rest| rest.is_empty() || rest.starts_with('/')))
+    {
+        "/function, /healthz and /readyz are the gateway's own"
+    } else {
+        return Some(route.to_owned());
+    };
+    item.wrong(problem, report);
+    None
 }
 
 fn read_cwd(item: &Item<'_>, directory: &Path, report: &mut Report<'_>) -> Option<PathBuf> {

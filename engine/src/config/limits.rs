@@ -47,6 +47,8 @@ pub const MAX_QUEUE_CALLS: u32 = 1 << 20;
 pub const MAX_QUEUE_BYTES: u64 = TIB;
 /// The largest `max_depth`: every level holds an open call and its payload.
 pub const MAX_MAX_DEPTH: u32 = 1024;
+/// The longest `route`: it is compared with every request.
+pub const MAX_ROUTE_BYTES: usize = 1024;
 /// The longest function name: that of a DNS label, so that a name can become one.
 pub const MAX_NAME_BYTES: usize = 63;
 

@@ -84,6 +84,8 @@ pub struct Function {
     pub max_depth: u32,
     /// Whether clients may call this function; if not, only functions may.
     pub external: bool,
+    /// The path that it answers at beside its name's, without a slash at its end: empty for "/".
+    pub route: Option<String>,
 }
 
 /// The bounds of a function's worker set.
@@ -184,6 +186,7 @@ fn parse(text: &str, path: &Path, search_path: Option<&OsStr>) -> Result<Config,
     for item in &tables {
         functions.extend(function::read(item, &defaults, &directory, search_path, &mut report));
     }
+    function::check_routes(&tables, &functions, &mut report);
     if tables.is_empty() && !report.has_errors() {
         let message = format!("there is no function in it; a function takes two lines:\n\n{EXAMPLE}");
         return Err(ConfigError::of_file(path, message).into());

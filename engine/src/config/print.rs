@@ -54,7 +54,11 @@ impl Function {
         let bytes = string(&format_size(self.queue.bytes));
         writeln!(out, "queue = {{ calls = {}, bytes = {bytes} }}", self.queue.calls)?;
         writeln!(out, "max_depth = {}", self.max_depth)?;
-        writeln!(out, "external = {}", self.external)
+        writeln!(out, "external = {}", self.external)?;
+        match self.route.as_deref() {
+            Some(route) => writeln!(out, "route = {}", string(if route.is_empty() { "/" } else { route })),
+            None => Ok(()),
+        }
     }
 }
 

@@ -82,6 +82,7 @@ external = false
 
 [functions.Bar]
 command = ["sh", "-c", "true"]
+route = "/b%20r/"
 "#;
 
 #[test]
@@ -109,6 +110,7 @@ fn two_lines_are_enough() {
                 queue: Queue { calls: 1024, bytes: 64 << 20 },
                 max_depth: 64,
                 external: true,
+                route: None,
             }],
         }
     );
@@ -132,6 +134,7 @@ fn every_key_is_read() {
     assert_eq!((foo.max_depth, foo.external), (3, false));
     assert!(bar.program.is_absolute() && bar.program.ends_with("sh"));
     assert_eq!((bar.timeout, bar.external), (Duration::from_secs(1), true));
+    assert_eq!((&foo.route, bar.route.as_deref()), (&None, Some("/b%20r")));
 }
 
 #[test]
@@ -245,7 +248,7 @@ image = "x"
             r#"11:1: unknown key "comand" in [defaults]; known keys: cwd, env, processes, workers, timeout, grace, queue, max_depth, external"#,
             r#"14:13: unknown key "maximum" in workers of [functions.Foo]; known keys: min, max"#,
             r#"15:7: unknown key "call" in queue of [functions.Foo]; did you mean "calls"?"#,
-            r#"16:1: unknown key "image" in [functions.Foo]; known keys: command, cwd, env, processes, workers, timeout, grace, queue, max_depth, external"#,
+            r#"16:1: unknown key "image" in [functions.Foo]; known keys: command, cwd, env, processes, workers, timeout, grace, queue, max_depth, external, route"#,
         ]
     );
 }
@@ -254,12 +257,41 @@ image = "x"
 fn keys_of_later_versions_are_refused() {
     let not_yet = |key: &str| format!("{key:?} is not supported by this version of nightcore");
     assert_eq!(function_error("watch = true"), not_yet("watch"));
-    assert_eq!(function_error("route = '/'"), not_yet("route"));
     assert_eq!(function_error("channel = 'ring'"), not_yet("channel"));
     assert_eq!(function_error("memory = '1GiB'"), not_yet("memory"));
     assert_eq!(
         messages("[admin]\nlisten = 'x'\n[functions.Foo]\ncommand = ['./foo']\n"),
         ["1:2: [admin] is not supported by this version of nightcore"]
+    );
+}
+
+#[test]
+fn routes() {
+    let no_path = "route: a route is the path of a URL: other characters than letters, digits and \
+                   -._~!$&'()*+,;=:@ are written as %20";
+    let own = "route: /function, /healthz and /readyz are the gateway's own";
+    let cases = [
+        ("route = 1", r#"route: expected a string such as "/shop", found integer"#),
+        ("route = ''", r#"route: a route begins with a slash, as in "/shop""#),
+        ("route = 'shop'", r#"route: a route begins with a slash, as in "/shop""#),
+        ("route = '/a b'", no_path),
+        ("route = '/a?b'", no_path),
+        ("route = '/a//b'", "route: a route has no empty part"),
+        ("route = '//'", "route: a route has no empty part"),
+        ("route = '/function/Foo'", own),
+        ("route = '/healthz/'", own),
+        ("route = '/a'\nexternal = false", "route: clients may not call this function, as external = false"),
+    ];
+    for (keys, expected) in cases {
+        assert_eq!(function_error(keys), expected);
+    }
+    let long = format!("route = '/{}'", "x".repeat(MAX_ROUTE_BYTES));
+    assert_eq!(function_error(&long), "route: a route has at most 1024 bytes");
+    let two = "[functions.A]\ncommand = ['./foo']\nroute = '/a'\n[functions.B]\ncommand = ['./foo']\nroute = '/a/'\n";
+    assert_eq!(messages(two), [r#"6:9: route: "A" has this route already"#]);
+    assert_eq!(
+        messages("[defaults]\nroute = '/'\n[functions.A]\ncommand = ['./foo']\n"),
+        [r#"2:1: "route" cannot stand in [defaults]: each function has its own"#]
     );
 }
 
@@ -577,7 +609,10 @@ proptest! {
         max in prop::option::of(MAX_WORKERS..=MAX_WORKERS),
         micros in (1..=86_400_000_000u64, 0..=86_400_000_000u64),
         bytes in (1..=MAX_MAX_BODY_BYTES, 1..=MAX_QUEUE_BYTES),
-        external in any::<bool>(),
+        (external, route) in prop_oneof![
+            (any::<bool>(), Just(None)),
+            (Just(true), prop::option::of("(/[a-z0-9%~-]+){0,3}")),
+        ],
     ) {
         let directory = std::env::temp_dir().canonicalize().unwrap();
         let config = Config {
@@ -598,6 +633,7 @@ proptest! {
                 queue: Queue { calls: numbers.2, bytes: bytes.1 },
                 max_depth: numbers.3,
                 external,
+                route,
             }],
         };
         let printed = config.to_toml();

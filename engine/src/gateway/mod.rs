@@ -3,9 +3,11 @@
 mod problem;
 mod request;
 mod response;
+mod routes;
 mod server;
 mod service;
 
+pub use routes::Routes;
 pub use server::{Gateway, Stop};
 pub use service::{Health, Limits, Service};
 

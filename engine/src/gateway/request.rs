@@ -1,5 +1,6 @@
 //! An HTTP request as a function sees it: metadata and a body within the limit.
 
+use super::routes::Target;
 use bytes::{Bytes, BytesMut};
 use http_body_util::BodyExt;
 use hyper::body::{Body, Frame, Incoming};
@@ -19,13 +20,14 @@ pub(super) fn is_hop_by_hop(name: &HeaderName) -> bool {
     NAMES.contains(name) || name == "keep-alive" || name == "proxy-connection"
 }
 
-/// The metadata of a request for a function: `:method`, `:path` (below the function's own), `:query`, then its
-/// headers in order.
-pub(super) fn metadata(parts: &Parts, path: &str) -> Result<MetadataBuffer, Failure> {
+/// The metadata of a request for a function: `:method`, `:prefix` (the path that led to the function), `:path` (what
+/// follows), `:query`, then its headers in order.
+pub(super) fn metadata(parts: &Parts, target: &Target<'_>) -> Result<MetadataBuffer, Failure> {
     let mut metadata = MetadataBuffer::new();
     let mut add = || {
         metadata.push(":method", parts.method.as_str().as_bytes())?;
-        metadata.push(":path", path.as_bytes())?;
+        metadata.push(":prefix", target.prefix.as_bytes())?;
+        metadata.push(":path", target.path.as_bytes())?;
         if let Some(query) = parts.uri.query() {
             metadata.push(":query", query.as_bytes())?;
         }

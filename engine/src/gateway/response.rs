@@ -5,20 +5,26 @@ use super::request::is_hop_by_hop;
 use bytes::Bytes;
 use http_body_util::Full;
 use hyper::header::{CONTENT_LENGTH, CONTENT_TYPE, HeaderName, HeaderValue};
-use hyper::{Response, StatusCode};
+use hyper::{Method, Response, StatusCode};
 use nightcore_runtime::protocol::{Failure, Metadata, Status};
 
 const OCTETS: HeaderValue = HeaderValue::from_static("application/octet-stream");
 
-/// The response for an answer, or why it cannot be one.
-pub(super) fn response(answer: Answer) -> Result<Response<Full<Bytes>>, Failure> {
+/// The response for an answer to a request of this method, or why it cannot be one.
+///
+/// Who sets the status speaks HTTP, and says what the body is, or leaves it out; other bodies are octets.
+pub(super) fn response(answer: Answer, method: &Method) -> Result<Response<Full<Bytes>>, Failure> {
     let failed = |text: String| Failure::new(Status::FunctionFailed, text);
     let metadata =
         Metadata::parse(&answer.metadata).map_err(|e| failed(format!("the answer's metadata: {e}")))?;
+    // What the length of a body would be that is not sent only the function knows.
+    let keeps_length = *method == Method::HEAD && answer.body.is_empty();
+    let mut speaks_http = false;
     let mut response = Response::new(Full::new(answer.body));
     for (name, value) in metadata.iter() {
         if name == ":status" {
             let status = str::from_utf8(value).ok().and_then(|v| v.parse::<u16>().ok());
+            speaks_http = true;
             // 1xx are not final answers.
             let status =
                 status.filter(|s| (200..=599).contains(s)).and_then(|s| StatusCode::from_u16(s).ok());
@@ -30,12 +36,14 @@ pub(super) fn response(answer: Answer) -> Result<Response<Full<Bytes>>, Failure>
                 HeaderName::from_bytes(name.as_bytes()).ok().zip(HeaderValue::from_bytes(value).ok());
             let (header, value) =
                 header.ok_or_else(|| failed(format!("the answer's {name:?} is not an HTTP header")))?;
-            if !is_hop_by_hop(&header) && header != CONTENT_LENGTH {
+            if !is_hop_by_hop(&header) && (header != CONTENT_LENGTH || keeps_length) {
                 response.headers_mut().append(header, value);
             }
         }
     }
-    response.headers_mut().entry(CONTENT_TYPE).or_insert(OCTETS);
+    if !speaks_http {
+        response.headers_mut().entry(CONTENT_TYPE).or_insert(OCTETS);
+    }
     Ok(response)
 }
 
@@ -49,7 +57,8 @@ mod tests {
         for (name, value) in pairs {
             metadata.push(name, value.as_bytes()).unwrap();
         }
-        response(Answer { metadata: metadata.as_bytes().to_vec(), body: Bytes::new() })
+        let answer = Answer { metadata: metadata.as_bytes().to_vec(), body: Bytes::new() };
+        response(answer, &Method::GET)
     }
 
     #[test]

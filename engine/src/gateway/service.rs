@@ -1,6 +1,6 @@
 //! What the gateway answers to which request.
 
-use super::{Calls, problem, request, response};
+use super::{Calls, Routes, problem, request, response};
 use bytes::Bytes;
 use http_body_util::Full;
 use hyper::body::Incoming;
@@ -8,8 +8,8 @@ use hyper::{Method, Request, Response, StatusCode};
 use nightcore_runtime::protocol::{Failure, Status};
 use std::rc::Rc;
 
-/// Below this path lie the functions.
-const FUNCTIONS: &str = "/function/";
+const HEALTH: &str = "/healthz";
+const READINESS: &str = "/readyz";
 
 /// What the gateway holds requests to.
 #[derive(Clone, Copy, Debug)]
@@ -32,6 +32,8 @@ pub struct Service<C, H> {
     pub health: H,
     /// What requests are held to.
     pub limits: Limits,
+    /// The functions' own paths.
+    pub routes: Routes,
 }
 
 impl<C: Calls, H: Health> Service<C, H> {
@@ -39,8 +41,15 @@ impl<C: Calls, H: Health> Service<C, H> {
     pub async fn answer(self: Rc<Self>, request: Request<Incoming>) -> Response<Full<Bytes>> {
         let (parts, incoming) = request.into_parts();
         let path = parts.uri.path();
-        let Some(below) = path.strip_prefix(FUNCTIONS) else { return self.own_page(&parts.method, path) };
-        let (name, path) = below.find('/').map_or((below, "/"), |at| below.split_at(at));
+        if matches!(path, HEALTH | READINESS) {
+            return self.own_page(&parts.method, path);
+        }
+        let Some(target) = self.routes.find(path) else {
+            let text =
+                format!("there is nothing at {path}; functions are at /function/NAME and at their routes");
+            return problem::response(None, &Failure::new(Status::NotFound, text));
+        };
+        let name = target.name;
         let Some(function) = self.calls.find(name) else {
             let text = format!("there is no function {name:?} that clients may call");
             return problem::response(Some(name), &Failure::new(Status::NotFound, text));
@@ -48,22 +57,18 @@ impl<C: Calls, H: Health> Service<C, H> {
         let max_bytes = self.limits.max_body_bytes;
         let call = async {
             request::announces_too_much(&parts.headers, max_bytes)?;
-            let metadata = request::metadata(&parts, path)?;
+            let metadata = request::metadata(&parts, &target)?;
             let body = request::body(incoming, max_bytes).await?;
-            response::response(self.calls.call(function, metadata, body).await?)
+            response::response(self.calls.call(function, metadata, body).await?, &parts.method)
         };
         call.await.unwrap_or_else(|failure| problem::response(Some(name), &failure))
     }
 
     fn own_page(&self, method: &Method, path: &str) -> Response<Full<Bytes>> {
-        if !matches!(path, "/healthz" | "/readyz") {
-            let text = format!("there is nothing at {path}; functions are below {FUNCTIONS}NAME");
-            return problem::response(None, &Failure::new(Status::NotFound, text));
-        }
         if !matches!(*method, Method::GET | Method::HEAD) {
             return problem::plain(StatusCode::METHOD_NOT_ALLOWED, "only GET\n");
         }
-        if path == "/healthz" {
+        if path == HEALTH {
             return problem::plain(StatusCode::OK, "ok\n");
         }
         let not_ready = self.health.not_ready();

@@ -4,7 +4,7 @@ use nightcore_runtime::protocol::{Cause, Failure, Status};
 use std::error::Error as StdError;
 
 /// What a handler and its calls return.
-pub type Result<T> = std::result::Result<T, Error>;
+pub type Result<T, E = Error> = std::result::Result<T, E>;
 
 /// Why a call failed, or why a handler fails.
 ///
@@ -37,6 +37,11 @@ impl Error {
     /// The errors of functions beneath that led to it, the nearest first.
     pub fn causes(&self) -> &[Cause] {
         &self.0.cause
+    }
+
+    /// The same error, as that of a call of this function.
+    pub(crate) fn of_function(self, name: &str) -> Error {
+        Error(Failure { function: name.into(), ..self.0 })
     }
 }
 

@@ -22,9 +22,11 @@
 
 mod answer;
 mod error;
+mod host;
 mod reply;
 mod request;
 mod serve;
+pub mod testing;
 
 pub use answer::{Answer, Tagged};
 pub use error::{Error, Result};

@@ -2,8 +2,8 @@
 
 use crate::answer::Answer;
 use crate::error::passed_on;
+use crate::host::Host;
 use nightcore_runtime::protocol::{Failure, Metadata, MetadataBuffer, Status};
-use nightcore_runtime::worker::{Body, Request};
 use std::error::Error as StdError;
 
 /// An answer with more than a body.
@@ -50,69 +50,74 @@ impl Reply {
         }
         Ok(metadata)
     }
+
+    pub(crate) fn into_parts(self) -> Result<(Vec<u8>, MetadataBuffer), Failure> {
+        let metadata = self.metadata()?;
+        Ok((self.body, metadata))
+    }
 }
 
 /// What a handler may return: bytes, text, nothing, the [`Answer`] to a call of its own, a [`Reply`], or a
 /// `Result` of these with any error.
 pub trait IntoReply {
     #[doc(hidden)]
-    fn send(self, request: &Request<'_>) -> Result<(), Failure>;
+    fn send(self, host: &dyn Host) -> Result<(), Failure>;
 }
 
-fn send_bytes(request: &Request<'_>, body: &[u8], metadata: Metadata<'_>) -> Result<(), Failure> {
-    request.reply(Body::Parts(&[body]), metadata).map_err(Failure::passed_on)
+fn send_bytes(host: &dyn Host, body: &[u8], metadata: Metadata<'_>) -> Result<(), Failure> {
+    host.reply(body, metadata).map_err(Failure::passed_on)
 }
 
 impl IntoReply for () {
-    fn send(self, request: &Request<'_>) -> Result<(), Failure> {
-        send_bytes(request, b"", Metadata::default())
+    fn send(self, host: &dyn Host) -> Result<(), Failure> {
+        send_bytes(host, b"", Metadata::default())
     }
 }
 
 impl IntoReply for Vec<u8> {
-    fn send(self, request: &Request<'_>) -> Result<(), Failure> {
-        send_bytes(request, &self, Metadata::default())
+    fn send(self, host: &dyn Host) -> Result<(), Failure> {
+        send_bytes(host, &self, Metadata::default())
     }
 }
 
 impl IntoReply for &'static [u8] {
-    fn send(self, request: &Request<'_>) -> Result<(), Failure> {
-        send_bytes(request, self, Metadata::default())
+    fn send(self, host: &dyn Host) -> Result<(), Failure> {
+        send_bytes(host, self, Metadata::default())
     }
 }
 
 impl<const N: usize> IntoReply for &'static [u8; N] {
-    fn send(self, request: &Request<'_>) -> Result<(), Failure> {
-        send_bytes(request, self, Metadata::default())
+    fn send(self, host: &dyn Host) -> Result<(), Failure> {
+        send_bytes(host, self, Metadata::default())
     }
 }
 
 impl IntoReply for String {
-    fn send(self, request: &Request<'_>) -> Result<(), Failure> {
-        send_bytes(request, self.as_bytes(), Metadata::default())
+    fn send(self, host: &dyn Host) -> Result<(), Failure> {
+        send_bytes(host, self.as_bytes(), Metadata::default())
     }
 }
 
 impl IntoReply for &'static str {
-    fn send(self, request: &Request<'_>) -> Result<(), Failure> {
-        send_bytes(request, self.as_bytes(), Metadata::default())
+    fn send(self, host: &dyn Host) -> Result<(), Failure> {
+        send_bytes(host, self.as_bytes(), Metadata::default())
     }
 }
 
 impl IntoReply for Answer {
-    fn send(self, request: &Request<'_>) -> Result<(), Failure> {
-        send_bytes(request, self.body(), self.metadata())
+    fn send(self, host: &dyn Host) -> Result<(), Failure> {
+        send_bytes(host, self.body(), self.metadata())
     }
 }
 
 impl IntoReply for Reply {
-    fn send(self, request: &Request<'_>) -> Result<(), Failure> {
-        send_bytes(request, &self.body, self.metadata()?.as_metadata())
+    fn send(self, host: &dyn Host) -> Result<(), Failure> {
+        send_bytes(host, &self.body, self.metadata()?.as_metadata())
     }
 }
 
 impl<T: IntoReply, E: Into<Box<dyn StdError + Send + Sync>>> IntoReply for Result<T, E> {
-    fn send(self, request: &Request<'_>) -> Result<(), Failure> {
-        self.map_err(|error| passed_on(error.into()))?.send(request)
+    fn send(self, host: &dyn Host) -> Result<(), Failure> {
+        self.map_err(|error| passed_on(error.into()))?.send(host)
     }
 }

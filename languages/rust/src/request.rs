@@ -1,17 +1,18 @@
 //! A request as a handler sees it.
 
 use crate::answer::{Answer, Tagged};
-use crate::error::{Error, Result};
+use crate::error::Result;
+use crate::host::Host;
 use nightcore_runtime::protocol::Metadata;
-use nightcore_runtime::worker::{self, Body, CallOptions, Origin};
+use nightcore_runtime::worker::{CallOptions, Origin};
 use std::time::Duration;
 
 /// A call that a handler runs.
-pub struct Request<'r>(&'r worker::Request<'r>);
+pub struct Request<'r>(&'r dyn Host);
 
 impl<'r> Request<'r> {
-    pub(crate) fn new(request: &'r worker::Request<'r>) -> Request<'r> {
-        Request(request)
+    pub(crate) fn new(host: &'r dyn Host) -> Request<'r> {
+        Request(host)
     }
 
     /// The body.
@@ -31,7 +32,7 @@ impl<'r> Request<'r> {
 
     /// Where the call came from: by the gateway, or from another function.
     pub fn origin(&self) -> Origin<'_> {
-        self.0.origin()
+        self.caller().map_or(Origin::External, Origin::Internal)
     }
 
     /// The function that made the call; `None` if it came in by the gateway.
@@ -73,8 +74,7 @@ impl<'r> Request<'r> {
     /// }
     /// ```
     pub fn call_with(&self, name: &str, body: impl AsRef<[u8]>, options: &CallOptions) -> Result<Answer> {
-        let body = Body::Parts(&[body.as_ref()]);
-        self.0.call(name, body, options).map(Answer).map_err(Error::from)
+        self.0.call(name, body.as_ref(), options)
     }
 
     /// Calls a function without waiting; [`Request::next_answer`] brings its answer with this tag. Calls
@@ -105,14 +105,14 @@ impl<'r> Request<'r> {
         body: impl AsRef<[u8]>,
         options: &CallOptions,
     ) -> Result<()> {
-        self.0.start_call(tag, name, Body::Parts(&[body.as_ref()]), options).map_err(Error::from)
+        self.0.start_call(tag, name, body.as_ref(), options)
     }
 
     /// Waits for the next answer to a call that was started, in the order they arrive. An error if none is
     /// under way.
     pub fn next_answer(&self) -> Result<Tagged> {
         loop {
-            if let Some(next) = self.next(None)? {
+            if let Some(next) = self.0.next_answer(None)? {
                 return Ok(next);
             }
         }
@@ -120,14 +120,6 @@ impl<'r> Request<'r> {
 
     /// As [`Request::next_answer`]; `None` if no answer comes in this time.
     pub fn next_answer_within(&self, timeout: Duration) -> Result<Option<Tagged>> {
-        self.next(Some(timeout))
-    }
-
-    fn next(&self, timeout: Option<Duration>) -> Result<Option<Tagged>> {
-        let next = self.0.next_answer(timeout)?;
-        Ok(next.map(|worker::Tagged { tag, result }| Tagged {
-            tag,
-            result: result.map(Answer).map_err(Error::from),
-        }))
+        self.0.next_answer(Some(timeout))
     }
 }

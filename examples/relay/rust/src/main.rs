@@ -1,0 +1,17 @@
+//! A function that adds its name to the body and calls the next one, if there is one; the answer is the last one's.
+
+use nightcore::{Request, Result};
+use std::process::ExitCode;
+
+fn relay(req: &Request) -> Result<Vec<u8>> {
+    let body = [req.body(), b" > Rust"].concat();
+    match std::env::var("NEXT") {
+        Ok(next) => Ok(req.call(&next, body)?.into()),
+        Err(_) => Ok(body),
+    }
+}
+
+fn main() -> ExitCode {
+    nightcore::handle("RelayRust", relay);
+    nightcore::serve()
+}

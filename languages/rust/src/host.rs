@@ -1,0 +1,69 @@
+//! What runs a request: a worker of an engine, or a test.
+
+use crate::answer::{Answer, Tagged};
+use crate::error::{Error, Result};
+use nightcore_runtime::protocol::{Failure, Metadata};
+use nightcore_runtime::worker::{self, Body, CallOptions};
+use std::time::Duration;
+
+/// What a [`crate::Request`] asks of whoever runs it. Its methods are the request's.
+pub trait Host {
+    fn body(&self) -> &[u8];
+    fn function(&self) -> &str;
+    fn metadata(&self) -> Metadata<'_>;
+    fn caller(&self) -> Option<&str>;
+    fn time_left(&self) -> Option<Duration>;
+    fn is_cancelled(&self) -> bool;
+    fn call(&self, name: &str, body: &[u8], options: &CallOptions) -> Result<Answer>;
+    fn start_call(&self, tag: u64, name: &str, body: &[u8], options: &CallOptions) -> Result<()>;
+    /// `None` when the time has passed; without a timeout it may also come early.
+    fn next_answer(&self, timeout: Option<Duration>) -> Result<Option<Tagged>>;
+    /// Sets the answer.
+    fn reply(&self, body: &[u8], metadata: Metadata<'_>) -> Result<(), Failure>;
+}
+
+impl Host for worker::Request<'_> {
+    fn body(&self) -> &[u8] {
+        (**self).body()
+    }
+
+    fn function(&self) -> &str {
+        (**self).function()
+    }
+
+    fn metadata(&self) -> Metadata<'_> {
+        (**self).metadata()
+    }
+
+    fn caller(&self) -> Option<&str> {
+        (**self).caller()
+    }
+
+    fn time_left(&self) -> Option<Duration> {
+        (**self).time_left()
+    }
+
+    fn is_cancelled(&self) -> bool {
+        self.is_cancelled()
+    }
+
+    fn call(&self, name: &str, body: &[u8], options: &CallOptions) -> Result<Answer> {
+        self.call(name, Body::Parts(&[body]), options).map(Answer::received).map_err(Error::from)
+    }
+
+    fn start_call(&self, tag: u64, name: &str, body: &[u8], options: &CallOptions) -> Result<()> {
+        self.start_call(tag, name, Body::Parts(&[body]), options).map_err(Error::from)
+    }
+
+    fn next_answer(&self, timeout: Option<Duration>) -> Result<Option<Tagged>> {
+        let next = self.next_answer(timeout)?;
+        Ok(next.map(|worker::Tagged { tag, result }| Tagged {
+            tag,
+            result: result.map(Answer::received).map_err(Error::from),
+        }))
+    }
+
+    fn reply(&self, body: &[u8], metadata: Metadata<'_>) -> Result<(), Failure> {
+        self.reply(Body::Parts(&[body]), metadata)
+    }
+}

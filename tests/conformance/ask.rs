@@ -1,0 +1,208 @@
+//! Asking a function, and comparing what it answers with what it should.
+
+use harness::wait::find_within;
+use harness::{Connection, Engine, Response};
+use std::time::Duration;
+
+/// What a case that goes wrong says.
+#[derive(Debug)]
+pub struct Wrong {
+    pub asked: String,
+    pub expected: String,
+    pub got: String,
+}
+
+pub type Outcome = Result<(), Wrong>;
+
+/// Longer than anything takes that happens at all.
+const SOON: Duration = Duration::from_secs(5);
+
+/// One function of the engine.
+#[derive(Clone, Copy)]
+pub struct On<'a> {
+    pub engine: &'a Engine,
+    /// The name of its function.
+    pub function: &'a str,
+}
+
+/// A request that is being made.
+#[derive(Clone)]
+pub struct Ask<'a> {
+    engine: &'a Engine,
+    target: String,
+    metadata: Vec<(&'static str, String)>,
+    body: Vec<u8>,
+}
+
+impl<'a> On<'a> {
+    /// A request for a case.
+    pub fn ask(&self, case: &str) -> Ask<'a> {
+        self.ask_at("", case)
+    }
+
+    /// The same, at a path below the function's own.
+    pub fn ask_at(&self, path: &str, case: &str) -> Ask<'a> {
+        Ask {
+            engine: self.engine,
+            target: format!("/function/{}{path}", self.function),
+            metadata: vec![("case", case.to_owned())],
+            body: Vec::new(),
+        }
+    }
+
+    /// Waits until the function has printed this line.
+    pub fn prints(&self, line: &str) -> Outcome {
+        let log = || self.engine.nightcore("logs", &[self.function]).text();
+        // TIME PID LINE
+        let is_it = |printed: &str| printed.splitn(3, ' ').nth(2) == Some(line);
+        let found = find_within(SOON, || log().lines().any(is_it).then_some(()));
+        found.ok_or_else(|| {
+            let log = log();
+            let last = log.lines().last().unwrap_or("nothing");
+            Wrong {
+                asked: format!("the log of {}", self.function),
+                expected: format!("a line {line:?}"),
+                got: format!("last {last:?}"),
+            }
+        })
+    }
+
+    /// The process of the function, once there is another one than `before`.
+    pub fn process(&self, before: Option<i32>) -> Result<i32, Wrong> {
+        let other = || {
+            let process = self.engine.function(self.function).processes.first()?.pid;
+            (Some(process) != before).then_some(process)
+        };
+        find_within(SOON, other).ok_or_else(|| Wrong {
+            asked: format!("the process of {}", self.function),
+            expected: format!("one other than {before:?}"),
+            got: "none".into(),
+        })
+    }
+}
+
+impl Ask<'_> {
+    /// Adds a pair of metadata.
+    pub fn with(mut self, name: &'static str, value: impl Into<String>) -> Self {
+        self.metadata.push((name, value.into()));
+        self
+    }
+
+    /// To another function, for another case.
+    pub fn to(self, target: &str, case: &str) -> Self {
+        self.with("target", target).with("to", case)
+    }
+
+    pub fn body(mut self, body: impl Into<Vec<u8>>) -> Self {
+        self.body = body.into();
+        self
+    }
+
+    /// Sends it; the answer is for who reads the connection.
+    pub fn send(&self) -> Result<Connection, Wrong> {
+        let metadata: Vec<(&str, &str)> =
+            self.metadata.iter().map(|(name, value)| (*name, value.as_str())).collect();
+        let sent = Connection::try_open(self.engine.address()).and_then(|mut connection| {
+            connection.send("POST", &self.target, &metadata, &self.body)?;
+            Ok(connection)
+        });
+        sent.map_err(|error| self.wrong("a connection".into(), error.to_string()))
+    }
+
+    /// Whatever it is answered with.
+    pub fn response(&self) -> Result<Response, Wrong> {
+        let response = self.send()?.receive();
+        response.map_err(|error| self.wrong("an answer".into(), error.to_string()))
+    }
+
+    /// It must be answered with this body and status 200.
+    pub fn answers(&self, body: impl AsRef<[u8]>) -> Outcome {
+        self.answers_with(200, &[], body)
+    }
+
+    /// It must be answered with this status and body, and of headers whose names begin with `x-` these.
+    pub fn answers_with(&self, status: u16, own: &[(&str, &str)], body: impl AsRef<[u8]>) -> Outcome {
+        let response = self.response()?;
+        let headers = response.headers.iter().filter(|(name, _)| name.starts_with("x-"));
+        let headers: Vec<(&str, &str)> = headers.map(|(n, v)| (n.as_str(), v.as_str())).collect();
+        let body = body.as_ref();
+        if response.status == status && headers == own && response.body == body {
+            return Ok(());
+        }
+        let differ = response.body.iter().zip(body).position(|(got, expected)| got != expected);
+        let at = differ.filter(|at| *at > 0).map_or(String::new(), |at| format!(", other from byte {at} on"));
+        Err(self.wrong(shown(status, own, body), shown(response.status, &headers, &response.body) + &at))
+    }
+
+    /// Its answer, of which `is_right` says whether it is one.
+    pub fn answers_that(&self, what: &str, is_right: impl Fn(&str) -> bool) -> Outcome {
+        let response = self.response()?;
+        let text = response.text();
+        if response.status == 200 && is_right(&text) {
+            return Ok(());
+        }
+        Err(self.wrong(format!("200 and {what}"), shown(response.status, &[], &response.body)))
+    }
+
+    /// It must fail with this error and a message that `detail` describes.
+    pub fn fails(&self, error: &str, detail: Detail<'_>) -> Outcome {
+        self.problem(error, detail, None)
+    }
+
+    /// As [`Ask::fails`], because of these functions' errors, the nearest first.
+    pub fn fails_by(&self, error: &str, detail: Detail<'_>, causes: &[(&str, &str)]) -> Outcome {
+        self.problem(error, detail, Some(causes))
+    }
+
+    fn problem(&self, error: &str, detail: Detail<'_>, causes: Option<&[(&str, &str)]>) -> Outcome {
+        let response = self.response()?;
+        let expected = || format!("{error}, {detail:?}, causes {causes:?}");
+        if response.header("content-type") != Some("application/problem+json") {
+            return Err(self.wrong(expected(), shown(response.status, &[], &response.body)));
+        }
+        let problem = response.problem();
+        let got: Vec<(&str, &str)> =
+            problem.cause.iter().map(|cause| (cause.function.as_str(), cause.error.as_str())).collect();
+        if problem.error == error && detail.is(&problem.detail) && causes.is_none_or(|causes| got == causes) {
+            return Ok(());
+        }
+        Err(self.wrong(expected(), format!("{}, {:?}, causes {got:?}", problem.error, problem.detail)))
+    }
+
+    pub fn wrong(&self, expected: String, got: String) -> Wrong {
+        let pairs: Vec<String> =
+            self.metadata.iter().map(|(name, value)| format!("{name}={value}")).collect();
+        let asked = format!("{} {} {}", self.target, pairs.join(" "), text(&self.body));
+        Wrong { asked, expected, got }
+    }
+}
+
+/// A message, or a part of it.
+#[derive(Clone, Copy, Debug)]
+pub enum Detail<'a> {
+    Is(&'a str),
+    Has(&'a str),
+}
+
+impl Detail<'_> {
+    fn is(&self, detail: &str) -> bool {
+        match self {
+            Detail::Is(whole) => detail == *whole,
+            Detail::Has(part) => detail.contains(part),
+        }
+    }
+}
+
+fn shown(status: u16, headers: &[(&str, &str)], body: &[u8]) -> String {
+    let headers: String = headers.iter().map(|(name, value)| format!("{name}={value} ")).collect();
+    format!("{status} {headers}{}", text(body))
+}
+
+/// Bytes for a person, with the middle left out.
+fn text(bytes: &[u8]) -> String {
+    const MOST: usize = 300;
+    if bytes.len() <= MOST {
+        return format!("\"{}\"", bytes.escape_ascii());
+    }
+    format!("\"{}...\" ({} bytes)", bytes[..40].escape_ascii(), bytes.len())
+}

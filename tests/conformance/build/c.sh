@@ -1,0 +1,9 @@
+# C: by the C compiler, against the installed library.
+# shellcheck shell=bash disable=SC2154 # build.sh sets the variables.
+
+needs "${CC:-cc}" gcc
+installed
+read -ra flags <<<"$(pkg-config --cflags --libs nightcore)"
+"${CC:-cc}" -std=c11 -O1 -g -pedantic -Wall -Wextra -Wshadow -Werror \
+    "$root/tests/conformance/workers/c/worker.c" -o "$folder/worker" "${flags[@]}"
+start "$folder/worker"

@@ -1,0 +1,9 @@
+# C++: by the C++ compiler, against the installed library.
+# shellcheck shell=bash disable=SC2154 # build.sh sets the variables.
+
+needs "${CXX:-c++}" g++
+installed
+read -ra flags <<<"$(pkg-config --cflags --libs nightcore)"
+"${CXX:-c++}" -std=c++17 -O1 -g -pedantic -Wall -Wextra -Wshadow -Werror \
+    "$root/tests/conformance/workers/cpp/worker.cpp" -o "$folder/worker" "${flags[@]}"
+start "$folder/worker"

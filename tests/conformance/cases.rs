@@ -1,0 +1,247 @@
+//! The cases that every language is held to, one after the other. What its worker does is said in SPEC.md.
+
+use crate::ask::{Ask, Detail, On, Outcome};
+use crate::languages::Language;
+use harness::pattern;
+use std::time::{Duration, Instant};
+
+/// A case.
+pub struct Case {
+    pub name: &'static str,
+    pub run: fn(&Subject) -> Outcome,
+}
+
+/// The language that is held to a case.
+pub struct Subject<'a> {
+    pub language: &'static Language,
+    /// Its function.
+    pub on: On<'a>,
+    /// Its function that may be ended and filled.
+    pub spare: On<'a>,
+}
+
+/// The most that a body may have in this engine.
+pub const MAX_BODY: usize = 4 << 20;
+/// How deep calls may be nested in this engine.
+pub const MAX_DEPTH: usize = 16;
+/// How long a call may take in this engine.
+pub const TIMEOUT_MS: u64 = 10_000;
+
+/// A function that is not there.
+const NOBODY: &str = "Nobody";
+/// A function whose program ends at once.
+pub const BROKEN: &str = "Broken";
+/// A function that fails because of [`ABSENT`].
+pub const FAILING: &str = "Foo";
+const ABSENT: &str = "Bar";
+
+/// Lengths of bodies: none, a few bytes, as much as a message carries, more than that, far more.
+pub const LENGTHS: [usize; 6] = [0, 1, 16, 1000, 64 << 10, 1 << 20];
+
+const fn case(name: &'static str, run: fn(&Subject) -> Outcome) -> Case {
+    Case { name, run }
+}
+
+pub const CASES: &[Case] = &[
+    case("echo", |s| {
+        LENGTHS.iter().try_for_each(|len| s.on.ask("echo").body(pattern(*len)).answers(pattern(*len)))
+    }),
+    case("upper", |s| s.on.ask("upper").body("Loud, straße 9 @[`{~").answers("LOUD, STRAßE 9 @[`{~")),
+    case("binary", |s| {
+        let bytes: Vec<u8> = (0..=255).collect();
+        s.on.ask("binary").body(&bytes[..]).answers(bytes.iter().map(|b| !b).collect::<Vec<u8>>())
+    }),
+    case("big", |s| {
+        LENGTHS.iter().try_for_each(|len| {
+            let bytes: Vec<u8> = (0..*len).map(|i| (i % 251) as u8).collect();
+            s.on.ask("big").body(len.to_string()).answers(bytes)
+        })
+    }),
+    case("too_big", |s| {
+        let ask = s.on.ask("big").body((MAX_BODY + 1).to_string());
+        ask.fails("FUNCTION_FAILED", Detail::Has(&format!("limit of {MAX_BODY}")))
+    }),
+    case("count", |s| {
+        [0, 100_000].iter().try_for_each(|n| s.on.ask("count").body(pattern(*n)).answers(n.to_string()))
+    }),
+    case("no_case", |s| {
+        ["", "nonesuch"].iter().try_for_each(|name| {
+            let message = format!("no case \"{name}\"");
+            s.on.ask(name).fails("FUNCTION_FAILED", Detail::Is(&message))
+        })
+    }),
+    case("fail", |s| {
+        let fails =
+            |message: &str| s.on.ask("fail").body(message).fails("FUNCTION_FAILED", Detail::Is(message));
+        fails("no such user").and(fails("größer als 3"))
+    }),
+    case("throw", |s| {
+        let before = s.on.process(None)?;
+        let message = if s.language.name == "c" { "-77" } else { "a defect" };
+        s.on.ask("throw").body("a defect").fails("FUNCTION_FAILED", Detail::Has(message))?;
+        let ask = s.on.ask("echo");
+        ask.answers("")?;
+        let after = s.on.process(None)?;
+        let same = || ask.wrong(format!("process {before} as before"), format!("process {after}"));
+        (before == after).then_some(()).ok_or_else(same)
+    }),
+    case("sleep", |s| {
+        let (ask, began) = (s.on.ask("sleep").body("50"), Instant::now());
+        ask.answers("slept")?;
+        let took = began.elapsed();
+        let slow = || ask.wrong("50 ms or more".into(), format!("{took:?}"));
+        (took >= Duration::from_millis(50)).then_some(()).ok_or_else(slow)
+    }),
+    case("at_once", |s| {
+        // Half of what they take one after the other.
+        at_once(16, &s.on.ask("sleep").body("200"), "slept", Duration::from_millis(16 * 200 / 2))
+    }),
+    case("call_self", |s| {
+        let ask = s.on.ask("call").to(s.on.function, "sleep").body("20");
+        at_once(32, &ask, "slept", Duration::from_secs(5))
+    }),
+    case("pass_on", |s| {
+        let nobody = [(NOBODY, "NOT_FOUND")];
+        s.on.ask("call").to(NOBODY, "echo").fails_by("FUNCTION_FAILED", Detail::Has(NOBODY), &nobody)?;
+        let below = [(FAILING, "FUNCTION_FAILED"), (ABSENT, "NOT_FOUND")];
+        s.on.ask("call").to(FAILING, "echo").fails_by("FUNCTION_FAILED", Detail::Has(FAILING), &below)
+    }),
+    case("catch", |s| {
+        let ask = |target: &str| s.on.ask("catch").to(target, "echo").body("a\nb");
+        ask(s.on.function).answers("OK\na\nb")?;
+        ask(NOBODY).answers(format!("NOT_FOUND\n{NOBODY}\nthere is no function \"{NOBODY}\""))?;
+        let message = format!("{ABSENT}: NOT_FOUND: there is no function \"{ABSENT}\"");
+        ask(FAILING).answers(format!("FUNCTION_FAILED\n{FAILING}\n{message}\n{ABSENT} NOT_FOUND"))?;
+        let unavailable = format!("UNAVAILABLE\n{BROKEN}\n");
+        ask(BROKEN).answers_that("UNAVAILABLE", |text| text.starts_with(&unavailable))
+    }),
+    case("timeout", |s| {
+        let ask = s.on.ask("catch").to(s.on.function, "sleep").with("timeout-ms", "50").body("1500");
+        let (began, expected) = (Instant::now(), format!("DEADLINE_EXCEEDED\n{}\n", s.on.function));
+        ask.answers_that("DEADLINE_EXCEEDED", |text| text.starts_with(&expected))?;
+        let took = began.elapsed();
+        let late =
+            || ask.wrong("the answer before the callee has slept".into(), format!("it after {took:?}"));
+        (took < Duration::from_millis(1500)).then_some(()).ok_or_else(late)?;
+        s.on.ask("catch").to(s.on.function, "sleep").with("timeout-ms", "9000").body("1").answers("OK\nslept")
+    }),
+    case("overloaded", |s| {
+        // One call runs, one waits, and those that sleep longer than others take to arrive are too many.
+        let causes = [(s.spare.function, "OVERLOADED")];
+        let ask = s.on.ask("fan_out").to(s.spare.function, "sleep").body("200");
+        ask.fails_by("FUNCTION_FAILED", Detail::Has("OVERLOADED"), &causes)
+    }),
+    case("fan_out", |s| {
+        [0, 1, 50].iter().try_for_each(|n| {
+            let expected: String = (0..*n).map(|i| format!("{i};")).collect();
+            s.on.ask("fan_out").to(s.on.function, "echo").body(n.to_string()).answers(expected)
+        })?;
+        s.on.ask("fan_out").to(s.on.function, "sleep").body("20").answers("slept;".repeat(20))
+    }),
+    case("fan_out_fails", |s| {
+        let causes = [(s.on.function, "FUNCTION_FAILED")];
+        let ask = s.on.ask("fan_out").to(s.on.function, "nonesuch").body("8");
+        ask.fails_by("FUNCTION_FAILED", Detail::Has("no case"), &causes)
+    }),
+    case("chain", |s| {
+        let me = s.on.function;
+        s.on.ask("chain").body("begin").answers("begin")?;
+        let route = [me; 4].join(",");
+        s.on.ask("chain")
+            .with("route", route)
+            .body("begin")
+            .answers(format!("begin{}", format!(">{me}").repeat(4)))
+    }),
+    case("too_deep", |s| {
+        let route = vec![s.on.function; MAX_DEPTH + 4].join(",");
+        s.on.ask("chain").with("route", route).fails("DEPTH_EXCEEDED", Detail::Has(s.on.function))
+    }),
+    case("metadata", |s| {
+        let ask = s.on.ask("metadata").with("x-b", "1").with("y-b", "hidden");
+        let ask = ask.with("x-a", "two words, ü").with("x-a", "").with("x-a", "4");
+        let own = [("x-b", "1"), ("x-a", "two words, ü"), ("x-a", ""), ("x-a", "4")];
+        ask.answers_with(200, &own, "x-b=1\nx-a=two words, ü\nx-a=\nx-a=4\n")?;
+        s.on.ask("metadata").answers("")
+    }),
+    case("status", |s| {
+        [200, 201, 404, 503].iter().try_for_each(|status| {
+            s.on.ask("status").body(status.to_string()).answers_with(*status, &[], status.to_string())
+        })
+    }),
+    case("origin", |s| {
+        s.on.ask("origin").answers("external")?;
+        let name = s.on.function;
+        s.on.ask("call").to(name, "origin").answers(format!("internal {name}"))
+    }),
+    case("function", |s| s.on.ask("function").answers(s.on.function)),
+    case("deadline", |s| {
+        let within = |text: &str, most: u64| text.parse().is_ok_and(|ms: u64| ms <= most && ms > most / 2);
+        s.on.ask("deadline").answers_that("most of the time", |text| within(text, TIMEOUT_MS))?;
+        let ask = s.on.ask("catch").to(s.on.function, "deadline").with("timeout-ms", "4000");
+        ask.answers_that("most of 4000 ms", |text| {
+            text.strip_prefix("OK\n").is_some_and(|ms| within(ms, 4000))
+        })
+    }),
+    case("path", |s| {
+        s.on.ask("path").answers("POST\n/\n\n")?;
+        s.on.ask_at("/a/b%20c?x=1&y=%20", "path").answers("POST\n/a/b%20c\nx=1&y=%20\n")
+    }),
+    case("crash", |s| {
+        let before = s.spare.process(None)?;
+        let ask = s.spare.ask("crash");
+        ask.fails("CONTAINER_DIED", Detail::Has(s.spare.function))?;
+        let between = s.spare.process(Some(before))?;
+        let end = s.spare.engine.function(s.spare.function).last_end.unwrap_or_default();
+        if end != "exit code 3" {
+            return Err(ask.wrong("the process to end with exit code 3".into(), end));
+        }
+        let died = format!("CONTAINER_DIED\n{}\n", s.spare.function);
+        let ask = s.on.ask("catch").to(s.spare.function, "crash");
+        ask.answers_that("CONTAINER_DIED", |text| text.starts_with(&died))?;
+        s.spare.process(Some(between))?;
+        s.spare.ask("echo").body("again").answers("again")
+    }),
+    case("client_leaves", |s| {
+        let ask = s.on.ask("wait_for_cancel").body("1");
+        let connection = ask.send()?;
+        s.on.prints("waiting 1")?;
+        drop(connection);
+        s.on.prints("cancelled 1")
+    }),
+    case("cancel_below", |s| {
+        let ask = s.on.ask("call").to(s.on.function, "wait_for_cancel").body("2");
+        let connection = ask.send()?;
+        s.on.prints("waiting 2")?;
+        drop(connection);
+        s.on.prints("cancelled 2")
+    }),
+    case("too_late", |s| {
+        let ask = s.on.ask("catch").to(s.on.function, "wait_for_cancel").with("timeout-ms", "100").body("3");
+        ask.answers_that("DEADLINE_EXCEEDED", |text| text.starts_with("DEADLINE_EXCEEDED\n"))?;
+        s.on.prints("cancelled 3")
+    }),
+    case("print", |s| {
+        s.on.ask("print").body("to whom it may concern").answers("printed")?;
+        s.on.prints("to whom it may concern")
+    }),
+    case("twice", |s| {
+        s.on.ask("twice").body("first").answers("first")?;
+        s.on.prints(&format!("twice: {}", s.language.second_answer))
+    }),
+];
+
+/// So many of one request at once must all be answered, within this time.
+fn at_once(count: u32, ask: &Ask<'_>, body: &str, within: Duration) -> Outcome {
+    let began = Instant::now();
+    let sent: Result<Vec<_>, _> = (0..count).map(|_| ask.send()).collect();
+    for mut connection in sent? {
+        let response = connection.receive().map_err(|e| ask.wrong("an answer".into(), e.to_string()))?;
+        if response.status != 200 || response.text() != body {
+            let got = format!("{} {:?}", response.status, response.text());
+            return Err(ask.wrong(format!("200 {body:?}, {count} times at once"), got));
+        }
+    }
+    let took = began.elapsed();
+    let late = || ask.wrong(format!("{count} answers within {within:?}"), format!("them after {took:?}"));
+    (took <= within).then_some(()).ok_or_else(late)
+}

@@ -1,0 +1,66 @@
+//! The languages: what each one's worker is called, how it is built and started.
+
+use harness::{nightcore, repository};
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+
+/// A language.
+#[derive(Debug)]
+pub struct Language {
+    /// As on the command line, and the name of its file in `build/`.
+    pub name: &'static str,
+    /// The name of its function.
+    pub function: &'static str,
+    /// What its handler meets when it answers a second time; `none` if a handler answers by returning only.
+    pub second_answer: &'static str,
+}
+
+const fn language(name: &'static str, function: &'static str, second_answer: &'static str) -> Language {
+    Language { name, function, second_answer }
+}
+
+/// Every language.
+pub const LANGUAGES: [Language; 7] = [
+    language("c", "C", "INVALID_STATE"),
+    language("cpp", "Cpp", "none"),
+    language("rust", "Rust", "none"),
+    language("go", "Go", "none"),
+    language("python", "Python", "none"),
+    language("asyncio", "Asyncio", "none"),
+    language("node", "Node", "none"),
+];
+
+/// Where the workers are built.
+fn folder() -> PathBuf {
+    let built = nightcore();
+    let target = built.ancestors().nth(2).expect("TARGET/PROFILE/nightcore");
+    target.join("conformance")
+}
+
+impl Language {
+    /// A function of its own that may be ended or filled without disturbing the others.
+    pub fn spare(&self) -> String {
+        format!("Spare{}", self.function)
+    }
+
+    /// Builds its worker; the command that starts it, without the name of the function, or what went wrong.
+    pub fn build(&self) -> Result<Vec<String>, String> {
+        let mut command = Command::new(repository().join("tests/conformance/build.sh"));
+        command.arg(self.name).arg(folder()).arg(nightcore().parent().unwrap_or(Path::new("/")));
+        command.current_dir(repository()).stdin(Stdio::null());
+        let output = command.output().map_err(|e| format!("{command:?}: {e}"))?;
+        let said = String::from_utf8_lossy(&output.stderr);
+        if !output.status.success() {
+            return Err(last_lines(&said));
+        }
+        let words: Vec<String> = String::from_utf8_lossy(&output.stdout).lines().map(str::to_owned).collect();
+        if words.is_empty() { Err("its file in build/ names no command".into()) } else { Ok(words) }
+    }
+}
+
+/// The end of what a build said, where the reason is.
+fn last_lines(said: &str) -> String {
+    const LINES: usize = 20;
+    let lines: Vec<&str> = said.lines().filter(|line| !line.trim().is_empty()).collect();
+    lines[lines.len().saturating_sub(LINES)..].join("\n")
+}

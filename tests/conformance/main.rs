@@ -1,0 +1,199 @@
+//! The conformance suite: one engine with the worker of every language, every case against each, and every pair of
+//! caller and callee. What the workers do is said in SPEC.md.
+
+mod ask;
+mod cases;
+mod languages;
+mod matrix;
+mod options;
+mod pairs;
+
+use ask::{On, Outcome, Wrong};
+use cases::{BROKEN, Case, FAILING, MAX_BODY, MAX_DEPTH, Subject, TIMEOUT_MS};
+use harness::{Engine, Setup, nightcore};
+use languages::Language;
+use options::Options;
+use pairs::Pair;
+use std::process::ExitCode;
+use std::time::Instant;
+
+/// A language in this run.
+struct Player {
+    language: &'static Language,
+    /// Why it cannot take part.
+    out: Option<String>,
+}
+
+/// All that went wrong, one text each.
+type Failures = Vec<String>;
+
+fn main() -> ExitCode {
+    let options = match Options::read() {
+        Ok(Some(options)) => options,
+        Ok(None) => return ExitCode::SUCCESS,
+        Err(said) => {
+            eprintln!("{said}");
+            return ExitCode::from(2);
+        }
+    };
+    let (setup, mut players) = build(&options.languages);
+    let began = Instant::now();
+    let engine = setup.home().start_some();
+    look_who_is_ready(&engine, &mut players);
+    let mut failures: Failures = Vec::new();
+    for player in &players {
+        if let Some(reason) = &player.out {
+            failures.push(format!("{}: {}", player.language.function, indented(reason)));
+        }
+    }
+    let mut count = 0;
+    if !options.cases.is_empty() {
+        count += by_language(&engine, &players, &options.cases, &mut failures);
+    }
+    if !options.pairs.is_empty() {
+        count += by_pair(&engine, &players, &options.pairs, &mut failures);
+        count += 1;
+        through_all(&engine, &players, &mut failures);
+    }
+    engine.stop();
+    println!();
+    for failure in &failures {
+        println!("FAILED {failure}\n");
+    }
+    let took = began.elapsed().as_secs_f64();
+    if failures.is_empty() {
+        println!("{count} checks in {took:.1} s: all languages agree");
+        return ExitCode::SUCCESS;
+    }
+    println!("failures: {}; {count} checks in {took:.1} s", failures.len());
+    ExitCode::FAILURE
+}
+
+/// Builds every worker; the functions of those that could be, and who cannot take part.
+fn build(languages: &[&'static Language]) -> (Setup, Vec<Player>) {
+    let limits = format!("timeout = \"{TIMEOUT_MS}ms\"\nmax_depth = {MAX_DEPTH}\n");
+    let spare = format!("{limits}workers = {{ min = 1, max = 1 }}\nqueue = {{ calls = 1 }}\n");
+    let neutral = nightcore().with_file_name("hello-rust");
+    let mut setup = Setup::new().gateway(&format!("max_body = \"{MAX_BODY}B\""));
+    setup = setup.command(BROKEN, &["/bin/sh", "-c", "exit 2"], "").function(FAILING, &neutral, "");
+    let mut players = Vec::new();
+    for language in languages {
+        let began = Instant::now();
+        let built = language.build();
+        println!("built {:8} {:5.1} s", language.name, began.elapsed().as_secs_f64());
+        let out = match built {
+            Ok(command) => {
+                let (name, spare_name) = (language.function, language.spare());
+                let mut words: Vec<&str> = command.iter().map(String::as_str).chain([name]).collect();
+                setup = setup.command(name, &words, &limits);
+                words.pop();
+                words.push(&spare_name);
+                setup = setup.command(&spare_name, &words, &spare);
+                None
+            }
+            Err(reason) => Some(format!("its worker cannot be built:\n{reason}")),
+        };
+        players.push(Player { language, out });
+    }
+    (setup, players)
+}
+
+fn look_who_is_ready(engine: &Engine, players: &mut [Player]) {
+    let failed = engine.ready_line().rsplit_once("failed: ").map_or("", |(_, names)| names);
+    for player in players.iter_mut().filter(|player| player.out.is_none()) {
+        let names = [player.language.function.to_owned(), player.language.spare()];
+        if failed.split(", ").any(|failed| names.iter().any(|name| name == failed)) {
+            let log = engine.nightcore("logs", &["-n", "20", player.language.function]).text();
+            player.out = Some(format!("its worker does not start:\n{log}"));
+        }
+    }
+}
+
+/// The cell of a check, which notes what went wrong.
+fn cell(outcome: Outcome, what: &str, failures: &mut Failures) -> String {
+    let Err(Wrong { asked, expected, got }) = outcome else { return "ok".into() };
+    failures.push(format!("{what}\n    asked     {asked}\n    expected  {expected}\n    got       {got}"));
+    "FAILED".into()
+}
+
+fn columns(players: &[Player]) -> Vec<String> {
+    players.iter().map(|player| player.language.function.to_owned()).collect()
+}
+
+/// Case by language.
+fn by_language(
+    engine: &Engine,
+    players: &[Player],
+    cases: &[&'static Case],
+    failures: &mut Failures,
+) -> usize {
+    let mut rows: Vec<(String, Vec<String>)> =
+        cases.iter().map(|case| (case.name.to_owned(), Vec::new())).collect();
+    for player in players {
+        let language = player.language;
+        let spare = language.spare();
+        let subject = Subject {
+            language,
+            on: On { engine, function: language.function },
+            spare: On { engine, function: &spare },
+        };
+        for (case, (_, cells)) in cases.iter().zip(&mut rows) {
+            cells.push(match player.out {
+                Some(_) => "FAILED".into(),
+                None => {
+                    cell((case.run)(&subject), &format!("{}: {}", language.function, case.name), failures)
+                }
+            });
+        }
+    }
+    matrix::print("case", &columns(players), &rows);
+    cases.len() * players.len()
+}
+
+/// Caller by callee.
+fn by_pair(engine: &Engine, players: &[Player], pairs: &[&'static Pair], failures: &mut Failures) -> usize {
+    let mut rows = Vec::new();
+    for caller in players {
+        let on = On { engine, function: caller.language.function };
+        let mut cells = Vec::new();
+        for callee in players {
+            let name = callee.language.function;
+            if caller.out.is_some() || callee.out.is_some() {
+                cells.push("FAILED".into());
+                continue;
+            }
+            let mut bad = Vec::new();
+            for pair in pairs {
+                let what = format!("{} calls {name}: {}", on.function, pair.name);
+                if cell((pair.run)(&on, name), &what, failures) != "ok" {
+                    bad.push(pair.name);
+                }
+            }
+            cells.push(if bad.is_empty() { "ok".into() } else { format!("FAILED: {}", bad.join(", ")) });
+        }
+        rows.push((on.function.to_owned(), cells));
+    }
+    let names: Vec<&str> = pairs.iter().map(|pair| pair.name).collect();
+    matrix::print("caller \\ callee", &columns(players), &rows);
+    println!("\nEach pair: {}.", names.join(", "));
+    pairs.len() * players.len() * players.len()
+}
+
+/// One request through every language, and back to the first.
+fn through_all(engine: &Engine, players: &[Player], failures: &mut Failures) {
+    let names: Vec<&str> =
+        players.iter().filter(|p| p.out.is_none()).map(|player| player.language.function).collect();
+    let Some(first) = names.first() else { return };
+    let route = [&names[1..], &[first]].concat().join(",");
+    let expected = format!("begin>{}", names.join(">"));
+    let outcome =
+        On { engine, function: first }.ask("chain").with("route", route).body("begin").answers(&expected);
+    println!(
+        "Through all: {expected}>{first}: {}",
+        cell(outcome, "the chain through all languages", failures)
+    );
+}
+
+fn indented(text: &str) -> String {
+    text.trim_end().replace('\n', "\n    ")
+}

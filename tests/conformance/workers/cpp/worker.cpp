@@ -1,0 +1,211 @@
+// The conformance worker in C++. What each case does is said in SPEC.md.
+
+#include <nightcore.hpp>
+
+#include <algorithm>
+#include <chrono>
+#include <cstdlib>
+#include <functional>
+#include <iostream>
+#include <map>
+#include <stdexcept>
+#include <string>
+#include <thread>
+#include <vector>
+
+namespace {
+
+using nightcore::Answer;
+using nightcore::CallOptions;
+using nightcore::Metadata;
+using nightcore::Reply;
+using nightcore::Request;
+using std::chrono::milliseconds;
+
+std::string value(const Request &req, const std::string &name) {
+    return std::string(req.metadata(name).value_or(""));
+}
+
+std::size_t number(std::string_view text) { return std::stoull(std::string(text)); }
+
+CallOptions to(const std::string &name) {
+    CallOptions options;
+    options.metadata = {{"case", name}};
+    return options;
+}
+
+// The pairs whose name begins with x-.
+Metadata own(const Metadata &all) {
+    Metadata kept;
+    std::copy_if(all.begin(), all.end(), std::back_inserter(kept),
+                 [](const auto &pair) { return pair.first.rfind("x-", 0) == 0; });
+    return kept;
+}
+
+std::string upper(const Request &req) {
+    std::string text(req.body());
+    for (char &c : text)
+        if (c >= 'a' && c <= 'z') c = static_cast<char>(c - 'a' + 'A');
+    return text;
+}
+
+std::string binary(const Request &req) {
+    std::string bytes(req.body());
+    for (char &byte : bytes) byte = static_cast<char>(~byte);
+    return bytes;
+}
+
+std::string big(const Request &req) {
+    std::string bytes(number(req.body()), '\0');
+    for (std::size_t i = 0; i < bytes.size(); i++) bytes[i] = static_cast<char>(i % 251);
+    return bytes;
+}
+
+std::string sleep(const Request &req) {
+    std::this_thread::sleep_for(milliseconds(number(req.body())));
+    return "slept";
+}
+
+std::string caught(Request &req) {
+    CallOptions options = to(value(req, "to"));
+    if (const auto timeout = req.metadata("timeout-ms")) options.timeout = milliseconds(number(*timeout));
+    try {
+        return "OK\n" + req.call_with(options, value(req, "target"), req.body()).str();
+    } catch (const nightcore::Error &error) {
+        std::string text = error.status_name();
+        text.append("\n").append(error.function()).append("\n").append(error.message());
+        for (const auto &cause : error.causes())
+            text.append("\n" + cause.function + " " + nc_status_name(cause.status));
+        return text;
+    }
+}
+
+std::string fan_out(Request &req) {
+    const std::size_t count = number(req.body());
+    const CallOptions options = to(value(req, "to"));
+    const std::string target = value(req, "target");
+    for (std::size_t i = 0; i < count; i++) req.start_call_with(options, i, target, std::to_string(i));
+    std::vector<std::string> answers(count);
+    for (std::size_t i = 0; i < count; i++) {
+        nightcore::Tagged next = req.next_answer();
+        answers[next.tag] = next.answer().str() + ";";
+    }
+    std::string all;
+    for (const std::string &answer : answers) all += answer;
+    return all;
+}
+
+std::string chain(Request &req) {
+    const std::string route = value(req, "route");
+    if (route.empty()) return std::string(req.body());
+    const std::size_t comma = route.find(',');
+    CallOptions options = to("chain");
+    options.metadata.emplace_back("route", comma == std::string::npos ? "" : route.substr(comma + 1));
+    return req.call_with(options, route.substr(0, comma), req.body(), ">", req.function());
+}
+
+Reply metadata(const Request &req) {
+    Reply reply;
+    reply.metadata = own(req.metadata());
+    for (const auto &[name, value] : reply.metadata) reply.body += name + "=" + value + "\n";
+    return reply;
+}
+
+Reply relay_metadata(Request &req) {
+    CallOptions options = to("metadata");
+    for (auto &pair : own(req.metadata())) options.metadata.push_back(std::move(pair));
+    const Answer answer = req.call_with(options, value(req, "target"));
+    return {answer.str(), 200, own(answer.metadata())};
+}
+
+Reply status(const Request &req) {
+    return {std::string(req.body()), static_cast<int>(number(req.body())), {}};
+}
+
+std::string relay_status(Request &req) {
+    return std::to_string(req.call_with(to("status"), value(req, "target"), req.body()).status());
+}
+
+std::string origin(const Request &req) {
+    return req.is_internal() ? "internal " + std::string(req.caller()) : "external";
+}
+
+std::string deadline(const Request &req) {
+    const auto left = std::chrono::duration_cast<milliseconds>(req.time_left().value());
+    return std::to_string(left.count());
+}
+
+std::string path(const Request &req) {
+    return value(req, ":method") + "\n" + value(req, ":path") + "\n" + value(req, ":query") + "\n";
+}
+
+std::string wait_for_cancel(const Request &req) {
+    std::cout << "waiting " + std::string(req.body()) + "\n" << std::flush;
+    while (!req.cancelled()) std::this_thread::sleep_for(milliseconds(1));
+    std::cout << "cancelled " + std::string(req.body()) + "\n" << std::flush;
+    return "";
+}
+
+std::string print(const Request &req) {
+    std::cout << std::string(req.body()) + "\n" << std::flush;
+    return "printed";
+}
+
+// A handler answers by returning, and there is no other way.
+std::string twice(const Request &req) {
+    std::cout << "twice: none\n" << std::flush;
+    return std::string(req.body());
+}
+
+// Most cases answer with a body alone, some with metadata or a status.
+using Text = std::function<std::string(Request &)>;
+using Full = std::function<Reply(Request &)>;
+
+const std::map<std::string, Text, std::less<>> TEXTS = {
+    {"echo", [](Request &req) { return std::string(req.body()); }},
+    {"upper", upper},
+    {"binary", binary},
+    {"big", big},
+    {"count", [](Request &req) { return std::to_string(req.body().size()); }},
+    {"fail", [](Request &req) -> std::string { throw std::runtime_error(std::string(req.body())); }},
+    {"throw", [](Request &req) -> std::string { throw std::logic_error(std::string(req.body())); }},
+    {"sleep", sleep},
+    {"call",
+     [](Request &req) { return req.call_with(to(value(req, "to")), value(req, "target"), req.body()).str(); }},
+    {"catch", caught},
+    {"fan_out", fan_out},
+    {"chain", chain},
+    {"relay_status", relay_status},
+    {"origin", origin},
+    {"function", [](Request &req) { return std::string(req.function()); }},
+    {"deadline", deadline},
+    {"path", path},
+    {"crash", [](Request &) -> std::string { std::_Exit(3); }},
+    {"wait_for_cancel", wait_for_cancel},
+    {"print", print},
+    {"twice", twice},
+};
+
+const std::map<std::string, Full, std::less<>> REPLIES = {
+    {"metadata", metadata},
+    {"relay_metadata", relay_metadata},
+    {"status", status},
+};
+
+Reply handle(Request &req) {
+    const std::string name = value(req, "case");
+    if (const auto found = TEXTS.find(name); found != TEXTS.end()) return {found->second(req)};
+    if (const auto found = REPLIES.find(name); found != REPLIES.end()) return found->second(req);
+    throw std::invalid_argument("no case \"" + name + "\"");
+}
+
+} // namespace
+
+int main(int argc, char **argv) {
+    if (argc != 2) {
+        std::cerr << "usage: " << argv[0] << " NAME\n";
+        return 2;
+    }
+    nightcore::handle(argv[1], handle);
+    return nightcore::serve();
+}

@@ -1,0 +1,167 @@
+//! The conformance worker in Rust. What each case does is said in SPEC.md.
+
+use nightcore::{Answer, CallOptions, Error, Metadata, Origin, Reply, Request};
+use std::io::Write;
+use std::process::ExitCode;
+use std::str::FromStr;
+use std::thread::sleep;
+use std::time::Duration;
+
+type Result<T> = std::result::Result<T, Box<dyn std::error::Error + Send + Sync>>;
+
+fn main() -> ExitCode {
+    let mut arguments = std::env::args().skip(1);
+    let (Some(name), None) = (arguments.next(), arguments.next()) else {
+        eprintln!("usage: worker NAME");
+        return ExitCode::from(2);
+    };
+    nightcore::handle(&name, handle);
+    nightcore::serve()
+}
+
+fn handle(req: &Request) -> Result<Reply> {
+    let body = || req.body().to_vec();
+    Ok(match text(req, "case")? {
+        "echo" => Reply::new(body()),
+        "upper" => Reply::new(req.body().to_ascii_uppercase()),
+        "binary" => Reply::new(req.body().iter().map(|byte| !byte).collect::<Vec<u8>>()),
+        "big" => Reply::new((0..number(req)?).map(|i: usize| (i % 251) as u8).collect::<Vec<u8>>()),
+        "count" => Reply::new(req.body().len().to_string()),
+        "fail" => return Err(Error::failed(String::from_utf8_lossy(req.body())).into()),
+        "throw" => panic!("{}", String::from_utf8_lossy(req.body())),
+        "sleep" => {
+            sleep(Duration::from_millis(number(req)?));
+            Reply::new("slept")
+        }
+        "call" => Reply::new(call(req)?),
+        "catch" => Reply::new(catch(req)?),
+        "fan_out" => Reply::new(fan_out(req)?),
+        "chain" => Reply::new(chain(req)?),
+        "metadata" => metadata(req),
+        "relay_metadata" => relay_metadata(req)?,
+        "status" => Reply::new(body()).with_status(number(req)?),
+        "relay_status" => {
+            let answer = req.call_with(text(req, "target")?, req.body(), &to("status")?)?;
+            Reply::new(answer.status().to_string())
+        }
+        "origin" => Reply::new(match req.origin() {
+            Origin::External => "external".to_owned(),
+            Origin::Internal(caller) => format!("internal {caller}"),
+        }),
+        "function" => Reply::new(req.function()),
+        "deadline" => Reply::new(req.time_left().ok_or("no deadline")?.as_millis().to_string()),
+        "path" => {
+            let values = [":method", ":path", ":query"].map(|name| text(req, name));
+            let lines: Result<String> = values.into_iter().map(|value| Ok(format!("{}\n", value?))).collect();
+            Reply::new(lines?)
+        }
+        "crash" => std::process::exit(3),
+        "wait_for_cancel" => {
+            print_line("waiting ", req.body())?;
+            while !req.is_cancelled() {
+                sleep(Duration::from_millis(1));
+            }
+            print_line("cancelled ", req.body())?;
+            Reply::default()
+        }
+        "print" => {
+            print_line("", req.body())?;
+            Reply::new("printed")
+        }
+        // A handler answers by returning, and there is no other way.
+        "twice" => {
+            print_line("twice: none", b"")?;
+            Reply::new(body())
+        }
+        unknown => return Err(format!("no case {unknown:?}").into()),
+    })
+}
+
+/// The first value of this name; empty if there is none.
+fn text<'r>(req: &'r Request, name: &str) -> Result<&'r str> {
+    Ok(std::str::from_utf8(req.metadata().get(name).unwrap_or_default())?)
+}
+
+fn number<N: FromStr<Err: std::error::Error + Send + Sync + 'static>>(req: &Request) -> Result<N> {
+    Ok(std::str::from_utf8(req.body())?.parse()?)
+}
+
+fn print_line(word: &str, rest: &[u8]) -> Result<()> {
+    let mut out = std::io::stdout().lock();
+    out.write_all(&[word.as_bytes(), rest, b"\n"].concat())?;
+    Ok(out.flush()?)
+}
+
+/// Options that ask for a case.
+fn to(case: &str) -> Result<CallOptions> {
+    let mut options = CallOptions::default();
+    options.metadata.push("case", case.as_bytes())?;
+    Ok(options)
+}
+
+fn call(req: &Request) -> Result<Answer> {
+    Ok(req.call_with(text(req, "target")?, req.body(), &to(text(req, "to")?)?)?)
+}
+
+fn catch(req: &Request) -> Result<Vec<u8>> {
+    let mut options = to(text(req, "to")?)?;
+    if let Some(ms) = req.metadata().get("timeout-ms") {
+        options.timeout = Some(Duration::from_millis(std::str::from_utf8(ms)?.parse()?));
+    }
+    let error = match req.call_with(text(req, "target")?, req.body(), &options) {
+        Ok(answer) => return Ok([b"OK\n", answer.body()].concat()),
+        Err(error) => error,
+    };
+    let mut text = format!("{}\n{}\n{}", error.status(), error.function(), error.message());
+    for cause in error.causes() {
+        text += &format!("\n{} {}", cause.function, cause.status);
+    }
+    Ok(text.into_bytes())
+}
+
+fn fan_out(req: &Request) -> Result<Vec<u8>> {
+    let (target, options) = (text(req, "target")?, to(text(req, "to")?)?);
+    let count: usize = number(req)?;
+    for i in 0..count {
+        req.start_call_with(i as u64, target, i.to_string(), &options)?;
+    }
+    let mut answers = vec![Vec::new(); count];
+    for _ in 0..count {
+        let next = req.next_answer()?;
+        answers[next.tag as usize] = [next.result?.body(), b";"].concat();
+    }
+    Ok(answers.concat())
+}
+
+fn chain(req: &Request) -> Result<Vec<u8>> {
+    let route = text(req, "route")?;
+    if route.is_empty() {
+        return Ok(req.body().to_vec());
+    }
+    let (next, rest) = route.split_once(',').unwrap_or((route, ""));
+    let mut options = to("chain")?;
+    options.metadata.push("route", rest.as_bytes())?;
+    let body = [req.body(), b">", req.function().as_bytes()].concat();
+    Ok(req.call_with(next, body, &options)?.into())
+}
+
+/// The pairs whose name begins with `x-`.
+fn own(metadata: Metadata<'_>) -> impl Iterator<Item = (&str, &[u8])> {
+    metadata.iter().filter(|(name, _)| name.starts_with("x-"))
+}
+
+fn metadata(req: &Request) -> Reply {
+    let lines = own(req.metadata()).flat_map(|(name, value)| [name.as_bytes(), b"=", value, b"\n"].concat());
+    let reply = Reply::new(lines.collect::<Vec<u8>>());
+    own(req.metadata()).fold(reply, |reply, (name, value)| reply.with_metadata(name, value))
+}
+
+fn relay_metadata(req: &Request) -> Result<Reply> {
+    let mut options = to("metadata")?;
+    for (name, value) in own(req.metadata()) {
+        options.metadata.push(name, value)?;
+    }
+    let answer = req.call_with(text(req, "target")?, b"", &options)?;
+    let reply = Reply::new(answer.body());
+    Ok(own(answer.metadata()).fold(reply, |reply, (name, value)| reply.with_metadata(name, value)))
+}
