@@ -50,6 +50,7 @@ header: ## write include/nightcore.h anew from bindings/c
 
 bench: ## measure Nightcore, and this machine's floors; under five minutes (ARGS=--quick: rough)
 	cargo build --locked --release -p nightcore-engine -p nightcore-c -p nightcore-bench
+	bench/prepare.sh $(abspath $(TARGET_DIR))/release
 	$(TARGET_DIR)/release/nightcore-bench $(ARGS)
 
 dist: ## make the packages that would be published, in dist/

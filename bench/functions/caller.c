@@ -15,13 +15,15 @@
 /* 16 MB of samples: below 16 MiB, which any gateway's limit lets through. */
 #define MAX_COUNT 2000000u
 #define SAMPLE_BYTES 8u
-/* Longer than "16777216 2000000 2000000". */
-#define MAX_TEXT 64
+/* Longer than "16777216 2000000 2000000" and the longest name. */
+#define MAX_TEXT 128
+#define MAX_TARGET 64
 
 struct plan {
     size_t size_bytes;
     size_t count;
     size_t warm_up;
+    char target[MAX_TARGET];
 };
 
 static int parse_plan(nc_bytes body, struct plan *plan) {
@@ -31,7 +33,7 @@ static int parse_plan(nc_bytes body, struct plan *plan) {
         return 0;
     memcpy(text, body.data, body.len);
     text[body.len] = '\0';
-    if (sscanf(text, "%zu %zu %zu %c", &plan->size_bytes, &plan->count, &plan->warm_up, &rest) != 3)
+    if (sscanf(text, "%zu %zu %zu %63s %c", &plan->size_bytes, &plan->count, &plan->warm_up, plan->target, &rest) != 4)
         return 0;
     return plan->size_bytes <= MAX_SIZE_BYTES && plan->count >= 1 && plan->count <= MAX_COUNT &&
            plan->warm_up <= MAX_COUNT;
@@ -49,10 +51,10 @@ static void put_sample(uint8_t *to, uint64_t sample_ns) {
 }
 
 /* One call; giving the answer back belongs to it. With `check` every byte is compared, else the length only. */
-static int32_t timed_call(nc_request *request, nc_bytes payload, int check, uint64_t *sample_ns) {
+static int32_t timed_call(nc_request *request, const char *target, nc_bytes payload, int check, uint64_t *sample_ns) {
     nc_answer *answer = NULL;
     uint64_t start = now_ns();
-    int32_t status = nc_call(request, "Echo", &payload, 1, &answer);
+    int32_t status = nc_call(request, target, &payload, 1, &answer);
     int same = 0;
     if (status == NC_OK) {
         nc_bytes echoed = nc_answer_body(answer);
@@ -63,7 +65,7 @@ static int32_t timed_call(nc_request *request, nc_bytes payload, int check, uint
     nc_answer_free(answer);
     *sample_ns = now_ns() - start;
     if (status == NC_OK && !same) {
-        fprintf(stderr, "Caller: Echo answered something else than it was sent\n");
+        fprintf(stderr, "Caller: %s answered something else than it was sent\n", target);
         return NC_FUNCTION_FAILED;
     }
     return status;
@@ -72,11 +74,11 @@ static int32_t timed_call(nc_request *request, nc_bytes payload, int check, uint
 static int32_t run(nc_request *request, const struct plan *plan, nc_bytes payload, uint8_t *samples) {
     uint64_t sample_ns = 0;
     /* The bytes are compared once, in a call that no sample is taken of. */
-    int32_t status = timed_call(request, payload, 1, &sample_ns);
+    int32_t status = timed_call(request, plan->target, payload, 1, &sample_ns);
     for (size_t i = 0; status == NC_OK && i < plan->warm_up; i++)
-        status = timed_call(request, payload, 0, &sample_ns);
+        status = timed_call(request, plan->target, payload, 0, &sample_ns);
     for (size_t i = 0; status == NC_OK && i < plan->count; i++) {
-        status = timed_call(request, payload, 0, &sample_ns);
+        status = timed_call(request, plan->target, payload, 0, &sample_ns);
         put_sample(samples + i * SAMPLE_BYTES, sample_ns);
     }
     if (status != NC_OK)
@@ -89,7 +91,7 @@ int32_t bench_caller(nc_request *request, void *user) {
     (void)user;
     struct plan plan;
     if (!parse_plan(nc_request_body(request), &plan)) {
-        fprintf(stderr, "Caller: the body must be \"SIZE COUNT WARMUP\", within the bounds in caller.c\n");
+        fprintf(stderr, "Caller: the body must be \"SIZE COUNT WARMUP TARGET\", within the bounds in caller.c\n");
         return NC_FUNCTION_FAILED;
     }
     size_t samples_bytes = plan.count * SAMPLE_BYTES;

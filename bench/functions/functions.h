@@ -6,7 +6,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-/* Body "SIZE COUNT WARMUP": times COUNT internal calls to Echo with SIZE bytes, and answers the samples. */
+/* Body "SIZE COUNT WARMUP TARGET": times COUNT internal calls to TARGET with SIZE bytes, and answers the samples. */
 int32_t bench_caller(nc_request *request, void *user);
 /* Answers its body. */
 int32_t bench_echo(nc_request *request, void *user);

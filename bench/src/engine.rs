@@ -6,7 +6,7 @@ use std::io::{self, PipeReader, Read};
 use std::net::SocketAddr;
 use std::os::fd::{AsFd, AsRawFd, RawFd};
 use std::os::unix::process::CommandExt;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::time::{Duration, Instant};
 
@@ -19,8 +19,9 @@ use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 use tempfile::TempDir;
 
+use crate::functions::Function;
 use crate::settings::{Placement, Settings};
-use crate::{cpu, functions, interrupt, memory, processes};
+use crate::{cpu, interrupt, memory, processes};
 
 /// A start takes milliseconds; this is for a machine that is busy elsewhere.
 const READY_WITHIN: Duration = Duration::from_secs(15);
@@ -47,7 +48,7 @@ pub struct Engine {
 
 impl Engine {
     /// Starts `nightcore up` with the measured functions, and waits until it says that it is ready.
-    pub fn start(settings: &Settings, program: &Path, placement: Placement) -> Result<Engine> {
+    pub fn start(settings: &Settings, functions: &[Function], placement: Placement) -> Result<Engine> {
         ensure!(
             settings.engine.is_file(),
             "there is no engine at {}: build it first (cargo build --release)",
@@ -55,7 +56,7 @@ impl Engine {
         );
         let directory = tempfile::Builder::new().prefix("nightcore-bench-").tempdir()?;
         let config = directory.path().join("nightcore.toml");
-        fs::write(&config, config_text(program)?).context("cannot write nightcore.toml")?;
+        fs::write(&config, config_text(functions)?).context("cannot write nightcore.toml")?;
         let state = directory.path().join("engine");
         let log = settings.work_dir.join("engine.log");
         let log_file = File::create(&log).with_context(|| format!("cannot write {}", log.display()))?;
@@ -214,13 +215,12 @@ fn keep_over_exec(fd: RawFd) -> io::Result<()> {
     Ok(())
 }
 
-fn config_text(program: &Path) -> Result<String> {
-    // A JSON string is a TOML basic string.
-    let program = serde_json::to_string(program).context("the path of the functions is not UTF-8")?;
+fn config_text(functions: &[Function]) -> Result<String> {
     let mut text = String::from("[gateway]\nlisten = \"127.0.0.1:0\"\n");
-    for name in functions::NAMES {
-        write!(text, "\n[functions.{name}]\ncommand = [{program}]\n")?;
-        if name == "Caller" {
+    for Function { name, command } in functions {
+        // A JSON array of strings is one of TOML.
+        write!(text, "\n[functions.{name}]\ncommand = {}\n", serde_json::to_string(command)?)?;
+        if name.starts_with("Caller") {
             writeln!(text, "timeout = \"{CALLER_TIMEOUT}\"")?;
         }
     }
@@ -254,8 +254,10 @@ mod tests {
 
     #[test]
     fn the_config_names_all_functions() {
-        let text = config_text(Path::new("/a \"b\"/functions")).unwrap();
-        assert!(text.contains("[functions.Echo]\ncommand = [\"/a \\\"b\\\"/functions\"]\n"));
-        assert_eq!(text.matches("command = ").count(), functions::NAMES.len());
+        let function =
+            |name: &str| Function { name: name.into(), command: vec!["/a \"b\"/c".into(), name.into()] };
+        let text = config_text(&[function("Echo"), function("CallerGo")]).unwrap();
+        assert!(text.contains("[functions.Echo]\ncommand = [\"/a \\\"b\\\"/c\",\"Echo\"]\n"));
+        assert!(text.contains("[functions.CallerGo]\n") && text.contains("timeout = "));
     }
 }

@@ -1,11 +1,11 @@
 //! External calls: clients over HTTP to an empty function, and to one that makes three internal calls.
 
-use std::path::Path;
 use std::time::Duration;
 
 use anyhow::Result;
 
 use crate::engine::Engine;
+use crate::functions::Function;
 use crate::load::{self, Load};
 use crate::report::Report;
 use crate::settings::{Placement, Settings};
@@ -40,8 +40,8 @@ fn run(engine: &Engine, path: &str, connections: usize, time: Duration) -> Resul
 }
 
 /// Measures `external.*` and `external_three.*`, unpinned, on an engine of its own.
-pub fn measure(settings: &Settings, program: &Path, report: &mut Report) -> Result<()> {
-    let engine = Engine::start(settings, program, Placement::Unpinned)?;
+pub fn measure(settings: &Settings, functions: &[Function], report: &mut Report) -> Result<()> {
+    let engine = Engine::start(settings, functions, Placement::Unpinned)?;
     for connections in CONNECTIONS {
         let key = format!("external.c{connections}");
         if !settings.wants(&format!("{key}.")) {

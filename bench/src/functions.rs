@@ -1,18 +1,25 @@
-//! The program with the functions that are measured.
+//! The program with the functions that are measured, in C.
 
-use std::path::PathBuf;
-
-use anyhow::{Result, ensure};
+use anyhow::{Context, Result, ensure};
 
 use crate::compile::compile;
 use crate::settings::Settings;
 
 /// The functions that it registers; the engine runs one container for each.
-pub const NAMES: [&str; 4] = ["Caller", "Echo", "Empty", "Three"];
+const NAMES: [&str; 4] = ["Caller", "Echo", "Empty", "Three"];
 const SOURCES: [&str; 4] = ["main.c", "caller.c", "echo.c", "three.c"];
 
-/// Compiles it, linked with the C library, as a user would.
-pub fn build(settings: &Settings) -> Result<PathBuf> {
+/// A function of an engine.
+#[derive(Clone, Debug)]
+pub struct Function {
+    /// Its name.
+    pub name: String,
+    /// The program and its arguments.
+    pub command: Vec<String>,
+}
+
+/// Compiles the program, linked with the C library, as a user would.
+pub fn build(settings: &Settings) -> Result<Vec<Function>> {
     let header = settings.include_dir.join("nightcore.h");
     ensure!(header.is_file(), "there is no {}", header.display());
     let output = settings.work_dir.join("functions");
@@ -20,5 +27,6 @@ pub fn build(settings: &Settings) -> Result<PathBuf> {
     let mut more = vec!["-I".into(), settings.include_dir.clone().into_os_string()];
     more.extend(settings.link.iter().cloned());
     compile(&sources, &output, &more)?;
-    Ok(output)
+    let program = output.to_str().context("the path of the functions is not UTF-8")?;
+    Ok(NAMES.map(|name| Function { name: name.into(), command: vec![program.into()] }).into())
 }

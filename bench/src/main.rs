@@ -1,5 +1,6 @@
 //! `make bench`: measures Nightcore, and the floors of the machine it runs on. See README.md beside this crate.
 
+mod calls;
 mod compile;
 mod cpu;
 mod engine;
@@ -9,10 +10,13 @@ mod functions;
 mod http;
 mod internal;
 mod interrupt;
+mod languages;
 mod load;
 mod machine;
 mod memory;
 mod pairs;
+mod peers;
+mod prepared;
 mod processes;
 mod report;
 mod settings;
@@ -126,7 +130,7 @@ impl Run<'_> {
         let settings = self.settings;
         let floors = Floors::build(settings)?;
         self.part("floor", |report| floors.measure(settings, report));
-        let parts = ["internal", "external", "memory", "idle"];
+        let parts = ["internal", "external", "lang", "peer", "memory", "idle"];
         if !parts.iter().any(|part| settings.wants(part)) || self.told_to_end() {
             return Ok(());
         }
@@ -136,6 +140,8 @@ impl Run<'_> {
             self.part(&name, |report| internal::measure(settings, &floors, &functions, placement, report));
         }
         self.part("external", |report| external::measure(settings, &functions, report));
+        let languages = if settings.wants("lang") { "lang" } else { "peer" };
+        self.part(languages, |report| languages::measure(settings, &functions, report));
         let steady = if settings.wants("memory") { "memory" } else { "idle" };
         self.part(steady, |report| steady::measure(settings, &functions, report));
         Ok(())

@@ -11,8 +11,14 @@ use serde_json::{Map, Value};
 struct Row {
     key: String,
     value: f64,
-    /// It should be at most this.
-    bar: Option<f64>,
+    bar: Option<Bar>,
+}
+
+/// What a figure should be.
+#[derive(Clone, Copy, Debug, PartialEq)]
+enum Bar {
+    AtMost(f64),
+    AtLeast(f64),
 }
 
 /// All figures of a run, in the order they were measured.
@@ -29,7 +35,17 @@ impl Report {
 
     /// Adds a figure that should be at most `bar`.
     pub fn add_with_bar(&mut self, key: &str, value: f64, bar: f64) {
-        self.rows.push(Row { key: key.to_owned(), value: rounded(value), bar: Some(rounded(bar)) });
+        self.rows.push(Row {
+            key: key.to_owned(),
+            value: rounded(value),
+            bar: Some(Bar::AtMost(rounded(bar))),
+        });
+    }
+
+    /// Adds a figure that should be at least `bar`.
+    pub fn add_with_least(&mut self, key: &str, value: f64, bar: f64) {
+        let bar = Some(Bar::AtLeast(rounded(bar)));
+        self.rows.push(Row { key: key.to_owned(), value: rounded(value), bar });
     }
 
     /// How many figures there are.
@@ -44,8 +60,12 @@ impl Report {
         for Row { key, value, bar } in &self.rows {
             let line = match bar {
                 Some(bar) => {
-                    let verdict = if value <= bar { "ok" } else { "SHORT" };
-                    format!("{key:width$}  {:>12}  bar {:>8}  {verdict}", shown(*value), shown(*bar))
+                    let (sign, bar, is_met) = match bar {
+                        Bar::AtMost(bar) => ("<=", bar, value <= bar),
+                        Bar::AtLeast(bar) => (">=", bar, value >= bar),
+                    };
+                    let verdict = if is_met { "ok" } else { "SHORT" };
+                    format!("{key:width$}  {:>12}  bar {sign} {:>8}  {verdict}", shown(*value), shown(*bar))
                 }
                 None => format!("{key:width$}  {:>12}", shown(*value)),
             };
@@ -86,11 +106,13 @@ mod tests {
         report.add("a.rps", 39_712.4);
         report.add_with_bar("b.ratio", 1.1499, 1.15);
         report.add_with_bar("c.ratio", 1.2, 1.15);
+        report.add_with_least("d.ratio", 1.2, 1.15);
         let table = report.table();
         let lines: Vec<&str> = table.lines().collect();
         assert!(lines[0].ends_with("39712"));
-        assert!(lines[1].ends_with("1.150  bar    1.150  ok"));
-        assert!(lines[2].ends_with("1.200  bar    1.150  SHORT"));
+        assert!(lines[1].ends_with("1.150  bar <=    1.150  ok"));
+        assert!(lines[2].ends_with("1.200  bar <=    1.150  SHORT"));
+        assert!(lines[3].ends_with("1.200  bar >=    1.150  ok"));
     }
 
     #[test]

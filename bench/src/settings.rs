@@ -46,6 +46,13 @@ pub struct Effort {
     pub internal: Duration,
     /// One number of connections.
     pub external: Duration,
+    /// As `pairs` and `half_pair`, for each direction of each language.
+    pub language_pairs: usize,
+    pub half_language_pair: Duration,
+    /// Rounds over the servers of all languages and their peers; odd, too.
+    pub language_rounds: usize,
+    /// The time of each server in a round.
+    pub language_round: Duration,
     /// Looking at an engine that has nothing to do.
     pub idle: Duration,
     /// Whether the engine's memory is measured up to a million calls.
@@ -59,6 +66,10 @@ impl Effort {
         half_pair: Duration::from_millis(400),
         internal: Duration::from_millis(1500),
         external: Duration::from_secs(4),
+        language_pairs: 5,
+        half_language_pair: Duration::from_millis(250),
+        language_rounds: 3,
+        language_round: Duration::from_secs(1),
         idle: Duration::from_secs(10),
         million_calls: true,
     };
@@ -68,6 +79,10 @@ impl Effort {
         half_pair: Duration::from_millis(100),
         internal: Duration::from_millis(200),
         external: Duration::from_millis(500),
+        language_pairs: 1,
+        half_language_pair: Duration::from_millis(100),
+        language_rounds: 1,
+        language_round: Duration::from_millis(300),
         idle: Duration::from_secs(2),
         million_calls: false,
     };

@@ -1,12 +1,12 @@
 //! What must not grow and what must not move: memory over a million calls, and CPU when there is nothing to do.
 
-use std::path::Path;
 use std::time::{Duration, Instant};
 
 use anyhow::{Result, ensure};
 
 use crate::engine::Engine;
 use crate::external::BODY;
+use crate::functions::Function;
 use crate::interrupt;
 use crate::load::{self, Load};
 use crate::report::Report;
@@ -44,8 +44,8 @@ fn call(engine: &Engine, calls: u64) -> Result<()> {
 }
 
 /// Measures `memory.*` and then `idle.*`, unpinned, on an engine of its own, so that its calls are counted from 0.
-pub fn measure(settings: &Settings, program: &Path, report: &mut Report) -> Result<()> {
-    let engine = Engine::start(settings, program, Placement::Unpinned)?;
+pub fn measure(settings: &Settings, functions: &[Function], report: &mut Report) -> Result<()> {
+    let engine = Engine::start(settings, functions, Placement::Unpinned)?;
     call(&engine, FIRST_CALLS)?;
     if settings.wants(MEMORY_KEY) {
         let first_mb = engine.resident_mb()?;

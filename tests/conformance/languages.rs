@@ -7,7 +7,7 @@ use std::process::{Command, Stdio};
 /// A language.
 #[derive(Debug)]
 pub struct Language {
-    /// As on the command line, and the name of its file in `build/`.
+    /// As on the command line, and the name of its file in `tests/languages/`.
     pub name: &'static str,
     /// The name of its function.
     pub function: &'static str,
@@ -45,8 +45,9 @@ impl Language {
 
     /// Builds its worker; the command that starts it, without the name of the function, or what went wrong.
     pub fn build(&self) -> Result<Vec<String>, String> {
-        let mut command = Command::new(repository().join("tests/conformance/build.sh"));
-        command.arg(self.name).arg(folder()).arg(nightcore().parent().unwrap_or(Path::new("/")));
+        let mut command = Command::new(repository().join("tests/languages/build.sh"));
+        command.args([self.name, "tests/conformance/workers"]).arg(folder());
+        command.arg(nightcore().parent().unwrap_or(Path::new("/")));
         command.current_dir(repository()).stdin(Stdio::null());
         let output = command.output().map_err(|e| format!("{command:?}: {e}"))?;
         let said = String::from_utf8_lossy(&output.stderr);
@@ -54,7 +55,7 @@ impl Language {
             return Err(last_lines(&said));
         }
         let words: Vec<String> = String::from_utf8_lossy(&output.stdout).lines().map(str::to_owned).collect();
-        if words.is_empty() { Err("its file in build/ names no command".into()) } else { Ok(words) }
+        if words.is_empty() { Err("its file in tests/languages names no command".into()) } else { Ok(words) }
     }
 }
 

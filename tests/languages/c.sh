@@ -4,6 +4,6 @@
 needs "${CC:-cc}" gcc
 installed
 read -ra flags <<<"$(pkg-config --cflags --libs nightcore)"
-"${CC:-cc}" -std=c11 -O1 -g -pedantic -Wall -Wextra -Wshadow -Werror \
-    "$root/tests/conformance/workers/c/worker.c" -o "$folder/worker" "${flags[@]}"
+"${CC:-cc}" -std=c11 -O2 -g -pedantic -Wall -Wextra -Wshadow -Werror \
+    "$sources/worker.c" -o "$folder/worker" "${flags[@]}"
 start "$folder/worker"

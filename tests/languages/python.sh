@@ -1,5 +1,5 @@
 # Python, handlers that are plain functions.
 # shellcheck shell=bash disable=SC2154 # build.sh sets the variables.
 
-. tests/conformance/build/python-package.sh
-start "$python" "$root/tests/conformance/workers/python/worker.py"
+. tests/languages/python-package.sh
+start "$python" "$sources/worker.py"

@@ -2,6 +2,6 @@
 # shellcheck shell=bash disable=SC2154 # build.sh sets the variables.
 
 needs npm "Node.js with npm"
-cp tests/conformance/workers/node/worker.* "$folder"
+cp "$sources"/worker.* "$folder"
 (cd "$folder" && npm install --silent --no-audit --no-fund --no-save "$root/languages/node")
 start node "$folder"/worker.*

@@ -3,5 +3,5 @@
 
 needs go "Go, see https://go.dev"
 installed
-(cd tests/conformance/workers/go && go build -o "$folder/worker" .)
+(cd "$sources" && go build -o "$folder/worker" .)
 start "$folder/worker"

@@ -4,6 +4,6 @@
 needs "${CXX:-c++}" g++
 installed
 read -ra flags <<<"$(pkg-config --cflags --libs nightcore)"
-"${CXX:-c++}" -std=c++17 -O1 -g -pedantic -Wall -Wextra -Wshadow -Werror \
-    "$root/tests/conformance/workers/cpp/worker.cpp" -o "$folder/worker" "${flags[@]}"
+"${CXX:-c++}" -std=c++17 -O2 -g -pedantic -Wall -Wextra -Wshadow -Werror \
+    "$sources/worker.cpp" -o "$folder/worker" "${flags[@]}"
 start "$folder/worker"

@@ -1,0 +1,7 @@
+// Express, answering a POST with its body.
+import express from "express";
+
+const app = express();
+app.use(express.raw({ type: () => true }));
+app.post("/", (req, res) => res.send(req.body));
+app.listen(Number(process.env.PORT), "127.0.0.1");

@@ -1,0 +1,58 @@
+#!/bin/bash
+# peer.sh PEER FOLDER: installs what the peer needs in FOLDER, unless it is there, and prints the command that becomes
+# it, a word a line. PORT in its environment says where it listens.
+
+set -euo pipefail
+cd "$(dirname "$0")"
+peer=$1
+folder=$2
+mkdir -p "$folder"
+
+# What tools say goes to standard error; the command alone is for standard output.
+exec 3>&1 1>&2
+
+# unless_installed FILE...: a folder of its own for what these ask for, made anew when they change.
+unless_installed() {
+    local stamp
+    stamp=$(cat "$@" | sha256sum)
+    installed=$folder/$1-installed
+    if [[ -e $installed/stamp && $(<"$installed/stamp") == "$stamp" ]]; then return; fi
+    rm -rf "$installed"
+    mkdir -p "$installed"
+    "install_$1" "$@"
+    echo "$stamp" >"$installed/stamp"
+}
+
+install_requirements.txt() {
+    python3 -m venv "$installed"
+    "$installed/bin/python" -m pip install --quiet --disable-pip-version-check --requirement requirements.txt
+}
+
+install_package.json() {
+    cp "$@" .npmrc "$installed"
+    (cd "$installed" && npm ci --silent --no-audit --no-fund)
+}
+
+case $peer in
+    fastapi | starlette)
+        unless_installed requirements.txt
+        command=("$installed/bin/python" -m uvicorn --app-dir "$PWD" --loop uvloop --http httptools
+            --no-access-log --log-level warning "${peer}_echo:app")
+        # uvicorn takes its port as an option only.
+        # shellcheck disable=SC2016 # The shell that runs it fills it in.
+        command=(sh -c 'exec "$@" --port "$PORT"' sh "${command[@]}")
+        ;;
+    express | node_http)
+        unless_installed package.json package-lock.json express.mjs node_http.mjs
+        command=(node "$installed/$peer.mjs")
+        ;;
+    net_http)
+        (cd net_http && go build -o "$folder/net_http" .)
+        command=("$folder/net_http")
+        ;;
+    *)
+        echo "there is no peer $peer"
+        exit 1
+        ;;
+esac
+printf '%s\n' "${command[@]}" >&3

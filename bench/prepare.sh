@@ -1,0 +1,31 @@
+#!/bin/bash
+# prepare.sh BUILT: builds the measured workers of every language, and the peers they are compared with, in target/bench.
+# BUILT is where cargo has put the engine and libnightcore. What cannot be built here is left out, and told.
+
+set -uo pipefail
+cd "$(dirname "$0")/.." || exit
+
+built=$1
+work=target/bench
+
+# prepare FOLDER NAME COMMAND...: keeps what the command prints, which is how NAME is started.
+prepare() {
+    local file=$work/$1/$2.command name=$2 said
+    said=$work/$1/$2.build.log
+    shift 2
+    rm -f "$file"
+    if "$@" >"$file.new" 2>"$said"; then
+        mv "$file.new" "$file"
+    else
+        rm -f "$file.new"
+        echo "skipped: $name: $(tail -n 1 "$said")"
+    fi
+}
+
+mkdir -p "$work/workers" "$work/peers"
+for language in cpp rust go python asyncio node; do
+    prepare workers "$language" tests/languages/build.sh "$language" bench/workers "$PWD/$work/workers" "$built"
+done
+for peer in fastapi starlette express node_http net_http; do
+    prepare peers "$peer" bench/peers/peer.sh "$peer" "$PWD/$work/peers"
+done

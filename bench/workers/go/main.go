@@ -1,0 +1,54 @@
+// The measured worker in Go; see ../README.md.
+package main
+
+import (
+	"bytes"
+	"context"
+	"encoding/binary"
+	"fmt"
+	"log"
+	"os"
+	"strings"
+	"time"
+
+	"github.com/nightcore/nightcore/languages/go"
+)
+
+func echo(_ context.Context, req *nightcore.Request) ([]byte, error) { return req.Body, nil }
+
+func measure(ctx context.Context, req *nightcore.Request) ([]byte, error) {
+	var size, count, warmUp int
+	var target string
+	if _, err := fmt.Sscan(string(req.Body), &size, &count, &warmUp, &target); err != nil {
+		return nil, err
+	}
+	body := bytes.Repeat([]byte("x"), size)
+	samples := make([]byte, 0, count*8)
+	for i := range warmUp + count {
+		start := time.Now()
+		answer, err := nightcore.Call(ctx, target, body)
+		took := time.Since(start)
+		if err != nil {
+			return nil, err
+		}
+		if len(answer) != size {
+			return nil, fmt.Errorf("%s answered something else than it was sent", target)
+		}
+		if i >= warmUp {
+			samples = binary.LittleEndian.AppendUint64(samples, uint64(took.Nanoseconds()))
+		}
+	}
+	return samples, nil
+}
+
+func main() {
+	name := os.Args[1]
+	if strings.HasPrefix(name, "Caller") {
+		nightcore.Handle(name, measure)
+	} else {
+		nightcore.Handle(name, echo)
+	}
+	if err := nightcore.Serve(); err != nil {
+		log.Fatal(err)
+	}
+}

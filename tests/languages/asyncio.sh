@@ -1,0 +1,5 @@
+# Python, handlers that are coroutines.
+# shellcheck shell=bash disable=SC2154 # build.sh sets the variables.
+
+. tests/languages/python-package.sh
+start "$python" "$sources/worker.py"
