@@ -25,7 +25,7 @@
 
 // The functions this header declares. It rises by one whenever functions are added. What is there is never
 // changed under the same name of the library (`libnightcore.so.0`).
-#define NC_ABI_VERSION 1
+#define NC_ABI_VERSION 2
 
 // It went well.
 #define NC_OK 0
@@ -334,6 +334,13 @@ int32_t nc_call_start(nc_request *req,
                       size_t count,
                       const nc_call_options *options,
                       nc_error **error);
+
+// Says that the answer to a call of an event loop, which nc_call_start began with this tag, is not wanted
+// any more. It and all calls below it are cancelled; its event still comes, with NC_CANCELLED unless it
+// has just ended otherwise. A call that has ended already is left alone.
+//
+// NC_INVALID_STATE: the request has been answered or has ended, or is a handler's.
+int32_t nc_call_cancel(nc_request *req, uint64_t tag);
 
 // Waits for the next answer to a call that nc_call_start began, in the order they arrive. On a handler's
 // thread only. `timeout_ns`: how long to wait; 0 only looks, UINT64_MAX waits for good, and lends the

@@ -6,7 +6,7 @@ use nix::sys::signal::Signal;
 
 fn engine() -> Engine {
     Setup::new()
-        .functions(&["Echo", "Call", "Wait"], &event_loop())
+        .functions(&["Echo", "Call", "Give", "Wait"], &event_loop())
         .functions(&["Upper", "Origin", "Fail", "FanOut"], &c())
         .start()
 }
@@ -42,6 +42,20 @@ fn it_is_told_that_a_client_has_left() {
     drop(client);
     engine.wait_for_log("Wait", " cancelled\n");
     wait_until("its place to be free", || engine.function("Wait").running == 0);
+    engine.stop();
+}
+
+#[test]
+fn a_call_that_is_taken_back_is_cancelled() {
+    let engine = engine();
+    let problem = engine.call("Give", "Wait\n").problem();
+    assert_eq!(
+        (problem.status, problem.error.as_str(), problem.function.as_deref()),
+        (499, "CANCELLED", Some("Give"))
+    );
+    engine.wait_for_log("Wait", " cancelled\n");
+    wait_until("its place to be free", || engine.function("Wait").running == 0);
+    assert_eq!(engine.text("Echo", "others go on"), "others go on");
     engine.stop();
 }
 

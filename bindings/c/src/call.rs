@@ -167,6 +167,26 @@ pub unsafe extern "C" fn nc_call_start(
     unsafe { guard_with_error(error, start) }
 }
 
+/// Says that the answer to a call of an event loop, which nc_call_start began with this tag, is not wanted
+/// any more. It and all calls below it are cancelled; its event still comes, with NC_CANCELLED unless it
+/// has just ended otherwise. A call that has ended already is left alone.
+///
+/// NC_INVALID_STATE: the request has been answered or has ended, or is a handler's.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn nc_call_cancel(req: *mut nc_request, tag: u64) -> i32 {
+    // SAFETY: a request, as the header asks for.
+    let cancel = || unsafe {
+        nc_request::operate(req, |content| match &content.side {
+            Side::Event(request) => request.cancel_call(tag).map(|()| NC_OK),
+            Side::Handler(_) => {
+                let text = "a handler's calls end with the handler or by their timeouts";
+                Err(Failure::new(Status::InvalidState, text))
+            }
+        })
+    };
+    guard(cancel)
+}
+
 /// Waits for the next answer to a call that nc_call_start began, in the order they arrive. On a handler's
 /// thread only. `timeout_ns`: how long to wait; 0 only looks, UINT64_MAX waits for good, and lends the
 /// worker's place meanwhile.

@@ -375,7 +375,25 @@ impl LoopRequest {
         let message = invoke.message(&self.shared.session, body).map_err(named)?;
         let pending = Pending { request: self.input.call, tag, function: name.to_owned() };
         lock(&self.shared.calls).pending.insert(call, pending);
-        self.shared.send(message).map_err(named)
+        self.shared.send(message).map_err(|failure| {
+            lock(&self.shared.calls).pending.remove(&call);
+            named(failure)
+        })
+    }
+
+    /// Says that nobody wants the answer to a call any more. It and all calls below it are cancelled; its
+    /// [`Event::Answer`] still follows, with CANCELLED unless it has just ended otherwise.
+    pub fn cancel_call(&self, tag: u64) -> Result<(), Failure> {
+        self.check()?;
+        let is_it = |pending: &Pending| pending.tag == tag && pending.request == self.input.call;
+        let found = lock(&self.shared.calls)
+            .pending
+            .iter()
+            .find(|(_, pending)| is_it(pending))
+            .map(|(call, _)| *call);
+        let Some(call) = found else { return Ok(()) };
+        let header = Header { sent_at: now_ns(), ..Header::new(Kind::Cancel, call) };
+        self.shared.send(MessageBuffer::new(header, b"", &[]))
     }
 
     /// Writable memory of the arena for a body of up to this many bytes.

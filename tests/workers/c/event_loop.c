@@ -1,6 +1,7 @@
 /*
  * A worker over an event loop of its own, here poll(2). Echo answers its body. Call has "NAME\nBODY" and answers
- * what that function answers. Wait answers nothing until nobody waits for it any more, which it prints.
+ * what that function answers. Give does the same, but takes the call back at once. Wait answers nothing until nobody
+ * waits for it any more, which it prints.
  */
 #include <nightcore.h>
 #include <poll.h>
@@ -35,7 +36,7 @@ static nc_request *take(uint64_t id) {
     abort();
 }
 
-static void begin_call(nc_request *req) {
+static void begin_call(nc_request *req, int gives_up) {
     nc_bytes body = nc_request_body(req);
     const uint8_t *newline = body.len == 0 ? NULL : memchr(body.data, '\n', body.len);
     char name[64] = "";
@@ -49,6 +50,7 @@ static void begin_call(nc_request *req) {
     nc_bytes rest = {newline + 1, body.len - length - 1};
     nc_error *error = NULL;
     if (nc_call_start(req, 7, name, &rest, 1, NULL, &error) == NC_OK) {
+        if (gives_up && (nc_call_cancel(req, 8) != NC_OK || nc_call_cancel(req, 7) != NC_OK)) abort();
         keep(req);
         return;
     }
@@ -62,7 +64,9 @@ static void on_request(nc_bytes function, nc_request *req) {
         nc_reply(req, nc_request_body(req));
         nc_request_free(req);
     } else if (memcmp(function.data, "Call", 4) == 0) {
-        begin_call(req);
+        begin_call(req, 0);
+    } else if (memcmp(function.data, "Give", 4) == 0) {
+        begin_call(req, 1);
     } else {
         keep(req);
     }
@@ -90,10 +94,10 @@ static void on_cancelled(uint64_t id) {
 }
 
 int main(void) {
-    static const char *const names[] = {"Echo", "Call", "Wait"};
+    static const char *const names[] = {"Echo", "Call", "Give", "Wait"};
     nc_worker *worker = NULL;
     nc_error *error = NULL;
-    if (nc_worker_open(names, 3, &worker, &error) != NC_OK) {
+    if (nc_worker_open(names, 4, &worker, &error) != NC_OK) {
         fprintf(stderr, "%s\n", nc_error_message(error));
         nc_error_free(error);
         return 2;
