@@ -254,9 +254,18 @@ bool nc_request_cancelled(const nc_request *req);
 // The number of a request of nc_worker_next, by which later events name it; 0 for a handler's.
 uint64_t nc_request_id(const nc_request *req);
 
-// Ends a request of nc_worker_next; takes NULL. If it was not answered its call fails. A handler's request
-// ends by itself and is left alone.
+// Ends a request of nc_worker_next; takes NULL. If it was not answered its call fails, with the reason why
+// its last answer was refused, if one was. A handler's request ends by itself and is left alone.
 void nc_request_free(nc_request *req);
+
+// Makes an error, for nc_pass_on: of the function `function`, or of the host's own if that is empty or
+// NULL. `message` may be NULL. The texts are copied; the error, in `error`, is the caller's.
+//
+// NC_INVALID_ARGUMENT: no call ends with this status, or a text is not UTF-8.
+int32_t nc_error_new(int32_t status, const char *function, const char *message, nc_error **error);
+
+// Adds a cause behind those that an error has; takes what nc_error_new takes. For one thread at a time.
+int32_t nc_error_add_cause(nc_error *error, int32_t status, const char *function, const char *message);
 
 // The status. NC_OK for NULL.
 int32_t nc_error_status(const nc_error *error);

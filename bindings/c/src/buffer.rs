@@ -30,7 +30,7 @@ pub unsafe extern "C" fn nc_buffer_new(
         nc_request::operate(req, |content| {
             let made = match &content.side {
                 Side::Handler(handling) => handling.request().buffer(capacity),
-                Side::Event(request) => request.buffer(capacity),
+                Side::Event(listening) => listening.request.buffer(capacity),
             }?;
             buffer.write(Box::into_raw(Box::new(nc_buffer { buffer: made })));
             Ok(NC_OK)

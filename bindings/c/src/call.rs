@@ -158,7 +158,9 @@ pub unsafe extern "C" fn nc_call_start(
                 Side::Handler(handling) => {
                     handling.request().start_call(tag, name, Body::Parts(parts), &options)
                 }
-                Side::Event(request) => request.start_call(tag, name, Body::Parts(parts), &options),
+                Side::Event(listening) => {
+                    listening.request.start_call(tag, name, Body::Parts(parts), &options)
+                }
             })?;
             Ok(NC_OK)
         })
@@ -177,7 +179,7 @@ pub unsafe extern "C" fn nc_call_cancel(req: *mut nc_request, tag: u64) -> i32 {
     // SAFETY: a request, as the header asks for.
     let cancel = || unsafe {
         nc_request::operate(req, |content| match &content.side {
-            Side::Event(request) => request.cancel_call(tag).map(|()| NC_OK),
+            Side::Event(listening) => listening.request.cancel_call(tag).map(|()| NC_OK),
             Side::Handler(_) => {
                 let text = "a handler's calls end with the handler or by their timeouts";
                 Err(Failure::new(Status::InvalidState, text))

@@ -1,7 +1,9 @@
 //! Why a call or an operation failed.
 
-use crate::guard::{guard_value, number};
-use nightcore_runtime::protocol::Failure;
+use crate::bytes::{present, text};
+use crate::guard::{guard, guard_value, invalid, number};
+use crate::status::NC_OK;
+use nightcore_runtime::protocol::{Cause, Failure, Status};
 use std::ffi::{CString, c_char};
 
 /// Why a call or an operation failed. Opaque; given by functions that take an `nc_error **`, which may be
@@ -37,6 +39,60 @@ impl nc_error {
     pub(crate) fn give(failure: Failure) -> *mut nc_error {
         Box::into_raw(Box::new(nc_error::new(failure)))
     }
+}
+
+/// Makes an error, for nc_pass_on: of the function `function`, or of the host's own if that is empty or
+/// NULL. `message` may be NULL. The texts are copied; the error, in `error`, is the caller's.
+///
+/// NC_INVALID_ARGUMENT: no call ends with this status, or a text is not UTF-8.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn nc_error_new(
+    status: i32,
+    function: *const c_char,
+    message: *const c_char,
+    error: *mut *mut nc_error,
+) -> i32 {
+    // SAFETY: texts and a place for the error, as the header asks for.
+    guard(|| unsafe {
+        present(error, "error")?;
+        error.write(std::ptr::null_mut());
+        let failure = Failure::new(ending(status)?, optional(message, "message")?);
+        error.write(nc_error::give(Failure { function: optional(function, "function")?.into(), ..failure }));
+        Ok(NC_OK)
+    })
+}
+
+/// Adds a cause behind those that an error has; takes what nc_error_new takes. For one thread at a time.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn nc_error_add_cause(
+    error: *mut nc_error,
+    status: i32,
+    function: *const c_char,
+    message: *const c_char,
+) -> i32 {
+    // SAFETY: an error of the caller's own and texts, as the header asks for.
+    guard(|| unsafe {
+        let error = error.as_mut().ok_or_else(|| invalid("error is NULL"))?;
+        let (function, message) = (optional(function, "function")?, optional(message, "message")?);
+        let mut failure = error.failure.clone();
+        let status = ending(status)?;
+        failure.cause.push(Cause { function: function.into(), status, message: message.into() });
+        *error = nc_error::new(failure);
+        Ok(NC_OK)
+    })
+}
+
+/// The status of this number, which must be one that a call can end with.
+fn ending(number: i32) -> Result<Status, Failure> {
+    let status = u32::try_from(number).ok().and_then(Status::failure_from_wire);
+    status.ok_or_else(|| invalid(format!("no call ends with the status {number}")))
+}
+
+/// # Safety
+/// `text` is NULL or ends with a zero.
+unsafe fn optional<'a>(given: *const c_char, what: &str) -> Result<&'a str, Failure> {
+    // SAFETY: the caller vouches for it.
+    if given.is_null() { Ok("") } else { unsafe { text(given, what) } }
 }
 
 /// The status. NC_OK for NULL.

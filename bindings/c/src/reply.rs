@@ -15,7 +15,7 @@ impl Content {
     fn reply(&self, body: Body<'_>, metadata: Metadata<'_>) -> Result<i32, Failure> {
         match &self.side {
             Side::Handler(handling) => handling.request().reply(body, metadata),
-            Side::Event(request) => request.reply(body, metadata),
+            Side::Event(listening) => listening.request.reply(body, metadata),
         }?;
         Ok(NC_OK)
     }
@@ -26,9 +26,25 @@ impl Content {
                 handling.request().fail(failure)?;
                 handling.failed.set(true);
             }
-            Side::Event(request) => request.fail(failure)?,
+            Side::Event(listening) => listening.request.fail(failure)?,
         }
         Ok(NC_OK)
+    }
+}
+
+/// Runs an operation that answers.
+///
+/// # Safety
+/// `req` is NULL or was a handle once.
+unsafe fn answering(
+    req: *const nc_request,
+    answer: impl FnOnce(&Content) -> Result<i32, Failure>,
+) -> Result<i32, Failure> {
+    // SAFETY: the caller vouches for it.
+    unsafe {
+        nc_request::operate(req, |content| {
+            answer(content).inspect_err(|failure| content.note_refused(failure))
+        })
     }
 }
 
@@ -42,7 +58,7 @@ impl Content {
 pub unsafe extern "C" fn nc_reply(req: *mut nc_request, body: nc_bytes) -> i32 {
     // SAFETY: a request and readable bytes, as the header asks for.
     guard(|| unsafe {
-        nc_request::operate(req, |content| {
+        answering(req, |content| {
             content.reply(Body::Parts(&[body.borrow()?]), MetadataBuffer::new().as_metadata())
         })
     })
@@ -60,7 +76,7 @@ pub unsafe extern "C" fn nc_reply_with(
 ) -> i32 {
     // SAFETY: a request and readable arrays, as the header asks for.
     guard(|| unsafe {
-        nc_request::operate(req, |content| {
+        answering(req, |content| {
             let metadata = gather(metadata, metadata_count)?;
             with_parts(parts, count, |parts| content.reply(Body::Parts(parts), metadata.as_metadata()))
         })
@@ -85,7 +101,7 @@ pub unsafe extern "C" fn nc_reply_buffer(
         let buffer = unsafe { Box::from_raw(buffer) }.buffer;
         // SAFETY: a request and a readable array, as the header asks for.
         unsafe {
-            nc_request::operate(req, |content| {
+            answering(req, |content| {
                 let metadata = gather(metadata, metadata_count)?;
                 content.reply(Body::Buffer(buffer, len), metadata.as_metadata())
             })

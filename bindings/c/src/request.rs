@@ -43,7 +43,14 @@ pub(crate) struct Content {
 /// Which skin the request belongs to.
 pub(crate) enum Side {
     Handler(Handling),
-    Event(LoopRequest),
+    Event(Listening),
+}
+
+/// A request of an event loop.
+pub(crate) struct Listening {
+    pub(crate) request: LoopRequest,
+    /// Why the last answer was refused.
+    refused: Mutex<Option<Failure>>,
 }
 
 /// A request that a handler runs.
@@ -138,7 +145,7 @@ impl nc_request {
 
     /// A handle for a request of the event loop.
     pub(crate) fn give(request: LoopRequest) -> *mut nc_request {
-        nc_request::begin(Side::Event(request), ANY_THREAD)
+        nc_request::begin(Side::Event(Listening { request, refused: Mutex::new(None) }), ANY_THREAD)
     }
 
     /// The content of a request that has not ended.
@@ -186,11 +193,18 @@ impl nc_request {
 }
 
 impl Content {
+    /// Keeps the reason why an answer was refused, for a request that then ends without one.
+    pub(crate) fn note_refused(&self, failure: &Failure) {
+        if let Side::Event(listening) = &self.side {
+            *listening.refused.lock().unwrap_or_else(PoisonError::into_inner) = Some(failure.clone());
+        }
+    }
+
     /// What the request was given.
     fn input(&self) -> &Input {
         match &self.side {
             Side::Handler(handling) => handling.request(),
-            Side::Event(request) => request,
+            Side::Event(listening) => &listening.request,
         }
     }
 
@@ -302,7 +316,7 @@ pub unsafe extern "C" fn nc_request_time_left_ns(req: *const nc_request) -> u64 
 pub unsafe extern "C" fn nc_request_cancelled(req: *const nc_request) -> bool {
     let cancelled = |content: &Content| match &content.side {
         Side::Handler(handling) => handling.request().is_cancelled(),
-        Side::Event(request) => request.is_cancelled(),
+        Side::Event(listening) => listening.request.is_cancelled(),
     };
     // SAFETY: a request, as the header asks for.
     unsafe { value(req, true, cancelled) }
@@ -313,21 +327,27 @@ pub unsafe extern "C" fn nc_request_cancelled(req: *const nc_request) -> bool {
 pub unsafe extern "C" fn nc_request_id(req: *const nc_request) -> u64 {
     let id = |content: &Content| match &content.side {
         Side::Handler(_) => 0,
-        Side::Event(request) => request.id(),
+        Side::Event(listening) => listening.request.id(),
     };
     // SAFETY: a request, as the header asks for.
     unsafe { value(req, 0, id) }
 }
 
-/// Ends a request of nc_worker_next; takes NULL. If it was not answered its call fails. A handler's request
-/// ends by itself and is left alone.
+/// Ends a request of nc_worker_next; takes NULL. If it was not answered its call fails, with the reason why
+/// its last answer was refused, if one was. A handler's request ends by itself and is left alone.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn nc_request_free(req: *mut nc_request) {
     guard_value((), || {
         // SAFETY: a request that no other thread uses any more, as the header asks for.
         if let Ok(Content { side: Side::Event(_), .. }) = unsafe { nc_request::live(req) } {
             // SAFETY: it has not ended, as was just seen.
-            drop(unsafe { nc_request::end(req) });
+            let content = unsafe { nc_request::end(req) };
+            if let Some(Content { side: Side::Event(Listening { request, refused }), .. }) = content
+                && let Some(failure) = refused.into_inner().unwrap_or_else(PoisonError::into_inner)
+            {
+                // Refused if it was answered after all, or by a fork.
+                let _ = request.fail(&failure.passed_on());
+            }
         }
     });
 }

@@ -279,6 +279,20 @@ fn a_c_event_loop_runs_calls() {
     peer.receive();
     peer.send(Header::new(Kind::Cancel, 5), "", &[], b"");
     assert_eq!(peer.receive().failure().message, "the handler did not answer");
+
+    peer.dispatch(6, b"bar, back");
+    let invoke = peer.receive();
+    let cancel = peer.receive();
+    assert_eq!((cancel.kind, cancel.header.call), (Kind::Cancel, invoke.header.call));
+    peer.fail(invoke.header.call, Status::Cancelled, "no longer wanted", None);
+    assert_eq!(peer.receive().failure().status, Status::Cancelled);
+
+    let made = peer.call(7, b"made").failure();
+    assert_eq!((made.status, made.message.as_str()), (Status::FunctionFailed, "Far: OVERLOADED: too much"));
+    let causes: Vec<_> = made.cause.iter().map(|cause| (cause.function.as_str(), cause.status)).collect();
+    assert_eq!(causes, [("Far", Status::Overloaded), ("Farther", Status::NotFound)]);
+    let refused = peer.call(8, b"refused").failure();
+    assert!(refused.message.contains("metadata name"), "{}", refused.message);
     assert!(peer.all_given_back());
     ends_well(peer);
 }

@@ -289,6 +289,20 @@ static int32_t late(nc_request *req, void *user) {
     return nc_reply(req, body);
 }
 
+// Passes an error on that it has made.
+static int pass_on_made(nc_request *req) {
+    nc_error *error = NULL;
+    if (nc_error_new(NC_OK, "Far", "well", &error) != NC_INVALID_ARGUMENT || error != NULL) return 0;
+    if (nc_error_new(NC_FORKED, NULL, NULL, &error) != NC_INVALID_ARGUMENT || error != NULL) return 0;
+    if (nc_error_new(NC_OVERLOADED, "Far", "too much", &error) != NC_OK) return 0;
+    if (nc_error_add_cause(error, NC_INVALID_STATE, "Farther", "") != NC_INVALID_ARGUMENT) return 0;
+    if (nc_error_add_cause(error, NC_NOT_FOUND, "Farther", NULL) != NC_OK) return 0;
+    if (nc_error_cause_count(error) != 1 || nc_error_status(nc_error_cause_at(error, 0)) != NC_NOT_FOUND) return 0;
+    int ok = strcmp(nc_error_function(error), "Far") == 0 && nc_pass_on(req, error) == NC_OK;
+    nc_error_free(error);
+    return ok;
+}
+
 // The other skin: echoes, and hands what begins with "bar" to Bar.
 static int event_loop(void) {
     const char *names[] = {"Echo"};
@@ -343,6 +357,15 @@ static int event_loop(void) {
             if (body.len >= 3 && memcmp(body.data, "bar", 3) == 0) {
                 open = event->request;
                 if (nc_call_start(open, 5, "Bar", &body, 1, NULL, NULL) != NC_OK) return 11;
+                if (nc_call_cancel(open, 6) != NC_OK) return 11;
+                if (is(body, "bar, back") && nc_call_cancel(open, 5) != NC_OK) return 11;
+            } else if (is(body, "made")) {
+                if (!pass_on_made(event->request)) return 13;
+                nc_request_free(event->request);
+            } else if (is(body, "refused")) {
+                nc_pair pair = {NC_LITERAL("Upper"), NC_LITERAL("x")};
+                if (nc_reply_with(event->request, NULL, 0, &pair, 1) != NC_INVALID_ARGUMENT) return 14;
+                nc_request_free(event->request);
             } else {
                 if (nc_reply(event->request, body) != NC_OK) return 12;
                 nc_request_free(event->request);
