@@ -1,7 +1,6 @@
-module worker
+module bench_worker
 
 go 1.24
 
 require github.com/nightcore/nightcore/languages/go v0.1.0
 
-replace github.com/nightcore/nightcore/languages/go => ../../../languages/go

@@ -11,7 +11,7 @@ import (
 	"strings"
 	"time"
 
-	"github.com/nightcore/nightcore/languages/go"
+	nightcore "github.com/nightcore/nightcore/languages/go"
 )
 
 func echo(_ context.Context, req *nightcore.Request) ([]byte, error) { return req.Body, nil }

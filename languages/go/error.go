@@ -1,0 +1,78 @@
+package nightcore
+
+import (
+	"context"
+	"errors"
+	"strings"
+)
+
+// An Error is why a call got no answer.
+//
+// errors.Is compares its status: errors.Is(err, nightcore.ErrOverloaded). A handler that returns one, also wrapped, lets
+// it pass: its own caller sees that this function failed, with the error and its causes as the reason. Statuses that
+// concern the whole tree of calls (ErrDeadlineExceeded, ErrCancelled, ErrDepthExceeded) stay what they are.
+type Error struct {
+	// Status says how the call failed.
+	Status Status
+	// Function is the one that was called; empty if the error is the library's own.
+	Function string
+	// Message says what happened, for a person.
+	Message string
+	// Causes are the errors of functions beneath that led to it, the nearest first.
+	Causes []Cause
+}
+
+// A Cause is an error of a function that was let pass by its caller.
+type Cause struct {
+	Function string
+	Status   Status
+	Message  string
+}
+
+// Error is the function, the status and the message.
+func (e *Error) Error() string {
+	text := e.Status.String() + ": " + e.Message
+	if e.Function == "" {
+		return text
+	}
+	return e.Function + ": " + text
+}
+
+// Is says whether target is the error's status, or the context's error for it.
+func (e *Error) Is(target error) bool {
+	switch target {
+	case context.DeadlineExceeded:
+		return e.Status == ErrDeadlineExceeded
+	case context.Canceled:
+		return e.Status == ErrCancelled
+	}
+	status, ok := target.(Status)
+	return ok && status == e.Status
+}
+
+// ofContext is the error of a call whose context has ended.
+func ofContext(ctx context.Context, function string) *Error {
+	if errors.Is(ctx.Err(), context.DeadlineExceeded) {
+		return &Error{Status: ErrDeadlineExceeded, Function: function, Message: "the deadline of the call's context passed"}
+	}
+	message := "the call's context was cancelled"
+	if cause := context.Cause(ctx); cause != nil && cause != context.Canceled {
+		message += ": " + cause.Error()
+	}
+	return &Error{Status: ErrCancelled, Function: function, Message: message}
+}
+
+// passedOn is the error that a handler has let pass, if it is one of a call.
+func passedOn(err error) (*Error, bool) {
+	var e *Error
+	if errors.As(err, &e) && e.Status >= ErrNotFound && e.Status <= ErrDepthExceeded {
+		return e, true
+	}
+	return nil, false
+}
+
+// forC is the text up to its first zero.
+func forC(text string) string {
+	before, _, _ := strings.Cut(text, "\x00")
+	return before
+}

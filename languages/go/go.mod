@@ -1,0 +1,3 @@
+module github.com/nightcore/nightcore/languages/go
+
+go 1.24

@@ -1,0 +1,246 @@
+//go:build linux && cgo
+
+package nightcore
+
+// #include <stdlib.h>
+// #include "shim.h"
+import "C"
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"runtime/debug"
+	"strings"
+	"sync"
+	"time"
+	"unsafe"
+)
+
+// noDeadline is the library's word for it.
+const noDeadline = ^C.uint64_t(0)
+
+// A deadline that is nearer than this when the engine cancels a request is the reason.
+const deadlineSlack = time.Millisecond
+
+var (
+	errCallerLeft = errors.New("nobody waits for the answer any more")
+	errReturned   = errors.New("the handler has returned")
+)
+
+// answers are places for one answer each.
+var answers = sync.Pool{New: func() any { return make(chan event, 1) }}
+
+// A running is a request whose handler runs. It makes the handler's calls.
+type running struct {
+	worker *worker
+	id     uint64
+	ctx    context.Context
+
+	mu sync.Mutex
+	// handle is nil when the request has ended.
+	handle *C.nc_request
+	cancel context.CancelCauseFunc
+	// isCancelled says that nobody waits any more.
+	isCancelled bool
+}
+
+// run runs the handler and answers.
+func (r *running) run(e event) {
+	ctx, req := context.Background(), r.request(&e)
+	if e.time_left_ns != noDeadline {
+		var stop context.CancelFunc
+		ctx, stop = context.WithTimeout(ctx, time.Duration(e.time_left_ns))
+		defer stop()
+	}
+	ctx, cancel := context.WithCancelCause(ctx)
+	defer cancel(errReturned)
+	r.mu.Lock()
+	r.cancel = cancel
+	if r.isCancelled {
+		r.cancelNow(ctx)
+	}
+	r.ctx = handlerContext{ctx, r, req}
+	r.mu.Unlock()
+
+	finished := false
+	defer func() {
+		if finished {
+			return
+		}
+		// A panic, or runtime.Goexit, which recovers as nil.
+		message := "the handler called runtime.Goexit"
+		if reason := recover(); reason != nil {
+			message = fmt.Sprint("panic: ", reason)
+		}
+		fmt.Fprintf(os.Stderr, "nightcore: %s: %s\n%s", req.Function, message, debug.Stack())
+		r.fail(errors.New(message))
+	}()
+	body, err := r.worker.handler(r.ctx, req)
+	finished = true
+	if err != nil {
+		r.fail(err)
+		return
+	}
+	r.reply(req.answer(body))
+}
+
+// request makes Go's own of what came.
+func (r *running) request(e *event) *Request {
+	req := &Request{Body: copied(e.body), Function: r.worker.function, Caller: string(borrowed(e.caller))}
+	if e.metadata_bytes > 0 {
+		block := make([]byte, int(e.metadata_bytes))
+		C.nc_go_request_metadata(e.request, (*C.uint8_t)(&block[0]))
+		req.Metadata.block = unsafe.String(&block[0], len(block))
+	}
+	return req
+}
+
+// cancelled takes the engine's word that nobody waits any more.
+func (r *running) cancelled() {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.isCancelled = true
+	if r.cancel != nil {
+		r.cancelNow(r.ctx)
+	}
+}
+
+func (r *running) cancelNow(ctx context.Context) {
+	// When the deadline is why, the context knows by itself, and says so.
+	if deadline, ok := ctx.Deadline(); !ok || time.Until(deadline) > deadlineSlack {
+		r.cancel(errCallerLeft)
+	}
+}
+
+// end takes the request's handle, which is then the caller's alone.
+func (r *running) end() *C.nc_request {
+	r.worker.mu.Lock()
+	delete(r.worker.running, r.id)
+	r.worker.mu.Unlock()
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	handle := r.handle
+	r.handle = nil
+	return handle
+}
+
+func (r *running) reply(answer *Answer) {
+	body := answer.Body
+	C.nc_go_reply(r.end(), (*C.uint8_t)(unsafe.SliceData(body)), C.size_t(len(body)), answer.Metadata.toC())
+}
+
+func (r *running) fail(err error) {
+	handle := r.end()
+	defer C.nc_request_free(handle)
+	e, ok := passedOn(err)
+	if !ok {
+		message := C.CString(forC(strings.ToValidUTF8(err.Error(), "\uFFFD")))
+		defer C.free(unsafe.Pointer(message))
+		C.nc_fail(handle, message)
+		return
+	}
+	failure := e.toC()
+	defer C.nc_error_free(failure)
+	C.nc_pass_on(handle, failure)
+}
+
+// toC makes the library's own of an error, for the caller to free.
+func (e *Error) toC() *C.nc_error {
+	text := func(s string) *C.char { return C.CString(forC(strings.ToValidUTF8(s, "\uFFFD"))) }
+	function, message := text(e.Function), text(e.Message)
+	defer C.free(unsafe.Pointer(function))
+	defer C.free(unsafe.Pointer(message))
+	var failure *C.nc_error
+	C.nc_error_new(C.int32_t(e.Status), function, message, &failure)
+	for _, cause := range e.Causes {
+		function, message := text(cause.Function), text(cause.Message)
+		C.nc_error_add_cause(failure, C.int32_t(cause.Status), function, message)
+		C.free(unsafe.Pointer(function))
+		C.free(unsafe.Pointer(message))
+	}
+	return failure
+}
+
+// Call makes a call by the engine.
+func (r *running) Call(ctx context.Context, name string, body []byte, options CallOptions) (*Answer, error) {
+	if ctx.Err() != nil {
+		return nil, ofContext(ctx, name)
+	}
+	if len(name) > C.NC_GO_MAX_NAME || forC(name) != name {
+		return nil, &Error{Status: ErrNotFound, Function: name, Message: "no function has such a name"}
+	}
+	// The request's own deadline the engine knows.
+	var timeout C.uint64_t
+	if deadline, ok := ctx.Deadline(); ok && ctx != r.ctx {
+		timeout = C.uint64_t(max(time.Until(deadline), 1))
+	}
+	place := answers.Get().(chan event)
+	tag := r.worker.wait(place)
+	if err := r.start(tag, name, body, timeout, options); err != nil {
+		r.worker.forget(tag)
+		answers.Put(place)
+		return nil, err
+	}
+	select {
+	case e := <-place:
+		return take(place, e)
+	case <-ctx.Done():
+	case <-r.ctx.Done():
+		ctx = r.ctx
+	}
+	if !r.worker.forget(tag) {
+		return take(place, <-place)
+	}
+	answers.Put(place)
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.handle != nil {
+		C.nc_call_cancel(r.handle, C.uint64_t(tag))
+	}
+	return nil, ofContext(ctx, name)
+}
+
+func (r *running) start(tag uint64, name string, body []byte, timeout C.uint64_t, options CallOptions) error {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.handle == nil {
+		message := "the request has ended: make its calls before its handler returns"
+		return &Error{Status: ErrInvalidState, Function: name, Message: message}
+	}
+	var failure *C.nc_error
+	status := C.nc_go_call(r.handle, C.uint64_t(tag),
+		(*C.char)(unsafe.Pointer(unsafe.StringData(name))), C.size_t(len(name)),
+		(*C.uint8_t)(unsafe.SliceData(body)), C.size_t(len(body)), timeout, options.Metadata.toC(), &failure)
+	if status != C.NC_OK {
+		return takeError(status, failure)
+	}
+	return nil
+}
+
+// take makes Go's own of what came, and gives the place back.
+func take(place chan event, e event) (*Answer, error) {
+	answers.Put(place)
+	if e.status != C.NC_OK {
+		return nil, takeError(e.status, e.error)
+	}
+	return takeAnswer(&e), nil
+}
+
+// A handlerContext is what a handler is given: it knows the request.
+type handlerContext struct {
+	context.Context
+	running *running
+	request *Request
+}
+
+func (c handlerContext) Value(key any) any {
+	switch key.(type) {
+	case callerKey:
+		return c.running
+	case requestKey:
+		return c.request
+	}
+	return c.Context.Value(key)
+}

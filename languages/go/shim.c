@@ -1,0 +1,123 @@
+//go:build linux
+
+#include "shim.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+// Of each pair, before its bytes.
+enum { PAIR_HEAD = 2 * sizeof(uint32_t) };
+
+// Pairs that need no memory of their own.
+enum { FEW_PAIRS = 32 };
+
+static size_t pair_bytes(const nc_pair *pair) { return PAIR_HEAD + pair->name.len + pair->value.len; }
+
+static uint8_t *put_pair(uint8_t *to, const nc_pair *pair) {
+    const uint32_t head[] = {(uint32_t)pair->name.len, (uint32_t)pair->value.len};
+    memcpy(to, head, PAIR_HEAD);
+    to += PAIR_HEAD;
+    if (pair->name.len > 0) memcpy(to, pair->name.data, pair->name.len);
+    to += pair->name.len;
+    if (pair->value.len > 0) memcpy(to, pair->value.data, pair->value.len);
+    return to + pair->value.len;
+}
+
+static size_t request_metadata_bytes(const nc_request *req) {
+    size_t bytes = 0;
+    nc_pair pair;
+    for (size_t i = 0; nc_request_metadata_at(req, i, &pair) == NC_OK; i++) bytes += pair_bytes(&pair);
+    return bytes;
+}
+
+void nc_go_request_metadata(const nc_request *req, uint8_t *to) {
+    nc_pair pair;
+    for (size_t i = 0; nc_request_metadata_at(req, i, &pair) == NC_OK; i++) to = put_pair(to, &pair);
+}
+
+static size_t answer_metadata_bytes(const nc_answer *answer) {
+    size_t bytes = 0;
+    nc_pair pair;
+    for (size_t i = 0; nc_answer_metadata_at(answer, i, &pair) == NC_OK; i++) bytes += pair_bytes(&pair);
+    return bytes;
+}
+
+void nc_go_answer_metadata(nc_answer *answer, uint8_t *to) {
+    nc_pair pair;
+    for (size_t i = 0; nc_answer_metadata_at(answer, i, &pair) == NC_OK; i++) to = put_pair(to, &pair);
+    nc_answer_free(answer);
+}
+
+size_t nc_go_next(nc_worker *worker, nc_go_event *events, size_t max, int32_t *status) {
+    for (size_t i = 0; i < max; i++) {
+        nc_event event = {.struct_size = sizeof event};
+        *status = nc_worker_next(worker, 0, &event);
+        if (*status != NC_OK) return i;
+        events[i] = (nc_go_event){
+            .kind = event.kind,
+            .status = event.status,
+            .request_id = event.request_id,
+            .tag = event.tag,
+            .request = event.request,
+            .answer = event.answer,
+            .error = event.error,
+        };
+        if (event.kind == NC_EVENT_REQUEST) {
+            events[i].body = nc_request_body(event.request);
+            events[i].metadata_bytes = request_metadata_bytes(event.request);
+            events[i].caller = nc_request_caller(event.request);
+            events[i].time_left_ns = nc_request_time_left_ns(event.request);
+        } else if (event.answer != NULL) {
+            events[i].body = nc_answer_body(event.answer);
+            events[i].metadata_bytes = answer_metadata_bytes(event.answer);
+            events[i].http_status = nc_answer_status(event.answer);
+        }
+    }
+    return max;
+}
+
+// The pairs of a block, in `few` if they fit, else in memory of their own; NULL if there is none.
+static nc_pair *pairs_of(nc_go_metadata metadata, nc_pair *few) {
+    nc_pair *pairs = metadata.count <= FEW_PAIRS ? few : malloc(metadata.count * sizeof *pairs);
+    const uint8_t *from = metadata.block;
+    for (size_t i = 0; pairs != NULL && i < metadata.count; i++) {
+        uint32_t head[2];
+        memcpy(head, from, PAIR_HEAD);
+        from += PAIR_HEAD;
+        pairs[i] = (nc_pair){.name = {from, head[0]}, .value = {from + head[0], head[1]}};
+        from += (size_t)head[0] + head[1];
+    }
+    return pairs;
+}
+
+int32_t nc_go_call(nc_request *req, uint64_t tag, const char *name, size_t name_len, const uint8_t *body,
+                   size_t body_len, uint64_t timeout_ns, nc_go_metadata metadata, nc_error **error) {
+    char terminated[NC_GO_MAX_NAME + 1];
+    memcpy(terminated, name, name_len);
+    terminated[name_len] = '\0';
+    nc_pair few[FEW_PAIRS];
+    nc_pair *pairs = pairs_of(metadata, few);
+    if (pairs == NULL) return NC_INTERNAL;
+    const nc_bytes part = {body, body_len};
+    const nc_call_options options = {
+        .struct_size = sizeof options,
+        .timeout_ns = timeout_ns,
+        .metadata = pairs,
+        .metadata_count = metadata.count,
+    };
+    int32_t status = nc_call_start(req, tag, terminated, &part, 1, &options, error);
+    if (pairs != few) free(pairs);
+    return status;
+}
+
+void nc_go_reply(nc_request *req, const uint8_t *body, size_t body_len, nc_go_metadata metadata) {
+    nc_pair few[FEW_PAIRS];
+    nc_pair *pairs = pairs_of(metadata, few);
+    const nc_bytes part = {body, body_len};
+    if (pairs == NULL)
+        nc_fail(req, "no memory for the answer's metadata");
+    else
+        nc_reply_with(req, &part, 1, pairs, metadata.count);
+    if (pairs != few) free(pairs);
+    nc_request_free(req);
+}

@@ -1,0 +1,219 @@
+// The conformance worker in Go. What each case does is said in SPEC.md.
+package main
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"log"
+	"os"
+	"strconv"
+	"strings"
+	"sync"
+	"time"
+
+	nightcore "github.com/nightcore/nightcore/languages/go"
+)
+
+func main() {
+	if len(os.Args) != 2 {
+		fmt.Fprintln(os.Stderr, "usage: worker NAME")
+		os.Exit(2)
+	}
+	nightcore.Handle(os.Args[1], handle)
+	if err := nightcore.Serve(); err != nil {
+		log.Fatal(err)
+	}
+}
+
+func handle(ctx context.Context, req *nightcore.Request) ([]byte, error) {
+	switch name := req.Metadata.Get("case"); name {
+	case "echo":
+		return req.Body, nil
+	case "upper":
+		return bytes.ToUpper(req.Body), nil
+	case "binary":
+		for i := range req.Body {
+			req.Body[i] = ^req.Body[i]
+		}
+		return req.Body, nil
+	case "big":
+		return big(req)
+	case "count":
+		return strconv.AppendInt(nil, int64(len(req.Body)), 10), nil
+	case "fail":
+		return nil, errors.New(string(req.Body))
+	case "throw":
+		panic(string(req.Body))
+	case "sleep":
+		ms, err := number(req)
+		time.Sleep(time.Duration(ms) * time.Millisecond)
+		return []byte("slept"), err
+	case "call":
+		return nightcore.Call(ctx, req.Metadata.Get("target"), req.Body, to(req.Metadata.Get("to")))
+	case "catch":
+		return catch(ctx, req)
+	case "fan_out":
+		return fanOut(ctx, req)
+	case "chain":
+		return chain(ctx, req)
+	case "metadata":
+		return metadata(req)
+	case "relay_metadata":
+		return relayMetadata(ctx, req)
+	case "status":
+		status, err := number(req)
+		req.Reply().Status(status)
+		return req.Body, err
+	case "relay_status":
+		answer, err := nightcore.CallAnswer(ctx, req.Metadata.Get("target"), req.Body, to("status"))
+		if err != nil {
+			return nil, err
+		}
+		return []byte(strconv.Itoa(answer.Status)), nil
+	case "origin":
+		if req.Caller == "" {
+			return []byte("external"), nil
+		}
+		return []byte("internal " + req.Caller), nil
+	case "function":
+		return []byte(req.Function), nil
+	case "deadline":
+		deadline, ok := ctx.Deadline()
+		if !ok {
+			return nil, errors.New("there is no deadline")
+		}
+		return strconv.AppendInt(nil, time.Until(deadline).Milliseconds(), 10), nil
+	case "path":
+		var text []byte
+		for _, name := range []string{":method", ":path", ":query"} {
+			text = append(append(text, req.Metadata.Get(name)...), '\n')
+		}
+		return text, nil
+	case "crash":
+		os.Exit(3)
+	case "wait_for_cancel":
+		fmt.Printf("waiting %s\n", req.Body)
+		<-ctx.Done()
+		fmt.Printf("cancelled %s\n", req.Body)
+	case "print":
+		fmt.Printf("%s\n", req.Body)
+		return []byte("printed"), nil
+	case "twice":
+		fmt.Println("twice: none")
+		return req.Body, nil
+	default:
+		return nil, fmt.Errorf("no case %q", name)
+	}
+	return nil, nil
+}
+
+func number(req *nightcore.Request) (int, error) { return strconv.Atoi(string(req.Body)) }
+
+// to asks the function that is called for a case.
+func to(name string, more ...string) nightcore.CallOption {
+	return nightcore.WithMetadata(nightcore.NewMetadata(append([]string{"case", name}, more...)...))
+}
+
+func big(req *nightcore.Request) ([]byte, error) {
+	size, err := number(req)
+	if err != nil {
+		return nil, err
+	}
+	body := make([]byte, size)
+	for i := range body {
+		body[i] = byte(i % 251)
+	}
+	return body, nil
+}
+
+func catch(ctx context.Context, req *nightcore.Request) ([]byte, error) {
+	if ms := req.Metadata.Get("timeout-ms"); ms != "" {
+		timeout, err := strconv.Atoi(ms)
+		if err != nil {
+			return nil, err
+		}
+		var cancel context.CancelFunc
+		ctx, cancel = context.WithTimeout(ctx, time.Duration(timeout)*time.Millisecond)
+		defer cancel()
+	}
+	body, err := nightcore.Call(ctx, req.Metadata.Get("target"), req.Body, to(req.Metadata.Get("to")))
+	var e *nightcore.Error
+	if !errors.As(err, &e) {
+		return append([]byte("OK\n"), body...), err
+	}
+	text := fmt.Sprintf("%s\n%s\n%s", e.Status, e.Function, e.Message)
+	for _, cause := range e.Causes {
+		text += fmt.Sprintf("\n%s %s", cause.Function, cause.Status)
+	}
+	return []byte(text), nil
+}
+
+func fanOut(ctx context.Context, req *nightcore.Request) ([]byte, error) {
+	count, err := number(req)
+	if err != nil {
+		return nil, err
+	}
+	answers, errs := make([][]byte, count), make([]error, count)
+	var calls sync.WaitGroup
+	for i := range count {
+		calls.Add(1)
+		go func() {
+			defer calls.Done()
+			body := strconv.AppendInt(nil, int64(i), 10)
+			answers[i], errs[i] = nightcore.Call(ctx, req.Metadata.Get("target"), body, to(req.Metadata.Get("to")))
+		}()
+	}
+	calls.Wait()
+	var all []byte
+	for i := range count {
+		if errs[i] != nil {
+			return nil, errs[i]
+		}
+		all = append(append(all, answers[i]...), ';')
+	}
+	return all, nil
+}
+
+func chain(ctx context.Context, req *nightcore.Request) ([]byte, error) {
+	route := req.Metadata.Get("route")
+	if route == "" {
+		return req.Body, nil
+	}
+	next, rest, _ := strings.Cut(route, ",")
+	return nightcore.Call(ctx, next, fmt.Appendf(req.Body, ">%s", req.Function), to("chain", "route", rest))
+}
+
+// own are the pairs whose name begins with x-, names and values in turn.
+func own(all nightcore.Metadata) (pairs []string) {
+	for name, value := range all.All() {
+		if strings.HasPrefix(name, "x-") {
+			pairs = append(pairs, name, value)
+		}
+	}
+	return pairs
+}
+
+func metadata(req *nightcore.Request) ([]byte, error) {
+	var text []byte
+	pairs := own(req.Metadata)
+	for i := 0; i < len(pairs); i += 2 {
+		req.Reply().Header(pairs[i], pairs[i+1])
+		text = fmt.Appendf(text, "%s=%s\n", pairs[i], pairs[i+1])
+	}
+	return text, nil
+}
+
+func relayMetadata(ctx context.Context, req *nightcore.Request) ([]byte, error) {
+	answer, err := nightcore.CallAnswer(ctx, req.Metadata.Get("target"), nil, to("metadata", own(req.Metadata)...))
+	if err != nil {
+		return nil, err
+	}
+	for name, value := range answer.Metadata.All() {
+		if strings.HasPrefix(name, "x-") {
+			req.Reply().Header(name, value)
+		}
+	}
+	return answer.Body, nil
+}
