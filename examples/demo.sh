@@ -48,6 +48,12 @@ else
 }C++: there is no C++ compiler (${cxx%% *})"
 fi
 languages="$languages Rust"
+if command -v go >/dev/null && command -v "${cc%% *}" >/dev/null; then
+    languages="$languages Go"
+else
+    skipped="${skipped:+$skipped
+}Go: there is no Go, or no C compiler for cgo"
+fi
 
 # The build: cargo's quickest, since this is about seeing it work. `make bench` is about speed.
 
@@ -70,12 +76,20 @@ compile() {
         -lgcc_s -lutil -lrt -lpthread -lm -ldl -lc -o "$programs/$1" || fail "$4 does not compile; the errors are above"
 }
 
+# build_go EXAMPLE: with the library that is made above, as an installed one.
+build_go() {
+    make --no-print-directory --silent install IS_BUILDER= PROFILE=dev "TARGET_DIR=$target" "PREFIX=$programs/prefix" >/dev/null
+    (cd "examples/$1/go" && PKG_CONFIG_PATH=$programs/prefix/lib/pkgconfig go build -o "$programs/$1-Go" .) ||
+        fail "examples/$1/go does not build; the errors are above"
+}
+
 for language in $languages; do
     for example in polyglot relay; do
         case $language in
             C) compile "$example-C" "$cc" -std=c11 "$example/c/$example.c" ;;
             Cpp) compile "$example-Cpp" "$cxx" -std=c++17 "$example/cpp/$example.cpp" ;;
             Rust) cp -f "$built/$example-rust" "$programs/$example-Rust" ;;
+            Go) build_go "$example" ;;
         esac
     done
 done

@@ -4,7 +4,7 @@
 set -uo pipefail
 cd "$(dirname "$0")/.." || exit
 
-stages=(format shell walls clippy rust c docs install dist demo)
+stages=(format shell walls clippy rust c go docs install dist demo)
 
 stage() {
     case $1 in
@@ -14,6 +14,7 @@ stage() {
         clippy) cargo clippy --locked --workspace --all-targets --quiet -- -D warnings ;;
         rust) cargo test --locked --workspace --quiet ;;
         c) tests/c/warnings.sh ;;
+        go) tests/go.sh ;;
         docs) tests/docs/facts.sh && tests/docs/snippets.sh ;;
         install) tests/install/install.sh ;;
         dist) tests/install/dist.sh ;;

@@ -1,6 +1,6 @@
 #!/bin/bash
 # The code in README.md and docs/ compiles, the configurations are valid, and the README's three functions do what it
-# says. A block of code is told by the word behind its fence: c, cpp, rust, toml.
+# says. A block of code is told by the word behind its fence: c, cpp, go, rust, toml.
 
 set -euo pipefail
 cd "$(dirname "$0")/../.."
@@ -77,6 +77,30 @@ cargo build --quiet --offline --manifest-path "$package/Cargo.toml" --target-dir
     fail "a Rust block does not compile; its file is named after document and line"
 cargo test --quiet --offline --manifest-path "$package/Cargo.toml" --target-dir "$target/snippets" "${tested[@]}" >"$work/out" 2>&1 ||
     { cat "$work/out"; fail "the tests in a Rust block fail; its file is named after document and line"; }
+
+# Go: programs are built, pieces are one package with its tests.
+if command -v go >/dev/null; then
+    make --no-print-directory --silent install IS_BUILDER= PROFILE=dev "PREFIX=$work/prefix" "TARGET_DIR=$target" >/dev/null
+    export PKG_CONFIG_PATH=$work/prefix/lib/pkgconfig GOWORK=off GOFLAGS=-mod=mod
+    mkdir "$work/go" "$work/go/pieces"
+    (cd "$work/go" && go mod init snippets 2>/dev/null && go mod edit -require github.com/nightcore/nightcore/languages/go@v0.1.0 \
+        -replace "github.com/nightcore/nightcore/languages/go=$root/languages/go")
+    cp tests/docs/frame.go.txt "$work/go/pieces/pieces_test.go"
+    for block in "$work"/blocks/*.go; do
+        if grep -q '^package main' "$block"; then
+            name=$work/go/$(basename "${block%.go}" | tr -c 'A-Za-z0-9\n' _)
+            mkdir "$name"
+            cp "$block" "$name/main.go"
+        else
+            { echo; cat "$block"; } >>"$work/go/pieces/pieces_test.go"
+        fi
+        count=$((count + 1))
+    done
+    [[ -z $(gofmt -l "$work/go") ]] || { gofmt -d "$work/go"; fail "a Go block is not as gofmt writes it"; }
+    (cd "$work/go" && go vet ./... && go test ./... >"$work/out" 2>&1) || { cat "$work/out"; fail "a Go block is wrong; its folder is named after document and line, or pieces"; }
+else
+    echo "skipped: Go in documents: Go is not there"
+fi
 
 # Configurations: the programs that they name are made up.
 for block in "$work"/blocks/*.toml; do

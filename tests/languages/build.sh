@@ -30,7 +30,7 @@ start() { printf '%s\n' "$@" >&3; }
 
 # Installs libnightcore and the header, once a run is enough but again does no harm.
 installed() {
-    make --no-print-directory --silent install PROFILE="$profile" "PREFIX=$prefix" "TARGET_DIR=$(dirname "$built")" >/dev/null
+    make --no-print-directory --silent install IS_BUILDER= PROFILE="$profile" "PREFIX=$prefix" "TARGET_DIR=$(dirname "$built")" >/dev/null
     export PKG_CONFIG_PATH=$prefix/lib/pkgconfig
 }
 

@@ -1,0 +1,114 @@
+package nightcore_test
+
+import (
+	"bufio"
+	"fmt"
+	"io"
+	"net/http"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+)
+
+// An engine runs this test program as the worker of functions.
+type engine struct {
+	t   *testing.T
+	url string
+}
+
+// within is how long anything may take.
+const within = 20 * time.Second
+
+// start starts an engine with these functions. It ends with the test, which fails if it does not end well.
+func start(t *testing.T, functions ...string) *engine {
+	t.Helper()
+	program, err := os.Executable()
+	if err != nil {
+		t.Fatal(err)
+	}
+	dir := t.TempDir()
+	config := "[gateway]\nlisten = \"127.0.0.1:0\"\n"
+	for _, function := range functions {
+		config += fmt.Sprintf("[functions.%s]\ncommand = [%q]\n", function, program)
+	}
+	file := filepath.Join(dir, "nightcore.toml")
+	if err := os.WriteFile(file, []byte(config), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	// Short, as the path of a socket is.
+	home, err := os.MkdirTemp("", "nc")
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = os.RemoveAll(home) })
+	ready, readyEnd, err := os.Pipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	command := exec.Command("nightcore", "up", "--config", file, "--dir", filepath.Join(home, "e"), "--ready-fd", "3")
+	command.ExtraFiles = []*os.File{readyEnd}
+	var log strings.Builder
+	command.Stdout, command.Stderr = &log, &log
+	if err := command.Start(); err != nil {
+		t.Fatalf("the engine cannot be started (the command nightcore must be in PATH): %v", err)
+	}
+	_ = readyEnd.Close()
+	t.Cleanup(func() {
+		_ = command.Process.Signal(syscall.SIGTERM)
+		if err := command.Wait(); err != nil {
+			t.Errorf("the engine did not end well: %v", err)
+		}
+		if t.Failed() {
+			t.Log(log.String())
+		}
+	})
+	line, err := bufio.NewReader(ready).ReadString('\n')
+	if err != nil || strings.Contains(line, "failed") {
+		t.Fatalf("the engine is not ready: %q, %v", line, err)
+	}
+	_, address, _ := strings.Cut(line, "http://")
+	address, _, _ = strings.Cut(strings.TrimSpace(address), ",")
+	return &engine{t, "http://" + address}
+}
+
+// post calls a function.
+func (e *engine) post(path, body string) (int, string) {
+	e.t.Helper()
+	client := http.Client{Timeout: within}
+	response, err := client.Post(e.url+"/function/"+path, "", strings.NewReader(body))
+	if err != nil {
+		e.t.Fatal(err)
+	}
+	defer func() { _ = response.Body.Close() }()
+	text, err := io.ReadAll(response.Body)
+	if err != nil {
+		e.t.Fatal(err)
+	}
+	return response.StatusCode, string(text)
+}
+
+// answers holds a function to an answer.
+func (e *engine) answers(path, body, expected string) {
+	e.t.Helper()
+	if status, text := e.post(path, body); status != http.StatusOK || text != expected {
+		e.t.Fatalf("%s answered %d %q instead of %q", path, status, text, expected)
+	}
+}
+
+// becomes waits until a function answers so.
+func (e *engine) becomes(path, body, expected string) {
+	e.t.Helper()
+	for end := time.Now().Add(within); ; {
+		_, text := e.post(path, body)
+		if text == expected {
+			return
+		}
+		if time.Now().After(end) {
+			e.t.Fatalf("%s answered %q and not %q", path, text, expected)
+		}
+	}
+}

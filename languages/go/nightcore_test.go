@@ -1,0 +1,58 @@
+package nightcore
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"testing"
+)
+
+func TestErrorsAreCompared(t *testing.T) {
+	err := fmt.Errorf("loading: %w", &Error{Status: ErrDeadlineExceeded, Function: "Bar", Message: "too late"})
+	if !errors.Is(err, ErrDeadlineExceeded) || !errors.Is(err, context.DeadlineExceeded) || errors.Is(err, ErrNotFound) {
+		t.Error(err)
+	}
+	if err.Error() != "loading: Bar: DEADLINE_EXCEEDED: too late" {
+		t.Error(err)
+	}
+}
+
+func TestMetadataKeepOrderAndDuplicates(t *testing.T) {
+	metadata := NewMetadata("X-A", "1", "b", "", "x-a", "2")
+	if metadata.Len() != 3 || metadata.Get("x-A") != "1" || metadata.Get("c") != "" {
+		t.Error(metadata)
+	}
+	if values := metadata.Values("x-a"); !slices.Equal(values, []string{"1", "2"}) {
+		t.Error(values)
+	}
+	if value, ok := metadata.Lookup("b"); value != "" || !ok {
+		t.Error("b is not there")
+	}
+	if metadata.String() != "x-a: 1\nb: \nx-a: 2\n" {
+		t.Error(metadata)
+	}
+	defer func() {
+		if recover() == nil {
+			t.Error("a name without a value is taken")
+		}
+	}()
+	NewMetadata(odd()...)
+}
+
+func TestHandlersAreRegisteredOnce(t *testing.T) {
+	handler := func(context.Context, *Request) ([]byte, error) { return nil, nil }
+	Handle("Once", handler)
+	for _, again := range []func(){func() { Handle("Once", handler) }, func() { Handle("Nil", nil) }, func() { HTTPHandler("Nil", nil) }} {
+		func() {
+			defer func() {
+				if recover() == nil {
+					t.Error("it was taken")
+				}
+			}()
+			again()
+		}()
+	}
+}
+
+func odd() []string { return []string{"a"} }

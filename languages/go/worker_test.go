@@ -1,0 +1,294 @@
+package nightcore_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/http"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	nightcore "github.com/nightcore/nightcore/languages/go"
+)
+
+// servesVariable makes this program serve though Nightcore has not started it.
+const servesVariable = "NIGHTCORE_TEST_SERVES"
+
+// TestMain makes this program the worker, when an engine starts it.
+func TestMain(m *testing.M) {
+	if os.Getenv("NIGHTCORE_SOCKET") == "" && os.Getenv(servesVariable) == "" {
+		os.Exit(m.Run())
+	}
+	nightcore.Handle("Foo", foo)
+	nightcore.Handle("Bar", bar)
+	nightcore.Handle("Sleep", sleep)
+	nightcore.Handle("Gather", gather)
+	nightcore.Handle("Hold", hold)
+	nightcore.Handle("Again", again)
+	nightcore.Handle("GiveUp", giveUp)
+	nightcore.Handle("Late", late)
+	nightcore.Handle("Misuse", misuse)
+	nightcore.Handle("Panic", func(context.Context, *nightcore.Request) ([]byte, error) { panic("at the disco") })
+	nightcore.HTTPHandler("Page", http.HandlerFunc(page))
+	if err := nightcore.Serve(); err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		os.Exit(1)
+	}
+	os.Exit(0)
+}
+
+func foo(ctx context.Context, req *nightcore.Request) ([]byte, error) {
+	return nightcore.Call(ctx, "Bar", append(req.Body, ", World"...))
+}
+
+func bar(_ context.Context, req *nightcore.Request) ([]byte, error) {
+	return append([]byte("From function Bar: "), req.Body...), nil
+}
+
+func sleep(context.Context, *nightcore.Request) ([]byte, error) {
+	time.Sleep(100 * time.Millisecond)
+	return nil, nil
+}
+
+// gather calls a function as often as its body says, at once; without a body it answers its process.
+func gather(ctx context.Context, req *nightcore.Request) ([]byte, error) {
+	if len(req.Body) == 0 {
+		return strconv.AppendInt(nil, int64(os.Getpid()), 10), nil
+	}
+	var count int
+	var name string
+	if _, err := fmt.Sscan(string(req.Body), &count, &name); err != nil {
+		return nil, err
+	}
+	errs := make([]error, count)
+	var calls sync.WaitGroup
+	for i := range count {
+		calls.Add(1)
+		go func() {
+			defer calls.Done()
+			_, errs[i] = nightcore.Call(ctx, name, nil)
+		}()
+	}
+	calls.Wait()
+	return []byte("gathered"), errors.Join(errs...)
+}
+
+var (
+	held      atomic.Int64
+	cancelled atomic.Int64
+	release   = make(chan struct{})
+)
+
+// hold holds a call until another one says release, or until nobody waits for it.
+func hold(ctx context.Context, req *nightcore.Request) ([]byte, error) {
+	switch string(req.Body) {
+	case "count":
+		return strconv.AppendInt(nil, held.Load(), 10), nil
+	case "cancelled":
+		return strconv.AppendInt(nil, cancelled.Load(), 10), nil
+	case "release":
+		close(release)
+		return nil, nil
+	}
+	held.Add(1)
+	defer held.Add(-1)
+	select {
+	case <-release:
+	case <-ctx.Done():
+		cancelled.Add(1)
+	}
+	return nil, nil
+}
+
+// again calls itself once more.
+func again(ctx context.Context, req *nightcore.Request) ([]byte, error) {
+	if len(req.Body) > 0 {
+		return req.Body, nil
+	}
+	return nightcore.Call(ctx, "Again", []byte("twice"))
+}
+
+// giveUp stops waiting for a call, in the way its body says.
+func giveUp(ctx context.Context, req *nightcore.Request) ([]byte, error) {
+	switch string(req.Body) {
+	case "cancel":
+		ctx, cancel := context.WithCancel(ctx)
+		time.AfterFunc(20*time.Millisecond, cancel)
+		_, err := nightcore.Call(ctx, "Hold", nil)
+		return fmt.Appendf(nil, "%v %v", errors.Is(err, context.Canceled), errors.Is(err, nightcore.ErrCancelled)), nil
+	case "timeout":
+		ctx, cancel := context.WithTimeout(ctx, 20*time.Millisecond)
+		defer cancel()
+		_, err := nightcore.Call(ctx, "Hold", nil)
+		return fmt.Appendf(nil, "%v %v", errors.Is(err, context.DeadlineExceeded), errors.Is(err, nightcore.ErrDeadlineExceeded)), nil
+	}
+	// A goroutine that the handler leaves behind.
+	go func() { _, _ = nightcore.Call(context.WithoutCancel(ctx), "Hold", nil) }()
+	for {
+		count, err := nightcore.Call(ctx, "Hold", []byte("count"))
+		if err != nil || string(count) == "1" {
+			return []byte("returned"), err
+		}
+	}
+}
+
+var lateError atomic.Value
+
+// late calls when its request has ended; asked with a body it answers what came of that.
+func late(ctx context.Context, req *nightcore.Request) ([]byte, error) {
+	if len(req.Body) > 0 {
+		err, _ := lateError.Load().(error)
+		return fmt.Append(nil, err), nil
+	}
+	go func() {
+		<-ctx.Done()
+		_, err := nightcore.Call(context.WithoutCancel(ctx), "Bar", nil)
+		lateError.Store(err)
+	}()
+	return nil, nil
+}
+
+func misuse(_ context.Context, req *nightcore.Request) ([]byte, error) {
+	switch string(req.Body) {
+	case "serve":
+		return nil, nightcore.Serve()
+	case "handle":
+		nightcore.Handle("More", bar)
+	case "call":
+		return nightcore.Call(context.Background(), "Bar", nil)
+	}
+	return nil, nil
+}
+
+func page(w http.ResponseWriter, r *http.Request) {
+	http.SetCookie(w, &http.Cookie{Name: "a", Value: "1"})
+	http.SetCookie(w, &http.Cookie{Name: "b", Value: "2"})
+	w.WriteHeader(http.StatusTeapot)
+	req := nightcore.FromContext(r.Context())
+	_, _ = fmt.Fprintf(w, "<p>%s %s %s %s", r.Method, r.URL, req.Metadata.Get(":prefix"), r.RequestURI)
+}
+
+func TestFunctionsCallEachOther(t *testing.T) {
+	start(t, "Foo", "Bar").answers("Foo", "Hello", "From function Bar: Hello, World")
+}
+
+func TestCallsThatSleepDoSoTogether(t *testing.T) {
+	e := start(t, "Gather", "Sleep")
+	began := time.Now()
+	e.answers("Gather", "100 Sleep", "gathered")
+	// One after the other they would take 10 s.
+	if took := time.Since(began); took > 2*time.Second {
+		t.Errorf("100 calls of 0.1 s took %v", took)
+	}
+}
+
+func TestWaitingHoldsNoThread(t *testing.T) {
+	const calls = "1000"
+	e := start(t, "Gather", "Hold")
+	_, pid := e.post("Gather", "")
+	gathered := make(chan string)
+	go func() {
+		_, text := e.post("Gather", calls+" Hold")
+		gathered <- text
+	}()
+	e.becomes("Hold", "count", calls)
+	threads, err := filepath.Glob("/proc/" + pid + "/task/*")
+	if err != nil || len(threads) == 0 || len(threads) > 50 {
+		t.Errorf("%d threads wait for %s calls (%v)", len(threads), calls, err)
+	}
+	t.Logf("%d threads wait for %s calls", len(threads), calls)
+	e.post("Hold", "release")
+	if text := <-gathered; text != "gathered" {
+		t.Error(text)
+	}
+}
+
+func TestAFunctionMayCallItself(t *testing.T) {
+	e := start(t, "Again")
+	var calls sync.WaitGroup
+	for range 32 {
+		calls.Add(1)
+		go func() {
+			defer calls.Done()
+			if status, text := e.post("Again", ""); status != http.StatusOK || text != "twice" {
+				t.Errorf("%d %q", status, text)
+			}
+		}()
+	}
+	calls.Wait()
+}
+
+func TestACallEndsWithItsContext(t *testing.T) {
+	e := start(t, "GiveUp", "Hold")
+	e.answers("GiveUp", "cancel", "true true")
+	e.becomes("Hold", "cancelled", "1")
+	e.answers("GiveUp", "timeout", "true true")
+	e.becomes("Hold", "cancelled", "2")
+	e.answers("GiveUp", "return", "returned")
+	e.becomes("Hold", "cancelled", "3")
+}
+
+func TestMisuseIsToldClearly(t *testing.T) {
+	e := start(t, "Misuse", "Late", "Bar", "Panic")
+	for body, expected := range map[string]string{
+		"serve":  "INVALID_STATE: this process serves already: one process hosts one function",
+		"handle": `nightcore.Handle: \"More\" comes too late: register handlers before Serve`,
+		"call":   "INVALID_STATE: a call needs the context that the handler was given, or one made from it",
+	} {
+		if status, text := e.post("Misuse", body); status != http.StatusInternalServerError || !strings.Contains(text, expected) {
+			t.Errorf("%s: %d %s", body, status, text)
+		}
+	}
+	e.answers("Late", "", "")
+	e.becomes("Late", "?", "Bar: INVALID_STATE: the request has ended: make its calls before its handler returns")
+	if status, text := e.post("Panic", ""); status != http.StatusInternalServerError || !strings.Contains(text, "panic: at the disco") {
+		t.Errorf("%d %s", status, text)
+	}
+	e.answers("Bar", "others go on", "From function Bar: others go on")
+}
+
+func TestAProgramThatNightcoreHasNotStarted(t *testing.T) {
+	program, err := os.Executable()
+	if err != nil {
+		t.Fatal(err)
+	}
+	command := exec.Command(program)
+	command.Env = append(os.Environ(), servesVariable+"=1")
+	said, err := command.CombinedOutput()
+	if err == nil || !strings.Contains(string(said), "NOT_STARTED") || !strings.Contains(string(said), "nightcore up") {
+		t.Errorf("%v: %s", err, said)
+	}
+}
+
+func TestAnHTTPHandlerIsAFunction(t *testing.T) {
+	e := start(t, "Page")
+	request, err := http.NewRequest(http.MethodPut, e.url+"/function/Page/a%2Fb?c=d&c", strings.NewReader("x"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	response, err := http.DefaultClient.Do(request)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = response.Body.Close() }()
+	body := new(strings.Builder)
+	_ = response.Write(body)
+	for _, expected := range []string{
+		"418 I'm a teapot",
+		"Content-Type: text/html; charset=utf-8",
+		"Set-Cookie: a=1",
+		"Set-Cookie: b=2",
+		"<p>PUT /a%2Fb?c=d&c /function/Page /function/Page/a%2Fb?c=d&c",
+	} {
+		if !strings.Contains(body.String(), expected) {
+			t.Errorf("%q is not in\n%s", expected, body)
+		}
+	}
+}

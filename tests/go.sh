@@ -1,0 +1,35 @@
+#!/bin/bash
+# The Go package: format, vet, staticcheck, its tests with the race detector and an engine, and the examples.
+
+set -euo pipefail
+cd "$(dirname "$0")/.."
+
+if ! command -v go >/dev/null; then
+    echo "skipped: Go is not there"
+    exit 0
+fi
+
+staticcheck=honnef.co/go/tools/cmd/staticcheck@v0.8.2
+
+cargo build --locked --quiet -p nightcore-engine -p nightcore-c
+target=$(cargo metadata --locked --format-version 1 --no-deps | sed 's/.*"target_directory":"\([^"]*\)".*/\1/')
+prefix=$target/go/prefix
+make --no-print-directory --silent install IS_BUILDER= PROFILE=dev "PREFIX=$prefix" "TARGET_DIR=$target" >/dev/null
+export PKG_CONFIG_PATH=$prefix/lib/pkgconfig PATH=$prefix/bin:$PATH
+
+mapfile -t sources < <(git ls-files --cached --others --exclude-standard '*.go')
+unformatted=$(gofmt -l "${sources[@]}")
+if [[ -n $unformatted ]]; then
+    echo "not as gofmt writes it: $unformatted"
+    exit 1
+fi
+mapfile -t modules < <(git ls-files --cached --others --exclude-standard '*/go.mod' | xargs -n 1 dirname)
+for module in "${modules[@]}"; do
+    (cd "$module" && go vet ./... && go build -o /dev/null ./...)
+    (cd "$module" && go run "$staticcheck" ./...)
+done
+echo "${#modules[@]} modules are clean"
+
+# Without cgo it still compiles, to say at the start what it needs.
+(cd languages/go && CGO_ENABLED=0 go vet . && GOOS=darwin CGO_ENABLED=0 go vet .)
+(cd languages/go && go test -race "$@" ./...)
