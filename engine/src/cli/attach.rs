@@ -4,7 +4,7 @@ use super::engine_client::ask;
 use super::{EXIT_BAD_INPUT, Engine, Exit};
 use crate::observe::admin::{Attachment, InvokeError};
 use hyper::Method;
-use nightcore_runtime::protocol::control::{SOCKET_VARIABLE, TOKEN_VARIABLE};
+use nightcore_runtime::protocol::control::{FUNCTION_VARIABLE, SOCKET_VARIABLE, TOKEN_VARIABLE};
 use nightcore_runtime::protocol::name;
 use std::os::unix::process::CommandExt;
 use std::process::Command;
@@ -39,6 +39,7 @@ impl Attach {
             .args(&self.command[1..])
             .env(SOCKET_VARIABLE, attachment.socket)
             .env(TOKEN_VARIABLE, attachment.token)
+            .env(FUNCTION_VARIABLE, &self.function)
             .exec();
         Err(Exit::new(EXIT_BAD_INPUT, format!("{}: {error}", self.command[0])))
     }

@@ -10,7 +10,7 @@ use crate::link::{ContainerEvent, HubHandle, Identity};
 use crate::say::say;
 use anyhow::{Context, Result};
 use nightcore_runtime::clock::now_ns;
-use nightcore_runtime::protocol::control::{SOCKET_VARIABLE, TOKEN_VARIABLE};
+use nightcore_runtime::protocol::control::{FUNCTION_VARIABLE, SOCKET_VARIABLE, TOKEN_VARIABLE};
 use nix::sys::signal::Signal;
 use nix::sys::socket::{AddressFamily, SockFlag, SockType, socketpair};
 use std::cell::RefCell;
@@ -241,6 +241,7 @@ impl Keeper {
         let socket = directory::control_socket(&self.directory);
         env.push((SOCKET_VARIABLE.into(), socket.to_string_lossy().into_owned()));
         env.push((TOKEN_VARIABLE.into(), token));
+        env.push((FUNCTION_VARIABLE.into(), function.name.clone()));
         self.launcher.order(Order::Start(Launch {
             launch,
             function: function.name.clone(),

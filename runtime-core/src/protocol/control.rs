@@ -8,6 +8,9 @@ use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout};
 pub const SOCKET_VARIABLE: &str = "NIGHTCORE_SOCKET";
 /// Environment variable of a container: its token, in hex.
 pub const TOKEN_VARIABLE: &str = "NIGHTCORE_TOKEN";
+/// Name of the environment variable with the name of the function that the process is started for, for programs that
+/// want to know it before they serve; the engine says it again.
+pub const FUNCTION_VARIABLE: &str = "NIGHTCORE_FUNCTION";
 /// The id of the region whose blocks the container hands out from the start.
 pub const CONTAINER_BASE_REGION: u32 = 1;
 /// The id of the region whose blocks the engine hands out from the start; its cancel words are the ones in use.

@@ -1,0 +1,28 @@
+//! The extension module `nightcore._nightcore`: the worker runtime as the package's Python code uses it.
+//!
+//! It translates and decides nothing: requests and answers become bytes objects, failures become the package's
+//! exceptions, and every wait is without the GIL.
+
+mod event_loop;
+mod failure;
+mod payload;
+mod request;
+mod serve;
+mod thread;
+
+use pyo3::prelude::*;
+
+#[pymodule]
+mod _nightcore {
+    #[pymodule_export]
+    use crate::event_loop::{Worker, WorkerRequest};
+    #[pymodule_export]
+    use crate::failure::statuses;
+    #[pymodule_export]
+    use crate::request::Request;
+    #[pymodule_export]
+    use crate::serve::serve;
+
+    #[pymodule_export]
+    const VERSION: &str = env!("CARGO_PKG_VERSION");
+}

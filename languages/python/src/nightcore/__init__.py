@@ -1,0 +1,58 @@
+"""Functions of Nightcore in Python.
+
+::
+
+    import nightcore
+
+    @nightcore.function
+    async def Foo(req: nightcore.AsyncRequest) -> bytes:
+        return await req.call("Bar", req.body + b", World")
+
+    if __name__ == "__main__":
+        nightcore.serve()
+"""
+
+from ._answer import Answer, Response
+from ._errors import (
+    Cancelled,
+    Cause,
+    ContainerDied,
+    DeadlineExceeded,
+    DepthExceeded,
+    Error,
+    FunctionFailed,
+    InvalidState,
+    NotFound,
+    Overloaded,
+    PayloadTooLarge,
+    Unavailable,
+)
+from ._metadata import Metadata
+from ._nightcore import VERSION as __version__
+from ._request import AsyncRequest, Pending, Request
+from ._serve import current_request, function, serve
+
+__all__ = [
+    "Answer",
+    "AsyncRequest",
+    "Cancelled",
+    "Cause",
+    "ContainerDied",
+    "DeadlineExceeded",
+    "DepthExceeded",
+    "Error",
+    "FunctionFailed",
+    "InvalidState",
+    "Metadata",
+    "NotFound",
+    "Overloaded",
+    "PayloadTooLarge",
+    "Pending",
+    "Request",
+    "Response",
+    "Unavailable",
+    "__version__",
+    "current_request",
+    "function",
+    "serve",
+]

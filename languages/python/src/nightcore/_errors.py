@@ -1,0 +1,142 @@
+"""Errors of calls."""
+
+from __future__ import annotations
+
+from typing import ClassVar, NamedTuple
+
+from ._nightcore import statuses
+
+_NAMES = {number: name for number, name, _ in statuses()}
+
+
+class Cause(NamedTuple):
+    """An error of a function that its caller let pass."""
+
+    function: str
+    """The function that failed."""
+    status: str
+    """How, such as ``"NOT_FOUND"``."""
+    message: str
+    """What happened, for a person."""
+
+
+class Error(Exception):
+    """Why a call got no answer; the classes below it say how.
+
+    A handler that lets one pass hands it on: its own caller sees that this function failed, with the error and its
+    causes as the reason. ``DeadlineExceeded``, ``Cancelled`` and ``DepthExceeded`` concern the whole tree of calls and
+    stay what they are.
+    """
+
+    status: ClassVar[str] = "INTERNAL"
+    """The name of the error, as in the other languages and in answers over HTTP."""
+
+    function: str
+    """The function that was called; empty if the error is the library's own."""
+    message: str
+    """What happened, for a person."""
+    causes: tuple[Cause, ...]
+    """The errors of functions beneath that led to it, the nearest first."""
+
+    def __init__(self, message: str = "", *, function: str = "", causes: tuple[Cause, ...] = ()) -> None:
+        super().__init__(message)
+        self.message = message
+        self.function = function
+        self.causes = causes
+
+    def __str__(self) -> str:
+        text = f"{self.status}: {self.message}"
+        return f"{self.function}: {text}" if self.function else text
+
+
+class NotFound(Error):
+    """There is no such function."""
+
+    status = "NOT_FOUND"
+
+
+class PayloadTooLarge(Error):
+    """A body is over the configured limit, or metadata over 32 KiB."""
+
+    status = "PAYLOAD_TOO_LARGE"
+
+
+class FunctionFailed(Error):
+    """The function failed. Raise it, or any other exception, to let your own fail."""
+
+    status = "FUNCTION_FAILED"
+
+
+class ContainerDied(Error):
+    """The function's process died under the call."""
+
+    status = "CONTAINER_DIED"
+
+
+class Overloaded(Error):
+    """A queue or a budget is full."""
+
+    status = "OVERLOADED"
+
+
+class Unavailable(Error):
+    """No process of the function can be had now, or the engine has gone."""
+
+    status = "UNAVAILABLE"
+
+
+class DeadlineExceeded(Error, TimeoutError):
+    """The time was over."""
+
+    status = "DEADLINE_EXCEEDED"
+
+
+class Cancelled(Error):
+    """Nobody waits for the answer any more."""
+
+    status = "CANCELLED"
+
+
+class DepthExceeded(Error):
+    """Calls are nested too deep."""
+
+    status = "DEPTH_EXCEEDED"
+
+
+class InvalidState(Error):
+    """The request has ended, or belongs to another thread or process."""
+
+    status = "INVALID_STATE"
+
+
+_ENDINGS: dict[str, type[Error]] = {
+    kind.status: kind
+    for kind in (
+        NotFound,
+        PayloadTooLarge,
+        FunctionFailed,
+        ContainerDied,
+        Overloaded,
+        Unavailable,
+        DeadlineExceeded,
+        Cancelled,
+        DepthExceeded,
+    )
+}
+_NUMBERS = {name: number for number, name in _NAMES.items()}
+
+
+def from_library(number: int, function: str, message: str, causes: list[tuple[str, int, str]]) -> Error:
+    """The exception for a failure of the library's."""
+    kind = _ENDINGS.get(_NAMES.get(number, ""), InvalidState)
+    named = tuple(Cause(where, _NAMES.get(status, ""), text) for where, status, text in causes)
+    return kind(message, function=function, causes=named)
+
+
+def to_library(error: BaseException) -> tuple[int, str, str, list[tuple[str, int, str]]]:
+    """What the library is told of an exception that a handler has let pass."""
+    if isinstance(error, Error) and error.status in _NUMBERS:
+        causes = [(cause.function, _NUMBERS[cause.status], cause.message) for cause in error.causes]
+        return _NUMBERS[error.status], error.function, error.message, causes
+    name, text = type(error).__name__, str(error)
+    return _NUMBERS["FUNCTION_FAILED"], "", f"{name}: {text}" if text else name, []

@@ -1,0 +1,162 @@
+"""Serving coroutines, in asyncio's event loop."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Any
+
+from . import _nightcore
+from ._answer import Answer, encode_returned
+from ._errors import InvalidState
+from ._request import AsyncRequest
+from ._serve import AsyncHandler, _current, fail
+
+_REQUEST, _ANSWER, _ERROR, _CANCELLED, _ENDED = 1, 2, 3, 4, 5
+
+
+class _Call(asyncio.Future[Answer]):
+    """The answer that a call waits for. One that is cancelled is taken back."""
+
+    tag: int
+    host: Host
+
+    def cancel(self, msg: Any = None) -> bool:
+        cancelled = super().cancel(msg)
+        if cancelled:
+            self.host.take_back(self.tag)
+        return cancelled
+
+
+class Host:
+    """One request and its calls."""
+
+    __slots__ = ("_raw", "_worker", "body", "calls", "task")
+
+    task: asyncio.Task[None]
+
+    def __init__(self, worker: Worker, raw: _nightcore.WorkerRequest) -> None:
+        self._worker = worker
+        self._raw = raw
+        self.body = raw.body
+        # Those under way.
+        self.calls: dict[int, _Call] = {}
+
+    @property
+    def function(self) -> str:
+        return self._raw.function
+
+    @property
+    def caller(self) -> str | None:
+        return self._raw.caller
+
+    def metadata(self) -> list[tuple[str, bytes]]:
+        return self._raw.metadata()
+
+    def time_left(self) -> float | None:
+        return self._raw.time_left()
+
+    def cancelled(self) -> bool:
+        return self._raw.cancelled()
+
+    def call(
+        self, name: str, body: bytes, timeout: float | None, pairs: list[tuple[str, bytes]] | None
+    ) -> asyncio.Future[Answer]:
+        worker = self._worker
+        worker.last_tag = tag = worker.last_tag + 1
+        self._raw.start(tag, name, body, timeout, pairs)
+        call = _Call(loop=worker.loop)
+        call.tag = tag
+        call.host = self
+        self.calls[tag] = worker.calls[tag] = call
+        return call
+
+    def answered(self, tag: int) -> None:
+        """A call has ended."""
+        del self.calls[tag]
+
+    def take_back(self, tag: int) -> None:
+        if self.calls.pop(tag, None) is not None:
+            del self._worker.calls[tag]
+            self._raw.cancel(tag)
+
+    def end(self) -> None:
+        """The request has been answered; the library tells nothing of its calls any more."""
+        for tag, call in self.calls.items():
+            del self._worker.calls[tag]
+            call.set_exception(InvalidState("the request has ended: make its calls before its handler returns"))
+        self.calls.clear()
+
+    def reply(self, body: bytes, pairs: list[tuple[str, bytes]] | None) -> None:
+        self._raw.reply(body, pairs)
+
+    def fail(self, *failure: Any) -> None:
+        self._raw.fail(*failure)
+
+
+class Worker:
+    """What comes from the engine, and who waits for it."""
+
+    def __init__(self, loop: asyncio.AbstractEventLoop, raw: _nightcore.Worker, handler: AsyncHandler) -> None:
+        self.loop = loop
+        self.calls: dict[int, _Call] = {}
+        self.last_tag = 0
+        self.ended: asyncio.Future[None] = loop.create_future()
+        self._raw = raw
+        self._handler = handler
+        self._running: dict[int, Host] = {}
+
+    def readable(self) -> None:
+        """Take all that is there."""
+        for kind, number, what in self._raw.events():
+            if kind == _ANSWER:
+                if (call := self.calls.pop(number, None)) is not None:
+                    call.host.answered(number)
+                    call.set_result(what)
+            elif kind == _REQUEST:
+                host = Host(self, what)
+                self._running[number] = host
+                host.task = self.loop.create_task(self._run(number, host))
+            elif kind == _ERROR:
+                if (call := self.calls.pop(number, None)) is not None:
+                    call.host.answered(number)
+                    call.set_exception(what)
+            elif kind == _CANCELLED:
+                if (running := self._running.get(number)) is not None:
+                    running.task.cancel()
+            elif kind == _ENDED and not self.ended.done():
+                self.ended.set_result(None)
+
+    async def _run(self, number: int, host: Host) -> None:
+        request = AsyncRequest(host)
+        _current.set(request)
+        try:
+            body, pairs = encode_returned(await self._handler(request))
+            host.reply(body, pairs)
+        except asyncio.CancelledError as error:
+            # The engine has answered already, if it is why.
+            if host.cancelled():
+                host.reply(b"", None)
+            else:
+                fail(host, error)
+        except BaseException as error:
+            fail(host, error)
+        finally:
+            del self._running[number]
+            host.end()
+
+
+async def serve_in_loop(handlers: dict[str, AsyncHandler]) -> None:
+    """Serve until the engine ends this process."""
+    raw = _nightcore.Worker(list(handlers))
+    loop = asyncio.get_running_loop()
+    worker = Worker(loop, raw, handlers[raw.function])
+    loop.add_reader(raw.fileno(), worker.readable)
+    try:
+        await worker.ended
+    finally:
+        loop.remove_reader(raw.fileno())
+
+
+def serve_async(handlers: dict[str, Any]) -> None:
+    """Serve in an event loop of this thread."""
+    asyncio.run(serve_in_loop(handlers))

@@ -1,0 +1,76 @@
+"""Metadata of requests and answers."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+from typing import Union
+
+Pairs = Union[Mapping[str, Union[str, bytes]], Iterable[tuple[str, Union[str, bytes]]]]
+"""Metadata as they are given: a mapping, or pairs where a name may come more than once."""
+
+
+def encode(pairs: Pairs | None) -> list[tuple[str, bytes]] | None:
+    """Pairs for the library."""
+    if not pairs:
+        return None
+    if isinstance(pairs, Metadata):
+        return list(pairs.raw)
+    items = pairs.items() if isinstance(pairs, Mapping) else pairs
+    return [(name.lower(), value if isinstance(value, bytes) else _bytes(value)) for name, value in items]
+
+
+def _bytes(value: str) -> bytes:
+    return value.encode("utf-8", "surrogateescape")
+
+
+class Metadata(Mapping[str, str]):
+    """Ordered pairs of a name and a value, a mapping from each name to its first value.
+
+    Names are in lower case; looking one up does not ask for that. Values are text; bytes that are not UTF-8 are kept as
+    surrogates, as file names are. Of a request over HTTP there are ``:method``, ``:prefix``, ``:path``, ``:query`` and
+    its headers.
+    """
+
+    __slots__ = ("raw",)
+
+    raw: list[tuple[str, bytes]]
+    """The pairs as they came."""
+
+    def __init__(self, pairs: Pairs | None = None) -> None:
+        self.raw = encode(pairs) or []
+
+    @classmethod
+    def of_raw(cls, raw: list[tuple[str, bytes]]) -> Metadata:
+        """Of pairs as the library gives them."""
+        made = cls.__new__(cls)
+        made.raw = raw
+        return made
+
+    def __getitem__(self, name: str) -> str:
+        name = name.lower()
+        for own, value in self.raw:
+            if own == name:
+                return _text(value)
+        raise KeyError(name)
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(dict(self.raw))
+
+    def __len__(self) -> int:
+        return len(dict(self.raw))
+
+    def getlist(self, name: str) -> list[str]:
+        """All values of a name, in their order."""
+        name = name.lower()
+        return [_text(value) for own, value in self.raw if own == name]
+
+    def pairs(self) -> list[tuple[str, str]]:
+        """All pairs, in their order."""
+        return [(name, _text(value)) for name, value in self.raw]
+
+    def __repr__(self) -> str:
+        return f"Metadata({self.pairs()!r})"
+
+
+def _text(value: bytes) -> str:
+    return value.decode("utf-8", "surrogateescape")

@@ -1,0 +1,164 @@
+"""Registering handlers and serving them."""
+
+from __future__ import annotations
+
+import contextvars
+import inspect
+import os
+import re
+import sys
+import threading
+import traceback
+from collections.abc import Awaitable, Callable
+from typing import Any, TypeVar, Union, overload
+
+from . import _nightcore
+from ._answer import Returned, encode_returned
+from ._errors import Error, to_library
+from ._request import AsyncRequest, Request
+
+Handler = Callable[[Request], Returned]
+AsyncHandler = Callable[[AsyncRequest], Awaitable[Returned]]
+_H = TypeVar("_H", bound=Union[Handler, AsyncHandler])
+
+_handlers: dict[str, Any] = {}
+_serving = False
+_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_-]{0,62}\Z")
+
+_current: contextvars.ContextVar[Request | AsyncRequest] = contextvars.ContextVar("nightcore_request")
+
+
+def current_request() -> Request | AsyncRequest:
+    """The request that is run here, such as beneath a web framework. ``LookupError`` if there is none."""
+    return _current.get()
+
+
+@overload
+def function(handler: _H, /) -> _H: ...
+@overload
+def function(name: str | None = None, /) -> Callable[[_H], _H]: ...
+def function(handler: Any = None, /) -> Any:
+    """Register a handler, under its own name or the one that is given::
+
+        @nightcore.function
+        def Foo(req: nightcore.Request) -> bytes: ...
+
+        @nightcore.function("Bar")
+        async def bar(req: nightcore.AsyncRequest) -> bytes: ...
+
+    A plain function runs on a thread for each request, a coroutine in one event loop. It returns bytes, text, ``None``,
+    the answer to a call of its own, or a :class:`Response`. An exception fails the call with its text; the traceback
+    goes to standard error.
+    """
+    if callable(handler):
+        name = getattr(handler, "__name__", None)
+        if name is None:
+            raise TypeError('a handler without a name of its own needs one: nightcore.function("Name")(handler)')
+        register(name, handler)
+        return handler
+
+    def named(decorated: _H) -> _H:
+        register(handler or decorated.__name__, decorated)
+        return decorated
+
+    return named
+
+
+def register(name: str, handler: Any) -> None:
+    """Register a handler under a name."""
+    if not _NAME.match(name):
+        raise ValueError(f"{name!r} cannot name a function: [A-Za-z_][A-Za-z0-9_-]*, at most 63 characters")
+    if not callable(handler):
+        raise TypeError(f"the handler of {name!r} cannot be called: it is a {type(handler).__name__}")
+    if name in _handlers:
+        raise ValueError(f"{name!r} has a handler already")
+    if _serving:
+        raise RuntimeError(f"{name!r} comes too late: register handlers before nightcore.serve()")
+    _handlers[name] = handler
+
+
+def is_async(handler: Any) -> bool:
+    """Whether a handler is a coroutine function, or an object whose ``__call__`` is one."""
+    return inspect.iscoroutinefunction(handler) or inspect.iscoroutinefunction(getattr(handler, "__call__", None))
+
+
+def serve(handler: Any = None) -> None:
+    """Run the function that Nightcore started this process for, until the engine ends it.
+
+    ``handler``, such as :func:`asgi` or :func:`wsgi` give, is that of the function, whatever its name. Call it from the main thread, once, when all handlers are registered. If the process was started wrongly, such as not
+    by Nightcore, it says why and exits with 2.
+    """
+    global _serving
+    if _serving:
+        raise RuntimeError("this process serves already: one process hosts one function")
+    if sys.platform != "linux":
+        sys.exit(f"nightcore: functions run on Linux, not on {sys.platform}")
+    name = os.environ.get("NIGHTCORE_FUNCTION", "")
+    if handler is not None:
+        register(name or "Function", handler)
+    _serving = True
+    _flush_lines()
+    # One that is not there the engine refuses, with the names that are.
+    chosen = _handlers.get(name) or next(iter(_handlers.values()), None)
+    if is_async(chosen):
+        from ._loop import serve_async
+
+        serve_async(_handlers)
+    else:
+        _serve_threads()
+
+
+def _flush_lines() -> None:
+    """What is printed is to be seen at once, though standard output is a pipe."""
+    for stream in (sys.stdout, sys.stderr):
+        if reconfigure := getattr(stream, "reconfigure", None):
+            reconfigure(line_buffering=True)
+
+
+def _serve_threads() -> None:
+    trace = sys.gettrace() or getattr(threading, "_trace_hook", None)
+    traced = threading.local()
+
+    def run(host: Any) -> None:
+        # A debugger of the main thread sees handlers, too.
+        if trace is not None and not hasattr(traced, "set"):
+            traced.set = True
+            sys.settrace(trace)
+        run_plain(_handlers[host.function], host)
+
+    outcome: list[BaseException] = []
+
+    def launch() -> None:
+        try:
+            _nightcore.serve(list(_handlers), run)
+        except BaseException as error:
+            outcome.append(error)
+
+    # The main thread stays Python's, for handlers of signals.
+    launching = threading.Thread(target=launch, name="nightcore")
+    launching.start()
+    launching.join()
+    if outcome:
+        raise outcome[0]
+
+
+def run_plain(handler: Handler, host: Any) -> None:
+    """Run a plain function and answer."""
+    request = Request(host)
+    token = _current.set(request)
+    try:
+        body, pairs = encode_returned(handler(request))
+        host.reply(body, pairs)
+    except BaseException as error:
+        fail(host, error)
+    finally:
+        _current.reset(token)
+
+
+def fail(host: Any, error: BaseException) -> None:
+    """Answer with the error that a handler has let pass."""
+    if not isinstance(error, Error):
+        # Without the frames of this module.
+        last = error.__traceback__.tb_next if error.__traceback__ else None
+        traceback.print_exception(type(error), error, last)
+    host.fail(*to_library(error))

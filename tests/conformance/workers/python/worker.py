@@ -1,0 +1,127 @@
+"""The conformance worker in Python, with plain functions. What each case does is said in SPEC.md."""
+
+from __future__ import annotations
+
+import os
+import sys
+import time
+from typing import Any
+
+import nightcore
+from nightcore import Request
+
+
+def handle(req: Request) -> Any:
+    match case := req.metadata.get("case", ""):
+        case "echo":
+            return req.body
+        case "upper":
+            return req.body.upper()
+        case "binary":
+            return bytes(byte ^ 255 for byte in req.body)
+        case "big":
+            size = int(req.body)
+            return (bytes(range(251)) * (size // 251 + 1))[:size]
+        case "count":
+            return str(len(req.body))
+        case "fail":
+            raise nightcore.FunctionFailed(req.text())
+        case "throw":
+            raise ZeroDivisionError(req.text())
+        case "sleep":
+            time.sleep(int(req.body) / 1000)
+            return "slept"
+        case "call":
+            return bytes(req.call(text(req, "target"), req.body, metadata=to(text(req, "to"))))
+        case "catch":
+            return catch(req)
+        case "fan_out":
+            return fan_out(req)
+        case "chain":
+            return chain(req)
+        case "metadata":
+            pairs = own(req.metadata)
+            lines = b"".join(b"%s=%s\n" % (name.encode(), value) for name, value in pairs)
+            return nightcore.Response(lines, metadata=pairs)
+        case "relay_metadata":
+            answer = req.call(text(req, "target"), metadata=to("metadata") + own(req.metadata))
+            return nightcore.Response(answer, metadata=own(answer.metadata))
+        case "status":
+            return nightcore.Response(req.body, status=int(req.body))
+        case "relay_status":
+            return str((req.call(text(req, "target"), req.body, metadata=to("status"))).status)
+        case "origin":
+            return "external" if req.caller is None else f"internal {req.caller}"
+        case "function":
+            return req.function
+        case "deadline":
+            assert req.time_left is not None
+            return str(int(req.time_left * 1000))
+        case "path":
+            return "".join(text(req, name) + "\n" for name in (":method", ":path", ":query"))
+        case "crash":
+            os._exit(3)
+        case "wait_for_cancel":
+            print(f"waiting {req.text()}")
+            while not req.cancelled:
+                time.sleep(0.001)
+            print(f"cancelled {req.text()}")
+            return None
+        case "print":
+            print(req.text())
+            return "printed"
+        case "twice":
+            print("twice: none")
+            return req.body
+        case _:
+            raise nightcore.FunctionFailed(f'no case "{case}"')
+
+
+def text(req: Request, name: str) -> str:
+    return req.metadata.get(name, "")
+
+
+def to(case: str) -> list[tuple[str, str | bytes]]:
+    return [("case", case)]
+
+
+def own(metadata: nightcore.Metadata) -> list[tuple[str, str | bytes]]:
+    """The pairs whose name begins with x-."""
+    return [(name, value) for name, value in metadata.raw if name.startswith("x-")]
+
+
+def catch(req: Request) -> str | bytes:
+    ms = req.metadata.get("timeout-ms")
+    try:
+        answer = req.call(
+            text(req, "target"),
+            req.body,
+            metadata=to(text(req, "to")),
+            timeout=int(ms) / 1000 if ms else None,
+        )
+    except nightcore.Error as error:
+        causes = "".join(f"\n{cause.function} {cause.status}" for cause in error.causes)
+        return f"{error.status}\n{error.function}\n{error.message}{causes}"
+    return b"OK\n" + answer
+
+
+def fan_out(req: Request) -> bytes:
+    target, case = text(req, "target"), to(text(req, "to"))
+    calls = [req.start(target, str(i), metadata=case) for i in range(int(req.body))]
+    return b"".join(call.result() + b";" for call in calls)
+
+
+def chain(req: Request) -> bytes:
+    route = text(req, "route")
+    if not route:
+        return req.body
+    following, _, rest = route.partition(",")
+    body = b"%s>%s" % (req.body, req.function.encode())
+    return bytes(req.call(following, body, metadata=[*to("chain"), ("route", rest)]))
+
+
+if __name__ == "__main__":
+    if len(sys.argv) != 2:
+        sys.exit("usage: worker NAME")
+    nightcore.function(sys.argv[1])(handle)
+    nightcore.serve()
