@@ -30,7 +30,7 @@ class _Call(asyncio.Future[Answer]):
 class Host:
     """One request and its calls."""
 
-    __slots__ = ("_raw", "_worker", "body", "calls", "task")
+    __slots__ = ("_raw", "_worker", "began", "body", "calls", "task")
 
     task: asyncio.Task[None]
 
@@ -38,6 +38,7 @@ class Host:
         self._worker = worker
         self._raw = raw
         self.body = raw.body
+        self.began = False
         # Those under way.
         self.calls: dict[int, _Call] = {}
 
@@ -123,10 +124,15 @@ class Worker:
             elif kind == _CANCELLED:
                 if (running := self._running.get(number)) is not None:
                     running.task.cancel()
+                    if not running.began:
+                        # Such a task never runs, and so does not answer.
+                        del self._running[number]
+                        running.reply(b"", None)
             elif kind == _ENDED and not self.ended.done():
                 self.ended.set_result(None)
 
     async def _run(self, number: int, host: Host) -> None:
+        host.began = True
         request = AsyncRequest(host)
         _current.set(request)
         try:

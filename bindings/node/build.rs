@@ -1,0 +1,5 @@
+//! What an addon is linked with.
+
+fn main() {
+    napi_build::setup();
+}

@@ -1,0 +1,8 @@
+//! The addon of the npm package `nightcore`: the worker runtime as the package's JavaScript uses it.
+//!
+//! It translates and decides nothing. All of it runs in Node's one event loop: the library's descriptor is watched by
+//! libuv, and what has happened is handed over in one array.
+
+mod failure;
+mod watch;
+mod worker;

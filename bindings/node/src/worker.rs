@@ -1,0 +1,230 @@
+//! This process's end of its channel.
+
+use crate::failure::JsFailure;
+use crate::watch::{Watch, Watching};
+use napi::bindgen_prelude::*;
+use napi_derive::napi;
+use nightcore_runtime::protocol::{Failure, Metadata, MetadataBuffer};
+use nightcore_runtime::worker::{Body, CallOptions, Event, EventLoop, LoopRequest};
+use std::cell::{Cell, RefCell};
+use std::os::fd::AsRawFd;
+use std::time::Duration;
+
+/// Kinds of events; what follows each in the array is said in `lib/worker.js`.
+const REQUEST: u32 = 1;
+const ANSWER: u32 = 2;
+const ERROR: u32 = 3;
+const CANCELLED: u32 = 4;
+const ENDED: u32 = 5;
+
+/// Payloads up to this size are handed over together, in one buffer; larger ones have buffers of their own.
+const MAX_SHARED_BYTES: usize = 4096;
+
+const NANOS_PER_MILLI: f64 = 1e6;
+
+/// The worker of this process.
+#[napi]
+pub struct Worker {
+    event_loop: EventLoop,
+    /// Requests that are not answered, at the indices that JavaScript knows them by.
+    requests: RefCell<Vec<Option<LoopRequest>>>,
+    idle: RefCell<Vec<u32>>,
+    watching: Cell<Option<Watching>>,
+}
+
+fn failed(failure: Failure) -> Error {
+    Error::from_reason(format!("{}: {}", failure.status.name(), failure.message))
+}
+
+fn ended() -> Error {
+    Error::from_reason("INVALID_STATE: the request has ended: make its calls before its handler returns")
+}
+
+/// Metadata that JavaScript has encoded, checked.
+fn metadata(encoded: Option<&[u8]>) -> Result<MetadataBuffer> {
+    let mut metadata = MetadataBuffer::new();
+    let Some(encoded) = encoded else { return Ok(metadata) };
+    let wrong = |error: &dyn std::fmt::Display| Error::from_reason(format!("PAYLOAD_TOO_LARGE: {error}"));
+    for (name, value) in Metadata::parse(encoded).map_err(|error| wrong(&error))?.iter() {
+        metadata.push(name, value).map_err(|error| wrong(&format!("metadata {name:?}: {error}")))?;
+    }
+    Ok(metadata)
+}
+
+/// Fills the array of events.
+struct Events<'env> {
+    env: &'env Env,
+    array: Array<'env>,
+    /// How many values there are, with the buffer at the beginning, which is added last.
+    count: u32,
+    shared: Vec<u8>,
+}
+
+impl<'env> Events<'env> {
+    fn add<T: ToNapiValue>(&mut self, value: T) -> Result<()> {
+        self.array.set(self.count, value)?;
+        self.count += 1;
+        Ok(())
+    }
+
+    /// Metadata and body: their lengths, and the body itself if it is not with the others.
+    fn payload(&mut self, metadata: Metadata<'_>, body: &[u8]) -> Result<()> {
+        let metadata = metadata.as_bytes();
+        self.shared.extend_from_slice(metadata);
+        self.add(metadata.len() as u32)?;
+        if body.len() <= MAX_SHARED_BYTES {
+            self.shared.extend_from_slice(body);
+            self.add(body.len() as u32)
+        } else {
+            self.add(BufferSlice::copy_from(self.env, body)?)
+        }
+    }
+}
+
+#[napi]
+impl Worker {
+    /// Connects to the engine.
+    #[napi(constructor)]
+    pub fn new(names: Vec<String>) -> Result<Worker> {
+        let names: Vec<&str> = names.iter().map(String::as_str).collect();
+        let connected = EventLoop::connect(&names);
+        let event_loop =
+            connected.map_err(|error| Error::from_reason(format!("{} {error}", error.exit_code())))?;
+        Ok(Worker {
+            event_loop,
+            requests: RefCell::default(),
+            idle: RefCell::default(),
+            watching: Cell::new(None),
+        })
+    }
+
+    /// The function to run.
+    #[napi(getter)]
+    pub fn function(&self) -> &str {
+        self.event_loop.function()
+    }
+
+    /// Calls the function whenever there are events.
+    #[napi]
+    pub fn watch(&self, env: &Env, callback: Function<'_, (), ()>) -> Result<()> {
+        let watching = Watch::start(env, self.event_loop.fd().as_raw_fd(), &callback)?;
+        self.watching.set(Some(watching));
+        Ok(())
+    }
+
+    /// Lets the process end.
+    #[napi]
+    pub fn close(&self) {
+        if let Some(watching) = self.watching.take() {
+            watching.close();
+        }
+    }
+
+    /// What has happened: first the buffer that small payloads are in, one after the other, then the events.
+    #[napi]
+    pub fn events<'env>(&self, env: &'env Env) -> Result<Array<'env>> {
+        let mut events = Events { env, array: env.create_array(0)?, count: 1, shared: Vec::new() };
+        while let Some(event) = self.event_loop.next(Some(Duration::ZERO)).map_err(failed)? {
+            match event {
+                Event::Request(request) => {
+                    events.add(REQUEST)?;
+                    let left = request.time_left().map(|left| left.as_nanos() as f64 / NANOS_PER_MILLI);
+                    events.add(left)?;
+                    events.add(request.caller())?;
+                    events.payload(request.metadata(), request.body())?;
+                    events.add(self.keep(request))?;
+                }
+                Event::Answer { tag, result: Ok(answer), .. } => {
+                    events.add(ANSWER)?;
+                    events.add(tag as f64)?;
+                    events.payload(answer.metadata(), answer.body())?;
+                }
+                Event::Answer { tag, result: Err(failure), .. } => {
+                    events.add(ERROR)?;
+                    events.add(tag as f64)?;
+                    events.add(JsFailure::from(failure))?;
+                }
+                Event::Cancelled { request } => {
+                    let is_it = |kept: &Option<LoopRequest>| kept.as_ref().is_some_and(|r| r.id() == request);
+                    if let Some(index) = self.requests.borrow().iter().position(is_it) {
+                        events.add(CANCELLED)?;
+                        events.add(index as u32)?;
+                    }
+                }
+                Event::Ended => {
+                    events.add(ENDED)?;
+                    break;
+                }
+            }
+        }
+        events.array.set(0, BufferSlice::copy_from(env, &events.shared)?)?;
+        Ok(events.array)
+    }
+
+    fn keep(&self, request: LoopRequest) -> u32 {
+        let mut requests = self.requests.borrow_mut();
+        if let Some(index) = self.idle.borrow_mut().pop() {
+            requests[index as usize] = Some(request);
+            return index;
+        }
+        requests.push(Some(request));
+        requests.len() as u32 - 1
+    }
+
+    fn with<R>(&self, index: u32, work: impl FnOnce(&LoopRequest) -> Result<R>) -> Result<R> {
+        let requests = self.requests.borrow();
+        work(requests.get(index as usize).and_then(Option::as_ref).ok_or_else(ended)?)
+    }
+
+    fn end(&self, index: u32) {
+        if let Some(request) = self.requests.borrow_mut().get_mut(index as usize)
+            && request.take().is_some()
+        {
+            self.idle.borrow_mut().push(index);
+        }
+    }
+
+    /// Begins a call; an event with this tag follows. `timeout` in ms, 0 for none.
+    #[napi]
+    pub fn start(
+        &self,
+        request: u32,
+        tag: f64,
+        name: String,
+        body: &[u8],
+        timeout: f64,
+        encoded: Option<&[u8]>,
+    ) -> Result<()> {
+        let timeout = (timeout > 0.0).then(|| Duration::from_nanos((timeout * NANOS_PER_MILLI) as u64));
+        let options = CallOptions { timeout, metadata: metadata(encoded)? };
+        self.with(request, |request| {
+            request.start_call(tag as u64, &name, Body::Parts(&[body]), &options).map_err(failed)
+        })
+    }
+
+    /// Takes a call back.
+    #[napi]
+    pub fn cancel(&self, request: u32, tag: f64) -> Result<()> {
+        self.with(request, |request| request.cancel_call(tag as u64).map_err(failed))
+    }
+
+    /// Answers.
+    #[napi]
+    pub fn reply(&self, request: u32, body: &[u8], encoded: Option<&[u8]>) -> Result<()> {
+        let metadata = metadata(encoded)?;
+        self.with(request, |request| {
+            request.reply(Body::Parts(&[body]), metadata.as_metadata()).map_err(failed)
+        })?;
+        self.end(request);
+        Ok(())
+    }
+
+    /// Answers with a failure.
+    #[napi]
+    pub fn fail(&self, request: u32, failure: JsFailure) -> Result<()> {
+        let failure = Failure::try_from(failure)?.passed_on();
+        let failed = self.with(request, |request| request.fail(&failure).map_err(failed));
+        self.end(request);
+        failed
+    }
+}

@@ -1,0 +1,7 @@
+// Foo calls Bar, as in the other languages' hello.
+import { serve } from "nightcore";
+
+serve({
+  Foo: (req) => req.call("Bar", [req.body, ", World"]),
+  Bar: (req) => `From function Bar: ${req.text()}`,
+});

@@ -1,0 +1,16 @@
+"use strict";
+
+const EMPTY = Buffer.alloc(0);
+
+/** A body as bytes: of bytes, text, nothing, or a list of these. */
+function toBytes(body, what) {
+  if (body instanceof Uint8Array) return body;
+  if (typeof body === "string") return Buffer.from(body);
+  if (body === undefined || body === null) return EMPTY;
+  if (Array.isArray(body)) return Buffer.concat(body.map((part) => toBytes(part, what)));
+  if (body instanceof ArrayBuffer) return Buffer.from(body);
+  const kind = body?.constructor?.name ?? typeof body;
+  throw new TypeError(`${what} is a Buffer, a Uint8Array, a string or a list of these, not ${kind}; for JSON: { json }`);
+}
+
+module.exports = { EMPTY, toBytes };

@@ -1,0 +1,110 @@
+"use strict";
+
+const { Duplex } = require("node:stream");
+const { IncomingMessage, METHODS, ServerResponse } = require("node:http");
+const { Reply } = require("./answer.js");
+const { decode } = require("./metadata.js");
+
+const INTERIM_STATUS = 200;
+
+/**
+ * A handler that serves an HTTP listener: Node's own request and response over a connection that is not there, so that
+ * what it answers is what Node would have written.
+ */
+function http(listener) {
+  if (typeof listener !== "function") throw new TypeError("http takes a listener, as http.createServer does");
+  return (request) =>
+    new Promise((resolve, reject) => {
+      const connection = new Connection();
+      const req = incoming(request, connection);
+      const res = new ServerResponse(req);
+      // Whole answers, without chunks.
+      res.useChunkedEncodingByDefault = false;
+      res.shouldKeepAlive = false;
+      res.sendDate = false;
+      res.assignSocket(connection);
+      res.once("finish", () => {
+        res.detachSocket(connection);
+        resolve(connection.reply());
+        process.nextTick(() => res.emit("close"));
+      });
+      connection.once("close", () => {
+        if (res.writableFinished) return;
+        req.destroy();
+        res.emit("close");
+        reject(new Error("the connection was closed before there was an answer"));
+      });
+      request.signal.addEventListener("abort", () => connection.destroy(), { once: true });
+      const returned = listener(req, res);
+      if (typeof returned?.catch === "function") returned.catch(reject);
+    });
+}
+
+function incoming(request, connection) {
+  const req = new IncomingMessage(connection);
+  const raw = [];
+  let [method, prefix, path, query] = ["POST", "", "/", ""];
+  for (const [name, value] of decode(request.metadata.encoded, "latin1")) {
+    if (name === ":method") method = value;
+    else if (name === ":prefix") prefix = value;
+    else if (name === ":path") path = value;
+    else if (name === ":query") query = `?${value}`;
+    else if (!name.startsWith(":")) raw.push(name, value);
+  }
+  if (!METHODS.includes(method)) throw new Error(`the method ${method} is not one that Node knows`);
+  req.httpVersion = "1.1";
+  req.httpVersionMajor = 1;
+  req.httpVersionMinor = 1;
+  req.method = method;
+  req.url = path + query;
+  req.nightcore = request;
+  req.nightcorePrefix = prefix;
+  req._addHeaderLines(raw, raw.length);
+  req.complete = true;
+  if (request.body.length > 0) req.push(request.body);
+  req.push(null);
+  return req;
+}
+
+/** Takes what is written to it. */
+class Connection extends Duplex {
+  #written = [];
+
+  _read() {}
+
+  _write(chunk, _encoding, callback) {
+    this.#written.push(chunk);
+    callback();
+  }
+
+  setTimeout() {
+    return this;
+  }
+
+  setNoDelay() {
+    return this;
+  }
+
+  setKeepAlive() {
+    return this;
+  }
+
+  /** The answer that was written. */
+  reply() {
+    let rest = Buffer.concat(this.#written);
+    for (;;) {
+      const end = rest.indexOf("\r\n\r\n");
+      const [first, ...lines] = rest.latin1Slice(0, end).split("\r\n");
+      const status = Number(first.split(" ")[1]);
+      rest = rest.subarray(end + 4);
+      if (status < INTERIM_STATUS) continue;
+      const headers = lines.map((line) => {
+        const colon = line.indexOf(":");
+        return [line.slice(0, colon), Buffer.from(line.slice(colon + 2), "latin1")];
+      });
+      return new Reply(rest, { status, headers: headers.filter(([name]) => name.toLowerCase() !== "connection") });
+    }
+  }
+}
+
+module.exports = { http };

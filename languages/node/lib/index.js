@@ -1,0 +1,9 @@
+"use strict";
+
+const { serve } = require("./serve.js");
+const { http } = require("./http.js");
+const { NightcoreError } = require("./errors.js");
+const { Answer, Reply } = require("./answer.js");
+const { Metadata } = require("./metadata.js");
+
+module.exports = { Answer, Metadata, NightcoreError, Reply, http, serve };

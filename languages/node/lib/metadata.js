@@ -1,0 +1,96 @@
+"use strict";
+
+// Each pair is encoded as the lengths of name and value, two bytes each, then both.
+const HEAD_BYTES = 4;
+
+/** Ordered pairs of a name and a value. */
+class Metadata {
+  #encoded;
+  #pairs;
+
+  constructor(pairs = []) {
+    this.#pairs = entriesOf(pairs).map(([name, value]) => [name.toLowerCase(), asText(value)]);
+  }
+
+  static decode(encoded) {
+    const metadata = new Metadata();
+    metadata.#encoded = encoded;
+    metadata.#pairs = undefined;
+    return metadata;
+  }
+
+  #all() {
+    return (this.#pairs ??= decode(this.#encoded, "utf8"));
+  }
+
+  get(name) {
+    name = name.toLowerCase();
+    return this.#all().find(([own]) => own === name)?.[1];
+  }
+
+  getAll(name) {
+    name = name.toLowerCase();
+    return this.#all()
+      .filter(([own]) => own === name)
+      .map(([, value]) => value);
+  }
+
+  has(name) {
+    return this.get(name) !== undefined;
+  }
+
+  entries() {
+    return this.#all()[Symbol.iterator]();
+  }
+
+  [Symbol.iterator]() {
+    return this.entries();
+  }
+
+  /** As they came, so that values that are not UTF-8 stay what they are. */
+  get encoded() {
+    return this.#encoded;
+  }
+}
+
+/** The pairs of encoded metadata. */
+function decode(encoded, encoding) {
+  const pairs = [];
+  for (let at = 0; at < encoded.length; ) {
+    const name = at + HEAD_BYTES + encoded.readUInt16LE(at);
+    const value = name + encoded.readUInt16LE(at + 2);
+    pairs.push([encoded.latin1Slice(at + HEAD_BYTES, name), encoded.toString(encoding, name, value)]);
+    at = value;
+  }
+  return pairs;
+}
+
+/** Encoded metadata of pairs; undefined if there are none. */
+function encode(pairs) {
+  if (pairs === undefined) return undefined;
+  if (pairs instanceof Metadata && pairs.encoded) return pairs.encoded.length > 0 ? pairs.encoded : undefined;
+  const pieces = [];
+  for (const [name, value] of entriesOf(pairs)) {
+    const bytes = [Buffer.from(name.toLowerCase()), value instanceof Uint8Array ? value : Buffer.from(asText(value))];
+    if (bytes.some((each) => each.length > 0xffff)) throw new RangeError(`metadata ${JSON.stringify(name)} is too long`);
+    const head = Buffer.allocUnsafe(HEAD_BYTES);
+    head.writeUInt16LE(bytes[0].length, 0);
+    head.writeUInt16LE(bytes[1].length, 2);
+    pieces.push(head, ...bytes);
+  }
+  return pieces.length > 0 ? Buffer.concat(pieces) : undefined;
+}
+
+/** Of an object values may be lists; of anything else there are pairs. */
+function entriesOf(pairs) {
+  if (typeof pairs[Symbol.iterator] === "function") return [...pairs];
+  return Object.entries(pairs).flatMap(([name, value]) =>
+    Array.isArray(value) ? value.map((each) => [name, each]) : [[name, value]],
+  );
+}
+
+function asText(value) {
+  return value instanceof Uint8Array ? Buffer.from(value).toString() : String(value);
+}
+
+module.exports = { Metadata, decode, encode, entriesOf };

@@ -1,0 +1,66 @@
+"use strict";
+
+const { Metadata } = require("./metadata.js");
+const { Reply } = require("./answer.js");
+const { toBytes } = require("./bytes.js");
+
+/** A call that a handler runs. `host` makes its calls: the worker, or a test. */
+class Request {
+  #host;
+  #metadata;
+  #deadline;
+  #controller;
+  #reason;
+
+  constructor(host, { body, function: name, caller, metadata, timeLeft }) {
+    this.#host = host;
+    this.#metadata = metadata;
+    this.#deadline = timeLeft === null || timeLeft === undefined ? undefined : performance.now() + timeLeft;
+    this.body = body;
+    this.function = name;
+    this.caller = caller ?? undefined;
+  }
+
+  text() {
+    return this.body.toString();
+  }
+
+  json() {
+    return JSON.parse(this.text());
+  }
+
+  get metadata() {
+    if (!(this.#metadata instanceof Metadata)) this.#metadata = Metadata.decode(this.#metadata);
+    return this.#metadata;
+  }
+
+  get timeLeft() {
+    return this.#deadline === undefined ? Infinity : Math.max(0, this.#deadline - performance.now());
+  }
+
+  get signal() {
+    if (this.#controller === undefined) {
+      this.#controller = new AbortController();
+      if (this.#reason !== undefined) this.#controller.abort(this.#reason);
+    }
+    return this.#controller.signal;
+  }
+
+  reply(body, options) {
+    return new Reply(body, options);
+  }
+
+  call(name, body, options) {
+    if (options?.json !== undefined) body = JSON.stringify(options.json);
+    const bytes = body instanceof Uint8Array ? body : toBytes(body, "the body of a call");
+    return this.#host.call(name, bytes, options);
+  }
+
+  /** Tells the request that nobody waits for its answer any more. */
+  static cancel(request, reason) {
+    request.#reason = reason;
+    request.#controller?.abort(reason);
+  }
+}
+
+module.exports = { Request };

@@ -1,0 +1,30 @@
+"use strict";
+
+const { isMainThread } = require("node:worker_threads");
+
+let serving = false;
+
+/** Serves until the engine ends this process. */
+function serve(handlers) {
+  if (typeof handlers === "function") handlers = { [process.env.NIGHTCORE_FUNCTION ?? "Function"]: handlers };
+  const names = Object.keys(handlers ?? {});
+  const wrong = names.find((name) => typeof handlers[name] !== "function");
+  if (wrong !== undefined) throw new TypeError(`the handler of ${JSON.stringify(wrong)} is not a function`);
+  if (serving) throw new Error("this process serves already: one process hosts one function");
+  if (!isMainThread) throw new Error("a worker thread cannot serve: call serve in the main thread");
+  const { Worker } = require("./worker.js");
+  let worker;
+  try {
+    worker = new Worker(handlers);
+  } catch (error) {
+    // EXIT CODE, then what to tell whoever started it.
+    const found = /^([12]) ([^]*)$/.exec(error.message);
+    if (!found) throw error;
+    console.error(`nightcore: ${found[2]}`);
+    process.exit(Number(found[1]));
+  }
+  serving = true;
+  return worker.serve();
+}
+
+module.exports = { serve };

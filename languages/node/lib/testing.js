@@ -1,0 +1,42 @@
+"use strict";
+
+const { NightcoreError } = require("./errors.js");
+const { Answer, Reply, fromReturned } = require("./answer.js");
+const { Metadata, encode } = require("./metadata.js");
+const { Request } = require("./request.js");
+const { EMPTY, toBytes } = require("./bytes.js");
+
+/** Calls a handler without an engine. */
+async function run(handler, body, options = {}) {
+  const { call, function: name = "Test", caller, metadata = [], timeLeft, signal } = options;
+  const host = {
+    async call(name, body, options = {}) {
+      if (!call) throw new NightcoreError("NOT_FOUND", `there is no function ${JSON.stringify(name)}`, { function: name });
+      const bytes = Buffer.from(body.buffer, body.byteOffset, body.length);
+      const told = { function: name, body: bytes, metadata: new Metadata(options.metadata), timeout: options.timeout };
+      try {
+        return asAnswer(await call(told));
+      } catch (error) {
+        if (error instanceof NightcoreError) throw error;
+        throw new NightcoreError("FUNCTION_FAILED", error.message, { function: name });
+      }
+    },
+  };
+  const input = { body: asBuffer(toBytes(body, "the body")), function: name, caller, timeLeft };
+  const request = new Request(host, { ...input, metadata: Metadata.decode(encode(metadata) ?? EMPTY) });
+  if (signal?.aborted) Request.cancel(request, signal.reason);
+  signal?.addEventListener("abort", () => Request.cancel(request, signal.reason), { once: true });
+  return asAnswer(await handler(request));
+}
+
+function asAnswer(returned) {
+  if (returned instanceof Answer) return returned;
+  const { body, metadata } = fromReturned(returned);
+  return new Answer(asBuffer(body), metadata ?? EMPTY);
+}
+
+function asBuffer(bytes) {
+  return Buffer.from(bytes.buffer, bytes.byteOffset, bytes.length);
+}
+
+module.exports = { Reply, run };

@@ -1,0 +1,200 @@
+"use strict";
+
+const { fromLibrary, fromThrown, NightcoreError } = require("./errors.js");
+const { Answer, fromReturned } = require("./answer.js");
+const { Request } = require("./request.js");
+const { encode } = require("./metadata.js");
+const addon = require("./addon.js");
+
+// Kinds of events, and what follows each:
+const REQUEST = 1; // ms until the deadline or null, caller or null, bytes of metadata, body, number of the request
+const ANSWER = 2; // tag, bytes of metadata, body
+const ERROR = 3; // tag, failure
+const CANCELLED = 4; // number of the request
+const ENDED = 5;
+// A body is the number of its bytes in the shared buffer, or a buffer of its own.
+
+const ENDED_CALL = "the request has ended: make its calls before its handler returns";
+
+/** One request that runs, and its calls. */
+class Running {
+  constructor(worker, number) {
+    this.worker = worker;
+    this.number = number;
+    this.ended = false;
+    // Tags of the calls under way.
+    this.calls = new Set();
+  }
+
+  call(name, body, options) {
+    return new Promise((resolve, reject) => {
+      if (this.ended) throw new NightcoreError("INVALID_STATE", ENDED_CALL, { function: name });
+      const signal = options?.signal;
+      signal?.throwIfAborted();
+      const timeout = options?.timeout ?? 0;
+      if (typeof timeout !== "number" || !(timeout >= 0)) {
+        throw new RangeError(`timeout is ${JSON.stringify(timeout)} ms, and must be a number of 0 or more`);
+      }
+      const tag = ++this.worker.lastTag;
+      try {
+        this.worker.addon.start(this.number, tag, String(name), body, timeout, encode(options?.metadata));
+      } catch (error) {
+        throw fromThrown(error, name);
+      }
+      const call = { running: this, resolve, reject, signal, onAbort: undefined };
+      this.calls.add(tag);
+      this.worker.calls.set(tag, call);
+      if (signal) {
+        call.onAbort = () => {
+          this.worker.take(tag);
+          this.worker.addon.cancel(this.number, tag);
+          reject(signal.reason);
+        };
+        signal.addEventListener("abort", call.onAbort, { once: true });
+      }
+    });
+  }
+
+  answer(returned) {
+    if (this.ended) return;
+    let reply;
+    try {
+      reply = fromReturned(returned);
+      this.end();
+      this.worker.addon.reply(this.number, reply.body, reply.metadata);
+    } catch (error) {
+      this.fail(reply ? fromThrown(error) : error);
+    }
+  }
+
+  fail(error) {
+    this.end();
+    let failure;
+    if (error instanceof NightcoreError && this.worker.codes.has(error.code)) {
+      const { code, message, causes } = error;
+      failure = { code, message, function: error.function, causes };
+    } else {
+      const message = error instanceof Error ? error.message : String(error);
+      console.error(`nightcore: ${this.worker.function}:`, error);
+      failure = { code: "FUNCTION_FAILED", message, function: "", causes: [] };
+    }
+    try {
+      this.worker.addon.fail(this.number, failure);
+    } catch (error) {
+      console.error(`nightcore: ${this.worker.function}:`, error);
+    }
+  }
+
+  end() {
+    if (this.ended) return;
+    this.ended = true;
+    this.worker.running.delete(this.number);
+    // The library tells nothing of them any more.
+    for (const tag of this.calls) this.worker.take(tag).reject(new NightcoreError("INVALID_STATE", ENDED_CALL));
+  }
+}
+
+/** What comes from the engine, and who waits for it. */
+class Worker {
+  constructor(handlers) {
+    this.addon = new addon.Worker(Object.keys(handlers));
+    this.codes = new Set(addon.codes());
+    this.function = this.addon.function;
+    this.handler = handlers[this.function];
+    this.lastTag = 0;
+    this.calls = new Map();
+    this.running = new Map();
+  }
+
+  /** Resolves when the engine ends this process. */
+  serve() {
+    return new Promise((resolve) => {
+      this.ended = resolve;
+      this.addon.watch(() => this.drain());
+    });
+  }
+
+  /** The call of a tag, which is not under way any more. */
+  take(tag) {
+    const call = this.calls.get(tag);
+    if (call === undefined) return undefined;
+    this.calls.delete(tag);
+    call.running.calls.delete(tag);
+    if (call.onAbort) call.signal.removeEventListener("abort", call.onAbort);
+    return call;
+  }
+
+  /** Takes all that is there. */
+  drain() {
+    const events = this.addon.events();
+    const shared = events[0];
+    let used = 0;
+    const payload = (metadataBytes, body) => {
+      const metadata = shared.subarray(used, (used += metadataBytes));
+      return [metadata, typeof body === "number" ? shared.subarray(used, (used += body)) : body];
+    };
+    for (let at = 1; at < events.length; ) {
+      switch (events[at++]) {
+        case REQUEST: {
+          const [timeLeft, caller] = [events[at++], events[at++]];
+          const [metadata, body] = payload(events[at++], events[at++]);
+          this.run(events[at++], { body, function: this.function, caller, metadata, timeLeft });
+          break;
+        }
+        case ANSWER: {
+          const call = this.take(events[at++]);
+          const [metadata, body] = payload(events[at++], events[at++]);
+          call?.resolve(new Answer(body, metadata));
+          break;
+        }
+        case ERROR: {
+          const call = this.take(events[at++]);
+          call?.reject(fromLibrary(events[at++]));
+          break;
+        }
+        case CANCELLED: {
+          const running = this.running.get(events[at++]);
+          if (running) Request.cancel(running.request, cancelled(running.request));
+          break;
+        }
+        case ENDED:
+          this.addon.close();
+          this.ended();
+          return;
+      }
+    }
+  }
+
+  run(number, input) {
+    const running = new Running(this, number);
+    const request = new Request(running, input);
+    running.request = request;
+    this.running.set(number, running);
+    let returned;
+    try {
+      returned = this.handler(request);
+    } catch (error) {
+      running.fail(error);
+      return;
+    }
+    if (typeof returned?.then === "function") {
+      returned.then(
+        (value) => running.answer(value),
+        (error) => running.fail(error),
+      );
+    } else {
+      running.answer(returned);
+    }
+  }
+}
+
+// A deadline that is nearer than this when the engine cancels a request is the reason.
+const DEADLINE_SLACK_MS = 1;
+
+function cancelled(request) {
+  return request.timeLeft <= DEADLINE_SLACK_MS
+    ? new NightcoreError("DEADLINE_EXCEEDED", "the deadline of the request has passed")
+    : new NightcoreError("CANCELLED", "nobody waits for the answer any more");
+}
+
+module.exports = { Worker };

@@ -1,0 +1,93 @@
+// The conformance worker in Node. What each case does is said in SPEC.md.
+import { NightcoreError, serve } from "nightcore";
+import { setTimeout as sleep } from "node:timers/promises";
+
+const [name, ...more] = process.argv.slice(2);
+if (name === undefined || more.length > 0) {
+  console.error("usage: worker NAME");
+  process.exit(2);
+}
+
+const text = (req, name) => req.metadata.get(name) ?? "";
+const number = (req) => Number(req.text());
+const to = (name, ...pairs) => ({ metadata: [["case", name], ...pairs] });
+const own = (metadata) => [...metadata].filter(([name]) => name.startsWith("x-"));
+
+const cases = {
+  echo: (req) => req.body,
+  upper: (req) => req.text().replace(/[a-z]/g, (letter) => letter.toUpperCase()),
+  binary: (req) => req.body.map((byte) => ~byte),
+  big: (req) => Buffer.alloc(number(req), Buffer.from(Array.from({ length: 251 }, (_, i) => i))),
+  count: (req) => String(req.body.length),
+  fail: (req) => {
+    throw new NightcoreError("FUNCTION_FAILED", req.text());
+  },
+  throw: (req) => {
+    throw new Error(req.text());
+  },
+  sleep: (req) => sleep(number(req), "slept"),
+  call: (req) => req.call(text(req, "target"), req.body, to(text(req, "to"))),
+  catch: async (req) => {
+    const timeout = text(req, "timeout-ms");
+    try {
+      const options = { ...to(text(req, "to")), timeout: timeout ? Number(timeout) : undefined };
+      const answer = await req.call(text(req, "target"), req.body, options);
+      return ["OK\n", answer.body];
+    } catch (error) {
+      const causes = error.causes.map((cause) => `\n${cause.function} ${cause.code}`);
+      return `${error.code}\n${error.function}\n${error.message}${causes.join("")}`;
+    }
+  },
+  fan_out: async (req) => {
+    const calls = Array.from({ length: number(req) }, (_, i) => {
+      return req.call(text(req, "target"), String(i), to(text(req, "to")));
+    });
+    return (await Promise.all(calls)).flatMap((answer) => [answer.body, ";"]);
+  },
+  chain: (req) => {
+    const route = text(req, "route");
+    if (route === "") return req.body;
+    const [next, ...rest] = route.split(",");
+    return req.call(next, [req.body, `>${req.function}`], to("chain", ["route", rest.join(",")]));
+  },
+  metadata: (req) => {
+    const pairs = own(req.metadata);
+    return req.reply(pairs.map(([name, value]) => `${name}=${value}\n`).join(""), { headers: pairs });
+  },
+  relay_metadata: async (req) => {
+    const answer = await req.call(text(req, "target"), "", to("metadata", ...own(req.metadata)));
+    return req.reply(answer.body, { headers: own(answer.metadata) });
+  },
+  status: (req) => req.reply(req.body, { status: number(req) }),
+  relay_status: async (req) => String((await req.call(text(req, "target"), req.body, to("status"))).status),
+  origin: (req) => (req.caller === undefined ? "external" : `internal ${req.caller}`),
+  function: (req) => req.function,
+  deadline: (req) => String(Math.floor(req.timeLeft)),
+  path: (req) => [":method", ":path", ":query"].map((name) => `${text(req, name)}\n`).join(""),
+  crash: () => process.exit(3),
+  wait_for_cancel: (req) => {
+    console.log(`waiting ${req.text()}`);
+    return new Promise((resolve) => {
+      req.signal.addEventListener("abort", () => {
+        console.log(`cancelled ${req.text()}`);
+        resolve();
+      });
+    });
+  },
+  print: (req) => {
+    console.log(req.text());
+    return "printed";
+  },
+  twice: (req) => {
+    console.log("twice: none");
+    return req.body;
+  },
+};
+
+serve({
+  [name]: (req) => {
+    const asked = text(req, "case");
+    if (!Object.hasOwn(cases, asked)) throw new NightcoreError("FUNCTION_FAILED", `no case "${asked}"`);
+    return cases[asked](req);
+  },
+});
