@@ -3,6 +3,9 @@
 //! It translates and decides nothing. All of it runs in Node's one event loop: the library's descriptor is watched by
 //! libuv, and what has happened is handed over in one array.
 
+// A test program would lack Node, and what registers with it.
+#![cfg(not(test))]
+
 mod failure;
 mod watch;
 mod worker;
