@@ -12,7 +12,9 @@
         nightcore.serve()
 """
 
+from . import testing
 from ._answer import Answer, Response
+from ._asgi import asgi
 from ._errors import (
     Cancelled,
     Cause,
@@ -31,6 +33,7 @@ from ._metadata import Metadata
 from ._nightcore import VERSION as __version__
 from ._request import AsyncRequest, Pending, Request
 from ._serve import current_request, function, serve
+from ._wsgi import wsgi
 
 __all__ = [
     "Answer",
@@ -52,7 +55,10 @@ __all__ = [
     "Response",
     "Unavailable",
     "__version__",
+    "asgi",
     "current_request",
     "function",
     "serve",
+    "testing",
+    "wsgi",
 ]

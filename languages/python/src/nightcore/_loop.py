@@ -155,12 +155,18 @@ async def serve_in_loop(handlers: dict[str, AsyncHandler]) -> None:
     """Serve until the engine ends this process."""
     raw = _nightcore.Worker(list(handlers))
     loop = asyncio.get_running_loop()
-    worker = Worker(loop, raw, handlers[raw.function])
+    handler = handlers[raw.function]
+    worker = Worker(loop, raw, handler)
+    # An app that is served has a beginning and an end.
+    if startup := getattr(handler, "startup", None):
+        await startup()
     loop.add_reader(raw.fileno(), worker.readable)
     try:
         await worker.ended
     finally:
         loop.remove_reader(raw.fileno())
+        if shutdown := getattr(handler, "shutdown", None):
+            await shutdown()
 
 
 def serve_async(handlers: dict[str, Any]) -> None:

@@ -1,0 +1,179 @@
+"""ASGI apps as functions."""
+
+from __future__ import annotations
+
+import asyncio
+import traceback
+from collections.abc import Awaitable, Callable, MutableMapping
+from typing import Any
+from urllib.parse import unquote
+
+from ._answer import Response
+from ._request import AsyncRequest
+
+Message = MutableMapping[str, Any]
+App = Callable[[Any, Callable[[], Awaitable[Message]], Callable[[Message], Awaitable[None]]], Awaitable[None]]
+
+
+class Asgi:
+    """The handler that :func:`asgi` makes."""
+
+    def __init__(self, app: App) -> None:
+        self._app = app
+        self._state: dict[str, Any] = {}
+        self._lifespan: asyncio.Task[None] | None = None
+        self._running: set[asyncio.Task[None]] = set()
+        self._events: asyncio.Queue[Message] = asyncio.Queue()
+        self._said: asyncio.Queue[Message] = asyncio.Queue()
+
+    async def __call__(self, request: AsyncRequest) -> Response:
+        """Run the app for a request."""
+        exchange = _Exchange(request, self._state)
+        # What the app does when its response is complete, such as background tasks, nobody waits for.
+        running = asyncio.ensure_future(self._app(exchange.scope, exchange.receive, exchange.send))
+        self._running.add(running)
+        running.add_done_callback(self._running.discard)
+        running.add_done_callback(exchange.returned)
+        try:
+            await exchange.complete
+        except asyncio.CancelledError:
+            exchange.left.set()
+            running.cancel()
+            raise
+        return exchange.response()
+
+    async def startup(self) -> None:
+        """Tell the app that it begins. One that knows nothing of that is left alone."""
+        self._events, self._said = asyncio.Queue(), asyncio.Queue()
+        self._lifespan = asyncio.create_task(self._live())
+        await self._events.put({"type": "lifespan.startup"})
+        said = await self._said.get()
+        if said["type"] == "lifespan.startup.failed":
+            raise SystemExit(f"nightcore: the app's startup failed: {said.get('message', '')}")
+
+    async def shutdown(self) -> None:
+        """Tell the app that it ends."""
+        if self._lifespan is not None and not self._lifespan.done():
+            await self._events.put({"type": "lifespan.shutdown"})
+            await self._said.get()
+            await self._lifespan
+
+    async def _live(self) -> None:
+        scope = {"type": "lifespan", "asgi": _VERSIONS, "state": self._state}
+        try:
+            await self._app(scope, self._events.get, self._said.put)
+        except Exception as error:
+            # By the specification: an app that raises has no lifespan. One that has begun failed.
+            await self._said.put({"type": "lifespan.unsupported", "message": str(error)})
+        else:
+            await self._said.put({"type": "lifespan.ended"})
+
+
+_VERSIONS = {"version": "3.0", "spec_version": "2.4"}
+
+
+class _Exchange:
+    """One request and its response."""
+
+    def __init__(self, request: AsyncRequest, state: dict[str, Any]) -> None:
+        self.complete: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self.left = asyncio.Event()
+        self._started = False
+        self._status = 200
+        self._pairs: list[tuple[str, bytes]] = []
+        self._body: list[bytes] = []
+        self._input: bytes | None = request.body
+        own: dict[str, bytes] = {}
+        headers: list[tuple[bytes, bytes]] = []
+        for name, value in request.metadata.raw:
+            if name.startswith(":"):
+                own[name] = value
+            else:
+                headers.append((name.encode(), value))
+        if b"upgrade" in (name for name, _ in headers):
+            raise ValueError("websockets are not served: an answer is one message")
+        prefix, path = own.get(":prefix", b"").decode("latin-1"), own.get(":path", b"/")
+        self.scope: dict[str, Any] = {
+            "type": "http",
+            "asgi": _VERSIONS,
+            "http_version": "1.1",
+            "method": own.get(":method", b"POST").decode("latin-1"),
+            "scheme": "http",
+            "path": unquote(prefix) + unquote(path.decode("latin-1")),
+            "raw_path": prefix.encode("latin-1") + path,
+            "query_string": own.get(":query", b""),
+            "root_path": prefix,
+            "headers": headers,
+            "client": None,
+            "server": _server(headers),
+            "state": state.copy(),
+            "extensions": {"nightcore": {"request": request}},
+        }
+
+    async def receive(self) -> Message:
+        if self._input is not None:
+            body, self._input = self._input, None
+            return {"type": "http.request", "body": body, "more_body": False}
+        if not self.complete.done():
+            await self.left.wait()
+        return {"type": "http.disconnect"}
+
+    async def send(self, message: Message) -> None:
+        kind = message["type"]
+        if kind == "http.response.start":
+            if self._started:
+                raise RuntimeError("the app has begun its response twice")
+            self._started = True
+            self._status = message["status"]
+            self._pairs = [(name.decode("latin-1").lower(), value) for name, value in message.get("headers", ())]
+        elif kind == "http.response.body":
+            if not self._started:
+                raise RuntimeError("the app has sent a body before the start of its response")
+            if self.complete.done():
+                return
+            self._body.append(message.get("body", b""))
+            if not message.get("more_body", False):
+                self.complete.set_result(None)
+                self.left.set()
+        elif kind.startswith("websocket."):
+            raise RuntimeError("websockets are not served: an answer is one message")
+        else:
+            raise RuntimeError(f"{kind} is not served by Nightcore")
+
+    def returned(self, running: asyncio.Future[None]) -> None:
+        """The app has returned, or raised."""
+        error = None if running.cancelled() else running.exception()
+        if error is not None:
+            traceback.print_exception(type(error), error, error.__traceback__)
+        if self.complete.done():
+            return
+        if error is not None and not self._started:
+            self._status, self._pairs = 500, [("content-type", b"text/plain; charset=utf-8")]
+            self._body = [b"Internal Server Error"]
+            self.complete.set_result(None)
+        else:
+            self.complete.set_exception(error or RuntimeError("the app has returned without a whole response"))
+
+    def response(self) -> Response:
+        """What the app has sent."""
+        return Response(b"".join(self._body), self._status, self._pairs)
+
+
+def _server(headers: list[tuple[bytes, bytes]]) -> tuple[str, int | None] | None:
+    host = next((value.decode("latin-1") for name, value in headers if name == b"host"), None)
+    if host is None:
+        return None
+    name, colon, port = host.rpartition(":")
+    return (name, int(port)) if colon and port.isdigit() else (host, 80)
+
+
+def asgi(app: App) -> Asgi:
+    """Make a handler of an ASGI app, such as of FastAPI, Starlette or Django::
+
+        nightcore.serve(nightcore.asgi(app))
+
+    What leads to the function, ``/function/NAME`` or its route, is the ``root_path``. The request is
+    ``scope["extensions"]["nightcore"]["request"]``, or :func:`current_request`. Responses are collected and sent whole,
+    up to the limit for bodies; websockets are refused; the client's address is not known.
+    """
+    return Asgi(app)

@@ -1,0 +1,126 @@
+"""WSGI apps as functions."""
+
+from __future__ import annotations
+
+import io
+import sys
+from collections.abc import Callable, Iterable
+from types import TracebackType
+from typing import Any, Union
+from urllib.parse import unquote_to_bytes
+
+from ._answer import Response
+from ._request import Request
+
+_ExcInfo = Union[tuple[type[BaseException], BaseException, TracebackType], tuple[None, None, None], None]
+App = Callable[[dict[str, Any], Callable[..., Any]], Iterable[bytes]]
+
+
+def wsgi(app: App) -> Callable[[Request], Response]:
+    """Make a handler of a WSGI app, such as of Flask or Django::
+
+        nightcore.serve(nightcore.wsgi(app))
+
+    What leads to the function, ``/function/NAME`` or its route, is ``SCRIPT_NAME``. The request is
+    ``environ["nightcore.request"]``, or :func:`current_request`. Responses are collected and sent whole, up to the limit
+    for bodies; the client's address is not known.
+    """
+
+    def handle(request: Request) -> Response:
+        exchange = _Exchange(request)
+        try:
+            chunks = app(exchange.environ, exchange.start_response)
+            try:
+                for chunk in chunks:
+                    exchange.write(chunk)
+            finally:
+                if close := getattr(chunks, "close", None):
+                    close()
+        except Exception:
+            if exchange.written:
+                raise
+            import traceback
+
+            traceback.print_exc()
+            return Response("Internal Server Error", 500, {"content-type": "text/plain; charset=utf-8"})
+        return exchange.response()
+
+    handle.__name__ = getattr(app, "__name__", type(app).__name__)
+    return handle
+
+
+class _Exchange:
+    """One request and its response."""
+
+    def __init__(self, request: Request) -> None:
+        self.written: list[bytes] = []
+        self._status: int | None = None
+        self._pairs: list[tuple[str, bytes]] = []
+        own: dict[str, bytes] = {}
+        variables: dict[str, str] = {}
+        for name, value in request.metadata.raw:
+            text = value.decode("latin-1")
+            if name.startswith(":"):
+                own[name] = value
+            elif name in ("content-type", "content-length"):
+                variables[name.upper().replace("-", "_")] = text
+            elif "_" not in name:
+                # Names with underscores cannot be told from others here, and would pass for them.
+                variable = "HTTP_" + name.upper().replace("-", "_")
+                joint = "; " if name == "cookie" else ","
+                variables[variable] = f"{variables[variable]}{joint}{text}" if variable in variables else text
+        host, _, port = variables.get("HTTP_HOST", "localhost").rpartition(":")
+        if not port.isdigit():
+            host, port = variables.get("HTTP_HOST", "localhost"), "80"
+        self.environ: dict[str, Any] = {
+            "REQUEST_METHOD": own.get(":method", b"POST").decode("latin-1"),
+            "SCRIPT_NAME": _path(own.get(":prefix", b"")),
+            "PATH_INFO": _path(own.get(":path", b"/")),
+            "QUERY_STRING": own.get(":query", b"").decode("latin-1"),
+            "RAW_URI": (own.get(":prefix", b"") + own.get(":path", b"/")).decode("latin-1"),
+            "SERVER_NAME": host,
+            "SERVER_PORT": port,
+            "SERVER_PROTOCOL": "HTTP/1.1",
+            "CONTENT_LENGTH": str(len(request.body)),
+            **variables,
+            "wsgi.version": (1, 0),
+            "wsgi.url_scheme": "http",
+            "wsgi.input": io.BytesIO(request.body),
+            "wsgi.input_terminated": True,
+            "wsgi.errors": sys.stderr,
+            "wsgi.multithread": True,
+            "wsgi.multiprocess": True,
+            "wsgi.run_once": False,
+            "nightcore.request": request,
+        }
+
+    def start_response(
+        self, status: str, headers: list[tuple[str, str]], exc_info: _ExcInfo = None
+    ) -> Callable[[bytes], None]:
+        if exc_info is not None:
+            try:
+                if self.written and exc_info[1] is not None:
+                    raise exc_info[1].with_traceback(exc_info[2])
+            finally:
+                exc_info = None
+        elif self._status is not None:
+            raise AssertionError("start_response was called before, and this time without exc_info")
+        self._status = int(status.split(" ", 1)[0])
+        self._pairs = [(name.lower(), value.encode("latin-1")) for name, value in headers]
+        return self.write
+
+    def write(self, chunk: bytes) -> None:
+        if self._status is None:
+            raise AssertionError("the app has written before it called start_response")
+        if chunk:
+            self.written.append(chunk)
+
+    def response(self) -> Response:
+        if self._status is None:
+            raise AssertionError("the app has not called start_response")
+        return Response(b"".join(self.written), self._status, self._pairs)
+
+
+def _path(raw: bytes) -> str:
+    """A path as WSGI has it: decoded, its bytes as latin-1."""
+    return unquote_to_bytes(raw).decode("latin-1")
