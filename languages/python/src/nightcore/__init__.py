@@ -30,10 +30,12 @@ from ._errors import (
     Unavailable,
 )
 from ._metadata import Metadata
-from ._nightcore import VERSION as __version__
+from ._nightcore import VERSION
 from ._request import AsyncRequest, Pending, Request
 from ._serve import current_request, function, serve
 from ._wsgi import wsgi
+
+__version__ = VERSION
 
 __all__ = [
     "Answer",

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json as _json
-from typing import Any, Union
+from typing import Any
 
 from ._metadata import Metadata, Pairs, encode
 
@@ -14,7 +14,8 @@ class Answer(bytes):
     Returned from a handler it is answered whole.
     """
 
-    _pairs: list[tuple[str, bytes]] = []
+    # Of the class: most answers have none.
+    _pairs: list[tuple[str, bytes]] = []  # noqa: RUF012
 
     @property
     def status(self) -> int:
@@ -68,7 +69,7 @@ class Response:
         self.pairs = pairs
 
 
-Returned = Union[bytes, bytearray, memoryview, str, Response, None]
+Returned = bytes | bytearray | memoryview | str | Response | None
 """What a handler may return."""
 
 

@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
-from typing import Union
 
-Pairs = Union[Mapping[str, Union[str, bytes]], Iterable[tuple[str, Union[str, bytes]]]]
+Pairs = Mapping[str, str | bytes] | Iterable[tuple[str, str | bytes]]
 """Metadata as they are given: a mapping, or pairs where a name may come more than once."""
 
 

@@ -3,6 +3,8 @@ from typing import Any, final
 
 from ._answer import Answer
 
+__all__ = ["VERSION", "Request", "Worker", "WorkerRequest", "serve", "statuses"]
+
 VERSION: str
 
 _Pairs = list[tuple[str, bytes]]

@@ -29,9 +29,7 @@ class _Input(Protocol):
 class Host(_Input, Protocol):
     """Who runs a plain function."""
 
-    def call(
-        self, name: str, body: bytes, timeout: float | None, pairs: list[tuple[str, bytes]] | None
-    ) -> Answer: ...
+    def call(self, name: str, body: bytes, timeout: float | None, pairs: list[tuple[str, bytes]] | None) -> Answer: ...
     def start(
         self, tag: int, name: str, body: bytes, timeout: float | None, pairs: list[tuple[str, bytes]] | None
     ) -> None: ...
@@ -123,7 +121,6 @@ class Request(_Base):
         sent = body if type(body) is bytes and json is None else _body(body, json)
         return self._host.call(name, sent, timeout, encode(metadata))
 
-
     def start(
         self,
         name: str,
@@ -202,8 +199,8 @@ class AsyncRequest(_Base):
         """Call a function and wait for its answer.
 
         The body is ``body``, or ``json`` encoded. ``timeout`` is in seconds; the request's own deadline holds in any
-        case. A call whose task is cancelled is cancelled, with all that it has called. Raises an :class:`Error` if there
-        is no answer.
+        case. A call whose task is cancelled is cancelled, with all that it has called. Raises an :class:`Error` if
+        there is no answer.
         """
         sent = body if type(body) is bytes and json is None else _body(body, json)
         return await self._host.call(name, sent, timeout, encode(metadata))

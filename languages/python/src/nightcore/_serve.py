@@ -10,7 +10,7 @@ import sys
 import threading
 import traceback
 from collections.abc import Awaitable, Callable
-from typing import Any, TypeVar, Union, overload
+from typing import Any, TypeVar, overload
 
 from . import _nightcore
 from ._answer import Returned, encode_returned
@@ -19,7 +19,7 @@ from ._request import AsyncRequest, Request
 
 Handler = Callable[[Request], Returned]
 AsyncHandler = Callable[[AsyncRequest], Awaitable[Returned]]
-_H = TypeVar("_H", bound=Union[Handler, AsyncHandler])
+_H = TypeVar("_H", bound=Handler | AsyncHandler)
 
 _handlers: dict[str, Any] = {}
 _serving = False
@@ -79,14 +79,15 @@ def register(name: str, handler: Any) -> None:
 
 def is_async(handler: Any) -> bool:
     """Whether a handler is a coroutine function, or an object whose ``__call__`` is one."""
-    return inspect.iscoroutinefunction(handler) or inspect.iscoroutinefunction(getattr(handler, "__call__", None))
+    return inspect.iscoroutinefunction(handler) or inspect.iscoroutinefunction(type(handler).__call__)
 
 
 def serve(handler: Any = None) -> None:
     """Run the function that Nightcore started this process for, until the engine ends it.
 
-    ``handler``, such as :func:`asgi` or :func:`wsgi` give, is that of the function, whatever its name. Call it from the main thread, once, when all handlers are registered. If the process was started wrongly, such as not
-    by Nightcore, it says why and exits with 2.
+    ``handler``, such as :func:`asgi` or :func:`wsgi` give, is that of the function, whatever its name. Call it from the
+    main thread, once, when all handlers are registered. If the process was started wrongly, such as not by Nightcore,
+    it says why and exits with 2.
     """
     global _serving
     if _serving:

@@ -6,13 +6,13 @@ import io
 import sys
 from collections.abc import Callable, Iterable
 from types import TracebackType
-from typing import Any, Union
+from typing import Any
 from urllib.parse import unquote_to_bytes
 
 from ._answer import Response
 from ._request import Request
 
-_ExcInfo = Union[tuple[type[BaseException], BaseException, TracebackType], tuple[None, None, None], None]
+_ExcInfo = tuple[type[BaseException], BaseException, TracebackType] | tuple[None, None, None] | None
 App = Callable[[dict[str, Any], Callable[..., Any]], Iterable[bytes]]
 
 
@@ -22,8 +22,8 @@ def wsgi(app: App) -> Callable[[Request], Response]:
         nightcore.serve(nightcore.wsgi(app))
 
     What leads to the function, ``/function/NAME`` or its route, is ``SCRIPT_NAME``. The request is
-    ``environ["nightcore.request"]``, or :func:`current_request`. Responses are collected and sent whole, up to the limit
-    for bodies; the client's address is not known.
+    ``environ["nightcore.request"]``, or :func:`current_request`. Responses are collected and sent whole, up to the
+    limit for bodies; the client's address is not known.
     """
 
     def handle(request: Request) -> Response:

@@ -16,7 +16,7 @@ import asyncio
 import inspect
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
-from typing import Any, Union
+from typing import Any
 
 from ._answer import Answer, Returned, encode_body, encode_returned
 from ._errors import Error, FunctionFailed, NotFound
@@ -38,7 +38,7 @@ class Call:
     """Seconds."""
 
 
-Calls = Callable[[Call], Union[Returned, Awaitable[Returned]]]
+Calls = Callable[[Call], Returned | Awaitable[Returned]]
 
 
 @dataclass

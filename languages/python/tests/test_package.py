@@ -1,0 +1,66 @@
+"""What needs no engine."""
+
+from __future__ import annotations
+
+import asyncio
+
+import nightcore
+import pytest
+from nightcore import testing
+from nightcore._errors import _ENDINGS
+from nightcore._nightcore import statuses
+
+
+def test_every_error_has_its_class() -> None:
+    assert set(_ENDINGS) == {name for _, name, _ in statuses()}
+
+
+def test_metadata_are_ordered_pairs_and_a_mapping() -> None:
+    metadata = nightcore.Metadata([("X-A", "1"), ("b", b"\xff"), ("x-a", "2")])
+    assert metadata["X-a"] == "1"
+    assert metadata.getlist("x-a") == ["1", "2"]
+    assert list(metadata) == ["x-a", "b"]
+    assert metadata.raw[1] == ("b", b"\xff")
+    assert metadata["b"].encode("utf-8", "surrogateescape") == b"\xff"
+    assert metadata.get("c") is None
+
+
+@pytest.mark.parametrize("name", ["", "9", "a b", "x" * 64, "a\n"])
+def test_names_are_checked(name: str) -> None:
+    with pytest.raises(ValueError, match="cannot name a function"):
+        nightcore.function(name)(lambda _: b"")
+
+
+def test_a_handler_is_registered_once() -> None:
+    nightcore.function("Once")(lambda _: b"")
+    with pytest.raises(ValueError, match="has a handler already"):
+        nightcore.function("Once")(lambda _: b"")
+
+
+def plain(req: nightcore.Request) -> nightcore.Response:
+    first, second = req.start("Bar", "1"), req.start("Bar", "2")
+    return nightcore.Response(second.result() + first.result(), 201, req.metadata)
+
+
+async def coroutine(req: nightcore.AsyncRequest) -> bytes:
+    one, two = await asyncio.gather(req.call("Bar", "1"), req.call("Bar", "2"))
+    return two + one
+
+
+def test_handlers_are_called_without_an_engine() -> None:
+    def call(call: testing.Call) -> str:
+        return f"{call.function} {call.body.decode()};"
+
+    answer = testing.run(plain, call=call, metadata={"x-a": "b"})
+    assert (answer, answer.status, answer.metadata["x-a"]) == (b"Bar 2;Bar 1;", 201, "b")
+    assert testing.run(coroutine, call=call) == b"Bar 2;Bar 1;"
+
+
+def test_what_a_test_raises_is_the_callees() -> None:
+    def call(_: testing.Call) -> bytes:
+        raise LookupError("no such user")
+
+    with pytest.raises(nightcore.FunctionFailed, match="no such user"):
+        testing.run(plain, call=call)
+    with pytest.raises(nightcore.NotFound):
+        testing.run(coroutine)

@@ -1,0 +1,132 @@
+"""Functions in Python, run by an engine."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+import time
+import urllib.request
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+
+import pytest
+from conftest import WORKER, Engine
+
+Start = Callable[..., Engine]
+
+
+@pytest.mark.parametrize("name", ["Foo", "Plain"])
+def test_functions_call_each_other(start: Start, name: str) -> None:
+    assert start(name, "Bar").post(name, "Hello") == (200, "From function Bar: Hello, World")
+
+
+def test_json_status_and_metadata_go_both_ways(start: Start) -> None:
+    engine = start("Json", "Shape")
+    request = urllib.request.Request(f"{engine.url}/function/Json", data=b'{"a":[1,"\xc3\xbc"]}', method="POST")
+    with urllib.request.urlopen(request) as response:
+        assert (response.status, json.load(response)) == (201, {"got": {"a": [1, "ü"]}})
+        assert response.headers["x-kind"] == "test"
+        assert response.headers.get_all("set-cookie") == ["a", "b"]
+        assert response.headers["content-type"] == "application/json"
+
+
+def test_calls_that_sleep_do_so_together(start: Start) -> None:
+    engine = start("Gather", "Sleep")
+    began = time.monotonic()
+    assert engine.post("Gather", "Sleep 100") == (200, "100")
+    # One after the other they would take 10 s.
+    assert time.monotonic() - began < 2
+
+
+def test_a_function_may_call_itself(start: Start) -> None:
+    engine = start("Again")
+    with ThreadPoolExecutor(32) as clients:
+        assert list(clients.map(lambda _: engine.post("Again"), range(32))) == [(200, "twice")] * 32
+
+
+def test_cancelling_is_asyncios(start: Start) -> None:
+    engine = start("GiveUp", "Stuck")
+    assert engine.post("GiveUp", "cancel") == (200, "CancelledError")
+    engine.becomes("Stuck", "?", "1")
+    assert engine.post("GiveUp", "wait_for") == (200, "TimeoutError")
+    engine.becomes("Stuck", "?", "2")
+    assert engine.post("GiveUp", "timeout") == (200, "DeadlineExceeded")
+    engine.becomes("Stuck", "?", "3")
+
+
+def test_a_call_that_is_cancelled_before_it_begins_gives_its_place_back(start: Start) -> None:
+    engine = start("Briefly", "Stuck", Stuck="workers = { max = 8 }")
+    assert engine.post("Briefly") == (200, "200")
+    assert engine.post("Stuck", "?")[0] == 200
+
+
+@pytest.mark.parametrize(
+    ("what", "said"),
+    [
+        ("raise", "LookupError: no such user"),
+        ("exit", "SystemExit: 3"),
+        ("dict", "a handler returns bytes, str, None or a nightcore.Response, not dict; for JSON return"),
+        ("coroutine", "not coroutine; to await in it, write it with async def"),
+        ("body and json", "a call has a body or json, not both"),
+        ("timeout", "timeout is -1 s, and must be more than 0 s"),
+        ("body", "a body is bytes or str, not int"),
+        ("metadata", 'metadata "a b": a metadata name must be 1 to 255 visible ASCII characters'),
+        ("serve", "this process serves already: one process hosts one function"),
+        ("function", "'More' comes too late: register handlers before nightcore.serve()"),
+        ("callee", 'Nobody: NOT_FOUND: there is no function "Nobody"'),
+    ],
+)
+def test_failures_and_misuse_are_told_clearly(start: Start, what: str, said: str) -> None:
+    assert said in start("Fails", "Bar").problem("Fails", what)
+
+
+def test_errors_are_caught_by_their_class(start: Start) -> None:
+    assert start("Fails").post("Fails", "caught") == (200, "Nobody NOT_FOUND")
+
+
+def test_the_traceback_is_in_the_log_and_begins_with_the_handler(start: Start) -> None:
+    engine = start("Fails")
+    engine.problem("Fails", "raise")
+    engine.logged("Fails", "LookupError: no such user")
+    log = engine.log("Fails")
+    assert 'raise LookupError("no such user")' in log
+    assert "_serve.py" not in log
+
+
+def test_a_request_is_used_in_its_time_and_on_its_thread(start: Start) -> None:
+    engine = start("Late", "OtherThread", "Bar", "Fork")
+    engine.post("Late")
+    assert "the request has ended: make its calls before its handler returns" in engine.post("Late", "?")[1]
+    assert "a request belongs to the thread of its handler" in engine.post("OtherThread")[1]
+    said = engine.post("Fork")[1]
+    assert "this process is a fork of a worker" in said or "belongs to the thread" in said
+    assert said.endswith("; From function Bar: the parent goes on")
+
+
+def test_what_is_logged_and_printed_is_seen_at_once(start: Start) -> None:
+    engine = start("Log")
+    engine.post("Log", "this")
+    engine.logged("Log", "WARNING:root:logged this")
+    engine.logged("Log", "printed this")
+
+
+def test_computing_scales_by_processes(start: Start) -> None:
+    engine = start("Busy", Busy="processes = 2")
+    with ThreadPoolExecutor(8) as clients:
+        processes = {text for _, text in clients.map(lambda _: engine.post("Busy"), range(16))}
+    assert len(processes) == 2
+
+
+def test_a_program_that_nightcore_has_not_started_says_how_to() -> None:
+    done = subprocess.run([sys.executable, str(WORKER)], capture_output=True, text=True, check=False)
+    assert done.returncode == 2
+    assert "was not started by Nightcore" in done.stderr
+    assert "nightcore up" in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+def test_a_program_without_the_function_names_those_it_has(start: Start) -> None:
+    said = start("Nonesuch").problem("Nonesuch")
+    assert 'no handler "Nonesuch"' in said
+    assert "Plain" in said

@@ -1,0 +1,204 @@
+"""The functions of the tests."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import multiprocessing
+import os
+import threading
+import time
+from typing import Any
+
+import nightcore
+from nightcore import AsyncRequest, Request
+
+
+@nightcore.function
+def Plain(req: Request) -> nightcore.Answer:  # noqa: N802
+    return req.call("Bar", req.body + b", World")
+
+
+@nightcore.function
+async def Foo(req: AsyncRequest) -> bytes:  # noqa: N802
+    return await req.call("Bar", req.body + b", World")
+
+
+@nightcore.function("Bar")
+def bar(req: Request) -> str:
+    return "From function Bar: " + req.text()
+
+
+@nightcore.function("Json")
+async def json_(req: AsyncRequest) -> nightcore.Response:
+    answer = await req.call("Shape", json=req.json(), metadata={"X-Kind": "test"}, timeout=5)
+    return nightcore.Response(json=answer.json(), status=answer.status, metadata=answer.metadata)
+
+
+@nightcore.function("Shape")
+def shape(req: Request) -> nightcore.Response:
+    headers = [("x-kind", req.metadata["x-kind"]), ("set-cookie", "a"), ("set-cookie", "b")]
+    return nightcore.Response(json={"got": req.json()}, status=201, metadata=headers)
+
+
+@nightcore.function("Sleep")
+async def sleep(_req: AsyncRequest) -> None:
+    await asyncio.sleep(0.1)
+
+
+@nightcore.function("Gather")
+async def gather(req: AsyncRequest) -> str:
+    name, count = req.text().split()
+    answers = await asyncio.gather(*(req.call(name) for _ in range(int(count))))
+    return str(len(answers))
+
+
+@nightcore.function("Again")
+async def again(req: AsyncRequest) -> bytes:
+    return req.body or await req.call("Again", b"twice")
+
+
+cancelled = 0
+
+
+@nightcore.function("Stuck")
+async def stuck(req: AsyncRequest) -> str:
+    global cancelled
+    if req.body:
+        return str(cancelled)
+    try:
+        await asyncio.Event().wait()
+    except asyncio.CancelledError:
+        cancelled += 1
+        raise
+    return ""
+
+
+@nightcore.function("GiveUp")
+async def give_up(req: AsyncRequest) -> str:
+    match req.text():
+        case "cancel":
+            task = asyncio.create_task(req.call("Stuck"))
+            await asyncio.sleep(0.02)
+            task.cancel()
+            (outcome,) = await asyncio.gather(task, return_exceptions=True)
+            return type(outcome).__name__
+        case "wait_for":
+            try:
+                await asyncio.wait_for(req.call("Stuck"), 0.02)
+            except asyncio.TimeoutError:
+                return "TimeoutError"
+        case "timeout":
+            try:
+                await req.call("Stuck", timeout=0.02)
+            except TimeoutError as error:
+                return type(error).__name__
+    return "nothing"
+
+
+@nightcore.function("Briefly")
+async def briefly(req: AsyncRequest) -> str:
+    """Calls so briefly that many are cancelled before they begin."""
+    calls = [req.call("Stuck", timeout=0.0001) for _ in range(200)]
+    outcomes = await asyncio.gather(*calls, return_exceptions=True)
+    return str(sum(isinstance(outcome, nightcore.DeadlineExceeded) for outcome in outcomes))
+
+
+@nightcore.function("Fails")
+def fails(req: Request) -> Any:
+    match req.text():
+        case "raise":
+            raise LookupError("no such user")
+        case "exit":
+            raise SystemExit(3)
+        case "dict":
+            return {"a": 1}
+        case "coroutine":
+            return asyncio.sleep(0)
+        case "body and json":
+            return req.call("Bar", b"x", json=1)
+        case "timeout":
+            return req.call("Bar", timeout=-1)
+        case "body":
+            return req.call("Bar", 7)  # type: ignore[arg-type]
+        case "metadata":
+            return req.call("Bar", metadata={"a b": "c"})
+        case "serve":
+            return nightcore.serve()
+        case "function":
+            nightcore.function("More")(bar)
+        case "callee":
+            return req.call("Nobody")
+        case "caught":
+            try:
+                req.call("Nobody")
+            except nightcore.NotFound as error:
+                return f"{error.function} {error.status}"
+    return None
+
+
+kept: dict[str, Any] = {}
+
+
+@nightcore.function("Late")
+def late(req: Request) -> str | None:
+    if req.body:
+        try:
+            kept["request"].call("Bar")
+        except nightcore.InvalidState as error:
+            return str(error)
+    kept["request"] = req
+    return None
+
+
+@nightcore.function("OtherThread")
+def other_thread(req: Request) -> str:
+    said: list[str] = []
+
+    def use() -> None:
+        try:
+            req.call("Bar")
+        except nightcore.InvalidState as error:
+            said.append(str(error))
+
+    thread = threading.Thread(target=use)
+    thread.start()
+    thread.join()
+    return said[0]
+
+
+def _use_in_child(connection: Any) -> None:
+    try:
+        kept["request"].call("Bar")
+    except nightcore.InvalidState as error:
+        connection.send(str(error))
+
+
+@nightcore.function("Fork")
+def fork(req: Request) -> str:
+    kept["request"] = req
+    ours, theirs = multiprocessing.Pipe()
+    child = multiprocessing.get_context("fork").Process(target=_use_in_child, args=(theirs,))
+    child.start()
+    child.join()
+    said = str(ours.recv()) if ours.poll(5) else "nothing"
+    return f"{said}; {req.call('Bar', 'the parent goes on').text()}"
+
+
+@nightcore.function("Log")
+def log(req: Request) -> None:
+    logging.warning("logged %s", req.text())
+    print("printed", req.text())
+
+
+@nightcore.function("Busy")
+def busy(_req: Request) -> str:
+    end = time.monotonic() + 0.05
+    while time.monotonic() < end:
+        pass
+    return str(os.getpid())
+
+
+if __name__ == "__main__":
+    logging.basicConfig()
+    nightcore.serve()
