@@ -10,7 +10,9 @@ function toBytes(body, what) {
   if (Array.isArray(body)) return Buffer.concat(body.map((part) => toBytes(part, what)));
   if (body instanceof ArrayBuffer) return Buffer.from(body);
   const kind = body?.constructor?.name ?? typeof body;
-  throw new TypeError(`${what} is a Buffer, a Uint8Array, a string or a list of these, not ${kind}; for JSON: { json }`);
+  throw new TypeError(
+    `${what} is a Buffer, a Uint8Array, a string or a list of these, not ${kind}; for JSON: { json }`,
+  );
 }
 
 module.exports = { EMPTY, toBytes };

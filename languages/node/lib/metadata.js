@@ -56,7 +56,7 @@ class Metadata {
 /** The pairs of encoded metadata. */
 function decode(encoded, encoding) {
   const pairs = [];
-  for (let at = 0; at < encoded.length; ) {
+  for (let at = 0; at < encoded.length;) {
     const name = at + HEAD_BYTES + encoded.readUInt16LE(at);
     const value = name + encoded.readUInt16LE(at + 2);
     pairs.push([encoded.latin1Slice(at + HEAD_BYTES, name), encoded.toString(encoding, name, value)]);
@@ -72,7 +72,8 @@ function encode(pairs) {
   const pieces = [];
   for (const [name, value] of entriesOf(pairs)) {
     const bytes = [Buffer.from(name.toLowerCase()), value instanceof Uint8Array ? value : Buffer.from(asText(value))];
-    if (bytes.some((each) => each.length > 0xffff)) throw new RangeError(`metadata ${JSON.stringify(name)} is too long`);
+    if (bytes.some((each) => each.length > 0xffff))
+      throw new RangeError(`metadata ${JSON.stringify(name)} is too long`);
     const head = Buffer.allocUnsafe(HEAD_BYTES);
     head.writeUInt16LE(bytes[0].length, 0);
     head.writeUInt16LE(bytes[1].length, 2);

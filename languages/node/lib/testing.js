@@ -1,7 +1,7 @@
 "use strict";
 
 const { NightcoreError } = require("./errors.js");
-const { Answer, Reply, fromReturned } = require("./answer.js");
+const { Answer, fromReturned } = require("./answer.js");
 const { Metadata, encode } = require("./metadata.js");
 const { Request } = require("./request.js");
 const { EMPTY, toBytes } = require("./bytes.js");
@@ -11,7 +11,8 @@ async function run(handler, body, options = {}) {
   const { call, function: name = "Test", caller, metadata = [], timeLeft, signal } = options;
   const host = {
     async call(name, body, options = {}) {
-      if (!call) throw new NightcoreError("NOT_FOUND", `there is no function ${JSON.stringify(name)}`, { function: name });
+      if (!call)
+        throw new NightcoreError("NOT_FOUND", `there is no function ${JSON.stringify(name)}`, { function: name });
       const bytes = Buffer.from(body.buffer, body.byteOffset, body.length);
       const told = { function: name, body: bytes, metadata: new Metadata(options.metadata), timeout: options.timeout };
       try {
@@ -39,4 +40,4 @@ function asBuffer(bytes) {
   return Buffer.from(bytes.buffer, bytes.byteOffset, bytes.length);
 }
 
-module.exports = { Reply, run };
+module.exports = { run };

@@ -1,4 +1,4 @@
 import testing from "./testing.js";
 
-export const { Reply, run } = testing;
+export const { run } = testing;
 export default testing;

@@ -133,7 +133,7 @@ class Worker {
       const metadata = shared.subarray(used, (used += metadataBytes));
       return [metadata, typeof body === "number" ? shared.subarray(used, (used += body)) : body];
     };
-    for (let at = 1; at < events.length; ) {
+    for (let at = 1; at < events.length;) {
       switch (events[at++]) {
         case REQUEST: {
           const [timeLeft, caller] = [events[at++], events[at++]];

@@ -1,0 +1,63 @@
+"use strict";
+
+const { test } = require("node:test");
+const assert = require("node:assert/strict");
+const nightcore = require("nightcore");
+const { run } = require("nightcore/testing");
+const { encode, decode } = require("../lib/metadata.js");
+const addon = require("../lib/addon.js");
+
+test("both kinds of modules have the same", async () => {
+  const esm = await import("nightcore");
+  for (const name of Object.keys(nightcore)) assert.equal(esm[name], nightcore[name], name);
+  assert.equal((await import("nightcore/testing")).run, run);
+});
+
+test("every error has its name in the types", () => {
+  const types = require("node:fs").readFileSync(require.resolve("../lib/index.d.ts"), "utf8");
+  const union = /export type Code =([^;]*);/.exec(types)[1];
+  assert.deepEqual(union.match(/[A-Z_]{2,}/g), addon.codes());
+});
+
+test("metadata are ordered pairs", () => {
+  const metadata = new nightcore.Metadata([["X-A", "1"], ["b", ""], ["x-a", "2"]]); // prettier-ignore
+  assert.equal(metadata.get("X-a"), "1");
+  assert.deepEqual(metadata.getAll("x-a"), ["1", "2"]);
+  assert.deepEqual([metadata.has("b"), metadata.has("c")], [true, false]);
+  assert.deepEqual([...metadata].length, 3);
+  assert.deepEqual(decode(encode({ "X-A": ["1", "ü"], n: 3 }), "utf8"), [["x-a", "1"], ["x-a", "ü"], ["n", "3"]]); // prettier-ignore
+  assert.equal(encode([]), undefined);
+  assert.throws(() => encode({ a: "x".repeat(70_000) }), /"a" is too long/);
+});
+
+test("a handler is called without an engine", async () => {
+  const handler = async (req) => req.reply(await req.call("Bar", [req.body, "!"]).then((a) => a.body), { status: 201 });
+  const answer = await run(handler, "Hello", {
+    call: ({ function: name, body }) => `${name} ${body}`,
+  });
+  assert.deepEqual([answer.status, answer.text()], [201, "Bar Hello!"]);
+  await assert.rejects(run(handler, "Hello"), { code: "NOT_FOUND", function: "Bar" });
+  const fails = () => {
+    throw new Error("no such user");
+  };
+  await assert.rejects(run(handler, "", { call: fails }), { code: "FUNCTION_FAILED", message: "no such user" });
+});
+
+test("a request without an engine says what the test says", async () => {
+  const options = {
+    function: "Foo",
+    caller: "Baz",
+    metadata: { "x-a": "1" },
+    timeLeft: 1000,
+    signal: AbortSignal.abort(),
+  };
+  const answer = await run((req) => {
+    return [req.function, req.caller, req.metadata.get("x-a"), req.timeLeft <= 1000, req.signal.aborted].join(" ");
+  }, "", options); // prettier-ignore
+  assert.equal(answer.text(), "Foo Baz 1 true true");
+});
+
+test("what cannot be served is refused", () => {
+  assert.throws(() => nightcore.serve({ Foo: 1 }), /the handler of "Foo" is not a function/);
+  assert.throws(() => nightcore.http({}), /http takes a listener/);
+});

@@ -1,0 +1,110 @@
+"use strict";
+
+// The functions of the tests.
+
+const cluster = require("node:cluster");
+const { Worker } = require("node:worker_threads");
+const { createServer } = require("node:http");
+const { http, serve } = require("../lib/index.js");
+
+let cancelled = 0;
+let kept;
+
+const listener = (req, res) => {
+  if (req.url === "/throw") throw new Error("thrown by the listener");
+  if (req.url === "/upgrade") return res.socket.destroy();
+  const chunks = [];
+  req.on("data", (chunk) => chunks.push(chunk));
+  req.on("end", () => {
+    res.writeHead(418, { "X-Method": req.method, "Set-Cookie": ["a=1", "b=2"], "Content-Type": "text/tea" });
+    res.write(`${req.nightcorePrefix} ${req.url} `);
+    res.end(`${Buffer.concat(chunks)} ${req.headers["x-many"]}`);
+  });
+};
+
+const functions = {
+  Foo: (req) => req.call("Bar", [req.body, ", World"]),
+  Bar: (req) => `From function Bar: ${req.text()}`,
+  Shape: (req) => {
+    const headers = { "X-Kind": req.metadata.get("x-kind"), "set-cookie": ["a", "b"] };
+    return req.reply("", { status: 201, headers, json: { got: req.json() } });
+  },
+  Json: (req) => req.call("Shape", undefined, { json: req.json(), metadata: { "X-Kind": "test" } }),
+  Sleep: () => new Promise((resolve) => setTimeout(resolve, 100)),
+  Gather: async (req) => {
+    const [name, count] = req.text().split(" ");
+    return String((await Promise.all(Array.from({ length: Number(count) }, () => req.call(name)))).length);
+  },
+  Again: (req) => (req.body.length > 0 ? req.body : req.call("Again", "twice")),
+  Stuck: (req) => {
+    if (req.body.length > 0) return String(cancelled);
+    return new Promise((resolve) => {
+      req.signal.addEventListener("abort", () => {
+        cancelled++;
+        resolve();
+      });
+    });
+  },
+  GiveUp: async (req) => {
+    const how = req.text();
+    if (how === "return") {
+      req.call("Stuck").catch(() => {});
+      return "returned";
+    }
+    const options = how === "abort" ? { signal: AbortSignal.timeout(20) } : { timeout: 20 };
+    try {
+      await req.call("Stuck", "", options);
+    } catch (error) {
+      return `${error.name} ${error.code}`;
+    }
+    return "nothing";
+  },
+  Fails: async (req) => {
+    switch (req.text()) {
+      case "throw":
+        throw new TypeError("no such user");
+      case "text":
+        throw "a text"; // eslint-disable-line no-throw-literal
+      case "object":
+        return { a: 1 };
+      case "number":
+        return 7;
+      case "callee":
+        return req.call("Nobody");
+      case "timeout":
+        return req.call("Bar", "", { timeout: "1" });
+      case "metadata":
+        return req.call("Bar", "", { metadata: { "a b": "c" } });
+      case "status":
+        return req.reply("", { status: 99 });
+      case "serve":
+        return serve(functions);
+      case "thread":
+        return new Promise((resolve, reject) => {
+          new Worker(__filename, { stderr: true }).once("error", reject).once("exit", resolve);
+        });
+      case "fork":
+        return new Promise((resolve) => {
+          cluster.setupPrimary({ exec: __filename, silent: true });
+          const worker = cluster.fork();
+          let said = "";
+          worker.process.stderr.on("data", (data) => (said += data));
+          worker.once("exit", (code) => resolve(`${code} ${said}`));
+        });
+    }
+  },
+  Late: (req) => {
+    if (req.body.length > 0) return kept.call("Bar").catch((error) => `${error.code}: ${error.message}`);
+    kept = req;
+  },
+  Uncaught: (req) => {
+    if (req.body.length > 0) setTimeout(() => { throw new Error("outside of any handler"); }, 1); // prettier-ignore
+    return String(process.pid);
+  },
+  Open: () => {
+    createServer().listen(0, "127.0.0.1").unref();
+  },
+  Page: http(listener),
+};
+
+serve(functions).then(() => console.log("served"));

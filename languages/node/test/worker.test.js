@@ -1,0 +1,110 @@
+"use strict";
+
+const { test } = require("node:test");
+const assert = require("node:assert/strict");
+const { spawnSync } = require("node:child_process");
+const { request } = require("node:http");
+const { WORKER, start } = require("./engine.js");
+
+test("functions call each other", async (t) => {
+  await (await start(t, ["Foo", "Bar"])).answers("Foo", "Hello", "From function Bar: Hello, World");
+});
+
+test("JSON, status and metadata go both ways", async (t) => {
+  const engine = await start(t, ["Json", "Shape"]);
+  const { status, text, headers } = await engine.post("Json", '{"a":[1,"ü"]}');
+  assert.deepEqual([status, text], [201, '{"got":{"a":[1,"ü"]}}']);
+  assert.equal(headers.get("x-kind"), "test");
+  assert.deepEqual(headers.getSetCookie(), ["a", "b"]);
+  assert.equal(headers.get("content-type"), "application/json");
+});
+
+test("calls that sleep do so together", async (t) => {
+  const engine = await start(t, ["Gather", "Sleep"]);
+  const began = Date.now();
+  await engine.answers("Gather", "Sleep 100", "100");
+  // One after the other they would take 10 s.
+  assert.ok(Date.now() - began < 2000);
+});
+
+test("a function may call itself", async (t) => {
+  const engine = await start(t, ["Again"]);
+  await Promise.all(Array.from({ length: 32 }, () => engine.answers("Again", "", "twice")));
+});
+
+test("a call ends with its signal, its timeout, and its request", async (t) => {
+  const engine = await start(t, ["GiveUp", "Stuck"]);
+  await engine.answers("GiveUp", "abort", "TimeoutError 23");
+  await engine.becomes("Stuck", "?", "1");
+  await engine.answers("GiveUp", "timeout", "NightcoreError DEADLINE_EXCEEDED");
+  await engine.becomes("Stuck", "?", "2");
+  await engine.answers("GiveUp", "return", "returned");
+});
+
+test("failures and misuse are told clearly", async (t) => {
+  const engine = await start(t, ["Fails", "Bar"]);
+  for (const [what, said] of Object.entries({
+    throw: /no such user/,
+    text: /a text/,
+    object: /what a handler returns is a Buffer, a Uint8Array, a string or a list of these, not Object; for JSON/,
+    number: /not Number/,
+    callee: /Nobody: NOT_FOUND: there is no function "Nobody"/,
+    timeout: /timeout is \\?"1\\?" ms, and must be a number of 0 or more/,
+    metadata: /a metadata name must be 1 to 255 visible ASCII characters/,
+    status: /status "99" is not one of 200 to 599/,
+    serve: /this process serves already: one process hosts one function/,
+    thread: /a worker thread cannot serve: call serve in the main thread/,
+  })) {
+    assert.match(await engine.problem("Fails", what), said, what);
+  }
+  const { text } = await engine.post("Fails", "fork");
+  assert.match(text, /^2 nightcore: .*another worker's token/);
+  await engine.logged("Fails", "TypeError: no such user");
+  await engine.answers("Bar", "others go on", "From function Bar: others go on");
+});
+
+test("a request is used in its time", async (t) => {
+  const engine = await start(t, ["Late", "Bar"]);
+  await engine.answers("Late", "", "");
+  await engine.answers("Late", "?", "INVALID_STATE: the request has ended: make its calls before its handler returns");
+});
+
+test("what no handler catches ends the process, as in any program of Node's", async (t) => {
+  const engine = await start(t, ["Uncaught"]);
+  const { text: before } = await engine.post("Uncaught");
+  await engine.post("Uncaught", "now");
+  await engine.logged("Uncaught", "Error: outside of any handler");
+  const end = Date.now() + 20_000;
+  for (;;) {
+    const { status, text } = await engine.post("Uncaught");
+    if (status === 200 && text !== before) break;
+    assert.ok(Date.now() < end);
+  }
+});
+
+test("a program that Nightcore has not started says how to", () => {
+  const { status, stderr } = spawnSync(process.execPath, [WORKER], { encoding: "utf8" });
+  assert.equal(status, 2);
+  assert.match(stderr, /was not started by Nightcore.*nightcore up/s);
+  assert.doesNotMatch(stderr, /at /);
+});
+
+test("an HTTP listener is a function", async (t) => {
+  const engine = await start(t, ["Page"]);
+  const response = await new Promise((resolve, reject) => {
+    const sent = request(`${engine.url}/function/Page/a%2Fb?c=d`, { method: "PUT", headers: { "X-Many": ["1", "2"] } });
+    sent.once("response", async (got) => {
+      got.body = Buffer.concat(await got.toArray()).toString();
+      resolve(got);
+    });
+    sent.once("error", reject);
+    sent.end("body");
+  });
+  assert.equal(response.statusCode, 418);
+  assert.equal(response.headers["x-method"], "PUT");
+  assert.deepEqual(response.headers["set-cookie"], ["a=1", "b=2"]);
+  assert.equal(response.headers["content-type"], "text/tea");
+  assert.equal(response.body, "/function/Page /a%2Fb?c=d body 1, 2");
+  assert.match(await engine.problem("Page/throw", ""), /thrown by the listener/);
+  assert.match(await engine.problem("Page/upgrade", ""), /closed before there was an answer/);
+});
