@@ -12,7 +12,9 @@ version=$(sed -n '/^\[workspace.package\]/,/^\[/s/^version = "\(.*\)"/\1/p' Carg
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
 
-built=$(packaging/build.sh -p nightcore-engine -p nightcore-c)
+oldest_glibc=$(sed -n 's/^oldest_glibc=//p' packaging/build.sh)
+built=$(packaging/build.sh -p nightcore-engine -p nightcore-c -p nightcore-node)
+tools=$(dirname "$(dirname "$(dirname "$built")")")/packaging
 
 # stage DIR PREFIX: what `make install` installs, without what only a debugger reads.
 stage() {
@@ -54,9 +56,50 @@ END
     echo "$out/nightcore_${version}_$arch.deb"
 }
 
+python_packages() {
+    local folder=$work/python engine=$work/engine
+    cp "$built/nightcore" "$engine"
+    strip --strip-debug "$engine"
+    # maturin finds zig as build.sh has installed it.
+    PATH=$tools/bin:$PATH NIGHTCORE_ENGINE=$engine CARGO_TARGET_DIR=$(dirname "$(dirname "$built")") \
+        MATURIN_PEP517_ARGS="--zig --compatibility manylinux_${oldest_glibc/./_} --locked" \
+        "$tools/bin/pip" wheel --quiet --disable-pip-version-check --no-deps --no-build-isolation --wheel-dir "$folder" ./languages/python >&2
+    (cd languages/python && PYTHONPATH=build_backend "$tools/bin/python" -c \
+        "import nightcore_build, sys; nightcore_build.build_sdist(sys.argv[1])" "$folder")
+    cp "$folder"/* "$out"
+    (cd "$folder" && printf "$out/%s\n" *)
+}
+
+npm_package() {
+    local folder=$work/node addon
+    mkdir -p "$folder/native" "$folder/bin"
+    cp -r languages/node/{lib,scripts,package.json,README.md} "$folder"
+    cp LICENSE "$folder"
+    addon=$folder/native/nightcore-linux-$(node -p process.arch).node
+    cp "$built/libnightcore_node.so" "$addon"
+    install -m 755 "$built/nightcore" "$folder/bin/nightcore"
+    strip --strip-debug "$addon" "$folder/bin/nightcore"
+    (cd "$folder" && npm pack --silent --pack-destination "$out" >/dev/null)
+    echo "$out/nightcore-$version.tgz"
+}
+
+# A module proxy, which the go command reads from a folder as well as over HTTP.
+go_module() {
+    rm -rf "$out/goproxy"
+    python3 packaging/goproxy.py "$version" "$out/goproxy"
+    echo "$out/goproxy"
+}
+
 tarball
 if command -v dpkg-deb >/dev/null; then
     deb
 else
     echo "skipped: the .deb, as dpkg-deb is not there"
 fi
+python_packages
+if command -v npm >/dev/null; then
+    npm_package
+else
+    echo "skipped: the npm package, as npm is not there"
+fi
+go_module

@@ -25,43 +25,115 @@ glibc() {
         fail "$1 needs $newest, and is to run with glibc $oldest_glibc"
 }
 
-# hello PREFIX: Foo calls Bar, built against what was unpacked there and run by it.
-hello() {
-    local prefix=$1 flags answer
-    glibc "$prefix/bin/nightcore"
-    glibc "$prefix/lib/libnightcore.so.0"
-    [[ $("$prefix/bin/nightcore" --version) == "nightcore $version" ]] || fail "$prefix has another version"
-    read -ra flags <<<"$(PKG_CONFIG_PATH=$prefix/lib/pkgconfig pkg-config --cflags --libs nightcore)"
-    cc examples/hello/c/hello.c -o "$work/hello" "${flags[@]}"
+# hello_by NIGHTCORE COMMAND, which is TOML: Foo calls Bar, run by that engine.
+hello_by() {
+    local answer
+    [[ $("$1" --version) == "nightcore $version" ]] || fail "$1 has another version"
     cat >"$work/nightcore.toml" <<END
 [gateway]
 listen = "127.0.0.1:0"
 [functions.Foo]
-command = ["$work/hello"]
+command = $2
 [functions.Bar]
-command = ["$work/hello"]
+command = $2
 END
-    # A package under /usr needs no word about where its library is, but this one is not there.
-    LD_LIBRARY_PATH=$prefix/lib start_engine "$prefix/bin/nightcore" "$work/nightcore.toml"
+    start_engine "$1" "$work/nightcore.toml"
     answer=$(curl --silent --show-error --max-time 20 --data Hello "$url/function/Foo")
     end_engine || { cat "$work/log"; fail "the engine did not end well"; }
-    [[ $answer == 'From function Bar: Hello, World' ]] || fail "hello by $prefix gave \"$answer\""
+    [[ $answer == 'From function Bar: Hello, World' ]] || fail "hello by $1 gave \"$answer\""
 }
 
+# hello PREFIX: in C, built against what was unpacked there and run by it.
+hello() {
+    local prefix=$1 flags
+    glibc "$prefix/bin/nightcore"
+    glibc "$prefix/lib/libnightcore.so.0"
+    read -ra flags <<<"$(PKG_CONFIG_PATH=$prefix/lib/pkgconfig pkg-config --cflags --libs nightcore)"
+    cc examples/hello/c/hello.c -o "$work/hello" "${flags[@]}"
+    # A package under /usr needs no word about where its library is, but this one is not there.
+    LD_LIBRARY_PATH=$prefix/lib hello_by "$prefix/bin/nightcore" "[\"$work/hello\"]"
+}
+
+# A PATH without compilers: what installs there needs none.
+mkdir "$work/bare"
+for tool in sh bash env cat chmod cp dirname ln ls mkdir mv node npm npx python3 readlink rm sed tar uname; do
+    if path=$(command -v "$tool"); then ln -s "$(readlink -f "$path")" "$work/bare/$tool"; fi
+done
+bare() { env PATH="$work/bare" "$@"; }
+
+# python PACKAGE VENV: hello, from an environment with only this package.
+python_hello() {
+    cp examples/hello/python/hello.py "$work/hello.py"
+    hello_by "$1/bin/nightcore" "[\"$1/bin/python\", \"$work/hello.py\"]"
+}
+
+wheel() {
+    local venv=$work/venv
+    python3 -m venv "$venv"
+    bare "$venv/bin/python" -m pip install --quiet --disable-pip-version-check --no-index "$1"
+    glibc "$venv/bin/nightcore"
+    glibc "$("$venv/bin/python" -c 'import nightcore._nightcore as module; print(module.__file__)')"
+    python_hello "$venv"
+    python3 -m venv "$work/auditwheel"
+    "$work/auditwheel/bin/pip" install --quiet --disable-pip-version-check auditwheel==6.8.2
+    "$work/auditwheel/bin/auditwheel" show "$1" | grep -o 'compatible with:.*\|manylinux_[0-9_]*_[a-z0-9_]*' | tail -n 1 >"$work/policy"
+    grep -qE 'manylinux_2_(5|12|17|2[0-8])_' "$work/policy" || fail "auditwheel says of $1: $(cat "$work/policy")"
+    echo "auditwheel: $(cat "$work/policy")"
+}
+
+sdist() {
+    local venv=$work/venv-sdist
+    python3 -m venv "$venv"
+    # Nothing of the repository is near; what cargo has built of other people's crates is used again.
+    (cd / && CARGO_TARGET_DIR=$target "$venv/bin/python" -m pip install --quiet --disable-pip-version-check "$1")
+    python_hello "$venv"
+}
+
+npm_package() {
+    local home=$work/npm
+    mkdir "$home"
+    (cd "$home" && bare npm init --yes >/dev/null && bare npm install --silent --ignore-scripts --no-audit --no-fund "$1")
+    glibc "$home/node_modules/nightcore/bin/nightcore"
+    cp examples/hello/node/hello.mjs "$home"
+    hello_by "$home/node_modules/.bin/nightcore" "[\"node\", \"$home/hello.mjs\"]"
+}
+
+# go_module PROXY: against the library of the tarball.
+go_module() {
+    local home=$work/go prefix
+    command -v go >/dev/null || { echo "skipped: the Go module, as Go is not there"; return; }
+    prefix=$(echo "$work"/unpacked-tarball/*)
+    mkdir "$home"
+    cp examples/hello/go/hello.go "$home"
+    (
+        cd "$home"
+        export GOPROXY="file://$1" GONOSUMDB='github.com/nightcore/*' GOFLAGS=-modcacherw GOMODCACHE=$work/gomodcache
+        export PKG_CONFIG_PATH=$prefix/lib/pkgconfig
+        go mod init hello 2>/dev/null
+        go get "github.com/nightcore/nightcore/languages/go@v$version" 2>/dev/null
+        go build -o hello .
+    )
+    hello_by "$prefix/bin/nightcore" "[\"$home/hello\"]"
+}
+
+target=$(cargo metadata --locked --format-version 1 --no-deps | sed 's/.*"target_directory":"\([^"]*\)".*/\1/')
 while read -r package; do
-    unpacked=$work/unpacked-${package##*.}
-    mkdir "$unpacked"
     case $package in
         skipped:*) echo "$package"; continue ;;
-        *.tar.gz)
-            tar --extract --gzip --file "$package" --directory "$unpacked"
-            hello "$unpacked/$(basename "$package" .tar.gz)"
+        *-linux-*.tar.gz)
+            mkdir "$work/unpacked-tarball"
+            tar --extract --gzip --file "$package" --directory "$work/unpacked-tarball"
+            hello "$work/unpacked-tarball/$(basename "$package" .tar.gz)"
             ;;
         *.deb)
-            dpkg-deb --extract "$package" "$unpacked"
+            dpkg-deb --extract "$package" "$work/unpacked-deb"
             [[ $(dpkg-deb --field "$package" Version) == "$version" ]] || fail "$package has another version"
-            hello "$unpacked/usr"
+            hello "$work/unpacked-deb/usr"
             ;;
+        *.whl) wheel "$package" ;;
+        *.tar.gz) sdist "$package" ;;
+        *.tgz) npm_package "$package" ;;
+        */goproxy) go_module "$package" ;;
         *) fail "nothing tries $package" ;;
     esac
     echo "hello is right with $(basename "$package")"
