@@ -54,11 +54,29 @@ else
     skipped="${skipped:+$skipped
 }Go: there is no Go, or no C compiler for cgo"
 fi
+if python3 -c 'import sys; sys.exit(sys.version_info < (3, 10))' 2>/dev/null; then
+    languages="$languages Python"
+else
+    skipped="${skipped:+$skipped
+}Python: there is no Python 3.10 or later (python3)"
+fi
+if command -v node >/dev/null; then
+    languages="$languages Node"
+else
+    skipped="${skipped:+$skipped
+}Node: there is no Node.js (node)"
+fi
 
 # The build: cargo's quickest, since this is about seeing it work. `make bench` is about speed.
 
 echo "Building the engine, libnightcore and the functions. The first time this takes a minute or two."
-if ! cargo build --locked --quiet -p nightcore-engine -p nightcore-c -p polyglot-rust -p relay-rust; then
+bindings=
+case $languages in *Python*) bindings="-p nightcore-python" ;; esac
+case $languages in *Node*) bindings="$bindings -p nightcore-node" ;; esac
+# Apart, so that what is built does not depend on which languages are there.
+# shellcheck disable=SC2086 # They are words.
+if ! cargo build --locked --quiet -p nightcore-engine -p nightcore-c -p polyglot-rust -p relay-rust ||
+    { [ -n "$bindings" ] && ! cargo build --locked --quiet $bindings; }; then
     command -v "${cc%% *}" >/dev/null || fail "the build failed; it needs a C compiler as well: install gcc or clang"
     fail "the build failed; the errors are above"
 fi
@@ -83,6 +101,22 @@ build_go() {
         fail "examples/$1/go does not build; the errors are above"
 }
 
+# lay_python EXAMPLE, lay_node EXAMPLE: beside the package, as it would be installed, with what was built above.
+lay_python() {
+    mkdir -p "$programs/python"
+    cp -R languages/python/src/nightcore "$programs/python/"
+    cp -f "$built/lib_nightcore.so" "$programs/python/nightcore/_nightcore.abi3.so"
+    cp -f "examples/$1/python/$1.py" "$programs/python/"
+}
+
+lay_node() {
+    package=$programs/node/node_modules/nightcore
+    mkdir -p "$package/native"
+    cp -R languages/node/package.json languages/node/lib "$package/"
+    cp -f "$built/libnightcore_node.so" "$package/native/nightcore-linux-$(node -p process.arch).node"
+    cp -f "examples/$1/node/$1.mjs" "$programs/node/"
+}
+
 for language in $languages; do
     for example in polyglot relay; do
         case $language in
@@ -90,6 +124,8 @@ for language in $languages; do
             Cpp) compile "$example-Cpp" "$cxx" -std=c++17 "$example/cpp/$example.cpp" ;;
             Rust) cp -f "$built/$example-rust" "$programs/$example-Rust" ;;
             Go) build_go "$example" ;;
+            Python) lay_python "$example" ;;
+            Node) lay_node "$example" ;;
         esac
     done
 done
@@ -99,9 +135,14 @@ done
 work=$(mktemp -d "${TMPDIR:-/tmp}/nightcore-demo.XXXXXX")
 dir=$work/engine
 
-# lines_of NAME PROGRAM LANGUAGE: the lines of a function.
+# lines_of NAME EXAMPLE LANGUAGE: the lines of a function.
 lines_of() {
-    printf '\n[functions.%s%s]\ncommand = ["%s-%s"]\n' "$1" "$3" "$programs/$2" "$3"
+    case $3 in
+        Python) program="\"python3\", \"$programs/python/$2.py\"" ;;
+        Node) program="\"node\", \"$programs/node/$2.mjs\"" ;;
+        *) program="\"$programs/$2-$3\"" ;;
+    esac
+    printf '\n[functions.%s%s]\ncommand = [%s]\n' "$1" "$3" "$program"
 }
 
 # write_config ADDRESS
@@ -184,14 +225,14 @@ else
 fi
 
 echo
-printf '%-8s  %-8s  %-34s  %9s\n' CALLED CALLS ANSWER TIME
+printf '%-9s  %-9s  %-34s  %9s\n' CALLED CALLS ANSWER TIME
 for foo in $languages; do
     for bar in $languages; do
         if [ "$foo" != "$bar" ] && ! command -v curl >/dev/null; then continue; fi
         call "Foo$foo" "Bar$bar" || fail "Foo$foo could not be called: $(cat "$work/answer" 2>/dev/null)"
         answer=$(cat "$work/answer" && echo .)
         [ "$answer" = "$expected." ] || fail "Foo$foo answered \"${answer%.}\" instead of \"$expected\""
-        printf '%-8s  %-8s  %-34s  %9s\n' "Foo$foo" "Bar$bar" "$expected" "$took"
+        printf '%-9s  %-9s  %-34s  %9s\n' "Foo$foo" "Bar$bar" "$expected" "$took"
         rows=$((rows + 1))
     done
 done
@@ -211,7 +252,7 @@ answer=$(cat "$work/answer" && echo .)
 echo
 echo "One request through all of them:"
 echo "$route"
-printf '%-54s  %9s\n' "$expected" "$took"
+printf '%-56s  %9s\n' "$expected" "$took"
 echo
 echo "Every answer is right, $rows of $rows. One engine runs it all, at $url$taken, each function"
 echo "in a process of its own. Calls of a Bar go through the engine, never over the network."

@@ -4,7 +4,7 @@
 set -uo pipefail
 cd "$(dirname "$0")/.." || exit
 
-stages=(format shell walls clippy rust c go docs install dist demo)
+stages=(format shell walls clippy rust c go python node conformance apps docs install dist demo)
 
 stage() {
     case $1 in
@@ -15,7 +15,11 @@ stage() {
         rust) cargo test --locked --workspace --quiet ;;
         c) tests/c/warnings.sh ;;
         go) tests/go.sh ;;
-        docs) tests/docs/facts.sh && tests/docs/snippets.sh ;;
+        python) tests/python.sh ;;
+        node) tests/node.sh ;;
+        conformance) tests/conformance/run.sh ;;
+        apps) tests/apps/run.sh ;;
+        docs) tests/docs/facts.sh && tests/docs/snippets.sh && tests/docs/scripts.sh ;;
         install) tests/install/install.sh ;;
         dist) tests/install/dist.sh ;;
         demo) tests/demo/demo.sh ;;

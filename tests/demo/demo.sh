@@ -22,8 +22,11 @@ count=0
 for language in "${CC:-cc}" "${CXX:-c++}" cargo go; do
     if command -v "${language%% *}" >/dev/null; then count=$((count + 1)); fi
 done
-without_go=$count
-if command -v go >/dev/null; then without_go=$((count - 1)); fi
+compiled=$count
+if command -v go >/dev/null; then compiled=$((count - 1)); fi
+for language in python3 node; do
+    if command -v "$language" >/dev/null; then count=$((count + 1)); fi
+done
 command -v curl >/dev/null || fail "curl is not there: install it"
 
 demo "as it is" $((count * count))
@@ -46,7 +49,7 @@ grep -q 'Skipped: C: there is no C compiler (cc)' "$work/out" || { cat "$work/ou
 grep -q 'Skipped: C++: there is no C++ compiler (c++)' "$work/out" || { cat "$work/out"; fail "it does not say that C++ was skipped"; }
 
 only "$work/no-curl" cc c++ as ld
-demo "without curl" "$without_go" "$work/no-curl"
+demo "without curl" "$compiled" "$work/no-curl"
 grep -q 'Skipped: calls to a Bar of another language: they need curl' "$work/out" || { cat "$work/out"; fail "it does not say what was skipped"; }
 
 # With port 8080 taken, by whoever has it or else by an engine of ours.

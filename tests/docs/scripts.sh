@@ -1,0 +1,47 @@
+#!/bin/bash
+# The Python and JavaScript in README.md and docs/ runs, and the tests in it pass: the blocks of a language are one
+# program, whose `serve` takes the handlers and does not serve. Uses the packages that tests/apps has installed.
+
+set -euo pipefail
+cd "$(dirname "$0")/../.."
+
+target=$(cargo metadata --locked --format-version 1 --no-deps | sed 's/.*"target_directory":"\([^"]*\)".*/\1/')
+installed=$target/apps
+work=$(mktemp -d "${TMPDIR:-/tmp}/nightcore-test.XXXXXX")
+trap 'rm -rf "$work"' EXIT
+mapfile -t documents < <(git ls-files --cached --others --exclude-standard README.md 'docs/*.md')
+
+# blocks WORD: those behind this word, one after the other.
+blocks() {
+    awk -v word="$1" '/^```/ { inside = ($0 == "```" word); next } inside { print }' "${documents[@]}"
+}
+
+if [[ -x $installed/venv/bin/python ]]; then
+    {
+        cat tests/docs/frame.py.txt
+        blocks python
+        cat <<'END'
+
+
+for name, test in list(globals().items()):
+    if name.startswith("test_"):
+        test()
+        print(f"{name} passed")
+END
+    } >"$work/blocks.py"
+    "$installed/venv/bin/python" "$work/blocks.py"
+else
+    echo "skipped: Python in documents: tests/apps/run.sh has not installed the package"
+fi
+
+if [[ -d $installed/express/node_modules ]]; then
+    {
+        cat tests/docs/frame.js.txt
+        blocks js | grep '^import ' | grep -v '"nightcore"' | sort -u
+        blocks js | grep -v '^import '
+        echo 'console.log(`${served} handlers are served`);'
+    } >"$installed/express/blocks.mjs"
+    (cd "$installed/express" && node blocks.mjs)
+else
+    echo "skipped: JavaScript in documents: tests/apps/run.sh has not installed the package"
+fi
