@@ -39,7 +39,7 @@ if [[ -d $installed/express/node_modules ]]; then
         cat tests/docs/frame.js.txt
         blocks js | grep '^import ' | grep -v '"nightcore"' | sort -u
         blocks js | grep -v '^import '
-        echo 'console.log(`${served} handlers are served`);'
+        echo 'console.log(served, "handlers are served");'
     } >"$installed/express/blocks.mjs"
     (cd "$installed/express" && node blocks.mjs)
 else
