@@ -53,6 +53,9 @@ bench: ## measure Nightcore, and this machine's floors; under five minutes (ARGS
 	bench/prepare.sh $(abspath $(TARGET_DIR))/release
 	$(TARGET_DIR)/release/nightcore-bench $(ARGS)
 
+soak: ## ten minutes of mixed load in every language; nothing may grow (SECONDS=600)
+	cargo run --locked --quiet -p nightcore-tests --bin nightcore-soak -- $(SECONDS)
+
 dist: ## make the packages that would be published, in dist/
 	@packaging/dist.sh
 
@@ -103,4 +106,4 @@ uninstall: ## remove what install put there: PREFIX=/usr/local DESTDIR=
 	$(RM) $(includedir)/nightcore.h $(includedir)/nightcore.hpp
 	$(RM) -r $(libdir)/cmake/nightcore $(docdir)
 
-.PHONY: help build demo test test-deep lint fmt header bench dist clean install uninstall
+.PHONY: help build demo test test-deep lint fmt header bench soak dist clean install uninstall

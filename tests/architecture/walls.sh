@@ -82,6 +82,12 @@ done
 while IFS= read -r manifest; do
     grep -qx 'version.workspace = true' "$manifest" || complain "$manifest: not the workspace's version"
 done < <(git ls-files --cached --others --exclude-standard '*/Cargo.toml')
+version=$(sed -n '/^\[workspace.package\]/,/^\[/s/^version = "\(.*\)"/\1/p' Cargo.toml)
+grep -qx "  \"version\": \"$version\"," languages/node/package.json || complain "languages/node/package.json: not the workspace's version, $version"
+grep -qx 'dynamic = \["version"\]' languages/python/pyproject.toml || complain "languages/python/pyproject.toml: its version is its crate's"
+while IFS= read -r hit; do
+    complain "$hit: not the workspace's version, $version"
+done < <(git ls-files --cached --others --exclude-standard '*go.mod' go.work | xargs grep -nE 'nightcore/languages/go v' | grep -v " v$version\b")
 
 # A dependency and its version are named once, in the workspace.
 while IFS= read -r manifest; do

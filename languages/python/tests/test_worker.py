@@ -130,3 +130,34 @@ def test_a_program_without_the_function_names_those_it_has(start: Start) -> None
     said = start("Nonesuch").problem("Nonesuch")
     assert 'no handler "Nonesuch"' in said
     assert "Plain" in said
+
+
+@pytest.mark.parametrize(
+    ("name", "line"), [("Bar", 'return "From function Bar'), ("Foo", 'return await req.call("Bar"')]
+)
+def test_a_breakpoint_stops_a_handler_of_an_attached_process(start: Start, name: str, line: str) -> None:
+    number = next(n for n, text in enumerate(WORKER.read_text().splitlines(), 1) if line in text)
+    # A deadline that the debugger would be far beyond, if it held.
+    engine = start("Foo", "Bar", Foo='timeout = "200ms"', Bar='timeout = "200ms"')
+    command = ["nightcore", "attach", "--dir", engine.directory, name, "--", sys.executable, "-m", "pdb", str(WORKER)]
+    with (
+        subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as debugger,
+        ThreadPoolExecutor(1) as client,
+    ):
+        assert debugger.stdin is not None
+        assert debugger.stdout is not None
+        debugger.stdin.write(f"break {number}\ncontinue\n")
+        debugger.stdin.flush()
+        status = ["nightcore", "ps", "--dir", engine.directory, "--json"]
+        while b'"attached":true' not in subprocess.check_output(status).replace(b" ", b""):
+            assert debugger.poll() is None
+        called = client.submit(engine.post, name, "Hello")
+        while f"worker.py({number})" not in (said := debugger.stdout.readline()):
+            assert said, "the debugger has ended"
+        time.sleep(0.3)
+        debugger.stdin.write("print('body:', req.text())\ncontinue\n")
+        debugger.stdin.flush()
+        while "body: Hello" not in (said := debugger.stdout.readline()):
+            assert said, "the debugger has ended"
+        assert called.result()[0] == 200
+        debugger.kill()

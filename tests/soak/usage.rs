@@ -1,0 +1,76 @@
+//! Memory, threads and descriptors of the processes of an engine.
+
+use harness::{Engine, process};
+
+/// Memory may differ by so much between two looks without having grown: allocators keep and give back as they like.
+const MEMORY_SLACK_MB: f64 = 4.0;
+const MEMORY_SLACK_SHARE: f64 = 0.05;
+/// A worker more or less, with its descriptors: how many are kept follows the load that was last.
+const THREAD_SLACK: usize = 2;
+const DESCRIPTOR_SLACK: usize = 4;
+
+/// What one process uses.
+pub struct Usage {
+    name: String,
+    memory_mb: f64,
+    threads: usize,
+    descriptors: usize,
+}
+
+fn memory_mb(pid: i32) -> f64 {
+    let status = std::fs::read_to_string(format!("/proc/{pid}/status")).unwrap_or_default();
+    let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"));
+    let kib = line.and_then(|line| line.trim().strip_suffix(" kB")?.trim().parse::<f64>().ok());
+    kib.unwrap_or(f64::NAN) / 1024.0
+}
+
+/// Of the engine, the launcher, and every function.
+pub fn of(engine: &Engine, functions: &[&'static str]) -> Vec<Usage> {
+    let own = [("engine".to_owned(), engine.pid()), ("launcher".to_owned(), engine.launcher())];
+    let containers = functions.iter().map(|name| ((*name).to_owned(), engine.container(name)));
+    let usage = |(name, pid)| Usage {
+        name,
+        memory_mb: memory_mb(pid),
+        threads: process::threads(pid).len(),
+        descriptors: process::descriptors(pid).len(),
+    };
+    own.into_iter().chain(containers).map(usage).collect()
+}
+
+/// What has grown from the first samples to the last; prints all.
+pub fn compare(first: &[Vec<Usage>], last: &[Vec<Usage>]) -> Vec<String> {
+    println!("\n{:10}  {:>18}  {:>15}  {:>15}", "process", "memory, MB", "threads", "descriptors");
+    let mut grown = Vec::new();
+    for index in 0..first[0].len() {
+        let name = &first[0][index].name;
+        let memory = |samples: &[Vec<Usage>]| median(samples.iter().map(|s| s[index].memory_mb));
+        let most = |samples: &[Vec<Usage>], of: fn(&Usage) -> usize| {
+            samples.iter().map(|sample| of(&sample[index])).max().unwrap_or(0)
+        };
+        let (memory_before, memory_after) = (memory(first), memory(last));
+        let threads = (most(first, |u| u.threads), most(last, |u| u.threads));
+        let descriptors = (most(first, |u| u.descriptors), most(last, |u| u.descriptors));
+        println!(
+            "{name:10}  {memory_before:7.1} -> {memory_after:7.1}  {:6} -> {:5}  {:6} -> {:5}",
+            threads.0, threads.1, descriptors.0, descriptors.1
+        );
+        let allowed = memory_before * (1.0 + MEMORY_SLACK_SHARE) + MEMORY_SLACK_MB;
+        if memory_after.is_nan() || memory_after > allowed {
+            grown.push(format!("{name}: memory from {memory_before:.1} to {memory_after:.1} MB"));
+        }
+        if threads.1 > threads.0 + THREAD_SLACK {
+            grown.push(format!("{name}: threads from {} to {}", threads.0, threads.1));
+        }
+        if descriptors.1 > descriptors.0 + DESCRIPTOR_SLACK {
+            grown.push(format!("{name}: descriptors from {} to {}", descriptors.0, descriptors.1));
+        }
+    }
+    println!();
+    grown
+}
+
+fn median(values: impl Iterator<Item = f64>) -> f64 {
+    let mut sorted: Vec<f64> = values.collect();
+    sorted.sort_by(f64::total_cmp);
+    sorted.get(sorted.len() / 2).copied().unwrap_or(f64::NAN)
+}
