@@ -10,6 +10,7 @@ import os
 import re
 import shutil
 import subprocess
+import sys
 import tarfile
 from pathlib import Path
 
@@ -54,6 +55,8 @@ def prepare_metadata_for_build_wheel(folder: str, settings: Settings = None) -> 
 
 def _engine() -> None:
     """Put the engine where maturin looks for commands."""
+    if sys.platform != "linux":
+        raise SystemExit(f"Nightcore runs on Linux, not on {sys.platform}")
     COMMAND.parent.mkdir(parents=True, exist_ok=True)
     built = os.environ.get("NIGHTCORE_ENGINE")
     if built is None:
