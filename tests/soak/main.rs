@@ -51,6 +51,7 @@ fn main() -> ExitCode {
         samples.push(usage::of(&engine, &functions));
         println!("round {number} of {ROUNDS}, {:.0} s: {calls}", began.elapsed().as_secs_f64());
     }
+    calls.wrong.extend(ended(&engine));
     let grown = usage::compare(&samples[WARM..WARM + COMPARED], &samples[ROUNDS - COMPARED..]);
     engine.stop();
     for wrong in calls.wrong.iter().chain(&grown) {
@@ -101,6 +102,26 @@ fn run(engine: &Engine, functions: &[&'static str], round: usize, time: Duration
         tally.add(client.join().expect("a client does not panic"));
     }
     tally
+}
+
+/// The functions whose processes have ended, each with what it said last.
+fn ended(engine: &Engine) -> Vec<String> {
+    let ended = engine.status().functions.into_iter().filter(|function| function.restarts > 0);
+    ended
+        .map(|function| {
+            let log = engine.nightcore("logs", &[&function.name]).text();
+            // But for what the workers print when all is well.
+            let odd =
+                log.lines().filter(|line| !line.ends_with("waiting x") && !line.ends_with("cancelled x"));
+            let log: Vec<&str> = odd.take(30).collect();
+            let log = log.join("\n");
+            let how = function.last_end.unwrap_or_default();
+            format!(
+                "{} was started again {} times, last after {how}:\n{log}",
+                function.name, function.restarts
+            )
+        })
+        .collect()
 }
 
 /// Waits until nothing is under way and the load is forgotten.

@@ -23,9 +23,10 @@ impl nc_bytes {
     /// No bytes.
     pub(crate) const EMPTY: nc_bytes = nc_bytes { data: std::ptr::null(), len: 0 };
 
-    /// Lends bytes to C.
+    /// Lends bytes to C. Where there are none Rust has an address that is none, at which a host with a collector, such
+    /// as Go, ends itself.
     pub(crate) fn lend(bytes: &[u8]) -> nc_bytes {
-        nc_bytes { data: bytes.as_ptr(), len: bytes.len() }
+        if bytes.is_empty() { nc_bytes::EMPTY } else { nc_bytes { data: bytes.as_ptr(), len: bytes.len() } }
     }
 
     /// Borrows what C lends.

@@ -262,6 +262,7 @@ fn a_c_event_loop_runs_calls() {
     let mut peer = Peer::start(command, "Echo");
     assert_eq!(peer.mode(), 1);
     assert_eq!(peer.call(1, b"Hello").text(), "Hello");
+    assert_eq!(peer.call(9, b"").text(), "");
     peer.dispatch(2, b"bar");
     let invoke = peer.receive();
     assert_eq!((invoke.name.as_str(), invoke.header.parent), ("Bar", 2));

@@ -351,6 +351,8 @@ static int event_loop(void) {
             nc_bytes body = nc_request_body(event->request);
             nc_answer *answer = NULL;
             uint64_t tag;
+            // A host with a collector must not see an address that is none.
+            if ((body.len == 0) != (body.data == NULL)) return 15;
             if (nc_call(event->request, "Bar", NULL, 0, &answer) != NC_INVALID_STATE) return 9;
             if (nc_next_answer(event->request, 0, &tag, &answer, NULL) != NC_INVALID_STATE) return 9;
             if (event->request_id != nc_request_id(event->request)) return 10;
