@@ -38,7 +38,7 @@ fn main() -> ExitCode {
         }
     };
     let (engine, functions) = start();
-    let round = Duration::from_secs(seconds)
+    let time = Duration::from_secs(seconds)
         .checked_div(ROUNDS as u32)
         .map_or(Duration::ZERO, |each| each.saturating_sub(SETTLE))
         .max(Duration::from_secs(2));
@@ -46,17 +46,22 @@ fn main() -> ExitCode {
     let mut calls = load::Tally::default();
     let mut samples: Vec<Vec<Usage>> = Vec::new();
     for number in 1..=ROUNDS {
-        calls.add(run(&engine, &functions, number, round));
+        let round = run(&engine, &functions, number, time);
+        for wrong in &round.wrong {
+            println!("FAILED {wrong}");
+        }
+        calls.add(round);
         quiet(&engine);
         samples.push(usage::of(&engine, &functions));
         println!("round {number} of {ROUNDS}, {:.0} s: {calls}", began.elapsed().as_secs_f64());
     }
-    calls.wrong.extend(ended(&engine));
+    let ended = ended(&engine);
     let grown = usage::compare(&samples[WARM..WARM + COMPARED], &samples[ROUNDS - COMPARED..]);
     engine.stop();
-    for wrong in calls.wrong.iter().chain(&grown) {
+    for wrong in ended.iter().chain(&grown) {
         println!("FAILED {wrong}");
     }
+    calls.wrong.extend(ended);
     println!(
         "soak: {} calls in {:.0} s over {} languages, {} wrong, {} grown",
         calls.count,
