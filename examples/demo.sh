@@ -97,7 +97,8 @@ compile() {
 # build_go EXAMPLE: with the library that is made above, as an installed one.
 build_go() {
     make --no-print-directory --silent install IS_BUILDER= PROFILE=dev "TARGET_DIR=$target" "PREFIX=$programs/prefix" >/dev/null
-    (cd "examples/$1/go" && PKG_CONFIG_PATH=$programs/prefix/lib/pkgconfig go build -o "$programs/$1-Go" .) ||
+    # In go's cache a package is known by these flags, and not by what pkg-config says.
+    (cd "examples/$1/go" && CGO_LDFLAGS="-O2 -g -L$programs/prefix/lib" PKG_CONFIG_PATH=$programs/prefix/lib/pkgconfig go build -o "$programs/$1-Go" .) ||
         fail "examples/$1/go does not build; the errors are above"
 }
 

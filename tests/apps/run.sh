@@ -41,7 +41,8 @@ express() {
 
 go_app() {
     make --no-print-directory --silent install IS_BUILDER= PROFILE=dev "PREFIX=$kept/prefix" "TARGET_DIR=$target" >/dev/null
-    (cd examples/apps/chi && PKG_CONFIG_PATH=$kept/prefix/lib/pkgconfig go build -o "$kept/chi" .)
+    # In go's cache a package is known by these flags, and not by what pkg-config says.
+    (cd examples/apps/chi && CGO_LDFLAGS="-O2 -g -L$kept/prefix/lib" PKG_CONFIG_PATH=$kept/prefix/lib/pkgconfig go build -o "$kept/chi" .)
 }
 
 # own COMMAND...: starts the app's own server, with $PORT, and waits until it listens.

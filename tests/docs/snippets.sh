@@ -82,6 +82,8 @@ cargo test --quiet --offline --manifest-path "$package/Cargo.toml" --target-dir 
 if command -v go >/dev/null; then
     make --no-print-directory --silent install IS_BUILDER= PROFILE=dev "PREFIX=$work/prefix" "TARGET_DIR=$target" >/dev/null
     export PKG_CONFIG_PATH=$work/prefix/lib/pkgconfig GOWORK=off GOFLAGS=-mod=mod
+    # In go's cache a package is known by these flags, and not by what pkg-config says.
+    export CGO_LDFLAGS="-O2 -g -L$work/prefix/lib"
     mkdir "$work/go" "$work/go/pieces"
     (cd "$work/go" && go mod init snippets 2>/dev/null && go mod edit -require github.com/nightcore/nightcore/languages/go@v0.1.0 \
         -replace "github.com/nightcore/nightcore/languages/go=$root/languages/go")

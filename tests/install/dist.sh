@@ -109,6 +109,8 @@ go_module() {
         cd "$home"
         export GOPROXY="file://$1" GONOSUMDB='github.com/nightcore/*' GOFLAGS=-modcacherw GOMODCACHE=$work/gomodcache
         export PKG_CONFIG_PATH=$prefix/lib/pkgconfig
+        # In go's cache a package is known by these flags, and not by what pkg-config says.
+        export CGO_LDFLAGS="-O2 -g -L$prefix/lib"
         go mod init hello 2>/dev/null
         go get "github.com/nightcore/nightcore/languages/go@v$version" 2>/dev/null
         go build -o hello .

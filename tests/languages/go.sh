@@ -3,5 +3,7 @@
 
 needs go "Go, see https://go.dev"
 installed
+# In go's cache a package is known by these flags, and not by what pkg-config says.
+export CGO_LDFLAGS="-O2 -g -L$prefix/lib"
 (cd "$sources" && go build -o "$folder/worker" .)
 start "$folder/worker"
