@@ -67,10 +67,20 @@ python_hello() {
     hello_by "$1/bin/nightcore" "[\"$1/bin/python\", \"$work/hello.py\"]"
 }
 
+# readme COMMAND: the package that the README's line with this command names, seen from where `dist` is.
+readme() {
+    local named
+    named=$(sed -n "s|^$1 \\(.*dist/.*\\)|\\1|p" README.md)
+    [[ -n $named ]] || fail "the README has no line \"$1 ...dist/...\""
+    # shellcheck disable=SC2086 # Its pattern is for the shell to expand.
+    cd "$work" && echo $named
+}
+
 wheel() {
-    local venv=$work/venv
+    local venv=$work/venv named
+    named=$(readme "pip install")
     python3 -m venv "$venv"
-    bare "$venv/bin/python" -m pip install --quiet --disable-pip-version-check --no-index "$1"
+    (cd "$work" && bare "$venv/bin/python" -m pip install --quiet --disable-pip-version-check --no-index "$named")
     glibc "$venv/bin/nightcore"
     glibc "$("$venv/bin/python" -c 'import nightcore._nightcore as module; print(module.__file__)')"
     python_hello "$venv"
@@ -90,9 +100,11 @@ sdist() {
 }
 
 npm_package() {
-    local home=$work/npm
+    local home=$work/npm named
+    named=$(readme "npm install")
     mkdir "$home"
-    (cd "$home" && bare npm init --yes >/dev/null && bare npm install --silent --ignore-scripts --no-audit --no-fund "$1")
+    ln -s "$work/dist" "$home/dist"
+    (cd "$home" && bare npm init --yes >/dev/null && bare npm install --silent --ignore-scripts --no-audit --no-fund "$named")
     glibc "$home/node_modules/nightcore/bin/nightcore"
     cp examples/hello/node/hello.mjs "$home"
     hello_by "$home/node_modules/.bin/nightcore" "[\"node\", \"$home/hello.mjs\"]"
@@ -134,7 +146,7 @@ while read -r package; do
             ;;
         *.whl) wheel "$package" ;;
         *.tar.gz) sdist "$package" ;;
-        *.tgz) npm_package "$package" ;;
+        *.tgz) npm_package ;;
         */goproxy) go_module "$package" ;;
         *) fail "nothing tries $package" ;;
     esac
