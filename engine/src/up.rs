@@ -5,10 +5,12 @@ use crate::directory::{self, Directory};
 use crate::dispatch::{FunctionId, Spec};
 use crate::gateway::{Gateway, Health, Limits, Routes, Service};
 use crate::launcher::{Keeper, raise_open_files};
-use crate::link::{Alarm, Hub, HubCalls, HubHandle, Listener, keep_time};
+use crate::link::{Alarm, Hub, HubCalls, HubHandle, Listener, keep_time, look_at_rings};
 use crate::observe::admin::Admin;
 use crate::say::say;
 use anyhow::{Context, Result};
+use nightcore_runtime::ipc::slice::{SHORTEST_SLICE_NS, ask_for_short_slice};
+use nightcore_runtime::protocol::control::ChannelKind;
 use std::fs::File;
 use std::io::Write;
 use std::path::Path;
@@ -63,6 +65,7 @@ fn spec(function: &Function) -> Spec {
         queue_bytes: function.queue.bytes,
         max_depth: function.max_depth,
         external: function.external,
+        channel: function.channel,
     }
 }
 
@@ -87,6 +90,9 @@ pub async fn run(options: Options<'_>) -> Result<()> {
     let max_body_bytes = config.gateway.max_body_bytes;
     let alarm = Alarm::new().context("cannot make a timer")?;
     let hub = Hub::create(directory.path().to_owned(), max_body_bytes, events_in, alarm.clone());
+    if config.functions.iter().any(|function| function.channel == ChannelKind::Ring) {
+        ask_for_short_slice(SHORTEST_SLICE_NS);
+    }
     for function in &config.functions {
         hub.borrow_mut().dispatch.add_function(spec(function));
     }
@@ -109,6 +115,7 @@ pub async fn run(options: Options<'_>) -> Result<()> {
     spawn_local(listener.run(hub.clone()));
     spawn_local(admin.serve(admin_listener));
     spawn_local(keep_time(alarm, hub.clone()));
+    spawn_local(look_at_rings(hub.clone()));
     let (stop, stopped) = watch::channel(false);
     let gateway = Rc::new(Gateway::default());
     let service = Service {

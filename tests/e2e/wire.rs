@@ -18,7 +18,7 @@ const NETWORK: [&str; 11] = [
 ];
 
 fn start() -> (Engine, Trace) {
-    let home = Setup::new().functions(&["Probe", "ProbeBig", "Echo"], &c()).home();
+    let home = Setup::new().channel("fifo").functions(&["Probe", "ProbeBig", "Echo"], &c()).home();
     strace::start(&home)
 }
 

@@ -6,10 +6,14 @@ use std::fmt::Write;
 use std::path::Path;
 use std::sync::Arc;
 
+/// Names the channel that functions have which do not say themselves, so that whole suites run over either.
+const CHANNEL: &str = "NIGHTCORE_TEST_CHANNEL";
+
 /// An engine that is to be started.
 #[derive(Clone, Default)]
 pub struct Setup {
     gateway: String,
+    channel: Option<String>,
     functions: String,
 }
 
@@ -21,7 +25,13 @@ fn quoted(text: &str) -> String {
 impl Setup {
     /// No functions yet; a free port.
     pub fn new() -> Setup {
-        Setup::default()
+        Setup { channel: std::env::var(CHANNEL).ok(), ..Setup::default() }
+    }
+
+    /// The channel of all functions, whatever the suite runs over.
+    pub fn channel(mut self, kind: &str) -> Setup {
+        self.channel = Some(kind.to_owned());
+        self
     }
 
     /// Adds lines to `[gateway]`.
@@ -55,7 +65,9 @@ impl Setup {
     /// The nightcore.toml.
     pub fn toml(&self) -> String {
         let listen = if self.gateway.contains("listen") { "" } else { "listen = \"127.0.0.1:0\"\n" };
-        format!("[gateway]\n{listen}{}{}", self.gateway, self.functions)
+        let channel = self.channel.iter().map(|kind| format!("[defaults]\nchannel = \"{kind}\"\n"));
+        let defaults = channel.collect::<String>();
+        format!("[gateway]\n{listen}{}{defaults}{}", self.gateway, self.functions)
     }
 
     /// A folder with the configuration, where engines can be started one after the other.

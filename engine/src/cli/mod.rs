@@ -22,6 +22,10 @@ pub const EXIT_BAD_INPUT: u8 = 2;
 /// No engine runs.
 pub const EXIT_NO_ENGINE: u8 = 3;
 
+/// After how many steps of its tasks the I/O thread asks the kernel for news. While it looks at rings there is always a step,
+/// of which each takes a microsecond or two.
+const EVENT_INTERVAL: u32 = 16;
+
 /// Runs functions written in several languages that call each other in microseconds.
 #[derive(Parser)]
 #[command(name = "nightcore", version, max_term_width = 100)]
@@ -112,6 +116,7 @@ fn load(path: &Path) -> Result<crate::config::Config, Exit> {
 fn runtime() -> Result<tokio::runtime::LocalRuntime, Exit> {
     tokio::runtime::Builder::new_current_thread()
         .enable_all()
+        .event_interval(EVENT_INTERVAL)
         .build_local(Default::default())
         .map_err(|error| Exit::new(EXIT_BAD_INPUT, format!("cannot start: {error}")))
 }

@@ -6,12 +6,15 @@ use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use nightcore_runtime::protocol::control::ChannelKind;
+
 use super::command::{self, Command, SearchPath};
 use super::read::{Item, Report, Span, Table, quoted};
 use super::{
-    DEFAULT_GRACE, DEFAULT_MAX_DEPTH, DEFAULT_MIN_WORKERS, DEFAULT_PROCESSES, DEFAULT_QUEUE_BYTES,
-    DEFAULT_QUEUE_CALLS, DEFAULT_TIMEOUT, Function, MAX_DURATION, MAX_MAX_DEPTH, MAX_NAME_BYTES,
-    MAX_PROCESSES, MAX_QUEUE_BYTES, MAX_QUEUE_CALLS, MAX_ROUTE_BYTES, MAX_WORKERS, Queue, Workers,
+    DEFAULT_CHANNEL, DEFAULT_GRACE, DEFAULT_MAX_DEPTH, DEFAULT_MIN_WORKERS, DEFAULT_PROCESSES,
+    DEFAULT_QUEUE_BYTES, DEFAULT_QUEUE_CALLS, DEFAULT_TIMEOUT, Function, MAX_DURATION, MAX_MAX_DEPTH,
+    MAX_NAME_BYTES, MAX_PROCESSES, MAX_QUEUE_BYTES, MAX_QUEUE_CALLS, MAX_ROUTE_BYTES, MAX_WORKERS, Queue,
+    Workers,
 };
 
 const KEYS: &[&str] = &[
@@ -25,12 +28,13 @@ const KEYS: &[&str] = &[
     "queue",
     "max_depth",
     "external",
+    "channel",
     "route",
 ];
 const KEYS_OF_DEFAULTS: &[&str] =
-    &["cwd", "env", "processes", "workers", "timeout", "grace", "queue", "max_depth", "external"];
+    &["cwd", "env", "processes", "workers", "timeout", "grace", "queue", "max_depth", "external", "channel"];
 /// Keys of a later version: a file that counts on them must not seem to work.
-const LATER: &[&str] = &["memory", "channel", "watch"];
+const LATER: &[&str] = &["memory", "watch"];
 
 /// Paths that the gateway answers itself.
 const RESERVED_ROUTES: &[&str] = &["/function", "/healthz", "/readyz"];
@@ -55,6 +59,7 @@ pub(super) struct Settings {
     queue_bytes: Option<u64>,
     max_depth: Option<u32>,
     external: Option<bool>,
+    channel: Option<ChannelKind>,
     route: Option<(String, Span)>,
 }
 
@@ -83,6 +88,7 @@ impl Settings {
                 "queue" => settings.read_queue(&item, report),
                 "max_depth" => settings.max_depth = item.integer(1..=MAX_MAX_DEPTH, report),
                 "external" => settings.external = item.boolean(report),
+                "channel" => settings.channel = read_channel(&item, report),
                 "route" => settings.route = read_route(&item, report).map(|route| (route, item.span())),
                 later if LATER.contains(&later) => {
                     report.at(
@@ -198,6 +204,7 @@ pub(super) fn read(
         },
         max_depth: own.max_depth.or(defaults.max_depth).unwrap_or(DEFAULT_MAX_DEPTH),
         external,
+        channel: own.channel.or(defaults.channel).unwrap_or(DEFAULT_CHANNEL),
         route: own.route.map(|(route, _)| route),
     })
 }
@@ -230,6 +237,17 @@ fn read_timeout(item: &Item<'_>, report: &mut Report<'_>) -> Option<Duration> {
         return None;
     }
     item.duration(Duration::from_micros(1)..=MAX_DURATION, report)
+}
+
+fn read_channel(item: &Item<'_>, report: &mut Report<'_>) -> Option<ChannelKind> {
+    match item.string(Some("ring"), report)? {
+        "ring" => Some(ChannelKind::Ring),
+        "fifo" => Some(ChannelKind::Fifo),
+        _ => {
+            item.wrong("a channel is \"ring\" or \"fifo\"", report);
+            None
+        }
+    }
 }
 
 /// A path that begins with a slash and is taken as it stands: what clients send is compared byte for byte.

@@ -24,6 +24,7 @@ use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use nightcore_runtime::protocol::control::ChannelKind;
 use toml::de::DeTable;
 
 pub use error::{ConfigError, ConfigErrors};
@@ -84,6 +85,8 @@ pub struct Function {
     pub max_depth: u32,
     /// Whether clients may call this function; if not, only functions may.
     pub external: bool,
+    /// What carries its messages.
+    pub channel: ChannelKind,
     /// The path that it answers at beside its name's, without a slash at its end: empty for "/".
     pub route: Option<String>,
 }

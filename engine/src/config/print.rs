@@ -5,6 +5,7 @@ use std::path::Path;
 
 use super::units::{format_duration, format_size};
 use super::{Config, Function};
+use nightcore_runtime::protocol::control::ChannelKind;
 
 impl Config {
     /// The effective values as TOML. Read again from the same directory, it gives the same configuration.
@@ -55,6 +56,11 @@ impl Function {
         writeln!(out, "queue = {{ calls = {}, bytes = {bytes} }}", self.queue.calls)?;
         writeln!(out, "max_depth = {}", self.max_depth)?;
         writeln!(out, "external = {}", self.external)?;
+        let channel = match self.channel {
+            ChannelKind::Ring => "ring",
+            ChannelKind::Fifo => "fifo",
+        };
+        writeln!(out, "channel = \"{channel}\"")?;
         match self.route.as_deref() {
             Some(route) => writeln!(out, "route = {}", string(if route.is_empty() { "/" } else { route })),
             None => Ok(()),

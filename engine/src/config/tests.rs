@@ -110,6 +110,7 @@ fn two_lines_are_enough() {
                 queue: Queue { calls: 1024, bytes: 64 << 20 },
                 max_depth: 64,
                 external: true,
+                channel: ChannelKind::Ring,
                 route: None,
             }],
         }
@@ -201,6 +202,7 @@ grace = "5s"
 queue = { calls = 1024, bytes = "64MiB" }
 max_depth = 64
 external = true
+channel = "ring"
 "#
     );
 }
@@ -245,10 +247,10 @@ image = "x"
             r#"5:2: unknown table [Foo]; did you mean [functions.Foo]?"#,
             r#"8:1: unknown key "host" in [gateway]; known keys: listen, max_body"#,
             r#"10:1: "memory" is not supported by this version of nightcore"#,
-            r#"11:1: unknown key "comand" in [defaults]; known keys: cwd, env, processes, workers, timeout, grace, queue, max_depth, external"#,
+            r#"11:1: unknown key "comand" in [defaults]; known keys: cwd, env, processes, workers, timeout, grace, queue, max_depth, external, channel"#,
             r#"14:13: unknown key "maximum" in workers of [functions.Foo]; known keys: min, max"#,
             r#"15:7: unknown key "call" in queue of [functions.Foo]; did you mean "calls"?"#,
-            r#"16:1: unknown key "image" in [functions.Foo]; known keys: command, cwd, env, processes, workers, timeout, grace, queue, max_depth, external, route"#,
+            r#"16:1: unknown key "image" in [functions.Foo]; known keys: command, cwd, env, processes, workers, timeout, grace, queue, max_depth, external, channel, route"#,
         ]
     );
 }
@@ -257,7 +259,7 @@ image = "x"
 fn keys_of_later_versions_are_refused() {
     let not_yet = |key: &str| format!("{key:?} is not supported by this version of nightcore");
     assert_eq!(function_error("watch = true"), not_yet("watch"));
-    assert_eq!(function_error("channel = 'ring'"), not_yet("channel"));
+    assert!(function_error("channel = 'socket'").contains("a channel is \"ring\" or \"fifo\""));
     assert_eq!(function_error("memory = '1GiB'"), not_yet("memory"));
     assert_eq!(
         messages("[admin]\nlisten = 'x'\n[functions.Foo]\ncommand = ['./foo']\n"),
@@ -613,6 +615,7 @@ proptest! {
             (any::<bool>(), Just(None)),
             (Just(true), prop::option::of("(/[a-z0-9%~-]+){0,3}")),
         ],
+        ring: bool,
     ) {
         let directory = std::env::temp_dir().canonicalize().unwrap();
         let config = Config {
@@ -633,6 +636,7 @@ proptest! {
                 queue: Queue { calls: numbers.2, bytes: bytes.1 },
                 max_depth: numbers.3,
                 external,
+                channel: if ring { ChannelKind::Ring } else { ChannelKind::Fifo },
                 route,
             }],
         };

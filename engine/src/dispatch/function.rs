@@ -4,7 +4,7 @@ use super::call::CallId;
 use super::concurrency::{Bounds, Concurrency};
 use super::container::ContainerKey;
 use nightcore_runtime::protocol::Status;
-use nightcore_runtime::protocol::control::Mode;
+use nightcore_runtime::protocol::control::{ChannelKind, Mode};
 use std::collections::VecDeque;
 use std::time::Duration;
 
@@ -43,6 +43,8 @@ pub struct Spec {
     pub max_depth: u32,
     /// Whether clients may call it.
     pub external: bool,
+    /// What carries its messages.
+    pub channel: ChannelKind,
 }
 
 /// Counts since the engine started.

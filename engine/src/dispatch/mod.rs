@@ -122,6 +122,11 @@ impl<P, R> Dispatch<P, R> {
         &mut self.functions[id as usize - 1]
     }
 
+    /// Whether calls are open on this channel.
+    pub fn has_calls(&self, channel: ChannelKey) -> bool {
+        self.channels.get(channel).is_some_and(|channel| !channel.open.is_empty())
+    }
+
     // Calls begin.
 
     /// Whether a call of this size may be queued now.

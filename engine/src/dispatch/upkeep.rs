@@ -133,6 +133,7 @@ impl<P, R> Dispatch<P, R> {
 mod tests {
     use super::*;
     use crate::dispatch::Spec;
+    use nightcore_runtime::protocol::control::ChannelKind;
     use nightcore_runtime::protocol::{Failure, Status};
     use std::time::Duration;
 
@@ -150,6 +151,7 @@ mod tests {
             queue_bytes: 1,
             max_depth: 1,
             external: true,
+            channel: ChannelKind::Fifo,
         });
         let container = dispatch.container_connected(function, Mode::Threads, false);
         for _ in 0..4 {

@@ -1,17 +1,21 @@
-//! The engine's end of one channel.
+//! The engine's end of one channel: named pipes, or rings with the named pipes as bells.
 
 use super::hub::HubHandle;
 use crate::dispatch::{CallId, ChannelKey, ContainerKey, FunctionId};
 use nightcore_runtime::clock::now_ns;
-use nightcore_runtime::ipc::channel;
+use nightcore_runtime::ipc::channel::{self, Pipe};
 use nightcore_runtime::ipc::inbox::{Filled, Inbox};
+use nightcore_runtime::ipc::look::Patience;
 use nightcore_runtime::ipc::region::Region;
-use nightcore_runtime::protocol::control::Mode;
+use nightcore_runtime::ipc::ring::{self, RingReader, RingWriter, Sent, Side};
+use nightcore_runtime::protocol::control::{ChannelKind, Mode};
 use nightcore_runtime::protocol::{Broken, Failure, Header, Kind, MessageBuffer};
 use std::cell::{Cell, RefCell};
 use std::collections::VecDeque;
+use std::future::poll_fn;
 use std::io;
 use std::os::fd::{AsFd, AsRawFd, OwnedFd, RawFd};
+use std::path::Path;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -23,8 +27,10 @@ use tokio::task::spawn_local;
 pub(super) struct Channel {
     pub(super) container: ContainerKey,
     pub(super) slot: u32,
-    mode: Mode,
+    pub(super) mode: Mode,
+    /// Messages go by it, or it is the worker's bell.
     writer: OwnedFd,
+    pub(super) rings: Option<Rings>,
     /// The engine's base region of the container, with the cancel words.
     base: Arc<Region>,
     /// The dispatcher's name for it, once the worker is ready.
@@ -36,6 +42,55 @@ pub(super) struct Channel {
     told: RefCell<Vec<u64>>,
     pub(super) retiring: Cell<bool>,
     pub(super) closed: Cell<bool>,
+}
+
+/// A channel that was just made: what is the worker's is still to be sent to it.
+pub(super) struct Ends {
+    pub(super) to_worker: Pipe,
+    pub(super) from_worker: Pipe,
+    /// The engine's ends of the rings, and their file.
+    pub(super) rings: Option<(Rings, OwnedFd)>,
+}
+
+impl Ends {
+    /// Makes the pipes in `directory`, with names of this number for a moment.
+    pub(super) fn create(directory: &Path, number: u64, kind: ChannelKind) -> io::Result<Ends> {
+        let pipe = |direction: &str| Pipe::create(&directory.join(format!("pipe-{number}-{direction}")));
+        let (to_worker, from_worker) = (pipe("in")?, pipe("out")?);
+        let rings = match kind {
+            ChannelKind::Fifo => None,
+            ChannelKind::Ring => {
+                let file = ring::create_file()?;
+                Some((Rings::new(ring::open(&file, Side::Engine)?), file))
+            }
+        };
+        Ok(Ends { to_worker, from_worker, rings })
+    }
+}
+
+/// The engine's ends of a channel's rings, and whether it looks at the one that it reads.
+pub(super) struct Rings {
+    outgoing: RefCell<RingWriter>,
+    pub(super) incoming: RefCell<RingReader>,
+    /// It is looked at: the worker need not ring.
+    pub(super) looked_at: Cell<bool>,
+    /// Until when a message is looked for, ns; 0: none is expected.
+    pub(super) expected_until: Cell<u64>,
+    pub(super) patience: RefCell<Patience>,
+}
+
+impl Rings {
+    /// Nobody looks at it yet, so the worker is to ring.
+    pub(super) fn new((outgoing, incoming): (RingWriter, RingReader)) -> Rings {
+        incoming.begin_wait();
+        Rings {
+            outgoing: RefCell::new(outgoing),
+            incoming: RefCell::new(incoming),
+            looked_at: Cell::new(false),
+            expected_until: Cell::new(0),
+            patience: RefCell::default(),
+        }
+    }
 }
 
 /// The writing end, for as long as a task waits for room in it.
@@ -53,6 +108,7 @@ impl Channel {
         slot: u32,
         mode: Mode,
         writer: OwnedFd,
+        rings: Option<Rings>,
         base: Arc<Region>,
     ) -> Rc<Channel> {
         base.cancel_word(slot).store(0, Ordering::Relaxed);
@@ -61,6 +117,7 @@ impl Channel {
             slot,
             mode,
             writer,
+            rings,
             base,
             key: Cell::new(None),
             unsent: RefCell::default(),
@@ -70,21 +127,63 @@ impl Channel {
         })
     }
 
-    /// Sends a message now, or in its turn when the pipe has room.
+    /// Sends a message now, or in its turn when there is room.
     pub(super) fn send(self: &Rc<Self>, message: &MessageBuffer) {
         let bytes = message.as_bytes();
         let mut unsent = self.unsent.borrow_mut();
-        if unsent.is_empty() {
-            match channel::send(self.writer.as_fd(), bytes) {
+        if !unsent.is_empty() {
+            unsent.push_back(bytes.into());
+            return;
+        }
+        match &self.rings {
+            Some(rings) => {
+                if !self.put(&mut rings.outgoing.borrow_mut(), bytes) {
+                    unsent.push_back(bytes.into());
+                    drop(unsent);
+                    self.send_unsent();
+                }
+            }
+            None => match channel::send(self.writer.as_fd(), bytes) {
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
                     unsent.push_back(bytes.into());
                     spawn_local(flush(self.clone()));
                 }
                 // Sent; or the worker is gone, which its end of the other pipe tells.
                 _ => {}
+            },
+        }
+    }
+
+    /// Puts a message into the ring; false if there is no room.
+    fn put(&self, ring: &mut RingWriter, bytes: &[u8]) -> bool {
+        match ring.send(bytes) {
+            Sent::Seen => true,
+            Sent::Ring => {
+                self.ring_bell();
+                true
             }
-        } else {
-            unsent.push_back(bytes.into());
+            Sent::Full => false,
+        }
+    }
+
+    /// Wakes the worker. A full pipe wakes it anyway.
+    pub(super) fn ring_bell(&self) {
+        let _ = channel::send(self.writer.as_fd(), &[0]);
+    }
+
+    /// Puts into the ring what there was no room for. If there still is none the worker rings when there is.
+    pub(super) fn send_unsent(&self) {
+        let Some(rings) = &self.rings else { return };
+        let mut unsent = self.unsent.borrow_mut();
+        let mut ring = rings.outgoing.borrow_mut();
+        while let Some(message) = unsent.front() {
+            if self.put(&mut ring, message) {
+                unsent.pop_front();
+            } else if ring.begin_wait() {
+                return;
+            } else {
+                ring.end_wait();
+            }
         }
     }
 
@@ -171,12 +270,23 @@ pub(super) enum Ending {
 pub(super) async fn read(hub: HubHandle, channel: Rc<Channel>, reader: OwnedFd) {
     // SAFETY: an OwnedFd is open as long as it lives, always the same, and the AsyncFd owns it.
     let Ok(fd) = (unsafe { AsyncFd::register_with_interest(reader, Interest::READABLE) }) else { return };
+    let ending = match channel.rings {
+        Some(_) => read_bell(&hub, &channel, &fd).await,
+        None => read_pipe(&hub, &channel, &fd).await,
+    };
+    if let Some(ending) = ending {
+        hub.borrow_mut().channel_ended(&channel, ending);
+    }
+}
+
+/// Reads messages from a pipe. No ending: the channel was closed by the engine.
+async fn read_pipe(hub: &HubHandle, channel: &Rc<Channel>, fd: &AsyncFd<OwnedFd>) -> Option<Ending> {
     // Kept only while a part of a message is in it, so that an idle channel costs no buffer.
     let mut kept: Option<Inbox> = None;
     loop {
-        let Ok(mut ready) = fd.readable().await else { return };
+        let mut ready = poll_fn(|context| fd.poll_read_ready(context)).await.ok()?;
         if channel.closed.get() {
-            return;
+            return None;
         }
         let mut inbox = kept.take().unwrap_or_else(|| hub.borrow_mut().spare_inbox());
         let filled = inbox.fill(fd.get_ref().as_fd());
@@ -186,7 +296,7 @@ pub(super) async fn read(hub: HubHandle, channel: Rc<Channel>, reader: OwnedFd) 
                 if drained {
                     ready.clear_ready();
                 }
-                hub.borrow_mut().take_messages(&channel, &mut inbox).err().map(Ending::Broken)
+                hub.borrow_mut().take_messages(channel, &mut inbox).err().map(Ending::Broken)
             }
             Ok(Filled::End) if inbox.is_empty() => Some(Ending::Closed),
             Ok(Filled::End) => Some(Ending::Broken(Broken::Truncated)),
@@ -201,9 +311,33 @@ pub(super) async fn read(hub: HubHandle, channel: Rc<Channel>, reader: OwnedFd) 
         } else {
             kept = Some(inbox);
         }
-        if let Some(ending) = ending {
-            hub.borrow_mut().channel_ended(&channel, ending);
-            return;
+        if ending.is_some() {
+            return ending;
+        }
+    }
+}
+
+/// Hears a ring's bell. What its bytes are does not matter.
+async fn read_bell(hub: &HubHandle, channel: &Rc<Channel>, fd: &AsyncFd<OwnedFd>) -> Option<Ending> {
+    let mut bytes = [0; 64];
+    loop {
+        let mut ready = poll_fn(|context| fd.poll_read_ready(context)).await.ok()?;
+        if channel.closed.get() {
+            return None;
+        }
+        match nix::unistd::read(fd, &mut bytes) {
+            Ok(0) => return Some(Ending::Closed),
+            Ok(read) => {
+                if read < bytes.len() {
+                    ready.clear_ready();
+                }
+                if let Err(broken) = hub.borrow_mut().rung(channel) {
+                    return Some(Ending::Broken(broken));
+                }
+            }
+            Err(nix::Error::EAGAIN) => ready.clear_ready(),
+            Err(nix::Error::EINTR) => {}
+            Err(_) => return Some(Ending::Closed),
         }
     }
 }

@@ -7,7 +7,7 @@ use super::hub::HubHandle;
 use crate::dispatch::ContainerKey;
 use nightcore_runtime::ipc::socket::{self, Received};
 use nightcore_runtime::protocol::Failure;
-use nightcore_runtime::protocol::control::{Control, ControlKind, Mode};
+use nightcore_runtime::protocol::control::{ChannelKind, Control, ControlKind, Mode};
 use nightcore_runtime::protocol::limits::MAX_WORKERS_PER_CONTAINER;
 use std::cell::RefCell;
 use std::collections::VecDeque;
@@ -133,6 +133,8 @@ pub(super) struct Container {
     pub(super) identity: Identity,
     pub(super) pid: i32,
     pub(super) mode: Mode,
+    /// What carries the messages of its channels.
+    pub(super) kind: ChannelKind,
     pub(super) control: Rc<ControlSocket>,
     pub(super) arena: Arena,
     /// Its workers, ready or not, by slot.

@@ -36,6 +36,15 @@ pub(super) struct Refusal {
     pub(super) hopeless: Option<Identity>,
 }
 
+/// What a greeting that was in order came to.
+#[derive(Debug)]
+pub(super) struct Admitted {
+    pub(super) identity: Identity,
+    pub(super) mode: Mode,
+    /// The version of the protocol that is spoken from now on.
+    pub(super) version: u16,
+}
+
 impl Tokens {
     /// A new token for a container, in hex.
     pub fn issue(&mut self, identity: Identity) -> std::io::Result<String> {
@@ -60,7 +69,7 @@ impl Tokens {
     }
 
     /// Checks a greeting; `names` are the handlers that the process has.
-    pub(super) fn admit(&mut self, hello: &Control, names: &[&str]) -> Result<(Identity, Mode), Refusal> {
+    pub(super) fn admit(&mut self, hello: &Control, names: &[&str]) -> Result<Admitted, Refusal> {
         let refuse = |text: String| Refusal { text, hopeless: None };
         if self.used.contains(&hello.token) {
             return Err(refuse("this process inherited another worker's token".into()));
@@ -86,7 +95,7 @@ impl Tokens {
         }
         self.open.remove(&hello.token);
         self.used.insert(hello.token);
-        Ok((identity, mode))
+        Ok(Admitted { identity, mode, version: hello.version.min(VERSION) })
     }
 }
 

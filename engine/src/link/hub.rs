@@ -1,21 +1,21 @@
 //! Where messages and the dispatcher meet. All of it lives on the one I/O thread.
 
 use super::alarm::Alarm;
-use super::channel::{self, Channel, Ending};
+use super::channel::{self, Channel, Ending, Ends};
 use super::container::{Container, ContainerEvent, ControlSocket, Loss, is_expected};
-use super::handshake::{Refusal, Tokens};
+use super::handshake::{Admitted, Refusal, Tokens};
+use super::look::LookedAt;
 use super::payload::Payload;
 use crate::dispatch::{Action, CallId, ChannelKey, ContainerKey, Dispatch, FunctionId, Invoke, Outcome};
 use crate::say::say;
 use nightcore_runtime::clock::now_ns;
-use nightcore_runtime::ipc::channel::Pipe;
 use nightcore_runtime::ipc::inbox::Inbox;
 use nightcore_runtime::ipc::region::{metadata_offset, payload_bytes};
 use nightcore_runtime::ipc::socket::Received;
-use nightcore_runtime::protocol::control::{Control, ControlKind};
+use nightcore_runtime::protocol::control::{ChannelKind, Control, ControlKind, RING_SINCE_VERSION};
 use nightcore_runtime::protocol::limits::MAX_INLINE_BYTES;
 use nightcore_runtime::protocol::message::FLAG_WAITS;
-use nightcore_runtime::protocol::{Broken, Failure, Header, Kind, Message, MessageBuffer, Status, VERSION};
+use nightcore_runtime::protocol::{Broken, Failure, Header, Kind, Message, MessageBuffer, Status};
 use std::cell::RefCell;
 use std::collections::HashMap;
 use std::io;
@@ -59,8 +59,9 @@ pub struct Hub {
     containers: HashMap<ContainerKey, Container>,
     events: mpsc::UnboundedSender<ContainerEvent>,
     this: Weak<RefCell<Hub>>,
-    pipes_made: u64,
+    channels_made: u64,
     spare_inbox: Option<Inbox>,
+    pub(super) looked_at: LookedAt,
     /// Payloads that went by the arena, in either direction.
     arena_payloads: u64,
     alarm: Rc<Alarm>,
@@ -91,8 +92,9 @@ impl Hub {
                 containers: HashMap::new(),
                 events,
                 this: this.clone(),
-                pipes_made: 0,
+                channels_made: 0,
                 spare_inbox: None,
+                looked_at: LookedAt::default(),
                 arena_payloads: 0,
                 alarm: alarm.clone(),
             })
@@ -110,6 +112,7 @@ impl Hub {
     ) -> Result<CallId, Failure> {
         let bytes = payload.len();
         let now = now_ns();
+        self.looked_at.other_work += 1;
         let call = self.dispatch.external(now, function, payload, bytes, reply);
         self.run_actions(now);
         call
@@ -169,6 +172,7 @@ impl Hub {
     /// Handles all whole messages that were read from a channel.
     pub(super) fn take_messages(&mut self, channel: &Rc<Channel>, inbox: &mut Inbox) -> Result<(), Broken> {
         let now = now_ns();
+        self.looked_at.other_work += 1;
         let mut result = Ok(());
         while result.is_ok() {
             result = match inbox.take() {
@@ -181,7 +185,12 @@ impl Hub {
         result
     }
 
-    fn message(&mut self, now: u64, channel: &Rc<Channel>, message: &Message<'_>) -> Result<(), Broken> {
+    pub(super) fn message(
+        &mut self,
+        now: u64,
+        channel: &Rc<Channel>,
+        message: &Message<'_>,
+    ) -> Result<(), Broken> {
         let header = &message.header;
         let Some(key) = channel.key.get() else {
             if message.kind == Kind::Ready {
@@ -273,11 +282,19 @@ impl Hub {
             }
         };
         let failure = Failure { function: name.clone(), ..Failure::new(Status::ContainerDied, text) };
+        self.take_last_words(channel);
         self.close_channel(channel, &failure);
         if let Ending::Broken(broken) = ending {
             say(&format!("{name}: a worker broke the protocol, its process is ended: {broken}"));
             self.lose(channel.container, &failure);
         }
+    }
+
+    /// What a worker had put into its ring before it ended counts. In a pipe it was read before the end was.
+    fn take_last_words(&mut self, channel: &Rc<Channel>) {
+        let now = now_ns();
+        // A rule broken there is of no interest any more, and neither is what follows it.
+        while let Ok(1..) = self.take_from_ring(now, channel) {}
     }
 
     fn close_channel(&mut self, channel: &Rc<Channel>, failure: &Failure) {
@@ -311,7 +328,7 @@ impl Hub {
         pid: i32,
         control: Rc<ControlSocket>,
     ) -> Result<ContainerKey, Refusal> {
-        let (identity, mode) = self.tokens.admit(hello, names)?;
+        let Admitted { identity, mode, version } = self.tokens.admit(hello, names)?;
         let made = super::arena::Arena::new(self.max_body_bytes);
         let (arena, [container_base, engine_base]) = made.map_err(|error| Refusal {
             text: format!("the engine cannot make shared memory: {error}"),
@@ -320,7 +337,7 @@ impl Hub {
         let now = now_ns();
         let key = self.dispatch.container_connected(identity.function, mode, identity.launch.is_none());
         let welcome = Control {
-            version: VERSION,
+            version,
             id: key as u64,
             size: self.max_body_bytes,
             ..Control::new(ControlKind::Welcome)
@@ -329,8 +346,12 @@ impl Hub {
         if let Some(launch) = identity.launch {
             self.tell(ContainerEvent::Connected { launch });
         }
+        let kind = match self.dispatch.spec(identity.function).channel {
+            ChannelKind::Ring if version < RING_SINCE_VERSION => ChannelKind::Fifo,
+            configured => configured,
+        };
         let channels = Vec::new();
-        let container = Container { identity, pid, mode, control, arena, channels, was_ready: false };
+        let container = Container { identity, pid, mode, kind, control, arena, channels, was_ready: false };
         self.containers.insert(key, container);
         self.run_actions(now);
         Ok(key)
@@ -377,6 +398,10 @@ impl Hub {
     /// Forgets a container: its calls end with this failure, what is left of it is to be ended.
     fn lose(&mut self, key: ContainerKey, failure: &Failure) {
         let now = now_ns();
+        let channels = self.containers.get(&key).map(|container| container.channels.clone());
+        for channel in channels.iter().flatten().flatten() {
+            self.take_last_words(channel);
+        }
         let Some(container) = self.containers.remove(&key) else { return };
         for channel in container.channels.iter().flatten() {
             channel.closed.set(true);
@@ -398,7 +423,7 @@ impl Hub {
 
     // What the dispatcher wants done.
 
-    fn run_actions(&mut self, now: u64) {
+    pub(super) fn run_actions(&mut self, now: u64) {
         while let Some(action) = self.dispatch.next_action() {
             self.run_action(now, action);
         }
@@ -431,7 +456,10 @@ impl Hub {
                         let if_no_room = IfNoRoom::FailAnswer { tag, function };
                         self.send_payload(now, &channel, header, b"", payload, if_no_room);
                     }
-                    Err(failure) => channel.send_failure(tag, function, &failure),
+                    Err(failure) => {
+                        channel.send_failure(tag, function, &failure);
+                        self.expect(now, &channel);
+                    }
                 }
             }
             // The client may have left in the meantime.
@@ -470,18 +498,18 @@ impl Hub {
 
     fn create_worker(&mut self, now: u64, key: ContainerKey) {
         let Some(container) = self.containers.get_mut(&key) else { return };
-        self.pipes_made += 1;
-        let path = |direction: &str| self.directory.join(format!("pipe-{}-{direction}", self.pipes_made));
-        let made =
-            Pipe::create(&path("in")).and_then(|to_worker| Ok((to_worker, Pipe::create(&path("out"))?)));
+        self.channels_made += 1;
+        let ends = Ends::create(&self.directory, self.channels_made, container.kind);
         let slot = container.free_slot().ok_or_else(|| io::Error::other("no slot is free"));
-        match made.and_then(|pipes| Ok((pipes, slot?))) {
-            Ok(((to_worker, from_worker), slot)) => {
+        match ends.and_then(|ends| Ok((ends, slot?))) {
+            Ok((Ends { to_worker, from_worker, rings }, slot)) => {
+                let (rings, file) = rings.unzip();
                 let base = container.arena.base.clone();
-                let channel = Channel::new(key, slot, container.mode, to_worker.writer, base);
+                let channel = Channel::new(key, slot, container.mode, to_worker.writer, rings, base);
                 container.channels[slot as usize] = Some(channel.clone());
                 let create = Control { id: u64::from(slot), ..Control::new(ControlKind::CreateWorker) };
-                container.control.send(create, "", vec![to_worker.reader, from_worker.writer]);
+                let ends = [to_worker.reader, from_worker.writer];
+                container.control.send(create, "", ends.into_iter().chain(file).collect());
                 if let Some(this) = self.this.upgrade() {
                     spawn_local(channel::read(this, channel, from_worker.reader));
                 }
@@ -507,6 +535,7 @@ impl Hub {
         header.body_len = payload.body_len();
         if payload.len() <= (MAX_INLINE_BYTES - name.len()) as u64 {
             payload.inline(name.len(), |parts| channel.send(&MessageBuffer::new(header, name, parts)));
+            self.expect(now, channel);
             return;
         }
         let bytes = payload_bytes(payload.metadata_len(), payload.body_len());
@@ -529,8 +558,9 @@ impl Hub {
             copy.metadata();
             copy.slice(0);
             channel.send(&MessageBuffer::new(header, name, &[]));
+            self.expect(now, channel);
         } else {
-            let (channel, name) = (channel.clone(), name.to_vec());
+            let (channel, name, hub) = (channel.clone(), name.to_vec(), self.this.clone());
             spawn_local(async move {
                 copy.metadata();
                 let mut offset = 0;
@@ -540,6 +570,9 @@ impl Hub {
                 }
                 drop(copy);
                 channel.send(&MessageBuffer::new(header, &name, &[]));
+                if let Some(hub) = hub.upgrade() {
+                    hub.borrow_mut().expect(now_ns(), &channel);
+                }
             });
         }
     }

@@ -9,6 +9,7 @@ mod external;
 mod handshake;
 mod hub;
 mod listener;
+mod look;
 mod payload;
 mod peer;
 
@@ -18,4 +19,5 @@ pub use external::HubCalls;
 pub use handshake::{Identity, Tokens};
 pub use hub::{Hub, HubHandle};
 pub use listener::Listener;
+pub use look::look_at_rings;
 pub use payload::Payload;

@@ -31,7 +31,7 @@ pub enum ControlKind {
     Welcome = 2,
     /// Engine: status and text say why; the connection ends.
     Refused = 3,
-    /// Engine: id: the worker's slot; size: the window; descriptors: the end to read, the end to write.
+    /// Engine: id: the worker's slot; descriptors: the end to read, the end to write, and the rings if messages go by them.
     CreateWorker = 4,
     /// Container: the worker of slot id could not be created; text says why.
     WorkerFailed = 5,
@@ -77,6 +77,18 @@ pub enum Mode {
     /// One channel, whose worker runs many calls at once.
     EventLoop = 1,
 }
+
+/// What carries the messages of a channel.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ChannelKind {
+    /// Two named pipes.
+    Fifo,
+    /// Two rings in shared memory, with the named pipes as bells.
+    Ring,
+}
+
+/// The first version of the protocol that has [`ChannelKind::Ring`].
+pub const RING_SINCE_VERSION: u16 = 2;
 
 /// The fixed part of a control message. What a field means for which kind is said at [`ControlKind`].
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, FromBytes, IntoBytes, KnownLayout, Immutable)]

@@ -26,6 +26,11 @@ pub const MAX_WORKERS_PER_CONTAINER: usize = 1024;
 /// Bytes of the pipe behind each direction of a channel: eight of the largest messages. Small, because an
 /// unprivileged user may hold 16,384 pages of pipe buffers.
 pub const PIPE_BYTES: usize = 8192;
+/// Unit of a ring: a cache line, and as long as a header, so that a message without payload is one line.
+pub const LINE_BYTES: usize = 64;
+/// Lines of the ring in each direction of a channel: eight of the largest messages, as in a pipe, or 64 of those with a small
+/// payload. A power of two, so that positions may wrap.
+pub const RING_LINES: u32 = 128;
 /// Unit of allocation in the arena: a page.
 pub const BLOCK_UNIT_BYTES: usize = 4096;
 /// Units of the region that every container gets in each direction: 16 MiB. Address space only: pages are taken

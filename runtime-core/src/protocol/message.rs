@@ -3,6 +3,7 @@
 
 use super::limits::{
     HEADER_BYTES, MAX_BODY_BYTES, MAX_INLINE_BYTES, MAX_MESSAGE_BYTES, MAX_METADATA_BYTES, MAX_NAME_BYTES,
+    RING_LINES,
 };
 use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout};
 
@@ -181,9 +182,19 @@ pub enum Broken {
     /// A status that cannot end a call.
     #[error("invalid status {0}")]
     Status(u32),
-    /// The pipe ended inside a message.
-    #[error("the pipe ended inside a message")]
+    /// The channel ended inside a message.
+    #[error("the channel ended inside a message")]
     Truncated,
+    /// More lines than a ring has.
+    #[error("{0} lines are said to be in a ring of {RING_LINES}")]
+    Ring(u32),
+}
+
+/// The length of the message with this header, which is checked first.
+pub fn message_len(header: &[u8]) -> Result<usize, Broken> {
+    let Ok((header, _)) = Header::read_from_prefix(header) else { return Err(Broken::Truncated) };
+    header.check()?;
+    Ok(header.message_len())
 }
 
 /// A message as it lies in a read buffer.

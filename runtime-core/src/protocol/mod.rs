@@ -14,6 +14,6 @@ pub use metadata::{Metadata, MetadataBuffer, MetadataError};
 pub use status::Status;
 
 /// The newest version of the protocol that this build speaks.
-pub const VERSION: u16 = 1;
+pub const VERSION: u16 = 2;
 /// The oldest version of the protocol that this build still speaks.
 pub const OLDEST_VERSION: u16 = 1;

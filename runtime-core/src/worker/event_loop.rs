@@ -7,13 +7,14 @@
 
 use super::answer::{self, Answer};
 use super::arena::Buffer;
+use super::channel::{self, Incoming, Outgoing, hear};
 use super::invoke::{self, Body, CallOptions, Invoke};
 use super::payload::{Input, Payload};
 use super::request::Origin;
 use super::session::{Session, StartError, engine_gone, forked, is_forked};
 use crate::clock::now_ns;
-use crate::ipc::channel::{self, is_fifo, set_nonblocking};
-use crate::ipc::inbox::{Filled, Inbox};
+use crate::ipc::inbox::Filled;
+use crate::ipc::look::Patience;
 use crate::protocol::control::{ControlKind, Mode};
 use crate::protocol::limits::MAX_OUTSTANDING;
 use crate::protocol::{Failure, Header, Kind, MessageBuffer, Metadata, Status};
@@ -29,6 +30,10 @@ use std::time::Duration;
 const CHANNEL: u64 = 0;
 const WRITER: u64 = 1;
 const CONTROL: u64 = 2;
+
+/// The longest that `next` looks for a message when no request can go on without one. Shorter than a thread does: the host's
+/// other work waits meanwhile.
+const LOOK_NS: u64 = 25_000;
 
 /// What happened.
 pub enum Event {
@@ -58,31 +63,75 @@ struct Pending {
     function: String,
 }
 
+/// A request that is not answered.
+struct Open {
+    cancelled: Arc<AtomicBool>,
+    /// Its calls under way.
+    calls: u32,
+}
+
 #[derive(Default)]
 struct Calls {
     ids: HashMap<String, u32>,
     last_call: u64,
     pending: HashMap<u64, Pending>,
-    /// Requests that are not answered, each with the word that says it is cancelled.
-    open: HashMap<u64, Arc<AtomicBool>>,
+    open: HashMap<u64, Open>,
+    /// How many of those have calls under way.
+    waiting: usize,
 }
 
-#[derive(Default)]
-struct Incoming {
-    inbox: Inbox,
+impl Calls {
+    /// Whether a request is open whose handler does not wait for an answer, as far as this can be known.
+    fn can_go_on(&self) -> bool {
+        self.open.len() > self.waiting
+    }
+
+    fn began(&mut self, call: u64, pending: Pending) {
+        if let Some(open) = self.open.get_mut(&pending.request) {
+            open.calls += 1;
+            self.waiting += usize::from(open.calls == 1);
+        }
+        self.pending.insert(call, pending);
+    }
+
+    fn ended(&mut self, call: u64) -> Option<Pending> {
+        let pending = self.pending.remove(&call)?;
+        if let Some(open) = self.open.get_mut(&pending.request) {
+            open.calls -= 1;
+            self.waiting -= usize::from(open.calls == 0);
+        }
+        Some(pending)
+    }
+
+    fn answered(&mut self, request: u64) {
+        if let Some(open) = self.open.remove(&request)
+            && open.calls > 0
+        {
+            self.waiting -= 1;
+            self.pending.retain(|_, pending| pending.request != request);
+        }
+    }
+}
+
+struct Inbound {
+    channel: Incoming,
+    patience: Patience,
     callers: HashMap<u32, Arc<str>>,
     ended: bool,
+}
+
+struct Outbound {
+    channel: Outgoing,
+    /// Messages that there was no room for, in order.
+    unsent: VecDeque<MessageBuffer>,
 }
 
 struct Shared {
     session: Arc<Session>,
     epoll: Epoll,
-    reader: OwnedFd,
-    writer: OwnedFd,
-    /// Messages that the full pipe did not take, in order.
-    unsent: Mutex<VecDeque<MessageBuffer>>,
+    outbound: Mutex<Outbound>,
     calls: Mutex<Calls>,
-    incoming: Mutex<Incoming>,
+    inbound: Mutex<Inbound>,
 }
 
 /// A container whose calls run in an event loop of the host's.
@@ -96,37 +145,39 @@ impl EventLoop {
     /// Connects to the engine. `names`: the handlers this program has.
     pub fn connect(names: &[&str]) -> Result<EventLoop, StartError> {
         let session = Arc::new(Session::start(names, Mode::EventLoop)?);
-        let (reader, writer) = loop {
+        let descriptors = loop {
             let create = session.advance(true).into_iter().find(|r| r.kind == ControlKind::CreateWorker);
-            if let Some(create) = create
-                && let Ok([reader, writer]) = <[OwnedFd; 2]>::try_from(create.descriptors)
-                && is_fifo(&reader)
-                && is_fifo(&writer)
-            {
-                break (reader, writer);
+            if let Some(create) = create {
+                break create.descriptors;
             }
             if session.has_ended() {
                 return Err(StartError::EngineGone);
             }
         };
-        EventLoop::over(session, reader, writer).map_err(|_| StartError::EngineGone)
+        EventLoop::over(session, descriptors).map_err(|_| StartError::EngineGone)
     }
 
-    fn over(session: Arc<Session>, reader: OwnedFd, writer: OwnedFd) -> io::Result<EventLoop> {
-        set_nonblocking(&reader)?;
-        set_nonblocking(&writer)?;
+    fn over(session: Arc<Session>, descriptors: Vec<OwnedFd>) -> io::Result<EventLoop> {
+        let (mut incoming, outgoing) = channel::open(descriptors, false).map_err(io::Error::other)?;
+        // The host may wait at the descriptor first; nothing comes before READY.
+        incoming.arm();
         let epoll = Epoll::new(EpollCreateFlags::EPOLL_CLOEXEC)?;
-        epoll.add(&reader, EpollEvent::new(EpollFlags::EPOLLIN, CHANNEL))?;
-        epoll.add(&writer, EpollEvent::new(EpollFlags::empty(), WRITER))?;
+        epoll.add(incoming.as_fd(), EpollEvent::new(EpollFlags::EPOLLIN, CHANNEL))?;
+        if let Some(writer) = outgoing.pipe() {
+            epoll.add(writer, EpollEvent::new(EpollFlags::empty(), WRITER))?;
+        }
         epoll.add(session.control(), EpollEvent::new(EpollFlags::EPOLLIN, CONTROL))?;
         let shared = Shared {
             session,
             epoll,
-            reader,
-            writer,
-            unsent: Mutex::default(),
+            outbound: Mutex::new(Outbound { channel: outgoing, unsent: VecDeque::new() }),
             calls: Mutex::default(),
-            incoming: Mutex::default(),
+            inbound: Mutex::new(Inbound {
+                channel: incoming,
+                patience: Patience::default(),
+                callers: HashMap::new(),
+                ended: false,
+            }),
         };
         let ready = Header { sent_at: now_ns(), ..Header::new(Kind::Ready, 0) };
         shared.send(MessageBuffer::new(ready, b"", &[])).map_err(io::Error::other)?;
@@ -149,34 +200,50 @@ impl EventLoop {
             return Err(forked());
         }
         let shared = &self.0;
-        let mut incoming = lock(&shared.incoming);
+        let mut inbound = lock(&shared.inbound);
+        inbound.channel.disarm();
         let mut waited = false;
         loop {
-            if incoming.ended || shared.session.has_ended() {
-                incoming.ended = true;
+            if inbound.ended || shared.session.has_ended() {
+                inbound.ended = true;
                 return Ok(Some(Event::Ended));
             }
-            if let Some(event) = self.take(&mut incoming) {
+            if let Some(event) = self.take(&mut inbound) {
                 return Ok(Some(event));
             }
-            match incoming.inbox.fill(shared.reader.as_fd()) {
-                Ok(Filled::Bytes { .. }) => continue,
-                Ok(Filled::End) => {
-                    incoming.ended = true;
-                    continue;
+            let Inbound { channel, patience, ended, .. } = &mut *inbound;
+            match channel {
+                Incoming::Pipe { reader, inbox } => match inbox.fill(reader.as_fd()) {
+                    Ok(Filled::Bytes { .. }) => continue,
+                    Ok(Filled::End) => {
+                        *ended = true;
+                        continue;
+                    }
+                    Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
+                    Err(error) => return Err(Failure::new(Status::Internal, format!("read: {error}"))),
+                },
+                Incoming::Ring { .. } => {
+                    shared.flush();
+                    let can_go_on = lock(&shared.calls).can_go_on();
+                    if !waited && !can_go_on && channel.look(LOOK_NS, patience) {
+                        continue;
+                    }
                 }
-                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
-                Err(error) => return Err(Failure::new(Status::Internal, format!("read: {error}"))),
+            }
+            // Whoever finds nothing here waits at the descriptor, so it has to become readable.
+            if !channel.arm() {
+                channel.disarm();
+                continue;
             }
             if waited {
                 return Ok(None);
             }
-            waited = self.wait(timeout)?;
+            waited = self.wait(&mut inbound, timeout)?;
         }
     }
 
     /// Waits on all descriptors; true if there was nothing, so that the time is over.
-    fn wait(&self, timeout: Option<Duration>) -> Result<bool, Failure> {
+    fn wait(&self, inbound: &mut Inbound, timeout: Option<Duration>) -> Result<bool, Failure> {
         let timeout = match timeout {
             None => EpollTimeout::NONE,
             Some(timeout) => {
@@ -191,9 +258,10 @@ impl EventLoop {
             Err(error) => return Err(Failure::new(Status::Internal, format!("epoll_wait: {error}"))),
         };
         for event in &events[..count] {
-            match event.data() {
-                CONTROL => drop(self.0.session.advance(false)),
-                WRITER => self.0.flush(),
+            match (event.data(), &mut inbound.channel) {
+                (CONTROL, _) => drop(self.0.session.advance(false)),
+                (WRITER, _) => self.0.flush(),
+                (_, Incoming::Ring { bell, .. }) => inbound.ended |= matches!(hear(bell), Ok(Filled::End)),
                 _ => {}
             }
         }
@@ -201,13 +269,14 @@ impl EventLoop {
     }
 
     /// The event of the next whole message that has one.
-    fn take(&self, incoming: &mut Incoming) -> Option<Event> {
+    fn take(&self, inbound: &mut Inbound) -> Option<Event> {
         let shared = &self.0;
         loop {
-            let message = match incoming.inbox.take() {
+            let Inbound { channel, callers, ended, .. } = &mut *inbound;
+            let message = match channel.take() {
                 Ok(message) => message?,
                 Err(_) => {
-                    incoming.ended = true;
+                    *ended = true;
                     return Some(Event::Ended);
                 }
             };
@@ -216,20 +285,21 @@ impl EventLoop {
                 Kind::Dispatch => {
                     let id = message.header.function;
                     if id != 0 && !message.name.is_empty() {
-                        incoming.callers.insert(id, String::from_utf8_lossy(message.name).into());
+                        callers.insert(id, String::from_utf8_lossy(message.name).into());
                     }
-                    let caller = incoming.callers.get(&id).cloned();
+                    let caller = callers.get(&id).cloned();
                     if id != 0 && caller.is_none() {
                         // It would look like a call from outside.
-                        incoming.ended = true;
+                        *ended = true;
                         return Some(Event::Ended);
                     }
                     let Ok(payload) = Payload::receive(&message, &shared.session) else {
-                        incoming.ended = true;
+                        *ended = true;
                         return Some(Event::Ended);
                     };
                     let cancelled = Arc::new(AtomicBool::new(false));
-                    lock(&shared.calls).open.insert(call, cancelled.clone());
+                    let open = Open { cancelled: cancelled.clone(), calls: 0 };
+                    lock(&shared.calls).open.insert(call, open);
                     let (session, deadline) = (shared.session.clone(), message.header.deadline);
                     let input = Input { session, payload, call, deadline, caller };
                     return Some(Event::Request(LoopRequest {
@@ -248,7 +318,7 @@ impl EventLoop {
                     if late {
                         continue;
                     }
-                    let Some(pending) = calls.pending.remove(&call) else { continue };
+                    let Some(pending) = calls.ended(call) else { continue };
                     if message.header.function != 0 && !calls.ids.contains_key(&pending.function) {
                         calls.ids.insert(pending.function.clone(), message.header.function);
                     }
@@ -262,13 +332,13 @@ impl EventLoop {
                     return Some(Event::Answer { request: pending.request, tag: pending.tag, result });
                 }
                 Kind::Cancel => {
-                    if let Some(cancelled) = lock(&shared.calls).open.get(&call) {
-                        cancelled.store(true, Ordering::Relaxed);
+                    if let Some(open) = lock(&shared.calls).open.get(&call) {
+                        open.cancelled.store(true, Ordering::Relaxed);
                         return Some(Event::Cancelled { request: call });
                     }
                 }
                 _ => {
-                    incoming.ended = true;
+                    *ended = true;
                     return Some(Event::Ended);
                 }
             }
@@ -277,35 +347,57 @@ impl EventLoop {
 }
 
 impl Shared {
-    /// Sends now, or as soon as the pipe has room.
+    /// Sends now, or as soon as there is room.
     fn send(&self, message: MessageBuffer) -> Result<(), Failure> {
-        let mut unsent = lock(&self.unsent);
-        if unsent.is_empty() {
-            match channel::send(self.writer.as_fd(), message.as_bytes()) {
+        let mut outbound = lock(&self.outbound);
+        if outbound.unsent.is_empty() {
+            match outbound.channel.send(message.as_bytes()) {
                 Ok(()) => return Ok(()),
-                Err(error) if error.kind() == io::ErrorKind::WouldBlock => self.watch_writer(true),
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
                 Err(_) => return Err(engine_gone()),
             }
+            outbound.unsent.push_back(message);
+            self.wait_for_room(&mut outbound);
+        } else {
+            outbound.unsent.push_back(message);
         }
-        unsent.push_back(message);
         Ok(())
     }
 
+    /// Sends what there is room for.
     fn flush(&self) {
-        let mut unsent = lock(&self.unsent);
-        while let Some(message) = unsent.front() {
-            match channel::send(self.writer.as_fd(), message.as_bytes()) {
-                Err(error) if error.kind() == io::ErrorKind::WouldBlock => return,
-                // Sent, or the engine is gone, which the reader tells.
-                _ => drop(unsent.pop_front()),
-            }
+        let mut outbound = lock(&self.outbound);
+        if !outbound.unsent.is_empty() {
+            outbound.channel.disarm();
+            self.wait_for_room(&mut outbound);
         }
-        self.watch_writer(false);
     }
 
-    fn watch_writer(&self, on: bool) {
+    /// Sends what there is room for, and sees to it that the loop is woken when there is room for more.
+    fn wait_for_room(&self, outbound: &mut Outbound) {
+        let Outbound { channel, unsent } = outbound;
+        loop {
+            while let Some(message) = unsent.front() {
+                match channel.send(message.as_bytes()) {
+                    Err(error) if error.kind() == io::ErrorKind::WouldBlock => break,
+                    // Sent, or the engine is gone, which the reader tells.
+                    _ => drop(unsent.pop_front()),
+                }
+            }
+            if let Some(writer) = channel.pipe() {
+                self.watch_writer(writer, !unsent.is_empty());
+                return;
+            }
+            if unsent.is_empty() || channel.arm() {
+                return;
+            }
+            channel.disarm();
+        }
+    }
+
+    fn watch_writer(&self, writer: &OwnedFd, on: bool) {
         let flags = if on { EpollFlags::EPOLLOUT } else { EpollFlags::empty() };
-        let _ = self.epoll.modify(&self.writer, &mut EpollEvent::new(flags, WRITER));
+        let _ = self.epoll.modify(writer, &mut EpollEvent::new(flags, WRITER));
     }
 }
 
@@ -374,9 +466,9 @@ impl LoopRequest {
         let invoke = Invoke { call, parent: self.input.call, name, function, waits: true, options };
         let message = invoke.message(&self.shared.session, body).map_err(named)?;
         let pending = Pending { request: self.input.call, tag, function: name.to_owned() };
-        lock(&self.shared.calls).pending.insert(call, pending);
+        lock(&self.shared.calls).began(call, pending);
         self.shared.send(message).map_err(|failure| {
-            lock(&self.shared.calls).pending.remove(&call);
+            lock(&self.shared.calls).ended(call);
             named(failure)
         })
     }
@@ -425,11 +517,7 @@ impl LoopRequest {
         if self.answered.swap(true, Ordering::AcqRel) {
             return Err(Failure::new(Status::InvalidState, "the request has been answered"));
         }
-        {
-            let mut calls = lock(&self.shared.calls);
-            calls.open.remove(&self.input.call);
-            calls.pending.retain(|_, pending| pending.request != self.input.call);
-        }
+        lock(&self.shared.calls).answered(self.input.call);
         let now = now_ns();
         message.set_times(now, now);
         self.shared.send(message)

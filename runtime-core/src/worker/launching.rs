@@ -1,14 +1,13 @@
 //! The launching thread: it holds the control socket and creates worker threads when the engine says so.
 
+use super::channel;
 use super::request::Request;
 use super::session::{Session, StartError};
 use super::thread::ThreadWorker;
-use crate::ipc::channel::{is_fifo, set_blocking};
 use crate::ipc::socket::{self, Received};
 use crate::protocol::control::{Control, ControlKind, Mode};
 use crate::protocol::{Failure, Status};
 use std::any::Any;
-use std::os::fd::OwnedFd;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::thread::JoinHandle;
@@ -102,19 +101,12 @@ fn create_worker(
     if slot as usize >= crate::protocol::limits::MAX_WORKERS_PER_CONTAINER {
         return Err(format!("no worker slot {slot}"));
     }
-    let [reader, writer]: [OwnedFd; 2] =
-        create.descriptors.try_into().map_err(|_| "no descriptors came".to_owned())?;
-    for end in [&reader, &writer] {
-        if !is_fifo(end) {
-            return Err("a descriptor is not a named pipe".to_owned());
-        }
-        set_blocking(end).map_err(|e| e.to_string())?;
-    }
+    let (incoming, outgoing) = channel::open(create.descriptors, true)?;
     let (session, handler) = (session.clone(), handler.clone());
     std::thread::Builder::new()
         .name(format!("nc-worker-{slot}"))
         .stack_size(WORKER_STACK_BYTES)
-        .spawn(move || ThreadWorker::new(session, slot, reader, writer).run(&handler))
+        .spawn(move || ThreadWorker::new(session, slot, incoming, outgoing).run(&handler))
         .map_err(|e| format!("cannot create a thread: {e}"))
 }
 

@@ -6,13 +6,13 @@
 
 mod answer;
 mod arena;
+mod channel;
 mod event_loop;
 mod invoke;
 mod launching;
 mod payload;
 mod request;
 mod session;
-mod slice;
 mod thread;
 
 pub use answer::{Answer, Tagged};

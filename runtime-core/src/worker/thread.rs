@@ -1,21 +1,21 @@
-//! A worker thread: waits in a blocking read of its pipe, runs one call at a time.
+//! A worker thread: waits for a message, runs one call at a time.
 
 use super::answer::{self, Answer, Tagged};
+use super::channel::{Incoming, Outgoing, hear};
 use super::invoke::{self, Body, CallOptions, Invoke};
 use super::payload::{Input, Payload};
 use super::request::Request;
 use super::session::{Session, engine_gone, forked, is_forked};
-use super::slice::ask_for_short_slice;
 use super::{Handler, launching};
 use crate::clock::now_ns;
-use crate::ipc::channel;
-use crate::ipc::inbox::{Filled, Inbox};
+use crate::ipc::inbox::Filled;
+use crate::ipc::look::{MAX_LOOK_NS, Patience};
+use crate::ipc::slice::{SHORTEST_SLICE_NS, WORKER_SLICE_NS, ask_for_short_slice};
 use crate::protocol::limits::MAX_OUTSTANDING;
 use crate::protocol::{Failure, Header, Kind, Message, MessageBuffer, Status};
-use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use std::cell::RefCell;
 use std::collections::{HashMap, VecDeque};
-use std::os::fd::{AsFd, OwnedFd};
+use std::io;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
@@ -29,9 +29,11 @@ struct Pending {
     function: String,
 }
 
-#[derive(Default)]
 struct State {
-    inbox: Inbox,
+    incoming: Incoming,
+    /// Whether it pays to look for the next call, and for the answer to one of its own.
+    patience_idle: Patience,
+    patience_waiting: Patience,
     /// Ids of functions, learnt from the answers to calls by name.
     ids: HashMap<String, u32>,
     /// Names of callers, told with their first call on this channel.
@@ -46,8 +48,7 @@ struct State {
 
 pub(super) struct ThreadWorker {
     pub(super) session: Arc<Session>,
-    reader: OwnedFd,
-    writer: OwnedFd,
+    outgoing: RefCell<Outgoing>,
     slot: u32,
     state: RefCell<State>,
 }
@@ -68,13 +69,32 @@ enum Step {
 struct Closed;
 
 impl ThreadWorker {
-    pub(super) fn new(session: Arc<Session>, slot: u32, reader: OwnedFd, writer: OwnedFd) -> ThreadWorker {
-        ThreadWorker { session, reader, writer, slot, state: RefCell::default() }
+    pub(super) fn new(
+        session: Arc<Session>,
+        slot: u32,
+        incoming: Incoming,
+        outgoing: Outgoing,
+    ) -> ThreadWorker {
+        let state = State {
+            incoming,
+            patience_idle: Patience::default(),
+            patience_waiting: Patience::default(),
+            ids: HashMap::new(),
+            callers: HashMap::new(),
+            last_call: 0,
+            pending: HashMap::new(),
+            ready: VecDeque::new(),
+            answers: 0,
+        };
+        ThreadWorker { session, outgoing: RefCell::new(outgoing), slot, state: RefCell::new(state) }
     }
 
     /// Runs calls until the engine retires this worker or goes away.
     pub(super) fn run(&self, handler: &Handler) {
-        ask_for_short_slice();
+        ask_for_short_slice(match self.outgoing.borrow().pipe() {
+            Some(_) => SHORTEST_SLICE_NS,
+            None => WORKER_SLICE_NS,
+        });
         let ready = Header { sent_at: now_ns(), ..Header::new(Kind::Ready, 0) };
         if self.send(&MessageBuffer::new(ready, b"", &[])).is_err() {
             return;
@@ -127,7 +147,24 @@ impl ThreadWorker {
     }
 
     fn send(&self, message: &MessageBuffer) -> Result<(), Failure> {
-        channel::send(self.writer.as_fd(), message.as_bytes()).map_err(|_| engine_gone())
+        let mut outgoing = self.outgoing.borrow_mut();
+        loop {
+            match outgoing.send(message.as_bytes()) {
+                Ok(()) => return Ok(()),
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
+                Err(_) => return Err(engine_gone()),
+            }
+            // The engine always reads, so there will be room.
+            let heard = if outgoing.arm() {
+                hear(&self.state.borrow().incoming.as_fd())
+            } else {
+                Ok(Filled::Bytes { drained: true })
+            };
+            outgoing.disarm();
+            if !matches!(heard, Ok(Filled::Bytes { .. })) {
+                return Err(engine_gone());
+            }
+        }
     }
 
     pub(super) fn is_cancelled(&self, call: u64) -> bool {
@@ -137,10 +174,16 @@ impl ThreadWorker {
     /// Reads until there is a message and puts it where it belongs. `own`: the internal call that is waited for.
     fn step(&self, own: Option<(u64, &str)>) -> Result<Step, Closed> {
         let mut state = self.state.borrow_mut();
-        let state = &mut *state;
+        let State {
+            incoming, patience_idle, patience_waiting, ids, callers, pending, ready, answers, ..
+        } = &mut *state;
+        let patience = if own.is_some() { patience_waiting } else { patience_idle };
         loop {
-            let Some(message) = state.inbox.take().map_err(|_| Closed)? else {
-                match state.inbox.fill(self.reader.as_fd()) {
+            let Some(message) = incoming.take().map_err(|_| Closed)? else {
+                if incoming.look(MAX_LOOK_NS, patience) {
+                    continue;
+                }
+                match incoming.sleep() {
                     Ok(Filled::Bytes { .. }) => continue,
                     Ok(Filled::End) | Err(_) => return Err(Closed),
                 }
@@ -148,7 +191,7 @@ impl ThreadWorker {
             let call = message.header.call;
             return match message.kind {
                 Kind::Dispatch => {
-                    let caller = caller(&mut state.callers, &message)?;
+                    let caller = caller(callers, &message)?;
                     let payload = Payload::receive(&message, &self.session).map_err(|_| Closed)?;
                     let (session, deadline) = (self.session.clone(), message.header.deadline);
                     Ok(Step::Dispatch(Input { session, payload, call, deadline, caller }))
@@ -156,13 +199,13 @@ impl ThreadWorker {
                 Kind::Retire => Ok(Step::Retire),
                 Kind::Complete | Kind::Failed => {
                     let own = own.filter(|(id, _)| *id == call).map(|(_, name)| name);
-                    let pending = if own.is_none() { state.pending.remove(&call) } else { None };
+                    let pending = if own.is_none() { pending.remove(&call) } else { None };
                     let function = own.or(pending.as_ref().map(|p| p.function.as_str()));
                     if let Some(name) = function
                         && message.header.function != 0
-                        && !state.ids.contains_key(name)
+                        && !ids.contains_key(name)
                     {
-                        state.ids.insert(name.to_owned(), message.header.function);
+                        ids.insert(name.to_owned(), message.header.function);
                     }
                     let result = if message.kind == Kind::Complete {
                         let payload = Payload::receive(&message, &self.session).map_err(|_| Closed)?;
@@ -171,13 +214,13 @@ impl ThreadWorker {
                         Err(answer::failure(&message, function.unwrap_or_default()))
                     };
                     if own.is_some() {
-                        state.answers += 1;
+                        *answers += 1;
                         return Ok(Step::Own(result));
                     }
                     // The answer to a call of an earlier request is dropped here, with its memory.
                     if let Some(pending) = pending {
-                        state.answers += 1;
-                        state.ready.push_back(Tagged { tag: pending.tag, result });
+                        *answers += 1;
+                        ready.push_back(Tagged { tag: pending.tag, result });
                     }
                     Ok(Step::Other)
                 }
@@ -261,7 +304,7 @@ impl ThreadWorker {
                     return Err(Failure::new(Status::InvalidState, "no internal call is under way"));
                 }
             }
-            if self.state.borrow().inbox.is_empty() && !self.is_readable(Duration::ZERO)? {
+            if !self.wait(Duration::ZERO)? {
                 match until {
                     // Waits for good and lends its slot; with a timeout it keeps it, as it may run again at any
                     // moment.
@@ -271,8 +314,7 @@ impl ThreadWorker {
                         if left.is_zero() {
                             return Ok(None);
                         }
-                        // A signal may have ended the wait before its time.
-                        if !self.is_readable(left)? {
+                        if !self.wait(left)? {
                             continue;
                         }
                     }
@@ -286,7 +328,7 @@ impl ThreadWorker {
     }
 
     fn tell_waiting(&self, call: u64) -> Result<(), Failure> {
-        if !self.state.borrow().inbox.is_empty() || self.is_readable(Duration::ZERO)? {
+        if self.wait(Duration::ZERO)? {
             return Ok(());
         }
         let answers = self.state.borrow().answers;
@@ -294,16 +336,10 @@ impl ThreadWorker {
         self.send(&MessageBuffer::new(wait, b"", &[]))
     }
 
-    fn is_readable(&self, timeout: Duration) -> Result<bool, Failure> {
-        // Rounded up, so that a wait never ends before its time.
-        let millis = timeout.as_nanos().div_ceil(1_000_000).min(i32::MAX as u128) as i32;
-        let timeout = PollTimeout::try_from(millis).unwrap_or(PollTimeout::MAX);
-        let mut fds = [PollFd::new(self.reader.as_fd(), PollFlags::POLLIN)];
-        match poll(&mut fds, timeout) {
-            Ok(ready) => Ok(ready > 0),
-            Err(nix::Error::EINTR) => Ok(false),
-            Err(error) => Err(Failure::new(Status::Internal, format!("poll: {error}"))),
-        }
+    /// Whether there is a message; waits for one at most so long.
+    fn wait(&self, timeout: Duration) -> Result<bool, Failure> {
+        let waited = self.state.borrow_mut().incoming.wait(timeout);
+        waited.map_err(|error| Failure::new(Status::Internal, format!("poll: {error}")))
     }
 }
 

@@ -4,7 +4,7 @@
 
 use nightcore_runtime::ipc::socket::{self, Received};
 use nightcore_runtime::protocol::control::{Control, ControlKind, SOCKET_VARIABLE, TOKEN_VARIABLE};
-use nightcore_runtime::protocol::{Header, Kind, MessageBuffer, VERSION};
+use nightcore_runtime::protocol::{Header, Kind, MessageBuffer};
 use std::error::Error;
 use std::fs::File;
 use std::io::{Read, Write};
@@ -30,7 +30,8 @@ fn greet(version: u16) -> Result<(OwnedFd, Received)> {
 }
 
 fn answer_with_garbage() -> Result<()> {
-    let (connection, _) = greet(VERSION)?;
+    // Which has named pipes only.
+    let (connection, _) = greet(1)?;
     let created = socket::receive(connection.as_fd())?.ok_or("the engine made no worker")?;
     let [reader, writer] = <[OwnedFd; 2]>::try_from(created.descriptors).map_err(|_| "no pipes came")?;
     nightcore_runtime::ipc::channel::set_blocking(&reader)?;

@@ -1,13 +1,16 @@
-//! Asks the kernel to run a worker thread soon after it is woken.
+//! Asks the kernel to run a thread soon after it is woken or has let others run.
 //!
 //! A call is a few microseconds of work between two waits. With a short slice (Linux 6.12 and later) the scheduler
-//! lets a woken worker run before whoever woke it goes on; its share of the processor stays what it was. The
-//! measurement is in `docs/decisions/`.
+//! lets a woken worker run before whoever woke it goes on; its share of the processor stays what it was. Who yields stands
+//! back by its slice. The measurements are in `docs/decisions/`.
 
 use std::mem::size_of;
 
-/// The slice asked for: the least that the kernel takes. A call that computes for longer goes on in the next one.
-const SLICE_NS: u64 = 100_000;
+/// The least that the kernel takes. A call that computes for longer goes on in the next slice.
+pub const SHORTEST_SLICE_NS: u64 = 100_000;
+/// The slice of a worker that looks at a ring: twice the engine's, which has two turns in a call while each worker has one. So
+/// nobody's turn comes when there is nothing for it to do yet.
+pub const WORKER_SLICE_NS: u64 = 2 * SHORTEST_SLICE_NS;
 /// Threads and processes that a handler starts get the usual slice.
 const RESET_ON_FORK: u64 = 1;
 
@@ -25,8 +28,8 @@ struct SchedAttr {
     period: u64,
 }
 
-/// Asks for the calling thread. Nothing depends on it: older kernels ignore it, sandboxes may refuse it.
-pub(super) fn ask_for_short_slice() {
+/// Asks for a slice for the calling thread. Nothing depends on it: older kernels ignore it, sandboxes may refuse it.
+pub fn ask_for_short_slice(slice_ns: u64) {
     let size = size_of::<SchedAttr>() as u32;
     let mut attr = SchedAttr { size, ..SchedAttr::default() };
     // SAFETY: the kernel writes at most `size` bytes to `attr`, which is as long, and reads as many of it.
@@ -34,7 +37,7 @@ pub(super) fn ask_for_short_slice() {
         let got = libc::syscall(libc::SYS_sched_getattr, 0, &raw mut attr, size, 0);
         // Who has chosen another policy knows better.
         if got == 0 && attr.policy == libc::SCHED_OTHER as u32 {
-            attr.runtime = SLICE_NS;
+            attr.runtime = slice_ns;
             attr.flags |= RESET_ON_FORK;
             libc::syscall(libc::SYS_sched_setattr, 0, &raw const attr, 0);
         }
@@ -56,7 +59,7 @@ mod tests {
                 attr
             };
             let before = of_thread();
-            ask_for_short_slice();
+            ask_for_short_slice(SHORTEST_SLICE_NS);
             let after = of_thread();
             assert_eq!((before.policy, before.nice), (after.policy, after.nice));
         })

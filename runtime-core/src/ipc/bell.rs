@@ -1,0 +1,209 @@
+//! How one side of a ring goes to sleep and the other one wakes it.
+//!
+//! Who has to wait raises a flag in shared memory and looks once more before it sleeps; who changes what is waited for
+//! looks at the flag afterwards and, if it is raised, lowers it and rings: one byte into the named pipe that the sleeper
+//! reads. Each side writes one word and then reads the other's, so a full fence (`SeqCst`) must lie between: without it both
+//! could see the past, and the sleeper would never be woken. A reader waits so for messages, a writer for room.
+//!
+//! The tests try every order of the two sides' steps with loom.
+
+use std::sync::atomic::{AtomicU32, Ordering, fence};
+
+/// Nobody waits, or whoever does has been rung for.
+const AWAKE: u32 = 0;
+/// Somebody waits and must be rung for.
+const WAITING: u32 = 1;
+
+/// A word that both sides see. The model checker has its own.
+pub trait Word {
+    /// As of an atomic.
+    fn load(&self, order: Ordering) -> u32;
+    /// As of an atomic.
+    fn store(&self, value: u32, order: Ordering);
+    /// As of an atomic.
+    fn swap(&self, value: u32, order: Ordering) -> u32;
+    /// A fence that is `SeqCst`.
+    fn fence();
+}
+
+impl Word for AtomicU32 {
+    #[inline]
+    fn load(&self, order: Ordering) -> u32 {
+        AtomicU32::load(self, order)
+    }
+
+    #[inline]
+    fn store(&self, value: u32, order: Ordering) {
+        AtomicU32::store(self, value, order);
+    }
+
+    #[inline]
+    fn swap(&self, value: u32, order: Ordering) -> u32 {
+        AtomicU32::swap(self, value, order)
+    }
+
+    #[inline]
+    fn fence() {
+        fence(Ordering::SeqCst);
+    }
+}
+
+/// Changes `position`, which the other side may wait for. True: it does, and is to be rung for.
+#[inline]
+pub fn announce<W: Word>(position: &W, value: u32, waiting: &W) -> bool {
+    position.store(value, Ordering::Release);
+    W::fence();
+    waiting.load(Ordering::Relaxed) != AWAKE && waiting.swap(AWAKE, Ordering::AcqRel) != AWAKE
+}
+
+/// Says that this side waits until `position` is no longer `seen`. True: it may sleep, and will be rung for. False: it has
+/// changed already.
+#[inline]
+pub fn begin_wait<W: Word>(waiting: &W, position: &W, seen: u32) -> bool {
+    // Not a plain store: what the other side has swapped in must lie before it, or its next look might not see this.
+    waiting.swap(WAITING, Ordering::AcqRel);
+    W::fence();
+    position.load(Ordering::Acquire) == seen
+}
+
+/// This side waits no more. True: it was rung for, or will be in a moment.
+#[inline]
+pub fn end_wait<W: Word>(waiting: &W) -> bool {
+    waiting.swap(AWAKE, Ordering::AcqRel) == AWAKE
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use loom::sync::atomic::AtomicU32 as Checked;
+    use loom::sync::{Arc, Condvar, Mutex};
+    use loom::thread;
+
+    impl Word for Checked {
+        fn load(&self, order: Ordering) -> u32 {
+            Checked::load(self, order)
+        }
+
+        fn store(&self, value: u32, order: Ordering) {
+            Checked::store(self, value, order);
+        }
+
+        fn swap(&self, value: u32, order: Ordering) -> u32 {
+            Checked::swap(self, value, order)
+        }
+
+        fn fence() {
+            loom::sync::atomic::fence(Ordering::SeqCst);
+        }
+    }
+
+    /// Tries every order in which the threads are interrupted at most so often; more of that only takes longer.
+    fn check(model: impl Fn() + Sync + Send + 'static) {
+        let mut builder = loom::model::Builder::new();
+        builder.preemption_bound = Some(6);
+        builder.check(model);
+    }
+
+    /// The pipe: how many bytes are in it, and a way to sleep until there is one.
+    #[derive(Default)]
+    struct Bell {
+        rung: Mutex<u32>,
+        heard: Condvar,
+    }
+
+    impl Bell {
+        fn ring(&self) {
+            *self.rung.lock().unwrap() += 1;
+            self.heard.notify_one();
+        }
+
+        /// A blocking read: takes all that is there.
+        fn sleep(&self) {
+            let mut rung = self.rung.lock().unwrap();
+            while *rung == 0 {
+                rung = self.heard.wait(rung).unwrap();
+            }
+            *rung = 0;
+        }
+    }
+
+    struct Side {
+        position: Checked,
+        waiting: Checked,
+        bell: Bell,
+    }
+
+    impl Side {
+        fn new() -> Side {
+            Side { position: Checked::new(0), waiting: Checked::new(AWAKE), bell: Bell::default() }
+        }
+
+        fn advance(&self, to: u32) {
+            if announce(&self.position, to, &self.waiting) {
+                self.bell.ring();
+            }
+        }
+
+        /// Waits until the position is at least `until`, and sleeps when it is not there yet.
+        fn wait_for(&self, until: u32) {
+            loop {
+                let seen = self.position.load(Ordering::Acquire);
+                if seen >= until {
+                    return;
+                }
+                if begin_wait(&self.waiting, &self.position, seen) {
+                    self.bell.sleep();
+                }
+                end_wait(&self.waiting);
+            }
+        }
+    }
+
+    /// loom ends with "deadlock" if there is an order in which the reader sleeps for ever.
+    #[test]
+    fn a_reader_that_sleeps_is_always_woken() {
+        check(|| {
+            let side = Arc::new(Side::new());
+            let writer = side.clone();
+            let thread = thread::spawn(move || {
+                writer.advance(1);
+                writer.advance(2);
+            });
+            side.wait_for(2);
+            thread.join().unwrap();
+        });
+    }
+
+    /// A message and its answer: each side waits for the other.
+    #[test]
+    fn two_that_wait_for_each_other_both_go_on() {
+        check(|| {
+            let there = Arc::new(Side::new());
+            let back = Arc::new(Side::new());
+            let (other_there, other_back) = (there.clone(), back.clone());
+            let thread = thread::spawn(move || {
+                other_there.wait_for(1);
+                other_back.advance(1);
+            });
+            there.advance(1);
+            back.wait_for(1);
+            thread.join().unwrap();
+        });
+    }
+
+    /// For every wait that was begun there is at most one ring: bells cannot pile up.
+    #[test]
+    fn nobody_is_rung_for_twice() {
+        check(|| {
+            let side = Arc::new(Side::new());
+            let writer = side.clone();
+            let thread = thread::spawn(move || {
+                writer.advance(1);
+                writer.advance(2);
+            });
+            begin_wait(&side.waiting, &side.position, 0);
+            thread.join().unwrap();
+            assert!(*side.bell.rung.lock().unwrap() <= 1);
+        });
+    }
+}

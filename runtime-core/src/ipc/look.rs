@@ -1,0 +1,146 @@
+//! Looking for a message for a while before sleeping, where that pays.
+//!
+//! To wake a sleeping thread costs some 2 µs on the same core and some 22 µs on another one that is halted; a reader that is still
+//! looking sees a message within a tenth of a microsecond. So who expects a message soon looks for it, and lets others run on its core
+//! meanwhile. Whether it pays is measured: after a wait in which looking was in vain the next ones begin asleep, each time more of them.
+
+use std::hint::spin_loop;
+
+/// The longest that anybody looks at a time: about what two wakes on other cores cost, which is what can be saved.
+pub const MAX_LOOK_NS: u64 = 50_000;
+/// How often a reader looks before it lets others run. A yield costs some 0.3 µs when nobody else is there; with fewer of them
+/// a message that somebody on the same core is to send comes later, with more the reader sees its own later.
+pub const LOOKS_PER_YIELD: u32 = 2;
+/// Who yields and is not run for so long shares its core with somebody who computes. It would wait so after each yield, and a
+/// sleeper is run sooner when it is woken.
+pub const CROWDED_NS: u64 = 100_000;
+/// Most waits in a row that begin asleep before looking is tried again.
+const MAX_SKIPPED: u32 = 64;
+/// The same on a core that is shared with somebody who computes.
+const SKIPPED_IN_CROWD: u32 = 1024;
+
+/// What came of looking.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Looked {
+    /// There is a message.
+    Found,
+    /// There was none.
+    InVain,
+    /// There was none, and somebody else computes on this core.
+    Crowded,
+}
+
+/// Whether the next wait of a kind begins with looking.
+#[derive(Clone, Debug, Default)]
+pub struct Patience {
+    /// Waits that still begin asleep.
+    skip: u32,
+    /// How many waits begin asleep when looking is in vain again.
+    skip_next: u32,
+}
+
+impl Patience {
+    /// A wait begins: whether it is to begin with looking.
+    #[inline]
+    pub fn looks(&mut self) -> bool {
+        if self.skip == 0 {
+            return true;
+        }
+        self.skip -= 1;
+        false
+    }
+
+    /// Looking ended so.
+    #[inline]
+    pub fn learn(&mut self, looked: Looked) {
+        match looked {
+            Looked::Found => self.skip_next /= 2,
+            Looked::InVain => {
+                self.skip = self.skip_next;
+                self.skip_next = (self.skip_next * 2 + 1).min(MAX_SKIPPED);
+            }
+            Looked::Crowded => {
+                self.skip = SKIPPED_IN_CROWD;
+                self.skip_next = MAX_SKIPPED;
+            }
+        }
+    }
+}
+
+/// Looks a few times.
+#[inline]
+pub fn look_closely(looks: u32, found: impl Fn() -> bool) -> bool {
+    for _ in 0..looks {
+        if found() {
+            return true;
+        }
+        spin_loop();
+    }
+    false
+}
+
+/// Lets others run on this core.
+#[inline]
+pub fn let_others_run() {
+    // SAFETY: sched_yield has no preconditions, and does not fail on Linux.
+    unsafe { libc::sched_yield() };
+}
+
+/// Looks until there is a message, at most for `for_ns`.
+pub fn look(for_ns: u64, now_ns: impl Fn() -> u64, found: impl Fn() -> bool) -> Looked {
+    let began = now_ns();
+    let mut last = began;
+    loop {
+        if look_closely(LOOKS_PER_YIELD, &found) {
+            return Looked::Found;
+        }
+        let_others_run();
+        let now = now_ns();
+        if now - last > CROWDED_NS {
+            return if found() { Looked::Found } else { Looked::Crowded };
+        }
+        if now - began > for_ns {
+            return if found() { Looked::Found } else { Looked::InVain };
+        }
+        last = now;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::cell::Cell;
+
+    #[test]
+    fn what_is_in_vain_is_tried_ever_more_seldom_and_what_pays_again_at_once() {
+        let mut patience = Patience::default();
+        // How many of so many waits begin with looking that ends so.
+        let mut waits_of = |looked: Looked, waits: u32| {
+            let mut looks = |_: &u32| {
+                let looks = patience.looks();
+                if looks {
+                    patience.learn(looked);
+                }
+                looks
+            };
+            (0..waits).filter(&mut looks).count()
+        };
+        assert!(waits_of(Looked::InVain, 6500) <= 107);
+        // Each time it pays halves the number.
+        assert!(waits_of(Looked::Found, 1000) >= 900);
+        assert_eq!(waits_of(Looked::Found, 1000), 1000);
+        assert!(waits_of(Looked::Crowded, 10_240) <= 11);
+    }
+
+    #[test]
+    fn looking_ends_with_what_there_is() {
+        let clock = Cell::new(0);
+        let tick = |by: u64| {
+            clock.set(clock.get() + by);
+            clock.get()
+        };
+        assert_eq!(look(MAX_LOOK_NS, || tick(1000), || clock.get() > 20_000), Looked::Found);
+        assert_eq!(look(MAX_LOOK_NS, || tick(1000), || false), Looked::InVain);
+        assert_eq!(look(MAX_LOOK_NS, || tick(CROWDED_NS + 1), || false), Looked::Crowded);
+    }
+}

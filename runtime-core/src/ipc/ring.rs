@@ -1,0 +1,436 @@
+//! A channel's rings: two queues of messages in one shared memory file, one for each direction.
+//!
+//! The engine makes the file and seals it. Each ring has one writer and one reader; positions count lines of 64 bytes and wrap
+//! around. A message lies in whole lines, the last one filled up. Each side keeps its own position in private memory, loads
+//! the other's once and checks it, and copies a message before it looks at it: a peer that writes nonsense ends its channel
+//! and nothing else.
+//!
+//! Who finds nothing may look for a while and then sleep at the channel's named pipe, see [`super::bell`].
+
+use super::bell::{announce, begin_wait, end_wait};
+use crate::protocol::limits::{HEADER_BYTES, LINE_BYTES, MAX_MESSAGE_BYTES, RING_LINES};
+use crate::protocol::message::{Broken, Message, message_len};
+use memmap2::{MmapOptions, MmapRaw};
+use nix::fcntl::{FcntlArg, SealFlag, fcntl};
+use nix::sys::memfd::{MFdFlags, memfd_create};
+use std::io;
+use std::os::fd::{AsFd, OwnedFd};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, Ordering};
+
+/// The words of both rings: a page, of which each word has a line of its own, so that the sides do not take lines from each
+/// other without need.
+const WORDS_BYTES: usize = 4096;
+const RING_BYTES: usize = RING_LINES as usize * LINE_BYTES;
+/// The length of the file.
+const FILE_BYTES: usize = WORDS_BYTES + 2 * RING_BYTES;
+
+const _: () = {
+    assert!(RING_LINES.is_power_of_two());
+    assert!(HEADER_BYTES == LINE_BYTES);
+};
+
+/// Makes the file of a channel's rings, sealed against any change of its size.
+pub fn create_file() -> io::Result<OwnedFd> {
+    let fd = memfd_create("nightcore-ring", MFdFlags::MFD_CLOEXEC | MFdFlags::MFD_ALLOW_SEALING)?;
+    nix::unistd::ftruncate(&fd, FILE_BYTES as i64)?;
+    fcntl(
+        &fd,
+        FcntlArg::F_ADD_SEALS(SealFlag::F_SEAL_SHRINK | SealFlag::F_SEAL_GROW | SealFlag::F_SEAL_SEAL),
+    )?;
+    Ok(fd)
+}
+
+/// A side of a channel.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Side {
+    /// The engine's.
+    Engine,
+    /// The worker's.
+    Worker,
+}
+
+/// Maps a channel's rings, after checking that the file is as long as it should be and cannot shrink, and gives this
+/// side's ends.
+pub fn open(fd: &impl AsFd, side: Side) -> io::Result<(RingWriter, RingReader)> {
+    let invalid = |text: &str| io::Error::new(io::ErrorKind::InvalidData, text);
+    if nix::sys::stat::fstat(fd)?.st_size != FILE_BYTES as i64 {
+        return Err(invalid("a ring's file has the wrong size"));
+    }
+    let seals = SealFlag::from_bits_truncate(fcntl(fd, FcntlArg::F_GET_SEALS)?);
+    if !seals.contains(SealFlag::F_SEAL_SHRINK) {
+        return Err(invalid("a ring's file is not sealed"));
+    }
+    let map = Arc::new(MmapOptions::new().len(FILE_BYTES).map_raw(&fd.as_fd())?);
+    let to_worker = Ring { map: map.clone(), index: 0 };
+    let from_worker = Ring { map, index: 1 };
+    let (outgoing, incoming) = match side {
+        Side::Engine => (to_worker, from_worker),
+        Side::Worker => (from_worker, to_worker),
+    };
+    Ok((
+        RingWriter { ring: outgoing, written: 0, read: 0 },
+        RingReader {
+            ring: incoming,
+            read: 0,
+            written: 0,
+            given_back: 0,
+            message: Box::new([0; MAX_MESSAGE_BYTES]),
+        },
+    ))
+}
+
+/// One of the two rings of a file.
+#[derive(Debug)]
+struct Ring {
+    map: Arc<MmapRaw>,
+    index: usize,
+}
+
+impl Ring {
+    fn word(&self, line: usize, number: usize) -> &AtomicU32 {
+        let offset = (self.index * 4 + line) * LINE_BYTES + number * size_of::<AtomicU32>();
+        debug_assert!(offset < WORDS_BYTES);
+        // SAFETY: the offset is inside the map (two rings of four lines each in the first page) and aligned to 4; the map
+        // lives as long as self; both sides use these words as atomics only.
+        unsafe { &*self.map.as_mut_ptr().add(offset).cast::<AtomicU32>() }
+    }
+
+    /// Lines ever written. Changed by the writer only.
+    fn written(&self) -> &AtomicU32 {
+        self.word(0, 0)
+    }
+
+    /// Where the writer ran when it wrote last. A hint for the reader.
+    fn writer_core(&self) -> &AtomicU32 {
+        self.word(0, 1)
+    }
+
+    /// Lines ever read. Changed by the reader only.
+    fn read(&self) -> &AtomicU32 {
+        self.word(1, 0)
+    }
+
+    /// Whether the reader waits for a message.
+    fn reader_waits(&self) -> &AtomicU32 {
+        self.word(2, 0)
+    }
+
+    /// Whether the writer waits for room.
+    fn writer_waits(&self) -> &AtomicU32 {
+        self.word(3, 0)
+    }
+
+    /// The lines from `position` on, as far as they lie together, and how many bytes that is.
+    fn lines(&self, position: u32) -> (*mut u8, usize) {
+        let offset = (position % RING_LINES) as usize * LINE_BYTES;
+        // SAFETY: the offset is below RING_BYTES, and the map has that many bytes for each ring behind the words.
+        let start = unsafe { self.map.as_mut_ptr().add(WORDS_BYTES + self.index * RING_BYTES + offset) };
+        (start, RING_BYTES - offset)
+    }
+
+    fn copy_in(&self, position: u32, bytes: &[u8]) {
+        let (start, together) = self.lines(position);
+        let first = bytes.len().min(together);
+        // SAFETY: `first` bytes lie together from `start` on; the rest is shorter than the ring and goes to its beginning.
+        // These lines are the writer's until it announces them; if the other process writes to them all the same, only
+        // bytes that it gets are changed.
+        unsafe {
+            std::ptr::copy_nonoverlapping(bytes.as_ptr(), start, first);
+            std::ptr::copy_nonoverlapping(bytes[first..].as_ptr(), self.lines(0).0, bytes.len() - first);
+        }
+    }
+
+    fn copy_out(&self, position: u32, to: &mut [u8]) {
+        let (start, together) = self.lines(position);
+        let first = to.len().min(together);
+        let (head, tail) = to.split_at_mut(first);
+        // SAFETY: as in `copy_in`. A concurrent write changes which bytes are copied, and they are checked afterwards.
+        unsafe {
+            std::ptr::copy_nonoverlapping(start, head.as_mut_ptr(), head.len());
+            std::ptr::copy_nonoverlapping(self.lines(0).0, tail.as_mut_ptr(), tail.len());
+        }
+    }
+}
+
+/// The core that this thread runs on now.
+#[inline]
+pub fn this_core() -> u32 {
+    // SAFETY: sched_getcpu has no preconditions. It cannot fail on the kernels that Nightcore runs on.
+    unsafe { libc::sched_getcpu() as u32 }
+}
+
+fn lines_of(bytes: usize) -> u32 {
+    bytes.div_ceil(LINE_BYTES) as u32
+}
+
+/// The end of a ring that messages are written to.
+#[derive(Debug)]
+pub struct RingWriter {
+    ring: Ring,
+    written: u32,
+    /// The reader's position, when it was last looked at.
+    read: u32,
+}
+
+/// What became of a message.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Sent {
+    /// It lies in the ring, and the reader will see it.
+    Seen,
+    /// It lies in the ring, and the reader is to be rung for.
+    Ring,
+    /// There is no room for it.
+    Full,
+}
+
+impl RingWriter {
+    /// Puts a message into the ring, if there is room for all of it.
+    #[inline]
+    pub fn send(&mut self, message: &[u8]) -> Sent {
+        let lines = lines_of(message.len());
+        if !self.has_room(lines) {
+            return Sent::Full;
+        }
+        self.ring.copy_in(self.written, message);
+        self.written = self.written.wrapping_add(lines);
+        self.ring.writer_core().store(this_core(), Ordering::Relaxed);
+        let ring = announce(self.ring.written(), self.written, self.ring.reader_waits());
+        if ring { Sent::Ring } else { Sent::Seen }
+    }
+
+    fn has_room(&mut self, lines: u32) -> bool {
+        let room = |writer: &RingWriter| {
+            // A reader that claims to have read what was never written harms itself only.
+            RING_LINES.saturating_sub(writer.written.wrapping_sub(writer.read))
+        };
+        if room(self) < lines {
+            self.read = self.ring.read().load(Ordering::Acquire);
+        }
+        room(self) >= lines
+    }
+
+    /// Says that this side waits for room. True: it may sleep. False: there is room for a message of any size.
+    pub fn begin_wait(&mut self) -> bool {
+        begin_wait(self.ring.writer_waits(), self.ring.read(), self.read)
+            || !self.has_room(lines_of(MAX_MESSAGE_BYTES))
+    }
+
+    /// This side waits for room no more. True: it was rung for.
+    pub fn end_wait(&mut self) -> bool {
+        end_wait(self.ring.writer_waits())
+    }
+}
+
+/// The end of a ring that messages are read from.
+#[derive(Debug)]
+pub struct RingReader {
+    ring: Ring,
+    read: u32,
+    /// The writer's position, when it was last looked at.
+    written: u32,
+    /// Up to where lines are the writer's again.
+    given_back: u32,
+    /// The message that was taken last, out of the writer's reach.
+    message: Box<[u8; MAX_MESSAGE_BYTES]>,
+}
+
+impl RingReader {
+    /// Whether there is a message; a load.
+    #[inline]
+    pub fn has_message(&self) -> bool {
+        self.ring.written().load(Ordering::Relaxed) != self.read
+    }
+
+    /// The core that the writer ran on when it wrote its last message.
+    #[inline]
+    pub fn writer_core(&self) -> u32 {
+        self.ring.writer_core().load(Ordering::Relaxed)
+    }
+
+    /// Takes the next message, if there is one. [`RingReader::give_back`] is to follow.
+    #[inline]
+    pub fn take(&mut self) -> Result<Option<Message<'_>>, Broken> {
+        if self.written == self.read {
+            self.written = self.ring.written().load(Ordering::Acquire);
+            if self.written == self.read {
+                return Ok(None);
+            }
+        }
+        let there = self.written.wrapping_sub(self.read);
+        if there > RING_LINES {
+            return Err(Broken::Ring(there));
+        }
+        let (header, rest) = self.message.split_at_mut(HEADER_BYTES);
+        self.ring.copy_out(self.read, header);
+        let len = message_len(header)?;
+        let lines = lines_of(len);
+        if lines > there {
+            return Err(Broken::Truncated);
+        }
+        self.ring.copy_out(self.read.wrapping_add(1), &mut rest[..len - HEADER_BYTES]);
+        self.read = self.read.wrapping_add(lines);
+        Ok(Message::parse(&self.message[..len])?.map(|(message, _)| message))
+    }
+
+    /// Gives the lines of the messages taken back to the writer, when they are half of the ring: a writer that finds no
+    /// room for a message of any size has more than the other half unread before it. True: it waits for room, and is to
+    /// be rung for.
+    #[inline]
+    pub fn give_back(&mut self) -> bool {
+        if self.read.wrapping_sub(self.given_back) < RING_LINES / 2 {
+            return false;
+        }
+        self.given_back = self.read;
+        announce(self.ring.read(), self.read, self.ring.writer_waits())
+    }
+
+    /// Says that this side waits for a message. True: it may sleep. False: there is one.
+    #[inline]
+    pub fn begin_wait(&self) -> bool {
+        begin_wait(self.ring.reader_waits(), self.ring.written(), self.read)
+    }
+
+    /// This side waits for a message no more. True: it was rung for, or will be in a moment.
+    #[inline]
+    pub fn end_wait(&self) -> bool {
+        end_wait(self.ring.reader_waits())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::protocol::message::{Header, Kind, MessageBuffer};
+    use proptest::prelude::*;
+
+    fn both() -> ((RingWriter, RingReader), (RingWriter, RingReader)) {
+        let file = create_file().unwrap();
+        (open(&file, Side::Engine).unwrap(), open(&file, Side::Worker).unwrap())
+    }
+
+    fn message(number: u64, size: usize) -> MessageBuffer {
+        let header = Header { body_len: size as u64, ..Header::new(Kind::Invoke, number) };
+        MessageBuffer::new(header, b"", &[&vec![number as u8; size]])
+    }
+
+    #[test]
+    fn the_file_cannot_change_its_size_and_wrong_files_are_refused() {
+        let file = create_file().unwrap();
+        assert!(nix::unistd::ftruncate(&file, 0).is_err());
+        assert!(nix::unistd::ftruncate(&file, 1 << 20).is_err());
+        let unsealed = memfd_create("x", MFdFlags::MFD_CLOEXEC | MFdFlags::MFD_ALLOW_SEALING).unwrap();
+        assert!(open(&unsealed, Side::Worker).is_err());
+        nix::unistd::ftruncate(&unsealed, FILE_BYTES as i64).unwrap();
+        assert!(open(&unsealed, Side::Worker).is_err());
+    }
+
+    #[test]
+    fn both_directions_are_apart() {
+        let ((mut to_worker, mut from_worker), (mut to_engine, mut from_engine)) = both();
+        assert_eq!(to_worker.send(message(1, 0).as_bytes()), Sent::Seen);
+        assert_eq!(to_engine.send(message(2, 960).as_bytes()), Sent::Seen);
+        assert_eq!(from_engine.take().unwrap().unwrap().header.call, 1);
+        assert_eq!(from_worker.take().unwrap().unwrap().header.call, 2);
+        assert!(from_engine.take().unwrap().is_none() && !from_worker.has_message());
+    }
+
+    #[test]
+    fn a_full_ring_takes_more_when_lines_are_given_back() {
+        let ((mut writer, _), (_, mut reader)) = both();
+        for number in 0..u64::from(RING_LINES / 16) {
+            assert_eq!(writer.send(message(number, 960).as_bytes()), Sent::Seen);
+        }
+        assert_eq!(writer.send(message(99, 0).as_bytes()), Sent::Full);
+        assert!(writer.begin_wait(), "there is no room to wait for");
+        for _ in 1..RING_LINES / 2 / 16 {
+            assert!(reader.take().unwrap().is_some() && !reader.give_back());
+        }
+        assert!(reader.take().unwrap().is_some());
+        assert!(reader.give_back(), "the writer waits");
+        assert!(writer.end_wait());
+        for _ in 0..RING_LINES / 2 / 16 {
+            assert_eq!(writer.send(message(99, 960).as_bytes()), Sent::Seen);
+        }
+        assert_eq!(writer.send(message(99, 0).as_bytes()), Sent::Full);
+    }
+
+    #[test]
+    fn who_sleeps_is_rung_for_once() {
+        let ((mut writer, _), (_, mut reader)) = both();
+        assert!(reader.begin_wait());
+        assert_eq!(writer.send(message(1, 0).as_bytes()), Sent::Ring);
+        assert_eq!(writer.send(message(2, 0).as_bytes()), Sent::Seen);
+        assert!(reader.end_wait());
+        assert!(!reader.begin_wait(), "there are messages");
+        assert!(!reader.end_wait());
+        assert_eq!(reader.take().unwrap().unwrap().header.call, 1);
+    }
+
+    #[test]
+    fn a_writer_that_lies_about_its_position_is_found_out() {
+        for lie in [RING_LINES + 1, u32::MAX, 1 << 31] {
+            let ((writer, _), (_, mut reader)) = both();
+            writer.ring.written().store(lie, Ordering::Release);
+            assert_eq!(reader.take().unwrap_err(), Broken::Ring(lie));
+        }
+        // A message of two lines of which one was announced.
+        let ((mut writer, _), (_, mut reader)) = both();
+        writer.send(message(1, 1).as_bytes());
+        writer.ring.written().store(1, Ordering::Release);
+        assert_eq!(reader.take().unwrap_err(), Broken::Truncated);
+    }
+
+    #[test]
+    fn a_reader_that_lies_about_its_position_gets_nothing_more() {
+        for lie in [1, 200, u32::MAX - 5] {
+            let ((mut writer, _), (_, reader)) = both();
+            reader.ring.read().store(lie, Ordering::Release);
+            let mut sent = 0;
+            while writer.send(message(1, 960).as_bytes()) != Sent::Full {
+                sent += 1;
+                assert!(sent <= RING_LINES, "it never ends");
+            }
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn messages_survive_any_order(steps in proptest::collection::vec((any::<bool>(), 0usize..=960), 1..400), start: u32) {
+            let ((mut writer, _), (_, mut reader)) = both();
+            // As after any number of messages.
+            (writer.written, writer.read) = (start, start);
+            (reader.read, reader.written, reader.given_back) = (start, start, start);
+            writer.ring.written().store(start, Ordering::Relaxed);
+            writer.ring.read().store(start, Ordering::Relaxed);
+            let mut under_way = std::collections::VecDeque::new();
+            let mut number = 0;
+            for (send, size) in steps {
+                if send {
+                    if writer.send(message(number, size).as_bytes()) != Sent::Full {
+                        under_way.push_back((number, size));
+                        number += 1;
+                    }
+                } else {
+                    let taken = reader.take().unwrap().map(|m| (m.header.call, m.inline.to_vec()));
+                    let expected = under_way.pop_front().map(|(n, size)| (n, vec![n as u8; size]));
+                    prop_assert_eq!(taken, expected);
+                    reader.give_back();
+                }
+            }
+        }
+
+        #[test]
+        fn any_bytes_in_a_ring_are_messages_or_an_error(bytes in proptest::collection::vec(any::<u8>(), 0..4096), written: u32) {
+            let ((writer, _), (_, mut reader)) = both();
+            writer.ring.copy_in(0, &bytes);
+            writer.ring.written().store(written % 256, Ordering::Release);
+            for _ in 0..300 {
+                match reader.take() {
+                    Ok(Some(message)) => prop_assert!(message.inline.len() <= 960),
+                    Ok(None) | Err(_) => break,
+                }
+            }
+        }
+    }
+}

@@ -1,0 +1,232 @@
+//! A worker's end of its channel, by named pipes or by rings.
+
+use crate::clock::now_ns;
+use crate::ipc::channel::{self, is_fifo, set_blocking, set_nonblocking};
+use crate::ipc::inbox::{Filled, Inbox};
+use crate::ipc::look::{Looked, Patience, look};
+use crate::ipc::ring::{self, RingReader, RingWriter, Sent, Side};
+use crate::protocol::{Broken, Message};
+use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
+use std::io;
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::time::Duration;
+
+/// Most threads of a process that look at the same time: each takes turns on a core from those that work.
+const MAX_LOOKERS: u32 = 2;
+/// How many threads of this process look now.
+static LOOKERS: AtomicU32 = AtomicU32::new(0);
+
+/// The end to read.
+pub(super) enum Incoming {
+    /// Messages come by the pipe.
+    Pipe { reader: OwnedFd, inbox: Inbox },
+    /// Messages come by the ring; the pipe is its bell.
+    Ring { bell: OwnedFd, ring: RingReader, to_engine: Bell },
+}
+
+/// The end to write.
+pub(super) enum Outgoing {
+    /// Messages go by the pipe.
+    Pipe(OwnedFd),
+    /// Messages go by the ring; the pipe is the engine's bell.
+    Ring { bell: Bell, ring: RingWriter },
+}
+
+/// The pipe by which the engine is woken.
+pub(super) struct Bell(OwnedFd);
+
+impl Bell {
+    fn ring(&self) {
+        // A full pipe wakes the engine anyway, and if it is gone the reader says so.
+        let _ = channel::send(self.0.as_fd(), &[0]);
+    }
+}
+
+/// Both ends, from what came with CREATE_WORKER: the end to read, the end to write, and the rings if there are any.
+pub(super) fn open(descriptors: Vec<OwnedFd>, blocking: bool) -> Result<(Incoming, Outgoing), String> {
+    let mut descriptors = descriptors.into_iter();
+    let (Some(reader), Some(writer)) = (descriptors.next(), descriptors.next()) else {
+        return Err("no descriptors came".to_owned());
+    };
+    if !is_fifo(&reader) || !is_fifo(&writer) {
+        return Err("a descriptor is not a named pipe".to_owned());
+    }
+    let rings = descriptors.next();
+    let text = |error: io::Error| error.to_string();
+    if blocking { set_blocking(&reader) } else { set_nonblocking(&reader) }.map_err(text)?;
+    let Some(rings) = rings else {
+        if blocking { set_blocking(&writer) } else { set_nonblocking(&writer) }.map_err(text)?;
+        return Ok((Incoming::Pipe { reader, inbox: Inbox::default() }, Outgoing::Pipe(writer)));
+    };
+    set_nonblocking(&writer).map_err(text)?;
+    let to_engine = Bell(writer.try_clone().map_err(text)?);
+    let (ring_writer, ring_reader) = ring::open(&rings, Side::Worker).map_err(text)?;
+    Ok((
+        Incoming::Ring { bell: reader, ring: ring_reader, to_engine },
+        Outgoing::Ring { bell: Bell(writer), ring: ring_writer },
+    ))
+}
+
+impl Incoming {
+    /// The pipe's end: readable when there may be a message, for who does not look.
+    pub(super) fn as_fd(&self) -> BorrowedFd<'_> {
+        match self {
+            Incoming::Pipe { reader, .. } => reader.as_fd(),
+            Incoming::Ring { bell, .. } => bell.as_fd(),
+        }
+    }
+
+    /// The next whole message that is here.
+    #[inline]
+    pub(super) fn take(&mut self) -> Result<Option<Message<'_>>, Broken> {
+        match self {
+            Incoming::Pipe { inbox, .. } => inbox.take(),
+            Incoming::Ring { ring, to_engine, .. } => {
+                if ring.give_back() {
+                    to_engine.ring();
+                }
+                ring.take()
+            }
+        }
+    }
+
+    /// Whether nothing is here: a message may still be in the pipe.
+    fn is_empty(&self) -> bool {
+        match self {
+            Incoming::Pipe { inbox, .. } => inbox.is_empty(),
+            Incoming::Ring { ring, .. } => !ring.has_message(),
+        }
+    }
+
+    /// Looks for a message, if that pays. True: there is one.
+    pub(super) fn look(&mut self, for_ns: u64, patience: &mut Patience) -> bool {
+        let Incoming::Ring { ring, .. } = self else { return false };
+        if ring.has_message() {
+            return true;
+        }
+        if !patience.looks() {
+            return false;
+        }
+        if LOOKERS.fetch_add(1, Ordering::Relaxed) >= MAX_LOOKERS {
+            LOOKERS.fetch_sub(1, Ordering::Relaxed);
+            return false;
+        }
+        let looked = look(for_ns, now_ns, || ring.has_message());
+        LOOKERS.fetch_sub(1, Ordering::Relaxed);
+        patience.learn(looked);
+        looked == Looked::Found
+    }
+
+    /// Sleeps until there may be a message; a thread's ends wait. `End`: the engine has closed its end.
+    pub(super) fn sleep(&mut self) -> io::Result<Filled> {
+        match self {
+            Incoming::Pipe { reader, inbox } => inbox.fill(reader.as_fd()),
+            Incoming::Ring { bell, ring, .. } => {
+                let heard = if ring.begin_wait() { hear(bell) } else { Ok(Filled::Bytes { drained: true }) };
+                ring.end_wait();
+                heard
+            }
+        }
+    }
+
+    /// Says that this side waits at the pipe's end. False: there is a message already.
+    pub(super) fn arm(&mut self) -> bool {
+        match self {
+            Incoming::Pipe { .. } => true,
+            Incoming::Ring { ring, .. } => ring.begin_wait(),
+        }
+    }
+
+    /// This side no longer waits at the pipe's end.
+    pub(super) fn disarm(&mut self) {
+        if let Incoming::Ring { ring, .. } = self {
+            ring.end_wait();
+        }
+    }
+
+    /// Waits at most so long for a message. A signal may end the wait before its time.
+    pub(super) fn wait(&mut self, timeout: Duration) -> io::Result<bool> {
+        if !self.is_empty() {
+            return Ok(true);
+        }
+        if timeout.is_zero() && matches!(self, Incoming::Ring { .. }) {
+            return Ok(false);
+        }
+        // Rounded up, so that a wait never ends before its time.
+        let millis = timeout.as_nanos().div_ceil(1_000_000).min(i32::MAX as u128) as i32;
+        let timeout = PollTimeout::try_from(millis).unwrap_or(PollTimeout::MAX);
+        let ready = if self.arm() {
+            match poll(&mut [PollFd::new(self.as_fd(), PollFlags::POLLIN)], timeout) {
+                Ok(ready) => ready > 0,
+                Err(nix::Error::EINTR) => false,
+                Err(error) => return Err(error.into()),
+            }
+        } else {
+            false
+        };
+        match self {
+            Incoming::Pipe { .. } => Ok(ready),
+            Incoming::Ring { bell, ring, .. } => {
+                ring.end_wait();
+                // At its end the pipe stays readable: whoever takes the next message finds that out.
+                let ended = ready && hear(bell)? == Filled::End;
+                Ok(ended || ring.has_message())
+            }
+        }
+    }
+}
+
+/// Takes the bytes of the bell. They only wake.
+pub(super) fn hear(bell: &impl AsFd) -> io::Result<Filled> {
+    let mut bytes = [0; 64];
+    loop {
+        match nix::unistd::read(bell, &mut bytes) {
+            Ok(0) => return Ok(Filled::End),
+            Ok(read) => return Ok(Filled::Bytes { drained: read < bytes.len() }),
+            Err(nix::Error::EINTR) => {}
+            Err(error) => return Err(error.into()),
+        }
+    }
+}
+
+impl Outgoing {
+    /// The pipe's end, if messages go by it.
+    pub(super) fn pipe(&self) -> Option<&OwnedFd> {
+        match self {
+            Outgoing::Pipe(writer) => Some(writer),
+            Outgoing::Ring { .. } => None,
+        }
+    }
+
+    /// Sends a message; `WouldBlock` if there is no room. A thread's pipe waits for room instead.
+    #[inline]
+    pub(super) fn send(&mut self, message: &[u8]) -> io::Result<()> {
+        match self {
+            Outgoing::Pipe(writer) => channel::send(writer.as_fd(), message),
+            Outgoing::Ring { bell, ring } => match ring.send(message) {
+                Sent::Seen => Ok(()),
+                Sent::Ring => {
+                    bell.ring();
+                    Ok(())
+                }
+                Sent::Full => Err(io::ErrorKind::WouldBlock.into()),
+            },
+        }
+    }
+
+    /// Says that this side waits for room, for which it is rung at the end to read. False: there is room.
+    pub(super) fn arm(&mut self) -> bool {
+        match self {
+            Outgoing::Pipe(_) => true,
+            Outgoing::Ring { ring, .. } => ring.begin_wait(),
+        }
+    }
+
+    /// This side no longer waits for room.
+    pub(super) fn disarm(&mut self) {
+        if let Outgoing::Ring { ring, .. } = self {
+            ring.end_wait();
+        }
+    }
+}
