@@ -36,7 +36,7 @@ demo: ## run functions in every language that is there, and call them
 test: ## run every test; seconds for each stage
 	@tests/run.sh
 
-test-deep: ## run the slow checks: valgrind, sanitizers, process tests 50 times (RUNS=50)
+test-deep: ## run the slow checks: valgrind, sanitizers, instruction counts, process tests 50 times (RUNS=50)
 	@tests/deep.sh
 
 lint: ## check the format, and that linters and compilers have nothing to say
@@ -52,6 +52,9 @@ bench: ## measure Nightcore, and this machine's floors; under five minutes (ARGS
 	cargo build --locked --release -p nightcore-engine -p nightcore-c -p nightcore-bench
 	bench/prepare.sh $(abspath $(TARGET_DIR))/release
 	$(TARGET_DIR)/release/nightcore-bench $(ARGS)
+
+counts: ## keep what callgrind now counts for a call, in tests/counts/instructions.json
+	cargo run --locked --quiet --release -p nightcore-tests --bin nightcore-counts -- --write
 
 soak: ## ten minutes of mixed load in every language; nothing may grow (SECONDS=600)
 	cargo run --locked --quiet -p nightcore-tests --bin nightcore-soak -- $(SECONDS)
@@ -106,4 +109,4 @@ uninstall: ## remove what install put there: PREFIX=/usr/local DESTDIR=
 	$(RM) $(includedir)/nightcore.h $(includedir)/nightcore.hpp
 	$(RM) -r $(libdir)/cmake/nightcore $(docdir)
 
-.PHONY: help build demo test test-deep lint fmt header bench soak dist clean install uninstall
+.PHONY: help build demo test test-deep lint fmt header bench counts soak dist clean install uninstall

@@ -4,7 +4,7 @@
 set -uo pipefail
 cd "$(dirname "$0")/.." || exit
 
-stages=(native-libs sanitizers address repeat)
+stages=(native-libs sanitizers address counts repeat)
 
 target=$(cargo metadata --locked --format-version 1 --no-deps | sed 's/.*"target_directory":"\([^"]*\)".*/\1/')
 
@@ -13,6 +13,7 @@ stage() {
         native-libs) native_libs ;;
         sanitizers) tests/c/sanitizers.sh ;;
         address) address ;;
+        counts) cargo run --locked --quiet --release -p nightcore-tests --bin nightcore-counts ;;
         repeat) repeat ;;
         *)
             echo "there is no stage $1; there are: ${stages[*]}"

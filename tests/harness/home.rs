@@ -3,6 +3,7 @@
 use crate::build::nightcore;
 use crate::command::{Finished, run};
 use crate::engine::Engine;
+use std::ffi::OsStr;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -85,7 +86,7 @@ impl Home {
 
     /// Starts an engine under another program, such as strace.
     #[track_caller]
-    pub fn start_under(self: &Arc<Self>, program: &str, arguments: &[&str]) -> Engine {
+    pub fn start_under(self: &Arc<Self>, program: &str, arguments: &[impl AsRef<OsStr>]) -> Engine {
         let up = self.command("up");
         let mut command = Command::new(program);
         command.args(arguments).arg(up.get_program()).args(up.get_args());

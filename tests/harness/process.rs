@@ -81,6 +81,12 @@ pub fn is_alive(pid: i32) -> bool {
     find(pid).is_some()
 }
 
+/// Whether its main thread sleeps, for whatever reason.
+pub fn is_asleep(pid: i32) -> bool {
+    let stat = fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
+    stat.rsplit_once(')').is_some_and(|(_, rest)| rest.starts_with(" S"))
+}
+
 /// What the descriptors of a process are, as the system names it.
 pub fn descriptors(pid: i32) -> Vec<String> {
     let Ok(entries) = fs::read_dir(format!("/proc/{pid}/fd")) else { return Vec::new() };

@@ -57,6 +57,13 @@ pub fn c() -> PathBuf {
     program("worker-c", &sources.map(|source| folder.join(source)), &[folder.join("worker.h")])
 }
 
+/// The C functions that the bench measures: Caller, Echo, Empty, Three.
+pub fn bench() -> PathBuf {
+    let folder = repository().join("bench/functions");
+    let sources = ["main.c", "caller.c", "echo.c", "three.c"];
+    program("bench", &sources.map(|source| folder.join(source)), &[folder.join("functions.h")])
+}
+
 /// A C worker over an event loop of its own: Echo, Call, Wait.
 pub fn event_loop() -> PathBuf {
     program("worker-loop", &[repository().join("tests/workers/c/event_loop.c")], &[])

@@ -15,6 +15,7 @@ use nix::sys::signal::Signal;
 use nix::sys::socket::{AddressFamily, SockFlag, SockType, socketpair};
 use std::cell::RefCell;
 use std::collections::VecDeque;
+use std::fs::File;
 use std::io;
 use std::os::fd::{AsRawFd, OwnedFd};
 use std::os::unix::process::CommandExt;
@@ -259,7 +260,10 @@ impl Launcher {
         let (own, its) = socketpair(AddressFamily::Unix, SockType::SeqPacket, None, flags)?;
         nightcore_runtime::ipc::channel::set_nonblocking(&own)?;
         let fd = its.as_raw_fd();
-        let mut command = Command::new("/proc/self/exe");
+        // The running program, also when another one lies at its path by now. It is opened here: under valgrind that
+        // opens the engine, while the link itself, as a program to run, is valgrind.
+        let program = File::open("/proc/self/exe")?;
+        let mut command = Command::new(format!("/proc/self/fd/{}", program.as_raw_fd()));
         command.arg0("nightcore").arg("launcher").arg("--socket").arg(fd.to_string());
         command.arg("--open-files").arg(open_files.to_string()).arg(directory);
         // SAFETY: fcntl is async-signal-safe; the descriptor is open in the child until it is passed on by exec.

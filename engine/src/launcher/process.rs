@@ -45,6 +45,8 @@ struct Launcher {
 
 /// Runs the launcher on the socket with this descriptor, which the engine passed.
 pub fn run(socket: i32, directory: &Path, open_files: u64) -> Result<()> {
+    // The system names a process after the file it was started by, which is a descriptor's number here.
+    nix::sys::prctl::set_name(c"nightcore").context("cannot name the launcher")?;
     // SAFETY: the engine passed this descriptor for this purpose, and nothing else in this process knows it.
     let engine = unsafe { OwnedFd::from_raw_fd(socket) };
     // Not for the containers: their end of it would keep the launcher's death from the engine.
