@@ -104,6 +104,14 @@ pub fn main() -> ExitCode {
     }
 }
 
+/// A name that no function can have is bad input.
+fn check_name(function: &str) -> Result<(), Exit> {
+    if nightcore_runtime::protocol::name::is_valid(function) {
+        return Ok(());
+    }
+    Err(Exit::new(EXIT_BAD_INPUT, format!("{function:?} cannot be the name of a function")))
+}
+
 fn load(path: &Path) -> Result<crate::config::Config, Exit> {
     crate::config::Config::load(path).map_err(|errors| Exit::new(EXIT_BAD_INPUT, format!("\n{errors}")))
 }
