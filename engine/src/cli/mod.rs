@@ -3,6 +3,7 @@
 //! Exit codes: 0 it went well, 1 a call failed, 2 bad input, 3 no engine runs.
 
 mod attach;
+mod bench;
 mod check;
 mod engine_client;
 mod invoke;
@@ -55,6 +56,8 @@ enum Command {
     Check(check::Check),
     /// Call a function of a running engine
     Invoke(invoke::Invoke),
+    /// Call a function of a running engine many times a second, and show how long its calls take
+    Bench(bench::Bench),
     /// Show the functions of a running engine, and how they do
     Ps(ps::Ps),
     /// Show what a function has printed
@@ -88,6 +91,7 @@ pub fn main() -> ExitCode {
         Command::Up(up) => up.run(),
         Command::Check(check) => check.run(),
         Command::Invoke(invoke) => invoke.run(),
+        Command::Bench(bench) => bench.run(),
         Command::Ps(ps) => ps.run(),
         Command::Logs(logs) => logs.run(),
         Command::Attach(attach) => attach.run(),
