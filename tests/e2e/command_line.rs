@@ -41,6 +41,7 @@ fn without_an_engine_the_exit_code_is_3() {
     for (subcommand, arguments) in [
         ("ps", &["--json"][..]),
         ("invoke", &["Echo", "-d", "x"]),
+        ("bench", &["Echo", "-d", "x"]),
         ("logs", &["Echo"]),
         ("attach", &["Echo", "--", "true"]),
     ] {

@@ -1,11 +1,10 @@
 //! `nightcore attach`
 
 use super::engine_client::ask;
-use super::{EXIT_BAD_INPUT, Engine, Exit};
+use super::{EXIT_BAD_INPUT, Engine, Exit, check_name};
 use crate::observe::admin::{Attachment, InvokeError};
 use hyper::Method;
 use nightcore_runtime::protocol::control::{FUNCTION_VARIABLE, SOCKET_VARIABLE, TOKEN_VARIABLE};
-use nightcore_runtime::protocol::name;
 use std::os::unix::process::CommandExt;
 use std::process::Command;
 
@@ -22,12 +21,7 @@ pub struct Attach {
 
 impl Attach {
     pub fn run(self) -> Result<(), Exit> {
-        if !name::is_valid(&self.function) {
-            return Err(Exit::new(
-                EXIT_BAD_INPUT,
-                format!("{:?} cannot be the name of a function", self.function),
-            ));
-        }
+        check_name(&self.function)?;
         let (status, page) =
             ask(&self.engine, Method::POST, &format!("/attach/{}", self.function), Vec::new())?;
         if !status.is_success() {

@@ -2,6 +2,7 @@
 
 use super::{EXIT_NO_ENGINE, Engine, Exit, runtime};
 use crate::directory::admin_socket;
+use crate::observe::status::EngineStatus;
 use bytes::Bytes;
 use http_body_util::{BodyExt, Full};
 use hyper::client::conn::http1;
@@ -37,4 +38,11 @@ pub(super) fn ask(
         let status = response.status();
         Ok((status, response.into_body().collect().await.map_err(lost)?.to_bytes()))
     })
+}
+
+/// Asks for the engine's state.
+pub(super) fn ask_status(engine: &Engine) -> Result<EngineStatus, Exit> {
+    let (_, page) = ask(engine, Method::GET, "/status", Vec::new())?;
+    serde_json::from_slice(&page)
+        .map_err(|error| Exit::new(EXIT_NO_ENGINE, format!("the engine is of another version: {error}")))
 }

@@ -1,7 +1,7 @@
 //! `nightcore invoke`
 
 use super::engine_client::ask;
-use super::{EXIT_BAD_INPUT, EXIT_CALL_FAILED, Engine, Exit};
+use super::{EXIT_BAD_INPUT, EXIT_CALL_FAILED, Engine, Exit, check_name};
 use crate::observe::admin::InvokeError;
 use hyper::Method;
 use std::io::{IsTerminal, Read, Write};
@@ -19,16 +19,8 @@ pub struct Invoke {
 
 impl Invoke {
     pub fn run(self) -> Result<(), Exit> {
-        if !nightcore_runtime::protocol::name::is_valid(&self.function) {
-            return Err(Exit::new(
-                EXIT_BAD_INPUT,
-                format!("{:?} cannot be the name of a function", self.function),
-            ));
-        }
-        let body = match self.data {
-            Some(data) => data.into_bytes(),
-            None => standard_input()?,
-        };
+        check_name(&self.function)?;
+        let body = body(self.data)?;
         let (status, answer) = ask(&self.engine, Method::POST, &format!("/invoke/{}", self.function), body)?;
         if status.is_success() {
             let written = std::io::stdout().write_all(&answer);
@@ -42,6 +34,11 @@ impl Invoke {
         }
         Err(Exit::new(EXIT_CALL_FAILED, text))
     }
+}
+
+/// The body that was asked for.
+pub(super) fn body(data: Option<String>) -> Result<Vec<u8>, Exit> {
+    data.map_or_else(standard_input, |data| Ok(data.into_bytes()))
 }
 
 fn standard_input() -> Result<Vec<u8>, Exit> {

@@ -3,6 +3,7 @@
 //! Exit codes: 0 it went well, 1 a call failed, 2 bad input, 3 no engine runs.
 
 mod attach;
+mod bench;
 mod check;
 mod engine_client;
 mod invoke;
@@ -59,6 +60,8 @@ enum Command {
     Check(check::Check),
     /// Call a function of a running engine
     Invoke(invoke::Invoke),
+    /// Call a function of a running engine many times a second, and show how long its calls take
+    Bench(bench::Bench),
     /// Show the functions of a running engine, and how they do
     Ps(ps::Ps),
     /// Show what a function has printed
@@ -92,6 +95,7 @@ pub fn main() -> ExitCode {
         Command::Up(up) => up.run(),
         Command::Check(check) => check.run(),
         Command::Invoke(invoke) => invoke.run(),
+        Command::Bench(bench) => bench.run(),
         Command::Ps(ps) => ps.run(),
         Command::Logs(logs) => logs.run(),
         Command::Attach(attach) => attach.run(),
@@ -106,6 +110,14 @@ pub fn main() -> ExitCode {
             ExitCode::from(exit.code)
         }
     }
+}
+
+/// A name that no function can have is bad input.
+fn check_name(function: &str) -> Result<(), Exit> {
+    if nightcore_runtime::protocol::name::is_valid(function) {
+        return Ok(());
+    }
+    Err(Exit::new(EXIT_BAD_INPUT, format!("{function:?} cannot be the name of a function")))
 }
 
 fn load(path: &Path) -> Result<crate::config::Config, Exit> {

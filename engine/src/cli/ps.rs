@@ -1,9 +1,8 @@
 //! `nightcore ps`
 
-use super::engine_client::ask;
-use super::{EXIT_NO_ENGINE, Engine, Exit};
+use super::engine_client::ask_status;
+use super::{Engine, Exit};
 use crate::observe::status::{EngineStatus, FunctionState};
-use hyper::Method;
 
 #[derive(clap::Args)]
 pub struct Ps {
@@ -16,10 +15,7 @@ pub struct Ps {
 
 impl Ps {
     pub fn run(self) -> Result<(), Exit> {
-        let (_, page) = ask(&self.engine, Method::GET, "/status", Vec::new())?;
-        let status: EngineStatus = serde_json::from_slice(&page).map_err(|error| {
-            Exit::new(EXIT_NO_ENGINE, format!("the engine is of another version: {error}"))
-        })?;
+        let status = ask_status(&self.engine)?;
         if self.json {
             println!("{}", serde_json::to_string_pretty(&status).unwrap_or_default());
         } else {
@@ -101,7 +97,8 @@ fn row(function: &FunctionState) -> [String; 14] {
     ]
 }
 
-fn duration(us: f64) -> String {
+/// As a person reads it.
+pub(super) fn duration(us: f64) -> String {
     match us {
         us if us < 1000.0 => format!("{us:.1}us"),
         us if us < 1_000_000.0 => format!("{:.1}ms", us / 1000.0),

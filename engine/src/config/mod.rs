@@ -29,6 +29,7 @@ use toml::de::DeTable;
 
 pub use error::{ConfigError, ConfigErrors};
 pub use limits::*;
+pub use units::{format_duration, parse_duration};
 
 use function::Settings;
 use read::{Item, Report, Table};

@@ -20,7 +20,7 @@ const SIZE_UNITS: &[(&str, u64)] = &[
 ];
 
 /// Reads a whole number and a unit of time.
-pub(super) fn parse_duration(text: &str) -> Result<Duration, String> {
+pub fn parse_duration(text: &str) -> Result<Duration, String> {
     let wrong = |hint: &str| format!("expected a duration such as \"5s\", found {}; {hint}", quoted(text));
     match parse(text, DURATION_UNITS) {
         Ok(micros) => Ok(Duration::from_micros(micros)),
@@ -44,7 +44,7 @@ pub(super) fn parse_size(text: &str) -> Result<u64, String> {
 }
 
 /// Writes a duration in its largest whole unit. What is below a microsecond is lost.
-pub(super) fn format_duration(duration: Duration) -> String {
+pub fn format_duration(duration: Duration) -> String {
     if duration.is_zero() {
         return "0s".to_owned();
     }

@@ -1,0 +1,184 @@
+//! One client of a load: a kept connection to the gateway, with one call at a time on it.
+
+use super::tally::Ending;
+use bytes::Bytes;
+use http_body_util::{BodyExt, Full, Limited};
+use hyper::body::Incoming;
+use hyper::client::conn::http1::{self, SendRequest};
+use hyper::header::{CONTENT_TYPE, HOST, HeaderValue};
+use hyper::{Method, Request, Response, Uri};
+use hyper_util::rt::TokioIo;
+use nightcore_runtime::protocol::status::TABLE;
+use serde::Deserialize;
+use std::io;
+use std::net::SocketAddr;
+use std::time::Duration;
+use tokio::net::TcpStream;
+use tokio::task::spawn_local;
+
+/// The engine runs on this machine: one that does not take a connection within this time takes none.
+const CONNECT_WITHIN: Duration = Duration::from_secs(5);
+/// More than the engine says of an error: a longer one is a function's own answer.
+const MAX_PROBLEM_BYTES: usize = 64 * 1024;
+/// What a call ended with whose connection broke before its answer was there.
+const CONNECTION_LOST: &str = "CONNECTION_LOST";
+
+/// The call that is made again and again.
+#[derive(Clone, Debug)]
+pub(super) struct Call {
+    address: SocketAddr,
+    path: Uri,
+    host: HeaderValue,
+    body: Bytes,
+}
+
+impl Call {
+    /// A call of a function with this body.
+    pub(super) fn new(address: SocketAddr, function: &str, body: Vec<u8>) -> anyhow::Result<Call> {
+        let path = Uri::try_from(format!("/function/{function}"))?;
+        let host = HeaderValue::try_from(address.to_string())?;
+        Ok(Call { address, path, host, body: Bytes::from(body) })
+    }
+
+    fn request(&self) -> Request<Full<Bytes>> {
+        let mut request = Request::new(Full::new(self.body.clone()));
+        *request.method_mut() = Method::POST;
+        *request.uri_mut() = self.path.clone();
+        request.headers_mut().insert(HOST, self.host.clone());
+        request
+    }
+}
+
+/// A client.
+pub(super) struct Client(SendRequest<Full<Bytes>>);
+
+impl Client {
+    /// Connects.
+    pub(super) async fn connect(address: SocketAddr) -> io::Result<Client> {
+        let stream = tokio::time::timeout(CONNECT_WITHIN, TcpStream::connect(address));
+        let stream = stream.await.map_err(|_| io::Error::from(io::ErrorKind::TimedOut))??;
+        stream.set_nodelay(true)?;
+        let (sender, connection) = http1::handshake(TokioIo::new(stream)).await.map_err(io::Error::other)?;
+        spawn_local(connection);
+        Ok(Client(sender))
+    }
+
+    /// Calls, and says how that ended. It is an error if no connection can be had.
+    pub(super) async fn call(&mut self, call: &Call) -> io::Result<Ending> {
+        // The gateway closes connections that nothing came on for a while: that is not the call's fault.
+        if self.0.ready().await.is_err() {
+            *self = Client::connect(call.address).await?;
+        }
+        let response = match self.0.try_send_request(call.request()).await {
+            Ok(response) => Some(response),
+            Err(mut error) => match error.take_message() {
+                Some(unsent) => {
+                    *self = Client::connect(call.address).await?;
+                    self.0.send_request(unsent).await.ok()
+                }
+                None => None,
+            },
+        };
+        let Some(response) = response else { return Ok(Ending::Failed(CONNECTION_LOST.into())) };
+        Ok(ending(response).await.unwrap_or_else(|_| Ending::Failed(CONNECTION_LOST.into())))
+    }
+}
+
+/// Reads a response to its end.
+async fn ending(response: Response<Incoming>) -> Result<Ending, hyper::Error> {
+    let status = response.status();
+    if status.is_client_error() || status.is_server_error() {
+        let is_problem =
+            response.headers().get(CONTENT_TYPE).is_some_and(|kind| kind == "application/problem+json");
+        // A body that is too long or breaks off leaves the status.
+        let body = Limited::new(response.into_body(), MAX_PROBLEM_BYTES).collect().await;
+        let name = body.ok().filter(|_| is_problem).and_then(|body| error_name(&body.to_bytes()));
+        return Ok(Ending::Failed(name.unwrap_or_else(|| format!("HTTP_{}", status.as_u16()))));
+    }
+    let mut body = response.into_body();
+    while let Some(frame) = body.frame().await {
+        frame?;
+    }
+    Ok(Ending::Answered)
+}
+
+/// The engine's name of an error. What a function made up itself is none: there may be any number of those.
+fn error_name(problem: &[u8]) -> Option<String> {
+    #[derive(Deserialize)]
+    struct Problem {
+        error: String,
+    }
+    let problem: Problem = serde_json::from_slice(problem).ok()?;
+    TABLE.iter().any(|row| row.name == problem.error).then_some(problem.error)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::io::{Read, Write};
+    use std::net::TcpListener;
+
+    /// Takes one request on each connection, sends `answer` and closes it.
+    fn serve(answer: &'static [u8]) -> Call {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let address = listener.local_addr().unwrap();
+        std::thread::spawn(move || {
+            for stream in listener.incoming() {
+                let mut stream = stream.unwrap();
+                let mut request = Vec::new();
+                let mut byte = [0];
+                while !request.ends_with(b"\r\n\r\nping") && stream.read_exact(&mut byte).is_ok() {
+                    request.push(byte[0]);
+                }
+                let _ = stream.write_all(answer);
+            }
+        });
+        Call::new(address, "Foo", b"ping".to_vec()).unwrap()
+    }
+
+    fn endings(answer: &'static [u8]) -> Vec<Ending> {
+        let call = serve(answer);
+        let runtime = super::super::runtime().unwrap();
+        runtime.block_on(async {
+            let mut client = Client::connect(call.address).await.unwrap();
+            let mut endings = Vec::new();
+            for _ in 0..3 {
+                endings.push(client.call(&call).await.unwrap());
+                while !client.0.is_closed() {
+                    tokio::task::yield_now().await;
+                }
+            }
+            endings
+        })
+    }
+
+    #[test]
+    fn a_connection_that_was_closed_while_nothing_was_under_way_is_replaced() {
+        let answer = b"HTTP/1.1 200 OK\r\nContent-Length: 4\r\n\r\npong";
+        assert_eq!(endings(answer), vec![Ending::Answered; 3]);
+    }
+
+    #[test]
+    fn a_connection_that_breaks_under_a_call_is_the_call_s_failure() {
+        let lost = || Ending::Failed(CONNECTION_LOST.to_owned());
+        for part in [&b""[..], b"HTTP/1.1 200", b"HTTP/1.1 200 OK\r\nContent-Length: 4\r\n\r\npo"] {
+            assert_eq!(endings(part), [lost(), lost(), lost()], "{}", String::from_utf8_lossy(part));
+        }
+    }
+
+    #[test]
+    fn an_error_that_the_engine_does_not_know_is_named_by_its_status() {
+        let answer =
+            b"HTTP/1.1 418 Teapot\r\nContent-Type: application/problem+json\r\nContent-Length: 2\r\n\r\n{}";
+        assert_eq!(endings(answer)[0], Ending::Failed("HTTP_418".to_owned()));
+    }
+
+    #[test]
+    fn an_error_has_the_name_that_the_engine_gives_it() {
+        let problem = br#"{"type":"about:blank","status":503,"error":"OVERLOADED","function":"Foo"}"#;
+        assert_eq!(error_name(problem).as_deref(), Some("OVERLOADED"));
+        for other in [&b"{\"error\":\"OUT_OF_STOCK\"}"[..], b"{\"error\":7}", b"{}", b"[", b""] {
+            assert_eq!(error_name(other), None, "{}", String::from_utf8_lossy(other));
+        }
+    }
+}

@@ -1,0 +1,194 @@
+//! Runs a load: clients that call, and in an open loop the clock that says when.
+
+use super::client::{Call, Client};
+use super::schedule::Arrivals;
+use super::tally::{Sent, Tally, Window};
+use super::timer::Timer;
+use anyhow::Context;
+use nightcore_runtime::clock::now_ns;
+use std::cell::RefCell;
+use std::future::pending;
+use std::iter::Chain;
+use std::rc::Rc;
+use std::time::Duration;
+use tokio::signal::unix::{Signal, SignalKind, signal};
+use tokio::sync::Semaphore;
+use tokio::task::JoinSet;
+
+/// How long after the last call was due answers are waited for, and calls sent that have had to wait.
+pub(super) const ANSWERS_WITHIN: Duration = Duration::from_secs(5);
+/// Any numbers, but always the same.
+const WARM_UP_SEED: u64 = 1;
+const SEED: u64 = 2;
+
+/// When to call.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Pace {
+    /// At this rate per second, whatever becomes of the calls.
+    Open(u32),
+    /// Whenever a client has its answer.
+    Closed,
+}
+
+/// What to do.
+pub(super) struct Load {
+    pub call: Call,
+    pub pace: Pace,
+    pub warm_up: Duration,
+    pub duration: Duration,
+}
+
+/// Why a load ended.
+#[derive(Debug)]
+pub(super) enum End {
+    /// Every call has ended.
+    Complete,
+    /// Calls were left that had not ended in [`ANSWERS_WITHIN`].
+    GaveUp,
+    /// By Ctrl-C.
+    Interrupted,
+    /// No connection was to be had any more.
+    Lost(anyhow::Error),
+}
+
+/// What came of it.
+pub(super) struct Outcome {
+    pub tally: Tally,
+    /// The time in which calls were measured; shorter than was asked for if the load ended early.
+    pub window: Window,
+    pub end: End,
+}
+
+/// What the clients share.
+struct Shared {
+    call: Call,
+    window: Window,
+    tally: RefCell<Tally>,
+    turns: Turns,
+}
+
+/// Who calls next, and for which moment.
+enum Turns {
+    Open {
+        /// As many permits as calls are due and not taken by a client; it is fair to clients that wait.
+        due: Semaphore,
+        /// The times of the calls that no client has taken. What is due is known without a list of it.
+        times: RefCell<Times>,
+    },
+    Closed,
+}
+
+/// Warming up, then what is measured.
+type Times = Chain<Arrivals, Arrivals>;
+
+/// Runs a load to its end.
+pub(super) async fn run(load: Load, clients: Vec<Client>) -> anyhow::Result<Outcome> {
+    let begin = now_ns();
+    let from = begin + load.warm_up.as_nanos() as u64;
+    let window = Window { from, until: from + load.duration.as_nanos() as u64 };
+    let connections = clients.len();
+    let (turns, times) = match load.pace {
+        Pace::Closed => (Turns::Closed, None),
+        Pace::Open(per_second) => {
+            let warm_up = Arrivals::new(WARM_UP_SEED, begin, per_second, load.warm_up);
+            let times = warm_up.chain(Arrivals::new(SEED, from, per_second, load.duration));
+            (Turns::Open { due: Semaphore::new(0), times: RefCell::new(times.clone()) }, Some(times))
+        }
+    };
+    let tally = RefCell::new(Tally::new(window)?);
+    let shared = Rc::new(Shared { call: load.call, window, tally, turns });
+    let mut interrupts = signal(SignalKind::interrupt()).context("cannot wait for Ctrl-C")?;
+
+    let mut tasks = JoinSet::new();
+    for client in clients {
+        tasks.spawn_local(run_client(shared.clone(), client));
+    }
+    if let Some(times) = times {
+        tasks.spawn_local(tell_time(shared.clone(), times, connections));
+    }
+    let end = wait_for_end(&mut tasks, &mut interrupts, window).await;
+    let window = match end {
+        End::Complete | End::GaveUp => window,
+        End::Interrupted | End::Lost(_) => window.ended_at(now_ns()),
+    };
+    let tally = shared.tally.borrow().clone();
+    Ok(Outcome { tally, window, end })
+}
+
+async fn wait_for_end(
+    tasks: &mut JoinSet<anyhow::Result<()>>,
+    interrupts: &mut Signal,
+    window: Window,
+) -> End {
+    let left = Duration::from_nanos(window.until.saturating_sub(now_ns())) + ANSWERS_WITHIN;
+    let end = async {
+        while let Some(ended) = tasks.join_next().await {
+            if let Err(error) = ended.map_err(anyhow::Error::from).flatten() {
+                return End::Lost(error);
+            }
+        }
+        End::Complete
+    };
+    let interrupted = async {
+        match interrupts.recv().await {
+            Some(()) => End::Interrupted,
+            None => pending().await,
+        }
+    };
+    tokio::select! {
+        end = end => end,
+        interrupted = interrupted => interrupted,
+        () = tokio::time::sleep(left) => End::GaveUp,
+    }
+}
+
+/// Says of each call of an open loop when it is due: all at once that are by now, if this thread was busy elsewhere.
+async fn tell_time(shared: Rc<Shared>, mut times: Times, clients: usize) -> anyhow::Result<()> {
+    let Turns::Open { due, .. } = &shared.turns else { return Ok(()) };
+    let timer = Timer::new().context("cannot make a timer")?;
+    let mut next = times.next();
+    while let Some(at) = next {
+        timer.wait_until(at).await.context("cannot wait for a timer")?;
+        let now = now_ns();
+        let mut count = 0;
+        while let Some(at) = next.filter(|at| *at <= now) {
+            shared.tally.borrow_mut().due(at);
+            count += 1;
+            next = times.next();
+        }
+        due.add_permits(count);
+    }
+    // A turn for each client that finds no call left.
+    due.add_permits(clients);
+    Ok(())
+}
+
+async fn run_client(shared: Rc<Shared>, mut client: Client) -> anyhow::Result<()> {
+    while let Some(due) = shared.turn().await {
+        let sent = Sent { due, at: now_ns() };
+        shared.tally.borrow_mut().sent(sent);
+        let ending = client.call(&shared.call).await.context("no connection to the engine")?;
+        shared.tally.borrow_mut().ended(sent, now_ns(), ending);
+    }
+    Ok(())
+}
+
+impl Shared {
+    /// Waits for a call to be due; when it was. `None` when there is no call left.
+    async fn turn(&self) -> Option<u64> {
+        match &self.turns {
+            Turns::Open { due, times } => {
+                due.acquire().await.ok()?.forget();
+                times.borrow_mut().next()
+            }
+            Turns::Closed => {
+                let now = now_ns();
+                if now >= self.window.until {
+                    return None;
+                }
+                self.tally.borrow_mut().due(now);
+                Some(now)
+            }
+        }
+    }
+}
