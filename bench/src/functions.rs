@@ -16,6 +16,15 @@ pub struct Function {
     pub name: String,
     /// The program and its arguments.
     pub command: Vec<String>,
+    /// So many workers from the start to the end, if not as many as the engine finds right.
+    pub workers: Option<usize>,
+}
+
+impl Function {
+    /// With as many workers as the engine finds right.
+    pub fn new(name: &str, command: Vec<String>) -> Function {
+        Function { name: name.to_owned(), command, workers: None }
+    }
 }
 
 /// Compiles the program, linked with the C library, as a user would.
@@ -28,5 +37,5 @@ pub fn build(settings: &Settings) -> Result<Vec<Function>> {
     more.extend(settings.link.iter().cloned());
     compile(&sources, &output, &more)?;
     let program = output.to_str().context("the path of the functions is not UTF-8")?;
-    Ok(NAMES.map(|name| Function { name: name.into(), command: vec![program.into()] }).into())
+    Ok(NAMES.map(|name| Function::new(name, vec![program.into()])).into())
 }
