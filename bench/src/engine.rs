@@ -25,8 +25,8 @@ use crate::processes::Kept;
 use crate::settings::{Placement, Settings};
 use crate::{cpu, interrupt, memory, processes};
 
-/// A start takes milliseconds; this is for a machine that is busy elsewhere.
-const READY_WITHIN: Duration = Duration::from_secs(15);
+/// A start takes milliseconds; this is for a thousand functions, and a machine that is busy elsewhere.
+const READY_WITHIN: Duration = Duration::from_secs(60);
 /// The longest line that says "ready".
 const MAX_READY_BYTES: usize = 4 * 1024;
 /// Longer than the engine gives its containers by default.

@@ -4,12 +4,15 @@ mod background;
 mod beside;
 mod calls;
 mod channel;
+mod chart;
 mod compile;
 mod cpu;
+mod crowd;
 mod engine;
 mod external;
 mod floors;
 mod functions;
+mod html;
 mod http;
 mod internal;
 mod interrupt;
@@ -19,6 +22,7 @@ mod load_rounds;
 mod machine;
 mod memory;
 mod nginx;
+mod page;
 mod pairs;
 mod peers;
 mod prepared;
@@ -45,7 +49,8 @@ use crate::settings::{Effort, Settings};
 const SYSTEM_LIBRARIES: [&str; 6] = ["-lgcc_s", "-lutil", "-lrt", "-lpthread", "-lm", "-ldl"];
 
 /// The parts for which functions are built.
-const PARTS: [&str; 8] = ["internal", "beside", "external", "nginx", "lang", "peer", "memory", "idle"];
+const PARTS: [&str; 9] =
+    ["internal", "beside", "external", "nginx", "lang", "peer", "memory", "idle", "crowd"];
 
 /// Measures Nightcore and the floors of this machine.
 #[derive(Debug, Parser)]
@@ -59,7 +64,7 @@ struct Args {
     /// Also crowds of functions, workers and connections, and ten million calls: a quarter of an hour
     #[arg(long)]
     long: bool,
-    /// Where the figures are written [default: target/bench/report.json]
+    /// Where the figures are written, and the page with the same name and the ending html [default: target/bench/report.json]
     #[arg(long, value_name = "FILE")]
     out: Option<PathBuf>,
     /// The engine [default: `nightcore` beside this program]
@@ -80,7 +85,8 @@ fn main() -> ExitCode {
     let outcome = settings(&args).and_then(|(settings, out)| {
         interrupt::install(settings.effort.run)?;
         processes::adopt_orphans().context("cannot adopt orphans")?;
-        machine::describe(&mut report)?;
+        let machine = machine::describe(&mut report)?;
+        println!("{}", machine.join("\n"));
         let described = report.len();
         failures = measure(&settings, &mut report);
         if failures.is_empty() && report.len() == described {
@@ -88,7 +94,9 @@ fn main() -> ExitCode {
         }
         print!("\n{}", report.table());
         report.write(&out)?;
-        println!("\nwritten to {}", out.display());
+        let page = out.with_extension("html");
+        page::write(&report, &machine, &page)?;
+        println!("\nwritten to {} and {}", out.display(), page.display());
         Ok(())
     });
     failures.extend(outcome.err());
@@ -165,6 +173,9 @@ impl Run<'_> {
         self.part(&["external", "nginx"], |report| external::measure(settings, &functions, report));
         self.part(&["lang", "peer"], |report| languages::measure(settings, &functions, report));
         self.part(&["memory", "idle"], |report| steady::measure(settings, &functions, report));
+        if settings.effort.crowds {
+            self.part(&["crowd"], |report| crowd::measure(settings, &functions, report));
+        }
         Ok(())
     }
 

@@ -152,7 +152,12 @@ impl Settings {
 
     /// Both placements.
     pub fn placements(&self) -> [Placement; 2] {
-        [Placement::OneCore(self.cpus.first().copied().unwrap_or(0)), Placement::Unpinned]
+        [self.one_core(), Placement::Unpinned]
+    }
+
+    /// The core that pinned measurements run on.
+    pub fn one_core(&self) -> Placement {
+        Placement::OneCore(self.cpus.first().copied().unwrap_or(0))
     }
 }
 
