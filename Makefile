@@ -53,6 +53,9 @@ bench: ## measure Nightcore, and this machine's floors; under five minutes (ARGS
 	bench/prepare.sh $(abspath $(TARGET_DIR))/release
 	$(TARGET_DIR)/release/nightcore-bench $(ARGS)
 
+bench-long: ## the same with ten million calls, and beside a thousand functions, workers and connections
+	@$(MAKE) --no-print-directory bench ARGS="--long $(ARGS)"
+
 soak: ## ten minutes of mixed load in every language; nothing may grow (SECONDS=600)
 	cargo run --locked --quiet -p nightcore-tests --bin nightcore-soak -- $(SECONDS)
 
@@ -106,4 +109,4 @@ uninstall: ## remove what install put there: PREFIX=/usr/local DESTDIR=
 	$(RM) $(includedir)/nightcore.h $(includedir)/nightcore.hpp
 	$(RM) -r $(libdir)/cmake/nightcore $(docdir)
 
-.PHONY: help build demo test test-deep lint fmt header bench soak dist clean install uninstall
+.PHONY: help build demo test test-deep lint fmt header bench bench-long soak dist clean install uninstall
