@@ -8,15 +8,15 @@ const WIDTH: f64 = 640.0;
 const HEIGHT: f64 = 300.0;
 /// Room for the numbers on the left and below, and for half a label beyond the last point.
 const LEFT: f64 = 64.0;
-const RIGHT: f64 = 24.0;
+const RIGHT: f64 = 28.0;
 const TOP: f64 = 16.0;
-const BOTTOM: f64 = 40.0;
+const BOTTOM: f64 = 44.0;
 /// One bar of a picture of bars, with the room between two, and the room for their names.
-const BAR_HEIGHT: f64 = 26.0;
+const BAR_HEIGHT: f64 = 30.0;
 const BAR_STEP: f64 = 44.0;
 const NAMES_WIDTH: f64 = 150.0;
 /// A narrower part of a bar has no room for its number.
-const NUMBER_WIDTH: f64 = 34.0;
+const NUMBER_WIDTH: f64 = 40.0;
 /// About so many lines across are enough to read a number from.
 const WANTED_TICKS: f64 = 5.0;
 /// The page has so many colours of series.
@@ -60,7 +60,7 @@ pub fn lines(what: &str, places: &[&str], series: &[Series], scale: Scale, unit:
     let mut svg = open(what, HEIGHT);
     for tick in &ticks {
         let (y, number) = (y_of(*tick), number(*tick));
-        let (x1, x2, text_x, text_y) = (LEFT, WIDTH - RIGHT, LEFT - 8.0, y + 4.0);
+        let (x1, x2, text_x, text_y) = (LEFT, WIDTH - RIGHT, LEFT - 8.0, y + 5.0);
         let _ = write!(
             svg,
             "<line class=\"grid\" x1=\"{x1}\" x2=\"{x2}\" y1=\"{y:.1}\" y2=\"{y:.1}\"/>\
@@ -109,7 +109,7 @@ pub fn bars(what: &str, places: &[&str], series: &[Series], unit: &str) -> Optio
     let mut svg = open(what, BAR_STEP * places.len() as f64 + TOP);
     for (place, name) in places.iter().enumerate() {
         let (y, text_x) = (TOP + BAR_STEP * place as f64, NAMES_WIDTH - 8.0);
-        let text_y = y + BAR_HEIGHT / 2.0 + 4.0;
+        let text_y = y + BAR_HEIGHT / 2.0 + 5.0;
         let _ = write!(svg, "<text class=\"end\" x=\"{text_x}\" y=\"{text_y}\">{}</text>", escape(name));
         let mut x = NAMES_WIDTH;
         for (index, one) in series.iter().enumerate() {

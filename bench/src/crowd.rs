@@ -1,5 +1,7 @@
 //! The small calls beside a crowd that does nothing: other functions, workers, connections. What is idle must cost
 //! nothing.
+//!
+//! All of it, the clients too, is on one core: where the kernel puts processes makes more of a difference than a crowd.
 
 use std::net::TcpStream;
 
@@ -16,7 +18,7 @@ use crate::load::Load;
 use crate::load_rounds::LoadRounds;
 use crate::pairs::median_ratio;
 use crate::report::Report;
-use crate::settings::{Placement, Settings};
+use crate::settings::{Pinned, Settings};
 
 /// How many there are in a crowd; the last has the bar.
 pub const SIZES: [usize; 2] = [100, 1000];
@@ -71,9 +73,9 @@ impl Kind {
 /// The calls that are made.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Case {
-    /// C to C, 16 bytes, on one core: where the kernel puts processes would differ more than the crowd makes.
+    /// C to C, 16 bytes.
     Internal(Channel),
-    /// Over one connection, unpinned.
+    /// Over one connection.
     External,
 }
 
@@ -140,13 +142,15 @@ fn beside(
     case: Case,
     size: usize,
 ) -> Result<f64> {
-    let (placement, channel) = match case {
-        Case::Internal(channel) => (settings.one_core(), channel),
-        Case::External => (Placement::Unpinned, Channel::Default),
+    let placement = settings.one_core();
+    let channel = match case {
+        Case::Internal(channel) => channel,
+        Case::External => Channel::Default,
     };
     let alone = Engine::start(settings, functions, placement, channel)?;
     let crowded = Engine::start(settings, &[functions, &crowd].concat(), placement, channel)?;
     let time = settings.effort.crowd_round;
+    let pinned = Pinned::to(placement)?;
     let ratio = match case {
         Case::Internal(_) => {
             let mut of_alone = Rounds::new(Calls::in_c(&alone, INTERNAL_BYTES), time)?;
@@ -176,6 +180,7 @@ fn beside(
             median_ratio(&of_crowded.p50_us, &of_alone.p50_us)
         }
     };
+    drop(pinned);
     crowded.stop()?;
     alone.stop()?;
     Ok(ratio)

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
-use nix::sched::{CpuSet, sched_getaffinity};
+use nix::sched::{CpuSet, sched_getaffinity, sched_setaffinity};
 use nix::unistd::Pid;
 
 /// Where the processes of a measurement may run. Results have two modes by placement, so both are reported.
@@ -158,6 +158,28 @@ impl Settings {
     /// The core that pinned measurements run on.
     pub fn one_core(&self) -> Placement {
         Placement::OneCore(self.cpus.first().copied().unwrap_or(0))
+    }
+}
+
+/// Holds this process, which is the clients, to one core, as long as it lives.
+#[derive(Debug)]
+pub struct Pinned(CpuSet);
+
+impl Pinned {
+    /// Where a measurement with this placement has its clients, too; unpinned ones stay where they may be now.
+    pub fn to(placement: Placement) -> Result<Pinned> {
+        let before = sched_getaffinity(Pid::from_raw(0)).context("cannot read the allowed cores")?;
+        if let Some(set) = placement.cpu_set()? {
+            sched_setaffinity(Pid::from_raw(0), &set).context("cannot pin the clients")?;
+        }
+        Ok(Pinned(before))
+    }
+}
+
+impl Drop for Pinned {
+    fn drop(&mut self) {
+        // It was allowed before, so that it is now.
+        let _ = sched_setaffinity(Pid::from_raw(0), &self.0);
     }
 }
 
