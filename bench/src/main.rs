@@ -61,7 +61,7 @@ struct Args {
     /// Rough figures in little time, to see that everything works
     #[arg(long)]
     quick: bool,
-    /// Also crowds of functions, workers and connections, and ten million calls: a quarter of an hour
+    /// Also crowds of functions, workers and connections, and ten million calls: ten minutes
     #[arg(long)]
     long: bool,
     /// Where the figures are written, and the page with the same name and the ending html [default: target/bench/report.json]
