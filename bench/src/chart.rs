@@ -141,7 +141,10 @@ fn open(what: &str, height: f64) -> String {
 
 fn legend(series: &[Series]) -> String {
     let mut html = String::from("<ul class=\"legend\">");
-    for (index, Series { name, .. }) in series.iter().enumerate() {
+    for (index, Series { name, values }) in series.iter().enumerate() {
+        if values.iter().all(Option::is_none) {
+            continue;
+        }
         let _ = write!(html, "<li><span class=\"swatch c{}\"></span>{}</li>", index % COLOURS, escape(name));
     }
     html + "</ul>"

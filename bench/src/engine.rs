@@ -36,6 +36,8 @@ const DROP_WITHIN: Duration = Duration::from_secs(3);
 /// What an engine that ended left behind must be gone by then.
 const LEFT_WITHIN: Duration = Duration::from_secs(2);
 const LOOK_EVERY: Duration = Duration::from_millis(10);
+/// A complaint about a config has a line for what is wrong, and lines that show where.
+const LAST_LINES: usize = 4;
 /// One call of `Caller` makes many internal calls.
 const CALLER_TIMEOUT: &str = "60s";
 
@@ -209,12 +211,13 @@ impl Engine {
         }
     }
 
-    /// The last line of its log, for the sentence that says what failed.
+    /// The last lines of its log, for the sentence that says what failed.
     fn last_words(&self) -> String {
         let text = fs::read_to_string(&self.log).unwrap_or_default();
-        match text.lines().rev().find(|line| !line.trim().is_empty()) {
-            Some(line) => format!("; it said: {}", line.trim()),
-            None => String::new(),
+        let lines: Vec<&str> = text.lines().map(str::trim).filter(|line| !line.is_empty()).collect();
+        match &lines[lines.len().saturating_sub(LAST_LINES)..] {
+            [] => String::new(),
+            last => format!("; it said: {}", last.join(" ")),
         }
     }
 }
