@@ -309,7 +309,15 @@ impl<P, R> Dispatch<P, R> {
     }
 
     /// Starts what may be started of a function: first waiting calls whose answer is there, then queued ones.
+    #[inline]
     fn pump(&mut self, now: u64, function: FunctionId) {
+        let f = self.function(function);
+        if f.queued > 0 || !f.resumes.is_empty() {
+            self.start_waiting(now, function);
+        }
+    }
+
+    fn start_waiting(&mut self, now: u64, function: FunctionId) {
         loop {
             let f = self.function_mut(function);
             if f.running < f.max
@@ -439,11 +447,19 @@ impl<P, R> Dispatch<P, R> {
             self.actions.push_back(Action::Deliver { channel, tag, function, outcome });
             return;
         }
+        let caller = call.function;
+        let f = &mut self.functions[caller as usize - 1];
+        // Nearly always: a slot is free and nobody is before it.
+        if call.held.is_empty() && f.resumes.is_empty() && f.running < f.max {
+            call.answers += 1;
+            self.end_wait(now, parent);
+            self.actions.push_back(Action::Deliver { channel, tag, function, outcome });
+            return;
+        }
         call.held.push_back((tag, function, outcome));
         if call.held.len() == 1 {
-            let function = call.function;
-            self.function_mut(function).resumes.push_back(parent);
-            self.pump(now, function);
+            f.resumes.push_back(parent);
+            self.pump(now, caller);
         }
     }
 

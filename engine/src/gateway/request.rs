@@ -14,6 +14,9 @@ use std::time::Duration;
 /// Time a client may be silent in the middle of a body.
 const BODY_PAUSE: Duration = Duration::from_secs(30);
 
+/// Room that the metadata of most requests fit.
+const USUAL_METADATA_BYTES: usize = 512;
+
 /// Headers that concern the connection, not the request.
 pub(super) fn is_hop_by_hop(name: &HeaderName) -> bool {
     const NAMES: [HeaderName; 5] = [CONNECTION, TE, TRAILER, TRANSFER_ENCODING, UPGRADE];
@@ -23,7 +26,7 @@ pub(super) fn is_hop_by_hop(name: &HeaderName) -> bool {
 /// The metadata of a request for a function: `:method`, `:prefix` (the path that led to the function), `:path` (what
 /// follows), `:query`, then its headers in order.
 pub(super) fn metadata(parts: &Parts, target: &Target<'_>) -> Result<MetadataBuffer, Failure> {
-    let mut metadata = MetadataBuffer::new();
+    let mut metadata = MetadataBuffer::with_capacity(USUAL_METADATA_BYTES);
     let mut add = || {
         metadata.push(":method", parts.method.as_str().as_bytes())?;
         metadata.push(":prefix", target.prefix.as_bytes())?;

@@ -249,8 +249,8 @@ impl Hub {
         if message.header.region != 0 {
             self.arena_payloads += 1;
         }
-        let container = self.containers.get(&channel.container);
-        Payload::receive(message, |region| container?.arena.container_region(region))
+        let containers = &self.containers;
+        Payload::receive(message, |region| containers.get(&channel.container)?.arena.container_region(region))
     }
 
     fn container_name(&self, key: ContainerKey) -> String {

@@ -5,6 +5,7 @@ use bytes::Bytes;
 use nightcore_runtime::ipc::region::{Region, metadata_offset, payload_bytes};
 use nightcore_runtime::protocol::limits::MAX_INLINE_BYTES;
 use nightcore_runtime::protocol::{Broken, Message, MetadataBuffer};
+use super::inline_bytes::InlineBytes;
 use std::sync::Arc;
 
 /// Metadata and body of a call or an answer.
@@ -13,7 +14,7 @@ pub enum Payload {
     /// Came in a message.
     Inline {
         /// Metadata, then body.
-        bytes: Box<[u8]>,
+        bytes: InlineBytes,
         /// Where the body begins.
         metadata_len: usize,
     },
@@ -58,7 +59,7 @@ impl Payload {
         let header = &message.header;
         let metadata_len = header.metadata_len as usize;
         if header.region == 0 {
-            return Ok(Payload::Inline { bytes: message.inline.into(), metadata_len });
+            return Ok(Payload::Inline { bytes: InlineBytes::copy(message.inline), metadata_len });
         }
         let bytes = payload_bytes(metadata_len, header.body_len);
         let broken = Broken::Block { region: header.region, block: header.block, bytes };

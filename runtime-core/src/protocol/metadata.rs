@@ -95,6 +95,11 @@ impl MetadataBuffer {
         MetadataBuffer::default()
     }
 
+    /// Empty metadata with room for so many bytes.
+    pub fn with_capacity(bytes: usize) -> MetadataBuffer {
+        MetadataBuffer { bytes: Vec::with_capacity(bytes) }
+    }
+
     /// Adds a pair at the end.
     pub fn push(&mut self, name: &str, value: &[u8]) -> Result<(), MetadataError> {
         if !name_is_valid(name.as_bytes()) {
