@@ -1,11 +1,11 @@
 //! A call's or an answer's bytes on their way through the engine. They are copied once: from where they came straight
 //! into the memory of who gets them.
 
+use super::inline_bytes::InlineBytes;
 use bytes::Bytes;
 use nightcore_runtime::ipc::region::{Region, metadata_offset, payload_bytes};
 use nightcore_runtime::protocol::limits::MAX_INLINE_BYTES;
 use nightcore_runtime::protocol::{Broken, Message, MetadataBuffer};
-use super::inline_bytes::InlineBytes;
 use std::sync::Arc;
 
 /// Metadata and body of a call or an answer.

@@ -50,6 +50,12 @@ impl Patience {
         false
     }
 
+    /// Whether looking has not been in vain of late.
+    #[inline]
+    pub fn pays(&self) -> bool {
+        self.skip_next == 0
+    }
+
     /// Looking ended so.
     #[inline]
     pub fn learn(&mut self, looked: Looked) {

@@ -241,7 +241,8 @@ impl MessageBuffer {
         assert!(name.len() <= MAX_NAME_BYTES);
         let mut header = header;
         header.flags = (header.flags & 0xff) | (name.len() as u16) << NAME_LEN_SHIFT;
-        let mut buffer = MessageBuffer { bytes: [const { MaybeUninit::uninit() }; MAX_MESSAGE_BYTES], len: 0 };
+        let mut buffer =
+            MessageBuffer { bytes: [const { MaybeUninit::uninit() }; MAX_MESSAGE_BYTES], len: 0 };
         buffer.push(header.as_bytes());
         buffer.push(name);
         for part in parts {

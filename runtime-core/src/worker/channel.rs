@@ -4,7 +4,8 @@ use crate::clock::now_ns;
 use crate::ipc::channel::{self, is_fifo, set_blocking, set_nonblocking};
 use crate::ipc::inbox::{Filled, Inbox};
 use crate::ipc::look::{Looked, Patience, look};
-use crate::ipc::ring::{self, RingReader, RingWriter, Sent, Side};
+use crate::ipc::place::Place;
+use crate::ipc::ring::{self, RingReader, RingWriter, Sent, Side, this_core};
 use crate::protocol::{Broken, Message};
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use std::io;
@@ -22,7 +23,7 @@ pub(super) enum Incoming {
     /// Messages come by the pipe.
     Pipe { reader: OwnedFd, inbox: Inbox },
     /// Messages come by the ring; the pipe is its bell.
-    Ring { bell: OwnedFd, ring: RingReader, to_engine: Bell },
+    Ring { bell: OwnedFd, ring: RingReader, to_engine: Bell, place: Place },
 }
 
 /// The end to write.
@@ -63,7 +64,7 @@ pub(super) fn open(descriptors: Vec<OwnedFd>, blocking: bool) -> Result<(Incomin
     let to_engine = Bell(writer.try_clone().map_err(text)?);
     let (ring_writer, ring_reader) = ring::open(&rings, Side::Worker).map_err(text)?;
     Ok((
-        Incoming::Ring { bell: reader, ring: ring_reader, to_engine },
+        Incoming::Ring { bell: reader, ring: ring_reader, to_engine, place: Place::default() },
         Outgoing::Ring { bell: Bell(writer), ring: ring_writer },
     ))
 }
@@ -101,7 +102,7 @@ impl Incoming {
 
     /// Looks for a message, if that pays. True: there is one.
     pub(super) fn look(&mut self, for_ns: u64, patience: &mut Patience) -> bool {
-        let Incoming::Ring { ring, .. } = self else { return false };
+        let Incoming::Ring { ring, place, .. } = self else { return false };
         if ring.has_message() {
             return true;
         }
@@ -111,6 +112,9 @@ impl Incoming {
         if LOOKERS.fetch_add(1, Ordering::Relaxed) >= MAX_LOOKERS {
             LOOKERS.fetch_sub(1, Ordering::Relaxed);
             return false;
+        }
+        if patience.pays() {
+            place.looks(this_core(), ring.writer_core(), now_ns);
         }
         let looked = look(for_ns, now_ns, || ring.has_message());
         LOOKERS.fetch_sub(1, Ordering::Relaxed);
