@@ -3,6 +3,7 @@
 use super::call::CallId;
 use super::concurrency::{Bounds, Concurrency};
 use super::container::ContainerKey;
+use super::segments::Segments;
 use nightcore_runtime::protocol::Status;
 use nightcore_runtime::protocol::control::{ChannelKind, Mode};
 use std::collections::VecDeque;
@@ -82,6 +83,7 @@ pub(super) struct Function {
     /// Why it cannot be called now.
     pub(super) unavailable: Option<String>,
     pub(super) counts: Counts,
+    pub(super) segments: Segments,
     /// Since when there have been more workers than needed.
     pub(super) surplus_since: Option<u64>,
 }
@@ -105,6 +107,7 @@ impl Function {
             containers: Vec::new(),
             unavailable: None,
             counts: Counts::default(),
+            segments: Segments::default(),
             surplus_since: None,
         }
     }

@@ -6,7 +6,7 @@ use super::container::{Container, ContainerEvent, ControlSocket, Loss, is_expect
 use super::handshake::{Admitted, Refusal, Tokens};
 use super::look::LookedAt;
 use super::payload::Payload;
-use crate::dispatch::{Action, CallId, ChannelKey, ContainerKey, Dispatch, FunctionId, Invoke, Outcome};
+use crate::dispatch::{Action, CallId, ChannelKey, ContainerKey, Dispatch, FunctionId, Invoke, Outcome, Ran};
 use crate::say::say;
 use nightcore_runtime::clock::now_ns;
 use nightcore_runtime::ipc::inbox::Inbox;
@@ -224,7 +224,7 @@ impl Hub {
                 if payload.body_len() > self.max_body_bytes {
                     return Err(Broken::Lengths { metadata: header.metadata_len, body: header.body_len });
                 }
-                self.dispatch.complete(now, key, header.call, Ok(payload))
+                self.dispatch.complete(now, key, header.call, ran(header), Ok(payload))
             }
             Kind::Failed => {
                 let status = Status::failure_from_wire(header.status).ok_or(Broken::Status(header.status))?;
@@ -234,7 +234,7 @@ impl Hub {
                     .ok_or(Broken::Lengths { metadata: header.metadata_len, body: header.body_len })?;
                 let function = self.container_name(channel.container);
                 let failure = Failure::decode(status, &function, metadata, body);
-                self.dispatch.complete(now, key, header.call, Err(failure))
+                self.dispatch.complete(now, key, header.call, ran(header), Err(failure))
             }
             Kind::Wait => self.dispatch.wait(now, key, header.call, header.parent),
             Kind::Cancel => {
@@ -585,6 +585,11 @@ impl Hub {
         self.dispatch.advance(now);
         self.run_actions(now);
     }
+}
+
+/// When the handler ran, as its answer says.
+fn ran(answer: &Header) -> Ran {
+    Ran { began_at: answer.parent, ended_at: answer.deadline }
 }
 
 /// A copy into a container's memory.
