@@ -173,6 +173,7 @@ impl World {
                     assert!(self.replaced.insert(container), "it was replaced already");
                     replaced.push(self.containers[&container]);
                 }
+                Action::Trim { .. } => {}
                 Action::End { container } => ended.push(container),
             }
             self.check();

@@ -246,11 +246,12 @@ impl Hub {
     }
 
     fn receive(&mut self, channel: &Channel, message: &Message<'_>) -> Result<Payload, Broken> {
-        if message.header.region != 0 {
+        Payload::receive(message, |region| {
             self.arena_payloads += 1;
-        }
-        let containers = &self.containers;
-        Payload::receive(message, |region| containers.get(&channel.container)?.arena.container_region(region))
+            let container = self.containers.get_mut(&channel.container)?;
+            container.arena_used = true;
+            container.arena.container_region(region)
+        })
     }
 
     fn container_name(&self, key: ContainerKey) -> String {
@@ -351,7 +352,9 @@ impl Hub {
             configured => configured,
         };
         let channels = Vec::new();
-        let container = Container { identity, pid, mode, kind, control, arena, channels, was_ready: false };
+        let (was_ready, arena_used) = (false, false);
+        let container =
+            Container { identity, pid, mode, version, kind, arena_used, control, arena, channels, was_ready };
         self.containers.insert(key, container);
         self.run_actions(now);
         Ok(key)
@@ -458,7 +461,7 @@ impl Hub {
                     }
                     Err(failure) => {
                         channel.send_failure(tag, function, &failure);
-                        self.expect(now, &channel);
+                        self.expect(&channel);
                     }
                 }
             }
@@ -473,6 +476,11 @@ impl Hub {
             Action::Retire { channel } => {
                 if let Some(channel) = self.channel(channel) {
                     channel.retire();
+                }
+            }
+            Action::Trim { container } => {
+                if let Some(container) = self.containers.get_mut(&container) {
+                    container.trim();
                 }
             }
             Action::Replace { container } => {
@@ -535,7 +543,7 @@ impl Hub {
         header.body_len = payload.body_len();
         if payload.len() <= (MAX_INLINE_BYTES - name.len()) as u64 {
             payload.inline(name.len(), |parts| channel.send(&MessageBuffer::new(header, name, parts)));
-            self.expect(now, channel);
+            self.expect(channel);
             return;
         }
         let bytes = payload_bytes(payload.metadata_len(), payload.body_len());
@@ -558,7 +566,7 @@ impl Hub {
             copy.metadata();
             copy.slice(0);
             channel.send(&MessageBuffer::new(header, name, &[]));
-            self.expect(now, channel);
+            self.expect(channel);
         } else {
             let (channel, name, hub) = (channel.clone(), name.to_vec(), self.this.clone());
             spawn_local(async move {
@@ -571,7 +579,7 @@ impl Hub {
                 drop(copy);
                 channel.send(&MessageBuffer::new(header, &name, &[]));
                 if let Some(hub) = hub.upgrade() {
-                    hub.borrow_mut().expect(now_ns(), &channel);
+                    hub.borrow_mut().expect(&channel);
                 }
             });
         }

@@ -45,6 +45,8 @@ pub enum ControlKind {
     RegionDropped = 9,
     /// Engine: end; no more calls come.
     Shutdown = 10,
+    /// Engine: there has been no call for a while; give the system back the memory of blocks that are free.
+    Trim = 11,
 }
 
 impl ControlKind {
@@ -62,6 +64,7 @@ impl ControlKind {
             RegionAdded,
             RegionDropped,
             Shutdown,
+            Trim,
         ]
         .into_iter()
         .find(|kind| *kind as u16 == number)
@@ -87,7 +90,7 @@ pub enum ChannelKind {
     Ring,
 }
 
-/// The first version of the protocol that has [`ChannelKind::Ring`].
+/// The first version of the protocol that has [`ChannelKind::Ring`] and [`ControlKind::Trim`].
 pub const RING_SINCE_VERSION: u16 = 2;
 
 /// The fixed part of a control message. What a field means for which kind is said at [`ControlKind`].
