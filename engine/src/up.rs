@@ -66,6 +66,7 @@ fn spec(function: &Function) -> Spec {
         max_depth: function.max_depth,
         external: function.external,
         channel: function.channel,
+        placement: function.placement,
     }
 }
 

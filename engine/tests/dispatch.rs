@@ -2,7 +2,7 @@
 //! never passed, and nothing is left.
 
 use nightcore_engine::dispatch::{Action, CallId, ChannelKey, ContainerKey, Dispatch, Invoke, Ran, Spec};
-use nightcore_runtime::protocol::control::{ChannelKind, Mode};
+use nightcore_runtime::protocol::control::{ChannelKind, Mode, Placement};
 use nightcore_runtime::protocol::{Failure, Status};
 use proptest::prelude::*;
 use std::collections::{HashMap, HashSet, VecDeque};
@@ -24,6 +24,7 @@ fn spec(name: &str, max: u32) -> Spec {
         max_depth: 6,
         external: true,
         channel: ChannelKind::Fifo,
+        placement: Placement::Free,
     }
 }
 

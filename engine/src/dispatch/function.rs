@@ -5,7 +5,7 @@ use super::concurrency::{Bounds, Concurrency};
 use super::container::ContainerKey;
 use super::segments::Segments;
 use nightcore_runtime::protocol::Status;
-use nightcore_runtime::protocol::control::{ChannelKind, Mode};
+use nightcore_runtime::protocol::control::{ChannelKind, Mode, Placement};
 use std::collections::VecDeque;
 use std::time::Duration;
 
@@ -46,6 +46,8 @@ pub struct Spec {
     pub external: bool,
     /// What carries its messages.
     pub channel: ChannelKind,
+    /// Where its worker threads run while they look for messages.
+    pub placement: Placement,
 }
 
 /// Counts since the engine started.

@@ -139,7 +139,7 @@ impl<P, R> Dispatch<P, R> {
 mod tests {
     use super::*;
     use crate::dispatch::Spec;
-    use nightcore_runtime::protocol::control::ChannelKind;
+    use nightcore_runtime::protocol::control::{ChannelKind, Placement};
     use nightcore_runtime::protocol::{Failure, Status};
     use std::time::Duration;
 
@@ -158,6 +158,7 @@ mod tests {
             max_depth: 1,
             external: true,
             channel: ChannelKind::Fifo,
+            placement: Placement::Free,
         });
         let container = dispatch.container_connected(function, Mode::Threads, false);
         for _ in 0..4 {

@@ -515,7 +515,12 @@ impl Hub {
                 let base = container.arena.base.clone();
                 let channel = Channel::new(key, slot, container.mode, to_worker.writer, rings, base);
                 container.channels[slot as usize] = Some(channel.clone());
-                let create = Control { id: u64::from(slot), ..Control::new(ControlKind::CreateWorker) };
+                let placement = self.dispatch.spec(container.identity.function).placement;
+                let create = Control {
+                    id: u64::from(slot),
+                    mode: if container.version < RING_SINCE_VERSION { 0 } else { placement as u16 },
+                    ..Control::new(ControlKind::CreateWorker)
+                };
                 let ends = [to_worker.reader, from_worker.writer];
                 container.control.send(create, "", ends.into_iter().chain(file).collect());
                 if let Some(this) = self.this.upgrade() {

@@ -90,6 +90,16 @@ pub enum ChannelKind {
     Ring,
 }
 
+/// Where worker threads run that look at rings.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(u16)]
+pub enum Placement {
+    /// A worker that looks again and again on the engine's core moves to another one.
+    Apart = 0,
+    /// Where the kernel puts them.
+    Free = 1,
+}
+
 /// The first version of the protocol that has [`ChannelKind::Ring`] and [`ControlKind::Trim`].
 pub const RING_SINCE_VERSION: u16 = 2;
 
@@ -99,7 +109,7 @@ pub const RING_SINCE_VERSION: u16 = 2;
 pub struct Control {
     /// A [`ControlKind`] as a number.
     pub kind: u16,
-    /// A [`Mode`] as a number, in `Hello`.
+    /// A [`Mode`] as a number, in `Hello`; a [`Placement`], in `CreateWorker`.
     pub mode: u16,
     /// Newest version spoken (`Hello`), or the version chosen (`Welcome`).
     pub version: u16,

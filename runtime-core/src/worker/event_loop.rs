@@ -15,6 +15,7 @@ use super::session::{Session, StartError, engine_gone, forked, is_forked};
 use crate::clock::now_ns;
 use crate::ipc::inbox::Filled;
 use crate::ipc::look::Patience;
+use crate::ipc::socket::Received;
 use crate::protocol::control::{ControlKind, Mode};
 use crate::protocol::limits::MAX_OUTSTANDING;
 use crate::protocol::{Failure, Header, Kind, MessageBuffer, Metadata, Status};
@@ -145,20 +146,20 @@ impl EventLoop {
     /// Connects to the engine. `names`: the handlers this program has.
     pub fn connect(names: &[&str]) -> Result<EventLoop, StartError> {
         let session = Arc::new(Session::start(names, Mode::EventLoop)?);
-        let descriptors = loop {
+        let create = loop {
             let create = session.advance(true).into_iter().find(|r| r.kind == ControlKind::CreateWorker);
             if let Some(create) = create {
-                break create.descriptors;
+                break create;
             }
             if session.has_ended() {
                 return Err(StartError::EngineGone);
             }
         };
-        EventLoop::over(session, descriptors).map_err(|_| StartError::EngineGone)
+        EventLoop::over(session, create).map_err(|_| StartError::EngineGone)
     }
 
-    fn over(session: Arc<Session>, descriptors: Vec<OwnedFd>) -> io::Result<EventLoop> {
-        let (mut incoming, outgoing) = channel::open(descriptors, false).map_err(io::Error::other)?;
+    fn over(session: Arc<Session>, create: Received) -> io::Result<EventLoop> {
+        let (mut incoming, outgoing) = channel::open(create, Mode::EventLoop).map_err(io::Error::other)?;
         // The host may wait at the descriptor first; nothing comes before READY.
         incoming.arm();
         let epoll = Epoll::new(EpollCreateFlags::EPOLL_CLOEXEC)?;
