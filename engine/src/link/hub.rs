@@ -192,6 +192,7 @@ impl Hub {
         message: &Message<'_>,
     ) -> Result<(), Broken> {
         let header = &message.header;
+        channel.check_unread()?;
         let Some(key) = channel.key.get() else {
             if message.kind == Kind::Ready {
                 self.worker_ready(now, channel);
