@@ -13,7 +13,7 @@ use nightcore_runtime::ipc::inbox::Inbox;
 use nightcore_runtime::ipc::region::{metadata_offset, payload_bytes};
 use nightcore_runtime::ipc::socket::Received;
 use nightcore_runtime::protocol::control::{ChannelKind, Control, ControlKind, RING_SINCE_VERSION};
-use nightcore_runtime::protocol::limits::MAX_INLINE_BYTES;
+use nightcore_runtime::protocol::limits::{MAX_INLINE_BYTES, RING_LINES};
 use nightcore_runtime::protocol::message::FLAG_WAITS;
 use nightcore_runtime::protocol::{Broken, Failure, Header, Kind, Message, MessageBuffer, Status};
 use std::cell::RefCell;
@@ -294,13 +294,21 @@ impl Hub {
     /// What a worker had put into its ring before it ended counts. In a pipe it was read before the end was.
     fn take_last_words(&mut self, channel: &Rc<Channel>) {
         let now = now_ns();
-        // A rule broken there is of no interest any more, and neither is what follows it.
-        while let Ok(1..) = self.take_from_ring(now, channel) {}
+        // No more than a ring holds: the process may live and write on. A rule broken there is of no interest any more, and
+        // neither is what follows it.
+        let mut left = RING_LINES as usize;
+        while let Ok(taken @ 1..) = self.take_from_ring(now, channel) {
+            left = left.saturating_sub(taken);
+            if left == 0 {
+                break;
+            }
+        }
     }
 
     fn close_channel(&mut self, channel: &Rc<Channel>, failure: &Failure) {
         let now = now_ns();
         channel.closed.set(true);
+        self.looked_at.forget(channel);
         if let Some(container) = self.containers.get_mut(&channel.container)
             && let Some(slot) = container.channels.get_mut(channel.slot as usize)
         {
@@ -406,6 +414,7 @@ impl Hub {
         let Some(container) = self.containers.remove(&key) else { return };
         for channel in container.channels.iter().flatten() {
             channel.closed.set(true);
+            self.looked_at.forget(channel);
             if let Some(key) = channel.key.take() {
                 self.channels[key] = None;
             }
