@@ -367,11 +367,17 @@ impl Hub {
     }
 
     /// A message on a container's control socket; an error says which rule it broke.
-    pub(super) fn control_message(&mut self, key: ContainerKey, received: &Received) -> Result<(), String> {
+    pub(super) fn control_message(
+        &mut self,
+        key: ContainerKey,
+        control: &Rc<ControlSocket>,
+        received: &Received,
+    ) -> Result<(), String> {
         if !is_expected(received) {
             return Err(format!("unexpected control message {:?}", received.kind));
         }
-        let Some(container) = self.containers.get_mut(&key) else { return Ok(()) };
+        let container = self.containers.get_mut(&key).filter(|container| container.is_at(control));
+        let Some(container) = container else { return Ok(()) };
         match received.kind {
             ControlKind::RegionRequest => container.grant(&received.control),
             ControlKind::RegionDropped => container.arena.dropped_by_container(received.control.region),
@@ -390,8 +396,9 @@ impl Hub {
     }
 
     /// A container's process died or left.
-    pub(super) fn container_lost(&mut self, key: ContainerKey, loss: Loss) {
-        let Some(container) = self.containers.get(&key) else { return };
+    pub(super) fn container_lost(&mut self, key: ContainerKey, control: &Rc<ControlSocket>, loss: Loss) {
+        let container = self.containers.get(&key).filter(|container| container.is_at(control));
+        let Some(container) = container else { return };
         let (name, pid) = (container.identity.name.clone(), container.pid);
         let text = match loss {
             Loss::Died => format!("the process of {name} that ran it (pid {pid}) died"),
