@@ -43,13 +43,15 @@ address() {
         -p nightcore-runtime
 }
 
-# Tests that start processes, many times: what happens once in fifty runs happens to somebody every day.
+# Tests that start processes, many times, in turn over rings and over named pipes: what happens once in fifty runs happens
+# to somebody every day.
 repeat() {
-    local run runs=${RUNS:-50}
+    local run channel runs=${RUNS:-50}
     for ((run = 1; run <= runs; run++)); do
-        if ! cargo test --locked --workspace --quiet --test '*' >"$target/deep.log" 2>&1; then
+        channel=$(((run % 2)) && echo ring || echo fifo)
+        if ! NIGHTCORE_TEST_CHANNEL=$channel cargo test --locked --workspace --quiet --test '*' >"$target/deep.log" 2>&1; then
             cat "$target/deep.log"
-            echo "run $run of $runs failed"
+            echo "run $run of $runs failed, over $channel"
             return 1
         fi
         echo "run $run of $runs passed"

@@ -4,7 +4,9 @@
 set -uo pipefail
 cd "$(dirname "$0")/.." || exit
 
-stages=(format shell walls clippy rust c go python node conformance apps docs install dist demo)
+stages=(format shell walls clippy rust fifo c go python node conformance apps docs install dist demo)
+# Rings are the default: what depends on the channel runs once more over named pipes.
+over_fifo=(calls event_loop hello languages payloads refusals shutdown threads deadlines kills leftovers)
 
 stage() {
     case $1 in
@@ -13,6 +15,7 @@ stage() {
         walls) tests/architecture/walls.sh ;;
         clippy) cargo clippy --locked --workspace --all-targets --quiet -- -D warnings ;;
         rust) cargo test --locked --workspace --quiet ;;
+        fifo) NIGHTCORE_TEST_CHANNEL=fifo cargo test --locked --quiet -p nightcore-tests "${over_fifo[@]/#/--test=}" ;;
         c) tests/c/warnings.sh ;;
         go) tests/go.sh ;;
         python) tests/python.sh ;;

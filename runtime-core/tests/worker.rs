@@ -5,6 +5,7 @@
 
 mod peer;
 
+use nightcore_runtime::protocol::control::ChannelKind;
 use nightcore_runtime::protocol::{Cause, Failure, Header, Kind, MetadataBuffer, Status};
 use nightcore_runtime::worker::{
     Body, CallOptions, Event, EventLoop, Handlers, LoopRequest, Request, StartError, serve,
@@ -48,7 +49,7 @@ fn reply(request: &Request<'_>, body: &[u8]) -> Result<(), Failure> {
 
 fn handlers() -> Handlers {
     type Plain = fn(&Request<'_>) -> Result<(), Failure>;
-    let all: [(&str, Plain); 9] = [
+    let all: [(&str, Plain); 10] = [
         ("Echo", |request| reply(request, request.body())),
         ("Empty", |_| Ok(())),
         ("Foo", |request| {
@@ -62,6 +63,7 @@ fn handlers() -> Handlers {
             Ok(())
         }),
         ("Many", many),
+        ("ForkAmid", fork_amid),
         ("Panic", |_| panic!("on purpose")),
         ("Describe", |request| {
             let left =
@@ -129,6 +131,62 @@ fn many(request: &Request<'_>) -> Result<(), Failure> {
     reply(request, text.as_bytes())
 }
 
+/// Forks with an answer in hand and another one on its way. The child may do nothing with either; the parent goes on.
+fn fork_amid(request: &Request<'_>) -> Result<(), Failure> {
+    let none = Body::Parts(&[]);
+    let options = CallOptions::default();
+    let bar = request.call("Bar", none, &options)?;
+    request.start_call(1, "Bar", Body::Parts(&[b"started"]), &options)?;
+    let buffer = request.buffer(100_000)?;
+    // SAFETY: the child only uses the request and returns, which the runtime ends it for.
+    let child = unsafe { libc::fork() };
+    if child == 0 {
+        let refused = [
+            request.call("Bar", Body::Parts(&[]), &options).err(),
+            request.start_call(2, "Bar", Body::Parts(&[]), &options).err(),
+            request.next_answer(None).err(),
+            request.next_answer(Some(Duration::ZERO)).err(),
+            request.buffer(1).err(),
+            reply(request, b"from the child").err(),
+        ];
+        assert!(refused.iter().all(|failure| failure.as_ref().is_some_and(|f| f.status == Status::Forked)));
+        drop((bar, buffer));
+        // SAFETY: as at the end of any fork.
+        unsafe { libc::_exit(7) };
+    }
+    let mut status = 0;
+    // SAFETY: `status` can be written to, and the child is this process's.
+    unsafe { libc::waitpid(child, &mut status, 0) };
+    request.call("Go", Body::Parts(&[]), &options)?;
+    let started = request.next_answer(None)?.unwrap().result?;
+    let intact = bar.body().iter().all(|byte| *byte == b'L');
+    let started = String::from_utf8_lossy(started.body()).into_owned();
+    reply(request, format!("{} {intact} {started}", libc::WEXITSTATUS(status)).as_bytes())
+}
+
+/// Forks, and the child tries to serve.
+fn fork_loop(event_loop: &EventLoop, request: LoopRequest) {
+    // SAFETY: the child only uses what it has inherited and ends.
+    let child = unsafe { libc::fork() };
+    if child == 0 {
+        let empty = MetadataBuffer::new();
+        let refused = [
+            event_loop.next(Some(Duration::ZERO)).err(),
+            request.start_call(7, "Bar", Body::Parts(&[]), &CallOptions::default()).err(),
+            request.reply(Body::Parts(&[]), empty.as_metadata()).err(),
+        ];
+        let all = refused.iter().all(|failure| failure.as_ref().is_some_and(|f| f.status == Status::Forked));
+        drop(request);
+        // SAFETY: as at the end of any fork.
+        unsafe { libc::_exit(if all { 7 } else { 1 }) };
+    }
+    let mut status = 0;
+    // SAFETY: `status` can be written to, and the child is this process's.
+    unsafe { libc::waitpid(child, &mut status, 0) };
+    let text = libc::WEXITSTATUS(status).to_string();
+    request.reply(Body::Parts(&[text.as_bytes()]), MetadataBuffer::new().as_metadata()).unwrap();
+}
+
 /// Answers "cancelled" when a request is, forwards to Bar what begins with "bar", echoes anything else.
 fn serve_loop() -> Result<(), StartError> {
     let event_loop = EventLoop::connect(&["Echo"])?;
@@ -145,6 +203,8 @@ fn serve_loop() -> Result<(), StartError> {
                     let body = Body::Parts(&[request.body()]);
                     request.start_call(7, "Bar", body, &CallOptions::default()).unwrap();
                     open.push(request);
+                } else if request.body().starts_with(b"fork") {
+                    fork_loop(&event_loop, request);
                 } else if request.body() == b"wait" {
                     open.push(request);
                 } else if request.body() != b"drop" {
@@ -177,9 +237,8 @@ fn ends_well(peer: Peer) {
     assert_eq!(status.code(), Some(0), "{stderr}");
 }
 
-#[test]
-fn calls_are_run_inline_and_by_the_arena() {
-    let mut peer = Peer::start(worker("threads"), "Echo");
+fn calls_are_run_inline_and_by_the_arena(kind: ChannelKind) {
+    let mut peer = Peer::start_over(kind, worker("threads"), "Echo");
     assert!(peer.hello.text.lines().skip(1).any(|name| name == "Echo"), "{}", peer.hello.text);
     for (call, size) in [0, 1, 960, 961, 4096, 65536, 1 << 20, 5 << 20].into_iter().enumerate() {
         let body: Vec<u8> = (0..size).map(|i| (i % 251) as u8).collect();
@@ -192,9 +251,8 @@ fn calls_are_run_inline_and_by_the_arena() {
     ends_well(peer);
 }
 
-#[test]
-fn an_answer_beyond_the_base_region_asks_for_one_of_its_own() {
-    let mut peer = Peer::start(worker("threads"), "Large");
+fn an_answer_beyond_the_base_region_asks_for_one_of_its_own(kind: ChannelKind) {
+    let mut peer = Peer::start_over(kind, worker("threads"), "Large");
     let size = 24 << 20;
     peer.dispatch(1, size.to_string().as_bytes());
     peer.grant_region(9);
@@ -209,9 +267,8 @@ fn an_answer_beyond_the_base_region_asks_for_one_of_its_own() {
     ends_well(peer);
 }
 
-#[test]
-fn a_region_that_is_refused_fails_the_call() {
-    let mut peer = Peer::start(worker("threads"), "Large");
+fn a_region_that_is_refused_fails_the_call(kind: ChannelKind) {
+    let mut peer = Peer::start_over(kind, worker("threads"), "Large");
     peer.dispatch(1, (24 << 20).to_string().as_bytes());
     peer.refuse_region("the budget is used up");
     let said = peer.receive();
@@ -221,17 +278,15 @@ fn a_region_that_is_refused_fails_the_call() {
     ends_well(peer);
 }
 
-#[test]
-fn a_handler_that_does_not_answer_answers_nothing() {
-    let mut peer = Peer::start(worker("threads"), "Empty");
+fn a_handler_that_does_not_answer_answers_nothing(kind: ChannelKind) {
+    let mut peer = Peer::start_over(kind, worker("threads"), "Empty");
     let said = peer.call(1, b"in");
     assert_eq!((said.kind, said.body.len()), (Kind::Complete, 0));
     ends_well(peer);
 }
 
-#[test]
-fn an_internal_call_gets_its_answer() {
-    let mut peer = Peer::start(worker("threads"), "Foo");
+fn an_internal_call_gets_its_answer(kind: ChannelKind) {
+    let mut peer = Peer::start_over(kind, worker("threads"), "Foo");
     peer.dispatch(1, b"Hello");
     let invoke = peer.receive();
     assert_eq!((invoke.kind, invoke.name.as_str(), invoke.text()), (Kind::Invoke, "Bar", "Hello, World"));
@@ -251,9 +306,8 @@ fn an_internal_call_gets_its_answer() {
     ends_well(peer);
 }
 
-#[test]
-fn an_error_of_an_internal_call_is_passed_on_with_its_causes() {
-    let mut peer = Peer::start(worker("threads"), "Foo");
+fn an_error_of_an_internal_call_is_passed_on_with_its_causes(kind: ChannelKind) {
+    let mut peer = Peer::start_over(kind, worker("threads"), "Foo");
     peer.dispatch(1, b"x");
     let invoke = peer.receive();
     let beneath = Cause { function: "Baz".into(), status: Status::Overloaded, message: "full".into() };
@@ -269,9 +323,8 @@ fn an_error_of_an_internal_call_is_passed_on_with_its_causes() {
     ends_well(peer);
 }
 
-#[test]
-fn a_second_call_uses_the_id_that_the_first_one_s_error_brought() {
-    let mut peer = Peer::start(worker("threads"), "Twice");
+fn a_second_call_uses_the_id_that_the_first_one_s_error_brought(kind: ChannelKind) {
+    let mut peer = Peer::start_over(kind, worker("threads"), "Twice");
     peer.dispatch(1, b"");
     let first = peer.receive();
     peer.complete(first.header.call, 5, b"");
@@ -283,9 +336,8 @@ fn a_second_call_uses_the_id_that_the_first_one_s_error_brought() {
     ends_well(peer);
 }
 
-#[test]
-fn answers_to_started_calls_come_in_their_order() {
-    let mut peer = Peer::start(worker("threads"), "Many");
+fn answers_to_started_calls_come_in_their_order(kind: ChannelKind) {
+    let mut peer = Peer::start_over(kind, worker("threads"), "Many");
     peer.dispatch(1, b"");
     let calls: Vec<_> = (0..3).map(|_| peer.receive()).collect();
     assert!(calls.iter().all(|call| call.header.flags & 1 == 0), "the handler goes on");
@@ -307,9 +359,8 @@ fn answers_to_started_calls_come_in_their_order() {
     ends_well(peer);
 }
 
-#[test]
-fn a_panic_fails_the_call_and_nothing_else() {
-    let mut peer = Peer::start(worker("threads"), "Panic");
+fn a_panic_fails_the_call_and_nothing_else(kind: ChannelKind) {
+    let mut peer = Peer::start_over(kind, worker("threads"), "Panic");
     for call in 1..3 {
         let failure = peer.call(call, b"").failure();
         assert_eq!(
@@ -320,9 +371,8 @@ fn a_panic_fails_the_call_and_nothing_else() {
     ends_well(peer);
 }
 
-#[test]
-fn a_request_says_where_it_came_from_and_how_long_it_has() {
-    let mut peer = Peer::start(worker("threads"), "Describe");
+fn a_request_says_where_it_came_from_and_how_long_it_has(kind: ChannelKind) {
+    let mut peer = Peer::start_over(kind, worker("threads"), "Describe");
     let said = peer.call(1, b"");
     assert_eq!(said.text(), "Describe External None [] false");
     assert_eq!(said.metadata, [(":status".to_owned(), b"202".to_vec())]);
@@ -341,9 +391,8 @@ fn a_request_says_where_it_came_from_and_how_long_it_has() {
     ends_well(peer);
 }
 
-#[test]
-fn a_fork_that_returns_from_a_handler_answers_nothing() {
-    let mut peer = Peer::start(worker("threads"), "Fork");
+fn a_fork_that_returns_from_a_handler_answers_nothing(kind: ChannelKind) {
+    let mut peer = Peer::start_over(kind, worker("threads"), "Fork");
     assert_eq!(peer.call(1, b"").text(), "child exited with 1");
     peer.assert_silent();
     assert_eq!(peer.call(2, b"").text(), "child exited with 1");
@@ -352,18 +401,56 @@ fn a_fork_that_returns_from_a_handler_answers_nothing() {
     assert!(stderr.contains("a fork returned from a handler"), "{stderr}");
 }
 
-#[test]
-fn a_process_whose_engine_goes_ends() {
-    let mut peer = Peer::start(worker("threads"), "Echo");
+fn a_fork_does_not_disturb_its_parent(kind: ChannelKind) {
+    let mut peer = Peer::start_over(kind, worker("threads"), "ForkAmid");
+    for call in 1..=20 {
+        peer.dispatch(call, b"");
+        let bar = peer.receive();
+        peer.complete(bar.header.call, 5, &vec![b'L'; 65536]);
+        let started = peer.receive();
+        assert_eq!(started.text(), "started");
+        // It lies in the channel while the child looks for it.
+        peer.complete(started.header.call, 5, &[b's'; 800]);
+        let go = peer.receive();
+        assert_eq!(go.name.is_empty(), call > 1);
+        assert!(!peer.all_given_back(), "the child gave back what its parent reads");
+        peer.complete(go.header.call, 6, b"");
+        let expected = format!("7 true {}", "s".repeat(800));
+        let mut said = peer.receive();
+        while said.kind == Kind::Wait {
+            said = peer.receive();
+        }
+        assert_eq!(said.text(), expected);
+        assert!(peer.all_given_back());
+    }
+    ends_well(peer);
+}
+
+fn a_fork_of_an_event_loop_does_not_disturb_its_parent(kind: ChannelKind) {
+    let mut peer = Peer::start_over(kind, worker("loop"), "Echo");
+    let body = [b"fork".as_slice(), &[b'x'; 900]].concat();
+    for call in 1..=20 {
+        assert_eq!(peer.call(2 * call, &body).text(), "7");
+        assert_eq!(peer.call(2 * call + 1, b"on").text(), "on");
+    }
+    let large = [b"fork".as_slice(), &[b'x'; 65536]].concat();
+    assert_eq!(peer.call(1, &large).text(), "7");
+    // The request is gone when the next one is run.
+    assert_eq!(peer.call(2, b"on").text(), "on");
+    assert!(peer.all_given_back());
+    ends_well(peer);
+}
+
+fn a_process_whose_engine_goes_ends(kind: ChannelKind) {
+    let mut peer = Peer::start_over(kind, worker("threads"), "Echo");
     assert_eq!(peer.call(1, b"x").text(), "x");
     let (status, stderr) = peer.vanish();
     assert_eq!(status.code(), Some(1), "{stderr}");
     assert!(stderr.contains("the engine has gone"), "{stderr}");
 }
 
-#[test]
-fn a_handler_that_waits_learns_that_the_control_socket_ended() {
-    let mut peer = Peer::start(worker("threads"), "Foo");
+fn a_handler_that_waits_learns_that_the_control_socket_ended(kind: ChannelKind) {
+    let mut peer = Peer::start_over(kind, worker("threads"), "Foo");
     peer.dispatch(1, b"x");
     assert_eq!(peer.receive().kind, Kind::Invoke);
     // The channel stays open: only the grace period ends the process, as the handler would wait for good.
@@ -379,9 +466,8 @@ fn a_process_that_is_refused_says_why_and_exits_with_2() {
     assert!(stderr.contains("no handler \"Nope\""), "{stderr}");
 }
 
-#[test]
-fn an_event_loop_runs_many_calls_at_once() {
-    let mut peer = Peer::start(worker("loop"), "Echo");
+fn an_event_loop_runs_many_calls_at_once(kind: ChannelKind) {
+    let mut peer = Peer::start_over(kind, worker("loop"), "Echo");
     assert_eq!(peer.mode(), 1);
     assert_eq!(peer.call(1, b"Hello").text(), "Hello");
     let large = vec![b'L'; 65536];
@@ -404,9 +490,8 @@ fn an_event_loop_runs_many_calls_at_once() {
     ends_well(peer);
 }
 
-#[test]
-fn an_event_loop_hears_of_cancelled_calls_and_drops_late_answers() {
-    let mut peer = Peer::start(worker("loop"), "Echo");
+fn an_event_loop_hears_of_cancelled_calls_and_drops_late_answers(kind: ChannelKind) {
+    let mut peer = Peer::start_over(kind, worker("loop"), "Echo");
     peer.dispatch(1, b"wait");
     peer.dispatch(2, b"bar");
     let bar = peer.receive();
@@ -424,17 +509,13 @@ fn an_event_loop_hears_of_cancelled_calls_and_drops_late_answers() {
     ends_well(peer);
 }
 
-#[test]
-fn an_event_loop_writes_what_a_full_pipe_did_not_take() {
-    let mut peer = Peer::start(worker("loop"), "Echo");
-    // Their answers are more than the pipe holds, and are not read before all calls are sent.
+fn an_event_loop_sends_what_there_was_no_room_for(kind: ChannelKind) {
+    let mut peer = Peer::start_over(kind, worker("loop"), "Echo");
+    // Their answers are more than the channel holds, and are not read before all calls are sent.
     let body = vec![b'x'; 900];
     for call in 1..=64 {
-        peer.dispatch(call, &body);
         // The worker reads on, although nobody reads what it writes.
-        while !peer.was_read() {
-            std::thread::yield_now();
-        }
+        peer.dispatch(call, &body);
     }
     for call in 1..=64 {
         let said = peer.receive();
@@ -443,18 +524,51 @@ fn an_event_loop_writes_what_a_full_pipe_did_not_take() {
     ends_well(peer);
 }
 
-#[test]
-fn an_event_loop_takes_no_call_of_a_caller_that_was_never_named() {
-    let mut peer = Peer::start(worker("loop"), "Echo");
+fn an_event_loop_takes_no_call_of_a_caller_that_was_never_named(kind: ChannelKind) {
+    let mut peer = Peer::start_over(kind, worker("loop"), "Echo");
     peer.send(Header { function: 77, ..Header::new(Kind::Dispatch, 1) }, "", &[], b"x");
     let (status, stderr) = peer.wait();
     assert_eq!(status.code(), Some(0), "{stderr}");
 }
 
-#[test]
-fn an_event_loop_whose_engine_goes_ends() {
-    let mut peer = Peer::start(worker("loop"), "Echo");
+fn an_event_loop_whose_engine_goes_ends(kind: ChannelKind) {
+    let mut peer = Peer::start_over(kind, worker("loop"), "Echo");
     assert_eq!(peer.call(1, b"x").text(), "x");
     let (status, stderr) = peer.vanish();
     assert_eq!(status.code(), Some(0), "its own loop decides: {stderr}");
+}
+
+/// Runs each of these over either kind of channel.
+macro_rules! over_both {
+    ($($test:ident,)*) => {
+        mod over_rings {
+            $(#[test] fn $test() { super::$test(super::ChannelKind::Ring) })*
+        }
+        mod over_pipes {
+            $(#[test] fn $test() { super::$test(super::ChannelKind::Fifo) })*
+        }
+    };
+}
+
+over_both! {
+    calls_are_run_inline_and_by_the_arena,
+    an_answer_beyond_the_base_region_asks_for_one_of_its_own,
+    a_region_that_is_refused_fails_the_call,
+    a_handler_that_does_not_answer_answers_nothing,
+    an_internal_call_gets_its_answer,
+    an_error_of_an_internal_call_is_passed_on_with_its_causes,
+    a_second_call_uses_the_id_that_the_first_one_s_error_brought,
+    answers_to_started_calls_come_in_their_order,
+    a_panic_fails_the_call_and_nothing_else,
+    a_request_says_where_it_came_from_and_how_long_it_has,
+    a_fork_that_returns_from_a_handler_answers_nothing,
+    a_fork_does_not_disturb_its_parent,
+    a_fork_of_an_event_loop_does_not_disturb_its_parent,
+    a_process_whose_engine_goes_ends,
+    a_handler_that_waits_learns_that_the_control_socket_ended,
+    an_event_loop_runs_many_calls_at_once,
+    an_event_loop_hears_of_cancelled_calls_and_drops_late_answers,
+    an_event_loop_sends_what_there_was_no_room_for,
+    an_event_loop_takes_no_call_of_a_caller_that_was_never_named,
+    an_event_loop_whose_engine_goes_ends,
 }

@@ -1,5 +1,5 @@
-//! The conformance suite: one engine with the worker of every language, every case against each, and every pair of
-//! caller and callee. What the workers do is said in SPEC.md.
+//! The conformance suite: an engine with the worker of every language, for each kind of channel; every case against each,
+//! and every pair of caller and callee. What the workers do is said in SPEC.md.
 
 mod ask;
 mod cases;
@@ -18,6 +18,7 @@ use std::process::ExitCode;
 use std::time::Instant;
 
 /// A language in this run.
+#[derive(Clone)]
 struct Player {
     language: &'static Language,
     /// Why it cannot take part.
@@ -36,26 +37,21 @@ fn main() -> ExitCode {
             return ExitCode::from(2);
         }
     };
-    let (setup, mut players) = build(&options.languages);
+    let (setup, players) = build(&options.languages);
     let began = Instant::now();
-    let engine = setup.home().start_some();
-    look_who_is_ready(&engine, &mut players);
     let mut failures: Failures = Vec::new();
-    for player in &players {
-        if let Some(reason) = &player.out {
-            failures.push(format!("{}: {}", player.language.function, indented(reason)));
-        }
-    }
     let mut count = 0;
-    if !options.cases.is_empty() {
-        count += by_language(&engine, &players, &options.cases, &mut failures);
+    for (at, channel) in options.channels.iter().enumerate() {
+        // What two languages say to each other does not depend on how the bytes go.
+        let pairs = if at == 0 { options.pairs.as_slice() } else { &[] };
+        if options.cases.is_empty() && pairs.is_empty() {
+            continue;
+        }
+        println!("\nOver {channel}:");
+        let mut wrong = Failures::new();
+        count += run(&setup.clone().channel(channel), players.clone(), &options.cases, pairs, &mut wrong);
+        failures.extend(wrong.into_iter().map(|failure| format!("over {channel}: {failure}")));
     }
-    if !options.pairs.is_empty() {
-        count += by_pair(&engine, &players, &options.pairs, &mut failures);
-        count += 1;
-        through_all(&engine, &players, &mut failures);
-    }
-    engine.stop();
     println!();
     for failure in &failures {
         println!("FAILED {failure}\n");
@@ -67,6 +63,34 @@ fn main() -> ExitCode {
     }
     println!("failures: {}; {count} checks in {took:.1} s", failures.len());
     ExitCode::FAILURE
+}
+
+/// Runs cases and pairs in one engine; how many checks it were.
+fn run(
+    setup: &Setup,
+    mut players: Vec<Player>,
+    cases: &[&'static Case],
+    pairs: &[&'static Pair],
+    failures: &mut Failures,
+) -> usize {
+    let engine = setup.home().start_some();
+    look_who_is_ready(&engine, &mut players);
+    for player in &players {
+        if let Some(reason) = &player.out {
+            failures.push(format!("{}: {}", player.language.function, indented(reason)));
+        }
+    }
+    let mut count = 0;
+    if !cases.is_empty() {
+        count += by_language(&engine, &players, cases, failures);
+    }
+    if !pairs.is_empty() {
+        count += by_pair(&engine, &players, pairs, failures);
+        count += 1;
+        through_all(&engine, &players, failures);
+    }
+    engine.stop();
+    count
 }
 
 /// Builds every worker; the functions of those that could be, and who cannot take part.

@@ -4,11 +4,17 @@ use crate::cases::{CASES, Case};
 use crate::languages::{LANGUAGES, Language};
 use crate::pairs::{PAIRS, Pair};
 
-const USAGE: &str = "usage: tests/conformance/run.sh [--languages NAME,...] [--cases NAME,...] [--list]
-`pairs` among the cases stands for every pair of caller and callee";
+const USAGE: &str = "usage: tests/conformance/run.sh [--languages NAME,...] [--cases NAME,...] \
+                     [--channel NAME,...] [--list]
+`pairs` among the cases stands for every pair of caller and callee, over the first channel";
+
+/// What carries the messages of a channel.
+const CHANNELS: [&str; 2] = ["ring", "fifo"];
 
 /// What is to be run.
 pub struct Options {
+    /// Over each of them in turn.
+    pub channels: Vec<&'static str>,
     pub languages: Vec<&'static Language>,
     pub cases: Vec<&'static Case>,
     pub pairs: Vec<&'static Pair>,
@@ -18,6 +24,7 @@ impl Options {
     /// Those of the command line; `None` if it only asks what there is, which is then printed.
     pub fn read() -> Result<Option<Options>, String> {
         let mut options = Options {
+            channels: CHANNELS.to_vec(),
             languages: LANGUAGES.iter().collect(),
             cases: CASES.iter().collect(),
             pairs: PAIRS.iter().collect(),
@@ -40,6 +47,10 @@ impl Options {
                     if pairs.is_empty() {
                         options.pairs.clear();
                     }
+                }
+                "--channel" => {
+                    let channels = chosen(arguments.next(), &CHANNELS, |name| name, "channel")?;
+                    options.channels = channels.into_iter().copied().collect();
                 }
                 "--list" => {
                     println!("{}", list());
@@ -71,5 +82,11 @@ fn list() -> String {
     let languages: Vec<&str> = LANGUAGES.iter().map(|language| language.name).collect();
     let cases: Vec<&str> = CASES.iter().map(|case| case.name).collect();
     let pairs: Vec<&str> = PAIRS.iter().map(|pair| pair.name).collect();
-    format!("languages: {}\ncases: {}\npairs: {}", languages.join(", "), cases.join(", "), pairs.join(", "))
+    format!(
+        "languages: {}\ncases: {}\npairs: {}\nchannels: {}",
+        languages.join(", "),
+        cases.join(", "),
+        pairs.join(", "),
+        CHANNELS.join(", ")
+    )
 }

@@ -1,8 +1,11 @@
 //! A worker whose calls run in an event loop of its own.
 
 use harness::workers::{c, event_loop};
-use harness::{Engine, Setup, pattern, process, wait_until};
+use harness::{Engine, Setup, allow_many_descriptors, pattern, process, wait_until};
 use nix::sys::signal::Signal;
+
+/// As many calls as an event loop is given at once, and as many as it may have under way.
+const CALLS: usize = 1024;
 
 fn engine() -> Engine {
     Setup::new()
@@ -60,12 +63,12 @@ fn a_call_that_is_taken_back_is_cancelled() {
 }
 
 #[test]
-fn a_full_pipe_stops_nobody_and_loses_nothing() {
-    const CALLS: usize = 300;
+fn a_full_channel_stops_nobody_and_loses_nothing() {
+    allow_many_descriptors();
     let engine = engine();
     let echo = engine.container("Echo");
     process::freeze(echo);
-    // Of messages of this size the pipe holds eight.
+    // Of messages of this size a pipe or a ring holds eight.
     let body = pattern(800);
     let mut clients: Vec<_> = (0..CALLS).map(|_| engine.connect()).collect();
     for client in &mut clients {
@@ -83,11 +86,11 @@ fn a_full_pipe_stops_nobody_and_loses_nothing() {
 
 #[test]
 fn a_caller_that_does_not_read_its_answers_stops_nobody() {
-    const CALLS: usize = 300;
+    allow_many_descriptors();
     let engine = engine();
     let caller = engine.container("Call");
     let mut clients: Vec<_> = (0..CALLS).map(|_| engine.connect()).collect();
-    // What its callee answers meets a stopped process and a full pipe.
+    // What its callee answers meets a stopped process and a full channel.
     for client in &mut clients {
         client.send("POST", "/function/Call", &[], b"Wait\n").unwrap();
     }

@@ -1,8 +1,8 @@
 //! The threads of containers and of the engine.
 
-use harness::process::{Thread, threads};
-use harness::workers::c;
-use harness::{Setup, allow_many_descriptors, wait_for, wait_until};
+use harness::process::{self, Thread, threads};
+use harness::workers::{c, event_loop};
+use harness::{Load, Setup, allow_many_descriptors, wait_for, wait_until};
 
 #[test]
 fn a_container_has_a_launching_thread_and_its_workers_which_wait_in_a_pipe() {
@@ -50,5 +50,49 @@ fn connections_cost_the_engine_no_threads() {
     assert!(sockets() >= CONNECTIONS, "{} sockets", sockets());
     assert_eq!(threads(engine.pid()).len(), before);
     assert_eq!(first.call("Echo", b"still").text(), "still");
+    engine.stop();
+}
+
+/// As many calls as a worker may have under way, each with a message of which a pipe or a ring holds eight.
+fn fan_out() -> Vec<u8> {
+    [b"Echo 1024\n".as_slice(), &[b'x'; 900]].concat()
+}
+
+#[test]
+fn a_thread_that_does_not_read_its_answers_stops_nobody_and_loses_none() {
+    let engine =
+        Setup::new().functions(&["FanOut", "Upper"], &c()).functions(&["Echo"], &event_loop()).start();
+    let (caller, echo) = (engine.container("FanOut"), engine.container("Echo"));
+    // Its callee does not read its calls, and then it does not read its answers.
+    process::freeze(echo);
+    let mut client = engine.connect();
+    client.send("POST", "/function/FanOut", &[], &fan_out()).unwrap();
+    wait_until("all calls to be under way", || engine.function("Echo").running == 1024);
+    process::freeze(caller);
+    assert_eq!(engine.text("Upper", "others go on"), "OTHERS GO ON");
+    process::thaw(echo);
+    wait_until("all calls to be answered", || engine.function("Echo").answered == 1024);
+    assert_eq!(engine.text("Upper", "others go on"), "OTHERS GO ON");
+    process::thaw(caller);
+    assert_eq!(client.receive().unwrap().text(), "1024");
+    engine.stop();
+}
+
+#[test]
+fn workers_that_find_no_room_wait_for_the_engine_and_lose_nothing() {
+    const ROUNDS: usize = 20;
+    let engine = Setup::new().functions(&["FanOut"], &c()).functions(&["Echo"], &event_loop()).start();
+    let workers = [engine.container("FanOut"), engine.container("Echo")];
+    let load = Load::start(engine.address(), 1, "FanOut", &fan_out());
+    for round in 0..ROUNDS {
+        wait_until("calls to be answered", || load.ended() > round);
+        // Wherever it is: all of them go on until they cannot.
+        process::freeze(engine.pid());
+        wait_until("all to wait for the engine", || workers.iter().all(|worker| process::all_sleep(*worker)));
+        process::thaw(engine.pid());
+    }
+    for outcome in load.stop() {
+        assert_eq!((outcome.status, outcome.text.as_str()), (Some(200), "1024"), "{outcome:?}");
+    }
     engine.stop();
 }

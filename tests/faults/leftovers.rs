@@ -1,11 +1,9 @@
 //! After many faults there is no more of anything than before.
 
-use harness::process::{self, descriptors};
-use harness::wait::LONG;
+use harness::process;
 use harness::workers::{c, event_loop};
-use harness::{Engine, Home, Setup, wait_until};
+use harness::{Engine, Home, Possessions, Setup, wait_until};
 use nix::sys::signal::Signal;
-use std::collections::BTreeMap;
 use std::fs;
 use std::time::{Duration, Instant};
 
@@ -16,44 +14,6 @@ const PROVEN_AFTER: Duration = Duration::from_millis(600);
 
 fn rounds() -> usize {
     std::env::var(ROUNDS_VARIABLE).map_or(20, |rounds| rounds.parse().expect("a number of rounds"))
-}
-
-/// What an engine has, by kind: descriptors of its processes, processes, files.
-type Possessions = BTreeMap<String, usize>;
-
-fn possessions(engine: &Engine) -> Possessions {
-    let mut all = Possessions::new();
-    let mut add = |kind: String| *all.entry(kind).or_default() += 1;
-    for (owner, pid) in [("engine", engine.pid()), ("launcher", engine.launcher())] {
-        for descriptor in descriptors(pid) {
-            // Of "socket:[123]" or "/dir/pipe-7-in (deleted)" what is not a number says which kind it is.
-            let kind: String = descriptor.chars().filter(|c| !c.is_ascii_digit()).collect();
-            add(format!("{owner}: {kind}"));
-        }
-    }
-    let maps = fs::read_to_string(format!("/proc/{}/maps", engine.pid())).unwrap_or_default();
-    maps.lines()
-        .filter(|line| line.contains("/memfd:"))
-        .for_each(|_| add("engine: memory of an arena".into()));
-    engine.processes().iter().for_each(|_| add("process".into()));
-    for entry in fs::read_dir(engine.home().directory()).expect("it is there").flatten() {
-        add(format!("file: {}", entry.file_name().to_string_lossy()));
-    }
-    all
-}
-
-/// Waits until there is no more of anything than before: what was closed a moment ago may still be there.
-#[track_caller]
-fn assert_no_more(engine: &Engine, before: &Possessions) {
-    let until = Instant::now() + LONG / 2;
-    let more = || {
-        let mut after = possessions(engine);
-        after.retain(|kind, count| *count > before.get(kind).copied().unwrap_or(0));
-        after
-    };
-    wait_until("what was closed to be gone", || more().is_empty() || Instant::now() > until);
-    let more = more();
-    assert!(more.is_empty(), "more than before: {more:#?}\n{before:#?}\n{:#?}", engine.status());
 }
 
 #[test]
@@ -69,7 +29,7 @@ fn killed_containers_and_launchers_leave_nothing() {
         }
     };
     functions.iter().for_each(|function| answer(function));
-    let before = possessions(&engine);
+    let before = Possessions::of(&engine);
     let mut ready_since = vec![Instant::now(); functions.len()];
     for round in 0..rounds() {
         let index = round % functions.len();
@@ -93,7 +53,7 @@ fn killed_containers_and_launchers_leave_nothing() {
         engine.status().functions.iter().all(|function| function.workers == 1)
     });
     functions.iter().for_each(|function| answer(function));
-    assert_no_more(&engine, &before);
+    before.assert_no_more(&engine);
     engine.stop();
 }
 
@@ -120,12 +80,12 @@ fn clients_that_leave_leave_nothing() {
     // The first one makes the log of what it prints.
     leave(true);
     engine.wait_for_log("Sleep", "cancelled");
-    let before = possessions(&engine);
+    let before = Possessions::of(&engine);
     for round in 0..rounds() {
         leave(round % 2 == 0);
     }
     warm_up();
-    assert_no_more(&engine, &before);
+    before.assert_no_more(&engine);
     engine.stop();
 }
 

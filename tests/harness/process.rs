@@ -87,6 +87,15 @@ pub fn is_asleep(pid: i32) -> bool {
     stat.rsplit_once(')').is_some_and(|(_, rest)| rest.starts_with(" S"))
 }
 
+/// Whether each of its threads sleeps.
+pub fn all_sleep(pid: i32) -> bool {
+    let sleeps = |thread: &i32| {
+        let stat = fs::read_to_string(format!("/proc/{pid}/task/{thread}/stat")).unwrap_or_default();
+        stat.rsplit_once(')').is_none_or(|(_, rest)| rest.starts_with(" S"))
+    };
+    thread_ids(pid).iter().all(sleeps)
+}
+
 /// What the descriptors of a process are, as the system names it.
 pub fn descriptors(pid: i32) -> Vec<String> {
     let Ok(entries) = fs::read_dir(format!("/proc/{pid}/fd")) else { return Vec::new() };

@@ -9,6 +9,7 @@ use nightcore_runtime::ipc::look::Patience;
 use nightcore_runtime::ipc::region::Region;
 use nightcore_runtime::ipc::ring::{self, RingReader, RingWriter, Sent, Side};
 use nightcore_runtime::protocol::control::{ChannelKind, Mode};
+use nightcore_runtime::protocol::limits::MAX_OUTSTANDING;
 use nightcore_runtime::protocol::{Broken, Failure, Header, Kind, MessageBuffer};
 use std::cell::{Cell, RefCell};
 use std::collections::VecDeque;
@@ -23,6 +24,10 @@ use tokio::io::Interest;
 use tokio::io::unix::AsyncFd;
 use tokio::task::spawn_local;
 
+/// Most messages that may wait for a worker which goes on talking and does not read: many times what its calls can have under
+/// way. Without a bound a worker that asks and never reads would make the engine hold all its answers.
+const MAX_UNSENT: usize = 8 * MAX_OUTSTANDING;
+
 /// A worker's channel.
 pub(super) struct Channel {
     pub(super) container: ContainerKey,
@@ -35,8 +40,7 @@ pub(super) struct Channel {
     base: Arc<Region>,
     /// The dispatcher's name for it, once the worker is ready.
     pub(super) key: Cell<Option<ChannelKey>>,
-    /// Messages that the full pipe did not take, in order. What may be under way on a channel is bounded, and so is
-    /// this.
+    /// Messages that the full pipe did not take, in order; at most some more than [`MAX_UNSENT`].
     unsent: RefCell<VecDeque<Box<[u8]>>>,
     /// Which functions' names this worker knows as callers, a bit each.
     told: RefCell<Vec<u64>>,
@@ -184,6 +188,14 @@ impl Channel {
             } else {
                 ring.end_wait();
             }
+        }
+    }
+
+    /// A worker that says something has to read as well.
+    pub(super) fn check_unread(&self) -> Result<(), Broken> {
+        match self.unsent.borrow().len() {
+            0..=MAX_UNSENT => Ok(()),
+            unread => Err(Broken::Unread(unread)),
         }
     }
 

@@ -147,6 +147,12 @@ pub(super) struct Container {
 }
 
 impl Container {
+    /// Whether it is the one at this socket. A key alone may be another one's by now: a container that broke a rule is
+    /// forgotten before its process has ended.
+    pub(super) fn is_at(&self, control: &Rc<ControlSocket>) -> bool {
+        Rc::ptr_eq(&self.control, control)
+    }
+
     /// A slot that no worker has.
     pub(super) fn free_slot(&mut self) -> Option<u32> {
         let free = self.channels.iter().position(Option::is_none);
@@ -226,18 +232,18 @@ pub(super) enum Loss {
 
 /// Reads a container's control socket, and watches its process, until either ends.
 pub(super) async fn watch(hub: HubHandle, key: ContainerKey, control: Rc<ControlSocket>, pidfd: OwnedFd) {
-    let loss = wait_for_loss(&hub, key, control, pidfd).await;
+    let loss = wait_for_loss(&hub, key, &control, pidfd).await;
     // What the process wrote before it died is ready in its pipes: let it be read first.
     for _ in 0..2 {
         tokio::task::yield_now().await;
     }
-    hub.borrow_mut().container_lost(key, loss);
+    hub.borrow_mut().container_lost(key, &control, loss);
 }
 
 async fn wait_for_loss(
     hub: &HubHandle,
     key: ContainerKey,
-    control: Rc<ControlSocket>,
+    control: &Rc<ControlSocket>,
     pidfd: OwnedFd,
 ) -> Loss {
     // SAFETY: the AsyncFd owns the pidfd, which stays open and the same.
@@ -255,7 +261,7 @@ async fn wait_for_loss(
                 let Ok(mut ready) = ready else { return Loss::Left };
                 match socket::receive(control.as_fd()) {
                     Ok(Some(received)) => {
-                        if let Err(text) = hub.borrow_mut().control_message(key, &received) {
+                        if let Err(text) = hub.borrow_mut().control_message(key, control, &received) {
                             return Loss::Broken(text);
                         }
                     }

@@ -13,7 +13,7 @@ use nightcore_runtime::ipc::inbox::Inbox;
 use nightcore_runtime::ipc::region::{metadata_offset, payload_bytes};
 use nightcore_runtime::ipc::socket::Received;
 use nightcore_runtime::protocol::control::{ChannelKind, Control, ControlKind, RING_SINCE_VERSION};
-use nightcore_runtime::protocol::limits::MAX_INLINE_BYTES;
+use nightcore_runtime::protocol::limits::{MAX_INLINE_BYTES, RING_LINES};
 use nightcore_runtime::protocol::message::FLAG_WAITS;
 use nightcore_runtime::protocol::{Broken, Failure, Header, Kind, Message, MessageBuffer, Status};
 use std::cell::RefCell;
@@ -192,6 +192,7 @@ impl Hub {
         message: &Message<'_>,
     ) -> Result<(), Broken> {
         let header = &message.header;
+        channel.check_unread()?;
         let Some(key) = channel.key.get() else {
             if message.kind == Kind::Ready {
                 self.worker_ready(now, channel);
@@ -294,13 +295,21 @@ impl Hub {
     /// What a worker had put into its ring before it ended counts. In a pipe it was read before the end was.
     fn take_last_words(&mut self, channel: &Rc<Channel>) {
         let now = now_ns();
-        // A rule broken there is of no interest any more, and neither is what follows it.
-        while let Ok(1..) = self.take_from_ring(now, channel) {}
+        // No more than a ring holds: the process may live and write on. A rule broken there is of no interest any more, and
+        // neither is what follows it.
+        let mut left = RING_LINES as usize;
+        while let Ok(taken @ 1..) = self.take_from_ring(now, channel) {
+            left = left.saturating_sub(taken);
+            if left == 0 {
+                break;
+            }
+        }
     }
 
     fn close_channel(&mut self, channel: &Rc<Channel>, failure: &Failure) {
         let now = now_ns();
         channel.closed.set(true);
+        self.looked_at.forget(channel);
         if let Some(container) = self.containers.get_mut(&channel.container)
             && let Some(slot) = container.channels.get_mut(channel.slot as usize)
         {
@@ -361,11 +370,17 @@ impl Hub {
     }
 
     /// A message on a container's control socket; an error says which rule it broke.
-    pub(super) fn control_message(&mut self, key: ContainerKey, received: &Received) -> Result<(), String> {
+    pub(super) fn control_message(
+        &mut self,
+        key: ContainerKey,
+        control: &Rc<ControlSocket>,
+        received: &Received,
+    ) -> Result<(), String> {
         if !is_expected(received) {
             return Err(format!("unexpected control message {:?}", received.kind));
         }
-        let Some(container) = self.containers.get_mut(&key) else { return Ok(()) };
+        let container = self.containers.get_mut(&key).filter(|container| container.is_at(control));
+        let Some(container) = container else { return Ok(()) };
         match received.kind {
             ControlKind::RegionRequest => container.grant(&received.control),
             ControlKind::RegionDropped => container.arena.dropped_by_container(received.control.region),
@@ -384,8 +399,9 @@ impl Hub {
     }
 
     /// A container's process died or left.
-    pub(super) fn container_lost(&mut self, key: ContainerKey, loss: Loss) {
-        let Some(container) = self.containers.get(&key) else { return };
+    pub(super) fn container_lost(&mut self, key: ContainerKey, control: &Rc<ControlSocket>, loss: Loss) {
+        let container = self.containers.get(&key).filter(|container| container.is_at(control));
+        let Some(container) = container else { return };
         let (name, pid) = (container.identity.name.clone(), container.pid);
         let text = match loss {
             Loss::Died => format!("the process of {name} that ran it (pid {pid}) died"),
@@ -408,6 +424,7 @@ impl Hub {
         let Some(container) = self.containers.remove(&key) else { return };
         for channel in container.channels.iter().flatten() {
             channel.closed.set(true);
+            self.looked_at.forget(channel);
             if let Some(key) = channel.key.take() {
                 self.channels[key] = None;
             }

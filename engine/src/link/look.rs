@@ -36,6 +36,13 @@ pub(super) struct LookedAt {
     pub(super) other_work: u64,
 }
 
+impl LookedAt {
+    /// A channel is closed. What lies in its ring would be looked at for ever, as nobody takes it.
+    pub(super) fn forget(&mut self, channel: &Rc<Channel>) {
+        self.channels.retain(|looked_at| !Rc::ptr_eq(looked_at, channel));
+    }
+}
+
 /// What came of one look at all of them.
 enum Turn {
     /// There were messages.
@@ -75,6 +82,9 @@ impl Hub {
     /// A worker was sent something: its next message is expected.
     pub(super) fn expect(&mut self, channel: &Rc<Channel>) {
         let Some(rings) = &channel.rings else { return };
+        if channel.closed.get() {
+            return;
+        }
         if !rings.looked_at.get() {
             if !rings.patience.borrow_mut().looks() {
                 return;

@@ -189,6 +189,9 @@ pub enum Broken {
     /// More lines than a ring has.
     #[error("{0} lines are said to be in a ring of {RING_LINES}")]
     Ring(u32),
+    /// A worker that asks and does not read what it is answered.
+    #[error("{0} messages wait for the worker to read them")]
+    Unread(usize),
 }
 
 /// The length of the message with this header, which is checked first.

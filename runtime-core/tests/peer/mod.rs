@@ -5,8 +5,11 @@ use nightcore_runtime::clock::now_ns;
 use nightcore_runtime::ipc::channel::{self, Pipe};
 use nightcore_runtime::ipc::inbox::{Filled, Inbox};
 use nightcore_runtime::ipc::region::{Books, Region, create_file, metadata_offset, payload_bytes, units_for};
+use nightcore_runtime::ipc::ring::{self, RingReader, RingWriter, Sent, Side};
 use nightcore_runtime::ipc::socket::{self, Received};
-use nightcore_runtime::protocol::control::{Control, ControlKind, Mode, SOCKET_VARIABLE, TOKEN_VARIABLE};
+use nightcore_runtime::protocol::control::{
+    ChannelKind, Control, ControlKind, Mode, SOCKET_VARIABLE, TOKEN_VARIABLE,
+};
 use nightcore_runtime::protocol::limits::{BASE_UNITS, MAX_INLINE_BYTES};
 use nightcore_runtime::protocol::{
     Cause, Failure, Header, Kind, MessageBuffer, Metadata, MetadataBuffer, Status,
@@ -14,6 +17,7 @@ use nightcore_runtime::protocol::{
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::sys::socket::{AddressFamily, Backlog, SockFlag, SockType, UnixAddr, accept4, bind, listen};
 use std::collections::HashMap;
+use std::io::ErrorKind;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd, OwnedFd};
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::sync::atomic::Ordering;
@@ -33,6 +37,8 @@ pub struct Peer {
     writer: OwnedFd,
     reader: OwnedFd,
     inbox: Inbox,
+    /// Messages go by them, and the pipes are bells.
+    rings: Option<(RingWriter, RingReader)>,
     /// The engine's base region.
     own: Region,
     books: Books,
@@ -113,17 +119,26 @@ pub fn refuse(command: Command, text: &str) -> (i32, String) {
 
 #[allow(dead_code)] // Not every test needs all.
 impl Peer {
-    /// Starts `command` as a container of `function` and waits until its worker is ready.
+    /// Starts `command` as a container of `function` and waits until its worker is ready. Its channel is a ring.
     pub fn start(command: Command, function: &str) -> Peer {
+        Peer::start_over(ChannelKind::Ring, command, function)
+    }
+
+    /// As [`Peer::start`], with this kind of channel. An engine before version 2 has named pipes only.
+    pub fn start_over(kind: ChannelKind, command: Command, function: &str) -> Peer {
         let (child, control, hello, dir) = admit(command);
         let theirs = create_file(BASE_UNITS).expect("a region");
         let own = create_file(BASE_UNITS).expect("a region");
-        let welcome = Control { version: 1, id: 1, size: MAX_BODY, ..Control::new(ControlKind::Welcome) };
+        let version = if kind == ChannelKind::Ring { 2 } else { 1 };
+        let welcome = Control { version, id: 1, size: MAX_BODY, ..Control::new(ControlKind::Welcome) };
         socket::send(control.as_fd(), welcome, function, &[theirs.as_fd(), own.as_fd()]).expect("sent");
         let to = Pipe::create(&dir.path().join("to")).expect("a pipe");
         let from = Pipe::create(&dir.path().join("from")).expect("a pipe");
         let create = Control { id: u64::from(SLOT), size: 1, ..Control::new(ControlKind::CreateWorker) };
+        let file = (kind == ChannelKind::Ring).then(|| ring::create_file().expect("a ring"));
+        let rings = file.as_ref().map(|file| ring::open(file, Side::Engine).expect("mapped"));
         let ends = [to.reader.as_fd(), from.writer.as_fd()];
+        let ends: Vec<_> = ends.into_iter().chain(file.as_ref().map(AsFd::as_fd)).collect();
         socket::send(control.as_fd(), create, "", &ends).expect("sent");
         let mut peer = Peer {
             child,
@@ -131,6 +146,7 @@ impl Peer {
             writer: to.writer,
             reader: from.reader,
             inbox: Inbox::default(),
+            rings,
             own: Region::map(&own, BASE_UNITS).expect("mapped"),
             books: Books::new(BASE_UNITS),
             theirs: HashMap::from([(1, Region::map(&theirs, BASE_UNITS).expect("mapped"))]),
@@ -156,7 +172,11 @@ impl Peer {
     /// The next message of the worker.
     pub fn receive(&mut self) -> Said {
         loop {
-            if let Some(message) = self.inbox.take().expect("the rules are kept") {
+            let message = match &mut self.rings {
+                Some((_, ring)) => ring.take(),
+                None => self.inbox.take(),
+            };
+            if let Some(message) = message.expect("the rules are kept") {
                 let (kind, header) = (message.kind, message.header);
                 let name = String::from_utf8(message.name.to_vec()).expect("a name");
                 let (metadata, body) = if header.region == 0 {
@@ -165,25 +185,67 @@ impl Peer {
                 } else {
                     self.read_block(&header)
                 };
+                if self.rings.as_mut().is_some_and(|(_, ring)| ring.give_back()) {
+                    self.ring_bell();
+                }
                 let pairs = Metadata::parse(&metadata).expect("well-formed");
                 let pairs = pairs.iter().map(|(name, value)| (name.to_owned(), value.to_vec())).collect();
                 return Said { kind, header, name, metadata: pairs, body, raw_metadata: metadata };
             }
-            wait_readable(self.reader.as_fd());
-            let filled = self.inbox.fill(self.reader.as_fd()).expect("read");
-            assert!(matches!(filled, Filled::Bytes { .. }), "the worker closed its channel");
+            self.wait_for_message();
         }
     }
 
-    /// Whether the worker has read all that was sent.
-    pub fn was_read(&self) -> bool {
-        let mut left: i32 = 0;
-        // SAFETY: FIONREAD writes an int, for which there is room.
-        unsafe { libc::ioctl(self.writer.as_raw_fd(), libc::FIONREAD, &mut left) == 0 && left == 0 }
+    fn wait_for_message(&mut self) {
+        let Some((_, ring)) = &self.rings else {
+            wait_readable(self.reader.as_fd());
+            let filled = self.inbox.fill(self.reader.as_fd()).expect("read");
+            assert!(matches!(filled, Filled::Bytes { .. }), "the worker closed its channel");
+            return;
+        };
+        if ring.begin_wait() {
+            wait_readable(self.reader.as_fd());
+            let heard = nix::unistd::read(&self.reader, &mut [0; 64]).expect("read");
+            assert!(heard > 0 || ring.has_message(), "the worker closed its channel");
+        }
+        ring.end_wait();
+    }
+
+    /// Wakes the worker. A full pipe wakes it anyway.
+    fn ring_bell(&self) {
+        let _ = channel::send(self.writer.as_fd(), &[0]);
+    }
+
+    /// Hands a message to the worker; waits for room.
+    fn write(&mut self, message: &[u8]) {
+        let Some((ring, _)) = &mut self.rings else {
+            return loop {
+                match channel::send(self.writer.as_fd(), message) {
+                    Err(error) if error.kind() == ErrorKind::WouldBlock => std::thread::yield_now(),
+                    sent => break sent.expect("the worker is there"),
+                }
+            };
+        };
+        let mut sent = ring.send(message);
+        while sent == Sent::Full {
+            if ring.begin_wait() {
+                wait_readable(self.reader.as_fd());
+                let heard = nix::unistd::read(&self.reader, &mut [0; 64]).expect("read");
+                assert!(heard > 0, "the worker closed its channel");
+            }
+            ring.end_wait();
+            sent = ring.send(message);
+        }
+        if sent == Sent::Ring {
+            self.ring_bell();
+        }
     }
 
     /// The worker has said nothing.
     pub fn assert_silent(&self) {
+        if let Some((_, ring)) = &self.rings {
+            assert!(!ring.has_message());
+        }
         let ready = poll(&mut [PollFd::new(self.reader.as_fd(), PollFlags::POLLIN)], PollTimeout::ZERO);
         assert_eq!(ready, Ok(0));
     }
@@ -228,7 +290,7 @@ impl Peer {
             (header.region, header.block) = (2, block);
         }
         let message = MessageBuffer::new(header, name.as_bytes(), parts);
-        channel::send(self.writer.as_fd(), message.as_bytes()).expect("the pipe has room");
+        self.write(message.as_bytes());
     }
 
     /// Tells the worker to run a call from outside.
@@ -254,7 +316,7 @@ impl Peer {
             ..Header::new(Kind::Failed, call)
         };
         let message = MessageBuffer::new(header, b"", &[metadata.as_bytes(), text.as_bytes()]);
-        channel::send(self.writer.as_fd(), message.as_bytes()).expect("the pipe has room");
+        self.write(message.as_bytes());
     }
 
     /// Dispatches a call and gives its answer, which must be the next message.
@@ -308,10 +370,10 @@ impl Peer {
     }
 
     /// Ends the worker as an engine does that has no more calls for it.
-    pub fn shut_down(self) -> (ExitStatus, String) {
+    pub fn shut_down(mut self) -> (ExitStatus, String) {
         if self.mode() == Mode::Threads as u16 {
             let retire = MessageBuffer::new(Header::new(Kind::Retire, 0), b"", &[]);
-            channel::send(self.writer.as_fd(), retire.as_bytes()).expect("the pipe has room");
+            self.write(retire.as_bytes());
         }
         socket::send(self.control(), Control::new(ControlKind::Shutdown), "", &[]).expect("sent");
         self.wait()

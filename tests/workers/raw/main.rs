@@ -1,9 +1,15 @@
 //! A process that speaks the protocol by itself, and wrongly. Its argument says how: a number is the version
 //! in which it greets; it prints what the engine says, and ends as a refused worker does. With "garbage" it
-//! greets well, and answers its first call with bytes that are no message.
+//! greets well, and answers its first call with bytes that are no message; with "ring" it does wrong with its ring what its
+//! function's name says.
+
+mod ring;
+mod wrongs;
 
 use nightcore_runtime::ipc::socket::{self, Received};
-use nightcore_runtime::protocol::control::{Control, ControlKind, SOCKET_VARIABLE, TOKEN_VARIABLE};
+use nightcore_runtime::protocol::control::{
+    Control, ControlKind, FUNCTION_VARIABLE, SOCKET_VARIABLE, TOKEN_VARIABLE,
+};
 use nightcore_runtime::protocol::{Header, Kind, MessageBuffer};
 use std::error::Error;
 use std::fs::File;
@@ -24,7 +30,8 @@ fn greet(version: u16) -> Result<(OwnedFd, Received)> {
     }
     let connection = socket::connect_to(Path::new(&std::env::var(SOCKET_VARIABLE)?))?;
     let hello = Control { version, oldest_version: version, token, ..Control::new(ControlKind::Hello) };
-    socket::send(connection.as_fd(), hello, "raw\nEcho", &[])?;
+    let function = std::env::var(FUNCTION_VARIABLE)?;
+    socket::send(connection.as_fd(), hello, &format!("raw\n{function}"), &[])?;
     let answer = socket::receive(connection.as_fd())?.ok_or("the engine closed the connection")?;
     Ok((connection, answer))
 }
@@ -45,10 +52,29 @@ fn answer_with_garbage() -> Result<()> {
     Ok(())
 }
 
+/// At the end of the engine, and for nothing else: whatever it does wrong, the engine is to end it.
+fn end_when_told(connection: &OwnedFd) {
+    loop {
+        match socket::receive(connection.as_fd()) {
+            Ok(Some(received)) if received.kind == ControlKind::Shutdown => std::process::exit(0),
+            Ok(Some(_)) => {}
+            _ => std::thread::sleep(Duration::from_secs(3600)),
+        }
+    }
+}
+
+fn misuse_the_ring() -> Result<()> {
+    let (connection, welcome) = greet(2)?;
+    let created = socket::receive(connection.as_fd())?.ok_or("the engine made no worker")?;
+    std::thread::spawn(move || end_when_told(&connection));
+    wrongs::run(&welcome.text, ring::Ring::new(created.descriptors)?)
+}
+
 fn main() -> ExitCode {
     let how = std::env::args().nth(1).unwrap_or_default();
     let result = match how.parse() {
         Ok(version) => greet(version).map(|(_, answer)| eprintln!("{:?}: {}", answer.kind, answer.text)),
+        Err(_) if how == "ring" => misuse_the_ring(),
         Err(_) => answer_with_garbage(),
     };
     if let Err(error) = result {
