@@ -33,7 +33,7 @@ async def Others(req: AsyncRequest) -> None:  # noqa: N802
     ours.setblocking(False)
     theirs.setblocking(False)
     turns = 20
-    ticks = []
+    ticks: list[None] = []
 
     def tick() -> None:
         ticks.append(None)
