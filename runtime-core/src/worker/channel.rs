@@ -106,8 +106,8 @@ impl Incoming {
         }
     }
 
-    /// Looks for a message, if that pays. True: there is one.
-    pub(super) fn look(&mut self, for_ns: u64, patience: &mut Patience) -> bool {
+    /// Looks for a message, if that pays; see [`look`]. True: there is one.
+    pub(super) fn look(&mut self, for_ns: u64, turn_ns: u64, patience: &mut Patience) -> bool {
         let Incoming::Ring { ring, place, .. } = self else { return false };
         if ring.has_message() {
             return true;
@@ -124,7 +124,7 @@ impl Incoming {
         {
             place.looks(this_core(), ring.writer_core(), now_ns);
         }
-        let looked = look(for_ns, now_ns, || ring.has_message());
+        let looked = look(for_ns, turn_ns, now_ns, || ring.has_message());
         LOOKERS.fetch_sub(1, Ordering::Relaxed);
         patience.learn(looked);
         looked == Looked::Found

@@ -247,7 +247,7 @@ impl EventLoop {
                         // Else whoever shares this core, and was let run, would keep it for long.
                         ask_once_for_short_slice(WORKER_SLICE_NS);
                         let patience = if is_idle { patience_idle } else { patience_waiting };
-                        if channel.look(LOOK_NS, patience) {
+                        if channel.look(LOOK_NS, LOOK_NS, patience) {
                             continue;
                         }
                     }
