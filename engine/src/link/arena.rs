@@ -2,7 +2,7 @@
 
 use nightcore_runtime::ipc::region::{Books, Region, create_file, units_for};
 use nightcore_runtime::protocol::control::{CONTAINER_BASE_REGION, ENGINE_BASE_REGION};
-use nightcore_runtime::protocol::limits::{BASE_UNITS, BLOCK_UNIT_BYTES};
+use nightcore_runtime::protocol::limits::{BASE_UNITS, BLOCK_UNIT_BYTES, REGION_BYTES};
 use nightcore_runtime::protocol::{Failure, Status};
 use std::collections::HashMap;
 use std::io;
@@ -86,7 +86,9 @@ impl Arena {
         }
         self.drop_idle(told);
         let used: u64 = self.own.iter().map(|own| u64::from(own.region.units())).sum();
-        let (id, region, file) = self.create(bytes, used, self.own.len())?;
+        let regions = self.own.len();
+        let made = self.create(bytes.max(REGION_BYTES), used, regions);
+        let (id, region, file) = made.or_else(|_| self.create(bytes, used, regions))?;
         told.push(Told::Added(id, region.units(), file));
         let mut books = Books::new(region.units());
         let block = books.allocate(&region, bytes);

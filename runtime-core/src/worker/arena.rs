@@ -4,7 +4,7 @@ use super::session::{Session, engine_gone, is_forked};
 use crate::ipc::region::{Books, Region, payload_bytes, units_for};
 use crate::ipc::socket::{self, Received};
 use crate::protocol::control::{CONTAINER_BASE_REGION, Control, ControlKind, ENGINE_BASE_REGION};
-use crate::protocol::limits::{BASE_UNITS, BLOCK_UNIT_BYTES};
+use crate::protocol::limits::{BASE_UNITS, BLOCK_UNIT_BYTES, REGION_BYTES};
 use crate::protocol::{Failure, Status};
 use std::collections::HashMap;
 use std::io;
@@ -72,7 +72,11 @@ impl Arena {
         if let Some(block) = self.allocate_here(bytes) {
             return Ok(block);
         }
-        let (id, region) = self.request_region(bytes, session)?;
+        let granted = self.request_region(bytes.max(REGION_BYTES), session);
+        let (id, region) = match granted {
+            Err(_) if bytes < REGION_BYTES => self.request_region(bytes, session)?,
+            granted => granted?,
+        };
         let mut books = Books::new(region.units());
         let block = books.allocate(&region, bytes);
         let block =
