@@ -53,6 +53,9 @@ bench: ## measure Nightcore, and this machine's floors; under five minutes (ARGS
 	bench/prepare.sh $(abspath $(TARGET_DIR))/release
 	$(TARGET_DIR)/release/nightcore-bench $(ARGS)
 
+bench-long: ## the same with ten million calls, and beside a thousand functions, workers and connections
+	@$(MAKE) --no-print-directory bench ARGS="--long $(ARGS)"
+
 counts: ## keep what callgrind now counts for a call, in tests/counts/instructions.json
 	cargo run --locked --quiet --release -p nightcore-tests --bin nightcore-counts -- --write
 
@@ -109,4 +112,4 @@ uninstall: ## remove what install put there: PREFIX=/usr/local DESTDIR=
 	$(RM) $(includedir)/nightcore.h $(includedir)/nightcore.hpp
 	$(RM) -r $(libdir)/cmake/nightcore $(docdir)
 
-.PHONY: help build demo test test-deep lint fmt header bench counts soak dist clean install uninstall
+.PHONY: help build demo test test-deep lint fmt header bench bench-long counts soak dist clean install uninstall

@@ -25,7 +25,7 @@
 
 // The functions this header declares. It rises by one whenever functions are added. What is there is never
 // changed under the same name of the library (`libnightcore.so.0`).
-#define NC_ABI_VERSION 2
+#define NC_ABI_VERSION 3
 
 // It went well.
 #define NC_OK 0
@@ -430,11 +430,19 @@ int nc_worker_fd(const nc_worker *worker);
 // The name of the function to run. Valid as long as the worker.
 nc_bytes nc_worker_function(const nc_worker *worker);
 
-// The next event, to `event`, whose `struct_size` is set. `timeout_ns`: how long to wait; 0 only looks,
-// UINT64_MAX waits for good. For one thread at a time.
+// The next event, to `event`, whose `struct_size` is set. `timeout_ns`: how long to wait; with 0 it never
+// sleeps, UINT64_MAX waits for good. For one thread at a time.
+//
+// When no request can go on without a message, as each waits for the answer to a call or there is none, it
+// may look for one first, for at most 25 us and at times not at all: see nc_worker_looks.
 //
 // NC_AGAIN: no event now: the time has passed, or a signal came.
 int32_t nc_worker_next(nc_worker *worker, uint64_t timeout_ns, nc_event *event);
+
+// 1: nc_worker_next looks, as the channel of this process is of rings. Then a host gains by calling it with
+// a timeout of 0 once more before it waits, when its handlers have made their calls and answered: what comes
+// meanwhile need not wake it. It may as well only wait at the descriptor. 0: it does not, or `worker` is NULL.
+int32_t nc_worker_looks(const nc_worker *worker);
 
 // Frees a worker; takes NULL. Requests and answers that it gave stay valid until they are freed.
 void nc_worker_free(nc_worker *worker);

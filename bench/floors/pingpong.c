@@ -3,7 +3,7 @@
  *
  * No call through a coordinator can be faster; it shows what one sleeping reader costs on this machine.
  */
-#include "floor.h"
+#include "messages.h"
 
 int main(int argc, char **argv) {
     program = "pingpong";

@@ -4,7 +4,7 @@
  * A (the caller) and B (the called function) block in their reads. E (the engine) sleeps in an edge-triggered
  * epoll, never blocks on a FIFO, and does one read and one write for each message.
  */
-#include "floor.h"
+#include "messages.h"
 
 #include <sys/epoll.h>
 

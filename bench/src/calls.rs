@@ -26,7 +26,12 @@ impl Samples {
 
     /// Counted as in the floors: the sample at that share of the count, rounded down.
     pub fn quantile_us(&self, percent: usize) -> f64 {
-        self.0[self.0.len() * percent / 100] as f64 / 1000.0
+        self.permille_us(percent * 10)
+    }
+
+    /// The same for a share in thousandths.
+    pub fn permille_us(&self, permille: usize) -> f64 {
+        self.0[self.0.len() * permille / 1000] as f64 / 1000.0
     }
 }
 
@@ -41,6 +46,13 @@ pub struct Calls<'a> {
     pub target: &'a str,
     /// The size of the body.
     pub bytes: usize,
+}
+
+impl<'a> Calls<'a> {
+    /// Of C by C.
+    pub fn in_c(engine: &'a Engine, bytes: usize) -> Calls<'a> {
+        Calls { engine, caller: "Caller", target: "Echo", bytes }
+    }
 }
 
 impl Calls<'_> {
@@ -63,6 +75,35 @@ impl Calls<'_> {
     /// How many calls fill about `time`.
     pub fn size_for(&self, time: Duration) -> Result<Sized> {
         Ok(Sized::filling(time, self.run(LOOK)?.quantile_us(50)))
+    }
+}
+
+/// The same calls in several rounds, between which others are made.
+pub struct Rounds<'a> {
+    calls: Calls<'a>,
+    size: Sized,
+    /// The p50 of each round.
+    pub p50_us: Vec<f64>,
+    samples: Vec<u64>,
+}
+
+impl<'a> Rounds<'a> {
+    /// Rounds that take about `time` each.
+    pub fn new(calls: Calls<'a>, time: Duration) -> Result<Rounds<'a>> {
+        Ok(Rounds { size: calls.size_for(time)?, calls, p50_us: Vec::new(), samples: Vec::new() })
+    }
+
+    /// The next round.
+    pub fn run(&mut self) -> Result<()> {
+        let samples = self.calls.run(self.size)?;
+        self.p50_us.push(samples.quantile_us(50));
+        self.samples.extend_from_slice(&samples.0);
+        Ok(())
+    }
+
+    /// Those of all rounds together.
+    pub fn samples(self) -> Samples {
+        Samples::sorted(self.samples)
     }
 }
 

@@ -19,12 +19,14 @@ use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 use tempfile::TempDir;
 
+use crate::channel::Channel;
 use crate::functions::Function;
+use crate::processes::Kept;
 use crate::settings::{Placement, Settings};
 use crate::{cpu, interrupt, memory, processes};
 
-/// A start takes milliseconds; this is for a machine that is busy elsewhere.
-const READY_WITHIN: Duration = Duration::from_secs(15);
+/// A start takes milliseconds; this is for a thousand functions, and a machine that is busy elsewhere.
+const READY_WITHIN: Duration = Duration::from_secs(60);
 /// The longest line that says "ready".
 const MAX_READY_BYTES: usize = 4 * 1024;
 /// Longer than the engine gives its containers by default.
@@ -34,21 +36,30 @@ const DROP_WITHIN: Duration = Duration::from_secs(3);
 /// What an engine that ended left behind must be gone by then.
 const LEFT_WITHIN: Duration = Duration::from_secs(2);
 const LOOK_EVERY: Duration = Duration::from_millis(10);
+/// A complaint about a config has a line for what is wrong, and lines that show where.
+const LAST_LINES: usize = 4;
 /// One call of `Caller` makes many internal calls.
 const CALLER_TIMEOUT: &str = "60s";
 
 /// A running engine. Dropped, it is ended with everything below it.
 #[derive(Debug)]
 pub struct Engine {
+    program: PathBuf,
     child: Child,
+    _kept: Kept,
     log: PathBuf,
     address: SocketAddr,
-    _directory: TempDir,
+    directory: TempDir,
 }
 
 impl Engine {
     /// Starts `nightcore up` with the measured functions, and waits until it says that it is ready.
-    pub fn start(settings: &Settings, functions: &[Function], placement: Placement) -> Result<Engine> {
+    pub fn start(
+        settings: &Settings,
+        functions: &[Function],
+        placement: Placement,
+        channel: Channel,
+    ) -> Result<Engine> {
         ensure!(
             settings.engine.is_file(),
             "there is no engine at {}: build it first (cargo build --release)",
@@ -56,9 +67,9 @@ impl Engine {
         );
         let directory = tempfile::Builder::new().prefix("nightcore-bench-").tempdir()?;
         let config = directory.path().join("nightcore.toml");
-        fs::write(&config, config_text(functions)?).context("cannot write nightcore.toml")?;
-        let state = directory.path().join("engine");
-        let log = settings.work_dir.join("engine.log");
+        fs::write(&config, config_text(functions, channel)?).context("cannot write nightcore.toml")?;
+        let state = state_of(&directory);
+        let log = settings.work_dir.join(format!("engine-{}.log", channel.name()));
         let log_file = File::create(&log).with_context(|| format!("cannot write {}", log.display()))?;
         let (ready, ready_end) = io::pipe()?;
 
@@ -85,7 +96,9 @@ impl Engine {
         // Ours must be closed, or the end of the engine would not be seen.
         drop(ready_end);
         let address = SocketAddr::from(([127, 0, 0, 1], 0));
-        let mut engine = Engine { child, log, address, _directory: directory };
+        let kept = Kept::new(child.id());
+        let mut engine =
+            Engine { program: settings.engine.clone(), child, _kept: kept, log, address, directory };
         engine.address = engine.wait_until_ready(ready)?;
         Ok(engine)
     }
@@ -129,18 +142,33 @@ impl Engine {
         self.address
     }
 
+    /// The engine's process; the launcher and all containers are below it.
+    pub fn id(&self) -> i32 {
+        self.child.id().cast_signed()
+    }
+
     fn pid(&self) -> Pid {
-        Pid::from_raw(self.child.id().cast_signed())
+        Pid::from_raw(self.id())
     }
 
     /// CPU time of the whole tree: engine, launcher and containers.
     pub fn cpu_time(&self) -> Duration {
-        cpu::of_tree(self.pid().as_raw())
+        cpu::of_tree(self.id())
     }
 
     /// Resident memory of the engine process alone.
     pub fn resident_mb(&self) -> Result<f64> {
-        memory::resident_mb(self.pid().as_raw())
+        memory::resident_mb(self.id())
+    }
+
+    /// What `nightcore ps --json` says of it.
+    pub fn status(&self) -> Result<serde_json::Value> {
+        let mut command = Command::new(&self.program);
+        command.args(["ps", "--json", "--dir"]).arg(state_of(&self.directory)).stdin(Stdio::null());
+        let result = command.output().context("cannot run `nightcore ps`")?;
+        let complaint = String::from_utf8_lossy(&result.stderr);
+        ensure!(result.status.success(), "`nightcore ps` ended with {}: {}", result.status, complaint.trim());
+        serde_json::from_slice(&result.stdout).context("what `nightcore ps --json` printed is not JSON")
     }
 
     /// Ends it as a user does, and holds it to that: exit code 0, nothing left behind.
@@ -156,7 +184,7 @@ impl Engine {
         ensure!(status.success(), "the engine ended with {status} at SIGTERM{}", self.last_words());
         let end = Instant::now() + LEFT_WITHIN;
         loop {
-            let left = processes::started();
+            let left = processes::orphans();
             if left.is_empty() {
                 return Ok(());
             }
@@ -183,12 +211,13 @@ impl Engine {
         }
     }
 
-    /// The last line of its log, for the sentence that says what failed.
+    /// The last lines of its log, for the sentence that says what failed.
     fn last_words(&self) -> String {
         let text = fs::read_to_string(&self.log).unwrap_or_default();
-        match text.lines().rev().find(|line| !line.trim().is_empty()) {
-            Some(line) => format!("; it said: {}", line.trim()),
-            None => String::new(),
+        let lines: Vec<&str> = text.lines().map(str::trim).filter(|line| !line.is_empty()).collect();
+        match &lines[lines.len().saturating_sub(LAST_LINES)..] {
+            [] => String::new(),
+            last => format!("; it said: {}", last.join(" ")),
         }
     }
 }
@@ -202,8 +231,7 @@ impl Drop for Engine {
                 let _ = self.child.wait();
             }
         }
-        // The child was waited for above, so that its body cannot be taken from under it here.
-        processes::end_started();
+        processes::end_orphans();
     }
 }
 
@@ -215,11 +243,19 @@ fn keep_over_exec(fd: RawFd) -> io::Result<()> {
     Ok(())
 }
 
-fn config_text(functions: &[Function]) -> Result<String> {
-    let mut text = String::from("[gateway]\nlisten = \"127.0.0.1:0\"\n");
-    for Function { name, command } in functions {
+/// Where the engine keeps its sockets.
+fn state_of(directory: &TempDir) -> PathBuf {
+    directory.path().join("engine")
+}
+
+fn config_text(functions: &[Function], channel: Channel) -> Result<String> {
+    let mut text = format!("[gateway]\nlisten = \"127.0.0.1:0\"\n{}", channel.config_text());
+    for Function { name, command, workers } in functions {
         // A JSON array of strings is one of TOML.
         write!(text, "\n[functions.{name}]\ncommand = {}\n", serde_json::to_string(command)?)?;
+        if let Some(workers) = workers {
+            writeln!(text, "workers = {{ min = {workers}, max = {workers} }}")?;
+        }
         if name.starts_with("Caller") {
             writeln!(text, "timeout = \"{CALLER_TIMEOUT}\"")?;
         }
@@ -254,9 +290,11 @@ mod tests {
 
     #[test]
     fn the_config_names_all_functions() {
-        let function =
-            |name: &str| Function { name: name.into(), command: vec!["/a \"b\"/c".into(), name.into()] };
-        let text = config_text(&[function("Echo"), function("CallerGo")]).unwrap();
+        let function = |name: &str| Function::new(name, vec!["/a \"b\"/c".into(), name.into()]);
+        let crowd = Function { workers: Some(7), ..function("Crowd") };
+        let text = config_text(&[function("Echo"), function("CallerGo"), crowd], Channel::Ring).unwrap();
+        assert!(text.contains("[defaults]\nchannel = \"ring\"\n"));
+        assert!(text.contains("\nworkers = { min = 7, max = 7 }\n"));
         assert!(text.contains("[functions.Echo]\ncommand = [\"/a \\\"b\\\"/c\",\"Echo\"]\n"));
         assert!(text.contains("[functions.CallerGo]\n") && text.contains("timeout = "));
     }

@@ -1,62 +1,156 @@
-//! External calls: clients over HTTP to an empty function, and to one that makes three internal calls.
+//! External calls: clients over HTTP to an empty function, and to one that makes three internal calls, beside nginx.
 
-use std::time::Duration;
+use std::net::SocketAddr;
 
 use anyhow::Result;
 
+use crate::channel::Channel;
 use crate::engine::Engine;
 use crate::functions::Function;
-use crate::load::{self, Load};
+use crate::load::Load;
+use crate::load_rounds::{Figures, LoadRounds};
+use crate::nginx::Nginx;
 use crate::report::Report;
 use crate::settings::{Placement, Settings};
 
-/// The numbers of connections that have figures.
-const CONNECTIONS: [usize; 3] = [1, 16, 64];
+/// The numbers of connections of the page's picture, from one to more than there are workers.
+pub const CONNECTIONS: [usize; 5] = [1, 4, 16, 64, 256];
+/// Those that are measured in all rounds, and over named pipes, too; of the others one round is enough for a picture.
+const MAIN_CONNECTIONS: [usize; 3] = [1, 16, 64];
 /// The number of connections for the function that makes three internal calls.
 const THREE_CONNECTIONS: usize = 16;
+/// The bar: that function has at least this share of the rate of the empty one.
+const THREE_SHARE: f64 = 0.5;
 /// Beyond any rate that a machine of this kind reaches in the time of a run.
-const MAX_CALLS: u64 = 5_000_000;
+pub const MAX_CALLS: u64 = 5_000_000;
 /// A small body, as a client of an empty function would send.
 pub const BODY: &[u8] = b"ping";
-/// CPU time is told for so many calls.
-const CPU_CALLS: f64 = 100_000.0;
-/// Each load runs for this share of its time before it is measured: the engine's workers and averages settle.
-const WARM_UP_SHARE: u32 = 4;
+/// The function that answers nothing.
+pub const EMPTY_PATH: &str = "/function/Empty";
+/// Named pipes have a round in so many: their figures need not be exact.
+const FIFO_EVERY: usize = 2;
 
-/// One load on the engine, measured after a shorter one.
-fn run(engine: &Engine, path: &str, connections: usize, time: Duration) -> Result<(load::Outcome, Duration)> {
-    let load = Load {
-        address: engine.address(),
-        path,
-        body: BODY,
-        connections,
-        max_calls: MAX_CALLS,
-        max_time: time,
-    };
-    load::run(&Load { max_time: time / WARM_UP_SHARE, ..load })?;
-    let before = engine.cpu_time();
-    let outcome = load::run(&load)?;
-    Ok((outcome, engine.cpu_time().saturating_sub(before)))
+/// One server under one load.
+struct Server {
+    /// Its key, without the number of connections.
+    name: &'static str,
+    address: SocketAddr,
+    path: &'static str,
+    roots: Vec<i32>,
+    rounds: LoadRounds,
 }
 
-/// Measures `external.*` and `external_three.*`, unpinned, on an engine of its own.
-pub fn measure(settings: &Settings, functions: &[Function], report: &mut Report) -> Result<()> {
-    let engine = Engine::start(settings, functions, Placement::Unpinned)?;
-    for connections in CONNECTIONS {
-        let key = format!("external.c{connections}");
-        if !settings.wants(&format!("{key}.")) {
-            continue;
-        }
-        let (outcome, cpu) = run(&engine, "/function/Empty", connections, settings.effort.external)?;
-        report.add(&format!("{key}.rps"), outcome.per_second());
-        report.add(&format!("{key}.p50_us"), outcome.quantile_us(0.50));
-        report.add(&format!("{key}.p99_us"), outcome.quantile_us(0.99));
-        report.add(&format!("{key}.cpu_s_per_100k"), cpu.as_secs_f64() * CPU_CALLS / outcome.calls as f64);
+impl Server {
+    fn of_engine(name: &'static str, engine: &Engine, path: &'static str) -> Server {
+        let (address, roots) = (engine.address(), vec![engine.id()]);
+        Server { name, address, path, roots, rounds: LoadRounds::default() }
     }
-    let key = format!("external_three.c{THREE_CONNECTIONS}.rps");
-    if settings.wants(&key) {
-        let (outcome, _) = run(&engine, "/function/Three", THREE_CONNECTIONS, settings.effort.external)?;
-        report.add(&key, outcome.per_second());
+}
+
+/// Measures `external.*`, `external_fifo.*`, `external_three.*` and `nginx.*`, unpinned.
+pub fn measure(settings: &Settings, functions: &[Function], report: &mut Report) -> Result<()> {
+    let engine = Engine::start(settings, functions, Placement::Unpinned, Channel::Default)?;
+    let fifo = match settings.wants("external_fifo.") {
+        true => Some(Engine::start(settings, functions, Placement::Unpinned, Channel::Fifo)?),
+        false => None,
+    };
+    // Also where only our own figures are wanted: they have its figures as bars.
+    let nginx = Nginx::start(settings)?;
+    for connections in CONNECTIONS {
+        let is_main = MAIN_CONNECTIONS.contains(&connections);
+        let is_wanted = |name: &str| settings.wants(&format!("{name}.c{connections}."));
+        let mut servers = Vec::new();
+        if let Some(nginx) = &nginx
+            && (is_wanted("nginx") || is_wanted("external"))
+        {
+            let (address, roots) = (nginx.address(), nginx.roots().to_vec());
+            servers.push(Server {
+                name: "nginx",
+                address,
+                path: EMPTY_PATH,
+                roots,
+                rounds: LoadRounds::default(),
+            });
+        }
+        if is_wanted("external") {
+            servers.push(Server::of_engine("external", &engine, EMPTY_PATH));
+        }
+        if connections == THREE_CONNECTIONS && is_wanted("external_three") {
+            servers.push(Server::of_engine("external_three", &engine, "/function/Three"));
+        }
+        if let Some(fifo) = &fifo
+            && is_main
+            && is_wanted("external_fifo")
+        {
+            servers.push(Server::of_engine("external_fifo", fifo, EMPTY_PATH));
+        }
+        let rounds = if is_main { settings.effort.external_rounds } else { 1 };
+        for round in 0..rounds {
+            for server in &mut servers {
+                if server.name == "external_fifo" && round % FIFO_EVERY != 0 {
+                    continue;
+                }
+                let load = Load {
+                    address: server.address,
+                    path: server.path,
+                    body: BODY,
+                    connections,
+                    max_calls: MAX_CALLS,
+                    max_time: settings.effort.external_round,
+                };
+                server.rounds.run(&load, &server.roots)?;
+            }
+        }
+        tell(report, &servers, connections);
+    }
+    if let Some(nginx) = nginx {
+        nginx.stop()?;
+    }
+    if let Some(fifo) = fifo {
+        fifo.stop()?;
     }
     engine.stop()
+}
+
+fn tell(report: &mut Report, servers: &[Server], connections: usize) {
+    let figures_of =
+        |name: &str| servers.iter().find(|server| server.name == name).map(|server| server.rounds.figures());
+    let (nginx, own) = (figures_of("nginx"), figures_of("external"));
+    for server in servers {
+        let figures = server.rounds.figures();
+        let key = format!("{}.c{connections}", server.name);
+        match server.name {
+            "external" => tell_own(report, &key, connections, figures, nginx),
+            "external_three" => {
+                let key = format!("{key}.rps");
+                match own {
+                    Some(own) => report.add_with_least(&key, figures.rps, THREE_SHARE * own.rps),
+                    None => report.add(&key, figures.rps),
+                }
+            }
+            _ => figures.tell(report, &key),
+        }
+    }
+}
+
+/// The bars: at least nginx's rate where there are many connections, at most its latency where there is one, and at
+/// most its CPU time.
+fn tell_own(report: &mut Report, key: &str, connections: usize, own: Figures, nginx: Option<Figures>) {
+    let (rps, p50_us) = (format!("{key}.rps"), format!("{key}.p50_us"));
+    let (p99_us, cpu_s) = (format!("{key}.p99_us"), format!("{key}.cpu_s_per_100k"));
+    match nginx {
+        Some(nginx) if matches!(connections, 16 | 64) => report.add_with_least(&rps, own.rps, nginx.rps),
+        _ => report.add(&rps, own.rps),
+    }
+    match nginx {
+        Some(nginx) if connections == 1 => report.add_with_bar(&p50_us, own.p50_us, nginx.p50_us),
+        _ => report.add(&p50_us, own.p50_us),
+    }
+    report.add(&p99_us, own.p99_us);
+    match nginx {
+        Some(nginx) if connections == 16 => {
+            report.add_with_bar(&cpu_s, own.cpu_s_per_100k, nginx.cpu_s_per_100k);
+        }
+        _ => report.add(&cpu_s, own.cpu_s_per_100k),
+    }
 }

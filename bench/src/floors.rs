@@ -18,7 +18,7 @@ const LOOK_ITERATIONS: usize = 500;
 /// A floor alone is the median of this many runs: odd, and few, since pairs have floors of their own.
 const RUNS: usize = 3;
 
-/// One of the programs in `floors/`.
+/// A floor whose processes may run anywhere.
 #[derive(Clone, Copy, Debug)]
 pub enum Floor {
     /// A → B → A.
@@ -40,6 +40,30 @@ impl Floor {
     }
 }
 
+/// The floor of two cores, whose processes have one each.
+const COPY: &str = "memcpy_cross_core";
+/// What is copied, with the copies of one run: some milliseconds.
+const COPIES: [(&str, usize, Sized); 2] = [
+    ("64KiB", 64 << 10, Sized { count: 5000, warm_up: 500 }),
+    ("1MiB", 1 << 20, Sized { count: 1000, warm_up: 100 }),
+];
+/// Keeps a core busy.
+const BUSY: &str = "busy";
+
+/// What one run of a floor printed, in µs.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Quantiles {
+    pub p50: f64,
+    pub p90: f64,
+    pub p99: f64,
+    pub p999: f64,
+}
+
+/// The key of the time of one copy.
+pub fn copy_key(size: &str) -> String {
+    format!("floor.{COPY}.{size}.p50_us")
+}
+
 /// The compiled floors.
 #[derive(Debug)]
 pub struct Floors {
@@ -50,26 +74,27 @@ impl Floors {
     /// Compiles all of them.
     pub fn build(settings: &Settings) -> Result<Floors> {
         let floors = Floors { directory: settings.work_dir.clone() };
-        for floor in Floor::ALL {
-            let source = settings.bench_dir.join("floors").join(format!("{}.c", floor.name()));
-            compile(&[source], &floors.program(floor), &[])?;
+        for name in Floor::ALL.map(Floor::name).into_iter().chain([COPY, BUSY]) {
+            let source = settings.bench_dir.join("floors").join(format!("{name}.c"));
+            compile(&[source], &floors.program(name), &[])?;
         }
         Ok(floors)
     }
 
-    fn program(&self, floor: Floor) -> PathBuf {
-        self.directory.join(floor.name())
+    fn program(&self, name: &str) -> PathBuf {
+        self.directory.join(name)
     }
 
-    /// The p50 of one run, in µs. The program bounds its own life, and ends with this process.
-    pub fn p50_us(&self, floor: Floor, placement: Placement, size: Sized) -> Result<f64> {
+    /// The command that keeps this core busy.
+    pub fn busy_command(&self, cpu: usize) -> (PathBuf, [String; 1]) {
+        (self.program(BUSY), [cpu.to_string()])
+    }
+
+    /// One run of a program, which bounds its own life, and ends with this process.
+    fn run(&self, name: &str, size: Sized, options: &[String]) -> Result<Quantiles> {
         interrupt::check()?;
-        let name = floor.name();
-        let mut command = Command::new(self.program(floor));
-        command.args([size.count.to_string(), size.warm_up.to_string()]).stdin(Stdio::null());
-        if let Placement::OneCore(cpu) = placement {
-            command.args(["--cpu", &cpu.to_string()]);
-        }
+        let mut command = Command::new(self.program(name));
+        command.args([size.count.to_string(), size.warm_up.to_string()]).args(options).stdin(Stdio::null());
         let parent = std::process::id();
         // SAFETY: the closure only makes system calls, which is allowed between fork and exec.
         unsafe { command.pre_exec(move || processes::die_with_parent(parent, libc::SIGKILL)) };
@@ -79,12 +104,21 @@ impl Floors {
         if !result.status.success() {
             bail!("the floor {name} ended with {}: {}", result.status, complaint.trim());
         }
-        let p50_ns: f64 = printed
-            .strip_prefix("p50_ns ")
-            .and_then(|rest| rest.split_whitespace().next())
-            .and_then(|number| number.parse().ok())
-            .with_context(|| format!("the floor {name} printed something unexpected: {}", printed.trim()))?;
-        Ok(p50_ns / 1000.0)
+        parse_quantiles(&printed)
+            .with_context(|| format!("the floor {name} printed something unexpected: {}", printed.trim()))
+    }
+
+    fn placed(&self, floor: Floor, placement: Placement, size: Sized) -> Result<Quantiles> {
+        let options = match placement {
+            Placement::OneCore(cpu) => vec!["--cpu".to_owned(), cpu.to_string()],
+            Placement::Unpinned => Vec::new(),
+        };
+        self.run(floor.name(), size, &options)
+    }
+
+    /// The p50 of one run, in µs.
+    pub fn p50_us(&self, floor: Floor, placement: Placement, size: Sized) -> Result<f64> {
+        Ok(self.placed(floor, placement, size)?.p50)
     }
 
     /// How many round trips fill about `time`.
@@ -97,15 +131,68 @@ impl Floors {
     pub fn measure(&self, settings: &Settings, report: &mut Report) -> Result<()> {
         for floor in Floor::ALL {
             for placement in settings.placements() {
-                let key = format!("floor.{}.{}.p50_us", floor.name(), placement.name());
+                let key = format!("floor.{}.{}", floor.name(), placement.name());
                 if !settings.wants(&key) {
                     continue;
                 }
                 let size = self.size_for(floor, placement, settings.effort.half_pair)?;
-                let runs: Result<Vec<f64>> = (0..RUNS).map(|_| self.p50_us(floor, placement, size)).collect();
-                report.add(&key, median(&runs?));
+                let runs: Result<Vec<Quantiles>> =
+                    (0..RUNS).map(|_| self.placed(floor, placement, size)).collect();
+                let runs = runs?;
+                let of_runs =
+                    |quantile: fn(&Quantiles) -> f64| median(&runs.iter().map(quantile).collect::<Vec<_>>());
+                report.add(&format!("{key}.p50_us"), of_runs(|run| run.p50));
+                report.add_detail(&format!("{key}.p90_us"), of_runs(|run| run.p90));
+                report.add_detail(&format!("{key}.p99_us"), of_runs(|run| run.p99));
+                report.add_detail(&format!("{key}.p999_us"), of_runs(|run| run.p999));
             }
         }
+        self.measure_copies(settings, report)
+    }
+
+    fn measure_copies(&self, settings: &Settings, report: &mut Report) -> Result<()> {
+        if !settings.wants(&format!("floor.{COPY}")) {
+            return Ok(());
+        }
+        let [cpu, other, ..] = settings.cpus[..] else {
+            eprintln!("skipped: {COPY}, as there is one core only");
+            return Ok(());
+        };
+        for (name, bytes, size) in COPIES {
+            let options =
+                ["--cpu", &cpu.to_string(), "--other-cpu", &other.to_string(), "--copy", &bytes.to_string()]
+                    .map(str::to_owned);
+            let runs: Result<Vec<f64>> = (0..RUNS).map(|_| Ok(self.run(COPY, size, &options)?.p50)).collect();
+            report.add(&copy_key(name), median(&runs?));
+        }
         Ok(())
+    }
+}
+
+/// Reads "p50_ns N p90_ns N p99_ns N p999_ns N iterations N".
+fn parse_quantiles(line: &str) -> Option<Quantiles> {
+    let mut words = line.split_whitespace();
+    let mut next_us = |name: &str| {
+        let is_named = words.next()? == name;
+        let ns: f64 = words.next()?.parse().ok()?;
+        is_named.then_some(ns / 1000.0)
+    };
+    Some(Quantiles {
+        p50: next_us("p50_ns")?,
+        p90: next_us("p90_ns")?,
+        p99: next_us("p99_ns")?,
+        p999: next_us("p999_ns")?,
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_line_of_a_floor_is_read() {
+        let line = "p50_ns 1500 p90_ns 2000 p99_ns 3000 p999_ns 4500 iterations 5000\n";
+        assert_eq!(parse_quantiles(line), Some(Quantiles { p50: 1.5, p90: 2.0, p99: 3.0, p999: 4.5 }));
+        assert_eq!(parse_quantiles("p50_ns 1500 p99_ns 3000 iterations 5000\n"), None);
     }
 }

@@ -1,5 +1,7 @@
 //! The program with the functions that are measured, in C.
 
+use std::path::PathBuf;
+
 use anyhow::{Context, Result, ensure};
 
 use crate::compile::compile;
@@ -16,17 +18,37 @@ pub struct Function {
     pub name: String,
     /// The program and its arguments.
     pub command: Vec<String>,
+    /// So many workers from the start to the end, if not as many as the engine finds right.
+    pub workers: Option<usize>,
 }
 
-/// Compiles the program, linked with the C library, as a user would.
+impl Function {
+    /// With as many workers as the engine finds right.
+    pub fn new(name: &str, command: Vec<String>) -> Function {
+        Function { name: name.to_owned(), command, workers: None }
+    }
+}
+
+/// Compiles the program with them.
 pub fn build(settings: &Settings) -> Result<Vec<Function>> {
+    let program = build_program(settings, "functions", &SOURCES)?;
+    Ok(NAMES.map(|name| Function::new(name, vec![program.clone()])).into())
+}
+
+/// Compiles the program that becomes one of a crowd, with a name as its argument.
+pub fn build_crowd(settings: &Settings) -> Result<String> {
+    build_program(settings, "crowd", &["crowd.c"])
+}
+
+/// Linked with the C library, as a user would.
+fn build_program(settings: &Settings, name: &str, sources: &[&str]) -> Result<String> {
     let header = settings.include_dir.join("nightcore.h");
     ensure!(header.is_file(), "there is no {}", header.display());
-    let output = settings.work_dir.join("functions");
-    let sources = SOURCES.map(|name| settings.bench_dir.join("functions").join(name));
+    let output = settings.work_dir.join(name);
+    let sources: Vec<PathBuf> =
+        sources.iter().map(|name| settings.bench_dir.join("functions").join(name)).collect();
     let mut more = vec!["-I".into(), settings.include_dir.clone().into_os_string()];
     more.extend(settings.link.iter().cloned());
     compile(&sources, &output, &more)?;
-    let program = output.to_str().context("the path of the functions is not UTF-8")?;
-    Ok(NAMES.map(|name| Function { name: name.into(), command: vec![program.into()] }).into())
+    Ok(output.to_str().context("the path of the functions is not UTF-8")?.to_owned())
 }

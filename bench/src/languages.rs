@@ -2,13 +2,16 @@
 
 use std::time::Duration;
 
-use anyhow::Result;
+use anyhow::{Result, bail};
 
-use crate::calls::{Calls, Samples};
+use crate::calls::{Calls, Rounds};
+use crate::channel::Channel;
 use crate::engine::Engine;
+use crate::external::MAX_CALLS;
 use crate::functions::Function;
-use crate::load::{self, Load};
-use crate::pairs::{Pairs, median};
+use crate::load::Load;
+use crate::load_rounds::LoadRounds;
+use crate::pairs::{median, median_ratio};
 use crate::peers::Peer;
 use crate::prepared;
 use crate::report::Report;
@@ -42,10 +45,11 @@ const PEERS: [&str; 5] = ["fastapi", "starlette", "express", "node_http", "net_h
 const BYTES: usize = 16;
 const BODY: &[u8] = &[b'x'; BYTES];
 const CONNECTIONS: usize = 64;
-/// Beyond any rate that a machine of this kind reaches in the time of a run.
-const MAX_CALLS: u64 = 5_000_000;
-/// Each load runs for this share of its time before it is measured.
-const WARM_UP_SHARE: u32 = 4;
+/// Who calls whom.
+const TO_C: &str = "to_c";
+const DIRECTIONS: [&str; 2] = [TO_C, "from_c"];
+/// The bar of those languages that have an event loop or an interpreter's lock to pass: over rings half of it goes.
+const RING_OVER_FIFO_BAR: f64 = 0.5;
 
 /// Measures `lang.*` and `peer.*`, unpinned, of those languages and peers that could be built here.
 pub fn measure(settings: &Settings, functions: &[Function], report: &mut Report) -> Result<()> {
@@ -55,65 +59,88 @@ pub fn measure(settings: &Settings, functions: &[Function], report: &mut Report)
         let Some(command) = prepared::command(settings, "workers", language.key)? else { continue };
         for role in ["Echo", "Caller"] {
             let name = format!("{role}{}", language.name);
-            functions.push(Function { command: [command.clone(), vec![name.clone()]].concat(), name });
+            functions.push(Function::new(&name, [command.clone(), vec![name.clone()]].concat()));
         }
         languages.push(language);
     }
-    let engine = Engine::start(settings, &functions, Placement::Unpinned)?;
-    for language in &languages {
-        internal(settings, &engine, language, report)?;
+    let start = |channel| Engine::start(settings, &functions, Placement::Unpinned, channel);
+    let is_wanted = |language: &Language| {
+        let mut keys = DIRECTIONS.iter().flat_map(|direction| keys_of(language, direction));
+        keys.any(|key| settings.wants(&key))
+    };
+    if languages.iter().any(is_wanted) {
+        let (fifo, ring) = (start(Channel::Fifo)?, start(Channel::Ring)?);
+        for language in &languages {
+            for direction in DIRECTIONS {
+                if keys_of(language, direction).iter().any(|key| settings.wants(key)) {
+                    internal(settings, [&fifo, &ring], language, direction, report)?;
+                }
+            }
+        }
+        fifo.stop()?;
+        ring.stop()?;
     }
+    let engine = start(Channel::Default)?;
     external(settings, &engine, &languages, report)?;
     engine.stop()
 }
 
-/// Alternates calls of C by C with those of one direction.
-fn internal(settings: &Settings, engine: &Engine, language: &Language, report: &mut Report) -> Result<()> {
-    let half = settings.effort.half_language_pair;
+/// The keys of fifo, ring, and of how they compare.
+fn keys_of(language: &Language, direction: &str) -> [String; 3] {
+    let of_channel = |channel: Channel| format!("lang.{}.{direction}.{}.16B", language.key, channel.name());
+    [
+        of_channel(Channel::Fifo),
+        of_channel(Channel::Ring),
+        format!("lang.{}.ring_over_fifo.{direction}", language.key),
+    ]
+}
+
+/// In each round: C to C and one direction of the language, over named pipes and then over rings.
+fn internal(
+    settings: &Settings,
+    engines: [&Engine; 2],
+    language: &Language,
+    direction: &str,
+    report: &mut Report,
+) -> Result<()> {
+    let time = settings.effort.half_language_pair;
     let (caller, target) = (format!("Caller{}", language.name), format!("Echo{}", language.name));
-    let base = Calls { engine, caller: "Caller", target: "Echo", bytes: BYTES };
-    for (direction, calls) in
-        [("to_c", Calls { caller: &caller, ..base }), ("from_c", Calls { target: &target, ..base })]
+    // Fifo's C and language, then ring's.
+    let mut rounds = Vec::new();
+    for engine in engines {
+        let base = Calls::in_c(engine, BYTES);
+        let calls = match direction {
+            TO_C => Calls { caller: &caller, ..base },
+            _ => Calls { target: &target, ..base },
+        };
+        rounds.push([Rounds::new(base, time)?, Rounds::new(calls, time)?]);
+    }
+    for _ in 0..settings.effort.language_pairs {
+        rounds.iter_mut().flatten().try_for_each(Rounds::run)?;
+    }
+    let [fifo_key, ring_key, over_key] = keys_of(language, direction);
+    let p50s: Vec<&[f64]> = rounds.iter().map(|[_, own]| own.p50_us.as_slice()).collect();
+    let ring_over_fifo = match p50s[..] {
+        [fifo, ring] => median_ratio(ring, fifo),
+        _ => bail!("there are two kinds of channel"),
+    };
+    for (channel, (key, [base, own])) in
+        Channel::KINDS.into_iter().zip([fifo_key, ring_key].iter().zip(rounds))
     {
-        let key = format!("lang.{}.{direction}.fifo.16B", language.key);
-        if !settings.wants(&key) {
-            continue;
-        }
-        let (base_size, size) = (base.size_for(half)?, calls.size_for(half)?);
-        let mut all = Vec::new();
-        let pairs = Pairs::alternate(
-            settings.effort.language_pairs,
-            || Ok(base.run(base_size)?.quantile_us(50)),
-            || {
-                let samples = calls.run(size)?;
-                all.extend_from_slice(&samples.0);
-                Ok(samples.quantile_us(50))
-            },
-        )?;
-        report.add(&format!("{key}.p50_us"), Samples::sorted(all).quantile_us(50));
+        let ratio = median_ratio(&own.p50_us, &base.p50_us);
+        report.add(&format!("{key}.p50_us"), own.samples().quantile_us(50));
         match language.ratio_bar {
-            Some(bar) => report.add_with_bar(&format!("{key}.ratio_to_c"), pairs.ratio(), bar),
-            None => report.add(&format!("{key}.ratio_to_c"), pairs.ratio()),
+            Some(bar) if channel == Channel::Fifo => {
+                report.add_with_bar(&format!("{key}.ratio_to_c"), ratio, bar);
+            }
+            _ => report.add(&format!("{key}.ratio_to_c"), ratio),
         }
+    }
+    match language.ratio_bar {
+        Some(_) => report.add_with_bar(&over_key, ring_over_fifo, RING_OVER_FIFO_BAR),
+        None => report.add(&over_key, ring_over_fifo),
     }
     Ok(())
-}
-
-/// What came of the rounds of one server.
-#[derive(Default)]
-struct Rounds {
-    rps: Vec<f64>,
-    p50_us: Vec<f64>,
-}
-
-impl Rounds {
-    fn run(&mut self, load: &Load) -> Result<()> {
-        load::run(&Load { max_time: load.max_time / WARM_UP_SHARE, ..*load })?;
-        let outcome = load::run(load)?;
-        self.rps.push(outcome.per_second());
-        self.p50_us.push(outcome.quantile_us(0.50));
-        Ok(())
-    }
 }
 
 /// All in turn, several rounds; a ratio is the median of those of the rounds.
@@ -129,10 +156,10 @@ fn external(settings: &Settings, engine: &Engine, languages: &[Language], report
         if is_needed(name)
             && let Some(command) = prepared::command(settings, "peers", name)?
         {
-            peers.push((Peer::start(settings, name, &command)?, Rounds::default()));
+            peers.push((Peer::start(settings, name, &command)?, LoadRounds::default()));
         }
     }
-    let mut of_languages: Vec<Rounds> = languages.iter().map(|_| Rounds::default()).collect();
+    let mut of_languages: Vec<LoadRounds> = languages.iter().map(|_| LoadRounds::default()).collect();
     for _ in 0..settings.effort.language_rounds {
         let max_time: Duration = settings.effort.language_round;
         let load = Load {
@@ -144,10 +171,11 @@ fn external(settings: &Settings, engine: &Engine, languages: &[Language], report
             max_time,
         };
         for (peer, rounds) in &mut peers {
-            rounds.run(&Load { address: peer.address(), ..load })?;
+            rounds.run(&Load { address: peer.address(), ..load }, &[peer.pid()])?;
         }
         for (language, rounds) in languages.iter().zip(&mut of_languages) {
-            rounds.run(&Load { path: &format!("/function/Echo{}", language.name), ..load })?;
+            let path = format!("/function/Echo{}", language.name);
+            rounds.run(&Load { path: &path, ..load }, &[engine.id()])?;
         }
     }
     for (peer, rounds) in &peers {

@@ -18,8 +18,8 @@ const NAMED_PERCENT: f64 = 2.0;
 /// Above this, figures are likely to be of the neighbour as well.
 const BUSY_PERCENT: f64 = 10.0;
 
-/// Prints it, and adds the numbers to the report.
-pub fn describe(report: &mut Report) -> Result<()> {
+/// Says it in some lines, and adds the numbers to the report.
+pub fn describe(report: &mut Report) -> Result<Vec<String>> {
     let cores = std::thread::available_parallelism()?.get();
     let kernel = fs::read_to_string("/proc/sys/kernel/osrelease").unwrap_or_default();
     let load = fs::read_to_string("/proc/loadavg").unwrap_or_default();
@@ -27,21 +27,23 @@ pub fn describe(report: &mut Report) -> Result<()> {
     let averages: Vec<&str> = load.by_ref().take(3).collect();
     let runnable = load.next().and_then(|field| field.split('/').next()).unwrap_or("?");
     let (busy, others) = look_around()?;
-    println!("machine: {cores} cores, Linux {}, {}", kernel.trim(), std::env::consts::ARCH);
-    println!(
-        "at the start: load average {}, {runnable} runnable threads (one is this), {busy:.0} % of the machine busy",
-        averages.join(" ")
-    );
-    println!("other processes at work: {}", shown(&others));
+    let mut lines = vec![
+        format!("machine: {cores} cores, Linux {}, {}", kernel.trim(), std::env::consts::ARCH),
+        format!(
+            "at the start: load average {}, {runnable} runnable threads (one is this), {busy:.0} % of the machine busy",
+            averages.join(" ")
+        ),
+        format!("other processes at work: {}", shown(&others)),
+    ];
     if busy > BUSY_PERCENT {
-        println!("NOTE: the machine is not idle; trust only the ratios, and those with care");
+        lines.push("NOTE: the machine is not idle; trust only the ratios, and those with care".to_owned());
     }
     report.add("machine.cores", cores as f64);
     if let Some(load) = averages.first().and_then(|number| number.parse().ok()) {
         report.add("machine.load_1m", load);
     }
     report.add("machine.busy_percent", busy);
-    Ok(())
+    Ok(lines)
 }
 
 fn shown(names: &[String]) -> String {

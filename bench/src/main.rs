@@ -1,24 +1,34 @@
 //! `make bench`: measures Nightcore, and the floors of the machine it runs on. See README.md beside this crate.
 
+mod background;
+mod beside;
 mod calls;
+mod channel;
+mod chart;
 mod compile;
 mod cpu;
+mod crowd;
 mod engine;
 mod external;
 mod floors;
 mod functions;
+mod html;
 mod http;
 mod internal;
 mod interrupt;
 mod languages;
 mod load;
+mod load_rounds;
 mod machine;
 mod memory;
+mod nginx;
+mod page;
 mod pairs;
 mod peers;
 mod prepared;
 mod processes;
 mod report;
+mod segments;
 mod settings;
 mod steady;
 
@@ -30,12 +40,17 @@ use std::process::ExitCode;
 use anyhow::{Context, Result, bail};
 use clap::Parser;
 
+use crate::channel::Channel;
 use crate::floors::Floors;
 use crate::report::Report;
 use crate::settings::{Effort, Settings};
 
 /// What a static library that is written in Rust needs from the system.
 const SYSTEM_LIBRARIES: [&str; 6] = ["-lgcc_s", "-lutil", "-lrt", "-lpthread", "-lm", "-ldl"];
+
+/// The parts for which functions are built.
+const PARTS: [&str; 9] =
+    ["internal", "beside", "external", "nginx", "lang", "peer", "memory", "idle", "crowd"];
 
 /// Measures Nightcore and the floors of this machine.
 #[derive(Debug, Parser)]
@@ -46,7 +61,10 @@ struct Args {
     /// Rough figures in little time, to see that everything works
     #[arg(long)]
     quick: bool,
-    /// Where the figures are written [default: target/bench/report.json]
+    /// Also crowds of functions, workers and connections, and ten million calls: ten minutes
+    #[arg(long)]
+    long: bool,
+    /// Where the figures are written, and the page with the same name and the ending html [default: target/bench/report.json]
     #[arg(long, value_name = "FILE")]
     out: Option<PathBuf>,
     /// The engine [default: `nightcore` beside this program]
@@ -65,9 +83,10 @@ fn main() -> ExitCode {
     let mut report = Report::default();
     let mut failures = Vec::new();
     let outcome = settings(&args).and_then(|(settings, out)| {
-        interrupt::install()?;
+        interrupt::install(settings.effort.run)?;
         processes::adopt_orphans().context("cannot adopt orphans")?;
-        machine::describe(&mut report)?;
+        let machine = machine::describe(&mut report)?;
+        println!("{}", machine.join("\n"));
         let described = report.len();
         failures = measure(&settings, &mut report);
         if failures.is_empty() && report.len() == described {
@@ -75,7 +94,9 @@ fn main() -> ExitCode {
         }
         print!("\n{}", report.table());
         report.write(&out)?;
-        println!("\nwritten to {}", out.display());
+        let page = out.with_extension("html");
+        page::write(&report, &machine, &page)?;
+        println!("\nwritten to {} and {}", out.display(), page.display());
         Ok(())
     });
     failures.extend(outcome.err());
@@ -98,15 +119,24 @@ fn settings(args: &Args) -> Result<(Settings, PathBuf)> {
     let out = args.out.clone().unwrap_or_else(|| work_dir.join("report.json"));
     let settings = Settings {
         only: args.only.clone(),
-        effort: if args.quick { Effort::QUICK } else { Effort::FULL },
+        effort: effort(args),
         bench_dir: bench_dir.to_owned(),
         work_dir,
         engine: args.engine.clone().unwrap_or_else(|| beside("nightcore")),
         include_dir: args.include.clone().unwrap_or_else(|| repository.join("include")),
         link,
-        cpu: settings::first_cpu()?,
+        cpus: settings::allowed_cpus()?,
     };
     Ok((settings, out))
+}
+
+fn effort(args: &Args) -> Effort {
+    match (args.quick, args.long) {
+        (false, false) => Effort::FULL,
+        (false, true) => Effort::LONG,
+        (true, false) => Effort::QUICK,
+        (true, true) => Effort::QUICK_LONG,
+    }
 }
 
 /// Runs every part that was asked for.
@@ -129,29 +159,33 @@ impl Run<'_> {
     fn all(&mut self) -> Result<()> {
         let settings = self.settings;
         let floors = Floors::build(settings)?;
-        self.part("floor", |report| floors.measure(settings, report));
-        let parts = ["internal", "external", "lang", "peer", "memory", "idle"];
-        if !parts.iter().any(|part| settings.wants(part)) || self.told_to_end() {
+        self.part(&["floor"], |report| floors.measure(settings, report));
+        if !PARTS.iter().any(|part| settings.wants(part)) || self.told_to_end() {
             return Ok(());
         }
         let functions = functions::build(settings)?;
         for placement in settings.placements() {
-            let name = format!("internal.fifo.{}", placement.name());
-            self.part(&name, |report| internal::measure(settings, &floors, &functions, placement, report));
+            let names = Channel::KINDS.map(|channel| internal::key_of(channel, placement));
+            let names: Vec<&str> = names.iter().map(String::as_str).collect();
+            self.part(&names, |report| internal::measure(settings, &floors, &functions, placement, report));
         }
-        self.part("external", |report| external::measure(settings, &functions, report));
-        let languages = if settings.wants("lang") { "lang" } else { "peer" };
-        self.part(languages, |report| languages::measure(settings, &functions, report));
-        let steady = if settings.wants("memory") { "memory" } else { "idle" };
-        self.part(steady, |report| steady::measure(settings, &functions, report));
+        self.part(&["beside"], |report| beside::measure(settings, &floors, &functions, report));
+        self.part(&["external", "nginx"], |report| external::measure(settings, &functions, report));
+        self.part(&["lang", "peer"], |report| languages::measure(settings, &functions, report));
+        self.part(&["memory", "idle"], |report| steady::measure(settings, &functions, report));
+        if settings.effort.crowds {
+            self.part(&["crowd"], |report| crowd::measure(settings, &functions, report));
+        }
         Ok(())
     }
 
     /// A part that fails is told at the end, and the others go on, unless the run was told to end.
-    fn part(&mut self, name: &str, measure: impl FnOnce(&mut Report) -> Result<()>) {
-        if !self.settings.wants(name) || self.told_to_end() {
+    fn part(&mut self, names: &[&str], measure: impl FnOnce(&mut Report) -> Result<()>) {
+        let wanted: Vec<&str> = names.iter().copied().filter(|name| self.settings.wants(name)).collect();
+        if wanted.is_empty() || self.told_to_end() {
             return;
         }
+        let name = wanted.join(", ");
         eprintln!("measuring {name} …");
         if let Err(error) = measure(self.report) {
             self.failures.push(error.context(format!("{name} could not be measured")));

@@ -1,11 +1,9 @@
-//! Alternating pairs: floor, work, floor, work, … and the median of the pairs' ratios.
+//! Alternating rounds: floor, work, floor, work, … and the median of the rounds' ratios.
 //!
-//! A machine's speed drifts within a run (frequency, neighbours, which core is awake). Two halves of a pair are
-//! less than a second apart, so that both see the same machine; a disturbed pair does not move the median.
+//! A machine's speed drifts within a run (frequency, neighbours, which core is awake). What is compared within a round
+//! is less than a second apart, so that all of it sees the same machine; a disturbed round does not move the median.
 
 use std::time::Duration;
-
-use anyhow::Result;
 
 /// Fewer samples have no p99 worth the name.
 const LEAST_COUNT: usize = 100;
@@ -35,36 +33,10 @@ impl Sized {
     }
 }
 
-/// The halves of all pairs, in order.
-#[derive(Debug)]
-pub struct Pairs {
-    /// What each floor's half took.
-    pub floors: Vec<f64>,
-    /// What each work's half took.
-    pub works: Vec<f64>,
-}
-
-impl Pairs {
-    /// Runs `count` pairs.
-    pub fn alternate(
-        count: usize,
-        mut floor: impl FnMut() -> Result<f64>,
-        mut work: impl FnMut() -> Result<f64>,
-    ) -> Result<Pairs> {
-        let mut pairs = Pairs { floors: Vec::new(), works: Vec::new() };
-        for _ in 0..count {
-            pairs.floors.push(floor()?);
-            pairs.works.push(work()?);
-        }
-        Ok(pairs)
-    }
-
-    /// The median of the pairs' ratios, work to floor.
-    pub fn ratio(&self) -> f64 {
-        let ratios: Vec<f64> =
-            self.works.iter().zip(&self.floors).map(|(work, floor)| work / floor).collect();
-        median(&ratios)
-    }
+/// The median of the rounds' ratios, work to base.
+pub fn median_ratio(works: &[f64], bases: &[f64]) -> f64 {
+    let ratios: Vec<f64> = works.iter().zip(bases).map(|(work, base)| work / base).collect();
+    median(&ratios)
 }
 
 /// The middle one; of an even number the upper one of the two.
@@ -79,11 +51,8 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_disturbed_pair_does_not_move_the_ratio() {
-        let mut floors = [10.0, 20.0, 10.0].into_iter();
-        let mut works = [11.0, 22.0, 90.0].into_iter();
-        let pairs = Pairs::alternate(3, || Ok(floors.next().unwrap()), || Ok(works.next().unwrap())).unwrap();
-        assert!((pairs.ratio() - 1.1).abs() < 1e-9);
+    fn a_disturbed_round_does_not_move_the_ratio() {
+        assert!((median_ratio(&[11.0, 22.0, 90.0], &[10.0, 20.0, 10.0]) - 1.1).abs() < 1e-9);
     }
 
     #[test]

@@ -1,13 +1,14 @@
 //! The processes below one process, by `/proc`, and their end.
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 use std::fs;
 use std::io;
+use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use nix::errno::Errno;
 use nix::sys::signal::{Signal, kill};
-use nix::sys::wait::{WaitPidFlag, WaitStatus, waitpid};
+use nix::sys::wait::{WaitPidFlag, waitpid};
 use nix::unistd::Pid;
 
 /// What is killed is gone at once; this bounds the wait for a process that the kernel does not let go.
@@ -82,13 +83,47 @@ fn own_pid() -> i32 {
     Pid::this().as_raw()
 }
 
-/// Everything that this process started, directly or not, and that is not a dead body.
-pub fn started() -> Vec<Stat> {
-    reap();
-    tree(own_pid()).into_iter().filter(|stat| stat.pid != own_pid() && stat.state != 'Z').collect()
+/// Children that somebody here waits for: they, and what is below them, are nobody's orphans.
+static KEPT: Mutex<BTreeSet<i32>> = Mutex::new(BTreeSet::new());
+
+fn kept() -> MutexGuard<'static, BTreeSet<i32>> {
+    // A set of numbers is whole whatever panicked beside it.
+    KEPT.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// Makes orphans below this process its children, so that [`end_started`] finds whatever an engine left.
+/// Marks a child as one that somebody waits for, as long as this lives.
+#[derive(Debug)]
+pub struct Kept(i32);
+
+impl Kept {
+    /// Of the child with this id.
+    pub fn new(pid: u32) -> Kept {
+        let pid = pid.cast_signed();
+        kept().insert(pid);
+        Kept(pid)
+    }
+}
+
+impl Drop for Kept {
+    fn drop(&mut self) {
+        kept().remove(&self.0);
+    }
+}
+
+/// What is below this process, is not a dead body, and is below no child that is kept: what an engine left behind.
+pub fn orphans() -> Vec<Stat> {
+    let own = own_pid();
+    let kept = kept().clone();
+    let children = all().into_iter().filter(|stat| stat.parent == own && !kept.contains(&stat.pid));
+    let (dead, alive): (Vec<Stat>, Vec<Stat>) = children.partition(|stat| stat.state == 'Z');
+    for stat in dead {
+        // Its body may be gone by now; that is as good.
+        let _ = waitpid(Pid::from_raw(stat.pid), Some(WaitPidFlag::WNOHANG));
+    }
+    alive.iter().flat_map(|stat| tree(stat.pid)).filter(|stat| stat.state != 'Z').collect()
+}
+
+/// Makes orphans below this process its children, so that [`end_orphans`] finds whatever an engine left.
 pub fn adopt_orphans() -> io::Result<()> {
     // SAFETY: this option takes one integer and touches no memory.
     match unsafe { libc::prctl(libc::PR_SET_CHILD_SUBREAPER, 1) } {
@@ -110,11 +145,11 @@ pub fn die_with_parent(parent: u32, signal: libc::c_int) -> io::Result<()> {
     Ok(())
 }
 
-/// Kills everything that this process started, until nothing is left.
-pub fn end_started() {
+/// Kills all orphans, until none is left.
+pub fn end_orphans() {
     let end = Instant::now() + END_WITHIN;
     loop {
-        let left = started();
+        let left = orphans();
         if left.is_empty() || Instant::now() >= end {
             return;
         }
@@ -123,15 +158,6 @@ pub fn end_started() {
             let _ = kill(Pid::from_raw(stat.pid), Signal::SIGKILL);
         }
         std::thread::sleep(LOOK_EVERY);
-    }
-}
-
-/// Takes the bodies of adopted orphans. No child that someone else waits for may have ended meanwhile.
-fn reap() {
-    while let Ok(status) = waitpid(None, Some(WaitPidFlag::WNOHANG)) {
-        if status == WaitStatus::StillAlive {
-            return;
-        }
     }
 }
 
@@ -146,6 +172,19 @@ mod tests {
             Stat { pid: 12, name: "a (b) c".into(), state: 'S', parent: 7, ended_children_ticks: 34 };
         assert_eq!(parse_stat(line), Some(expected));
         assert_eq!(parse_stat("12 (a"), None);
+    }
+
+    #[test]
+    fn a_kept_child_is_no_orphan() {
+        let mut child = std::process::Command::new("sleep").arg("60").spawn().unwrap();
+        let pid = child.id().cast_signed();
+        let is_orphan = || orphans().iter().any(|stat| stat.pid == pid);
+        let kept = Kept::new(child.id());
+        assert!(!is_orphan());
+        drop(kept);
+        assert!(is_orphan());
+        child.kill().unwrap();
+        child.wait().unwrap();
     }
 
     #[test]

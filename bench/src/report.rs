@@ -8,17 +8,40 @@ use serde_json::{Map, Value};
 
 /// One figure.
 #[derive(Clone, Debug, PartialEq)]
-struct Row {
-    key: String,
-    value: f64,
-    bar: Option<Bar>,
+pub struct Row {
+    /// Its name, from the general to the special, with dots between.
+    pub key: String,
+    /// Its value, rounded.
+    pub value: f64,
+    /// What it should be, if anything.
+    pub bar: Option<Bar>,
+    /// Whether it is left out of the printed table.
+    pub is_detail: bool,
 }
 
 /// What a figure should be.
 #[derive(Clone, Copy, Debug, PartialEq)]
-enum Bar {
+pub enum Bar {
     AtMost(f64),
     AtLeast(f64),
+}
+
+impl Bar {
+    /// Whether this value meets it.
+    pub fn is_met(self, value: f64) -> bool {
+        match self {
+            Bar::AtMost(bar) => value <= bar,
+            Bar::AtLeast(bar) => value >= bar,
+        }
+    }
+
+    /// Its sign and its number.
+    pub fn parts(self) -> (&'static str, f64) {
+        match self {
+            Bar::AtMost(bar) => ("<=", bar),
+            Bar::AtLeast(bar) => (">=", bar),
+        }
+    }
 }
 
 /// All figures of a run, in the order they were measured.
@@ -28,24 +51,33 @@ pub struct Report {
 }
 
 impl Report {
+    fn push(&mut self, key: &str, value: f64, bar: Option<Bar>, is_detail: bool) {
+        self.rows.push(Row { key: key.to_owned(), value: rounded(value), bar, is_detail });
+    }
+
     /// Adds a figure that is there to be looked at.
     pub fn add(&mut self, key: &str, value: f64) {
-        self.rows.push(Row { key: key.to_owned(), value: rounded(value), bar: None });
+        self.push(key, value, None, false);
+    }
+
+    /// Adds a figure that is in the files, for the page's pictures, but not in the table that is printed.
+    pub fn add_detail(&mut self, key: &str, value: f64) {
+        self.push(key, value, None, true);
     }
 
     /// Adds a figure that should be at most `bar`.
     pub fn add_with_bar(&mut self, key: &str, value: f64, bar: f64) {
-        self.rows.push(Row {
-            key: key.to_owned(),
-            value: rounded(value),
-            bar: Some(Bar::AtMost(rounded(bar))),
-        });
+        self.push(key, value, Some(Bar::AtMost(rounded(bar))), false);
     }
 
     /// Adds a figure that should be at least `bar`.
     pub fn add_with_least(&mut self, key: &str, value: f64, bar: f64) {
-        let bar = Some(Bar::AtLeast(rounded(bar)));
-        self.rows.push(Row { key: key.to_owned(), value: rounded(value), bar });
+        self.push(key, value, Some(Bar::AtLeast(rounded(bar))), false);
+    }
+
+    /// A figure that was measured before.
+    pub fn get(&self, key: &str) -> Option<f64> {
+        self.rows.iter().find(|row| row.key == key).map(|row| row.value)
     }
 
     /// How many figures there are.
@@ -53,19 +85,22 @@ impl Report {
         self.rows.len()
     }
 
+    /// All of them, in order.
+    pub fn rows(&self) -> &[Row] {
+        &self.rows
+    }
+
     /// The table. A figure that misses its bar is SHORT, which is a result and no failure.
     pub fn table(&self) -> String {
-        let width = self.rows.iter().map(|row| row.key.len()).max().unwrap_or(0);
+        let rows = || self.rows.iter().filter(|row| !row.is_detail);
+        let width = rows().map(|row| row.key.len()).max().unwrap_or(0);
         let mut text = String::new();
-        for Row { key, value, bar } in &self.rows {
+        for Row { key, value, bar, .. } in rows() {
             let line = match bar {
                 Some(bar) => {
-                    let (sign, bar, is_met) = match bar {
-                        Bar::AtMost(bar) => ("<=", bar, value <= bar),
-                        Bar::AtLeast(bar) => (">=", bar, value >= bar),
-                    };
-                    let verdict = if is_met { "ok" } else { "SHORT" };
-                    format!("{key:width$}  {:>12}  bar {sign} {:>8}  {verdict}", shown(*value), shown(*bar))
+                    let verdict = if bar.is_met(*value) { "ok" } else { "SHORT" };
+                    let (sign, bar) = bar.parts();
+                    format!("{key:width$}  {:>12}  bar {sign} {:>8}  {verdict}", shown(*value), shown(bar))
                 }
                 None => format!("{key:width$}  {:>12}", shown(*value)),
             };
@@ -92,7 +127,8 @@ fn rounded(value: f64) -> f64 {
     (value * 1000.0).round() / 1000.0
 }
 
-fn shown(value: f64) -> String {
+/// A number as people read it.
+pub fn shown(value: f64) -> String {
     if value >= 1000.0 { format!("{value:.0}") } else { format!("{value:.3}") }
 }
 
@@ -107,12 +143,14 @@ mod tests {
         report.add_with_bar("b.ratio", 1.1499, 1.15);
         report.add_with_bar("c.ratio", 1.2, 1.15);
         report.add_with_least("d.ratio", 1.2, 1.15);
+        report.add_detail("e.p999_us", 7.0);
         let table = report.table();
         let lines: Vec<&str> = table.lines().collect();
         assert!(lines[0].ends_with("39712"));
         assert!(lines[1].ends_with("1.150  bar <=    1.150  ok"));
         assert!(lines[2].ends_with("1.200  bar <=    1.150  SHORT"));
         assert!(lines[3].ends_with("1.200  bar >=    1.150  ok"));
+        assert_eq!((lines.len(), report.get("e.p999_us")), (4, Some(7.0)));
     }
 
     #[test]

@@ -4,8 +4,8 @@ use std::ffi::OsString;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use anyhow::{Context, Result};
-use nix::sched::{CpuSet, sched_getaffinity};
+use anyhow::{Context, Result, ensure};
+use nix::sched::{CpuSet, sched_getaffinity, sched_setaffinity};
 use nix::unistd::Pid;
 
 /// Where the processes of a measurement may run. Results have two modes by placement, so both are reported.
@@ -35,57 +35,92 @@ impl Placement {
     }
 }
 
-/// How long each part of a run takes.
+/// How long each part of a run takes. Numbers of rounds are odd, so that the median is one of them.
 #[derive(Clone, Copy, Debug)]
 pub struct Effort {
-    /// Alternating pairs of floor and work; odd, so that the median is one of them.
+    /// The whole run ends by then, whatever is missing.
+    pub run: Duration,
+    /// Rounds of floor, fifo and ring.
     pub pairs: usize,
-    /// One half of a pair.
+    /// The time of each of them in a round.
     pub half_pair: Duration,
-    /// One size of internal calls.
-    pub internal: Duration,
-    /// One number of connections.
-    pub external: Duration,
-    /// As `pairs` and `half_pair`, for each direction of each language.
+    /// The same for the sizes that have no floor.
+    pub size_rounds: usize,
+    pub size_round: Duration,
+    /// The same for internal calls beside busy cores.
+    pub beside_rounds: usize,
+    pub beside_round: Duration,
+    /// The same for servers with one number of connections.
+    pub external_rounds: usize,
+    pub external_round: Duration,
+    /// The same for each direction of each language.
     pub language_pairs: usize,
     pub half_language_pair: Duration,
-    /// Rounds over the servers of all languages and their peers; odd, too.
+    /// The same for the servers of all languages and their peers.
     pub language_rounds: usize,
-    /// The time of each server in a round.
     pub language_round: Duration,
+    /// The same for an engine with and without a crowd.
+    pub crowd_rounds: usize,
+    pub crowd_round: Duration,
     /// Looking at an engine that has nothing to do.
     pub idle: Duration,
-    /// Whether the engine's memory is measured up to a million calls.
-    pub million_calls: bool,
+    /// The engine's memory is measured after so many calls, the first of which is the base; ascending.
+    pub memory_calls: &'static [u64],
+    /// Whether there are crowds.
+    pub crowds: bool,
 }
 
 impl Effort {
     /// What `make bench` does.
     pub const FULL: Effort = Effort {
+        run: Duration::from_secs(285),
         pairs: 7,
-        half_pair: Duration::from_millis(400),
-        internal: Duration::from_millis(1500),
-        external: Duration::from_secs(4),
+        half_pair: Duration::from_millis(350),
+        size_rounds: 3,
+        size_round: Duration::from_millis(250),
+        beside_rounds: 5,
+        beside_round: Duration::from_millis(300),
+        external_rounds: 5,
+        external_round: Duration::from_millis(700),
         language_pairs: 5,
-        half_language_pair: Duration::from_millis(250),
+        half_language_pair: Duration::from_millis(80),
         language_rounds: 3,
-        language_round: Duration::from_secs(1),
+        language_round: Duration::from_millis(500),
+        crowd_rounds: 5,
+        crowd_round: Duration::from_millis(400),
         idle: Duration::from_secs(10),
-        million_calls: true,
+        memory_calls: &[100_000, 1_000_000],
+        crowds: false,
+    };
+    /// What `make bench-long` does: the same, and what does not fit five minutes.
+    pub const LONG: Effort = Effort {
+        run: Duration::from_secs(30 * 60),
+        memory_calls: &[100_000, 1_000_000, 10_000_000],
+        crowds: true,
+        ..Effort::FULL
     };
     /// To see that everything works; its figures are rough.
     pub const QUICK: Effort = Effort {
         pairs: 3,
         half_pair: Duration::from_millis(100),
-        internal: Duration::from_millis(200),
-        external: Duration::from_millis(500),
+        size_rounds: 1,
+        size_round: Duration::from_millis(100),
+        beside_rounds: 1,
+        beside_round: Duration::from_millis(100),
+        external_rounds: 1,
+        external_round: Duration::from_millis(300),
         language_pairs: 1,
         half_language_pair: Duration::from_millis(100),
         language_rounds: 1,
         language_round: Duration::from_millis(300),
+        crowd_rounds: 1,
+        crowd_round: Duration::from_millis(100),
         idle: Duration::from_secs(2),
-        million_calls: false,
+        memory_calls: &[100_000],
+        ..Effort::FULL
     };
+    /// The same with the crowds.
+    pub const QUICK_LONG: Effort = Effort { run: Effort::LONG.run, crowds: true, ..Effort::QUICK };
 }
 
 /// The settings of one run.
@@ -105,8 +140,8 @@ pub struct Settings {
     pub include_dir: PathBuf,
     /// What the functions are linked with.
     pub link: Vec<OsString>,
-    /// The core that pinned measurements run on.
-    pub cpu: usize,
+    /// The cores that may be used, at least one; pinned measurements run on the first.
+    pub cpus: Vec<usize>,
 }
 
 impl Settings {
@@ -117,12 +152,41 @@ impl Settings {
 
     /// Both placements.
     pub fn placements(&self) -> [Placement; 2] {
-        [Placement::OneCore(self.cpu), Placement::Unpinned]
+        [self.one_core(), Placement::Unpinned]
+    }
+
+    /// The core that pinned measurements run on.
+    pub fn one_core(&self) -> Placement {
+        Placement::OneCore(self.cpus.first().copied().unwrap_or(0))
     }
 }
 
-/// The first core this process may run on: core 0, unless something restricts it.
-pub fn first_cpu() -> Result<usize> {
+/// Holds this process, which is the clients, to one core, as long as it lives.
+#[derive(Debug)]
+pub struct Pinned(CpuSet);
+
+impl Pinned {
+    /// Where a measurement with this placement has its clients, too; unpinned ones stay where they may be now.
+    pub fn to(placement: Placement) -> Result<Pinned> {
+        let before = sched_getaffinity(Pid::from_raw(0)).context("cannot read the allowed cores")?;
+        if let Some(set) = placement.cpu_set()? {
+            sched_setaffinity(Pid::from_raw(0), &set).context("cannot pin the clients")?;
+        }
+        Ok(Pinned(before))
+    }
+}
+
+impl Drop for Pinned {
+    fn drop(&mut self) {
+        // It was allowed before, so that it is now.
+        let _ = sched_setaffinity(Pid::from_raw(0), &self.0);
+    }
+}
+
+/// The cores this process may run on: all, unless something restricts it.
+pub fn allowed_cpus() -> Result<Vec<usize>> {
     let set = sched_getaffinity(Pid::from_raw(0)).context("cannot read the allowed cores")?;
-    (0..CpuSet::count()).find(|cpu| set.is_set(*cpu).unwrap_or(false)).context("no core is allowed")
+    let cpus: Vec<usize> = (0..CpuSet::count()).filter(|cpu| set.is_set(*cpu).unwrap_or(false)).collect();
+    ensure!(!cpus.is_empty(), "no core is allowed");
+    Ok(cpus)
 }

@@ -1,9 +1,10 @@
-//! What must not grow and what must not move: memory over a million calls, and CPU when there is nothing to do.
+//! What must not grow and what must not move: memory over millions of calls, and CPU when there is nothing to do.
 
 use std::time::{Duration, Instant};
 
-use anyhow::{Result, ensure};
+use anyhow::{Result, bail, ensure};
 
+use crate::channel::Channel;
 use crate::engine::Engine;
 use crate::external::BODY;
 use crate::functions::Function;
@@ -14,50 +15,54 @@ use crate::settings::{Placement, Settings};
 
 const MEMORY_KEY: &str = "memory.engine";
 const IDLE_KEY: &str = "idle.cpu_percent";
-/// By then every pool and buffer has its size.
-const FIRST_CALLS: u64 = 100_000;
-const LAST_CALLS: u64 = 1_000_000;
 /// Many calls in little time.
 const CONNECTIONS: usize = 64;
-/// A million calls at 10,000 in a second.
-const LOAD_WITHIN: Duration = Duration::from_secs(100);
-/// The bar: memory grows by at most so much from the first number of calls to the last.
+/// Slower than any machine of this kind.
+const LEAST_RPS: u64 = 10_000;
+const LEAST_SECONDS: u64 = 10;
+/// The bar: memory grows by at most so much from the first number of calls, by which every pool and buffer has its size.
 const GROWTH_BAR_MB: f64 = 5.0;
-/// The bar is 0; this is 1 ms in 10 s, below which a machine's own noise is.
-const IDLE_BAR_PERCENT: f64 = 0.01;
-/// The engine first forgets the load (10 s) and retires the workers it left behind (3 s more).
-const SETTLE: Duration = Duration::from_secs(15);
+/// The bar: nobody goes on looking at a ring, and timers are few.
+const IDLE_BAR_PERCENT: f64 = 0.5;
+/// By then the engine has forgotten the load.
+const SETTLE: Duration = Duration::from_secs(10);
 
 fn call(engine: &Engine, calls: u64) -> Result<()> {
     let path = "/function/Empty";
+    let max_time = Duration::from_secs(calls.div_ceil(LEAST_RPS).max(LEAST_SECONDS));
     let load = Load {
         address: engine.address(),
         path,
         body: BODY,
         connections: CONNECTIONS,
         max_calls: calls,
-        max_time: LOAD_WITHIN,
+        max_time,
     };
     let made = load::run(&load)?.calls;
-    ensure!(made == calls, "only {made} of {calls} calls were made in {} s", LOAD_WITHIN.as_secs());
+    ensure!(made == calls, "only {made} of {calls} calls were made in {} s", max_time.as_secs());
     Ok(())
+}
+
+fn memory_key(calls: u64) -> String {
+    let name =
+        if calls < 1_000_000 { format!("{}k", calls / 1000) } else { format!("{}m", calls / 1_000_000) };
+    format!("{MEMORY_KEY}.after_{name}_calls_mb")
 }
 
 /// Measures `memory.*` and then `idle.*`, unpinned, on an engine of its own, so that its calls are counted from 0.
 pub fn measure(settings: &Settings, functions: &[Function], report: &mut Report) -> Result<()> {
-    let engine = Engine::start(settings, functions, Placement::Unpinned)?;
-    call(&engine, FIRST_CALLS)?;
+    let engine = Engine::start(settings, functions, Placement::Unpinned, Channel::Default)?;
+    // Idleness is looked at after a load, too, but after a short one.
+    let [first, more @ ..] = settings.effort.memory_calls else { bail!("memory has no base") };
+    call(&engine, *first)?;
     if settings.wants(MEMORY_KEY) {
         let first_mb = engine.resident_mb()?;
-        report.add(&format!("{MEMORY_KEY}.after_100k_calls_mb"), first_mb);
-        if settings.effort.million_calls {
-            call(&engine, LAST_CALLS - FIRST_CALLS)?;
-            let last_mb = engine.resident_mb()?;
-            report.add_with_bar(
-                &format!("{MEMORY_KEY}.after_1m_calls_mb"),
-                last_mb,
-                first_mb + GROWTH_BAR_MB,
-            );
+        report.add(&memory_key(*first), first_mb);
+        let mut made = *first;
+        for calls in more {
+            call(&engine, calls - made)?;
+            made = *calls;
+            report.add_with_bar(&memory_key(made), engine.resident_mb()?, first_mb + GROWTH_BAR_MB);
         }
     }
     if settings.wants(IDLE_KEY) {

@@ -11,4 +11,5 @@ pub mod launcher;
 pub mod link;
 pub mod observe;
 pub mod say;
+pub mod timer;
 pub mod up;

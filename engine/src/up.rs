@@ -3,7 +3,7 @@
 use crate::config::{Config, Function};
 use crate::directory::{self, Directory};
 use crate::dispatch::{FunctionId, Spec};
-use crate::gateway::{Gateway, Health, Limits, Routes, Service};
+use crate::gateway::{Gateway, Health, Limits, Routes, Service, Stop, keep_timeouts};
 use crate::launcher::{Keeper, raise_open_files};
 use crate::link::{Alarm, Hub, HubCalls, HubHandle, Listener, keep_time, look_at_rings};
 use crate::observe::admin::Admin;
@@ -18,7 +18,7 @@ use std::rc::Rc;
 use std::time::Duration;
 use tokio::net::UnixListener;
 use tokio::signal::unix::{Signal, SignalKind, signal};
-use tokio::sync::{mpsc, watch};
+use tokio::sync::mpsc;
 use tokio::task::spawn_local;
 
 /// How often it is looked whether all functions are ready, while somebody waits for that.
@@ -66,6 +66,7 @@ fn spec(function: &Function) -> Spec {
         max_depth: function.max_depth,
         external: function.external,
         channel: function.channel,
+        placement: function.placement,
     }
 }
 
@@ -116,7 +117,7 @@ pub async fn run(options: Options<'_>) -> Result<()> {
     spawn_local(admin.serve(admin_listener));
     spawn_local(keep_time(alarm, hub.clone()));
     spawn_local(look_at_rings(hub.clone()));
-    let (stop, stopped) = watch::channel(false);
+    let stop = Stop::default();
     let gateway = Rc::new(Gateway::default());
     let service = Service {
         calls: HubCalls(hub.clone()),
@@ -125,7 +126,13 @@ pub async fn run(options: Options<'_>) -> Result<()> {
         routes: routes(&config),
     };
     let doors = gateway.clone();
-    spawn_local(async move { doors.serve_tcp(tcp, Rc::new(service), stopped).await });
+    let heard = stop.clone();
+    spawn_local(async move { doors.serve_tcp(tcp, Rc::new(service), heard).await });
+    spawn_local(async {
+        if let Err(error) = keep_timeouts().await {
+            say(&format!("clients that fall silent are not ended: {error}"));
+        }
+    });
     spawn_local(announce(hub.clone(), address, config.clone(), ready));
 
     tokio::select! {
@@ -136,7 +143,7 @@ pub async fn run(options: Options<'_>) -> Result<()> {
         "stopping: no new connections, {} calls under way",
         hub.borrow().dispatch.calls_under_way()
     ));
-    let _ = stop.send(true);
+    stop.say();
     let longest = config.functions.iter().map(|f| f.timeout).max().unwrap_or_default() + DRAIN_SLACK;
     tokio::select! {
         () = keeper.run(&mut events) => {}

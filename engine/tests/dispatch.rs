@@ -1,8 +1,8 @@
 //! The dispatcher on a simulated clock: whatever happens in whatever order, every call ends exactly once, `max` is
 //! never passed, and nothing is left.
 
-use nightcore_engine::dispatch::{Action, CallId, ChannelKey, ContainerKey, Dispatch, Invoke, Spec};
-use nightcore_runtime::protocol::control::{ChannelKind, Mode};
+use nightcore_engine::dispatch::{Action, CallId, ChannelKey, ContainerKey, Dispatch, Invoke, Ran, Spec};
+use nightcore_runtime::protocol::control::{ChannelKind, Mode, Placement};
 use nightcore_runtime::protocol::{Failure, Status};
 use proptest::prelude::*;
 use std::collections::{HashMap, HashSet, VecDeque};
@@ -24,6 +24,7 @@ fn spec(name: &str, max: u32) -> Spec {
         max_depth: 6,
         external: true,
         channel: ChannelKind::Fifo,
+        placement: Placement::Free,
     }
 }
 
@@ -173,6 +174,7 @@ impl World {
                     assert!(self.replaced.insert(container), "it was replaced already");
                     replaced.push(self.containers[&container]);
                 }
+                Action::Trim { .. } => {}
                 Action::End { container } => ended.push(container),
             }
             self.check();
@@ -288,7 +290,8 @@ impl World {
         let worker = self.channels.get_mut(&channel).expect("it was picked");
         let held = worker.held.swap_remove(place);
         let outcome = if fails { Err(Failure::new(Status::FunctionFailed, "no")) } else { Ok(vec![1]) };
-        self.dispatch.complete(self.now, channel, held.call, outcome).expect("an honest worker");
+        let ran = Ran { began_at: 0, ended_at: self.now };
+        self.dispatch.complete(self.now, channel, held.call, ran, outcome).expect("an honest worker");
         self.settle();
     }
 

@@ -142,8 +142,11 @@ pub unsafe extern "C" fn nc_worker_function(worker: *const nc_worker) -> nc_byte
     })
 }
 
-/// The next event, to `event`, whose `struct_size` is set. `timeout_ns`: how long to wait; 0 only looks,
-/// UINT64_MAX waits for good. For one thread at a time.
+/// The next event, to `event`, whose `struct_size` is set. `timeout_ns`: how long to wait; with 0 it never
+/// sleeps, UINT64_MAX waits for good. For one thread at a time.
+///
+/// When no request can go on without a message, as each waits for the answer to a call or there is none, it
+/// may look for one first, for at most 25 us and at times not at all: see nc_worker_looks.
 ///
 /// NC_AGAIN: no event now: the time has passed, or a signal came.
 #[unsafe(no_mangle)]
@@ -166,6 +169,15 @@ pub unsafe extern "C" fn nc_worker_next(
         event.write(nc_event { struct_size: given, ..nc_event::new(next) });
         Ok(NC_OK)
     })
+}
+
+/// 1: nc_worker_next looks, as the channel of this process is of rings. Then a host gains by calling it with
+/// a timeout of 0 once more before it waits, when its handlers have made their calls and answered: what comes
+/// meanwhile need not wake it. It may as well only wait at the descriptor. 0: it does not, or `worker` is NULL.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn nc_worker_looks(worker: *const nc_worker) -> i32 {
+    // SAFETY: NULL or a worker, as the header asks for.
+    guard_value(0, || unsafe { worker.as_ref() }.is_some_and(|worker| worker.event_loop.looks()).into())
 }
 
 /// Frees a worker; takes NULL. Requests and answers that it gave stay valid until they are freed.

@@ -5,7 +5,6 @@ mod load;
 mod report;
 mod schedule;
 mod tally;
-mod timer;
 
 use super::engine_client::ask_status;
 use super::invoke::body;

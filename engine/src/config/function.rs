@@ -6,15 +6,15 @@ use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use nightcore_runtime::protocol::control::ChannelKind;
+use nightcore_runtime::protocol::control::{ChannelKind, Placement};
 
 use super::command::{self, Command, SearchPath};
 use super::read::{Item, Report, Span, Table, quoted};
 use super::{
-    DEFAULT_CHANNEL, DEFAULT_GRACE, DEFAULT_MAX_DEPTH, DEFAULT_MIN_WORKERS, DEFAULT_PROCESSES,
-    DEFAULT_QUEUE_BYTES, DEFAULT_QUEUE_CALLS, DEFAULT_TIMEOUT, Function, MAX_DURATION, MAX_MAX_DEPTH,
-    MAX_NAME_BYTES, MAX_PROCESSES, MAX_QUEUE_BYTES, MAX_QUEUE_CALLS, MAX_ROUTE_BYTES, MAX_WORKERS, Queue,
-    Workers,
+    DEFAULT_CHANNEL, DEFAULT_GRACE, DEFAULT_MAX_DEPTH, DEFAULT_MIN_WORKERS, DEFAULT_PLACEMENT,
+    DEFAULT_PROCESSES, DEFAULT_QUEUE_BYTES, DEFAULT_QUEUE_CALLS, DEFAULT_TIMEOUT, Function, MAX_DURATION,
+    MAX_MAX_DEPTH, MAX_NAME_BYTES, MAX_PROCESSES, MAX_QUEUE_BYTES, MAX_QUEUE_CALLS, MAX_ROUTE_BYTES,
+    MAX_WORKERS, Queue, Workers,
 };
 
 const KEYS: &[&str] = &[
@@ -29,10 +29,22 @@ const KEYS: &[&str] = &[
     "max_depth",
     "external",
     "channel",
+    "placement",
     "route",
 ];
-const KEYS_OF_DEFAULTS: &[&str] =
-    &["cwd", "env", "processes", "workers", "timeout", "grace", "queue", "max_depth", "external", "channel"];
+const KEYS_OF_DEFAULTS: &[&str] = &[
+    "cwd",
+    "env",
+    "processes",
+    "workers",
+    "timeout",
+    "grace",
+    "queue",
+    "max_depth",
+    "external",
+    "channel",
+    "placement",
+];
 /// Keys of a later version: a file that counts on them must not seem to work.
 const LATER: &[&str] = &["memory", "watch"];
 
@@ -60,6 +72,7 @@ pub(super) struct Settings {
     max_depth: Option<u32>,
     external: Option<bool>,
     channel: Option<ChannelKind>,
+    placement: Option<Placement>,
     route: Option<(String, Span)>,
 }
 
@@ -89,6 +102,7 @@ impl Settings {
                 "max_depth" => settings.max_depth = item.integer(1..=MAX_MAX_DEPTH, report),
                 "external" => settings.external = item.boolean(report),
                 "channel" => settings.channel = read_channel(&item, report),
+                "placement" => settings.placement = read_placement(&item, report),
                 "route" => settings.route = read_route(&item, report).map(|route| (route, item.span())),
                 later if LATER.contains(&later) => {
                     report.at(
@@ -205,6 +219,7 @@ pub(super) fn read(
         max_depth: own.max_depth.or(defaults.max_depth).unwrap_or(DEFAULT_MAX_DEPTH),
         external,
         channel: own.channel.or(defaults.channel).unwrap_or(DEFAULT_CHANNEL),
+        placement: own.placement.or(defaults.placement).unwrap_or(DEFAULT_PLACEMENT),
         route: own.route.map(|(route, _)| route),
     })
 }
@@ -245,6 +260,17 @@ fn read_channel(item: &Item<'_>, report: &mut Report<'_>) -> Option<ChannelKind>
         "fifo" => Some(ChannelKind::Fifo),
         _ => {
             item.wrong("a channel is \"ring\" or \"fifo\"", report);
+            None
+        }
+    }
+}
+
+fn read_placement(item: &Item<'_>, report: &mut Report<'_>) -> Option<Placement> {
+    match item.string(Some("apart"), report)? {
+        "apart" => Some(Placement::Apart),
+        "free" => Some(Placement::Free),
+        _ => {
+            item.wrong("a placement is \"apart\" or \"free\"", report);
             None
         }
     }

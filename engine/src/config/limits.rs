@@ -1,6 +1,6 @@
 //! Defaults and limits, each with its reason.
 
-use nightcore_runtime::protocol::control::ChannelKind;
+use nightcore_runtime::protocol::control::{ChannelKind, Placement};
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::time::Duration;
 
@@ -27,6 +27,8 @@ pub const DEFAULT_TIMEOUT: Duration = Duration::from_secs(30);
 pub const DEFAULT_GRACE: Duration = Duration::from_secs(5);
 /// Rings: a call by them takes a tenth of the time that it takes by pipes when cores are idle, and no more when they are busy.
 pub const DEFAULT_CHANNEL: ChannelKind = ChannelKind::Ring;
+/// Apart: the engine and a worker then work at the same time. Costs nothing where there is one core only.
+pub const DEFAULT_PLACEMENT: Placement = Placement::Apart;
 /// Calls that wait: at a millisecond a call and one worker, the last of them waits a second.
 pub const DEFAULT_QUEUE_CALLS: u32 = 1024;
 /// Payload that waits: two of the largest bodies, or 64 KiB for each call of a full queue.

@@ -24,7 +24,7 @@ use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use nightcore_runtime::protocol::control::ChannelKind;
+use nightcore_runtime::protocol::control::{ChannelKind, Placement};
 use toml::de::DeTable;
 
 pub use error::{ConfigError, ConfigErrors};
@@ -88,6 +88,8 @@ pub struct Function {
     pub external: bool,
     /// What carries its messages.
     pub channel: ChannelKind,
+    /// Where its worker threads run while they look for messages.
+    pub placement: Placement,
     /// The path that it answers at beside its name's, without a slash at its end: empty for "/".
     pub route: Option<String>,
 }

@@ -5,7 +5,7 @@ use std::path::Path;
 
 use super::units::{format_duration, format_size};
 use super::{Config, Function};
-use nightcore_runtime::protocol::control::ChannelKind;
+use nightcore_runtime::protocol::control::{ChannelKind, Placement};
 
 impl Config {
     /// The effective values as TOML. Read again from the same directory, it gives the same configuration.
@@ -61,6 +61,11 @@ impl Function {
             ChannelKind::Fifo => "fifo",
         };
         writeln!(out, "channel = \"{channel}\"")?;
+        let placement = match self.placement {
+            Placement::Apart => "apart",
+            Placement::Free => "free",
+        };
+        writeln!(out, "placement = \"{placement}\"")?;
         match self.route.as_deref() {
             Some(route) => writeln!(out, "route = {}", string(if route.is_empty() { "/" } else { route })),
             None => Ok(()),

@@ -111,6 +111,7 @@ fn two_lines_are_enough() {
                 max_depth: 64,
                 external: true,
                 channel: ChannelKind::Ring,
+                placement: Placement::Apart,
                 route: None,
             }],
         }
@@ -203,6 +204,7 @@ queue = { calls = 1024, bytes = "64MiB" }
 max_depth = 64
 external = true
 channel = "ring"
+placement = "apart"
 "#
     );
 }
@@ -247,10 +249,10 @@ image = "x"
             r#"5:2: unknown table [Foo]; did you mean [functions.Foo]?"#,
             r#"8:1: unknown key "host" in [gateway]; known keys: listen, max_body"#,
             r#"10:1: "memory" is not supported by this version of nightcore"#,
-            r#"11:1: unknown key "comand" in [defaults]; known keys: cwd, env, processes, workers, timeout, grace, queue, max_depth, external, channel"#,
+            r#"11:1: unknown key "comand" in [defaults]; known keys: cwd, env, processes, workers, timeout, grace, queue, max_depth, external, channel, placement"#,
             r#"14:13: unknown key "maximum" in workers of [functions.Foo]; known keys: min, max"#,
             r#"15:7: unknown key "call" in queue of [functions.Foo]; did you mean "calls"?"#,
-            r#"16:1: unknown key "image" in [functions.Foo]; known keys: command, cwd, env, processes, workers, timeout, grace, queue, max_depth, external, channel, route"#,
+            r#"16:1: unknown key "image" in [functions.Foo]; known keys: command, cwd, env, processes, workers, timeout, grace, queue, max_depth, external, channel, placement, route"#,
         ]
     );
 }
@@ -259,7 +261,6 @@ image = "x"
 fn keys_of_later_versions_are_refused() {
     let not_yet = |key: &str| format!("{key:?} is not supported by this version of nightcore");
     assert_eq!(function_error("watch = true"), not_yet("watch"));
-    assert!(function_error("channel = 'socket'").contains("a channel is \"ring\" or \"fifo\""));
     assert_eq!(function_error("memory = '1GiB'"), not_yet("memory"));
     assert_eq!(
         messages("[admin]\nlisten = 'x'\n[functions.Foo]\ncommand = ['./foo']\n"),
@@ -304,6 +305,8 @@ fn wrong_types() {
         ("processes = '2'", "processes: expected a whole number from 1 to 1024, found string"),
         ("workers = 4", "workers: expected a table such as { min = 1, max = 32 }, found integer"),
         ("workers.max = 1.5", "workers.max: expected a whole number from 1 to 65536, found float"),
+        ("channel = 'socket'", "channel: a channel is \"ring\" or \"fifo\""),
+        ("placement = 'core 1'", "placement: a placement is \"apart\" or \"free\""),
         ("external = 'no'", "external: expected true or false, found string"),
         ("env = ['A']", "env: expected a table such as { NAME = \"value\" }, found array"),
         ("env.A = 1", "env.A: expected a string, found integer"),
@@ -615,7 +618,7 @@ proptest! {
             (any::<bool>(), Just(None)),
             (Just(true), prop::option::of("(/[a-z0-9%~-]+){0,3}")),
         ],
-        ring: bool,
+        (ring, apart) in any::<(bool, bool)>(),
     ) {
         let directory = std::env::temp_dir().canonicalize().unwrap();
         let config = Config {
@@ -637,6 +640,7 @@ proptest! {
                 max_depth: numbers.3,
                 external,
                 channel: if ring { ChannelKind::Ring } else { ChannelKind::Fifo },
+                placement: if apart { Placement::Apart } else { Placement::Free },
                 route,
             }],
         };

@@ -59,6 +59,11 @@ pub enum Action<P, R> {
         /// The worker's channel.
         channel: ChannelKey,
     },
+    /// The function of this container has not been called for a while: give memory back.
+    Trim {
+        /// The container.
+        container: ContainerKey,
+    },
     /// A call of this container is long past its deadline: start another one beside it.
     Replace {
         /// The container, which gets no new calls.

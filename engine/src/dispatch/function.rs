@@ -3,8 +3,9 @@
 use super::call::CallId;
 use super::concurrency::{Bounds, Concurrency};
 use super::container::ContainerKey;
+use super::segments::Segments;
 use nightcore_runtime::protocol::Status;
-use nightcore_runtime::protocol::control::{ChannelKind, Mode};
+use nightcore_runtime::protocol::control::{ChannelKind, Mode, Placement};
 use std::collections::VecDeque;
 use std::time::Duration;
 
@@ -45,6 +46,8 @@ pub struct Spec {
     pub external: bool,
     /// What carries its messages.
     pub channel: ChannelKind,
+    /// Where its worker threads run while they look for messages.
+    pub placement: Placement,
 }
 
 /// Counts since the engine started.
@@ -82,6 +85,7 @@ pub(super) struct Function {
     /// Why it cannot be called now.
     pub(super) unavailable: Option<String>,
     pub(super) counts: Counts,
+    pub(super) segments: Segments,
     /// Since when there have been more workers than needed.
     pub(super) surplus_since: Option<u64>,
 }
@@ -105,6 +109,7 @@ impl Function {
             containers: Vec::new(),
             unavailable: None,
             counts: Counts::default(),
+            segments: Segments::default(),
             surplus_since: None,
         }
     }

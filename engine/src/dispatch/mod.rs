@@ -12,6 +12,7 @@ pub mod concurrency;
 mod container;
 mod deadlines;
 mod function;
+mod segments;
 mod snapshot;
 mod upkeep;
 
@@ -19,6 +20,7 @@ pub use action::{Action, Outcome};
 pub use call::CallId;
 pub use container::{ChannelKey, ContainerKey};
 pub use function::{Counts, DEFAULT_MAX_EVENT_LOOP, DEFAULT_MAX_THREADS, FunctionId, Spec};
+pub use segments::{Quantiles, Ran, SegmentTimes};
 pub use snapshot::FunctionStatus;
 
 use call::{Call, Caller, Calls, Stage};
@@ -309,7 +311,15 @@ impl<P, R> Dispatch<P, R> {
     }
 
     /// Starts what may be started of a function: first waiting calls whose answer is there, then queued ones.
+    #[inline]
     fn pump(&mut self, now: u64, function: FunctionId) {
+        let f = self.function(function);
+        if f.queued > 0 || !f.resumes.is_empty() {
+            self.start_waiting(now, function);
+        }
+    }
+
+    fn start_waiting(&mut self, now: u64, function: FunctionId) {
         loop {
             let f = self.function_mut(function);
             if f.running < f.max
@@ -439,11 +449,19 @@ impl<P, R> Dispatch<P, R> {
             self.actions.push_back(Action::Deliver { channel, tag, function, outcome });
             return;
         }
+        let caller = call.function;
+        let f = &mut self.functions[caller as usize - 1];
+        // Nearly always: a slot is free and nobody is before it.
+        if call.held.is_empty() && f.resumes.is_empty() && f.running < f.max {
+            call.answers += 1;
+            self.end_wait(now, parent);
+            self.actions.push_back(Action::Deliver { channel, tag, function, outcome });
+            return;
+        }
         call.held.push_back((tag, function, outcome));
         if call.held.len() == 1 {
-            let function = call.function;
-            self.function_mut(function).resumes.push_back(parent);
-            self.pump(now, function);
+            f.resumes.push_back(parent);
+            self.pump(now, caller);
         }
     }
 
@@ -476,16 +494,17 @@ impl<P, R> Dispatch<P, R> {
 
     // Calls end.
 
-    /// A worker's answer to a call it runs.
+    /// A worker's answer to a call it runs, and when its handler ran.
     pub fn complete(
         &mut self,
         now: u64,
         channel: ChannelKey,
         id: CallId,
+        ran: Ran,
         outcome: Outcome<P>,
     ) -> Result<(), Broken> {
         self.under_way(channel, id)?;
-        self.end(now, id, outcome, Ended::ByWorker);
+        self.end(now, id, outcome, Ended::ByWorker(ran));
         Ok(())
     }
 
@@ -503,7 +522,17 @@ impl<P, R> Dispatch<P, R> {
             call.waited_ns += now.saturating_sub(since);
         }
         let open_ns = now.saturating_sub(call.dispatched_at);
-        let run_ns = open_ns.saturating_sub(call.waited_ns);
+        // To wake a worker may take longer than its handler: that is no reason to have more of them woken.
+        let handler_ns = match how {
+            Ended::ByWorker(ran) => {
+                let ran = ran.within(call.dispatched_at, now);
+                let f = &mut self.functions[call.function as usize - 1];
+                f.segments.record(call.queued_at, call.dispatched_at, ran, now);
+                ran.ended_at - ran.began_at
+            }
+            Ended::ByEngine | Ended::WithWorker => open_ns,
+        };
+        let run_ns = handler_ns.saturating_sub(call.waited_ns);
         let open_ns = open_ns.saturating_sub(call.queued_below_ns);
         let (function, outside) = (call.function, call.depth == 0);
         self.cancel_children(now, id, Status::Cancelled);
@@ -885,8 +914,8 @@ fn queued_ns<P, R>(call: &Call<P, R>) -> u64 {
 /// How a dispatched call came to its end.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Ended {
-    /// Its worker answered and is idle.
-    ByWorker,
+    /// Its worker answered and is idle; when its handler ran.
+    ByWorker(Ran),
     /// It never reached its worker, which is idle.
     ByEngine,
     /// Its worker is gone.

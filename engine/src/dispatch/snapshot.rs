@@ -2,7 +2,7 @@
 
 use super::concurrency::Report;
 use super::function::Counts;
-use super::{Dispatch, FunctionId};
+use super::{Dispatch, FunctionId, SegmentTimes};
 
 /// The state of a function at a moment.
 #[derive(Clone, Debug)]
@@ -23,6 +23,8 @@ pub struct FunctionStatus {
     pub waiting: u32,
     /// Counts since the engine started.
     pub counts: Counts,
+    /// Where the time of its calls went.
+    pub segments: Option<SegmentTimes>,
     /// The concurrency control's view.
     pub concurrency: Report,
     /// Why it cannot be called now.
@@ -44,6 +46,7 @@ impl<P, R> Dispatch<P, R> {
             running: f.running,
             waiting: f.waiting,
             counts: f.counts.clone(),
+            segments: f.segments.times(),
             unavailable: f.unavailable.clone(),
             concurrency: f.concurrency.report(now),
         }

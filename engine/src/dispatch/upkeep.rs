@@ -87,7 +87,8 @@ impl<P, R> Dispatch<P, R> {
         }
     }
 
-    /// Retires workers beyond twice the need; true if the function is to be looked at again.
+    /// Retires workers beyond twice the need, and has memory given back when there has been no call for a while; true if the
+    /// function is to be looked at again.
     fn look_after(&mut self, now: u64, function: FunctionId) -> bool {
         let f = &mut self.functions[function as usize - 1];
         let is_thread = |key: &ContainerKey| self.containers[*key].mode == Mode::Threads;
@@ -95,12 +96,17 @@ impl<P, R> Dispatch<P, R> {
         let workers: usize = threads.iter().map(|key| self.containers[*key].channels.len()).sum();
         // Every container keeps a worker.
         let kept = (f.spec.min as usize).max(threads.len());
+        let is_quiet = f.concurrency.is_quiet(now);
         if workers <= kept {
             f.surplus_since = None;
-            return false;
+            if is_quiet {
+                let trim = f.containers.iter().map(|container| Action::Trim { container: *container });
+                self.actions.extend(trim);
+            }
+            return !is_quiet;
         }
         let twice = |needed: u32| needed.saturating_mul(2);
-        let needed = if f.concurrency.is_quiet(now) { 0 } else { twice(f.concurrency.workers_needed(now)) };
+        let needed = if is_quiet { 0 } else { twice(f.concurrency.workers_needed(now)) };
         let surplus = workers - kept.max(needed as usize).min(workers);
         if surplus == 0 {
             f.surplus_since = None;
@@ -133,7 +139,7 @@ impl<P, R> Dispatch<P, R> {
 mod tests {
     use super::*;
     use crate::dispatch::Spec;
-    use nightcore_runtime::protocol::control::ChannelKind;
+    use nightcore_runtime::protocol::control::{ChannelKind, Placement};
     use nightcore_runtime::protocol::{Failure, Status};
     use std::time::Duration;
 
@@ -152,6 +158,7 @@ mod tests {
             max_depth: 1,
             external: true,
             channel: ChannelKind::Fifo,
+            placement: Placement::Free,
         });
         let container = dispatch.container_connected(function, Mode::Threads, false);
         for _ in 0..4 {

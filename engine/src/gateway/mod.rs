@@ -6,10 +6,14 @@ mod response;
 mod routes;
 mod server;
 mod service;
+mod stop;
+mod timeouts;
 
 pub use routes::Routes;
-pub use server::{Gateway, Stop};
+pub use server::Gateway;
 pub use service::{Health, Limits, Service};
+pub use stop::Stop;
+pub use timeouts::keep_timeouts;
 
 use crate::dispatch::FunctionId;
 use bytes::Bytes;

@@ -4,9 +4,7 @@ use super::routes::Target;
 use bytes::{Bytes, BytesMut};
 use http_body_util::BodyExt;
 use hyper::body::{Body, Frame, Incoming};
-use hyper::header::{
-    CONNECTION, CONTENT_LENGTH, HeaderMap, HeaderName, TE, TRAILER, TRANSFER_ENCODING, UPGRADE,
-};
+use hyper::header::HeaderName;
 use hyper::http::request::Parts;
 use nightcore_runtime::protocol::{Failure, MetadataBuffer, MetadataError, Status};
 use std::time::Duration;
@@ -14,16 +12,21 @@ use std::time::Duration;
 /// Time a client may be silent in the middle of a body.
 const BODY_PAUSE: Duration = Duration::from_secs(30);
 
+/// Room that the metadata of most requests fit.
+const USUAL_METADATA_BYTES: usize = 512;
+
 /// Headers that concern the connection, not the request.
 pub(super) fn is_hop_by_hop(name: &HeaderName) -> bool {
-    const NAMES: [HeaderName; 5] = [CONNECTION, TE, TRAILER, TRANSFER_ENCODING, UPGRADE];
-    NAMES.contains(name) || name == "keep-alive" || name == "proxy-connection"
+    matches!(
+        name.as_str(),
+        "connection" | "keep-alive" | "proxy-connection" | "te" | "trailer" | "transfer-encoding" | "upgrade"
+    )
 }
 
 /// The metadata of a request for a function: `:method`, `:prefix` (the path that led to the function), `:path` (what
 /// follows), `:query`, then its headers in order.
 pub(super) fn metadata(parts: &Parts, target: &Target<'_>) -> Result<MetadataBuffer, Failure> {
-    let mut metadata = MetadataBuffer::new();
+    let mut metadata = MetadataBuffer::with_capacity(USUAL_METADATA_BYTES);
     let mut add = || {
         metadata.push(":method", parts.method.as_str().as_bytes())?;
         metadata.push(":prefix", target.prefix.as_bytes())?;
@@ -51,9 +54,8 @@ fn too_large(max_bytes: u64) -> Failure {
 }
 
 /// Whether the request says itself that its body is over the limit; then none of it is read.
-pub(super) fn announces_too_much(headers: &HeaderMap, max_bytes: u64) -> Result<(), Failure> {
-    let announced = headers.get(CONTENT_LENGTH).and_then(|v| v.to_str().ok()?.parse::<u64>().ok());
-    if announced.is_some_and(|bytes| bytes > max_bytes) { Err(too_large(max_bytes)) } else { Ok(()) }
+pub(super) fn announces_too_much(incoming: &Incoming, max_bytes: u64) -> Result<(), Failure> {
+    if incoming.size_hint().lower() > max_bytes { Err(too_large(max_bytes)) } else { Ok(()) }
 }
 
 /// The next piece of a body; a client that has gone silent is not waited for.

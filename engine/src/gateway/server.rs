@@ -1,5 +1,7 @@
 //! Accepts connections and speaks HTTP/1.1 and HTTP/2 (with prior knowledge) on them.
 
+use super::stop::Stop;
+use super::timeouts::HeadTimer;
 use super::{Calls, Health, Service};
 use hyper::rt::Executor;
 use hyper::service::service_fn;
@@ -7,14 +9,16 @@ use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::server::conn::auto::Builder;
 use std::cell::Cell;
 use std::convert::Infallible;
+use std::future::poll_fn;
 use std::io;
 use std::net::SocketAddr;
 use std::pin::pin;
 use std::rc::Rc;
+use std::task::Poll;
 use std::time::Duration;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpListener;
-use tokio::sync::{Notify, watch};
+use tokio::sync::Notify;
 use tokio::task::spawn_local;
 
 /// Time a client has to send a request's headers.
@@ -38,9 +42,6 @@ where
         spawn_local(future);
     }
 }
-
-/// Says when to stop accepting, and to finish what is under way.
-pub type Stop = watch::Receiver<bool>;
 
 /// How many connections are open, and a word when the last one closes.
 #[derive(Clone, Default)]
@@ -86,16 +87,18 @@ impl Gateway {
     }
 
     /// Serves clients until it is told to stop.
-    pub async fn serve_tcp<C, H>(&self, listener: TcpListener, service: Rc<Service<C, H>>, mut stop: Stop)
+    pub async fn serve_tcp<C, H>(&self, listener: TcpListener, service: Rc<Service<C, H>>, stop: Stop)
     where
         C: Calls + 'static,
         H: Health + 'static,
     {
         loop {
-            let accepted = tokio::select! {
-                _ = stop.wait_for(|stop| *stop) => return,
-                accepted = listener.accept() => accepted,
-            };
+            let mut listening = None;
+            let accepted = poll_fn(|context| {
+                listening.get_or_insert_with(|| stop.listen(context));
+                if stop.was_said() { Poll::Ready(None) } else { listener.poll_accept(context).map(Some) }
+            });
+            let Some(accepted) = accepted.await else { return };
             match accepted {
                 Ok((stream, _)) => {
                     // An answer in two small writes would otherwise wait for the client's delayed acknowledgement.
@@ -116,7 +119,7 @@ impl Gateway {
         &self,
         stream: S,
         service: Rc<Service<C, H>>,
-        mut stop: Stop,
+        stop: Stop,
     ) -> impl Future<Output = ()> + use<S, C, H>
     where
         S: AsyncRead + AsyncWrite + Unpin + 'static,
@@ -129,7 +132,7 @@ impl Gateway {
             let mut builder = Builder::new(LocalExecutor);
             builder
                 .http1()
-                .timer(TokioTimer::new())
+                .timer(HeadTimer)
                 .header_read_timeout(HEADER_TIMEOUT)
                 .max_buf_size(MAX_HEADER_BYTES)
                 .pipeline_flush(true);
@@ -139,12 +142,18 @@ impl Gateway {
                 async move { Ok::<_, Infallible>(service.answer(request).await) }
             });
             let mut connection = pin!(builder.serve_connection(TokioIo::new(stream), answer));
+            let mut listening = None;
+            let mut finishing = false;
             // What goes wrong on a connection concerns its client only, who sees it.
-            tokio::select! {
-                _ = connection.as_mut() => return,
-                _ = stop.wait_for(|stop| *stop) => connection.as_mut().graceful_shutdown(),
-            }
-            let _ = connection.await;
+            let _ = poll_fn(|context| {
+                listening.get_or_insert_with(|| stop.listen(context));
+                if stop.was_said() && !finishing {
+                    finishing = true;
+                    connection.as_mut().graceful_shutdown();
+                }
+                connection.as_mut().poll(context)
+            })
+            .await;
         }
     }
 }

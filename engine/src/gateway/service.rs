@@ -56,7 +56,7 @@ impl<C: Calls, H: Health> Service<C, H> {
         };
         let max_bytes = self.limits.max_body_bytes;
         let call = async {
-            request::announces_too_much(&parts.headers, max_bytes)?;
+            request::announces_too_much(&incoming, max_bytes)?;
             let metadata = request::metadata(&parts, &target)?;
             let body = request::body(incoming, max_bytes).await?;
             response::response(self.calls.call(function, metadata, body).await?, &parts.method)

@@ -107,6 +107,14 @@ impl Arena {
         });
     }
 
+    /// Gives the memory of what is free back to the system.
+    pub(super) fn trim(&mut self, told: &mut Vec<Told>) {
+        self.drop_idle(told);
+        for own in &mut self.own {
+            own.books.trim(&own.region);
+        }
+    }
+
     /// Makes a region for the container to hand out blocks of: its id, its units, its file.
     pub(super) fn grant(&mut self, bytes: u64) -> Result<(u32, u32, OwnedFd), Failure> {
         let used: u64 = self.container.values().map(|region| u64::from(region.units())).sum();

@@ -78,8 +78,8 @@ pub(super) struct Rings {
     pub(super) incoming: RefCell<RingReader>,
     /// It is looked at: the worker need not ring.
     pub(super) looked_at: Cell<bool>,
-    /// Until when a message is looked for, ns; 0: none is expected.
-    pub(super) expected_until: Cell<u64>,
+    /// How much longer its next message is looked for, ns; 0: none is expected.
+    pub(super) look_for_ns: Cell<u64>,
     pub(super) patience: RefCell<Patience>,
 }
 
@@ -91,7 +91,7 @@ impl Rings {
             outgoing: RefCell::new(outgoing),
             incoming: RefCell::new(incoming),
             looked_at: Cell::new(false),
-            expected_until: Cell::new(0),
+            look_for_ns: Cell::new(0),
             patience: RefCell::default(),
         }
     }

@@ -7,7 +7,7 @@ use super::hub::HubHandle;
 use crate::dispatch::ContainerKey;
 use nightcore_runtime::ipc::socket::{self, Received};
 use nightcore_runtime::protocol::Failure;
-use nightcore_runtime::protocol::control::{ChannelKind, Control, ControlKind, Mode};
+use nightcore_runtime::protocol::control::{ChannelKind, Control, ControlKind, Mode, RING_SINCE_VERSION};
 use nightcore_runtime::protocol::limits::MAX_WORKERS_PER_CONTAINER;
 use std::cell::RefCell;
 use std::collections::VecDeque;
@@ -133,8 +133,12 @@ pub(super) struct Container {
     pub(super) identity: Identity,
     pub(super) pid: i32,
     pub(super) mode: Mode,
+    /// The version of the protocol that it speaks.
+    pub(super) version: u16,
     /// What carries the messages of its channels.
     pub(super) kind: ChannelKind,
+    /// Whether payloads went by the arena since its memory was last given back.
+    pub(super) arena_used: bool,
     pub(super) control: Rc<ControlSocket>,
     pub(super) arena: Arena,
     /// Its workers, ready or not, by slot.
@@ -165,7 +169,26 @@ impl Container {
     /// Takes a block for this container to read, and tells it about regions first.
     pub(super) fn allocate(&mut self, bytes: u64) -> Result<Block, Failure> {
         let mut told = Vec::new();
+        self.arena_used = true;
         let block = self.arena.allocate(bytes, &mut told);
+        self.tell(told);
+        block
+    }
+
+    /// Gives the memory of what is free back to the system, on both sides.
+    pub(super) fn trim(&mut self) {
+        if !std::mem::take(&mut self.arena_used) {
+            return;
+        }
+        let mut told = Vec::new();
+        self.arena.trim(&mut told);
+        self.tell(told);
+        if self.version >= RING_SINCE_VERSION {
+            self.control.send(Control::new(ControlKind::Trim), "", Vec::new());
+        }
+    }
+
+    fn tell(&self, told: Vec<Told>) {
         for told in told {
             match told {
                 Told::Added(region, units, file) => {
@@ -179,7 +202,6 @@ impl Container {
                 }
             }
         }
-        block
     }
 
     /// Answers a request for a region.

@@ -57,7 +57,7 @@ async fn collect(payload: Payload) -> Answer {
     payload.copy_metadata(&mut metadata);
     let body = match payload {
         Payload::Http { body, .. } => body,
-        Payload::Inline { bytes, metadata_len } => Bytes::from(bytes).slice(metadata_len..),
+        Payload::Inline { bytes, metadata_len } => Bytes::copy_from_slice(&bytes[metadata_len..]),
         Payload::Block(_) => {
             let mut body = vec![0; payload.body_len() as usize];
             let mut offset = 0;

@@ -6,7 +6,7 @@ use super::container::{Container, ContainerEvent, ControlSocket, Loss, is_expect
 use super::handshake::{Admitted, Refusal, Tokens};
 use super::look::LookedAt;
 use super::payload::Payload;
-use crate::dispatch::{Action, CallId, ChannelKey, ContainerKey, Dispatch, FunctionId, Invoke, Outcome};
+use crate::dispatch::{Action, CallId, ChannelKey, ContainerKey, Dispatch, FunctionId, Invoke, Outcome, Ran};
 use crate::say::say;
 use nightcore_runtime::clock::now_ns;
 use nightcore_runtime::ipc::inbox::Inbox;
@@ -225,7 +225,7 @@ impl Hub {
                 if payload.body_len() > self.max_body_bytes {
                     return Err(Broken::Lengths { metadata: header.metadata_len, body: header.body_len });
                 }
-                self.dispatch.complete(now, key, header.call, Ok(payload))
+                self.dispatch.complete(now, key, header.call, ran(header), Ok(payload))
             }
             Kind::Failed => {
                 let status = Status::failure_from_wire(header.status).ok_or(Broken::Status(header.status))?;
@@ -235,7 +235,7 @@ impl Hub {
                     .ok_or(Broken::Lengths { metadata: header.metadata_len, body: header.body_len })?;
                 let function = self.container_name(channel.container);
                 let failure = Failure::decode(status, &function, metadata, body);
-                self.dispatch.complete(now, key, header.call, Err(failure))
+                self.dispatch.complete(now, key, header.call, ran(header), Err(failure))
             }
             Kind::Wait => self.dispatch.wait(now, key, header.call, header.parent),
             Kind::Cancel => {
@@ -247,11 +247,12 @@ impl Hub {
     }
 
     fn receive(&mut self, channel: &Channel, message: &Message<'_>) -> Result<Payload, Broken> {
-        if message.header.region != 0 {
+        Payload::receive(message, |region| {
             self.arena_payloads += 1;
-        }
-        let container = self.containers.get(&channel.container);
-        Payload::receive(message, |region| container?.arena.container_region(region))
+            let container = self.containers.get_mut(&channel.container)?;
+            container.arena_used = true;
+            container.arena.container_region(region)
+        })
     }
 
     fn container_name(&self, key: ContainerKey) -> String {
@@ -360,7 +361,9 @@ impl Hub {
             configured => configured,
         };
         let channels = Vec::new();
-        let container = Container { identity, pid, mode, kind, control, arena, channels, was_ready: false };
+        let (was_ready, arena_used) = (false, false);
+        let container =
+            Container { identity, pid, mode, version, kind, arena_used, control, arena, channels, was_ready };
         self.containers.insert(key, container);
         self.run_actions(now);
         Ok(key)
@@ -475,7 +478,7 @@ impl Hub {
                     }
                     Err(failure) => {
                         channel.send_failure(tag, function, &failure);
-                        self.expect(now, &channel);
+                        self.expect(&channel);
                     }
                 }
             }
@@ -490,6 +493,11 @@ impl Hub {
             Action::Retire { channel } => {
                 if let Some(channel) = self.channel(channel) {
                     channel.retire();
+                }
+            }
+            Action::Trim { container } => {
+                if let Some(container) = self.containers.get_mut(&container) {
+                    container.trim();
                 }
             }
             Action::Replace { container } => {
@@ -524,7 +532,12 @@ impl Hub {
                 let base = container.arena.base.clone();
                 let channel = Channel::new(key, slot, container.mode, to_worker.writer, rings, base);
                 container.channels[slot as usize] = Some(channel.clone());
-                let create = Control { id: u64::from(slot), ..Control::new(ControlKind::CreateWorker) };
+                let placement = self.dispatch.spec(container.identity.function).placement;
+                let create = Control {
+                    id: u64::from(slot),
+                    mode: if container.version < RING_SINCE_VERSION { 0 } else { placement as u16 },
+                    ..Control::new(ControlKind::CreateWorker)
+                };
                 let ends = [to_worker.reader, from_worker.writer];
                 container.control.send(create, "", ends.into_iter().chain(file).collect());
                 if let Some(this) = self.this.upgrade() {
@@ -552,7 +565,7 @@ impl Hub {
         header.body_len = payload.body_len();
         if payload.len() <= (MAX_INLINE_BYTES - name.len()) as u64 {
             payload.inline(name.len(), |parts| channel.send(&MessageBuffer::new(header, name, parts)));
-            self.expect(now, channel);
+            self.expect(channel);
             return;
         }
         let bytes = payload_bytes(payload.metadata_len(), payload.body_len());
@@ -575,7 +588,7 @@ impl Hub {
             copy.metadata();
             copy.slice(0);
             channel.send(&MessageBuffer::new(header, name, &[]));
-            self.expect(now, channel);
+            self.expect(channel);
         } else {
             let (channel, name, hub) = (channel.clone(), name.to_vec(), self.this.clone());
             spawn_local(async move {
@@ -588,7 +601,7 @@ impl Hub {
                 drop(copy);
                 channel.send(&MessageBuffer::new(header, &name, &[]));
                 if let Some(hub) = hub.upgrade() {
-                    hub.borrow_mut().expect(now_ns(), &channel);
+                    hub.borrow_mut().expect(&channel);
                 }
             });
         }
@@ -602,6 +615,11 @@ impl Hub {
         self.dispatch.advance(now);
         self.run_actions(now);
     }
+}
+
+/// When the handler ran, as its answer says.
+fn ran(answer: &Header) -> Ran {
+    Ran { began_at: answer.parent, ended_at: answer.deadline }
 }
 
 /// A copy into a container's memory.

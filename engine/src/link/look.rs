@@ -7,7 +7,7 @@
 use super::channel::{Channel, Ending};
 use super::hub::{Hub, HubHandle};
 use nightcore_runtime::clock::now_ns;
-use nightcore_runtime::ipc::look::{CROWDED_NS, Looked, MAX_LOOK_NS, let_others_run, look_closely};
+use nightcore_runtime::ipc::look::{CROWDED_NS, Looked, MAX_LOOK_NS, TURN_NS, let_others_run, look_closely};
 use nightcore_runtime::ipc::ring::this_core;
 use nightcore_runtime::protocol::Broken;
 use nightcore_runtime::protocol::control::Mode;
@@ -30,6 +30,8 @@ pub(super) struct LookedAt {
     channels: Vec<Rc<Channel>>,
     /// Wakes the task that looks.
     some: Rc<Notify>,
+    /// When they were looked at last, ns.
+    last_look: u64,
     /// Counts what has come by other ways, so that nobody else is let run while there is work here.
     pub(super) other_work: u64,
 }
@@ -78,7 +80,7 @@ pub async fn look_at_rings(hub: HubHandle) {
 
 impl Hub {
     /// A worker was sent something: its next message is expected.
-    pub(super) fn expect(&mut self, now: u64, channel: &Rc<Channel>) {
+    pub(super) fn expect(&mut self, channel: &Rc<Channel>) {
         let Some(rings) = &channel.rings else { return };
         if channel.closed.get() {
             return;
@@ -89,7 +91,7 @@ impl Hub {
             }
             self.begin_looking(channel);
         }
-        rings.expected_until.set(now + MAX_LOOK_NS);
+        rings.look_for_ns.set(MAX_LOOK_NS);
     }
 
     fn begin_looking(&mut self, channel: &Rc<Channel>) {
@@ -151,7 +153,7 @@ impl Hub {
         let here = this_core();
         let is_elsewhere = |channel: &Rc<Channel>| {
             channel.rings.as_ref().is_some_and(|rings| {
-                rings.expected_until.get() != 0 && rings.incoming.borrow().writer_core() != here
+                rings.look_for_ns.get() != 0 && rings.incoming.borrow().writer_core() != here
             })
         };
         // Who shares this core runs only when it is let.
@@ -168,7 +170,7 @@ impl Hub {
             }
             let channel = channel.clone();
             let taken = self.take_from_ring(now, &channel);
-            self.learn(now, &channel);
+            self.learn(&channel);
             if let Err(broken) = taken {
                 self.channel_ended(&channel, Ending::Broken(broken));
             }
@@ -178,28 +180,34 @@ impl Hub {
     }
 
     /// A message that was looked for has come.
-    fn learn(&self, now: u64, channel: &Rc<Channel>) {
+    fn learn(&self, channel: &Rc<Channel>) {
         let Some(rings) = &channel.rings else { return };
-        if rings.expected_until.get() == 0 {
+        if rings.look_for_ns.get() == 0 {
             return;
         }
         rings.patience.borrow_mut().learn(Looked::Found);
         // A thread has said what it was expected to say; a loop's other calls may go on.
         let more = channel.mode == Mode::EventLoop
             && channel.key.get().is_some_and(|key| self.dispatch.has_calls(key));
-        rings.expected_until.set(if more { now + MAX_LOOK_NS } else { 0 });
+        rings.look_for_ns.set(if more { MAX_LOOK_NS } else { 0 });
     }
 
     /// Stops to look at channels whose message is late, and at all of them when nothing is expected.
     fn forget_late(&mut self, now: u64) -> Turn {
         let mut expected = false;
+        let spent = (now - self.looked_at.last_look).min(TURN_NS);
+        self.looked_at.last_look = now;
         for rings in self.looked_at.channels.iter().filter_map(|channel| channel.rings.as_ref()) {
-            let until = rings.expected_until.get();
-            if until != 0 && until < now {
-                rings.patience.borrow_mut().learn(Looked::InVain);
-                rings.expected_until.set(0);
+            let left = rings.look_for_ns.get();
+            if left == 0 {
+                continue;
             }
-            expected |= rings.expected_until.get() != 0;
+            rings.look_for_ns.set(left.saturating_sub(spent));
+            if left <= spent {
+                rings.patience.borrow_mut().learn(Looked::InVain);
+            } else {
+                expected = true;
+            }
         }
         if expected { Turn::Nothing } else { self.stop_looking() }
     }
@@ -219,9 +227,9 @@ impl Hub {
             return;
         }
         for rings in self.looked_at.channels.iter().filter_map(|channel| channel.rings.as_ref()) {
-            if rings.expected_until.get() != 0 && !rings.incoming.borrow().has_message() {
+            if rings.look_for_ns.get() != 0 && !rings.incoming.borrow().has_message() {
                 rings.patience.borrow_mut().learn(Looked::Crowded);
-                rings.expected_until.set(0);
+                rings.look_for_ns.set(0);
             }
         }
     }
@@ -234,7 +242,7 @@ fn may_sleep(channel: &Rc<Channel>) -> bool {
     let sleeps = channel.closed.get() || reader.begin_wait();
     if sleeps {
         rings.looked_at.set(false);
-        rings.expected_until.set(0);
+        rings.look_for_ns.set(0);
     } else {
         reader.end_wait();
     }

@@ -8,6 +8,7 @@ mod container;
 mod external;
 mod handshake;
 mod hub;
+mod inline_bytes;
 mod listener;
 mod look;
 mod payload;

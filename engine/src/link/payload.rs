@@ -1,6 +1,7 @@
 //! A call's or an answer's bytes on their way through the engine. They are copied once: from where they came straight
 //! into the memory of who gets them.
 
+use super::inline_bytes::InlineBytes;
 use bytes::Bytes;
 use nightcore_runtime::ipc::region::{Region, metadata_offset, payload_bytes};
 use nightcore_runtime::protocol::limits::MAX_INLINE_BYTES;
@@ -13,7 +14,7 @@ pub enum Payload {
     /// Came in a message.
     Inline {
         /// Metadata, then body.
-        bytes: Box<[u8]>,
+        bytes: InlineBytes,
         /// Where the body begins.
         metadata_len: usize,
     },
@@ -58,7 +59,7 @@ impl Payload {
         let header = &message.header;
         let metadata_len = header.metadata_len as usize;
         if header.region == 0 {
-            return Ok(Payload::Inline { bytes: message.inline.into(), metadata_len });
+            return Ok(Payload::Inline { bytes: InlineBytes::copy(message.inline), metadata_len });
         }
         let bytes = payload_bytes(metadata_len, header.body_len);
         let broken = Broken::Block { region: header.region, block: header.block, bytes };

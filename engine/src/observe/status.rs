@@ -1,6 +1,6 @@
 //! The state of an engine, as `nightcore ps` shows it.
 
-use crate::dispatch::FunctionStatus;
+use crate::dispatch::{FunctionStatus, Quantiles, SegmentTimes};
 use crate::launcher::KeeperStatus;
 use crate::link::Hub;
 use nightcore_runtime::clock::now_ns;
@@ -54,6 +54,9 @@ pub struct FunctionState {
     pub run_us: f64,
     /// t_open: time a call is open, less what its internal calls spent queued.
     pub open_us: f64,
+    /// Where the time of its calls went; none before one was answered.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub segments: Option<Segments>,
     /// λ × t_run.
     pub tau: f64,
     /// How many calls may run at once.
@@ -66,6 +69,43 @@ pub struct FunctionState {
     pub last_end: Option<String>,
     /// Why it cannot be called now.
     pub unavailable: Option<String>,
+}
+
+/// Where the time of a function's calls went, since the engine started.
+#[derive(Clone, Copy, Debug, Serialize, Deserialize)]
+pub struct Segments {
+    /// From its arrival to its dispatch.
+    pub queued: Segment,
+    /// From there until the handler began.
+    pub woken: Segment,
+    /// Until it ended, waits for internal calls included.
+    pub ran: Segment,
+    /// Until the engine had the answer.
+    pub returned: Segment,
+}
+
+/// Quantiles of a segment.
+#[derive(Clone, Copy, Debug, Serialize, Deserialize)]
+pub struct Segment {
+    /// Median.
+    pub p50_us: f64,
+    /// 99 of 100 are at most this.
+    pub p99_us: f64,
+}
+
+impl From<SegmentTimes> for Segments {
+    fn from(times: SegmentTimes) -> Segments {
+        let segment = |quantiles: Quantiles| Segment {
+            p50_us: quantiles.p50_ns as f64 / 1000.0,
+            p99_us: quantiles.p99_ns as f64 / 1000.0,
+        };
+        Segments {
+            queued: segment(times.queued),
+            woken: segment(times.woken),
+            ran: segment(times.ran),
+            returned: segment(times.returned),
+        }
+    }
 }
 
 /// The state of a process.
@@ -130,6 +170,7 @@ fn function(
         rate_per_s: status.concurrency.rate_per_s,
         run_us: status.concurrency.run_ns / 1000.0,
         open_us: status.concurrency.open_ns / 1000.0,
+        segments: status.segments.map(Segments::from),
         tau: status.concurrency.tau,
         limit: status.concurrency.limit,
         why: status.concurrency.why.to_string(),

@@ -6,14 +6,17 @@
 
 use std::hint::spin_loop;
 
-/// The longest that anybody looks at a time: about what two wakes on other cores cost, which is what can be saved.
+/// The longest that anybody looks at a time: about what two wakes on other cores cost, which is what can be saved. Only what
+/// it takes from others counts: see [`TURN_NS`].
 pub const MAX_LOOK_NS: u64 = 50_000;
+/// What a look and a yield cost at most. What is longer is time that somebody else has used on this core.
+pub const TURN_NS: u64 = 2_000;
 /// How often a reader looks before it lets others run. A yield costs some 0.3 µs when nobody else is there; with fewer of them
 /// a message that somebody on the same core is to send comes later, with more the reader sees its own later.
 pub const LOOKS_PER_YIELD: u32 = 2;
 /// Who yields and is not run for so long shares its core with somebody who computes. It would wait so after each yield, and a
 /// sleeper is run sooner when it is woken.
-pub const CROWDED_NS: u64 = 100_000;
+pub const CROWDED_NS: u64 = 500_000;
 /// Most waits in a row that begin asleep before looking is tried again.
 const MAX_SKIPPED: u32 = 64;
 /// The same on a core that is shared with somebody who computes.
@@ -48,6 +51,12 @@ impl Patience {
         }
         self.skip -= 1;
         false
+    }
+
+    /// Whether looking has not been in vain of late.
+    #[inline]
+    pub fn pays(&self) -> bool {
+        self.skip_next == 0
     }
 
     /// Looking ended so.
@@ -86,10 +95,10 @@ pub fn let_others_run() {
     unsafe { libc::sched_yield() };
 }
 
-/// Looks until there is a message, at most for `for_ns`.
-pub fn look(for_ns: u64, now_ns: impl Fn() -> u64, found: impl Fn() -> bool) -> Looked {
-    let began = now_ns();
-    let mut last = began;
+/// Looks until there is a message, at most for `for_ns`, of which a turn counts for at most `turn_ns`.
+pub fn look(for_ns: u64, turn_ns: u64, now_ns: impl Fn() -> u64, found: impl Fn() -> bool) -> Looked {
+    let mut last = now_ns();
+    let mut spent = 0;
     loop {
         if look_closely(LOOKS_PER_YIELD, &found) {
             return Looked::Found;
@@ -99,7 +108,8 @@ pub fn look(for_ns: u64, now_ns: impl Fn() -> u64, found: impl Fn() -> bool) -> 
         if now - last > CROWDED_NS {
             return if found() { Looked::Found } else { Looked::Crowded };
         }
-        if now - began > for_ns {
+        spent += (now - last).min(turn_ns);
+        if spent > for_ns {
             return if found() { Looked::Found } else { Looked::InVain };
         }
         last = now;
@@ -139,8 +149,11 @@ mod tests {
             clock.set(clock.get() + by);
             clock.get()
         };
-        assert_eq!(look(MAX_LOOK_NS, || tick(1000), || clock.get() > 20_000), Looked::Found);
-        assert_eq!(look(MAX_LOOK_NS, || tick(1000), || false), Looked::InVain);
-        assert_eq!(look(MAX_LOOK_NS, || tick(CROWDED_NS + 1), || false), Looked::Crowded);
+        assert_eq!(look(MAX_LOOK_NS, TURN_NS, || tick(1000), || clock.get() > 20_000), Looked::Found);
+        assert_eq!(look(MAX_LOOK_NS, TURN_NS, || tick(1000), || false), Looked::InVain);
+        // While others use the core nobody loses anything.
+        let later = clock.get() + 10 * MAX_LOOK_NS;
+        assert_eq!(look(MAX_LOOK_NS, TURN_NS, || tick(100_000), || clock.get() > later), Looked::Found);
+        assert_eq!(look(MAX_LOOK_NS, TURN_NS, || tick(CROWDED_NS + 1), || false), Looked::Crowded);
     }
 }

@@ -4,6 +4,7 @@ pub mod bell;
 pub mod channel;
 pub mod inbox;
 pub mod look;
+pub mod place;
 pub mod region;
 pub mod ring;
 pub mod slice;

@@ -4,6 +4,7 @@
 //! lets a woken worker run before whoever woke it goes on; its share of the processor stays what it was. Who yields stands
 //! back by its slice. The measurements are in `docs/decisions/`.
 
+use std::cell::Cell;
 use std::mem::size_of;
 
 /// The least that the kernel takes. A call that computes for longer goes on in the next slice.
@@ -41,6 +42,17 @@ pub fn ask_for_short_slice(slice_ns: u64) {
             attr.flags |= RESET_ON_FORK;
             libc::syscall(libc::SYS_sched_setattr, 0, &raw const attr, 0);
         }
+    }
+}
+
+/// The same for threads that are the host's, when they first need it.
+#[inline]
+pub fn ask_once_for_short_slice(slice_ns: u64) {
+    thread_local! {
+        static HAS_ASKED: Cell<bool> = const { Cell::new(false) };
+    }
+    if !HAS_ASKED.replace(true) {
+        ask_for_short_slice(slice_ns);
     }
 }
 

@@ -45,6 +45,8 @@ pub enum ControlKind {
     RegionDropped = 9,
     /// Engine: end; no more calls come.
     Shutdown = 10,
+    /// Engine: there has been no call for a while; give the system back the memory of blocks that are free.
+    Trim = 11,
 }
 
 impl ControlKind {
@@ -62,6 +64,7 @@ impl ControlKind {
             RegionAdded,
             RegionDropped,
             Shutdown,
+            Trim,
         ]
         .into_iter()
         .find(|kind| *kind as u16 == number)
@@ -87,7 +90,17 @@ pub enum ChannelKind {
     Ring,
 }
 
-/// The first version of the protocol that has [`ChannelKind::Ring`].
+/// Where worker threads run that look at rings.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(u16)]
+pub enum Placement {
+    /// A worker that looks again and again on the engine's core moves to another one.
+    Apart = 0,
+    /// Where the kernel puts them.
+    Free = 1,
+}
+
+/// The first version of the protocol that has [`ChannelKind::Ring`] and [`ControlKind::Trim`].
 pub const RING_SINCE_VERSION: u16 = 2;
 
 /// The fixed part of a control message. What a field means for which kind is said at [`ControlKind`].
@@ -96,7 +109,7 @@ pub const RING_SINCE_VERSION: u16 = 2;
 pub struct Control {
     /// A [`ControlKind`] as a number.
     pub kind: u16,
-    /// A [`Mode`] as a number, in `Hello`.
+    /// A [`Mode`] as a number, in `Hello`; a [`Placement`], in `CreateWorker`.
     pub mode: u16,
     /// Newest version spoken (`Hello`), or the version chosen (`Welcome`).
     pub version: u16,

@@ -26,7 +26,9 @@ pub enum MetadataError {
 }
 
 fn name_is_valid(name: &[u8]) -> bool {
-    (1..=255).contains(&name.len()) && name.iter().all(|b| b.is_ascii_graphic() && !b.is_ascii_uppercase())
+    // Not `all`: without an early end it takes many bytes at a time.
+    let are_valid = |ok, b: &u8| ok & b.is_ascii_graphic() & !b.is_ascii_uppercase();
+    (1..=255).contains(&name.len()) && name.iter().fold(true, are_valid)
 }
 
 type Pair<'a> = (&'a [u8], &'a [u8]);
@@ -95,6 +97,11 @@ impl MetadataBuffer {
         MetadataBuffer::default()
     }
 
+    /// Empty metadata with room for so many bytes.
+    pub fn with_capacity(bytes: usize) -> MetadataBuffer {
+        MetadataBuffer { bytes: Vec::with_capacity(bytes) }
+    }
+
     /// Adds a pair at the end.
     pub fn push(&mut self, name: &str, value: &[u8]) -> Result<(), MetadataError> {
         if !name_is_valid(name.as_bytes()) {
@@ -103,8 +110,9 @@ impl MetadataBuffer {
         if self.bytes.len() + 4 + name.len() + value.len() > MAX_METADATA_BYTES {
             return Err(MetadataError::TooLarge);
         }
-        self.bytes.extend_from_slice(&(name.len() as u16).to_le_bytes());
-        self.bytes.extend_from_slice(&(value.len() as u16).to_le_bytes());
+        let ([a, b], [c, d]) = ((name.len() as u16).to_le_bytes(), (value.len() as u16).to_le_bytes());
+        self.bytes.reserve(4 + name.len() + value.len());
+        self.bytes.extend_from_slice(&[a, b, c, d]);
         self.bytes.extend_from_slice(name.as_bytes());
         self.bytes.extend_from_slice(value);
         Ok(())

@@ -102,6 +102,14 @@ impl Arena {
         });
     }
 
+    /// Gives the memory of what is free back to the system.
+    pub(super) fn trim(&self, session: &Session) {
+        self.drop_idle(session);
+        for own in &mut *lock(&self.own) {
+            own.books.trim(&own.region);
+        }
+    }
+
     fn request_region(&self, bytes: u64, session: &Session) -> Result<(u32, Arc<Region>), Failure> {
         let number = {
             let mut shared = lock(&self.shared);

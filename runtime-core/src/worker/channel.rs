@@ -4,7 +4,10 @@ use crate::clock::now_ns;
 use crate::ipc::channel::{self, is_fifo, set_blocking, set_nonblocking};
 use crate::ipc::inbox::{Filled, Inbox};
 use crate::ipc::look::{Looked, Patience, look};
-use crate::ipc::ring::{self, RingReader, RingWriter, Sent, Side};
+use crate::ipc::place::Place;
+use crate::ipc::ring::{self, RingReader, RingWriter, Sent, Side, this_core};
+use crate::ipc::socket::Received;
+use crate::protocol::control::{Mode, Placement};
 use crate::protocol::{Broken, Message};
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use std::io;
@@ -22,7 +25,7 @@ pub(super) enum Incoming {
     /// Messages come by the pipe.
     Pipe { reader: OwnedFd, inbox: Inbox },
     /// Messages come by the ring; the pipe is its bell.
-    Ring { bell: OwnedFd, ring: RingReader, to_engine: Bell },
+    Ring { bell: OwnedFd, ring: RingReader, to_engine: Bell, place: Option<Place> },
 }
 
 /// The end to write.
@@ -43,8 +46,12 @@ impl Bell {
     }
 }
 
-/// Both ends, from what came with CREATE_WORKER: the end to read, the end to write, and the rings if there are any.
-pub(super) fn open(descriptors: Vec<OwnedFd>, blocking: bool) -> Result<(Incoming, Outgoing), String> {
+/// Both ends, from what came with CREATE_WORKER: the end to read, the end to write, and the rings if there are any. The ends of a
+/// thread wait; an event loop's do not.
+pub(super) fn open(create: Received, mode: Mode) -> Result<(Incoming, Outgoing), String> {
+    let blocking = mode == Mode::Threads;
+    let moves = blocking && create.control.mode == Placement::Apart as u16;
+    let descriptors = create.descriptors;
     let mut descriptors = descriptors.into_iter();
     let (Some(reader), Some(writer)) = (descriptors.next(), descriptors.next()) else {
         return Err("no descriptors came".to_owned());
@@ -63,7 +70,7 @@ pub(super) fn open(descriptors: Vec<OwnedFd>, blocking: bool) -> Result<(Incomin
     let to_engine = Bell(writer.try_clone().map_err(text)?);
     let (ring_writer, ring_reader) = ring::open(&rings, Side::Worker).map_err(text)?;
     Ok((
-        Incoming::Ring { bell: reader, ring: ring_reader, to_engine },
+        Incoming::Ring { bell: reader, ring: ring_reader, to_engine, place: moves.then(Place::default) },
         Outgoing::Ring { bell: Bell(writer), ring: ring_writer },
     ))
 }
@@ -99,9 +106,9 @@ impl Incoming {
         }
     }
 
-    /// Looks for a message, if that pays. True: there is one.
-    pub(super) fn look(&mut self, for_ns: u64, patience: &mut Patience) -> bool {
-        let Incoming::Ring { ring, .. } = self else { return false };
+    /// Looks for a message, if that pays; see [`look`]. True: there is one.
+    pub(super) fn look(&mut self, for_ns: u64, turn_ns: u64, patience: &mut Patience) -> bool {
+        let Incoming::Ring { ring, place, .. } = self else { return false };
         if ring.has_message() {
             return true;
         }
@@ -112,7 +119,12 @@ impl Incoming {
             LOOKERS.fetch_sub(1, Ordering::Relaxed);
             return false;
         }
-        let looked = look(for_ns, now_ns, || ring.has_message());
+        if let Some(place) = place
+            && patience.pays()
+        {
+            place.looks(this_core(), ring.writer_core(), now_ns);
+        }
+        let looked = look(for_ns, turn_ns, now_ns, || ring.has_message());
         LOOKERS.fetch_sub(1, Ordering::Relaxed);
         patience.learn(looked);
         looked == Looked::Found

@@ -15,6 +15,8 @@ use super::session::{Session, StartError, engine_gone, forked, is_forked};
 use crate::clock::now_ns;
 use crate::ipc::inbox::Filled;
 use crate::ipc::look::Patience;
+use crate::ipc::slice::{WORKER_SLICE_NS, ask_once_for_short_slice};
+use crate::ipc::socket::Received;
 use crate::protocol::control::{ControlKind, Mode};
 use crate::protocol::limits::MAX_OUTSTANDING;
 use crate::protocol::{Failure, Header, Kind, MessageBuffer, Metadata, Status};
@@ -32,7 +34,7 @@ const WRITER: u64 = 1;
 const CONTROL: u64 = 2;
 
 /// The longest that `next` looks for a message when no request can go on without one. Shorter than a thread does: the host's
-/// other work waits meanwhile.
+/// other work waits meanwhile. `nightcore.h` names it.
 const LOOK_NS: u64 = 25_000;
 
 /// What happened.
@@ -86,6 +88,10 @@ impl Calls {
         self.open.len() > self.waiting
     }
 
+    fn is_idle(&self) -> bool {
+        self.open.is_empty()
+    }
+
     fn began(&mut self, call: u64, pending: Pending) {
         if let Some(open) = self.open.get_mut(&pending.request) {
             open.calls += 1;
@@ -115,7 +121,9 @@ impl Calls {
 
 struct Inbound {
     channel: Incoming,
-    patience: Patience,
+    /// Whether it pays to look for the next request, and for the answer to a call.
+    patience_idle: Patience,
+    patience_waiting: Patience,
     callers: HashMap<u32, Arc<str>>,
     ended: bool,
 }
@@ -145,20 +153,20 @@ impl EventLoop {
     /// Connects to the engine. `names`: the handlers this program has.
     pub fn connect(names: &[&str]) -> Result<EventLoop, StartError> {
         let session = Arc::new(Session::start(names, Mode::EventLoop)?);
-        let descriptors = loop {
+        let create = loop {
             let create = session.advance(true).into_iter().find(|r| r.kind == ControlKind::CreateWorker);
             if let Some(create) = create {
-                break create.descriptors;
+                break create;
             }
             if session.has_ended() {
                 return Err(StartError::EngineGone);
             }
         };
-        EventLoop::over(session, descriptors).map_err(|_| StartError::EngineGone)
+        EventLoop::over(session, create).map_err(|_| StartError::EngineGone)
     }
 
-    fn over(session: Arc<Session>, descriptors: Vec<OwnedFd>) -> io::Result<EventLoop> {
-        let (mut incoming, outgoing) = channel::open(descriptors, false).map_err(io::Error::other)?;
+    fn over(session: Arc<Session>, create: Received) -> io::Result<EventLoop> {
+        let (mut incoming, outgoing) = channel::open(create, Mode::EventLoop).map_err(io::Error::other)?;
         // The host may wait at the descriptor first; nothing comes before READY.
         incoming.arm();
         let epoll = Epoll::new(EpollCreateFlags::EPOLL_CLOEXEC)?;
@@ -174,7 +182,8 @@ impl EventLoop {
             calls: Mutex::default(),
             inbound: Mutex::new(Inbound {
                 channel: incoming,
-                patience: Patience::default(),
+                patience_idle: Patience::default(),
+                patience_waiting: Patience::default(),
                 callers: HashMap::new(),
                 ended: false,
             }),
@@ -194,6 +203,12 @@ impl EventLoop {
         self.0.epoll.0.as_fd()
     }
 
+    /// Whether [`EventLoop::next`] looks for a message for a while, up to 25 µs, when no request can go on without one. If so,
+    /// a host gains by calling it once more before it waits, when there is nothing else to run: to be woken costs more.
+    pub fn looks(&self) -> bool {
+        matches!(lock(&self.0.inbound).channel, Incoming::Ring { .. })
+    }
+
     /// The next event; waits up to `timeout` for one, for good if there is none.
     pub fn next(&self, timeout: Option<Duration>) -> Result<Option<Event>, Failure> {
         if is_forked() {
@@ -211,7 +226,7 @@ impl EventLoop {
             if let Some(event) = self.take(&mut inbound) {
                 return Ok(Some(event));
             }
-            let Inbound { channel, patience, ended, .. } = &mut *inbound;
+            let Inbound { channel, patience_idle, patience_waiting, ended, .. } = &mut *inbound;
             match channel {
                 Incoming::Pipe { reader, inbox } => match inbox.fill(reader.as_fd()) {
                     Ok(Filled::Bytes { .. }) => continue,
@@ -224,9 +239,17 @@ impl EventLoop {
                 },
                 Incoming::Ring { .. } => {
                     shared.flush();
-                    let can_go_on = lock(&shared.calls).can_go_on();
-                    if !waited && !can_go_on && channel.look(LOOK_NS, patience) {
-                        continue;
+                    let (can_go_on, is_idle) = {
+                        let calls = lock(&shared.calls);
+                        (calls.can_go_on(), calls.is_idle())
+                    };
+                    if !waited && !can_go_on {
+                        // Else whoever shares this core, and was let run, would keep it for long.
+                        ask_once_for_short_slice(WORKER_SLICE_NS);
+                        let patience = if is_idle { patience_idle } else { patience_waiting };
+                        if channel.look(LOOK_NS, LOOK_NS, patience) {
+                            continue;
+                        }
                     }
                 }
             }

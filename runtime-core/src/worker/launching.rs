@@ -101,7 +101,7 @@ fn create_worker(
     if slot as usize >= crate::protocol::limits::MAX_WORKERS_PER_CONTAINER {
         return Err(format!("no worker slot {slot}"));
     }
-    let (incoming, outgoing) = channel::open(create.descriptors, true)?;
+    let (incoming, outgoing) = channel::open(create, Mode::Threads)?;
     let (session, handler) = (session.clone(), handler.clone());
     std::thread::Builder::new()
         .name(format!("nc-worker-{slot}"))

@@ -199,6 +199,7 @@ impl Session {
             ControlKind::RegionAdded => self.arena.added(&received),
             ControlKind::RegionDropped => self.arena.dropped(received.control.region),
             ControlKind::Shutdown => self.end(true),
+            ControlKind::Trim => self.arena.trim(self),
             _ => return Some(received),
         }
         None

@@ -9,7 +9,7 @@ use super::session::{Session, engine_gone, forked, is_forked};
 use super::{Handler, launching};
 use crate::clock::now_ns;
 use crate::ipc::inbox::Filled;
-use crate::ipc::look::{MAX_LOOK_NS, Patience};
+use crate::ipc::look::{MAX_LOOK_NS, Patience, TURN_NS};
 use crate::ipc::slice::{SHORTEST_SLICE_NS, WORKER_SLICE_NS, ask_for_short_slice};
 use crate::protocol::limits::MAX_OUTSTANDING;
 use crate::protocol::{Failure, Header, Kind, Message, MessageBuffer, Status};
@@ -180,7 +180,7 @@ impl ThreadWorker {
         let patience = if own.is_some() { patience_waiting } else { patience_idle };
         loop {
             let Some(message) = incoming.take().map_err(|_| Closed)? else {
-                if incoming.look(MAX_LOOK_NS, patience) {
+                if incoming.look(MAX_LOOK_NS, TURN_NS, patience) {
                     continue;
                 }
                 match incoming.sleep() {

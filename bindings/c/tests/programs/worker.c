@@ -207,6 +207,7 @@ static int32_t misuse(nc_request *req, void *user) {
     CHECK(nc_error_status(NULL) == NC_OK && nc_error_message(NULL)[0] == '\0');
     CHECK(nc_error_cause_at(NULL, 0) == NULL);
     CHECK(nc_worker_next(NULL, 0, NULL) == NC_INVALID_ARGUMENT && nc_worker_fd(NULL) == -1);
+    CHECK(nc_worker_looks(NULL) == 0);
     nc_answer_free(NULL);
     nc_error_free(NULL);
     nc_buffer_free(NULL);
@@ -315,6 +316,7 @@ static int event_loop(void) {
         return rc == NC_UNAVAILABLE || rc == NC_ENDED ? 1 : 2;
     }
     if (!is(nc_worker_function(worker), "Echo") || nc_worker_fd(worker) < 0) return 3;
+    if ((nc_worker_looks(worker) & ~1) != 0) return 3;
     nc_request *open = NULL;
     struct {
         nc_event event;

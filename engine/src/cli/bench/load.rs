@@ -3,7 +3,7 @@
 use super::client::{Call, Client};
 use super::schedule::Arrivals;
 use super::tally::{Sent, Tally, Window};
-use super::timer::Timer;
+use crate::timer::Timer;
 use anyhow::Context;
 use nightcore_runtime::clock::now_ns;
 use std::cell::RefCell;

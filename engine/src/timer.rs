@@ -1,5 +1,5 @@
-//! A timer of the kernel's, which rings within some microseconds. The runtime's own count in milliseconds: calls would
-//! be sent in bursts, and each would seem a millisecond slower than it is.
+//! A timer of the kernel's, watched like a pipe. It rings within some microseconds, where the runtime's own counts in
+//! milliseconds; and while none of the runtime's is set, the I/O thread waits without a timeout, which costs less on every call.
 
 use nix::sys::time::TimeSpec;
 use nix::sys::timerfd::{ClockId, Expiration, TimerFd, TimerFlags, TimerSetTimeFlags};
@@ -9,7 +9,8 @@ use std::time::Duration;
 use tokio::io::Interest;
 use tokio::io::unix::AsyncFd;
 
-pub(super) struct Timer(AsyncFd<Watched>);
+/// One timer.
+pub struct Timer(AsyncFd<Watched>);
 
 struct Watched(TimerFd);
 
@@ -20,7 +21,8 @@ impl AsRawFd for Watched {
 }
 
 impl Timer {
-    pub(super) fn new() -> io::Result<Timer> {
+    /// A timer that is not set.
+    pub fn new() -> io::Result<Timer> {
         let flags = TimerFlags::TFD_CLOEXEC | TimerFlags::TFD_NONBLOCK;
         let timer = Watched(TimerFd::new(ClockId::CLOCK_MONOTONIC, flags)?);
         // SAFETY: `Watched` owns the timer, keeps it open for as long as it is registered, and always names the same one.
@@ -29,7 +31,7 @@ impl Timer {
     }
 
     /// Waits until this time, in ns of the monotonic clock.
-    pub(super) async fn wait_until(&self, at: u64) -> io::Result<()> {
+    pub async fn wait_until(&self, at: u64) -> io::Result<()> {
         let timer = &self.0.get_ref().0;
         let time = TimeSpec::from_duration(Duration::from_nanos(at.max(1)));
         timer.set(Expiration::OneShot(time), TimerSetTimeFlags::TFD_TIMER_ABSTIME)?;

@@ -1,0 +1,31 @@
+/*
+ * Not a floor but a neighbour: keeps one core busy, at the priority that any program has, until it is ended.
+ *
+ * usage: busy CORE
+ */
+#define _GNU_SOURCE
+#include <sched.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <unistd.h>
+
+/* No part of the bench needs it for so long; whoever is forgotten ends by then. */
+#define LIFETIME_SECONDS 60
+
+int main(int argc, char **argv) {
+    cpu_set_t set;
+    CPU_ZERO(&set);
+    int core = argc == 2 ? atoi(argv[1]) : -1;
+    if (core < 0 || core >= CPU_SETSIZE) {
+        fputs("usage: busy CORE\n", stderr);
+        return 2;
+    }
+    CPU_SET((size_t)core, &set);
+    if (sched_setaffinity(0, sizeof set, &set) != 0) {
+        perror("busy: cannot pin to that core");
+        return 1;
+    }
+    alarm(LIFETIME_SECONDS);
+    for (volatile unsigned long work = 0;; work++)
+        ;
+}

@@ -1,0 +1,63 @@
+//! Internal calls beside programs of other people that keep cores busy: whoever looks for messages instead of sleeping
+//! must not be slower than whoever sleeps, when there is no core to look on.
+
+use std::process::{Command, Stdio};
+
+use anyhow::{Result, ensure};
+
+use crate::background::Background;
+use crate::calls::{Calls, Rounds};
+use crate::channel::Channel;
+use crate::engine::Engine;
+use crate::floors::Floors;
+use crate::functions::Function;
+use crate::pairs::median;
+use crate::report::Report;
+use crate::settings::{Placement, Settings};
+
+const BYTES: usize = 16;
+/// The bar: rings take at most so many times what named pipes take. The 0.05 is noise: named pipes against themselves
+/// differ by as much.
+const RING_BAR: f64 = 1.05;
+
+/// Measures `beside.{one_busy,both_busy}.{fifo,ring}.16B.p50_us`, unpinned.
+pub fn measure(
+    settings: &Settings,
+    floors: &Floors,
+    functions: &[Function],
+    report: &mut Report,
+) -> Result<()> {
+    let start = |channel| Engine::start(settings, functions, Placement::Unpinned, channel);
+    let (fifo, ring) = (start(Channel::Fifo)?, start(Channel::Ring)?);
+    for (name, busy_cores) in [("one_busy", 1), ("both_busy", settings.cpus.len())] {
+        if !settings.wants(&format!("beside.{name}")) {
+            continue;
+        }
+        let mut neighbours = settings.cpus[..busy_cores]
+            .iter()
+            .map(|cpu| start_neighbour(floors, *cpu))
+            .collect::<Result<Vec<Background>>>()?;
+        let time = settings.effort.beside_round;
+        let mut of_fifo = Rounds::new(Calls::in_c(&fifo, BYTES), time)?;
+        let mut of_ring = Rounds::new(Calls::in_c(&ring, BYTES), time)?;
+        for _ in 0..settings.effort.beside_rounds {
+            of_fifo.run()?;
+            of_ring.run()?;
+        }
+        for neighbour in &mut neighbours {
+            ensure!(neighbour.ended()?.is_none(), "a core that should have been busy was not");
+            neighbour.end()?;
+        }
+        let key = |channel: Channel| format!("beside.{name}.{}.16B.p50_us", channel.name());
+        let fifo_us = median(&of_fifo.p50_us);
+        report.add(&key(Channel::Fifo), fifo_us);
+        report.add_with_bar(&key(Channel::Ring), median(&of_ring.p50_us), RING_BAR * fifo_us);
+    }
+    fifo.stop()?;
+    ring.stop()
+}
+
+fn start_neighbour(floors: &Floors, cpu: usize) -> Result<Background> {
+    let (program, arguments) = floors.busy_command(cpu);
+    Background::start(Command::new(program).args(arguments).stdin(Stdio::null()))
+}

@@ -1,0 +1,27 @@
+//! Text in HTML and SVG.
+
+/// The text as it stands in an element or in a quoted attribute.
+pub fn escape(text: &str) -> String {
+    let mut escaped = String::with_capacity(text.len());
+    for character in text.chars() {
+        match character {
+            '&' => escaped.push_str("&amp;"),
+            '<' => escaped.push_str("&lt;"),
+            '>' => escaped.push_str("&gt;"),
+            '"' => escaped.push_str("&quot;"),
+            '\'' => escaped.push_str("&#39;"),
+            other => escaped.push(other),
+        }
+    }
+    escaped
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn nothing_leaves_an_attribute() {
+        assert_eq!(escape("a & <b> \"c\" 'd' µ"), "a &amp; &lt;b&gt; &quot;c&quot; &#39;d&#39; µ");
+    }
+}

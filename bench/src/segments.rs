@@ -1,0 +1,65 @@
+//! Where the time of a call goes, as the engine itself tells it: queued, woken, ran, returned.
+
+use anyhow::Result;
+use serde_json::Value;
+
+use crate::channel::Channel;
+use crate::engine::Engine;
+use crate::report::Report;
+use crate::settings::Placement;
+
+/// In the order of a call.
+pub const SEGMENTS: [&str; 4] = ["queued", "woken", "ran", "returned"];
+const QUANTILES: [&str; 2] = ["p50_us", "p99_us"];
+
+/// The key of one segment's p50.
+pub fn p50_key(channel: Channel, placement: Placement, segment: &str) -> String {
+    key(channel, placement, segment, QUANTILES[0])
+}
+
+fn key(channel: Channel, placement: Placement, segment: &str, quantile: &str) -> String {
+    format!("segments.{}.{}.{segment}.{quantile}", channel.name(), placement.name())
+}
+
+/// Adds what `nightcore ps --json` tells of the calls of a function so far; an engine that tells nothing has none.
+pub fn measure(
+    engine: &Engine,
+    function: &str,
+    channel: Channel,
+    placement: Placement,
+    report: &mut Report,
+) -> Result<()> {
+    let status = engine.status()?;
+    for segment in SEGMENTS {
+        for quantile in QUANTILES {
+            if let Some(us) = read(&status, function, segment, quantile) {
+                report.add_detail(&key(channel, placement, segment, quantile), us);
+            }
+        }
+    }
+    Ok(())
+}
+
+fn read(status: &Value, function: &str, segment: &str, quantile: &str) -> Option<f64> {
+    let functions = status.get("functions")?.as_array()?;
+    let found = functions.iter().find(|state| state.get("name").is_some_and(|name| name == function))?;
+    found.get("segments")?.get(segment)?.get(quantile)?.as_f64()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    #[test]
+    fn a_segment_is_read_where_there_is_one() {
+        let status = json!({"functions": [
+            {"name": "Caller"},
+            {"name": "Echo", "segments": {"queued": {"p50_us": 0.5, "p99_us": null}}},
+        ]});
+        assert_eq!(read(&status, "Echo", "queued", "p50_us"), Some(0.5));
+        assert_eq!(read(&status, "Echo", "queued", "p99_us"), None);
+        assert_eq!(read(&status, "Echo", "ran", "p50_us"), None);
+        assert_eq!(read(&status, "Caller", "queued", "p50_us"), None);
+    }
+}

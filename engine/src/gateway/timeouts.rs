@@ -1,0 +1,110 @@
+//! The time that clients have to send the head of a request, or to begin another one.
+//!
+//! hyper sets this timer and takes it back in every call, and it hardly ever rings. So here that is an entry in a table; one timer
+//! of the kernel's looks after the earliest of them. A timer of the runtime's would have the engine wake itself on every call.
+
+use crate::timer::Timer;
+use hyper::rt::Sleep;
+use slab::Slab;
+use std::cell::RefCell;
+use std::future::Future;
+use std::pin::Pin;
+use std::rc::Rc;
+use std::task::{Context, Poll, Waker};
+use std::time::{Duration, Instant};
+use tokio::sync::Notify;
+
+/// How much later than asked for a timeout may come: many of them are seen to at once.
+const SLACK: Duration = Duration::from_secs(1);
+
+struct Entry {
+    at: Instant,
+    over: bool,
+    waker: Waker,
+}
+
+#[derive(Default)]
+struct Table {
+    entries: Slab<Entry>,
+    /// Wakes the task that looks after them, when it has nothing to look after.
+    some: Rc<Notify>,
+}
+
+thread_local! {
+    static TABLE: RefCell<Table> = RefCell::default();
+}
+
+/// hyper's timer for heads of requests.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct HeadTimer;
+
+impl hyper::rt::Timer for HeadTimer {
+    fn sleep(&self, duration: Duration) -> Pin<Box<dyn Sleep>> {
+        self.sleep_until(Instant::now() + duration)
+    }
+
+    fn sleep_until(&self, at: Instant) -> Pin<Box<dyn Sleep>> {
+        Box::pin(HeadTimeout { at, entry: None })
+    }
+}
+
+/// Ends when the time is over.
+struct HeadTimeout {
+    at: Instant,
+    entry: Option<usize>,
+}
+
+impl Sleep for HeadTimeout {}
+
+impl Future for HeadTimeout {
+    type Output = ();
+
+    fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<()> {
+        TABLE.with_borrow_mut(|table| match self.entry.and_then(|key| table.entries.get_mut(key)) {
+            Some(entry) if entry.over => Poll::Ready(()),
+            Some(entry) => {
+                entry.waker.clone_from(context.waker());
+                Poll::Pending
+            }
+            None => {
+                if table.entries.is_empty() {
+                    table.some.notify_one();
+                }
+                let entry = Entry { at: self.at, over: false, waker: context.waker().clone() };
+                self.entry = Some(table.entries.insert(entry));
+                Poll::Pending
+            }
+        })
+    }
+}
+
+impl Drop for HeadTimeout {
+    fn drop(&mut self) {
+        let Some(key) = self.entry else { return };
+        // When the thread ends the table may have gone first.
+        let _ = TABLE.try_with(|table| table.borrow_mut().entries.try_remove(key));
+    }
+}
+
+/// Looks after all timeouts of this thread, for ever.
+pub async fn keep_timeouts() -> std::io::Result<()> {
+    let timer = Timer::new()?;
+    let some = TABLE.with_borrow(|table| table.some.clone());
+    loop {
+        let next = TABLE.with_borrow_mut(|table| {
+            let now = Instant::now();
+            for (_, entry) in table.entries.iter_mut().filter(|(_, entry)| !entry.over && entry.at <= now) {
+                entry.over = true;
+                entry.waker.wake_by_ref();
+            }
+            table.entries.iter().filter(|(_, entry)| !entry.over).map(|(_, entry)| entry.at - now).min()
+        });
+        match next {
+            None => some.notified().await,
+            Some(left) => {
+                let wait = u64::try_from((left + SLACK).as_nanos()).unwrap_or(u64::MAX);
+                timer.wait_until(nightcore_runtime::clock::now_ns().saturating_add(wait)).await?;
+            }
+        }
+    }
+}
