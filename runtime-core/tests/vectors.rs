@@ -1,8 +1,11 @@
 //! The protocol against vectors that were packed independently of it; see `tests/vectors/`.
 
+use nightcore_runtime::ipc::ring::{self, Sent, Side};
 use nightcore_runtime::protocol::control::{Control, ControlKind};
 use nightcore_runtime::protocol::{Header, Kind, Message, MessageBuffer, Metadata, MetadataBuffer};
 use serde_json::Value;
+use std::fs::File;
+use std::os::unix::fs::FileExt;
 
 fn vectors(section: &str) -> Vec<Value> {
     let path = concat!(env!("CARGO_MANIFEST_DIR"), "/../tests/vectors/protocol.json");
@@ -124,5 +127,65 @@ fn control_messages_are_read_and_written_as_the_vectors_say() {
         let name = format!("{kind:?}").to_lowercase();
         let is = |v: &Value| v["kind"].as_str().unwrap().split('_').collect::<String>() == name;
         assert!(vectors("control").iter().any(is), "no vector of {name}");
+    }
+}
+
+/// The word of this name, as anybody who has the file sees it.
+fn word(file: &File, vector: &Value, name: &str) -> u32 {
+    let mut bytes = [0; 4];
+    file.read_exact_at(&mut bytes, vector["words"][name].as_u64().unwrap()).unwrap();
+    u32::from_le_bytes(bytes)
+}
+
+#[test]
+fn rings_lie_in_their_file_as_the_vectors_say() {
+    for vector in vectors("rings") {
+        let title = &vector["title"];
+        let file = ring::create_file().unwrap();
+        let (engine, worker) =
+            (ring::open(&file, Side::Engine).unwrap(), ring::open(&file, Side::Worker).unwrap());
+        let (mut writer, mut reader) =
+            if vector["writer"] == "engine" { (engine.0, worker.1) } else { (worker.0, engine.1) };
+        let file = File::from(file);
+        assert_eq!(file.metadata().unwrap().len(), vector["file_bytes"].as_u64().unwrap(), "{title}");
+        let word = |name| word(&file, &vector, name);
+
+        let before = &vector["before"];
+        for _ in 0..before["messages"].as_u64().unwrap() {
+            assert_eq!(writer.send(&bytes(&before["bytes"])), Sent::Seen);
+            assert!(reader.take().unwrap().is_some());
+            assert!(!reader.give_back());
+        }
+        assert_eq!(u64::from(word("written")), before["written"].as_u64().unwrap(), "{title}");
+        assert_eq!(u64::from(word("read")), before["read"].as_u64().unwrap(), "{title}");
+        assert_eq!(word("core"), reader.writer_core(), "{title}");
+
+        // Who waits raises a flag, which the other side lowers before it rings.
+        assert_eq!(word("reader_waits"), 0, "{title}");
+        assert!(reader.begin_wait());
+        assert_eq!(word("reader_waits"), 1, "{title}");
+        let message = bytes(&vector["message"]);
+        assert_eq!(writer.send(&message), Sent::Ring, "{title}");
+        assert_eq!(word("reader_waits"), 0, "{title}");
+        assert_eq!(u64::from(word("written")), vector["written"].as_u64().unwrap(), "{title}");
+        for line in vector["lines"].as_array().unwrap() {
+            let expected = bytes(&line["bytes"]);
+            let mut found = vec![0; expected.len()];
+            file.read_exact_at(&mut found, line["offset"].as_u64().unwrap()).unwrap();
+            assert_eq!(found, expected, "{title}");
+        }
+        assert_eq!(word("writer_waits"), 0, "{title}");
+        assert!(writer.begin_wait());
+        assert_eq!(word("writer_waits"), 1, "{title}");
+
+        // What another implementation put there is read as a message.
+        let (expected, _) = Message::parse(&message).unwrap().unwrap();
+        let taken = reader.take().unwrap().unwrap();
+        assert_eq!(
+            (taken.header, taken.name, taken.inline),
+            (expected.header, expected.name, expected.inline)
+        );
+        assert!(reader.give_back(), "{title}: the writer waits");
+        assert_eq!(u64::from(word("read")), vector["written"].as_u64().unwrap(), "{title}");
     }
 }
