@@ -37,6 +37,12 @@ impl Worker {
         self.0.function()
     }
 
+    /// Whether `events` looks for more for a while, so that it pays to call it once more before sleeping.
+    #[getter]
+    fn looks(&self) -> bool {
+        self.0.looks()
+    }
+
     fn fileno(&self) -> i32 {
         self.0.fd().as_raw_fd()
     }

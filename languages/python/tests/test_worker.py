@@ -31,6 +31,22 @@ def test_json_status_and_metadata_go_both_ways(start: Start) -> None:
         assert response.headers["content-type"] == "application/json"
 
 
+@pytest.mark.parametrize("channel", ["ring", "fifo"])
+def test_the_rest_of_the_loop_goes_on_while_calls_go_back_and_forth(start: Start, channel: str) -> None:
+    engine = start("Others", "Bar", Others=f'channel = "{channel}"')
+    assert engine.post("Others") == (200, "")
+
+
+@pytest.mark.parametrize("channel", ["ring", "fifo"])
+def test_an_idle_worker_uses_no_cpu(start: Start, channel: str) -> None:
+    engine = start("Cpu", Cpu=f'channel = "{channel}"')
+    for _ in range(100):
+        began = float(engine.post("Cpu")[1])
+    # Idle is what lasts.
+    time.sleep(1)
+    assert float(engine.post("Cpu")[1]) - began < 0.1
+
+
 def test_calls_that_sleep_do_so_together(start: Start) -> None:
     engine = start("Gather", "Sleep")
     began = time.monotonic()

@@ -6,6 +6,7 @@ import asyncio
 import logging
 import multiprocessing
 import os
+import socket
 import threading
 import time
 from typing import Any
@@ -22,6 +23,45 @@ def Plain(req: Request) -> nightcore.Answer:  # noqa: N802
 @nightcore.function
 async def Foo(req: AsyncRequest) -> bytes:  # noqa: N802
     return await req.call("Bar", req.body + b", World")
+
+
+@nightcore.function
+async def Others(req: AsyncRequest) -> None:  # noqa: N802
+    """Makes calls one after the other until a timer and a socket of the loop have had their turns."""
+    loop = asyncio.get_running_loop()
+    ours, theirs = socket.socketpair()
+    ours.setblocking(False)
+    theirs.setblocking(False)
+    turns = 20
+    ticks: list[None] = []
+
+    def tick() -> None:
+        ticks.append(None)
+        loop.call_later(0.0001, tick)
+
+    async def echo() -> None:
+        while data := await loop.sock_recv(theirs, 1):
+            await loop.sock_sendall(theirs, data)
+
+    async def talk() -> None:
+        for _ in range(turns):
+            await loop.sock_sendall(ours, b"x")
+            await loop.sock_recv(ours, 1)
+        ours.close()
+
+    tick()
+    talks = asyncio.gather(echo(), talk())
+    calls = 0
+    while not (ticks and talks.done()):
+        calls += 1
+        assert calls < 1000, f"{len(ticks)} ticks, talks done: {talks.done()}"
+        await req.call("Bar")
+    theirs.close()
+
+
+@nightcore.function
+async def Cpu(_req: AsyncRequest) -> str:  # noqa: N802
+    return str(time.process_time())
 
 
 @nightcore.function("Bar")

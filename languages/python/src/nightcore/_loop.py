@@ -65,6 +65,7 @@ class Host:
         worker = self._worker
         worker.last_tag = tag = worker.last_tag + 1
         self._raw.start(tag, name, body, timeout, pairs)
+        worker.expect()
         call = _Call(loop=worker.loop)
         call.tag = tag
         call.host = self
@@ -89,6 +90,7 @@ class Host:
 
     def reply(self, body: bytes, pairs: list[tuple[str, bytes]] | None) -> None:
         self._raw.reply(body, pairs)
+        self._worker.expect()
 
     def fail(self, *failure: Any) -> None:
         self._raw.fail(*failure)
@@ -105,10 +107,26 @@ class Worker:
         self._raw = raw
         self._handler = handler
         self._running: dict[int, Host] = {}
+        # Whether the loop looks once more, or would gain nothing.
+        self._expects = not raw.looks
 
-    def readable(self) -> None:
+    def expect(self) -> None:
+        """See to it that the loop looks once more before it sleeps, after all that it has to run now.
+
+        What has come makes handlers send, and what they send is answered soon; to be woken for it would take longer.
+        """
+        if not self._expects:
+            self._expects = True
+            self.loop.call_soon(self._again)
+
+    def _again(self) -> None:
+        self._expects = False
+        self.drain()
+
+    def drain(self) -> None:
         """Take all that is there."""
-        for kind, number, what in self._raw.events():
+        events = self._raw.events()
+        for kind, number, what in events:
             if kind == _ANSWER:
                 if (call := self.calls.pop(number, None)) is not None:
                     call.host.answered(number)
@@ -128,8 +146,13 @@ class Worker:
                         # Such a task never runs, and so does not answer.
                         del self._running[number]
                         running.reply(b"", None)
-            elif kind == _ENDED and not self.ended.done():
-                self.ended.set_result(None)
+            elif kind == _ENDED:
+                if not self.ended.done():
+                    self.ended.set_result(None)
+                return
+        if events:
+            # Behind the tasks that have something to do now.
+            self.expect()
 
     async def _run(self, number: int, host: Host) -> None:
         host.began = True
@@ -160,7 +183,7 @@ async def serve_in_loop(handlers: dict[str, AsyncHandler]) -> None:
     # An app that is served has a beginning and an end.
     if startup := getattr(handler, "startup", None):
         await startup()
-    loop.add_reader(raw.fileno(), worker.readable)
+    loop.add_reader(raw.fileno(), worker.drain)
     try:
         await worker.ended
     finally:
