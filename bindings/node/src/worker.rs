@@ -104,6 +104,12 @@ impl Worker {
         self.event_loop.function()
     }
 
+    /// Whether `events` looks for more for a while, so that it pays to call it once more before sleeping.
+    #[napi(getter)]
+    pub fn looks(&self) -> bool {
+        self.event_loop.looks()
+    }
+
     /// Calls the function whenever there are events.
     #[napi]
     pub fn watch(&self, env: &Env, callback: Function<'_, (), ()>) -> Result<()> {

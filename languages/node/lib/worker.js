@@ -44,6 +44,7 @@ class Running {
       const call = { running: this, resolve, reject, signal, onAbort: undefined };
       this.calls.add(tag);
       this.worker.calls.set(tag, call);
+      this.worker.expect();
       if (signal) {
         call.onAbort = () => {
           this.worker.take(tag);
@@ -62,6 +63,7 @@ class Running {
       reply = fromReturned(returned);
       this.end();
       this.worker.addon.reply(this.number, reply.body, reply.metadata);
+      this.worker.expect();
     } catch (error) {
       this.fail(reply ? fromThrown(error) : error);
     }
@@ -104,6 +106,22 @@ class Worker {
     this.lastTag = 0;
     this.calls = new Map();
     this.running = new Map();
+    // Whether the loop looks once more, or would gain nothing.
+    this.expects = !this.addon.looks;
+    this.again = () => {
+      this.expects = false;
+      this.drain();
+    };
+  }
+
+  /**
+   * Sees to it that the loop looks once more before it sleeps, after what is to run now. What has come makes handlers
+   * send, and what they send is answered soon; to be woken for it would take longer.
+   */
+  expect() {
+    if (this.expects) return;
+    this.expects = true;
+    setImmediate(this.again);
   }
 
   /** Resolves when the engine ends this process. */
@@ -163,6 +181,7 @@ class Worker {
           return;
       }
     }
+    if (events.length > 1) this.expect();
   }
 
   run(number, input) {

@@ -5,6 +5,7 @@
 const cluster = require("node:cluster");
 const { Worker } = require("node:worker_threads");
 const { createServer } = require("node:http");
+const { connect, createServer: createTcpServer } = require("node:net");
 const { http, serve } = require("../lib/index.js");
 
 let cancelled = 0;
@@ -30,6 +31,26 @@ const functions = {
     return req.reply("", { status: 201, headers, json: { got: req.json() } });
   },
   Json: (req) => req.call("Shape", undefined, { json: req.json(), metadata: { "X-Kind": "test" } }),
+  // Makes calls one after the other until a timer and a socket of the loop have had their turns.
+  Others: async (req) => {
+    const turns = 20;
+    let [ticks, talks, calls] = [0, 0, 0];
+    const interval = setInterval(() => ticks++, 1);
+    const server = createTcpServer((socket) => socket.pipe(socket)).listen(0, "127.0.0.1");
+    await new Promise((resolve) => server.once("listening", resolve));
+    const socket = connect(server.address().port, "127.0.0.1", () => socket.write("x"));
+    socket.on("data", () => {
+      if (++talks < turns) socket.write("x");
+    });
+    while (ticks === 0 || talks < turns) {
+      if (++calls === 1000) throw new Error(`${ticks} ticks, ${talks} talks`);
+      await req.call("Bar");
+    }
+    clearInterval(interval);
+    socket.destroy();
+    server.close();
+  },
+  Cpu: () => String(process.cpuUsage().user + process.cpuUsage().system),
   Sleep: () => new Promise((resolve) => setTimeout(resolve, 100)),
   Gather: async (req) => {
     const [name, count] = req.text().split(" ");

@@ -19,6 +19,23 @@ test("JSON, status and metadata go both ways", async (t) => {
   assert.equal(headers.get("content-type"), "application/json");
 });
 
+for (const channel of ["ring", "fifo"]) {
+  test(`the rest of the loop goes on while calls go back and forth: ${channel}`, async (t) => {
+    const engine = await start(t, ["Others", "Bar"], { Others: `channel = "${channel}"` });
+    await engine.answers("Others", "", "");
+  });
+
+  test(`an idle worker uses no CPU: ${channel}`, async (t) => {
+    const engine = await start(t, ["Cpu"], { Cpu: `channel = "${channel}"` });
+    const micros = async () => Number((await engine.post("Cpu")).text);
+    let began;
+    for (let i = 0; i < 100; i++) began = await micros();
+    // Idle is what lasts.
+    await new Promise((resolve) => setTimeout(resolve, 1000));
+    assert.ok((await micros()) - began < 100_000);
+  });
+}
+
 test("calls that sleep do so together", async (t) => {
   const engine = await start(t, ["Gather", "Sleep"]);
   const began = Date.now();
