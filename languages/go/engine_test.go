@@ -26,12 +26,18 @@ const within = 20 * time.Second
 // start starts an engine with these functions. It ends with the test, which fails if it does not end well.
 func start(t *testing.T, functions ...string) *engine {
 	t.Helper()
+	return startOver(t, "ring", functions...)
+}
+
+// startOver does so with the functions' channels of this kind.
+func startOver(t *testing.T, channel string, functions ...string) *engine {
+	t.Helper()
 	program, err := os.Executable()
 	if err != nil {
 		t.Fatal(err)
 	}
 	dir := t.TempDir()
-	config := "[gateway]\nlisten = \"127.0.0.1:0\"\n"
+	config := "[gateway]\nlisten = \"127.0.0.1:0\"\n[defaults]\nchannel = \"" + channel + "\"\n"
 	for _, function := range functions {
 		config += fmt.Sprintf("[functions.%s]\ncommand = [%q]\n", function, program)
 	}

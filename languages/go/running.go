@@ -36,7 +36,9 @@ var answers = sync.Pool{New: func() any { return make(chan event, 1) }}
 type running struct {
 	worker *worker
 	id     uint64
-	ctx    context.Context
+	// event is what it came with.
+	event event
+	ctx   context.Context
 
 	mu sync.Mutex
 	// handle is nil when the request has ended.
@@ -47,8 +49,9 @@ type running struct {
 }
 
 // run runs the handler and answers.
-func (r *running) run(e event) {
-	ctx, req := context.Background(), r.request(&e)
+func (r *running) run() {
+	e := &r.event
+	ctx, req := context.Background(), r.request(e)
 	if e.time_left_ns != noDeadline {
 		var stop context.CancelFunc
 		ctx, stop = context.WithTimeout(ctx, time.Duration(e.time_left_ns))
@@ -183,6 +186,7 @@ func (r *running) Call(ctx context.Context, name string, body []byte, options Ca
 		answers.Put(place)
 		return nil, err
 	}
+	r.worker.look(false)
 	select {
 	case e := <-place:
 		return take(place, e)

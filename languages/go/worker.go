@@ -24,8 +24,10 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"runtime"
 	"sync"
 	"syscall"
+	"time"
 	"unsafe"
 )
 
@@ -50,6 +52,17 @@ type worker struct {
 	// waiting are the goroutines that wait for answers, by the tags of their calls.
 	waiting map[uint64]chan event
 	lastTag uint64
+
+	// pulling is held by whoever takes events: the pump, or a goroutine that looks.
+	pulling sync.Mutex
+	// ended says why nothing will come any more.
+	ended error
+	// file is the pump's.
+	file *os.File
+	// looks says whether it pays to look.
+	looks bool
+	// waitedAt is when somebody last did not look.
+	waitedAt time.Time
 }
 
 func serve(names []string, handlers map[string]Handler) error {
@@ -61,6 +74,7 @@ func serve(names []string, handlers map[string]Handler) error {
 	function := C.nc_worker_function(w.handle)
 	w.function = string(borrowed(function))
 	w.handler = handlers[w.function]
+	w.looks = C.nc_worker_looks(w.handle) != 0
 	return w.pump()
 }
 
@@ -92,46 +106,90 @@ func (w *worker) pump() error {
 	if err := syscall.SetNonblock(fd, true); err != nil {
 		return fmt.Errorf("nightcore: cannot wait for the engine: %w", err)
 	}
-	file := os.NewFile(uintptr(fd), "nightcore")
-	defer func() { _ = file.Close() }()
-	conn, err := file.SyscallConn()
+	w.file = os.NewFile(uintptr(fd), "nightcore")
+	defer func() { _ = w.file.Close() }()
+	conn, err := w.file.SyscallConn()
 	if err != nil {
 		return fmt.Errorf("nightcore: cannot wait for the engine: %w", err)
 	}
-	var ended error
 	err = conn.Read(func(uintptr) bool {
-		ended = w.drain()
-		return ended != nil
+		w.pulling.Lock()
+		defer w.pulling.Unlock()
+		if w.ended == nil {
+			_, w.ended = w.drain(false)
+		}
+		return w.ended != nil
 	})
+	w.pulling.Lock()
+	defer w.pulling.Unlock()
 	switch {
-	case err != nil:
-		return fmt.Errorf("nightcore: cannot wait for the engine: %w", err)
-	case errors.Is(ended, errEnded):
+	case w.ended == nil:
+		// Nobody may look any more.
+		w.ended = fmt.Errorf("nightcore: cannot wait for the engine: %w", err)
+		return w.ended
+	case errors.Is(w.ended, errEnded):
 		return nil
 	default:
-		return ended
+		return w.ended
 	}
+}
+
+// mostLooks is for how long goroutines look one after the other before one waits as goroutines do, so that the scheduler
+// sees to sockets and to other goroutines, even if it has no other thread for them.
+const mostLooks = time.Millisecond
+
+// look takes what is there, and looks for it for a while if no request can go on without: what has just been sent is
+// likely to be answered before the pump would have been woken, and a goroutine for what the pump got. If its caller wants
+// a request it gets the first one, to run it.
+func (w *worker) look(wants bool) *running {
+	if !w.looks {
+		return nil
+	}
+	if runtime.GOMAXPROCS(0) == 1 {
+		// Others have nowhere else to run. With more Ps there are threads that look for them.
+		runtime.Gosched()
+	}
+	if !w.pulling.TryLock() {
+		return nil
+	}
+	defer w.pulling.Unlock()
+	now := time.Now()
+	if w.ended != nil || now.Sub(w.waitedAt) > mostLooks {
+		w.waitedAt = now
+		return nil
+	}
+	var request *running
+	if request, w.ended = w.drain(wants); w.ended != nil {
+		// The pump waits for what will not come.
+		_ = w.file.SetReadDeadline(time.Unix(0, 1))
+	}
+	return request
 }
 
 var errEnded = errors.New("the engine has ended this process")
 
-// drain takes all that is there; an error says that nothing will come any more.
-func (w *worker) drain() error {
+// drain takes all that is there; an error says that nothing will come any more. If its caller wants a request it gets the
+// first one; the others are run.
+func (w *worker) drain(wants bool) (request *running, ended error) {
 	var events [maxEvents]event
 	for {
 		var status C.int32_t
 		count := int(C.nc_go_next(w.handle, &events[0], maxEvents, &status))
 		for i := range events[:count] {
 			if events[i].kind == C.NC_EVENT_ENDED {
-				return errEnded
+				return request, errEnded
 			}
-			w.take(&events[i])
+			if wants && request == nil && events[i].kind == C.NC_EVENT_REQUEST {
+				request = w.begin(&events[i])
+			} else {
+				w.take(&events[i])
+			}
 		}
 		switch {
 		case status == C.NC_AGAIN:
-			return nil
+			return request, nil
 		case status != C.NC_OK:
-			return &Error{Status: Status(status), Message: "the engine's messages cannot be read"}
+			return request, &Error{Status: Status(status), Message: "the engine's messages cannot be read"}
 		}
 	}
 }
@@ -139,11 +197,7 @@ func (w *worker) drain() error {
 func (w *worker) take(e *event) {
 	switch e.kind {
 	case C.NC_EVENT_REQUEST:
-		r := &running{worker: w, handle: e.request, id: uint64(e.request_id)}
-		w.mu.Lock()
-		w.running[r.id] = r
-		w.mu.Unlock()
-		go r.run(*e)
+		go w.run(w.begin(e))
 	case C.NC_EVENT_ANSWER:
 		w.mu.Lock()
 		answer, ok := w.waiting[uint64(e.tag)]
@@ -163,6 +217,22 @@ func (w *worker) take(e *event) {
 		if r != nil {
 			r.cancelled()
 		}
+	}
+}
+
+// begin makes a request known.
+func (w *worker) begin(e *event) *running {
+	r := &running{worker: w, handle: e.request, id: uint64(e.request_id), event: *e}
+	w.mu.Lock()
+	w.running[r.id] = r
+	w.mu.Unlock()
+	return r
+}
+
+// run runs a request, and then those that come as soon as it has been answered.
+func (w *worker) run(r *running) {
+	for ; r != nil; r = w.look(true) {
+		r.run()
 	}
 }
 

@@ -8,10 +8,12 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"runtime"
 	"strconv"
 	"strings"
 	"sync"
 	"sync/atomic"
+	"syscall"
 	"testing"
 	"time"
 
@@ -30,6 +32,9 @@ func TestMain(m *testing.M) {
 	nightcore.Handle("Bar", bar)
 	nightcore.Handle("Sleep", sleep)
 	nightcore.Handle("Gather", gather)
+	nightcore.Handle("Others", others)
+	nightcore.Handle("CPU", cpu)
+	nightcore.Handle("Goexit", goexit)
 	nightcore.Handle("Hold", hold)
 	nightcore.Handle("Again", again)
 	nightcore.Handle("GiveUp", giveUp)
@@ -55,6 +60,45 @@ func bar(_ context.Context, req *nightcore.Request) ([]byte, error) {
 func sleep(context.Context, *nightcore.Request) ([]byte, error) {
 	time.Sleep(100 * time.Millisecond)
 	return nil, nil
+}
+
+// others makes calls one after the other, and answers how often another goroutine had its turn meanwhile, of a hundred
+// times. There is one P, so that it has nowhere else to run.
+func others(ctx context.Context, _ *nightcore.Request) ([]byte, error) {
+	defer runtime.GOMAXPROCS(runtime.GOMAXPROCS(1))
+	turns := make(chan struct{}, 1)
+	var had atomic.Int64
+	go func() {
+		for range turns {
+			had.Add(1)
+		}
+	}()
+	defer close(turns)
+	for range 100 {
+		select {
+		case turns <- struct{}{}:
+		default:
+		}
+		if _, err := nightcore.Call(ctx, "Bar", nil); err != nil {
+			return nil, err
+		}
+	}
+	return strconv.AppendInt(nil, had.Load(), 10), nil
+}
+
+// cpu answers the ns of CPU time that this process has used.
+func cpu(context.Context, *nightcore.Request) ([]byte, error) {
+	var usage syscall.Rusage
+	err := syscall.Getrusage(syscall.RUSAGE_SELF, &usage)
+	return strconv.AppendInt(nil, usage.Utime.Nano()+usage.Stime.Nano(), 10), err
+}
+
+// goexit ends its goroutine if it is told to.
+func goexit(_ context.Context, req *nightcore.Request) ([]byte, error) {
+	if len(req.Body) > 0 {
+		runtime.Goexit()
+	}
+	return []byte("serves"), nil
 }
 
 // gather calls a function as often as its body says, at once; without a body it answers its process.
@@ -289,6 +333,56 @@ func TestAnHTTPHandlerIsAFunction(t *testing.T) {
 	} {
 		if !strings.Contains(body.String(), expected) {
 			t.Errorf("%q is not in\n%s", expected, body)
+		}
+	}
+}
+
+var channels = []string{"ring", "fifo"}
+
+func TestOtherGoroutinesRunWhileCallsGoBackAndForth(t *testing.T) {
+	for _, channel := range channels {
+		t.Run(channel, func(t *testing.T) {
+			engine := startOver(t, channel, "Others", "Bar")
+			_, text := engine.post("Others", "")
+			if turns, err := strconv.Atoi(text); err != nil || turns < 50 {
+				t.Errorf("it had %s turns of 100", text)
+			}
+		})
+	}
+}
+
+func TestAnIdleWorkerUsesNoCPU(t *testing.T) {
+	for _, channel := range channels {
+		t.Run(channel, func(t *testing.T) {
+			engine := startOver(t, channel, "CPU")
+			used := func() time.Duration {
+				_, text := engine.post("CPU", "")
+				nanos, err := strconv.ParseInt(text, 10, 64)
+				if err != nil {
+					t.Fatal(err)
+				}
+				return time.Duration(nanos)
+			}
+			for range 100 {
+				used()
+			}
+			began := used()
+			// Idle is what lasts.
+			time.Sleep(time.Second)
+			if idle := used() - began; idle > 100*time.Millisecond {
+				t.Errorf("it used %v", idle)
+			}
+		})
+	}
+}
+
+// The goroutine that looks may be one that a handler ends.
+func TestAHandlerThatEndsItsGoroutineEndsNothingElse(t *testing.T) {
+	engine := start(t, "Goexit")
+	for range 20 {
+		engine.answers("Goexit", "", "serves")
+		if status, _ := engine.post("Goexit", "now"); status != http.StatusInternalServerError {
+			t.Errorf("it answered %d", status)
 		}
 	}
 }
