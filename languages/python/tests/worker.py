@@ -52,9 +52,9 @@ async def Others(req: AsyncRequest) -> None:  # noqa: N802
     tick()
     talks = asyncio.gather(echo(), talk())
     calls = 0
-    while not (len(ticks) >= turns and talks.done()):
+    while not (ticks and talks.done()):
         calls += 1
-        assert calls < 10_000, f"{len(ticks)} ticks, talks done: {talks.done()}"
+        assert calls < 1000, f"{len(ticks)} ticks, talks done: {talks.done()}"
         await req.call("Bar")
     theirs.close()
 
