@@ -57,7 +57,7 @@ bench-long: ## the same with ten million calls, and beside a thousand functions,
 	@$(MAKE) --no-print-directory bench ARGS="--long $(ARGS)"
 
 counts: ## keep what callgrind now counts for a call, in tests/counts/instructions.json
-	cargo run --locked --quiet --release -p nightcore-tests --bin nightcore-counts -- --write
+	cargo run --locked --quiet --release -p nightcore-tests --bin nightcore-counts -- --write fifo
 
 soak: ## ten minutes of mixed load in every language; nothing may grow (SECONDS=600)
 	cargo run --locked --quiet -p nightcore-tests --bin nightcore-soak -- $(SECONDS)

@@ -13,7 +13,7 @@ stage() {
         native-libs) native_libs ;;
         sanitizers) tests/c/sanitizers.sh ;;
         address) address ;;
-        counts) cargo run --locked --quiet --release -p nightcore-tests --bin nightcore-counts ;;
+        counts) cargo run --locked --quiet --release -p nightcore-tests --bin nightcore-counts -- fifo ;;
         repeat) repeat ;;
         *)
             echo "there is no stage $1; there are: ${stages[*]}"

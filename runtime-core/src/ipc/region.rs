@@ -27,14 +27,10 @@ const SWEEP_FIRST: usize = 4;
 /// Blocks of at least this many units (16 KiB) are taken in turn, within a window; smaller ones are the lowest that fit, so
 /// that few pages are touched.
 const LARGE_UNITS: u32 = 4;
-/// The window has room for so many blocks of the size asked for, within the bounds below. What was used last is still in the
-/// cache of the core that read it, and to write to it there costs four times as much as to what has left it. The two regions of
-/// each container on the way of a call have windows, which together are larger than the private cache of a core.
-const WINDOW_BLOCKS: u32 = 4;
-/// 1 MiB.
-const LEAST_WINDOW_UNITS: u32 = 256;
-/// 4 MiB: more would cost more in address translation than it saves.
-const MOST_WINDOW_UNITS: u32 = 1024;
+/// 1 MiB. What was used last is still in the cache of the core that read it, and to write to it there costs four times as much as
+/// to what has left it. A call passes four regions, whose windows together are larger than the private cache of a core; larger
+/// windows cost more in address translation and in the shared cache than they save.
+const WINDOW_UNITS: u32 = 256;
 
 /// Where things lie in a region of this many units.
 fn data_offset(units: u32) -> usize {
@@ -244,7 +240,7 @@ impl Books {
     }
 
     fn find(&self, wanted: u32) -> Option<u32> {
-        let window = (wanted * WINDOW_BLOCKS).clamp(LEAST_WINDOW_UNITS, MOST_WINDOW_UNITS).min(self.units);
+        let window = self.units.min(WINDOW_UNITS);
         let in_turn = (wanted >= LARGE_UNITS && self.next_large + wanted <= window)
             .then(|| self.find_between(self.next_large, window, wanted));
         in_turn.flatten().or_else(|| self.find_between(0, self.units, wanted))
@@ -342,8 +338,8 @@ mod tests {
 
     #[test]
     fn large_blocks_are_taken_in_turn_and_small_ones_from_the_front() {
-        let (_fd, region) = region(2 * MOST_WINDOW_UNITS);
-        let mut books = Books::new(2 * MOST_WINDOW_UNITS);
+        let (_fd, region) = region(2 * WINDOW_UNITS);
+        let mut books = Books::new(2 * WINDOW_UNITS);
         let mut take = |units: u32| {
             let block = books.allocate(&region, u64::from(units) * BLOCK_UNIT_BYTES as u64).unwrap();
             region.give_back(block);
@@ -351,11 +347,11 @@ mod tests {
         };
         assert_eq!([take(16), take(16), take(16)], [0, 16, 32]);
         assert_eq!([take(1), take(1)], [0, 0]);
-        for _ in 3..LEAST_WINDOW_UNITS / 16 {
+        for _ in 3..WINDOW_UNITS / 16 {
             take(16);
         }
         assert_eq!(take(16), 0, "and then from the front again");
-        assert_eq!(take(MOST_WINDOW_UNITS + 1), 0);
+        assert_eq!(take(WINDOW_UNITS + 1), 0);
     }
 
     proptest! {

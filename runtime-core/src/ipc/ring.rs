@@ -210,7 +210,8 @@ impl RingWriter {
         room(self) >= lines
     }
 
-    /// Says that this side waits for room. True: it may sleep. False: there is room for a message of any size.
+    /// After [`Sent::Full`]: says that this side waits for room. True: it may sleep. False: there is room for a message of any
+    /// size.
     pub fn begin_wait(&mut self) -> bool {
         begin_wait(self.ring.writer_waits(), self.ring.read(), self.read)
             || !self.has_room(lines_of(MAX_MESSAGE_BYTES))
