@@ -12,12 +12,8 @@ const RAW: &str = env!("CARGO_BIN_EXE_nightcore-test-raw-worker");
 /// Of functions whose workers do not answer.
 const TIMEOUT: Duration = Duration::from_millis(400);
 const LIMITS: &str = "timeout = \"400ms\"\ngrace = \"200ms\"\n";
-<<<<<<< HEAD
-/// Within this time every call of another function is answered, on a machine that has more to do.
-=======
 /// Within this time every call of another function is answered, on a machine that has much else to do. An engine that a worker
 /// can hold up is held up for good: it is the engine that would have to end that worker.
->>>>>>> suites
 const PROMPTLY: Duration = Duration::from_secs(2);
 /// More than an engine needs for a container and its calls, and less than a worker makes it hold that is not stopped.
 const MEMORY: u64 = 24 << 20;
