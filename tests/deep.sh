@@ -48,7 +48,8 @@ address() {
 repeat() {
     local run channel runs=${RUNS:-50}
     for ((run = 1; run <= runs; run++)); do
-        channel=$(((run % 2)) && echo ring || echo fifo)
+        channel=ring
+        if ((run % 2 == 0)); then channel=fifo; fi
         if ! NIGHTCORE_TEST_CHANNEL=$channel cargo test --locked --workspace --quiet --test '*' >"$target/deep.log" 2>&1; then
             cat "$target/deep.log"
             echo "run $run of $runs failed, over $channel"

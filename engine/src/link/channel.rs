@@ -81,6 +81,8 @@ pub(super) struct Rings {
     /// How much longer its next message is looked for, ns; 0: none is expected.
     pub(super) look_for_ns: Cell<u64>,
     pub(super) patience: RefCell<Patience>,
+    /// Since when a message is expected that is not looked for, ns; 0: none is.
+    pub(super) asleep_since: Cell<u64>,
 }
 
 impl Rings {
@@ -93,6 +95,7 @@ impl Rings {
             looked_at: Cell::new(false),
             look_for_ns: Cell::new(0),
             patience: RefCell::default(),
+            asleep_since: Cell::new(0),
         }
     }
 }

@@ -87,6 +87,7 @@ impl Hub {
         }
         if !rings.looked_at.get() {
             if !rings.patience.borrow_mut().looks() {
+                rings.asleep_since.set(now_ns());
                 return;
             }
             self.begin_looking(channel);
@@ -115,6 +116,11 @@ impl Hub {
         self.looked_at.other_work += 1;
         channel.send_unsent();
         let now = now_ns();
+        if let Some(rings) = &channel.rings
+            && let since @ 1.. = rings.asleep_since.replace(0)
+        {
+            rings.patience.borrow_mut().slept(now - since);
+        }
         let taken = self.take_from_ring(now, channel);
         self.run_actions(now);
         taken?;

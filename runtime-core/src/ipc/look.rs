@@ -19,6 +19,11 @@ pub const LOOKS_PER_YIELD: u32 = 2;
 pub const CROWDED_NS: u64 = 500_000;
 /// Most waits in a row that begin asleep before looking is tried again.
 const MAX_SKIPPED: u32 = 64;
+/// A wait that began asleep and was over so soon might have been one that looking is for: when all sleep, each waits for the
+/// others to be woken.
+const SHORT_SLEEP_NS: u64 = 2 * MAX_LOOK_NS;
+/// Most waits in a row that begin asleep while they are so short: sooner or later all look at once, and go on looking.
+const MAX_SKIPPED_SHORT: u32 = 8;
 /// The same on a core that is shared with somebody who computes.
 const SKIPPED_IN_CROWD: u32 = 1024;
 
@@ -40,6 +45,8 @@ pub struct Patience {
     skip: u32,
     /// How many waits begin asleep when looking is in vain again.
     skip_next: u32,
+    /// Whether somebody else was at work on this core when it was last tried.
+    crowded: bool,
 }
 
 impl Patience {
@@ -59,9 +66,18 @@ impl Patience {
         self.skip_next == 0
     }
 
+    /// A wait that began asleep took so long.
+    #[inline]
+    pub fn slept(&mut self, ns: u64) {
+        if ns < SHORT_SLEEP_NS && !self.crowded {
+            self.skip = self.skip.min(MAX_SKIPPED_SHORT);
+        }
+    }
+
     /// Looking ended so.
     #[inline]
     pub fn learn(&mut self, looked: Looked) {
+        self.crowded = looked == Looked::Crowded;
         match looked {
             Looked::Found => self.skip_next /= 2,
             Looked::InVain => {
@@ -140,6 +156,18 @@ mod tests {
         assert!(waits_of(Looked::Found, 1000) >= 900);
         assert_eq!(waits_of(Looked::Found, 1000), 1000);
         assert!(waits_of(Looked::Crowded, 10_240) <= 11);
+    }
+
+    #[test]
+    fn short_sleeps_are_a_reason_to_look_sooner_but_not_in_a_crowd() {
+        let mut patience = Patience::default();
+        (0..20).for_each(|_| patience.learn(Looked::InVain));
+        patience.slept(SHORT_SLEEP_NS - 1);
+        assert_eq!((0..).take_while(|_| !patience.looks()).count(), MAX_SKIPPED_SHORT as usize);
+        let mut patience = Patience::default();
+        (0..20).for_each(|_| patience.learn(Looked::Crowded));
+        patience.slept(1);
+        assert_eq!((0..).take_while(|_| !patience.looks()).count(), SKIPPED_IN_CROWD as usize);
     }
 
     #[test]

@@ -131,12 +131,14 @@ impl Incoming {
     }
 
     /// Sleeps until there may be a message; a thread's ends wait. `End`: the engine has closed its end.
-    pub(super) fn sleep(&mut self) -> io::Result<Filled> {
+    pub(super) fn sleep(&mut self, patience: &mut Patience) -> io::Result<Filled> {
         match self {
             Incoming::Pipe { reader, inbox } => inbox.fill(reader.as_fd()),
             Incoming::Ring { bell, ring, .. } => {
+                let began = now_ns();
                 let heard = if ring.begin_wait() { hear(bell) } else { Ok(Filled::Bytes { drained: true }) };
                 ring.end_wait();
+                patience.slept(now_ns() - began);
                 heard
             }
         }

@@ -183,7 +183,7 @@ impl ThreadWorker {
                 if incoming.look(MAX_LOOK_NS, TURN_NS, patience) {
                     continue;
                 }
-                match incoming.sleep() {
+                match incoming.sleep(patience) {
                     Ok(Filled::Bytes { .. }) => continue,
                     Ok(Filled::End) | Err(_) => return Err(Closed),
                 }
