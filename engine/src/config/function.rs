@@ -51,6 +51,9 @@ const LATER: &[&str] = &["memory", "watch"];
 /// Paths that the gateway answers itself.
 const RESERVED_ROUTES: &[&str] = &["/function", "/healthz", "/readyz"];
 
+const CHANNELS: [(&str, ChannelKind); 2] = [("ring", ChannelKind::Ring), ("fifo", ChannelKind::Fifo)];
+const PLACEMENTS: [(&str, Placement); 2] = [("apart", Placement::Apart), ("free", Placement::Free)];
+
 const WORKERS_EXAMPLE: &str = "{ min = 1, max = 32 }";
 const QUEUE_EXAMPLE: &str = r#"{ calls = 1024, bytes = "64MiB" }"#;
 const ROUTE_EXAMPLE: &str = "/shop";
@@ -101,8 +104,8 @@ impl Settings {
                 "queue" => settings.read_queue(&item, report),
                 "max_depth" => settings.max_depth = item.integer(1..=MAX_MAX_DEPTH, report),
                 "external" => settings.external = item.boolean(report),
-                "channel" => settings.channel = read_channel(&item, report),
-                "placement" => settings.placement = read_placement(&item, report),
+                "channel" => settings.channel = read_choice(&item, CHANNELS, report),
+                "placement" => settings.placement = read_choice(&item, PLACEMENTS, report),
                 "route" => settings.route = read_route(&item, report).map(|route| (route, item.span())),
                 later if LATER.contains(&later) => {
                     report.at(
@@ -254,26 +257,15 @@ fn read_timeout(item: &Item<'_>, report: &mut Report<'_>) -> Option<Duration> {
     item.duration(Duration::from_micros(1)..=MAX_DURATION, report)
 }
 
-fn read_channel(item: &Item<'_>, report: &mut Report<'_>) -> Option<ChannelKind> {
-    match item.string(Some("ring"), report)? {
-        "ring" => Some(ChannelKind::Ring),
-        "fifo" => Some(ChannelKind::Fifo),
-        _ => {
-            item.wrong("a channel is \"ring\" or \"fifo\"", report);
-            None
-        }
+/// One of a few words, each with what it stands for.
+fn read_choice<T: Copy>(item: &Item<'_>, choices: [(&str, T); 2], report: &mut Report<'_>) -> Option<T> {
+    let [(first, _), (second, _)] = choices;
+    let word = item.string(Some(first), report)?;
+    let chosen = choices.into_iter().find(|(name, _)| *name == word);
+    if chosen.is_none() {
+        item.wrong(format!("it is \"{first}\" or \"{second}\""), report);
     }
-}
-
-fn read_placement(item: &Item<'_>, report: &mut Report<'_>) -> Option<Placement> {
-    match item.string(Some("apart"), report)? {
-        "apart" => Some(Placement::Apart),
-        "free" => Some(Placement::Free),
-        _ => {
-            item.wrong("a placement is \"apart\" or \"free\"", report);
-            None
-        }
-    }
+    chosen.map(|(_, choice)| choice)
 }
 
 /// A path that begins with a slash and is taken as it stands: what clients send is compared byte for byte.

@@ -82,8 +82,8 @@ impl Concurrency {
         self.climb.arrived(now_ns);
     }
 
-    /// A call ended. `run_ns`: from its dispatch to its answer, less all waits for internal calls; `open_ns`: less only what
-    /// its internal calls spent queued.
+    /// A call ended. `run_ns`: what its handler took, less all waits for internal calls; `open_ns`: from its dispatch to its
+    /// answer, less only what its internal calls spent queued.
     pub fn ended(&mut self, now_ns: u64, run_ns: u64, open_ns: u64) {
         let now_ns = self.tick(now_ns);
         self.averages.ended(now_ns, run_ns, open_ns);

@@ -13,19 +13,19 @@ pub const MAX_LOOK_NS: u64 = 50_000;
 pub const TURN_NS: u64 = 2_000;
 /// How often a reader looks before it lets others run. A yield costs some 0.3 µs when nobody else is there; with fewer of them
 /// a message that somebody on the same core is to send comes later, with more the reader sees its own later.
-pub const LOOKS_PER_YIELD: u32 = 2;
+const LOOKS_PER_YIELD: u32 = 2;
 /// Who yields and is not run for so long shares its core with somebody who computes. It would wait so after each yield, and a
 /// sleeper is run sooner when it is woken.
 pub const CROWDED_NS: u64 = 500_000;
 /// Most waits in a row that begin asleep before looking is tried again.
 const MAX_SKIPPED: u32 = 64;
+/// The same on a core that is shared with somebody who computes.
+const SKIPPED_IN_CROWD: u32 = 1024;
 /// A wait that began asleep and was over so soon might have been one that looking is for: when all sleep, each waits for the
 /// others to be woken.
 const SHORT_SLEEP_NS: u64 = 2 * MAX_LOOK_NS;
 /// Most waits in a row that begin asleep while they are so short: sooner or later all look at once, and go on looking.
 const MAX_SKIPPED_SHORT: u32 = 8;
-/// The same on a core that is shared with somebody who computes.
-const SKIPPED_IN_CROWD: u32 = 1024;
 
 /// What came of looking.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -51,8 +51,7 @@ impl Bell {
 pub(super) fn open(create: Received, mode: Mode) -> Result<(Incoming, Outgoing), String> {
     let blocking = mode == Mode::Threads;
     let moves = blocking && create.control.mode == Placement::Apart as u16;
-    let descriptors = create.descriptors;
-    let mut descriptors = descriptors.into_iter();
+    let mut descriptors = create.descriptors.into_iter();
     let (Some(reader), Some(writer)) = (descriptors.next(), descriptors.next()) else {
         return Err("no descriptors came".to_owned());
     };
