@@ -9,7 +9,7 @@
 
 use super::bell::{announce, begin_wait, end_wait};
 use crate::protocol::limits::{HEADER_BYTES, LINE_BYTES, MAX_MESSAGE_BYTES, RING_LINES};
-use crate::protocol::message::{Broken, Message, message_len};
+use crate::protocol::message::{Announced, Broken, Message};
 use memmap2::{MmapOptions, MmapRaw};
 use nix::fcntl::{FcntlArg, SealFlag, fcntl};
 use nix::sys::memfd::{MFdFlags, memfd_create};
@@ -264,14 +264,15 @@ impl RingReader {
         }
         let (header, rest) = self.message.split_at_mut(HEADER_BYTES);
         self.ring.copy_out(self.read, header);
-        let len = message_len(header)?;
+        let announced = Announced::read(header)?.ok_or(Broken::Truncated)?;
+        let len = announced.message_len();
         let lines = lines_of(len);
         if lines > there {
             return Err(Broken::Truncated);
         }
         self.ring.copy_out(self.read.wrapping_add(1), &mut rest[..len - HEADER_BYTES]);
         self.read = self.read.wrapping_add(lines);
-        Ok(Message::parse(&self.message[..len])?.map(|(message, _)| message))
+        Ok(announced.message(&self.message[..len]))
     }
 
     /// Gives the lines of the messages taken back to the writer, when they are half of the ring: a writer that finds no

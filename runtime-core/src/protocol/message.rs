@@ -194,11 +194,34 @@ pub enum Broken {
     Unread(usize),
 }
 
-/// The length of the message with this header, which is checked first.
-pub fn message_len(header: &[u8]) -> Result<usize, Broken> {
-    let Ok((header, _)) = Header::read_from_prefix(header) else { return Err(Broken::Truncated) };
-    header.check()?;
-    Ok(header.message_len())
+/// A header that was checked, of a message that is still to be taken.
+#[derive(Clone, Copy, Debug)]
+pub struct Announced {
+    kind: Kind,
+    header: Header,
+}
+
+impl Announced {
+    /// Checks the header that `bytes` begin with; `None` if it is not all there.
+    #[inline]
+    pub fn read(bytes: &[u8]) -> Result<Option<Announced>, Broken> {
+        let Ok((header, _)) = Header::read_from_prefix(bytes) else { return Ok(None) };
+        Ok(Some(Announced { kind: header.check()?, header }))
+    }
+
+    /// The length of its message.
+    #[inline]
+    pub fn message_len(&self) -> usize {
+        self.header.message_len()
+    }
+
+    /// The message, if `bytes` hold all of it.
+    #[inline]
+    pub fn message<'a>(&self, bytes: &'a [u8]) -> Option<Message<'a>> {
+        let (_, rest) = bytes.get(..self.message_len())?.split_at(HEADER_BYTES);
+        let (name, inline) = rest.split_at(self.header.name_len());
+        Some(Message { kind: self.kind, header: self.header, name, inline })
+    }
 }
 
 /// A message as it lies in a read buffer.
@@ -217,12 +240,8 @@ pub struct Message<'a> {
 impl<'a> Message<'a> {
     /// The first message in `bytes` and its length; `None` if it is not all there yet.
     pub fn parse(bytes: &'a [u8]) -> Result<Option<(Message<'a>, usize)>, Broken> {
-        let Ok((header, _)) = Header::read_from_prefix(bytes) else { return Ok(None) };
-        let kind = header.check()?;
-        let len = header.message_len();
-        let Some(message) = bytes.get(..len) else { return Ok(None) };
-        let (name, inline) = message[HEADER_BYTES..].split_at(header.name_len());
-        Ok(Some((Message { kind, header, name, inline }, len)))
+        let Some(announced) = Announced::read(bytes)? else { return Ok(None) };
+        Ok(announced.message(bytes).map(|message| (message, announced.message_len())))
     }
 }
 
