@@ -90,15 +90,21 @@ fn a_worker_that_announces_what_is_no_message_is_ended() {
     }
 }
 
+/// A call of it ends by its deadline, others go on meanwhile, and its process is replaced.
+#[track_caller]
+fn assert_late_and_replaced(function: &str) {
+    let engine = engine(&[function]);
+    let container = engine.container(function);
+    let response = call_among_others(&engine, function);
+    assert_late(function, &response);
+    wait_for_another(&engine, function, container);
+    engine.stop();
+}
+
 #[test]
 fn a_worker_that_lies_about_what_it_has_read_harms_itself_only() {
     for function in ["ReadsBackwards", "ReadsBeyond"] {
-        let engine = engine(&[function]);
-        let container = engine.container(function);
-        let response = call_among_others(&engine, function);
-        assert_late(function, &response);
-        wait_for_another(&engine, function, container);
-        engine.stop();
+        assert_late_and_replaced(function);
     }
 }
 
@@ -118,12 +124,7 @@ fn a_worker_that_asks_and_never_reads_is_ended_before_it_costs_memory() {
 #[test]
 fn a_worker_that_rings_or_talks_without_end_delays_nobody() {
     for function in ["RingsWithoutEnd", "TalksWithoutEnd"] {
-        let engine = engine(&[function]);
-        let container = engine.container(function);
-        let response = call_among_others(&engine, function);
-        assert_late(function, &response);
-        wait_for_another(&engine, function, container);
-        engine.stop();
+        assert_late_and_replaced(function);
     }
 }
 

@@ -159,16 +159,22 @@ mod tests {
         }
     }
 
+    /// A side that another thread advances to 2.
+    fn advanced_twice() -> (Arc<Side>, thread::JoinHandle<()>) {
+        let side = Arc::new(Side::new());
+        let writer = side.clone();
+        let thread = thread::spawn(move || {
+            writer.advance(1);
+            writer.advance(2);
+        });
+        (side, thread)
+    }
+
     /// loom ends with "deadlock" if there is an order in which the reader sleeps for ever.
     #[test]
     fn a_reader_that_sleeps_is_always_woken() {
         check(|| {
-            let side = Arc::new(Side::new());
-            let writer = side.clone();
-            let thread = thread::spawn(move || {
-                writer.advance(1);
-                writer.advance(2);
-            });
+            let (side, thread) = advanced_twice();
             side.wait_for(2);
             thread.join().unwrap();
         });
@@ -195,12 +201,7 @@ mod tests {
     #[test]
     fn nobody_is_rung_for_twice() {
         check(|| {
-            let side = Arc::new(Side::new());
-            let writer = side.clone();
-            let thread = thread::spawn(move || {
-                writer.advance(1);
-                writer.advance(2);
-            });
+            let (side, thread) = advanced_twice();
             begin_wait(&side.waiting, &side.position, 0);
             thread.join().unwrap();
             assert!(*side.bell.rung.lock().unwrap() <= 1);
