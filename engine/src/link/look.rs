@@ -86,7 +86,7 @@ impl Hub {
             return;
         }
         if !rings.looked_at.get() {
-            if !rings.patience.borrow_mut().looks() {
+            if !rings.patience.borrow_mut().looks(now_ns) {
                 rings.asleep_since.set(now_ns());
                 return;
             }
@@ -191,7 +191,7 @@ impl Hub {
         if rings.look_for_ns.get() == 0 {
             return;
         }
-        rings.patience.borrow_mut().learn(Looked::Found);
+        rings.patience.borrow_mut().learn(Looked::Found, now_ns);
         // A thread has said what it was expected to say; a loop's other calls may go on.
         let more = channel.mode == Mode::EventLoop
             && channel.key.get().is_some_and(|key| self.dispatch.has_calls(key));
@@ -210,7 +210,7 @@ impl Hub {
             }
             rings.look_for_ns.set(left.saturating_sub(spent));
             if left <= spent {
-                rings.patience.borrow_mut().learn(Looked::InVain);
+                rings.patience.borrow_mut().learn(Looked::InVain, now_ns);
             } else {
                 expected = true;
             }
@@ -233,8 +233,8 @@ impl Hub {
             return;
         }
         for rings in self.looked_at.channels.iter().filter_map(|channel| channel.rings.as_ref()) {
-            if rings.look_for_ns.get() != 0 && !rings.incoming.borrow().has_message() {
-                rings.patience.borrow_mut().learn(Looked::Crowded);
+            if rings.look_for_ns.get() != 0 {
+                rings.patience.borrow_mut().learn(Looked::Crowded, now_ns);
                 rings.look_for_ns.set(0);
             }
         }

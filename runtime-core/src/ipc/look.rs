@@ -19,8 +19,11 @@ const LOOKS_PER_YIELD: u32 = 2;
 pub const CROWDED_NS: u64 = 500_000;
 /// Most waits in a row that begin asleep before looking is tried again.
 const MAX_SKIPPED: u32 = 64;
-/// The same on a core that is shared with somebody who computes.
-const SKIPPED_IN_CROWD: u32 = 1024;
+/// How long nobody looks who has found a core crowded: to find out costs what a computing thread may run at a time, some
+/// milliseconds. It doubles each time that trying again soon finds the same.
+const CROWDED_PAUSE_NS: u64 = 2_000_000;
+/// The longest such pause.
+const MAX_CROWDED_PAUSE_NS: u64 = 1_024_000_000;
 /// A wait that began asleep and was over so soon might have been one that looking is for: when all sleep, each waits for the
 /// others to be woken.
 const SHORT_SLEEP_NS: u64 = 2 * MAX_LOOK_NS;
@@ -34,7 +37,7 @@ pub enum Looked {
     Found,
     /// There was none.
     InVain,
-    /// There was none, and somebody else computes on this core.
+    /// Somebody else computes on this core; there may be a message.
     Crowded,
 }
 
@@ -45,16 +48,18 @@ pub struct Patience {
     skip: u32,
     /// How many waits begin asleep when looking is in vain again.
     skip_next: u32,
-    /// Whether somebody else was at work on this core when it was last tried.
-    crowded: bool,
+    /// When looking is tried again on a core that was crowded, ns; 0 if it was not.
+    crowded_until_ns: u64,
+    /// How long that pause is.
+    pause_ns: u64,
 }
 
 impl Patience {
     /// A wait begins: whether it is to begin with looking.
     #[inline]
-    pub fn looks(&mut self) -> bool {
+    pub fn looks(&mut self, now_ns: impl Fn() -> u64) -> bool {
         if self.skip == 0 {
-            return true;
+            return self.crowded_until_ns == 0 || now_ns() >= self.crowded_until_ns;
         }
         self.skip -= 1;
         false
@@ -69,15 +74,14 @@ impl Patience {
     /// A wait that began asleep took so long.
     #[inline]
     pub fn slept(&mut self, ns: u64) {
-        if ns < SHORT_SLEEP_NS && !self.crowded {
+        if ns < SHORT_SLEEP_NS {
             self.skip = self.skip.min(MAX_SKIPPED_SHORT);
         }
     }
 
     /// Looking ended so.
     #[inline]
-    pub fn learn(&mut self, looked: Looked) {
-        self.crowded = looked == Looked::Crowded;
+    pub fn learn(&mut self, looked: Looked, now_ns: impl Fn() -> u64) {
         match looked {
             Looked::Found => self.skip_next /= 2,
             Looked::InVain => {
@@ -85,8 +89,11 @@ impl Patience {
                 self.skip_next = (self.skip_next * 2 + 1).min(MAX_SKIPPED);
             }
             Looked::Crowded => {
-                self.skip = SKIPPED_IN_CROWD;
-                self.skip_next = MAX_SKIPPED;
+                let now = now_ns();
+                let soon = now < self.crowded_until_ns + self.pause_ns;
+                self.pause_ns = if soon { self.pause_ns * 2 } else { 0 };
+                self.pause_ns = self.pause_ns.clamp(CROWDED_PAUSE_NS, MAX_CROWDED_PAUSE_NS);
+                self.crowded_until_ns = now + self.pause_ns;
             }
         }
     }
@@ -122,7 +129,7 @@ pub fn look(for_ns: u64, turn_ns: u64, now_ns: impl Fn() -> u64, found: impl Fn(
         let_others_run();
         let now = now_ns();
         if now - last > CROWDED_NS {
-            return if found() { Looked::Found } else { Looked::Crowded };
+            return Looked::Crowded;
         }
         spent += (now - last).min(turn_ns);
         if spent > for_ns {
@@ -143,9 +150,9 @@ mod tests {
         // How many of so many waits begin with looking that ends so.
         let mut waits_of = |looked: Looked, waits: u32| {
             let mut looks = |_: &u32| {
-                let looks = patience.looks();
+                let looks = patience.looks(|| 0);
                 if looks {
-                    patience.learn(looked);
+                    patience.learn(looked, || 0);
                 }
                 looks
             };
@@ -155,19 +162,37 @@ mod tests {
         // Each time it pays halves the number.
         assert!(waits_of(Looked::Found, 1000) >= 900);
         assert_eq!(waits_of(Looked::Found, 1000), 1000);
-        assert!(waits_of(Looked::Crowded, 10_240) <= 11);
     }
 
     #[test]
-    fn short_sleeps_are_a_reason_to_look_sooner_but_not_in_a_crowd() {
+    fn short_sleeps_are_a_reason_to_look_sooner() {
         let mut patience = Patience::default();
-        (0..20).for_each(|_| patience.learn(Looked::InVain));
+        (0..20).for_each(|_| patience.learn(Looked::InVain, || 0));
         patience.slept(SHORT_SLEEP_NS - 1);
-        assert_eq!((0..).take_while(|_| !patience.looks()).count(), MAX_SKIPPED_SHORT as usize);
-        let mut patience = Patience::default();
-        (0..20).for_each(|_| patience.learn(Looked::Crowded));
-        patience.slept(1);
-        assert_eq!((0..).take_while(|_| !patience.looks()).count(), SKIPPED_IN_CROWD as usize);
+        assert_eq!((0..).take_while(|_| !patience.looks(|| 0)).count(), MAX_SKIPPED_SHORT as usize);
+    }
+
+    #[test]
+    fn a_crowded_core_is_tried_again_after_a_pause_which_doubles_while_it_stays_so() {
+        let (mut patience, mut now) = (Patience::default(), 1);
+        // How long nobody looks after one more look that ends in a crowd; short sleeps change nothing.
+        let mut pause_ns = |patience: &mut Patience| {
+            let began = now;
+            patience.learn(Looked::Crowded, || now);
+            while !patience.looks(|| now) {
+                patience.slept(1);
+                now += CROWDED_PAUSE_NS / 10;
+            }
+            now - began
+        };
+        let expected = [2, 4, 8, 16, 32, 64, 128, 256, 512, 1024, 1024].map(|ms| ms * 1_000_000);
+        assert_eq!(expected.map(|_| pause_ns(&mut patience)), expected);
+        // A crowd long after the last one is a new one.
+        let later = now + 3 * MAX_CROWDED_PAUSE_NS;
+        patience.learn(Looked::Found, || later);
+        patience.learn(Looked::Crowded, || later);
+        assert!(!patience.looks(|| later + CROWDED_PAUSE_NS - 1));
+        assert!(patience.looks(|| later + CROWDED_PAUSE_NS));
     }
 
     #[test]

@@ -111,7 +111,7 @@ impl Incoming {
         if ring.has_message() {
             return true;
         }
-        if !patience.looks() {
+        if !patience.looks(now_ns) {
             return false;
         }
         if LOOKERS.fetch_add(1, Ordering::Relaxed) >= MAX_LOOKERS {
@@ -125,8 +125,12 @@ impl Incoming {
         }
         let looked = look(for_ns, turn_ns, now_ns, || ring.has_message());
         LOOKERS.fetch_sub(1, Ordering::Relaxed);
-        patience.learn(looked);
-        looked == Looked::Found
+        patience.learn(looked, now_ns);
+        match looked {
+            Looked::Found => true,
+            Looked::InVain => false,
+            Looked::Crowded => ring.has_message(),
+        }
     }
 
     /// Sleeps until there may be a message; a thread's ends wait. `End`: the engine has closed its end.
