@@ -10,6 +10,8 @@ pub mod gateway;
 pub mod launcher;
 pub mod link;
 pub mod observe;
+pub mod reload;
 pub mod say;
 pub mod timer;
 pub mod up;
+pub mod watch;

@@ -1,18 +1,20 @@
 //! An engine from its start to its end: the rooms are built, tied together, and taken down in order.
 
-use crate::config::{Config, Function};
+use crate::config::Config;
 use crate::directory::{self, Directory};
-use crate::dispatch::{FunctionId, Spec};
-use crate::gateway::{Gateway, Health, Limits, Routes, Service, Stop, keep_timeouts};
+use crate::dispatch::FunctionId;
+use crate::gateway::{Gateway, Health, Limits, Service, Stop, keep_timeouts};
 use crate::launcher::{Keeper, raise_open_files};
 use crate::link::{Alarm, Hub, HubCalls, HubHandle, Listener, keep_time, look_at_rings};
 use crate::observe::admin::Admin;
+use crate::reload::Functions;
 use crate::say::say;
+use crate::watch::Watch;
 use anyhow::{Context, Result};
 use nightcore_runtime::ipc::slice::{SHORTEST_SLICE_NS, ask_for_short_slice};
 use nightcore_runtime::protocol::control::ChannelKind;
 use std::fs::File;
-use std::io::Write;
+use std::io::{IsTerminal, Write};
 use std::path::Path;
 use std::rc::Rc;
 use std::time::Duration;
@@ -34,6 +36,8 @@ pub struct Options<'a> {
     pub directory: &'a Path,
     /// Where to write a line when all functions are ready.
     pub ready: Option<File>,
+    /// Whether all functions are watched, and the configuration.
+    pub watch_all: bool,
 }
 
 /// Which functions cannot be called.
@@ -53,33 +57,10 @@ impl Health for HubHealth {
     }
 }
 
-fn spec(function: &Function) -> Spec {
-    Spec {
-        name: function.name.clone(),
-        processes: function.processes,
-        min: function.workers.min,
-        max: function.workers.max,
-        timeout: function.timeout,
-        grace: function.grace,
-        queue_calls: function.queue.calls,
-        queue_bytes: function.queue.bytes,
-        max_depth: function.max_depth,
-        external: function.external,
-        channel: function.channel,
-        placement: function.placement,
-    }
-}
-
-/// The functions' own paths.
-fn routes(config: &Config) -> Routes {
-    let with_route = |function: &Function| Some((function.route.clone()?, function.name.clone()));
-    Routes::new(config.functions.iter().filter_map(with_route))
-}
-
-/// Runs an engine until it is told to stop by SIGTERM or SIGINT. A second signal does not wait for calls under way.
+/// Runs an engine until it is told to stop by SIGTERM or SIGINT. A second signal does not wait for calls under way. SIGHUP
+/// reloads the configuration.
 pub async fn run(options: Options<'_>) -> Result<()> {
-    let Options { config, directory, ready } = options;
-    let config = Rc::new(config);
+    let Options { config, directory, ready, watch_all } = options;
     let open_files = raise_open_files().context("cannot raise the limit of open files")?;
     let mut signals = Signals::new().context("cannot handle signals")?;
     let tcp = Gateway::bind(config.gateway.listen).await;
@@ -94,9 +75,6 @@ pub async fn run(options: Options<'_>) -> Result<()> {
     if config.functions.iter().any(|function| function.channel == ChannelKind::Ring) {
         ask_for_short_slice(SHORTEST_SLICE_NS);
     }
-    for function in &config.functions {
-        hub.borrow_mut().dispatch.add_function(spec(function));
-    }
     let control_socket = directory::control_socket(directory.path());
     let listener = Listener::bind(&control_socket);
     let listener = listener.with_context(|| format!("cannot listen on {}", control_socket.display()))?;
@@ -104,7 +82,9 @@ pub async fn run(options: Options<'_>) -> Result<()> {
     let admin_listener = UnixListener::bind(&admin_socket);
     let admin_listener =
         admin_listener.with_context(|| format!("cannot listen on {}", admin_socket.display()))?;
-    let mut keeper = Keeper::start(hub.clone(), config.clone(), directory.path(), open_files)?;
+    let mut keeper = Keeper::start(hub.clone(), directory.path(), open_files)?;
+    let mut functions = Functions::start(hub.clone(), &mut keeper, config);
+    let (reloads, mut asked) = mpsc::unbounded_channel();
 
     let admin = Admin {
         hub: hub.clone(),
@@ -112,6 +92,7 @@ pub async fn run(options: Options<'_>) -> Result<()> {
         address: address.clone(),
         control_socket: control_socket.to_string_lossy().into_owned(),
         max_body_bytes,
+        reloads,
     };
     spawn_local(listener.run(hub.clone()));
     spawn_local(admin.serve(admin_listener));
@@ -123,7 +104,7 @@ pub async fn run(options: Options<'_>) -> Result<()> {
         calls: HubCalls(hub.clone()),
         health: HubHealth(hub.clone()),
         limits: Limits { max_body_bytes },
-        routes: routes(&config),
+        routes: functions.routes(),
     };
     let doors = gateway.clone();
     let heard = stop.clone();
@@ -133,23 +114,53 @@ pub async fn run(options: Options<'_>) -> Result<()> {
             say(&format!("clients that fall silent are not ended: {error}"));
         }
     });
-    spawn_local(announce(hub.clone(), address, config.clone(), ready));
+    spawn_local(announce(hub.clone(), address, ready));
 
-    tokio::select! {
-        () = keeper.run(&mut events) => {}
-        () = signals.next() => {}
+    let mut watch = Watch::default();
+    watch.set(functions.config(), watch_all);
+    loop {
+        let request = tokio::select! {
+            () = keeper.run(&mut events) => continue,
+            heard = signals.next() => match heard {
+                Heard::Stop => break,
+                Heard::Reload => None,
+            },
+            Some(request) = asked.recv() => Some(request),
+            changed = watch.changed() => {
+                let names: Vec<&str> = changed.functions.iter().map(String::as_str).collect();
+                if !names.is_empty() {
+                    say(&format!("files have changed, started anew: {}", names.join(", ")));
+                }
+                functions.restart(&mut keeper, changed.functions);
+                if !changed.config {
+                    continue;
+                }
+                None
+            }
+        };
+        let forced = request.as_ref().map(|request| request.forced.clone()).unwrap_or_default();
+        let changes = functions.reload(&mut keeper, &forced);
+        match &changes {
+            Ok(changes) => say(&format!("reloaded: {changes}")),
+            Err(error) => say(&format!("not reloaded, all goes on as it was: {error}")),
+        }
+        watch.set(functions.config(), watch_all);
+        if let Some(request) = request {
+            // Whoever asked may have left.
+            let _ = request.answer.send(changes);
+        }
     }
     say(&format!(
         "stopping: no new connections, {} calls under way",
         hub.borrow().dispatch.calls_under_way()
     ));
     stop.say();
-    let longest = config.functions.iter().map(|f| f.timeout).max().unwrap_or_default() + DRAIN_SLACK;
+    let longest = functions.longest_timeout() + DRAIN_SLACK;
     tokio::select! {
         () = keeper.run(&mut events) => {}
         () = drained(&hub, &gateway) => {}
         () = tokio::time::sleep(longest) => {}
-        () = signals.next() => {}
+        () = signals.stop() => {}
     }
     keeper.stop(events).await;
     directory.remove()
@@ -164,16 +175,16 @@ async fn drained(hub: &HubHandle, gateway: &Gateway) {
 }
 
 /// Says when every function is ready or has failed for good.
-async fn announce(hub: HubHandle, address: String, config: Rc<Config>, ready: Option<File>) {
+async fn announce(hub: HubHandle, address: String, ready: Option<File>) {
     say(&format!("listening on {address}"));
-    let count = config.functions.len();
-    let failed = loop {
-        let mut waiting = 0;
+    let (count, failed) = loop {
+        let (mut count, mut waiting) = (0, 0);
         let mut failed = Vec::new();
         {
             let mut hub = hub.borrow_mut();
             let now = nightcore_runtime::clock::now_ns();
             for id in hub.dispatch.functions() {
+                count += 1;
                 if !hub.dispatch.is_ready(id) {
                     match hub.dispatch.status(now, id).unavailable {
                         Some(_) => failed.push(hub.dispatch.spec(id).name.clone()),
@@ -183,7 +194,7 @@ async fn announce(hub: HubHandle, address: String, config: Rc<Config>, ready: Op
             }
         }
         if waiting == 0 {
-            break failed;
+            break (count, failed);
         }
         tokio::time::sleep(READY_PAUSE).await;
     };
@@ -203,11 +214,17 @@ async fn announce(hub: HubHandle, address: String, config: Rc<Config>, ready: Op
     }
 }
 
-/// The signals that end an engine.
+/// The signals that an engine heeds.
 struct Signals {
     terminate: Signal,
     interrupt: Signal,
     hang_up: Signal,
+}
+
+/// What a signal means.
+enum Heard {
+    Stop,
+    Reload,
 }
 
 impl Signals {
@@ -219,11 +236,17 @@ impl Signals {
         })
     }
 
-    async fn next(&mut self) {
+    async fn next(&mut self) -> Heard {
+        // An engine in a terminal is told so that the terminal is closed.
+        let hung_up = if std::io::stderr().is_terminal() { Heard::Stop } else { Heard::Reload };
         tokio::select! {
-            _ = self.terminate.recv() => {}
-            _ = self.interrupt.recv() => {}
-            _ = self.hang_up.recv() => {}
+            _ = self.terminate.recv() => Heard::Stop,
+            _ = self.interrupt.recv() => Heard::Stop,
+            _ = self.hang_up.recv() => hung_up,
         }
+    }
+
+    async fn stop(&mut self) {
+        while !matches!(self.next().await, Heard::Stop) {}
     }
 }

@@ -1,7 +1,9 @@
 //! The dispatcher on a simulated clock: whatever happens in whatever order, every call ends exactly once, `max` is
 //! never passed, and nothing is left.
 
-use nightcore_engine::dispatch::{Action, CallId, ChannelKey, ContainerKey, Dispatch, Invoke, Ran, Spec};
+use nightcore_engine::dispatch::{
+    Action, CallId, ChannelKey, ContainerKey, Dispatch, Generation, Invoke, Ran, Spec,
+};
 use nightcore_runtime::protocol::control::{ChannelKind, Mode, Placement};
 use nightcore_runtime::protocol::{Failure, Status};
 use proptest::prelude::*;
@@ -51,7 +53,10 @@ struct Worker {
 struct World {
     dispatch: Dispatch<Vec<u8>, u64>,
     now: u64,
-    containers: HashMap<ContainerKey, usize>,
+    /// Of which function each is, and of which generation.
+    containers: HashMap<ContainerKey, (usize, Generation)>,
+    /// Generations whose containers are started again when they end, by function.
+    kept_up: [Vec<Generation>; 3],
     channels: HashMap<ChannelKey, Worker>,
     /// Workers that were told to end and have not done so yet.
     retired: HashSet<ChannelKey>,
@@ -80,7 +85,8 @@ impl World {
             world.dispatch.add_function(spec(name, max));
         }
         for function in 0..3 {
-            world.connect(function);
+            world.kept_up[function].push(1);
+            world.connect(function, 1);
         }
         world.all_ready();
         world
@@ -90,10 +96,29 @@ impl World {
         self.modes[function].unwrap_or(Mode::Threads)
     }
 
-    fn connect(&mut self, function: usize) {
-        let key = self.dispatch.container_connected(function as u32 + 1, self.mode(function), false);
-        self.containers.insert(key, function);
+    fn connect(&mut self, function: usize, generation: Generation) {
+        let (id, mode) = (function as u32 + 1, self.mode(function));
+        let key = self.dispatch.container_connected(id, Some(generation), mode);
+        self.containers.insert(key, (function, generation));
         self.settle();
+    }
+
+    /// The function is started anew.
+    fn renew(&mut self, function: usize) {
+        let id = function as u32 + 1;
+        let generation = self.dispatch.begin_generation(id);
+        let serving = self.dispatch.serving_generation(id);
+        self.kept_up[function].retain(|kept| *kept == serving);
+        self.kept_up[function].push(generation);
+        self.settle();
+        self.connect(function, generation);
+    }
+
+    /// A container that was asked to leave does so.
+    fn left(&mut self, container: ContainerKey) {
+        let held = self.channels.values().filter(|worker| worker.container == container);
+        assert!(held.flat_map(|worker| &worker.held).next().is_none(), "it was asked to leave a call");
+        self.kill(container);
     }
 
     /// The worker that was asked for first is ready, or cannot be made.
@@ -104,7 +129,8 @@ impl World {
             self.dispatch.worker_failed(self.now, container);
         } else {
             let channel = self.dispatch.worker_ready(self.now, container);
-            let worker = Worker { container, mode: self.mode(self.containers[&container]), held: Vec::new() };
+            let worker =
+                Worker { container, mode: self.mode(self.containers[&container].0), held: Vec::new() };
             assert!(self.channels.insert(channel, worker).is_none(), "a worker's key was given to another");
         }
         self.settle();
@@ -134,7 +160,7 @@ impl World {
 
     /// Carries out all actions, and checks each.
     fn settle(&mut self) {
-        let (mut ended, mut replaced) = (Vec::new(), Vec::new());
+        let (mut ended, mut leaving, mut replaced) = (Vec::new(), Vec::new(), Vec::new());
         while let Some(action) = self.dispatch.next_action() {
             match action {
                 Action::Dispatch { channel, call, .. } => {
@@ -144,6 +170,9 @@ impl World {
                         worker.held.is_empty() || worker.mode == Mode::EventLoop,
                         "a thread got a second call"
                     );
+                    let (function, generation) = self.containers[&worker.container];
+                    let serving = self.dispatch.serving_generation(function as u32 + 1);
+                    assert_eq!(generation, serving, "a call for a generation that does not serve");
                     let outstanding = HashSet::new();
                     worker.held.push(Held { call, outstanding, blocked: false, answers: 0 });
                 }
@@ -176,22 +205,36 @@ impl World {
                 }
                 Action::Trim { .. } => {}
                 Action::End { container } => ended.push(container),
+                Action::Leave { container } => leaving.push(container),
+                Action::Serves { function, generation } => {
+                    let kept_up = &mut self.kept_up[function as usize - 1];
+                    kept_up.retain(|kept| *kept >= generation);
+                    assert!(kept_up.contains(&generation), "nothing is started of what serves");
+                }
             }
             self.check();
         }
-        for function in replaced {
-            self.connect(function);
+        for (function, generation) in replaced {
+            if self.kept_up[function].contains(&generation) {
+                self.connect(function, generation);
+            }
         }
         for container in ended {
             self.kill(container);
         }
+        for container in leaving {
+            self.left(container);
+        }
+    }
+
+    fn function_of(&self, worker: &Worker) -> Option<usize> {
+        self.containers.get(&worker.container).map(|(function, _)| *function)
     }
 
     /// No function runs more than its `max`; a call counts as running unless it is blocked.
     fn check(&self) {
         for (function, (name, max)) in NAMES.iter().zip(self.max).enumerate() {
-            let workers =
-                self.channels.values().filter(|w| self.containers.get(&w.container) == Some(&function));
+            let workers = self.channels.values().filter(|w| self.function_of(w) == Some(function));
             let running = workers.flat_map(|w| &w.held).filter(|held| !held.blocked).count() as u32;
             assert!(running <= max, "{running} run of {name}");
         }
@@ -200,8 +243,7 @@ impl World {
     /// The dispatcher knows which calls the workers hold, and which of these wait.
     fn check_counts(&mut self) {
         for (function, name) in NAMES.iter().enumerate() {
-            let workers =
-                self.channels.values().filter(|w| self.containers.get(&w.container) == Some(&function));
+            let workers = self.channels.values().filter(|w| self.function_of(w) == Some(function));
             let held: Vec<&Held> = workers.flat_map(|w| &w.held).collect();
             let blocked = held.iter().filter(|held| held.blocked).count() as u32;
             let status = self.dispatch.status(self.now, function as u32 + 1);
@@ -296,15 +338,15 @@ impl World {
     }
 
     fn kill(&mut self, container: ContainerKey) {
-        let Some(function) = self.containers.remove(&container) else { return };
+        let Some((function, generation)) = self.containers.remove(&container) else { return };
         self.channels.retain(|_, worker| worker.container != container);
         self.retired.retain(|channel| self.channels.contains_key(channel));
         self.asked.retain(|of| *of != container);
         let failure = Failure::new(Status::ContainerDied, "killed");
         self.dispatch.container_gone(self.now, container, &failure);
         self.settle();
-        if !self.replaced.remove(&container) {
-            self.connect(function);
+        if !self.replaced.remove(&container) && self.kept_up[function].contains(&generation) {
+            self.connect(function, generation);
         }
     }
 
@@ -356,6 +398,7 @@ enum Step {
     AllReady,
     Fail,
     Leave { pick: usize, breaks: bool },
+    Renew(usize),
     Advance(u64),
 }
 
@@ -371,6 +414,7 @@ fn steps() -> impl Strategy<Value = Vec<Step>> {
         3 => Just(Step::Ready),
         1 => Just(Step::AllReady),
         1 => Just(Step::Fail),
+        1 => (0usize..3).prop_map(Step::Renew),
         1 => (any::<usize>(), any::<bool>()).prop_map(|(pick, breaks)| Step::Leave { pick, breaks }),
         2 => prop_oneof![Just(MS / 10), Just(20 * MS), Just(1500 * MS), Just(7000 * MS)].prop_map(Step::Advance),
     ];
@@ -396,12 +440,14 @@ proptest! {
                 Step::Kill(pick) => {
                     let mut containers: Vec<ContainerKey> = world.containers.keys().copied().collect();
                     containers.sort_unstable();
-                    world.kill(containers[pick % containers.len()]);
+                    let container = containers[pick % containers.len()];
+                    world.kill(container);
                 }
                 Step::Ready => world.ready(),
                 Step::AllReady => world.all_ready(),
                 Step::Fail => world.failing += 1,
                 Step::Leave { pick, breaks } => world.leave(pick, breaks),
+                Step::Renew(function) => world.renew(function),
                 Step::Advance(by) => world.advance(by),
             }
             world.check_counts();
@@ -410,6 +456,9 @@ proptest! {
         prop_assert!(world.clients.is_empty(), "no answer for {:?}", world.clients);
         prop_assert!(world.channels.values().all(|worker| worker.held.is_empty()), "a worker waits for ever");
         prop_assert_eq!(world.dispatch.calls_under_way(), 0);
+        for (function, generation) in world.containers.values() {
+            prop_assert_eq!(&world.kept_up[*function], &[*generation], "an old container is left, or a new one serves not");
+        }
         for client in 1..=world.next_client {
             prop_assert!(world.ended.contains_key(&client) != left.contains(&client), "client {}", client);
         }
@@ -480,7 +529,7 @@ fn a_full_queue_and_an_unavailable_function_refuse_at_once() {
 fn a_container_that_cannot_make_a_worker_is_asked_again_after_a_pause() {
     let mut world = World::new([1, 1, 1], [Mode::EventLoop, Mode::Threads, Mode::Threads]);
     for function in 0..2 {
-        let mut containers = world.containers.iter().filter(|(_, of)| **of == function);
+        let mut containers = world.containers.iter().filter(|(_, (of, _))| *of == function);
         let container = *containers.next().expect("one is connected").0;
         world.failing = 3;
         world.kill(container);

@@ -58,7 +58,7 @@ never 'crate::worker\b' "ipc does not know the worker" runtime-core/src/ipc
 never 'nightcore_runtime::(\{.*)?worker\b' "the engine never uses the worker runtime" engine/src
 never "$io|nightcore_runtime::ipc|crate::(link|gateway|launcher|observe|config|cli|directory|up)\b" \
     "dispatch is pure state: time is an argument, and it knows only the protocol" engine/src/dispatch
-never "$io|crate::(link|gateway|dispatch|observe)\b" "the supervisor is pure state" engine/src/launcher/supervisor.rs
+never "$io|crate::(link|gateway|observe)\b|dispatch::(Dispatch|Action)\b" "the supervisor is pure state" engine/src/launcher/supervisor.rs
 never 'nightcore_runtime::ipc|crate::(link|launcher|observe|config|cli)\b|\b(libc|nix)::' \
     "the gateway knows HTTP and nothing of pipes" engine/src/gateway
 never 'crate::(dispatch|link|gateway|launcher|observe|cli)\b' "the configuration knows no other room" engine/src/config

@@ -84,6 +84,12 @@ impl Home {
         self.start_by(self.command("up"))
     }
 
+    /// Starts an engine by `nightcore dev`.
+    #[track_caller]
+    pub fn start_dev(self: &Arc<Self>) -> Engine {
+        self.start_by(self.command("dev"))
+    }
+
     /// Starts an engine under another program, such as strace.
     #[track_caller]
     pub fn start_under(self: &Arc<Self>, program: &str, arguments: &[impl AsRef<OsStr>]) -> Engine {

@@ -38,6 +38,9 @@ pub struct FunctionStatus {
     pub restarts: u64,
     pub last_end: Option<String>,
     pub unavailable: Option<String>,
+    pub generation: u32,
+    pub serving: u32,
+    pub failing: Option<String>,
 }
 
 /// A process of a function.

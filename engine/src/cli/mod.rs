@@ -10,6 +10,7 @@ mod invoke;
 mod launcher;
 mod logs;
 mod ps;
+mod reload;
 mod up;
 
 use clap::{Args, Parser, Subcommand};
@@ -56,6 +57,8 @@ impl Engine {
 enum Command {
     /// Run all functions of a configuration file on this machine, until SIGTERM or Ctrl-C
     Up(up::Up),
+    /// The same while you write them: a function is started anew when its files change, all of them with the configuration
+    Dev(up::Up),
     /// Check a configuration file
     Check(check::Check),
     /// Call a function of a running engine
@@ -64,6 +67,8 @@ enum Command {
     Bench(bench::Bench),
     /// Show the functions of a running engine, and how they do
     Ps(ps::Ps),
+    /// Let a running engine read its configuration anew, and start what has changed anew, without losing a call
+    Reload(reload::Reload),
     /// Show what a function has printed
     Logs(logs::Logs),
     /// Start a program by hand as a process of a function, such as under a debugger
@@ -93,10 +98,12 @@ impl Exit {
 pub fn main() -> ExitCode {
     let result = match Cli::parse().command {
         Command::Up(up) => up.run(),
+        Command::Dev(dev) => dev.dev(),
         Command::Check(check) => check.run(),
         Command::Invoke(invoke) => invoke.run(),
         Command::Bench(bench) => bench.run(),
         Command::Ps(ps) => ps.run(),
+        Command::Reload(reload) => reload.run(),
         Command::Logs(logs) => logs.run(),
         Command::Attach(attach) => attach.run(),
         Command::Launcher(launcher) => launcher.run(),

@@ -1,4 +1,4 @@
-//! `nightcore up`
+//! `nightcore up` and `nightcore dev`
 
 use super::{Engine, Exit, load, runtime};
 use crate::up::{Options, run};
@@ -16,10 +16,19 @@ pub struct Up {
 
 impl Up {
     pub fn run(self) -> Result<(), Exit> {
+        self.run_watching(false)
+    }
+
+    /// As [`Up::run`], and starts functions anew when files change.
+    pub fn dev(self) -> Result<(), Exit> {
+        self.run_watching(true)
+    }
+
+    fn run_watching(self, watch_all: bool) -> Result<(), Exit> {
         let config = load(&self.engine.config)?;
         let directory = self.engine.directory().map_err(Exit::bad_input)?;
         let ready = self.ready_fd.map(ready_file).transpose()?;
-        let options = Options { config, directory: &directory, ready };
+        let options = Options { config, directory: &directory, ready, watch_all };
         runtime()?.block_on(run(options)).map_err(Exit::bad_input)
     }
 }

@@ -30,6 +30,7 @@ const KEYS: &[&str] = &[
     "external",
     "channel",
     "placement",
+    "watch",
     "route",
 ];
 const KEYS_OF_DEFAULTS: &[&str] = &[
@@ -44,9 +45,10 @@ const KEYS_OF_DEFAULTS: &[&str] = &[
     "external",
     "channel",
     "placement",
+    "watch",
 ];
 /// Keys of a later version: a file that counts on them must not seem to work.
-const LATER: &[&str] = &["memory", "watch"];
+const LATER: &[&str] = &["memory"];
 
 /// Paths that the gateway answers itself.
 const RESERVED_ROUTES: &[&str] = &["/function", "/healthz", "/readyz"];
@@ -76,6 +78,7 @@ pub(super) struct Settings {
     external: Option<bool>,
     channel: Option<ChannelKind>,
     placement: Option<Placement>,
+    watch: Option<bool>,
     route: Option<(String, Span)>,
 }
 
@@ -105,6 +108,7 @@ impl Settings {
                 "max_depth" => settings.max_depth = item.integer(1..=MAX_MAX_DEPTH, report),
                 "external" => settings.external = item.boolean(report),
                 "channel" => settings.channel = read_choice(&item, CHANNELS, report),
+                "watch" => settings.watch = item.boolean(report),
                 "placement" => settings.placement = read_choice(&item, PLACEMENTS, report),
                 "route" => settings.route = read_route(&item, report).map(|route| (route, item.span())),
                 later if LATER.contains(&later) => {
@@ -222,6 +226,7 @@ pub(super) fn read(
         max_depth: own.max_depth.or(defaults.max_depth).unwrap_or(DEFAULT_MAX_DEPTH),
         external,
         channel: own.channel.or(defaults.channel).unwrap_or(DEFAULT_CHANNEL),
+        watch: own.watch.or(defaults.watch).unwrap_or(false),
         placement: own.placement.or(defaults.placement).unwrap_or(DEFAULT_PLACEMENT),
         route: own.route.map(|(route, _)| route),
     })

@@ -90,6 +90,8 @@ pub struct Function {
     pub channel: ChannelKind,
     /// Where its worker threads run while they look for messages.
     pub placement: Placement,
+    /// Whether it is started anew when its files change.
+    pub watch: bool,
     /// The path that it answers at beside its name's, without a slash at its end: empty for "/".
     pub route: Option<String>,
 }

@@ -66,6 +66,7 @@ impl Function {
             Placement::Free => "free",
         };
         writeln!(out, "placement = \"{placement}\"")?;
+        writeln!(out, "watch = {}", self.watch)?;
         match self.route.as_deref() {
             Some(route) => writeln!(out, "route = {}", string(if route.is_empty() { "/" } else { route })),
             None => Ok(()),

@@ -112,6 +112,7 @@ fn two_lines_are_enough() {
                 external: true,
                 channel: ChannelKind::Ring,
                 placement: Placement::Apart,
+                watch: false,
                 route: None,
             }],
         }
@@ -205,6 +206,7 @@ max_depth = 64
 external = true
 channel = "ring"
 placement = "apart"
+watch = false
 "#
     );
 }
@@ -249,10 +251,10 @@ image = "x"
             r#"5:2: unknown table [Foo]; did you mean [functions.Foo]?"#,
             r#"8:1: unknown key "host" in [gateway]; known keys: listen, max_body"#,
             r#"10:1: "memory" is not supported by this version of nightcore"#,
-            r#"11:1: unknown key "comand" in [defaults]; known keys: cwd, env, processes, workers, timeout, grace, queue, max_depth, external, channel, placement"#,
+            r#"11:1: unknown key "comand" in [defaults]; known keys: cwd, env, processes, workers, timeout, grace, queue, max_depth, external, channel, placement, watch"#,
             r#"14:13: unknown key "maximum" in workers of [functions.Foo]; known keys: min, max"#,
             r#"15:7: unknown key "call" in queue of [functions.Foo]; did you mean "calls"?"#,
-            r#"16:1: unknown key "image" in [functions.Foo]; known keys: command, cwd, env, processes, workers, timeout, grace, queue, max_depth, external, channel, placement, route"#,
+            r#"16:1: unknown key "image" in [functions.Foo]; known keys: command, cwd, env, processes, workers, timeout, grace, queue, max_depth, external, channel, placement, watch, route"#,
         ]
     );
 }
@@ -260,7 +262,6 @@ image = "x"
 #[test]
 fn keys_of_later_versions_are_refused() {
     let not_yet = |key: &str| format!("{key:?} is not supported by this version of nightcore");
-    assert_eq!(function_error("watch = true"), not_yet("watch"));
     assert_eq!(function_error("memory = '1GiB'"), not_yet("memory"));
     assert_eq!(
         messages("[admin]\nlisten = 'x'\n[functions.Foo]\ncommand = ['./foo']\n"),
@@ -618,7 +619,7 @@ proptest! {
             (any::<bool>(), Just(None)),
             (Just(true), prop::option::of("(/[a-z0-9%~-]+){0,3}")),
         ],
-        (ring, apart) in any::<(bool, bool)>(),
+        (ring, apart, watch) in any::<(bool, bool, bool)>(),
     ) {
         let directory = std::env::temp_dir().canonicalize().unwrap();
         let config = Config {
@@ -641,6 +642,7 @@ proptest! {
                 external,
                 channel: if ring { ChannelKind::Ring } else { ChannelKind::Fifo },
                 placement: if apart { Placement::Apart } else { Placement::Free },
+                watch,
                 route,
             }],
         };

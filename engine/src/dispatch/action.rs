@@ -2,7 +2,7 @@
 
 use super::call::CallId;
 use super::container::{ChannelKey, ContainerKey};
-use super::function::FunctionId;
+use super::function::{FunctionId, Generation};
 use nightcore_runtime::protocol::Failure;
 
 /// How a call ended: an answer's payload, or an error.
@@ -73,5 +73,17 @@ pub enum Action<P, R> {
     End {
         /// The container.
         container: ContainerKey,
+    },
+    /// Nothing runs in this container, and nothing will: let it end.
+    Leave {
+        /// The container.
+        container: ContainerKey,
+    },
+    /// This generation of a function's containers serves: older ones are not started again.
+    Serves {
+        /// The function.
+        function: FunctionId,
+        /// The generation.
+        generation: Generation,
     },
 }

@@ -44,6 +44,12 @@ pub struct Bounds {
     pub max: u32,
 }
 
+impl Bounds {
+    fn widened(self) -> Bounds {
+        Bounds { min: self.min, max: self.max.max(self.min).max(1) }
+    }
+}
+
 /// The concurrency controller of one function.
 #[derive(Debug, Clone)]
 pub struct Concurrency {
@@ -62,16 +68,25 @@ pub struct Concurrency {
 impl Concurrency {
     /// A function that has not been called yet. Bounds that contradict each other are widened: `max` to 1 and to `min`.
     pub fn new(bounds: Bounds) -> Self {
-        let max = bounds.max.max(bounds.min).max(1);
+        let bounds = bounds.widened();
         Concurrency {
-            bounds: Bounds { min: bounds.min, max },
+            bounds,
             now_ns: 0,
-            limit: max,
+            limit: bounds.max,
             patience_ns: PATIENCE_MIN_NS,
             averages: Averages::new(),
             climb: Climb::new(),
             ends: Ends::default(),
             known: false,
+        }
+    }
+
+    /// The bounds have changed; what was learned stays.
+    pub fn set_bounds(&mut self, bounds: Bounds) {
+        let bounds = bounds.widened();
+        if self.bounds != bounds {
+            self.bounds = bounds;
+            self.recompute();
         }
     }
 

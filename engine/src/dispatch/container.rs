@@ -1,7 +1,7 @@
 //! Containers and their workers, as the dispatcher sees them.
 
 use super::call::CallId;
-use super::function::FunctionId;
+use super::function::{FunctionId, Generation};
 use nightcore_runtime::protocol::control::Mode;
 use nightcore_runtime::protocol::limits::MAX_WORKERS_PER_CONTAINER;
 
@@ -16,7 +16,11 @@ pub(super) struct Container {
     pub(super) mode: Mode,
     /// Started by hand, under a debugger: it gets all calls of its function, and deadlines are off.
     pub(super) attached: bool,
-    /// Gets no new calls.
+    /// Of which generation of its function's containers it is.
+    pub(super) generation: Generation,
+    /// Its generation does not serve yet: it gets no calls.
+    pub(super) warming: bool,
+    /// Gets no new calls, and ends with its last one.
     pub(super) set_aside: bool,
     /// Told to end.
     pub(super) ending: bool,
@@ -35,11 +39,13 @@ pub(super) struct Container {
 }
 
 impl Container {
-    pub(super) fn new(function: FunctionId, mode: Mode, attached: bool, window: u32) -> Container {
+    pub(super) fn new(function: FunctionId, generation: Generation, mode: Mode, window: u32) -> Container {
         Container {
             function,
             mode,
-            attached,
+            attached: false,
+            generation,
+            warming: false,
             set_aside: false,
             ending: false,
             channels: Vec::new(),
@@ -51,11 +57,16 @@ impl Container {
         }
     }
 
+    /// Whether it gets new calls.
+    pub(super) fn serves(&self) -> bool {
+        !self.set_aside && !self.warming
+    }
+
     /// Whether it may be asked for one more worker thread.
     pub(super) fn has_room(&self, now: u64) -> bool {
         let all = self.channels.len() + self.starting as usize;
         self.mode == Mode::Threads
-            && !self.set_aside
+            && self.serves()
             && now >= self.full_until
             && all < MAX_WORKERS_PER_CONTAINER
     }
@@ -67,7 +78,7 @@ impl Container {
 
     /// A worker that can take a call now.
     pub(super) fn free_channel(&self) -> Option<ChannelKey> {
-        if self.set_aside {
+        if !self.serves() {
             return None;
         }
         match self.mode {

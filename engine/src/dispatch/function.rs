@@ -11,6 +11,8 @@ use std::time::Duration;
 
 /// A function's number: given once, from 1, and never again in an engine's life.
 pub type FunctionId = u32;
+/// Containers of a function that are started from the same configuration and code, counted from 1.
+pub type Generation = u32;
 
 /// Most calls that a container of worker threads runs at once, if the configuration does not say.
 pub const DEFAULT_MAX_THREADS: u32 = 64;
@@ -22,7 +24,7 @@ const CLEAN_ABOVE: usize = 1024;
 const OPEN_PER_SLOT: u32 = 8;
 
 /// What the configuration says about a function.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Spec {
     /// Its name.
     pub name: String,
@@ -66,6 +68,16 @@ pub struct Counts {
 #[derive(Debug)]
 pub(super) struct Function {
     pub(super) spec: Spec,
+    /// The newest generation of its containers.
+    pub(super) generation: Generation,
+    /// The generation that gets calls.
+    pub(super) serving: Generation,
+    /// Why containers of the newest generation do not come to be.
+    pub(super) failing: Option<String>,
+    /// It is no longer in the configuration.
+    pub(super) removed: bool,
+    /// What its workers are, once one is there.
+    mode: Option<Mode>,
     pub(super) max: u32,
     pub(super) concurrency: Concurrency,
     /// Calls from outside that wait, and calls made by functions that wait, each with its number in the order of
@@ -92,8 +104,13 @@ pub(super) struct Function {
 
 impl Function {
     pub(super) fn new(spec: Spec) -> Function {
-        let max = spec.max.unwrap_or(DEFAULT_MAX_THREADS);
+        let max = max(&spec, None);
         Function {
+            generation: 1,
+            serving: 1,
+            failing: None,
+            removed: false,
+            mode: None,
             max,
             concurrency: Concurrency::new(Bounds { min: spec.min, max }),
             spec,
@@ -116,15 +133,19 @@ impl Function {
 
     /// The kind of worker decides the default of `max`.
     pub(super) fn set_mode(&mut self, mode: Mode) {
-        let by_mode = match mode {
-            Mode::Threads => DEFAULT_MAX_THREADS,
-            Mode::EventLoop => DEFAULT_MAX_EVENT_LOOP,
-        };
-        let max = self.spec.max.unwrap_or(by_mode);
-        if max != self.max {
-            self.max = max;
-            self.concurrency = Concurrency::new(Bounds { min: self.spec.min, max });
-        }
+        self.mode = Some(mode);
+        self.set_bounds();
+    }
+
+    /// What the configuration says has changed.
+    pub(super) fn set_spec(&mut self, spec: Spec) {
+        self.spec = spec;
+        self.set_bounds();
+    }
+
+    fn set_bounds(&mut self) {
+        self.max = max(&self.spec, self.mode);
+        self.concurrency.set_bounds(Bounds { min: self.spec.min, max: self.max });
     }
 
     /// Takes calls that have ended out of the queue when they are most of it; those at its head are skipped in any case.
@@ -150,4 +171,12 @@ impl Function {
             }
         }
     }
+}
+
+/// Most calls of a function that run at once on workers of this kind.
+pub(super) fn max(spec: &Spec, mode: Option<Mode>) -> u32 {
+    spec.max.unwrap_or(match mode {
+        None | Some(Mode::Threads) => DEFAULT_MAX_THREADS,
+        Some(Mode::EventLoop) => DEFAULT_MAX_EVENT_LOOP,
+    })
 }

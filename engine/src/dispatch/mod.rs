@@ -12,14 +12,16 @@ pub mod concurrency;
 mod container;
 mod deadlines;
 mod function;
+mod generations;
 mod segments;
 mod snapshot;
 mod upkeep;
+mod workers;
 
 pub use action::{Action, Outcome};
 pub use call::CallId;
 pub use container::{ChannelKey, ContainerKey};
-pub use function::{Counts, DEFAULT_MAX_EVENT_LOOP, DEFAULT_MAX_THREADS, FunctionId, Spec};
+pub use function::{Counts, DEFAULT_MAX_EVENT_LOOP, DEFAULT_MAX_THREADS, FunctionId, Generation, Spec};
 pub use segments::{Quantiles, Ran, SegmentTimes};
 pub use snapshot::FunctionStatus;
 
@@ -28,7 +30,7 @@ use container::{Channel, Container};
 use deadlines::Deadlines;
 use function::Function;
 use nightcore_runtime::protocol::control::Mode;
-use nightcore_runtime::protocol::limits::{MAX_OUTSTANDING, MAX_WORKERS_PER_CONTAINER};
+use nightcore_runtime::protocol::limits::MAX_OUTSTANDING;
 use nightcore_runtime::protocol::{Broken, Failure, Status};
 use slab::Slab;
 use std::collections::{HashMap, VecDeque};
@@ -88,17 +90,14 @@ fn ns(duration: Duration) -> u64 {
 }
 
 impl<P, R> Dispatch<P, R> {
-    /// Adds a function.
-    pub fn add_function(&mut self, spec: Spec) -> FunctionId {
-        let id = self.functions.len() as FunctionId + 1;
-        self.by_name.insert(spec.name.clone(), id);
-        self.functions.push(Function::new(spec));
-        id
+    /// The function of this name, if there is one and it was not removed.
+    pub fn find(&self, name: &str) -> Option<FunctionId> {
+        self.by_name.get(name).copied().filter(|id| self.is_there(*id))
     }
 
-    /// The function of this name.
-    pub fn find(&self, name: &str) -> Option<FunctionId> {
-        self.by_name.get(name).copied()
+    /// Whether there is a function of this number that was not removed.
+    fn is_there(&self, function: FunctionId) -> bool {
+        self.functions.get((function as usize).wrapping_sub(1)).is_some_and(|f| !f.removed)
     }
 
     /// What the configuration says about a function.
@@ -174,11 +173,8 @@ impl<P, R> Dispatch<P, R> {
         let (depth, parent_deadline, over) = (caller.depth + 1, caller.deadline, caller.cancelled);
         let (expired, sibling_index, caller_function) =
             (caller.expired, caller.children.len(), caller.function);
-        let known = if function == 0 {
-            self.find(name)
-        } else {
-            (function as usize <= self.functions.len()).then_some(function)
-        };
+        let known =
+            if function == 0 { self.find(name) } else { Some(function).filter(|id| self.is_there(*id)) };
         let admitted = match known {
             None => Err(Failure::new(Status::NotFound, format!("there is no function {name:?}"))),
             Some(_) if over && expired => {
@@ -560,7 +556,7 @@ impl<P, R> Dispatch<P, R> {
         }
         let queued_ns = queued_ns(&call);
         self.settle(now, function, call.caller, call.sibling_index, queued_ns, outcome);
-        self.end_if_all_stuck(key);
+        self.end_if_done(key);
         self.pump(now, function);
     }
 
@@ -735,174 +731,28 @@ impl<P, R> Dispatch<P, R> {
         if !std::mem::replace(&mut container.set_aside, true) {
             self.actions.push_back(Action::Replace { container: key });
         }
-        self.end_if_all_stuck(key);
+        self.end_if_done(key);
     }
 
-    /// Ends a container that was set aside when nothing runs in it but what is stuck.
-    fn end_if_all_stuck(&mut self, key: ContainerKey) {
+    /// Ends a container that was set aside when nothing runs in it but what is stuck: if nothing does, by asking.
+    fn end_if_done(&mut self, key: ContainerKey) {
         let Some(container) = self.containers.get(key) else { return };
         if !container.set_aside || container.ending {
             return;
         }
         let mut open = container.channels.iter().flat_map(|channel| &self.channels[*channel].open);
-        if open.all(|id| self.calls.get(*id).is_none_or(|call| call.stuck)) {
+        let mut is_stuck = false;
+        let is_done = open.all(|id| {
+            let call = self.calls.get(*id);
+            is_stuck |= call.is_some();
+            call.is_none_or(|call| call.stuck)
+        });
+        if is_done {
             self.containers[key].ending = true;
-            self.actions.push_back(Action::End { container: key });
+            let action =
+                if is_stuck { Action::End { container: key } } else { Action::Leave { container: key } };
+            self.actions.push_back(action);
         }
-    }
-
-    // Workers come and go.
-
-    /// A container has connected. Its first workers are asked for.
-    pub fn container_connected(&mut self, function: FunctionId, mode: Mode, attached: bool) -> ContainerKey {
-        let f = &mut self.functions[function as usize - 1];
-        f.set_mode(mode);
-        let key = self.containers.insert(Container::new(function, mode, attached, f.max));
-        f.containers.push(key);
-        f.unavailable = None;
-        let first = match mode {
-            Mode::Threads => {
-                f.spec.min.div_ceil(f.spec.processes.max(1)).clamp(1, MAX_WORKERS_PER_CONTAINER as u32)
-            }
-            Mode::EventLoop => 1,
-        };
-        for _ in 0..first {
-            self.ask_for_worker(key);
-        }
-        key
-    }
-
-    fn ask_for_worker(&mut self, container: ContainerKey) {
-        self.containers[container].starting += 1;
-        self.actions.push_back(Action::CreateWorker { container });
-    }
-
-    /// Asks for the workers that the queue needs. False if none is under way and none can be asked for.
-    fn want_workers(&mut self, now: u64, function: FunctionId) -> bool {
-        let f = self.function(function);
-        if f.containers.is_empty() {
-            return true; // One is being started, or the function will be declared unavailable.
-        }
-        let limit = self.function_mut(function).concurrency.limit(now, None);
-        let f = self.function(function);
-        let wanted = f.queued.min(limit.saturating_sub(f.running));
-        // A container that was set aside starts no worker for these calls.
-        let takes_part = |key: &&ContainerKey| !self.containers[**key].set_aside;
-        let taking_part = f.containers.iter().filter(takes_part);
-        let mut starting: u32 = taking_part.map(|key| self.containers[*key].starting).sum();
-        while starting < wanted {
-            let containers = self.function(function).containers.iter().copied();
-            let open = containers.filter(|key| self.containers[*key].has_room(now));
-            let key = open.min_by_key(|key| {
-                let c = &self.containers[*key];
-                (!c.attached, c.channels.len() + c.starting as usize)
-            });
-            let Some(key) = key else { break };
-            self.ask_for_worker(key);
-            starting += 1;
-        }
-        let f = self.function(function);
-        let mut containers = f.containers.iter().map(|key| &self.containers[*key]);
-        // One that was set aside is replaced, one without workers is asked again.
-        let will_come = containers.any(|c| c.set_aside || c.channels.is_empty());
-        starting > 0 || f.running > 0 || will_come
-    }
-
-    /// Every worker the function may have waits for another call, so this one would wait for ever.
-    fn no_worker_can_come(&mut self, now: u64, call: CallId) {
-        let text = "all workers wait for other calls, and no more can be had";
-        self.abandon(now, call, Failure::new(Status::Overloaded, text));
-        self.cancel_tree(now, call, Status::Overloaded);
-    }
-
-    /// A worker is ready for calls.
-    pub fn worker_ready(&mut self, now: u64, key: ContainerKey) -> ChannelKey {
-        let channel = self.channels.insert(Channel { container: key, open: Vec::new() });
-        let container = &mut self.containers[key];
-        container.starting = container.starting.saturating_sub(1);
-        container.channels.push(channel);
-        if container.mode == Mode::Threads {
-            container.idle.push(channel);
-        }
-        let function = container.function;
-        self.pump(now, function);
-        channel
-    }
-
-    /// A worker that was asked for will not come. Its container is asked for another one only after a pause: what was
-    /// missing, such as descriptors or threads, is likely to be missing still.
-    pub fn worker_failed(&mut self, now: u64, key: ContainerKey) {
-        let container = &mut self.containers[key];
-        container.starting = container.starting.saturating_sub(1);
-        container.full_until = now.saturating_add(upkeep::ASK_AGAIN_AFTER_NS);
-        let (function, again) = (container.function, container.full_until);
-        self.upkeep.ask_again(again, function);
-        self.pump(now, function);
-    }
-
-    /// Asks containers that could not make even one worker for one.
-    fn ask_again(&mut self, function: FunctionId) {
-        for key in self.function(function).containers.clone() {
-            if self.containers[key].lacks_workers() {
-                self.ask_for_worker(key);
-            }
-        }
-    }
-
-    /// A worker is gone: its calls end with this failure.
-    pub fn worker_gone(&mut self, now: u64, channel: ChannelKey, failure: &Failure) {
-        let Some(state) = self.channels.get_mut(channel) else { return };
-        let (key, open) = (state.container, state.open.clone());
-        let container = &mut self.containers[key];
-        container.channels.retain(|c| *c != channel);
-        container.idle.retain(|c| *c != channel);
-        for id in open {
-            self.end(now, id, Err(failure.clone()), Ended::WithWorker);
-        }
-        self.channels.remove(channel);
-    }
-
-    /// A container is gone, with all its workers.
-    pub fn container_gone(&mut self, now: u64, key: ContainerKey, failure: &Failure) {
-        let Some(container) = self.containers.get_mut(key) else { return };
-        container.set_aside = true;
-        container.ending = true;
-        let (function, channels) = (container.function, container.channels.clone());
-        for channel in channels {
-            self.worker_gone(now, channel, failure);
-        }
-        // Retired workers that had not left yet.
-        self.channels.retain(|_, channel| channel.container != key);
-        self.containers.remove(key);
-        self.function_mut(function).containers.retain(|c| *c != key);
-        self.pump(now, function);
-    }
-
-    /// A container gets no new calls; those it has go on.
-    pub fn set_aside(&mut self, key: ContainerKey) {
-        if let Some(container) = self.containers.get_mut(key) {
-            container.set_aside = true;
-        }
-    }
-
-    /// Declares that a function cannot be called now, and why: what is queued ends, what comes is refused.
-    pub fn set_unavailable(&mut self, now: u64, function: FunctionId, reason: &str) {
-        let f = self.function_mut(function);
-        f.unavailable = Some(reason.to_owned());
-        let queued: Vec<CallId> = f.outside.drain(..).chain(f.nested.drain(..)).map(|(_, id)| id).collect();
-        for id in queued {
-            if self.calls.get(id).is_some_and(|call| call.stage == Stage::Queued) {
-                self.abandon(now, id, Failure::new(Status::Unavailable, reason));
-                self.cancel_tree(now, id, Status::Unavailable);
-            }
-        }
-    }
-
-    /// Whether at least one worker of the function is ready.
-    pub fn is_ready(&self, function: FunctionId) -> bool {
-        let mut containers =
-            self.function(function).containers.iter().filter_map(|key| self.containers.get(*key));
-        containers.any(|c| !c.set_aside && !c.channels.is_empty())
     }
 }
 

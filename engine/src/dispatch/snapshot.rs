@@ -1,7 +1,7 @@
 //! What the dispatcher can be asked: every count and the reason of every limit.
 
 use super::concurrency::Report;
-use super::function::Counts;
+use super::function::{Counts, Generation};
 use super::{Dispatch, FunctionId, SegmentTimes};
 
 /// The state of a function at a moment.
@@ -29,6 +29,12 @@ pub struct FunctionStatus {
     pub concurrency: Report,
     /// Why it cannot be called now.
     pub unavailable: Option<String>,
+    /// The newest generation of its containers.
+    pub generation: Generation,
+    /// The generation that gets calls.
+    pub serving: Generation,
+    /// Why containers of the newest one do not come to be.
+    pub failing: Option<String>,
 }
 
 impl<P, R> Dispatch<P, R> {
@@ -48,12 +54,16 @@ impl<P, R> Dispatch<P, R> {
             counts: f.counts.clone(),
             segments: f.segments.times(),
             unavailable: f.unavailable.clone(),
+            generation: f.generation,
+            serving: f.serving,
+            failing: f.failing.clone(),
             concurrency: f.concurrency.report(now),
         }
     }
 
-    /// All functions, in the order they were added.
+    /// All functions, in the order they were first added.
     pub fn functions(&self) -> impl Iterator<Item = FunctionId> + use<P, R> {
-        1..=self.functions.len() as FunctionId
+        let all = 1..=self.functions.len() as FunctionId;
+        all.filter(|id| !self.function(*id).removed).collect::<Vec<_>>().into_iter()
     }
 }

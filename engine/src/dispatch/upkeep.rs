@@ -90,6 +90,9 @@ impl<P, R> Dispatch<P, R> {
     /// Retires workers beyond twice the need, and has memory given back when there has been no call for a while; true if the
     /// function is to be looked at again.
     fn look_after(&mut self, now: u64, function: FunctionId) -> bool {
+        if self.function(function).removed {
+            return self.look_after_removed(now, function);
+        }
         let f = &mut self.functions[function as usize - 1];
         let is_thread = |key: &ContainerKey| self.containers[*key].mode == Mode::Threads;
         let threads: Vec<ContainerKey> = f.containers.iter().copied().filter(is_thread).collect();
@@ -160,7 +163,7 @@ mod tests {
             channel: ChannelKind::Fifo,
             placement: Placement::Free,
         });
-        let container = dispatch.container_connected(function, Mode::Threads, false);
+        let container = dispatch.container_connected(function, Some(1), Mode::Threads);
         for _ in 0..4 {
             dispatch.worker_ready(1, container);
         }

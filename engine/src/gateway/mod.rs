@@ -9,7 +9,7 @@ mod service;
 mod stop;
 mod timeouts;
 
-pub use routes::Routes;
+pub use routes::{Routes, SharedRoutes};
 pub use server::Gateway;
 pub use service::{Health, Limits, Service};
 pub use stop::Stop;

@@ -1,5 +1,8 @@
 //! Which function answers at which path.
 
+use std::cell::RefCell;
+use std::rc::Rc;
+
 /// Below this path lie the functions, each at its name.
 const FUNCTIONS: &str = "/function/";
 
@@ -36,6 +39,21 @@ impl Routes {
         let fits = |route: &str| path.strip_prefix(route).is_some_and(|r| r.is_empty() || r.starts_with('/'));
         let (route, name) = self.0.iter().find(|(route, _)| fits(route))?;
         Some(target(name, path, route.len()))
+    }
+}
+
+/// The paths as they are now: a request goes on with those that it began with.
+#[derive(Clone, Debug, Default)]
+pub struct SharedRoutes(Rc<RefCell<Rc<Routes>>>);
+
+impl SharedRoutes {
+    /// From now on these.
+    pub fn set(&self, routes: Routes) {
+        *self.0.borrow_mut() = Rc::new(routes);
+    }
+
+    pub(super) fn now(&self) -> Rc<Routes> {
+        self.0.borrow().clone()
     }
 }
 

@@ -1,6 +1,6 @@
 //! What the gateway answers to which request.
 
-use super::{Calls, Routes, problem, request, response};
+use super::{Calls, SharedRoutes, problem, request, response};
 use bytes::Bytes;
 use http_body_util::Full;
 use hyper::body::Incoming;
@@ -33,7 +33,7 @@ pub struct Service<C, H> {
     /// What requests are held to.
     pub limits: Limits,
     /// The functions' own paths.
-    pub routes: Routes,
+    pub routes: SharedRoutes,
 }
 
 impl<C: Calls, H: Health> Service<C, H> {
@@ -44,7 +44,8 @@ impl<C: Calls, H: Health> Service<C, H> {
         if matches!(path, HEALTH | READINESS) {
             return self.own_page(&parts.method, path);
         }
-        let Some(target) = self.routes.find(path) else {
+        let routes = self.routes.now();
+        let Some(target) = routes.find(path) else {
             let text =
                 format!("there is nothing at {path}; functions are at /function/NAME and at their routes");
             return problem::response(None, &Failure::new(Status::NotFound, text));

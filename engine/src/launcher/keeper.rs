@@ -3,9 +3,9 @@
 use super::children;
 use super::supervisor::{History, Supervisor, Task};
 use super::wire::{Launch, News, Order, receive_json, send_json};
-use crate::config::Config;
+use crate::config;
 use crate::directory;
-use crate::dispatch::FunctionId;
+use crate::dispatch::{FunctionId, Generation};
 use crate::link::{ContainerEvent, HubHandle, Identity};
 use crate::say::say;
 use anyhow::{Context, Result};
@@ -42,9 +42,9 @@ const SPAWN_PAUSE: Duration = Duration::from_millis(200);
 pub struct KeeperStatus(Rc<RefCell<Supervisor>>);
 
 impl KeeperStatus {
-    /// What is known about the processes of the function with this index.
-    pub fn history(&self, function: usize) -> History {
-        self.0.borrow().history(function).clone()
+    /// What is known about the processes of a function.
+    pub fn history(&self, function: FunctionId) -> History {
+        self.0.borrow().history(function)
     }
 }
 
@@ -59,8 +59,6 @@ struct Launcher {
 /// Keeps the containers running.
 pub struct Keeper {
     hub: HubHandle,
-    config: Rc<Config>,
-    functions: Vec<FunctionId>,
     directory: PathBuf,
     /// The limit of open files that containers get.
     open_files: u64,
@@ -69,22 +67,27 @@ pub struct Keeper {
 }
 
 impl Keeper {
-    /// Starts the launcher. The hub must know the functions already; containers get this limit of open files.
-    pub fn start(hub: HubHandle, config: Rc<Config>, directory: &Path, open_files: u64) -> Result<Keeper> {
+    /// Starts the launcher. Containers get this limit of open files.
+    pub fn start(hub: HubHandle, directory: &Path, open_files: u64) -> Result<Keeper> {
         // Orphans of a launcher that is killed come to the engine, which ends them.
         children::become_subreaper().context("cannot become a subreaper")?;
-        let functions = config.functions.iter().filter_map(|f| hub.borrow().dispatch.find(&f.name)).collect();
-        let supervisor = Rc::new(RefCell::new(Supervisor::new(&config.functions, now_ns())));
+        let supervisor = Rc::new(RefCell::new(Supervisor::new(now_ns())));
         let launcher = Launcher::spawn(directory, open_files).context("cannot start the launcher")?;
-        Ok(Keeper {
-            hub,
-            config,
-            functions,
-            directory: directory.to_owned(),
-            open_files,
-            supervisor,
-            launcher,
-        })
+        Ok(Keeper { hub, directory: directory.to_owned(), open_files, supervisor, launcher })
+    }
+
+    /// Starts containers of a new generation of a function.
+    pub fn begin(&mut self, function: FunctionId, generation: Generation, config: Rc<config::Function>) {
+        // One that was still coming is given up.
+        let serving = self.hub.borrow().dispatch.serving_generation(function);
+        self.retire(function, |other| other != serving && other < generation);
+        self.supervisor.borrow_mut().begin(now_ns(), function, generation, config);
+    }
+
+    /// Starts no containers of these generations of a function any more.
+    pub fn retire(&mut self, function: FunctionId, is_over: impl Fn(Generation) -> bool) {
+        let tasks = self.supervisor.borrow_mut().retire(now_ns(), function, is_over);
+        self.perform(tasks);
     }
 
     /// What can be asked while it runs.
@@ -154,7 +157,10 @@ impl Keeper {
         let now = now_ns();
         let mut supervisor = self.supervisor.borrow_mut();
         match event {
-            ContainerEvent::Connected { .. } => Vec::new(),
+            ContainerEvent::Connected { launch } => {
+                supervisor.connected(launch);
+                Vec::new()
+            }
             ContainerEvent::Ready { launch } => {
                 supervisor.ready(now, launch);
                 Vec::new()
@@ -166,6 +172,13 @@ impl Keeper {
                 Vec::new()
             }
             ContainerEvent::End { launch } => supervisor.end(now, launch),
+            ContainerEvent::Leaves { launch } => {
+                supervisor.leaves(now, launch);
+                Vec::new()
+            }
+            ContainerEvent::Serves { function, generation } => {
+                supervisor.retire(now, function, |other| other < generation)
+            }
         }
     }
 
@@ -204,14 +217,16 @@ impl Keeper {
     fn perform(&mut self, tasks: Vec<Task>) {
         for task in tasks {
             match task {
-                Task::Start { launch, function } => self.start_container(launch, function),
+                Task::Start { launch, function, generation, config } => {
+                    self.start_container(launch, function, generation, &config);
+                }
                 Task::Terminate { launch } => self.signal(launch, Signal::SIGTERM),
                 Task::Kill { launch } => self.signal(launch, Signal::SIGKILL),
-                Task::Unavailable { function, reason } => {
+                Task::Failing { function, generation, reason } => {
                     say(&reason);
-                    if let Some(id) = self.functions.get(function) {
-                        self.hub.borrow_mut().set_unavailable(*id, &reason);
-                    }
+                    self.hub.borrow_mut().change(|dispatch, now| {
+                        dispatch.generation_failing(now, function, generation, &reason);
+                    });
                 }
             }
         }
@@ -221,13 +236,17 @@ impl Keeper {
         self.launcher.order(Order::Signal { launch, signal: signal as i32 });
     }
 
-    fn start_container(&mut self, launch: u64, index: usize) {
-        let (Some(function), Some(id)) = (self.config.functions.get(index), self.functions.get(index)) else {
-            return;
-        };
+    fn start_container(
+        &mut self,
+        launch: u64,
+        id: FunctionId,
+        generation: Generation,
+        function: &config::Function,
+    ) {
         let identity = Identity {
             launch: Some(launch),
-            function: *id,
+            function: id,
+            generation,
             name: function.name.clone(),
             program: function.command.first().cloned().unwrap_or_default(),
         };

@@ -1,7 +1,9 @@
 //! Which containers are to run, and when one that ended is started again. Pure: time is an argument.
 
 use crate::config;
-use std::collections::HashMap;
+use crate::dispatch::{FunctionId, Generation};
+use std::collections::{BTreeMap, HashMap};
+use std::rc::Rc;
 use std::time::Duration;
 
 /// Pause before a container is started again that ended soon after its start; doubled with each such end in a row.
@@ -13,18 +15,24 @@ const PROVEN_AFTER: Duration = Duration::from_millis(500);
 /// So many ends in a row soon after the start are a crash loop: the function is declared unavailable, though it is
 /// tried on.
 const CRASH_LOOP: u32 = 3;
+/// Time that a container has to leave by itself before SIGTERM.
+const LEAVE_GRACE: Duration = Duration::from_secs(2);
 /// Time between SIGTERM and SIGKILL of a container that is to end.
 const TERM_GRACE: Duration = Duration::from_secs(2);
 
 /// What is to be done.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Task {
-    /// Start a container of the function with this index, as this launch.
+    /// Start a container of this function, as this launch.
     Start {
         /// The launch's number.
         launch: u64,
-        /// Index of the function in the configuration.
-        function: usize,
+        /// The function.
+        function: FunctionId,
+        /// Of which generation of its containers it is.
+        generation: Generation,
+        /// What it is started from.
+        config: Rc<config::Function>,
     },
     /// Send SIGTERM to a container's process group.
     Terminate {
@@ -36,10 +44,12 @@ pub enum Task {
         /// The launch.
         launch: u64,
     },
-    /// Say that a function cannot be called now.
-    Unavailable {
-        /// Index of the function in the configuration.
-        function: usize,
+    /// Say that containers of this generation do not come to be.
+    Failing {
+        /// The function.
+        function: FunctionId,
+        /// The generation of its containers.
+        generation: Generation,
         /// Why.
         reason: String,
     },
@@ -54,32 +64,50 @@ pub struct History {
     pub last_end: Option<String>,
 }
 
-#[derive(Debug)]
+#[derive(Debug, Default)]
 struct Launched {
-    function: usize,
+    function: FunctionId,
+    generation: Generation,
+    connected: bool,
     ready_at: Option<u64>,
-    /// Another one has taken its place.
+    /// Nothing is to take its place: another one has, or its generation is over.
     replaced: bool,
+    /// When SIGTERM follows what it was asked.
+    terminate_at: Option<u64>,
     /// When SIGKILL follows the SIGTERM it was sent.
     kill_at: Option<u64>,
 }
 
-#[derive(Debug, Default)]
-struct Function {
-    name: String,
+/// The containers of a function that are started from the same configuration and code.
+#[derive(Debug)]
+struct Containers {
+    generation: Generation,
+    config: Rc<config::Function>,
     /// Ends in a row soon after the start.
     failures: u32,
     /// Times at which containers are due.
     due: Vec<u64>,
     /// It was refused in a way that another start would not cure.
     hopeless: bool,
+}
+
+#[derive(Debug, Default)]
+struct Function {
+    /// The one that serves, and while a newer one is coming that one, too.
+    generations: Vec<Containers>,
     history: History,
 }
 
+impl Function {
+    fn generation(&mut self, generation: Generation) -> Option<&mut Containers> {
+        self.generations.iter_mut().find(|containers| containers.generation == generation)
+    }
+}
+
 /// The supervisor of all functions.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub struct Supervisor {
-    functions: Vec<Function>,
+    functions: BTreeMap<FunctionId, Function>,
     launched: HashMap<u64, Launched>,
     last_launch: u64,
     /// Nothing is started any more.
@@ -93,19 +121,54 @@ fn ns(duration: Duration) -> u64 {
 }
 
 impl Supervisor {
-    /// All containers of these functions are due now.
-    pub fn new(functions: &[config::Function], now: u64) -> Supervisor {
-        let of = |f: &config::Function| Function {
-            name: f.name.clone(),
-            due: vec![now; f.processes as usize],
-            ..Function::default()
-        };
-        Supervisor { functions: functions.iter().map(of).collect(), noise: now | 1, ..Supervisor::default() }
+    /// One without functions.
+    pub fn new(now: u64) -> Supervisor {
+        Supervisor {
+            functions: BTreeMap::new(),
+            launched: HashMap::new(),
+            last_launch: 0,
+            stopping: false,
+            noise: now | 1,
+        }
+    }
+
+    /// Containers of a new generation of this function are due now.
+    pub fn begin(
+        &mut self,
+        now: u64,
+        function: FunctionId,
+        generation: Generation,
+        config: Rc<config::Function>,
+    ) {
+        let due = vec![now; config.processes as usize];
+        let containers = Containers { generation, config, failures: 0, due, hopeless: false };
+        self.functions.entry(function).or_default().generations.push(containers);
+    }
+
+    /// The containers of these generations of a function are no longer started; those that have not connected yet are ended,
+    /// the others end when the dispatcher says so.
+    pub fn retire(
+        &mut self,
+        now: u64,
+        function: FunctionId,
+        is_over: impl Fn(Generation) -> bool,
+    ) -> Vec<Task> {
+        if let Some(function) = self.functions.get_mut(&function) {
+            function.generations.retain(|containers| !is_over(containers.generation));
+        }
+        let mut unconnected = Vec::new();
+        for (launch, launched) in &mut self.launched {
+            if launched.function == function && is_over(launched.generation) {
+                launched.replaced = true;
+                unconnected.extend((!launched.connected).then_some(*launch));
+            }
+        }
+        unconnected.into_iter().flat_map(|launch| self.end(now, launch)).collect()
     }
 
     /// What is known about a function's processes.
-    pub fn history(&self, function: usize) -> &History {
-        &self.functions[function].history
+    pub fn history(&self, function: FunctionId) -> History {
+        self.functions.get(&function).map(|function| function.history.clone()).unwrap_or_default()
     }
 
     /// Whether any container has been started and not ended.
@@ -116,20 +179,28 @@ impl Supervisor {
     /// What is due.
     pub fn advance(&mut self, now: u64) -> Vec<Task> {
         let mut tasks = Vec::new();
-        for (index, function) in self.functions.iter_mut().enumerate() {
-            if self.stopping || function.hopeless {
-                function.due.clear();
-            }
-            let before = function.due.len();
-            function.due.retain(|at| *at > now);
-            for _ in function.due.len()..before {
-                self.last_launch += 1;
-                let launched = Launched { function: index, ready_at: None, replaced: false, kill_at: None };
-                self.launched.insert(self.last_launch, launched);
-                tasks.push(Task::Start { launch: self.last_launch, function: index });
+        for (id, function) in &mut self.functions {
+            for containers in &mut function.generations {
+                if self.stopping || containers.hopeless {
+                    containers.due.clear();
+                }
+                let due = containers.due.extract_if(.., |at| *at <= now).count();
+                for _ in 0..due {
+                    self.last_launch += 1;
+                    let (function, generation) = (*id, containers.generation);
+                    let launched = Launched { function, generation, ..Launched::default() };
+                    self.launched.insert(self.last_launch, launched);
+                    let (launch, config) = (self.last_launch, containers.config.clone());
+                    tasks.push(Task::Start { launch, function, generation, config });
+                }
             }
         }
         for (launch, launched) in &mut self.launched {
+            if launched.terminate_at.is_some_and(|at| at <= now) {
+                launched.terminate_at = None;
+                launched.kill_at = Some(now + ns(TERM_GRACE));
+                tasks.push(Task::Terminate { launch: *launch });
+            }
             if launched.kill_at.is_some_and(|at| at <= now) {
                 launched.kill_at = None;
                 tasks.push(Task::Kill { launch: *launch });
@@ -140,8 +211,17 @@ impl Supervisor {
 
     /// When something is due next.
     pub fn next_due(&self) -> Option<u64> {
-        let starts = self.functions.iter().flat_map(|f| f.due.iter().copied());
-        starts.chain(self.launched.values().filter_map(|l| l.kill_at)).min()
+        let generations = self.functions.values().flat_map(|function| &function.generations);
+        let starts = generations.flat_map(|containers| containers.due.iter().copied());
+        let ends = self.launched.values().flat_map(|l| [l.terminate_at, l.kill_at]).flatten();
+        starts.chain(ends).min()
+    }
+
+    /// A container has connected.
+    pub fn connected(&mut self, launch: u64) {
+        if let Some(launched) = self.launched.get_mut(&launch) {
+            launched.connected = true;
+        }
     }
 
     /// A container's first worker is ready.
@@ -155,39 +235,48 @@ impl Supervisor {
     pub fn ended(&mut self, now: u64, launch: u64, how: &str) -> Vec<Task> {
         let Some(launched) = self.launched.remove(&launch) else { return Vec::new() };
         let noise = self.noise();
-        let function = &mut self.functions[launched.function];
-        function.history.last_end = Some(how.to_owned());
-        if launched.replaced || function.hopeless || self.stopping {
+        let Some(function) = self.functions.get_mut(&launched.function) else { return Vec::new() };
+        let Function { generations, history } = function;
+        let Some(containers) = generations.iter_mut().find(|c| c.generation == launched.generation) else {
+            return Vec::new();
+        };
+        history.last_end = Some(how.to_owned());
+        if launched.replaced || containers.hopeless || self.stopping {
             return Vec::new();
         }
-        function.history.restarts += 1;
+        history.restarts += 1;
         if launched.ready_at.is_some_and(|at| now.saturating_sub(at) >= ns(PROVEN_AFTER)) {
-            function.failures = 0;
-            function.due.push(now);
+            containers.failures = 0;
+            containers.due.push(now);
             return Vec::new();
         }
-        function.failures += 1;
-        let doubled = ns(FIRST_BACKOFF) << (function.failures - 1).min(16);
+        containers.failures += 1;
+        let doubled = ns(FIRST_BACKOFF) << (containers.failures - 1).min(16);
         let pause = doubled.min(ns(MAX_BACKOFF));
         // Up to a quarter more, so that containers which fail together do not start together.
-        function.due.push(now + pause + noise % (pause / 4));
-        let failures = function.failures;
+        containers.due.push(now + pause + noise % (pause / 4));
+        let failures = containers.failures;
         if failures < CRASH_LOOP {
             return Vec::new();
         }
-        let name = &function.name;
+        let name = &containers.config.name;
         let reason = format!(
             "{name} ended {failures} times soon after its start, last by {how}; see `nightcore logs {name}`"
         );
-        vec![Task::Unavailable { function: launched.function, reason }]
+        let Launched { function, generation, .. } = launched;
+        vec![Task::Failing { function, generation, reason }]
     }
 
     /// A container was refused, and would be again.
     pub fn hopeless(&mut self, launch: u64, reason: &str) -> Vec<Task> {
         let Some(launched) = self.launched.get(&launch) else { return Vec::new() };
-        let function = launched.function;
-        self.functions[function].hopeless = true;
-        vec![Task::Unavailable { function, reason: reason.to_owned() }]
+        let Launched { function, generation, .. } = *launched;
+        let Some(containers) = self.functions.get_mut(&function).and_then(|f| f.generation(generation))
+        else {
+            return Vec::new();
+        };
+        containers.hopeless = true;
+        vec![Task::Failing { function, generation, reason: reason.to_owned() }]
     }
 
     /// A container holds a stuck call and gets no new ones: another one is due in its place.
@@ -195,7 +284,10 @@ impl Supervisor {
         if let Some(launched) = self.launched.get_mut(&launch)
             && !std::mem::replace(&mut launched.replaced, true)
         {
-            self.functions[launched.function].due.push(now);
+            let function = self.functions.get_mut(&launched.function);
+            if let Some(containers) = function.and_then(|f| f.generation(launched.generation)) {
+                containers.due.push(now);
+            }
         }
     }
 
@@ -206,6 +298,13 @@ impl Supervisor {
         vec![Task::Terminate { launch }]
     }
 
+    /// A container was asked to leave.
+    pub fn leaves(&mut self, now: u64, launch: u64) {
+        if let Some(launched) = self.launched.get_mut(&launch) {
+            launched.terminate_at = Some(now + ns(LEAVE_GRACE));
+        }
+    }
+
     /// What is left of a container is to end at once.
     pub fn gone(&mut self, launch: u64) -> Vec<Task> {
         if self.launched.contains_key(&launch) { vec![Task::Kill { launch }] } else { Vec::new() }
@@ -214,11 +313,14 @@ impl Supervisor {
     /// The launcher has died, and every container with it: all are due again.
     pub fn launcher_died(&mut self, now: u64) {
         for (_, launched) in self.launched.drain() {
-            let function = &mut self.functions[launched.function];
+            let Some(function) = self.functions.get_mut(&launched.function) else { continue };
             function.history.last_end = Some("the launcher died".into());
-            if !launched.replaced && !function.hopeless && !self.stopping {
+            if launched.replaced || self.stopping {
+                continue;
+            }
+            if let Some(containers) = function.generation(launched.generation).filter(|c| !c.hopeless) {
+                containers.due.push(now);
                 function.history.restarts += 1;
-                function.due.push(now);
             }
         }
     }
@@ -249,9 +351,18 @@ mod tests {
 
     const SECOND: u64 = 1_000_000_000;
 
-    fn one(processes: usize) -> Supervisor {
-        let function = Function { name: "Foo".into(), due: vec![0; processes], ..Function::default() };
-        Supervisor { functions: vec![function], noise: 1, ..Supervisor::default() }
+    const FOO: FunctionId = 1;
+
+    fn config(processes: u32) -> Rc<config::Function> {
+        let text = format!("[functions.Foo]\ncommand = [\"sh\"]\nprocesses = {processes}\n");
+        let config = config::Config::parse(&text, std::path::Path::new("nightcore.toml")).unwrap();
+        Rc::new(config.functions[0].clone())
+    }
+
+    fn one(processes: u32) -> Supervisor {
+        let mut supervisor = Supervisor::new(1);
+        supervisor.begin(0, FOO, 1, config(processes));
+        supervisor
     }
 
     fn started(tasks: &[Task]) -> Vec<u64> {
@@ -293,7 +404,7 @@ mod tests {
             let launch = started(&supervisor.advance(now))[0];
             told = supervisor.ended(now, launch, "exit code 1");
         }
-        let [Task::Unavailable { reason, .. }] = &told[..] else { panic!("{told:?}") };
+        let [Task::Failing { reason, .. }] = &told[..] else { panic!("{told:?}") };
         assert!(reason.contains("3 times") && reason.contains("exit code 1"), "{reason}");
         assert!(supervisor.next_due().is_some());
     }
@@ -302,7 +413,7 @@ mod tests {
     fn what_is_hopeless_is_not_tried_again() {
         let mut supervisor = one(2);
         supervisor.advance(0);
-        assert!(matches!(&supervisor.hopeless(1, "no handler")[..], [Task::Unavailable { .. }]));
+        assert!(matches!(&supervisor.hopeless(1, "no handler")[..], [Task::Failing { .. }]));
         supervisor.ended(0, 1, "exit code 2");
         assert_eq!(supervisor.next_due(), None);
     }
@@ -332,5 +443,25 @@ mod tests {
         assert_eq!(supervisor.end_all(2).len(), 3);
         supervisor.launcher_died(3);
         assert!(supervisor.advance(4).is_empty() && supervisor.is_empty());
+    }
+
+    #[test]
+    fn a_generation_that_is_over_is_not_started_again_and_the_others_are() {
+        let mut supervisor = one(1);
+        supervisor.advance(0);
+        supervisor.connected(1);
+        supervisor.begin(1, FOO, 2, config(2));
+        assert_eq!(started(&supervisor.advance(1)), [2, 3]);
+        // The second one has not connected when the third begins: it is ended, the first one is kept up.
+        assert_eq!(supervisor.retire(2, FOO, |generation| generation == 2).len(), 2);
+        supervisor.begin(2, FOO, 3, config(1));
+        for launch in [2, 3] {
+            assert!(supervisor.ended(3, launch, "signal SIGTERM").is_empty());
+        }
+        supervisor.ready(0, 1);
+        supervisor.ended(SECOND, 1, "exit code 1");
+        assert_eq!(started(&supervisor.advance(SECOND)).len(), 2);
+        assert!(supervisor.retire(SECOND, FOO, |_| true).len() == 2);
+        assert_eq!(supervisor.next_due(), Some(SECOND + ns(TERM_GRACE)));
     }
 }

@@ -4,7 +4,7 @@ use super::arena::{Arena, Block, Told};
 use super::channel::Channel;
 use super::handshake::Identity;
 use super::hub::HubHandle;
-use crate::dispatch::ContainerKey;
+use crate::dispatch::{ContainerKey, FunctionId, Generation};
 use nightcore_runtime::ipc::socket::{self, Received};
 use nightcore_runtime::protocol::Failure;
 use nightcore_runtime::protocol::control::{ChannelKind, Control, ControlKind, Mode, RING_SINCE_VERSION};
@@ -56,6 +56,18 @@ pub enum ContainerEvent {
     End {
         /// The launch.
         launch: u64,
+    },
+    /// It was asked to leave.
+    Leaves {
+        /// The launch.
+        launch: u64,
+    },
+    /// This generation of a function's containers serves: older ones are not started again.
+    Serves {
+        /// The function.
+        function: FunctionId,
+        /// The generation.
+        generation: Generation,
     },
 }
 
@@ -173,6 +185,14 @@ impl Container {
         let block = self.arena.allocate(bytes, &mut told);
         self.tell(told);
         block
+    }
+
+    /// Tells it to end: nothing is under way in it.
+    pub(super) fn shut_down(&self) {
+        for channel in self.channels.iter().flatten() {
+            channel.retire();
+        }
+        self.control.send(Control::new(ControlKind::Shutdown), "", Vec::new());
     }
 
     /// Gives the memory of what is free back to the system, on both sides.

@@ -5,7 +5,7 @@ use nightcore_runtime::protocol::limits::TOKEN_BYTES;
 use nightcore_runtime::protocol::{OLDEST_VERSION, VERSION};
 use std::collections::{HashMap, HashSet};
 
-use crate::dispatch::FunctionId;
+use crate::dispatch::{FunctionId, Generation};
 
 /// Which container a token admits.
 #[derive(Clone, Debug)]
@@ -14,6 +14,8 @@ pub struct Identity {
     pub launch: Option<u64>,
     /// The function it runs.
     pub function: FunctionId,
+    /// Of which generation of the function's containers it is; means nothing for one attached by hand.
+    pub generation: Generation,
     /// The function's name.
     pub name: String,
     /// The program, as the configuration writes it.
@@ -131,7 +133,7 @@ mod tests {
     }
 
     fn identity() -> Identity {
-        Identity { launch: Some(1), function: 1, name: "Foo".into(), program: "./foo".into() }
+        Identity { launch: Some(1), function: 1, generation: 1, name: "Foo".into(), program: "./foo".into() }
     }
 
     #[test]

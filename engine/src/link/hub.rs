@@ -125,11 +125,12 @@ impl Hub {
         self.run_actions(now);
     }
 
-    /// Declares a function unavailable.
-    pub fn set_unavailable(&mut self, function: FunctionId, reason: &str) {
+    /// Changes functions, and does what follows from it.
+    pub fn change<T>(&mut self, change: impl FnOnce(&mut Dispatch<Payload, Reply>, u64) -> T) -> T {
         let now = now_ns();
-        self.dispatch.set_unavailable(now, function, reason);
+        let result = change(&mut self.dispatch, now);
         self.run_actions(now);
+        result
     }
 
     /// Payloads that went by the arena since the engine started.
@@ -151,12 +152,7 @@ impl Hub {
 
     /// Tells every container to end: no call is under way any more.
     pub fn shut_down_containers(&mut self) {
-        for container in self.containers.values() {
-            for channel in container.channels.iter().flatten() {
-                channel.retire();
-            }
-            container.control.send(Control::new(ControlKind::Shutdown), "", Vec::new());
-        }
+        self.containers.values().for_each(Container::shut_down);
     }
 
     // Messages from workers.
@@ -345,7 +341,8 @@ impl Hub {
             hopeless: None,
         })?;
         let now = now_ns();
-        let key = self.dispatch.container_connected(identity.function, mode, identity.launch.is_none());
+        let generation = identity.launch.map(|_| identity.generation);
+        let key = self.dispatch.container_connected(identity.function, generation, mode);
         let welcome = Control {
             version,
             id: key as u64,
@@ -504,6 +501,17 @@ impl Hub {
                 if let Some(launch) = self.launch(container) {
                     self.tell(ContainerEvent::Replace { launch });
                 }
+            }
+            Action::Leave { container } => {
+                if let Some(container) = self.containers.get(&container)
+                    && let Some(launch) = container.identity.launch
+                {
+                    container.shut_down();
+                    self.tell(ContainerEvent::Leaves { launch });
+                }
+            }
+            Action::Serves { function, generation } => {
+                self.tell(ContainerEvent::Serves { function, generation });
             }
             Action::End { container } => {
                 if let Some(launch) = self.launch(container) {

@@ -1,10 +1,11 @@
 //! The pages on the engine's admin socket, which only its owner can reach: `GET /status`, `POST /invoke/NAME`,
-//! `POST /attach/NAME`.
+//! `POST /attach/NAME`, `POST /reload`.
 
 use crate::gateway::{Answer, Calls};
 use crate::launcher::KeeperStatus;
 use crate::link::{HubCalls, HubHandle, Identity};
 use crate::observe::status;
+use crate::reload::{self, Changes};
 use bytes::Bytes;
 use http_body_util::{BodyExt, Full, Limited};
 use hyper::body::Incoming;
@@ -18,8 +19,11 @@ use std::convert::Infallible;
 use std::rc::Rc;
 use std::time::Duration;
 use tokio::net::{UnixListener, UnixStream};
+use tokio::sync::{mpsc, oneshot};
 use tokio::task::spawn_local;
 
+/// Most bytes that say what to reload.
+const MAX_RELOAD_BYTES: usize = 1024 * 1024;
 /// Pause after an accept that failed for want of descriptors.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
 
@@ -55,6 +59,8 @@ pub struct Admin {
     pub control_socket: String,
     /// Largest body of a call.
     pub max_body_bytes: u64,
+    /// Where reloads are asked for.
+    pub reloads: mpsc::UnboundedSender<reload::Request>,
 }
 
 impl Admin {
@@ -109,6 +115,7 @@ impl Admin {
                     )
                 }
             },
+            (&Method::POST, ["reload"]) => json(200, &self.reload(request.into_body()).await),
             _ => {
                 let message = format!("there is no page {path}");
                 json(404, &InvokeError { error: "NOT_FOUND".into(), message, cause: Vec::new() })
@@ -133,10 +140,20 @@ impl Admin {
         HubCalls(self.hub.clone()).call(function, MetadataBuffer::new(), body).await
     }
 
+    async fn reload(&self, body: Incoming) -> Result<Changes, String> {
+        let body = Limited::new(body, MAX_RELOAD_BYTES).collect().await;
+        let body = body.map_err(|error| error.to_string())?.to_bytes();
+        let forced = serde_json::from_slice(&body).map_err(|error| error.to_string())?;
+        let (answer, done) = oneshot::channel();
+        let ending = || "the engine is ending".to_owned();
+        self.reloads.send(reload::Request { forced, answer }).map_err(|_| ending())?;
+        done.await.unwrap_or_else(|_| Err(ending()))
+    }
+
     fn attach(&self, name: &str) -> Result<Attachment, Failure> {
         let function = self.hub.borrow().dispatch.find(name).ok_or_else(|| self.unknown(name))?;
         let program = "the attached program".to_owned();
-        let identity = Identity { launch: None, function, name: name.to_owned(), program };
+        let identity = Identity { launch: None, function, generation: 0, name: name.to_owned(), program };
         let token = self.hub.borrow_mut().tokens.issue(identity);
         let token = token
             .map_err(|error| Failure::new(Status::Internal, format!("no random token to be had: {error}")))?;

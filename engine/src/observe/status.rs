@@ -69,6 +69,12 @@ pub struct FunctionState {
     pub last_end: Option<String>,
     /// Why it cannot be called now.
     pub unavailable: Option<String>,
+    /// The newest generation of its processes: one more with each time it is started anew.
+    pub generation: u32,
+    /// The generation that gets calls.
+    pub serving: u32,
+    /// Why processes of the newest one do not come to be.
+    pub failing: Option<String>,
 }
 
 /// Where the time of a function's calls went, since the engine started.
@@ -125,9 +131,9 @@ pub struct ProcessState {
 pub fn of(hub: &mut Hub, keeper: &KeeperStatus, address: &str) -> EngineStatus {
     let now = now_ns();
     let containers = hub.containers();
-    let functions = hub.dispatch.functions().enumerate().map(|(index, id)| {
+    let functions = hub.dispatch.functions().map(|id| {
         let status = hub.dispatch.status(now, id);
-        let history = keeper.history(index);
+        let history = keeper.history(id);
         let of_function = containers.iter().filter(|c| c.function == status.name);
         let processes = of_function.map(|c| ProcessState {
             pid: c.pid,
@@ -177,5 +183,8 @@ fn function(
         restarts,
         last_end,
         unavailable: status.unavailable,
+        generation: status.generation,
+        serving: status.serving,
+        failing: status.failing,
     }
 }

@@ -1,0 +1,71 @@
+//! `nightcore reload`
+
+use super::engine_client::{ask, ask_status};
+use super::{EXIT_CALL_FAILED, EXIT_NO_ENGINE, Engine, Exit, check_name};
+use crate::reload::{Changes, Forced};
+use hyper::Method;
+use std::time::Duration;
+
+/// How often it is looked whether the new processes serve.
+const PAUSE: Duration = Duration::from_millis(10);
+
+#[derive(clap::Args)]
+pub struct Reload {
+    #[command(flatten)]
+    engine: Engine,
+    /// Functions to start anew in any case; others are if their table, or a file that their command names, has changed
+    #[arg(value_name = "FUNCTION")]
+    functions: Vec<String>,
+    /// Start all functions anew
+    #[arg(long)]
+    all: bool,
+    /// Do not wait until the new processes serve
+    #[arg(long)]
+    no_wait: bool,
+}
+
+impl Reload {
+    pub fn run(self) -> Result<(), Exit> {
+        for name in &self.functions {
+            check_name(name)?;
+        }
+        let forced = Forced { all: self.all, functions: self.functions };
+        let forced = serde_json::to_vec(&forced).map_err(Exit::bad_input)?;
+        let (_, page) = ask(&self.engine, Method::POST, "/reload", forced)?;
+        let changes: Result<Changes, String> = serde_json::from_slice(&page).map_err(|error| {
+            Exit::new(EXIT_NO_ENGINE, format!("the engine is of another version: {error}"))
+        })?;
+        let changes = changes.map_err(|error| Exit::new(super::EXIT_BAD_INPUT, format!("\n{error}")))?;
+        println!("{changes}");
+        if self.no_wait { Ok(()) } else { wait(&self.engine, &changes) }
+    }
+}
+
+/// Until all that was started serves, or cannot.
+fn wait(engine: &Engine, changes: &Changes) -> Result<(), Exit> {
+    let mut left: Vec<&String> = changes.added.iter().chain(&changes.restarted).collect();
+    let mut failed = Vec::new();
+    loop {
+        let status = ask_status(engine)?;
+        left.retain(|name| {
+            let Some(function) = status.functions.iter().find(|function| function.name == **name) else {
+                return false; // Another reload has removed it.
+            };
+            if let Some(reason) = function.failing.as_ref().or(function.unavailable.as_ref()) {
+                let others = if function.serving < function.generation {
+                    "; the processes that it had serve on"
+                } else {
+                    ""
+                };
+                failed.push(format!("{name}: {reason}{others}"));
+                return false;
+            }
+            function.serving < function.generation || function.workers == 0
+        });
+        if left.is_empty() {
+            break;
+        }
+        std::thread::sleep(PAUSE);
+    }
+    if failed.is_empty() { Ok(()) } else { Err(Exit::new(EXIT_CALL_FAILED, failed.join("\n"))) }
+}

@@ -1,0 +1,228 @@
+//! The functions of a running engine: as its configuration first had them, and as it has them after each reload.
+//!
+//! A reload reads the configuration anew and checks it whole, or changes nothing. A function is started anew, beside the containers
+//! that it has, if the table says something else about its processes, or if a file that its command names is not the one that
+//! they were started from. What else the table says holds from then on.
+
+use crate::config::{Config, Function};
+use crate::dispatch::{FunctionId, Spec};
+use crate::gateway::{Routes, SharedRoutes};
+use crate::launcher::Keeper;
+use crate::link::HubHandle;
+use serde::{Deserialize, Serialize};
+use std::collections::HashMap;
+use std::os::unix::fs::MetadataExt;
+use std::path::PathBuf;
+use std::rc::Rc;
+use std::time::Duration;
+use tokio::sync::oneshot;
+
+/// Which functions are started anew though nothing about them has changed.
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+pub struct Forced {
+    /// All of them.
+    pub all: bool,
+    /// These.
+    pub functions: Vec<String>,
+}
+
+/// What a reload did, by name of function.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Changes {
+    /// Functions that were not there before.
+    pub added: Vec<String>,
+    /// Functions whose processes are started anew.
+    pub restarted: Vec<String>,
+    /// Functions that go on with the same processes, and other settings.
+    pub adjusted: Vec<String>,
+    /// Functions that are not there any more.
+    pub removed: Vec<String>,
+}
+
+impl std::fmt::Display for Changes {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let all = [
+            ("added", &self.added),
+            ("started anew", &self.restarted),
+            ("adjusted", &self.adjusted),
+            ("removed", &self.removed),
+        ];
+        let said = all.iter().filter(|(_, names)| !names.is_empty());
+        let said: Vec<String> = said.map(|(what, names)| format!("{what}: {}", names.join(", "))).collect();
+        f.write_str(if said.is_empty() { "nothing has changed" } else { "" })?;
+        f.write_str(&said.join("; "))
+    }
+}
+
+/// Somebody wants a reload, and waits for what comes of it.
+pub struct Request {
+    /// What is to be started anew in any case.
+    pub forced: Forced,
+    /// What was changed, or why nothing was.
+    pub answer: oneshot::Sender<Result<Changes, String>>,
+}
+
+/// A file as it was when a process was started from it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+struct Stamp {
+    path: PathBuf,
+    /// Device, inode, size, and when it was last changed in s and ns; none if there is no such file.
+    state: Option<(u64, u64, u64, i64, i64)>,
+}
+
+fn stamp(path: PathBuf) -> Stamp {
+    let state = std::fs::metadata(&path).ok().filter(std::fs::Metadata::is_file);
+    let state = state.map(|file| (file.dev(), file.ino(), file.size(), file.mtime(), file.mtime_nsec()));
+    Stamp { path, state }
+}
+
+/// The program, and the arguments that are files.
+fn stamps(function: &Function) -> Vec<Stamp> {
+    let arguments = function.command.iter().skip(1).map(|word| stamp(function.cwd.join(word)));
+    let arguments = arguments.filter(|argument| argument.state.is_some());
+    std::iter::once(stamp(function.program.clone())).chain(arguments).collect()
+}
+
+struct Started {
+    id: FunctionId,
+    config: Function,
+    from: Vec<Stamp>,
+}
+
+/// The functions of an engine.
+pub struct Functions {
+    hub: HubHandle,
+    routes: SharedRoutes,
+    config: Config,
+    started: HashMap<String, Started>,
+}
+
+impl Functions {
+    /// Starts all of them.
+    pub fn start(hub: HubHandle, keeper: &mut Keeper, config: Config) -> Functions {
+        let none = Config { functions: Vec::new(), ..config.clone() };
+        let routes = SharedRoutes::default();
+        let mut functions = Functions { hub, routes, config: none, started: HashMap::new() };
+        functions.apply(keeper, config, &Forced::default());
+        functions
+    }
+
+    /// Their paths at the gateway, as they are at each moment.
+    pub fn routes(&self) -> SharedRoutes {
+        self.routes.clone()
+    }
+
+    /// The configuration as it holds now.
+    pub fn config(&self) -> &Config {
+        &self.config
+    }
+
+    /// Starts these functions anew from what is configured already.
+    pub fn restart(&mut self, keeper: &mut Keeper, names: impl IntoIterator<Item = String>) {
+        for name in names {
+            let Some(started) = self.started.get_mut(&name) else { continue };
+            let (id, config) = (started.id, Rc::new(started.config.clone()));
+            started.from = stamps(&config);
+            let generation = self.hub.borrow_mut().change(|dispatch, _| dispatch.begin_generation(id));
+            keeper.begin(id, generation, config);
+        }
+    }
+
+    /// The longest time that a call may take.
+    pub fn longest_timeout(&self) -> Duration {
+        self.config.functions.iter().map(|function| function.timeout).max().unwrap_or_default()
+    }
+
+    /// Reads the configuration anew and changes what has changed; or says why that cannot be, and changes nothing.
+    pub fn reload(&mut self, keeper: &mut Keeper, forced: &Forced) -> Result<Changes, String> {
+        let config = Config::load(&self.config.path).map_err(|errors| errors.to_string())?;
+        if config.gateway != self.config.gateway {
+            return Err("[gateway] has changed, which takes a restart of the engine".to_owned());
+        }
+        let is_unknown = |name: &&String| !config.functions.iter().any(|function| function.name == **name);
+        if let Some(unknown) = forced.functions.iter().find(is_unknown) {
+            return Err(format!("there is no function {unknown:?} in {}", config.path.display()));
+        }
+        Ok(self.apply(keeper, config, forced))
+    }
+
+    fn apply(&mut self, keeper: &mut Keeper, config: Config, forced: &Forced) -> Changes {
+        let mut changes = Changes::default();
+        let is_there = |name: &String| config.functions.iter().any(|function| function.name == *name);
+        let gone = self.started.extract_if(|name, _| !is_there(name));
+        for (name, started) in gone {
+            self.hub.borrow_mut().change(|dispatch, _| dispatch.remove_function(started.id));
+            keeper.retire(started.id, |_| true);
+            changes.removed.push(name);
+        }
+        for function in &config.functions {
+            self.apply_to(keeper, function, forced, &mut changes);
+        }
+        let with_route = |function: &Function| Some((function.route.clone()?, function.name.clone()));
+        self.routes.set(Routes::new(config.functions.iter().filter_map(with_route)));
+        self.config = config;
+        changes.removed.sort();
+        changes
+    }
+
+    fn apply_to(&mut self, keeper: &mut Keeper, function: &Function, forced: &Forced, changes: &mut Changes) {
+        let name = &function.name;
+        // Before a process is started: what changes meanwhile is found the next time.
+        let from = stamps(function);
+        let mut hub = self.hub.borrow_mut();
+        let Some(started) = self.started.get_mut(name) else {
+            let id = hub.change(|dispatch, _| dispatch.add_function(spec(function)));
+            let generation = hub.dispatch.newest_generation(id);
+            drop(hub);
+            keeper.begin(id, generation, Rc::new(function.clone()));
+            self.started.insert(name.clone(), Started { id, config: function.clone(), from });
+            changes.added.push(name.clone());
+            return;
+        };
+        let is_same = is_same_process(&started.config, function) && started.from == from;
+        let id = started.id;
+        let is_forced = forced.all || forced.functions.contains(name);
+        // What does not come up may do so now, for reasons that are not in files.
+        let restarts = !is_same || is_forced || hub.dispatch.failing(id).is_some();
+        if spec(&started.config) != spec(function) {
+            hub.change(|dispatch, now| dispatch.set_spec(now, id, spec(function)));
+            if !restarts {
+                changes.adjusted.push(name.clone());
+            }
+        }
+        if restarts {
+            let generation = hub.change(|dispatch, _| dispatch.begin_generation(id));
+            drop(hub);
+            keeper.begin(id, generation, Rc::new(function.clone()));
+            changes.restarted.push(name.clone());
+        }
+        *started = Started { id, config: function.clone(), from };
+    }
+}
+
+/// Whether a process started from one would be the same as from the other.
+fn is_same_process(one: &Function, other: &Function) -> bool {
+    let of = |function: &Function| {
+        let Function { command, program, cwd, env, processes, channel, placement, .. } = function.clone();
+        (command, program, cwd, env, processes, channel, placement)
+    };
+    of(one) == of(other)
+}
+
+/// What the dispatcher has to know of a function.
+fn spec(function: &Function) -> Spec {
+    Spec {
+        name: function.name.clone(),
+        processes: function.processes,
+        min: function.workers.min,
+        max: function.workers.max,
+        timeout: function.timeout,
+        grace: function.grace,
+        queue_calls: function.queue.calls,
+        queue_bytes: function.queue.bytes,
+        max_depth: function.max_depth,
+        external: function.external,
+        channel: function.channel,
+        placement: function.placement,
+    }
+}

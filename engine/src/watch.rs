@@ -1,0 +1,262 @@
+//! Finds out that files of functions have changed, for those that are to be started anew then.
+//!
+//! Looked at are the files that a function's command names, and in the folders of scripts, and below, files of the same
+//! language. A file counts when whoever wrote it has closed it, or has moved or linked it to its place.
+
+use crate::config::{Config, Function};
+use crate::say::say;
+use nix::sys::inotify::{AddWatchFlags, InitFlags, Inotify, InotifyEvent, WatchDescriptor};
+use std::collections::{BTreeSet, HashMap};
+use std::fs;
+use std::io;
+use std::os::fd::{AsFd, AsRawFd, RawFd};
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+use tokio::io::Interest;
+use tokio::io::unix::AsyncFd;
+use tokio::time::{Instant, sleep_until};
+
+/// How long nothing must change before what has changed is told: an editor or a build changes several files.
+const QUIET: Duration = Duration::from_millis(100);
+/// Most folders that are looked at.
+const MAX_FOLDERS: usize = 8192;
+/// Folders that hold what is not written by hand.
+const SKIPPED: [&str; 5] = ["node_modules", "__pycache__", "target", "venv", "dist"];
+/// Extensions of one language.
+const KIN: [&[&str]; 3] =
+    [&["js", "mjs", "cjs", "ts", "mts", "cts", "json"], &["py", "pyi"], &["rb", "rake"]];
+
+/// What has changed.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub struct Changed {
+    /// Functions of which files have.
+    pub functions: BTreeSet<String>,
+    /// The configuration has.
+    pub config: bool,
+}
+
+/// Where a function's files are.
+struct Files {
+    function: String,
+    /// Files that its command names.
+    named: BTreeSet<PathBuf>,
+    /// Folders of scripts among them, each with the extensions that count.
+    below: Vec<(PathBuf, Vec<String>)>,
+}
+
+impl Files {
+    fn of(function: &Function, directory: &Path) -> Files {
+        let arguments = function.command.iter().skip(1).map(|word| function.cwd.join(word));
+        let arguments = arguments.filter(|path| path.is_file());
+        // What is not the project's own, such as an interpreter, is not going to change.
+        let program = Some(function.program.clone()).filter(|program| program.starts_with(directory));
+        let named: BTreeSet<PathBuf> = program.into_iter().chain(arguments).collect();
+        let script = |path: &PathBuf| {
+            let extension = path.extension()?.to_str()?;
+            let kin = KIN.iter().find(|kin| kin.contains(&extension));
+            let kin = kin
+                .map_or_else(|| vec![extension.to_owned()], |kin| kin.iter().map(|e| (*e).into()).collect());
+            Some((path.parent()?.to_owned(), kin))
+        };
+        let below = named.iter().filter_map(script).collect();
+        Files { function: function.name.clone(), named, below }
+    }
+
+    fn has(&self, path: &Path) -> bool {
+        let is_kin = |extensions: &[String]| {
+            path.extension().is_some_and(|extension| extensions.iter().any(|kin| extension == kin.as_str()))
+        };
+        self.named.contains(path)
+            || self.below.iter().any(|(folder, kin)| path.starts_with(folder) && is_kin(kin))
+    }
+}
+
+/// Has the descriptor that the runtime waits for.
+struct Folders(Inotify);
+
+impl AsRawFd for Folders {
+    fn as_raw_fd(&self) -> RawFd {
+        self.0.as_fd().as_raw_fd()
+    }
+}
+
+/// Looks at the files of functions.
+#[derive(Default)]
+pub struct Watch {
+    inotify: Option<AsyncFd<Folders>>,
+    folders: HashMap<WatchDescriptor, PathBuf>,
+    files: Vec<Files>,
+    config: Option<PathBuf>,
+    pending: Changed,
+    quiet_at: Option<Instant>,
+}
+
+impl Watch {
+    /// From now on looks at the files of functions that are to be watched; or of all, and at the configuration.
+    pub fn set(&mut self, config: &Config, everything: bool) {
+        let watched = config.functions.iter().filter(|function| everything || function.watch);
+        self.files = watched.map(|function| Files::of(function, &config.directory)).collect();
+        let name = config.path.file_name().filter(|_| everything);
+        self.config = name.map(|name| config.directory.join(name));
+        if self.files.is_empty() && self.config.is_none() {
+            *self = Watch::default();
+            return;
+        }
+        if let Err(error) = self.look() {
+            say(&format!("cannot watch files: {error}"));
+        }
+    }
+
+    fn look(&mut self) -> io::Result<()> {
+        if self.inotify.is_none() {
+            let inotify = Inotify::init(InitFlags::IN_CLOEXEC | InitFlags::IN_NONBLOCK)?;
+            // SAFETY: the AsyncFd owns the descriptor, which stays open and the same.
+            let folders = unsafe { AsyncFd::register_with_interest(Folders(inotify), Interest::READABLE) };
+            self.inotify = Some(folders.map_err(|error| error.into_parts().1)?);
+        }
+        let named = self.files.iter().flat_map(|files| &files.named).chain(&self.config);
+        let folders: BTreeSet<PathBuf> = named.filter_map(|path| Some(path.parent()?.to_owned())).collect();
+        let below: BTreeSet<PathBuf> =
+            self.files.iter().flat_map(|files| &files.below).map(|(folder, _)| folder.clone()).collect();
+        for folder in folders {
+            self.look_at(folder)?;
+        }
+        for folder in below {
+            self.look_below(&folder)?;
+        }
+        Ok(())
+    }
+
+    fn look_at(&mut self, folder: PathBuf) -> io::Result<()> {
+        let Some(inotify) = &self.inotify else { return Ok(()) };
+        if self.folders.len() >= MAX_FOLDERS {
+            return Err(io::Error::other(format!("there are more than {MAX_FOLDERS} folders")));
+        }
+        let what = AddWatchFlags::IN_CLOSE_WRITE
+            | AddWatchFlags::IN_MOVED_TO
+            | AddWatchFlags::IN_CREATE
+            | AddWatchFlags::IN_ONLYDIR;
+        match inotify.get_ref().0.add_watch(&folder, what) {
+            Ok(descriptor) => drop(self.folders.insert(descriptor, folder)),
+            Err(nix::Error::ENOENT | nix::Error::ENOTDIR) => {}
+            Err(nix::Error::ENOSPC) => {
+                return Err(io::Error::other("too many folders; raise fs.inotify.max_user_watches"));
+            }
+            Err(error) => return Err(io::Error::other(format!("{}: {error}", folder.display()))),
+        }
+        Ok(())
+    }
+
+    fn look_below(&mut self, folder: &Path) -> io::Result<()> {
+        let mut left = vec![folder.to_owned()];
+        while let Some(folder) = left.pop() {
+            // One that is gone again, or may not be read, has no files of interest.
+            let inside = fs::read_dir(&folder).into_iter().flatten().flatten();
+            let is_of_interest = |entry: &fs::DirEntry| {
+                let name = entry.file_name();
+                let is_skipped = name.as_encoded_bytes().starts_with(b".")
+                    || SKIPPED.iter().any(|skipped| name == *skipped);
+                !is_skipped && entry.file_type().is_ok_and(|kind| kind.is_dir())
+            };
+            left.extend(inside.filter(is_of_interest).map(|entry| entry.path()));
+            self.look_at(folder)?;
+        }
+        Ok(())
+    }
+
+    /// Waits until something has changed, and nothing any more for a moment. What it has seen is kept when it is not waited for
+    /// to the end.
+    pub async fn changed(&mut self) -> Changed {
+        loop {
+            let Some(inotify) = &self.inotify else { return std::future::pending().await };
+            let quiet_at = self.quiet_at;
+            let quiet = async {
+                match quiet_at {
+                    Some(at) => sleep_until(at).await,
+                    None => std::future::pending().await,
+                }
+            };
+            let events = tokio::select! {
+                () = quiet => {
+                    self.quiet_at = None;
+                    return std::mem::take(&mut self.pending);
+                }
+                ready = inotify.readable() => {
+                    let Ok(mut ready) = ready else { return std::future::pending().await };
+                    let events = inotify.get_ref().0.read_events();
+                    if events.is_err() {
+                        ready.clear_ready();
+                    }
+                    events.unwrap_or_default()
+                }
+            };
+            self.heard(events);
+        }
+    }
+
+    fn heard(&mut self, events: Vec<InotifyEvent>) {
+        let mut is_new = false;
+        for event in events {
+            if event.mask.contains(AddWatchFlags::IN_Q_OVERFLOW) {
+                // Nobody knows what has changed.
+                self.pending.functions.extend(self.files.iter().map(|files| files.function.clone()));
+                is_new = true;
+            }
+            if event.mask.contains(AddWatchFlags::IN_IGNORED) {
+                self.folders.remove(&event.wd);
+                continue;
+            }
+            let (Some(folder), Some(name)) = (self.folders.get(&event.wd), event.name) else { continue };
+            let path = folder.join(name);
+            if event.mask.contains(AddWatchFlags::IN_ISDIR) {
+                let is_below = |files: &Files| files.below.iter().any(|(folder, _)| path.starts_with(folder));
+                if self.files.iter().any(is_below)
+                    && let Err(error) = self.look_below(&path)
+                {
+                    say(&format!("cannot watch files: {error}"));
+                }
+            } else if !event.mask.contains(AddWatchFlags::IN_CREATE) || path.is_symlink() {
+                let of = self.files.iter().filter(|files| files.has(&path));
+                let functions: Vec<String> = of.map(|files| files.function.clone()).collect();
+                is_new |= !functions.is_empty();
+                self.pending.functions.extend(functions);
+                if self.config.as_ref() == Some(&path) {
+                    self.pending.config = true;
+                    is_new = true;
+                }
+            }
+        }
+        if is_new {
+            self.quiet_at = Some(Instant::now() + QUIET);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_counts_is_named_or_of_the_script_s_language() {
+        let folder = tempfile::tempdir().unwrap();
+        let folder = folder.path().canonicalize().unwrap();
+        fs::create_dir(folder.join("js")).unwrap();
+        for name in ["foo.py", "settings.toml", "js/bar.mjs"] {
+            fs::write(folder.join(name), "").unwrap();
+        }
+        let toml = "[functions.Foo]\ncommand = ['sh', 'foo.py', 'settings.toml', 'absent.py']\n\
+                    [functions.Bar]\ncommand = ['sh', 'bar.mjs']\ncwd = 'js'\n";
+        let config = Config::parse(toml, &folder.join("nightcore.toml")).unwrap();
+        let files: Vec<Files> = config.functions.iter().map(|f| Files::of(f, &folder)).collect();
+        let of = |path: &str| files.iter().map(|files| files.has(&folder.join(path))).collect::<Vec<_>>();
+        for foo in ["foo.py", "settings.toml", "lib/deep/part.py", "js/tool.py", "absent.py"] {
+            assert_eq!(of(foo), [true, false], "{foo}");
+        }
+        for bar in ["js/bar.mjs", "js/lib/x.js", "js/package.json"] {
+            assert_eq!(of(bar), [false, true], "{bar}");
+        }
+        for neither in ["x.js", "data.db", "js/x.db", "nightcore.log"] {
+            assert_eq!(of(neither), [false, false], "{neither}");
+        }
+    }
+}

@@ -1,0 +1,270 @@
+//! Functions change, come and go while the engine runs, and no call is lost.
+
+use harness::process::{self, is_alive};
+use harness::workers::{Language, c};
+use harness::{Connection, Engine, Load, Outcome, Setup, wait_until};
+use nix::sys::signal::Signal;
+use std::fs;
+use std::time::Duration;
+
+/// How often the code changes under load.
+const RELOADS: usize = 100;
+const CLIENTS: usize = 4;
+
+/// The configuration of a running engine is another one now.
+fn write(engine: &Engine, setup: &Setup) {
+    fs::write(engine.home().config(), setup.toml()).unwrap();
+}
+
+/// A program of the engine's home is another file now, as a build or an install leaves it.
+fn install(engine: &Engine, name: &str) {
+    let (new, place) = (engine.home().path().join("new"), engine.home().path().join(name));
+    fs::copy(c(), &new).unwrap();
+    fs::rename(new, place).unwrap();
+}
+
+#[track_caller]
+fn reload(engine: &Engine, arguments: &[&str]) -> String {
+    let finished = engine.nightcore("reload", arguments);
+    assert_eq!(finished.code, Some(0), "{}", finished.stderr);
+    finished.text().trim().to_owned()
+}
+
+fn p99(outcomes: &[Outcome]) -> Duration {
+    let mut times: Vec<Duration> = outcomes.iter().map(|o| o.ended - o.began).collect();
+    times.sort_unstable();
+    times[times.len() * 99 / 100]
+}
+
+#[test]
+fn code_changes_a_hundred_times_under_load_and_no_call_fails() {
+    let home = Setup::new()
+        .function("Pid", "./pid".as_ref(), "processes = 2")
+        .function("Call", "./call".as_ref(), "")
+        .home();
+    for name in ["pid", "call"] {
+        fs::copy(c(), home.path().join(name)).unwrap();
+    }
+    let engine = home.start();
+    let quiet = Load::start(engine.address(), CLIENTS, "Call", b"Pid\n");
+    wait_until("a load without reloads", || quiet.ended() > 5000);
+    let quiet = quiet.stop();
+    let load = Load::start(engine.address(), CLIENTS, "Call", b"Pid\n");
+    for number in 0..RELOADS {
+        let name = ["pid", "call"][number % 2];
+        let function = ["Pid", "Call"][number % 2];
+        let before = engine.container(function);
+        install(&engine, name);
+        assert_eq!(reload(&engine, &[]), format!("started anew: {function}"));
+        let of = engine.function(function);
+        assert_eq!((of.serving, of.generation), (number as u32 / 2 + 2, number as u32 / 2 + 2));
+        wait_until("the old process to have left", || !is_alive(before));
+        let ended = load.ended();
+        wait_until("calls to go on", || load.ended() > ended);
+    }
+    let during = load.stop();
+    for outcome in &during {
+        assert_eq!(outcome.status, Some(200), "{outcome:?}");
+    }
+    println!(
+        "reload: {RELOADS} reloads, {} calls, 0 failed; p99 {:?} without and {:?} during reloads",
+        during.len(),
+        p99(&quiet),
+        p99(&during)
+    );
+    let pid = engine.function("Pid");
+    assert_eq!((pid.restarts, pid.processes.len()), (0, 2));
+    engine.stop();
+}
+
+#[test]
+fn calls_stay_where_they_are_and_new_ones_go_to_new_processes() {
+    let setup = Setup::new().functions(&["WaitForFile", "Pid"], &c());
+    let engine = setup.start();
+    let file = engine.home().path().join("file");
+    let mut client = engine.connect();
+    client.send("POST", "/function/WaitForFile", &[], file.to_str().unwrap().as_bytes()).unwrap();
+    wait_until("the call to run", || engine.function("WaitForFile").running == 1);
+    let old = engine.container("WaitForFile");
+    let other = engine.container("Pid");
+    assert_eq!(reload(&engine, &["WaitForFile"]), "started anew: WaitForFile");
+    assert_eq!(engine.container("Pid"), other, "the other function goes on");
+    wait_until("both to be there", || engine.function("WaitForFile").processes.len() == 2);
+    assert_eq!(engine.text("WaitForFile", "/"), "found");
+    assert!(is_alive(old), "its call is not over");
+    fs::write(file, "").unwrap();
+    assert_eq!(client.receive().unwrap().text(), "found");
+    wait_until("the old one to leave", || !is_alive(old));
+    let of = engine.function("WaitForFile");
+    assert_eq!((of.processes.len(), of.restarts, of.last_end), (1, 0, None));
+    engine.stop();
+}
+
+#[test]
+fn functions_come_and_go() {
+    let first = Setup::new().functions(&["Call", "Echo"], &c());
+    let engine = first.start();
+    assert_eq!(engine.text("Call", "Echo\n1"), "1");
+    let more = first.clone().function("Upper", &c(), "route = \"/shout\"");
+    write(&engine, &more);
+    assert_eq!(reload(&engine, &[]), "added: Upper");
+    assert_eq!(engine.connect().request("POST", "/shout", &[], b"hey").text(), "HEY");
+    assert_eq!(engine.text("Call", "Upper\nhey"), "HEY");
+
+    let echo = engine.container("Echo");
+    let less = Setup::new().function("Call", &c(), "").function("Upper", &c(), "timeout = \"7s\"");
+    write(&engine, &less);
+    assert_eq!(reload(&engine, &[]), "adjusted: Upper; removed: Echo");
+    // The one that calls it knows it by its number by now.
+    assert!(engine.call("Call", "Echo\n2").text().contains("NOT_FOUND"));
+    assert_eq!(engine.call("Echo", "2").status, 404);
+    assert_eq!(engine.connect().request("POST", "/shout", &[], b"hey").status, 404);
+    wait_until("its process to leave", || !is_alive(echo));
+
+    write(&engine, &more);
+    assert_eq!(reload(&engine, &[]), "added: Echo; adjusted: Upper");
+    assert_eq!(engine.text("Call", "Echo\n3"), "3");
+    assert_eq!(reload(&engine, &[]), "nothing has changed");
+    engine.stop();
+}
+
+#[test]
+fn a_removed_function_ends_what_it_has() {
+    let first =
+        Setup::new().function("WaitForFile", &c(), "workers = { max = 1 }").functions(&["Echo"], &c());
+    let engine = first.start();
+    let file = engine.home().path().join("file");
+    let mut clients: Vec<Connection> = (0..3).map(|_| engine.connect()).collect();
+    for client in &mut clients {
+        client.send("POST", "/function/WaitForFile", &[], file.to_str().unwrap().as_bytes()).unwrap();
+    }
+    wait_until("them to be taken", || {
+        let of = engine.function("WaitForFile");
+        (of.running, of.queued) == (1, 2)
+    });
+    let old = engine.container("WaitForFile");
+    write(&engine, &Setup::new().functions(&["Echo"], &c()));
+    assert_eq!(reload(&engine, &[]), "removed: WaitForFile");
+    assert_eq!(engine.call("WaitForFile", "/").status, 404);
+    fs::write(file, "").unwrap();
+    for client in &mut clients {
+        assert_eq!(client.receive().unwrap().text(), "found");
+    }
+    wait_until("its process to leave", || !is_alive(old));
+    engine.stop();
+}
+
+#[test]
+fn what_is_wrong_changes_nothing() {
+    let setup = Setup::new().functions(&["Echo"], &c());
+    let engine = setup.start();
+    let pid = engine.container("Echo");
+    let wrong = setup.clone().function("Upper", &c(), "timeot = \"1s\"").toml();
+    for (toml, told) in [
+        (wrong, "did you mean \"timeout\""),
+        (setup.clone().gateway("max_body = \"1MiB\"").toml(), "takes a restart"),
+        ("".to_owned(), "there is no function in it"),
+    ] {
+        fs::write(engine.home().config(), toml).unwrap();
+        let finished = engine.nightcore("reload", &["--all"]);
+        assert_eq!(finished.code, Some(2), "{}", finished.stderr);
+        assert!(finished.stderr.contains(told), "{}", finished.stderr);
+        assert_eq!(engine.text("Echo", "on"), "on");
+    }
+    write(&engine, &setup);
+    assert_eq!(engine.nightcore("reload", &["Nobody"]).code, Some(2));
+    assert_eq!(engine.container("Echo"), pid);
+    engine.stop();
+}
+
+#[test]
+fn new_code_that_does_not_start_leaves_the_old_serving() {
+    let setup =
+        |program: &std::path::Path| Setup::new().function("Echo", program, "").functions(&["Call"], &c());
+    let engine = setup(&c()).start();
+    let old = engine.container("Echo");
+    // One ends at once each time, the other has no such handler.
+    for (program, told) in
+        [("/bin/false".as_ref(), "soon after its start"), (&*Language::C.hello(), "no handler")]
+    {
+        write(&engine, &setup(program));
+        let finished = engine.nightcore("reload", &[]);
+        assert_eq!(finished.code, Some(1), "{}", finished.stderr);
+        assert!(finished.stderr.contains(told), "{}", finished.stderr);
+        assert!(finished.stderr.contains("serve on"), "{}", finished.stderr);
+        assert_eq!(engine.text("Call", "Echo\non"), "on");
+        assert_eq!(engine.container("Echo"), old);
+    }
+    // The old one is kept up meanwhile.
+    process::signal(old, Signal::SIGKILL);
+    wait_until("the old code to be started again", || engine.call("Echo", "on").status == 200);
+    write(&engine, &setup(&c()));
+    assert_eq!(reload(&engine, &[]), "started anew: Echo");
+    assert_eq!(engine.text("Echo", "new"), "new");
+    assert_eq!(engine.function("Echo").processes.len(), 1);
+    engine.stop();
+}
+
+#[test]
+fn a_hangup_reloads() {
+    let setup = Setup::new().functions(&["Echo"], &c());
+    let engine = setup.start();
+    write(&engine, &setup.clone().functions(&["Upper"], &c()));
+    process::signal(engine.pid(), Signal::SIGHUP);
+    wait_until("the new function to answer", || engine.call("Upper", "a").text() == "A");
+    assert!(engine.stderr().contains("reloaded: added: Upper"), "{}", engine.stderr());
+    fs::write(engine.home().config(), "[functions").unwrap();
+    process::signal(engine.pid(), Signal::SIGHUP);
+    wait_until("it to be told", || engine.stderr().contains("not reloaded"));
+    assert_eq!(engine.text("Upper", "b"), "B");
+    engine.stop();
+}
+
+#[test]
+fn a_watched_function_follows_its_files() {
+    let home = Setup::new()
+        .function("Pid", "./pid".as_ref(), "watch = true")
+        .function("Other", "./other".as_ref(), "env = { ALSO = \"Other\" }")
+        .home();
+    for name in ["pid", "other"] {
+        fs::copy(c(), home.path().join(name)).unwrap();
+    }
+    let engine = home.start();
+    for _ in 0..3 {
+        let before = engine.text("Pid", "");
+        // Only the one that says so, though both have changed.
+        install(&engine, "other");
+        install(&engine, "pid");
+        wait_until("the new program to serve", || engine.text("Pid", "") != before);
+    }
+    assert_eq!(engine.function("Other").generation, 1);
+    assert_eq!(reload(&engine, &[]), "started anew: Other");
+    engine.stop();
+}
+
+#[test]
+fn dev_follows_scripts_what_they_use_and_the_configuration() {
+    let setup = Setup::new().command("Pid", &["sh", "./start.sh"], "");
+    let home = setup.home();
+    let folder = home.path().join("lib");
+    fs::create_dir(&folder).unwrap();
+    fs::write(home.path().join("start.sh"), ". ./lib/part.sh\n").unwrap();
+    fs::write(folder.join("part.sh"), format!("exec {}\n", c().display())).unwrap();
+    let engine = home.start_dev();
+    let mut before = engine.text("Pid", "");
+    let mut changes = |path: std::path::PathBuf, text: String| {
+        fs::write(path, text).unwrap();
+        wait_until("what has changed to be seen", || engine.text("Pid", "") != before);
+        before = engine.text("Pid", "");
+    };
+    changes(folder.join("part.sh"), format!("exec  {}\n", c().display()));
+    changes(home.path().join("start.sh"), ". ./lib/part.sh # again\n".to_owned());
+    // Folders that are new, too.
+    fs::create_dir_all(folder.join("more/yet")).unwrap();
+    changes(folder.join("part.sh"), format!("exec {} # and more\n", c().display()));
+    changes(folder.join("more/yet/new.sh"), "".to_owned());
+    changes(home.config(), setup.clone().toml().replace("./start.sh", "start.sh"));
+    fs::write(home.config(), setup.functions(&["Upper"], &c()).toml()).unwrap();
+    wait_until("the new function", || engine.call("Upper", "a").text() == "A");
+    engine.stop();
+}
