@@ -9,6 +9,7 @@ pub mod dispatch;
 pub mod gateway;
 pub mod launcher;
 pub mod link;
+pub mod notify;
 pub mod observe;
 pub mod reload;
 pub mod say;

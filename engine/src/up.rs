@@ -6,6 +6,7 @@ use crate::dispatch::FunctionId;
 use crate::gateway::{Gateway, Health, Limits, Service, Stop, keep_timeouts};
 use crate::launcher::{Keeper, raise_open_files};
 use crate::link::{Alarm, Hub, HubCalls, HubHandle, Listener, keep_time, look_at_rings};
+use crate::notify::notify;
 use crate::observe::admin::Admin;
 use crate::reload::Functions;
 use crate::say::say;
@@ -154,6 +155,7 @@ pub async fn run(options: Options<'_>) -> Result<()> {
         "stopping: no new connections, {} calls under way",
         hub.borrow().dispatch.calls_under_way()
     ));
+    notify("STOPPING=1");
     stop.say();
     let longest = functions.longest_timeout() + DRAIN_SLACK;
     tokio::select! {
@@ -177,6 +179,8 @@ async fn drained(hub: &HubHandle, gateway: &Gateway) {
 /// Says when every function is ready or has failed for good.
 async fn announce(hub: HubHandle, address: String, ready: Option<File>) {
     say(&format!("listening on {address}"));
+    // Calls are taken from now on, and wait for functions that are not ready yet.
+    notify(&format!("READY=1\nSTATUS=listening on {address}"));
     let (count, failed) = loop {
         let (mut count, mut waiting) = (0, 0);
         let mut failed = Vec::new();
@@ -208,6 +212,7 @@ async fn announce(hub: HubHandle, address: String, ready: Option<File>) {
         )
     };
     say(&line);
+    notify(&format!("STATUS={line}"));
     if let Some(mut ready) = ready {
         // Whoever asked for the line may have left.
         let _ = writeln!(ready, "{line}");
