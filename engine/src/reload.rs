@@ -203,8 +203,9 @@ impl Functions {
 /// Whether a process started from one would be the same as from the other.
 fn is_same_process(one: &Function, other: &Function) -> bool {
     let of = |function: &Function| {
-        let Function { command, program, cwd, env, processes, channel, placement, .. } = function.clone();
-        (command, program, cwd, env, processes, channel, placement)
+        let Function { command, program, cwd, env, processes, channel, placement, limits, .. } =
+            function.clone();
+        (command, program, cwd, env, processes, channel, placement, limits)
     };
     of(one) == of(other)
 }

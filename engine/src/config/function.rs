@@ -12,9 +12,10 @@ use super::command::{self, Command, SearchPath};
 use super::read::{Item, Report, Span, Table, quoted};
 use super::{
     DEFAULT_CHANNEL, DEFAULT_GRACE, DEFAULT_MAX_DEPTH, DEFAULT_MIN_WORKERS, DEFAULT_PLACEMENT,
-    DEFAULT_PROCESSES, DEFAULT_QUEUE_BYTES, DEFAULT_QUEUE_CALLS, DEFAULT_TIMEOUT, Function, MAX_DURATION,
-    MAX_MAX_DEPTH, MAX_NAME_BYTES, MAX_PROCESSES, MAX_QUEUE_BYTES, MAX_QUEUE_CALLS, MAX_ROUTE_BYTES,
-    MAX_WORKERS, Queue, Workers,
+    DEFAULT_PROCESSES, DEFAULT_QUEUE_BYTES, DEFAULT_QUEUE_CALLS, DEFAULT_TIMEOUT, Function, Limits,
+    MAX_CPU_MILLIS, MAX_DURATION, MAX_MAX_DEPTH, MAX_MEMORY_BYTES, MAX_NAME_BYTES, MAX_OPEN_FILES,
+    MAX_PROCESSES, MAX_QUEUE_BYTES, MAX_QUEUE_CALLS, MAX_ROUTE_BYTES, MAX_TASKS, MAX_WORKERS, MIN_CPU_MILLIS,
+    MIN_MEMORY_BYTES, MIN_OPEN_FILES, Queue, Workers,
 };
 
 const KEYS: &[&str] = &[
@@ -31,6 +32,7 @@ const KEYS: &[&str] = &[
     "channel",
     "placement",
     "watch",
+    "limits",
     "route",
 ];
 const KEYS_OF_DEFAULTS: &[&str] = &[
@@ -46,9 +48,8 @@ const KEYS_OF_DEFAULTS: &[&str] = &[
     "channel",
     "placement",
     "watch",
+    "limits",
 ];
-/// Keys of a later version: a file that counts on them must not seem to work.
-const LATER: &[&str] = &["memory"];
 
 /// Paths that the gateway answers itself.
 const RESERVED_ROUTES: &[&str] = &["/function", "/healthz", "/readyz"];
@@ -58,6 +59,7 @@ const PLACEMENTS: [(&str, Placement); 2] = [("apart", Placement::Apart), ("free"
 
 const WORKERS_EXAMPLE: &str = "{ min = 1, max = 32 }";
 const QUEUE_EXAMPLE: &str = r#"{ calls = 1024, bytes = "64MiB" }"#;
+const LIMITS_EXAMPLE: &str = r#"{ memory = "512MiB", cpus = 1.5 }"#;
 const ROUTE_EXAMPLE: &str = "/shop";
 const ENV_EXAMPLE: &str = r#"{ NAME = "value" }"#;
 
@@ -79,6 +81,7 @@ pub(super) struct Settings {
     channel: Option<ChannelKind>,
     placement: Option<Placement>,
     watch: Option<bool>,
+    limits: Limits,
     route: Option<(String, Span)>,
 }
 
@@ -108,15 +111,10 @@ impl Settings {
                 "max_depth" => settings.max_depth = item.integer(1..=MAX_MAX_DEPTH, report),
                 "external" => settings.external = item.boolean(report),
                 "channel" => settings.channel = read_choice(&item, CHANNELS, report),
+                "limits" => settings.limits = read_limits(&item, report),
                 "watch" => settings.watch = item.boolean(report),
                 "placement" => settings.placement = read_choice(&item, PLACEMENTS, report),
                 "route" => settings.route = read_route(&item, report).map(|route| (route, item.span())),
-                later if LATER.contains(&later) => {
-                    report.at(
-                        item.key_span(),
-                        format!("{later:?} is not supported by this version of nightcore"),
-                    );
-                }
                 _ => table.refuse(&item, known, report),
             }
         }
@@ -226,6 +224,12 @@ pub(super) fn read(
         max_depth: own.max_depth.or(defaults.max_depth).unwrap_or(DEFAULT_MAX_DEPTH),
         external,
         channel: own.channel.or(defaults.channel).unwrap_or(DEFAULT_CHANNEL),
+        limits: Limits {
+            memory_bytes: own.limits.memory_bytes.or(defaults.limits.memory_bytes),
+            cpu_millis: own.limits.cpu_millis.or(defaults.limits.cpu_millis),
+            open_files: own.limits.open_files.or(defaults.limits.open_files),
+            tasks: own.limits.tasks.or(defaults.limits.tasks),
+        },
         watch: own.watch.or(defaults.watch).unwrap_or(false),
         placement: own.placement.or(defaults.placement).unwrap_or(DEFAULT_PLACEMENT),
         route: own.route.map(|(route, _)| route),
@@ -271,6 +275,23 @@ fn read_choice<T: Copy>(item: &Item<'_>, choices: [(&str, T); 2], report: &mut R
         item.wrong(format!("it is \"{first}\" or \"{second}\""), report);
     }
     chosen.map(|(_, choice)| choice)
+}
+
+fn read_limits(item: &Item<'_>, report: &mut Report<'_>) -> Limits {
+    let Some(table) = item.table(LIMITS_EXAMPLE, report) else { return Limits::default() };
+    table.refuse_unknown(&["memory", "cpus", "open_files", "tasks"], report);
+    Limits {
+        memory_bytes: table
+            .get("memory")
+            .and_then(|item| item.size(MIN_MEMORY_BYTES..=MAX_MEMORY_BYTES, report)),
+        cpu_millis: table
+            .get("cpus")
+            .and_then(|item| item.thousandths(MIN_CPU_MILLIS..=MAX_CPU_MILLIS, report)),
+        open_files: table
+            .get("open_files")
+            .and_then(|item| item.integer(MIN_OPEN_FILES..=MAX_OPEN_FILES, report)),
+        tasks: table.get("tasks").and_then(|item| item.integer(1..=MAX_TASKS, report)),
+    }
 }
 
 /// A path that begins with a slash and is taken as it stands: what clients send is compared byte for byte.

@@ -52,6 +52,20 @@ pub const MAX_QUEUE_CALLS: u32 = 1 << 20;
 pub const MAX_QUEUE_BYTES: u64 = TIB;
 /// The largest `max_depth`: every level holds an open call and its payload.
 pub const MAX_MAX_DEPTH: u32 = 1024;
+/// The least `limits.memory`: below it no process starts.
+pub const MIN_MEMORY_BYTES: u64 = MIB;
+/// The largest `limits.memory`: more than any one server has.
+pub const MAX_MEMORY_BYTES: u64 = 1024 * TIB;
+/// The least `limits.cpus`, in thousandths: the kernel takes no smaller share.
+pub const MIN_CPU_MILLIS: u32 = 10;
+/// The largest `limits.cpus`, in thousandths: as `processes`.
+pub const MAX_CPU_MILLIS: u32 = 1000 * MAX_PROCESSES;
+/// The least `limits.open_files`: what a runtime opens before it serves.
+pub const MIN_OPEN_FILES: u32 = 16;
+/// The largest `limits.open_files`: the kernel's own default bound.
+pub const MAX_OPEN_FILES: u32 = 1 << 20;
+/// The largest `limits.tasks`: the most pids that a kernel has.
+pub const MAX_TASKS: u32 = 1 << 22;
 /// The longest `route`: it is compared with every request.
 pub const MAX_ROUTE_BYTES: usize = 1024;
 /// The longest function name: that of a DNS label, so that a name can become one.

@@ -25,6 +25,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use nightcore_runtime::protocol::control::{ChannelKind, Placement};
+use serde::{Deserialize, Serialize};
 use toml::de::DeTable;
 
 pub use error::{ConfigError, ConfigErrors};
@@ -92,6 +93,8 @@ pub struct Function {
     pub placement: Placement,
     /// Whether it is started anew when its files change.
     pub watch: bool,
+    /// What each container may use.
+    pub limits: Limits,
     /// The path that it answers at beside its name's, without a slash at its end: empty for "/".
     pub route: Option<String>,
 }
@@ -116,6 +119,19 @@ impl Workers {
     pub fn max_slots(&self) -> u32 {
         self.max.unwrap_or(DEFAULT_MAX_SLOTS.max(self.min))
     }
+}
+
+/// What one container may use, all its processes together where control groups can be made; `None`: as much as there is.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Limits {
+    /// Bytes of memory.
+    pub memory_bytes: Option<u64>,
+    /// Thousandths of a processor.
+    pub cpu_millis: Option<u32>,
+    /// Open files of each process.
+    pub open_files: Option<u32>,
+    /// Processes and threads.
+    pub tasks: Option<u32>,
 }
 
 /// The bounds of a function's queue.

@@ -3,8 +3,8 @@
 use std::fmt::{self, Write};
 use std::path::Path;
 
-use super::units::{format_duration, format_size};
-use super::{Config, Function};
+use super::units::{format_duration, format_size, format_thousandths};
+use super::{Config, Function, Limits};
 use nightcore_runtime::protocol::control::{ChannelKind, Placement};
 
 impl Config {
@@ -67,6 +67,18 @@ impl Function {
         };
         writeln!(out, "placement = \"{placement}\"")?;
         writeln!(out, "watch = {}", self.watch)?;
+        let Limits { memory_bytes, cpu_millis, open_files, tasks } = &self.limits;
+        let limits = [
+            memory_bytes.map(|bytes| format!("memory = {}", string(&format_size(bytes)))),
+            cpu_millis.map(|millis| format!("cpus = {}", format_thousandths(millis))),
+            open_files.map(|most| format!("open_files = {most}")),
+            tasks.map(|most| format!("tasks = {most}")),
+        ];
+        let limits: Vec<String> = limits.into_iter().flatten().collect();
+        match limits.is_empty() {
+            true => writeln!(out, "limits = {{}}")?,
+            false => writeln!(out, "limits = {{ {} }}", limits.join(", "))?,
+        }
         match self.route.as_deref() {
             Some(route) => writeln!(out, "route = {}", string(if route.is_empty() { "/" } else { route })),
             None => Ok(()),

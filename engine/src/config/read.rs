@@ -262,6 +262,31 @@ impl<'t> Value<'t> {
         }
     }
 
+    /// A number with at most three digits after its point, in thousandths, within `range`.
+    pub(super) fn thousandths(&self, range: RangeInclusive<u32>, report: &mut Report<'_>) -> Option<u32> {
+        let text = match self.value.get_ref() {
+            DeValue::Integer(integer) if integer.radix() == 10 => integer.as_str(),
+            DeValue::Float(float) => float.as_str(),
+            _ => return self.mismatch("a number such as 1.5", report),
+        };
+        let found = text.parse::<f64>().ok().map(|number| number * 1000.0);
+        let found =
+            found.filter(|found| (found - found.round()).abs() < 1e-6 && *found <= f64::from(u32::MAX));
+        let found = found.map(|found| found.round() as u32).filter(|found| range.contains(found));
+        if found.is_none() {
+            let (least, most) =
+                (units::format_thousandths(*range.start()), units::format_thousandths(*range.end()));
+            let found = printable(text);
+            self.wrong(
+                format!(
+                    "expected {least} to {most} with at most three digits after the point, found {found}"
+                ),
+                report,
+            );
+        }
+        found
+    }
+
     /// A duration within `range`.
     pub(super) fn duration(
         &self,

@@ -113,6 +113,7 @@ fn two_lines_are_enough() {
                 channel: ChannelKind::Ring,
                 placement: Placement::Apart,
                 watch: false,
+                limits: Limits::default(),
                 route: None,
             }],
         }
@@ -207,6 +208,7 @@ external = true
 channel = "ring"
 placement = "apart"
 watch = false
+limits = {}
 "#
     );
 }
@@ -250,19 +252,17 @@ image = "x"
             r#"4:2: unknown table [server]; known tables: [gateway], [defaults], [functions.NAME]"#,
             r#"5:2: unknown table [Foo]; did you mean [functions.Foo]?"#,
             r#"8:1: unknown key "host" in [gateway]; known keys: listen, max_body"#,
-            r#"10:1: "memory" is not supported by this version of nightcore"#,
-            r#"11:1: unknown key "comand" in [defaults]; known keys: cwd, env, processes, workers, timeout, grace, queue, max_depth, external, channel, placement, watch"#,
+            r#"10:1: unknown key "memory" in [defaults]; known keys: cwd, env, processes, workers, timeout, grace, queue, max_depth, external, channel, placement, watch, limits"#,
+            r#"11:1: unknown key "comand" in [defaults]; known keys: cwd, env, processes, workers, timeout, grace, queue, max_depth, external, channel, placement, watch, limits"#,
             r#"14:13: unknown key "maximum" in workers of [functions.Foo]; known keys: min, max"#,
             r#"15:7: unknown key "call" in queue of [functions.Foo]; did you mean "calls"?"#,
-            r#"16:1: unknown key "image" in [functions.Foo]; known keys: command, cwd, env, processes, workers, timeout, grace, queue, max_depth, external, channel, placement, watch, route"#,
+            r#"16:1: unknown key "image" in [functions.Foo]; known keys: command, cwd, env, processes, workers, timeout, grace, queue, max_depth, external, channel, placement, watch, limits, route"#,
         ]
     );
 }
 
 #[test]
 fn keys_of_later_versions_are_refused() {
-    let not_yet = |key: &str| format!("{key:?} is not supported by this version of nightcore");
-    assert_eq!(function_error("memory = '1GiB'"), not_yet("memory"));
     assert_eq!(
         messages("[admin]\nlisten = 'x'\n[functions.Foo]\ncommand = ['./foo']\n"),
         ["1:2: [admin] is not supported by this version of nightcore"]
@@ -308,6 +308,7 @@ fn wrong_types() {
         ("workers.max = 1.5", "workers.max: expected a whole number from 1 to 65536, found float"),
         ("channel = 'socket'", "channel: it is \"ring\" or \"fifo\""),
         ("placement = 'core 1'", "placement: it is \"apart\" or \"free\""),
+        ("limits.cpus = '1'", "limits.cpus: expected a number such as 1.5, found string"),
         ("external = 'no'", "external: expected true or false, found string"),
         ("env = ['A']", "env: expected a table such as { NAME = \"value\" }, found array"),
         ("env.A = 1", "env.A: expected a string, found integer"),
@@ -341,6 +342,11 @@ fn wrong_types() {
 #[test]
 fn values_out_of_range() {
     let cases = [
+        (
+            "limits.cpus = 0.0011",
+            "limits.cpus: expected 0.01 to 1024 with at most three digits after the point, found 0.0011",
+        ),
+        ("limits.memory = '1KiB'", r#"limits.memory: expected 1MiB to 1048576GiB, found "1KiB""#),
         ("processes = 0", "processes: expected 1 to 1024, found 0"),
         ("processes = 0x401", "processes: expected 1 to 1024, found 0x401"),
         ("processes = -1", "processes: expected 1 to 1024, found -1"),
@@ -620,6 +626,12 @@ proptest! {
             (Just(true), prop::option::of("(/[a-z0-9%~-]+){0,3}")),
         ],
         (ring, apart, watch) in any::<(bool, bool, bool)>(),
+        limits in (
+            prop::option::of(MIN_MEMORY_BYTES..=MAX_MEMORY_BYTES),
+            prop::option::of(MIN_CPU_MILLIS..=MAX_CPU_MILLIS),
+            prop::option::of(MIN_OPEN_FILES..=MAX_OPEN_FILES),
+            prop::option::of(1..=MAX_TASKS),
+        ),
     ) {
         let directory = std::env::temp_dir().canonicalize().unwrap();
         let config = Config {
@@ -643,6 +655,12 @@ proptest! {
                 channel: if ring { ChannelKind::Ring } else { ChannelKind::Fifo },
                 placement: if apart { Placement::Apart } else { Placement::Free },
                 watch,
+                limits: Limits {
+                    memory_bytes: limits.0,
+                    cpu_millis: limits.1,
+                    open_files: limits.2,
+                    tasks: limits.3,
+                },
                 route,
             }],
         };

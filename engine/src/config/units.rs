@@ -51,6 +51,12 @@ pub fn format_duration(duration: Duration) -> String {
     format(u64::try_from(duration.as_micros()).unwrap_or(u64::MAX), DURATION_UNITS.iter())
 }
 
+/// Writes a number of thousandths as TOML has it.
+pub(super) fn format_thousandths(number: u32) -> String {
+    let text = format!("{}.{:03}", number / 1000, number % 1000);
+    text.trim_end_matches('0').trim_end_matches('.').to_owned()
+}
+
 /// Writes a size in its largest whole unit of 1024.
 pub(super) fn format_size(bytes: u64) -> String {
     let binary = SIZE_UNITS.iter().filter(|(_, factor)| factor.is_power_of_two());

@@ -269,6 +269,7 @@ impl Keeper {
             command: function.command.clone(),
             cwd: function.cwd.clone(),
             env,
+            limits: function.limits.clone(),
         }));
     }
 }

@@ -4,14 +4,15 @@
 //! they fork escapes it. It knows no policy. Which container is to run is decided in the engine, by the
 //! [`supervisor`], so that nothing is lost when the launcher dies.
 
+mod cgroup;
 mod children;
 mod keeper;
-mod open_files;
+mod limits;
 mod output;
 pub mod process;
 pub mod supervisor;
 mod wire;
 
 pub use keeper::{Keeper, KeeperStatus};
-pub use open_files::raise_open_files;
+pub use limits::raise_open_files;
 pub use output::log_path;

@@ -1,17 +1,20 @@
 //! The launcher process: it starts containers, reads what they print, reaps them. When the engine is gone it ends them
 //! all and itself.
 
+use super::cgroup::{Controller, Group, Groups};
 use super::children::{become_subreaper, end_all};
-use super::open_files::set_open_files;
+use super::limits::{limit_data, limit_open_files, set_open_files};
 use super::output::{Lines, Log};
 use super::wire::{Launch, News, Order, receive_json, send_json};
+use crate::config::Limits;
+use crate::say::say;
 use anyhow::{Context, Result};
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::sys::signal::{SigHandler, SigSet, Signal, kill, signal};
 use nix::sys::signalfd::{SfdFlags, SignalFd};
 use nix::sys::wait::{WaitPidFlag, WaitStatus, waitpid};
 use nix::unistd::Pid;
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::io::{self, PipeReader};
 use std::os::fd::{AsFd, FromRawFd, OwnedFd};
 use std::os::unix::process::CommandExt;
@@ -32,6 +35,7 @@ struct Running {
     function: String,
     output: Option<PipeReader>,
     lines: Lines,
+    group: Group,
 }
 
 struct Launcher {
@@ -41,6 +45,10 @@ struct Launcher {
     engine: OwnedFd,
     running: Vec<Running>,
     logs: HashMap<String, Log>,
+    /// Made when a container with limits is first started.
+    groups: Option<Groups>,
+    /// Functions of which it was told that a limit does not hold.
+    told: HashSet<String>,
 }
 
 /// Runs the launcher on the socket with this descriptor, which the engine passed.
@@ -67,9 +75,12 @@ pub fn run(socket: i32, directory: &Path, open_files: u64) -> Result<()> {
         engine,
         running: Vec::new(),
         logs: HashMap::new(),
+        groups: None,
+        told: HashSet::new(),
     };
     launcher.serve(&deaths)?;
     end_all(None, END_WITHIN);
+    launcher.remove_groups();
     Ok(())
 }
 
@@ -150,11 +161,24 @@ impl Launcher {
             .stdout(writer.try_clone()?)
             .stderr(writer)
             .process_group(0);
+        let limits = launch.limits.clone();
+        let group = self.group(&launch)?;
+        let entrances = group.entrances()?;
+        let limits_data = limits.memory_bytes.filter(|_| !self.can_limit(Controller::Memory));
         let open_files = self.open_files;
         // SAFETY: only async-signal-safe calls between fork and exec.
         unsafe {
             command.pre_exec(move || {
-                set_open_files(open_files)?;
+                for entrance in &entrances {
+                    nix::unistd::write(entrance, b"0")?;
+                }
+                match limits.open_files {
+                    Some(most) => limit_open_files(most.into())?,
+                    None => set_open_files(open_files)?,
+                }
+                if let Some(bytes) = limits_data {
+                    limit_data(bytes)?;
+                }
                 for ignored in ENGINE_S_SIGNALS {
                     signal(ignored, SigHandler::SigDfl)?;
                 }
@@ -163,11 +187,62 @@ impl Launcher {
                 Ok(())
             });
         }
-        let child = command.spawn()?;
+        let child = match command.spawn() {
+            Ok(child) => child,
+            Err(error) => {
+                self.end_group(group);
+                return Err(error);
+            }
+        };
         let pid = child.id() as i32;
-        let (launch, function) = (launch.launch, launch.function);
-        self.running.push(Running { launch, pid, function, output: Some(output), lines: Lines::default() });
+        let Launch { launch, function, .. } = launch;
+        let (output, lines) = (Some(output), Lines::default());
+        self.running.push(Running { launch, pid, function, output, lines, group });
         Ok(pid)
+    }
+
+    fn can_limit(&self, controller: Controller) -> bool {
+        self.groups.as_ref().is_some_and(|groups| groups.have(controller))
+    }
+
+    /// The groups that hold a container to its limits. Of what cannot be limited here it is told once.
+    fn group(&mut self, launch: &Launch) -> io::Result<Group> {
+        let Launch { limits, function, .. } = launch;
+        if *limits == (Limits { open_files: limits.open_files, ..Limits::default() }) {
+            return Ok(Group::default());
+        }
+        let groups = self.groups.get_or_insert_with(Groups::find);
+        let wanted = [
+            (
+                limits.memory_bytes.is_some(),
+                Controller::Memory,
+                "memory is held to by what each process reserves",
+            ),
+            (limits.cpu_millis.is_some(), Controller::Cpu, "cpus does not hold"),
+            (limits.tasks.is_some(), Controller::Tasks, "tasks does not hold"),
+        ];
+        let lacking =
+            wanted.iter().filter(|(is_wanted, controller, _)| *is_wanted && !groups.have(*controller));
+        let lacking: Vec<&str> = lacking.map(|(_, _, text)| *text).collect();
+        if !lacking.is_empty() && self.told.insert(function.clone()) {
+            let lacking = lacking.join(", ");
+            say(&format!("{function}: no control groups can be made here: {lacking}"));
+        }
+        groups.make(&launch.launch.to_string(), limits)
+    }
+
+    fn end_group(&mut self, group: Group) {
+        if let Some(groups) = &mut self.groups {
+            groups.end(group);
+        }
+    }
+
+    /// What a container's processes were in is removed, at the end of all of them.
+    fn remove_groups(&mut self) {
+        for running in std::mem::take(&mut self.running) {
+            self.end_group(running.group);
+        }
+        self.groups = None;
     }
 
     fn read_output(&mut self, index: usize) {
@@ -197,7 +272,12 @@ impl Launcher {
             let (pid, how) = match waitpid(None, Some(WaitPidFlag::WNOHANG)) {
                 Ok(WaitStatus::Exited(pid, code)) => (pid, format!("exit code {code}")),
                 Ok(WaitStatus::Signaled(pid, signal, _)) => (pid, format!("signal {signal}")),
-                Ok(WaitStatus::StillAlive) | Err(nix::Error::ECHILD) => return,
+                Ok(WaitStatus::StillAlive) | Err(nix::Error::ECHILD) => {
+                    if let Some(groups) = &mut self.groups {
+                        groups.remove_ended();
+                    }
+                    return;
+                }
                 Ok(_) | Err(_) => continue,
             };
             if let Some(index) = self.running.iter().position(|running| running.pid == pid.as_raw()) {
@@ -205,7 +285,10 @@ impl Launcher {
                 let _ = kill(Pid::from_raw(-pid.as_raw()), Signal::SIGKILL);
                 self.drain(index);
                 let running = self.running.swap_remove(index);
-                self.report(&News::Exited { launch: running.launch, how });
+                let at_limit =
+                    if running.group.ran_out_of_memory() { ", at its limit of memory" } else { "" };
+                self.end_group(running.group);
+                self.report(&News::Exited { launch: running.launch, how: how + at_limit });
             }
         }
     }

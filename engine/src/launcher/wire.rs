@@ -1,5 +1,6 @@
 //! What engine and launcher say to each other: one JSON value a datagram. Both are the same binary.
 
+use crate::config::Limits;
 use nix::sys::socket::{MsgFlags, recv, send};
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 use std::io;
@@ -18,6 +19,7 @@ pub(super) struct Launch {
     pub(super) command: Vec<String>,
     pub(super) cwd: PathBuf,
     pub(super) env: Vec<(String, String)>,
+    pub(super) limits: Limits,
 }
 
 /// Engine to launcher.

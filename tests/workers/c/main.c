@@ -37,6 +37,7 @@ static const struct entry HANDLERS[] = {
     {"Leave", leave, NULL},
     {"LoopForEver", loop_for_ever, NULL},
     {"Fork", fork_child, NULL},
+    {"Allocate", allocate_mib, NULL},
     {"Print", print, NULL},
     {"PrintLong", print_long, NULL},
     {"Append", append, NULL},

@@ -39,6 +39,19 @@ int32_t fork_child(nc_request *req, void *user) {
     return reply_text(req, "%d", (int)child);
 }
 
+int32_t allocate_mib(nc_request *req, void *user) {
+    (void)user;
+    char *text = body_text(req);
+    size_t len = strtoull(text, NULL, 10) << 20;
+    free(text);
+    char *memory = malloc(len);
+    if (memory == NULL) return nc_fail(req, "no memory");
+    memset(memory, 1, len);
+    int32_t rc = reply_text(req, "%d", memory[len / 2]);
+    free(memory);
+    return rc;
+}
+
 int32_t print(nc_request *req, void *user) {
     (void)user;
     nc_bytes body = nc_request_body(req);

@@ -64,6 +64,7 @@ int32_t leave(nc_request *req, void *user);
 int32_t loop_for_ever(nc_request *req, void *user);
 /* Leaves a child behind that waits for ever; answers its process. */
 int32_t fork_child(nc_request *req, void *user);
+int32_t allocate_mib(nc_request *req, void *user);
 /* Prints its body. */
 int32_t print(nc_request *req, void *user);
 /* Body N: prints a line of that many bytes, and one that says "after". */
