@@ -260,7 +260,7 @@ impl World {
     fn external(&mut self, function: usize) {
         self.next_client += 1;
         let client = self.next_client;
-        match self.dispatch.external(self.now, function as u32 + 1, vec![0; 10], 10, client) {
+        match self.dispatch.external(self.now, function as u32 + 1, None, vec![0; 10], 10, client) {
             Ok(call) => drop(self.clients.insert(client, call)),
             Err(failure) => drop(self.ended.insert(client, failure.status)),
         }

@@ -146,18 +146,20 @@ impl<P, R> Dispatch<P, R> {
         Ok(())
     }
 
-    /// Takes a call from a client. Its end comes as [`Action::Respond`]; if it is not even accepted, as an error
-    /// here.
+    /// Takes a call from a client, which gives it `timeout` if that is less than the function's own. Its end comes as
+    /// [`Action::Respond`]; if it is not even accepted, as an error here.
     pub fn external(
         &mut self,
         now: u64,
         function: FunctionId,
+        timeout: Option<Duration>,
         payload: P,
         bytes: u64,
         reply: R,
     ) -> Result<CallId, Failure> {
         self.admit(function, bytes)?;
-        let deadline = now.saturating_add(ns(self.spec(function).timeout));
+        let most = self.spec(function).timeout;
+        let deadline = now.saturating_add(ns(timeout.map_or(most, |asked| asked.min(most))));
         self.function_mut(function).counts.external += 1;
         let caller = Caller::Gateway(reply);
         let call = self.enqueue(now, function, caller, payload, bytes, 0, deadline, 0);
