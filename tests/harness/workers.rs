@@ -1,7 +1,7 @@
 //! The programs that serve functions.
 
 use crate::build::profile_dir;
-use crate::compile::program;
+use crate::compile::{program, program_in};
 use crate::repository;
 use std::path::PathBuf;
 
@@ -55,6 +55,11 @@ pub fn c() -> PathBuf {
     let folder = repository().join("tests/workers/c");
     let sources = ["main.c", "text.c", "answers.c", "calls.c", "processes.c", "waits.c"];
     program("worker-c", &sources.map(|source| folder.join(source)), &[folder.join("worker.h")])
+}
+
+/// A worker in C++20 whose handlers run code when their requests are cancelled.
+pub fn cancel() -> PathBuf {
+    program_in("c++20", "worker-cancel", &[repository().join("tests/workers/cpp/cancel.cpp")], &[])
 }
 
 /// The C functions that the bench measures: Caller, Echo, Empty, Three.
