@@ -55,7 +55,7 @@ pub unsafe extern "C" fn nc_request_on_cancel(
             let user = User(user);
             let made = handling.request().on_cancel(move || {
                 let User(user) = { user };
-                // The program's own code, made to be called with its `user`, which it keeps until the watch ends.
+                // SAFETY: the program's own code, made to be called with its `user`, which it keeps until the watch ends.
                 run(user);
             })?;
             watch.write(Box::into_raw(Box::new(nc_watch { _watch: made })));
