@@ -25,7 +25,7 @@
 
 // The functions this header declares. It rises by one whenever functions are added. What is there is never
 // changed under the same name of the library (`libnightcore.so.0`).
-#define NC_ABI_VERSION 3
+#define NC_ABI_VERSION 4
 
 // It went well.
 #define NC_OK 0
@@ -122,6 +122,9 @@ typedef struct nc_error nc_error;
 // that is used too late is found out instead of leading anywhere.
 typedef struct nc_request nc_request;
 
+// Says that code is to run when a request is cancelled. Opaque.
+typedef struct nc_watch nc_watch;
+
 // A worker whose calls run in an event loop of the host's, many at once. Opaque.
 typedef struct nc_worker nc_worker;
 
@@ -153,6 +156,9 @@ typedef struct {
     // The value.
     nc_bytes value;
 } nc_pair;
+
+// Code that runs when a request is cancelled. It must not throw, and should be short: others wait for it.
+typedef void (*nc_on_cancel)(void *user);
 
 // What may be said about an internal call beside its body. Set it to zero, then `struct_size`, then what
 // is wanted.
@@ -257,6 +263,24 @@ uint64_t nc_request_id(const nc_request *req);
 // Ends a request of nc_worker_next; takes NULL. If it was not answered its call fails, with the reason why
 // its last answer was refused, if one was. A handler's request ends by itself and is left alone.
 void nc_request_free(nc_request *req);
+
+// Has `run` called with `user` when nobody waits for the answer to a handler's request any more: the caller
+// has left or the deadline has passed. On the handler's thread only. It is called once, some milliseconds
+// later, on a thread of the library's that calls all such code of the process, one after the other; or here
+// and now if the request is cancelled already. So it may run while the handler does, and may use of the
+// request what any thread may.
+//
+// The watch, in `watch`, is the caller's, to be freed by nc_watch_free before what `user` points to goes. It
+// ends in any case when the handler returns. While any is there the library looks for cancellations a
+// thousand times a second; nothing does otherwise.
+//
+// NC_INVALID_STATE: the request has ended, or is one of nc_worker_next, which is told by
+// NC_EVENT_CANCELLED. NC_OVERLOADED: the thread cannot be made.
+int32_t nc_request_on_cancel(nc_request *req, nc_on_cancel run, void *user, nc_watch **watch);
+
+// Frees a watch; takes NULL. From here on its code does not run any more: if it runs now on another thread,
+// this waits for its end. From any thread, also from that code itself.
+void nc_watch_free(nc_watch *watch);
 
 // Makes an error, for nc_pass_on: of the function `function`, or of the host's own if that is empty or
 // NULL. `message` may be NULL. The texts are copied; the error, in `error`, is the caller's.

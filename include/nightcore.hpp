@@ -23,6 +23,9 @@
 #include <type_traits>
 #include <utility>
 #include <vector>
+#if __cplusplus >= 202002L && __has_include(<stop_token>)
+#include <stop_token>
+#endif
 
 namespace nightcore {
 
@@ -42,6 +45,7 @@ struct Free {
     void operator()(nc_answer *answer) const noexcept { nc_answer_free(answer); }
     void operator()(nc_error *error) const noexcept { nc_error_free(error); }
     void operator()(nc_buffer *buffer) const noexcept { nc_buffer_free(buffer); }
+    void operator()(nc_watch *watch) const noexcept { nc_watch_free(watch); }
 };
 
 inline std::string_view view(nc_bytes bytes) noexcept {
@@ -237,6 +241,39 @@ private:
 
 } // namespace detail
 
+// Code that runs if a request is cancelled, for as long as this lives and the handler runs; see
+// Request::on_cancel. When it is destroyed its code does not run any more: if it runs at that moment on another
+// thread, its end is waited for.
+class OnCancel {
+public:
+    OnCancel() noexcept = default;
+
+    template <class F> OnCancel(nc_request *request, F &&run) {
+        using Run = std::decay_t<F>;
+        static_assert(std::is_invocable_v<Run &>, "code that runs on cancellation takes no arguments");
+        auto kept = std::make_shared<Run>(std::forward<F>(run));
+        nc_watch *watch = nullptr;
+        // What it throws ends the program, as nobody could catch it.
+        const auto call = [](void *user) noexcept { (*static_cast<Run *>(user))(); };
+        detail::check(nc_request_on_cancel(request, call, kept.get(), &watch));
+        run_ = std::move(kept);
+        watch_.reset(watch);
+    }
+
+    OnCancel(OnCancel &&) noexcept = default;
+    OnCancel &operator=(OnCancel &&other) noexcept {
+        // The watch first: its code must not run any more when that goes.
+        watch_ = std::move(other.watch_);
+        run_ = std::move(other.run_);
+        return *this;
+    }
+
+private:
+    std::shared_ptr<void> run_;
+    // Below what it uses, as it is destroyed first.
+    std::unique_ptr<nc_watch, detail::Free> watch_;
+};
+
 // A call that a handler runs. Valid until the handler returns, and for its thread.
 class Request {
 public:
@@ -277,6 +314,28 @@ public:
 
     // Whether nobody waits for the answer any more; cheap enough for a loop.
     bool cancelled() const noexcept { return nc_request_cancelled(request_); }
+
+    // Has `run` called once when nobody waits for the answer any more; until the object that is returned is
+    // destroyed, or the handler returns. It is called some milliseconds later on a thread of the library's, which
+    // calls all such code of the process, one after the other; or here and now if the request is cancelled
+    // already. So it may run while the handler does: it should be short, must not throw, and may use of the request
+    // what only reads. Throws Error.
+    template <class F> [[nodiscard]] OnCancel on_cancel(F &&run) {
+        return OnCancel(request_, std::forward<F>(run));
+    }
+
+#ifdef __cpp_lib_jthread
+    // A token for which stop is requested when nobody waits for the answer any more, and whose callbacks run as code of
+    // on_cancel does. It may outlive the request. Throws Error. C++20.
+    std::stop_token stop_token() {
+        if (!stopping_) {
+            auto source = std::make_shared<std::stop_source>();
+            stopping_watch_ = on_cancel([source] { source->request_stop(); });
+            stopping_ = source;
+        }
+        return static_cast<std::stop_source *>(stopping_.get())->get_token();
+    }
+#endif
 
     // Calls a function with a body of these parts, one after the other, and waits for its answer. Throws
     // Error.
@@ -355,6 +414,10 @@ private:
     }
 
     nc_request *request_;
+    // A std::stop_source, if somebody has asked for a token. There in C++17 as well, so that all programs agree on what
+    // a request is.
+    std::shared_ptr<void> stopping_;
+    OnCancel stopping_watch_;
 };
 
 namespace detail {

@@ -6,7 +6,7 @@ cd "$(dirname "$0")/.." || exit
 
 stages=(format shell walls clippy rust fifo c go python node conformance apps docs install dist demo)
 # Rings are the default: what depends on the channel runs once more over named pipes.
-over_fifo=(calls event_loop hello languages payloads refusals shutdown threads deadlines kills leftovers)
+over_fifo=(calls event_loop hello languages payloads refusals shutdown threads cancellation deadlines deadlocks kills leftovers)
 
 stage() {
     case $1 in

@@ -14,5 +14,10 @@ int32_t bench_echo(nc_request *request, void *user);
 int32_t bench_empty(nc_request *request, void *user);
 /* Makes three internal calls to Empty, one after the other, and answers nothing. */
 int32_t bench_three(nc_request *request, void *user);
+/* Body "NAME REST": calls that function with the rest, and answers nothing. */
+int32_t bench_relay(nc_request *request, void *user);
+/* Body PATH, of a named pipe: writes 0 to it, waits until nobody waits for the answer, and writes when it noticed, in ns of
+   CLOCK_MONOTONIC; each is a number of 8 bytes. */
+int32_t bench_notice(nc_request *request, void *user);
 
 #endif

@@ -8,5 +8,9 @@ int main(void) {
         status = nc_handle("Empty", bench_empty, NULL);
     if (status == NC_OK)
         status = nc_handle("Three", bench_three, NULL);
+    if (status == NC_OK)
+        status = nc_handle("Relay", bench_relay, NULL);
+    if (status == NC_OK)
+        status = nc_handle("Notice", bench_notice, NULL);
     return status == NC_OK ? nc_serve() : 1;
 }

@@ -7,9 +7,9 @@ use anyhow::{Context, Result, ensure};
 use crate::compile::compile;
 use crate::settings::Settings;
 
-/// The functions that it registers; the engine runs one container for each.
+/// The functions of it that every engine runs, a container for each.
 const NAMES: [&str; 4] = ["Caller", "Echo", "Empty", "Three"];
-const SOURCES: [&str; 4] = ["main.c", "caller.c", "echo.c", "three.c"];
+const SOURCES: [&str; 5] = ["main.c", "caller.c", "echo.c", "three.c", "cancel.c"];
 
 /// A function of an engine.
 #[derive(Clone, Debug)]

@@ -3,6 +3,7 @@
 mod background;
 mod beside;
 mod calls;
+mod cancel;
 mod channel;
 mod chart;
 mod compile;
@@ -49,8 +50,8 @@ use crate::settings::{Effort, Settings};
 const SYSTEM_LIBRARIES: [&str; 6] = ["-lgcc_s", "-lutil", "-lrt", "-lpthread", "-lm", "-ldl"];
 
 /// The parts for which functions are built.
-const PARTS: [&str; 9] =
-    ["internal", "beside", "external", "nginx", "lang", "peer", "memory", "idle", "crowd"];
+const PARTS: [&str; 10] =
+    ["internal", "beside", "external", "nginx", "lang", "peer", "cancel", "memory", "idle", "crowd"];
 
 /// Measures Nightcore and the floors of this machine.
 #[derive(Debug, Parser)]
@@ -172,6 +173,7 @@ impl Run<'_> {
         self.part(&["beside"], |report| beside::measure(settings, &floors, &functions, report));
         self.part(&["external", "nginx"], |report| external::measure(settings, &functions, report));
         self.part(&["lang", "peer"], |report| languages::measure(settings, &functions, report));
+        self.part(&["cancel"], |report| cancel::measure(settings, &functions, report));
         self.part(&["memory", "idle"], |report| steady::measure(settings, &functions, report));
         if settings.effort.crowds {
             self.part(&["crowd"], |report| crowd::measure(settings, &functions, report));

@@ -62,6 +62,8 @@ pub struct Effort {
     /// The same for an engine with and without a crowd.
     pub crowd_rounds: usize,
     pub crowd_round: Duration,
+    /// How many clients leave while functions wait for each other.
+    pub clients_that_leave: usize,
     /// Looking at an engine that has nothing to do.
     pub idle: Duration,
     /// The engine's memory is measured after so many calls, the first of which is the base; ascending.
@@ -86,6 +88,7 @@ impl Effort {
         half_language_pair: Duration::from_millis(80),
         language_rounds: 3,
         language_round: Duration::from_millis(500),
+        clients_that_leave: 500,
         crowd_rounds: 5,
         crowd_round: Duration::from_millis(400),
         idle: Duration::from_secs(10),
@@ -113,6 +116,7 @@ impl Effort {
         half_language_pair: Duration::from_millis(100),
         language_rounds: 1,
         language_round: Duration::from_millis(300),
+        clients_that_leave: 100,
         crowd_rounds: 1,
         crowd_round: Duration::from_millis(100),
         idle: Duration::from_secs(2),

@@ -11,6 +11,8 @@ use std::collections::{HashMap, HashSet, VecDeque};
 use std::time::Duration;
 
 const MS: u64 = 1_000_000;
+/// Of every function.
+const TIMEOUT: Duration = Duration::from_secs(5);
 const NAMES: [&str; 3] = ["A", "B", "C"];
 
 fn spec(name: &str, max: u32) -> Spec {
@@ -19,7 +21,7 @@ fn spec(name: &str, max: u32) -> Spec {
         processes: 1,
         min: 1,
         max: Some(max),
-        timeout: Duration::from_secs(5),
+        timeout: TIMEOUT,
         grace: Duration::from_secs(1),
         queue_calls: 50,
         queue_bytes: 10_000,
@@ -68,6 +70,8 @@ struct World {
     replaced: HashSet<ContainerKey>,
     /// Clients that wait for an answer.
     clients: HashMap<u64, CallId>,
+    /// When each of them must have its answer.
+    due: HashMap<u64, u64>,
     ended: HashMap<u64, Status>,
     next_client: u64,
     next_tag: u64,
@@ -258,10 +262,18 @@ impl World {
     }
 
     fn external(&mut self, function: usize) {
+        self.external_within(function, None);
+    }
+
+    fn external_within(&mut self, function: usize, timeout: Option<Duration>) {
         self.next_client += 1;
         let client = self.next_client;
-        match self.dispatch.external(self.now, function as u32 + 1, vec![0; 10], 10, client) {
-            Ok(call) => drop(self.clients.insert(client, call)),
+        match self.dispatch.external(self.now, function as u32 + 1, timeout, vec![0; 10], 10, client) {
+            Ok(call) => {
+                self.clients.insert(client, call);
+                let within = timeout.map_or(TIMEOUT, |timeout| timeout.min(TIMEOUT));
+                self.due.insert(client, self.now + within.as_nanos() as u64);
+            }
             Err(failure) => drop(self.ended.insert(client, failure.status)),
         }
         self.settle();
@@ -364,6 +376,9 @@ impl World {
         self.now += by;
         self.dispatch.advance(self.now);
         self.settle();
+        for client in self.clients.keys() {
+            assert!(self.due[client] > self.now, "client {client} has no answer at its deadline");
+        }
     }
 
     /// Handlers return as soon as they can: everything must end, without any deadline's help.
@@ -388,7 +403,7 @@ impl World {
 
 #[derive(Clone, Debug)]
 enum Step {
-    External(usize),
+    External { function: usize, timeout_ms: Option<u64> },
     Invoke { pick: usize, function: usize, waits: bool },
     Wait(usize),
     Complete { pick: usize, fails: bool },
@@ -404,7 +419,8 @@ enum Step {
 
 fn steps() -> impl Strategy<Value = Vec<Step>> {
     let step = prop_oneof![
-        4 => (0usize..3).prop_map(Step::External),
+        4 => (0usize..3, proptest::option::of(1u64..8000))
+            .prop_map(|(function, timeout_ms)| Step::External { function, timeout_ms }),
         5 => (any::<usize>(), 0usize..3, any::<bool>())
             .prop_map(|(pick, function, waits)| Step::Invoke { pick, function, waits }),
         2 => any::<usize>().prop_map(Step::Wait),
@@ -432,7 +448,9 @@ proptest! {
         let mut left = HashSet::new();
         for step in steps {
             match step {
-                Step::External(function) => world.external(function),
+                Step::External { function, timeout_ms } => {
+                    world.external_within(function, timeout_ms.map(Duration::from_millis));
+                }
                 Step::Invoke { pick, function, waits } => world.invoke(pick, function, waits),
                 Step::Wait(pick) => world.wait(pick),
                 Step::Complete { pick, fails } => world.complete(pick, fails),
@@ -510,6 +528,51 @@ fn the_deadline_passes_on_time_and_a_late_answer_is_dropped() {
     assert_eq!(world.ended[&1], Status::DeadlineExceeded);
     world.finish();
     assert_eq!(world.ended.len(), 1);
+}
+
+#[test]
+fn a_client_gives_less_time_and_never_more() {
+    let mut world = World::new([2, 1, 1], THREADS);
+    world.external_within(0, Some(Duration::from_millis(10)));
+    world.external_within(0, Some(Duration::from_secs(3600)));
+    world.invoke(0, 1, true);
+    world.advance(10 * MS);
+    assert_eq!((world.ended.get(&1), world.ended.get(&2)), (Some(&Status::DeadlineExceeded), None));
+    world.advance(4990 * MS);
+    assert_eq!(world.ended[&2], Status::DeadlineExceeded);
+    world.finish();
+}
+
+#[test]
+fn a_handler_that_waits_for_a_slot_past_its_deadline_is_not_stuck() {
+    let mut world = World::new([1, 1, 1], THREADS);
+    world.external(0);
+    world.invoke(0, 1, true);
+    world.advance(4000 * MS);
+    // Takes the slot that the first one lends, and keeps it.
+    world.external(0);
+    world.all_ready();
+    world.advance(1000 * MS);
+    assert_eq!(world.ended[&1], Status::DeadlineExceeded);
+    // The grace has passed twice, but the first handler cannot go on.
+    world.advance(2500 * MS);
+    assert!(world.replaced.is_empty(), "its process is replaced through no fault of its own");
+    let second = *world
+        .busy()
+        .iter()
+        .find(|(channel, _)| world.channels[channel].held[0].outstanding.is_empty())
+        .unwrap();
+    world.complete_at(second, false);
+    assert_eq!(world.ended[&2], Status::Ok);
+    world.finish();
+    // One that has its slot, and does not end, is.
+    world.external(0);
+    let container = world.channels[&world.busy()[0].0].container;
+    world.advance(5000 * MS);
+    assert!(world.containers.contains_key(&container));
+    world.advance(1500 * MS);
+    assert!(!world.containers.contains_key(&container));
+    world.finish();
 }
 
 #[test]

@@ -15,7 +15,7 @@ pub struct Wrong {
 pub type Outcome = Result<(), Wrong>;
 
 /// Longer than anything takes that happens at all.
-const SOON: Duration = Duration::from_secs(5);
+pub const SOON: Duration = Duration::from_secs(5);
 
 /// One function of the engine.
 #[derive(Clone, Copy)]

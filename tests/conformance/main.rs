@@ -4,6 +4,7 @@
 mod ask;
 mod cases;
 mod languages;
+mod leaving;
 mod matrix;
 mod options;
 mod pairs;
@@ -88,6 +89,7 @@ fn run(
         count += by_pair(&engine, &players, pairs, failures);
         count += 1;
         through_all(&engine, &players, failures);
+        count += by_last(&engine, &players, failures);
     }
     engine.stop();
     count
@@ -216,6 +218,28 @@ fn through_all(engine: &Engine, players: &[Player], failures: &mut Failures) {
         "Through all: {expected}>{first}: {}",
         cell(outcome, "the chain through all languages", failures)
     );
+}
+
+/// Who notices how soon that a client has left, as the last of a chain.
+fn by_last(engine: &Engine, players: &[Player], failures: &mut Failures) -> usize {
+    let ready: Vec<&Player> = players.iter().filter(|player| player.out.is_none()).collect();
+    let there: Vec<&str> = ready.iter().map(|player| player.language.function).collect();
+    let mut rows = Vec::new();
+    for last in &there {
+        let way = leaving::way(last, &there);
+        let what = format!("{last}: notices that a client has left");
+        let cells = match leaving::measure(engine, &way) {
+            Ok(noticed) => {
+                let us = |percent| format!("{:.0}", noticed.percent(percent).as_secs_f64() * 1e6);
+                vec![us(50), us(99), cell(noticed.is_soon(), &what, failures)]
+            }
+            Err(wrong) => vec![String::new(), String::new(), cell(Err(wrong), &what, failures)],
+        };
+        rows.push((way.join(">"), cells));
+    }
+    let columns = ["p50 us", "p99 us", "in time"].map(str::to_owned);
+    matrix::print("notices that a client has left", &columns, &rows);
+    rows.len()
 }
 
 fn indented(text: &str) -> String {

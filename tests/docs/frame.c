@@ -1,6 +1,11 @@
 // What stands around a piece of C in the documents.
 #include <nightcore.h>
+#include <poll.h>
 #include <stdio.h>
+#include <unistd.h>
+
+int connect_to_database(void);
+void shut_down(void *user);
 
 int32_t piece(nc_request *req, size_t count, const nc_bytes *images);
 int32_t piece(nc_request *req, size_t count, const nc_bytes *images) {

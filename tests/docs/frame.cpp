@@ -1,6 +1,8 @@
 // What stands around a piece of C++ in the documents.
 #include <nightcore.hpp>
 
+#include <future>
+
 std::string compute(const std::string &key);
 std::string piece(nightcore::Request &req, const std::string &key);
 std::string piece(nightcore::Request &req, const std::string &key) {

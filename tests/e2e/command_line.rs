@@ -9,7 +9,7 @@ use std::process::Command;
 #[test]
 fn invoke_calls_a_function() {
     let engine = Setup::new()
-        .functions(&["Upper", "Fail", "Call"], &c())
+        .functions(&["Upper", "Fail", "Call", "Sleep"], &c())
         .function("Echo", &c(), "external = false")
         .start();
     let invoke = |arguments: &[&str]| engine.nightcore("invoke", arguments);
@@ -30,6 +30,15 @@ fn invoke_calls_a_function() {
         "{}",
         unknown.stderr
     );
+    let hurried = invoke(&["Sleep", "-d", "60000", "--timeout", "50ms"]);
+    assert_eq!(hurried.code, Some(1));
+    assert!(hurried.stderr.contains("Sleep: DEADLINE_EXCEEDED: "), "{}", hurried.stderr);
+    assert_eq!(invoke(&["Sleep", "-d", "1", "--timeout", "10s"]).text(), "slept 1");
+    for wrong in ["50", "0s", "soon"] {
+        let refused = invoke(&["Sleep", "-d", "1", "--timeout", wrong]);
+        assert_eq!(refused.code, Some(2));
+        assert!(refused.stderr.contains(wrong), "{}", refused.stderr);
+    }
     assert_eq!(invoke(&["not/a/name", "-d", ""]).code, Some(2));
     assert_eq!(invoke(&["--no-such-option"]).code, Some(2));
     engine.stop();

@@ -57,6 +57,45 @@ fn a_queued_call_ends_at_its_deadline() {
 }
 
 #[test]
+fn a_client_gives_its_call_less_time_and_never_more() {
+    let engine = Setup::new()
+        .function("Call", &c(), "timeout = \"20s\"")
+        .functions(&["Sleep", "TryCall"], &c())
+        .function("SleepStubbornly", &c(), "timeout = \"300ms\"")
+        .start();
+    let call = |function: &str, timeouts: &[&str], body: &str| {
+        let headers: Vec<_> = timeouts.iter().map(|timeout| ("X-Timeout-Ms", *timeout)).collect();
+        engine.connect().request("POST", &format!("/function/{function}"), &headers, body.as_bytes())
+    };
+    // Its call, and through it all that this calls.
+    let less = Duration::from_millis(150);
+    for (function, body) in [("Sleep", "60000"), ("Call", "TryCall\nSleep\n60000")] {
+        let response = ends_at(less, || call(function, &["150"], body));
+        assert_eq!((response.status, response.problem().error.as_str()), (504, "DEADLINE_EXCEEDED"));
+    }
+    wait_until("all of it to have ended", || {
+        engine.status().functions.iter().all(|function| function.running + function.waiting == 0)
+    });
+    for more in ["60000", "99999999999999999999999"] {
+        let response = ends_at(Duration::from_millis(300), || call("SleepStubbornly", &[more], "600"));
+        assert_eq!(response.problem().error, "DEADLINE_EXCEEDED", "{more}");
+    }
+    assert_eq!(call("Sleep", &["5000"], "1").text(), "slept 1");
+
+    let before = engine.function("Sleep");
+    for wrong in [&["soon"][..], &["0"], &["-5"], &["1.5"], &["150", "150"], &[""]] {
+        let response = call("Sleep", wrong, "1");
+        let problem = response.problem();
+        assert_eq!((response.status, problem.error.as_str()), (400, "INVALID_ARGUMENT"), "{wrong:?}");
+        for said in ["X-Timeout-Ms", "milliseconds"] {
+            assert!(problem.detail.contains(said), "{wrong:?}: {}", problem.detail);
+        }
+    }
+    assert_eq!(engine.function("Sleep").external, before.external, "none of them was a call");
+    engine.stop();
+}
+
+#[test]
 fn a_deadline_goes_down_the_chain() {
     let timeout = Duration::from_millis(300);
     let engine = Setup::new()

@@ -16,25 +16,30 @@ const FLAGS: [&str; 7] = ["-g", "-O1", "-pedantic", "-Wall", "-Wextra", "-Wshado
 
 /// The program of this name, made of these sources; one made of the same before is used again.
 pub(crate) fn program(name: &str, sources: &[PathBuf], headers: &[PathBuf]) -> PathBuf {
+    let is_cpp = |source: &PathBuf| source.extension().is_some_and(|e| e == "cpp");
+    program_in(if sources.iter().any(is_cpp) { "c++17" } else { "c11" }, name, sources, headers)
+}
+
+/// The same in a given edition of the language.
+pub(crate) fn program_in(edition: &str, name: &str, sources: &[PathBuf], headers: &[PathBuf]) -> PathBuf {
     // Looked for once in a process, and by one test at a time.
     static MADE: Mutex<BTreeMap<String, PathBuf>> = Mutex::new(BTreeMap::new());
     let mut made = MADE.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
     if let Some(program) = made.get(name) {
         return program.clone();
     }
-    let program = make(name, sources, headers);
+    let program = make(edition, name, sources, headers);
     made.insert(name.to_owned(), program.clone());
     program
 }
 
-fn make(name: &str, sources: &[PathBuf], headers: &[PathBuf]) -> PathBuf {
-    let cpp = sources.iter().any(|source| source.extension().is_some_and(|e| e == "cpp"));
+fn make(edition: &str, name: &str, sources: &[PathBuf], headers: &[PathBuf]) -> PathBuf {
     let library = profile_dir().join("libnightcore.so");
     let folder = profile_dir().join("test-workers");
     fs::create_dir_all(&folder).expect("the target folder is writable");
     link(&library, &folder.join(SONAME));
 
-    let mut command = compiler(cpp);
+    let mut command = compiler(edition);
     command.args(FLAGS).arg("-I").arg(repository().join("include"));
     command.args(sources).arg("-pthread").arg(&library);
     command.arg(format!("-Wl,-rpath,{}", folder.display()));
@@ -67,11 +72,11 @@ fn link(library: &Path, name: &Path) {
     fs::rename(&part, name).expect("the target folder is writable");
 }
 
-/// The C11 or C++17 compiler of this machine.
-fn compiler(cpp: bool) -> Command {
+/// The C or C++ compiler of this machine.
+fn compiler(edition: &str) -> Command {
     let target = env!("NIGHTCORE_TARGET");
     let mut build = cc::Build::new();
-    build.cpp(cpp).target(target).host(target).opt_level(1).cargo_metadata(false);
-    build.debug(false).warnings(false).std(if cpp { "c++17" } else { "c11" });
+    build.cpp(edition.starts_with("c++")).target(target).host(target).opt_level(1).cargo_metadata(false);
+    build.debug(false).warnings(false).std(edition);
     build.get_compiler().to_command()
 }

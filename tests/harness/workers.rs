@@ -1,7 +1,7 @@
 //! The programs that serve functions.
 
 use crate::build::profile_dir;
-use crate::compile::program;
+use crate::compile::{program, program_in};
 use crate::repository;
 use std::path::PathBuf;
 
@@ -57,10 +57,15 @@ pub fn c() -> PathBuf {
     program("worker-c", &sources.map(|source| folder.join(source)), &[folder.join("worker.h")])
 }
 
+/// A worker in C++20 whose handlers run code when their requests are cancelled.
+pub fn cancel() -> PathBuf {
+    program_in("c++20", "worker-cancel", &[repository().join("tests/workers/cpp/cancel.cpp")], &[])
+}
+
 /// The C functions that the bench measures: Caller, Echo, Empty, Three.
 pub fn bench() -> PathBuf {
     let folder = repository().join("bench/functions");
-    let sources = ["main.c", "caller.c", "echo.c", "three.c"];
+    let sources = ["main.c", "caller.c", "echo.c", "three.c", "cancel.c"];
     program("bench", &sources.map(|source| folder.join(source)), &[folder.join("functions.h")])
 }
 

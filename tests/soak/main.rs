@@ -116,8 +116,10 @@ fn ended(engine: &Engine) -> Vec<String> {
         .map(|function| {
             let log = engine.nightcore("logs", &[&function.name]).text();
             // But for what the workers print when all is well.
-            let odd =
-                log.lines().filter(|line| !line.ends_with("waiting x") && !line.ends_with("cancelled x"));
+            let odd = log.lines().filter(|line| {
+                !["waiting x", "cancelled x"].iter().any(|ordinary| line.ends_with(ordinary))
+                    && !line.contains("noticed x at ")
+            });
             let log: Vec<&str> = odd.take(30).collect();
             let log = log.join("\n");
             let how = function.last_end.unwrap_or_default();

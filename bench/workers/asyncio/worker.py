@@ -25,7 +25,13 @@ async def measure(req: nightcore.AsyncRequest) -> bytes:
     return bytes(samples)
 
 
+async def relay(req: nightcore.AsyncRequest) -> None:
+    following, _, rest = req.text().partition(" ")
+    await req.call(following, rest)
+
+
 if __name__ == "__main__":
     name = sys.argv[1]
-    nightcore.function(name)(measure if name.startswith("Caller") else echo)
+    handlers = {"Caller": measure, "Relay": relay}
+    nightcore.function(name)(next((handlers[role] for role in handlers if name.startswith(role)), echo))
     nightcore.serve()

@@ -41,11 +41,20 @@ func measure(ctx context.Context, req *nightcore.Request) ([]byte, error) {
 	return samples, nil
 }
 
+func relay(ctx context.Context, req *nightcore.Request) ([]byte, error) {
+	next, rest, _ := bytes.Cut(req.Body, []byte(" "))
+	_, err := nightcore.Call(ctx, string(next), rest)
+	return nil, err
+}
+
 func main() {
 	name := os.Args[1]
-	if strings.HasPrefix(name, "Caller") {
+	switch {
+	case strings.HasPrefix(name, "Caller"):
 		nightcore.Handle(name, measure)
-	} else {
+	case strings.HasPrefix(name, "Relay"):
+		nightcore.Handle(name, relay)
+	default:
 		nightcore.Handle(name, echo)
 	}
 	if err := nightcore.Serve(); err != nil {

@@ -17,5 +17,10 @@ async function measure(req) {
   return samples;
 }
 
+async function relay(req) {
+  const [next, ...rest] = req.text().split(" ");
+  await req.call(next, rest.join(" "));
+}
+
 const name = process.argv[2];
-serve({ [name]: name.startsWith("Caller") ? measure : echo });
+serve({ [name]: name.startsWith("Caller") ? measure : name.startsWith("Relay") ? relay : echo });

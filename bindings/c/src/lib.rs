@@ -23,6 +23,8 @@ mod handler;
 
 mod request;
 
+mod watch;
+
 mod error;
 
 mod answer;

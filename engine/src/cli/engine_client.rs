@@ -6,6 +6,7 @@ use crate::observe::status::EngineStatus;
 use bytes::Bytes;
 use http_body_util::{BodyExt, Full};
 use hyper::client::conn::http1;
+use hyper::header::{HOST, HeaderMap, HeaderValue};
 use hyper::{Method, Request, StatusCode};
 use hyper_util::rt::TokioIo;
 use tokio::net::UnixStream;
@@ -15,6 +16,17 @@ pub(super) fn ask(
     engine: &Engine,
     method: Method,
     path: &str,
+    body: Vec<u8>,
+) -> Result<(StatusCode, Bytes), Exit> {
+    ask_with(engine, method, path, HeaderMap::new(), body)
+}
+
+/// Asks for one page, with these headers besides those that every request has.
+pub(super) fn ask_with(
+    engine: &Engine,
+    method: Method,
+    path: &str,
+    mut headers: HeaderMap,
     body: Vec<u8>,
 ) -> Result<(StatusCode, Bytes), Exit> {
     let directory = engine.directory().map_err(Exit::bad_input)?;
@@ -32,8 +44,10 @@ pub(super) fn ask(
             |error: hyper::Error| Exit::new(EXIT_NO_ENGINE, format!("the engine did not answer: {error}"));
         let (mut sender, connection) = http1::handshake(TokioIo::new(stream)).await.map_err(lost)?;
         tokio::task::spawn_local(connection);
-        let request = Request::builder().method(method).uri(path).header("host", "engine");
-        let request = request.body(Full::new(Bytes::from(body))).map_err(Exit::bad_input)?;
+        let request = Request::builder().method(method).uri(path).body(Full::new(Bytes::from(body)));
+        let mut request = request.map_err(Exit::bad_input)?;
+        headers.insert(HOST, HeaderValue::from_static("engine"));
+        *request.headers_mut() = headers;
         let response = sender.send_request(request).await.map_err(lost)?;
         let status = response.status();
         Ok((status, response.into_body().collect().await.map_err(lost)?.to_bytes()))

@@ -1,10 +1,14 @@
 //! `nightcore invoke`
 
-use super::engine_client::ask;
+use super::engine_client::ask_with;
 use super::{EXIT_BAD_INPUT, EXIT_CALL_FAILED, Engine, Exit, check_name};
+use crate::config::parse_duration;
+use crate::gateway::TIMEOUT_HEADER;
 use crate::observe::admin::InvokeError;
 use hyper::Method;
+use hyper::header::{HeaderMap, HeaderValue};
 use std::io::{IsTerminal, Read, Write};
+use std::time::Duration;
 
 #[derive(clap::Args)]
 pub struct Invoke {
@@ -15,13 +19,29 @@ pub struct Invoke {
     /// The body of the call; without it, standard input if that is not a terminal
     #[arg(short, long)]
     data: Option<String>,
+    /// Time the call may take, such as 250ms, if that is less than the function's timeout
+    #[arg(long, value_name = "TIME", value_parser = timeout)]
+    timeout: Option<Duration>,
+}
+
+/// A time that a call can be given.
+fn timeout(text: &str) -> Result<Duration, String> {
+    let timeout = parse_duration(text)?;
+    if timeout.is_zero() { Err("a call needs some time, such as 250ms".to_owned()) } else { Ok(timeout) }
 }
 
 impl Invoke {
     pub fn run(self) -> Result<(), Exit> {
         check_name(&self.function)?;
         let body = body(self.data)?;
-        let (status, answer) = ask(&self.engine, Method::POST, &format!("/invoke/{}", self.function), body)?;
+        let mut headers = HeaderMap::new();
+        if let Some(timeout) = self.timeout {
+            // Whole milliseconds; a part of one is given as one.
+            let millis = u64::try_from(timeout.as_micros().div_ceil(1000)).unwrap_or(u64::MAX);
+            headers.insert(TIMEOUT_HEADER, HeaderValue::from(millis));
+        }
+        let page = format!("/invoke/{}", self.function);
+        let (status, answer) = ask_with(&self.engine, Method::POST, &page, headers, body)?;
         if status.is_success() {
             let written = std::io::stdout().write_all(&answer);
             return written.map_err(|error| Exit::new(EXIT_CALL_FAILED, format!("standard output: {error}")));

@@ -146,18 +146,20 @@ impl<P, R> Dispatch<P, R> {
         Ok(())
     }
 
-    /// Takes a call from a client. Its end comes as [`Action::Respond`]; if it is not even accepted, as an error
-    /// here.
+    /// Takes a call from a client, which gives it `timeout` if that is less than the function's own. Its end comes as
+    /// [`Action::Respond`]; if it is not even accepted, as an error here.
     pub fn external(
         &mut self,
         now: u64,
         function: FunctionId,
+        timeout: Option<Duration>,
         payload: P,
         bytes: u64,
         reply: R,
     ) -> Result<CallId, Failure> {
         self.admit(function, bytes)?;
-        let deadline = now.saturating_add(ns(self.spec(function).timeout));
+        let most = self.spec(function).timeout;
+        let deadline = now.saturating_add(ns(timeout.map_or(most, |asked| asked.min(most))));
         self.function_mut(function).counts.external += 1;
         let caller = Caller::Gateway(reply);
         let call = self.enqueue(now, function, caller, payload, bytes, 0, deadline, 0);
@@ -695,11 +697,15 @@ impl<P, R> Dispatch<P, R> {
         while let Some(id) = self.deadlines.pop(now) {
             let Some(call) = self.calls.get(id) else { continue };
             let (function, expired, stage) = (call.function, call.expired, call.stage);
+            // Others have its slot: it has not been told yet, and cannot end.
+            let waits_for_slot = !call.held.is_empty();
             if call.deadline == u64::MAX {
                 continue;
             }
             if !expired {
                 self.expire_call(now, id, function, stage);
+            } else if waits_for_slot {
+                self.look_after_grace(now, id, function);
             } else if let Stage::Dispatched(channel) = stage {
                 self.set_stuck(id, self.channels[channel].container);
             }
@@ -712,15 +718,20 @@ impl<P, R> Dispatch<P, R> {
             call.expired = true;
         }
         let spec = self.spec(function);
-        let grace = ns(spec.grace);
         let place = if stage == Stage::Queued { "in the queue" } else { "in the handler" };
         let text = format!("{} did not answer by its deadline; it was {place}", spec.name);
         self.abandon(now, id, Failure::new(Status::DeadlineExceeded, text));
         self.cancel_tree(now, id, Status::DeadlineExceeded);
         if stage != Stage::Queued {
-            let calls = &self.calls;
-            self.deadlines.push(now.saturating_add(grace), id, calls.len(), |id| calls.get(id).is_some());
+            self.look_after_grace(now, id, function);
         }
+    }
+
+    /// A call that is still there when the grace has passed is looked at again.
+    fn look_after_grace(&mut self, now: u64, id: CallId, function: FunctionId) {
+        let at = now.saturating_add(ns(self.spec(function).grace));
+        let calls = &self.calls;
+        self.deadlines.push(at, id, calls.len(), |id| calls.get(id).is_some());
     }
 
     fn set_stuck(&mut self, id: CallId, key: ContainerKey) {

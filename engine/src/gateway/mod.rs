@@ -1,5 +1,6 @@
 //! The gateway: takes clients' HTTP requests and hands each to an engine. It knows HTTP and nothing of pipes.
 
+mod deadline;
 mod problem;
 mod request;
 mod response;
@@ -9,6 +10,7 @@ mod service;
 mod stop;
 mod timeouts;
 
+pub use deadline::{TIMEOUT_HEADER, timeout};
 pub use routes::{Routes, SharedRoutes};
 pub use server::Gateway;
 pub use service::{Health, Limits, Service};
@@ -19,6 +21,7 @@ use crate::dispatch::FunctionId;
 use bytes::Bytes;
 use nightcore_runtime::protocol::{Failure, MetadataBuffer};
 use std::rc::Rc;
+use std::time::Duration;
 
 /// An answer as a function gave it: nothing in it has been checked.
 #[derive(Debug)]
@@ -34,10 +37,11 @@ pub trait Calls {
     /// The function of this name, if clients may call it.
     fn find(&self, name: &str) -> Option<FunctionId>;
 
-    /// Calls a function. Dropping the future cancels the call.
+    /// Calls a function, which has its own timeout, or `timeout` if that is less. Dropping the future cancels the call.
     fn call(
         &self,
         function: FunctionId,
+        timeout: Option<Duration>,
         metadata: MetadataBuffer,
         body: Bytes,
     ) -> impl Future<Output = Result<Answer, Failure>>;
@@ -51,9 +55,10 @@ impl<C: Calls> Calls for Rc<C> {
     async fn call(
         &self,
         function: FunctionId,
+        timeout: Option<Duration>,
         metadata: MetadataBuffer,
         body: Bytes,
     ) -> Result<Answer, Failure> {
-        (**self).call(function, metadata, body).await
+        (**self).call(function, timeout, metadata, body).await
     }
 }

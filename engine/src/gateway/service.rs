@@ -1,6 +1,6 @@
 //! What the gateway answers to which request.
 
-use super::{Calls, SharedRoutes, problem, request, response};
+use super::{Calls, SharedRoutes, deadline, problem, request, response};
 use bytes::Bytes;
 use http_body_util::Full;
 use hyper::body::Incoming;
@@ -57,10 +57,11 @@ impl<C: Calls, H: Health> Service<C, H> {
         };
         let max_bytes = self.limits.max_body_bytes;
         let call = async {
+            let timeout = deadline::timeout(&parts.headers)?;
             request::announces_too_much(&incoming, max_bytes)?;
             let metadata = request::metadata(&parts, &target)?;
             let body = request::body(incoming, max_bytes).await?;
-            response::response(self.calls.call(function, metadata, body).await?, &parts.method)
+            response::response(self.calls.call(function, timeout, metadata, body).await?, &parts.method)
         };
         call.await.unwrap_or_else(|failure| problem::response(Some(name), &failure))
     }

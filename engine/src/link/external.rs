@@ -6,6 +6,7 @@ use crate::dispatch::{CallId, FunctionId};
 use crate::gateway::{Answer, Calls};
 use bytes::Bytes;
 use nightcore_runtime::protocol::{Failure, MetadataBuffer, Status};
+use std::time::Duration;
 use tokio::sync::oneshot;
 
 use super::hub::COPY_SLICE_BYTES;
@@ -37,11 +38,13 @@ impl Calls for HubCalls {
     async fn call(
         &self,
         function: FunctionId,
+        timeout: Option<Duration>,
         metadata: MetadataBuffer,
         body: Bytes,
     ) -> Result<Answer, Failure> {
         let (reply, answer) = oneshot::channel();
-        let call = self.0.borrow_mut().external(function, Payload::Http { metadata, body }, reply)?;
+        let payload = Payload::Http { metadata, body };
+        let call = self.0.borrow_mut().external(function, timeout, payload, reply)?;
         let mut guard = CancelOnDrop { hub: &self.0, call: Some(call) };
         let outcome = answer.await;
         guard.call = None;

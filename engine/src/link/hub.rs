@@ -21,6 +21,7 @@ use std::collections::HashMap;
 use std::io;
 use std::path::PathBuf;
 use std::rc::{Rc, Weak};
+use std::time::Duration;
 use tokio::sync::{mpsc, oneshot};
 use tokio::task::spawn_local;
 
@@ -107,13 +108,14 @@ impl Hub {
     pub fn external(
         &mut self,
         function: FunctionId,
+        timeout: Option<Duration>,
         payload: Payload,
         reply: Reply,
     ) -> Result<CallId, Failure> {
         let bytes = payload.len();
         let now = now_ns();
         self.looked_at.other_work += 1;
-        let call = self.dispatch.external(now, function, payload, bytes, reply);
+        let call = self.dispatch.external(now, function, timeout, payload, bytes, reply);
         self.run_actions(now);
         call
     }

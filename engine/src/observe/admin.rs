@@ -1,7 +1,7 @@
 //! The pages on the engine's admin socket, which only its owner can reach: `GET /status`, `POST /invoke/NAME`,
 //! `POST /attach/NAME`, `POST /reload`.
 
-use crate::gateway::{Answer, Calls};
+use crate::gateway::{Answer, Calls, timeout};
 use crate::launcher::KeeperStatus;
 use crate::link::{HubCalls, HubHandle, Identity};
 use crate::observe::status;
@@ -91,7 +91,7 @@ impl Admin {
             (&Method::GET, ["status"]) => {
                 json(200, &status::of(&mut self.hub.borrow_mut(), &self.keeper, &self.address))
             }
-            (&Method::POST, ["invoke", name]) => match self.invoke(name, request.into_body()).await {
+            (&Method::POST, ["invoke", name]) => match self.invoke(name, request).await {
                 Ok(answer) => Response::new(Full::new(answer.body)),
                 Err(failure) => {
                     let cause = failure.cause.iter();
@@ -133,11 +133,12 @@ impl Admin {
         )
     }
 
-    async fn invoke(&self, name: &str, body: Incoming) -> Result<Answer, Failure> {
+    async fn invoke(&self, name: &str, request: Request<Incoming>) -> Result<Answer, Failure> {
         let function = self.hub.borrow().dispatch.find(name).ok_or_else(|| self.unknown(name))?;
-        let body = Limited::new(body, self.max_body_bytes as usize).collect().await;
+        let timeout = timeout(request.headers())?;
+        let body = Limited::new(request.into_body(), self.max_body_bytes as usize).collect().await;
         let body = body.map_err(|error| Failure::new(Status::PayloadTooLarge, error.to_string()))?.to_bytes();
-        HubCalls(self.hub.clone()).call(function, MetadataBuffer::new(), body).await
+        HubCalls(self.hub.clone()).call(function, timeout, MetadataBuffer::new(), body).await
     }
 
     async fn reload(&self, body: Incoming) -> Result<Changes, String> {

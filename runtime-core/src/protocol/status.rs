@@ -51,7 +51,7 @@ pub struct Row {
     pub status: Status,
     /// Its name, in upper case.
     pub name: &'static str,
-    /// The HTTP status a client of the gateway sees; 500 for what never leaves the library.
+    /// The HTTP status a client of the gateway sees; 500 for what none ever sees.
     pub http: u16,
     /// What it says to a person.
     pub title: &'static str,
@@ -73,7 +73,7 @@ pub const TABLE: [Row; 19] = [
     row(Status::DeadlineExceeded, "DEADLINE_EXCEEDED", 504, "the deadline passed"),
     row(Status::Cancelled, "CANCELLED", 499, "the caller left"),
     row(Status::DepthExceeded, "DEPTH_EXCEEDED", 508, "calls are nested too deep"),
-    row(Status::InvalidArgument, "INVALID_ARGUMENT", 500, "an argument is not valid"),
+    row(Status::InvalidArgument, "INVALID_ARGUMENT", 400, "an argument is not valid"),
     row(Status::WrongThread, "WRONG_THREAD", 500, "the request belongs to another thread"),
     row(Status::Forked, "FORKED", 500, "this process is a fork of a worker"),
     row(Status::Again, "AGAIN", 500, "nothing to be had now"),

@@ -14,6 +14,7 @@ mod payload;
 mod request;
 mod session;
 mod thread;
+mod watch;
 
 pub use answer::{Answer, Tagged};
 pub use arena::Buffer;
@@ -23,3 +24,4 @@ pub use launching::{Handler, Handlers, serve};
 pub use payload::Input;
 pub use request::{Origin, Request};
 pub use session::{StartError, is_forked};
+pub use watch::Watch;

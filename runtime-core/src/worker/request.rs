@@ -6,6 +6,7 @@ use super::invoke::{self, Body, CallOptions};
 use super::payload::Input;
 use super::session::{forked, is_forked};
 use super::thread::ThreadWorker;
+use super::watch::Watch;
 use crate::protocol::{Failure, MessageBuffer, Metadata, Status};
 use std::cell::{Cell, RefCell};
 use std::ops::Deref;
@@ -27,6 +28,7 @@ pub struct Request<'w> {
     began_at: u64,
     reply: RefCell<Option<MessageBuffer>>,
     answered: Cell<bool>,
+    watched: Cell<bool>,
 }
 
 impl Deref for Request<'_> {
@@ -39,11 +41,16 @@ impl Deref for Request<'_> {
 
 impl<'w> Request<'w> {
     pub(super) fn new(input: Input, worker: &'w ThreadWorker, began_at: u64) -> Request<'w> {
-        Request { input, worker, began_at, reply: RefCell::new(None), answered: Cell::new(false) }
+        let (answered, watched) = (Cell::new(false), Cell::new(false));
+        Request { input, worker, began_at, reply: RefCell::new(None), answered, watched }
     }
 
-    /// Ends the request: what it was given is given back, its answer is handed over.
+    /// Ends the request: what it was given is given back, its answer is handed over. Nothing runs on its cancellation any
+    /// more.
     pub(super) fn finish(self) -> Option<MessageBuffer> {
+        if self.watched.get() {
+            self.worker.session.watches.call_ended(self.input.call);
+        }
         self.reply.into_inner()
     }
 
@@ -55,6 +62,15 @@ impl<'w> Request<'w> {
     /// Whether the caller has left or the deadline has passed; a load, cheap enough for a loop.
     pub fn is_cancelled(&self) -> bool {
         self.worker.is_cancelled(self.input.call)
+    }
+
+    /// Has a function run once when the call is cancelled: within some milliseconds, on a thread of the library's on which all
+    /// such functions of the process run one after the other, so it should be short. If the call is cancelled already it
+    /// runs here and now. It runs neither after the watch is dropped, which waits for it if it runs meanwhile, nor after
+    /// the handler has returned.
+    pub fn on_cancel(&self, run: impl FnOnce() + Send + 'static) -> Result<Watch, Failure> {
+        self.watched.set(true);
+        self.worker.watch(self.input.call, Box::new(run))
     }
 
     fn check(&self) -> Result<(), Failure> {

@@ -1,6 +1,7 @@
 //! The container's tie to its engine: the control socket, the handshake, the arena.
 
 use super::arena::{Arena, Shared};
+use super::watch::Watches;
 use crate::ipc::region::Region;
 use crate::ipc::socket::{self, Received};
 use crate::protocol::control::{Control, ControlKind, Mode, SOCKET_VARIABLE, TOKEN_VARIABLE};
@@ -94,6 +95,7 @@ pub(super) struct Session {
     max_body_bytes: u64,
     mode: Mode,
     pub(super) arena: Arena,
+    pub(super) watches: Watches,
     ended: AtomicBool,
     /// Set when the engine announced the end, so that the end of the socket is a normal one.
     shut_down: AtomicBool,
@@ -158,6 +160,7 @@ impl Session {
             max_body_bytes: welcome.control.size,
             mode,
             arena: Arena::new(&own, &engine)?,
+            watches: Watches::default(),
             ended: AtomicBool::new(false),
             shut_down: AtomicBool::new(false),
         })

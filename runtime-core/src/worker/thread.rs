@@ -6,6 +6,7 @@ use super::invoke::{self, Body, CallOptions, Invoke};
 use super::payload::{Input, Payload};
 use super::request::Request;
 use super::session::{Session, engine_gone, forked, is_forked};
+use super::watch::{Watch, watch};
 use super::{Handler, launching};
 use crate::clock::now_ns;
 use crate::ipc::inbox::Filled;
@@ -169,6 +170,10 @@ impl ThreadWorker {
 
     pub(super) fn is_cancelled(&self, call: u64) -> bool {
         self.session.arena.base.cancel_word(self.slot).load(Ordering::Relaxed) == call
+    }
+
+    pub(super) fn watch(&self, call: u64, run: Box<dyn FnOnce() + Send>) -> Result<Watch, Failure> {
+        watch(&self.session, self.slot, call, run)
     }
 
     /// Reads until there is a message and puts it where it belongs. `own`: the internal call that is waited for.

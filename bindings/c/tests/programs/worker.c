@@ -153,15 +153,23 @@ static int32_t describe(nc_request *req, void *user) {
 
 struct other {
     nc_request *req;
-    int32_t reply, call, start, next, buffer, failed;
+    int32_t reply, call, start, next, buffer, failed, watched;
     bool internal;
 };
+
+// Nobody cancels here.
+static void never(void *user) {
+    (void)user;
+    abort();
+}
 
 static void *other_thread(void *argument) {
     struct other *other = argument;
     nc_answer *answer = NULL;
     nc_buffer *buffer = NULL;
+    nc_watch *watch = NULL;
     uint64_t tag;
+    other->watched = nc_request_on_cancel(other->req, never, NULL, &watch);
     other->reply = nc_reply(other->req, NC_LITERAL("x"));
     other->call = nc_call(other->req, "Bar", NULL, 0, &answer);
     other->start = nc_call_start(other->req, 1, "Bar", NULL, 0, NULL, NULL);
@@ -180,11 +188,20 @@ static int32_t misuse(nc_request *req, void *user) {
     nc_bytes value, bad = {NULL, 3};
     nc_pair pair, bad_pair = {NC_LITERAL("Upper"), NC_LITERAL("")};
     nc_buffer *buffer = NULL;
+    nc_watch *watch = NULL;
     uint64_t tag;
 
     // NULL, everywhere.
     CHECK(nc_request_body(NULL).len == 0 && nc_request_caller(NULL).len == 0 && nc_request_cancelled(NULL));
     CHECK(nc_reply(NULL, NC_LITERAL("x")) == NC_INVALID_ARGUMENT);
+    CHECK(nc_request_on_cancel(NULL, never, NULL, &watch) == NC_INVALID_ARGUMENT && watch == NULL);
+    CHECK(nc_request_on_cancel(req, NULL, NULL, &watch) == NC_INVALID_ARGUMENT && watch == NULL);
+    CHECK(nc_request_on_cancel(req, never, NULL, NULL) == NC_INVALID_ARGUMENT);
+    nc_watch_free(NULL);
+    for (int i = 0; i < 2; i++) {
+        CHECK(nc_request_on_cancel(req, never, NULL, &watch) == NC_OK && watch != NULL);
+        nc_watch_free(watch);
+    }
     CHECK(nc_call(req, NULL, NULL, 0, &answer) == NC_INVALID_ARGUMENT);
     CHECK(nc_call(req, "Bar", NULL, 0, NULL) == NC_INVALID_ARGUMENT);
     CHECK(nc_call(req, "Bar", NULL, 1, &answer) == NC_INVALID_ARGUMENT);
@@ -245,7 +262,7 @@ static int32_t misuse(nc_request *req, void *user) {
     CHECK(pthread_create(&thread, NULL, other_thread, &other) == 0 && pthread_join(thread, NULL) == 0);
     CHECK(other.reply == NC_WRONG_THREAD && other.call == NC_WRONG_THREAD && other.start == NC_WRONG_THREAD);
     CHECK(other.next == NC_WRONG_THREAD && other.buffer == NC_WRONG_THREAD);
-    CHECK(other.failed == NC_WRONG_THREAD && !other.internal);
+    CHECK(other.failed == NC_WRONG_THREAD && other.watched == NC_WRONG_THREAD && !other.internal);
 
     // A fork.
     pid_t child = fork();
@@ -358,6 +375,8 @@ static int event_loop(void) {
             if (nc_call(event->request, "Bar", NULL, 0, &answer) != NC_INVALID_STATE) return 9;
             if (nc_next_answer(event->request, 0, &tag, &answer, NULL) != NC_INVALID_STATE) return 9;
             if (event->request_id != nc_request_id(event->request)) return 10;
+            nc_watch *watch = NULL;
+            if (nc_request_on_cancel(event->request, never, NULL, &watch) != NC_INVALID_STATE) return 16;
             if (body.len >= 3 && memcmp(body.data, "bar", 3) == 0) {
                 open = event->request;
                 if (nc_call_start(open, 5, "Bar", &body, 1, NULL, NULL) != NC_OK) return 11;

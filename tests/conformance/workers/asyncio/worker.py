@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import os
 import sys
+import time
 from typing import Any
 
 import nightcore
@@ -66,7 +67,9 @@ async def handle(req: AsyncRequest) -> Any:
             try:
                 await asyncio.Event().wait()
             finally:
+                at = time.monotonic_ns()
                 print(f"cancelled {req.text()}")
+                print(f"noticed {req.text()} at {at}")
         case "print":
             print(req.text())
             return "printed"
@@ -116,8 +119,10 @@ async def chain(req: AsyncRequest) -> bytes:
     if not route:
         return req.body
     following, _, rest = route.partition(",")
+    last = text(req, "to")
+    case = last if last and not rest else "chain"
     body = b"%s>%s" % (req.body, req.function.encode())
-    return bytes(await req.call(following, body, metadata=[*to("chain"), ("route", rest)]))
+    return bytes(await req.call(following, body, metadata=[*to(case), ("route", rest), ("to", last)]))
 
 
 if __name__ == "__main__":

@@ -125,7 +125,13 @@ static int32_t deadline(nc_request *req) { return reply_number(req, nc_request_t
 static int32_t wait_for_cancel(nc_request *req) {
     print_line("waiting ", nc_request_body(req));
     while (!nc_request_cancelled(req)) wait_ms(1);
-    print_line("cancelled ", nc_request_body(req));
+    struct timespec now;
+    clock_gettime(CLOCK_MONOTONIC, &now);
+    const nc_bytes body = nc_request_body(req);
+    print_line("cancelled ", body);
+    printf("noticed %.*s at %" PRIu64 "\n", (int)body.len, (const char *)body.data,
+           (uint64_t)now.tv_sec * MS_PER_S * NS_PER_MS + (uint64_t)now.tv_nsec);
+    fflush(stdout);
     return NC_OK;
 }
 
@@ -262,14 +268,18 @@ static int32_t chain(nc_request *req) {
     } else {
         char *rest = strchr(route, ',');
         if (rest != NULL) *rest++ = '\0';
-        const nc_pair pairs[] = {pair(NC_LITERAL("case"), "chain"),
-                                 pair(NC_LITERAL("route"), rest != NULL ? rest : "")};
-        const nc_call_options options = options_of(pairs, 2);
+        char *to = metadata_text(req, "to");
+        const bool is_last = rest == NULL && to[0] != '\0';
+        const nc_pair pairs[] = {pair(NC_LITERAL("case"), is_last ? to : "chain"),
+                                 pair(NC_LITERAL("route"), rest != NULL ? rest : ""),
+                                 pair(NC_LITERAL("to"), to)};
+        const nc_call_options options = options_of(pairs, 3);
         const nc_bytes parts[] = {nc_request_body(req), NC_LITERAL(">"), nc_request_function(req)};
         nc_answer *answer = NULL;
         rc = nc_call_with(req, route, parts, 3, &options, &answer, NULL);
         if (rc == NC_OK) rc = nc_reply(req, nc_answer_body(answer));
         nc_answer_free(answer);
+        free(to);
     }
     free(route);
     return rc;

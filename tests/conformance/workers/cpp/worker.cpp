@@ -6,6 +6,7 @@
 #include <chrono>
 #include <cstdlib>
 #include <functional>
+#include <future>
 #include <iostream>
 #include <map>
 #include <stdexcept>
@@ -99,8 +100,10 @@ std::string chain(Request &req) {
     const std::string route = value(req, "route");
     if (route.empty()) return std::string(req.body());
     const std::size_t comma = route.find(',');
-    CallOptions options = to("chain");
-    options.metadata.emplace_back("route", comma == std::string::npos ? "" : route.substr(comma + 1));
+    const std::string rest = comma == std::string::npos ? "" : route.substr(comma + 1), last = value(req, "to");
+    CallOptions options = to(rest.empty() && !last.empty() ? last : "chain");
+    options.metadata.emplace_back("route", rest);
+    options.metadata.emplace_back("to", last);
     return req.call_with(options, route.substr(0, comma), req.body(), ">", req.function());
 }
 
@@ -139,10 +142,14 @@ std::string path(const Request &req) {
     return value(req, ":method") + "\n" + value(req, ":path") + "\n" + value(req, ":query") + "\n";
 }
 
-std::string wait_for_cancel(const Request &req) {
-    std::cout << "waiting " + std::string(req.body()) + "\n" << std::flush;
-    while (!req.cancelled()) std::this_thread::sleep_for(milliseconds(1));
-    std::cout << "cancelled " + std::string(req.body()) + "\n" << std::flush;
+std::string wait_for_cancel(Request &req) {
+    const std::string body(req.body());
+    std::cout << "waiting " + body + "\n" << std::flush;
+    std::promise<std::chrono::nanoseconds> noticed;
+    const auto watch =
+        req.on_cancel([&] { noticed.set_value(std::chrono::steady_clock::now().time_since_epoch()); });
+    const std::string at = std::to_string(noticed.get_future().get().count());
+    std::cout << "cancelled " + body + "\nnoticed " + body + " at " + at + "\n" << std::flush;
     return "";
 }
 

@@ -11,7 +11,9 @@ import (
 	"strconv"
 	"strings"
 	"sync"
+	"syscall"
 	"time"
+	"unsafe"
 
 	nightcore "github.com/nightcore/nightcore/languages/go"
 )
@@ -96,7 +98,8 @@ func handle(ctx context.Context, req *nightcore.Request) ([]byte, error) {
 	case "wait_for_cancel":
 		fmt.Printf("waiting %s\n", req.Body)
 		<-ctx.Done()
-		fmt.Printf("cancelled %s\n", req.Body)
+		at := monotonic()
+		fmt.Printf("cancelled %s\nnoticed %s at %d\n", req.Body, req.Body, at)
 	case "print":
 		fmt.Printf("%s\n", req.Body)
 		return []byte("printed"), nil
@@ -182,7 +185,23 @@ func chain(ctx context.Context, req *nightcore.Request) ([]byte, error) {
 		return req.Body, nil
 	}
 	next, rest, _ := strings.Cut(route, ",")
-	return nightcore.Call(ctx, next, fmt.Appendf(req.Body, ">%s", req.Function), to("chain", "route", rest))
+	following, last := "chain", req.Metadata.Get("to")
+	if rest == "" && last != "" {
+		following = last
+	}
+	body := fmt.Appendf(req.Body, ">%s", req.Function)
+	return nightcore.Call(ctx, next, body, to(following, "route", rest, "to", last))
+}
+
+// monotonic is the system's monotonic clock, in ns.
+func monotonic() int64 {
+	const clockMonotonic = 1
+	var now syscall.Timespec
+	_, _, errno := syscall.RawSyscall(syscall.SYS_CLOCK_GETTIME, clockMonotonic, uintptr(unsafe.Pointer(&now)), 0)
+	if errno != 0 {
+		panic(errno)
+	}
+	return now.Nano()
 }
 
 // own are the pairs whose name begins with x-, names and values in turn.

@@ -48,7 +48,9 @@ const cases = {
     const route = text(req, "route");
     if (route === "") return req.body;
     const [next, ...rest] = route.split(",");
-    return req.call(next, [req.body, `>${req.function}`], to("chain", ["route", rest.join(",")]));
+    const last = text(req, "to");
+    const following = rest.length === 0 && last !== "" ? last : "chain";
+    return req.call(next, [req.body, `>${req.function}`], to(following, ["route", rest.join(",")], ["to", last]));
   },
   metadata: (req) => {
     const pairs = own(req.metadata);
@@ -69,7 +71,9 @@ const cases = {
     console.log(`waiting ${req.text()}`);
     return new Promise((resolve) => {
       req.signal.addEventListener("abort", () => {
+        const at = process.hrtime.bigint();
         console.log(`cancelled ${req.text()}`);
+        console.log(`noticed ${req.text()} at ${at}`);
         resolve();
       });
     });

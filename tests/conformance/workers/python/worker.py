@@ -65,7 +65,9 @@ def handle(req: Request) -> Any:
             print(f"waiting {req.text()}")
             while not req.cancelled:
                 time.sleep(0.001)
+            at = time.monotonic_ns()
             print(f"cancelled {req.text()}")
+            print(f"noticed {req.text()} at {at}")
             return None
         case "print":
             print(req.text())
@@ -116,8 +118,10 @@ def chain(req: Request) -> bytes:
     if not route:
         return req.body
     following, _, rest = route.partition(",")
+    last = text(req, "to")
+    case = last if last and not rest else "chain"
     body = b"%s>%s" % (req.body, req.function.encode())
-    return bytes(req.call(following, body, metadata=[*to("chain"), ("route", rest)]))
+    return bytes(req.call(following, body, metadata=[*to(case), ("route", rest), ("to", last)]))
 
 
 if __name__ == "__main__":

@@ -1,7 +1,8 @@
 //! The handlers that the test worker has in every language, each also by a name that ends in Rust.
 
-use nightcore::{Answer, Error, IntoReply, Request, Result};
+use nightcore::{Answer, CallOptions, Error, IntoReply, Request, Result};
 use std::process::ExitCode;
+use std::time::Duration;
 
 fn handle<R: IntoReply + 'static>(name: &str, handler: fn(&Request) -> R) {
     nightcore::handle(name, handler);
@@ -31,11 +32,50 @@ fn fail(req: &Request) -> Result<()> {
     Err(Error::failed(String::from_utf8_lossy(req.body())))
 }
 
+/// How many of these words are a body for [`tree`].
+fn tree_words(words: &[&str]) -> Option<usize> {
+    let children: usize = words.get(2)?.parse().ok()?;
+    (0..children).try_fold(3, |at, _| Some(at + 2 + tree_words(words.get(at + 2..)?)?))
+}
+
+/// Body, in words: WAY MS COUNT, then COUNT times NAME TIMEOUT_MS and a body for that function. Sleeps so long and calls them,
+/// one after the other if WAY is "each", at once if it is "all"; answers how many calls that was, it and all below it.
+fn tree(req: &Request) -> Result<String, Box<dyn std::error::Error + Send + Sync>> {
+    let words: Vec<&str> = std::str::from_utf8(req.body())?.split(' ').collect();
+    let [way, ms, _, ..] = words[..] else { return Err("too few words".into()) };
+    std::thread::sleep(Duration::from_millis(ms.parse()?));
+    let (mut calls, mut under_way, mut at) = (1, 0, 3);
+    while let [name, timeout, body @ ..] = &words[at..] {
+        let count = tree_words(body).ok_or("not a tree")?;
+        let timeout = Some(timeout.parse()?).filter(|ms| *ms > 0).map(Duration::from_millis);
+        let options = CallOptions { timeout, ..CallOptions::default() };
+        let body = body[..count].join(" ");
+        if way == "all" {
+            req.start_call_with(under_way, name, body, &options)?;
+            under_way += 1;
+        } else {
+            calls += answered(&req.call_with(name, body, &options)?)?;
+        }
+        at += 2 + count;
+    }
+    for _ in 0..under_way {
+        calls += answered(&req.next_answer()?.result?)?;
+    }
+    Ok(calls.to_string())
+}
+
+fn answered(answer: &Answer) -> Result<u64, Box<dyn std::error::Error + Send + Sync>> {
+    Ok(std::str::from_utf8(answer.body())?.parse()?)
+}
+
 fn main() -> ExitCode {
     handle("Echo", echo);
     handle("Upper", upper);
     handle("Origin", origin);
     handle("Call", call);
     handle("Fail", fail);
+    for number in 0..5 {
+        nightcore::handle(&format!("Tree{number}"), tree);
+    }
     nightcore::serve()
 }

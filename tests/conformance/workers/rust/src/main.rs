@@ -61,7 +61,9 @@ fn handle(req: &Request) -> Result<Reply> {
             while !req.is_cancelled() {
                 sleep(Duration::from_millis(1));
             }
+            let at = monotonic_ns()?;
             print_line("cancelled ", req.body())?;
+            print_line("noticed ", &[req.body(), b" at ", at.to_string().as_bytes()].concat())?;
             Reply::default()
         }
         "print" => {
@@ -90,6 +92,12 @@ fn print_line(word: &str, rest: &[u8]) -> Result<()> {
     let mut out = std::io::stdout().lock();
     out.write_all(&[word.as_bytes(), rest, b"\n"].concat())?;
     Ok(out.flush()?)
+}
+
+/// The system's monotonic clock.
+fn monotonic_ns() -> Result<i128> {
+    let now = nix::time::clock_gettime(nix::time::ClockId::CLOCK_MONOTONIC)?;
+    Ok(i128::from(now.tv_sec()) * 1_000_000_000 + i128::from(now.tv_nsec()))
 }
 
 /// Options that ask for a case.
@@ -139,8 +147,10 @@ fn chain(req: &Request) -> Result<Vec<u8>> {
         return Ok(req.body().to_vec());
     }
     let (next, rest) = route.split_once(',').unwrap_or((route, ""));
-    let mut options = to("chain")?;
+    let last = text(req, "to")?;
+    let mut options = to(if rest.is_empty() && !last.is_empty() { last } else { "chain" })?;
     options.metadata.push("route", rest.as_bytes())?;
+    options.metadata.push("to", last.as_bytes())?;
     let body = [req.body(), b">", req.function().as_bytes()].concat();
     Ok(req.call_with(next, body, &options)?.into())
 }

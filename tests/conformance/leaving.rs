@@ -1,0 +1,112 @@
+//! How soon a function notices that a client has left, when it is the last of five in five languages. Each language is the last
+//! one in turn.
+
+use crate::ask::{On, Outcome, SOON, Wrong};
+use harness::Engine;
+use harness::wait::find_within;
+use nightcore_runtime::clock::now_ns;
+use std::fs::File;
+use std::io::{BufRead, BufReader};
+use std::path::PathBuf;
+use std::time::Duration;
+
+/// The functions before the last one.
+const WAY: [&str; 4] = ["C", "Go", "Asyncio", "Node"];
+/// Clients that leave, for each language.
+const ROUNDS: usize = 100;
+/// The bar of the slowest but one, for a machine that is busy elsewhere. What is good is said in `bench/README.md`.
+const NOTICED_WITHIN: Duration = Duration::from_millis(100);
+
+/// The lines that a function prints, as they come.
+struct Printed {
+    log: PathBuf,
+    /// Not there before the first line is.
+    reader: Option<BufReader<File>>,
+}
+
+impl Printed {
+    fn by(on: &On<'_>) -> Printed {
+        let log = on.engine.home().directory().join("logs").join(format!("{}.log", on.function));
+        Printed { log, reader: None }
+    }
+
+    /// Waits for the line that begins so; what follows that.
+    fn rest_of_line(&mut self, begin: &str) -> Option<String> {
+        let mut line = String::new();
+        find_within(SOON, || {
+            if self.reader.is_none() {
+                self.reader = File::open(&self.log).ok().map(BufReader::new);
+            }
+            let reader = self.reader.as_mut()?;
+            // What was read of a line that is not whole yet stays.
+            while reader.read_line(&mut line).is_ok_and(|read| read > 0) && line.ends_with('\n') {
+                // TIME PID LINE
+                let rest = line.trim_end().splitn(3, ' ').nth(2).and_then(|line| line.strip_prefix(begin));
+                if rest.is_some() {
+                    return rest.map(str::to_owned);
+                }
+                line.clear();
+            }
+            None
+        })
+    }
+}
+
+/// When it noticed, after the client had left, sorted.
+pub struct Noticed(Vec<Duration>);
+
+impl Noticed {
+    /// The time within which so many of a hundred noticed.
+    pub fn percent(&self, percent: usize) -> Duration {
+        self.0[(self.0.len() * percent / 100).min(self.0.len() - 1)]
+    }
+
+    /// Whether that was soon enough.
+    pub fn is_soon(&self) -> Outcome {
+        let slow = self.percent(99);
+        if slow <= NOTICED_WITHIN {
+            return Ok(());
+        }
+        let asked = format!("{ROUNDS} clients that leave");
+        Err(Wrong { asked, expected: format!("p99 at most {NOTICED_WITHIN:?}"), got: format!("{slow:?}") })
+    }
+}
+
+/// The functions from the first to `last`, of those that are there.
+pub fn way(last: &str, there: &[&str]) -> Vec<String> {
+    WAY.iter().filter(|name| there.contains(name)).chain([&last]).map(|name| (*name).to_owned()).collect()
+}
+
+/// Has clients of the first function leave while the last one waits.
+pub fn measure(engine: &Engine, way: &[String]) -> Result<Noticed, Wrong> {
+    let [first, rest @ ..] = way else { return Ok(Noticed(vec![Duration::ZERO])) };
+    let last = On { engine, function: way.last().unwrap_or(first) };
+    let wrong = |expected: &str, got: String| Wrong {
+        asked: format!("a client of {} that leaves", way.join(">")),
+        expected: expected.into(),
+        got,
+    };
+    let mut printed = Printed::by(&last);
+    let mut noticed = Vec::new();
+    for round in 0..ROUNDS {
+        let ask = On { engine, function: first }.ask("chain").with("route", rest.join(","));
+        let ask = match rest {
+            [] => On { engine, function: first }.ask("wait_for_cancel"),
+            _ => ask.with("to", "wait_for_cancel"),
+        };
+        let name = format!("leaves-{round}");
+        let connection = ask.body(name.clone()).send()?;
+        let body = [&[name], &way[..way.len() - 1]].concat().join(">");
+        let silent = |what: &str| wrong(what, format!("the log of {} without it", last.function));
+        printed.rest_of_line(&format!("waiting {body}")).ok_or_else(|| silent("that it waits"))?;
+        let left_at = now_ns();
+        drop(connection);
+        let at = printed.rest_of_line(&format!("noticed {body} at "));
+        let at: u64 = at.and_then(|at| at.parse().ok()).ok_or_else(|| silent("when it noticed"))?;
+        let after = at.checked_sub(left_at);
+        noticed
+            .push(Duration::from_nanos(after.ok_or_else(|| wrong("a time after it left", at.to_string()))?));
+    }
+    noticed.sort_unstable();
+    Ok(Noticed(noticed))
+}
