@@ -5,6 +5,7 @@
 //! [`supervisor`], so that nothing is lost when the launcher dies.
 
 mod children;
+mod end;
 mod keeper;
 mod open_files;
 mod output;
@@ -12,6 +13,7 @@ pub mod process;
 pub mod supervisor;
 mod wire;
 
+pub use end::End;
 pub use keeper::{Keeper, KeeperStatus};
 pub use open_files::raise_open_files;
 pub use output::log_path;

@@ -2,6 +2,7 @@
 //! all and itself.
 
 use super::children::{become_subreaper, end_all};
+use super::end::End;
 use super::open_files::set_open_files;
 use super::output::{Lines, Log};
 use super::wire::{Launch, News, Order, receive_json, send_json};
@@ -195,8 +196,8 @@ impl Launcher {
     fn reap(&mut self) {
         loop {
             let (pid, how) = match waitpid(None, Some(WaitPidFlag::WNOHANG)) {
-                Ok(WaitStatus::Exited(pid, code)) => (pid, format!("exit code {code}")),
-                Ok(WaitStatus::Signaled(pid, signal, _)) => (pid, format!("signal {signal}")),
+                Ok(WaitStatus::Exited(pid, code)) => (pid, End::Exited(code)),
+                Ok(WaitStatus::Signaled(pid, signal, _)) => (pid, End::Killed(signal.to_string())),
                 Ok(WaitStatus::StillAlive) | Err(nix::Error::ECHILD) => return,
                 Ok(_) | Err(_) => continue,
             };
