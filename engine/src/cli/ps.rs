@@ -19,7 +19,8 @@ impl Ps {
     pub fn run(self) -> Result<(), Exit> {
         let mut status = ask_status(&self.engine)?;
         let directory = self.engine.directory().map_err(Exit::bad_input)?;
-        for function in status.functions.iter_mut().filter(|function| function.unavailable.is_some()) {
+        let fails = |f: &&mut FunctionState| f.unavailable.is_some() || f.failing.is_some();
+        for function in status.functions.iter_mut().filter(fails) {
             // Without a log there is nothing to be shown of it.
             let lines =
                 last_lines(&log_path(&directory, &function.name), Some(LAST_LINES)).map(|(lines, _)| lines);
@@ -35,7 +36,7 @@ impl Ps {
     }
 }
 
-/// Of the output of a function that cannot be called so many lines are shown: enough for what most programs say when they fail.
+/// Of the output of a function whose processes do not come to be so many lines are shown: enough for what most programs say when they fail.
 const LAST_LINES: usize = 10;
 
 const HEADINGS: [&str; 14] = [
@@ -82,6 +83,11 @@ fn text(status: &EngineStatus) -> String {
         }
         if let Some(reason) = &function.unavailable {
             text.push_str(&format!("{}: UNAVAILABLE: {reason}\n", function.name));
+        } else if let Some(reason) = &function.failing {
+            let name = &function.name;
+            text.push_str(&format!(
+                "{name}: its new processes do not come to be, the old ones serve on: {reason}\n"
+            ));
         }
         for line in &function.last_output {
             text.push_str(&format!("{} | {line}\n", function.name));

@@ -121,7 +121,7 @@ pub struct FunctionState {
     pub serving: u32,
     /// Why processes of the newest one do not come to be.
     pub failing: Option<String>,
-    /// The last lines of its output, if it cannot be called: `nightcore ps` reads them in its log.
+    /// The last lines of its output, if its processes do not come to be: `nightcore ps` reads them in its log.
     #[serde(skip_serializing_if = "Vec::is_empty", default)]
     pub last_output: Vec<String>,
 }
