@@ -139,6 +139,9 @@ impl Functions {
         if config.gateway != self.config.gateway {
             return Err("[gateway] has changed, which takes a restart of the engine".to_owned());
         }
+        if config.admin != self.config.admin {
+            return Err("[admin] has changed, which takes a restart of the engine".to_owned());
+        }
         let is_unknown = |name: &&String| !config.functions.iter().any(|function| function.name == **name);
         if let Some(unknown) = forced.functions.iter().find(is_unknown) {
             return Err(format!("there is no function {unknown:?} in {}", config.path.display()));

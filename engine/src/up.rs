@@ -8,6 +8,8 @@ use crate::launcher::{Keeper, raise_open_files};
 use crate::link::{Alarm, Hub, HubCalls, HubHandle, Listener, keep_time, look_at_rings};
 use crate::notify::notify;
 use crate::observe::admin::Admin;
+use crate::observe::door::Door;
+use crate::observe::status::Observed;
 use crate::reload::Functions;
 use crate::say::say;
 use crate::watch::Watch;
@@ -18,8 +20,8 @@ use std::fs::File;
 use std::io::{IsTerminal, Write};
 use std::path::Path;
 use std::rc::Rc;
-use std::time::Duration;
-use tokio::net::UnixListener;
+use std::time::{Duration, SystemTime};
+use tokio::net::{TcpListener, UnixListener};
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::mpsc;
 use tokio::task::spawn_local;
@@ -42,6 +44,7 @@ pub struct Options<'a> {
 }
 
 /// Which functions cannot be called.
+#[derive(Clone)]
 struct HubHealth(HubHandle);
 
 impl Health for HubHealth {
@@ -67,6 +70,7 @@ pub async fn run(options: Options<'_>) -> Result<()> {
     let tcp = Gateway::bind(config.gateway.listen).await;
     let tcp = tcp.with_context(|| format!("cannot listen on {}", config.gateway.listen))?;
     let address = format!("http://{}", tcp.local_addr()?);
+    let door = bind_door(&config).await?;
     let directory = Directory::lock(directory)?;
 
     let (events_in, mut events) = mpsc::unbounded_channel();
@@ -87,16 +91,24 @@ pub async fn run(options: Options<'_>) -> Result<()> {
     let mut functions = Functions::start(hub.clone(), &mut keeper, config);
     let (reloads, mut asked) = mpsc::unbounded_channel();
 
-    let admin = Admin {
+    let observed = Rc::new(Observed {
         hub: hub.clone(),
         keeper: keeper.status(),
         address: address.clone(),
+        metrics: door.as_ref().map(|(_, address)| format!("{address}/metrics")),
+        started_at: SystemTime::now(),
+    });
+    let admin = Admin {
+        observed: observed.clone(),
         control_socket: control_socket.to_string_lossy().into_owned(),
         max_body_bytes,
         reloads,
     };
     spawn_local(listener.run(hub.clone()));
     spawn_local(admin.serve(admin_listener));
+    if let Some((listener, _)) = door {
+        spawn_local(Door { observed: observed.clone(), health: HubHealth(hub.clone()) }.serve(listener));
+    }
     spawn_local(keep_time(alarm, hub.clone()));
     spawn_local(look_at_rings(hub.clone()));
     let stop = Stop::default();
@@ -115,6 +127,10 @@ pub async fn run(options: Options<'_>) -> Result<()> {
             say(&format!("clients that fall silent are not ended: {error}"));
         }
     });
+    say(&format!("listening on {address}"));
+    if let Some(metrics) = &observed.metrics {
+        say(&format!("metrics at {metrics}"));
+    }
     spawn_local(announce(hub.clone(), address, ready));
 
     let mut watch = Watch::default();
@@ -168,6 +184,15 @@ pub async fn run(options: Options<'_>) -> Result<()> {
     directory.remove()
 }
 
+/// The door that `[admin]` names, and its address.
+async fn bind_door(config: &Config) -> Result<Option<(TcpListener, String)>> {
+    let Some(admin) = &config.admin else { return Ok(None) };
+    let listener = Gateway::bind(admin.listen).await;
+    let listener = listener.with_context(|| format!("cannot listen on {}, as [admin] says", admin.listen))?;
+    let address = format!("http://{}", listener.local_addr()?);
+    Ok(Some((listener, address)))
+}
+
 /// Until no call is under way and no connection is open.
 async fn drained(hub: &HubHandle, gateway: &Gateway) {
     gateway.closed().await;
@@ -178,7 +203,6 @@ async fn drained(hub: &HubHandle, gateway: &Gateway) {
 
 /// Says when every function is ready or has failed for good.
 async fn announce(hub: HubHandle, address: String, ready: Option<File>) {
-    say(&format!("listening on {address}"));
     // Calls are taken from now on, and wait for functions that are not ready yet.
     notify(&format!("READY=1\nSTATUS=listening on {address}"));
     let (count, failed) = loop {

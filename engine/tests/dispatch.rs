@@ -2,7 +2,7 @@
 //! never passed, and nothing is left.
 
 use nightcore_engine::dispatch::{
-    Action, CallId, ChannelKey, ContainerKey, Dispatch, Generation, Invoke, Ran, Spec,
+    Action, CallId, ChannelKey, ContainerKey, Dispatch, Generation, Invoke, Origin, Ran, Spec,
 };
 use nightcore_runtime::protocol::control::{ChannelKind, Mode, Placement};
 use nightcore_runtime::protocol::{Failure, Status};
@@ -75,6 +75,8 @@ struct World {
     ended: HashMap<u64, Status>,
     next_client: u64,
     next_tag: u64,
+    /// Internal calls that were made.
+    invoked: u64,
     max: [u32; 3],
     modes: [Option<Mode>; 3],
 }
@@ -261,6 +263,18 @@ impl World {
         }
     }
 
+    /// How many calls from there ended in which way, by the dispatcher's counts.
+    fn counted(&mut self, origin: Origin) -> HashMap<Status, u64> {
+        let mut counted = HashMap::new();
+        for id in self.dispatch.functions() {
+            let ended = self.dispatch.status(self.now, id).counts.ended[origin as usize];
+            for (number, count) in ended.into_iter().enumerate().filter(|(_, count)| *count > 0) {
+                *counted.entry(Status::from_number(number as u32).expect("a status")).or_default() += count;
+            }
+        }
+        counted
+    }
+
     fn external(&mut self, function: usize) {
         self.external_within(function, None);
     }
@@ -317,6 +331,7 @@ impl World {
         let (parent, name) = (held.call, NAMES[function]);
         let invoke =
             Invoke { parent, tag, function: 0, name, waits, deadline: 0, payload: vec![0; 5], bytes: 5 };
+        self.invoked += 1;
         self.dispatch.invoke(self.now, channel, invoke).expect("an honest worker");
         self.settle();
     }
@@ -480,6 +495,12 @@ proptest! {
         for client in 1..=world.next_client {
             prop_assert!(world.ended.contains_key(&client) != left.contains(&client), "client {}", client);
         }
+        let mut told = HashMap::new();
+        for status in world.ended.values().copied().chain(left.iter().map(|_| Status::Cancelled)) {
+            *told.entry(status).or_default() += 1;
+        }
+        prop_assert_eq!(world.counted(Origin::External), told);
+        prop_assert_eq!(world.counted(Origin::Internal).values().sum::<u64>(), world.invoked);
         for id in world.dispatch.functions().collect::<Vec<_>>() {
             let status = world.dispatch.status(world.now, id);
             prop_assert_eq!((status.queued, status.running, status.waiting), (0, 0, 0));
@@ -522,12 +543,16 @@ fn a_function_that_calls_itself_ends_with_max_1() {
 fn the_deadline_passes_on_time_and_a_late_answer_is_dropped() {
     let mut world = World::new([1, 1, 1], THREADS);
     world.external(0);
+    let call = world.clients[&1];
     world.invoke(0, 1, true);
     assert!(world.dispatch.next_wake(world.now).is_some_and(|at| at <= world.now + 5000 * MS));
     world.advance(5000 * MS);
     assert_eq!(world.ended[&1], Status::DeadlineExceeded);
+    // The client leaves before it has read that.
+    world.dispatch.cancel(world.now, call);
     world.finish();
     assert_eq!(world.ended.len(), 1);
+    assert_eq!(world.counted(Origin::External), HashMap::from([(Status::DeadlineExceeded, 1)]));
 }
 
 #[test]

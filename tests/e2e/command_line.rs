@@ -110,3 +110,29 @@ fn an_attached_program_has_no_deadline_and_ends_with_its_engine() {
     wait_until("its end", || attached.try_wait().unwrap().is_some());
     assert!(!is_alive(attached.id() as i32));
 }
+
+#[test]
+fn ps_says_why_a_function_cannot_be_called_and_what_it_printed_last() {
+    let chatty = "for n in 1 2 3 4 5 6 7 8 9 10 11 12; do echo line $n; done; echo no such model >&2; exit 7";
+    let home = Setup::new().command("Broken", &["sh", "-c", chatty], "").functions(&["Sleep"], &c()).home();
+    let engine = home.start_some();
+    let broken = engine.function("Broken");
+    let output: Vec<&str> =
+        broken.last_output.iter().map(|line| line.splitn(3, ' ').nth(2).unwrap()).collect();
+    assert_eq!((output.len(), output[8], output[9]), (10, "line 12", "no such model"), "the last ten lines");
+    assert!(broken.last_end_ago_s.is_some_and(|s| (0.0..20.0).contains(&s)), "{broken:?}");
+    let mut sleeping = engine.connect();
+    sleeping.send("POST", "/function/Sleep", &[], b"60000").unwrap();
+    wait_until("a call to run", || engine.function("Sleep").running == 1);
+    let shown = engine.nightcore("ps", &[]).text();
+    let line = |start: &str| shown.lines().filter(|line| line.starts_with(start)).collect::<Vec<_>>();
+    let ended = line("Broken: the last process that ended did so ");
+    assert!(ended.len() == 1 && ended[0].ends_with(" s ago by exit code 7"), "{shown}");
+    assert!(line("Broken: UNAVAILABLE: ")[0].contains("exit code 7"), "{shown}");
+    assert!(line("Broken | ").last().unwrap().ends_with(" no such model"), "{shown}");
+    assert!(line("Sleep | ").is_empty(), "{shown}");
+    let cells: Vec<&str> = line("Sleep ")[0].split_whitespace().collect();
+    assert_eq!((cells[5], cells[7]), ("1", "1/1"), "running, and busy of ready workers: {shown}");
+    drop(sleeping);
+    engine.stop();
+}

@@ -1,7 +1,7 @@
 //! What functions print is kept line by line under their names.
 
-use harness::Setup;
 use harness::workers::c;
+use harness::{Setup, wait_until};
 
 /// The lines of a log without their times, each with the process that printed it.
 fn lines(text: &str) -> Vec<(i32, String)> {
@@ -81,4 +81,38 @@ fn logs_follow() {
     engine.stop();
     assert!(seen.next().is_none(), "it ends with the engine");
     assert!(follow.wait().unwrap().success());
+}
+
+#[test]
+fn logs_follow_from_one_file_to_the_next() {
+    use std::io::{BufRead, BufReader};
+    use std::process::Stdio;
+    use std::sync::Arc;
+    use std::sync::atomic::{AtomicUsize, Ordering};
+
+    // Each call prints a MiB: a log of 4 MiB is set aside twice.
+    const CALLS: usize = 11;
+    let engine = Setup::new().functions(&["PrintLong"], &c()).start();
+    let mut follow = engine.home().command("logs");
+    let mut follow = follow.args(["-f", "PrintLong"]).stdout(Stdio::piped()).spawn().unwrap();
+    let out = BufReader::new(follow.stdout.take().unwrap());
+    let ends = Arc::new(AtomicUsize::new(0));
+    let seen = ends.clone();
+    let reader = std::thread::spawn(move || {
+        let mut bytes = 0;
+        for line in out.lines() {
+            let line = line.unwrap();
+            bytes += line.bytes().filter(|byte| *byte == b'x').count();
+            seen.fetch_add(usize::from(line.ends_with(" after")), Ordering::Relaxed);
+        }
+        bytes
+    });
+    for call in 1..=CALLS {
+        engine.answer("PrintLong", (1 << 20).to_string());
+        wait_until("all of it to be shown", || ends.load(Ordering::Relaxed) == call);
+    }
+    engine.stop();
+    assert!(follow.wait().unwrap().success());
+    assert_eq!(reader.join().unwrap(), CALLS << 20, "nothing is left out or shown twice");
+    assert_eq!(ends.load(Ordering::Relaxed), CALLS);
 }

@@ -163,6 +163,7 @@ fn what_is_wrong_changes_nothing() {
     for (toml, told) in [
         (wrong, "did you mean \"timeout\""),
         (setup.clone().gateway("max_body = \"1MiB\"").toml(), "takes a restart"),
+        (setup.clone().admin().toml(), "[admin] has changed, which takes a restart"),
         ("".to_owned(), "there is no function in it"),
     ] {
         fs::write(engine.home().config(), toml).unwrap();
@@ -192,6 +193,11 @@ fn new_code_that_does_not_start_leaves_the_old_serving() {
         assert_eq!(finished.code, Some(1), "{}", finished.stderr);
         assert!(finished.stderr.contains(told), "{}", finished.stderr);
         assert!(finished.stderr.contains("serve on"), "{}", finished.stderr);
+        let shown = engine.nightcore("ps", &[]).text();
+        assert!(
+            shown.contains("Echo: its new processes do not come to be, the old ones serve on: "),
+            "{shown}"
+        );
         assert_eq!(engine.text("Call", "Echo\non"), "on");
         assert_eq!(engine.container("Echo"), old);
     }

@@ -52,7 +52,7 @@ fn memory() {
     if has_groups {
         assert_eq!((response.status, response.problem().error.as_str()), (502, "CONTAINER_DIED"));
         wait_until("the reason to be known", || {
-            engine.function("Allocate").last_end.as_deref() == Some("signal SIGKILL, at its limit of memory")
+            engine.function("Allocate").last_end.as_deref() == Some("its limit of memory")
         });
     } else {
         assert_eq!(response.status, 500, "{}", response.text());

@@ -3,6 +3,7 @@
 use crate::command::Finished;
 use crate::home::{Home, MARK};
 use crate::http::{Connection, Response};
+use crate::metrics::Metrics;
 use crate::process::{self, Process};
 use crate::status::{FunctionStatus, Status};
 use crate::wait::{LONG, find_within, wait_for, wait_until, wait_until_within};
@@ -152,6 +153,28 @@ impl Engine {
         let ps = self.nightcore("ps", &["--json"]);
         assert_eq!(ps.code, Some(0), "{}\n{}", ps.stderr, self.stderr());
         serde_json::from_slice(&ps.stdout).unwrap_or_else(|e| panic!("{e} in {}", ps.text()))
+    }
+
+    /// Where its metrics are, which its setup must have asked for.
+    #[track_caller]
+    pub fn admin_address(&self) -> SocketAddr {
+        let metrics = self.status().metrics.expect("it has metrics");
+        let address = metrics.strip_prefix("http://").and_then(|rest| rest.strip_suffix("/metrics"));
+        address.and_then(|address| address.parse().ok()).unwrap_or_else(|| panic!("{metrics} is no address"))
+    }
+
+    /// Its page of metrics.
+    #[track_caller]
+    pub fn metrics_page(&self) -> String {
+        let page = Connection::open(self.admin_address()).request("GET", "/metrics", &[], b"");
+        assert_eq!(page.status, 200, "{}", page.text());
+        page.text()
+    }
+
+    /// What is on it.
+    #[track_caller]
+    pub fn metrics(&self) -> Metrics {
+        Metrics::parse(&self.metrics_page())
     }
 
     /// What `nightcore ps` shows of a function.

@@ -12,6 +12,7 @@ mod home;
 mod http;
 mod limits;
 mod load;
+pub mod metrics;
 mod possessions;
 pub mod process;
 mod setup;

@@ -13,6 +13,7 @@ const CHANNEL: &str = "NIGHTCORE_TEST_CHANNEL";
 #[derive(Clone, Default)]
 pub struct Setup {
     gateway: String,
+    admin: Option<String>,
     channel: Option<String>,
     functions: String,
 }
@@ -37,6 +38,17 @@ impl Setup {
     /// Adds lines to `[gateway]`.
     pub fn gateway(mut self, lines: &str) -> Setup {
         writeln!(self.gateway, "{lines}").expect("a String takes all");
+        self
+    }
+
+    /// Has metrics at a free port.
+    pub fn admin(self) -> Setup {
+        self.admin_at("127.0.0.1:0")
+    }
+
+    /// Has metrics at this address.
+    pub fn admin_at(mut self, address: &str) -> Setup {
+        self.admin = Some(address.to_owned());
         self
     }
 
@@ -67,7 +79,9 @@ impl Setup {
         let listen = if self.gateway.contains("listen") { "" } else { "listen = \"127.0.0.1:0\"\n" };
         let channel = self.channel.iter().map(|kind| format!("[defaults]\nchannel = \"{kind}\"\n"));
         let defaults = channel.collect::<String>();
-        format!("[gateway]\n{listen}{}{defaults}{}", self.gateway, self.functions)
+        let admin = self.admin.iter().map(|address| format!("[admin]\nlisten = \"{address}\"\n"));
+        let admin = admin.collect::<String>();
+        format!("[gateway]\n{listen}{}{admin}{defaults}{}", self.gateway, self.functions)
     }
 
     /// A folder with the configuration, where engines can be started one after the other.

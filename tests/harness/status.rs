@@ -10,6 +10,7 @@ pub struct Status {
     pub pid: i32,
     pub version: String,
     pub address: String,
+    pub metrics: Option<String>,
     pub arena_payloads: u64,
     pub functions: Vec<FunctionStatus>,
 }
@@ -37,10 +38,13 @@ pub struct FunctionStatus {
     pub why: String,
     pub restarts: u64,
     pub last_end: Option<String>,
+    pub last_end_ago_s: Option<f64>,
     pub unavailable: Option<String>,
     pub generation: u32,
     pub serving: u32,
     pub failing: Option<String>,
+    #[serde(default)]
+    pub last_output: Vec<String>,
 }
 
 /// A process of a function.

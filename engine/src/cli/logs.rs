@@ -1,17 +1,13 @@
 //! `nightcore logs`
 
 use super::engine_client::ask;
+use super::log_file::last_lines;
 use super::{EXIT_BAD_INPUT, EXIT_NO_ENGINE, Engine, Exit};
 use crate::launcher::log_path;
 use crate::observe::status::EngineStatus;
 use hyper::Method;
-use std::fs::File;
-use std::io::{self, BufRead, BufReader, Read, Seek, SeekFrom, Write};
-use std::path::{Path, PathBuf};
-use std::time::Duration;
-
-/// How often `-f` looks for more.
-const FOLLOW_PAUSE: Duration = Duration::from_millis(100);
+use std::io::{self, Write};
+use std::path::Path;
 
 #[derive(clap::Args)]
 pub struct Logs {
@@ -62,44 +58,12 @@ impl Logs {
     }
 
     fn show(&self, path: &Path) -> io::Result<()> {
-        let mut lines: Vec<Vec<u8>> = Vec::new();
-        let older: PathBuf = path.with_extension("log.1");
-        let mut end = 0;
-        for file in [&older, path] {
-            let Ok(file) = File::open(file) else { continue };
-            let mut reader = BufReader::new(file);
-            let mut line = Vec::new();
-            while reader.read_until(b'\n', &mut line)? > 0 {
-                lines.push(std::mem::take(&mut line));
-            }
-            end = reader.stream_position()?;
-        }
-        let skipped = self.lines.map_or(0, |wanted| lines.len().saturating_sub(wanted));
+        let (lines, log) = last_lines(path, self.lines)?;
         let mut out = io::stdout().lock();
-        for line in &lines[skipped..] {
+        for line in &lines {
             out.write_all(line)?;
         }
         out.flush()?;
-        if self.follow { follow(path, end, &mut out) } else { Ok(()) }
+        if self.follow { log.follow(path, &mut out) } else { Ok(()) }
     }
-}
-
-/// Until the engine's directory is gone.
-fn follow(path: &Path, mut end: u64, out: &mut impl Write) -> io::Result<()> {
-    let mut bytes = Vec::new();
-    while path.parent().is_some_and(Path::exists) {
-        if let Ok(mut file) = File::open(path) {
-            if file.metadata()?.len() < end {
-                // Set aside and begun anew.
-                end = 0;
-            }
-            file.seek(SeekFrom::Start(end))?;
-            bytes.clear();
-            end += file.read_to_end(&mut bytes)? as u64;
-            out.write_all(&bytes)?;
-            out.flush()?;
-        }
-        std::thread::sleep(FOLLOW_PAUSE);
-    }
-    Ok(())
 }

@@ -8,6 +8,7 @@ mod check;
 mod engine_client;
 mod invoke;
 mod launcher;
+mod log_file;
 mod logs;
 mod ps;
 mod reload;

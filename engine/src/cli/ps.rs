@@ -1,7 +1,9 @@
 //! `nightcore ps`
 
 use super::engine_client::ask_status;
+use super::log_file::last_lines;
 use super::{Engine, Exit};
+use crate::launcher::log_path;
 use crate::observe::status::{EngineStatus, FunctionState};
 
 #[derive(clap::Args)]
@@ -15,7 +17,16 @@ pub struct Ps {
 
 impl Ps {
     pub fn run(self) -> Result<(), Exit> {
-        let status = ask_status(&self.engine)?;
+        let mut status = ask_status(&self.engine)?;
+        let directory = self.engine.directory().map_err(Exit::bad_input)?;
+        let fails = |f: &&mut FunctionState| f.unavailable.is_some() || f.failing.is_some();
+        for function in status.functions.iter_mut().filter(fails) {
+            // Without a log there is nothing to be shown of it.
+            let lines =
+                last_lines(&log_path(&directory, &function.name), Some(LAST_LINES)).map(|(lines, _)| lines);
+            let text = |line: Vec<u8>| String::from_utf8_lossy(&line).trim_end().to_owned();
+            function.last_output = lines.unwrap_or_default().into_iter().map(text).collect();
+        }
         if self.json {
             println!("{}", serde_json::to_string_pretty(&status).unwrap_or_default());
         } else {
@@ -24,6 +35,9 @@ impl Ps {
         Ok(())
     }
 }
+
+/// Of the output of a function whose processes do not come to be so many lines are shown: enough for what most programs say when they fail.
+const LAST_LINES: usize = 10;
 
 const HEADINGS: [&str; 14] = [
     "FUNCTION", "EXTERNAL", "INTERNAL", "FAILED", "QUEUED", "RUNNING", "WAITING", "WORKERS", "RATE/S",
@@ -48,8 +62,9 @@ fn text(status: &EngineStatus) -> String {
         padded.collect::<Vec<_>>().join("  ") + "\n"
     };
     let (pid, address) = (status.pid, &status.address);
+    let metrics = status.metrics.iter().map(|metrics| format!(", metrics at {metrics}")).collect::<String>();
     let mut text = format!(
-        "engine {} (pid {pid}) at {address}, {} arena payloads\n\n",
+        "engine {} (pid {pid}) at {address}{metrics}, {} arena payloads\n\n",
         status.version, status.arena_payloads
     );
     text.push_str(&line(HEADINGS.to_vec()));
@@ -59,11 +74,23 @@ fn text(status: &EngineStatus) -> String {
     text.push('\n');
     for function in &status.functions {
         text.push_str(&format!("{}: limit {}: {}\n", function.name, function.limit, function.why));
-        if let Some(end) = &function.last_end {
-            text.push_str(&format!("{}: the last process that ended did so by {end}\n", function.name));
+        if let (Some(end), Some(ago_s)) = (&function.last_end, function.last_end_ago_s) {
+            let ago = age(ago_s);
+            text.push_str(&format!(
+                "{}: the last process that ended did so {ago} ago by {end}\n",
+                function.name
+            ));
         }
         if let Some(reason) = &function.unavailable {
             text.push_str(&format!("{}: UNAVAILABLE: {reason}\n", function.name));
+        } else if let Some(reason) = &function.failing {
+            let name = &function.name;
+            text.push_str(&format!(
+                "{name}: its new processes do not come to be, the old ones serve on: {reason}\n"
+            ));
+        }
+        for line in &function.last_output {
+            text.push_str(&format!("{} | {line}\n", function.name));
         }
     }
     text
@@ -84,9 +111,9 @@ fn row(function: &FunctionState) -> [String; 14] {
         function.running.to_string(),
         function.waiting.to_string(),
         if function.starting > 0 {
-            format!("{}+{}", function.workers, function.starting)
+            format!("{}/{}+{}", function.busy, function.workers, function.starting)
         } else {
-            function.workers.to_string()
+            format!("{}/{}", function.busy, function.workers)
         },
         format!("{:.1}", function.rate_per_s),
         duration(function.run_us),
@@ -95,6 +122,15 @@ fn row(function: &FunctionState) -> [String; 14] {
         function.restarts.to_string(),
         pids.join(" "),
     ]
+}
+
+/// How long ago something was, as a person says it.
+fn age(s: f64) -> String {
+    match s {
+        s if s < 120.0 => format!("{s:.0} s"),
+        s if s < 7200.0 => format!("{:.0} min", s / 60.0),
+        s => format!("{:.0} h", s / 3600.0),
+    }
 }
 
 /// As a person reads it.

@@ -11,6 +11,8 @@ const TIB: u64 = 1 << 40;
 
 /// Where the gateway listens: on this machine only, until somebody says otherwise.
 pub const DEFAULT_LISTEN: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 8080);
+/// Where the admin pages are if `[admin]` does not say: on this machine only, at a port that tools for metrics know.
+pub const DEFAULT_ADMIN_LISTEN: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 9464);
 /// The largest request body: room for images and documents; systems with 4 MB make people look for the switch.
 pub const DEFAULT_MAX_BODY_BYTES: u64 = 32 * MIB;
 /// One container: enough for threads; interpreters with a global lock may want more.

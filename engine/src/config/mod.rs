@@ -3,6 +3,7 @@
 //! [`Config::load`] and [`Config::parse`] check everything that can be known before a process is started, and
 //! report every mistake of a file at once. What they return can be used without further checks.
 
+mod admin;
 mod command;
 mod error;
 mod function;
@@ -45,6 +46,8 @@ pub struct Config {
     pub directory: PathBuf,
     /// `[gateway]`.
     pub gateway: Gateway,
+    /// `[admin]`, if it is there.
+    pub admin: Option<Admin>,
     /// `[functions.NAME]`, in the order of the file. There is at least one.
     pub functions: Vec<Function>,
 }
@@ -56,6 +59,13 @@ pub struct Gateway {
     pub listen: SocketAddr,
     /// The largest request body that is taken, in bytes.
     pub max_body_bytes: u64,
+}
+
+/// `[admin]`: where the pages for metrics and health are, beside the engine's own socket.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Admin {
+    /// The address to listen on. Port 0 stands for a free one.
+    pub listen: SocketAddr,
 }
 
 /// `[functions.NAME]`, with what `[defaults]` says already filled in.
@@ -198,6 +208,7 @@ fn parse(text: &str, path: &Path, search_path: Option<&OsStr>) -> Result<Config,
     let root = Table::root(root.get_ref());
     refuse_unknown_tables(&root, &mut report);
     let gateway = gateway::read(root.table("gateway", "[gateway]", &mut report), &mut report);
+    let admin = admin::read(root.table("admin", "[admin]", &mut report), &mut report);
     let defaults = match root.table("defaults", "[defaults]", &mut report) {
         Some(table) => Settings::read_defaults(&table, &directory, &mut report),
         None => Settings::default(),
@@ -216,7 +227,7 @@ fn parse(text: &str, path: &Path, search_path: Option<&OsStr>) -> Result<Config,
         return Err(ConfigError::of_file(path, message).into());
     }
     report.finish()?;
-    Ok(Config { path: path.to_path_buf(), directory, gateway, functions })
+    Ok(Config { path: path.to_path_buf(), directory, gateway, admin, functions })
 }
 
 /// The absolute directory of the file at `path`.
@@ -231,32 +242,29 @@ fn directory_of(path: &Path) -> PathBuf {
     parent.canonicalize().or_else(|_| std::path::absolute(parent)).unwrap_or_else(|_| parent.to_path_buf())
 }
 
+/// For messages.
+const TABLES: &str = "[gateway], [admin], [defaults], [functions.NAME]";
+
 fn refuse_unknown_tables(root: &Table<'_>, report: &mut Report<'_>) {
-    const KNOWN: &[&str] = &["gateway", "defaults", "functions"];
-    const LATER: &[&str] = &["admin"];
+    const KNOWN: &[&str] = &["gateway", "admin", "defaults", "functions"];
     for item in root.entries() {
         let (name, key) = (item.name(), item.key_span());
         if KNOWN.contains(&name) {
             continue;
         }
         let shown = read::header(&[name]);
-        if LATER.contains(&name) {
-            report.at(key, format!("{shown} is not supported by this version of nightcore"));
-        } else if looks_like_a_function(&item) {
+        if looks_like_a_function(&item) {
             let meant = read::header(&["functions", name]);
             report.at(key, format!("unknown table {shown}; did you mean {meant}?"));
         } else if item.is_table() {
             let hint = match nearest::nearest(name, KNOWN) {
                 Some(known) => format!("did you mean [{known}]?"),
-                None => "known tables: [gateway], [defaults], [functions.NAME]".to_owned(),
+                None => format!("known tables: {TABLES}"),
             };
             report.at(key, format!("unknown table {shown}; {hint}"));
         } else {
             let shown = read::quoted(name);
-            report.at(
-                key,
-                format!("unknown key {shown} outside of a table; known tables: [gateway], [defaults], [functions.NAME]"),
-            );
+            report.at(key, format!("unknown key {shown} outside of a table; known tables: {TABLES}"));
         }
     }
 }

@@ -20,6 +20,9 @@ impl Config {
         writeln!(out, "[gateway]")?;
         writeln!(out, "listen = {}", string(&self.gateway.listen.to_string()))?;
         writeln!(out, "max_body = {}", string(&format_size(self.gateway.max_body_bytes)))?;
+        if let Some(admin) = &self.admin {
+            writeln!(out, "\n[admin]\nlisten = {}", string(&admin.listen.to_string()))?;
+        }
         for function in &self.functions {
             function.write(&self.directory, out)?;
         }

@@ -96,6 +96,7 @@ fn two_lines_are_enough() {
             path: fixture.path(),
             directory: directory.clone(),
             gateway: Gateway { listen: "127.0.0.1:8080".parse().unwrap(), max_body_bytes: 32 << 20 },
+            admin: None,
             functions: vec![Function {
                 name: "Foo".into(),
                 line: 1,
@@ -247,9 +248,9 @@ image = "x"
     assert_eq!(
         messages(text),
         [
-            r#"2:1: unknown key "port" outside of a table; known tables: [gateway], [defaults], [functions.NAME]"#,
+            r#"2:1: unknown key "port" outside of a table; known tables: [gateway], [admin], [defaults], [functions.NAME]"#,
             r#"3:2: unknown table [gatway]; did you mean [gateway]?"#,
-            r#"4:2: unknown table [server]; known tables: [gateway], [defaults], [functions.NAME]"#,
+            r#"4:2: unknown table [server]; known tables: [gateway], [admin], [defaults], [functions.NAME]"#,
             r#"5:2: unknown table [Foo]; did you mean [functions.Foo]?"#,
             r#"8:1: unknown key "host" in [gateway]; known keys: listen, max_body"#,
             r#"10:1: unknown key "memory" in [defaults]; known keys: cwd, env, processes, workers, timeout, grace, queue, max_depth, external, channel, placement, watch, limits"#,
@@ -262,11 +263,23 @@ image = "x"
 }
 
 #[test]
-fn keys_of_later_versions_are_refused() {
-    assert_eq!(
-        messages("[admin]\nlisten = 'x'\n[functions.Foo]\ncommand = ['./foo']\n"),
-        ["1:2: [admin] is not supported by this version of nightcore"]
-    );
+fn admin_pages_are_where_somebody_says_and_on_this_machine_if_he_says_no_more() {
+    let fixture = Fixture::new();
+    let listen = |table: &str| {
+        let text = format!("{table}\n[functions.Foo]\ncommand = ['./foo']\n");
+        let config = fixture.parse(&text).unwrap();
+        let again = fixture.parse(&config.to_toml()).unwrap();
+        assert_eq!(again.admin, config.admin);
+        config.admin.map(|admin| admin.listen.to_string())
+    };
+    assert_eq!(listen(""), None);
+    assert_eq!(listen("[admin]").as_deref(), Some("127.0.0.1:9464"));
+    assert_eq!(listen("[admin]\nlisten = '[::1]:0'").as_deref(), Some("[::1]:0"));
+    assert_eq!(listen("[admin]\nlisten = '0.0.0.0:9464'").as_deref(), Some("0.0.0.0:9464"));
+    let wrong = |keys: &str| messages(&format!("[admin]\n{keys}\n[functions.Foo]\ncommand = ['./foo']\n"));
+    let [every] = &wrong("listen = ':9464'")[..] else { panic!("one error") };
+    assert!(every.contains(r#"write "127.0.0.1:9464" for this machine only"#), "{every}");
+    assert_eq!(wrong("port = 1"), [r#"2:1: unknown key "port" in [admin]; known keys: listen"#]);
 }
 
 #[test]
@@ -638,6 +651,7 @@ proptest! {
             path: directory.join("nightcore.toml"),
             directory: directory.clone(),
             gateway: Gateway { listen: "[::1]:0".parse().unwrap(), max_body_bytes: bytes.0 },
+            admin: None,
             functions: vec![Function {
                 name: "Foo".into(),
                 line: 5,

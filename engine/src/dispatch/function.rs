@@ -52,17 +52,29 @@ pub struct Spec {
     pub placement: Placement,
 }
 
+/// Where a call came from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Origin {
+    /// From outside, by the gateway.
+    External,
+    /// From a function.
+    Internal,
+}
+
+/// How calls can end: answered, or by one of the errors that end a call, by [`Status`] number.
+pub const OUTCOMES: usize = 10;
+
 /// Counts since the engine started.
 #[derive(Clone, Debug, Default)]
 pub struct Counts {
-    /// Calls that came in by the gateway.
+    /// Calls that came in by the gateway and were accepted.
     pub external: u64,
-    /// Calls made by functions.
+    /// Calls made by functions that were accepted.
     pub internal: u64,
-    /// Calls that ended with an answer.
-    pub answered: u64,
-    /// Calls that ended with an error, by [`Status`] number.
-    pub failed: [u64; 10],
+    /// Calls that ended, also those that were not accepted, by [`Origin`] and outcome.
+    pub ended: [[u64; OUTCOMES]; 2],
+    /// Containers that held a handler which did not end, and were replaced.
+    pub stuck: u64,
 }
 
 #[derive(Debug)]
@@ -97,7 +109,8 @@ pub(super) struct Function {
     /// Why it cannot be called now.
     pub(super) unavailable: Option<String>,
     pub(super) counts: Counts,
-    pub(super) segments: Segments,
+    /// Of calls that a worker ended; none before the first.
+    pub(super) segments: Option<Box<Segments>>,
     /// Since when there have been more workers than needed.
     pub(super) surplus_since: Option<u64>,
 }
@@ -126,7 +139,7 @@ impl Function {
             containers: Vec::new(),
             unavailable: None,
             counts: Counts::default(),
-            segments: Segments::default(),
+            segments: None,
             surplus_since: None,
         }
     }
@@ -161,14 +174,9 @@ impl Function {
         self.open_outside < self.max.saturating_mul(OPEN_PER_SLOT)
     }
 
-    pub(super) fn count_end(&mut self, status: Status) {
-        match status {
-            Status::Ok => self.counts.answered += 1,
-            failed => {
-                if let Some(count) = self.counts.failed.get_mut(failed.number() as usize) {
-                    *count += 1;
-                }
-            }
+    pub(super) fn count_end(&mut self, origin: Origin, status: Status) {
+        if let Some(count) = self.counts.ended[origin as usize].get_mut(status.number() as usize) {
+            *count += 1;
         }
     }
 }

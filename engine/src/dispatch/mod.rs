@@ -13,6 +13,7 @@ mod container;
 mod deadlines;
 mod function;
 mod generations;
+mod histogram;
 mod segments;
 mod snapshot;
 mod upkeep;
@@ -21,9 +22,12 @@ mod workers;
 pub use action::{Action, Outcome};
 pub use call::CallId;
 pub use container::{ChannelKey, ContainerKey};
-pub use function::{Counts, DEFAULT_MAX_EVENT_LOOP, DEFAULT_MAX_THREADS, FunctionId, Generation, Spec};
-pub use segments::{Quantiles, Ran, SegmentTimes};
-pub use snapshot::FunctionStatus;
+pub use function::{
+    Counts, DEFAULT_MAX_EVENT_LOOP, DEFAULT_MAX_THREADS, FunctionId, Generation, OUTCOMES, Origin, Spec,
+};
+pub use histogram::Histogram;
+pub use segments::{Ran, Segments};
+pub use snapshot::{ContainerCounts, FunctionStatus, WorkerCounts};
 
 use call::{Call, Caller, Calls, Stage};
 use container::{Channel, Container};
@@ -68,6 +72,8 @@ pub struct Dispatch<P, R> {
     deadlines: Deadlines,
     actions: VecDeque<Action<P, R>>,
     upkeep: upkeep::Upkeep,
+    /// Calls of functions that are not there, by [`Origin`].
+    not_found: [u64; 2],
 }
 
 impl<P, R> Default for Dispatch<P, R> {
@@ -81,6 +87,7 @@ impl<P, R> Default for Dispatch<P, R> {
             deadlines: Deadlines::default(),
             actions: VecDeque::new(),
             upkeep: upkeep::Upkeep::default(),
+            not_found: [0; 2],
         }
     }
 }
@@ -130,6 +137,14 @@ impl<P, R> Dispatch<P, R> {
 
     // Calls begin.
 
+    /// Counts a call that was refused: of this function, or of one that is not there.
+    pub fn refused(&mut self, function: Option<FunctionId>, origin: Origin, status: Status) {
+        match function {
+            Some(id) => self.function_mut(id).count_end(origin, status),
+            None => self.not_found[origin as usize] += 1,
+        }
+    }
+
     /// Whether a call of this size may be queued now.
     fn admit(&self, function: FunctionId, bytes: u64) -> Result<(), Failure> {
         let function = self.function(function);
@@ -157,7 +172,9 @@ impl<P, R> Dispatch<P, R> {
         bytes: u64,
         reply: R,
     ) -> Result<CallId, Failure> {
-        self.admit(function, bytes)?;
+        self.admit(function, bytes).inspect_err(|failure| {
+            self.refused(Some(function), Origin::External, failure.status);
+        })?;
         let most = self.spec(function).timeout;
         let deadline = now.saturating_add(ns(timeout.map_or(most, |asked| asked.min(most))));
         self.function_mut(function).counts.external += 1;
@@ -196,9 +213,7 @@ impl<P, R> Dispatch<P, R> {
         let callee = match admitted {
             Ok(callee) => callee,
             Err(failure) => {
-                if let Some(id) = known {
-                    self.function_mut(id).count_end(failure.status);
-                }
+                self.refused(known, Origin::Internal, failure.status);
                 if let Some(caller) = self.calls.get_mut(parent) {
                     caller.answers += 1;
                 }
@@ -525,7 +540,8 @@ impl<P, R> Dispatch<P, R> {
             Ended::ByWorker(ran) => {
                 let ran = ran.within(call.dispatched_at, now);
                 let f = &mut self.functions[call.function as usize - 1];
-                f.segments.record(call.queued_at, call.dispatched_at, ran, now);
+                let segments = f.segments.get_or_insert_default();
+                segments.record(call.queued_at, call.dispatched_at, ran, now);
                 ran.ended_at - ran.began_at
             }
             Ended::ByEngine | Ended::WithWorker => open_ns,
@@ -572,13 +588,14 @@ impl<P, R> Dispatch<P, R> {
         queued_ns: u64,
         outcome: Outcome<P>,
     ) {
-        if !matches!(caller, Caller::Nobody) {
-            let status = outcome.as_ref().map_or_else(|failure| failure.status, |_| Status::Ok);
-            self.function_mut(function).count_end(status);
-        }
+        let status = outcome.as_ref().map_or_else(|failure| failure.status, |_| Status::Ok);
         match caller {
-            Caller::Gateway(reply) => self.actions.push_back(Action::Respond { reply, outcome }),
+            Caller::Gateway(reply) => {
+                self.function_mut(function).count_end(Origin::External, status);
+                self.actions.push_back(Action::Respond { reply, outcome });
+            }
             Caller::Call { parent, tag } => {
+                self.function_mut(function).count_end(Origin::Internal, status);
                 self.forget_child(parent, sibling_index, queued_ns);
                 self.deliver(now, parent, tag, Some(function), outcome);
             }
@@ -601,12 +618,14 @@ impl<P, R> Dispatch<P, R> {
 
     /// The client of this call has left.
     pub fn cancel(&mut self, now: u64, id: CallId) {
-        if let Some(call) = self.calls.get_mut(id) {
-            call.caller = Caller::Nobody;
-            let function = call.function;
-            self.function_mut(function).count_end(Status::Cancelled);
-            self.cancel_tree(now, id, Status::Cancelled);
+        let Some(call) = self.calls.get_mut(id) else { return };
+        // One that was told of the end already, such as at the deadline, has ended by that.
+        if matches!(std::mem::replace(&mut call.caller, Caller::Nobody), Caller::Nobody) {
+            return;
         }
+        let function = call.function;
+        self.function_mut(function).count_end(Origin::External, Status::Cancelled);
+        self.cancel_tree(now, id, Status::Cancelled);
     }
 
     /// A worker no longer wants an internal call that it made.
@@ -666,7 +685,7 @@ impl<P, R> Dispatch<P, R> {
             if let Some(call) = self.calls.get_mut(child) {
                 call.caller = Caller::Nobody;
                 let function = call.function;
-                self.function_mut(function).count_end(why);
+                self.function_mut(function).count_end(Origin::Internal, why);
                 self.cancel_tree(now, child, why);
             }
         }
@@ -740,6 +759,7 @@ impl<P, R> Dispatch<P, R> {
         }
         let container = &mut self.containers[key];
         if !std::mem::replace(&mut container.set_aside, true) {
+            self.functions[container.function as usize - 1].counts.stuck += 1;
             self.actions.push_back(Action::Replace { container: key });
         }
         self.end_if_done(key);

@@ -2,7 +2,29 @@
 
 use super::concurrency::Report;
 use super::function::{Counts, Generation};
-use super::{Dispatch, FunctionId, SegmentTimes};
+use super::{Dispatch, FunctionId, Origin, Segments};
+
+/// Connected containers of a function, by state.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct ContainerCounts {
+    /// A worker of it is ready.
+    pub ready: u32,
+    /// Its first worker is being created, or its generation does not serve yet.
+    pub starting: u32,
+    /// It holds a handler that does not end, or is ending, and gets no new calls.
+    pub set_aside: u32,
+}
+
+/// Workers of a function, by state.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct WorkerCounts {
+    /// No call was sent to it that has not ended.
+    pub idle: u32,
+    /// Its call has not ended; of an event loop: at least one.
+    pub busy: u32,
+    /// Being created.
+    pub starting: u32,
+}
 
 /// The state of a function at a moment.
 #[derive(Clone, Debug)]
@@ -10,23 +32,23 @@ pub struct FunctionStatus {
     /// Its name.
     pub name: String,
     /// Processes that are connected.
-    pub containers: usize,
-    /// Workers that are ready.
-    pub workers: usize,
-    /// Workers that are being created.
-    pub starting: u32,
+    pub containers: ContainerCounts,
+    /// Their workers.
+    pub workers: WorkerCounts,
     /// Calls that wait in the queue.
     pub queued: u32,
+    /// What they carry, bytes.
+    pub queued_bytes: u64,
     /// Calls whose handler computes.
     pub running: u32,
     /// Calls that wait for an internal call.
     pub waiting: u32,
     /// Counts since the engine started.
     pub counts: Counts,
-    /// Where the time of its calls went.
-    pub segments: Option<SegmentTimes>,
     /// The concurrency control's view.
     pub concurrency: Report,
+    /// Most calls that may run at once.
+    pub max: u32,
     /// Why it cannot be called now.
     pub unavailable: Option<String>,
     /// The newest generation of its containers.
@@ -40,25 +62,50 @@ pub struct FunctionStatus {
 impl<P, R> Dispatch<P, R> {
     /// The state of a function.
     pub fn status(&mut self, now: u64, function: FunctionId) -> FunctionStatus {
-        let containers = &self.containers;
+        let (containers, channels) = (&self.containers, &self.channels);
         let f = &mut self.functions[function as usize - 1];
-        let of_function = || f.containers.iter().filter_map(|key| containers.get(*key));
+        let mut by_state = ContainerCounts::default();
+        let mut workers = WorkerCounts::default();
+        for container in f.containers.iter().filter_map(|key| containers.get(*key)) {
+            match container.set_aside {
+                true => by_state.set_aside += 1,
+                false if container.warming || container.channels.is_empty() => by_state.starting += 1,
+                false => by_state.ready += 1,
+            }
+            for channel in container.channels.iter().filter_map(|key| channels.get(*key)) {
+                match channel.open.is_empty() {
+                    true => workers.idle += 1,
+                    false => workers.busy += 1,
+                }
+            }
+            workers.starting += container.starting;
+        }
         FunctionStatus {
             name: f.spec.name.clone(),
-            containers: f.containers.len(),
-            workers: of_function().map(|c| c.channels.len()).sum(),
-            starting: of_function().map(|c| c.starting).sum(),
+            containers: by_state,
+            workers,
             queued: f.queued,
+            queued_bytes: f.queued_bytes,
             running: f.running,
             waiting: f.waiting,
             counts: f.counts.clone(),
-            segments: f.segments.times(),
+            max: f.max,
             unavailable: f.unavailable.clone(),
             generation: f.generation,
             serving: f.serving,
             failing: f.failing.clone(),
             concurrency: f.concurrency.report(now),
         }
+    }
+
+    /// Where the time of a function's calls went; none before one was answered.
+    pub fn segments(&self, function: FunctionId) -> Option<&Segments> {
+        self.function(function).segments.as_deref()
+    }
+
+    /// How often a function was called that is not there, from this origin.
+    pub fn not_found(&self, origin: Origin) -> u64 {
+        self.not_found[origin as usize]
     }
 
     /// All functions, in the order they were first added.

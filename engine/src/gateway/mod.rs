@@ -13,13 +13,13 @@ mod timeouts;
 pub use deadline::{TIMEOUT_HEADER, timeout};
 pub use routes::{Routes, SharedRoutes};
 pub use server::Gateway;
-pub use service::{Health, Limits, Service};
+pub use service::{Health, Limits, Service, health_page};
 pub use stop::Stop;
 pub use timeouts::keep_timeouts;
 
 use crate::dispatch::FunctionId;
 use bytes::Bytes;
-use nightcore_runtime::protocol::{Failure, MetadataBuffer};
+use nightcore_runtime::protocol::{Failure, MetadataBuffer, Status};
 use std::rc::Rc;
 use std::time::Duration;
 
@@ -37,6 +37,9 @@ pub trait Calls {
     /// The function of this name, if clients may call it.
     fn find(&self, name: &str) -> Option<FunctionId>;
 
+    /// Counts a call that was refused before it was made: of this function, or of one that is not there.
+    fn refused(&self, function: Option<FunctionId>, status: Status);
+
     /// Calls a function, which has its own timeout, or `timeout` if that is less. Dropping the future cancels the call.
     fn call(
         &self,
@@ -50,6 +53,10 @@ pub trait Calls {
 impl<C: Calls> Calls for Rc<C> {
     fn find(&self, name: &str) -> Option<FunctionId> {
         (**self).find(name)
+    }
+
+    fn refused(&self, function: Option<FunctionId>, status: Status) {
+        (**self).refused(function, status);
     }
 
     async fn call(

@@ -41,8 +41,8 @@ impl<C: Calls, H: Health> Service<C, H> {
     pub async fn answer(self: Rc<Self>, request: Request<Incoming>) -> Response<Full<Bytes>> {
         let (parts, incoming) = request.into_parts();
         let path = parts.uri.path();
-        if matches!(path, HEALTH | READINESS) {
-            return self.own_page(&parts.method, path);
+        if let Some(page) = health_page(&self.health, &parts.method, path) {
+            return page;
         }
         let routes = self.routes.now();
         let Some(target) = routes.find(path) else {
@@ -52,32 +52,45 @@ impl<C: Calls, H: Health> Service<C, H> {
         };
         let name = target.name;
         let Some(function) = self.calls.find(name) else {
+            self.calls.refused(None, Status::NotFound);
             let text = format!("there is no function {name:?} that clients may call");
             return problem::response(Some(name), &Failure::new(Status::NotFound, text));
         };
         let max_bytes = self.limits.max_body_bytes;
-        let call = async {
+        let request = async {
             let timeout = deadline::timeout(&parts.headers)?;
             request::announces_too_much(&incoming, max_bytes)?;
             let metadata = request::metadata(&parts, &target)?;
-            let body = request::body(incoming, max_bytes).await?;
-            response::response(self.calls.call(function, timeout, metadata, body).await?, &parts.method)
+            Ok::<_, Failure>((timeout, metadata, request::body(incoming, max_bytes).await?))
         };
-        call.await.unwrap_or_else(|failure| problem::response(Some(name), &failure))
+        let (timeout, metadata, body) = match request.await {
+            Ok(request) => request,
+            Err(failure) => {
+                self.calls.refused(Some(function), failure.status);
+                return problem::response(Some(name), &failure);
+            }
+        };
+        let answer = self.calls.call(function, timeout, metadata, body).await;
+        let response = answer.and_then(|answer| response::response(answer, &parts.method));
+        response.unwrap_or_else(|failure| problem::response(Some(name), &failure))
     }
+}
 
-    fn own_page(&self, method: &Method, path: &str) -> Response<Full<Bytes>> {
-        if !matches!(*method, Method::GET | Method::HEAD) {
-            return problem::plain(StatusCode::METHOD_NOT_ALLOWED, "only GET\n");
-        }
-        if path == HEALTH {
-            return problem::plain(StatusCode::OK, "ok\n");
-        }
-        let not_ready = self.health.not_ready();
-        if not_ready.is_empty() {
-            return problem::plain(StatusCode::OK, "ready\n");
-        }
-        let text = format!("not ready: {}", not_ready.join("; "));
-        problem::response(None, &Failure::new(Status::Unavailable, text))
+/// The page about the engine's health at this path, if there is one: `/healthz` or `/readyz`.
+pub fn health_page(health: &impl Health, method: &Method, path: &str) -> Option<Response<Full<Bytes>>> {
+    if !matches!(path, HEALTH | READINESS) {
+        return None;
     }
+    if !matches!(*method, Method::GET | Method::HEAD) {
+        return Some(problem::plain(StatusCode::METHOD_NOT_ALLOWED, "only GET\n"));
+    }
+    if path == HEALTH {
+        return Some(problem::plain(StatusCode::OK, "ok\n"));
+    }
+    let not_ready = health.not_ready();
+    if not_ready.is_empty() {
+        return Some(problem::plain(StatusCode::OK, "ready\n"));
+    }
+    let text = format!("not ready: {}", not_ready.join("; "));
+    Some(problem::response(None, &Failure::new(Status::Unavailable, text)))
 }

@@ -1,6 +1,7 @@
 //! The engine's side of the launcher: it carries out what the supervisor decides.
 
 use super::children;
+use super::end::End;
 use super::supervisor::{History, Supervisor, Task};
 use super::wire::{Launch, News, Order, receive_json, send_json};
 use crate::config;
@@ -185,7 +186,7 @@ impl Keeper {
     async fn launcher_news(&mut self, news: Option<News>) -> Vec<Task> {
         let (launch, how) = match news {
             Some(News::Started { .. }) => return Vec::new(),
-            Some(News::CannotStart { launch, error }) => (launch, format!("not being started: {error}")),
+            Some(News::CannotStart { launch, error }) => (launch, End::NotStarted(error)),
             Some(News::Exited { launch, how }) => (launch, how),
             None => {
                 self.replace_launcher().await;
@@ -193,7 +194,7 @@ impl Keeper {
             }
         };
         self.hub.borrow_mut().tokens.revoke(launch);
-        self.supervisor.borrow_mut().ended(now_ns(), launch, &how)
+        self.supervisor.borrow_mut().ended(now_ns(), launch, how)
     }
 
     async fn replace_launcher(&mut self) {

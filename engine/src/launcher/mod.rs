@@ -6,6 +6,7 @@
 
 mod cgroup;
 mod children;
+mod end;
 mod keeper;
 mod limits;
 mod output;
@@ -13,6 +14,7 @@ pub mod process;
 pub mod supervisor;
 mod wire;
 
+pub use end::End;
 pub use keeper::{Keeper, KeeperStatus};
 pub use limits::raise_open_files;
 pub use output::log_path;

@@ -3,6 +3,7 @@
 
 use super::cgroup::{Controller, Group, Groups};
 use super::children::{become_subreaper, end_all};
+use super::end::End;
 use super::limits::{limit_data, limit_open_files, set_open_files};
 use super::output::{Lines, Log};
 use super::wire::{Launch, News, Order, receive_json, send_json};
@@ -270,8 +271,8 @@ impl Launcher {
     fn reap(&mut self) {
         loop {
             let (pid, how) = match waitpid(None, Some(WaitPidFlag::WNOHANG)) {
-                Ok(WaitStatus::Exited(pid, code)) => (pid, format!("exit code {code}")),
-                Ok(WaitStatus::Signaled(pid, signal, _)) => (pid, format!("signal {signal}")),
+                Ok(WaitStatus::Exited(pid, code)) => (pid, End::Exited(code)),
+                Ok(WaitStatus::Signaled(pid, signal, _)) => (pid, End::Killed(signal.to_string())),
                 Ok(WaitStatus::StillAlive) | Err(nix::Error::ECHILD) => {
                     if let Some(groups) = &mut self.groups {
                         groups.remove_ended();
@@ -285,10 +286,9 @@ impl Launcher {
                 let _ = kill(Pid::from_raw(-pid.as_raw()), Signal::SIGKILL);
                 self.drain(index);
                 let running = self.running.swap_remove(index);
-                let at_limit =
-                    if running.group.ran_out_of_memory() { ", at its limit of memory" } else { "" };
+                let how = if running.group.ran_out_of_memory() { End::OutOfMemory } else { how };
                 self.end_group(running.group);
-                self.report(&News::Exited { launch: running.launch, how: how + at_limit });
+                self.report(&News::Exited { launch: running.launch, how });
             }
         }
     }

@@ -1,5 +1,6 @@
 //! Which containers are to run, and when one that ended is started again. Pure: time is an argument.
 
+use super::end::End;
 use crate::config;
 use crate::dispatch::{FunctionId, Generation};
 use std::collections::{BTreeMap, HashMap};
@@ -58,10 +59,16 @@ pub enum Task {
 /// What a person may want to know about a function's processes.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct History {
-    /// How often a container was started again.
-    pub restarts: u64,
-    /// How the last one ended.
-    pub last_end: Option<String>,
+    /// How often a container was started again, by [`End::reason`].
+    pub restarts: BTreeMap<&'static str, u64>,
+    /// How the last one that ended did, and when, ns.
+    pub last_end: Option<(End, u64)>,
+}
+
+impl History {
+    fn count_restart(&mut self, after: &End) {
+        *self.restarts.entry(after.reason()).or_default() += 1;
+    }
 }
 
 #[derive(Debug, Default)]
@@ -232,7 +239,7 @@ impl Supervisor {
     }
 
     /// A container has ended, or could not be started.
-    pub fn ended(&mut self, now: u64, launch: u64, how: &str) -> Vec<Task> {
+    pub fn ended(&mut self, now: u64, launch: u64, how: End) -> Vec<Task> {
         let Some(launched) = self.launched.remove(&launch) else { return Vec::new() };
         let noise = self.noise();
         let Some(function) = self.functions.get_mut(&launched.function) else { return Vec::new() };
@@ -240,11 +247,11 @@ impl Supervisor {
         let Some(containers) = generations.iter_mut().find(|c| c.generation == launched.generation) else {
             return Vec::new();
         };
-        history.last_end = Some(how.to_owned());
+        history.last_end = Some((how.clone(), now));
         if launched.replaced || containers.hopeless || self.stopping {
             return Vec::new();
         }
-        history.restarts += 1;
+        history.count_restart(&how);
         if launched.ready_at.is_some_and(|at| now.saturating_sub(at) >= ns(PROVEN_AFTER)) {
             containers.failures = 0;
             containers.due.push(now);
@@ -314,13 +321,13 @@ impl Supervisor {
     pub fn launcher_died(&mut self, now: u64) {
         for (_, launched) in self.launched.drain() {
             let Some(function) = self.functions.get_mut(&launched.function) else { continue };
-            function.history.last_end = Some("the launcher died".into());
+            function.history.last_end = Some((End::LauncherDied, now));
             if launched.replaced || self.stopping {
                 continue;
             }
             if let Some(containers) = function.generation(launched.generation).filter(|c| !c.hopeless) {
                 containers.due.push(now);
-                function.history.restarts += 1;
+                function.history.count_restart(&End::LauncherDied);
             }
         }
     }
@@ -378,12 +385,15 @@ mod tests {
         let mut supervisor = one(1);
         assert_eq!(started(&supervisor.advance(0)), [1]);
         supervisor.ready(0, 1);
-        assert!(supervisor.ended(SECOND, 1, "signal SIGKILL").is_empty());
+        assert!(supervisor.ended(SECOND, 1, End::Killed("SIGKILL".into())).is_empty());
         assert_eq!(started(&supervisor.advance(SECOND)), [2]);
+        let history = supervisor.history(1);
+        assert_eq!(history.last_end, Some((End::Killed("SIGKILL".into()), SECOND)));
+        assert_eq!(history.restarts, BTreeMap::from([("signal", 1)]));
 
         let (mut now, mut launch, mut pauses) = (SECOND, 2, Vec::new());
         for _ in 0..12 {
-            supervisor.ended(now, launch, "exit code 1");
+            supervisor.ended(now, launch, End::Exited(1));
             let due = supervisor.next_due().unwrap();
             pauses.push(due - now);
             assert!(supervisor.advance(due - 1).is_empty());
@@ -402,7 +412,7 @@ mod tests {
         for _ in 0..3 {
             let now = supervisor.next_due().unwrap();
             let launch = started(&supervisor.advance(now))[0];
-            told = supervisor.ended(now, launch, "exit code 1");
+            told = supervisor.ended(now, launch, End::Exited(1));
         }
         let [Task::Failing { reason, .. }] = &told[..] else { panic!("{told:?}") };
         assert!(reason.contains("3 times") && reason.contains("exit code 1"), "{reason}");
@@ -414,7 +424,7 @@ mod tests {
         let mut supervisor = one(2);
         supervisor.advance(0);
         assert!(matches!(&supervisor.hopeless(1, "no handler")[..], [Task::Failing { .. }]));
-        supervisor.ended(0, 1, "exit code 2");
+        supervisor.ended(0, 1, End::Exited(2));
         assert_eq!(supervisor.next_due(), None);
     }
 
@@ -429,7 +439,7 @@ mod tests {
         assert_eq!(supervisor.end(7, 1), [Task::Terminate { launch: 1 }]);
         let kill = supervisor.next_due().unwrap();
         assert_eq!(supervisor.advance(kill), [Task::Kill { launch: 1 }]);
-        supervisor.ended(kill, 1, "signal SIGKILL");
+        supervisor.ended(kill, 1, End::Killed("SIGKILL".into()));
         assert_eq!(supervisor.next_due(), None);
     }
 
@@ -456,10 +466,10 @@ mod tests {
         assert_eq!(supervisor.retire(2, FOO, |generation| generation == 2).len(), 2);
         supervisor.begin(2, FOO, 3, config(1));
         for launch in [2, 3] {
-            assert!(supervisor.ended(3, launch, "signal SIGTERM").is_empty());
+            assert!(supervisor.ended(3, launch, End::Killed("SIGTERM".into())).is_empty());
         }
         supervisor.ready(0, 1);
-        supervisor.ended(SECOND, 1, "exit code 1");
+        supervisor.ended(SECOND, 1, End::Exited(1));
         assert_eq!(started(&supervisor.advance(SECOND)).len(), 2);
         assert!(supervisor.retire(SECOND, FOO, |_| true).len() == 2);
         assert_eq!(supervisor.next_due(), Some(SECOND + ns(TERM_GRACE)));

@@ -1,5 +1,6 @@
 //! What engine and launcher say to each other: one JSON value a datagram. Both are the same binary.
 
+use super::end::End;
 use crate::config::Limits;
 use nix::sys::socket::{MsgFlags, recv, send};
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
@@ -47,7 +48,7 @@ pub(super) enum News {
     /// The container's first process has ended, and the rest of its group with it.
     Exited {
         launch: u64,
-        how: String,
+        how: End,
     },
 }
 

@@ -72,6 +72,19 @@ impl Arena {
         self.allocated_before + self.own.iter().map(|own| own.books.allocated()).sum::<u64>()
     }
 
+    /// Bytes of the blocks that the engine handed out and that were not given back.
+    pub(super) fn used_bytes(&mut self) -> u64 {
+        let units = self.own.iter_mut().map(|own| u64::from(own.books.units_taken(&own.region)));
+        units.sum::<u64>() * BLOCK_UNIT_BYTES as u64
+    }
+
+    /// Bytes of all regions: of the engine's, and of the container's.
+    pub(super) fn mapped_bytes(&self) -> [u64; 2] {
+        let own = self.own.iter().map(|own| u64::from(own.region.units())).sum::<u64>();
+        let container = self.container.values().map(|region| u64::from(region.units())).sum::<u64>();
+        [own, container].map(|units| units * BLOCK_UNIT_BYTES as u64)
+    }
+
     /// A region that the container hands out blocks of.
     pub(super) fn container_region(&self, id: u32) -> Option<Arc<Region>> {
         self.container.get(&id).cloned()
@@ -165,7 +178,8 @@ mod tests {
         let mut told = Vec::new();
         let block = arena.allocate(20 << 20, &mut told).unwrap();
         assert!(matches!(told[..], [Told::Added(3, 5120, _)]));
-        assert_eq!(arena.allocated(), 1);
+        assert_eq!((arena.allocated(), arena.used_bytes()), (1, 20 << 20));
+        assert_eq!(arena.mapped_bytes()[0], (20 << 20) + u64::from(BASE_UNITS) * BLOCK_UNIT_BYTES as u64);
         assert_eq!(arena.allocate(MIN_BUDGET_BYTES, &mut told).err().unwrap().status, Status::Overloaded);
         block.region.give_back(block.block);
         told.clear();

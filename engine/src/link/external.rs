@@ -2,7 +2,7 @@
 
 use super::hub::HubHandle;
 use super::payload::Payload;
-use crate::dispatch::{CallId, FunctionId};
+use crate::dispatch::{CallId, FunctionId, Origin};
 use crate::gateway::{Answer, Calls};
 use bytes::Bytes;
 use nightcore_runtime::protocol::{Failure, MetadataBuffer, Status};
@@ -33,6 +33,10 @@ impl Calls for HubCalls {
     fn find(&self, name: &str) -> Option<FunctionId> {
         let hub = self.0.borrow();
         hub.dispatch.find(name).filter(|function| hub.dispatch.spec(*function).external)
+    }
+
+    fn refused(&self, function: Option<FunctionId>, status: Status) {
+        self.0.borrow_mut().dispatch.refused(function, Origin::External, status);
     }
 
     async fn call(

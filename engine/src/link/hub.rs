@@ -46,6 +46,10 @@ pub struct ContainerStatus {
     pub workers: usize,
     /// Blocks of the arena the engine has handed out to it.
     pub blocks: u64,
+    /// Bytes of those that it has not given back.
+    pub arena_used_bytes: u64,
+    /// Bytes of the regions whose blocks the engine hands out, and of those whose blocks it hands out itself.
+    pub arena_mapped_bytes: [u64; 2],
 }
 
 /// Dispatcher, channels and containers of an engine.
@@ -141,15 +145,17 @@ impl Hub {
     }
 
     /// The connected containers.
-    pub fn containers(&self) -> Vec<ContainerStatus> {
-        let status = |container: &Container| ContainerStatus {
+    pub fn containers(&mut self) -> Vec<ContainerStatus> {
+        let status = |container: &mut Container| ContainerStatus {
             function: container.identity.name.clone(),
             launch: container.identity.launch,
             pid: container.pid,
             workers: container.channels.iter().flatten().count(),
             blocks: container.arena.allocated(),
+            arena_used_bytes: container.arena.used_bytes(),
+            arena_mapped_bytes: container.arena.mapped_bytes(),
         };
-        self.containers.values().map(status).collect()
+        self.containers.values_mut().map(status).collect()
     }
 
     /// Tells every container to end: no call is under way any more.

@@ -1,14 +1,15 @@
-//! The pages on the engine's admin socket, which only its owner can reach: `GET /status`, `POST /invoke/NAME`,
+//! The pages on the engine's admin socket, which only its owner can reach: `GET /status`, `GET /metrics`, `POST /invoke/NAME`,
 //! `POST /attach/NAME`, `POST /reload`.
 
 use crate::gateway::{Answer, Calls, timeout};
-use crate::launcher::KeeperStatus;
-use crate::link::{HubCalls, HubHandle, Identity};
-use crate::observe::status;
+use crate::link::{HubCalls, Identity};
+use crate::observe::metrics::CONTENT_TYPE;
+use crate::observe::status::Observed;
 use crate::reload::{self, Changes};
 use bytes::Bytes;
 use http_body_util::{BodyExt, Full, Limited};
 use hyper::body::Incoming;
+use hyper::header::{CONTENT_TYPE as CONTENT_TYPE_HEADER, HeaderValue};
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper::{Method, Request, Response};
@@ -20,7 +21,7 @@ use std::rc::Rc;
 use std::time::Duration;
 use tokio::net::{UnixListener, UnixStream};
 use tokio::sync::{mpsc, oneshot};
-use tokio::task::spawn_local;
+use tokio::task::{spawn_blocking, spawn_local};
 
 /// Most bytes that say what to reload.
 const MAX_RELOAD_BYTES: usize = 1024 * 1024;
@@ -49,12 +50,8 @@ pub struct Attachment {
 
 /// What the pages are about.
 pub struct Admin {
-    /// The hub.
-    pub hub: HubHandle,
-    /// The processes.
-    pub keeper: KeeperStatus,
-    /// Where clients call the engine.
-    pub address: String,
+    /// The engine.
+    pub observed: Rc<Observed>,
     /// The control socket.
     pub control_socket: String,
     /// Largest body of a call.
@@ -88,9 +85,8 @@ impl Admin {
         let path = request.uri().path().to_owned();
         let parts: Vec<&str> = path.trim_start_matches('/').splitn(2, '/').collect();
         match (request.method(), &parts[..]) {
-            (&Method::GET, ["status"]) => {
-                json(200, &status::of(&mut self.hub.borrow_mut(), &self.keeper, &self.address))
-            }
+            (&Method::GET, ["status"]) => json(200, &self.observed.status()),
+            (&Method::GET, ["metrics"]) => metrics(&self.observed).await,
             (&Method::POST, ["invoke", name]) => match self.invoke(name, request).await {
                 Ok(answer) => Response::new(Full::new(answer.body)),
                 Err(failure) => {
@@ -124,7 +120,7 @@ impl Admin {
     }
 
     fn unknown(&self, name: &str) -> Failure {
-        let hub = self.hub.borrow();
+        let hub = self.observed.hub.borrow();
         let names: Vec<&str> =
             hub.dispatch.functions().map(|id| hub.dispatch.spec(id).name.as_str()).collect();
         Failure::new(
@@ -134,11 +130,11 @@ impl Admin {
     }
 
     async fn invoke(&self, name: &str, request: Request<Incoming>) -> Result<Answer, Failure> {
-        let function = self.hub.borrow().dispatch.find(name).ok_or_else(|| self.unknown(name))?;
+        let function = self.observed.hub.borrow().dispatch.find(name).ok_or_else(|| self.unknown(name))?;
         let timeout = timeout(request.headers())?;
         let body = Limited::new(request.into_body(), self.max_body_bytes as usize).collect().await;
         let body = body.map_err(|error| Failure::new(Status::PayloadTooLarge, error.to_string()))?.to_bytes();
-        HubCalls(self.hub.clone()).call(function, timeout, MetadataBuffer::new(), body).await
+        HubCalls(self.observed.hub.clone()).call(function, timeout, MetadataBuffer::new(), body).await
     }
 
     async fn reload(&self, body: Incoming) -> Result<Changes, String> {
@@ -152,14 +148,32 @@ impl Admin {
     }
 
     fn attach(&self, name: &str) -> Result<Attachment, Failure> {
-        let function = self.hub.borrow().dispatch.find(name).ok_or_else(|| self.unknown(name))?;
+        let function = self.observed.hub.borrow().dispatch.find(name).ok_or_else(|| self.unknown(name))?;
         let program = "the attached program".to_owned();
         let identity = Identity { launch: None, function, generation: 0, name: name.to_owned(), program };
-        let token = self.hub.borrow_mut().tokens.issue(identity);
+        let token = self.observed.hub.borrow_mut().tokens.issue(identity);
         let token = token
             .map_err(|error| Failure::new(Status::Internal, format!("no random token to be had: {error}")))?;
         Ok(Attachment { socket: self.control_socket.clone(), token })
     }
+}
+
+/// The page of metrics, written where it holds up no call.
+pub(super) async fn metrics(observed: &Observed) -> Response<Full<Bytes>> {
+    let metrics = observed.metrics();
+    let Ok(Ok(page)) = spawn_blocking(move || metrics.page()).await else {
+        return text(500, "the page could not be written\n");
+    };
+    let mut response = Response::new(Full::new(Bytes::from(page)));
+    response.headers_mut().insert(CONTENT_TYPE_HEADER, HeaderValue::from_static(CONTENT_TYPE));
+    response
+}
+
+/// A page of text.
+pub(super) fn text(status: u16, text: &'static str) -> Response<Full<Bytes>> {
+    let mut response = Response::new(Full::new(Bytes::from_static(text.as_bytes())));
+    *response.status_mut() = hyper::StatusCode::from_u16(status).unwrap_or_default();
+    response
 }
 
 fn json(status: u16, value: &impl Serialize) -> Response<Full<Bytes>> {

@@ -1,12 +1,15 @@
-//! The state of an engine, as `nightcore ps` shows it.
+//! The state of an engine, as `nightcore ps --json` shows it.
 
-use crate::dispatch::{FunctionStatus, Quantiles, SegmentTimes};
+use super::metrics::Metrics;
+use crate::dispatch::{self, ContainerCounts, FunctionStatus, Histogram, Origin};
 use crate::launcher::KeeperStatus;
-use crate::link::Hub;
+use crate::launcher::supervisor::History;
+use crate::link::HubHandle;
 use nightcore_runtime::clock::now_ns;
 use nightcore_runtime::protocol::status::TABLE;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
+use std::time::{SystemTime, UNIX_EPOCH};
 
 /// The state of an engine.
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -15,13 +18,38 @@ pub struct EngineStatus {
     pub pid: u32,
     /// Its version.
     pub version: String,
+    /// When it started, s since 1970.
+    pub started_at_s: f64,
     /// Where clients call it.
     pub address: String,
+    /// Where its metrics are, if `[admin]` says so.
+    pub metrics: Option<String>,
     /// Payloads that went by the arena, in either direction.
     pub arena_payloads: u64,
+    /// Calls of functions that are not there.
+    pub not_found: ByOrigin<u64>,
     /// Its functions.
     pub functions: Vec<FunctionState>,
 }
+
+/// Of calls that came in by the gateway, and of those made by functions.
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+#[allow(missing_docs)] // The names say it.
+pub struct ByOrigin<T> {
+    pub external: T,
+    pub internal: T,
+}
+
+/// How calls can end: answered, or with an error that ends a call.
+pub const OUTCOMES: [&str; dispatch::OUTCOMES] = {
+    let mut names = ["answered"; dispatch::OUTCOMES];
+    let mut number = 1;
+    while number < names.len() {
+        names[number] = TABLE[number].name;
+        number += 1;
+    }
+    names
+};
 
 /// The state of a function.
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -36,16 +64,26 @@ pub struct FunctionState {
     pub answered: u64,
     /// Calls that ended with an error, by its name.
     pub failed: BTreeMap<String, u64>,
+    /// Calls that ended, by how, answered or by the error's name; also those that were not accepted.
+    pub ended: ByOrigin<BTreeMap<String, u64>>,
     /// Calls in the queue.
     pub queued: u32,
+    /// What they carry, bytes.
+    pub queued_bytes: u64,
     /// Calls whose handler computes.
     pub running: u32,
     /// Calls that wait for an internal call.
     pub waiting: u32,
     /// Workers that are ready.
-    pub workers: usize,
+    pub workers: u32,
+    /// Those without a call.
+    pub idle: u32,
+    /// Those with one.
+    pub busy: u32,
     /// Workers that are being created.
     pub starting: u32,
+    /// Connected processes, by state.
+    pub containers: Containers,
     /// Processes.
     pub processes: Vec<ProcessState>,
     /// λ: calls accepted in a second.
@@ -61,12 +99,20 @@ pub struct FunctionState {
     pub tau: f64,
     /// How many calls may run at once.
     pub limit: u32,
+    /// How many may at most.
+    pub max: u32,
     /// Where the limit comes from.
     pub why: String,
     /// How often a process was started again.
     pub restarts: u64,
+    /// The same, by how the one before ended.
+    pub restarts_by_reason: BTreeMap<String, u64>,
+    /// Processes that were replaced because a handler did not end.
+    pub stuck: u64,
     /// How the last process that ended did.
     pub last_end: Option<String>,
+    /// How long ago that was, s.
+    pub last_end_ago_s: Option<f64>,
     /// Why it cannot be called now.
     pub unavailable: Option<String>,
     /// The newest generation of its processes: one more with each time it is started anew.
@@ -75,6 +121,20 @@ pub struct FunctionState {
     pub serving: u32,
     /// Why processes of the newest one do not come to be.
     pub failing: Option<String>,
+    /// The last lines of its output, if its processes do not come to be: `nightcore ps` reads them in its log.
+    #[serde(skip_serializing_if = "Vec::is_empty", default)]
+    pub last_output: Vec<String>,
+}
+
+/// Connected processes of a function, by state.
+#[derive(Clone, Copy, Debug, Serialize, Deserialize)]
+pub struct Containers {
+    /// A worker of it is ready.
+    pub ready: u32,
+    /// Its first worker is being created, or its generation does not serve yet.
+    pub starting: u32,
+    /// It gets no new calls: a handler in it does not end, or it is ending.
+    pub set_aside: u32,
 }
 
 /// Where the time of a function's calls went, since the engine started.
@@ -88,6 +148,8 @@ pub struct Segments {
     pub ran: Segment,
     /// Until the engine had the answer.
     pub returned: Segment,
+    /// All of it.
+    pub whole: Segment,
 }
 
 /// Quantiles of a segment.
@@ -99,17 +161,18 @@ pub struct Segment {
     pub p99_us: f64,
 }
 
-impl From<SegmentTimes> for Segments {
-    fn from(times: SegmentTimes) -> Segments {
-        let segment = |quantiles: Quantiles| Segment {
-            p50_us: quantiles.p50_ns as f64 / 1000.0,
-            p99_us: quantiles.p99_ns as f64 / 1000.0,
+impl From<&dispatch::Segments> for Segments {
+    fn from(segments: &dispatch::Segments) -> Segments {
+        let segment = |times: &Histogram| Segment {
+            p50_us: times.quantile_ns(0.50) as f64 / 1000.0,
+            p99_us: times.quantile_ns(0.99) as f64 / 1000.0,
         };
         Segments {
-            queued: segment(times.queued),
-            woken: segment(times.woken),
-            ran: segment(times.ran),
-            returned: segment(times.returned),
+            queued: segment(&segments.queued),
+            woken: segment(&segments.woken),
+            ran: segment(&segments.ran),
+            returned: segment(&segments.returned),
+            whole: segment(&segments.whole),
         }
     }
 }
@@ -125,66 +188,131 @@ pub struct ProcessState {
     pub attached: bool,
     /// Blocks of the arena that the engine has handed out to it.
     pub arena_blocks: u64,
+    /// Bytes of those that it has not given back.
+    pub arena_used_bytes: u64,
+    /// Bytes of shared memory whose blocks the engine hands out.
+    pub arena_engine_bytes: u64,
+    /// Bytes of shared memory whose blocks it hands out itself.
+    pub arena_function_bytes: u64,
 }
 
-/// Asks an engine's rooms for their state.
-pub fn of(hub: &mut Hub, keeper: &KeeperStatus, address: &str) -> EngineStatus {
-    let now = now_ns();
-    let containers = hub.containers();
-    let functions = hub.dispatch.functions().map(|id| {
-        let status = hub.dispatch.status(now, id);
-        let history = keeper.history(id);
-        let of_function = containers.iter().filter(|c| c.function == status.name);
-        let processes = of_function.map(|c| ProcessState {
-            pid: c.pid,
-            workers: c.workers,
-            attached: c.launch.is_none(),
-            arena_blocks: c.blocks,
+/// An engine, whose state can be asked for.
+pub struct Observed {
+    /// The hub.
+    pub hub: HubHandle,
+    /// The processes.
+    pub keeper: KeeperStatus,
+    /// Where clients call the engine.
+    pub address: String,
+    /// Where its metrics are, if `[admin]` says so.
+    pub metrics: Option<String>,
+    /// When it started.
+    pub started_at: SystemTime,
+}
+
+impl Observed {
+    /// Its state.
+    pub fn status(&self) -> EngineStatus {
+        let now = now_ns();
+        let hub = &mut *self.hub.borrow_mut();
+        let containers = hub.containers();
+        let functions = hub.dispatch.functions().map(|id| {
+            let status = hub.dispatch.status(now, id);
+            let of_function = containers.iter().filter(|c| c.function == status.name);
+            let processes = of_function.map(|c| ProcessState {
+                pid: c.pid,
+                workers: c.workers,
+                attached: c.launch.is_none(),
+                arena_blocks: c.blocks,
+                arena_used_bytes: c.arena_used_bytes,
+                arena_engine_bytes: c.arena_mapped_bytes[0],
+                arena_function_bytes: c.arena_mapped_bytes[1],
+            });
+            let processes = processes.collect();
+            let segments = hub.dispatch.segments(id).map(Segments::from);
+            let history = self.keeper.history(id);
+            function(now, status, segments, processes, history)
         });
-        let processes = processes.collect();
-        function(status, processes, history.restarts, history.last_end)
-    });
-    let functions = functions.collect();
-    EngineStatus {
-        pid: std::process::id(),
-        version: env!("CARGO_PKG_VERSION").into(),
-        address: address.into(),
-        arena_payloads: hub.arena_payloads(),
-        functions,
+        let functions = functions.collect();
+        let not_found = |origin| hub.dispatch.not_found(origin);
+        EngineStatus {
+            pid: std::process::id(),
+            version: env!("CARGO_PKG_VERSION").into(),
+            started_at_s: self.started_at.duration_since(UNIX_EPOCH).unwrap_or_default().as_secs_f64(),
+            address: self.address.clone(),
+            metrics: self.metrics.clone(),
+            arena_payloads: hub.arena_payloads(),
+            not_found: ByOrigin {
+                external: not_found(Origin::External),
+                internal: not_found(Origin::Internal),
+            },
+            functions,
+        }
     }
 }
 
+impl Observed {
+    /// What its page of metrics is made of.
+    pub fn metrics(&self) -> Metrics {
+        let status = self.status();
+        let dispatch = &self.hub.borrow().dispatch;
+        Metrics { status, segments: dispatch.functions().map(|id| dispatch.segments(id).cloned()).collect() }
+    }
+}
+
+/// The outcomes that there were.
+fn outcomes(ended: [u64; dispatch::OUTCOMES]) -> BTreeMap<String, u64> {
+    let ended = OUTCOMES.iter().zip(ended).filter(|(_, count)| *count > 0);
+    ended.map(|(outcome, count)| ((*outcome).to_owned(), count)).collect()
+}
+
 fn function(
+    now: u64,
     status: FunctionStatus,
+    segments: Option<Segments>,
     processes: Vec<ProcessState>,
-    restarts: u64,
-    last_end: Option<String>,
+    history: History,
 ) -> FunctionState {
-    let failed = TABLE.iter().zip(status.counts.failed).filter(|(_, count)| *count > 0);
+    let [external, internal] = status.counts.ended;
+    let mut failed = outcomes(std::array::from_fn(|outcome| external[outcome] + internal[outcome]));
+    let answered = failed.remove(OUTCOMES[0]).unwrap_or_default();
+    let ContainerCounts { ready, starting, set_aside } = status.containers;
+    let restarts = history.restarts.iter().map(|(reason, count)| ((*reason).to_owned(), *count));
+    let ago_s = |at: u64| now.saturating_sub(at) as f64 / 1e9;
     FunctionState {
         name: status.name,
         external: status.counts.external,
         internal: status.counts.internal,
-        answered: status.counts.answered,
-        failed: failed.map(|(row, count)| (row.name.to_owned(), count)).collect(),
+        answered,
+        failed,
+        ended: ByOrigin { external: outcomes(external), internal: outcomes(internal) },
         queued: status.queued,
+        queued_bytes: status.queued_bytes,
         running: status.running,
         waiting: status.waiting,
-        workers: status.workers,
-        starting: status.starting,
+        workers: status.workers.idle + status.workers.busy,
+        idle: status.workers.idle,
+        busy: status.workers.busy,
+        starting: status.workers.starting,
+        containers: Containers { ready, starting, set_aside },
         processes,
         rate_per_s: status.concurrency.rate_per_s,
         run_us: status.concurrency.run_ns / 1000.0,
         open_us: status.concurrency.open_ns / 1000.0,
-        segments: status.segments.map(Segments::from),
+        segments,
         tau: status.concurrency.tau,
         limit: status.concurrency.limit,
+        max: status.max,
         why: status.concurrency.why.to_string(),
-        restarts,
-        last_end,
+        restarts: history.restarts.values().sum(),
+        restarts_by_reason: restarts.collect(),
+        stuck: status.counts.stuck,
+        last_end: history.last_end.as_ref().map(|(end, _)| end.to_string()),
+        last_end_ago_s: history.last_end.as_ref().map(|(_, at)| ago_s(*at)),
         unavailable: status.unavailable,
         generation: status.generation,
         serving: status.serving,
         failing: status.failing,
+        last_output: Vec::new(),
     }
 }

@@ -192,6 +192,12 @@ impl Books {
         self.allocated
     }
 
+    /// Units that are in use.
+    pub fn units_taken(&mut self, region: &Region) -> u32 {
+        self.sweep(region, usize::MAX);
+        self.taken.iter().map(|word| word.count_ones()).sum()
+    }
+
     /// Gives the memory of all that is free back to the system.
     pub fn trim(&mut self, region: &Region) {
         self.sweep(region, usize::MAX);
@@ -295,6 +301,7 @@ mod tests {
         let reader = Region::map(&fd, 8).unwrap();
         let mut books = Books::new(8);
         let block = books.allocate(&owner, 5000).unwrap();
+        assert_eq!(books.units_taken(&owner), 2);
         // SAFETY: the block was just taken, 5000 bytes long, and nobody else uses it.
         unsafe { owner.pointer(block, 5000).add(4999).write(42) };
         // SAFETY: as above; written before.
@@ -303,6 +310,7 @@ mod tests {
         assert_eq!(reader.cancel_word(3).load(Ordering::Relaxed), 77);
         reader.give_back(block);
         assert!(books.is_idle(&owner));
+        assert_eq!(books.units_taken(&owner), 0);
     }
 
     #[test]

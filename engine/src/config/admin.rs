@@ -1,0 +1,23 @@
+//! `[admin]`.
+
+use super::gateway::parse_listen;
+use super::read::{Report, Table};
+use super::{Admin, DEFAULT_ADMIN_LISTEN};
+
+const KEYS: &[&str] = &["listen"];
+
+/// None if the table is not there: nothing listens then.
+pub(super) fn read(table: Option<Table<'_>>, report: &mut Report<'_>) -> Option<Admin> {
+    let table = table?;
+    let mut admin = Admin { listen: DEFAULT_ADMIN_LISTEN };
+    table.refuse_unknown(KEYS, report);
+    if let Some(item) = table.get("listen")
+        && let Some(text) = item.string(Some("127.0.0.1:9464"), report)
+    {
+        match parse_listen(text) {
+            Ok(listen) => admin.listen = listen,
+            Err(message) => item.wrong(message, report),
+        }
+    }
+    Some(admin)
+}

@@ -1,0 +1,37 @@
+//! What the system says of the engine's process.
+
+use nix::sys::resource::{Resource, UsageWho, getrlimit, getrusage};
+use nix::unistd::{SysconfVar, sysconf};
+
+/// The engine's process. A figure that cannot be had is left out.
+#[derive(Clone, Copy, Debug)]
+pub struct Process {
+    /// Time of processors that it has used, s.
+    pub cpu_s: Option<f64>,
+    /// Memory that is in use, bytes: its own, and of arenas what it has touched.
+    pub resident_bytes: Option<u64>,
+    /// Open descriptors.
+    pub open_files: Option<u64>,
+    /// How many there may be.
+    pub max_open_files: Option<u64>,
+}
+
+impl Process {
+    /// Looks. It takes some microseconds for each descriptor.
+    pub fn look() -> Process {
+        let cpu_s = getrusage(UsageWho::RUSAGE_SELF).ok().map(|usage| {
+            let s = |time: nix::sys::time::TimeVal| time.tv_sec() as f64 + time.tv_usec() as f64 / 1e6;
+            s(usage.user_time()) + s(usage.system_time())
+        });
+        let open_files = std::fs::read_dir("/proc/self/fd").ok().map(|entries| entries.count() as u64);
+        let max_open_files = getrlimit(Resource::RLIMIT_NOFILE).ok().map(|(soft, _)| soft);
+        Process { cpu_s, resident_bytes: resident_bytes(), open_files, max_open_files }
+    }
+}
+
+fn resident_bytes() -> Option<u64> {
+    let statm = std::fs::read_to_string("/proc/self/statm").ok()?;
+    let pages: u64 = statm.split_ascii_whitespace().nth(1)?.parse().ok()?;
+    let page_bytes = sysconf(SysconfVar::PAGE_SIZE).ok()??;
+    Some(pages * u64::try_from(page_bytes).ok()?)
+}
