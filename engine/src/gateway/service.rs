@@ -1,5 +1,6 @@
 //! What the gateway answers to which request.
 
+use super::request::NoBody;
 use super::{Calls, Routes, problem, request, response};
 use bytes::Bytes;
 use http_body_util::Full;
@@ -40,6 +41,9 @@ impl<C: Calls, H: Health> Service<C, H> {
     /// Answers one request. Dropping the future cancels the call.
     pub async fn answer(self: Rc<Self>, request: Request<Incoming>) -> Response<Full<Bytes>> {
         let (parts, incoming) = request.into_parts();
+        if let Some(why) = request::malformed(&parts) {
+            return problem::malformed(why);
+        }
         let path = parts.uri.path();
         if matches!(path, HEALTH | READINESS) {
             return self.own_page(&parts.method, path);
@@ -58,7 +62,11 @@ impl<C: Calls, H: Health> Service<C, H> {
         let call = async {
             request::announces_too_much(&incoming, max_bytes)?;
             let metadata = request::metadata(&parts, &target)?;
-            let body = request::body(incoming, max_bytes).await?;
+            let body = match request::body(incoming, max_bytes).await {
+                Ok(body) => body,
+                Err(NoBody::Failed(failure)) => return Err(failure),
+                Err(NoBody::Malformed) => return Ok(problem::malformed("the request's body is malformed\n")),
+            };
             response::response(self.calls.call(function, metadata, body).await?, &parts.method)
         };
         call.await.unwrap_or_else(|failure| problem::response(Some(name), &failure))
