@@ -11,5 +11,6 @@ pub mod launcher;
 pub mod link;
 pub mod observe;
 pub mod say;
+pub mod tcp;
 pub mod timer;
 pub mod up;

@@ -7,7 +7,6 @@ use hyper::rt::{Executor, Timer};
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::server::conn::auto::Builder;
-use nix::sys::socket::{setsockopt, sockopt::TcpUserTimeout};
 use std::cell::Cell;
 use std::convert::Infallible;
 use std::future::poll_fn;
@@ -88,7 +87,9 @@ pub struct Gateway {
 impl Gateway {
     /// Binds an address; the error names it.
     pub async fn bind(address: SocketAddr) -> io::Result<TcpListener> {
-        TcpListener::bind(address).await
+        let listener = TcpListener::bind(address).await?;
+        crate::tcp::end_who_takes_nothing(&listener, TAKE_TIMEOUT)?;
+        Ok(listener)
     }
 
     /// Serves clients until it is told to stop.
@@ -108,7 +109,6 @@ impl Gateway {
                 Ok((stream, _)) => {
                     // An answer in two small writes would otherwise wait for the client's delayed acknowledgement.
                     let _ = stream.set_nodelay(true);
-                    let _ = setsockopt(&stream, TcpUserTimeout, &(TAKE_TIMEOUT.as_millis() as u32));
                     spawn_local(self.serve_connection(stream, service.clone(), stop.clone()));
                 }
                 Err(_) => tokio::time::sleep(ACCEPT_PAUSE).await,
