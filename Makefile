@@ -36,8 +36,11 @@ demo: ## run functions in every language that is there, and call them
 test: ## run every test; seconds for each stage
 	@tests/run.sh
 
-test-deep: ## run the slow checks: valgrind, sanitizers, instruction counts, process tests 50 times (RUNS=50)
+test-deep: ## run the slow checks: sanitizers, valgrind, fuzzing, silent clients, instruction counts, process tests 50 times (RUNS=50)
 	@tests/deep.sh
+
+fuzz: ## look for bytes that a hostile peer could send (TARGET=channel: one target; SECONDS=60: each)
+	@tests/fuzz/run.sh $(or $(SECONDS),60) $(TARGET)
 
 lint: ## check the format, and that linters and compilers have nothing to say
 	@tests/run.sh format shell walls clippy c
@@ -112,4 +115,4 @@ uninstall: ## remove what install put there: PREFIX=/usr/local DESTDIR=
 	$(RM) $(includedir)/nightcore.h $(includedir)/nightcore.hpp
 	$(RM) -r $(libdir)/cmake/nightcore $(docdir)
 
-.PHONY: help build demo test test-deep lint fmt header bench bench-long counts soak dist clean install uninstall
+.PHONY: help build demo test test-deep fuzz lint fmt header bench bench-long counts soak dist clean install uninstall

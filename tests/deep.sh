@@ -4,7 +4,7 @@
 set -uo pipefail
 cd "$(dirname "$0")/.." || exit
 
-stages=(native-libs sanitizers address counts repeat)
+stages=(native-libs sanitizers address valgrind fuzz clients counts repeat)
 
 target=$(cargo metadata --locked --format-version 1 --no-deps | sed 's/.*"target_directory":"\([^"]*\)".*/\1/')
 
@@ -13,6 +13,9 @@ stage() {
         native-libs) native_libs ;;
         sanitizers) tests/c/sanitizers.sh ;;
         address) address ;;
+        valgrind) tests/c/valgrind.sh ;;
+        fuzz) tests/fuzz/run.sh 60 ;;
+        clients) cargo test --locked --quiet -p nightcore-tests --test clients -- --ignored ;;
         counts) cargo run --locked --quiet --release -p nightcore-tests --bin nightcore-counts -- fifo ;;
         repeat) repeat ;;
         *)

@@ -13,6 +13,7 @@ pub mod notify;
 pub mod observe;
 pub mod reload;
 pub mod say;
+pub mod tcp;
 pub mod timer;
 pub mod up;
 pub mod watch;

@@ -2,7 +2,7 @@
 
 use bytes::Bytes;
 use http_body_util::Full;
-use hyper::header::{CONTENT_TYPE, HeaderValue, RETRY_AFTER};
+use hyper::header::{CONNECTION, CONTENT_TYPE, HeaderValue, RETRY_AFTER};
 use hyper::{Response, StatusCode};
 use nightcore_runtime::protocol::{Failure, Status};
 use serde_json::{Map, Value, json};
@@ -46,5 +46,12 @@ pub(super) fn plain(http: StatusCode, text: &'static str) -> Response<Full<Bytes
     let mut response = Response::new(Full::new(Bytes::from_static(text.as_bytes())));
     *response.status_mut() = http;
     response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("text/plain; charset=utf-8"));
+    response
+}
+
+/// The answer to what is no request. Where the next one would begin nobody knows, so none is read.
+pub(super) fn malformed(text: &'static str) -> Response<Full<Bytes>> {
+    let mut response = plain(StatusCode::BAD_REQUEST, text);
+    response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
     response
 }

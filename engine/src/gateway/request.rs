@@ -3,14 +3,20 @@
 use super::routes::Target;
 use bytes::{Bytes, BytesMut};
 use http_body_util::BodyExt;
+use hyper::Version;
 use hyper::body::{Body, Frame, Incoming};
-use hyper::header::HeaderName;
+use hyper::header::{HOST, HeaderName, TRANSFER_ENCODING};
 use hyper::http::request::Parts;
 use nightcore_runtime::protocol::{Failure, MetadataBuffer, MetadataError, Status};
+use std::io;
 use std::time::Duration;
+use tokio::time::Instant;
 
-/// Time a client may be silent in the middle of a body.
-const BODY_PAUSE: Duration = Duration::from_secs(30);
+/// Time a client has for a part of a body of [`BODY_PART_BYTES`], or for what is left of it.
+const BODY_PART_TIMEOUT: Duration = Duration::from_secs(30);
+/// Slower than 500 bytes a second nobody is who means to send it all; and a body that comes byte by byte would otherwise
+/// hold its connection and its memory for as long as its client likes.
+const BODY_PART_BYTES: u64 = 16 * 1024;
 
 /// Room that the metadata of most requests fit.
 const USUAL_METADATA_BYTES: usize = 512;
@@ -58,29 +64,80 @@ pub(super) fn announces_too_much(incoming: &Incoming, max_bytes: u64) -> Result<
     if incoming.size_hint().lower() > max_bytes { Err(too_large(max_bytes)) } else { Ok(()) }
 }
 
-/// The next piece of a body; a client that has gone silent is not waited for.
-async fn next_frame(incoming: &mut Incoming) -> Result<Option<Result<Frame<Bytes>, hyper::Error>>, Failure> {
-    let frame = tokio::time::timeout(BODY_PAUSE, incoming.frame()).await;
+/// Why a request is none that may be answered: two who read it might not agree on where it ends or for whom it is.
+pub(super) fn malformed(parts: &Parts) -> Option<&'static str> {
+    if parts.version != Version::HTTP_11 {
+        return None;
+    }
+    let mut hosts = parts.headers.get_all(HOST).iter();
+    if hosts.next().is_none() || hosts.next().is_some() {
+        return Some("the request has no Host header, or more than one\n");
+    }
+    // Other codings are taken off by nobody here.
+    let mut codings = parts.headers.get_all(TRANSFER_ENCODING).iter();
+    match (codings.next(), codings.next()) {
+        (None, _) => None,
+        (Some(coding), None) if coding.as_bytes().eq_ignore_ascii_case(b"chunked") => None,
+        _ => Some("the only transfer coding that is known is chunked, once\n"),
+    }
+}
+
+/// Why a request comes to no call.
+pub(super) enum NoCall {
+    /// Its body is not what HTTP says a body is.
+    Malformed,
+    /// Its body did not come or is too large, or its headers say what cannot be done.
+    Failed(Failure),
+}
+
+impl From<Failure> for NoCall {
+    fn from(failure: Failure) -> NoCall {
+        NoCall::Failed(failure)
+    }
+}
+
+impl From<hyper::Error> for NoCall {
+    fn from(error: hyper::Error) -> NoCall {
+        let cause = std::error::Error::source(&error).and_then(|cause| cause.downcast_ref::<io::Error>());
+        match cause.map(io::Error::kind) {
+            Some(io::ErrorKind::InvalidInput | io::ErrorKind::InvalidData) => NoCall::Malformed,
+            _ => NoCall::Failed(Failure::new(Status::Cancelled, format!("the request was cut off: {error}"))),
+        }
+    }
+}
+
+/// The next piece of a body, which is not waited for after `until`.
+async fn next_frame(
+    incoming: &mut Incoming,
+    until: Instant,
+) -> Result<Option<Result<Frame<Bytes>, hyper::Error>>, NoCall> {
+    let frame = tokio::time::timeout_at(until, incoming.frame()).await;
     frame.map_err(|_| {
-        let text = format!("the client sent nothing of its body for {} s", BODY_PAUSE.as_secs());
-        Failure::new(Status::Cancelled, text)
+        let text = format!(
+            "of its body the client sent less than {BODY_PART_BYTES} bytes in {} s",
+            BODY_PART_TIMEOUT.as_secs()
+        );
+        NoCall::Failed(Failure::new(Status::Cancelled, text))
     })
 }
 
 /// Reads a body within the limit.
-pub(super) async fn body(mut incoming: Incoming, max_bytes: u64) -> Result<Bytes, Failure> {
+pub(super) async fn body(mut incoming: Incoming, max_bytes: u64) -> Result<Bytes, NoCall> {
     if incoming.is_end_stream() {
         return Ok(Bytes::new());
     }
     let mut first = Bytes::new();
     let mut rest: Option<BytesMut> = None;
     let mut received: u64 = 0;
-    while let Some(frame) = next_frame(&mut incoming).await? {
-        let cut = |e: hyper::Error| Failure::new(Status::Cancelled, format!("the request was cut off: {e}"));
-        let Ok(data) = frame.map_err(cut)?.into_data() else { continue };
+    let (mut part_until, mut part_ends) = (Instant::now() + BODY_PART_TIMEOUT, BODY_PART_BYTES);
+    while let Some(frame) = next_frame(&mut incoming, part_until).await? {
+        let Ok(data) = frame?.into_data() else { continue };
         received += data.len() as u64;
         if received > max_bytes {
-            return Err(too_large(max_bytes));
+            return Err(NoCall::Failed(too_large(max_bytes)));
+        }
+        if received >= part_ends {
+            (part_until, part_ends) = (Instant::now() + BODY_PART_TIMEOUT, received + BODY_PART_BYTES);
         }
         // A body that came in one piece is not copied.
         if first.is_empty() && rest.is_none() {

@@ -3,7 +3,7 @@
 use super::stop::Stop;
 use super::timeouts::HeadTimer;
 use super::{Calls, Health, Service};
-use hyper::rt::Executor;
+use hyper::rt::{Executor, Timer};
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::server::conn::auto::Builder;
@@ -21,8 +21,12 @@ use tokio::net::TcpListener;
 use tokio::sync::Notify;
 use tokio::task::spawn_local;
 
-/// Time a client has to send a request's headers.
+/// Time a client has to send a request's headers, the first ones too.
 const HEADER_TIMEOUT: Duration = Duration::from_secs(30);
+/// Time after which a client that takes nothing of what it is sent is gone.
+const TAKE_TIMEOUT: Duration = Duration::from_secs(60);
+/// How often an HTTP/2 client that says nothing is asked whether it is there.
+const PING_INTERVAL: Duration = Duration::from_secs(30);
 /// Bytes of HTTP/1 headers read at most; somewhat more than the metadata of a call may have.
 const MAX_HEADER_BYTES: usize = 64 * 1024;
 /// Calls at once on one HTTP/2 connection.
@@ -83,7 +87,9 @@ pub struct Gateway {
 impl Gateway {
     /// Binds an address; the error names it.
     pub async fn bind(address: SocketAddr) -> io::Result<TcpListener> {
-        TcpListener::bind(address).await
+        let listener = TcpListener::bind(address).await?;
+        crate::tcp::end_who_takes_nothing(&listener, TAKE_TIMEOUT)?;
+        Ok(listener)
     }
 
     /// Serves clients until it is told to stop.
@@ -103,7 +109,7 @@ impl Gateway {
                 Ok((stream, _)) => {
                     // An answer in two small writes would otherwise wait for the client's delayed acknowledgement.
                     let _ = stream.set_nodelay(true);
-                    spawn_local(self.connection(stream, service.clone(), stop.clone()));
+                    spawn_local(self.serve_connection(stream, service.clone(), stop.clone()));
                 }
                 Err(_) => tokio::time::sleep(ACCEPT_PAUSE).await,
             }
@@ -115,7 +121,8 @@ impl Gateway {
         self.connections.closed().await;
     }
 
-    fn connection<S, C, H>(
+    /// Serves one client until its connection ends; counted as open from now on.
+    pub fn serve_connection<S, C, H>(
         &self,
         stream: S,
         service: Rc<Service<C, H>>,
@@ -134,10 +141,16 @@ impl Gateway {
                 .http1()
                 .timer(HeadTimer)
                 .header_read_timeout(HEADER_TIMEOUT)
-                .max_buf_size(MAX_HEADER_BYTES)
-                .pipeline_flush(true);
-            builder.http2().timer(TokioTimer::new()).max_concurrent_streams(MAX_STREAMS);
+                .max_buf_size(MAX_HEADER_BYTES);
+            let mut http2 = builder.http2();
+            http2.timer(TokioTimer::new()).max_concurrent_streams(MAX_STREAMS);
+            http2.keep_alive_interval(PING_INTERVAL);
+            // Until the first request has come nobody else looks at the time: the version is not known yet.
+            let mut silent = Some(HeadTimer.sleep(HEADER_TIMEOUT));
+            let has_asked = Rc::new(Cell::new(false));
+            let asked = has_asked.clone();
             let answer = service_fn(move |request| {
+                asked.set(true);
                 let service = service.clone();
                 async move { Ok::<_, Infallible>(service.answer(request).await) }
             });
@@ -151,7 +164,12 @@ impl Gateway {
                     finishing = true;
                     connection.as_mut().graceful_shutdown();
                 }
-                connection.as_mut().poll(context)
+                let ended = connection.as_mut().poll(context);
+                if has_asked.get() {
+                    silent = None;
+                }
+                let is_late = silent.as_mut().is_some_and(|silent| silent.as_mut().poll(context).is_ready());
+                if is_late { Poll::Ready(Ok(())) } else { ended }
             })
             .await;
         }

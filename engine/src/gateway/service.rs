@@ -1,5 +1,6 @@
 //! What the gateway answers to which request.
 
+use super::request::NoCall;
 use super::{Calls, SharedRoutes, deadline, problem, request, response};
 use bytes::Bytes;
 use http_body_util::Full;
@@ -40,6 +41,9 @@ impl<C: Calls, H: Health> Service<C, H> {
     /// Answers one request. Dropping the future cancels the call.
     pub async fn answer(self: Rc<Self>, request: Request<Incoming>) -> Response<Full<Bytes>> {
         let (parts, incoming) = request.into_parts();
+        if let Some(why) = request::malformed(&parts) {
+            return problem::malformed(why);
+        }
         let path = parts.uri.path();
         if let Some(page) = health_page(&self.health, &parts.method, path) {
             return page;
@@ -61,14 +65,15 @@ impl<C: Calls, H: Health> Service<C, H> {
             let timeout = deadline::timeout(&parts.headers)?;
             request::announces_too_much(&incoming, max_bytes)?;
             let metadata = request::metadata(&parts, &target)?;
-            Ok::<_, Failure>((timeout, metadata, request::body(incoming, max_bytes).await?))
+            Ok::<_, NoCall>((timeout, metadata, request::body(incoming, max_bytes).await?))
         };
         let (timeout, metadata, body) = match request.await {
             Ok(request) => request,
-            Err(failure) => {
+            Err(NoCall::Failed(failure)) => {
                 self.calls.refused(Some(function), failure.status);
                 return problem::response(Some(name), &failure);
             }
+            Err(NoCall::Malformed) => return problem::malformed("the request's body is malformed\n"),
         };
         let answer = self.calls.call(function, timeout, metadata, body).await;
         let response = answer.and_then(|answer| response::response(answer, &parts.method));

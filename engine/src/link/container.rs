@@ -156,6 +156,8 @@ pub(super) struct Container {
     /// Its workers, ready or not, by slot.
     pub(super) channels: Vec<Option<Rc<Channel>>>,
     pub(super) was_ready: bool,
+    /// How many more workers it may say it could not create: each is told to a person, at a length that is its own choice.
+    pub(super) may_fail: u64,
 }
 
 impl Container {

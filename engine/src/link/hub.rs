@@ -366,9 +366,20 @@ impl Hub {
             configured => configured,
         };
         let channels = Vec::new();
-        let (was_ready, arena_used) = (false, false);
-        let container =
-            Container { identity, pid, mode, version, kind, arena_used, control, arena, channels, was_ready };
+        let (was_ready, arena_used, may_fail) = (false, false, 0);
+        let container = Container {
+            identity,
+            pid,
+            mode,
+            version,
+            kind,
+            arena_used,
+            control,
+            arena,
+            channels,
+            was_ready,
+            may_fail,
+        };
         self.containers.insert(key, container);
         self.run_actions(now);
         Ok(key)
@@ -390,6 +401,10 @@ impl Hub {
             ControlKind::RegionRequest => container.grant(&received.control),
             ControlKind::RegionDropped => container.arena.dropped_by_container(received.control.region),
             _ => {
+                let Some(left) = container.may_fail.checked_sub(1) else {
+                    return Err("more workers failed than were asked for".to_owned());
+                };
+                container.may_fail = left;
                 let name = &container.identity.name;
                 say(&format!("{name}: cannot create a worker: {}", received.text));
                 let slot = received.control.id as usize;
@@ -555,6 +570,7 @@ impl Hub {
                     ..Control::new(ControlKind::CreateWorker)
                 };
                 let ends = [to_worker.reader, from_worker.writer];
+                container.may_fail += 1;
                 container.control.send(create, "", ends.into_iter().chain(file).collect());
                 if let Some(this) = self.this.upgrade() {
                     spawn_local(channel::read(this, channel, from_worker.reader));

@@ -2,11 +2,10 @@
 
 use crate::protocol::control::{Control, ControlError, ControlKind, MAX_CONTROL_BYTES};
 use nix::sys::socket::{
-    AddressFamily, ControlMessage, ControlMessageOwned, MsgFlags, SockFlag, SockType, UnixAddr, connect,
-    recvmsg, sendmsg, socket,
+    AddressFamily, ControlMessage, MsgFlags, SockFlag, SockType, UnixAddr, connect, sendmsg, socket,
 };
-use std::io::{self, IoSlice, IoSliceMut};
-use std::os::fd::{AsRawFd, BorrowedFd, FromRawFd, OwnedFd};
+use std::io::{self, IoSlice};
+use std::os::fd::{AsRawFd, BorrowedFd, FromRawFd, OwnedFd, RawFd};
 use std::path::Path;
 
 /// Most descriptors that come with one message.
@@ -57,22 +56,10 @@ pub fn send(
 /// `InvalidData`.
 pub fn receive(fd: BorrowedFd<'_>) -> io::Result<Option<Received>> {
     let mut bytes = vec![0; MAX_CONTROL_BYTES];
-    let mut space = nix::cmsg_space!([i32; MAX_DESCRIPTORS]);
-    let (len, truncated, descriptors) = loop {
-        let mut io = [IoSliceMut::new(&mut bytes)];
-        match recvmsg::<()>(fd.as_raw_fd(), &mut io, Some(&mut space), MsgFlags::MSG_CMSG_CLOEXEC) {
-            Ok(message) => {
-                let mut descriptors = Vec::new();
-                for ancillary in message.cmsgs()? {
-                    if let ControlMessageOwned::ScmRights(raw) = ancillary {
-                        // SAFETY: the kernel has just made these descriptors for this process; nothing else
-                        // knows them.
-                        descriptors.extend(raw.into_iter().map(|fd| unsafe { OwnedFd::from_raw_fd(fd) }));
-                    }
-                }
-                let lost = MsgFlags::MSG_TRUNC | MsgFlags::MSG_CTRUNC;
-                break (message.bytes, message.flags.intersects(lost), descriptors);
-            }
+    let mut descriptors = Vec::new();
+    let (len, flags) = loop {
+        match receive_datagram(fd, &mut bytes, &mut descriptors) {
+            Ok(received) => break received,
             Err(nix::Error::EINTR) => {}
             Err(nix::Error::ECONNRESET) => return Ok(None),
             Err(error) => return Err(error.into()),
@@ -82,11 +69,46 @@ pub fn receive(fd: BorrowedFd<'_>) -> io::Result<Option<Received>> {
         return Ok(None);
     }
     let invalid = |error: ControlError| io::Error::new(io::ErrorKind::InvalidData, error);
-    if truncated {
+    if flags.intersects(MsgFlags::MSG_TRUNC | MsgFlags::MSG_CTRUNC) {
         return Err(invalid(ControlError::Short(len)));
     }
     let (kind, control, text) = Control::parse(&bytes[..len]).map_err(invalid)?;
     Ok(Some(Received { kind, control, text: text.to_owned(), descriptors }))
+}
+
+/// Receives one datagram: its length, and whether something of it was lost. Its descriptors are owned from here on, also of
+/// one that has more than there is room for: the kernel makes those that fit, and nobody else would close them.
+fn receive_datagram(
+    fd: BorrowedFd<'_>,
+    bytes: &mut [u8],
+    descriptors: &mut Vec<OwnedFd>,
+) -> nix::Result<(usize, MsgFlags)> {
+    const DESCRIPTOR_BYTES: u32 = (MAX_DESCRIPTORS * size_of::<RawFd>()) as u32;
+    // SAFETY: CMSG_SPACE and CMSG_LEN only compute.
+    const SPACE: usize = unsafe { libc::CMSG_SPACE(DESCRIPTOR_BYTES) } as usize;
+    let mut space = [0_u64; SPACE.div_ceil(size_of::<u64>())];
+    let mut io = libc::iovec { iov_base: bytes.as_mut_ptr().cast(), iov_len: bytes.len() };
+    // SAFETY: a msghdr of zeros is an empty one.
+    let mut message: libc::msghdr = unsafe { std::mem::zeroed() };
+    (message.msg_iov, message.msg_iovlen) = (&raw mut io, 1);
+    (message.msg_control, message.msg_controllen) = (space.as_mut_ptr().cast(), SPACE);
+    // SAFETY: what `message` points to lives until the end of this function and is as long as it says.
+    let len = unsafe { libc::recvmsg(fd.as_raw_fd(), &raw mut message, libc::MSG_CMSG_CLOEXEC) };
+    let len = nix::Error::result(len)? as usize;
+    // SAFETY: the kernel has filled `space` with headers, each followed by as many bytes as it says; the descriptors are new
+    // ones of this process, which nothing else knows.
+    unsafe {
+        let mut header = libc::CMSG_FIRSTHDR(&raw const message);
+        while let Some(ancillary) = header.as_ref() {
+            if (ancillary.cmsg_level, ancillary.cmsg_type) == (libc::SOL_SOCKET, libc::SCM_RIGHTS) {
+                let raw = libc::CMSG_DATA(header).cast::<RawFd>();
+                let count = (ancillary.cmsg_len - libc::CMSG_LEN(0) as usize) / size_of::<RawFd>();
+                descriptors.extend((0..count).map(|at| OwnedFd::from_raw_fd(raw.add(at).read_unaligned())));
+            }
+            header = libc::CMSG_NXTHDR(&raw const message, header);
+        }
+    }
+    Ok((len, MsgFlags::from_bits_truncate(message.msg_flags)))
 }
 
 #[cfg(test)]
@@ -115,5 +137,17 @@ mod tests {
         drop(a);
         assert!(receive(b.as_fd()).unwrap().is_none());
         assert!(send(b.as_fd(), sent, "", &[]).is_err(), "and no SIGPIPE");
+    }
+
+    #[test]
+    fn descriptors_that_there_is_no_room_for_are_closed() {
+        let (a, b) =
+            socketpair(AddressFamily::Unix, SockType::SeqPacket, None, SockFlag::SOCK_CLOEXEC).unwrap();
+        let (reader, writer) = std::io::pipe().unwrap();
+        send(a.as_fd(), Control::new(ControlKind::Hello), "", &[writer.as_fd(); 9]).unwrap();
+        drop(writer);
+        assert_eq!(receive(b.as_fd()).unwrap_err().kind(), io::ErrorKind::InvalidData);
+        // The pipe ends when its last writer is gone.
+        assert_eq!(nix::unistd::read(&reader, &mut [0; 4]).unwrap(), 0);
     }
 }

@@ -1,8 +1,10 @@
 //! A process that speaks the protocol by itself, and wrongly. Its argument says how: a number is the version
 //! in which it greets; it prints what the engine says, and ends as a refused worker does. With "garbage" it
 //! greets well, and answers its first call with bytes that are no message; with "ring" it does wrong with its ring what its
-//! function's name says.
+//! function's name says, and with "lies" what can be done wrong with either channel or beside it.
 
+mod channel;
+mod lies;
 mod ring;
 mod wrongs;
 
@@ -70,11 +72,18 @@ fn misuse_the_ring() -> Result<()> {
     wrongs::run(&welcome.text, ring::Ring::new(created.descriptors)?)
 }
 
+fn lie() -> Result<()> {
+    let (connection, welcome) = greet(2)?;
+    let created = socket::receive(connection.as_fd())?.ok_or("the engine made no worker")?;
+    lies::run(&welcome.text, &connection, channel::Channel::new(created.descriptors)?)
+}
+
 fn main() -> ExitCode {
     let how = std::env::args().nth(1).unwrap_or_default();
     let result = match how.parse() {
         Ok(version) => greet(version).map(|(_, answer)| eprintln!("{:?}: {}", answer.kind, answer.text)),
         Err(_) if how == "ring" => misuse_the_ring(),
+        Err(_) if how == "lies" => lie(),
         Err(_) => answer_with_garbage(),
     };
     if let Err(error) = result {

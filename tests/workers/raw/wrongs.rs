@@ -6,13 +6,13 @@ use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 /// It does not end by itself: the engine is to see to that.
-fn stay() -> ! {
+pub fn stay() -> ! {
     loop {
         std::thread::sleep(Duration::from_secs(3600));
     }
 }
 
-fn die() -> ! {
+pub fn die() -> ! {
     // SAFETY: kill takes plain numbers.
     unsafe { libc::kill(libc::getpid(), libc::SIGKILL) };
     stay()
@@ -29,13 +29,13 @@ fn numbers() -> impl FnMut() -> u32 {
     }
 }
 
-fn answer(call: u64, body: &[u8]) -> MessageBuffer {
+pub fn answer(call: u64, body: &[u8]) -> MessageBuffer {
     let header = Header { body_len: body.len() as u64, ..Header::new(Kind::Complete, call) };
     MessageBuffer::new(header, b"", &[body])
 }
 
 /// A call of a function that may not be there.
-fn invoke(call: u64, parent: u64, name: &[u8], body: &[u8]) -> MessageBuffer {
+pub fn invoke(call: u64, parent: u64, name: &[u8], body: &[u8]) -> MessageBuffer {
     let header = Header { parent, body_len: body.len() as u64, ..Header::new(Kind::Invoke, call) };
     MessageBuffer::new(header, name, &[body])
 }

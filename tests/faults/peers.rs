@@ -1,0 +1,174 @@
+//! Workers that lie, see tests/workers/raw/lies.rs, and processes that are no workers at all: their calls end with an error,
+//! and the calls of other functions go on.
+
+use harness::process::{descriptors, is_alive, signal};
+use harness::workers::c;
+use harness::{Engine, Load, Response, Setup, private_memory, wait_for, wait_until};
+use nightcore_runtime::ipc::socket;
+use nightcore_runtime::protocol::control::{Control, ControlKind};
+use nix::sys::signal::Signal;
+use std::os::fd::{AsFd, OwnedFd};
+use std::time::{Duration, Instant};
+
+const RAW: &str = env!("CARGO_BIN_EXE_nightcore-test-raw-worker");
+/// Of functions whose workers do not answer.
+const TIMEOUT: Duration = Duration::from_millis(400);
+const LIMITS: &str = "timeout = \"400ms\"\ngrace = \"200ms\"\n";
+/// Within this time every call of another function is answered, on a machine that has much else to do.
+const PROMPTLY: Duration = Duration::from_secs(2);
+/// More than an engine needs, and less than a worker or a stranger makes it hold that is not stopped.
+const MEMORY: u64 = 24 << 20;
+/// What a function's worker printed and the engine said of it, at most.
+const LOG_BYTES: usize = 1 << 20;
+
+/// An engine with this function of the raw worker, and Echo.
+fn engine(channel: &str, function: &str) -> Engine {
+    let setup = Setup::new().channel(channel).command(function, &[RAW, "lies"], LIMITS);
+    setup.functions(&["Echo"], &c()).start()
+}
+
+/// Calls the function while others are called, which must not notice.
+#[track_caller]
+fn call_among_others(engine: &Engine, function: &str) -> Response {
+    let others = Load::start(engine.address(), 2, "Echo", b"others");
+    wait_until("others to be answered", || others.ended() > 10);
+    let began = Instant::now();
+    let response = engine.call(function, "body");
+    let took = began.elapsed();
+    assert!(took < TIMEOUT + PROMPTLY, "{function}: ended after {took:?}");
+    let before = others.ended();
+    wait_until("others to be answered", || others.ended() > before + 10);
+    for outcome in others.stop() {
+        assert_eq!((outcome.status, outcome.text.as_str()), (Some(200), "others"), "{function}");
+        let took = outcome.ended - outcome.began;
+        assert!(took < PROMPTLY, "{function}: another call took {took:?}");
+    }
+    response
+}
+
+/// The liar's process is ended and another one is there, and the engine has taken no harm.
+#[track_caller]
+fn assert_replaced(engine: Engine, function: &str, before: i32, memory: u64) {
+    wait_until(&format!("the process {before} of {function} to be ended"), || !is_alive(before));
+    wait_for(&format!("another process of {function}"), || {
+        engine.function(function).processes.first().map(|p| p.pid).filter(|pid| *pid != before)
+    });
+    let more = private_memory(engine.pid()).saturating_sub(memory);
+    assert!(more < MEMORY, "{function}: {} KiB more", more / 1024);
+    assert!(engine.stderr().len() < LOG_BYTES, "{function}: the engine said {} bytes", engine.stderr().len());
+    assert_eq!(engine.text("Echo", "fine"), "fine");
+    engine.stop();
+}
+
+/// Over both channels: the call ends as one of these, then all is as before.
+#[track_caller]
+fn assert_harms_itself_only(function: &str, errors: &[(u16, &str)]) {
+    for channel in ["fifo", "ring"] {
+        let engine = engine(channel, function);
+        let (container, memory) = (engine.container(function), private_memory(engine.pid()));
+        let response = call_among_others(&engine, function);
+        let error = if response.status == 200 { String::new() } else { response.problem().error };
+        let told = (response.status, error.as_str());
+        assert!(errors.contains(&told), "{function} over {channel}: {told:?}, {}", response.text());
+        assert_replaced(engine, function, container, memory);
+    }
+}
+
+const DIED: (u16, &str) = (502, "CONTAINER_DIED");
+const LATE: (u16, &str) = (504, "DEADLINE_EXCEEDED");
+
+#[test]
+fn a_worker_that_answers_twice_has_answered_once() {
+    for channel in ["fifo", "ring"] {
+        let engine = engine(channel, "AnswersTwice");
+        let (container, memory) = (engine.container("AnswersTwice"), private_memory(engine.pid()));
+        let response = call_among_others(&engine, "AnswersTwice");
+        assert_eq!((response.status, response.text().as_str()), (200, "first"));
+        assert_replaced(engine, "AnswersTwice", container, memory);
+    }
+}
+
+#[test]
+fn a_worker_that_speaks_of_calls_that_are_not_its_own_is_ended() {
+    for function in ["AnswersForOthers", "CallsForOthers", "IsReadyTwice", "FailsWithNoError"] {
+        assert_harms_itself_only(function, &[DIED]);
+    }
+}
+
+#[test]
+fn a_worker_that_lies_about_lengths_is_ended_or_late() {
+    assert_harms_itself_only("SaysMoreThanFits", &[DIED]);
+    // Over a pipe the rest may still come.
+    assert_harms_itself_only("SaysMoreThanItSends", &[DIED, LATE]);
+}
+
+#[test]
+fn a_worker_that_names_memory_that_is_not_its_own_is_ended() {
+    for function in ["NamesNoRegion", "NamesEnginesRegion", "NamesBlockBeyond", "NamesLastBlockThereCouldBe"]
+    {
+        assert_harms_itself_only(function, &[DIED]);
+    }
+}
+
+#[test]
+fn a_worker_that_talks_without_end_delays_nobody() {
+    assert_harms_itself_only("AsksAndNeverReads", &[DIED, LATE]);
+    assert_harms_itself_only("TalksForEver", &[LATE]);
+}
+
+#[test]
+fn a_container_that_misuses_its_control_socket_is_ended() {
+    for function in ["GarblesItsSocket", "GreetsAgain", "PassesDescriptors", "FailsWorkersForEver"] {
+        assert_harms_itself_only(function, &[DIED]);
+    }
+}
+
+#[test]
+fn a_container_that_wants_memory_without_end_gets_its_budget() {
+    assert_harms_itself_only("WantsMemoryForEver", &[LATE]);
+}
+
+#[test]
+fn a_socket_that_outlives_its_process_keeps_no_call_open() {
+    assert_harms_itself_only("LeavesItsSocketToAChild", &[DIED]);
+}
+
+/// A connection to the engine's control socket, as any process of its user can have one.
+fn stranger(engine: &Engine) -> Option<OwnedFd> {
+    socket::connect_to(&engine.home().directory().join("control.sock")).ok()
+}
+
+#[test]
+fn strangers_at_the_control_socket_are_sent_away_and_leave_nothing() {
+    const STRANGERS: usize = 300;
+    let engine = engine("ring", "TalksForEver");
+    assert_eq!(engine.text("Echo", "before"), "before");
+    let settled = || descriptors(engine.pid()).len();
+    let before = settled();
+    let others = Load::start(engine.address(), 2, "Echo", b"others");
+    // Nobody knows this token, and more descriptors come with it than any message has.
+    let hello = Control { version: 2, oldest_version: 1, token: [7; 16], ..Control::new(ControlKind::Hello) };
+    for _ in 0..STRANGERS {
+        let connection = stranger(&engine).expect("the engine listens");
+        let many = [connection.as_fd(); 8];
+        // Refused, or the connection is closed already.
+        let _ = socket::send(connection.as_fd(), hello, "raw\nEcho", &many);
+    }
+    // Some say nothing, and some half a greeting.
+    let silent: Vec<OwnedFd> = (0..STRANGERS).filter_map(|_| stranger(&engine)).collect();
+    for connection in silent.iter().step_by(2) {
+        let _ = nix::unistd::write(connection, &[1, 0, 0, 0, 2]);
+    }
+    // Those that are kept waiting are sent away after five seconds, though they stay.
+    wait_until("the strangers to be sent away", || settled() <= before + 8);
+    drop(silent);
+    for outcome in others.stop() {
+        assert_eq!(outcome.status, Some(200), "{outcome:?}");
+    }
+    wait_until("the strangers to be forgotten", || settled() <= before);
+    // And a container that comes now is welcome.
+    let container = engine.container("Echo");
+    signal(container, Signal::SIGKILL);
+    wait_until("another container to answer", || engine.call("Echo", "x").status == 200);
+    engine.stop();
+}

@@ -1,0 +1,10 @@
+//! What a hostile or broken peer may send, one target for each place where Nightcore meets bytes that it did not write.
+//!
+//! A target is a plain function over any bytes, which must end without a panic and hold what it asserts. `replay.rs` gives it
+//! the kept seeds in every test run; `fuzzer.rs` lets libFuzzer look for others.
+
+mod engine;
+mod steps;
+mod targets;
+
+pub use targets::{TARGETS, Target};

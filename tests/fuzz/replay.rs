@@ -1,0 +1,73 @@
+//! Every kept seed, through the target that it is for. A seed of something that was found stays here for good.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicUsize, Ordering};
+use targets::TARGETS;
+
+/// Panics anywhere in this process: those in tasks and behind the C interface's guard do not end a test by themselves.
+static PANICS: AtomicUsize = AtomicUsize::new(0);
+
+fn seeds(target: &str) -> Vec<PathBuf> {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("seeds").join(target);
+    let entries = fs::read_dir(&folder).unwrap_or_else(|e| panic!("{}: {e}", folder.display()));
+    let mut seeds: Vec<PathBuf> = entries.map(|entry| entry.unwrap().path()).collect();
+    seeds.sort();
+    seeds
+}
+
+/// The bytes of every vector of the protocol, good and bad.
+fn vectors() -> Vec<Vec<u8>> {
+    fn collect(value: &serde_json::Value, to: &mut Vec<Vec<u8>>) {
+        match value {
+            serde_json::Value::Object(fields) => {
+                for (name, value) in fields {
+                    match value.as_str().filter(|_| name == "bytes") {
+                        Some(hex) => to.push(
+                            (0..hex.len() / 2)
+                                .map(|at| u8::from_str_radix(&hex[2 * at..2 * at + 2], 16).expect("hex"))
+                                .collect(),
+                        ),
+                        None => collect(value, to),
+                    }
+                }
+            }
+            serde_json::Value::Array(values) => values.iter().for_each(|value| collect(value, to)),
+            _ => {}
+        }
+    }
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../vectors/protocol.json");
+    let text = fs::read_to_string(path).expect("the vectors are there");
+    let mut vectors = Vec::new();
+    collect(&serde_json::from_str(&text).expect("the vectors are JSON"), &mut vectors);
+    vectors
+}
+
+#[test]
+fn every_seed_goes_through_its_target() {
+    let default = std::panic::take_hook();
+    std::panic::set_hook(Box::new(move |panic| {
+        PANICS.fetch_add(1, Ordering::Relaxed);
+        default(panic);
+    }));
+    let run = |name: &str, what: &dyn std::fmt::Display, bytes: &[u8]| {
+        let target = TARGETS.iter().find(|(target, _)| *target == name).expect("a target of this name").1;
+        let ended = std::panic::catch_unwind(|| target(bytes));
+        assert!(ended.is_ok() && PANICS.load(Ordering::Relaxed) == 0, "{name} fails with {what}");
+    };
+    let vectors = vectors();
+    assert!(vectors.len() > 20, "{} vectors", vectors.len());
+    for (number, bytes) in vectors.iter().enumerate() {
+        for name in ["message", "metadata"] {
+            run(name, &format!("vector {number}"), bytes);
+        }
+    }
+    for (name, _) in TARGETS {
+        let seeds = seeds(name);
+        assert!(!seeds.is_empty(), "{name} has no seeds");
+        run(name, &"nothing", b"");
+        for seed in seeds {
+            run(name, &seed.display(), &fs::read(&seed).unwrap());
+        }
+    }
+}

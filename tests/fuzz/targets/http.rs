@@ -1,0 +1,126 @@
+//! A client's connection to the gateway, which any bytes may come by.
+
+use crate::steps::Steps;
+use bytes::Bytes;
+use nightcore_engine::dispatch::FunctionId;
+use nightcore_engine::gateway::{
+    Answer, Calls, Gateway, Health, Limits, Routes, Service, SharedRoutes, Stop,
+};
+use nightcore_runtime::protocol::{Failure, Metadata, MetadataBuffer, Status};
+use std::cell::Cell;
+use std::rc::Rc;
+use std::time::Duration;
+use tokio::io::{AsyncReadExt, AsyncWriteExt, duplex};
+use tokio::runtime::Builder;
+use tokio::task::{LocalSet, spawn_local, yield_now};
+
+const MAX_BODY_BYTES: u64 = 4096;
+/// Turns after which a gateway that has said nothing has nothing to say.
+const QUIET_TURNS: u32 = 50;
+/// What an HTTP/2 client begins with: what follows is in frames, in both directions.
+const PREFACE: &[u8] = b"PRI * HTTP/2.0";
+
+/// A function that gives back its body with what the request said, as a careless one may.
+#[derive(Default)]
+struct Echo {
+    calls: Cell<usize>,
+}
+
+impl Calls for Echo {
+    fn find(&self, name: &str) -> Option<FunctionId> {
+        (name == "Echo").then_some(1)
+    }
+
+    fn refused(&self, _: Option<FunctionId>, _: Status) {}
+
+    async fn call(
+        &self,
+        _: FunctionId,
+        _: Option<Duration>,
+        metadata: MetadataBuffer,
+        body: Bytes,
+    ) -> Result<Answer, Failure> {
+        self.calls.set(self.calls.get() + 1);
+        assert!(body.len() as u64 <= MAX_BODY_BYTES);
+        let pairs = Metadata::parse(metadata.as_bytes()).expect("metadata is well-formed");
+        for name in [":method", ":prefix", ":path"] {
+            assert!(pairs.get(name).is_some(), "{name}");
+        }
+        let hop_by_hop = ["connection", "keep-alive", "transfer-encoding", "te", "trailer", "upgrade"];
+        assert!(hop_by_hop.iter().all(|name| pairs.get(name).is_none()));
+        match body.first() {
+            Some(b'!') => Err(Failure::new(Status::FunctionFailed, String::from_utf8_lossy(&body))),
+            // Any bytes as metadata.
+            Some(b'?') => Ok(Answer { metadata: body[1..].to_vec(), body: Bytes::new() }),
+            _ => Ok(Answer { metadata: metadata.as_bytes().to_vec(), body }),
+        }
+    }
+}
+
+struct Ready;
+
+impl Health for Ready {
+    fn not_ready(&self) -> Vec<String> {
+        Vec::new()
+    }
+}
+
+pub(super) fn target(data: &[u8]) {
+    let mut steps = Steps::new(data);
+    let piece = 1 + usize::from(steps.u8());
+    let sent = steps.rest();
+    let calls = Rc::new(Echo::default());
+    let routes = SharedRoutes::default();
+    routes.set(Routes::new([("/r".to_owned(), "Echo".to_owned())]));
+    let service = Service {
+        calls: calls.clone(),
+        health: Ready,
+        limits: Limits { max_body_bytes: MAX_BODY_BYTES },
+        routes,
+    };
+    let runtime = Builder::new_current_thread().enable_all().build().expect("a runtime");
+    let got = LocalSet::new().block_on(&runtime, async {
+        let gateway = Gateway::default();
+        let (client, server) = duplex(1024);
+        let served = spawn_local(gateway.serve_connection(server, Rc::new(service), Stop::default()));
+        let (mut from, mut to) = tokio::io::split(client);
+        let sent = sent.to_vec();
+        let hears = Rc::new(Cell::new(0));
+        let heard = hears.clone();
+        spawn_local(async move {
+            for piece in sent.chunks(piece) {
+                // A gateway that has seen enough closes.
+                if to.write_all(piece).await.is_err() {
+                    break;
+                }
+                yield_now().await;
+            }
+            // Who closes takes back what was not answered.
+            let mut quiet = 0;
+            while quiet < QUIET_TURNS {
+                let before = heard.get();
+                yield_now().await;
+                quiet = if heard.get() == before { quiet + 1 } else { 0 };
+            }
+            let _ = to.shutdown().await;
+        });
+        let mut got = Vec::new();
+        while from.read_buf(&mut got).await.expect("memory has no errors") > 0 {
+            hears.set(got.len());
+        }
+        served.await.expect("a connection does not panic");
+        gateway.closed().await;
+        got
+    });
+    if !sent.starts_with(PREFACE) {
+        assert_answers(&got, calls.calls.get());
+    }
+}
+
+/// Nothing but answers, and one for each call.
+fn assert_answers(got: &[u8], calls: usize) {
+    assert!(got.is_empty() || got.starts_with(b"HTTP/1."));
+    let begins = |window: &[u8]| window.starts_with(b"HTTP/1.") && window[9..].iter().all(u8::is_ascii_digit);
+    let answers = got.windows(12).filter(|window| begins(window)).count();
+    assert!(answers >= calls, "{answers} answers to {calls} calls: {:?}", String::from_utf8_lossy(got));
+}

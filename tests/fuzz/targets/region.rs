@@ -1,0 +1,81 @@
+//! A region of the arena whose words and payloads the other side writes to as it likes, and payloads that are said to lie in it.
+
+use crate::steps::Steps;
+use nightcore_engine::link::Payload;
+use nightcore_runtime::ipc::region::{Books, Region, create_file, units_for};
+use nightcore_runtime::protocol::{Header, Kind, Message};
+use nix::sys::uio::pwrite;
+use std::os::fd::OwnedFd;
+use std::sync::Arc;
+
+const UNITS: u32 = 70;
+
+pub(super) fn target(data: &[u8]) {
+    let mut steps = Steps::new(data);
+    let file = create_file(UNITS).expect("shared memory");
+    let region = Arc::new(Region::map(&file, UNITS).expect("a region"));
+    let mut books = Books::new(UNITS);
+    let mut payloads = Vec::new();
+    while !steps.is_over() {
+        match steps.u8() % 8 {
+            0 | 1 => {
+                let bytes = steps.number();
+                if let Some(block) = books.allocate(&region, bytes) {
+                    assert!(region.contains(block, bytes));
+                    assert!(u64::from(block) + units_for(bytes) <= u64::from(UNITS));
+                    // Lies about it if it likes: this is the reader's word.
+                    if steps.u8() & 1 == 0 {
+                        region.give_back(block);
+                    }
+                }
+            }
+            2 => books.trim(&region),
+            3 => {
+                books.is_idle(&region);
+            }
+            4 => change(&file, &mut steps),
+            5 => payloads.extend(receive(&region, &mut steps)),
+            6 => read(payloads.pop(), &mut steps),
+            _ => change(&file, &mut steps),
+        }
+    }
+    payloads.into_iter().for_each(|payload| read(Some(payload), &mut steps));
+}
+
+/// Writes to the file of the region: cancel words, words of blocks, payloads.
+fn change(file: &OwnedFd, steps: &mut Steps<'_>) {
+    let len = nix::sys::stat::fstat(file).expect("it is open").st_size as u64;
+    // Mostly the words of blocks, which lie behind 8 KiB of cancel words.
+    let offset =
+        if steps.u8() & 1 == 0 { 8192 + u64::from(steps.u16() % 280) } else { u64::from(steps.u32()) % len };
+    let bytes = steps.text();
+    let bytes = &bytes[..bytes.len().min((len - offset) as usize)];
+    pwrite(file, bytes, offset as i64).expect("shared memory takes all");
+}
+
+/// A message of a worker whose payload is said to lie in the region.
+fn receive(region: &Arc<Region>, steps: &mut Steps<'_>) -> Option<Payload> {
+    let header = Header {
+        metadata_len: steps.number() as u32 % (32 * 1024 + 1),
+        body_len: steps.number() % ((1 << 40) + 1),
+        region: 1,
+        block: steps.number() as u32,
+        ..Header::new(Kind::Complete, 1)
+    };
+    let message = Message { kind: Kind::Complete, header, name: b"", inline: b"" };
+    Payload::receive(&message, |_| Some(region.clone())).ok()
+}
+
+/// Copies all of it, as the engine does on its way to another worker.
+fn read(payload: Option<Payload>, steps: &mut Steps<'_>) {
+    let Some(payload) = payload else { return };
+    assert!(payload.len() <= u64::from(UNITS) * 4096);
+    let mut metadata = vec![0; payload.metadata_len()];
+    payload.copy_metadata(&mut metadata);
+    let offset = u64::from(steps.u16()).min(payload.body_len());
+    let mut body = vec![0; (payload.body_len() - offset) as usize];
+    payload.copy_body(offset, &mut body);
+    if let Some(len) = payload.inline(0, |parts| parts.iter().map(|part| part.len()).sum::<usize>()) {
+        assert_eq!(len as u64, payload.len());
+    }
+}

@@ -1,0 +1,103 @@
+//! A ring whose memory the other side writes to as it likes, between the steps of this side, as the engine and as a worker.
+
+use crate::steps::Steps;
+use nightcore_runtime::ipc::ring::{self, RingReader, RingWriter, Sent, Side};
+use nightcore_runtime::protocol::limits::{HEADER_BYTES, LINE_BYTES, MAX_MESSAGE_BYTES, RING_LINES};
+use nightcore_runtime::protocol::{Header, Kind, MessageBuffer};
+use nix::sys::uio::pwrite;
+use std::os::fd::OwnedFd;
+use zerocopy::IntoBytes;
+
+/// Of the file: the page of words, and two rings.
+pub(crate) const WORDS_BYTES: u64 = 4096;
+pub(crate) const FILE_BYTES: u64 = WORDS_BYTES + 2 * RING_LINES as u64 * LINE_BYTES as u64;
+
+pub(super) fn target(data: &[u8]) {
+    let mut steps = Steps::new(data);
+    let file = ring::create_file().expect("shared memory");
+    let side = if steps.u8() & 1 == 0 { Side::Engine } else { Side::Worker };
+    let (mut writer, mut reader) = ring::open(&file, side).expect("a ring");
+    while !steps.is_over() {
+        match steps.u8() % 8 {
+            0 => send(&mut writer, &mut steps),
+            1 | 2 => {
+                // A rule broken ends the channel.
+                if !take(&mut reader) {
+                    return;
+                }
+            }
+            3 => {
+                reader.begin_wait();
+                reader.end_wait();
+            }
+            4 => {
+                if writer.begin_wait() {
+                    writer.end_wait();
+                }
+            }
+            5 => change_word(&file, &mut steps),
+            6 => change_line(&file, &mut steps),
+            _ => put_message(&file, &mut steps),
+        }
+    }
+    while take(&mut reader) && reader.has_message() {}
+}
+
+fn send(writer: &mut RingWriter, steps: &mut Steps<'_>) {
+    let body = vec![7; usize::from(steps.u16()) % 961];
+    let header = Header { body_len: body.len() as u64, ..Header::new(Kind::Complete, 1) };
+    let message = MessageBuffer::new(header, b"", &[&body]);
+    if writer.send(message.as_bytes()) == Sent::Full {
+        writer.begin_wait();
+        writer.end_wait();
+    }
+}
+
+/// Takes a message; false if a rule was broken.
+fn take(reader: &mut RingReader) -> bool {
+    match reader.take() {
+        Ok(Some(message)) => {
+            let len = HEADER_BYTES + message.name.len() + message.inline.len();
+            assert!(len <= MAX_MESSAGE_BYTES);
+            reader.give_back();
+            true
+        }
+        Ok(None) => true,
+        Err(broken) => {
+            assert!(!broken.to_string().is_empty());
+            false
+        }
+    }
+}
+
+/// Sets one of the words that both sides use.
+pub(crate) fn change_word(file: &OwnedFd, steps: &mut Steps<'_>) {
+    let (line, value) = (u64::from(steps.u8() % 8), steps.number() as u32);
+    let number = u64::from(line == 0 || line == 4) * u64::from(steps.u8() & 1);
+    let offset = line * LINE_BYTES as u64 + number * 4;
+    pwrite(file, &value.to_le_bytes(), offset as i64).expect("shared memory takes all");
+}
+
+/// Writes any bytes to any place.
+pub(crate) fn change_line(file: &OwnedFd, steps: &mut Steps<'_>) {
+    let offset = u64::from(steps.u16()) % FILE_BYTES;
+    let bytes = steps.text();
+    let bytes = &bytes[..bytes.len().min((FILE_BYTES - offset) as usize)];
+    pwrite(file, bytes, offset as i64).expect("shared memory takes all");
+}
+
+/// Puts a message with any header to the beginning of a line of either ring.
+fn put_message(file: &OwnedFd, steps: &mut Steps<'_>) {
+    let line = u64::from(steps.u8());
+    let header = Header {
+        kind: u16::from(steps.u8() % 9),
+        flags: u16::from(steps.u8()) << 8 | u16::from(steps.u8() & 1),
+        call: steps.number(),
+        metadata_len: steps.number() as u32,
+        body_len: steps.number(),
+        region: u32::from(steps.u8() % 2),
+        ..Header::default()
+    };
+    pwrite(file, header.as_bytes(), (WORDS_BYTES + line * LINE_BYTES as u64) as i64)
+        .expect("shared memory takes all");
+}

@@ -1,0 +1,59 @@
+//! A worker's channel of either kind, and the control socket beside it, for wrongs that are the same on both.
+
+use crate::ring::Ring;
+use nightcore_runtime::ipc::channel::{self, set_blocking};
+use nightcore_runtime::ipc::inbox::{Filled, Inbox};
+use nightcore_runtime::protocol::{Header, Kind, MessageBuffer};
+use std::os::fd::{AsFd, OwnedFd};
+
+/// How messages go.
+pub enum Channel {
+    Fifo { reader: OwnedFd, writer: OwnedFd, inbox: Inbox },
+    Ring(Ring),
+}
+
+impl Channel {
+    /// From what came with CREATE_WORKER.
+    pub fn new(descriptors: Vec<OwnedFd>) -> crate::Result<Channel> {
+        if descriptors.len() == 3 {
+            return Ok(Channel::Ring(Ring::new(descriptors)?));
+        }
+        let [reader, writer] = <[OwnedFd; 2]>::try_from(descriptors).map_err(|_| "no pipes came")?;
+        set_blocking(&reader)?;
+        set_blocking(&writer)?;
+        Ok(Channel::Fifo { reader, writer, inbox: Inbox::default() })
+    }
+
+    /// Sends bytes, which need not be a message, once there is room for them.
+    pub fn send(&mut self, bytes: &[u8]) {
+        match self {
+            // If the engine has closed its end there is nothing more to be done wrong.
+            Channel::Fifo { writer, .. } => drop(channel::send(writer.as_fd(), bytes)),
+            Channel::Ring(ring) => ring.send(bytes),
+        }
+    }
+
+    pub fn send_header(&mut self, header: Header) {
+        self.send(MessageBuffer::new(header, b"", &[]).as_bytes());
+    }
+
+    /// Waits for the next call; its number.
+    pub fn next_call(&mut self) -> crate::Result<u64> {
+        let (kind, call) = match self {
+            Channel::Ring(ring) => {
+                let (kind, header, _) = ring.receive()?;
+                ring.give_back();
+                (kind, header.call)
+            }
+            Channel::Fifo { reader, inbox, .. } => loop {
+                if let Some(message) = inbox.take()? {
+                    break (message.kind, message.header.call);
+                }
+                if inbox.fill(reader.as_fd())? == Filled::End {
+                    return Err("the engine closed the channel".into());
+                }
+            },
+        };
+        if kind == Kind::Dispatch { Ok(call) } else { Err(format!("{kind:?} came instead of a call").into()) }
+    }
+}
