@@ -160,6 +160,11 @@ impl Faults {
         let (who, containers) = (self.random.below(1 << 20) as usize, self.containers());
         let pids: Vec<i32> = containers.values().copied().collect();
         let container = pids.get(who % pids.len().max(1)).copied();
+        let of_container = containers.iter().find(|(_, pid)| Some(**pid) == container);
+        let mut whom = of_container.map_or(String::new(), |(function, pid)| format!("{function} ({pid})"));
+        if !matches!(kind, Kind::KillContainer | Kind::StopContainer) {
+            whom.clear();
+        }
         let client = &clients[who % clients.len()];
         let client_pid = client.pid().map(|pid| (pid, who % clients.len()));
         let launcher = launcher(&self.engine, &self.engine.processes());
@@ -204,6 +209,7 @@ impl Faults {
                 let function = self.functions[who % self.functions.len()].clone();
                 let pid = containers.get(&function.name).copied();
                 if let Some(pid) = pid {
+                    whom = format!("{} ({pid})", function.name);
                     self.flood(pid, function);
                 }
                 pid.is_some()
@@ -229,7 +235,7 @@ impl Faults {
             _ => false,
         };
         if done {
-            self.ledger().fault(name);
+            self.ledger().fault(name, &whom);
         }
     }
 

@@ -2,12 +2,16 @@
 
 use crate::outcome::{Outcome, Summary, Times, Told};
 use crate::windows::{Windows, Without};
-use std::collections::{BTreeMap, HashMap};
+use nightcore_runtime::clock::now_ns;
+use std::collections::{BTreeMap, HashMap, VecDeque};
 
 /// A call ends by its deadline, and its client has heard so by then.
 const SLACK_NS: u64 = 100_000_000;
 /// So many of each kind of finding are told, the rest is counted.
 const MAX_TOLD: usize = 20;
+
+/// So many of the last faults are told with each finding.
+const RECENT: usize = 6;
 
 /// What is wrong.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -41,6 +45,8 @@ pub struct Ledger {
     lost: u64,
     left: u64,
     faults: BTreeMap<&'static str, u64>,
+    /// The last faults, and when they were.
+    recent: VecDeque<(u64, String)>,
     findings: BTreeMap<Finding, u64>,
     latest_ms: u64,
 }
@@ -66,13 +72,21 @@ impl Ledger {
         let count = self.findings.entry(finding).or_default();
         *count += 1;
         if *count as usize <= MAX_TOLD {
-            println!("FAILED {finding:?}: {text}");
+            let now = now_ns();
+            let recent = self.recent.iter().rev();
+            let recent = recent.map(|(at, fault)| format!("{} ms ago {fault}", (now - at) / 1_000_000));
+            let recent: Vec<String> = recent.collect();
+            println!("FAILED {finding:?}: {text}\n    last faults: {}", recent.join(", "));
         }
     }
 
-    /// Notes a fault.
-    pub fn fault(&mut self, kind: &'static str) {
+    /// Notes a fault, and on whom.
+    pub fn fault(&mut self, kind: &'static str, whom: &str) {
         *self.faults.entry(kind).or_default() += 1;
+        self.recent.push_back((now_ns(), format!("{kind} {whom}")));
+        if self.recent.len() > RECENT {
+            self.recent.pop_front();
+        }
     }
 
     /// What a client told.
@@ -187,11 +201,11 @@ pub fn first_id(client: usize, start: u64) -> u64 {
 impl Ledger {
     /// A time begins in which calls may be lost or late.
     pub fn begin(&mut self, without: Without) {
-        self.windows.begin(without, nightcore_runtime::clock::now_ns());
+        self.windows.begin(without, now_ns());
     }
 
     /// It is over.
     pub fn end(&mut self, without: Without) {
-        self.windows.end(without, nightcore_runtime::clock::now_ns());
+        self.windows.end(without, now_ns());
     }
 }

@@ -46,8 +46,9 @@ const SETTLED_WITHIN: Duration = Duration::from_secs(20);
 /// Between two looks at what the processes use, and how many there must be to tell whether that grows.
 const SAMPLE_PAUSE: Duration = Duration::from_secs(2);
 const SAMPLES: usize = 20;
-/// What an engine may have more after its calls than before them.
-const MORE_MEMORY: u64 = 32 << 20;
+/// What an engine may have more after its calls than before them: the allocator keeps what the bodies took that were under way
+/// at once. All that went through it is many times that.
+const MORE_MEMORY: u64 = 128 << 20;
 
 fn main() -> ExitCode {
     let mut words = std::env::args().skip(1).peekable();
