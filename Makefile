@@ -62,8 +62,8 @@ bench-long: ## the same with ten million calls, and beside a thousand functions,
 counts: ## keep what callgrind now counts for a call, in tests/counts/instructions.json
 	cargo run --locked --quiet --release -p nightcore-tests --bin nightcore-counts -- --write fifo
 
-soak: ## ten minutes of mixed load in every language; nothing may grow (SECONDS=600)
-	cargo run --locked --quiet -p nightcore-tests --bin nightcore-soak -- $(SECONDS)
+soak: ## a million calls while processes are killed, stopped, filled; none may hang (CALLS=1000000 SEED=)
+	cargo run --locked --quiet -p nightcore-tests --bin nightcore-soak -- $(if $(CALLS),--calls $(CALLS)) $(if $(SEED),--seed $(SEED))
 
 dist: ## make the packages that would be published, in dist/
 	@packaging/dist.sh

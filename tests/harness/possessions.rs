@@ -5,6 +5,7 @@ use crate::process::descriptors;
 use crate::wait::{LONG, find_within};
 use std::collections::BTreeMap;
 use std::fs;
+use std::time::Duration;
 
 /// How many of what an engine has, by kind: descriptors of its processes, mapped memory, processes, files.
 #[derive(Clone, Debug)]
@@ -31,17 +32,24 @@ impl Possessions {
         Possessions(all)
     }
 
-    /// Waits until there is no more of anything than here: what was closed a moment ago may still be there.
+    /// Of what there is more than here, a text for each kind. Waits for at most so long until there is no more of anything:
+    /// what was closed a moment ago may still be there, and workers that a load left are retired later.
+    #[track_caller]
+    pub fn more(&self, engine: &Engine, within: Duration) -> Vec<String> {
+        let more = || -> Vec<String> {
+            let before = |kind: &String| self.0.get(kind).copied().unwrap_or(0);
+            let after = Possessions::of(engine).0.into_iter();
+            let more = after.filter(|(kind, count)| *count > before(kind));
+            more.map(|(kind, count)| format!("{kind}: {count}, before {}", before(&kind))).collect()
+        };
+        find_within(within, || more().is_empty().then_some(())).map_or_else(more, |()| Vec::new())
+    }
+
+    /// Waits until there is no more of anything than here.
     #[track_caller]
     pub fn assert_no_more(&self, engine: &Engine) {
-        let more = || {
-            let mut after = Possessions::of(engine).0;
-            after.retain(|kind, count| *count > self.0.get(kind).copied().unwrap_or(0));
-            after
-        };
-        if find_within(LONG / 2, || more().is_empty().then_some(())).is_none() {
-            panic!("more than before: {:#?}\n{self:#?}\n{:#?}", more(), engine.status());
-        }
+        let more = self.more(engine, LONG / 2);
+        assert!(more.is_empty(), "more than before: {more:#?}\n{self:#?}\n{:#?}", engine.status());
     }
 }
 

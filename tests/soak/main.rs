@@ -1,140 +1,262 @@
-//! `make soak`: mixed load on the conformance workers of every language, each answer held to what it must be; between
-//! rounds of load, when nothing is under way, memory, threads and descriptors of every process are looked at.
+//! `make soak`: calls under load while faults happen at random, see README.md. Whatever is killed, stopped or full: every
+//! call ends with its answer or with an error, in time and once, and nothing is left over.
 
-#[allow(dead_code)] // What the conformance suite asks of a language.
-#[path = "../conformance/languages.rs"]
-mod languages;
-mod load;
+mod call;
+mod client;
+mod clients;
+mod disk;
+mod faults;
+mod flood;
+mod functions;
+mod ledger;
+mod options;
+mod outcome;
+mod ran;
+mod random;
 mod usage;
+mod windows;
 
-use harness::{Engine, Setup, wait::wait_until_within};
-use languages::LANGUAGES;
+use call::{Call, Task};
+use clients::Client;
+use disk::Disk;
+use faults::Faults;
+use harness::{Engine, Possessions, Setup, private_memory, process};
+use ledger::{Finding, Ledger};
+use options::Options;
+use ran::Ran;
+use std::net::TcpListener;
 use std::process::ExitCode;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
-use usage::Usage;
 
-/// Rounds of load. Those before `WARM` are warm-up.
-const ROUNDS: usize = 12;
-const WARM: usize = 4;
-/// Rounds whose medians are compared: the first of these after the warm-up, and the last.
-const COMPARED: usize = 3;
-/// Clients, each with a connection of its own.
-const CLIENTS: u64 = 12;
-/// Seconds of the whole run, unless the first argument says more.
-const DEFAULT_SECONDS: u64 = 600;
-/// Threads that the load left behind are retired within 3 s, the load itself is forgotten within 10 s.
-const SETTLE: Duration = Duration::from_secs(14);
-/// Everything under way ends by its deadline.
-const QUIET_WITHIN: Duration = Duration::from_secs(30);
+/// Client processes.
+const CLIENTS: usize = 4;
+/// Of all calls the last ones are made without faults, and must be answered: one in so many.
+const CALM_SHARE: u64 = 10;
+/// Not the number of a client.
+const WARM_UP: usize = 1001;
+/// Longest pause between two looks at the clients.
+const LOOK: Duration = Duration::from_millis(50);
+/// All functions are back so long after the last fault: the pauses before restarts are 10 s at most.
+const BACK_WITHIN: Duration = Duration::from_secs(30);
+/// What was killed is gone by then.
+const GONE_WITHIN: Duration = Duration::from_secs(10);
+/// Threads that a load left behind are retired by then: 3 s after the load is forgotten, which takes 10 s.
+const SETTLED_WITHIN: Duration = Duration::from_secs(20);
+/// Between two looks at what the processes use, and how many there must be to tell whether that grows.
+const SAMPLE_PAUSE: Duration = Duration::from_secs(2);
+const SAMPLES: usize = 20;
+/// What an engine may have more after its calls than before them: the allocator keeps what the bodies took that were under way
+/// at once. All that went through it is many times that.
+const MORE_MEMORY: u64 = 128 << 20;
 
 fn main() -> ExitCode {
-    let seconds = match std::env::args().nth(1).map_or(Ok(DEFAULT_SECONDS), |given| given.parse()) {
-        Ok(seconds) => seconds,
-        Err(_) => {
-            eprintln!("usage: nightcore-soak [SECONDS]");
+    let mut words = std::env::args().skip(1).peekable();
+    if words.peek().is_some_and(|word| word == "client") {
+        words.next();
+        let Some(orders) = client::Orders::from_words(words) else { return ExitCode::from(2) };
+        client::run(&orders);
+        return ExitCode::SUCCESS;
+    }
+    let options = match Options::read(words) {
+        Ok(options) => options,
+        Err(usage) => {
+            eprintln!("{usage}");
             return ExitCode::from(2);
         }
     };
-    let (engine, functions) = start();
-    let time = Duration::from_secs(seconds)
-        .checked_div(ROUNDS as u32)
-        .map_or(Duration::ZERO, |each| each.saturating_sub(SETTLE))
-        .max(Duration::from_secs(2));
+    let mounts = disk::separate_mounts();
+    println!("soak: seed {}", options.seed);
+    harness::allow_many_descriptors();
+    run(options, mounts.is_ok())
+}
+
+/// A port that nobody has, so that each engine of the run can have it.
+fn free_port() -> u16 {
+    let listener = TcpListener::bind("127.0.0.1:0").expect("a port is free");
+    listener.local_addr().expect("it is bound").port()
+}
+
+fn run(options: Options, may_mount: bool) -> ExitCode {
     let began = Instant::now();
-    let mut calls = load::Tally::default();
-    let mut samples: Vec<Vec<Usage>> = Vec::new();
-    for number in 1..=ROUNDS {
-        let round = run(&engine, &functions, number, time);
-        for wrong in &round.wrong {
-            println!("FAILED {wrong}");
-        }
-        calls.add(round);
-        quiet(&engine);
-        samples.push(usage::of(&engine, &functions));
-        println!("round {number} of {ROUNDS}, {:.0} s: {calls}", began.elapsed().as_secs_f64());
+    let own = process::descriptors(std::process::id() as i32).len();
+    let folder = tempfile::Builder::new().prefix("nc").tempdir().expect("a temporary folder");
+    let ran_path = folder.path().join("ran");
+    let setup = Setup::new().gateway(&format!("listen = \"127.0.0.1:{}\"", free_port()));
+    let (setup, functions) = functions::add(setup, &ran_path);
+    let ledger = Arc::new(Mutex::new(Ledger::default()));
+    let ran = Ran::start(&ran_path, ledger.clone()).expect("a named pipe can be made");
+    let home = setup.home();
+    let disk = if may_mount { Disk::over(home.path()).ok() } else { None };
+    if disk.is_none() {
+        println!("skipped: soak on a full disk: mounts of its own are not permitted");
     }
-    let ended = ended(&engine);
-    let grown = usage::compare(&samples[WARM..WARM + COMPARED], &samples[ROUNDS - COMPARED..]);
+    let engine = home.start();
+    functions.iter().enumerate().for_each(|(index, function)| warm_up(&engine, function, index as u64));
+    println!("built and ready after {:.0} s", began.elapsed().as_secs_f64());
+    let (before, memory) = (Possessions::of(&engine), private_memory(engine.pid()));
+
+    let mut load =
+        Load { options, ledger: ledger.clone(), functions, address: engine.address(), starts: [0; CLIENTS] };
+    let faults =
+        Faults::new(options.seed, home.clone(), ledger.clone(), load.functions.clone(), disk, engine);
+    let (engine, killed, disk) = load.storm(faults);
+    let back = harness::wait::find_within(BACK_WITHIN, || is_quiet(&engine).then_some(()));
+    if back.is_none() {
+        let text = format!("not all functions are back, or calls are under way: {:#?}", engine.status());
+        load.find(Finding::Hung, &text);
+    }
+    load.calm(&engine);
+    ran.stop();
+    leftovers(&load, &engine, &killed, &before, memory);
+    drop(killed);
     engine.stop();
-    for wrong in ended.iter().chain(&grown) {
-        println!("FAILED {wrong}");
+    drop((disk, home, folder));
+    let more = process::descriptors(std::process::id() as i32).len().saturating_sub(own);
+    if more > 0 {
+        load.find(Finding::LeftOver, &format!("{more} descriptors of this program"));
     }
-    calls.wrong.extend(ended);
-    println!(
-        "soak: {} calls in {:.0} s over {} languages, {} wrong, {} grown",
-        calls.count,
-        began.elapsed().as_secs_f64(),
-        functions.len(),
-        calls.wrong.len(),
-        grown.len()
-    );
-    if calls.wrong.is_empty() && grown.is_empty() { ExitCode::SUCCESS } else { ExitCode::FAILURE }
+
+    let mut ledger = ledger.lock().expect("nobody panics with it");
+    ledger.close();
+    ledger.print();
+    let [hung, twice, wrong, left] = [Finding::Hung, Finding::Twice, Finding::Wrong, Finding::LeftOver]
+        .map(|finding| ledger.count(finding));
+    println!("seed {}, {:.0} s", options.seed, began.elapsed().as_secs_f64());
+    println!("soak: {} calls, {hung} hung, {twice} twice, {wrong} wrong, {left} left over", ledger.begun());
+    if ledger.is_clean() { ExitCode::SUCCESS } else { ExitCode::FAILURE }
 }
 
-/// An engine with a function in every language.
-fn start() -> (Engine, Vec<&'static str>) {
-    let mut setup = Setup::new();
-    let mut functions = Vec::new();
-    for language in &LANGUAGES {
-        match language.build() {
-            Ok(command) => {
-                let words: Vec<&str> =
-                    command.iter().map(String::as_str).chain([language.function]).collect();
-                setup = setup.command(language.function, &words, "");
-                functions.push(language.function);
-            }
-            Err(reason) => println!("skipped: {}: {reason}", language.function),
+/// Has a function print, and carry something by the arena: what that needs is there from then on.
+fn warm_up(engine: &Engine, function: &functions::Function, index: u64) {
+    let call = Call::to(ledger::first_id(WARM_UP, index), &[function], Task::Say, 1, 100_000);
+    let headers = call.headers();
+    let headers: Vec<(&str, &str)> = headers.iter().map(|(name, value)| (*name, value.as_str())).collect();
+    let answer = engine.connect().request("POST", &call.path(), &headers, call.body());
+    assert!(call.is_right(&answer.body), "{}: {} {}", function.name, answer.status, answer.text());
+}
+
+/// The calls of a run.
+struct Load {
+    options: Options,
+    ledger: Arc<Mutex<Ledger>>,
+    functions: Vec<functions::Function>,
+    address: std::net::SocketAddr,
+    /// How many processes each client has been.
+    starts: [u64; CLIENTS],
+}
+
+impl Load {
+    fn find(&self, finding: Finding, text: &str) {
+        self.ledger.lock().expect("nobody panics with it").find(finding, text);
+    }
+
+    fn begun(&self) -> u64 {
+        self.ledger.lock().expect("nobody panics with it").begun()
+    }
+
+    /// Starts the clients, with so many calls for all of them.
+    fn start(&self, calls: u64, calm: bool) -> Vec<Client> {
+        let start = |number: usize| {
+            let share = calls / CLIENTS as u64 + u64::from((number as u64) < calls % CLIENTS as u64);
+            let orders = client::Orders {
+                address: self.address,
+                seed: self.options.seed,
+                first: 0,
+                calls: share,
+                calm,
+                functions: self.functions.clone(),
+            };
+            Client::start(number, self.starts[number], orders, self.ledger.clone())
+        };
+        (0..CLIENTS).map(start).collect()
+    }
+
+    /// Waits for the end of the clients.
+    fn finish(&mut self, clients: Vec<Client>) {
+        for (starts, client) in self.starts.iter_mut().zip(clients) {
+            *starts = client.join();
         }
     }
-    (setup.start(), functions)
-}
 
-fn run(engine: &Engine, functions: &[&'static str], round: usize, time: Duration) -> load::Tally {
-    let stop = Arc::new(AtomicBool::new(false));
-    let clients: Vec<_> = (0..CLIENTS)
-        .map(|client| {
-            let (address, functions, stop) = (engine.address(), functions.to_vec(), stop.clone());
-            let seed = 1 + client + CLIENTS * round as u64;
-            std::thread::spawn(move || load::run(address, &functions, seed, &stop))
-        })
-        .collect();
-    std::thread::sleep(time);
-    stop.store(true, Ordering::Relaxed);
-    let mut tally = load::Tally::default();
-    for client in clients {
-        tally.add(client.join().expect("a client does not panic"));
+    /// Most of the calls, while faults happen.
+    fn storm(&mut self, mut faults: Faults) -> (Engine, Vec<Engine>, Option<Disk>) {
+        let until = self.options.time.map(|time| Instant::now() + time - time / CALM_SHARE as u32);
+        let clients = self.start(self.options.calls - self.options.calls / CALM_SHARE, false);
+        // Floods are calls, too: some are left for the end in any case.
+        let enough = self.options.calls - self.options.calls / (2 * CALM_SHARE);
+        let mut told = Instant::now();
+        while !clients.iter().all(Client::has_ended) {
+            let next = faults.advance(&clients);
+            if until.is_some_and(|until| Instant::now() >= until) || self.begun() >= enough {
+                clients.iter().for_each(Client::stop);
+                break;
+            }
+            if told.elapsed() > Duration::from_secs(10) {
+                told = Instant::now();
+                println!("{} calls", self.begun());
+            }
+            std::thread::sleep(next.saturating_duration_since(Instant::now()).min(LOOK));
+        }
+        let rest = faults.finish();
+        self.finish(clients);
+        rest
     }
-    tally
+
+    /// The rest of the calls, without faults.
+    fn calm(&mut self, engine: &Engine) {
+        self.ledger.lock().expect("nobody panics with it").calm = true;
+        let calls = self.options.calls.saturating_sub(self.begun());
+        let until = self.options.time.map(|time| Instant::now() + time / CALM_SHARE as u32);
+        let clients = self.start(calls, true);
+        let (mut samples, mut looked) = (Vec::new(), Instant::now());
+        while !clients.iter().all(Client::has_ended) {
+            if until.is_some_and(|until| Instant::now() >= until) {
+                clients.iter().for_each(Client::stop);
+                break;
+            }
+            if looked.elapsed() > SAMPLE_PAUSE {
+                looked = Instant::now();
+                samples.push(usage::of(engine));
+            }
+            std::thread::sleep(LOOK);
+        }
+        self.finish(clients);
+        if samples.len() >= SAMPLES {
+            let part = samples.len() / 4;
+            // What comes before is warm-up.
+            for grown in usage::compare(&samples[part..2 * part], &samples[samples.len() - part..]) {
+                self.find(Finding::LeftOver, &grown);
+            }
+        }
+    }
 }
 
-/// The functions whose processes have ended, each with what it said last.
-fn ended(engine: &Engine) -> Vec<String> {
-    let ended = engine.status().functions.into_iter().filter(|function| function.restarts > 0);
-    ended
-        .map(|function| {
-            let log = engine.nightcore("logs", &[&function.name]).text();
-            // But for what the workers print when all is well.
-            let odd = log.lines().filter(|line| {
-                !["waiting x", "cancelled x"].iter().any(|ordinary| line.ends_with(ordinary))
-                    && !line.contains("noticed x at ")
-            });
-            let log: Vec<&str> = odd.take(30).collect();
-            let log = log.join("\n");
-            let how = function.last_end.unwrap_or_default();
-            format!(
-                "{} was started again {} times, last after {how}:\n{log}",
-                function.name, function.restarts
-            )
-        })
-        .collect()
+/// Whether every function has a worker, and no call is under way.
+fn is_quiet(engine: &Engine) -> bool {
+    engine.status().functions.iter().all(|f| f.workers > 0 && f.queued + f.running + f.waiting == 0)
 }
 
-/// Waits until nothing is under way and the load is forgotten.
-fn quiet(engine: &Engine) {
-    wait_until_within("all calls to have ended", QUIET_WITHIN, || {
-        engine.status().functions.iter().all(|f| f.queued == 0 && f.running == 0 && f.waiting == 0)
-    });
-    std::thread::sleep(SETTLE);
+/// Finds what there is more of than before the calls.
+fn leftovers(load: &Load, engine: &Engine, killed: &[Engine], before: &Possessions, memory: u64) {
+    if harness::wait::find_within(GONE_WITHIN, || is_quiet(engine).then_some(())).is_none() {
+        load.find(Finding::Hung, &format!("calls are under way, with no client: {:#?}", engine.status()));
+    }
+    for more in before.more(engine, SETTLED_WITHIN) {
+        load.find(Finding::LeftOver, &more);
+    }
+    // What was for payloads is given back when there have been no calls for a while.
+    let more = || private_memory(engine.pid()).saturating_sub(memory);
+    let bounded = harness::wait::find_within(SETTLED_WITHIN, || (more() <= MORE_MEMORY).then_some(()));
+    let more = more();
+    println!("engine: {} KiB of memory, {} KiB more than at the start", (memory + more) / 1024, more / 1024);
+    if bounded.is_none() {
+        load.find(Finding::LeftOver, &format!("{} KiB of the engine's memory", more / 1024));
+    }
+    for engine in killed {
+        let gone = harness::wait::find_within(GONE_WITHIN, || engine.processes().is_empty().then_some(()));
+        if gone.is_none() {
+            load.find(Finding::LeftOver, &format!("of a killed engine: {:?}", engine.processes()));
+        }
+    }
 }

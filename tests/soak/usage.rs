@@ -2,7 +2,7 @@
 
 use harness::{Engine, process};
 
-/// Memory may differ by so much between two looks without having grown: allocators keep and give back as they like.
+/// Memory may differ by so much between two times under load without having grown: allocators keep and give back as they like.
 const MEMORY_SLACK_MB: f64 = 4.0;
 const MEMORY_SLACK_SHARE: f64 = 0.05;
 /// A worker more or less, with its descriptors: how many are kept follows the load that was last.
@@ -24,10 +24,11 @@ fn memory_mb(pid: i32) -> f64 {
     kib.unwrap_or(f64::NAN) / 1024.0
 }
 
-/// Of the engine, the launcher, and every function.
-pub fn of(engine: &Engine, functions: &[&'static str]) -> Vec<Usage> {
+/// Of the engine, the launcher, and the container of every function, which has one.
+pub fn of(engine: &Engine) -> Vec<Usage> {
     let own = [("engine".to_owned(), engine.pid()), ("launcher".to_owned(), engine.launcher())];
-    let containers = functions.iter().map(|name| ((*name).to_owned(), engine.container(name)));
+    let containers = engine.status().functions.into_iter();
+    let containers = containers.filter_map(|f| Some((f.name, f.processes.first()?.pid)));
     let usage = |(name, pid)| Usage {
         name,
         memory_mb: memory_mb(pid),
@@ -39,10 +40,14 @@ pub fn of(engine: &Engine, functions: &[&'static str]) -> Vec<Usage> {
 
 /// What has grown from the first samples to the last; prints all.
 pub fn compare(first: &[Vec<Usage>], last: &[Vec<Usage>]) -> Vec<String> {
-    println!("\n{:10}  {:>18}  {:>15}  {:>15}", "process", "memory, MB", "threads", "descriptors");
+    println!("\n{:11}  {:>18}  {:>15}  {:>15}", "process", "memory, MB", "threads", "descriptors");
     let mut grown = Vec::new();
     for index in 0..first[0].len() {
         let name = &first[0][index].name;
+        if first.iter().chain(last).any(|sample| sample.get(index).is_none_or(|usage| usage.name != *name)) {
+            grown.push(format!("{name} had no process for a while"));
+            continue;
+        }
         let memory = |samples: &[Vec<Usage>]| median(samples.iter().map(|s| s[index].memory_mb));
         let most = |samples: &[Vec<Usage>], of: fn(&Usage) -> usize| {
             samples.iter().map(|sample| of(&sample[index])).max().unwrap_or(0)
@@ -51,7 +56,7 @@ pub fn compare(first: &[Vec<Usage>], last: &[Vec<Usage>]) -> Vec<String> {
         let threads = (most(first, |u| u.threads), most(last, |u| u.threads));
         let descriptors = (most(first, |u| u.descriptors), most(last, |u| u.descriptors));
         println!(
-            "{name:10}  {memory_before:7.1} -> {memory_after:7.1}  {:6} -> {:5}  {:6} -> {:5}",
+            "{name:11}  {memory_before:7.1} -> {memory_after:7.1}  {:6} -> {:5}  {:6} -> {:5}",
             threads.0, threads.1, descriptors.0, descriptors.1
         );
         let allowed = memory_before * (1.0 + MEMORY_SLACK_SHARE) + MEMORY_SLACK_MB;

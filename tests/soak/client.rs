@@ -1,0 +1,136 @@
+//! A client: a process of its own with several connections, which is killed and stopped like the others. It tells on its
+//! standard output each call before it begins and after it has ended, and ends when its standard input does.
+
+use crate::call::Call;
+use crate::functions::Function;
+use crate::outcome::{Outcome, Summary, Times, Told, receive};
+use harness::Connection;
+use nightcore_runtime::clock::now_ns;
+use std::io::{Read, Write};
+use std::net::SocketAddr;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::time::Duration;
+
+/// Connections of a client, each with a call under way.
+pub const CONNECTIONS: u64 = 6;
+/// Who was refused for want of a worker does not ask again at once, as the answer says.
+const REFUSED_PAUSE: Duration = Duration::from_millis(20);
+/// Between two looks whether an engine listens again.
+const CONNECT_PAUSE: Duration = Duration::from_millis(10);
+
+/// What a client is told, as words of a command line.
+#[derive(Clone, Debug)]
+pub struct Orders {
+    pub address: SocketAddr,
+    pub seed: u64,
+    /// The id of its first call.
+    pub first: u64,
+    /// How many calls it makes at most.
+    pub calls: u64,
+    /// Its calls do no harm.
+    pub calm: bool,
+    pub functions: Vec<Function>,
+}
+
+impl Orders {
+    /// As words of a command line.
+    pub fn words(&self) -> Vec<String> {
+        let Orders { address, seed, first, calls, calm, functions } = self;
+        let mut words: Vec<String> =
+            [address.to_string(), seed.to_string(), first.to_string(), calls.to_string(), calm.to_string()]
+                .into();
+        words.extend(functions.iter().map(Function::word));
+        words
+    }
+
+    /// From such words.
+    pub fn from_words(mut words: impl Iterator<Item = String>) -> Option<Orders> {
+        let mut word = || words.next();
+        Some(Orders {
+            address: word()?.parse().ok()?,
+            seed: word()?.parse().ok()?,
+            first: word()?.parse().ok()?,
+            calls: word()?.parse().ok()?,
+            calm: word()?.parse().ok()?,
+            functions: words.map(|word| Function::from_word(&word)).collect::<Option<_>>()?,
+        })
+    }
+}
+
+/// Runs a client to its end.
+pub fn run(orders: &Orders) {
+    let (next, stop) = (AtomicU64::new(0), AtomicBool::new(false));
+    std::thread::scope(|scope| {
+        let connections: Vec<_> =
+            (0..CONNECTIONS).map(|_| scope.spawn(|| connection(orders, &next, &stop))).collect();
+        let stop = &stop;
+        // Left alone when all calls were made: nothing ends a read but the end of what is read.
+        std::thread::Builder::new()
+            .spawn_scoped(scope, move || {
+                let _ = std::io::stdin().read(&mut [0]);
+                stop.store(true, Ordering::Relaxed);
+            })
+            .expect("a thread can be made");
+        for connection in connections {
+            connection.join().expect("a connection does not panic");
+        }
+        std::process::exit(0);
+    });
+}
+
+/// One write, so that it is there whole, or not at all if this process is killed.
+fn tell(told: &Told) {
+    if std::io::stdout().lock().write_all(told.line().as_bytes()).is_err() {
+        std::process::exit(1);
+    }
+}
+
+fn connection(orders: &Orders, next: &AtomicU64, stop: &AtomicBool) {
+    let mut connection: Option<(Connection, u64)> = None;
+    while !stop.load(Ordering::Relaxed) {
+        let number = next.fetch_add(1, Ordering::Relaxed);
+        if number >= orders.calls {
+            return;
+        }
+        let call = Call::new(orders.seed, orders.first + number, &orders.functions, orders.calm);
+        let id = call.id;
+        let headers = call.headers();
+        let headers: Vec<(&str, &str)> =
+            headers.iter().map(|(name, value)| (*name, value.as_str())).collect();
+        tell(&Told::Begins { id });
+        let opening = now_ns();
+        if connection.is_none() {
+            match Connection::try_open(orders.address) {
+                Ok(open) => connection = Some((open, opening)),
+                Err(error) => {
+                    let outcome = Outcome::Lost(error.to_string());
+                    let times = Times { opened: opening, began: opening, ended: now_ns() };
+                    tell(&Told::Ended { id, call: Summary::of(&call), times, outcome });
+                    wait_for_engine(orders.address, stop);
+                    continue;
+                }
+            }
+        }
+        let Some((open, opened)) = &mut connection else { continue };
+        // A gateway that has seen enough answers before all is sent.
+        let _ = open.send("POST", &call.path(), &headers, call.body());
+        let began = now_ns();
+        let outcome = receive(open, &call);
+        let times = Times { opened: *opened, began, ended: now_ns() };
+        let refused =
+            matches!(&outcome, Outcome::Error(name) if name == "UNAVAILABLE" || name == "OVERLOADED");
+        if !matches!(outcome, Outcome::Answered | Outcome::Error(_)) {
+            connection = None;
+        }
+        tell(&Told::Ended { id, call: Summary::of(&call), times, outcome });
+        if refused {
+            std::thread::sleep(REFUSED_PAUSE);
+        }
+    }
+}
+
+fn wait_for_engine(address: SocketAddr, stop: &AtomicBool) {
+    while !stop.load(Ordering::Relaxed) && std::net::TcpStream::connect(address).is_err() {
+        std::thread::sleep(CONNECT_PAUSE);
+    }
+}

@@ -1,0 +1,319 @@
+//! The faults: which, when, and on whom is drawn from the seed. What lasts ends after a while.
+
+use crate::clients::Client;
+use crate::disk::Disk;
+use crate::flood;
+use crate::functions::Function;
+use crate::ledger::Ledger;
+use crate::random::Random;
+use crate::windows::Without;
+use harness::process::{self, Process};
+use harness::{Engine, Home};
+use nix::sys::signal::Signal;
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex};
+use std::time::{Duration, Instant};
+
+/// Pause between two faults on average.
+const MEAN_PAUSE_MS: u64 = 500;
+/// Descriptors that an engine is left with beside those it has.
+const SPARE_DESCRIPTORS: u64 = 2;
+
+/// A kind of fault, and how often it is drawn.
+const KINDS: [(Kind, &str, u64); 12] = [
+    (Kind::KillContainer, "container killed", 40),
+    (Kind::StopContainer, "container stopped", 30),
+    (Kind::KillLauncher, "launcher killed", 5),
+    (Kind::StopLauncher, "launcher stopped", 10),
+    (Kind::KillClient, "client killed", 15),
+    (Kind::StopClient, "client stopped", 10),
+    (Kind::KillEngine, "engine killed", 4),
+    (Kind::StopEngine, "engine stopped", 10),
+    (Kind::Flood, "stopped and flooded", 15),
+    (Kind::FillDisk, "disk full", 5),
+    (Kind::TakeDescriptors, "no descriptors", 8),
+    (Kind::KillAll, "all containers killed", 2),
+];
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Kind {
+    KillContainer,
+    StopContainer,
+    KillLauncher,
+    StopLauncher,
+    KillClient,
+    StopClient,
+    KillEngine,
+    StopEngine,
+    Flood,
+    FillDisk,
+    TakeDescriptors,
+    KillAll,
+}
+
+/// How a fault that lasts ends.
+enum End {
+    Thaw(i32),
+    ThawClient(i32, usize),
+    ThawEngine(i32),
+    EmptyDisk,
+    GiveDescriptors(i32, libc::rlimit64),
+}
+
+/// Does faults.
+pub struct Faults {
+    random: Random,
+    home: Arc<Home>,
+    ledger: Arc<Mutex<Ledger>>,
+    functions: Vec<Function>,
+    disk: Option<Disk>,
+    engine: Engine,
+    /// Engines that were killed.
+    killed: Vec<Engine>,
+    next: Instant,
+    ends: Vec<(Instant, End)>,
+    floods: u64,
+    flooding: Vec<std::thread::JoinHandle<()>>,
+}
+
+impl Faults {
+    /// Faults for this engine, which is in a home that it can be started anew in.
+    pub fn new(
+        seed: u64,
+        home: Arc<Home>,
+        ledger: Arc<Mutex<Ledger>>,
+        functions: Vec<Function>,
+        disk: Option<Disk>,
+        engine: Engine,
+    ) -> Faults {
+        Faults {
+            random: Random::new(seed),
+            home,
+            ledger,
+            functions,
+            disk,
+            engine,
+            killed: Vec::new(),
+            next: Instant::now(),
+            ends: Vec::new(),
+            floods: 0,
+            flooding: Vec::new(),
+        }
+    }
+
+    /// Does what the time has come for; when it is to be called again.
+    pub fn advance(&mut self, clients: &[Client]) -> Instant {
+        let now = Instant::now();
+        while let Some(at) = self.ends.iter().position(|(at, _)| *at <= now) {
+            let (_, end) = self.ends.swap_remove(at);
+            self.end(end);
+        }
+        if now >= self.next {
+            self.begin(clients);
+            self.next = Instant::now() + Duration::from_millis(self.random.between(0, 2 * MEAN_PAUSE_MS));
+        }
+        self.ends.iter().map(|(at, _)| *at).chain([self.next]).min().unwrap_or(self.next)
+    }
+
+    /// Ends all that lasts, and gives the last engine, those before it, and the disk.
+    pub fn finish(mut self) -> (Engine, Vec<Engine>, Option<Disk>) {
+        self.end_all();
+        for flood in std::mem::take(&mut self.flooding) {
+            flood.join().expect("a flood does not panic");
+        }
+        (self.engine, self.killed, self.disk)
+    }
+
+    fn end_all(&mut self) {
+        for (_, end) in std::mem::take(&mut self.ends) {
+            self.end(end);
+        }
+    }
+
+    fn ledger(&self) -> std::sync::MutexGuard<'_, Ledger> {
+        self.ledger.lock().expect("nobody panics with it")
+    }
+
+    fn lasts(&mut self, low_ms: u64, high_ms: u64, end: End) {
+        let ms = self.random.between(low_ms, high_ms);
+        self.ends.push((Instant::now() + Duration::from_millis(ms), end));
+    }
+
+    /// The containers, by function.
+    fn containers(&self) -> BTreeMap<String, i32> {
+        let processes = self.engine.processes();
+        let Some(launcher) = launcher(&self.engine, &processes) else { return BTreeMap::new() };
+        let of_launcher = processes.iter().filter(|process| process.parent == launcher);
+        of_launcher.filter_map(|process| Some((process.arguments.last()?.clone(), process.pid))).collect()
+    }
+
+    fn begin(&mut self, clients: &[Client]) {
+        let all: u64 = KINDS.iter().map(|(_, _, weight)| weight).sum();
+        let mut drawn = self.random.below(all);
+        let drawn = KINDS.iter().find(|(_, _, weight)| {
+            let found = drawn < *weight;
+            drawn = drawn.saturating_sub(*weight);
+            found
+        });
+        let Some((kind, name, _)) = drawn else { return };
+        // Each draws as often whoever is there, so that a seed means the same in every run.
+        let (who, containers) = (self.random.below(1 << 20) as usize, self.containers());
+        let pids: Vec<i32> = containers.values().copied().collect();
+        let container = pids.get(who % pids.len().max(1)).copied();
+        let of_container = containers.iter().find(|(_, pid)| Some(**pid) == container);
+        let mut whom = of_container.map_or(String::new(), |(function, pid)| format!("{function} ({pid})"));
+        if !matches!(kind, Kind::KillContainer | Kind::StopContainer) {
+            whom.clear();
+        }
+        let client = &clients[who % clients.len()];
+        let client_pid = client.pid().map(|pid| (pid, who % clients.len()));
+        let launcher = launcher(&self.engine, &self.engine.processes());
+        let done = match (kind, container, launcher, client_pid) {
+            (Kind::KillContainer, Some(pid), ..) => kill(pid),
+            (Kind::KillAll, ..) => pids.iter().all(|pid| kill(*pid)),
+            (Kind::StopContainer, Some(pid), ..) => {
+                process::signal(pid, Signal::SIGSTOP);
+                // Now and then longer than deadline and grace: it counts as stuck.
+                if who.is_multiple_of(4) {
+                    self.lasts(3000, 6000, End::Thaw(pid));
+                } else {
+                    self.lasts(20, 1500, End::Thaw(pid));
+                }
+                true
+            }
+            (Kind::KillLauncher, _, Some(pid), _) => kill(pid),
+            (Kind::StopLauncher, _, Some(pid), _) => {
+                process::signal(pid, Signal::SIGSTOP);
+                self.lasts(50, 2000, End::Thaw(pid));
+                true
+            }
+            (Kind::KillClient, _, _, Some((pid, _))) => kill(pid),
+            (Kind::StopClient, _, _, Some((pid, number))) => {
+                self.ledger().begin(Without::Client(number));
+                process::signal(pid, Signal::SIGSTOP);
+                self.lasts(50, 3000, End::ThawClient(pid, number));
+                true
+            }
+            (Kind::KillEngine, ..) => {
+                self.replace_engine();
+                true
+            }
+            (Kind::StopEngine, ..) => {
+                let pid = self.engine.pid();
+                self.ledger().begin(Without::EngineRunning);
+                process::signal(pid, Signal::SIGSTOP);
+                self.lasts(20, 1000, End::ThawEngine(pid));
+                true
+            }
+            (Kind::Flood, ..) => {
+                let function = self.functions[who % self.functions.len()].clone();
+                let pid = containers.get(&function.name).copied();
+                if let Some(pid) = pid {
+                    whom = format!("{} ({pid})", function.name);
+                    self.flood(pid, function);
+                }
+                pid.is_some()
+            }
+            (Kind::FillDisk, ..) => {
+                let filled = self.disk.as_ref().is_some_and(|disk| disk.fill().is_ok());
+                if filled {
+                    self.lasts(500, 3000, End::EmptyDisk);
+                }
+                filled
+            }
+            (Kind::TakeDescriptors, ..) => {
+                let pid = self.engine.pid();
+                let has = process::descriptors(pid).len() as u64;
+                let taken =
+                    limit_descriptors(pid, |was| libc::rlimit64 { rlim_cur: has + SPARE_DESCRIPTORS, ..was });
+                if let Some(was) = taken {
+                    self.ledger().begin(Without::Descriptors);
+                    self.lasts(200, 1500, End::GiveDescriptors(pid, was));
+                }
+                taken.is_some()
+            }
+            _ => false,
+        };
+        if done {
+            self.ledger().fault(name, &whom);
+        }
+    }
+
+    fn end(&mut self, end: End) {
+        match end {
+            End::Thaw(pid) => process::thaw(pid),
+            End::ThawClient(pid, number) => {
+                process::thaw(pid);
+                self.ledger().end(Without::Client(number));
+            }
+            End::ThawEngine(pid) => {
+                process::thaw(pid);
+                self.ledger().end(Without::EngineRunning);
+            }
+            End::EmptyDisk => {
+                if let Some(disk) = &self.disk {
+                    disk.empty();
+                }
+            }
+            End::GiveDescriptors(pid, limit) => {
+                limit_descriptors(pid, |_| limit);
+                self.ledger().end(Without::Descriptors);
+            }
+        }
+    }
+
+    /// Kills the engine and starts another one in its place, with what is stopped still stopped.
+    fn replace_engine(&mut self) {
+        // It cannot start on a full disk, which it says.
+        let (now, later) = std::mem::take(&mut self.ends).into_iter().partition(|(_, end)| {
+            matches!(end, End::EmptyDisk | End::ThawEngine(_) | End::GiveDescriptors(..))
+        });
+        self.ends = later;
+        let now: Vec<(Instant, End)> = now;
+        self.ledger().begin(Without::Engine);
+        self.engine.kill();
+        now.into_iter().for_each(|(_, end)| self.end(end));
+        let engine = self.home.start_some();
+        self.ledger().end(Without::Engine);
+        self.killed.push(std::mem::replace(&mut self.engine, engine));
+    }
+
+    /// Stops a container, calls it more often than it has room for, and lets it go on.
+    fn flood(&mut self, pid: i32, function: Function) {
+        let stopped = Duration::from_millis(self.random.between(100, 800));
+        let (address, ledger, number) = (self.engine.address(), self.ledger.clone(), self.floods);
+        self.floods += 1;
+        self.flooding.retain(|flood| !flood.is_finished());
+        self.flooding
+            .push(std::thread::spawn(move || flood::run(pid, &function, stopped, address, number, &ledger)));
+    }
+}
+
+fn kill(pid: i32) -> bool {
+    process::signal(pid, Signal::SIGKILL);
+    true
+}
+
+fn launcher(engine: &Engine, processes: &[Process]) -> Option<i32> {
+    let is_launcher = |process: &&Process| {
+        process.parent == engine.pid() && process.arguments.get(1).is_some_and(|word| word == "launcher")
+    };
+    processes.iter().find(is_launcher).map(|process| process.pid)
+}
+
+/// Changes the limit of open files of a process; what it was.
+fn limit_descriptors(
+    pid: i32,
+    change: impl FnOnce(libc::rlimit64) -> libc::rlimit64,
+) -> Option<libc::rlimit64> {
+    let mut was = libc::rlimit64 { rlim_cur: 0, rlim_max: 0 };
+    // SAFETY: prlimit reads and writes the structs that it is given, which live as long as the call.
+    let asked = unsafe { libc::prlimit64(pid, libc::RLIMIT_NOFILE, std::ptr::null(), &mut was) };
+    if asked != 0 {
+        return None;
+    }
+    let new = change(was);
+    // SAFETY: as above.
+    let set = unsafe { libc::prlimit64(pid, libc::RLIMIT_NOFILE, &new, std::ptr::null_mut()) };
+    (set == 0).then_some(was)
+}

@@ -1,0 +1,92 @@
+//! The functions: one for each language and channel.
+
+use harness::{Setup, nightcore, repository};
+use std::path::Path;
+use std::process::{Command, Stdio};
+use std::time::Duration;
+
+/// As in `tests/languages/`, with the beginning of their functions' names.
+const LANGUAGES: [(&str, &str); 5] =
+    [("c", "C"), ("go", "Go"), ("python", "Python"), ("asyncio", "Asyncio"), ("node", "Node")];
+/// Each channel, and the timeout of the functions that have it: calls through both have a deadline inside a deadline.
+const CHANNELS: [(&str, &str, u64); 2] = [("ring", "Ring", 2000), ("fifo", "Fifo", 1500)];
+/// The function that may take memory until there is no more, and how much it may have, KiB.
+pub const EATER: &str = "Eater";
+const EATER_KIB: u32 = 512 * 1024;
+/// glibc sets 64 MiB of addresses aside for each heap, of which it makes one for each of the first threads.
+const ONE_HEAP: &str = "env = { MALLOC_ARENA_MAX = \"1\" }";
+/// A handler that goes on after its deadline is ended soon, so that it happens often.
+const GRACE_MS: u64 = 1000;
+
+/// A function.
+#[derive(Clone, Debug)]
+pub struct Function {
+    pub name: String,
+    pub timeout: Duration,
+}
+
+impl Function {
+    /// As a word of a command line.
+    pub fn word(&self) -> String {
+        format!("{}={}", self.name, self.timeout.as_millis())
+    }
+
+    /// From such a word.
+    pub fn from_word(word: &str) -> Option<Function> {
+        let (name, ms) = word.split_once('=')?;
+        Some(Function { name: name.to_owned(), timeout: Duration::from_millis(ms.parse().ok()?) })
+    }
+}
+
+/// Adds the functions to a configuration. Their workers tell in `ran` which call they run.
+pub fn add(mut setup: Setup, ran: &Path) -> (Setup, Vec<Function>) {
+    let mut functions = Vec::new();
+    let ran = ran.to_str().expect("paths are text");
+    let mut add = |name: String, words: &[&str], channel: &str, timeout_ms: u64, more: &str| {
+        // As many threads at the end as at the beginning, so that what belongs to them can be counted.
+        let threads = "workers = { min = 4, max = 16 }";
+        let lines = format!(
+            "channel = \"{channel}\"\ntimeout = \"{timeout_ms}ms\"\ngrace = \"{GRACE_MS}ms\"\n{threads}\n{more}"
+        );
+        setup = setup.clone().command(&name, &[words, &[ran, &name]].concat(), &lines);
+        functions.push(Function { name, timeout: Duration::from_millis(timeout_ms) });
+    };
+    for (language, prefix) in LANGUAGES {
+        let command = match build(language) {
+            Ok(command) => command,
+            Err(reason) => {
+                println!("skipped: soak of {language}: {reason}");
+                continue;
+            }
+        };
+        let words: Vec<&str> = command.iter().map(String::as_str).collect();
+        for (channel, suffix, timeout_ms) in CHANNELS {
+            add(format!("{prefix}{suffix}"), &words, channel, timeout_ms, "");
+        }
+        if language == "c" {
+            let limited = format!("ulimit -v {EATER_KIB} && ulimit -c 0 && exec \"$0\" \"$@\"");
+            add(
+                EATER.into(),
+                &[&["/bin/sh", "-c", &limited], &words[..]].concat(),
+                CHANNELS[0].0,
+                CHANNELS[0].2,
+                ONE_HEAP,
+            );
+        }
+    }
+    (setup, functions)
+}
+
+/// Builds the worker of a language; the command that starts it.
+fn build(language: &str) -> Result<Vec<String>, String> {
+    let built = nightcore();
+    let built = built.parent().unwrap_or(Path::new("/"));
+    let mut command = Command::new(repository().join("tests/languages/build.sh"));
+    command.args([language, "tests/soak/workers"]).arg(built.with_file_name("soak")).arg(built);
+    let output = command.current_dir(repository()).stdin(Stdio::null()).output();
+    let output = output.map_err(|e| format!("{command:?}: {e}"))?;
+    if !output.status.success() {
+        return Err(String::from_utf8_lossy(&output.stderr).trim_end().to_owned());
+    }
+    Ok(String::from_utf8_lossy(&output.stdout).lines().map(str::to_owned).collect())
+}

@@ -1,0 +1,211 @@
+//! The ledger: every call that began, and how it ended.
+
+use crate::outcome::{Outcome, Summary, Times, Told};
+use crate::windows::{Windows, Without};
+use nightcore_runtime::clock::now_ns;
+use std::collections::{BTreeMap, HashMap, VecDeque};
+
+/// A call ends by its deadline, and its client has heard so by then.
+const SLACK_NS: u64 = 100_000_000;
+/// So many of each kind of finding are told, the rest is counted.
+const MAX_TOLD: usize = 20;
+
+/// So many of the last faults are told with each finding.
+const RECENT: usize = 6;
+
+/// What is wrong.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Finding {
+    /// A call that did not end in time.
+    Hung,
+    /// A call that ran or ended twice.
+    Twice,
+    /// A call that ended with what it must not end with.
+    Wrong,
+    /// What there is more of than before.
+    LeftOver,
+}
+
+/// The ledger of a run.
+#[derive(Default)]
+pub struct Ledger {
+    /// Times in which calls may be lost or late.
+    pub windows: Windows,
+    /// Only answers are right now.
+    pub calm: bool,
+    /// Calls that have begun and not ended, with their client.
+    open: HashMap<u64, usize>,
+    /// How often each last function ran, by call and number in it.
+    runs: HashMap<(u64, u16), u8>,
+    /// Calls that were answered, and how often their last function is called.
+    ran: Vec<(u64, u16)>,
+    begun: u64,
+    answered: u64,
+    errors: BTreeMap<String, u64>,
+    lost: u64,
+    left: u64,
+    faults: BTreeMap<&'static str, u64>,
+    /// The last faults, and when they were.
+    recent: VecDeque<(u64, String)>,
+    findings: BTreeMap<Finding, u64>,
+    latest_ms: u64,
+}
+
+impl Ledger {
+    /// How many calls have begun.
+    pub fn begun(&self) -> u64 {
+        self.begun
+    }
+
+    /// How many findings of a kind there are.
+    pub fn count(&self, finding: Finding) -> u64 {
+        self.findings.get(&finding).copied().unwrap_or(0)
+    }
+
+    /// Whether nothing is wrong.
+    pub fn is_clean(&self) -> bool {
+        self.findings.is_empty()
+    }
+
+    /// Notes what is wrong.
+    pub fn find(&mut self, finding: Finding, text: &str) {
+        let count = self.findings.entry(finding).or_default();
+        *count += 1;
+        if *count as usize <= MAX_TOLD {
+            let now = now_ns();
+            let recent = self.recent.iter().rev();
+            let recent = recent.map(|(at, fault)| format!("{} ms ago {fault}", (now - at) / 1_000_000));
+            let recent: Vec<String> = recent.collect();
+            println!("FAILED {finding:?}: {text}\n    last faults: {}", recent.join(", "));
+        }
+    }
+
+    /// Notes a fault, and on whom.
+    pub fn fault(&mut self, kind: &'static str, whom: &str) {
+        *self.faults.entry(kind).or_default() += 1;
+        self.recent.push_back((now_ns(), format!("{kind} {whom}")));
+        if self.recent.len() > RECENT {
+            self.recent.pop_front();
+        }
+    }
+
+    /// What a client told.
+    pub fn told(&mut self, client: usize, told: Told) {
+        match told {
+            Told::Begins { id } => {
+                self.begun += 1;
+                if self.open.insert(id, client).is_some() {
+                    self.find(Finding::Twice, &format!("call {id} began again"));
+                }
+            }
+            Told::Ended { id, call, times, outcome } => {
+                if self.open.remove(&id).is_none() {
+                    self.find(Finding::Twice, &format!("call {id} ended again, with {outcome:?}"));
+                    return;
+                }
+                self.ended(client, id, &call, times, outcome);
+            }
+        }
+    }
+
+    fn ended(&mut self, client: usize, id: u64, call: &Summary, times: Times, outcome: Outcome) {
+        let Times { opened, began, ended } = times;
+        let named = format!("call {id} to {}", call.way);
+        let allowed = call.timeout_ms * 1_000_000 + self.windows.allowance(client, opened, began, ended);
+        let over = (ended - began).saturating_sub(allowed);
+        match outcome {
+            Outcome::Answered => {
+                self.answered += 1;
+                self.ran.push((id, call.runs));
+            }
+            Outcome::Error(name) => {
+                if self.calm {
+                    self.find(Finding::Wrong, &format!("{named}: {name} while there were no faults"));
+                }
+                *self.errors.entry(name).or_default() += 1;
+            }
+            Outcome::Lost(_) if self.windows.may_be_lost(opened, ended) => {
+                self.lost += 1;
+                return;
+            }
+            Outcome::Lost(text) => {
+                self.find(
+                    Finding::Wrong,
+                    &format!("{named}: connection lost while the engine lived: {text}"),
+                );
+            }
+            Outcome::Silent => return self.find(Finding::Hung, &format!("{named}: no answer")),
+            Outcome::Wrong(text) => self.find(Finding::Wrong, &format!("{named}: {text}")),
+        }
+        self.latest_ms = self.latest_ms.max(over / 1_000_000);
+        if over > SLACK_NS {
+            let ms = over / 1_000_000;
+            self.find(Finding::Hung, &format!("{named}: ended {ms} ms after its deadline"));
+        }
+    }
+
+    /// A client was killed: what it had under way is cancelled.
+    pub fn client_killed(&mut self, client: usize) {
+        let before = self.open.len();
+        self.open.retain(|_, owner| *owner != client);
+        self.left += (before - self.open.len()) as u64;
+    }
+
+    /// The last function of a call ran.
+    pub fn ran(&mut self, id: u64, number: u16) {
+        let runs = self.runs.entry((id, number)).or_default();
+        *runs = runs.saturating_add(1);
+        if *runs == 2 {
+            self.find(Finding::Twice, &format!("call {id} ran twice (number {number})"));
+        }
+    }
+
+    /// At the end, when all was read: calls that never ended, and answers that nobody gave.
+    pub fn close(&mut self) {
+        let open: Vec<u64> = self.open.drain().map(|(id, _)| id).collect();
+        for id in open {
+            self.find(Finding::Hung, &format!("call {id} never ended"));
+        }
+        for (id, runs) in std::mem::take(&mut self.ran) {
+            if let Some(missing) = (0..runs).find(|number| !self.runs.contains_key(&(id, *number))) {
+                self.find(
+                    Finding::Wrong,
+                    &format!("call {id} was answered, and never ran (number {missing})"),
+                );
+            }
+        }
+    }
+
+    /// Prints what happened.
+    pub fn print(&self) {
+        println!();
+        println!("answered                     {:>9}", self.answered);
+        for (name, count) in &self.errors {
+            println!("error {name:22} {count:>9}");
+        }
+        println!("engine dead, UNAVAILABLE     {:>9}", self.lost);
+        println!("left by a killed client      {:>9}", self.left);
+        println!("runs of last functions       {:>9}", self.runs.len());
+        println!("latest after its deadline    {:>6} ms", self.latest_ms);
+        for (kind, count) in &self.faults {
+            println!("fault {kind:22} {count:>9}");
+        }
+    }
+}
+
+/// The id of the run's own calls and of clients' begins with the number of who makes them.
+pub fn first_id(client: usize, start: u64) -> u64 {
+    ((client as u64) << 48) | (start << 32)
+}
+
+impl Ledger {
+    /// A time begins in which calls may be lost or late.
+    pub fn begin(&mut self, without: Without) {
+        self.windows.begin(without, now_ns());
+    }
+
+    /// It is over.
+    pub fn end(&mut self, without: Without) {
+        self.windows.end(without, now_ns());
+    }
+}

@@ -1,0 +1,165 @@
+//! How a call ended, as its client saw it; and the lines in which clients tell it.
+
+use crate::call::Call;
+use harness::{Connection, Problem, Response};
+use nightcore_runtime::protocol::Status;
+use nightcore_runtime::protocol::status::TABLE;
+use std::io;
+
+/// Of what a call ended with so much is told: a line is written at once.
+const MAX_TEXT: usize = 800;
+
+/// How a call ended.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Outcome {
+    /// With its answer.
+    Answered,
+    /// With this error, which is one of the table.
+    Error(String),
+    /// Its connection was closed, or there was none to be had.
+    Lost(String),
+    /// It did not end.
+    Silent,
+    /// With what is not its answer, nor an error that it may end with.
+    Wrong(String),
+}
+
+/// What a client tells of a call; times in ns of the monotonic clock.
+#[derive(Clone, Debug)]
+pub enum Told {
+    Begins { id: u64 },
+    Ended { id: u64, call: Summary, times: Times, outcome: Outcome },
+}
+
+/// When a call's connection was opened, it was sent, and it had ended.
+#[derive(Clone, Copy, Debug)]
+pub struct Times {
+    pub opened: u64,
+    pub began: u64,
+    pub ended: u64,
+}
+
+/// What the ledger must know of a call.
+#[derive(Clone, Debug)]
+pub struct Summary {
+    pub timeout_ms: u64,
+    /// How often its last function is called.
+    pub runs: u16,
+    /// Its way, without spaces.
+    pub way: String,
+}
+
+impl Summary {
+    pub fn of(call: &Call) -> Summary {
+        Summary { timeout_ms: call.timeout.as_millis() as u64, runs: call.runs, way: call.to_string() }
+    }
+}
+
+impl Told {
+    /// As a line.
+    pub fn line(&self) -> String {
+        match self {
+            Told::Begins { id } => format!("b {id}\n"),
+            Told::Ended { id, call, times, outcome } => {
+                let Summary { timeout_ms, runs, way } = call;
+                let Times { opened, began, ended } = times;
+                let (kind, text) = match outcome {
+                    Outcome::Answered => ("answered", ""),
+                    Outcome::Error(text) => ("error", text.as_str()),
+                    Outcome::Lost(text) => ("lost", text.as_str()),
+                    Outcome::Silent => ("silent", ""),
+                    Outcome::Wrong(text) => ("wrong", text.as_str()),
+                };
+                let text: String = text.replace('\n', " ").chars().take(MAX_TEXT).collect();
+                format!("e {id} {timeout_ms} {runs} {way} {opened} {began} {ended} {kind} {text}\n")
+            }
+        }
+    }
+
+    /// From a line.
+    pub fn from_line(line: &str) -> Option<Told> {
+        let mut words = line.splitn(10, ' ');
+        let kind = words.next()?;
+        let mut word = || words.next();
+        let id = word()?.parse().ok()?;
+        if kind == "b" {
+            return Some(Told::Begins { id });
+        }
+        let call = Summary {
+            timeout_ms: word()?.parse().ok()?,
+            runs: word()?.parse().ok()?,
+            way: word()?.to_owned(),
+        };
+        let times = Times {
+            opened: word()?.parse().ok()?,
+            began: word()?.parse().ok()?,
+            ended: word()?.parse().ok()?,
+        };
+        let kind = word()?;
+        let text = word()?.to_owned();
+        let outcome = match kind {
+            "answered" => Outcome::Answered,
+            "error" => Outcome::Error(text),
+            "lost" => Outcome::Lost(text),
+            "silent" => Outcome::Silent,
+            "wrong" => Outcome::Wrong(text),
+            _ => return None,
+        };
+        Some(Told::Ended { id, call, times, outcome })
+    }
+}
+
+/// What became of a call on this connection.
+pub fn receive(connection: &mut Connection, call: &Call) -> Outcome {
+    match connection.receive() {
+        Ok(response) => outcome(call, &response),
+        Err(error) if matches!(error.kind(), io::ErrorKind::WouldBlock | io::ErrorKind::TimedOut) => {
+            Outcome::Silent
+        }
+        Err(error) => Outcome::Lost(error.to_string()),
+    }
+}
+
+fn outcome(call: &Call, response: &Response) -> Outcome {
+    if response.status == 200 {
+        return match call.is_right(&response.body) {
+            true if call.ends_in_error() => Outcome::Wrong(format!("an answer in spite of {:?}", call.task)),
+            true => Outcome::Answered,
+            false => Outcome::Wrong(format!("the answer {}", shown(&response.body))),
+        };
+    }
+    let problem = (response.header("content-type") == Some("application/problem+json"))
+        .then(|| serde_json::from_slice::<Problem>(&response.body).ok())
+        .flatten();
+    let Some(problem) = problem else {
+        return Outcome::Wrong(format!("status {} with {}", response.status, shown(&response.body)));
+    };
+    let wrong = || Outcome::Wrong(format!("status {} with {}", response.status, response.text()));
+    // What went wrong first: a function that does not handle the error of one that it called fails with that as its cause.
+    let first = problem.cause.last().map(|cause| cause.error.as_str());
+    let may_be = |name: &str| {
+        let row = TABLE.iter().find(|row| row.name == name)?;
+        matches!(
+            row.status,
+            Status::ContainerDied | Status::Overloaded | Status::Unavailable | Status::DeadlineExceeded
+        )
+        .then_some(row)
+    };
+    match (problem.error.as_str(), first) {
+        ("FUNCTION_FAILED", Some(first)) if response.status == 500 && may_be(first).is_some() => {
+            Outcome::Error(format!("FUNCTION_FAILED of {first}"))
+        }
+        (name, _) if may_be(name).is_some_and(|row| row.http == response.status) => {
+            Outcome::Error(name.to_owned())
+        }
+        _ => wrong(),
+    }
+}
+
+fn shown(body: &[u8]) -> String {
+    let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).escape_debug().to_string();
+    match body.len() {
+        0..=120 => format!("\"{}\"", text(body)),
+        len => format!("\"{}\"…\"{}\" of {len} bytes", text(&body[..60]), text(&body[len - 60..])),
+    }
+}

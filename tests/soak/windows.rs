@@ -1,0 +1,79 @@
+//! When what was not there: in those times, and in no others, a call may end without an answer, or late.
+
+/// From when to when, ns of the monotonic clock; no end: it lasts.
+#[derive(Clone, Copy, Debug)]
+struct Window {
+    from: u64,
+    to: Option<u64>,
+}
+
+impl Window {
+    fn end(self) -> u64 {
+        self.to.unwrap_or(u64::MAX)
+    }
+
+    /// How much of the time between these is in it.
+    fn shared(self, from: u64, to: u64) -> u64 {
+        self.end().min(to).saturating_sub(self.from.max(from))
+    }
+}
+
+/// A kind of time.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Without {
+    /// The engine is dead, or is starting.
+    Engine,
+    /// The engine is stopped.
+    EngineRunning,
+    /// The engine has no descriptors for another connection.
+    Descriptors,
+    /// The client with this number is stopped.
+    Client(usize),
+}
+
+/// All such times.
+#[derive(Debug, Default)]
+pub struct Windows(Vec<(Without, Window)>);
+
+/// An engine that had no descriptors looks for connections again after a pause, and they come all at once.
+const ACCEPT_AGAIN_NS: u64 = 200_000_000;
+
+impl Windows {
+    pub fn begin(&mut self, without: Without, now: u64) {
+        self.0.push((without, Window { from: now, to: None }));
+    }
+
+    pub fn end(&mut self, without: Without, now: u64) {
+        for (kind, window) in &mut self.0 {
+            if *kind == without && window.to.is_none() {
+                window.to = Some(now);
+            }
+        }
+    }
+
+    fn of(&self, without: Without) -> impl Iterator<Item = Window> {
+        // The latest first: they are asked for while they last, or soon after.
+        self.0.iter().rev().filter(move |(kind, _)| *kind == without).map(|(_, window)| *window)
+    }
+
+    /// Whether a connection of that age may be lost then: the engine died under it, or was not there.
+    pub fn may_be_lost(&self, opened: u64, ended: u64) -> bool {
+        self.of(Without::Engine).any(|window| {
+            (opened <= window.from && window.from <= ended) || window.shared(ended, ended + 1) > 0
+        })
+    }
+
+    /// How much later than at its deadline a call may end, ns.
+    pub fn allowance(&self, client: usize, opened: u64, began: u64, ended: u64) -> u64 {
+        let stopped = self.of(Without::EngineRunning).chain(self.of(Without::Client(client)));
+        let stopped = stopped.map(|window| window.shared(began, ended)).sum::<u64>();
+        let not_accepted =
+            self.of(Without::Descriptors).filter(|window| window.from <= opened && opened < window.end());
+        let not_accepted = not_accepted
+            .map(|window| {
+                Window { to: window.to.map(|to| to + ACCEPT_AGAIN_NS), ..window }.shared(began, ended)
+            })
+            .sum::<u64>();
+        stopped + not_accepted
+    }
+}
