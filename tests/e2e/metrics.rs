@@ -42,6 +42,8 @@ fn every_call_is_counted_once_by_how_it_ended() {
 
     assert_eq!([status("Echo", "a"), status("Echo", "b"), status("Echo", "c")], [200; 3]);
     assert_eq!(status("Echo", &"x".repeat(MAX_BODY_BYTES + 1)), 413);
+    let soon = [("x-timeout-ms", "soon")];
+    assert_eq!(engine.connect().request("POST", "/function/Echo", &soon, b"").status, 400);
     assert_eq!(status("Fail", "told"), 500);
     assert_eq!(status("Crash", ""), 502);
     assert_eq!(status("Broken", ""), 503);
@@ -79,6 +81,7 @@ fn every_call_is_counted_once_by_how_it_ended() {
             call_of("Call", "external", "DEPTH_EXCEEDED", 1.0),
             call_of("Call", "internal", "DEPTH_EXCEEDED", 1.0),
             call_of("Crash", "external", "CONTAINER_DIED", 1.0),
+            call_of("Echo", "external", "INVALID_ARGUMENT", 1.0),
             call_of("Echo", "external", "PAYLOAD_TOO_LARGE", 1.0),
             call_of("Echo", "external", "answered", 3.0),
             call_of("Echo", "internal", "answered", 1.0),

@@ -61,8 +61,9 @@ pub enum Origin {
     Internal,
 }
 
-/// How calls can end: answered, or by one of the errors that end a call, by [`Status`] number.
-pub const OUTCOMES: usize = 10;
+/// How calls can end, in the order of the table of statuses: answered, by one of the errors that end a call, or refused by the
+/// gateway for what the client says of it.
+pub const OUTCOMES: usize = Status::DepthExceeded as usize + 2;
 
 /// Counts since the engine started.
 #[derive(Clone, Debug, Default)]
@@ -175,7 +176,11 @@ impl Function {
     }
 
     pub(super) fn count_end(&mut self, origin: Origin, status: Status) {
-        if let Some(count) = self.counts.ended[origin as usize].get_mut(status.number() as usize) {
+        let outcome = match status {
+            Status::InvalidArgument => OUTCOMES - 1,
+            _ => status.number() as usize,
+        };
+        if let Some(count) = self.counts.ended[origin as usize].get_mut(outcome) {
             *count += 1;
         }
     }

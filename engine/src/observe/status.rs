@@ -40,7 +40,7 @@ pub struct ByOrigin<T> {
     pub internal: T,
 }
 
-/// How calls can end: answered, or with an error that ends a call.
+/// How calls can end: answered, or with an error.
 pub const OUTCOMES: [&str; dispatch::OUTCOMES] = {
     let mut names = ["answered"; dispatch::OUTCOMES];
     let mut number = 1;
