@@ -11,6 +11,7 @@ use harness::process::{self, Process};
 use harness::{Engine, Home};
 use nix::sys::signal::Signal;
 use std::collections::BTreeMap;
+use std::process::{Child, Stdio};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
@@ -20,7 +21,7 @@ const MEAN_PAUSE_MS: u64 = 500;
 const SPARE_DESCRIPTORS: u64 = 2;
 
 /// A kind of fault, and how often it is drawn.
-const KINDS: [(Kind, &str, u64); 12] = [
+const KINDS: [(Kind, &str, u64); 13] = [
     (Kind::KillContainer, "container killed", 40),
     (Kind::StopContainer, "container stopped", 30),
     (Kind::KillLauncher, "launcher killed", 5),
@@ -33,6 +34,7 @@ const KINDS: [(Kind, &str, u64); 12] = [
     (Kind::FillDisk, "disk full", 5),
     (Kind::TakeDescriptors, "no descriptors", 8),
     (Kind::KillAll, "all containers killed", 2),
+    (Kind::Reload, "reloaded", 12),
 ];
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -49,6 +51,7 @@ enum Kind {
     FillDisk,
     TakeDescriptors,
     KillAll,
+    Reload,
 }
 
 /// How a fault that lasts ends.
@@ -74,6 +77,8 @@ pub struct Faults {
     ends: Vec<(Instant, End)>,
     floods: u64,
     flooding: Vec<std::thread::JoinHandle<()>>,
+    /// `nightcore reload`, once for each.
+    reloads: Vec<Child>,
 }
 
 impl Faults {
@@ -98,6 +103,7 @@ impl Faults {
             ends: Vec::new(),
             floods: 0,
             flooding: Vec::new(),
+            reloads: Vec::new(),
         }
     }
 
@@ -118,6 +124,7 @@ impl Faults {
     /// Ends all that lasts, and gives the last engine, those before it, and the disk.
     pub fn finish(mut self) -> (Engine, Vec<Engine>, Option<Disk>) {
         self.end_all();
+        std::mem::take(&mut self.reloads).into_iter().for_each(end_child);
         for flood in std::mem::take(&mut self.flooding) {
             flood.join().expect("a flood does not panic");
         }
@@ -232,6 +239,10 @@ impl Faults {
                 }
                 taken.is_some()
             }
+            (Kind::Reload, ..) => {
+                whom = self.functions[who % self.functions.len()].name.clone();
+                self.reload(&whom)
+            }
             _ => false,
         };
         if done {
@@ -278,6 +289,18 @@ impl Faults {
         self.killed.push(std::mem::replace(&mut self.engine, engine));
     }
 
+    /// Has new processes of a function take the place of those it has. How that ends does not matter here: what they need
+    /// may be missing, and their engine may be killed.
+    fn reload(&mut self, function: &str) -> bool {
+        self.reloads.retain_mut(|reload| matches!(reload.try_wait(), Ok(None)));
+        let mut command = self.home.command("reload");
+        command.arg(function).stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
+        let child = command.spawn();
+        let began = child.is_ok();
+        self.reloads.extend(child);
+        began
+    }
+
     /// Stops a container, calls it more often than it has room for, and lets it go on.
     fn flood(&mut self, pid: i32, function: Function) {
         let stopped = Duration::from_millis(self.random.between(100, 800));
@@ -287,6 +310,12 @@ impl Faults {
         self.flooding
             .push(std::thread::spawn(move || flood::run(pid, &function, stopped, address, number, &ledger)));
     }
+}
+
+/// Ends a command that may be waiting for an engine.
+fn end_child(mut child: Child) {
+    let _ = child.kill();
+    let _ = child.wait();
 }
 
 fn kill(pid: i32) -> bool {
