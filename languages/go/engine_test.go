@@ -32,12 +32,18 @@ func start(t *testing.T, functions ...string) *engine {
 // startOver does so with the functions' channels of this kind.
 func startOver(t *testing.T, channel string, functions ...string) *engine {
 	t.Helper()
+	return startWith(t, fmt.Sprintf("channel = %q", channel), functions...)
+}
+
+// startWith does so with these defaults of the functions.
+func startWith(t *testing.T, defaults string, functions ...string) *engine {
+	t.Helper()
 	program, err := os.Executable()
 	if err != nil {
 		t.Fatal(err)
 	}
 	dir := t.TempDir()
-	config := "[gateway]\nlisten = \"127.0.0.1:0\"\n[defaults]\nchannel = \"" + channel + "\"\n"
+	config := "[gateway]\nlisten = \"127.0.0.1:0\"\n[defaults]\n" + defaults + "\n"
 	for _, function := range functions {
 		config += fmt.Sprintf("[functions.%s]\ncommand = [%q]\n", function, program)
 	}

@@ -83,6 +83,12 @@ func (r *running) run() {
 	body, err := r.worker.handler(r.ctx, req)
 	finished = true
 	if err != nil {
+		if errors.Is(err, context.DeadlineExceeded) && errors.Is(r.ctx.Err(), context.DeadlineExceeded) {
+			// The context is not later than the engine, and may be earlier.
+			if _, ok := passedOn(err); !ok {
+				err = &Error{Status: ErrDeadlineExceeded, Function: req.Function, Message: err.Error()}
+			}
+		}
 		r.fail(err)
 		return
 	}

@@ -39,6 +39,7 @@ func TestMain(m *testing.M) {
 	nightcore.Handle("Again", again)
 	nightcore.Handle("GiveUp", giveUp)
 	nightcore.Handle("Late", late)
+	nightcore.Handle("Overdue", overdue)
 	nightcore.Handle("Misuse", misuse)
 	nightcore.Handle("Panic", func(context.Context, *nightcore.Request) ([]byte, error) { panic("at the disco") })
 	nightcore.HTTPHandler("Page", http.HandlerFunc(page))
@@ -385,4 +386,28 @@ func TestAHandlerThatEndsItsGoroutineEndsNothingElse(t *testing.T) {
 			t.Errorf("it answered %d", status)
 		}
 	}
+}
+
+// overdue does what most of Go does when its context ends.
+func overdue(ctx context.Context, _ *nightcore.Request) ([]byte, error) {
+	<-ctx.Done()
+	return nil, fmt.Errorf("waiting: %w", ctx.Err())
+}
+
+// The handler's context ends at the same moment as the engine's patience: whichever is first, it is the deadline that passed.
+func TestAHandlerThatReturnsItsContextsErrorMissedItsDeadline(t *testing.T) {
+	engine := startWith(t, "timeout = \"100ms\"", "Overdue")
+	var calls sync.WaitGroup
+	for range 16 {
+		calls.Add(1)
+		go func() {
+			defer calls.Done()
+			for range 12 {
+				if status, text := engine.post("Overdue", ""); status != http.StatusGatewayTimeout {
+					t.Errorf("%d %s", status, text)
+				}
+			}
+		}()
+	}
+	calls.Wait()
 }

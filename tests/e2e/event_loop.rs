@@ -106,3 +106,24 @@ fn a_caller_that_does_not_read_its_answers_stops_nobody() {
     }
     engine.stop();
 }
+
+#[test]
+fn a_caller_is_known_to_it_though_its_first_payload_takes_long_to_copy() {
+    let setup = Setup::new().functions(&["Echo"], &event_loop()).functions(&["Call"], &c());
+    let large = [b"Echo\n".as_slice(), &pattern(24 << 20)].concat();
+    for _ in 0..3 {
+        let engine = setup.start();
+        let mut clients = [engine.connect(), engine.connect(), engine.connect()];
+        for client in &mut clients {
+            client.send("POST", "/function/Call", &[], &large).unwrap();
+        }
+        wait_until("a large payload to be on its way", || engine.function("Echo").internal > 0);
+        // What is small overtakes it.
+        assert_eq!(engine.text("Call", "Echo\nsmall"), "small");
+        for client in &mut clients {
+            assert_eq!(client.receive().unwrap().status, 200);
+        }
+        assert_eq!(engine.function("Echo").restarts, 0);
+        engine.stop();
+    }
+}

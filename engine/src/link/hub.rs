@@ -15,7 +15,7 @@ use nightcore_runtime::ipc::socket::Received;
 use nightcore_runtime::protocol::control::{ChannelKind, Control, ControlKind, RING_SINCE_VERSION};
 use nightcore_runtime::protocol::limits::{MAX_INLINE_BYTES, RING_LINES};
 use nightcore_runtime::protocol::message::FLAG_WAITS;
-use nightcore_runtime::protocol::{Broken, Failure, Header, Kind, Message, MessageBuffer, Status};
+use nightcore_runtime::protocol::{Broken, Failure, Header, Kind, Message, Status};
 use std::cell::RefCell;
 use std::collections::HashMap;
 use std::io;
@@ -596,7 +596,7 @@ impl Hub {
         header.metadata_len = payload.metadata_len() as u32;
         header.body_len = payload.body_len();
         if payload.len() <= (MAX_INLINE_BYTES - name.len()) as u64 {
-            payload.inline(name.len(), |parts| channel.send(&MessageBuffer::new(header, name, parts)));
+            payload.inline(name.len(), |parts| channel.send_named(header, name, parts));
             self.expect(channel);
             return;
         }
@@ -619,7 +619,7 @@ impl Hub {
         if header.body_len <= COPY_SLICE_BYTES as u64 {
             copy.metadata();
             copy.slice(0);
-            channel.send(&MessageBuffer::new(header, name, &[]));
+            channel.send_named(header, name, &[]);
             self.expect(channel);
         } else {
             let (channel, name, hub) = (channel.clone(), name.to_vec(), self.this.clone());
@@ -631,7 +631,7 @@ impl Hub {
                     tokio::task::yield_now().await;
                 }
                 drop(copy);
-                channel.send(&MessageBuffer::new(header, &name, &[]));
+                channel.send_named(header, &name, &[]);
                 if let Some(hub) = hub.upgrade() {
                     hub.borrow_mut().expect(&channel);
                 }
