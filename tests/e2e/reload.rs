@@ -11,6 +11,15 @@ use std::time::Duration;
 const RELOADS: usize = 100;
 const CLIENTS: usize = 4;
 
+/// Starts an engine in whose home the worker's program lies under these names.
+fn start_with(setup: &Setup, names: &[&str]) -> Engine {
+    let home = setup.home();
+    for name in names {
+        fs::copy(c(), home.path().join(name)).unwrap();
+    }
+    home.start()
+}
+
 /// The configuration of a running engine is another one now.
 fn write(engine: &Engine, setup: &Setup) {
     fs::write(engine.home().config(), setup.toml()).unwrap();
@@ -38,14 +47,8 @@ fn p99(outcomes: &[Outcome]) -> Duration {
 
 #[test]
 fn code_changes_a_hundred_times_under_load_and_no_call_fails() {
-    let home = Setup::new()
-        .function("Pid", "./pid".as_ref(), "processes = 2")
-        .function("Call", "./call".as_ref(), "")
-        .home();
-    for name in ["pid", "call"] {
-        fs::copy(c(), home.path().join(name)).unwrap();
-    }
-    let engine = home.start();
+    let setup = Setup::new().function("Pid", "./pid".as_ref(), "processes = 2");
+    let engine = start_with(&setup.function("Call", "./call".as_ref(), ""), &["pid", "call"]);
     let quiet = Load::start(engine.address(), CLIENTS, "Call", b"Pid\n");
     wait_until("a load without reloads", || quiet.ended() > 5000);
     let quiet = quiet.stop();
@@ -125,6 +128,21 @@ fn functions_come_and_go() {
     assert_eq!(reload(&engine, &[]), "added: Echo; adjusted: Upper");
     assert_eq!(engine.text("Call", "Echo\n3"), "3");
     assert_eq!(reload(&engine, &[]), "nothing has changed");
+    engine.stop();
+}
+
+#[test]
+fn a_function_that_did_not_start_may_be_removed_and_come_back() {
+    let without = Setup::new().functions(&["Echo"], &c());
+    let engine = without.start();
+    write(&engine, &without.clone().function("Upper", "/bin/false".as_ref(), ""));
+    assert_eq!(engine.nightcore("reload", &[]).code, Some(1));
+    write(&engine, &without);
+    assert_eq!(reload(&engine, &[]), "removed: Upper");
+    write(&engine, &without.clone().functions(&["Upper"], &c()));
+    assert_eq!(reload(&engine, &[]), "added: Upper");
+    assert_eq!(engine.text("Upper", "back"), "BACK");
+    assert_eq!(engine.function("Upper").failing, None);
     engine.stop();
 }
 
@@ -228,14 +246,9 @@ fn a_hangup_reloads() {
 
 #[test]
 fn a_watched_function_follows_its_files() {
-    let home = Setup::new()
-        .function("Pid", "./pid".as_ref(), "watch = true")
-        .function("Other", "./other".as_ref(), "env = { ALSO = \"Other\" }")
-        .home();
-    for name in ["pid", "other"] {
-        fs::copy(c(), home.path().join(name)).unwrap();
-    }
-    let engine = home.start();
+    let setup = Setup::new().function("Pid", "./pid".as_ref(), "watch = true");
+    let setup = setup.function("Other", "./other".as_ref(), "env = { ALSO = \"Other\" }");
+    let engine = start_with(&setup, &["pid", "other"]);
     for _ in 0..3 {
         let before = engine.text("Pid", "");
         // Only the one that says so, though both have changed.

@@ -16,13 +16,10 @@ impl<P, R> Dispatch<P, R> {
         if let Some(id) = self.by_name.get(&spec.name).copied() {
             let f = self.function_mut(id);
             f.removed = false;
-            f.unavailable = None;
-            f.generation += 1;
-            f.serving = f.generation;
             f.set_spec(spec);
-            for key in f.containers.clone() {
-                self.retire(key);
-            }
+            f.generation += 1;
+            let generation = f.generation;
+            self.serve(id, generation);
             return id;
         }
         let id = self.functions.len() as FunctionId + 1;
@@ -148,7 +145,7 @@ impl<P, R> Dispatch<P, R> {
 
     /// A container gets no new calls and ends with its last one.
     pub(super) fn retire(&mut self, key: ContainerKey) {
-        self.set_aside(key);
+        self.containers[key].set_aside = true;
         self.end_if_done(key);
     }
 }

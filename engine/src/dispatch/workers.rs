@@ -76,8 +76,9 @@ impl<P, R> Dispatch<P, R> {
         }
         let f = self.function(function);
         let mut containers = f.containers.iter().map(|key| &self.containers[*key]);
-        // One that was set aside is replaced, one without workers is asked again.
-        let will_come = containers.any(|c| c.set_aside || c.channels.is_empty());
+        // One that was set aside is replaced, but for those of older generations; one without workers is asked again.
+        let will_come =
+            containers.any(|c| c.generation >= f.serving && (c.set_aside || c.channels.is_empty()));
         starting > 0 || f.running > 0 || will_come
     }
 
@@ -155,13 +156,6 @@ impl<P, R> Dispatch<P, R> {
         self.function_mut(function).containers.retain(|c| *c != key);
         self.serve_newest_if_ready(function);
         self.pump(now, function);
-    }
-
-    /// A container gets no new calls; those it has go on.
-    pub fn set_aside(&mut self, key: ContainerKey) {
-        if let Some(container) = self.containers.get_mut(key) {
-            container.set_aside = true;
-        }
     }
 
     /// Declares that a function cannot be called now, and why: what is queued ends, what comes is refused.
