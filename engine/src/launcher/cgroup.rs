@@ -4,6 +4,7 @@
 //! which a group that has children with limits has no processes of its own. Groups are made below the one that this process is in,
 //! if that may be written: as root, or where a service manager delegates it. Where it may not, there are none.
 
+use super::children::is_ours;
 use crate::config::Limits;
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
@@ -198,17 +199,22 @@ impl Place {
         Ok(self)
     }
 
-    /// Version 2: lets groups below this one have limits. It must have no processes then, so they move to one below.
+    /// Version 2: lets groups below this one have limits. It must have no processes then, so ours move to one below; those of
+    /// others stay where they are.
     fn hand_down(&mut self) -> io::Result<()> {
         if self.enable().is_ok() {
             return Ok(());
+        }
+        let processes = processes(&self.directory);
+        if !processes.iter().all(|pid| is_ours(*pid)) {
+            return Err(io::Error::other("other programs are in the same group"));
         }
         let own = self.directory.join(OWN);
         match fs::create_dir(&own) {
             Err(error) if error.kind() != io::ErrorKind::AlreadyExists => return Err(error),
             _ => {}
         }
-        for pid in processes(&self.directory) {
+        for pid in processes {
             fs::write(own.join("cgroup.procs"), pid.to_string())?;
         }
         self.enable()
@@ -342,5 +348,18 @@ mod tests {
         assert_eq!(value("memory.swap.max"), "0");
         assert_eq!(value("cpu.max"), "150000 100000");
         assert_eq!(value("pids.max"), "9");
+    }
+
+    #[test]
+    fn programs_of_others_are_not_moved() {
+        let root = tempfile::tempdir().unwrap();
+        // As the kernel refuses to be written to while there are processes.
+        fs::create_dir(root.path().join("cgroup.subtree_control")).unwrap();
+        fs::write(root.path().join("cgroup.controllers"), "memory\n").unwrap();
+        fs::write(root.path().join("cgroup.procs"), format!("{}\n0\n", std::process::id())).unwrap();
+        let mounts = format!("30 1 0:26 / {} rw - cgroup2 cgroup2 rw\n", root.path().display());
+        let place = places("0::/\n", &mounts).pop().unwrap();
+        assert!(place.make("nightcore-1").unwrap_err().to_string().contains("other programs"));
+        assert!(!root.path().join(OWN).exists());
     }
 }

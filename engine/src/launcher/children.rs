@@ -16,6 +16,20 @@ pub(super) fn children() -> Vec<i32> {
     pids.filter(|pid| parent_of(*pid) == Some(own)).collect()
 }
 
+/// Whether this is the launcher, its engine, or a descendant of the launcher.
+pub(super) fn is_ours(mut pid: i32) -> bool {
+    let (own, engine) = (nix::unistd::getpid().as_raw(), nix::unistd::getppid().as_raw());
+    loop {
+        if pid == own || pid == engine {
+            return true;
+        }
+        match parent_of(pid) {
+            Some(parent) if parent > 1 => pid = parent,
+            _ => return false,
+        }
+    }
+}
+
 fn parent_of(pid: i32) -> Option<i32> {
     let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
     // The name, in parentheses, may hold anything.
@@ -46,4 +60,20 @@ pub(super) fn become_subreaper() -> std::io::Result<()> {
     // SAFETY: PR_SET_CHILD_SUBREAPER takes an integer and touches no memory.
     let result = unsafe { libc::prctl(libc::PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0) };
     if result == 0 { Ok(()) } else { Err(std::io::Error::last_os_error()) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn ours_are_this_process_its_parent_and_its_descendants() {
+        let mut child =
+            std::process::Command::new("cat").stdin(std::process::Stdio::piped()).spawn().unwrap();
+        let pids = [nix::unistd::getpid().as_raw(), nix::unistd::getppid().as_raw(), child.id() as i32];
+        assert_eq!(pids.map(is_ours), [true; 3]);
+        assert!(!is_ours(0));
+        drop(child.stdin.take());
+        child.wait().unwrap();
+    }
 }
