@@ -16,6 +16,7 @@ use std::path::PathBuf;
 use std::rc::Rc;
 use std::time::Duration;
 use tokio::sync::oneshot;
+use tokio::task::spawn_blocking;
 
 /// Which functions are started anew though nothing about them has changed.
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
@@ -134,8 +135,11 @@ impl Functions {
     }
 
     /// Reads the configuration anew and changes what has changed; or says why that cannot be, and changes nothing.
-    pub fn reload(&mut self, keeper: &mut Keeper, forced: &Forced) -> Result<Changes, String> {
-        let config = Config::load(&self.config.path).map_err(|errors| errors.to_string())?;
+    pub async fn reload(&mut self, keeper: &mut Keeper, forced: &Forced) -> Result<Changes, String> {
+        let path = self.config.path.clone();
+        // On a thread of its own: a large file takes longer than calls should wait.
+        let config = spawn_blocking(move || Config::load(&path).map_err(|errors| errors.to_string())).await;
+        let config = config.map_err(|error| error.to_string())??;
         if config.gateway != self.config.gateway {
             return Err("[gateway] has changed, which takes a restart of the engine".to_owned());
         }
