@@ -1,4 +1,6 @@
 //! How often times were how long: counts in buckets that are the same for all, so that to count one takes no allocation.
+//!
+//! Not an HDR histogram: its buckets end at powers of two, while those of a page of metrics have to end where the page says.
 
 /// Twenty numbers a decade, from preferred series (R20): a bucket is 12 % wide.
 const STEPS: [u64; 20] =

@@ -208,22 +208,19 @@ impl Channel {
         self.told.borrow().get(word).is_none_or(|told| told & bit == 0)
     }
 
-    /// It has been sent the name of this function. Not before: a message whose payload takes long to copy is overtaken by others.
-    pub(super) fn has_told(&self, function: FunctionId) {
+    /// Sends a message, and notes that this worker knows the caller's name if that is in it. Not before: a message whose payload
+    /// takes long to copy is overtaken by others.
+    pub(super) fn send_named(self: &Rc<Self>, header: Header, name: &[u8], parts: &[&[u8]]) {
+        self.send(&MessageBuffer::new(header, name, parts));
+        if name.is_empty() {
+            return;
+        }
         let mut told = self.told.borrow_mut();
-        let (word, bit) = (function as usize / 64, 1 << (function % 64));
+        let (word, bit) = (header.function as usize / 64, 1 << (header.function % 64));
         if told.len() <= word {
             told.resize(word + 1, 0);
         }
         told[word] |= bit;
-    }
-
-    /// Sends a message with a name, if it has one, and notes that.
-    pub(super) fn send_named(self: &Rc<Self>, header: Header, name: &[u8], parts: &[&[u8]]) {
-        self.send(&MessageBuffer::new(header, name, parts));
-        if !name.is_empty() {
-            self.has_told(header.function);
-        }
     }
 
     /// Tells the worker that a call it runs is cancelled: a thread by a word it looks at, an event loop by a message.
