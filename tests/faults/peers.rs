@@ -1,23 +1,16 @@
 //! Workers that lie, see tests/workers/raw/lies.rs, and processes that are no workers at all: their calls end with an error,
 //! and the calls of other functions go on.
 
+use harness::hostile::{LIMITS, MEMORY, call_among_others};
 use harness::process::{descriptors, is_alive, signal};
 use harness::workers::c;
-use harness::{Engine, Load, Response, Setup, private_memory, wait_for, wait_until};
+use harness::{Engine, Load, Setup, private_memory, wait_for, wait_until};
 use nightcore_runtime::ipc::socket;
 use nightcore_runtime::protocol::control::{Control, ControlKind};
 use nix::sys::signal::Signal;
 use std::os::fd::{AsFd, OwnedFd};
-use std::time::{Duration, Instant};
 
 const RAW: &str = env!("CARGO_BIN_EXE_nightcore-test-raw-worker");
-/// Of functions whose workers do not answer.
-const TIMEOUT: Duration = Duration::from_millis(400);
-const LIMITS: &str = "timeout = \"400ms\"\ngrace = \"200ms\"\n";
-/// Within this time every call of another function is answered, on a machine that has much else to do.
-const PROMPTLY: Duration = Duration::from_secs(2);
-/// More than an engine needs, and less than a worker or a stranger makes it hold that is not stopped.
-const MEMORY: u64 = 24 << 20;
 /// What a function's worker printed and the engine said of it, at most.
 const LOG_BYTES: usize = 1 << 20;
 
@@ -25,25 +18,6 @@ const LOG_BYTES: usize = 1 << 20;
 fn engine(channel: &str, function: &str) -> Engine {
     let setup = Setup::new().channel(channel).command(function, &[RAW, "lies"], LIMITS);
     setup.functions(&["Echo"], &c()).start()
-}
-
-/// Calls the function while others are called, which must not notice.
-#[track_caller]
-fn call_among_others(engine: &Engine, function: &str) -> Response {
-    let others = Load::start(engine.address(), 2, "Echo", b"others");
-    wait_until("others to be answered", || others.ended() > 10);
-    let began = Instant::now();
-    let response = engine.call(function, "body");
-    let took = began.elapsed();
-    assert!(took < TIMEOUT + PROMPTLY, "{function}: ended after {took:?}");
-    let before = others.ended();
-    wait_until("others to be answered", || others.ended() > before + 10);
-    for outcome in others.stop() {
-        assert_eq!((outcome.status, outcome.text.as_str()), (Some(200), "others"), "{function}");
-        let took = outcome.ended - outcome.began;
-        assert!(took < PROMPTLY, "{function}: another call took {took:?}");
-    }
-    response
 }
 
 /// The liar's process is ended and another one is there, and the engine has taken no harm.

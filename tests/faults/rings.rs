@@ -1,22 +1,13 @@
 //! Workers that misuse their rings, see tests/workers/raw/wrongs.rs: whatever they write there, the engine and the other
 //! functions go on as if nothing were, and nothing is left of them.
 
+use harness::hostile::{LIMITS, MEMORY, call_among_others};
 use harness::process::is_alive;
 use harness::workers::c;
-use harness::{
-    Engine, FunctionStatus, Load, Possessions, Response, Setup, private_memory, wait_for, wait_until,
-};
+use harness::{Engine, FunctionStatus, Possessions, Response, Setup, private_memory, wait_for, wait_until};
 use std::time::{Duration, Instant};
 
 const RAW: &str = env!("CARGO_BIN_EXE_nightcore-test-raw-worker");
-/// Of functions whose workers do not answer.
-const TIMEOUT: Duration = Duration::from_millis(400);
-const LIMITS: &str = "timeout = \"400ms\"\ngrace = \"200ms\"\n";
-/// Within this time every call of another function is answered, on a machine that has much else to do. An engine that a worker
-/// can hold up is held up for good: it is the engine that would have to end that worker.
-const PROMPTLY: Duration = Duration::from_secs(2);
-/// More than an engine needs for a container and its calls, and less than a worker makes it hold that is not stopped.
-const MEMORY: u64 = 24 << 20;
 /// A container that ends sooner after its start counts as failing, and is started again later and later.
 const PROVEN_AFTER: Duration = Duration::from_millis(600);
 
@@ -25,25 +16,6 @@ fn engine(functions: &[&str]) -> Engine {
     // As many workers from its beginning to its end, so that they can be counted.
     let setup = Setup::new().channel("ring").function("Echo", &c(), "workers = { min = 2, max = 2 }");
     functions.iter().fold(setup, |setup, name| setup.command(name, &[RAW, "ring"], LIMITS)).start()
-}
-
-/// Calls the function while others are called, which must not notice.
-#[track_caller]
-fn call_among_others(engine: &Engine, function: &str) -> Response {
-    let others = Load::start(engine.address(), 2, "Echo", b"others");
-    wait_until("others to be answered", || others.ended() > 10);
-    let began = Instant::now();
-    let response = engine.call(function, "body");
-    let took = began.elapsed();
-    assert!(took < TIMEOUT + PROMPTLY, "{function}: ended after {took:?}");
-    let before = others.ended();
-    wait_until("others to be answered", || others.ended() > before + 10);
-    for outcome in others.stop() {
-        assert_eq!(outcome.status, Some(200), "{function}: {outcome:?}");
-        let took = outcome.ended - outcome.began;
-        assert!(took < PROMPTLY, "{function}: another call took {took:?}");
-    }
-    response
 }
 
 /// Waits until a container has been ended and another one is there; its process.

@@ -9,6 +9,7 @@ mod command;
 mod compile;
 mod engine;
 mod home;
+pub mod hostile;
 mod http;
 mod limits;
 mod load;
