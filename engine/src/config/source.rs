@@ -77,7 +77,7 @@ fn excerpt(line: &str, column: usize, marked: usize) -> Excerpt {
     padding.extend(before.map(|c| if c == '\t' { '\t' } else { ' ' }));
     // A place past the end of the line (a missing quote) still gets its caret.
     padding.extend(std::iter::repeat_n(' ', column.saturating_sub(length)));
-    let carets = marked.min(first + MAX_EXCERPT_CHARS - column).max(1);
+    let carets = marked.min((first + MAX_EXCERPT_CHARS).saturating_sub(column)).max(1);
     Excerpt { text, marker: padding + &"^".repeat(carets) }
 }
 
@@ -115,6 +115,10 @@ mod tests {
         assert_eq!(shown("a =", 3..3), "f:1:4: m\n  1 | a =\n    |    ^");
         assert_eq!(shown("a\n", 2..2), "f:2:1: m\n  2 | \n    | ^");
         assert_eq!(shown("", 900..1000), "f:1:1: m\n  1 | \n    | ^");
+        // Just longer than what is shown, with the carriage return that is not.
+        let line = "a".repeat(MAX_EXCERPT_CHARS);
+        let expected = format!("f:1:102: m\n  1 | {line}\n    | {}^", " ".repeat(MAX_EXCERPT_CHARS + 1));
+        assert_eq!(shown(&format!("{line}\r"), 101..101), expected);
     }
 
     #[test]
