@@ -4,8 +4,7 @@
 set -uo pipefail
 cd "$(dirname "$0")/.." || exit
 
-# The stage `faults`, a minute of `make soak`, is run by its name.
-stages=(format shell walls clippy rust fifo c go python node conformance apps docs install dist demo)
+stages=(format shell walls clippy rust fifo c go python node conformance faults apps docs install dist demo)
 # Rings are the default: what depends on the channel runs once more over named pipes.
 over_fifo=(calls event_loop hello languages payloads refusals shutdown threads cancellation deadlines deadlocks kills leftovers)
 

@@ -99,12 +99,13 @@ fn connection(orders: &Orders, next: &AtomicU64, stop: &AtomicBool) {
             headers.iter().map(|(name, value)| (*name, value.as_str())).collect();
         tell(&Told::Begins { id });
         let opening = now_ns();
-        if connection.is_none() {
+        let is_first = connection.is_none();
+        if is_first {
             match Connection::try_open(orders.address) {
                 Ok(open) => connection = Some((open, opening)),
                 Err(error) => {
                     let outcome = Outcome::Lost(error.to_string());
-                    let times = Times { opened: opening, began: opening, ended: now_ns() };
+                    let times = Times { opened: opening, is_first, began: opening, ended: now_ns() };
                     tell(&Told::Ended { id, call: Summary::of(&call), times, outcome });
                     wait_for_engine(orders.address, stop);
                     continue;
@@ -116,7 +117,7 @@ fn connection(orders: &Orders, next: &AtomicU64, stop: &AtomicBool) {
         let _ = open.send("POST", &call.path(), &headers, call.body());
         let began = now_ns();
         let outcome = receive(open, &call);
-        let times = Times { opened: *opened, began, ended: now_ns() };
+        let times = Times { opened: *opened, is_first, began, ended: now_ns() };
         let refused =
             matches!(&outcome, Outcome::Error(name) if name == "UNAVAILABLE" || name == "OVERLOADED");
         if !matches!(outcome, Outcome::Answered | Outcome::Error(_)) {

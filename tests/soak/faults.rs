@@ -146,6 +146,15 @@ impl Faults {
         self.ends.push((Instant::now() + Duration::from_millis(ms), end));
     }
 
+    fn has_stopped(&self, whom: i32) -> bool {
+        let is = |end: &End| matches!(end, End::ThawClient(pid, _) | End::ThawEngine(pid) if *pid == whom);
+        self.ends.iter().any(|(_, end)| is(end))
+    }
+
+    fn has_taken_descriptors(&self) -> bool {
+        self.ends.iter().any(|(_, end)| matches!(end, End::GiveDescriptors(..)))
+    }
+
     /// The containers, by function.
     fn containers(&self) -> BTreeMap<String, i32> {
         let processes = self.engine.processes();
@@ -194,7 +203,19 @@ impl Faults {
                 self.lasts(50, 2000, End::Thaw(pid));
                 true
             }
-            (Kind::KillClient, _, _, Some((pid, _))) => kill(pid),
+            (Kind::KillClient, _, _, Some((pid, _))) => {
+                // Of the process that takes its place nobody may think that it is stopped.
+                let stopped = |end: &End| matches!(end, End::ThawClient(stopped, _) if *stopped == pid);
+                if let Some(at) = self.ends.iter().position(|(_, end)| stopped(end)) {
+                    let (_, end) = self.ends.swap_remove(at);
+                    self.end(end);
+                }
+                kill(pid)
+            }
+            // It lasts already, and its end would be the end of both.
+            (Kind::StopClient, _, _, Some((pid, _))) if self.has_stopped(pid) => false,
+            (Kind::StopEngine, ..) if self.has_stopped(self.engine.pid()) => false,
+            (Kind::TakeDescriptors, ..) if self.has_taken_descriptors() => false,
             (Kind::StopClient, _, _, Some((pid, number))) => {
                 self.ledger().begin(Without::Client(number));
                 process::signal(pid, Signal::SIGSTOP);

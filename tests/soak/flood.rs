@@ -27,21 +27,23 @@ pub fn run(
     ledger: &Mutex<Ledger>,
 ) {
     process::signal(pid, nix::sys::signal::Signal::SIGSTOP);
-    let mut under_way = Vec::new();
     let tell = |told| ledger.lock().expect("nobody panics with it").told(FLOOD, told);
-    for index in 0..CALLS {
-        let call = Call::to(first_id(FLOOD, number) + index, &[function], Task::Nothing, 1, BODY_BYTES);
-        let opened = now_ns();
-        let Ok(mut connection) = Connection::try_open(address) else { break };
-        tell(Told::Begins { id: call.id });
-        let _ = connection.send("POST", &call.path(), &[("route", "")], call.body());
-        under_way.push((call, connection, opened, now_ns()));
-    }
-    std::thread::sleep(stopped);
-    process::thaw(pid);
-    for (call, mut connection, opened, began) in under_way {
-        let outcome = receive(&mut connection, &call);
-        let times = Times { opened, began, ended: now_ns() };
-        tell(Told::Ended { id: call.id, call: Summary::of(&call), times, outcome });
-    }
+    std::thread::scope(|scope| {
+        for index in 0..CALLS {
+            let call = Call::to(first_id(FLOOD, number) + index, &[function], Task::Nothing, 1, BODY_BYTES);
+            let opened = now_ns();
+            let Ok(mut connection) = Connection::try_open(address) else { break };
+            tell(Told::Begins { id: call.id });
+            let _ = connection.send("POST", &call.path(), &[("route", "")], call.body());
+            let began = now_ns();
+            // Each has a thread: a call that may be late must not hide when the next one ended.
+            scope.spawn(move || {
+                let outcome = receive(&mut connection, &call);
+                let times = Times { opened, is_first: true, began, ended: now_ns() };
+                tell(Told::Ended { id: call.id, call: Summary::of(&call), times, outcome });
+            });
+        }
+        std::thread::sleep(stopped);
+        process::thaw(pid);
+    });
 }

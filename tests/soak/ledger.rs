@@ -109,9 +109,9 @@ impl Ledger {
     }
 
     fn ended(&mut self, client: usize, id: u64, call: &Summary, times: Times, outcome: Outcome) {
-        let Times { opened, began, ended } = times;
+        let Times { opened, began, ended, .. } = times;
         let named = format!("call {id} to {}", call.way);
-        let allowed = call.timeout_ms * 1_000_000 + self.windows.allowance(client, opened, began, ended);
+        let allowed = call.timeout_ms * 1_000_000 + self.windows.allowance(client, times);
         let over = (ended - began).saturating_sub(allowed);
         match outcome {
             Outcome::Answered => {

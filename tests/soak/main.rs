@@ -44,7 +44,7 @@ const GONE_WITHIN: Duration = Duration::from_secs(10);
 /// Threads that a load left behind are retired by then: 3 s after the load is forgotten, which takes 10 s.
 const SETTLED_WITHIN: Duration = Duration::from_secs(20);
 /// Between two looks at what the processes use, and how many there must be to tell whether that grows.
-const SAMPLE_PAUSE: Duration = Duration::from_secs(2);
+const SAMPLE_PAUSE: Duration = Duration::from_millis(500);
 const SAMPLES: usize = 20;
 /// What an engine may have more after its calls than before them: the allocator keeps what the bodies took that were under way
 /// at once. All that went through it is many times that.

@@ -35,6 +35,8 @@ pub enum Told {
 #[derive(Clone, Copy, Debug)]
 pub struct Times {
     pub opened: u64,
+    /// The first call of its connection, which may not have been accepted yet.
+    pub is_first: bool,
     pub began: u64,
     pub ended: u64,
 }
@@ -62,7 +64,7 @@ impl Told {
             Told::Begins { id } => format!("b {id}\n"),
             Told::Ended { id, call, times, outcome } => {
                 let Summary { timeout_ms, runs, way } = call;
-                let Times { opened, began, ended } = times;
+                let Times { opened, is_first, began, ended } = times;
                 let (kind, text) = match outcome {
                     Outcome::Answered => ("answered", ""),
                     Outcome::Error(text) => ("error", text.as_str()),
@@ -71,14 +73,16 @@ impl Told {
                     Outcome::Wrong(text) => ("wrong", text.as_str()),
                 };
                 let text: String = text.replace('\n', " ").chars().take(MAX_TEXT).collect();
-                format!("e {id} {timeout_ms} {runs} {way} {opened} {began} {ended} {kind} {text}\n")
+                format!(
+                    "e {id} {timeout_ms} {runs} {way} {opened} {is_first} {began} {ended} {kind} {text}\n"
+                )
             }
         }
     }
 
     /// From a line.
     pub fn from_line(line: &str) -> Option<Told> {
-        let mut words = line.splitn(10, ' ');
+        let mut words = line.splitn(11, ' ');
         let kind = words.next()?;
         let mut word = || words.next();
         let id = word()?.parse().ok()?;
@@ -92,6 +96,7 @@ impl Told {
         };
         let times = Times {
             opened: word()?.parse().ok()?,
+            is_first: word()?.parse().ok()?,
             began: word()?.parse().ok()?,
             ended: word()?.parse().ok()?,
         };

@@ -1,5 +1,7 @@
 //! When what was not there: in those times, and in no others, a call may end without an answer, or late.
 
+use crate::outcome::Times;
+
 /// From when to when, ns of the monotonic clock; no end: it lasts.
 #[derive(Clone, Copy, Debug)]
 struct Window {
@@ -64,11 +66,13 @@ impl Windows {
     }
 
     /// How much later than at its deadline a call may end, ns.
-    pub fn allowance(&self, client: usize, opened: u64, began: u64, ended: u64) -> u64 {
+    pub fn allowance(&self, client: usize, times: Times) -> u64 {
+        let Times { opened, is_first, began, ended } = times;
         let stopped = self.of(Without::EngineRunning).chain(self.of(Without::Client(client)));
         let stopped = stopped.map(|window| window.shared(began, ended)).sum::<u64>();
+        // One that came before may be waiting, too: behind others, or for an engine that is stopped.
         let not_accepted =
-            self.of(Without::Descriptors).filter(|window| window.from <= opened && opened < window.end());
+            self.of(Without::Descriptors).filter(|window| is_first && window.shared(opened, ended) > 0);
         let not_accepted = not_accepted
             .map(|window| {
                 Window { to: window.to.map(|to| to + ACCEPT_AGAIN_NS), ..window }.shared(began, ended)
