@@ -1,20 +1,15 @@
-//! Memory, threads and descriptors of the processes of an engine.
+//! Memory of the processes of an engine.
 
-use harness::{Engine, process};
+use harness::Engine;
 
 /// Memory may differ by so much between two times under load without having grown: allocators keep and give back as they like.
-const MEMORY_SLACK_MB: f64 = 4.0;
+const MEMORY_SLACK_MB: f64 = 16.0;
 const MEMORY_SLACK_SHARE: f64 = 0.05;
-/// A worker more or less, with its descriptors: how many are kept follows the load that was last.
-const THREAD_SLACK: usize = 2;
-const DESCRIPTOR_SLACK: usize = 4;
 
 /// What one process uses.
 pub struct Usage {
     name: String,
     memory_mb: f64,
-    threads: usize,
-    descriptors: usize,
 }
 
 fn memory_mb(pid: i32) -> f64 {
@@ -29,18 +24,13 @@ pub fn of(engine: &Engine) -> Vec<Usage> {
     let own = [("engine".to_owned(), engine.pid()), ("launcher".to_owned(), engine.launcher())];
     let containers = engine.status().functions.into_iter();
     let containers = containers.filter_map(|f| Some((f.name, f.processes.first()?.pid)));
-    let usage = |(name, pid)| Usage {
-        name,
-        memory_mb: memory_mb(pid),
-        threads: process::threads(pid).len(),
-        descriptors: process::descriptors(pid).len(),
-    };
+    let usage = |(name, pid)| Usage { name, memory_mb: memory_mb(pid) };
     own.into_iter().chain(containers).map(usage).collect()
 }
 
 /// What has grown from the first samples to the last; prints all.
 pub fn compare(first: &[Vec<Usage>], last: &[Vec<Usage>]) -> Vec<String> {
-    println!("\n{:11}  {:>18}  {:>15}  {:>15}", "process", "memory, MB", "threads", "descriptors");
+    println!("\n{:11}  {:>18}", "process", "memory, MB");
     let mut grown = Vec::new();
     for index in 0..first[0].len() {
         let name = &first[0][index].name;
@@ -49,25 +39,11 @@ pub fn compare(first: &[Vec<Usage>], last: &[Vec<Usage>]) -> Vec<String> {
             continue;
         }
         let memory = |samples: &[Vec<Usage>]| median(samples.iter().map(|s| s[index].memory_mb));
-        let most = |samples: &[Vec<Usage>], of: fn(&Usage) -> usize| {
-            samples.iter().map(|sample| of(&sample[index])).max().unwrap_or(0)
-        };
         let (memory_before, memory_after) = (memory(first), memory(last));
-        let threads = (most(first, |u| u.threads), most(last, |u| u.threads));
-        let descriptors = (most(first, |u| u.descriptors), most(last, |u| u.descriptors));
-        println!(
-            "{name:11}  {memory_before:7.1} -> {memory_after:7.1}  {:6} -> {:5}  {:6} -> {:5}",
-            threads.0, threads.1, descriptors.0, descriptors.1
-        );
+        println!("{name:11}  {memory_before:7.1} -> {memory_after:7.1}");
         let allowed = memory_before * (1.0 + MEMORY_SLACK_SHARE) + MEMORY_SLACK_MB;
         if memory_after.is_nan() || memory_after > allowed {
             grown.push(format!("{name}: memory from {memory_before:.1} to {memory_after:.1} MB"));
-        }
-        if threads.1 > threads.0 + THREAD_SLACK {
-            grown.push(format!("{name}: threads from {} to {}", threads.0, threads.1));
-        }
-        if descriptors.1 > descriptors.0 + DESCRIPTOR_SLACK {
-            grown.push(format!("{name}: descriptors from {} to {}", descriptors.0, descriptors.1));
         }
     }
     println!();
