@@ -5,7 +5,7 @@ use nightcore_engine::dispatch::{
     Action, CallId, ChannelKey, ContainerKey, Dispatch, Generation, Invoke, Origin, Ran, Spec,
 };
 use nightcore_runtime::protocol::control::{ChannelKind, Mode, Placement};
-use nightcore_runtime::protocol::{Failure, Status};
+use nightcore_runtime::protocol::{Broken, Failure, Status};
 use proptest::prelude::*;
 use std::collections::{HashMap, HashSet, VecDeque};
 use std::time::Duration;
@@ -611,6 +611,51 @@ fn a_full_queue_and_an_unavailable_function_refuse_at_once() {
     world.dispatch.set_unavailable(world.now, 1, "broken");
     world.settle();
     assert_eq!(world.ended.values().filter(|status| **status == Status::Unavailable).count(), 50);
+}
+
+/// Who runs a call alone speaks for it: not another worker, of its container or of another one.
+#[test]
+fn a_worker_speaks_for_the_calls_that_it_runs_itself() {
+    for modes in [THREADS, [Mode::EventLoop; 3]] {
+        let mut world = World::new([2, 1, 1], modes);
+        (0..2).for_each(|_| world.external(0));
+        world.external(1);
+        world.all_ready();
+        let held = world.channels.iter().flat_map(|(channel, worker)| {
+            worker.held.iter().map(|held| (*channel, held.call)).collect::<Vec<_>>()
+        });
+        let held: Vec<(ChannelKey, CallId)> = held.collect();
+        assert_eq!(held.len(), 3);
+        let mut strangers = 0;
+        for (channel, _) in &held {
+            for (own, call) in held.iter().filter(|(own, _)| own != channel) {
+                let ran = Ran { began_at: 0, ended_at: world.now };
+                let (parent, function, payload) = (*call, 3, Vec::new());
+                let invoke = Invoke {
+                    parent,
+                    tag: 1,
+                    function,
+                    name: "",
+                    waits: true,
+                    deadline: 0,
+                    payload,
+                    bytes: 0,
+                };
+                let broken = [
+                    world.dispatch.complete(world.now, *channel, *call, ran, Ok(Vec::new())),
+                    world.dispatch.invoke(world.now, *channel, invoke),
+                    world.dispatch.wait(world.now, *channel, *call, 0),
+                ];
+                let expected = [(); 3].map(|()| Err(Broken::Call(*call)));
+                assert_eq!(broken, expected, "a call of {own}, spoken for by {channel}");
+                strangers += 1;
+            }
+        }
+        assert!(strangers >= 4, "{strangers}");
+        world.settle();
+        assert_eq!(world.busy().len(), 3);
+        world.finish();
+    }
 }
 
 #[test]
