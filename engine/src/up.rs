@@ -67,10 +67,10 @@ pub async fn run(options: Options<'_>) -> Result<()> {
     let Options { config, directory, ready, watch_all } = options;
     let open_files = raise_open_files().context("cannot raise the limit of open files")?;
     let mut signals = Signals::new().context("cannot handle signals")?;
-    let tcp = Gateway::bind(config.gateway.listen).await;
+    let tcp = Gateway::bind(config.gateway.listen);
     let tcp = tcp.with_context(|| format!("cannot listen on {}", config.gateway.listen))?;
     let address = format!("http://{}", tcp.local_addr()?);
-    let door = bind_door(&config).await?;
+    let door = bind_door(&config)?;
     let directory = Directory::lock(directory)?;
 
     let (events_in, mut events) = mpsc::unbounded_channel();
@@ -185,9 +185,9 @@ pub async fn run(options: Options<'_>) -> Result<()> {
 }
 
 /// The door that `[admin]` names, and its address.
-async fn bind_door(config: &Config) -> Result<Option<(TcpListener, String)>> {
+fn bind_door(config: &Config) -> Result<Option<(TcpListener, String)>> {
     let Some(admin) = &config.admin else { return Ok(None) };
-    let listener = Gateway::bind(admin.listen).await;
+    let listener = Gateway::bind(admin.listen);
     let listener = listener.with_context(|| format!("cannot listen on {}, as [admin] says", admin.listen))?;
     let address = format!("http://{}", listener.local_addr()?);
     Ok(Some((listener, address)))

@@ -1,9 +1,11 @@
 //! Clients that are slow, broken or hostile: each is told or ended, and others are served meanwhile.
 
+use harness::process::{signal, thaw};
 use harness::workers::c;
 use harness::{
     Connection, Engine, Setup, allow_many_descriptors, private_memory, wait_until, wait_until_within,
 };
+use nix::sys::signal::Signal;
 use std::io::{Read, Write};
 use std::net::TcpStream;
 use std::time::{Duration, Instant};
@@ -149,7 +151,7 @@ fn ten_thousand_idle_connections_cost_little_and_others_are_served() {
     while idle.len() < CONNECTIONS {
         // No more at once than the system keeps for who listens.
         idle.extend((0..CONNECTIONS / 20).map(|_| TcpStream::connect(engine.address()).unwrap()));
-        wait_until("them to be accepted", || harness::process::descriptors(engine.pid()).len() > idle.len());
+        wait_until("them to be accepted", || harness::process::descriptor_count(engine.pid()) > idle.len());
     }
     // Of some there is a beginning.
     for stream in idle.iter_mut().step_by(10) {
@@ -163,7 +165,32 @@ fn ten_thousand_idle_connections_cost_little_and_others_are_served() {
     let more = private_memory(engine.pid()).saturating_sub(before);
     assert!(more < CONNECTIONS as u64 * MOST_BYTES_EACH, "{} bytes each", more / CONNECTIONS as u64);
     drop(idle);
-    wait_until("them to be closed", || harness::process::descriptors(engine.pid()).len() < 200);
+    wait_until("them to be closed", || harness::process::descriptor_count(engine.pid()) < 200);
+    engine.stop();
+}
+
+/// Who is not taken up by the system at once asks again after a second.
+#[test]
+fn a_thousand_clients_may_come_at_once() {
+    const CLIENTS: usize = 1000;
+    allow_many_descriptors();
+    let engine = engine();
+    let request = format!("{}first", head("content-length: 5"));
+    // Busy with something else.
+    signal(engine.pid(), Signal::SIGSTOP);
+    let come = || {
+        let mut stream = TcpStream::connect_timeout(&engine.address(), Duration::from_millis(900))?;
+        stream.write_all(request.as_bytes())?;
+        Ok(stream)
+    };
+    let came: std::io::Result<Vec<TcpStream>> = (0..CLIENTS).map(|_| come()).collect();
+    thaw(engine.pid());
+    for mut client in came.expect("each is taken up") {
+        let mut answer = [0; 12];
+        client.set_read_timeout(Some(Duration::from_secs(10))).unwrap();
+        client.read_exact(&mut answer).unwrap();
+        assert_eq!(&answer, b"HTTP/1.1 200");
+    }
     engine.stop();
 }
 
@@ -279,13 +306,13 @@ fn clients_that_fall_silent_are_ended() {
 fn a_client_that_does_not_take_its_answer_is_ended() {
     const TAKE_TIMEOUT: Duration = Duration::from_secs(60);
     let engine = engine();
-    let before = harness::process::descriptors(engine.pid()).len();
+    let before = harness::process::descriptor_count(engine.pid());
     let mut client: Connection = engine.connect();
     let body = harness::pattern(30 << 20);
     client.send("POST", "/function/Echo", &[], &body).unwrap();
     let began = Instant::now();
     wait_until_within("the connection to be closed", TAKE_TIMEOUT * 2, || {
-        harness::process::descriptors(engine.pid()).len() <= before
+        harness::process::descriptor_count(engine.pid()) <= before
     });
     assert!(began.elapsed() > TAKE_TIMEOUT / 2, "{:?}", began.elapsed());
     assert_eq!(engine.text("Echo", "others"), "others");

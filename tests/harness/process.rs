@@ -103,6 +103,11 @@ pub fn descriptors(pid: i32) -> Vec<String> {
     entries.flatten().filter_map(|entry| target(entry.path())).collect()
 }
 
+/// How many descriptors a process has: quick where there are very many.
+pub fn descriptor_count(pid: i32) -> usize {
+    fs::read_dir(format!("/proc/{pid}/fd")).map_or(0, Iterator::count)
+}
+
 /// A thread of a process.
 #[derive(Clone, Debug)]
 pub struct Thread {

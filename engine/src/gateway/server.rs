@@ -86,8 +86,8 @@ pub struct Gateway {
 
 impl Gateway {
     /// Binds an address; the error names it.
-    pub async fn bind(address: SocketAddr) -> io::Result<TcpListener> {
-        let listener = TcpListener::bind(address).await?;
+    pub fn bind(address: SocketAddr) -> io::Result<TcpListener> {
+        let listener = crate::tcp::listen(address)?;
         crate::tcp::end_who_takes_nothing(&listener, TAKE_TIMEOUT)?;
         Ok(listener)
     }
