@@ -94,7 +94,11 @@ fn run(options: Options, may_mount: bool) -> ExitCode {
     let engine = home.start();
     functions.iter().enumerate().for_each(|(index, function)| warm_up(&engine, function, index as u64));
     println!("built and ready after {:.0} s", began.elapsed().as_secs_f64());
-    let (before, memory) = (Possessions::of(&engine), private_memory(engine.pid()));
+    let before = Before {
+        possessions: Possessions::of(&engine),
+        usage: usage::of(&engine),
+        memory: private_memory(engine.pid()),
+    };
 
     let mut load =
         Load { options, ledger: ledger.clone(), functions, address: engine.address(), starts: [0; CLIENTS] };
@@ -108,7 +112,7 @@ fn run(options: Options, may_mount: bool) -> ExitCode {
     }
     load.calm(&engine);
     ran.stop();
-    leftovers(&load, &engine, &killed, &before, memory);
+    leftovers(&load, &engine, &killed, &before);
     drop(killed);
     engine.stop();
     drop((disk, home, folder));
@@ -237,15 +241,27 @@ fn is_quiet(engine: &Engine) -> bool {
     engine.status().functions.iter().all(|f| f.workers > 0 && f.queued + f.running + f.waiting == 0)
 }
 
+/// What there was before the calls.
+struct Before {
+    possessions: Possessions,
+    usage: Vec<usage::Usage>,
+    memory: u64,
+}
+
 /// Finds what there is more of than before the calls.
-fn leftovers(load: &Load, engine: &Engine, killed: &[Engine], before: &Possessions, memory: u64) {
+fn leftovers(load: &Load, engine: &Engine, killed: &[Engine], before: &Before) {
     if harness::wait::find_within(GONE_WITHIN, || is_quiet(engine).then_some(())).is_none() {
         load.find(Finding::Hung, &format!("calls are under way, with no client: {:#?}", engine.status()));
     }
-    for more in before.more(engine, SETTLED_WITHIN) {
+    for more in before.possessions.more(engine, SETTLED_WITHIN) {
         load.find(Finding::LeftOver, &more);
     }
+    let more = || usage::more(&before.usage, &usage::of(engine));
+    if harness::wait::find_within(SETTLED_WITHIN, || more().is_empty().then_some(())).is_none() {
+        more().iter().for_each(|more| load.find(Finding::LeftOver, more));
+    }
     // What was for payloads is given back when there have been no calls for a while.
+    let memory = before.memory;
     let more = || private_memory(engine.pid()).saturating_sub(memory);
     let bounded = harness::wait::find_within(SETTLED_WITHIN, || (more() <= MORE_MEMORY).then_some(()));
     let more = more();

@@ -1,15 +1,20 @@
-//! Memory of the processes of an engine.
+//! Memory, threads and descriptors of the processes of an engine.
 
-use harness::Engine;
+use harness::{Engine, process};
 
 /// Memory may differ by so much between two times under load without having grown: allocators keep and give back as they like.
 const MEMORY_SLACK_MB: f64 = 16.0;
 const MEMORY_SLACK_SHARE: f64 = 0.05;
+/// A runtime may keep threads that a load made it start: Go's keeps those for system calls, of which each handler that ran had one.
+const THREAD_SLACK: usize = 16;
+const DESCRIPTOR_SLACK: usize = 4;
 
 /// What one process uses.
 pub struct Usage {
     name: String,
     memory_mb: f64,
+    threads: usize,
+    descriptors: usize,
 }
 
 fn memory_mb(pid: i32) -> f64 {
@@ -24,11 +29,31 @@ pub fn of(engine: &Engine) -> Vec<Usage> {
     let own = [("engine".to_owned(), engine.pid()), ("launcher".to_owned(), engine.launcher())];
     let containers = engine.status().functions.into_iter();
     let containers = containers.filter_map(|f| Some((f.name, f.processes.first()?.pid)));
-    let usage = |(name, pid)| Usage { name, memory_mb: memory_mb(pid) };
+    let usage = |(name, pid)| Usage {
+        name,
+        memory_mb: memory_mb(pid),
+        threads: process::threads(pid).len(),
+        descriptors: process::descriptor_count(pid),
+    };
     own.into_iter().chain(containers).map(usage).collect()
 }
 
-/// What has grown from the first samples to the last; prints all.
+/// What processes have more of now, when none has anything to do, than before there was any load.
+pub fn more(before: &[Usage], now: &[Usage]) -> Vec<String> {
+    let mut more = Vec::new();
+    for (was, is) in before.iter().zip(now) {
+        assert_eq!(was.name, is.name, "they are listed in the same order");
+        if is.threads > was.threads + THREAD_SLACK {
+            more.push(format!("{}: {} threads, before {}", is.name, is.threads, was.threads));
+        }
+        if is.descriptors > was.descriptors + DESCRIPTOR_SLACK {
+            more.push(format!("{}: {} descriptors, before {}", is.name, is.descriptors, was.descriptors));
+        }
+    }
+    more
+}
+
+/// Whose memory has grown from the first samples to the last; prints all.
 pub fn compare(first: &[Vec<Usage>], last: &[Vec<Usage>]) -> Vec<String> {
     println!("\n{:11}  {:>18}", "process", "memory, MB");
     let mut grown = Vec::new();
