@@ -19,5 +19,9 @@ int32_t bench_relay(nc_request *request, void *user);
 /* Body PATH, of a named pipe: writes 0 to it, waits until nobody waits for the answer, and writes when it noticed, in ns of
    CLOCK_MONOTONIC; each is a number of 8 bytes. */
 int32_t bench_notice(nc_request *request, void *user);
+/* Sleeps for a millisecond. */
+int32_t bench_sleeps(nc_request *request, void *user);
+/* Computes for a millisecond of its thread's time. */
+int32_t bench_computes(nc_request *request, void *user);
 
 #endif

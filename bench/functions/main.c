@@ -12,5 +12,11 @@ int main(void) {
         status = nc_handle("Relay", bench_relay, NULL);
     if (status == NC_OK)
         status = nc_handle("Notice", bench_notice, NULL);
+    if (status == NC_OK)
+        status = nc_handle("Sleeps", bench_sleeps, NULL);
+    if (status == NC_OK)
+        status = nc_handle("Computes", bench_computes, NULL);
+    if (status == NC_OK)
+        status = nc_handle("Full", bench_sleeps, NULL);
     return status == NC_OK ? nc_serve() : 1;
 }

@@ -161,10 +161,17 @@ impl Engine {
         memory::resident_mb(self.id())
     }
 
+    /// A subcommand of `nightcore` that asks this engine.
+    pub fn command(&self, subcommand: &str) -> Command {
+        let mut command = Command::new(&self.program);
+        command.arg(subcommand).arg("--dir").arg(state_of(&self.directory));
+        command
+    }
+
     /// What `nightcore ps --json` says of it.
     pub fn status(&self) -> Result<serde_json::Value> {
-        let mut command = Command::new(&self.program);
-        command.args(["ps", "--json", "--dir"]).arg(state_of(&self.directory)).stdin(Stdio::null());
+        let mut command = self.command("ps");
+        command.arg("--json").stdin(Stdio::null());
         let result = command.output().context("cannot run `nightcore ps`")?;
         let complaint = String::from_utf8_lossy(&result.stderr);
         ensure!(result.status.success(), "`nightcore ps` ended with {}: {}", result.status, complaint.trim());
@@ -250,9 +257,10 @@ fn state_of(directory: &TempDir) -> PathBuf {
 
 fn config_text(functions: &[Function], channel: Channel) -> Result<String> {
     let mut text = format!("[gateway]\nlisten = \"127.0.0.1:0\"\n{}", channel.config_text());
-    for Function { name, command, workers } in functions {
+    for Function { name, command, workers, lines } in functions {
         // A JSON array of strings is one of TOML.
         write!(text, "\n[functions.{name}]\ncommand = {}\n", serde_json::to_string(command)?)?;
+        text.push_str(lines);
         if let Some(workers) = workers {
             writeln!(text, "workers = {{ min = {workers}, max = {workers} }}")?;
         }

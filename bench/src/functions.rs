@@ -9,7 +9,7 @@ use crate::settings::Settings;
 
 /// The functions of it that every engine runs, a container for each.
 const NAMES: [&str; 4] = ["Caller", "Echo", "Empty", "Three"];
-const SOURCES: [&str; 5] = ["main.c", "caller.c", "echo.c", "three.c", "cancel.c"];
+const SOURCES: [&str; 6] = ["main.c", "caller.c", "echo.c", "three.c", "cancel.c", "overload.c"];
 
 /// A function of an engine.
 #[derive(Clone, Debug)]
@@ -20,12 +20,14 @@ pub struct Function {
     pub command: Vec<String>,
     /// So many workers from the start to the end, if not as many as the engine finds right.
     pub workers: Option<usize>,
+    /// Lines of the configuration that say more about it.
+    pub lines: String,
 }
 
 impl Function {
     /// With as many workers as the engine finds right.
     pub fn new(name: &str, command: Vec<String>) -> Function {
-        Function { name: name.to_owned(), command, workers: None }
+        Function { name: name.to_owned(), command, workers: None, lines: String::new() }
     }
 }
 

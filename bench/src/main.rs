@@ -23,6 +23,7 @@ mod load_rounds;
 mod machine;
 mod memory;
 mod nginx;
+mod overload;
 mod page;
 mod pairs;
 mod peers;
@@ -50,8 +51,10 @@ use crate::settings::{Effort, Settings};
 const SYSTEM_LIBRARIES: [&str; 6] = ["-lgcc_s", "-lutil", "-lrt", "-lpthread", "-lm", "-ldl"];
 
 /// The parts for which functions are built.
-const PARTS: [&str; 10] =
-    ["internal", "beside", "external", "nginx", "lang", "peer", "cancel", "memory", "idle", "crowd"];
+const PARTS: [&str; 11] = [
+    "internal", "beside", "external", "nginx", "lang", "peer", "cancel", "overload", "memory", "idle",
+    "crowd",
+];
 
 /// Measures Nightcore and the floors of this machine.
 #[derive(Debug, Parser)]
@@ -174,6 +177,7 @@ impl Run<'_> {
         self.part(&["external", "nginx"], |report| external::measure(settings, &functions, report));
         self.part(&["lang", "peer"], |report| languages::measure(settings, &functions, report));
         self.part(&["cancel"], |report| cancel::measure(settings, &functions, report));
+        self.part(&["overload"], |report| overload::measure(settings, &functions, report));
         self.part(&["memory", "idle"], |report| steady::measure(settings, &functions, report));
         if settings.effort.crowds {
             self.part(&["crowd"], |report| crowd::measure(settings, &functions, report));

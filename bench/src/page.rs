@@ -11,7 +11,7 @@ use crate::chart::{self, Scale, Series};
 use crate::html::escape;
 use crate::report::{Report, Row, shown};
 use crate::settings::Placement;
-use crate::{crowd, external, segments};
+use crate::{crowd, external, overload, segments};
 
 const STYLE: &str = include_str!("page.css");
 /// Their names in keys and in the picture.
@@ -42,7 +42,7 @@ fn page(report: &Report, machine: &[String]) -> String {
     }
     html.push_str("</div>\n");
     html.push_str(&bars(report));
-    let parts = [latencies(report), throughput(report), crowds(report), times(report)];
+    let parts = [latencies(report), throughput(report), overloads(report), crowds(report), times(report)];
     for part in parts.into_iter().flatten() {
         html.push_str(&part);
     }
@@ -157,6 +157,21 @@ fn throughput(report: &Report) -> Option<String> {
         "POST to an empty function, beside nginx before nginx; the clients share the machine. CPU time is that of all \
          processes on the server's side.",
         &pictures,
+    )
+}
+
+fn overloads(report: &Report) -> Option<String> {
+    let capacity = report.get("overload.capacity.rps")?;
+    let names = overload::OFFERED.map(|offered| format!("{offered} %"));
+    let places: Vec<&str> = names.iter().map(String::as_str).collect();
+    let per_cent = |offered| report.get(&overload::goodput_key(offered)).map(|rps| rps / capacity * 100.0);
+    let series = Series { name: "answered in time".into(), values: overload::OFFERED.map(per_cent).into() };
+    let title = "calls answered in time, in % of the capacity, by what is offered";
+    section(
+        "Overload",
+        "A function that is called more often than it can answer within its timeout. What would come too late is \
+         refused when it comes.",
+        &figure(title, chart::lines(title, &places, &[series], Scale::FromZero, "%")),
     )
 }
 

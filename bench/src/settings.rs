@@ -64,6 +64,10 @@ pub struct Effort {
     pub crowd_round: Duration,
     /// How many clients leave while functions wait for each other.
     pub clients_that_leave: usize,
+    /// How long a function is asked for what it can do, or more, at each offer.
+    pub overload: Duration,
+    /// How long another one is called without and with a flood beside it.
+    pub overload_beside: Duration,
     /// Looking at an engine that has nothing to do.
     pub idle: Duration,
     /// The engine's memory is measured after so many calls, the first of which is the base; ascending.
@@ -89,6 +93,8 @@ impl Effort {
         language_rounds: 3,
         language_round: Duration::from_millis(500),
         clients_that_leave: 500,
+        overload: Duration::from_millis(1500),
+        overload_beside: Duration::from_millis(2500),
         crowd_rounds: 5,
         crowd_round: Duration::from_millis(400),
         idle: Duration::from_secs(10),
@@ -117,6 +123,8 @@ impl Effort {
         language_rounds: 1,
         language_round: Duration::from_millis(300),
         clients_that_leave: 100,
+        overload: Duration::from_millis(500),
+        overload_beside: Duration::from_millis(500),
         crowd_rounds: 1,
         crowd_round: Duration::from_millis(100),
         idle: Duration::from_secs(2),

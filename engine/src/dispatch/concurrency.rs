@@ -145,6 +145,11 @@ impl Concurrency {
         staffing(self.tau_open()).max(self.bounds.min)
     }
 
+    /// What calls take from their dispatch to their answer on average, ns; 0 while none has ended.
+    pub fn open_ns(&self) -> u64 {
+        self.averages.open_ns() as u64
+    }
+
     /// Whether nothing is left of the last load, so that no time needs to pass here before the next call.
     pub fn is_quiet(&self, now_ns: u64) -> bool {
         self.averages.is_quiet(now_ns.max(self.now_ns))

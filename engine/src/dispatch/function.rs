@@ -3,6 +3,7 @@
 use super::call::CallId;
 use super::concurrency::{Bounds, Concurrency};
 use super::container::ContainerKey;
+use super::drain::Drain;
 use super::segments::Segments;
 use nightcore_runtime::protocol::Status;
 use nightcore_runtime::protocol::control::{ChannelKind, Mode, Placement};
@@ -93,6 +94,8 @@ pub(super) struct Function {
     mode: Option<Mode>,
     pub(super) max: u32,
     pub(super) concurrency: Concurrency,
+    /// How fast calls leave the queue.
+    pub(super) drain: Drain,
     /// Calls from outside that wait, and calls made by functions that wait, each with its number in the order of
     /// arrival. Numbers of calls that have ended meanwhile are skipped.
     pub(super) outside: VecDeque<(u64, CallId)>,
@@ -127,6 +130,7 @@ impl Function {
             mode: None,
             max,
             concurrency: Concurrency::new(Bounds { min: spec.min, max }),
+            drain: Drain::default(),
             spec,
             outside: VecDeque::new(),
             nested: VecDeque::new(),
@@ -169,6 +173,15 @@ impl Function {
             self.outside.retain(|(_, id)| is_alive(*id));
             self.nested.retain(|(_, id)| is_alive(*id));
         }
+    }
+
+    /// How long a call may take that comes now, ns, if calls are queued and it is known: until its turn comes, and then as long
+    /// as others.
+    pub(super) fn takes_ns(&self, now: u64) -> Option<u64> {
+        if self.queued == 0 {
+            return None;
+        }
+        Some(self.drain.wait_ns(now, self.queued)?.saturating_add(self.concurrency.open_ns()))
     }
 
     pub(super) fn may_open_outside(&self) -> bool {

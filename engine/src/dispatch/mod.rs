@@ -11,6 +11,7 @@ mod call;
 pub mod concurrency;
 mod container;
 mod deadlines;
+mod drain;
 mod function;
 mod generations;
 mod histogram;
@@ -145,8 +146,8 @@ impl<P, R> Dispatch<P, R> {
         }
     }
 
-    /// Whether a call of this size may be queued now.
-    fn admit(&self, function: FunctionId, bytes: u64) -> Result<(), Failure> {
+    /// Whether a call of this size, which must have ended at `deadline`, may be queued now.
+    fn admit(&self, now: u64, function: FunctionId, bytes: u64, deadline: u64) -> Result<(), Failure> {
         let function = self.function(function);
         let overloaded = |text: String| Err(Failure::new(Status::Overloaded, text));
         if let Some(reason) = &function.unavailable {
@@ -158,7 +159,37 @@ impl<P, R> Dispatch<P, R> {
         if function.queued > 0 && function.queued_bytes + bytes > function.spec.queue_bytes {
             return overloaded(format!("calls of {} bytes are queued", function.queued_bytes));
         }
+        let left = deadline.saturating_sub(now);
+        if let Some(takes) = function.takes_ns(now).filter(|takes| *takes > left) {
+            let [takes, left] = [takes, left].map(|ns| ns as f64 / 1e6);
+            return overloaded(format!(
+                "{} calls are queued: it would take {takes:.1} ms, and there are {left:.1} ms",
+                function.queued
+            ));
+        }
         Ok(())
+    }
+
+    /// How long it takes until all calls have left the queue of a function that are in it, ns; `None` if nobody knows.
+    pub fn drains_in_ns(&self, now: u64, function: FunctionId) -> Option<u64> {
+        let function = self.function(function);
+        function.drain.wait_ns(now, function.queued)
+    }
+
+    /// Whether a call from a client would be taken now, and when it must have ended; a refusal is counted.
+    pub fn admit_external(
+        &mut self,
+        now: u64,
+        function: FunctionId,
+        timeout: Option<Duration>,
+        bytes: u64,
+    ) -> Result<u64, Failure> {
+        let most = self.spec(function).timeout;
+        let deadline = now.saturating_add(ns(timeout.map_or(most, |asked| asked.min(most))));
+        self.admit(now, function, bytes, deadline).inspect_err(|failure| {
+            self.refused(Some(function), Origin::External, failure.status);
+        })?;
+        Ok(deadline)
     }
 
     /// Takes a call from a client, which gives it `timeout` if that is less than the function's own. Its end comes as
@@ -172,11 +203,7 @@ impl<P, R> Dispatch<P, R> {
         bytes: u64,
         reply: R,
     ) -> Result<CallId, Failure> {
-        self.admit(function, bytes).inspect_err(|failure| {
-            self.refused(Some(function), Origin::External, failure.status);
-        })?;
-        let most = self.spec(function).timeout;
-        let deadline = now.saturating_add(ns(timeout.map_or(most, |asked| asked.min(most))));
+        let deadline = self.admit_external(now, function, timeout, bytes)?;
         self.function_mut(function).counts.external += 1;
         let caller = Caller::Gateway(reply);
         let call = self.enqueue(now, function, caller, payload, bytes, 0, deadline, 0);
@@ -208,9 +235,14 @@ impl<P, R> Dispatch<P, R> {
                 Status::Overloaded,
                 format!("{MAX_OUTSTANDING} internal calls are under way"),
             )),
-            Some(id) => self.admit(id, bytes).map(|()| id),
+            Some(id) => {
+                let own = now.saturating_add(ns(self.spec(id).timeout));
+                let asked = if deadline == 0 { u64::MAX } else { deadline };
+                let deadline = parent_deadline.min(own).min(asked);
+                self.admit(now, id, bytes, deadline).map(|()| (id, deadline))
+            }
         };
-        let callee = match admitted {
+        let (callee, deadline) = match admitted {
             Ok(callee) => callee,
             Err(failure) => {
                 self.refused(known, Origin::Internal, failure.status);
@@ -226,9 +258,6 @@ impl<P, R> Dispatch<P, R> {
                 return Ok(());
             }
         };
-        let own = now.saturating_add(ns(self.spec(callee).timeout));
-        let asked = if deadline == 0 { u64::MAX } else { deadline };
-        let deadline = parent_deadline.min(own).min(asked);
         self.function_mut(callee).counts.internal += 1;
         let by = Caller::Call { parent, tag };
         let call = self.enqueue(now, callee, by, payload, bytes, depth, deadline, sibling_index);
@@ -284,6 +313,9 @@ impl<P, R> Dispatch<P, R> {
         self.upkeep.watch(function);
         let function = self.function_mut(function);
         function.concurrency.arrived(now);
+        if function.queued == 0 {
+            function.drain.began();
+        }
         function.queued += 1;
         function.queued_bytes += bytes;
         function.next_arrival += 1;
@@ -384,6 +416,7 @@ impl<P, R> Dispatch<P, R> {
         call.dispatched_at = now;
         f.queued -= 1;
         f.queued_bytes -= call.bytes;
+        f.drain.started(now, f.queued);
         f.running += 1;
         f.open_outside += u32::from(call.depth == 0);
         let Some(payload) = call.payload.take() else { return };

@@ -2,6 +2,7 @@
 
 mod deadline;
 mod problem;
+mod refused;
 mod request;
 mod response;
 mod routes;
@@ -9,6 +10,7 @@ mod server;
 mod service;
 mod stop;
 mod timeouts;
+mod turns;
 
 pub use deadline::{TIMEOUT_HEADER, timeout};
 pub use routes::{Routes, SharedRoutes};
@@ -40,6 +42,12 @@ pub trait Calls {
     /// Counts a call that was refused before it was made: of this function, or of one that is not there.
     fn refused(&self, function: Option<FunctionId>, status: Status);
 
+    /// Whether a call with a body of so many bytes would be taken now, so that it need not be read in vain; if not, it is counted.
+    fn admit(&self, function: FunctionId, timeout: Option<Duration>, bytes: u64) -> Result<(), Failure>;
+
+    /// After what time a call of this function that was refused for want of room may be tried again.
+    fn retry_after(&self, function: FunctionId) -> Duration;
+
     /// Calls a function, which has its own timeout, or `timeout` if that is less. Dropping the future cancels the call.
     fn call(
         &self,
@@ -57,6 +65,14 @@ impl<C: Calls> Calls for Rc<C> {
 
     fn refused(&self, function: Option<FunctionId>, status: Status) {
         (**self).refused(function, status);
+    }
+
+    fn admit(&self, function: FunctionId, timeout: Option<Duration>, bytes: u64) -> Result<(), Failure> {
+        (**self).admit(function, timeout, bytes)
+    }
+
+    fn retry_after(&self, function: FunctionId) -> Duration {
+        (**self).retry_after(function)
     }
 
     async fn call(

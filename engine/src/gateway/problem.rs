@@ -6,12 +6,19 @@ use hyper::header::{CONNECTION, CONTENT_TYPE, HeaderValue, RETRY_AFTER};
 use hyper::{Response, StatusCode};
 use nightcore_runtime::protocol::{Failure, Status};
 use serde_json::{Map, Value, json};
+use std::time::Duration;
 
-/// Seconds after which a client may try again what was refused for want of room.
-const RETRY_AFTER_S: &str = "1";
+/// Seconds after which a client may try again at the least, as the header knows whole ones, and at the most: what happens later
+/// nobody can tell now.
+const RETRY_AFTER_MIN_S: u64 = 1;
+const RETRY_AFTER_MAX_S: u64 = 60;
 
-/// The answer for a call of `function` that failed.
-pub(super) fn response(function: Option<&str>, failure: &Failure) -> Response<Full<Bytes>> {
+/// The answer for a call of `function` that failed. What was refused for want of room may be tried again after that time.
+pub(super) fn response(
+    function: Option<&str>,
+    failure: &Failure,
+    retry_after: Duration,
+) -> Response<Full<Bytes>> {
     let status = failure.status;
     let http = StatusCode::from_u16(status.http()).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
     let mut problem = Map::new();
@@ -36,7 +43,8 @@ pub(super) fn response(function: Option<&str>, failure: &Failure) -> Response<Fu
     let headers = response.headers_mut();
     headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/problem+json"));
     if matches!(status, Status::Overloaded | Status::Unavailable) {
-        headers.insert(RETRY_AFTER, HeaderValue::from_static(RETRY_AFTER_S));
+        let seconds = retry_after.as_millis().div_ceil(1000).min(RETRY_AFTER_MAX_S.into()) as u64;
+        headers.insert(RETRY_AFTER, seconds.max(RETRY_AFTER_MIN_S).into());
     }
     response
 }

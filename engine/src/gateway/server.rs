@@ -1,7 +1,9 @@
 //! Accepts connections and speaks HTTP/1.1 and HTTP/2 (with prior knowledge) on them.
 
+use super::refused::Refused;
 use super::stop::Stop;
 use super::timeouts::HeadTimer;
+use super::turns::Turns;
 use super::{Calls, Health, Service};
 use hyper::rt::{Executor, Timer};
 use hyper::service::service_fn;
@@ -149,12 +151,13 @@ impl Gateway {
             let mut silent = Some(HeadTimer.sleep(HEADER_TIMEOUT));
             let has_asked = Rc::new(Cell::new(false));
             let asked = has_asked.clone();
+            let refused = Rc::new(Refused::default());
             let answer = service_fn(move |request| {
                 asked.set(true);
-                let service = service.clone();
-                async move { Ok::<_, Infallible>(service.answer(request).await) }
+                let (service, refused) = (service.clone(), refused.clone());
+                async move { Ok::<_, Infallible>(service.answer(request, &refused).await) }
             });
-            let mut connection = pin!(builder.serve_connection(TokioIo::new(stream), answer));
+            let mut connection = pin!(builder.serve_connection(TokioIo::new(Turns::new(stream)), answer));
             let mut listening = None;
             let mut finishing = false;
             // What goes wrong on a connection concerns its client only, who sees it.

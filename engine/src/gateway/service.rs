@@ -1,5 +1,6 @@
 //! What the gateway answers to which request.
 
+use super::refused::Refused;
 use super::request::NoCall;
 use super::{Calls, SharedRoutes, deadline, problem, request, response};
 use bytes::Bytes;
@@ -8,6 +9,7 @@ use hyper::body::Incoming;
 use hyper::{Method, Request, Response, StatusCode};
 use nightcore_runtime::protocol::{Failure, Status};
 use std::rc::Rc;
+use std::time::Duration;
 
 const HEALTH: &str = "/healthz";
 const READINESS: &str = "/readyz";
@@ -38,8 +40,12 @@ pub struct Service<C, H> {
 }
 
 impl<C: Calls, H: Health> Service<C, H> {
-    /// Answers one request. Dropping the future cancels the call.
-    pub async fn answer(self: Rc<Self>, request: Request<Incoming>) -> Response<Full<Bytes>> {
+    /// Answers one request of a connection on which that was refused. Dropping the future cancels the call.
+    pub(super) async fn answer(
+        self: Rc<Self>,
+        request: Request<Incoming>,
+        refused: &Refused,
+    ) -> Response<Full<Bytes>> {
         let (parts, incoming) = request.into_parts();
         if let Some(why) = request::malformed(&parts) {
             return problem::malformed(why);
@@ -52,18 +58,22 @@ impl<C: Calls, H: Health> Service<C, H> {
         let Some(target) = routes.find(path) else {
             let text =
                 format!("there is nothing at {path}; functions are at /function/NAME and at their routes");
-            return problem::response(None, &Failure::new(Status::NotFound, text));
+            return problem::response(None, &Failure::new(Status::NotFound, text), Duration::ZERO);
         };
         let name = target.name;
         let Some(function) = self.calls.find(name) else {
             self.calls.refused(None, Status::NotFound);
             let text = format!("there is no function {name:?} that clients may call");
-            return problem::response(Some(name), &Failure::new(Status::NotFound, text));
+            return problem::response(Some(name), &Failure::new(Status::NotFound, text), Duration::ZERO);
         };
+        refused.pause(function).await;
         let max_bytes = self.limits.max_body_bytes;
         let request = async {
             let timeout = deadline::timeout(&parts.headers)?;
             request::announces_too_much(&incoming, max_bytes)?;
+            if let Some(bytes) = request::large_body(&incoming) {
+                self.calls.admit(function, timeout, bytes).map_err(NoCall::Refused)?;
+            }
             let metadata = request::metadata(&parts, &target)?;
             Ok::<_, NoCall>((timeout, metadata, request::body(incoming, max_bytes).await?))
         };
@@ -71,13 +81,20 @@ impl<C: Calls, H: Health> Service<C, H> {
             Ok(request) => request,
             Err(NoCall::Failed(failure)) => {
                 self.calls.refused(Some(function), failure.status);
-                return problem::response(Some(name), &failure);
+                return problem::response(Some(name), &failure, Duration::ZERO);
+            }
+            Err(NoCall::Refused(failure)) => {
+                refused.note(function, &failure);
+                return problem::response(Some(name), &failure, self.calls.retry_after(function));
             }
             Err(NoCall::Malformed) => return problem::malformed("the request's body is malformed\n"),
         };
         let answer = self.calls.call(function, timeout, metadata, body).await;
         let response = answer.and_then(|answer| response::response(answer, &parts.method));
-        response.unwrap_or_else(|failure| problem::response(Some(name), &failure))
+        response.unwrap_or_else(|failure| {
+            refused.note(function, &failure);
+            problem::response(Some(name), &failure, self.calls.retry_after(function))
+        })
     }
 }
 
@@ -97,5 +114,5 @@ pub fn health_page(health: &impl Health, method: &Method, path: &str) -> Option<
         return Some(problem::plain(StatusCode::OK, "ready\n"));
     }
     let text = format!("not ready: {}", not_ready.join("; "));
-    Some(problem::response(None, &Failure::new(Status::Unavailable, text)))
+    Some(problem::response(None, &Failure::new(Status::Unavailable, text), Duration::ZERO))
 }

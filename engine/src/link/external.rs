@@ -5,6 +5,7 @@ use super::payload::Payload;
 use crate::dispatch::{CallId, FunctionId, Origin};
 use crate::gateway::{Answer, Calls};
 use bytes::Bytes;
+use nightcore_runtime::clock::now_ns;
 use nightcore_runtime::protocol::{Failure, MetadataBuffer, Status};
 use std::time::Duration;
 use tokio::sync::oneshot;
@@ -37,6 +38,15 @@ impl Calls for HubCalls {
 
     fn refused(&self, function: Option<FunctionId>, status: Status) {
         self.0.borrow_mut().dispatch.refused(function, Origin::External, status);
+    }
+
+    fn admit(&self, function: FunctionId, timeout: Option<Duration>, bytes: u64) -> Result<(), Failure> {
+        self.0.borrow_mut().dispatch.admit_external(now_ns(), function, timeout, bytes).map(|_| ())
+    }
+
+    fn retry_after(&self, function: FunctionId) -> Duration {
+        let hub = self.0.borrow();
+        Duration::from_nanos(hub.dispatch.drains_in_ns(now_ns(), function).unwrap_or(0))
     }
 
     async fn call(

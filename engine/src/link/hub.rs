@@ -26,7 +26,7 @@ use tokio::sync::{mpsc, oneshot};
 use tokio::task::spawn_local;
 
 /// Bytes copied at once; larger bodies are copied in slices of this size, so that other calls go on.
-pub(super) const COPY_SLICE_BYTES: usize = 256 * 1024;
+pub(super) const COPY_SLICE_BYTES: usize = 32 * 1024;
 
 /// How the gateway takes an answer.
 pub type Reply = oneshot::Sender<Outcome<Payload>>;

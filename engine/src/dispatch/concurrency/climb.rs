@@ -9,8 +9,6 @@
 //! The place to fall back to is throughput × the service time at a concurrency that still paid: Little's law
 //! once more, and the bandwidth-delay product of congestion control.
 
-use super::staffing;
-
 /// A window has this many ends: with exponential service times a throughput from 128 of them has a standard error of 9 %, and
 /// the quotient of two of 13 %, so that the √2 that an experiment has to bring is three standard errors from nothing.
 const WINDOW_CALLS: u64 = 128;
@@ -337,7 +335,7 @@ impl Climb {
                 self.lowest = true;
                 if sample.throughput >= FREE * base.throughput {
                     self.reference = Some(sample);
-                    self.cap = staffing(sample.running).clamp(1, cap);
+                    self.cap = (sample.running.ceil() as u32).clamp(1, cap);
                     self.lowest = self.cap == cap;
                     // As good as failing upwards: go on down.
                     self.failures = self.failures.max(FAILURES_TO_LOWER);
@@ -397,7 +395,7 @@ impl Climb {
     /// each other down.
     fn fall_back(&mut self, at: Present, sample: Sample, reference: Sample) {
         let needed = sample.throughput * reference.running / reference.throughput;
-        self.cap = staffing(needed.min(sample.running)).max(1);
+        self.cap = (needed.min(sample.running).ceil() as u32).max(1);
         self.phase = Phase::Follow;
         self.raised = 0;
         self.lowest = false;

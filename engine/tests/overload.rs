@@ -1,0 +1,191 @@
+//! A function that gets more than it can do, on a simulated clock: it goes on to answer as many calls as it can, and what would
+//! come too late is refused when it comes.
+
+use nightcore_engine::dispatch::{Action, CallId, ChannelKey, Dispatch, FunctionId, Ran, Spec};
+use nightcore_runtime::protocol::Status;
+use nightcore_runtime::protocol::control::{ChannelKind, Mode, Placement};
+use std::cmp::Reverse;
+use std::collections::{BTreeMap, BinaryHeap};
+use std::time::Duration;
+
+const MS: u64 = 1_000_000;
+const SECOND: u64 = 1000 * MS;
+const WORKERS: u32 = 2;
+const RUN_NS: u64 = 10 * MS;
+/// What it can do in a second.
+const CAPACITY: u64 = WORKERS as u64 * SECOND / RUN_NS;
+const TIMEOUT: Duration = Duration::from_millis(200);
+
+/// Numbers that are the same in every run.
+struct Random(u64);
+
+impl Random {
+    /// Above 0, and 1 at most.
+    fn uniform(&mut self) -> f64 {
+        self.0 = self.0.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        ((self.0 >> 11) + 1) as f64 / (1u64 << 53) as f64
+    }
+
+    fn exponential(&mut self, mean_ns: u64) -> u64 {
+        (-self.uniform().ln() * mean_ns as f64) as u64
+    }
+}
+
+enum Times {
+    Even,
+    Exponential(Random),
+}
+
+impl Times {
+    fn next(&mut self, mean_ns: u64) -> u64 {
+        match self {
+            Times::Even => mean_ns,
+            Times::Exponential(random) => random.exponential(mean_ns),
+        }
+    }
+}
+
+struct Server {
+    dispatch: Dispatch<(), ()>,
+    function: FunctionId,
+    /// When the calls that run end.
+    running: BinaryHeap<Reverse<(u64, ChannelKey, CallId)>>,
+    ended: BTreeMap<&'static str, u64>,
+    times: Times,
+}
+
+impl Server {
+    fn new(times: Times) -> Server {
+        let mut dispatch = Dispatch::default();
+        let function = dispatch.add_function(Spec {
+            name: "Foo".into(),
+            processes: 1,
+            min: WORKERS,
+            max: Some(WORKERS),
+            timeout: TIMEOUT,
+            grace: Duration::from_secs(1),
+            queue_calls: 1024,
+            queue_bytes: 1 << 20,
+            max_depth: 8,
+            external: true,
+            channel: ChannelKind::Fifo,
+            placement: Placement::Free,
+        });
+        let container = dispatch.container_connected(function, Some(1), Mode::Threads);
+        for _ in 0..WORKERS {
+            dispatch.worker_ready(0, container);
+        }
+        let (running, ended) = (BinaryHeap::new(), BTreeMap::new());
+        let mut server = Server { dispatch, function, running, ended, times };
+        server.settle(0);
+        server
+    }
+
+    fn count(&mut self, status: Status) {
+        *self.ended.entry(status.name()).or_default() += 1;
+    }
+
+    fn settle(&mut self, now: u64) {
+        while let Some(action) = self.dispatch.next_action() {
+            match action {
+                Action::Dispatch { channel, call, .. } => {
+                    let ends = now + self.times.next(RUN_NS);
+                    self.running.push(Reverse((ends, channel, call)));
+                }
+                Action::Respond { outcome, .. } => {
+                    self.count(outcome.map_or_else(|failure| failure.status, |()| Status::Ok));
+                }
+                _ => {}
+            }
+        }
+    }
+
+    /// Lets time pass.
+    fn until(&mut self, at: u64) {
+        loop {
+            let ends = self.running.peek().map(|Reverse((ends, ..))| *ends);
+            let wakes = self.dispatch.next_wake(0);
+            let Some(next) = [ends, wakes].into_iter().flatten().min().filter(|next| *next <= at) else {
+                return;
+            };
+            if ends == Some(next)
+                && let Some(Reverse((ends, channel, call))) = self.running.pop()
+            {
+                let ran = Ran { began_at: 0, ended_at: ends };
+                self.dispatch.complete(ends, channel, call, ran, Ok(())).expect("the call runs");
+            }
+            self.dispatch.advance(next);
+            self.settle(next);
+        }
+    }
+
+    fn call(&mut self, now: u64) {
+        self.until(now);
+        if let Err(failure) = self.dispatch.external(now, self.function, None, (), 0, ()) {
+            self.count(failure.status);
+        }
+        self.settle(now);
+    }
+
+    /// Ten seconds of so many times what it can do, after one for it to learn.
+    fn load(&mut self, times: f64, mut gaps: Times) -> BTreeMap<&'static str, u64> {
+        let gap_ns = (SECOND as f64 / CAPACITY as f64 / times) as u64;
+        let mut now = MS;
+        for seconds in [1, 10] {
+            self.ended.clear();
+            let end = now + seconds * SECOND;
+            while now < end {
+                now += gaps.next(gap_ns);
+                self.call(now);
+            }
+        }
+        std::mem::take(&mut self.ended)
+    }
+}
+
+fn count(ended: &BTreeMap<&'static str, u64>, status: Status) -> u64 {
+    ended.get(status.name()).copied().unwrap_or(0)
+}
+
+#[test]
+fn of_twice_as_many_calls_as_it_can_do_it_answers_nine_tenths_of_what_it_can() {
+    let mut server = Server::new(Times::Even);
+    let ended = server.load(2.0, Times::Even);
+    let (good, late) = (count(&ended, Status::Ok), count(&ended, Status::DeadlineExceeded));
+    assert!(good >= 10 * CAPACITY * 9 / 10, "{ended:?}");
+    assert!(late * 100 <= good, "{ended:?}");
+}
+
+#[test]
+fn the_same_when_calls_come_and_take_as_it_happens() {
+    for (seed, times) in [(1, 1.5), (2, 2.0), (3, 5.0), (4, 20.0)] {
+        let mut server = Server::new(Times::Exponential(Random(seed)));
+        let ended = server.load(times, Times::Exponential(Random(seed + 100)));
+        let (good, late) = (count(&ended, Status::Ok), count(&ended, Status::DeadlineExceeded));
+        assert!(good >= 10 * CAPACITY * 85 / 100, "{times} times: {ended:?}");
+        assert!(late * 10 <= good, "{times} times: {ended:?}");
+    }
+}
+
+#[test]
+fn below_what_it_can_do_nothing_is_refused() {
+    let mut server = Server::new(Times::Exponential(Random(5)));
+    let ended = server.load(0.6, Times::Exponential(Random(6)));
+    assert!(count(&ended, Status::Ok) > 0);
+    assert_eq!(ended.keys().collect::<Vec<_>>(), [&"OK"], "{ended:?}");
+}
+
+#[test]
+fn after_a_pause_it_is_not_held_to_what_it_was() {
+    let mut server = Server::new(Times::Even);
+    server.load(2.0, Times::Even);
+    let now = 20 * SECOND;
+    server.until(now);
+    server.ended.clear();
+    for call in 0..30 {
+        server.call(now + call);
+    }
+    assert_eq!(count(&server.ended, Status::Overloaded), 0, "{:?}", server.ended);
+    server.until(now + SECOND);
+    assert_eq!(count(&server.ended, Status::Ok), 30, "{:?}", server.ended);
+}

@@ -1,0 +1,85 @@
+//! A function that gets more than it can do refuses what would come too late, and leaves the others alone.
+
+use harness::workers::c;
+use harness::{Connection, Engine, Setup, wait_until};
+use std::thread::JoinHandle;
+
+/// Calls that wait, each for a time of which ten make a second.
+const CALLS: usize = 60;
+const CALL_MS: &str = "100";
+/// More than comes with the headers.
+const LARGE_BYTES: usize = 1 << 20;
+/// Ends by which the engine knows how fast the queue drains.
+const KNOWN: u64 = 20;
+
+/// Clients that all call `Sleep`, one of which is run at a time.
+fn crowd(engine: &Engine) -> Vec<JoinHandle<(u16, String)>> {
+    let address = engine.address();
+    let client = move |_| {
+        std::thread::spawn(move || {
+            let response = Connection::open(address).call("Sleep", CALL_MS.as_bytes());
+            (response.status, response.text())
+        })
+    };
+    (0..CALLS).map(client).collect()
+}
+
+fn start() -> Engine {
+    Setup::new().function("Sleep", &c(), "workers = { max = 1 }").start()
+}
+
+#[test]
+fn a_call_that_would_be_late_is_refused_when_it_comes() {
+    let engine = start();
+    let crowd = crowd(&engine);
+    wait_until("some of the calls to have ended", || engine.function("Sleep").answered >= KNOWN);
+    // Tens of calls are before it, for each of which it would wait a tenth of a second.
+    let refused =
+        engine.connect().request("POST", "/function/Sleep", &[("X-Timeout-Ms", "500")], CALL_MS.as_bytes());
+    let problem = refused.problem();
+    assert_eq!((refused.status, problem.error.as_str()), (503, "OVERLOADED"), "{}", refused.text());
+    assert!(problem.detail.contains("calls are queued: it would take"), "{}", problem.detail);
+    let retry_after_s: u64 = refused.header("retry-after").unwrap().parse().unwrap();
+    assert!((2..=60).contains(&retry_after_s), "{retry_after_s}");
+    // Who has the time waits; so do all that were there before.
+    assert_eq!(engine.text("Sleep", CALL_MS), "slept 100");
+    for client in crowd {
+        assert_eq!(client.join().unwrap(), (200, "slept 100".to_owned()));
+    }
+    let sleep = engine.function("Sleep");
+    assert_eq!((sleep.answered, sleep.failed["OVERLOADED"]), (CALLS as u64 + 1, 1));
+    engine.stop();
+}
+
+#[test]
+fn a_large_body_is_not_read_for_a_call_that_is_refused() {
+    let engine =
+        Setup::new().function("WaitForFile", &c(), "workers = { max = 1 }\nqueue = { calls = 1 }").start();
+    let file = engine.home().path().join("go");
+    let path = file.to_str().unwrap().to_owned();
+    let address = engine.address();
+    let waiting: Vec<_> = (0..2)
+        .map(|_| {
+            let path = path.clone();
+            std::thread::spawn(move || Connection::open(address).call("WaitForFile", path.as_bytes()).status)
+        })
+        .collect();
+    wait_until("one to run and one to be queued", || {
+        let function = engine.function("WaitForFile");
+        (function.running, function.queued) == (1, 1)
+    });
+    // Of the body nothing is ever sent.
+    let mut client = engine.connect();
+    let head = format!(
+        "POST /function/WaitForFile HTTP/1.1\r\nHost: {address}\r\nContent-Length: {LARGE_BYTES}\r\n\r\n"
+    );
+    client.write(head.as_bytes()).unwrap();
+    let refused = client.receive().unwrap();
+    assert_eq!((refused.status, refused.problem().error.as_str()), (503, "OVERLOADED"), "{}", refused.text());
+    assert_eq!(engine.function("WaitForFile").failed["OVERLOADED"], 1);
+    std::fs::write(&file, "").unwrap();
+    for client in waiting {
+        assert_eq!(client.join().unwrap(), 200);
+    }
+    engine.stop();
+}
