@@ -4,6 +4,7 @@
 //! A target is a plain function over any bytes, which must end without a panic and hold what it asserts. `replay.rs` gives it
 //! the kept seeds in every test run; `fuzzer.rs` lets libFuzzer look for others.
 
+mod beside;
 mod engine;
 mod orders;
 mod steps;
