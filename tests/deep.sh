@@ -4,8 +4,9 @@
 set -uo pipefail
 cd "$(dirname "$0")/.." || exit
 
-stages=(native-libs sanitizers address valgrind fuzz clients counts repeat)
+stages=(native-libs sanitizers address thread valgrind fuzz clients counts repeat)
 
+host=$(rustc -vV | sed -n 's/^host: //p')
 target=$(cargo metadata --locked --format-version 1 --no-deps | sed 's/.*"target_directory":"\([^"]*\)".*/\1/')
 
 stage() {
@@ -13,6 +14,7 @@ stage() {
         native-libs) native_libs ;;
         sanitizers) tests/c/sanitizers.sh ;;
         address) address ;;
+        thread) thread && tests/c/threads.sh ;;
         valgrind) tests/c/valgrind.sh ;;
         fuzz) tests/fuzz/run.sh 60 ;;
         clients) cargo test --locked --quiet -p nightcore-tests --test clients -- --ignored ;;
@@ -38,12 +40,22 @@ native_libs() {
     echo "$said"
 }
 
-# The worker runtime under AddressSanitizer. RUSTC_BOOTSTRAP lets the stable compiler do it. (ThreadSanitizer would need
-# an instrumented standard library.)
+# The worker runtime under AddressSanitizer. RUSTC_BOOTSTRAP lets the stable compiler do it.
 address() {
     RUSTC_BOOTSTRAP=1 RUSTFLAGS=-Zsanitizer=address ASAN_OPTIONS=detect_leaks=0 \
-        cargo test --locked --quiet --target "$(rustc -vV | sed -n 's/^host: //p')" --target-dir "$target/address" \
-        -p nightcore-runtime
+        cargo test --locked --quiet --target "$host" --target-dir "$target/address" -p nightcore-runtime
+}
+
+# The worker runtime under ThreadSanitizer, with a standard library that is built for it. It knows loom's threads as little as
+# loom knows its.
+thread() {
+    if [[ ! -e $(rustc --print sysroot)/lib/rustlib/src/rust/library/Cargo.lock ]]; then
+        echo "skipped: the standard library's source is not installed: rustup component add rust-src"
+        return
+    fi
+    RUSTC_BOOTSTRAP=1 RUSTFLAGS=-Zsanitizer=thread TSAN_OPTIONS=halt_on_error=1 \
+        cargo test --locked --quiet -Zbuild-std --target "$host" --target-dir "$target/thread" -p nightcore-runtime --lib --tests -- \
+        --skip ipc::bell
 }
 
 # Tests that start processes, many times, in turn over rings and over named pipes: what happens once in fifty runs happens

@@ -13,6 +13,7 @@ use nightcore_runtime::worker::{
 use peer::Peer;
 use std::process::Command;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 /// Set for a worker process: "threads" or "loop".
@@ -187,6 +188,23 @@ fn fork_loop(event_loop: &EventLoop, request: LoopRequest) {
     request.reply(Body::Parts(&[text.as_bytes()]), MetadataBuffer::new().as_metadata()).unwrap();
 }
 
+/// Answers a request while another thread calls for it.
+fn race(request: &LoopRequest) {
+    let started = AtomicBool::new(false);
+    std::thread::scope(|scope| {
+        scope.spawn(|| {
+            let call = || request.start_call(7, "Bar", Body::Parts(&[]), &CallOptions::default());
+            while call().is_ok() {
+                started.store(true, Ordering::Relaxed);
+            }
+        });
+        while !started.load(Ordering::Relaxed) {
+            std::hint::spin_loop();
+        }
+        request.reply(Body::Parts(&[]), MetadataBuffer::new().as_metadata()).unwrap();
+    });
+}
+
 /// Answers "cancelled" when a request is, forwards to Bar what begins with "bar", echoes anything else.
 fn serve_loop() -> Result<(), StartError> {
     let event_loop = EventLoop::connect(&["Echo"])?;
@@ -205,6 +223,8 @@ fn serve_loop() -> Result<(), StartError> {
                     open.push(request);
                 } else if request.body().starts_with(b"fork") {
                     fork_loop(&event_loop, request);
+                } else if request.body() == b"race" {
+                    race(&request);
                 } else if request.body() == b"wait" {
                     open.push(request);
                 } else if request.body() != b"drop" {
@@ -509,6 +529,23 @@ fn an_event_loop_hears_of_cancelled_calls_and_drops_late_answers(kind: ChannelKi
     ends_well(peer);
 }
 
+fn nothing_of_a_request_follows_its_answer_by_another_thread(kind: ChannelKind) {
+    const ROUNDS: u64 = 500;
+    let mut peer = Peer::start_over(kind, worker("loop"), "Echo");
+    for call in 1..=ROUNDS {
+        peer.dispatch(call, b"race");
+        loop {
+            let said = peer.receive();
+            match said.kind {
+                Kind::Invoke => assert_eq!(said.header.parent, call, "it was answered before"),
+                _ => break assert_eq!((said.kind, said.header.call), (Kind::Complete, call)),
+            }
+        }
+    }
+    assert_eq!(peer.call(ROUNDS + 1, b"on").text(), "on");
+    ends_well(peer);
+}
+
 fn an_event_loop_sends_what_there_was_no_room_for(kind: ChannelKind) {
     let mut peer = Peer::start_over(kind, worker("loop"), "Echo");
     // Their answers are more than the channel holds, and are not read before all calls are sent.
@@ -568,6 +605,7 @@ over_both! {
     a_handler_that_waits_learns_that_the_control_socket_ended,
     an_event_loop_runs_many_calls_at_once,
     an_event_loop_hears_of_cancelled_calls_and_drops_late_answers,
+    nothing_of_a_request_follows_its_answer_by_another_thread,
     an_event_loop_sends_what_there_was_no_room_for,
     an_event_loop_takes_no_call_of_a_caller_that_was_never_named,
     an_event_loop_whose_engine_goes_ends,

@@ -16,7 +16,8 @@ const LOG_BYTES: usize = 1 << 20;
 
 /// An engine with this function of the raw worker, and Echo.
 fn engine(channel: &str, function: &str) -> Engine {
-    let setup = Setup::new().channel(channel).command(function, &[RAW, "lies"], LIMITS);
+    let setup = Setup::new().channel(channel).gateway("max_body = \"1MiB\"");
+    let setup = setup.command(function, &[RAW, "lies"], LIMITS);
     setup.functions(&["Echo"], &c()).start()
 }
 
@@ -74,6 +75,14 @@ fn a_worker_that_lies_about_lengths_is_ended_or_late() {
     assert_harms_itself_only("SaysMoreThanFits", &[DIED]);
     // Over a pipe the rest may still come.
     assert_harms_itself_only("SaysMoreThanItSends", &[DIED, LATE]);
+}
+
+#[test]
+fn a_worker_whose_bodies_are_over_the_limit_is_ended() {
+    // No runtime of ours sends one: there the answer fails in the handler.
+    for function in ["AnswersOverTheLimit", "CallsOverTheLimit"] {
+        assert_harms_itself_only(function, &[DIED]);
+    }
 }
 
 #[test]

@@ -12,13 +12,14 @@ use nightcore_runtime::ipc::inbox::Inbox;
 use nightcore_runtime::ipc::region::Region;
 use nightcore_runtime::ipc::socket::{self, Received};
 use nightcore_runtime::protocol::control::{
-    ChannelKind, Control, ControlKind, ENGINE_BASE_REGION, Mode, Placement,
+    ChannelKind, Control, ControlKind, ENGINE_BASE_REGION, Mode, Placement, SOCKET_VARIABLE, TOKEN_VARIABLE,
 };
 use nightcore_runtime::protocol::limits::{BASE_UNITS, TOKEN_BYTES};
 use nightcore_runtime::protocol::{
     Failure, Header, Kind, MessageBuffer, MetadataBuffer, OLDEST_VERSION, VERSION,
 };
 use std::fs;
+use std::mem::ManuallyDrop;
 use std::os::fd::{AsFd, OwnedFd};
 use std::path::PathBuf;
 use std::sync::LazyLock;
@@ -32,6 +33,12 @@ use tokio::task::{JoinHandle, LocalSet, spawn_local, yield_now};
 pub(crate) const HOSTILE: &str = "Hostile";
 /// The function whose worker gives back what it gets.
 pub(crate) const ECHO: &str = "Echo";
+/// The function that has no worker.
+pub(crate) const SILENT: &str = "Silent";
+/// What Echo gives back instead of what came by the arena.
+pub(crate) const LARGE: &[u8] = b"large";
+/// The limit for bodies.
+pub(crate) const MAX_BODY: u64 = 1 << 20;
 /// Turns in which the engine has done whatever it was given.
 const TURNS: usize = 8;
 /// A call that has not ended by then hangs.
@@ -82,6 +89,48 @@ pub(crate) fn run(channel: ChannelKind, body: impl AsyncFnOnce(&mut Engine)) {
     assert_eq!(descriptors(), before, "descriptors were left open");
 }
 
+/// An engine that stands as long as this process, which is the container of its hostile function.
+pub(crate) struct Standing {
+    // Not dropped: the library ends a process whose engine has gone.
+    engine: ManuallyDrop<Engine>,
+    tasks: ManuallyDrop<LocalSet>,
+    runtime: ManuallyDrop<Runtime>,
+}
+
+impl Drop for Standing {
+    fn drop(&mut self) {
+        // If it fails an empty folder stays.
+        let _ = fs::remove_dir_all(self.engine.directory.path());
+    }
+}
+
+impl Standing {
+    /// Starts the engine, then what serves in this process.
+    pub(crate) fn start(serve: impl FnOnce()) -> Standing {
+        let (runtime, tasks) = (runtime(), LocalSet::new());
+        let engine = tasks.block_on(&runtime, async {
+            let mut engine = Engine::start(ChannelKind::Ring).await;
+            engine.admits_this_process();
+            serve();
+            engine.wait_until("the worker is ready", Engine::is_served).await;
+            engine
+        });
+        Standing {
+            engine: ManuallyDrop::new(engine),
+            tasks: ManuallyDrop::new(tasks),
+            runtime: ManuallyDrop::new(runtime),
+        }
+    }
+
+    pub(crate) fn run(&mut self, body: impl AsyncFnOnce(&mut Engine)) {
+        let Standing { engine, tasks, runtime } = self;
+        tasks.block_on(runtime, async {
+            body(engine).await;
+            engine.assert_serves().await;
+        });
+    }
+}
+
 fn spec(name: &str, channel: ChannelKind) -> Spec {
     Spec {
         name: name.into(),
@@ -104,9 +153,10 @@ impl Engine {
         let directory = tempfile::Builder::new().prefix("ncf").tempdir().expect("a temporary folder");
         let (events_in, events) = mpsc::unbounded_channel();
         let alarm = Alarm::new().expect("a timer");
-        let hub = Hub::create(directory.path().to_owned(), 1 << 20, events_in, alarm.clone());
+        let hub = Hub::create(directory.path().to_owned(), MAX_BODY, events_in, alarm.clone());
         let hostile = hub.borrow_mut().dispatch.add_function(spec(HOSTILE, channel));
         let echo = hub.borrow_mut().dispatch.add_function(spec(ECHO, ChannelKind::Fifo));
+        hub.borrow_mut().dispatch.add_function(spec(SILENT, ChannelKind::Fifo));
         let listener = Listener::bind(&directory.path().join("control")).expect("a control socket");
         spawn_local(listener.run(hub.clone()));
         spawn_local(keep_time(alarm, hub.clone()));
@@ -124,6 +174,21 @@ impl Engine {
     /// A token for one process of the hostile function.
     pub(crate) fn token(&self) -> [u8; TOKEN_BYTES] {
         issue(&self.hub, self.hostile, HOSTILE)
+    }
+
+    /// Gives this process what a container of the hostile function is started with.
+    pub(crate) fn admits_this_process(&self) {
+        let token: String = self.token().iter().map(|byte| format!("{byte:02x}")).collect();
+        // SAFETY: no thread of this process looks at its environment now: those of an earlier worker have ended.
+        unsafe {
+            std::env::set_var(SOCKET_VARIABLE, self.socket());
+            std::env::set_var(TOKEN_VARIABLE, token);
+        }
+    }
+
+    /// Whether the hostile function has a worker.
+    pub(crate) fn is_served(&mut self) -> bool {
+        self.hub.borrow().dispatch.is_ready(self.hostile)
     }
 
     /// A connection to the control socket, on which nothing was said.
@@ -156,26 +221,36 @@ impl Engine {
         self.hub.borrow_mut().change(|dispatch, now| {
             dispatch.set_unavailable(now, self.hostile, "nobody serves it any more");
         });
-        let began = Instant::now();
-        while !calls.iter().all(JoinHandle::is_finished) || self.hub.borrow().dispatch.calls_under_way() > 0 {
-            assert!(began.elapsed() < ENDS_WITHIN, "a call hangs");
-            self.turn().await;
-        }
+        self.assert_all_end(calls, |_| true).await;
+    }
+
+    /// Waits until these calls, and all that they led to, have ended: with such answers, or errors.
+    pub(crate) async fn assert_all_end(&mut self, calls: Vec<Call>, is_answer: impl Fn(&[u8]) -> bool) {
+        let under_way = |engine: &Engine| engine.hub.borrow().dispatch.calls_under_way();
+        self.wait_until("all calls have ended", |engine| {
+            calls.iter().all(JoinHandle::is_finished) && under_way(engine) == 0
+        })
+        .await;
         for call in calls {
-            if let Err(failure) = call.await.expect("a call does not panic") {
-                assert!(failure.status.ends_a_call(), "{failure}");
+            match call.await.expect("a call does not panic") {
+                Ok(answer) => assert!(is_answer(&answer.body), "{} other bytes", answer.body.len()),
+                Err(failure) => assert!(failure.status.ends_a_call(), "{failure}"),
             }
+        }
+    }
+
+    pub(crate) async fn wait_until(&mut self, what: &str, is_so: impl Fn(&mut Engine) -> bool) {
+        let began = Instant::now();
+        while !is_so(self) {
+            assert!(began.elapsed() < ENDS_WITHIN, "waited in vain until {what}");
+            self.turn().await;
         }
     }
 
     /// Another function's call is answered, and rightly.
     async fn assert_serves(&mut self) {
         let call = self.call_of(self.echo, b"right".to_vec());
-        let began = Instant::now();
-        while !call.is_finished() {
-            assert!(began.elapsed() < ENDS_WITHIN, "another function's call hangs");
-            self.turn().await;
-        }
+        self.wait_until("another function's call has ended", |_| call.is_finished()).await;
         let answer = call.await.expect("a call does not panic").expect("an answer");
         assert_eq!(answer.body, &b"right"[..]);
     }
@@ -248,7 +323,7 @@ impl Worker {
             if header.region == ENGINE_BASE_REGION {
                 self.engine_region.give_back(header.block);
             }
-            let body = message.inline.get(header.metadata_len as usize..).unwrap_or(b"large");
+            let body = message.inline.get(header.metadata_len as usize..).unwrap_or(LARGE);
             let header = Header { body_len: body.len() as u64, ..Header::new(Kind::Complete, header.call) };
             let answer = MessageBuffer::new(header, b"", &[body]);
             channel::send(self.writer.as_fd(), answer.as_bytes()).expect("the engine reads");

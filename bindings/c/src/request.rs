@@ -148,21 +148,28 @@ impl nc_request {
         nc_request::begin(Side::Event(Listening { request, refused: Mutex::new(None) }), ANY_THREAD)
     }
 
+    /// The owner of a request that has not ended.
+    ///
+    /// # Safety
+    /// `req` is NULL or was a handle once.
+    unsafe fn owner(req: *const nc_request) -> Result<u64, Failure> {
+        // SAFETY: handles are never freed.
+        let req = unsafe { req.as_ref() }.ok_or_else(|| invalid("req is NULL"))?;
+        match req.owner.load(Ordering::Acquire) {
+            ENDED => Err(has_ended()),
+            owner => Ok(owner),
+        }
+    }
+
     /// The content of a request that has not ended.
     ///
     /// # Safety
     /// `req` is NULL or was a handle once.
     unsafe fn live<'a>(req: *const nc_request) -> Result<&'a Content, Failure> {
-        if req.is_null() {
-            return Err(invalid("req is NULL"));
-        }
-        let ended = || Failure::new(Status::InvalidState, "the request has ended");
-        // SAFETY: handles are never freed. While it has an owner its content stays as it is.
+        // SAFETY: the caller vouches for it. While it has an owner its content stays as it is.
         unsafe {
-            if (*req).owner.load(Ordering::Acquire) == ENDED {
-                return Err(ended());
-            }
-            (*(*req).content.get()).as_ref().ok_or_else(ended)
+            nc_request::owner(req)?;
+            (*(*req).content.get()).as_ref().ok_or_else(has_ended)
         }
     }
 
@@ -174,22 +181,28 @@ impl nc_request {
         req: *const nc_request,
         operation: impl FnOnce(&Content) -> Result<R, Failure>,
     ) -> Result<R, Failure> {
+        // Asked once, and before the content is looked at: by its own thread the request may end meanwhile, and another one
+        // begin.
         // SAFETY: the caller vouches for it.
-        let content = unsafe { nc_request::live(req) }?;
+        let owner = unsafe { nc_request::owner(req) }?;
         if is_forked() {
             return Err(Failure::new(Status::Forked, Status::Forked.title()));
         }
-        let Side::Handler(handling) = &content.side else { return operation(content) };
-        // SAFETY: `live` has looked at it.
-        let owner = unsafe { (*req).owner.load(Ordering::Relaxed) };
-        if owner != this_thread() {
+        if owner != ANY_THREAD && owner != this_thread() {
             return Err(Failure::new(
                 Status::WrongThread,
                 "a handler's request answers and calls on the handler's thread only",
             ));
         }
+        // SAFETY: it is this thread's, or the caller vouches for it.
+        let content = unsafe { nc_request::live(req) }?;
+        let Side::Handler(handling) = &content.side else { return operation(content) };
         operation(content).inspect_err(|failure| *handling.last.borrow_mut() = Some(failure.clone()))
     }
+}
+
+fn has_ended() -> Failure {
+    Failure::new(Status::InvalidState, "the request has ended")
 }
 
 impl Content {

@@ -362,6 +362,40 @@ mod tests {
         assert_eq!(take(WINDOW_UNITS + 1), 0);
     }
 
+    #[test]
+    fn a_block_is_used_again_only_after_another_thread_has_read_it() {
+        const BLOCKS: u64 = 20_000;
+        const UNITS: u32 = 24;
+        let (_fd, region) = region(UNITS);
+        let (sent, received) = std::sync::mpsc::channel::<(u64, u32, usize)>();
+        // By one map, so that a sanitizer of threads sees both sides.
+        std::thread::scope(|scope| {
+            scope.spawn(|| {
+                for (number, block, bytes) in received {
+                    // SAFETY: the block is that long, and its owner does not write to it before it is given back.
+                    let read =
+                        unsafe { std::slice::from_raw_parts(region.pointer(block, bytes as u64), bytes) };
+                    assert!(read.iter().all(|byte| *byte == number as u8), "block {number} was written to");
+                    region.give_back(block);
+                }
+            });
+            let mut books = Books::new(UNITS);
+            for number in 0..BLOCKS {
+                let bytes = 1 + (number * 1009 % 20_000) as usize;
+                let block = loop {
+                    match books.allocate(&region, bytes as u64) {
+                        Some(block) => break block,
+                        None => std::thread::yield_now(),
+                    }
+                };
+                // SAFETY: the block was just taken, is that long, and nobody else uses it.
+                unsafe { region.pointer(block, bytes as u64).write_bytes(number as u8, bytes) };
+                sent.send((number, block, bytes)).unwrap();
+            }
+            drop(sent);
+        });
+    }
+
     proptest! {
         #[test]
         fn blocks_never_overlap_and_all_room_comes_back(steps in proptest::collection::vec((any::<bool>(), 0u64..40_000, any::<usize>()), 1..200)) {

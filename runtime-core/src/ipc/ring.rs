@@ -305,6 +305,7 @@ mod tests {
     use super::*;
     use crate::protocol::message::{Header, Kind, MessageBuffer};
     use proptest::prelude::*;
+    use std::time::{Duration, Instant};
 
     fn both() -> ((RingWriter, RingReader), (RingWriter, RingReader)) {
         let file = create_file().unwrap();
@@ -394,6 +395,70 @@ mod tests {
                 assert!(sent <= RING_LINES, "it never ends");
             }
         }
+    }
+
+    /// Sleeps until it is rung for, as at the pipe.
+    fn sleep() {
+        const FOR_GOOD: Duration = Duration::from_secs(20);
+        let began = Instant::now();
+        std::thread::park_timeout(FOR_GOOD);
+        assert!(began.elapsed() < FOR_GOOD, "nobody rang");
+    }
+
+    /// A length that says nothing of its neighbours'.
+    fn any_size(number: u64) -> usize {
+        (number.wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 32) as usize % 961
+    }
+
+    #[test]
+    fn messages_survive_two_threads_that_sleep_and_wake_each_other() {
+        const MESSAGES: u64 = 50_000;
+        // So that it is at the writer's heels more often than not.
+        const LOOKS: u32 = 1000;
+        let ((mut writer, _), (_, mut reader)) = both();
+        // By one map, so that a sanitizer of threads sees both sides.
+        reader.ring.map = writer.ring.map.clone();
+        let of_writer = std::thread::current();
+        let read = move || {
+            let (mut number, mut looks) = (0, 0);
+            while number < MESSAGES {
+                match reader.take().unwrap() {
+                    Some(message) => {
+                        looks = 0;
+                        assert_eq!(message.header.call, number);
+                        assert_eq!(message.inline, vec![number as u8; any_size(number)]);
+                        number += 1;
+                        if reader.give_back() {
+                            of_writer.unpark();
+                        }
+                    }
+                    None if looks < LOOKS => looks += 1,
+                    None => {
+                        if reader.begin_wait() {
+                            sleep();
+                        }
+                        reader.end_wait();
+                    }
+                }
+            }
+        };
+        let reading = std::thread::spawn(read);
+        let mut number = 0;
+        while number < MESSAGES {
+            match writer.send(message(number, any_size(number)).as_bytes()) {
+                Sent::Full => {
+                    if writer.begin_wait() {
+                        sleep();
+                    }
+                    writer.end_wait();
+                    continue;
+                }
+                Sent::Ring => reading.thread().unpark(),
+                Sent::Seen => {}
+            }
+            number += 1;
+        }
+        reading.join().unwrap();
     }
 
     proptest! {

@@ -286,6 +286,11 @@ impl MessageBuffer {
         self.bytes[at + 8..at + 16].write_copy_of_slice(&sent_at.to_le_bytes());
     }
 
+    /// Its header.
+    pub fn header(&self) -> Header {
+        Header::read_from_prefix(self.as_bytes()).map(|(header, _)| header).unwrap_or_default()
+    }
+
     /// The message.
     pub fn as_bytes(&self) -> &[u8] {
         // SAFETY: `push` has written every byte up to `len`.

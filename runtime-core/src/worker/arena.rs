@@ -5,7 +5,7 @@ use crate::ipc::region::{Books, Region, payload_bytes, units_for};
 use crate::ipc::socket::{self, Received};
 use crate::protocol::control::{CONTAINER_BASE_REGION, Control, ControlKind, ENGINE_BASE_REGION};
 use crate::protocol::limits::{BASE_UNITS, BLOCK_UNIT_BYTES, REGION_BYTES};
-use crate::protocol::{Failure, Status};
+use crate::protocol::{Failure, MessageBuffer, Status};
 use std::collections::HashMap;
 use std::io;
 use std::os::fd::OwnedFd;
@@ -91,6 +91,14 @@ impl Arena {
             let block = own.books.allocate(&own.region, bytes)?;
             Some(Block { region_id: own.id, block, region: own.region.clone() })
         })
+    }
+
+    /// Frees the block of a message that is not sent after all.
+    pub(super) fn take_back(&self, message: &MessageBuffer) {
+        let header = message.header();
+        if let Some(own) = lock(&self.own).iter().find(|own| own.id == header.region) {
+            own.region.give_back(header.block);
+        }
     }
 
     /// Gives regions back that are not the base and hold nothing, before one more is kept.

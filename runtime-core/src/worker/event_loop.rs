@@ -372,7 +372,10 @@ impl EventLoop {
 impl Shared {
     /// Sends now, or as soon as there is room.
     fn send(&self, message: MessageBuffer) -> Result<(), Failure> {
-        let mut outbound = lock(&self.outbound);
+        self.put(&mut lock(&self.outbound), message)
+    }
+
+    fn put(&self, outbound: &mut Outbound, message: MessageBuffer) -> Result<(), Failure> {
         if outbound.unsent.is_empty() {
             match outbound.channel.send(message.as_bytes()) {
                 Ok(()) => return Ok(()),
@@ -380,7 +383,7 @@ impl Shared {
                 Err(_) => return Err(engine_gone()),
             }
             outbound.unsent.push_back(message);
-            self.wait_for_room(&mut outbound);
+            self.wait_for_room(outbound);
         } else {
             outbound.unsent.push_back(message);
         }
@@ -428,6 +431,8 @@ impl Shared {
 pub struct LoopRequest {
     input: Input,
     began_at: u64,
+    /// Set with `outbound` locked, and looked at so before a call is sent: nothing of a request follows its answer, which the
+    /// engine would take for a broken rule.
     answered: AtomicBool,
     cancelled: Arc<AtomicBool>,
     shared: Arc<Shared>,
@@ -488,9 +493,15 @@ impl LoopRequest {
         };
         let invoke = Invoke { call, parent: self.input.call, name, function, waits: true, options };
         let message = invoke.message(&self.shared.session, body).map_err(named)?;
+        let mut outbound = lock(&self.shared.outbound);
+        // Another thread may have answered meanwhile.
+        if let Err(failure) = self.check() {
+            self.shared.session.arena.take_back(&message);
+            return Err(failure);
+        }
         let pending = Pending { request: self.input.call, tag, function: name.to_owned() };
         lock(&self.shared.calls).began(call, pending);
-        self.shared.send(message).map_err(|failure| {
+        self.shared.put(&mut outbound, message).map_err(|failure| {
             lock(&self.shared.calls).ended(call);
             named(failure)
         })
@@ -537,13 +548,15 @@ impl LoopRequest {
     }
 
     fn answer(&self, mut message: MessageBuffer) -> Result<(), Failure> {
+        let mut outbound = lock(&self.shared.outbound);
         if self.answered.swap(true, Ordering::AcqRel) {
+            self.shared.session.arena.take_back(&message);
             return Err(Failure::new(Status::InvalidState, "the request has been answered"));
         }
         lock(&self.shared.calls).answered(self.input.call);
         let now = now_ns();
         message.set_times(now, now);
-        self.shared.send(message)
+        self.shared.put(&mut outbound, message)
     }
 }
 

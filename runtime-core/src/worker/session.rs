@@ -10,8 +10,8 @@ use crate::protocol::{Failure, OLDEST_VERSION, Status, VERSION};
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Once};
 
 /// Why a process cannot serve. Its text is meant for the person who started it.
 #[derive(Debug, thiserror::Error)]
@@ -128,8 +128,11 @@ impl Session {
     ) -> Result<Session, StartError> {
         let unreachable = |error| StartError::Unreachable { path: path.to_owned(), error };
         ignore_broken_pipes();
+        static NOTES_FORKS: Once = Once::new();
         // SAFETY: the handler only stores to an atomic, which is safe in the child of a fork.
-        unsafe { libc::pthread_atfork(None, None, Some(note_fork)) };
+        NOTES_FORKS.call_once(|| unsafe {
+            libc::pthread_atfork(None, None, Some(note_fork));
+        });
         let control = socket::connect_to(path).map_err(unreachable)?;
         let hello = Control {
             mode: mode as u16,
@@ -250,6 +253,13 @@ impl Session {
                 }
             }
         }
+    }
+}
+
+impl Drop for Session {
+    /// Whether this process may serve once more is for the engine to say, which gives a token to each process once.
+    fn drop(&mut self) {
+        SERVING.store(false, Ordering::Relaxed);
     }
 }
 

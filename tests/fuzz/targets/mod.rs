@@ -2,6 +2,8 @@
 
 mod channel;
 mod config;
+mod event_loop;
+mod handlers;
 mod handshake;
 mod http;
 mod message;
@@ -12,10 +14,12 @@ mod ring;
 /// Does with these bytes what a peer would.
 pub type Target = fn(&[u8]);
 
-/// All targets by name.
-pub const TARGETS: [(&str, Target); 8] = [
+/// All targets by name. Where `handlers` has run the process serves, and no other worker can.
+pub const TARGETS: [(&str, Target); 10] = [
     ("channel", channel::target),
     ("config", config::target),
+    ("event_loop", event_loop::target),
+    ("handlers", handlers::target),
     ("handshake", handshake::target),
     ("http", http::target),
     ("message", message::target),

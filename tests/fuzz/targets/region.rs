@@ -1,5 +1,7 @@
-//! A region of the arena whose words and payloads the other side writes to as it likes, and payloads that are said to lie in it.
+//! A region of the arena whose words and payloads the other side writes to as it likes, between the steps of this side or at the
+//! same time, and payloads that are said to lie in it.
 
+use crate::beside::beside;
 use crate::steps::Steps;
 use nightcore_engine::link::Payload;
 use nightcore_runtime::ipc::region::{Books, Region, create_file, units_for};
@@ -10,36 +12,65 @@ use std::sync::Arc;
 
 const UNITS: u32 = 70;
 
+/// What its owner and a reader have of a region.
+struct Shared {
+    file: OwnedFd,
+    region: Arc<Region>,
+    books: Books,
+    payloads: Vec<Payload>,
+    /// Whether another thread writes to it now.
+    is_beside: bool,
+}
+
 pub(super) fn target(data: &[u8]) {
     let mut steps = Steps::new(data);
     let file = create_file(UNITS).expect("shared memory");
     let region = Arc::new(Region::map(&file, UNITS).expect("a region"));
-    let mut books = Books::new(UNITS);
-    let mut payloads = Vec::new();
-    while !steps.is_over() {
-        match steps.u8() % 8 {
-            0 | 1 => {
-                let bytes = steps.number();
-                if let Some(block) = books.allocate(&region, bytes) {
-                    assert!(region.contains(block, bytes));
-                    assert!(u64::from(block) + units_for(bytes) <= u64::from(UNITS));
-                    // Lies about it if it likes: this is the reader's word.
-                    if steps.u8() & 1 == 0 {
-                        region.give_back(block);
+    let mut shared =
+        Shared { file, region, books: Books::new(UNITS), payloads: Vec::new(), is_beside: false };
+    shared.steps(&mut steps);
+    shared.payloads.into_iter().for_each(|payload| read(Some(payload), &mut steps));
+}
+
+impl Shared {
+    fn steps(&mut self, steps: &mut Steps<'_>) {
+        while !steps.is_over() {
+            match steps.u8() % 8 {
+                0 | 1 => {
+                    let bytes = steps.number();
+                    if let Some(block) = self.books.allocate(&self.region, bytes) {
+                        assert!(self.region.contains(block, bytes));
+                        assert!(u64::from(block) + units_for(bytes) <= u64::from(UNITS));
+                        // Lies about it if it likes: this is the reader's word.
+                        if steps.u8() & 1 == 0 {
+                            self.region.give_back(block);
+                        }
                     }
                 }
+                2 => self.books.trim(&self.region),
+                3 => {
+                    self.books.is_idle(&self.region);
+                }
+                4 => change(&self.file, steps),
+                5 => self.payloads.extend(receive(&self.region, steps)),
+                6 => read(self.payloads.pop(), steps),
+                _ if self.is_beside => change(&self.file, steps),
+                _ => {
+                    let (mine, theirs) = (steps.text(), steps.text());
+                    let file = self.file.try_clone().expect("a descriptor");
+                    let change_all = || {
+                        let mut steps = Steps::new(theirs);
+                        while !steps.is_over() {
+                            change(&file, &mut steps);
+                        }
+                    };
+                    self.is_beside = true;
+                    beside(change_all, || self.steps(&mut Steps::new(mine)));
+                    self.is_beside = false;
+                }
             }
-            2 => books.trim(&region),
-            3 => {
-                books.is_idle(&region);
-            }
-            4 => change(&file, &mut steps),
-            5 => payloads.extend(receive(&region, &mut steps)),
-            6 => read(payloads.pop(), &mut steps),
-            _ => change(&file, &mut steps),
         }
     }
-    payloads.into_iter().for_each(|payload| read(Some(payload), &mut steps));
 }
 
 /// Writes to the file of the region: cancel words, words of blocks, payloads.

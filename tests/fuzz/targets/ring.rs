@@ -1,5 +1,7 @@
-//! A ring whose memory the other side writes to as it likes, between the steps of this side, as the engine and as a worker.
+//! A ring whose memory the other side writes to as it likes, between the steps of this side or at the same time, as the engine and
+//! as a worker.
 
+use crate::beside::beside;
 use crate::steps::Steps;
 use nightcore_runtime::ipc::ring::{self, RingReader, RingWriter, Sent, Side};
 use nightcore_runtime::protocol::limits::{HEADER_BYTES, LINE_BYTES, MAX_MESSAGE_BYTES, RING_LINES};
@@ -15,11 +17,22 @@ pub(crate) const FILE_BYTES: u64 = WORDS_BYTES + 2 * RING_LINES as u64 * LINE_BY
 pub(super) fn target(data: &[u8]) {
     let mut steps = Steps::new(data);
     let file = ring::create_file().expect("shared memory");
-    let side = if steps.u8() & 1 == 0 { Side::Engine } else { Side::Worker };
-    let (mut writer, mut reader) = ring::open(&file, side).expect("a ring");
+    let how = steps.u8();
+    let (side, other) =
+        if how & 1 == 0 { (Side::Engine, Side::Worker) } else { (Side::Worker, Side::Engine) };
+    if how & 2 == 0 {
+        use_side(&file, side, &mut steps);
+    } else {
+        let theirs = steps.text();
+        beside(|| use_side(&file, other, &mut Steps::new(theirs)), || use_side(&file, side, &mut steps));
+    }
+}
+
+fn use_side(file: &OwnedFd, side: Side, steps: &mut Steps<'_>) {
+    let (mut writer, mut reader) = ring::open(file, side).expect("a ring");
     while !steps.is_over() {
         match steps.u8() % 8 {
-            0 => send(&mut writer, &mut steps),
+            0 => send(&mut writer, steps),
             1 | 2 => {
                 // A rule broken ends the channel.
                 if !take(&mut reader) {
@@ -35,9 +48,9 @@ pub(super) fn target(data: &[u8]) {
                     writer.end_wait();
                 }
             }
-            5 => change_word(&file, &mut steps),
-            6 => change_line(&file, &mut steps),
-            _ => put_message(&file, &mut steps),
+            5 => change_word(file, steps),
+            6 => change_line(file, steps),
+            _ => put_message(file, steps),
         }
     }
     while take(&mut reader) && reader.has_message() {}

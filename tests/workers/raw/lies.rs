@@ -10,6 +10,8 @@ use std::os::fd::{AsFd, AsRawFd, OwnedFd};
 
 /// A body that fits no message.
 const LARGE: u64 = 5000;
+/// A body over the limit for bodies, which the test sets to 1 MiB, and not over its region.
+const OVER_THE_LIMIT: u64 = (1 << 20) + 1;
 
 fn complete(call: u64) -> Header {
     Header::new(Kind::Complete, call)
@@ -38,6 +40,13 @@ pub fn run(function: &str, control: &OwnedFd, mut channel: Channel) -> crate::Re
         "NamesEnginesRegion" => channel.send_header(in_region(call, 2, 0)),
         "NamesBlockBeyond" => channel.send_header(in_region(call, 1, 4095)),
         "NamesLastBlockThereCouldBe" => channel.send_header(in_region(call, 1, u32::MAX)),
+        "AnswersOverTheLimit" => {
+            channel.send_header(Header { body_len: OVER_THE_LIMIT, ..in_region(call, 1, 0) });
+        }
+        "CallsOverTheLimit" => {
+            let place = Header { body_len: OVER_THE_LIMIT, region: 1, ..Header::new(Kind::Invoke, 1) };
+            channel.send(MessageBuffer::new(Header { parent: call, ..place }, b"Echo", &[]).as_bytes());
+        }
         "FailsWithNoError" => channel.send_header(Header { status: 0, ..Header::new(Kind::Failed, call) }),
         "AsksAndNeverReads" => {
             for number in 1.. {

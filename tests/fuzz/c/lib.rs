@@ -1,0 +1,39 @@
+//! libnightcore once more, as a Rust library: a fuzzer looks into what it is compiled with, and `bindings/c` makes only what C
+//! programs link.
+
+// As there.
+#![allow(missing_docs, non_camel_case_types, clippy::missing_safety_doc)]
+
+#[path = "../../../bindings/c/src/answer.rs"]
+pub mod answer;
+#[path = "../../../bindings/c/src/buffer.rs"]
+pub mod buffer;
+#[path = "../../../bindings/c/src/bytes.rs"]
+pub mod bytes;
+#[path = "../../../bindings/c/src/call.rs"]
+pub mod call;
+#[path = "../../../bindings/c/src/error.rs"]
+pub mod error;
+#[path = "../../../bindings/c/src/event_loop.rs"]
+pub mod event_loop;
+#[path = "../../../bindings/c/src/guard.rs"]
+pub mod guard;
+#[path = "../../../bindings/c/src/handler.rs"]
+pub mod handler;
+#[path = "../../../bindings/c/src/metadata.rs"]
+pub mod metadata;
+#[path = "../../../bindings/c/src/reply.rs"]
+pub mod reply;
+#[path = "../../../bindings/c/src/request.rs"]
+pub mod request;
+#[path = "../../../bindings/c/src/status.rs"]
+pub mod status;
+#[path = "../../../bindings/c/src/version.rs"]
+pub mod version;
+#[path = "../../../bindings/c/src/watch.rs"]
+pub mod watch;
+
+pub use {
+    answer::*, buffer::*, bytes::*, call::*, error::*, event_loop::*, handler::*, metadata::*, reply::*,
+    request::*, status::*, watch::*,
+};
