@@ -120,10 +120,11 @@ impl Ask<'_> {
         self.answers_with(200, &[], body)
     }
 
-    /// It must be answered with this status and body, and of headers whose names begin with `x-` these.
+    /// It must be answered with this status and body, and of headers whose names begin with `x-` these beside Nightcore's.
     pub fn answers_with(&self, status: u16, own: &[(&str, &str)], body: impl AsRef<[u8]>) -> Outcome {
         let response = self.response()?;
-        let headers = response.headers.iter().filter(|(name, _)| name.starts_with("x-"));
+        let is_own = |name: &str| name.starts_with("x-") && !name.starts_with("x-nightcore-");
+        let headers = response.headers.iter().filter(|(name, _)| is_own(name));
         let headers: Vec<(&str, &str)> = headers.map(|(n, v)| (n.as_str(), v.as_str())).collect();
         let body = body.as_ref();
         if response.status == status && headers == own && response.body == body {

@@ -179,7 +179,7 @@ impl<P, R> Dispatch<P, R> {
         let deadline = now.saturating_add(ns(timeout.map_or(most, |asked| asked.min(most))));
         self.function_mut(function).counts.external += 1;
         let caller = Caller::Gateway(reply);
-        let call = self.enqueue(now, function, caller, payload, bytes, 0, deadline, 0);
+        let call = self.enqueue(now, function, caller, payload, bytes, 0, 0, deadline, 0);
         self.pump(now, function);
         Ok(call)
     }
@@ -192,6 +192,7 @@ impl<P, R> Dispatch<P, R> {
         let (depth, parent_deadline, over) = (caller.depth + 1, caller.deadline, caller.cancelled);
         let (expired, sibling_index, caller_function) =
             (caller.expired, caller.children.len(), caller.function);
+        let root = if caller.root == 0 { parent } else { caller.root };
         let known =
             if function == 0 { self.find(name) } else { Some(function).filter(|id| self.is_there(*id)) };
         let admitted = match known {
@@ -231,7 +232,7 @@ impl<P, R> Dispatch<P, R> {
         let deadline = parent_deadline.min(own).min(asked);
         self.function_mut(callee).counts.internal += 1;
         let by = Caller::Call { parent, tag };
-        let call = self.enqueue(now, callee, by, payload, bytes, depth, deadline, sibling_index);
+        let call = self.enqueue(now, callee, by, payload, bytes, depth, root, deadline, sibling_index);
         if let Some(caller) = self.calls.get_mut(parent) {
             caller.children.push(call);
         }
@@ -255,6 +256,7 @@ impl<P, R> Dispatch<P, R> {
         payload: P,
         bytes: u64,
         depth: u32,
+        root: CallId,
         deadline: u64,
         sibling_index: usize,
     ) -> CallId {
@@ -264,6 +266,7 @@ impl<P, R> Dispatch<P, R> {
             payload: Some(payload),
             bytes,
             depth,
+            root,
             deadline,
             stage: Stage::Queued,
             queued_at: now,
@@ -393,6 +396,7 @@ impl<P, R> Dispatch<P, R> {
             call.deadline = u64::MAX;
         }
         let deadline = if attached { 0 } else { call.deadline };
+        let root = call.root;
         let parent = match call.caller {
             Caller::Call { parent, .. } => Some(parent),
             _ => None,
@@ -405,7 +409,7 @@ impl<P, R> Dispatch<P, R> {
         if container.mode == Mode::Threads {
             container.idle.pop();
         }
-        self.actions.push_back(Action::Dispatch { channel, call: id, caller, deadline, payload });
+        self.actions.push_back(Action::Dispatch { channel, call: id, root, caller, deadline, payload });
     }
 
     /// The handler of this call waits for an internal call: it lends its slot.

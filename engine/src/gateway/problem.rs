@@ -4,14 +4,23 @@ use bytes::Bytes;
 use http_body_util::Full;
 use hyper::header::{CONNECTION, CONTENT_TYPE, HeaderValue, RETRY_AFTER};
 use hyper::{Response, StatusCode};
-use nightcore_runtime::protocol::{Failure, Status};
+use nightcore_runtime::protocol::{CallId, Failure, Status};
 use serde_json::{Map, Value, json};
 
 /// Seconds after which a client may try again what was refused for want of room.
 const RETRY_AFTER_S: &str = "1";
 
-/// The answer for a call of `function` that failed.
+/// The answer for what came to no call, of `function` or of none.
 pub(super) fn response(function: Option<&str>, failure: &Failure) -> Response<Full<Bytes>> {
+    page(function, failure, None)
+}
+
+/// The answer for a call of `function` that failed.
+pub(super) fn of_call(function: &str, failure: &Failure, id: Option<CallId>) -> Response<Full<Bytes>> {
+    page(Some(function), failure, id)
+}
+
+fn page(function: Option<&str>, failure: &Failure, id: Option<CallId>) -> Response<Full<Bytes>> {
     let status = failure.status;
     let http = StatusCode::from_u16(status.http()).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
     let mut problem = Map::new();
@@ -22,6 +31,9 @@ pub(super) fn response(function: Option<&str>, failure: &Failure) -> Response<Fu
     problem.insert("error".into(), status.name().into());
     if let Some(function) = function {
         problem.insert("function".into(), function.into());
+    }
+    if let Some(id) = id {
+        problem.insert("call".into(), id.to_string().into());
     }
     if !failure.cause.is_empty() {
         let cause = failure.cause.iter();

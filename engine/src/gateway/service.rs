@@ -1,7 +1,7 @@
 //! What the gateway answers to which request.
 
 use super::request::NoCall;
-use super::{Calls, SharedRoutes, deadline, problem, request, response};
+use super::{Called, Calls, SharedRoutes, deadline, problem, request, response};
 use bytes::Bytes;
 use http_body_util::Full;
 use hyper::body::Incoming;
@@ -75,9 +75,13 @@ impl<C: Calls, H: Health> Service<C, H> {
             }
             Err(NoCall::Malformed) => return problem::malformed("the request's body is malformed\n"),
         };
-        let answer = self.calls.call(function, timeout, metadata, body).await;
-        let response = answer.and_then(|answer| response::response(answer, &parts.method));
-        response.unwrap_or_else(|failure| problem::response(Some(name), &failure))
+        let Called { id, outcome } = self.calls.call(function, timeout, metadata, body).await;
+        let response = outcome.and_then(|answer| response::response(answer, &parts.method));
+        let mut response = response.unwrap_or_else(|failure| problem::of_call(name, &failure, id));
+        if let Some(id) = id {
+            response::tell_id(&mut response, id);
+        }
+        response
     }
 }
 
