@@ -135,6 +135,16 @@ impl Ask<'_> {
         Err(self.wrong(shown(status, own, body), shown(response.status, &headers, &response.body) + &at))
     }
 
+    /// It must be answered with the id that the call has, as the client is told it.
+    pub fn answers_with_its_id(&self) -> Outcome {
+        let response = self.response()?;
+        let id = response.header("x-nightcore-call").unwrap_or_default();
+        if !id.is_empty() && response.text() == id {
+            return Ok(());
+        }
+        Err(self.wrong(format!("200 and {id:?}"), shown(response.status, &[], &response.body)))
+    }
+
     /// Its answer, of which `is_right` says whether it is one.
     pub fn answers_that(&self, what: &str, is_right: impl Fn(&str) -> bool) -> Outcome {
         let response = self.response()?;
