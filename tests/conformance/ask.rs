@@ -53,8 +53,8 @@ impl<'a> On<'a> {
     /// Waits until the function has printed this line.
     pub fn prints(&self, line: &str) -> Outcome {
         let log = || self.engine.nightcore("logs", &[self.function]).text();
-        // TIME PID LINE
-        let is_it = |printed: &str| printed.splitn(3, ' ').nth(2) == Some(line);
+        // TIME PID CALL LINE
+        let is_it = |printed: &str| printed.splitn(4, ' ').nth(3) == Some(line);
         let found = find_within(SOON, || log().lines().any(is_it).then_some(()));
         found.ok_or_else(|| {
             let log = log();
