@@ -25,7 +25,7 @@
 
 // The functions this header declares. It rises by one whenever functions are added. What is there is never
 // changed under the same name of the library (`libnightcore.so.0`).
-#define NC_ABI_VERSION 4
+#define NC_ABI_VERSION 5
 
 // It went well.
 #define NC_OK 0
@@ -259,6 +259,11 @@ bool nc_request_cancelled(const nc_request *req);
 
 // The number of a request of nc_worker_next, by which later events name it; 0 for a handler's.
 uint64_t nc_request_id(const nc_request *req);
+
+// The id of the call, 16 hexadecimal digits, which the calls that it makes have as well, and all below: that of
+// the call from outside with which it began. Its client has it in the header X-Nightcore-Call. Empty if the request
+// has ended.
+const char *nc_request_call_id(const nc_request *req);
 
 // Ends a request of nc_worker_next; takes NULL. If it was not answered its call fails, with the reason why
 // its last answer was refused, if one was. A handler's request ends by itself and is left alone.

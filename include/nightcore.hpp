@@ -289,6 +289,10 @@ public:
     // The function that made the call; empty if it came in by the gateway.
     std::string_view caller() const noexcept { return detail::view(nc_request_caller(request_)); }
 
+    // The id of the call, 16 hexadecimal digits, which all calls below it have as well; its client has it in the
+    // header X-Nightcore-Call.
+    std::string_view id() const noexcept { return nc_request_call_id(request_); }
+
     // The first value of this name.
     std::optional<std::string_view> metadata(const std::string &name) const {
         nc_bytes value;

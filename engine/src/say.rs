@@ -15,8 +15,14 @@ pub fn say(text: &str) {
     show(format!("nightcore: {text}\n").as_bytes());
 }
 
+/// Writes a line that a function printed, with the function's name before it, and the id of the call if it is known.
+pub fn show_line(function: &str, call: Option<&[u8]>, text: &[u8]) {
+    let (space, call) = call.map_or((&b""[..], &b""[..]), |call| (b" ", call));
+    show(&[function.as_bytes(), space, call, b" | ", text, b"\n"].concat());
+}
+
 /// Writes these bytes, or as many of them as standard error takes without waiting.
-pub fn show(bytes: &[u8]) {
+fn show(bytes: &[u8]) {
     let error = io::stderr();
     for chunk in bytes.chunks(CHUNK_BYTES) {
         let mut fds = [PollFd::new(error.as_fd(), PollFlags::POLLOUT)];

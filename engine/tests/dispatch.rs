@@ -36,6 +36,7 @@ fn spec(name: &str, max: u32) -> Spec {
 #[derive(Debug)]
 struct Held {
     call: CallId,
+    root: CallId,
     /// Internal calls it has under way, by tag.
     outstanding: HashSet<u64>,
     /// Whether it runs nothing until an answer comes; in an event loop: until all answers have come.
@@ -169,7 +170,7 @@ impl World {
         let (mut ended, mut leaving, mut replaced) = (Vec::new(), Vec::new(), Vec::new());
         while let Some(action) = self.dispatch.next_action() {
             match action {
-                Action::Dispatch { channel, call, .. } => {
+                Action::Dispatch { channel, call, root, .. } => {
                     assert!(!self.retired.contains(&channel), "a retired worker got a call");
                     let worker = self.channels.get_mut(&channel).expect("a call for a worker that is gone");
                     assert!(
@@ -180,7 +181,7 @@ impl World {
                     let serving = self.dispatch.serving_generation(function as u32 + 1);
                     assert_eq!(generation, serving, "a call for a generation that does not serve");
                     let outstanding = HashSet::new();
-                    worker.held.push(Held { call, outstanding, blocked: false, answers: 0 });
+                    worker.held.push(Held { call, root, outstanding, blocked: false, answers: 0 });
                 }
                 Action::Deliver { channel, tag, .. } => {
                     // Of two workers of a container that died, one had called the other.
@@ -537,6 +538,28 @@ fn a_function_that_calls_itself_ends_with_max_1() {
     assert_eq!(world.busy(), before);
     world.finish();
     assert_eq!(world.ended[&1], Status::Ok);
+}
+
+#[test]
+fn every_call_below_one_from_outside_is_told_its_number() {
+    let mut world = World::new([4, 4, 4], THREADS);
+    for client in 1..=2 {
+        world.external(0);
+        let root = world.clients[&client];
+        let at = |world: &World, call: CallId| {
+            let held = world.channels.values().flat_map(|worker| &worker.held);
+            held.map(|held| (held.call, held.root)).find(|(held, _)| *held == call)
+        };
+        assert_eq!(at(&world, root), Some((root, 0)), "it is one itself");
+        for function in [1, 2, 0] {
+            world.invoke(0, function, true);
+            world.all_ready();
+            let (channel, place) = world.busy()[0];
+            let held = &world.channels[&channel].held[place];
+            assert_eq!(held.root, root, "a call of {}", NAMES[function]);
+        }
+        world.finish();
+    }
 }
 
 #[test]

@@ -25,6 +25,9 @@ type Request struct {
 	Function string
 	// Caller is the function that made the call; empty if it came from outside, by the gateway.
 	Caller string
+	// ID is that of the call, 16 hexadecimal digits, which all calls below it have as well; its client has it in the header
+	// X-Nightcore-Call.
+	ID string
 	// Metadata came with the call: of a request over HTTP ":method", ":prefix", ":path", ":query" and its headers.
 	Metadata Metadata
 

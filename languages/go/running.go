@@ -98,6 +98,7 @@ func (r *running) run() {
 // request makes Go's own of what came.
 func (r *running) request(e *event) *Request {
 	req := &Request{Body: copied(e.body), Function: r.worker.function, Caller: string(borrowed(e.caller))}
+	req.ID = C.GoStringN(&e.call_id[0], C.NC_GO_CALL_ID_LEN)
 	if e.metadata_bytes > 0 {
 		block := make([]byte, int(e.metadata_bytes))
 		C.nc_go_request_metadata(e.request, (*C.uint8_t)(&block[0]))

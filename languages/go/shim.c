@@ -66,6 +66,7 @@ size_t nc_go_next(nc_worker *worker, nc_go_event *events, size_t max, int32_t *s
             events[i].body = nc_request_body(event.request);
             events[i].metadata_bytes = request_metadata_bytes(event.request);
             events[i].caller = nc_request_caller(event.request);
+            memcpy(events[i].call_id, nc_request_call_id(event.request), NC_GO_CALL_ID_LEN);
             events[i].time_left_ns = nc_request_time_left_ns(event.request);
         } else if (event.answer != NULL) {
             events[i].body = nc_answer_body(event.answer);

@@ -5,6 +5,9 @@
 
 #include <nightcore.h>
 
+// Digits of the id of a call.
+enum { NC_GO_CALL_ID_LEN = 16 };
+
 // What happened, with what would else be asked for one by one.
 typedef struct {
     uint32_t kind;
@@ -18,6 +21,7 @@ typedef struct {
     nc_bytes body;
     size_t metadata_bytes;
     nc_bytes caller;
+    char call_id[NC_GO_CALL_ID_LEN];
     uint64_t time_left_ns;
     uint32_t http_status;
 } nc_go_event;

@@ -71,7 +71,8 @@ fn handlers() -> Handlers {
                 request.time_left().map(|left| left > Duration::ZERO && left < Duration::from_secs(60));
             let metadata: Vec<_> = request.metadata().iter().collect();
             let text = format!(
-                "{} {:?} {:?} {:?} {}",
+                "{} {} {:?} {:?} {:?} {}",
+                request.call_id(),
                 request.function(),
                 request.origin(),
                 left,
@@ -394,19 +395,24 @@ fn a_panic_fails_the_call_and_nothing_else(kind: ChannelKind) {
 fn a_request_says_where_it_came_from_and_how_long_it_has(kind: ChannelKind) {
     let mut peer = Peer::start_over(kind, worker("threads"), "Describe");
     let said = peer.call(1, b"");
-    assert_eq!(said.text(), "Describe External None [] false");
+    assert_eq!(said.text(), "0000000000000001 Describe External None [] false");
     assert_eq!(said.metadata, [(":status".to_owned(), b"202".to_vec())]);
     let deadline = nightcore_runtime::clock::now_ns() + 30_000_000_000;
-    let header = Header { function: 8, deadline, ..Header::new(Kind::Dispatch, 2) };
+    // Below call 1 from outside.
+    let header = Header { parent: 1, function: 8, deadline, ..Header::new(Kind::Dispatch, 2) };
     peer.cancel(2);
     peer.send(header, "Caller", &[("a", "1"), ("a", "2")], b"");
-    let expected = "Describe Internal(\"Caller\") Some(true) [(\"a\", [49]), (\"a\", [50])] true";
+    let expected =
+        "0000000000000001 Describe Internal(\"Caller\") Some(true) [(\"a\", [49]), (\"a\", [50])] true";
     assert_eq!(peer.receive().text(), expected);
     // A caller is named once; metadata too large for a message goes by the arena.
     let long = "v".repeat(2000);
     peer.send(Header { function: 8, ..Header::new(Kind::Dispatch, 3) }, "", &[("long", &long)], b"");
     let said = peer.receive();
-    assert!(said.text().starts_with("Describe Internal(\"Caller\") None [(\"long\""), "{said:?}");
+    assert!(
+        said.text().starts_with("0000000000000003 Describe Internal(\"Caller\") None [(\"long\""),
+        "{said:?}"
+    );
     assert!(peer.all_given_back());
     ends_well(peer);
 }

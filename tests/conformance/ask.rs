@@ -53,8 +53,8 @@ impl<'a> On<'a> {
     /// Waits until the function has printed this line.
     pub fn prints(&self, line: &str) -> Outcome {
         let log = || self.engine.nightcore("logs", &[self.function]).text();
-        // TIME PID LINE
-        let is_it = |printed: &str| printed.splitn(3, ' ').nth(2) == Some(line);
+        // TIME PID CALL LINE
+        let is_it = |printed: &str| printed.splitn(4, ' ').nth(3) == Some(line);
         let found = find_within(SOON, || log().lines().any(is_it).then_some(()));
         found.ok_or_else(|| {
             let log = log();
@@ -120,10 +120,11 @@ impl Ask<'_> {
         self.answers_with(200, &[], body)
     }
 
-    /// It must be answered with this status and body, and of headers whose names begin with `x-` these.
+    /// It must be answered with this status and body, and of headers whose names begin with `x-` these beside Nightcore's.
     pub fn answers_with(&self, status: u16, own: &[(&str, &str)], body: impl AsRef<[u8]>) -> Outcome {
         let response = self.response()?;
-        let headers = response.headers.iter().filter(|(name, _)| name.starts_with("x-"));
+        let is_own = |name: &str| name.starts_with("x-") && !name.starts_with("x-nightcore-");
+        let headers = response.headers.iter().filter(|(name, _)| is_own(name));
         let headers: Vec<(&str, &str)> = headers.map(|(n, v)| (n.as_str(), v.as_str())).collect();
         let body = body.as_ref();
         if response.status == status && headers == own && response.body == body {
@@ -132,6 +133,16 @@ impl Ask<'_> {
         let differ = response.body.iter().zip(body).position(|(got, expected)| got != expected);
         let at = differ.filter(|at| *at > 0).map_or(String::new(), |at| format!(", other from byte {at} on"));
         Err(self.wrong(shown(status, own, body), shown(response.status, &headers, &response.body) + &at))
+    }
+
+    /// It must be answered with the id that the call has, as the client is told it.
+    pub fn answers_with_its_id(&self) -> Outcome {
+        let response = self.response()?;
+        let id = response.header("x-nightcore-call").unwrap_or_default();
+        if !id.is_empty() && response.text() == id {
+            return Ok(());
+        }
+        Err(self.wrong(format!("200 and {id:?}"), shown(response.status, &[], &response.body)))
     }
 
     /// Its answer, of which `is_right` says whether it is one.

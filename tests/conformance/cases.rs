@@ -174,6 +174,11 @@ pub const CASES: &[Case] = &[
         s.on.ask("call").to(name, "origin").answers(format!("internal {name}"))
     }),
     case("function", |s| s.on.ask("function").answers(s.on.function)),
+    case("id", |s| {
+        let me = s.on.function;
+        s.on.ask("id").answers_with_its_id()?;
+        s.on.ask("chain").with("route", [me; 2].join(",")).with("to", "id").answers_with_its_id()
+    }),
     case("deadline", |s| {
         let within = |text: &str, most: u64| text.parse().is_ok_and(|ms: u64| ms <= most && ms > most / 2);
         s.on.ask("deadline").answers_that("most of the time", |text| within(text, TIMEOUT_MS))?;

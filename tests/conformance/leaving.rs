@@ -40,8 +40,8 @@ impl Printed {
             let reader = self.reader.as_mut()?;
             // What was read of a line that is not whole yet stays.
             while reader.read_line(&mut line).is_ok_and(|read| read > 0) && line.ends_with('\n') {
-                // TIME PID LINE
-                let rest = line.trim_end().splitn(3, ' ').nth(2).and_then(|line| line.strip_prefix(begin));
+                // TIME PID CALL LINE
+                let rest = line.trim_end().splitn(4, ' ').nth(3).and_then(|line| line.strip_prefix(begin));
                 if rest.is_some() {
                     return rest.map(str::to_owned);
                 }

@@ -118,7 +118,7 @@ fn ps_says_why_a_function_cannot_be_called_and_what_it_printed_last() {
     let engine = home.start_some();
     let broken = engine.function("Broken");
     let output: Vec<&str> =
-        broken.last_output.iter().map(|line| line.splitn(3, ' ').nth(2).unwrap()).collect();
+        broken.last_output.iter().map(|line| line.splitn(4, ' ').nth(3).unwrap()).collect();
     assert_eq!((output.len(), output[8], output[9]), (10, "line 12", "no such model"), "the last ten lines");
     assert!(broken.last_end_ago_s.is_some_and(|s| (0.0..20.0).contains(&s)), "{broken:?}");
     let mut sleeping = engine.connect();

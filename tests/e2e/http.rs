@@ -61,6 +61,32 @@ fn status_headers_and_body_are_given_back() {
 }
 
 #[test]
+fn a_client_is_told_the_id_of_its_call() {
+    let engine = engine();
+    let mut client = engine.connect();
+    let mut seen = Vec::new();
+    for (function, body) in [("Echo", &b"x"[..]), ("Reply", b"x-nightcore-call: mine\n\n"), ("Fail", b"no")] {
+        let response = client.call(function, body);
+        let ids: Vec<&str> = response
+            .headers
+            .iter()
+            .filter(|(n, _)| n == "x-nightcore-call")
+            .map(|(_, v)| v.as_str())
+            .collect();
+        let [id] = ids[..] else { panic!("{function}: {ids:?}") };
+        assert!(id.len() == 16 && id.bytes().all(|b| matches!(b, b'0'..=b'9' | b'a'..=b'f')), "{id:?}");
+        if function == "Fail" {
+            assert_eq!(response.problem().call.as_deref(), Some(id));
+        }
+        assert!(!seen.contains(&id.to_owned()), "{id} was another call's");
+        seen.push(id.to_owned());
+    }
+    let nobody = client.call("Nobody", b"");
+    assert_eq!((nobody.header("x-nightcore-call"), nobody.problem().call), (None, None), "it was no call");
+    engine.stop();
+}
+
+#[test]
 fn an_answer_with_a_status_is_taken_as_the_response_it_is() {
     let engine = engine();
     let mut client = engine.connect();

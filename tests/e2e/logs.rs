@@ -3,13 +3,13 @@
 use harness::workers::c;
 use harness::{Setup, wait_until};
 
-/// The lines of a log without their times, each with the process that printed it.
+/// The lines of a log without their times, each with the process that printed it; they are about no call that is known.
 fn lines(text: &str) -> Vec<(i32, String)> {
     let line = |line: &str| {
         let (time, rest) = line.split_once(' ').unwrap();
         assert!(time.starts_with("20") && time.ends_with('Z'), "{time:?} is no time");
         let (pid, rest) = rest.split_once(' ').unwrap();
-        (pid.parse().unwrap(), rest.to_owned())
+        (pid.parse().unwrap(), rest.strip_prefix("- ").unwrap().to_owned())
     };
     text.lines().map(line).collect()
 }
@@ -32,6 +32,59 @@ fn lines_are_kept_under_the_function_that_printed_them() {
     let unknown = engine.nightcore("logs", &["Nobody"]);
     assert_eq!(unknown.code, Some(2));
     assert!(unknown.stderr.contains("there are: Print, Crash"), "{}", unknown.stderr);
+    engine.stop();
+}
+
+#[test]
+fn lines_are_shown_by_the_call_that_they_say_they_are_about() {
+    let engine = Setup::new().functions(&["Print", "PrintLong"], &c()).start();
+    let (one, two) = ("0000000000000007", "00000007000000ab");
+    let marked = format!("\x1e{one} first\nof nobody\n\x1e{two} other\n\x1e7 odd\n{one} last\n");
+    engine.answer("Print", marked);
+    engine.wait_for_log("Print", "last");
+    let pid = engine.container("Print");
+    let text = |arguments: &[&str]| {
+        let said = engine.nightcore("logs", arguments);
+        assert_eq!(said.code, Some(0), "{}", said.stderr);
+        said.text()
+    };
+    let expected = [
+        (one, "first"),
+        ("-", "of nobody"),
+        (two, "other"),
+        ("-", "\x1e7 odd"),
+        ("-", &format!("{one} last")),
+    ]
+    .map(|(id, line)| format!("{pid} {id} {line}"));
+    let all = text(&["Print"]);
+    let shown: Vec<&str> = all.lines().map(|line| line.split_once(' ').unwrap().1).collect();
+    assert_eq!(shown, expected);
+    assert_eq!(text(&["Print", "--call", one]).lines().collect::<Vec<_>>(), [all.lines().next().unwrap()]);
+    // Of all functions, each line behind its function's name.
+    let of_call = format!("Print | {}\n", all.lines().nth(2).unwrap());
+    assert_eq!(text(&["--call", two]), of_call);
+    engine.answer("PrintLong", "3");
+    engine.wait_for_log("PrintLong", "after");
+    let ends: Vec<String> = text(&["-n", "3"])
+        .lines()
+        .map(|line| format!("{} {}", line.split(' ').next().unwrap(), line.rsplit(' ').next().unwrap()))
+        .collect();
+    assert_eq!(ends, ["Print last", "PrintLong xxx", "PrintLong after"], "in the order of their times");
+    let json: Vec<serde_json::Value> =
+        text(&["--json", "Print"]).lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    assert_eq!(json.len(), 5);
+    assert_eq!((json[0]["function"].as_str(), json[0]["call"].as_str()), (Some("Print"), Some(one)));
+    assert_eq!((json[0]["pid"].as_i64(), json[0]["line"].as_str()), (Some(i64::from(pid)), Some("first")));
+    assert!(json[0]["time"].as_str().is_some_and(|time| all.starts_with(time)));
+    assert!(json[1]["call"].is_null());
+    assert!(
+        engine.stderr().contains(&format!("\nPrint {one} | first\nPrint | of nobody\n")),
+        "{}",
+        engine.stderr()
+    );
+    let wrong = engine.nightcore("logs", &["--call", "7"]);
+    assert_eq!(wrong.code, Some(2));
+    assert!(wrong.stderr.contains("16 digits"), "{}", wrong.stderr);
     engine.stop();
 }
 
@@ -80,6 +133,27 @@ fn logs_follow() {
     assert!(seen.next().unwrap().unwrap().ends_with(" after"));
     engine.stop();
     assert!(seen.next().is_none(), "it ends with the engine");
+    assert!(follow.wait().unwrap().success());
+}
+
+#[test]
+fn logs_of_all_functions_follow_by_call() {
+    use std::io::{BufRead, BufReader};
+    use std::process::Stdio;
+
+    let id = "0000000000000007";
+    let engine = Setup::new().functions(&["Print", "PrintLong"], &c()).start();
+    engine.answer("Print", format!("\x1e{id} before\nof nobody\n"));
+    engine.wait_for_log("Print", "nobody");
+    let mut follow = engine.home().command("logs");
+    let mut follow = follow.args(["-f", "--call", id]).stdout(Stdio::piped()).spawn().unwrap();
+    let mut seen = BufReader::new(follow.stdout.take().unwrap()).lines();
+    let mut next = || seen.next().map(Result::unwrap);
+    assert!(next().is_some_and(|line| line.starts_with("Print | ") && line.ends_with(" before")));
+    engine.answer("Print", format!("of nobody\n\x1e{id} after\n"));
+    assert!(next().is_some_and(|line| line.ends_with(" after")));
+    engine.stop();
+    assert_eq!(next(), None, "it ends with the engine");
     assert!(follow.wait().unwrap().success());
 }
 

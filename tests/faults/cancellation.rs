@@ -26,7 +26,7 @@ fn cancel_twice(engine: &Engine, function: &str) {
 /// What the function has printed, without times and pids.
 fn printed(engine: &Engine, function: &str) -> Vec<String> {
     let log = engine.nightcore("logs", &[function]).text();
-    log.lines().filter_map(|line| line.splitn(3, ' ').nth(2)).map(str::to_owned).collect()
+    log.lines().filter_map(|line| line.splitn(4, ' ').nth(3)).map(str::to_owned).collect()
 }
 
 #[test]

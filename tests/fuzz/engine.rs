@@ -213,7 +213,7 @@ impl Engine {
         let calls = HubCalls(self.hub.clone());
         let mut metadata = MetadataBuffer::new();
         metadata.push(":method", b"POST").expect("it is short");
-        spawn_local(async move { calls.call(function, None, metadata, Bytes::from(body)).await })
+        spawn_local(async move { calls.call(function, None, metadata, Bytes::from(body)).await.outcome })
     }
 
     /// Waits until these calls, and all that they led to, have ended; nobody serves the hostile function any more.

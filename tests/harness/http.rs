@@ -32,6 +32,7 @@ pub struct Problem {
     pub detail: String,
     pub error: String,
     pub function: Option<String>,
+    pub call: Option<String>,
     #[serde(default)]
     pub cause: Vec<Cause>,
 }

@@ -10,8 +10,10 @@ use nightcore_runtime::worker::{Input, LoopRequest, Request, is_forked};
 use std::cell::{Cell, RefCell, UnsafeCell};
 use std::ffi::c_char;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Mutex, OnceLock, PoisonError};
 
+/// Digits of a call's id, and the zero behind them.
+const CALL_ID_BYTES: usize = 17;
 /// `owner` of a handle whose request has ended.
 const ENDED: u64 = 0;
 /// `owner` of a request that any thread may use.
@@ -38,6 +40,8 @@ pub struct nc_request {
 pub(crate) struct Content {
     pub(crate) side: Side,
     pairs: Pairs,
+    /// The call's id, once it was asked for.
+    call_id: OnceLock<[u8; CALL_ID_BYTES]>,
 }
 
 /// Which skin the request belongs to.
@@ -99,7 +103,8 @@ impl nc_request {
         };
         // SAFETY: handles are never freed, and this one was idle, so nobody else looks at its content.
         unsafe {
-            *(*handle).content.get() = Some(Content { side, pairs: Pairs::default() });
+            *(*handle).content.get() =
+                Some(Content { side, pairs: Pairs::default(), call_id: OnceLock::new() });
             (*handle).owner.store(owner, Ordering::Release);
         }
         handle
@@ -219,6 +224,15 @@ impl Content {
             Side::Handler(handling) => handling.request(),
             Side::Event(listening) => &listening.request,
         }
+    }
+
+    fn call_id(&self) -> *const c_char {
+        let text = || {
+            let mut text = [0; CALL_ID_BYTES];
+            text[..CALL_ID_BYTES - 1].copy_from_slice(&self.input().call_id().digits());
+            text
+        };
+        self.call_id.get_or_init(text).as_ptr().cast()
     }
 
     fn pairs(&self) -> &[nc_pair] {
@@ -344,6 +358,15 @@ pub unsafe extern "C" fn nc_request_id(req: *const nc_request) -> u64 {
     };
     // SAFETY: a request, as the header asks for.
     unsafe { value(req, 0, id) }
+}
+
+/// The id of the call, 16 hexadecimal digits, which the calls that it makes have as well, and all below: that of
+/// the call from outside with which it began. Its client has it in the header X-Nightcore-Call. Empty if the request
+/// has ended.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn nc_request_call_id(req: *const nc_request) -> *const c_char {
+    // SAFETY: a request, as the header asks for.
+    unsafe { value(req, c"".as_ptr(), Content::call_id) }
 }
 
 /// Ends a request of nc_worker_next; takes NULL. If it was not answered its call fails, with the reason why

@@ -136,6 +136,9 @@ impl Worker {
                     events.add(REQUEST)?;
                     let left = request.time_left().map(|left| left.as_nanos() as f64 / NANOS_PER_MILLI);
                     events.add(left)?;
+                    let id = request.call_id().number();
+                    events.add((id >> 32) as u32)?;
+                    events.add(id as u32)?;
                     events.add(request.caller())?;
                     events.payload(request.metadata(), request.body())?;
                     events.add(self.keep(request))?;

@@ -97,6 +97,11 @@ impl WorkerRequest {
         self.request.caller()
     }
 
+    #[getter]
+    fn id(&self) -> String {
+        self.request.call_id().to_string()
+    }
+
     fn metadata<'py>(&self, py: Python<'py>) -> PyResult<Vec<(Bound<'py, PyAny>, Bound<'py, PyBytes>)>> {
         payload::pairs(py, self.request.metadata().as_bytes())
     }

@@ -2,7 +2,7 @@
 
 use crate::failure::{PyCause, exception, from_python, to_python};
 use crate::payload::{self, Pairs};
-use nightcore_runtime::protocol::{Failure, Status};
+use nightcore_runtime::protocol::{CallId, Failure, Status};
 use nightcore_runtime::worker::{self, Body, Tagged};
 use pyo3::prelude::*;
 use pyo3::types::PyBytes;
@@ -15,6 +15,7 @@ pub struct Request {
     /// Taken when the handler returns. Locked while it is used, so that it is not taken from under who uses it.
     running: Mutex<Option<Running>>,
     thread: ThreadId,
+    call_id: CallId,
     #[pyo3(get)]
     body: Py<PyBytes>,
     #[pyo3(get)]
@@ -43,6 +44,7 @@ impl Request {
         Request {
             running: Mutex::new(Some(Running(std::ptr::from_ref(request).cast()))),
             thread: std::thread::current().id(),
+            call_id: request.call_id(),
             body: PyBytes::new(py, request.body()).unbind(),
             function: request.function().to_owned(),
             caller: request.caller().map(str::to_owned),
@@ -79,6 +81,11 @@ impl Request {
 
 #[pymethods]
 impl Request {
+    #[getter]
+    fn id(&self) -> String {
+        self.call_id.to_string()
+    }
+
     fn metadata<'py>(&self, py: Python<'py>) -> PyResult<Vec<(Bound<'py, PyAny>, Bound<'py, PyBytes>)>> {
         payload::pairs(py, &self.metadata)
     }

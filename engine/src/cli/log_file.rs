@@ -1,64 +1,108 @@
 //! A function's log, as its launcher keeps it: one file, and the one before.
 
+use nightcore_runtime::protocol::CallId;
 use std::fs::File;
-use std::io::{self, BufRead, BufReader, Write};
+use std::io::{self, BufRead, BufReader};
 use std::os::unix::fs::MetadataExt;
 use std::path::Path;
-use std::time::Duration;
 
-/// How often more is looked for.
-const FOLLOW_PAUSE: Duration = Duration::from_millis(100);
+/// A line of a log: `TIME PID CALL TEXT`, where `-` stands for a call that is not known.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) struct Entry<'a> {
+    /// When it was printed, in UTC.
+    pub(super) time: &'a [u8],
+    /// The process that printed it.
+    pub(super) pid: i32,
+    /// The call that it is about.
+    pub(super) call: Option<CallId>,
+    /// What was printed.
+    pub(super) text: &'a [u8],
+}
+
+impl<'a> Entry<'a> {
+    /// Of a line with its end.
+    pub(super) fn parse(line: &'a [u8]) -> Option<Entry<'a>> {
+        let mut parts = line.strip_suffix(b"\n").unwrap_or(line).splitn(4, |byte| *byte == b' ');
+        let time = parts.next()?;
+        let pid = str::from_utf8(parts.next()?).ok()?.parse().ok()?;
+        let call = str::from_utf8(parts.next()?).ok()?.parse().ok();
+        Some(Entry { time, pid, call, text: parts.next()? })
+    }
+}
 
 /// A log that is being read.
-pub(super) struct LogFile(Option<File>);
+#[derive(Default)]
+pub(super) struct LogFile {
+    file: Option<File>,
+    /// The beginning of a line whose end is still to come.
+    part: Vec<u8>,
+}
 
 fn same(a: &File, b: &File) -> io::Result<bool> {
     let (a, b) = (a.metadata()?, b.metadata()?);
     Ok((a.dev(), a.ino()) == (b.dev(), b.ino()))
 }
 
-/// The last lines of the log at `path`, or all; and the log, to read on from there. A function that has printed nothing has none.
-pub(super) fn last_lines(path: &Path, most: Option<usize>) -> io::Result<(Vec<Vec<u8>>, LogFile)> {
+/// The lines of the log at `path`, and the log, to read on from there. A function that has printed nothing has none.
+pub(super) fn lines(path: &Path) -> io::Result<(Vec<Vec<u8>>, LogFile)> {
     // In this order: when it is set aside in between, it is itself the one before.
     let current = File::open(path).ok();
     let before = File::open(path.with_extension("log.1")).ok();
     let mut lines: Vec<Vec<u8>> = Vec::new();
+    let mut log = LogFile::default();
     let is_itself = match (&before, &current) {
         (Some(before), Some(current)) => same(before, current)?,
         _ => false,
     };
     for file in before.iter().filter(|_| !is_itself).chain(&current) {
-        let mut reader = BufReader::new(file);
-        let mut line = Vec::new();
-        while reader.read_until(b'\n', &mut line)? > 0 {
-            lines.push(std::mem::take(&mut line));
-        }
+        log.read(file, |line| {
+            lines.push(line.to_vec());
+            Ok(())
+        })?;
     }
-    let skipped = most.map_or(0, |most| lines.len().saturating_sub(most));
-    Ok((lines.split_off(skipped), LogFile(current)))
+    log.file = current;
+    Ok((lines, log))
+}
+
+/// The last lines of the log at `path`.
+pub(super) fn last_lines(path: &Path, most: usize) -> io::Result<Vec<Vec<u8>>> {
+    let (mut lines, _) = lines(path)?;
+    Ok(lines.split_off(lines.len().saturating_sub(most)))
 }
 
 impl LogFile {
-    /// Writes what comes, until the folder of the log at `path` is gone.
-    pub(super) fn follow(mut self, path: &Path, out: &mut impl Write) -> io::Result<()> {
+    /// Gives the whole lines that `file` has from where it stands.
+    fn read(&mut self, file: &File, mut each: impl FnMut(&[u8]) -> io::Result<()>) -> io::Result<()> {
+        let mut reader = BufReader::new(file);
+        while reader.read_until(b'\n', &mut self.part)? > 0 {
+            if self.part.ends_with(b"\n") {
+                let line = std::mem::take(&mut self.part);
+                each(&line)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Gives the lines that have come since, also by the files that followed.
+    pub(super) fn more(
+        &mut self,
+        path: &Path,
+        mut each: impl FnMut(&[u8]) -> io::Result<()>,
+    ) -> io::Result<()> {
         loop {
-            let is_there = path.parent().is_some_and(Path::exists);
             let newest = File::open(path).ok();
             // What was set aside gets nothing more: its rest is read before the next one.
-            if let Some(file) = &mut self.0 {
-                io::copy(file, out)?;
+            if let Some(file) = self.file.take() {
+                let read = self.read(&file, &mut each);
+                self.file = Some(file);
+                read?;
             }
-            if let Some(newest) = newest
-                && !self.0.as_ref().is_some_and(|file| same(file, &newest).unwrap_or(false))
-            {
-                self.0 = Some(newest);
-                continue;
+            let is_read =
+                |newest: &File| self.file.as_ref().is_some_and(|f| same(f, newest).unwrap_or(false));
+            match newest {
+                Some(newest) if !is_read(&newest) => self.file = Some(newest),
+                _ => return Ok(()),
             }
-            out.flush()?;
-            if !is_there {
-                return Ok(());
-            }
-            std::thread::sleep(FOLLOW_PAUSE);
         }
     }
 }
@@ -72,31 +116,35 @@ mod tests {
     fn what_was_set_aside_is_read_to_its_end_before_the_next() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("Foo.log");
-        fs::write(&path, "one\ntwo\n").unwrap();
-        let (lines, log) = last_lines(&path, Some(1)).unwrap();
-        assert_eq!(lines, [b"two\n"]);
+        fs::write(&path, "one\ntwo\nthr").unwrap();
+        assert_eq!(last_lines(&path, 1).unwrap(), [b"two\n"]);
+        let (before, mut log) = lines(&path).unwrap();
+        assert_eq!(before.concat(), b"one\ntwo\n");
         fs::write(&path, "one\ntwo\nthree\n").unwrap();
         fs::rename(&path, folder.path().join("Foo.log.1")).unwrap();
         // Longer than what was read of the other.
         fs::write(&path, "four and many more\n").unwrap();
-        let (lines, _) = last_lines(&path, None).unwrap();
-        assert_eq!(lines.concat(), b"one\ntwo\nthree\nfour and many more\n");
-        // The folder goes when the last line is seen.
-        struct Until(Vec<u8>, tempfile::TempDir);
-        impl Write for Until {
-            fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-                self.0.extend_from_slice(bytes);
-                if self.0.ends_with(b"more\n") {
-                    fs::remove_dir_all(self.1.path())?;
-                }
-                Ok(bytes.len())
-            }
-            fn flush(&mut self) -> io::Result<()> {
+        assert_eq!(lines(&path).unwrap().0.concat(), b"one\ntwo\nthree\nfour and many more\n");
+        let mut more = Vec::new();
+        let mut look = || {
+            log.more(&path, |line| {
+                more.push(line.to_vec());
                 Ok(())
-            }
-        }
-        let mut out = Until(Vec::new(), folder);
-        log.follow(&path, &mut out).unwrap();
-        assert_eq!(out.0, b"three\nfour and many more\n");
+            })
+        };
+        look().unwrap();
+        look().unwrap();
+        assert_eq!(more, [&b"three\n"[..], b"four and many more\n"]);
+    }
+
+    #[test]
+    fn a_line_has_four_parts() {
+        let entry = Entry::parse(b"2026-01-02T03:04:05.678Z 42 0000000000000007 a b\n").unwrap();
+        assert_eq!((entry.time, entry.pid), (&b"2026-01-02T03:04:05.678Z"[..], 42));
+        assert_eq!((entry.call, entry.text), (Some(CallId::new(7)), &b"a b"[..]));
+        let entry = Entry::parse(b"2026-01-02T03:04:05.678Z 42 - 0000000000000007 b\n").unwrap();
+        assert_eq!((entry.call, entry.text), (None, &b"0000000000000007 b"[..]));
+        assert_eq!(Entry::parse(b"2026-01-02T03:04:05.678Z 42 - \n").unwrap().text, b"");
+        assert_eq!(Entry::parse(b"cut off"), None);
     }
 }

@@ -1,26 +1,44 @@
 //! `nightcore logs`
 
 use super::engine_client::ask;
-use super::log_file::last_lines;
+use super::log_file::{Entry, LogFile, lines};
 use super::{EXIT_BAD_INPUT, EXIT_NO_ENGINE, Engine, Exit};
-use crate::launcher::log_path;
+use crate::launcher::{log_path, logged};
 use crate::observe::status::EngineStatus;
 use hyper::Method;
-use std::io::{self, Write};
+use nightcore_runtime::protocol::CallId;
+use serde_json::json;
+use std::io::{self, StdoutLock, Write};
 use std::path::Path;
+use std::time::Duration;
+
+/// How often more is looked for.
+const FOLLOW_PAUSE: Duration = Duration::from_millis(100);
 
 #[derive(clap::Args)]
 pub struct Logs {
     #[command(flatten)]
     engine: Engine,
-    /// The function
-    function: String,
-    /// Show what it prints from now on, too
+    /// The function; without it all of them
+    function: Option<String>,
+    /// Show only what is about the call with this id, and about all calls below it
+    #[arg(long, value_name = "ID")]
+    call: Option<CallId>,
+    /// Show what is printed from now on, too
     #[arg(short, long)]
     follow: bool,
     /// Show only the last N lines
     #[arg(short = 'n', long, value_name = "N")]
     lines: Option<usize>,
+    /// Write a JSON object a line: time, function, pid, call, line
+    #[arg(long)]
+    json: bool,
+}
+
+/// The log of a function.
+struct Log {
+    function: String,
+    file: LogFile,
 }
 
 impl Logs {
@@ -33,11 +51,12 @@ impl Logs {
                 format!("no engine runs in {place}; start it with `nightcore up`"),
             ));
         }
-        let path = log_path(&directory, &self.function);
-        if !path.exists() {
-            self.check_name()?;
+        if let Some(name) = &self.function
+            && !log_path(&directory, name).exists()
+        {
+            self.check_name(name)?;
         }
-        match self.show(&path) {
+        match self.show(&directory) {
             // A reader that has seen enough, such as `head`.
             Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(()),
             shown => shown.map_err(|error| Exit::bad_input(anyhow::Error::from(error))),
@@ -45,25 +64,85 @@ impl Logs {
     }
 
     /// A function that has printed nothing has no log; one that does not exist has a wrong name.
-    fn check_name(&self) -> Result<(), Exit> {
+    fn check_name(&self, name: &str) -> Result<(), Exit> {
         let (_, page) = ask(&self.engine, Method::GET, "/status", Vec::new())?;
         // An engine of another version knows its functions all the same.
         let Ok(status) = serde_json::from_slice::<EngineStatus>(&page) else { return Ok(()) };
         let names: Vec<&str> = status.functions.iter().map(|function| function.name.as_str()).collect();
-        if names.contains(&self.function.as_str()) {
+        if names.contains(&name) {
             return Ok(());
         }
-        let text = format!("there is no function {:?}; there are: {}", self.function, names.join(", "));
+        let text = format!("there is no function {name:?}; there are: {}", names.join(", "));
         Err(Exit::new(EXIT_BAD_INPUT, text))
     }
 
-    fn show(&self, path: &Path) -> io::Result<()> {
-        let (lines, log) = last_lines(path, self.lines)?;
+    /// The functions whose logs are to be shown and are not among these.
+    fn others(&self, directory: &Path, logs: &[Log]) -> Vec<String> {
+        let names = self.function.as_ref().map_or_else(|| logged(directory), |name| vec![name.clone()]);
+        names.into_iter().filter(|name| logs.iter().all(|log| log.function != *name)).collect()
+    }
+
+    fn show(&self, directory: &Path) -> io::Result<()> {
+        let (mut logs, mut shown) = (Vec::new(), Vec::new());
+        for function in self.others(directory, &[]) {
+            let (lines, file) = lines(&log_path(directory, &function))?;
+            let wanted = lines.into_iter().filter(|line| self.wants(line));
+            shown.extend(wanted.map(|line| (function.clone(), line)));
+            logs.push(Log { function, file });
+        }
+        // Lines of one function have theirs already, whatever the clock did.
+        if logs.len() > 1 {
+            shown.sort_by(|(_, a), (_, b)| time(a).cmp(time(b)));
+        }
+        let skipped = self.lines.map_or(0, |most| shown.len().saturating_sub(most));
         let mut out = io::stdout().lock();
-        for line in &lines {
-            out.write_all(line)?;
+        for (function, line) in &shown[skipped..] {
+            self.write(&mut out, function, line)?;
         }
         out.flush()?;
-        if self.follow { log.follow(path, &mut out) } else { Ok(()) }
+        if self.follow { self.follow(directory, logs, &mut out) } else { Ok(()) }
     }
+
+    /// Shows what comes, until the engine's directory is gone.
+    fn follow(&self, directory: &Path, mut logs: Vec<Log>, out: &mut StdoutLock<'_>) -> io::Result<()> {
+        loop {
+            let is_there = directory.exists();
+            for function in self.others(directory, &logs) {
+                logs.push(Log { function, file: LogFile::default() });
+            }
+            for Log { function, file } in &mut logs {
+                file.more(&log_path(directory, function), |line| {
+                    if self.wants(line) { self.write(out, function, line) } else { Ok(()) }
+                })?;
+            }
+            out.flush()?;
+            if !is_there {
+                return Ok(());
+            }
+            std::thread::sleep(FOLLOW_PAUSE);
+        }
+    }
+
+    fn wants(&self, line: &[u8]) -> bool {
+        self.call.is_none() || Entry::parse(line).is_some_and(|entry| entry.call == self.call)
+    }
+
+    fn write(&self, out: &mut StdoutLock<'_>, function: &str, line: &[u8]) -> io::Result<()> {
+        if self.json {
+            let Some(Entry { time, pid, call, text }) = Entry::parse(line) else { return Ok(()) };
+            let (time, text) = (String::from_utf8_lossy(time), String::from_utf8_lossy(text));
+            let call = call.map(|call| call.to_string());
+            let object = json!({"time": time, "function": function, "pid": pid, "call": call, "line": text});
+            return writeln!(out, "{object}");
+        }
+        if self.function.is_none() {
+            write!(out, "{function} | ")?;
+        }
+        out.write_all(line)
+    }
+}
+
+/// When a line was printed, such that earlier ones are less.
+fn time(line: &[u8]) -> &[u8] {
+    line.split(|byte| *byte == b' ').next().unwrap_or_default()
 }

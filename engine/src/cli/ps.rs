@@ -22,8 +22,7 @@ impl Ps {
         let fails = |f: &&mut FunctionState| f.unavailable.is_some() || f.failing.is_some();
         for function in status.functions.iter_mut().filter(fails) {
             // Without a log there is nothing to be shown of it.
-            let lines =
-                last_lines(&log_path(&directory, &function.name), Some(LAST_LINES)).map(|(lines, _)| lines);
+            let lines = last_lines(&log_path(&directory, &function.name), LAST_LINES);
             let text = |line: Vec<u8>| String::from_utf8_lossy(&line).trim_end().to_owned();
             function.last_output = lines.unwrap_or_default().into_iter().map(text).collect();
         }

@@ -17,6 +17,8 @@ pub enum Action<P, R> {
         channel: ChannelKey,
         /// The call.
         call: CallId,
+        /// The call from outside that it is below; 0 if it is one.
+        root: CallId,
         /// The calling function, `None` from outside.
         caller: Option<FunctionId>,
         /// When the call must have ended, ns; 0: it may take its time.

@@ -37,6 +37,8 @@ pub(super) struct Call<P, R> {
     pub(super) payload: Option<P>,
     pub(super) bytes: u64,
     pub(super) depth: u32,
+    /// The call from outside that it is below; 0 if it is one.
+    pub(super) root: CallId,
     pub(super) deadline: u64,
     pub(super) stage: Stage,
     pub(super) queued_at: u64,

@@ -206,7 +206,7 @@ impl<P, R> Dispatch<P, R> {
         let deadline = self.admit_external(now, function, timeout, bytes)?;
         self.function_mut(function).counts.external += 1;
         let caller = Caller::Gateway(reply);
-        let call = self.enqueue(now, function, caller, payload, bytes, 0, deadline, 0);
+        let call = self.enqueue(now, function, caller, payload, bytes, 0, 0, deadline, 0);
         self.pump(now, function);
         Ok(call)
     }
@@ -219,6 +219,7 @@ impl<P, R> Dispatch<P, R> {
         let (depth, parent_deadline, over) = (caller.depth + 1, caller.deadline, caller.cancelled);
         let (expired, sibling_index, caller_function) =
             (caller.expired, caller.children.len(), caller.function);
+        let root = if caller.root == 0 { parent } else { caller.root };
         let known =
             if function == 0 { self.find(name) } else { Some(function).filter(|id| self.is_there(*id)) };
         let admitted = match known {
@@ -260,7 +261,7 @@ impl<P, R> Dispatch<P, R> {
         };
         self.function_mut(callee).counts.internal += 1;
         let by = Caller::Call { parent, tag };
-        let call = self.enqueue(now, callee, by, payload, bytes, depth, deadline, sibling_index);
+        let call = self.enqueue(now, callee, by, payload, bytes, depth, root, deadline, sibling_index);
         if let Some(caller) = self.calls.get_mut(parent) {
             caller.children.push(call);
         }
@@ -284,6 +285,7 @@ impl<P, R> Dispatch<P, R> {
         payload: P,
         bytes: u64,
         depth: u32,
+        root: CallId,
         deadline: u64,
         sibling_index: usize,
     ) -> CallId {
@@ -293,6 +295,7 @@ impl<P, R> Dispatch<P, R> {
             payload: Some(payload),
             bytes,
             depth,
+            root,
             deadline,
             stage: Stage::Queued,
             queued_at: now,
@@ -426,6 +429,7 @@ impl<P, R> Dispatch<P, R> {
             call.deadline = u64::MAX;
         }
         let deadline = if attached { 0 } else { call.deadline };
+        let root = call.root;
         let parent = match call.caller {
             Caller::Call { parent, .. } => Some(parent),
             _ => None,
@@ -438,7 +442,7 @@ impl<P, R> Dispatch<P, R> {
         if container.mode == Mode::Threads {
             container.idle.pop();
         }
-        self.actions.push_back(Action::Dispatch { channel, call: id, caller, deadline, payload });
+        self.actions.push_back(Action::Dispatch { channel, call: id, root, caller, deadline, payload });
     }
 
     /// The handler of this call waits for an internal call: it lends its slot.

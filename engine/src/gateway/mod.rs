@@ -21,7 +21,7 @@ pub use timeouts::keep_timeouts;
 
 use crate::dispatch::FunctionId;
 use bytes::Bytes;
-use nightcore_runtime::protocol::{Failure, MetadataBuffer, Status};
+use nightcore_runtime::protocol::{CallId, Failure, MetadataBuffer, Status};
 use std::rc::Rc;
 use std::time::Duration;
 
@@ -32,6 +32,15 @@ pub struct Answer {
     pub metadata: Vec<u8>,
     /// The body.
     pub body: Bytes,
+}
+
+/// What became of a call.
+#[derive(Debug)]
+pub struct Called {
+    /// By which it can be found in logs; `None` if it was refused before it had one.
+    pub id: Option<CallId>,
+    /// Its answer, or how it failed.
+    pub outcome: Result<Answer, Failure>,
 }
 
 /// Where the gateway sends calls: this process's dispatcher, or as well an engine on another server.
@@ -55,7 +64,7 @@ pub trait Calls {
         timeout: Option<Duration>,
         metadata: MetadataBuffer,
         body: Bytes,
-    ) -> impl Future<Output = Result<Answer, Failure>>;
+    ) -> impl Future<Output = Called>;
 }
 
 impl<C: Calls> Calls for Rc<C> {
@@ -81,7 +90,7 @@ impl<C: Calls> Calls for Rc<C> {
         timeout: Option<Duration>,
         metadata: MetadataBuffer,
         body: Bytes,
-    ) -> Result<Answer, Failure> {
+    ) -> Called {
         (**self).call(function, timeout, metadata, body).await
     }
 }

@@ -4,7 +4,7 @@ use bytes::Bytes;
 use http_body_util::Full;
 use hyper::header::{CONNECTION, CONTENT_TYPE, HeaderValue, RETRY_AFTER};
 use hyper::{Response, StatusCode};
-use nightcore_runtime::protocol::{Failure, Status};
+use nightcore_runtime::protocol::{CallId, Failure, Status};
 use serde_json::{Map, Value, json};
 use std::time::Duration;
 
@@ -13,10 +13,25 @@ use std::time::Duration;
 const RETRY_AFTER_MIN_S: u64 = 1;
 const RETRY_AFTER_MAX_S: u64 = 60;
 
+/// The answer for what came to no call, of `function` or of none.
+pub(super) fn response(function: Option<&str>, failure: &Failure) -> Response<Full<Bytes>> {
+    page(function, failure, None, Duration::ZERO)
+}
+
 /// The answer for a call of `function` that failed. What was refused for want of room may be tried again after that time.
-pub(super) fn response(
+pub(super) fn of_call(
+    function: &str,
+    failure: &Failure,
+    id: Option<CallId>,
+    retry_after: Duration,
+) -> Response<Full<Bytes>> {
+    page(Some(function), failure, id, retry_after)
+}
+
+fn page(
     function: Option<&str>,
     failure: &Failure,
+    id: Option<CallId>,
     retry_after: Duration,
 ) -> Response<Full<Bytes>> {
     let status = failure.status;
@@ -29,6 +44,9 @@ pub(super) fn response(
     problem.insert("error".into(), status.name().into());
     if let Some(function) = function {
         problem.insert("function".into(), function.into());
+    }
+    if let Some(id) = id {
+        problem.insert("call".into(), id.to_string().into());
     }
     if !failure.cause.is_empty() {
         let cause = failure.cause.iter();

@@ -6,8 +6,10 @@ use bytes::Bytes;
 use http_body_util::Full;
 use hyper::header::{CONTENT_LENGTH, CONTENT_TYPE, HeaderName, HeaderValue};
 use hyper::{Method, Response, StatusCode};
-use nightcore_runtime::protocol::{Failure, Metadata, Status};
+use nightcore_runtime::protocol::{CallId, Failure, Metadata, Status};
 
+/// Tells a client the id of its call; a function cannot say another.
+const CALL: HeaderName = HeaderName::from_static("x-nightcore-call");
 const OCTETS: HeaderValue = HeaderValue::from_static("application/octet-stream");
 
 /// The response for an answer to a request of this method, or why it cannot be one.
@@ -45,6 +47,14 @@ pub(super) fn response(answer: Answer, method: &Method) -> Result<Response<Full<
         response.headers_mut().entry(CONTENT_TYPE).or_insert(OCTETS);
     }
     Ok(response)
+}
+
+/// Tells the client the id of its call.
+pub(super) fn tell_id(response: &mut Response<Full<Bytes>>, id: CallId) {
+    // Digits are always a value.
+    if let Ok(digits) = HeaderValue::from_bytes(&id.digits()) {
+        response.headers_mut().insert(CALL, digits);
+    }
 }
 
 #[cfg(test)]

@@ -2,14 +2,13 @@
 
 use super::refused::Refused;
 use super::request::NoCall;
-use super::{Calls, SharedRoutes, deadline, problem, request, response};
+use super::{Called, Calls, SharedRoutes, deadline, problem, request, response};
 use bytes::Bytes;
 use http_body_util::Full;
 use hyper::body::Incoming;
 use hyper::{Method, Request, Response, StatusCode};
 use nightcore_runtime::protocol::{Failure, Status};
 use std::rc::Rc;
-use std::time::Duration;
 
 const HEALTH: &str = "/healthz";
 const READINESS: &str = "/readyz";
@@ -58,13 +57,13 @@ impl<C: Calls, H: Health> Service<C, H> {
         let Some(target) = routes.find(path) else {
             let text =
                 format!("there is nothing at {path}; functions are at /function/NAME and at their routes");
-            return problem::response(None, &Failure::new(Status::NotFound, text), Duration::ZERO);
+            return problem::response(None, &Failure::new(Status::NotFound, text));
         };
         let name = target.name;
         let Some(function) = self.calls.find(name) else {
             self.calls.refused(None, Status::NotFound);
             let text = format!("there is no function {name:?} that clients may call");
-            return problem::response(Some(name), &Failure::new(Status::NotFound, text), Duration::ZERO);
+            return problem::response(Some(name), &Failure::new(Status::NotFound, text));
         };
         refused.pause(function).await;
         let max_bytes = self.limits.max_body_bytes;
@@ -81,20 +80,24 @@ impl<C: Calls, H: Health> Service<C, H> {
             Ok(request) => request,
             Err(NoCall::Failed(failure)) => {
                 self.calls.refused(Some(function), failure.status);
-                return problem::response(Some(name), &failure, Duration::ZERO);
+                return problem::response(Some(name), &failure);
             }
             Err(NoCall::Refused(failure)) => {
                 refused.note(function, &failure);
-                return problem::response(Some(name), &failure, self.calls.retry_after(function));
+                return problem::of_call(name, &failure, None, self.calls.retry_after(function));
             }
             Err(NoCall::Malformed) => return problem::malformed("the request's body is malformed\n"),
         };
-        let answer = self.calls.call(function, timeout, metadata, body).await;
-        let response = answer.and_then(|answer| response::response(answer, &parts.method));
-        response.unwrap_or_else(|failure| {
+        let Called { id, outcome } = self.calls.call(function, timeout, metadata, body).await;
+        let response = outcome.and_then(|answer| response::response(answer, &parts.method));
+        let mut response = response.unwrap_or_else(|failure| {
             refused.note(function, &failure);
-            problem::response(Some(name), &failure, self.calls.retry_after(function))
-        })
+            problem::of_call(name, &failure, id, self.calls.retry_after(function))
+        });
+        if let Some(id) = id {
+            response::tell_id(&mut response, id);
+        }
+        response
     }
 }
 
@@ -114,5 +117,5 @@ pub fn health_page(health: &impl Health, method: &Method, path: &str) -> Option<
         return Some(problem::plain(StatusCode::OK, "ready\n"));
     }
     let text = format!("not ready: {}", not_ready.join("; "));
-    Some(problem::response(None, &Failure::new(Status::Unavailable, text), Duration::ZERO))
+    Some(problem::response(None, &Failure::new(Status::Unavailable, text)))
 }

@@ -17,4 +17,4 @@ mod wire;
 pub use end::End;
 pub use keeper::{Keeper, KeeperStatus};
 pub use limits::raise_open_files;
-pub use output::log_path;
+pub use output::{log_path, logged};

@@ -1,6 +1,8 @@
 //! What containers print: kept line by line under the function's name, and shown as it comes.
 
-use crate::say::show;
+use crate::say::show_line;
+use nightcore_runtime::protocol::CallId;
+use nightcore_runtime::protocol::call_id::line_of_call;
 use std::fs::{File, OpenOptions};
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
@@ -13,28 +15,52 @@ const CONTINUES: &[u8] = b"\xe2\x80\xa6";
 /// A log file is set aside as `.1` when it is larger than this; so much again is kept.
 const MAX_LOG_BYTES: u64 = 4 * 1024 * 1024;
 
+/// Stands for the id in a line of no call, or of one that is not known.
+const NO_CALL: &[u8] = b"-";
+
 /// Where a function's output is kept.
 pub fn log_path(directory: &Path, function: &str) -> PathBuf {
     directory.join("logs").join(format!("{function}.log"))
+}
+
+/// The functions that have logs, in the order of their names.
+pub fn logged(directory: &Path) -> Vec<String> {
+    let entries = std::fs::read_dir(directory.join("logs")).into_iter().flatten().flatten();
+    let names =
+        entries.filter_map(|entry| Some(entry.file_name().to_str()?.strip_suffix(".log")?.to_owned()));
+    let mut names: Vec<String> = names.collect();
+    names.sort();
+    names
+}
+
+/// A line of a container's output, or a piece of one that is too long.
+pub(super) struct Line<'a> {
+    /// The call that it is about, if that is known.
+    call: Option<CallId>,
+    text: &'a [u8],
+    /// Whether another piece follows.
+    continues: bool,
 }
 
 /// Cuts a stream of bytes into lines.
 #[derive(Default)]
 pub(super) struct Lines {
     part: Vec<u8>,
+    /// Of the line that goes on.
+    call: Option<CallId>,
+    goes_on: bool,
 }
 
 impl Lines {
     /// Gives each whole line, or piece of one that is too long, to `each`.
-    pub(super) fn feed(&mut self, mut bytes: &[u8], mut each: impl FnMut(&[u8], bool)) {
+    pub(super) fn feed(&mut self, mut bytes: &[u8], mut each: impl FnMut(&Line<'_>)) {
         while !bytes.is_empty() {
             let room = MAX_LINE_BYTES - self.part.len();
             let end = bytes.iter().take(room).position(|b| *b == b'\n');
             match end {
                 Some(at) => {
                     self.part.extend_from_slice(&bytes[..at]);
-                    each(self.part.strip_suffix(b"\r").unwrap_or(&self.part), false);
-                    self.part.clear();
+                    self.give(false, &mut each);
                     bytes = &bytes[at + 1..];
                 }
                 None => {
@@ -42,8 +68,7 @@ impl Lines {
                     self.part.extend_from_slice(&bytes[..taken]);
                     bytes = &bytes[taken..];
                     if self.part.len() == MAX_LINE_BYTES {
-                        each(&self.part, true);
-                        self.part.clear();
+                        self.give(true, &mut each);
                     }
                 }
             }
@@ -51,11 +76,19 @@ impl Lines {
     }
 
     /// Gives what is left at the end.
-    pub(super) fn finish(&mut self, mut each: impl FnMut(&[u8], bool)) {
+    pub(super) fn finish(&mut self, mut each: impl FnMut(&Line<'_>)) {
         if !self.part.is_empty() {
-            each(&self.part, false);
-            self.part.clear();
+            self.give(false, &mut each);
         }
+    }
+
+    /// Gives what was gathered.
+    fn give(&mut self, continues: bool, each: &mut impl FnMut(&Line<'_>)) {
+        let part = if continues { &self.part } else { self.part.strip_suffix(b"\r").unwrap_or(&self.part) };
+        let (call, text) = if self.goes_on { (self.call, part) } else { line_of_call(part) };
+        each(&Line { call, text, continues });
+        (self.call, self.goes_on) = (call, continues);
+        self.part.clear();
     }
 }
 
@@ -73,13 +106,14 @@ impl Log {
     }
 
     /// Keeps a line and shows it. A log that cannot be written must not stop the functions.
-    pub(super) fn line(&mut self, pid: i32, line: &[u8], continues: bool) {
-        let mark = if continues { CONTINUES } else { b"" };
-        let shown = [self.function.as_bytes(), b" | ", line, mark, b"\n"].concat();
-        show(&shown);
-        let kept =
-            [timestamp().as_bytes(), b" ", pid.to_string().as_bytes(), b" ", line, mark, b"\n"].concat();
-        let _ = self.keep(&kept);
+    pub(super) fn line(&mut self, pid: i32, line: &Line<'_>) {
+        let digits = line.call.map(CallId::digits);
+        let call = digits.as_ref().map(|digits| &digits[..]);
+        let text = [line.text, if line.continues { CONTINUES } else { b"" }].concat();
+        show_line(&self.function, call, &text);
+        let (time, pid) = (timestamp(), pid.to_string());
+        let kept = [time.as_bytes(), pid.as_bytes(), call.unwrap_or(NO_CALL), &text[..]].join(&b' ');
+        let _ = self.keep(&[&kept[..], b"\n"].concat());
     }
 
     fn keep(&mut self, line: &[u8]) -> io::Result<()> {
@@ -129,9 +163,9 @@ mod tests {
     fn lines(chunks: &[&[u8]]) -> Vec<(usize, bool)> {
         let (mut lines, mut out) = (Lines::default(), Vec::new());
         for chunk in chunks {
-            lines.feed(chunk, |line, continues| out.push((line.len(), continues)));
+            lines.feed(chunk, |line| out.push((line.text.len(), line.continues)));
         }
-        lines.finish(|line, continues| out.push((line.len(), continues)));
+        lines.finish(|line| out.push((line.text.len(), line.continues)));
         out
     }
 
@@ -142,6 +176,15 @@ mod tests {
         assert_eq!(lines(&[&long]), [(MAX_LINE_BYTES, true), (MAX_LINE_BYTES, true), (5, false)]);
         let exact = [vec![b'x'; MAX_LINE_BYTES - 1], b"\n".to_vec()].concat();
         assert_eq!(lines(&[&exact]), [(MAX_LINE_BYTES - 1, false)]);
+    }
+
+    #[test]
+    fn pieces_of_a_line_are_of_one_call() {
+        let long = [&b"\x1e0000000000000007 "[..], &[b'x'; MAX_LINE_BYTES], b"\r\nnext\n"].concat();
+        let (mut lines, mut out) = (Lines::default(), Vec::new());
+        lines.feed(&long, |line| out.push((line.call, line.text.len(), line.continues)));
+        let id = Some(CallId::new(7));
+        assert_eq!(out, [(id, MAX_LINE_BYTES - 18, true), (id, 18, false), (None, 4, false)]);
     }
 
     #[test]

@@ -260,9 +260,9 @@ impl Launcher {
             .entry(running.function.clone())
             .or_insert_with(|| Log::new(&self.directory, &running.function));
         let pid = running.pid;
-        running.lines.feed(&bytes[..read], |line, continues| log.line(pid, line, continues));
+        running.lines.feed(&bytes[..read], |line| log.line(pid, line));
         if read == 0 {
-            running.lines.finish(|line, continues| log.line(pid, line, continues));
+            running.lines.finish(|line| log.line(pid, line));
             running.output = None;
         }
     }
@@ -305,7 +305,7 @@ impl Launcher {
         let running = &mut self.running[index];
         if let Some(log) = self.logs.get_mut(&running.function) {
             let pid = running.pid;
-            running.lines.finish(|line, continues| log.line(pid, line, continues));
+            running.lines.finish(|line| log.line(pid, line));
         }
     }
 }

@@ -3,10 +3,10 @@
 use super::hub::HubHandle;
 use super::payload::Payload;
 use crate::dispatch::{CallId, FunctionId, Origin};
-use crate::gateway::{Answer, Calls};
+use crate::gateway::{Answer, Called, Calls};
 use bytes::Bytes;
 use nightcore_runtime::clock::now_ns;
-use nightcore_runtime::protocol::{Failure, MetadataBuffer, Status};
+use nightcore_runtime::protocol::{self, Failure, MetadataBuffer, Status};
 use std::time::Duration;
 use tokio::sync::oneshot;
 
@@ -55,16 +55,22 @@ impl Calls for HubCalls {
         timeout: Option<Duration>,
         metadata: MetadataBuffer,
         body: Bytes,
-    ) -> Result<Answer, Failure> {
+    ) -> Called {
         let (reply, answer) = oneshot::channel();
         let payload = Payload::Http { metadata, body };
-        let call = self.0.borrow_mut().external(function, timeout, payload, reply)?;
+        let call = match self.0.borrow_mut().external(function, timeout, payload, reply) {
+            Ok(call) => call,
+            Err(failure) => return Called { id: None, outcome: Err(failure) },
+        };
+        let id = Some(protocol::CallId::new(call));
         let mut guard = CancelOnDrop { hub: &self.0, call: Some(call) };
         let outcome = answer.await;
         guard.call = None;
-        let payload =
-            outcome.unwrap_or_else(|_| Err(Failure::new(Status::Unavailable, "the engine is ending")))?;
-        Ok(collect(payload).await)
+        let ending = || Err(Failure::new(Status::Unavailable, "the engine is ending"));
+        match outcome.unwrap_or_else(|_| ending()) {
+            Ok(payload) => Called { id, outcome: Ok(collect(payload).await) },
+            Err(failure) => Called { id, outcome: Err(failure) },
+        }
     }
 }
 

@@ -474,14 +474,20 @@ impl Hub {
 
     fn run_action(&mut self, now: u64, action: Action<Payload, Reply>) {
         match action {
-            Action::Dispatch { channel, call, caller, deadline, payload } => {
+            Action::Dispatch { channel, call, root, caller, deadline, payload } => {
                 let Some(channel) = self.channel(channel) else { return };
                 let function = caller.unwrap_or(0);
                 let name = match caller {
                     Some(id) if channel.is_new_caller(id) => self.dispatch.spec(id).name.clone(),
                     _ => String::new(),
                 };
-                let header = Header { function, deadline, sent_at: now, ..Header::new(Kind::Dispatch, call) };
+                let header = Header {
+                    parent: root,
+                    function,
+                    deadline,
+                    sent_at: now,
+                    ..Header::new(Kind::Dispatch, call)
+                };
                 self.send_payload(now, &channel, header, name.as_bytes(), payload, IfNoRoom::EndCall(call));
             }
             Action::Deliver { channel, tag, function, outcome } => {

@@ -134,7 +134,8 @@ impl Admin {
         let timeout = timeout(request.headers())?;
         let body = Limited::new(request.into_body(), self.max_body_bytes as usize).collect().await;
         let body = body.map_err(|error| Failure::new(Status::PayloadTooLarge, error.to_string()))?.to_bytes();
-        HubCalls(self.observed.hub.clone()).call(function, timeout, MetadataBuffer::new(), body).await
+        let calls = HubCalls(self.observed.hub.clone());
+        calls.call(function, timeout, MetadataBuffer::new(), body).await.outcome
     }
 
     async fn reload(&self, body: Incoming) -> Result<Changes, String> {

@@ -79,6 +79,11 @@ export interface Request {
   readonly function: string;
   /** The function that made the call; undefined if it came from outside, by the gateway. */
   readonly caller: string | undefined;
+  /**
+   * The id of the call, 16 hexadecimal digits, which all calls below it have as well; its client has it in the header
+   * `X-Nightcore-Call`.
+   */
+  readonly id: string;
   /** What came beside the body; of a request over HTTP `:method`, `:prefix`, `:path`, `:query` and its headers. */
   readonly metadata: Metadata;
   /** Milliseconds until the deadline; Infinity if there is none. */

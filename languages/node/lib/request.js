@@ -4,21 +4,30 @@ const { Metadata } = require("./metadata.js");
 const { Reply } = require("./answer.js");
 const { toBytes } = require("./bytes.js");
 
+const HALF_DIGITS = 8;
+const NO_ID = [0, 0];
+
 /** A call that a handler runs. `host` makes its calls: the worker, or a test. */
 class Request {
   #host;
+  #id;
   #metadata;
   #deadline;
   #controller;
   #reason;
 
-  constructor(host, { body, function: name, caller, metadata, timeLeft }) {
+  constructor(host, { body, function: name, id = NO_ID, caller, metadata, timeLeft }) {
     this.#host = host;
+    this.#id = id;
     this.#metadata = metadata;
     this.#deadline = timeLeft === null || timeLeft === undefined ? undefined : performance.now() + timeLeft;
     this.body = body;
     this.function = name;
     this.caller = caller ?? undefined;
+  }
+
+  get id() {
+    return this.#id.map((half) => half.toString(16).padStart(HALF_DIGITS, "0")).join("");
   }
 
   text() {

@@ -7,7 +7,7 @@ const { encode } = require("./metadata.js");
 const addon = require("./addon.js");
 
 // Kinds of events, and what follows each:
-const REQUEST = 1; // ms until the deadline or null, caller or null, bytes of metadata, body, number of the request
+const REQUEST = 1; // ms until the deadline or null, id of the call in two halves, caller or null, bytes of metadata, body, number of the request
 const ANSWER = 2; // tag, bytes of metadata, body
 const ERROR = 3; // tag, failure
 const CANCELLED = 4; // number of the request
@@ -154,9 +154,11 @@ class Worker {
     for (let at = 1; at < events.length;) {
       switch (events[at++]) {
         case REQUEST: {
-          const [timeLeft, caller] = [events[at++], events[at++]];
+          const timeLeft = events[at++];
+          const id = [events[at++], events[at++]];
+          const caller = events[at++];
           const [metadata, body] = payload(events[at++], events[at++]);
-          this.run(events[at++], { body, function: this.function, caller, metadata, timeLeft });
+          this.run(events[at++], { body, function: this.function, id, caller, metadata, timeLeft });
           break;
         }
         case ANSWER: {

@@ -2,7 +2,7 @@
 
 use crate::answer::{Answer, Tagged};
 use crate::error::{Error, Result};
-use nightcore_runtime::protocol::{Failure, Metadata};
+use nightcore_runtime::protocol::{CallId, Failure, Metadata};
 use nightcore_runtime::worker::{self, Body, CallOptions};
 use std::time::Duration;
 
@@ -12,6 +12,7 @@ pub trait Host {
     fn function(&self) -> &str;
     fn metadata(&self) -> Metadata<'_>;
     fn caller(&self) -> Option<&str>;
+    fn id(&self) -> CallId;
     fn time_left(&self) -> Option<Duration>;
     fn is_cancelled(&self) -> bool;
     fn call(&self, name: &str, body: &[u8], options: &CallOptions) -> Result<Answer>;
@@ -37,6 +38,10 @@ impl Host for worker::Request<'_> {
 
     fn caller(&self) -> Option<&str> {
         (**self).caller()
+    }
+
+    fn id(&self) -> CallId {
+        self.call_id()
     }
 
     fn time_left(&self) -> Option<Duration> {

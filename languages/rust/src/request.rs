@@ -3,7 +3,7 @@
 use crate::answer::{Answer, Tagged};
 use crate::error::Result;
 use crate::host::Host;
-use nightcore_runtime::protocol::Metadata;
+use nightcore_runtime::protocol::{CallId, Metadata};
 use nightcore_runtime::worker::{CallOptions, Origin};
 use std::time::Duration;
 
@@ -38,6 +38,12 @@ impl<'r> Request<'r> {
     /// The function that made the call; `None` if it came in by the gateway.
     pub fn caller(&self) -> Option<&str> {
         self.0.caller()
+    }
+
+    /// The id of the call, which all calls below it have as well; its client has it in the header
+    /// `X-Nightcore-Call`.
+    pub fn id(&self) -> CallId {
+        self.0.id()
     }
 
     /// The time left until the deadline; zero when it has passed, `None` if there is none.

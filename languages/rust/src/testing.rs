@@ -20,7 +20,7 @@ use crate::error::{Error, Result};
 use crate::host::Host;
 use crate::reply::{IntoReply, Reply};
 use crate::request::Request;
-use nightcore_runtime::protocol::{Failure, Metadata, MetadataBuffer, Status};
+use nightcore_runtime::protocol::{CallId, Failure, Metadata, MetadataBuffer, Status};
 use nightcore_runtime::worker::CallOptions;
 use std::cell::RefCell;
 use std::collections::VecDeque;
@@ -148,6 +148,10 @@ struct Running<'t> {
 }
 
 impl Host for Running<'_> {
+    fn id(&self) -> CallId {
+        CallId::new(0)
+    }
+
     fn body(&self) -> &[u8] {
         &self.request.body
     }

@@ -66,8 +66,8 @@ pub struct Header {
     /// The call the message is about: the engine's number in `Dispatch` and its answer, the worker's in
     /// `Invoke` and its answer.
     pub call: u64,
-    /// `Invoke`: the call that makes it. `Wait`: how many answers the call has had. Answers: when the handler
-    /// began, in ns.
+    /// `Dispatch`: the call from outside that the call is below, 0 if it is one. `Invoke`: the call that makes it.
+    /// `Wait`: how many answers the call has had. Answers: when the handler began, in ns.
     pub parent: u64,
     /// `Dispatch`: the caller's id, 0 from outside. `Invoke`: the callee's id, 0 if only its name is known.
     /// Answer to `Invoke`: the callee's id.

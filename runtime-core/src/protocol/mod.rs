@@ -1,5 +1,6 @@
 //! The IPC protocol: bytes in, checked types out. Described for other implementers in `docs/PROTOCOL.md`.
 
+pub mod call_id;
 pub mod control;
 pub mod failure;
 pub mod limits;
@@ -8,6 +9,7 @@ pub mod metadata;
 pub mod name;
 pub mod status;
 
+pub use call_id::CallId;
 pub use failure::{Cause, Failure};
 pub use message::{Broken, Header, Kind, Message, MessageBuffer};
 pub use metadata::{Metadata, MetadataBuffer, MetadataError};

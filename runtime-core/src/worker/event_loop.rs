@@ -323,8 +323,7 @@ impl EventLoop {
                     let cancelled = Arc::new(AtomicBool::new(false));
                     let open = Open { cancelled: cancelled.clone(), calls: 0 };
                     lock(&shared.calls).open.insert(call, open);
-                    let (session, deadline) = (shared.session.clone(), message.header.deadline);
-                    let input = Input { session, payload, call, deadline, caller };
+                    let input = Input::new(shared.session.clone(), payload, &message.header, caller);
                     return Some(Event::Request(LoopRequest {
                         input,
                         began_at: now_ns(),

@@ -3,7 +3,7 @@
 use super::session::{Session, is_forked};
 use crate::clock::now_ns;
 use crate::ipc::region::{Region, metadata_offset, payload_bytes};
-use crate::protocol::{Broken, Message, Metadata};
+use crate::protocol::{Broken, CallId, Header, Message, Metadata};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -86,11 +86,29 @@ pub struct Input {
     pub(super) session: Arc<Session>,
     pub(super) payload: Payload,
     pub(super) call: u64,
+    root: u64,
     pub(super) deadline: u64,
     pub(super) caller: Option<Arc<str>>,
 }
 
 impl Input {
+    /// What came with a `Dispatch` that has this header.
+    pub(super) fn new(
+        session: Arc<Session>,
+        payload: Payload,
+        header: &Header,
+        caller: Option<Arc<str>>,
+    ) -> Input {
+        let Header { call, parent: root, deadline, .. } = *header;
+        Input { session, payload, call, root, deadline, caller }
+    }
+
+    /// The id of the call from outside that led to this one, or is this one. An engine that does not tell gives each call
+    /// an id of its own.
+    pub fn call_id(&self) -> CallId {
+        CallId::below(self.root, self.call)
+    }
+
     /// The function this container runs.
     pub fn function(&self) -> &str {
         self.session.function()

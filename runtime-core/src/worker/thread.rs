@@ -201,8 +201,8 @@ impl ThreadWorker {
                 Kind::Dispatch => {
                     let caller = caller(callers, &message)?;
                     let payload = Payload::receive(&message, &self.session).map_err(|_| Closed)?;
-                    let (session, deadline) = (self.session.clone(), message.header.deadline);
-                    Ok(Step::Dispatch(Input { session, payload, call, deadline, caller }))
+                    let session = self.session.clone();
+                    Ok(Step::Dispatch(Input::new(session, payload, &message.header, caller)))
                 }
                 Kind::Retire => Ok(Step::Retire),
                 Kind::Complete | Kind::Failed => {

@@ -4,9 +4,9 @@ use crate::steps::Steps;
 use bytes::Bytes;
 use nightcore_engine::dispatch::FunctionId;
 use nightcore_engine::gateway::{
-    Answer, Calls, Gateway, Health, Limits, Routes, Service, SharedRoutes, Stop,
+    Answer, Called, Calls, Gateway, Health, Limits, Routes, Service, SharedRoutes, Stop,
 };
-use nightcore_runtime::protocol::{Failure, Metadata, MetadataBuffer, Status};
+use nightcore_runtime::protocol::{CallId, Failure, Metadata, MetadataBuffer, Status};
 use std::cell::Cell;
 use std::rc::Rc;
 use std::time::Duration;
@@ -47,7 +47,7 @@ impl Calls for Echo {
         _: Option<Duration>,
         metadata: MetadataBuffer,
         body: Bytes,
-    ) -> Result<Answer, Failure> {
+    ) -> Called {
         self.calls.set(self.calls.get() + 1);
         assert!(body.len() as u64 <= MAX_BODY_BYTES);
         let pairs = Metadata::parse(metadata.as_bytes()).expect("metadata is well-formed");
@@ -56,12 +56,13 @@ impl Calls for Echo {
         }
         let hop_by_hop = ["connection", "keep-alive", "transfer-encoding", "te", "trailer", "upgrade"];
         assert!(hop_by_hop.iter().all(|name| pairs.get(name).is_none()));
-        match body.first() {
+        let outcome = match body.first() {
             Some(b'!') => Err(Failure::new(Status::FunctionFailed, String::from_utf8_lossy(&body))),
             // Any bytes as metadata.
             Some(b'?') => Ok(Answer { metadata: body[1..].to_vec(), body: Bytes::new() }),
             _ => Ok(Answer { metadata: metadata.as_bytes().to_vec(), body }),
-        }
+        };
+        Called { id: Some(CallId::new(self.calls.get() as u64)), outcome }
     }
 }
 

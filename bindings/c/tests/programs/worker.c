@@ -140,6 +140,8 @@ static int32_t describe(nc_request *req, void *user) {
         CHECK(nc_request_metadata_at(req, 1, &pair) == NC_OK && is(pair.name, "b") && is(pair.value, "2"));
     }
     CHECK(nc_request_id(req) == 0);
+    const char *id = nc_request_call_id(req);
+    CHECK(strlen(id) == 16 && strspn(id, "0123456789abcdef") == 16 && id == nc_request_call_id(req));
     nc_request_free(req); // a handler's request is left alone
     nc_bytes function = nc_request_function(req), caller = nc_request_caller(req);
     uint64_t left = nc_request_time_left_ns(req);

@@ -47,6 +47,10 @@ class Host:
         return self._raw.function
 
     @property
+    def id(self) -> str:
+        return self._raw.id
+
+    @property
     def caller(self) -> str | None:
         return self._raw.caller
 

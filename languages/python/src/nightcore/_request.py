@@ -18,6 +18,8 @@ class _Input(Protocol):
     @property
     def body(self) -> bytes: ...
     @property
+    def id(self) -> str: ...
+    @property
     def function(self) -> str: ...
     @property
     def caller(self) -> str | None: ...
@@ -72,6 +74,14 @@ class _Base:
     def caller(self) -> str | None:
         """The function that made the call; ``None`` if it came from outside, by the gateway."""
         return self._host.caller
+
+    @property
+    def id(self) -> str:
+        """The id of the call, 16 hexadecimal digits, which all calls below it have as well.
+
+        Its client has it in the header ``X-Nightcore-Call``.
+        """
+        return self._host.id
 
     @property
     def metadata(self) -> Metadata:

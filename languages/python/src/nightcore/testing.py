@@ -53,6 +53,8 @@ class FakeRequest:
     """Seconds until the deadline, which does not pass."""
     is_cancelled: bool = False
     on_call: Calls | None = None
+    id: str = "0" * 16
+    """The id of the call."""
     _ended: dict[int, tuple[bool, Any]] = field(default_factory=dict)
 
     def metadata(self) -> list[tuple[str, bytes]]:

@@ -55,6 +55,8 @@ async def handle(req: AsyncRequest) -> Any:
             return "external" if req.caller is None else f"internal {req.caller}"
         case "function":
             return req.function
+        case "id":
+            return req.id
         case "deadline":
             assert req.time_left is not None
             return str(int(req.time_left * 1000))

@@ -373,6 +373,8 @@ static int32_t origin(nc_request *req) {
 
 static int32_t function(nc_request *req) { return nc_reply(req, nc_request_function(req)); }
 
+static int32_t id(nc_request *req) { return reply_text(req, nc_request_call_id(req)); }
+
 static int32_t path(nc_request *req) {
     static const char *const names[] = {":method", ":path", ":query"};
     nc_bytes parts[6];
@@ -419,6 +421,7 @@ static const struct {
     {"relay_status", relay_status},
     {"origin", origin},
     {"function", function},
+    {"id", id},
     {"deadline", deadline},
     {"path", path},
     {"crash", crash},

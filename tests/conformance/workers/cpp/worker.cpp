@@ -185,6 +185,7 @@ const std::map<std::string, Text, std::less<>> TEXTS = {
     {"relay_status", relay_status},
     {"origin", origin},
     {"function", [](Request &req) { return std::string(req.function()); }},
+    {"id", [](Request &req) { return std::string(req.id()); }},
     {"deadline", deadline},
     {"path", path},
     {"crash", [](Request &) -> std::string { std::_Exit(3); }},

@@ -79,6 +79,8 @@ func handle(ctx context.Context, req *nightcore.Request) ([]byte, error) {
 			return []byte("external"), nil
 		}
 		return []byte("internal " + req.Caller), nil
+	case "id":
+		return []byte(req.ID), nil
 	case "function":
 		return []byte(req.Function), nil
 	case "deadline":

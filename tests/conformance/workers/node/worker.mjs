@@ -64,6 +64,7 @@ const cases = {
   relay_status: async (req) => String((await req.call(text(req, "target"), req.body, to("status"))).status),
   origin: (req) => (req.caller === undefined ? "external" : `internal ${req.caller}`),
   function: (req) => req.function,
+  id: (req) => req.id,
   deadline: (req) => String(Math.floor(req.timeLeft)),
   path: (req) => [":method", ":path", ":query"].map((name) => `${text(req, name)}\n`).join(""),
   crash: () => process.exit(3),

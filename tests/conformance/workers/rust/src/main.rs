@@ -49,6 +49,7 @@ fn handle(req: &Request) -> Result<Reply> {
             Origin::Internal(caller) => format!("internal {caller}"),
         }),
         "function" => Reply::new(req.function()),
+        "id" => Reply::new(req.id().to_string()),
         "deadline" => Reply::new(req.time_left().ok_or("no deadline")?.as_millis().to_string()),
         "path" => {
             let values = [":method", ":path", ":query"].map(|name| text(req, name));

@@ -1,0 +1,120 @@
+//! The id by which a person follows a call.
+
+use std::fmt;
+use std::str::FromStr;
+
+/// Begins a line of a container's output that is about a call: then come the call's id and a space. Who prints text prints no
+/// such byte.
+pub const LINE_MARK: u8 = 0x1e;
+/// Digits of a call id.
+const DIGITS: usize = 16;
+
+/// The engine's number of a call from outside. Every internal call that it leads to has it too, so that all that is
+/// said about any of them is found by it. Written as 16 hexadecimal digits.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct CallId(u64);
+
+impl CallId {
+    /// Of the call from outside with this number.
+    pub fn new(number: u64) -> CallId {
+        CallId(number)
+    }
+
+    /// Of the call with this number, below the call from outside that is `root`; 0: it came from outside itself.
+    pub fn below(root: u64, call: u64) -> CallId {
+        CallId(if root == 0 { call } else { root })
+    }
+
+    /// The number.
+    pub fn number(self) -> u64 {
+        self.0
+    }
+
+    /// The id as it is written.
+    pub fn digits(self) -> [u8; DIGITS] {
+        let mut digits = [0; DIGITS];
+        digits[..DIGITS / 2].copy_from_slice(&eight_digits(self.0 >> 32));
+        digits[DIGITS / 2..].copy_from_slice(&eight_digits(self.0 & 0xffff_ffff));
+        digits
+    }
+}
+
+impl FromStr for CallId {
+    type Err = &'static str;
+
+    fn from_str(text: &str) -> Result<CallId, Self::Err> {
+        let is_one = text.len() == DIGITS && text.bytes().all(|b| matches!(b, b'0'..=b'9' | b'a'..=b'f'));
+        let number = u64::from_str_radix(text, 16).ok().filter(|_| is_one);
+        number.map(CallId).ok_or("the id of a call has 16 digits of 0 to 9 and a to f")
+    }
+}
+
+/// Which call a line of a container's output is about, if it says so, and the line itself.
+pub fn line_of_call(line: &[u8]) -> (Option<CallId>, &[u8]) {
+    let told = || {
+        let (id, text) = line.strip_prefix(&[LINE_MARK])?.split_at_checked(DIGITS)?;
+        Some((str::from_utf8(id).ok()?.parse().ok()?, text.strip_prefix(b" ")?))
+    };
+    told().map_or((None, line), |(id, text)| (Some(id), text))
+}
+
+/// The digits of a number of 32 bits, all at once: every external call is told its id.
+fn eight_digits(number: u64) -> [u8; 8] {
+    const ONES: u64 = 0x0101_0101_0101_0101;
+    let pairs = (number & 0xffff_0000) << 16 | number & 0xffff;
+    let bytes = (pairs & 0x0000_ff00_0000_ff00) << 8 | pairs & 0x0000_00ff_0000_00ff;
+    // One of the digits in each byte.
+    let values = (bytes & 0x00f0_00f0_00f0_00f0) << 4 | bytes & 0x000f_000f_000f_000f;
+    let letters = (values + 6 * ONES) >> 4 & ONES;
+    (values + u64::from(b'0') * ONES + letters * u64::from(b'a' - b'9' - 1)).to_be_bytes()
+}
+
+impl fmt::Display for CallId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{:016x}", self.0)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_id_has_sixteen_digits() {
+        for (number, written) in
+            [(0, "0000000000000000"), (0x2a_0000_0bcd, "0000002a00000bcd"), (u64::MAX, "ffffffffffffffff")]
+        {
+            let id = CallId::new(number);
+            assert_eq!((id.to_string().as_str(), str::from_utf8(&id.digits())), (written, Ok(written)));
+        }
+    }
+
+    #[test]
+    fn only_what_is_written_as_one_is_an_id() {
+        assert_eq!("0000002a00000bcd".parse(), Ok(CallId(0x2a_0000_0bcd)));
+        for text in ["", "2a", "0000002A00000bcd", "+000002a00000bcd", "0000002a00000bcd0"] {
+            assert!(text.parse::<CallId>().is_err(), "{text:?}");
+        }
+    }
+
+    #[test]
+    fn a_line_says_which_call_it_is_about() {
+        let id = Some(CallId(7));
+        for (line, told) in [
+            (&b"\x1e0000000000000007 text"[..], (id, &b"text"[..])),
+            (b"\x1e0000000000000007 ", (id, b"")),
+            (b"\x1e0000000000000007", (None, b"\x1e0000000000000007")),
+            (b"\x1e000000000000000x text", (None, b"\x1e000000000000000x text")),
+            (b"0000000000000007 text", (None, b"0000000000000007 text")),
+            (b"", (None, b"")),
+        ] {
+            assert_eq!(line_of_call(line), told);
+        }
+    }
+
+    #[test]
+    fn a_call_from_outside_is_its_own_root() {
+        assert_eq!(CallId::below(0, 7), CallId::new(7));
+        assert_eq!(CallId::below(7, 9), CallId::new(7));
+    }
+}
