@@ -2,7 +2,8 @@
 //! never passed, and nothing is left.
 
 use nightcore_engine::dispatch::{
-    Action, CallId, ChannelKey, ContainerKey, Dispatch, Generation, Invoke, Origin, Ran, Spec,
+    Action, CallId, ChannelKey, ContainerKey, Dispatch, Fingerprint, Generation, Input, Invoke, Origin, Ran,
+    Spec,
 };
 use nightcore_runtime::protocol::control::{ChannelKind, Mode, Placement};
 use nightcore_runtime::protocol::{Broken, Failure, Status};
@@ -29,6 +30,17 @@ fn spec(name: &str, max: u32) -> Spec {
         external: true,
         channel: ChannelKind::Fifo,
         placement: Placement::Free,
+        quarantine_after: 0,
+    }
+}
+
+/// What a call carries.
+#[derive(Debug, Default)]
+struct Body(u64);
+
+impl Input for Body {
+    fn fingerprint(&self) -> Fingerprint {
+        self.0
     }
 }
 
@@ -53,7 +65,7 @@ struct Worker {
 
 #[derive(Default)]
 struct World {
-    dispatch: Dispatch<Vec<u8>, u64>,
+    dispatch: Dispatch<Body, u64>,
     now: u64,
     /// Of which function each is, and of which generation.
     containers: HashMap<ContainerKey, (usize, Generation)>,
@@ -209,7 +221,7 @@ impl World {
                     assert!(self.replaced.insert(container), "it was replaced already");
                     replaced.push(self.containers[&container]);
                 }
-                Action::Trim { .. } => {}
+                Action::Trim { .. } | Action::Quarantined { .. } => {}
                 Action::End { container } => ended.push(container),
                 Action::Leave { container } => leaving.push(container),
                 Action::Serves { function, generation } => {
@@ -282,7 +294,7 @@ impl World {
     fn external_within(&mut self, function: usize, timeout: Option<Duration>) {
         self.next_client += 1;
         let client = self.next_client;
-        match self.dispatch.external(self.now, function as u32 + 1, timeout, vec![0; 10], 10, client) {
+        match self.dispatch.external(self.now, function as u32 + 1, timeout, Body(client % 3), 10, client) {
             Ok(call) => {
                 self.clients.insert(client, call);
                 let within = timeout.map_or(TIMEOUT, |timeout| timeout.min(TIMEOUT));
@@ -330,7 +342,7 @@ impl World {
         held.blocked = waits;
         let (parent, name) = (held.call, NAMES[function]);
         let invoke =
-            Invoke { parent, tag, function: 0, name, waits, deadline: 0, payload: vec![0; 5], bytes: 5 };
+            Invoke { parent, tag, function: 0, name, waits, deadline: 0, payload: Body(tag % 3), bytes: 5 };
         self.invoked += 1;
         self.dispatch.invoke(self.now, channel, invoke).expect("an honest worker");
         self.settle();
@@ -358,7 +370,8 @@ impl World {
     fn complete_at(&mut self, (channel, place): (ChannelKey, usize), fails: bool) {
         let worker = self.channels.get_mut(&channel).expect("it was picked");
         let held = worker.held.swap_remove(place);
-        let outcome = if fails { Err(Failure::new(Status::FunctionFailed, "no")) } else { Ok(vec![1]) };
+        let outcome =
+            if fails { Err(Failure::new(Status::FunctionFailed, "no")) } else { Ok(Body::default()) };
         let ran = Ran { began_at: 0, ended_at: self.now };
         self.dispatch.complete(self.now, channel, held.call, ran, outcome).expect("an honest worker");
         self.settle();
@@ -458,8 +471,13 @@ proptest! {
         steps in steps(),
         max in [1u32..3, 1u32..3, 1u32..4],
         loops in any::<[bool; 3]>(),
+        quarantine_after in [0u32..4, 0u32..3, 0u32..2],
     ) {
         let mut world = World::new(max, loops.map(|is_loop| if is_loop { Mode::EventLoop } else { Mode::Threads }));
+        for (function, quarantine_after) in quarantine_after.into_iter().enumerate() {
+            let spec = Spec { quarantine_after, ..spec(NAMES[function], max[function]) };
+            world.dispatch.set_spec(world.now, function as u32 + 1, spec);
+        }
         let mut left = HashSet::new();
         for step in steps {
             match step {
@@ -630,7 +648,7 @@ fn a_worker_speaks_for_the_calls_that_it_runs_itself() {
         for (channel, _) in &held {
             for (own, call) in held.iter().filter(|(own, _)| own != channel) {
                 let ran = Ran { began_at: 0, ended_at: world.now };
-                let (parent, function, payload) = (*call, 3, Vec::new());
+                let (parent, function, payload) = (*call, 3, Body::default());
                 let invoke = Invoke {
                     parent,
                     tag: 1,
@@ -642,7 +660,7 @@ fn a_worker_speaks_for_the_calls_that_it_runs_itself() {
                     bytes: 0,
                 };
                 let broken = [
-                    world.dispatch.complete(world.now, *channel, *call, ran, Ok(Vec::new())),
+                    world.dispatch.complete(world.now, *channel, *call, ran, Ok(Body::default())),
                     world.dispatch.invoke(world.now, *channel, invoke),
                     world.dispatch.wait(world.now, *channel, *call, 0),
                 ];

@@ -2,6 +2,7 @@
 
 use super::call::CallId;
 use super::function::{FunctionId, Generation};
+use super::quarantine::LastWords;
 use nightcore_runtime::protocol::control::Mode;
 use nightcore_runtime::protocol::limits::MAX_WORKERS_PER_CONTAINER;
 
@@ -36,6 +37,9 @@ pub(super) struct Container {
     pub(super) running: u32,
     /// The most calls of an event loop that may run at once.
     pub(super) window: u32,
+    /// A call that it gets no others beside, and until when, ns.
+    pub(super) alone: Option<(CallId, u64)>,
+    pub(super) last_words: Option<LastWords>,
 }
 
 impl Container {
@@ -54,6 +58,8 @@ impl Container {
             idle: Vec::new(),
             running: 0,
             window,
+            alone: None,
+            last_words: None,
         }
     }
 
@@ -62,11 +68,23 @@ impl Container {
         !self.set_aside && !self.warming
     }
 
+    /// As [`Container::serves`], and no call has it to itself now.
+    fn takes_calls(&self, now: u64) -> bool {
+        self.serves() && self.alone.is_none_or(|(_, until)| now >= until)
+    }
+
+    /// This call has it to itself no longer: it has ended, or waits for another one.
+    pub(super) fn end_alone(&mut self, id: CallId) {
+        if self.alone.is_some_and(|(alone, _)| alone == id) {
+            self.alone = None;
+        }
+    }
+
     /// Whether it may be asked for one more worker thread.
     pub(super) fn has_room(&self, now: u64) -> bool {
         let all = self.channels.len() + self.starting as usize;
         self.mode == Mode::Threads
-            && self.serves()
+            && self.takes_calls(now)
             && now >= self.full_until
             && all < MAX_WORKERS_PER_CONTAINER
     }
@@ -77,8 +95,8 @@ impl Container {
     }
 
     /// A worker that can take a call now.
-    pub(super) fn free_channel(&self) -> Option<ChannelKey> {
-        if !self.serves() {
+    pub(super) fn free_channel(&self, now: u64) -> Option<ChannelKey> {
+        if !self.takes_calls(now) {
             return None;
         }
         match self.mode {

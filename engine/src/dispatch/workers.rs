@@ -3,12 +3,13 @@
 use super::action::Action;
 use super::container::{Channel, ChannelKey, Container, ContainerKey};
 use super::function::{self, FunctionId, Generation};
+use super::input::Input;
 use super::{CallId, Dispatch, Ended, Stage, upkeep};
 use nightcore_runtime::protocol::control::Mode;
 use nightcore_runtime::protocol::limits::MAX_WORKERS_PER_CONTAINER;
 use nightcore_runtime::protocol::{Failure, Status};
 
-impl<P, R> Dispatch<P, R> {
+impl<P: Input, R> Dispatch<P, R> {
     /// A container has connected: of this generation, or attached by hand. Its first workers are asked for.
     pub fn container_connected(
         &mut self,
@@ -132,6 +133,7 @@ impl<P, R> Dispatch<P, R> {
     pub fn worker_gone(&mut self, now: u64, channel: ChannelKey, failure: &Failure) {
         let Some(state) = self.channels.get_mut(channel) else { return };
         let (key, open) = (state.container, state.open.clone());
+        self.keep_last_words(now, key, channel);
         let container = &mut self.containers[key];
         container.channels.retain(|c| *c != channel);
         container.idle.retain(|c| *c != channel);
@@ -143,7 +145,11 @@ impl<P, R> Dispatch<P, R> {
 
     /// A container is gone, with all its workers.
     pub fn container_gone(&mut self, now: u64, key: ContainerKey, failure: &Failure) {
-        let Some(container) = self.containers.get_mut(key) else { return };
+        if !self.containers.contains(key) {
+            return;
+        }
+        self.blame(now, key);
+        let container = &mut self.containers[key];
         container.set_aside = true;
         container.ending = true;
         let (function, channels) = (container.function, container.channels.clone());
