@@ -390,6 +390,16 @@ impl World {
         }
     }
 
+    /// The only call that runs ends with its worker; the container, which may die as well.
+    fn close_channel_of_the_one_that_runs(&mut self) -> ContainerKey {
+        let [(channel, _)] = self.busy()[..] else { panic!("{:?} run", self.busy()) };
+        let container = self.channels.remove(&channel).expect("it is there").container;
+        let failure = Failure::new(Status::ContainerDied, "it died");
+        self.dispatch.worker_gone(self.now, channel, &failure);
+        self.settle();
+        container
+    }
+
     fn cancel(&mut self, pick: usize) -> Option<u64> {
         let mut clients: Vec<u64> = self.clients.keys().copied().collect();
         clients.sort_unstable();
@@ -697,4 +707,35 @@ fn a_container_that_cannot_make_a_worker_is_asked_again_after_a_pause() {
         assert_eq!(world.busy().len(), 1, "what was queued runs in the end");
         world.finish();
     }
+}
+
+/// A process that dies is seen to close its channels, one after the other, before it is seen to be dead.
+#[test]
+fn what_is_queued_is_not_sent_to_a_process_that_is_dying() {
+    let mut world = World::new([4, 1, 1], THREADS);
+    (0..4).for_each(|_| world.external(0));
+    world.all_ready();
+    (0..3).for_each(|_| world.complete(0, false));
+    // Three workers of it are idle, and all slots but one taken by none.
+    let spec = |max| Spec { max: Some(max), ..spec("A", max) };
+    world.dispatch.set_spec(world.now, 1, spec(1));
+    world.max[0] = 1;
+    (0..3).for_each(|_| world.external(0));
+    let container = world.close_channel_of_the_one_that_runs();
+    assert_eq!(world.busy(), [], "they were sent to die");
+    world.kill(container);
+    world.all_ready();
+    assert_eq!(world.busy().len(), 1);
+    world.finish();
+    let died = world.ended.values().filter(|status| **status == Status::ContainerDied).count();
+    assert_eq!((died, world.ended.len()), (1, 7));
+    // Where only a thread has ended the others go on, soon.
+    world.all_ready();
+    (0..2).for_each(|_| world.external(0));
+    world.close_channel_of_the_one_that_runs();
+    assert_eq!(world.busy(), []);
+    let at = world.dispatch.next_wake(world.now).expect("it is looked at again");
+    assert!(at <= world.now + 50 * MS);
+    world.finish();
+    assert_eq!(world.ended.values().filter(|status| **status == Status::Ok).count(), 6 + 1);
 }

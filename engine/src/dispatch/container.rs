@@ -40,6 +40,8 @@ pub(super) struct Container {
     /// A call that it gets no others beside, and until when, ns.
     pub(super) alone: Option<(CallId, u64)>,
     pub(super) last_words: Option<LastWords>,
+    /// Until when it gets no calls, ns: one of its channels was closed, and its process may be dying.
+    pub(super) dying_until: u64,
 }
 
 impl Container {
@@ -60,6 +62,7 @@ impl Container {
             window,
             alone: None,
             last_words: None,
+            dying_until: 0,
         }
     }
 
@@ -68,9 +71,15 @@ impl Container {
         !self.set_aside && !self.warming
     }
 
-    /// As [`Container::serves`], and no call has it to itself now.
+    /// Until when it gets no calls, ns, though it serves: one has it to itself, or its process may be dying.
+    pub(super) fn pauses_until(&self, now: u64) -> Option<u64> {
+        let alone = self.alone.map_or(0, |(_, until)| until);
+        Some(alone.max(self.dying_until)).filter(|until| now < *until)
+    }
+
+    /// As [`Container::serves`], and nothing speaks against it now.
     fn takes_calls(&self, now: u64) -> bool {
-        self.serves() && self.alone.is_none_or(|(_, until)| now >= until)
+        self.serves() && self.pauses_until(now).is_none()
     }
 
     /// This call has it to itself no longer: it has ended, or waits for another one.

@@ -379,7 +379,7 @@ impl<P: Input, R> Dispatch<P, R> {
                 if alone_for.is_some() && self.wait_to_be_alone(now, function, call) {
                     return;
                 }
-                self.look_when_not_alone(now, function);
+                self.look_after_pauses(now, function);
                 if !self.want_workers(now, function) && nested {
                     self.no_worker_can_come(now, call);
                     continue;
@@ -607,12 +607,9 @@ impl<P: Input, R> Dispatch<P, R> {
         let key = channel_state.container;
         let container = &mut self.containers[key];
         container.running -= u32::from(!was_waiting);
-        // Else its process may be dying, and what follows must not die with it.
-        if how != Ended::WithWorker {
-            container.end_alone(id);
-            if container.mode == Mode::Threads {
-                container.idle.push(channel);
-            }
+        container.end_alone(id);
+        if container.mode == Mode::Threads && how != Ended::WithWorker {
+            container.idle.push(channel);
         }
         let queued_ns = queued_ns(&call);
         self.settle(now, function, call.caller, call.sibling_index, queued_ns, outcome);

@@ -196,15 +196,6 @@ impl<P: Input, R> Dispatch<P, R> {
         true
     }
 
-    /// Looks again when containers may get calls that one call has to itself.
-    pub(super) fn look_when_not_alone(&mut self, now: u64, function: FunctionId) {
-        let containers = self.function(function).containers.iter().map(|key| &self.containers[*key]);
-        let until = containers.filter_map(|c| c.alone.map(|(_, until)| until)).filter(|until| *until > now);
-        if let Some(at) = until.min() {
-            self.upkeep.look_again(function, at);
-        }
-    }
-
     /// A worker's channel was closed. If its process is dying, so will the others be, and what is sent to them until that is seen
     /// had no part in it.
     pub(super) fn keep_last_words(&mut self, now: u64, key: ContainerKey, channel: ChannelKey) {
