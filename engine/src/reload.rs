@@ -232,5 +232,6 @@ fn spec(function: &Function) -> Spec {
         external: function.external,
         channel: function.channel,
         placement: function.placement,
+        quarantine_after: function.quarantine_after,
     }
 }

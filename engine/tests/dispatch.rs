@@ -2,7 +2,8 @@
 //! never passed, and nothing is left.
 
 use nightcore_engine::dispatch::{
-    Action, CallId, ChannelKey, ContainerKey, Dispatch, Generation, Invoke, Origin, Ran, Spec,
+    Action, CallId, ChannelKey, ContainerKey, Dispatch, Fingerprint, Generation, Input, Invoke, Origin, Ran,
+    Spec,
 };
 use nightcore_runtime::protocol::control::{ChannelKind, Mode, Placement};
 use nightcore_runtime::protocol::{Broken, Failure, Status};
@@ -29,6 +30,17 @@ fn spec(name: &str, max: u32) -> Spec {
         external: true,
         channel: ChannelKind::Fifo,
         placement: Placement::Free,
+        quarantine_after: 0,
+    }
+}
+
+/// What a call carries.
+#[derive(Debug, Default)]
+struct Body(u64);
+
+impl Input for Body {
+    fn fingerprint(&self) -> Fingerprint {
+        self.0
     }
 }
 
@@ -54,7 +66,7 @@ struct Worker {
 
 #[derive(Default)]
 struct World {
-    dispatch: Dispatch<Vec<u8>, u64>,
+    dispatch: Dispatch<Body, u64>,
     now: u64,
     /// Of which function each is, and of which generation.
     containers: HashMap<ContainerKey, (usize, Generation)>,
@@ -210,7 +222,7 @@ impl World {
                     assert!(self.replaced.insert(container), "it was replaced already");
                     replaced.push(self.containers[&container]);
                 }
-                Action::Trim { .. } => {}
+                Action::Trim { .. } | Action::Quarantined { .. } => {}
                 Action::End { container } => ended.push(container),
                 Action::Leave { container } => leaving.push(container),
                 Action::Serves { function, generation } => {
@@ -283,7 +295,7 @@ impl World {
     fn external_within(&mut self, function: usize, timeout: Option<Duration>) {
         self.next_client += 1;
         let client = self.next_client;
-        match self.dispatch.external(self.now, function as u32 + 1, timeout, vec![0; 10], 10, client) {
+        match self.dispatch.external(self.now, function as u32 + 1, timeout, Body(client % 3), 10, client) {
             Ok(call) => {
                 self.clients.insert(client, call);
                 let within = timeout.map_or(TIMEOUT, |timeout| timeout.min(TIMEOUT));
@@ -331,7 +343,7 @@ impl World {
         held.blocked = waits;
         let (parent, name) = (held.call, NAMES[function]);
         let invoke =
-            Invoke { parent, tag, function: 0, name, waits, deadline: 0, payload: vec![0; 5], bytes: 5 };
+            Invoke { parent, tag, function: 0, name, waits, deadline: 0, payload: Body(tag % 3), bytes: 5 };
         self.invoked += 1;
         self.dispatch.invoke(self.now, channel, invoke).expect("an honest worker");
         self.settle();
@@ -359,7 +371,8 @@ impl World {
     fn complete_at(&mut self, (channel, place): (ChannelKey, usize), fails: bool) {
         let worker = self.channels.get_mut(&channel).expect("it was picked");
         let held = worker.held.swap_remove(place);
-        let outcome = if fails { Err(Failure::new(Status::FunctionFailed, "no")) } else { Ok(vec![1]) };
+        let outcome =
+            if fails { Err(Failure::new(Status::FunctionFailed, "no")) } else { Ok(Body::default()) };
         let ran = Ran { began_at: 0, ended_at: self.now };
         self.dispatch.complete(self.now, channel, held.call, ran, outcome).expect("an honest worker");
         self.settle();
@@ -376,6 +389,16 @@ impl World {
         if !self.replaced.remove(&container) && self.kept_up[function].contains(&generation) {
             self.connect(function, generation);
         }
+    }
+
+    /// The only call that runs ends with its worker; the container, which may die as well.
+    fn close_channel_of_the_one_that_runs(&mut self) -> ContainerKey {
+        let [(channel, _)] = self.busy()[..] else { panic!("{:?} run", self.busy()) };
+        let container = self.channels.remove(&channel).expect("it is there").container;
+        let failure = Failure::new(Status::ContainerDied, "it died");
+        self.dispatch.worker_gone(self.now, channel, &failure);
+        self.settle();
+        container
     }
 
     fn cancel(&mut self, pick: usize) -> Option<u64> {
@@ -459,8 +482,13 @@ proptest! {
         steps in steps(),
         max in [1u32..3, 1u32..3, 1u32..4],
         loops in any::<[bool; 3]>(),
+        quarantine_after in [0u32..4, 0u32..3, 0u32..2],
     ) {
         let mut world = World::new(max, loops.map(|is_loop| if is_loop { Mode::EventLoop } else { Mode::Threads }));
+        for (function, quarantine_after) in quarantine_after.into_iter().enumerate() {
+            let spec = Spec { quarantine_after, ..spec(NAMES[function], max[function]) };
+            world.dispatch.set_spec(world.now, function as u32 + 1, spec);
+        }
         let mut left = HashSet::new();
         for step in steps {
             match step {
@@ -653,7 +681,7 @@ fn a_worker_speaks_for_the_calls_that_it_runs_itself() {
         for (channel, _) in &held {
             for (own, call) in held.iter().filter(|(own, _)| own != channel) {
                 let ran = Ran { began_at: 0, ended_at: world.now };
-                let (parent, function, payload) = (*call, 3, Vec::new());
+                let (parent, function, payload) = (*call, 3, Body::default());
                 let invoke = Invoke {
                     parent,
                     tag: 1,
@@ -665,7 +693,7 @@ fn a_worker_speaks_for_the_calls_that_it_runs_itself() {
                     bytes: 0,
                 };
                 let broken = [
-                    world.dispatch.complete(world.now, *channel, *call, ran, Ok(Vec::new())),
+                    world.dispatch.complete(world.now, *channel, *call, ran, Ok(Body::default())),
                     world.dispatch.invoke(world.now, *channel, invoke),
                     world.dispatch.wait(world.now, *channel, *call, 0),
                 ];
@@ -702,4 +730,35 @@ fn a_container_that_cannot_make_a_worker_is_asked_again_after_a_pause() {
         assert_eq!(world.busy().len(), 1, "what was queued runs in the end");
         world.finish();
     }
+}
+
+/// A process that dies is seen to close its channels, one after the other, before it is seen to be dead.
+#[test]
+fn what_is_queued_is_not_sent_to_a_process_that_is_dying() {
+    let mut world = World::new([4, 1, 1], THREADS);
+    (0..4).for_each(|_| world.external(0));
+    world.all_ready();
+    (0..3).for_each(|_| world.complete(0, false));
+    // Three workers of it are idle, and all slots but one taken by none.
+    let spec = |max| Spec { max: Some(max), ..spec("A", max) };
+    world.dispatch.set_spec(world.now, 1, spec(1));
+    world.max[0] = 1;
+    (0..3).for_each(|_| world.external(0));
+    let container = world.close_channel_of_the_one_that_runs();
+    assert_eq!(world.busy(), [], "they were sent to die");
+    world.kill(container);
+    world.all_ready();
+    assert_eq!(world.busy().len(), 1);
+    world.finish();
+    let died = world.ended.values().filter(|status| **status == Status::ContainerDied).count();
+    assert_eq!((died, world.ended.len()), (1, 7));
+    // Where only a thread has ended the others go on, soon.
+    world.all_ready();
+    (0..2).for_each(|_| world.external(0));
+    world.close_channel_of_the_one_that_runs();
+    assert_eq!(world.busy(), []);
+    let at = world.dispatch.next_wake(world.now).expect("it is looked at again");
+    assert!(at <= world.now + 50 * MS);
+    world.finish();
+    assert_eq!(world.ended.values().filter(|status| **status == Status::Ok).count(), 6 + 1);
 }

@@ -46,7 +46,7 @@ impl Times {
 }
 
 struct Server {
-    dispatch: Dispatch<(), ()>,
+    dispatch: Dispatch<Vec<u8>, ()>,
     function: FunctionId,
     /// When the calls that run end.
     running: BinaryHeap<Reverse<(u64, ChannelKey, CallId)>>,
@@ -66,6 +66,7 @@ impl Server {
             grace: Duration::from_secs(1),
             queue_calls: 1024,
             queue_bytes: 1 << 20,
+            quarantine_after: 0,
             max_depth: 8,
             external: true,
             channel: ChannelKind::Fifo,
@@ -93,7 +94,7 @@ impl Server {
                     self.running.push(Reverse((ends, channel, call)));
                 }
                 Action::Respond { outcome, .. } => {
-                    self.count(outcome.map_or_else(|failure| failure.status, |()| Status::Ok));
+                    self.count(outcome.map_or_else(|failure| failure.status, |_| Status::Ok));
                 }
                 _ => {}
             }
@@ -112,7 +113,7 @@ impl Server {
                 && let Some(Reverse((ends, channel, call))) = self.running.pop()
             {
                 let ran = Ran { began_at: 0, ended_at: ends };
-                self.dispatch.complete(ends, channel, call, ran, Ok(())).expect("the call runs");
+                self.dispatch.complete(ends, channel, call, ran, Ok(Vec::new())).expect("the call runs");
             }
             self.dispatch.advance(next);
             self.settle(next);
@@ -121,7 +122,7 @@ impl Server {
 
     fn call(&mut self, now: u64) {
         self.until(now);
-        if let Err(failure) = self.dispatch.external(now, self.function, None, (), 0, ()) {
+        if let Err(failure) = self.dispatch.external(now, self.function, None, Vec::new(), 0, ()) {
             self.count(failure.status);
         }
         self.settle(now);

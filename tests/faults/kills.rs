@@ -103,6 +103,38 @@ fn a_handler_that_ends_its_process_ends_its_call_only() {
 }
 
 #[test]
+fn what_waits_when_a_process_dies_is_answered() {
+    const WAITING: usize = 6;
+    // One call at a time, and other workers that are idle when the process dies.
+    let engine =
+        Setup::new().function("Delicate", &c(), "workers = { min = 1, max = 1 }\nprocesses = 1").start();
+    let file = engine.home().path().join("nightcore.toml");
+    let text = std::fs::read_to_string(&file).unwrap();
+    std::fs::write(&file, text.replace("min = 1, max = 1", "min = 8, max = 8")).unwrap();
+    assert_eq!(engine.nightcore("reload", &["--all"]).code, Some(0));
+    wait_until("all workers to be ready", || engine.function("Delicate").workers == 8);
+    std::fs::write(&file, text).unwrap();
+    assert_eq!(engine.nightcore("reload", &[]).code, Some(0));
+    let send = |body: &[u8]| {
+        let mut client = engine.connect();
+        client.send("POST", "/function/Delicate", &[], body).unwrap();
+        client
+    };
+    let mut first = send(b"60000");
+    wait_until("it to run", || engine.function("Delicate").running == 1);
+    let mut others: Vec<_> = (0..WAITING).map(|_| send(b"1")).collect();
+    wait_until("the others to wait", || engine.function("Delicate").queued as usize == WAITING);
+    let container = engine.container("Delicate");
+    process::signal(container, Signal::SIGKILL);
+    assert_eq!(first.receive().unwrap().status, 502);
+    for other in &mut others {
+        let response = other.receive().unwrap();
+        assert_eq!(response.text(), "slept 1");
+    }
+    engine.stop();
+}
+
+#[test]
 fn a_killed_launcher_is_replaced_and_calls_go_on() {
     let engine = Setup::new().functions(&["Sleep", "Fork", "Pid"], &c()).start();
     let child: i32 = engine.text("Fork", "").parse().unwrap();

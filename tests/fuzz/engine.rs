@@ -145,6 +145,7 @@ fn spec(name: &str, channel: ChannelKind) -> Spec {
         external: true,
         channel,
         placement: Placement::Free,
+        quarantine_after: 0,
     }
 }
 

@@ -37,6 +37,8 @@ pub struct FunctionStatus {
     pub limit: u32,
     pub why: String,
     pub restarts: u64,
+    pub quarantined: Vec<QuarantinedInput>,
+    pub quarantine_refused: u64,
     pub last_end: Option<String>,
     pub last_end_ago_s: Option<f64>,
     pub unavailable: Option<String>,
@@ -45,6 +47,16 @@ pub struct FunctionStatus {
     pub failing: Option<String>,
     #[serde(default)]
     pub last_output: Vec<String>,
+}
+
+/// An input that is refused.
+#[derive(Clone, Debug, Deserialize)]
+#[allow(missing_docs)] // As above.
+pub struct QuarantinedInput {
+    pub input: String,
+    pub deaths: u32,
+    pub refused: u64,
+    pub left_s: f64,
 }
 
 /// A process of a function.

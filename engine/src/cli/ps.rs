@@ -80,6 +80,14 @@ fn text(status: &EngineStatus) -> String {
                 function.name
             ));
         }
+        if let [last, ..] = &function.quarantined[..] {
+            let (inputs, refused) = (function.quarantined.len(), function.quarantine_refused);
+            text.push_str(&format!(
+                "{}: inputs in quarantine: {inputs}, calls refused: {refused}; the last input ({}) was under way at {} deaths of its \
+                 processes, and is refused for another {:.0} s\n",
+                function.name, last.input, last.deaths, last.left_s
+            ));
+        }
         if let Some(reason) = &function.unavailable {
             text.push_str(&format!("{}: UNAVAILABLE: {reason}\n", function.name));
         } else if let Some(reason) = &function.failing {

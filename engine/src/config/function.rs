@@ -12,10 +12,10 @@ use super::command::{self, Command, SearchPath};
 use super::read::{Item, Report, Span, Table, quoted};
 use super::{
     DEFAULT_CHANNEL, DEFAULT_GRACE, DEFAULT_MAX_DEPTH, DEFAULT_MIN_WORKERS, DEFAULT_PLACEMENT,
-    DEFAULT_PROCESSES, DEFAULT_QUEUE_BYTES, DEFAULT_QUEUE_CALLS, DEFAULT_TIMEOUT, Function, Limits,
-    MAX_CPU_MILLIS, MAX_DURATION, MAX_MAX_DEPTH, MAX_MEMORY_BYTES, MAX_NAME_BYTES, MAX_OPEN_FILES,
-    MAX_PROCESSES, MAX_QUEUE_BYTES, MAX_QUEUE_CALLS, MAX_ROUTE_BYTES, MAX_TASKS, MAX_WORKERS, MIN_CPU_MILLIS,
-    MIN_MEMORY_BYTES, MIN_OPEN_FILES, Queue, Workers,
+    DEFAULT_PROCESSES, DEFAULT_QUARANTINE_AFTER, DEFAULT_QUEUE_BYTES, DEFAULT_QUEUE_CALLS, DEFAULT_TIMEOUT,
+    Function, Limits, MAX_CPU_MILLIS, MAX_DURATION, MAX_MAX_DEPTH, MAX_MEMORY_BYTES, MAX_NAME_BYTES,
+    MAX_OPEN_FILES, MAX_PROCESSES, MAX_QUARANTINE_AFTER, MAX_QUEUE_BYTES, MAX_QUEUE_CALLS, MAX_ROUTE_BYTES,
+    MAX_TASKS, MAX_WORKERS, MIN_CPU_MILLIS, MIN_MEMORY_BYTES, MIN_OPEN_FILES, Queue, Workers,
 };
 
 const KEYS: &[&str] = &[
@@ -33,6 +33,7 @@ const KEYS: &[&str] = &[
     "placement",
     "watch",
     "limits",
+    "quarantine_after",
     "route",
 ];
 const KEYS_OF_DEFAULTS: &[&str] = &[
@@ -49,6 +50,7 @@ const KEYS_OF_DEFAULTS: &[&str] = &[
     "placement",
     "watch",
     "limits",
+    "quarantine_after",
 ];
 
 /// Paths that the gateway answers itself.
@@ -82,6 +84,7 @@ pub(super) struct Settings {
     placement: Option<Placement>,
     watch: Option<bool>,
     limits: Limits,
+    quarantine_after: Option<u32>,
     route: Option<(String, Span)>,
 }
 
@@ -112,6 +115,9 @@ impl Settings {
                 "external" => settings.external = item.boolean(report),
                 "channel" => settings.channel = read_choice(&item, CHANNELS, report),
                 "limits" => settings.limits = read_limits(&item, report),
+                "quarantine_after" => {
+                    settings.quarantine_after = item.integer(0..=MAX_QUARANTINE_AFTER, report);
+                }
                 "watch" => settings.watch = item.boolean(report),
                 "placement" => settings.placement = read_choice(&item, PLACEMENTS, report),
                 "route" => settings.route = read_route(&item, report).map(|route| (route, item.span())),
@@ -230,6 +236,10 @@ pub(super) fn read(
             open_files: own.limits.open_files.or(defaults.limits.open_files),
             tasks: own.limits.tasks.or(defaults.limits.tasks),
         },
+        quarantine_after: own
+            .quarantine_after
+            .or(defaults.quarantine_after)
+            .unwrap_or(DEFAULT_QUARANTINE_AFTER),
         watch: own.watch.or(defaults.watch).unwrap_or(false),
         placement: own.placement.or(defaults.placement).unwrap_or(DEFAULT_PLACEMENT),
         route: own.route.map(|(route, _)| route),

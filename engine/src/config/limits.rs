@@ -37,6 +37,9 @@ pub const DEFAULT_QUEUE_CALLS: u32 = 1024;
 pub const DEFAULT_QUEUE_BYTES: u64 = 64 * MIB;
 /// Depth of calls: deeper than any sound design, shallow enough to end an endless recursion early.
 pub const DEFAULT_MAX_DEPTH: u32 = 64;
+/// Inputs that kill go on killing until somebody says otherwise: to refuse what was never looked at is not for an engine to begin
+/// by itself.
+pub const DEFAULT_QUARANTINE_AFTER: u32 = 0;
 
 /// The largest file that is read: some thousand functions; more is a mistaken path.
 pub const MAX_FILE_BYTES: u64 = MIB;
@@ -68,6 +71,8 @@ pub const MIN_OPEN_FILES: u32 = 16;
 pub const MAX_OPEN_FILES: u32 = 1 << 20;
 /// The largest `limits.tasks`: the most pids that a kernel has.
 pub const MAX_TASKS: u32 = 1 << 22;
+/// The largest `quarantine_after`: who lets so many processes die lets them all.
+pub const MAX_QUARANTINE_AFTER: u32 = 1000;
 /// The longest `route`: it is compared with every request.
 pub const MAX_ROUTE_BYTES: usize = 1024;
 /// The longest function name: that of a DNS label, so that a name can become one.

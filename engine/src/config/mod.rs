@@ -105,6 +105,8 @@ pub struct Function {
     pub watch: bool,
     /// What each container may use.
     pub limits: Limits,
+    /// At how many deaths of containers an input must have been under way to be refused; 0: none is.
+    pub quarantine_after: u32,
     /// The path that it answers at beside its name's, without a slash at its end: empty for "/".
     pub route: Option<String>,
 }

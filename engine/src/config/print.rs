@@ -82,6 +82,7 @@ impl Function {
             true => writeln!(out, "limits = {{}}")?,
             false => writeln!(out, "limits = {{ {} }}", limits.join(", "))?,
         }
+        writeln!(out, "quarantine_after = {}", self.quarantine_after)?;
         match self.route.as_deref() {
             Some(route) => writeln!(out, "route = {}", string(if route.is_empty() { "/" } else { route })),
             None => Ok(()),

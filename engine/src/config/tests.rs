@@ -76,6 +76,7 @@ processes = 2
 workers.min = 3
 timeout = "250ms"
 grace = "0s"
+quarantine_after = 3
 queue = { calls = 7, bytes = 1000 }
 max_depth = 3
 external = false
@@ -115,6 +116,7 @@ fn two_lines_are_enough() {
                 placement: Placement::Apart,
                 watch: false,
                 limits: Limits::default(),
+                quarantine_after: 0,
                 route: None,
             }],
         }
@@ -136,7 +138,7 @@ fn every_key_is_read() {
     assert_eq!(foo.workers, Workers { min: 3, max: Some(32) });
     assert_eq!((foo.timeout, foo.grace), (Duration::from_millis(250), Duration::ZERO));
     assert_eq!(foo.queue, Queue { calls: 7, bytes: 1000 });
-    assert_eq!((foo.max_depth, foo.external), (3, false));
+    assert_eq!((foo.max_depth, foo.external, foo.quarantine_after), (3, false, 3));
     assert!(bar.program.is_absolute() && bar.program.ends_with("sh"));
     assert_eq!((bar.timeout, bar.external), (Duration::from_secs(1), true));
     assert_eq!((&foo.route, bar.route.as_deref()), (&None, Some("/b%20r")));
@@ -210,6 +212,7 @@ channel = "ring"
 placement = "apart"
 watch = false
 limits = {}
+quarantine_after = 0
 "#
     );
 }
@@ -253,11 +256,11 @@ image = "x"
             r#"4:2: unknown table [server]; known tables: [gateway], [admin], [defaults], [functions.NAME]"#,
             r#"5:2: unknown table [Foo]; did you mean [functions.Foo]?"#,
             r#"8:1: unknown key "host" in [gateway]; known keys: listen, max_body"#,
-            r#"10:1: unknown key "memory" in [defaults]; known keys: cwd, env, processes, workers, timeout, grace, queue, max_depth, external, channel, placement, watch, limits"#,
-            r#"11:1: unknown key "comand" in [defaults]; known keys: cwd, env, processes, workers, timeout, grace, queue, max_depth, external, channel, placement, watch, limits"#,
+            r#"10:1: unknown key "memory" in [defaults]; known keys: cwd, env, processes, workers, timeout, grace, queue, max_depth, external, channel, placement, watch, limits, quarantine_after"#,
+            r#"11:1: unknown key "comand" in [defaults]; known keys: cwd, env, processes, workers, timeout, grace, queue, max_depth, external, channel, placement, watch, limits, quarantine_after"#,
             r#"14:13: unknown key "maximum" in workers of [functions.Foo]; known keys: min, max"#,
             r#"15:7: unknown key "call" in queue of [functions.Foo]; did you mean "calls"?"#,
-            r#"16:1: unknown key "image" in [functions.Foo]; known keys: command, cwd, env, processes, workers, timeout, grace, queue, max_depth, external, channel, placement, watch, limits, route"#,
+            r#"16:1: unknown key "image" in [functions.Foo]; known keys: command, cwd, env, processes, workers, timeout, grace, queue, max_depth, external, channel, placement, watch, limits, quarantine_after, route"#,
         ]
     );
 }
@@ -638,6 +641,7 @@ proptest! {
             (any::<bool>(), Just(None)),
             (Just(true), prop::option::of("(/[a-z0-9%~-]+){0,3}")),
         ],
+        quarantine_after in 0..=MAX_QUARANTINE_AFTER,
         (ring, apart, watch) in any::<(bool, bool, bool)>(),
         limits in (
             prop::option::of(MIN_MEMORY_BYTES..=MAX_MEMORY_BYTES),
@@ -675,6 +679,7 @@ proptest! {
                     open_files: limits.2,
                     tasks: limits.3,
                 },
+                quarantine_after,
                 route,
             }],
         };

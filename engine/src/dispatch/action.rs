@@ -3,6 +3,7 @@
 use super::call::CallId;
 use super::container::{ChannelKey, ContainerKey};
 use super::function::{FunctionId, Generation};
+use super::input::Fingerprint;
 use nightcore_runtime::protocol::Failure;
 
 /// How a call ended: an answer's payload, or an error.
@@ -80,6 +81,15 @@ pub enum Action<P, R> {
     Leave {
         /// The container.
         container: ContainerKey,
+    },
+    /// An input of a function is refused from now on: say so.
+    Quarantined {
+        /// The function.
+        function: FunctionId,
+        /// The input.
+        input: Fingerprint,
+        /// At how many deaths of its containers it was under way.
+        deaths: u32,
     },
     /// This generation of a function's containers serves: older ones are not started again.
     Serves {

@@ -2,6 +2,7 @@
 
 use super::container::ChannelKey;
 use super::function::FunctionId;
+use super::input::Fingerprint;
 use slab::Slab;
 use std::collections::VecDeque;
 
@@ -35,6 +36,10 @@ pub(super) struct Call<P, R> {
     pub(super) caller: Caller<R>,
     /// What it carries, until it is dispatched.
     pub(super) payload: Option<P>,
+    /// Tells that from others, if its function has a quarantine.
+    pub(super) input: Option<Fingerprint>,
+    /// Until when it waits for a container that it has to itself, ns; 0: it need not, or its turn has not come.
+    pub(super) alone_by: u64,
     pub(super) bytes: u64,
     pub(super) depth: u32,
     /// The call from outside that it is below; 0 if it is one.

@@ -2,6 +2,7 @@
 
 use super::call::CallId;
 use super::function::{FunctionId, Generation};
+use super::quarantine::LastWords;
 use nightcore_runtime::protocol::control::Mode;
 use nightcore_runtime::protocol::limits::MAX_WORKERS_PER_CONTAINER;
 
@@ -36,6 +37,11 @@ pub(super) struct Container {
     pub(super) running: u32,
     /// The most calls of an event loop that may run at once.
     pub(super) window: u32,
+    /// A call that it gets no others beside, and until when, ns.
+    pub(super) alone: Option<(CallId, u64)>,
+    pub(super) last_words: Option<LastWords>,
+    /// Until when it gets no calls, ns: one of its channels was closed, and its process may be dying.
+    pub(super) dying_until: u64,
 }
 
 impl Container {
@@ -54,6 +60,9 @@ impl Container {
             idle: Vec::new(),
             running: 0,
             window,
+            alone: None,
+            last_words: None,
+            dying_until: 0,
         }
     }
 
@@ -62,11 +71,29 @@ impl Container {
         !self.set_aside && !self.warming
     }
 
+    /// Until when it gets no calls, ns, though it serves: one has it to itself, or its process may be dying.
+    pub(super) fn pauses_until(&self, now: u64) -> Option<u64> {
+        let alone = self.alone.map_or(0, |(_, until)| until);
+        Some(alone.max(self.dying_until)).filter(|until| now < *until)
+    }
+
+    /// As [`Container::serves`], and nothing speaks against it now.
+    fn takes_calls(&self, now: u64) -> bool {
+        self.serves() && self.pauses_until(now).is_none()
+    }
+
+    /// This call has it to itself no longer: it has ended, or waits for another one.
+    pub(super) fn end_alone(&mut self, id: CallId) {
+        if self.alone.is_some_and(|(alone, _)| alone == id) {
+            self.alone = None;
+        }
+    }
+
     /// Whether it may be asked for one more worker thread.
     pub(super) fn has_room(&self, now: u64) -> bool {
         let all = self.channels.len() + self.starting as usize;
         self.mode == Mode::Threads
-            && self.serves()
+            && self.takes_calls(now)
             && now >= self.full_until
             && all < MAX_WORKERS_PER_CONTAINER
     }
@@ -77,8 +104,8 @@ impl Container {
     }
 
     /// A worker that can take a call now.
-    pub(super) fn free_channel(&self) -> Option<ChannelKey> {
-        if !self.serves() {
+    pub(super) fn free_channel(&self, now: u64) -> Option<ChannelKey> {
+        if !self.takes_calls(now) {
             return None;
         }
         match self.mode {

@@ -4,6 +4,7 @@ use super::call::CallId;
 use super::concurrency::{Bounds, Concurrency};
 use super::container::ContainerKey;
 use super::drain::Drain;
+use super::quarantine::Suspects;
 use super::segments::Segments;
 use nightcore_runtime::protocol::Status;
 use nightcore_runtime::protocol::control::{ChannelKind, Mode, Placement};
@@ -51,6 +52,8 @@ pub struct Spec {
     pub channel: ChannelKind,
     /// Where its worker threads run while they look for messages.
     pub placement: Placement,
+    /// At how many deaths an input must have been under way to be refused; 0: none is.
+    pub quarantine_after: u32,
 }
 
 /// Where a call came from.
@@ -77,6 +80,8 @@ pub struct Counts {
     pub ended: [[u64; OUTCOMES]; 2],
     /// Containers that held a handler which did not end, and were replaced.
     pub stuck: u64,
+    /// Calls that were refused for their input.
+    pub quarantine_refused: u64,
 }
 
 #[derive(Debug)]
@@ -117,6 +122,8 @@ pub(super) struct Function {
     pub(super) segments: Option<Box<Segments>>,
     /// Since when there have been more workers than needed.
     pub(super) surplus_since: Option<u64>,
+    /// Inputs that may kill its containers.
+    pub(super) suspects: Suspects,
 }
 
 impl Function {
@@ -146,6 +153,7 @@ impl Function {
             counts: Counts::default(),
             segments: None,
             surplus_since: None,
+            suspects: Suspects::default(),
         }
     }
 
@@ -157,6 +165,9 @@ impl Function {
 
     /// What the configuration says has changed.
     pub(super) fn set_spec(&mut self, spec: Spec) {
+        if spec.quarantine_after == 0 {
+            self.suspects.clear();
+        }
         self.spec = spec;
         self.set_bounds();
     }

@@ -7,10 +7,11 @@
 use super::action::Action;
 use super::container::ContainerKey;
 use super::function::{Function, FunctionId, Generation, Spec};
+use super::input::Input;
 use super::{CallId, Dispatch};
 use nightcore_runtime::protocol::{Failure, Status};
 
-impl<P, R> Dispatch<P, R> {
+impl<P: Input, R> Dispatch<P, R> {
     /// Adds a function, or brings one back that was removed: workers know it by the same number for ever.
     pub fn add_function(&mut self, spec: Spec) -> FunctionId {
         if let Some(id) = self.by_name.get(&spec.name).copied() {
@@ -130,6 +131,8 @@ impl<P, R> Dispatch<P, R> {
         f.serving = generation;
         f.unavailable = None;
         f.failing = None;
+        // Other code may do well with what killed this one.
+        f.suspects.clear();
         for key in f.containers.clone() {
             let container = &mut self.containers[key];
             if container.generation == generation {

@@ -15,6 +15,8 @@ mod drain;
 mod function;
 mod generations;
 mod histogram;
+mod input;
+pub mod quarantine;
 mod segments;
 mod snapshot;
 mod upkeep;
@@ -27,6 +29,8 @@ pub use function::{
     Counts, DEFAULT_MAX_EVENT_LOOP, DEFAULT_MAX_THREADS, FunctionId, Generation, OUTCOMES, Origin, Spec,
 };
 pub use histogram::Histogram;
+pub use input::{Fingerprint, Input};
+pub use quarantine::Quarantined;
 pub use segments::{Ran, Segments};
 pub use snapshot::{ContainerCounts, FunctionStatus, WorkerCounts};
 
@@ -97,7 +101,7 @@ fn ns(duration: Duration) -> u64 {
     u64::try_from(duration.as_nanos()).unwrap_or(u64::MAX)
 }
 
-impl<P, R> Dispatch<P, R> {
+impl<P: Input, R> Dispatch<P, R> {
     /// The function of this name, if there is one and it was not removed.
     pub fn find(&self, name: &str) -> Option<FunctionId> {
         self.by_name.get(name).copied().filter(|id| self.is_there(*id))
@@ -146,8 +150,18 @@ impl<P, R> Dispatch<P, R> {
         }
     }
 
-    /// Whether a call of this size, which must have ended at `deadline`, may be queued now.
-    fn admit(&self, now: u64, function: FunctionId, bytes: u64, deadline: u64) -> Result<(), Failure> {
+    /// Whether a call with this input, and of this size, which must have ended at `deadline`, may be queued now.
+    fn admit(
+        &mut self,
+        now: u64,
+        function: FunctionId,
+        input: Option<Fingerprint>,
+        bytes: u64,
+        deadline: u64,
+    ) -> Result<(), Failure> {
+        if let Some(failure) = self.refuse_quarantined(now, function, input) {
+            return Err(failure);
+        }
         let function = self.function(function);
         let overloaded = |text: String| Err(Failure::new(Status::Overloaded, text));
         if let Some(reason) = &function.unavailable {
@@ -182,11 +196,12 @@ impl<P, R> Dispatch<P, R> {
         now: u64,
         function: FunctionId,
         timeout: Option<Duration>,
+        input: Option<Fingerprint>,
         bytes: u64,
     ) -> Result<u64, Failure> {
         let most = self.spec(function).timeout;
         let deadline = now.saturating_add(ns(timeout.map_or(most, |asked| asked.min(most))));
-        self.admit(now, function, bytes, deadline).inspect_err(|failure| {
+        self.admit(now, function, input, bytes, deadline).inspect_err(|failure| {
             self.refused(Some(function), Origin::External, failure.status);
         })?;
         Ok(deadline)
@@ -203,10 +218,11 @@ impl<P, R> Dispatch<P, R> {
         bytes: u64,
         reply: R,
     ) -> Result<CallId, Failure> {
-        let deadline = self.admit_external(now, function, timeout, bytes)?;
+        let input = self.fingerprint(function, &payload);
+        let deadline = self.admit_external(now, function, timeout, input, bytes)?;
         self.function_mut(function).counts.external += 1;
         let caller = Caller::Gateway(reply);
-        let call = self.enqueue(now, function, caller, payload, bytes, 0, 0, deadline, 0);
+        let call = self.enqueue(now, function, caller, payload, input, bytes, 0, 0, deadline, 0);
         self.pump(now, function);
         Ok(call)
     }
@@ -222,6 +238,7 @@ impl<P, R> Dispatch<P, R> {
         let root = if caller.root == 0 { parent } else { caller.root };
         let known =
             if function == 0 { self.find(name) } else { Some(function).filter(|id| self.is_there(*id)) };
+        let input = known.and_then(|id| self.fingerprint(id, &payload));
         let admitted = match known {
             None => Err(Failure::new(Status::NotFound, format!("there is no function {name:?}"))),
             Some(_) if over && expired => {
@@ -240,7 +257,7 @@ impl<P, R> Dispatch<P, R> {
                 let own = now.saturating_add(ns(self.spec(id).timeout));
                 let asked = if deadline == 0 { u64::MAX } else { deadline };
                 let deadline = parent_deadline.min(own).min(asked);
-                self.admit(now, id, bytes, deadline).map(|()| (id, deadline))
+                self.admit(now, id, input, bytes, deadline).map(|()| (id, deadline))
             }
         };
         let (callee, deadline) = match admitted {
@@ -261,7 +278,7 @@ impl<P, R> Dispatch<P, R> {
         };
         self.function_mut(callee).counts.internal += 1;
         let by = Caller::Call { parent, tag };
-        let call = self.enqueue(now, callee, by, payload, bytes, depth, root, deadline, sibling_index);
+        let call = self.enqueue(now, callee, by, payload, input, bytes, depth, root, deadline, sibling_index);
         if let Some(caller) = self.calls.get_mut(parent) {
             caller.children.push(call);
         }
@@ -283,6 +300,7 @@ impl<P, R> Dispatch<P, R> {
         function: FunctionId,
         caller: Caller<R>,
         payload: P,
+        input: Option<Fingerprint>,
         bytes: u64,
         depth: u32,
         root: CallId,
@@ -293,6 +311,8 @@ impl<P, R> Dispatch<P, R> {
             function,
             caller,
             payload: Some(payload),
+            input,
+            alone_by: 0,
             bytes,
             depth,
             root,
@@ -380,6 +400,9 @@ impl<P, R> Dispatch<P, R> {
                 return;
             }
             let Some((call, queued_at, nested)) = self.head(function) else { return };
+            if self.end_quarantined(now, function, call) {
+                continue;
+            }
             let f = self.function_mut(function);
             if f.running >= f.concurrency.limit(now, Some(queued_at)) {
                 // An end of a call looks again, too; this is for limits that rise while nothing ends.
@@ -388,7 +411,12 @@ impl<P, R> Dispatch<P, R> {
                 }
                 return;
             }
-            let Some(channel) = self.choose(function) else {
+            let alone_for = self.alone_for(now, function, call);
+            let Some(channel) = self.choose(now, function, alone_for.is_some()) else {
+                if alone_for.is_some() && self.wait_to_be_alone(now, function, call) {
+                    return;
+                }
+                self.look_after_pauses(now, function);
                 if !self.want_workers(now, function) && nested {
                     self.no_worker_can_come(now, call);
                     continue;
@@ -396,14 +424,20 @@ impl<P, R> Dispatch<P, R> {
                 return;
             };
             self.start(now, function, call, channel, nested);
+            if let Some(alone_for) = alone_for {
+                let container = self.channels[channel].container;
+                self.containers[container].alone = Some((call, now.saturating_add(alone_for)));
+            }
         }
     }
 
-    /// Of the containers with room the one with the fewest running calls; in it the most recently idle worker.
-    fn choose(&self, function: FunctionId) -> Option<ChannelKey> {
+    /// Of the containers with room the one with the fewest running calls, `alone` one in which none runs; in it the most recently
+    /// idle worker.
+    fn choose(&self, now: u64, function: FunctionId, alone: bool) -> Option<ChannelKey> {
         let containers =
             self.function(function).containers.iter().filter_map(|key| self.containers.get(*key));
-        let free = containers.filter_map(|c| Some((!c.attached, c.running, c.free_channel()?)));
+        let containers = containers.filter(|c| !alone || c.running == 0);
+        let free = containers.filter_map(|c| Some((!c.attached, c.running, c.free_channel(now)?)));
         free.min_by_key(|(attached, running, _)| (*attached, *running)).map(|(_, _, channel)| channel)
     }
 
@@ -453,7 +487,9 @@ impl<P, R> Dispatch<P, R> {
         let function = &mut self.functions[call.function as usize - 1];
         function.running -= 1;
         function.waiting += 1;
-        self.containers[self.channels[channel].container].running -= 1;
+        let container = &mut self.containers[self.channels[channel].container];
+        container.running -= 1;
+        container.end_alone(id);
     }
 
     /// The handler of this call goes on: it takes a slot again.
@@ -572,6 +608,7 @@ impl<P, R> Dispatch<P, R> {
             call.waited_ns += now.saturating_sub(since);
         }
         let open_ns = now.saturating_sub(call.dispatched_at);
+        let input = call.input;
         // To wake a worker may take longer than its handler: that is no reason to have more of them woken.
         let handler_ns = match how {
             Ended::ByWorker(ran) => {
@@ -599,6 +636,9 @@ impl<P, R> Dispatch<P, R> {
         if how != Ended::WithWorker {
             f.concurrency.ended(now, run_ns, open_ns);
         }
+        if let (Ended::ByWorker(_), Some(input)) = (how, input) {
+            f.suspects.answered(now, input);
+        }
         let channel_state = &mut self.channels[channel];
         if let Some(at) = channel_state.open.iter().position(|open| *open == id) {
             channel_state.open.swap_remove(at);
@@ -606,6 +646,7 @@ impl<P, R> Dispatch<P, R> {
         let key = channel_state.container;
         let container = &mut self.containers[key];
         container.running -= u32::from(!was_waiting);
+        container.end_alone(id);
         if container.mode == Mode::Threads && how != Ended::WithWorker {
             container.idle.push(channel);
         }

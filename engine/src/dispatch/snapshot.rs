@@ -2,7 +2,8 @@
 
 use super::concurrency::Report;
 use super::function::{Counts, Generation};
-use super::{Dispatch, FunctionId, Origin, Segments};
+use super::input::Input;
+use super::{Dispatch, FunctionId, Origin, Quarantined, Segments};
 
 /// Connected containers of a function, by state.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -57,9 +58,11 @@ pub struct FunctionStatus {
     pub serving: Generation,
     /// Why containers of the newest one do not come to be.
     pub failing: Option<String>,
+    /// Inputs that are refused; the one that was refused last comes first.
+    pub quarantined: Vec<Quarantined>,
 }
 
-impl<P, R> Dispatch<P, R> {
+impl<P: Input, R> Dispatch<P, R> {
     /// The state of a function.
     pub fn status(&mut self, now: u64, function: FunctionId) -> FunctionStatus {
         let (containers, channels) = (&self.containers, &self.channels);
@@ -94,6 +97,7 @@ impl<P, R> Dispatch<P, R> {
             generation: f.generation,
             serving: f.serving,
             failing: f.failing.clone(),
+            quarantined: f.suspects.quarantined(now),
             concurrency: f.concurrency.report(now),
         }
     }

@@ -3,6 +3,7 @@
 
 use super::action::Action;
 use super::function::FunctionId;
+use super::input::Input;
 use super::{ChannelKey, ContainerKey, Dispatch};
 use nightcore_runtime::protocol::control::Mode;
 use std::collections::BTreeSet;
@@ -49,7 +50,7 @@ impl Upkeep {
     }
 }
 
-impl<P, R> Dispatch<P, R> {
+impl<P: Input, R> Dispatch<P, R> {
     /// When [`Dispatch::advance`] is next needed, ns; `None` if only an event can change anything.
     pub fn next_wake(&self, now: u64) -> Option<u64> {
         let again = self.upkeep.held_back.iter().map(|(_, at)| *at).min();
@@ -162,6 +163,7 @@ mod tests {
             external: true,
             channel: ChannelKind::Fifo,
             placement: Placement::Free,
+            quarantine_after: 0,
         });
         let container = dispatch.container_connected(function, Some(1), Mode::Threads);
         for _ in 0..4 {

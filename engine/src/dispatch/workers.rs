@@ -3,12 +3,17 @@
 use super::action::Action;
 use super::container::{Channel, ChannelKey, Container, ContainerKey};
 use super::function::{self, FunctionId, Generation};
+use super::input::Input;
 use super::{CallId, Dispatch, Ended, Stage, upkeep};
 use nightcore_runtime::protocol::control::Mode;
 use nightcore_runtime::protocol::limits::MAX_WORKERS_PER_CONTAINER;
 use nightcore_runtime::protocol::{Failure, Status};
 
-impl<P, R> Dispatch<P, R> {
+/// How long a container gets no calls when one of its channels was closed: a process that dies closes them before its death is
+/// seen, which the link waits for as long. If only a thread has ended the container goes on after it.
+const DYING_NS: u64 = 50_000_000;
+
+impl<P: Input, R> Dispatch<P, R> {
     /// A container has connected: of this generation, or attached by hand. Its first workers are asked for.
     pub fn container_connected(
         &mut self,
@@ -76,10 +81,21 @@ impl<P, R> Dispatch<P, R> {
         }
         let f = self.function(function);
         let mut containers = f.containers.iter().map(|key| &self.containers[*key]);
-        // One that was set aside is replaced, but for those of older generations; one without workers is asked again.
-        let will_come =
-            containers.any(|c| c.generation >= f.serving && (c.set_aside || c.channels.is_empty()));
+        // One that was set aside is replaced, but for those of older generations; one without workers is asked again; one that
+        // pauses goes on, or is replaced.
+        let will_come = containers.any(|c| {
+            c.generation >= f.serving
+                && (c.set_aside || c.channels.is_empty() || c.pauses_until(now).is_some())
+        });
         starting > 0 || f.running > 0 || will_come
+    }
+
+    /// Looks again when containers that pause may get calls.
+    pub(super) fn look_after_pauses(&mut self, now: u64, function: FunctionId) {
+        let containers = self.function(function).containers.iter().map(|key| &self.containers[*key]);
+        if let Some(at) = containers.filter_map(|c| c.pauses_until(now)).min() {
+            self.upkeep.look_again(function, at);
+        }
     }
 
     /// Every worker the function may have waits for another call, so this one would wait for ever.
@@ -132,7 +148,12 @@ impl<P, R> Dispatch<P, R> {
     pub fn worker_gone(&mut self, now: u64, channel: ChannelKey, failure: &Failure) {
         let Some(state) = self.channels.get_mut(channel) else { return };
         let (key, open) = (state.container, state.open.clone());
+        self.keep_last_words(now, key, channel);
         let container = &mut self.containers[key];
+        // A worker that was retired is none of its channels any more.
+        if container.channels.contains(&channel) {
+            container.dying_until = now.saturating_add(DYING_NS);
+        }
         container.channels.retain(|c| *c != channel);
         container.idle.retain(|c| *c != channel);
         for id in open {
@@ -143,7 +164,11 @@ impl<P, R> Dispatch<P, R> {
 
     /// A container is gone, with all its workers.
     pub fn container_gone(&mut self, now: u64, key: ContainerKey, failure: &Failure) {
-        let Some(container) = self.containers.get_mut(key) else { return };
+        if !self.containers.contains(key) {
+            return;
+        }
+        self.blame(now, key);
+        let container = &mut self.containers[key];
         container.set_aside = true;
         container.ending = true;
         let (function, channels) = (container.function, container.channels.clone());

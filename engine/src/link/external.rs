@@ -41,7 +41,7 @@ impl Calls for HubCalls {
     }
 
     fn admit(&self, function: FunctionId, timeout: Option<Duration>, bytes: u64) -> Result<(), Failure> {
-        self.0.borrow_mut().dispatch.admit_external(now_ns(), function, timeout, bytes).map(|_| ())
+        self.0.borrow_mut().dispatch.admit_external(now_ns(), function, timeout, None, bytes).map(|_| ())
     }
 
     fn retry_after(&self, function: FunctionId) -> Duration {

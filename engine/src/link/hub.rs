@@ -6,6 +6,7 @@ use super::container::{Container, ContainerEvent, ControlSocket, Loss, is_expect
 use super::handshake::{Admitted, Refusal, Tokens};
 use super::look::LookedAt;
 use super::payload::Payload;
+use crate::dispatch::quarantine::REFUSE_FOR_NS;
 use crate::dispatch::{Action, CallId, ChannelKey, ContainerKey, Dispatch, FunctionId, Invoke, Outcome, Ran};
 use crate::say::say;
 use nightcore_runtime::clock::now_ns;
@@ -538,6 +539,12 @@ impl Hub {
                     container.shut_down();
                     self.tell(ContainerEvent::Leaves { launch });
                 }
+            }
+            Action::Quarantined { function, input, deaths } => {
+                let (name, s) = (&self.dispatch.spec(function).name, REFUSE_FOR_NS / 1_000_000_000);
+                say(&format!(
+                    "{name}: the input {input:016x} was under way at {deaths} deaths of its processes: it is refused for {s} s"
+                ));
             }
             Action::Serves { function, generation } => {
                 self.tell(ContainerEvent::Serves { function, generation });

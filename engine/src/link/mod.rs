@@ -6,6 +6,7 @@ mod arena;
 mod channel;
 mod container;
 mod external;
+mod fingerprint;
 mod handshake;
 mod hub;
 mod inline_bytes;

@@ -245,6 +245,16 @@ impl Metrics {
             self.each(|f| f.stuck as f64),
         )?;
         page.gauge(
+            "nightcore_quarantined_inputs",
+            "Inputs that are refused, as they were under way when processes died",
+            self.each(|f| f.quarantined.len() as f64),
+        )?;
+        page.counter(
+            "nightcore_quarantine_refused_calls",
+            "Calls that were refused for their input",
+            self.each(|f| f.quarantine_refused as f64),
+        )?;
+        page.gauge(
             "nightcore_arena_mapped_bytes",
             "Shared memory for payloads, by who hands out its blocks",
             self.each_by("owner", |f| {

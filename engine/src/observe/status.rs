@@ -1,7 +1,7 @@
 //! The state of an engine, as `nightcore ps --json` shows it.
 
 use super::metrics::Metrics;
-use crate::dispatch::{self, ContainerCounts, FunctionStatus, Histogram, Origin};
+use crate::dispatch::{self, ContainerCounts, FunctionStatus, Histogram, Origin, Quarantined};
 use crate::launcher::KeeperStatus;
 use crate::launcher::supervisor::History;
 use crate::link::HubHandle;
@@ -109,6 +109,10 @@ pub struct FunctionState {
     pub restarts_by_reason: BTreeMap<String, u64>,
     /// Processes that were replaced because a handler did not end.
     pub stuck: u64,
+    /// Inputs that are refused, as they were under way when processes died; the one that was refused last comes first.
+    pub quarantined: Vec<QuarantinedInput>,
+    /// Calls that were refused for that.
+    pub quarantine_refused: u64,
     /// How the last process that ended did.
     pub last_end: Option<String>,
     /// How long ago that was, s.
@@ -124,6 +128,26 @@ pub struct FunctionState {
     /// The last lines of its output, if its processes do not come to be: `nightcore ps` reads them in its log.
     #[serde(skip_serializing_if = "Vec::is_empty", default)]
     pub last_output: Vec<String>,
+}
+
+/// An input that is refused.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct QuarantinedInput {
+    /// Which: the same number in the engine's log.
+    pub input: String,
+    /// At how many deaths of processes it was under way.
+    pub deaths: u32,
+    /// How often it was refused.
+    pub refused: u64,
+    /// For how much longer it is, s.
+    pub left_s: f64,
+}
+
+impl From<Quarantined> for QuarantinedInput {
+    fn from(quarantined: Quarantined) -> QuarantinedInput {
+        let Quarantined { input, deaths, refused, left_ns } = quarantined;
+        QuarantinedInput { input: format!("{input:016x}"), deaths, refused, left_s: left_ns as f64 / 1e9 }
+    }
 }
 
 /// Connected processes of a function, by state.
@@ -307,6 +331,8 @@ fn function(
         restarts: history.restarts.values().sum(),
         restarts_by_reason: restarts.collect(),
         stuck: status.counts.stuck,
+        quarantined: status.quarantined.into_iter().map(QuarantinedInput::from).collect(),
+        quarantine_refused: status.counts.quarantine_refused,
         last_end: history.last_end.as_ref().map(|(end, _)| end.to_string()),
         last_end_ago_s: history.last_end.as_ref().map(|(_, at)| ago_s(*at)),
         unavailable: status.unavailable,

@@ -35,6 +35,7 @@ static const struct entry HANDLERS[] = {
     {"Pid", own_pid, NULL},
     {"Crash", crash, NULL},
     {"Leave", leave, NULL},
+    {"Delicate", delicate, NULL},
     {"LoopForEver", loop_for_ever, NULL},
     {"Fork", fork_child, NULL},
     {"Allocate", allocate_mib, NULL},

@@ -23,6 +23,13 @@ int32_t leave(nc_request *req, void *user) {
     exit(atoi(text));
 }
 
+int32_t delicate(nc_request *req, void *user) {
+    char *text = body_text(req);
+    if (strcmp(text, "poison") == 0) abort();
+    free(text);
+    return sleep_ms(req, user);
+}
+
 int32_t loop_for_ever(nc_request *req, void *user) {
     (void)req, (void)user;
     for (volatile unsigned i = 0;; i++) {

@@ -61,6 +61,8 @@ int32_t own_pid(nc_request *req, void *user);
 int32_t crash(nc_request *req, void *user);
 /* Body CODE. */
 int32_t leave(nc_request *req, void *user);
+/* Body "poison": aborts; body MS: as sleep_ms. */
+int32_t delicate(nc_request *req, void *user);
 int32_t loop_for_ever(nc_request *req, void *user);
 /* Leaves a child behind that waits for ever; answers its process. */
 int32_t fork_child(nc_request *req, void *user);
