@@ -233,5 +233,7 @@ fn spec(function: &Function) -> Spec {
         channel: function.channel,
         placement: function.placement,
         quarantine_after: function.quarantine_after,
+        retries: function.retries,
+        idempotent: function.idempotent,
     }
 }

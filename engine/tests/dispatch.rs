@@ -31,6 +31,8 @@ fn spec(name: &str, max: u32) -> Spec {
         channel: ChannelKind::Fifo,
         placement: Placement::Free,
         quarantine_after: 0,
+        retries: 0,
+        idempotent: false,
     }
 }
 
@@ -41,6 +43,10 @@ struct Body(u64);
 impl Input for Body {
     fn fingerprint(&self) -> Fingerprint {
         self.0
+    }
+
+    fn share(&mut self) -> Body {
+        Body(self.0)
     }
 }
 
@@ -483,10 +489,13 @@ proptest! {
         max in [1u32..3, 1u32..3, 1u32..4],
         loops in any::<[bool; 3]>(),
         quarantine_after in [0u32..4, 0u32..3, 0u32..2],
+        retries in [0u32..3, 0u32..2, 0u32..4],
+        idempotent in any::<bool>(),
     ) {
         let mut world = World::new(max, loops.map(|is_loop| if is_loop { Mode::EventLoop } else { Mode::Threads }));
         for (function, quarantine_after) in quarantine_after.into_iter().enumerate() {
-            let spec = Spec { quarantine_after, ..spec(NAMES[function], max[function]) };
+            let spec = spec(NAMES[function], max[function]);
+            let spec = Spec { quarantine_after, retries: retries[function], idempotent, ..spec };
             world.dispatch.set_spec(world.now, function as u32 + 1, spec);
         }
         let mut left = HashSet::new();

@@ -1,7 +1,7 @@
 //! A function that gets more than it can do, on a simulated clock: it goes on to answer as many calls as it can, and what would
 //! come too late is refused when it comes.
 
-use nightcore_engine::dispatch::{Action, CallId, ChannelKey, Dispatch, FunctionId, Ran, Spec};
+use nightcore_engine::dispatch::{Action, CallId, ChannelKey, Dispatch, Fingerprint, FunctionId, Input, Ran, Spec};
 use nightcore_runtime::protocol::Status;
 use nightcore_runtime::protocol::control::{ChannelKind, Mode, Placement};
 use std::cmp::Reverse;
@@ -15,6 +15,19 @@ const RUN_NS: u64 = 10 * MS;
 /// What it can do in a second.
 const CAPACITY: u64 = WORKERS as u64 * SECOND / RUN_NS;
 const TIMEOUT: Duration = Duration::from_millis(200);
+
+/// What a call carries here.
+struct Nothing;
+
+impl Input for Nothing {
+    fn fingerprint(&self) -> Fingerprint {
+        0
+    }
+
+    fn share(&mut self) -> Nothing {
+        Nothing
+    }
+}
 
 /// Numbers that are the same in every run.
 struct Random(u64);
@@ -46,7 +59,7 @@ impl Times {
 }
 
 struct Server {
-    dispatch: Dispatch<Vec<u8>, ()>,
+    dispatch: Dispatch<Nothing, ()>,
     function: FunctionId,
     /// When the calls that run end.
     running: BinaryHeap<Reverse<(u64, ChannelKey, CallId)>>,
@@ -67,6 +80,8 @@ impl Server {
             queue_calls: 1024,
             queue_bytes: 1 << 20,
             quarantine_after: 0,
+            retries: 0,
+            idempotent: false,
             max_depth: 8,
             external: true,
             channel: ChannelKind::Fifo,
@@ -113,7 +128,7 @@ impl Server {
                 && let Some(Reverse((ends, channel, call))) = self.running.pop()
             {
                 let ran = Ran { began_at: 0, ended_at: ends };
-                self.dispatch.complete(ends, channel, call, ran, Ok(Vec::new())).expect("the call runs");
+                self.dispatch.complete(ends, channel, call, ran, Ok(Nothing)).expect("the call runs");
             }
             self.dispatch.advance(next);
             self.settle(next);
@@ -122,7 +137,7 @@ impl Server {
 
     fn call(&mut self, now: u64) {
         self.until(now);
-        if let Err(failure) = self.dispatch.external(now, self.function, None, Vec::new(), 0, ()) {
+        if let Err(failure) = self.dispatch.external(now, self.function, None, Nothing, 0, ()) {
             self.count(failure.status);
         }
         self.settle(now);

@@ -22,6 +22,10 @@ impl Input for Body {
     fn fingerprint(&self) -> Fingerprint {
         self.0
     }
+
+    fn share(&mut self) -> Body {
+        *self
+    }
 }
 
 /// One function, whose containers are started again when they die.
@@ -56,6 +60,8 @@ fn spec(quarantine_after: u32) -> Spec {
         channel: ChannelKind::Fifo,
         placement: Placement::Free,
         quarantine_after,
+        retries: 0,
+        idempotent: false,
     }
 }
 

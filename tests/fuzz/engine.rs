@@ -146,6 +146,8 @@ fn spec(name: &str, channel: ChannelKind) -> Spec {
         channel,
         placement: Placement::Free,
         quarantine_after: 0,
+        retries: 0,
+        idempotent: false,
     }
 }
 

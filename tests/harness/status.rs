@@ -39,6 +39,7 @@ pub struct FunctionStatus {
     pub restarts: u64,
     pub quarantined: Vec<QuarantinedInput>,
     pub quarantine_refused: u64,
+    pub retries: u64,
     pub last_end: Option<String>,
     pub last_end_ago_s: Option<f64>,
     pub unavailable: Option<String>,

@@ -80,6 +80,9 @@ fn text(status: &EngineStatus) -> String {
                 function.name
             ));
         }
+        if function.retries > 0 {
+            text.push_str(&format!("{}: calls sent again: {}\n", function.name, function.retries));
+        }
         if let [last, ..] = &function.quarantined[..] {
             let (inputs, refused) = (function.quarantined.len(), function.quarantine_refused);
             text.push_str(&format!(

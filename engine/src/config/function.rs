@@ -12,10 +12,11 @@ use super::command::{self, Command, SearchPath};
 use super::read::{Item, Report, Span, Table, quoted};
 use super::{
     DEFAULT_CHANNEL, DEFAULT_GRACE, DEFAULT_MAX_DEPTH, DEFAULT_MIN_WORKERS, DEFAULT_PLACEMENT,
-    DEFAULT_PROCESSES, DEFAULT_QUARANTINE_AFTER, DEFAULT_QUEUE_BYTES, DEFAULT_QUEUE_CALLS, DEFAULT_TIMEOUT,
-    Function, Limits, MAX_CPU_MILLIS, MAX_DURATION, MAX_MAX_DEPTH, MAX_MEMORY_BYTES, MAX_NAME_BYTES,
-    MAX_OPEN_FILES, MAX_PROCESSES, MAX_QUARANTINE_AFTER, MAX_QUEUE_BYTES, MAX_QUEUE_CALLS, MAX_ROUTE_BYTES,
-    MAX_TASKS, MAX_WORKERS, MIN_CPU_MILLIS, MIN_MEMORY_BYTES, MIN_OPEN_FILES, Queue, Workers,
+    DEFAULT_PROCESSES, DEFAULT_QUARANTINE_AFTER, DEFAULT_QUEUE_BYTES, DEFAULT_QUEUE_CALLS, DEFAULT_RETRIES,
+    DEFAULT_TIMEOUT, Function, Limits, MAX_CPU_MILLIS, MAX_DURATION, MAX_MAX_DEPTH, MAX_MEMORY_BYTES,
+    MAX_NAME_BYTES, MAX_OPEN_FILES, MAX_PROCESSES, MAX_QUARANTINE_AFTER, MAX_QUEUE_BYTES, MAX_QUEUE_CALLS,
+    MAX_RETRIES, MAX_ROUTE_BYTES, MAX_TASKS, MAX_WORKERS, MIN_CPU_MILLIS, MIN_MEMORY_BYTES, MIN_OPEN_FILES,
+    Queue, Workers,
 };
 
 const KEYS: &[&str] = &[
@@ -34,6 +35,8 @@ const KEYS: &[&str] = &[
     "watch",
     "limits",
     "quarantine_after",
+    "retries",
+    "idempotent",
     "route",
 ];
 const KEYS_OF_DEFAULTS: &[&str] = &[
@@ -51,6 +54,8 @@ const KEYS_OF_DEFAULTS: &[&str] = &[
     "watch",
     "limits",
     "quarantine_after",
+    "retries",
+    "idempotent",
 ];
 
 /// Paths that the gateway answers itself.
@@ -85,6 +90,8 @@ pub(super) struct Settings {
     watch: Option<bool>,
     limits: Limits,
     quarantine_after: Option<u32>,
+    retries: Option<u32>,
+    idempotent: Option<bool>,
     route: Option<(String, Span)>,
 }
 
@@ -118,6 +125,8 @@ impl Settings {
                 "quarantine_after" => {
                     settings.quarantine_after = item.integer(0..=MAX_QUARANTINE_AFTER, report);
                 }
+                "retries" => settings.retries = item.integer(0..=MAX_RETRIES, report),
+                "idempotent" => settings.idempotent = item.boolean(report),
                 "watch" => settings.watch = item.boolean(report),
                 "placement" => settings.placement = read_choice(&item, PLACEMENTS, report),
                 "route" => settings.route = read_route(&item, report).map(|route| (route, item.span())),
@@ -240,6 +249,8 @@ pub(super) fn read(
             .quarantine_after
             .or(defaults.quarantine_after)
             .unwrap_or(DEFAULT_QUARANTINE_AFTER),
+        retries: own.retries.or(defaults.retries).unwrap_or(DEFAULT_RETRIES),
+        idempotent: own.idempotent.or(defaults.idempotent).unwrap_or(false),
         watch: own.watch.or(defaults.watch).unwrap_or(false),
         placement: own.placement.or(defaults.placement).unwrap_or(DEFAULT_PLACEMENT),
         route: own.route.map(|(route, _)| route),

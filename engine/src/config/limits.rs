@@ -40,6 +40,8 @@ pub const DEFAULT_MAX_DEPTH: u32 = 64;
 /// Inputs that kill go on killing until somebody says otherwise: to refuse what was never looked at is not for an engine to begin
 /// by itself.
 pub const DEFAULT_QUARANTINE_AFTER: u32 = 0;
+/// None: whether a call may be sent again only who wrote the function knows.
+pub const DEFAULT_RETRIES: u32 = 0;
 
 /// The largest file that is read: some thousand functions; more is a mistaken path.
 pub const MAX_FILE_BYTES: u64 = MIB;
@@ -73,6 +75,8 @@ pub const MAX_OPEN_FILES: u32 = 1 << 20;
 pub const MAX_TASKS: u32 = 1 << 22;
 /// The largest `quarantine_after`: who lets so many processes die lets them all.
 pub const MAX_QUARANTINE_AFTER: u32 = 1000;
+/// The largest `retries`: each of them has cost a process.
+pub const MAX_RETRIES: u32 = 10;
 /// The longest `route`: it is compared with every request.
 pub const MAX_ROUTE_BYTES: usize = 1024;
 /// The longest function name: that of a DNS label, so that a name can become one.

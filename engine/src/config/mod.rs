@@ -107,6 +107,11 @@ pub struct Function {
     pub limits: Limits,
     /// At how many deaths of containers an input must have been under way to be refused; 0: none is.
     pub quarantine_after: u32,
+    /// How often an internal call of it is sent again whose process died: one that surely did not begin, or any if it is
+    /// idempotent.
+    pub retries: u32,
+    /// Whether a call of it may run twice.
+    pub idempotent: bool,
     /// The path that it answers at beside its name's, without a slash at its end: empty for "/".
     pub route: Option<String>,
 }

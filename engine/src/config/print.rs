@@ -83,6 +83,8 @@ impl Function {
             false => writeln!(out, "limits = {{ {} }}", limits.join(", "))?,
         }
         writeln!(out, "quarantine_after = {}", self.quarantine_after)?;
+        writeln!(out, "retries = {}", self.retries)?;
+        writeln!(out, "idempotent = {}", self.idempotent)?;
         match self.route.as_deref() {
             Some(route) => writeln!(out, "route = {}", string(if route.is_empty() { "/" } else { route })),
             None => Ok(()),

@@ -77,6 +77,8 @@ workers.min = 3
 timeout = "250ms"
 grace = "0s"
 quarantine_after = 3
+retries = 2
+idempotent = true
 queue = { calls = 7, bytes = 1000 }
 max_depth = 3
 external = false
@@ -117,6 +119,8 @@ fn two_lines_are_enough() {
                 watch: false,
                 limits: Limits::default(),
                 quarantine_after: 0,
+                retries: 0,
+                idempotent: false,
                 route: None,
             }],
         }
@@ -139,6 +143,7 @@ fn every_key_is_read() {
     assert_eq!((foo.timeout, foo.grace), (Duration::from_millis(250), Duration::ZERO));
     assert_eq!(foo.queue, Queue { calls: 7, bytes: 1000 });
     assert_eq!((foo.max_depth, foo.external, foo.quarantine_after), (3, false, 3));
+    assert_eq!((foo.retries, foo.idempotent), (2, true));
     assert!(bar.program.is_absolute() && bar.program.ends_with("sh"));
     assert_eq!((bar.timeout, bar.external), (Duration::from_secs(1), true));
     assert_eq!((&foo.route, bar.route.as_deref()), (&None, Some("/b%20r")));
@@ -213,6 +218,8 @@ placement = "apart"
 watch = false
 limits = {}
 quarantine_after = 0
+retries = 0
+idempotent = false
 "#
     );
 }
@@ -256,11 +263,11 @@ image = "x"
             r#"4:2: unknown table [server]; known tables: [gateway], [admin], [defaults], [functions.NAME]"#,
             r#"5:2: unknown table [Foo]; did you mean [functions.Foo]?"#,
             r#"8:1: unknown key "host" in [gateway]; known keys: listen, max_body"#,
-            r#"10:1: unknown key "memory" in [defaults]; known keys: cwd, env, processes, workers, timeout, grace, queue, max_depth, external, channel, placement, watch, limits, quarantine_after"#,
-            r#"11:1: unknown key "comand" in [defaults]; known keys: cwd, env, processes, workers, timeout, grace, queue, max_depth, external, channel, placement, watch, limits, quarantine_after"#,
+            r#"10:1: unknown key "memory" in [defaults]; known keys: cwd, env, processes, workers, timeout, grace, queue, max_depth, external, channel, placement, watch, limits, quarantine_after, retries, idempotent"#,
+            r#"11:1: unknown key "comand" in [defaults]; known keys: cwd, env, processes, workers, timeout, grace, queue, max_depth, external, channel, placement, watch, limits, quarantine_after, retries, idempotent"#,
             r#"14:13: unknown key "maximum" in workers of [functions.Foo]; known keys: min, max"#,
             r#"15:7: unknown key "call" in queue of [functions.Foo]; did you mean "calls"?"#,
-            r#"16:1: unknown key "image" in [functions.Foo]; known keys: command, cwd, env, processes, workers, timeout, grace, queue, max_depth, external, channel, placement, watch, limits, quarantine_after, route"#,
+            r#"16:1: unknown key "image" in [functions.Foo]; known keys: command, cwd, env, processes, workers, timeout, grace, queue, max_depth, external, channel, placement, watch, limits, quarantine_after, retries, idempotent, route"#,
         ]
     );
 }
@@ -641,8 +648,8 @@ proptest! {
             (any::<bool>(), Just(None)),
             (Just(true), prop::option::of("(/[a-z0-9%~-]+){0,3}")),
         ],
-        quarantine_after in 0..=MAX_QUARANTINE_AFTER,
-        (ring, apart, watch) in any::<(bool, bool, bool)>(),
+        (quarantine_after, retries) in (0..=MAX_QUARANTINE_AFTER, 0..=MAX_RETRIES),
+        (ring, apart, watch, idempotent) in any::<(bool, bool, bool, bool)>(),
         limits in (
             prop::option::of(MIN_MEMORY_BYTES..=MAX_MEMORY_BYTES),
             prop::option::of(MIN_CPU_MILLIS..=MAX_CPU_MILLIS),
@@ -680,6 +687,8 @@ proptest! {
                     tasks: limits.3,
                 },
                 quarantine_after,
+                retries,
+                idempotent,
                 route,
             }],
         };

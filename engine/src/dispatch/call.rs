@@ -40,6 +40,12 @@ pub(super) struct Call<P, R> {
     pub(super) input: Option<Fingerprint>,
     /// Until when it waits for a container that it has to itself, ns; 0: it need not, or its turn has not come.
     pub(super) alone_by: u64,
+    /// The same, while it runs and may be sent again.
+    pub(super) kept: Option<P>,
+    /// How often it was sent again.
+    pub(super) retried: u32,
+    /// It was dispatched and never reached its worker.
+    pub(super) surely_not_begun: bool,
     pub(super) bytes: u64,
     pub(super) depth: u32,
     /// The call from outside that it is below; 0 if it is one.

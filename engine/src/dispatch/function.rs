@@ -5,6 +5,7 @@ use super::concurrency::{Bounds, Concurrency};
 use super::container::ContainerKey;
 use super::drain::Drain;
 use super::quarantine::Suspects;
+use super::retries::Budget;
 use super::segments::Segments;
 use nightcore_runtime::protocol::Status;
 use nightcore_runtime::protocol::control::{ChannelKind, Mode, Placement};
@@ -54,6 +55,10 @@ pub struct Spec {
     pub placement: Placement,
     /// At how many deaths an input must have been under way to be refused; 0: none is.
     pub quarantine_after: u32,
+    /// How often an internal call of it is sent again whose process died.
+    pub retries: u32,
+    /// Whether that may be one that has begun.
+    pub idempotent: bool,
 }
 
 /// Where a call came from.
@@ -82,6 +87,8 @@ pub struct Counts {
     pub stuck: u64,
     /// Calls that were refused for their input.
     pub quarantine_refused: u64,
+    /// How often internal calls were sent again.
+    pub retries: u64,
 }
 
 #[derive(Debug)]
@@ -124,6 +131,7 @@ pub(super) struct Function {
     pub(super) surplus_since: Option<u64>,
     /// Inputs that may kill its containers.
     pub(super) suspects: Suspects,
+    pub(super) retry_budget: Budget,
 }
 
 impl Function {
@@ -154,6 +162,7 @@ impl Function {
             segments: None,
             surplus_since: None,
             suspects: Suspects::default(),
+            retry_budget: Budget::default(),
         }
     }
 

@@ -7,6 +7,9 @@ pub type Fingerprint = u64;
 pub trait Input {
     /// The same for inputs that are the same, whoever sends them and when; for others most likely another one.
     fn fingerprint(&self) -> Fingerprint;
+
+    /// The same once more, without a copy of what it carries.
+    fn share(&mut self) -> Self;
 }
 
 /// For tests that look at no input.
@@ -15,4 +18,6 @@ impl Input for () {
     fn fingerprint(&self) -> Fingerprint {
         0
     }
+
+    fn share(&mut self) {}
 }

@@ -17,6 +17,7 @@ mod generations;
 mod histogram;
 mod input;
 pub mod quarantine;
+mod retries;
 mod segments;
 mod snapshot;
 mod upkeep;
@@ -311,6 +312,9 @@ impl<P: Input, R> Dispatch<P, R> {
             function,
             caller,
             payload: Some(payload),
+            kept: None,
+            retried: 0,
+            surely_not_begun: false,
             input,
             alone_by: 0,
             bytes,
@@ -338,6 +342,9 @@ impl<P: Input, R> Dispatch<P, R> {
         function.concurrency.arrived(now);
         if function.queued == 0 {
             function.drain.began();
+        }
+        if function.spec.retries > 0 {
+            function.retry_budget.called(now);
         }
         function.queued += 1;
         function.queued_bytes += bytes;
@@ -456,7 +463,10 @@ impl<P: Input, R> Dispatch<P, R> {
         f.drain.started(now, f.queued);
         f.running += 1;
         f.open_outside += u32::from(call.depth == 0);
-        let Some(payload) = call.payload.take() else { return };
+        let Some(mut payload) = call.payload.take() else { return };
+        if call.retried < f.spec.retries && matches!(call.caller, Caller::Call { .. }) {
+            call.kept = Some(payload.share());
+        }
         let attached = self.containers[self.channels[channel].container].attached;
         if attached {
             // Somebody looks at it in a debugger: it and what it calls may take their time.
@@ -624,7 +634,8 @@ impl<P: Input, R> Dispatch<P, R> {
         let open_ns = open_ns.saturating_sub(call.queued_below_ns);
         let (function, outside) = (call.function, call.depth == 0);
         self.cancel_children(now, id, Status::Cancelled);
-        let Some(call) = self.calls.remove(id) else { return };
+        let is_retried = how == Ended::WithWorker && self.retry(now, id, &outcome);
+        let ended = if is_retried { None } else { self.calls.remove(id) };
 
         let f = &mut self.functions[function as usize - 1];
         if was_waiting {
@@ -650,8 +661,10 @@ impl<P: Input, R> Dispatch<P, R> {
         if container.mode == Mode::Threads && how != Ended::WithWorker {
             container.idle.push(channel);
         }
-        let queued_ns = queued_ns(&call);
-        self.settle(now, function, call.caller, call.sibling_index, queued_ns, outcome);
+        if let Some(call) = ended {
+            let queued_ns = queued_ns(&call);
+            self.settle(now, function, call.caller, call.sibling_index, queued_ns, outcome);
+        }
         self.end_if_done(key);
         self.pump(now, function);
     }
@@ -747,6 +760,7 @@ impl<P: Input, R> Dispatch<P, R> {
                     f.forget_ended(|id| calls.get(id).is_some());
                 }
                 Stage::Dispatched(channel) => {
+                    call.kept = None;
                     if !std::mem::replace(&mut call.cancelled, true) {
                         self.actions.push_back(Action::Cancel { channel, call: id });
                     }

@@ -164,6 +164,8 @@ mod tests {
             channel: ChannelKind::Fifo,
             placement: Placement::Free,
             quarantine_after: 0,
+            retries: 0,
+            idempotent: false,
         });
         let container = dispatch.container_connected(function, Some(1), Mode::Threads);
         for _ in 0..4 {

@@ -10,7 +10,7 @@ use nightcore_runtime::ipc::region::Region;
 use nightcore_runtime::ipc::ring::{self, RingReader, RingWriter, Sent, Side};
 use nightcore_runtime::protocol::control::{ChannelKind, Mode};
 use nightcore_runtime::protocol::limits::MAX_OUTSTANDING;
-use nightcore_runtime::protocol::{Broken, Failure, Header, Kind, MessageBuffer};
+use nightcore_runtime::protocol::{Broken, Failure, Header, Kind, Message, MessageBuffer};
 use std::cell::{Cell, RefCell};
 use std::collections::VecDeque;
 use std::future::poll_fn;
@@ -42,6 +42,8 @@ pub(super) struct Channel {
     pub(super) key: Cell<Option<ChannelKey>>,
     /// Messages that the full pipe did not take, in order; at most some more than [`MAX_UNSENT`].
     unsent: RefCell<VecDeque<Box<[u8]>>>,
+    /// Calls whose payload is still being copied for this worker.
+    pub(super) copying: RefCell<Vec<CallId>>,
     /// Which functions' names this worker knows as callers, a bit each.
     told: RefCell<Vec<u64>>,
     pub(super) retiring: Cell<bool>,
@@ -128,6 +130,7 @@ impl Channel {
             base,
             key: Cell::new(None),
             unsent: RefCell::default(),
+            copying: RefCell::default(),
             told: RefCell::default(),
             retiring: Cell::new(false),
             closed: Cell::new(false),
@@ -192,6 +195,15 @@ impl Channel {
                 ring.end_wait();
             }
         }
+    }
+
+    /// Calls that were dispatched to this worker, and that it was not even sent.
+    pub(super) fn not_sent(&self) -> Vec<CallId> {
+        let unsent = self.unsent.borrow();
+        let messages = unsent.iter().filter_map(|bytes| Message::parse(bytes).ok()?);
+        let dispatched = messages.filter(|(message, _)| message.kind == Kind::Dispatch);
+        let dispatched = dispatched.map(|(message, _)| message.header.call);
+        dispatched.chain(self.copying.borrow().iter().copied()).collect()
     }
 
     /// A worker that says something has to read as well.
@@ -272,7 +284,8 @@ async fn flush(channel: Rc<Channel>) {
             match channel::send(channel.writer.as_fd(), message) {
                 Ok(()) => drop(unsent.pop_front()),
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => break,
-                Err(_) => unsent.clear(),
+                // The worker is gone: what it was not sent is looked at when its channel is closed.
+                Err(_) => return,
             }
         }
         if unsent.is_empty() {

@@ -81,7 +81,7 @@ async fn collect(payload: Payload) -> Answer {
     let body = match payload {
         Payload::Http { body, .. } => body,
         Payload::Inline { bytes, metadata_len } => Bytes::copy_from_slice(&bytes[metadata_len..]),
-        Payload::Block(_) => {
+        Payload::Block(_) | Payload::Shared(_) => {
             let mut body = vec![0; payload.body_len() as usize];
             let mut offset = 0;
             for slice in body.chunks_mut(COPY_SLICE_BYTES) {

@@ -41,6 +41,10 @@ impl Input for Payload {
         }
         hasher.finish()
     }
+
+    fn share(&mut self) -> Payload {
+        self.shared()
+    }
 }
 
 /// Where the pieces begin that are looked at: all of them, or as many as may be, from the first to the last.

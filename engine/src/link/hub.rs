@@ -323,6 +323,7 @@ impl Hub {
         match channel.key.take() {
             Some(key) => {
                 self.channels[key] = None;
+                channel.not_sent().into_iter().for_each(|call| self.dispatch.not_begun(call));
                 self.dispatch.worker_gone(now, key, failure);
             }
             None if self.containers.contains_key(&channel.container) => {
@@ -446,6 +447,7 @@ impl Hub {
         for channel in container.channels.iter().flatten() {
             channel.closed.set(true);
             self.looked_at.forget(channel);
+            channel.not_sent().into_iter().for_each(|call| self.dispatch.not_begun(call));
             if let Some(key) = channel.key.take() {
                 self.channels[key] = None;
             }
@@ -636,6 +638,9 @@ impl Hub {
             self.expect(channel);
         } else {
             let (channel, name, hub) = (channel.clone(), name.to_vec(), self.this.clone());
+            if let IfNoRoom::EndCall(call) = if_no_room {
+                channel.copying.borrow_mut().push(call);
+            }
             spawn_local(async move {
                 copy.metadata();
                 let mut offset = 0;
@@ -644,6 +649,7 @@ impl Hub {
                     tokio::task::yield_now().await;
                 }
                 drop(copy);
+                channel.copying.borrow_mut().retain(|call| *call != header.call);
                 channel.send_named(header, &name, &[]);
                 if let Some(hub) = hub.upgrade() {
                     hub.borrow_mut().expect(&channel);

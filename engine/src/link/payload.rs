@@ -6,6 +6,7 @@ use bytes::Bytes;
 use nightcore_runtime::ipc::region::{Region, metadata_offset, payload_bytes};
 use nightcore_runtime::protocol::limits::MAX_INLINE_BYTES;
 use nightcore_runtime::protocol::{Broken, Message, MetadataBuffer};
+use std::rc::Rc;
 use std::sync::Arc;
 
 /// Metadata and body of a call or an answer.
@@ -27,6 +28,8 @@ pub enum Payload {
         /// Its body.
         body: Bytes,
     },
+    /// Kept while it is under way, as it may be sent again.
+    Shared(Rc<Payload>),
 }
 
 /// A block of a container's region; given back to it when this is dropped.
@@ -71,12 +74,24 @@ impl Payload {
         Ok(Payload::Block(Block { region, block, metadata_len, body_len }))
     }
 
+    /// The same once more, by a pointer: a block is given back when both are dropped.
+    pub fn shared(&mut self) -> Payload {
+        let nothing = Payload::Inline { bytes: InlineBytes::copy(b""), metadata_len: 0 };
+        let shared = match std::mem::replace(self, nothing) {
+            Payload::Shared(shared) => shared,
+            own => Rc::new(own),
+        };
+        *self = Payload::Shared(shared.clone());
+        Payload::Shared(shared)
+    }
+
     /// Bytes of metadata.
     pub fn metadata_len(&self) -> usize {
         match self {
             Payload::Inline { metadata_len, .. } => *metadata_len,
             Payload::Block(block) => block.metadata_len,
             Payload::Http { metadata, .. } => metadata.as_bytes().len(),
+            Payload::Shared(payload) => payload.metadata_len(),
         }
     }
 
@@ -86,6 +101,7 @@ impl Payload {
             Payload::Inline { bytes, metadata_len } => (bytes.len() - metadata_len) as u64,
             Payload::Block(block) => block.body_len,
             Payload::Http { body, .. } => body.len() as u64,
+            Payload::Shared(payload) => payload.body_len(),
         }
     }
 
@@ -104,10 +120,13 @@ impl Payload {
         if self.len() > (MAX_INLINE_BYTES - name_len) as u64 {
             return None;
         }
+        if let Payload::Shared(payload) = self {
+            return payload.inline(name_len, with);
+        }
         Some(match self {
             Payload::Inline { bytes, .. } => with(&[bytes]),
             Payload::Http { metadata, body } => with(&[metadata.as_bytes(), body]),
-            Payload::Block(_) => {
+            Payload::Block(_) | Payload::Shared(_) => {
                 // A worker need not send what is small inline: the bytes are its own until they are copied here.
                 let mut bytes = [0; MAX_INLINE_BYTES];
                 let (metadata_len, len) = (self.metadata_len(), self.len() as usize);
@@ -123,6 +142,7 @@ impl Payload {
         match self {
             Payload::Inline { bytes, metadata_len } => to.copy_from_slice(&bytes[..*metadata_len]),
             Payload::Http { metadata, .. } => to.copy_from_slice(metadata.as_bytes()),
+            Payload::Shared(payload) => payload.copy_metadata(to),
             Payload::Block(block) => {
                 assert_eq!(to.len(), block.metadata_len);
                 let offset = metadata_offset(block.body_len) as usize;
@@ -144,6 +164,7 @@ impl Payload {
                 to.copy_from_slice(&bytes[metadata_len + offset..][..to.len()]);
             }
             Payload::Http { body, .. } => to.copy_from_slice(&body[offset..][..to.len()]),
+            Payload::Shared(payload) => payload.copy_body(offset as u64, to),
             Payload::Block(block) => {
                 // SAFETY: asserted above to be inside the body, which `pointer` checked to be inside the map. As in
                 // `copy_metadata`, a concurrent write changes which bytes are copied and nothing else.

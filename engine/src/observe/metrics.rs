@@ -254,6 +254,11 @@ impl Metrics {
             "Calls that were refused for their input",
             self.each(|f| f.quarantine_refused as f64),
         )?;
+        page.counter(
+            "nightcore_retries",
+            "Internal calls that were sent again, as their process died",
+            self.each(|f| f.retries as f64),
+        )?;
         page.gauge(
             "nightcore_arena_mapped_bytes",
             "Shared memory for payloads, by who hands out its blocks",

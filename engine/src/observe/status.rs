@@ -113,6 +113,8 @@ pub struct FunctionState {
     pub quarantined: Vec<QuarantinedInput>,
     /// Calls that were refused for that.
     pub quarantine_refused: u64,
+    /// How often internal calls were sent again, as their process died.
+    pub retries: u64,
     /// How the last process that ended did.
     pub last_end: Option<String>,
     /// How long ago that was, s.
@@ -333,6 +335,7 @@ fn function(
         stuck: status.counts.stuck,
         quarantined: status.quarantined.into_iter().map(QuarantinedInput::from).collect(),
         quarantine_refused: status.counts.quarantine_refused,
+        retries: status.counts.retries,
         last_end: history.last_end.as_ref().map(|(end, _)| end.to_string()),
         last_end_ago_s: history.last_end.as_ref().map(|(_, at)| ago_s(*at)),
         unavailable: status.unavailable,

@@ -36,6 +36,7 @@ static const struct entry HANDLERS[] = {
     {"Crash", crash, NULL},
     {"Leave", leave, NULL},
     {"Delicate", delicate, NULL},
+    {"CrashOnce", crash_once, NULL},
     {"LoopForEver", loop_for_ever, NULL},
     {"Fork", fork_child, NULL},
     {"Allocate", allocate_mib, NULL},

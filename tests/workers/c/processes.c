@@ -30,6 +30,18 @@ int32_t delicate(nc_request *req, void *user) {
     return sleep_ms(req, user);
 }
 
+int32_t crash_once(nc_request *req, void *user) {
+    (void)user;
+    char *text = body_text(req), *rest;
+    int fd = open(first_line(text, &rest), O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
+    if (fd >= 0) abort();
+    nc_bytes all = nc_request_body(req);
+    size_t before = (size_t)(rest - text);
+    nc_bytes answer = {all.data + before, all.len - before};
+    free(text);
+    return nc_reply(req, answer);
+}
+
 int32_t loop_for_ever(nc_request *req, void *user) {
     (void)req, (void)user;
     for (volatile unsigned i = 0;; i++) {

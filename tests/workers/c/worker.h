@@ -63,6 +63,8 @@ int32_t crash(nc_request *req, void *user);
 int32_t leave(nc_request *req, void *user);
 /* Body "poison": aborts; body MS: as sleep_ms. */
 int32_t delicate(nc_request *req, void *user);
+/* Body "PATH\nBODY": aborts if there is no such file, which it makes; else answers BODY. */
+int32_t crash_once(nc_request *req, void *user);
 int32_t loop_for_ever(nc_request *req, void *user);
 /* Leaves a child behind that waits for ever; answers its process. */
 int32_t fork_child(nc_request *req, void *user);

@@ -1,0 +1,388 @@
+//! Internal calls that are sent again, on a simulated clock: which, how often, and which never.
+
+use nightcore_engine::dispatch::{
+    Action, CallId, ChannelKey, ContainerKey, Dispatch, Fingerprint, Input, Invoke, Outcome, Ran, Spec,
+};
+use nightcore_runtime::protocol::control::{ChannelKind, Mode, Placement};
+use nightcore_runtime::protocol::{Failure, Status};
+use std::collections::{HashMap, VecDeque};
+use std::time::Duration;
+
+const MS: u64 = 1_000_000;
+const CALLER: u32 = 1;
+const CALLEE: u32 = 2;
+
+/// An input, by its name, of which no more than so many are held at once.
+#[derive(Debug, PartialEq, Eq)]
+struct Body(u64);
+
+impl Input for Body {
+    fn fingerprint(&self) -> Fingerprint {
+        self.0
+    }
+
+    fn share(&mut self) -> Body {
+        Body(self.0)
+    }
+}
+
+/// A function that calls another one, each with one container of worker threads.
+struct World {
+    dispatch: Dispatch<Body, ()>,
+    now: u64,
+    containers: HashMap<u32, ContainerKey>,
+    workers: HashMap<ChannelKey, ContainerKey>,
+    asked: VecDeque<ContainerKey>,
+    /// Calls of the caller that run, and of the callee, in the order in which they were sent.
+    open: HashMap<u32, Vec<(ChannelKey, CallId, u64)>>,
+    /// What the callers were told, by tag, and by the external calls.
+    told: Vec<(u64, Status)>,
+    answered: Vec<Status>,
+    next_tag: u64,
+    /// How often a call was sent to the callee.
+    sent: u32,
+}
+
+fn spec(name: &str) -> Spec {
+    Spec {
+        name: name.into(),
+        processes: 1,
+        min: 1,
+        max: Some(100),
+        timeout: Duration::from_secs(5),
+        grace: Duration::from_secs(1),
+        queue_calls: 1000,
+        queue_bytes: 1 << 20,
+        max_depth: 6,
+        external: true,
+        channel: ChannelKind::Fifo,
+        placement: Placement::Free,
+        quarantine_after: 0,
+        retries: 0,
+        idempotent: false,
+    }
+}
+
+fn died() -> Failure {
+    Failure::new(Status::ContainerDied, "it died")
+}
+
+impl World {
+    fn new(retries: u32, idempotent: bool) -> World {
+        let mut dispatch = Dispatch::default();
+        assert_eq!(dispatch.add_function(spec("Caller")), CALLER);
+        assert_eq!(dispatch.add_function(Spec { retries, idempotent, ..spec("Callee") }), CALLEE);
+        let mut world = World {
+            dispatch,
+            now: 1000 * MS,
+            containers: HashMap::new(),
+            workers: HashMap::new(),
+            asked: VecDeque::new(),
+            open: HashMap::new(),
+            told: Vec::new(),
+            answered: Vec::new(),
+            next_tag: 0,
+            sent: 0,
+        };
+        world.connect(CALLER);
+        world.connect(CALLEE);
+        world
+    }
+
+    fn connect(&mut self, function: u32) {
+        let generation = self.dispatch.newest_generation(function);
+        let key = self.dispatch.container_connected(function, Some(generation), Mode::Threads);
+        self.containers.insert(function, key);
+        self.settle();
+    }
+
+    fn settle(&mut self) {
+        loop {
+            while let Some(action) = self.dispatch.next_action() {
+                match action {
+                    Action::Dispatch { channel, call, payload, caller, .. } => {
+                        let function = caller.map_or(self.function_at(channel), |_| CALLEE);
+                        self.sent += u32::from(function == CALLEE);
+                        self.open.entry(function).or_default().push((channel, call, payload.0));
+                    }
+                    Action::Deliver { tag, outcome, .. } => self.told.push((tag, status(&outcome))),
+                    Action::Respond { outcome, .. } => self.answered.push(status(&outcome)),
+                    Action::CreateWorker { container } => self.asked.push_back(container),
+                    _ => {}
+                }
+            }
+            let Some(container) = self.asked.pop_front() else { return };
+            let channel = self.dispatch.worker_ready(self.now, container);
+            self.workers.insert(channel, container);
+        }
+    }
+
+    fn function_at(&self, channel: ChannelKey) -> u32 {
+        let of = |function: &u32| self.containers.get(function) == self.workers.get(&channel);
+        if of(&CALLEE) { CALLEE } else { CALLER }
+    }
+
+    fn open(&self, function: u32) -> Vec<u64> {
+        self.open.get(&function).into_iter().flatten().map(|(.., body)| *body).collect()
+    }
+
+    /// A client's call.
+    fn external(&mut self, function: u32) {
+        self.dispatch.external(self.now, function, None, Body(0), 1, ()).expect("it is accepted");
+        self.settle();
+    }
+
+    /// The caller's handler that was sent last calls the callee, and waits.
+    fn invoke(&mut self, body: u64) -> u64 {
+        self.next_tag += 1;
+        let (channel, parent, _) = *self.open[&CALLER].last().expect("a caller runs");
+        let (tag, function, payload) = (self.next_tag, CALLEE, Body(body));
+        let invoke = Invoke { parent, tag, function, name: "", waits: false, deadline: 0, payload, bytes: 1 };
+        self.dispatch.invoke(self.now, channel, invoke).expect("an honest worker");
+        self.settle();
+        tag
+    }
+
+    fn end(&mut self, function: u32, outcome: Outcome<Body>) {
+        let (channel, call, _) = self.open.get_mut(&function).and_then(|open| open.pop()).expect("it runs");
+        let ran = Ran { began_at: self.now, ended_at: self.now };
+        self.dispatch.complete(self.now, channel, call, ran, outcome).expect("an honest worker");
+        self.settle();
+    }
+
+    fn die(&mut self, function: u32) {
+        let key = self.containers.remove(&function).expect("it is connected");
+        self.workers.retain(|_, of| *of != key);
+        self.open.remove(&function);
+        self.dispatch.container_gone(self.now, key, &died());
+        self.settle();
+    }
+
+    fn restart(&mut self, function: u32) {
+        self.die(function);
+        self.connect(function);
+    }
+
+    fn advance(&mut self, by: u64) {
+        self.now += by;
+        self.dispatch.advance(self.now);
+        self.settle();
+    }
+
+    fn retries(&mut self) -> u64 {
+        self.dispatch.status(self.now, CALLEE).counts.retries
+    }
+}
+
+fn status(outcome: &Outcome<Body>) -> Status {
+    outcome.as_ref().map_or_else(|failure| failure.status, |_| Status::Ok)
+}
+
+#[test]
+fn a_call_whose_process_died_is_sent_again_if_it_may_run_twice() {
+    for retries in 1..=3 {
+        let mut world = World::new(retries, true);
+        world.external(CALLER);
+        let tag = world.invoke(7);
+        for death in 1..=retries {
+            world.restart(CALLEE);
+            assert_eq!((world.open(CALLEE), world.told.len()), (vec![7], 0), "after death {death}");
+        }
+        assert_eq!((world.sent, world.retries()), (retries + 1, u64::from(retries)));
+        world.end(CALLEE, Ok(Body(1)));
+        assert_eq!(world.told, [(tag, Status::Ok)]);
+        world.end(CALLER, Ok(Body(1)));
+        assert_eq!((world.answered, world.dispatch.calls_under_way()), (vec![Status::Ok], 0));
+    }
+}
+
+#[test]
+fn it_ends_when_its_retries_are_used_up() {
+    let mut world = World::new(2, true);
+    world.external(CALLER);
+    let tag = world.invoke(7);
+    for _ in 0..3 {
+        world.restart(CALLEE);
+    }
+    assert_eq!((world.told.clone(), world.sent), (vec![(tag, Status::ContainerDied)], 3));
+    assert!(world.open(CALLEE).is_empty());
+    let status = world.dispatch.status(world.now, CALLEE);
+    assert_eq!((status.queued, status.queued_bytes, status.running, status.waiting), (0, 0, 0, 0));
+}
+
+#[test]
+fn one_that_may_have_begun_is_not_sent_again() {
+    let mut world = World::new(3, false);
+    world.external(CALLER);
+    let tag = world.invoke(7);
+    world.restart(CALLEE);
+    assert_eq!((world.told.clone(), world.sent, world.retries()), (vec![(tag, Status::ContainerDied)], 1, 0));
+}
+
+#[test]
+fn one_that_surely_did_not_begin_is_sent_again() {
+    let mut world = World::new(1, false);
+    world.external(CALLER);
+    let tag = world.invoke(7);
+    let call = world.open[&CALLEE][0].1;
+    world.dispatch.not_begun(call);
+    world.restart(CALLEE);
+    assert_eq!((world.open(CALLEE), world.sent), (vec![7], 2));
+    // The second time nobody says so.
+    world.restart(CALLEE);
+    assert_eq!(world.told, [(tag, Status::ContainerDied)]);
+}
+
+#[test]
+fn without_retries_none_is_sent_again() {
+    let mut world = World::new(0, true);
+    world.external(CALLER);
+    let tag = world.invoke(7);
+    let call = world.open[&CALLEE][0].1;
+    world.dispatch.not_begun(call);
+    world.restart(CALLEE);
+    assert_eq!((world.told.clone(), world.sent), (vec![(tag, Status::ContainerDied)], 1));
+}
+
+#[test]
+fn a_client_s_call_is_not_sent_again() {
+    let mut world = World::new(3, true);
+    world.external(CALLEE);
+    world.restart(CALLEE);
+    assert_eq!((world.answered.clone(), world.sent), (vec![Status::ContainerDied], 1));
+}
+
+#[test]
+fn what_the_handler_failed_is_not_sent_again() {
+    let mut world = World::new(3, true);
+    world.external(CALLER);
+    for failure in [Status::FunctionFailed, Status::ContainerDied, Status::Unavailable, Status::Overloaded] {
+        let tag = world.invoke(7);
+        world.end(CALLEE, Err(Failure::new(failure, "no")));
+        assert_eq!(world.told.last(), Some(&(tag, failure)));
+    }
+    assert_eq!((world.sent, world.retries()), (4, 0));
+}
+
+#[test]
+fn what_nobody_waits_for_any_more_is_not_sent_again() {
+    // Cancelled.
+    let mut world = World::new(3, true);
+    world.external(CALLER);
+    let tag = world.invoke(7);
+    let channel = world.open[&CALLER][0].0;
+    world.dispatch.cancel_invoke(world.now, channel, tag);
+    world.restart(CALLEE);
+    assert_eq!((world.told.clone(), world.sent), (vec![(tag, Status::Cancelled)], 1));
+    // Its caller has died.
+    let mut world = World::new(3, true);
+    world.external(CALLER);
+    world.invoke(7);
+    world.restart(CALLER);
+    world.restart(CALLEE);
+    assert_eq!((world.sent, world.dispatch.calls_under_way()), (1, 0));
+    // Its deadline has passed.
+    let mut world = World::new(3, true);
+    world.external(CALLER);
+    let tag = world.invoke(7);
+    world.advance(5000 * MS);
+    world.restart(CALLEE);
+    assert_eq!((world.told.clone(), world.sent), (vec![(tag, Status::DeadlineExceeded)], 1));
+}
+
+#[test]
+fn a_deadline_stays_what_it_was() {
+    let mut world = World::new(3, true);
+    world.external(CALLER);
+    let tag = world.invoke(7);
+    world.advance(3000 * MS);
+    world.restart(CALLEE);
+    assert_eq!(world.open(CALLEE), [7]);
+    world.advance(1999 * MS);
+    assert_eq!(world.told, []);
+    world.advance(MS);
+    assert_eq!(world.told, [(tag, Status::DeadlineExceeded)]);
+    // Also while it is queued again.
+    let mut world = World::new(3, true);
+    world.external(CALLER);
+    let tag = world.invoke(7);
+    world.die(CALLEE);
+    assert_eq!(world.dispatch.status(world.now, CALLEE).queued, 1);
+    world.advance(5000 * MS);
+    assert_eq!(world.told, [(tag, Status::DeadlineExceeded)]);
+    assert_eq!(world.dispatch.status(world.now, CALLEE).queued, 0);
+}
+
+#[test]
+fn one_that_is_sent_again_goes_before_all_others() {
+    let mut world = World::new(1, true);
+    world.external(CALLER);
+    world.invoke(7);
+    world.die(CALLEE);
+    world.invoke(8);
+    world.external(CALLEE);
+    world.connect(CALLEE);
+    assert_eq!(world.open(CALLEE), [7, 8, 0]);
+}
+
+#[test]
+fn what_it_called_is_cancelled_and_called_anew() {
+    let mut world = World::new(1, true);
+    world.external(CALLER);
+    world.invoke(7);
+    // Its handler calls its own function and waits.
+    let (channel, parent, _) = world.open[&CALLEE][0];
+    let payload = Body(9);
+    let invoke =
+        Invoke { parent, tag: 99, function: CALLEE, name: "", waits: true, deadline: 0, payload, bytes: 1 };
+    world.dispatch.invoke(world.now, channel, invoke).expect("an honest worker");
+    world.settle();
+    assert_eq!(world.open(CALLEE), [7, 9]);
+    world.restart(CALLEE);
+    assert_eq!(world.open(CALLEE), [7]);
+    world.end(CALLEE, Ok(Body(1)));
+    let status = world.dispatch.status(world.now, CALLEE);
+    assert_eq!((status.running, status.waiting, status.queued), (0, 0, 0));
+    world.end(CALLER, Ok(Body(1)));
+    assert_eq!(world.dispatch.calls_under_way(), 0);
+}
+
+#[test]
+fn a_crash_loop_ends_what_is_queued_again() {
+    let mut world = World::new(10, true);
+    world.external(CALLER);
+    let tag = world.invoke(7);
+    world.die(CALLEE);
+    world.dispatch.set_unavailable(world.now, CALLEE, "a crash loop");
+    world.settle();
+    assert_eq!(world.told, [(tag, Status::Unavailable)]);
+    assert_eq!(world.dispatch.status(world.now, CALLEE).queued, 0);
+}
+
+#[test]
+fn a_storm_is_held_to_a_share_of_the_calls() {
+    let mut world = World::new(10, true);
+    world.external(CALLER);
+    for body in 0..50 {
+        world.invoke(body);
+    }
+    for _ in 0..10 {
+        world.restart(CALLEE);
+    }
+    // Ten in any case, and one for five calls; each death takes all that are left.
+    assert_eq!((world.retries(), world.sent, world.told.len()), (20, 70, 50));
+}
+
+#[test]
+fn an_input_in_quarantine_is_not_sent_again() {
+    let mut world = World::new(10, true);
+    let spec = Spec { retries: 10, idempotent: true, quarantine_after: 3, ..spec("Callee") };
+    world.dispatch.set_spec(world.now, CALLEE, spec);
+    world.external(CALLER);
+    let tag = world.invoke(7);
+    for _ in 0..3 {
+        assert_eq!(world.open(CALLEE), [7]);
+        world.restart(CALLEE);
+    }
+    assert_eq!((world.told.clone(), world.sent), (vec![(tag, Status::FunctionFailed)], 3));
+}
