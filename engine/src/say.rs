@@ -1,7 +1,12 @@
-//! Messages for the person who runs the engine.
+//! Messages for the person who runs the engine, and what functions print: as they are, or in columns for who writes functions
+//! and watches (`nightcore dev`).
 //!
 //! Standard error may be a pipe that nobody reads. Neither the engine nor the launcher may ever wait for it: what does
 //! not fit is left out.
+
+mod columns;
+
+pub use columns::{Columns, columns, use_columns};
 
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use std::io;
@@ -9,14 +14,23 @@ use std::os::fd::AsFd;
 
 /// A pipe that is writable takes this much at once without waiting.
 const CHUNK_BYTES: usize = 4096;
+/// Whose the engine's own lines are.
+const OWN_NAME: &str = "nightcore";
 
 /// Writes a line, with the engine's name before it.
 pub fn say(text: &str) {
-    show(format!("nightcore: {text}\n").as_bytes());
+    match columns() {
+        Some(columns) => show(&columns.line(&columns::now(), OWN_NAME, None, text.as_bytes())),
+        None => show(format!("{OWN_NAME}: {text}\n").as_bytes()),
+    }
 }
 
 /// Writes a line that a function printed, with the function's name before it, and the id of the call if it is known.
 pub fn show_line(function: &str, call: Option<&[u8]>, text: &[u8]) {
+    if let Some(columns) = columns() {
+        show(&columns.line(&columns::now(), function, call, text));
+        return;
+    }
     let (space, call) = call.map_or((&b""[..], &b""[..]), |call| (b" ", call));
     show(&[function.as_bytes(), space, call, b" | ", text, b"\n"].concat());
 }

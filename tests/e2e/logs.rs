@@ -89,6 +89,26 @@ fn lines_are_shown_by_the_call_that_they_say_they_are_about() {
 }
 
 #[test]
+fn dev_shows_lines_in_columns() {
+    let home = Setup::new().functions(&["Print", "SleepStubbornly"], &c()).home();
+    let engine = home.start_dev();
+    let id = "0000000000000007";
+    engine.answer("Print", format!("\x1e{id} of a call\nof nobody\n"));
+    engine.wait_for_log("Print", "nobody");
+    let shown = engine.stderr();
+    let line =
+        |end: &str| shown.lines().find(|line| line.ends_with(end)).map(|line| line.split_at(12)).unwrap();
+    let (time, rest) = line("  of a call");
+    assert!(time.chars().all(|c| c.is_ascii_digit() || ":.".contains(c)), "{time:?} is no time of day");
+    assert_eq!(rest, format!("  Print{0}  {id}  of a call", " ".repeat(10)));
+    assert_eq!(line("of nobody").1, format!("  Print{0}  {1}  of nobody", " ".repeat(10), " ".repeat(16)));
+    let ready = format!("  nightcore{0}  {1}  ready: ", " ".repeat(6), " ".repeat(16));
+    assert!(shown.lines().any(|line| line.get(12..).is_some_and(|rest| rest.starts_with(&ready))), "{shown}");
+    assert!(!shown.contains('\x1b'), "it is no terminal: {shown:?}");
+    engine.stop();
+}
+
+#[test]
 fn a_line_of_a_mebibyte_is_kept_in_pieces() {
     const BYTES: usize = 1 << 20;
     let engine = Setup::new().functions(&["PrintLong"], &c()).start();
@@ -140,6 +160,8 @@ fn logs_follow() {
 fn logs_of_all_functions_follow_by_call() {
     use std::io::{BufRead, BufReader};
     use std::process::Stdio;
+    use std::sync::mpsc;
+    use std::time::Duration;
 
     let id = "0000000000000007";
     let engine = Setup::new().functions(&["Print", "PrintLong"], &c()).start();
@@ -147,8 +169,10 @@ fn logs_of_all_functions_follow_by_call() {
     engine.wait_for_log("Print", "nobody");
     let mut follow = engine.home().command("logs");
     let mut follow = follow.args(["-f", "--call", id]).stdout(Stdio::piped()).spawn().unwrap();
-    let mut seen = BufReader::new(follow.stdout.take().unwrap()).lines();
-    let mut next = || seen.next().map(Result::unwrap);
+    let out = BufReader::new(follow.stdout.take().unwrap());
+    let (seen, lines) = mpsc::channel();
+    std::thread::spawn(move || out.lines().try_for_each(|line| seen.send(line.unwrap())));
+    let next = || lines.recv_timeout(Duration::from_secs(10)).ok();
     assert!(next().is_some_and(|line| line.starts_with("Print | ") && line.ends_with(" before")));
     engine.answer("Print", format!("of nobody\n\x1e{id} after\n"));
     assert!(next().is_some_and(|line| line.ends_with(" after")));

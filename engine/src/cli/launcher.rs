@@ -1,6 +1,7 @@
 //! `nightcore launcher`: started by the engine only.
 
 use super::Exit;
+use crate::say::{Columns, use_columns};
 use std::path::PathBuf;
 
 #[derive(clap::Args)]
@@ -11,12 +12,18 @@ pub struct LauncherArgs {
     /// The limit of open files that containers get
     #[arg(long)]
     open_files: u64,
+    /// Show what functions print in columns, of which that of the names is so wide
+    #[arg(long)]
+    columns: Option<usize>,
     /// The engine's directory
     directory: PathBuf,
 }
 
 impl LauncherArgs {
     pub fn run(self) -> Result<(), Exit> {
+        if let Some(name_width) = self.columns {
+            use_columns(Columns::new(name_width));
+        }
         crate::launcher::process::run(self.socket, &self.directory, self.open_files).map_err(Exit::bad_input)
     }
 }

@@ -1,6 +1,7 @@
 //! `nightcore up` and `nightcore dev`
 
 use super::{Engine, Exit, load, runtime};
+use crate::say::{Columns, use_columns};
 use crate::up::{Options, run};
 use std::fs::File;
 use std::os::fd::{FromRawFd, OwnedFd};
@@ -19,13 +20,18 @@ impl Up {
         self.run_watching(false)
     }
 
-    /// As [`Up::run`], and starts functions anew when files change.
+    /// As [`Up::run`], and starts functions anew when files change. Its lines are in columns.
     pub fn dev(self) -> Result<(), Exit> {
         self.run_watching(true)
     }
 
     fn run_watching(self, watch_all: bool) -> Result<(), Exit> {
         let config = load(&self.engine.config)?;
+        if watch_all {
+            use_columns(Columns::new(
+                config.functions.iter().map(|f| f.name.len()).max().unwrap_or_default(),
+            ));
+        }
         let directory = self.engine.directory().map_err(Exit::bad_input)?;
         let ready = self.ready_fd.map(ready_file).transpose()?;
         let options = Options { config, directory: &directory, ready, watch_all };

@@ -8,7 +8,7 @@ use crate::config;
 use crate::directory;
 use crate::dispatch::{FunctionId, Generation};
 use crate::link::{ContainerEvent, HubHandle, Identity};
-use crate::say::say;
+use crate::say::{columns, say};
 use anyhow::{Context, Result};
 use nightcore_runtime::clock::now_ns;
 use nightcore_runtime::protocol::control::{FUNCTION_VARIABLE, SOCKET_VARIABLE, TOKEN_VARIABLE};
@@ -286,7 +286,11 @@ impl Launcher {
         let program = File::open("/proc/self/exe")?;
         let mut command = Command::new(format!("/proc/self/fd/{}", program.as_raw_fd()));
         command.arg0("nightcore").arg("launcher").arg("--socket").arg(fd.to_string());
-        command.arg("--open-files").arg(open_files.to_string()).arg(directory);
+        command.arg("--open-files").arg(open_files.to_string());
+        if let Some(columns) = columns() {
+            command.arg("--columns").arg(columns.name_width().to_string());
+        }
+        command.arg(directory);
         // SAFETY: fcntl is async-signal-safe; the descriptor is open in the child until it is passed on by exec.
         unsafe {
             command.pre_exec(move || {

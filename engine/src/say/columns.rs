@@ -1,0 +1,142 @@
+//! Lines in columns: time, name, call, text.
+
+use super::OWN_NAME;
+use std::ffi::OsStr;
+use std::io::{self, IsTerminal};
+use std::sync::OnceLock;
+use std::time::{SystemTime, UNIX_EPOCH};
+
+/// Names that are longer push the rest of their lines: a wider column would leave too little for the text.
+const MAX_NAME_WIDTH: usize = 24;
+/// As wide as the id of a call.
+const CALL_WIDTH: usize = 16;
+/// Colours that names are given by turns, of those that can be read on light and on dark: green, yellow, blue, magenta, cyan.
+const NAME_COLOURS: [&str; 5] = ["32", "33", "34", "35", "36"];
+/// Of the engine's own name.
+const OWN_COLOUR: &str = "1";
+/// Of what is looked for and not read: faint.
+const FAINT: &str = "2";
+
+static COLUMNS: OnceLock<Columns> = OnceLock::new();
+
+/// How lines are divided.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Columns {
+    name_width: usize,
+    is_coloured: bool,
+}
+
+/// From now on lines of this process are in these columns.
+pub fn use_columns(columns: Columns) {
+    // Whoever said it first has decided.
+    let _ = COLUMNS.set(columns);
+}
+
+/// How lines of this process are divided; `None`: not at all.
+pub fn columns() -> Option<&'static Columns> {
+    COLUMNS.get()
+}
+
+impl Columns {
+    /// For names of up to `longest` bytes; in colours if standard error is a terminal and `NO_COLOR` is not set.
+    pub fn new(longest: usize) -> Columns {
+        let no_color = std::env::var_os("NO_COLOR");
+        Columns {
+            name_width: longest.clamp(OWN_NAME.len(), MAX_NAME_WIDTH),
+            is_coloured: is_coloured(io::stderr().is_terminal(), no_color.as_deref()),
+        }
+    }
+
+    /// How wide names are.
+    pub fn name_width(&self) -> usize {
+        self.name_width
+    }
+
+    /// A line.
+    pub(super) fn line(&self, time: &str, name: &str, call: Option<&[u8]>, text: &[u8]) -> Vec<u8> {
+        let call = call.map_or(String::new(), |call| String::from_utf8_lossy(call).into_owned());
+        let (name, call) = (format!("{name:0$}", self.name_width), format!("{call:CALL_WIDTH$}"));
+        let painted = [(FAINT, time), (colour(name.trim_end()), &name), (FAINT, &call)];
+        let mut line = Vec::with_capacity(text.len() + 80);
+        for (colour, part) in painted {
+            let part =
+                if self.is_coloured { format!("\x1b[{colour}m{part}\x1b[0m  ") } else { format!("{part}  ") };
+            line.extend_from_slice(part.as_bytes());
+        }
+        line.extend_from_slice(text);
+        // What the text says of colours ends with it.
+        line.extend_from_slice(if self.is_coloured { b"\x1b[0m\n" } else { b"\n" });
+        line
+    }
+}
+
+/// As <https://no-color.org> asks for: whatever it is set to but nothing.
+fn is_coloured(is_terminal: bool, no_color: Option<&OsStr>) -> bool {
+    is_terminal && no_color.is_none_or(OsStr::is_empty)
+}
+
+/// The same one for a name each time, in the engine and in its launcher.
+fn colour(name: &str) -> &'static str {
+    if name == OWN_NAME {
+        return OWN_COLOUR;
+    }
+    let sum: usize = name.bytes().map(usize::from).sum();
+    NAME_COLOURS[sum % NAME_COLOURS.len()]
+}
+
+/// The time of day here, with milliseconds.
+pub(super) fn now() -> String {
+    let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    let seconds = now.as_secs() as libc::time_t;
+    // SAFETY: a zeroed tm is a valid one to be overwritten; both pointers are to live values.
+    let tm = unsafe {
+        let mut tm: libc::tm = std::mem::zeroed();
+        libc::localtime_r(&seconds, &mut tm);
+        tm
+    };
+    format!("{:02}:{:02}:{:02}.{:03}", tm.tm_hour, tm.tm_min, tm.tm_sec, now.subsec_millis())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn line(columns: Columns, name: &str, call: Option<&[u8]>) -> String {
+        String::from_utf8(columns.line("01:02:03.456", name, call, b"text")).unwrap()
+    }
+
+    #[test]
+    fn a_line_has_its_parts_below_those_of_others() {
+        let columns = Columns { name_width: 10, is_coloured: false };
+        let id = Some(&b"0000002a00000000"[..]);
+        assert_eq!(line(columns, "Foo", id), "01:02:03.456  Foo         0000002a00000000  text\n");
+        assert_eq!(line(columns, OWN_NAME, None), "01:02:03.456  nightcore                     text\n");
+        let long = line(columns, "ALongerName", id);
+        assert_eq!(long, "01:02:03.456  ALongerName  0000002a00000000  text\n");
+    }
+
+    #[test]
+    fn each_name_has_its_colour() {
+        let columns = Columns { name_width: 10, is_coloured: true };
+        let (a, b) = (line(columns, "A", None), line(columns, "B", None));
+        assert_eq!(
+            a,
+            "\x1b[2m01:02:03.456\x1b[0m  \x1b[32mA         \x1b[0m  \x1b[2m                \x1b[0m  text\x1b[0m\n"
+        );
+        assert!(b.contains("\x1b[33mB "), "{b:?}");
+    }
+
+    #[test]
+    fn colours_are_for_terminals_of_those_who_want_them() {
+        let set = |value| Some(OsStr::new(value));
+        assert!(is_coloured(true, None) && is_coloured(true, set("")));
+        assert!(!is_coloured(false, None) && !is_coloured(true, set("1")));
+    }
+
+    #[test]
+    fn a_column_is_as_wide_as_names_need_within_reason() {
+        assert_eq!(Columns::new(3).name_width(), OWN_NAME.len());
+        assert_eq!(Columns::new(12).name_width(), 12);
+        assert_eq!(Columns::new(63).name_width(), MAX_NAME_WIDTH);
+    }
+}
