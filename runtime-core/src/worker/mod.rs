@@ -10,6 +10,7 @@ mod channel;
 mod event_loop;
 mod invoke;
 mod launching;
+mod log;
 mod payload;
 mod request;
 mod session;
