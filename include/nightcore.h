@@ -25,7 +25,7 @@
 
 // The functions this header declares. It rises by one whenever functions are added. What is there is never
 // changed under the same name of the library (`libnightcore.so.0`).
-#define NC_ABI_VERSION 5
+#define NC_ABI_VERSION 6
 
 // It went well.
 #define NC_OK 0
@@ -264,6 +264,11 @@ uint64_t nc_request_id(const nc_request *req);
 // the call from outside with which it began. Its client has it in the header X-Nightcore-Call. Empty if the request
 // has ended.
 const char *nc_request_call_id(const nc_request *req);
+
+// Writes a text to standard error, from where it comes to the function's log, each of its lines with the id of the call.
+// It may be used from any thread. NC_INVALID_STATE: the request has ended.
+int32_t nc_log(const nc_request *req,
+               const char *text);
 
 // Ends a request of nc_worker_next; takes NULL. If it was not answered its call fails, with the reason why
 // its last answer was refused, if one was. A handler's request ends by itself and is left alone.

@@ -316,6 +316,10 @@ public:
         return std::chrono::nanoseconds(static_cast<std::int64_t>(left < most ? left : most));
     }
 
+    // Writes a text to standard error, from where it comes to the function's log, each of its lines with the id of the call.
+    // Throws Error.
+    void log(const std::string &text) const { detail::check(nc_log(request_, text.c_str())); }
+
     // Whether nobody waits for the answer any more; cheap enough for a loop.
     bool cancelled() const noexcept { return nc_request_cancelled(request_); }
 

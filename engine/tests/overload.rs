@@ -1,7 +1,9 @@
 //! A function that gets more than it can do, on a simulated clock: it goes on to answer as many calls as it can, and what would
 //! come too late is refused when it comes.
 
-use nightcore_engine::dispatch::{Action, CallId, ChannelKey, Dispatch, Fingerprint, FunctionId, Input, Ran, Spec};
+use nightcore_engine::dispatch::{
+    Action, CallId, ChannelKey, Dispatch, Fingerprint, FunctionId, Input, Ran, Spec,
+};
 use nightcore_runtime::protocol::Status;
 use nightcore_runtime::protocol::control::{ChannelKind, Mode, Placement};
 use std::cmp::Reverse;

@@ -10,7 +10,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"os"
 	"runtime/debug"
 	"strings"
 	"sync"
@@ -77,7 +76,7 @@ func (r *running) run() {
 		if reason := recover(); reason != nil {
 			message = fmt.Sprint("panic: ", reason)
 		}
-		fmt.Fprintf(os.Stderr, "nightcore: %s: %s\n%s", req.Function, message, debug.Stack())
+		req.Logf("nightcore: %s: %s\n%s", req.Function, message, debug.Stack())
 		r.fail(errors.New(message))
 	}()
 	body, err := r.worker.handler(r.ctx, req)

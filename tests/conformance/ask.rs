@@ -67,6 +67,20 @@ impl<'a> On<'a> {
         })
     }
 
+    /// Waits until the log of the function has these lines of a call, and no others.
+    pub fn logs_of_call(&self, id: &str, lines: &[&str]) -> Outcome {
+        let log = || self.engine.nightcore("logs", &["--call", id, self.function]).text();
+        let is_it = |log: &str| {
+            log.lines().map(|line| line.splitn(4, ' ').nth(3).unwrap_or_default()).eq(lines.iter().copied())
+        };
+        let found = find_within(SOON, || is_it(&log()).then_some(()));
+        found.ok_or_else(|| Wrong {
+            asked: format!("the log of {} about call {id}", self.function),
+            expected: format!("{lines:?}"),
+            got: log(),
+        })
+    }
+
     /// The process of the function, once there is another one than `before`.
     pub fn process(&self, before: Option<i32>) -> Result<i32, Wrong> {
         let other = || {
@@ -133,6 +147,18 @@ impl Ask<'_> {
         let differ = response.body.iter().zip(body).position(|(got, expected)| got != expected);
         let at = differ.filter(|at| *at > 0).map_or(String::new(), |at| format!(", other from byte {at} on"));
         Err(self.wrong(shown(status, own, body), shown(response.status, &headers, &response.body) + &at))
+    }
+
+    /// It must be answered with this body; the id of the call.
+    pub fn answers_by_call(&self, body: &str) -> Result<String, Wrong> {
+        let response = self.response()?;
+        match response.header("x-nightcore-call") {
+            Some(id) if response.text() == body => Ok(id.to_owned()),
+            _ => {
+                Err(self
+                    .wrong(format!("200 {body:?} and an id"), shown(response.status, &[], &response.body)))
+            }
+        }
     }
 
     /// It must be answered with the id that the call has, as the client is told it.

@@ -229,6 +229,11 @@ pub const CASES: &[Case] = &[
         s.on.ask("print").body("to whom it may concern").answers("printed")?;
         s.on.prints("to whom it may concern")
     }),
+    case("log", |s| {
+        let ask = s.on.ask("call").to(s.on.function, "log").body("what came\n\nof it");
+        let id = ask.answers_by_call("logged")?;
+        s.on.logs_of_call(&id, &["what came", "", "of it"])
+    }),
     case("twice", |s| {
         s.on.ask("twice").body("first").answers("first")?;
         s.on.prints(&format!("twice: {}", s.language.second_answer))

@@ -8,7 +8,7 @@ use crate::status::{NC_NOT_FOUND, NC_OK};
 use nightcore_runtime::protocol::{Failure, Status};
 use nightcore_runtime::worker::{Input, LoopRequest, Request, is_forked};
 use std::cell::{Cell, RefCell, UnsafeCell};
-use std::ffi::c_char;
+use std::ffi::{CStr, c_char};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Mutex, OnceLock, PoisonError};
 
@@ -367,6 +367,18 @@ pub unsafe extern "C" fn nc_request_id(req: *const nc_request) -> u64 {
 pub unsafe extern "C" fn nc_request_call_id(req: *const nc_request) -> *const c_char {
     // SAFETY: a request, as the header asks for.
     unsafe { value(req, c"".as_ptr(), Content::call_id) }
+}
+
+/// Writes a text to standard error, from where it comes to the function's log, each of its lines with the id of the call.
+/// It may be used from any thread. NC_INVALID_STATE: the request has ended.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn nc_log(req: *const nc_request, text: *const c_char) -> i32 {
+    // SAFETY: a request and a text, as the header asks for; the text is not NULL.
+    guard(|| unsafe {
+        present(text.cast_mut(), "text")?;
+        nc_request::live(req)?.input().log(CStr::from_ptr(text).to_bytes());
+        Ok(NC_OK)
+    })
 }
 
 /// Ends a request of nc_worker_next; takes NULL. If it was not answered its call fails, with the reason why

@@ -84,6 +84,11 @@ export interface Request {
    * `X-Nightcore-Call`.
    */
   readonly id: string;
+  /**
+   * Writes what `console.log` would to standard error, from where it comes to the function's log, each line with the id of
+   * the call.
+   */
+  log(...what: unknown[]): void;
   /** What came beside the body; of a request over HTTP `:method`, `:prefix`, `:path`, `:query` and its headers. */
   readonly metadata: Metadata;
   /** Milliseconds until the deadline; Infinity if there is none. */

@@ -1,5 +1,7 @@
 "use strict";
 
+const { format } = require("node:util");
+const { log } = require("./log.js");
 const { Metadata } = require("./metadata.js");
 const { Reply } = require("./answer.js");
 const { toBytes } = require("./bytes.js");
@@ -28,6 +30,10 @@ class Request {
 
   get id() {
     return this.#id.map((half) => half.toString(16).padStart(HALF_DIGITS, "0")).join("");
+  }
+
+  log(...what) {
+    log(this.#id === NO_ID ? undefined : this.id, format(...what));
   }
 
   text() {

@@ -77,7 +77,7 @@ class Running {
       failure = { code, message, function: error.function, causes };
     } else {
       const message = error instanceof Error ? error.message : String(error);
-      console.error(`nightcore: ${this.worker.function}:`, error);
+      this.request.log(`nightcore: ${this.worker.function}:`, error);
       failure = { code: "FUNCTION_FAILED", message, function: "", causes: [] };
     }
     try {

@@ -108,6 +108,9 @@ def test_the_traceback_is_in_the_log_and_begins_with_the_handler(start: Start) -
     log = engine.log("Fails")
     assert 'raise LookupError("no such user")' in log
     assert "_serve.py" not in log
+    calls = {line.split(" ")[2] for line in log.splitlines() if "Traceback" in line or "LookupError" in line}
+    assert len(calls) == 1
+    assert "-" not in calls, "each line has the id of its call"
 
 
 def test_a_request_is_used_in_its_time_and_on_its_thread(start: Start) -> None:

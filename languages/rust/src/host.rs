@@ -13,6 +13,7 @@ pub trait Host {
     fn metadata(&self) -> Metadata<'_>;
     fn caller(&self) -> Option<&str>;
     fn id(&self) -> CallId;
+    fn log(&self, text: &str);
     fn time_left(&self) -> Option<Duration>;
     fn is_cancelled(&self) -> bool;
     fn call(&self, name: &str, body: &[u8], options: &CallOptions) -> Result<Answer>;
@@ -42,6 +43,10 @@ impl Host for worker::Request<'_> {
 
     fn id(&self) -> CallId {
         self.call_id()
+    }
+
+    fn log(&self, text: &str) {
+        (**self).log(text.as_bytes());
     }
 
     fn time_left(&self) -> Option<Duration> {

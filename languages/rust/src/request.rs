@@ -5,6 +5,7 @@ use crate::error::Result;
 use crate::host::Host;
 use nightcore_runtime::protocol::{CallId, Metadata};
 use nightcore_runtime::worker::{CallOptions, Origin};
+use std::fmt;
 use std::time::Duration;
 
 /// A call that a handler runs.
@@ -44,6 +45,20 @@ impl<'r> Request<'r> {
     /// `X-Nightcore-Call`.
     pub fn id(&self) -> CallId {
         self.0.id()
+    }
+
+    /// Writes a text to standard error, from where it comes to the function's log, each of its lines with the id of the
+    /// call.
+    ///
+    /// ```
+    /// # use nightcore::Request;
+    /// fn sizes(req: &Request) -> String {
+    ///     req.log(format_args!("{} bytes came", req.body().len()));
+    ///     req.body().len().to_string()
+    /// }
+    /// ```
+    pub fn log(&self, text: impl fmt::Display) {
+        self.0.log(&text.to_string());
     }
 
     /// The time left until the deadline; zero when it has passed, `None` if there is none.

@@ -152,6 +152,10 @@ impl Host for Running<'_> {
         CallId::new(0)
     }
 
+    fn log(&self, text: &str) {
+        eprintln!("{text}");
+    }
+
     fn body(&self) -> &[u8] {
         &self.request.body
     }

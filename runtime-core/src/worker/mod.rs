@@ -10,6 +10,7 @@ mod channel;
 mod event_loop;
 mod invoke;
 mod launching;
+mod log;
 mod pace;
 mod payload;
 mod request;

@@ -109,6 +109,11 @@ impl Input {
         CallId::below(self.root, self.call)
     }
 
+    /// Writes lines about the call to standard error, whence they come to the function's log, each with the call's id.
+    pub fn log(&self, text: &[u8]) {
+        super::log::log(self.call_id(), text);
+    }
+
     /// The function this container runs.
     pub fn function(&self) -> &str {
         self.session.function()

@@ -29,6 +29,7 @@ from ._errors import (
     PayloadTooLarge,
     Unavailable,
 )
+from ._logging import LogHandler
 from ._metadata import Metadata
 from ._nightcore import VERSION
 from ._request import AsyncRequest, Pending, Request
@@ -48,6 +49,7 @@ __all__ = [
     "Error",
     "FunctionFailed",
     "InvalidState",
+    "LogHandler",
     "Metadata",
     "NotFound",
     "Overloaded",

@@ -6,6 +6,7 @@ import json as _json
 from typing import TYPE_CHECKING, Any, Protocol
 
 from ._answer import Answer, encode_body, encode_json
+from ._log import write
 from ._metadata import Metadata, Pairs, encode
 
 if TYPE_CHECKING:
@@ -82,6 +83,10 @@ class _Base:
         Its client has it in the header ``X-Nightcore-Call``.
         """
         return self._host.id
+
+    def log(self, text: str) -> None:
+        """Write to standard error, from where it comes to the function's log, each line with the id of the call."""
+        write(self._host.id, text)
 
     @property
     def metadata(self) -> Metadata:

@@ -15,6 +15,7 @@ from typing import Any, TypeVar, overload
 from . import _nightcore
 from ._answer import Returned, encode_returned
 from ._errors import Error, to_library
+from ._log import write
 from ._request import AsyncRequest, Request
 
 Handler = Callable[[Request], Returned]
@@ -161,5 +162,5 @@ def fail(host: Any, error: BaseException) -> None:
     if not isinstance(error, Error):
         # Without the frames of this module.
         last = error.__traceback__.tb_next if error.__traceback__ else None
-        traceback.print_exception(type(error), error, last)
+        write(host.id, "".join(traceback.format_exception(type(error), error, last)))
     host.fail(*to_library(error))

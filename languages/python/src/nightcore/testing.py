@@ -20,6 +20,7 @@ from typing import Any
 
 from ._answer import Answer, Returned, encode_body, encode_returned
 from ._errors import Error, FunctionFailed, NotFound
+from ._log import NO_CALL
 from ._metadata import Metadata, Pairs, encode
 from ._request import AsyncRequest, Request
 from ._serve import AsyncHandler, Handler, _current, is_async
@@ -53,7 +54,7 @@ class FakeRequest:
     """Seconds until the deadline, which does not pass."""
     is_cancelled: bool = False
     on_call: Calls | None = None
-    id: str = "0" * 16
+    id: str = NO_CALL
     """The id of the call."""
     _ended: dict[int, tuple[bool, Any]] = field(default_factory=dict)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import os
 import sys
 import time
@@ -75,6 +76,9 @@ async def handle(req: AsyncRequest) -> Any:
         case "print":
             print(req.text())
             return "printed"
+        case "log":
+            logging.getLogger("worker").warning("%s", req.text())
+            return "logged"
         case "twice":
             print("twice: none")
             return req.body
@@ -130,5 +134,6 @@ async def chain(req: AsyncRequest) -> bytes:
 if __name__ == "__main__":
     if len(sys.argv) != 2:
         sys.exit("usage: worker NAME")
+    logging.basicConfig(handlers=[nightcore.LogHandler()], format="%(message)s")
     nightcore.function(sys.argv[1])(handle)
     nightcore.serve()

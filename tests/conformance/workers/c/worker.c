@@ -392,6 +392,16 @@ static int32_t print(nc_request *req) {
     return reply_text(req, "printed");
 }
 
+static int32_t log_body(nc_request *req) {
+    const nc_bytes body = nc_request_body(req);
+    char *text = calloc(body.len + 1, 1);
+    if (text == NULL) abort();
+    if (body.len > 0) memcpy(text, body.data, body.len);
+    const int32_t rc = nc_log(req, text);
+    free(text);
+    return rc == NC_OK ? reply_text(req, "logged") : rc;
+}
+
 static int32_t twice(nc_request *req) {
     const int32_t rc = nc_reply(req, nc_request_body(req));
     printf("twice: %s\n", nc_status_name(reply_text(req, "once more")));
@@ -427,6 +437,7 @@ static const struct {
     {"crash", crash},
     {"wait_for_cancel", wait_for_cancel},
     {"print", print},
+    {"log", log_body},
     {"twice", twice},
 };
 

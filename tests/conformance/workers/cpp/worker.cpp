@@ -158,6 +158,11 @@ std::string print(const Request &req) {
     return "printed";
 }
 
+std::string log_body(const Request &req) {
+    req.log(std::string(req.body()));
+    return "logged";
+}
+
 // A handler answers by returning, and there is no other way.
 std::string twice(const Request &req) {
     std::cout << "twice: none\n" << std::flush;
@@ -191,6 +196,7 @@ const std::map<std::string, Text, std::less<>> TEXTS = {
     {"crash", [](Request &) -> std::string { std::_Exit(3); }},
     {"wait_for_cancel", wait_for_cancel},
     {"print", print},
+    {"log", log_body},
     {"twice", twice},
 };
 

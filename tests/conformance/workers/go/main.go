@@ -79,6 +79,9 @@ func handle(ctx context.Context, req *nightcore.Request) ([]byte, error) {
 			return []byte("external"), nil
 		}
 		return []byte("internal " + req.Caller), nil
+	case "log":
+		req.Logf("%s", req.Body)
+		return []byte("logged"), nil
 	case "id":
 		return []byte(req.ID), nil
 	case "function":

@@ -83,6 +83,10 @@ const cases = {
     console.log(req.text());
     return "printed";
   },
+  log: (req) => {
+    req.log(req.text());
+    return "logged";
+  },
   twice: (req) => {
     console.log("twice: none");
     return req.body;

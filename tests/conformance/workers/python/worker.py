@@ -74,6 +74,9 @@ def handle(req: Request) -> Any:
         case "print":
             print(req.text())
             return "printed"
+        case "log":
+            req.log(req.text())
+            return "logged"
         case "twice":
             print("twice: none")
             return req.body

@@ -71,6 +71,10 @@ fn handle(req: &Request) -> Result<Reply> {
             print_line("", req.body())?;
             Reply::new("printed")
         }
+        "log" => {
+            req.log(std::str::from_utf8(req.body())?);
+            Reply::new("logged")
+        }
         // A handler answers by returning, and there is no other way.
         "twice" => {
             print_line("twice: none", b"")?;

@@ -1,0 +1,46 @@
+package nightcore
+
+import (
+	"bytes"
+	"fmt"
+	"io"
+	"os"
+)
+
+// lineMark begins a line that says which call it is about.
+const lineMark = 0x1e
+
+// Logf writes to standard error, from where it comes to the function's log, each line with the ID of the call.
+func (r *Request) Logf(format string, args ...any) {
+	writeLines(os.Stderr, r.ID, fmt.Appendf(nil, format, args...))
+}
+
+// LogWriter is for loggers: what is written to it goes where Logf writes. Each write is whole lines, as those of package
+// log and of slog's handlers are.
+//
+//	logger := slog.New(slog.NewTextHandler(req.LogWriter(), nil))
+func (r *Request) LogWriter() io.Writer { return logWriter{r.ID} }
+
+type logWriter struct{ id string }
+
+func (w logWriter) Write(lines []byte) (int, error) {
+	return len(lines), writeLines(os.Stderr, w.id, lines)
+}
+
+// writeLines writes all in one write, so that lines of other goroutines do not come between.
+func writeLines(to *os.File, id string, text []byte) error {
+	var before []byte
+	if info, err := to.Stat(); id != "" && err == nil {
+		// A terminal shows no marks.
+		if info.Mode()&os.ModeCharDevice == 0 {
+			before = append(before, lineMark)
+		}
+		before = append(append(before, id...), ' ')
+	}
+	var lines []byte
+	for line := range bytes.SplitSeq(bytes.TrimSuffix(text, []byte("\n")), []byte("\n")) {
+		lines = append(append(append(lines, before...), line...), '\n')
+	}
+	_, err := to.Write(lines)
+	return err
+}

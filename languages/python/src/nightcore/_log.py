@@ -1,0 +1,24 @@
+"""Lines of the log, each with the call that it is about."""
+
+from __future__ import annotations
+
+import sys
+
+_MARK = "\x1e"
+
+NO_CALL = "0" * 16
+"""The id of a request that no engine sent."""
+
+
+def write(call: str, text: str) -> None:
+    """Write each line of a text to standard error, marked with the id of its call."""
+    if call == NO_CALL:
+        before = ""
+    elif sys.stderr.isatty():
+        before = f"{call} "
+    else:
+        before = f"{_MARK}{call} "
+    lines = text.removesuffix("\n").split("\n")
+    # In one write, so that lines of other threads do not come between.
+    sys.stderr.write("".join(f"{before}{line}\n" for line in lines))
+    sys.stderr.flush()
