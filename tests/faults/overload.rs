@@ -7,8 +7,6 @@ use std::thread::JoinHandle;
 /// Calls that wait, each for a time of which ten make a second.
 const CALLS: usize = 60;
 const CALL_MS: &str = "100";
-/// More than comes with the headers.
-const LARGE_BYTES: usize = 1 << 20;
 /// Ends by which the engine knows how fast the queue drains.
 const KNOWN: u64 = 20;
 
@@ -48,38 +46,5 @@ fn a_call_that_would_be_late_is_refused_when_it_comes() {
     }
     let sleep = engine.function("Sleep");
     assert_eq!((sleep.answered, sleep.failed["OVERLOADED"]), (CALLS as u64 + 1, 1));
-    engine.stop();
-}
-
-#[test]
-fn a_large_body_is_not_read_for_a_call_that_is_refused() {
-    let engine =
-        Setup::new().function("WaitForFile", &c(), "workers = { max = 1 }\nqueue = { calls = 1 }").start();
-    let file = engine.home().path().join("go");
-    let path = file.to_str().unwrap().to_owned();
-    let address = engine.address();
-    let waiting: Vec<_> = (0..2)
-        .map(|_| {
-            let path = path.clone();
-            std::thread::spawn(move || Connection::open(address).call("WaitForFile", path.as_bytes()).status)
-        })
-        .collect();
-    wait_until("one to run and one to be queued", || {
-        let function = engine.function("WaitForFile");
-        (function.running, function.queued) == (1, 1)
-    });
-    // Of the body nothing is ever sent.
-    let mut client = engine.connect();
-    let head = format!(
-        "POST /function/WaitForFile HTTP/1.1\r\nHost: {address}\r\nContent-Length: {LARGE_BYTES}\r\n\r\n"
-    );
-    client.write(head.as_bytes()).unwrap();
-    let refused = client.receive().unwrap();
-    assert_eq!((refused.status, refused.problem().error.as_str()), (503, "OVERLOADED"), "{}", refused.text());
-    assert_eq!(engine.function("WaitForFile").failed["OVERLOADED"], 1);
-    std::fs::write(&file, "").unwrap();
-    for client in waiting {
-        assert_eq!(client.join().unwrap(), 200);
-    }
     engine.stop();
 }

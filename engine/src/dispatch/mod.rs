@@ -191,23 +191,6 @@ impl<P: Input, R> Dispatch<P, R> {
         function.drain.wait_ns(now, function.queued)
     }
 
-    /// Whether a call from a client would be taken now, and when it must have ended; a refusal is counted.
-    pub fn admit_external(
-        &mut self,
-        now: u64,
-        function: FunctionId,
-        timeout: Option<Duration>,
-        input: Option<Fingerprint>,
-        bytes: u64,
-    ) -> Result<u64, Failure> {
-        let most = self.spec(function).timeout;
-        let deadline = now.saturating_add(ns(timeout.map_or(most, |asked| asked.min(most))));
-        self.admit(now, function, input, bytes, deadline).inspect_err(|failure| {
-            self.refused(Some(function), Origin::External, failure.status);
-        })?;
-        Ok(deadline)
-    }
-
     /// Takes a call from a client, which gives it `timeout` if that is less than the function's own. Its end comes as
     /// [`Action::Respond`]; if it is not even accepted, as an error here.
     pub fn external(
@@ -220,7 +203,11 @@ impl<P: Input, R> Dispatch<P, R> {
         reply: R,
     ) -> Result<CallId, Failure> {
         let input = self.fingerprint(function, &payload);
-        let deadline = self.admit_external(now, function, timeout, input, bytes)?;
+        let most = self.spec(function).timeout;
+        let deadline = now.saturating_add(ns(timeout.map_or(most, |asked| asked.min(most))));
+        self.admit(now, function, input, bytes, deadline).inspect_err(|failure| {
+            self.refused(Some(function), Origin::External, failure.status);
+        })?;
         self.function_mut(function).counts.external += 1;
         let caller = Caller::Gateway(reply);
         let call = self.enqueue(now, function, caller, payload, input, bytes, 0, 0, deadline, 0);

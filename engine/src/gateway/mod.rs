@@ -51,9 +51,6 @@ pub trait Calls {
     /// Counts a call that was refused before it was made: of this function, or of one that is not there.
     fn refused(&self, function: Option<FunctionId>, status: Status);
 
-    /// Whether a call with a body of so many bytes would be taken now, so that it need not be read in vain; if not, it is counted.
-    fn admit(&self, function: FunctionId, timeout: Option<Duration>, bytes: u64) -> Result<(), Failure>;
-
     /// After what time a call of this function that was refused for want of room may be tried again.
     fn retry_after(&self, function: FunctionId) -> Duration;
 
@@ -74,10 +71,6 @@ impl<C: Calls> Calls for Rc<C> {
 
     fn refused(&self, function: Option<FunctionId>, status: Status) {
         (**self).refused(function, status);
-    }
-
-    fn admit(&self, function: FunctionId, timeout: Option<Duration>, bytes: u64) -> Result<(), Failure> {
-        (**self).admit(function, timeout, bytes)
     }
 
     fn retry_after(&self, function: FunctionId) -> Duration {

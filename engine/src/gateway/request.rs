@@ -18,9 +18,6 @@ const BODY_PART_TIMEOUT: Duration = Duration::from_secs(30);
 /// hold its connection and its memory for as long as its client likes.
 const BODY_PART_BYTES: u64 = 16 * 1024;
 
-/// What is larger takes so much work to read and to copy that nobody should do it in vain.
-const LARGE_BODY_BYTES: u64 = 64 * 1024;
-
 /// Room that the metadata of most requests fit.
 const USUAL_METADATA_BYTES: usize = 512;
 
@@ -67,13 +64,6 @@ pub(super) fn announces_too_much(incoming: &Incoming, max_bytes: u64) -> Result<
     if incoming.size_hint().lower() > max_bytes { Err(too_large(max_bytes)) } else { Ok(()) }
 }
 
-/// The length of a body that is not read before it is known that its call would be taken; smaller ones have mostly come with
-/// their headers.
-pub(super) fn large_body(incoming: &Incoming) -> Option<u64> {
-    let announced = incoming.size_hint().lower();
-    (announced > LARGE_BODY_BYTES).then_some(announced)
-}
-
 /// Why a request is none that may be answered: two who read it might not agree on where it ends or for whom it is.
 pub(super) fn malformed(parts: &Parts) -> Option<&'static str> {
     if parts.version != Version::HTTP_11 {
@@ -96,8 +86,6 @@ pub(super) fn malformed(parts: &Parts) -> Option<&'static str> {
 pub(super) enum NoCall {
     /// Its body is not what HTTP says a body is.
     Malformed,
-    /// The function takes none now. It was counted.
-    Refused(Failure),
     /// Its body did not come or is too large, or its headers say what cannot be done.
     Failed(Failure),
 }

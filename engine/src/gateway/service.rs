@@ -70,9 +70,6 @@ impl<C: Calls, H: Health> Service<C, H> {
         let request = async {
             let timeout = deadline::timeout(&parts.headers)?;
             request::announces_too_much(&incoming, max_bytes)?;
-            if let Some(bytes) = request::large_body(&incoming) {
-                self.calls.admit(function, timeout, bytes).map_err(NoCall::Refused)?;
-            }
             let metadata = request::metadata(&parts, &target)?;
             Ok::<_, NoCall>((timeout, metadata, request::body(incoming, max_bytes).await?))
         };
@@ -81,10 +78,6 @@ impl<C: Calls, H: Health> Service<C, H> {
             Err(NoCall::Failed(failure)) => {
                 self.calls.refused(Some(function), failure.status);
                 return problem::response(Some(name), &failure);
-            }
-            Err(NoCall::Refused(failure)) => {
-                refused.note(function, &failure);
-                return problem::of_call(name, &failure, None, self.calls.retry_after(function));
             }
             Err(NoCall::Malformed) => return problem::malformed("the request's body is malformed\n"),
         };

@@ -40,10 +40,6 @@ impl Calls for HubCalls {
         self.0.borrow_mut().dispatch.refused(function, Origin::External, status);
     }
 
-    fn admit(&self, function: FunctionId, timeout: Option<Duration>, bytes: u64) -> Result<(), Failure> {
-        self.0.borrow_mut().dispatch.admit_external(now_ns(), function, timeout, None, bytes).map(|_| ())
-    }
-
     fn retry_after(&self, function: FunctionId) -> Duration {
         let hub = self.0.borrow();
         Duration::from_nanos(hub.dispatch.drains_in_ns(now_ns(), function).unwrap_or(0))

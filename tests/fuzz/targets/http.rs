@@ -33,10 +33,6 @@ impl Calls for Echo {
 
     fn refused(&self, _: Option<FunctionId>, _: Status) {}
 
-    fn admit(&self, _: FunctionId, _: Option<Duration>, _: u64) -> Result<(), Failure> {
-        Ok(())
-    }
-
     fn retry_after(&self, _: FunctionId) -> Duration {
         Duration::ZERO
     }
