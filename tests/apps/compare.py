@@ -9,7 +9,7 @@ import http.client
 import sys
 
 # Of the server or of the connection, and not of the app.
-NOT_THE_APPS = {"connection", "content-length", "date", "keep-alive", "server", "transfer-encoding"}
+NOT_THE_APPS = {"connection", "content-length", "date", "keep-alive", "server", "transfer-encoding", "x-nightcore-call"}
 
 JSON = {"content-type": "application/json"}
 FORM = {"content-type": "application/x-www-form-urlencoded"}

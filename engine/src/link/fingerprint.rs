@@ -13,8 +13,8 @@ use std::sync::LazyLock;
 const NAMES: [&str; 2] = ["content-type", "content-encoding"];
 /// Of a body so much is looked at in one piece.
 const PIECE_BYTES: usize = 4096;
-/// Of a body so many pieces at most, as many as are copied without a break: a larger one is looked at here and there.
-const MAX_PIECES: u64 = super::hub::COPY_SLICE_BYTES as u64 / PIECE_BYTES as u64;
+/// Of a body so many pieces at most, which take some 50 µs: a larger one is looked at here and there.
+const MAX_PIECES: u64 = 64;
 
 /// Other keys in each engine: nobody can make two inputs that pass for the same one.
 static KEYS: LazyLock<RandomState> = LazyLock::new(RandomState::new);
