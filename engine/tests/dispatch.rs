@@ -616,6 +616,23 @@ fn the_deadline_passes_on_time_and_a_late_answer_is_dropped() {
 }
 
 #[test]
+fn an_answer_after_the_deadline_is_dropped_though_nobody_has_looked_at_the_time() {
+    let mut world = World::new([1, 1, 1], THREADS);
+    world.external(0);
+    let (channel, call) = (world.busy()[0].0, world.clients[&1]);
+    world.channels.get_mut(&channel).unwrap().held.clear();
+    let now = world.due[&1];
+    let ran = Ran { began_at: now, ended_at: now };
+    world.dispatch.complete(now, channel, call, ran, Ok(Body::default())).unwrap();
+    world.now = now;
+    world.settle();
+    assert_eq!(world.ended[&1], Status::DeadlineExceeded);
+    // Its worker is idle again.
+    world.external(0);
+    assert_eq!(world.busy().len(), 1);
+}
+
+#[test]
 fn a_client_gives_less_time_and_never_more() {
     let mut world = World::new([2, 1, 1], THREADS);
     world.external_within(0, Some(Duration::from_millis(10)));

@@ -197,7 +197,7 @@ fn below_what_it_can_do_nothing_is_refused() {
 fn after_a_pause_it_is_not_held_to_what_it_was() {
     let mut server = Server::new(Times::Even);
     server.load(2.0, Times::Even);
-    let now = 20 * SECOND;
+    let now = 30 * SECOND;
     server.until(now);
     server.ended.clear();
     for call in 0..30 {

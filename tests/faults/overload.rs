@@ -3,6 +3,7 @@
 use harness::workers::c;
 use harness::{Connection, Engine, Setup, wait_until};
 use std::thread::JoinHandle;
+use std::time::{Duration, Instant};
 
 /// Calls that wait, each for a time of which ten make a second.
 const CALLS: usize = 60;
@@ -46,5 +47,37 @@ fn a_call_that_would_be_late_is_refused_when_it_comes() {
     }
     let sleep = engine.function("Sleep");
     assert_eq!((sleep.answered, sleep.failed["OVERLOADED"]), (CALLS as u64 + 1, 1));
+    engine.stop();
+}
+
+#[test]
+fn who_asks_again_at_once_for_what_was_refused_waits_a_little() {
+    // Less than the gateway's pause, which is told in docs/OPERATIONS.md.
+    const PAUSE: Duration = Duration::from_millis(20);
+    let engine = Setup::new()
+        .function("WaitForFile", &c(), "workers = { max = 1 }\nqueue = { calls = 1 }")
+        .functions(&["Echo"], &c())
+        .start();
+    let file = engine.home().path().join("go");
+    let send = || {
+        let mut client = engine.connect();
+        client.send("POST", "/function/WaitForFile", &[], file.to_str().unwrap().as_bytes()).unwrap();
+        client
+    };
+    let mut waiting = [send(), send()];
+    wait_until("one to run and one to be queued", || {
+        let function = engine.function("WaitForFile");
+        (function.running, function.queued) == (1, 1)
+    });
+    let mut client = engine.connect();
+    assert_eq!(client.call("WaitForFile", b"x").status, 503);
+    let refused = Instant::now();
+    assert_eq!(client.call("Echo", b"another function").text(), "another function");
+    assert_eq!(client.call("WaitForFile", b"x").problem().error, "OVERLOADED");
+    assert!(refused.elapsed() >= PAUSE, "{:?}", refused.elapsed());
+    std::fs::write(&file, "").unwrap();
+    for client in &mut waiting {
+        assert_eq!(client.receive().unwrap().status, 200);
+    }
     engine.stop();
 }

@@ -131,8 +131,9 @@ impl<P: Input, R> Dispatch<P, R> {
         f.serving = generation;
         f.unavailable = None;
         f.failing = None;
-        // Other code may do well with what killed this one.
+        // Other code may do well with what killed this one, and be faster.
         f.suspects.clear();
+        f.drain.forget();
         for key in f.containers.clone() {
             let container = &mut self.containers[key];
             if container.generation == generation {

@@ -586,7 +586,11 @@ impl<P: Input, R> Dispatch<P, R> {
         ran: Ran,
         outcome: Outcome<P>,
     ) -> Result<(), Broken> {
-        self.under_way(channel, id)?;
+        let call = self.under_way(channel, id)?;
+        // Nobody has looked at the time: the engine was stopped, or busy.
+        if !call.expired && now >= call.deadline {
+            self.expire(now);
+        }
         self.end(now, id, outcome, Ended::ByWorker(ran));
         Ok(())
     }

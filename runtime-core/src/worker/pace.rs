@@ -71,3 +71,40 @@ fn cpu_ns() -> u64 {
     let time = nix::time::clock_gettime(nix::time::ClockId::CLOCK_THREAD_CPUTIME_ID);
     time.map_or(0, |time| Duration::from(time).as_nanos() as u64)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::ipc::slice::SHORTEST_SLICE_NS;
+
+    fn compute_for(ns: u64) {
+        let end = cpu_ns() + ns;
+        while cpu_ns() < end {}
+    }
+
+    #[test]
+    fn who_computes_gets_a_long_slice_and_who_is_quick_again_a_short_one() {
+        std::thread::spawn(|| {
+            let mut pace = Pace::new(SHORTEST_SLICE_NS);
+            let begun = pace.begin(0);
+            pace.ended(begun, 30 * LONG_NS);
+            assert!(!pace.has_long_slice, "what the first long call did is not known");
+            let begun = pace.begin(0);
+            pace.ended(begun, 30 * LONG_NS);
+            assert!(!pace.has_long_slice, "it did not compute");
+            let begun = pace.begin(0);
+            compute_for(LONG_NS);
+            pace.ended(begun, LONG_NS);
+            assert!(pace.has_long_slice);
+            for _ in 0..QUICK_CALLS {
+                assert!(pace.has_long_slice, "a few short calls say little");
+                let begun = pace.begin(0);
+                assert!(begun.cpu_ns.is_none() || pace.short_calls == 0, "short calls cost no system call");
+                pace.ended(begun, LONG_NS - 1);
+            }
+            assert!(!pace.has_long_slice);
+        })
+        .join()
+        .unwrap();
+    }
+}
