@@ -65,7 +65,7 @@ pub fn cancel() -> PathBuf {
 /// The C functions that the bench measures: Caller, Echo, Empty, Three.
 pub fn bench() -> PathBuf {
     let folder = repository().join("bench/functions");
-    let sources = ["main.c", "caller.c", "echo.c", "three.c", "cancel.c"];
+    let sources = ["main.c", "caller.c", "echo.c", "three.c", "cancel.c", "overload.c"];
     program("bench", &sources.map(|source| folder.join(source)), &[folder.join("functions.h")])
 }
 
