@@ -56,7 +56,10 @@ impl Kind {
         let member = |name: &str| Function::new(name, vec![program.to_owned(), name.to_owned()]);
         match self {
             Kind::Functions => (0..size).map(|index| member(&format!("Crowd{index}"))).collect(),
-            Kind::Workers => vec![Function { workers: Some(size), ..member("Crowd") }],
+            Kind::Workers => {
+                let lines = format!("workers = {{ min = {size}, max = {size} }}\n");
+                vec![Function { lines, ..member("Crowd") }]
+            }
             Kind::Connections => Vec::new(),
         }
     }

@@ -257,13 +257,10 @@ fn state_of(directory: &TempDir) -> PathBuf {
 
 fn config_text(functions: &[Function], channel: Channel) -> Result<String> {
     let mut text = format!("[gateway]\nlisten = \"127.0.0.1:0\"\n{}", channel.config_text());
-    for Function { name, command, workers, lines } in functions {
+    for Function { name, command, lines } in functions {
         // A JSON array of strings is one of TOML.
         write!(text, "\n[functions.{name}]\ncommand = {}\n", serde_json::to_string(command)?)?;
         text.push_str(lines);
-        if let Some(workers) = workers {
-            writeln!(text, "workers = {{ min = {workers}, max = {workers} }}")?;
-        }
         if name.starts_with("Caller") {
             writeln!(text, "timeout = \"{CALLER_TIMEOUT}\"")?;
         }
@@ -299,7 +296,8 @@ mod tests {
     #[test]
     fn the_config_names_all_functions() {
         let function = |name: &str| Function::new(name, vec!["/a \"b\"/c".into(), name.into()]);
-        let crowd = Function { workers: Some(7), ..function("Crowd") };
+        let lines = "workers = { min = 7, max = 7 }\n".to_owned();
+        let crowd = Function { lines, ..function("Crowd") };
         let text = config_text(&[function("Echo"), function("CallerGo"), crowd], Channel::Ring).unwrap();
         assert!(text.contains("[defaults]\nchannel = \"ring\"\n"));
         assert!(text.contains("\nworkers = { min = 7, max = 7 }\n"));

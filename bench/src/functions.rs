@@ -18,8 +18,6 @@ pub struct Function {
     pub name: String,
     /// The program and its arguments.
     pub command: Vec<String>,
-    /// So many workers from the start to the end, if not as many as the engine finds right.
-    pub workers: Option<usize>,
     /// Lines of the configuration that say more about it.
     pub lines: String,
 }
@@ -27,7 +25,7 @@ pub struct Function {
 impl Function {
     /// With as many workers as the engine finds right.
     pub fn new(name: &str, command: Vec<String>) -> Function {
-        Function { name: name.to_owned(), command, workers: None, lines: String::new() }
+        Function { name: name.to_owned(), command, lines: String::new() }
     }
 }
 

@@ -32,8 +32,6 @@ const BESIDE_BAR: f64 = 2.0;
 /// The calls of that one, in a second.
 const BESIDE_RATE: u32 = 500;
 const BESIDE_CONNECTIONS: u32 = 8;
-/// How long a flood is there before anything is measured beside it: its function's limit is found by then.
-const FLOOD_BEFORE: Duration = Duration::from_secs(2);
 /// The flood lasts until it is ended.
 const FLOOD_TIME: &str = "60s";
 const LARGE_BODY_BYTES: usize = 256 * 1024;
@@ -43,16 +41,50 @@ pub fn goodput_key(offered: u32) -> String {
     format!("overload.goodput.{offered}_percent.rps")
 }
 
-/// Floods: their name, the function, and how it is called.
-const FLOODS: [(&str, &str, &[&str], usize); 4] = [
+/// A function that is called more often than it can bear.
+struct Flood {
+    name: &'static str,
+    function: &'static str,
+    /// How `nightcore bench` is to call it.
+    pace: &'static [&'static str],
+    body_bytes: usize,
+    /// How long it is there before anything is measured beside it: until its function's limit is found.
+    before: Duration,
+}
+
+const FLOODS: [Flood; 4] = [
     // Twice what it can do, and most of it waits.
-    ("sleeps", "Sleeps", &["--rate", "4000", "--connections", "600"], 1),
+    Flood {
+        name: "sleeps",
+        function: "Sleeps",
+        pace: &["--rate", "4000", "--connections", "600"],
+        body_bytes: 1,
+        before: Duration::from_secs(1),
+    },
     // The same, and it takes all the time there is.
-    ("computes", "Computes", &["--rate", "4000", "--connections", "600"], 1),
+    Flood {
+        name: "computes",
+        function: "Computes",
+        pace: &["--rate", "4000", "--connections", "600"],
+        body_bytes: 1,
+        before: Duration::from_secs(4),
+    },
     // Nearly all is refused.
-    ("refused", "Full", &["--closed", "--connections", "64"], 1),
+    Flood {
+        name: "refused",
+        function: "Full",
+        pace: &["--closed", "--connections", "64"],
+        body_bytes: 1,
+        before: Duration::from_secs(1),
+    },
     // Much is copied.
-    ("large", "Echo", &["--closed", "--connections", "8"], LARGE_BODY_BYTES),
+    Flood {
+        name: "large",
+        function: "Echo",
+        pace: &["--closed", "--connections", "8"],
+        body_bytes: LARGE_BODY_BYTES,
+        before: Duration::from_secs(1),
+    },
 ];
 
 /// Measures `overload.*`, unpinned.
@@ -72,7 +104,8 @@ pub fn measure(settings: &Settings, functions: &[Function], report: &mut Report)
         curve(settings, &engine, report)?;
     }
     if settings.wants("overload.beside") {
-        for flood in FLOODS.iter().filter(|(name, ..)| settings.wants(&format!("overload.beside.{name}"))) {
+        for flood in FLOODS.iter().filter(|flood| settings.wants(&format!("overload.beside.{}", flood.name)))
+        {
             beside(settings, &engine, flood, report)?;
         }
     }
@@ -102,12 +135,8 @@ fn curve(settings: &Settings, engine: &Engine, report: &mut Report) -> Result<()
     Ok(())
 }
 
-fn beside(
-    settings: &Settings,
-    engine: &Engine,
-    (name, function, arguments, body_bytes): &(&str, &str, &[&str], usize),
-    report: &mut Report,
-) -> Result<()> {
+fn beside(settings: &Settings, engine: &Engine, flood: &Flood, report: &mut Report) -> Result<()> {
+    let Flood { name, function, pace, body_bytes, before } = *flood;
     let (rate, connections) = (BESIDE_RATE.to_string(), BESIDE_CONNECTIONS.to_string());
     let p99_us = || {
         let arguments = ["--rate", &rate, "--connections", &connections];
@@ -117,12 +146,12 @@ fn beside(
     };
     let quiet_us = p99_us()?;
     let body = settings.work_dir.join("flood-body");
-    fs::write(&body, vec![b'x'; *body_bytes])?;
+    fs::write(&body, vec![b'x'; body_bytes])?;
     let mut command = command(engine, function, Duration::ZERO);
-    command.args(*arguments).args(["--duration", FLOOD_TIME]).stdin(File::open(&body)?);
+    command.args(pace).args(["--duration", FLOOD_TIME]).stdin(File::open(&body)?);
     command.stdout(Stdio::null()).stderr(Stdio::null());
     let mut flood = Background::start(&mut command)?;
-    std::thread::sleep(FLOOD_BEFORE);
+    std::thread::sleep(before);
     let flooded_us = p99_us()?;
     ensure!(flood.ended()?.is_none(), "the flood {name} ended early");
     flood.end()?;

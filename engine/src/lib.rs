@@ -16,4 +16,5 @@ pub mod say;
 pub mod tcp;
 pub mod timer;
 pub mod up;
+pub mod wall_clock;
 pub mod watch;

@@ -8,6 +8,7 @@ mod columns;
 
 pub use columns::{Columns, columns, use_columns};
 
+use crate::wall_clock;
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use std::io;
 use std::os::fd::AsFd;
@@ -20,7 +21,7 @@ const OWN_NAME: &str = "nightcore";
 /// Writes a line, with the engine's name before it.
 pub fn say(text: &str) {
     match columns() {
-        Some(columns) => show(&columns.line(&columns::now(), OWN_NAME, None, text.as_bytes())),
+        Some(columns) => show(&columns.line(&wall_clock::time_of_day(), OWN_NAME, None, text.as_bytes())),
         None => show(format!("{OWN_NAME}: {text}\n").as_bytes()),
     }
 }
@@ -28,7 +29,7 @@ pub fn say(text: &str) {
 /// Writes a line that a function printed, with the function's name before it, and the id of the call if it is known.
 pub fn show_line(function: &str, call: Option<&[u8]>, text: &[u8]) {
     if let Some(columns) = columns() {
-        show(&columns.line(&columns::now(), function, call, text));
+        show(&columns.line(&wall_clock::time_of_day(), function, call, text));
         return;
     }
     let (space, call) = call.map_or((&b""[..], &b""[..]), |call| (b" ", call));

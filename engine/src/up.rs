@@ -14,7 +14,7 @@ use crate::reload::Functions;
 use crate::say::say;
 use crate::watch::Watch;
 use anyhow::{Context, Result};
-use nightcore_runtime::ipc::slice::{SHORTEST_SLICE_NS, ask_for_slice};
+use nightcore_runtime::ipc::slice::{SHORTEST_SLICE_NS, ask_for_short_slice};
 use nightcore_runtime::protocol::control::ChannelKind;
 use std::fs::File;
 use std::io::{IsTerminal, Write};
@@ -78,7 +78,7 @@ pub async fn run(options: Options<'_>) -> Result<()> {
     let alarm = Alarm::new().context("cannot make a timer")?;
     let hub = Hub::create(directory.path().to_owned(), max_body_bytes, events_in, alarm.clone());
     if config.functions.iter().any(|function| function.channel == ChannelKind::Ring) {
-        ask_for_slice(SHORTEST_SLICE_NS);
+        ask_for_short_slice(SHORTEST_SLICE_NS);
     }
     let control_socket = directory::control_socket(directory.path());
     let listener = Listener::bind(&control_socket);

@@ -1,6 +1,8 @@
 //! The dispatcher on a simulated clock: whatever happens in whatever order, every call ends exactly once, `max` is
 //! never passed, and nothing is left.
 
+mod simulated;
+
 use nightcore_engine::dispatch::{
     Action, CallId, ChannelKey, ContainerKey, Dispatch, Fingerprint, Generation, Input, Invoke, Origin, Ran,
     Spec,
@@ -8,46 +10,16 @@ use nightcore_engine::dispatch::{
 use nightcore_runtime::protocol::control::{ChannelKind, Mode, Placement};
 use nightcore_runtime::protocol::{Broken, Failure, Status};
 use proptest::prelude::*;
+use simulated::{Body, MS};
 use std::collections::{HashMap, HashSet, VecDeque};
 use std::time::Duration;
 
-const MS: u64 = 1_000_000;
 /// Of every function.
 const TIMEOUT: Duration = Duration::from_secs(5);
 const NAMES: [&str; 3] = ["A", "B", "C"];
 
 fn spec(name: &str, max: u32) -> Spec {
-    Spec {
-        name: name.into(),
-        processes: 1,
-        min: 1,
-        max: Some(max),
-        timeout: TIMEOUT,
-        grace: Duration::from_secs(1),
-        queue_calls: 50,
-        queue_bytes: 10_000,
-        max_depth: 6,
-        external: true,
-        channel: ChannelKind::Fifo,
-        placement: Placement::Free,
-        quarantine_after: 0,
-        retries: 0,
-        idempotent: false,
-    }
-}
-
-/// What a call carries.
-#[derive(Debug, Default)]
-struct Body(u64);
-
-impl Input for Body {
-    fn fingerprint(&self) -> Fingerprint {
-        self.0
-    }
-
-    fn share(&mut self) -> Body {
-        Body(self.0)
-    }
+    Spec { timeout: TIMEOUT, queue_calls: 50, queue_bytes: 10_000, ..simulated::spec(name, max) }
 }
 
 /// A call that a simulated worker holds.

@@ -1,35 +1,24 @@
 //! A function that gets more than it can do, on a simulated clock: it goes on to answer as many calls as it can, and what would
 //! come too late is refused when it comes.
 
+mod simulated;
+
 use nightcore_engine::dispatch::{
     Action, CallId, ChannelKey, Dispatch, Fingerprint, FunctionId, Input, Ran, Spec,
 };
 use nightcore_runtime::protocol::Status;
 use nightcore_runtime::protocol::control::{ChannelKind, Mode, Placement};
+use simulated::{Body, MS};
 use std::cmp::Reverse;
 use std::collections::{BTreeMap, BinaryHeap};
 use std::time::Duration;
 
-const MS: u64 = 1_000_000;
 const SECOND: u64 = 1000 * MS;
 const WORKERS: u32 = 2;
 const RUN_NS: u64 = 10 * MS;
 /// What it can do in a second.
 const CAPACITY: u64 = WORKERS as u64 * SECOND / RUN_NS;
 const TIMEOUT: Duration = Duration::from_millis(200);
-
-/// What a call carries here.
-struct Nothing;
-
-impl Input for Nothing {
-    fn fingerprint(&self) -> Fingerprint {
-        0
-    }
-
-    fn share(&mut self) -> Nothing {
-        Nothing
-    }
-}
 
 /// Numbers that are the same in every run.
 struct Random(u64);
@@ -61,7 +50,7 @@ impl Times {
 }
 
 struct Server {
-    dispatch: Dispatch<Nothing, ()>,
+    dispatch: Dispatch<Body, ()>,
     function: FunctionId,
     /// When the calls that run end.
     running: BinaryHeap<Reverse<(u64, ChannelKey, CallId)>>,
@@ -72,23 +61,8 @@ struct Server {
 impl Server {
     fn new(times: Times) -> Server {
         let mut dispatch = Dispatch::default();
-        let function = dispatch.add_function(Spec {
-            name: "Foo".into(),
-            processes: 1,
-            min: WORKERS,
-            max: Some(WORKERS),
-            timeout: TIMEOUT,
-            grace: Duration::from_secs(1),
-            queue_calls: 1024,
-            queue_bytes: 1 << 20,
-            quarantine_after: 0,
-            retries: 0,
-            idempotent: false,
-            max_depth: 8,
-            external: true,
-            channel: ChannelKind::Fifo,
-            placement: Placement::Free,
-        });
+        let function =
+            dispatch.add_function(Spec { min: WORKERS, timeout: TIMEOUT, ..simulated::spec("Foo", WORKERS) });
         let container = dispatch.container_connected(function, Some(1), Mode::Threads);
         for _ in 0..WORKERS {
             dispatch.worker_ready(0, container);
@@ -130,7 +104,7 @@ impl Server {
                 && let Some(Reverse((ends, channel, call))) = self.running.pop()
             {
                 let ran = Ran { began_at: 0, ended_at: ends };
-                self.dispatch.complete(ends, channel, call, ran, Ok(Nothing)).expect("the call runs");
+                self.dispatch.complete(ends, channel, call, ran, Ok(Body(0))).expect("the call runs");
             }
             self.dispatch.advance(next);
             self.settle(next);
@@ -139,7 +113,7 @@ impl Server {
 
     fn call(&mut self, now: u64) {
         self.until(now);
-        if let Err(failure) = self.dispatch.external(now, self.function, None, Nothing, 0, ()) {
+        if let Err(failure) = self.dispatch.external(now, self.function, None, Body(0), 0, ()) {
             self.count(failure.status);
         }
         self.settle(now);

@@ -1,32 +1,20 @@
 //! Inputs that kill, on a simulated clock: which are refused, from when on and for how long, and which never are.
 
+mod simulated;
+
 use nightcore_engine::dispatch::quarantine::{ALONE_FOR_NS, FORGET_AFTER_NS, MAX_SUSPECTS, REFUSE_FOR_NS};
 use nightcore_engine::dispatch::{
     Action, CallId, ChannelKey, ContainerKey, Dispatch, Fingerprint, FunctionId, Input, Ran, Spec,
 };
 use nightcore_runtime::protocol::control::{ChannelKind, Mode, Placement};
 use nightcore_runtime::protocol::{Failure, Status};
+use simulated::{Body, MS};
 use std::collections::{HashMap, VecDeque};
 use std::time::Duration;
 
-const MS: u64 = 1_000_000;
 const POISON: Body = Body(666);
 /// A thousand inputs that kill nobody.
 const INNOCENT: std::ops::Range<u64> = 1000..2000;
-
-/// An input, by its name.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-struct Body(u64);
-
-impl Input for Body {
-    fn fingerprint(&self) -> Fingerprint {
-        self.0
-    }
-
-    fn share(&mut self) -> Body {
-        *self
-    }
-}
 
 /// One function, whose containers are started again when they die.
 struct World {
@@ -46,23 +34,8 @@ struct World {
 }
 
 fn spec(quarantine_after: u32) -> Spec {
-    Spec {
-        name: "Foo".into(),
-        processes: 1,
-        min: 1,
-        max: Some(16),
-        timeout: Duration::from_secs(30),
-        grace: Duration::from_secs(5),
-        queue_calls: 5000,
-        queue_bytes: 1 << 20,
-        max_depth: 6,
-        external: true,
-        channel: ChannelKind::Fifo,
-        placement: Placement::Free,
-        quarantine_after,
-        retries: 0,
-        idempotent: false,
-    }
+    let timeout = Duration::from_secs(30);
+    Spec { timeout, queue_calls: 5000, quarantine_after, ..simulated::spec("Foo", 16) }
 }
 
 impl World {

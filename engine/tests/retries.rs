@@ -1,30 +1,17 @@
 //! Internal calls that are sent again, on a simulated clock: which, how often, and which never.
 
-use nightcore_engine::dispatch::{
-    Action, CallId, ChannelKey, ContainerKey, Dispatch, Fingerprint, Input, Invoke, Outcome, Ran, Spec,
-};
-use nightcore_runtime::protocol::control::{ChannelKind, Mode, Placement};
-use nightcore_runtime::protocol::{Failure, Status};
-use std::collections::{HashMap, VecDeque};
-use std::time::Duration;
+mod simulated;
 
-const MS: u64 = 1_000_000;
+use nightcore_engine::dispatch::{
+    Action, CallId, ChannelKey, ContainerKey, Dispatch, Invoke, Outcome, Ran, Spec,
+};
+use nightcore_runtime::protocol::control::Mode;
+use nightcore_runtime::protocol::{Failure, Status};
+use simulated::{Body, MS};
+use std::collections::{HashMap, VecDeque};
+
 const CALLER: u32 = 1;
 const CALLEE: u32 = 2;
-
-/// An input, by its name, of which no more than so many are held at once.
-#[derive(Debug, PartialEq, Eq)]
-struct Body(u64);
-
-impl Input for Body {
-    fn fingerprint(&self) -> Fingerprint {
-        self.0
-    }
-
-    fn share(&mut self) -> Body {
-        Body(self.0)
-    }
-}
 
 /// A function that calls another one, each with one container of worker threads.
 struct World {
@@ -44,23 +31,7 @@ struct World {
 }
 
 fn spec(name: &str) -> Spec {
-    Spec {
-        name: name.into(),
-        processes: 1,
-        min: 1,
-        max: Some(100),
-        timeout: Duration::from_secs(5),
-        grace: Duration::from_secs(1),
-        queue_calls: 1000,
-        queue_bytes: 1 << 20,
-        max_depth: 6,
-        external: true,
-        channel: ChannelKind::Fifo,
-        placement: Placement::Free,
-        quarantine_after: 0,
-        retries: 0,
-        idempotent: false,
-    }
+    simulated::spec(name, 100)
 }
 
 fn died() -> Failure {
@@ -225,7 +196,7 @@ fn one_that_surely_did_not_begin_is_sent_again() {
     world.external(CALLER);
     let tag = world.invoke(7);
     let call = world.open[&CALLEE][0].1;
-    world.dispatch.not_begun(call);
+    world.dispatch.not_begun([call]);
     world.restart(CALLEE);
     assert_eq!((world.open(CALLEE), world.sent), (vec![7], 2));
     // The second time nobody says so.
@@ -239,7 +210,7 @@ fn without_retries_none_is_sent_again() {
     world.external(CALLER);
     let tag = world.invoke(7);
     let call = world.open[&CALLEE][0].1;
-    world.dispatch.not_begun(call);
+    world.dispatch.not_begun([call]);
     world.restart(CALLEE);
     assert_eq!((world.told.clone(), world.sent), (vec![(tag, Status::ContainerDied)], 1));
 }

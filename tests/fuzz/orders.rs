@@ -12,8 +12,24 @@ const OVER_THE_LIMIT: usize = crate::engine::MAX_BODY as usize + 1;
 /// What answers are made of, and what calls are.
 const ANSWER: u8 = b'r';
 const CALL: u8 = b'c';
+/// What a program may hold at once of each kind.
+const MAX_HELD: usize = 8;
 /// How long a call of a function may take that answers nothing.
 const SHORT_NS: u64 = 1_000_000;
+
+/// Takes one of those that are held, or NULL.
+pub(crate) fn take<T>(held: &mut Vec<*mut T>, which: u8) -> *mut T {
+    if held.is_empty() || which == 255 {
+        null_mut()
+    } else {
+        held.swap_remove(usize::from(which) % held.len())
+    }
+}
+
+/// Holds one more, or frees it if there are enough.
+pub(crate) fn keep<T>(held: &mut Vec<*mut T>, one: *mut T, free: impl FnOnce(*mut T)) {
+    if !one.is_null() && held.len() < MAX_HELD { held.push(one) } else { free(one) }
+}
 
 /// Bytes that are lent for good.
 pub(crate) fn lend(bytes: &'static [u8]) -> nc_bytes {

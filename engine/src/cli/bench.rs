@@ -14,7 +14,7 @@ use crate::launcher::raise_open_files;
 use crate::say::say;
 use client::{Call, Client};
 use load::{End, Load, Pace};
-use nightcore_runtime::ipc::slice::{SHORTEST_SLICE_NS, ask_for_slice};
+use nightcore_runtime::ipc::slice::{SHORTEST_SLICE_NS, ask_for_short_slice};
 use nightcore_runtime::protocol::Status;
 use report::{Asked, Report};
 use std::io::{self, ErrorKind, IsTerminal, Write};
@@ -90,7 +90,7 @@ impl Bench {
         };
         let load = Load { call, pace, warm_up: self.warm_up, duration: self.duration };
         // What its answers wait for a processor that others compute on is not theirs.
-        ask_for_slice(SHORTEST_SLICE_NS);
+        ask_for_short_slice(SHORTEST_SLICE_NS);
         let outcome = runtime()?.block_on(async {
             let clients = connect(address, self.connections).await?;
             if io::stderr().is_terminal() {

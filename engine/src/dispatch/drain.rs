@@ -62,12 +62,12 @@ impl Drain {
 
     /// A queued call starts, and so many are still queued.
     pub(super) fn started(&mut self, now_ns: u64, queued: u32) {
-        if self.is_forgotten(now_ns) {
-            (self.average, self.lately) = (Average::default(), Average::default());
-        }
         if let Some(last_ns) = self.last_start_ns
             && now_ns.saturating_sub(last_ns) < FORGET_AFTER_NS
         {
+            if self.is_forgotten(now_ns) {
+                (self.average, self.lately) = (Average::default(), Average::default());
+            }
             let mut gap_ns = now_ns.saturating_sub(last_ns) as f64;
             if self.average.starts >= OUTLIER_STARTS {
                 gap_ns = gap_ns.min(OUTLIER * self.average.gap_ns());

@@ -8,10 +8,12 @@
 
 mod action;
 mod call;
+mod cancel;
 pub mod concurrency;
 mod container;
 mod deadlines;
 mod drain;
+mod expiry;
 mod function;
 mod generations;
 mod histogram;
@@ -160,7 +162,7 @@ impl<P: Input, R> Dispatch<P, R> {
         bytes: u64,
         deadline: u64,
     ) -> Result<(), Failure> {
-        if let Some(failure) = self.refuse_quarantined(now, function, input) {
+        if let Some(failure) = input.and_then(|input| self.refuse_quarantined(now, function, input)) {
             return Err(failure);
         }
         let function = self.function(function);
@@ -350,8 +352,8 @@ impl<P: Input, R> Dispatch<P, R> {
         found.ok_or(Broken::Call(call))
     }
 
-    /// The queued call whose turn it is, and when it was queued.
-    fn head(&mut self, function: FunctionId) -> Option<(CallId, u64, bool)> {
+    /// The queued call whose turn it is.
+    fn head(&mut self, function: FunctionId) -> Option<Head> {
         let function = &mut self.functions[function as usize - 1];
         let calls = &self.calls;
         let is_queued = |id: CallId| calls.get(id).is_some_and(|c| c.stage == Stage::Queued);
@@ -362,14 +364,14 @@ impl<P: Input, R> Dispatch<P, R> {
         }
         let outside = function.outside.front().copied().filter(|_| function.may_open_outside());
         let nested = function.nested.front().copied();
-        let (first, is_nested) = match (outside, nested) {
+        let ((_, call), nested) = match (outside, nested) {
             (Some(a), Some(b)) if b.0 < a.0 => (b, true),
             (Some(a), _) => (a, false),
             (None, Some(b)) => (b, true),
             (None, None) => return None,
         };
-        let queued_at = calls.get(first.1)?.queued_at;
-        Some((first.1, queued_at, is_nested))
+        let Call { queued_at, input, .. } = *calls.get(call)?;
+        Some(Head { call, queued_at, nested, input })
     }
 
     /// Starts what may be started of a function: first waiting calls whose answer is there, then queued ones.
@@ -393,8 +395,8 @@ impl<P: Input, R> Dispatch<P, R> {
             if !f.resumes.is_empty() {
                 return;
             }
-            let Some((call, queued_at, nested)) = self.head(function) else { return };
-            if self.end_quarantined(now, function, call) {
+            let Some(Head { call, queued_at, nested, input }) = self.head(function) else { return };
+            if input.is_some_and(|input| self.end_quarantined(now, function, call, input)) {
                 continue;
             }
             let f = self.function_mut(function);
@@ -405,7 +407,7 @@ impl<P: Input, R> Dispatch<P, R> {
                 }
                 return;
             }
-            let alone_for = self.alone_for(now, function, call);
+            let alone_for = input.and_then(|input| self.alone_for(now, function, call, input));
             let Some(channel) = self.choose(now, function, alone_for.is_some()) else {
                 if alone_for.is_some() && self.wait_to_be_alone(now, function, call) {
                     return;
@@ -697,177 +699,14 @@ impl<P: Input, R> Dispatch<P, R> {
             }
         }
     }
+}
 
-    /// The client of this call has left.
-    pub fn cancel(&mut self, now: u64, id: CallId) {
-        let Some(call) = self.calls.get_mut(id) else { return };
-        // One that was told of the end already, such as at the deadline, has ended by that.
-        if matches!(std::mem::replace(&mut call.caller, Caller::Nobody), Caller::Nobody) {
-            return;
-        }
-        let function = call.function;
-        self.function_mut(function).count_end(Origin::External, Status::Cancelled);
-        self.cancel_tree(now, id, Status::Cancelled);
-    }
-
-    /// A worker no longer wants an internal call that it made.
-    pub fn cancel_invoke(&mut self, now: u64, channel: ChannelKey, tag: u64) {
-        let Some(state) = self.channels.get(channel) else { return };
-        let children =
-            state.open.iter().filter_map(|id| self.calls.get(*id)).flat_map(|call| call.children.iter());
-        let found = children.copied().find(|child| {
-            self.calls
-                .get(*child)
-                .is_some_and(|c| matches!(c.caller, Caller::Call { tag: t, .. } if t == tag))
-        });
-        if let Some(child) = found {
-            let failure = Failure::new(Status::Cancelled, "the caller no longer wants it");
-            self.abandon(now, child, failure);
-            self.cancel_tree(now, child, Status::Cancelled);
-        }
-    }
-
-    /// Tells the caller of a call that is still somewhere that it is over.
-    fn abandon(&mut self, now: u64, id: CallId, failure: Failure) {
-        let Some(call) = self.calls.get_mut(id) else { return };
-        let caller = std::mem::replace(&mut call.caller, Caller::Nobody);
-        let (function, sibling_index, queued_ns) = (call.function, call.sibling_index, queued_ns(call));
-        self.settle(now, function, caller, sibling_index, queued_ns, Err(failure));
-    }
-
-    /// Cancels a call whose caller knows already, and all calls below it.
-    fn cancel_tree(&mut self, now: u64, root: CallId, why: Status) {
-        let mut left = vec![root];
-        while let Some(id) = left.pop() {
-            let Some(call) = self.calls.get_mut(id) else { continue };
-            match call.stage {
-                Stage::Queued => {
-                    let (function, bytes) = (call.function, call.bytes);
-                    self.calls.remove(id);
-                    let f = &mut self.functions[function as usize - 1];
-                    f.queued -= 1;
-                    f.queued_bytes -= bytes;
-                    let calls = &self.calls;
-                    f.forget_ended(|id| calls.get(id).is_some());
-                }
-                Stage::Dispatched(channel) => {
-                    call.kept = None;
-                    if !std::mem::replace(&mut call.cancelled, true) {
-                        self.actions.push_back(Action::Cancel { channel, call: id });
-                    }
-                    left.extend(self.abandon_children(now, id, why));
-                }
-            }
-        }
-    }
-
-    /// Cancels what a call that has ended still had under way; its worker is told nothing.
-    fn cancel_children(&mut self, now: u64, id: CallId, why: Status) {
-        let Some(call) = self.calls.get_mut(id) else { return };
-        for child in std::mem::take(&mut call.children) {
-            if let Some(call) = self.calls.get_mut(child) {
-                call.caller = Caller::Nobody;
-                let function = call.function;
-                self.function_mut(function).count_end(Origin::Internal, why);
-                self.cancel_tree(now, child, why);
-            }
-        }
-    }
-
-    /// Ends all internal calls of a call in the eyes of its worker; they themselves are still to be cancelled.
-    fn abandon_children(&mut self, now: u64, id: CallId, why: Status) -> Vec<CallId> {
-        let Some(call) = self.calls.get(id) else { return Vec::new() };
-        if call.children.is_empty() {
-            return Vec::new();
-        }
-        let children = call.children.clone();
-        for child in children.iter().rev() {
-            self.abandon(now, *child, Failure::new(why, why.title()));
-        }
-        children
-    }
-
-    // Time passes.
-
-    /// When a deadline passes next, ns.
-    fn next_deadline(&self) -> Option<u64> {
-        self.deadlines.next()
-    }
-
-    /// Ends calls whose deadline has passed; finds those that are stuck.
-    fn expire(&mut self, now: u64) {
-        while let Some(id) = self.deadlines.pop(now) {
-            let Some(call) = self.calls.get(id) else { continue };
-            let (function, expired, stage) = (call.function, call.expired, call.stage);
-            // Others have its slot: it has not been told yet, and cannot end.
-            let waits_for_slot = !call.held.is_empty();
-            if call.deadline == u64::MAX {
-                continue;
-            }
-            if !expired {
-                self.expire_call(now, id, function, stage);
-            } else if waits_for_slot {
-                self.look_after_grace(now, id, function);
-            } else if let Stage::Dispatched(channel) = stage {
-                self.set_stuck(id, self.channels[channel].container);
-            }
-            self.pump(now, function);
-        }
-    }
-
-    fn expire_call(&mut self, now: u64, id: CallId, function: FunctionId, stage: Stage) {
-        if let Some(call) = self.calls.get_mut(id) {
-            call.expired = true;
-        }
-        let spec = self.spec(function);
-        let place = if stage == Stage::Queued { "in the queue" } else { "in the handler" };
-        let text = format!("{} did not answer by its deadline; it was {place}", spec.name);
-        self.abandon(now, id, Failure::new(Status::DeadlineExceeded, text));
-        self.cancel_tree(now, id, Status::DeadlineExceeded);
-        if stage != Stage::Queued {
-            self.look_after_grace(now, id, function);
-        }
-    }
-
-    /// A call that is still there when the grace has passed is looked at again.
-    fn look_after_grace(&mut self, now: u64, id: CallId, function: FunctionId) {
-        let at = now.saturating_add(ns(self.spec(function).grace));
-        let calls = &self.calls;
-        self.deadlines.push(at, id, calls.len(), |id| calls.get(id).is_some());
-    }
-
-    fn set_stuck(&mut self, id: CallId, key: ContainerKey) {
-        if let Some(call) = self.calls.get_mut(id) {
-            call.stuck = true;
-        }
-        let container = &mut self.containers[key];
-        if !std::mem::replace(&mut container.set_aside, true) {
-            self.functions[container.function as usize - 1].counts.stuck += 1;
-            self.actions.push_back(Action::Replace { container: key });
-        }
-        self.end_if_done(key);
-    }
-
-    /// Ends a container that was set aside when nothing runs in it but what is stuck: if nothing does, by asking.
-    fn end_if_done(&mut self, key: ContainerKey) {
-        let Some(container) = self.containers.get(key) else { return };
-        if !container.set_aside || container.ending {
-            return;
-        }
-        let mut open = container.channels.iter().flat_map(|channel| &self.channels[*channel].open);
-        let mut is_stuck = false;
-        let is_done = open.all(|id| {
-            let call = self.calls.get(*id);
-            is_stuck |= call.is_some();
-            call.is_none_or(|call| call.stuck)
-        });
-        if is_done {
-            self.containers[key].ending = true;
-            let action =
-                if is_stuck { Action::End { container: key } } else { Action::Leave { container: key } };
-            self.actions.push_back(action);
-        }
-    }
+/// A queued call whose turn it is.
+struct Head {
+    call: CallId,
+    queued_at: u64,
+    nested: bool,
+    input: Option<Fingerprint>,
 }
 
 /// Time a call and those below it spent in queues.

@@ -150,10 +150,10 @@ impl<P: Input, R> Dispatch<P, R> {
         &mut self,
         now: u64,
         function: FunctionId,
-        input: Option<Fingerprint>,
+        input: Fingerprint,
     ) -> Option<Failure> {
         let f = self.function_mut(function);
-        let (deaths, left_ns) = f.suspects.refuse(now, input?)?;
+        let (deaths, left_ns) = f.suspects.refuse(now, input)?;
         f.counts.quarantine_refused += 1;
         let text = format!(
             "this input was under way at {deaths} deaths of processes of {}, and is refused for another {} s",
@@ -163,9 +163,14 @@ impl<P: Input, R> Dispatch<P, R> {
         Some(Failure::new(Status::FunctionFailed, text))
     }
 
-    /// A queued call whose turn it is carries an input that is refused meanwhile. True: it has ended.
-    pub(super) fn end_quarantined(&mut self, now: u64, function: FunctionId, id: CallId) -> bool {
-        let input = self.calls.get(id).and_then(|call| call.input);
+    /// Ends a queued call whose turn it is if its input is refused meanwhile. True: it has ended.
+    pub(super) fn end_quarantined(
+        &mut self,
+        now: u64,
+        function: FunctionId,
+        id: CallId,
+        input: Fingerprint,
+    ) -> bool {
         let Some(failure) = self.refuse_quarantined(now, function, input) else { return false };
         self.abandon(now, id, failure);
         self.cancel_tree(now, id, Status::FunctionFailed);
@@ -174,10 +179,16 @@ impl<P: Input, R> Dispatch<P, R> {
 
     /// How long this call is to run alone in its container, ns; `None` if it may run beside others, or has waited long enough
     /// for a container in which nothing runs.
-    pub(super) fn alone_for(&self, now: u64, function: FunctionId, id: CallId) -> Option<u64> {
+    pub(super) fn alone_for(
+        &self,
+        now: u64,
+        function: FunctionId,
+        id: CallId,
+        input: Fingerprint,
+    ) -> Option<u64> {
         let f = self.function(function);
+        let alone_for = f.suspects.alone_for(now, f.spec.quarantine_after, input)?;
         let call = self.calls.get(id)?;
-        let alone_for = f.suspects.alone_for(now, f.spec.quarantine_after, call.input?)?;
         (call.alone_by == 0 || now < call.alone_by).then_some(alone_for)
     }
 

@@ -54,10 +54,12 @@ impl Budget {
 }
 
 impl<P: Input, R> Dispatch<P, R> {
-    /// This call was dispatched, and surely has not reached its worker: that is gone, or about to be.
-    pub fn not_begun(&mut self, id: CallId) {
-        if let Some(call) = self.calls.get_mut(id) {
-            call.surely_not_begun = true;
+    /// These calls were dispatched, and surely have not reached their worker: that is gone, or about to be.
+    pub fn not_begun(&mut self, calls: impl IntoIterator<Item = CallId>) {
+        for id in calls {
+            if let Some(call) = self.calls.get_mut(id) {
+                call.surely_not_begun = true;
+            }
         }
     }
 

@@ -1,12 +1,12 @@
 //! What containers print: kept line by line under the function's name, and shown as it comes.
 
 use crate::say::show_line;
+use crate::wall_clock;
 use nightcore_runtime::protocol::CallId;
 use nightcore_runtime::protocol::call_id::line_of_call;
 use std::fs::{File, OpenOptions};
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
-use std::time::{SystemTime, UNIX_EPOCH};
 
 /// Longest piece of a line that is kept together; what is longer is cut in pieces, each marked but the last.
 const MAX_LINE_BYTES: usize = 16 * 1024;
@@ -111,7 +111,7 @@ impl Log {
         let call = digits.as_ref().map(|digits| &digits[..]);
         let text = [line.text, if line.continues { CONTINUES } else { b"" }].concat();
         show_line(&self.function, call, &text);
-        let (time, pid) = (timestamp(), pid.to_string());
+        let (time, pid) = (wall_clock::utc(), pid.to_string());
         let kept = [time.as_bytes(), pid.as_bytes(), call.unwrap_or(NO_CALL), &text[..]].join(&b' ');
         let _ = self.keep(&[&kept[..], b"\n"].concat());
     }
@@ -132,28 +132,6 @@ impl Log {
         }
         Ok(())
     }
-}
-
-/// UTC, as RFC 3339 with milliseconds.
-fn timestamp() -> String {
-    let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-    let seconds = now.as_secs() as libc::time_t;
-    // SAFETY: a zeroed tm is a valid one to be overwritten; both pointers are to live values.
-    let tm = unsafe {
-        let mut tm: libc::tm = std::mem::zeroed();
-        libc::gmtime_r(&seconds, &mut tm);
-        tm
-    };
-    format!(
-        "{:04}-{:02}-{:02}T{:02}:{:02}:{:02}.{:03}Z",
-        tm.tm_year + 1900,
-        tm.tm_mon + 1,
-        tm.tm_mday,
-        tm.tm_hour,
-        tm.tm_min,
-        tm.tm_sec,
-        now.subsec_millis()
-    )
 }
 
 #[cfg(test)]
@@ -205,7 +183,7 @@ mod tests {
 
     #[test]
     fn the_time_is_readable() {
-        let now = timestamp();
+        let now = wall_clock::utc();
         assert_eq!((now.len(), &now[4..5], &now[10..11], &now[23..]), (24, "-", "T", "Z"));
     }
 }

@@ -2,6 +2,7 @@
 
 use super::hub::HubHandle;
 use super::payload::Payload;
+use super::send::COPY_SLICE_BYTES;
 use crate::dispatch::{CallId, FunctionId, Origin};
 use crate::gateway::{Answer, Called, Calls};
 use bytes::Bytes;
@@ -9,8 +10,6 @@ use nightcore_runtime::clock::now_ns;
 use nightcore_runtime::protocol::{self, Failure, MetadataBuffer, Status};
 use std::time::Duration;
 use tokio::sync::oneshot;
-
-use super::hub::COPY_SLICE_BYTES;
 
 /// Calls functions of this engine.
 #[derive(Clone)]
@@ -62,11 +61,12 @@ impl Calls for HubCalls {
         let mut guard = CancelOnDrop { hub: &self.0, call: Some(call) };
         let outcome = answer.await;
         guard.call = None;
-        let ending = || Err(Failure::new(Status::Unavailable, "the engine is ending"));
-        match outcome.unwrap_or_else(|_| ending()) {
-            Ok(payload) => Called { id, outcome: Ok(collect(payload).await) },
-            Err(failure) => Called { id, outcome: Err(failure) },
-        }
+        let outcome = match outcome {
+            Ok(Ok(payload)) => Ok(collect(payload).await),
+            Ok(Err(failure)) => Err(failure),
+            Err(_) => Err(Failure::new(Status::Unavailable, "the engine is ending")),
+        };
+        Called { id, outcome }
     }
 }
 

@@ -6,15 +6,15 @@ use super::container::{Container, ContainerEvent, ControlSocket, Loss, is_expect
 use super::handshake::{Admitted, Refusal, Tokens};
 use super::look::LookedAt;
 use super::payload::Payload;
+use super::send::IfNoRoom;
 use crate::dispatch::quarantine::REFUSE_FOR_NS;
 use crate::dispatch::{Action, CallId, ChannelKey, ContainerKey, Dispatch, FunctionId, Invoke, Outcome, Ran};
 use crate::say::say;
 use nightcore_runtime::clock::now_ns;
 use nightcore_runtime::ipc::inbox::Inbox;
-use nightcore_runtime::ipc::region::{metadata_offset, payload_bytes};
 use nightcore_runtime::ipc::socket::Received;
 use nightcore_runtime::protocol::control::{ChannelKind, Control, ControlKind, RING_SINCE_VERSION};
-use nightcore_runtime::protocol::limits::{MAX_INLINE_BYTES, RING_LINES};
+use nightcore_runtime::protocol::limits::RING_LINES;
 use nightcore_runtime::protocol::message::FLAG_WAITS;
 use nightcore_runtime::protocol::{Broken, Failure, Header, Kind, Message, Status};
 use std::cell::RefCell;
@@ -25,9 +25,6 @@ use std::rc::{Rc, Weak};
 use std::time::Duration;
 use tokio::sync::{mpsc, oneshot};
 use tokio::task::spawn_local;
-
-/// Bytes copied at once; larger bodies are copied in slices of this size, so that other calls go on.
-pub(super) const COPY_SLICE_BYTES: usize = 32 * 1024;
 
 /// How the gateway takes an answer.
 pub type Reply = oneshot::Sender<Outcome<Payload>>;
@@ -62,22 +59,15 @@ pub struct Hub {
     directory: PathBuf,
     max_body_bytes: u64,
     channels: Vec<Option<Rc<Channel>>>,
-    containers: HashMap<ContainerKey, Container>,
+    pub(super) containers: HashMap<ContainerKey, Container>,
     events: mpsc::UnboundedSender<ContainerEvent>,
-    this: Weak<RefCell<Hub>>,
+    pub(super) this: Weak<RefCell<Hub>>,
     channels_made: u64,
     spare_inbox: Option<Inbox>,
     pub(super) looked_at: LookedAt,
     /// Payloads that went by the arena, in either direction.
-    arena_payloads: u64,
+    pub(super) arena_payloads: u64,
     alarm: Rc<Alarm>,
-}
-
-/// What to do if a payload cannot be sent for want of room.
-#[derive(Clone, Copy)]
-enum IfNoRoom {
-    EndCall(CallId),
-    FailAnswer { tag: u64, function: Option<FunctionId> },
 }
 
 impl Hub {
@@ -323,7 +313,7 @@ impl Hub {
         match channel.key.take() {
             Some(key) => {
                 self.channels[key] = None;
-                channel.not_sent().into_iter().for_each(|call| self.dispatch.not_begun(call));
+                self.dispatch.not_begun(channel.not_sent());
                 self.dispatch.worker_gone(now, key, failure);
             }
             None if self.containers.contains_key(&channel.container) => {
@@ -447,7 +437,7 @@ impl Hub {
         for channel in container.channels.iter().flatten() {
             channel.closed.set(true);
             self.looked_at.forget(channel);
-            channel.not_sent().into_iter().for_each(|call| self.dispatch.not_begun(call));
+            self.dispatch.not_begun(channel.not_sent());
             if let Some(key) = channel.key.take() {
                 self.channels[key] = None;
             }
@@ -598,66 +588,6 @@ impl Hub {
         }
     }
 
-    /// Sends a payload to a worker: inline if it fits, else through its container's arena.
-    fn send_payload(
-        &mut self,
-        now: u64,
-        channel: &Rc<Channel>,
-        mut header: Header,
-        name: &[u8],
-        payload: Payload,
-        if_no_room: IfNoRoom,
-    ) {
-        header.metadata_len = payload.metadata_len() as u32;
-        header.body_len = payload.body_len();
-        if payload.len() <= (MAX_INLINE_BYTES - name.len()) as u64 {
-            payload.inline(name.len(), |parts| channel.send_named(header, name, parts));
-            self.expect(channel);
-            return;
-        }
-        let bytes = payload_bytes(payload.metadata_len(), payload.body_len());
-        let Some(container) = self.containers.get_mut(&channel.container) else { return };
-        let block = match container.allocate(bytes) {
-            Ok(block) => block,
-            Err(failure) => {
-                let failure = Failure { function: container.identity.name.clone(), ..failure };
-                match if_no_room {
-                    IfNoRoom::EndCall(call) => self.dispatch.undeliverable(now, call, failure),
-                    IfNoRoom::FailAnswer { tag, function } => channel.send_failure(tag, function, &failure),
-                }
-                return;
-            }
-        };
-        self.arena_payloads += 1;
-        (header.region, header.block) = (block.region_id, block.block);
-        let copy = Copy { payload, block, bytes };
-        if header.body_len <= COPY_SLICE_BYTES as u64 {
-            copy.metadata();
-            copy.slice(0);
-            channel.send_named(header, name, &[]);
-            self.expect(channel);
-        } else {
-            let (channel, name, hub) = (channel.clone(), name.to_vec(), self.this.clone());
-            if let IfNoRoom::EndCall(call) = if_no_room {
-                channel.copying.borrow_mut().push(call);
-            }
-            spawn_local(async move {
-                copy.metadata();
-                let mut offset = 0;
-                while offset < header.body_len {
-                    offset += copy.slice(offset);
-                    tokio::task::yield_now().await;
-                }
-                drop(copy);
-                channel.copying.borrow_mut().retain(|call| *call != header.call);
-                channel.send_named(header, &name, &[]);
-                if let Some(hub) = hub.upgrade() {
-                    hub.borrow_mut().expect(&channel);
-                }
-            });
-        }
-    }
-
     // Time.
 
     /// Does what the time has come for.
@@ -671,37 +601,4 @@ impl Hub {
 /// When the handler ran, as its answer says.
 fn ran(answer: &Header) -> Ran {
     Ran { began_at: answer.parent, ended_at: answer.deadline }
-}
-
-/// A copy into a container's memory.
-struct Copy {
-    payload: Payload,
-    block: super::arena::Block,
-    bytes: u64,
-}
-
-impl Copy {
-    fn metadata(&self) {
-        let len = self.payload.metadata_len();
-        let offset = metadata_offset(self.payload.body_len()) as usize;
-        // SAFETY: `pointer` checked that the block of `bytes`, which is offset + len, is inside the map. The engine took
-        // the block and is its only writer; the container has not been told of it yet.
-        let to = unsafe {
-            let start = self.block.region.pointer(self.block.block, self.bytes);
-            std::slice::from_raw_parts_mut(start.add(offset), len)
-        };
-        self.payload.copy_metadata(to);
-    }
-
-    /// Copies the slice of the body at `offset`; returns its length.
-    fn slice(&self, offset: u64) -> u64 {
-        let len = (self.payload.body_len() - offset).min(COPY_SLICE_BYTES as u64);
-        // SAFETY: as in `metadata`; offset + len is at most the body's length, with which the block begins.
-        let to = unsafe {
-            let start = self.block.region.pointer(self.block.block, self.bytes);
-            std::slice::from_raw_parts_mut(start.add(offset as usize), len as usize)
-        };
-        self.payload.copy_body(offset, to);
-        len
-    }
 }

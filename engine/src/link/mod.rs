@@ -14,6 +14,7 @@ mod listener;
 mod look;
 mod payload;
 mod peer;
+mod send;
 
 pub use alarm::{Alarm, keep_time};
 pub use container::ContainerEvent;

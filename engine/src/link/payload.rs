@@ -120,13 +120,11 @@ impl Payload {
         if self.len() > (MAX_INLINE_BYTES - name_len) as u64 {
             return None;
         }
-        if let Payload::Shared(payload) = self {
-            return payload.inline(name_len, with);
-        }
         Some(match self {
             Payload::Inline { bytes, .. } => with(&[bytes]),
             Payload::Http { metadata, body } => with(&[metadata.as_bytes(), body]),
-            Payload::Block(_) | Payload::Shared(_) => {
+            Payload::Shared(payload) => return payload.inline(name_len, with),
+            Payload::Block(_) => {
                 // A worker need not send what is small inline: the bytes are its own until they are copied here.
                 let mut bytes = [0; MAX_INLINE_BYTES];
                 let (metadata_len, len) = (self.metadata_len(), self.len() as usize);

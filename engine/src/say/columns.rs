@@ -4,7 +4,6 @@ use super::OWN_NAME;
 use std::ffi::OsStr;
 use std::io::{self, IsTerminal};
 use std::sync::OnceLock;
-use std::time::{SystemTime, UNIX_EPOCH};
 
 /// Names that are longer push the rest of their lines: a wider column would leave too little for the text.
 const MAX_NAME_WIDTH: usize = 24;
@@ -82,19 +81,6 @@ fn colour(name: &str) -> &'static str {
     }
     let sum: usize = name.bytes().map(usize::from).sum();
     NAME_COLOURS[sum % NAME_COLOURS.len()]
-}
-
-/// The time of day here, with milliseconds.
-pub(super) fn now() -> String {
-    let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-    let seconds = now.as_secs() as libc::time_t;
-    // SAFETY: a zeroed tm is a valid one to be overwritten; both pointers are to live values.
-    let tm = unsafe {
-        let mut tm: libc::tm = std::mem::zeroed();
-        libc::localtime_r(&seconds, &mut tm);
-        tm
-    };
-    format!("{:02}:{:02}:{:02}.{:03}", tm.tm_hour, tm.tm_min, tm.tm_sec, now.subsec_millis())
 }
 
 #[cfg(test)]

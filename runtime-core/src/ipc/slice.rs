@@ -30,7 +30,7 @@ struct SchedAttr {
 }
 
 /// Asks for a slice for the calling thread. Nothing depends on it: older kernels ignore it, sandboxes may refuse it.
-pub fn ask_for_slice(slice_ns: u64) {
+pub fn ask_for_short_slice(slice_ns: u64) {
     let size = size_of::<SchedAttr>() as u32;
     let mut attr = SchedAttr { size, ..SchedAttr::default() };
     // SAFETY: the kernel writes at most `size` bytes to `attr`, which is as long, and reads as many of it.
@@ -47,12 +47,12 @@ pub fn ask_for_slice(slice_ns: u64) {
 
 /// The same for threads that are the host's, when they first need it.
 #[inline]
-pub fn ask_once_for_slice(slice_ns: u64) {
+pub fn ask_once_for_short_slice(slice_ns: u64) {
     thread_local! {
         static HAS_ASKED: Cell<bool> = const { Cell::new(false) };
     }
     if !HAS_ASKED.replace(true) {
-        ask_for_slice(slice_ns);
+        ask_for_short_slice(slice_ns);
     }
 }
 
@@ -71,7 +71,7 @@ mod tests {
                 attr
             };
             let before = of_thread();
-            ask_for_slice(SHORTEST_SLICE_NS);
+            ask_for_short_slice(SHORTEST_SLICE_NS);
             let after = of_thread();
             assert_eq!((before.policy, before.nice), (after.policy, after.nice));
         })

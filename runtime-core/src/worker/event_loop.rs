@@ -15,7 +15,7 @@ use super::session::{Session, StartError, engine_gone, forked, is_forked};
 use crate::clock::now_ns;
 use crate::ipc::inbox::Filled;
 use crate::ipc::look::Patience;
-use crate::ipc::slice::{WORKER_SLICE_NS, ask_once_for_slice};
+use crate::ipc::slice::{WORKER_SLICE_NS, ask_once_for_short_slice};
 use crate::ipc::socket::Received;
 use crate::protocol::control::{ControlKind, Mode};
 use crate::protocol::limits::MAX_OUTSTANDING;
@@ -245,7 +245,7 @@ impl EventLoop {
                     };
                     if !waited && !can_go_on {
                         // Else whoever shares this core, and was let run, would keep it for long.
-                        ask_once_for_slice(WORKER_SLICE_NS);
+                        ask_once_for_short_slice(WORKER_SLICE_NS);
                         let patience = if is_idle { patience_idle } else { patience_waiting };
                         if channel.look(LOOK_NS, LOOK_NS, patience) {
                             continue;

@@ -11,7 +11,6 @@ mod event_loop;
 mod invoke;
 mod launching;
 mod log;
-mod pace;
 mod payload;
 mod request;
 mod session;

@@ -3,7 +3,6 @@
 use super::answer::{self, Answer, Tagged};
 use super::channel::{Incoming, Outgoing, hear};
 use super::invoke::{self, Body, CallOptions, Invoke};
-use super::pace::Pace;
 use super::payload::{Input, Payload};
 use super::request::Request;
 use super::session::{Session, engine_gone, forked, is_forked};
@@ -12,7 +11,7 @@ use super::{Handler, launching};
 use crate::clock::now_ns;
 use crate::ipc::inbox::Filled;
 use crate::ipc::look::{MAX_LOOK_NS, Patience, TURN_NS};
-use crate::ipc::slice::{SHORTEST_SLICE_NS, WORKER_SLICE_NS};
+use crate::ipc::slice::{SHORTEST_SLICE_NS, WORKER_SLICE_NS, ask_for_short_slice};
 use crate::protocol::limits::MAX_OUTSTANDING;
 use crate::protocol::{Failure, Header, Kind, Message, MessageBuffer, Status};
 use std::cell::RefCell;
@@ -93,7 +92,7 @@ impl ThreadWorker {
 
     /// Runs calls until the engine retires this worker or goes away.
     pub(super) fn run(&self, handler: &Handler) {
-        let mut pace = Pace::new(match self.outgoing.borrow().pipe() {
+        ask_for_short_slice(match self.outgoing.borrow().pipe() {
             Some(_) => SHORTEST_SLICE_NS,
             None => WORKER_SLICE_NS,
         });
@@ -103,16 +102,15 @@ impl ThreadWorker {
         }
         loop {
             match self.step(None) {
-                Ok(Step::Dispatch(input)) => self.run_call(input, handler, &mut pace),
+                Ok(Step::Dispatch(input)) => self.run_call(input, handler),
                 Ok(Step::Other | Step::Own(_)) => {}
                 Ok(Step::Retire) | Err(Closed) => return,
             }
         }
     }
 
-    fn run_call(&self, input: Input, handler: &Handler, pace: &mut Pace) {
+    fn run_call(&self, input: Input, handler: &Handler) {
         let began_at = now_ns();
-        let begun = pace.begin(began_at);
         let call = input.call;
         self.state.borrow_mut().answers = 0;
         let request = Request::new(input, self, began_at);
@@ -147,7 +145,6 @@ impl ThreadWorker {
         message.set_times(now, now);
         // If the engine is gone, the next read says so.
         let _ = self.send(&message);
-        pace.ended(begun, now);
     }
 
     fn send(&self, message: &MessageBuffer) -> Result<(), Failure> {

@@ -16,8 +16,6 @@ use std::time::Duration;
 
 /// Calls of clients at once.
 const MAX_CALLS: usize = 16;
-/// What the program may hold at once of each other kind.
-const MAX_HELD: usize = 8;
 /// The program does what it is told within this time.
 const DOES_WITHIN: Duration = Duration::from_secs(10);
 
@@ -144,18 +142,6 @@ struct Shared(*mut nc_request);
 
 // SAFETY: a request of an event loop may be used from any thread.
 unsafe impl Send for Shared {}
-
-fn take<T>(held: &mut Vec<*mut T>, which: u8) -> *mut T {
-    if held.is_empty() || which == 255 {
-        null_mut()
-    } else {
-        held.swap_remove(usize::from(which) % held.len())
-    }
-}
-
-fn keep<T>(held: &mut Vec<*mut T>, one: *mut T, free: impl FnOnce(*mut T)) {
-    if !one.is_null() && held.len() < MAX_HELD { held.push(one) } else { free(one) }
-}
 
 impl Host {
     fn open() -> Host {

@@ -15,8 +15,6 @@ use std::sync::atomic::{AtomicPtr, Ordering};
 
 /// Calls of clients at once.
 const MAX_CALLS: usize = 6;
-/// What a handler may hold at once of each kind.
-const MAX_HELD: usize = 8;
 
 pub(super) fn target(data: &[u8]) {
     thread_local! {
@@ -121,19 +119,6 @@ unsafe extern "C" fn count(user: *mut c_void) {
     // SAFETY: `user` is the counter, which stays until the watch is freed; only one thread runs such code at a time.
     let counter = unsafe { &*user.cast::<Cell<u32>>() };
     counter.set(counter.get() + 1);
-}
-
-/// Takes one that is held out, or NULL.
-fn take<T>(held: &mut Vec<*mut T>, which: u8) -> *mut T {
-    if held.is_empty() || which == 255 {
-        null_mut()
-    } else {
-        held.swap_remove(usize::from(which) % held.len())
-    }
-}
-
-fn keep<T>(held: &mut Vec<*mut T>, one: *mut T, free: impl FnOnce(*mut T)) {
-    if !one.is_null() && held.len() < MAX_HELD { held.push(one) } else { free(one) }
 }
 
 impl Run {
