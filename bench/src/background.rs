@@ -23,8 +23,9 @@ impl Background {
         command.process_group(0);
         // SAFETY: the closure only makes system calls, which is allowed between fork and exec.
         unsafe { command.pre_exec(move || processes::die_with_parent(parent, libc::SIGKILL)) };
-        let child =
-            command.spawn().with_context(|| format!("cannot start {}", command.get_program().display()))?;
+        let child = command
+            .spawn()
+            .with_context(|| format!("cannot start {}", command.get_program().display()))?;
         let kept = Kept::new(child.id());
         Ok(Background { child, _kept: kept })
     }

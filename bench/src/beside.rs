@@ -51,13 +51,22 @@ pub fn measure(
             ensure!(neighbour.ended()?.is_none(), "a core that should have been busy was not");
             neighbour.end()?;
         }
-        let key = |channel: Channel, figure| format!("beside.{name}.{}.16B.{figure}", channel.name());
+        let key =
+            |channel: Channel, figure| format!("beside.{name}.{}.16B.{figure}", channel.name());
         let fifo_us = median(&of_fifo.p50_us);
         report.add(&key(Channel::Fifo, "p50_us"), fifo_us);
-        report.add_with_bar(&key(Channel::Ring, "p50_us"), median(&of_ring.p50_us), RING_BAR * fifo_us);
+        report.add_with_bar(
+            &key(Channel::Ring, "p50_us"),
+            median(&of_ring.p50_us),
+            RING_BAR * fifo_us,
+        );
         let fifo_us = of_fifo.samples().mean_us();
         report.add(&key(Channel::Fifo, "mean_us"), fifo_us);
-        report.add_with_bar(&key(Channel::Ring, "mean_us"), of_ring.samples().mean_us(), MEAN_BAR * fifo_us);
+        report.add_with_bar(
+            &key(Channel::Ring, "mean_us"),
+            of_ring.samples().mean_us(),
+            MEAN_BAR * fifo_us,
+        );
     }
     fifo.stop()?;
     ring.stop()

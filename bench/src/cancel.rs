@@ -24,7 +24,8 @@ const KEY: &str = "cancel.five_hops";
 /// The bar: a user who leaves costs nothing after this.
 const BAR_US: f64 = 5000.0;
 /// The functions on the way in other languages: the key of each one's worker, and its name.
-const RELAYS: [(&str, &str); 3] = [("go", "RelayGo"), ("asyncio", "RelayAsyncio"), ("node", "RelayNode")];
+const RELAYS: [(&str, &str); 3] =
+    [("go", "RelayGo"), ("asyncio", "RelayAsyncio"), ("node", "RelayNode")];
 /// The first and the last, in C.
 const FIRST: &str = "Relay";
 const LAST: &str = "Notice";
@@ -33,10 +34,14 @@ const WITHIN: Duration = Duration::from_secs(10);
 
 /// Measures `cancel.five_hops.*`, unpinned, if all of its languages could be built here.
 pub fn measure(settings: &Settings, functions: &[Function], report: &mut Report) -> Result<()> {
-    let Some(Function { command: program, .. }) = functions.first() else { bail!("there is no C program") };
+    let Some(Function { command: program, .. }) = functions.first() else {
+        bail!("there is no C program")
+    };
     let mut functions = [FIRST, LAST].map(|name| Function::new(name, program.clone())).to_vec();
     for (language, name) in RELAYS {
-        let Some(command) = prepared::command(settings, "workers", language)? else { return Ok(()) };
+        let Some(command) = prepared::command(settings, "workers", language)? else {
+            return Ok(());
+        };
         functions.push(Function::new(name, [command, vec![name.to_owned()]].concat()));
     }
     let engine = Engine::start(settings, &functions, Placement::Unpinned, Channel::Default)?;
@@ -48,8 +53,9 @@ pub fn measure(settings: &Settings, functions: &[Function], report: &mut Report)
     let mut words = OpenOptions::new().read(true).write(true).open(&path)?;
     let way: Vec<&str> = RELAYS.iter().map(|(_, name)| *name).chain([LAST]).collect();
     let body = format!("{} {}", way.join(" "), path.to_str().context("the path is not UTF-8")?);
-    let samples: Result<Vec<u64>> =
-        (0..settings.effort.clients_that_leave).map(|_| leave(&engine, &body, &mut words)).collect();
+    let samples: Result<Vec<u64>> = (0..settings.effort.clients_that_leave)
+        .map(|_| leave(&engine, &body, &mut words))
+        .collect();
     let samples = Samples::sorted(samples?);
     report.add(&format!("{KEY}.p50_us"), samples.quantile_us(50));
     report.add_with_bar(&format!("{KEY}.p99_us"), samples.quantile_us(99), BAR_US);
@@ -65,7 +71,9 @@ fn leave(engine: &Engine, body: &str, words: &mut File) -> Result<u64> {
     let now = clock_gettime(ClockId::CLOCK_MONOTONIC)?;
     let left_at = u64::try_from(now.tv_sec())? * 1_000_000_000 + u64::try_from(now.tv_nsec())?;
     drop(client);
-    word(words)?.checked_sub(left_at).with_context(|| format!("{LAST} noticed before the client had left"))
+    word(words)?
+        .checked_sub(left_at)
+        .with_context(|| format!("{LAST} noticed before the client had left"))
 }
 
 /// The next word that `Notice` writes: 0 when it waits, then when it noticed.

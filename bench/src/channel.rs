@@ -27,7 +27,9 @@ impl Channel {
     /// What the config says of it.
     pub fn config_text(self) -> String {
         match self {
-            Channel::Fifo | Channel::Ring => format!("\n[defaults]\nchannel = \"{}\"\n", self.name()),
+            Channel::Fifo | Channel::Ring => {
+                format!("\n[defaults]\nchannel = \"{}\"\n", self.name())
+            }
             Channel::Default => String::new(),
         }
     }

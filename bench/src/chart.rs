@@ -39,9 +39,17 @@ pub enum Scale {
 }
 
 /// Lines over named places. Nothing if there is no value.
-pub fn lines(what: &str, places: &[&str], series: &[Series], scale: Scale, unit: &str) -> Option<String> {
+pub fn lines(
+    what: &str,
+    places: &[&str],
+    series: &[Series],
+    scale: Scale,
+    unit: &str,
+) -> Option<String> {
     let is_shown = |value: &f64| value.is_finite() && (scale == Scale::FromZero || *value > 0.0);
-    let values = || series.iter().flat_map(|series| series.values.iter().flatten().copied()).filter(is_shown);
+    let values = || {
+        series.iter().flat_map(|series| series.values.iter().flatten().copied()).filter(is_shown)
+    };
     let most = values().reduce(f64::max)?;
     let least = values().reduce(f64::min)?;
     let ticks = match scale {
@@ -78,13 +86,18 @@ pub fn lines(what: &str, places: &[&str], series: &[Series], scale: Scale, unit:
             .filter_map(|(place, value)| value.filter(&is_shown).map(|value| (place, value)))
             .collect();
         let colour = index % COLOURS;
-        let path: Vec<String> =
-            points.iter().map(|(place, value)| format!("{:.1},{:.1}", x_of(*place), y_of(*value))).collect();
+        let path: Vec<String> = points
+            .iter()
+            .map(|(place, value)| format!("{:.1},{:.1}", x_of(*place), y_of(*value)))
+            .collect();
         let _ = write!(svg, "<polyline class=\"line c{colour}\" points=\"{}\"/>", path.join(" "));
         for (place, value) in points {
             let (x, y) = (x_of(place), y_of(value));
-            let told =
-                format!("{name}, {}: {} {unit}", places.get(place).unwrap_or(&""), self::number(value));
+            let told = format!(
+                "{name}, {}: {} {unit}",
+                places.get(place).unwrap_or(&""),
+                self::number(value)
+            );
             let told = escape(&told);
             let _ = write!(
                 svg,
@@ -98,9 +111,15 @@ pub fn lines(what: &str, places: &[&str], series: &[Series], scale: Scale, unit:
 /// A bar for each place, made up of one part for each series. Nothing if there is no value.
 pub fn bars(what: &str, places: &[&str], series: &[Series], unit: &str) -> Option<String> {
     let value_of = |series: &Series, place: usize| {
-        series.values.get(place).copied().flatten().filter(|value| value.is_finite() && *value > 0.0)
+        series
+            .values
+            .get(place)
+            .copied()
+            .flatten()
+            .filter(|value| value.is_finite() && *value > 0.0)
     };
-    let whole = |place: usize| series.iter().filter_map(|series| value_of(series, place)).sum::<f64>();
+    let whole =
+        |place: usize| series.iter().filter_map(|series| value_of(series, place)).sum::<f64>();
     let most = (0..places.len()).map(whole).fold(0.0, f64::max);
     if most == 0.0 {
         return None;
@@ -110,7 +129,11 @@ pub fn bars(what: &str, places: &[&str], series: &[Series], unit: &str) -> Optio
     for (place, name) in places.iter().enumerate() {
         let (y, text_x) = (TOP + BAR_STEP * place as f64, NAMES_WIDTH - 8.0);
         let text_y = y + BAR_HEIGHT / 2.0 + 5.0;
-        let _ = write!(svg, "<text class=\"end\" x=\"{text_x}\" y=\"{text_y}\">{}</text>", escape(name));
+        let _ = write!(
+            svg,
+            "<text class=\"end\" x=\"{text_x}\" y=\"{text_y}\">{}</text>",
+            escape(name)
+        );
         let mut x = NAMES_WIDTH;
         for (index, one) in series.iter().enumerate() {
             let Some(value) = value_of(one, place) else { continue };
@@ -123,8 +146,10 @@ pub fn bars(what: &str, places: &[&str], series: &[Series], unit: &str) -> Optio
             );
             if width >= NUMBER_WIDTH {
                 let (middle, number) = (x + width / 2.0, number(value));
-                let _ =
-                    write!(svg, "<text class=\"middle on\" x=\"{middle:.1}\" y=\"{text_y}\">{number}</text>");
+                let _ = write!(
+                    svg,
+                    "<text class=\"middle on\" x=\"{middle:.1}\" y=\"{text_y}\">{number}</text>"
+                );
             }
             x += width;
         }
@@ -145,7 +170,12 @@ fn legend(series: &[Series]) -> String {
         if values.iter().all(Option::is_none) {
             continue;
         }
-        let _ = write!(html, "<li><span class=\"swatch c{}\"></span>{}</li>", index % COLOURS, escape(name));
+        let _ = write!(
+            html,
+            "<li><span class=\"swatch c{}\"></span>{}</li>",
+            index % COLOURS,
+            escape(name)
+        );
     }
     html + "</ul>"
 }
@@ -154,7 +184,8 @@ fn legend(series: &[Series]) -> String {
 fn linear_ticks(most: f64) -> Vec<f64> {
     let rough = most.max(f64::MIN_POSITIVE) / WANTED_TICKS;
     let power = 10f64.powf(rough.log10().floor());
-    let step = [1.0, 2.0, 5.0, 10.0].map(|factor| factor * power).into_iter().find(|step| *step >= rough);
+    let step =
+        [1.0, 2.0, 5.0, 10.0].map(|factor| factor * power).into_iter().find(|step| *step >= rough);
     let step = step.unwrap_or(10.0 * power);
     let count = (most / step).ceil().max(1.0) as usize;
     (0..=count).map(|index| index as f64 * step).collect()
@@ -189,7 +220,11 @@ fn number(value: f64) -> String {
         _ => 2,
     };
     let text = format!("{value:.digits$}");
-    if text.contains('.') { text.trim_end_matches('0').trim_end_matches('.').to_owned() } else { text }
+    if text.contains('.') {
+        text.trim_end_matches('0').trim_end_matches('.').to_owned()
+    } else {
+        text
+    }
 }
 
 #[cfg(test)]
@@ -217,9 +252,15 @@ mod tests {
     #[test]
     fn names_are_escaped() {
         let picture = lines("x & y", &["<1>"], &[series(&[3.0])], Scale::Log, "µs").unwrap();
-        assert!(picture.contains("x &amp; y") && picture.contains("&lt;1&gt;") && picture.contains("a&lt;b"));
+        assert!(
+            picture.contains("x &amp; y")
+                && picture.contains("&lt;1&gt;")
+                && picture.contains("a&lt;b")
+        );
         let picture = bars("x", &["<1>"], &[series(&[3.0])], "µs").unwrap();
-        assert!(picture.contains("&lt;1&gt;") && picture.contains("a&lt;b") && !picture.contains("a<b"));
+        assert!(
+            picture.contains("&lt;1&gt;") && picture.contains("a&lt;b") && !picture.contains("a<b")
+        );
     }
 
     #[test]

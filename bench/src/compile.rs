@@ -10,7 +10,8 @@ const FLAGS: [&str; 5] = ["-O2", "-std=c11", "-Wall", "-Wextra", "-Werror"];
 
 /// Makes one program out of the sources; `more` goes behind them, so it may name libraries.
 pub fn compile(sources: &[PathBuf], output: &Path, more: &[OsString]) -> Result<()> {
-    let compiler = std::env::var("CC").ok().filter(|cc| !cc.trim().is_empty()).unwrap_or_else(|| "cc".into());
+    let compiler =
+        std::env::var("CC").ok().filter(|cc| !cc.trim().is_empty()).unwrap_or_else(|| "cc".into());
     // CC may be a command with arguments, such as "ccache gcc".
     let mut words = compiler.split_whitespace();
     let program = words.next().unwrap_or("cc");
@@ -26,7 +27,8 @@ pub fn compile(sources: &[PathBuf], output: &Path, more: &[OsString]) -> Result<
         .with_context(|| format!("cannot run the C compiler `{compiler}`"))?;
     if !result.status.success() {
         let messages = String::from_utf8_lossy(&result.stderr);
-        let first = messages.lines().find(|line| line.contains("error") || line.contains("undefined"));
+        let first =
+            messages.lines().find(|line| line.contains("error") || line.contains("undefined"));
         bail!(
             "`{compiler}` cannot build {}: {}",
             output.file_name().unwrap_or_default().display(),

@@ -23,7 +23,8 @@ fn own_time(stat: &Stat) -> Duration {
     let mut time = libc::timespec { tv_sec: 0, tv_nsec: 0 };
     // SAFETY: both calls only write to the places given, which are valid for the whole call.
     let failed = unsafe {
-        libc::clock_getcpuclockid(stat.pid, &mut clock) != 0 || libc::clock_gettime(clock, &mut time) != 0
+        libc::clock_getcpuclockid(stat.pid, &mut clock) != 0
+            || libc::clock_gettime(clock, &mut time) != 0
     };
     if failed {
         return Duration::ZERO;

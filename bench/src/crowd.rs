@@ -25,7 +25,8 @@ pub const SIZES: [usize; 2] = [100, 1000];
 /// All crowds.
 pub const KINDS: [Kind; 3] = [Kind::Functions, Kind::Workers, Kind::Connections];
 /// All calls that are made beside them.
-pub const CASES: [Case; 3] = [Case::Internal(Channel::Fifo), Case::Internal(Channel::Ring), Case::External];
+pub const CASES: [Case; 3] =
+    [Case::Internal(Channel::Fifo), Case::Internal(Channel::Ring), Case::External];
 /// The bar: a call takes at most so many times what it takes alone.
 const RATIO_BAR: f64 = 1.2;
 const INTERNAL_BYTES: usize = 16;
@@ -106,7 +107,8 @@ pub fn ratio_key(kind: Kind, case: Case, size: usize) -> String {
 /// Measures `crowd.*`.
 pub fn measure(settings: &Settings, functions: &[Function], report: &mut Report) -> Result<()> {
     let (_, most) = getrlimit(Resource::RLIMIT_NOFILE)?;
-    setrlimit(Resource::RLIMIT_NOFILE, most, most).context("cannot raise the limit of open files")?;
+    setrlimit(Resource::RLIMIT_NOFILE, most, most)
+        .context("cannot raise the limit of open files")?;
     let program = functions::build_crowd(settings)?;
     for kind in KINDS {
         if !settings.wants(&format!("crowd.{}", kind.name())) {
@@ -130,7 +132,11 @@ pub fn measure(settings: &Settings, functions: &[Function], report: &mut Report)
             }
         }
         if !worst_internal.is_nan() {
-            report.add_with_bar(&format!("crowd.{}.internal.ratio", kind.name()), worst_internal, RATIO_BAR);
+            report.add_with_bar(
+                &format!("crowd.{}.internal.ratio", kind.name()),
+                worst_internal,
+                RATIO_BAR,
+            );
         }
     }
     Ok(())
@@ -197,6 +203,9 @@ mod tests {
     fn the_last_size_has_the_plain_key() {
         let case = Case::Internal(Channel::Ring);
         assert_eq!(ratio_key(Kind::Workers, case, 1000), "crowd.workers.internal.ring.ratio");
-        assert_eq!(ratio_key(Kind::Functions, Case::External, 100), "crowd.functions.external.at_100.ratio");
+        assert_eq!(
+            ratio_key(Kind::Functions, Case::External, 100),
+            "crowd.functions.external.at_100.ratio"
+        );
     }
 }

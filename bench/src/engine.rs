@@ -67,10 +67,12 @@ impl Engine {
         );
         let directory = tempfile::Builder::new().prefix("nightcore-bench-").tempdir()?;
         let config = directory.path().join("nightcore.toml");
-        fs::write(&config, config_text(functions, channel)?).context("cannot write nightcore.toml")?;
+        fs::write(&config, config_text(functions, channel)?)
+            .context("cannot write nightcore.toml")?;
         let state = state_of(&directory);
         let log = settings.work_dir.join(format!("engine-{}.log", channel.name()));
-        let log_file = File::create(&log).with_context(|| format!("cannot write {}", log.display()))?;
+        let log_file =
+            File::create(&log).with_context(|| format!("cannot write {}", log.display()))?;
         let (ready, ready_end) = io::pipe()?;
 
         let mut command = Command::new(&settings.engine);
@@ -92,13 +94,21 @@ impl Engine {
                 keep_over_exec(ready_fd)
             })
         };
-        let child = command.spawn().with_context(|| format!("cannot start {}", settings.engine.display()))?;
+        let child = command
+            .spawn()
+            .with_context(|| format!("cannot start {}", settings.engine.display()))?;
         // Ours must be closed, or the end of the engine would not be seen.
         drop(ready_end);
         let address = SocketAddr::from(([127, 0, 0, 1], 0));
         let kept = Kept::new(child.id());
-        let mut engine =
-            Engine { program: settings.engine.clone(), child, _kept: kept, log, address, directory };
+        let mut engine = Engine {
+            program: settings.engine.clone(),
+            child,
+            _kept: kept,
+            log,
+            address,
+            directory,
+        };
         engine.address = engine.wait_until_ready(ready)?;
         Ok(engine)
     }
@@ -134,7 +144,8 @@ impl Engine {
             text.extend_from_slice(&chunk[..got]);
         }
         let line = String::from_utf8_lossy(&text);
-        parse_address(&line).with_context(|| format!("no http://IP:PORT in the ready line {:?}", line.trim()))
+        parse_address(&line)
+            .with_context(|| format!("no http://IP:PORT in the ready line {:?}", line.trim()))
     }
 
     /// Where its gateway listens.
@@ -174,8 +185,14 @@ impl Engine {
         command.arg("--json").stdin(Stdio::null());
         let result = command.output().context("cannot run `nightcore ps`")?;
         let complaint = String::from_utf8_lossy(&result.stderr);
-        ensure!(result.status.success(), "`nightcore ps` ended with {}: {}", result.status, complaint.trim());
-        serde_json::from_slice(&result.stdout).context("what `nightcore ps --json` printed is not JSON")
+        ensure!(
+            result.status.success(),
+            "`nightcore ps` ended with {}: {}",
+            result.status,
+            complaint.trim()
+        );
+        serde_json::from_slice(&result.stdout)
+            .context("what `nightcore ps --json` printed is not JSON")
     }
 
     /// Ends it as a user does, and holds it to that: exit code 0, nothing left behind.
@@ -221,7 +238,8 @@ impl Engine {
     /// The last lines of its log, for the sentence that says what failed.
     fn last_words(&self) -> String {
         let text = fs::read_to_string(&self.log).unwrap_or_default();
-        let lines: Vec<&str> = text.lines().map(str::trim).filter(|line| !line.is_empty()).collect();
+        let lines: Vec<&str> =
+            text.lines().map(str::trim).filter(|line| !line.is_empty()).collect();
         match &lines[lines.len().saturating_sub(LAST_LINES)..] {
             [] => String::new(),
             last => format!("; it said: {}", last.join(" ")),
@@ -271,7 +289,8 @@ fn config_text(functions: &[Function], channel: Channel) -> Result<String> {
 /// Finds `http://IP:PORT` anywhere in the line.
 fn parse_address(line: &str) -> Option<SocketAddr> {
     let (_, rest) = line.split_once("http://")?;
-    let end = rest.find(|c: char| !(c.is_ascii_hexdigit() || ".:[]".contains(c))).unwrap_or(rest.len());
+    let end =
+        rest.find(|c: char| !(c.is_ascii_hexdigit() || ".:[]".contains(c))).unwrap_or(rest.len());
     rest[..end].trim_end_matches(['.', ':']).parse().ok()
 }
 
@@ -298,7 +317,8 @@ mod tests {
         let function = |name: &str| Function::new(name, vec!["/a \"b\"/c".into(), name.into()]);
         let lines = "workers = { min = 7, max = 7 }\n".to_owned();
         let crowd = Function { lines, ..function("Crowd") };
-        let text = config_text(&[function("Echo"), function("CallerGo"), crowd], Channel::Ring).unwrap();
+        let text =
+            config_text(&[function("Echo"), function("CallerGo"), crowd], Channel::Ring).unwrap();
         assert!(text.contains("[defaults]\nchannel = \"ring\"\n"));
         assert!(text.contains("\nworkers = { min = 7, max = 7 }\n"));
         assert!(text.contains("[functions.Echo]\ncommand = [\"/a \\\"b\\\"/c\",\"Echo\"]\n"));

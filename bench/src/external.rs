@@ -113,8 +113,9 @@ pub fn measure(settings: &Settings, functions: &[Function], report: &mut Report)
 }
 
 fn tell(report: &mut Report, servers: &[Server], connections: usize) {
-    let figures_of =
-        |name: &str| servers.iter().find(|server| server.name == name).map(|server| server.rounds.figures());
+    let figures_of = |name: &str| {
+        servers.iter().find(|server| server.name == name).map(|server| server.rounds.figures())
+    };
     let (nginx, own) = (figures_of("nginx"), figures_of("external"));
     for server in servers {
         let figures = server.rounds.figures();
@@ -135,11 +136,19 @@ fn tell(report: &mut Report, servers: &[Server], connections: usize) {
 
 /// The bars: at least nginx's rate where there are many connections, at most its latency where there is one, and at
 /// most its CPU time.
-fn tell_own(report: &mut Report, key: &str, connections: usize, own: Figures, nginx: Option<Figures>) {
+fn tell_own(
+    report: &mut Report,
+    key: &str,
+    connections: usize,
+    own: Figures,
+    nginx: Option<Figures>,
+) {
     let (rps, p50_us) = (format!("{key}.rps"), format!("{key}.p50_us"));
     let (p99_us, cpu_s) = (format!("{key}.p99_us"), format!("{key}.cpu_s_per_100k"));
     match nginx {
-        Some(nginx) if matches!(connections, 16 | 64) => report.add_with_least(&rps, own.rps, nginx.rps),
+        Some(nginx) if matches!(connections, 16 | 64) => {
+            report.add_with_least(&rps, own.rps, nginx.rps)
+        }
         _ => report.add(&rps, own.rps),
     }
     match nginx {

@@ -94,7 +94,10 @@ impl Floors {
     fn run(&self, name: &str, size: Sized, options: &[String]) -> Result<Quantiles> {
         interrupt::check()?;
         let mut command = Command::new(self.program(name));
-        command.args([size.count.to_string(), size.warm_up.to_string()]).args(options).stdin(Stdio::null());
+        command
+            .args([size.count.to_string(), size.warm_up.to_string()])
+            .args(options)
+            .stdin(Stdio::null());
         let parent = std::process::id();
         // SAFETY: the closure only makes system calls, which is allowed between fork and exec.
         unsafe { command.pre_exec(move || processes::die_with_parent(parent, libc::SIGKILL)) };
@@ -104,8 +107,9 @@ impl Floors {
         if !result.status.success() {
             bail!("the floor {name} ended with {}: {}", result.status, complaint.trim());
         }
-        parse_quantiles(&printed)
-            .with_context(|| format!("the floor {name} printed something unexpected: {}", printed.trim()))
+        parse_quantiles(&printed).with_context(|| {
+            format!("the floor {name} printed something unexpected: {}", printed.trim())
+        })
     }
 
     fn placed(&self, floor: Floor, placement: Placement, size: Sized) -> Result<Quantiles> {
@@ -139,8 +143,9 @@ impl Floors {
                 let runs: Result<Vec<Quantiles>> =
                     (0..RUNS).map(|_| self.placed(floor, placement, size)).collect();
                 let runs = runs?;
-                let of_runs =
-                    |quantile: fn(&Quantiles) -> f64| median(&runs.iter().map(quantile).collect::<Vec<_>>());
+                let of_runs = |quantile: fn(&Quantiles) -> f64| {
+                    median(&runs.iter().map(quantile).collect::<Vec<_>>())
+                };
                 report.add(&format!("{key}.p50_us"), of_runs(|run| run.p50));
                 report.add_detail(&format!("{key}.p90_us"), of_runs(|run| run.p90));
                 report.add_detail(&format!("{key}.p99_us"), of_runs(|run| run.p99));
@@ -159,10 +164,17 @@ impl Floors {
             return Ok(());
         };
         for (name, bytes, size) in COPIES {
-            let options =
-                ["--cpu", &cpu.to_string(), "--other-cpu", &other.to_string(), "--copy", &bytes.to_string()]
-                    .map(str::to_owned);
-            let runs: Result<Vec<f64>> = (0..RUNS).map(|_| Ok(self.run(COPY, size, &options)?.p50)).collect();
+            let options = [
+                "--cpu",
+                &cpu.to_string(),
+                "--other-cpu",
+                &other.to_string(),
+                "--copy",
+                &bytes.to_string(),
+            ]
+            .map(str::to_owned);
+            let runs: Result<Vec<f64>> =
+                (0..RUNS).map(|_| Ok(self.run(COPY, size, &options)?.p50)).collect();
             report.add(&copy_key(name), median(&runs?));
         }
         Ok(())
@@ -192,7 +204,10 @@ mod tests {
     #[test]
     fn the_line_of_a_floor_is_read() {
         let line = "p50_ns 1500 p90_ns 2000 p99_ns 3000 p999_ns 4500 iterations 5000\n";
-        assert_eq!(parse_quantiles(line), Some(Quantiles { p50: 1.5, p90: 2.0, p99: 3.0, p999: 4.5 }));
+        assert_eq!(
+            parse_quantiles(line),
+            Some(Quantiles { p50: 1.5, p90: 2.0, p99: 3.0, p999: 4.5 })
+        );
         assert_eq!(parse_quantiles("p50_ns 1500 p99_ns 3000 iterations 5000\n"), None);
     }
 }

@@ -29,9 +29,11 @@ pub struct Head {
 
 /// The bytes of a POST.
 pub fn post(address: SocketAddr, path: &str, body: &[u8]) -> Vec<u8> {
-    let mut bytes =
-        format!("POST {path} HTTP/1.1\r\nHost: {address}\r\nContent-Length: {}\r\n\r\n", body.len())
-            .into_bytes();
+    let mut bytes = format!(
+        "POST {path} HTTP/1.1\r\nHost: {address}\r\nContent-Length: {}\r\n\r\n",
+        body.len()
+    )
+    .into_bytes();
     bytes.extend_from_slice(body);
     bytes
 }
@@ -39,7 +41,10 @@ pub fn post(address: SocketAddr, path: &str, body: &[u8]) -> Vec<u8> {
 /// Reads the head at the beginning of `bytes`; `None` if it is not all there yet.
 pub fn parse_head(bytes: &[u8]) -> Result<Option<Head>> {
     let Some(end) = bytes.windows(4).position(|window| window == b"\r\n\r\n") else {
-        ensure!(bytes.len() < MAX_HEAD_BYTES, "the server's head is longer than {MAX_HEAD_BYTES} bytes");
+        ensure!(
+            bytes.len() < MAX_HEAD_BYTES,
+            "the server's head is longer than {MAX_HEAD_BYTES} bytes"
+        );
         return Ok(None);
     };
     let text = std::str::from_utf8(&bytes[..end]).context("the server's head is not text")?;
@@ -52,7 +57,8 @@ pub fn parse_head(bytes: &[u8]) -> Result<Option<Head>> {
     let mut body_bytes = None;
     let mut closes = false;
     for line in lines {
-        let (name, value) = line.split_once(':').with_context(|| format!("not a header: {line:?}"))?;
+        let (name, value) =
+            line.split_once(':').with_context(|| format!("not a header: {line:?}"))?;
         let value = value.trim();
         if name.eq_ignore_ascii_case("content-length") {
             body_bytes = Some(value.parse().with_context(|| format!("not a length: {value:?}"))?);
@@ -75,10 +81,17 @@ pub fn refusal(path: &str, status: u16, body: &[u8]) -> anyhow::Error {
 }
 
 /// Makes one call on a connection of its own and returns the body; blocks for `within` at most.
-pub fn call_once(address: SocketAddr, path: &str, body: &[u8], within: Duration) -> Result<Vec<u8>> {
+pub fn call_once(
+    address: SocketAddr,
+    path: &str,
+    body: &[u8],
+    within: Duration,
+) -> Result<Vec<u8>> {
     let end = Instant::now() + within;
     let mut stream = connect(address)?;
-    stream.write_all(&post(address, path, body)).with_context(|| format!("cannot send to {path}"))?;
+    stream
+        .write_all(&post(address, path, body))
+        .with_context(|| format!("cannot send to {path}"))?;
     let mut bytes = Vec::new();
     let mut chunk = vec![0; 64 * 1024];
     let mut head = None;
@@ -89,11 +102,15 @@ pub fn call_once(address: SocketAddr, path: &str, body: &[u8], within: Duration)
         let got = match stream.read(&mut chunk) {
             Ok(0) => bail!("{path}: the server closed the connection"),
             Ok(got) => got,
-            Err(error) if matches!(error.kind(), ErrorKind::Interrupted | ErrorKind::WouldBlock) => {
+            Err(error)
+                if matches!(error.kind(), ErrorKind::Interrupted | ErrorKind::WouldBlock) =>
+            {
                 interrupt::check()?;
                 continue;
             }
-            Err(error) => return Err(error).with_context(|| format!("cannot read the answer of {path}")),
+            Err(error) => {
+                return Err(error).with_context(|| format!("cannot read the answer of {path}"));
+            }
         };
         bytes.extend_from_slice(&chunk[..got]);
         if head.is_none() {
@@ -125,7 +142,10 @@ mod tests {
         let bytes = b"HTTP/1.1 200 OK\r\ncontent-LENGTH: 3\r\nConnection: close\r\n\r\nabc";
         assert_eq!(parse_head(&bytes[..20]).unwrap(), None);
         let head = parse_head(bytes).unwrap().unwrap();
-        assert_eq!(head, Head { status: 200, head_bytes: bytes.len() - 3, body_bytes: 3, closes: true });
+        assert_eq!(
+            head,
+            Head { status: 200, head_bytes: bytes.len() - 3, body_bytes: 3, closes: true }
+        );
     }
 
     #[test]

@@ -56,7 +56,8 @@ pub fn measure(
         }
     }
     for (name, bytes) in SIZES {
-        let is_wanted = |channel: Channel| settings.wants(&format!("{}.{name}", key_of(channel, placement)));
+        let is_wanted =
+            |channel: Channel| settings.wants(&format!("{}.{name}", key_of(channel, placement)));
         let wanted: Vec<&(Channel, Engine)> =
             engines.iter().filter(|(channel, _)| is_wanted(*channel)).collect();
         if wanted.is_empty() {
@@ -85,7 +86,11 @@ pub fn measure(
             let key = format!("{}.{name}", key_of(*channel, placement));
             if has_floor {
                 let ratio = median_ratio(&rounds.p50_us, &relay_us);
-                report.add_with_bar(&format!("{key}.ratio_to_relay"), ratio, ratio_bar(*channel, placement));
+                report.add_with_bar(
+                    &format!("{key}.ratio_to_relay"),
+                    ratio,
+                    ratio_bar(*channel, placement),
+                );
                 segments::measure(engine, "Echo", *channel, placement, report)?;
             }
             tell(report, *channel, placement, name, &rounds.samples());
@@ -95,7 +100,13 @@ pub fn measure(
 }
 
 /// Adds the quantiles, with the bars that rings have where they are looked at by a core of their own.
-fn tell(report: &mut Report, channel: Channel, placement: Placement, size: &str, samples: &Samples) {
+fn tell(
+    report: &mut Report,
+    channel: Channel,
+    placement: Placement,
+    size: &str,
+    samples: &Samples,
+) {
     let key = format!("{}.{size}", key_of(channel, placement));
     let (p50_us, p99_us) = (samples.quantile_us(50), samples.quantile_us(99));
     let (p50_key, p99_key) = (format!("{key}.p50_us"), format!("{key}.p99_us"));
@@ -103,9 +114,11 @@ fn tell(report: &mut Report, channel: Channel, placement: Placement, size: &str,
     let bound_us = RING_BOUNDS_US.iter().find(|(name, _)| *name == size).map(|(_, bound)| *bound);
     match bound_us {
         Some(bound_us) if has_bars => {
-            let small_us = report.get(&format!("{}.{FLOOR_SIZE}.p50_us", key_of(channel, placement)));
+            let small_us =
+                report.get(&format!("{}.{FLOOR_SIZE}.p50_us", key_of(channel, placement)));
             let copies_us = report.get(&copy_key(size)).map(|copy_us| RING_COPIES * copy_us);
-            let by_copies = small_us.zip(copies_us).map_or(f64::INFINITY, |(small, copies)| small + copies);
+            let by_copies =
+                small_us.zip(copies_us).map_or(f64::INFINITY, |(small, copies)| small + copies);
             report.add_with_bar(&p50_key, p50_us, bound_us.min(by_copies));
         }
         _ => report.add(&p50_key, p50_us),

@@ -20,7 +20,8 @@ extern "C" fn on_signal(signal: libc::c_int) {
 /// Takes SIGINT and SIGTERM, ignores SIGPIPE, and starts the clock of the run, which ends by then.
 pub fn install(run: Duration) -> Result<()> {
     // Without SA_RESTART, so that a blocked read returns.
-    let remember = SigAction::new(SigHandler::Handler(on_signal), SaFlags::empty(), SigSet::empty());
+    let remember =
+        SigAction::new(SigHandler::Handler(on_signal), SaFlags::empty(), SigSet::empty());
     let ignore = SigAction::new(SigHandler::SigIgn, SaFlags::empty(), SigSet::empty());
     let actions = [
         (Signal::SIGINT, remember),

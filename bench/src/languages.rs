@@ -87,7 +87,8 @@ pub fn measure(settings: &Settings, functions: &[Function], report: &mut Report)
 
 /// The keys of fifo, ring, and of how they compare.
 fn keys_of(language: &Language, direction: &str) -> [String; 3] {
-    let of_channel = |channel: Channel| format!("lang.{}.{direction}.{}.16B", language.key, channel.name());
+    let of_channel =
+        |channel: Channel| format!("lang.{}.{direction}.{}.16B", language.key, channel.name());
     [
         of_channel(Channel::Fifo),
         of_channel(Channel::Ring),
@@ -144,7 +145,12 @@ fn internal(
 }
 
 /// All in turn, several rounds; a ratio is the median of those of the rounds.
-fn external(settings: &Settings, engine: &Engine, languages: &[Language], report: &mut Report) -> Result<()> {
+fn external(
+    settings: &Settings,
+    engine: &Engine,
+    languages: &[Language],
+    report: &mut Report,
+) -> Result<()> {
     let wanted = |language: &&Language| settings.wants(&format!("lang.{}.external", language.key));
     let languages: Vec<&Language> = languages.iter().filter(wanted).collect();
     let is_needed = |name: &str| {
@@ -159,7 +165,8 @@ fn external(settings: &Settings, engine: &Engine, languages: &[Language], report
             peers.push((Peer::start(settings, name, &command)?, LoadRounds::default()));
         }
     }
-    let mut of_languages: Vec<LoadRounds> = languages.iter().map(|_| LoadRounds::default()).collect();
+    let mut of_languages: Vec<LoadRounds> =
+        languages.iter().map(|_| LoadRounds::default()).collect();
     for _ in 0..settings.effort.language_rounds {
         let max_time: Duration = settings.effort.language_round;
         let load = Load {
@@ -186,8 +193,11 @@ fn external(settings: &Settings, engine: &Engine, languages: &[Language], report
         report.add(&format!("{key}.rps"), median(&rounds.rps));
         report.add(&format!("{key}.p50_us"), median(&rounds.p50_us));
         for (name, bar) in language.peers {
-            let Some((_, peer)) = peers.iter().find(|(peer, _)| peer.name() == *name) else { continue };
-            let ratios: Vec<f64> = rounds.rps.iter().zip(&peer.rps).map(|(own, peer)| own / peer).collect();
+            let Some((_, peer)) = peers.iter().find(|(peer, _)| peer.name() == *name) else {
+                continue;
+            };
+            let ratios: Vec<f64> =
+                rounds.rps.iter().zip(&peer.rps).map(|(own, peer)| own / peer).collect();
             report.add_with_least(&format!("{key}.rps_over_{name}"), median(&ratios), *bar);
         }
     }

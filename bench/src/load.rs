@@ -83,14 +83,25 @@ impl Connection {
         let stream = http::connect(address)?;
         stream.set_nonblocking(true)?;
         let buffer = vec![0; BUFFER_BYTES].into_boxed_slice();
-        Ok(Connection { stream, buffer, filled: 0, answer: None, sent: Instant::now(), busy: false })
+        Ok(Connection {
+            stream,
+            buffer,
+            filled: 0,
+            answer: None,
+            sent: Instant::now(),
+            busy: false,
+        })
     }
 
     fn send(&mut self, request: &[u8]) -> Result<()> {
         self.sent = Instant::now();
         self.busy = true;
         let written = self.stream.write(request).context("cannot send a request")?;
-        ensure!(written == request.len(), "a request of {} bytes was not taken whole", request.len());
+        ensure!(
+            written == request.len(),
+            "a request of {} bytes was not taken whole",
+            request.len()
+        );
         Ok(())
     }
 
@@ -99,17 +110,23 @@ impl Connection {
         let got = match self.stream.read(&mut self.buffer[self.filled..]) {
             Ok(0) => bail!("{path}: the server closed a connection"),
             Ok(got) => got,
-            Err(error) if matches!(error.kind(), ErrorKind::WouldBlock | ErrorKind::Interrupted) => {
+            Err(error)
+                if matches!(error.kind(), ErrorKind::WouldBlock | ErrorKind::Interrupted) =>
+            {
                 return Ok(false);
             }
-            Err(error) => return Err(error).with_context(|| format!("cannot read the answer of {path}")),
+            Err(error) => {
+                return Err(error).with_context(|| format!("cannot read the answer of {path}"));
+            }
         };
         ensure!(self.busy, "{path}: the server sent an answer that nobody asked for");
         let body_got = match self.answer {
             Some(_) => got,
             None => {
                 self.filled += got;
-                let Some(head) = http::parse_head(&self.buffer[..self.filled])? else { return Ok(false) };
+                let Some(head) = http::parse_head(&self.buffer[..self.filled])? else {
+                    return Ok(false);
+                };
                 let body = &self.buffer[head.head_bytes..self.filled];
                 if head.status != 200 {
                     return Err(http::refusal(path, head.status, body));
@@ -265,6 +282,9 @@ mod tests {
     #[test]
     fn one_call_returns_the_body() {
         let address = serve(1, GOOD, 3);
-        assert_eq!(http::call_once(address, "/x", b"ping", Duration::from_secs(5)).unwrap(), b"pong");
+        assert_eq!(
+            http::call_once(address, "/x", b"ping", Duration::from_secs(5)).unwrap(),
+            b"pong"
+        );
     }
 }

@@ -36,7 +36,9 @@ pub fn describe(report: &mut Report) -> Result<Vec<String>> {
         format!("other processes at work: {}", shown(&others)),
     ];
     if busy > BUSY_PERCENT {
-        lines.push("NOTE: the machine is not idle; trust only the ratios, and those with care".to_owned());
+        lines.push(
+            "NOTE: the machine is not idle; trust only the ratios, and those with care".to_owned(),
+        );
     }
     report.add("machine.cores", cores as f64);
     if let Some(load) = averages.first().and_then(|number| number.parse().ok()) {
@@ -60,8 +62,10 @@ fn shown(names: &[String]) -> String {
 fn look_around() -> Result<(f64, Vec<String>)> {
     let (ticks, times) = (read_ticks(), cpu::of_each());
     interrupt::sleep(LOOK_FOR)?;
-    let busy = ticks.zip(read_ticks()).map_or(f64::NAN, |(before, after)| busy_between(before, after));
-    let before: HashMap<i32, Duration> = times.into_iter().map(|(stat, time)| (stat.pid, time)).collect();
+    let busy =
+        ticks.zip(read_ticks()).map_or(f64::NAN, |(before, after)| busy_between(before, after));
+    let before: HashMap<i32, Duration> =
+        times.into_iter().map(|(stat, time)| (stat.pid, time)).collect();
     let own = std::process::id().cast_signed();
     let mut others = Vec::new();
     for (stat, time) in cpu::of_each() {
@@ -82,7 +86,8 @@ fn read_ticks() -> Option<(u64, u64)> {
 fn parse_ticks(text: &str) -> Option<(u64, u64)> {
     let line = text.lines().next()?.strip_prefix("cpu ")?;
     // user nice system idle iowait irq softirq steal; guest times are in user already.
-    let ticks: Vec<u64> = line.split_whitespace().take(8).map(|word| word.parse().unwrap_or(0)).collect();
+    let ticks: Vec<u64> =
+        line.split_whitespace().take(8).map(|word| word.parse().unwrap_or(0)).collect();
     let idle = ticks.get(3)? + ticks.get(4)?;
     Some((ticks.iter().sum::<u64>() - idle, idle))
 }

@@ -52,8 +52,8 @@ const SYSTEM_LIBRARIES: [&str; 6] = ["-lgcc_s", "-lutil", "-lrt", "-lpthread", "
 
 /// The parts for which functions are built.
 const PARTS: [&str; 11] = [
-    "internal", "beside", "external", "nginx", "lang", "peer", "cancel", "overload", "memory", "idle",
-    "crowd",
+    "internal", "beside", "external", "nginx", "lang", "peer", "cancel", "overload", "memory",
+    "idle", "crowd",
 ];
 
 /// Measures Nightcore and the floors of this machine.
@@ -94,7 +94,10 @@ fn main() -> ExitCode {
         let described = report.len();
         failures = measure(&settings, &mut report);
         if failures.is_empty() && report.len() == described {
-            bail!("no figure that can be measured here begins with {:?}", settings.only.unwrap_or_default());
+            bail!(
+                "no figure that can be measured here begins with {:?}",
+                settings.only.unwrap_or_default()
+            );
         }
         print!("\n{}", report.table());
         report.write(&out)?;
@@ -171,7 +174,9 @@ impl Run<'_> {
         for placement in settings.placements() {
             let names = Channel::KINDS.map(|channel| internal::key_of(channel, placement));
             let names: Vec<&str> = names.iter().map(String::as_str).collect();
-            self.part(&names, |report| internal::measure(settings, &floors, &functions, placement, report));
+            self.part(&names, |report| {
+                internal::measure(settings, &floors, &functions, placement, report)
+            });
         }
         self.part(&["beside"], |report| beside::measure(settings, &floors, &functions, report));
         self.part(&["external", "nginx"], |report| external::measure(settings, &functions, report));
@@ -187,7 +192,8 @@ impl Run<'_> {
 
     /// A part that fails is told at the end, and the others go on, unless the run was told to end.
     fn part(&mut self, names: &[&str], measure: impl FnOnce(&mut Report) -> Result<()>) {
-        let wanted: Vec<&str> = names.iter().copied().filter(|name| self.settings.wants(name)).collect();
+        let wanted: Vec<&str> =
+            names.iter().copied().filter(|name| self.settings.wants(name)).collect();
         if wanted.is_empty() || self.told_to_end() {
             return;
         }

@@ -23,7 +23,10 @@ mod tests {
 
     #[test]
     fn the_line_is_found() {
-        assert_eq!(parse_resident_mb("Name:\tx\nVmRSS:\t    1000 kB\nRssAnon:\t 1 kB\n"), Some(1.024));
+        assert_eq!(
+            parse_resident_mb("Name:\tx\nVmRSS:\t    1000 kB\nRssAnon:\t 1 kB\n"),
+            Some(1.024)
+        );
         assert_eq!(parse_resident_mb("Name:\tx\n"), None);
     }
 }

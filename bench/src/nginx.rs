@@ -64,7 +64,8 @@ impl Nginx {
 
 fn find() -> Option<PathBuf> {
     let path = std::env::var_os("PATH").unwrap_or_default();
-    let folders: Vec<PathBuf> = std::env::split_paths(&path).chain(FOLDERS.map(PathBuf::from)).collect();
+    let folders: Vec<PathBuf> =
+        std::env::split_paths(&path).chain(FOLDERS.map(PathBuf::from)).collect();
     folders.into_iter().map(|folder| folder.join("nginx")).find(|program| program.is_file())
 }
 

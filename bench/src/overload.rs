@@ -89,8 +89,11 @@ const FLOODS: [Flood; 4] = [
 
 /// Measures `overload.*`, unpinned.
 pub fn measure(settings: &Settings, functions: &[Function], report: &mut Report) -> Result<()> {
-    let Some(Function { command: program, .. }) = functions.first() else { bail!("there is no C program") };
-    let function = |name: &str, lines: String| Function { lines, ..Function::new(name, program.clone()) };
+    let Some(Function { command: program, .. }) = functions.first() else {
+        bail!("there is no C program")
+    };
+    let function =
+        |name: &str, lines: String| Function { lines, ..Function::new(name, program.clone()) };
     let timeout = format!("timeout = \"{TIMEOUT_MS}ms\"\n");
     let functions = [
         function("Empty", String::new()),
@@ -104,7 +107,8 @@ pub fn measure(settings: &Settings, functions: &[Function], report: &mut Report)
         curve(settings, &engine, report)?;
     }
     if settings.wants("overload.beside") {
-        for flood in FLOODS.iter().filter(|flood| settings.wants(&format!("overload.beside.{}", flood.name)))
+        for flood in
+            FLOODS.iter().filter(|flood| settings.wants(&format!("overload.beside.{}", flood.name)))
         {
             beside(settings, &engine, flood, report)?;
         }
@@ -120,7 +124,8 @@ fn curve(settings: &Settings, engine: &Engine, report: &mut Report) -> Result<()
     for offered in OFFERED {
         let rate = (capacity * f64::from(offered) / 100.0).round().to_string();
         let connections = CONNECTIONS.to_string();
-        let result = load(engine, "Sleeps", time, &["--rate", &rate, "--connections", &connections])?;
+        let result =
+            load(engine, "Sleeps", time, &["--rate", &rate, "--connections", &connections])?;
         let (key, goodput) = (goodput_key(offered), number(&result, "/answered_per_s")?);
         let p99_us = number(&result, "/latency/p99_us")?;
         let p99_key = format!("overload.goodput.{offered}_percent.p99_us");
@@ -141,7 +146,10 @@ fn beside(settings: &Settings, engine: &Engine, flood: &Flood, report: &mut Repo
     let p99_us = || {
         let arguments = ["--rate", &rate, "--connections", &connections];
         let result = load(engine, "Empty", settings.effort.overload_beside, &arguments)?;
-        ensure!(number(&result, "/calls/failed")? == 0.0, "calls beside the flood {name} failed: {result}");
+        ensure!(
+            number(&result, "/calls/failed")? == 0.0,
+            "calls beside the flood {name} failed: {result}"
+        );
         number(&result, "/latency/p99_us")
     };
     let quiet_us = p99_us()?;
@@ -157,7 +165,11 @@ fn beside(settings: &Settings, engine: &Engine, flood: &Flood, report: &mut Repo
     flood.end()?;
     report.add(&format!("overload.beside.{name}.quiet.p99_us"), quiet_us);
     report.add(&format!("overload.beside.{name}.p99_us"), flooded_us);
-    report.add_with_bar(&format!("overload.beside.{name}.ratio"), flooded_us / quiet_us, BESIDE_BAR);
+    report.add_with_bar(
+        &format!("overload.beside.{name}.ratio"),
+        flooded_us / quiet_us,
+        BESIDE_BAR,
+    );
     Ok(())
 }
 
@@ -173,8 +185,9 @@ fn load(engine: &Engine, function: &str, time: Duration, arguments: &[&str]) -> 
     command.args(["--data", "", "--duration", &format!("{}ms", time.as_millis())]).args(arguments);
     let result = command.stdin(Stdio::null()).output().context("cannot run `nightcore bench`")?;
     let complaint = String::from_utf8_lossy(&result.stderr);
-    serde_json::from_slice(&result.stdout)
-        .with_context(|| format!("`nightcore bench {function}` printed no JSON: {}", complaint.trim()))
+    serde_json::from_slice(&result.stdout).with_context(|| {
+        format!("`nightcore bench {function}` printed no JSON: {}", complaint.trim())
+    })
 }
 
 fn number(result: &Value, pointer: &str) -> Result<f64> {

@@ -27,7 +27,8 @@ const LATENCIES: [(&str, &str); 4] = [
 
 /// Writes the page. `machine` is where the run took place.
 pub fn write(report: &Report, machine: &[String], path: &Path) -> Result<()> {
-    fs::write(path, page(report, machine)).with_context(|| format!("cannot write {}", path.display()))
+    fs::write(path, page(report, machine))
+        .with_context(|| format!("cannot write {}", path.display()))
 }
 
 fn page(report: &Report, machine: &[String]) -> String {
@@ -42,7 +43,8 @@ fn page(report: &Report, machine: &[String]) -> String {
     }
     html.push_str("</div>\n");
     html.push_str(&bars(report));
-    let parts = [latencies(report), throughput(report), overloads(report), crowds(report), times(report)];
+    let parts =
+        [latencies(report), throughput(report), overloads(report), crowds(report), times(report)];
     for part in parts.into_iter().flatten() {
         html.push_str(&part);
     }
@@ -58,8 +60,11 @@ fn bars(report: &Report) -> String {
     let is_met = |row: &&&Row| row.bar.is_some_and(|bar| bar.is_met(row.value));
     let (met, all) = (rows.iter().filter(is_met).count(), rows.len());
     let missed = all - met;
-    let short =
-        if missed == 0 { String::new() } else { format!(", <span class=\"missed\">{missed} missed</span>") };
+    let short = if missed == 0 {
+        String::new()
+    } else {
+        format!(", <span class=\"missed\">{missed} missed</span>")
+    };
     format!(
         "<h2>Bars</h2>\n<p>{met} of {all} are met{short}. Ratios are medians of rounds in which both sides alternate, \
          so that they see the same machine; read them, rather than microseconds.</p>\n{}",
@@ -79,10 +84,13 @@ fn table(rows: &[&Row]) -> String {
             Some(bar) => {
                 let (sign, number) = bar.parts();
                 let sign = if sign == "<=" { "≤" } else { "≥" };
-                let (class, word) = if bar.is_met(*value) { ("met", "met") } else { ("missed", "missed") };
+                let (class, word) =
+                    if bar.is_met(*value) { ("met", "met") } else { ("missed", "missed") };
                 let bar = shown(number);
-                let _ =
-                    write!(html, "<td class=\"number\">{sign} {bar}</td><td class=\"{class}\">{word}</td>");
+                let _ = write!(
+                    html,
+                    "<td class=\"number\">{sign} {bar}</td><td class=\"{class}\">{word}</td>"
+                );
             }
             None => html.push_str("<td></td><td></td>"),
         }
@@ -104,7 +112,11 @@ fn all_figures(report: &Report) -> String {
     for part in parts {
         let rows: Vec<&Row> = report.rows().iter().filter(|row| part_of(row) == part).collect();
         let (name, count) = (escape(&part), rows.len());
-        let _ = write!(html, "<details><summary>{name} ({count})</summary>\n{}</details>\n", table(&rows));
+        let _ = write!(
+            html,
+            "<details><summary>{name} ({count})</summary>\n{}</details>\n",
+            table(&rows)
+        );
     }
     html
 }
@@ -119,7 +131,8 @@ fn latencies(report: &Report) -> Option<String> {
     for (placement, name) in placements() {
         let series = LATENCIES.map(|(key, name)| {
             let key = key.replace("{}", placement.name());
-            let values = QUANTILES.map(|(quantile, _)| report.get(&format!("{key}.{quantile}"))).into();
+            let values =
+                QUANTILES.map(|(quantile, _)| report.get(&format!("{key}.{quantile}"))).into();
             Series { name: name.into(), values }
         });
         let title = format!("µs, {name}");
@@ -138,8 +151,10 @@ fn throughput(report: &Report) -> Option<String> {
     let of = |quantity: &str| {
         [("external", "Nightcore"), ("nginx", "nginx"), ("external_fifo", "Nightcore, fifo")].map(
             |(key, name)| {
-                let values =
-                    names.iter().map(|count| report.get(&format!("{key}.c{count}.{quantity}"))).collect();
+                let values = names
+                    .iter()
+                    .map(|count| report.get(&format!("{key}.c{count}.{quantity}")))
+                    .collect();
                 Series { name: name.into(), values }
             },
         )
@@ -164,8 +179,10 @@ fn overloads(report: &Report) -> Option<String> {
     let capacity = report.get("overload.capacity.rps")?;
     let names = overload::OFFERED.map(|offered| format!("{offered} %"));
     let places: Vec<&str> = names.iter().map(String::as_str).collect();
-    let per_cent = |offered| report.get(&overload::goodput_key(offered)).map(|rps| rps / capacity * 100.0);
-    let series = Series { name: "answered in time".into(), values: overload::OFFERED.map(per_cent).into() };
+    let per_cent =
+        |offered| report.get(&overload::goodput_key(offered)).map(|rps| rps / capacity * 100.0);
+    let series =
+        Series { name: "answered in time".into(), values: overload::OFFERED.map(per_cent).into() };
     let title = "calls answered in time, in % of the capacity, by what is offered";
     section(
         "Overload",
@@ -184,10 +201,14 @@ fn crowds(report: &Report) -> Option<String> {
             let ratios = crowd::SIZES.map(|size| report.get(&crowd::ratio_key(kind, case, size)));
             // Without a crowd it is itself.
             let own = ratios.iter().any(Option::is_some).then_some(1.0);
-            Series { name: case.name().into(), values: std::iter::once(own).chain(ratios).collect() }
+            Series {
+                name: case.name().into(),
+                values: std::iter::once(own).chain(ratios).collect(),
+            }
         });
         let title = format!("times the cost without them, by other {}", kind.name());
-        pictures += &figure(&title, chart::lines(&title, &places, &series, Scale::FromZero, "times"));
+        pictures +=
+            &figure(&title, chart::lines(&title, &places, &series, Scale::FromZero, "times"));
     }
     section(
         "Beside a crowd",
@@ -202,7 +223,11 @@ fn times(report: &Report) -> Option<String> {
         .into_iter()
         .flat_map(|(placement, _)| Channel::KINDS.map(|channel| (channel, placement)))
         .map(|(channel, placement)| {
-            (format!("{}, {}", channel.name(), placement.name().replace('_', " ")), channel, placement)
+            (
+                format!("{}, {}", channel.name(), placement.name().replace('_', " ")),
+                channel,
+                placement,
+            )
         })
         .collect();
     let places: Vec<&str> = bars.iter().map(|(name, ..)| name.as_str()).collect();
@@ -225,7 +250,9 @@ fn figure(title: &str, picture: Option<String>) -> String {
     match picture {
         Some(picture) => {
             let title = escape(title);
-            format!("<figure><figcaption>{title}</figcaption><div class=\"wide\">{picture}</div></figure>\n")
+            format!(
+                "<figure><figcaption>{title}</figcaption><div class=\"wide\">{picture}</div></figure>\n"
+            )
         }
         None => String::new(),
     }
@@ -252,7 +279,9 @@ mod tests {
         let html = page(&report, &["2 cores & <b>".into()]);
         assert!(html.contains("2 cores &amp; &lt;b&gt;") && html.contains("&lt;script&gt;.rps"));
         assert!(html.contains("0 of 1 are met") && html.contains("1 missed"));
-        assert!(html.contains("Latency of a small internal call") && !html.contains("Beside a crowd"));
+        assert!(
+            html.contains("Latency of a small internal call") && !html.contains("Beside a crowd")
+        );
         assert!(!html.contains("http:") && !html.contains("https:") && !html.contains("<script"));
     }
 

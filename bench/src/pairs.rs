@@ -60,6 +60,9 @@ mod tests {
         let second = Duration::from_secs(1);
         assert_eq!(Sized::filling(second, 50.0), Sized { count: 20_000, warm_up: 2_000 });
         assert_eq!(Sized::filling(second, 0.0).count, MOST_COUNT);
-        assert_eq!(Sized::filling(second, 1e9), Sized { count: LEAST_COUNT, warm_up: LEAST_WARM_UP });
+        assert_eq!(
+            Sized::filling(second, 1e9),
+            Sized { count: LEAST_COUNT, warm_up: LEAST_WARM_UP }
+        );
     }
 }

@@ -43,7 +43,8 @@ impl Peer {
         address: SocketAddr,
     ) -> Result<Peer> {
         let log: PathBuf = settings.work_dir.join("peers").join(format!("{name}.log"));
-        let log_file = File::create(&log).with_context(|| format!("cannot write {}", log.display()))?;
+        let log_file =
+            File::create(&log).with_context(|| format!("cannot write {}", log.display()))?;
         let [program, arguments @ ..] = command else { bail!("{name} has no command") };
         let mut command = Command::new(program);
         command.args(arguments).env("PORT", address.port().to_string());
@@ -56,7 +57,11 @@ impl Peer {
                 bail!("{name} ended with {status}; see {}", log.display());
             }
             if Instant::now() >= end {
-                bail!("{name} did not listen within {} s; see {}", READY_WITHIN.as_secs(), log.display());
+                bail!(
+                    "{name} did not listen within {} s; see {}",
+                    READY_WITHIN.as_secs(),
+                    log.display()
+                );
             }
             std::thread::sleep(LOOK_EVERY);
         }

@@ -168,8 +168,13 @@ mod tests {
     #[test]
     fn a_name_with_brackets_is_read() {
         let line = "12 (a (b) c) S 7 12 12 0 -1 4194560 100 0 0 0 5 6 30 4 20 0 1 0 100 1000 10";
-        let expected =
-            Stat { pid: 12, name: "a (b) c".into(), state: 'S', parent: 7, ended_children_ticks: 34 };
+        let expected = Stat {
+            pid: 12,
+            name: "a (b) c".into(),
+            state: 'S',
+            parent: 7,
+            ended_children_ticks: 34,
+        };
         assert_eq!(parse_stat(line), Some(expected));
         assert_eq!(parse_stat("12 (a"), None);
     }

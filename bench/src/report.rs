@@ -100,7 +100,11 @@ impl Report {
                 Some(bar) => {
                     let verdict = if bar.is_met(*value) { "ok" } else { "SHORT" };
                     let (sign, bar) = bar.parts();
-                    format!("{key:width$}  {:>12}  bar {sign} {:>8}  {verdict}", shown(*value), shown(bar))
+                    format!(
+                        "{key:width$}  {:>12}  bar {sign} {:>8}  {verdict}",
+                        shown(*value),
+                        shown(bar)
+                    )
                 }
                 None => format!("{key:width$}  {:>12}", shown(*value)),
             };
@@ -113,7 +117,8 @@ impl Report {
     /// Writes the JSON object.
     pub fn write(&self, path: &Path) -> Result<()> {
         if let Some(folder) = path.parent() {
-            fs::create_dir_all(folder).with_context(|| format!("cannot make {}", folder.display()))?;
+            fs::create_dir_all(folder)
+                .with_context(|| format!("cannot make {}", folder.display()))?;
         }
         let object: Map<String, Value> =
             self.rows.iter().map(|row| (row.key.clone(), Value::from(row.value))).collect();
@@ -160,7 +165,8 @@ mod tests {
         let mut report = Report::default();
         report.add("a.rps", 1.5);
         report.write(&path).unwrap();
-        let object: Map<String, Value> = serde_json::from_str(&fs::read_to_string(path).unwrap()).unwrap();
+        let object: Map<String, Value> =
+            serde_json::from_str(&fs::read_to_string(path).unwrap()).unwrap();
         assert_eq!(object["a.rps"], 1.5);
     }
 }

@@ -42,7 +42,8 @@ pub fn measure(
 
 fn read(status: &Value, function: &str, segment: &str, quantile: &str) -> Option<f64> {
     let functions = status.get("functions")?.as_array()?;
-    let found = functions.iter().find(|state| state.get("name").is_some_and(|name| name == function))?;
+    let found =
+        functions.iter().find(|state| state.get("name").is_some_and(|name| name == function))?;
     found.get("segments")?.get(segment)?.get(quantile)?.as_f64()
 }
 

@@ -180,7 +180,8 @@ pub struct Pinned(CpuSet);
 impl Pinned {
     /// Where a measurement with this placement has its clients, too; unpinned ones stay where they may be now.
     pub fn to(placement: Placement) -> Result<Pinned> {
-        let before = sched_getaffinity(Pid::from_raw(0)).context("cannot read the allowed cores")?;
+        let before =
+            sched_getaffinity(Pid::from_raw(0)).context("cannot read the allowed cores")?;
         if let Some(set) = placement.cpu_set()? {
             sched_setaffinity(Pid::from_raw(0), &set).context("cannot pin the clients")?;
         }
@@ -198,7 +199,8 @@ impl Drop for Pinned {
 /// The cores this process may run on: all, unless something restricts it.
 pub fn allowed_cpus() -> Result<Vec<usize>> {
     let set = sched_getaffinity(Pid::from_raw(0)).context("cannot read the allowed cores")?;
-    let cpus: Vec<usize> = (0..CpuSet::count()).filter(|cpu| set.is_set(*cpu).unwrap_or(false)).collect();
+    let cpus: Vec<usize> =
+        (0..CpuSet::count()).filter(|cpu| set.is_set(*cpu).unwrap_or(false)).collect();
     ensure!(!cpus.is_empty(), "no core is allowed");
     Ok(cpus)
 }

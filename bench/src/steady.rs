@@ -44,8 +44,11 @@ fn call(engine: &Engine, calls: u64) -> Result<()> {
 }
 
 fn memory_key(calls: u64) -> String {
-    let name =
-        if calls < 1_000_000 { format!("{}k", calls / 1000) } else { format!("{}m", calls / 1_000_000) };
+    let name = if calls < 1_000_000 {
+        format!("{}k", calls / 1000)
+    } else {
+        format!("{}m", calls / 1_000_000)
+    };
     format!("{MEMORY_KEY}.after_{name}_calls_mb")
 }
 

@@ -6,6 +6,9 @@ const SONAME: &str = "libnightcore.so.0";
 fn main() {
     println!("cargo:rustc-cdylib-link-arg=-Wl,-soname,{SONAME}");
     // The tests compile C for the same machine as the library.
-    println!("cargo:rustc-env=NIGHTCORE_TARGET={}", std::env::var("TARGET").expect("cargo sets TARGET"));
+    println!(
+        "cargo:rustc-env=NIGHTCORE_TARGET={}",
+        std::env::var("TARGET").expect("cargo sets TARGET")
+    );
     println!("cargo:rerun-if-changed=build.rs");
 }

@@ -22,7 +22,8 @@ pub fn of_config(given: Option<&Path>, config: &Path) -> Result<PathBuf> {
         return std::path::absolute(path).context("the directory's path");
     }
     let config = fs::canonicalize(config).with_context(|| format!("{}", config.display()))?;
-    let name = config.file_stem().map(|stem| stem.to_string_lossy().into_owned()).unwrap_or_default();
+    let name =
+        config.file_stem().map(|stem| stem.to_string_lossy().into_owned()).unwrap_or_default();
     let name: String = name.chars().filter(char::is_ascii_alphanumeric).take(24).collect();
     let base = match std::env::var_os("XDG_RUNTIME_DIR").filter(|dir| !dir.is_empty()) {
         Some(runtime) => PathBuf::from(runtime).join("nightcore"),
@@ -33,9 +34,9 @@ pub fn of_config(given: Option<&Path>, config: &Path) -> Result<PathBuf> {
 
 /// FNV-1a: the same for every build, so that commands of one version find an engine of another.
 fn fnv1a(bytes: &[u8]) -> u64 {
-    bytes
-        .iter()
-        .fold(0xcbf2_9ce4_8422_2325, |hash, byte| (hash ^ u64::from(*byte)).wrapping_mul(0x0100_0000_01b3))
+    bytes.iter().fold(0xcbf2_9ce4_8422_2325, |hash, byte| {
+        (hash ^ u64::from(*byte)).wrapping_mul(0x0100_0000_01b3)
+    })
 }
 
 /// The socket that containers connect to.
@@ -91,7 +92,8 @@ impl Directory {
 
     /// Removes it and all in it.
     pub fn remove(self) -> Result<()> {
-        fs::remove_dir_all(&self.path).with_context(|| format!("cannot remove {}", self.path.display()))
+        fs::remove_dir_all(&self.path)
+            .with_context(|| format!("cannot remove {}", self.path.display()))
     }
 }
 
@@ -100,7 +102,10 @@ fn make_private(path: &Path) -> Result<()> {
     made.with_context(|| format!("cannot make the directory {}", path.display()))?;
     let metadata = fs::metadata(path)?;
     if metadata.uid() != nix::unistd::geteuid().as_raw() || metadata.mode() & 0o077 != 0 {
-        bail!("{}: the directory must belong to this user and be private (mode 0700)", path.display());
+        bail!(
+            "{}: the directory must belong to this user and be private (mode 0700)",
+            path.display()
+        );
     }
     Ok(())
 }

@@ -49,7 +49,8 @@ impl std::fmt::Display for Changes {
             ("removed", &self.removed),
         ];
         let said = all.iter().filter(|(_, names)| !names.is_empty());
-        let said: Vec<String> = said.map(|(what, names)| format!("{what}: {}", names.join(", "))).collect();
+        let said: Vec<String> =
+            said.map(|(what, names)| format!("{what}: {}", names.join(", "))).collect();
         f.write_str(if said.is_empty() { "nothing has changed" } else { "" })?;
         f.write_str(&said.join("; "))
     }
@@ -73,7 +74,8 @@ struct Stamp {
 
 fn stamp(path: PathBuf) -> Stamp {
     let state = std::fs::metadata(&path).ok().filter(std::fs::Metadata::is_file);
-    let state = state.map(|file| (file.dev(), file.ino(), file.size(), file.mtime(), file.mtime_nsec()));
+    let state =
+        state.map(|file| (file.dev(), file.ino(), file.size(), file.mtime(), file.mtime_nsec()));
     Stamp { path, state }
 }
 
@@ -124,7 +126,8 @@ impl Functions {
             let Some(started) = self.started.get_mut(&name) else { continue };
             let (id, config) = (started.id, Rc::new(started.config.clone()));
             started.from = stamps(&config);
-            let generation = self.hub.borrow_mut().change(|dispatch, _| dispatch.begin_generation(id));
+            let generation =
+                self.hub.borrow_mut().change(|dispatch, _| dispatch.begin_generation(id));
             keeper.begin(id, generation, config);
         }
     }
@@ -135,10 +138,15 @@ impl Functions {
     }
 
     /// Reads the configuration anew and changes what has changed; or says why that cannot be, and changes nothing.
-    pub async fn reload(&mut self, keeper: &mut Keeper, forced: &Forced) -> Result<Changes, String> {
+    pub async fn reload(
+        &mut self,
+        keeper: &mut Keeper,
+        forced: &Forced,
+    ) -> Result<Changes, String> {
         let path = self.config.path.clone();
         // On a thread of its own: a large file takes longer than calls should wait.
-        let config = spawn_blocking(move || Config::load(&path).map_err(|errors| errors.to_string())).await;
+        let config =
+            spawn_blocking(move || Config::load(&path).map_err(|errors| errors.to_string())).await;
         let config = config.map_err(|error| error.to_string())??;
         if config.gateway != self.config.gateway {
             return Err("[gateway] has changed, which takes a restart of the engine".to_owned());
@@ -146,7 +154,8 @@ impl Functions {
         if config.admin != self.config.admin {
             return Err("[admin] has changed, which takes a restart of the engine".to_owned());
         }
-        let is_unknown = |name: &&String| !config.functions.iter().any(|function| function.name == **name);
+        let is_unknown =
+            |name: &&String| !config.functions.iter().any(|function| function.name == **name);
         if let Some(unknown) = forced.functions.iter().find(is_unknown) {
             return Err(format!("there is no function {unknown:?} in {}", config.path.display()));
         }
@@ -155,7 +164,8 @@ impl Functions {
 
     fn apply(&mut self, keeper: &mut Keeper, config: Config, forced: &Forced) -> Changes {
         let mut changes = Changes::default();
-        let is_there = |name: &String| config.functions.iter().any(|function| function.name == *name);
+        let is_there =
+            |name: &String| config.functions.iter().any(|function| function.name == *name);
         let gone = self.started.extract_if(|name, _| !is_there(name));
         for (name, started) in gone {
             self.hub.borrow_mut().change(|dispatch, _| dispatch.remove_function(started.id));
@@ -165,14 +175,21 @@ impl Functions {
         for function in &config.functions {
             self.apply_to(keeper, function, forced, &mut changes);
         }
-        let with_route = |function: &Function| Some((function.route.clone()?, function.name.clone()));
+        let with_route =
+            |function: &Function| Some((function.route.clone()?, function.name.clone()));
         self.routes.set(Routes::new(config.functions.iter().filter_map(with_route)));
         self.config = config;
         changes.removed.sort();
         changes
     }
 
-    fn apply_to(&mut self, keeper: &mut Keeper, function: &Function, forced: &Forced, changes: &mut Changes) {
+    fn apply_to(
+        &mut self,
+        keeper: &mut Keeper,
+        function: &Function,
+        forced: &Forced,
+        changes: &mut Changes,
+    ) {
         let name = &function.name;
         // Before a process is started: what changes meanwhile is found the next time.
         let from = stamps(function);

@@ -21,7 +21,9 @@ const OWN_NAME: &str = "nightcore";
 /// Writes a line, with the engine's name before it.
 pub fn say(text: &str) {
     match columns() {
-        Some(columns) => show(&columns.line(&wall_clock::time_of_day(), OWN_NAME, None, text.as_bytes())),
+        Some(columns) => {
+            show(&columns.line(&wall_clock::time_of_day(), OWN_NAME, None, text.as_bytes()))
+        }
         None => show(format!("{OWN_NAME}: {text}\n").as_bytes()),
     }
 }

@@ -82,7 +82,8 @@ pub async fn run(options: Options<'_>) -> Result<()> {
     }
     let control_socket = directory::control_socket(directory.path());
     let listener = Listener::bind(&control_socket);
-    let listener = listener.with_context(|| format!("cannot listen on {}", control_socket.display()))?;
+    let listener =
+        listener.with_context(|| format!("cannot listen on {}", control_socket.display()))?;
     let admin_socket = directory::admin_socket(directory.path());
     let admin_listener = UnixListener::bind(&admin_socket);
     let admin_listener =
@@ -107,7 +108,9 @@ pub async fn run(options: Options<'_>) -> Result<()> {
     spawn_local(listener.run(hub.clone()));
     spawn_local(admin.serve(admin_listener));
     if let Some((listener, _)) = door {
-        spawn_local(Door { observed: observed.clone(), health: HubHealth(hub.clone()) }.serve(listener));
+        spawn_local(
+            Door { observed: observed.clone(), health: HubHealth(hub.clone()) }.serve(listener),
+        );
     }
     spawn_local(keep_time(alarm, hub.clone()));
     spawn_local(look_at_rings(hub.clone()));
@@ -188,7 +191,8 @@ pub async fn run(options: Options<'_>) -> Result<()> {
 fn bind_door(config: &Config) -> Result<Option<(TcpListener, String)>> {
     let Some(admin) = &config.admin else { return Ok(None) };
     let listener = Gateway::bind(admin.listen);
-    let listener = listener.with_context(|| format!("cannot listen on {}, as [admin] says", admin.listen))?;
+    let listener =
+        listener.with_context(|| format!("cannot listen on {}, as [admin] says", admin.listen))?;
     let address = format!("http://{}", listener.local_addr()?);
     Ok(Some((listener, address)))
 }

@@ -8,7 +8,10 @@ type Divide = unsafe extern "C" fn(*const libc::time_t, *mut libc::tm) -> *mut l
 pub fn utc() -> String {
     let (tm, millis) = now(libc::gmtime_r);
     let (year, month, day) = (tm.tm_year + 1900, tm.tm_mon + 1, tm.tm_mday);
-    format!("{year:04}-{month:02}-{day:02}T{:02}:{:02}:{:02}.{millis:03}Z", tm.tm_hour, tm.tm_min, tm.tm_sec)
+    format!(
+        "{year:04}-{month:02}-{day:02}T{:02}:{:02}:{:02}.{millis:03}Z",
+        tm.tm_hour, tm.tm_min, tm.tm_sec
+    )
 }
 
 /// The time of day here, with milliseconds.

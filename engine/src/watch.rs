@@ -49,13 +49,16 @@ impl Files {
         let arguments = function.command.iter().skip(1).map(|word| function.cwd.join(word));
         let arguments = arguments.filter(|path| path.is_file());
         // What is not the project's own, such as an interpreter, is not going to change.
-        let program = Some(function.program.clone()).filter(|program| program.starts_with(directory));
+        let program =
+            Some(function.program.clone()).filter(|program| program.starts_with(directory));
         let named: BTreeSet<PathBuf> = program.into_iter().chain(arguments).collect();
         let script = |path: &PathBuf| {
             let extension = path.extension()?.to_str()?;
             let kin = KIN.iter().find(|kin| kin.contains(&extension));
-            let kin = kin
-                .map_or_else(|| vec![extension.to_owned()], |kin| kin.iter().map(|e| (*e).into()).collect());
+            let kin = kin.map_or_else(
+                || vec![extension.to_owned()],
+                |kin| kin.iter().map(|e| (*e).into()).collect(),
+            );
             Some((path.parent()?.to_owned(), kin))
         };
         let below = named.iter().filter_map(script).collect();
@@ -64,7 +67,8 @@ impl Files {
 
     fn has(&self, path: &Path) -> bool {
         let is_kin = |extensions: &[String]| {
-            path.extension().is_some_and(|extension| extensions.iter().any(|kin| extension == kin.as_str()))
+            path.extension()
+                .is_some_and(|extension| extensions.iter().any(|kin| extension == kin.as_str()))
         };
         self.named.contains(path)
             || self.below.iter().any(|(folder, kin)| path.starts_with(folder) && is_kin(kin))
@@ -111,13 +115,19 @@ impl Watch {
         if self.inotify.is_none() {
             let inotify = Inotify::init(InitFlags::IN_CLOEXEC | InitFlags::IN_NONBLOCK)?;
             // SAFETY: the AsyncFd owns the descriptor, which stays open and the same.
-            let folders = unsafe { AsyncFd::register_with_interest(Folders(inotify), Interest::READABLE) };
+            let folders =
+                unsafe { AsyncFd::register_with_interest(Folders(inotify), Interest::READABLE) };
             self.inotify = Some(folders.map_err(|error| error.into_parts().1)?);
         }
         let named = self.files.iter().flat_map(|files| &files.named).chain(&self.config);
-        let folders: BTreeSet<PathBuf> = named.filter_map(|path| Some(path.parent()?.to_owned())).collect();
-        let below: BTreeSet<PathBuf> =
-            self.files.iter().flat_map(|files| &files.below).map(|(folder, _)| folder.clone()).collect();
+        let folders: BTreeSet<PathBuf> =
+            named.filter_map(|path| Some(path.parent()?.to_owned())).collect();
+        let below: BTreeSet<PathBuf> = self
+            .files
+            .iter()
+            .flat_map(|files| &files.below)
+            .map(|(folder, _)| folder.clone())
+            .collect();
         for folder in folders {
             self.look_at(folder)?;
         }
@@ -140,7 +150,9 @@ impl Watch {
             Ok(descriptor) => drop(self.folders.insert(descriptor, folder)),
             Err(nix::Error::ENOENT | nix::Error::ENOTDIR) => {}
             Err(nix::Error::ENOSPC) => {
-                return Err(io::Error::other("too many folders; raise fs.inotify.max_user_watches"));
+                return Err(io::Error::other(
+                    "too many folders; raise fs.inotify.max_user_watches",
+                ));
             }
             Err(error) => return Err(io::Error::other(format!("{}: {error}", folder.display()))),
         }
@@ -199,17 +211,22 @@ impl Watch {
         for event in events {
             if event.mask.contains(AddWatchFlags::IN_Q_OVERFLOW) {
                 // Nobody knows what has changed.
-                self.pending.functions.extend(self.files.iter().map(|files| files.function.clone()));
+                self.pending
+                    .functions
+                    .extend(self.files.iter().map(|files| files.function.clone()));
                 is_new = true;
             }
             if event.mask.contains(AddWatchFlags::IN_IGNORED) {
                 self.folders.remove(&event.wd);
                 continue;
             }
-            let (Some(folder), Some(name)) = (self.folders.get(&event.wd), event.name) else { continue };
+            let (Some(folder), Some(name)) = (self.folders.get(&event.wd), event.name) else {
+                continue;
+            };
             let path = folder.join(name);
             if event.mask.contains(AddWatchFlags::IN_ISDIR) {
-                let is_below = |files: &Files| files.below.iter().any(|(folder, _)| path.starts_with(folder));
+                let is_below =
+                    |files: &Files| files.below.iter().any(|(folder, _)| path.starts_with(folder));
                 if self.files.iter().any(is_below)
                     && let Err(error) = self.look_below(&path)
                 {
@@ -248,7 +265,9 @@ mod tests {
                     [functions.Bar]\ncommand = ['sh', 'bar.mjs']\ncwd = 'js'\n";
         let config = Config::parse(toml, &folder.join("nightcore.toml")).unwrap();
         let files: Vec<Files> = config.functions.iter().map(|f| Files::of(f, &folder)).collect();
-        let of = |path: &str| files.iter().map(|files| files.has(&folder.join(path))).collect::<Vec<_>>();
+        let of = |path: &str| {
+            files.iter().map(|files| files.has(&folder.join(path))).collect::<Vec<_>>()
+        };
         for foo in ["foo.py", "settings.toml", "lib/deep/part.py", "js/tool.py", "absent.py"] {
             assert_eq!(of(foo), [true, false], "{foo}");
         }

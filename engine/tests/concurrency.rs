@@ -117,8 +117,11 @@ impl World {
 
     fn set_rate(&mut self, rate: f64) {
         self.rate = rate;
-        self.next_arrival_ns =
-            if rate > 0.0 { self.now_ns + self.random.exponential(1.0 / rate) } else { f64::INFINITY };
+        self.next_arrival_ns = if rate > 0.0 {
+            self.now_ns + self.random.exponential(1.0 / rate)
+        } else {
+            f64::INFINITY
+        };
     }
 
     fn join(&mut self, clients: u32, every_ns: f64) {
@@ -210,7 +213,11 @@ impl World {
             self.seen.limit_changes += u32::from(self.limit != limit);
             let idle = next_ns == timer_ns && self.limit == limit;
             self.seen.idle_timers = if idle { self.seen.idle_timers + 1 } else { 0 };
-            assert!(self.seen.idle_timers < 3, "a dispatcher would spin on this timer: {:?}", self.seen);
+            assert!(
+                self.seen.idle_timers < 3,
+                "a dispatcher would spin on this timer: {:?}",
+                self.seen
+            );
         }
         self.seen
     }
@@ -387,8 +394,11 @@ fn computers(service_ns: f64) -> World {
 #[test]
 fn a_function_that_turns_from_computing_to_sleeping_gets_more() {
     // The last: fewer calls end than an experiment needs, but not so much fewer than before that it shows by itself.
-    let cases =
-        [(100.0 * US, 100.0 * US, S), (100.0 * US, 2.0 * S, 60.0 * S), (100.0 * MS, 0.7 * S, 120.0 * S)];
+    let cases = [
+        (100.0 * US, 100.0 * US, S),
+        (100.0 * US, 2.0 * S, 60.0 * S),
+        (100.0 * MS, 0.7 * S, 120.0 * S),
+    ];
     for (was_ns, service_ns, learn_ns) in cases {
         let mut world = computers(was_ns);
         world.cores = f64::INFINITY;
@@ -396,7 +406,11 @@ fn a_function_that_turns_from_computing_to_sleeping_gets_more() {
         world.run(world.now_ns + learn_ns, u64::MAX);
         let seen = world.run(world.now_ns + (0.5 * S).max(200.0 * service_ns), u64::MAX);
         let part = seen.throughput(world.now_ns) * service_ns / 32.0;
-        println!("after the turn to {} us: {:.1} % of the throughput", service_ns / US, 100.0 * part);
+        println!(
+            "after the turn to {} us: {:.1} % of the throughput",
+            service_ns / US,
+            100.0 * part
+        );
         assert!(part >= 0.95, "{part} of the throughput");
     }
 }
@@ -496,7 +510,8 @@ fn calls_that_hang_do_not_hold_up_the_others_for_long() {
     while control.limit(now, Some(since)) < MAX {
         timers += 1;
         assert!(timers < 1_000, "limit {}", control.limit(now, Some(since)));
-        let next = control.next_change_ns(Some(since)).expect("below max there is always a next time");
+        let next =
+            control.next_change_ns(Some(since)).expect("below max there is always a next time");
         assert!(next > now);
         now = next;
     }
@@ -530,7 +545,10 @@ fn a_load_that_stops_leaves_nothing_behind() {
         let report = world.control.report(quiet);
         assert_eq!((report.rate_per_s, report.run_ns, report.open_ns), (0.0, 0.0, 0.0));
         assert_eq!((report.tau, report.tau_open, report.why), (0.0, 0.0, Why::Unknown));
-        assert_eq!(report.why.to_string(), "fewer than 16 calls ended in the last 10 s: limit is max");
+        assert_eq!(
+            report.why.to_string(),
+            "fewer than 16 calls ended in the last 10 s: limit is max"
+        );
     }
 }
 
@@ -545,7 +563,11 @@ fn tau_is_unknown_until_sixteen_calls_have_ended_in_ten_seconds() {
     for call in 1..=15 {
         assert_eq!(end_one_at(&mut control, call * 600), MAX, "after {call} calls");
     }
-    assert_eq!(end_one_at(&mut control, 9_600), 2, "a tau of nearly 0 needs a worker, and gives it headroom");
+    assert_eq!(
+        end_one_at(&mut control, 9_600),
+        2,
+        "a tau of nearly 0 needs a worker, and gives it headroom"
+    );
     // The first of them ended at 0.6 s.
     assert_eq!(control.limit(10_599_000_000, None), 2);
     assert_eq!(control.limit(11_000_000_000, None), MAX);

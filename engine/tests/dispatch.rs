@@ -4,8 +4,8 @@
 mod simulated;
 
 use nightcore_engine::dispatch::{
-    Action, CallId, ChannelKey, ContainerKey, Dispatch, Fingerprint, Generation, Input, Invoke, Origin, Ran,
-    Spec,
+    Action, CallId, ChannelKey, ContainerKey, Dispatch, Fingerprint, Generation, Input, Invoke,
+    Origin, Ran, Spec,
 };
 use nightcore_runtime::protocol::control::{ChannelKind, Mode, Placement};
 use nightcore_runtime::protocol::{Broken, Failure, Status};
@@ -114,7 +114,10 @@ impl World {
     /// A container that was asked to leave does so.
     fn left(&mut self, container: ContainerKey) {
         let held = self.channels.values().filter(|worker| worker.container == container);
-        assert!(held.flat_map(|worker| &worker.held).next().is_none(), "it was asked to leave a call");
+        assert!(
+            held.flat_map(|worker| &worker.held).next().is_none(),
+            "it was asked to leave a call"
+        );
         self.kill(container);
     }
 
@@ -126,9 +129,15 @@ impl World {
             self.dispatch.worker_failed(self.now, container);
         } else {
             let channel = self.dispatch.worker_ready(self.now, container);
-            let worker =
-                Worker { container, mode: self.mode(self.containers[&container].0), held: Vec::new() };
-            assert!(self.channels.insert(channel, worker).is_none(), "a worker's key was given to another");
+            let worker = Worker {
+                container,
+                mode: self.mode(self.containers[&container].0),
+                held: Vec::new(),
+            };
+            assert!(
+                self.channels.insert(channel, worker).is_none(),
+                "a worker's key was given to another"
+            );
         }
         self.settle();
     }
@@ -143,7 +152,8 @@ impl World {
     fn leave(&mut self, pick: usize, breaks: bool) {
         let leaves = |channel: &&ChannelKey| {
             // An event loop that leaves takes its process with it.
-            breaks != self.retired.contains(*channel) && self.channels[*channel].mode == Mode::Threads
+            breaks != self.retired.contains(*channel)
+                && self.channels[*channel].mode == Mode::Threads
         };
         let mut channels: Vec<ChannelKey> = self.channels.keys().filter(leaves).copied().collect();
         channels.sort_unstable();
@@ -162,7 +172,8 @@ impl World {
             match action {
                 Action::Dispatch { channel, call, root, .. } => {
                     assert!(!self.retired.contains(&channel), "a retired worker got a call");
-                    let worker = self.channels.get_mut(&channel).expect("a call for a worker that is gone");
+                    let worker =
+                        self.channels.get_mut(&channel).expect("a call for a worker that is gone");
                     assert!(
                         worker.held.is_empty() || worker.mode == Mode::EventLoop,
                         "a thread got a second call"
@@ -260,7 +271,9 @@ impl World {
         for id in self.dispatch.functions() {
             let ended = self.dispatch.status(self.now, id).counts.ended[origin as usize];
             for (number, count) in ended.into_iter().enumerate().filter(|(_, count)| *count > 0) {
-                *counted.entry(Status::from_number(number as u32).expect("a status")).or_default() += count;
+                *counted
+                    .entry(Status::from_number(number as u32).expect("a status"))
+                    .or_default() += count;
             }
         }
         counted
@@ -273,7 +286,14 @@ impl World {
     fn external_within(&mut self, function: usize, timeout: Option<Duration>) {
         self.next_client += 1;
         let client = self.next_client;
-        match self.dispatch.external(self.now, function as u32 + 1, timeout, Body(client % 3), 10, client) {
+        match self.dispatch.external(
+            self.now,
+            function as u32 + 1,
+            timeout,
+            Body(client % 3),
+            10,
+            client,
+        ) {
             Ok(call) => {
                 self.clients.insert(client, call);
                 let within = timeout.map_or(TIMEOUT, |timeout| timeout.min(TIMEOUT));
@@ -320,8 +340,16 @@ impl World {
         held.outstanding.insert(tag);
         held.blocked = waits;
         let (parent, name) = (held.call, NAMES[function]);
-        let invoke =
-            Invoke { parent, tag, function: 0, name, waits, deadline: 0, payload: Body(tag % 3), bytes: 5 };
+        let invoke = Invoke {
+            parent,
+            tag,
+            function: 0,
+            name,
+            waits,
+            deadline: 0,
+            payload: Body(tag % 3),
+            bytes: 5,
+        };
         self.invoked += 1;
         self.dispatch.invoke(self.now, channel, invoke).expect("an honest worker");
         self.settle();
@@ -349,10 +377,15 @@ impl World {
     fn complete_at(&mut self, (channel, place): (ChannelKey, usize), fails: bool) {
         let worker = self.channels.get_mut(&channel).expect("it was picked");
         let held = worker.held.swap_remove(place);
-        let outcome =
-            if fails { Err(Failure::new(Status::FunctionFailed, "no")) } else { Ok(Body::default()) };
+        let outcome = if fails {
+            Err(Failure::new(Status::FunctionFailed, "no"))
+        } else {
+            Ok(Body::default())
+        };
         let ran = Ran { began_at: 0, ended_at: self.now };
-        self.dispatch.complete(self.now, channel, held.call, ran, outcome).expect("an honest worker");
+        self.dispatch
+            .complete(self.now, channel, held.call, ran, outcome)
+            .expect("an honest worker");
         self.settle();
     }
 
@@ -720,7 +753,9 @@ fn a_container_that_cannot_make_a_worker_is_asked_again_after_a_pause() {
             assert_eq!(world.asked.len(), 1, "it is asked once, not without end");
             world.ready();
             assert!(world.asked.is_empty(), "it is not asked at once");
-            assert!(world.dispatch.next_wake(world.now).is_some_and(|at| at < world.now + 1000 * MS));
+            assert!(
+                world.dispatch.next_wake(world.now).is_some_and(|at| at < world.now + 1000 * MS)
+            );
             world.advance(1000 * MS);
         }
         assert_eq!(world.busy().len(), 0);

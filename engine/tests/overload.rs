@@ -26,7 +26,8 @@ struct Random(u64);
 impl Random {
     /// Above 0, and 1 at most.
     fn uniform(&mut self) -> f64 {
-        self.0 = self.0.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        self.0 =
+            self.0.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
         ((self.0 >> 11) + 1) as f64 / (1u64 << 53) as f64
     }
 
@@ -61,8 +62,11 @@ struct Server {
 impl Server {
     fn new(times: Times) -> Server {
         let mut dispatch = Dispatch::default();
-        let function =
-            dispatch.add_function(Spec { min: WORKERS, timeout: TIMEOUT, ..simulated::spec("Foo", WORKERS) });
+        let function = dispatch.add_function(Spec {
+            min: WORKERS,
+            timeout: TIMEOUT,
+            ..simulated::spec("Foo", WORKERS)
+        });
         let container = dispatch.container_connected(function, Some(1), Mode::Threads);
         for _ in 0..WORKERS {
             dispatch.worker_ready(0, container);
@@ -97,14 +101,17 @@ impl Server {
         loop {
             let ends = self.running.peek().map(|Reverse((ends, ..))| *ends);
             let wakes = self.dispatch.next_wake(0);
-            let Some(next) = [ends, wakes].into_iter().flatten().min().filter(|next| *next <= at) else {
+            let Some(next) = [ends, wakes].into_iter().flatten().min().filter(|next| *next <= at)
+            else {
                 return;
             };
             if ends == Some(next)
                 && let Some(Reverse((ends, channel, call))) = self.running.pop()
             {
                 let ran = Ran { began_at: 0, ended_at: ends };
-                self.dispatch.complete(ends, channel, call, ran, Ok(Body(0))).expect("the call runs");
+                self.dispatch
+                    .complete(ends, channel, call, ran, Ok(Body(0)))
+                    .expect("the call runs");
             }
             self.dispatch.advance(next);
             self.settle(next);

@@ -2,7 +2,9 @@
 
 mod simulated;
 
-use nightcore_engine::dispatch::quarantine::{ALONE_FOR_NS, FORGET_AFTER_NS, MAX_SUSPECTS, REFUSE_FOR_NS};
+use nightcore_engine::dispatch::quarantine::{
+    ALONE_FOR_NS, FORGET_AFTER_NS, MAX_SUSPECTS, REFUSE_FOR_NS,
+};
 use nightcore_engine::dispatch::{
     Action, CallId, ChannelKey, ContainerKey, Dispatch, Fingerprint, FunctionId, Input, Ran, Spec,
 };
@@ -73,9 +75,13 @@ impl World {
                     Action::Dispatch { channel, call, payload, .. } => {
                         self.open.push((channel, call, payload));
                     }
-                    Action::Respond { reply, outcome } => self.ended.push((reply, outcome.map(drop))),
+                    Action::Respond { reply, outcome } => {
+                        self.ended.push((reply, outcome.map(drop)))
+                    }
                     Action::CreateWorker { container } => self.asked.push_back(container),
-                    Action::Quarantined { input, deaths, .. } => self.quarantined.push((input, deaths)),
+                    Action::Quarantined { input, deaths, .. } => {
+                        self.quarantined.push((input, deaths))
+                    }
                     _ => {}
                 }
             }
@@ -100,14 +106,16 @@ impl World {
     fn answer(&mut self, body: Body, fails: bool) {
         let at = self.open.iter().position(|(.., running)| *running == body).expect("it runs");
         let (channel, call, _) = self.open.remove(at);
-        let outcome = if fails { Err(Failure::new(Status::FunctionFailed, "no")) } else { Ok(body) };
+        let outcome =
+            if fails { Err(Failure::new(Status::FunctionFailed, "no")) } else { Ok(body) };
         let ran = Ran { began_at: self.now, ended_at: self.now };
         self.dispatch.complete(self.now, channel, call, ran, outcome).expect("an honest worker");
         self.settle();
     }
 
     fn container_of(&self, body: Body) -> ContainerKey {
-        let (channel, ..) = self.open.iter().find(|(.., running)| *running == body).expect("it runs");
+        let (channel, ..) =
+            self.open.iter().find(|(.., running)| *running == body).expect("it runs");
         self.workers[channel]
     }
 
@@ -115,8 +123,12 @@ impl World {
     fn die_of(&mut self, body: Body, by_channel: bool) {
         let key = self.container_of(body);
         let failure = Failure::new(Status::ContainerDied, "it died");
-        let mut channels: Vec<ChannelKey> =
-            self.workers.iter().filter(|(_, of)| **of == key).map(|(channel, _)| *channel).collect();
+        let mut channels: Vec<ChannelKey> = self
+            .workers
+            .iter()
+            .filter(|(_, of)| **of == key)
+            .map(|(channel, _)| *channel)
+            .collect();
         channels.sort_unstable();
         for channel in channels {
             self.open.retain(|(on, ..)| *on != channel);
@@ -218,7 +230,9 @@ fn what_is_queued_when_its_input_is_refused_ends_without_another_death() {
 
 #[test]
 fn innocents_that_are_always_there_are_never_refused() {
-    for (mode, by_channel) in [(Mode::Threads, false), (Mode::Threads, true), (Mode::EventLoop, true)] {
+    for (mode, by_channel) in
+        [(Mode::Threads, false), (Mode::Threads, true), (Mode::EventLoop, true)]
+    {
         for after in 1..=3 {
             let mut world = World::new(after, 1, mode);
             let innocents: Vec<Body> = INNOCENT.take(8).map(Body).collect();
@@ -238,7 +252,8 @@ fn innocents_that_are_always_there_are_never_refused() {
                     }
                 }
             }
-            let refused: Vec<Fingerprint> = world.quarantined.iter().map(|(input, _)| *input).collect();
+            let refused: Vec<Fingerprint> =
+                world.quarantined.iter().map(|(input, _)| *input).collect();
             assert_eq!(refused, [POISON.0], "{mode:?} after {after}");
             // With one death to go it was alone; with one in all nobody knew yet whose it was.
             assert_eq!(world.deaths, after.max(2), "{mode:?} after {after}");
@@ -256,10 +271,16 @@ fn who_is_a_death_away_runs_alone_for_some_time() {
         world.call(Body(1));
         world.call(POISON);
         world.call(Body(2));
-        assert_eq!(world.running(), [Body(1)], "it waits until nothing else runs, and nothing overtakes it");
+        assert_eq!(
+            world.running(),
+            [Body(1)],
+            "it waits until nothing else runs, and nothing overtakes it"
+        );
         world.answer(Body(1), false);
         assert_eq!(world.running(), [POISON]);
-        assert!(world.dispatch.next_wake(world.now).is_some_and(|at| at <= world.now + ALONE_FOR_NS));
+        assert!(
+            world.dispatch.next_wake(world.now).is_some_and(|at| at <= world.now + ALONE_FOR_NS)
+        );
         world.advance(ALONE_FOR_NS - 1);
         assert_eq!(world.running(), [POISON]);
         world.advance(1);

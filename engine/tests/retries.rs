@@ -108,14 +108,24 @@ impl World {
         self.next_tag += 1;
         let (channel, parent, _) = *self.open[&CALLER].last().expect("a caller runs");
         let (tag, function, payload) = (self.next_tag, CALLEE, Body(body));
-        let invoke = Invoke { parent, tag, function, name: "", waits: false, deadline: 0, payload, bytes: 1 };
+        let invoke = Invoke {
+            parent,
+            tag,
+            function,
+            name: "",
+            waits: false,
+            deadline: 0,
+            payload,
+            bytes: 1,
+        };
         self.dispatch.invoke(self.now, channel, invoke).expect("an honest worker");
         self.settle();
         tag
     }
 
     fn end(&mut self, function: u32, outcome: Outcome<Body>) {
-        let (channel, call, _) = self.open.get_mut(&function).and_then(|open| open.pop()).expect("it runs");
+        let (channel, call, _) =
+            self.open.get_mut(&function).and_then(|open| open.pop()).expect("it runs");
         let ran = Ran { began_at: self.now, ended_at: self.now };
         self.dispatch.complete(self.now, channel, call, ran, outcome).expect("an honest worker");
         self.settle();
@@ -187,7 +197,10 @@ fn one_that_may_have_begun_is_not_sent_again() {
     world.external(CALLER);
     let tag = world.invoke(7);
     world.restart(CALLEE);
-    assert_eq!((world.told.clone(), world.sent, world.retries()), (vec![(tag, Status::ContainerDied)], 1, 0));
+    assert_eq!(
+        (world.told.clone(), world.sent, world.retries()),
+        (vec![(tag, Status::ContainerDied)], 1, 0)
+    );
 }
 
 #[test]
@@ -227,7 +240,9 @@ fn a_client_s_call_is_not_sent_again() {
 fn what_the_handler_failed_is_not_sent_again() {
     let mut world = World::new(3, true);
     world.external(CALLER);
-    for failure in [Status::FunctionFailed, Status::ContainerDied, Status::Unavailable, Status::Overloaded] {
+    for failure in
+        [Status::FunctionFailed, Status::ContainerDied, Status::Unavailable, Status::Overloaded]
+    {
         let tag = world.invoke(7);
         world.end(CALLEE, Err(Failure::new(failure, "no")));
         assert_eq!(world.told.last(), Some(&(tag, failure)));
@@ -304,8 +319,16 @@ fn what_it_called_is_cancelled_and_called_anew() {
     // Its handler calls its own function and waits.
     let (channel, parent, _) = world.open[&CALLEE][0];
     let payload = Body(9);
-    let invoke =
-        Invoke { parent, tag: 99, function: CALLEE, name: "", waits: true, deadline: 0, payload, bytes: 1 };
+    let invoke = Invoke {
+        parent,
+        tag: 99,
+        function: CALLEE,
+        name: "",
+        waits: true,
+        deadline: 0,
+        payload,
+        bytes: 1,
+    };
     world.dispatch.invoke(world.now, channel, invoke).expect("an honest worker");
     world.settle();
     assert_eq!(world.open(CALLEE), [7, 9]);

@@ -65,7 +65,10 @@ fn messages_are_read_and_written_as_the_vectors_say() {
     ];
     for kind in kinds {
         let name = format!("{kind:?}").to_lowercase();
-        assert!(vectors("messages").iter().any(|v| v["kind"] == name.as_str()), "no vector of {name}");
+        assert!(
+            vectors("messages").iter().any(|v| v["kind"] == name.as_str()),
+            "no vector of {name}"
+        );
     }
 }
 
@@ -147,7 +150,11 @@ fn rings_lie_in_their_file_as_the_vectors_say() {
         let (mut writer, mut reader) =
             if vector["writer"] == "engine" { (engine.0, worker.1) } else { (worker.0, engine.1) };
         let file = File::from(file);
-        assert_eq!(file.metadata().unwrap().len(), vector["file_bytes"].as_u64().unwrap(), "{title}");
+        assert_eq!(
+            file.metadata().unwrap().len(),
+            vector["file_bytes"].as_u64().unwrap(),
+            "{title}"
+        );
         let word = |name| word(&file, &vector, name);
 
         let before = &vector["before"];

@@ -67,8 +67,9 @@ fn handlers() -> Handlers {
         ("ForkAmid", fork_amid),
         ("Panic", |_| panic!("on purpose")),
         ("Describe", |request| {
-            let left =
-                request.time_left().map(|left| left > Duration::ZERO && left < Duration::from_secs(60));
+            let left = request
+                .time_left()
+                .map(|left| left > Duration::ZERO && left < Duration::from_secs(60));
             let metadata: Vec<_> = request.metadata().iter().collect();
             let text = format!(
                 "{} {} {:?} {:?} {:?} {}",
@@ -112,7 +113,12 @@ fn handlers() -> Handlers {
 /// Starts three calls and tells in which order they ended.
 fn many(request: &Request<'_>) -> Result<(), Failure> {
     for tag in 0..3u64 {
-        request.start_call(10 + tag, "Bar", Body::Parts(&[&[b'0' + tag as u8]]), &CallOptions::default())?;
+        request.start_call(
+            10 + tag,
+            "Bar",
+            Body::Parts(&[&[b'0' + tag as u8]]),
+            &CallOptions::default(),
+        )?;
     }
     assert!(request.next_answer(Some(Duration::ZERO))?.is_none());
     let (began, wait) = (Instant::now(), Duration::from_millis(30));
@@ -151,7 +157,11 @@ fn fork_amid(request: &Request<'_>) -> Result<(), Failure> {
             request.buffer(1).err(),
             reply(request, b"from the child").err(),
         ];
-        assert!(refused.iter().all(|failure| failure.as_ref().is_some_and(|f| f.status == Status::Forked)));
+        assert!(
+            refused
+                .iter()
+                .all(|failure| failure.as_ref().is_some_and(|f| f.status == Status::Forked))
+        );
         drop((bar, buffer));
         // SAFETY: as at the end of any fork.
         unsafe { libc::_exit(7) };
@@ -177,7 +187,9 @@ fn fork_loop(event_loop: &EventLoop, request: LoopRequest) {
             request.start_call(7, "Bar", Body::Parts(&[]), &CallOptions::default()).err(),
             request.reply(Body::Parts(&[]), empty.as_metadata()).err(),
         ];
-        let all = refused.iter().all(|failure| failure.as_ref().is_some_and(|f| f.status == Status::Forked));
+        let all = refused
+            .iter()
+            .all(|failure| failure.as_ref().is_some_and(|f| f.status == Status::Forked));
         drop(request);
         // SAFETY: as at the end of any fork.
         unsafe { libc::_exit(if all { 7 } else { 1 }) };
@@ -230,7 +242,8 @@ fn serve_loop() -> Result<(), StartError> {
                     open.push(request);
                 } else if request.body() != b"drop" {
                     answer(&request, request.body());
-                    let again = request.reply(Body::Parts(&[]), MetadataBuffer::new().as_metadata());
+                    let again =
+                        request.reply(Body::Parts(&[]), MetadataBuffer::new().as_metadata());
                     assert_eq!(again.unwrap_err().status, Status::InvalidState);
                 }
             }
@@ -310,7 +323,10 @@ fn an_internal_call_gets_its_answer(kind: ChannelKind) {
     let mut peer = Peer::start_over(kind, worker("threads"), "Foo");
     peer.dispatch(1, b"Hello");
     let invoke = peer.receive();
-    assert_eq!((invoke.kind, invoke.name.as_str(), invoke.text()), (Kind::Invoke, "Bar", "Hello, World"));
+    assert_eq!(
+        (invoke.kind, invoke.name.as_str(), invoke.text()),
+        (Kind::Invoke, "Bar", "Hello, World")
+    );
     assert_eq!((invoke.header.parent, invoke.header.function), (1, 0));
     assert_eq!(invoke.header.flags & 1, 1, "it waits");
     peer.complete(invoke.header.call, 42, b"from Bar");
@@ -320,7 +336,10 @@ fn an_internal_call_gets_its_answer(kind: ChannelKind) {
     let large = vec![b'L'; 65536];
     peer.dispatch(2, &large);
     let invoke = peer.receive();
-    assert_eq!((invoke.name.as_str(), invoke.header.function, invoke.body.len()), ("", 42, 65536 + 7));
+    assert_eq!(
+        (invoke.name.as_str(), invoke.header.function, invoke.body.len()),
+        ("", 42, 65536 + 7)
+    );
     peer.complete(invoke.header.call, 42, &large);
     assert!(peer.receive().body == large);
     assert!(peer.all_given_back());
@@ -331,8 +350,14 @@ fn an_error_of_an_internal_call_is_passed_on_with_its_causes(kind: ChannelKind) 
     let mut peer = Peer::start_over(kind, worker("threads"), "Foo");
     peer.dispatch(1, b"x");
     let invoke = peer.receive();
-    let beneath = Cause { function: "Baz".into(), status: Status::Overloaded, message: "full".into() };
-    peer.fail(invoke.header.call, Status::FunctionFailed, "Baz: OVERLOADED: full", Some(beneath.clone()));
+    let beneath =
+        Cause { function: "Baz".into(), status: Status::Overloaded, message: "full".into() };
+    peer.fail(
+        invoke.header.call,
+        Status::FunctionFailed,
+        "Baz: OVERLOADED: full",
+        Some(beneath.clone()),
+    );
     let failure = peer.receive().failure();
     assert_eq!(failure.status, Status::FunctionFailed);
     let bar = Cause {
@@ -402,12 +427,16 @@ fn a_request_says_where_it_came_from_and_how_long_it_has(kind: ChannelKind) {
     let header = Header { parent: 1, function: 8, deadline, ..Header::new(Kind::Dispatch, 2) };
     peer.cancel(2);
     peer.send(header, "Caller", &[("a", "1"), ("a", "2")], b"");
-    let expected =
-        "0000000000000001 Describe Internal(\"Caller\") Some(true) [(\"a\", [49]), (\"a\", [50])] true";
+    let expected = "0000000000000001 Describe Internal(\"Caller\") Some(true) [(\"a\", [49]), (\"a\", [50])] true";
     assert_eq!(peer.receive().text(), expected);
     // A caller is named once; metadata too large for a message goes by the arena.
     let long = "v".repeat(2000);
-    peer.send(Header { function: 8, ..Header::new(Kind::Dispatch, 3) }, "", &[("long", &long)], b"");
+    peer.send(
+        Header { function: 8, ..Header::new(Kind::Dispatch, 3) },
+        "",
+        &[("long", &long)],
+        b"",
+    );
     let said = peer.receive();
     assert!(
         said.text().starts_with("0000000000000003 Describe Internal(\"Caller\") None [(\"long\""),
@@ -487,7 +516,8 @@ fn a_handler_that_waits_learns_that_the_control_socket_ended(kind: ChannelKind) 
 
 #[test]
 fn a_process_that_is_refused_says_why_and_exits_with_2() {
-    let (code, stderr) = peer::refuse(worker("threads"), "no handler \"Nope\" in ./x; it has: Echo");
+    let (code, stderr) =
+        peer::refuse(worker("threads"), "no handler \"Nope\" in ./x; it has: Echo");
     assert_eq!(code, 2);
     assert!(stderr.contains("no handler \"Nope\""), "{stderr}");
 }

@@ -71,7 +71,9 @@ impl<'a> On<'a> {
     pub fn logs_of_call(&self, id: &str, lines: &[&str]) -> Outcome {
         let log = || self.engine.nightcore("logs", &["--call", id, self.function]).text();
         let is_it = |log: &str| {
-            log.lines().map(|line| line.splitn(4, ' ').nth(3).unwrap_or_default()).eq(lines.iter().copied())
+            log.lines()
+                .map(|line| line.splitn(4, ' ').nth(3).unwrap_or_default())
+                .eq(lines.iter().copied())
         };
         let found = find_within(SOON, || is_it(&log()).then_some(()));
         found.ok_or_else(|| Wrong {
@@ -135,7 +137,12 @@ impl Ask<'_> {
     }
 
     /// It must be answered with this status and body, and of headers whose names begin with `x-` these beside Nightcore's.
-    pub fn answers_with(&self, status: u16, own: &[(&str, &str)], body: impl AsRef<[u8]>) -> Outcome {
+    pub fn answers_with(
+        &self,
+        status: u16,
+        own: &[(&str, &str)],
+        body: impl AsRef<[u8]>,
+    ) -> Outcome {
         let response = self.response()?;
         let is_own = |name: &str| name.starts_with("x-") && !name.starts_with("x-nightcore-");
         let headers = response.headers.iter().filter(|(name, _)| is_own(name));
@@ -145,8 +152,13 @@ impl Ask<'_> {
             return Ok(());
         }
         let differ = response.body.iter().zip(body).position(|(got, expected)| got != expected);
-        let at = differ.filter(|at| *at > 0).map_or(String::new(), |at| format!(", other from byte {at} on"));
-        Err(self.wrong(shown(status, own, body), shown(response.status, &headers, &response.body) + &at))
+        let at = differ
+            .filter(|at| *at > 0)
+            .map_or(String::new(), |at| format!(", other from byte {at} on"));
+        Err(self.wrong(
+            shown(status, own, body),
+            shown(response.status, &headers, &response.body) + &at,
+        ))
     }
 
     /// It must be answered with this body; the id of the call.
@@ -154,10 +166,10 @@ impl Ask<'_> {
         let response = self.response()?;
         match response.header("x-nightcore-call") {
             Some(id) if response.text() == body => Ok(id.to_owned()),
-            _ => {
-                Err(self
-                    .wrong(format!("200 {body:?} and an id"), shown(response.status, &[], &response.body)))
-            }
+            _ => Err(self.wrong(
+                format!("200 {body:?} and an id"),
+                shown(response.status, &[], &response.body),
+            )),
         }
     }
 
@@ -198,12 +210,19 @@ impl Ask<'_> {
             return Err(self.wrong(expected(), shown(response.status, &[], &response.body)));
         }
         let problem = response.problem();
-        let got: Vec<(&str, &str)> =
-            problem.cause.iter().map(|cause| (cause.function.as_str(), cause.error.as_str())).collect();
-        if problem.error == error && detail.is(&problem.detail) && causes.is_none_or(|causes| got == causes) {
+        let got: Vec<(&str, &str)> = problem
+            .cause
+            .iter()
+            .map(|cause| (cause.function.as_str(), cause.error.as_str()))
+            .collect();
+        if problem.error == error
+            && detail.is(&problem.detail)
+            && causes.is_none_or(|causes| got == causes)
+        {
             return Ok(());
         }
-        Err(self.wrong(expected(), format!("{}, {:?}, causes {got:?}", problem.error, problem.detail)))
+        Err(self
+            .wrong(expected(), format!("{}, {:?}, causes {got:?}", problem.error, problem.detail)))
     }
 
     pub fn wrong(&self, expected: String, got: String) -> Wrong {

@@ -44,9 +44,13 @@ const fn case(name: &'static str, run: fn(&Subject) -> Outcome) -> Case {
 
 pub const CASES: &[Case] = &[
     case("echo", |s| {
-        LENGTHS.iter().try_for_each(|len| s.on.ask("echo").body(pattern(*len)).answers(pattern(*len)))
+        LENGTHS
+            .iter()
+            .try_for_each(|len| s.on.ask("echo").body(pattern(*len)).answers(pattern(*len)))
     }),
-    case("upper", |s| s.on.ask("upper").body("Loud, straße 9 @[`{~").answers("LOUD, STRAßE 9 @[`{~")),
+    case("upper", |s| {
+        s.on.ask("upper").body("Loud, straße 9 @[`{~").answers("LOUD, STRAßE 9 @[`{~")
+    }),
     case("binary", |s| {
         let bytes: Vec<u8> = (0..=255).collect();
         s.on.ask("binary").body(&bytes[..]).answers(bytes.iter().map(|b| !b).collect::<Vec<u8>>())
@@ -62,7 +66,9 @@ pub const CASES: &[Case] = &[
         ask.fails("FUNCTION_FAILED", Detail::Has(&format!("limit of {MAX_BODY}")))
     }),
     case("count", |s| {
-        [0, 100_000].iter().try_for_each(|n| s.on.ask("count").body(pattern(*n)).answers(n.to_string()))
+        [0, 100_000]
+            .iter()
+            .try_for_each(|n| s.on.ask("count").body(pattern(*n)).answers(n.to_string()))
     }),
     case("no_case", |s| {
         ["", "nonesuch"].iter().try_for_each(|name| {
@@ -71,8 +77,9 @@ pub const CASES: &[Case] = &[
         })
     }),
     case("fail", |s| {
-        let fails =
-            |message: &str| s.on.ask("fail").body(message).fails("FUNCTION_FAILED", Detail::Is(message));
+        let fails = |message: &str| {
+            s.on.ask("fail").body(message).fails("FUNCTION_FAILED", Detail::Is(message))
+        };
         fails("no such user").and(fails("größer als 3"))
     }),
     case("throw", |s| {
@@ -102,28 +109,43 @@ pub const CASES: &[Case] = &[
     }),
     case("pass_on", |s| {
         let nobody = [(NOBODY, "NOT_FOUND")];
-        s.on.ask("call").to(NOBODY, "echo").fails_by("FUNCTION_FAILED", Detail::Has(NOBODY), &nobody)?;
+        s.on.ask("call").to(NOBODY, "echo").fails_by(
+            "FUNCTION_FAILED",
+            Detail::Has(NOBODY),
+            &nobody,
+        )?;
         let below = [(FAILING, "FUNCTION_FAILED"), (ABSENT, "NOT_FOUND")];
-        s.on.ask("call").to(FAILING, "echo").fails_by("FUNCTION_FAILED", Detail::Has(FAILING), &below)
+        s.on.ask("call").to(FAILING, "echo").fails_by(
+            "FUNCTION_FAILED",
+            Detail::Has(FAILING),
+            &below,
+        )
     }),
     case("catch", |s| {
         let ask = |target: &str| s.on.ask("catch").to(target, "echo").body("a\nb");
         ask(s.on.function).answers("OK\na\nb")?;
         ask(NOBODY).answers(format!("NOT_FOUND\n{NOBODY}\nthere is no function \"{NOBODY}\""))?;
         let message = format!("{ABSENT}: NOT_FOUND: there is no function \"{ABSENT}\"");
-        ask(FAILING).answers(format!("FUNCTION_FAILED\n{FAILING}\n{message}\n{ABSENT} NOT_FOUND"))?;
+        ask(FAILING)
+            .answers(format!("FUNCTION_FAILED\n{FAILING}\n{message}\n{ABSENT} NOT_FOUND"))?;
         let unavailable = format!("UNAVAILABLE\n{BROKEN}\n");
         ask(BROKEN).answers_that("UNAVAILABLE", |text| text.starts_with(&unavailable))
     }),
     case("timeout", |s| {
-        let ask = s.on.ask("catch").to(s.on.function, "sleep").with("timeout-ms", "50").body("1500");
+        let ask =
+            s.on.ask("catch").to(s.on.function, "sleep").with("timeout-ms", "50").body("1500");
         let (began, expected) = (Instant::now(), format!("DEADLINE_EXCEEDED\n{}\n", s.on.function));
         ask.answers_that("DEADLINE_EXCEEDED", |text| text.starts_with(&expected))?;
         let took = began.elapsed();
-        let late =
-            || ask.wrong("the answer before the callee has slept".into(), format!("it after {took:?}"));
+        let late = || {
+            ask.wrong("the answer before the callee has slept".into(), format!("it after {took:?}"))
+        };
         (took < Duration::from_millis(1500)).then_some(()).ok_or_else(late)?;
-        s.on.ask("catch").to(s.on.function, "sleep").with("timeout-ms", "9000").body("1").answers("OK\nslept")
+        s.on.ask("catch")
+            .to(s.on.function, "sleep")
+            .with("timeout-ms", "9000")
+            .body("1")
+            .answers("OK\nslept")
     }),
     case("overloaded", |s| {
         // One call runs, one waits, and those that sleep longer than others take to arrive are too many.
@@ -165,7 +187,11 @@ pub const CASES: &[Case] = &[
     }),
     case("status", |s| {
         [200, 201, 404, 503].iter().try_for_each(|status| {
-            s.on.ask("status").body(status.to_string()).answers_with(*status, &[], status.to_string())
+            s.on.ask("status").body(status.to_string()).answers_with(
+                *status,
+                &[],
+                status.to_string(),
+            )
         })
     }),
     case("origin", |s| {
@@ -180,7 +206,8 @@ pub const CASES: &[Case] = &[
         s.on.ask("chain").with("route", [me; 2].join(",")).with("to", "id").answers_with_its_id()
     }),
     case("deadline", |s| {
-        let within = |text: &str, most: u64| text.parse().is_ok_and(|ms: u64| ms <= most && ms > most / 2);
+        let within =
+            |text: &str, most: u64| text.parse().is_ok_and(|ms: u64| ms <= most && ms > most / 2);
         s.on.ask("deadline").answers_that("most of the time", |text| within(text, TIMEOUT_MS))?;
         let ask = s.on.ask("catch").to(s.on.function, "deadline").with("timeout-ms", "4000");
         ask.answers_that("most of 4000 ms", |text| {
@@ -221,7 +248,11 @@ pub const CASES: &[Case] = &[
         s.on.prints("cancelled 2")
     }),
     case("too_late", |s| {
-        let ask = s.on.ask("catch").to(s.on.function, "wait_for_cancel").with("timeout-ms", "100").body("3");
+        let ask =
+            s.on.ask("catch")
+                .to(s.on.function, "wait_for_cancel")
+                .with("timeout-ms", "100")
+                .body("3");
         ask.answers_that("DEADLINE_EXCEEDED", |text| text.starts_with("DEADLINE_EXCEEDED\n"))?;
         s.on.prints("cancelled 3")
     }),
@@ -245,13 +276,15 @@ fn at_once(count: u32, ask: &Ask<'_>, body: &str, within: Duration) -> Outcome {
     let began = Instant::now();
     let sent: Result<Vec<_>, _> = (0..count).map(|_| ask.send()).collect();
     for mut connection in sent? {
-        let response = connection.receive().map_err(|e| ask.wrong("an answer".into(), e.to_string()))?;
+        let response =
+            connection.receive().map_err(|e| ask.wrong("an answer".into(), e.to_string()))?;
         if response.status != 200 || response.text() != body {
             let got = format!("{} {:?}", response.status, response.text());
             return Err(ask.wrong(format!("200 {body:?}, {count} times at once"), got));
         }
     }
     let took = began.elapsed();
-    let late = || ask.wrong(format!("{count} answers within {within:?}"), format!("them after {took:?}"));
+    let late =
+        || ask.wrong(format!("{count} answers within {within:?}"), format!("them after {took:?}"));
     (took <= within).then_some(()).ok_or_else(late)
 }

@@ -15,7 +15,11 @@ pub struct Language {
     pub second_answer: &'static str,
 }
 
-const fn language(name: &'static str, function: &'static str, second_answer: &'static str) -> Language {
+const fn language(
+    name: &'static str,
+    function: &'static str,
+    second_answer: &'static str,
+) -> Language {
     Language { name, function, second_answer }
 }
 
@@ -54,8 +58,13 @@ impl Language {
         if !output.status.success() {
             return Err(last_lines(&said));
         }
-        let words: Vec<String> = String::from_utf8_lossy(&output.stdout).lines().map(str::to_owned).collect();
-        if words.is_empty() { Err("its file in tests/languages names no command".into()) } else { Ok(words) }
+        let words: Vec<String> =
+            String::from_utf8_lossy(&output.stdout).lines().map(str::to_owned).collect();
+        if words.is_empty() {
+            Err("its file in tests/languages names no command".into())
+        } else {
+            Ok(words)
+        }
     }
 }
 

@@ -41,7 +41,8 @@ impl Printed {
             // What was read of a line that is not whole yet stays.
             while reader.read_line(&mut line).is_ok_and(|read| read > 0) && line.ends_with('\n') {
                 // TIME PID CALL LINE
-                let rest = line.trim_end().splitn(4, ' ').nth(3).and_then(|line| line.strip_prefix(begin));
+                let rest =
+                    line.trim_end().splitn(4, ' ').nth(3).and_then(|line| line.strip_prefix(begin));
                 if rest.is_some() {
                     return rest.map(str::to_owned);
                 }
@@ -68,13 +69,21 @@ impl Noticed {
             return Ok(());
         }
         let asked = format!("{ROUNDS} clients that leave");
-        Err(Wrong { asked, expected: format!("p99 at most {NOTICED_WITHIN:?}"), got: format!("{slow:?}") })
+        Err(Wrong {
+            asked,
+            expected: format!("p99 at most {NOTICED_WITHIN:?}"),
+            got: format!("{slow:?}"),
+        })
     }
 }
 
 /// The functions from the first to `last`, of those that are there.
 pub fn way(last: &str, there: &[&str]) -> Vec<String> {
-    WAY.iter().filter(|name| there.contains(name)).chain([&last]).map(|name| (*name).to_owned()).collect()
+    WAY.iter()
+        .filter(|name| there.contains(name))
+        .chain([&last])
+        .map(|name| (*name).to_owned())
+        .collect()
 }
 
 /// Has clients of the first function leave while the last one waits.
@@ -104,8 +113,9 @@ pub fn measure(engine: &Engine, way: &[String]) -> Result<Noticed, Wrong> {
         let at = printed.rest_of_line(&format!("noticed {body} at "));
         let at: u64 = at.and_then(|at| at.parse().ok()).ok_or_else(|| silent("when it noticed"))?;
         let after = at.checked_sub(left_at);
-        noticed
-            .push(Duration::from_nanos(after.ok_or_else(|| wrong("a time after it left", at.to_string()))?));
+        noticed.push(Duration::from_nanos(
+            after.ok_or_else(|| wrong("a time after it left", at.to_string()))?,
+        ));
     }
     noticed.sort_unstable();
     Ok(Noticed(noticed))

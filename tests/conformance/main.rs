@@ -50,7 +50,13 @@ fn main() -> ExitCode {
         }
         println!("\nOver {channel}:");
         let mut wrong = Failures::new();
-        count += run(&setup.clone().channel(channel), players.clone(), &options.cases, pairs, &mut wrong);
+        count += run(
+            &setup.clone().channel(channel),
+            players.clone(),
+            &options.cases,
+            pairs,
+            &mut wrong,
+        );
         failures.extend(wrong.into_iter().map(|failure| format!("over {channel}: {failure}")));
     }
     println!();
@@ -110,7 +116,8 @@ fn build(languages: &[&'static Language]) -> (Setup, Vec<Player>) {
         let out = match built {
             Ok(command) => {
                 let (name, spare_name) = (language.function, language.spare());
-                let mut words: Vec<&str> = command.iter().map(String::as_str).chain([name]).collect();
+                let mut words: Vec<&str> =
+                    command.iter().map(String::as_str).chain([name]).collect();
                 setup = setup.command(name, &words, &limits);
                 words.pop();
                 words.push(&spare_name);
@@ -138,7 +145,9 @@ fn look_who_is_ready(engine: &Engine, players: &mut [Player]) {
 /// The cell of a check, which notes what went wrong.
 fn cell(outcome: Outcome, what: &str, failures: &mut Failures) -> String {
     let Err(Wrong { asked, expected, got }) = outcome else { return "ok".into() };
-    failures.push(format!("{what}\n    asked     {asked}\n    expected  {expected}\n    got       {got}"));
+    failures.push(format!(
+        "{what}\n    asked     {asked}\n    expected  {expected}\n    got       {got}"
+    ));
     "FAILED".into()
 }
 
@@ -166,9 +175,11 @@ fn by_language(
         for (case, (_, cells)) in cases.iter().zip(&mut rows) {
             cells.push(match player.out {
                 Some(_) => "FAILED".into(),
-                None => {
-                    cell((case.run)(&subject), &format!("{}: {}", language.function, case.name), failures)
-                }
+                None => cell(
+                    (case.run)(&subject),
+                    &format!("{}: {}", language.function, case.name),
+                    failures,
+                ),
             });
         }
     }
@@ -177,7 +188,12 @@ fn by_language(
 }
 
 /// Caller by callee.
-fn by_pair(engine: &Engine, players: &[Player], pairs: &[&'static Pair], failures: &mut Failures) -> usize {
+fn by_pair(
+    engine: &Engine,
+    players: &[Player],
+    pairs: &[&'static Pair],
+    failures: &mut Failures,
+) -> usize {
     let mut rows = Vec::new();
     for caller in players {
         let on = On { engine, function: caller.language.function };
@@ -195,7 +211,11 @@ fn by_pair(engine: &Engine, players: &[Player], pairs: &[&'static Pair], failure
                     bad.push(pair.name);
                 }
             }
-            cells.push(if bad.is_empty() { "ok".into() } else { format!("FAILED: {}", bad.join(", ")) });
+            cells.push(if bad.is_empty() {
+                "ok".into()
+            } else {
+                format!("FAILED: {}", bad.join(", "))
+            });
         }
         rows.push((on.function.to_owned(), cells));
     }
@@ -212,8 +232,11 @@ fn through_all(engine: &Engine, players: &[Player], failures: &mut Failures) {
     let Some(first) = names.first() else { return };
     let route = [&names[1..], &[first]].concat().join(",");
     let expected = format!("begin>{}", names.join(">"));
-    let outcome =
-        On { engine, function: first }.ask("chain").with("route", route).body("begin").answers(&expected);
+    let outcome = On { engine, function: first }
+        .ask("chain")
+        .with("route", route)
+        .body("begin")
+        .answers(&expected);
     println!(
         "Through all: {expected}>{first}: {}",
         cell(outcome, "the chain through all languages", failures)

@@ -33,7 +33,8 @@ impl Options {
         while let Some(argument) = arguments.next() {
             match argument.as_str() {
                 "--languages" => {
-                    options.languages = chosen(arguments.next(), &LANGUAGES, |l| l.name, "language")?;
+                    options.languages =
+                        chosen(arguments.next(), &LANGUAGES, |l| l.name, "language")?;
                 }
                 "--cases" => {
                     let names = arguments.next().ok_or(USAGE)?;

@@ -37,7 +37,11 @@ pub const PAIRS: &[Pair] = &[
     pair("relay_metadata", |caller, callee| {
         let ask = caller.ask("relay_metadata").with("target", callee).with("y-a", "hidden");
         let ask = ask.with("x-b", "1").with("x-a", "zwei, ü").with("x-a", "");
-        ask.answers_with(200, &[("x-b", "1"), ("x-a", "zwei, ü"), ("x-a", "")], "x-b=1\nx-a=zwei, ü\nx-a=\n")
+        ask.answers_with(
+            200,
+            &[("x-b", "1"), ("x-a", "zwei, ü"), ("x-a", "")],
+            "x-b=1\nx-a=zwei, ü\nx-a=\n",
+        )
     }),
     pair("relay_status", |caller, callee| {
         [200, 404, 503].iter().try_for_each(|status: &u16| {

@@ -37,10 +37,15 @@ impl Callgrind {
 
     /// The arguments of valgrind. It follows no children: launcher and workers run as ever.
     pub fn arguments(&self) -> Vec<String> {
-        let mut arguments: Vec<String> =
-            ["--tool=callgrind", "--quiet", "--dump-line=no", "--compress-strings=no", "--compress-pos=no"]
-                .map(str::to_owned)
-                .into();
+        let mut arguments: Vec<String> = [
+            "--tool=callgrind",
+            "--quiet",
+            "--dump-line=no",
+            "--compress-strings=no",
+            "--compress-pos=no",
+        ]
+        .map(str::to_owned)
+        .into();
         arguments.push(format!("--callgrind-out-file={}", self.output.display()));
         arguments.push(format!("--vgdb-prefix={}", self.pipes.display()));
         arguments
@@ -61,14 +66,16 @@ impl Callgrind {
         self.tell(engine, "zero");
         meanwhile();
         self.tell(engine, "dump");
-        let (number, path) = self.dumps().into_iter().next_back().expect("callgrind has written a dump");
+        let (number, path) =
+            self.dumps().into_iter().next_back().expect("callgrind has written a dump");
         let text = fs::read(&path).unwrap_or_else(|e| panic!("dump {number}: {e}"));
         Profile::parse(&String::from_utf8_lossy(&text))
     }
 
     /// What it has written, by number.
     fn dumps(&self) -> BTreeMap<u32, PathBuf> {
-        let folder = fs::read_dir(self.output.parent().expect("it lies in a folder")).expect("it is there");
+        let folder =
+            fs::read_dir(self.output.parent().expect("it lies in a folder")).expect("it is there");
         let paths = folder.flatten().map(|entry| entry.path());
         let dumps = paths.filter(|path| path.file_stem() == self.output.file_name());
         dumps.filter_map(|path| Some((path.extension()?.to_str()?.parse().ok()?, path))).collect()
@@ -97,7 +104,8 @@ impl Profile {
                 && !std::mem::take(&mut called)
                 && let Some(count) = line.split(' ').nth(1)
             {
-                *own.entry(function.to_owned()).or_default() += count.parse::<u64>().unwrap_or_default();
+                *own.entry(function.to_owned()).or_default() +=
+                    count.parse::<u64>().unwrap_or_default();
             }
         }
         let total = own.values().sum();
@@ -109,6 +117,9 @@ impl Profile {
     pub fn most(&self, count: usize) -> Vec<(String, u64)> {
         let mut all: Vec<_> = self.own.iter().map(|(name, own)| (name, *own)).collect();
         all.sort_by_key(|(_, own)| std::cmp::Reverse(*own));
-        all.into_iter().take(count).map(|(name, own)| (name.chars().take(MAX_NAME).collect(), own)).collect()
+        all.into_iter()
+            .take(count)
+            .map(|(name, own)| (name.chars().take(MAX_NAME).collect(), own))
+            .collect()
     }
 }

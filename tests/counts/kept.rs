@@ -28,7 +28,10 @@ impl Kept {
 
     /// Keeps these instead.
     pub fn write(&mut self, channel: &str, counts: Counts) {
-        self.0.entry(std::env::consts::ARCH.to_owned()).or_default().insert(channel.to_owned(), counts);
+        self.0
+            .entry(std::env::consts::ARCH.to_owned())
+            .or_default()
+            .insert(channel.to_owned(), counts);
         let mut text = serde_json::to_string_pretty(&self.0).expect("numbers are JSON");
         text.push('\n');
         fs::write(path(), text).expect("the kept counts can be written");

@@ -43,7 +43,8 @@ fn call(engine: &Engine, connection: &mut Connection, function: &str, body: &str
 fn count(channel: Option<&str>) -> [(&'static str, usize, Profile); 2] {
     let program = workers::bench();
     let lines = channel.map(|channel| format!("channel = \"{channel}\"")).unwrap_or_default();
-    let setup = Setup::new().function("Caller", &program, &lines).function("Empty", &program, &lines);
+    let setup =
+        Setup::new().function("Caller", &program, &lines).function("Empty", &program, &lines);
     let home = setup.home();
     let callgrind = Callgrind::new(home.path());
     let engine = home.start_under("valgrind", &callgrind.arguments());

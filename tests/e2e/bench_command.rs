@@ -19,7 +19,9 @@ fn calls(report: &Value, names: &[&str]) -> Vec<u64> {
 }
 
 fn us(report: &Value, quantity: &str, quantile: &str) -> f64 {
-    report[quantity][quantile].as_f64().unwrap_or_else(|| panic!("no {quantity} {quantile} in {report}"))
+    report[quantity][quantile]
+        .as_f64()
+        .unwrap_or_else(|| panic!("no {quantity} {quantile} in {report}"))
 }
 
 const ALL: [&str; 5] = ["due", "answered", "failed", "unfinished", "unsent"];
@@ -31,7 +33,8 @@ fn start_long(engine: &Engine, arguments: &[&str]) -> Child {
     let before = answered();
     let mut bench = engine.home().command("bench");
     bench.args(["Upper", "-d", "word", "--warm-up", "0s", "--duration", "5m"]).args(arguments);
-    let bench = bench.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+    let bench =
+        bench.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
     wait_until("calls of the load to end", || answered() > before + 20);
     bench
 }
@@ -47,12 +50,17 @@ fn end(mut bench: Child) -> Finished {
 #[test]
 fn as_many_calls_are_made_as_the_rate_says_and_each_is_counted() {
     let engine = Setup::new().functions(&["Upper"], &c()).start();
-    let arguments = ["Upper", "-d", "word", "--rate", "200", "--duration", "1s", "--warm-up", "200ms"];
-    let ended = engine.nightcore("bench", &[&arguments[..], &["--connections", "8", "--json"]].concat());
+    let arguments =
+        ["Upper", "-d", "word", "--rate", "200", "--duration", "1s", "--warm-up", "200ms"];
+    let ended =
+        engine.nightcore("bench", &[&arguments[..], &["--connections", "8", "--json"]].concat());
     assert_eq!((ended.code, ended.stderr.as_str()), (Some(0), ""), "{}", ended.text());
     let report = json(&ended);
     assert_eq!(calls(&report, &ALL), [200, 200, 0, 0, 0]);
-    assert_eq!((report["loop"].as_str(), report["asked_per_s"].as_u64()), (Some("open"), Some(200)));
+    assert_eq!(
+        (report["loop"].as_str(), report["asked_per_s"].as_u64()),
+        (Some("open"), Some(200))
+    );
     assert_eq!(report["errors"].as_object().unwrap().len(), 0);
     let quantiles = ["p50_us", "p90_us", "p99_us", "p99_9_us", "max_us"];
     for quantity in ["latency", "waited"] {
@@ -63,7 +71,9 @@ fn as_many_calls_are_made_as_the_rate_says_and_each_is_counted() {
 
     let text = engine.nightcore("bench", &arguments).text();
     assert!(
-        text.starts_with("Upper: open loop, 200 calls/s (Poisson) on 64 connections, 1.0s after 200.0ms"),
+        text.starts_with(
+            "Upper: open loop, 200 calls/s (Poisson) on 64 connections, 1.0s after 200.0ms"
+        ),
         "{text}"
     );
     assert!(text.contains("\nanswered      200\n") && text.contains("\nlatency  "), "{text}");
@@ -75,7 +85,16 @@ fn a_call_s_wait_for_a_connection_counts() {
     let engine = Setup::new().functions(&["Sleep"], &c()).start();
     let bench = |arguments: &[&str]| {
         let mut command = engine.home().command("bench");
-        command.args(["Sleep", "--connections", "1", "--warm-up", "0s", "--duration", "1s", "--json"]);
+        command.args([
+            "Sleep",
+            "--connections",
+            "1",
+            "--warm-up",
+            "0s",
+            "--duration",
+            "1s",
+            "--json",
+        ]);
         run(command.args(arguments), b"40")
     };
     // 50 calls of 40 ms, one after the other, end 2 s after the first was due at the earliest; the last was due after
@@ -106,7 +125,8 @@ fn errors_are_counted_by_name() {
     let engine = Setup::new().functions(&["Fail"], &c()).function("Echo", &c(), "external = false");
     let engine = engine.start();
     let bench = |arguments: &[&str]| {
-        let short = ["--rate", "100", "--duration", "500ms", "--warm-up", "0s", "-d", "x", "--json"];
+        let short =
+            ["--rate", "100", "--duration", "500ms", "--warm-up", "0s", "-d", "x", "--json"];
         engine.nightcore("bench", &[arguments, &short].concat())
     };
     let failed = bench(&["Fail"]);
@@ -154,7 +174,9 @@ fn what_cannot_be_measured_is_refused() {
 #[test]
 fn ctrl_c_ends_it_early_with_what_was_measured() {
     let engine = Setup::new().functions(&["Upper"], &c()).start();
-    for arguments in [&["--rate", "200", "--json"][..], &["--closed", "--connections", "2", "--json"]] {
+    for arguments in
+        [&["--rate", "200", "--json"][..], &["--closed", "--connections", "2", "--json"]]
+    {
         let bench = start_long(&engine, arguments);
         process::signal(bench.id() as i32, Signal::SIGINT);
         let ended = end(bench);
@@ -186,7 +208,8 @@ fn a_reader_that_has_seen_enough_is_no_error() {
     drop(reader);
     let mut bench = engine.home().command("bench");
     bench.args(["Upper", "-d", "x", "--rate", "100", "--duration", "100ms", "--warm-up", "0s"]);
-    let ended = end(bench.stdin(Stdio::null()).stdout(writer).stderr(Stdio::piped()).spawn().unwrap());
+    let ended =
+        end(bench.stdin(Stdio::null()).stdout(writer).stderr(Stdio::piped()).spawn().unwrap());
     assert_eq!((ended.code, ended.stderr.as_str()), (Some(0), ""));
     engine.stop();
 }

@@ -18,7 +18,8 @@ fn a_function_calls_itself_with_one_slot() {
 #[test]
 fn a_deep_chain_ends_right_under_many_clients() {
     const CLIENTS: usize = 64;
-    let setup = Setup::new().function("Odd", &c(), ONE_AT_A_TIME).function("Even", &c(), ONE_AT_A_TIME);
+    let setup =
+        Setup::new().function("Odd", &c(), ONE_AT_A_TIME).function("Even", &c(), ONE_AT_A_TIME);
     let engine = setup.start();
     std::thread::scope(|scope| {
         for _ in 0..CLIENTS {
@@ -43,7 +44,10 @@ fn calls_nested_too_deep_end_at_once() {
     assert!(began.elapsed() < Duration::from_secs(5), "{:?}", began.elapsed());
     let problem = response.problem();
     assert_eq!((response.status, problem.error.as_str()), (508, "DEPTH_EXCEEDED"));
-    assert!(problem.detail.contains("more than 64 deep") || !problem.cause.is_empty(), "{problem:?}");
+    assert!(
+        problem.detail.contains("more than 64 deep") || !problem.cause.is_empty(),
+        "{problem:?}"
+    );
     assert_eq!(engine.text("Odd", "3"), "3");
     engine.stop();
 }
@@ -69,7 +73,9 @@ fn a_thousand_calls_of_one_handler_are_under_way_at_once() {
 
 #[test]
 fn more_calls_than_the_queue_takes_are_refused() {
-    let engine = Setup::new().function("Sleep", &c(), "workers = { max = 1 }\nqueue = { calls = 5 }").start();
+    let engine = Setup::new()
+        .function("Sleep", &c(), "workers = { max = 1 }\nqueue = { calls = 5 }")
+        .start();
     let mut clients: Vec<_> = (0..6).map(|_| engine.connect()).collect();
     for (already, client) in clients.iter_mut().enumerate() {
         client.send("POST", "/function/Sleep", &[], b"300").unwrap();
@@ -128,7 +134,8 @@ fn queued_calls_run_in_the_order_they_came() {
 
 #[test]
 fn a_function_that_clients_may_not_call_is_called_by_functions() {
-    let engine = Setup::new().function("Echo", &c(), "external = false").functions(&["Call"], &c()).start();
+    let engine =
+        Setup::new().function("Echo", &c(), "external = false").functions(&["Call"], &c()).start();
     assert_eq!(engine.call("Echo", "x").problem().error, "NOT_FOUND");
     assert_eq!(engine.text("Call", "Echo\ninside"), "inside");
     engine.stop();

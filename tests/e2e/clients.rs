@@ -3,7 +3,8 @@
 use harness::process::{signal, thaw};
 use harness::workers::c;
 use harness::{
-    Connection, Engine, Setup, allow_many_descriptors, private_memory, wait_until, wait_until_within,
+    Connection, Engine, Setup, allow_many_descriptors, private_memory, wait_until,
+    wait_until_within,
 };
 use nix::sys::signal::Signal;
 use std::io::{Read, Write};
@@ -11,7 +12,8 @@ use std::net::TcpStream;
 use std::time::{Duration, Instant};
 
 /// What is asked for behind a request on the same connection, to see whether it is taken for a second one.
-const SECOND: &str = "POST /function/Upper HTTP/1.1\r\nhost: test\r\ncontent-length: 6\r\n\r\nsecond";
+const SECOND: &str =
+    "POST /function/Upper HTTP/1.1\r\nhost: test\r\ncontent-length: 6\r\n\r\nsecond";
 /// The gateway's time for the head of a request, and for a part of a body; and what it may be late by.
 const CLIENT_TIMEOUT: Duration = Duration::from_secs(30);
 const SLACK: Duration = Duration::from_secs(5);
@@ -51,8 +53,10 @@ fn an_answer_does_not_wait_for_what_the_client_says_next() {
         }
     }
     // Nor is it lost with a connection that ends.
-    let got =
-        all_that_comes(&engine, &format!("{}first{SECOND}", head("connection: close\r\ncontent-length: 5")));
+    let got = all_that_comes(
+        &engine,
+        &format!("{}first{SECOND}", head("connection: close\r\ncontent-length: 5")),
+    );
     assert!(got.starts_with("HTTP/1.1 200 ") && got.ends_with("first"), "{got}");
     engine.stop();
 }
@@ -92,7 +96,10 @@ fn a_request_that_two_may_read_differently_is_refused_and_its_connection_closed(
     ];
     for request in refused {
         let got = all_that_comes(&engine, &format!("{request}{SECOND}"));
-        assert!(got.starts_with("HTTP/1.1 400 ") || got.starts_with("HTTP/1.0 400 "), "{request:?}: {got:?}");
+        assert!(
+            got.starts_with("HTTP/1.1 400 ") || got.starts_with("HTTP/1.0 400 "),
+            "{request:?}: {got:?}"
+        );
         assert_eq!(got.matches("HTTP/1.").count(), 1, "{request:?}: {got:?}");
     }
     assert_eq!((engine.function("Echo").external, engine.function("Upper").external), (0, 0));
@@ -102,7 +109,10 @@ fn a_request_that_two_may_read_differently_is_refused_and_its_connection_closed(
         "transfer-encoding: chunked\r\ncontent-length: 11",
     ] {
         let got = all_that_comes(&engine, &format!("{}1\r\nx\r\n0\r\n\r\n{SECOND}", head(lines)));
-        assert!(got.starts_with("HTTP/1.1 200 ") && got.ends_with("\r\n\r\nx"), "{lines:?}: {got:?}");
+        assert!(
+            got.starts_with("HTTP/1.1 200 ") && got.ends_with("\r\n\r\nx"),
+            "{lines:?}: {got:?}"
+        );
         assert_eq!(got.matches("HTTP/1.").count(), 1, "{lines:?}: {got:?}");
     }
     assert_eq!((engine.function("Echo").external, engine.function("Upper").external), (2, 0));
@@ -117,10 +127,12 @@ fn headers_that_are_too_large_or_too_many_are_told() {
         let got = all_that_comes(&engine, &head(&lines));
         assert!(got.starts_with("HTTP/1.1 431 "), "{got:?}");
     }
-    let long = head("y: 1").replace("/function/Echo", &format!("/function/Echo?{}", "x".repeat(100_000)));
+    let long =
+        head("y: 1").replace("/function/Echo", &format!("/function/Echo?{}", "x".repeat(100_000)));
     assert!(all_that_comes(&engine, &long).starts_with("HTTP/1.1 431 "));
     // Over what a call may carry, and yet a request.
-    let response = engine.connect().request("POST", "/function/Echo", &[("x", &"x".repeat(33_000))], b"");
+    let response =
+        engine.connect().request("POST", "/function/Echo", &[("x", &"x".repeat(33_000))], b"");
     assert_eq!((response.status, response.problem().error.as_str()), (413, "PAYLOAD_TOO_LARGE"));
     assert_eq!(engine.function("Echo").external, 0);
     engine.stop();
@@ -151,7 +163,9 @@ fn ten_thousand_idle_connections_cost_little_and_others_are_served() {
     while idle.len() < CONNECTIONS {
         // No more at once than the system keeps for who listens.
         idle.extend((0..CONNECTIONS / 20).map(|_| TcpStream::connect(engine.address()).unwrap()));
-        wait_until("them to be accepted", || harness::process::descriptor_count(engine.pid()) > idle.len());
+        wait_until("them to be accepted", || {
+            harness::process::descriptor_count(engine.pid()) > idle.len()
+        });
     }
     // Of some there is a beginning.
     for stream in idle.iter_mut().step_by(10) {
@@ -163,7 +177,11 @@ fn ten_thousand_idle_connections_cost_little_and_others_are_served() {
     }
     assert!(began.elapsed() < Duration::from_secs(10), "{:?}", began.elapsed());
     let more = private_memory(engine.pid()).saturating_sub(before);
-    assert!(more < CONNECTIONS as u64 * MOST_BYTES_EACH, "{} bytes each", more / CONNECTIONS as u64);
+    assert!(
+        more < CONNECTIONS as u64 * MOST_BYTES_EACH,
+        "{} bytes each",
+        more / CONNECTIONS as u64
+    );
     drop(idle);
     wait_until("them to be closed", || harness::process::descriptor_count(engine.pid()) < 200);
     engine.stop();
@@ -244,7 +262,10 @@ fn assert_closed_in_time(what: &str, client: &mut TcpStream, began: Instant) {
     client.set_read_timeout(Some(CLIENT_TIMEOUT + SLACK)).unwrap();
     let ended = client.read_to_end(&mut Vec::new());
     let took = began.elapsed();
-    assert!(!ended.is_err_and(|e| e.kind() == std::io::ErrorKind::WouldBlock), "{what}: is not closed");
+    assert!(
+        !ended.is_err_and(|e| e.kind() == std::io::ErrorKind::WouldBlock),
+        "{what}: is not closed"
+    );
     assert!(took > CLIENT_TIMEOUT - SLACK && took < CLIENT_TIMEOUT + SLACK, "{what}: {took:?}");
 }
 
@@ -273,9 +294,10 @@ fn clients_that_fall_silent_are_ended() {
             });
         }
         // A byte each second is not silence, and yet no head or body.
-        for (what, bytes) in
-            [("a slow head", head("content-length: 0")), ("a slow body", head("content-length: 60"))]
-        {
+        for (what, bytes) in [
+            ("a slow head", head("content-length: 0")),
+            ("a slow body", head("content-length: 60")),
+        ] {
             let engine = &engine;
             scope.spawn(move || {
                 let began = Instant::now();
@@ -290,7 +312,8 @@ fn clients_that_fall_silent_are_ended() {
                 wait_until_within(what, CLIENT_TIMEOUT + SLACK, || {
                     let due = began.elapsed().as_secs() as usize >= slow.len() - next.len();
                     due && client.write_all(&[next.next().unwrap()]).is_err()
-                        || client.set_nonblocking(true).is_ok() && matches!(client.read(&mut [0; 512]), Ok(0))
+                        || client.set_nonblocking(true).is_ok()
+                            && matches!(client.read(&mut [0; 512]), Ok(0))
                 });
                 assert!(began.elapsed() > CLIENT_TIMEOUT - SLACK, "{what}: {:?}", began.elapsed());
             });

@@ -14,7 +14,10 @@ fn invoke_calls_a_function() {
         .start();
     let invoke = |arguments: &[&str]| engine.nightcore("invoke", arguments);
     let answered = invoke(&["Upper", "--data", "word"]);
-    assert_eq!((answered.code, answered.text().as_str(), answered.stderr.as_str()), (Some(0), "WORD", ""));
+    assert_eq!(
+        (answered.code, answered.text().as_str(), answered.stderr.as_str()),
+        (Some(0), "WORD", "")
+    );
     let every_byte: Vec<u8> = (0..=255).collect();
     let piped = run(engine.home().command("invoke").arg("Echo"), &every_byte);
     assert_eq!((piped.code, piped.stdout), (Some(0), every_byte), "its own functions, too");
@@ -22,7 +25,11 @@ fn invoke_calls_a_function() {
     let failed = invoke(&["Call", "-d", "Fail\nout of luck"]);
     assert_eq!((failed.code, failed.text().as_str()), (Some(1), ""));
     assert!(failed.stderr.contains("Call: FUNCTION_FAILED: "), "{}", failed.stderr);
-    assert!(failed.stderr.contains("because Fail: FUNCTION_FAILED: out of luck"), "{}", failed.stderr);
+    assert!(
+        failed.stderr.contains("because Fail: FUNCTION_FAILED: out of luck"),
+        "{}",
+        failed.stderr
+    );
     let unknown = invoke(&["Nobody", "-d", ""]);
     assert_eq!(unknown.code, Some(1));
     assert!(
@@ -64,13 +71,24 @@ fn without_an_engine_the_exit_code_is_3() {
 fn check_prints_a_configuration_that_means_the_same() {
     let home = Setup::new().function("Echo", &c(), "timeout = \"1500ms\"").home();
     let check = |config: &std::path::Path, arguments: &[&str]| {
-        run(Command::new(harness::nightcore()).arg("check").arg("--config").arg(config).args(arguments), b"")
+        run(
+            Command::new(harness::nightcore())
+                .arg("check")
+                .arg("--config")
+                .arg(config)
+                .args(arguments),
+            b"",
+        )
     };
     let checked = check(&home.config(), &[]);
     assert_eq!(checked.code, Some(0), "{}", checked.stderr);
     assert!(checked.text().contains("1 function"), "{}", checked.text());
     let printed = check(&home.config(), &["--print"]);
-    assert!(printed.text().contains("1500ms") || printed.text().contains("1.5s"), "{}", printed.text());
+    assert!(
+        printed.text().contains("1500ms") || printed.text().contains("1.5s"),
+        "{}",
+        printed.text()
+    );
     let again = home.path().join("again.toml");
     std::fs::write(&again, &printed.stdout).unwrap();
     assert_eq!(check(&again, &["--print"]).text(), printed.text());
@@ -103,7 +121,8 @@ fn an_attached_program_gets_the_calls() {
 #[test]
 fn an_attached_program_has_no_deadline_and_ends_with_its_engine() {
     let engine = Setup::new().function("Sleep", &c(), "timeout = \"100ms\"").start();
-    let mut attached = engine.home().command("attach").args(["Sleep", "--"]).arg(c()).spawn().unwrap();
+    let mut attached =
+        engine.home().command("attach").args(["Sleep", "--"]).arg(c()).spawn().unwrap();
     wait_until("it to be attached", || engine.function("Sleep").workers == 2);
     assert_eq!(engine.text("Sleep", "400"), "slept 400");
     engine.stop();
@@ -114,18 +133,26 @@ fn an_attached_program_has_no_deadline_and_ends_with_its_engine() {
 #[test]
 fn ps_says_why_a_function_cannot_be_called_and_what_it_printed_last() {
     let chatty = "for n in 1 2 3 4 5 6 7 8 9 10 11 12; do echo line $n; done; echo no such model >&2; exit 7";
-    let home = Setup::new().command("Broken", &["sh", "-c", chatty], "").functions(&["Sleep"], &c()).home();
+    let home = Setup::new()
+        .command("Broken", &["sh", "-c", chatty], "")
+        .functions(&["Sleep"], &c())
+        .home();
     let engine = home.start_some();
     let broken = engine.function("Broken");
     let output: Vec<&str> =
         broken.last_output.iter().map(|line| line.splitn(4, ' ').nth(3).unwrap()).collect();
-    assert_eq!((output.len(), output[8], output[9]), (10, "line 12", "no such model"), "the last ten lines");
+    assert_eq!(
+        (output.len(), output[8], output[9]),
+        (10, "line 12", "no such model"),
+        "the last ten lines"
+    );
     assert!(broken.last_end_ago_s.is_some_and(|s| (0.0..20.0).contains(&s)), "{broken:?}");
     let mut sleeping = engine.connect();
     sleeping.send("POST", "/function/Sleep", &[], b"60000").unwrap();
     wait_until("a call to run", || engine.function("Sleep").running == 1);
     let shown = engine.nightcore("ps", &[]).text();
-    let line = |start: &str| shown.lines().filter(|line| line.starts_with(start)).collect::<Vec<_>>();
+    let line =
+        |start: &str| shown.lines().filter(|line| line.starts_with(start)).collect::<Vec<_>>();
     let ended = line("Broken: the last process that ended did so ");
     assert!(ended.len() == 1 && ended[0].ends_with(" s ago by exit code 7"), "{shown}");
     assert!(line("Broken: UNAVAILABLE: ")[0].contains("exit code 7"), "{shown}");

@@ -24,7 +24,10 @@ fn it_answers_and_calls() {
     assert_eq!(engine.text("Call", "Origin\n"), "internal Call");
     assert_eq!(engine.text("Call", "Echo\nfrom loop to loop"), "from loop to loop");
     let failed = engine.call("Call", "Fail\nnot today").problem();
-    assert_eq!((failed.error.as_str(), failed.cause[0].message.as_str()), ("FUNCTION_FAILED", "not today"));
+    assert_eq!(
+        (failed.error.as_str(), failed.cause[0].message.as_str()),
+        ("FUNCTION_FAILED", "not today")
+    );
     engine.stop();
 }
 

@@ -7,10 +7,17 @@ use harness::workers::{LANGUAGES, Language};
 const EXPECTED: &[u8] = b"From function Bar: Hello, World";
 
 fn hello(caller: Language, callee: Language) {
-    let engine =
-        Setup::new().functions(&["Foo"], &caller.hello()).functions(&["Bar"], &callee.hello()).start();
+    let engine = Setup::new()
+        .functions(&["Foo"], &caller.hello())
+        .functions(&["Bar"], &callee.hello())
+        .start();
     let answer = engine.answer("Foo", "Hello");
-    assert_eq!(answer, EXPECTED, "{caller:?} calls {callee:?}: {}", String::from_utf8_lossy(&answer));
+    assert_eq!(
+        answer,
+        EXPECTED,
+        "{caller:?} calls {callee:?}: {}",
+        String::from_utf8_lossy(&answer)
+    );
     engine.stop();
 }
 

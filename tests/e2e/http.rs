@@ -13,8 +13,12 @@ fn method_path_query_and_headers_are_the_function_s() {
     let engine = engine();
     let mut client = engine.connect();
     for method in ["GET", "POST", "PUT", "DELETE", "PATCH", "OPTIONS", "PURGE"] {
-        let headers =
-            [("X-One", "1"), ("accept", "a/b"), ("x-one", "two words"), ("connection", "keep-alive")];
+        let headers = [
+            ("X-One", "1"),
+            ("accept", "a/b"),
+            ("x-one", "two words"),
+            ("connection", "keep-alive"),
+        ];
         let path = "/function/Metadata/below/%C3%A4?q=1&r=%20";
         let text = client.request(method, path, &headers, b"").text();
         let lines: Vec<&str> = text.lines().filter(|line| !line.is_empty()).collect();
@@ -50,13 +54,20 @@ fn status_headers_and_body_are_given_back() {
         b":status: 418\nset-cookie: a=1\nset-cookie: b=2\ncontent-type: text/tea\nconnection: close\n\nshort";
     let response = client.call("Reply", told);
     assert_eq!((response.status, response.text().as_str()), (418, "short"));
-    let cookies: Vec<&str> =
-        response.headers.iter().filter(|(n, _)| n == "set-cookie").map(|(_, v)| v.as_str()).collect();
+    let cookies: Vec<&str> = response
+        .headers
+        .iter()
+        .filter(|(n, _)| n == "set-cookie")
+        .map(|(_, v)| v.as_str())
+        .collect();
     assert_eq!(cookies, ["a=1", "b=2"]);
     assert_eq!(response.header("content-type"), Some("text/tea"));
     assert_eq!(response.header("connection"), None, "it is not the function's to say");
     let plain = client.call("Echo", b"x");
-    assert_eq!((plain.status, plain.header("content-type")), (200, Some("application/octet-stream")));
+    assert_eq!(
+        (plain.status, plain.header("content-type")),
+        (200, Some("application/octet-stream"))
+    );
     engine.stop();
 }
 
@@ -65,7 +76,9 @@ fn a_client_is_told_the_id_of_its_call() {
     let engine = engine();
     let mut client = engine.connect();
     let mut seen = Vec::new();
-    for (function, body) in [("Echo", &b"x"[..]), ("Reply", b"x-nightcore-call: mine\n\n"), ("Fail", b"no")] {
+    for (function, body) in
+        [("Echo", &b"x"[..]), ("Reply", b"x-nightcore-call: mine\n\n"), ("Fail", b"no")]
+    {
         let response = client.call(function, body);
         let ids: Vec<&str> = response
             .headers
@@ -74,7 +87,10 @@ fn a_client_is_told_the_id_of_its_call() {
             .map(|(_, v)| v.as_str())
             .collect();
         let [id] = ids[..] else { panic!("{function}: {ids:?}") };
-        assert!(id.len() == 16 && id.bytes().all(|b| matches!(b, b'0'..=b'9' | b'a'..=b'f')), "{id:?}");
+        assert!(
+            id.len() == 16 && id.bytes().all(|b| matches!(b, b'0'..=b'9' | b'a'..=b'f')),
+            "{id:?}"
+        );
         if function == "Fail" {
             assert_eq!(response.problem().call.as_deref(), Some(id));
         }
@@ -82,7 +98,11 @@ fn a_client_is_told_the_id_of_its_call() {
         seen.push(id.to_owned());
     }
     let nobody = client.call("Nobody", b"");
-    assert_eq!((nobody.header("x-nightcore-call"), nobody.problem().call), (None, None), "it was no call");
+    assert_eq!(
+        (nobody.header("x-nightcore-call"), nobody.problem().call),
+        (None, None),
+        "it was no call"
+    );
     engine.stop();
 }
 
@@ -112,7 +132,9 @@ fn a_function_answers_at_its_route_too() {
         .start();
     let mut client = engine.connect();
     let at = |text: &str, name: &str| {
-        let value = text.lines().find_map(|line| line.strip_prefix(&format!(":{name}=")).map(str::to_owned));
+        let value = text
+            .lines()
+            .find_map(|line| line.strip_prefix(&format!(":{name}=")).map(str::to_owned));
         value.unwrap_or_default()
     };
     for (path, prefix, rest) in [
@@ -121,7 +143,11 @@ fn a_function_answers_at_its_route_too() {
         ("/function/Metadata/a", "/function/Metadata", "/a"),
     ] {
         let text = client.request("GET", path, &[], b"").text();
-        assert_eq!((at(&text, "prefix"), at(&text, "path")), (prefix.into(), rest.into()), "{path}");
+        assert_eq!(
+            (at(&text, "prefix"), at(&text, "path")),
+            (prefix.into(), rest.into()),
+            "{path}"
+        );
     }
     assert_eq!(client.request("POST", "/shop/echo", &[], b"x").text(), "x");
     assert_eq!(client.request("POST", "/shopping", &[], b":status: 418\n\n").status, 418);
@@ -134,9 +160,13 @@ fn a_function_answers_at_its_route_too() {
 fn what_is_not_http_is_the_function_s_failure() {
     let engine = engine();
     let mut client = engine.connect();
-    for told in
-        [":status: 99\n\n", ":status: 101\n\n", ":status: abc\n\n", ":status: 1000\n\n", "x-a: b\rc\n\n"]
-    {
+    for told in [
+        ":status: 99\n\n",
+        ":status: 101\n\n",
+        ":status: abc\n\n",
+        ":status: 1000\n\n",
+        "x-a: b\rc\n\n",
+    ] {
         let response = client.call("Reply", told.as_bytes());
         let problem = response.problem();
         assert_eq!((response.status, problem.error.as_str()), (500, "FUNCTION_FAILED"), "{told:?}");
@@ -183,7 +213,8 @@ fn what_is_no_request_is_refused_and_harms_nobody() {
     assert!(client.receive().map_or(true, |response| response.status == 400));
     assert!(client.is_closed());
     let mut half = engine.connect();
-    half.write(b"POST /function/Echo HTTP/1.1\r\nhost: x\r\ncontent-length: 10\r\n\r\nhalf").unwrap();
+    half.write(b"POST /function/Echo HTTP/1.1\r\nhost: x\r\ncontent-length: 10\r\n\r\nhalf")
+        .unwrap();
     drop(half);
     assert_eq!(engine.text("Echo", "others"), "others");
     assert_eq!(engine.function("Echo").external, 1);
@@ -191,7 +222,12 @@ fn what_is_no_request_is_refused_and_harms_nobody() {
 }
 
 /// curl's arguments, status and body.
-fn curl(engine: &Engine, arguments: &[&str], path: &str, input: &[u8]) -> Option<(String, Vec<u8>)> {
+fn curl(
+    engine: &Engine,
+    arguments: &[&str],
+    path: &str,
+    input: &[u8],
+) -> Option<(String, Vec<u8>)> {
     let found = Command::new("curl").arg("--version").output();
     if !found.is_ok_and(|found| found.status.success()) {
         eprintln!("skipped: curl is not installed");
@@ -210,7 +246,9 @@ fn curl_speaks_http_2_with_prior_knowledge() {
     let engine = engine();
     for bytes in [0, 10, 100_000, 3 << 20] {
         let body = harness::pattern(bytes);
-        if let Some((said, answer)) = curl(&engine, &["--http2-prior-knowledge"], "/function/Echo", &body) {
+        if let Some((said, answer)) =
+            curl(&engine, &["--http2-prior-knowledge"], "/function/Echo", &body)
+        {
             assert_eq!(said, "2 200");
             assert!(answer == body, "{bytes} bytes came back otherwise");
         }

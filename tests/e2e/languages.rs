@@ -25,8 +25,13 @@ fn every_language_calls_every_other_and_is_told_who_calls() {
     let every_byte: Vec<u8> = (0..=255).collect();
     for (caller, callee) in pairs() {
         let (call, callee) = (format!("Call{}", caller.suffix()), callee.suffix());
-        let through = |handler: &str, body: &[u8]| [format!("{handler}{callee}\n").as_bytes(), body].concat();
-        assert_eq!(engine.answer(&call, through("Echo", &every_byte)), every_byte, "{call} {callee}");
+        let through =
+            |handler: &str, body: &[u8]| [format!("{handler}{callee}\n").as_bytes(), body].concat();
+        assert_eq!(
+            engine.answer(&call, through("Echo", &every_byte)),
+            every_byte,
+            "{call} {callee}"
+        );
         assert_eq!(engine.text(&call, through("Upper", b"loud, please")), "LOUD, PLEASE");
         assert_eq!(engine.text(&call, through("Origin", b"")), format!("internal {call}"));
 
@@ -52,7 +57,8 @@ fn every_language_calls_every_other_and_is_told_who_calls() {
 fn the_causes_of_an_error_are_the_whole_way_down() {
     let engine = engine();
     let failed = engine.call("CallC", "CallCpp\nCallRust\nFailC\nbroken");
-    let causes: Vec<String> = failed.problem().cause.into_iter().map(|cause| cause.function).collect();
+    let causes: Vec<String> =
+        failed.problem().cause.into_iter().map(|cause| cause.function).collect();
     assert_eq!(causes, ["CallCpp", "CallRust", "FailC"]);
     let unknown = engine.call("CallRust", "CallC\nNobody\n").problem();
     let causes: Vec<(&str, &str)> =

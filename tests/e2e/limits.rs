@@ -57,8 +57,9 @@ fn many_large_payloads_are_under_way_at_once() {
 
 #[test]
 fn a_queue_of_too_many_bytes_refuses() {
-    let engine =
-        Setup::new().function("Sleep", &c(), "workers = { max = 1 }\nqueue = { bytes = \"1KiB\" }").start();
+    let engine = Setup::new()
+        .function("Sleep", &c(), "workers = { max = 1 }\nqueue = { bytes = \"1KiB\" }")
+        .start();
     let mut clients: Vec<_> = (0..2).map(|_| engine.connect()).collect();
     for (already, client) in clients.iter_mut().enumerate() {
         client.send("POST", "/function/Sleep", &[], b"300").unwrap();

@@ -17,7 +17,11 @@ fn lines(text: &str) -> Vec<(i32, String)> {
 #[test]
 fn lines_are_kept_under_the_function_that_printed_them() {
     let engine = Setup::new().functions(&["Print", "Crash"], &c()).start();
-    assert_eq!(engine.answer("Print", "one\ntwo\n\npart"), b"", "what is printed is not the answer");
+    assert_eq!(
+        engine.answer("Print", "one\ntwo\n\npart"),
+        b"",
+        "what is printed is not the answer"
+    );
     assert_eq!(engine.answer("Print", "ial\nthree\n"), b"");
     engine.wait_for_log("Print", " three\n");
     let pid = engine.container("Print");
@@ -59,7 +63,10 @@ fn lines_are_shown_by_the_call_that_they_say_they_are_about() {
     let all = text(&["Print"]);
     let shown: Vec<&str> = all.lines().map(|line| line.split_once(' ').unwrap().1).collect();
     assert_eq!(shown, expected);
-    assert_eq!(text(&["Print", "--call", one]).lines().collect::<Vec<_>>(), [all.lines().next().unwrap()]);
+    assert_eq!(
+        text(&["Print", "--call", one]).lines().collect::<Vec<_>>(),
+        [all.lines().next().unwrap()]
+    );
     // Of all functions, each line behind its function's name.
     let of_call = format!("Print | {}\n", all.lines().nth(2).unwrap());
     assert_eq!(text(&["--call", two]), of_call);
@@ -67,14 +74,28 @@ fn lines_are_shown_by_the_call_that_they_say_they_are_about() {
     engine.wait_for_log("PrintLong", "after");
     let ends: Vec<String> = text(&["-n", "3"])
         .lines()
-        .map(|line| format!("{} {}", line.split(' ').next().unwrap(), line.rsplit(' ').next().unwrap()))
+        .map(|line| {
+            format!("{} {}", line.split(' ').next().unwrap(), line.rsplit(' ').next().unwrap())
+        })
         .collect();
-    assert_eq!(ends, ["Print last", "PrintLong xxx", "PrintLong after"], "in the order of their times");
-    let json: Vec<serde_json::Value> =
-        text(&["--json", "Print"]).lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    assert_eq!(
+        ends,
+        ["Print last", "PrintLong xxx", "PrintLong after"],
+        "in the order of their times"
+    );
+    let json: Vec<serde_json::Value> = text(&["--json", "Print"])
+        .lines()
+        .map(|line| serde_json::from_str(line).unwrap())
+        .collect();
     assert_eq!(json.len(), 5);
-    assert_eq!((json[0]["function"].as_str(), json[0]["call"].as_str()), (Some("Print"), Some(one)));
-    assert_eq!((json[0]["pid"].as_i64(), json[0]["line"].as_str()), (Some(i64::from(pid)), Some("first")));
+    assert_eq!(
+        (json[0]["function"].as_str(), json[0]["call"].as_str()),
+        (Some("Print"), Some(one))
+    );
+    assert_eq!(
+        (json[0]["pid"].as_i64(), json[0]["line"].as_str()),
+        (Some(i64::from(pid)), Some("first"))
+    );
     assert!(json[0]["time"].as_str().is_some_and(|time| all.starts_with(time)));
     assert!(json[1]["call"].is_null());
     assert!(
@@ -96,14 +117,24 @@ fn dev_shows_lines_in_columns() {
     engine.answer("Print", format!("\x1e{id} of a call\nof nobody\n"));
     engine.wait_for_log("Print", "nobody");
     let shown = engine.stderr();
-    let line =
-        |end: &str| shown.lines().find(|line| line.ends_with(end)).map(|line| line.split_at(12)).unwrap();
+    let line = |end: &str| {
+        shown.lines().find(|line| line.ends_with(end)).map(|line| line.split_at(12)).unwrap()
+    };
     let (time, rest) = line("  of a call");
-    assert!(time.chars().all(|c| c.is_ascii_digit() || ":.".contains(c)), "{time:?} is no time of day");
+    assert!(
+        time.chars().all(|c| c.is_ascii_digit() || ":.".contains(c)),
+        "{time:?} is no time of day"
+    );
     assert_eq!(rest, format!("  Print{0}  {id}  of a call", " ".repeat(10)));
-    assert_eq!(line("of nobody").1, format!("  Print{0}  {1}  of nobody", " ".repeat(10), " ".repeat(16)));
+    assert_eq!(
+        line("of nobody").1,
+        format!("  Print{0}  {1}  of nobody", " ".repeat(10), " ".repeat(16))
+    );
     let ready = format!("  nightcore{0}  {1}  ready: ", " ".repeat(6), " ".repeat(16));
-    assert!(shown.lines().any(|line| line.get(12..).is_some_and(|rest| rest.starts_with(&ready))), "{shown}");
+    assert!(
+        shown.lines().any(|line| line.get(12..).is_some_and(|rest| rest.starts_with(&ready))),
+        "{shown}"
+    );
     assert!(!shown.contains('\x1b'), "it is no terminal: {shown:?}");
     engine.stop();
 }

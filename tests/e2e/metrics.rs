@@ -48,8 +48,14 @@ fn every_call_is_counted_once_by_how_it_ended() {
     assert_eq!(status("Crash", ""), 502);
     assert_eq!(status("Broken", ""), 503);
     assert_eq!(status("Sleep", "60000"), 504);
-    assert_eq!([status("Nobody", ""), status("Pid", "")], [404; 2], "one is not there, one not for clients");
-    for (body, answer) in [("Echo\nhi", "hi"), ("Nobody\n", "NOT_FOUND"), ("Broken\n", "UNAVAILABLE")] {
+    assert_eq!(
+        [status("Nobody", ""), status("Pid", "")],
+        [404; 2],
+        "one is not there, one not for clients"
+    );
+    for (body, answer) in
+        [("Echo\nhi", "hi"), ("Nobody\n", "NOT_FOUND"), ("Broken\n", "UNAVAILABLE")]
+    {
         assert!(engine.text("TryCall", body).contains(answer));
     }
     assert_eq!(status("Call", "Call\nUpper\n"), 508, "Upper is one level too deep");
@@ -60,7 +66,9 @@ fn every_call_is_counted_once_by_how_it_ended() {
     let (mut leaves, mut stays) = (engine.connect(), engine.connect());
     let path = "/function/WaitForFile";
     leaves.send("POST", path, &[], wait).unwrap();
-    wait_until("a call to run", || open("open_calls{function=\"WaitForFile\",state=\"running\"}") == 1.0);
+    wait_until("a call to run", || {
+        open("open_calls{function=\"WaitForFile\",state=\"running\"}") == 1.0
+    });
     stays.send("POST", path, &[], wait).unwrap();
     wait_until("a call to queue", || open("queued_calls{function=\"WaitForFile\"}") == 1.0);
     assert!(open("queued_bytes{function=\"WaitForFile\"}") >= wait.len() as f64);
@@ -113,7 +121,10 @@ fn times_are_in_buckets_and_the_segments_make_up_the_whole() {
     let buckets = metrics.buckets(whole, labels);
     assert!(buckets.windows(2).all(|pair| pair[0].1 <= pair[1].1), "{buckets:?}");
     let within = |s: f64| buckets.iter().find(|(end, _)| *end == s).map(|(_, count)| *count);
-    assert_eq!((within(1e-6), within(0.02), within(f64::INFINITY)), (Some(0.0), Some(0.0), Some(3.0)));
+    assert_eq!(
+        (within(1e-6), within(0.02), within(f64::INFINITY)),
+        (Some(0.0), Some(0.0), Some(3.0))
+    );
     assert_eq!(metrics.value(&format!("{whole}_count{{{labels}}}")), 3.0);
     let sum = metrics.value(&format!("{whole}_sum{{{labels}}}"));
     let segments = ["queued", "woken", "ran", "returned"].map(|segment| {
@@ -123,7 +134,9 @@ fn times_are_in_buckets_and_the_segments_make_up_the_whole() {
     });
     assert!(segments[2] >= 0.06, "handlers took 20 ms each: {segments:?}");
     assert!((segments.iter().sum::<f64>() - sum).abs() < 1e-6, "{segments:?} do not make up {sum}");
-    assert!(metrics.beginning("nightcore_call_duration_seconds_count{function=\"Echo\"}").is_empty());
+    assert!(
+        metrics.beginning("nightcore_call_duration_seconds_count{function=\"Echo\"}").is_empty()
+    );
     engine.stop();
 }
 
@@ -142,11 +155,19 @@ fn processes_that_end_and_memory_that_they_hold_are_seen() {
     assert_eq!(engine.call("Leave", "3").status, 502);
     assert_eq!(engine.call("LoopForEver", "").status, 504);
     for (function, reason) in [("Echo", "signal"), ("Leave", "exit")] {
-        wait_until("a restart", || of("restarts_total", function, &format!(",reason=\"{reason}\"")) == 1.0);
+        wait_until("a restart", || {
+            of("restarts_total", function, &format!(",reason=\"{reason}\"")) == 1.0
+        });
     }
     wait_until("a stuck process", || of("stuck_containers_total", "LoopForEver", "") == 1.0);
-    assert_eq!(of("restarts_total", "LoopForEver", ",reason=\"signal\""), 0.0, "a replacement is none");
-    wait_until("the process in its place", || of("containers", "LoopForEver", ",state=\"ready\"") >= 1.0);
+    assert_eq!(
+        of("restarts_total", "LoopForEver", ",reason=\"signal\""),
+        0.0,
+        "a replacement is none"
+    );
+    wait_until("the process in its place", || {
+        of("containers", "LoopForEver", ",state=\"ready\"") >= 1.0
+    });
     wait_until("Echo to be back", || of("containers", "Echo", ",state=\"ready\"") == 1.0);
 
     let body = harness::pattern(100_000);
@@ -184,7 +205,8 @@ fn the_documents_name_all_metrics() {
     let engine = Setup::new().admin().functions(&["Echo"], &c()).start();
     let page = engine.metrics_page();
     let types = page.lines().filter_map(|line| line.strip_prefix("# TYPE ")?.split(' ').next());
-    let document = std::fs::read_to_string(harness::repository().join("docs/OPERATIONS.md")).unwrap();
+    let document =
+        std::fs::read_to_string(harness::repository().join("docs/OPERATIONS.md")).unwrap();
     let rows = document.lines().filter_map(|line| line.strip_prefix("| `")?.split(" |").next());
     let words = rows.flat_map(|row| row.split([',', '`', ' ']));
     let named = words.filter(|word| word.starts_with("nightcore_") || word.starts_with("process_"));
@@ -194,8 +216,11 @@ fn the_documents_name_all_metrics() {
 
 #[test]
 fn the_door_shows_and_does_nothing_else() {
-    let home =
-        Setup::new().admin().functions(&["Echo"], &c()).command("Broken", &["sh", "-c", "exit 3"], "").home();
+    let home = Setup::new()
+        .admin()
+        .functions(&["Echo"], &c())
+        .command("Broken", &["sh", "-c", "exit 3"], "")
+        .home();
     let engine = home.start_some();
     let mut door = Connection::open(engine.admin_address());
     let mut status = |method: &str, path: &str| door.request(method, path, &[], b"").status;
@@ -221,7 +246,9 @@ fn without_a_door_the_page_is_on_the_engine_s_own_socket() {
     assert_eq!(engine.status().metrics, None);
     engine.answer("Echo", "x");
     let mut socket = UnixStream::connect(engine.home().directory().join("admin.sock")).unwrap();
-    socket.write_all(b"GET /metrics HTTP/1.1\r\nhost: engine\r\nconnection: close\r\n\r\n").unwrap();
+    socket
+        .write_all(b"GET /metrics HTTP/1.1\r\nhost: engine\r\nconnection: close\r\n\r\n")
+        .unwrap();
     let mut response = String::new();
     socket.read_to_string(&mut response).unwrap();
     let (head, page) = response.split_once("\r\n\r\n").unwrap();

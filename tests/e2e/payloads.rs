@@ -75,7 +75,8 @@ fn metadata_shares_the_message_with_the_body() {
     let mut client = engine.connect();
     for header in (0..1100).step_by(13).chain([8000, 30000]) {
         let value = "v".repeat(header);
-        let response = client.request("POST", "/function/Metadata", &[("x-long", &value)], b"the body");
+        let response =
+            client.request("POST", "/function/Metadata", &[("x-long", &value)], b"the body");
         let text = response.text();
         assert!(text.contains(&format!("x-long={value}\n")), "{header}: {text}");
         assert!(text.ends_with("\n\nthe body"), "{header}: {text}");
@@ -94,8 +95,10 @@ fn a_body_over_the_limit_is_refused_before_it_is_read() {
     assert_eq!((announced.status, announced.problem().error.as_str()), (413, "PAYLOAD_TOO_LARGE"));
 
     let mut client = engine.connect();
-    let announcement =
-        format!("POST /function/Echo HTTP/1.1\r\nhost: x\r\ncontent-length: {}\r\n\r\n", 1u64 << 40);
+    let announcement = format!(
+        "POST /function/Echo HTTP/1.1\r\nhost: x\r\ncontent-length: {}\r\n\r\n",
+        1u64 << 40
+    );
     client.write(announcement.as_bytes()).unwrap();
     assert_eq!(client.receive().unwrap().problem().error, "PAYLOAD_TOO_LARGE");
 

@@ -23,7 +23,9 @@ fn assert_says(text: &str, parts: &[&str]) {
 
 #[test]
 fn a_malformed_configuration_is_told_with_its_place() {
-    let said = refused("[gateway]\nlisten = \"127.0.0.1:0\"\n\n[functions.Foo]\ncommand = [\"/bin/true\"\n");
+    let said = refused(
+        "[gateway]\nlisten = \"127.0.0.1:0\"\n\n[functions.Foo]\ncommand = [\"/bin/true\"\n",
+    );
     assert_says(&said, &["nightcore.toml:5:", "command = [", "array"]);
     let said = refused("[functions.Foo]\ncommand = [\"true\"]\ntimeout = \"5 parsecs\"\n");
     assert_says(&said, &["nightcore.toml:3:11:", "timeout", "5 parsecs"]);
@@ -61,7 +63,8 @@ fn a_configuration_that_is_not_there_is_told() {
 fn a_port_that_is_taken_is_told() {
     let taken = TcpListener::bind("127.0.0.1:0").unwrap();
     let address = taken.local_addr().unwrap();
-    let home = Setup::new().gateway(&format!("listen = \"{address}\"")).functions(&["Echo"], &c()).home();
+    let home =
+        Setup::new().gateway(&format!("listen = \"{address}\"")).functions(&["Echo"], &c()).home();
     let up = home.up_in_vain();
     assert_eq!(up.code, Some(2), "{}", up.stderr);
     assert_says(&up.stderr, &[&address.to_string(), "in use"]);
@@ -213,7 +216,8 @@ fn a_worker_of_another_protocol_version_is_told_what_to_upgrade() {
 #[test]
 fn a_worker_that_breaks_the_protocol_is_ended_and_harms_nobody() {
     let raw = env!("CARGO_BIN_EXE_nightcore-test-raw-worker");
-    let engine = Setup::new().command("Echo", &[raw, "garbage"], "").functions(&["Upper"], &c()).start();
+    let engine =
+        Setup::new().command("Echo", &[raw, "garbage"], "").functions(&["Upper"], &c()).start();
     let response = engine.call("Echo", "");
     assert_eq!((response.status, response.problem().error.as_str()), (502, "CONTAINER_DIED"));
     assert_says(&response.text(), &["broke the protocol"]);
@@ -250,7 +254,9 @@ fn a_program_that_nobody_started_says_how_to() {
 #[test]
 fn a_program_whose_engine_is_gone_says_so() {
     let mut program = Command::new(Language::C.hello());
-    program.env("NIGHTCORE_SOCKET", "/nowhere/control.sock").env("NIGHTCORE_TOKEN", "00".repeat(16));
+    program
+        .env("NIGHTCORE_SOCKET", "/nowhere/control.sock")
+        .env("NIGHTCORE_TOKEN", "00".repeat(16));
     let ended = run(&mut program, b"");
     assert_eq!(ended.code, Some(1), "{}", ended.stderr);
     assert_says(&ended.stderr, &["/nowhere/control.sock"]);

@@ -148,13 +148,16 @@ fn a_function_that_did_not_start_may_be_removed_and_come_back() {
 
 #[test]
 fn a_removed_function_ends_what_it_has() {
-    let first =
-        Setup::new().function("WaitForFile", &c(), "workers = { max = 1 }").functions(&["Echo"], &c());
+    let first = Setup::new()
+        .function("WaitForFile", &c(), "workers = { max = 1 }")
+        .functions(&["Echo"], &c());
     let engine = first.start();
     let file = engine.home().path().join("file");
     let mut clients: Vec<Connection> = (0..3).map(|_| engine.connect()).collect();
     for client in &mut clients {
-        client.send("POST", "/function/WaitForFile", &[], file.to_str().unwrap().as_bytes()).unwrap();
+        client
+            .send("POST", "/function/WaitForFile", &[], file.to_str().unwrap().as_bytes())
+            .unwrap();
     }
     wait_until("them to be taken", || {
         let of = engine.function("WaitForFile");
@@ -198,8 +201,9 @@ fn what_is_wrong_changes_nothing() {
 
 #[test]
 fn new_code_that_does_not_start_leaves_the_old_serving() {
-    let setup =
-        |program: &std::path::Path| Setup::new().function("Echo", program, "").functions(&["Call"], &c());
+    let setup = |program: &std::path::Path| {
+        Setup::new().function("Echo", program, "").functions(&["Call"], &c())
+    };
     let engine = setup(&c()).start();
     let old = engine.container("Echo");
     // One ends at once each time, the other has no such handler.

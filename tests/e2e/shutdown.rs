@@ -17,7 +17,8 @@ fn what_is_under_way_is_finished_and_nothing_new_is_taken() {
     // Three run, the others are queued; every second one is an internal call.
     let mut clients: Vec<Connection> = (0..8).map(|_| engine.connect()).collect();
     for (number, client) in clients.iter_mut().enumerate() {
-        let (function, body) = if number % 2 == 0 { ("Sleep", "300") } else { ("Call", "Sleep\n300") };
+        let (function, body) =
+            if number % 2 == 0 { ("Sleep", "300") } else { ("Call", "Sleep\n300") };
         client.send("POST", &format!("/function/{function}"), &[], body.as_bytes()).unwrap();
     }
     wait_until("the calls to be taken", || {
@@ -28,7 +29,11 @@ fn what_is_under_way_is_finished_and_nothing_new_is_taken() {
     wait_until("new connections to be refused", || Connection::try_open(engine.address()).is_err());
     for (number, client) in clients.iter_mut().enumerate() {
         let response = client.receive().unwrap();
-        assert_eq!((response.status, response.text().as_str()), (200, "slept 300"), "client {number}");
+        assert_eq!(
+            (response.status, response.text().as_str()),
+            (200, "slept 300"),
+            "client {number}"
+        );
         assert!(client.is_closed(), "a connection is not kept for another request");
     }
     for mut connection in [idle, used] {

@@ -16,7 +16,8 @@ fn a_container_has_a_launching_thread_and_its_workers_which_wait_in_a_pipe() {
 
     for (function, workers) in [("Echo", WORKERS), ("Upper", 1)] {
         let container = engine.container(function);
-        let idle = |thread: &Thread| thread.reads_from.as_ref().is_some_and(|on| on.contains("/pipe-"));
+        let idle =
+            |thread: &Thread| thread.reads_from.as_ref().is_some_and(|on| on.contains("/pipe-"));
         let all = wait_for("the workers to be idle", || {
             let all = threads(container);
             (all.iter().filter(|thread| idle(thread)).count() == workers).then_some(all)
@@ -60,8 +61,10 @@ fn fan_out() -> Vec<u8> {
 
 #[test]
 fn a_thread_that_does_not_read_its_answers_stops_nobody_and_loses_none() {
-    let engine =
-        Setup::new().functions(&["FanOut", "Upper"], &c()).functions(&["Echo"], &event_loop()).start();
+    let engine = Setup::new()
+        .functions(&["FanOut", "Upper"], &c())
+        .functions(&["Echo"], &event_loop())
+        .start();
     let (caller, echo) = (engine.container("FanOut"), engine.container("Echo"));
     // Its callee does not read its calls, and then it does not read its answers.
     process::freeze(echo);
@@ -81,14 +84,17 @@ fn a_thread_that_does_not_read_its_answers_stops_nobody_and_loses_none() {
 #[test]
 fn workers_that_find_no_room_wait_for_the_engine_and_lose_nothing() {
     const ROUNDS: usize = 20;
-    let engine = Setup::new().functions(&["FanOut"], &c()).functions(&["Echo"], &event_loop()).start();
+    let engine =
+        Setup::new().functions(&["FanOut"], &c()).functions(&["Echo"], &event_loop()).start();
     let workers = [engine.container("FanOut"), engine.container("Echo")];
     let load = Load::start(engine.address(), 1, "FanOut", &fan_out());
     for round in 0..ROUNDS {
         wait_until("calls to be answered", || load.ended() > round);
         // Wherever it is: all of them go on until they cannot.
         process::freeze(engine.pid());
-        wait_until("all to wait for the engine", || workers.iter().all(|worker| process::all_sleep(*worker)));
+        wait_until("all to wait for the engine", || {
+            workers.iter().all(|worker| process::all_sleep(*worker))
+        });
         process::thaw(engine.pid());
     }
     for outcome in load.stop() {

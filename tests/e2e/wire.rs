@@ -13,8 +13,8 @@ const FIRST_SETTLED: usize = 10;
 
 /// System calls by which bytes go over a network or any other socket.
 const NETWORK: [&str; 11] = [
-    "accept", "accept4", "connect", "recvfrom", "recvmmsg", "recvmsg", "sendmmsg", "sendmsg", "sendto",
-    "socket", "shutdown",
+    "accept", "accept4", "connect", "recvfrom", "recvmmsg", "recvmsg", "sendmmsg", "sendmsg",
+    "sendto", "socket", "shutdown",
 ];
 
 fn start() -> (Engine, Trace) {
@@ -33,7 +33,9 @@ fn probe(number: usize) -> Vec<u8> {
 /// Reads and writes on channels, all threads together.
 fn on_channels(trace: &Trace) -> Vec<Call> {
     let calls = trace.threads().into_values().flatten();
-    calls.filter(|call| call.is_on_channel() && matches!(call.name.as_str(), "read" | "write")).collect()
+    calls
+        .filter(|call| call.is_on_channel() && matches!(call.name.as_str(), "read" | "write"))
+        .collect()
 }
 
 #[test]
@@ -50,7 +52,8 @@ fn a_small_call_is_one_write_and_one_read_on_a_pipe_for_each_hop() {
     });
     for number in FIRST_SETTLED..=PROBES {
         let body = probe(number);
-        let of_probe: Vec<&Call> = calls.iter().filter(|call| contains(&call.bytes, &body)).collect();
+        let of_probe: Vec<&Call> =
+            calls.iter().filter(|call| contains(&call.bytes, &body)).collect();
         for name in ["write", "read"] {
             // To the engine, to Echo, to the engine, to Probe.
             let hops: Vec<_> = of_probe.iter().filter(|call| call.name == name).collect();
@@ -86,7 +89,9 @@ fn the_engine_makes_no_network_call_for_an_internal_call() {
         assert!(!moves_bytes || call.is_on_channel(), "{}", call.line);
     }
     // Each of them comes in and goes out twice, and nothing else does.
-    let count = |name: &str| between.iter().filter(|call| call.name == name && call.is_on_channel()).count();
+    let count = |name: &str| {
+        between.iter().filter(|call| call.name == name && call.is_on_channel()).count()
+    };
     let expected = 2 * (PROBES - FIRST_SETTLED + 1);
     assert_eq!((count("read"), count("write")), (expected, expected));
     engine.stop();
@@ -107,7 +112,8 @@ fn of_a_large_call_only_messages_go_over_the_pipes() {
             .then_some(())
     });
     let calls = on_channels(&trace);
-    let messages = calls.iter().filter(|call| call.name == "write" && call.result.is_some()).count();
+    let messages =
+        calls.iter().filter(|call| call.name == "write" && call.result.is_some()).count();
     assert!(messages >= 6, "{messages} messages of two calls");
     for call in &calls {
         assert!(call.result.unwrap_or(0) <= MAX_MESSAGE as i64, "{}", call.line);

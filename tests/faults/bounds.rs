@@ -31,9 +31,11 @@ fn groups_of(launcher: i32) -> Vec<PathBuf> {
 /// Whether groups with this file are there.
 fn can_limit(engine: &Engine, files: [&str; 2]) -> bool {
     let groups = groups(engine);
-    let containers = groups.iter().flat_map(|group| fs::read_dir(group).into_iter().flatten().flatten());
-    let found =
-        containers.map(|entry| entry.path()).any(|path| files.iter().any(|file| path.join(file).exists()));
+    let containers =
+        groups.iter().flat_map(|group| fs::read_dir(group).into_iter().flatten().flatten());
+    let found = containers
+        .map(|entry| entry.path())
+        .any(|path| files.iter().any(|file| path.join(file).exists()));
     if !found {
         println!("skipped: control groups cannot be made here: {}", files[0]);
     }
@@ -67,8 +69,10 @@ fn processor_time() {
     let engine = Setup::new().function("Compute", &c(), "limits = { cpus = 0.2 }").start();
     if can_limit(&engine, ["cpu.cfs_quota_us", "cpu.max"]) {
         let used_ticks = || {
-            let stat = fs::read_to_string(format!("/proc/{}/stat", engine.container("Compute"))).unwrap();
-            let fields: Vec<&str> = stat.rsplit_once(')').unwrap().1.split_ascii_whitespace().collect();
+            let stat =
+                fs::read_to_string(format!("/proc/{}/stat", engine.container("Compute"))).unwrap();
+            let fields: Vec<&str> =
+                stat.rsplit_once(')').unwrap().1.split_ascii_whitespace().collect();
             fields[11].parse::<u64>().unwrap() + fields[12].parse::<u64>().unwrap()
         };
         let before = used_ticks();
@@ -85,8 +89,10 @@ fn tasks_and_open_files() {
     let limits = "limits = { tasks = 12, open_files = 100 }";
     let engine = Setup::new().function("Fork", &c(), limits).functions(&["Pid"], &c()).start();
     let open_files = |function: &str| {
-        let limits = fs::read_to_string(format!("/proc/{}/limits", engine.container(function))).unwrap();
-        let line = limits.lines().find(|line| line.starts_with("Max open files")).unwrap().to_owned();
+        let limits =
+            fs::read_to_string(format!("/proc/{}/limits", engine.container(function))).unwrap();
+        let line =
+            limits.lines().find(|line| line.starts_with("Max open files")).unwrap().to_owned();
         line.split_ascii_whitespace().skip(3).take(2).map(str::to_owned).collect::<Vec<_>>()
     };
     assert_eq!(open_files("Fork"), ["100", "100"]);
@@ -117,13 +123,17 @@ fn groups_end_with_what_they_hold() {
     for function in ["Fork", "Pid"] {
         let old = engine.container(function);
         process::signal(old, Signal::SIGKILL);
-        wait_until("another one", || engine.function(function).processes.iter().any(|p| p.pid != old));
+        wait_until("another one", || {
+            engine.function(function).processes.iter().any(|p| p.pid != old)
+        });
     }
     wait_until("the old groups to be gone", || count(&engine) == before);
 
     let killed = engine.launcher();
     process::signal(killed, Signal::SIGKILL);
-    wait_until("another launcher", || engine.launcher() != killed && engine.function("Pid").workers == 1);
+    wait_until("another launcher", || {
+        engine.launcher() != killed && engine.function("Pid").workers == 1
+    });
     wait_until("the old launcher's groups to be gone", || groups_of(killed).is_empty());
 
     let launcher = engine.launcher();

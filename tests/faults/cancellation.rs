@@ -17,8 +17,12 @@ fn cancel_twice(engine: &Engine, function: &str) {
     engine.wait_for_log(function, "waiting");
     drop(client);
     wait_until("the handler to end", || engine.function(function).running == 0);
-    let late =
-        engine.connect().request("POST", &format!("/function/{function}"), &[("x-timeout-ms", "50")], b"");
+    let late = engine.connect().request(
+        "POST",
+        &format!("/function/{function}"),
+        &[("x-timeout-ms", "50")],
+        b"",
+    );
     assert_eq!(late.problem().error, "DEADLINE_EXCEEDED");
     wait_until("the handler to end", || engine.function(function).running == 0);
 }

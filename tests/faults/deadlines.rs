@@ -22,8 +22,9 @@ fn ends_at(timeout: Duration, call: impl FnOnce() -> Response) -> Response {
 #[test]
 fn a_call_ends_at_its_deadline_and_the_late_answer_is_dropped() {
     let timeout = Duration::from_millis(300);
-    let engine =
-        Setup::new().function("SleepStubbornly", &c(), "timeout = \"300ms\"\nworkers = { max = 1 }").start();
+    let engine = Setup::new()
+        .function("SleepStubbornly", &c(), "timeout = \"300ms\"\nworkers = { max = 1 }")
+        .start();
     let mut client = engine.connect();
     let response = ends_at(timeout, || client.call("SleepStubbornly", b"500"));
     let problem = response.problem();
@@ -31,7 +32,10 @@ fn a_call_ends_at_its_deadline_and_the_late_answer_is_dropped() {
     assert!(problem.detail.contains("in the handler"), "{}", problem.detail);
     // The only slot is free when the handler has ended, whose answer is nobody's.
     for ms in [1, 2, 3] {
-        assert_eq!(client.call("SleepStubbornly", ms.to_string().as_bytes()).text(), format!("slept {ms}"));
+        assert_eq!(
+            client.call("SleepStubbornly", ms.to_string().as_bytes()).text(),
+            format!("slept {ms}")
+        );
     }
     let function = engine.function("SleepStubbornly");
     assert_eq!((function.answered, function.failed.get("DEADLINE_EXCEEDED")), (3, Some(&1)));
@@ -43,7 +47,11 @@ fn a_call_ends_at_its_deadline_and_the_late_answer_is_dropped() {
 fn a_queued_call_ends_at_its_deadline() {
     let timeout = Duration::from_millis(300);
     let engine = Setup::new()
-        .function("SleepStubbornly", &c(), "timeout = \"300ms\"\nworkers = { max = 1 }\ngrace = \"10s\"")
+        .function(
+            "SleepStubbornly",
+            &c(),
+            "timeout = \"300ms\"\nworkers = { max = 1 }\ngrace = \"10s\"",
+        )
         .start();
     let mut first = engine.connect();
     first.send("POST", "/function/SleepStubbornly", &[], b"1000").unwrap();
@@ -65,19 +73,28 @@ fn a_client_gives_its_call_less_time_and_never_more() {
         .start();
     let call = |function: &str, timeouts: &[&str], body: &str| {
         let headers: Vec<_> = timeouts.iter().map(|timeout| ("X-Timeout-Ms", *timeout)).collect();
-        engine.connect().request("POST", &format!("/function/{function}"), &headers, body.as_bytes())
+        engine.connect().request(
+            "POST",
+            &format!("/function/{function}"),
+            &headers,
+            body.as_bytes(),
+        )
     };
     // Its call, and through it all that this calls.
     let less = Duration::from_millis(150);
     for (function, body) in [("Sleep", "60000"), ("Call", "TryCall\nSleep\n60000")] {
         let response = ends_at(less, || call(function, &["150"], body));
-        assert_eq!((response.status, response.problem().error.as_str()), (504, "DEADLINE_EXCEEDED"));
+        assert_eq!(
+            (response.status, response.problem().error.as_str()),
+            (504, "DEADLINE_EXCEEDED")
+        );
     }
     wait_until("all of it to have ended", || {
         engine.status().functions.iter().all(|function| function.running + function.waiting == 0)
     });
     for more in ["60000", "99999999999999999999999"] {
-        let response = ends_at(Duration::from_millis(300), || call("SleepStubbornly", &[more], "600"));
+        let response =
+            ends_at(Duration::from_millis(300), || call("SleepStubbornly", &[more], "600"));
         assert_eq!(response.problem().error, "DEADLINE_EXCEEDED", "{more}");
     }
     assert_eq!(call("Sleep", &["5000"], "1").text(), "slept 1");
@@ -86,7 +103,11 @@ fn a_client_gives_its_call_less_time_and_never_more() {
     for wrong in [&["soon"][..], &["0"], &["-5"], &["1.5"], &["150", "150"], &[""]] {
         let response = call("Sleep", wrong, "1");
         let problem = response.problem();
-        assert_eq!((response.status, problem.error.as_str()), (400, "INVALID_ARGUMENT"), "{wrong:?}");
+        assert_eq!(
+            (response.status, problem.error.as_str()),
+            (400, "INVALID_ARGUMENT"),
+            "{wrong:?}"
+        );
         for said in ["X-Timeout-Ms", "milliseconds"] {
             assert!(problem.detail.contains(said), "{wrong:?}: {}", problem.detail);
         }
@@ -122,8 +143,10 @@ fn a_deadline_goes_down_the_chain() {
 
 #[test]
 fn a_client_that_leaves_frees_its_place() {
-    let engine =
-        Setup::new().function("Sleep", &c(), "workers = { max = 1 }").functions(&["Call"], &c()).start();
+    let engine = Setup::new()
+        .function("Sleep", &c(), "workers = { max = 1 }")
+        .functions(&["Call"], &c())
+        .start();
     // Directly, and through another function: the whole chain of calls is cancelled.
     for (function, body) in [("Sleep", "60000"), ("Call", "Sleep\n60000")] {
         let mut client = engine.connect();
@@ -150,7 +173,11 @@ fn a_client_that_leaves_frees_its_place() {
 #[test]
 fn a_stuck_container_is_replaced() {
     let engine = Setup::new()
-        .function("SleepStubbornly", &c(), "timeout = \"200ms\"\ngrace = \"300ms\"\nworkers = { max = 2 }")
+        .function(
+            "SleepStubbornly",
+            &c(),
+            "timeout = \"200ms\"\ngrace = \"300ms\"\nworkers = { max = 2 }",
+        )
         .start();
     let stuck = engine.container("SleepStubbornly");
     let began = Instant::now();
@@ -159,7 +186,10 @@ fn a_stuck_container_is_replaced() {
         let processes = engine.function("SleepStubbornly").processes;
         processes.iter().any(|process| process.pid != stuck)
     });
-    assert!(began.elapsed() >= Duration::from_millis(500), "not before the grace period has passed");
+    assert!(
+        began.elapsed() >= Duration::from_millis(500),
+        "not before the grace period has passed"
+    );
     assert_eq!(engine.text("SleepStubbornly", "1"), "slept 1");
     wait_until("the stuck one to be ended", || !is_alive(stuck));
     wait_until("it to be forgotten", || engine.function("SleepStubbornly").processes.len() == 1);
@@ -169,7 +199,8 @@ fn a_stuck_container_is_replaced() {
 
 #[test]
 fn a_container_that_was_stopped_is_replaced() {
-    let engine = Setup::new().function("Echo", &c(), "timeout = \"200ms\"\ngrace = \"200ms\"").start();
+    let engine =
+        Setup::new().function("Echo", &c(), "timeout = \"200ms\"\ngrace = \"200ms\"").start();
     let stopped = engine.container("Echo");
     process::freeze(stopped);
     assert_eq!(engine.call("Echo", "x").status, 504);

@@ -132,8 +132,10 @@ fn functions_that_call_each_other_at_random() {
     let worker = Language::Rust.worker();
     let limits = format!("{ONE}\nmax_depth = 5\nqueue = {{ calls = 20 }}");
     let names: Vec<String> = (0..TREES).map(|number| format!("Tree{number}")).collect();
-    let engine =
-        names.iter().fold(Setup::new(), |setup, name| setup.function(name, &worker, &limits)).start();
+    let engine = names
+        .iter()
+        .fold(Setup::new(), |setup, name| setup.function(name, &worker, &limits))
+        .start();
     let mut ends: BTreeMap<String, usize> = BTreeMap::new();
     for _ in 0..ROUNDS {
         let clients: Vec<Client> = (0..CLIENTS)

@@ -46,7 +46,8 @@ fn a_killed_container_ends_its_calls_at_once_and_no_others() {
             let late = outcome.ended.saturating_duration_since(killed);
             assert!(late < TOLD_WITHIN, "told {late:?} after the death");
             assert!(
-                outcome.text.contains(&format!("pid {container}")) || outcome.text.contains("has ended"),
+                outcome.text.contains(&format!("pid {container}"))
+                    || outcome.text.contains("has ended"),
                 "{outcome:?}"
             );
         }
@@ -54,7 +55,8 @@ fn a_killed_container_ends_its_calls_at_once_and_no_others() {
             assert_eq!(outcome.status, Some(200));
         }
     }
-    let died = |outcomes: &[Outcome], status| outcomes.iter().filter(|o| o.status == Some(status)).count();
+    let died =
+        |outcomes: &[Outcome], status| outcomes.iter().filter(|o| o.status == Some(status)).count();
     let ended = died(&outcomes, 502) + died(&inner, 500);
     assert!((1..=2 * CLIENTS).contains(&ended), "{ended} calls ended with the container");
     for outcome in others.stop() {
@@ -106,8 +108,9 @@ fn a_handler_that_ends_its_process_ends_its_call_only() {
 fn what_waits_when_a_process_dies_is_answered() {
     const WAITING: usize = 6;
     // One call at a time, and other workers that are idle when the process dies.
-    let engine =
-        Setup::new().function("Delicate", &c(), "workers = { min = 1, max = 1 }\nprocesses = 1").start();
+    let engine = Setup::new()
+        .function("Delicate", &c(), "workers = { min = 1, max = 1 }\nprocesses = 1")
+        .start();
     let file = engine.home().path().join("nightcore.toml");
     let text = std::fs::read_to_string(&file).unwrap();
     std::fs::write(&file, text.replace("min = 1, max = 1", "min = 8, max = 8")).unwrap();
@@ -140,9 +143,11 @@ fn a_killed_launcher_is_replaced_and_calls_go_on() {
     let child: i32 = engine.text("Fork", "").parse().unwrap();
     let load = Load::start(engine.address(), CLIENTS, "Sleep", b"5");
     wait_until("work to be done", || load.ended() > 2 * CLIENTS);
-    let (launcher, containers) = (engine.launcher(), ["Sleep", "Fork", "Pid"].map(|f| engine.container(f)));
+    let (launcher, containers) =
+        (engine.launcher(), ["Sleep", "Fork", "Pid"].map(|f| engine.container(f)));
     process::signal(launcher, Signal::SIGKILL);
-    let again = wait_for("another launcher", || Some(engine.launcher()).filter(|pid| *pid != launcher));
+    let again =
+        wait_for("another launcher", || Some(engine.launcher()).filter(|pid| *pid != launcher));
     wait_until("the old containers and what they forked to be gone", || {
         containers.iter().chain([&child]).all(|pid| !is_alive(*pid))
     });
@@ -182,13 +187,17 @@ fn nothing_outlives_a_killed_engine_and_the_next_one_starts_clean() {
             client
         });
         wait_until("the calls to run", || {
-            ["LoopForEver", "SleepStubbornly"].iter().all(|function| engine.function(function).running == 1)
+            ["LoopForEver", "SleepStubbornly"]
+                .iter()
+                .all(|function| engine.function(function).running == 1)
         });
         assert_eq!(engine.text("Echo", "x"), "x");
         // Engine, launcher, three containers, a fork, a shell and its child.
         assert!(engine.processes().len() >= 8, "{:?}", engine.processes());
         engine.kill();
-        wait_until_within("the end of all it started", GONE_WITHIN, || engine.processes().is_empty());
+        wait_until_within("the end of all it started", GONE_WITHIN, || {
+            engine.processes().is_empty()
+        });
         for client in &mut clients {
             assert!(client.is_closed(), "round {round}");
         }

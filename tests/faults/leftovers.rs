@@ -34,7 +34,9 @@ fn killed_containers_and_launchers_leave_nothing() {
     for round in 0..rounds() {
         let index = round % functions.len();
         let function = functions[index];
-        wait_until("its container to have proven itself", || ready_since[index].elapsed() > PROVEN_AFTER);
+        wait_until("its container to have proven itself", || {
+            ready_since[index].elapsed() > PROVEN_AFTER
+        });
         let container = engine.container(function);
         if round % 10 == 9 {
             process::signal(engine.launcher(), Signal::SIGKILL);
@@ -44,7 +46,8 @@ fn killed_containers_and_launchers_leave_nothing() {
         }
         wait_until("another container", || {
             let function = engine.function(function);
-            function.workers > 0 && function.processes.iter().all(|process| process.pid != container)
+            function.workers > 0
+                && function.processes.iter().all(|process| process.pid != container)
         });
         ready_since[index] = Instant::now();
         answer(function);
@@ -73,7 +76,10 @@ fn clients_that_leave_leave_nothing() {
         drop(client);
         wait_until("the call to be cancelled", || {
             let status = engine.status();
-            status.functions.iter().all(|function| function.running + function.waiting + function.queued == 0)
+            status
+                .functions
+                .iter()
+                .all(|function| function.running + function.waiting + function.queued == 0)
         });
     };
     warm_up();

@@ -33,8 +33,12 @@ fn a_call_that_would_be_late_is_refused_when_it_comes() {
     let crowd = crowd(&engine);
     wait_until("some of the calls to have ended", || engine.function("Sleep").answered >= KNOWN);
     // Tens of calls are before it, for each of which it would wait a tenth of a second.
-    let refused =
-        engine.connect().request("POST", "/function/Sleep", &[("X-Timeout-Ms", "500")], CALL_MS.as_bytes());
+    let refused = engine.connect().request(
+        "POST",
+        "/function/Sleep",
+        &[("X-Timeout-Ms", "500")],
+        CALL_MS.as_bytes(),
+    );
     let problem = refused.problem();
     assert_eq!((refused.status, problem.error.as_str()), (503, "OVERLOADED"), "{}", refused.text());
     assert!(problem.detail.contains("calls are queued: it would take"), "{}", problem.detail);
@@ -61,7 +65,9 @@ fn who_asks_again_at_once_for_what_was_refused_waits_a_little() {
     let file = engine.home().path().join("go");
     let send = || {
         let mut client = engine.connect();
-        client.send("POST", "/function/WaitForFile", &[], file.to_str().unwrap().as_bytes()).unwrap();
+        client
+            .send("POST", "/function/WaitForFile", &[], file.to_str().unwrap().as_bytes())
+            .unwrap();
         client
     };
     let mut waiting = [send(), send()];

@@ -30,7 +30,11 @@ fn assert_replaced(engine: Engine, function: &str, before: i32, memory: u64) {
     });
     let more = private_memory(engine.pid()).saturating_sub(memory);
     assert!(more < MEMORY, "{function}: {} KiB more", more / 1024);
-    assert!(engine.stderr().len() < LOG_BYTES, "{function}: the engine said {} bytes", engine.stderr().len());
+    assert!(
+        engine.stderr().len() < LOG_BYTES,
+        "{function}: the engine said {} bytes",
+        engine.stderr().len()
+    );
     assert_eq!(engine.text("Echo", "fine"), "fine");
     engine.stop();
 }
@@ -87,7 +91,8 @@ fn a_worker_whose_bodies_are_over_the_limit_is_ended() {
 
 #[test]
 fn a_worker_that_names_memory_that_is_not_its_own_is_ended() {
-    for function in ["NamesNoRegion", "NamesEnginesRegion", "NamesBlockBeyond", "NamesLastBlockThereCouldBe"]
+    for function in
+        ["NamesNoRegion", "NamesEnginesRegion", "NamesBlockBeyond", "NamesLastBlockThereCouldBe"]
     {
         assert_harms_itself_only(function, &[DIED]);
     }
@@ -101,7 +106,8 @@ fn a_worker_that_talks_without_end_delays_nobody() {
 
 #[test]
 fn a_container_that_misuses_its_control_socket_is_ended() {
-    for function in ["GarblesItsSocket", "GreetsAgain", "PassesDescriptors", "FailsWorkersForEver"] {
+    for function in ["GarblesItsSocket", "GreetsAgain", "PassesDescriptors", "FailsWorkersForEver"]
+    {
         assert_harms_itself_only(function, &[DIED]);
     }
 }
@@ -130,7 +136,12 @@ fn strangers_at_the_control_socket_are_sent_away_and_leave_nothing() {
     let before = settled();
     let others = Load::start(engine.address(), 2, "Echo", b"others");
     // Nobody knows this token, and more descriptors come with it than any message has.
-    let hello = Control { version: 2, oldest_version: 1, token: [7; 16], ..Control::new(ControlKind::Hello) };
+    let hello = Control {
+        version: 2,
+        oldest_version: 1,
+        token: [7; 16],
+        ..Control::new(ControlKind::Hello)
+    };
     for _ in 0..STRANGERS {
         let connection = stranger(&engine).expect("the engine listens");
         let many = [connection.as_fd(); 8];

@@ -39,14 +39,19 @@ fn an_input_that_kills_is_refused_after_three_deaths_and_that_is_seen() {
     let refused = poison_until_refused(&engine);
     let problem = refused.problem();
     assert_eq!((refused.status, problem.error.as_str()), (500, "FUNCTION_FAILED"));
-    assert!(problem.detail.contains("under way at 3 deaths of processes of Delicate"), "{}", problem.detail);
+    assert!(
+        problem.detail.contains("under way at 3 deaths of processes of Delicate"),
+        "{}",
+        problem.detail
+    );
     assert_eq!(refused.header("retry-after"), None, "nobody is to try it again soon");
     for _ in 0..20 {
         assert_eq!(engine.call("Delicate", "poison").status, 500);
     }
     // It is the same input whatever else is sent with it, and another one with another query.
     let mut client = engine.connect();
-    let sent = |path: &str| client.request("POST", path, &[("x-request-id", "7")], b"poison").status;
+    let sent =
+        |path: &str| client.request("POST", path, &[("x-request-id", "7")], b"poison").status;
     assert_eq!(["/function/Delicate", "/function/Delicate?again"].map(sent), [500, 502]);
 
     wait_for_process(&engine, DEATHS + 1);
@@ -54,24 +59,32 @@ fn an_input_that_kills_is_refused_after_three_deaths_and_that_is_seen() {
     let function = engine.function("Delicate");
     assert_eq!(function.restarts, DEATHS + 1);
     let [input] = &function.quarantined[..] else { panic!("{function:?}") };
-    assert_eq!((u64::from(input.deaths), input.refused, function.quarantine_refused), (DEATHS, 22, 22));
+    assert_eq!(
+        (u64::from(input.deaths), input.refused, function.quarantine_refused),
+        (DEATHS, 22, 22)
+    );
     assert!((500.0..=600.0).contains(&input.left_s), "{input:?}");
     let ps = engine.nightcore("ps", &[]).text();
-    assert!(ps.contains("Delicate: inputs in quarantine: 1, calls refused: 22; the last input"), "{ps}");
+    assert!(
+        ps.contains("Delicate: inputs in quarantine: 1, calls refused: 22; the last input"),
+        "{ps}"
+    );
     assert!(ps.contains(&input.input), "{ps}");
     let page = engine.metrics_page();
     check_with_promtool(&page);
     let metrics = engine.metrics();
     let of = |metric: &str| metrics.value(&format!("nightcore_{metric}{{function=\"Delicate\"}}"));
     assert_eq!((of("quarantined_inputs"), of("quarantine_refused_calls_total")), (1.0, 22.0));
-    let said = format!("Delicate: the input {} was under way at 3 deaths of its processes", input.input);
+    let said =
+        format!("Delicate: the input {} was under way at 3 deaths of its processes", input.input);
     assert_eq!(engine.stderr().matches(&said).count(), 1, "{}", engine.stderr());
     engine.stop();
 }
 
 #[test]
 fn a_call_that_a_function_makes_is_refused_as_well() {
-    let engine = Setup::new().function("Delicate", &c(), QUARANTINE).functions(&["TryCall"], &c()).start();
+    let engine =
+        Setup::new().function("Delicate", &c(), QUARANTINE).functions(&["TryCall"], &c()).start();
     let mut deaths = 0;
     let told = loop {
         wait_for_process(&engine, deaths);
@@ -90,7 +103,8 @@ fn a_call_that_a_function_makes_is_refused_as_well() {
 #[test]
 fn innocents_beside_it_are_answered() {
     let engine = Setup::new().function("Delicate", &c(), QUARANTINE).start();
-    let loads = ["3", "5", "8"].map(|ms| Load::start(engine.address(), 3, "Delicate", ms.as_bytes()));
+    let loads =
+        ["3", "5", "8"].map(|ms| Load::start(engine.address(), 3, "Delicate", ms.as_bytes()));
     let ended = || loads.iter().map(Load::ended).collect::<Vec<_>>();
     wait_until("calls to be answered", || ended().iter().all(|ended| *ended > 10));
     poison_until_refused(&engine);

@@ -15,7 +15,8 @@ const SERVES_WITHIN: Duration = Duration::from_secs(2);
 /// How long the unit's supervisor waits before it starts the engine again.
 fn restart_pause() -> Duration {
     let unit = std::fs::read_to_string(repository().join("deploy/nightcore.service")).unwrap();
-    let line = unit.lines().find_map(|line| line.strip_prefix("RestartSec=")).expect("the unit says it");
+    let line =
+        unit.lines().find_map(|line| line.strip_prefix("RestartSec=")).expect("the unit says it");
     Duration::from_millis(line.strip_suffix("ms").expect("in ms").parse().unwrap())
 }
 
@@ -25,9 +26,11 @@ fn a_killed_engine_serves_all_functions_again() {
     let address = listener.local_addr().unwrap();
     drop(listener);
     let names: Vec<String> = (1..=FUNCTIONS).map(|number| format!("Echo{number}")).collect();
-    let setup = names.iter().fold(Setup::new().gateway(&format!("listen = \"{address}\"")), |setup, name| {
-        setup.function(name, &c(), &format!("env = {{ ALSO = \"{name}\" }}"))
-    });
+    let setup = names
+        .iter()
+        .fold(Setup::new().gateway(&format!("listen = \"{address}\"")), |setup, name| {
+            setup.function(name, &c(), &format!("env = {{ ALSO = \"{name}\" }}"))
+        });
     let home = setup.home();
     let mut engine = home.start();
     let mut took = Vec::new();
@@ -42,7 +45,9 @@ fn a_killed_engine_serves_all_functions_again() {
             assert_eq!(connection.call(name, name.as_bytes()).text(), *name);
         }
         took.push(killed.elapsed());
-        wait_until("the old processes to be gone", || containers.iter().all(|pid| !process::is_alive(*pid)));
+        wait_until("the old processes to be gone", || {
+            containers.iter().all(|pid| !process::is_alive(*pid))
+        });
     }
     engine.stop();
     took.sort_unstable();

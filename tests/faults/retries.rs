@@ -101,8 +101,10 @@ const CALLS: usize = 60;
 
 #[test]
 fn what_was_not_even_sent_is_sent_again_and_what_was_is_not() {
-    let engine =
-        Setup::new().functions(&["TryCall"], &c()).function("Echo", &event_loop(), "retries = 1").start();
+    let engine = Setup::new()
+        .functions(&["TryCall"], &c())
+        .function("Echo", &event_loop(), "retries = 1")
+        .start();
     let container = engine.container("Echo");
     process::signal(container, Signal::SIGSTOP);
     let body = [&b"Echo\n"[..], &[b'x'; 800]].concat();
@@ -115,7 +117,8 @@ fn what_was_not_even_sent_is_sent_again_and_what_was_is_not() {
         .collect();
     wait_until("all calls to be dispatched", || engine.function("Echo").running as usize == CALLS);
     process::signal(container, Signal::SIGKILL);
-    let told: Vec<String> = clients.iter_mut().map(|client| client.receive().unwrap().text()).collect();
+    let told: Vec<String> =
+        clients.iter_mut().map(|client| client.receive().unwrap().text()).collect();
     let answered = told.iter().filter(|text| text.as_bytes() == &body[5..]).count();
     let died = told.iter().filter(|text| text.starts_with("CONTAINER_DIED\n")).count();
     assert_eq!(answered + died, CALLS, "{told:?}");

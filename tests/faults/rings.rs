@@ -4,7 +4,9 @@
 use harness::hostile::{LIMITS, MEMORY, call_among_others};
 use harness::process::is_alive;
 use harness::workers::c;
-use harness::{Engine, FunctionStatus, Possessions, Response, Setup, private_memory, wait_for, wait_until};
+use harness::{
+    Engine, FunctionStatus, Possessions, Response, Setup, private_memory, wait_for, wait_until,
+};
 use std::time::{Duration, Instant};
 
 const RAW: &str = env!("CARGO_BIN_EXE_nightcore-test-raw-worker");
@@ -14,7 +16,8 @@ const PROVEN_AFTER: Duration = Duration::from_millis(600);
 /// An engine with these functions of the raw worker, and Echo.
 fn engine(functions: &[&str]) -> Engine {
     // As many workers from its beginning to its end, so that they can be counted.
-    let setup = Setup::new().channel("ring").function("Echo", &c(), "workers = { min = 2, max = 2 }");
+    let setup =
+        Setup::new().channel("ring").function("Echo", &c(), "workers = { min = 2, max = 2 }");
     functions.iter().fold(setup, |setup, name| setup.command(name, &[RAW, "ring"], LIMITS)).start()
 }
 
@@ -137,7 +140,10 @@ fn a_worker_that_dies_with_a_full_ring_takes_its_calls_with_it() {
     assert_died("FillsAndDies", &response, "that ran it");
     wait_until("its calls to have ended", || {
         let status = engine.status();
-        status.functions.iter().all(|function| function.running + function.waiting + function.queued == 0)
+        status
+            .functions
+            .iter()
+            .all(|function| function.running + function.waiting + function.queued == 0)
     });
     // Its ring was read to the end.
     assert!(engine.function("Echo").internal >= 7, "{:?}", engine.function("Echo"));
@@ -194,8 +200,11 @@ fn workers_that_misused_their_rings_leave_nothing() {
     let round = || {
         wait_until("the workers to be ready", workers_are_ready);
         let ready_since = Instant::now();
-        wait_until("the containers to have proven themselves", || ready_since.elapsed() > PROVEN_AFTER);
-        let containers: Vec<i32> = functions.iter().map(|function| engine.container(function)).collect();
+        wait_until("the containers to have proven themselves", || {
+            ready_since.elapsed() > PROVEN_AFTER
+        });
+        let containers: Vec<i32> =
+            functions.iter().map(|function| engine.container(function)).collect();
         for function in &functions {
             match *function {
                 "NeverRings" => call_unheard(&engine),

@@ -12,7 +12,8 @@ use nightcore_runtime::ipc::inbox::Inbox;
 use nightcore_runtime::ipc::region::Region;
 use nightcore_runtime::ipc::socket::{self, Received};
 use nightcore_runtime::protocol::control::{
-    ChannelKind, Control, ControlKind, ENGINE_BASE_REGION, Mode, Placement, SOCKET_VARIABLE, TOKEN_VARIABLE,
+    ChannelKind, Control, ControlKind, ENGINE_BASE_REGION, Mode, Placement, SOCKET_VARIABLE,
+    TOKEN_VARIABLE,
 };
 use nightcore_runtime::protocol::limits::{BASE_UNITS, TOKEN_BYTES};
 use nightcore_runtime::protocol::{
@@ -153,7 +154,8 @@ fn spec(name: &str, channel: ChannelKind) -> Spec {
 
 impl Engine {
     async fn start(channel: ChannelKind) -> Engine {
-        let directory = tempfile::Builder::new().prefix("ncf").tempdir().expect("a temporary folder");
+        let directory =
+            tempfile::Builder::new().prefix("ncf").tempdir().expect("a temporary folder");
         let (events_in, events) = mpsc::unbounded_channel();
         let alarm = Alarm::new().expect("a timer");
         let hub = Hub::create(directory.path().to_owned(), MAX_BODY, events_in, alarm.clone());
@@ -216,7 +218,9 @@ impl Engine {
         let calls = HubCalls(self.hub.clone());
         let mut metadata = MetadataBuffer::new();
         metadata.push(":method", b"POST").expect("it is short");
-        spawn_local(async move { calls.call(function, None, metadata, Bytes::from(body)).await.outcome })
+        spawn_local(
+            async move { calls.call(function, None, metadata, Bytes::from(body)).await.outcome },
+        )
     }
 
     /// Waits until these calls, and all that they led to, have ended; nobody serves the hostile function any more.
@@ -228,7 +232,11 @@ impl Engine {
     }
 
     /// Waits until these calls, and all that they led to, have ended: with such answers, or errors.
-    pub(crate) async fn assert_all_end(&mut self, calls: Vec<Call>, is_answer: impl Fn(&[u8]) -> bool) {
+    pub(crate) async fn assert_all_end(
+        &mut self,
+        calls: Vec<Call>,
+        is_answer: impl Fn(&[u8]) -> bool,
+    ) {
         let under_way = |engine: &Engine| engine.hub.borrow().dispatch.calls_under_way();
         self.wait_until("all calls have ended", |engine| {
             calls.iter().all(JoinHandle::is_finished) && under_way(engine) == 0
@@ -260,8 +268,13 @@ impl Engine {
 }
 
 fn issue(hub: &HubHandle, function: FunctionId, name: &str) -> [u8; TOKEN_BYTES] {
-    let identity =
-        Identity { launch: Some(1), function, generation: 1, name: name.into(), program: "./program".into() };
+    let identity = Identity {
+        launch: Some(1),
+        function,
+        generation: 1,
+        name: name.into(),
+        program: "./program".into(),
+    };
     let hex = hub.borrow_mut().tokens.issue(identity).expect("random bytes");
     let mut token = [0; TOKEN_BYTES];
     for (at, byte) in token.iter_mut().enumerate() {
@@ -303,7 +316,8 @@ impl Worker {
     async fn start(socket: PathBuf, token: [u8; TOKEN_BYTES]) -> Worker {
         let control = connect(&socket);
         let hello = hello(token, VERSION, Mode::Threads);
-        socket::send(control.as_fd(), hello, &format!("library\n{ECHO}"), &[]).expect("the engine listens");
+        socket::send(control.as_fd(), hello, &format!("library\n{ECHO}"), &[])
+            .expect("the engine listens");
         let welcome = receive(&control).await;
         let engine_region = Region::map(&welcome.descriptors[1], BASE_UNITS).expect("a region");
         let create = receive(&control).await;
@@ -327,7 +341,8 @@ impl Worker {
                 self.engine_region.give_back(header.block);
             }
             let body = message.inline.get(header.metadata_len as usize..).unwrap_or(LARGE);
-            let header = Header { body_len: body.len() as u64, ..Header::new(Kind::Complete, header.call) };
+            let header =
+                Header { body_len: body.len() as u64, ..Header::new(Kind::Complete, header.call) };
             let answer = MessageBuffer::new(header, b"", &[body]);
             channel::send(self.writer.as_fd(), answer.as_bytes()).expect("the engine reads");
         }

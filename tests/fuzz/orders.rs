@@ -62,7 +62,9 @@ fn call_body(steps: &mut Steps<'_>) -> nc_bytes {
 
 /// Whether this is what an answer of any function here can be made of.
 pub(crate) fn is_answer(body: &[u8]) -> bool {
-    body == LARGE || body.iter().all(|byte| *byte == ANSWER) || body.iter().all(|byte| *byte == CALL)
+    body == LARGE
+        || body.iter().all(|byte| *byte == ANSWER)
+        || body.iter().all(|byte| *byte == CALL)
 }
 
 fn body(steps: &mut Steps<'_>, bytes: &'static [u8]) -> nc_bytes {
@@ -134,7 +136,10 @@ impl Pairs {
         }
         let pair = |steps: &mut Steps<'_>| {
             let (name, value) = (usize::from(steps.u8()), usize::from(steps.u8()));
-            nc_pair { name: lend(NAMES[name % NAMES.len()]), value: lend(VALUES[value % VALUES.len()]) }
+            nc_pair {
+                name: lend(NAMES[name % NAMES.len()]),
+                value: lend(VALUES[value % VALUES.len()]),
+            }
         };
         let pairs: Vec<nc_pair> = (0..count % 4).map(|_| pair(steps)).collect();
         let count = pairs.len();
@@ -269,7 +274,9 @@ pub(crate) unsafe fn end_answer(answer: *mut nc_answer) {
             assert_eq!(found == NC_OK, index < count);
         }
         let named = nc_answer_metadata(answer, c":status".as_ptr(), &mut value);
-        assert!(!answer.is_null() || (named == NC_INVALID_ARGUMENT && nc_answer_status(answer) == 0));
+        assert!(
+            !answer.is_null() || (named == NC_INVALID_ARGUMENT && nc_answer_status(answer) == 0)
+        );
         assert_eq!(nc_answer_metadata(answer, null(), null_mut()), NC_INVALID_ARGUMENT);
         nc_answer_free(answer);
     }
@@ -286,7 +293,12 @@ pub(crate) fn new_error(steps: &mut Steps<'_>) -> *mut nc_error {
         assert_eq!(made == NC_OK, !error.is_null());
         for _ in 0..steps.u8() % 20 {
             let (function, message) = (Text::new(steps), Text::new(steps));
-            nc_error_add_cause(error, i32::from(steps.u8() % 16), function.pointer(), message.pointer());
+            nc_error_add_cause(
+                error,
+                i32::from(steps.u8() % 16),
+                function.pointer(),
+                message.pointer(),
+            );
         }
     }
     error
@@ -300,7 +312,8 @@ pub(crate) unsafe fn read_error(error: *const nc_error) {
     // SAFETY: the caller vouches for it; what it hands out is as valid as the error.
     unsafe {
         assert_eq!(nc_error_status(error) == NC_OK, error.is_null());
-        let texts = [nc_error_message(error), nc_error_function(error)].map(|text| CStr::from_ptr(text));
+        let texts =
+            [nc_error_message(error), nc_error_function(error)].map(|text| CStr::from_ptr(text));
         assert!(!error.is_null() || texts.iter().all(|text| text.is_empty()));
         let count = nc_error_cause_count(error);
         for index in 0..count {

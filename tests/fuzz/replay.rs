@@ -25,7 +25,9 @@ fn vectors() -> Vec<Vec<u8>> {
                     match value.as_str().filter(|_| name == "bytes") {
                         Some(hex) => to.push(
                             (0..hex.len() / 2)
-                                .map(|at| u8::from_str_radix(&hex[2 * at..2 * at + 2], 16).expect("hex"))
+                                .map(|at| {
+                                    u8::from_str_radix(&hex[2 * at..2 * at + 2], 16).expect("hex")
+                                })
                                 .collect(),
                         ),
                         None => collect(value, to),
@@ -51,7 +53,8 @@ fn every_seed_goes_through_its_target() {
         default(panic);
     }));
     let run = |name: &str, what: &dyn std::fmt::Display, bytes: &[u8]| {
-        let target = TARGETS.iter().find(|(target, _)| *target == name).expect("a target of this name").1;
+        let target =
+            TARGETS.iter().find(|(target, _)| *target == name).expect("a target of this name").1;
         let ended = std::panic::catch_unwind(|| target(bytes));
         assert!(ended.is_ok() && PANICS.load(Ordering::Relaxed) == 0, "{name} fails with {what}");
     };

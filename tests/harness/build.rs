@@ -6,7 +6,8 @@ use std::process::Command;
 use std::sync::OnceLock;
 
 /// The packages whose programs and libraries are used.
-const PACKAGES: [&str; 4] = ["nightcore-engine", "nightcore-c", "hello-rust", "nightcore-test-worker"];
+const PACKAGES: [&str; 4] =
+    ["nightcore-engine", "nightcore-c", "hello-rust", "nightcore-test-worker"];
 
 /// The folder of this profile, in which cargo puts what it builds.
 pub(crate) fn profile_dir() -> &'static Path {
@@ -15,7 +16,8 @@ pub(crate) fn profile_dir() -> &'static Path {
         let test = std::env::current_exe().expect("a test has a path");
         // TARGET/PROFILE/deps/test; the conformance suite is TARGET/PROFILE/nightcore-conformance.
         let folder = test.parent().expect("tests lie in a target folder");
-        let profile = if folder.ends_with("deps") { folder.parent().expect("as above") } else { folder };
+        let profile =
+            if folder.ends_with("deps") { folder.parent().expect("as above") } else { folder };
         let target = profile.parent().expect("a profile lies in a target folder");
         let mut cargo = Command::new(env!("CARGO"));
         cargo.args(["build", "--quiet", "--target-dir"]).arg(target);

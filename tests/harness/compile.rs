@@ -21,7 +21,12 @@ pub(crate) fn program(name: &str, sources: &[PathBuf], headers: &[PathBuf]) -> P
 }
 
 /// The same in a given edition of the language.
-pub(crate) fn program_in(edition: &str, name: &str, sources: &[PathBuf], headers: &[PathBuf]) -> PathBuf {
+pub(crate) fn program_in(
+    edition: &str,
+    name: &str,
+    sources: &[PathBuf],
+    headers: &[PathBuf],
+) -> PathBuf {
     // Looked for once in a process, and by one test at a time.
     static MADE: Mutex<BTreeMap<String, PathBuf>> = Mutex::new(BTreeMap::new());
     let mut made = MADE.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
@@ -76,7 +81,12 @@ fn link(library: &Path, name: &Path) {
 fn compiler(edition: &str) -> Command {
     let target = env!("NIGHTCORE_TARGET");
     let mut build = cc::Build::new();
-    build.cpp(edition.starts_with("c++")).target(target).host(target).opt_level(1).cargo_metadata(false);
+    build
+        .cpp(edition.starts_with("c++"))
+        .target(target)
+        .host(target)
+        .opt_level(1)
+        .cargo_metadata(false);
     build.debug(false).warnings(false).std(edition);
     build.get_compiler().to_command()
 }

@@ -39,12 +39,16 @@ pub struct Engine {
 impl Engine {
     #[track_caller]
     pub(crate) fn start(home: Arc<Home>, mark: String, mut command: Command) -> Engine {
-        let log = home.path().join(format!("stderr-{}", mark.rsplit('#').next().unwrap_or_default()));
+        let log =
+            home.path().join(format!("stderr-{}", mark.rsplit('#').next().unwrap_or_default()));
         let log_file = File::create(&log).expect("the folder is writable");
         let (ready, ready_end) = io::pipe().expect("a pipe");
         let fd = ready_end.as_raw_fd();
         command.args(["--ready-fd", &fd.to_string()]);
-        command.stdin(Stdio::null()).stdout(log_file.try_clone().expect("a descriptor")).stderr(log_file);
+        command
+            .stdin(Stdio::null())
+            .stdout(log_file.try_clone().expect("a descriptor"))
+            .stderr(log_file);
         // A group of its own: Ctrl-C ends the test alone, and its end the engine.
         command.process_group(0);
         // SAFETY: the closure makes only system calls, which is allowed between fork and exec.
@@ -61,11 +65,13 @@ impl Engine {
         // Ours must be closed, or the engine's end would not be seen.
         drop(ready_end);
         let address = SocketAddr::from(([127, 0, 0, 1], 0));
-        let mut engine = Engine { home, mark, child, pid: 0, address, ready_line: String::new(), log };
+        let mut engine =
+            Engine { home, mark, child, pid: 0, address, ready_line: String::new(), log };
         engine.ready_line = engine.wait_until_ready(ready);
         let line = &engine.ready_line;
-        let address =
-            line.split_once("http://").map(|(_, rest)| rest.split_once(',').unwrap_or((rest, "")).0);
+        let address = line
+            .split_once("http://")
+            .map(|(_, rest)| rest.split_once(',').unwrap_or((rest, "")).0);
         let address = address.and_then(|address| address.trim().parse().ok());
         engine.address = address.unwrap_or_else(|| panic!("no address in the ready line {line:?}"));
         engine.pid = engine.status().pid;
@@ -159,8 +165,11 @@ impl Engine {
     #[track_caller]
     pub fn admin_address(&self) -> SocketAddr {
         let metrics = self.status().metrics.expect("it has metrics");
-        let address = metrics.strip_prefix("http://").and_then(|rest| rest.strip_suffix("/metrics"));
-        address.and_then(|address| address.parse().ok()).unwrap_or_else(|| panic!("{metrics} is no address"))
+        let address =
+            metrics.strip_prefix("http://").and_then(|rest| rest.strip_suffix("/metrics"));
+        address
+            .and_then(|address| address.parse().ok())
+            .unwrap_or_else(|| panic!("{metrics} is no address"))
     }
 
     /// Its page of metrics.
@@ -212,7 +221,8 @@ impl Engine {
     pub fn launcher(&self) -> i32 {
         wait_for("the launcher", || {
             let launcher = self.processes().into_iter().find(|process| {
-                process.parent == self.pid && process.arguments.get(1).is_some_and(|word| word == "launcher")
+                process.parent == self.pid
+                    && process.arguments.get(1).is_some_and(|word| word == "launcher")
             });
             launcher.map(|launcher| launcher.pid)
         })

@@ -29,7 +29,8 @@ impl Home {
     pub fn new(toml: &str) -> Arc<Home> {
         let base = Some(std::env::temp_dir()).filter(|dir| dir.as_os_str().len() <= MAX_BASE_BYTES);
         let base = base.unwrap_or_else(|| "/tmp".into());
-        let folder = tempfile::Builder::new().prefix("nc").tempdir_in(base).expect("a temporary folder");
+        let folder =
+            tempfile::Builder::new().prefix("nc").tempdir_in(base).expect("a temporary folder");
         let home = Home { folder, starts: AtomicU32::new(0) };
         fs::write(home.config(), toml).expect("the folder is writable");
         Arc::new(home)
@@ -53,7 +54,12 @@ impl Home {
     /// `nightcore` with this subcommand, for the engine of this home.
     pub fn command(&self, subcommand: &str) -> Command {
         let mut command = Command::new(nightcore());
-        command.arg(subcommand).arg("--config").arg(self.config()).arg("--dir").arg(self.directory());
+        command
+            .arg(subcommand)
+            .arg("--config")
+            .arg(self.config())
+            .arg("--dir")
+            .arg(self.directory());
         command.current_dir(self.path());
         command
     }
@@ -74,7 +80,12 @@ impl Home {
     #[track_caller]
     pub fn start(self: &Arc<Self>) -> Engine {
         let engine = self.start_some();
-        assert!(!engine.ready_line().contains("failed"), "{}\n{}", engine.ready_line(), engine.stderr());
+        assert!(
+            !engine.ready_line().contains("failed"),
+            "{}\n{}",
+            engine.ready_line(),
+            engine.stderr()
+        );
         engine
     }
 
@@ -102,7 +113,8 @@ impl Home {
 
     #[track_caller]
     fn start_by(self: &Arc<Self>, mut command: Command) -> Engine {
-        let mark = format!("{}#{}", self.path().display(), self.starts.fetch_add(1, Ordering::Relaxed));
+        let mark =
+            format!("{}#{}", self.path().display(), self.starts.fetch_add(1, Ordering::Relaxed));
         command.env(MARK, &mark);
         Engine::start(self.clone(), mark, command)
     }

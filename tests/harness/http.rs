@@ -61,8 +61,14 @@ impl Response {
     #[track_caller]
     pub fn problem(&self) -> Problem {
         let text = self.text();
-        assert_eq!(self.header("content-type"), Some("application/problem+json"), "{}: {text}", self.status);
-        let problem: Problem = serde_json::from_str(&text).unwrap_or_else(|e| panic!("{e} in {text}"));
+        assert_eq!(
+            self.header("content-type"),
+            Some("application/problem+json"),
+            "{}: {text}",
+            self.status
+        );
+        let problem: Problem =
+            serde_json::from_str(&text).unwrap_or_else(|e| panic!("{e} in {text}"));
         assert_eq!(problem.status, self.status);
         problem
     }
@@ -136,7 +142,8 @@ impl Connection {
     /// Reads the next answer, of which only the head is sent.
     pub fn receive_head(&mut self) -> io::Result<Response> {
         let status = self.line()?;
-        let status = status.split(' ').nth(1).and_then(|s| s.parse().ok()).ok_or_else(|| bad("status"))?;
+        let status =
+            status.split(' ').nth(1).and_then(|s| s.parse().ok()).ok_or_else(|| bad("status"))?;
         let mut headers = Vec::new();
         loop {
             let line = self.line()?;
@@ -159,7 +166,13 @@ impl Connection {
 
     /// Sends a request and reads its answer.
     #[track_caller]
-    pub fn request(&mut self, method: &str, path: &str, headers: &[(&str, &str)], body: &[u8]) -> Response {
+    pub fn request(
+        &mut self,
+        method: &str,
+        path: &str,
+        headers: &[(&str, &str)],
+        body: &[u8],
+    ) -> Response {
         // A gateway that has seen enough answers and closes before all is sent.
         let _ = self.send(method, path, headers, body);
         self.receive().unwrap_or_else(|e| panic!("{method} {path}: no answer: {e}"))

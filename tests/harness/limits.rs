@@ -6,5 +6,6 @@ use nix::sys::resource::{Resource, getrlimit, setrlimit};
 /// thousand connections.
 pub fn allow_many_descriptors() {
     let (_, hard) = getrlimit(Resource::RLIMIT_NOFILE).expect("limits can be asked for");
-    setrlimit(Resource::RLIMIT_NOFILE, hard, hard).expect("a soft limit can be raised to the hard one");
+    setrlimit(Resource::RLIMIT_NOFILE, hard, hard)
+        .expect("a soft limit can be raised to the hard one");
 }

@@ -14,7 +14,8 @@ impl Metrics {
     pub fn parse(page: &str) -> Metrics {
         let mut samples = BTreeMap::new();
         for line in page.lines().filter(|line| !line.starts_with('#')) {
-            let (name, value) = line.rsplit_once(' ').unwrap_or_else(|| panic!("{line:?} is no sample"));
+            let (name, value) =
+                line.rsplit_once(' ').unwrap_or_else(|| panic!("{line:?} is no sample"));
             let value = value.parse().unwrap_or_else(|e| panic!("{e} in {line:?}"));
             assert!(samples.insert(name.to_owned(), value).is_none(), "{name} stands there twice");
         }
@@ -24,12 +25,16 @@ impl Metrics {
     /// The value of a sample that must be there.
     #[track_caller]
     pub fn value(&self, sample: &str) -> f64 {
-        *self.0.get(sample).unwrap_or_else(|| panic!("there is no {sample} among {:#?}", self.0.keys()))
+        *self
+            .0
+            .get(sample)
+            .unwrap_or_else(|| panic!("there is no {sample} among {:#?}", self.0.keys()))
     }
 
     /// The samples whose names begin so and that are not 0, without that beginning, in order.
     pub fn beginning(&self, with: &str) -> Vec<(&str, f64)> {
-        let samples = self.0.iter().filter_map(|(name, value)| Some((name.strip_prefix(with)?, *value)));
+        let samples =
+            self.0.iter().filter_map(|(name, value)| Some((name.strip_prefix(with)?, *value)));
         samples.filter(|(_, value)| *value != 0.0).collect()
     }
 
@@ -62,6 +67,10 @@ pub fn check_with_promtool(page: &str) {
     input.write_all(page.as_bytes()).expect("it reads the page");
     drop(input);
     let said = promtool.wait_with_output().expect("it ends");
-    let text = format!("{}{}", String::from_utf8_lossy(&said.stdout), String::from_utf8_lossy(&said.stderr));
+    let text = format!(
+        "{}{}",
+        String::from_utf8_lossy(&said.stdout),
+        String::from_utf8_lossy(&said.stderr)
+    );
     assert!(said.status.success() && text.trim().is_empty(), "promtool says: {text}");
 }

@@ -20,7 +20,9 @@ impl Possessions {
         let kind = |name: &str| name.chars().filter(|c| !c.is_ascii_digit()).collect::<String>();
         let mut add = |kind: String| *all.entry(kind).or_default() += 1;
         for (owner, pid) in [("engine", engine.pid()), ("launcher", engine.launcher())] {
-            descriptors(pid).iter().for_each(|descriptor| add(format!("{owner}: {}", kind(descriptor))));
+            descriptors(pid)
+                .iter()
+                .for_each(|descriptor| add(format!("{owner}: {}", kind(descriptor))));
         }
         let maps = fs::read_to_string(format!("/proc/{}/maps", engine.pid())).unwrap_or_default();
         let shared = maps.lines().filter_map(|line| line.split_once("/memfd:"));
@@ -57,6 +59,10 @@ impl Possessions {
 pub fn private_memory(pid: i32) -> u64 {
     let rollup = fs::read_to_string(format!("/proc/{pid}/smaps_rollup")).unwrap_or_default();
     let of = |line: &str| line.split_ascii_whitespace().nth(1)?.parse::<u64>().ok();
-    let kib = rollup.lines().filter(|line| line.starts_with("Private_Dirty:")).filter_map(of).sum::<u64>();
+    let kib = rollup
+        .lines()
+        .filter(|line| line.starts_with("Private_Dirty:"))
+        .filter_map(of)
+        .sum::<u64>();
     kib * 1024
 }

@@ -35,7 +35,8 @@ pub fn signal(pid: i32, signal: Signal) {
 pub fn freeze(pid: i32) {
     signal(pid, Signal::SIGSTOP);
     let is_stopped = |thread: &i32| {
-        let stat = fs::read_to_string(format!("/proc/{pid}/task/{thread}/stat")).unwrap_or_default();
+        let stat =
+            fs::read_to_string(format!("/proc/{pid}/task/{thread}/stat")).unwrap_or_default();
         stat.rsplit_once(')').is_none_or(|(_, rest)| rest.starts_with(" T"))
     };
     wait_until(&format!("{pid} to be stopped"), || thread_ids(pid).iter().all(is_stopped));
@@ -72,7 +73,8 @@ pub fn find(pid: i32) -> Option<Process> {
     }
     let parent = rest.next()?.parse().ok()?;
     let arguments = fs::read(format!("/proc/{pid}/cmdline")).ok()?;
-    let arguments = arguments.split(|byte| *byte == 0).map(|word| String::from_utf8_lossy(word).into_owned());
+    let arguments =
+        arguments.split(|byte| *byte == 0).map(|word| String::from_utf8_lossy(word).into_owned());
     Some(Process { pid, parent, arguments: arguments.filter(|word| !word.is_empty()).collect() })
 }
 
@@ -90,7 +92,8 @@ pub fn is_asleep(pid: i32) -> bool {
 /// Whether each of its threads sleeps.
 pub fn all_sleep(pid: i32) -> bool {
     let sleeps = |thread: &i32| {
-        let stat = fs::read_to_string(format!("/proc/{pid}/task/{thread}/stat")).unwrap_or_default();
+        let stat =
+            fs::read_to_string(format!("/proc/{pid}/task/{thread}/stat")).unwrap_or_default();
         stat.rsplit_once(')').is_none_or(|(_, rest)| rest.starts_with(" S"))
     };
     thread_ids(pid).iter().all(sleeps)

@@ -76,7 +76,8 @@ impl Setup {
 
     /// The nightcore.toml.
     pub fn toml(&self) -> String {
-        let listen = if self.gateway.contains("listen") { "" } else { "listen = \"127.0.0.1:0\"\n" };
+        let listen =
+            if self.gateway.contains("listen") { "" } else { "listen = \"127.0.0.1:0\"\n" };
         let channel = self.channel.iter().map(|kind| format!("[defaults]\nchannel = \"{kind}\"\n"));
         let defaults = channel.collect::<String>();
         let admin = self.admin.iter().map(|address| format!("[admin]\nlisten = \"{address}\"\n"));

@@ -48,14 +48,16 @@ pub fn start(home: &Arc<Home>) -> (Engine, Trace) {
     let path = home.path().join("trace");
     let output = path.to_str().expect("paths are text");
     // A file for each thread, so that no call is cut in two by another's.
-    let engine = home.start_under("strace", &["-f", "-ff", "-y", "-xx", "-s", "4096", "-o", output]);
+    let engine =
+        home.start_under("strace", &["-f", "-ff", "-y", "-xx", "-s", "4096", "-o", output]);
     (engine, Trace(path))
 }
 
 impl Trace {
     /// The calls of each thread, in their order, so far.
     pub fn threads(&self) -> BTreeMap<i32, Vec<Call>> {
-        let folder = fs::read_dir(self.0.parent().expect("it lies in a folder")).expect("it is there");
+        let folder =
+            fs::read_dir(self.0.parent().expect("it lies in a folder")).expect("it is there");
         let mut threads = BTreeMap::new();
         for path in folder.flatten().map(|entry| entry.path()) {
             let name = path.file_name().and_then(|name| name.to_str()).unwrap_or_default();
@@ -89,5 +91,8 @@ fn unescape(text: &str) -> Vec<u8> {
 }
 
 fn hex(text: &str) -> Vec<u8> {
-    text.split("\\x").skip(1).filter_map(|byte| u8::from_str_radix(byte.get(..2)?, 16).ok()).collect()
+    text.split("\\x")
+        .skip(1)
+        .filter_map(|byte| u8::from_str_radix(byte.get(..2)?, 16).ok())
+        .collect()
 }

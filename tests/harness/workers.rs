@@ -35,7 +35,9 @@ impl Language {
     pub fn worker(self) -> PathBuf {
         match self {
             Language::C => c(),
-            Language::Cpp => program("worker-cpp", &[repository().join("tests/workers/cpp/worker.cpp")], &[]),
+            Language::Cpp => {
+                program("worker-cpp", &[repository().join("tests/workers/cpp/worker.cpp")], &[])
+            }
             Language::Rust => profile_dir().join("nightcore-test-worker"),
         }
     }

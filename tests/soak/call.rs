@@ -45,7 +45,8 @@ impl Call {
     /// The call with this id; a `calm` one does no harm.
     pub fn new(seed: u64, id: u64, functions: &[Function], calm: bool) -> Call {
         let mut random = Random::new(seed ^ id.wrapping_mul(0x9E37_79B9_7F4A_7C15));
-        let mut hops: Vec<&Function> = (0..random.between(1, DEPTH)).map(|_| random.of(functions)).collect();
+        let mut hops: Vec<&Function> =
+            (0..random.between(1, DEPTH)).map(|_| random.of(functions)).collect();
         let mut task = match random.below(24_000) {
             0..8 if !calm => Task::Exit,
             8..12 if !calm => Task::Eat,
@@ -79,7 +80,9 @@ impl Call {
         // Different for each call and at each place.
         let mut word = id.wrapping_mul(2_654_435_761).wrapping_add(1);
         body.extend((0..size).map(|_| {
-            word = word.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+            word = word
+                .wrapping_mul(6_364_136_223_846_793_005)
+                .wrapping_add(1_442_695_040_888_963_407);
             (word >> 56) as u8
         }));
         let route = hops.iter().map(|function| function.name.clone()).collect();
@@ -115,7 +118,8 @@ impl Call {
     /// Whether this is its answer.
     pub fn is_right(&self, answer: &[u8]) -> bool {
         let there = self.route[..self.route.len() - 1].iter().map(|name| format!(">{name}"));
-        let back = self.route[..self.route.len() - 1].iter().skip(1).rev().map(|name| format!("<{name}"));
+        let back =
+            self.route[..self.route.len() - 1].iter().skip(1).rev().map(|name| format!("<{name}"));
         let leaf = format!("!{}", self.route[self.route.len() - 1]);
         let tail = there.chain([leaf]).chain(back).collect::<String>();
         let mut left = answer;

@@ -36,9 +36,14 @@ impl Orders {
     /// As words of a command line.
     pub fn words(&self) -> Vec<String> {
         let Orders { address, seed, first, calls, calm, functions } = self;
-        let mut words: Vec<String> =
-            [address.to_string(), seed.to_string(), first.to_string(), calls.to_string(), calm.to_string()]
-                .into();
+        let mut words: Vec<String> = [
+            address.to_string(),
+            seed.to_string(),
+            first.to_string(),
+            calls.to_string(),
+            calm.to_string(),
+        ]
+        .into();
         words.extend(functions.iter().map(Function::word));
         words
     }
@@ -105,7 +110,8 @@ fn connection(orders: &Orders, next: &AtomicU64, stop: &AtomicBool) {
                 Ok(open) => connection = Some((open, opening)),
                 Err(error) => {
                     let outcome = Outcome::Lost(error.to_string());
-                    let times = Times { opened: opening, is_first, began: opening, ended: now_ns() };
+                    let times =
+                        Times { opened: opening, is_first, began: opening, ended: now_ns() };
                     tell(&Told::Ended { id, call: Summary::of(&call), times, outcome });
                     wait_for_engine(orders.address, stop);
                     continue;
@@ -118,8 +124,7 @@ fn connection(orders: &Orders, next: &AtomicU64, stop: &AtomicBool) {
         let began = now_ns();
         let outcome = receive(open, &call);
         let times = Times { opened: *opened, is_first, began, ended: now_ns() };
-        let refused =
-            matches!(&outcome, Outcome::Error(name) if name == "UNAVAILABLE" || name == "OVERLOADED");
+        let refused = matches!(&outcome, Outcome::Error(name) if name == "UNAVAILABLE" || name == "OVERLOADED");
         if !matches!(outcome, Outcome::Answered | Outcome::Error(_)) {
             connection = None;
         }

@@ -60,7 +60,13 @@ impl Client {
     }
 }
 
-fn keep(number: usize, mut starts: u64, shared: &Shared, mut orders: Orders, ledger: &Mutex<Ledger>) -> u64 {
+fn keep(
+    number: usize,
+    mut starts: u64,
+    shared: &Shared,
+    mut orders: Orders,
+    ledger: &Mutex<Ledger>,
+) -> u64 {
     while orders.calls > 0 && !shared.stop.load(Ordering::Relaxed) {
         orders.first = first_id(number, starts);
         starts += 1;

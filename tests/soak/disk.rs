@@ -25,10 +25,12 @@ fn mount(
     options: Option<&std::ffi::CStr>,
 ) -> io::Result<()> {
     let at = CString::new(at.as_os_str().as_encoded_bytes())?;
-    let pointer = |text: Option<&std::ffi::CStr>| text.map_or(std::ptr::null(), std::ffi::CStr::as_ptr);
+    let pointer =
+        |text: Option<&std::ffi::CStr>| text.map_or(std::ptr::null(), std::ffi::CStr::as_ptr);
     // SAFETY: all texts end with a zero and live as long as the call; a missing one may be null.
-    let mounted =
-        unsafe { libc::mount(pointer(kind), at.as_ptr(), pointer(kind), flags, pointer(options).cast()) };
+    let mounted = unsafe {
+        libc::mount(pointer(kind), at.as_ptr(), pointer(kind), flags, pointer(options).cast())
+    };
     if mounted == 0 { Ok(()) } else { Err(io::Error::last_os_error()) }
 }
 

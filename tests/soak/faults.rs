@@ -116,7 +116,8 @@ impl Faults {
         }
         if now >= self.next {
             self.begin(clients);
-            self.next = Instant::now() + Duration::from_millis(self.random.between(0, 2 * MEAN_PAUSE_MS));
+            self.next =
+                Instant::now() + Duration::from_millis(self.random.between(0, 2 * MEAN_PAUSE_MS));
         }
         self.ends.iter().map(|(at, _)| *at).chain([self.next]).min().unwrap_or(self.next)
     }
@@ -160,7 +161,9 @@ impl Faults {
         let processes = self.engine.processes();
         let Some(launcher) = launcher(&self.engine, &processes) else { return BTreeMap::new() };
         let of_launcher = processes.iter().filter(|process| process.parent == launcher);
-        of_launcher.filter_map(|process| Some((process.arguments.last()?.clone(), process.pid))).collect()
+        of_launcher
+            .filter_map(|process| Some((process.arguments.last()?.clone(), process.pid)))
+            .collect()
     }
 
     fn begin(&mut self, clients: &[Client]) {
@@ -177,7 +180,8 @@ impl Faults {
         let pids: Vec<i32> = containers.values().copied().collect();
         let container = pids.get(who % pids.len().max(1)).copied();
         let of_container = containers.iter().find(|(_, pid)| Some(**pid) == container);
-        let mut whom = of_container.map_or(String::new(), |(function, pid)| format!("{function} ({pid})"));
+        let mut whom =
+            of_container.map_or(String::new(), |(function, pid)| format!("{function} ({pid})"));
         if !matches!(kind, Kind::KillContainer | Kind::StopContainer) {
             whom.clear();
         }
@@ -205,7 +209,8 @@ impl Faults {
             }
             (Kind::KillClient, _, _, Some((pid, _))) => {
                 // Of the process that takes its place nobody may think that it is stopped.
-                let stopped = |end: &End| matches!(end, End::ThawClient(stopped, _) if *stopped == pid);
+                let stopped =
+                    |end: &End| matches!(end, End::ThawClient(stopped, _) if *stopped == pid);
                 if let Some(at) = self.ends.iter().position(|(_, end)| stopped(end)) {
                     let (_, end) = self.ends.swap_remove(at);
                     self.end(end);
@@ -252,8 +257,10 @@ impl Faults {
             (Kind::TakeDescriptors, ..) => {
                 let pid = self.engine.pid();
                 let has = process::descriptors(pid).len() as u64;
-                let taken =
-                    limit_descriptors(pid, |was| libc::rlimit64 { rlim_cur: has + SPARE_DESCRIPTORS, ..was });
+                let taken = limit_descriptors(pid, |was| libc::rlimit64 {
+                    rlim_cur: has + SPARE_DESCRIPTORS,
+                    ..was
+                });
                 if let Some(was) = taken {
                     self.ledger().begin(Without::Descriptors);
                     self.lasts(200, 1500, End::GiveDescriptors(pid, was));
@@ -328,8 +335,9 @@ impl Faults {
         let (address, ledger, number) = (self.engine.address(), self.ledger.clone(), self.floods);
         self.floods += 1;
         self.flooding.retain(|flood| !flood.is_finished());
-        self.flooding
-            .push(std::thread::spawn(move || flood::run(pid, &function, stopped, address, number, &ledger)));
+        self.flooding.push(std::thread::spawn(move || {
+            flood::run(pid, &function, stopped, address, number, &ledger)
+        }));
     }
 }
 
@@ -346,7 +354,8 @@ fn kill(pid: i32) -> bool {
 
 fn launcher(engine: &Engine, processes: &[Process]) -> Option<i32> {
     let is_launcher = |process: &&Process| {
-        process.parent == engine.pid() && process.arguments.get(1).is_some_and(|word| word == "launcher")
+        process.parent == engine.pid()
+            && process.arguments.get(1).is_some_and(|word| word == "launcher")
     };
     processes.iter().find(is_launcher).map(|process| process.pid)
 }

@@ -30,7 +30,13 @@ pub fn run(
     let tell = |told| ledger.lock().expect("nobody panics with it").told(FLOOD, told);
     std::thread::scope(|scope| {
         for index in 0..CALLS {
-            let call = Call::to(first_id(FLOOD, number) + index, &[function], Task::Nothing, 1, BODY_BYTES);
+            let call = Call::to(
+                first_id(FLOOD, number) + index,
+                &[function],
+                Task::Nothing,
+                1,
+                BODY_BYTES,
+            );
             let opened = now_ns();
             let Ok(mut connection) = Connection::try_open(address) else { break };
             tell(Told::Begins { id: call.id });

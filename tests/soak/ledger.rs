@@ -74,7 +74,8 @@ impl Ledger {
         if *count as usize <= MAX_TOLD {
             let now = now_ns();
             let recent = self.recent.iter().rev();
-            let recent = recent.map(|(at, fault)| format!("{} ms ago {fault}", (now - at) / 1_000_000));
+            let recent =
+                recent.map(|(at, fault)| format!("{} ms ago {fault}", (now - at) / 1_000_000));
             let recent: Vec<String> = recent.collect();
             println!("FAILED {finding:?}: {text}\n    last faults: {}", recent.join(", "));
         }
@@ -120,7 +121,10 @@ impl Ledger {
             }
             Outcome::Error(name) => {
                 if self.calm {
-                    self.find(Finding::Wrong, &format!("{named}: {name} while there were no faults"));
+                    self.find(
+                        Finding::Wrong,
+                        &format!("{named}: {name} while there were no faults"),
+                    );
                 }
                 *self.errors.entry(name).or_default() += 1;
             }
@@ -167,7 +171,8 @@ impl Ledger {
             self.find(Finding::Hung, &format!("call {id} never ended"));
         }
         for (id, runs) in std::mem::take(&mut self.ran) {
-            if let Some(missing) = (0..runs).find(|number| !self.runs.contains_key(&(id, *number))) {
+            if let Some(missing) = (0..runs).find(|number| !self.runs.contains_key(&(id, *number)))
+            {
                 self.find(
                     Finding::Wrong,
                     &format!("call {id} was answered, and never ran (number {missing})"),

@@ -92,7 +92,10 @@ fn run(options: Options, may_mount: bool) -> ExitCode {
         println!("skipped: soak on a full disk: mounts of its own are not permitted");
     }
     let engine = home.start();
-    functions.iter().enumerate().for_each(|(index, function)| warm_up(&engine, function, index as u64));
+    functions
+        .iter()
+        .enumerate()
+        .for_each(|(index, function)| warm_up(&engine, function, index as u64));
     println!("built and ready after {:.0} s", began.elapsed().as_secs_f64());
     let before = Before {
         possessions: Possessions::of(&engine),
@@ -100,14 +103,26 @@ fn run(options: Options, may_mount: bool) -> ExitCode {
         memory: private_memory(engine.pid()),
     };
 
-    let mut load =
-        Load { options, ledger: ledger.clone(), functions, address: engine.address(), starts: [0; CLIENTS] };
-    let faults =
-        Faults::new(options.seed, home.clone(), ledger.clone(), load.functions.clone(), disk, engine);
+    let mut load = Load {
+        options,
+        ledger: ledger.clone(),
+        functions,
+        address: engine.address(),
+        starts: [0; CLIENTS],
+    };
+    let faults = Faults::new(
+        options.seed,
+        home.clone(),
+        ledger.clone(),
+        load.functions.clone(),
+        disk,
+        engine,
+    );
     let (engine, killed, disk) = load.storm(faults);
     let back = harness::wait::find_within(BACK_WITHIN, || is_quiet(&engine).then_some(()));
     if back.is_none() {
-        let text = format!("not all functions are back, or calls are under way: {:#?}", engine.status());
+        let text =
+            format!("not all functions are back, or calls are under way: {:#?}", engine.status());
         load.find(Finding::Hung, &text);
     }
     load.calm(&engine);
@@ -124,10 +139,14 @@ fn run(options: Options, may_mount: bool) -> ExitCode {
     let mut ledger = ledger.lock().expect("nobody panics with it");
     ledger.close();
     ledger.print();
-    let [hung, twice, wrong, left] = [Finding::Hung, Finding::Twice, Finding::Wrong, Finding::LeftOver]
-        .map(|finding| ledger.count(finding));
+    let [hung, twice, wrong, left] =
+        [Finding::Hung, Finding::Twice, Finding::Wrong, Finding::LeftOver]
+            .map(|finding| ledger.count(finding));
     println!("seed {}, {:.0} s", options.seed, began.elapsed().as_secs_f64());
-    println!("soak: {} calls, {hung} hung, {twice} twice, {wrong} wrong, {left} left over", ledger.begun());
+    println!(
+        "soak: {} calls, {hung} hung, {twice} twice, {wrong} wrong, {left} left over",
+        ledger.begun()
+    );
     if ledger.is_clean() { ExitCode::SUCCESS } else { ExitCode::FAILURE }
 }
 
@@ -135,7 +154,8 @@ fn run(options: Options, may_mount: bool) -> ExitCode {
 fn warm_up(engine: &Engine, function: &functions::Function, index: u64) {
     let call = Call::to(ledger::first_id(WARM_UP, index), &[function], Task::Say, 1, 100_000);
     let headers = call.headers();
-    let headers: Vec<(&str, &str)> = headers.iter().map(|(name, value)| (*name, value.as_str())).collect();
+    let headers: Vec<(&str, &str)> =
+        headers.iter().map(|(name, value)| (*name, value.as_str())).collect();
     let answer = engine.connect().request("POST", &call.path(), &headers, call.body());
     assert!(call.is_right(&answer.body), "{}: {} {}", function.name, answer.status, answer.text());
 }
@@ -162,7 +182,8 @@ impl Load {
     /// Starts the clients, with so many calls for all of them.
     fn start(&self, calls: u64, calm: bool) -> Vec<Client> {
         let start = |number: usize| {
-            let share = calls / CLIENTS as u64 + u64::from((number as u64) < calls % CLIENTS as u64);
+            let share =
+                calls / CLIENTS as u64 + u64::from((number as u64) < calls % CLIENTS as u64);
             let orders = client::Orders {
                 address: self.address,
                 seed: self.options.seed,
@@ -229,7 +250,8 @@ impl Load {
         if samples.len() >= SAMPLES {
             let part = samples.len() / 4;
             // What comes before is warm-up.
-            for grown in usage::compare(&samples[part..2 * part], &samples[samples.len() - part..]) {
+            for grown in usage::compare(&samples[part..2 * part], &samples[samples.len() - part..])
+            {
                 self.find(Finding::LeftOver, &grown);
             }
         }
@@ -251,7 +273,10 @@ struct Before {
 /// Finds what there is more of than before the calls.
 fn leftovers(load: &Load, engine: &Engine, killed: &[Engine], before: &Before) {
     if harness::wait::find_within(GONE_WITHIN, || is_quiet(engine).then_some(())).is_none() {
-        load.find(Finding::Hung, &format!("calls are under way, with no client: {:#?}", engine.status()));
+        load.find(
+            Finding::Hung,
+            &format!("calls are under way, with no client: {:#?}", engine.status()),
+        );
     }
     for more in before.possessions.more(engine, SETTLED_WITHIN) {
         load.find(Finding::LeftOver, &more);
@@ -263,14 +288,20 @@ fn leftovers(load: &Load, engine: &Engine, killed: &[Engine], before: &Before) {
     // What was for payloads is given back when there have been no calls for a while.
     let memory = before.memory;
     let more = || private_memory(engine.pid()).saturating_sub(memory);
-    let bounded = harness::wait::find_within(SETTLED_WITHIN, || (more() <= MORE_MEMORY).then_some(()));
+    let bounded =
+        harness::wait::find_within(SETTLED_WITHIN, || (more() <= MORE_MEMORY).then_some(()));
     let more = more();
-    println!("engine: {} KiB of memory, {} KiB more than at the start", (memory + more) / 1024, more / 1024);
+    println!(
+        "engine: {} KiB of memory, {} KiB more than at the start",
+        (memory + more) / 1024,
+        more / 1024
+    );
     if bounded.is_none() {
         load.find(Finding::LeftOver, &format!("{} KiB of the engine's memory", more / 1024));
     }
     for engine in killed {
-        let gone = harness::wait::find_within(GONE_WITHIN, || engine.processes().is_empty().then_some(()));
+        let gone =
+            harness::wait::find_within(GONE_WITHIN, || engine.processes().is_empty().then_some(()));
         if gone.is_none() {
             load.find(Finding::LeftOver, &format!("of a killed engine: {:?}", engine.processes()));
         }

@@ -53,7 +53,11 @@ pub struct Summary {
 
 impl Summary {
     pub fn of(call: &Call) -> Summary {
-        Summary { timeout_ms: call.timeout.as_millis() as u64, runs: call.runs, way: call.to_string() }
+        Summary {
+            timeout_ms: call.timeout.as_millis() as u64,
+            runs: call.runs,
+            way: call.to_string(),
+        }
     }
 }
 
@@ -118,7 +122,9 @@ impl Told {
 pub fn receive(connection: &mut Connection, call: &Call) -> Outcome {
     match connection.receive() {
         Ok(response) => outcome(call, &response),
-        Err(error) if matches!(error.kind(), io::ErrorKind::WouldBlock | io::ErrorKind::TimedOut) => {
+        Err(error)
+            if matches!(error.kind(), io::ErrorKind::WouldBlock | io::ErrorKind::TimedOut) =>
+        {
             Outcome::Silent
         }
         Err(error) => Outcome::Lost(error.to_string()),
@@ -128,7 +134,9 @@ pub fn receive(connection: &mut Connection, call: &Call) -> Outcome {
 fn outcome(call: &Call, response: &Response) -> Outcome {
     if response.status == 200 {
         return match call.is_right(&response.body) {
-            true if call.ends_in_error() => Outcome::Wrong(format!("an answer in spite of {:?}", call.task)),
+            true if call.ends_in_error() => {
+                Outcome::Wrong(format!("an answer in spite of {:?}", call.task))
+            }
             true => Outcome::Answered,
             false => Outcome::Wrong(format!("the answer {}", shown(&response.body))),
         };
@@ -137,7 +145,11 @@ fn outcome(call: &Call, response: &Response) -> Outcome {
         .then(|| serde_json::from_slice::<Problem>(&response.body).ok())
         .flatten();
     let Some(problem) = problem else {
-        return Outcome::Wrong(format!("status {} with {}", response.status, shown(&response.body)));
+        return Outcome::Wrong(format!(
+            "status {} with {}",
+            response.status,
+            shown(&response.body)
+        ));
     };
     let wrong = || Outcome::Wrong(format!("status {} with {}", response.status, response.text()));
     // What went wrong first: a function that does not handle the error of one that it called fails with that as its cause.
@@ -146,7 +158,10 @@ fn outcome(call: &Call, response: &Response) -> Outcome {
         let row = TABLE.iter().find(|row| row.name == name)?;
         matches!(
             row.status,
-            Status::ContainerDied | Status::Overloaded | Status::Unavailable | Status::DeadlineExceeded
+            Status::ContainerDied
+                | Status::Overloaded
+                | Status::Unavailable
+                | Status::DeadlineExceeded
         )
         .then_some(row)
     };

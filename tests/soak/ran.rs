@@ -48,8 +48,10 @@ fn read(pipe: &OwnedFd, stop: &AtomicBool, ledger: &Mutex<Ledger>) {
             Ok(read) => part.extend_from_slice(&bytes[..read]),
             Err(nix::Error::EAGAIN) if stop.load(Ordering::Relaxed) => return,
             Err(_) => {
-                let _ =
-                    poll(&mut [PollFd::new(pipe.as_fd(), PollFlags::POLLIN)], PollTimeout::from(PAUSE_MS));
+                let _ = poll(
+                    &mut [PollFd::new(pipe.as_fd(), PollFlags::POLLIN)],
+                    PollTimeout::from(PAUSE_MS),
+                );
                 continue;
             }
         }
@@ -60,7 +62,10 @@ fn read(pipe: &OwnedFd, stop: &AtomicBool, ledger: &Mutex<Ledger>) {
             let (number, id) = line.split_once('.').unwrap_or(("0", line));
             match (id.parse(), number.parse()) {
                 (Ok(id), Ok(number)) => ledger.ran(id, number),
-                _ => ledger.find(crate::ledger::Finding::Wrong, &format!("a call with the id {line:?} ran")),
+                _ => ledger.find(
+                    crate::ledger::Finding::Wrong,
+                    &format!("a call with the id {line:?} ran"),
+                ),
             }
         }
         drop(ledger);

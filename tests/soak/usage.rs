@@ -47,7 +47,10 @@ pub fn more(before: &[Usage], now: &[Usage]) -> Vec<String> {
             more.push(format!("{}: {} threads, before {}", is.name, is.threads, was.threads));
         }
         if is.descriptors > was.descriptors + DESCRIPTOR_SLACK {
-            more.push(format!("{}: {} descriptors, before {}", is.name, is.descriptors, was.descriptors));
+            more.push(format!(
+                "{}: {} descriptors, before {}",
+                is.name, is.descriptors, was.descriptors
+            ));
         }
     }
     more
@@ -59,7 +62,11 @@ pub fn compare(first: &[Vec<Usage>], last: &[Vec<Usage>]) -> Vec<String> {
     let mut grown = Vec::new();
     for index in 0..first[0].len() {
         let name = &first[0][index].name;
-        if first.iter().chain(last).any(|sample| sample.get(index).is_none_or(|usage| usage.name != *name)) {
+        if first
+            .iter()
+            .chain(last)
+            .any(|sample| sample.get(index).is_none_or(|usage| usage.name != *name))
+        {
             grown.push(format!("{name} had no process for a while"));
             continue;
         }

@@ -71,11 +71,13 @@ impl Windows {
         let stopped = self.of(Without::EngineRunning).chain(self.of(Without::Client(client)));
         let stopped = stopped.map(|window| window.shared(began, ended)).sum::<u64>();
         // One that came before may be waiting, too: behind others, or for an engine that is stopped.
-        let not_accepted =
-            self.of(Without::Descriptors).filter(|window| is_first && window.shared(opened, ended) > 0);
+        let not_accepted = self
+            .of(Without::Descriptors)
+            .filter(|window| is_first && window.shared(opened, ended) > 0);
         let not_accepted = not_accepted
             .map(|window| {
-                Window { to: window.to.map(|to| to + ACCEPT_AGAIN_NS), ..window }.shared(began, ended)
+                Window { to: window.to.map(|to| to + ACCEPT_AGAIN_NS), ..window }
+                    .shared(began, ended)
             })
             .sum::<u64>();
         stopped + not_accepted

@@ -38,7 +38,8 @@ impl nc_answer {
 pub unsafe extern "C" fn nc_answer_body(answer: *const nc_answer) -> nc_bytes {
     guard_value(nc_bytes::EMPTY, || {
         // SAFETY: NULL or an answer, as the header asks for.
-        unsafe { answer.as_ref() }.map_or(nc_bytes::EMPTY, |answer| nc_bytes::lend(answer.answer.body()))
+        unsafe { answer.as_ref() }
+            .map_or(nc_bytes::EMPTY, |answer| nc_bytes::lend(answer.answer.body()))
     })
 }
 
@@ -47,7 +48,9 @@ pub unsafe extern "C" fn nc_answer_body(answer: *const nc_answer) -> nc_bytes {
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn nc_answer_status(answer: *const nc_answer) -> u32 {
     // SAFETY: NULL or an answer, as the header asks for.
-    guard_value(0, || unsafe { answer.as_ref() }.map_or(0, |answer| u32::from(answer.answer.status())))
+    guard_value(0, || {
+        unsafe { answer.as_ref() }.map_or(0, |answer| u32::from(answer.answer.status()))
+    })
 }
 
 /// The first value of the metadata with this name, to `value`.
@@ -87,7 +90,9 @@ pub unsafe extern "C" fn nc_answer_metadata_at(
     // SAFETY: an answer and a place for the pair, as the header asks for.
     guard(|| unsafe {
         present(pair, "pair")?;
-        let Some(found) = nc_answer::borrow(answer)?.pairs().get(index) else { return Ok(NC_NOT_FOUND) };
+        let Some(found) = nc_answer::borrow(answer)?.pairs().get(index) else {
+            return Ok(NC_NOT_FOUND);
+        };
         pair.write(*found);
         Ok(NC_OK)
     })

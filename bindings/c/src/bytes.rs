@@ -26,7 +26,11 @@ impl nc_bytes {
     /// Lends bytes to C. Where there are none Rust has an address that is none, at which a host with a collector, such
     /// as Go, ends itself.
     pub(crate) fn lend(bytes: &[u8]) -> nc_bytes {
-        if bytes.is_empty() { nc_bytes::EMPTY } else { nc_bytes { data: bytes.as_ptr(), len: bytes.len() } }
+        if bytes.is_empty() {
+            nc_bytes::EMPTY
+        } else {
+            nc_bytes { data: bytes.as_ptr(), len: bytes.len() }
+        }
     }
 
     /// Borrows what C lends.
@@ -68,7 +72,8 @@ pub(crate) unsafe fn with_parts<R>(
         return with(&stack[..count]);
     }
     // SAFETY: the caller vouches for it.
-    let borrowed: Vec<&[u8]> = parts.iter().map(|part| unsafe { part.borrow() }).collect::<Result<_, _>>()?;
+    let borrowed: Vec<&[u8]> =
+        parts.iter().map(|part| unsafe { part.borrow() }).collect::<Result<_, _>>()?;
     with(&borrowed)
 }
 
@@ -76,7 +81,11 @@ pub(crate) unsafe fn with_parts<R>(
 ///
 /// # Safety
 /// `first` is NULL or points to `count` values that can be read for as long as the slice is used.
-pub(crate) unsafe fn slice<'a, T>(first: *const T, count: usize, what: &str) -> Result<&'a [T], Failure> {
+pub(crate) unsafe fn slice<'a, T>(
+    first: *const T,
+    count: usize,
+    what: &str,
+) -> Result<&'a [T], Failure> {
     if count == 0 {
         return Ok(&[]);
     }

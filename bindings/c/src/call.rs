@@ -41,10 +41,13 @@ unsafe fn read_options(options: *const nc_call_options) -> Result<CallOptions, F
     // SAFETY: every version of the struct begins with its size.
     let given = unsafe { (&raw const (*options).struct_size).read() };
     if given < KNOWN {
-        return Err(invalid(format!("options.struct_size is {given} and must be at least {KNOWN}")));
+        return Err(invalid(format!(
+            "options.struct_size is {given} and must be at least {KNOWN}"
+        )));
     }
     // SAFETY: `struct_size` says that these bytes are there.
-    let beyond = unsafe { slice(options.cast::<u8>().wrapping_add(KNOWN), given - KNOWN, "options") }?;
+    let beyond =
+        unsafe { slice(options.cast::<u8>().wrapping_add(KNOWN), given - KNOWN, "options") }?;
     if beyond.iter().any(|byte| *byte != 0) {
         return Err(invalid(
             "options has fields that this libnightcore does not know: it is older than the header",
@@ -212,7 +215,9 @@ pub unsafe extern "C" fn nc_next_answer(
         answer.write(std::ptr::null_mut());
         nc_request::operate(req, |content| {
             let timeout = (timeout_ns != u64::MAX).then(|| Duration::from_nanos(timeout_ns));
-            let Some(next) = blocking(content)?.request().next_answer(timeout)? else { return Ok(NC_AGAIN) };
+            let Some(next) = blocking(content)?.request().next_answer(timeout)? else {
+                return Ok(NC_AGAIN);
+            };
             tag.write(next.tag);
             answer.write(nc_answer::give(next.result?));
             Ok(NC_OK)

@@ -57,7 +57,10 @@ pub unsafe extern "C" fn nc_error_new(
         present(error, "error")?;
         error.write(std::ptr::null_mut());
         let failure = Failure::new(ending(status)?, optional(message, "message")?);
-        error.write(nc_error::give(Failure { function: optional(function, "function")?.into(), ..failure }));
+        error.write(nc_error::give(Failure {
+            function: optional(function, "function")?.into(),
+            ..failure
+        }));
         Ok(NC_OK)
     })
 }
@@ -133,7 +136,10 @@ pub unsafe extern "C" fn nc_error_cause_count(error: *const nc_error) -> usize {
 /// The cause at `index`, the nearest first; it has a function, a status and a message, and no causes of its
 /// own. Borrowed: valid as long as the error, and not to be freed. NULL if there are not as many.
 #[unsafe(no_mangle)]
-pub unsafe extern "C" fn nc_error_cause_at(error: *const nc_error, index: usize) -> *const nc_error {
+pub unsafe extern "C" fn nc_error_cause_at(
+    error: *const nc_error,
+    index: usize,
+) -> *const nc_error {
     guard_value(std::ptr::null(), || {
         // SAFETY: NULL or an error, as the header asks for.
         let cause = unsafe { error.as_ref() }.and_then(|error| error.causes.get(index));

@@ -76,9 +76,11 @@ impl nc_event {
                 let none = nc_event { kind: NC_EVENT_ANSWER, request_id: request, tag, ..none };
                 match result {
                     Ok(answer) => nc_event { answer: nc_answer::give(answer), ..none },
-                    Err(failure) => {
-                        nc_event { status: number(&failure), error: nc_error::give(failure), ..none }
-                    }
+                    Err(failure) => nc_event {
+                        status: number(&failure),
+                        error: nc_error::give(failure),
+                        ..none
+                    },
                 }
             }
         }
@@ -112,7 +114,9 @@ pub unsafe extern "C" fn nc_worker_open(
         worker.write(std::ptr::null_mut());
         let names = slice(names, count, "names")?.iter().map(|name| text(*name, "a name"));
         let names = names.collect::<Result<Vec<&str>, Failure>>()?;
-        if let Some(name) = names.iter().find(|name| !nightcore_runtime::protocol::name::is_valid(name)) {
+        if let Some(name) =
+            names.iter().find(|name| !nightcore_runtime::protocol::name::is_valid(name))
+        {
             return Err(invalid(format!("{name:?} cannot name a function")));
         }
         let opened = EventLoop::connect(&names);
@@ -129,7 +133,9 @@ pub unsafe extern "C" fn nc_worker_open(
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn nc_worker_fd(worker: *const nc_worker) -> c_int {
     // SAFETY: NULL or a worker, as the header asks for.
-    guard_value(-1, || unsafe { worker.as_ref() }.map_or(-1, |worker| worker.event_loop.fd().as_raw_fd()))
+    guard_value(-1, || {
+        unsafe { worker.as_ref() }.map_or(-1, |worker| worker.event_loop.fd().as_raw_fd())
+    })
 }
 
 /// The name of the function to run. Valid as long as the worker.
@@ -138,7 +144,9 @@ pub unsafe extern "C" fn nc_worker_function(worker: *const nc_worker) -> nc_byte
     guard_value(nc_bytes::EMPTY, || {
         // SAFETY: NULL or a worker, as the header asks for.
         let worker = unsafe { worker.as_ref() };
-        worker.map_or(nc_bytes::EMPTY, |worker| nc_bytes::lend(worker.event_loop.function().as_bytes()))
+        worker.map_or(nc_bytes::EMPTY, |worker| {
+            nc_bytes::lend(worker.event_loop.function().as_bytes())
+        })
     })
 }
 
@@ -161,7 +169,9 @@ pub unsafe extern "C" fn nc_worker_next(
         crate::bytes::present(event, "event")?;
         let given = (&raw const (*event).struct_size).read();
         if given < KNOWN {
-            return Err(invalid(format!("event.struct_size is {given} and must be at least {KNOWN}")));
+            return Err(invalid(format!(
+                "event.struct_size is {given} and must be at least {KNOWN}"
+            )));
         }
         let timeout = (timeout_ns != u64::MAX).then(|| Duration::from_nanos(timeout_ns));
         let Some(next) = borrow(worker)?.event_loop.next(timeout)? else { return Ok(NC_AGAIN) };
@@ -177,7 +187,9 @@ pub unsafe extern "C" fn nc_worker_next(
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn nc_worker_looks(worker: *const nc_worker) -> i32 {
     // SAFETY: NULL or a worker, as the header asks for.
-    guard_value(0, || unsafe { worker.as_ref() }.is_some_and(|worker| worker.event_loop.looks()).into())
+    guard_value(0, || {
+        unsafe { worker.as_ref() }.is_some_and(|worker| worker.event_loop.looks()).into()
+    })
 }
 
 /// Frees a worker; takes NULL. Requests and answers that it gave stay valid until they are freed.

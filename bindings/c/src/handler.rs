@@ -36,12 +36,17 @@ unsafe impl Sync for User {}
 /// NC_INVALID_ARGUMENT: the name is not one, or has a handler already. The reason is also on standard
 /// error.
 #[unsafe(no_mangle)]
-pub unsafe extern "C" fn nc_handle(name: *const c_char, handler: nc_handler, user: *mut c_void) -> i32 {
+pub unsafe extern "C" fn nc_handle(
+    name: *const c_char,
+    handler: nc_handler,
+    user: *mut c_void,
+) -> i32 {
     guard(|| {
         // SAFETY: a text that ends with a zero, as the header asks for.
         let name = unsafe { text(name, "name") };
         let added = name.and_then(|name| {
-            let function = handler.ok_or_else(|| invalid(format!("the handler of {name:?} is NULL")))?;
+            let function =
+                handler.ok_or_else(|| invalid(format!("the handler of {name:?} is NULL")))?;
             let user = User(user);
             let run = move |request: &Request<'_>| {
                 let user = &user;
@@ -89,9 +94,10 @@ pub(crate) fn outcome(status: i32, last: Option<Failure>) -> Result<(), Failure>
     }
     Err(match u32::try_from(status).ok().and_then(Status::from_number) {
         Some(status) if status.ends_a_call() => Failure::new(status, status.title()),
-        Some(status) => {
-            Failure::new(Status::FunctionFailed, format!("the handler returned {status}: {}", status.title()))
-        }
+        Some(status) => Failure::new(
+            Status::FunctionFailed,
+            format!("the handler returned {status}: {}", status.title()),
+        ),
         None => Failure::new(Status::FunctionFailed, format!("the handler returned {status}")),
     })
 }
@@ -111,7 +117,8 @@ mod tests {
 
     #[test]
     fn the_status_of_the_last_failed_call_passes_its_error_on() {
-        let failure = Failure { function: "Bar".into(), ..Failure::new(Status::NotFound, "no Bar") };
+        let failure =
+            Failure { function: "Bar".into(), ..Failure::new(Status::NotFound, "no Bar") };
         let passed = outcome(1, Some(failure.clone())).unwrap_err();
         assert_eq!(passed, failure.clone().passed_on());
         assert_eq!(passed.cause[0].function, "Bar");

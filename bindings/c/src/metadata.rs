@@ -20,7 +20,10 @@ pub struct nc_pair {
 ///
 /// # Safety
 /// `pairs` is NULL or points to `count` pairs whose bytes can be read.
-pub(crate) unsafe fn gather(pairs: *const nc_pair, count: usize) -> Result<MetadataBuffer, Failure> {
+pub(crate) unsafe fn gather(
+    pairs: *const nc_pair,
+    count: usize,
+) -> Result<MetadataBuffer, Failure> {
     let mut metadata = MetadataBuffer::new();
     // SAFETY: the caller vouches for it.
     for pair in unsafe { slice(pairs, count, "metadata") }? {

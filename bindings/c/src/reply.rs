@@ -78,7 +78,9 @@ pub unsafe extern "C" fn nc_reply_with(
     guard(|| unsafe {
         answering(req, |content| {
             let metadata = gather(metadata, metadata_count)?;
-            with_parts(parts, count, |parts| content.reply(Body::Parts(parts), metadata.as_metadata()))
+            with_parts(parts, count, |parts| {
+                content.reply(Body::Parts(parts), metadata.as_metadata())
+            })
         })
     })
 }

@@ -202,7 +202,8 @@ impl nc_request {
         // SAFETY: it is this thread's, or the caller vouches for it.
         let content = unsafe { nc_request::live(req) }?;
         let Side::Handler(handling) = &content.side else { return operation(content) };
-        operation(content).inspect_err(|failure| *handling.last.borrow_mut() = Some(failure.clone()))
+        operation(content)
+            .inspect_err(|failure| *handling.last.borrow_mut() = Some(failure.clone()))
     }
 }
 
@@ -214,7 +215,8 @@ impl Content {
     /// Keeps the reason why an answer was refused, for a request that then ends without one.
     pub(crate) fn note_refused(&self, failure: &Failure) {
         if let Side::Event(listening) = &self.side {
-            *listening.refused.lock().unwrap_or_else(PoisonError::into_inner) = Some(failure.clone());
+            *listening.refused.lock().unwrap_or_else(PoisonError::into_inner) =
+                Some(failure.clone());
         }
     }
 
@@ -263,7 +265,9 @@ pub unsafe extern "C" fn nc_request_body(req: *const nc_request) -> nc_bytes {
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn nc_request_function(req: *const nc_request) -> nc_bytes {
     // SAFETY: a request, as the header asks for.
-    unsafe { value(req, nc_bytes::EMPTY, |content| nc_bytes::lend(content.input().function().as_bytes())) }
+    unsafe {
+        value(req, nc_bytes::EMPTY, |content| nc_bytes::lend(content.input().function().as_bytes()))
+    }
 }
 
 /// Whether another function made the call; if not, it came in by the gateway.
@@ -320,7 +324,9 @@ pub unsafe extern "C" fn nc_request_metadata_at(
     // SAFETY: a request and a place for the pair, as the header asks for.
     guard(|| unsafe {
         present(pair, "pair")?;
-        let Some(found) = nc_request::live(req)?.pairs().get(index) else { return Ok(NC_NOT_FOUND) };
+        let Some(found) = nc_request::live(req)?.pairs().get(index) else {
+            return Ok(NC_NOT_FOUND);
+        };
         pair.write(*found);
         Ok(NC_OK)
     })

@@ -69,7 +69,10 @@ const NAMES: [(i32, &CStr); 19] = [
 #[unsafe(no_mangle)]
 pub extern "C" fn nc_status_name(status: i32) -> *const c_char {
     guard_value(c"UNKNOWN".as_ptr(), || {
-        let name = NAMES.iter().find(|(number, _)| *number == status).map_or(c"UNKNOWN", |(_, name)| *name);
+        let name = NAMES
+            .iter()
+            .find(|(number, _)| *number == status)
+            .map_or(c"UNKNOWN", |(_, name)| *name);
         name.as_ptr()
     })
 }
@@ -83,7 +86,8 @@ mod tests {
     fn the_constants_are_the_table_s() {
         let ours: Vec<(u32, &str)> =
             NAMES.iter().map(|(number, name)| (*number as u32, name.to_str().unwrap())).collect();
-        let theirs: Vec<(u32, &str)> = TABLE.iter().map(|row| (row.status.number(), row.name)).collect();
+        let theirs: Vec<(u32, &str)> =
+            TABLE.iter().map(|row| (row.status.number(), row.name)).collect();
         assert_eq!(ours, theirs);
     }
 }

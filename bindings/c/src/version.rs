@@ -7,10 +7,11 @@ use std::ffi::{CStr, c_char};
 /// changed under the same name of the library (`libnightcore.so.0`).
 pub const NC_ABI_VERSION: u32 = 6;
 
-const VERSION: &CStr = match CStr::from_bytes_with_nul(concat!(env!("CARGO_PKG_VERSION"), "\0").as_bytes()) {
-    Ok(version) => version,
-    Err(_) => c"unknown",
-};
+const VERSION: &CStr =
+    match CStr::from_bytes_with_nul(concat!(env!("CARGO_PKG_VERSION"), "\0").as_bytes()) {
+        Ok(version) => version,
+        Err(_) => c"unknown",
+    };
 
 /// The NC_ABI_VERSION of the library that is loaded. It has all that this header declares if it is at least
 /// the header's NC_ABI_VERSION.

@@ -16,7 +16,8 @@ fn include_dir() -> PathBuf {
 }
 
 fn generated() -> String {
-    let config = cbindgen::Config::from_file(crate_dir().join("cbindgen.toml")).expect("cbindgen.toml");
+    let config =
+        cbindgen::Config::from_file(crate_dir().join("cbindgen.toml")).expect("cbindgen.toml");
     let bindings = cbindgen::Builder::new().with_crate(crate_dir()).with_config(config).generate();
     let mut text = Vec::new();
     bindings.expect("the crate can be read").write(&mut text);
@@ -32,12 +33,16 @@ fn the_header_is_fresh() {
     }
     let committed = std::fs::read_to_string(&path).unwrap_or_default();
     let line = committed.lines().zip(fresh.lines()).position(|(a, b)| a != b);
-    assert!(committed == fresh, "include/nightcore.h is stale from line {line:?}: run `make header`");
+    assert!(
+        committed == fresh,
+        "include/nightcore.h is stale from line {line:?}: run `make header`"
+    );
 }
 
 /// The `nc_*` functions that the header declares.
 fn declared() -> BTreeSet<String> {
-    let header = std::fs::read_to_string(include_dir().join("nightcore.h")).expect("the header is there");
+    let header =
+        std::fs::read_to_string(include_dir().join("nightcore.h")).expect("the header is there");
     let mut names = BTreeSet::new();
     for line in header.lines() {
         // A declaration begins at the margin and its name is what stands before the first parenthesis.
@@ -54,7 +59,8 @@ fn declared() -> BTreeSet<String> {
 #[test]
 fn exported_symbols_are_the_declared_functions() {
     let library = library::build();
-    let nm = Command::new("nm").args(["-D", "--defined-only"]).arg(&library).output().expect("nm runs");
+    let nm =
+        Command::new("nm").args(["-D", "--defined-only"]).arg(&library).output().expect("nm runs");
     assert!(nm.status.success(), "{nm:?}");
     let exported: BTreeSet<String> = String::from_utf8_lossy(&nm.stdout)
         .lines()
@@ -72,8 +78,7 @@ fn compiles(header: &str, cpp: bool, times: usize) {
     let dir = tempfile::tempdir().expect("a folder");
     let source = dir.path().join(if cpp { "alone.cpp" } else { "alone.c" });
     let include = format!("#include <{header}>\n");
-    let usage =
-        "int alone(void);\nint alone(void) { nc_bytes text = NC_LITERAL(\"text\"); return (int)text.len; }\n";
+    let usage = "int alone(void);\nint alone(void) { nc_bytes text = NC_LITERAL(\"text\"); return (int)text.len; }\n";
     std::fs::write(&source, include.repeat(times) + usage).expect("written");
     let mut command = library::compiler(cpp);
     command.args(["-pedantic", "-Wall", "-Wextra", "-Werror", "-Wshadow", "-c"]);

@@ -88,7 +88,10 @@ fn hello(program: &Program) {
     let invoke = caller.receive();
     caller.fail(invoke.header.call, Status::NotFound, "no function \"Bar\"", None);
     let failure = caller.receive().failure();
-    assert_eq!((failure.status, failure.cause[0].status), (Status::FunctionFailed, Status::NotFound));
+    assert_eq!(
+        (failure.status, failure.cause[0].status),
+        (Status::FunctionFailed, Status::NotFound)
+    );
     ends_well(caller);
     ends_well(called);
 }
@@ -124,7 +127,8 @@ fn c_serves_and_ends_with_its_engine() {
     let (status, stderr) = peer.vanish();
     assert_eq!(status.code(), Some(1), "{stderr}");
     assert!(stderr.contains("the engine has gone"), "{stderr}");
-    let (code, stderr) = peer::refuse(c_worker().command(), "no handler \"Nope\" in ./foo; it has: Echo");
+    let (code, stderr) =
+        peer::refuse(c_worker().command(), "no handler \"Nope\" in ./foo; it has: Echo");
     assert_eq!((code, stderr.trim()), (2, "nightcore: no handler \"Nope\" in ./foo; it has: Echo"));
 }
 
@@ -148,7 +152,10 @@ fn what_a_c_handler_returns_fails_the_call() {
     assert_eq!(failure(4, "-7").message, "the handler returned -7");
     ends_well(peer);
     let failure = one(c_worker(), "Fail", b"").failure();
-    assert_eq!((failure.status, failure.message.as_str()), (Status::FunctionFailed, "no such user"));
+    assert_eq!(
+        (failure.status, failure.message.as_str()),
+        (Status::FunctionFailed, "no such user")
+    );
 }
 
 #[test]
@@ -156,10 +163,14 @@ fn c_passes_the_error_of_a_call_on_by_its_status() {
     let mut peer = Peer::start(c_worker().command(), "PassOn");
     peer.dispatch(1, b"");
     let invoke = peer.receive();
-    let beneath = Cause { function: "Baz".into(), status: Status::NotFound, message: "no Baz".into() };
+    let beneath =
+        Cause { function: "Baz".into(), status: Status::NotFound, message: "no Baz".into() };
     peer.fail(invoke.header.call, Status::FunctionFailed, "broken", Some(beneath.clone()));
     let failure = peer.receive().failure();
-    assert_eq!((failure.cause[0].function.as_str(), failure.cause[0].message.as_str()), ("Bar", "broken"));
+    assert_eq!(
+        (failure.cause[0].function.as_str(), failure.cause[0].message.as_str()),
+        ("Bar", "broken")
+    );
     assert_eq!(failure.cause[1], beneath);
     peer.dispatch(2, b"");
     let invoke = peer.receive();
@@ -182,7 +193,8 @@ fn c_calls_with_options_and_looks_at_errors() {
     assert_eq!(peer.receive().text(), "404 nothing");
     peer.dispatch(2, b"");
     let invoke = peer.receive();
-    let beneath = Cause { function: "Baz".into(), status: Status::NotFound, message: "no Baz".into() };
+    let beneath =
+        Cause { function: "Baz".into(), status: Status::NotFound, message: "no Baz".into() };
     peer.fail(invoke.header.call, Status::FunctionFailed, "broken", Some(beneath));
     assert_eq!(peer.receive().text(), "Bar FUNCTION_FAILED: broken <- Baz NOT_FOUND: no Baz");
     ends_well(peer);
@@ -289,8 +301,12 @@ fn a_c_event_loop_runs_calls() {
     assert_eq!(peer.receive().failure().status, Status::Cancelled);
 
     let made = peer.call(7, b"made").failure();
-    assert_eq!((made.status, made.message.as_str()), (Status::FunctionFailed, "Far: OVERLOADED: too much"));
-    let causes: Vec<_> = made.cause.iter().map(|cause| (cause.function.as_str(), cause.status)).collect();
+    assert_eq!(
+        (made.status, made.message.as_str()),
+        (Status::FunctionFailed, "Far: OVERLOADED: too much")
+    );
+    let causes: Vec<_> =
+        made.cause.iter().map(|cause| (cause.function.as_str(), cause.status)).collect();
     assert_eq!(causes, [("Far", Status::Overloaded), ("Farther", Status::NotFound)]);
     let refused = peer.call(8, b"refused").failure();
     assert!(refused.message.contains("metadata name"), "{}", refused.message);
@@ -307,8 +323,10 @@ fn cpp_handlers_return_what_they_like() {
     assert_eq!(text("Text", b""), "text");
     let reply = one(cpp_worker(), "Reply", b"");
     assert_eq!(reply.text(), "teapot");
-    let pairs =
-        [(":status".to_owned(), b"418".to_vec()), ("content-type".to_owned(), b"text/plain".to_vec())];
+    let pairs = [
+        (":status".to_owned(), b"418".to_vec()),
+        ("content-type".to_owned(), b"text/plain".to_vec()),
+    ];
     assert_eq!(reply.metadata, pairs);
     assert_eq!(one(cpp_worker(), "Large", b"").body, vec![b'x'; 150_000]);
 }
@@ -333,7 +351,8 @@ fn cpp_exceptions_stay_inside() {
     peer.dispatch(1, b"");
     let invoke = peer.receive();
     assert_eq!(invoke.header.deadline - invoke.header.sent_at, 50_000_000);
-    let beneath = Cause { function: "Baz".into(), status: Status::NotFound, message: "no Baz".into() };
+    let beneath =
+        Cause { function: "Baz".into(), status: Status::NotFound, message: "no Baz".into() };
     peer.fail(invoke.header.call, Status::FunctionFailed, "broken", Some(beneath.clone()));
     let expected = "Bar: FUNCTION_FAILED: broken <- Baz NOT_FOUND no Baz (Bar, FUNCTION_FAILED)";
     assert_eq!(peer.receive().text(), expected);
@@ -345,12 +364,16 @@ fn cpp_exceptions_stay_inside() {
     peer.fail(bar.header.call, Status::FunctionFailed, "broken", Some(beneath));
     let baz = peer.receive();
     peer.fail(baz.header.call, Status::FunctionFailed, "other", None);
-    let causes: Vec<String> = peer.receive().failure().cause.into_iter().map(|c| c.function).collect();
+    let causes: Vec<String> =
+        peer.receive().failure().cause.into_iter().map(|c| c.function).collect();
     assert_eq!(causes, ["Bar", "Baz"]);
     ends_well(peer);
 
     let failure = one(cpp_worker(), "Throw", b"").failure();
-    assert_eq!((failure.status, failure.message.as_str()), (Status::FunctionFailed, "no such user"));
+    assert_eq!(
+        (failure.status, failure.message.as_str()),
+        (Status::FunctionFailed, "no such user")
+    );
     assert_eq!(one(cpp_worker(), "ThrowOther", b"").failure().message, "unknown exception");
     let failure = one(cpp_worker(), "TooLarge", b"").failure();
     assert_eq!(failure.status, Status::FunctionFailed);

@@ -43,7 +43,11 @@ impl TryFrom<JsFailure> for Failure {
 
     fn try_from(failure: JsFailure) -> Result<Failure> {
         let cause = |cause: JsCause| {
-            Ok(Cause { function: cause.function, status: ending(&cause.code)?, message: cause.message })
+            Ok(Cause {
+                function: cause.function,
+                status: ending(&cause.code)?,
+                message: cause.message,
+            })
         };
         Ok(Failure {
             status: ending(&failure.code)?,
@@ -61,7 +65,9 @@ fn endings() -> impl Iterator<Item = Status> {
 
 fn ending(code: &str) -> Result<Status> {
     let found = endings().find(|status| status.name() == code);
-    found.ok_or_else(|| Error::new(napi::Status::InvalidArg, format!("no call ends with the error {code:?}")))
+    found.ok_or_else(|| {
+        Error::new(napi::Status::InvalidArg, format!("no call ends with the error {code:?}"))
+    })
 }
 
 /// The names of the errors that a call can end with.

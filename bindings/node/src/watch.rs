@@ -36,7 +36,11 @@ pub struct Watch {
 pub struct Watching(*mut Watch);
 
 fn check(status: sys::napi_status, what: &str) -> Result<()> {
-    if status == sys::Status::napi_ok { Ok(()) } else { Err(Error::from_reason(format!("{what} failed"))) }
+    if status == sys::Status::napi_ok {
+        Ok(())
+    } else {
+        Err(Error::from_reason(format!("{what} failed")))
+    }
 }
 
 impl Watch {
@@ -45,8 +49,12 @@ impl Watch {
         // SAFETY: asks for a size.
         let bytes = unsafe { uv_handle_size(UV_POLL) };
         let handle = vec![0u64; bytes.div_ceil(size_of::<u64>())].into_boxed_slice();
-        let mut watch =
-            Box::new(Watch { env: env.raw(), callback: ptr::null_mut(), context: ptr::null_mut(), handle });
+        let mut watch = Box::new(Watch {
+            env: env.raw(),
+            callback: ptr::null_mut(),
+            context: ptr::null_mut(),
+            handle,
+        });
         let mut name = ptr::null_mut();
         // SAFETY: `env` is the one of this call; places are valid for the calls.
         unsafe {
@@ -86,7 +94,9 @@ impl Watch {
         if error != 0 {
             // SAFETY: libuv's messages end with a zero and stay.
             let text = unsafe { std::ffi::CStr::from_ptr(uv_strerror(error)) }.to_string_lossy();
-            return Err(Error::from_reason(format!("the engine's channel cannot be watched: {text}")));
+            return Err(Error::from_reason(format!(
+                "the engine's channel cannot be watched: {text}"
+            )));
         }
         Ok(Watching(watch))
     }
@@ -110,10 +120,12 @@ unsafe extern "C" fn readable(handle: *mut c_void, _status: c_int, _events: c_in
         if sys::napi_open_handle_scope(env, &mut scope) != sys::Status::napi_ok {
             return;
         }
-        let (mut function, mut receiver, mut result) = (ptr::null_mut(), ptr::null_mut(), ptr::null_mut());
+        let (mut function, mut receiver, mut result) =
+            (ptr::null_mut(), ptr::null_mut(), ptr::null_mut());
         sys::napi_get_reference_value(env, callback, &mut function);
         sys::napi_get_global(env, &mut receiver);
-        let status = sys::napi_make_callback(env, context, receiver, function, 0, ptr::null(), &mut result);
+        let status =
+            sys::napi_make_callback(env, context, receiver, function, 0, ptr::null(), &mut result);
         if status == sys::Status::napi_pending_exception {
             let mut exception = ptr::null_mut();
             sys::napi_get_and_clear_last_exception(env, &mut exception);

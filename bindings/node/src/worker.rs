@@ -37,16 +37,21 @@ fn failed(failure: Failure) -> Error {
 }
 
 fn ended() -> Error {
-    Error::from_reason("INVALID_STATE: the request has ended: make its calls before its handler returns")
+    Error::from_reason(
+        "INVALID_STATE: the request has ended: make its calls before its handler returns",
+    )
 }
 
 /// Metadata that JavaScript has encoded, checked.
 fn metadata(encoded: Option<&[u8]>) -> Result<MetadataBuffer> {
     let mut metadata = MetadataBuffer::new();
     let Some(encoded) = encoded else { return Ok(metadata) };
-    let wrong = |error: &dyn std::fmt::Display| Error::from_reason(format!("PAYLOAD_TOO_LARGE: {error}"));
+    let wrong =
+        |error: &dyn std::fmt::Display| Error::from_reason(format!("PAYLOAD_TOO_LARGE: {error}"));
     for (name, value) in Metadata::parse(encoded).map_err(|error| wrong(&error))?.iter() {
-        metadata.push(name, value).map_err(|error| wrong(&format!("metadata {name:?}: {error}")))?;
+        metadata
+            .push(name, value)
+            .map_err(|error| wrong(&format!("metadata {name:?}: {error}")))?;
     }
     Ok(metadata)
 }
@@ -88,8 +93,8 @@ impl Worker {
     pub fn new(names: Vec<String>) -> Result<Worker> {
         let names: Vec<&str> = names.iter().map(String::as_str).collect();
         let connected = EventLoop::connect(&names);
-        let event_loop =
-            connected.map_err(|error| Error::from_reason(format!("{} {error}", error.exit_code())))?;
+        let event_loop = connected
+            .map_err(|error| Error::from_reason(format!("{} {error}", error.exit_code())))?;
         Ok(Worker {
             event_loop,
             requests: RefCell::default(),
@@ -134,7 +139,8 @@ impl Worker {
             match event {
                 Event::Request(request) => {
                     events.add(REQUEST)?;
-                    let left = request.time_left().map(|left| left.as_nanos() as f64 / NANOS_PER_MILLI);
+                    let left =
+                        request.time_left().map(|left| left.as_nanos() as f64 / NANOS_PER_MILLI);
                     events.add(left)?;
                     let id = request.call_id().number();
                     events.add((id >> 32) as u32)?;
@@ -154,7 +160,9 @@ impl Worker {
                     events.add(JsFailure::from(failure))?;
                 }
                 Event::Cancelled { request } => {
-                    let is_it = |kept: &Option<LoopRequest>| kept.as_ref().is_some_and(|r| r.id() == request);
+                    let is_it = |kept: &Option<LoopRequest>| {
+                        kept.as_ref().is_some_and(|r| r.id() == request)
+                    };
                     if let Some(index) = self.requests.borrow().iter().position(is_it) {
                         events.add(CANCELLED)?;
                         events.add(index as u32)?;
@@ -204,7 +212,8 @@ impl Worker {
         timeout: f64,
         encoded: Option<&[u8]>,
     ) -> Result<()> {
-        let timeout = (timeout > 0.0).then(|| Duration::from_nanos((timeout * NANOS_PER_MILLI) as u64));
+        let timeout =
+            (timeout > 0.0).then(|| Duration::from_nanos((timeout * NANOS_PER_MILLI) as u64));
         let options = CallOptions { timeout, metadata: metadata(encoded)? };
         self.with(request, |request| {
             request.start_call(tag as u64, &name, Body::Parts(&[body]), &options).map_err(failed)

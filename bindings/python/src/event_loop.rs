@@ -56,7 +56,9 @@ impl Worker {
                     let id = request.id();
                     (REQUEST, id, Py::new(py, WorkerRequest::new(py, request))?.into_any())
                 }
-                Event::Answer { tag, result: Ok(answer), .. } => (ANSWER, tag, payload::answer(py, &answer)?),
+                Event::Answer { tag, result: Ok(answer), .. } => {
+                    (ANSWER, tag, payload::answer(py, &answer)?)
+                }
                 Event::Answer { tag, result: Err(failure), .. } => {
                     (ERROR, tag, exception(py, failure)?.unbind())
                 }
@@ -102,7 +104,10 @@ impl WorkerRequest {
         self.request.call_id().to_string()
     }
 
-    fn metadata<'py>(&self, py: Python<'py>) -> PyResult<Vec<(Bound<'py, PyAny>, Bound<'py, PyBytes>)>> {
+    fn metadata<'py>(
+        &self,
+        py: Python<'py>,
+    ) -> PyResult<Vec<(Bound<'py, PyAny>, Bound<'py, PyBytes>)>> {
         payload::pairs(py, self.request.metadata().as_bytes())
     }
 

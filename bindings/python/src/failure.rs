@@ -40,10 +40,12 @@ pub fn from_python(
 ) -> PyResult<Failure> {
     let ending = |number| {
         let status = Status::failure_from_wire(number);
-        status.ok_or_else(|| PyValueError::new_err(format!("no call ends with the status {number}")))
+        status
+            .ok_or_else(|| PyValueError::new_err(format!("no call ends with the status {number}")))
     };
-    let cause =
-        |(function, status, message): PyCause| Ok(Cause { function, status: ending(status)?, message });
+    let cause = |(function, status, message): PyCause| {
+        Ok(Cause { function, status: ending(status)?, message })
+    };
     let causes: PyResult<Vec<Cause>> = causes.into_iter().map(cause).collect();
     Ok(Failure { status: ending(status)?, function, message, cause: causes? })
 }

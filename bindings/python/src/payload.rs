@@ -28,7 +28,9 @@ pub fn metadata(py: Python<'_>, pairs: Pairs) -> PyResult<MetadataBuffer> {
 
 /// The options of a call; `timeout` in seconds.
 pub fn options(py: Python<'_>, timeout: Option<f64>, pairs: Pairs) -> PyResult<CallOptions> {
-    let wrong = |seconds| PyValueError::new_err(format!("timeout is {seconds} s, and must be more than 0 s"));
+    let wrong = |seconds| {
+        PyValueError::new_err(format!("timeout is {seconds} s, and must be more than 0 s"))
+    };
     let timeout = timeout.map(|seconds| {
         let time = Duration::try_from_secs_f64(seconds).ok().filter(|time| !time.is_zero());
         time.ok_or_else(|| wrong(seconds))
@@ -41,7 +43,8 @@ pub fn pairs<'py>(
     py: Python<'py>,
     encoded: &[u8],
 ) -> PyResult<Vec<(Bound<'py, PyAny>, Bound<'py, PyBytes>)>> {
-    let parsed = Metadata::parse(encoded).map_err(|error| PyValueError::new_err(error.to_string()))?;
+    let parsed =
+        Metadata::parse(encoded).map_err(|error| PyValueError::new_err(error.to_string()))?;
     let text = |name: &str| name.into_pyobject(py).map(Bound::into_any).map_err(PyErr::from);
     parsed.iter().map(|(name, value)| Ok((text(name)?, PyBytes::new(py, value)))).collect()
 }

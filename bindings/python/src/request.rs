@@ -86,7 +86,10 @@ impl Request {
         self.call_id.to_string()
     }
 
-    fn metadata<'py>(&self, py: Python<'py>) -> PyResult<Vec<(Bound<'py, PyAny>, Bound<'py, PyBytes>)>> {
+    fn metadata<'py>(
+        &self,
+        py: Python<'py>,
+    ) -> PyResult<Vec<(Bound<'py, PyAny>, Bound<'py, PyBytes>)>> {
         payload::pairs(py, &self.metadata)
     }
 
@@ -142,7 +145,8 @@ impl Request {
                 let Here(request) = { waiting };
                 request.next_answer(None)
             });
-            let Some(Tagged { tag, result }) = next.map_err(|failure| to_python(py, failure))? else {
+            let Some(Tagged { tag, result }) = next.map_err(|failure| to_python(py, failure))?
+            else {
                 continue;
             };
             return match result {

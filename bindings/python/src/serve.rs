@@ -18,7 +18,9 @@ pub fn serve(py: Python<'_>, names: Vec<String>, run: Py<PyAny>) -> PyResult<()>
     for name in names {
         let run = run.clone();
         let handler = move |request: &worker::Request<'_>| handle(&run, request);
-        handlers.add(&name, Arc::new(handler)).map_err(|failure| PyValueError::new_err(failure.message))?;
+        handlers
+            .add(&name, Arc::new(handler))
+            .map_err(|failure| PyValueError::new_err(failure.message))?;
     }
     match py.detach(|| worker::serve(&handlers)) {
         Ok(()) => Ok(()),

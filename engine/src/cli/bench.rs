@@ -77,7 +77,10 @@ impl Bench {
         };
         if nothing {
             let duration = format_duration(self.duration);
-            return Err(Exit::new(EXIT_BAD_INPUT, format!("no call is due in {duration}; measure longer")));
+            return Err(Exit::new(
+                EXIT_BAD_INPUT,
+                format!("no call is due in {duration}; measure longer"),
+            ));
         }
         let address = self.find()?;
         let call = Call::new(address, &self.function, body(self.data)?).map_err(Exit::bad_input)?;
@@ -111,16 +114,21 @@ impl Bench {
     /// Where the engine takes calls, if it has the function.
     fn find(&self) -> Result<SocketAddr, Exit> {
         let status = ask_status(&self.engine)?;
-        let names: Vec<&str> = status.functions.iter().map(|function| function.name.as_str()).collect();
+        let names: Vec<&str> =
+            status.functions.iter().map(|function| function.name.as_str()).collect();
         if !names.contains(&self.function.as_str()) {
             let (function, error) = (&self.function, Status::NotFound.name());
             let names = names.join(", ");
-            let text = format!("{function}: {error}: there is no function {function:?}; there are: {names}");
+            let text = format!(
+                "{function}: {error}: there is no function {function:?}; there are: {names}"
+            );
             return Err(Exit::new(EXIT_CALL_FAILED, text));
         }
-        let address = status.address.strip_prefix("http://").and_then(|address| address.parse().ok());
+        let address =
+            status.address.strip_prefix("http://").and_then(|address| address.parse().ok());
         address.ok_or_else(|| {
-            let text = format!("the engine is of another version: it listens on {}", status.address);
+            let text =
+                format!("the engine is of another version: it listens on {}", status.address);
             Exit::new(EXIT_NO_ENGINE, text)
         })
     }
@@ -141,9 +149,10 @@ async fn connect(address: SocketAddr, count: u32) -> Result<Vec<Client>, Exit> {
     for number in 1..=count {
         let client = Client::connect(address).await;
         let client = client.map_err(|error| match error.raw_os_error() {
-            Some(libc::EMFILE | libc::ENFILE | libc::EADDRNOTAVAIL) => {
-                Exit::new(EXIT_BAD_INPUT, format!("connection {number} of {count}: {error}; use fewer"))
-            }
+            Some(libc::EMFILE | libc::ENFILE | libc::EADDRNOTAVAIL) => Exit::new(
+                EXIT_BAD_INPUT,
+                format!("connection {number} of {count}: {error}; use fewer"),
+            ),
             _ => Exit::new(EXIT_NO_ENGINE, format!("cannot connect to {address}: {error}")),
         });
         clients.push(client?);
@@ -156,6 +165,7 @@ fn print(text: &str) -> Result<(), Exit> {
     match out.write_all(text.as_bytes()).and_then(|()| out.flush()) {
         // A reader that has seen enough, such as `head`.
         Err(error) if error.kind() == ErrorKind::BrokenPipe => Ok(()),
-        written => written.map_err(|error| Exit::new(EXIT_CALL_FAILED, format!("standard output: {error}"))),
+        written => written
+            .map_err(|error| Exit::new(EXIT_CALL_FAILED, format!("standard output: {error}"))),
     }
 }

@@ -40,11 +40,14 @@ pub(super) fn ask_with(
             )
         };
         let stream = UnixStream::connect(&socket).await.map_err(none)?;
-        let lost =
-            |error: hyper::Error| Exit::new(EXIT_NO_ENGINE, format!("the engine did not answer: {error}"));
-        let (mut sender, connection) = http1::handshake(TokioIo::new(stream)).await.map_err(lost)?;
+        let lost = |error: hyper::Error| {
+            Exit::new(EXIT_NO_ENGINE, format!("the engine did not answer: {error}"))
+        };
+        let (mut sender, connection) =
+            http1::handshake(TokioIo::new(stream)).await.map_err(lost)?;
         tokio::task::spawn_local(connection);
-        let request = Request::builder().method(method).uri(path).body(Full::new(Bytes::from(body)));
+        let request =
+            Request::builder().method(method).uri(path).body(Full::new(Bytes::from(body)));
         let mut request = request.map_err(Exit::bad_input)?;
         headers.insert(HOST, HeaderValue::from_static("engine"));
         *request.headers_mut() = headers;
@@ -57,6 +60,7 @@ pub(super) fn ask_with(
 /// Asks for the engine's state.
 pub(super) fn ask_status(engine: &Engine) -> Result<EngineStatus, Exit> {
     let (_, page) = ask(engine, Method::GET, "/status", Vec::new())?;
-    serde_json::from_slice(&page)
-        .map_err(|error| Exit::new(EXIT_NO_ENGINE, format!("the engine is of another version: {error}")))
+    serde_json::from_slice(&page).map_err(|error| {
+        Exit::new(EXIT_NO_ENGINE, format!("the engine is of another version: {error}"))
+    })
 }

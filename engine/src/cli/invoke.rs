@@ -27,7 +27,11 @@ pub struct Invoke {
 /// A time that a call can be given.
 fn timeout(text: &str) -> Result<Duration, String> {
     let timeout = parse_duration(text)?;
-    if timeout.is_zero() { Err("a call needs some time, such as 250ms".to_owned()) } else { Ok(timeout) }
+    if timeout.is_zero() {
+        Err("a call needs some time, such as 250ms".to_owned())
+    } else {
+        Ok(timeout)
+    }
 }
 
 impl Invoke {
@@ -44,7 +48,8 @@ impl Invoke {
         let (status, answer) = ask_with(&self.engine, Method::POST, &page, headers, body)?;
         if status.is_success() {
             let written = std::io::stdout().write_all(&answer);
-            return written.map_err(|error| Exit::new(EXIT_CALL_FAILED, format!("standard output: {error}")));
+            return written
+                .map_err(|error| Exit::new(EXIT_CALL_FAILED, format!("standard output: {error}")));
         }
         let error: InvokeError =
             serde_json::from_slice(&answer).map_err(|error| Exit::new(EXIT_CALL_FAILED, error))?;

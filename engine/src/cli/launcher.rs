@@ -24,6 +24,7 @@ impl LauncherArgs {
         if let Some(name_width) = self.columns {
             use_columns(Columns::new(name_width));
         }
-        crate::launcher::process::run(self.socket, &self.directory, self.open_files).map_err(Exit::bad_input)
+        crate::launcher::process::run(self.socket, &self.directory, self.open_files)
+            .map_err(Exit::bad_input)
     }
 }

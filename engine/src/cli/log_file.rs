@@ -72,7 +72,11 @@ pub(super) fn last_lines(path: &Path, most: usize) -> io::Result<Vec<Vec<u8>>> {
 
 impl LogFile {
     /// Gives the whole lines that `file` has from where it stands.
-    fn read(&mut self, file: &File, mut each: impl FnMut(&[u8]) -> io::Result<()>) -> io::Result<()> {
+    fn read(
+        &mut self,
+        file: &File,
+        mut each: impl FnMut(&[u8]) -> io::Result<()>,
+    ) -> io::Result<()> {
         let mut reader = BufReader::new(file);
         while reader.read_until(b'\n', &mut self.part)? > 0 {
             if self.part.ends_with(b"\n") {
@@ -97,8 +101,9 @@ impl LogFile {
                 self.file = Some(file);
                 read?;
             }
-            let is_read =
-                |newest: &File| self.file.as_ref().is_some_and(|f| same(f, newest).unwrap_or(false));
+            let is_read = |newest: &File| {
+                self.file.as_ref().is_some_and(|f| same(f, newest).unwrap_or(false))
+            };
             match newest {
                 Some(newest) if !is_read(&newest) => self.file = Some(newest),
                 _ => return Ok(()),

@@ -68,7 +68,8 @@ impl Logs {
         let (_, page) = ask(&self.engine, Method::GET, "/status", Vec::new())?;
         // An engine of another version knows its functions all the same.
         let Ok(status) = serde_json::from_slice::<EngineStatus>(&page) else { return Ok(()) };
-        let names: Vec<&str> = status.functions.iter().map(|function| function.name.as_str()).collect();
+        let names: Vec<&str> =
+            status.functions.iter().map(|function| function.name.as_str()).collect();
         if names.contains(&name) {
             return Ok(());
         }
@@ -78,7 +79,8 @@ impl Logs {
 
     /// The functions whose logs are to be shown and are not among these.
     fn others(&self, directory: &Path, logs: &[Log]) -> Vec<String> {
-        let names = self.function.as_ref().map_or_else(|| logged(directory), |name| vec![name.clone()]);
+        let names =
+            self.function.as_ref().map_or_else(|| logged(directory), |name| vec![name.clone()]);
         names.into_iter().filter(|name| logs.iter().all(|log| log.function != *name)).collect()
     }
 
@@ -104,7 +106,12 @@ impl Logs {
     }
 
     /// Shows what comes, until the engine's directory is gone.
-    fn follow(&self, directory: &Path, mut logs: Vec<Log>, out: &mut StdoutLock<'_>) -> io::Result<()> {
+    fn follow(
+        &self,
+        directory: &Path,
+        mut logs: Vec<Log>,
+        out: &mut StdoutLock<'_>,
+    ) -> io::Result<()> {
         loop {
             let is_there = directory.exists();
             for function in self.others(directory, &logs) {
@@ -132,7 +139,8 @@ impl Logs {
             let Some(Entry { time, pid, call, text }) = Entry::parse(line) else { return Ok(()) };
             let (time, text) = (String::from_utf8_lossy(time), String::from_utf8_lossy(text));
             let call = call.map(|call| call.to_string());
-            let object = json!({"time": time, "function": function, "pid": pid, "call": call, "line": text});
+            let object =
+                json!({"time": time, "function": function, "pid": pid, "call": call, "line": text});
             return writeln!(out, "{object}");
         }
         if self.function.is_none() {

@@ -129,7 +129,8 @@ fn check_name(function: &str) -> Result<(), Exit> {
 }
 
 fn load(path: &Path) -> Result<crate::config::Config, Exit> {
-    crate::config::Config::load(path).map_err(|errors| Exit::new(EXIT_BAD_INPUT, format!("\n{errors}")))
+    crate::config::Config::load(path)
+        .map_err(|errors| Exit::new(EXIT_BAD_INPUT, format!("\n{errors}")))
 }
 
 /// A runtime on this thread: all that Nightcore does fits one.

@@ -39,8 +39,8 @@ impl Ps {
 const LAST_LINES: usize = 10;
 
 const HEADINGS: [&str; 14] = [
-    "FUNCTION", "EXTERNAL", "INTERNAL", "FAILED", "QUEUED", "RUNNING", "WAITING", "WORKERS", "RATE/S",
-    "T_RUN", "TAU", "LIMIT", "RESTARTS", "PIDS",
+    "FUNCTION", "EXTERNAL", "INTERNAL", "FAILED", "QUEUED", "RUNNING", "WAITING", "WORKERS",
+    "RATE/S", "T_RUN", "TAU", "LIMIT", "RESTARTS", "PIDS",
 ];
 
 fn text(status: &EngineStatus) -> String {
@@ -61,7 +61,8 @@ fn text(status: &EngineStatus) -> String {
         padded.collect::<Vec<_>>().join("  ") + "\n"
     };
     let (pid, address) = (status.pid, &status.address);
-    let metrics = status.metrics.iter().map(|metrics| format!(", metrics at {metrics}")).collect::<String>();
+    let metrics =
+        status.metrics.iter().map(|metrics| format!(", metrics at {metrics}")).collect::<String>();
     let mut text = format!(
         "engine {} (pid {pid}) at {address}{metrics}, {} arena payloads\n\n",
         status.version, status.arena_payloads

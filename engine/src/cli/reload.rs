@@ -35,7 +35,8 @@ impl Reload {
         let changes: Result<Changes, String> = serde_json::from_slice(&page).map_err(|error| {
             Exit::new(EXIT_NO_ENGINE, format!("the engine is of another version: {error}"))
         })?;
-        let changes = changes.map_err(|error| Exit::new(super::EXIT_BAD_INPUT, format!("\n{error}")))?;
+        let changes =
+            changes.map_err(|error| Exit::new(super::EXIT_BAD_INPUT, format!("\n{error}")))?;
         println!("{changes}");
         if self.no_wait { Ok(()) } else { wait(&self.engine, &changes) }
     }
@@ -48,7 +49,8 @@ fn wait(engine: &Engine, changes: &Changes) -> Result<(), Exit> {
     loop {
         let status = ask_status(engine)?;
         left.retain(|name| {
-            let Some(function) = status.functions.iter().find(|function| function.name == **name) else {
+            let Some(function) = status.functions.iter().find(|function| function.name == **name)
+            else {
                 return false; // Another reload has removed it.
             };
             if let Some(reason) = function.failing.as_ref().or(function.unavailable.as_ref()) {

@@ -23,12 +23,18 @@ pub(super) fn read(item: &Item<'_>, report: &mut Report<'_>) -> Option<Command> 
     if let Some(text) = item.as_str() {
         let words: Vec<_> = text.split_whitespace().map(quoted).collect();
         let words = if words.is_empty() { r#""./foo""#.to_owned() } else { words.join(", ") };
-        item.wrong(format!("expected an array of strings, found string; write command = [{words}]"), report);
+        item.wrong(
+            format!("expected an array of strings, found string; write command = [{words}]"),
+            report,
+        );
         return None;
     }
     let values = item.array(r#"["./foo"]"#, report)?;
     let Some(program) = values.first() else {
-        item.wrong(r#"the array is empty; write the program and its arguments, such as ["./foo"]"#, report);
+        item.wrong(
+            r#"the array is empty; write the program and its arguments, such as ["./foo"]"#,
+            report,
+        );
         return None;
     };
     let program_span = program.span();
@@ -39,7 +45,9 @@ pub(super) fn read(item: &Item<'_>, report: &mut Report<'_>) -> Option<Command> 
     let mut words = Vec::with_capacity(values.len());
     for value in &values {
         match value.string(None, report) {
-            Some(text) if text.contains('\0') => value.wrong("a NUL character cannot be passed on", report),
+            Some(text) if text.contains('\0') => {
+                value.wrong("a NUL character cannot be passed on", report)
+            }
             Some(text) => words.push(text.to_owned()),
             None => {}
         }
@@ -85,7 +93,9 @@ pub(super) fn resolve(
             Ok(()) => return Ok(clean(&candidate)),
             // A directory of that name does not hide the program further on.
             Err(Problem::NotExecutable) => {
-                problem.get_or_insert_with(|| format!("{}: {}", Problem::NotExecutable, candidate.display()));
+                problem.get_or_insert_with(|| {
+                    format!("{}: {}", Problem::NotExecutable, candidate.display())
+                });
             }
             Err(_) => {}
         }
@@ -96,7 +106,10 @@ pub(super) fn resolve(
             SearchPath::OfProcess(_) => "PATH",
         };
         let hint = match directory.join(program).is_file() {
-            true => format!("; write {} for a program beside this file", quoted(&format!("./{program}"))),
+            true => format!(
+                "; write {} for a program beside this file",
+                quoted(&format!("./{program}"))
+            ),
             false => String::new(),
         };
         format!("command not found: {} is not in {whose}{hint}", quoted(program))
@@ -151,7 +164,10 @@ mod tests {
         let plain = make(path.join("plain"), 0o644);
         assert_eq!(resolve("./foo", path, &nowhere), Ok(foo.clone()));
         assert_eq!(resolve(&foo.display().to_string(), path, &nowhere), Ok(foo));
-        assert_eq!(resolve("./plain", path, &nowhere), Err(format!("not executable: {}", plain.display())));
+        assert_eq!(
+            resolve("./plain", path, &nowhere),
+            Err(format!("not executable: {}", plain.display()))
+        );
         assert_eq!(
             resolve("./bar", path, &nowhere),
             Err(format!("command not found: {}/bar", path.display()))

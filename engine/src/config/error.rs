@@ -135,12 +135,17 @@ mod tests {
     #[test]
     fn a_blank_line_stands_between_errors() {
         let errors = ConfigErrors::new(vec![error(1), error(2)], 0);
-        assert_eq!(errors.to_string(), "f:1:1: wrong\n  1 | x\n    | ^\n\nf:2:1: wrong\n  2 | x\n    | ^");
+        assert_eq!(
+            errors.to_string(),
+            "f:1:1: wrong\n  1 | x\n    | ^\n\nf:2:1: wrong\n  2 | x\n    | ^"
+        );
     }
 
     #[test]
     fn at_most_twenty_are_shown() {
-        let shown = |count, omitted| ConfigErrors::new((1..=count).map(error).collect(), omitted).to_string();
+        let shown = |count, omitted| {
+            ConfigErrors::new((1..=count).map(error).collect(), omitted).to_string()
+        };
         assert!(!shown(20, 0).contains("more"));
         assert!(shown(23, 0).ends_with("\n\nand 3 more"));
         assert!(shown(23, 4).ends_with("\n\nand 7 more"));

@@ -12,11 +12,11 @@ use super::command::{self, Command, SearchPath};
 use super::read::{Item, Report, Span, Table, quoted};
 use super::{
     DEFAULT_CHANNEL, DEFAULT_GRACE, DEFAULT_MAX_DEPTH, DEFAULT_MIN_WORKERS, DEFAULT_PLACEMENT,
-    DEFAULT_PROCESSES, DEFAULT_QUARANTINE_AFTER, DEFAULT_QUEUE_BYTES, DEFAULT_QUEUE_CALLS, DEFAULT_RETRIES,
-    DEFAULT_TIMEOUT, Function, Limits, MAX_CPU_MILLIS, MAX_DURATION, MAX_MAX_DEPTH, MAX_MEMORY_BYTES,
-    MAX_NAME_BYTES, MAX_OPEN_FILES, MAX_PROCESSES, MAX_QUARANTINE_AFTER, MAX_QUEUE_BYTES, MAX_QUEUE_CALLS,
-    MAX_RETRIES, MAX_ROUTE_BYTES, MAX_TASKS, MAX_WORKERS, MIN_CPU_MILLIS, MIN_MEMORY_BYTES, MIN_OPEN_FILES,
-    Queue, Workers,
+    DEFAULT_PROCESSES, DEFAULT_QUARANTINE_AFTER, DEFAULT_QUEUE_BYTES, DEFAULT_QUEUE_CALLS,
+    DEFAULT_RETRIES, DEFAULT_TIMEOUT, Function, Limits, MAX_CPU_MILLIS, MAX_DURATION,
+    MAX_MAX_DEPTH, MAX_MEMORY_BYTES, MAX_NAME_BYTES, MAX_OPEN_FILES, MAX_PROCESSES,
+    MAX_QUARANTINE_AFTER, MAX_QUEUE_BYTES, MAX_QUEUE_CALLS, MAX_RETRIES, MAX_ROUTE_BYTES,
+    MAX_TASKS, MAX_WORKERS, MIN_CPU_MILLIS, MIN_MEMORY_BYTES, MIN_OPEN_FILES, Queue, Workers,
 };
 
 const KEYS: &[&str] = &[
@@ -61,7 +61,8 @@ const KEYS_OF_DEFAULTS: &[&str] = &[
 /// Paths that the gateway answers itself.
 const RESERVED_ROUTES: &[&str] = &["/function", "/healthz", "/readyz"];
 
-const CHANNELS: [(&str, ChannelKind); 2] = [("ring", ChannelKind::Ring), ("fifo", ChannelKind::Fifo)];
+const CHANNELS: [(&str, ChannelKind); 2] =
+    [("ring", ChannelKind::Ring), ("fifo", ChannelKind::Fifo)];
 const PLACEMENTS: [(&str, Placement); 2] = [("apart", Placement::Apart), ("free", Placement::Free)];
 
 const WORKERS_EXAMPLE: &str = "{ min = 1, max = 32 }";
@@ -97,17 +98,27 @@ pub(super) struct Settings {
 
 impl Settings {
     /// Reads `[defaults]`.
-    pub(super) fn read_defaults(table: &Table<'_>, directory: &Path, report: &mut Report<'_>) -> Self {
+    pub(super) fn read_defaults(
+        table: &Table<'_>,
+        directory: &Path,
+        report: &mut Report<'_>,
+    ) -> Self {
         Settings::read(table, true, directory, report)
     }
 
-    fn read(table: &Table<'_>, is_defaults: bool, directory: &Path, report: &mut Report<'_>) -> Self {
+    fn read(
+        table: &Table<'_>,
+        is_defaults: bool,
+        directory: &Path,
+        report: &mut Report<'_>,
+    ) -> Self {
         let known = if is_defaults { KEYS_OF_DEFAULTS } else { KEYS };
         let mut settings = Settings::default();
         for item in table.entries() {
             match item.name() {
                 own @ ("command" | "route") if is_defaults => {
-                    let text = format!("{own:?} cannot stand in [defaults]: each function has its own");
+                    let text =
+                        format!("{own:?} cannot stand in [defaults]: each function has its own");
                     report.at(item.key_span(), text);
                 }
                 "command" => settings.command = command::read(&item, report),
@@ -129,7 +140,9 @@ impl Settings {
                 "idempotent" => settings.idempotent = item.boolean(report),
                 "watch" => settings.watch = item.boolean(report),
                 "placement" => settings.placement = read_choice(&item, PLACEMENTS, report),
-                "route" => settings.route = read_route(&item, report).map(|route| (route, item.span())),
+                "route" => {
+                    settings.route = read_route(&item, report).map(|route| (route, item.span()))
+                }
                 _ => table.refuse(&item, known, report),
             }
         }
@@ -150,8 +163,10 @@ impl Settings {
     fn read_queue(&mut self, item: &Item<'_>, report: &mut Report<'_>) {
         let Some(table) = item.table(QUEUE_EXAMPLE, report) else { return };
         table.refuse_unknown(&["calls", "bytes"], report);
-        self.queue_calls = table.get("calls").and_then(|item| item.integer(1..=MAX_QUEUE_CALLS, report));
-        self.queue_bytes = table.get("bytes").and_then(|item| item.size(1..=MAX_QUEUE_BYTES, report));
+        self.queue_calls =
+            table.get("calls").and_then(|item| item.integer(1..=MAX_QUEUE_CALLS, report));
+        self.queue_bytes =
+            table.get("bytes").and_then(|item| item.size(1..=MAX_QUEUE_BYTES, report));
     }
 
     /// The bounds of the worker set, where `self` says nothing as `defaults` say.
@@ -162,8 +177,11 @@ impl Settings {
             && min > max
         {
             // If the function gives only one of the two, that one does not fit.
-            let span =
-                if self.min_workers.is_none() && self.max_workers.is_some() { max_span } else { min_span };
+            let span = if self.min_workers.is_none() && self.max_workers.is_some() {
+                max_span
+            } else {
+                min_span
+            };
             report.at(span, format!("workers: min is {min}, which is more than max, {max}"));
         }
         let max = max.map(|(max, _)| *max);
@@ -265,7 +283,9 @@ pub(super) fn check_routes(tables: &[Item<'_>], functions: &[Function], report: 
         let Some(owner) = owners.insert(route, &function.name) else { continue };
         let table = tables.iter().find(|item| item.name() == function.name);
         if let Some(item) = table.and_then(|item| {
-            item.table("[functions.NAME]", report)?.with_header(&["functions", &function.name]).get("route")
+            item.table("[functions.NAME]", report)?
+                .with_header(&["functions", &function.name])
+                .get("route")
         }) {
             item.wrong(format!("{} has this route already", quoted(owner)), report);
         }
@@ -288,7 +308,11 @@ fn read_timeout(item: &Item<'_>, report: &mut Report<'_>) -> Option<Duration> {
 }
 
 /// One of a few words, each with what it stands for.
-fn read_choice<T: Copy>(item: &Item<'_>, choices: [(&str, T); 2], report: &mut Report<'_>) -> Option<T> {
+fn read_choice<T: Copy>(
+    item: &Item<'_>,
+    choices: [(&str, T); 2],
+    report: &mut Report<'_>,
+) -> Option<T> {
     let [(first, _), (second, _)] = choices;
     let word = item.string(Some(first), report)?;
     let chosen = choices.into_iter().find(|(name, _)| *name == word);
@@ -370,10 +394,13 @@ fn read_env(item: &Item<'_>, report: &mut Report<'_>) -> BTreeMap<String, String
     for item in table.entries() {
         let name = item.name();
         if name.is_empty() || name.contains(['=', '\0']) {
-            report.at(item.key_span(), format!("{} cannot be the name of a variable", quoted(name)));
+            report
+                .at(item.key_span(), format!("{} cannot be the name of a variable", quoted(name)));
         }
         match item.string(None, report) {
-            Some(value) if value.contains('\0') => item.wrong("a NUL character cannot be passed on", report),
+            Some(value) if value.contains('\0') => {
+                item.wrong("a NUL character cannot be passed on", report)
+            }
             Some(value) => drop(env.insert(name.to_owned(), value.to_owned())),
             None => {}
         }

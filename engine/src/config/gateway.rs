@@ -40,7 +40,9 @@ pub(super) fn parse_listen(text: &str) -> Result<SocketAddr, String> {
     }
     let hint = match (host, port) {
         ("" | "*", Some(port)) => {
-            format!("write \"127.0.0.1:{port}\" for this machine only, \"0.0.0.0:{port}\" for every network")
+            format!(
+                "write \"127.0.0.1:{port}\" for this machine only, \"0.0.0.0:{port}\" for every network"
+            )
         }
         (host, Some(port)) if host.parse::<std::net::Ipv6Addr>().is_ok() => {
             format!("write \"[{host}]:{port}\"")
@@ -73,8 +75,14 @@ mod tests {
         assert_eq!(hint("*:80"), both);
         assert_eq!(hint("::1:80"), r#"write "[::1]:80""#);
         assert_eq!(hint("127.0.0.1"), "the port is missing");
-        assert_eq!(hint("example.com:80"), r#"write an IP address and a port, or "localhost:8080""#);
-        assert_eq!(hint("127.0.0.1:99999"), r#"write an IP address and a port, or "localhost:8080""#);
+        assert_eq!(
+            hint("example.com:80"),
+            r#"write an IP address and a port, or "localhost:8080""#
+        );
+        assert_eq!(
+            hint("127.0.0.1:99999"),
+            r#"write an IP address and a port, or "localhost:8080""#
+        );
         assert_eq!(
             parse_listen("").unwrap_err(),
             r#"expected an address such as "127.0.0.1:8080", found ""; write an IP address and a port, or "localhost:8080""#

@@ -182,7 +182,9 @@ fn read_file(path: &Path) -> Result<String, ConfigError> {
     let cannot_read = |error: std::io::Error| match error.kind() {
         ErrorKind::NotFound => ConfigError::of_file(
             path,
-            format!("no such file; name another one, or create it with these two lines:\n\n{EXAMPLE}"),
+            format!(
+                "no such file; name another one, or create it with these two lines:\n\n{EXAMPLE}"
+            ),
         ),
         ErrorKind::IsADirectory => ConfigError::of_file(path, "is a directory, not a file"),
         _ => ConfigError::of_file(path, format!("cannot be read: {error}")),
@@ -230,7 +232,8 @@ fn parse(text: &str, path: &Path, search_path: Option<&OsStr>) -> Result<Config,
     }
     function::check_routes(&tables, &functions, &mut report);
     if tables.is_empty() && !report.has_errors() {
-        let message = format!("there is no function in it; a function takes two lines:\n\n{EXAMPLE}");
+        let message =
+            format!("there is no function in it; a function takes two lines:\n\n{EXAMPLE}");
         return Err(ConfigError::of_file(path, message).into());
     }
     report.finish()?;
@@ -246,7 +249,10 @@ fn directory_of(path: &Path) -> PathBuf {
         Some(parent) if parent != Path::new("") => parent,
         _ => Path::new("."),
     };
-    parent.canonicalize().or_else(|_| std::path::absolute(parent)).unwrap_or_else(|_| parent.to_path_buf())
+    parent
+        .canonicalize()
+        .or_else(|_| std::path::absolute(parent))
+        .unwrap_or_else(|_| parent.to_path_buf())
 }
 
 /// For messages.
@@ -271,7 +277,8 @@ fn refuse_unknown_tables(root: &Table<'_>, report: &mut Report<'_>) {
             report.at(key, format!("unknown table {shown}; {hint}"));
         } else {
             let shown = read::quoted(name);
-            report.at(key, format!("unknown key {shown} outside of a table; known tables: {TABLES}"));
+            report
+                .at(key, format!("unknown key {shown} outside of a table; known tables: {TABLES}"));
         }
     }
 }

@@ -38,8 +38,11 @@ impl Function {
         writeln!(out, "# runs {:?}", self.program.to_string_lossy())?;
         writeln!(out, "command = [{}]", command.join(", "))?;
         writeln!(out, "cwd = {}", string(&relative_to(&self.cwd, directory)))?;
-        let env: Vec<_> =
-            self.env.iter().map(|(name, value)| format!("{} = {}", string(name), string(value))).collect();
+        let env: Vec<_> = self
+            .env
+            .iter()
+            .map(|(name, value)| format!("{} = {}", string(name), string(value)))
+            .collect();
         match env.is_empty() {
             true => writeln!(out, "env = {{}}")?,
             false => writeln!(out, "env = {{ {} }}", env.join(", "))?,
@@ -86,7 +89,9 @@ impl Function {
         writeln!(out, "retries = {}", self.retries)?;
         writeln!(out, "idempotent = {}", self.idempotent)?;
         match self.route.as_deref() {
-            Some(route) => writeln!(out, "route = {}", string(if route.is_empty() { "/" } else { route })),
+            Some(route) => {
+                writeln!(out, "route = {}", string(if route.is_empty() { "/" } else { route }))
+            }
             None => Ok(()),
         }
     }

@@ -73,8 +73,10 @@ impl<'s> Report<'s> {
         if errors.is_empty() {
             return Ok(());
         }
-        let placed =
-            errors.iter().take(MAX_KEPT_ERRORS).map(|(span, message)| self.source.error(span, message));
+        let placed = errors
+            .iter()
+            .take(MAX_KEPT_ERRORS)
+            .map(|(span, message)| self.source.error(span, message));
         Err(ConfigErrors::new(placed.collect(), errors.len().saturating_sub(MAX_KEPT_ERRORS)))
     }
 }
@@ -110,22 +112,34 @@ impl<'t> Table<'t> {
     }
 
     /// The table below `key` in the root.
-    pub(super) fn table(&self, key: &str, example: &str, report: &mut Report<'_>) -> Option<Table<'t>> {
+    pub(super) fn table(
+        &self,
+        key: &str,
+        example: &str,
+        report: &mut Report<'_>,
+    ) -> Option<Table<'t>> {
         let table = self.get(key)?.table(example, report)?;
         Some(table.with_header(&[key]))
     }
 
     /// All keys with their values, in the order of the file.
     pub(super) fn entries(&self) -> Vec<Item<'t>> {
-        let mut items: Vec<_> = self.table.iter().map(|(key, value)| self.item(key, value)).collect();
+        let mut items: Vec<_> =
+            self.table.iter().map(|(key, value)| self.item(key, value)).collect();
         items.sort_by_key(|item| item.key.span().start);
         items
     }
 
     fn item(&self, key: &'t Spanned<DeString<'t>>, value: &'t Spanned<DeValue<'t>>) -> Item<'t> {
         let name = key.get_ref();
-        let path = if self.path.is_empty() { name.to_string() } else { format!("{}.{name}", self.path) };
-        Item { key, key_span: key.span(), value: Value { value, path }, header: self.header.clone() }
+        let path =
+            if self.path.is_empty() { name.to_string() } else { format!("{}.{name}", self.path) };
+        Item {
+            key,
+            key_span: key.span(),
+            value: Value { value, path },
+            header: self.header.clone(),
+        }
     }
 
     /// Reports every key that is not `known`, with the nearest one that is.
@@ -147,7 +161,8 @@ impl<'t> Table<'t> {
             "" => self.header.clone(),
             path => format!("{path} of {}", self.header),
         };
-        report.at(item.key_span(), format!("unknown key {} in {table}; {hint}", quoted(item.name())));
+        report
+            .at(item.key_span(), format!("unknown key {} in {table}; {hint}", quoted(item.name())));
     }
 }
 
@@ -202,7 +217,10 @@ impl<'t> Value<'t> {
     }
 
     fn mismatch<T>(&self, expected: &str, report: &mut Report<'_>) -> Option<T> {
-        self.wrong(format!("expected {expected}, found {}", self.value.get_ref().type_str()), report);
+        self.wrong(
+            format!("expected {expected}, found {}", self.value.get_ref().type_str()),
+            report,
+        );
         None
     }
 
@@ -225,7 +243,9 @@ impl<'t> Value<'t> {
     pub(super) fn string(&self, example: Option<&str>, report: &mut Report<'_>) -> Option<&'t str> {
         match (self.as_str(), example) {
             (Some(text), _) => Some(text),
-            (None, Some(example)) => self.mismatch(&format!("a string such as {example:?}"), report),
+            (None, Some(example)) => {
+                self.mismatch(&format!("a string such as {example:?}"), report)
+            }
             (None, None) => self.mismatch("a string", report),
         }
     }
@@ -243,11 +263,21 @@ impl<'t> Value<'t> {
             return self.mismatch(&format!("an array such as {example}"), report);
         };
         let name = |index| format!("{}[{index}]", self.path);
-        Some(array.iter().enumerate().map(|(index, value)| Value { value, path: name(index) }).collect())
+        Some(
+            array
+                .iter()
+                .enumerate()
+                .map(|(index, value)| Value { value, path: name(index) })
+                .collect(),
+        )
     }
 
     /// A whole number within `range`.
-    pub(super) fn integer(&self, range: RangeInclusive<u32>, report: &mut Report<'_>) -> Option<u32> {
+    pub(super) fn integer(
+        &self,
+        range: RangeInclusive<u32>,
+        report: &mut Report<'_>,
+    ) -> Option<u32> {
         let DeValue::Integer(integer) = self.value.get_ref() else {
             let expected = format!("a whole number from {} to {}", range.start(), range.end());
             return self.mismatch(&expected, report);
@@ -256,26 +286,35 @@ impl<'t> Value<'t> {
             Ok(number) if range.contains(&number) => Some(number),
             _ => {
                 let found = printable(&integer.to_string());
-                self.wrong(format!("expected {} to {}, found {found}", range.start(), range.end()), report);
+                self.wrong(
+                    format!("expected {} to {}, found {found}", range.start(), range.end()),
+                    report,
+                );
                 None
             }
         }
     }
 
     /// A number with at most three digits after its point, in thousandths, within `range`.
-    pub(super) fn thousandths(&self, range: RangeInclusive<u32>, report: &mut Report<'_>) -> Option<u32> {
+    pub(super) fn thousandths(
+        &self,
+        range: RangeInclusive<u32>,
+        report: &mut Report<'_>,
+    ) -> Option<u32> {
         let text = match self.value.get_ref() {
             DeValue::Integer(integer) if integer.radix() == 10 => integer.as_str(),
             DeValue::Float(float) => float.as_str(),
             _ => return self.mismatch("a number such as 1.5", report),
         };
         let found = text.parse::<f64>().ok().map(|number| number * 1000.0);
-        let found =
-            found.filter(|found| (found - found.round()).abs() < 1e-6 && *found <= f64::from(u32::MAX));
+        let found = found
+            .filter(|found| (found - found.round()).abs() < 1e-6 && *found <= f64::from(u32::MAX));
         let found = found.map(|found| found.round() as u32).filter(|found| range.contains(found));
         if found.is_none() {
-            let (least, most) =
-                (units::format_thousandths(*range.start()), units::format_thousandths(*range.end()));
+            let (least, most) = (
+                units::format_thousandths(*range.start()),
+                units::format_thousandths(*range.end()),
+            );
             let found = printable(text);
             self.wrong(
                 format!(
@@ -327,7 +366,8 @@ impl<'t> Value<'t> {
         };
         let size = size.filter(|size| range.contains(size));
         if size.is_none() {
-            let (least, most) = (units::format_size(*range.start()), units::format_size(*range.end()));
+            let (least, most) =
+                (units::format_size(*range.start()), units::format_size(*range.end()));
             self.wrong(format!("expected {least} to {most}, found {found}"), report);
         }
         size

@@ -58,10 +58,12 @@ impl<'s> Source<'s> {
 /// The part of a line around the marked characters, safe to print on a terminal.
 fn excerpt(line: &str, column: usize, marked: usize) -> Excerpt {
     let length = line.chars().count();
-    let first = if length <= MAX_EXCERPT_CHARS { 0 } else { column.saturating_sub(MAX_EXCERPT_CHARS / 2) };
+    let first =
+        if length <= MAX_EXCERPT_CHARS { 0 } else { column.saturating_sub(MAX_EXCERPT_CHARS / 2) };
     let cut_before = first > 0;
     let cut_after = length > first + MAX_EXCERPT_CHARS;
-    let printable = |c: char| if c.is_control() && c != '\t' { char::REPLACEMENT_CHARACTER } else { c };
+    let printable =
+        |c: char| if c.is_control() && c != '\t' { char::REPLACEMENT_CHARACTER } else { c };
 
     let mut text = String::new();
     let mut padding = String::new();
@@ -117,7 +119,8 @@ mod tests {
         assert_eq!(shown("", 900..1000), "f:1:1: m\n  1 | \n    | ^");
         // Just longer than what is shown, with the carriage return that is not.
         let line = "a".repeat(MAX_EXCERPT_CHARS);
-        let expected = format!("f:1:102: m\n  1 | {line}\n    | {}^", " ".repeat(MAX_EXCERPT_CHARS + 1));
+        let expected =
+            format!("f:1:102: m\n  1 | {line}\n    | {}^", " ".repeat(MAX_EXCERPT_CHARS + 1));
         assert_eq!(shown(&format!("{line}\r"), 101..101), expected);
     }
 
@@ -134,8 +137,12 @@ mod tests {
     #[test]
     fn shows_a_part_of_a_long_line() {
         let text = format!("{}X{}", "a".repeat(1000), "b".repeat(1000));
-        let expected =
-            format!("f:1:1001: m\n  1 | …{}X{}…\n    | {}^", "a".repeat(50), "b".repeat(49), " ".repeat(51));
+        let expected = format!(
+            "f:1:1001: m\n  1 | …{}X{}…\n    | {}^",
+            "a".repeat(50),
+            "b".repeat(49),
+            " ".repeat(51)
+        );
         assert_eq!(shown(&text, 1000..1001), expected);
     }
 }

@@ -21,7 +21,8 @@ pub(super) fn report(errors: &[Error], source: &Source<'_>, report: &mut Report<
 
 /// The parser's message in words of somebody who does not know its grammar; most are good as they are.
 fn reword(message: &str, text: &str) -> String {
-    const OF_NUMBERS: &[&str] = &["invalid mantissa", "invalid fraction", "invalid float", "invalid integer"];
+    const OF_NUMBERS: &[&str] =
+        &["invalid mantissa", "invalid fraction", "invalid float", "invalid integer"];
     if message == "duplicate key" {
         format!("duplicate key {}", quoted(text))
     } else if message.starts_with("string values must be quoted") {
@@ -37,8 +38,9 @@ fn reword(message: &str, text: &str) -> String {
 /// An array without its bracket swallows the rest of the file, and each line of that gives errors: keeps the place
 /// where the array went wrong and the error that it is not closed.
 fn drop_misread_rest(errors: &mut Vec<(Span, &str)>) {
-    let opens =
-        |message: &str| message.starts_with("unclosed array") || message.starts_with("unclosed inline table");
+    let opens = |message: &str| {
+        message.starts_with("unclosed array") || message.starts_with("unclosed inline table")
+    };
     let within = |message: &str| message.contains("array") || message.contains("inline table");
     if !errors.iter().any(|(_, message)| opens(message)) {
         return;
@@ -61,7 +63,9 @@ mod tests {
         let mut collected = Report::new(&source);
         report(&toml::de::DeTable::parse_recoverable(text).1, &source, &mut collected);
         let errors = collected.finish().unwrap_err();
-        let shown = |error: &crate::config::ConfigError| error.to_string().lines().next().unwrap().to_owned();
+        let shown = |error: &crate::config::ConfigError| {
+            error.to_string().lines().next().unwrap().to_owned()
+        };
         errors.errors().iter().map(shown).collect()
     }
 

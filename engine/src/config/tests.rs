@@ -48,7 +48,11 @@ fn parse_ok(text: &str) -> Config {
 /// The first line of each error.
 fn messages(text: &str) -> Vec<String> {
     let shown = Fixture::new().errors(text);
-    shown.lines().filter_map(|line| line.strip_prefix("nightcore.toml:")).map(str::to_owned).collect()
+    shown
+        .lines()
+        .filter_map(|line| line.strip_prefix("nightcore.toml:"))
+        .map(str::to_owned)
+        .collect()
 }
 
 /// The one error of a function `Foo` with these keys, without the place.
@@ -98,7 +102,10 @@ fn two_lines_are_enough() {
         Config {
             path: fixture.path(),
             directory: directory.clone(),
-            gateway: Gateway { listen: "127.0.0.1:8080".parse().unwrap(), max_body_bytes: 32 << 20 },
+            gateway: Gateway {
+                listen: "127.0.0.1:8080".parse().unwrap(),
+                max_body_bytes: 32 << 20
+            },
             admin: None,
             functions: vec![Function {
                 name: "Foo".into(),
@@ -130,14 +137,20 @@ fn two_lines_are_enough() {
 #[test]
 fn every_key_is_read() {
     let config = parse_ok(FULL);
-    assert_eq!(config.gateway, Gateway { listen: "0.0.0.0:9000".parse().unwrap(), max_body_bytes: 1 << 20 });
+    assert_eq!(
+        config.gateway,
+        Gateway { listen: "0.0.0.0:9000".parse().unwrap(), max_body_bytes: 1 << 20 }
+    );
     let [foo, bar] = &config.functions[..] else { panic!("{:?}", config.functions) };
     assert_eq!((foo.name.as_str(), foo.line), ("Foo", 11));
     assert_eq!(foo.command, ["./foo", "--verbose"]);
     assert_eq!(foo.program, config.directory.join("foo"));
     assert_eq!(foo.cwd, config.directory.join("data"));
     let env: Vec<_> = foo.env.iter().map(|(name, value)| (name.as_str(), value.as_str())).collect();
-    assert_eq!(env, [("A", "own"), ("B", "defaults"), ("C", "line\nbreak \"quoted\" \\ \u{1} \u{7f} é")]);
+    assert_eq!(
+        env,
+        [("A", "own"), ("B", "defaults"), ("C", "line\nbreak \"quoted\" \\ \u{1} \u{7f} é")]
+    );
     assert_eq!(foo.processes, 2);
     assert_eq!(foo.workers, Workers { min: 3, max: Some(32) });
     assert_eq!((foo.timeout, foo.grace), (Duration::from_millis(250), Duration::ZERO));
@@ -160,8 +173,9 @@ fn functions_keep_the_order_of_the_file() {
 
 #[test]
 fn dotted_and_inline_tables_are_the_same() {
-    let config =
-        parse_ok("functions.A.command = ['./foo']\nfunctions.B = { command = ['./foo'], processes = 2 }\n");
+    let config = parse_ok(
+        "functions.A.command = ['./foo']\nfunctions.B = { command = ['./foo'], processes = 2 }\n",
+    );
     assert_eq!(config.functions.len(), 2);
     assert_eq!(config.functions[1].processes, 2);
 }
@@ -193,7 +207,8 @@ fn printed_values_give_the_same_configuration() {
 #[test]
 fn printed_values_read_well() {
     let fixture = Fixture::new();
-    let config = fixture.parse("[functions.Foo]\ncommand = [\"./foo\"]\nenv = { A = \"1\" }\n").unwrap();
+    let config =
+        fixture.parse("[functions.Foo]\ncommand = [\"./foo\"]\nenv = { A = \"1\" }\n").unwrap();
     let printed = config.to_toml().replace(&format!("{}/", config.directory.display()), "/srv/");
     assert_eq!(
         printed,
@@ -226,8 +241,7 @@ idempotent = false
 
 #[test]
 fn an_unknown_key_names_the_nearest() {
-    let text =
-        "[gateway]\nlisten = \"localhost:0\"\n\n\n[functions.Foo]\ncommand = [\"./foo\"]\ntimout = \"5s\"\n";
+    let text = "[gateway]\nlisten = \"localhost:0\"\n\n\n[functions.Foo]\ncommand = [\"./foo\"]\ntimout = \"5s\"\n";
     assert_eq!(
         Fixture::new().errors(text),
         r#"nightcore.toml:7:1: unknown key "timout" in [functions.Foo]; did you mean "timeout"?
@@ -286,7 +300,8 @@ fn admin_pages_are_where_somebody_says_and_on_this_machine_if_he_says_no_more() 
     assert_eq!(listen("[admin]").as_deref(), Some("127.0.0.1:9464"));
     assert_eq!(listen("[admin]\nlisten = '[::1]:0'").as_deref(), Some("[::1]:0"));
     assert_eq!(listen("[admin]\nlisten = '0.0.0.0:9464'").as_deref(), Some("0.0.0.0:9464"));
-    let wrong = |keys: &str| messages(&format!("[admin]\n{keys}\n[functions.Foo]\ncommand = ['./foo']\n"));
+    let wrong =
+        |keys: &str| messages(&format!("[admin]\n{keys}\n[functions.Foo]\ncommand = ['./foo']\n"));
     let [every] = &wrong("listen = ':9464'")[..] else { panic!("one error") };
     assert!(every.contains(r#"write "127.0.0.1:9464" for this machine only"#), "{every}");
     assert_eq!(wrong("port = 1"), [r#"2:1: unknown key "port" in [admin]; known keys: listen"#]);
@@ -307,7 +322,10 @@ fn routes() {
         ("route = '//'", "route: a route has no empty part"),
         ("route = '/function/Foo'", own),
         ("route = '/healthz/'", own),
-        ("route = '/a'\nexternal = false", "route: clients may not call this function, as external = false"),
+        (
+            "route = '/a'\nexternal = false",
+            "route: clients may not call this function, as external = false",
+        ),
     ];
     for (keys, expected) in cases {
         assert_eq!(function_error(keys), expected);
@@ -378,9 +396,15 @@ fn values_out_of_range() {
         ("workers = { min = 3, max = 2 }", "workers: min is 3, which is more than max, 2"),
         ("timeout = '0s'", r#"timeout: expected 1us to 24h, found "0s""#),
         ("timeout = '25h'", r#"timeout: expected 1us to 24h, found "25h""#),
-        ("timeout = 'none'", r#"timeout: "none" is not supported: every call ends by its deadline"#),
+        (
+            "timeout = 'none'",
+            r#"timeout: "none" is not supported: every call ends by its deadline"#,
+        ),
         ("max_depth = 0", "max_depth: expected 1 to 1024, found 0"),
-        ("max_depth = 99999999999999999999", "max_depth: expected 1 to 1024, found 99999999999999999999"),
+        (
+            "max_depth = 99999999999999999999",
+            "max_depth: expected 1 to 1024, found 99999999999999999999",
+        ),
         ("queue.calls = 0", "queue.calls: expected 1 to 1048576, found 0"),
         ("queue.bytes = 0", "queue.bytes: expected 1B to 1024GiB, found 0"),
     ];
@@ -397,8 +421,13 @@ fn values_out_of_range() {
 fn mistakes_in_defaults_are_said_once() {
     let functions = "[functions.A]\ncommand = ['./foo']\n[functions.B]\ncommand = ['./foo']\n";
     assert_eq!(
-        messages(&format!("[defaults]\nworkers = {{ min = 3, max = 2 }}\ncwd = 'nowhere'\n{functions}")),
-        ["2:19: workers: min is 3, which is more than max, 2", "3:7: cwd: no such directory: nowhere"]
+        messages(&format!(
+            "[defaults]\nworkers = {{ min = 3, max = 2 }}\ncwd = 'nowhere'\n{functions}"
+        )),
+        [
+            "2:19: workers: min is 3, which is more than max, 2",
+            "3:7: cwd: no such directory: nowhere"
+        ]
     );
     assert_eq!(
         messages(&format!("[defaults]\ncommand = ['./foo']\n{functions}")),
@@ -433,7 +462,10 @@ fn commands() {
     );
     assert_eq!(error("['']"), "2:12: command[0]: the program's name is empty");
     assert_eq!(error("['./foo', 1]"), "2:21: command[1]: expected a string, found integer");
-    assert_eq!(error(r#"["./foo", "a\u0000"]"#), "2:21: command[1]: a NUL character cannot be passed on");
+    assert_eq!(
+        error(r#"["./foo", "a\u0000"]"#),
+        "2:21: command[1]: a NUL character cannot be passed on"
+    );
     assert_eq!(error("3"), r#"2:11: command: expected an array such as ["./foo"], found integer"#);
     assert_eq!(error("['./nowhere']"), "2:12: command not found: nowhere");
     assert_eq!(error("['./plain']"), "2:12: not executable: plain");
@@ -454,8 +486,9 @@ fn commands_ignore_cwd_and_heed_the_path_of_env() {
     let config = fixture.parse("[functions.Foo]\ncommand = ['./foo']\ncwd = 'data'\n").unwrap();
     assert_eq!(config.functions[0].program, config.directory.join("foo"));
     let path = config.directory.display();
-    let config =
-        fixture.parse(&format!("[functions.Foo]\ncommand = ['foo']\nenv.PATH = '{path}'\n")).unwrap();
+    let config = fixture
+        .parse(&format!("[functions.Foo]\ncommand = ['foo']\nenv.PATH = '{path}'\n"))
+        .unwrap();
     assert_eq!(config.functions[0].program, config.directory.join("foo"));
 }
 
@@ -496,8 +529,9 @@ fn a_file_without_functions_shows_two_lines() {
 #[test]
 fn syntax_errors_come_alone() {
     assert_eq!(
-        Fixture::new()
-            .errors("[functions.Foo]\ncommand = [\"./foo\"]\nbogus = 1\ncommand = []\n[functions.Foo]\n"),
+        Fixture::new().errors(
+            "[functions.Foo]\ncommand = [\"./foo\"]\nbogus = 1\ncommand = []\n[functions.Foo]\n"
+        ),
         r#"nightcore.toml:4:1: duplicate key "command"
   4 | command = []
     | ^^^^^^^

@@ -21,25 +21,31 @@ const SIZE_UNITS: &[(&str, u64)] = &[
 
 /// Reads a whole number and a unit of time.
 pub fn parse_duration(text: &str) -> Result<Duration, String> {
-    let wrong = |hint: &str| format!("expected a duration such as \"5s\", found {}; {hint}", quoted(text));
+    let wrong =
+        |hint: &str| format!("expected a duration such as \"5s\", found {}; {hint}", quoted(text));
     match parse(text, DURATION_UNITS) {
         Ok(micros) => Ok(Duration::from_micros(micros)),
         Err(Mistake::NoUnit(number)) => Err(wrong(&format!("for seconds write \"{number}s\""))),
         Err(Mistake::Case(meant)) => Err(wrong(&format!("did you mean {meant:?}?"))),
         Err(Mistake::TooLarge) => Err(format!("{} is too large", quoted(text))),
-        Err(Mistake::Other) => Err(wrong("a duration is a whole number and one of us, ms, s, m, h")),
+        Err(Mistake::Other) => {
+            Err(wrong("a duration is a whole number and one of us, ms, s, m, h"))
+        }
     }
 }
 
 /// Reads a whole number and a unit of size.
 pub(super) fn parse_size(text: &str) -> Result<u64, String> {
-    let wrong = |hint: &str| format!("expected a size such as \"32MiB\", found {}; {hint}", quoted(text));
+    let wrong =
+        |hint: &str| format!("expected a size such as \"32MiB\", found {}; {hint}", quoted(text));
     match parse(text, SIZE_UNITS) {
         Ok(bytes) => Ok(bytes),
         Err(Mistake::NoUnit(number)) => Err(wrong(&format!("for bytes write \"{number}B\""))),
         Err(Mistake::Case(meant)) => Err(wrong(&format!("did you mean {meant:?}?"))),
         Err(Mistake::TooLarge) => Err(format!("{} is too large", quoted(text))),
-        Err(Mistake::Other) => Err(wrong("a size is a whole number and one of B, KiB, MiB, GiB, kB, MB, GB")),
+        Err(Mistake::Other) => {
+            Err(wrong("a size is a whole number and one of B, KiB, MiB, GiB, kB, MB, GB"))
+        }
     }
 }
 
@@ -63,7 +69,10 @@ pub(super) fn format_size(bytes: u64) -> String {
     if bytes == 0 { "0B".to_owned() } else { format(bytes, binary) }
 }
 
-fn format<'u>(value: u64, units: impl DoubleEndedIterator<Item = &'u (&'static str, u64)>) -> String {
+fn format<'u>(
+    value: u64,
+    units: impl DoubleEndedIterator<Item = &'u (&'static str, u64)>,
+) -> String {
     match units.rev().find(|(_, factor)| value.is_multiple_of(*factor)) {
         Some((unit, factor)) => format!("{}{unit}", value / factor),
         None => value.to_string(),
@@ -96,7 +105,11 @@ fn parse<'t>(text: &'t str, units: &[(&str, u64)]) -> Result<u64, Mistake<'t>> {
         });
     };
     // Digits only, so the one thing that can go wrong is the size of the number.
-    number.parse::<u64>().ok().and_then(|number| number.checked_mul(*factor)).ok_or(Mistake::TooLarge)
+    number
+        .parse::<u64>()
+        .ok()
+        .and_then(|number| number.checked_mul(*factor))
+        .ok_or(Mistake::TooLarge)
 }
 
 #[cfg(test)]
@@ -129,15 +142,24 @@ mod tests {
     #[test]
     fn says_what_is_wrong() {
         let error = |text| parse_duration(text).unwrap_err();
-        assert_eq!(error("30"), r#"expected a duration such as "5s", found "30"; for seconds write "30s""#);
-        assert_eq!(error("5S"), r#"expected a duration such as "5s", found "5S"; did you mean "5s"?"#);
+        assert_eq!(
+            error("30"),
+            r#"expected a duration such as "5s", found "30"; for seconds write "30s""#
+        );
+        assert_eq!(
+            error("5S"),
+            r#"expected a duration such as "5s", found "5S"; did you mean "5s"?"#
+        );
         assert_eq!(
             error("1.5s"),
             r#"expected a duration such as "5s", found "1.5s"; a duration is a whole number and one of us, ms, s, m, h"#
         );
         assert_eq!(error("99999999999999999999s"), r#""99999999999999999999s" is too large"#);
         let error = |text| parse_size(text).unwrap_err();
-        assert_eq!(error("32"), r#"expected a size such as "32MiB", found "32"; for bytes write "32B""#);
+        assert_eq!(
+            error("32"),
+            r#"expected a size such as "32MiB", found "32"; for bytes write "32B""#
+        );
         assert_eq!(
             error("32mib"),
             r#"expected a size such as "32MiB", found "32mib"; did you mean "32MiB"?"#

@@ -23,8 +23,11 @@ impl<P: Input, R> Dispatch<P, R> {
     /// A worker no longer wants an internal call that it made.
     pub fn cancel_invoke(&mut self, now: u64, channel: ChannelKey, tag: u64) {
         let Some(state) = self.channels.get(channel) else { return };
-        let children =
-            state.open.iter().filter_map(|id| self.calls.get(*id)).flat_map(|call| call.children.iter());
+        let children = state
+            .open
+            .iter()
+            .filter_map(|id| self.calls.get(*id))
+            .flat_map(|call| call.children.iter());
         let found = children.copied().find(|child| {
             self.calls
                 .get(*child)
@@ -41,7 +44,8 @@ impl<P: Input, R> Dispatch<P, R> {
     pub(super) fn abandon(&mut self, now: u64, id: CallId, failure: Failure) {
         let Some(call) = self.calls.get_mut(id) else { return };
         let caller = std::mem::replace(&mut call.caller, Caller::Nobody);
-        let (function, sibling_index, queued_ns) = (call.function, call.sibling_index, queued_ns(call));
+        let (function, sibling_index, queued_ns) =
+            (call.function, call.sibling_index, queued_ns(call));
         self.settle(now, function, caller, sibling_index, queued_ns, Err(failure));
     }
 

@@ -116,8 +116,8 @@ impl Concurrency {
     /// How many calls may run now. `oldest_queued_since_ns`: since when the first call of the queue has been waiting.
     pub fn limit(&mut self, now_ns: u64, oldest_queued_since_ns: Option<u64>) -> u32 {
         let now_ns = self.tick(now_ns);
-        let impatient =
-            oldest_queued_since_ns.is_some_and(|since| now_ns.saturating_sub(since) > self.patience_ns);
+        let impatient = oldest_queued_since_ns
+            .is_some_and(|since| now_ns.saturating_sub(since) > self.patience_ns);
         if (impatient || self.climb.is_driven()) && self.climb.raise(self.present()) {
             self.recompute();
         }
@@ -132,11 +132,15 @@ impl Concurrency {
             return None;
         }
         let impatient_ns = since_ns.saturating_add(self.patience_ns).saturating_add(1);
-        let raise_ns =
-            self.climb.next_raise_ns(self.limit, self.averages.run_ns()).map(|at| at.max(impatient_ns));
+        let raise_ns = self
+            .climb
+            .next_raise_ns(self.limit, self.averages.run_ns())
+            .map(|at| at.max(impatient_ns));
         // If no call ends for so long, τ is unknown again.
         let unknown_ns = self.ends.known_until_ns();
-        Some(raise_ns.map_or(unknown_ns, |at| at.min(unknown_ns)).max(self.now_ns.saturating_add(1)))
+        Some(
+            raise_ns.map_or(unknown_ns, |at| at.min(unknown_ns)).max(self.now_ns.saturating_add(1)),
+        )
     }
 
     /// How many workers the open calls need, running or waiting. Not limited by `max`, which is for running calls.
@@ -213,7 +217,8 @@ impl Concurrency {
             return;
         }
         self.climb.pass(self.now_ns);
-        self.limit = self.climb.apply(staffing(self.tau())).clamp(self.bounds.min.max(1), self.bounds.max);
+        self.limit =
+            self.climb.apply(staffing(self.tau())).clamp(self.bounds.min.max(1), self.bounds.max);
         self.patience_ns = (self.averages.run_ns() as u64).max(PATIENCE_MIN_NS);
     }
 

@@ -45,7 +45,12 @@ pub(super) struct Container {
 }
 
 impl Container {
-    pub(super) fn new(function: FunctionId, generation: Generation, mode: Mode, window: u32) -> Container {
+    pub(super) fn new(
+        function: FunctionId,
+        generation: Generation,
+        mode: Mode,
+        window: u32,
+    ) -> Container {
         Container {
             function,
             mode,
@@ -110,7 +115,9 @@ impl Container {
         }
         match self.mode {
             Mode::Threads => self.idle.last().copied(),
-            Mode::EventLoop => self.channels.first().copied().filter(|_| self.running < self.window),
+            Mode::EventLoop => {
+                self.channels.first().copied().filter(|_| self.running < self.window)
+            }
         }
     }
 }

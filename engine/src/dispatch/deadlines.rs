@@ -15,7 +15,13 @@ pub(super) struct Deadlines {
 
 impl Deadlines {
     /// Look at this call at this time. `alive`: how many calls there are; `is_alive`: whether one is among them.
-    pub(super) fn push(&mut self, at: u64, call: CallId, alive: usize, is_alive: impl Fn(CallId) -> bool) {
+    pub(super) fn push(
+        &mut self,
+        at: u64,
+        call: CallId,
+        alive: usize,
+        is_alive: impl Fn(CallId) -> bool,
+    ) {
         if self.heap.len() > CLEAN_ABOVE.max(4 * alive) {
             self.heap.retain(|Reverse((_, id))| is_alive(*id));
         }

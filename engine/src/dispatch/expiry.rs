@@ -83,8 +83,11 @@ impl<P: Input, R> Dispatch<P, R> {
         });
         if is_done {
             self.containers[key].ending = true;
-            let action =
-                if is_stuck { Action::End { container: key } } else { Action::Leave { container: key } };
+            let action = if is_stuck {
+                Action::End { container: key }
+            } else {
+                Action::Leave { container: key }
+            };
             self.actions.push_back(action);
         }
     }

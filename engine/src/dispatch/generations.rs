@@ -99,7 +99,8 @@ impl<P: Input, R> Dispatch<P, R> {
         let f = self.function(function);
         let containers = f.containers.clone();
         if containers.is_empty() && f.queued > 0 {
-            let queued: Vec<CallId> = f.outside.iter().chain(&f.nested).map(|(_, id)| *id).collect();
+            let queued: Vec<CallId> =
+                f.outside.iter().chain(&f.nested).map(|(_, id)| *id).collect();
             let text = format!("{} was removed", f.spec.name);
             for id in queued {
                 self.abandon(now, id, Failure::new(Status::NotFound, text.clone()));

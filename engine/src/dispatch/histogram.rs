@@ -3,8 +3,10 @@
 //! Not an HDR histogram: its buckets end at powers of two, while those of a page of metrics have to end where the page says.
 
 /// Twenty numbers a decade, from preferred series (R20): a bucket is 12 % wide.
-const STEPS: [u64; 20] =
-    [100, 112, 125, 140, 160, 180, 200, 224, 250, 280, 315, 355, 400, 450, 500, 560, 630, 710, 800, 900];
+const STEPS: [u64; 20] = [
+    100, 112, 125, 140, 160, 180, 200, 224, 250, 280, 315, 355, 400, 450, 500, 560, 630, 710, 800,
+    900,
+];
 /// From 100 ns, less than which no clock tells well, to 100 s, longer than calls take that anybody waits for.
 const DECADES: usize = 9;
 const BUCKETS: usize = DECADES * STEPS.len() + 1;
@@ -83,7 +85,8 @@ impl Histogram {
         let mut count = 0;
         for (bucket, (up_to_ns, counted)) in UP_TO_NS.iter().zip(self.counts).enumerate() {
             count += counted;
-            let shown = bucket >= STEPS.len() && matches!(STEPS[bucket % STEPS.len()], 100 | 200 | 500);
+            let shown =
+                bucket >= STEPS.len() && matches!(STEPS[bucket % STEPS.len()], 100 | 200 | 500);
             if bucket + 1 == BUCKETS {
                 coarse.push((f64::INFINITY, count));
             } else if shown {

@@ -29,7 +29,8 @@ pub use action::{Action, Outcome};
 pub use call::CallId;
 pub use container::{ChannelKey, ContainerKey};
 pub use function::{
-    Counts, DEFAULT_MAX_EVENT_LOOP, DEFAULT_MAX_THREADS, FunctionId, Generation, OUTCOMES, Origin, Spec,
+    Counts, DEFAULT_MAX_EVENT_LOOP, DEFAULT_MAX_THREADS, FunctionId, Generation, OUTCOMES, Origin,
+    Spec,
 };
 pub use histogram::Histogram;
 pub use input::{Fingerprint, Input};
@@ -162,7 +163,8 @@ impl<P: Input, R> Dispatch<P, R> {
         bytes: u64,
         deadline: u64,
     ) -> Result<(), Failure> {
-        if let Some(failure) = input.and_then(|input| self.refuse_quarantined(now, function, input)) {
+        if let Some(failure) = input.and_then(|input| self.refuse_quarantined(now, function, input))
+        {
             return Err(failure);
         }
         let function = self.function(function);
@@ -219,15 +221,23 @@ impl<P: Input, R> Dispatch<P, R> {
 
     /// Takes a call from a worker. Its end comes as [`Action::Deliver`]; an error means that the worker broke a
     /// rule.
-    pub fn invoke(&mut self, now: u64, channel: ChannelKey, invoke: Invoke<'_, P>) -> Result<(), Broken> {
+    pub fn invoke(
+        &mut self,
+        now: u64,
+        channel: ChannelKey,
+        invoke: Invoke<'_, P>,
+    ) -> Result<(), Broken> {
         let Invoke { parent, tag, function, name, waits, deadline, payload, bytes } = invoke;
         let caller = self.under_way(channel, parent)?;
         let (depth, parent_deadline, over) = (caller.depth + 1, caller.deadline, caller.cancelled);
         let (expired, sibling_index, caller_function) =
             (caller.expired, caller.children.len(), caller.function);
         let root = if caller.root == 0 { parent } else { caller.root };
-        let known =
-            if function == 0 { self.find(name) } else { Some(function).filter(|id| self.is_there(*id)) };
+        let known = if function == 0 {
+            self.find(name)
+        } else {
+            Some(function).filter(|id| self.is_there(*id))
+        };
         let input = known.and_then(|id| self.fingerprint(id, &payload));
         let admitted = match known {
             None => Err(Failure::new(Status::NotFound, format!("there is no function {name:?}"))),
@@ -268,7 +278,18 @@ impl<P: Input, R> Dispatch<P, R> {
         };
         self.function_mut(callee).counts.internal += 1;
         let by = Caller::Call { parent, tag };
-        let call = self.enqueue(now, callee, by, payload, input, bytes, depth, root, deadline, sibling_index);
+        let call = self.enqueue(
+            now,
+            callee,
+            by,
+            payload,
+            input,
+            bytes,
+            depth,
+            root,
+            deadline,
+            sibling_index,
+        );
         if let Some(caller) = self.calls.get_mut(parent) {
             caller.children.push(call);
         }
@@ -434,10 +455,18 @@ impl<P: Input, R> Dispatch<P, R> {
             self.function(function).containers.iter().filter_map(|key| self.containers.get(*key));
         let containers = containers.filter(|c| !alone || c.running == 0);
         let free = containers.filter_map(|c| Some((!c.attached, c.running, c.free_channel(now)?)));
-        free.min_by_key(|(attached, running, _)| (*attached, *running)).map(|(_, _, channel)| channel)
+        free.min_by_key(|(attached, running, _)| (*attached, *running))
+            .map(|(_, _, channel)| channel)
     }
 
-    fn start(&mut self, now: u64, function: FunctionId, id: CallId, channel: ChannelKey, nested: bool) {
+    fn start(
+        &mut self,
+        now: u64,
+        function: FunctionId,
+        id: CallId,
+        channel: ChannelKey,
+        nested: bool,
+    ) {
         let f = &mut self.functions[function as usize - 1];
         if nested {
             f.nested.pop_front()
@@ -475,12 +504,21 @@ impl<P: Input, R> Dispatch<P, R> {
         if container.mode == Mode::Threads {
             container.idle.pop();
         }
-        self.actions.push_back(Action::Dispatch { channel, call: id, root, caller, deadline, payload });
+        self.actions.push_back(Action::Dispatch {
+            channel,
+            call: id,
+            root,
+            caller,
+            deadline,
+            payload,
+        });
     }
 
     /// The handler of this call waits for an internal call: it lends its slot.
     fn begin_wait(&mut self, now: u64, id: CallId) {
-        let Some(call) = self.calls.get_mut(id).filter(|c| c.waiting_since.is_none()) else { return };
+        let Some(call) = self.calls.get_mut(id).filter(|c| c.waiting_since.is_none()) else {
+            return;
+        };
         let Stage::Dispatched(channel) = call.stage else { return };
         call.waiting_since = Some(now);
         let function = &mut self.functions[call.function as usize - 1];
@@ -494,7 +532,8 @@ impl<P: Input, R> Dispatch<P, R> {
     /// The handler of this call goes on: it takes a slot again.
     fn end_wait(&mut self, now: u64, id: CallId) {
         let Some(call) = self.calls.get_mut(id) else { return };
-        let (Stage::Dispatched(channel), Some(since)) = (call.stage, call.waiting_since.take()) else {
+        let (Stage::Dispatched(channel), Some(since)) = (call.stage, call.waiting_since.take())
+        else {
             return;
         };
         call.waited_ns += now.saturating_sub(since);
@@ -506,7 +545,13 @@ impl<P: Input, R> Dispatch<P, R> {
 
     /// A worker says that this call's handler waits for any of its internal calls. `seen`: the answers it has had;
     /// if more were sent, one is on its way and the wait is over already.
-    pub fn wait(&mut self, now: u64, channel: ChannelKey, call: CallId, seen: u64) -> Result<(), Broken> {
+    pub fn wait(
+        &mut self,
+        now: u64,
+        channel: ChannelKey,
+        call: CallId,
+        seen: u64,
+    ) -> Result<(), Broken> {
         let waiting = self.under_way(channel, call)?;
         if waiting.answers == seen && !waiting.children.is_empty() {
             let function = waiting.function;

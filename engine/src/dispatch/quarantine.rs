@@ -64,7 +64,12 @@ impl Suspects {
     }
 
     /// A container has died in which these were under way. The one that is to be refused from now on, if one is.
-    fn died(&mut self, now: u64, after: u32, under_way: &[Fingerprint]) -> Option<(Fingerprint, u32)> {
+    fn died(
+        &mut self,
+        now: u64,
+        after: u32,
+        under_way: &[Fingerprint],
+    ) -> Option<(Fingerprint, u32)> {
         self.inputs.retain(|_, suspect| suspect.forget_at > now);
         for input in under_way {
             let new = Suspect { deaths: 0, refused_until: 0, refused: 0, forget_at: 0 };
@@ -85,7 +90,8 @@ impl Suspects {
         if beyond == 0 {
             return;
         }
-        let rank = |(input, s): (&Fingerprint, &Suspect)| (s.refused_until, s.deaths, s.forget_at, *input);
+        let rank =
+            |(input, s): (&Fingerprint, &Suspect)| (s.refused_until, s.deaths, s.forget_at, *input);
         let mut ranks: Vec<_> = self.inputs.iter().map(rank).collect();
         ranks.sort_unstable();
         for (.., input) in &ranks[..beyond] {
@@ -95,7 +101,9 @@ impl Suspects {
 
     /// It was answered: its process lives.
     pub(super) fn answered(&mut self, now: u64, input: Fingerprint) {
-        if !self.inputs.is_empty() && self.inputs.get(&input).is_some_and(|s| s.refused_until <= now) {
+        if !self.inputs.is_empty()
+            && self.inputs.get(&input).is_some_and(|s| s.refused_until <= now)
+        {
             self.inputs.remove(&input);
         }
     }
@@ -194,7 +202,8 @@ impl<P: Input, R> Dispatch<P, R> {
 
     /// A call that is to run alone finds no worker. True: it waits until nothing runs in one of the containers, for some time.
     pub(super) fn wait_to_be_alone(&mut self, now: u64, function: FunctionId, id: CallId) -> bool {
-        let containers = self.function(function).containers.iter().map(|key| &self.containers[*key]);
+        let containers =
+            self.function(function).containers.iter().map(|key| &self.containers[*key]);
         let mut ready = containers.filter(|c| c.serves() && !c.channels.is_empty()).peekable();
         if ready.peek().is_none() || ready.any(|c| c.running == 0) {
             return false;
@@ -215,7 +224,8 @@ impl<P: Input, R> Dispatch<P, R> {
         let is_asked = self.spec(container.function).quarantine_after > 0
             && !container.ending
             && container.channels.contains(&channel);
-        let is_kept = container.last_words.as_ref().is_some_and(|kept| now < kept.closed_at + DIES_WITHIN_NS);
+        let is_kept =
+            container.last_words.as_ref().is_some_and(|kept| now < kept.closed_at + DIES_WITHIN_NS);
         if is_asked && !is_kept {
             let under_way = self.inputs_under_way(key);
             self.containers[key].last_words = Some(LastWords { closed_at: now, under_way });
@@ -224,8 +234,10 @@ impl<P: Input, R> Dispatch<P, R> {
 
     /// The inputs of calls that were dispatched to this container, each once.
     fn inputs_under_way(&self, key: ContainerKey) -> Vec<Fingerprint> {
-        let open = self.containers[key].channels.iter().flat_map(|channel| &self.channels[*channel].open);
-        let mut inputs: Vec<Fingerprint> = open.filter_map(|id| self.calls.get(*id)?.input).collect();
+        let open =
+            self.containers[key].channels.iter().flat_map(|channel| &self.channels[*channel].open);
+        let mut inputs: Vec<Fingerprint> =
+            open.filter_map(|id| self.calls.get(*id)?.input).collect();
         inputs.sort_unstable();
         inputs.dedup();
         inputs
@@ -238,10 +250,12 @@ impl<P: Input, R> Dispatch<P, R> {
         let f = &self.functions[function as usize - 1];
         let after = f.spec.quarantine_after;
         // One that was told to end, such as for a handler that was stuck, did not die of what it was given.
-        if after == 0 || container.ending || container.attached || container.generation != f.serving {
+        if after == 0 || container.ending || container.attached || container.generation != f.serving
+        {
             return;
         }
-        let last_words = container.last_words.take().filter(|kept| now < kept.closed_at + DIES_WITHIN_NS);
+        let last_words =
+            container.last_words.take().filter(|kept| now < kept.closed_at + DIES_WITHIN_NS);
         let under_way = match last_words {
             Some(kept) => kept.under_way,
             None => self.inputs_under_way(key),

@@ -68,7 +68,8 @@ impl<P: Input, R> Dispatch<P, R> {
         let Some(call) = self.calls.get_mut(id) else { return false };
         let f = &mut self.functions[call.function as usize - 1];
         let died = matches!(outcome, Err(failure) if failure.status == Status::ContainerDied);
-        let is_wanted = matches!(call.caller, Caller::Call { .. }) && !call.cancelled && now < call.deadline;
+        let is_wanted =
+            matches!(call.caller, Caller::Call { .. }) && !call.cancelled && now < call.deadline;
         let may_run_again = call.surely_not_begun || f.spec.idempotent;
         let is_served = !f.removed && f.unavailable.is_none();
         if !(died && is_wanted && may_run_again && is_served)
@@ -104,7 +105,8 @@ mod tests {
     fn retries_are_a_share_of_the_calls_lately() {
         let mut budget = Budget::default();
         let mut now = 100 * WINDOW_NS;
-        let taken = |budget: &mut Budget, now| (0..1000).take_while(|_| budget.take(now)).count() as u64;
+        let taken =
+            |budget: &mut Budget, now| (0..1000).take_while(|_| budget.take(now)).count() as u64;
         assert_eq!(taken(&mut budget, now), FREE_RETRIES);
         for _ in 0..100 {
             budget.called(now);

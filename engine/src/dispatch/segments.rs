@@ -57,8 +57,8 @@ mod tests {
         let mut segments = Segments::default();
         segments.record(1_000, 2_000, Ran { began_at: 4_000, ended_at: 12_000 }, 16_000);
         let Segments { queued, woken, ran, returned, whole } = segments;
-        let sums =
-            [queued, woken, ran, returned, whole].map(|segment| (segment.count(), segment.sum_s() * 1e9));
+        let sums = [queued, woken, ran, returned, whole]
+            .map(|segment| (segment.count(), segment.sum_s() * 1e9));
         assert_eq!(
             sums.map(|(count, ns)| (count, ns.round() as u64)),
             [(1, 1_000), (1, 2_000), (1, 8_000), (1, 4_000), (1, 15_000)]

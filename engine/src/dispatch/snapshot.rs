@@ -72,7 +72,9 @@ impl<P: Input, R> Dispatch<P, R> {
         for container in f.containers.iter().filter_map(|key| containers.get(*key)) {
             match container.set_aside {
                 true => by_state.set_aside += 1,
-                false if container.warming || container.channels.is_empty() => by_state.starting += 1,
+                false if container.warming || container.channels.is_empty() => {
+                    by_state.starting += 1
+                }
                 false => by_state.ready += 1,
             }
             for channel in container.channels.iter().filter_map(|key| channels.get(*key)) {

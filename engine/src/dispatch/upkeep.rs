@@ -104,7 +104,8 @@ impl<P: Input, R> Dispatch<P, R> {
         if workers <= kept {
             f.surplus_since = None;
             if is_quiet {
-                let trim = f.containers.iter().map(|container| Action::Trim { container: *container });
+                let trim =
+                    f.containers.iter().map(|container| Action::Trim { container: *container });
                 self.actions.extend(trim);
             }
             return !is_quiet;
@@ -120,7 +121,9 @@ impl<P: Input, R> Dispatch<P, R> {
         if now.saturating_sub(since) >= RETIRE_AFTER_NS {
             for _ in 0..surplus {
                 let key = threads.iter().max_by_key(|key| self.containers[**key].idle.len());
-                let Some(channel) = key.and_then(|key| self.least_recently_idle(*key)) else { break };
+                let Some(channel) = key.and_then(|key| self.least_recently_idle(*key)) else {
+                    break;
+                };
                 self.actions.push_back(Action::Retire { channel });
             }
         }
@@ -175,7 +178,10 @@ mod tests {
         for tick in 1..20 {
             dispatch.advance(tick * TICK_NS);
         }
-        assert_eq!((dispatch.channels.len(), dispatch.containers[container].channels.len()), (4, 1));
+        assert_eq!(
+            (dispatch.channels.len(), dispatch.containers[container].channels.len()),
+            (4, 1)
+        );
         dispatch.container_gone(1, container, &Failure::new(Status::ContainerDied, "killed"));
         assert!(dispatch.channels.is_empty() && dispatch.containers.is_empty());
     }

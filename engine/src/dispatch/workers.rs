@@ -27,7 +27,8 @@ impl<P: Input, R> Dispatch<P, R> {
         let generation = generation.unwrap_or(f.serving);
         let warming = generation != f.serving;
         let is_over = f.removed || (warming && generation != f.generation);
-        let container = Container { attached, warming, ..Container::new(function, generation, mode, window) };
+        let container =
+            Container { attached, warming, ..Container::new(function, generation, mode, window) };
         let key = self.containers.insert(container);
         f.containers.push(key);
         if is_over {
@@ -39,9 +40,11 @@ impl<P: Input, R> Dispatch<P, R> {
             f.unavailable = None;
         }
         let first = match mode {
-            Mode::Threads => {
-                f.spec.min.div_ceil(f.spec.processes.max(1)).clamp(1, MAX_WORKERS_PER_CONTAINER as u32)
-            }
+            Mode::Threads => f
+                .spec
+                .min
+                .div_ceil(f.spec.processes.max(1))
+                .clamp(1, MAX_WORKERS_PER_CONTAINER as u32),
             Mode::EventLoop => 1,
         };
         for _ in 0..first {
@@ -92,7 +95,8 @@ impl<P: Input, R> Dispatch<P, R> {
 
     /// Looks again when containers that pause may get calls.
     pub(super) fn look_after_pauses(&mut self, now: u64, function: FunctionId) {
-        let containers = self.function(function).containers.iter().map(|key| &self.containers[*key]);
+        let containers =
+            self.function(function).containers.iter().map(|key| &self.containers[*key]);
         if let Some(at) = containers.filter_map(|c| c.pauses_until(now)).min() {
             self.upkeep.look_again(function, at);
         }
@@ -187,7 +191,8 @@ impl<P: Input, R> Dispatch<P, R> {
     pub fn set_unavailable(&mut self, now: u64, function: FunctionId, reason: &str) {
         let f = self.function_mut(function);
         f.unavailable = Some(reason.to_owned());
-        let queued: Vec<CallId> = f.outside.drain(..).chain(f.nested.drain(..)).map(|(_, id)| id).collect();
+        let queued: Vec<CallId> =
+            f.outside.drain(..).chain(f.nested.drain(..)).map(|(_, id)| id).collect();
         for id in queued {
             if self.calls.get(id).is_some_and(|call| call.stage == Stage::Queued) {
                 self.abandon(now, id, Failure::new(Status::Unavailable, reason));

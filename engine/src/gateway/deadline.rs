@@ -13,15 +13,19 @@ pub fn timeout(headers: &HeaderMap) -> Result<Option<Duration>, Failure> {
     let mut values = headers.get_all(TIMEOUT_HEADER).iter();
     let Some(value) = values.next() else { return Ok(None) };
     let wrong = |found: String| {
-        let text = format!("X-Timeout-Ms is {found}; give a whole number of milliseconds, 1 or more, once");
+        let text = format!(
+            "X-Timeout-Ms is {found}; give a whole number of milliseconds, 1 or more, once"
+        );
         Err(Failure::new(Status::InvalidArgument, text))
     };
     if values.next().is_some() {
         return wrong("there more than once".to_owned());
     }
     let shown = || format!("{:?}", String::from_utf8_lossy(value.as_bytes()));
-    let digits =
-        value.to_str().ok().filter(|text| !text.is_empty() && text.bytes().all(|b| b.is_ascii_digit()));
+    let digits = value
+        .to_str()
+        .ok()
+        .filter(|text| !text.is_empty() && text.bytes().all(|b| b.is_ascii_digit()));
     match digits.map(str::parse) {
         None | Some(Ok(0)) => wrong(shown()),
         // Digits that are no u64 are a time beyond any timeout, as u64::MAX ms are.
@@ -54,7 +58,10 @@ mod tests {
     fn anything_else_is_refused_with_what_was_found() {
         for value in ["", "0", "000", "-1", "+1", "1.5", "1e3", "5s", "1 0", "soon", "\u{663}"] {
             let said = of(&[value.as_bytes()]).unwrap_err();
-            assert!(said.contains(&format!("is {value:?};")) && said.contains("milliseconds"), "{said}");
+            assert!(
+                said.contains(&format!("is {value:?};")) && said.contains("milliseconds"),
+                "{said}"
+            );
         }
         assert!(of(&[b"\xff"]).unwrap_err().contains('\u{fffd}'));
         assert!(of(&[b"5", b"5"]).unwrap_err().contains("more than once"));

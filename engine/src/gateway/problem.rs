@@ -50,8 +50,9 @@ fn page(
     }
     if !failure.cause.is_empty() {
         let cause = failure.cause.iter();
-        let cause =
-            cause.map(|c| json!({"function": c.function, "error": c.status.name(), "message": c.message}));
+        let cause = cause.map(
+            |c| json!({"function": c.function, "error": c.status.name(), "message": c.message}),
+        );
         problem.insert("cause".into(), cause.collect());
     }
     let mut body = Value::Object(problem).to_string();
@@ -71,7 +72,9 @@ fn page(
 pub(super) fn plain(http: StatusCode, text: &'static str) -> Response<Full<Bytes>> {
     let mut response = Response::new(Full::new(Bytes::from_static(text.as_bytes())));
     *response.status_mut() = http;
-    response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("text/plain; charset=utf-8"));
+    response
+        .headers_mut()
+        .insert(CONTENT_TYPE, HeaderValue::from_static("text/plain; charset=utf-8"));
     response
 }
 

@@ -27,7 +27,9 @@ impl Refused {
 
     /// Waits for the rest of the pause, if there is one for this function.
     pub(super) async fn pause(&self, function: FunctionId) {
-        let Some((_, at)) = self.0.get().filter(|(refused, _)| *refused == function) else { return };
+        let Some((_, at)) = self.0.get().filter(|(refused, _)| *refused == function) else {
+            return;
+        };
         let until = at + PAUSE;
         if Instant::now() < until {
             tokio::time::sleep_until(until).await;

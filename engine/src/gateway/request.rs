@@ -25,7 +25,13 @@ const USUAL_METADATA_BYTES: usize = 512;
 pub(super) fn is_hop_by_hop(name: &HeaderName) -> bool {
     matches!(
         name.as_str(),
-        "connection" | "keep-alive" | "proxy-connection" | "te" | "trailer" | "transfer-encoding" | "upgrade"
+        "connection"
+            | "keep-alive"
+            | "proxy-connection"
+            | "te"
+            | "trailer"
+            | "transfer-encoding"
+            | "upgrade"
     )
 }
 
@@ -40,7 +46,9 @@ pub(super) fn metadata(parts: &Parts, target: &Target<'_>) -> Result<MetadataBuf
         if let Some(query) = parts.uri.query() {
             metadata.push(":query", query.as_bytes())?;
         }
-        if let Some(authority) = parts.uri.authority().filter(|_| !parts.headers.contains_key("host")) {
+        if let Some(authority) =
+            parts.uri.authority().filter(|_| !parts.headers.contains_key("host"))
+        {
             metadata.push("host", authority.as_str().as_bytes())?;
         }
         for (name, value) in parts.headers.iter().filter(|(name, _)| !is_hop_by_hop(name)) {
@@ -48,7 +56,8 @@ pub(super) fn metadata(parts: &Parts, target: &Target<'_>) -> Result<MetadataBuf
         }
         Ok(())
     };
-    add().map_err(|error: MetadataError| Failure::new(Status::PayloadTooLarge, error.to_string()))?;
+    add()
+        .map_err(|error: MetadataError| Failure::new(Status::PayloadTooLarge, error.to_string()))?;
     Ok(metadata)
 }
 
@@ -98,10 +107,14 @@ impl From<Failure> for NoCall {
 
 impl From<hyper::Error> for NoCall {
     fn from(error: hyper::Error) -> NoCall {
-        let cause = std::error::Error::source(&error).and_then(|cause| cause.downcast_ref::<io::Error>());
+        let cause =
+            std::error::Error::source(&error).and_then(|cause| cause.downcast_ref::<io::Error>());
         match cause.map(io::Error::kind) {
             Some(io::ErrorKind::InvalidInput | io::ErrorKind::InvalidData) => NoCall::Malformed,
-            _ => NoCall::Failed(Failure::new(Status::Cancelled, format!("the request was cut off: {error}"))),
+            _ => NoCall::Failed(Failure::new(
+                Status::Cancelled,
+                format!("the request was cut off: {error}"),
+            )),
         }
     }
 }
@@ -137,7 +150,8 @@ pub(super) async fn body(mut incoming: Incoming, max_bytes: u64) -> Result<Bytes
             return Err(NoCall::Failed(too_large(max_bytes)));
         }
         if received >= part_ends {
-            (part_until, part_ends) = (Instant::now() + BODY_PART_TIMEOUT, received + BODY_PART_BYTES);
+            (part_until, part_ends) =
+                (Instant::now() + BODY_PART_TIMEOUT, received + BODY_PART_BYTES);
         }
         // A body that came in one piece is not copied.
         if first.is_empty() && rest.is_none() {

@@ -17,8 +17,8 @@ const OCTETS: HeaderValue = HeaderValue::from_static("application/octet-stream")
 /// Who sets the status speaks HTTP, and says what the body is, or leaves it out; other bodies are octets.
 pub(super) fn response(answer: Answer, method: &Method) -> Result<Response<Full<Bytes>>, Failure> {
     let failed = |text: String| Failure::new(Status::FunctionFailed, text);
-    let metadata =
-        Metadata::parse(&answer.metadata).map_err(|e| failed(format!("the answer's metadata: {e}")))?;
+    let metadata = Metadata::parse(&answer.metadata)
+        .map_err(|e| failed(format!("the answer's metadata: {e}")))?;
     // What the length of a body would be that is not sent only the function knows.
     let keeps_length = *method == Method::HEAD && answer.body.is_empty();
     let mut speaks_http = false;
@@ -28,16 +28,19 @@ pub(super) fn response(answer: Answer, method: &Method) -> Result<Response<Full<
             let status = str::from_utf8(value).ok().and_then(|v| v.parse::<u16>().ok());
             speaks_http = true;
             // 1xx are not final answers.
-            let status =
-                status.filter(|s| (200..=599).contains(s)).and_then(|s| StatusCode::from_u16(s).ok());
+            let status = status
+                .filter(|s| (200..=599).contains(s))
+                .and_then(|s| StatusCode::from_u16(s).ok());
             let shown = String::from_utf8_lossy(value);
-            *response.status_mut() = status
-                .ok_or_else(|| failed(format!("the answer's status {shown:?} is not one of 200 to 599")))?;
+            *response.status_mut() = status.ok_or_else(|| {
+                failed(format!("the answer's status {shown:?} is not one of 200 to 599"))
+            })?;
         } else if !name.starts_with(':') && !name.starts_with("trailer:") {
-            let header =
-                HeaderName::from_bytes(name.as_bytes()).ok().zip(HeaderValue::from_bytes(value).ok());
-            let (header, value) =
-                header.ok_or_else(|| failed(format!("the answer's {name:?} is not an HTTP header")))?;
+            let header = HeaderName::from_bytes(name.as_bytes())
+                .ok()
+                .zip(HeaderValue::from_bytes(value).ok());
+            let (header, value) = header
+                .ok_or_else(|| failed(format!("the answer's {name:?} is not an HTTP header")))?;
             if !is_hop_by_hop(&header) && (header != CONTENT_LENGTH || keeps_length) {
                 response.headers_mut().append(header, value);
             }
@@ -73,8 +76,12 @@ mod tests {
 
     #[test]
     fn status_and_headers_are_the_function_s() {
-        let response =
-            of(&[(":status", "404"), ("set-cookie", "a=1"), ("set-cookie", "b=2"), ("connection", "close")]);
+        let response = of(&[
+            (":status", "404"),
+            ("set-cookie", "a=1"),
+            ("set-cookie", "b=2"),
+            ("connection", "close"),
+        ]);
         let response = response.unwrap();
         assert_eq!(response.status(), 404);
         assert_eq!(response.headers().get_all("set-cookie").iter().count(), 2);
@@ -83,9 +90,13 @@ mod tests {
 
     #[test]
     fn what_is_not_http_is_the_function_s_failure() {
-        for pair in
-            [(":status", "99"), (":status", "101"), (":status", "x"), ("a(b", "v"), ("a", "x\r\ny: z")]
-        {
+        for pair in [
+            (":status", "99"),
+            (":status", "101"),
+            (":status", "x"),
+            ("a(b", "v"),
+            ("a", "x\r\ny: z"),
+        ] {
             match of(&[pair]) {
                 Err(failure) => assert_eq!(failure.status, Status::FunctionFailed),
                 Ok(response) => panic!("{pair:?} gave {response:?}"),

@@ -36,7 +36,9 @@ impl Routes {
             let name = below.split('/').next()?;
             return Some(target(name, path, FUNCTIONS.len() + name.len()));
         }
-        let fits = |route: &str| path.strip_prefix(route).is_some_and(|r| r.is_empty() || r.starts_with('/'));
+        let fits = |route: &str| {
+            path.strip_prefix(route).is_some_and(|r| r.is_empty() || r.starts_with('/'))
+        };
         let (route, name) = self.0.iter().find(|(route, _)| fits(route))?;
         Some(target(name, path, route.len()))
     }
@@ -69,7 +71,8 @@ mod tests {
     #[test]
     fn the_longest_route_that_ends_at_a_slash_wins() {
         let routes = Routes::new(
-            [("/shop", "Shop"), ("", "Site"), ("/shop/cart", "Cart")].map(|(r, n)| (r.into(), n.into())),
+            [("/shop", "Shop"), ("", "Site"), ("/shop/cart", "Cart")]
+                .map(|(r, n)| (r.into(), n.into())),
         );
         for (path, name, prefix, rest) in [
             ("/", "Site", "", "/"),

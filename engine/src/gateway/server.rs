@@ -95,8 +95,12 @@ impl Gateway {
     }
 
     /// Serves clients until it is told to stop.
-    pub async fn serve_tcp<C, H>(&self, listener: TcpListener, service: Rc<Service<C, H>>, stop: Stop)
-    where
+    pub async fn serve_tcp<C, H>(
+        &self,
+        listener: TcpListener,
+        service: Rc<Service<C, H>>,
+        stop: Stop,
+    ) where
         C: Calls + 'static,
         H: Health + 'static,
     {
@@ -104,7 +108,11 @@ impl Gateway {
             let mut listening = None;
             let accepted = poll_fn(|context| {
                 listening.get_or_insert_with(|| stop.listen(context));
-                if stop.was_said() { Poll::Ready(None) } else { listener.poll_accept(context).map(Some) }
+                if stop.was_said() {
+                    Poll::Ready(None)
+                } else {
+                    listener.poll_accept(context).map(Some)
+                }
             });
             let Some(accepted) = accepted.await else { return };
             match accepted {
@@ -157,7 +165,8 @@ impl Gateway {
                 let (service, refused) = (service.clone(), refused.clone());
                 async move { Ok::<_, Infallible>(service.answer(request, &refused).await) }
             });
-            let mut connection = pin!(builder.serve_connection(TokioIo::new(Turns::new(stream)), answer));
+            let mut connection =
+                pin!(builder.serve_connection(TokioIo::new(Turns::new(stream)), answer));
             let mut listening = None;
             let mut finishing = false;
             // What goes wrong on a connection concerns its client only, who sees it.
@@ -171,7 +180,8 @@ impl Gateway {
                 if has_asked.get() {
                     silent = None;
                 }
-                let is_late = silent.as_mut().is_some_and(|silent| silent.as_mut().poll(context).is_ready());
+                let is_late =
+                    silent.as_mut().is_some_and(|silent| silent.as_mut().poll(context).is_ready());
                 if is_late { Poll::Ready(Ok(())) } else { ended }
             })
             .await;

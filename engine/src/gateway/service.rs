@@ -55,8 +55,9 @@ impl<C: Calls, H: Health> Service<C, H> {
         }
         let routes = self.routes.now();
         let Some(target) = routes.find(path) else {
-            let text =
-                format!("there is nothing at {path}; functions are at /function/NAME and at their routes");
+            let text = format!(
+                "there is nothing at {path}; functions are at /function/NAME and at their routes"
+            );
             return problem::response(None, &Failure::new(Status::NotFound, text));
         };
         let name = target.name;
@@ -79,7 +80,9 @@ impl<C: Calls, H: Health> Service<C, H> {
                 self.calls.refused(Some(function), failure.status);
                 return problem::response(Some(name), &failure);
             }
-            Err(NoCall::Malformed) => return problem::malformed("the request's body is malformed\n"),
+            Err(NoCall::Malformed) => {
+                return problem::malformed("the request's body is malformed\n");
+            }
         };
         let Called { id, outcome } = self.calls.call(function, timeout, metadata, body).await;
         let response = outcome.and_then(|answer| response::response(answer, &parts.method));
@@ -95,7 +98,11 @@ impl<C: Calls, H: Health> Service<C, H> {
 }
 
 /// The page about the engine's health at this path, if there is one: `/healthz` or `/readyz`.
-pub fn health_page(health: &impl Health, method: &Method, path: &str) -> Option<Response<Full<Bytes>>> {
+pub fn health_page(
+    health: &impl Health,
+    method: &Method,
+    path: &str,
+) -> Option<Response<Full<Bytes>>> {
     if !matches!(path, HEALTH | READINESS) {
         return None;
     }

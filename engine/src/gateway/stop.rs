@@ -31,7 +31,10 @@ impl Stop {
 
     /// Has this task woken when it is said, for as long as what is returned lives.
     pub(super) fn listen(&self, context: &Context<'_>) -> Listener {
-        Listener { stop: self.clone(), key: self.0.listeners.borrow_mut().insert(context.waker().clone()) }
+        Listener {
+            stop: self.clone(),
+            key: self.0.listeners.borrow_mut().insert(context.waker().clone()),
+        }
     }
 }
 

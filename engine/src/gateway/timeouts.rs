@@ -93,11 +93,18 @@ pub async fn keep_timeouts() -> std::io::Result<()> {
     loop {
         let next = TABLE.with_borrow_mut(|table| {
             let now = Instant::now();
-            for (_, entry) in table.entries.iter_mut().filter(|(_, entry)| !entry.over && entry.at <= now) {
+            for (_, entry) in
+                table.entries.iter_mut().filter(|(_, entry)| !entry.over && entry.at <= now)
+            {
                 entry.over = true;
                 entry.waker.wake_by_ref();
             }
-            table.entries.iter().filter(|(_, entry)| !entry.over).map(|(_, entry)| entry.at - now).min()
+            table
+                .entries
+                .iter()
+                .filter(|(_, entry)| !entry.over)
+                .map(|(_, entry)| entry.at - now)
+                .min()
         });
         match next {
             None => some.notified().await,

@@ -44,16 +44,22 @@ impl Controller {
             (Controller::Memory, Version::One) => {
                 let memory = || limits.memory_bytes.map(|bytes| bytes.to_string());
                 // The second counts swapped memory, too, and is never below the first.
-                let files = [("memory.limit_in_bytes", false), ("memory.memsw.limit_in_bytes", true)];
-                files.iter().filter_map(|(file, may_lack)| Some((*file, memory()?, *may_lack))).collect()
+                let files =
+                    [("memory.limit_in_bytes", false), ("memory.memsw.limit_in_bytes", true)];
+                files
+                    .iter()
+                    .filter_map(|(file, may_lack)| Some((*file, memory()?, *may_lack)))
+                    .collect()
             }
-            (Controller::Memory, Version::Two) => limits.memory_bytes.map_or_else(Vec::new, |bytes| {
-                vec![
-                    ("memory.max", bytes.to_string(), false),
-                    ("memory.swap.max", "0".to_owned(), true),
-                    ("memory.oom.group", "1".to_owned(), true),
-                ]
-            }),
+            (Controller::Memory, Version::Two) => {
+                limits.memory_bytes.map_or_else(Vec::new, |bytes| {
+                    vec![
+                        ("memory.max", bytes.to_string(), false),
+                        ("memory.swap.max", "0".to_owned(), true),
+                        ("memory.oom.group", "1".to_owned(), true),
+                    ]
+                })
+            }
             (Controller::Cpu, version) => limits.cpu_millis.map_or_else(Vec::new, |millis| {
                 let quota_us = u64::from(millis) * CPU_PERIOD_US / 1000;
                 match version {
@@ -64,9 +70,9 @@ impl Controller {
                     Version::Two => vec![("cpu.max", format!("{quota_us} {CPU_PERIOD_US}"), false)],
                 }
             }),
-            (Controller::Tasks, _) => {
-                limits.tasks.map_or_else(Vec::new, |tasks| vec![("pids.max", tasks.to_string(), false)])
-            }
+            (Controller::Tasks, _) => limits
+                .tasks
+                .map_or_else(Vec::new, |tasks| vec![("pids.max", tasks.to_string(), false)]),
         }
     }
 }
@@ -100,7 +106,8 @@ impl Groups {
         let read = |path| fs::read_to_string(path).unwrap_or_default();
         let (own, mounts) = (read("/proc/self/cgroup"), read("/proc/self/mountinfo"));
         let name = format!("{PREFIX}{}", std::process::id());
-        let places = places(&own, &mounts).into_iter().filter_map(|place| place.make(&name).ok()).collect();
+        let places =
+            places(&own, &mounts).into_iter().filter_map(|place| place.make(&name).ok()).collect();
         Groups { places, ended: Vec::new() }
     }
 
@@ -167,15 +174,19 @@ pub(super) struct Group {
 impl Group {
     /// Files to which a process writes `0` to be in the groups.
     pub(super) fn entrances(&self) -> io::Result<Vec<File>> {
-        let open = |directory: &PathBuf| OpenOptions::new().write(true).open(directory.join("cgroup.procs"));
+        let open = |directory: &PathBuf| {
+            OpenOptions::new().write(true).open(directory.join("cgroup.procs"))
+        };
         self.directories.iter().map(open).collect()
     }
 
     /// Whether a process in it was killed for want of memory.
     pub(super) fn ran_out_of_memory(&self) -> bool {
         let files = ["memory.oom_control", "memory.events"];
-        let mut texts =
-            self.directories.iter().flat_map(|d| files.map(|file| fs::read_to_string(d.join(file))));
+        let mut texts = self
+            .directories
+            .iter()
+            .flat_map(|d| files.map(|file| fs::read_to_string(d.join(file))));
         texts.any(|text| {
             let text = text.unwrap_or_default();
             let count = text.lines().find_map(|line| line.strip_prefix("oom_kill "));
@@ -221,7 +232,8 @@ impl Place {
     }
 
     fn enable(&self) -> io::Result<()> {
-        let enabled: Vec<String> = self.controllers.iter().map(|c| format!("+{}", c.name())).collect();
+        let enabled: Vec<String> =
+            self.controllers.iter().map(|c| format!("+{}", c.name())).collect();
         fs::write(self.directory.join("cgroup.subtree_control"), enabled.join(" "))
     }
 }
@@ -265,12 +277,15 @@ fn places(own: &str, mounts: &str) -> Vec<Place> {
         let offered = match mount.version {
             Version::One => mount.options.iter().map(|name| (*name).to_owned()).collect(),
             Version::Two => {
-                let text = fs::read_to_string(directory.join("cgroup.controllers")).unwrap_or_default();
+                let text =
+                    fs::read_to_string(directory.join("cgroup.controllers")).unwrap_or_default();
                 text.split_ascii_whitespace().map(str::to_owned).collect::<Vec<_>>()
             }
         };
-        let controllers: Vec<Controller> =
-            CONTROLLERS.into_iter().filter(|c| offered.iter().any(|name| name == c.name())).collect();
+        let controllers: Vec<Controller> = CONTROLLERS
+            .into_iter()
+            .filter(|c| offered.iter().any(|name| name == c.name()))
+            .collect();
         if !controllers.is_empty() {
             places.push(Place { version: mount.version, controllers, directory });
         }
@@ -313,7 +328,8 @@ mod tests {
                       35 31 0:32 / /sys/fs/cgroup/memory rw,relatime shared:3 - cgroup cgroup rw,memory\n\
                       36 31 0:33 /docker/x /sys/fs/cgroup/pids rw - cgroup cgroup rw,pids\n\
                       37 31 0:34 / /sys/fs/cgroup/systemd rw - cgroup cgroup rw,name=systemd\n";
-        let found: Vec<_> = places(own, mounts).into_iter().map(|p| (p.controllers, p.directory)).collect();
+        let found: Vec<_> =
+            places(own, mounts).into_iter().map(|p| (p.controllers, p.directory)).collect();
         assert_eq!(
             found,
             [
@@ -330,20 +346,27 @@ mod tests {
         let service = root.path().join("app.service");
         fs::create_dir(&service).unwrap();
         fs::write(service.join("cgroup.controllers"), "cpuset cpu io memory pids\n").unwrap();
-        let mounts = format!("30 1 0:26 / {} rw - cgroup2 cgroup2 rw,nsdelegate\n", root.path().display());
+        let mounts =
+            format!("30 1 0:26 / {} rw - cgroup2 cgroup2 rw,nsdelegate\n", root.path().display());
         let mut found = places("0::/app.service\n", &mounts);
         let place = found.pop().unwrap();
         assert_eq!(place.controllers, CONTROLLERS);
         let place = place.make("nightcore-1").unwrap();
-        let enabled =
-            |directory: &Path| fs::read_to_string(directory.join("cgroup.subtree_control")).unwrap();
+        let enabled = |directory: &Path| {
+            fs::read_to_string(directory.join("cgroup.subtree_control")).unwrap()
+        };
         assert_eq!(enabled(&service), "+memory +cpu +pids");
         assert_eq!(enabled(&service.join("nightcore-1")), "+memory +cpu +pids");
         let groups = Groups { places: vec![place], ended: Vec::new() };
-        let limits =
-            Limits { memory_bytes: Some(1 << 20), cpu_millis: Some(1500), tasks: Some(9), open_files: None };
+        let limits = Limits {
+            memory_bytes: Some(1 << 20),
+            cpu_millis: Some(1500),
+            tasks: Some(9),
+            open_files: None,
+        };
         groups.make("7", &limits).unwrap();
-        let value = |file: &str| fs::read_to_string(service.join("nightcore-1/7").join(file)).unwrap();
+        let value =
+            |file: &str| fs::read_to_string(service.join("nightcore-1/7").join(file)).unwrap();
         assert_eq!(value("memory.max"), "1048576");
         assert_eq!(value("memory.swap.max"), "0");
         assert_eq!(value("cpu.max"), "150000 100000");
@@ -356,7 +379,8 @@ mod tests {
         // As the kernel refuses to be written to while there are processes.
         fs::create_dir(root.path().join("cgroup.subtree_control")).unwrap();
         fs::write(root.path().join("cgroup.controllers"), "memory\n").unwrap();
-        fs::write(root.path().join("cgroup.procs"), format!("{}\n0\n", std::process::id())).unwrap();
+        fs::write(root.path().join("cgroup.procs"), format!("{}\n0\n", std::process::id()))
+            .unwrap();
         let mounts = format!("30 1 0:26 / {} rw - cgroup2 cgroup2 rw\n", root.path().display());
         let place = places("0::/\n", &mounts).pop().unwrap();
         assert!(place.make("nightcore-1").unwrap_err().to_string().contains("other programs"));

@@ -70,7 +70,8 @@ mod tests {
     fn ours_are_this_process_its_parent_and_its_descendants() {
         let mut child =
             std::process::Command::new("cat").stdin(std::process::Stdio::piped()).spawn().unwrap();
-        let pids = [nix::unistd::getpid().as_raw(), nix::unistd::getppid().as_raw(), child.id() as i32];
+        let pids =
+            [nix::unistd::getpid().as_raw(), nix::unistd::getppid().as_raw(), child.id() as i32];
         assert_eq!(pids.map(is_ours), [true; 3]);
         assert!(!is_ours(0));
         drop(child.stdin.take());

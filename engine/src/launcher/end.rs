@@ -20,7 +20,8 @@ pub enum End {
 
 impl End {
     /// What [`End::reason`] can be.
-    pub const REASONS: [&str; 5] = ["exit", "signal", "out_of_memory", "not_started", "launcher_died"];
+    pub const REASONS: [&str; 5] =
+        ["exit", "signal", "out_of_memory", "not_started", "launcher_died"];
 
     /// Its kind in a word.
     pub fn reason(&self) -> &'static str {

@@ -73,12 +73,18 @@ impl Keeper {
         // Orphans of a launcher that is killed come to the engine, which ends them.
         children::become_subreaper().context("cannot become a subreaper")?;
         let supervisor = Rc::new(RefCell::new(Supervisor::new(now_ns())));
-        let launcher = Launcher::spawn(directory, open_files).context("cannot start the launcher")?;
+        let launcher =
+            Launcher::spawn(directory, open_files).context("cannot start the launcher")?;
         Ok(Keeper { hub, directory: directory.to_owned(), open_files, supervisor, launcher })
     }
 
     /// Starts containers of a new generation of a function.
-    pub fn begin(&mut self, function: FunctionId, generation: Generation, config: Rc<config::Function>) {
+    pub fn begin(
+        &mut self,
+        function: FunctionId,
+        generation: Generation,
+        config: Rc<config::Function>,
+    ) {
         // One that was still coming is given up.
         let serving = self.hub.borrow().dispatch.serving_generation(function);
         self.retire(function, |other| other != serving && other < generation);
@@ -302,7 +308,9 @@ impl Launcher {
         }
         let child = command.process_group(0).spawn()?;
         // SAFETY: the AsyncFd owns the socket, which stays open and the same.
-        let socket = unsafe { AsyncFd::register_with_interest(own, Interest::READABLE | Interest::WRITABLE) };
+        let socket = unsafe {
+            AsyncFd::register_with_interest(own, Interest::READABLE | Interest::WRITABLE)
+        };
         let socket = socket.map_err(|error| error.into_parts().1)?;
         Ok(Launcher { child, socket, unsent: RefCell::default() })
     }

@@ -26,8 +26,8 @@ pub fn log_path(directory: &Path, function: &str) -> PathBuf {
 /// The functions that have logs, in the order of their names.
 pub fn logged(directory: &Path) -> Vec<String> {
     let entries = std::fs::read_dir(directory.join("logs")).into_iter().flatten().flatten();
-    let names =
-        entries.filter_map(|entry| Some(entry.file_name().to_str()?.strip_suffix(".log")?.to_owned()));
+    let names = entries
+        .filter_map(|entry| Some(entry.file_name().to_str()?.strip_suffix(".log")?.to_owned()));
     let mut names: Vec<String> = names.collect();
     names.sort();
     names
@@ -84,7 +84,11 @@ impl Lines {
 
     /// Gives what was gathered.
     fn give(&mut self, continues: bool, each: &mut impl FnMut(&Line<'_>)) {
-        let part = if continues { &self.part } else { self.part.strip_suffix(b"\r").unwrap_or(&self.part) };
+        let part = if continues {
+            &self.part
+        } else {
+            self.part.strip_suffix(b"\r").unwrap_or(&self.part)
+        };
         let (call, text) = if self.goes_on { (self.call, part) } else { line_of_call(part) };
         each(&Line { call, text, continues });
         (self.call, self.goes_on) = (call, continues);
@@ -102,7 +106,12 @@ pub(super) struct Log {
 
 impl Log {
     pub(super) fn new(directory: &Path, function: &str) -> Log {
-        Log { function: function.to_owned(), path: log_path(directory, function), file: None, bytes: 0 }
+        Log {
+            function: function.to_owned(),
+            path: log_path(directory, function),
+            file: None,
+            bytes: 0,
+        }
     }
 
     /// Keeps a line and shows it. A log that cannot be written must not stop the functions.
@@ -112,7 +121,8 @@ impl Log {
         let text = [line.text, if line.continues { CONTINUES } else { b"" }].concat();
         show_line(&self.function, call, &text);
         let (time, pid) = (wall_clock::utc(), pid.to_string());
-        let kept = [time.as_bytes(), pid.as_bytes(), call.unwrap_or(NO_CALL), &text[..]].join(&b' ');
+        let kept =
+            [time.as_bytes(), pid.as_bytes(), call.unwrap_or(NO_CALL), &text[..]].join(&b' ');
         let _ = self.keep(&[&kept[..], b"\n"].concat());
     }
 
@@ -149,7 +159,10 @@ mod tests {
 
     #[test]
     fn lines_of_any_length_come_whole_or_in_marked_pieces() {
-        assert_eq!(lines(&[b"a", b"b\nc\r\n", b"\nd"]), [(2, false), (1, false), (0, false), (1, false)]);
+        assert_eq!(
+            lines(&[b"a", b"b\nc\r\n", b"\nd"]),
+            [(2, false), (1, false), (0, false), (1, false)]
+        );
         let long = vec![b'x'; MAX_LINE_BYTES * 2 + 5];
         assert_eq!(lines(&[&long]), [(MAX_LINE_BYTES, true), (MAX_LINE_BYTES, true), (5, false)]);
         let exact = [vec![b'x'; MAX_LINE_BYTES - 1], b"\n".to_vec()].concat();

@@ -129,7 +129,10 @@ impl Launcher {
                 match self.start(launch) {
                     Ok(pid) => self.report(&News::Started { launch: number, pid }),
                     Err(error) => {
-                        self.report(&News::CannotStart { launch: number, error: error.to_string() });
+                        self.report(&News::CannotStart {
+                            launch: number,
+                            error: error.to_string(),
+                        });
                     }
                 }
             }
@@ -222,8 +225,9 @@ impl Launcher {
             (limits.cpu_millis.is_some(), Controller::Cpu, "cpus does not hold"),
             (limits.tasks.is_some(), Controller::Tasks, "tasks does not hold"),
         ];
-        let lacking =
-            wanted.iter().filter(|(is_wanted, controller, _)| *is_wanted && !groups.have(*controller));
+        let lacking = wanted
+            .iter()
+            .filter(|(is_wanted, controller, _)| *is_wanted && !groups.have(*controller));
         let lacking: Vec<&str> = lacking.map(|(_, _, text)| *text).collect();
         if !lacking.is_empty() && self.told.insert(function.clone()) {
             let lacking = lacking.join(", ");
@@ -281,7 +285,8 @@ impl Launcher {
                 }
                 Ok(_) | Err(_) => continue,
             };
-            if let Some(index) = self.running.iter().position(|running| running.pid == pid.as_raw()) {
+            if let Some(index) = self.running.iter().position(|running| running.pid == pid.as_raw())
+            {
                 // A container is its process group: it ends with its first process.
                 let _ = kill(Pid::from_raw(-pid.as_raw()), Signal::SIGKILL);
                 self.drain(index);

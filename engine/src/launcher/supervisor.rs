@@ -244,7 +244,8 @@ impl Supervisor {
         let noise = self.noise();
         let Some(function) = self.functions.get_mut(&launched.function) else { return Vec::new() };
         let Function { generations, history } = function;
-        let Some(containers) = generations.iter_mut().find(|c| c.generation == launched.generation) else {
+        let Some(containers) = generations.iter_mut().find(|c| c.generation == launched.generation)
+        else {
             return Vec::new();
         };
         history.last_end = Some((how.clone(), now));
@@ -278,7 +279,8 @@ impl Supervisor {
     pub fn hopeless(&mut self, launch: u64, reason: &str) -> Vec<Task> {
         let Some(launched) = self.launched.get(&launch) else { return Vec::new() };
         let Launched { function, generation, .. } = *launched;
-        let Some(containers) = self.functions.get_mut(&function).and_then(|f| f.generation(generation))
+        let Some(containers) =
+            self.functions.get_mut(&function).and_then(|f| f.generation(generation))
         else {
             return Vec::new();
         };
@@ -325,7 +327,9 @@ impl Supervisor {
             if launched.replaced || self.stopping {
                 continue;
             }
-            if let Some(containers) = function.generation(launched.generation).filter(|c| !c.hopeless) {
+            if let Some(containers) =
+                function.generation(launched.generation).filter(|c| !c.hopeless)
+            {
                 containers.due.push(now);
                 function.history.count_restart(&End::LauncherDied);
             }

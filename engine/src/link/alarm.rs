@@ -49,7 +49,8 @@ impl Alarm {
 /// Looks after deadlines and limits for ever.
 pub async fn keep_time(alarm: Rc<Alarm>, hub: HubHandle) {
     // SAFETY: `Watched` keeps the timer open for as long as it is registered, and always names the same one.
-    let watched = unsafe { AsyncFd::register_with_interest(Watched(alarm.clone()), Interest::READABLE) };
+    let watched =
+        unsafe { AsyncFd::register_with_interest(Watched(alarm.clone()), Interest::READABLE) };
     let Ok(watched) = watched else { return };
     loop {
         let Ok(mut ready) = watched.readable().await else { return };

@@ -57,7 +57,11 @@ impl Arena {
         let base = Arc::new(Region::map(&files[1], BASE_UNITS)?);
         let budget = MIN_BUDGET_BYTES.max(max_body_bytes.saturating_mul(BUDGET_BODIES));
         let arena = Arena {
-            own: vec![Own { id: ENGINE_BASE_REGION, region: base.clone(), books: Books::new(BASE_UNITS) }],
+            own: vec![Own {
+                id: ENGINE_BASE_REGION,
+                region: base.clone(),
+                books: Books::new(BASE_UNITS),
+            }],
             container: HashMap::from([(CONTAINER_BASE_REGION, container)]),
             last_id: ENGINE_BASE_REGION,
             budget_units: budget / BLOCK_UNIT_BYTES as u64,
@@ -81,7 +85,8 @@ impl Arena {
     /// Bytes of all regions: of the engine's, and of the container's.
     pub(super) fn mapped_bytes(&self) -> [u64; 2] {
         let own = self.own.iter().map(|own| u64::from(own.region.units())).sum::<u64>();
-        let container = self.container.values().map(|region| u64::from(region.units())).sum::<u64>();
+        let container =
+            self.container.values().map(|region| u64::from(region.units())).sum::<u64>();
         [own, container].map(|units| units * BLOCK_UNIT_BYTES as u64)
     }
 
@@ -105,7 +110,8 @@ impl Arena {
         told.push(Told::Added(id, region.units(), file));
         let mut books = Books::new(region.units());
         let block = books.allocate(&region, bytes);
-        let block = block.ok_or_else(|| Failure::new(Status::Internal, "a new region has no room"))?;
+        let block =
+            block.ok_or_else(|| Failure::new(Status::Internal, "a new region has no room"))?;
         self.own.push(Own { id, region: region.clone(), books });
         Ok(Block { region_id: id, region, block })
     }
@@ -154,15 +160,17 @@ impl Arena {
     ) -> Result<(u32, Arc<Region>, OwnedFd), Failure> {
         let units = units_for(bytes);
         if used + units > self.budget_units || regions >= MAX_REGIONS {
-            let text = format!("{} MiB of shared memory are in use for this container", used * 4 / 1024);
+            let text =
+                format!("{} MiB of shared memory are in use for this container", used * 4 / 1024);
             return Err(Failure::new(Status::Overloaded, text));
         }
         let made = create_file(units as u32).and_then(|file| {
             let region = Region::map(&file, units as u32)?;
             Ok((file, Arc::new(region)))
         });
-        let (file, region) =
-            made.map_err(|e| Failure::new(Status::Overloaded, format!("cannot make shared memory: {e}")))?;
+        let (file, region) = made.map_err(|e| {
+            Failure::new(Status::Overloaded, format!("cannot make shared memory: {e}"))
+        })?;
         self.last_id += 1;
         Ok((self.last_id, region, file))
     }
@@ -179,8 +187,14 @@ mod tests {
         let block = arena.allocate(20 << 20, &mut told).unwrap();
         assert!(matches!(told[..], [Told::Added(3, 5120, _)]));
         assert_eq!((arena.allocated(), arena.used_bytes()), (1, 20 << 20));
-        assert_eq!(arena.mapped_bytes()[0], (20 << 20) + u64::from(BASE_UNITS) * BLOCK_UNIT_BYTES as u64);
-        assert_eq!(arena.allocate(MIN_BUDGET_BYTES, &mut told).err().unwrap().status, Status::Overloaded);
+        assert_eq!(
+            arena.mapped_bytes()[0],
+            (20 << 20) + u64::from(BASE_UNITS) * BLOCK_UNIT_BYTES as u64
+        );
+        assert_eq!(
+            arena.allocate(MIN_BUDGET_BYTES, &mut told).err().unwrap().status,
+            Status::Overloaded
+        );
         block.region.give_back(block.block);
         told.clear();
         let block = arena.allocate(21 << 20, &mut told).unwrap();

@@ -61,7 +61,8 @@ pub(super) struct Ends {
 impl Ends {
     /// Makes the pipes in `directory`, with names of this number for a moment.
     pub(super) fn create(directory: &Path, number: u64, kind: ChannelKind) -> io::Result<Ends> {
-        let pipe = |direction: &str| Pipe::create(&directory.join(format!("pipe-{number}-{direction}")));
+        let pipe =
+            |direction: &str| Pipe::create(&directory.join(format!("pipe-{number}-{direction}")));
         let (to_worker, from_worker) = (pipe("in")?, pipe("out")?);
         let rings = match kind {
             ChannelKind::Fifo => None,
@@ -254,7 +255,12 @@ impl Channel {
     }
 
     /// Sends the end of an internal call that got no answer.
-    pub(super) fn send_failure(self: &Rc<Self>, tag: u64, function: Option<FunctionId>, failure: &Failure) {
+    pub(super) fn send_failure(
+        self: &Rc<Self>,
+        tag: u64,
+        function: Option<FunctionId>,
+        failure: &Failure,
+    ) {
         let (metadata, text) = failure.encode();
         let header = Header {
             status: failure.status.number(),
@@ -272,7 +278,8 @@ impl Channel {
 async fn flush(channel: Rc<Channel>) {
     // SAFETY: `Writer` keeps the channel, and so its descriptor, open for as long as it is registered, and always
     // names the same one.
-    let registered = unsafe { AsyncFd::register_with_interest(Writer(channel.clone()), Interest::WRITABLE) };
+    let registered =
+        unsafe { AsyncFd::register_with_interest(Writer(channel.clone()), Interest::WRITABLE) };
     let Ok(fd) = registered else {
         channel.unsent.borrow_mut().clear();
         return;
@@ -306,7 +313,9 @@ pub(super) enum Ending {
 /// Reads a channel until it ends.
 pub(super) async fn read(hub: HubHandle, channel: Rc<Channel>, reader: OwnedFd) {
     // SAFETY: an OwnedFd is open as long as it lives, always the same, and the AsyncFd owns it.
-    let Ok(fd) = (unsafe { AsyncFd::register_with_interest(reader, Interest::READABLE) }) else { return };
+    let Ok(fd) = (unsafe { AsyncFd::register_with_interest(reader, Interest::READABLE) }) else {
+        return;
+    };
     let ending = match channel.rings {
         Some(_) => read_bell(&hub, &channel, &fd).await,
         None => read_pipe(&hub, &channel, &fd).await,
@@ -317,7 +326,11 @@ pub(super) async fn read(hub: HubHandle, channel: Rc<Channel>, reader: OwnedFd) 
 }
 
 /// Reads messages from a pipe. No ending: the channel was closed by the engine.
-async fn read_pipe(hub: &HubHandle, channel: &Rc<Channel>, fd: &AsyncFd<OwnedFd>) -> Option<Ending> {
+async fn read_pipe(
+    hub: &HubHandle,
+    channel: &Rc<Channel>,
+    fd: &AsyncFd<OwnedFd>,
+) -> Option<Ending> {
     // Kept only while a part of a message is in it, so that an idle channel costs no buffer.
     let mut kept: Option<Inbox> = None;
     loop {
@@ -355,7 +368,11 @@ async fn read_pipe(hub: &HubHandle, channel: &Rc<Channel>, fd: &AsyncFd<OwnedFd>
 }
 
 /// Hears a ring's bell. What its bytes are does not matter.
-async fn read_bell(hub: &HubHandle, channel: &Rc<Channel>, fd: &AsyncFd<OwnedFd>) -> Option<Ending> {
+async fn read_bell(
+    hub: &HubHandle,
+    channel: &Rc<Channel>,
+    fd: &AsyncFd<OwnedFd>,
+) -> Option<Ending> {
     let mut bytes = [0; 64];
     loop {
         let mut ready = poll_fn(|context| fd.poll_read_ready(context)).await.ok()?;

@@ -7,7 +7,9 @@ use super::hub::HubHandle;
 use crate::dispatch::{ContainerKey, FunctionId, Generation};
 use nightcore_runtime::ipc::socket::{self, Received};
 use nightcore_runtime::protocol::Failure;
-use nightcore_runtime::protocol::control::{ChannelKind, Control, ControlKind, Mode, RING_SINCE_VERSION};
+use nightcore_runtime::protocol::control::{
+    ChannelKind, Control, ControlKind, Mode, RING_SINCE_VERSION,
+};
 use nightcore_runtime::protocol::limits::MAX_WORKERS_PER_CONTAINER;
 use std::cell::RefCell;
 use std::collections::VecDeque;
@@ -121,7 +123,8 @@ fn send_one(fd: &OwnedFd, control: Control, text: &str, descriptors: &[OwnedFd])
 
 async fn flush(control: Rc<ControlSocket>) {
     // SAFETY: `Writer` keeps the socket open for as long as it is registered, and always names the same one.
-    let registered = unsafe { AsyncFd::register_with_interest(Writer(control.clone()), Interest::WRITABLE) };
+    let registered =
+        unsafe { AsyncFd::register_with_interest(Writer(control.clone()), Interest::WRITABLE) };
     let Ok(fd) = registered else { return };
     loop {
         let Ok(mut ready) = fd.writable().await else { return };
@@ -214,8 +217,11 @@ impl Container {
         for told in told {
             match told {
                 Told::Added(region, units, file) => {
-                    let control =
-                        Control { region, size: u64::from(units), ..Control::new(ControlKind::RegionAdded) };
+                    let control = Control {
+                        region,
+                        size: u64::from(units),
+                        ..Control::new(ControlKind::RegionAdded)
+                    };
                     self.control.send(control, "", vec![file]);
                 }
                 Told::Dropped(region) => {
@@ -253,7 +259,12 @@ pub(super) enum Loss {
 }
 
 /// Reads a container's control socket, and watches its process, until either ends.
-pub(super) async fn watch(hub: HubHandle, key: ContainerKey, control: Rc<ControlSocket>, pidfd: OwnedFd) {
+pub(super) async fn watch(
+    hub: HubHandle,
+    key: ContainerKey,
+    control: Rc<ControlSocket>,
+    pidfd: OwnedFd,
+) {
     let loss = wait_for_loss(&hub, key, &control, pidfd).await;
     // What the process wrote before it died is ready in its pipes: let it be read first.
     for _ in 0..2 {
@@ -273,8 +284,11 @@ async fn wait_for_loss(
         return Loss::Broken("cannot watch its process".into());
     };
     // SAFETY: as at `flush`: `Writer` keeps the socket open and always names the same one.
-    let registered = unsafe { AsyncFd::register_with_interest(Writer(control.clone()), Interest::READABLE) };
-    let Ok(socket) = registered else { return Loss::Broken("cannot watch its control socket".into()) };
+    let registered =
+        unsafe { AsyncFd::register_with_interest(Writer(control.clone()), Interest::READABLE) };
+    let Ok(socket) = registered else {
+        return Loss::Broken("cannot watch its control socket".into());
+    };
     loop {
         tokio::select! {
             biased;

@@ -26,7 +26,8 @@ impl Input for Payload {
         self.copy_metadata(&mut metadata);
         // What is malformed is the worker's to refuse; it is an input all the same.
         let metadata = Metadata::parse(&metadata).unwrap_or_default();
-        let told = metadata.iter().filter(|(name, _)| name.starts_with(':') || NAMES.contains(name));
+        let told =
+            metadata.iter().filter(|(name, _)| name.starts_with(':') || NAMES.contains(name));
         for part in told.flat_map(|(name, value)| [name.as_bytes(), value]) {
             hasher.write_usize(part.len());
             hasher.write(part);
@@ -53,7 +54,9 @@ fn offsets(len: u64) -> impl Iterator<Item = u64> {
     let last = len.saturating_sub(PIECE_BYTES as u64);
     (0..all.min(MAX_PIECES)).map(move |piece| match all <= MAX_PIECES {
         true => piece * PIECE_BYTES as u64,
-        false => last / (MAX_PIECES - 1) * piece + last % (MAX_PIECES - 1) * piece / (MAX_PIECES - 1),
+        false => {
+            last / (MAX_PIECES - 1) * piece + last % (MAX_PIECES - 1) * piece / (MAX_PIECES - 1)
+        }
     })
 }
 
@@ -95,7 +98,9 @@ mod tests {
         for len in [1, PIECE_BYTES, 300_000, 1 << 20, (32 << 20) + 7] {
             let pieces: Vec<u64> = offsets(len as u64).collect();
             assert!(pieces.len() as u64 <= MAX_PIECES && pieces.is_sorted(), "{len}: {pieces:?}");
-            let [first, .., last] = [&[0][..], &pieces, &[]].concat()[..] else { panic!("{pieces:?}") };
+            let [first, .., last] = [&[0][..], &pieces, &[]].concat()[..] else {
+                panic!("{pieces:?}")
+            };
             assert_eq!((first, last.max(1)), (0, (len.saturating_sub(PIECE_BYTES) as u64).max(1)));
             let body = vec![1; len];
             let mut other = body.clone();

@@ -54,8 +54,9 @@ impl Tokens {
         let mut filled = 0;
         while filled < token.len() {
             // SAFETY: the pointer and the length describe the unfilled rest of `token`.
-            let got =
-                unsafe { libc::getrandom(token[filled..].as_mut_ptr().cast(), token.len() - filled, 0) };
+            let got = unsafe {
+                libc::getrandom(token[filled..].as_mut_ptr().cast(), token.len() - filled, 0)
+            };
             if got < 0 {
                 return Err(std::io::Error::last_os_error());
             }
@@ -133,7 +134,13 @@ mod tests {
     }
 
     fn identity() -> Identity {
-        Identity { launch: Some(1), function: 1, generation: 1, name: "Foo".into(), program: "./foo".into() }
+        Identity {
+            launch: Some(1),
+            function: 1,
+            generation: 1,
+            name: "Foo".into(),
+            program: "./foo".into(),
+        }
     }
 
     #[test]
@@ -142,7 +149,11 @@ mod tests {
         let hello = hello(&tokens.issue(identity()).unwrap());
         assert!(tokens.admit(&hello, &["Foo"]).is_ok());
         assert!(
-            tokens.admit(&hello, &["Foo"]).unwrap_err().text.contains("inherited another worker's token")
+            tokens
+                .admit(&hello, &["Foo"])
+                .unwrap_err()
+                .text
+                .contains("inherited another worker's token")
         );
         let unknown = Control { token: [7; TOKEN_BYTES], ..hello };
         assert!(tokens.admit(&unknown, &["Foo"]).unwrap_err().text.contains("does not know"));

@@ -8,7 +8,9 @@ use super::look::LookedAt;
 use super::payload::Payload;
 use super::send::IfNoRoom;
 use crate::dispatch::quarantine::REFUSE_FOR_NS;
-use crate::dispatch::{Action, CallId, ChannelKey, ContainerKey, Dispatch, FunctionId, Invoke, Outcome, Ran};
+use crate::dispatch::{
+    Action, CallId, ChannelKey, ContainerKey, Dispatch, FunctionId, Invoke, Outcome, Ran,
+};
 use crate::say::say;
 use nightcore_runtime::clock::now_ns;
 use nightcore_runtime::ipc::inbox::Inbox;
@@ -165,7 +167,11 @@ impl Hub {
     }
 
     /// Handles all whole messages that were read from a channel.
-    pub(super) fn take_messages(&mut self, channel: &Rc<Channel>, inbox: &mut Inbox) -> Result<(), Broken> {
+    pub(super) fn take_messages(
+        &mut self,
+        channel: &Rc<Channel>,
+        inbox: &mut Inbox,
+    ) -> Result<(), Broken> {
         let now = now_ns();
         self.looked_at.other_work += 1;
         let mut result = Ok(());
@@ -198,10 +204,14 @@ impl Hub {
         match message.kind {
             Kind::Invoke => {
                 let payload = self.receive(channel, message)?;
-                let name = str::from_utf8(message.name).map_err(|_| Broken::Name(message.name.len()))?;
+                let name =
+                    str::from_utf8(message.name).map_err(|_| Broken::Name(message.name.len()))?;
                 let bytes = payload.len();
                 if payload.body_len() > self.max_body_bytes {
-                    return Err(Broken::Lengths { metadata: header.metadata_len, body: header.body_len });
+                    return Err(Broken::Lengths {
+                        metadata: header.metadata_len,
+                        body: header.body_len,
+                    });
                 }
                 let invoke = Invoke {
                     parent: header.parent,
@@ -218,16 +228,20 @@ impl Hub {
             Kind::Complete => {
                 let payload = self.receive(channel, message)?;
                 if payload.body_len() > self.max_body_bytes {
-                    return Err(Broken::Lengths { metadata: header.metadata_len, body: header.body_len });
+                    return Err(Broken::Lengths {
+                        metadata: header.metadata_len,
+                        body: header.body_len,
+                    });
                 }
                 self.dispatch.complete(now, key, header.call, ran(header), Ok(payload))
             }
             Kind::Failed => {
-                let status = Status::failure_from_wire(header.status).ok_or(Broken::Status(header.status))?;
-                let (metadata, body) = message
-                    .inline
-                    .split_at_checked(header.metadata_len as usize)
-                    .ok_or(Broken::Lengths { metadata: header.metadata_len, body: header.body_len })?;
+                let status = Status::failure_from_wire(header.status)
+                    .ok_or(Broken::Status(header.status))?;
+                let (metadata, body) =
+                    message.inline.split_at_checked(header.metadata_len as usize).ok_or(
+                        Broken::Lengths { metadata: header.metadata_len, body: header.body_len },
+                    )?;
                 let function = self.container_name(channel.container);
                 let failure = Failure::decode(status, &function, metadata, body);
                 self.dispatch.complete(now, key, header.call, ran(header), Err(failure))
@@ -278,7 +292,8 @@ impl Hub {
                 format!("the worker of {name} that ran it broke the protocol: {broken}")
             }
         };
-        let failure = Failure { function: name.clone(), ..Failure::new(Status::ContainerDied, text) };
+        let failure =
+            Failure { function: name.clone(), ..Failure::new(Status::ContainerDied, text) };
         self.take_last_words(channel);
         self.close_channel(channel, &failure);
         if let Ending::Broken(broken) = ending {
@@ -391,7 +406,9 @@ impl Hub {
         let Some(container) = container else { return Ok(()) };
         match received.kind {
             ControlKind::RegionRequest => container.grant(&received.control),
-            ControlKind::RegionDropped => container.arena.dropped_by_container(received.control.region),
+            ControlKind::RegionDropped => {
+                container.arena.dropped_by_container(received.control.region)
+            }
             _ => {
                 let Some(left) = container.may_fail.checked_sub(1) else {
                     return Err("more workers failed than were asked for".to_owned());
@@ -411,7 +428,12 @@ impl Hub {
     }
 
     /// A container's process died or left.
-    pub(super) fn container_lost(&mut self, key: ContainerKey, control: &Rc<ControlSocket>, loss: Loss) {
+    pub(super) fn container_lost(
+        &mut self,
+        key: ContainerKey,
+        control: &Rc<ControlSocket>,
+        loss: Loss,
+    ) {
         let container = self.containers.get(&key).filter(|container| container.is_at(control));
         let Some(container) = container else { return };
         let (name, pid) = (container.identity.name.clone(), container.pid);
@@ -481,7 +503,14 @@ impl Hub {
                     sent_at: now,
                     ..Header::new(Kind::Dispatch, call)
                 };
-                self.send_payload(now, &channel, header, name.as_bytes(), payload, IfNoRoom::EndCall(call));
+                self.send_payload(
+                    now,
+                    &channel,
+                    header,
+                    name.as_bytes(),
+                    payload,
+                    IfNoRoom::EndCall(call),
+                );
             }
             Action::Deliver { channel, tag, function, outcome } => {
                 let Some(channel) = self.channel(channel) else { return };
@@ -566,7 +595,8 @@ impl Hub {
             Ok((Ends { to_worker, from_worker, rings }, slot)) => {
                 let (rings, file) = rings.unzip();
                 let base = container.arena.base.clone();
-                let channel = Channel::new(key, slot, container.mode, to_worker.writer, rings, base);
+                let channel =
+                    Channel::new(key, slot, container.mode, to_worker.writer, rings, base);
                 container.channels[slot as usize] = Some(channel.clone());
                 let placement = self.dispatch.spec(container.identity.function).placement;
                 let create = Control {

@@ -8,7 +8,8 @@ use nightcore_runtime::ipc::socket::{self, Received};
 use nightcore_runtime::protocol::control::{Control, ControlKind};
 use nightcore_runtime::protocol::{OLDEST_VERSION, Status, VERSION};
 use nix::sys::socket::{
-    AddressFamily, Backlog, SockFlag, SockType, UnixAddr, accept4, bind, listen, socket as new_socket,
+    AddressFamily, Backlog, SockFlag, SockType, UnixAddr, accept4, bind, listen,
+    socket as new_socket,
 };
 use std::cell::Cell;
 use std::io;

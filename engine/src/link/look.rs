@@ -7,7 +7,9 @@
 use super::channel::{Channel, Ending};
 use super::hub::{Hub, HubHandle};
 use nightcore_runtime::clock::now_ns;
-use nightcore_runtime::ipc::look::{CROWDED_NS, Looked, MAX_LOOK_NS, TURN_NS, let_others_run, look_closely};
+use nightcore_runtime::ipc::look::{
+    CROWDED_NS, Looked, MAX_LOOK_NS, TURN_NS, let_others_run, look_closely,
+};
 use nightcore_runtime::ipc::ring::this_core;
 use nightcore_runtime::protocol::Broken;
 use nightcore_runtime::protocol::control::Mode;
@@ -135,7 +137,11 @@ impl Hub {
     }
 
     /// Handles what lies in a channel's ring, up to a bound; how many messages it was.
-    pub(super) fn take_from_ring(&mut self, now: u64, channel: &Rc<Channel>) -> Result<usize, Broken> {
+    pub(super) fn take_from_ring(
+        &mut self,
+        now: u64,
+        channel: &Rc<Channel>,
+    ) -> Result<usize, Broken> {
         let Some(rings) = &channel.rings else { return Ok(0) };
         let mut reader = rings.incoming.borrow_mut();
         let mut taken = 0;

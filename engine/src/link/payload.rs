@@ -147,7 +147,11 @@ impl Payload {
                 // SAFETY: offset + metadata_len is inside the block, which `pointer` checked to be inside the map.
                 // The container may write to it meanwhile: only bytes are copied, and they are checked afterwards.
                 unsafe {
-                    std::ptr::copy_nonoverlapping(block.pointer().add(offset), to.as_mut_ptr(), to.len());
+                    std::ptr::copy_nonoverlapping(
+                        block.pointer().add(offset),
+                        to.as_mut_ptr(),
+                        to.len(),
+                    );
                 }
             }
         }
@@ -167,7 +171,11 @@ impl Payload {
                 // SAFETY: asserted above to be inside the body, which `pointer` checked to be inside the map. As in
                 // `copy_metadata`, a concurrent write changes which bytes are copied and nothing else.
                 unsafe {
-                    std::ptr::copy_nonoverlapping(block.pointer().add(offset), to.as_mut_ptr(), to.len());
+                    std::ptr::copy_nonoverlapping(
+                        block.pointer().add(offset),
+                        to.as_mut_ptr(),
+                        to.len(),
+                    );
                 }
             }
         }

@@ -30,7 +30,13 @@ fn pidfd_of(socket: &impl AsFd) -> io::Result<OwnedFd> {
     // SAFETY: `fd` is as long as `len` says; the kernel writes a descriptor to it or fails.
     let result = unsafe {
         let value = std::ptr::from_mut(&mut fd).cast();
-        libc::getsockopt(socket.as_fd().as_raw_fd(), libc::SOL_SOCKET, SO_PEERPIDFD, value, &mut len)
+        libc::getsockopt(
+            socket.as_fd().as_raw_fd(),
+            libc::SOL_SOCKET,
+            SO_PEERPIDFD,
+            value,
+            &mut len,
+        )
     };
     if result != 0 {
         return Err(io::Error::last_os_error());
@@ -58,9 +64,13 @@ mod tests {
     #[test]
     fn the_peer_of_a_pair_is_this_process() {
         let (a, _b) =
-            socketpair(AddressFamily::Unix, SockType::SeqPacket, None, SockFlag::SOCK_CLOEXEC).unwrap();
+            socketpair(AddressFamily::Unix, SockType::SeqPacket, None, SockFlag::SOCK_CLOEXEC)
+                .unwrap();
         let peer = Peer::of(&a).unwrap();
-        assert_eq!((peer.pid, peer.uid), (std::process::id() as i32, nix::unistd::getuid().as_raw()));
+        assert_eq!(
+            (peer.pid, peer.uid),
+            (std::process::id() as i32, nix::unistd::getuid().as_raw())
+        );
         assert!(pidfd_open(i32::MAX).is_err());
     }
 }

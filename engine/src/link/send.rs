@@ -46,7 +46,9 @@ impl Hub {
                 let failure = Failure { function: container.identity.name.clone(), ..failure };
                 match if_no_room {
                     IfNoRoom::EndCall(call) => self.dispatch.undeliverable(now, call, failure),
-                    IfNoRoom::FailAnswer { tag, function } => channel.send_failure(tag, function, &failure),
+                    IfNoRoom::FailAnswer { tag, function } => {
+                        channel.send_failure(tag, function, &failure)
+                    }
                 }
                 return;
             }

@@ -91,8 +91,9 @@ impl Admin {
                 Ok(answer) => Response::new(Full::new(answer.body)),
                 Err(failure) => {
                     let cause = failure.cause.iter();
-                    let cause =
-                        cause.map(|c| format!("{}: {}: {}", c.function, c.status, c.message)).collect();
+                    let cause = cause
+                        .map(|c| format!("{}: {}: {}", c.function, c.status, c.message))
+                        .collect();
                     let error = InvokeError {
                         error: failure.status.name().into(),
                         message: failure.message.clone(),
@@ -130,10 +131,13 @@ impl Admin {
     }
 
     async fn invoke(&self, name: &str, request: Request<Incoming>) -> Result<Answer, Failure> {
-        let function = self.observed.hub.borrow().dispatch.find(name).ok_or_else(|| self.unknown(name))?;
+        let function =
+            self.observed.hub.borrow().dispatch.find(name).ok_or_else(|| self.unknown(name))?;
         let timeout = timeout(request.headers())?;
         let body = Limited::new(request.into_body(), self.max_body_bytes as usize).collect().await;
-        let body = body.map_err(|error| Failure::new(Status::PayloadTooLarge, error.to_string()))?.to_bytes();
+        let body = body
+            .map_err(|error| Failure::new(Status::PayloadTooLarge, error.to_string()))?
+            .to_bytes();
         let calls = HubCalls(self.observed.hub.clone());
         calls.call(function, timeout, MetadataBuffer::new(), body).await.outcome
     }
@@ -149,12 +153,15 @@ impl Admin {
     }
 
     fn attach(&self, name: &str) -> Result<Attachment, Failure> {
-        let function = self.observed.hub.borrow().dispatch.find(name).ok_or_else(|| self.unknown(name))?;
+        let function =
+            self.observed.hub.borrow().dispatch.find(name).ok_or_else(|| self.unknown(name))?;
         let program = "the attached program".to_owned();
-        let identity = Identity { launch: None, function, generation: 0, name: name.to_owned(), program };
+        let identity =
+            Identity { launch: None, function, generation: 0, name: name.to_owned(), program };
         let token = self.observed.hub.borrow_mut().tokens.issue(identity);
-        let token = token
-            .map_err(|error| Failure::new(Status::Internal, format!("no random token to be had: {error}")))?;
+        let token = token.map_err(|error| {
+            Failure::new(Status::Internal, format!("no random token to be had: {error}"))
+        })?;
         Ok(Attachment { socket: self.control_socket.clone(), token })
     }
 }

@@ -35,7 +35,8 @@ impl Metrics {
 
     fn segments(&self) -> impl Iterator<Item = (&str, &Segments)> {
         let functions = self.status.functions.iter().zip(&self.segments);
-        functions.filter_map(|(function, segments)| Some((function.name.as_str(), segments.as_ref()?)))
+        functions
+            .filter_map(|(function, segments)| Some((function.name.as_str(), segments.as_ref()?)))
     }
 }
 
@@ -84,7 +85,12 @@ impl Page<'_> {
         let mut metric = self.0.encode_descriptor(name, help, None, MetricType::Histogram)?;
         for (labels, times) in samples {
             let mut sample = metric.encode_family(&labels)?;
-            sample.encode_histogram::<NoLabelSet>(times.sum_s(), times.count(), &times.coarse(), None)?;
+            sample.encode_histogram::<NoLabelSet>(
+                times.sum_s(),
+                times.count(),
+                &times.coarse(),
+                None,
+            )?;
         }
         Ok(())
     }
@@ -107,8 +113,9 @@ impl Metrics {
         &'a self,
         value: impl Fn(&FunctionState) -> f64 + 'a,
     ) -> impl Iterator<Item = (Labels<'a, 1>, f64)> {
-        let sample =
-            move |function: &'a FunctionState| ([("function", function.name.as_str())], value(function));
+        let sample = move |function: &'a FunctionState| {
+            ([("function", function.name.as_str())], value(function))
+        };
         self.status.functions.iter().map(sample)
     }
 
@@ -126,12 +133,17 @@ impl Metrics {
 
     fn calls(&self, page: &mut Page<'_>) -> fmt::Result {
         let ended = self.status.functions.iter().flat_map(|function| {
-            let by_origin = [("external", &function.ended.external), ("internal", &function.ended.internal)];
+            let by_origin =
+                [("external", &function.ended.external), ("internal", &function.ended.internal)];
             by_origin.into_iter().flat_map(move |(origin, ended)| {
                 OUTCOMES.iter().map(move |outcome| {
                     let count = ended.get(*outcome).copied().unwrap_or_default();
                     (
-                        [("function", function.name.as_str()), ("origin", origin), ("outcome", *outcome)],
+                        [
+                            ("function", function.name.as_str()),
+                            ("origin", origin),
+                            ("outcome", *outcome),
+                        ],
                         count as f64,
                     )
                 })
@@ -148,7 +160,9 @@ impl Metrics {
         page.gauge(
             "nightcore_open_calls",
             "Calls whose handler computes (running), or waits for a call of its own (waiting)",
-            self.each_by("state", |f| [("running", f.running.into()), ("waiting", f.waiting.into())]),
+            self.each_by("state", |f| {
+                [("running", f.running.into()), ("waiting", f.waiting.into())]
+            }),
         )?;
         page.gauge(
             "nightcore_queued_calls",
@@ -171,7 +185,8 @@ impl Metrics {
         )?;
         let by_segment = self.segments().flat_map(|(name, segments)| {
             let Segments { queued, woken, ran, returned, .. } = segments;
-            let by_segment = [("queued", queued), ("woken", woken), ("ran", ran), ("returned", returned)];
+            let by_segment =
+                [("queued", queued), ("woken", woken), ("ran", ran), ("returned", returned)];
             by_segment.map(|(segment, times)| ([("function", name), ("segment", segment)], times))
         });
         page.histogram("nightcore_call_segment_seconds", "Where that time went", by_segment)
@@ -266,7 +281,10 @@ impl Metrics {
                 let sum = |bytes: fn(&super::status::ProcessState) -> u64| {
                     f.processes.iter().map(bytes).sum::<u64>() as f64
                 };
-                [("engine", sum(|p| p.arena_engine_bytes)), ("function", sum(|p| p.arena_function_bytes))]
+                [
+                    ("engine", sum(|p| p.arena_engine_bytes)),
+                    ("function", sum(|p| p.arena_function_bytes)),
+                ]
             }),
         )?;
         page.gauge(
@@ -306,7 +324,15 @@ impl Metrics {
             "Memory of the engine",
             count(process.resident_bytes),
         )?;
-        page.gauge::<0>("process_open_fds", "Open descriptors of the engine", count(process.open_files))?;
-        page.gauge::<0>("process_max_fds", "How many descriptors it may have", count(process.max_open_files))
+        page.gauge::<0>(
+            "process_open_fds",
+            "Open descriptors of the engine",
+            count(process.open_files),
+        )?;
+        page.gauge::<0>(
+            "process_max_fds",
+            "How many descriptors it may have",
+            count(process.max_open_files),
+        )
     }
 }

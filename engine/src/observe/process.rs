@@ -20,10 +20,12 @@ impl Process {
     /// Looks. It takes some microseconds for each descriptor.
     pub fn look() -> Process {
         let cpu_s = getrusage(UsageWho::RUSAGE_SELF).ok().map(|usage| {
-            let s = |time: nix::sys::time::TimeVal| time.tv_sec() as f64 + time.tv_usec() as f64 / 1e6;
+            let s =
+                |time: nix::sys::time::TimeVal| time.tv_sec() as f64 + time.tv_usec() as f64 / 1e6;
             s(usage.user_time()) + s(usage.system_time())
         });
-        let open_files = std::fs::read_dir("/proc/self/fd").ok().map(|entries| entries.count() as u64);
+        let open_files =
+            std::fs::read_dir("/proc/self/fd").ok().map(|entries| entries.count() as u64);
         let max_open_files = getrlimit(Resource::RLIMIT_NOFILE).ok().map(|(soft, _)| soft);
         Process { cpu_s, resident_bytes: resident_bytes(), open_files, max_open_files }
     }

@@ -148,7 +148,12 @@ pub struct QuarantinedInput {
 impl From<Quarantined> for QuarantinedInput {
     fn from(quarantined: Quarantined) -> QuarantinedInput {
         let Quarantined { input, deaths, refused, left_ns } = quarantined;
-        QuarantinedInput { input: format!("{input:016x}"), deaths, refused, left_s: left_ns as f64 / 1e9 }
+        QuarantinedInput {
+            input: format!("{input:016x}"),
+            deaths,
+            refused,
+            left_s: left_ns as f64 / 1e9,
+        }
     }
 }
 
@@ -264,7 +269,11 @@ impl Observed {
         EngineStatus {
             pid: std::process::id(),
             version: env!("CARGO_PKG_VERSION").into(),
-            started_at_s: self.started_at.duration_since(UNIX_EPOCH).unwrap_or_default().as_secs_f64(),
+            started_at_s: self
+                .started_at
+                .duration_since(UNIX_EPOCH)
+                .unwrap_or_default()
+                .as_secs_f64(),
             address: self.address.clone(),
             metrics: self.metrics.clone(),
             arena_payloads: hub.arena_payloads(),
@@ -282,7 +291,10 @@ impl Observed {
     pub fn metrics(&self) -> Metrics {
         let status = self.status();
         let dispatch = &self.hub.borrow().dispatch;
-        Metrics { status, segments: dispatch.functions().map(|id| dispatch.segments(id).cloned()).collect() }
+        Metrics {
+            status,
+            segments: dispatch.functions().map(|id| dispatch.segments(id).cloned()).collect(),
+        }
     }
 }
 

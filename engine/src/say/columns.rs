@@ -58,8 +58,11 @@ impl Columns {
         let painted = [(FAINT, time), (colour(name.trim_end()), &name), (FAINT, &call)];
         let mut line = Vec::with_capacity(text.len() + 80);
         for (colour, part) in painted {
-            let part =
-                if self.is_coloured { format!("\x1b[{colour}m{part}\x1b[0m  ") } else { format!("{part}  ") };
+            let part = if self.is_coloured {
+                format!("\x1b[{colour}m{part}\x1b[0m  ")
+            } else {
+                format!("{part}  ")
+            };
             line.extend_from_slice(part.as_bytes());
         }
         line.extend_from_slice(text);
@@ -96,7 +99,10 @@ mod tests {
         let columns = Columns { name_width: 10, is_coloured: false };
         let id = Some(&b"0000002a00000000"[..]);
         assert_eq!(line(columns, "Foo", id), "01:02:03.456  Foo         0000002a00000000  text\n");
-        assert_eq!(line(columns, OWN_NAME, None), "01:02:03.456  nightcore                     text\n");
+        assert_eq!(
+            line(columns, OWN_NAME, None),
+            "01:02:03.456  nightcore                     text\n"
+        );
         let long = line(columns, "ALongerName", id);
         assert_eq!(long, "01:02:03.456  ALongerName  0000002a00000000  text\n");
     }

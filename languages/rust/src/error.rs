@@ -125,13 +125,19 @@ mod tests {
     }
 
     fn of_a_call() -> Error {
-        Error(Failure { function: "Bar".into(), ..Failure::new(Status::NotFound, "no function \"Bar\"") })
+        Error(Failure {
+            function: "Bar".into(),
+            ..Failure::new(Status::NotFound, "no function \"Bar\"")
+        })
     }
 
     #[test]
     fn the_error_of_a_call_is_a_cause_also_from_beneath() {
         let direct = passed_on(of_a_call().into());
-        assert_eq!((direct.status, direct.cause[0].status), (Status::FunctionFailed, Status::NotFound));
+        assert_eq!(
+            (direct.status, direct.cause[0].status),
+            (Status::FunctionFailed, Status::NotFound)
+        );
         let beneath = passed_on(Wrapped(of_a_call()).into());
         assert_eq!((beneath.message.as_str(), &beneath.cause), ("could not greet", &direct.cause));
     }

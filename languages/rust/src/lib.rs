@@ -30,7 +30,9 @@ pub mod testing;
 
 pub use answer::{Answer, Tagged};
 pub use error::{Error, Result};
-pub use nightcore_runtime::protocol::{CallId, Cause, Metadata, MetadataBuffer, MetadataError, Status};
+pub use nightcore_runtime::protocol::{
+    CallId, Cause, Metadata, MetadataBuffer, MetadataError, Status,
+};
 pub use nightcore_runtime::worker::{CallOptions, Origin, StartError};
 pub use reply::{IntoReply, Reply};
 pub use request::Request;

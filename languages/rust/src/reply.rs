@@ -42,10 +42,14 @@ impl Reply {
 
     fn metadata(&self) -> Result<MetadataBuffer, Failure> {
         let mut metadata = MetadataBuffer::new();
-        let status = self.status.map(|status| (":status".to_owned(), status.to_string().into_bytes()));
+        let status =
+            self.status.map(|status| (":status".to_owned(), status.to_string().into_bytes()));
         for (name, value) in status.iter().chain(&self.metadata) {
             metadata.push(name, value).map_err(|error| {
-                Failure::new(Status::FunctionFailed, format!("metadata {name:?} of the answer: {error}"))
+                Failure::new(
+                    Status::FunctionFailed,
+                    format!("metadata {name:?} of the answer: {error}"),
+                )
             })?;
         }
         Ok(metadata)

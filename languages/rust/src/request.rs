@@ -94,7 +94,12 @@ impl<'r> Request<'r> {
     ///     req.call_with("Slow", req.body(), &options)
     /// }
     /// ```
-    pub fn call_with(&self, name: &str, body: impl AsRef<[u8]>, options: &CallOptions) -> Result<Answer> {
+    pub fn call_with(
+        &self,
+        name: &str,
+        body: impl AsRef<[u8]>,
+        options: &CallOptions,
+    ) -> Result<Answer> {
         self.0.call(name, body.as_ref(), options)
     }
 

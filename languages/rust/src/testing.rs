@@ -116,7 +116,8 @@ impl<'t> FakeRequest<'t> {
 
     /// Runs a handler: its answer, or its error as its caller would see it. A panic is the test's.
     pub fn run<R: IntoReply>(self, handler: impl FnOnce(&Request<'_>) -> R) -> Result<Answer> {
-        let running = Running { request: self, ready: RefCell::default(), reply: RefCell::default() };
+        let running =
+            Running { request: self, ready: RefCell::default(), reply: RefCell::default() };
         let sent = handler(&Request::new(&running)).send(&running);
         let Running { request, reply, .. } = running;
         sent.map_err(|failure| Error::from(Failure { function: request.function, ..failure }))?;
@@ -127,7 +128,10 @@ impl<'t> FakeRequest<'t> {
 
 impl fmt::Debug for FakeRequest<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("FakeRequest").field("function", &self.function).field("body", &self.body).finish()
+        f.debug_struct("FakeRequest")
+            .field("function", &self.function)
+            .field("body", &self.body)
+            .finish()
     }
 }
 
@@ -198,7 +202,8 @@ impl Host for Running<'_> {
 
     fn next_answer(&self, _timeout: Option<Duration>) -> Result<Option<Tagged>> {
         let next = self.ready.borrow_mut().pop_front();
-        next.map(Some).ok_or_else(|| Failure::new(Status::InvalidState, "no call is under way").into())
+        next.map(Some)
+            .ok_or_else(|| Failure::new(Status::InvalidState, "no call is under way").into())
     }
 
     fn reply(&self, body: &[u8], metadata: Metadata<'_>) -> Result<(), Failure> {

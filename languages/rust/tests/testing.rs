@@ -7,8 +7,10 @@ use std::time::Duration;
 #[test]
 fn a_handler_sees_the_request() {
     let request = FakeRequest::new("body").to_function("Foo").from_function("Caller");
-    let request =
-        request.with_metadata("a", "1").with_metadata("a", b"\xff").with_time_left(Duration::from_secs(2));
+    let request = request
+        .with_metadata("a", "1")
+        .with_metadata("a", b"\xff")
+        .with_time_left(Duration::from_secs(2));
     let answer = request.run(|req: &Request| {
         assert_eq!((req.body(), req.function()), (&b"body"[..], "Foo"));
         assert_eq!((req.origin(), req.caller()), (Origin::Internal("Caller"), Some("Caller")));
@@ -31,7 +33,8 @@ fn a_call_is_the_test_s() {
         Ok(Reply::new("found").with_status(404).with_metadata("b", "c"))
     });
     let hand_on = |req: &Request| -> Result<Answer> {
-        let mut options = CallOptions { timeout: Some(Duration::from_millis(5)), ..CallOptions::default() };
+        let mut options =
+            CallOptions { timeout: Some(Duration::from_millis(5)), ..CallOptions::default() };
         options.metadata.push("k", b"v").unwrap();
         req.call_with("Bar", req.body(), &options)
     };
@@ -56,14 +59,17 @@ fn errors_are_as_a_caller_sees_them() {
     });
     assert_eq!(looked_at.unwrap().body(), b"OVERLOADED Bar full");
 
-    let late = FakeRequest::new("").on_call(|_| Err(testing::error(Status::DeadlineExceeded, "late")));
+    let late =
+        FakeRequest::new("").on_call(|_| Err(testing::error(Status::DeadlineExceeded, "late")));
     assert_eq!(late.run(call).unwrap_err().status(), Status::DeadlineExceeded);
 
     let own = FakeRequest::new("").run(|_: &Request| Err::<(), _>(Error::failed("no such user")));
     let own = own.unwrap_err();
     assert_eq!((own.message(), own.causes().len()), ("no such user", 0));
 
-    let bad = FakeRequest::new("").run(|_: &Request| Reply::new("").with_metadata("Upper", "")).unwrap_err();
+    let bad = FakeRequest::new("")
+        .run(|_: &Request| Reply::new("").with_metadata("Upper", ""))
+        .unwrap_err();
     assert!(bad.message().contains("upper-case"), "{bad}");
 }
 
@@ -82,7 +88,10 @@ fn calls_that_are_started_come_back_with_their_tags() {
             let body = next.result.map_or_else(|error| error.message().into(), Vec::from);
             text += &format!("{}={} ", next.tag, String::from_utf8_lossy(&body));
         }
-        assert_eq!(req.next_answer_within(Duration::ZERO).unwrap_err().status(), Status::InvalidState);
+        assert_eq!(
+            req.next_answer_within(Duration::ZERO).unwrap_err().status(),
+            Status::InvalidState
+        );
         Ok(text)
     });
     assert_eq!(answer.unwrap().body(), b"0=0 1=odd 2=2 ");

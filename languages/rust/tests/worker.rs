@@ -32,7 +32,8 @@ fn any_error(req: &Request) -> std::result::Result<String, Box<dyn StdError + Se
 }
 
 fn caught(req: &Request) -> String {
-    let options = CallOptions { timeout: Some(Duration::from_millis(50)), ..CallOptions::default() };
+    let options =
+        CallOptions { timeout: Some(Duration::from_millis(50)), ..CallOptions::default() };
     match req.call_with("Bar", b"", &options) {
         Ok(answer) => format!("{} {:?}", answer.status(), answer.body()),
         Err(error) => format!("{} {} {}", error.status(), error.function(), error.message()),
@@ -50,7 +51,8 @@ fn many(req: &Request) -> Result<String> {
     let mut text = String::new();
     for _ in 0..2 {
         let next = req.next_answer()?;
-        let body = next.result.map_or_else(|error| error.status().to_string().into_bytes(), Vec::from);
+        let body =
+            next.result.map_or_else(|error| error.status().to_string().into_bytes(), Vec::from);
         text += &format!("{}={} ", next.tag, String::from_utf8_lossy(&body));
     }
     Ok(text)
@@ -69,7 +71,9 @@ fn worker_process() {
     nightcore::handle("Nothing", |_req: &Request| ());
     nightcore::handle("Text", |_req: &Request| "text");
     nightcore::handle("Own", |_req: &Request| Err::<(), _>(Error::failed("no such user")));
-    nightcore::handle("Reply", |_: &Request| Reply::new("tea").with_status(418).with_metadata("a", "b"));
+    nightcore::handle("Reply", |_: &Request| {
+        Reply::new("tea").with_status(418).with_metadata("a", "b")
+    });
     nightcore::handle("BadReply", |_: &Request| Reply::new("").with_metadata("Upper", ""));
     let twice = std::panic::catch_unwind(|| nightcore::handle("Foo", foo));
     assert!(twice.is_err());
@@ -102,7 +106,10 @@ fn an_answer_is_handed_on_whole() {
     let invoke = peer.receive();
     peer.fail(invoke.header.call, Status::NotFound, "no Bar", None);
     let failure = peer.receive().failure();
-    assert_eq!((failure.status, failure.cause[0].status), (Status::FunctionFailed, Status::NotFound));
+    assert_eq!(
+        (failure.status, failure.cause[0].status),
+        (Status::FunctionFailed, Status::NotFound)
+    );
     ends_well(peer);
 }
 

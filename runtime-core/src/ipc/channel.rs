@@ -27,8 +27,10 @@ impl Pipe {
         mkfifo(path, Mode::S_IRUSR | Mode::S_IWUSR)?;
         let ends = (|| {
             // The reader first: opening a FIFO for writing without a reader fails when it may not block.
-            let reader = open(path, OFlag::O_RDONLY | OFlag::O_NONBLOCK | OFlag::O_CLOEXEC, Mode::empty())?;
-            let writer = open(path, OFlag::O_WRONLY | OFlag::O_NONBLOCK | OFlag::O_CLOEXEC, Mode::empty())?;
+            let reader =
+                open(path, OFlag::O_RDONLY | OFlag::O_NONBLOCK | OFlag::O_CLOEXEC, Mode::empty())?;
+            let writer =
+                open(path, OFlag::O_WRONLY | OFlag::O_NONBLOCK | OFlag::O_CLOEXEC, Mode::empty())?;
             Ok((reader, writer))
         })();
         unlink(path)?;
@@ -95,7 +97,10 @@ mod tests {
         }
         assert!(sent >= PIPE_BYTES / 1024, "{sent} messages fit");
         set_blocking(&pipe.reader).unwrap();
-        assert_eq!(send(pipe.writer.as_fd(), &[7; 1024]).unwrap_err().kind(), io::ErrorKind::WouldBlock);
+        assert_eq!(
+            send(pipe.writer.as_fd(), &[7; 1024]).unwrap_err().kind(),
+            io::ErrorKind::WouldBlock
+        );
         let mut buffer = [0; 1024];
         assert_eq!(nix::unistd::read(&pipe.reader, &mut buffer).unwrap(), 1024);
     }

@@ -119,7 +119,12 @@ pub fn let_others_run() {
 }
 
 /// Looks until there is a message, at most for `for_ns`, of which a turn counts for at most `turn_ns`.
-pub fn look(for_ns: u64, turn_ns: u64, now_ns: impl Fn() -> u64, found: impl Fn() -> bool) -> Looked {
+pub fn look(
+    for_ns: u64,
+    turn_ns: u64,
+    now_ns: impl Fn() -> u64,
+    found: impl Fn() -> bool,
+) -> Looked {
     let mut last = now_ns();
     let mut spent = 0;
     loop {
@@ -202,11 +207,17 @@ mod tests {
             clock.set(clock.get() + by);
             clock.get()
         };
-        assert_eq!(look(MAX_LOOK_NS, TURN_NS, || tick(1000), || clock.get() > 20_000), Looked::Found);
+        assert_eq!(
+            look(MAX_LOOK_NS, TURN_NS, || tick(1000), || clock.get() > 20_000),
+            Looked::Found
+        );
         assert_eq!(look(MAX_LOOK_NS, TURN_NS, || tick(1000), || false), Looked::InVain);
         // While others use the core nobody loses anything.
         let later = clock.get() + 10 * MAX_LOOK_NS;
-        assert_eq!(look(MAX_LOOK_NS, TURN_NS, || tick(100_000), || clock.get() > later), Looked::Found);
+        assert_eq!(
+            look(MAX_LOOK_NS, TURN_NS, || tick(100_000), || clock.get() > later),
+            Looked::Found
+        );
         assert_eq!(look(MAX_LOOK_NS, TURN_NS, || tick(CROWDED_NS + 1), || false), Looked::Crowded);
     }
 }

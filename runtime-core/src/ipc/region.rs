@@ -63,7 +63,9 @@ pub fn create_file(units: u32) -> io::Result<OwnedFd> {
     nix::unistd::ftruncate(&fd, file_len(units) as i64)?;
     fcntl(
         &fd,
-        FcntlArg::F_ADD_SEALS(SealFlag::F_SEAL_SHRINK | SealFlag::F_SEAL_GROW | SealFlag::F_SEAL_SEAL),
+        FcntlArg::F_ADD_SEALS(
+            SealFlag::F_SEAL_SHRINK | SealFlag::F_SEAL_GROW | SealFlag::F_SEAL_SEAL,
+        ),
     )?;
     Ok(fd)
 }
@@ -98,14 +100,18 @@ impl Region {
 
     /// Whether a block of this many bytes lies inside.
     pub fn contains(&self, block: u32, bytes: u64) -> bool {
-        units_for(bytes).checked_add(u64::from(block)).is_some_and(|end| end <= u64::from(self.units))
+        units_for(bytes)
+            .checked_add(u64::from(block))
+            .is_some_and(|end| end <= u64::from(self.units))
     }
 
     fn word(&self, block: u32) -> &AtomicU32 {
         assert!(block < self.units);
         // SAFETY: the offset is inside the map (block < units) and aligned to 4; the map lives as long as self;
         // both sides use these words as atomics only.
-        unsafe { &*self.map.as_mut_ptr().add(CANCEL_BYTES + block as usize * 4).cast::<AtomicU32>() }
+        unsafe {
+            &*self.map.as_mut_ptr().add(CANCEL_BYTES + block as usize * 4).cast::<AtomicU32>()
+        }
     }
 
     /// The cancel word of a worker's slot: the call that is cancelled, or 0.
@@ -123,7 +129,9 @@ impl Region {
     pub fn pointer(&self, block: u32, bytes: u64) -> *mut u8 {
         assert!(self.contains(block, bytes));
         // SAFETY: `contains` puts the block inside the data part of the map.
-        unsafe { self.map.as_mut_ptr().add(data_offset(self.units) + block as usize * BLOCK_UNIT_BYTES) }
+        unsafe {
+            self.map.as_mut_ptr().add(data_offset(self.units) + block as usize * BLOCK_UNIT_BYTES)
+        }
     }
 
     /// Gives the pages of free units back to the system. They are zero when they are used again.
@@ -131,7 +139,9 @@ impl Region {
         let start = self.pointer(block, u64::from(units) * BLOCK_UNIT_BYTES as u64);
         // SAFETY: `pointer` checked the range, which begins on a page. By the owner's books nobody uses these units; a reader
         // that does all the same sees zeros, as it may see any bytes. If it fails the pages stay.
-        unsafe { libc::madvise(start.cast(), units as usize * BLOCK_UNIT_BYTES, libc::MADV_REMOVE) };
+        unsafe {
+            libc::madvise(start.cast(), units as usize * BLOCK_UNIT_BYTES, libc::MADV_REMOVE)
+        };
     }
 
     /// The reader is done with this block.
@@ -290,7 +300,8 @@ mod tests {
         assert!(nix::unistd::ftruncate(&fd, 1 << 30).is_err());
         assert!(Region::map(&fd, 5).is_err());
         assert!(Region::map(&fd, 0).is_err());
-        let unsealed = memfd_create("x", MFdFlags::MFD_CLOEXEC | MFdFlags::MFD_ALLOW_SEALING).unwrap();
+        let unsealed =
+            memfd_create("x", MFdFlags::MFD_CLOEXEC | MFdFlags::MFD_ALLOW_SEALING).unwrap();
         nix::unistd::ftruncate(&unsealed, file_len(4) as i64).unwrap();
         assert!(Region::map(&unsealed, 4).is_err());
     }
@@ -349,7 +360,8 @@ mod tests {
         let (_fd, region) = region(2 * WINDOW_UNITS);
         let mut books = Books::new(2 * WINDOW_UNITS);
         let mut take = |units: u32| {
-            let block = books.allocate(&region, u64::from(units) * BLOCK_UNIT_BYTES as u64).unwrap();
+            let block =
+                books.allocate(&region, u64::from(units) * BLOCK_UNIT_BYTES as u64).unwrap();
             region.give_back(block);
             block
         };
@@ -373,9 +385,13 @@ mod tests {
             scope.spawn(|| {
                 for (number, block, bytes) in received {
                     // SAFETY: the block is that long, and its owner does not write to it before it is given back.
-                    let read =
-                        unsafe { std::slice::from_raw_parts(region.pointer(block, bytes as u64), bytes) };
-                    assert!(read.iter().all(|byte| *byte == number as u8), "block {number} was written to");
+                    let read = unsafe {
+                        std::slice::from_raw_parts(region.pointer(block, bytes as u64), bytes)
+                    };
+                    assert!(
+                        read.iter().all(|byte| *byte == number as u8),
+                        "block {number} was written to"
+                    );
                     region.give_back(block);
                 }
             });

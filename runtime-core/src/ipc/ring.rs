@@ -36,7 +36,9 @@ pub fn create_file() -> io::Result<OwnedFd> {
     nix::unistd::ftruncate(&fd, FILE_BYTES as i64)?;
     fcntl(
         &fd,
-        FcntlArg::F_ADD_SEALS(SealFlag::F_SEAL_SHRINK | SealFlag::F_SEAL_GROW | SealFlag::F_SEAL_SEAL),
+        FcntlArg::F_ADD_SEALS(
+            SealFlag::F_SEAL_SHRINK | SealFlag::F_SEAL_GROW | SealFlag::F_SEAL_SEAL,
+        ),
     )?;
     Ok(fd)
 }
@@ -125,7 +127,8 @@ impl Ring {
     fn lines(&self, position: u32) -> (*mut u8, usize) {
         let offset = (position % RING_LINES) as usize * LINE_BYTES;
         // SAFETY: the offset is below RING_BYTES, and the map has that many bytes for each ring behind the words.
-        let start = unsafe { self.map.as_mut_ptr().add(WORDS_BYTES + self.index * RING_BYTES + offset) };
+        let start =
+            unsafe { self.map.as_mut_ptr().add(WORDS_BYTES + self.index * RING_BYTES + offset) };
         (start, RING_BYTES - offset)
     }
 
@@ -137,7 +140,11 @@ impl Ring {
         // bytes that it gets are changed.
         unsafe {
             std::ptr::copy_nonoverlapping(bytes.as_ptr(), start, first);
-            std::ptr::copy_nonoverlapping(bytes[first..].as_ptr(), self.lines(0).0, bytes.len() - first);
+            std::ptr::copy_nonoverlapping(
+                bytes[first..].as_ptr(),
+                self.lines(0).0,
+                bytes.len() - first,
+            );
         }
     }
 
@@ -322,7 +329,8 @@ mod tests {
         let file = create_file().unwrap();
         assert!(nix::unistd::ftruncate(&file, 0).is_err());
         assert!(nix::unistd::ftruncate(&file, 1 << 20).is_err());
-        let unsealed = memfd_create("x", MFdFlags::MFD_CLOEXEC | MFdFlags::MFD_ALLOW_SEALING).unwrap();
+        let unsealed =
+            memfd_create("x", MFdFlags::MFD_CLOEXEC | MFdFlags::MFD_ALLOW_SEALING).unwrap();
         assert!(open(&unsealed, Side::Worker).is_err());
         nix::unistd::ftruncate(&unsealed, FILE_BYTES as i64).unwrap();
         assert!(open(&unsealed, Side::Worker).is_err());

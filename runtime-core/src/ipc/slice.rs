@@ -64,9 +64,12 @@ mod tests {
     fn a_thread_keeps_its_policy_and_niceness() {
         std::thread::spawn(|| {
             let of_thread = || {
-                let mut attr = SchedAttr { size: size_of::<SchedAttr>() as u32, ..SchedAttr::default() };
+                let mut attr =
+                    SchedAttr { size: size_of::<SchedAttr>() as u32, ..SchedAttr::default() };
                 // SAFETY: as above.
-                let got = unsafe { libc::syscall(libc::SYS_sched_getattr, 0, &raw mut attr, attr.size, 0) };
+                let got = unsafe {
+                    libc::syscall(libc::SYS_sched_getattr, 0, &raw mut attr, attr.size, 0)
+                };
                 assert_eq!(got, 0);
                 attr
             };

@@ -43,8 +43,13 @@ pub fn send(
     let rights = [ControlMessage::ScmRights(&raw)];
     let ancillary = if raw.is_empty() { &rights[..0] } else { &rights[..] };
     loop {
-        match sendmsg::<()>(fd.as_raw_fd(), &[IoSlice::new(&bytes)], ancillary, MsgFlags::MSG_NOSIGNAL, None)
-        {
+        match sendmsg::<()>(
+            fd.as_raw_fd(),
+            &[IoSlice::new(&bytes)],
+            ancillary,
+            MsgFlags::MSG_NOSIGNAL,
+            None,
+        ) {
             Ok(_) => return Ok(()),
             Err(nix::Error::EINTR) => {}
             Err(error) => return Err(error.into()),
@@ -103,7 +108,9 @@ fn receive_datagram(
             if (ancillary.cmsg_level, ancillary.cmsg_type) == (libc::SOL_SOCKET, libc::SCM_RIGHTS) {
                 let raw = libc::CMSG_DATA(header).cast::<RawFd>();
                 let count = (ancillary.cmsg_len - libc::CMSG_LEN(0) as usize) / size_of::<RawFd>();
-                descriptors.extend((0..count).map(|at| OwnedFd::from_raw_fd(raw.add(at).read_unaligned())));
+                descriptors.extend(
+                    (0..count).map(|at| OwnedFd::from_raw_fd(raw.add(at).read_unaligned())),
+                );
             }
             header = libc::CMSG_NXTHDR(&raw const message, header);
         }
@@ -120,7 +127,8 @@ mod tests {
     #[test]
     fn messages_and_descriptors_arrive() {
         let (a, b) =
-            socketpair(AddressFamily::Unix, SockType::SeqPacket, None, SockFlag::SOCK_CLOEXEC).unwrap();
+            socketpair(AddressFamily::Unix, SockType::SeqPacket, None, SockFlag::SOCK_CLOEXEC)
+                .unwrap();
         let (reader, writer) = std::io::pipe().unwrap();
         let sent = Control { id: 3, ..Control::new(ControlKind::CreateWorker) };
         send(a.as_fd(), sent, "text", &[reader.as_fd(), writer.as_fd()]).unwrap();
@@ -142,7 +150,8 @@ mod tests {
     #[test]
     fn descriptors_that_there_is_no_room_for_are_closed() {
         let (a, b) =
-            socketpair(AddressFamily::Unix, SockType::SeqPacket, None, SockFlag::SOCK_CLOEXEC).unwrap();
+            socketpair(AddressFamily::Unix, SockType::SeqPacket, None, SockFlag::SOCK_CLOEXEC)
+                .unwrap();
         let (reader, writer) = std::io::pipe().unwrap();
         send(a.as_fd(), Control::new(ControlKind::Hello), "", &[writer.as_fd(); 9]).unwrap();
         drop(writer);

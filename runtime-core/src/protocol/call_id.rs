@@ -43,7 +43,8 @@ impl FromStr for CallId {
     type Err = &'static str;
 
     fn from_str(text: &str) -> Result<CallId, Self::Err> {
-        let is_one = text.len() == DIGITS && text.bytes().all(|b| matches!(b, b'0'..=b'9' | b'a'..=b'f'));
+        let is_one =
+            text.len() == DIGITS && text.bytes().all(|b| matches!(b, b'0'..=b'9' | b'a'..=b'f'));
         let number = u64::from_str_radix(text, 16).ok().filter(|_| is_one);
         number.map(CallId).ok_or("the id of a call has 16 digits of 0 to 9 and a to f")
     }
@@ -81,11 +82,16 @@ mod tests {
 
     #[test]
     fn an_id_has_sixteen_digits() {
-        for (number, written) in
-            [(0, "0000000000000000"), (0x2a_0000_0bcd, "0000002a00000bcd"), (u64::MAX, "ffffffffffffffff")]
-        {
+        for (number, written) in [
+            (0, "0000000000000000"),
+            (0x2a_0000_0bcd, "0000002a00000bcd"),
+            (u64::MAX, "ffffffffffffffff"),
+        ] {
             let id = CallId::new(number);
-            assert_eq!((id.to_string().as_str(), str::from_utf8(&id.digits())), (written, Ok(written)));
+            assert_eq!(
+                (id.to_string().as_str(), str::from_utf8(&id.digits())),
+                (written, Ok(written))
+            );
         }
     }
 

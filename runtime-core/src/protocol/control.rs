@@ -104,7 +104,9 @@ pub enum Placement {
 pub const RING_SINCE_VERSION: u16 = 2;
 
 /// The fixed part of a control message. What a field means for which kind is said at [`ControlKind`].
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, FromBytes, IntoBytes, KnownLayout, Immutable)]
+#[derive(
+    Clone, Copy, Debug, Default, PartialEq, Eq, FromBytes, IntoBytes, KnownLayout, Immutable,
+)]
 #[repr(C)]
 pub struct Control {
     /// A [`ControlKind`] as a number.
@@ -151,7 +153,8 @@ impl Control {
     pub fn parse(bytes: &[u8]) -> Result<(ControlKind, Control, &str), ControlError> {
         let (control, text) =
             Control::read_from_prefix(bytes).map_err(|_| ControlError::Short(bytes.len()))?;
-        let kind = ControlKind::from_number(control.kind).ok_or(ControlError::Kind(control.kind))?;
+        let kind =
+            ControlKind::from_number(control.kind).ok_or(ControlError::Kind(control.kind))?;
         if control.text_len as usize != text.len() {
             return Err(ControlError::Short(bytes.len()));
         }
@@ -197,8 +200,14 @@ mod tests {
         let sent = Control { id: 5, token: [9; 16], ..Control::new(ControlKind::Hello) };
         let bytes = sent.encode("lib\nFoo");
         let (kind, control, text) = Control::parse(&bytes).unwrap();
-        assert_eq!((kind, control.id, control.token, text), (ControlKind::Hello, 5, [9; 16], "lib\nFoo"));
-        assert_eq!(Control::parse(&bytes[..bytes.len() - 1]), Err(ControlError::Short(bytes.len() - 1)));
+        assert_eq!(
+            (kind, control.id, control.token, text),
+            (ControlKind::Hello, 5, [9; 16], "lib\nFoo")
+        );
+        assert_eq!(
+            Control::parse(&bytes[..bytes.len() - 1]),
+            Err(ControlError::Short(bytes.len() - 1))
+        );
     }
 
     proptest! {

@@ -54,7 +54,8 @@ impl Failure {
             return Failure { status, ..self };
         }
         let message = format!("{}: {}: {}", self.function, self.status, self.message);
-        let mut cause = vec![Cause { function: self.function, status: self.status, message: self.message }];
+        let mut cause =
+            vec![Cause { function: self.function, status: self.status, message: self.message }];
         cause.extend(self.cause);
         Failure { status, function: String::new(), message, cause }
     }
@@ -68,7 +69,8 @@ impl Failure {
             let fixed = cause.function.len() + cause.status.name().len() + 2 + 4 + CAUSE.len();
             let used = metadata.as_bytes().len() + message.len() + fixed;
             let Some(room) = MAX_INLINE_BYTES.checked_sub(used) else { break };
-            let value = format!("{} {} {}", cause.function, cause.status, cut(&cause.message, room));
+            let value =
+                format!("{} {} {}", cause.function, cause.status, cut(&cause.message, room));
             if metadata.push(CAUSE, value.as_bytes()).is_err() {
                 break;
             }
@@ -106,15 +108,20 @@ mod tests {
 
     #[test]
     fn causes_come_back() {
-        let inner =
-            Failure { function: "Baz".into(), ..Failure::new(Status::NotFound, "no function \"Baz\"") };
+        let inner = Failure {
+            function: "Baz".into(),
+            ..Failure::new(Status::NotFound, "no function \"Baz\"")
+        };
         let middle = Failure { function: "Bar".into(), ..inner.passed_on() };
         assert_eq!(middle.status, Status::FunctionFailed);
         let outer = middle.passed_on();
         let (metadata, message) = outer.encode();
         let back = Failure::decode(outer.status, "", metadata.as_bytes(), message.as_bytes());
         assert_eq!(back, outer);
-        assert_eq!(back.cause.iter().map(|c| c.function.as_str()).collect::<Vec<_>>(), ["Bar", "Baz"]);
+        assert_eq!(
+            back.cause.iter().map(|c| c.function.as_str()).collect::<Vec<_>>(),
+            ["Bar", "Baz"]
+        );
     }
 
     #[test]

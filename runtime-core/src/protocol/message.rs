@@ -2,8 +2,8 @@
 //! the place of one in the arena.
 
 use super::limits::{
-    HEADER_BYTES, MAX_BODY_BYTES, MAX_INLINE_BYTES, MAX_MESSAGE_BYTES, MAX_METADATA_BYTES, MAX_NAME_BYTES,
-    RING_LINES,
+    HEADER_BYTES, MAX_BODY_BYTES, MAX_INLINE_BYTES, MAX_MESSAGE_BYTES, MAX_METADATA_BYTES,
+    MAX_NAME_BYTES, RING_LINES,
 };
 use std::mem::MaybeUninit;
 use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout};
@@ -54,7 +54,9 @@ const KNOWN_FLAGS: u16 = FLAG_WAITS;
 const NAME_LEN_SHIFT: u32 = 8;
 
 /// The header of every message. What a field means for which kind is in `docs/PROTOCOL.md`.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, FromBytes, IntoBytes, KnownLayout, Immutable)]
+#[derive(
+    Clone, Copy, Debug, Default, PartialEq, Eq, FromBytes, IntoBytes, KnownLayout, Immutable,
+)]
 #[repr(C)]
 pub struct Header {
     /// A [`Kind`] as a number.
@@ -327,8 +329,14 @@ mod tests {
         assert_eq!(broken(Header { flags: 0x80, ..base }), Broken::Flags(0x80));
         assert_eq!(broken(Header { flags: 64 << 8, ..base }), Broken::Name(64));
         assert!(matches!(broken(Header { body_len: 961, ..base }), Broken::Lengths { .. }));
-        assert!(matches!(broken(Header { body_len: u64::MAX, region: 1, ..base }), Broken::Lengths { .. }));
-        assert!(matches!(broken(Header { metadata_len: 32769, region: 1, ..base }), Broken::Lengths { .. }));
+        assert!(matches!(
+            broken(Header { body_len: u64::MAX, region: 1, ..base }),
+            Broken::Lengths { .. }
+        ));
+        assert!(matches!(
+            broken(Header { metadata_len: 32769, region: 1, ..base }),
+            Broken::Lengths { .. }
+        ));
         assert!(matches!(broken(Header { block: 1, ..base }), Broken::Lengths { .. }));
     }
 

@@ -110,7 +110,8 @@ impl MetadataBuffer {
         if self.bytes.len() + 4 + name.len() + value.len() > MAX_METADATA_BYTES {
             return Err(MetadataError::TooLarge);
         }
-        let ([a, b], [c, d]) = ((name.len() as u16).to_le_bytes(), (value.len() as u16).to_le_bytes());
+        let ([a, b], [c, d]) =
+            ((name.len() as u16).to_le_bytes(), (value.len() as u16).to_le_bytes());
         self.bytes.reserve(4 + name.len() + value.len());
         self.bytes.extend_from_slice(&[a, b, c, d]);
         self.bytes.extend_from_slice(name.as_bytes());
@@ -153,7 +154,10 @@ mod tests {
         assert_eq!(buffer.push("Upper", b""), Err(MetadataError::Name));
         assert_eq!(buffer.push("", b""), Err(MetadataError::Name));
         assert_eq!(buffer.push("a b", b""), Err(MetadataError::Name));
-        assert_eq!(buffer.push("x", &vec![0; MAX_METADATA_BYTES - 4]), Err(MetadataError::TooLarge));
+        assert_eq!(
+            buffer.push("x", &vec![0; MAX_METADATA_BYTES - 4]),
+            Err(MetadataError::TooLarge)
+        );
         assert_eq!(buffer.push("x", &vec![0; MAX_METADATA_BYTES - 5]), Ok(()));
         assert_eq!(Metadata::parse(&[1, 0, 0, 0]), Err(MetadataError::Malformed));
         assert_eq!(Metadata::parse(&vec![0; MAX_METADATA_BYTES + 1]), Err(MetadataError::TooLarge));

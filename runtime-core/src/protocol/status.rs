@@ -141,7 +141,9 @@ mod tests {
             assert_eq!(Status::from_number(row.status.number()), Some(row.status));
             assert_eq!(row.status.name(), row.name);
             assert!(
-                TABLE[..index].iter().all(|r| r.name != row.name && r.status.number() < row.status.number())
+                TABLE[..index]
+                    .iter()
+                    .all(|r| r.name != row.name && r.status.number() < row.status.number())
             );
         }
         assert_eq!(Status::from_number(99), None);

@@ -55,9 +55,12 @@ impl Arena {
     pub(super) fn new(own: &OwnedFd, engine: &OwnedFd) -> io::Result<Arena> {
         let own_region = Arc::new(Region::map(own, BASE_UNITS)?);
         let base = Arc::new(Region::map(engine, BASE_UNITS)?);
-        let own = Own { id: CONTAINER_BASE_REGION, region: own_region, books: Books::new(BASE_UNITS) };
-        let shared =
-            Shared { engine: HashMap::from([(ENGINE_BASE_REGION, base.clone())]), ..Shared::default() };
+        let own =
+            Own { id: CONTAINER_BASE_REGION, region: own_region, books: Books::new(BASE_UNITS) };
+        let shared = Shared {
+            engine: HashMap::from([(ENGINE_BASE_REGION, base.clone())]),
+            ..Shared::default()
+        };
         Ok(Arena {
             own: Mutex::new(vec![own]),
             shared: Mutex::new(shared),
@@ -79,8 +82,9 @@ impl Arena {
         };
         let mut books = Books::new(region.units());
         let block = books.allocate(&region, bytes);
-        let block =
-            block.ok_or_else(|| Failure::new(Status::Internal, "the engine granted too small a region"))?;
+        let block = block.ok_or_else(|| {
+            Failure::new(Status::Internal, "the engine granted too small a region")
+        })?;
         self.drop_idle(session);
         lock(&self.own).push(Own { id, region: region.clone(), books });
         Ok(Block { region_id: id, block, region })
@@ -106,7 +110,8 @@ impl Arena {
         lock(&self.own).retain_mut(|own| {
             let drop = own.id != CONTAINER_BASE_REGION && own.books.is_idle(&own.region);
             if drop {
-                let control = Control { region: own.id, ..Control::new(ControlKind::RegionDropped) };
+                let control =
+                    Control { region: own.id, ..Control::new(ControlKind::RegionDropped) };
                 // If the engine is gone it needs to know nothing.
                 let _ = socket::send(session.control(), control, "", &[]);
             }
@@ -131,7 +136,9 @@ impl Arena {
         let size = units_for(bytes) * BLOCK_UNIT_BYTES as u64;
         let control = Control { id: number, size, ..Control::new(ControlKind::RegionRequest) };
         socket::send(session.control(), control, "", &[]).map_err(|_| engine_gone())?;
-        session.wait_until(|shared| shared.granted.remove(&number)).unwrap_or_else(|| Err(engine_gone()))
+        session
+            .wait_until(|shared| shared.granted.remove(&number))
+            .unwrap_or_else(|| Err(engine_gone()))
     }
 
     pub(super) fn granted(&self, received: &Received) {
@@ -139,7 +146,9 @@ impl Arena {
         let result = match (control.status, received.descriptors.first()) {
             (0, Some(fd)) => Region::map(fd, control.size as u32)
                 .map(|region| (control.region, Arc::new(region)))
-                .map_err(|e| Failure::new(Status::Internal, format!("cannot map shared memory: {e}"))),
+                .map_err(|e| {
+                    Failure::new(Status::Internal, format!("cannot map shared memory: {e}"))
+                }),
             _ => {
                 let status = Status::failure_from_wire(control.status).unwrap_or(Status::Internal);
                 Err(Failure::new(status, received.text.clone()))
@@ -222,7 +231,11 @@ impl Buffer {
     /// The block, now the message's that carries it.
     pub(super) fn into_block(mut self) -> Block {
         self.sent = true;
-        Block { region_id: self.block.region_id, block: self.block.block, region: self.block.region.clone() }
+        Block {
+            region_id: self.block.region_id,
+            block: self.block.block,
+            region: self.block.region.clone(),
+        }
     }
 
     /// The memory to fill.
@@ -244,5 +257,8 @@ impl Drop for Buffer {
 }
 
 pub(super) fn too_large(bytes: u64, max: u64) -> Failure {
-    Failure::new(Status::PayloadTooLarge, format!("a body of {bytes} bytes is over the limit of {max}"))
+    Failure::new(
+        Status::PayloadTooLarge,
+        format!("a body of {bytes} bytes is over the limit of {max}"),
+    )
 }

@@ -69,7 +69,12 @@ pub(super) fn open(create: Received, mode: Mode) -> Result<(Incoming, Outgoing),
     let to_engine = Bell(writer.try_clone().map_err(text)?);
     let (ring_writer, ring_reader) = ring::open(&rings, Side::Worker).map_err(text)?;
     Ok((
-        Incoming::Ring { bell: reader, ring: ring_reader, to_engine, place: moves.then(Place::default) },
+        Incoming::Ring {
+            bell: reader,
+            ring: ring_reader,
+            to_engine,
+            place: moves.then(Place::default),
+        },
         Outgoing::Ring { bell: Bell(writer), ring: ring_writer },
     ))
 }
@@ -139,7 +144,11 @@ impl Incoming {
             Incoming::Pipe { reader, inbox } => inbox.fill(reader.as_fd()),
             Incoming::Ring { bell, ring, .. } => {
                 let began = now_ns();
-                let heard = if ring.begin_wait() { hear(bell) } else { Ok(Filled::Bytes { drained: true }) };
+                let heard = if ring.begin_wait() {
+                    hear(bell)
+                } else {
+                    Ok(Filled::Bytes { drained: true })
+                };
                 ring.end_wait();
                 patience.slept(now_ns() - began);
                 heard

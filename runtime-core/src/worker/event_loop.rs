@@ -154,7 +154,8 @@ impl EventLoop {
     pub fn connect(names: &[&str]) -> Result<EventLoop, StartError> {
         let session = Arc::new(Session::start(names, Mode::EventLoop)?);
         let create = loop {
-            let create = session.advance(true).into_iter().find(|r| r.kind == ControlKind::CreateWorker);
+            let create =
+                session.advance(true).into_iter().find(|r| r.kind == ControlKind::CreateWorker);
             if let Some(create) = create {
                 break create;
             }
@@ -166,7 +167,8 @@ impl EventLoop {
     }
 
     fn over(session: Arc<Session>, create: Received) -> io::Result<EventLoop> {
-        let (mut incoming, outgoing) = channel::open(create, Mode::EventLoop).map_err(io::Error::other)?;
+        let (mut incoming, outgoing) =
+            channel::open(create, Mode::EventLoop).map_err(io::Error::other)?;
         // The host may wait at the descriptor first; nothing comes before READY.
         incoming.arm();
         let epoll = Epoll::new(EpollCreateFlags::EPOLL_CLOEXEC)?;
@@ -235,7 +237,9 @@ impl EventLoop {
                         continue;
                     }
                     Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
-                    Err(error) => return Err(Failure::new(Status::Internal, format!("read: {error}"))),
+                    Err(error) => {
+                        return Err(Failure::new(Status::Internal, format!("read: {error}")));
+                    }
                 },
                 Incoming::Ring { .. } => {
                     shared.flush();
@@ -278,13 +282,17 @@ impl EventLoop {
         let count = match self.0.epoll.wait(&mut events, timeout) {
             Ok(count) => count,
             Err(nix::Error::EINTR) => 0,
-            Err(error) => return Err(Failure::new(Status::Internal, format!("epoll_wait: {error}"))),
+            Err(error) => {
+                return Err(Failure::new(Status::Internal, format!("epoll_wait: {error}")));
+            }
         };
         for event in &events[..count] {
             match (event.data(), &mut inbound.channel) {
                 (CONTROL, _) => drop(self.0.session.advance(false)),
                 (WRITER, _) => self.0.flush(),
-                (_, Incoming::Ring { bell, .. }) => inbound.ended |= matches!(hear(bell), Ok(Filled::End)),
+                (_, Incoming::Ring { bell, .. }) => {
+                    inbound.ended |= matches!(hear(bell), Ok(Filled::End))
+                }
                 _ => {}
             }
         }
@@ -323,7 +331,8 @@ impl EventLoop {
                     let cancelled = Arc::new(AtomicBool::new(false));
                     let open = Open { cancelled: cancelled.clone(), calls: 0 };
                     lock(&shared.calls).open.insert(call, open);
-                    let input = Input::new(shared.session.clone(), payload, &message.header, caller);
+                    let input =
+                        Input::new(shared.session.clone(), payload, &message.header, caller);
                     return Some(Event::Request(LoopRequest {
                         input,
                         began_at: now_ns(),
@@ -351,7 +360,11 @@ impl EventLoop {
                         }
                         _ => Err(answer::failure(&message, &pending.function)),
                     };
-                    return Some(Event::Answer { request: pending.request, tag: pending.tag, result });
+                    return Some(Event::Answer {
+                        request: pending.request,
+                        tag: pending.tag,
+                        result,
+                    });
                 }
                 Kind::Cancel => {
                     if let Some(open) = lock(&shared.calls).open.get(&call) {
@@ -484,7 +497,8 @@ impl LoopRequest {
         let (call, function) = {
             let mut calls = lock(&self.shared.calls);
             if calls.pending.len() >= MAX_OUTSTANDING {
-                let text = format!("{MAX_OUTSTANDING} internal calls are under way from this worker");
+                let text =
+                    format!("{MAX_OUTSTANDING} internal calls are under way from this worker");
                 return Err(named(Failure::new(Status::Overloaded, text)));
             }
             calls.last_call += 1;

@@ -70,7 +70,10 @@ pub(super) fn message(
         }
         Body::Buffer(buffer, len) => {
             if len > buffer.capacity() {
-                return Err(Failure::new(Status::InvalidArgument, "more bytes than the buffer has"));
+                return Err(Failure::new(
+                    Status::InvalidArgument,
+                    "more bytes than the buffer has",
+                ));
             }
             header.body_len = len as u64;
             let block = buffer.into_block();
@@ -102,7 +105,11 @@ pub(super) struct Invoke<'a> {
 }
 
 impl Invoke<'_> {
-    pub(super) fn message(&self, session: &Session, body: Body<'_>) -> Result<MessageBuffer, Failure> {
+    pub(super) fn message(
+        &self,
+        session: &Session,
+        body: Body<'_>,
+    ) -> Result<MessageBuffer, Failure> {
         if !name::is_valid(self.name) {
             return Err(Failure::new(
                 Status::NotFound,

@@ -69,7 +69,8 @@ pub fn serve(handlers: &Handlers) -> Result<(), StartError> {
                     match create_worker(&session, create, &handler) {
                         Ok(worker) => workers.push(worker),
                         Err(text) => {
-                            let failed = Control { id: slot, ..Control::new(ControlKind::WorkerFailed) };
+                            let failed =
+                                Control { id: slot, ..Control::new(ControlKind::WorkerFailed) };
                             let _ = socket::send(session.control(), failed, &text, &[]);
                         }
                     }

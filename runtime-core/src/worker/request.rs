@@ -84,7 +84,12 @@ impl<'w> Request<'w> {
     }
 
     /// Calls a function and waits for its answer. The wait lends the worker's slot to another call.
-    pub fn call(&self, name: &str, body: Body<'_>, options: &CallOptions) -> Result<Answer, Failure> {
+    pub fn call(
+        &self,
+        name: &str,
+        body: Body<'_>,
+        options: &CallOptions,
+    ) -> Result<Answer, Failure> {
         self.check()?;
         self.worker.call(self.input.call, name, body, options)
     }
@@ -118,7 +123,8 @@ impl<'w> Request<'w> {
     pub fn reply(&self, body: Body<'_>, metadata: Metadata<'_>) -> Result<(), Failure> {
         self.check()?;
         let session = &self.worker.session;
-        let message = invoke::complete(session, self.input.call, self.began_at, metadata.as_bytes(), body)?;
+        let message =
+            invoke::complete(session, self.input.call, self.began_at, metadata.as_bytes(), body)?;
         *self.reply.borrow_mut() = Some(message);
         self.answered.set(true);
         Ok(())

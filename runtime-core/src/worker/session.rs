@@ -80,7 +80,10 @@ pub fn is_forked() -> bool {
 
 /// The failure of every operation after a fork.
 pub(super) fn forked() -> Failure {
-    Failure::new(Status::Forked, "this process is a fork of a worker: its requests belong to the parent")
+    Failure::new(
+        Status::Forked,
+        "this process is a fork of a worker: its requests belong to the parent",
+    )
 }
 
 /// The failure of a call whose engine is gone.
@@ -104,7 +107,8 @@ pub(super) struct Session {
 impl Session {
     /// Connects to the engine and shows the token. `names`: the handlers that this program has.
     pub(super) fn start(names: &[&str], mode: Mode) -> Result<Session, StartError> {
-        let path = std::env::var_os(SOCKET_VARIABLE).map(PathBuf::from).ok_or(StartError::NotStarted)?;
+        let path =
+            std::env::var_os(SOCKET_VARIABLE).map(PathBuf::from).ok_or(StartError::NotStarted)?;
         let token = std::env::var(TOKEN_VARIABLE).ok().and_then(|hex| parse_token(&hex));
         let token = token.ok_or(StartError::NotStarted)?;
         if names.is_empty() {
@@ -141,12 +145,17 @@ impl Session {
             token,
             ..Control::new(ControlKind::Hello)
         };
-        let text = [&[concat!("libnightcore ", env!("CARGO_PKG_VERSION"))], names].concat().join("\n");
+        let text =
+            [&[concat!("libnightcore ", env!("CARGO_PKG_VERSION"))], names].concat().join("\n");
         socket::send(control.as_fd(), hello, &text, &[]).map_err(unreachable)?;
-        let gone = || unreachable(io::Error::new(io::ErrorKind::UnexpectedEof, "it closed the connection"));
+        let gone = || {
+            unreachable(io::Error::new(io::ErrorKind::UnexpectedEof, "it closed the connection"))
+        };
         let answer = socket::receive(control.as_fd()).map_err(unreachable)?.ok_or_else(gone)?;
         match answer.kind {
-            ControlKind::Welcome => Session::from_welcome(control, answer, mode).map_err(unreachable),
+            ControlKind::Welcome => {
+                Session::from_welcome(control, answer, mode).map_err(unreachable)
+            }
             ControlKind::Refused => Err(StartError::Refused(answer.text)),
             _ => Err(unreachable(io::Error::new(io::ErrorKind::InvalidData, "unexpected answer"))),
         }
@@ -218,7 +227,10 @@ impl Session {
 
     /// Waits for what the launching thread brings; in an event loop, which has none, reads the control
     /// socket itself.
-    pub(super) fn wait_until<T>(&self, mut found: impl FnMut(&mut Shared) -> Option<T>) -> Option<T> {
+    pub(super) fn wait_until<T>(
+        &self,
+        mut found: impl FnMut(&mut Shared) -> Option<T>,
+    ) -> Option<T> {
         match self.mode {
             Mode::Threads => self.arena.wait_until(found, || self.has_ended()),
             Mode::EventLoop => loop {

@@ -180,7 +180,15 @@ impl ThreadWorker {
     fn step(&self, own: Option<(u64, &str)>) -> Result<Step, Closed> {
         let mut state = self.state.borrow_mut();
         let State {
-            incoming, patience_idle, patience_waiting, ids, callers, pending, ready, answers, ..
+            incoming,
+            patience_idle,
+            patience_waiting,
+            ids,
+            callers,
+            pending,
+            ready,
+            answers,
+            ..
         } = &mut *state;
         let patience = if own.is_some() { patience_waiting } else { patience_idle };
         loop {
@@ -213,7 +221,8 @@ impl ThreadWorker {
                         ids.insert(name.to_owned(), message.header.function);
                     }
                     let result = if message.kind == Kind::Complete {
-                        let payload = Payload::receive(&message, &self.session).map_err(|_| Closed)?;
+                        let payload =
+                            Payload::receive(&message, &self.session).map_err(|_| Closed)?;
                         Ok(Answer { payload })
                     } else {
                         Err(answer::failure(&message, function.unwrap_or_default()))
@@ -242,7 +251,10 @@ impl ThreadWorker {
         let mut state = self.state.borrow_mut();
         if state.pending.len() >= MAX_OUTSTANDING {
             let text = format!("{MAX_OUTSTANDING} internal calls are under way from this worker");
-            return Err(Failure { function: name.into(), ..Failure::new(Status::Overloaded, text) });
+            return Err(Failure {
+                function: name.into(),
+                ..Failure::new(Status::Overloaded, text)
+            });
         }
         state.last_call += 1;
         Ok((state.last_call, state.ids.get(name).copied().unwrap_or(0)))
@@ -270,7 +282,9 @@ impl ThreadWorker {
                 // An event for another call ended the wait in the engine's eyes.
                 Ok(Step::Other) => tell = true,
                 // A thread that runs a call is sent neither another one nor its retirement.
-                Ok(Step::Dispatch(_) | Step::Retire) | Err(Closed) => return Err(named(engine_gone())),
+                Ok(Step::Dispatch(_) | Step::Retire) | Err(Closed) => {
+                    return Err(named(engine_gone()));
+                }
             }
         }
     }
@@ -306,7 +320,10 @@ impl ThreadWorker {
                     return Ok(Some(event));
                 }
                 if state.pending.is_empty() {
-                    return Err(Failure::new(Status::InvalidState, "no internal call is under way"));
+                    return Err(Failure::new(
+                        Status::InvalidState,
+                        "no internal call is under way",
+                    ));
                 }
             }
             if !self.wait(Duration::ZERO)? {
@@ -358,7 +375,10 @@ fn end_fork() -> ! {
 }
 
 /// The name of the caller in a `Dispatch`.
-fn caller(callers: &mut HashMap<u32, Arc<str>>, message: &Message<'_>) -> Result<Option<Arc<str>>, Closed> {
+fn caller(
+    callers: &mut HashMap<u32, Arc<str>>,
+    message: &Message<'_>,
+) -> Result<Option<Arc<str>>, Closed> {
     let id = message.header.function;
     if id == 0 {
         return Ok(None);

@@ -92,7 +92,12 @@ impl Drop for Watch {
 }
 
 /// Runs a function once when the call in this slot is cancelled; at once, on this thread, if it is cancelled already.
-pub(super) fn watch(session: &Arc<Session>, slot: u32, call: u64, run: Function) -> Result<Watch, Failure> {
+pub(super) fn watch(
+    session: &Arc<Session>,
+    slot: u32,
+    call: u64,
+    run: Function,
+) -> Result<Watch, Failure> {
     if is_forked() {
         return Err(forked());
     }
@@ -101,7 +106,10 @@ pub(super) fn watch(session: &Arc<Session>, slot: u32, call: u64, run: Function)
         let of_thread = session.clone();
         let thread = std::thread::Builder::new().name("nc-cancel".into());
         let thread = thread.spawn(move || look_for_ever(&of_thread)).map_err(|error| {
-            Failure::new(Status::Overloaded, format!("cannot create the thread that watches: {error}"))
+            Failure::new(
+                Status::Overloaded,
+                format!("cannot create the thread that watches: {error}"),
+            )
         })?;
         state.thread = Some(thread.thread().id());
     }
@@ -149,6 +157,9 @@ fn look_for_ever(session: &Session) {
 /// Runs a function; a panic is told and harms nobody else.
 fn run_guarded(session: &Session, run: Function) {
     if catch_unwind(AssertUnwindSafe(run)).is_err() {
-        eprintln!("nightcore: {}: a function that was to run on cancellation panicked", session.function());
+        eprintln!(
+            "nightcore: {}: a function that was to run on cancellation panicked",
+            session.function()
+        );
     }
 }

@@ -4,7 +4,9 @@
 use nightcore_runtime::clock::now_ns;
 use nightcore_runtime::ipc::channel::{self, Pipe};
 use nightcore_runtime::ipc::inbox::{Filled, Inbox};
-use nightcore_runtime::ipc::region::{Books, Region, create_file, metadata_offset, payload_bytes, units_for};
+use nightcore_runtime::ipc::region::{
+    Books, Region, create_file, metadata_offset, payload_bytes, units_for,
+};
 use nightcore_runtime::ipc::ring::{self, RingReader, RingWriter, Sent, Side};
 use nightcore_runtime::ipc::socket::{self, Received};
 use nightcore_runtime::protocol::control::{
@@ -15,7 +17,9 @@ use nightcore_runtime::protocol::{
     Cause, Failure, Header, Kind, MessageBuffer, Metadata, MetadataBuffer, Status,
 };
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
-use nix::sys::socket::{AddressFamily, Backlog, SockFlag, SockType, UnixAddr, accept4, bind, listen};
+use nix::sys::socket::{
+    AddressFamily, Backlog, SockFlag, SockType, UnixAddr, accept4, bind, listen,
+};
 use std::collections::HashMap;
 use std::io::ErrorKind;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd, OwnedFd};
@@ -74,7 +78,8 @@ impl Said {
     /// The failure that it tells.
     pub fn failure(&self) -> Failure {
         assert_eq!(self.kind, Kind::Failed, "{self:?}");
-        let status = Status::failure_from_wire(self.header.status).expect("a status that ends a call");
+        let status =
+            Status::failure_from_wire(self.header.status).expect("a status that ends a call");
         Failure::decode(status, "", &self.raw_metadata, &self.body)
     }
 }
@@ -89,13 +94,18 @@ fn wait_readable(fd: BorrowedFd<'_>) {
 fn admit(mut command: Command) -> (Child, OwnedFd, Received, tempfile::TempDir) {
     let dir = tempfile::tempdir().expect("a folder");
     let path = dir.path().join("control");
-    let listener =
-        nix::sys::socket::socket(AddressFamily::Unix, SockType::SeqPacket, SockFlag::SOCK_CLOEXEC, None)
-            .expect("socket");
+    let listener = nix::sys::socket::socket(
+        AddressFamily::Unix,
+        SockType::SeqPacket,
+        SockFlag::SOCK_CLOEXEC,
+        None,
+    )
+    .expect("socket");
     bind(listener.as_raw_fd(), &UnixAddr::new(&path).expect("path")).expect("bind");
     listen(&listener, Backlog::new(1).expect("1")).expect("listen");
     command.env(SOCKET_VARIABLE, &path).env(TOKEN_VARIABLE, "0f".repeat(16));
-    let child = command.stdin(Stdio::null()).stderr(Stdio::piped()).spawn().expect("the worker starts");
+    let child =
+        command.stdin(Stdio::null()).stderr(Stdio::piped()).spawn().expect("the worker starts");
     wait_readable(listener.as_fd());
     let accepted = accept4(listener.as_raw_fd(), SockFlag::SOCK_CLOEXEC).expect("accept");
     // SAFETY: accept has just made the descriptor for this process.
@@ -111,7 +121,8 @@ fn admit(mut command: Command) -> (Child, OwnedFd, Received, tempfile::TempDir) 
 #[allow(dead_code)] // Not every test refuses.
 pub fn refuse(command: Command, text: &str) -> (i32, String) {
     let (child, control, _, _dir) = admit(command);
-    let refused = Control { status: Status::Refused.number(), ..Control::new(ControlKind::Refused) };
+    let refused =
+        Control { status: Status::Refused.number(), ..Control::new(ControlKind::Refused) };
     socket::send(control.as_fd(), refused, text, &[]).expect("sent");
     let output = child.wait_with_output().expect("it ends");
     (output.status.code().expect("no signal"), String::from_utf8_lossy(&output.stderr).into_owned())
@@ -130,11 +141,14 @@ impl Peer {
         let theirs = create_file(BASE_UNITS).expect("a region");
         let own = create_file(BASE_UNITS).expect("a region");
         let version = if kind == ChannelKind::Ring { 2 } else { 1 };
-        let welcome = Control { version, id: 1, size: MAX_BODY, ..Control::new(ControlKind::Welcome) };
-        socket::send(control.as_fd(), welcome, function, &[theirs.as_fd(), own.as_fd()]).expect("sent");
+        let welcome =
+            Control { version, id: 1, size: MAX_BODY, ..Control::new(ControlKind::Welcome) };
+        socket::send(control.as_fd(), welcome, function, &[theirs.as_fd(), own.as_fd()])
+            .expect("sent");
         let to = Pipe::create(&dir.path().join("to")).expect("a pipe");
         let from = Pipe::create(&dir.path().join("from")).expect("a pipe");
-        let create = Control { id: u64::from(SLOT), size: 1, ..Control::new(ControlKind::CreateWorker) };
+        let create =
+            Control { id: u64::from(SLOT), size: 1, ..Control::new(ControlKind::CreateWorker) };
         let file = (kind == ChannelKind::Ring).then(|| ring::create_file().expect("a ring"));
         let rings = file.as_ref().map(|file| ring::open(file, Side::Engine).expect("mapped"));
         let ends = [to.reader.as_fd(), from.writer.as_fd()];
@@ -189,7 +203,8 @@ impl Peer {
                     self.ring_bell();
                 }
                 let pairs = Metadata::parse(&metadata).expect("well-formed");
-                let pairs = pairs.iter().map(|(name, value)| (name.to_owned(), value.to_vec())).collect();
+                let pairs =
+                    pairs.iter().map(|(name, value)| (name.to_owned(), value.to_vec())).collect();
                 return Said { kind, header, name, metadata: pairs, body, raw_metadata: metadata };
             }
             self.wait_for_message();
@@ -246,7 +261,8 @@ impl Peer {
         if let Some((_, ring)) = &self.rings {
             assert!(!ring.has_message());
         }
-        let ready = poll(&mut [PollFd::new(self.reader.as_fd(), PollFlags::POLLIN)], PollTimeout::ZERO);
+        let ready =
+            poll(&mut [PollFd::new(self.reader.as_fd(), PollFlags::POLLIN)], PollTimeout::ZERO);
         assert_eq!(ready, Ok(0));
     }
 
@@ -306,7 +322,8 @@ impl Peer {
 
     /// Fails an internal call of the worker's, with a cause beneath if it is given.
     pub fn fail(&mut self, call: u64, status: Status, message: &str, cause: Option<Cause>) {
-        let failure = Failure { cause: cause.into_iter().collect(), ..Failure::new(status, message) };
+        let failure =
+            Failure { cause: cause.into_iter().collect(), ..Failure::new(status, message) };
         let (metadata, text) = failure.encode();
         let header = Header {
             status: status.number(),

@@ -34,6 +34,6 @@ pub mod version;
 pub mod watch;
 
 pub use {
-    answer::*, buffer::*, bytes::*, call::*, error::*, event_loop::*, handler::*, metadata::*, reply::*,
-    request::*, status::*, watch::*,
+    answer::*, buffer::*, bytes::*, call::*, error::*, event_loop::*, handler::*, metadata::*,
+    reply::*, request::*, status::*, watch::*,
 };

@@ -64,7 +64,8 @@ impl Container {
         socket::send(control.as_fd(), hello, &format!("library\n{HOSTILE}"), &[])
             .expect("the engine listens");
         let arena = receive(&control).await.descriptors;
-        let mut container = Container { control, arena, channels: Vec::new(), dispatched: Vec::new() };
+        let mut container =
+            Container { control, arena, channels: Vec::new(), dispatched: Vec::new() };
         let created = receive(&container.control).await;
         container.channels.push(Channel::new(created.descriptors));
         container.put(0, Header::new(Kind::Ready, 0).as_bytes());
@@ -105,7 +106,8 @@ impl Container {
             }
             11 | 12 => {
                 let word = steps.u8() & 1 == 0;
-                if let Some((file, ..)) = self.channel(steps.u8()).and_then(|channel| channel.rings.as_ref())
+                if let Some((file, ..)) =
+                    self.channel(steps.u8()).and_then(|channel| channel.rings.as_ref())
                 {
                     if word { change_word(file, steps) } else { change_line(file, steps) }
                 }
@@ -114,8 +116,12 @@ impl Container {
                 let which = steps.u8();
                 let close = steps.u8();
                 match self.channel(which) {
-                    Some(channel) if close & 7 != 0 => drop(channel::send(channel.writer.as_fd(), &[0])),
-                    Some(_) => drop(self.channels.swap_remove(usize::from(which) % self.channels.len())),
+                    Some(channel) if close & 7 != 0 => {
+                        drop(channel::send(channel.writer.as_fd(), &[0]))
+                    }
+                    Some(_) => {
+                        drop(self.channels.swap_remove(usize::from(which) % self.channels.len()))
+                    }
                     None => {}
                 }
             }
@@ -184,7 +190,8 @@ impl Container {
     fn message(&self, steps: &mut Steps<'_>) -> Vec<u8> {
         let numbers = [5, 4, 6, 8, 7, 4, 5, 1, 2, 3, 9];
         let kind = numbers[usize::from(steps.u8()) % numbers.len()];
-        let name: &[u8] = [&b"Echo"[..], b"Hostile", b"Nope", b"", b"\xff"][usize::from(steps.u8() % 5)];
+        let name: &[u8] =
+            [&b"Echo"[..], b"Hostile", b"Nope", b"", b"\xff"][usize::from(steps.u8() % 5)];
         let body = vec![b'y'; usize::from(steps.u16()) % 900];
         let by_arena = steps.u8() % 4 == 3;
         let header = Header {
@@ -209,7 +216,8 @@ impl Container {
         if steps.u8() % 8 == 7 {
             return steps.text().to_vec();
         }
-        let kinds = [ControlKind::RegionRequest, ControlKind::RegionDropped, ControlKind::WorkerFailed];
+        let kinds =
+            [ControlKind::RegionRequest, ControlKind::RegionDropped, ControlKind::WorkerFailed];
         let kind = kinds.get(usize::from(steps.u8() % 4)).copied().unwrap_or(ControlKind::Hello);
         let control = Control {
             id: steps.number(),

@@ -59,7 +59,8 @@ pub(super) fn target(data: &[u8]) {
                 4 => {
                     engine.turn().await;
                     program.order(Order::LookAtDescriptor);
-                    has_worker = program.done.recv_timeout(DOES_WITHIN).expect("the program is alive");
+                    has_worker =
+                        program.done.recv_timeout(DOES_WITHIN).expect("the program is alive");
                 }
                 _ => {
                     program.order(Order::Steps(steps.text().to_vec()));
@@ -68,7 +69,10 @@ pub(super) fn target(data: &[u8]) {
             }
         }
         engine.turn().await;
-        assert!(!has_worker || engine.is_served(), "the engine has ended the worker: it broke a rule");
+        assert!(
+            !has_worker || engine.is_served(),
+            "the engine has ended the worker: it broke a rule"
+        );
         program.end(engine).await;
         engine.assert_ends(calls).await;
     });
@@ -151,13 +155,19 @@ impl Host {
         // SAFETY: names, and places for what is given.
         unsafe {
             assert_eq!(nc_worker_open(null(), 1, &mut worker, null_mut()), NC_INVALID_ARGUMENT);
-            assert_eq!(nc_worker_open(names.as_ptr(), 1, null_mut(), null_mut()), NC_INVALID_ARGUMENT);
+            assert_eq!(
+                nc_worker_open(names.as_ptr(), 1, null_mut(), null_mut()),
+                NC_INVALID_ARGUMENT
+            );
             let opened = nc_worker_open(names.as_ptr(), 1, &mut worker, &mut error);
             assert!(opened == NC_OK && error.is_null(), "{opened}");
             assert_eq!(borrow(nc_worker_function(worker)), HOSTILE.as_bytes());
             // One process serves once.
             let mut second = null_mut();
-            assert_eq!(nc_worker_open(names.as_ptr(), 1, &mut second, null_mut()), NC_INVALID_STATE);
+            assert_eq!(
+                nc_worker_open(names.as_ptr(), 1, &mut second, null_mut()),
+                NC_INVALID_STATE
+            );
             assert!(second.is_null());
         }
         Host {
@@ -193,7 +203,10 @@ impl Host {
             let mut fds = [PollFd::new(BorrowedFd::borrow_raw(fd), PollFlags::POLLIN)];
             let ready = poll(&mut fds, PollTimeout::ZERO).expect("poll");
             let next = self.next(0);
-            assert!(ready > 0 || next == NC_AGAIN, "an event, and who waits at the descriptor is not woken");
+            assert!(
+                ready > 0 || next == NC_AGAIN,
+                "an event, and who waits at the descriptor is not woken"
+            );
         }
     }
 
@@ -215,7 +228,9 @@ impl Host {
             let status = nc_worker_next(self.worker, timeout_ns, &mut event);
             self.had_none = status == NC_AGAIN;
             if status != NC_OK {
-                assert!(status == NC_AGAIN || (self.worker.is_null() && status == NC_INVALID_ARGUMENT));
+                assert!(
+                    status == NC_AGAIN || (self.worker.is_null() && status == NC_INVALID_ARGUMENT)
+                );
                 return status;
             }
             let open = |requests: &mut Vec<Held>| {
@@ -229,11 +244,13 @@ impl Host {
                     self.requests.push(Held { req, id, answered: false, calls: Vec::new() });
                 }
                 NC_EVENT_ANSWER => {
-                    let at =
-                        open(&mut self.requests).expect("events are about requests that are not answered");
+                    let at = open(&mut self.requests)
+                        .expect("events are about requests that are not answered");
                     let calls = &mut self.requests[at].calls;
-                    let call =
-                        calls.iter().position(|tag| *tag == event.tag).expect("a call is answered once");
+                    let call = calls
+                        .iter()
+                        .position(|tag| *tag == event.tag)
+                        .expect("a call is answered once");
                     calls.swap_remove(call);
                     assert_eq!(event.status == NC_OK, !event.answer.is_null());
                     assert_eq!(event.answer.is_null(), !event.error.is_null());
@@ -241,8 +258,8 @@ impl Host {
                     keep(&mut self.errors, event.error, |error| nc_error_free(error));
                 }
                 NC_EVENT_CANCELLED => {
-                    let at =
-                        open(&mut self.requests).expect("events are about requests that are not answered");
+                    let at = open(&mut self.requests)
+                        .expect("events are about requests that are not answered");
                     assert!(nc_request_cancelled(self.requests[at].req));
                 }
                 // Which an engine does to a worker that breaks a rule.
@@ -339,7 +356,13 @@ impl Host {
                     if !buffer.is_null() {
                         let all = nc_buffer_capacity(buffer);
                         let len = if steps.u8() & 1 == 0 { all } else { steps.number() as usize };
-                        held.answers(nc_reply_buffer(req, buffer, len, pairs.first(), pairs.count()));
+                        held.answers(nc_reply_buffer(
+                            req,
+                            buffer,
+                            len,
+                            pairs.first(),
+                            pairs.count(),
+                        ));
                     }
                 }
                 12 => {
@@ -370,7 +393,10 @@ impl Held {
         assert_ne!(status, NC_INTERNAL);
         if self.answered {
             // What is malformed is found before.
-            assert!(status == NC_INVALID_STATE || status == NC_INVALID_ARGUMENT, "answered twice: {status}");
+            assert!(
+                status == NC_INVALID_STATE || status == NC_INVALID_ARGUMENT,
+                "answered twice: {status}"
+            );
         }
         self.answered |= status == NC_OK;
     }
@@ -383,8 +409,9 @@ impl Held {
         let mut error = null_mut();
         let (name, first, count) = (callee.pointer(), parts.first(), parts.count());
         // SAFETY: the caller vouches for the request, and all else lives until the call has begun.
-        let began =
-            unsafe { nc_call_start(self.req, tag, name, first, count, options.pointer(), &mut error) };
+        let began = unsafe {
+            nc_call_start(self.req, tag, name, first, count, options.pointer(), &mut error)
+        };
         assert_eq!(began == NC_OK, error.is_null());
         assert!(began != NC_OK || !self.answered, "after the answer");
         if began == NC_OK {
@@ -405,8 +432,9 @@ impl Held {
                 let Shared(req) = { shared };
                 let part = nc_bytes { data: body.as_ptr(), len: body.len() };
                 // SAFETY: the request is freed only after this thread has ended; the body stays.
-                let call =
-                    || unsafe { nc_call_start(req, 7, c"Echo".as_ptr(), &part, 1, null(), null_mut()) };
+                let call = || unsafe {
+                    nc_call_start(req, 7, c"Echo".as_ptr(), &part, 1, null(), null_mut())
+                };
                 while call() == NC_OK {
                     has_called.store(true, Ordering::Relaxed);
                 }

@@ -145,13 +145,21 @@ impl Run {
                 }
                 5 | 6 => self.call(steps),
                 7 => {
-                    let (tag, callee, parts) = (steps.number(), Callee::new(steps), Parts::of_call(steps));
+                    let (tag, callee, parts) =
+                        (steps.number(), Callee::new(steps), Parts::of_call(steps));
                     let options = Options::new(steps, &callee);
                     let mut error = null_mut();
                     let (first, count) = (parts.first(), parts.count());
                     let to = if steps.u8() & 1 == 0 { &raw mut error } else { null_mut() };
-                    let began =
-                        nc_call_start(req, tag, callee.pointer(), first, count, options.pointer(), to);
+                    let began = nc_call_start(
+                        req,
+                        tag,
+                        callee.pointer(),
+                        first,
+                        count,
+                        options.pointer(),
+                        to,
+                    );
                     self.refused(began);
                     assert!(error.is_null() || began != NC_OK);
                     keep(&mut self.errors, error, |error| nc_error_free(error));
@@ -222,7 +230,10 @@ impl Run {
         assert!(status != NC_INTERNAL && status != NC_WRONG_THREAD, "{status}");
         if self.answered && !had_nothing {
             // What is malformed is found before.
-            assert!(status == NC_INVALID_STATE || status == NC_INVALID_ARGUMENT, "answered twice: {status}");
+            assert!(
+                status == NC_INVALID_STATE || status == NC_INVALID_ARGUMENT,
+                "answered twice: {status}"
+            );
         }
         self.answered |= status == NC_OK;
     }

@@ -50,7 +50,8 @@ impl Calls for Echo {
         for name in [":method", ":prefix", ":path"] {
             assert!(pairs.get(name).is_some(), "{name}");
         }
-        let hop_by_hop = ["connection", "keep-alive", "transfer-encoding", "te", "trailer", "upgrade"];
+        let hop_by_hop =
+            ["connection", "keep-alive", "transfer-encoding", "te", "trailer", "upgrade"];
         assert!(hop_by_hop.iter().all(|name| pairs.get(name).is_none()));
         let outcome = match body.first() {
             Some(b'!') => Err(Failure::new(Status::FunctionFailed, String::from_utf8_lossy(&body))),
@@ -87,7 +88,8 @@ pub(super) fn target(data: &[u8]) {
     let got = LocalSet::new().block_on(&runtime, async {
         let gateway = Gateway::default();
         let (client, server) = duplex(1024);
-        let served = spawn_local(gateway.serve_connection(server, Rc::new(service), Stop::default()));
+        let served =
+            spawn_local(gateway.serve_connection(server, Rc::new(service), Stop::default()));
         let (mut from, mut to) = tokio::io::split(client);
         let sent = sent.to_vec();
         let hears = Rc::new(Cell::new(0));
@@ -125,7 +127,13 @@ pub(super) fn target(data: &[u8]) {
 /// Nothing but answers, and one for each call.
 fn assert_answers(got: &[u8], calls: usize) {
     assert!(got.is_empty() || got.starts_with(b"HTTP/1."));
-    let begins = |window: &[u8]| window.starts_with(b"HTTP/1.") && window[9..].iter().all(u8::is_ascii_digit);
+    let begins = |window: &[u8]| {
+        window.starts_with(b"HTTP/1.") && window[9..].iter().all(u8::is_ascii_digit)
+    };
     let answers = got.windows(12).filter(|window| begins(window)).count();
-    assert!(answers >= calls, "{answers} answers to {calls} calls: {:?}", String::from_utf8_lossy(got));
+    assert!(
+        answers >= calls,
+        "{answers} answers to {calls} calls: {:?}",
+        String::from_utf8_lossy(got)
+    );
 }

@@ -29,7 +29,9 @@ pub(super) fn target(data: &[u8]) {
 /// A failure that was read can be sent on, and is the same then but for what does not fit.
 fn read_failure(message: &Message<'_>) {
     let Some(status) = Status::failure_from_wire(message.header.status) else { return };
-    let Some((metadata, body)) = message.inline.split_at_checked(message.header.metadata_len as usize) else {
+    let Some((metadata, body)) =
+        message.inline.split_at_checked(message.header.metadata_len as usize)
+    else {
         return;
     };
     let read = Failure::decode(status, "F", metadata, body);

@@ -77,8 +77,11 @@ impl Shared {
 fn change(file: &OwnedFd, steps: &mut Steps<'_>) {
     let len = nix::sys::stat::fstat(file).expect("it is open").st_size as u64;
     // Mostly the words of blocks, which lie behind 8 KiB of cancel words.
-    let offset =
-        if steps.u8() & 1 == 0 { 8192 + u64::from(steps.u16() % 280) } else { u64::from(steps.u32()) % len };
+    let offset = if steps.u8() & 1 == 0 {
+        8192 + u64::from(steps.u16() % 280)
+    } else {
+        u64::from(steps.u32()) % len
+    };
     let bytes = steps.text();
     let bytes = &bytes[..bytes.len().min((len - offset) as usize)];
     pwrite(file, bytes, offset as i64).expect("shared memory takes all");
@@ -106,7 +109,8 @@ fn read(payload: Option<Payload>, steps: &mut Steps<'_>) {
     let offset = u64::from(steps.u16()).min(payload.body_len());
     let mut body = vec![0; (payload.body_len() - offset) as usize];
     payload.copy_body(offset, &mut body);
-    if let Some(len) = payload.inline(0, |parts| parts.iter().map(|part| part.len()).sum::<usize>()) {
+    if let Some(len) = payload.inline(0, |parts| parts.iter().map(|part| part.len()).sum::<usize>())
+    {
         assert_eq!(len as u64, payload.len());
     }
 }

@@ -4,7 +4,9 @@
 use crate::beside::beside;
 use crate::steps::Steps;
 use nightcore_runtime::ipc::ring::{self, RingReader, RingWriter, Sent, Side};
-use nightcore_runtime::protocol::limits::{HEADER_BYTES, LINE_BYTES, MAX_MESSAGE_BYTES, RING_LINES};
+use nightcore_runtime::protocol::limits::{
+    HEADER_BYTES, LINE_BYTES, MAX_MESSAGE_BYTES, RING_LINES,
+};
 use nightcore_runtime::protocol::{Header, Kind, MessageBuffer};
 use nix::sys::uio::pwrite;
 use std::os::fd::OwnedFd;
@@ -24,7 +26,10 @@ pub(super) fn target(data: &[u8]) {
         use_side(&file, side, &mut steps);
     } else {
         let theirs = steps.text();
-        beside(|| use_side(&file, other, &mut Steps::new(theirs)), || use_side(&file, side, &mut steps));
+        beside(
+            || use_side(&file, other, &mut Steps::new(theirs)),
+            || use_side(&file, side, &mut steps),
+        );
     }
 }
 

@@ -18,7 +18,8 @@ impl Channel {
         if descriptors.len() == 3 {
             return Ok(Channel::Ring(Ring::new(descriptors)?));
         }
-        let [reader, writer] = <[OwnedFd; 2]>::try_from(descriptors).map_err(|_| "no pipes came")?;
+        let [reader, writer] =
+            <[OwnedFd; 2]>::try_from(descriptors).map_err(|_| "no pipes came")?;
         set_blocking(&reader)?;
         set_blocking(&writer)?;
         Ok(Channel::Fifo { reader, writer, inbox: Inbox::default() })
@@ -54,6 +55,10 @@ impl Channel {
                 }
             },
         };
-        if kind == Kind::Dispatch { Ok(call) } else { Err(format!("{kind:?} came instead of a call").into()) }
+        if kind == Kind::Dispatch {
+            Ok(call)
+        } else {
+            Err(format!("{kind:?} came instead of a call").into())
+        }
     }
 }

@@ -25,7 +25,8 @@ fn in_region(call: u64, region: u32, block: u32) -> Header {
 pub fn run(function: &str, control: &OwnedFd, mut channel: Channel) -> crate::Result<()> {
     channel.send_header(Header::new(Kind::Ready, 0));
     let call = channel.next_call()?;
-    let say = |message: Control, text: &str| drop(socket::send(control.as_fd(), message, text, &[]));
+    let say =
+        |message: Control, text: &str| drop(socket::send(control.as_fd(), message, text, &[]));
     match function {
         "AnswersTwice" => {
             channel.send(answer(call, b"first").as_bytes());
@@ -44,10 +45,15 @@ pub fn run(function: &str, control: &OwnedFd, mut channel: Channel) -> crate::Re
             channel.send_header(Header { body_len: OVER_THE_LIMIT, ..in_region(call, 1, 0) });
         }
         "CallsOverTheLimit" => {
-            let place = Header { body_len: OVER_THE_LIMIT, region: 1, ..Header::new(Kind::Invoke, 1) };
-            channel.send(MessageBuffer::new(Header { parent: call, ..place }, b"Echo", &[]).as_bytes());
+            let place =
+                Header { body_len: OVER_THE_LIMIT, region: 1, ..Header::new(Kind::Invoke, 1) };
+            channel.send(
+                MessageBuffer::new(Header { parent: call, ..place }, b"Echo", &[]).as_bytes(),
+            );
         }
-        "FailsWithNoError" => channel.send_header(Header { status: 0, ..Header::new(Kind::Failed, call) }),
+        "FailsWithNoError" => {
+            channel.send_header(Header { status: 0, ..Header::new(Kind::Failed, call) })
+        }
         "AsksAndNeverReads" => {
             for number in 1.. {
                 channel.send(invoke(number, call, b"Nope", b"").as_bytes());

@@ -31,7 +31,8 @@ fn greet(version: u16) -> Result<(OwnedFd, Received)> {
         *byte = u8::from_str_radix(hex.get(2 * at..2 * at + 2).ok_or("a short token")?, 16)?;
     }
     let connection = socket::connect_to(Path::new(&std::env::var(SOCKET_VARIABLE)?))?;
-    let hello = Control { version, oldest_version: version, token, ..Control::new(ControlKind::Hello) };
+    let hello =
+        Control { version, oldest_version: version, token, ..Control::new(ControlKind::Hello) };
     let function = std::env::var(FUNCTION_VARIABLE)?;
     socket::send(connection.as_fd(), hello, &format!("raw\n{function}"), &[])?;
     let answer = socket::receive(connection.as_fd())?.ok_or("the engine closed the connection")?;
@@ -42,7 +43,8 @@ fn answer_with_garbage() -> Result<()> {
     // Which has named pipes only.
     let (connection, _) = greet(1)?;
     let created = socket::receive(connection.as_fd())?.ok_or("the engine made no worker")?;
-    let [reader, writer] = <[OwnedFd; 2]>::try_from(created.descriptors).map_err(|_| "no pipes came")?;
+    let [reader, writer] =
+        <[OwnedFd; 2]>::try_from(created.descriptors).map_err(|_| "no pipes came")?;
     nightcore_runtime::ipc::channel::set_blocking(&reader)?;
     let (mut reader, mut writer) = (File::from(reader), File::from(writer));
     writer.write_all(MessageBuffer::new(Header::new(Kind::Ready, 0), b"", &[]).as_bytes())?;
@@ -81,7 +83,9 @@ fn lie() -> Result<()> {
 fn main() -> ExitCode {
     let how = std::env::args().nth(1).unwrap_or_default();
     let result = match how.parse() {
-        Ok(version) => greet(version).map(|(_, answer)| eprintln!("{:?}: {}", answer.kind, answer.text)),
+        Ok(version) => {
+            greet(version).map(|(_, answer)| eprintln!("{:?}: {}", answer.kind, answer.text))
+        }
         Err(_) if how == "ring" => misuse_the_ring(),
         Err(_) if how == "lies" => lie(),
         Err(_) => answer_with_garbage(),

@@ -72,14 +72,19 @@ impl Map {
     /// Part of a line of the ring from the worker.
     pub fn part(&self, position: u32, part: u32) -> &AtomicU32 {
         self.word(
-            WORDS_BYTES + RING_BYTES + (position % LINES) as usize * LINE + part as usize % (LINE / 4) * 4,
+            WORDS_BYTES
+                + RING_BYTES
+                + (position % LINES) as usize * LINE
+                + part as usize % (LINE / 4) * 4,
         )
     }
 
     /// A line of a ring.
     fn line(&self, of: usize, position: u32) -> *mut u8 {
         // SAFETY: the line is one of a ring, and so inside the map.
-        unsafe { self.0.add(WORDS_BYTES + of * RING_BYTES + (position % LINES) as usize * LINE).as_ptr() }
+        unsafe {
+            self.0.add(WORDS_BYTES + of * RING_BYTES + (position % LINES) as usize * LINE).as_ptr()
+        }
     }
 }
 
@@ -96,7 +101,8 @@ pub struct Ring {
 impl Ring {
     /// From what came with CREATE_WORKER.
     pub fn new(descriptors: Vec<OwnedFd>) -> crate::Result<Ring> {
-        let [hears, bell, file] = <[OwnedFd; 3]>::try_from(descriptors).map_err(|_| "no ring came")?;
+        let [hears, bell, file] =
+            <[OwnedFd; 3]>::try_from(descriptors).map_err(|_| "no ring came")?;
         set_blocking(&hears)?;
         let length = NonZeroUsize::new(WORDS_BYTES + 2 * RING_BYTES).ok_or("no length")?;
         let access = ProtFlags::PROT_READ | ProtFlags::PROT_WRITE;
@@ -110,7 +116,11 @@ impl Ring {
         for line in bytes.chunks(LINE) {
             // SAFETY: at most a line's bytes.
             unsafe {
-                std::ptr::copy_nonoverlapping(line.as_ptr(), self.map.line(1, self.written), line.len())
+                std::ptr::copy_nonoverlapping(
+                    line.as_ptr(),
+                    self.map.line(1, self.written),
+                    line.len(),
+                )
             };
             self.written = self.written.wrapping_add(1);
         }
@@ -133,7 +143,9 @@ impl Ring {
     /// Sends a message as it should be, once there is room for it.
     pub fn send(&mut self, message: &[u8]) {
         let lines = message.len().div_ceil(LINE) as u32;
-        let room = |ring: &Ring| LINES - ring.written.wrapping_sub(ring.map.taken().load(Ordering::Acquire));
+        let room = |ring: &Ring| {
+            LINES - ring.written.wrapping_sub(ring.map.taken().load(Ordering::Acquire))
+        };
         while room(self) < lines {
             std::thread::yield_now();
         }
@@ -184,8 +196,11 @@ impl Ring {
             bytes.extend_from_slice(unsafe { std::slice::from_raw_parts(line, LINE) });
         }
         let (message, len) = Message::parse(&bytes)?.ok_or("a part of a message")?;
-        let received =
-            (message.kind, message.header, message.inline[message.header.metadata_len as usize..].to_vec());
+        let received = (
+            message.kind,
+            message.header,
+            message.inline[message.header.metadata_len as usize..].to_vec(),
+        );
         self.read = self.read.wrapping_add(len.div_ceil(LINE) as u32);
         Ok(received)
     }

@@ -73,7 +73,8 @@ pub fn run(function: &str, mut ring: Ring) -> crate::Result<()> {
         }
         "ReadsBackwards" | "ReadsBeyond" => {
             for number in 1..=500_u32 {
-                let step = if function == "ReadsBeyond" { 1000 * number } else { number.wrapping_neg() };
+                let step =
+                    if function == "ReadsBeyond" { 1000 * number } else { number.wrapping_neg() };
                 ring.map.given_back().store(ring.read.wrapping_add(step), Ordering::Release);
                 ring.send(invoke(number.into(), call, b"Nope", b"").as_bytes());
             }

@@ -25,7 +25,8 @@ fn measure(req: &Request) -> Result<Vec<u8>> {
     let [size, count, warm_up, target] = words[..] else {
         return Err(format!("{plan:?} is not \"SIZE COUNT WARMUP TARGET\"").into());
     };
-    let (size, count, warm_up): (usize, usize, usize) = (size.parse()?, count.parse()?, warm_up.parse()?);
+    let (size, count, warm_up): (usize, usize, usize) =
+        (size.parse()?, count.parse()?, warm_up.parse()?);
     let body = vec![b'x'; size];
     let mut samples = Vec::with_capacity(count * size_of::<u64>());
     for i in 0..warm_up + count {

@@ -58,7 +58,8 @@ impl Client {
         let stream = tokio::time::timeout(CONNECT_WITHIN, TcpStream::connect(address));
         let stream = stream.await.map_err(|_| io::Error::from(io::ErrorKind::TimedOut))??;
         stream.set_nodelay(true)?;
-        let (sender, connection) = http1::handshake(TokioIo::new(stream)).await.map_err(io::Error::other)?;
+        let (sender, connection) =
+            http1::handshake(TokioIo::new(stream)).await.map_err(io::Error::other)?;
         spawn_local(connection);
         Ok(Client(sender))
     }
@@ -88,8 +89,10 @@ impl Client {
 async fn ending(response: Response<Incoming>) -> Result<Ending, hyper::Error> {
     let status = response.status();
     if status.is_client_error() || status.is_server_error() {
-        let is_problem =
-            response.headers().get(CONTENT_TYPE).is_some_and(|kind| kind == "application/problem+json");
+        let is_problem = response
+            .headers()
+            .get(CONTENT_TYPE)
+            .is_some_and(|kind| kind == "application/problem+json");
         // A body that is too long or breaks off leaves the status.
         let body = Limited::new(response.into_body(), MAX_PROBLEM_BYTES).collect().await;
         let name = body.ok().filter(|_| is_problem).and_then(|body| error_name(&body.to_bytes()));
@@ -162,7 +165,12 @@ mod tests {
     fn a_connection_that_breaks_under_a_call_is_the_call_s_failure() {
         let lost = || Ending::Failed(CONNECTION_LOST.to_owned());
         for part in [&b""[..], b"HTTP/1.1 200", b"HTTP/1.1 200 OK\r\nContent-Length: 4\r\n\r\npo"] {
-            assert_eq!(endings(part), [lost(), lost(), lost()], "{}", String::from_utf8_lossy(part));
+            assert_eq!(
+                endings(part),
+                [lost(), lost(), lost()],
+                "{}",
+                String::from_utf8_lossy(part)
+            );
         }
     }
 
@@ -175,7 +183,8 @@ mod tests {
 
     #[test]
     fn an_error_has_the_name_that_the_engine_gives_it() {
-        let problem = br#"{"type":"about:blank","status":503,"error":"OVERLOADED","function":"Foo"}"#;
+        let problem =
+            br#"{"type":"about:blank","status":503,"error":"OVERLOADED","function":"Foo"}"#;
         assert_eq!(error_name(problem).as_deref(), Some("OVERLOADED"));
         for other in [&b"{\"error\":\"OUT_OF_STOCK\"}"[..], b"{\"error\":7}", b"{}", b"[", b""] {
             assert_eq!(error_name(other), None, "{}", String::from_utf8_lossy(other));

@@ -92,7 +92,10 @@ pub(super) async fn run(load: Load, clients: Vec<Client>) -> anyhow::Result<Outc
         Pace::Open(per_second) => {
             let warm_up = Arrivals::new(WARM_UP_SEED, begin, per_second, load.warm_up);
             let times = warm_up.chain(Arrivals::new(SEED, from, per_second, load.duration));
-            (Turns::Open { due: Semaphore::new(0), times: RefCell::new(times.clone()) }, Some(times))
+            (
+                Turns::Open { due: Semaphore::new(0), times: RefCell::new(times.clone()) },
+                Some(times),
+            )
         }
     };
     let tally = RefCell::new(Tally::new(window)?);

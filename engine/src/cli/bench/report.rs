@@ -105,7 +105,11 @@ impl Report {
             warm_up_s: asked.warm_up.as_secs_f64(),
             duration_s: seconds,
             asked_per_s,
-            answered_per_s: if seconds > 0.0 { tally.answered_in_time as f64 / seconds } else { 0.0 },
+            answered_per_s: if seconds > 0.0 {
+                tally.answered_in_time as f64 / seconds
+            } else {
+                0.0
+            },
             calls: Calls {
                 due: tally.due,
                 answered: tally.answered,
@@ -173,11 +177,16 @@ impl Report {
     pub(super) fn text(&self) -> String {
         let Report { function, connections, .. } = self;
         let (warm_up, measured) = (duration(self.warm_up_s * 1e6), duration(self.duration_s * 1e6));
-        let warm_up =
-            if self.warm_up_s > 0.0 { format!(" after {warm_up} of warm-up") } else { String::new() };
+        let warm_up = if self.warm_up_s > 0.0 {
+            format!(" after {warm_up} of warm-up")
+        } else {
+            String::new()
+        };
         let mut text = match self.asked_per_s {
             Some(rate) => {
-                format!("{function}: open loop, {rate} calls/s (Poisson) on {connections} connections")
+                format!(
+                    "{function}: open loop, {rate} calls/s (Poisson) on {connections} connections"
+                )
             }
             None => format!(
                 "{function}: closed loop, {connections} connections that call again when they have their answer"
@@ -188,7 +197,8 @@ impl Report {
         let mut rows = vec![("calls".to_owned(), self.calls.due.to_string())];
         rows.push(("answered".to_owned(), self.calls.answered.to_string()));
         rows.extend(self.errors.iter().map(|(error, count)| (error.clone(), count.to_string())));
-        for (name, count) in [("unfinished", self.calls.unfinished), ("unsent", self.calls.unsent)] {
+        for (name, count) in [("unfinished", self.calls.unfinished), ("unsent", self.calls.unsent)]
+        {
             if count > 0 {
                 rows.push((name.to_owned(), count.to_string()));
             }
@@ -198,8 +208,10 @@ impl Report {
         }
         rows.push(("answered/s".to_owned(), format!("{:.1}", self.answered_per_s)));
         let width = |cells: &mut dyn Iterator<Item = usize>| cells.max().unwrap_or(0);
-        let (names, values) =
-            (width(&mut rows.iter().map(|row| row.0.len())), width(&mut rows.iter().map(|row| row.1.len())));
+        let (names, values) = (
+            width(&mut rows.iter().map(|row| row.0.len())),
+            width(&mut rows.iter().map(|row| row.1.len())),
+        );
         for (name, value) in &rows {
             text.push_str(&format!("{name:<names$}  {value:>values$}\n"));
         }
@@ -285,7 +297,11 @@ mod tests {
         assert_eq!(lines[3], "answered      1000");
         assert_eq!(lines[4], "asked/s     1000.0");
         assert_eq!(lines[7], "             p50      p90      p99    p99.9    max");
-        assert!(lines[8].starts_with("latency  500.") && lines[8].ends_with("  1.0ms"), "{}", lines[8]);
+        assert!(
+            lines[8].starts_with("latency  500.") && lines[8].ends_with("  1.0ms"),
+            "{}",
+            lines[8]
+        );
         assert!(lines[9].starts_with("waited     1.0us"), "{}", lines[9]);
     }
 
@@ -297,7 +313,11 @@ mod tests {
         });
         let report = Report::new(asked(Pace::Open(1000)), &outcome);
         assert_eq!(report.failure().as_deref(), Some("12 of 1000 calls failed"));
-        assert!(report.text().contains("answered       988\nOVERLOADED      12\n"), "{}", report.text());
+        assert!(
+            report.text().contains("answered       988\nOVERLOADED      12\n"),
+            "{}",
+            report.text()
+        );
         assert_eq!(report.warnings, Vec::<String>::new(), "the errors say enough");
     }
 
@@ -307,23 +327,35 @@ mod tests {
             (number < 500).then_some((if number < 400 { 10 } else { 2_000_000 }, Ending::Answered))
         });
         let report = Report::new(asked(Pace::Open(1000)), &outcome);
-        assert_eq!((report.calls.answered, report.calls.unsent, report.calls.unfinished), (500, 500, 0));
+        assert_eq!(
+            (report.calls.answered, report.calls.unsent, report.calls.unfinished),
+            (500, 500, 0)
+        );
         assert_eq!(report.answered_per_s, 400.0);
-        assert!(report.warnings[0].starts_with("500 calls had not ended 5s after"), "{:?}", report.warnings);
+        assert!(
+            report.warnings[0].starts_with("500 calls had not ended 5s after"),
+            "{:?}",
+            report.warnings
+        );
         assert!(report.warnings[1].contains("only 400 ended in time"), "{:?}", report.warnings);
         assert!(report.text().contains("unsent         500\n"), "{}", report.text());
     }
 
     #[test]
     fn a_closed_loop_says_that_it_is_one_and_does_not_warn() {
-        let outcome = outcome(End::Complete, |number| (number < 5).then_some((10, Ending::Answered)));
+        let outcome =
+            outcome(End::Complete, |number| (number < 5).then_some((10, Ending::Answered)));
         let report = Report::new(asked(Pace::Closed), &outcome);
         assert!(
             report.text().starts_with("Foo: closed loop, 4 connections that call again"),
             "{}",
             report.text()
         );
-        assert!(!report.text().contains("waited") && !report.text().contains("asked/s"), "{}", report.text());
+        assert!(
+            !report.text().contains("waited") && !report.text().contains("asked/s"),
+            "{}",
+            report.text()
+        );
         assert_eq!(report.warnings, Vec::<String>::new());
     }
 
@@ -331,7 +363,8 @@ mod tests {
     fn a_run_that_ended_in_its_warm_up_has_measured_nothing() {
         let tally = Tally::new(WINDOW).unwrap();
         let window = WINDOW.ended_at(SECOND / 2);
-        let report = Report::new(asked(Pace::Open(1000)), &Outcome { tally, window, end: End::Interrupted });
+        let report =
+            Report::new(asked(Pace::Open(1000)), &Outcome { tally, window, end: End::Interrupted });
         assert_eq!(report.failure().as_deref(), Some("no call was answered"));
         assert_eq!(report.answered_per_s, 0.0);
         let json: serde_json::Value = serde_json::from_str(&report.json()).unwrap();

@@ -73,7 +73,10 @@ mod tests {
             let expected = (f64::from(per_second) * duration as f64 / 1000.0).round();
             assert_eq!(times.len() as f64, expected, "{per_second}/s for {duration} ms");
             assert!(times.is_sorted());
-            assert!(times[0] >= 5 * SECOND && times[times.len() - 1] <= 5 * SECOND + duration * 1_000_000);
+            assert!(
+                times[0] >= 5 * SECOND
+                    && times[times.len() - 1] <= 5 * SECOND + duration * 1_000_000
+            );
         }
     }
 
@@ -97,10 +100,16 @@ mod tests {
         for part in times.chunks(20_000) {
             let gaps: Vec<f64> = part.windows(2).map(|pair| (pair[1] - pair[0]) as f64).collect();
             let mean = gaps.iter().sum::<f64>() / gaps.len() as f64;
-            let variance = gaps.iter().map(|gap| (gap - mean).powi(2)).sum::<f64>() / gaps.len() as f64;
-            let long = gaps.iter().filter(|gap| **gap > 2.0 * mean).count() as f64 / gaps.len() as f64;
+            let variance =
+                gaps.iter().map(|gap| (gap - mean).powi(2)).sum::<f64>() / gaps.len() as f64;
+            let long =
+                gaps.iter().filter(|gap| **gap > 2.0 * mean).count() as f64 / gaps.len() as f64;
             assert!((mean / 100_000.0 - 1.0).abs() < 0.03, "mean {mean}");
-            assert!((variance.sqrt() / mean - 1.0).abs() < 0.03, "deviation {}", variance.sqrt() / mean);
+            assert!(
+                (variance.sqrt() / mean - 1.0).abs() < 0.03,
+                "deviation {}",
+                variance.sqrt() / mean
+            );
             assert!((long - (-2.0f64).exp()).abs() < 0.01, "{long} of the gaps are long");
         }
     }

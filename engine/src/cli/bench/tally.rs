@@ -154,7 +154,8 @@ mod tests {
             (1_000_000, 1_000_000, 1_000_100, failed("FUNCTION_FAILED")),
             (1_000_000, 1_000_000, 1_000_100, failed("OVERLOADED")),
         ]);
-        let counts: Vec<(&str, u64)> = tally.failed.iter().map(|(name, n)| (name.as_str(), *n)).collect();
+        let counts: Vec<(&str, u64)> =
+            tally.failed.iter().map(|(name, n)| (name.as_str(), *n)).collect();
         assert_eq!(counts, [("FUNCTION_FAILED", 1), ("OVERLOADED", 2)]);
         assert_eq!((tally.failures(), tally.answered, tally.latency.len()), (3, 0, 0));
         assert_eq!((tally.ended_in_time, tally.answered_in_time), (3, 0));

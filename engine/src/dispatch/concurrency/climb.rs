@@ -179,7 +179,8 @@ impl Climb {
         self.run_sum_ns += run_ns as f64;
         let calls = if self.reference.is_none() { WINDOW_CALLS_FIRST } else { WINDOW_CALLS };
         let elapsed = now_ns - self.window_from_ns;
-        elapsed >= WINDOW_MIN_NS && (self.ended >= calls || elapsed >= WINDOW_MAX_NS || self.is_dear(elapsed))
+        elapsed >= WINDOW_MIN_NS
+            && (self.ended >= calls || elapsed >= WINDOW_MAX_NS || self.is_dear(elapsed))
     }
 
     /// Whether a lower cap has cost so much throughput that the experiment may end early.
@@ -212,7 +213,9 @@ impl Climb {
             Phase::Follow if limit < self.cap => Some(self.next_raise_ns),
             Phase::Follow => self.last.map(|last| self.void_ns(last, run_ns)),
             Phase::Raise { target, .. } if limit < target => Some(self.next_raise_ns),
-            Phase::Raise { base, .. } | Phase::Lower { base, .. } => Some(self.void_ns(base, run_ns)),
+            Phase::Raise { base, .. } | Phase::Lower { base, .. } => {
+                Some(self.void_ns(base, run_ns))
+            }
         }
         .map(|at| at.max(self.next_raise_ns))
     }
@@ -237,7 +240,9 @@ impl Climb {
         }
         let base = match self.phase {
             // Without a window as yet, the averages must do.
-            Phase::Follow => self.last.unwrap_or(Sample { running: at.tau, throughput: at.rate_per_ns }),
+            Phase::Follow => {
+                self.last.unwrap_or(Sample { running: at.tau, throughput: at.rate_per_ns })
+            }
             Phase::Raise { base, .. } | Phase::Lower { base, .. } => base,
         };
         match self.phase {
@@ -299,7 +304,9 @@ impl Climb {
         match self.phase {
             Phase::Follow => self.judge_follow(at, sample, reference, pressed),
             // The cap was not what held calls back.
-            Phase::Raise { base, .. } if self.is_driven() && sample.running < BARELY * base.running => {
+            Phase::Raise { base, .. }
+                if self.is_driven() && sample.running < BARELY * base.running =>
+            {
                 self.phase = Phase::Follow;
                 self.raised = 0;
                 self.cap = NO_CAP;
@@ -356,7 +363,8 @@ impl Climb {
         self.last = Some(sample);
         let above = sample.is_step_above(reference);
         let rough = std::mem::replace(&mut self.rough, false);
-        let failed = above && if rough { sample.clearly_failed(reference) } else { !sample.paid(reference) };
+        let failed =
+            above && if rough { sample.clearly_failed(reference) } else { !sample.paid(reference) };
         if sample.running <= reference.running || (!failed && (above || rough)) {
             self.reference = Some(sample);
         } else if failed && self.cap == NO_CAP {
@@ -418,7 +426,8 @@ impl Climb {
     fn cool(&mut self, at: Present, window_ns: u64) {
         let windows = COOL_FACTOR.saturating_pow(self.failures).min(COOL_WINDOWS_MAX);
         self.failures = self.failures.saturating_add(1);
-        self.cool_until_ns = at.now_ns.saturating_add(window_ns.saturating_mul(windows).min(COOL_MAX_NS));
+        self.cool_until_ns =
+            at.now_ns.saturating_add(window_ns.saturating_mul(windows).min(COOL_MAX_NS));
     }
 
     /// Keeps what was raised until τ has caught up.

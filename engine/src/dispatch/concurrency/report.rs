@@ -56,14 +56,20 @@ impl fmt::Display for Why {
         match self {
             Why::Unknown => {
                 let within_s = KNOWN_WITHIN_NS / 1_000_000_000;
-                write!(f, "fewer than {ENDS_KNOWN} calls ended in the last {within_s} s: limit is max")
+                write!(
+                    f,
+                    "fewer than {ENDS_KNOWN} calls ended in the last {within_s} s: limit is max"
+                )
             }
             Why::Tau { tau, headroom } => write!(f, "tau {tau:.1} + headroom {headroom}"),
             Why::Raised { by } => {
                 write!(f, "raised by {by}: calls queued longer than 1 ms and longer than one takes")
             }
             Why::Saturated { wanted } => {
-                write!(f, "held: more calls at once end no more calls a second (tau and headroom: {wanted})")
+                write!(
+                    f,
+                    "held: more calls at once end no more calls a second (tau and headroom: {wanted})"
+                )
             }
             Why::HeldAtMin => f.write_str("held at min"),
             Why::HeldAtMax => f.write_str("held at max"),

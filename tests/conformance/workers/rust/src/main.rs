@@ -53,7 +53,8 @@ fn handle(req: &Request) -> Result<Reply> {
         "deadline" => Reply::new(req.time_left().ok_or("no deadline")?.as_millis().to_string()),
         "path" => {
             let values = [":method", ":path", ":query"].map(|name| text(req, name));
-            let lines: Result<String> = values.into_iter().map(|value| Ok(format!("{}\n", value?))).collect();
+            let lines: Result<String> =
+                values.into_iter().map(|value| Ok(format!("{}\n", value?))).collect();
             Reply::new(lines?)
         }
         "crash" => std::process::exit(3),
@@ -166,7 +167,8 @@ fn own(metadata: Metadata<'_>) -> impl Iterator<Item = (&str, &[u8])> {
 }
 
 fn metadata(req: &Request) -> Reply {
-    let lines = own(req.metadata()).flat_map(|(name, value)| [name.as_bytes(), b"=", value, b"\n"].concat());
+    let lines = own(req.metadata())
+        .flat_map(|(name, value)| [name.as_bytes(), b"=", value, b"\n"].concat());
     let reply = Reply::new(lines.collect::<Vec<u8>>());
     own(req.metadata()).fold(reply, |reply, (name, value)| reply.with_metadata(name, value))
 }
