@@ -85,6 +85,9 @@
 // A fault inside the library.
 #define NC_INTERNAL 108
 
+// The smallest `struct_size` of nc_call_options that is accepted: that of its first version.
+#define NC_CALL_OPTIONS_MIN_SIZE 40
+
 // A call to run: `request` is the host's, to be freed by nc_request_free; `request_id` is its number.
 #define NC_EVENT_REQUEST 1
 
@@ -97,6 +100,9 @@
 
 // No more calls come: end the process.
 #define NC_EVENT_ENDED 4
+
+// The smallest `struct_size` of nc_event that is accepted: that of its first version.
+#define NC_EVENT_MIN_SIZE 56
 
 // The answer to an internal call. Opaque. Belongs to who was given it, until nc_answer_free, also after
 // the request has ended; may be used from any thread. What it hands out is valid as long as the answer.
@@ -160,10 +166,11 @@ typedef struct {
 // Code that runs when a request is cancelled. It must not throw, and should be short: others wait for it.
 typedef void (*nc_on_cancel)(void *user);
 
-// What may be said about an internal call beside its body. Set it to zero, then `struct_size`, then what
-// is wanted.
+// Options of an internal call. Set the whole struct to zero, then `struct_size`, then the fields
+// that are wanted.
 typedef struct {
-    // sizeof(nc_call_options), by which the library knows what the program knows.
+    // sizeof(nc_call_options). The program's header may be older or newer than the library: a
+    // field that the program does not know is zero; one that the library does not know must be.
     size_t struct_size;
     // Ends the call if it takes longer; 0 for no limit but the request's own deadline, which always holds.
     uint64_t timeout_ns;
@@ -175,10 +182,11 @@ typedef struct {
     uint32_t flags;
 } nc_call_options;
 
-// What happened. The host sets `struct_size`, nc_worker_next all else; what an event has no use for is 0
-// or NULL.
+// What happened. The host sets `struct_size`, nc_worker_next sets all other fields. A field that
+// an event does not use is 0 or NULL.
 typedef struct {
-    // sizeof(nc_event), by which the library knows what the program knows.
+    // sizeof(nc_event). The host's header may be older or newer than the library: the library
+    // writes only fields that the host knows, and sets those that it does not know itself to zero.
     size_t struct_size;
     // One of NC_EVENT_*. Pass over one that is not known.
     uint32_t kind;

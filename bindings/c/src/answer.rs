@@ -47,8 +47,8 @@ pub unsafe extern "C" fn nc_answer_body(answer: *const nc_answer) -> nc_bytes {
 /// an answer: the call has gone well.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn nc_answer_status(answer: *const nc_answer) -> u32 {
-    // SAFETY: NULL or an answer, as the header asks for.
     guard_value(0, || {
+        // SAFETY: NULL or an answer, as the header asks for.
         unsafe { answer.as_ref() }.map_or(0, |answer| u32::from(answer.answer.status()))
     })
 }

@@ -1,8 +1,9 @@
 //! Internal calls.
 
 use crate::answer::nc_answer;
-use crate::bytes::{nc_bytes, present, slice, text, with_parts};
+use crate::bytes::{nc_bytes, present, text, with_parts};
 use crate::error::nc_error;
+use crate::extensible::{self, extensible};
 use crate::guard::{guard, guard_with_error, invalid};
 use crate::metadata::{gather, nc_pair};
 use crate::request::{Content, Handling, Side, nc_request};
@@ -12,12 +13,16 @@ use nightcore_runtime::worker::{Body, CallOptions};
 use std::ffi::c_char;
 use std::time::Duration;
 
-/// What may be said about an internal call beside its body. Set it to zero, then `struct_size`, then what
-/// is wanted.
+/// The smallest `struct_size` of nc_call_options that is accepted: that of its first version.
+pub const NC_CALL_OPTIONS_MIN_SIZE: usize = 40;
+
+/// Options of an internal call. Set the whole struct to zero, then `struct_size`, then the fields
+/// that are wanted.
 #[repr(C)]
 #[derive(Clone, Copy)]
 pub struct nc_call_options {
-    /// sizeof(nc_call_options), by which the library knows what the program knows.
+    /// sizeof(nc_call_options). The program's header may be older or newer than the library: a
+    /// field that the program does not know is zero; one that the library does not know must be.
     pub struct_size: usize,
     /// Ends the call if it takes longer; 0 for no limit but the request's own deadline, which always holds.
     pub timeout_ns: u64,
@@ -29,32 +34,20 @@ pub struct nc_call_options {
     pub flags: u32,
 }
 
-/// The options that C gave.
+extensible!(nc_call_options {
+    NC_CALL_OPTIONS_MIN_SIZE => struct_size, timeout_ns, metadata, metadata_count, flags;
+});
+
+/// Reads the options of a call.
 ///
 /// # Safety
-/// `options` is NULL or points to as many bytes as its `struct_size` says.
+/// `options` is NULL or as for [`extensible::read`], and its metadata as for [`gather`].
 unsafe fn read_options(options: *const nc_call_options) -> Result<CallOptions, Failure> {
     if options.is_null() {
         return Ok(CallOptions::default());
     }
-    const KNOWN: usize = size_of::<nc_call_options>();
-    // SAFETY: every version of the struct begins with its size.
-    let given = unsafe { (&raw const (*options).struct_size).read() };
-    if given < KNOWN {
-        return Err(invalid(format!(
-            "options.struct_size is {given} and must be at least {KNOWN}"
-        )));
-    }
-    // SAFETY: `struct_size` says that these bytes are there.
-    let beyond =
-        unsafe { slice(options.cast::<u8>().wrapping_add(KNOWN), given - KNOWN, "options") }?;
-    if beyond.iter().any(|byte| *byte != 0) {
-        return Err(invalid(
-            "options has fields that this libnightcore does not know: it is older than the header",
-        ));
-    }
-    // SAFETY: `struct_size` says that it is all there.
-    let options = unsafe { options.read() };
+    // SAFETY: not NULL; the caller vouches for the rest.
+    let options = unsafe { extensible::read(options, "options") }?;
     if options.flags != 0 {
         return Err(invalid(format!("unknown flags {:#x}", options.flags)));
     }

@@ -3,6 +3,7 @@
 use crate::answer::nc_answer;
 use crate::bytes::{nc_bytes, slice, text};
 use crate::error::nc_error;
+use crate::extensible::{self, Place, extensible};
 use crate::guard::{guard, guard_value, guard_with_error, invalid, number};
 use crate::request::nc_request;
 use crate::status::{NC_AGAIN, NC_OK};
@@ -27,11 +28,15 @@ pub struct nc_worker {
     event_loop: EventLoop,
 }
 
-/// What happened. The host sets `struct_size`, nc_worker_next all else; what an event has no use for is 0
-/// or NULL.
+/// The smallest `struct_size` of nc_event that is accepted: that of its first version.
+pub const NC_EVENT_MIN_SIZE: usize = 56;
+
+/// What happened. The host sets `struct_size`, nc_worker_next sets all other fields. A field that
+/// an event does not use is 0 or NULL.
 #[repr(C)]
 pub struct nc_event {
-    /// sizeof(nc_event), by which the library knows what the program knows.
+    /// sizeof(nc_event). The host's header may be older or newer than the library: the library
+    /// writes only fields that the host knows, and sets those that it does not know itself to zero.
     pub struct_size: usize,
     /// One of NC_EVENT_*. Pass over one that is not known.
     pub kind: u32,
@@ -49,18 +54,13 @@ pub struct nc_event {
     pub error: *mut nc_error,
 }
 
+extensible!(nc_event {
+    NC_EVENT_MIN_SIZE => struct_size, kind, status, request, request_id, tag, answer, error;
+});
+
 impl nc_event {
     fn new(event: Event) -> nc_event {
-        let none = nc_event {
-            struct_size: 0,
-            kind: NC_EVENT_ENDED,
-            status: NC_OK,
-            request: std::ptr::null_mut(),
-            request_id: 0,
-            tag: 0,
-            answer: std::ptr::null_mut(),
-            error: std::ptr::null_mut(),
-        };
+        let none = nc_event { kind: NC_EVENT_ENDED, status: NC_OK, ..extensible::zeroed() };
         match event {
             Event::Ended => none,
             Event::Cancelled { request } => {
@@ -132,8 +132,8 @@ pub unsafe extern "C" fn nc_worker_open(
 /// timeout of 0 until it answers NC_AGAIN. Never read it. -1 for NULL.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn nc_worker_fd(worker: *const nc_worker) -> c_int {
-    // SAFETY: NULL or a worker, as the header asks for.
     guard_value(-1, || {
+        // SAFETY: NULL or a worker, as the header asks for.
         unsafe { worker.as_ref() }.map_or(-1, |worker| worker.event_loop.fd().as_raw_fd())
     })
 }
@@ -163,20 +163,12 @@ pub unsafe extern "C" fn nc_worker_next(
     timeout_ns: u64,
     event: *mut nc_event,
 ) -> i32 {
-    const KNOWN: usize = size_of::<nc_event>();
     // SAFETY: what the header asks for.
     guard(|| unsafe {
-        crate::bytes::present(event, "event")?;
-        let given = (&raw const (*event).struct_size).read();
-        if given < KNOWN {
-            return Err(invalid(format!(
-                "event.struct_size is {given} and must be at least {KNOWN}"
-            )));
-        }
+        let place = Place::new(event, "event")?;
         let timeout = (timeout_ns != u64::MAX).then(|| Duration::from_nanos(timeout_ns));
         let Some(next) = borrow(worker)?.event_loop.next(timeout)? else { return Ok(NC_AGAIN) };
-        event.cast::<u8>().wrapping_add(KNOWN).write_bytes(0, given - KNOWN);
-        event.write(nc_event { struct_size: given, ..nc_event::new(next) });
+        place.fill(nc_event::new(next));
         Ok(NC_OK)
     })
 }
@@ -186,8 +178,8 @@ pub unsafe extern "C" fn nc_worker_next(
 /// meanwhile need not wake it. It may as well only wait at the descriptor. 0: it does not, or `worker` is NULL.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn nc_worker_looks(worker: *const nc_worker) -> i32 {
-    // SAFETY: NULL or a worker, as the header asks for.
     guard_value(0, || {
+        // SAFETY: NULL or a worker, as the header asks for.
         unsafe { worker.as_ref() }.is_some_and(|worker| worker.event_loop.looks()).into()
     })
 }

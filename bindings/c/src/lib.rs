@@ -39,5 +39,7 @@ mod event_loop;
 
 mod guard;
 
+mod extensible;
+
 #[cfg(test)]
 mod layout;

@@ -16,6 +16,8 @@ pub mod call;
 pub mod error;
 #[path = "../../../bindings/c/src/event_loop.rs"]
 pub mod event_loop;
+#[path = "../../../bindings/c/src/extensible.rs"]
+pub mod extensible;
 #[path = "../../../bindings/c/src/guard.rs"]
 pub mod guard;
 #[path = "../../../bindings/c/src/handler.rs"]

@@ -237,12 +237,12 @@ static int32_t misuse(nc_request *req, void *user) {
     CHECK(nc_handle(NULL, echo, NULL) == NC_INVALID_ARGUMENT);
     CHECK(nc_handle("a b", echo, NULL) == NC_INVALID_ARGUMENT);
 
-    // Structs that are too small, too new, or have unknown flags.
+    // Structs of a size that no version had, with a field that is not known, or with unknown flags.
     struct {
         nc_call_options options;
         uint64_t newer;
     } newer = {0};
-    newer.options.struct_size = sizeof(nc_call_options) - 1;
+    newer.options.struct_size = NC_CALL_OPTIONS_MIN_SIZE - 1;
     CHECK(nc_call_with(req, "Bar", NULL, 0, &newer.options, &answer, NULL) == NC_INVALID_ARGUMENT);
     newer.options.struct_size = sizeof newer;
     newer.newer = 1;
@@ -342,7 +342,7 @@ static int event_loop(void) {
         uint64_t newer;
     } room = {0};
     nc_event *event = &room.event;
-    event->struct_size = sizeof(nc_event) - 1;
+    event->struct_size = NC_EVENT_MIN_SIZE - 1;
     if (nc_worker_next(worker, 0, event) != NC_INVALID_ARGUMENT) return 3;
     event->struct_size = sizeof room;
     for (;;) {

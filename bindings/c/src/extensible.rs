@@ -1,0 +1,375 @@
+//! Extensible structs: public structs that can get new fields without breaking compiled programs.
+//!
+//! An extensible struct begins with `struct_size`, which the program sets to its own `sizeof`. The
+//! library compares that size with its own. The rules are those of Linux's `openat2`:
+//!
+//! | the program's size | a struct that the library reads | a struct that the library writes |
+//! | --- | --- | --- |
+//! | below that of the first version | is refused | is refused |
+//! | below the library's | the missing fields are zero | is cut to the program's size |
+//! | the library's | is read whole | is written whole |
+//! | above the library's | is refused unless the rest is zero | the rest is set to zero |
+//! | above [`MAX_SIZE`] | is refused | is refused |
+//!
+//! A struct that is declared with [`extensible!`] is checked at compile time: what an older
+//! program does not know or does not set must never be mistaken for a value.
+
+use crate::bytes::present;
+use crate::guard::invalid;
+use nightcore_runtime::protocol::Failure;
+
+/// The largest `struct_size` that is accepted: a page. A larger one is taken for a field that the
+/// program forgot to set, and the library does not touch that much memory on its word.
+const MAX_SIZE: usize = 4096;
+
+/// A public struct that begins with `struct_size`. [`extensible!`] implements it.
+///
+/// # Safety
+/// The struct is `repr(C)`, its first field is a `usize`, all its fields are [`Plain`], it has no
+/// destructor, and `MIN_SIZE` is at least the size of a `usize` and at most that of the struct.
+pub(crate) unsafe trait Extensible: Sized {
+    /// The name in C.
+    const NAME: &'static str;
+    /// The size of the struct in the first version of the library that had it.
+    const MIN_SIZE: usize;
+}
+
+/// A type for the fields of extensible structs.
+///
+/// # Safety
+/// Any initialized bytes, zeros among them, are a value of the type, and it has no padding.
+pub(crate) unsafe trait Plain {}
+
+// SAFETY: any bytes are a number.
+unsafe impl Plain for u32 {}
+// SAFETY: as above.
+unsafe impl Plain for i32 {}
+// SAFETY: as above.
+unsafe impl Plain for u64 {}
+// SAFETY: as above.
+unsafe impl Plain for usize {}
+// SAFETY: any bytes are a raw pointer to a sized type; only its use has conditions.
+unsafe impl<T> Plain for *const T {}
+// SAFETY: as above.
+unsafe impl<T> Plain for *mut T {}
+
+/// Reads a struct that a program passes in. `what` names it in an error message.
+///
+/// # Safety
+/// `from` is not NULL and aligned. It points to an initialized `usize`, the size, and if that is
+/// at most [`MAX_SIZE`], to as many readable bytes, of which those of the fields are initialized.
+pub(crate) unsafe fn read<T: Extensible>(from: *const T, what: &str) -> Result<T, Failure> {
+    let known = size_of::<T>();
+    // SAFETY: the caller vouches for the size.
+    let given = accepted::<T>(unsafe { from.cast::<usize>().read() }, what)?;
+    if given < known {
+        let mut value = zeroed::<T>();
+        // SAFETY: both sides have `given` bytes, which is the program's size and less than the
+        // library's; the value is a local, so they do not overlap; the fields are `Plain`.
+        unsafe { from.cast::<u8>().copy_to_nonoverlapping((&raw mut value).cast(), given) };
+        return Ok(value);
+    }
+    let rest = from.cast::<u8>().wrapping_add(known);
+    // SAFETY: the program has `given` bytes, which is at least `known`. Those beyond are of fields
+    // only, as no version but the first has padding.
+    let rest = unsafe { std::slice::from_raw_parts(rest, given - known) };
+    if rest.iter().any(|byte| *byte != 0) {
+        return Err(invalid(format!(
+            "{what} sets a field of {} that this libnightcore does not know, as it is older than \
+             the program's header: upgrade it, or leave the field zero",
+            T::NAME
+        )));
+    }
+    // SAFETY: the program has at least `known` bytes, aligned; the fields are `Plain`.
+    Ok(unsafe { from.read() })
+}
+
+/// A place in the program's memory for a struct that the library writes.
+pub(crate) struct Place<T> {
+    to: *mut T,
+    given: usize,
+}
+
+impl<T: Extensible> Place<T> {
+    /// Checks the size of a place, before anything is done. `what` names it in an error message.
+    ///
+    /// # Safety
+    /// `to` is NULL, or aligned and points to an initialized `usize`, the size, and if that is at
+    /// most [`MAX_SIZE`], to as many writable bytes. Until the place is dropped or filled nobody
+    /// else uses them.
+    pub(crate) unsafe fn new(to: *mut T, what: &str) -> Result<Place<T>, Failure> {
+        present(to, what)?;
+        // SAFETY: not NULL; the caller vouches for the rest.
+        let given = accepted::<T>(unsafe { to.cast::<usize>().read() }, what)?;
+        Ok(Place { to, given })
+    }
+
+    /// Writes a struct, except for its `struct_size`, which stays the program's.
+    pub(crate) fn fill(self, value: T) {
+        let Place { to, given } = self;
+        let known = size_of::<T>();
+        if given < known {
+            let from = (&raw const value).cast::<u8>();
+            // SAFETY: both sides have `given` bytes, which is the program's size and less than the
+            // library's; the value is a local, so they do not overlap.
+            unsafe { to.cast::<u8>().copy_from_nonoverlapping(from, given) };
+        } else {
+            // SAFETY: the program has at least `known` bytes, aligned.
+            unsafe { to.write(value) };
+            if given > known {
+                // SAFETY: the program has `given` bytes.
+                unsafe { to.cast::<u8>().wrapping_add(known).write_bytes(0, given - known) };
+            }
+        }
+        // SAFETY: `given` is at least `MIN_SIZE`, so there is room for the first field.
+        unsafe { to.cast::<usize>().write(given) };
+    }
+}
+
+/// A struct all of whose fields are zero or NULL, for results to start from.
+pub(crate) fn zeroed<T: Extensible>() -> T {
+    // SAFETY: the fields are `Plain`.
+    unsafe { std::mem::zeroed() }
+}
+
+/// The program's size, if it is one that the library accepts.
+fn accepted<T: Extensible>(given: usize, what: &str) -> Result<usize, Failure> {
+    if (T::MIN_SIZE..=MAX_SIZE).contains(&given) {
+        return Ok(given);
+    }
+    Err(invalid(format!(
+        "{what}.struct_size is {given} and must be from {} to {MAX_SIZE}: set it to sizeof({})",
+        T::MIN_SIZE,
+        T::NAME
+    )))
+}
+
+/// Declares an extensible struct with all its versions: the size of each, and which fields it
+/// brought. A row is never changed; a new version is a new row. A struct that breaks one of these
+/// rules does not compile:
+///
+/// - `struct_size` comes first, and every field is listed once, in order, and is [`Plain`].
+/// - A new field begins where the version before it ended. In padding at that end an older program
+///   may have anything.
+/// - A version after the first has no padding, which a newer program may leave uninitialized, and
+///   which an older library would take for a field that is set.
+/// - The alignment stays that of `struct_size`.
+macro_rules! extensible {
+    ($type:ident {
+        $min:expr => struct_size $(, $first:ident)*;
+        $($size:expr => $($later:ident),+;)*
+    }) => {
+        const _: () = {
+            use $crate::extensible::{Version, check, field};
+            // Names every field, so that a new one cannot be left out.
+            let _ = |$type { struct_size: _ $(, $first: _)* $($(, $later: _)+)* }: $type| ();
+            let _: fn(&$type) -> &usize = |value| &value.struct_size;
+            check::<$type>(&[
+                Version { size: $min, fields: &[
+                    field(std::mem::offset_of!($type, struct_size), |v: &$type| &v.struct_size)
+                    $(, field(std::mem::offset_of!($type, $first), |v: &$type| &v.$first))*
+                ] },
+                $(Version { size: $size, fields: &[
+                    $(field(std::mem::offset_of!($type, $later), |v: &$type| &v.$later)),+
+                ] },)*
+            ]);
+        };
+        // SAFETY: `check` and the types of its arguments say so; `repr(C)` is what cbindgen needs
+        // to declare a struct that is not opaque.
+        unsafe impl $crate::extensible::Extensible for $type {
+            const NAME: &'static str = stringify!($type);
+            const MIN_SIZE: usize = $min;
+        }
+    };
+}
+pub(crate) use extensible;
+
+/// A version of a struct: how large it was, and the fields that it brought.
+pub(crate) struct Version {
+    pub(crate) size: usize,
+    pub(crate) fields: &'static [Field],
+}
+
+/// Where a field lies in its struct.
+pub(crate) struct Field {
+    offset: usize,
+    end: usize,
+}
+
+/// A field at this offset, whose type is that of the reference.
+pub(crate) const fn field<T, F: Plain>(offset: usize, _: fn(&T) -> &F) -> Field {
+    Field { offset, end: offset + size_of::<F>() }
+}
+
+/// Checks the versions of a struct as [`extensible!`] says; called at compile time.
+pub(crate) const fn check<T>(versions: &[Version]) {
+    assert!(align_of::<T>() == align_of::<usize>(), "the alignment has changed");
+    assert!(!std::mem::needs_drop::<T>(), "the struct has a destructor");
+    assert!(versions[0].fields[0].offset == 0, "struct_size is not the first field");
+    let (mut version, mut size) = (0, 0);
+    while version < versions.len() {
+        let (mut field, mut end) = (0, size);
+        while field < versions[version].fields.len() {
+            let next = &versions[version].fields[field];
+            assert!(version == 0 || next.offset == end, "the field follows or lies in padding");
+            assert!(version > 0 || next.offset >= end, "the fields are not in order");
+            (field, end) = (field + 1, next.end);
+        }
+        size = versions[version].size;
+        assert!(version == 0 || end == size, "the version ends in padding");
+        assert!(version > 0 || end <= size, "the first version is larger than its size");
+        version += 1;
+    }
+    assert!(size == size_of::<T>(), "the last version does not have the struct's size");
+    assert!(size <= MAX_SIZE, "the struct is larger than any that is accepted");
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use nightcore_runtime::protocol::Status;
+    use std::alloc::{Layout, alloc, dealloc};
+
+    /// A struct of three versions. The first one ended in padding.
+    #[repr(C)]
+    #[derive(Debug, PartialEq)]
+    struct Sample {
+        struct_size: usize,
+        a: u32,
+        b: u64,
+        c: u32,
+        d: i32,
+    }
+
+    extensible!(Sample {
+        16 => struct_size, a;
+        24 => b;
+        32 => c, d;
+    });
+
+    const WHOLE: Sample = Sample { struct_size: 32, a: 1, b: 2, c: 3, d: 4 };
+
+    /// Memory of a program's: exactly as large as it says, or as a `usize` if that is more.
+    struct Memory(*mut u8, Layout);
+
+    impl Memory {
+        /// A struct of `size` bytes that begins as `WHOLE` does; `rest` is in each byte beyond it.
+        fn new(size: usize, rest: u8) -> Memory {
+            let (layout, whole) = (Layout::from_size_align(size.max(8), 8).unwrap(), WHOLE);
+            // SAFETY: the size is not zero; what is written has room.
+            unsafe {
+                let memory = alloc(layout);
+                memory.write_bytes(rest, layout.size());
+                let known = size_of::<Sample>().min(layout.size());
+                memory.copy_from_nonoverlapping((&raw const whole).cast(), known);
+                memory.cast::<usize>().write(size);
+                Memory(memory, layout)
+            }
+        }
+
+        fn read(&self) -> Result<Sample, Failure> {
+            // SAFETY: as large as it says, or too large to be accepted.
+            unsafe { read(self.0.cast_const().cast(), "sample") }
+        }
+
+        fn place(&self) -> Result<Place<Sample>, Failure> {
+            // SAFETY: as large as it says, and used by nobody else.
+            unsafe { Place::new(self.0.cast(), "sample") }
+        }
+
+        fn bytes(&self) -> &[u8] {
+            // SAFETY: all of it was written.
+            unsafe { std::slice::from_raw_parts(self.0, self.1.size()) }
+        }
+    }
+
+    impl Drop for Memory {
+        fn drop(&mut self) {
+            // SAFETY: allocated with this layout.
+            unsafe { dealloc(self.0, self.1) };
+        }
+    }
+
+    #[test]
+    fn a_smaller_struct_is_completed_with_zeros() {
+        for (size, b, c, d) in [(16, 0, 0, 0), (20, 2, 0, 0), (24, 2, 0, 0), (28, 2, 3, 0)] {
+            let expected = Sample { struct_size: size, a: 1, b, c, d };
+            assert_eq!(Memory::new(size, 0xff).read().unwrap(), expected, "{size} bytes");
+        }
+        assert_eq!(Memory::new(32, 0xff).read().unwrap(), WHOLE);
+    }
+
+    #[test]
+    fn a_larger_struct_is_read_if_the_rest_is_zero() {
+        for size in [33, 40, MAX_SIZE] {
+            let expected = Sample { struct_size: size, ..WHOLE };
+            assert_eq!(Memory::new(size, 0).read().unwrap(), expected, "{size} bytes");
+            let memory = Memory::new(size, 0);
+            // SAFETY: the last byte.
+            unsafe { memory.0.add(size - 1).write(1) };
+            let failure = memory.read().unwrap_err();
+            assert_eq!(failure.status, Status::InvalidArgument);
+            assert!(failure.message.contains("sets a field of Sample"), "{failure}");
+        }
+    }
+
+    #[test]
+    fn a_size_of_no_version_is_refused() {
+        for size in [0, 7, 8, 15, MAX_SIZE + 1] {
+            let failure = Memory::new(size, 0).read().unwrap_err();
+            let expected = format!(
+                "sample.struct_size is {size} and must be from 16 to 4096: set it to sizeof(Sample)"
+            );
+            assert_eq!((failure.status, failure.message), (Status::InvalidArgument, expected));
+            let failure = Memory::new(size, 0).place().err().unwrap();
+            assert_eq!(failure.status, Status::InvalidArgument);
+        }
+        // SAFETY: NULL is refused.
+        let failure = unsafe { Place::<Sample>::new(std::ptr::null_mut(), "sample") }.err();
+        assert_eq!(failure.unwrap().message, "sample is NULL");
+    }
+
+    #[test]
+    fn a_result_has_the_size_that_the_program_knows() {
+        let all: Vec<u8> = Memory::new(32, 0).bytes().to_vec();
+        for size in [16, 20, 24, 32, 33, 40, MAX_SIZE] {
+            let memory = Memory::new(size, 0xff);
+            // SAFETY: all but the size.
+            unsafe { memory.0.add(8).write_bytes(0xff, size - 8) };
+            memory.place().unwrap().fill(Sample { struct_size: 0, ..WHOLE });
+            assert_eq!(memory.bytes()[..8], size.to_ne_bytes());
+            let known = size.min(32);
+            assert_eq!(memory.bytes()[8..known], all[8..known], "{size} bytes");
+            assert!(memory.bytes()[known..].iter().all(|byte| *byte == 0), "{size} bytes");
+        }
+    }
+
+    #[test]
+    fn a_place_that_is_not_filled_is_left_alone() {
+        let memory = Memory::new(32, 0);
+        assert!(memory.place().is_ok());
+        assert_eq!(memory.bytes(), Memory::new(32, 0).bytes());
+    }
+
+    /// Versions of a struct with `struct_size` and one more `u64`.
+    fn versions_hold(first: usize, fields: &'static [Field], last: usize) -> bool {
+        const SIZE: Field = Field { offset: 0, end: 8 };
+        let first = Version { size: first, fields: &[SIZE] };
+        let versions = [first, Version { size: last, fields }];
+        std::panic::catch_unwind(|| check::<[u64; 2]>(&versions)).is_ok()
+    }
+
+    #[test]
+    fn a_version_has_no_padding_and_uses_none() {
+        const WHOLE: [Field; 1] = [Field { offset: 8, end: 16 }];
+        assert!(versions_hold(8, &WHOLE, 16));
+        // The field is in what was the padding of the first version.
+        assert!(!versions_hold(16, &[Field { offset: 12, end: 16 }], 16));
+        // Padding before the field, and after it.
+        assert!(!versions_hold(8, &[Field { offset: 12, end: 16 }], 16));
+        assert!(!versions_hold(8, &[Field { offset: 8, end: 12 }], 16));
+        // A size that is not the struct's.
+        assert!(!versions_hold(8, &WHOLE, 24));
+        assert!(!versions_hold(8, &[], 8));
+    }
+}
