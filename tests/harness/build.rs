@@ -2,7 +2,7 @@
 //! programs for a test.
 
 use std::path::{Path, PathBuf};
-use std::process::Command;
+use std::process::{Command, Stdio};
 use std::sync::OnceLock;
 
 /// The packages whose programs and libraries are used.
@@ -18,19 +18,41 @@ pub(crate) fn profile_dir() -> &'static Path {
         let folder = test.parent().expect("tests lie in a target folder");
         let profile =
             if folder.ends_with("deps") { folder.parent().expect("as above") } else { folder };
-        let target = profile.parent().expect("a profile lies in a target folder");
-        let mut cargo = Command::new(env!("CARGO"));
-        cargo.args(["build", "--quiet", "--target-dir"]).arg(target);
-        for package in PACKAGES {
-            cargo.args(["-p", package]);
-        }
-        if profile.ends_with("release") {
-            cargo.arg("--release");
-        }
-        let status = cargo.current_dir(crate::repository()).status().expect("cargo runs");
+        let status = cargo_build(profile, &PACKAGES).status().expect("cargo runs");
         assert!(status.success(), "the engine and the workers cannot be built");
         profile.to_owned()
     })
+}
+
+/// The command that builds packages for the profile whose folder this is.
+fn cargo_build(profile: &Path, packages: &[&str]) -> Command {
+    let mut cargo = Command::new(env!("CARGO"));
+    cargo.args(["build", "--quiet", "--target-dir"]);
+    cargo.arg(profile.parent().expect("a profile lies in a target folder"));
+    for package in packages {
+        cargo.args(["-p", package]);
+    }
+    if profile.ends_with("release") {
+        cargo.arg("--release");
+    }
+    cargo.current_dir(crate::repository());
+    cargo
+}
+
+/// The sources of the later libnightcore, whose shared library is built: see `tests/c/later`.
+pub(crate) fn later_sources() -> PathBuf {
+    let mut cargo = cargo_build(profile_dir(), &["nightcore-c-later"]);
+    cargo.args(["--message-format", "json-render-diagnostics"]).stderr(Stdio::inherit());
+    let output = cargo.output().expect("cargo runs");
+    assert!(output.status.success(), "the later libnightcore cannot be built");
+    let messages = String::from_utf8(output.stdout).expect("cargo's messages are JSON");
+    let out_dir = messages.lines().find_map(|line| {
+        let message: serde_json::Value = serde_json::from_str(line).expect("a message is JSON");
+        let package = message["package_id"].as_str()?;
+        let out_dir = message["out_dir"].as_str()?;
+        package.contains("tests/c/later").then(|| PathBuf::from(out_dir))
+    });
+    out_dir.expect("cargo says where the build script writes").join("src")
 }
 
 /// The `nightcore` program.

@@ -27,38 +27,64 @@ pub(crate) fn program_in(
     sources: &[PathBuf],
     headers: &[PathBuf],
 ) -> PathBuf {
-    // Looked for once in a process, and by one test at a time.
+    made_once(name, || {
+        let include = repository().join("include");
+        let public = [include.join("nightcore.h"), include.join("nightcore.hpp")];
+        let mut command = compiler(edition);
+        command.arg("-I").arg(&include).args(sources);
+        let read: Vec<&PathBuf> = sources.iter().chain(headers).chain(&public).collect();
+        make(name, command, &read, "libnightcore.so")
+    })
+}
+
+/// The program of this name, made of one C source, the header in this folder, and a library of this
+/// build. `flags` are more for the compiler.
+pub(crate) fn program_against(
+    name: &str,
+    source: &PathBuf,
+    include: &Path,
+    library: &str,
+    flags: &[&str],
+) -> PathBuf {
+    made_once(name, || {
+        let mut command = compiler("c11");
+        command.args(flags).arg("-I").arg(include).arg(source);
+        make(name, command, &[source, &include.join("nightcore.h")], library)
+    })
+}
+
+/// Makes a program, unless this process has made one of this name; one test at a time.
+fn made_once(name: &str, make: impl FnOnce() -> PathBuf) -> PathBuf {
     static MADE: Mutex<BTreeMap<String, PathBuf>> = Mutex::new(BTreeMap::new());
     let mut made = MADE.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
     if let Some(program) = made.get(name) {
         return program.clone();
     }
-    let program = make(edition, name, sources, headers);
+    let program = make();
     made.insert(name.to_owned(), program.clone());
     program
 }
 
-fn make(edition: &str, name: &str, sources: &[PathBuf], headers: &[PathBuf]) -> PathBuf {
-    let library = profile_dir().join("libnightcore.so");
+/// Compiles and links a program, unless there is one by the same command of the same files.
+fn make(name: &str, mut command: Command, read: &[&PathBuf], library: &str) -> PathBuf {
+    let library = profile_dir().join(library);
     let folder = profile_dir().join("test-workers");
-    fs::create_dir_all(&folder).expect("the target folder is writable");
-    link(&library, &folder.join(SONAME));
+    // Where programs find this library by the name that they look for.
+    let libraries = folder.join(library.file_stem().expect("a library has a name"));
+    fs::create_dir_all(&libraries).expect("the target folder is writable");
+    link(&library, &libraries.join(SONAME));
 
-    let mut command = compiler(edition);
-    command.args(FLAGS).arg("-I").arg(repository().join("include"));
-    command.args(sources).arg("-pthread").arg(&library);
-    command.arg(format!("-Wl,-rpath,{}", folder.display()));
+    command.args(FLAGS).arg("-pthread").arg(&library);
+    command.arg(format!("-Wl,-rpath,{}", libraries.display()));
 
     let mut hasher = DefaultHasher::new();
     format!("{command:?}").hash(&mut hasher);
-    let include = repository().join("include");
-    let public = [include.join("nightcore.h"), include.join("nightcore.hpp")];
-    for path in sources.iter().chain(headers).chain(&public) {
+    for path in read {
         fs::read(path).unwrap_or_else(|e| panic!("{}: {e}", path.display())).hash(&mut hasher);
     }
     let program = folder.join(format!("{name}-{:016x}", hasher.finish()));
     if !program.exists() {
-        // Another test process may do the same at this moment: the name appears with the whole file.
+        // Another test process may do the same now: the name appears with the whole file.
         let part = folder.join(format!("{name}-{}.part", std::process::id()));
         let output = command.arg("-o").arg(&part).output().expect("the compiler runs");
         let messages = String::from_utf8_lossy(&output.stderr);

@@ -1,9 +1,9 @@
 //! The programs that serve functions.
 
-use crate::build::profile_dir;
-use crate::compile::{program, program_in};
+use crate::build::{later_sources, profile_dir};
+use crate::compile::{program, program_against, program_in};
 use crate::repository;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 /// A language that a worker is written in.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -74,4 +74,31 @@ pub fn bench() -> PathBuf {
 /// A C worker over an event loop of its own: Echo, Call, Wait.
 pub fn event_loop() -> PathBuf {
     program("worker-loop", &[repository().join("tests/workers/c/event_loop.c")], &[])
+}
+
+/// A version of the C interface: of the header that a program is compiled against, or of the
+/// library that it runs with.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Version {
+    /// That of this repository.
+    Today,
+    /// That of `tests/c/later`, in which each extensible struct has one more field.
+    Later,
+}
+
+/// Builds the later libnightcore, and says where its sources are.
+pub fn later_libnightcore() -> PathBuf {
+    later_sources()
+}
+
+/// A C worker that uses extensible structs, compiled against the header of one version, which lies
+/// in the folder `include`, to run with the library of another.
+pub fn structs(header: Version, include: &Path, library: Version) -> PathBuf {
+    let source = repository().join("tests/workers/c/structs.c");
+    let flags: &[&str] = if header == Version::Later { &["-DLATER"] } else { &[] };
+    let file = match library {
+        Version::Today => "libnightcore.so",
+        Version::Later => "libnightcore_later.so",
+    };
+    program_against(&format!("structs-{header:?}-{library:?}"), &source, include, file, flags)
 }

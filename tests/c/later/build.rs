@@ -1,0 +1,80 @@
+//! Makes the sources of a later libnightcore from those of today's, in `src/` of cargo's output
+//! folder. Every edit must find its place, so that none is lost unseen.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+/// The field that each struct gets, and its type.
+const FIELD: &str = "pub later: u64,";
+/// What the later library does with the field of a struct that it reads, so that tests see what it
+/// was given.
+const USE: &str =
+    "if options.later != 0 { return Err(invalid(format!(\"later is {}\", options.later))); }";
+/// The value that it gives the field of a struct that it writes.
+const RESULT: &str = "later: 0x6c61_7465_7221, ";
+
+fn main() {
+    let today = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../../bindings/c");
+    let out = PathBuf::from(std::env::var_os("OUT_DIR").expect("cargo sets OUT_DIR"));
+    println!("cargo:rerun-if-changed=build.rs");
+    println!("cargo:rerun-if-changed={}", today.join("src").display());
+    // Programs find it by the name that they look for.
+    println!("cargo:rustc-cdylib-link-arg=-Wl,-soname,libnightcore.so.0");
+
+    let src = out.join("src");
+    let _ = fs::remove_dir_all(&src);
+    fs::create_dir_all(&src).expect("the output folder is writable");
+    let mut structs = 0;
+    for entry in fs::read_dir(today.join("src")).expect("the sources are there") {
+        let from = entry.expect("a folder can be read").path();
+        let name = from.file_name().expect("a file has a name");
+        let mut text = fs::read_to_string(&from).expect("a source is text");
+        // The test's own declaration of a struct is not public.
+        structs += text.matches("pub struct_size: usize,").count();
+        // Their tests run in `bindings/c`.
+        text = with_fields(&text).replace("#[cfg(test)]", "#[cfg(any())]");
+        match name.to_str() {
+            Some("lib.rs") => text = without_inner_attributes(&text),
+            Some("call.rs") => insert(&mut text, "if options.flags != 0 {", USE),
+            Some("event_loop.rs") => insert(&mut text, "..extensible::zeroed()", RESULT),
+            _ => {}
+        }
+        fs::write(src.join(name), text).expect("the output folder is writable");
+    }
+    assert!(structs > 0, "no struct has a size");
+}
+
+/// Adds the field to each struct of a source that begins with its size, and to its versions.
+fn with_fields(source: &str) -> String {
+    let mut text = source.to_owned();
+    for head in source.match_indices("pub struct_size: usize,").map(|(at, _)| &source[..at]) {
+        let (_, name) = head.rsplit_once("pub struct ").expect("a field belongs to a struct");
+        let name = name.split_whitespace().next().expect("a struct has a name");
+        append(&mut text, &format!("pub struct {name} {{\n"), "\n}\n", FIELD);
+        let version = format!("size_of::<{name}>() => later;");
+        append(&mut text, &format!("extensible!({name} {{\n"), "\n});\n", &version);
+    }
+    text
+}
+
+/// Adds a line before the first `end` after `begin`.
+fn append(text: &mut String, begin: &str, end: &str, line: &str) {
+    assert_eq!(text.matches(begin).count(), 1, "{begin:?}");
+    let (before, _) = text.split_once(begin).expect("it was counted");
+    let at = before.len() + begin.len();
+    let length = text[at..].find(end).unwrap_or_else(|| panic!("{begin:?} does not end"));
+    text.insert_str(at + length, &format!("\n    {line}"));
+}
+
+/// Adds code before the only `place` for it.
+fn insert(text: &mut String, place: &str, code: &str) {
+    assert_eq!(text.matches(place).count(), 1, "{place:?}");
+    let at = text.find(place).expect("it was counted");
+    text.insert_str(at, code);
+}
+
+/// A crate's root as a file that can be included: attributes of the whole crate are its includer's.
+fn without_inner_attributes(text: &str) -> String {
+    let inner = |line: &&str| line.starts_with("//!") || line.starts_with("#![");
+    text.lines().filter(|line| !inner(line)).map(|line| format!("{line}\n")).collect()
+}

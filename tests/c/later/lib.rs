@@ -1,0 +1,8 @@
+//! libnightcore as a later version could be: every extensible struct has one more field. build.rs
+//! makes the sources from those in `bindings/c/src`.
+
+#![allow(missing_docs, non_camel_case_types)]
+// Lints are for the sources that these are made from.
+#![allow(clippy::all, clippy::undocumented_unsafe_blocks)]
+
+include!(concat!(env!("OUT_DIR"), "/src/lib.rs"));
