@@ -1,0 +1,78 @@
+//! The architecture as ARCHITECTURE.md says it, where a parser is needed to hold it: imports of
+//! files, and the size of files and functions. `walls.sh` beside it holds the rest.
+
+mod checks;
+mod circles;
+mod imports;
+mod rooms;
+mod shape;
+mod source;
+
+use imports::Imports;
+use source::Source;
+use std::path::Path;
+
+/// Rooms in which files and functions are small: all of their code is held to `shape`.
+const SMALL: [&str; 10] = [
+    "engine/src/calls",
+    "engine/src/core.rs",
+    "engine/src/functions",
+    "engine/src/ids.rs",
+    "engine/src/pool",
+    "engine/src/scheduler.rs",
+    "engine/src/transport",
+    "runtime-core/src/ipc",
+    "runtime-core/src/protocol",
+    "runtime-core/src/worker",
+];
+
+fn read(root: &str) -> Source {
+    Source::read(harness::repository(), root)
+}
+
+#[track_caller]
+fn expect_none(found: &[String]) {
+    assert!(found.is_empty(), "\n{}\n", found.join("\n"));
+}
+
+#[track_caller]
+fn expect_no_circle(root: &str) {
+    expect_none(&circles::circles(&Imports::of(&read(root))));
+}
+
+#[test]
+fn no_circle_of_imports_in_the_engine() {
+    expect_no_circle("engine/src/lib.rs");
+}
+
+#[test]
+fn no_circle_of_imports_in_the_runtime() {
+    expect_no_circle("runtime-core/src/lib.rs");
+}
+
+#[test]
+fn no_circle_of_imports_in_the_c_binding() {
+    expect_no_circle("bindings/c/src/lib.rs");
+}
+
+#[test]
+fn transport_and_scheduler_know_nothing_of_each_other() {
+    expect_none(&rooms::breaches(&Imports::of(&read("engine/src/lib.rs"))));
+}
+
+#[test]
+fn files_and_functions_are_small() {
+    let mut found = Vec::new();
+    let crates = ["engine/src/lib.rs", "runtime-core/src/lib.rs"].map(read);
+    for room in SMALL {
+        // A room that is being built is held to it from its first file on.
+        if !harness::repository().join(room).exists() {
+            continue;
+        }
+        let files = crates.iter().flat_map(|source| &source.files);
+        let mut files = files.filter(|file| file.path.starts_with(Path::new(room))).peekable();
+        assert!(files.peek().is_some(), "{room}: no file of it is compiled");
+        found.extend(files.flat_map(shape::complaints));
+    }
+    expect_none(&found);
+}
