@@ -129,9 +129,13 @@ fn a_transport_that_knows_its_owner_is_found() {
         let reason = "the transport reports events and does not know who takes them";
         assert_eq!(found(line), [format!("{reason}: engine/src/transport/mod.rs:1: {line}")]);
     }
-    let scheduler = ("scheduler.rs", "use crate::transport::Channel;");
-    let files = [lib, ("transport/mod.rs", ""), ("core.rs", ""), ("ids.rs", ""), scheduler];
-    assert_eq!(breaches(&Imports::of(&written(&files))).len(), 1);
+    let lib = ("lib.rs", "mod scheduler;\nmod transport;");
+    let scheduler = ("scheduler.rs", "mod run;");
+    let run = ("scheduler/run.rs", "use crate::transport::Channel;");
+    let source = written(&[lib, ("transport.rs", ""), scheduler, run]);
+    let line = "engine/src/scheduler/run.rs:1: use crate::transport::Channel;";
+    let reason = "the scheduler knows only its own parts";
+    assert_eq!(breaches(&Imports::of(&source)), [format!("{reason}: {line}")]);
 }
 
 #[test]

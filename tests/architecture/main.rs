@@ -10,20 +10,30 @@ mod source;
 
 use imports::Imports;
 use source::Source;
-use std::path::Path;
 
 /// Rooms in which files and functions are small: all of their code is held to `shape`.
 const SMALL: [&str; 10] = [
     "engine/src/calls",
-    "engine/src/core.rs",
+    "engine/src/core",
     "engine/src/functions",
-    "engine/src/ids.rs",
+    "engine/src/ids",
     "engine/src/pool",
-    "engine/src/scheduler.rs",
+    "engine/src/scheduler",
     "engine/src/transport",
     "runtime-core/src/ipc",
     "runtime-core/src/protocol",
     "runtime-core/src/worker",
+];
+
+/// Rooms that the engine's core is being rebuilt into: they are held to it from their first file on.
+const NOT_BUILT: [&str; 7] = [
+    "engine/src/calls",
+    "engine/src/core",
+    "engine/src/functions",
+    "engine/src/ids",
+    "engine/src/pool",
+    "engine/src/scheduler",
+    "engine/src/transport",
 ];
 
 fn read(root: &str) -> Source {
@@ -65,13 +75,10 @@ fn files_and_functions_are_small() {
     let mut found = Vec::new();
     let crates = ["engine/src/lib.rs", "runtime-core/src/lib.rs"].map(read);
     for room in SMALL {
-        // A room that is being built is held to it from its first file on.
-        if !harness::repository().join(room).exists() {
-            continue;
-        }
         let files = crates.iter().flat_map(|source| &source.files);
-        let mut files = files.filter(|file| file.path.starts_with(Path::new(room))).peekable();
-        assert!(files.peek().is_some(), "{room}: no file of it is compiled");
+        let mut files = files.filter(|file| rooms::is_of(&file.path, room)).peekable();
+        let is_there = files.peek().is_some() || NOT_BUILT.contains(&room);
+        assert!(is_there, "there is no file of {room}");
         found.extend(files.flat_map(shape::complaints));
     }
     expect_none(&found);

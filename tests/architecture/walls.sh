@@ -31,13 +31,17 @@ never() {
     done < <(find "$@" -name '*.rs' -print0)
 }
 
-# where_built PATTERN REASON FILE...: the same, of those that are there already.
-where_built() {
-    local pattern=$1 reason=$2 path built=()
+# never_in_rooms PATTERN REASON ROOM...: the same of rooms of the engine; each is a file, a folder or
+# both.
+never_in_rooms() {
+    local pattern=$1 reason=$2 room path built=()
     shift 2
-    for path in "$@"; do
-        if [[ -e $path ]]; then built+=("$path"); fi
+    for room in "$@"; do
+        for path in "engine/src/$room"{.rs,}; do
+            if [[ -e $path ]]; then built+=("$path"); fi
+        done
     done
+    # Rooms that the engine's core is being rebuilt into are not all there.
     if ((${#built[@]} > 0)); then never "$pattern" "$reason" "${built[@]}"; fi
 }
 
@@ -78,16 +82,16 @@ never 'nightcore_runtime::(\{.*)?worker\b' "the engine never uses the worker run
 # Rooms that know the engine as a whole, and the scheduler with its parts.
 around='gateway|launcher|observe|config|cli'
 deciding='scheduler|calls|functions|pool'
-pure=(engine/src/{scheduler.rs,ids.rs,calls,functions,pool})
+pure=(scheduler calls functions pool ids)
 
-where_built "$io|nightcore_runtime::ipc|crate::(\{.*)?(transport|core|$around|directory|up)\b" \
+never_in_rooms "$io|nightcore_runtime::ipc|crate::(\{.*)?(transport|core|$around|directory|up)\b" \
     "the scheduler is pure state: time is an argument, and it knows only the protocol" "${pure[@]}"
-where_built "crate::(\{.*)?($deciding|core|$around)\b|\b[Ss]cheduler\b" \
-    "the transport reports events and does not know who takes them" engine/src/transport
-where_built "$io|nightcore_runtime::ipc|crate::(link|$around|directory|up)\b" \
-    "dispatch is pure state: time is an argument, and it knows only the protocol" engine/src/dispatch
-where_built 'crate::(launcher|observe|config|cli)\b' "the link knows dispatch and the gateway's trait only" \
-    engine/src/link
+never_in_rooms "crate::(\{.*)?($deciding|core|$around)\b|\b[Ss]cheduler\b" \
+    "the transport reports events and does not know who takes them" transport
+never_in_rooms "$io|nightcore_runtime::ipc|crate::(link|$around|directory|up)\b" \
+    "dispatch is pure state: time is an argument, and it knows only the protocol" dispatch
+never_in_rooms 'crate::(launcher|observe|config|cli)\b' "the link knows dispatch and the gateway's trait only" \
+    link
 never "$io|crate::(scheduler|core|transport|link|gateway|observe)\b|dispatch::(Dispatch|Action)\b" \
     "the supervisor is pure state" engine/src/launcher/supervisor.rs
 never "nightcore_runtime::ipc|crate::(scheduler|core|transport|link|${around#*|})\b|\b(libc|nix)::" \
@@ -95,8 +99,8 @@ never "nightcore_runtime::ipc|crate::(scheduler|core|transport|link|${around#*|}
 never "crate::($deciding|core|transport|dispatch|link|gateway|launcher|observe|cli)\b" \
     "the configuration knows no other room" engine/src/config
 never 'hyper|http_body' "only the gateway and the admin pages speak HTTP" engine/src/{launcher,config}
-where_built 'hyper|http_body' "only the gateway and the admin pages speak HTTP" \
-    "${pure[@]}" engine/src/{core.rs,transport,link,dispatch}
+never_in_rooms 'hyper|http_body' "only the gateway and the admin pages speak HTTP" \
+    "${pure[@]}" core transport link dispatch
 
 # A language knows its own binding, or the header and libnightcore: its code names no other room. Crates are held to it
 # above.
