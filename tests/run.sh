@@ -12,7 +12,10 @@ stage() {
     case $1 in
         format) cargo fmt --all --check ;;
         shell) tests/shell.sh ;;
-        walls) tests/architecture/walls.sh ;;
+        walls)
+            tests/architecture/walls.sh &&
+                cargo test --locked --quiet -p nightcore-tests --test architecture
+            ;;
         clippy) cargo clippy --locked --workspace --all-targets --quiet -- -D warnings ;;
         rust) cargo test --locked --workspace --quiet ;;
         fifo) NIGHTCORE_TEST_CHANNEL=fifo cargo test --locked --quiet -p nightcore-tests "${over_fifo[@]/#/--test=}" ;;

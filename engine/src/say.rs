@@ -9,14 +9,13 @@ mod columns;
 pub use columns::{Columns, columns, use_columns};
 
 use crate::wall_clock;
+use columns::OWN_NAME;
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use std::io;
 use std::os::fd::AsFd;
 
 /// A pipe that is writable takes this much at once without waiting.
 const CHUNK_BYTES: usize = 4096;
-/// Whose the engine's own lines are.
-const OWN_NAME: &str = "nightcore";
 
 /// Writes a line, with the engine's name before it.
 pub fn say(text: &str) {

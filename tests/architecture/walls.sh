@@ -1,5 +1,6 @@
 #!/bin/bash
-# Who may know whom, as ARCHITECTURE.md says it.
+# Who may know whom, as ARCHITECTURE.md says it. The Rust test in this folder holds the rules that
+# take a parser: circles of imports, and the size of files and functions.
 
 set -euo pipefail
 cd "$(dirname "$0")/../.."
@@ -10,10 +11,17 @@ complain() {
     broken=1
 }
 
-# never PATTERN REASON FILE...: no line of code matches the pattern. Comments do not count.
+# never PATTERN REASON FILE...: no line of code matches the pattern. Comments do not count. A file or
+# folder that is not there breaks the rule: without it the rule would hold nothing.
 never() {
-    local pattern=$1 reason=$2 file hits
+    local pattern=$1 reason=$2 path file hits
     shift 2
+    for path in "$@"; do
+        if [[ ! -e $path ]]; then
+            complain "$reason: there is no $path"
+            return
+        fi
+    done
     while IFS= read -r -d '' file; do
         hits=$(sed 's|//.*||' "$file" | grep -nE "$pattern" || :)
         if [[ -n $hits ]]; then
@@ -21,6 +29,20 @@ never() {
             while IFS= read -r hit; do echo "  $file:$hit"; done <<<"$hits"
         fi
     done < <(find "$@" -name '*.rs' -print0)
+}
+
+# never_in_rooms PATTERN REASON ROOM...: the same of rooms of the engine; each is a file, a folder or
+# both.
+never_in_rooms() {
+    local pattern=$1 reason=$2 room path built=()
+    shift 2
+    for room in "$@"; do
+        for path in "engine/src/$room"{.rs,}; do
+            if [[ -e $path ]]; then built+=("$path"); fi
+        done
+    done
+    # Rooms that the engine's core is being rebuilt into are not all there.
+    if ((${#built[@]} > 0)); then never "$pattern" "$reason" "${built[@]}"; fi
 }
 
 # depends CRATE: what a crate is built with, itself included, one name a line.
@@ -56,14 +78,29 @@ io='std::(io|fs|net|os|process|thread|env)\b|\b(tokio|libc|nix|hyper|memmap2)::|
 never "$io|crate::(ipc|worker|clock)\b" "the protocol does no I/O and knows nobody" runtime-core/src/protocol
 never 'crate::worker\b' "ipc does not know the worker" runtime-core/src/ipc
 never 'nightcore_runtime::(\{.*)?worker\b' "the engine never uses the worker runtime" engine/src
-never "$io|nightcore_runtime::ipc|crate::(link|gateway|launcher|observe|config|cli|directory|up)\b" \
-    "dispatch is pure state: time is an argument, and it knows only the protocol" engine/src/dispatch
-never "$io|crate::(link|gateway|observe)\b|dispatch::(Dispatch|Action)\b" "the supervisor is pure state" engine/src/launcher/supervisor.rs
-never 'nightcore_runtime::ipc|crate::(link|launcher|observe|config|cli)\b|\b(libc|nix)::' \
+
+# Rooms that know the engine as a whole, and the scheduler with its parts.
+around='gateway|launcher|observe|config|cli'
+deciding='scheduler|calls|functions|pool'
+pure=(scheduler calls functions pool ids)
+
+never_in_rooms "$io|nightcore_runtime::ipc|crate::(\{.*)?(transport|core|$around|directory|up)\b" \
+    "the scheduler is pure state: time is an argument, and it knows only the protocol" "${pure[@]}"
+never_in_rooms "crate::(\{.*)?($deciding|core|$around)\b|\b[Ss]cheduler\b" \
+    "the transport reports events and does not know who takes them" transport
+never_in_rooms "$io|nightcore_runtime::ipc|crate::(link|$around|directory|up)\b" \
+    "dispatch is pure state: time is an argument, and it knows only the protocol" dispatch
+never_in_rooms 'crate::(launcher|observe|config|cli)\b' "the link knows dispatch and the gateway's trait only" \
+    link
+never "$io|crate::(scheduler|core|transport|link|gateway|observe)\b|dispatch::(Dispatch|Action)\b" \
+    "the supervisor is pure state" engine/src/launcher/supervisor.rs
+never "nightcore_runtime::ipc|crate::(scheduler|core|transport|link|${around#*|})\b|\b(libc|nix)::" \
     "the gateway knows HTTP and nothing of pipes" engine/src/gateway
-never 'crate::(dispatch|link|gateway|launcher|observe|cli)\b' "the configuration knows no other room" engine/src/config
-never 'crate::(launcher|observe|config|cli)\b' "the link knows dispatch and the gateway's trait only" engine/src/link
-never 'hyper|http_body' "only the gateway and the admin pages speak HTTP" engine/src/{link,dispatch,launcher,config}
+never "crate::($deciding|core|transport|dispatch|link|gateway|launcher|observe|cli)\b" \
+    "the configuration knows no other room" engine/src/config
+never 'hyper|http_body' "only the gateway and the admin pages speak HTTP" engine/src/{launcher,config}
+never_in_rooms 'hyper|http_body' "only the gateway and the admin pages speak HTTP" \
+    "${pure[@]}" core transport link dispatch
 
 # A language knows its own binding, or the header and libnightcore: its code names no other room. Crates are held to it
 # above.

@@ -1,7 +1,8 @@
 //! `nightcore attach`
 
+use super::arguments::{Engine, check_name};
 use super::engine_client::ask;
-use super::{EXIT_BAD_INPUT, Engine, Exit, check_name};
+use super::exit::{EXIT_BAD_INPUT, Exit};
 use crate::observe::admin::{Attachment, InvokeError};
 use hyper::Method;
 use nightcore_runtime::protocol::control::{FUNCTION_VARIABLE, SOCKET_VARIABLE, TOKEN_VARIABLE};

@@ -6,9 +6,11 @@ mod report;
 mod schedule;
 mod tally;
 
+use super::arguments::{Engine, check_name};
 use super::engine_client::ask_status;
+use super::exit::{EXIT_BAD_INPUT, EXIT_CALL_FAILED, EXIT_NO_ENGINE, Exit};
 use super::invoke::body;
-use super::{EXIT_BAD_INPUT, EXIT_CALL_FAILED, EXIT_NO_ENGINE, Engine, Exit, check_name, runtime};
+use super::runtime::runtime;
 use crate::config::{format_duration, parse_duration};
 use crate::launcher::raise_open_files;
 use crate::say::say;

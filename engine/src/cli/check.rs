@@ -1,6 +1,7 @@
 //! `nightcore check`
 
-use super::{Exit, load};
+use super::arguments::load;
+use super::exit::Exit;
 use std::path::PathBuf;
 
 #[derive(clap::Args)]

@@ -1,6 +1,8 @@
 //! Asks a running engine over its admin socket.
 
-use super::{EXIT_NO_ENGINE, Engine, Exit, runtime};
+use super::arguments::Engine;
+use super::exit::{EXIT_NO_ENGINE, Exit};
+use super::runtime::runtime;
 use crate::directory::admin_socket;
 use crate::observe::status::EngineStatus;
 use bytes::Bytes;

@@ -1,7 +1,8 @@
 //! `nightcore invoke`
 
+use super::arguments::{Engine, check_name};
 use super::engine_client::ask_with;
-use super::{EXIT_BAD_INPUT, EXIT_CALL_FAILED, Engine, Exit, check_name};
+use super::exit::{EXIT_BAD_INPUT, EXIT_CALL_FAILED, Exit};
 use crate::config::parse_duration;
 use crate::gateway::TIMEOUT_HEADER;
 use crate::observe::admin::InvokeError;

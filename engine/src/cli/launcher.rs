@@ -1,6 +1,6 @@
 //! `nightcore launcher`: started by the engine only.
 
-use super::Exit;
+use super::exit::Exit;
 use crate::say::{Columns, use_columns};
 use std::path::PathBuf;
 

@@ -1,8 +1,9 @@
 //! `nightcore logs`
 
+use super::arguments::Engine;
 use super::engine_client::ask;
+use super::exit::{EXIT_BAD_INPUT, EXIT_NO_ENGINE, Exit};
 use super::log_file::{Entry, LogFile, lines};
-use super::{EXIT_BAD_INPUT, EXIT_NO_ENGINE, Engine, Exit};
 use crate::launcher::{log_path, logged};
 use crate::observe::status::EngineStatus;
 use hyper::Method;

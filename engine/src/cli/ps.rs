@@ -1,8 +1,9 @@
 //! `nightcore ps`
 
+use super::arguments::Engine;
 use super::engine_client::ask_status;
+use super::exit::Exit;
 use super::log_file::last_lines;
-use super::{Engine, Exit};
 use crate::launcher::log_path;
 use crate::observe::status::{EngineStatus, FunctionState};
 

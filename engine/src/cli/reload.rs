@@ -1,7 +1,8 @@
 //! `nightcore reload`
 
+use super::arguments::{Engine, check_name};
 use super::engine_client::{ask, ask_status};
-use super::{EXIT_CALL_FAILED, EXIT_NO_ENGINE, Engine, Exit, check_name};
+use super::exit::{EXIT_BAD_INPUT, EXIT_CALL_FAILED, EXIT_NO_ENGINE, Exit};
 use crate::reload::{Changes, Forced};
 use hyper::Method;
 use std::time::Duration;
@@ -35,8 +36,7 @@ impl Reload {
         let changes: Result<Changes, String> = serde_json::from_slice(&page).map_err(|error| {
             Exit::new(EXIT_NO_ENGINE, format!("the engine is of another version: {error}"))
         })?;
-        let changes =
-            changes.map_err(|error| Exit::new(super::EXIT_BAD_INPUT, format!("\n{error}")))?;
+        let changes = changes.map_err(|error| Exit::new(EXIT_BAD_INPUT, format!("\n{error}")))?;
         println!("{changes}");
         if self.no_wait { Ok(()) } else { wait(&self.engine, &changes) }
     }

@@ -1,6 +1,8 @@
 //! `nightcore up` and `nightcore dev`
 
-use super::{Engine, Exit, load, runtime};
+use super::arguments::{Engine, load};
+use super::exit::{EXIT_BAD_INPUT, Exit};
+use super::runtime::runtime;
 use crate::say::{Columns, use_columns};
 use crate::up::{Options, run};
 use std::fs::File;
@@ -44,7 +46,7 @@ fn ready_file(fd: i32) -> Result<File, Exit> {
     let open = fd > 2 && unsafe { libc::fcntl(fd, libc::F_SETFD, libc::FD_CLOEXEC) } == 0;
     if !open {
         return Err(Exit::new(
-            super::EXIT_BAD_INPUT,
+            EXIT_BAD_INPUT,
             format!("--ready-fd {fd}: no such open descriptor above 2"),
         ));
     }

@@ -1,8 +1,9 @@
 //! `[admin]`.
 
+use super::checked::Admin;
 use super::gateway::parse_listen;
+use super::limits::DEFAULT_ADMIN_LISTEN;
 use super::read::{Report, Table};
-use super::{Admin, DEFAULT_ADMIN_LISTEN};
 
 const KEYS: &[&str] = &["listen"];
 

@@ -6,7 +6,8 @@ use std::path::{Path, PathBuf};
 
 use nix::unistd::{AccessFlags, eaccess};
 
-use super::read::{Item, Report, Span, quoted};
+use super::quote::quoted;
+use super::read::{Item, Report, Span};
 
 /// Where programs are looked for if there is no PATH at all, as execvp does.
 const NO_PATH: &str = "/bin:/usr/bin";

@@ -8,16 +8,18 @@ use std::time::Duration;
 
 use nightcore_runtime::protocol::control::{ChannelKind, Placement};
 
+use super::checked::{Function, Limits, Queue, Workers};
 use super::command::{self, Command, SearchPath};
-use super::read::{Item, Report, Span, Table, quoted};
-use super::{
+use super::limits::{
     DEFAULT_CHANNEL, DEFAULT_GRACE, DEFAULT_MAX_DEPTH, DEFAULT_MIN_WORKERS, DEFAULT_PLACEMENT,
     DEFAULT_PROCESSES, DEFAULT_QUARANTINE_AFTER, DEFAULT_QUEUE_BYTES, DEFAULT_QUEUE_CALLS,
-    DEFAULT_RETRIES, DEFAULT_TIMEOUT, Function, Limits, MAX_CPU_MILLIS, MAX_DURATION,
-    MAX_MAX_DEPTH, MAX_MEMORY_BYTES, MAX_NAME_BYTES, MAX_OPEN_FILES, MAX_PROCESSES,
-    MAX_QUARANTINE_AFTER, MAX_QUEUE_BYTES, MAX_QUEUE_CALLS, MAX_RETRIES, MAX_ROUTE_BYTES,
-    MAX_TASKS, MAX_WORKERS, MIN_CPU_MILLIS, MIN_MEMORY_BYTES, MIN_OPEN_FILES, Queue, Workers,
+    DEFAULT_RETRIES, DEFAULT_TIMEOUT, MAX_CPU_MILLIS, MAX_DURATION, MAX_MAX_DEPTH,
+    MAX_MEMORY_BYTES, MAX_NAME_BYTES, MAX_OPEN_FILES, MAX_PROCESSES, MAX_QUARANTINE_AFTER,
+    MAX_QUEUE_BYTES, MAX_QUEUE_CALLS, MAX_RETRIES, MAX_ROUTE_BYTES, MAX_TASKS, MAX_WORKERS,
+    MIN_CPU_MILLIS, MIN_MEMORY_BYTES, MIN_OPEN_FILES,
 };
+use super::quote::quoted;
+use super::read::{Item, Report, Span, Table};
 
 const KEYS: &[&str] = &[
     "command",

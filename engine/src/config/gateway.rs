@@ -2,8 +2,10 @@
 
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 
-use super::read::{Report, Table, quoted};
-use super::{DEFAULT_LISTEN, DEFAULT_MAX_BODY_BYTES, Gateway, MAX_MAX_BODY_BYTES};
+use super::checked::Gateway;
+use super::limits::{DEFAULT_LISTEN, DEFAULT_MAX_BODY_BYTES, MAX_MAX_BODY_BYTES};
+use super::quote::quoted;
+use super::read::{Report, Table};
 
 const KEYS: &[&str] = &["listen", "max_body"];
 

@@ -3,8 +3,8 @@
 use std::fmt::{self, Write};
 use std::path::Path;
 
+use super::checked::{Config, Function, Limits};
 use super::units::{format_duration, format_size, format_thousandths};
-use super::{Config, Function, Limits};
 use nightcore_runtime::protocol::control::{ChannelKind, Placement};
 
 impl Config {

@@ -8,6 +8,7 @@ use toml::de::{DeString, DeTable, DeValue};
 
 use super::error::ConfigErrors;
 use super::nearest::nearest;
+use super::quote::{header, printable, quoted};
 use super::source::Source;
 use super::units;
 
@@ -16,29 +17,6 @@ pub(super) type Span = Range<usize>;
 
 /// The most errors of a file that are kept: to place each of ten thousand on one long line would take minutes.
 const MAX_KEPT_ERRORS: usize = 100;
-
-/// The longest part of the user's own words that a message repeats, in characters.
-const MAX_QUOTED_CHARS: usize = 80;
-
-/// The user's own words for a message: quoted, safe to print, not endless.
-pub(super) fn quoted(text: &str) -> String {
-    match text.char_indices().nth(MAX_QUOTED_CHARS) {
-        Some((end, _)) => format!("{:?}…", &text[..end]),
-        None => format!("{text:?}"),
-    }
-}
-
-/// The header of a table, as one would write it.
-pub(super) fn header(keys: &[&str]) -> String {
-    let is_bare = |key: &str| {
-        !key.is_empty()
-            && key.len() <= MAX_QUOTED_CHARS
-            && key.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'_' || b == b'-')
-    };
-    let keys: Vec<_> =
-        keys.iter().map(|key| if is_bare(key) { (*key).to_owned() } else { quoted(key) }).collect();
-    format!("[{}]", keys.join("."))
-}
 
 /// Collects the errors of one file.
 pub(super) struct Report<'s> {
@@ -371,29 +349,5 @@ impl<'t> Value<'t> {
             self.wrong(format!("expected {least} to {most}, found {found}"), report);
         }
         size
-    }
-}
-
-/// A word for a message, without quotes.
-fn printable(text: &str) -> String {
-    let shown: String = text.chars().take(MAX_QUOTED_CHARS).flat_map(char::escape_debug).collect();
-    if text.chars().nth(MAX_QUOTED_CHARS).is_some() { shown + "…" } else { shown }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn words_are_quoted_and_cut() {
-        assert_eq!(quoted("a\"b"), r#""a\"b""#);
-        assert_eq!(quoted("\u{1b}"), r#""\u{1b}""#);
-        assert_eq!(quoted(&"é".repeat(100)), format!("\"{}\"…", "é".repeat(80)));
-    }
-
-    #[test]
-    fn headers_are_written_as_toml() {
-        assert_eq!(header(&["functions", "Foo"]), "[functions.Foo]");
-        assert_eq!(header(&["functions", "a b"]), r#"[functions."a b"]"#);
     }
 }

@@ -2,7 +2,8 @@
 
 use toml::de::Error;
 
-use super::read::{Report, Span, quoted};
+use super::quote::quoted;
+use super::read::{Report, Span};
 use super::source::Source;
 
 /// Reports the parser's errors, but for those that only follow from another.

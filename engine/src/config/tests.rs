@@ -1,11 +1,16 @@
 //! Whole files: what they give, and the exact text of what is said about their mistakes.
 
+use std::ffi::OsStr;
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
 
+use nightcore_runtime::protocol::control::{ChannelKind, Placement};
 use proptest::prelude::*;
 use tempfile::TempDir;
 
+use super::load::parse;
 use super::*;
 
 /// A directory with the programs `foo` and `bar.sh`, a plain file and a folder.

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::read::quoted;
+use super::quote::quoted;
 
 /// From the smallest to the largest; each is a multiple of the one before.
 const DURATION_UNITS: &[(&str, u64)] =

@@ -1,6 +1,6 @@
 //! A function's answer as an HTTP response. The function is not trusted to know HTTP.
 
-use super::Answer;
+use super::calls::Answer;
 use super::request::is_hop_by_hop;
 use bytes::Bytes;
 use http_body_util::Full;

@@ -1,10 +1,11 @@
 //! Accepts connections and speaks HTTP/1.1 and HTTP/2 (with prior knowledge) on them.
 
+use super::calls::Calls;
 use super::refused::Refused;
+use super::service::{Health, Service};
 use super::stop::Stop;
 use super::timeouts::HeadTimer;
 use super::turns::Turns;
-use super::{Calls, Health, Service};
 use hyper::rt::{Executor, Timer};
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};

@@ -1,8 +1,10 @@
 //! What the gateway answers to which request.
 
+use super::calls::{Called, Calls};
 use super::refused::Refused;
 use super::request::NoCall;
-use super::{Called, Calls, SharedRoutes, deadline, problem, request, response};
+use super::routes::SharedRoutes;
+use super::{deadline, problem, request, response};
 use bytes::Bytes;
 use http_body_util::Full;
 use hyper::body::Incoming;

@@ -3,7 +3,7 @@
 //! Labels have few values, and none that comes from a caller, so that the page stays as large as the configuration makes it.
 
 use super::process::Process;
-use super::status::{EngineStatus, FunctionState, OUTCOMES};
+use super::status::{EngineStatus, FunctionState, OUTCOMES, Observed};
 use crate::dispatch::{Histogram, Segments};
 use crate::launcher::End;
 use prometheus_client::collector::Collector;
@@ -37,6 +37,18 @@ impl Metrics {
         let functions = self.status.functions.iter().zip(&self.segments);
         functions
             .filter_map(|(function, segments)| Some((function.name.as_str(), segments.as_ref()?)))
+    }
+}
+
+impl Observed {
+    /// Returns what the page of metrics shows.
+    pub fn metrics(&self) -> Metrics {
+        let status = self.status();
+        let dispatch = &self.hub.borrow().dispatch;
+        Metrics {
+            status,
+            segments: dispatch.functions().map(|id| dispatch.segments(id).cloned()).collect(),
+        }
     }
 }
 

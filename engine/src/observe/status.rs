@@ -1,6 +1,5 @@
 //! The state of an engine, as `nightcore ps --json` shows it.
 
-use super::metrics::Metrics;
 use crate::dispatch::{self, ContainerCounts, FunctionStatus, Histogram, Origin, Quarantined};
 use crate::launcher::KeeperStatus;
 use crate::launcher::supervisor::History;
@@ -282,18 +281,6 @@ impl Observed {
                 internal: not_found(Origin::Internal),
             },
             functions,
-        }
-    }
-}
-
-impl Observed {
-    /// What its page of metrics is made of.
-    pub fn metrics(&self) -> Metrics {
-        let status = self.status();
-        let dispatch = &self.hub.borrow().dispatch;
-        Metrics {
-            status,
-            segments: dispatch.functions().map(|id| dispatch.segments(id).cloned()).collect(),
         }
     }
 }

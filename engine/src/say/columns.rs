@@ -1,10 +1,11 @@
 //! Lines in columns: time, name, call, text.
 
-use super::OWN_NAME;
 use std::ffi::OsStr;
 use std::io::{self, IsTerminal};
 use std::sync::OnceLock;
 
+/// The name that is shown before the engine's own lines.
+pub(super) const OWN_NAME: &str = "nightcore";
 /// Names that are longer push the rest of their lines: a wider column would leave too little for the text.
 const MAX_NAME_WIDTH: usize = 24;
 /// As wide as the id of a call.

@@ -1,28 +1,32 @@
-//! How one side of a ring goes to sleep and the other one wakes it.
+//! How one side of a ring parks, and how the other side wakes it.
 //!
-//! Who has to wait raises a flag in shared memory and looks once more before it sleeps; who changes what is waited for
-//! looks at the flag afterwards and, if it is raised, lowers it and rings: one byte into the named pipe that the sleeper
-//! reads. Each side writes one word and then reads the other's, so a full fence (`SeqCst`) must lie between: without it both
-//! could see the past, and the sleeper would never be woken. A reader waits so for messages, a writer for room.
+//! A side that has to wait raises a flag in shared memory, then checks the position that it waits
+//! for once more, then parks. The other side changes the position, then checks the flag. If the
+//! flag is raised, it lowers the flag and rings the bell: it writes one byte to the named pipe that
+//! the parked side reads. Readers wait for messages in this way, and writers for room.
+//!
+//! Each side writes one word and then reads the other's. A full fence (`SeqCst`) must lie between
+//! the two steps: without it both sides could read the old value, and the parked side would sleep
+//! for ever.
 //!
 //! The tests try every order of the two sides' steps with loom.
 
 use std::sync::atomic::{AtomicU32, Ordering, fence};
 
-/// Nobody waits, or whoever does has been rung for.
+/// The side does not wait, or its bell has been rung.
 const AWAKE: u32 = 0;
-/// Somebody waits and must be rung for.
+/// The side waits, and its bell must be rung.
 const WAITING: u32 = 1;
 
-/// A word that both sides see. The model checker has its own.
+/// A word in memory that both sides share. The model checker has a type of its own.
 pub trait Word {
-    /// As of an atomic.
+    /// Loads as an atomic does.
     fn load(&self, order: Ordering) -> u32;
-    /// As of an atomic.
+    /// Stores as an atomic does.
     fn store(&self, value: u32, order: Ordering);
-    /// As of an atomic.
+    /// Swaps as an atomic does.
     fn swap(&self, value: u32, order: Ordering) -> u32;
-    /// A fence that is `SeqCst`.
+    /// A `SeqCst` fence.
     fn fence();
 }
 
@@ -48,7 +52,7 @@ impl Word for AtomicU32 {
     }
 }
 
-/// Changes `position`, which the other side may wait for. True: it does, and is to be rung for.
+/// Changes `position`, which the other side may wait for. Returns whether its bell must be rung.
 #[inline]
 pub fn announce<W: Word>(position: &W, value: u32, waiting: &W) -> bool {
     position.store(value, Ordering::Release);
@@ -56,17 +60,18 @@ pub fn announce<W: Word>(position: &W, value: u32, waiting: &W) -> bool {
     waiting.load(Ordering::Relaxed) != AWAKE && waiting.swap(AWAKE, Ordering::AcqRel) != AWAKE
 }
 
-/// Says that this side waits until `position` is no longer `seen`. True: it may sleep, and will be rung for. False: it has
-/// changed already.
+/// Announces that this side waits until `position` is no longer `seen`. Returns whether it may
+/// park: its bell will be rung then. If not, the position has changed already.
 #[inline]
 pub fn begin_wait<W: Word>(waiting: &W, position: &W, seen: u32) -> bool {
-    // Not a plain store: what the other side has swapped in must lie before it, or its next look might not see this.
+    // A swap and not a store, so that it comes after the other side's last swap: otherwise the
+    // other side's next load might not see it.
     waiting.swap(WAITING, Ordering::AcqRel);
     W::fence();
     position.load(Ordering::Acquire) == seen
 }
 
-/// This side waits no more. True: it was rung for, or will be in a moment.
+/// Ends the wait of this side. Returns whether its bell was rung, or will be in a moment.
 #[inline]
 pub fn end_wait<W: Word>(waiting: &W) -> bool {
     waiting.swap(AWAKE, Ordering::AcqRel) == AWAKE
@@ -97,14 +102,14 @@ mod tests {
         }
     }
 
-    /// Tries every order in which the threads are interrupted at most so often; more of that only takes longer.
+    /// Tries every order with at most this many preemptions. More of them only take longer.
     fn check(model: impl Fn() + Sync + Send + 'static) {
         let mut builder = loom::model::Builder::new();
         builder.preemption_bound = Some(6);
         builder.check(model);
     }
 
-    /// The pipe: how many bytes are in it, and a way to sleep until there is one.
+    /// A model of the pipe: the number of bytes in it, and a way to sleep until there is one.
     #[derive(Default)]
     struct Bell {
         rung: Mutex<u32>,

@@ -1,8 +1,8 @@
 //! A channel's named pipes.
 //!
-//! The engine makes each pipe in its own directory, opens both ends and unlinks the name at once: nothing is left
-//! behind after a crash, and nobody else can open it. The ends are opened apart, so each has file flags of its
-//! own: a peer that changes its flags cannot make the engine block.
+//! The engine makes each pipe in its own directory, opens both ends and unlinks the name at once: a
+//! crash leaves nothing behind, and no other process can open the pipe. The ends are opened one by
+//! one, so each has its own file flags: a peer that changes its flags cannot make the engine block.
 
 use crate::protocol::limits::PIPE_BYTES;
 use nix::fcntl::{FcntlArg, OFlag, fcntl, open};
@@ -26,7 +26,8 @@ impl Pipe {
     pub fn create(path: &Path) -> io::Result<Pipe> {
         mkfifo(path, Mode::S_IRUSR | Mode::S_IWUSR)?;
         let ends = (|| {
-            // The reader first: opening a FIFO for writing without a reader fails when it may not block.
+            // The reader comes first: a non-blocking open of a FIFO for writing fails if it has no
+            // reader.
             let reader =
                 open(path, OFlag::O_RDONLY | OFlag::O_NONBLOCK | OFlag::O_CLOEXEC, Mode::empty())?;
             let writer =
@@ -35,7 +36,7 @@ impl Pipe {
         })();
         unlink(path)?;
         let (reader, writer) = ends.map_err(|e: nix::Error| io::Error::from(e))?;
-        // Over the user's share of pipe memory this fails; the pipe then keeps the size it was given.
+        // This fails beyond the user's share of pipe memory. The pipe then keeps its default size.
         let _ = fcntl(&writer, FcntlArg::F_SETPIPE_SZ(PIPE_BYTES as i32));
         Ok(Pipe { reader, writer })
     }
@@ -55,13 +56,17 @@ pub fn set_nonblocking(fd: &impl AsFd) -> io::Result<()> {
     Ok(())
 }
 
-/// Whether the descriptor is a FIFO, as one that was passed must be.
+/// Whether the descriptor is a FIFO. One that a peer has passed must be.
 pub fn is_fifo(fd: &impl AsFd) -> bool {
     nix::sys::stat::fstat(fd).is_ok_and(|stat| stat.st_mode & libc::S_IFMT == libc::S_IFIFO)
 }
 
-/// Writes one message. It is at most `PIPE_BUF` long, so it goes whole or not at all: `WouldBlock` if a
-/// non-blocking pipe is full.
+/// Writes one message. It is at most `PIPE_BUF` bytes long, so the kernel writes all of it or
+/// nothing.
+///
+/// # Errors
+///
+/// `WouldBlock` if a non-blocking pipe is full.
 pub fn send(fd: BorrowedFd<'_>, message: &[u8]) -> io::Result<()> {
     loop {
         match nix::unistd::write(fd, message) {

@@ -1,15 +1,15 @@
-//! Reads messages from a pipe. A read may bring several messages and a part of one; the part stays until the
-//! rest comes.
+//! Reads messages from a pipe. A read may return several messages and a part of one; the part is
+//! kept until the rest arrives.
 
 use crate::protocol::limits::MAX_MESSAGE_BYTES;
 use crate::protocol::message::{Broken, Message};
 use std::io;
 use std::os::fd::BorrowedFd;
 
-/// Bytes asked for in a read: as much as a pipe usually holds, so that one read takes all there is.
+/// The bytes that a read asks for: as many as a pipe usually holds, so that one read empties it.
 const READ_BYTES: usize = 8 * MAX_MESSAGE_BYTES;
 
-/// Bytes that were read and not yet taken.
+/// The bytes that were read and have not been taken yet.
 pub struct Inbox {
     bytes: Box<[u8]>,
     start: usize,
@@ -77,21 +77,27 @@ impl Inbox {
 mod tests {
     use super::*;
     use crate::protocol::message::{Header, Kind, MessageBuffer};
+    use proptest::collection::vec;
     use proptest::prelude::*;
     use std::io::Write;
     use std::os::fd::AsFd;
 
     proptest! {
         #[test]
-        fn messages_survive_any_cuts(sizes in proptest::collection::vec(0usize..960, 1..60), cuts in proptest::collection::vec(1usize..3000, 1..100)) {
+        fn messages_survive_any_cuts(
+            sizes in vec(0usize..960, 1..60),
+            cuts in vec(1usize..3000, 1..100),
+        ) {
             let mut stream = Vec::new();
             for (i, size) in sizes.iter().enumerate() {
                 let body = vec![i as u8; *size];
-                let header = Header { body_len: *size as u64, ..Header::new(Kind::Invoke, i as u64) };
+                let header = Header::new(Kind::Invoke, i as u64);
+                let header = Header { body_len: *size as u64, ..header };
                 stream.extend_from_slice(MessageBuffer::new(header, b"", &[&body]).as_bytes());
             }
             let (reader, mut writer) = std::io::pipe().unwrap();
-            let (mut inbox, mut seen, mut sent, mut cut) = (Inbox::default(), 0, 0, cuts.iter().cycle());
+            let (mut inbox, mut cut) = (Inbox::default(), cuts.iter().cycle());
+            let (mut seen, mut sent) = (0, 0);
             while sent < stream.len() {
                 let next = (sent + cut.next().unwrap()).min(stream.len());
                 writer.write_all(&stream[sent..next]).unwrap();

@@ -1,77 +1,83 @@
-//! Looking for a message for a while before sleeping, where that pays.
+//! Spinning for a message before parking, where that pays. In code a *look* is a spin.
 //!
-//! To wake a sleeping thread costs some 2 µs on the same core and some 22 µs on another one that is halted; a reader that is still
-//! looking sees a message within a tenth of a microsecond. So who expects a message soon looks for it, and lets others run on its core
-//! meanwhile. Whether it pays is measured: after a wait in which looking was in vain the next ones begin asleep, each time more of them.
+//! To wake a parked thread costs about 2 µs on the same core, and about 22 µs on another core that
+//! is halted. A reader that spins sees a message within 0.1 µs. So a reader that expects a message
+//! soon spins, and yields its core to other threads meanwhile. Whether spinning pays is measured:
+//! after a wait in which it found nothing, the next waits park at once, more of them each time.
 
 use std::hint::spin_loop;
 
-/// The longest that anybody looks at a time: about what two wakes on other cores cost, which is what can be saved. Only what
-/// it takes from others counts: see [`TURN_NS`].
+/// The longest spin, in ns: about the cost of two wakes on other cores, which is what a spin can
+/// save. Only the time that the spin takes from other threads counts: see [`TURN_NS`].
 pub const MAX_LOOK_NS: u64 = 50_000;
-/// What a look and a yield cost at most. What is longer is time that somebody else has used on this core.
+/// The most that a check and a yield cost, in ns. Any longer time was used by another thread on
+/// this core.
 pub const TURN_NS: u64 = 2_000;
-/// How often a reader looks before it lets others run. A yield costs some 0.3 µs when nobody else is there; with fewer of them
-/// a message that somebody on the same core is to send comes later, with more the reader sees its own later.
+/// The number of checks between two yields. A yield costs about 0.3 µs if no other thread is
+/// runnable. With fewer yields, a sender on the same core runs later; with more, the reader sees
+/// its message later.
 const LOOKS_PER_YIELD: u32 = 2;
-/// Who yields and is not run for so long shares its core with somebody who computes. It would wait so after each yield, and a
-/// sleeper is run sooner when it is woken.
+/// A thread that does not run for this long after a yield, in ns, shares its core with a thread
+/// that computes. It would wait as long after each yield, and a parked thread runs sooner once it
+/// is woken.
 pub const CROWDED_NS: u64 = 500_000;
-/// Most waits in a row that begin asleep before looking is tried again.
+/// The most waits in a row that park at once before spinning is tried again.
 const MAX_SKIPPED: u32 = 64;
-/// How long nobody looks who has found a core crowded: to find out costs what a computing thread may run at a time, some
-/// milliseconds. It doubles each time that trying again soon finds the same.
+/// The time without spinning, in ns, after a core was found crowded. To find out costs a time slice
+/// of the computing thread, some milliseconds. The time doubles each time that the core is found
+/// crowded again soon after.
 const CROWDED_PAUSE_NS: u64 = 2_000_000;
-/// The longest such pause.
+/// The longest time without spinning after a core was found crowded, in ns.
 const MAX_CROWDED_PAUSE_NS: u64 = 1_024_000_000;
-/// A wait that began asleep and was over so soon might have been one that looking is for: when all sleep, each waits for the
-/// others to be woken.
+/// A wait that parked at once and was shorter than this, in ns, might have been short enough to
+/// spin: if all threads park, each of them waits for the others to be woken.
 const SHORT_SLEEP_NS: u64 = 2 * MAX_LOOK_NS;
-/// Most waits in a row that begin asleep while they are so short: sooner or later all look at once, and go on looking.
+/// The most waits in a row that park at once while waits are that short: sooner or later all
+/// threads spin at the same time, and go on spinning.
 const MAX_SKIPPED_SHORT: u32 = 8;
 
-/// What came of looking.
+/// The result of a spin.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Looked {
     /// There is a message.
     Found,
     /// There was none.
     InVain,
-    /// Somebody else computes on this core; there may be a message.
+    /// Another thread computes on this core. There may be a message.
     Crowded,
 }
 
-/// Whether the next wait of a kind begins with looking.
+/// Decides whether the next wait of a kind begins with a spin.
 #[derive(Clone, Debug, Default)]
 pub struct Patience {
-    /// Waits that still begin asleep.
+    /// The number of waits that still park at once.
     skip: u32,
-    /// How many waits begin asleep when looking is in vain again.
+    /// The number of waits that park at once after the next spin in vain.
     skip_next: u32,
-    /// When looking is tried again on a core that was crowded, ns; 0 if it was not.
-    crowded_until_ns: u64,
-    /// How long that pause is.
+    /// If the core was found crowded: when spinning is tried again, in ns.
+    crowded_until_ns: Option<u64>,
+    /// The length of that pause, in ns.
     pause_ns: u64,
 }
 
 impl Patience {
-    /// A wait begins: whether it is to begin with looking.
+    /// Begins a wait. Returns whether it is to begin with a spin.
     #[inline]
     pub fn looks(&mut self, now_ns: impl Fn() -> u64) -> bool {
         if self.skip == 0 {
-            return self.crowded_until_ns == 0 || now_ns() >= self.crowded_until_ns;
+            return self.crowded_until_ns.is_none_or(|until| now_ns() >= until);
         }
         self.skip -= 1;
         false
     }
 
-    /// Whether looking has not been in vain of late.
+    /// Whether spinning has not been in vain lately.
     #[inline]
     pub fn pays(&self) -> bool {
         self.skip_next == 0
     }
 
-    /// A wait that began asleep took so long.
+    /// Takes note of how long a wait took that parked at once.
     #[inline]
     pub fn slept(&mut self, ns: u64) {
         if ns < SHORT_SLEEP_NS {
@@ -79,7 +85,7 @@ impl Patience {
         }
     }
 
-    /// Looking ended so.
+    /// Takes note of the result of a spin.
     #[inline]
     pub fn learn(&mut self, looked: Looked, now_ns: impl Fn() -> u64) {
         match looked {
@@ -90,16 +96,16 @@ impl Patience {
             }
             Looked::Crowded => {
                 let now = now_ns();
-                let soon = now < self.crowded_until_ns + self.pause_ns;
+                let soon = self.crowded_until_ns.is_some_and(|until| now < until + self.pause_ns);
                 self.pause_ns = if soon { self.pause_ns * 2 } else { 0 };
                 self.pause_ns = self.pause_ns.clamp(CROWDED_PAUSE_NS, MAX_CROWDED_PAUSE_NS);
-                self.crowded_until_ns = now + self.pause_ns;
+                self.crowded_until_ns = Some(now + self.pause_ns);
             }
         }
     }
 }
 
-/// Looks a few times.
+/// Checks a few times without a yield.
 #[inline]
 pub fn look_closely(looks: u32, found: impl Fn() -> bool) -> bool {
     for _ in 0..looks {
@@ -111,14 +117,15 @@ pub fn look_closely(looks: u32, found: impl Fn() -> bool) -> bool {
     false
 }
 
-/// Lets others run on this core.
+/// Yields this core to other threads.
 #[inline]
 pub fn let_others_run() {
     // SAFETY: sched_yield has no preconditions, and does not fail on Linux.
     unsafe { libc::sched_yield() };
 }
 
-/// Looks until there is a message, at most for `for_ns`, of which a turn counts for at most `turn_ns`.
+/// Spins until there is a message, for at most `for_ns`. A check with its yield counts for at most
+/// `turn_ns`.
 pub fn look(
     for_ns: u64,
     turn_ns: u64,
@@ -180,7 +187,8 @@ mod tests {
     #[test]
     fn a_crowded_core_is_tried_again_after_a_pause_which_doubles_while_it_stays_so() {
         let (mut patience, mut now) = (Patience::default(), 1);
-        // How long nobody looks after one more look that ends in a crowd; short sleeps change nothing.
+        // The time without spinning after one more spin on a crowded core. Short sleeps do not
+        // change it.
         let mut pause_ns = |patience: &mut Patience| {
             let began = now;
             patience.learn(Looked::Crowded, || now);

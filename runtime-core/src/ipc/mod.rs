@@ -1,4 +1,5 @@
-//! How bytes move between the engine and a container: named pipes, shared memory, the control socket.
+//! How bytes move between the engine and a container: named pipes, shared memory and the control
+//! socket.
 
 pub mod bell;
 pub mod channel;

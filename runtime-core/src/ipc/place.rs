@@ -1,18 +1,20 @@
-//! On which core a thread runs that looks.
+//! The core that a spinning worker runs on.
 //!
-//! A worker that looks on the engine's core takes turns with it; on another one it works while the engine does. The kernel
-//! takes both for busy and leaves them where they are, so a worker that finds itself beside the engine again and again moves to
-//! another core by itself. The kernel may move it back as it does with any thread.
+//! A worker that spins on the engine's core takes turns with the engine; on another core it works
+//! at the same time. The kernel takes both threads for busy and leaves them where they are. So a
+//! worker that finds itself on the engine's core again and again moves to another core by itself.
+//! The kernel may move it back, as it may move any thread.
 
 use nix::sched::{CpuSet, sched_getaffinity, sched_setaffinity};
 use nix::unistd::Pid;
 
-/// How often in a row a worker looks beside the engine before it moves: some milliseconds of calls.
+/// The number of spins in a row on the engine's core after which a worker moves: some milliseconds
+/// of calls.
 const STAYS: u32 = 256;
-/// The least time from one move to the next. A move costs some 20 µs.
+/// The least time between two moves, in ns. A move costs about 20 µs.
 const PAUSE_NS: u64 = 100_000_000;
 
-/// Where one worker looks.
+/// Moves one worker away from the engine's core.
 #[derive(Debug, Default)]
 pub struct Place {
     beside_engine: u32,
@@ -20,7 +22,7 @@ pub struct Place {
 }
 
 impl Place {
-    /// The worker is about to look on core `here`; the engine was last seen on core `engine`.
+    /// Takes note of a spin on core `here`, with the engine last seen on core `engine`.
     #[inline]
     pub fn looks(&mut self, here: u32, engine: u32, now_ns: impl Fn() -> u64) {
         if here != engine {
@@ -39,7 +41,8 @@ impl Place {
     }
 }
 
-/// Moves the calling thread to another core that it may run on, if there is one. Where it may run stays as it was.
+/// Moves the calling thread to another core that it may run on, if there is one. Its affinity stays
+/// as it was.
 fn leave(core: usize) {
     let this = Pid::from_raw(0);
     let Ok(allowed) = sched_getaffinity(this) else { return };

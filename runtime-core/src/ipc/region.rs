@@ -1,9 +1,9 @@
 //! A region of the arena: one shared memory file, of which one side, the owner, hands out blocks.
 //!
-//! The owner keeps its books in private memory. What both sides see are the payloads, one word for each
-//! unit by which the reader gives a block back, and, in the engine's base region, a word for each worker that
-//! names its cancelled call. The owner takes such a word as a hint only: a reader that lies harms nobody but
-//! itself. There is no lock in shared memory that a dying process could hold.
+//! The owner keeps its books in private memory. Both sides see the payloads, one word for each unit
+//! by which the reader gives a block back, and, in the engine's base region, one word for each
+//! worker that names its cancelled call. The owner takes these words as hints only: a reader that
+//! lies harms nobody but itself. There is no lock in shared memory that a dying process could hold.
 
 use crate::protocol::limits::{BLOCK_UNIT_BYTES, MAX_WORKERS_PER_CONTAINER};
 use memmap2::{MmapOptions, MmapRaw};
@@ -24,12 +24,15 @@ const GIVEN_BACK: u32 = 1;
 /// most likely to have been given back.
 const SWEEP_FIRST: usize = 4;
 
-/// Blocks of at least this many units (16 KiB) are taken in turn, within a window; smaller ones are the lowest that fit, so
-/// that few pages are touched.
+/// Blocks of at least this many units (16 KiB) are taken one after the other within a window. A
+/// smaller block is the lowest that fits, so that few pages are touched.
 const LARGE_UNITS: u32 = 4;
-/// 1 MiB. What was used last is still in the cache of the core that read it, and to write to it there costs four times as much as
-/// to what has left it. A call passes four regions, whose windows together are larger than the private cache of a core; larger
-/// windows cost more in address translation and in the shared cache than they save.
+/// The window for large blocks: 1 MiB.
+///
+/// The block that was used last is still in the cache of the core that read it, and a write to it
+/// costs four times as much as a write to a block that has left that cache. A call passes four
+/// regions, whose windows together are larger than the private cache of a core. Larger windows cost
+/// more in address translation and in the shared cache than they save.
 const WINDOW_UNITS: u32 = 256;
 
 /// Where things lie in a region of this many units.
@@ -107,8 +110,8 @@ impl Region {
 
     fn word(&self, block: u32) -> &AtomicU32 {
         assert!(block < self.units);
-        // SAFETY: the offset is inside the map (block < units) and aligned to 4; the map lives as long as self;
-        // both sides use these words as atomics only.
+        // SAFETY: the offset is inside the map (block < units) and aligned to 4; the map lives as
+        // long as self; both sides use these words as atomics only.
         unsafe {
             &*self.map.as_mut_ptr().add(CANCEL_BYTES + block as usize * 4).cast::<AtomicU32>()
         }
@@ -117,8 +120,8 @@ impl Region {
     /// The cancel word of a worker's slot: the call that is cancelled, or 0.
     pub fn cancel_word(&self, slot: u32) -> &AtomicU64 {
         assert!((slot as usize) < MAX_WORKERS_PER_CONTAINER);
-        // SAFETY: the offset is inside the map, which begins with the cancel words, and aligned to 8; both
-        // sides use these words as atomics only.
+        // SAFETY: the offset is inside the map, which begins with the cancel words, and aligned to
+        // 8; the map lives as long as self; both sides use these words as atomics only.
         unsafe { &*self.map.as_mut_ptr().add(slot as usize * 8).cast::<AtomicU64>() }
     }
 
@@ -137,8 +140,9 @@ impl Region {
     /// Gives the pages of free units back to the system. They are zero when they are used again.
     fn remove(&self, block: u32, units: u32) {
         let start = self.pointer(block, u64::from(units) * BLOCK_UNIT_BYTES as u64);
-        // SAFETY: `pointer` checked the range, which begins on a page. By the owner's books nobody uses these units; a reader
-        // that does all the same sees zeros, as it may see any bytes. If it fails the pages stay.
+        // SAFETY: `pointer` has checked that the range lies inside the map, and it begins on a
+        // page. By the owner's books nothing refers to these units; a reader that uses them all the
+        // same sees zeros, and it must expect any bytes. If the call fails, the pages stay.
         unsafe {
             libc::madvise(start.cast(), units as usize * BLOCK_UNIT_BYTES, libc::MADV_REMOVE)
         };
@@ -175,7 +179,7 @@ impl Books {
         }
     }
 
-    /// Takes a block of at least this many bytes: pages that were used before, as long as there are any.
+    /// Takes a block of at least this many bytes. Pages that were used before are taken first.
     pub fn allocate(&mut self, region: &Region, bytes: u64) -> Option<u32> {
         let wanted = units_for(bytes);
         if wanted > u64::from(self.units) {
@@ -384,7 +388,8 @@ mod tests {
         std::thread::scope(|scope| {
             scope.spawn(|| {
                 for (number, block, bytes) in received {
-                    // SAFETY: the block is that long, and its owner does not write to it before it is given back.
+                    // SAFETY: the block is that long, and its owner does not write to it before it
+                    // is given back.
                     let read = unsafe {
                         std::slice::from_raw_parts(region.pointer(block, bytes as u64), bytes)
                     };
@@ -414,7 +419,12 @@ mod tests {
 
     proptest! {
         #[test]
-        fn blocks_never_overlap_and_all_room_comes_back(steps in proptest::collection::vec((any::<bool>(), 0u64..40_000, any::<usize>()), 1..200)) {
+        fn blocks_never_overlap_and_all_room_comes_back(
+            steps in proptest::collection::vec(
+                (any::<bool>(), 0u64..40_000, any::<usize>()),
+                1..200,
+            ),
+        ) {
             let (_fd, region) = region(40);
             let mut books = Books::new(40);
             let mut held: Vec<(u32, u64)> = Vec::new();
@@ -424,7 +434,10 @@ mod tests {
                         let end = u64::from(block) + units_for(bytes);
                         prop_assert!(end <= 40);
                         for (other, other_bytes) in &held {
-                            prop_assert!(end <= u64::from(*other) || u64::from(*other) + units_for(*other_bytes) <= u64::from(block));
+                            let other_end = u64::from(*other) + units_for(*other_bytes);
+                            let is_apart =
+                                end <= u64::from(*other) || other_end <= u64::from(block);
+                            prop_assert!(is_apart);
                         }
                         held.push((block, bytes));
                     }

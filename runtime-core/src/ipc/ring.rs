@@ -1,11 +1,12 @@
 //! A channel's rings: two queues of messages in one shared memory file, one for each direction.
 //!
-//! The engine makes the file and seals it. Each ring has one writer and one reader; positions count lines of 64 bytes and wrap
-//! around. A message lies in whole lines, the last one filled up. Each side keeps its own position in private memory, loads
-//! the other's once and checks it, and copies a message before it looks at it: a peer that writes nonsense ends its channel
-//! and nothing else.
+//! The engine makes the file and seals it. Each ring has one writer and one reader. Positions count
+//! lines of 64 bytes and wrap around. A message lies in whole lines, the last one filled up. Each
+//! side keeps its own position in private memory, loads the other's once and checks it, and copies
+//! a message before it reads it: a peer that writes nonsense ends its channel and nothing else.
 //!
-//! Who finds nothing may look for a while and then sleep at the channel's named pipe, see [`super::bell`].
+//! A side that has to wait may spin for a while and then parks at the channel's named pipe, see
+//! [`super::bell`].
 
 use super::bell::{announce, begin_wait, end_wait};
 use crate::protocol::limits::{HEADER_BYTES, LINE_BYTES, MAX_MESSAGE_BYTES, RING_LINES};
@@ -18,8 +19,8 @@ use std::os::fd::{AsFd, OwnedFd};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 
-/// The words of both rings: a page, of which each word has a line of its own, so that the sides do not take lines from each
-/// other without need.
+/// The bytes of the words of both rings: one page. Words that different sides write lie in
+/// different cache lines, so that the sides do not take lines from each other without need.
 const WORDS_BYTES: usize = 4096;
 const RING_BYTES: usize = RING_LINES as usize * LINE_BYTES;
 /// The length of the file.
@@ -52,8 +53,11 @@ pub enum Side {
     Worker,
 }
 
-/// Maps a channel's rings, after checking that the file is as long as it should be and cannot shrink, and gives this
-/// side's ends.
+/// Maps a channel's rings and returns this side's ends.
+///
+/// # Errors
+///
+/// `InvalidData` if the file has another length than it should, or could shrink.
 pub fn open(fd: &impl AsFd, side: Side) -> io::Result<(RingWriter, RingReader)> {
     let invalid = |text: &str| io::Error::new(io::ErrorKind::InvalidData, text);
     if nix::sys::stat::fstat(fd)?.st_size != FILE_BYTES as i64 {
@@ -93,8 +97,8 @@ impl Ring {
     fn word(&self, line: usize, number: usize) -> &AtomicU32 {
         let offset = (self.index * 4 + line) * LINE_BYTES + number * size_of::<AtomicU32>();
         debug_assert!(offset < WORDS_BYTES);
-        // SAFETY: the offset is inside the map (two rings of four lines each in the first page) and aligned to 4; the map
-        // lives as long as self; both sides use these words as atomics only.
+        // SAFETY: the offset is inside the map (two rings of four lines each in the first page) and
+        // aligned to 4; the map lives as long as self; both sides use these words as atomics only.
         unsafe { &*self.map.as_mut_ptr().add(offset).cast::<AtomicU32>() }
     }
 
@@ -126,7 +130,8 @@ impl Ring {
     /// The lines from `position` on, as far as they lie together, and how many bytes that is.
     fn lines(&self, position: u32) -> (*mut u8, usize) {
         let offset = (position % RING_LINES) as usize * LINE_BYTES;
-        // SAFETY: the offset is below RING_BYTES, and the map has that many bytes for each ring behind the words.
+        // SAFETY: the offset is below RING_BYTES, and the map has that many bytes for each ring
+        // behind the words.
         let start =
             unsafe { self.map.as_mut_ptr().add(WORDS_BYTES + self.index * RING_BYTES + offset) };
         (start, RING_BYTES - offset)
@@ -135,9 +140,9 @@ impl Ring {
     fn copy_in(&self, position: u32, bytes: &[u8]) {
         let (start, together) = self.lines(position);
         let first = bytes.len().min(together);
-        // SAFETY: `first` bytes lie together from `start` on; the rest is shorter than the ring and goes to its beginning.
-        // These lines are the writer's until it announces them; if the other process writes to them all the same, only
-        // bytes that it gets are changed.
+        // SAFETY: `first` bytes lie together from `start` on. The rest is shorter than the ring and
+        // goes to its beginning. These lines are the writer's until it announces them; if the other
+        // process writes to them all the same, it changes only bytes that it will read itself.
         unsafe {
             std::ptr::copy_nonoverlapping(bytes.as_ptr(), start, first);
             std::ptr::copy_nonoverlapping(
@@ -152,7 +157,9 @@ impl Ring {
         let (start, together) = self.lines(position);
         let first = to.len().min(together);
         let (head, tail) = to.split_at_mut(first);
-        // SAFETY: as in `copy_in`. A concurrent write changes which bytes are copied, and they are checked afterwards.
+        // SAFETY: `head` lies together from `start` on, and `tail` at the beginning of the ring,
+        // which is longer. A concurrent write changes which bytes are copied, and they are checked
+        // afterwards.
         unsafe {
             std::ptr::copy_nonoverlapping(start, head.as_mut_ptr(), head.len());
             std::ptr::copy_nonoverlapping(self.lines(0).0, tail.as_mut_ptr(), tail.len());
@@ -163,7 +170,8 @@ impl Ring {
 /// The core that this thread runs on now.
 #[inline]
 pub fn this_core() -> u32 {
-    // SAFETY: sched_getcpu has no preconditions. It cannot fail on the kernels that Nightcore runs on.
+    // SAFETY: sched_getcpu has no preconditions. It cannot fail on the kernels that Nightcore
+    // supports.
     unsafe { libc::sched_getcpu() as u32 }
 }
 
@@ -180,12 +188,12 @@ pub struct RingWriter {
     read: u32,
 }
 
-/// What became of a message.
+/// The result of sending a message.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Sent {
-    /// It lies in the ring, and the reader will see it.
+    /// The message is in the ring, and the reader will see it.
     Seen,
-    /// It lies in the ring, and the reader is to be rung for.
+    /// The message is in the ring, and the reader's bell must be rung.
     Ring,
     /// There is no room for it.
     Full,
@@ -217,14 +225,14 @@ impl RingWriter {
         room(self) >= lines
     }
 
-    /// After [`Sent::Full`]: says that this side waits for room. True: it may sleep. False: there is room for a message of any
-    /// size.
+    /// Announces, after [`Sent::Full`], that this side waits for room. Returns whether it may park.
+    /// If not, there is room for a message of any size.
     pub fn begin_wait(&mut self) -> bool {
         begin_wait(self.ring.writer_waits(), self.ring.read(), self.read)
             || !self.has_room(lines_of(MAX_MESSAGE_BYTES))
     }
 
-    /// This side waits for room no more. True: it was rung for.
+    /// Ends the wait for room. Returns whether the bell was rung.
     pub fn end_wait(&mut self) -> bool {
         end_wait(self.ring.writer_waits())
     }
@@ -282,9 +290,11 @@ impl RingReader {
         Ok(announced.message(&self.message[..len]))
     }
 
-    /// Gives the lines of the messages taken back to the writer, when they are half of the ring: a writer that finds no
-    /// room for a message of any size has more than the other half unread before it. True: it waits for room, and is to
-    /// be rung for.
+    /// Gives the lines of the messages taken back to the writer, once they are half of the ring.
+    /// Returns whether the writer waits for room and its bell must be rung.
+    ///
+    /// Half is soon enough: a writer that finds no room for a message of any size has more than the
+    /// other half unread before it.
     #[inline]
     pub fn give_back(&mut self) -> bool {
         if self.read.wrapping_sub(self.given_back) < RING_LINES / 2 {
@@ -294,13 +304,14 @@ impl RingReader {
         announce(self.ring.read(), self.read, self.ring.writer_waits())
     }
 
-    /// Says that this side waits for a message. True: it may sleep. False: there is one.
+    /// Announces that this side waits for a message. Returns whether it may park. If not, there is
+    /// one.
     #[inline]
     pub fn begin_wait(&self) -> bool {
         begin_wait(self.ring.reader_waits(), self.ring.written(), self.read)
     }
 
-    /// This side waits for a message no more. True: it was rung for, or will be in a moment.
+    /// Ends the wait for a message. Returns whether the bell was rung, or will be in a moment.
     #[inline]
     pub fn end_wait(&self) -> bool {
         end_wait(self.ring.reader_waits())
@@ -311,6 +322,7 @@ impl RingReader {
 mod tests {
     use super::*;
     use crate::protocol::message::{Header, Kind, MessageBuffer};
+    use proptest::collection::vec;
     use proptest::prelude::*;
     use std::time::{Duration, Instant};
 
@@ -471,7 +483,10 @@ mod tests {
 
     proptest! {
         #[test]
-        fn messages_survive_any_order(steps in proptest::collection::vec((any::<bool>(), 0usize..=960), 1..400), start: u32) {
+        fn messages_survive_any_order(
+            steps in vec((any::<bool>(), 0usize..=960), 1..400),
+            start: u32,
+        ) {
             let ((mut writer, _), (_, mut reader)) = both();
             // As after any number of messages.
             (writer.written, writer.read) = (start, start);
@@ -496,7 +511,10 @@ mod tests {
         }
 
         #[test]
-        fn any_bytes_in_a_ring_are_messages_or_an_error(bytes in proptest::collection::vec(any::<u8>(), 0..4096), written: u32) {
+        fn any_bytes_in_a_ring_are_messages_or_an_error(
+            bytes in vec(any::<u8>(), 0..4096),
+            written: u32,
+        ) {
             let ((writer, _), (_, mut reader)) = both();
             writer.ring.copy_in(0, &bytes);
             writer.ring.written().store(written % 256, Ordering::Release);

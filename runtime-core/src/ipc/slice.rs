@@ -1,16 +1,19 @@
-//! Asks the kernel to run a thread soon after it is woken or has let others run.
+//! Asks the kernel to run a thread soon after it is woken or has yielded.
 //!
-//! A call is a few microseconds of work between two waits. With a short slice (Linux 6.12 and later) the scheduler
-//! lets a woken worker run before whoever woke it goes on; its share of the processor stays what it was. Who yields stands
-//! back by its slice. The measurements are in `docs/decisions/`.
+//! A call is a few microseconds of work between two waits. With a short time slice (Linux 6.12 and
+//! later) the kernel's scheduler runs a woken worker before the thread that woke it goes on. The
+//! worker's share of the processor does not change. A thread that yields stands back by the length
+//! of its slice. The measurements are in `docs/decisions/`.
 
 use std::cell::Cell;
 use std::mem::size_of;
 
-/// The least that the kernel takes. A call that computes for longer goes on in the next slice.
+/// The shortest slice that the kernel accepts, in ns. A call that computes for longer goes on in
+/// the next slice.
 pub const SHORTEST_SLICE_NS: u64 = 100_000;
-/// The slice of a worker that looks at a ring: twice the engine's, which has two turns in a call while each worker has one. So
-/// nobody's turn comes when there is nothing for it to do yet.
+/// The slice of a worker that spins on a ring, in ns: twice the engine's. The engine has two turns
+/// in a call and each worker has one, so no thread gets a turn when there is nothing for it to do
+/// yet.
 pub const WORKER_SLICE_NS: u64 = 2 * SHORTEST_SLICE_NS;
 /// Threads and processes that a handler starts get the usual slice.
 const RESET_ON_FORK: u64 = 1;
@@ -29,14 +32,16 @@ struct SchedAttr {
     period: u64,
 }
 
-/// Asks for a slice for the calling thread. Nothing depends on it: older kernels ignore it, sandboxes may refuse it.
+/// Asks for a slice of this length for the calling thread. Nothing depends on the answer: older
+/// kernels ignore the request, and sandboxes may refuse it.
 pub fn ask_for_short_slice(slice_ns: u64) {
     let size = size_of::<SchedAttr>() as u32;
     let mut attr = SchedAttr { size, ..SchedAttr::default() };
-    // SAFETY: the kernel writes at most `size` bytes to `attr`, which is as long, and reads as many of it.
+    // SAFETY: the kernel writes and reads at most `size` bytes at `attr`, which is exactly that
+    // long.
     unsafe {
         let got = libc::syscall(libc::SYS_sched_getattr, 0, &raw mut attr, size, 0);
-        // Who has chosen another policy knows better.
+        // A policy that somebody has chosen for this thread is kept.
         if got == 0 && attr.policy == libc::SCHED_OTHER as u32 {
             attr.runtime = slice_ns;
             attr.flags |= RESET_ON_FORK;
@@ -45,7 +50,7 @@ pub fn ask_for_short_slice(slice_ns: u64) {
     }
 }
 
-/// The same for threads that are the host's, when they first need it.
+/// Asks once for each thread. It is for threads of the host program, when they first need it.
 #[inline]
 pub fn ask_once_for_short_slice(slice_ns: u64) {
     thread_local! {

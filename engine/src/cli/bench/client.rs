@@ -141,7 +141,7 @@ mod tests {
 
     fn endings(answer: &'static [u8]) -> Vec<Ending> {
         let call = serve(answer);
-        let runtime = super::super::runtime().unwrap();
+        let runtime = crate::cli::runtime::runtime().unwrap();
         runtime.block_on(async {
             let mut client = Client::connect(call.address).await.unwrap();
             let mut endings = Vec::new();

@@ -1,0 +1,147 @@
+//! Reads `nightcore.toml` and checks it as a whole.
+
+use super::checked::Config;
+use super::error::{ConfigError, ConfigErrors};
+use super::function::Settings;
+use super::limits::MAX_FILE_BYTES;
+use super::read::{Item, Report, Table};
+use super::source::Source;
+use super::{admin, function, gateway, nearest, quote, syntax, units};
+use std::ffi::OsStr;
+use std::fs::File;
+use std::io::{ErrorKind, Read};
+use std::path::{Path, PathBuf};
+use toml::de::DeTable;
+
+/// The smallest file that works. Messages show it.
+const EXAMPLE: &str = "    [functions.Foo]\n    command = [\"./foo\"]";
+
+impl Config {
+    /// Reads and checks the file at `path`.
+    pub fn load(path: &Path) -> Result<Config, ConfigErrors> {
+        let text = read_file(path)?;
+        Config::parse(&text, path)
+    }
+
+    /// Checks `text`, the content of the file at `path`.
+    ///
+    /// The file system is consulted for commands and working directories.
+    pub fn parse(text: &str, path: &Path) -> Result<Config, ConfigErrors> {
+        parse(text, path, std::env::var_os("PATH").as_deref())
+    }
+}
+
+fn read_file(path: &Path) -> Result<String, ConfigError> {
+    let cannot_read = |error: std::io::Error| match error.kind() {
+        ErrorKind::NotFound => ConfigError::of_file(
+            path,
+            format!(
+                "no such file; name another one, or create it with these two lines:\n\n{EXAMPLE}"
+            ),
+        ),
+        ErrorKind::IsADirectory => ConfigError::of_file(path, "is a directory, not a file"),
+        _ => ConfigError::of_file(path, format!("cannot be read: {error}")),
+    };
+    let mut bytes = Vec::new();
+    // One byte more than is allowed shows that the file is too large.
+    let mut file = File::open(path).map_err(cannot_read)?.take(MAX_FILE_BYTES + 1);
+    file.read_to_end(&mut bytes).map_err(cannot_read)?;
+    if bytes.len() as u64 > MAX_FILE_BYTES {
+        let limit = units::format_size(MAX_FILE_BYTES);
+        return Err(ConfigError::of_file(path, format!("the file is larger than {limit}")));
+    }
+    String::from_utf8(bytes).map_err(|error| {
+        let at = error.utf8_error().valid_up_to();
+        // The lossy conversion keeps the text before the first bad byte, so `at` is valid in it.
+        let text = String::from_utf8_lossy(error.as_bytes());
+        Source::new(path, &text).error(&(at..at), "the text is not valid UTF-8")
+    })
+}
+
+/// Does what [`Config::parse`] does, with this search path for programs.
+pub(super) fn parse(
+    text: &str,
+    path: &Path,
+    search_path: Option<&OsStr>,
+) -> Result<Config, ConfigErrors> {
+    let source = Source::new(path, text);
+    let mut report = Report::new(&source);
+    let (root, syntax_errors) = DeTable::parse_recoverable(source.text());
+    syntax::report(&syntax_errors, &source, &mut report);
+    // Tables recovered from a broken text would give rise to false errors.
+    report.finish()?;
+
+    let directory = directory_of(path);
+    let root = Table::root(root.get_ref());
+    refuse_unknown_tables(&root, &mut report);
+    let gateway = gateway::read(root.table("gateway", "[gateway]", &mut report), &mut report);
+    let admin = admin::read(root.table("admin", "[admin]", &mut report), &mut report);
+    let defaults = match root.table("defaults", "[defaults]", &mut report) {
+        Some(table) => Settings::read_defaults(&table, &directory, &mut report),
+        None => Settings::default(),
+    };
+    let mut functions = Vec::new();
+    let tables = root
+        .table("functions", "[functions.NAME]", &mut report)
+        .map(|table| table.entries())
+        .unwrap_or_default();
+    for item in &tables {
+        functions.extend(function::read(item, &defaults, &directory, search_path, &mut report));
+    }
+    function::check_routes(&tables, &functions, &mut report);
+    if tables.is_empty() && !report.has_errors() {
+        let message =
+            format!("there is no function in it; a function takes two lines:\n\n{EXAMPLE}");
+        return Err(ConfigError::of_file(path, message).into());
+    }
+    report.finish()?;
+    Ok(Config { path: path.to_path_buf(), directory, gateway, admin, functions })
+}
+
+/// The absolute directory of the file at `path`.
+///
+/// Links in the directory are resolved, but not a link that is the file itself: commands are
+/// relative to the directory in which the user sees the file.
+fn directory_of(path: &Path) -> PathBuf {
+    let parent = match path.parent() {
+        Some(parent) if parent != Path::new("") => parent,
+        _ => Path::new("."),
+    };
+    parent
+        .canonicalize()
+        .or_else(|_| std::path::absolute(parent))
+        .unwrap_or_else(|_| parent.to_path_buf())
+}
+
+/// The known tables, as messages list them.
+const TABLES: &str = "[gateway], [admin], [defaults], [functions.NAME]";
+
+fn refuse_unknown_tables(root: &Table<'_>, report: &mut Report<'_>) {
+    const KNOWN: &[&str] = &["gateway", "admin", "defaults", "functions"];
+    for item in root.entries() {
+        let (name, key) = (item.name(), item.key_span());
+        if KNOWN.contains(&name) {
+            continue;
+        }
+        let shown = quote::header(&[name]);
+        if looks_like_a_function(&item) {
+            let meant = quote::header(&["functions", name]);
+            report.at(key, format!("unknown table {shown}; did you mean {meant}?"));
+        } else if item.is_table() {
+            let hint = match nearest::nearest(name, KNOWN) {
+                Some(known) => format!("did you mean [{known}]?"),
+                None => format!("known tables: {TABLES}"),
+            };
+            report.at(key, format!("unknown table {shown}; {hint}"));
+        } else {
+            let shown = quote::quoted(name);
+            report
+                .at(key, format!("unknown key {shown} outside of a table; known tables: {TABLES}"));
+        }
+    }
+}
+
+/// Whether this unknown table was probably meant to be in `functions`.
+fn looks_like_a_function(item: &Item<'_>) -> bool {
+    item.as_table().is_some_and(|table| table.get("command").is_some())
+}

@@ -1,0 +1,85 @@
+//! The architecture as ARCHITECTURE.md says it, where a parser is needed to hold it: imports of
+//! files, and the size of files and functions. `walls.sh` beside it holds the rest.
+
+mod checks;
+mod circles;
+mod imports;
+mod rooms;
+mod shape;
+mod source;
+
+use imports::Imports;
+use source::Source;
+
+/// Rooms in which files and functions are small: all of their code is held to `shape`.
+const SMALL: [&str; 10] = [
+    "engine/src/calls",
+    "engine/src/core",
+    "engine/src/functions",
+    "engine/src/ids",
+    "engine/src/pool",
+    "engine/src/scheduler",
+    "engine/src/transport",
+    "runtime-core/src/ipc",
+    "runtime-core/src/protocol",
+    "runtime-core/src/worker",
+];
+
+/// Rooms that the engine's core is being rebuilt into: they are held to it from their first file on.
+const NOT_BUILT: [&str; 7] = [
+    "engine/src/calls",
+    "engine/src/core",
+    "engine/src/functions",
+    "engine/src/ids",
+    "engine/src/pool",
+    "engine/src/scheduler",
+    "engine/src/transport",
+];
+
+fn read(root: &str) -> Source {
+    Source::read(harness::repository(), root)
+}
+
+#[track_caller]
+fn expect_none(found: &[String]) {
+    assert!(found.is_empty(), "\n{}\n", found.join("\n"));
+}
+
+#[track_caller]
+fn expect_no_circle(root: &str) {
+    expect_none(&circles::circles(&Imports::of(&read(root))));
+}
+
+#[test]
+fn no_circle_of_imports_in_the_engine() {
+    expect_no_circle("engine/src/lib.rs");
+}
+
+#[test]
+fn no_circle_of_imports_in_the_runtime() {
+    expect_no_circle("runtime-core/src/lib.rs");
+}
+
+#[test]
+fn no_circle_of_imports_in_the_c_binding() {
+    expect_no_circle("bindings/c/src/lib.rs");
+}
+
+#[test]
+fn transport_and_scheduler_know_nothing_of_each_other() {
+    expect_none(&rooms::breaches(&Imports::of(&read("engine/src/lib.rs"))));
+}
+
+#[test]
+fn files_and_functions_are_small() {
+    let mut found = Vec::new();
+    let crates = ["engine/src/lib.rs", "runtime-core/src/lib.rs"].map(read);
+    for room in SMALL {
+        let files = crates.iter().flat_map(|source| &source.files);
+        let mut files = files.filter(|file| rooms::is_of(&file.path, room)).peekable();
+        let is_there = files.peek().is_some() || NOT_BUILT.contains(&room);
+        assert!(is_there, "there is no file of {room}");
+        found.extend(files.flat_map(shape::complaints));
+    }
+    expect_none(&found);
+}

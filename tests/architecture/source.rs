@@ -1,0 +1,118 @@
+//! The files of a crate, found by their `mod` declarations and parsed.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use syn::punctuated::Punctuated;
+use syn::{Attribute, Item, ItemMod, Meta, Token};
+
+/// The path of a module from the root of its crate: `crate::gateway::stop` is `["gateway", "stop"]`.
+pub type ModulePath = Vec<String>;
+
+/// A file of a crate.
+pub struct File {
+    /// Where it is, from the folder that the crate was read from.
+    pub path: PathBuf,
+    /// The module that it holds.
+    pub module: ModulePath,
+    /// Its text.
+    pub text: String,
+    /// The same, parsed.
+    pub syntax: syn::File,
+    /// Whether only tests are compiled with it.
+    pub is_test: bool,
+}
+
+/// A crate.
+pub struct Source {
+    /// Its files, each after the file that declares it.
+    pub files: Vec<File>,
+}
+
+impl Source {
+    /// Reads the crate whose root is this file. Paths are shown from `base`.
+    ///
+    /// # Panics
+    ///
+    /// If a file is missing or is no Rust, and if a module gives its own path: nothing here does.
+    pub fn read(base: &Path, root: &str) -> Source {
+        let mut source = Source { files: Vec::new() };
+        source.add(base, Path::new(root), ModulePath::new(), false);
+        source
+    }
+
+    fn add(&mut self, base: &Path, path: &Path, module: ModulePath, is_test: bool) {
+        let text = fs::read_to_string(base.join(path))
+            .unwrap_or_else(|error| panic!("{}: {error}", path.display()));
+        let syntax =
+            syn::parse_file(&text).unwrap_or_else(|error| panic!("{}: {error}", path.display()));
+        let stem = path.file_stem().expect("a file has a name");
+        let is_folder = ["lib", "main", "mod"].iter().any(|name| stem == *name);
+        let parent = path.parent().expect("a file is in a folder");
+        let folder = if is_folder { parent.to_owned() } else { parent.join(stem) };
+        let mut declared = Vec::new();
+        declarations(&syntax.items, &folder, &module, is_test, &mut declared);
+        self.files.push(File { path: path.to_owned(), module, text, syntax, is_test });
+        for child in declared {
+            let beside = child.folder.join(format!("{}.rs", child.module[child.module.len() - 1]));
+            let inside = beside.with_extension("").join("mod.rs");
+            let path = if base.join(&beside).exists() { beside } else { inside };
+            self.add(base, &path, child.module, child.is_test);
+        }
+    }
+}
+
+/// A declaration of a module that has a file of its own.
+struct Declared {
+    folder: PathBuf,
+    module: ModulePath,
+    is_test: bool,
+}
+
+fn declarations(
+    items: &[Item],
+    folder: &Path,
+    module: &[String],
+    is_test: bool,
+    into: &mut Vec<Declared>,
+) {
+    for item in items {
+        let Item::Mod(item) = item else { continue };
+        assert!(
+            !item.attrs.iter().any(|attribute| attribute.path().is_ident("path")),
+            "a module {} that gives its own path",
+            item.ident
+        );
+        let is_test = is_test || is_for_tests(&item.attrs);
+        let name = name(item);
+        let module = [module, std::slice::from_ref(&name)].concat();
+        match &item.content {
+            Some((_, items)) => {
+                declarations(items, &folder.join(name), &module, is_test, into);
+            }
+            None => into.push(Declared { folder: folder.to_owned(), module, is_test }),
+        }
+    }
+}
+
+/// The name of a module.
+pub fn name(item: &ItemMod) -> String {
+    item.ident.to_string().trim_start_matches("r#").to_owned()
+}
+
+/// Whether what has these attributes is compiled for tests only.
+pub fn is_for_tests(attributes: &[Attribute]) -> bool {
+    attributes.iter().any(|attribute| {
+        attribute.path().is_ident("cfg")
+            && attribute.parse_args::<Meta>().is_ok_and(|condition| needs_test(&condition))
+    })
+}
+
+fn needs_test(condition: &Meta) -> bool {
+    match condition {
+        Meta::Path(path) => path.is_ident("test"),
+        Meta::List(list) if list.path.is_ident("all") => list
+            .parse_args_with(Punctuated::<Meta, Token![,]>::parse_terminated)
+            .is_ok_and(|conditions| conditions.iter().any(needs_test)),
+        _ => false,
+    }
+}
