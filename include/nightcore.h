@@ -23,9 +23,9 @@
 #define NC_LITERAL(text) ((nc_bytes){(const uint8_t *)("" text), sizeof(text) - 1})
 #endif
 
-// The functions this header declares. It rises by one whenever functions are added. What is there is never
-// changed under the same name of the library (`libnightcore.so.0`).
-#define NC_ABI_VERSION 6
+// The functions this header declares. It rises by one whenever functions are added. What is there
+// is never changed under the same name of the library (`libnightcore.so.0`).
+#define NC_ABI_VERSION 7
 
 // It went well.
 #define NC_OK 0
@@ -57,8 +57,8 @@
 // Calls are nested too deep.
 #define NC_DEPTH_EXCEEDED 9
 
-// An argument is not valid. This status and those that follow are the library's own: no call ends with
-// one.
+// An argument is not valid. This status and those that follow are the library's own: no call ends
+// with one.
 #define NC_INVALID_ARGUMENT 100
 
 // The request belongs to another thread.
@@ -88,14 +88,16 @@
 // The smallest `struct_size` of nc_call_options that is accepted: that of its first version.
 #define NC_CALL_OPTIONS_MIN_SIZE 40
 
-// A call to run: `request` is the host's, to be freed by nc_request_free; `request_id` is its number.
+// A call to run: `request` is the host's, to be freed by nc_request_free; `request_id` is its
+// number.
 #define NC_EVENT_REQUEST 1
 
-// A call that the request `request_id` began by nc_call_start with `tag` has ended: `status` says how;
-// `answer`, if it is NC_OK, else `error`, is the host's to free.
+// A call that the request `request_id` began by nc_call_start with `tag` has ended: `status` says
+// how; `answer`, if it is NC_OK, else `error`, is the host's to free.
 #define NC_EVENT_ANSWER 2
 
-// Nobody waits for the answer to the request `request_id` any more.
+// Nobody waits for the answer to the request `request_id` any more: `status` is
+// NC_DEADLINE_EXCEEDED if its deadline has passed, NC_CANCELLED if its caller has left.
 #define NC_EVENT_CANCELLED 3
 
 // No more calls come: end the process.
@@ -104,28 +106,29 @@
 // The smallest `struct_size` of nc_event that is accepted: that of its first version.
 #define NC_EVENT_MIN_SIZE 56
 
-// The answer to an internal call. Opaque. Belongs to who was given it, until nc_answer_free, also after
-// the request has ended; may be used from any thread. What it hands out is valid as long as the answer.
+// The answer to an internal call. Opaque. Belongs to who was given it, until nc_answer_free, also
+// after the request has ended; may be used from any thread. What it hands out is valid as long as
+// the answer.
 typedef struct nc_answer nc_answer;
 
-// Memory that the engine can read: an answer that is made in it is sent without a copy. Opaque. Belongs to
-// who was given it, until nc_reply_buffer or nc_buffer_free.
+// Memory that the engine can read: an answer that is made in it is sent without a copy. Opaque.
+// Belongs to who was given it, until nc_reply_buffer or nc_buffer_free.
 typedef struct nc_buffer nc_buffer;
 
-// Why a call or an operation failed. Opaque; given by functions that take an `nc_error **`, which may be
-// NULL. Belongs to who was given it, until nc_error_free; may be used from any thread.
+// Why a call or an operation failed. Opaque; given by functions that take an `nc_error **`, which
+// may be NULL. Belongs to who was given it, until nc_error_free; may be used from any thread.
 typedef struct nc_error nc_error;
 
 // A call that a function of this process runs. Opaque.
 //
-// A handler is lent one, which is valid until the handler returns; it answers and calls on that thread
-// only, while the functions that answer no status may be used from any. nc_worker_next gives one, which is
-// valid until nc_request_free and may be used from any thread.
+// A handler is lent one, which is valid until the handler returns; it answers and calls on that
+// thread only, while the functions that answer no status may be used from any. nc_worker_next
+// gives one, which is valid until nc_request_free and may be used from any thread.
 //
 // What a request hands out (body, names, metadata) is valid as long as the request.
 //
-// The memory of an ended request is not given back to the system but used for a later one: so a handle
-// that is used too late is found out instead of leading anywhere.
+// The memory of an ended request is not given back to the system but used for a later one: so a
+// handle that is used too late is found out instead of leading anywhere.
 typedef struct nc_request nc_request;
 
 // Says that code is to run when a request is cancelled. Opaque.
@@ -134,19 +137,21 @@ typedef struct nc_watch nc_watch;
 // A worker whose calls run in an event loop of the host's, many at once. Opaque.
 typedef struct nc_worker nc_worker;
 
-// A function's code. It runs on a worker thread, on several at once, and answers by nc_reply or one of its
-// kin; an answer of NC_OK without a reply is an empty answer. Any other status fails the call:
+// A function's code. It runs on a worker thread, on several at once, and answers by nc_reply or
+// one of its kin; an answer of NC_OK without a reply is an empty answer. Any other status fails
+// the call:
 //
-// - the status of the last internal call of this request that failed: that error is passed on, with its
-//   causes;
+// - the status of the last internal call of this request that failed: that error is passed on,
+//   with its causes;
 // - another status below NC_INVALID_ARGUMENT: the call fails with it;
 // - anything else: FUNCTION_FAILED.
 //
-// No exception may leave it. `req` is valid until it returns, and belongs to the thread it runs on.
+// No exception may leave it. `req` is valid until it returns, and belongs to the thread it runs
+// on.
 typedef int32_t (*nc_handler)(nc_request *req, void *user);
 
-// Borrowed bytes: they belong to someone else, and are not terminated by a zero. `data` may be NULL if
-// `len` is 0.
+// Borrowed bytes: they belong to someone else, and are not terminated by a zero. `data` may be
+// NULL if `len` is 0.
 typedef struct {
     // The first byte.
     const uint8_t *data;
@@ -154,8 +159,8 @@ typedef struct {
     size_t len;
 } nc_bytes;
 
-// One pair of metadata. Names are visible lower-case ASCII; the name ":status" in an answer sets its HTTP
-// status.
+// One pair of metadata. Names are visible lower-case ASCII; the name ":status" in an answer sets
+// its HTTP status.
 typedef struct {
     // The name.
     nc_bytes name;
@@ -163,7 +168,8 @@ typedef struct {
     nc_bytes value;
 } nc_pair;
 
-// Code that runs when a request is cancelled. It must not throw, and should be short: others wait for it.
+// Code that runs when a request is cancelled. It must not throw, and should be short: others wait
+// for it.
 typedef void (*nc_on_cancel)(void *user);
 
 // Options of an internal call. Set the whole struct to zero, then `struct_size`, then the fields
@@ -172,7 +178,8 @@ typedef struct {
     // sizeof(nc_call_options). The program's header may be older or newer than the library: a
     // field that the program does not know is zero; one that the library does not know must be.
     size_t struct_size;
-    // Ends the call if it takes longer; 0 for no limit but the request's own deadline, which always holds.
+    // Ends the call if it takes longer; 0 for no limit but the request's own deadline, which
+    // always holds.
     uint64_t timeout_ns;
     // Metadata for the callee.
     const nc_pair *metadata;
@@ -190,7 +197,7 @@ typedef struct {
     size_t struct_size;
     // One of NC_EVENT_*. Pass over one that is not known.
     uint32_t kind;
-    // NC_EVENT_ANSWER: how the call ended.
+    // NC_EVENT_ANSWER: how the call ended. NC_EVENT_CANCELLED: why.
     int32_t status;
     // NC_EVENT_REQUEST: the request.
     nc_request *request;
@@ -208,8 +215,8 @@ typedef struct {
 extern "C" {
 #endif // __cplusplus
 
-// The NC_ABI_VERSION of the library that is loaded. It has all that this header declares if it is at least
-// the header's NC_ABI_VERSION.
+// The NC_ABI_VERSION of the library that is loaded. It has all that this header declares if it is
+// at least the header's NC_ABI_VERSION.
 uint32_t nc_abi_version(void);
 
 // The version of Nightcore that the loaded library belongs to, such as "0.1.0". Valid for good.
@@ -218,19 +225,19 @@ const char *nc_version(void);
 // The name of a status, such as "NOT_FOUND"; "UNKNOWN" for a number that is none. Valid for good.
 const char *nc_status_name(int32_t status);
 
-// Registers the handler of a function. `name` is copied. `user` is handed to the handler and must stay
-// valid while functions are served. Call it before nc_serve, from any thread.
+// Registers the handler of a function. `name` is copied. `user` is handed to the handler and must
+// stay valid while functions are served. Call it before nc_serve, from any thread.
 //
-// NC_INVALID_ARGUMENT: the name is not one, or has a handler already. The reason is also on standard
-// error.
+// NC_INVALID_ARGUMENT: the name is not one, or has a handler already. The reason is also on
+// standard error.
 int32_t nc_handle(const char *name, nc_handler handler, void *user);
 
-// Serves until the engine ends this process. The calling thread becomes the launching thread; handlers run
-// on threads that the library makes when the engine asks for them.
+// Serves until the engine ends this process. The calling thread becomes the launching thread;
+// handlers run on threads that the library makes when the engine asks for them.
 //
-// Answers the exit code for main, not a status: 0 for a normal end; 1 if the engine went away or cannot be
-// reached; 2 if the process was started wrongly or refused, such as when it has no handler for its
-// function. When it is not 0 the reason has been printed to standard error.
+// Answers the exit code for main, not a status: 0 for a normal end; 1 if the engine went away or
+// cannot be reached; 2 if the process was started wrongly or refused, such as when it has no
+// handler for its function. When it is not 0 the reason has been printed to standard error.
 int32_t nc_serve(void);
 
 // The body. Empty too if the request has ended.
@@ -261,52 +268,62 @@ int32_t nc_request_metadata_at(const nc_request *req, size_t index, nc_pair *pai
 // Nanoseconds until the deadline of the call: 0 when it has passed, UINT64_MAX if there is none.
 uint64_t nc_request_time_left_ns(const nc_request *req);
 
-// Whether nobody waits for the answer any more: the caller has left or the deadline has passed. A load of
-// a word, cheap enough for a loop. True too if the request has ended.
+// Whether nobody waits for the answer any more: the caller has left or the deadline has passed. A
+// load of a word, cheap enough for a loop. True too if the request has ended.
 bool nc_request_cancelled(const nc_request *req);
+
+// Why nobody waits for the answer any more: NC_DEADLINE_EXCEEDED if the deadline has passed,
+// NC_CANCELLED if the caller has left, NC_OK if somebody still waits. As cheap as
+// nc_request_cancelled, and from any thread.
+//
+// NC_INVALID_STATE: the request has ended.
+int32_t nc_request_cancel_reason(const nc_request *req);
 
 // The number of a request of nc_worker_next, by which later events name it; 0 for a handler's.
 uint64_t nc_request_id(const nc_request *req);
 
-// The id of the call, 16 hexadecimal digits, which the calls that it makes have as well, and all below: that of
-// the call from outside with which it began. Its client has it in the header X-Nightcore-Call. Empty if the request
-// has ended.
+// The id of the call, 16 hexadecimal digits, which the calls that it makes have as well, and all
+// below: that of the call from outside with which it began. Its client has it in the header
+// X-Nightcore-Call. Empty if the request has ended.
 const char *nc_request_call_id(const nc_request *req);
 
-// Writes a text to standard error, from where it comes to the function's log, each of its lines with the id of the call.
-// It may be used from any thread. NC_INVALID_STATE: the request has ended.
-int32_t nc_log(const nc_request *req,
-               const char *text);
+// Writes a text to standard error, from where it comes to the function's log, each of its lines
+// with the id of the call. It may be used from any thread. NC_INVALID_STATE: the request has
+// ended.
+int32_t nc_log(const nc_request *req, const char *text);
 
-// Ends a request of nc_worker_next; takes NULL. If it was not answered its call fails, with the reason why
-// its last answer was refused, if one was. A handler's request ends by itself and is left alone.
+// Ends a request of nc_worker_next; takes NULL. If it was not answered its call fails, with the
+// reason why its last answer was refused, if one was. A handler's request ends by itself and is
+// left alone.
 void nc_request_free(nc_request *req);
 
-// Has `run` called with `user` when nobody waits for the answer to a handler's request any more: the caller
-// has left or the deadline has passed. On the handler's thread only. It is called once, some milliseconds
-// later, on a thread of the library's that calls all such code of the process, one after the other; or here
-// and now if the request is cancelled already. So it may run while the handler does, and may use of the
-// request what any thread may.
+// Has `run` called with `user` when nobody waits for the answer to a handler's request any more:
+// the caller has left or the deadline has passed. On the handler's thread only. It is called once,
+// some milliseconds later, on a thread of the library's that calls all such code of the process,
+// one after the other; or here and now if the request is cancelled already. So it may run while
+// the handler does, and may use of the request what any thread may.
 //
-// The watch, in `watch`, is the caller's, to be freed by nc_watch_free before what `user` points to goes. It
-// ends in any case when the handler returns. While any is there the library looks for cancellations a
-// thousand times a second; nothing does otherwise.
+// The watch, in `watch`, is the caller's, to be freed by nc_watch_free before what `user` points
+// to goes. It ends in any case when the handler returns. While any is there the library looks for
+// cancellations a thousand times a second; nothing does otherwise.
 //
 // NC_INVALID_STATE: the request has ended, or is one of nc_worker_next, which is told by
 // NC_EVENT_CANCELLED. NC_OVERLOADED: the thread cannot be made.
 int32_t nc_request_on_cancel(nc_request *req, nc_on_cancel run, void *user, nc_watch **watch);
 
-// Frees a watch; takes NULL. From here on its code does not run any more: if it runs now on another thread,
-// this waits for its end. From any thread, also from that code itself.
+// Frees a watch; takes NULL. From here on its code does not run any more: if it runs now on
+// another thread, this waits for its end. From any thread, also from that code itself.
 void nc_watch_free(nc_watch *watch);
 
-// Makes an error, for nc_pass_on: of the function `function`, or of the host's own if that is empty or
-// NULL. `message` may be NULL. The texts are copied; the error, in `error`, is the caller's.
+// Makes an error, for nc_pass_on: of the function `function`, or of the host's own if that is
+// empty or NULL. `message` may be NULL. The texts are copied; the error, in `error`, is the
+// caller's.
 //
 // NC_INVALID_ARGUMENT: no call ends with this status, or a text is not UTF-8.
 int32_t nc_error_new(int32_t status, const char *function, const char *message, nc_error **error);
 
-// Adds a cause behind those that an error has; takes what nc_error_new takes. For one thread at a time.
+// Adds a cause behind those that an error has; takes what nc_error_new takes. For one thread at a
+// time.
 int32_t nc_error_add_cause(nc_error *error, int32_t status, const char *function, const char *message);
 
 // The status. NC_OK for NULL.
@@ -315,15 +332,16 @@ int32_t nc_error_status(const nc_error *error);
 // What happened, for a person. Valid as long as the error; empty for NULL.
 const char *nc_error_message(const nc_error *error);
 
-// The name of the function whose call failed; empty if the error is the library's own. Valid as long as
-// the error.
+// The name of the function whose call failed; empty if the error is the library's own. Valid as
+// long as the error.
 const char *nc_error_function(const nc_error *error);
 
 // How many errors of functions beneath led to this one.
 size_t nc_error_cause_count(const nc_error *error);
 
-// The cause at `index`, the nearest first; it has a function, a status and a message, and no causes of its
-// own. Borrowed: valid as long as the error, and not to be freed. NULL if there are not as many.
+// The cause at `index`, the nearest first; it has a function, a status and a message, and no
+// causes of its own. Borrowed: valid as long as the error, and not to be freed. NULL if there are
+// not as many.
 const nc_error *nc_error_cause_at(const nc_error *error, size_t index);
 
 // Frees an error; takes NULL.
@@ -332,8 +350,8 @@ void nc_error_free(nc_error *error);
 // The body.
 nc_bytes nc_answer_body(const nc_answer *answer);
 
-// The HTTP status that the function chose; 200 if it chose none, 0 for NULL. An answer with any status is
-// an answer: the call has gone well.
+// The HTTP status that the function chose; 200 if it chose none, 0 for NULL. An answer with any
+// status is an answer: the call has gone well.
 uint32_t nc_answer_status(const nc_answer *answer);
 
 // The first value of the metadata with this name, to `value`.
@@ -352,18 +370,18 @@ int32_t nc_answer_metadata_at(const nc_answer *answer, size_t index, nc_pair *pa
 // Frees an answer; takes NULL.
 void nc_answer_free(nc_answer *answer);
 
-// Calls a function of this name with a body of `count` parts, one after the other, and waits for its
-// answer. The wait lends the worker's place to another call. On a handler's thread only.
+// Calls a function of this name with a body of `count` parts, one after the other, and waits for
+// its answer. The wait lends the worker's place to another call. On a handler's thread only.
 //
-// `parts` may be NULL if `count` is 0; what they hold has been copied or sent when the function returns.
-// NC_OK: `answer` is the caller's, to be freed by nc_answer_free. Otherwise `answer` is NULL, and a
-// handler that returns the status passes the error on.
+// `parts` may be NULL if `count` is 0; what they hold has been copied or sent when the function
+// returns. NC_OK: `answer` is the caller's, to be freed by nc_answer_free. Otherwise `answer` is
+// NULL, and a handler that returns the status passes the error on.
 //
 // NC_INVALID_STATE: the request has been answered or has ended, or is one of nc_worker_next.
 int32_t nc_call(nc_request *req, const char *name, const nc_bytes *parts, size_t count, nc_answer **answer);
 
-// As nc_call, with options, which may be NULL, and the reason in `error`, which may be NULL. An error is
-// the caller's, to be freed by nc_error_free; without one `*error` is set to NULL.
+// As nc_call, with options, which may be NULL, and the reason in `error`, which may be NULL. An
+// error is the caller's, to be freed by nc_error_free; without one `*error` is set to NULL.
 int32_t nc_call_with(nc_request *req,
                      const char *name,
                      const nc_bytes *parts,
@@ -373,11 +391,11 @@ int32_t nc_call_with(nc_request *req,
                      nc_error **error);
 
 // Calls a function without waiting. Its answer comes with this tag, which the caller chooses: by
-// nc_next_answer to a handler, by nc_worker_next to an event loop. Any number of calls, up to 1024, may be
-// under way. Answering the request cancels those that are.
+// nc_next_answer to a handler, by nc_worker_next to an event loop. Any number of calls, up to
+// 1024, may be under way. Answering the request cancels those that are.
 //
-// `options` and `error` may be NULL, as for nc_call_with. NC_OK: the call is under way. Otherwise no
-// answer will come.
+// `options` and `error` may be NULL, as for nc_call_with. NC_OK: the call is under way. Otherwise
+// no answer will come.
 int32_t nc_call_start(nc_request *req,
                       uint64_t tag,
                       const char *name,
@@ -386,65 +404,65 @@ int32_t nc_call_start(nc_request *req,
                       const nc_call_options *options,
                       nc_error **error);
 
-// Says that the answer to a call of an event loop, which nc_call_start began with this tag, is not wanted
-// any more. It and all calls below it are cancelled; its event still comes, with NC_CANCELLED unless it
-// has just ended otherwise. A call that has ended already is left alone.
+// Says that the answer to a call of an event loop, which nc_call_start began with this tag, is not
+// wanted any more. It and all calls below it are cancelled; its event still comes, with
+// NC_CANCELLED unless it has just ended otherwise. A call that has ended already is left alone.
 //
 // NC_INVALID_STATE: the request has been answered or has ended, or is a handler's.
 int32_t nc_call_cancel(nc_request *req, uint64_t tag);
 
-// Waits for the next answer to a call that nc_call_start began, in the order they arrive. On a handler's
-// thread only. `timeout_ns`: how long to wait; 0 only looks, UINT64_MAX waits for good, and lends the
-// worker's place meanwhile.
+// Waits for the next answer to a call that nc_call_start began, in the order they arrive. On a
+// handler's thread only. `timeout_ns`: how long to wait; 0 only looks, UINT64_MAX waits for good,
+// and lends the worker's place meanwhile.
 //
-// Answers the status of that call: NC_OK with its answer in `answer`, or how it failed, with the reason in
-// `error`, which may be NULL; `tag` is the call's. Statuses from NC_INVALID_ARGUMENT on are about the
-// waiting itself, and leave `tag` alone: NC_AGAIN: the time has passed. NC_INVALID_STATE: no call is under
-// way.
+// Answers the status of that call: NC_OK with its answer in `answer`, or how it failed, with the
+// reason in `error`, which may be NULL; `tag` is the call's. Statuses from NC_INVALID_ARGUMENT on
+// are about the waiting itself, and leave `tag` alone: NC_AGAIN: the time has passed.
+// NC_INVALID_STATE: no call is under way.
 int32_t nc_next_answer(nc_request *req,
                        uint64_t timeout_ns,
                        uint64_t *tag,
                        nc_answer **answer,
                        nc_error **error);
 
-// Answers with this body, which has been copied when the function returns. A request is answered once;
-// calls it has under way are cancelled. To an event loop the answer goes at once, from a handler when it
-// returns.
+// Answers with this body, which has been copied when the function returns. A request is answered
+// once; calls it has under way are cancelled. To an event loop the answer goes at once, from a
+// handler when it returns.
 //
 // NC_PAYLOAD_TOO_LARGE: over the limit for bodies; the request can still be answered otherwise.
 // NC_INVALID_STATE: it has been answered or has ended.
 int32_t nc_reply(nc_request *req, nc_bytes body);
 
-// As nc_reply, with a body of `count` parts, one after the other, and metadata. A pair named ":status"
-// sets the HTTP status, such as "404". Arrays may be NULL if their count is 0.
+// As nc_reply, with a body of `count` parts, one after the other, and metadata. A pair named
+// ":status" sets the HTTP status, such as "404". Arrays may be NULL if their count is 0.
 int32_t nc_reply_with(nc_request *req,
                       const nc_bytes *parts,
                       size_t count,
                       const nc_pair *metadata,
                       size_t metadata_count);
 
-// As nc_reply_with, with the first `len` bytes of a buffer as the body, which is not copied. The buffer is
-// taken in any case, whatever the function answers.
+// As nc_reply_with, with the first `len` bytes of a buffer as the body, which is not copied. The
+// buffer is taken in any case, whatever the function answers.
 int32_t nc_reply_buffer(nc_request *req,
                         nc_buffer *buffer,
                         size_t len,
                         const nc_pair *metadata,
                         size_t metadata_count);
 
-// Answers with the error FUNCTION_FAILED and this message, of which callers see up to 512 bytes. NC_OK:
-// the request is answered, and what the handler then returns says nothing more, so `return nc_fail(req,
-// "no such user");` is fine.
+// Answers with the error FUNCTION_FAILED and this message, of which callers see up to 512 bytes.
+// NC_OK: the request is answered, and what the handler then returns says nothing more, so `return
+// nc_fail(req, "no such user");` is fine.
 int32_t nc_fail(nc_request *req, const char *message);
 
-// Answers with an error of an internal call, as when a handler returns its status: callers see that this
-// function failed, and `error` and its causes as the reason. `error` stays the caller's.
+// Answers with an error of an internal call, as when a handler returns its status: callers see
+// that this function failed, and `error` and its causes as the reason. `error` stays the caller's.
 int32_t nc_pass_on(nc_request *req, const nc_error *error);
 
-// Takes room for a body of up to `capacity` bytes, to `buffer`. Worth it from about 64 KiB on. What the
-// memory holds at first is not defined.
+// Takes room for a body of up to `capacity` bytes, to `buffer`. Worth it from about 64 KiB on.
+// What the memory holds at first is not defined.
 //
-// NC_PAYLOAD_TOO_LARGE: over the limit for bodies. NC_OVERLOADED: this process has no more memory to
-// share.
+// NC_PAYLOAD_TOO_LARGE: over the limit for bodies. NC_OVERLOADED: this process has no more memory
+// to share.
 int32_t nc_buffer_new(nc_request *req, size_t capacity, nc_buffer **buffer);
 
 // The memory to fill; valid as long as the buffer. NULL for NULL.
@@ -456,34 +474,35 @@ size_t nc_buffer_capacity(const nc_buffer *buffer);
 // Frees a buffer that is not to be sent; takes NULL.
 void nc_buffer_free(nc_buffer *buffer);
 
-// Connects to the engine, for a host with an event loop of its own; use either this or nc_serve. `names`:
-// the `count` functions that this program has handlers for. The worker, in `worker`, is the caller's, to
-// be freed by nc_worker_free. `error` may be NULL.
+// Connects to the engine, for a host with an event loop of its own; use either this or nc_serve.
+// `names`: the `count` functions that this program has handlers for. The worker, in `worker`, is
+// the caller's, to be freed by nc_worker_free. `error` may be NULL.
 //
-// NC_NOT_STARTED, NC_REFUSED, NC_INVALID_ARGUMENT, NC_INVALID_STATE: started wrongly: print the message
-// and exit with
+// NC_NOT_STARTED, NC_REFUSED, NC_INVALID_ARGUMENT, NC_INVALID_STATE: started wrongly: print the
+// message and exit with
 // 2. NC_UNAVAILABLE, NC_ENDED: the engine is gone: exit with 1.
 int32_t nc_worker_open(const char *const *names, size_t count, nc_worker **worker, nc_error **error);
 
-// The descriptor to wait on; it belongs to the library. When it is readable call nc_worker_next with a
-// timeout of 0 until it answers NC_AGAIN. Never read it. -1 for NULL.
+// The descriptor to wait on; it belongs to the library. When it is readable call nc_worker_next
+// with a timeout of 0 until it answers NC_AGAIN. Never read it. -1 for NULL.
 int nc_worker_fd(const nc_worker *worker);
 
 // The name of the function to run. Valid as long as the worker.
 nc_bytes nc_worker_function(const nc_worker *worker);
 
-// The next event, to `event`, whose `struct_size` is set. `timeout_ns`: how long to wait; with 0 it never
-// sleeps, UINT64_MAX waits for good. For one thread at a time.
+// The next event, to `event`, whose `struct_size` is set. `timeout_ns`: how long to wait; with 0
+// it never sleeps, UINT64_MAX waits for good. For one thread at a time.
 //
-// When no request can go on without a message, as each waits for the answer to a call or there is none, it
-// may look for one first, for at most 25 us and at times not at all: see nc_worker_looks.
+// When no request can go on without a message, as each waits for the answer to a call or there is
+// none, it may look for one first, for at most 25 us and at times not at all: see nc_worker_looks.
 //
 // NC_AGAIN: no event now: the time has passed, or a signal came.
 int32_t nc_worker_next(nc_worker *worker, uint64_t timeout_ns, nc_event *event);
 
-// 1: nc_worker_next looks, as the channel of this process is of rings. Then a host gains by calling it with
-// a timeout of 0 once more before it waits, when its handlers have made their calls and answered: what comes
-// meanwhile need not wake it. It may as well only wait at the descriptor. 0: it does not, or `worker` is NULL.
+// 1: nc_worker_next looks, as the channel of this process is of rings. Then a host gains by
+// calling it with a timeout of 0 once more before it waits, when its handlers have made their
+// calls and answered: what comes meanwhile need not wake it. It may as well only wait at the
+// descriptor. 0: it does not, or `worker` is NULL.
 int32_t nc_worker_looks(const nc_worker *worker);
 
 // Frees a worker; takes NULL. Requests and answers that it gave stay valid until they are freed.

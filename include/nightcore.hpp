@@ -323,6 +323,9 @@ public:
     // Whether nobody waits for the answer any more; cheap enough for a loop.
     bool cancelled() const noexcept { return nc_request_cancelled(request_); }
 
+    // Why nobody waits for the answer any more: NC_DEADLINE_EXCEEDED or NC_CANCELLED; NC_OK while somebody waits.
+    std::int32_t cancel_reason() const noexcept { return nc_request_cancel_reason(request_); }
+
     // Has `run` called once when nobody waits for the answer any more; until the object that is returned is
     // destroyed, or the handler returns. It is called some milliseconds later on a thread of the library's, which
     // calls all such code of the process, one after the other; or here and now if the request is cancelled

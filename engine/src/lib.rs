@@ -1,20 +1,27 @@
-//! The Nightcore engine: the gateway, the dispatcher, the link to the workers and the launcher.
+//! The Nightcore engine: the gateway, the scheduler, the transport to the workers, the core that
+//! ties these together, and the launcher.
 //!
 //! The rooms and the way of a call are drawn in `ARCHITECTURE.md`.
 
+pub mod calls;
 pub mod cli;
 pub mod config;
+pub mod core;
 pub mod directory;
-pub mod dispatch;
+pub mod functions;
 pub mod gateway;
+pub mod ids;
 pub mod launcher;
-pub mod link;
 pub mod notify;
 pub mod observe;
+pub mod pool;
 pub mod reload;
 pub mod say;
+pub mod scheduler;
 pub mod tcp;
 pub mod timer;
+pub mod transport;
 pub mod up;
 pub mod wall_clock;
 pub mod watch;
+mod watched;

@@ -5,12 +5,14 @@
 //! they were started from. What else the table says holds from then on.
 
 use crate::config::{Config, Function};
-use crate::dispatch::{FunctionId, Spec};
+use crate::core::CoreHandle;
+use crate::functions::Spec;
 use crate::gateway::{Routes, SharedRoutes};
+use crate::ids::FunctionId;
 use crate::launcher::Keeper;
-use crate::link::HubHandle;
 use serde::{Deserialize, Serialize};
 use std::collections::HashMap;
+use std::num::NonZeroU32;
 use std::os::unix::fs::MetadataExt;
 use std::path::PathBuf;
 use std::rc::Rc;
@@ -94,7 +96,7 @@ struct Started {
 
 /// The functions of an engine.
 pub struct Functions {
-    hub: HubHandle,
+    core: CoreHandle,
     routes: SharedRoutes,
     config: Config,
     started: HashMap<String, Started>,
@@ -102,10 +104,10 @@ pub struct Functions {
 
 impl Functions {
     /// Starts all of them.
-    pub fn start(hub: HubHandle, keeper: &mut Keeper, config: Config) -> Functions {
+    pub fn start(core: CoreHandle, keeper: &mut Keeper, config: Config) -> Functions {
         let none = Config { functions: Vec::new(), ..config.clone() };
         let routes = SharedRoutes::default();
-        let mut functions = Functions { hub, routes, config: none, started: HashMap::new() };
+        let mut functions = Functions { core, routes, config: none, started: HashMap::new() };
         functions.apply(keeper, config, &Forced::default());
         functions
     }
@@ -126,8 +128,7 @@ impl Functions {
             let Some(started) = self.started.get_mut(&name) else { continue };
             let (id, config) = (started.id, Rc::new(started.config.clone()));
             started.from = stamps(&config);
-            let generation =
-                self.hub.borrow_mut().change(|dispatch, _| dispatch.begin_generation(id));
+            let generation = self.core.borrow_mut().begin_generation(id);
             keeper.begin(id, generation, config);
         }
     }
@@ -168,7 +169,7 @@ impl Functions {
             |name: &String| config.functions.iter().any(|function| function.name == *name);
         let gone = self.started.extract_if(|name, _| !is_there(name));
         for (name, started) in gone {
-            self.hub.borrow_mut().change(|dispatch, _| dispatch.remove_function(started.id));
+            self.core.borrow_mut().remove_function(started.id);
             keeper.retire(started.id, |_| true);
             changes.removed.push(name);
         }
@@ -193,11 +194,11 @@ impl Functions {
         let name = &function.name;
         // Before a process is started: what changes meanwhile is found the next time.
         let from = stamps(function);
-        let mut hub = self.hub.borrow_mut();
+        let mut core = self.core.borrow_mut();
         let Some(started) = self.started.get_mut(name) else {
-            let id = hub.change(|dispatch, _| dispatch.add_function(spec(function)));
-            let generation = hub.dispatch.newest_generation(id);
-            drop(hub);
+            let id = core.add_function(spec(function));
+            let generation = core.scheduler().newest_generation(id);
+            drop(core);
             keeper.begin(id, generation, Rc::new(function.clone()));
             self.started.insert(name.clone(), Started { id, config: function.clone(), from });
             changes.added.push(name.clone());
@@ -207,16 +208,16 @@ impl Functions {
         let id = started.id;
         let is_forced = forced.all || forced.functions.contains(name);
         // What does not come up may do so now, for reasons that are not in files.
-        let restarts = !is_same || is_forced || hub.dispatch.failing(id).is_some();
+        let restarts = !is_same || is_forced || core.scheduler().failing(id).is_some();
         if spec(&started.config) != spec(function) {
-            hub.change(|dispatch, now| dispatch.set_spec(now, id, spec(function)));
+            core.set_spec(id, spec(function));
             if !restarts {
                 changes.adjusted.push(name.clone());
             }
         }
         if restarts {
-            let generation = hub.change(|dispatch, _| dispatch.begin_generation(id));
-            drop(hub);
+            let generation = core.begin_generation(id);
+            drop(core);
             keeper.begin(id, generation, Rc::new(function.clone()));
             changes.restarted.push(name.clone());
         }
@@ -234,7 +235,7 @@ fn is_same_process(one: &Function, other: &Function) -> bool {
     of(one) == of(other)
 }
 
-/// What the dispatcher has to know of a function.
+/// What the scheduler has to know of a function.
 fn spec(function: &Function) -> Spec {
     Spec {
         name: function.name.clone(),
@@ -249,7 +250,7 @@ fn spec(function: &Function) -> Spec {
         external: function.external,
         channel: function.channel,
         placement: function.placement,
-        quarantine_after: function.quarantine_after,
+        quarantine_after: NonZeroU32::new(function.quarantine_after),
         retries: function.retries,
         idempotent: function.idempotent,
     }

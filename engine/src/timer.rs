@@ -1,47 +1,70 @@
-//! A timer of the kernel's, watched like a pipe. It rings within some microseconds, where the runtime's own counts in
-//! milliseconds; and while none of the runtime's is set, the I/O thread waits without a timeout, which costs less on every call.
+//! A timer of the kernel's, watched like a pipe.
+//!
+//! It rings within some microseconds, where the runtime's own timers count in milliseconds. And
+//! while none of the runtime's is set, the I/O thread waits without a timeout, which costs less on
+//! every call.
 
+use crate::watched::Watched;
 use nix::sys::time::TimeSpec;
 use nix::sys::timerfd::{ClockId, Expiration, TimerFd, TimerFlags, TimerSetTimeFlags};
 use std::io;
-use std::os::fd::{AsFd, AsRawFd, RawFd};
+use std::os::fd::AsFd;
 use std::time::Duration;
 use tokio::io::Interest;
-use tokio::io::unix::AsyncFd;
 
 /// One timer.
-pub struct Timer(AsyncFd<Watched>);
-
-struct Watched(TimerFd);
-
-impl AsRawFd for Watched {
-    fn as_raw_fd(&self) -> RawFd {
-        self.0.as_fd().as_raw_fd()
-    }
+pub struct Timer {
+    timer: TimerFd,
+    /// A duplicate of its descriptor.
+    watched: Watched,
 }
 
 impl Timer {
     /// A timer that is not set.
+    ///
+    /// # Errors
+    ///
+    /// When the process has no descriptor left for it.
     pub fn new() -> io::Result<Timer> {
         let flags = TimerFlags::TFD_CLOEXEC | TimerFlags::TFD_NONBLOCK;
-        let timer = Watched(TimerFd::new(ClockId::CLOCK_MONOTONIC, flags)?);
-        // SAFETY: `Watched` owns the timer, keeps it open for as long as it is registered, and always names the same one.
-        let watched = unsafe { AsyncFd::register_with_interest(timer, Interest::READABLE) };
-        Ok(Timer(watched.map_err(io::Error::from)?))
+        let timer = TimerFd::new(ClockId::CLOCK_MONOTONIC, flags)?;
+        let watched = Watched::new(timer.as_fd().try_clone_to_owned()?, Interest::READABLE)?;
+        Ok(Timer { timer, watched })
     }
 
-    /// Waits until this time, in ns of the monotonic clock.
-    pub async fn wait_until(&self, at: u64) -> io::Result<()> {
-        let timer = &self.0.get_ref().0;
+    /// Sets it to this time, in ns of the monotonic clock; a time that has passed rings at once.
+    ///
+    /// # Errors
+    ///
+    /// When the kernel does not take it for a time.
+    pub fn set(&self, at: u64) -> io::Result<()> {
         let time = TimeSpec::from_duration(Duration::from_nanos(at.max(1)));
-        timer.set(Expiration::OneShot(time), TimerSetTimeFlags::TFD_TIMER_ABSTIME)?;
+        Ok(self.timer.set(Expiration::OneShot(time), TimerSetTimeFlags::TFD_TIMER_ABSTIME)?)
+    }
+
+    /// Waits until it rings. Only the last task that waits is woken.
+    ///
+    /// # Errors
+    ///
+    /// When the runtime ends.
+    pub async fn rung(&self) -> io::Result<()> {
         loop {
-            let mut ready = self.0.readable().await?;
+            let mut ready = self.watched.readable().await?;
             ready.clear_ready();
-            match timer.wait() {
+            match self.timer.wait() {
                 Err(nix::errno::Errno::EAGAIN) => {}
                 rung => return Ok(rung?),
             }
         }
+    }
+
+    /// Waits until this time, in ns of the monotonic clock.
+    ///
+    /// # Errors
+    ///
+    /// As [`Timer::set`] and [`Timer::rung`].
+    pub async fn wait_until(&self, at: u64) -> io::Result<()> {
+        self.set(at)?;
+        self.rung().await
     }
 }

@@ -1,17 +1,18 @@
 //! An engine from its start to its end: the rooms are built, tied together, and taken down in order.
 
 use crate::config::Config;
+use crate::core::{Core, CoreCalls, CoreHandle, admit_containers, keep_time, look_at_rings};
 use crate::directory::{self, Directory};
-use crate::dispatch::FunctionId;
 use crate::gateway::{Gateway, Health, Limits, Service, Stop, keep_timeouts};
+use crate::ids::FunctionId;
 use crate::launcher::{Keeper, raise_open_files};
-use crate::link::{Alarm, Hub, HubCalls, HubHandle, Listener, keep_time, look_at_rings};
 use crate::notify::notify;
 use crate::observe::admin::Admin;
 use crate::observe::door::Door;
 use crate::observe::status::Observed;
 use crate::reload::Functions;
 use crate::say::say;
+use crate::transport::{Alarm, Listener};
 use crate::watch::Watch;
 use anyhow::{Context, Result};
 use nightcore_runtime::ipc::slice::{SHORTEST_SLICE_NS, ask_for_short_slice};
@@ -45,16 +46,16 @@ pub struct Options<'a> {
 
 /// Which functions cannot be called.
 #[derive(Clone)]
-struct HubHealth(HubHandle);
+struct CoreHealth(CoreHandle);
 
-impl Health for HubHealth {
+impl Health for CoreHealth {
     fn not_ready(&self) -> Vec<String> {
-        let mut hub = self.0.borrow_mut();
+        let mut core = self.0.borrow_mut();
         let now = nightcore_runtime::clock::now_ns();
         let ids: Vec<FunctionId> =
-            hub.dispatch.functions().filter(|id| !hub.dispatch.is_ready(*id)).collect();
+            core.scheduler().functions().filter(|id| !core.scheduler().is_ready(*id)).collect();
         let reason = |id| {
-            let status = hub.dispatch.status(now, id);
+            let status = core.function_status(now, id);
             format!("{}: {}", status.name, status.unavailable.unwrap_or_else(|| "starting".into()))
         };
         ids.into_iter().map(reason).collect()
@@ -76,7 +77,7 @@ pub async fn run(options: Options<'_>) -> Result<()> {
     let (events_in, mut events) = mpsc::unbounded_channel();
     let max_body_bytes = config.gateway.max_body_bytes;
     let alarm = Alarm::new().context("cannot make a timer")?;
-    let hub = Hub::create(directory.path().to_owned(), max_body_bytes, events_in, alarm.clone());
+    let core = Core::create(directory.path().to_owned(), max_body_bytes, events_in, alarm.clone());
     if config.functions.iter().any(|function| function.channel == ChannelKind::Ring) {
         ask_for_short_slice(SHORTEST_SLICE_NS);
     }
@@ -88,12 +89,12 @@ pub async fn run(options: Options<'_>) -> Result<()> {
     let admin_listener = UnixListener::bind(&admin_socket);
     let admin_listener =
         admin_listener.with_context(|| format!("cannot listen on {}", admin_socket.display()))?;
-    let mut keeper = Keeper::start(hub.clone(), directory.path(), open_files)?;
-    let mut functions = Functions::start(hub.clone(), &mut keeper, config);
+    let mut keeper = Keeper::start(core.clone(), directory.path(), open_files)?;
+    let mut functions = Functions::start(core.clone(), &mut keeper, config);
     let (reloads, mut asked) = mpsc::unbounded_channel();
 
     let observed = Rc::new(Observed {
-        hub: hub.clone(),
+        core: core.clone(),
         keeper: keeper.status(),
         address: address.clone(),
         metrics: door.as_ref().map(|(_, address)| format!("{address}/metrics")),
@@ -105,20 +106,20 @@ pub async fn run(options: Options<'_>) -> Result<()> {
         max_body_bytes,
         reloads,
     };
-    spawn_local(listener.run(hub.clone()));
+    spawn_local(admit_containers(listener, core.clone()));
     spawn_local(admin.serve(admin_listener));
     if let Some((listener, _)) = door {
         spawn_local(
-            Door { observed: observed.clone(), health: HubHealth(hub.clone()) }.serve(listener),
+            Door { observed: observed.clone(), health: CoreHealth(core.clone()) }.serve(listener),
         );
     }
-    spawn_local(keep_time(alarm, hub.clone()));
-    spawn_local(look_at_rings(hub.clone()));
+    spawn_local(keep_time(alarm, core.clone()));
+    spawn_local(look_at_rings(core.clone()));
     let stop = Stop::default();
     let gateway = Rc::new(Gateway::default());
     let service = Service {
-        calls: HubCalls(hub.clone()),
-        health: HubHealth(hub.clone()),
+        calls: CoreCalls(core.clone()),
+        health: CoreHealth(core.clone()),
         limits: Limits { max_body_bytes },
         routes: functions.routes(),
     };
@@ -134,7 +135,7 @@ pub async fn run(options: Options<'_>) -> Result<()> {
     if let Some(metrics) = &observed.metrics {
         say(&format!("metrics at {metrics}"));
     }
-    spawn_local(announce(hub.clone(), address, ready));
+    spawn_local(announce(core.clone(), address, ready));
 
     let mut watch = Watch::default();
     watch.set(functions.config(), watch_all);
@@ -172,14 +173,14 @@ pub async fn run(options: Options<'_>) -> Result<()> {
     }
     say(&format!(
         "stopping: no new connections, {} calls under way",
-        hub.borrow().dispatch.calls_under_way()
+        core.borrow().scheduler().calls_under_way()
     ));
     notify("STOPPING=1");
     stop.say();
     let longest = functions.longest_timeout() + DRAIN_SLACK;
     tokio::select! {
         () = keeper.run(&mut events) => {}
-        () = drained(&hub, &gateway) => {}
+        () = drained(&core, &gateway) => {}
         () = tokio::time::sleep(longest) => {}
         () = signals.stop() => {}
     }
@@ -198,28 +199,28 @@ fn bind_door(config: &Config) -> Result<Option<(TcpListener, String)>> {
 }
 
 /// Until no call is under way and no connection is open.
-async fn drained(hub: &HubHandle, gateway: &Gateway) {
+async fn drained(core: &CoreHandle, gateway: &Gateway) {
     gateway.closed().await;
-    while hub.borrow().dispatch.calls_under_way() > 0 {
+    while core.borrow().scheduler().calls_under_way() > 0 {
         tokio::time::sleep(READY_PAUSE).await;
     }
 }
 
 /// Says when every function is ready or has failed for good.
-async fn announce(hub: HubHandle, address: String, ready: Option<File>) {
+async fn announce(core: CoreHandle, address: String, ready: Option<File>) {
     // Calls are taken from now on, and wait for functions that are not ready yet.
     notify(&format!("READY=1\nSTATUS=listening on {address}"));
     let (count, failed) = loop {
         let (mut count, mut waiting) = (0, 0);
         let mut failed = Vec::new();
         {
-            let mut hub = hub.borrow_mut();
+            let mut core = core.borrow_mut();
             let now = nightcore_runtime::clock::now_ns();
-            for id in hub.dispatch.functions() {
+            for id in core.scheduler().functions() {
                 count += 1;
-                if !hub.dispatch.is_ready(id) {
-                    match hub.dispatch.status(now, id).unavailable {
-                        Some(_) => failed.push(hub.dispatch.spec(id).name.clone()),
+                if !core.scheduler().is_ready(id) {
+                    match core.function_status(now, id).unavailable {
+                        Some(_) => failed.push(core.scheduler().spec(id).name.clone()),
                         None => waiting += 1,
                     }
                 }

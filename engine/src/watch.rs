@@ -5,15 +5,15 @@
 
 use crate::config::{Config, Function};
 use crate::say::say;
+use crate::watched::Watched;
 use nix::sys::inotify::{AddWatchFlags, InitFlags, Inotify, InotifyEvent, WatchDescriptor};
 use std::collections::{BTreeSet, HashMap};
 use std::fs;
 use std::io;
-use std::os::fd::{AsFd, AsRawFd, RawFd};
+use std::os::fd::AsFd;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 use tokio::io::Interest;
-use tokio::io::unix::AsyncFd;
 use tokio::time::{Instant, sleep_until};
 
 /// How long nothing must change before what has changed is told: an editor or a build changes several files.
@@ -75,19 +75,25 @@ impl Files {
     }
 }
 
-/// Has the descriptor that the runtime waits for.
-struct Folders(Inotify);
+/// The kernel's list of folders that are looked at.
+struct Folders {
+    inotify: Inotify,
+    /// A duplicate of its descriptor.
+    watched: Watched,
+}
 
-impl AsRawFd for Folders {
-    fn as_raw_fd(&self) -> RawFd {
-        self.0.as_fd().as_raw_fd()
+impl Folders {
+    fn new() -> io::Result<Folders> {
+        let inotify = Inotify::init(InitFlags::IN_CLOEXEC | InitFlags::IN_NONBLOCK)?;
+        let watched = Watched::new(inotify.as_fd().try_clone_to_owned()?, Interest::READABLE)?;
+        Ok(Folders { inotify, watched })
     }
 }
 
 /// Looks at the files of functions.
 #[derive(Default)]
 pub struct Watch {
-    inotify: Option<AsyncFd<Folders>>,
+    watched: Option<Folders>,
     folders: HashMap<WatchDescriptor, PathBuf>,
     files: Vec<Files>,
     config: Option<PathBuf>,
@@ -112,12 +118,8 @@ impl Watch {
     }
 
     fn look(&mut self) -> io::Result<()> {
-        if self.inotify.is_none() {
-            let inotify = Inotify::init(InitFlags::IN_CLOEXEC | InitFlags::IN_NONBLOCK)?;
-            // SAFETY: the AsyncFd owns the descriptor, which stays open and the same.
-            let folders =
-                unsafe { AsyncFd::register_with_interest(Folders(inotify), Interest::READABLE) };
-            self.inotify = Some(folders.map_err(|error| error.into_parts().1)?);
+        if self.watched.is_none() {
+            self.watched = Some(Folders::new()?);
         }
         let named = self.files.iter().flat_map(|files| &files.named).chain(&self.config);
         let folders: BTreeSet<PathBuf> =
@@ -138,7 +140,7 @@ impl Watch {
     }
 
     fn look_at(&mut self, folder: PathBuf) -> io::Result<()> {
-        let Some(inotify) = &self.inotify else { return Ok(()) };
+        let Some(Folders { inotify, .. }) = &self.watched else { return Ok(()) };
         if self.folders.len() >= MAX_FOLDERS {
             return Err(io::Error::other(format!("there are more than {MAX_FOLDERS} folders")));
         }
@@ -146,7 +148,7 @@ impl Watch {
             | AddWatchFlags::IN_MOVED_TO
             | AddWatchFlags::IN_CREATE
             | AddWatchFlags::IN_ONLYDIR;
-        match inotify.get_ref().0.add_watch(&folder, what) {
+        match inotify.add_watch(&folder, what) {
             Ok(descriptor) => drop(self.folders.insert(descriptor, folder)),
             Err(nix::Error::ENOENT | nix::Error::ENOTDIR) => {}
             Err(nix::Error::ENOSPC) => {
@@ -180,7 +182,9 @@ impl Watch {
     /// to the end.
     pub async fn changed(&mut self) -> Changed {
         loop {
-            let Some(inotify) = &self.inotify else { return std::future::pending().await };
+            let Some(Folders { inotify, watched }) = &self.watched else {
+                return std::future::pending().await;
+            };
             let quiet_at = self.quiet_at;
             let quiet = async {
                 match quiet_at {
@@ -193,9 +197,9 @@ impl Watch {
                     self.quiet_at = None;
                     return std::mem::take(&mut self.pending);
                 }
-                ready = inotify.readable() => {
+                ready = watched.readable() => {
                     let Ok(mut ready) = ready else { return std::future::pending().await };
-                    let events = inotify.get_ref().0.read_events();
+                    let events = inotify.read_events();
                     if events.is_err() {
                         ready.clear_ready();
                     }

@@ -1,9 +1,10 @@
-//! The concurrency controller on a simulated clock: one function, a FIFO queue, exponential service times.
+//! The concurrency controller on a simulated clock: one function, a FIFO queue, exponential service
+//! times.
 
 use std::cmp::Reverse;
 use std::collections::{BinaryHeap, VecDeque};
 
-use nightcore_engine::dispatch::concurrency::{Bounds, Concurrency, QUIET_AFTER_NS, Why};
+use nightcore_engine::functions::concurrency::{Bounds, Concurrency, QUIET_AFTER_NS, Why};
 use proptest::prelude::*;
 
 const US: f64 = 1e3;
@@ -78,7 +79,8 @@ struct World {
     service_ns: f64,
     cores: f64,
     queue: VecDeque<f64>,
-    /// The service given to every call that has run all the time; a call ends when this has grown by its work.
+    /// The service given to every call that has run all the time; a call ends when this has grown
+    /// by its work.
     served_ns: f64,
     running: BinaryHeap<Reverse<(Time, Time)>>,
     /// Open load: arrivals in a nanosecond, and the next.
@@ -283,7 +285,8 @@ struct Loop {
 }
 
 impl Loop {
-    /// Throughput in calls per service time, the mean limit and how often it changed, once all have joined and the controller has had time to learn.
+    /// Throughput in calls per service time, the mean limit and how often it changed, once all have
+    /// joined and the controller has had time to learn.
     fn settled(self) -> (f64, f64, u32) {
         let mut world = World::new(BOUNDS, self.service_ns);
         world.cores = self.cores;
@@ -306,7 +309,8 @@ impl Loop {
 /// Clients that join slowly, for every kind of handler.
 fn loops(cores: f64) -> impl Iterator<Item = Loop> {
     [2.0 * US, 100.0 * US, 100.0 * MS].into_iter().flat_map(move |service_ns| {
-        // For calls of 2 us a client every 2 ms is slow enough; 50 ms would only take the test longer.
+        // For calls of 2 us a client every 2 ms is slow enough; 50 ms would only take the test
+        // longer.
         let join_every_ns = if service_ns < 10.0 * US { 2.0 * MS } else { 50.0 * MS };
         [16, 64].map(|clients| Loop {
             clients,
@@ -328,9 +332,11 @@ fn a_closed_loop_of_sleepers_gets_the_concurrency_it_needs() {
     }
 }
 
-/// What two cores need is 2 + ⌈√2⌉ = 4. Twice that leaves room for what was learned in noise, and one more for experiments.
+/// What two cores need is 2 + ⌈√2⌉ = 4. Twice that leaves room for what was learned in noise, and
+/// one more for experiments.
 const LIMIT_FOR_TWO_CORES: f64 = 9.0;
-/// An experiment changes the limit some ten times, and no more than six of them fit into what is measured.
+/// An experiment changes the limit some ten times, and no more than six of them fit into what is
+/// measured.
 const CHANGES: u32 = 60;
 
 #[test]
@@ -393,7 +399,8 @@ fn computers(service_ns: f64) -> World {
 
 #[test]
 fn a_function_that_turns_from_computing_to_sleeping_gets_more() {
-    // The last: fewer calls end than an experiment needs, but not so much fewer than before that it shows by itself.
+    // The last: fewer calls end than an experiment needs, but not so much fewer than before that it
+    // shows by itself.
     let cases = [
         (100.0 * US, 100.0 * US, S),
         (100.0 * US, 2.0 * S, 60.0 * S),
@@ -467,7 +474,8 @@ fn a_burst_out_of_quiet_runs_at_max() {
         world.dispatch();
         let seen = world.run(f64::INFINITY, 200 - u64::from(MAX));
         println!("burst {:>9} us: wait {:.2} t", service_ns / US, seen.mean_wait_ns() / service_ns);
-        // With 64 running the last of 200 starts after 136 / 64 service times; those that wait do so for half as long.
+        // With 64 running the last of 200 starts after 136 / 64 service times; those that wait do
+        // so for half as long.
         assert!(seen.mean_wait_ns() <= 1.5 * service_ns, "{seen:?}");
     }
 }

@@ -1,14 +1,14 @@
-//! A function that gets more than it can do, on a simulated clock: it goes on to answer as many calls as it can, and what would
-//! come too late is refused when it comes.
+//! A function that gets more calls than it can do, on a simulated clock: it goes on to answer as
+//! many as it can, and a call that would end too late is refused when it comes.
 
 mod simulated;
 
-use nightcore_engine::dispatch::{
-    Action, CallId, ChannelKey, Dispatch, Fingerprint, FunctionId, Input, Ran, Spec,
-};
+use nightcore_engine::functions::{Ran, Spec};
+use nightcore_engine::ids::{CallNumber, ChannelKey, FunctionId, Generation};
+use nightcore_engine::scheduler::Action;
 use nightcore_runtime::protocol::Status;
-use nightcore_runtime::protocol::control::{ChannelKind, Mode, Placement};
-use simulated::{Body, MS};
+use nightcore_runtime::protocol::control::Mode;
+use simulated::{Body, Driven, MS};
 use std::cmp::Reverse;
 use std::collections::{BTreeMap, BinaryHeap};
 use std::time::Duration;
@@ -51,28 +51,29 @@ impl Times {
 }
 
 struct Server {
-    dispatch: Dispatch<Body, ()>,
+    scheduler: Driven<()>,
     function: FunctionId,
     /// When the calls that run end.
-    running: BinaryHeap<Reverse<(u64, ChannelKey, CallId)>>,
+    running: BinaryHeap<Reverse<(u64, ChannelKey, CallNumber)>>,
     ended: BTreeMap<&'static str, u64>,
     times: Times,
 }
 
 impl Server {
     fn new(times: Times) -> Server {
-        let mut dispatch = Dispatch::default();
-        let function = dispatch.add_function(Spec {
+        let mut scheduler = Driven::default();
+        let function = scheduler.add_function(Spec {
             min: WORKERS,
             timeout: TIMEOUT,
             ..simulated::spec("Foo", WORKERS)
         });
-        let container = dispatch.container_connected(function, Some(1), Mode::Threads);
+        let container =
+            scheduler.container_connected(0, function, Some(Generation::FIRST), Mode::Threads);
         for _ in 0..WORKERS {
-            dispatch.worker_ready(0, container);
+            scheduler.worker_ready(0, container);
         }
         let (running, ended) = (BinaryHeap::new(), BTreeMap::new());
-        let mut server = Server { dispatch, function, running, ended, times };
+        let mut server = Server { scheduler, function, running, ended, times };
         server.settle(0);
         server
     }
@@ -82,7 +83,7 @@ impl Server {
     }
 
     fn settle(&mut self, now: u64) {
-        while let Some(action) = self.dispatch.next_action() {
+        while let Some(action) = self.scheduler.next_action() {
             match action {
                 Action::Dispatch { channel, call, .. } => {
                     let ends = now + self.times.next(RUN_NS);
@@ -100,7 +101,7 @@ impl Server {
     fn until(&mut self, at: u64) {
         loop {
             let ends = self.running.peek().map(|Reverse((ends, ..))| *ends);
-            let wakes = self.dispatch.next_wake(0);
+            let wakes = self.scheduler.wake_at();
             let Some(next) = [ends, wakes].into_iter().flatten().min().filter(|next| *next <= at)
             else {
                 return;
@@ -109,18 +110,18 @@ impl Server {
                 && let Some(Reverse((ends, channel, call))) = self.running.pop()
             {
                 let ran = Ran { began_at: 0, ended_at: ends };
-                self.dispatch
+                self.scheduler
                     .complete(ends, channel, call, ran, Ok(Body(0)))
                     .expect("the call runs");
             }
-            self.dispatch.advance(next);
+            self.scheduler.advance(next);
             self.settle(next);
         }
     }
 
     fn call(&mut self, now: u64) {
         self.until(now);
-        if let Err(failure) = self.dispatch.external(now, self.function, None, Body(0), 0, ()) {
+        if let Err(failure) = self.scheduler.external(now, self.function, None, (Body(0), 0), ()) {
             self.count(failure.status);
         }
         self.settle(now);

@@ -1,26 +1,33 @@
-//! Inputs that kill, on a simulated clock: which are refused, from when on and for how long, and which never are.
+//! Inputs that kill, on a simulated clock: which are refused, from when on and for how long, and
+//! which never are.
 
 mod simulated;
 
-use nightcore_engine::dispatch::quarantine::{
+use nightcore_engine::functions::admission::quarantine::{
     ALONE_FOR_NS, FORGET_AFTER_NS, MAX_SUSPECTS, REFUSE_FOR_NS,
 };
-use nightcore_engine::dispatch::{
-    Action, CallId, ChannelKey, ContainerKey, Dispatch, Fingerprint, FunctionId, Input, Ran, Spec,
-};
-use nightcore_runtime::protocol::control::{ChannelKind, Mode, Placement};
+use nightcore_engine::functions::{Ran, Spec};
+use nightcore_engine::ids::{CallNumber, ChannelKey, ContainerKey, Fingerprint, FunctionId};
+use nightcore_engine::scheduler::Action;
+use nightcore_runtime::protocol::control::Mode;
 use nightcore_runtime::protocol::{Failure, Status};
-use simulated::{Body, MS};
+use simulated::{Body, Driven, MS};
 use std::collections::{HashMap, VecDeque};
+use std::num::NonZeroU32;
 use std::time::Duration;
 
 const POISON: Body = Body(666);
 /// A thousand inputs that kill nobody.
 const INNOCENT: std::ops::Range<u64> = 1000..2000;
 
+/// What tells `POISON` apart.
+fn poison() -> Fingerprint {
+    Fingerprint::new(POISON.0)
+}
+
 /// One function, whose containers are started again when they die.
 struct World {
-    dispatch: Dispatch<Body, Body>,
+    scheduler: Driven<Body>,
     now: u64,
     function: FunctionId,
     mode: Mode,
@@ -28,7 +35,7 @@ struct World {
     workers: HashMap<ChannelKey, ContainerKey>,
     asked: VecDeque<ContainerKey>,
     /// Calls under way, in the order in which they were sent.
-    open: Vec<(ChannelKey, CallId, Body)>,
+    open: Vec<(ChannelKey, CallNumber, Body)>,
     /// How calls ended, in that order.
     ended: Vec<(Body, Result<(), Failure>)>,
     quarantined: Vec<(Fingerprint, u32)>,
@@ -37,15 +44,20 @@ struct World {
 
 fn spec(quarantine_after: u32) -> Spec {
     let timeout = Duration::from_secs(30);
-    Spec { timeout, queue_calls: 5000, quarantine_after, ..simulated::spec("Foo", 16) }
+    Spec {
+        timeout,
+        queue_calls: 5000,
+        quarantine_after: NonZeroU32::new(quarantine_after),
+        ..simulated::spec("Foo", 16)
+    }
 }
 
 impl World {
     fn new(quarantine_after: u32, containers: usize, mode: Mode) -> World {
-        let mut dispatch = Dispatch::default();
-        let function = dispatch.add_function(spec(quarantine_after));
+        let mut scheduler = Driven::default();
+        let function = scheduler.add_function(spec(quarantine_after));
         let mut world = World {
-            dispatch,
+            scheduler,
             now: 1000 * MS,
             function,
             mode,
@@ -62,15 +74,20 @@ impl World {
     }
 
     fn connect(&mut self) {
-        let generation = self.dispatch.newest_generation(self.function);
-        let key = self.dispatch.container_connected(self.function, Some(generation), self.mode);
+        let generation = self.scheduler.newest_generation(self.function);
+        let key = self.scheduler.container_connected(
+            self.now,
+            self.function,
+            Some(generation),
+            self.mode,
+        );
         self.connected.push(key);
         self.settle();
     }
 
     fn settle(&mut self) {
         loop {
-            while let Some(action) = self.dispatch.next_action() {
+            while let Some(action) = self.scheduler.next_action() {
                 match action {
                     Action::Dispatch { channel, call, payload, .. } => {
                         self.open.push((channel, call, payload));
@@ -86,13 +103,15 @@ impl World {
                 }
             }
             let Some(container) = self.asked.pop_front() else { return };
-            let channel = self.dispatch.worker_ready(self.now, container);
+            let channel = self.scheduler.worker_ready(self.now, container);
             self.workers.insert(channel, container);
         }
     }
 
     fn call(&mut self, body: Body) {
-        if let Err(failure) = self.dispatch.external(self.now, self.function, None, body, 1, body) {
+        if let Err(failure) =
+            self.scheduler.external(self.now, self.function, None, (body, 1), body)
+        {
             self.ended.push((body, Err(failure)));
         }
         self.settle();
@@ -109,7 +128,7 @@ impl World {
         let outcome =
             if fails { Err(Failure::new(Status::FunctionFailed, "no")) } else { Ok(body) };
         let ran = Ran { began_at: self.now, ended_at: self.now };
-        self.dispatch.complete(self.now, channel, call, ran, outcome).expect("an honest worker");
+        self.scheduler.complete(self.now, channel, call, ran, outcome).expect("an honest worker");
         self.settle();
     }
 
@@ -119,7 +138,8 @@ impl World {
         self.workers[channel]
     }
 
-    /// The container in which this runs dies, and another one comes. `by_channel`: its channels are seen to be closed before.
+    /// The container in which this runs dies, and another one comes. `by_channel`: its channels are
+    /// seen to be closed before.
     fn die_of(&mut self, body: Body, by_channel: bool) {
         let key = self.container_of(body);
         let failure = Failure::new(Status::ContainerDied, "it died");
@@ -134,12 +154,12 @@ impl World {
             self.open.retain(|(on, ..)| *on != channel);
             self.workers.remove(&channel);
             if by_channel {
-                self.dispatch.worker_gone(self.now, channel, &failure);
+                self.scheduler.worker_gone(self.now, channel, &failure);
                 self.settle();
             }
         }
         self.now += MS;
-        self.dispatch.container_gone(self.now, key, &failure);
+        self.scheduler.container_gone(self.now, key, &failure);
         self.open.retain(|(on, ..)| self.workers.contains_key(on));
         self.connected.retain(|other| *other != key);
         self.deaths += 1;
@@ -149,13 +169,13 @@ impl World {
 
     fn advance(&mut self, by: u64) {
         self.now += by;
-        self.dispatch.advance(self.now);
+        self.scheduler.advance(self.now);
         self.settle();
     }
 
     /// As an alarm does it.
     fn advance_to_next_wake(&mut self) {
-        let at = self.dispatch.next_wake(self.now).expect("something is to come");
+        let at = self.scheduler.wake_at().expect("something is to come");
         self.advance(at.saturating_sub(self.now));
     }
 
@@ -166,7 +186,7 @@ impl World {
     }
 
     fn refused(&mut self) -> u64 {
-        self.dispatch.status(self.now, self.function).counts.quarantine_refused
+        self.scheduler.status(self.now, self.function).counts.quarantine_refused
     }
 }
 
@@ -183,7 +203,7 @@ fn an_input_is_refused_after_so_many_deaths_and_no_other() {
                 world.die_of(POISON, false);
                 assert_eq!(world.last(POISON), Err(Status::ContainerDied));
             }
-            assert_eq!(world.quarantined, [(POISON.0, after)]);
+            assert_eq!(world.quarantined, [(poison(), after)]);
             world.call(POISON);
             assert_eq!(world.last(POISON), Err(Status::FunctionFailed));
             let text = &world.ended.last().unwrap().1.as_ref().unwrap_err().message;
@@ -194,9 +214,9 @@ fn an_input_is_refused_after_so_many_deaths_and_no_other() {
             world.call(Body(1));
             world.answer(Body(1), false);
             assert_eq!((world.last(Body(1)), world.deaths, world.refused()), (Ok(()), after, 1));
-            let status = world.dispatch.status(world.now, world.function);
+            let status = world.scheduler.status(world.now, world.function);
             let [one] = &status.quarantined[..] else { panic!("{status:?}") };
-            assert_eq!((one.input, one.deaths, one.refused), (POISON.0, after, 1));
+            assert_eq!((one.input, one.deaths, one.refused), (poison(), after, 1));
         }
     }
 }
@@ -254,7 +274,7 @@ fn innocents_that_are_always_there_are_never_refused() {
             }
             let refused: Vec<Fingerprint> =
                 world.quarantined.iter().map(|(input, _)| *input).collect();
-            assert_eq!(refused, [POISON.0], "{mode:?} after {after}");
+            assert_eq!(refused, [poison()], "{mode:?} after {after}");
             // With one death to go it was alone; with one in all nobody knew yet whose it was.
             assert_eq!(world.deaths, after.max(2), "{mode:?} after {after}");
             assert!(innocents.iter().all(|innocent| world.last(*innocent).is_ok() || after == 1));
@@ -278,9 +298,7 @@ fn who_is_a_death_away_runs_alone_for_some_time() {
         );
         world.answer(Body(1), false);
         assert_eq!(world.running(), [POISON]);
-        assert!(
-            world.dispatch.next_wake(world.now).is_some_and(|at| at <= world.now + ALONE_FOR_NS)
-        );
+        assert!(world.scheduler.wake_at().is_some_and(|at| at <= world.now + ALONE_FOR_NS));
         world.advance(ALONE_FOR_NS - 1);
         assert_eq!(world.running(), [POISON]);
         world.advance(1);
@@ -293,7 +311,7 @@ fn who_is_a_death_away_runs_alone_for_some_time() {
         world.advance(ALONE_FOR_NS);
         assert_eq!(world.running(), [POISON]);
         world.die_of(POISON, false);
-        assert_eq!(world.quarantined, [(POISON.0, 3)]);
+        assert_eq!(world.quarantined, [(poison(), 3)]);
         assert_eq!(world.running(), [Body(3)]);
     }
 }
@@ -360,7 +378,7 @@ fn a_refused_input_may_try_again_after_a_time_and_is_refused_anew_at_the_next_de
     world.call(POISON);
     assert_eq!(world.running(), [POISON]);
     world.die_of(POISON, false);
-    assert_eq!(world.quarantined, [(POISON.0, 3), (POISON.0, 4)]);
+    assert_eq!(world.quarantined, [(poison(), 3), (poison(), 4)]);
     // One that does well then is as any other.
     world.advance(REFUSE_FOR_NS);
     world.call(POISON);
@@ -392,16 +410,16 @@ fn other_code_is_given_a_chance() {
     world.call(POISON);
     assert_eq!(world.refused(), 1);
     // Other settings alone change nothing, until there is no quarantine any more.
-    world.dispatch.set_spec(world.now, world.function, Spec { max: Some(3), ..spec(2) });
+    world.scheduler.set_spec(world.now, world.function, Spec { max: Some(3), ..spec(2) });
     world.call(POISON);
     assert_eq!(world.refused(), 2);
-    world.dispatch.begin_generation(world.function);
+    world.scheduler.begin_generation(world.now, world.function);
     world.call(POISON);
     assert_eq!(world.refused(), 3, "the new code does not serve yet");
     world.connect();
     world.call(POISON);
     assert_eq!((world.refused(), world.running()), (3, vec![POISON]));
-    assert!(world.dispatch.status(world.now, world.function).quarantined.is_empty());
+    assert!(world.scheduler.status(world.now, world.function).quarantined.is_empty());
 }
 
 #[test]
@@ -411,10 +429,10 @@ fn switching_it_off_lets_all_in_again() {
     world.die_of(POISON, false);
     world.call(POISON);
     assert_eq!(world.refused(), 1);
-    world.dispatch.set_spec(world.now, world.function, spec(0));
+    world.scheduler.set_spec(world.now, world.function, spec(0));
     world.call(POISON);
     assert_eq!((world.refused(), world.running()), (1, vec![POISON]));
-    assert!(world.dispatch.status(world.now, world.function).quarantined.is_empty());
+    assert!(world.scheduler.status(world.now, world.function).quarantined.is_empty());
 }
 
 #[test]
@@ -433,7 +451,7 @@ fn what_is_sent_to_a_container_that_is_dying_had_no_part_in_it() {
     world.call(Body(3));
     assert_eq!(world.running(), [POISON]);
     world.die_of(POISON, true);
-    assert_eq!(world.quarantined, [(POISON.0, 2)]);
+    assert_eq!(world.quarantined, [(poison(), 2)]);
     assert_eq!(world.running(), [Body(3)], "it was not sent to die there, too");
 }
 
@@ -447,7 +465,7 @@ fn an_end_that_the_engine_brought_about_is_no_death() {
             world.advance(30_000 * MS);
             assert_eq!(world.last(POISON), Err(Status::DeadlineExceeded));
             world.advance(5_000 * MS);
-            assert_eq!(world.dispatch.status(world.now, world.function).containers.set_aside, 1);
+            assert_eq!(world.scheduler.status(world.now, world.function).containers.set_aside, 1);
             world.die_of(POISON, by_channel);
         }
         assert_eq!((world.refused(), world.quarantined.len()), (0, 0));
@@ -467,7 +485,7 @@ fn the_table_is_bounded_and_keeps_those_that_matter() {
     world.call(Body(2));
     world.advance(ALONE_FOR_NS);
     world.die_of(Body(1), false);
-    assert_eq!(world.quarantined, [(POISON.0, 2)]);
+    assert_eq!(world.quarantined, [(poison(), 2)]);
     // Many more that were there at one death each.
     for input in 0..2 * MAX_SUSPECTS as u64 {
         world.call(Body(10_000 + input));
@@ -477,5 +495,9 @@ fn the_table_is_bounded_and_keeps_those_that_matter() {
     assert_eq!(world.refused(), 1, "what is refused stays so");
     world.call(Body(1));
     world.die_of(Body(1), false);
-    assert_eq!(world.quarantined.last(), Some(&(1, 3)), "two deaths count more than one");
+    assert_eq!(
+        world.quarantined.last(),
+        Some(&(Fingerprint::new(1), 3)),
+        "two deaths count more than one"
+    );
 }

@@ -2,26 +2,28 @@
 
 mod simulated;
 
-use nightcore_engine::dispatch::{
-    Action, CallId, ChannelKey, ContainerKey, Dispatch, Invoke, Outcome, Ran, Spec,
-};
+use nightcore_engine::calls::Outcome;
+use nightcore_engine::functions::{Ran, Spec};
+use nightcore_engine::ids::{CallNumber, ChannelKey, ContainerKey};
+use nightcore_engine::scheduler::Action;
 use nightcore_runtime::protocol::control::Mode;
 use nightcore_runtime::protocol::{Failure, Status};
-use simulated::{Body, MS};
+use simulated::{Body, Driven, Internal, MS, function as id};
 use std::collections::{HashMap, VecDeque};
+use std::num::NonZeroU32;
 
 const CALLER: u32 = 1;
 const CALLEE: u32 = 2;
 
 /// A function that calls another one, each with one container of worker threads.
 struct World {
-    dispatch: Dispatch<Body, ()>,
+    scheduler: Driven<()>,
     now: u64,
     containers: HashMap<u32, ContainerKey>,
     workers: HashMap<ChannelKey, ContainerKey>,
     asked: VecDeque<ContainerKey>,
     /// Calls of the caller that run, and of the callee, in the order in which they were sent.
-    open: HashMap<u32, Vec<(ChannelKey, CallId, u64)>>,
+    open: HashMap<u32, Vec<(ChannelKey, CallNumber, u64)>>,
     /// What the callers were told, by tag, and by the external calls.
     told: Vec<(u64, Status)>,
     answered: Vec<Status>,
@@ -40,11 +42,14 @@ fn died() -> Failure {
 
 impl World {
     fn new(retries: u32, idempotent: bool) -> World {
-        let mut dispatch = Dispatch::default();
-        assert_eq!(dispatch.add_function(spec("Caller")), CALLER);
-        assert_eq!(dispatch.add_function(Spec { retries, idempotent, ..spec("Callee") }), CALLEE);
+        let mut scheduler = Driven::default();
+        assert_eq!(scheduler.add_function(spec("Caller")), id(CALLER));
+        assert_eq!(
+            scheduler.add_function(Spec { retries, idempotent, ..spec("Callee") }),
+            id(CALLEE)
+        );
         let mut world = World {
-            dispatch,
+            scheduler,
             now: 1000 * MS,
             containers: HashMap::new(),
             workers: HashMap::new(),
@@ -61,29 +66,36 @@ impl World {
     }
 
     fn connect(&mut self, function: u32) {
-        let generation = self.dispatch.newest_generation(function);
-        let key = self.dispatch.container_connected(function, Some(generation), Mode::Threads);
+        let generation = self.scheduler.newest_generation(id(function));
+        let key = self.scheduler.container_connected(
+            self.now,
+            id(function),
+            Some(generation),
+            Mode::Threads,
+        );
         self.containers.insert(function, key);
         self.settle();
     }
 
     fn settle(&mut self) {
         loop {
-            while let Some(action) = self.dispatch.next_action() {
+            while let Some(action) = self.scheduler.next_action() {
                 match action {
                     Action::Dispatch { channel, call, payload, caller, .. } => {
                         let function = caller.map_or(self.function_at(channel), |_| CALLEE);
                         self.sent += u32::from(function == CALLEE);
                         self.open.entry(function).or_default().push((channel, call, payload.0));
                     }
-                    Action::Deliver { tag, outcome, .. } => self.told.push((tag, status(&outcome))),
+                    Action::Deliver { tag, outcome, .. } => {
+                        self.told.push((tag.0, status(&outcome)))
+                    }
                     Action::Respond { outcome, .. } => self.answered.push(status(&outcome)),
                     Action::CreateWorker { container } => self.asked.push_back(container),
                     _ => {}
                 }
             }
             let Some(container) = self.asked.pop_front() else { return };
-            let channel = self.dispatch.worker_ready(self.now, container);
+            let channel = self.scheduler.worker_ready(self.now, container);
             self.workers.insert(channel, container);
         }
     }
@@ -99,7 +111,9 @@ impl World {
 
     /// A client's call.
     fn external(&mut self, function: u32) {
-        self.dispatch.external(self.now, function, None, Body(0), 1, ()).expect("it is accepted");
+        self.scheduler
+            .external(self.now, id(function), None, (Body(0), 1), ())
+            .expect("it is accepted");
         self.settle();
     }
 
@@ -107,18 +121,18 @@ impl World {
     fn invoke(&mut self, body: u64) -> u64 {
         self.next_tag += 1;
         let (channel, parent, _) = *self.open[&CALLER].last().expect("a caller runs");
-        let (tag, function, payload) = (self.next_tag, CALLEE, Body(body));
-        let invoke = Invoke {
+        let tag = self.next_tag;
+        let call = Internal {
+            channel,
             parent,
             tag,
-            function,
+            function: Some(id(CALLEE)),
             name: "",
             waits: false,
-            deadline: 0,
-            payload,
+            payload: Body(body),
             bytes: 1,
         };
-        self.dispatch.invoke(self.now, channel, invoke).expect("an honest worker");
+        self.scheduler.invoke(self.now, call).expect("an honest worker");
         self.settle();
         tag
     }
@@ -127,7 +141,7 @@ impl World {
         let (channel, call, _) =
             self.open.get_mut(&function).and_then(|open| open.pop()).expect("it runs");
         let ran = Ran { began_at: self.now, ended_at: self.now };
-        self.dispatch.complete(self.now, channel, call, ran, outcome).expect("an honest worker");
+        self.scheduler.complete(self.now, channel, call, ran, outcome).expect("an honest worker");
         self.settle();
     }
 
@@ -135,7 +149,7 @@ impl World {
         let key = self.containers.remove(&function).expect("it is connected");
         self.workers.retain(|_, of| *of != key);
         self.open.remove(&function);
-        self.dispatch.container_gone(self.now, key, &died());
+        self.scheduler.container_gone(self.now, key, &died());
         self.settle();
     }
 
@@ -146,12 +160,12 @@ impl World {
 
     fn advance(&mut self, by: u64) {
         self.now += by;
-        self.dispatch.advance(self.now);
+        self.scheduler.advance(self.now);
         self.settle();
     }
 
     fn retries(&mut self) -> u64 {
-        self.dispatch.status(self.now, CALLEE).counts.retries
+        self.scheduler.status(self.now, id(CALLEE)).counts.retries
     }
 }
 
@@ -173,7 +187,7 @@ fn a_call_whose_process_died_is_sent_again_if_it_may_run_twice() {
         world.end(CALLEE, Ok(Body(1)));
         assert_eq!(world.told, [(tag, Status::Ok)]);
         world.end(CALLER, Ok(Body(1)));
-        assert_eq!((world.answered, world.dispatch.calls_under_way()), (vec![Status::Ok], 0));
+        assert_eq!((world.answered, world.scheduler.calls_under_way()), (vec![Status::Ok], 0));
     }
 }
 
@@ -187,8 +201,19 @@ fn it_ends_when_its_retries_are_used_up() {
     }
     assert_eq!((world.told.clone(), world.sent), (vec![(tag, Status::ContainerDied)], 3));
     assert!(world.open(CALLEE).is_empty());
-    let status = world.dispatch.status(world.now, CALLEE);
+    let status = world.scheduler.status(world.now, id(CALLEE));
     assert_eq!((status.queued, status.queued_bytes, status.running, status.waiting), (0, 0, 0, 0));
+}
+
+#[test]
+fn a_reload_that_takes_retries_away_holds_for_calls_under_way() {
+    let mut world = World::new(2, true);
+    world.external(CALLER);
+    let tag = world.invoke(7);
+    let spec = Spec { retries: 0, idempotent: true, ..spec("Callee") };
+    world.scheduler.set_spec(world.now, id(CALLEE), spec);
+    world.restart(CALLEE);
+    assert_eq!((world.told.clone(), world.sent), (vec![(tag, Status::ContainerDied)], 1));
 }
 
 #[test]
@@ -209,7 +234,7 @@ fn one_that_surely_did_not_begin_is_sent_again() {
     world.external(CALLER);
     let tag = world.invoke(7);
     let call = world.open[&CALLEE][0].1;
-    world.dispatch.not_begun([call]);
+    world.scheduler.not_begun(world.now, call);
     world.restart(CALLEE);
     assert_eq!((world.open(CALLEE), world.sent), (vec![7], 2));
     // The second time nobody says so.
@@ -223,7 +248,7 @@ fn without_retries_none_is_sent_again() {
     world.external(CALLER);
     let tag = world.invoke(7);
     let call = world.open[&CALLEE][0].1;
-    world.dispatch.not_begun([call]);
+    world.scheduler.not_begun(world.now, call);
     world.restart(CALLEE);
     assert_eq!((world.told.clone(), world.sent), (vec![(tag, Status::ContainerDied)], 1));
 }
@@ -257,7 +282,7 @@ fn what_nobody_waits_for_any_more_is_not_sent_again() {
     world.external(CALLER);
     let tag = world.invoke(7);
     let channel = world.open[&CALLER][0].0;
-    world.dispatch.cancel_invoke(world.now, channel, tag);
+    world.scheduler.cancel_invoke(world.now, channel, tag);
     world.restart(CALLEE);
     assert_eq!((world.told.clone(), world.sent), (vec![(tag, Status::Cancelled)], 1));
     // Its caller has died.
@@ -266,7 +291,7 @@ fn what_nobody_waits_for_any_more_is_not_sent_again() {
     world.invoke(7);
     world.restart(CALLER);
     world.restart(CALLEE);
-    assert_eq!((world.sent, world.dispatch.calls_under_way()), (1, 0));
+    assert_eq!((world.sent, world.scheduler.calls_under_way()), (1, 0));
     // Its deadline has passed.
     let mut world = World::new(3, true);
     world.external(CALLER);
@@ -293,10 +318,10 @@ fn a_deadline_stays_what_it_was() {
     world.external(CALLER);
     let tag = world.invoke(7);
     world.die(CALLEE);
-    assert_eq!(world.dispatch.status(world.now, CALLEE).queued, 1);
+    assert_eq!(world.scheduler.status(world.now, id(CALLEE)).queued, 1);
     world.advance(5000 * MS);
     assert_eq!(world.told, [(tag, Status::DeadlineExceeded)]);
-    assert_eq!(world.dispatch.status(world.now, CALLEE).queued, 0);
+    assert_eq!(world.scheduler.status(world.now, id(CALLEE)).queued, 0);
 }
 
 #[test]
@@ -318,27 +343,26 @@ fn what_it_called_is_cancelled_and_called_anew() {
     world.invoke(7);
     // Its handler calls its own function and waits.
     let (channel, parent, _) = world.open[&CALLEE][0];
-    let payload = Body(9);
-    let invoke = Invoke {
+    let call = Internal {
+        channel,
         parent,
         tag: 99,
-        function: CALLEE,
+        function: Some(id(CALLEE)),
         name: "",
         waits: true,
-        deadline: 0,
-        payload,
+        payload: Body(9),
         bytes: 1,
     };
-    world.dispatch.invoke(world.now, channel, invoke).expect("an honest worker");
+    world.scheduler.invoke(world.now, call).expect("an honest worker");
     world.settle();
     assert_eq!(world.open(CALLEE), [7, 9]);
     world.restart(CALLEE);
     assert_eq!(world.open(CALLEE), [7]);
     world.end(CALLEE, Ok(Body(1)));
-    let status = world.dispatch.status(world.now, CALLEE);
+    let status = world.scheduler.status(world.now, id(CALLEE));
     assert_eq!((status.running, status.waiting, status.queued), (0, 0, 0));
     world.end(CALLER, Ok(Body(1)));
-    assert_eq!(world.dispatch.calls_under_way(), 0);
+    assert_eq!(world.scheduler.calls_under_way(), 0);
 }
 
 #[test]
@@ -347,10 +371,10 @@ fn a_crash_loop_ends_what_is_queued_again() {
     world.external(CALLER);
     let tag = world.invoke(7);
     world.die(CALLEE);
-    world.dispatch.set_unavailable(world.now, CALLEE, "a crash loop");
+    world.scheduler.set_unavailable(world.now, id(CALLEE), "a crash loop");
     world.settle();
     assert_eq!(world.told, [(tag, Status::Unavailable)]);
-    assert_eq!(world.dispatch.status(world.now, CALLEE).queued, 0);
+    assert_eq!(world.scheduler.status(world.now, id(CALLEE)).queued, 0);
 }
 
 #[test]
@@ -370,8 +394,13 @@ fn a_storm_is_held_to_a_share_of_the_calls() {
 #[test]
 fn an_input_in_quarantine_is_not_sent_again() {
     let mut world = World::new(10, true);
-    let spec = Spec { retries: 10, idempotent: true, quarantine_after: 3, ..spec("Callee") };
-    world.dispatch.set_spec(world.now, CALLEE, spec);
+    let spec = Spec {
+        retries: 10,
+        idempotent: true,
+        quarantine_after: NonZeroU32::new(3),
+        ..spec("Callee")
+    };
+    world.scheduler.set_spec(world.now, id(CALLEE), spec);
     world.external(CALLER);
     let tag = world.invoke(7);
     for _ in 0..3 {

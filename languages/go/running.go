@@ -20,9 +20,6 @@ import (
 // noDeadline is the library's word for it.
 const noDeadline = ^C.uint64_t(0)
 
-// A deadline that is nearer than this when the engine cancels a request is the reason.
-const deadlineSlack = time.Millisecond
-
 var (
 	errCallerLeft = errors.New("nobody waits for the answer any more")
 	errReturned   = errors.New("the handler has returned")
@@ -43,8 +40,8 @@ type running struct {
 	// handle is nil when the request has ended.
 	handle *C.nc_request
 	cancel context.CancelCauseFunc
-	// isCancelled says that nobody waits any more.
-	isCancelled bool
+	// cancelledBy says why nobody waits any more; NC_OK while somebody does.
+	cancelledBy C.int32_t
 }
 
 // run runs the handler and answers.
@@ -60,7 +57,7 @@ func (r *running) run() {
 	defer cancel(errReturned)
 	r.mu.Lock()
 	r.cancel = cancel
-	if r.isCancelled {
+	if r.cancelledBy != C.NC_OK {
 		r.cancelNow(ctx)
 	}
 	r.ctx = handlerContext{ctx, r, req}
@@ -106,21 +103,22 @@ func (r *running) request(e *event) *Request {
 	return req
 }
 
-// cancelled takes the engine's word that nobody waits any more.
-func (r *running) cancelled() {
+// cancelled takes the engine's word that nobody waits any more, and why.
+func (r *running) cancelled(reason C.int32_t) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	r.isCancelled = true
+	r.cancelledBy = reason
 	if r.cancel != nil {
 		r.cancelNow(r.ctx)
 	}
 }
 
 func (r *running) cancelNow(ctx context.Context) {
-	// When the deadline is why, the context knows by itself, and says so.
-	if deadline, ok := ctx.Deadline(); !ok || time.Until(deadline) > deadlineSlack {
-		r.cancel(errCallerLeft)
+	if _, ok := ctx.Deadline(); ok && r.cancelledBy == C.NC_DEADLINE_EXCEEDED {
+		// The context ends by its own deadline, as context.DeadlineExceeded, which cancel cannot give.
+		return
 	}
+	r.cancel(errCallerLeft)
 }
 
 // end takes the request's handle, which is then the caller's alone.

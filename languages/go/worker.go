@@ -215,7 +215,7 @@ func (w *worker) take(e *event) {
 		r := w.running[uint64(e.request_id)]
 		w.mu.Unlock()
 		if r != nil {
-			r.cancelled()
+			r.cancelled(e.status)
 		}
 	}
 }

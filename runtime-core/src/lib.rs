@@ -1,5 +1,5 @@
-//! What the Nightcore engine and its workers share: the protocol, the channels and the arena that carry
-//! it, and the runtime inside a container.
+//! What the Nightcore engine and its workers share: the protocol, the channels and the arena that
+//! carry it, and the runtime inside a container.
 //!
 //! * [`protocol`]: bytes in, checked types out; no I/O.
 //! * [`ipc`]: named pipes, shared memory, the control socket, descriptor passing.

@@ -6,11 +6,13 @@
 mod peer;
 
 use nightcore_runtime::protocol::control::ChannelKind;
-use nightcore_runtime::protocol::{Cause, Failure, Header, Kind, MetadataBuffer, Status};
+use nightcore_runtime::protocol::{CancelReason, Cause, Failure, MetadataBuffer, Status};
 use nightcore_runtime::worker::{
-    Body, CallOptions, Event, EventLoop, Handlers, LoopRequest, Request, StartError, serve,
+    Body, CallOptions, Event, EventLoop, Handlers, LoopRequest, Request, RunningCall, StartError,
+    serve,
 };
 use peer::Peer;
+use peer::raw::{Kind, RawHeader};
 use std::process::Command;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -72,13 +74,13 @@ fn handlers() -> Handlers {
                 .map(|left| left > Duration::ZERO && left < Duration::from_secs(60));
             let metadata: Vec<_> = request.metadata().iter().collect();
             let text = format!(
-                "{} {} {:?} {:?} {:?} {}",
+                "{} {} {:?} {:?} {:?} {:?}",
                 request.call_id(),
                 request.function(),
                 request.origin(),
                 left,
                 metadata,
-                request.is_cancelled()
+                request.cancel_reason()
             );
             let mut metadata = MetadataBuffer::new();
             metadata.push(":status", b"202").unwrap();
@@ -218,7 +220,7 @@ fn race(request: &LoopRequest) {
     });
 }
 
-/// Answers "cancelled" when a request is, forwards to Bar what begins with "bar", echoes anything else.
+/// Answers "cancelled" and why when a request is, forwards to Bar what begins with "bar", echoes anything else.
 fn serve_loop() -> Result<(), StartError> {
     let event_loop = EventLoop::connect(&["Echo"])?;
     let mut open: Vec<LoopRequest> = Vec::new();
@@ -256,11 +258,11 @@ fn serve_loop() -> Result<(), StartError> {
                     Err(failure) => request.fail(&failure.passed_on()).unwrap(),
                 }
             }
-            Some(Event::Cancelled { request }) => {
+            Some(Event::Cancelled { request, reason }) => {
                 let at = open.iter().position(|open| open.id() == request).unwrap();
                 let request = open.swap_remove(at);
-                assert!(request.is_cancelled());
-                answer(&request, b"cancelled");
+                assert_eq!(request.cancel_reason(), Some(reason));
+                answer(&request, format!("cancelled: {reason:?}").as_bytes());
             }
         }
     }
@@ -420,19 +422,20 @@ fn a_panic_fails_the_call_and_nothing_else(kind: ChannelKind) {
 fn a_request_says_where_it_came_from_and_how_long_it_has(kind: ChannelKind) {
     let mut peer = Peer::start_over(kind, worker("threads"), "Describe");
     let said = peer.call(1, b"");
-    assert_eq!(said.text(), "0000000000000001 Describe External None [] false");
+    assert_eq!(said.text(), "0000000000000001 Describe External None [] None");
     assert_eq!(said.metadata, [(":status".to_owned(), b"202".to_vec())]);
     let deadline = nightcore_runtime::clock::now_ns() + 30_000_000_000;
     // Below call 1 from outside.
-    let header = Header { parent: 1, function: 8, deadline, ..Header::new(Kind::Dispatch, 2) };
-    peer.cancel(2);
+    let header =
+        RawHeader { parent: 1, function: 8, deadline, ..RawHeader::new(Kind::Dispatch, 2) };
+    peer.cancel(2, CancelReason::Deadline);
     peer.send(header, "Caller", &[("a", "1"), ("a", "2")], b"");
-    let expected = "0000000000000001 Describe Internal(\"Caller\") Some(true) [(\"a\", [49]), (\"a\", [50])] true";
+    let expected = "0000000000000001 Describe Internal(\"Caller\") Some(true) [(\"a\", [49]), (\"a\", [50])] Some(Deadline)";
     assert_eq!(peer.receive().text(), expected);
     // A caller is named once; metadata too large for a message goes by the arena.
     let long = "v".repeat(2000);
     peer.send(
-        Header { function: 8, ..Header::new(Kind::Dispatch, 3) },
+        RawHeader { function: 8, ..RawHeader::new(Kind::Dispatch, 3) },
         "",
         &[("long", &long)],
         b"",
@@ -551,12 +554,14 @@ fn an_event_loop_hears_of_cancelled_calls_and_drops_late_answers(kind: ChannelKi
     peer.dispatch(1, b"wait");
     peer.dispatch(2, b"bar");
     let bar = peer.receive();
-    peer.send(Header::new(Kind::Cancel, 1), "", &[], b"");
-    assert_eq!(peer.receive().text(), "cancelled");
-    peer.send(Header::new(Kind::Cancel, 2), "", &[], b"");
-    assert_eq!(peer.receive().text(), "cancelled");
+    // An engine before version 3 gives no reason.
+    peer.send(RawHeader::new(Kind::Cancel, 1), "", &[], b"");
+    assert_eq!(peer.receive().text(), "cancelled: Caller");
+    let status = Status::DeadlineExceeded.number();
+    peer.send(RawHeader { status, ..RawHeader::new(Kind::Cancel, 2) }, "", &[], b"");
+    assert_eq!(peer.receive().text(), "cancelled: Deadline");
     // Of a call that is not open any more.
-    peer.send(Header::new(Kind::Cancel, 1), "", &[], b"");
+    peer.send(RawHeader::new(Kind::Cancel, 1), "", &[], b"");
     peer.complete(bar.header.call, 9, &vec![b'l'; 65536]);
     assert_eq!(peer.call(3, b"on").text(), "on");
     assert!(peer.all_given_back());
@@ -599,7 +604,7 @@ fn an_event_loop_sends_what_there_was_no_room_for(kind: ChannelKind) {
 
 fn an_event_loop_takes_no_call_of_a_caller_that_was_never_named(kind: ChannelKind) {
     let mut peer = Peer::start_over(kind, worker("loop"), "Echo");
-    peer.send(Header { function: 77, ..Header::new(Kind::Dispatch, 1) }, "", &[], b"x");
+    peer.send(RawHeader { function: 77, ..RawHeader::new(Kind::Dispatch, 1) }, "", &[], b"x");
     let (status, stderr) = peer.wait();
     assert_eq!(status.code(), Some(0), "{stderr}");
 }

@@ -129,13 +129,22 @@ fn a_transport_that_knows_its_owner_is_found() {
         let reason = "the transport reports events and does not know who takes them";
         assert_eq!(found(line), [format!("{reason}: engine/src/transport/mod.rs:1: {line}")]);
     }
-    let lib = ("lib.rs", "mod scheduler;\nmod transport;");
-    let scheduler = ("scheduler.rs", "mod run;");
-    let run = ("scheduler/run.rs", "use crate::transport::Channel;");
-    let source = written(&[lib, ("transport.rs", ""), scheduler, run]);
-    let line = "engine/src/scheduler/run.rs:1: use crate::transport::Channel;";
-    let reason = "the scheduler knows only its own parts";
-    assert_eq!(breaches(&Imports::of(&source)), [format!("{reason}: {line}")]);
+}
+
+#[test]
+fn a_scheduler_that_knows_more_than_its_parts_is_found() {
+    let lib = ("lib.rs", "mod ids;\nmod say;\nmod scheduler;\nmod transport;");
+    let others =
+        [("ids.rs", ""), ("say.rs", ""), ("scheduler.rs", "mod run;"), ("transport.rs", "")];
+    let found = |run: &str| {
+        let files = [&[lib, ("scheduler/run.rs", run)], &others[..]].concat();
+        breaches(&Imports::of(&written(&files)))
+    };
+    assert_eq!(found("use crate::{ids::Key, scheduler::Event};"), Vec::<String>::new());
+    for line in ["use crate::transport::Channel;", "use crate::say::say;"] {
+        let reason = "the scheduler knows only its own parts";
+        assert_eq!(found(line), [format!("{reason}: engine/src/scheduler/run.rs:1: {line}")]);
+    }
 }
 
 #[test]

@@ -1,39 +1,46 @@
-//! Which rooms of the engine know nothing of which others, held by their imports.
+//! What the rooms of the engine's core know of each other and of the other rooms, held by imports.
 //!
 //! `walls.sh` says the same of the text of the code; a name can be written in more ways than a
 //! pattern finds.
 
 use crate::imports::Imports;
+use crate::source::Source;
+use std::collections::BTreeSet;
 use std::path::Path;
 
-/// Rooms of `engine/src`, the rooms that they must not import, and why.
-const APART: [(&[&str], &[&str], &str); 2] = [
-    (
-        &["transport"],
-        &[
-            "scheduler",
-            "calls",
-            "functions",
-            "pool",
-            "core",
-            "gateway",
-            "launcher",
-            "observe",
-            "config",
-            "cli",
-        ],
-        "the transport reports events and does not know who takes them",
-    ),
-    (
-        &["scheduler", "calls", "functions", "pool", "ids"],
-        &["transport", "core", "gateway", "launcher", "observe", "config", "cli"],
-        "the scheduler knows only its own parts",
-    ),
+/// The rooms that decide: state without I/O. They import one another, and nothing else of the engine.
+const DECIDING: [&str; 5] = ["scheduler", "calls", "functions", "pool", "ids"];
+
+/// The room of channels, control sockets and shared memory.
+const TRANSPORT: &str = "transport";
+
+/// The rooms that the transport does not know: those that decide, but for ids, and those that know
+/// the engine as a whole.
+const NOT_FOR_TRANSPORT: [&str; 10] = [
+    "scheduler",
+    "calls",
+    "functions",
+    "pool",
+    "core",
+    "gateway",
+    "launcher",
+    "observe",
+    "config",
+    "cli",
 ];
 
 /// Whether a file is of the room at this path: `core.rs` and all in `core/` are of `core`.
 pub fn is_of(file: &Path, room: &str) -> bool {
     file.with_extension("").starts_with(room)
+}
+
+/// Describes each room that is not there: a rule about it would hold nothing.
+pub fn missing(source: &Source) -> Vec<String> {
+    let rooms = DECIDING.iter().chain(&[TRANSPORT]).chain(&NOT_FOR_TRANSPORT);
+    let rooms: BTreeSet<String> = rooms.map(|room| format!("engine/src/{room}")).collect();
+    let is_there = |room: &String| source.files.iter().any(|file| is_of(&file.path, room));
+    let missing = rooms.iter().filter(|room| !is_there(room));
+    missing.map(|room| format!("there is no room {room}")).collect()
 }
 
 /// Describes each import of a room by another one that must not know it.
@@ -43,12 +50,15 @@ pub fn breaches(imports: &Imports) -> Vec<String> {
     };
     let mut found = Vec::new();
     for (from, imported) in imports.lines.keys() {
-        for (rooms, others, reason) in APART {
-            if is_in(*from, rooms) && is_in(*imported, others) {
-                let lines = imports.show(*from, *imported);
-                found.extend(lines.iter().map(|line| format!("{reason}: {line}")));
-            }
-        }
+        let reason = if is_in(*from, &[TRANSPORT]) && is_in(*imported, &NOT_FOR_TRANSPORT) {
+            "the transport reports events and does not know who takes them"
+        } else if is_in(*from, &DECIDING) && !is_in(*imported, &DECIDING) {
+            "the scheduler knows only its own parts"
+        } else {
+            continue;
+        };
+        let lines = imports.show(*from, *imported);
+        found.extend(lines.iter().map(|line| format!("{reason}: {line}")));
     }
     found
 }

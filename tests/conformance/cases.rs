@@ -238,14 +238,14 @@ pub const CASES: &[Case] = &[
         let connection = ask.send()?;
         s.on.prints("waiting 1")?;
         drop(connection);
-        s.on.prints("cancelled 1")
+        s.on.prints("cancelled 1: CANCELLED")
     }),
     case("cancel_below", |s| {
         let ask = s.on.ask("call").to(s.on.function, "wait_for_cancel").body("2");
         let connection = ask.send()?;
         s.on.prints("waiting 2")?;
         drop(connection);
-        s.on.prints("cancelled 2")
+        s.on.prints("cancelled 2: CANCELLED")
     }),
     case("too_late", |s| {
         let ask =
@@ -254,7 +254,7 @@ pub const CASES: &[Case] = &[
                 .with("timeout-ms", "100")
                 .body("3");
         ask.answers_that("DEADLINE_EXCEEDED", |text| text.starts_with("DEADLINE_EXCEEDED\n"))?;
-        s.on.prints("cancelled 3")
+        s.on.prints("cancelled 3: DEADLINE_EXCEEDED")
     }),
     case("print", |s| {
         s.on.ask("print").body("to whom it may concern").answers("printed")?;

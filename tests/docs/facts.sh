@@ -44,15 +44,15 @@ diff <(awk -F'|' '{ print NR "|" $1 "|" $3 }' <<<"$ends") <(sed -n '/^## Failure
 # Messages: kinds with their numbers, fields of the header with their places.
 # kinds FILE ENUM: "number NAME" of each.
 kinds() {
-    sed -nE "/^pub enum $2 /,/^}/s/^    ([A-Za-z]+) = ([0-9]+),/\2 \1/p" "$1" |
+    sed -nE "/^pub(\(super\))? enum $2 /,/^}/s/^    ([A-Za-z]+) = ([0-9]+),/\2 \1/p" "$1" |
         sed -E 's/([a-z])([A-Z])/\1_\2/g' | tr '[:lower:]' '[:upper:]'
 }
 described() { sed -n "/^## $1/,/^## $2/p" docs/PROTOCOL.md | sed -nE 's/^\| ([0-9]+) \| ([A-Z_]+) \|.*/\1 \2/p'; }
-diff <(kinds runtime-core/src/protocol/control.rs ControlKind) <(described "Control messages" Channels) ||
+diff <(kinds runtime-core/src/protocol/control/fixed.rs ControlKind) <(described "Control messages" Channels) ||
     complain "docs/PROTOCOL.md: kinds of control messages are not the code's (<)"
-diff <(kinds runtime-core/src/protocol/message.rs Kind) <(described Channels Waiting) ||
+diff <(kinds runtime-core/src/protocol/header.rs Kind) <(described Channels Waiting) ||
     complain "docs/PROTOCOL.md: kinds of messages are not the code's (<)"
-diff <(sed -nE 's/.*offset_of!\(Header, ([a-z_]+)\) == ([0-9]+).*/\2 \1/p' runtime-core/src/protocol/message.rs) \
+diff <(sed -nE 's/.*offset_of!\(Header, ([a-z_]+)\) == ([0-9]+).*/\2 \1/p' runtime-core/src/protocol/header.rs) \
     <(sed -n '/^### Messages/,/^###/p' docs/PROTOCOL.md | sed -nE 's/^\| ([0-9]+) \| u[0-9]+ \| ([a-z_]+) \|.*/\1 \2/p') ||
     complain "docs/PROTOCOL.md: the header is not the code's (<)"
 

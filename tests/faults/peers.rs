@@ -1,13 +1,16 @@
 //! Workers that lie, see tests/workers/raw/lies.rs, and processes that are no workers at all: their calls end with an error,
 //! and the calls of other functions go on.
 
+#[path = "../wire/raw.rs"]
+mod raw;
+
 use harness::hostile::{LIMITS, MEMORY, call_among_others};
 use harness::process::{descriptors, is_alive, signal};
 use harness::workers::c;
 use harness::{Engine, Load, Setup, private_memory, wait_for, wait_until};
 use nightcore_runtime::ipc::socket;
-use nightcore_runtime::protocol::control::{Control, ControlKind};
 use nix::sys::signal::Signal;
+use raw::{ControlKind, RawControl};
 use std::os::fd::{AsFd, OwnedFd};
 
 const RAW: &str = env!("CARGO_BIN_EXE_nightcore-test-raw-worker");
@@ -136,17 +139,17 @@ fn strangers_at_the_control_socket_are_sent_away_and_leave_nothing() {
     let before = settled();
     let others = Load::start(engine.address(), 2, "Echo", b"others");
     // Nobody knows this token, and more descriptors come with it than any message has.
-    let hello = Control {
+    let hello = RawControl {
         version: 2,
         oldest_version: 1,
         token: [7; 16],
-        ..Control::new(ControlKind::Hello)
+        ..RawControl::new(ControlKind::Hello)
     };
     for _ in 0..STRANGERS {
         let connection = stranger(&engine).expect("the engine listens");
         let many = [connection.as_fd(); 8];
         // Refused, or the connection is closed already.
-        let _ = socket::send(connection.as_fd(), hello, "raw\nEcho", &many);
+        let _ = raw::send(connection.as_fd(), hello, "raw\nEcho", &many);
     }
     // Some say nothing, and some half a greeting.
     let silent: Vec<OwnedFd> = (0..STRANGERS).filter_map(|_| stranger(&engine)).collect();

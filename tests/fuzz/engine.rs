@@ -1,24 +1,24 @@
 //! The part of an engine that workers meet, in this process: the control socket, channels, the arena, the dispatcher; and a
 //! worker that keeps the rules, so that it can be seen whether others are harmed.
 
+use crate::raw::{self, ControlKind, Kind, RawControl, RawHeader, RawMessage, RawReceived};
 use bytes::Bytes;
-use nightcore_engine::dispatch::{FunctionId, Spec};
-use nightcore_engine::gateway::{Answer, Calls};
-use nightcore_engine::link::{
-    Alarm, ContainerEvent, Hub, HubCalls, HubHandle, Identity, Listener, keep_time, look_at_rings,
+use nightcore_engine::core::{
+    ContainerEvent, Core, CoreCalls, CoreHandle, admit_containers, keep_time, look_at_rings,
 };
+use nightcore_engine::functions::Spec;
+use nightcore_engine::gateway::{Answer, Calls};
+use nightcore_engine::ids::{FunctionId, Generation};
+use nightcore_engine::transport::{Alarm, Identity, Launched, Listener};
 use nightcore_runtime::ipc::channel::{self, set_nonblocking};
 use nightcore_runtime::ipc::inbox::Inbox;
 use nightcore_runtime::ipc::region::Region;
-use nightcore_runtime::ipc::socket::{self, Received};
+use nightcore_runtime::ipc::socket;
 use nightcore_runtime::protocol::control::{
-    ChannelKind, Control, ControlKind, ENGINE_BASE_REGION, Mode, Placement, SOCKET_VARIABLE,
-    TOKEN_VARIABLE,
+    ChannelKind, Mode, Placement, SOCKET_VARIABLE, TOKEN_VARIABLE,
 };
 use nightcore_runtime::protocol::limits::{BASE_UNITS, TOKEN_BYTES};
-use nightcore_runtime::protocol::{
-    Failure, Header, Kind, MessageBuffer, MetadataBuffer, OLDEST_VERSION, VERSION,
-};
+use nightcore_runtime::protocol::{Failure, MetadataBuffer, OLDEST_VERSION, RegionId, VERSION};
 use std::fs;
 use std::mem::ManuallyDrop;
 use std::os::fd::{AsFd, OwnedFd};
@@ -48,7 +48,7 @@ const ENDS_WITHIN: Duration = Duration::from_secs(10);
 pub(crate) type Call = JoinHandle<Result<Answer, Failure>>;
 
 pub(crate) struct Engine {
-    pub(crate) hub: HubHandle,
+    pub(crate) core: CoreHandle,
     pub(crate) hostile: FunctionId,
     echo: FunctionId,
     directory: TempDir,
@@ -146,7 +146,7 @@ fn spec(name: &str, channel: ChannelKind) -> Spec {
         external: true,
         channel,
         placement: Placement::Free,
-        quarantine_after: 0,
+        quarantine_after: None,
         retries: 0,
         idempotent: false,
     }
@@ -158,18 +158,18 @@ impl Engine {
             tempfile::Builder::new().prefix("ncf").tempdir().expect("a temporary folder");
         let (events_in, events) = mpsc::unbounded_channel();
         let alarm = Alarm::new().expect("a timer");
-        let hub = Hub::create(directory.path().to_owned(), MAX_BODY, events_in, alarm.clone());
-        let hostile = hub.borrow_mut().dispatch.add_function(spec(HOSTILE, channel));
-        let echo = hub.borrow_mut().dispatch.add_function(spec(ECHO, ChannelKind::Fifo));
-        hub.borrow_mut().dispatch.add_function(spec(SILENT, ChannelKind::Fifo));
+        let core = Core::create(directory.path().to_owned(), MAX_BODY, events_in, alarm.clone());
+        let hostile = core.borrow_mut().add_function(spec(HOSTILE, channel));
+        let echo = core.borrow_mut().add_function(spec(ECHO, ChannelKind::Fifo));
+        core.borrow_mut().add_function(spec(SILENT, ChannelKind::Fifo));
         let listener = Listener::bind(&directory.path().join("control")).expect("a control socket");
-        spawn_local(listener.run(hub.clone()));
-        spawn_local(keep_time(alarm, hub.clone()));
-        spawn_local(look_at_rings(hub.clone()));
+        spawn_local(admit_containers(listener, core.clone()));
+        spawn_local(keep_time(alarm, core.clone()));
+        spawn_local(look_at_rings(core.clone()));
         let socket = directory.path().join("control");
-        let token = issue(&hub, echo, ECHO);
+        let token = issue(&core, echo, ECHO);
         let worker = Worker::start(socket, token).await;
-        Engine { hub, hostile, echo, directory, worker, _events: events }
+        Engine { core, hostile, echo, directory, worker, _events: events }
     }
 
     fn socket(&self) -> PathBuf {
@@ -178,7 +178,7 @@ impl Engine {
 
     /// A token for one process of the hostile function.
     pub(crate) fn token(&self) -> [u8; TOKEN_BYTES] {
-        issue(&self.hub, self.hostile, HOSTILE)
+        issue(&self.core, self.hostile, HOSTILE)
     }
 
     /// Gives this process what a container of the hostile function is started with.
@@ -193,7 +193,7 @@ impl Engine {
 
     /// Whether the hostile function has a worker.
     pub(crate) fn is_served(&mut self) -> bool {
-        self.hub.borrow().dispatch.is_ready(self.hostile)
+        self.core.borrow().scheduler().is_ready(self.hostile)
     }
 
     /// A connection to the control socket, on which nothing was said.
@@ -215,7 +215,7 @@ impl Engine {
     }
 
     fn call_of(&self, function: FunctionId, body: Vec<u8>) -> Call {
-        let calls = HubCalls(self.hub.clone());
+        let calls = CoreCalls(self.core.clone());
         let mut metadata = MetadataBuffer::new();
         metadata.push(":method", b"POST").expect("it is short");
         spawn_local(
@@ -225,9 +225,9 @@ impl Engine {
 
     /// Waits until these calls, and all that they led to, have ended; nobody serves the hostile function any more.
     pub(crate) async fn assert_ends(&mut self, calls: Vec<Call>) {
-        self.hub.borrow_mut().change(|dispatch, now| {
-            dispatch.set_unavailable(now, self.hostile, "nobody serves it any more");
-        });
+        let serving = self.core.borrow().scheduler().serving_generation(self.hostile);
+        let reason = "nobody serves it any more";
+        self.core.borrow_mut().generation_failing(self.hostile, serving, reason);
         self.assert_all_end(calls, |_| true).await;
     }
 
@@ -237,7 +237,7 @@ impl Engine {
         calls: Vec<Call>,
         is_answer: impl Fn(&[u8]) -> bool,
     ) {
-        let under_way = |engine: &Engine| engine.hub.borrow().dispatch.calls_under_way();
+        let under_way = |engine: &Engine| engine.core.borrow().scheduler().calls_under_way();
         self.wait_until("all calls have ended", |engine| {
             calls.iter().all(JoinHandle::is_finished) && under_way(engine) == 0
         })
@@ -267,15 +267,14 @@ impl Engine {
     }
 }
 
-fn issue(hub: &HubHandle, function: FunctionId, name: &str) -> [u8; TOKEN_BYTES] {
+fn issue(core: &CoreHandle, function: FunctionId, name: &str) -> [u8; TOKEN_BYTES] {
     let identity = Identity {
-        launch: Some(1),
+        launched: Some(Launched { launch: 1, generation: Generation::FIRST }),
         function,
-        generation: 1,
         name: name.into(),
         program: "./program".into(),
     };
-    let hex = hub.borrow_mut().tokens.issue(identity).expect("random bytes");
+    let hex = core.borrow_mut().tokens.issue(identity).expect("random bytes");
     let mut token = [0; TOKEN_BYTES];
     for (at, byte) in token.iter_mut().enumerate() {
         *byte = u8::from_str_radix(&hex[2 * at..2 * at + 2], 16).expect("hex");
@@ -290,21 +289,21 @@ fn connect(socket: &std::path::Path) -> OwnedFd {
 }
 
 /// A greeting that is in order.
-pub(crate) fn hello(token: [u8; TOKEN_BYTES], version: u16, mode: Mode) -> Control {
-    Control {
+pub(crate) fn hello(token: [u8; TOKEN_BYTES], version: u16, mode: Mode) -> RawControl {
+    RawControl {
         token,
         version,
         oldest_version: OLDEST_VERSION,
         mode: mode as u16,
-        ..Control::new(ControlKind::Hello)
+        ..RawControl::new(ControlKind::Hello)
     }
 }
 
 /// The next control message, which must come.
-pub(crate) async fn receive(connection: &OwnedFd) -> Received {
+pub(crate) async fn receive(connection: &OwnedFd) -> RawReceived {
     let began = Instant::now();
     loop {
-        if let Ok(received) = socket::receive(connection.as_fd()) {
+        if let Ok(received) = raw::receive(connection.as_fd()) {
             return received.expect("the engine keeps the connection");
         }
         assert!(began.elapsed() < ENDS_WITHIN, "the engine does not answer");
@@ -316,13 +315,13 @@ impl Worker {
     async fn start(socket: PathBuf, token: [u8; TOKEN_BYTES]) -> Worker {
         let control = connect(&socket);
         let hello = hello(token, VERSION, Mode::Threads);
-        socket::send(control.as_fd(), hello, &format!("library\n{ECHO}"), &[])
+        raw::send(control.as_fd(), hello, &format!("library\n{ECHO}"), &[])
             .expect("the engine listens");
         let welcome = receive(&control).await;
         let engine_region = Region::map(&welcome.descriptors[1], BASE_UNITS).expect("a region");
         let create = receive(&control).await;
         let [reader, writer] = <[OwnedFd; 2]>::try_from(create.descriptors).expect("two pipes");
-        let ready = MessageBuffer::new(Header::new(Kind::Ready, 0), b"", &[]);
+        let ready = RawMessage::new(RawHeader::new(Kind::Ready, 0), b"", &[]);
         channel::send(writer.as_fd(), ready.as_bytes()).expect("an empty pipe has room");
         Worker { _control: control, reader, writer, inbox: Inbox::default(), engine_region }
     }
@@ -333,17 +332,20 @@ impl Worker {
             return;
         }
         while let Some(message) = self.inbox.take().expect("the engine keeps the rules") {
+            let message = raw::read(message.as_bytes());
             if message.kind != Kind::Dispatch {
                 continue;
             }
             let header = message.header;
-            if header.region == ENGINE_BASE_REGION {
+            if header.region == RegionId::ENGINE_BASE.number() {
                 self.engine_region.give_back(header.block);
             }
             let body = message.inline.get(header.metadata_len as usize..).unwrap_or(LARGE);
-            let header =
-                Header { body_len: body.len() as u64, ..Header::new(Kind::Complete, header.call) };
-            let answer = MessageBuffer::new(header, b"", &[body]);
+            let header = RawHeader {
+                body_len: body.len() as u64,
+                ..RawHeader::new(Kind::Complete, header.call)
+            };
+            let answer = RawMessage::new(header, b"", &[body]);
             channel::send(self.writer.as_fd(), answer.as_bytes()).expect("the engine reads");
         }
     }

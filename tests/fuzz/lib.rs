@@ -7,6 +7,8 @@
 mod beside;
 mod engine;
 mod orders;
+#[path = "../wire/raw.rs"]
+mod raw;
 mod steps;
 mod targets;
 

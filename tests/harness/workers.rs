@@ -4,6 +4,7 @@ use crate::build::{later_sources, profile_dir};
 use crate::compile::{program, program_against, program_in};
 use crate::repository;
 use std::path::{Path, PathBuf};
+use std::sync::OnceLock;
 
 /// A language that a worker is written in.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -86,9 +87,10 @@ pub enum Version {
     Later,
 }
 
-/// Builds the later libnightcore, and says where its sources are.
-pub fn later_libnightcore() -> PathBuf {
-    later_sources()
+/// Builds the later libnightcore, once in each test process, and says where its sources are.
+pub fn later_libnightcore() -> &'static Path {
+    static SOURCES: OnceLock<PathBuf> = OnceLock::new();
+    SOURCES.get_or_init(later_sources)
 }
 
 /// A C worker that uses extensible structs, compiled against the header of one version, which lies
@@ -98,7 +100,10 @@ pub fn structs(header: Version, include: &Path, library: Version) -> PathBuf {
     let flags: &[&str] = if header == Version::Later { &["-DLATER"] } else { &[] };
     let file = match library {
         Version::Today => "libnightcore.so",
-        Version::Later => "libnightcore_later.so",
+        Version::Later => {
+            later_libnightcore();
+            "libnightcore_later.so"
+        }
     };
     program_against(&format!("structs-{header:?}-{library:?}"), &source, include, file, flags)
 }

@@ -8,8 +8,9 @@ use nightcore_runtime::protocol::Failure;
 use nightcore_runtime::worker::Answer;
 use std::ffi::c_char;
 
-/// The answer to an internal call. Opaque. Belongs to who was given it, until nc_answer_free, also after
-/// the request has ended; may be used from any thread. What it hands out is valid as long as the answer.
+/// The answer to an internal call. Opaque. Belongs to who was given it, until nc_answer_free, also
+/// after the request has ended; may be used from any thread. What it hands out is valid as long as
+/// the answer.
 pub struct nc_answer {
     answer: Answer,
     pairs: Pairs,
@@ -43,8 +44,8 @@ pub unsafe extern "C" fn nc_answer_body(answer: *const nc_answer) -> nc_bytes {
     })
 }
 
-/// The HTTP status that the function chose; 200 if it chose none, 0 for NULL. An answer with any status is
-/// an answer: the call has gone well.
+/// The HTTP status that the function chose; 200 if it chose none, 0 for NULL. An answer with any
+/// status is an answer: the call has gone well.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn nc_answer_status(answer: *const nc_answer) -> u32 {
     guard_value(0, || {

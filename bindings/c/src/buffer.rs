@@ -2,21 +2,21 @@
 
 use crate::bytes::present;
 use crate::guard::{guard, guard_value};
-use crate::request::{Side, nc_request};
+use crate::request::nc_request;
 use crate::status::NC_OK;
-use nightcore_runtime::worker::Buffer;
+use nightcore_runtime::worker::{Buffer, RunningCall};
 
-/// Memory that the engine can read: an answer that is made in it is sent without a copy. Opaque. Belongs to
-/// who was given it, until nc_reply_buffer or nc_buffer_free.
+/// Memory that the engine can read: an answer that is made in it is sent without a copy. Opaque.
+/// Belongs to who was given it, until nc_reply_buffer or nc_buffer_free.
 pub struct nc_buffer {
     pub(crate) buffer: Buffer,
 }
 
-/// Takes room for a body of up to `capacity` bytes, to `buffer`. Worth it from about 64 KiB on. What the
-/// memory holds at first is not defined.
+/// Takes room for a body of up to `capacity` bytes, to `buffer`. Worth it from about 64 KiB on.
+/// What the memory holds at first is not defined.
 ///
-/// NC_PAYLOAD_TOO_LARGE: over the limit for bodies. NC_OVERLOADED: this process has no more memory to
-/// share.
+/// NC_PAYLOAD_TOO_LARGE: over the limit for bodies. NC_OVERLOADED: this process has no more memory
+/// to share.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn nc_buffer_new(
     req: *mut nc_request,
@@ -28,10 +28,7 @@ pub unsafe extern "C" fn nc_buffer_new(
         present(buffer, "buffer")?;
         buffer.write(std::ptr::null_mut());
         nc_request::operate(req, |content| {
-            let made = match &content.side {
-                Side::Handler(handling) => handling.request().buffer(capacity),
-                Side::Event(listening) => listening.request.buffer(capacity),
-            }?;
+            let made = content.side.buffer(capacity)?;
             buffer.write(Box::into_raw(Box::new(nc_buffer { buffer: made })));
             Ok(NC_OK)
         })
@@ -60,7 +57,8 @@ pub unsafe extern "C" fn nc_buffer_capacity(buffer: *const nc_buffer) -> usize {
 pub unsafe extern "C" fn nc_buffer_free(buffer: *mut nc_buffer) {
     guard_value((), || {
         if !buffer.is_null() {
-            // SAFETY: a buffer of the caller's own, as the header asks for, which `nc_buffer_new` has made.
+            // SAFETY: a buffer of the caller's own, as the header asks for, which `nc_buffer_new`
+            // has made.
             drop(unsafe { Box::from_raw(buffer) });
         }
     });

@@ -8,8 +8,8 @@ use std::ffi::{CStr, c_char};
 /// How many parts of a body are passed on without an allocation.
 const PARTS_ON_STACK: usize = 8;
 
-/// Borrowed bytes: they belong to someone else, and are not terminated by a zero. `data` may be NULL if
-/// `len` is 0.
+/// Borrowed bytes: they belong to someone else, and are not terminated by a zero. `data` may be
+/// NULL if `len` is 0.
 #[repr(C)]
 #[derive(Clone, Copy)]
 pub struct nc_bytes {
@@ -23,8 +23,8 @@ impl nc_bytes {
     /// No bytes.
     pub(crate) const EMPTY: nc_bytes = nc_bytes { data: std::ptr::null(), len: 0 };
 
-    /// Lends bytes to C. Where there are none Rust has an address that is none, at which a host with a collector, such
-    /// as Go, ends itself.
+    /// Lends bytes to C. Where there are none Rust has an address that is none, at which a host
+    /// with a collector, such as Go, ends itself.
     pub(crate) fn lend(bytes: &[u8]) -> nc_bytes {
         if bytes.is_empty() {
             nc_bytes::EMPTY

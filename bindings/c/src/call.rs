@@ -4,12 +4,13 @@ use crate::answer::nc_answer;
 use crate::bytes::{nc_bytes, present, text, with_parts};
 use crate::error::nc_error;
 use crate::extensible::{self, extensible};
-use crate::guard::{guard, guard_with_error, invalid};
+use crate::guard::{guard, invalid};
+use crate::guard_error::guard_with_error;
 use crate::metadata::{gather, nc_pair};
-use crate::request::{Content, Handling, Side, nc_request};
+use crate::request::nc_request;
 use crate::status::{NC_AGAIN, NC_OK};
-use nightcore_runtime::protocol::{Failure, Status};
-use nightcore_runtime::worker::{Body, CallOptions};
+use nightcore_runtime::protocol::Failure;
+use nightcore_runtime::worker::{Body, CallOptions, RunningCall};
 use std::ffi::c_char;
 use std::time::Duration;
 
@@ -24,7 +25,8 @@ pub struct nc_call_options {
     /// sizeof(nc_call_options). The program's header may be older or newer than the library: a
     /// field that the program does not know is zero; one that the library does not know must be.
     pub struct_size: usize,
-    /// Ends the call if it takes longer; 0 for no limit but the request's own deadline, which always holds.
+    /// Ends the call if it takes longer; 0 for no limit but the request's own deadline, which
+    /// always holds.
     pub timeout_ns: u64,
     /// Metadata for the callee.
     pub metadata: *const nc_pair,
@@ -58,16 +60,6 @@ unsafe fn read_options(options: *const nc_call_options) -> Result<CallOptions, F
     })
 }
 
-fn blocking(content: &Content) -> Result<&Handling, Failure> {
-    match &content.side {
-        Side::Handler(handling) => Ok(handling),
-        Side::Event(_) => Err(Failure::new(
-            Status::InvalidState,
-            "a call that waits would stop the event loop: use nc_call_start, whose answer comes by nc_worker_next",
-        )),
-    }
-}
-
 /// # Safety
 /// As the header says of `nc_call_with`.
 unsafe fn call(
@@ -83,10 +75,9 @@ unsafe fn call(
     unsafe {
         answer.write(std::ptr::null_mut());
         nc_request::operate(req, |content| {
-            let handling = blocking(content)?;
             let (name, options) = (text(name, "name")?, read_options(options)?);
             let called = with_parts(parts, count, |parts| {
-                handling.request().call(name, Body::Parts(parts), &options)
+                content.side.call(name, Body::Parts(parts), &options)
             })?;
             answer.write(nc_answer::give(called));
             Ok(NC_OK)
@@ -94,12 +85,12 @@ unsafe fn call(
     }
 }
 
-/// Calls a function of this name with a body of `count` parts, one after the other, and waits for its
-/// answer. The wait lends the worker's place to another call. On a handler's thread only.
+/// Calls a function of this name with a body of `count` parts, one after the other, and waits for
+/// its answer. The wait lends the worker's place to another call. On a handler's thread only.
 ///
-/// `parts` may be NULL if `count` is 0; what they hold has been copied or sent when the function returns.
-/// NC_OK: `answer` is the caller's, to be freed by nc_answer_free. Otherwise `answer` is NULL, and a
-/// handler that returns the status passes the error on.
+/// `parts` may be NULL if `count` is 0; what they hold has been copied or sent when the function
+/// returns. NC_OK: `answer` is the caller's, to be freed by nc_answer_free. Otherwise `answer` is
+/// NULL, and a handler that returns the status passes the error on.
 ///
 /// NC_INVALID_STATE: the request has been answered or has ended, or is one of nc_worker_next.
 #[unsafe(no_mangle)]
@@ -114,8 +105,8 @@ pub unsafe extern "C" fn nc_call(
     guard(|| unsafe { call(req, name, parts, count, std::ptr::null(), answer) })
 }
 
-/// As nc_call, with options, which may be NULL, and the reason in `error`, which may be NULL. An error is
-/// the caller's, to be freed by nc_error_free; without one `*error` is set to NULL.
+/// As nc_call, with options, which may be NULL, and the reason in `error`, which may be NULL. An
+/// error is the caller's, to be freed by nc_error_free; without one `*error` is set to NULL.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn nc_call_with(
     req: *mut nc_request,
@@ -131,11 +122,11 @@ pub unsafe extern "C" fn nc_call_with(
 }
 
 /// Calls a function without waiting. Its answer comes with this tag, which the caller chooses: by
-/// nc_next_answer to a handler, by nc_worker_next to an event loop. Any number of calls, up to 1024, may be
-/// under way. Answering the request cancels those that are.
+/// nc_next_answer to a handler, by nc_worker_next to an event loop. Any number of calls, up to
+/// 1024, may be under way. Answering the request cancels those that are.
 ///
-/// `options` and `error` may be NULL, as for nc_call_with. NC_OK: the call is under way. Otherwise no
-/// answer will come.
+/// `options` and `error` may be NULL, as for nc_call_with. NC_OK: the call is under way. Otherwise
+/// no answer will come.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn nc_call_start(
     req: *mut nc_request,
@@ -150,13 +141,8 @@ pub unsafe extern "C" fn nc_call_start(
     let start = || unsafe {
         nc_request::operate(req, |content| {
             let (name, options) = (text(name, "name")?, read_options(options)?);
-            with_parts(parts, count, |parts| match &content.side {
-                Side::Handler(handling) => {
-                    handling.request().start_call(tag, name, Body::Parts(parts), &options)
-                }
-                Side::Event(listening) => {
-                    listening.request.start_call(tag, name, Body::Parts(parts), &options)
-                }
+            with_parts(parts, count, |parts| {
+                content.side.start_call(tag, name, Body::Parts(parts), &options)
             })?;
             Ok(NC_OK)
         })
@@ -165,34 +151,28 @@ pub unsafe extern "C" fn nc_call_start(
     unsafe { guard_with_error(error, start) }
 }
 
-/// Says that the answer to a call of an event loop, which nc_call_start began with this tag, is not wanted
-/// any more. It and all calls below it are cancelled; its event still comes, with NC_CANCELLED unless it
-/// has just ended otherwise. A call that has ended already is left alone.
+/// Says that the answer to a call of an event loop, which nc_call_start began with this tag, is not
+/// wanted any more. It and all calls below it are cancelled; its event still comes, with
+/// NC_CANCELLED unless it has just ended otherwise. A call that has ended already is left alone.
 ///
 /// NC_INVALID_STATE: the request has been answered or has ended, or is a handler's.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn nc_call_cancel(req: *mut nc_request, tag: u64) -> i32 {
     // SAFETY: a request, as the header asks for.
     let cancel = || unsafe {
-        nc_request::operate(req, |content| match &content.side {
-            Side::Event(listening) => listening.request.cancel_call(tag).map(|()| NC_OK),
-            Side::Handler(_) => {
-                let text = "a handler's calls end with the handler or by their timeouts";
-                Err(Failure::new(Status::InvalidState, text))
-            }
-        })
+        nc_request::operate(req, |content| content.side.cancel_call(tag).map(|()| NC_OK))
     };
     guard(cancel)
 }
 
-/// Waits for the next answer to a call that nc_call_start began, in the order they arrive. On a handler's
-/// thread only. `timeout_ns`: how long to wait; 0 only looks, UINT64_MAX waits for good, and lends the
-/// worker's place meanwhile.
+/// Waits for the next answer to a call that nc_call_start began, in the order they arrive. On a
+/// handler's thread only. `timeout_ns`: how long to wait; 0 only looks, UINT64_MAX waits for good,
+/// and lends the worker's place meanwhile.
 ///
-/// Answers the status of that call: NC_OK with its answer in `answer`, or how it failed, with the reason in
-/// `error`, which may be NULL; `tag` is the call's. Statuses from NC_INVALID_ARGUMENT on are about the
-/// waiting itself, and leave `tag` alone: NC_AGAIN: the time has passed. NC_INVALID_STATE: no call is under
-/// way.
+/// Answers the status of that call: NC_OK with its answer in `answer`, or how it failed, with the
+/// reason in `error`, which may be NULL; `tag` is the call's. Statuses from NC_INVALID_ARGUMENT on
+/// are about the waiting itself, and leave `tag` alone: NC_AGAIN: the time has passed.
+/// NC_INVALID_STATE: no call is under way.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn nc_next_answer(
     req: *mut nc_request,
@@ -208,7 +188,7 @@ pub unsafe extern "C" fn nc_next_answer(
         answer.write(std::ptr::null_mut());
         nc_request::operate(req, |content| {
             let timeout = (timeout_ns != u64::MAX).then(|| Duration::from_nanos(timeout_ns));
-            let Some(next) = blocking(content)?.request().next_answer(timeout)? else {
+            let Some(next) = content.side.next_answer(timeout)? else {
                 return Ok(NC_AGAIN);
             };
             tag.write(next.tag);

@@ -6,8 +6,8 @@ use crate::status::NC_OK;
 use nightcore_runtime::protocol::{Cause, Failure, Status};
 use std::ffi::{CString, c_char};
 
-/// Why a call or an operation failed. Opaque; given by functions that take an `nc_error **`, which may be
-/// NULL. Belongs to who was given it, until nc_error_free; may be used from any thread.
+/// Why a call or an operation failed. Opaque; given by functions that take an `nc_error **`, which
+/// may be NULL. Belongs to who was given it, until nc_error_free; may be used from any thread.
 pub struct nc_error {
     pub(crate) failure: Failure,
     function: CString,
@@ -41,8 +41,9 @@ impl nc_error {
     }
 }
 
-/// Makes an error, for nc_pass_on: of the function `function`, or of the host's own if that is empty or
-/// NULL. `message` may be NULL. The texts are copied; the error, in `error`, is the caller's.
+/// Makes an error, for nc_pass_on: of the function `function`, or of the host's own if that is
+/// empty or NULL. `message` may be NULL. The texts are copied; the error, in `error`, is the
+/// caller's.
 ///
 /// NC_INVALID_ARGUMENT: no call ends with this status, or a text is not UTF-8.
 #[unsafe(no_mangle)]
@@ -65,7 +66,8 @@ pub unsafe extern "C" fn nc_error_new(
     })
 }
 
-/// Adds a cause behind those that an error has; takes what nc_error_new takes. For one thread at a time.
+/// Adds a cause behind those that an error has; takes what nc_error_new takes. For one thread at a
+/// time.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn nc_error_add_cause(
     error: *mut nc_error,
@@ -115,8 +117,8 @@ pub unsafe extern "C" fn nc_error_message(error: *const nc_error) -> *const c_ch
     })
 }
 
-/// The name of the function whose call failed; empty if the error is the library's own. Valid as long as
-/// the error.
+/// The name of the function whose call failed; empty if the error is the library's own. Valid as
+/// long as the error.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn nc_error_function(error: *const nc_error) -> *const c_char {
     guard_value(c"".as_ptr(), || {
@@ -133,8 +135,9 @@ pub unsafe extern "C" fn nc_error_cause_count(error: *const nc_error) -> usize {
     guard_value(0, || unsafe { error.as_ref() }.map_or(0, |error| error.causes.len()))
 }
 
-/// The cause at `index`, the nearest first; it has a function, a status and a message, and no causes of its
-/// own. Borrowed: valid as long as the error, and not to be freed. NULL if there are not as many.
+/// The cause at `index`, the nearest first; it has a function, a status and a message, and no
+/// causes of its own. Borrowed: valid as long as the error, and not to be freed. NULL if there are
+/// not as many.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn nc_error_cause_at(
     error: *const nc_error,

@@ -4,7 +4,8 @@ use crate::answer::nc_answer;
 use crate::bytes::{nc_bytes, slice, text};
 use crate::error::nc_error;
 use crate::extensible::{self, Place, extensible};
-use crate::guard::{guard, guard_value, guard_with_error, invalid, number};
+use crate::guard::{guard, guard_value, invalid, number};
+use crate::guard_error::guard_with_error;
 use crate::request::nc_request;
 use crate::status::{NC_AGAIN, NC_OK};
 use nightcore_runtime::protocol::Failure;
@@ -13,12 +14,14 @@ use std::ffi::{c_char, c_int};
 use std::os::fd::AsRawFd;
 use std::time::Duration;
 
-/// A call to run: `request` is the host's, to be freed by nc_request_free; `request_id` is its number.
+/// A call to run: `request` is the host's, to be freed by nc_request_free; `request_id` is its
+/// number.
 pub const NC_EVENT_REQUEST: u32 = 1;
-/// A call that the request `request_id` began by nc_call_start with `tag` has ended: `status` says how;
-/// `answer`, if it is NC_OK, else `error`, is the host's to free.
+/// A call that the request `request_id` began by nc_call_start with `tag` has ended: `status` says
+/// how; `answer`, if it is NC_OK, else `error`, is the host's to free.
 pub const NC_EVENT_ANSWER: u32 = 2;
-/// Nobody waits for the answer to the request `request_id` any more.
+/// Nobody waits for the answer to the request `request_id` any more: `status` is
+/// NC_DEADLINE_EXCEEDED if its deadline has passed, NC_CANCELLED if its caller has left.
 pub const NC_EVENT_CANCELLED: u32 = 3;
 /// No more calls come: end the process.
 pub const NC_EVENT_ENDED: u32 = 4;
@@ -40,7 +43,7 @@ pub struct nc_event {
     pub struct_size: usize,
     /// One of NC_EVENT_*. Pass over one that is not known.
     pub kind: u32,
-    /// NC_EVENT_ANSWER: how the call ended.
+    /// NC_EVENT_ANSWER: how the call ended. NC_EVENT_CANCELLED: why.
     pub status: i32,
     /// NC_EVENT_REQUEST: the request.
     pub request: *mut nc_request,
@@ -63,17 +66,21 @@ impl nc_event {
         let none = nc_event { kind: NC_EVENT_ENDED, status: NC_OK, ..extensible::zeroed() };
         match event {
             Event::Ended => none,
-            Event::Cancelled { request } => {
-                nc_event { kind: NC_EVENT_CANCELLED, request_id: request, ..none }
-            }
+            Event::Cancelled { request, reason } => nc_event {
+                kind: NC_EVENT_CANCELLED,
+                request_id: request.number(),
+                status: reason.status().number() as i32,
+                ..none
+            },
             Event::Request(request) => nc_event {
                 kind: NC_EVENT_REQUEST,
-                request_id: request.id(),
+                request_id: request.id().number(),
                 request: nc_request::give(request),
                 ..none
             },
             Event::Answer { request, tag, result } => {
-                let none = nc_event { kind: NC_EVENT_ANSWER, request_id: request, tag, ..none };
+                let request_id = request.number();
+                let none = nc_event { kind: NC_EVENT_ANSWER, request_id, tag, ..none };
                 match result {
                     Ok(answer) => nc_event { answer: nc_answer::give(answer), ..none },
                     Err(failure) => nc_event {
@@ -94,12 +101,12 @@ unsafe fn borrow<'a>(worker: *const nc_worker) -> Result<&'a nc_worker, Failure>
     unsafe { worker.as_ref() }.ok_or_else(|| invalid("worker is NULL"))
 }
 
-/// Connects to the engine, for a host with an event loop of its own; use either this or nc_serve. `names`:
-/// the `count` functions that this program has handlers for. The worker, in `worker`, is the caller's, to
-/// be freed by nc_worker_free. `error` may be NULL.
+/// Connects to the engine, for a host with an event loop of its own; use either this or nc_serve.
+/// `names`: the `count` functions that this program has handlers for. The worker, in `worker`, is
+/// the caller's, to be freed by nc_worker_free. `error` may be NULL.
 ///
-/// NC_NOT_STARTED, NC_REFUSED, NC_INVALID_ARGUMENT, NC_INVALID_STATE: started wrongly: print the message
-/// and exit with
+/// NC_NOT_STARTED, NC_REFUSED, NC_INVALID_ARGUMENT, NC_INVALID_STATE: started wrongly: print the
+/// message and exit with
 /// 2. NC_UNAVAILABLE, NC_ENDED: the engine is gone: exit with 1.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn nc_worker_open(
@@ -128,8 +135,8 @@ pub unsafe extern "C" fn nc_worker_open(
     unsafe { guard_with_error(error, open) }
 }
 
-/// The descriptor to wait on; it belongs to the library. When it is readable call nc_worker_next with a
-/// timeout of 0 until it answers NC_AGAIN. Never read it. -1 for NULL.
+/// The descriptor to wait on; it belongs to the library. When it is readable call nc_worker_next
+/// with a timeout of 0 until it answers NC_AGAIN. Never read it. -1 for NULL.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn nc_worker_fd(worker: *const nc_worker) -> c_int {
     guard_value(-1, || {
@@ -150,11 +157,11 @@ pub unsafe extern "C" fn nc_worker_function(worker: *const nc_worker) -> nc_byte
     })
 }
 
-/// The next event, to `event`, whose `struct_size` is set. `timeout_ns`: how long to wait; with 0 it never
-/// sleeps, UINT64_MAX waits for good. For one thread at a time.
+/// The next event, to `event`, whose `struct_size` is set. `timeout_ns`: how long to wait; with 0
+/// it never sleeps, UINT64_MAX waits for good. For one thread at a time.
 ///
-/// When no request can go on without a message, as each waits for the answer to a call or there is none, it
-/// may look for one first, for at most 25 us and at times not at all: see nc_worker_looks.
+/// When no request can go on without a message, as each waits for the answer to a call or there is
+/// none, it may look for one first, for at most 25 us and at times not at all: see nc_worker_looks.
 ///
 /// NC_AGAIN: no event now: the time has passed, or a signal came.
 #[unsafe(no_mangle)]
@@ -173,9 +180,10 @@ pub unsafe extern "C" fn nc_worker_next(
     })
 }
 
-/// 1: nc_worker_next looks, as the channel of this process is of rings. Then a host gains by calling it with
-/// a timeout of 0 once more before it waits, when its handlers have made their calls and answered: what comes
-/// meanwhile need not wake it. It may as well only wait at the descriptor. 0: it does not, or `worker` is NULL.
+/// 1: nc_worker_next looks, as the channel of this process is of rings. Then a host gains by
+/// calling it with a timeout of 0 once more before it waits, when its handlers have made their
+/// calls and answered: what comes meanwhile need not wake it. It may as well only wait at the
+/// descriptor. 0: it does not, or `worker` is NULL.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn nc_worker_looks(worker: *const nc_worker) -> i32 {
     guard_value(0, || {
@@ -189,8 +197,8 @@ pub unsafe extern "C" fn nc_worker_looks(worker: *const nc_worker) -> i32 {
 pub unsafe extern "C" fn nc_worker_free(worker: *mut nc_worker) {
     guard_value((), || {
         if !worker.is_null() {
-            // SAFETY: a worker of the caller's own, as the header asks for, which `nc_worker_open` has
-            // made.
+            // SAFETY: a worker of the caller's own, as the header asks for, which `nc_worker_open`
+            // has made.
             drop(unsafe { Box::from_raw(worker) });
         }
     });

@@ -211,7 +211,7 @@ pub(crate) const fn check<T>(versions: &[Version]) {
         let (mut field, mut end) = (0, size);
         while field < versions[version].fields.len() {
             let next = &versions[version].fields[field];
-            assert!(version == 0 || next.offset == end, "the field follows or lies in padding");
+            assert!(version == 0 || next.offset == end, "a new field follows or lies in padding");
             assert!(version > 0 || next.offset >= end, "the fields are not in order");
             (field, end) = (field + 1, next.end);
         }

@@ -1,6 +1,6 @@
-//! The guard around the body of every C function: no panic crosses into C, and failures become statuses.
+//! The guard around the body of every C function: no panic crosses into C, and failures become
+//! statuses.
 
-use crate::error::nc_error;
 use crate::status::NC_OK;
 use nightcore_runtime::protocol::{Failure, Status};
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -10,32 +10,13 @@ pub(crate) fn guard(body: impl FnOnce() -> Result<i32, Failure>) -> i32 {
     run(body).unwrap_or_else(|failure| number(&failure))
 }
 
-/// Runs the body of a function that answers a status and, to who wants it, an error.
-///
-/// # Safety
-/// `error` is NULL or may be written to.
-pub(crate) unsafe fn guard_with_error(
-    error: *mut *mut nc_error,
-    body: impl FnOnce() -> Result<i32, Failure>,
-) -> i32 {
-    let (status, made) = match run(body) {
-        Ok(status) => (status, std::ptr::null_mut()),
-        Err(failure) if error.is_null() => (number(&failure), std::ptr::null_mut()),
-        Err(failure) => (number(&failure), nc_error::give(failure)),
-    };
-    if !error.is_null() {
-        // SAFETY: not NULL, so it may be written to.
-        unsafe { error.write(made) };
-    }
-    status
-}
-
 /// Runs the body of a function that answers a value; `otherwise` if it panics.
 pub(crate) fn guard_value<T>(otherwise: T, body: impl FnOnce() -> T) -> T {
     catch_unwind(AssertUnwindSafe(body)).unwrap_or(otherwise)
 }
 
-fn run(body: impl FnOnce() -> Result<i32, Failure>) -> Result<i32, Failure> {
+/// Runs the body of a function; a panic is a failure.
+pub(crate) fn run(body: impl FnOnce() -> Result<i32, Failure>) -> Result<i32, Failure> {
     catch_unwind(AssertUnwindSafe(body)).unwrap_or_else(|_| {
         Err(Failure::new(Status::Internal, "a fault in libnightcore; see standard error"))
     })

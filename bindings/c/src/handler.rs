@@ -1,23 +1,24 @@
 //! Handlers and serving: the skin in which the library runs the threads.
 
 use crate::bytes::text;
-use crate::guard::{guard, guard_value, invalid, number};
+use crate::guard::{guard, guard_value, invalid};
 use crate::request::nc_request;
 use crate::status::NC_OK;
-use nightcore_runtime::protocol::{Failure, Status};
 use nightcore_runtime::worker::{Handlers, Request, serve};
 use std::ffi::{c_char, c_void};
 use std::sync::{Arc, Mutex, PoisonError};
 
-/// A function's code. It runs on a worker thread, on several at once, and answers by nc_reply or one of its
-/// kin; an answer of NC_OK without a reply is an empty answer. Any other status fails the call:
+/// A function's code. It runs on a worker thread, on several at once, and answers by nc_reply or
+/// one of its kin; an answer of NC_OK without a reply is an empty answer. Any other status fails
+/// the call:
 ///
-/// - the status of the last internal call of this request that failed: that error is passed on, with its
-///   causes;
+/// - the status of the last internal call of this request that failed: that error is passed on,
+///   with its causes;
 /// - another status below NC_INVALID_ARGUMENT: the call fails with it;
 /// - anything else: FUNCTION_FAILED.
 ///
-/// No exception may leave it. `req` is valid until it returns, and belongs to the thread it runs on.
+/// No exception may leave it. `req` is valid until it returns, and belongs to the thread it runs
+/// on.
 pub type nc_handler = Option<unsafe extern "C" fn(req: *mut nc_request, user: *mut c_void) -> i32>;
 
 static HANDLERS: Mutex<Handlers> = Mutex::new(Handlers::new());
@@ -25,16 +26,17 @@ static HANDLERS: Mutex<Handlers> = Mutex::new(Handlers::new());
 /// What the program gave with a handler, handed back to it untouched.
 struct User(*mut c_void);
 
-// SAFETY: the pointer is only handed back to the program, which is told that handlers run on many threads.
+// SAFETY: the pointer is only handed back to the program, which is told that handlers run on many
+// threads.
 unsafe impl Send for User {}
 // SAFETY: as above.
 unsafe impl Sync for User {}
 
-/// Registers the handler of a function. `name` is copied. `user` is handed to the handler and must stay
-/// valid while functions are served. Call it before nc_serve, from any thread.
+/// Registers the handler of a function. `name` is copied. `user` is handed to the handler and must
+/// stay valid while functions are served. Call it before nc_serve, from any thread.
 ///
-/// NC_INVALID_ARGUMENT: the name is not one, or has a handler already. The reason is also on standard
-/// error.
+/// NC_INVALID_ARGUMENT: the name is not one, or has a handler already. The reason is also on
+/// standard error.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn nc_handle(
     name: *const c_char,
@@ -50,7 +52,8 @@ pub unsafe extern "C" fn nc_handle(
             let user = User(user);
             let run = move |request: &Request<'_>| {
                 let user = &user;
-                // SAFETY: `function` is the program's own, made to be called with a request and its `user`.
+                // SAFETY: `function` is the program's own, made to be called with a request and its
+                // `user`.
                 nc_request::run(request, |req| unsafe { function(req, user.0) })
             };
             HANDLERS.lock().unwrap_or_else(PoisonError::into_inner).add(name, Arc::new(run))
@@ -61,12 +64,12 @@ pub unsafe extern "C" fn nc_handle(
     })
 }
 
-/// Serves until the engine ends this process. The calling thread becomes the launching thread; handlers run
-/// on threads that the library makes when the engine asks for them.
+/// Serves until the engine ends this process. The calling thread becomes the launching thread;
+/// handlers run on threads that the library makes when the engine asks for them.
 ///
-/// Answers the exit code for main, not a status: 0 for a normal end; 1 if the engine went away or cannot be
-/// reached; 2 if the process was started wrongly or refused, such as when it has no handler for its
-/// function. When it is not 0 the reason has been printed to standard error.
+/// Answers the exit code for main, not a status: 0 for a normal end; 1 if the engine went away or
+/// cannot be reached; 2 if the process was started wrongly or refused, such as when it has no
+/// handler for its function. When it is not 0 the reason has been printed to standard error.
 #[unsafe(no_mangle)]
 pub extern "C" fn nc_serve() -> i32 {
     guard_value(1, || {
@@ -79,49 +82,4 @@ pub extern "C" fn nc_serve() -> i32 {
             }
         }
     })
-}
-
-/// What a handler that answered `status` makes of its call. `last`: the last operation of the request that
-/// failed.
-pub(crate) fn outcome(status: i32, last: Option<Failure>) -> Result<(), Failure> {
-    if status == NC_OK {
-        return Ok(());
-    }
-    if let Some(last) = last
-        && number(&last) == status
-    {
-        return Err(last.passed_on());
-    }
-    Err(match u32::try_from(status).ok().and_then(Status::from_number) {
-        Some(status) if status.ends_a_call() => Failure::new(status, status.title()),
-        Some(status) => Failure::new(
-            Status::FunctionFailed,
-            format!("the handler returned {status}: {}", status.title()),
-        ),
-        None => Failure::new(Status::FunctionFailed, format!("the handler returned {status}")),
-    })
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_returned_status_fails_the_call() {
-        assert_eq!(outcome(0, None), Ok(()));
-        assert_eq!(outcome(5, None).unwrap_err().status, Status::Overloaded);
-        for status in [3, 100, -1, 77] {
-            assert_eq!(outcome(status, None).unwrap_err().status, Status::FunctionFailed);
-        }
-    }
-
-    #[test]
-    fn the_status_of_the_last_failed_call_passes_its_error_on() {
-        let failure =
-            Failure { function: "Bar".into(), ..Failure::new(Status::NotFound, "no Bar") };
-        let passed = outcome(1, Some(failure.clone())).unwrap_err();
-        assert_eq!(passed, failure.clone().passed_on());
-        assert_eq!(passed.cause[0].function, "Bar");
-        assert!(outcome(6, Some(failure)).unwrap_err().cause.is_empty());
-    }
 }

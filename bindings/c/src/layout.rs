@@ -8,7 +8,8 @@ use std::fmt::Write;
 use std::path::Path;
 use std::process::Command;
 
-/// The size of a struct and the offset of each of its fields, with the expressions that C has for them.
+/// The size of a struct and the offset of each of its fields, with the expressions that C has for
+/// them.
 macro_rules! layout {
     ($type:ident { $($field:ident),* $(,)? }) => {{
         // Names every field, so that a new one cannot be left out.

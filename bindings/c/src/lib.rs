@@ -1,13 +1,13 @@
 //! libnightcore: the C ABI of the worker runtime. It translates and never decides.
 //!
-//! `include/nightcore.h` is generated from this crate and says what each function does; docs/ABI.md says
-//! what holds for all of them. One file holds one opaque type. Every `extern "C"` function is written out,
-//! as cbindgen does not see what a macro makes, and its body runs under [`guard`].
+//! `include/nightcore.h` is generated from this crate and says what each function does; docs/ABI.md
+//! says what holds for all of them. One file holds one opaque type. Every `extern "C"` function is
+//! written out, as cbindgen does not see what a macro makes, and its body runs under [`guard`].
 
 // Names are the ones of the header.
 #![allow(non_camel_case_types)]
-// The contract of each function is its comment, which is the header's: what it takes, for how long, from
-// which thread. What holds for every pointer is in docs/ABI.md.
+// The contract of each function is its comment, which is the header's: what it takes, for how long,
+// from which thread. What holds for every pointer is in docs/ABI.md.
 #![allow(clippy::missing_safety_doc)]
 
 // In the order of the header.
@@ -15,11 +15,17 @@ mod version;
 
 mod status;
 
+mod status_name;
+
 mod bytes;
 
 mod metadata;
 
 mod handler;
+
+mod outcome;
+
+mod side;
 
 mod request;
 
@@ -38,6 +44,8 @@ mod buffer;
 mod event_loop;
 
 mod guard;
+
+mod guard_error;
 
 mod extensible;
 

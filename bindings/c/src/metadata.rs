@@ -5,8 +5,8 @@ use crate::guard::invalid;
 use nightcore_runtime::protocol::{Failure, Metadata, MetadataBuffer};
 use std::sync::OnceLock;
 
-/// One pair of metadata. Names are visible lower-case ASCII; the name ":status" in an answer sets its HTTP
-/// status.
+/// One pair of metadata. Names are visible lower-case ASCII; the name ":status" in an answer sets
+/// its HTTP status.
 #[repr(C)]
 #[derive(Clone, Copy)]
 pub struct nc_pair {

@@ -5,32 +5,11 @@ use crate::bytes::{nc_bytes, reason, with_parts};
 use crate::error::nc_error;
 use crate::guard::{guard, invalid};
 use crate::metadata::{gather, nc_pair};
-use crate::request::{Content, Side, nc_request};
+use crate::request::{Content, nc_request};
 use crate::status::NC_OK;
-use nightcore_runtime::protocol::{Failure, Metadata, MetadataBuffer, Status};
-use nightcore_runtime::worker::Body;
+use nightcore_runtime::protocol::{Failure, MetadataBuffer, Status};
+use nightcore_runtime::worker::{Body, RunningCall};
 use std::ffi::c_char;
-
-impl Content {
-    fn reply(&self, body: Body<'_>, metadata: Metadata<'_>) -> Result<i32, Failure> {
-        match &self.side {
-            Side::Handler(handling) => handling.request().reply(body, metadata),
-            Side::Event(listening) => listening.request.reply(body, metadata),
-        }?;
-        Ok(NC_OK)
-    }
-
-    fn fail(&self, failure: &Failure) -> Result<i32, Failure> {
-        match &self.side {
-            Side::Handler(handling) => {
-                handling.request().fail(failure)?;
-                handling.failed.set(true);
-            }
-            Side::Event(listening) => listening.request.fail(failure)?,
-        }
-        Ok(NC_OK)
-    }
-}
 
 /// Runs an operation that answers.
 ///
@@ -38,19 +17,20 @@ impl Content {
 /// `req` is NULL or was a handle once.
 unsafe fn answering(
     req: *const nc_request,
-    answer: impl FnOnce(&Content) -> Result<i32, Failure>,
+    answer: impl FnOnce(&Content) -> Result<(), Failure>,
 ) -> Result<i32, Failure> {
     // SAFETY: the caller vouches for it.
     unsafe {
         nc_request::operate(req, |content| {
-            answer(content).inspect_err(|failure| content.note_refused(failure))
+            answer(content).inspect_err(|failure| content.side.note_refused(failure))?;
+            Ok(NC_OK)
         })
     }
 }
 
-/// Answers with this body, which has been copied when the function returns. A request is answered once;
-/// calls it has under way are cancelled. To an event loop the answer goes at once, from a handler when it
-/// returns.
+/// Answers with this body, which has been copied when the function returns. A request is answered
+/// once; calls it has under way are cancelled. To an event loop the answer goes at once, from a
+/// handler when it returns.
 ///
 /// NC_PAYLOAD_TOO_LARGE: over the limit for bodies; the request can still be answered otherwise.
 /// NC_INVALID_STATE: it has been answered or has ended.
@@ -59,13 +39,13 @@ pub unsafe extern "C" fn nc_reply(req: *mut nc_request, body: nc_bytes) -> i32 {
     // SAFETY: a request and readable bytes, as the header asks for.
     guard(|| unsafe {
         answering(req, |content| {
-            content.reply(Body::Parts(&[body.borrow()?]), MetadataBuffer::new().as_metadata())
+            content.side.reply(Body::Parts(&[body.borrow()?]), MetadataBuffer::new().as_metadata())
         })
     })
 }
 
-/// As nc_reply, with a body of `count` parts, one after the other, and metadata. A pair named ":status"
-/// sets the HTTP status, such as "404". Arrays may be NULL if their count is 0.
+/// As nc_reply, with a body of `count` parts, one after the other, and metadata. A pair named
+/// ":status" sets the HTTP status, such as "404". Arrays may be NULL if their count is 0.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn nc_reply_with(
     req: *mut nc_request,
@@ -79,14 +59,14 @@ pub unsafe extern "C" fn nc_reply_with(
         answering(req, |content| {
             let metadata = gather(metadata, metadata_count)?;
             with_parts(parts, count, |parts| {
-                content.reply(Body::Parts(parts), metadata.as_metadata())
+                content.side.reply(Body::Parts(parts), metadata.as_metadata())
             })
         })
     })
 }
 
-/// As nc_reply_with, with the first `len` bytes of a buffer as the body, which is not copied. The buffer is
-/// taken in any case, whatever the function answers.
+/// As nc_reply_with, with the first `len` bytes of a buffer as the body, which is not copied. The
+/// buffer is taken in any case, whatever the function answers.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn nc_reply_buffer(
     req: *mut nc_request,
@@ -99,40 +79,43 @@ pub unsafe extern "C" fn nc_reply_buffer(
         if buffer.is_null() {
             return Err(invalid("buffer is NULL"));
         }
-        // SAFETY: a buffer of the caller's own, as the header asks for, which `nc_buffer_new` has made.
+        // SAFETY: a buffer of the caller's own, as the header asks for, which `nc_buffer_new` has
+        // made.
         let buffer = unsafe { Box::from_raw(buffer) }.buffer;
         // SAFETY: a request and a readable array, as the header asks for.
         unsafe {
             answering(req, |content| {
                 let metadata = gather(metadata, metadata_count)?;
-                content.reply(Body::Buffer(buffer, len), metadata.as_metadata())
+                content.side.reply(Body::Buffer(buffer, len), metadata.as_metadata())
             })
         }
     })
 }
 
-/// Answers with the error FUNCTION_FAILED and this message, of which callers see up to 512 bytes. NC_OK:
-/// the request is answered, and what the handler then returns says nothing more, so `return nc_fail(req,
-/// "no such user");` is fine.
+/// Answers with the error FUNCTION_FAILED and this message, of which callers see up to 512 bytes.
+/// NC_OK: the request is answered, and what the handler then returns says nothing more, so `return
+/// nc_fail(req, "no such user");` is fine.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn nc_fail(req: *mut nc_request, message: *const c_char) -> i32 {
     // SAFETY: a request and a text, as the header asks for.
     guard(|| unsafe {
         nc_request::operate(req, |content| {
-            content.fail(&Failure::new(Status::FunctionFailed, reason(message)?))
+            content.side.fail(&Failure::new(Status::FunctionFailed, reason(message)?))?;
+            Ok(NC_OK)
         })
     })
 }
 
-/// Answers with an error of an internal call, as when a handler returns its status: callers see that this
-/// function failed, and `error` and its causes as the reason. `error` stays the caller's.
+/// Answers with an error of an internal call, as when a handler returns its status: callers see
+/// that this function failed, and `error` and its causes as the reason. `error` stays the caller's.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn nc_pass_on(req: *mut nc_request, error: *const nc_error) -> i32 {
     // SAFETY: a request and an error, as the header asks for.
     guard(|| unsafe {
         nc_request::operate(req, |content| {
             let error = error.as_ref().ok_or_else(|| invalid("error is NULL"))?;
-            content.fail(&error.failure.clone().passed_on())
+            content.side.fail(&error.failure.clone().passed_on())?;
+            Ok(NC_OK)
         })
     })
 }

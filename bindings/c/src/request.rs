@@ -2,12 +2,12 @@
 
 use crate::bytes::{nc_bytes, present, text};
 use crate::guard::{guard, guard_value, invalid};
-use crate::handler::outcome;
 use crate::metadata::{Pairs, nc_pair};
+use crate::side::Side;
 use crate::status::{NC_NOT_FOUND, NC_OK};
-use nightcore_runtime::protocol::{Failure, Status};
-use nightcore_runtime::worker::{Input, LoopRequest, Request, is_forked};
-use std::cell::{Cell, RefCell, UnsafeCell};
+use nightcore_runtime::protocol::{CallNumber, Failure, Status};
+use nightcore_runtime::worker::{LoopRequest, Request, RunningCall, is_forked};
+use std::cell::UnsafeCell;
 use std::ffi::{CStr, c_char};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Mutex, OnceLock, PoisonError};
@@ -23,14 +23,14 @@ const FIRST_THREAD: u64 = 2;
 
 /// A call that a function of this process runs. Opaque.
 ///
-/// A handler is lent one, which is valid until the handler returns; it answers and calls on that thread
-/// only, while the functions that answer no status may be used from any. nc_worker_next gives one, which is
-/// valid until nc_request_free and may be used from any thread.
+/// A handler is lent one, which is valid until the handler returns; it answers and calls on that
+/// thread only, while the functions that answer no status may be used from any. nc_worker_next
+/// gives one, which is valid until nc_request_free and may be used from any thread.
 ///
 /// What a request hands out (body, names, metadata) is valid as long as the request.
 ///
-/// The memory of an ended request is not given back to the system but used for a later one: so a handle
-/// that is used too late is found out instead of leading anywhere.
+/// The memory of an ended request is not given back to the system but used for a later one: so a
+/// handle that is used too late is found out instead of leading anywhere.
 pub struct nc_request {
     /// ENDED, ANY_THREAD, or the number of the thread that the handler runs on.
     owner: AtomicU64,
@@ -42,36 +42,6 @@ pub(crate) struct Content {
     pairs: Pairs,
     /// The call's id, once it was asked for.
     call_id: OnceLock<[u8; CALL_ID_BYTES]>,
-}
-
-/// Which skin the request belongs to.
-pub(crate) enum Side {
-    Handler(Handling),
-    Event(Listening),
-}
-
-/// A request of an event loop.
-pub(crate) struct Listening {
-    pub(crate) request: LoopRequest,
-    /// Why the last answer was refused.
-    refused: Mutex<Option<Failure>>,
-}
-
-/// A request that a handler runs.
-pub(crate) struct Handling {
-    /// Lives until the handler returns, which `nc_request::run` ends this by.
-    request: *const Request<'static>,
-    /// The last operation that failed.
-    last: RefCell<Option<Failure>>,
-    /// Answered by a failure, so that what the handler returns says nothing more.
-    pub(crate) failed: Cell<bool>,
-}
-
-impl Handling {
-    pub(crate) fn request(&self) -> &Request<'static> {
-        // SAFETY: it outlives this, see the field.
-        unsafe { &*self.request }
-    }
 }
 
 /// Handles that no request uses. As many as there ever were requests at once.
@@ -101,7 +71,8 @@ impl nc_request {
                 content: UnsafeCell::new(None),
             })),
         };
-        // SAFETY: handles are never freed, and this one was idle, so nobody else looks at its content.
+        // SAFETY: handles are never freed, and this one was idle, so nobody else looks at its
+        // content.
         unsafe {
             *(*handle).content.get() =
                 Some(Content { side, pairs: Pairs::default(), call_id: OnceLock::new() });
@@ -132,25 +103,19 @@ impl nc_request {
         request: &Request<'_>,
         handler: impl FnOnce(*mut nc_request) -> i32,
     ) -> Result<(), Failure> {
-        let handling = Handling {
-            request: std::ptr::from_ref(request).cast(),
-            last: RefCell::new(None),
-            failed: Cell::new(false),
-        };
-        let handle = nc_request::begin(Side::Handler(handling), this_thread());
+        // SAFETY: the request stays where it is while `run` borrows it, and the side is gone before
+        // that ends.
+        let side = unsafe { Side::handler(request) };
+        let handle = nc_request::begin(side, this_thread());
         let status = handler(handle);
         // SAFETY: made above; the handler has returned, and from here on every use is refused.
-        match unsafe { nc_request::end(handle) } {
-            Some(Content { side: Side::Handler(handling), .. }) if !handling.failed.get() => {
-                outcome(status, handling.last.take())
-            }
-            _ => Ok(()),
-        }
+        let content = unsafe { nc_request::end(handle) };
+        content.map_or(Ok(()), |content| content.side.returned(status))
     }
 
     /// A handle for a request of the event loop.
     pub(crate) fn give(request: LoopRequest) -> *mut nc_request {
-        nc_request::begin(Side::Event(Listening { request, refused: Mutex::new(None) }), ANY_THREAD)
+        nc_request::begin(Side::event(request), ANY_THREAD)
     }
 
     /// The owner of a request that has not ended.
@@ -186,8 +151,8 @@ impl nc_request {
         req: *const nc_request,
         operation: impl FnOnce(&Content) -> Result<R, Failure>,
     ) -> Result<R, Failure> {
-        // Asked once, and before the content is looked at: by its own thread the request may end meanwhile, and another one
-        // begin.
+        // Asked once, and before the content is looked at: by its own thread the request may end
+        // meanwhile, and another one begin.
         // SAFETY: the caller vouches for it.
         let owner = unsafe { nc_request::owner(req) }?;
         if is_forked() {
@@ -201,9 +166,7 @@ impl nc_request {
         }
         // SAFETY: it is this thread's, or the caller vouches for it.
         let content = unsafe { nc_request::live(req) }?;
-        let Side::Handler(handling) = &content.side else { return operation(content) };
-        operation(content)
-            .inspect_err(|failure| *handling.last.borrow_mut() = Some(failure.clone()))
+        operation(content).inspect_err(|failure| content.side.note_failed(failure))
     }
 }
 
@@ -212,33 +175,17 @@ fn has_ended() -> Failure {
 }
 
 impl Content {
-    /// Keeps the reason why an answer was refused, for a request that then ends without one.
-    pub(crate) fn note_refused(&self, failure: &Failure) {
-        if let Side::Event(listening) = &self.side {
-            *listening.refused.lock().unwrap_or_else(PoisonError::into_inner) =
-                Some(failure.clone());
-        }
-    }
-
-    /// What the request was given.
-    fn input(&self) -> &Input {
-        match &self.side {
-            Side::Handler(handling) => handling.request(),
-            Side::Event(listening) => &listening.request,
-        }
-    }
-
     fn call_id(&self) -> *const c_char {
         let text = || {
             let mut text = [0; CALL_ID_BYTES];
-            text[..CALL_ID_BYTES - 1].copy_from_slice(&self.input().call_id().digits());
+            text[..CALL_ID_BYTES - 1].copy_from_slice(&self.side.call_id().digits());
             text
         };
         self.call_id.get_or_init(text).as_ptr().cast()
     }
 
     fn pairs(&self) -> &[nc_pair] {
-        self.pairs.of(self.input().metadata())
+        self.pairs.of(self.side.metadata())
     }
 }
 
@@ -258,7 +205,7 @@ where
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn nc_request_body(req: *const nc_request) -> nc_bytes {
     // SAFETY: a request, as the header asks for.
-    unsafe { value(req, nc_bytes::EMPTY, |content| nc_bytes::lend(content.input().body())) }
+    unsafe { value(req, nc_bytes::EMPTY, |content| nc_bytes::lend(content.side.body())) }
 }
 
 /// The name of the function that was called, which is the one this process runs.
@@ -266,7 +213,7 @@ pub unsafe extern "C" fn nc_request_body(req: *const nc_request) -> nc_bytes {
 pub unsafe extern "C" fn nc_request_function(req: *const nc_request) -> nc_bytes {
     // SAFETY: a request, as the header asks for.
     unsafe {
-        value(req, nc_bytes::EMPTY, |content| nc_bytes::lend(content.input().function().as_bytes()))
+        value(req, nc_bytes::EMPTY, |content| nc_bytes::lend(content.side.function().as_bytes()))
     }
 }
 
@@ -274,14 +221,14 @@ pub unsafe extern "C" fn nc_request_function(req: *const nc_request) -> nc_bytes
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn nc_request_is_internal(req: *const nc_request) -> bool {
     // SAFETY: a request, as the header asks for.
-    unsafe { value(req, false, |content| content.input().caller().is_some()) }
+    unsafe { value(req, false, |content| content.side.caller().is_some()) }
 }
 
 /// The name of the function that made the call; empty if it came in by the gateway.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn nc_request_caller(req: *const nc_request) -> nc_bytes {
     let lend = |content: &Content| {
-        content.input().caller().map_or(nc_bytes::EMPTY, |caller| nc_bytes::lend(caller.as_bytes()))
+        content.side.caller().map_or(nc_bytes::EMPTY, |caller| nc_bytes::lend(caller.as_bytes()))
     };
     // SAFETY: a request, as the header asks for.
     unsafe { value(req, nc_bytes::EMPTY, lend) }
@@ -299,7 +246,7 @@ pub unsafe extern "C" fn nc_request_metadata(
     // SAFETY: a request, a name and a place for the value, as the header asks for.
     guard(|| unsafe {
         present(value, "value")?;
-        let found = nc_request::live(req)?.input().metadata().get(text(name, "name")?);
+        let found = nc_request::live(req)?.side.metadata().get(text(name, "name")?);
         value.write(found.map_or(nc_bytes::EMPTY, nc_bytes::lend));
         Ok(if found.is_some() { NC_OK } else { NC_NOT_FOUND })
     })
@@ -336,71 +283,78 @@ pub unsafe extern "C" fn nc_request_metadata_at(
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn nc_request_time_left_ns(req: *const nc_request) -> u64 {
     let left = |content: &Content| {
-        let left = content.input().time_left();
+        let left = content.side.time_left();
         left.map_or(u64::MAX, |left| u64::try_from(left.as_nanos()).unwrap_or(u64::MAX))
     };
     // SAFETY: a request, as the header asks for.
     unsafe { value(req, 0, left) }
 }
 
-/// Whether nobody waits for the answer any more: the caller has left or the deadline has passed. A load of
-/// a word, cheap enough for a loop. True too if the request has ended.
+/// Whether nobody waits for the answer any more: the caller has left or the deadline has passed. A
+/// load of a word, cheap enough for a loop. True too if the request has ended.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn nc_request_cancelled(req: *const nc_request) -> bool {
-    let cancelled = |content: &Content| match &content.side {
-        Side::Handler(handling) => handling.request().is_cancelled(),
-        Side::Event(listening) => listening.request.is_cancelled(),
-    };
     // SAFETY: a request, as the header asks for.
-    unsafe { value(req, true, cancelled) }
+    unsafe { value(req, true, |content| content.side.is_cancelled()) }
+}
+
+/// Why nobody waits for the answer any more: NC_DEADLINE_EXCEEDED if the deadline has passed,
+/// NC_CANCELLED if the caller has left, NC_OK if somebody still waits. As cheap as
+/// nc_request_cancelled, and from any thread.
+///
+/// NC_INVALID_STATE: the request has ended.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn nc_request_cancel_reason(req: *const nc_request) -> i32 {
+    // SAFETY: a request, as the header asks for.
+    guard(|| unsafe {
+        let reason = nc_request::live(req)?.side.cancel_reason();
+        Ok(reason.map_or(NC_OK, |reason| reason.status().number() as i32))
+    })
 }
 
 /// The number of a request of nc_worker_next, by which later events name it; 0 for a handler's.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn nc_request_id(req: *const nc_request) -> u64 {
-    let id = |content: &Content| match &content.side {
-        Side::Handler(_) => 0,
-        Side::Event(listening) => listening.request.id(),
-    };
     // SAFETY: a request, as the header asks for.
-    unsafe { value(req, 0, id) }
+    let number = unsafe { value(req, None, |content| content.side.event_number()) };
+    number.map_or(0, CallNumber::number)
 }
 
-/// The id of the call, 16 hexadecimal digits, which the calls that it makes have as well, and all below: that of
-/// the call from outside with which it began. Its client has it in the header X-Nightcore-Call. Empty if the request
-/// has ended.
+/// The id of the call, 16 hexadecimal digits, which the calls that it makes have as well, and all
+/// below: that of the call from outside with which it began. Its client has it in the header
+/// X-Nightcore-Call. Empty if the request has ended.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn nc_request_call_id(req: *const nc_request) -> *const c_char {
     // SAFETY: a request, as the header asks for.
     unsafe { value(req, c"".as_ptr(), Content::call_id) }
 }
 
-/// Writes a text to standard error, from where it comes to the function's log, each of its lines with the id of the call.
-/// It may be used from any thread. NC_INVALID_STATE: the request has ended.
+/// Writes a text to standard error, from where it comes to the function's log, each of its lines
+/// with the id of the call. It may be used from any thread. NC_INVALID_STATE: the request has
+/// ended.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn nc_log(req: *const nc_request, text: *const c_char) -> i32 {
     // SAFETY: a request and a text, as the header asks for; the text is not NULL.
     guard(|| unsafe {
         present(text.cast_mut(), "text")?;
-        nc_request::live(req)?.input().log(CStr::from_ptr(text).to_bytes());
+        nc_request::live(req)?.side.log(CStr::from_ptr(text).to_bytes());
         Ok(NC_OK)
     })
 }
 
-/// Ends a request of nc_worker_next; takes NULL. If it was not answered its call fails, with the reason why
-/// its last answer was refused, if one was. A handler's request ends by itself and is left alone.
+/// Ends a request of nc_worker_next; takes NULL. If it was not answered its call fails, with the
+/// reason why its last answer was refused, if one was. A handler's request ends by itself and is
+/// left alone.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn nc_request_free(req: *mut nc_request) {
     guard_value((), || {
         // SAFETY: a request that no other thread uses any more, as the header asks for.
-        if let Ok(Content { side: Side::Event(_), .. }) = unsafe { nc_request::live(req) } {
+        if let Ok(content) = unsafe { nc_request::live(req) }
+            && content.side.event_number().is_some()
+        {
             // SAFETY: it has not ended, as was just seen.
-            let content = unsafe { nc_request::end(req) };
-            if let Some(Content { side: Side::Event(Listening { request, refused }), .. }) = content
-                && let Some(failure) = refused.into_inner().unwrap_or_else(PoisonError::into_inner)
-            {
-                // Refused if it was answered after all, or by a fork.
-                let _ = request.fail(&failure.passed_on());
+            if let Some(content) = unsafe { nc_request::end(req) } {
+                content.side.freed();
             }
         }
     });

@@ -1,7 +1,7 @@
-//! The statuses, as plain constants: a C caller may hand over any number, which no Rust enum may hold.
+//! The statuses, as plain constants: a C caller may hand over any number, which no Rust enum may
+//! hold.
 
-use crate::guard::guard_value;
-use std::ffi::{CStr, c_char};
+use std::ffi::CStr;
 
 /// It went well.
 pub const NC_OK: i32 = 0;
@@ -23,8 +23,8 @@ pub const NC_DEADLINE_EXCEEDED: i32 = 7;
 pub const NC_CANCELLED: i32 = 8;
 /// Calls are nested too deep.
 pub const NC_DEPTH_EXCEEDED: i32 = 9;
-/// An argument is not valid. This status and those that follow are the library's own: no call ends with
-/// one.
+/// An argument is not valid. This status and those that follow are the library's own: no call ends
+/// with one.
 pub const NC_INVALID_ARGUMENT: i32 = 100;
 /// The request belongs to another thread.
 pub const NC_WRONG_THREAD: i32 = 101;
@@ -43,7 +43,7 @@ pub const NC_ENDED: i32 = 107;
 /// A fault inside the library.
 pub const NC_INTERNAL: i32 = 108;
 
-const NAMES: [(i32, &CStr); 19] = [
+pub(crate) const NAMES: [(i32, &CStr); 19] = [
     (NC_OK, c"OK"),
     (NC_NOT_FOUND, c"NOT_FOUND"),
     (NC_PAYLOAD_TOO_LARGE, c"PAYLOAD_TOO_LARGE"),
@@ -64,18 +64,6 @@ const NAMES: [(i32, &CStr); 19] = [
     (NC_ENDED, c"ENDED"),
     (NC_INTERNAL, c"INTERNAL"),
 ];
-
-/// The name of a status, such as "NOT_FOUND"; "UNKNOWN" for a number that is none. Valid for good.
-#[unsafe(no_mangle)]
-pub extern "C" fn nc_status_name(status: i32) -> *const c_char {
-    guard_value(c"UNKNOWN".as_ptr(), || {
-        let name = NAMES
-            .iter()
-            .find(|(number, _)| *number == status)
-            .map_or(c"UNKNOWN", |(_, name)| *name);
-        name.as_ptr()
-    })
-}
 
 #[cfg(test)]
 mod tests {

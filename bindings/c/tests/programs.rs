@@ -4,7 +4,8 @@ mod library;
 #[path = "../../../runtime-core/tests/peer/mod.rs"]
 mod peer;
 
-use nightcore_runtime::protocol::{Cause, Header, Kind, Status};
+use nightcore_runtime::protocol::{CancelReason, Cause, Status};
+use peer::raw::{Kind, RawHeader};
 use peer::{Peer, Said};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
@@ -188,7 +189,7 @@ fn c_calls_with_options_and_looks_at_errors() {
     assert_eq!(invoke.metadata[0], ("x-kind".to_owned(), b"test".to_vec()));
     let timeout = invoke.header.deadline - invoke.header.sent_at;
     assert_eq!(timeout, 5_000_000_000);
-    let header = Header { function: 3, ..Header::new(Kind::Complete, invoke.header.call) };
+    let header = RawHeader { function: 3, ..RawHeader::new(Kind::Complete, invoke.header.call) };
     peer.send(header, "", &[(":status", "404"), ("a", "1")], b"nothing");
     assert_eq!(peer.receive().text(), "404 nothing");
     peer.dispatch(2, b"");
@@ -232,8 +233,8 @@ fn described(program: &Program) -> [String; 2] {
     let mut peer = Peer::start(program.command(), "Describe");
     let outside = peer.call(1, b"").text().to_owned();
     let deadline = nightcore_runtime::clock::now_ns() + 30_000_000_000;
-    let header = Header { function: 8, deadline, ..Header::new(Kind::Dispatch, 2) };
-    peer.cancel(2);
+    let header = RawHeader { function: 8, deadline, ..RawHeader::new(Kind::Dispatch, 2) };
+    peer.cancel(2, CancelReason::Caller);
     peer.send(header, "Caller", &[("a", "1"), ("b", "2")], b"");
     let inside = peer.receive().text().to_owned();
     ends_well(peer);
@@ -290,7 +291,7 @@ fn a_c_event_loop_runs_calls() {
 
     peer.dispatch(5, b"bar");
     peer.receive();
-    peer.send(Header::new(Kind::Cancel, 5), "", &[], b"");
+    peer.send(RawHeader::new(Kind::Cancel, 5), "", &[], b"");
     assert_eq!(peer.receive().failure().message, "the handler did not answer");
 
     peer.dispatch(6, b"bar, back");
@@ -337,7 +338,7 @@ fn cpp_hands_an_answer_on_whole() {
     peer.dispatch(1, b"in");
     let invoke = peer.receive();
     assert_eq!(invoke.text(), "in-!");
-    let header = Header { function: 3, ..Header::new(Kind::Complete, invoke.header.call) };
+    let header = RawHeader { function: 3, ..RawHeader::new(Kind::Complete, invoke.header.call) };
     peer.send(header, "", &[(":status", "404"), ("a", "1")], b"nothing");
     let said = peer.receive();
     let pairs = [(":status".to_owned(), b"404".to_vec()), ("a".to_owned(), b"1".to_vec())];

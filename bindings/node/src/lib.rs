@@ -1,7 +1,8 @@
-//! The addon of the npm package `nightcore`: the worker runtime as the package's JavaScript uses it.
+//! The addon of the npm package `nightcore`: the worker runtime as the package's JavaScript uses
+//! it.
 //!
-//! It translates and decides nothing. All of it runs in Node's one event loop: the library's descriptor is watched by
-//! libuv, and what has happened is handed over in one array.
+//! It translates and decides nothing. All of it runs in Node's one event loop: the library's
+//! descriptor is watched by libuv, and what has happened is handed over in one array.
 
 // A test program would lack Node, and what registers with it.
 #![cfg(not(test))]

@@ -23,7 +23,8 @@ unsafe extern "C" {
 type PollCallback = unsafe extern "C" fn(handle: *mut c_void, status: c_int, events: c_int);
 type CloseCallback = unsafe extern "C" fn(handle: *mut c_void);
 
-/// Calls a function whenever a descriptor is readable, until it is closed. It keeps the process alive.
+/// Calls a function whenever a descriptor is readable, until it is closed. It keeps the process
+/// alive.
 pub struct Watch {
     env: sys::napi_env,
     callback: sys::napi_ref,
@@ -79,8 +80,8 @@ impl Watch {
         }
         let event_loop = env.get_uv_event_loop()?;
         let watch = Box::into_raw(watch);
-        // SAFETY: the handle is as large as libuv says, and stays where it is until libuv has closed it; the loop is this
-        // thread's.
+        // SAFETY: the handle is as large as libuv says, and stays where it is until libuv has
+        // closed it; the loop is this thread's.
         let error = unsafe {
             let handle = (*watch).handle.as_mut_ptr().cast::<c_void>();
             match uv_poll_init(event_loop, handle, fd) {
@@ -111,8 +112,8 @@ impl Watching {
 }
 
 unsafe extern "C" fn readable(handle: *mut c_void, _status: c_int, _events: c_int) {
-    // SAFETY: libuv calls it on the loop's thread with the handle of a watch that is not closed; nothing of the watch is
-    // borrowed when JavaScript runs, which may close it.
+    // SAFETY: libuv calls it on the loop's thread with the handle of a watch that is not closed;
+    // nothing of the watch is borrowed when JavaScript runs, which may close it.
     unsafe {
         let watch = uv_handle_get_data(handle).cast::<Watch>();
         let (env, context, callback) = ((*watch).env, (*watch).context, (*watch).callback);

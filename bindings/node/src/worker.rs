@@ -5,7 +5,7 @@ use crate::watch::{Watch, Watching};
 use napi::bindgen_prelude::*;
 use napi_derive::napi;
 use nightcore_runtime::protocol::{Failure, Metadata, MetadataBuffer};
-use nightcore_runtime::worker::{Body, CallOptions, Event, EventLoop, LoopRequest};
+use nightcore_runtime::worker::{Body, CallOptions, Event, EventLoop, LoopRequest, RunningCall};
 use std::cell::{Cell, RefCell};
 use std::os::fd::AsRawFd;
 use std::time::Duration;
@@ -17,7 +17,8 @@ const ERROR: u32 = 3;
 const CANCELLED: u32 = 4;
 const ENDED: u32 = 5;
 
-/// Payloads up to this size are handed over together, in one buffer; larger ones have buffers of their own.
+/// Payloads up to this size are handed over together, in one buffer; larger ones have buffers of
+/// their own.
 const MAX_SHARED_BYTES: usize = 4096;
 
 const NANOS_PER_MILLI: f64 = 1e6;
@@ -109,7 +110,8 @@ impl Worker {
         self.event_loop.function()
     }
 
-    /// Whether `events` looks for more for a while, so that it pays to call it once more before sleeping.
+    /// Whether `events` looks for more for a while, so that it pays to call it once more before
+    /// sleeping.
     #[napi(getter)]
     pub fn looks(&self) -> bool {
         self.event_loop.looks()
@@ -131,7 +133,8 @@ impl Worker {
         }
     }
 
-    /// What has happened: first the buffer that small payloads are in, one after the other, then the events.
+    /// What has happened: first the buffer that small payloads are in, one after the other, then
+    /// the events.
     #[napi]
     pub fn events<'env>(&self, env: &'env Env) -> Result<Array<'env>> {
         let mut events = Events { env, array: env.create_array(0)?, count: 1, shared: Vec::new() };
@@ -159,13 +162,14 @@ impl Worker {
                     events.add(tag as f64)?;
                     events.add(JsFailure::from(failure))?;
                 }
-                Event::Cancelled { request } => {
+                Event::Cancelled { request, reason } => {
                     let is_it = |kept: &Option<LoopRequest>| {
                         kept.as_ref().is_some_and(|r| r.id() == request)
                     };
                     if let Some(index) = self.requests.borrow().iter().position(is_it) {
                         events.add(CANCELLED)?;
                         events.add(index as u32)?;
+                        events.add(reason.status().name())?;
                     }
                 }
                 Event::Ended => {

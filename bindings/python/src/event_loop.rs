@@ -2,7 +2,7 @@
 
 use crate::failure::{PyCause, exception, from_python, not_started, to_python};
 use crate::payload::{self, Pairs};
-use nightcore_runtime::worker::{Body, Event, EventLoop, LoopRequest};
+use nightcore_runtime::worker::{Body, Event, EventLoop, LoopRequest, RunningCall};
 use pyo3::prelude::*;
 use pyo3::types::PyBytes;
 use std::os::fd::AsRawFd;
@@ -37,7 +37,8 @@ impl Worker {
         self.0.function()
     }
 
-    /// Whether `events` looks for more for a while, so that it pays to call it once more before sleeping.
+    /// Whether `events` looks for more for a while, so that it pays to call it once more before
+    /// sleeping.
     #[getter]
     fn looks(&self) -> bool {
         self.0.looks()
@@ -53,7 +54,7 @@ impl Worker {
         while let Some(event) = self.0.next(Some(Duration::ZERO)).map_err(|f| to_python(py, f))? {
             events.push(match event {
                 Event::Request(request) => {
-                    let id = request.id();
+                    let id = request.id().number();
                     (REQUEST, id, Py::new(py, WorkerRequest::new(py, request))?.into_any())
                 }
                 Event::Answer { tag, result: Ok(answer), .. } => {
@@ -62,7 +63,10 @@ impl Worker {
                 Event::Answer { tag, result: Err(failure), .. } => {
                     (ERROR, tag, exception(py, failure)?.unbind())
                 }
-                Event::Cancelled { request } => (CANCELLED, request, py.None()),
+                Event::Cancelled { request, reason } => {
+                    let reason = reason.status().name().into_pyobject(py)?;
+                    (CANCELLED, request.number(), reason.into_any().unbind())
+                }
                 Event::Ended => {
                     events.push((ENDED, 0, py.None()));
                     return Ok(events);
@@ -117,6 +121,11 @@ impl WorkerRequest {
 
     fn cancelled(&self) -> bool {
         self.request.is_cancelled()
+    }
+
+    /// The name of the status that says why the request is cancelled.
+    fn cancel_reason(&self) -> Option<&'static str> {
+        self.request.cancel_reason().map(|reason| reason.status().name())
     }
 
     /// Begins a call; an event with this tag follows.

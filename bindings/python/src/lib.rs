@@ -1,7 +1,8 @@
-//! The extension module `nightcore._nightcore`: the worker runtime as the package's Python code uses it.
+//! The extension module `nightcore._nightcore`: the worker runtime as the package's Python code
+//! uses it.
 //!
-//! It translates and decides nothing: requests and answers become bytes objects, failures become the package's
-//! exceptions, and every wait is without the GIL.
+//! It translates and decides nothing: requests and answers become bytes objects, failures become
+//! the package's exceptions, and every wait is without the GIL.
 
 mod event_loop;
 mod failure;

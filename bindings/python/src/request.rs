@@ -3,7 +3,7 @@
 use crate::failure::{PyCause, exception, from_python, to_python};
 use crate::payload::{self, Pairs};
 use nightcore_runtime::protocol::{CallId, Failure, Status};
-use nightcore_runtime::worker::{self, Body, Tagged};
+use nightcore_runtime::worker::{self, Body, RunningCall, Tagged};
 use pyo3::prelude::*;
 use pyo3::types::PyBytes;
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -12,7 +12,8 @@ use std::thread::ThreadId;
 /// What `nightcore.Request` is made of.
 #[pyclass(frozen)]
 pub struct Request {
-    /// Taken when the handler returns. Locked while it is used, so that it is not taken from under who uses it.
+    /// Taken when the handler returns. Locked while it is used, so that it is not taken from under
+    /// who uses it.
     running: Mutex<Option<Running>>,
     thread: ThreadId,
     call_id: CallId,
@@ -29,10 +30,12 @@ pub struct Request {
 /// The runtime's request.
 struct Running(*const worker::Request<'static>);
 
-// SAFETY: only `is_cancelled`, a load from memory that outlives the request, is used by other threads than its own.
+// SAFETY: only `is_cancelled` and `cancel_reason`, loads from memory that outlives the request, is
+// used by other threads than its own.
 unsafe impl Send for Running {}
 
-/// Lets a pointer to a request of this thread into a closure that runs without the GIL, on this thread.
+/// Lets a pointer to a request of this thread into a closure that runs without the GIL, on this
+/// thread.
 struct Here<'a>(&'a worker::Request<'static>);
 
 // SAFETY: `Python::detach` runs its closure on the thread that calls it.
@@ -103,6 +106,14 @@ impl Request {
         self.lock().as_ref().is_none_or(|running| unsafe { &*running.0 }.is_cancelled())
     }
 
+    /// The name of the status that says why the request is cancelled.
+    fn cancel_reason(&self) -> Option<&'static str> {
+        // SAFETY: it has not ended, and does not while the lock is held.
+        let reason =
+            self.lock().as_ref().and_then(|running| unsafe { &*running.0 }.cancel_reason());
+        reason.map(|reason| reason.status().name())
+    }
+
     fn call(
         &self,
         py: Python<'_>,
@@ -136,7 +147,8 @@ impl Request {
         started.map_err(|failure| to_python(py, failure))
     }
 
-    /// The tag of the next call that has ended, whether it was answered, and the answer or the exception.
+    /// The tag of the next call that has ended, whether it was answered, and the answer or the
+    /// exception.
     fn next_answer(&self, py: Python<'_>) -> PyResult<(u64, bool, Py<PyAny>)> {
         let here = self.here(py)?;
         loop {

@@ -9,8 +9,8 @@ use pyo3::exceptions::PyValueError;
 use pyo3::prelude::*;
 use std::sync::Arc;
 
-/// Serves until the engine ends this process. `run` is called with the name of the function and each request, on
-/// worker threads, and answers it.
+/// Serves until the engine ends this process. `run` is called with the name of the function and
+/// each request, on worker threads, and answers it.
 #[pyfunction]
 pub fn serve(py: Python<'_>, names: Vec<String>, run: Py<PyAny>) -> PyResult<()> {
     let mut handlers = Handlers::new();

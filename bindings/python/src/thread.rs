@@ -3,8 +3,8 @@
 use pyo3::ffi;
 use std::marker::PhantomData;
 
-/// Keeps the state that Python has for this thread, so that attaching to the interpreter finds it: to make and forget
-/// one for each call costs microseconds. Dropped by the end of the thread.
+/// Keeps the state that Python has for this thread, so that attaching to the interpreter finds it:
+/// to make and forget one for each call costs microseconds. Dropped by the end of the thread.
 struct Kept {
     state: ffi::PyGILState_STATE,
     detached: *mut ffi::PyThreadState,
@@ -14,8 +14,8 @@ struct Kept {
 
 impl Kept {
     fn new() -> Kept {
-        // SAFETY: the interpreter is there, as `serve` was called by it and has not returned; this thread is not
-        // attached, and is left detached.
+        // SAFETY: the interpreter is there, as `serve` was called by it and has not returned; this
+        // thread is not attached, and is left detached.
         unsafe {
             let state = ffi::PyGILState_Ensure();
             Kept { state, detached: ffi::PyEval_SaveThread(), _thread: PhantomData }
@@ -25,8 +25,8 @@ impl Kept {
 
 impl Drop for Kept {
     fn drop(&mut self) {
-        // SAFETY: the interpreter is still there, as `serve` waits for the worker threads before it returns; this
-        // thread is detached, and the states are its own.
+        // SAFETY: the interpreter is still there, as `serve` waits for the worker threads before it
+        // returns; this thread is detached, and the states are its own.
         unsafe {
             ffi::PyEval_RestoreThread(self.detached);
             ffi::PyGILState_Release(self.state);

@@ -23,11 +23,13 @@ use std::io::{self, ErrorKind, IsTerminal, Write};
 use std::net::SocketAddr;
 use std::time::Duration;
 
-/// More than this client, which has one thread, can send in a second: beyond it, only the client would be measured.
+/// More than this client, which has one thread, can send in a second: beyond it, only the client
+/// would be measured.
 const MAX_RATE: i64 = 100_000;
 /// Enough to see queues form, and few enough for any machine.
 const DEFAULT_RATE: u32 = 1000;
-/// Each takes a descriptor here and one in the engine, and a port of the 28,000 that a client has by default.
+/// Each takes a descriptor here and one in the engine, and a port of the 28,000 that a client has
+/// by default.
 const MAX_CONNECTIONS: i64 = 10_000;
 /// A run that is forgotten ends by itself.
 const MAX_DURATION: Duration = Duration::from_secs(600);
@@ -51,8 +53,8 @@ pub struct Bench {
     /// Calls a second
     #[arg(long, value_name = "N", default_value_t = DEFAULT_RATE, value_parser = clap::value_parser!(u32).range(1..=MAX_RATE))]
     rate: u32,
-    /// A closed loop, for the highest throughput: each connection calls again when it has its answer, and no call is
-    /// ever late
+    /// A closed loop, for the highest throughput: each connection calls again when it has its
+    /// answer, and no call is ever late
     #[arg(long, conflicts_with = "rate")]
     closed: bool,
     /// Kept connections, with one call at a time on each; when all are busy, calls wait

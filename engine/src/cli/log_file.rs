@@ -43,7 +43,8 @@ fn same(a: &File, b: &File) -> io::Result<bool> {
     Ok((a.dev(), a.ino()) == (b.dev(), b.ino()))
 }
 
-/// The lines of the log at `path`, and the log, to read on from there. A function that has printed nothing has none.
+/// The lines of the log at `path`, and the log, to read on from there. A function that has printed
+/// nothing has none.
 pub(super) fn lines(path: &Path) -> io::Result<(Vec<Vec<u8>>, LogFile)> {
     // In this order: when it is set aside in between, it is itself the one before.
     let current = File::open(path).ok();

@@ -36,7 +36,8 @@ impl Ps {
     }
 }
 
-/// Of the output of a function whose processes do not come to be so many lines are shown: enough for what most programs say when they fail.
+/// Of the output of a function whose processes do not come to be so many lines are shown: enough
+/// for what most programs say when they fail.
 const LAST_LINES: usize = 10;
 
 const HEADINGS: [&str; 14] = [

@@ -14,7 +14,8 @@ const PAUSE: Duration = Duration::from_millis(10);
 pub struct Reload {
     #[command(flatten)]
     engine: Engine,
-    /// Functions to start anew in any case; others are if their table, or a file that their command names, has changed
+    /// Functions to start anew in any case; others are if their table, or a file that their command
+    /// names, has changed
     #[arg(value_name = "FUNCTION")]
     functions: Vec<String>,
     /// Start all functions anew

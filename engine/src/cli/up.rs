@@ -50,7 +50,7 @@ fn ready_file(fd: i32) -> Result<File, Exit> {
             format!("--ready-fd {fd}: no such open descriptor above 2"),
         ));
     }
-    // SAFETY: whoever started this process passed the descriptor for this purpose; it is open, and nothing
-    // else in this process uses it.
+    // SAFETY: whoever started this process passed the descriptor for this purpose; it is open, and
+    // nothing else in this process uses it.
     Ok(File::from(unsafe { OwnedFd::from_raw_fd(fd) }))
 }

@@ -75,7 +75,8 @@ impl SearchPath<'_> {
     }
 }
 
-/// Finds the executable that `program` stands for. With a slash in it, it is relative to `directory`.
+/// Finds the executable that `program` stands for. With a slash in it, it is relative to
+/// `directory`.
 pub(super) fn resolve(
     program: &str,
     directory: &Path,

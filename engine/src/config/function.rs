@@ -341,7 +341,8 @@ fn read_limits(item: &Item<'_>, report: &mut Report<'_>) -> Limits {
     }
 }
 
-/// A path that begins with a slash and is taken as it stands: what clients send is compared byte for byte.
+/// A path that begins with a slash and is taken as it stands: what clients send is compared byte
+/// for byte.
 fn read_route(item: &Item<'_>, report: &mut Report<'_>) -> Option<String> {
     let text = item.string(Some(ROUTE_EXAMPLE), report)?;
     let route = text.strip_suffix('/').unwrap_or(text);

@@ -30,7 +30,8 @@ pub(super) fn read(table: Option<Table<'_>>, report: &mut Report<'_>) -> Gateway
     gateway
 }
 
-/// Reads `IP:PORT` or `localhost:PORT`. Other names are not looked up: an address to listen on is the machine's own.
+/// Reads `IP:PORT` or `localhost:PORT`. Other names are not looked up: an address to listen on is
+/// the machine's own.
 pub(super) fn parse_listen(text: &str) -> Result<SocketAddr, String> {
     if let Ok(address) = text.parse() {
         return Ok(address);

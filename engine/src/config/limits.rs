@@ -11,9 +11,11 @@ const TIB: u64 = 1 << 40;
 
 /// Where the gateway listens: on this machine only, until somebody says otherwise.
 pub const DEFAULT_LISTEN: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 8080);
-/// Where the admin pages are if `[admin]` does not say: on this machine only, at a port that tools for metrics know.
+/// Where the admin pages are if `[admin]` does not say: on this machine only, at a port that tools
+/// for metrics know.
 pub const DEFAULT_ADMIN_LISTEN: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 9464);
-/// The largest request body: room for images and documents; systems with 4 MB make people look for the switch.
+/// The largest request body: room for images and documents; systems with 4 MB make people look for
+/// the switch.
 pub const DEFAULT_MAX_BODY_BYTES: u64 = 32 * MIB;
 /// One container: enough for threads; interpreters with a global lock may want more.
 pub const DEFAULT_PROCESSES: u32 = 1;
@@ -27,9 +29,11 @@ pub const DEFAULT_MAX_SLOTS: u32 = 1024;
 pub const DEFAULT_TIMEOUT: Duration = Duration::from_secs(30);
 /// The time to end by itself: a cancelled handler needs a moment to notice.
 pub const DEFAULT_GRACE: Duration = Duration::from_secs(5);
-/// Rings: a call by them takes a tenth of the time that it takes by pipes when cores are idle, and no more when they are busy.
+/// Rings: a call by them takes a tenth of the time that it takes by pipes when cores are idle, and
+/// no more when they are busy.
 pub const DEFAULT_CHANNEL: ChannelKind = ChannelKind::Ring;
-/// Apart: the engine and a worker then work at the same time. Costs nothing where there is one core only.
+/// Apart: the engine and a worker then work at the same time. Costs nothing where there is one core
+/// only.
 pub const DEFAULT_PLACEMENT: Placement = Placement::Apart;
 /// Calls that wait: at a millisecond a call and one worker, the last of them waits a second.
 pub const DEFAULT_QUEUE_CALLS: u32 = 1024;
@@ -37,8 +41,8 @@ pub const DEFAULT_QUEUE_CALLS: u32 = 1024;
 pub const DEFAULT_QUEUE_BYTES: u64 = 64 * MIB;
 /// Depth of calls: deeper than any sound design, shallow enough to end an endless recursion early.
 pub const DEFAULT_MAX_DEPTH: u32 = 64;
-/// Inputs that kill go on killing until somebody says otherwise: to refuse what was never looked at is not for an engine to begin
-/// by itself.
+/// Inputs that kill go on killing until somebody says otherwise: to refuse what was never looked at
+/// is not for an engine to begin by itself.
 pub const DEFAULT_QUARANTINE_AFTER: u32 = 0;
 /// None: whether a call may be sent again only who wrote the function knows.
 pub const DEFAULT_RETRIES: u32 = 0;
@@ -49,9 +53,11 @@ pub const MAX_FILE_BYTES: u64 = MIB;
 pub const MAX_MAX_BODY_BYTES: u64 = GIB;
 /// The largest `processes`: more than the cores of any one server.
 pub const MAX_PROCESSES: u32 = 1024;
-/// The largest `workers.max`: each thread needs two pipes, and a server has some hundred thousand descriptors.
+/// The largest `workers.max`: each thread needs two pipes, and a server has some hundred thousand
+/// descriptors.
 pub const MAX_WORKERS: u32 = 65536;
-/// The longest `timeout` and `grace`: a deadline must fit every clock and wire format with room to spare.
+/// The longest `timeout` and `grace`: a deadline must fit every clock and wire format with room to
+/// spare.
 pub const MAX_DURATION: Duration = Duration::from_secs(24 * 60 * 60);
 /// The largest `queue.calls`: beyond it the last call waits for longer than anybody does.
 pub const MAX_QUEUE_CALLS: u32 = 1 << 20;

@@ -8,7 +8,8 @@ use super::units::{format_duration, format_size, format_thousandths};
 use nightcore_runtime::protocol::control::{ChannelKind, Placement};
 
 impl Config {
-    /// The effective values as TOML. Read again from the same directory, it gives the same configuration.
+    /// The effective values as TOML. Read again from the same directory, it gives the same
+    /// configuration.
     pub fn to_toml(&self) -> String {
         let mut out = String::new();
         // Writing to a string does not fail.
@@ -97,7 +98,8 @@ impl Function {
     }
 }
 
-/// A path for the file: relative where it can be, so that the output can be used in place of the file.
+/// A path for the file: relative where it can be, so that the output can be used in place of the
+/// file.
 fn relative_to(path: &Path, directory: &Path) -> String {
     match path.strip_prefix(directory) {
         Ok(rest) if rest.as_os_str().is_empty() => ".".to_owned(),

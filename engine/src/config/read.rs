@@ -15,7 +15,8 @@ use super::units;
 /// Bytes of the text.
 pub(super) type Span = Range<usize>;
 
-/// The most errors of a file that are kept: to place each of ten thousand on one long line would take minutes.
+/// The most errors of a file that are kept: to place each of ten thousand on one long line would
+/// take minutes.
 const MAX_KEPT_ERRORS: usize = 100;
 
 /// Collects the errors of one file.
@@ -62,7 +63,8 @@ impl<'s> Report<'s> {
 /// A table, with the words that messages name it by.
 pub(super) struct Table<'t> {
     table: &'t DeTable<'t>,
-    /// The key's path from the table whose header stands above: "workers". Empty for such a table itself.
+    /// The key's path from the table whose header stands above: "workers". Empty for such a table
+    /// itself.
     path: String,
     /// "[functions.Foo]"
     header: String,

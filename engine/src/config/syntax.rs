@@ -20,7 +20,8 @@ pub(super) fn report(errors: &[Error], source: &Source<'_>, report: &mut Report<
     }
 }
 
-/// The parser's message in words of somebody who does not know its grammar; most are good as they are.
+/// The parser's message in words of somebody who does not know its grammar; most are good as they
+/// are.
 fn reword(message: &str, text: &str) -> String {
     const OF_NUMBERS: &[&str] =
         &["invalid mantissa", "invalid fraction", "invalid float", "invalid integer"];
@@ -36,8 +37,8 @@ fn reword(message: &str, text: &str) -> String {
     }
 }
 
-/// An array without its bracket swallows the rest of the file, and each line of that gives errors: keeps the place
-/// where the array went wrong and the error that it is not closed.
+/// An array without its bracket swallows the rest of the file, and each line of that gives errors:
+/// keeps the place where the array went wrong and the error that it is not closed.
 fn drop_misread_rest(errors: &mut Vec<(Span, &str)>) {
     let opens = |message: &str| {
         message.starts_with("unclosed array") || message.starts_with("unclosed inline table")

@@ -3,7 +3,7 @@
 //! The gateway knows nothing behind this trait. The engine of this process implements it; an engine
 //! on another server could.
 
-use crate::dispatch::FunctionId;
+use crate::ids::FunctionId;
 use bytes::Bytes;
 use nightcore_runtime::protocol::{CallId, Failure, MetadataBuffer, Status};
 use std::rc::Rc;

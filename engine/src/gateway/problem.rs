@@ -8,8 +8,8 @@ use nightcore_runtime::protocol::{CallId, Failure, Status};
 use serde_json::{Map, Value, json};
 use std::time::Duration;
 
-/// Seconds after which a client may try again at the least, as the header knows whole ones, and at the most: what happens later
-/// nobody can tell now.
+/// Seconds after which a client may try again at the least, as the header knows whole ones, and at
+/// the most: what happens later nobody can tell now.
 const RETRY_AFTER_MIN_S: u64 = 1;
 const RETRY_AFTER_MAX_S: u64 = 60;
 
@@ -18,7 +18,8 @@ pub(super) fn response(function: Option<&str>, failure: &Failure) -> Response<Fu
     page(function, failure, None, Duration::ZERO)
 }
 
-/// The answer for a call of `function` that failed. What was refused for want of room may be tried again after that time.
+/// The answer for a call of `function` that failed. What was refused for want of room may be tried
+/// again after that time.
 pub(super) fn of_call(
     function: &str,
     failure: &Failure,

@@ -1,16 +1,18 @@
 //! Clients that ask again at once for what was just refused.
 //!
-//! A refusal says when to try again. Who does not listen, and calls again as soon as the refusal is there, has the engine
-//! refuse tens of thousands of calls a second, and other functions' calls wait behind them. So the next call of that
-//! function on the same connection is looked at a little later; calls of other functions are not.
+//! A refusal says when to try again. Who does not listen, and calls again as soon as the refusal is
+//! there, has the engine refuse tens of thousands of calls a second, and other functions' calls
+//! wait behind them. So the next call of that function on the same connection is looked at a little
+//! later; calls of other functions are not.
 
-use crate::dispatch::FunctionId;
+use crate::ids::FunctionId;
 use nightcore_runtime::protocol::{Failure, Status};
 use std::cell::Cell;
 use std::time::Duration;
 use tokio::time::Instant;
 
-/// Long enough that a hundred such clients cost a twentieth of a core, and far shorter than what they were asked to wait.
+/// Long enough that a hundred such clients cost a twentieth of a core, and far shorter than what
+/// they were asked to wait.
 const PAUSE: Duration = Duration::from_millis(25);
 
 /// What was last refused on a connection for want of room, and when.

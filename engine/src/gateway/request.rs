@@ -14,8 +14,8 @@ use tokio::time::Instant;
 
 /// Time a client has for a part of a body of [`BODY_PART_BYTES`], or for what is left of it.
 const BODY_PART_TIMEOUT: Duration = Duration::from_secs(30);
-/// Slower than 500 bytes a second nobody is who means to send it all; and a body that comes byte by byte would otherwise
-/// hold its connection and its memory for as long as its client likes.
+/// Slower than 500 bytes a second nobody is who means to send it all; and a body that comes byte by
+/// byte would otherwise hold its connection and its memory for as long as its client likes.
 const BODY_PART_BYTES: u64 = 16 * 1024;
 
 /// Room that the metadata of most requests fit.
@@ -35,8 +35,8 @@ pub(super) fn is_hop_by_hop(name: &HeaderName) -> bool {
     )
 }
 
-/// The metadata of a request for a function: `:method`, `:prefix` (the path that led to the function), `:path` (what
-/// follows), `:query`, then its headers in order.
+/// The metadata of a request for a function: `:method`, `:prefix` (the path that led to the
+/// function), `:path` (what follows), `:query`, then its headers in order.
 pub(super) fn metadata(parts: &Parts, target: &Target<'_>) -> Result<MetadataBuffer, Failure> {
     let mut metadata = MetadataBuffer::with_capacity(USUAL_METADATA_BYTES);
     let mut add = || {
@@ -73,7 +73,8 @@ pub(super) fn announces_too_much(incoming: &Incoming, max_bytes: u64) -> Result<
     if incoming.size_hint().lower() > max_bytes { Err(too_large(max_bytes)) } else { Ok(()) }
 }
 
-/// Why a request is none that may be answered: two who read it might not agree on where it ends or for whom it is.
+/// Why a request is none that may be answered: two who read it might not agree on where it ends or
+/// for whom it is.
 pub(super) fn malformed(parts: &Parts) -> Option<&'static str> {
     if parts.version != Version::HTTP_11 {
         return None;

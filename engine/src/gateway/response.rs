@@ -14,7 +14,8 @@ const OCTETS: HeaderValue = HeaderValue::from_static("application/octet-stream")
 
 /// The response for an answer to a request of this method, or why it cannot be one.
 ///
-/// Who sets the status speaks HTTP, and says what the body is, or leaves it out; other bodies are octets.
+/// Who sets the status speaks HTTP, and says what the body is, or leaves it out; other bodies are
+/// octets.
 pub(super) fn response(answer: Answer, method: &Method) -> Result<Response<Full<Bytes>>, Failure> {
     let failed = |text: String| Failure::new(Status::FunctionFailed, text);
     let metadata = Metadata::parse(&answer.metadata)

@@ -118,7 +118,8 @@ impl Gateway {
             let Some(accepted) = accepted.await else { return };
             match accepted {
                 Ok((stream, _)) => {
-                    // An answer in two small writes would otherwise wait for the client's delayed acknowledgement.
+                    // An answer in two small writes would otherwise wait for the client's delayed
+                    // acknowledgement.
                     let _ = stream.set_nodelay(true);
                     spawn_local(self.serve_connection(stream, service.clone(), stop.clone()));
                 }
@@ -156,7 +157,8 @@ impl Gateway {
             let mut http2 = builder.http2();
             http2.timer(TokioTimer::new()).max_concurrent_streams(MAX_STREAMS);
             http2.keep_alive_interval(PING_INTERVAL);
-            // Until the first request has come nobody else looks at the time: the version is not known yet.
+            // Until the first request has come nobody else looks at the time: the version is not
+            // known yet.
             let mut silent = Some(HeadTimer.sleep(HEADER_TIMEOUT));
             let has_asked = Rc::new(Cell::new(false));
             let asked = has_asked.clone();

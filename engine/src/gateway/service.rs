@@ -41,7 +41,8 @@ pub struct Service<C, H> {
 }
 
 impl<C: Calls, H: Health> Service<C, H> {
-    /// Answers one request of a connection on which that was refused. Dropping the future cancels the call.
+    /// Answers one request of a connection on which that was refused. Dropping the future cancels
+    /// the call.
     pub(super) async fn answer(
         self: Rc<Self>,
         request: Request<Incoming>,

@@ -1,7 +1,8 @@
 //! The time that clients have to send the head of a request, or to begin another one.
 //!
-//! hyper sets this timer and takes it back in every call, and it hardly ever rings. So here that is an entry in a table; one timer
-//! of the kernel's looks after the earliest of them. A timer of the runtime's would have the engine wake itself on every call.
+//! hyper sets this timer and takes it back in every call, and it hardly ever rings. So here that is
+//! an entry in a table; one timer of the kernel's looks after the earliest of them. A timer of the
+//! runtime's would have the engine wake itself on every call.
 
 use crate::timer::Timer;
 use hyper::rt::Sleep;

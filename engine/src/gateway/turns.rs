@@ -1,7 +1,9 @@
-//! Client streams that take turns: one that carries much gives way after each part of it, so that others go on.
+//! Client streams that take turns: one that carries much gives way after each part of it, so that
+//! others go on.
 //!
-//! hyper reads and writes for as long as the kernel gives and takes, and over loopback that is megabytes: all of a large body at
-//! once, and the bodies of all clients that send one, before anybody else's small call is looked at.
+//! hyper reads and writes for as long as the kernel gives and takes, and over loopback that is
+//! megabytes: all of a large body at once, and the bodies of all clients that send one, before
+//! anybody else's small call is looked at.
 
 use std::future::Future;
 use std::io;
@@ -9,7 +11,8 @@ use std::pin::{Pin, pin};
 use std::task::{Context, Poll, ready};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
-/// Bytes that a stream reads and writes in one turn: some 5 µs of copying. It may be the turn of many small requests.
+/// Bytes that a stream reads and writes in one turn: some 5 µs of copying. It may be the turn of
+/// many small requests.
 const TURN_BYTES: usize = 32 * 1024;
 
 /// A stream that takes turns.
@@ -46,7 +49,8 @@ impl<S: AsyncRead + Unpin> AsyncRead for Turns<S> {
     ) -> Poll<io::Result<()>> {
         ready!(self.poll_turn(context));
         let before = into.filled().len();
-        // It may be more than is left: as much as hyper's buffer has room for, which is twice a turn at most.
+        // It may be more than is left: as much as hyper's buffer has room for, which is twice a
+        // turn at most.
         let read = Pin::new(&mut self.stream).poll_read(context, into);
         self.spend(into.filled().len() - before);
         read

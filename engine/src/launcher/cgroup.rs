@@ -1,8 +1,11 @@
-//! Control groups: they hold all processes of a container to its limits together, whatever these fork.
+//! Control groups: they hold all processes of a container to its limits together, whatever these
+//! fork.
 //!
-//! Version 1 has a hierarchy for each controller; in version 2 (see the kernel's `Documentation/admin-guide/cgroup-v2.rst`) there is one, in
-//! which a group that has children with limits has no processes of its own. Groups are made below the one that this process is in,
-//! if that may be written: as root, or where a service manager delegates it. Where it may not, there are none.
+//! Version 1 has a hierarchy for each controller; in version 2 (see the kernel's
+//! `Documentation/admin-guide/cgroup-v2.rst`) there is one, in which a group that has children with
+//! limits has no processes of its own. Groups are made below the one that this process is in, if
+//! that may be written: as root, or where a service manager delegates it. Where it may not, there
+//! are none.
 
 use super::children::is_ours;
 use crate::config::Limits;
@@ -210,8 +213,8 @@ impl Place {
         Ok(self)
     }
 
-    /// Version 2: lets groups below this one have limits. It must have no processes then, so ours move to one below; those of
-    /// others stay where they are.
+    /// Version 2: lets groups below this one have limits. It must have no processes then, so ours
+    /// move to one below; those of others stay where they are.
     fn hand_down(&mut self) -> io::Result<()> {
         if self.enable().is_ok() {
             return Ok(());

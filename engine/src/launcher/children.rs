@@ -36,8 +36,8 @@ fn parent_of(pid: i32) -> Option<i32> {
     stat.rsplit_once(')')?.1.split_ascii_whitespace().nth(1)?.parse().ok()
 }
 
-/// Kills and reaps every descendant: as a subreaper this process becomes the parent of what a killed child
-/// leaves behind, so it goes on until no child is left, or the time is over.
+/// Kills and reaps every descendant: as a subreaper this process becomes the parent of what a
+/// killed child leaves behind, so it goes on until no child is left, or the time is over.
 pub(super) fn end_all(but: Option<i32>, within: Duration) {
     let until = Instant::now() + within;
     loop {

@@ -5,27 +5,27 @@ use super::end::End;
 use super::supervisor::{History, Supervisor, Task};
 use super::wire::{Launch, News, Order, receive_json, send_json};
 use crate::config;
+use crate::core::{ContainerEvent, CoreHandle};
 use crate::directory;
-use crate::dispatch::{FunctionId, Generation};
-use crate::link::{ContainerEvent, HubHandle, Identity};
+use crate::ids::{FunctionId, Generation};
 use crate::say::{columns, say};
+use crate::transport::{Emptied, Identity, Launched, Outbox};
+use crate::watched::Watched;
 use anyhow::{Context, Result};
 use nightcore_runtime::clock::now_ns;
 use nightcore_runtime::protocol::control::{FUNCTION_VARIABLE, SOCKET_VARIABLE, TOKEN_VARIABLE};
 use nix::sys::signal::Signal;
 use nix::sys::socket::{AddressFamily, SockFlag, SockType, socketpair};
 use std::cell::RefCell;
-use std::collections::VecDeque;
 use std::fs::File;
 use std::io;
-use std::os::fd::{AsRawFd, OwnedFd};
+use std::os::fd::AsRawFd;
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command};
 use std::rc::Rc;
 use std::time::Duration;
 use tokio::io::Interest;
-use tokio::io::unix::AsyncFd;
 use tokio::sync::mpsc;
 
 /// How long a dead launcher's containers are looked for.
@@ -52,14 +52,14 @@ impl KeeperStatus {
 /// The launcher process, as the engine holds it.
 struct Launcher {
     child: Child,
-    socket: AsyncFd<OwnedFd>,
-    /// Orders that the full socket did not take, in order.
-    unsent: RefCell<VecDeque<Order>>,
+    socket: Watched,
+    /// Orders that the full socket did not take.
+    outbox: RefCell<Outbox<Order>>,
 }
 
 /// Keeps the containers running.
 pub struct Keeper {
-    hub: HubHandle,
+    core: CoreHandle,
     directory: PathBuf,
     /// The limit of open files that containers get.
     open_files: u64,
@@ -69,13 +69,13 @@ pub struct Keeper {
 
 impl Keeper {
     /// Starts the launcher. Containers get this limit of open files.
-    pub fn start(hub: HubHandle, directory: &Path, open_files: u64) -> Result<Keeper> {
+    pub fn start(core: CoreHandle, directory: &Path, open_files: u64) -> Result<Keeper> {
         // Orphans of a launcher that is killed come to the engine, which ends them.
         children::become_subreaper().context("cannot become a subreaper")?;
         let supervisor = Rc::new(RefCell::new(Supervisor::new(now_ns())));
         let launcher =
             Launcher::spawn(directory, open_files).context("cannot start the launcher")?;
-        Ok(Keeper { hub, directory: directory.to_owned(), open_files, supervisor, launcher })
+        Ok(Keeper { core, directory: directory.to_owned(), open_files, supervisor, launcher })
     }
 
     /// Starts containers of a new generation of a function.
@@ -86,7 +86,7 @@ impl Keeper {
         config: Rc<config::Function>,
     ) {
         // One that was still coming is given up.
-        let serving = self.hub.borrow().dispatch.serving_generation(function);
+        let serving = self.core.borrow().scheduler().serving_generation(function);
         self.retire(function, |other| other != serving && other < generation);
         self.supervisor.borrow_mut().begin(now_ns(), function, generation, config);
     }
@@ -109,7 +109,8 @@ impl Keeper {
             self.perform(tasks);
             let due = self.supervisor.borrow().next_due();
             let tasks = tokio::select! {
-                // What a container was told comes before its end: one that was refused for good may end at once.
+                // What a container was told comes before its end: one that was refused for good may
+                // end at once.
                 biased;
                 Some(event) = events.recv() => self.container_event(event),
                 news = self.launcher.news() => self.launcher_news(news).await,
@@ -123,7 +124,7 @@ impl Keeper {
     /// Ends all containers, first by asking, and the launcher.
     pub async fn stop(mut self, mut events: mpsc::UnboundedReceiver<ContainerEvent>) {
         self.supervisor.borrow_mut().stop();
-        self.hub.borrow_mut().shut_down_containers();
+        self.core.borrow_mut().shut_down_containers();
         let left = async {
             while !self.supervisor.borrow().is_empty() {
                 tokio::select! {
@@ -199,7 +200,7 @@ impl Keeper {
                 return Vec::new();
             }
         };
-        self.hub.borrow_mut().tokens.revoke(launch);
+        self.core.borrow_mut().tokens.revoke(launch);
         self.supervisor.borrow_mut().ended(now_ns(), launch, how)
     }
 
@@ -231,9 +232,8 @@ impl Keeper {
                 Task::Kill { launch } => self.signal(launch, Signal::SIGKILL),
                 Task::Failing { function, generation, reason } => {
                     say(&reason);
-                    self.hub.borrow_mut().change(|dispatch, now| {
-                        dispatch.generation_failing(now, function, generation, &reason);
-                    });
+                    let mut core = self.core.borrow_mut();
+                    core.generation_failing(function, generation, &reason);
                 }
             }
         }
@@ -251,13 +251,12 @@ impl Keeper {
         function: &config::Function,
     ) {
         let identity = Identity {
-            launch: Some(launch),
+            launched: Some(Launched { launch, generation }),
             function: id,
-            generation,
             name: function.name.clone(),
             program: function.command.first().cloned().unwrap_or_default(),
         };
-        let token = match self.hub.borrow_mut().tokens.issue(identity) {
+        let token = match self.core.borrow_mut().tokens.issue(identity) {
             Ok(token) => token,
             Err(error) => {
                 say(&format!("{}: no random token to be had: {error}", function.name));
@@ -287,8 +286,9 @@ impl Launcher {
         let (own, its) = socketpair(AddressFamily::Unix, SockType::SeqPacket, None, flags)?;
         nightcore_runtime::ipc::channel::set_nonblocking(&own)?;
         let fd = its.as_raw_fd();
-        // The running program, also when another one lies at its path by now. It is opened here: under valgrind that
-        // opens the engine, while the link itself, as a program to run, is valgrind.
+        // The running program, also when another one lies at its path by now. It is opened here:
+        // under valgrind that opens the engine, while the link itself, as a program to run, is
+        // valgrind.
         let program = File::open("/proc/self/exe")?;
         let mut command = Command::new(format!("/proc/self/fd/{}", program.as_raw_fd()));
         command.arg0("nightcore").arg("launcher").arg("--socket").arg(fd.to_string());
@@ -297,7 +297,8 @@ impl Launcher {
             command.arg("--columns").arg(columns.name_width().to_string());
         }
         command.arg(directory);
-        // SAFETY: fcntl is async-signal-safe; the descriptor is open in the child until it is passed on by exec.
+        // SAFETY: fcntl is async-signal-safe; the descriptor is open in the child until it is
+        // passed on by exec.
         unsafe {
             command.pre_exec(move || {
                 if libc::fcntl(fd, libc::F_SETFD, 0) < 0 {
@@ -307,42 +308,36 @@ impl Launcher {
             });
         }
         let child = command.process_group(0).spawn()?;
-        // SAFETY: the AsyncFd owns the socket, which stays open and the same.
-        let socket = unsafe {
-            AsyncFd::register_with_interest(own, Interest::READABLE | Interest::WRITABLE)
-        };
-        let socket = socket.map_err(|error| error.into_parts().1)?;
-        Ok(Launcher { child, socket, unsent: RefCell::default() })
+        let socket = Watched::new(own, Interest::READABLE | Interest::WRITABLE)?;
+        Ok(Launcher { child, socket, outbox: RefCell::new(Outbox::unbounded()) })
     }
 
     /// Sends an order now, or in its turn when the socket has room.
     fn order(&self, order: Order) {
-        let waits = !self.unsent.borrow().is_empty();
-        self.unsent.borrow_mut().push_back(order);
+        let mut outbox = self.outbox.borrow_mut();
+        let waits = !outbox.is_empty();
+        outbox.keep(order);
         if !waits {
-            self.send_unsent();
+            self.send_unsent(&mut outbox);
         }
     }
 
-    /// Sends what the socket takes; false if it did not take all.
-    fn send_unsent(&self) -> bool {
-        let mut unsent = self.unsent.borrow_mut();
-        while let Some(order) = unsent.front() {
-            match send_json(self.socket.get_ref(), order) {
-                Ok(()) => {}
-                Err(error) if error.kind() == io::ErrorKind::WouldBlock => return false,
-                Err(error) => say(&format!("the launcher cannot be reached: {error}")),
+    /// Sends what the socket takes.
+    fn send_unsent(&self, outbox: &mut Outbox<Order>) -> Emptied {
+        outbox.empty(|order| match send_json(&self.socket, order) {
+            Err(error) if error.kind() != io::ErrorKind::WouldBlock => {
+                say(&format!("the launcher cannot be reached: {error}"));
+                Ok(())
             }
-            unsent.pop_front();
-        }
-        true
+            sent => sent,
+        })
     }
 
     /// Sends what waits for room; never ends, so that others decide when to go on.
     async fn flush(&self) {
-        while !self.unsent.borrow().is_empty() {
+        while !self.outbox.borrow().is_empty() {
             let Ok(mut ready) = self.socket.writable().await else { break };
-            if !self.send_unsent() {
+            if self.send_unsent(&mut self.outbox.borrow_mut()) == Emptied::NoRoom {
                 ready.clear_ready();
             }
         }
@@ -353,7 +348,7 @@ impl Launcher {
     async fn news(&self) -> Option<News> {
         loop {
             let mut ready = self.socket.readable().await.ok()?;
-            match receive_json(self.socket.get_ref()) {
+            match receive_json(&self.socket) {
                 Ok(news) => return news,
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => ready.clear_ready(),
                 Err(error) => {

@@ -2,8 +2,9 @@
 
 use nix::sys::resource::{Resource, getrlimit, setrlimit};
 
-/// Raises this process's limit of open files as far as it may; returns what it was. The engine needs two for each worker;
-/// programs it starts get the limit it was given, as some cannot deal with a larger one.
+/// Raises this process's limit of open files as far as it may; returns what it was. The engine
+/// needs two for each worker; programs it starts get the limit it was given, as some cannot deal
+/// with a larger one.
 pub fn raise_open_files() -> nix::Result<u64> {
     let (soft, hard) = getrlimit(Resource::RLIMIT_NOFILE)?;
     setrlimit(Resource::RLIMIT_NOFILE, hard, hard)?;

@@ -8,7 +8,8 @@ use std::fs::{File, OpenOptions};
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 
-/// Longest piece of a line that is kept together; what is longer is cut in pieces, each marked but the last.
+/// Longest piece of a line that is kept together; what is longer is cut in pieces, each marked but
+/// the last.
 const MAX_LINE_BYTES: usize = 16 * 1024;
 /// Marks a piece that goes on in the next line.
 const CONTINUES: &[u8] = b"\xe2\x80\xa6";

@@ -1,5 +1,5 @@
-//! The launcher process: it starts containers, reads what they print, reaps them. When the engine is gone it ends them
-//! all and itself.
+//! The launcher process: it starts containers, reads what they print, reaps them. When the engine
+//! is gone it ends them all and itself.
 
 use super::cgroup::{Controller, Group, Groups};
 use super::children::{become_subreaper, end_all};
@@ -54,9 +54,11 @@ struct Launcher {
 
 /// Runs the launcher on the socket with this descriptor, which the engine passed.
 pub fn run(socket: i32, directory: &Path, open_files: u64) -> Result<()> {
-    // The system names a process after the file it was started by, which is a descriptor's number here.
+    // The system names a process after the file it was started by, which is a descriptor's number
+    // here.
     nix::sys::prctl::set_name(c"nightcore").context("cannot name the launcher")?;
-    // SAFETY: the engine passed this descriptor for this purpose, and nothing else in this process knows it.
+    // SAFETY: the engine passed this descriptor for this purpose, and nothing else in this process
+    // knows it.
     let engine = unsafe { OwnedFd::from_raw_fd(socket) };
     // Not for the containers: their end of it would keep the launcher's death from the engine.
     nix::fcntl::fcntl(&engine, nix::fcntl::FcntlArg::F_SETFD(nix::fcntl::FdFlag::FD_CLOEXEC))
@@ -186,7 +188,8 @@ impl Launcher {
                 for ignored in ENGINE_S_SIGNALS {
                     signal(ignored, SigHandler::SigDfl)?;
                 }
-                // Should the launcher be killed, its containers go with it; what they forked the engine ends.
+                // Should the launcher be killed, its containers go with it; what they forked the
+                // engine ends.
                 libc::prctl(libc::PR_SET_PDEATHSIG, libc::SIGKILL, 0, 0, 0);
                 Ok(())
             });
@@ -209,7 +212,8 @@ impl Launcher {
         self.groups.as_ref().is_some_and(|groups| groups.have(controller))
     }
 
-    /// The groups that hold a container to its limits. Of what cannot be limited here it is told once.
+    /// The groups that hold a container to its limits. Of what cannot be limited here it is told
+    /// once.
     fn group(&mut self, launch: &Launch) -> io::Result<Group> {
         let Launch { limits, function, .. } = launch;
         if *limits == (Limits { open_files: limits.open_files, ..Limits::default() }) {

@@ -1,20 +1,23 @@
-//! Which containers are to run, and when one that ended is started again. Pure: time is an argument.
+//! Which containers are to run, and when one that ended is started again. Pure: time is an
+//! argument.
 
 use super::end::End;
 use crate::config;
-use crate::dispatch::{FunctionId, Generation};
+use crate::ids::{FunctionId, Generation};
 use std::collections::{BTreeMap, HashMap};
 use std::rc::Rc;
 use std::time::Duration;
 
-/// Pause before a container is started again that ended soon after its start; doubled with each such end in a row.
+/// Pause before a container is started again that ended soon after its start; doubled with each
+/// such end in a row.
 const FIRST_BACKOFF: Duration = Duration::from_millis(100);
 /// The longest such pause.
 const MAX_BACKOFF: Duration = Duration::from_secs(10);
-/// A container that was ready for this long has not failed at its start: it is started again at once.
+/// A container that was ready for this long has not failed at its start: it is started again at
+/// once.
 const PROVEN_AFTER: Duration = Duration::from_millis(500);
-/// So many ends in a row soon after the start are a crash loop: the function is declared unavailable, though it is
-/// tried on.
+/// So many ends in a row soon after the start are a crash loop: the function is declared
+/// unavailable, though it is tried on.
 const CRASH_LOOP: u32 = 3;
 /// Time that a container has to leave by itself before SIGTERM.
 const LEAVE_GRACE: Duration = Duration::from_secs(2);
@@ -71,7 +74,7 @@ impl History {
     }
 }
 
-#[derive(Debug, Default)]
+#[derive(Debug)]
 struct Launched {
     function: FunctionId,
     generation: Generation,
@@ -83,6 +86,20 @@ struct Launched {
     terminate_at: Option<u64>,
     /// When SIGKILL follows the SIGTERM it was sent.
     kill_at: Option<u64>,
+}
+
+impl Launched {
+    fn new(function: FunctionId, generation: Generation) -> Launched {
+        Launched {
+            function,
+            generation,
+            connected: false,
+            ready_at: None,
+            replaced: false,
+            terminate_at: None,
+            kill_at: None,
+        }
+    }
 }
 
 /// The containers of a function that are started from the same configuration and code.
@@ -152,8 +169,8 @@ impl Supervisor {
         self.functions.entry(function).or_default().generations.push(containers);
     }
 
-    /// The containers of these generations of a function are no longer started; those that have not connected yet are ended,
-    /// the others end when the dispatcher says so.
+    /// The containers of these generations of a function are no longer started; those that have not
+    /// connected yet are ended, the others end when the scheduler says so.
     pub fn retire(
         &mut self,
         now: u64,
@@ -195,7 +212,7 @@ impl Supervisor {
                 for _ in 0..due {
                     self.last_launch += 1;
                     let (function, generation) = (*id, containers.generation);
-                    let launched = Launched { function, generation, ..Launched::default() };
+                    let launched = Launched::new(function, generation);
                     self.launched.insert(self.last_launch, launched);
                     let (launch, config) = (self.last_launch, containers.config.clone());
                     tasks.push(Task::Start { launch, function, generation, config });
@@ -362,7 +379,8 @@ mod tests {
 
     const SECOND: u64 = 1_000_000_000;
 
-    const FOO: FunctionId = 1;
+    const FOO: FunctionId = FunctionId::new(1).unwrap();
+    const FIRST: Generation = Generation::FIRST;
 
     fn config(processes: u32) -> Rc<config::Function> {
         let text = format!("[functions.Foo]\ncommand = [\"sh\"]\nprocesses = {processes}\n");
@@ -372,7 +390,7 @@ mod tests {
 
     fn one(processes: u32) -> Supervisor {
         let mut supervisor = Supervisor::new(1);
-        supervisor.begin(0, FOO, 1, config(processes));
+        supervisor.begin(0, FOO, FIRST, config(processes));
         supervisor
     }
 
@@ -391,7 +409,7 @@ mod tests {
         supervisor.ready(0, 1);
         assert!(supervisor.ended(SECOND, 1, End::Killed("SIGKILL".into())).is_empty());
         assert_eq!(started(&supervisor.advance(SECOND)), [2]);
-        let history = supervisor.history(1);
+        let history = supervisor.history(FOO);
         assert_eq!(history.last_end, Some((End::Killed("SIGKILL".into()), SECOND)));
         assert_eq!(history.restarts, BTreeMap::from([("signal", 1)]));
 
@@ -464,11 +482,13 @@ mod tests {
         let mut supervisor = one(1);
         supervisor.advance(0);
         supervisor.connected(1);
-        supervisor.begin(1, FOO, 2, config(2));
+        let second = FIRST.next();
+        supervisor.begin(1, FOO, second, config(2));
         assert_eq!(started(&supervisor.advance(1)), [2, 3]);
-        // The second one has not connected when the third begins: it is ended, the first one is kept up.
-        assert_eq!(supervisor.retire(2, FOO, |generation| generation == 2).len(), 2);
-        supervisor.begin(2, FOO, 3, config(1));
+        // The second one has not connected when the third begins: it is ended, the first one is
+        // kept up.
+        assert_eq!(supervisor.retire(2, FOO, |generation| generation == second).len(), 2);
+        supervisor.begin(2, FOO, second.next(), config(1));
         for launch in [2, 3] {
             assert!(supervisor.ended(3, launch, End::Killed("SIGTERM".into())).is_empty());
         }

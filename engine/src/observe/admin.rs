@@ -1,11 +1,12 @@
-//! The pages on the engine's admin socket, which only its owner can reach: `GET /status`, `GET /metrics`, `POST /invoke/NAME`,
-//! `POST /attach/NAME`, `POST /reload`.
+//! The pages on the engine's admin socket, which only its owner can reach: `GET /status`, `GET
+//! /metrics`, `POST /invoke/NAME`, `POST /attach/NAME`, `POST /reload`.
 
+use crate::core::CoreCalls;
 use crate::gateway::{Answer, Calls, timeout};
-use crate::link::{HubCalls, Identity};
 use crate::observe::metrics::CONTENT_TYPE;
 use crate::observe::status::Observed;
 use crate::reload::{self, Changes};
+use crate::transport::Identity;
 use bytes::Bytes;
 use http_body_util::{BodyExt, Full, Limited};
 use hyper::body::Incoming;
@@ -121,9 +122,10 @@ impl Admin {
     }
 
     fn unknown(&self, name: &str) -> Failure {
-        let hub = self.observed.hub.borrow();
+        let core = self.observed.core.borrow();
+        let scheduler = core.scheduler();
         let names: Vec<&str> =
-            hub.dispatch.functions().map(|id| hub.dispatch.spec(id).name.as_str()).collect();
+            scheduler.functions().map(|id| scheduler.spec(id).name.as_str()).collect();
         Failure::new(
             Status::NotFound,
             format!("there is no function {name:?}; there are: {}", names.join(", ")),
@@ -132,13 +134,13 @@ impl Admin {
 
     async fn invoke(&self, name: &str, request: Request<Incoming>) -> Result<Answer, Failure> {
         let function =
-            self.observed.hub.borrow().dispatch.find(name).ok_or_else(|| self.unknown(name))?;
+            self.observed.core.borrow().scheduler().find(name).ok_or_else(|| self.unknown(name))?;
         let timeout = timeout(request.headers())?;
         let body = Limited::new(request.into_body(), self.max_body_bytes as usize).collect().await;
         let body = body
             .map_err(|error| Failure::new(Status::PayloadTooLarge, error.to_string()))?
             .to_bytes();
-        let calls = HubCalls(self.observed.hub.clone());
+        let calls = CoreCalls(self.observed.core.clone());
         calls.call(function, timeout, MetadataBuffer::new(), body).await.outcome
     }
 
@@ -154,11 +156,10 @@ impl Admin {
 
     fn attach(&self, name: &str) -> Result<Attachment, Failure> {
         let function =
-            self.observed.hub.borrow().dispatch.find(name).ok_or_else(|| self.unknown(name))?;
+            self.observed.core.borrow().scheduler().find(name).ok_or_else(|| self.unknown(name))?;
         let program = "the attached program".to_owned();
-        let identity =
-            Identity { launch: None, function, generation: 0, name: name.to_owned(), program };
-        let token = self.observed.hub.borrow_mut().tokens.issue(identity);
+        let identity = Identity { launched: None, function, name: name.to_owned(), program };
+        let token = self.observed.core.borrow_mut().tokens.issue(identity);
         let token = token.map_err(|error| {
             Failure::new(Status::Internal, format!("no random token to be had: {error}"))
         })?;

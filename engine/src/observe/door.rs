@@ -1,5 +1,6 @@
-//! The pages at `[admin] listen`: `GET /metrics`, `/healthz`, `/readyz`. Whoever can reach the address can read them, so nothing
-//! here changes anything or shows what calls carry or functions print.
+//! The pages at `[admin] listen`: `GET /metrics`, `/healthz`, `/readyz`. Whoever can reach the
+//! address can read them, so nothing here changes anything or shows what calls carry or functions
+//! print.
 
 use super::admin::{metrics, text};
 use super::status::Observed;
@@ -19,9 +20,11 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::Semaphore;
 use tokio::task::spawn_local;
 
-/// Connections at once; more wait. A few tools ask, each every some seconds, and descriptors are for clients and workers.
+/// Connections at once; more wait. A few tools ask, each every some seconds, and descriptors are
+/// for clients and workers.
 const MAX_CONNECTIONS: usize = 32;
-/// Time a connection has for the head of a request; then it is closed, so that others get their turn.
+/// Time a connection has for the head of a request; then it is closed, so that others get their
+/// turn.
 const HEADER_TIMEOUT: Duration = Duration::from_secs(30);
 /// Pause after an accept that failed for want of descriptors.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(50);

@@ -1,10 +1,12 @@
-//! `/metrics`: the state of an engine as Prometheus reads it. docs/OPERATIONS.md has what each metric means.
+//! `/metrics`: the state of an engine as Prometheus reads it. docs/OPERATIONS.md has what each
+//! metric means.
 //!
-//! Labels have few values, and none that comes from a caller, so that the page stays as large as the configuration makes it.
+//! Labels have few values, and none that comes from a caller, so that the page stays as large as
+//! the configuration makes it.
 
 use super::process::Process;
 use super::status::{EngineStatus, FunctionState, OUTCOMES, Observed};
-use crate::dispatch::{Histogram, Segments};
+use crate::functions::{Histogram, Segments};
 use crate::launcher::End;
 use prometheus_client::collector::Collector;
 use prometheus_client::encoding::{DescriptorEncoder, NoLabelSet, prometheus_text};
@@ -44,10 +46,11 @@ impl Observed {
     /// Returns what the page of metrics shows.
     pub fn metrics(&self) -> Metrics {
         let status = self.status();
-        let dispatch = &self.hub.borrow().dispatch;
+        let core = self.core.borrow();
+        let scheduler = core.scheduler();
         Metrics {
             status,
-            segments: dispatch.functions().map(|id| dispatch.segments(id).cloned()).collect(),
+            segments: scheduler.functions().map(|id| scheduler.segments(id).cloned()).collect(),
         }
     }
 }

@@ -1,9 +1,11 @@
 //! The state of an engine, as `nightcore ps --json` shows it.
 
-use crate::dispatch::{self, ContainerCounts, FunctionStatus, Histogram, Origin, Quarantined};
+use crate::core::CoreHandle;
+use crate::functions::admission::quarantine::Quarantined;
+use crate::functions::{self, Histogram, Origin};
 use crate::launcher::KeeperStatus;
 use crate::launcher::supervisor::History;
-use crate::link::HubHandle;
+use crate::scheduler::{ContainerCounts, FunctionStatus};
 use nightcore_runtime::clock::now_ns;
 use nightcore_runtime::protocol::status::TABLE;
 use serde::{Deserialize, Serialize};
@@ -40,8 +42,8 @@ pub struct ByOrigin<T> {
 }
 
 /// How calls can end: answered, or with an error.
-pub const OUTCOMES: [&str; dispatch::OUTCOMES] = {
-    let mut names = ["answered"; dispatch::OUTCOMES];
+pub const OUTCOMES: [&str; functions::OUTCOMES] = {
+    let mut names = ["answered"; functions::OUTCOMES];
     let mut number = 1;
     while number < names.len() {
         names[number] = TABLE[number].name;
@@ -63,7 +65,8 @@ pub struct FunctionState {
     pub answered: u64,
     /// Calls that ended with an error, by its name.
     pub failed: BTreeMap<String, u64>,
-    /// Calls that ended, by how, answered or by the error's name; also those that were not accepted.
+    /// Calls that ended, by how, answered or by the error's name; also those that were not
+    /// accepted.
     pub ended: ByOrigin<BTreeMap<String, u64>>,
     /// Calls in the queue.
     pub queued: u32,
@@ -108,7 +111,8 @@ pub struct FunctionState {
     pub restarts_by_reason: BTreeMap<String, u64>,
     /// Processes that were replaced because a handler did not end.
     pub stuck: u64,
-    /// Inputs that are refused, as they were under way when processes died; the one that was refused last comes first.
+    /// Inputs that are refused, as they were under way when processes died; the one that was
+    /// refused last comes first.
     pub quarantined: Vec<QuarantinedInput>,
     /// Calls that were refused for that.
     pub quarantine_refused: u64,
@@ -126,7 +130,8 @@ pub struct FunctionState {
     pub serving: u32,
     /// Why processes of the newest one do not come to be.
     pub failing: Option<String>,
-    /// The last lines of its output, if its processes do not come to be: `nightcore ps` reads them in its log.
+    /// The last lines of its output, if its processes do not come to be: `nightcore ps` reads them
+    /// in its log.
     #[serde(skip_serializing_if = "Vec::is_empty", default)]
     pub last_output: Vec<String>,
 }
@@ -191,8 +196,8 @@ pub struct Segment {
     pub p99_us: f64,
 }
 
-impl From<&dispatch::Segments> for Segments {
-    fn from(segments: &dispatch::Segments) -> Segments {
+impl From<&functions::Segments> for Segments {
+    fn from(segments: &functions::Segments) -> Segments {
         let segment = |times: &Histogram| Segment {
             p50_us: times.quantile_ns(0.50) as f64 / 1000.0,
             p99_us: times.quantile_ns(0.99) as f64 / 1000.0,
@@ -228,8 +233,8 @@ pub struct ProcessState {
 
 /// An engine, whose state can be asked for.
 pub struct Observed {
-    /// The hub.
-    pub hub: HubHandle,
+    /// Its core.
+    pub core: CoreHandle,
     /// The processes.
     pub keeper: KeeperStatus,
     /// Where clients call the engine.
@@ -244,10 +249,10 @@ impl Observed {
     /// Its state.
     pub fn status(&self) -> EngineStatus {
         let now = now_ns();
-        let hub = &mut *self.hub.borrow_mut();
-        let containers = hub.containers();
-        let functions = hub.dispatch.functions().map(|id| {
-            let status = hub.dispatch.status(now, id);
+        let core = &mut *self.core.borrow_mut();
+        let containers = core.containers();
+        let functions = core.scheduler().functions().map(|id| {
+            let status = core.function_status(now, id);
             let of_function = containers.iter().filter(|c| c.function == status.name);
             let processes = of_function.map(|c| ProcessState {
                 pid: c.pid,
@@ -259,12 +264,12 @@ impl Observed {
                 arena_function_bytes: c.arena_mapped_bytes[1],
             });
             let processes = processes.collect();
-            let segments = hub.dispatch.segments(id).map(Segments::from);
+            let segments = core.scheduler().segments(id).map(Segments::from);
             let history = self.keeper.history(id);
             function(now, status, segments, processes, history)
         });
         let functions = functions.collect();
-        let not_found = |origin| hub.dispatch.not_found(origin);
+        let not_found = |origin| core.scheduler().not_found(origin);
         EngineStatus {
             pid: std::process::id(),
             version: env!("CARGO_PKG_VERSION").into(),
@@ -275,7 +280,7 @@ impl Observed {
                 .as_secs_f64(),
             address: self.address.clone(),
             metrics: self.metrics.clone(),
-            arena_payloads: hub.arena_payloads(),
+            arena_payloads: core.arena_payloads(),
             not_found: ByOrigin {
                 external: not_found(Origin::External),
                 internal: not_found(Origin::Internal),
@@ -286,7 +291,7 @@ impl Observed {
 }
 
 /// The outcomes that there were.
-fn outcomes(ended: [u64; dispatch::OUTCOMES]) -> BTreeMap<String, u64> {
+fn outcomes(ended: [u64; functions::OUTCOMES]) -> BTreeMap<String, u64> {
     let ended = OUTCOMES.iter().zip(ended).filter(|(_, count)| *count > 0);
     ended.map(|(outcome, count)| ((*outcome).to_owned(), count)).collect()
 }
@@ -338,8 +343,8 @@ fn function(
         last_end: history.last_end.as_ref().map(|(end, _)| end.to_string()),
         last_end_ago_s: history.last_end.as_ref().map(|(_, at)| ago_s(*at)),
         unavailable: status.unavailable,
-        generation: status.generation,
-        serving: status.serving,
+        generation: status.generation.number(),
+        serving: status.serving.number(),
         failing: status.failing,
         last_output: Vec::new(),
     }

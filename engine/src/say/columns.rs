@@ -6,11 +6,13 @@ use std::sync::OnceLock;
 
 /// The name that is shown before the engine's own lines.
 pub(super) const OWN_NAME: &str = "nightcore";
-/// Names that are longer push the rest of their lines: a wider column would leave too little for the text.
+/// Names that are longer push the rest of their lines: a wider column would leave too little for
+/// the text.
 const MAX_NAME_WIDTH: usize = 24;
 /// As wide as the id of a call.
 const CALL_WIDTH: usize = 16;
-/// Colours that names are given by turns, of those that can be read on light and on dark: green, yellow, blue, magenta, cyan.
+/// Colours that names are given by turns, of those that can be read on light and on dark: green,
+/// yellow, blue, magenta, cyan.
 const NAME_COLOURS: [&str; 5] = ["32", "33", "34", "35", "36"];
 /// Of the engine's own name.
 const OWN_COLOUR: &str = "1";
@@ -38,7 +40,8 @@ pub fn columns() -> Option<&'static Columns> {
 }
 
 impl Columns {
-    /// For names of up to `longest` bytes; in colours if standard error is a terminal and `NO_COLOR` is not set.
+    /// For names of up to `longest` bytes; in colours if standard error is a terminal and
+    /// `NO_COLOR` is not set.
     pub fn new(longest: usize) -> Columns {
         let no_color = std::env::var_os("NO_COLOR");
         Columns {

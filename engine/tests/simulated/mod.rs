@@ -1,7 +1,17 @@
-//! What tests of the dispatcher on a simulated clock have in common.
+//! What tests of the scheduler on a simulated clock have in common.
 
-use nightcore_engine::dispatch::{Fingerprint, Input, Spec};
-use nightcore_runtime::protocol::control::{ChannelKind, Placement};
+#![allow(dead_code)] // Each test uses a part of it.
+
+use nightcore_engine::calls::{Outcome, Share};
+use nightcore_engine::functions::{Ran, Spec};
+use nightcore_engine::ids::{
+    CallNumber, ChannelKey, ContainerKey, Fingerprint, FunctionId, Generation,
+};
+use nightcore_engine::scheduler::{Action, Actions, Arrival, Event, Invoke, Scheduler};
+use nightcore_runtime::protocol::control::{ChannelKind, Mode, Placement};
+use nightcore_runtime::protocol::{Broken, Failure, InvokeNumber, Status};
+use std::collections::VecDeque;
+use std::ops::{Deref, DerefMut};
 use std::time::Duration;
 
 pub const MS: u64 = 1_000_000;
@@ -10,14 +20,15 @@ pub const MS: u64 = 1_000_000;
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Body(pub u64);
 
-impl Input for Body {
-    fn fingerprint(&self) -> Fingerprint {
-        self.0
-    }
-
+impl Share for Body {
     fn share(&mut self) -> Body {
         *self
     }
+}
+
+/// The function that was added so many-th, from 1.
+pub fn function(number: u32) -> FunctionId {
+    FunctionId::new(number).expect("functions count from 1")
 }
 
 /// A function with a process, of which nothing else is said.
@@ -35,8 +46,194 @@ pub fn spec(name: &str, max: u32) -> Spec {
         external: true,
         channel: ChannelKind::Fifo,
         placement: Placement::Free,
-        quarantine_after: 0,
+        quarantine_after: None,
         retries: 0,
         idempotent: false,
+    }
+}
+
+/// An internal call of a simulated worker.
+pub struct Internal<'a> {
+    pub channel: ChannelKey,
+    pub parent: CallNumber,
+    pub tag: u64,
+    /// The callee's id, if the worker knows it.
+    pub function: Option<FunctionId>,
+    pub name: &'a str,
+    pub waits: bool,
+    pub payload: Body,
+    pub bytes: u64,
+}
+
+/// A scheduler, every event of which is followed by a recount of all its counters.
+pub struct Driven<R> {
+    scheduler: Scheduler<Body, R>,
+    actions: VecDeque<Action<Body, R>>,
+    wake_at: Option<u64>,
+}
+
+impl<R> Default for Driven<R> {
+    fn default() -> Self {
+        Driven { scheduler: Scheduler::default(), actions: VecDeque::new(), wake_at: None }
+    }
+}
+
+impl<R> Deref for Driven<R> {
+    type Target = Scheduler<Body, R>;
+
+    fn deref(&self) -> &Self::Target {
+        &self.scheduler
+    }
+}
+
+impl<R> DerefMut for Driven<R> {
+    fn deref_mut(&mut self) -> &mut Self::Target {
+        &mut self.scheduler
+    }
+}
+
+impl<R> Driven<R> {
+    /// The next thing that is to be done.
+    pub fn next_action(&mut self) -> Option<Action<Body, R>> {
+        self.actions.pop_front()
+    }
+
+    /// When the scheduler wants to be woken, by its last event.
+    pub fn wake_at(&self) -> Option<u64> {
+        self.wake_at
+    }
+
+    fn then<T>(
+        &mut self,
+        event: impl FnOnce(&mut Scheduler<Body, R>, &mut Actions<Body, R>) -> T,
+    ) -> T {
+        let mut actions = Actions::default();
+        let result = event(&mut self.scheduler, &mut actions);
+        self.actions.extend(std::iter::from_fn(|| actions.pop()));
+        self.wake_at = actions.wake_at();
+        self.scheduler.recount().expect("the counters are the sums of the states");
+        result
+    }
+
+    pub fn event(&mut self, now: u64, event: Event<'_, Body>) -> Result<(), Broken> {
+        self.then(|scheduler, actions| scheduler.handle(now, event, actions))
+    }
+
+    fn told(&mut self, now: u64, event: Event<'_, Body>) {
+        self.event(now, event).expect("only a worker's message can break a rule");
+    }
+
+    pub fn external(
+        &mut self,
+        now: u64,
+        function: FunctionId,
+        timeout: Option<Duration>,
+        (payload, bytes): (Body, u64),
+        reply: R,
+    ) -> Result<CallNumber, Failure> {
+        let input = self.fingerprint(Some(function), payload);
+        let arrival = Arrival { function, timeout, payload, bytes, input, reply };
+        self.then(|scheduler, actions| scheduler.arrive(now, arrival, actions))
+    }
+
+    fn fingerprint(&self, function: Option<FunctionId>, payload: Body) -> Option<Fingerprint> {
+        self.scheduler.spec(function?).quarantine_after?;
+        Some(Fingerprint::new(payload.0))
+    }
+
+    pub fn invoke(&mut self, now: u64, call: Internal<'_>) -> Result<(), Broken> {
+        let Internal { channel, parent, tag, function, name, waits, payload, bytes } = call;
+        let callee = self.scheduler.resolve(function, name);
+        let (tag, deadline) = (InvokeNumber(tag), None);
+        let input = self.fingerprint(callee, payload);
+        let invoke =
+            Invoke { channel, parent, tag, callee, name, waits, deadline, payload, bytes, input };
+        self.event(now, Event::Invoked(invoke))
+    }
+
+    pub fn complete(
+        &mut self,
+        now: u64,
+        channel: ChannelKey,
+        call: CallNumber,
+        ran: Ran,
+        outcome: Outcome<Body>,
+    ) -> Result<(), Broken> {
+        self.event(now, Event::Completed { channel, call, ran, outcome })
+    }
+
+    pub fn wait(
+        &mut self,
+        now: u64,
+        channel: ChannelKey,
+        call: CallNumber,
+        seen: u64,
+    ) -> Result<(), Broken> {
+        self.event(now, Event::Waits { channel, call, seen })
+    }
+
+    pub fn cancel(&mut self, now: u64, call: CallNumber) {
+        self.told(now, Event::ClientLeft { call });
+    }
+
+    pub fn cancel_invoke(&mut self, now: u64, channel: ChannelKey, tag: u64) {
+        self.told(now, Event::InvokeCancelled { channel, tag: InvokeNumber(tag) });
+    }
+
+    pub fn not_begun(&mut self, now: u64, call: CallNumber) {
+        self.told(now, Event::NotBegun { call });
+    }
+
+    pub fn undeliverable(&mut self, now: u64, call: CallNumber) {
+        let failure = Failure::new(Status::Overloaded, "no room for its payload");
+        self.told(now, Event::Undeliverable { call, failure });
+    }
+
+    pub fn advance(&mut self, now: u64) {
+        self.told(now, Event::Tick);
+    }
+
+    pub fn add_function(&mut self, spec: Spec) -> FunctionId {
+        self.then(|scheduler, actions| scheduler.add_function(0, spec, actions))
+    }
+
+    pub fn set_spec(&mut self, now: u64, function: FunctionId, spec: Spec) {
+        self.told(now, Event::Configured { function, spec });
+    }
+
+    pub fn begin_generation(&mut self, now: u64, function: FunctionId) -> Generation {
+        self.then(|scheduler, actions| scheduler.begin_generation(now, function, actions))
+    }
+
+    /// The generation that serves does not come to be any more.
+    pub fn set_unavailable(&mut self, now: u64, function: FunctionId, reason: &str) {
+        let generation = self.serving_generation(function);
+        self.told(now, Event::GenerationFailing { function, generation, reason });
+    }
+
+    pub fn container_connected(
+        &mut self,
+        now: u64,
+        function: FunctionId,
+        generation: Option<Generation>,
+        mode: Mode,
+    ) -> ContainerKey {
+        self.then(|scheduler, actions| scheduler.connect(now, function, generation, mode, actions))
+    }
+
+    pub fn container_gone(&mut self, now: u64, container: ContainerKey, failure: &Failure) {
+        self.told(now, Event::ContainerGone { container, failure });
+    }
+
+    pub fn worker_ready(&mut self, now: u64, container: ContainerKey) -> ChannelKey {
+        self.then(|scheduler, actions| scheduler.worker_ready(now, container, actions))
+    }
+
+    pub fn worker_failed(&mut self, now: u64, container: ContainerKey) {
+        self.told(now, Event::WorkerFailed { container });
+    }
+
+    pub fn worker_gone(&mut self, now: u64, channel: ChannelKey, failure: &Failure) {
+        self.told(now, Event::WorkerGone { channel, failure });
     }
 }

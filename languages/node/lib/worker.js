@@ -10,7 +10,7 @@ const addon = require("./addon.js");
 const REQUEST = 1; // ms until the deadline or null, id of the call in two halves, caller or null, bytes of metadata, body, number of the request
 const ANSWER = 2; // tag, bytes of metadata, body
 const ERROR = 3; // tag, failure
-const CANCELLED = 4; // number of the request
+const CANCELLED = 4; // number of the request, name of the error that says why
 const ENDED = 5;
 // A body is the number of its bytes in the shared buffer, or a buffer of its own.
 
@@ -174,7 +174,8 @@ class Worker {
         }
         case CANCELLED: {
           const running = this.running.get(events[at++]);
-          if (running) Request.cancel(running.request, cancelled(running.request));
+          const reason = events[at++];
+          if (running) Request.cancel(running.request, cancelled(reason));
           break;
         }
         case ENDED:
@@ -209,13 +210,13 @@ class Worker {
   }
 }
 
-// A deadline that is nearer than this when the engine cancels a request is the reason.
-const DEADLINE_SLACK_MS = 1;
+const REASONS = {
+  DEADLINE_EXCEEDED: "the deadline of the request has passed",
+  CANCELLED: "nobody waits for the answer any more",
+};
 
-function cancelled(request) {
-  return request.timeLeft <= DEADLINE_SLACK_MS
-    ? new NightcoreError("DEADLINE_EXCEEDED", "the deadline of the request has passed")
-    : new NightcoreError("CANCELLED", "nobody waits for the answer any more");
+function cancelled(reason) {
+  return new NightcoreError(reason, REASONS[reason]);
 }
 
 module.exports = { Worker };

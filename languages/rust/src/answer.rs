@@ -4,7 +4,8 @@ use crate::error::Result;
 use nightcore_runtime::protocol::{Metadata, MetadataBuffer};
 use nightcore_runtime::worker;
 
-/// The answer to an internal call. A handler that returns one hands it on whole: body, status and metadata.
+/// The answer to an internal call. A handler that returns one hands it on whole: body, status and
+/// metadata.
 #[derive(Debug)]
 pub struct Answer(Source);
 
@@ -41,8 +42,8 @@ impl Answer {
         }
     }
 
-    /// The HTTP status that the function chose; 200 if it chose none. An answer with any status is an
-    /// answer.
+    /// The HTTP status that the function chose; 200 if it chose none. An answer with any status is
+    /// an answer.
     pub fn status(&self) -> u16 {
         let status = self.metadata().get(":status");
         status.and_then(|status| std::str::from_utf8(status).ok()?.parse().ok()).unwrap_or(200)

@@ -8,8 +8,9 @@ pub type Result<T, E = Error> = std::result::Result<T, E>;
 
 /// Why a call failed, or why a handler fails.
 ///
-/// A handler that returns the error of a call passes it on: its caller sees that this function failed, with
-/// that error and its causes as the reason. Any other error fails the call with its text.
+/// A handler that returns the error of a call passes it on: its caller sees that this function
+/// failed, with that error and its causes as the reason. Any other error fails the call with its
+/// text.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Error(Failure);
 
@@ -86,8 +87,8 @@ impl From<std::str::Utf8Error> for Error {
     }
 }
 
-/// The failure of a handler that returned this error: the error of a call is passed on, also from beneath
-/// another.
+/// The failure of a handler that returned this error: the error of a call is passed on, also from
+/// beneath another.
 pub(crate) fn passed_on(error: Box<dyn StdError + Send + Sync>) -> Failure {
     let error = match error.downcast::<Error>() {
         Ok(own) => return own.0.passed_on(),

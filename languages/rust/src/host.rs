@@ -2,8 +2,8 @@
 
 use crate::answer::{Answer, Tagged};
 use crate::error::{Error, Result};
-use nightcore_runtime::protocol::{CallId, Failure, Metadata};
-use nightcore_runtime::worker::{self, Body, CallOptions};
+use nightcore_runtime::protocol::{CallId, CancelReason, Failure, Metadata};
+use nightcore_runtime::worker::{self, Body, CallOptions, RunningCall};
 use std::time::Duration;
 
 /// What a [`crate::Request`] asks of whoever runs it. Its methods are the request's.
@@ -15,7 +15,7 @@ pub trait Host {
     fn id(&self) -> CallId;
     fn log(&self, text: &str);
     fn time_left(&self) -> Option<Duration>;
-    fn is_cancelled(&self) -> bool;
+    fn cancel_reason(&self) -> Option<CancelReason>;
     fn call(&self, name: &str, body: &[u8], options: &CallOptions) -> Result<Answer>;
     fn start_call(&self, tag: u64, name: &str, body: &[u8], options: &CallOptions) -> Result<()>;
     /// `None` when the time has passed; without a timeout it may also come early.
@@ -53,20 +53,21 @@ impl Host for worker::Request<'_> {
         (**self).time_left()
     }
 
-    fn is_cancelled(&self) -> bool {
-        self.is_cancelled()
+    fn cancel_reason(&self) -> Option<CancelReason> {
+        RunningCall::cancel_reason(self)
     }
 
     fn call(&self, name: &str, body: &[u8], options: &CallOptions) -> Result<Answer> {
-        self.call(name, Body::Parts(&[body]), options).map(Answer::received).map_err(Error::from)
+        let called = RunningCall::call(self, name, Body::Parts(&[body]), options);
+        called.map(Answer::received).map_err(Error::from)
     }
 
     fn start_call(&self, tag: u64, name: &str, body: &[u8], options: &CallOptions) -> Result<()> {
-        self.start_call(tag, name, Body::Parts(&[body]), options).map_err(Error::from)
+        RunningCall::start_call(self, tag, name, Body::Parts(&[body]), options).map_err(Error::from)
     }
 
     fn next_answer(&self, timeout: Option<Duration>) -> Result<Option<Tagged>> {
-        let next = self.next_answer(timeout)?;
+        let next = RunningCall::next_answer(self, timeout)?;
         Ok(next.map(|worker::Tagged { tag, result }| Tagged {
             tag,
             result: result.map(Answer::received).map_err(Error::from),
@@ -74,6 +75,6 @@ impl Host for worker::Request<'_> {
     }
 
     fn reply(&self, body: &[u8], metadata: Metadata<'_>) -> Result<(), Failure> {
-        self.reply(Body::Parts(&[body]), metadata)
+        RunningCall::reply(self, Body::Parts(&[body]), metadata)
     }
 }

@@ -17,8 +17,8 @@
 //! }
 //! ```
 //!
-//! List the program in `nightcore.toml` and run `nightcore up`; see docs/rust.md. Handlers run on worker
-//! threads, several at once, so what they share must be `Sync`.
+//! List the program in `nightcore.toml` and run `nightcore up`; see docs/rust.md. Handlers run on
+//! worker threads, several at once, so what they share must be `Sync`.
 
 mod answer;
 mod error;
@@ -31,7 +31,7 @@ pub mod testing;
 pub use answer::{Answer, Tagged};
 pub use error::{Error, Result};
 pub use nightcore_runtime::protocol::{
-    CallId, Cause, Metadata, MetadataBuffer, MetadataError, Status,
+    CallId, CancelReason, Cause, Metadata, MetadataBuffer, MetadataError, Status,
 };
 pub use nightcore_runtime::worker::{CallOptions, Origin, StartError};
 pub use reply::{IntoReply, Reply};

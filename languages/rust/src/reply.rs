@@ -34,7 +34,8 @@ impl Reply {
         self
     }
 
-    /// Adds a pair of metadata. A name that is not lower-case, or more than 32 KiB in all, fails the call.
+    /// Adds a pair of metadata. A name that is not lower-case, or more than 32 KiB in all, fails
+    /// the call.
     pub fn with_metadata(mut self, name: impl Into<String>, value: impl Into<Vec<u8>>) -> Reply {
         self.metadata.push((name.into(), value.into()));
         self
@@ -61,8 +62,8 @@ impl Reply {
     }
 }
 
-/// What a handler may return: bytes, text, nothing, the [`Answer`] to a call of its own, a [`Reply`], or a
-/// `Result` of these with any error.
+/// What a handler may return: bytes, text, nothing, the [`Answer`] to a call of its own, a
+/// [`Reply`], or a `Result` of these with any error.
 pub trait IntoReply {
     #[doc(hidden)]
     fn send(self, host: &dyn Host) -> Result<(), Failure>;

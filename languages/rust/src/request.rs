@@ -3,7 +3,7 @@
 use crate::answer::{Answer, Tagged};
 use crate::error::Result;
 use crate::host::Host;
-use nightcore_runtime::protocol::{CallId, Metadata};
+use nightcore_runtime::protocol::{CallId, CancelReason, Metadata};
 use nightcore_runtime::worker::{CallOptions, Origin};
 use std::fmt;
 use std::time::Duration;
@@ -47,8 +47,8 @@ impl<'r> Request<'r> {
         self.0.id()
     }
 
-    /// Writes a text to standard error, from where it comes to the function's log, each of its lines with the id of the
-    /// call.
+    /// Writes a text to standard error, from where it comes to the function's log, each of its
+    /// lines with the id of the call.
     ///
     /// ```
     /// # use nightcore::Request;
@@ -68,7 +68,20 @@ impl<'r> Request<'r> {
 
     /// Whether nobody waits for the answer any more; a load, cheap enough for a loop.
     pub fn is_cancelled(&self) -> bool {
-        self.0.is_cancelled()
+        self.cancel_reason().is_some()
+    }
+
+    /// Why nobody waits for the answer any more: the deadline has passed, or the caller has left.
+    /// `None` if somebody does. A load, cheap enough for a loop.
+    ///
+    /// ```
+    /// # use nightcore::{CancelReason, Request};
+    /// fn is_late(req: &Request) -> bool {
+    ///     req.cancel_reason() == Some(CancelReason::Deadline)
+    /// }
+    /// ```
+    pub fn cancel_reason(&self) -> Option<CancelReason> {
+        self.0.cancel_reason()
     }
 
     /// Calls a function and waits for its answer.
@@ -103,8 +116,8 @@ impl<'r> Request<'r> {
         self.0.call(name, body.as_ref(), options)
     }
 
-    /// Calls a function without waiting; [`Request::next_answer`] brings its answer with this tag. Calls
-    /// that are still under way when the handler returns are cancelled.
+    /// Calls a function without waiting; [`Request::next_answer`] brings its answer with this tag.
+    /// Calls that are still under way when the handler returns are cancelled.
     ///
     /// ```
     /// # use nightcore::{Request, Result};
@@ -134,8 +147,8 @@ impl<'r> Request<'r> {
         self.0.start_call(tag, name, body.as_ref(), options)
     }
 
-    /// Waits for the next answer to a call that was started, in the order they arrive. An error if none is
-    /// under way.
+    /// Waits for the next answer to a call that was started, in the order they arrive. An error if
+    /// none is under way.
     pub fn next_answer(&self) -> Result<Tagged> {
         loop {
             if let Some(next) = self.0.next_answer(None)? {

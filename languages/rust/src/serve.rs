@@ -8,8 +8,8 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 static HANDLERS: Mutex<Handlers> = Mutex::new(Handlers::new());
 
-/// Registers the handler of a function. A program may register many; a process runs the one it was started
-/// for.
+/// Registers the handler of a function. A program may register many; a process runs the one it was
+/// started for.
 ///
 /// # Panics If `name` is not a name of a function (`[A-Za-z_][A-Za-z0-9_-]*`, at most 63 characters), or
 /// has a handler already.
@@ -25,8 +25,9 @@ where
     }
 }
 
-/// Serves until the engine ends this process. The calling thread is used up; handlers run on others. What
-/// it returns is for `main` to return; if it is not success the reason has been printed.
+/// Serves until the engine ends this process. The calling thread is used up; handlers run on
+/// others. What it returns is for `main` to return; if it is not success the reason has been
+/// printed.
 pub fn serve() -> ExitCode {
     match try_serve() {
         Ok(()) => ExitCode::SUCCESS,

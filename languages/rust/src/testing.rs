@@ -20,7 +20,9 @@ use crate::error::{Error, Result};
 use crate::host::Host;
 use crate::reply::{IntoReply, Reply};
 use crate::request::Request;
-use nightcore_runtime::protocol::{CallId, Failure, Metadata, MetadataBuffer, Status};
+use nightcore_runtime::protocol::{
+    CallId, CancelReason, Failure, Metadata, MetadataBuffer, Status,
+};
 use nightcore_runtime::worker::CallOptions;
 use std::cell::RefCell;
 use std::collections::VecDeque;
@@ -50,13 +52,14 @@ pub struct FakeRequest<'t> {
     caller: Option<String>,
     metadata: MetadataBuffer,
     time_left: Option<Duration>,
-    is_cancelled: bool,
+    cancel_reason: Option<CancelReason>,
     on_call: RefCell<OnCall<'t>>,
 }
 
 impl<'t> FakeRequest<'t> {
-    /// An external request with this body, to a function "Test", without metadata and without a deadline.
-    /// Every function it calls is one that is not there, unless [`FakeRequest::on_call`] says more.
+    /// An external request with this body, to a function "Test", without metadata and without a
+    /// deadline. Every function it calls is one that is not there, unless [`FakeRequest::on_call`]
+    /// says more.
     pub fn new(body: impl Into<Vec<u8>>) -> FakeRequest<'t> {
         let nobody = |call: &Call<'_>| -> Result<Reply> {
             Err(error(Status::NotFound, format!("there is no function {:?}", call.function)))
@@ -67,14 +70,14 @@ impl<'t> FakeRequest<'t> {
             caller: None,
             metadata: MetadataBuffer::new(),
             time_left: None,
-            is_cancelled: false,
+            cancel_reason: None,
             on_call: RefCell::new(Box::new(nobody)),
         }
     }
 
-    /// Answers the handler's calls. An error is the callee's: `Error::failed` for FUNCTION_FAILED, [`error`]
-    /// for any other. Calls that the handler starts without waiting are answered in the order they were
-    /// started.
+    /// Answers the handler's calls. An error is the callee's: `Error::failed` for FUNCTION_FAILED,
+    /// [`error`] for any other. Calls that the handler starts without waiting are answered in the
+    /// order they were started.
     pub fn on_call(mut self, on_call: impl FnMut(&Call<'_>) -> Result<Reply> + 't) -> Self {
         self.on_call = RefCell::new(Box::new(on_call));
         self
@@ -108,9 +111,14 @@ impl<'t> FakeRequest<'t> {
         self
     }
 
-    /// Makes it one whose answer nobody waits for any more.
-    pub fn cancelled(mut self) -> Self {
-        self.is_cancelled = true;
+    /// Makes it one whose answer nobody waits for any more: its caller has left.
+    pub fn cancelled(self) -> Self {
+        self.cancelled_for(CancelReason::Caller)
+    }
+
+    /// Makes it one whose answer nobody waits for any more, for this reason.
+    pub fn cancelled_for(mut self, reason: CancelReason) -> Self {
+        self.cancel_reason = Some(reason);
         self
     }
 
@@ -180,8 +188,8 @@ impl Host for Running<'_> {
         self.request.time_left
     }
 
-    fn is_cancelled(&self) -> bool {
-        self.request.is_cancelled
+    fn cancel_reason(&self) -> Option<CancelReason> {
+        self.request.cancel_reason
     }
 
     fn call(&self, name: &str, body: &[u8], options: &CallOptions) -> Result<Answer> {

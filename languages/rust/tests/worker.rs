@@ -6,7 +6,8 @@
 mod peer;
 
 use nightcore::{Answer, CallOptions, Error, Reply, Request, Result};
-use nightcore_runtime::protocol::{Header, Kind, Status};
+use nightcore_runtime::protocol::Status;
+use peer::raw::{Kind, RawHeader};
 use peer::{Peer, Said};
 use std::error::Error as StdError;
 use std::process::{Command, ExitCode, Stdio};
@@ -98,7 +99,7 @@ fn an_answer_is_handed_on_whole() {
     peer.dispatch(1, b"Hello");
     let invoke = peer.receive();
     assert_eq!((invoke.name.as_str(), invoke.text()), ("Bar", "Hello, World"));
-    let header = Header { function: 3, ..Header::new(Kind::Complete, invoke.header.call) };
+    let header = RawHeader { function: 3, ..RawHeader::new(Kind::Complete, invoke.header.call) };
     peer.send(header, "", &[(":status", "404")], b"nothing");
     let said = peer.receive();
     assert_eq!((said.text(), said.metadata.len()), ("nothing", 1));

@@ -2,7 +2,7 @@
 //! kept until the rest arrives.
 
 use crate::protocol::limits::MAX_MESSAGE_BYTES;
-use crate::protocol::message::{Broken, Message};
+use crate::protocol::{Broken, Message};
 use std::io;
 use std::os::fd::BorrowedFd;
 
@@ -76,11 +76,23 @@ impl Inbox {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::protocol::message::{Header, Kind, MessageBuffer};
+    use crate::protocol::to_worker::AnswerComplete;
+    use crate::protocol::{InlinePayload, InvokeNumber, ToWorker, WirePayload};
     use proptest::collection::vec;
     use proptest::prelude::*;
     use std::io::Write;
     use std::os::fd::AsFd;
+
+    fn content<'a>(message: &Message<'a>) -> (u64, &'a [u8]) {
+        match ToWorker::read(message) {
+            Ok(ToWorker::AnswerComplete(AnswerComplete {
+                call,
+                payload: WirePayload::Inline(inline),
+                ..
+            })) => (call.0, inline.body),
+            other => panic!("{other:?}"),
+        }
+    }
 
     proptest! {
         #[test]
@@ -91,9 +103,10 @@ mod tests {
             let mut stream = Vec::new();
             for (i, size) in sizes.iter().enumerate() {
                 let body = vec![i as u8; *size];
-                let header = Header::new(Kind::Invoke, i as u64);
-                let header = Header { body_len: *size as u64, ..header };
-                stream.extend_from_slice(MessageBuffer::new(header, b"", &[&body]).as_bytes());
+                let payload = InlinePayload { metadata: b"", body: &body };
+                let (call, payload) = (InvokeNumber(i as u64), WirePayload::Inline(payload));
+                let answer = AnswerComplete { call, function: None, sent_at: 1, payload };
+                stream.extend_from_slice(answer.write().as_bytes());
             }
             let (reader, mut writer) = std::io::pipe().unwrap();
             let (mut inbox, mut cut) = (Inbox::default(), cuts.iter().cycle());
@@ -104,15 +117,15 @@ mod tests {
                 sent = next;
                 inbox.fill(reader.as_fd()).unwrap();
                 while let Some(message) = inbox.take().unwrap() {
-                    prop_assert_eq!(message.header.call, seen as u64);
-                    prop_assert_eq!(message.inline, &vec![seen as u8; sizes[seen]][..]);
+                    let body = vec![seen as u8; sizes[seen]];
+                    prop_assert_eq!(content(&message), (seen as u64, &body[..]));
                     seen += 1;
                 }
             }
             drop(writer);
             while let Filled::Bytes { .. } = inbox.fill(reader.as_fd()).unwrap() {
                 while let Some(message) = inbox.take().unwrap() {
-                    prop_assert_eq!(message.header.call, seen as u64);
+                    prop_assert_eq!(content(&message).0, seen as u64);
                     seen += 1;
                 }
             }

@@ -9,8 +9,9 @@
 //! [`super::bell`].
 
 use super::bell::{announce, begin_wait, end_wait};
+use crate::protocol::Broken;
 use crate::protocol::limits::{HEADER_BYTES, LINE_BYTES, MAX_MESSAGE_BYTES, RING_LINES};
-use crate::protocol::message::{Announced, Broken, Message};
+use crate::protocol::message::{Announced, Message};
 use memmap2::{MmapOptions, MmapRaw};
 use nix::fcntl::{FcntlArg, SealFlag, fcntl};
 use nix::sys::memfd::{MFdFlags, memfd_create};
@@ -321,7 +322,8 @@ impl RingReader {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::protocol::message::{Header, Kind, MessageBuffer};
+    use crate::protocol::to_worker::AnswerComplete;
+    use crate::protocol::{InlinePayload, InvokeNumber, MessageBuffer, ToWorker, WirePayload};
     use proptest::collection::vec;
     use proptest::prelude::*;
     use std::time::{Duration, Instant};
@@ -332,8 +334,21 @@ mod tests {
     }
 
     fn message(number: u64, size: usize) -> MessageBuffer {
-        let header = Header { body_len: size as u64, ..Header::new(Kind::Invoke, number) };
-        MessageBuffer::new(header, b"", &[&vec![number as u8; size]])
+        let payload = InlinePayload { metadata: b"", body: &vec![number as u8; size] };
+        let (call, payload) = (InvokeNumber(number), WirePayload::Inline(payload));
+        AnswerComplete { call, function: None, sent_at: 1, payload }.write()
+    }
+
+    /// The number and the body of a message of `message`.
+    fn content<'a>(message: &Message<'a>) -> (u64, &'a [u8]) {
+        match ToWorker::read(message) {
+            Ok(ToWorker::AnswerComplete(AnswerComplete {
+                call,
+                payload: WirePayload::Inline(inline),
+                ..
+            })) => (call.0, inline.body),
+            other => panic!("{other:?}"),
+        }
     }
 
     #[test]
@@ -353,8 +368,8 @@ mod tests {
         let ((mut to_worker, mut from_worker), (mut to_engine, mut from_engine)) = both();
         assert_eq!(to_worker.send(message(1, 0).as_bytes()), Sent::Seen);
         assert_eq!(to_engine.send(message(2, 960).as_bytes()), Sent::Seen);
-        assert_eq!(from_engine.take().unwrap().unwrap().header.call, 1);
-        assert_eq!(from_worker.take().unwrap().unwrap().header.call, 2);
+        assert_eq!(content(&from_engine.take().unwrap().unwrap()).0, 1);
+        assert_eq!(content(&from_worker.take().unwrap().unwrap()).0, 2);
         assert!(from_engine.take().unwrap().is_none() && !from_worker.has_message());
     }
 
@@ -387,7 +402,7 @@ mod tests {
         assert!(reader.end_wait());
         assert!(!reader.begin_wait(), "there are messages");
         assert!(!reader.end_wait());
-        assert_eq!(reader.take().unwrap().unwrap().header.call, 1);
+        assert_eq!(content(&reader.take().unwrap().unwrap()).0, 1);
     }
 
     #[test]
@@ -445,8 +460,8 @@ mod tests {
                 match reader.take().unwrap() {
                     Some(message) => {
                         looks = 0;
-                        assert_eq!(message.header.call, number);
-                        assert_eq!(message.inline, vec![number as u8; any_size(number)]);
+                        let body = vec![number as u8; any_size(number)];
+                        assert_eq!(content(&message), (number, &body[..]));
                         number += 1;
                         if reader.give_back() {
                             of_writer.unpark();
@@ -502,7 +517,8 @@ mod tests {
                         number += 1;
                     }
                 } else {
-                    let taken = reader.take().unwrap().map(|m| (m.header.call, m.inline.to_vec()));
+                    let taken = reader.take().unwrap();
+                    let taken = taken.map(|m| (content(&m).0, content(&m).1.to_vec()));
                     let expected = under_way.pop_front().map(|(n, size)| (n, vec![n as u8; size]));
                     prop_assert_eq!(taken, expected);
                     reader.give_back();
@@ -520,7 +536,7 @@ mod tests {
             writer.ring.written().store(written % 256, Ordering::Release);
             for _ in 0..300 {
                 match reader.take() {
-                    Ok(Some(message)) => prop_assert!(message.inline.len() <= 960),
+                    Ok(Some(message)) => prop_assert!(message.as_bytes().len() <= 1024),
                     Ok(None) | Err(_) => break,
                 }
             }

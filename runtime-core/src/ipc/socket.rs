@@ -1,6 +1,7 @@
-//! The control socket: datagrams in order over a Unix `SOCK_SEQPACKET` socket, descriptors passed beside them.
+//! The control socket: datagrams in order over a Unix `SOCK_SEQPACKET` socket, descriptors passed
+//! beside them.
 
-use crate::protocol::control::{Control, ControlError, ControlKind, MAX_CONTROL_BYTES};
+use crate::protocol::control::{ControlBuffer, ControlError, MAX_CONTROL_BYTES, ReadControl};
 use nix::sys::socket::{
     AddressFamily, ControlMessage, MsgFlags, SockFlag, SockType, UnixAddr, connect, sendmsg, socket,
 };
@@ -11,15 +12,11 @@ use std::path::Path;
 /// Most descriptors that come with one message.
 const MAX_DESCRIPTORS: usize = 3;
 
-/// A control message as it was received.
+/// A control message of one side, as it was received.
 #[derive(Debug)]
-pub struct Received {
+pub struct ReceivedControl<M> {
     /// What it says.
-    pub kind: ControlKind,
-    /// Its fixed part.
-    pub control: Control,
-    /// Its text.
-    pub text: String,
+    pub message: M,
     /// The descriptors that came with it.
     pub descriptors: Vec<OwnedFd>,
 }
@@ -31,21 +28,22 @@ pub fn connect_to(path: &Path) -> io::Result<OwnedFd> {
     Ok(fd)
 }
 
-/// Sends one message with descriptors. Never raises SIGPIPE.
-pub fn send(
+/// Sends one control message with descriptors. Never raises SIGPIPE.
+///
+/// # Errors
+/// Those of sendmsg; `WouldBlock` if the socket is full and does not wait.
+pub fn send_control(
     fd: BorrowedFd<'_>,
-    control: Control,
-    text: &str,
+    message: &ControlBuffer,
     descriptors: &[BorrowedFd<'_>],
 ) -> io::Result<()> {
-    let bytes = control.encode(text);
     let raw: Vec<i32> = descriptors.iter().map(|fd| fd.as_raw_fd()).collect();
     let rights = [ControlMessage::ScmRights(&raw)];
     let ancillary = if raw.is_empty() { &rights[..0] } else { &rights[..] };
     loop {
         match sendmsg::<()>(
             fd.as_raw_fd(),
-            &[IoSlice::new(&bytes)],
+            &[IoSlice::new(message.as_bytes())],
             ancillary,
             MsgFlags::MSG_NOSIGNAL,
             None,
@@ -57,9 +55,24 @@ pub fn send(
     }
 }
 
-/// Receives one message; `None` when the other side has closed. A malformed one is an error of kind
-/// `InvalidData`.
-pub fn receive(fd: BorrowedFd<'_>) -> io::Result<Option<Received>> {
+/// Receives one control message; `None` when the other side has closed.
+///
+/// # Errors
+/// `InvalidData` if the message is malformed; `WouldBlock` if there is none and the socket does not
+/// wait.
+pub fn receive_control<M: ReadControl>(
+    fd: BorrowedFd<'_>,
+) -> io::Result<Option<ReceivedControl<M>>> {
+    let Some((bytes, descriptors)) = receive_bytes(fd)? else { return Ok(None) };
+    Ok(Some(ReceivedControl { message: M::read(&bytes).map_err(invalid)?, descriptors }))
+}
+
+fn invalid(error: ControlError) -> io::Error {
+    io::Error::new(io::ErrorKind::InvalidData, error)
+}
+
+/// Receives one datagram and its descriptors; `None` when the other side has closed.
+fn receive_bytes(fd: BorrowedFd<'_>) -> io::Result<Option<(Vec<u8>, Vec<OwnedFd>)>> {
     let mut bytes = vec![0; MAX_CONTROL_BYTES];
     let mut descriptors = Vec::new();
     let (len, flags) = loop {
@@ -73,16 +86,16 @@ pub fn receive(fd: BorrowedFd<'_>) -> io::Result<Option<Received>> {
     if len == 0 {
         return Ok(None);
     }
-    let invalid = |error: ControlError| io::Error::new(io::ErrorKind::InvalidData, error);
     if flags.intersects(MsgFlags::MSG_TRUNC | MsgFlags::MSG_CTRUNC) {
         return Err(invalid(ControlError::Short(len)));
     }
-    let (kind, control, text) = Control::parse(&bytes[..len]).map_err(invalid)?;
-    Ok(Some(Received { kind, control, text: text.to_owned(), descriptors }))
+    bytes.truncate(len);
+    Ok(Some((bytes, descriptors)))
 }
 
-/// Receives one datagram: its length, and whether something of it was lost. Its descriptors are owned from here on, also of
-/// one that has more than there is room for: the kernel makes those that fit, and nobody else would close them.
+/// Receives one datagram: its length, and whether something of it was lost. Its descriptors are
+/// owned from here on, also of one that has more than there is room for: the kernel makes those
+/// that fit, and nobody else would close them.
 fn receive_datagram(
     fd: BorrowedFd<'_>,
     bytes: &mut [u8],
@@ -97,11 +110,12 @@ fn receive_datagram(
     let mut message: libc::msghdr = unsafe { std::mem::zeroed() };
     (message.msg_iov, message.msg_iovlen) = (&raw mut io, 1);
     (message.msg_control, message.msg_controllen) = (space.as_mut_ptr().cast(), SPACE);
-    // SAFETY: what `message` points to lives until the end of this function and is as long as it says.
+    // SAFETY: what `message` points to lives until the end of this function and is as long as it
+    // says.
     let len = unsafe { libc::recvmsg(fd.as_raw_fd(), &raw mut message, libc::MSG_CMSG_CLOEXEC) };
     let len = nix::Error::result(len)? as usize;
-    // SAFETY: the kernel has filled `space` with headers, each followed by as many bytes as it says; the descriptors are new
-    // ones of this process, which nothing else knows.
+    // SAFETY: the kernel has filled `space` with headers, each followed by as many bytes as it
+    // says; the descriptors are new ones of this process, which nothing else knows.
     unsafe {
         let mut header = libc::CMSG_FIRSTHDR(&raw const message);
         while let Some(ancillary) = header.as_ref() {
@@ -121,6 +135,7 @@ fn receive_datagram(
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::protocol::control::{CreateWorker, FromEngine, Placement, WorkerSlot};
     use nix::sys::socket::socketpair;
     use std::os::fd::AsFd;
 
@@ -130,13 +145,13 @@ mod tests {
             socketpair(AddressFamily::Unix, SockType::SeqPacket, None, SockFlag::SOCK_CLOEXEC)
                 .unwrap();
         let (reader, writer) = std::io::pipe().unwrap();
-        let sent = Control { id: 3, ..Control::new(ControlKind::CreateWorker) };
-        send(a.as_fd(), sent, "text", &[reader.as_fd(), writer.as_fd()]).unwrap();
+        let slot = WorkerSlot::new(3).unwrap();
+        let create = CreateWorker { slot, placement: Placement::Free };
+        let sent = create.write();
+        let receive = |fd| receive_control::<FromEngine>(fd);
+        send_control(a.as_fd(), &sent, &[reader.as_fd(), writer.as_fd()]).unwrap();
         let received = receive(b.as_fd()).unwrap().unwrap();
-        assert_eq!(
-            (received.kind, received.control.id, received.text.as_str()),
-            (ControlKind::CreateWorker, 3, "text")
-        );
+        assert_eq!(received.message, FromEngine::CreateWorker(create));
         assert_eq!(received.descriptors.len(), 2);
         nix::unistd::write(&received.descriptors[1], b"x").unwrap();
         assert_eq!(nix::unistd::read(&reader, &mut [0; 4]).unwrap(), 1);
@@ -144,7 +159,7 @@ mod tests {
         assert_eq!(receive(b.as_fd()).unwrap_err().kind(), io::ErrorKind::InvalidData);
         drop(a);
         assert!(receive(b.as_fd()).unwrap().is_none());
-        assert!(send(b.as_fd(), sent, "", &[]).is_err(), "and no SIGPIPE");
+        assert!(send_control(b.as_fd(), &sent, &[]).is_err(), "and no SIGPIPE");
     }
 
     #[test]
@@ -153,9 +168,10 @@ mod tests {
             socketpair(AddressFamily::Unix, SockType::SeqPacket, None, SockFlag::SOCK_CLOEXEC)
                 .unwrap();
         let (reader, writer) = std::io::pipe().unwrap();
-        send(a.as_fd(), Control::new(ControlKind::Hello), "", &[writer.as_fd(); 9]).unwrap();
+        send_control(a.as_fd(), &FromEngine::Trim.write(), &[writer.as_fd(); 9]).unwrap();
         drop(writer);
-        assert_eq!(receive(b.as_fd()).unwrap_err().kind(), io::ErrorKind::InvalidData);
+        let received = receive_control::<FromEngine>(b.as_fd());
+        assert_eq!(received.unwrap_err().kind(), io::ErrorKind::InvalidData);
         // The pipe ends when its last writer is gone.
         assert_eq!(nix::unistd::read(&reader, &mut [0; 4]).unwrap(), 0);
     }

@@ -3,14 +3,14 @@
 use std::fmt;
 use std::str::FromStr;
 
-/// Begins a line of a container's output that is about a call: then come the call's id and a space. Who prints text prints no
-/// such byte.
+/// Begins a line of a container's output that is about a call: then come the call's id and a space.
+/// Who prints text prints no such byte.
 pub const LINE_MARK: u8 = 0x1e;
 /// Digits of a call id.
 const DIGITS: usize = 16;
 
-/// The engine's number of a call from outside. Every internal call that it leads to has it too, so that all that is
-/// said about any of them is found by it. Written as 16 hexadecimal digits.
+/// The engine's number of a call from outside. Every internal call that it leads to has it too, so
+/// that all that is said about any of them is found by it. Written as 16 hexadecimal digits.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct CallId(u64);
 
@@ -18,11 +18,6 @@ impl CallId {
     /// Of the call from outside with this number.
     pub fn new(number: u64) -> CallId {
         CallId(number)
-    }
-
-    /// Of the call with this number, below the call from outside that is `root`; 0: it came from outside itself.
-    pub fn below(root: u64, call: u64) -> CallId {
-        CallId(if root == 0 { call } else { root })
     }
 
     /// The number.
@@ -116,11 +111,5 @@ mod tests {
         ] {
             assert_eq!(line_of_call(line), told);
         }
-    }
-
-    #[test]
-    fn a_call_from_outside_is_its_own_root() {
-        assert_eq!(CallId::below(0, 7), CallId::new(7));
-        assert_eq!(CallId::below(7, 9), CallId::new(7));
     }
 }

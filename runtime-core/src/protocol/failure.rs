@@ -2,6 +2,7 @@
 
 use super::limits::{MAX_FAILURE_MESSAGE_BYTES, MAX_INLINE_BYTES};
 use super::metadata::{Metadata, MetadataBuffer};
+use super::payload::InlinePayload;
 use super::status::Status;
 
 /// Metadata name of one cause in a failure: its value is `FUNCTION ERROR message`.
@@ -32,6 +33,22 @@ pub struct Failure {
     pub cause: Vec<Cause>,
 }
 
+/// A failure as a FAILED message carries it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct WireFailure<'a> {
+    /// How the call failed. It is one that may end a call.
+    pub status: Status,
+    /// The causes as metadata, and the message as body.
+    pub payload: InlinePayload<'a>,
+}
+
+impl WireFailure<'_> {
+    /// The failure, of a call of `function`. What is malformed in it is left out.
+    pub fn decode(&self, function: &str) -> Failure {
+        Failure::decode(self.status, function, self.payload.metadata, self.payload.body)
+    }
+}
+
 impl Failure {
     /// A failure without causes and with no function named yet.
     pub fn new(status: Status, message: impl Into<String>) -> Failure {
@@ -40,9 +57,10 @@ impl Failure {
 
     /// The failure of a handler that let this error of a callee pass.
     ///
-    /// Errors that concern the whole tree of calls keep their status: the deadline, the cancellation and the
-    /// depth are the tree's. Any other becomes FUNCTION_FAILED with its cause. An error that names no function is
-    /// not a callee's: it keeps its message and adds no cause, and OVERLOADED then says that this container is.
+    /// Errors that concern the whole tree of calls keep their status: the deadline, the
+    /// cancellation and the depth are the tree's. Any other becomes FUNCTION_FAILED with its cause.
+    /// An error that names no function is not a callee's: it keeps its message and adds no cause,
+    /// and OVERLOADED then says that this container is.
     pub fn passed_on(self) -> Failure {
         let own = self.function.is_empty();
         let status = match self.status {
@@ -60,8 +78,8 @@ impl Failure {
         Failure { status, function: String::new(), message, cause }
     }
 
-    /// The payload of a FAILED message: encoded causes, and the message as body. Long messages and the farthest
-    /// causes are cut, so that it always fits inline.
+    /// The payload of a FAILED message: encoded causes, and the message as body. Long messages and
+    /// the farthest causes are cut, so that it always fits inline.
     pub fn encode(&self) -> (MetadataBuffer, &str) {
         let message = cut(&self.message, MAX_FAILURE_MESSAGE_BYTES);
         let mut metadata = MetadataBuffer::new();
@@ -78,7 +96,8 @@ impl Failure {
         (metadata, message)
     }
 
-    /// The failure that a FAILED message of `function` carries. What is malformed in it is left out.
+    /// The failure that a FAILED message of `function` carries. What is malformed in it is left
+    /// out.
     pub fn decode(status: Status, function: &str, metadata: &[u8], body: &[u8]) -> Failure {
         let metadata = Metadata::parse(metadata).unwrap_or_default();
         let cause = metadata.iter().filter(|(name, _)| *name == CAUSE).filter_map(|(_, value)| {

@@ -1,7 +1,8 @@
 //! Metadata: ordered pairs of a name and a value, duplicates kept.
 //!
-//! Encoded pair by pair as two little-endian 16-bit lengths, the name, the value. Names are lower-case; those
-//! that begin with `:` are Nightcore's own (`:method`, `:path`, `:query`, `:status`, `:cause`).
+//! Encoded pair by pair as two little-endian 16-bit lengths, the name, the value. Names are
+//! lower-case; those that begin with `:` are Nightcore's own (`:method`, `:path`, `:query`,
+//! `:status`, `:cause`).
 
 use super::limits::MAX_METADATA_BYTES;
 
@@ -165,7 +166,9 @@ mod tests {
 
     proptest! {
         #[test]
-        fn any_bytes_are_metadata_or_an_error(bytes in proptest::collection::vec(any::<u8>(), 0..300)) {
+        fn any_bytes_are_metadata_or_an_error(
+            bytes in proptest::collection::vec(any::<u8>(), 0..300),
+        ) {
             if let Ok(metadata) = Metadata::parse(&bytes) {
                 let sum: usize = metadata.iter().map(|(n, v)| 4 + n.len() + v.len()).sum();
                 prop_assert_eq!(sum, bytes.len());

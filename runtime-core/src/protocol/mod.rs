@@ -1,21 +1,35 @@
-//! The IPC protocol: bytes in, checked types out. Described for other implementers in `docs/PROTOCOL.md`.
+//! The IPC protocol: bytes in, checked types out. Described for other implementers in
+//! `docs/PROTOCOL.md`.
+//!
+//! A message on a channel is a type of its own for each kind and direction: [`ToWorker`] and
+//! [`ToEngine`] say which there are.
 
+mod broken;
 pub mod call_id;
+mod cancel;
 pub mod control;
 pub mod failure;
+mod header;
+pub mod ids;
 pub mod limits;
 pub mod message;
 pub mod metadata;
 pub mod name;
+pub mod payload;
 pub mod status;
+pub mod to_engine;
+pub mod to_worker;
+pub mod version;
 
+pub use broken::Broken;
 pub use call_id::CallId;
-pub use failure::{Cause, Failure};
-pub use message::{Broken, Header, Kind, Message, MessageBuffer};
+pub use cancel::{CancelReason, CancelWord};
+pub use failure::{Cause, Failure, WireFailure};
+pub use ids::{CallNumber, FunctionId, InvokeNumber, RegionId};
+pub use message::{Message, MessageBuffer};
 pub use metadata::{Metadata, MetadataBuffer, MetadataError};
+pub use payload::{BlockPayload, InlinePayload, WirePayload};
 pub use status::Status;
-
-/// The newest version of the protocol that this build speaks.
-pub const VERSION: u16 = 2;
-/// The oldest version of the protocol that this build still speaks.
-pub const OLDEST_VERSION: u16 = 1;
+pub use to_engine::ToEngine;
+pub use to_worker::ToWorker;
+pub use version::{CANCEL_REASON_SINCE_VERSION, OLDEST_VERSION, RING_SINCE_VERSION, VERSION};

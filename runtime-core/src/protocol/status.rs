@@ -1,4 +1,5 @@
-//! The one table of errors: number, name, HTTP status. Every language's errors are tested against it.
+//! The one table of errors: number, name, HTTP status. Every language's errors are tested against
+//! it.
 
 /// How a call or an operation of the library ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]

@@ -1,12 +1,14 @@
 //! The answer to an internal call.
 
 use super::payload::Payload;
-use crate::protocol::{Failure, Message, Metadata, Status};
+use super::protocol::HeardAnswer;
+use super::session::Session;
+use crate::protocol::{Broken, Failure, Metadata};
 
 /// The answer to an internal call. Its memory is given back when it is dropped.
 #[derive(Debug)]
 pub struct Answer {
-    pub(super) payload: Payload,
+    payload: Payload,
 }
 
 impl Answer {
@@ -36,10 +38,19 @@ pub struct Tagged {
     pub result: Result<Answer, Failure>,
 }
 
-/// The failure in a FAILED message about a call of `function`.
-pub(super) fn failure(message: &Message<'_>, function: &str) -> Failure {
-    let status = Status::failure_from_wire(message.header.status).unwrap_or(Status::Internal);
-    let (metadata, body) =
-        message.inline.split_at((message.header.metadata_len as usize).min(message.inline.len()));
-    Failure::decode(status, function, metadata, body)
+/// How a call of `function` ended, with its payload.
+///
+/// # Errors
+/// If the payload lies where there is no memory. The channel is over then.
+pub(super) fn receive(
+    answer: HeardAnswer<'_>,
+    function: &str,
+    session: &Session,
+) -> Result<Result<Answer, Failure>, Broken> {
+    match answer {
+        HeardAnswer::Complete(payload) => {
+            Ok(Ok(Answer { payload: Payload::receive(payload, session)? }))
+        }
+        HeardAnswer::Failed(failure) => Ok(Err(failure.decode(function))),
+    }
 }

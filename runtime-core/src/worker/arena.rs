@@ -1,11 +1,10 @@
-//! The container's side of the arena: blocks it hands out itself, and the engine's regions it reads from.
+//! The container's side of the arena: blocks it hands out itself, and the engine's regions it reads
+//! from.
 
-use super::session::{Session, engine_gone, is_forked};
-use crate::ipc::region::{Books, Region, payload_bytes, units_for};
-use crate::ipc::socket::{self, Received};
-use crate::protocol::control::{CONTAINER_BASE_REGION, Control, ControlKind, ENGINE_BASE_REGION};
-use crate::protocol::limits::{BASE_UNITS, BLOCK_UNIT_BYTES, REGION_BYTES};
-use crate::protocol::{Failure, MessageBuffer, Status};
+use crate::ipc::region::{Books, Region};
+use crate::protocol::control::{NewRegion, RegionDropped, RegionGranted, RequestNumber};
+use crate::protocol::limits::BASE_UNITS;
+use crate::protocol::{Failure, MessageBuffer, RegionId, Status};
 use std::collections::HashMap;
 use std::io;
 use std::os::fd::OwnedFd;
@@ -14,18 +13,21 @@ use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 /// A region whose blocks this process hands out.
 #[derive(Debug)]
 struct Own {
-    id: u32,
+    id: RegionId,
     region: Arc<Region>,
     books: Books,
 }
 
+/// The answer to a request for a region.
+type Granted = Result<(RegionId, Arc<Region>), Failure>;
+
 /// What the engine sends over the control socket and worker threads wait for.
 #[derive(Debug, Default)]
 pub(super) struct Shared {
-    pub(super) engine: HashMap<u32, Arc<Region>>,
-    /// Answers to requests for regions, by the request's number.
-    granted: HashMap<u64, Result<(u32, Arc<Region>), Failure>>,
-    next_request: u64,
+    pub(super) engine: HashMap<RegionId, Arc<Region>>,
+    /// Answers to requests for regions.
+    granted: HashMap<RequestNumber, Granted>,
+    last_request: u64,
 }
 
 #[derive(Debug)]
@@ -42,7 +44,7 @@ pub(super) struct Arena {
 /// A block just taken, not yet sent.
 #[derive(Debug)]
 pub(super) struct Block {
-    pub(super) region_id: u32,
+    pub(super) region_id: RegionId,
     pub(super) block: u32,
     pub(super) region: Arc<Region>,
 }
@@ -51,14 +53,25 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
+fn map(fd: &OwnedFd, new: NewRegion) -> io::Result<(RegionId, Arc<Region>)> {
+    Ok((new.region, Arc::new(Region::map(fd, new.units)?)))
+}
+
+impl Shared {
+    /// The answer to this request for a region, once it has come.
+    pub(super) fn take_granted(&mut self, request: RequestNumber) -> Option<Granted> {
+        self.granted.remove(&request)
+    }
+}
+
 impl Arena {
     pub(super) fn new(own: &OwnedFd, engine: &OwnedFd) -> io::Result<Arena> {
         let own_region = Arc::new(Region::map(own, BASE_UNITS)?);
         let base = Arc::new(Region::map(engine, BASE_UNITS)?);
         let own =
-            Own { id: CONTAINER_BASE_REGION, region: own_region, books: Books::new(BASE_UNITS) };
+            Own { id: RegionId::CONTAINER_BASE, region: own_region, books: Books::new(BASE_UNITS) };
         let shared = Shared {
-            engine: HashMap::from([(ENGINE_BASE_REGION, base.clone())]),
+            engine: HashMap::from([(RegionId::ENGINE_BASE, base.clone())]),
             ..Shared::default()
         };
         Ok(Arena {
@@ -70,27 +83,8 @@ impl Arena {
         })
     }
 
-    /// Takes a block of this many bytes; asks the engine for a region if there is no room.
-    pub(super) fn allocate(&self, bytes: u64, session: &Session) -> Result<Block, Failure> {
-        if let Some(block) = self.allocate_here(bytes) {
-            return Ok(block);
-        }
-        let granted = self.request_region(bytes.max(REGION_BYTES), session);
-        let (id, region) = match granted {
-            Err(_) if bytes < REGION_BYTES => self.request_region(bytes, session)?,
-            granted => granted?,
-        };
-        let mut books = Books::new(region.units());
-        let block = books.allocate(&region, bytes);
-        let block = block.ok_or_else(|| {
-            Failure::new(Status::Internal, "the engine granted too small a region")
-        })?;
-        self.drop_idle(session);
-        lock(&self.own).push(Own { id, region: region.clone(), books });
-        Ok(Block { region_id: id, block, region })
-    }
-
-    fn allocate_here(&self, bytes: u64) -> Option<Block> {
+    /// Takes a block of this many bytes; `None` if no region has room.
+    pub(super) fn allocate(&self, bytes: u64) -> Option<Block> {
         lock(&self.own).iter_mut().find_map(|own| {
             let block = own.books.allocate(&own.region, bytes)?;
             Some(Block { region_id: own.id, block, region: own.region.clone() })
@@ -99,75 +93,65 @@ impl Arena {
 
     /// Frees the block of a message that is not sent after all.
     pub(super) fn take_back(&self, message: &MessageBuffer) {
-        let header = message.header();
-        if let Some(own) = lock(&self.own).iter().find(|own| own.id == header.region) {
-            own.region.give_back(header.block);
+        let Some(place) = message.block() else { return };
+        if let Some(own) = lock(&self.own).iter().find(|own| own.id == place.region) {
+            own.region.give_back(place.block);
         }
     }
 
-    /// Gives regions back that are not the base and hold nothing, before one more is kept.
-    fn drop_idle(&self, session: &Session) {
-        lock(&self.own).retain_mut(|own| {
-            let drop = own.id != CONTAINER_BASE_REGION && own.books.is_idle(&own.region);
-            if drop {
-                let control =
-                    Control { region: own.id, ..Control::new(ControlKind::RegionDropped) };
-                // If the engine is gone it needs to know nothing.
-                let _ = socket::send(session.control(), control, "", &[]);
-            }
-            !drop
-        });
+    /// Takes a block of this many bytes from a region that was just granted, and keeps the region.
+    pub(super) fn add(&self, id: RegionId, region: Arc<Region>, bytes: u64) -> Option<Block> {
+        let mut books = Books::new(region.units());
+        let block = books.allocate(&region, bytes)?;
+        lock(&self.own).push(Own { id, region: region.clone(), books });
+        Some(Block { region_id: id, block, region })
+    }
+
+    /// Forgets regions that are not the base and hold nothing. The engine has to be told.
+    pub(super) fn drop_idle(&self) -> Vec<RegionDropped> {
+        let is_idle =
+            |own: &mut Own| own.id != RegionId::CONTAINER_BASE && own.books.is_idle(&own.region);
+        let mut own = lock(&self.own);
+        own.extract_if(.., is_idle).map(|own| RegionDropped { region: own.id }).collect()
     }
 
     /// Gives the memory of what is free back to the system.
-    pub(super) fn trim(&self, session: &Session) {
-        self.drop_idle(session);
+    pub(super) fn trim(&self) {
         for own in &mut *lock(&self.own) {
             own.books.trim(&own.region);
         }
     }
 
-    fn request_region(&self, bytes: u64, session: &Session) -> Result<(u32, Arc<Region>), Failure> {
-        let number = {
-            let mut shared = lock(&self.shared);
-            shared.next_request += 1;
-            shared.next_request
-        };
-        let size = units_for(bytes) * BLOCK_UNIT_BYTES as u64;
-        let control = Control { id: number, size, ..Control::new(ControlKind::RegionRequest) };
-        socket::send(session.control(), control, "", &[]).map_err(|_| engine_gone())?;
-        session
-            .wait_until(|shared| shared.granted.remove(&number))
-            .unwrap_or_else(|| Err(engine_gone()))
+    /// The number of one more request for a region.
+    pub(super) fn new_request(&self) -> RequestNumber {
+        let mut shared = lock(&self.shared);
+        shared.last_request += 1;
+        RequestNumber(shared.last_request)
     }
 
-    pub(super) fn granted(&self, received: &Received) {
-        let control = &received.control;
-        let result = match (control.status, received.descriptors.first()) {
-            (0, Some(fd)) => Region::map(fd, control.size as u32)
-                .map(|region| (control.region, Arc::new(region)))
-                .map_err(|e| {
-                    Failure::new(Status::Internal, format!("cannot map shared memory: {e}"))
-                }),
-            _ => {
-                let status = Status::failure_from_wire(control.status).unwrap_or(Status::Internal);
-                Err(Failure::new(status, received.text.clone()))
-            }
+    /// A request for a region was answered.
+    pub(super) fn granted(&self, granted: RegionGranted, descriptor: Option<&OwnedFd>) {
+        let result = match (granted.grant, descriptor) {
+            (Ok(new), Some(fd)) => map(fd, new).map_err(|error| {
+                Failure::new(Status::Internal, format!("cannot map shared memory: {error}"))
+            }),
+            (Ok(_), None) => Err(Failure::new(Status::Internal, "no shared memory came")),
+            (Err(refusal), _) => Err(Failure::new(refusal.status, refusal.text)),
         };
-        lock(&self.shared).granted.insert(control.id, result);
+        lock(&self.shared).granted.insert(granted.request, result);
         self.changed.notify_all();
     }
 
-    pub(super) fn added(&self, received: &Received) {
-        let control = &received.control;
-        let region = received.descriptors.first().map(|fd| Region::map(fd, control.size as u32));
-        if let Some(Ok(region)) = region {
-            lock(&self.shared).engine.insert(control.region, Arc::new(region));
+    /// The engine has one more region whose blocks it hands out.
+    pub(super) fn added(&self, new: NewRegion, descriptor: Option<&OwnedFd>) {
+        if let Some(Ok((id, region))) = descriptor.map(|fd| map(fd, new)) {
+            lock(&self.shared).engine.insert(id, region);
             self.changed.notify_all();
         }
     }
 
-    pub(super) fn dropped(&self, region: u32) {
+    /// The engine has one region less.
+    pub(super) fn dropped(&self, region: RegionId) {
         lock(&self.shared).engine.remove(&region);
     }
 
@@ -203,62 +187,4 @@ impl Arena {
     pub(super) fn control_turn(&self) -> MutexGuard<'_, ()> {
         lock(&self.control)
     }
-}
-
-/// A writable block of the arena: an answer or a call's body that is made in place is sent without a copy.
-#[derive(Debug)]
-pub struct Buffer {
-    block: Block,
-    capacity: usize,
-    sent: bool,
-}
-
-impl Buffer {
-    pub(super) fn new(capacity: usize, session: &Session) -> Result<Buffer, Failure> {
-        if capacity as u64 > session.max_body_bytes() {
-            return Err(too_large(capacity as u64, session.max_body_bytes()));
-        }
-        // Room for metadata behind the body; see `metadata_offset`.
-        let bytes = payload_bytes(crate::protocol::limits::MAX_METADATA_BYTES, capacity as u64);
-        Ok(Buffer { block: session.arena.allocate(bytes, session)?, capacity, sent: false })
-    }
-
-    /// How many bytes it has.
-    pub fn capacity(&self) -> usize {
-        self.capacity
-    }
-
-    /// The block, now the message's that carries it.
-    pub(super) fn into_block(mut self) -> Block {
-        self.sent = true;
-        Block {
-            region_id: self.block.region_id,
-            block: self.block.block,
-            region: self.block.region.clone(),
-        }
-    }
-
-    /// The memory to fill.
-    pub fn as_mut_slice(&mut self) -> &mut [u8] {
-        let start = self.block.region.pointer(self.block.block, self.capacity as u64);
-        // SAFETY: the block was taken by this process, is at least `capacity` long, and nobody reads it before
-        // it is sent, which consumes the buffer. It is memory of a file, so it is initialised.
-        unsafe { std::slice::from_raw_parts_mut(start, self.capacity) }
-    }
-}
-
-/// A block that was never sent is free again; not in a fork, where it is still the parent's.
-impl Drop for Buffer {
-    fn drop(&mut self) {
-        if !self.sent && !is_forked() {
-            self.block.region.give_back(self.block.block);
-        }
-    }
-}
-
-pub(super) fn too_large(bytes: u64, max: u64) -> Failure {
-    Failure::new(
-        Status::PayloadTooLarge,
-        format!("a body of {bytes} bytes is over the limit of {max}"),
-    )
 }

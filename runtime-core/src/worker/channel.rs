@@ -1,12 +1,12 @@
 //! A worker's end of its channel, by named pipes or by rings.
 
+use super::session::NewWorker;
 use crate::clock::now_ns;
 use crate::ipc::channel::{self, is_fifo, set_blocking, set_nonblocking};
 use crate::ipc::inbox::{Filled, Inbox};
 use crate::ipc::look::{Looked, Patience, look};
 use crate::ipc::place::Place;
 use crate::ipc::ring::{self, RingReader, RingWriter, Sent, Side, this_core};
-use crate::ipc::socket::Received;
 use crate::protocol::control::{Mode, Placement};
 use crate::protocol::{Broken, Message};
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
@@ -15,7 +15,8 @@ use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
-/// Most threads of a process that look at the same time: each takes turns on a core from those that work.
+/// Most threads of a process that look at the same time: each takes turns on a core from those that
+/// work.
 const MAX_LOOKERS: u32 = 2;
 /// How many threads of this process look now.
 static LOOKERS: AtomicU32 = AtomicU32::new(0);
@@ -46,12 +47,12 @@ impl Bell {
     }
 }
 
-/// Both ends, from what came with CREATE_WORKER: the end to read, the end to write, and the rings if there are any. The ends of a
-/// thread wait; an event loop's do not.
-pub(super) fn open(create: Received, mode: Mode) -> Result<(Incoming, Outgoing), String> {
+/// Both ends, from what came with CREATE_WORKER: the end to read, the end to write, and the rings
+/// if there are any. Reads and writes of a thread wait; those of an event loop do not.
+pub(super) fn open(worker: NewWorker, mode: Mode) -> Result<(Incoming, Outgoing), String> {
     let blocking = mode == Mode::Threads;
-    let moves = blocking && create.control.mode == Placement::Apart as u16;
-    let mut descriptors = create.descriptors.into_iter();
+    let moves = blocking && worker.create.placement == Placement::Apart;
+    let mut descriptors = worker.descriptors.into_iter();
     let (Some(reader), Some(writer)) = (descriptors.next(), descriptors.next()) else {
         return Err("no descriptors came".to_owned());
     };
@@ -138,7 +139,8 @@ impl Incoming {
         }
     }
 
-    /// Sleeps until there may be a message; a thread's ends wait. `End`: the engine has closed its end.
+    /// Sleeps until there may be a message; a thread's ends wait. `End`: the engine has closed its
+    /// end.
     pub(super) fn sleep(&mut self, patience: &mut Patience) -> io::Result<Filled> {
         match self {
             Incoming::Pipe { reader, inbox } => inbox.fill(reader.as_fd()),
@@ -195,7 +197,8 @@ impl Incoming {
             Incoming::Pipe { .. } => Ok(ready),
             Incoming::Ring { bell, ring, .. } => {
                 ring.end_wait();
-                // At its end the pipe stays readable: whoever takes the next message finds that out.
+                // At its end the pipe stays readable: whoever takes the next message finds that
+                // out.
                 let ended = ready && hear(bell)? == Filled::End;
                 Ok(ended || ring.has_message())
             }
@@ -241,7 +244,8 @@ impl Outgoing {
         }
     }
 
-    /// Says that this side waits for room, for which it is rung at the end to read. False: there is room.
+    /// Says that this side waits for room, for which it is rung at the end to read. False: there is
+    /// room.
     pub(super) fn arm(&mut self) -> bool {
         match self {
             Outgoing::Pipe(_) => true,

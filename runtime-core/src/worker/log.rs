@@ -4,8 +4,9 @@ use crate::protocol::CallId;
 use crate::protocol::call_id::LINE_MARK;
 use std::io::{self, IsTerminal, Write};
 
-/// Writes each line of a text to standard error so that the log knows which call it is about; to a terminal, with the
-/// call's id before it. All in one write, so that lines of other threads do not come between.
+/// Writes each line of a text to standard error so that the log knows which call it is about; to a
+/// terminal, with the call's id before it. All in one write, so that lines of other threads do not
+/// come between.
 pub(super) fn log(call: CallId, text: &[u8]) {
     let mut stderr = io::stderr().lock();
     let lines = lines(call, text, stderr.is_terminal());

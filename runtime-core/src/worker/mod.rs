@@ -1,28 +1,46 @@
 //! The runtime inside a container, in two skins over one core.
 //!
-//! * [`serve`]: the caller's thread becomes the launching thread; it creates and retires worker threads when the
-//!   engine says so, and each runs one call at a time.
+//! * `protocol`: what a worker knows about its calls, and what follows from each message; no I/O.
+//! * [`serve`]: the caller's thread becomes the launching thread; it creates and retires worker
+//!   threads when the engine says so, and each runs one call at a time.
 //! * [`EventLoop`]: a descriptor and a `next`, for hosts that have an event loop of their own.
 
 mod answer;
 mod arena;
+mod buffer;
+mod cancel_flag;
 mod channel;
+mod compose;
 mod event_loop;
-mod invoke;
+mod fork;
+mod gone;
+mod handlers;
 mod launching;
 mod log;
+mod loop_channel;
+mod loop_request;
+mod open_calls;
 mod payload;
+mod protocol;
 mod request;
+mod running;
 mod session;
+#[cfg(test)]
+mod skins;
 mod thread;
+mod thread_channel;
 mod watch;
 
 pub use answer::{Answer, Tagged};
-pub use arena::Buffer;
-pub use event_loop::{Event, EventLoop, LoopRequest};
-pub use invoke::{Body, CallOptions};
-pub use launching::{Handler, Handlers, serve};
-pub use payload::Input;
-pub use request::{Origin, Request};
-pub use session::{StartError, is_forked};
+pub use buffer::Buffer;
+pub use compose::{Body, CallOptions};
+pub use event_loop::{Event, EventLoop};
+pub use fork::is_forked;
+pub use handlers::{Handler, Handlers};
+pub use launching::serve;
+pub use loop_request::LoopRequest;
+pub use payload::{Input, Origin};
+pub use request::Request;
+pub use running::RunningCall;
+pub use session::StartError;
 pub use watch::Watch;

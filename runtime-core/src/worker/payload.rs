@@ -1,9 +1,12 @@
 //! A payload that was received, and what a request says about itself.
 
-use super::session::{Session, is_forked};
+use super::fork::is_forked;
+use super::protocol::HeardRequest;
+use super::session::Session;
 use crate::clock::now_ns;
 use crate::ipc::region::{Region, metadata_offset, payload_bytes};
-use crate::protocol::{Broken, CallId, Header, Message, Metadata};
+use crate::protocol::{Broken, CallId, CallNumber, Metadata, WirePayload};
+use std::num::NonZeroU64;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -14,7 +17,8 @@ enum Place {
     Block { region: Arc<Region>, block: u32 },
 }
 
-/// Metadata and body as they were received. A block of the arena is given back when this is dropped.
+/// Metadata and body as they were received. A block of the arena is given back when this is
+/// dropped.
 #[derive(Debug)]
 pub(super) struct Payload {
     place: Place,
@@ -24,21 +28,29 @@ pub(super) struct Payload {
 
 impl Payload {
     /// The payload of a message from the engine. Waits for a region that is still on its way.
-    pub(super) fn receive(message: &Message<'_>, session: &Session) -> Result<Payload, Broken> {
-        let header = &message.header;
-        let (metadata_len, body_len) = (header.metadata_len as usize, header.body_len as usize);
-        let place = if header.region == 0 {
-            Place::Inline(message.inline.into())
-        } else {
-            let bytes = payload_bytes(metadata_len, header.body_len);
-            let broken = Broken::Block { region: header.region, block: header.block, bytes };
-            let region = session.engine_region(header.region).ok_or(broken.clone())?;
-            if !region.contains(header.block, bytes) {
-                return Err(broken);
+    ///
+    /// # Errors
+    /// If the payload lies where there is no memory.
+    pub(super) fn receive(payload: WirePayload<'_>, session: &Session) -> Result<Payload, Broken> {
+        match payload {
+            WirePayload::Inline(inline) => Ok(Payload {
+                place: Place::Inline([inline.metadata, inline.body].concat().into()),
+                metadata_len: inline.metadata.len(),
+                body_len: inline.body.len(),
+            }),
+            WirePayload::Block(place) => {
+                let bytes = payload_bytes(place.metadata_len, place.body_len);
+                let region = session.engine_region(place.region).ok_or(place.broken(bytes))?;
+                if !region.contains(place.block, bytes) {
+                    return Err(place.broken(bytes));
+                }
+                Ok(Payload {
+                    place: Place::Block { region, block: place.block },
+                    metadata_len: place.metadata_len,
+                    body_len: place.body_len as usize,
+                })
             }
-            Place::Block { region, block: header.block }
-        };
-        Ok(Payload { place, metadata_len, body_len })
+        }
     }
 
     pub(super) fn body(&self) -> &[u8] {
@@ -46,8 +58,9 @@ impl Payload {
             Place::Inline(bytes) => &bytes[self.metadata_len..],
             Place::Block { region, block } => {
                 let start = region.pointer(*block, self.body_len as u64);
-                // SAFETY: `pointer` checked the range; the engine, which owns the region and is trusted by the
-                // container, does not write to the block before it is given back, on drop.
+                // SAFETY: `pointer` checked the range; the engine, which owns the region and is
+                // trusted by the container, does not write to the block before it is given back, on
+                // drop.
                 unsafe { std::slice::from_raw_parts(start, self.body_len) }
             }
         }
@@ -80,36 +93,48 @@ impl Drop for Payload {
     }
 }
 
+/// Where a call came from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Origin<'a> {
+    /// It came in by the gateway.
+    External,
+    /// This function made it.
+    Internal(&'a str),
+}
+
 /// What a handler was given.
 #[derive(Debug)]
 pub struct Input {
     pub(super) session: Arc<Session>,
-    pub(super) payload: Payload,
-    pub(super) call: u64,
-    root: u64,
-    pub(super) deadline: u64,
-    pub(super) caller: Option<Arc<str>>,
+    payload: Payload,
+    pub(super) call: CallNumber,
+    root: Option<CallNumber>,
+    deadline: Option<NonZeroU64>,
+    caller: Option<Arc<str>>,
 }
 
 impl Input {
-    /// What came with a `Dispatch` that has this header.
-    pub(super) fn new(
-        session: Arc<Session>,
-        payload: Payload,
-        header: &Header,
-        caller: Option<Arc<str>>,
-    ) -> Input {
-        let Header { call, parent: root, deadline, .. } = *header;
-        Input { session, payload, call, root, deadline, caller }
+    /// What came with a DISPATCH.
+    ///
+    /// # Errors
+    /// If the payload lies where there is no memory.
+    pub(super) fn receive(
+        request: HeardRequest<'_>,
+        session: &Arc<Session>,
+    ) -> Result<Input, Broken> {
+        let HeardRequest { call, root, deadline, caller, payload, .. } = request;
+        let payload = Payload::receive(payload, session)?;
+        Ok(Input { session: session.clone(), payload, call, root, deadline, caller })
     }
 
-    /// The id of the call from outside that led to this one, or is this one. An engine that does not tell gives each call
-    /// an id of its own.
+    /// The id of the call from outside that led to this one, or is this one. An engine that does
+    /// not tell it gives each call an id of its own.
     pub fn call_id(&self) -> CallId {
-        CallId::below(self.root, self.call)
+        CallId::new(self.root.unwrap_or(self.call).number())
     }
 
-    /// Writes lines about the call to standard error, whence they come to the function's log, each with the call's id.
+    /// Writes lines about the call to standard error, from where they reach the log of the
+    /// function, each with the id of the call.
     pub fn log(&self, text: &[u8]) {
         super::log::log(self.call_id(), text);
     }
@@ -134,8 +159,14 @@ impl Input {
         self.caller.as_deref()
     }
 
+    /// Where the call came from.
+    pub fn origin(&self) -> Origin<'_> {
+        self.caller().map_or(Origin::External, Origin::Internal)
+    }
+
     /// The time left until the deadline; zero when it has passed, `None` if there is none.
     pub fn time_left(&self) -> Option<Duration> {
-        (self.deadline != 0).then(|| Duration::from_nanos(self.deadline.saturating_sub(now_ns())))
+        let left = |deadline: NonZeroU64| deadline.get().saturating_sub(now_ns());
+        self.deadline.map(|deadline| Duration::from_nanos(left(deadline)))
     }
 }

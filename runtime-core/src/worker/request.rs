@@ -1,30 +1,25 @@
 //! A request as a handler on a worker thread sees it.
 
 use super::answer::{Answer, Tagged};
-use super::arena::Buffer;
-use super::invoke::{self, Body, CallOptions};
+use super::buffer::Buffer;
+use super::compose::{self, Body, CallOptions, OutgoingCall};
+use super::fork::{forked, is_forked};
 use super::payload::Input;
-use super::session::{forked, is_forked};
-use super::thread::ThreadWorker;
+use super::running::RunningCall;
+use super::thread_channel::ThreadChannel;
 use super::watch::Watch;
-use crate::protocol::{Failure, MessageBuffer, Metadata, Status};
+use crate::protocol::{CancelReason, Failure, MessageBuffer, Metadata, Status};
 use std::cell::{Cell, RefCell};
 use std::ops::Deref;
 use std::time::Duration;
 
-/// Where a call came from.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Origin<'a> {
-    /// It came in by the gateway.
-    External,
-    /// This function made it.
-    Internal(&'a str),
-}
-
-/// A call that this thread runs. What it was given is reached through [`Input`].
+/// A call that this thread runs. What it was given is reached through [`Input`], what its handler
+/// can do through [`RunningCall`].
+///
+/// The answer is sent when the handler returns.
 pub struct Request<'w> {
     input: Input,
-    worker: &'w ThreadWorker,
+    channel: &'w ThreadChannel,
     began_at: u64,
     reply: RefCell<Option<MessageBuffer>>,
     answered: Cell<bool>,
@@ -40,37 +35,18 @@ impl Deref for Request<'_> {
 }
 
 impl<'w> Request<'w> {
-    pub(super) fn new(input: Input, worker: &'w ThreadWorker, began_at: u64) -> Request<'w> {
+    pub(super) fn new(input: Input, channel: &'w ThreadChannel, began_at: u64) -> Request<'w> {
         let (answered, watched) = (Cell::new(false), Cell::new(false));
-        Request { input, worker, began_at, reply: RefCell::new(None), answered, watched }
+        Request { input, channel, began_at, reply: RefCell::new(None), answered, watched }
     }
 
-    /// Ends the request: what it was given is given back, its answer is handed over. Nothing runs on its cancellation any
-    /// more.
+    /// Ends the request: what it was given is given back, its answer is handed over. Nothing runs
+    /// on its cancellation any more.
     pub(super) fn finish(self) -> Option<MessageBuffer> {
         if self.watched.get() {
-            self.worker.session.watches.call_ended(self.input.call);
+            self.channel.session.watches.call_ended(self.input.call);
         }
         self.reply.into_inner()
-    }
-
-    /// Where the call came from.
-    pub fn origin(&self) -> Origin<'_> {
-        self.caller().map_or(Origin::External, Origin::Internal)
-    }
-
-    /// Whether the caller has left or the deadline has passed; a load, cheap enough for a loop.
-    pub fn is_cancelled(&self) -> bool {
-        self.worker.is_cancelled(self.input.call)
-    }
-
-    /// Has a function run once when the call is cancelled: within some milliseconds, on a thread of the library's on which all
-    /// such functions of the process run one after the other, so it should be short. If the call is cancelled already it
-    /// runs here and now. It runs neither after the watch is dropped, which waits for it if it runs meanwhile, nor after
-    /// the handler has returned.
-    pub fn on_cancel(&self, run: impl FnOnce() + Send + 'static) -> Result<Watch, Failure> {
-        self.watched.set(true);
-        self.worker.watch(self.input.call, Box::new(run))
     }
 
     fn check(&self) -> Result<(), Failure> {
@@ -83,19 +59,37 @@ impl<'w> Request<'w> {
         Ok(())
     }
 
-    /// Calls a function and waits for its answer. The wait lends the worker's slot to another call.
-    pub fn call(
+    fn outgoing<'a>(
         &self,
-        name: &str,
-        body: Body<'_>,
-        options: &CallOptions,
-    ) -> Result<Answer, Failure> {
-        self.check()?;
-        self.worker.call(self.input.call, name, body, options)
+        name: &'a str,
+        body: Body<'a>,
+        options: &'a CallOptions,
+    ) -> OutgoingCall<'a> {
+        OutgoingCall { parent: self.input.call, name, body, options }
+    }
+}
+
+impl RunningCall for Request<'_> {
+    fn cancel_reason(&self) -> Option<CancelReason> {
+        self.channel.cancel_reason(self.input.call)
     }
 
-    /// Calls a function without waiting; [`Request::next_answer`] brings its answer with this tag.
-    pub fn start_call(
+    /// The function runs within some milliseconds of the cancellation, on a thread of the library
+    /// on which all such functions of the process run one after the other, so it should be short.
+    /// If the call is cancelled already it runs here and now. It runs neither after the watch is
+    /// dropped, which waits for it if it runs meanwhile, nor after the handler has returned.
+    fn on_cancel(&self, run: Box<dyn FnOnce() + Send>) -> Result<Watch, Failure> {
+        self.watched.set(true);
+        self.channel.watch(self.input.call, run)
+    }
+
+    /// The wait lends the worker's slot to another call.
+    fn call(&self, name: &str, body: Body<'_>, options: &CallOptions) -> Result<Answer, Failure> {
+        self.check()?;
+        self.channel.call(self.outgoing(name, body, options))
+    }
+
+    fn start_call(
         &self,
         tag: u64,
         name: &str,
@@ -103,37 +97,32 @@ impl<'w> Request<'w> {
         options: &CallOptions,
     ) -> Result<(), Failure> {
         self.check()?;
-        self.worker.start_call(self.input.call, tag, name, body, options)
+        self.channel.start_call(tag, self.outgoing(name, body, options))
     }
 
-    /// The next answer to a call that was started, in the order they arrive; `None` when `timeout` has passed.
-    /// Without a timeout the wait lends the worker's slot.
-    pub fn next_answer(&self, timeout: Option<Duration>) -> Result<Option<Tagged>, Failure> {
+    /// Answers come in the order they arrive. Without a timeout the wait lends the worker's slot.
+    fn next_answer(&self, timeout: Option<Duration>) -> Result<Option<Tagged>, Failure> {
         self.check()?;
-        self.worker.next_answer(self.input.call, timeout)
+        self.channel.next_answer(self.input.call, timeout)
     }
 
-    /// Writable memory of the arena for a body of up to this many bytes.
-    pub fn buffer(&self, capacity: usize) -> Result<Buffer, Failure> {
+    fn buffer(&self, capacity: usize) -> Result<Buffer, Failure> {
         self.check()?;
-        Buffer::new(capacity, &self.worker.session)
+        Buffer::new(capacity, &self.channel.session)
     }
 
-    /// Sets the answer; it is sent when the handler returns, and calls still under way are then cancelled.
-    pub fn reply(&self, body: Body<'_>, metadata: Metadata<'_>) -> Result<(), Failure> {
+    fn reply(&self, body: Body<'_>, metadata: Metadata<'_>) -> Result<(), Failure> {
         self.check()?;
-        let session = &self.worker.session;
-        let message =
-            invoke::complete(session, self.input.call, self.began_at, metadata.as_bytes(), body)?;
+        let (session, call) = (&self.channel.session, self.input.call);
+        let message = compose::complete(session, call, self.began_at, metadata.as_bytes(), body)?;
         *self.reply.borrow_mut() = Some(message);
         self.answered.set(true);
         Ok(())
     }
 
-    /// Sets a failure as the answer; it is sent when the handler returns.
-    pub fn fail(&self, failure: &Failure) -> Result<(), Failure> {
+    fn fail(&self, failure: &Failure) -> Result<(), Failure> {
         self.check()?;
-        *self.reply.borrow_mut() = Some(invoke::failed(self.input.call, self.began_at, failure));
+        *self.reply.borrow_mut() = Some(compose::failed(self.input.call, self.began_at, failure));
         self.answered.set(true);
         Ok(())
     }

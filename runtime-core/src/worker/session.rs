@@ -1,25 +1,31 @@
 //! The container's tie to its engine: the control socket, the handshake, the arena.
 
-use super::arena::{Arena, Shared};
+use super::arena::{Arena, Block, Shared};
+use super::fork::note_forks;
+use super::gone::engine_gone;
 use super::watch::Watches;
-use crate::ipc::region::Region;
-use crate::ipc::socket::{self, Received};
-use crate::protocol::control::{Control, ControlKind, Mode, SOCKET_VARIABLE, TOKEN_VARIABLE};
-use crate::protocol::limits::TOKEN_BYTES;
-use crate::protocol::{Failure, OLDEST_VERSION, Status, VERSION};
+use crate::ipc::region::{Region, units_for};
+use crate::ipc::socket::{self, ReceivedControl};
+use crate::protocol::control::{
+    ControlBuffer, CreateWorker, FromEngine, Hello, Mode, RegionRequest, SOCKET_VARIABLE,
+    TOKEN_VARIABLE, Versions, Welcome,
+};
+use crate::protocol::limits::{BLOCK_UNIT_BYTES, REGION_BYTES, TOKEN_BYTES};
+use crate::protocol::{Failure, RegionId, Status};
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Once};
 
 /// Why a process cannot serve. Its text is meant for the person who started it.
 #[derive(Debug, thiserror::Error)]
 pub enum StartError {
     /// The process was not started by Nightcore.
     #[error(
-        "this program is a Nightcore worker and was not started by Nightcore: list it in nightcore.toml and run \
-         `nightcore up`, or start it by hand with `nightcore attach FUNCTION -- PROGRAM`"
+        "this program is a Nightcore worker and was not started by Nightcore: list it in \
+         nightcore.toml and run `nightcore up`, or start it by hand with \
+         `nightcore attach FUNCTION -- PROGRAM`"
     )]
     NotStarted,
     /// The engine said no.
@@ -57,7 +63,8 @@ impl StartError {
         }
     }
 
-    /// The exit code that a program ends with: 2 if it was started wrongly, 1 if the engine went away.
+    /// The exit code that a program ends with: 2 if it was started wrongly, 1 if the engine went
+    /// away.
     pub fn exit_code(&self) -> u8 {
         match self {
             StartError::EngineGone | StartError::Unreachable { .. } => 1,
@@ -66,29 +73,13 @@ impl StartError {
     }
 }
 
-static FORKED: AtomicBool = AtomicBool::new(false);
 static SERVING: AtomicBool = AtomicBool::new(false);
 
-extern "C" fn note_fork() {
-    FORKED.store(true, Ordering::Relaxed);
-}
-
-/// Whether this process is a fork of one that serves; its handles belong to the parent.
-pub fn is_forked() -> bool {
-    FORKED.load(Ordering::Relaxed)
-}
-
-/// The failure of every operation after a fork.
-pub(super) fn forked() -> Failure {
-    Failure::new(
-        Status::Forked,
-        "this process is a fork of a worker: its requests belong to the parent",
-    )
-}
-
-/// The failure of a call whose engine is gone.
-pub(super) fn engine_gone() -> Failure {
-    Failure::new(Status::Unavailable, "the engine has gone")
+/// A worker that the engine wants, and the ends of its channel.
+#[derive(Debug)]
+pub(super) struct NewWorker {
+    pub(super) create: CreateWorker,
+    pub(super) descriptors: Vec<OwnedFd>,
 }
 
 #[derive(Debug)]
@@ -98,7 +89,7 @@ pub(super) struct Session {
     max_body_bytes: u64,
     mode: Mode,
     pub(super) arena: Arena,
-    pub(super) watches: Watches,
+    pub(super) watches: Arc<Watches>,
     ended: AtomicBool,
     /// Set when the engine announced the end, so that the end of the socket is a normal one.
     shut_down: AtomicBool,
@@ -132,47 +123,48 @@ impl Session {
     ) -> Result<Session, StartError> {
         let unreachable = |error| StartError::Unreachable { path: path.to_owned(), error };
         ignore_broken_pipes();
-        static NOTES_FORKS: Once = Once::new();
-        // SAFETY: the handler only stores to an atomic, which is safe in the child of a fork.
-        NOTES_FORKS.call_once(|| unsafe {
-            libc::pthread_atfork(None, None, Some(note_fork));
-        });
+        note_forks();
         let control = socket::connect_to(path).map_err(unreachable)?;
-        let hello = Control {
-            mode: mode as u16,
-            version: VERSION,
-            oldest_version: OLDEST_VERSION,
+        let hello = Hello {
+            mode: Ok(mode),
+            versions: Versions::OURS,
             token,
-            ..Control::new(ControlKind::Hello)
+            library: concat!("libnightcore ", env!("CARGO_PKG_VERSION")).to_owned(),
+            handlers: names.iter().map(|name| (*name).to_owned()).collect(),
         };
-        let text =
-            [&[concat!("libnightcore ", env!("CARGO_PKG_VERSION"))], names].concat().join("\n");
-        socket::send(control.as_fd(), hello, &text, &[]).map_err(unreachable)?;
+        socket::send_control(control.as_fd(), &hello.write(), &[]).map_err(unreachable)?;
         let gone = || {
             unreachable(io::Error::new(io::ErrorKind::UnexpectedEof, "it closed the connection"))
         };
-        let answer = socket::receive(control.as_fd()).map_err(unreachable)?.ok_or_else(gone)?;
-        match answer.kind {
-            ControlKind::Welcome => {
-                Session::from_welcome(control, answer, mode).map_err(unreachable)
+        let answer = socket::receive_control(control.as_fd()).map_err(unreachable)?;
+        let ReceivedControl { message, descriptors } = answer.ok_or_else(gone)?;
+        match message {
+            FromEngine::Welcome(welcome) => {
+                Session::new(control, welcome, descriptors, mode).map_err(unreachable)
             }
-            ControlKind::Refused => Err(StartError::Refused(answer.text)),
+            FromEngine::Refused(refused) => Err(StartError::Refused(refused.text)),
             _ => Err(unreachable(io::Error::new(io::ErrorKind::InvalidData, "unexpected answer"))),
         }
     }
 
-    fn from_welcome(control: OwnedFd, welcome: Received, mode: Mode) -> io::Result<Session> {
-        let [own, engine]: [OwnedFd; 2] = welcome
-            .descriptors
+    /// The session that the engine has welcomed.
+    pub(super) fn new(
+        control: OwnedFd,
+        welcome: Welcome,
+        descriptors: Vec<OwnedFd>,
+        mode: Mode,
+    ) -> io::Result<Session> {
+        let [own, engine]: [OwnedFd; 2] = descriptors
             .try_into()
             .map_err(|_| io::Error::new(io::ErrorKind::InvalidData, "the engine sent no arena"))?;
+        let arena = Arena::new(&own, &engine)?;
         Ok(Session {
             control,
-            function: welcome.text,
-            max_body_bytes: welcome.control.size,
+            max_body_bytes: welcome.max_body_bytes,
             mode,
-            arena: Arena::new(&own, &engine)?,
-            watches: Watches::default(),
+            watches: Arc::new(Watches::new(arena.base.clone(), &welcome.function)),
+            function: welcome.function,
+            arena,
             ended: AtomicBool::new(false),
             shut_down: AtomicBool::new(false),
         })
@@ -207,26 +199,68 @@ impl Session {
         self.arena.wake_all();
     }
 
-    /// Handles what concerns memory and the end; anything else is the caller's.
-    pub(super) fn handle(&self, received: Received) -> Option<Received> {
-        match received.kind {
-            ControlKind::RegionGranted => self.arena.granted(&received),
-            ControlKind::RegionAdded => self.arena.added(&received),
-            ControlKind::RegionDropped => self.arena.dropped(received.control.region),
-            ControlKind::Shutdown => self.end(true),
-            ControlKind::Trim => self.arena.trim(self),
-            _ => return Some(received),
+    /// Handles what concerns memory and the end. A worker that is to be created is the caller's.
+    pub(super) fn handle(&self, received: ReceivedControl<FromEngine>) -> Option<NewWorker> {
+        let ReceivedControl { message, descriptors } = received;
+        match message {
+            FromEngine::CreateWorker(create) => return Some(NewWorker { create, descriptors }),
+            FromEngine::RegionGranted(granted) => self.arena.granted(granted, descriptors.first()),
+            FromEngine::RegionAdded(new) => self.arena.added(new, descriptors.first()),
+            FromEngine::RegionDropped(dropped) => self.arena.dropped(dropped.region),
+            FromEngine::Shutdown => self.end(true),
+            FromEngine::Trim => {
+                self.drop_idle_regions();
+                self.arena.trim();
+            }
+            // The handshake is over: these say nothing any more.
+            FromEngine::Welcome(_) | FromEngine::Refused(_) => {}
         }
         None
     }
 
+    /// Sends a control message.
+    pub(super) fn send(&self, message: &ControlBuffer) -> io::Result<()> {
+        socket::send_control(self.control(), message, &[])
+    }
+
+    /// Takes a block of this many bytes; asks the engine for a region if there is no room.
+    pub(super) fn allocate(&self, bytes: u64) -> Result<Block, Failure> {
+        if let Some(block) = self.arena.allocate(bytes) {
+            return Ok(block);
+        }
+        let granted = self.request_region(bytes.max(REGION_BYTES));
+        let (id, region) = match granted {
+            Err(_) if bytes < REGION_BYTES => self.request_region(bytes)?,
+            granted => granted?,
+        };
+        self.drop_idle_regions();
+        self.arena
+            .add(id, region, bytes)
+            .ok_or_else(|| Failure::new(Status::Internal, "the engine granted too small a region"))
+    }
+
+    /// Gives regions that hold nothing back to the engine.
+    fn drop_idle_regions(&self) {
+        for dropped in self.arena.drop_idle() {
+            // If the engine is gone it need not know.
+            let _ = self.send(&dropped.write());
+        }
+    }
+
+    fn request_region(&self, bytes: u64) -> Result<(RegionId, Arc<Region>), Failure> {
+        let request = self.arena.new_request();
+        let bytes = units_for(bytes) * BLOCK_UNIT_BYTES as u64;
+        self.send(&RegionRequest { request, bytes }.write()).map_err(|_| engine_gone())?;
+        self.wait_until(|shared| shared.take_granted(request)).unwrap_or_else(|| Err(engine_gone()))
+    }
+
     /// A region of the engine's; waits for one whose announcement is still on its way.
-    pub(super) fn engine_region(&self, id: u32) -> Option<Arc<Region>> {
+    pub(super) fn engine_region(&self, id: RegionId) -> Option<Arc<Region>> {
         self.wait_until(|shared| shared.engine.get(&id).cloned())
     }
 
-    /// Waits for what the launching thread brings; in an event loop, which has none, reads the control
-    /// socket itself.
+    /// Waits for what the launching thread brings; in an event loop, which has none, reads the
+    /// control socket itself.
     pub(super) fn wait_until<T>(
         &self,
         mut found: impl FnMut(&mut Shared) -> Option<T>,
@@ -245,23 +279,24 @@ impl Session {
         }
     }
 
-    /// Event loop: handles control messages; if `wait`, until there was at least one.
-    pub(super) fn advance(&self, wait: bool) -> Vec<Received> {
+    /// Event loop: handles control messages; if `wait`, until there was at least one. The workers
+    /// to be created.
+    pub(super) fn advance(&self, wait: bool) -> Vec<NewWorker> {
         use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
         let _turn = self.arena.control_turn();
-        let mut others = Vec::new();
+        let mut created = Vec::new();
         let mut timeout = if wait { PollTimeout::from(10u8) } else { PollTimeout::ZERO };
         loop {
             let mut fds = [PollFd::new(self.control(), PollFlags::POLLIN)];
             if !matches!(poll(&mut fds, timeout), Ok(1..)) {
-                return others;
+                return created;
             }
             timeout = PollTimeout::ZERO;
-            match socket::receive(self.control()) {
-                Ok(Some(received)) => others.extend(self.handle(received)),
+            match socket::receive_control(self.control()) {
+                Ok(Some(received)) => created.extend(self.handle(received)),
                 Ok(None) | Err(_) => {
                     self.end(false);
-                    return others;
+                    return created;
                 }
             }
         }
@@ -269,7 +304,8 @@ impl Session {
 }
 
 impl Drop for Session {
-    /// Whether this process may serve once more is for the engine to say, which gives a token to each process once.
+    /// Whether this process may serve once more is for the engine to say, which gives a token to
+    /// each process once.
     fn drop(&mut self) {
         SERVING.store(false, Ordering::Relaxed);
     }
@@ -286,10 +322,11 @@ fn parse_token(hex: &str) -> Option<[u8; TOKEN_BYTES]> {
     Some(token)
 }
 
-/// A write to a pipe whose reader died must be an error, not the end of the process. A handler that the program
-/// itself has set is left alone.
+/// A write to a pipe whose reader died must be an error, not the end of the process. A handler that
+/// the program itself has set is left alone.
 fn ignore_broken_pipes() {
-    // SAFETY: both structs are plain data that sigaction fills or reads; SIG_IGN is a valid disposition.
+    // SAFETY: both structs are plain data that sigaction fills or reads; SIG_IGN is a valid
+    // disposition.
     unsafe {
         let mut current: libc::sigaction = std::mem::zeroed();
         if libc::sigaction(libc::SIGPIPE, std::ptr::null(), &mut current) == 0

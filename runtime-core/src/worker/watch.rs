@@ -1,43 +1,55 @@
-//! Runs code of a handler's when its call is cancelled, whatever the handler's own thread does meanwhile.
+//! Runs code of a handler when its call is cancelled, whatever the handler's own thread is doing.
 //!
-//! The engine says that a call is cancelled by a word of shared memory, which wakes nobody. So one thread looks at the words of
-//! the calls that are watched, and does nothing while none is. It is not the launching thread, which brings the memory
-//! that handlers wait for: code that blocks there could wait for itself.
+//! The engine cancels a call of a thread by a word of shared memory, which wakes nobody. So one
+//! thread looks at the words of the calls that are watched, and sleeps while no call is. It is not
+//! the launching thread: that one brings the memory that handlers wait for, so code that blocked it
+//! could wait for itself.
 
-use super::session::{Session, forked, is_forked};
-use crate::protocol::{Failure, Status};
+use super::fork::{forked, is_forked};
+use crate::ipc::region::Region;
+use crate::protocol::{CallNumber, CancelReason, CancelWord, Failure, Status};
 use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::atomic::Ordering;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread::ThreadId;
 use std::time::Duration;
 
-/// How often the words are looked at. A fifth of the time in which a handler should know, and little enough work.
+/// How often the words are looked at: a fifth of the time in which a handler should know. It costs
+/// little.
 const PERIOD: Duration = Duration::from_millis(1);
 
 type Function = Box<dyn FnOnce() + Send>;
 
-/// A function that waits for a call to be cancelled.
+/// The number of a watch in its process.
+type WatchNumber = u64;
+
+/// A function that runs when a call is cancelled.
 struct Waiting {
-    number: u64,
-    call: u64,
+    number: WatchNumber,
+    call: CallNumber,
     slot: u32,
+    /// A message said that the call is cancelled.
+    told: bool,
     run: Function,
 }
 
 #[derive(Default)]
 struct State {
-    last_number: u64,
+    last_number: WatchNumber,
     waiting: Vec<Waiting>,
     /// The watch whose function runs now, and its call.
-    running: Option<(u64, u64)>,
+    running: Option<(WatchNumber, CallNumber)>,
     thread: Option<ThreadId>,
 }
 
 /// All watches of a process.
-#[derive(Default)]
 pub(super) struct Watches {
+    /// The region with the cancel words.
+    base: Arc<Region>,
+    /// The function that the process runs.
+    function: String,
     state: Mutex<State>,
-    /// Something is to be watched, or a function has ended.
+    /// A watch has begun, or a function has ended.
     changed: Condvar,
 }
 
@@ -48,12 +60,25 @@ impl std::fmt::Debug for Watches {
 }
 
 impl Watches {
+    /// The watches of a process that runs `function`. `base` has the cancel words.
+    pub(super) fn new(base: Arc<Region>, function: &str) -> Watches {
+        let (state, changed) = (Mutex::default(), Condvar::new());
+        Watches { base, function: function.to_owned(), state, changed }
+    }
+
     fn lock(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Takes what `is_it` says out, and waits for its function if it runs now on another thread.
-    fn stop(&self, is_it: impl Fn(u64, u64) -> bool) {
+    /// Why the call of the thread in this slot is cancelled; `None` if it is not.
+    #[inline]
+    pub(super) fn reason(&self, slot: u32, call: CallNumber) -> Option<CancelReason> {
+        CancelWord::reason_for(self.base.cancel_word(slot).load(Ordering::Relaxed), call)
+    }
+
+    /// Removes the watches that `is_it` selects. If the function of one runs now on another thread,
+    /// waits for its end.
+    fn stop(&self, is_it: impl Fn(WatchNumber, CallNumber) -> bool) {
         let mut state = self.lock();
         let stopped: Vec<Waiting> =
             state.waiting.extract_if(.., |waiting| is_it(waiting.number, waiting.call)).collect();
@@ -68,98 +93,107 @@ impl Watches {
     }
 
     /// A call has ended.
-    pub(super) fn call_ended(&self, call: u64) {
+    pub(super) fn call_ended(&self, call: CallNumber) {
         self.stop(|_, of| of == call);
+    }
+
+    /// A message said that a call is cancelled.
+    pub(super) fn call_cancelled(&self, call: CallNumber) {
+        let mut state = self.lock();
+        for waiting in state.waiting.iter_mut().filter(|waiting| waiting.call == call) {
+            waiting.told = true;
+        }
+        self.changed.notify_all();
+    }
+
+    /// Runs a function once when the call in this slot is cancelled; at once, on this thread, if it
+    /// already is.
+    pub(super) fn watch(
+        self: &Arc<Self>,
+        slot: u32,
+        call: CallNumber,
+        told: bool,
+        run: Function,
+    ) -> Result<Watch, Failure> {
+        if is_forked() {
+            return Err(forked());
+        }
+        let mut state = self.lock();
+        if state.thread.is_none() {
+            let of_thread = self.clone();
+            let thread = std::thread::Builder::new().name("nc-cancel".into());
+            let thread = thread.spawn(move || of_thread.look_for_ever()).map_err(|error| {
+                let text = format!("cannot create the thread that watches: {error}");
+                Failure::new(Status::Overloaded, text)
+            })?;
+            state.thread = Some(thread.thread().id());
+        }
+        state.last_number += 1;
+        let number = state.last_number;
+        // The word is looked at after this is in the list, or right here: so no cancellation is
+        // missed.
+        if told || self.reason(slot, call).is_some() {
+            drop(state);
+            self.run_guarded(run);
+        } else {
+            state.waiting.push(Waiting { number, call, slot, told, run });
+            drop(state);
+            self.changed.notify_all();
+        }
+        Ok(Watch { watches: self.clone(), number })
+    }
+
+    fn look_for_ever(&self) {
+        let mut state = self.lock();
+        loop {
+            let cancelled = |waiting: &Waiting| {
+                waiting.told || self.reason(waiting.slot, waiting.call).is_some()
+            };
+            if let Some(at) = state.waiting.iter().position(cancelled) {
+                let Waiting { number, call, run, .. } = state.waiting.remove(at);
+                state.running = Some((number, call));
+                drop(state);
+                self.run_guarded(run);
+                state = self.lock();
+                state.running = None;
+                self.changed.notify_all();
+                continue;
+            }
+            state = if state.waiting.is_empty() {
+                self.changed.wait(state).unwrap_or_else(PoisonError::into_inner)
+            } else {
+                let waited = self.changed.wait_timeout(state, PERIOD);
+                waited.unwrap_or_else(PoisonError::into_inner).0
+            };
+        }
+    }
+
+    /// Runs a function. If it panics, standard error says so and nothing else happens.
+    fn run_guarded(&self, run: Function) {
+        if catch_unwind(AssertUnwindSafe(run)).is_err() {
+            eprintln!(
+                "nightcore: {}: a function that was to run on cancellation panicked",
+                self.function
+            );
+        }
     }
 }
 
 /// A function that runs if a call is cancelled, for as long as this lives and the call runs.
 ///
-/// When it is dropped its function does not run any more: if it runs at that moment on another thread, its end is waited for.
+/// When it is dropped the function does not run any more. If it runs at that moment on another
+/// thread, the drop waits for its end.
 #[derive(Debug)]
 pub struct Watch {
-    session: Arc<Session>,
-    number: u64,
+    watches: Arc<Watches>,
+    number: WatchNumber,
 }
 
 impl Drop for Watch {
     fn drop(&mut self) {
         // A fork has neither the thread nor, perhaps, the lock.
         if !is_forked() {
-            self.session.watches.stop(|number, _| number == self.number);
+            self.watches.stop(|number, _| number == self.number);
         }
-    }
-}
-
-/// Runs a function once when the call in this slot is cancelled; at once, on this thread, if it is cancelled already.
-pub(super) fn watch(
-    session: &Arc<Session>,
-    slot: u32,
-    call: u64,
-    run: Function,
-) -> Result<Watch, Failure> {
-    if is_forked() {
-        return Err(forked());
-    }
-    let mut state = session.watches.lock();
-    if state.thread.is_none() {
-        let of_thread = session.clone();
-        let thread = std::thread::Builder::new().name("nc-cancel".into());
-        let thread = thread.spawn(move || look_for_ever(&of_thread)).map_err(|error| {
-            Failure::new(
-                Status::Overloaded,
-                format!("cannot create the thread that watches: {error}"),
-            )
-        })?;
-        state.thread = Some(thread.thread().id());
-    }
-    state.last_number += 1;
-    let number = state.last_number;
-    // The word is looked at after this is in the list, or right here: so no cancellation is missed.
-    if is_cancelled(session, slot, call) {
-        drop(state);
-        run_guarded(session, run);
-    } else {
-        state.waiting.push(Waiting { number, call, slot, run });
-        drop(state);
-        session.watches.changed.notify_all();
-    }
-    Ok(Watch { session: session.clone(), number })
-}
-
-fn is_cancelled(session: &Session, slot: u32, call: u64) -> bool {
-    session.arena.base.cancel_word(slot).load(std::sync::atomic::Ordering::Relaxed) == call
-}
-
-fn look_for_ever(session: &Session) {
-    let watches = &session.watches;
-    let mut state = watches.lock();
-    loop {
-        let cancelled = |waiting: &Waiting| is_cancelled(session, waiting.slot, waiting.call);
-        if let Some(at) = state.waiting.iter().position(cancelled) {
-            let Waiting { number, call, run, .. } = state.waiting.remove(at);
-            state.running = Some((number, call));
-            drop(state);
-            run_guarded(session, run);
-            state = watches.lock();
-            state.running = None;
-            watches.changed.notify_all();
-            continue;
-        }
-        state = if state.waiting.is_empty() {
-            watches.changed.wait(state).unwrap_or_else(PoisonError::into_inner)
-        } else {
-            watches.changed.wait_timeout(state, PERIOD).unwrap_or_else(PoisonError::into_inner).0
-        };
-    }
-}
-
-/// Runs a function; a panic is told and harms nobody else.
-fn run_guarded(session: &Session, run: Function) {
-    if catch_unwind(AssertUnwindSafe(run)).is_err() {
-        eprintln!(
-            "nightcore: {}: a function that was to run on cancellation panicked",
-            session.function()
-        );
     }
 }

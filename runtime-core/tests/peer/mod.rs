@@ -1,6 +1,9 @@
 //! A scripted engine: it starts one worker process and says exactly what a test makes it say. For tests of
 //! the worker runtime and of what is built on it, without an engine.
 
+#[path = "../../../tests/wire/raw.rs"]
+pub mod raw;
+
 use nightcore_runtime::clock::now_ns;
 use nightcore_runtime::ipc::channel::{self, Pipe};
 use nightcore_runtime::ipc::inbox::{Filled, Inbox};
@@ -8,18 +11,16 @@ use nightcore_runtime::ipc::region::{
     Books, Region, create_file, metadata_offset, payload_bytes, units_for,
 };
 use nightcore_runtime::ipc::ring::{self, RingReader, RingWriter, Sent, Side};
-use nightcore_runtime::ipc::socket::{self, Received};
-use nightcore_runtime::protocol::control::{
-    ChannelKind, Control, ControlKind, Mode, SOCKET_VARIABLE, TOKEN_VARIABLE,
-};
+use nightcore_runtime::protocol::control::{ChannelKind, Mode, SOCKET_VARIABLE, TOKEN_VARIABLE};
 use nightcore_runtime::protocol::limits::{BASE_UNITS, MAX_INLINE_BYTES};
 use nightcore_runtime::protocol::{
-    Cause, Failure, Header, Kind, MessageBuffer, Metadata, MetadataBuffer, Status,
+    CallNumber, CancelReason, CancelWord, Cause, Failure, Metadata, MetadataBuffer, Status,
 };
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::sys::socket::{
     AddressFamily, Backlog, SockFlag, SockType, UnixAddr, accept4, bind, listen,
 };
+use raw::{ControlKind, Kind, RawControl, RawHeader, RawMessage, RawReceived};
 use std::collections::HashMap;
 use std::io::ErrorKind;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd, OwnedFd};
@@ -49,7 +50,7 @@ pub struct Peer {
     /// Regions that the worker hands blocks out of.
     theirs: HashMap<u32, Region>,
     /// What the worker said of itself.
-    pub hello: Received,
+    pub hello: RawReceived,
     _dir: tempfile::TempDir,
 }
 
@@ -59,7 +60,7 @@ pub struct Said {
     /// What it says.
     pub kind: Kind,
     /// Its header.
-    pub header: Header,
+    pub header: RawHeader,
     /// The name it tells.
     pub name: String,
     /// Metadata of its payload.
@@ -91,7 +92,7 @@ fn wait_readable(fd: BorrowedFd<'_>) {
 }
 
 /// Listens, starts the worker, and lets it connect.
-fn admit(mut command: Command) -> (Child, OwnedFd, Received, tempfile::TempDir) {
+fn admit(mut command: Command) -> (Child, OwnedFd, RawReceived, tempfile::TempDir) {
     let dir = tempfile::tempdir().expect("a folder");
     let path = dir.path().join("control");
     let listener = nix::sys::socket::socket(
@@ -111,7 +112,7 @@ fn admit(mut command: Command) -> (Child, OwnedFd, Received, tempfile::TempDir) 
     // SAFETY: accept has just made the descriptor for this process.
     let control = unsafe { OwnedFd::from_raw_fd(accepted) };
     wait_readable(control.as_fd());
-    let hello = socket::receive(control.as_fd()).expect("received").expect("not closed");
+    let hello = raw::receive(control.as_fd()).expect("received").expect("not closed");
     assert_eq!(hello.kind, ControlKind::Hello);
     assert_eq!(hello.control.token, [0x0f; 16]);
     (child, control, hello, dir)
@@ -122,8 +123,8 @@ fn admit(mut command: Command) -> (Child, OwnedFd, Received, tempfile::TempDir) 
 pub fn refuse(command: Command, text: &str) -> (i32, String) {
     let (child, control, _, _dir) = admit(command);
     let refused =
-        Control { status: Status::Refused.number(), ..Control::new(ControlKind::Refused) };
-    socket::send(control.as_fd(), refused, text, &[]).expect("sent");
+        RawControl { status: Status::Refused.number(), ..RawControl::new(ControlKind::Refused) };
+    raw::send(control.as_fd(), refused, text, &[]).expect("sent");
     let output = child.wait_with_output().expect("it ends");
     (output.status.code().expect("no signal"), String::from_utf8_lossy(&output.stderr).into_owned())
 }
@@ -142,18 +143,21 @@ impl Peer {
         let own = create_file(BASE_UNITS).expect("a region");
         let version = if kind == ChannelKind::Ring { 2 } else { 1 };
         let welcome =
-            Control { version, id: 1, size: MAX_BODY, ..Control::new(ControlKind::Welcome) };
-        socket::send(control.as_fd(), welcome, function, &[theirs.as_fd(), own.as_fd()])
+            RawControl { version, id: 1, size: MAX_BODY, ..RawControl::new(ControlKind::Welcome) };
+        raw::send(control.as_fd(), welcome, function, &[theirs.as_fd(), own.as_fd()])
             .expect("sent");
         let to = Pipe::create(&dir.path().join("to")).expect("a pipe");
         let from = Pipe::create(&dir.path().join("from")).expect("a pipe");
-        let create =
-            Control { id: u64::from(SLOT), size: 1, ..Control::new(ControlKind::CreateWorker) };
+        let create = RawControl {
+            id: u64::from(SLOT),
+            size: 1,
+            ..RawControl::new(ControlKind::CreateWorker)
+        };
         let file = (kind == ChannelKind::Ring).then(|| ring::create_file().expect("a ring"));
         let rings = file.as_ref().map(|file| ring::open(file, Side::Engine).expect("mapped"));
         let ends = [to.reader.as_fd(), from.writer.as_fd()];
         let ends: Vec<_> = ends.into_iter().chain(file.as_ref().map(AsFd::as_fd)).collect();
-        socket::send(control.as_fd(), create, "", &ends).expect("sent");
+        raw::send(control.as_fd(), create, "", &ends).expect("sent");
         let mut peer = Peer {
             child,
             control: Some(control),
@@ -191,6 +195,7 @@ impl Peer {
                 None => self.inbox.take(),
             };
             if let Some(message) = message.expect("the rules are kept") {
+                let message = raw::read(message.as_bytes());
                 let (kind, header) = (message.kind, message.header);
                 let name = String::from_utf8(message.name.to_vec()).expect("a name");
                 let (metadata, body) = if header.region == 0 {
@@ -266,7 +271,7 @@ impl Peer {
         assert_eq!(ready, Ok(0));
     }
 
-    fn read_block(&self, header: &Header) -> (Vec<u8>, Vec<u8>) {
+    fn read_block(&self, header: &RawHeader) -> (Vec<u8>, Vec<u8>) {
         let region = self.theirs.get(&header.region).expect("a region of the container's");
         let bytes = payload_bytes(header.metadata_len as usize, header.body_len);
         assert!(region.contains(header.block, bytes));
@@ -282,7 +287,13 @@ impl Peer {
     }
 
     /// Sends a message with this payload, inline if it fits.
-    pub fn send(&mut self, mut header: Header, name: &str, metadata: &[(&str, &str)], body: &[u8]) {
+    pub fn send(
+        &mut self,
+        mut header: RawHeader,
+        name: &str,
+        metadata: &[(&str, &str)],
+        body: &[u8],
+    ) {
         let mut encoded = MetadataBuffer::new();
         for (name, value) in metadata {
             encoded.push(name, value.as_bytes()).expect("metadata fits");
@@ -305,19 +316,19 @@ impl Peer {
             }
             (header.region, header.block) = (2, block);
         }
-        let message = MessageBuffer::new(header, name.as_bytes(), parts);
+        let message = RawMessage::new(header, name.as_bytes(), parts);
         self.write(message.as_bytes());
     }
 
     /// Tells the worker to run a call from outside.
     pub fn dispatch(&mut self, call: u64, body: &[u8]) {
-        self.send(Header::new(Kind::Dispatch, call), "", &[], body);
+        self.send(RawHeader::new(Kind::Dispatch, call), "", &[], body);
     }
 
     /// Answers an internal call of the worker's. `function`: the id by which it may name the callee from
     /// now on.
     pub fn complete(&mut self, call: u64, function: u32, body: &[u8]) {
-        self.send(Header { function, ..Header::new(Kind::Complete, call) }, "", &[], body);
+        self.send(RawHeader { function, ..RawHeader::new(Kind::Complete, call) }, "", &[], body);
     }
 
     /// Fails an internal call of the worker's, with a cause beneath if it is given.
@@ -325,14 +336,14 @@ impl Peer {
         let failure =
             Failure { cause: cause.into_iter().collect(), ..Failure::new(status, message) };
         let (metadata, text) = failure.encode();
-        let header = Header {
+        let header = RawHeader {
             status: status.number(),
             metadata_len: metadata.as_bytes().len() as u32,
             body_len: text.len() as u64,
             sent_at: now_ns(),
-            ..Header::new(Kind::Failed, call)
+            ..RawHeader::new(Kind::Failed, call)
         };
-        let message = MessageBuffer::new(header, b"", &[metadata.as_bytes(), text.as_bytes()]);
+        let message = RawMessage::new(header, b"", &[metadata.as_bytes(), text.as_bytes()]);
         self.write(message.as_bytes());
     }
 
@@ -347,8 +358,10 @@ impl Peer {
     }
 
     /// Marks a call of the thread worker as cancelled.
-    pub fn cancel(&self, call: u64) {
-        self.own.cancel_word(SLOT).store(call, Ordering::Relaxed);
+    pub fn cancel(&self, call: u64, reason: CancelReason) {
+        let call = CallNumber::new(call).expect("a call");
+        let word = CancelWord { call, reason }.pack();
+        self.own.cancel_word(SLOT).store(word, Ordering::Relaxed);
     }
 
     /// Whether all blocks that the engine sent were given back.
@@ -359,40 +372,40 @@ impl Peer {
     /// Waits for a request for a region and grants it under this id.
     pub fn grant_region(&mut self, id: u32) {
         wait_readable(self.control());
-        let request = socket::receive(self.control()).expect("received").expect("not closed");
+        let request = raw::receive(self.control()).expect("received").expect("not closed");
         assert_eq!(request.kind, ControlKind::RegionRequest);
         let units = units_for(request.control.size) as u32;
         let file = create_file(units).expect("a region");
-        let granted = Control {
+        let granted = RawControl {
             id: request.control.id,
             region: id,
             size: u64::from(units),
-            ..Control::new(ControlKind::RegionGranted)
+            ..RawControl::new(ControlKind::RegionGranted)
         };
-        socket::send(self.control(), granted, "", &[file.as_fd()]).expect("sent");
+        raw::send(self.control(), granted, "", &[file.as_fd()]).expect("sent");
         self.theirs.insert(id, Region::map(&file, units).expect("mapped"));
     }
 
     /// Waits for a request for a region and refuses it.
     pub fn refuse_region(&mut self, text: &str) {
         wait_readable(self.control());
-        let request = socket::receive(self.control()).expect("received").expect("not closed");
+        let request = raw::receive(self.control()).expect("received").expect("not closed");
         assert_eq!(request.kind, ControlKind::RegionRequest);
-        let refused = Control {
+        let refused = RawControl {
             id: request.control.id,
             status: Status::Overloaded.number(),
-            ..Control::new(ControlKind::RegionGranted)
+            ..RawControl::new(ControlKind::RegionGranted)
         };
-        socket::send(self.control(), refused, text, &[]).expect("sent");
+        raw::send(self.control(), refused, text, &[]).expect("sent");
     }
 
     /// Ends the worker as an engine does that has no more calls for it.
     pub fn shut_down(mut self) -> (ExitStatus, String) {
         if self.mode() == Mode::Threads as u16 {
-            let retire = MessageBuffer::new(Header::new(Kind::Retire, 0), b"", &[]);
+            let retire = RawMessage::new(RawHeader::new(Kind::Retire, 0), b"", &[]);
             self.write(retire.as_bytes());
         }
-        socket::send(self.control(), Control::new(ControlKind::Shutdown), "", &[]).expect("sent");
+        raw::send(self.control(), RawControl::new(ControlKind::Shutdown), "", &[]).expect("sent");
         self.wait()
     }
 

@@ -1,6 +1,7 @@
 //! Makes the sources of a later libnightcore from those of today's, in `src/` of cargo's output
 //! folder. Every edit must find its place, so that none is lost unseen.
 
+use std::ffi::OsString;
 use std::fs;
 use std::path::{Path, PathBuf};
 
@@ -21,27 +22,26 @@ fn main() {
     // Programs find it by the name that they look for.
     println!("cargo:rustc-cdylib-link-arg=-Wl,-soname,libnightcore.so.0");
 
+    let mut sources = Vec::new();
+    for entry in fs::read_dir(today.join("src")).expect("the sources are there") {
+        let path = entry.expect("a folder can be read").path();
+        let name = path.file_name().expect("a file has a name").to_owned();
+        let mut text = with_fields(&fs::read_to_string(&path).expect("a source is text"));
+        if name == "lib.rs" {
+            text = without_inner_attributes(&text);
+        }
+        // Their tests run in `bindings/c`.
+        sources.push((name, text.replace("#[cfg(test)]", "#[cfg(any())]")));
+    }
+    insert(&mut sources, "if options.flags != 0 {", USE);
+    insert(&mut sources, "..extensible::zeroed()", RESULT);
+
     let src = out.join("src");
     let _ = fs::remove_dir_all(&src);
     fs::create_dir_all(&src).expect("the output folder is writable");
-    let mut structs = 0;
-    for entry in fs::read_dir(today.join("src")).expect("the sources are there") {
-        let from = entry.expect("a folder can be read").path();
-        let name = from.file_name().expect("a file has a name");
-        let mut text = fs::read_to_string(&from).expect("a source is text");
-        // The test's own declaration of a struct is not public.
-        structs += text.matches("pub struct_size: usize,").count();
-        // Their tests run in `bindings/c`.
-        text = with_fields(&text).replace("#[cfg(test)]", "#[cfg(any())]");
-        match name.to_str() {
-            Some("lib.rs") => text = without_inner_attributes(&text),
-            Some("call.rs") => insert(&mut text, "if options.flags != 0 {", USE),
-            Some("event_loop.rs") => insert(&mut text, "..extensible::zeroed()", RESULT),
-            _ => {}
-        }
+    for (name, text) in sources {
         fs::write(src.join(name), text).expect("the output folder is writable");
     }
-    assert!(structs > 0, "no struct has a size");
 }
 
 /// Adds the field to each struct of a source that begins with its size, and to its versions.
@@ -59,18 +59,22 @@ fn with_fields(source: &str) -> String {
 
 /// Adds a line before the first `end` after `begin`.
 fn append(text: &mut String, begin: &str, end: &str, line: &str) {
-    assert_eq!(text.matches(begin).count(), 1, "{begin:?}");
+    assert_eq!(text.matches(begin).count(), 1, "a struct with a size needs one {begin:?}");
     let (before, _) = text.split_once(begin).expect("it was counted");
     let at = before.len() + begin.len();
     let length = text[at..].find(end).unwrap_or_else(|| panic!("{begin:?} does not end"));
     text.insert_str(at + length, &format!("\n    {line}"));
 }
 
-/// Adds code before the only `place` for it.
-fn insert(text: &mut String, place: &str, code: &str) {
-    assert_eq!(text.matches(place).count(), 1, "{place:?}");
-    let at = text.find(place).expect("it was counted");
-    text.insert_str(at, code);
+/// Adds code before the only `place` for it in all sources.
+fn insert(sources: &mut [(OsString, String)], place: &str, code: &str) {
+    let places = sources.iter().map(|(_, text)| text.matches(place).count()).sum::<usize>();
+    assert_eq!(places, 1, "the edit's place is gone, or there are more: {place:?}");
+    for (_, text) in sources {
+        if let Some(at) = text.find(place) {
+            text.insert_str(at, code);
+        }
+    }
 }
 
 /// A crate's root as a file that can be included: attributes of the whole crate are its includer's.

@@ -20,16 +20,24 @@ pub mod event_loop;
 pub mod extensible;
 #[path = "../../../bindings/c/src/guard.rs"]
 pub mod guard;
+#[path = "../../../bindings/c/src/guard_error.rs"]
+pub mod guard_error;
 #[path = "../../../bindings/c/src/handler.rs"]
 pub mod handler;
 #[path = "../../../bindings/c/src/metadata.rs"]
 pub mod metadata;
+#[path = "../../../bindings/c/src/outcome.rs"]
+pub mod outcome;
 #[path = "../../../bindings/c/src/reply.rs"]
 pub mod reply;
 #[path = "../../../bindings/c/src/request.rs"]
 pub mod request;
+#[path = "../../../bindings/c/src/side.rs"]
+pub mod side;
 #[path = "../../../bindings/c/src/status.rs"]
 pub mod status;
+#[path = "../../../bindings/c/src/status_name.rs"]
+pub mod status_name;
 #[path = "../../../bindings/c/src/version.rs"]
 pub mod version;
 #[path = "../../../bindings/c/src/watch.rs"]
@@ -37,5 +45,5 @@ pub mod watch;
 
 pub use {
     answer::*, buffer::*, bytes::*, call::*, error::*, event_loop::*, handler::*, metadata::*,
-    reply::*, request::*, status::*, watch::*,
+    reply::*, request::*, status::*, status_name::*, watch::*,
 };

@@ -3,18 +3,17 @@
 
 use super::ring::{change_line, change_word};
 use crate::engine::{self, Call, Engine, HOSTILE, hello, receive};
+use crate::raw::{self, ControlKind, Kind, RawControl, RawHeader, RawMessage};
 use crate::steps::Steps;
 use nightcore_runtime::clock::now_ns;
 use nightcore_runtime::ipc::channel;
 use nightcore_runtime::ipc::inbox::Inbox;
 use nightcore_runtime::ipc::ring::{self, RingReader, RingWriter, Side};
-use nightcore_runtime::ipc::socket;
-use nightcore_runtime::protocol::control::{ChannelKind, Control, ControlKind, Mode};
-use nightcore_runtime::protocol::{Header, Kind, MessageBuffer};
+use nightcore_runtime::protocol::Message;
+use nightcore_runtime::protocol::control::{ChannelKind, Mode};
 use nix::sys::socket::{MsgFlags, send};
 use nix::sys::uio::pwrite;
 use std::os::fd::{AsFd, AsRawFd, OwnedFd};
-use zerocopy::IntoBytes;
 
 /// Calls of clients at once.
 const MAX_CALLS: usize = 16;
@@ -61,14 +60,14 @@ impl Container {
     async fn start(engine: &Engine, version: u16, mode: Mode) -> Container {
         let control = engine.connect();
         let hello = hello(engine.token(), version, mode);
-        socket::send(control.as_fd(), hello, &format!("library\n{HOSTILE}"), &[])
+        raw::send(control.as_fd(), hello, &format!("library\n{HOSTILE}"), &[])
             .expect("the engine listens");
         let arena = receive(&control).await.descriptors;
         let mut container =
             Container { control, arena, channels: Vec::new(), dispatched: Vec::new() };
         let created = receive(&container.control).await;
         container.channels.push(Channel::new(created.descriptors));
-        container.put(0, Header::new(Kind::Ready, 0).as_bytes());
+        container.put(0, &RawHeader::new(Kind::Ready, 0).bytes());
         container
     }
 
@@ -134,10 +133,10 @@ impl Container {
 
     /// Reads the control socket: new workers are ready at once.
     fn hear(&mut self) {
-        while let Ok(Some(received)) = socket::receive(self.control.as_fd()) {
+        while let Ok(Some(received)) = raw::receive(self.control.as_fd()) {
             if received.kind == ControlKind::CreateWorker {
                 self.channels.push(Channel::new(received.descriptors));
-                self.put(self.channels.len() - 1, Header::new(Kind::Ready, 0).as_bytes());
+                self.put(self.channels.len() - 1, &RawHeader::new(Kind::Ready, 0).bytes());
             }
         }
     }
@@ -146,15 +145,18 @@ impl Container {
     fn read(&mut self) {
         for channel in &mut self.channels {
             let calls = &mut self.dispatched;
-            let mut seen = |kind, call| calls.extend((kind == Kind::Dispatch).then_some(call));
+            let mut seen = |message: &Message<'_>| {
+                let message = raw::read(message.as_bytes());
+                calls.extend((message.kind == Kind::Dispatch).then_some(message.header.call));
+            };
             if channel.inbox.fill(channel.reader.as_fd()).is_ok() && channel.rings.is_none() {
                 while let Ok(Some(message)) = channel.inbox.take() {
-                    seen(message.kind, message.header.call);
+                    seen(&message);
                 }
             }
             if let Some((_, _, reader)) = &mut channel.rings {
                 while let Ok(Some(message)) = reader.take() {
-                    seen(message.kind, message.header.call);
+                    seen(&message);
                     if reader.give_back() {
                         let _ = channel::send(channel.writer.as_fd(), &[0]);
                     }
@@ -194,7 +196,7 @@ impl Container {
             [&b"Echo"[..], b"Hostile", b"Nope", b"", b"\xff"][usize::from(steps.u8() % 5)];
         let body = vec![b'y'; usize::from(steps.u16()) % 900];
         let by_arena = steps.u8() % 4 == 3;
-        let header = Header {
+        let header = RawHeader {
             kind,
             flags: u16::from(steps.u8() & 1),
             status: u32::from(steps.u8() % 12),
@@ -208,7 +210,7 @@ impl Container {
             region: if by_arena { steps.u32() % 5 } else { 0 },
             block: if by_arena { steps.number() as u32 } else { 0 },
         };
-        MessageBuffer::new(header, name, &[if by_arena { b"" } else { &body }]).as_bytes().to_vec()
+        RawMessage::new(header, name, &[if by_arena { b"" } else { &body }]).as_bytes().to_vec()
     }
 
     /// Something like a control message.
@@ -219,11 +221,11 @@ impl Container {
         let kinds =
             [ControlKind::RegionRequest, ControlKind::RegionDropped, ControlKind::WorkerFailed];
         let kind = kinds.get(usize::from(steps.u8() % 4)).copied().unwrap_or(ControlKind::Hello);
-        let control = Control {
+        let control = RawControl {
             id: steps.number(),
             size: steps.number(),
             region: steps.number() as u32,
-            ..Control::new(kind)
+            ..RawControl::new(kind)
         };
         control.encode(&String::from_utf8_lossy(steps.text()))
     }

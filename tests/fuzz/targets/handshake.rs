@@ -1,9 +1,9 @@
 //! The control socket, before anybody has shown who it is: greetings in any form and order, on several connections.
 
 use crate::engine::{self, Engine, HOSTILE, hello, receive};
+use crate::raw::{self, ControlKind, RawControl};
 use crate::steps::Steps;
-use nightcore_runtime::ipc::socket;
-use nightcore_runtime::protocol::control::{ChannelKind, Control, ControlKind, Mode};
+use nightcore_runtime::protocol::control::{ChannelKind, Mode};
 use nightcore_runtime::protocol::limits::TOKEN_BYTES;
 use nix::sys::socket::{ControlMessage, MsgFlags, sendmsg};
 use std::io::IoSlice;
@@ -25,7 +25,7 @@ pub(super) fn target(data: &[u8]) {
         // Whoever comes next with a good token is welcome.
         let connection = engine.connect();
         let hello = hello(engine.token(), VERSION, Mode::Threads);
-        socket::send(connection.as_fd(), hello, &format!("library\n{HOSTILE}"), &[])
+        raw::send(connection.as_fd(), hello, &format!("library\n{HOSTILE}"), &[])
             .expect("the engine listens");
         assert_eq!(receive(&connection).await.kind, ControlKind::Welcome);
     });
@@ -69,7 +69,7 @@ fn greeting(tokens: &[[u8; TOKEN_BYTES]; 2], steps: &mut Steps<'_>) -> Vec<u8> {
         _ => token[0] = steps.u8(),
     }
     let kind = ControlKind::from_number(u16::from(steps.u8() % 12)).unwrap_or(ControlKind::Hello);
-    let control = Control {
+    let control = RawControl {
         token,
         version: u16::from(steps.u8() % 4),
         oldest_version: u16::from(steps.u8() % 4),
@@ -77,7 +77,7 @@ fn greeting(tokens: &[[u8; TOKEN_BYTES]; 2], steps: &mut Steps<'_>) -> Vec<u8> {
         id: steps.number(),
         size: steps.number(),
         reserved: u32::from(steps.u8() == 1),
-        ..Control::new(if steps.u8() & 3 == 0 { kind } else { ControlKind::Hello })
+        ..RawControl::new(if steps.u8() & 3 == 0 { kind } else { ControlKind::Hello })
     };
     let names = match steps.u8() % 4 {
         0 | 1 => format!("library\n{HOSTILE}"),

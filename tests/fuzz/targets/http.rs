@@ -2,10 +2,10 @@
 
 use crate::steps::Steps;
 use bytes::Bytes;
-use nightcore_engine::dispatch::FunctionId;
 use nightcore_engine::gateway::{
     Answer, Called, Calls, Gateway, Health, Limits, Routes, Service, SharedRoutes, Stop,
 };
+use nightcore_engine::ids::FunctionId;
 use nightcore_runtime::protocol::{CallId, Failure, Metadata, MetadataBuffer, Status};
 use std::cell::Cell;
 use std::rc::Rc;
@@ -28,7 +28,7 @@ struct Echo {
 
 impl Calls for Echo {
     fn find(&self, name: &str) -> Option<FunctionId> {
-        (name == "Echo").then_some(1)
+        FunctionId::new(1).filter(|_| name == "Echo")
     }
 
     fn refused(&self, _: Option<FunctionId>, _: Status) {}

@@ -1,24 +1,32 @@
 //! Messages of a channel and of the control socket, and what a FAILED carries.
 
 use nightcore_runtime::ipc::inbox::{Filled, Inbox};
-use nightcore_runtime::protocol::control::Control;
-use nightcore_runtime::protocol::limits::{HEADER_BYTES, MAX_MESSAGE_BYTES};
-use nightcore_runtime::protocol::{Failure, Kind, Message, Status};
+use nightcore_runtime::protocol::control::{FromContainer, FromEngine, ReadControl};
+use nightcore_runtime::protocol::limits::MAX_MESSAGE_BYTES;
+use nightcore_runtime::protocol::{InlinePayload, Message, ToEngine, ToWorker, WireFailure};
 use std::io::Write;
 use std::os::fd::AsFd;
 
 pub(super) fn target(data: &[u8]) {
-    if let Ok((kind, control, text)) = Control::parse(data) {
-        assert_eq!(kind as u16, control.kind);
-        assert_eq!(control.encode(text), data);
+    if let Ok(message) = FromEngine::read(data) {
+        // Fields that mean nothing for a kind are left out when it is written again.
+        let written = message.write();
+        assert_eq!(FromEngine::read(written.as_bytes()).as_ref(), Ok(&message));
+    }
+    if let Ok(FromContainer::Hello(hello)) = FromContainer::read(data) {
+        let written = hello.write();
+        assert!(matches!(FromContainer::read(written.as_bytes()), Ok(FromContainer::Hello(_))));
     }
     let mut rest = data;
     let mut whole = 0;
     while let Ok(Some((message, len))) = Message::parse(rest) {
         assert!(len <= MAX_MESSAGE_BYTES);
-        assert_eq!(HEADER_BYTES + message.name.len() + message.inline.len(), len);
-        if message.kind == Kind::Failed {
-            read_failure(&message);
+        assert_eq!(message.as_bytes(), &rest[..len]);
+        if let Ok(ToEngine::CallFailed(failed)) = ToEngine::read(&message) {
+            read_failure(failed.failure);
+        }
+        if let Ok(ToWorker::AnswerFailed(failed)) = ToWorker::read(&message) {
+            read_failure(failed.failure);
         }
         rest = &rest[len..];
         whole += 1;
@@ -27,16 +35,11 @@ pub(super) fn target(data: &[u8]) {
 }
 
 /// A failure that was read can be sent on, and is the same then but for what does not fit.
-fn read_failure(message: &Message<'_>) {
-    let Some(status) = Status::failure_from_wire(message.header.status) else { return };
-    let Some((metadata, body)) =
-        message.inline.split_at_checked(message.header.metadata_len as usize)
-    else {
-        return;
-    };
-    let read = Failure::decode(status, "F", metadata, body);
+fn read_failure(failure: WireFailure<'_>) {
+    let read = failure.decode("F");
     let (metadata, text) = read.encode();
-    let again = Failure::decode(status, "F", metadata.as_bytes(), text.as_bytes());
+    let payload = InlinePayload { metadata: metadata.as_bytes(), body: text.as_bytes() };
+    let again = WireFailure { payload, ..failure }.decode("F");
     assert!(read.message.starts_with(&again.message));
     assert!(again.cause.len() <= read.cause.len());
 }

@@ -3,9 +3,10 @@
 
 use crate::beside::beside;
 use crate::steps::Steps;
-use nightcore_engine::link::Payload;
+use nightcore_engine::transport::Payload;
 use nightcore_runtime::ipc::region::{Books, Region, create_file, units_for};
-use nightcore_runtime::protocol::{Header, Kind, Message};
+use nightcore_runtime::protocol::limits::MAX_INLINE_BYTES;
+use nightcore_runtime::protocol::{BlockPayload, RegionId, WirePayload};
 use nix::sys::uio::pwrite;
 use std::os::fd::OwnedFd;
 use std::sync::Arc;
@@ -89,15 +90,15 @@ fn change(file: &OwnedFd, steps: &mut Steps<'_>) {
 
 /// A message of a worker whose payload is said to lie in the region.
 fn receive(region: &Arc<Region>, steps: &mut Steps<'_>) -> Option<Payload> {
-    let header = Header {
-        metadata_len: steps.number() as u32 % (32 * 1024 + 1),
-        body_len: steps.number() % ((1 << 40) + 1),
-        region: 1,
+    let (metadata_len, body_len) =
+        (steps.number() as u32 % (32 * 1024 + 1), steps.number() % ((1 << 40) + 1));
+    let block = BlockPayload {
+        region: RegionId::CONTAINER_BASE,
         block: steps.number() as u32,
-        ..Header::new(Kind::Complete, 1)
+        metadata_len: metadata_len as usize,
+        body_len,
     };
-    let message = Message { kind: Kind::Complete, header, name: b"", inline: b"" };
-    Payload::receive(&message, |_| Some(region.clone())).ok()
+    Payload::receive(WirePayload::Block(block), |_| Some(region.clone())).ok()
 }
 
 /// Copies all of it, as the engine does on its way to another worker.
@@ -109,8 +110,8 @@ fn read(payload: Option<Payload>, steps: &mut Steps<'_>) {
     let offset = u64::from(steps.u16()).min(payload.body_len());
     let mut body = vec![0; (payload.body_len() - offset) as usize];
     payload.copy_body(offset, &mut body);
-    if let Some(len) = payload.inline(0, |parts| parts.iter().map(|part| part.len()).sum::<usize>())
-    {
+    if payload.len() <= MAX_INLINE_BYTES as u64 {
+        let len = payload.inline(|inline| inline.metadata.len() + inline.body.len());
         assert_eq!(len as u64, payload.len());
     }
 }

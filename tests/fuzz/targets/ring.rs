@@ -2,15 +2,12 @@
 //! as a worker.
 
 use crate::beside::beside;
+use crate::raw::{Kind, RawHeader, RawMessage};
 use crate::steps::Steps;
 use nightcore_runtime::ipc::ring::{self, RingReader, RingWriter, Sent, Side};
-use nightcore_runtime::protocol::limits::{
-    HEADER_BYTES, LINE_BYTES, MAX_MESSAGE_BYTES, RING_LINES,
-};
-use nightcore_runtime::protocol::{Header, Kind, MessageBuffer};
+use nightcore_runtime::protocol::limits::{LINE_BYTES, MAX_MESSAGE_BYTES, RING_LINES};
 use nix::sys::uio::pwrite;
 use std::os::fd::OwnedFd;
-use zerocopy::IntoBytes;
 
 /// Of the file: the page of words, and two rings.
 pub(crate) const WORDS_BYTES: u64 = 4096;
@@ -63,8 +60,8 @@ fn use_side(file: &OwnedFd, side: Side, steps: &mut Steps<'_>) {
 
 fn send(writer: &mut RingWriter, steps: &mut Steps<'_>) {
     let body = vec![7; usize::from(steps.u16()) % 961];
-    let header = Header { body_len: body.len() as u64, ..Header::new(Kind::Complete, 1) };
-    let message = MessageBuffer::new(header, b"", &[&body]);
+    let header = RawHeader { body_len: body.len() as u64, ..RawHeader::new(Kind::Complete, 1) };
+    let message = RawMessage::new(header, b"", &[&body]);
     if writer.send(message.as_bytes()) == Sent::Full {
         writer.begin_wait();
         writer.end_wait();
@@ -75,7 +72,7 @@ fn send(writer: &mut RingWriter, steps: &mut Steps<'_>) {
 fn take(reader: &mut RingReader) -> bool {
     match reader.take() {
         Ok(Some(message)) => {
-            let len = HEADER_BYTES + message.name.len() + message.inline.len();
+            let len = message.as_bytes().len();
             assert!(len <= MAX_MESSAGE_BYTES);
             reader.give_back();
             true
@@ -107,15 +104,15 @@ pub(crate) fn change_line(file: &OwnedFd, steps: &mut Steps<'_>) {
 /// Puts a message with any header to the beginning of a line of either ring.
 fn put_message(file: &OwnedFd, steps: &mut Steps<'_>) {
     let line = u64::from(steps.u8());
-    let header = Header {
+    let header = RawHeader {
         kind: u16::from(steps.u8() % 9),
         flags: u16::from(steps.u8()) << 8 | u16::from(steps.u8() & 1),
         call: steps.number(),
         metadata_len: steps.number() as u32,
         body_len: steps.number(),
         region: u32::from(steps.u8() % 2),
-        ..Header::default()
+        ..RawHeader::default()
     };
-    pwrite(file, header.as_bytes(), (WORDS_BYTES + line * LINE_BYTES as u64) as i64)
+    pwrite(file, &header.bytes(), (WORDS_BYTES + line * LINE_BYTES as u64) as i64)
         .expect("shared memory takes all");
 }

@@ -1,9 +1,9 @@
 //! A worker's channel of either kind, and the control socket beside it, for wrongs that are the same on both.
 
+use crate::raw::{self, Kind, RawHeader, RawMessage};
 use crate::ring::Ring;
 use nightcore_runtime::ipc::channel::{self, set_blocking};
 use nightcore_runtime::ipc::inbox::{Filled, Inbox};
-use nightcore_runtime::protocol::{Header, Kind, MessageBuffer};
 use std::os::fd::{AsFd, OwnedFd};
 
 /// How messages go.
@@ -34,8 +34,8 @@ impl Channel {
         }
     }
 
-    pub fn send_header(&mut self, header: Header) {
-        self.send(MessageBuffer::new(header, b"", &[]).as_bytes());
+    pub fn send_header(&mut self, header: RawHeader) {
+        self.send(RawMessage::new(header, b"", &[]).as_bytes());
     }
 
     /// Waits for the next call; its number.
@@ -48,6 +48,7 @@ impl Channel {
             }
             Channel::Fifo { reader, inbox, .. } => loop {
                 if let Some(message) = inbox.take()? {
+                    let message = raw::read(message.as_bytes());
                     break (message.kind, message.header.call);
                 }
                 if inbox.fill(reader.as_fd())? == Filled::End {

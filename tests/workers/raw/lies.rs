@@ -1,10 +1,8 @@
 //! What a worker can do wrong whatever its channel is, when it gets its first call. Its function's name says what.
 
 use crate::channel::Channel;
+use crate::raw::{self, ControlKind, Kind, RawControl, RawHeader, RawMessage};
 use crate::wrongs::{answer, die, invoke, stay};
-use nightcore_runtime::ipc::socket;
-use nightcore_runtime::protocol::control::{Control, ControlKind};
-use nightcore_runtime::protocol::{Header, Kind, MessageBuffer};
 use nix::sys::socket::{MsgFlags, send};
 use std::os::fd::{AsFd, AsRawFd, OwnedFd};
 
@@ -13,20 +11,20 @@ const LARGE: u64 = 5000;
 /// A body over the limit for bodies, which the test sets to 1 MiB, and not over its region.
 const OVER_THE_LIMIT: u64 = (1 << 20) + 1;
 
-fn complete(call: u64) -> Header {
-    Header::new(Kind::Complete, call)
+fn complete(call: u64) -> RawHeader {
+    RawHeader::new(Kind::Complete, call)
 }
 
-fn in_region(call: u64, region: u32, block: u32) -> Header {
-    Header { body_len: LARGE, region, block, ..complete(call) }
+fn in_region(call: u64, region: u32, block: u32) -> RawHeader {
+    RawHeader { body_len: LARGE, region, block, ..complete(call) }
 }
 
 /// Does what the function's name says.
 pub fn run(function: &str, control: &OwnedFd, mut channel: Channel) -> crate::Result<()> {
-    channel.send_header(Header::new(Kind::Ready, 0));
+    channel.send_header(RawHeader::new(Kind::Ready, 0));
     let call = channel.next_call()?;
     let say =
-        |message: Control, text: &str| drop(socket::send(control.as_fd(), message, text, &[]));
+        |message: RawControl, text: &str| drop(raw::send(control.as_fd(), message, text, &[]));
     match function {
         "AnswersTwice" => {
             channel.send(answer(call, b"first").as_bytes());
@@ -34,25 +32,28 @@ pub fn run(function: &str, control: &OwnedFd, mut channel: Channel) -> crate::Re
         }
         "AnswersForOthers" => channel.send(answer(call + 1, b"not mine").as_bytes()),
         "CallsForOthers" => channel.send(invoke(1, call + 1, b"Echo", b"").as_bytes()),
-        "IsReadyTwice" => channel.send_header(Header::new(Kind::Ready, 0)),
-        "SaysMoreThanItSends" => channel.send_header(Header { body_len: 900, ..complete(call) }),
-        "SaysMoreThanFits" => channel.send_header(Header { body_len: LARGE, ..complete(call) }),
+        "IsReadyTwice" => channel.send_header(RawHeader::new(Kind::Ready, 0)),
+        "SaysMoreThanItSends" => channel.send_header(RawHeader { body_len: 900, ..complete(call) }),
+        "SaysMoreThanFits" => channel.send_header(RawHeader { body_len: LARGE, ..complete(call) }),
         "NamesNoRegion" => channel.send_header(in_region(call, 99, 0)),
         "NamesEnginesRegion" => channel.send_header(in_region(call, 2, 0)),
         "NamesBlockBeyond" => channel.send_header(in_region(call, 1, 4095)),
         "NamesLastBlockThereCouldBe" => channel.send_header(in_region(call, 1, u32::MAX)),
         "AnswersOverTheLimit" => {
-            channel.send_header(Header { body_len: OVER_THE_LIMIT, ..in_region(call, 1, 0) });
+            channel.send_header(RawHeader { body_len: OVER_THE_LIMIT, ..in_region(call, 1, 0) });
         }
         "CallsOverTheLimit" => {
-            let place =
-                Header { body_len: OVER_THE_LIMIT, region: 1, ..Header::new(Kind::Invoke, 1) };
+            let place = RawHeader {
+                body_len: OVER_THE_LIMIT,
+                region: 1,
+                ..RawHeader::new(Kind::Invoke, 1)
+            };
             channel.send(
-                MessageBuffer::new(Header { parent: call, ..place }, b"Echo", &[]).as_bytes(),
+                RawMessage::new(RawHeader { parent: call, ..place }, b"Echo", &[]).as_bytes(),
             );
         }
         "FailsWithNoError" => {
-            channel.send_header(Header { status: 0, ..Header::new(Kind::Failed, call) })
+            channel.send_header(RawHeader { status: 0, ..RawHeader::new(Kind::Failed, call) })
         }
         "AsksAndNeverReads" => {
             for number in 1.. {
@@ -61,20 +62,20 @@ pub fn run(function: &str, control: &OwnedFd, mut channel: Channel) -> crate::Re
         }
         "TalksForEver" => loop {
             // Which means nothing, and is allowed.
-            channel.send(MessageBuffer::new(Header::new(Kind::Cancel, 1), b"", &[]).as_bytes());
+            channel.send(RawMessage::new(RawHeader::new(Kind::Cancel, 1), b"", &[]).as_bytes());
         },
         "GarblesItsSocket" => drop(send(control.as_raw_fd(), &[0xa5; 200], MsgFlags::MSG_NOSIGNAL)),
-        "GreetsAgain" => say(Control::new(ControlKind::Hello), "raw\nEcho"),
+        "GreetsAgain" => say(RawControl::new(ControlKind::Hello), "raw\nEcho"),
         "PassesDescriptors" => {
-            let message = Control { region: 77, ..Control::new(ControlKind::RegionDropped) };
+            let message = RawControl { region: 77, ..RawControl::new(ControlKind::RegionDropped) };
             let many = [control.as_fd(); 8];
-            drop(socket::send(control.as_fd(), message, "", &many));
+            drop(raw::send(control.as_fd(), message, "", &many));
         }
         "FailsWorkersForEver" => loop {
-            say(Control::new(ControlKind::WorkerFailed), &"no luck ".repeat(1000));
+            say(RawControl::new(ControlKind::WorkerFailed), &"no luck ".repeat(1000));
         },
         "WantsMemoryForEver" => loop {
-            say(Control { size: 1 << 30, ..Control::new(ControlKind::RegionRequest) }, "");
+            say(RawControl { size: 1 << 30, ..RawControl::new(ControlKind::RegionRequest) }, "");
         },
         "LeavesItsSocketToAChild" => {
             // SAFETY: the child, a copy of this single thread, only waits.

@@ -5,14 +5,14 @@
 
 mod channel;
 mod lies;
+#[path = "../../wire/raw.rs"]
+mod raw;
 mod ring;
 mod wrongs;
 
-use nightcore_runtime::ipc::socket::{self, Received};
-use nightcore_runtime::protocol::control::{
-    Control, ControlKind, FUNCTION_VARIABLE, SOCKET_VARIABLE, TOKEN_VARIABLE,
-};
-use nightcore_runtime::protocol::{Header, Kind, MessageBuffer};
+use crate::raw::{ControlKind, Kind, RawControl, RawHeader, RawMessage, RawReceived};
+use nightcore_runtime::ipc::socket;
+use nightcore_runtime::protocol::control::{FUNCTION_VARIABLE, SOCKET_VARIABLE, TOKEN_VARIABLE};
 use std::error::Error;
 use std::fs::File;
 use std::io::{Read, Write};
@@ -24,30 +24,34 @@ use std::time::Duration;
 type Result<T> = std::result::Result<T, Box<dyn Error>>;
 
 /// Connects and greets; the connection and what the engine answers.
-fn greet(version: u16) -> Result<(OwnedFd, Received)> {
+fn greet(version: u16) -> Result<(OwnedFd, RawReceived)> {
     let hex = std::env::var(TOKEN_VARIABLE)?;
     let mut token = [0; 16];
     for (at, byte) in token.iter_mut().enumerate() {
         *byte = u8::from_str_radix(hex.get(2 * at..2 * at + 2).ok_or("a short token")?, 16)?;
     }
     let connection = socket::connect_to(Path::new(&std::env::var(SOCKET_VARIABLE)?))?;
-    let hello =
-        Control { version, oldest_version: version, token, ..Control::new(ControlKind::Hello) };
+    let hello = RawControl {
+        version,
+        oldest_version: version,
+        token,
+        ..RawControl::new(ControlKind::Hello)
+    };
     let function = std::env::var(FUNCTION_VARIABLE)?;
-    socket::send(connection.as_fd(), hello, &format!("raw\n{function}"), &[])?;
-    let answer = socket::receive(connection.as_fd())?.ok_or("the engine closed the connection")?;
+    raw::send(connection.as_fd(), hello, &format!("raw\n{function}"), &[])?;
+    let answer = raw::receive(connection.as_fd())?.ok_or("the engine closed the connection")?;
     Ok((connection, answer))
 }
 
 fn answer_with_garbage() -> Result<()> {
     // Which has named pipes only.
     let (connection, _) = greet(1)?;
-    let created = socket::receive(connection.as_fd())?.ok_or("the engine made no worker")?;
+    let created = raw::receive(connection.as_fd())?.ok_or("the engine made no worker")?;
     let [reader, writer] =
         <[OwnedFd; 2]>::try_from(created.descriptors).map_err(|_| "no pipes came")?;
     nightcore_runtime::ipc::channel::set_blocking(&reader)?;
     let (mut reader, mut writer) = (File::from(reader), File::from(writer));
-    writer.write_all(MessageBuffer::new(Header::new(Kind::Ready, 0), b"", &[]).as_bytes())?;
+    writer.write_all(RawMessage::new(RawHeader::new(Kind::Ready, 0), b"", &[]).as_bytes())?;
     let mut call = [0; 1024];
     let _ = reader.read(&mut call)?;
     writer.write_all(&[0xa5; 200])?;
@@ -59,7 +63,7 @@ fn answer_with_garbage() -> Result<()> {
 /// At the end of the engine, and for nothing else: whatever it does wrong, the engine is to end it.
 fn end_when_told(connection: &OwnedFd) {
     loop {
-        match socket::receive(connection.as_fd()) {
+        match raw::receive(connection.as_fd()) {
             Ok(Some(received)) if received.kind == ControlKind::Shutdown => std::process::exit(0),
             Ok(Some(_)) => {}
             _ => std::thread::sleep(Duration::from_secs(3600)),
@@ -69,14 +73,14 @@ fn end_when_told(connection: &OwnedFd) {
 
 fn misuse_the_ring() -> Result<()> {
     let (connection, welcome) = greet(2)?;
-    let created = socket::receive(connection.as_fd())?.ok_or("the engine made no worker")?;
+    let created = raw::receive(connection.as_fd())?.ok_or("the engine made no worker")?;
     std::thread::spawn(move || end_when_told(&connection));
     wrongs::run(&welcome.text, ring::Ring::new(created.descriptors)?)
 }
 
 fn lie() -> Result<()> {
     let (connection, welcome) = greet(2)?;
-    let created = socket::receive(connection.as_fd())?.ok_or("the engine made no worker")?;
+    let created = raw::receive(connection.as_fd())?.ok_or("the engine made no worker")?;
     lies::run(&welcome.text, &connection, channel::Channel::new(created.descriptors)?)
 }
 

@@ -1,8 +1,9 @@
 //! A worker's end of a ring channel, made from the layout and not from the runtime: it can do all that a process can which
 //! has the file.
 
+use crate::raw::{self, Kind, RawHeader, RawMessage};
 use nightcore_runtime::ipc::channel::set_blocking;
-use nightcore_runtime::protocol::{Header, Kind, Message, MessageBuffer};
+use nightcore_runtime::protocol::Message;
 use nix::sys::mman::{MapFlags, ProtFlags, mmap};
 use std::num::NonZeroUsize;
 use std::os::fd::OwnedFd;
@@ -155,8 +156,8 @@ impl Ring {
         }
     }
 
-    pub fn send_header(&mut self, header: Header) {
-        self.send(MessageBuffer::new(header, b"", &[]).as_bytes());
+    pub fn send_header(&mut self, header: RawHeader) {
+        self.send(RawMessage::new(header, b"", &[]).as_bytes());
     }
 
     /// Whether there is a message.
@@ -165,7 +166,7 @@ impl Ring {
     }
 
     /// Waits for the next message, as a worker should; what it says, and its payload.
-    pub fn receive(&mut self) -> crate::Result<(Kind, Header, Vec<u8>)> {
+    pub fn receive(&mut self) -> crate::Result<(Kind, RawHeader, Vec<u8>)> {
         let waits = self.map.word(TO_READER_WAITS);
         while !self.has_message() {
             waits.swap(1, Ordering::AcqRel);
@@ -179,7 +180,7 @@ impl Ring {
     }
 
     /// As [`Ring::receive`], without a bell.
-    pub fn look(&mut self) -> crate::Result<(Kind, Header, Vec<u8>)> {
+    pub fn look(&mut self) -> crate::Result<(Kind, RawHeader, Vec<u8>)> {
         while !self.has_message() {
             std::thread::yield_now();
         }
@@ -187,7 +188,7 @@ impl Ring {
     }
 
     /// The next message, which is there.
-    fn take(&mut self) -> crate::Result<(Kind, Header, Vec<u8>)> {
+    fn take(&mut self) -> crate::Result<(Kind, RawHeader, Vec<u8>)> {
         let there = self.map.word(TO_WRITTEN).load(Ordering::Acquire).wrapping_sub(self.read);
         let mut bytes = Vec::new();
         for position in 0..there.min(LINES) {
@@ -196,6 +197,7 @@ impl Ring {
             bytes.extend_from_slice(unsafe { std::slice::from_raw_parts(line, LINE) });
         }
         let (message, len) = Message::parse(&bytes)?.ok_or("a part of a message")?;
+        let message = raw::read(message.as_bytes());
         let received = (
             message.kind,
             message.header,

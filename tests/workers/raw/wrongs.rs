@@ -1,7 +1,7 @@
 //! What a worker can do wrong with its ring. Its function's name says what it does when it gets its first call.
 
+use crate::raw::{Kind, RawHeader, RawMessage};
 use crate::ring::{LINE, LINES, Ring};
-use nightcore_runtime::protocol::{Header, Kind, MessageBuffer};
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
@@ -29,20 +29,21 @@ fn numbers() -> impl FnMut() -> u32 {
     }
 }
 
-pub fn answer(call: u64, body: &[u8]) -> MessageBuffer {
-    let header = Header { body_len: body.len() as u64, ..Header::new(Kind::Complete, call) };
-    MessageBuffer::new(header, b"", &[body])
+pub fn answer(call: u64, body: &[u8]) -> RawMessage {
+    let header = RawHeader { body_len: body.len() as u64, ..RawHeader::new(Kind::Complete, call) };
+    RawMessage::new(header, b"", &[body])
 }
 
 /// A call of a function that may not be there.
-pub fn invoke(call: u64, parent: u64, name: &[u8], body: &[u8]) -> MessageBuffer {
-    let header = Header { parent, body_len: body.len() as u64, ..Header::new(Kind::Invoke, call) };
-    MessageBuffer::new(header, name, &[body])
+pub fn invoke(call: u64, parent: u64, name: &[u8], body: &[u8]) -> RawMessage {
+    let header =
+        RawHeader { parent, body_len: body.len() as u64, ..RawHeader::new(Kind::Invoke, call) };
+    RawMessage::new(header, name, &[body])
 }
 
 /// Does what the function's name says.
 pub fn run(function: &str, mut ring: Ring) -> crate::Result<()> {
-    ring.send_header(Header::new(Kind::Ready, 0));
+    ring.send_header(RawHeader::new(Kind::Ready, 0));
     let (kind, header, body) = ring.receive()?;
     if kind != Kind::Dispatch {
         return Err(format!("{kind:?} came instead of a call").into());
@@ -122,8 +123,8 @@ pub fn run(function: &str, mut ring: Ring) -> crate::Result<()> {
             // Every line a message that means nothing, and of them always as many as there can be.
             ring.written = ring.map.taken().load(Ordering::Acquire);
             for number in 1..=LINES {
-                let cancel = Header::new(Kind::Cancel, number.into());
-                ring.put(MessageBuffer::new(cancel, b"", &[]).as_bytes());
+                let cancel = RawHeader::new(Kind::Cancel, number.into());
+                ring.put(RawMessage::new(cancel, b"", &[]).as_bytes());
             }
             ring.ring();
             if function == "ClosesAndTalksOn" {

@@ -63,6 +63,9 @@ class Host:
     def cancelled(self) -> bool:
         return self._raw.cancelled()
 
+    def cancel_reason(self) -> str | None:
+        return self._raw.cancel_reason()
+
     def call(
         self, name: str, body: bytes, timeout: float | None, pairs: list[tuple[str, bytes]] | None
     ) -> asyncio.Future[Answer]:
@@ -145,7 +148,7 @@ class Worker:
                     call.set_exception(what)
             elif kind == _CANCELLED:
                 if (running := self._running.get(number)) is not None:
-                    running.task.cancel()
+                    running.task.cancel(what)
                     if not running.began:
                         # Such a task never runs, and so does not answer.
                         del self._running[number]

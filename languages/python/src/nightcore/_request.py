@@ -27,6 +27,7 @@ class _Input(Protocol):
     def metadata(self) -> list[tuple[str, bytes]]: ...
     def time_left(self) -> float | None: ...
     def cancelled(self) -> bool: ...
+    def cancel_reason(self) -> str | None: ...
 
 
 class Host(_Input, Protocol):
@@ -104,6 +105,12 @@ class _Base:
     def cancelled(self) -> bool:
         """Whether nobody waits for the answer any more: the caller has left, or the deadline has passed."""
         return self._host.cancelled()
+
+    @property
+    def cancel_reason(self) -> str | None:
+        """Why nobody waits any more: ``"DEADLINE_EXCEEDED"`` if the deadline has passed, ``"CANCELLED"`` if the caller
+        has left; ``None`` if somebody waits."""
+        return self._host.cancel_reason()
 
 
 class Request(_Base):

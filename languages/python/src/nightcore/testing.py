@@ -70,6 +70,10 @@ class FakeRequest:
         """Whether nobody waits."""
         return self.is_cancelled
 
+    def cancel_reason(self) -> str | None:
+        """Why nobody waits: in a test, the caller has left."""
+        return "CANCELLED" if self.is_cancelled else None
+
     def _answer(self, name: str, body: bytes, timeout: float | None, pairs: list[tuple[str, bytes]] | None) -> Any:
         if self.on_call is None:
             raise NotFound(f'there is no function "{name}"', function=name)

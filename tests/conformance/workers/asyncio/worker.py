@@ -71,7 +71,7 @@ async def handle(req: AsyncRequest) -> Any:
                 await asyncio.Event().wait()
             finally:
                 at = time.monotonic_ns()
-                print(f"cancelled {req.text()}")
+                print(f"cancelled {req.text()}: {req.cancel_reason}")
                 print(f"noticed {req.text()} at {at}")
         case "print":
             print(req.text())

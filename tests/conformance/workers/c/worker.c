@@ -128,7 +128,8 @@ static int32_t wait_for_cancel(nc_request *req) {
     struct timespec now;
     clock_gettime(CLOCK_MONOTONIC, &now);
     const nc_bytes body = nc_request_body(req);
-    print_line("cancelled ", body);
+    printf("cancelled %.*s: %s\n", (int)body.len, (const char *)body.data,
+           nc_status_name(nc_request_cancel_reason(req)));
     printf("noticed %.*s at %" PRIu64 "\n", (int)body.len, (const char *)body.data,
            (uint64_t)now.tv_sec * MS_PER_S * NS_PER_MS + (uint64_t)now.tv_nsec);
     fflush(stdout);

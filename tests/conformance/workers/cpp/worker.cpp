@@ -149,7 +149,8 @@ std::string wait_for_cancel(Request &req) {
     const auto watch =
         req.on_cancel([&] { noticed.set_value(std::chrono::steady_clock::now().time_since_epoch()); });
     const std::string at = std::to_string(noticed.get_future().get().count());
-    std::cout << "cancelled " + body + "\nnoticed " + body + " at " + at + "\n" << std::flush;
+    const std::string reason = nc_status_name(req.cancel_reason());
+    std::cout << "cancelled " + body + ": " + reason + "\nnoticed " + body + " at " + at + "\n" << std::flush;
     return "";
 }
 

@@ -104,7 +104,11 @@ func handle(ctx context.Context, req *nightcore.Request) ([]byte, error) {
 		fmt.Printf("waiting %s\n", req.Body)
 		<-ctx.Done()
 		at := monotonic()
-		fmt.Printf("cancelled %s\nnoticed %s at %d\n", req.Body, req.Body, at)
+		reason := "CANCELLED"
+		if errors.Is(ctx.Err(), context.DeadlineExceeded) {
+			reason = "DEADLINE_EXCEEDED"
+		}
+		fmt.Printf("cancelled %s: %s\nnoticed %s at %d\n", req.Body, reason, req.Body, at)
 	case "print":
 		fmt.Printf("%s\n", req.Body)
 		return []byte("printed"), nil

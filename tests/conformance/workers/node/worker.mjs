@@ -73,7 +73,7 @@ const cases = {
     return new Promise((resolve) => {
       req.signal.addEventListener("abort", () => {
         const at = process.hrtime.bigint();
-        console.log(`cancelled ${req.text()}`);
+        console.log(`cancelled ${req.text()}: ${req.signal.reason.code}`);
         console.log(`noticed ${req.text()} at ${at}`);
         resolve();
       });

@@ -68,7 +68,7 @@ def handle(req: Request) -> Any:
             while not req.cancelled:
                 time.sleep(0.001)
             at = time.monotonic_ns()
-            print(f"cancelled {req.text()}")
+            print(f"cancelled {req.text()}: {req.cancel_reason}")
             print(f"noticed {req.text()} at {at}")
             return None
         case "print":

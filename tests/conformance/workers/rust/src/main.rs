@@ -1,6 +1,6 @@
 //! The conformance worker in Rust. What each case does is said in SPEC.md.
 
-use nightcore::{Answer, CallOptions, Error, Metadata, Origin, Reply, Request};
+use nightcore::{Answer, CallOptions, CancelReason, Error, Metadata, Origin, Reply, Request};
 use std::io::Write;
 use std::process::ExitCode;
 use std::str::FromStr;
@@ -64,7 +64,12 @@ fn handle(req: &Request) -> Result<Reply> {
                 sleep(Duration::from_millis(1));
             }
             let at = monotonic_ns()?;
-            print_line("cancelled ", req.body())?;
+            let reason = match req.cancel_reason() {
+                Some(CancelReason::Deadline) => b": DEADLINE_EXCEEDED".as_slice(),
+                Some(CancelReason::Caller) => b": CANCELLED",
+                None => b": nothing",
+            };
+            print_line("cancelled ", &[req.body(), reason].concat())?;
             print_line("noticed ", &[req.body(), b" at ", at.to_string().as_bytes()].concat())?;
             Reply::default()
         }

@@ -1,0 +1,17 @@
+//! The names of the statuses.
+
+use crate::guard::guard_value;
+use crate::status::NAMES;
+use std::ffi::c_char;
+
+/// The name of a status, such as "NOT_FOUND"; "UNKNOWN" for a number that is none. Valid for good.
+#[unsafe(no_mangle)]
+pub extern "C" fn nc_status_name(status: i32) -> *const c_char {
+    guard_value(c"UNKNOWN".as_ptr(), || {
+        let name = NAMES
+            .iter()
+            .find(|(number, _)| *number == status)
+            .map_or(c"UNKNOWN", |(_, name)| *name);
+        name.as_ptr()
+    })
+}

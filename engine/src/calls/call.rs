@@ -1,0 +1,463 @@
+//! A call: what is true of it in every state, and its state.
+
+use super::load::{FunctionLoad, Loads};
+use super::state::{
+    Caller, Counted, Held, Patience, Running, Sent, Share, State, Task, Wait, Waiting,
+};
+use crate::ids::{CallNumber, ChannelKey, ContainerKey, Fingerprint, FunctionId};
+use nightcore_runtime::protocol::CancelReason;
+
+/// A call under way. `P` is a payload, `R` is how the gateway takes an answer.
+#[derive(Debug)]
+pub struct Call<P, R> {
+    pub(super) id: CallNumber,
+    /// The function that was called.
+    pub(super) function: FunctionId,
+    /// The call from outside that it is below, if it is none itself.
+    pub(super) root: Option<CallNumber>,
+    /// How many calls are above it.
+    pub(super) depth: u32,
+    /// What tells its input apart, if its function has a quarantine.
+    pub(super) input: Option<Fingerprint>,
+    /// Bytes of what it carries.
+    pub(super) bytes: u64,
+    /// When it must have ended, ns; none while a person debugs its handler.
+    pub(super) deadline: Option<u64>,
+    /// When it came, ns.
+    pub(super) queued_at: u64,
+    pub(super) state: State<P, R>,
+}
+
+/// What is known of a dispatched call.
+#[derive(Clone, Copy, Debug)]
+pub struct Dispatched {
+    /// The worker that runs it.
+    pub channel: ChannelKey,
+    /// The container of that.
+    pub container: ContainerKey,
+    /// Whether it lends its slot.
+    pub waits: bool,
+}
+
+/// How a queued call is sent to a worker.
+#[derive(Clone, Copy, Debug)]
+pub struct Start {
+    /// The worker.
+    pub channel: ChannelKey,
+    /// Its container.
+    pub container: ContainerKey,
+    /// When, ns.
+    pub now: u64,
+    /// How often the call may be sent again if the container dies.
+    pub retries: u32,
+    /// Whether a person debugs the container: then deadlines are off.
+    pub without_deadline: bool,
+}
+
+/// What is left of a call that has ended.
+#[derive(Debug)]
+pub struct Ended<R> {
+    /// Who is to be told, if its caller was not told before.
+    pub caller: Option<Caller<R>>,
+    /// Calls that it still had under way.
+    pub children: Vec<CallNumber>,
+}
+
+/// How the time of a dispatched call was spent so far.
+#[derive(Clone, Copy, Debug)]
+pub struct Times {
+    /// When it was sent to its worker, ns.
+    pub dispatched_at: u64,
+    /// How long it has waited for calls of its own, ns.
+    pub waited_ns: u64,
+    /// How long the calls below it were queued, ns.
+    pub queued_below_ns: u64,
+}
+
+impl<P, R> Call<P, R> {
+    fn counted(&self) -> Counted {
+        Counted { id: self.id, is_outside: self.depth == 0, bytes: self.bytes }
+    }
+
+    /// Its number.
+    pub fn id(&self) -> CallNumber {
+        self.id
+    }
+
+    /// The function that was called.
+    #[inline]
+    pub fn function(&self) -> FunctionId {
+        self.function
+    }
+
+    /// The call from outside that it is below, if it is none itself.
+    #[inline]
+    pub fn root(&self) -> Option<CallNumber> {
+        self.root
+    }
+
+    /// How many calls are above it.
+    #[inline]
+    pub fn depth(&self) -> u32 {
+        self.depth
+    }
+
+    /// What tells its input apart, if its function has a quarantine.
+    #[inline]
+    pub fn input(&self) -> Option<Fingerprint> {
+        self.input
+    }
+
+    /// Bytes of what it carries.
+    pub fn bytes(&self) -> u64 {
+        self.bytes
+    }
+
+    /// When it must have ended, ns; none while a person debugs its handler.
+    #[inline]
+    pub fn deadline(&self) -> Option<u64> {
+        self.deadline
+    }
+
+    /// When it came, ns.
+    #[inline]
+    pub fn queued_at(&self) -> u64 {
+        self.queued_at
+    }
+
+    /// How often it was sent again; never, once its caller was told of its end.
+    pub fn retried(&self) -> u32 {
+        match &self.state {
+            State::Running(Running { wanted, .. }) | State::Waiting(Waiting { wanted, .. }) => {
+                wanted.retried
+            }
+            State::Queued(queued) => queued.retried,
+            State::Abandoned(_) | State::Moving => 0,
+        }
+    }
+
+    /// Whether it waits for its turn.
+    #[inline]
+    pub fn is_queued(&self) -> bool {
+        matches!(self.state, State::Queued(_))
+    }
+
+    #[inline]
+    fn task(&self) -> Option<&Task> {
+        match &self.state {
+            State::Running(Running { task, .. }) | State::Waiting(Waiting { task, .. }) => {
+                Some(task)
+            }
+            State::Abandoned(abandoned) => Some(&abandoned.task),
+            State::Queued(_) | State::Moving => None,
+        }
+    }
+
+    #[inline]
+    fn task_mut(&mut self) -> Option<&mut Task> {
+        match &mut self.state {
+            State::Running(Running { task, .. }) | State::Waiting(Waiting { task, .. }) => {
+                Some(task)
+            }
+            State::Abandoned(abandoned) => Some(&mut abandoned.task),
+            State::Queued(_) | State::Moving => None,
+        }
+    }
+
+    #[inline]
+    fn wait(&self) -> Option<&Wait<P>> {
+        match &self.state {
+            State::Waiting(waiting) => Some(&waiting.wait),
+            State::Abandoned(abandoned) => abandoned.wait.as_ref(),
+            State::Queued(_) | State::Running(_) | State::Moving => None,
+        }
+    }
+
+    fn wait_mut(&mut self) -> Option<&mut Wait<P>> {
+        match &mut self.state {
+            State::Waiting(waiting) => Some(&mut waiting.wait),
+            State::Abandoned(abandoned) => abandoned.wait.as_mut(),
+            State::Queued(_) | State::Running(_) | State::Moving => None,
+        }
+    }
+
+    pub(super) fn caller_mut(&mut self) -> Option<&mut Caller<R>> {
+        match &mut self.state {
+            State::Queued(queued) => Some(&mut queued.caller),
+            State::Running(Running { wanted, .. }) | State::Waiting(Waiting { wanted, .. }) => {
+                Some(&mut wanted.caller)
+            }
+            State::Abandoned(_) | State::Moving => None,
+        }
+    }
+
+    /// Who waits for it; none once its caller was told of its end.
+    #[inline]
+    pub fn caller(&self) -> Option<&Caller<R>> {
+        match &self.state {
+            State::Queued(queued) => Some(&queued.caller),
+            State::Running(Running { wanted, .. }) | State::Waiting(Waiting { wanted, .. }) => {
+                Some(&wanted.caller)
+            }
+            State::Abandoned(_) | State::Moving => None,
+        }
+    }
+
+    /// Where it runs, if it was dispatched.
+    #[inline]
+    pub fn dispatched(&self) -> Option<Dispatched> {
+        let Task { channel, container, .. } = *self.task()?;
+        Some(Dispatched { channel, container, waits: self.wait().is_some() })
+    }
+
+    /// The worker that runs it, if it was dispatched.
+    #[inline]
+    pub fn channel(&self) -> Option<ChannelKey> {
+        self.task().map(|task| task.channel)
+    }
+
+    /// How its time was spent up to now, if it was dispatched.
+    pub fn times(&self, now: u64) -> Option<Times> {
+        let Task { dispatched_at, waited_ns, queued_below_ns, .. } = *self.task()?;
+        let waits_ns = self.wait().map_or(0, |wait| now.saturating_sub(wait.since));
+        Some(Times { dispatched_at, waited_ns: waited_ns + waits_ns, queued_below_ns })
+    }
+
+    /// How long it and the calls below it were queued, ns; what a queued call has waited so far is
+    /// not part of it.
+    pub fn queued_ns(&self) -> u64 {
+        self.task().map_or(0, |task| {
+            task.queued_below_ns + task.dispatched_at.saturating_sub(self.queued_at)
+        })
+    }
+
+    /// Why its caller waits no longer, and for how long it may go on.
+    pub fn abandoned(&self) -> Option<(CancelReason, Patience)> {
+        match &self.state {
+            State::Abandoned(abandoned) => Some((abandoned.reason, abandoned.patience)),
+            _ => None,
+        }
+    }
+
+    /// Whether an answer to a call of its own waits until it has a slot.
+    pub fn holds_answers(&self) -> bool {
+        self.wait().is_some_and(|wait| !wait.held.is_empty())
+    }
+
+    /// Its calls under way.
+    #[inline]
+    pub fn children(&self) -> &[CallNumber] {
+        self.task().map_or(&[], |task| &task.children)
+    }
+
+    /// Answers given to its worker for its calls.
+    #[inline]
+    pub fn answers(&self) -> u64 {
+        self.task().map_or(0, |task| task.answers)
+    }
+
+    /// Counts answers given to its worker.
+    #[inline]
+    pub fn count_answers(&mut self, answers: usize) {
+        if let Some(task) = self.task_mut() {
+            task.answers += answers as u64;
+        }
+    }
+
+    /// Notes that it surely never reached its worker.
+    pub fn set_not_begun(&mut self) {
+        if let Some(task) = self.task_mut() {
+            task.not_begun = true;
+        }
+    }
+
+    /// Whether it surely never reached its worker.
+    pub fn is_not_begun(&self) -> bool {
+        self.task().is_some_and(|task| task.not_begun)
+    }
+
+    /// Until when it waits in the queue for a container of its own, ns, once it has begun to.
+    pub fn alone_by(&self) -> Option<u64> {
+        match &self.state {
+            State::Queued(queued) => queued.alone_by,
+            _ => None,
+        }
+    }
+
+    /// Has it wait in the queue for a container of its own until then, ns, unless it already does.
+    /// Returns until when it waits.
+    pub fn wait_to_be_alone(&mut self, until: u64) -> Option<u64> {
+        match &mut self.state {
+            State::Queued(queued) => Some(*queued.alone_by.get_or_insert(until)),
+            _ => None,
+        }
+    }
+
+    pub(super) fn children_mut(&mut self) -> Option<&mut Vec<CallNumber>> {
+        self.task_mut().map(|task| &mut task.children)
+    }
+
+    pub(super) fn child_ended(&mut self, queued_ns: u64) {
+        if let Some(task) = self.task_mut() {
+            task.queued_below_ns += queued_ns;
+        }
+    }
+
+    // Transitions.
+
+    #[inline]
+    fn take_state(&mut self) -> State<P, R> {
+        std::mem::replace(&mut self.state, State::Moving)
+    }
+
+    /// Sets the state that follows from the one that was taken.
+    #[inline]
+    fn set_state(&mut self, state: State<P, R>) {
+        // `Moving` holds nothing: to drop it would only cost time.
+        debug_assert!(matches!(self.state, State::Moving), "a state was not taken");
+        std::mem::forget(std::mem::replace(&mut self.state, state));
+    }
+
+    /// Queued to running: it is sent to a worker, with the payload that is returned.
+    #[inline]
+    pub fn start(&mut self, start: Start, loads: Loads<'_>) -> Option<P>
+    where
+        P: Share,
+    {
+        let Start { channel, container, now, retries, without_deadline } = start;
+        let call = self.counted();
+        let queued = match self.take_state() {
+            State::Queued(queued) => queued,
+            other => {
+                self.set_state(other);
+                return None;
+            }
+        };
+        let sent = Sent { channel, container, at: now, retries };
+        let (running, payload) = queued.start(call, sent, loads);
+        self.set_state(State::Running(running));
+        if without_deadline {
+            self.deadline = None;
+        }
+        Some(payload)
+    }
+
+    /// Queued to gone: its caller is still to be told.
+    pub fn leave(mut self, load: &mut FunctionLoad) -> Option<Caller<R>> {
+        match self.take_state() {
+            State::Queued(queued) => Some(queued.leave(self.bytes, load)),
+            _ => None,
+        }
+    }
+
+    /// Running to waiting: its handler waits for a call of its own. False if it did already.
+    #[inline]
+    pub fn lend(&mut self, now: u64, loads: Loads<'_>) -> bool {
+        match self.take_state() {
+            State::Running(running) => {
+                self.set_state(State::Waiting(running.lend(now, loads)));
+                true
+            }
+            other => {
+                self.set_state(other);
+                false
+            }
+        }
+    }
+
+    /// Waiting to running: it has a slot again. Returns the answers that it waited for.
+    #[inline]
+    pub fn resume(&mut self, now: u64, loads: Loads<'_>) -> Vec<Held<P>> {
+        match self.take_state() {
+            State::Waiting(waiting) => {
+                let (running, held) = waiting.resume(now, loads);
+                self.set_state(State::Running(running));
+                held
+            }
+            State::Abandoned(abandoned) => {
+                let (abandoned, held) = abandoned.resume(now, loads);
+                self.set_state(State::Abandoned(abandoned));
+                held
+            }
+            other => {
+                self.set_state(other);
+                Vec::new()
+            }
+        }
+    }
+
+    /// Keeps an answer for a call that waits until it has a slot. True if it is the first one.
+    pub fn hold(&mut self, held: Held<P>) -> bool {
+        let Some(wait) = self.wait_mut() else { return false };
+        wait.held.push(held);
+        wait.held.len() == 1
+    }
+
+    /// Takes the answers that wait for a slot; it goes on waiting.
+    pub fn take_held(&mut self) -> Vec<Held<P>> {
+        self.wait_mut().map(|wait| std::mem::take(&mut wait.held)).unwrap_or_default()
+    }
+
+    /// Running or waiting to abandoned. Returns its caller, who is to be told; none if it was
+    /// abandoned before.
+    pub fn abandon(&mut self, reason: CancelReason) -> Option<Caller<R>> {
+        let (abandoned, caller) = match self.take_state() {
+            State::Running(running) => running.abandon(reason),
+            State::Waiting(waiting) => waiting.abandon(reason),
+            other => {
+                self.set_state(other);
+                return None;
+            }
+        };
+        self.set_state(State::Abandoned(abandoned));
+        Some(caller)
+    }
+
+    /// Sets how long an abandoned call may still go on.
+    pub fn set_patience(&mut self, patience: Patience) {
+        if let State::Abandoned(abandoned) = &mut self.state {
+            abandoned.patience = patience;
+        }
+    }
+
+    /// Whether it may go back into the queue when its worker dies.
+    pub fn can_be_sent_again(&self) -> bool {
+        match &self.state {
+            State::Running(Running { wanted, .. }) | State::Waiting(Waiting { wanted, .. }) => {
+                wanted.again.is_some()
+            }
+            _ => false,
+        }
+    }
+
+    /// Running or waiting to queued: its worker died. Returns the calls that it had under way.
+    /// Only for a call that [can be sent again](Call::can_be_sent_again).
+    pub fn requeue(&mut self, loads: Loads<'_>) -> Vec<CallNumber> {
+        debug_assert!(self.can_be_sent_again(), "its payload was not kept");
+        let call = self.counted();
+        let (state, children) = match self.take_state() {
+            State::Running(running) => running.requeue(call, loads),
+            State::Waiting(waiting) => waiting.requeue(call, loads),
+            other => (other, Vec::new()),
+        };
+        self.set_state(state);
+        children
+    }
+
+    /// Any dispatched state to gone: its worker is done with it, or gone.
+    #[inline]
+    pub fn end(mut self, mut loads: Loads<'_>) -> Ended<R> {
+        let call = self.counted();
+        let (task, was_waiting, caller) = match self.take_state() {
+            State::Running(Running { wanted, task }) => (task, false, Some(wanted.caller)),
+            State::Waiting(Waiting { wanted, task, .. }) => (task, true, Some(wanted.caller)),
+            State::Abandoned(abandoned) => (abandoned.task, abandoned.wait.is_some(), None),
+            State::Queued(queued) => {
+                let caller = queued.leave(self.bytes, loads.function);
+                return Ended { caller: Some(caller), children: Vec::new() };
+            }
+            State::Moving => return Ended { caller: None, children: Vec::new() },
+        };
+        Ended { caller, children: task.end(was_waiting, call, &mut loads) }
+    }
+}

@@ -1,0 +1,17 @@
+//! Calls: what each is doing, who waits for it, and what is below it. No I/O, and time is an
+//! argument.
+
+mod call;
+mod deadlines;
+mod load;
+mod new_call;
+mod state;
+mod table;
+mod tree;
+
+pub use call::{Call, Dispatched, Ended, Start, Times};
+pub use deadlines::Deadlines;
+pub use load::{ContainerLoad, FunctionLoad, Loads, OpenCalls};
+pub use new_call::NewCall;
+pub use state::{Caller, Held, Outcome, Parent, Patience, Share};
+pub use table::Calls;

@@ -1,0 +1,45 @@
+//! Calls that make calls: parents and children.
+
+use super::state::{Caller, Parent};
+use super::table::Calls;
+use crate::ids::CallNumber;
+use nightcore_runtime::protocol::InvokeNumber;
+
+impl<P, R> Calls<P, R> {
+    /// Notes that a call has made this one. Its place is the number of children before.
+    #[inline]
+    pub fn add_child(&mut self, parent: CallNumber, child: CallNumber) {
+        if let Some(children) = self.get_mut(parent).and_then(|call| call.children_mut()) {
+            children.push(child);
+        }
+    }
+
+    /// A child has ended: its parent has it no longer. `queued_ns`: how long the child, and the
+    /// calls below it, were queued.
+    #[inline]
+    pub fn forget_child(&mut self, parent: Parent, queued_ns: u64) {
+        let Some(call) = self.get_mut(parent.call) else { return };
+        call.child_ended(queued_ns);
+        let Some(children) = call.children_mut() else { return };
+        if parent.place >= children.len() {
+            return;
+        }
+        children.swap_remove(parent.place);
+        // The last child has moved to the free place.
+        let moved = children.get(parent.place).copied();
+        if let Some(moved) = moved.and_then(|id| self.get_mut(id))
+            && let Some(Caller::Call(of_moved)) = moved.caller_mut()
+        {
+            of_moved.place = parent.place;
+        }
+    }
+
+    /// The child of a call that its worker knows by this tag.
+    pub fn child_with_tag(&self, parent: CallNumber, tag: InvokeNumber) -> Option<CallNumber> {
+        let children = self.get(parent)?.children().iter().copied();
+        children.into_iter().find(|child| {
+            let caller = self.get(*child).and_then(|call| call.caller());
+            matches!(caller, Some(Caller::Call(parent)) if parent.tag == tag)
+        })
+    }
+}

@@ -1,0 +1,123 @@
+//! Channels begin and end.
+
+use super::drive::read;
+use super::news::ContainerEvent;
+use super::state::Core;
+use crate::ids::ContainerKey;
+use crate::say::say;
+use crate::scheduler::Event;
+use crate::transport::{Channel, Ending, State};
+use nightcore_runtime::clock::now_ns;
+use nightcore_runtime::protocol::limits::RING_LINES;
+use nightcore_runtime::protocol::{Broken, Failure, Status};
+use std::rc::Rc;
+use tokio::task::spawn_local;
+
+impl Core {
+    /// Asks a container for one more worker.
+    pub(super) fn create_worker(&mut self, now: u64, key: ContainerKey) {
+        let Some(container) = self.connections.container(key) else { return };
+        let placement = self.scheduler.spec(container.identity.function).placement;
+        match self.connections.create_worker(key, placement) {
+            Some(Ok(reader)) => {
+                if let Some(this) = self.this.upgrade() {
+                    spawn_local(read(this, reader));
+                }
+            }
+            Some(Err(error)) => {
+                let name = self.connections.function_name(key);
+                say(&format!("{name}: cannot create a worker: {error}"));
+                self.note(now, Event::WorkerFailed { container: key });
+            }
+            None => {}
+        }
+    }
+
+    /// A channel is over.
+    pub(super) fn channel_ended(&mut self, channel: &Rc<Channel>, ending: Ending) {
+        match ending {
+            Ending::Closed => {
+                self.end_channel(channel, "has ended");
+            }
+            Ending::Broken(broken) => self.channel_broken(channel, broken),
+        }
+    }
+
+    /// A worker broke a rule: its process is no container any more.
+    pub(super) fn channel_broken(&mut self, channel: &Rc<Channel>, broken: Broken) {
+        let failure = self.end_channel(channel, &format!("broke the protocol: {broken}"));
+        let name = &failure.function;
+        say(&format!("{name}: a worker broke the protocol, its process is ended: {broken}"));
+        self.lose(channel.container(), &failure);
+    }
+
+    /// Ends a channel, because of what became of its worker; the failure with which its calls end.
+    fn end_channel(&mut self, channel: &Rc<Channel>, became: &str) -> Failure {
+        let name = self.connections.function_name(channel.container());
+        let text = format!("the worker of {name} that ran it {became}");
+        let failure = Failure { function: name, ..Failure::new(Status::ContainerDied, text) };
+        self.take_last_words(channel);
+        self.close_channel(channel, &failure);
+        failure
+    }
+
+    /// Handles what a worker had put into its ring before it ended. By a pipe everything was read
+    /// before its end was.
+    fn take_last_words(&mut self, channel: &Rc<Channel>) {
+        let now = now_ns();
+        // No more than a ring holds: the process may live and write on. A rule broken there is of
+        // no interest any more, and neither is what follows it.
+        let mut left = RING_LINES as usize;
+        while let Ok(taken @ 1..) = self.take_from_ring(now, channel) {
+            left = left.saturating_sub(taken);
+            if left == 0 {
+                break;
+            }
+        }
+    }
+
+    /// Closes a channel of a container that stays: its calls end with this failure.
+    pub(super) fn close_channel(&mut self, channel: &Rc<Channel>, failure: &Failure) {
+        let now = now_ns();
+        self.looking.forget(channel);
+        match self.connections.close_alone(channel) {
+            State::Ready(key) => {
+                self.note_not_begun(now, channel);
+                self.note(now, Event::WorkerGone { channel: key, failure });
+            }
+            State::Starting => {
+                self.note(now, Event::WorkerFailed { container: channel.container() });
+            }
+            State::Closed => {}
+        }
+        self.run_actions(now);
+    }
+
+    /// Forgets a container: its calls end with this failure, what is left of it is to be ended.
+    pub(super) fn lose(&mut self, key: ContainerKey, failure: &Failure) {
+        let now = now_ns();
+        let Some(container) = self.connections.container(key) else { return };
+        let channels: Vec<Rc<Channel>> = container.channels().cloned().collect();
+        for channel in &channels {
+            self.take_last_words(channel);
+        }
+        let Some(container) = self.connections.remove(key) else { return };
+        for channel in &channels {
+            self.looking.forget(channel);
+            self.note_not_begun(now, channel);
+            self.connections.close(channel);
+        }
+        self.note(now, Event::ContainerGone { container: key, failure });
+        if let Some(launch) = container.identity.launch() {
+            self.tell(ContainerEvent::Gone { launch });
+        }
+        self.run_actions(now);
+    }
+
+    /// Calls that a worker was not even sent have surely not begun.
+    fn note_not_begun(&mut self, now: u64, channel: &Channel) {
+        for call in channel.not_sent() {
+            self.note(now, Event::NotBegun { call });
+        }
+    }
+}

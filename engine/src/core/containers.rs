@@ -1,0 +1,99 @@
+//! Containers come and go.
+
+use super::news::ContainerEvent;
+use super::state::Core;
+use crate::ids::ContainerKey;
+use crate::say::say;
+use crate::transport::{Admitted, ControlSocket, Greeting, Loss, NewContainer, Refusal, Said};
+use nightcore_runtime::clock::now_ns;
+use nightcore_runtime::protocol::control::{FromContainer, Refused, Versions};
+use nightcore_runtime::protocol::{Failure, Status};
+use std::rc::Rc;
+
+impl Core {
+    /// A process has greeted: it becomes a container, or is refused and told why.
+    pub(super) fn greeted(&mut self, greeting: &Greeting) -> Option<ContainerKey> {
+        match self.admit(greeting) {
+            Ok(key) => Some(key),
+            Err(refusal) => {
+                self.refuse(&greeting.control, refusal);
+                None
+            }
+        }
+    }
+
+    fn admit(&mut self, greeting: &Greeting) -> Result<ContainerKey, Refusal> {
+        let admitted = self.tokens.admit(&greeting.hello)?;
+        let Admitted { identity, mode, version } = admitted;
+        let (arena, base) = self.connections.make_arena().map_err(|error| Refusal {
+            text: format!("the engine cannot make shared memory: {error}"),
+            hopeless: None,
+        })?;
+        let now = now_ns();
+        let (function, launch) = (identity.function, identity.launch());
+        let generation = identity.launched.map(|launched| launched.generation);
+        let key = self.scheduler.connect(now, function, generation, mode, &mut self.actions);
+        let kind = self.scheduler.spec(function).channel;
+        let (pid, control) = (greeting.pid, greeting.control.clone());
+        let new = NewContainer { key, identity, pid, mode, version, kind, control, arena };
+        self.connections.welcome(new, base);
+        if let Some(launch) = launch {
+            self.tell(ContainerEvent::Connected { launch });
+        }
+        self.run_actions(now);
+        Ok(key)
+    }
+
+    fn refuse(&self, control: &Rc<ControlSocket>, refusal: Refusal) {
+        let refused = Refused { versions: Versions::OURS, text: refusal.text.clone() };
+        control.send(refused.write(), Vec::new());
+        if let Some(identity) = refusal.hopeless
+            && let Some(launch) = identity.launch()
+        {
+            self.tell(ContainerEvent::Hopeless { launch, reason: refusal.text });
+        }
+    }
+
+    /// A container said something on its control socket.
+    ///
+    /// # Errors
+    ///
+    /// The rule that it broke.
+    pub(super) fn control_message(
+        &mut self,
+        key: ContainerKey,
+        control: &Rc<ControlSocket>,
+        message: FromContainer,
+    ) -> Result<(), String> {
+        match self.connections.said(key, control, message)? {
+            Said::Nothing => {}
+            Said::WorkerFailed { function, channel, reason } => {
+                say(&format!("{function}: cannot create a worker: {reason}"));
+                if let Some(channel) = channel {
+                    self.close_channel(&channel, &Failure::new(Status::Unavailable, reason));
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// A container's process died or left.
+    pub(super) fn container_lost(
+        &mut self,
+        key: ContainerKey,
+        control: &Rc<ControlSocket>,
+        loss: Loss,
+    ) {
+        let Some(container) = self.connections.container_at(key, control) else { return };
+        let (name, pid) = (container.identity.name.clone(), container.pid);
+        let text = match loss {
+            Loss::Died => format!("the process of {name} that ran it (pid {pid}) died"),
+            Loss::Left => format!("the process of {name} that ran it (pid {pid}) left the engine"),
+            Loss::Broken(text) => {
+                say(&format!("{name}: pid {pid} broke the protocol and is ended: {text}"));
+                format!("the process of {name} that ran it (pid {pid}) broke the protocol: {text}")
+            }
+        };
+        self.lose(key, &Failure { function: name, ..Failure::new(Status::ContainerDied, text) });
+    }
+}

@@ -1,0 +1,115 @@
+//! The tasks that wait for what the transport brings, and hand it to the core.
+
+use super::state::{Core, CoreHandle};
+use crate::ids::ContainerKey;
+use crate::transport::{
+    Alarm, BlockCopy, ControlSocket, Ending, FromProcess, Heard, Listener, Loss, Process, Reader,
+    Stranger, Turn,
+};
+use nightcore_runtime::clock::now_ns;
+use std::cell::RefCell;
+use std::future::poll_fn;
+use std::os::fd::OwnedFd;
+use std::rc::{Rc, Weak};
+use std::task::Poll;
+use tokio::task::spawn_local;
+
+/// Admits containers for ever.
+pub async fn admit_containers(listener: Listener, core: CoreHandle) {
+    while let Some(stranger) = listener.accept().await {
+        spawn_local(admit(core.clone(), stranger));
+    }
+}
+
+/// Looks after deadlines and limits for ever.
+pub async fn keep_time(alarm: Rc<Alarm>, core: CoreHandle) {
+    while alarm.rung().await.is_ok() {
+        core.borrow_mut().advance(now_ns());
+    }
+}
+
+/// Looks at rings for ever, whenever a message is expected.
+pub async fn look_at_rings(core: CoreHandle) {
+    let some = core.borrow().looking.waker();
+    loop {
+        some.notified().await;
+        let mut other_work = 0;
+        poll_fn(|context| {
+            let mut core = core.borrow_mut();
+            match core.looking.look() {
+                Turn::Over => return Poll::Ready(()),
+                Turn::Found => core.take_from_rings(),
+                Turn::Nothing => {
+                    let before = std::mem::replace(&mut other_work, core.looking.other_work());
+                    if before == other_work {
+                        core.looking.let_others_run();
+                    }
+                }
+            }
+            context.waker().wake_by_ref();
+            Poll::Pending
+        })
+        .await;
+    }
+}
+
+/// Makes a connection a container when it greets, and stays with it until it is none any more.
+async fn admit(core: CoreHandle, stranger: Stranger) {
+    let Some(greeting) = stranger.greeting().await else { return };
+    let Some(key) = core.borrow_mut().greeted(&greeting) else { return };
+    let (control, pidfd) = (greeting.control.clone(), greeting.pidfd);
+    let loss = listen(&core, key, &control, pidfd).await;
+    // What the process wrote before it died is ready in its pipes: let it be read first.
+    for _ in 0..2 {
+        tokio::task::yield_now().await;
+    }
+    core.borrow_mut().container_lost(key, &control, loss);
+}
+
+/// Handles what a container says on its control socket, until it is none any more.
+async fn listen(
+    core: &CoreHandle,
+    key: ContainerKey,
+    control: &Rc<ControlSocket>,
+    pidfd: OwnedFd,
+) -> Loss {
+    let process = match Process::watch(control.clone(), pidfd) {
+        Ok(process) => process,
+        Err(loss) => return loss,
+    };
+    loop {
+        match process.next().await {
+            FromProcess::Message(message) => {
+                let handled = core.borrow_mut().control_message(key, control, message);
+                if let Err(text) = handled {
+                    return Loss::Broken(text);
+                }
+            }
+            FromProcess::Lost(loss) => return loss,
+        }
+    }
+}
+
+/// Handles what comes by a channel, until it ends.
+pub(super) async fn read(core: CoreHandle, mut reader: Reader) {
+    let ending = loop {
+        let Some(heard) = reader.next().await else { return };
+        let handled = match heard {
+            Heard::Bytes => core.borrow_mut().take_from_pipe(&mut reader),
+            Heard::Bell => core.borrow_mut().rung(reader.channel()),
+            Heard::End(ending) => break ending,
+        };
+        if let Err(broken) = handled {
+            break Ending::Broken(broken);
+        }
+    };
+    core.borrow_mut().channel_ended(reader.channel(), ending);
+}
+
+/// Copies a large payload, and sends its message.
+pub(super) async fn copy(core: Weak<RefCell<Core>>, block: BlockCopy) {
+    block.run().await;
+    if let Some(core) = core.upgrade() {
+        core.borrow_mut().copied(block);
+    }
+}

@@ -1,0 +1,69 @@
+//! Functions come, change and go: what the configuration and the launcher tell the scheduler, and
+//! what anybody may ask it.
+
+use super::state::{Core, Scheduler};
+use crate::functions::Spec;
+use crate::ids::{FunctionId, Generation};
+use crate::scheduler::{Event, FunctionStatus};
+use crate::transport::Payload;
+use nightcore_runtime::clock::now_ns;
+
+impl Core {
+    /// The scheduler, to be asked.
+    pub fn scheduler(&self) -> &Scheduler {
+        &self.scheduler
+    }
+
+    /// What is known about a function at this time.
+    pub fn function_status(&mut self, now: u64, function: FunctionId) -> FunctionStatus {
+        self.scheduler.status(now, function)
+    }
+
+    /// Adds a function, or brings one back that was removed.
+    pub fn add_function(&mut self, spec: Spec) -> FunctionId {
+        let now = now_ns();
+        let id = self.scheduler.add_function(now, spec, &mut self.actions);
+        self.run_actions(now);
+        id
+    }
+
+    /// Changes what the configuration says about a function.
+    pub fn set_spec(&mut self, function: FunctionId, spec: Spec) {
+        self.change(Event::Configured { function, spec });
+    }
+
+    /// Removes a function: nobody can call it any more. What is queued or under way goes on.
+    pub fn remove_function(&mut self, function: FunctionId) {
+        self.change(Event::Removed { function });
+    }
+
+    /// Begins a new generation of a function's containers.
+    pub fn begin_generation(&mut self, function: FunctionId) -> Generation {
+        let now = now_ns();
+        let generation = self.scheduler.begin_generation(now, function, &mut self.actions);
+        self.run_actions(now);
+        generation
+    }
+
+    /// A generation of a function's containers does not come up, and why. If it is the one that
+    /// serves, the function cannot be called: queued calls end, and calls that come are refused.
+    pub fn generation_failing(
+        &mut self,
+        function: FunctionId,
+        generation: Generation,
+        reason: &str,
+    ) {
+        self.change(Event::GenerationFailing { function, generation, reason });
+    }
+
+    /// Tells every container to end: no call is under way any more.
+    pub fn shut_down_containers(&mut self) {
+        self.connections.containers().for_each(|container| container.shut_down());
+    }
+
+    fn change(&mut self, event: Event<'_, Payload>) {
+        let now = now_ns();
+        self.note(now, event);
+        self.run_actions(now);
+    }
+}

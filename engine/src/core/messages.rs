@@ -1,0 +1,156 @@
+//! A worker's message becomes a call of the scheduler.
+
+use super::news::ContainerEvent;
+use super::state::Core;
+use crate::functions::Ran;
+use crate::ids::ChannelKey;
+use crate::scheduler::{Event, Invoke};
+use crate::transport::{Channel, Reader, State};
+use nightcore_runtime::clock::now_ns;
+use nightcore_runtime::protocol::control::Mode;
+use nightcore_runtime::protocol::to_engine::{self, Callee, HandlerTimes, ToEngine};
+use nightcore_runtime::protocol::{Broken, Message};
+use std::num::NonZeroU64;
+use std::rc::Rc;
+
+impl Core {
+    /// Handles all whole messages that were read from a pipe.
+    pub(super) fn take_from_pipe(&mut self, reader: &mut Reader) -> Result<(), Broken> {
+        let now = now_ns();
+        self.looking.note_other_work();
+        let taken = reader.take(|channel, message| self.message(now, channel, message));
+        self.run_actions(now);
+        taken
+    }
+
+    /// The bell of a ring was rung.
+    pub(super) fn rung(&mut self, channel: &Rc<Channel>) -> Result<(), Broken> {
+        self.looking.note_other_work();
+        let now = now_ns();
+        channel.rung(now);
+        let taken = self.take_from_ring(now, channel);
+        self.run_actions(now);
+        taken?;
+        self.looking.await_bell(channel);
+        Ok(())
+    }
+
+    /// Handles the messages in a channel's ring, up to a bound; how many there were.
+    pub(super) fn take_from_ring(
+        &mut self,
+        now: u64,
+        channel: &Rc<Channel>,
+    ) -> Result<usize, Broken> {
+        channel.take_from_ring(|message| self.message(now, channel, message))
+    }
+
+    /// Handles the messages in the rings in which a look has found some.
+    pub(super) fn take_from_rings(&mut self) {
+        let now = now_ns();
+        let mut at = 0;
+        while let Some(channel) = self.looking.with_message(&mut at) {
+            let taken = self.take_from_ring(now, &channel);
+            // A thread has said what it was expected to say; a loop's other calls may go on.
+            channel.found(|| match channel.state() {
+                State::Ready(key) => {
+                    channel.mode() == Mode::EventLoop && self.scheduler.has_calls(key)
+                }
+                State::Starting | State::Closed => false,
+            });
+            if let Err(broken) = taken {
+                self.channel_broken(&channel, broken);
+            }
+        }
+        self.run_actions(now);
+    }
+
+    fn message(
+        &mut self,
+        now: u64,
+        channel: &Rc<Channel>,
+        message: &Message<'_>,
+    ) -> Result<(), Broken> {
+        let message = ToEngine::read(message)?;
+        let key = match (channel.state(), &message) {
+            (State::Ready(key), _) => key,
+            (State::Starting, ToEngine::Ready(_)) => {
+                self.worker_ready(now, channel);
+                return Ok(());
+            }
+            (State::Starting | State::Closed, _) => return Err(message.unexpected()),
+        };
+        match message {
+            ToEngine::Invoke(invoke) => self.invoked(now, (channel, key), invoke),
+            ToEngine::CallComplete(complete) => {
+                let outcome = Ok(self.connections.receive(channel, complete.payload)?);
+                let (call, ran) = (complete.call, ran(complete.times));
+                self.handle(now, Event::Completed { channel: key, call, ran, outcome })
+            }
+            ToEngine::CallFailed(failed) => {
+                let function = self.connections.function_name(channel.container());
+                let outcome = Err(failed.failure.decode(&function));
+                let (call, ran) = (failed.call, ran(failed.times));
+                self.handle(now, Event::Completed { channel: key, call, ran, outcome })
+            }
+            ToEngine::Wait(wait) => {
+                let (call, seen) = (wait.call, wait.answers);
+                self.handle(now, Event::Waits { channel: key, call, seen })
+            }
+            ToEngine::CancelInvoke(cancel) => {
+                self.handle(now, Event::InvokeCancelled { channel: key, tag: cancel.call })
+            }
+            ToEngine::Ready(_) => Err(message.unexpected()),
+        }
+    }
+
+    /// A worker makes a call: its callee is looked up and its input fingerprinted before the
+    /// scheduler is asked.
+    #[inline]
+    fn invoked(
+        &mut self,
+        now: u64,
+        (channel, key): (&Channel, ChannelKey),
+        invoke: to_engine::Invoke<'_>,
+    ) -> Result<(), Broken> {
+        let payload = self.connections.receive(channel, invoke.payload)?;
+        let (function, name) = match invoke.callee {
+            Callee::Id(function) => (Some(function), ""),
+            Callee::Name(name) => (None, name),
+        };
+        let callee = self.scheduler.resolve(function, name);
+        let input = callee.and_then(|callee| self.fingerprint(callee, &payload));
+        let bytes = payload.len();
+        self.handle(
+            now,
+            Event::Invoked(Invoke {
+                channel: key,
+                parent: invoke.parent,
+                tag: invoke.call,
+                callee,
+                name,
+                waits: invoke.waits,
+                deadline: invoke.deadline.map(NonZeroU64::get),
+                payload,
+                bytes,
+                input,
+            }),
+        )
+    }
+
+    fn worker_ready(&mut self, now: u64, channel: &Rc<Channel>) {
+        let container = channel.container();
+        let key = self.scheduler.worker_ready(now, container, &mut self.actions);
+        self.connections.set_ready(channel, key);
+        if let Some(container) = self.connections.container_mut(container)
+            && container.note_ready()
+            && let Some(launch) = container.identity.launch()
+        {
+            self.tell(ContainerEvent::Ready { launch });
+        }
+    }
+}
+
+/// When the handler ran, as its worker says.
+fn ran(times: HandlerTimes) -> Ran {
+    Ran { began_at: times.began_at, ended_at: times.ended_at }
+}

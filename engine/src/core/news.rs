@@ -1,0 +1,52 @@
+//! What the launcher must know of containers.
+
+use crate::ids::{FunctionId, Generation};
+
+/// What has become of a container, or of a generation of them.
+#[derive(Debug)]
+pub enum ContainerEvent {
+    /// It has connected.
+    Connected {
+        /// The launch.
+        launch: u64,
+    },
+    /// Its first worker is ready.
+    Ready {
+        /// The launch.
+        launch: u64,
+    },
+    /// It was refused, and would be again.
+    Hopeless {
+        /// The launch.
+        launch: u64,
+        /// Why.
+        reason: String,
+    },
+    /// Its process has died, or it broke a rule: what is left of it is to be ended.
+    Gone {
+        /// The launch.
+        launch: u64,
+    },
+    /// It holds a stuck call: start another one beside it.
+    Replace {
+        /// The launch.
+        launch: u64,
+    },
+    /// All that runs in it is stuck: end it.
+    End {
+        /// The launch.
+        launch: u64,
+    },
+    /// It was asked to leave.
+    Leaves {
+        /// The launch.
+        launch: u64,
+    },
+    /// This generation of a function's containers serves: older ones are not started again.
+    Serves {
+        /// The function.
+        function: FunctionId,
+        /// The generation.
+        generation: Generation,
+    },
+}

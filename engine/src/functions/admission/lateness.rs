@@ -1,0 +1,205 @@
+//! How fast a function's queue drains, so that a call that would end too late is refused when it
+//! comes.
+//!
+//! Without that, an overloaded function answers no call in time: first in, first out, each call
+//! gets its turn when most of its time is gone, and then runs for nothing. See
+//! `docs/decisions/late-calls.md`.
+
+use super::refusal::Refusal;
+
+/// The time between two starts is an average over about this many starts: with exponential times
+/// its standard error is an eighth.
+const SPAN_STARTS: f64 = 64.0;
+/// Or over this many, if that average is less: a function that has become faster, or was stopped
+/// for a while, is not held to its earlier pace.
+const SPAN_LATELY_STARTS: f64 = 16.0;
+/// A time counts as this many times the average at most: a pause is no pace. A function that has
+/// become slower for good is followed all the same, within some tens of starts.
+const OUTLIER: f64 = 8.0;
+/// With fewer starts than this the times are taken as they are.
+const OUTLIER_STARTS: f64 = 4.0;
+/// With fewer starts than this the pace is unknown: the error would be more than a quarter.
+const KNOWN_STARTS: f64 = 16.0;
+/// Older averages say nothing about the calls that come now, and a longer time between two starts
+/// says nothing at all.
+const FORGET_AFTER_NS: u64 = 5_000_000_000;
+/// The wait is taken to be longer by the error of the average, an eighth; and, for the randomness
+/// of the wait itself, by twice its standard error, which grows with the root of the calls before.
+const ERROR: f64 = 0.125;
+const DEVIATIONS: f64 = 2.0;
+
+/// The pace at which queued calls start while others wait behind them: then the function decides
+/// when the next call starts, not its clients.
+#[derive(Clone, Debug, Default)]
+pub struct Lateness {
+    average: Average,
+    lately: Average,
+    /// When the last call started, if there were others behind it.
+    last_start_ns: Option<u64>,
+    known_at_ns: u64,
+}
+
+/// Two sums that fade alike.
+#[derive(Clone, Copy, Debug, Default)]
+struct Average {
+    starts: f64,
+    gaps_ns: f64,
+}
+
+impl Average {
+    fn add(&mut self, gap_ns: f64, span_starts: f64) {
+        let keep = 1.0 - 1.0 / span_starts;
+        self.starts = self.starts * keep + 1.0;
+        self.gaps_ns = self.gaps_ns * keep + gap_ns;
+    }
+
+    fn gap_ns(self) -> f64 {
+        self.gaps_ns / self.starts.max(1.0)
+    }
+}
+
+/// What is known of a call that is to be admitted, and of the calls before it.
+#[derive(Clone, Copy, Debug)]
+pub struct Turnaround {
+    /// Calls in the queue.
+    pub queued: u32,
+    /// What calls take from their dispatch to their answer on average, ns.
+    pub open_ns: u64,
+    /// The time until the call's deadline, ns.
+    pub left_ns: u64,
+}
+
+impl Lateness {
+    /// Admits a call unless it would end after its deadline: when its turn has come, and then as
+    /// long as others take.
+    pub fn check(&self, now_ns: u64, call: Turnaround) -> Result<(), Refusal> {
+        let Turnaround { queued, open_ns, left_ns } = call;
+        if queued == 0 {
+            return Ok(());
+        }
+        let takes_ns = self.wait_ns(now_ns, queued).map(|wait_ns| wait_ns.saturating_add(open_ns));
+        match takes_ns.filter(|takes_ns| *takes_ns > left_ns) {
+            Some(takes_ns) => Err(Refusal::TooLate { queued, takes_ns, left_ns }),
+            None => Ok(()),
+        }
+    }
+
+    /// A call enters an empty queue: the time without a queue is no time between two starts.
+    pub fn queue_began(&mut self) {
+        self.last_start_ns = None;
+    }
+
+    /// A queued call starts, and this many are still queued.
+    pub fn started(&mut self, now_ns: u64, queued: u32) {
+        if let Some(last_ns) = self.last_start_ns
+            && now_ns.saturating_sub(last_ns) < FORGET_AFTER_NS
+        {
+            if self.is_forgotten(now_ns) {
+                (self.average, self.lately) = (Average::default(), Average::default());
+            }
+            let mut gap_ns = now_ns.saturating_sub(last_ns) as f64;
+            if self.average.starts >= OUTLIER_STARTS {
+                gap_ns = gap_ns.min(OUTLIER * self.average.gap_ns());
+            }
+            self.average.add(gap_ns, SPAN_STARTS);
+            self.lately.add(gap_ns, SPAN_LATELY_STARTS);
+            self.known_at_ns = now_ns;
+        }
+        self.last_start_ns = (queued > 0).then_some(now_ns);
+    }
+
+    /// Forgets the pace: it is not that of the calls that come now.
+    pub fn forget(&mut self) {
+        *self = Lateness::default();
+    }
+
+    fn is_forgotten(&self, now_ns: u64) -> bool {
+        now_ns.saturating_sub(self.known_at_ns) > FORGET_AFTER_NS
+    }
+
+    /// How long it may take until the turn of a call behind this many others, ns; `None` if the
+    /// pace is unknown.
+    pub fn wait_ns(&self, now_ns: u64, queued: u32) -> Option<u64> {
+        if self.average.starts < KNOWN_STARTS || self.is_forgotten(now_ns) {
+            return None;
+        }
+        let before = f64::from(queued);
+        let starts = before * (1.0 + ERROR) + DEVIATIONS * before.sqrt();
+        // The cast saturates.
+        Some((starts * self.average.gap_ns().min(self.lately.gap_ns())) as u64)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const MS: u64 = 1_000_000;
+
+    fn drained(starts: u64, gap_ns: u64) -> (Lateness, u64) {
+        let mut lateness = Lateness::default();
+        for start in 0..=starts {
+            lateness.started(start * gap_ns, 10);
+        }
+        (lateness, starts * gap_ns)
+    }
+
+    #[test]
+    fn a_wait_is_the_calls_before_times_the_time_between_two_starts_and_a_margin() {
+        let (lateness, now) = drained(200, 5 * MS);
+        assert_eq!(lateness.wait_ns(now, 0), Some(0));
+        let wait = lateness.wait_ns(now, 100).unwrap();
+        assert!(wait.abs_diff(5 * MS * (112 + 20)) < 5 * MS, "{wait}");
+    }
+
+    #[test]
+    fn few_starts_and_old_ones_say_nothing() {
+        let (lateness, now) = drained(15, MS);
+        assert_eq!(lateness.wait_ns(now, 1), None);
+        let (lateness, now) = drained(20, MS);
+        assert!(lateness.wait_ns(now, 1).is_some());
+        assert_eq!(lateness.wait_ns(now + FORGET_AFTER_NS + 1, 1), None);
+    }
+
+    #[test]
+    fn time_without_a_queue_does_not_count() {
+        let (mut lateness, now) = drained(200, MS);
+        let before = lateness.wait_ns(now, 10);
+        lateness.started(now + MS, 0);
+        lateness.started(now + 500 * MS, 10);
+        lateness.queue_began();
+        lateness.started(now + 900 * MS, 10);
+        assert_eq!(lateness.wait_ns(now + 900 * MS, 10), before);
+    }
+
+    #[test]
+    fn a_pause_is_no_pace() {
+        for pause_ns in [100 * MS, 1000 * MS, FORGET_AFTER_NS, 60_000 * MS] {
+            let (mut lateness, mut now) = drained(200, MS);
+            now += pause_ns;
+            for _ in 0..20 {
+                now += MS;
+                lateness.started(now, 10);
+            }
+            let wait = lateness.wait_ns(now, 10).unwrap_or(0);
+            assert!(wait < 30 * MS, "after {pause_ns} ns: {wait}");
+        }
+    }
+
+    #[test]
+    fn a_function_that_becomes_faster_or_slower_is_seen_within_some_starts() {
+        let (mut lateness, mut now) = drained(200, 100 * MS);
+        for _ in 0..4 * SPAN_STARTS as u32 {
+            now += MS;
+            lateness.started(now, 1);
+        }
+        let wait = lateness.wait_ns(now, 1).unwrap();
+        assert!(wait < 10 * MS, "{wait}");
+        for _ in 0..4 * SPAN_STARTS as u32 {
+            now += 100 * MS;
+            lateness.started(now, 1);
+        }
+        let wait = lateness.wait_ns(now, 1).unwrap();
+        assert!(wait > 200 * MS, "{wait}");
+    }
+}

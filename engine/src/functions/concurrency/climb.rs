@@ -1,0 +1,478 @@
+//! The way out of λ·t's blind spot: does more concurrency bring throughput?
+//!
+//! While calls queue, the rate is what the limit lets through and τ only echoes the limit. Two
+//! things go wrong then. τ can lock itself in below what the clients need, when running more calls
+//! would end more of them (handlers that sleep). And with the headroom it can creep up without end,
+//! when running more only makes each of them slower (handlers that compute on few cores). What
+//! tells the two apart is an experiment: raise the limit, measure, and keep it or fall back.
+//!
+//! The place to fall back to is throughput × the service time at a concurrency that still paid:
+//! Little's law once more, and the bandwidth-delay product of congestion control.
+
+use super::known::ENDS_KNOWN;
+
+/// A window has this many ends: with exponential service times a throughput from 128 of them has a
+/// standard error of 9 %, and the quotient of two of 13 %, so that the √2 that an experiment has to
+/// bring is three standard errors from nothing.
+const WINDOW_CALLS: u64 = 128;
+/// When calls are slow, a window of [`WINDOW_MAX_NS`] with this many ends will do, and one with
+/// fewer says nothing.
+const WINDOW_CALLS_SLOW: u64 = 64;
+const WINDOW_MAX_NS: u64 = 10_000_000_000;
+/// The first window is the point of comparison for a load that is only building up, so it must be
+/// early, and may be [rough](Climb::rough): one of [`ENDS_KNOWN`] ends.
+const WINDOW_CALLS_FIRST: u64 = ENDS_KNOWN as u64;
+/// A window lasts this at least: longer than a pause of the kernel's scheduler.
+const WINDOW_MIN_NS: u64 = 10_000_000;
+/// And this many service times, so that the calls that end in it also began in it.
+const WINDOW_RUNS: f64 = 4.0;
+/// Service times to wait after a change of the limit before its effect is measured.
+const SETTLE_RUNS: f64 = 2.0;
+
+/// An experiment changes the limit by this factor: less would be lost in the noise of a window.
+const STEP: u32 = 2;
+/// In an experiment that was not free of noise, this factor is a step as well.
+const STEP_SEEN: f64 = 1.6;
+/// While nothing says that the function is saturated, calls that wait may raise the limit up to
+/// this factor before it is measured what that brought: a burst should not wait for a measurement.
+const STEP_FREE: u32 = 4;
+/// A lower cap is tried after this many experiments upwards have failed: the first may have been
+/// misled by a load that changed meanwhile.
+const FAILURES_TO_LOWER: u32 = 2;
+/// A raised limit was used, and its throughput tells something, when this part of it was running.
+const USED: f64 = 0.75;
+/// A limit that, doubled, lets less than this factor more calls run was not what held them back.
+const BARELY: f64 = 1.2;
+/// When less than this part of the throughput of the last window is left while calls wait,
+/// experiments and what they taught are void: calls have become longer, or hang. Too much or too
+/// little concurrency alone does not do that.
+const VOID: f64 = 0.25;
+/// Lowering the limit was free when this part of the throughput is still there.
+const FREE: f64 = 0.85;
+/// And it was clearly not when less than this part is.
+const DEAR: f64 = 0.7;
+/// Or when this many ends were due and less than half came: then no whole window is waited for.
+const DEAR_CALLS: f64 = 32.0;
+
+/// After a failed experiment the next one waits for one window, which gives it a base of its own,
+/// and then for this many times as long after each failure, up to [`COOL_WINDOWS_MAX`] windows: a
+/// function whose throughput is saturated is under experiment for a few per cent of the time.
+const COOL_FACTOR: u64 = 4;
+const COOL_WINDOWS_MAX: u64 = 64;
+/// No function waits longer than this for its next chance.
+const COOL_MAX_NS: u64 = 60_000_000_000;
+/// A raised limit is kept for this many time constants, until τ has caught up with what it let
+/// through.
+const HOLD_SPANS: u64 = 3;
+
+/// The highest limit that τ may ask for, if there is one.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct Cap(Option<u32>);
+
+impl Cap {
+    const NONE: Cap = Cap(None);
+
+    /// Whether it holds back a function that asks for this limit.
+    fn is_below(self, limit: u32) -> bool {
+        self.0.is_some_and(|cap| cap < limit)
+    }
+
+    /// Whether it would let a higher limit than this one pass.
+    fn is_above(self, limit: u32) -> bool {
+        self.0.is_none_or(|cap| cap > limit)
+    }
+
+    /// What is left of this limit.
+    fn cut(self, limit: u32) -> u32 {
+        self.0.map_or(limit, |cap| cap.min(limit))
+    }
+}
+
+/// What a window measured.
+#[derive(Debug, Clone, Copy)]
+struct Sample {
+    /// Calls running, on average.
+    running: f64,
+    /// Calls ended in a nanosecond.
+    throughput: f64,
+}
+
+impl Sample {
+    /// Whether the concurrency that this has over `base` paid: throughput grew by at least the
+    /// square root of the factor, halfway between "not at all" and "in proportion".
+    fn paid(self, base: Sample) -> bool {
+        self.throughput >= base.throughput * (self.running / base.running).sqrt()
+    }
+
+    /// The same, with the doubt in favour of this: not even the fourth root.
+    fn clearly_failed(self, base: Sample) -> bool {
+        self.throughput < base.throughput * (self.running / base.running).sqrt().sqrt()
+    }
+
+    /// Whether this has enough more concurrency than `base` for noise not to decide. The reference
+    /// moves up by such steps only: it would else be carried up by windows that happened to see
+    /// more calls end.
+    fn is_step_above(self, base: Sample) -> bool {
+        self.running >= f64::from(STEP) * base.running
+    }
+}
+
+#[derive(Debug, Clone, Copy)]
+enum Phase {
+    /// The limit follows τ, up to the cap.
+    Follow,
+    /// The limit goes up to `target`, to see whether `base` is surpassed: one step whenever calls
+    /// wait, or, when the target is above the cap, in any case. Under a cap the wait may be short
+    /// for ever, when calls are.
+    Raise { base: Sample, target: u32 },
+    /// The cap has been lowered from `cap`, to see whether `base` is kept up.
+    Lower { base: Sample, cap: Cap },
+}
+
+/// What of the present state the rule needs.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Present {
+    pub now_ns: u64,
+    /// The average service time.
+    pub run_ns: f64,
+    /// The averages' time constant.
+    pub span_ns: u64,
+    /// λ and τ, the limit by τ alone, and the limit in force.
+    pub rate_per_ns: f64,
+    pub tau: f64,
+    pub by_tau: u32,
+    pub limit: u32,
+    pub max: u32,
+}
+
+#[derive(Debug, Clone)]
+pub(super) struct Climb {
+    phase: Phase,
+    cap: Cap,
+    /// The limit is at least this, whatever τ says.
+    raised: u32,
+    hold_until_ns: u64,
+    next_raise_ns: u64,
+    cool_until_ns: u64,
+    failures: u32,
+    /// A lower cap was tried and cost throughput.
+    lowest: bool,
+    /// The last window, measured under the limit in force.
+    last: Option<Sample>,
+    /// The highest concurrency that paid.
+    reference: Option<Sample>,
+    /// The reference is the first window: too short for what runs long, too few calls for more than
+    /// a clear verdict.
+    rough: bool,
+    /// When the window began or will begin; none before the first call.
+    window_from_ns: Option<u64>,
+    ended: u64,
+    run_sum_ns: f64,
+    /// A call waited for long in this window.
+    pressed: bool,
+}
+
+impl Climb {
+    pub fn new() -> Self {
+        Climb {
+            phase: Phase::Follow,
+            cap: Cap::NONE,
+            raised: 0,
+            hold_until_ns: 0,
+            next_raise_ns: 0,
+            cool_until_ns: 0,
+            failures: 0,
+            lowest: false,
+            last: None,
+            reference: None,
+            rough: true,
+            window_from_ns: None,
+            ended: 0,
+            run_sum_ns: 0.0,
+            pressed: false,
+        }
+    }
+
+    /// A call arrived: the first window begins with the first.
+    pub fn arrived(&mut self, now_ns: u64) {
+        self.window_from_ns.get_or_insert(now_ns);
+    }
+
+    /// Counts an end; true when the window may be full.
+    pub fn ended(&mut self, now_ns: u64, run_ns: u64) -> bool {
+        let Some(from_ns) = self.window_from_ns.filter(|from_ns| now_ns >= *from_ns) else {
+            return false;
+        };
+        self.ended += 1;
+        self.run_sum_ns += run_ns as f64;
+        let calls = if self.reference.is_none() { WINDOW_CALLS_FIRST } else { WINDOW_CALLS };
+        let elapsed = now_ns - from_ns;
+        elapsed >= WINDOW_MIN_NS
+            && (self.ended >= calls || elapsed >= WINDOW_MAX_NS || self.is_dear(elapsed))
+    }
+
+    /// Whether a lower cap has cost so much throughput that the experiment may end early.
+    fn is_dear(&self, elapsed_ns: u64) -> bool {
+        let Phase::Lower { base, .. } = self.phase else { return false };
+        let due = base.throughput * elapsed_ns as f64;
+        due >= DEAR_CALLS && (self.ended as f64) < due / 2.0
+    }
+
+    /// The limit that the rule makes out of the one by τ alone.
+    pub fn apply(&self, by_tau: u32) -> u32 {
+        self.cap.cut(by_tau).max(self.raised)
+    }
+
+    /// Whether the limit is held below what τ asks for.
+    pub fn is_capped(&self, by_tau: u32) -> bool {
+        self.cap.is_below(by_tau)
+    }
+
+    /// Forgets a raise that τ has had the time to catch up with.
+    pub fn pass(&mut self, now_ns: u64) {
+        if matches!(self.phase, Phase::Follow) && now_ns >= self.hold_until_ns {
+            self.raised = 0;
+        }
+    }
+
+    /// When the limit could be raised next, should calls wait for too long: by the next step, or
+    /// because nothing ends.
+    pub fn next_raise_ns(&self, limit: u32, run_ns: f64) -> Option<u64> {
+        match self.phase {
+            Phase::Follow if self.cap.is_above(limit) => Some(self.next_raise_ns),
+            Phase::Follow => self.last.and_then(|last| self.void_ns(last, run_ns)),
+            Phase::Raise { target, .. } if limit < target => Some(self.next_raise_ns),
+            Phase::Raise { base, .. } | Phase::Lower { base, .. } => self.void_ns(base, run_ns),
+        }
+        .map(|at| at.max(self.next_raise_ns))
+    }
+
+    /// When there is too little left of the throughput, if no further call ends until then.
+    fn void_ns(&self, base: Sample, run_ns: f64) -> Option<u64> {
+        let hopeless_ns = self.ended as f64 / (VOID * base.throughput);
+        let after_ns = hopeless_ns.max(WINDOW_RUNS * run_ns).max(WINDOW_MIN_NS as f64);
+        Some(after(self.window_from_ns?, after_ns))
+    }
+
+    /// Whether the limit goes up even if no call has waited for long.
+    pub fn is_driven(&self) -> bool {
+        matches!(self.phase, Phase::Raise { target, .. } if self.cap.is_below(target))
+    }
+
+    /// A call has waited for long, or the experiment [is driven](Climb::is_driven): raises the
+    /// limit by one, if it is time; true when it did.
+    pub fn raise(&mut self, at: Present) -> bool {
+        self.pressed = true;
+        if at.now_ns < self.next_raise_ns || at.limit >= at.max {
+            return false;
+        }
+        let base = match self.phase {
+            // Without a window as yet, the averages must do.
+            Phase::Follow => {
+                self.last.unwrap_or(Sample { running: at.tau, throughput: at.rate_per_ns })
+            }
+            Phase::Raise { base, .. } | Phase::Lower { base, .. } => base,
+        };
+        match self.phase {
+            Phase::Raise { target, .. } if at.limit < target => {}
+            Phase::Follow if self.cap.is_above(at.limit) => {
+                let target = self.cap.cut(at.limit.saturating_mul(STEP_FREE).min(at.max));
+                self.phase = Phase::Raise { base, target };
+            }
+            Phase::Follow if self.last.is_none() => return false,
+            _ if self.void_ns(base, at.run_ns).is_none_or(|void_ns| at.now_ns < void_ns) => {
+                return false;
+            }
+            _ => {
+                self.uncap();
+                let target = at.limit.saturating_mul(STEP_FREE).min(at.max);
+                self.phase = Phase::Raise { base, target };
+            }
+        }
+        self.raised = at.limit + 1;
+        self.next_raise_ns = after(at.now_ns, at.run_ns);
+        self.open_window(at);
+        true
+    }
+
+    fn open_window(&mut self, at: Present) {
+        self.begin_window(after(at.now_ns, SETTLE_RUNS * at.run_ns));
+    }
+
+    fn begin_window(&mut self, from_ns: u64) {
+        self.window_from_ns = Some(from_ns);
+        self.ended = 0;
+        self.run_sum_ns = 0.0;
+        self.pressed = false;
+    }
+
+    /// Judges a window, if it is full.
+    pub fn judge(&mut self, at: Present) {
+        let from_ns = self.window_from_ns.unwrap_or(at.now_ns);
+        let elapsed_ns = at.now_ns.saturating_sub(from_ns);
+        if (elapsed_ns as f64) < WINDOW_RUNS * at.run_ns && elapsed_ns < WINDOW_MAX_NS {
+            return;
+        }
+        let first = self.reference.is_none();
+        if !first && self.ended < WINDOW_CALLS_SLOW && !self.is_dear(elapsed_ns) {
+            // Too few to say anything, or to have a cap tested again. What was raised stays as long
+            // as τ needs to catch up.
+            self.settle(at);
+            self.uncap();
+            self.open_window(at);
+            return;
+        }
+        let elapsed = elapsed_ns as f64;
+        // Time in which calls took no time at all: as good as one nanosecond, and nothing is
+        // divided by zero.
+        let running = self.run_sum_ns.max(1.0) / elapsed;
+        let sample = Sample { running, throughput: self.ended as f64 / elapsed };
+        let pressed = self.pressed;
+        self.begin_window(at.now_ns);
+        let Some(reference) = self.reference else {
+            self.reference = Some(sample);
+            self.last = Some(sample);
+            return;
+        };
+        match self.phase {
+            Phase::Follow => self.judge_follow(at, sample, reference, pressed),
+            // The cap was not what held calls back.
+            Phase::Raise { base, .. }
+                if self.is_driven() && sample.running < BARELY * base.running =>
+            {
+                self.phase = Phase::Follow;
+                self.raised = 0;
+                self.cap = Cap::NONE;
+                self.last = Some(sample);
+            }
+            Phase::Raise { base, target } => {
+                let used = sample.running >= USED * f64::from(target);
+                let driven = self.is_driven();
+                if sample.paid(base) {
+                    self.settle(at);
+                    if driven {
+                        self.cap = Cap::NONE;
+                    }
+                    if sample.running >= STEP_SEEN * base.running {
+                        self.reference = Some(sample);
+                        self.failures = 0;
+                    }
+                    self.last = Some(sample);
+                } else if used || driven {
+                    self.fall_back(at, sample, reference);
+                    self.cool(at, elapsed_ns);
+                } else {
+                    // The queue went by itself: no experiment, and nothing to keep.
+                    self.phase = Phase::Follow;
+                    self.raised = 0;
+                    self.last = Some(sample);
+                }
+            }
+            Phase::Lower { base, cap } => {
+                self.phase = Phase::Follow;
+                self.last = None;
+                self.cap = cap;
+                self.lowest = true;
+                if sample.throughput >= FREE * base.throughput {
+                    self.reference = Some(sample);
+                    self.cap = Cap(Some(cap.cut(sample.running.ceil() as u32).max(1)));
+                    self.lowest = self.cap == cap;
+                    // As good as failing upwards: go on down.
+                    self.failures = self.failures.max(FAILURES_TO_LOWER);
+                } else if !cap.is_below(at.max) {
+                    if sample.throughput < DEAR * base.throughput {
+                        // So what ran before did pay.
+                        self.reference = Some(base);
+                    }
+                    self.cap = Cap::NONE;
+                    self.cool(at, elapsed_ns);
+                }
+                self.open_window(at);
+            }
+        }
+    }
+
+    fn judge_follow(&mut self, at: Present, sample: Sample, reference: Sample, pressed: bool) {
+        self.last = Some(sample);
+        let above = sample.is_step_above(reference);
+        let rough = std::mem::replace(&mut self.rough, false);
+        let failed =
+            above && if rough { sample.clearly_failed(reference) } else { !sample.paid(reference) };
+        if sample.running <= reference.running || (!failed && (above || rough)) {
+            self.reference = Some(sample);
+        } else if failed && self.cap == Cap::NONE {
+            // The clients did the experiment. Whether it was one is seen at once: the lower limit
+            // must not cost anything.
+            self.fall_back(at, sample, reference);
+            self.phase = Phase::Lower { base: sample, cap: Cap::NONE };
+            return;
+        }
+        let cooled = at.now_ns >= self.cool_until_ns;
+        let Cap(Some(cap)) = self.cap else {
+            // Calls wait at `max`, where nothing can be tried upwards. So the load may have begun
+            // with too much at once.
+            if pressed
+                && cooled
+                && at.limit == at.max
+                && at.max > 1
+                && sample.running >= USED * f64::from(at.max)
+            {
+                self.lower(at, sample, at.max);
+            }
+            return;
+        };
+        if sample.running * f64::from(STEP) < f64::from(cap) {
+            self.uncap();
+        } else if at.by_tau > cap && cooled {
+            if self.failures >= FAILURES_TO_LOWER && !self.lowest && cap > 1 {
+                self.lower(at, sample, cap);
+            } else {
+                let target = cap.saturating_mul(STEP).min(at.max);
+                self.phase = Phase::Raise { base: sample, target };
+                self.next_raise_ns = at.now_ns;
+            }
+        }
+    }
+
+    /// More concurrency did not pay: back to the concurrency that this throughput needed when calls
+    /// did not yet slow each other down.
+    fn fall_back(&mut self, at: Present, sample: Sample, reference: Sample) {
+        let needed = sample.throughput * reference.running / reference.throughput;
+        self.cap = Cap(Some((needed.min(sample.running).ceil() as u32).max(1)));
+        self.phase = Phase::Follow;
+        self.raised = 0;
+        self.lowest = false;
+        self.last = None;
+        self.open_window(at);
+    }
+
+    fn lower(&mut self, at: Present, base: Sample, cap: u32) {
+        self.phase = Phase::Lower { base, cap: Cap(Some(cap)) };
+        self.cap = Cap(Some(cap / STEP));
+        self.raised = 0;
+        self.open_window(at);
+    }
+
+    fn uncap(&mut self) {
+        self.cap = Cap::NONE;
+        self.failures = 0;
+    }
+
+    fn cool(&mut self, at: Present, window_ns: u64) {
+        let windows = COOL_FACTOR.saturating_pow(self.failures).min(COOL_WINDOWS_MAX);
+        self.failures = self.failures.saturating_add(1);
+        self.cool_until_ns =
+            at.now_ns.saturating_add(window_ns.saturating_mul(windows).min(COOL_MAX_NS));
+    }
+
+    /// Keeps what was raised until τ has caught up.
+    fn settle(&mut self, at: Present) {
+        self.phase = Phase::Follow;
+        self.hold_until_ns = at.now_ns.saturating_add(HOLD_SPANS * at.span_ns);
+    }
+}
+
+/// `now + wait`, for a wait that may be absurd: the cast saturates.
+fn after(now_ns: u64, wait_ns: f64) -> u64 {
+    now_ns.saturating_add(wait_ns as u64)
+}

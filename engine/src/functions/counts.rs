@@ -1,0 +1,54 @@
+//! What has become of a function's calls since the engine started.
+
+use nightcore_runtime::protocol::Status;
+
+/// Where a call came from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Origin {
+    /// From outside, by the gateway.
+    External,
+    /// From a function.
+    Internal,
+}
+
+/// How calls can end, in the order of the table of statuses: answered, by one of the errors that
+/// end a call, or refused by the gateway because the client's request is invalid.
+pub const OUTCOMES: usize = Status::DepthExceeded as usize + 2;
+
+/// Counts since the engine started.
+#[derive(Clone, Debug, Default)]
+pub struct Counts {
+    /// Calls that came in by the gateway and were accepted.
+    pub external: u64,
+    /// Calls made by functions that were accepted.
+    pub internal: u64,
+    /// Calls that ended, also those that were not accepted, by [`Origin`] and outcome.
+    pub ended: [[u64; OUTCOMES]; 2],
+    /// Containers that held a handler which did not end, and were replaced.
+    pub stuck: u64,
+    /// Calls that were refused for their input.
+    pub quarantine_refused: u64,
+    /// How often internal calls were sent again.
+    pub retries: u64,
+}
+
+impl Counts {
+    /// Counts a call that was accepted.
+    pub fn accepted(&mut self, origin: Origin) {
+        match origin {
+            Origin::External => self.external += 1,
+            Origin::Internal => self.internal += 1,
+        }
+    }
+
+    /// Counts a call that ended, or was not accepted.
+    pub fn ended(&mut self, origin: Origin, status: Status) {
+        let outcome = match status {
+            Status::InvalidArgument => OUTCOMES - 1,
+            _ => status.number() as usize,
+        };
+        if let Some(count) = self.ended[origin as usize].get_mut(outcome) {
+            *count += 1;
+        }
+    }
+}

@@ -1,0 +1,212 @@
+//! A function: what is configured, its queue and slots, what was learned, what was counted.
+
+use super::admission::lateness::{Lateness, Turnaround};
+use super::admission::quarantine::Quarantine;
+use super::admission::{Refusal, available, bounds};
+use super::concurrency::{Bounds, Concurrency};
+use super::counts::{Counts, Origin};
+use super::queue::{Lane, Queue};
+use super::retries::RetryBudget;
+use super::segments::Segments;
+use super::slots::Slots;
+use super::spec::Spec;
+use crate::ids::{CallNumber, Fingerprint};
+use nightcore_runtime::protocol::Status;
+use nightcore_runtime::protocol::control::Mode;
+
+/// A call that asks to be admitted.
+#[derive(Clone, Copy, Debug)]
+pub struct Candidate {
+    /// What tells its input apart, if the function has a quarantine.
+    pub input: Option<Fingerprint>,
+    /// Bytes of what it carries.
+    pub bytes: u64,
+    /// When it must have ended, ns.
+    pub deadline: u64,
+}
+
+/// A function.
+#[derive(Debug)]
+pub struct Function {
+    spec: Spec,
+    /// What its workers are, once one is there.
+    mode: Option<Mode>,
+    /// It is no longer in the configuration.
+    is_removed: bool,
+    /// Why it cannot be called now.
+    unavailable: Option<String>,
+    /// Its calls that wait for their turn.
+    pub queue: Queue,
+    /// Which of its calls run.
+    pub slots: Slots,
+    /// How many of them may.
+    pub concurrency: Concurrency,
+    /// Which calls would end too late.
+    pub lateness: Lateness,
+    /// Which inputs crash its containers.
+    pub quarantine: Quarantine,
+    /// How many calls may be sent again.
+    retry_budget: RetryBudget,
+    /// What has become of its calls.
+    pub counts: Counts,
+    /// Of calls that a worker ended; none before the first.
+    segments: Option<Box<Segments>>,
+}
+
+impl Function {
+    /// A function that has not been called yet.
+    pub fn new(spec: Spec) -> Function {
+        let max = spec.max(None);
+        Function {
+            concurrency: Concurrency::new(Bounds { min: spec.min, max }),
+            slots: Slots::new(max),
+            spec,
+            mode: None,
+            is_removed: false,
+            unavailable: None,
+            queue: Queue::default(),
+            lateness: Lateness::default(),
+            quarantine: Quarantine::default(),
+            retry_budget: RetryBudget::default(),
+            counts: Counts::default(),
+            segments: None,
+        }
+    }
+
+    /// What is configured.
+    #[inline]
+    pub fn spec(&self) -> &Spec {
+        &self.spec
+    }
+
+    /// The configuration has changed.
+    pub fn set_spec(&mut self, spec: Spec) {
+        if spec.quarantine_after.is_none() {
+            self.quarantine.clear();
+        }
+        self.spec = spec;
+        self.set_bounds();
+    }
+
+    /// Its workers are of this kind, which decides the default of `max`.
+    pub fn set_mode(&mut self, mode: Mode) {
+        self.mode = Some(mode);
+        self.set_bounds();
+    }
+
+    fn set_bounds(&mut self) {
+        let max = self.spec.max(self.mode);
+        self.slots.set_max(max);
+        self.concurrency.set_bounds(Bounds { min: self.spec.min, max });
+    }
+
+    /// Whether it is no longer in the configuration.
+    #[inline]
+    pub fn is_removed(&self) -> bool {
+        self.is_removed
+    }
+
+    /// It is no longer in the configuration, or is there again.
+    pub fn set_removed(&mut self, is_removed: bool) {
+        self.is_removed = is_removed;
+    }
+
+    /// Why it cannot be called now, if it cannot.
+    pub fn unavailable(&self) -> Option<&str> {
+        self.unavailable.as_deref()
+    }
+
+    /// It cannot be called now, for this reason; or it can be.
+    pub fn set_unavailable(&mut self, reason: Option<String>) {
+        self.unavailable = reason;
+    }
+
+    /// Other code serves from now on. It may do well with an input that crashed the code before,
+    /// and be faster.
+    pub fn forget_code(&mut self) {
+        self.unavailable = None;
+        self.quarantine.clear();
+        self.lateness.forget();
+    }
+
+    /// Whether a call may be queued now.
+    pub fn admit(&mut self, now: u64, call: Candidate) -> Result<(), Refusal> {
+        if let Some(input) = call.input {
+            self.check_quarantine(now, input)?;
+        }
+        available::check(self.unavailable.as_deref())?;
+        let load = self.slots.load();
+        bounds::check(load, &self.spec, call.bytes)?;
+        let turnaround = Turnaround {
+            queued: load.queued(),
+            open_ns: self.concurrency.open_ns(),
+            left_ns: call.deadline.saturating_sub(now),
+        };
+        self.lateness.check(now, turnaround)
+    }
+
+    /// Whether an input may run now; one that is refused is counted.
+    pub fn check_quarantine(&mut self, now: u64, input: Fingerprint) -> Result<(), Refusal> {
+        let checked = self.quarantine.check(now, input, &self.spec.name);
+        self.counts.quarantine_refused += u64::from(checked.is_err());
+        checked
+    }
+
+    /// A call was admitted, and is about to enter the queue.
+    #[inline]
+    pub fn call_arrives(&mut self, now: u64) {
+        self.concurrency.arrived(now);
+        if self.slots.load().queued() == 0 {
+            self.lateness.queue_began();
+        }
+        if self.spec.retries > 0 {
+            self.retry_budget.called(now);
+        }
+    }
+
+    /// A queued call of this lane was started.
+    #[inline]
+    pub fn call_started(&mut self, now: u64, lane: Lane) {
+        self.queue.pop(lane);
+        self.lateness.started(now, self.slots.load().queued());
+    }
+
+    /// Whether a call whose process died may be sent again, for which a retry is taken. `retried`:
+    /// how often it was before; `not_begun`: it surely never reached a worker.
+    pub fn take_retry(
+        &mut self,
+        now: u64,
+        call: CallNumber,
+        retried: u32,
+        not_begun: bool,
+    ) -> bool {
+        if retried >= self.spec.retries {
+            return false;
+        }
+        let may_run_again = not_begun || self.spec.idempotent;
+        let is_served = !self.is_removed && self.unavailable.is_none();
+        let is_taken = may_run_again && is_served && self.retry_budget.take(now);
+        if is_taken {
+            self.counts.retries += 1;
+            self.queue.push_again(call);
+        }
+        is_taken
+    }
+
+    /// Counts a call that ended, or was not accepted.
+    #[inline]
+    pub fn count_end(&mut self, origin: Origin, status: Status) {
+        self.counts.ended(origin, status);
+    }
+
+    /// Where the time of its calls went; none before one was answered.
+    pub fn segments(&self) -> Option<&Segments> {
+        self.segments.as_deref()
+    }
+
+    /// The same, to count a call that was answered.
+    #[inline]
+    pub fn segments_mut(&mut self) -> &mut Segments {
+        self.segments.get_or_insert_default()
+    }
+}

@@ -1,0 +1,171 @@
+//! How often times were how long: counts in buckets that are the same for all, so that to count one
+//! takes no allocation.
+//!
+//! Not an HDR histogram: its buckets end at powers of two, while those of a page of metrics have to
+//! end where the page says.
+
+/// Twenty numbers a decade, from preferred series (R20): a bucket is 12 % wide.
+const STEPS: [u64; 20] = [
+    100, 112, 125, 140, 160, 180, 200, 224, 250, 280, 315, 355, 400, 450, 500, 560, 630, 710, 800,
+    900,
+];
+/// From 100 ns, less than which no clock tells well, to 100 s, longer than calls take that anybody
+/// waits for.
+const DECADES: usize = 9;
+const BUCKETS: usize = DECADES * STEPS.len() + 1;
+/// The longest time of each bucket, ns; its shortest is just above the longest of the one before.
+const UP_TO_NS: [u64; BUCKETS] = up_to_ns();
+/// By the number of bits of a time: the first bucket in which it may be.
+const FIRST: [u8; 65] = first();
+
+const fn up_to_ns() -> [u64; BUCKETS] {
+    let mut all = [u64::MAX; BUCKETS];
+    let (mut bucket, mut decade) = (0, 1);
+    while bucket + 1 < BUCKETS {
+        all[bucket] = STEPS[bucket % STEPS.len()] * decade;
+        bucket += 1;
+        if bucket % STEPS.len() == 0 {
+            decade *= 10;
+        }
+    }
+    all
+}
+
+const fn first() -> [u8; 65] {
+    let mut all = [0; 65];
+    let mut bits = 1;
+    while bits <= 64 {
+        let shortest = 1 << (bits - 1);
+        let mut bucket = all[bits - 1];
+        while UP_TO_NS[bucket as usize] < shortest {
+            bucket += 1;
+        }
+        all[bits] = bucket;
+        bits += 1;
+    }
+    all
+}
+
+/// Times, counted.
+#[derive(Clone, Debug)]
+pub struct Histogram {
+    counts: [u64; BUCKETS],
+    /// A u64 of ns would be over within weeks where thousands of calls are always open.
+    sum_ns: u128,
+}
+
+impl Default for Histogram {
+    fn default() -> Self {
+        Histogram { counts: [0; BUCKETS], sum_ns: 0 }
+    }
+}
+
+impl Histogram {
+    /// Counts a time.
+    pub(super) fn record(&mut self, ns: u64) {
+        let mut bucket = FIRST[64 - ns.leading_zeros() as usize] as usize;
+        while UP_TO_NS[bucket] < ns {
+            bucket += 1;
+        }
+        self.counts[bucket] += 1;
+        self.sum_ns += u128::from(ns);
+    }
+
+    /// How many times were counted.
+    pub fn count(&self) -> u64 {
+        self.counts.iter().sum()
+    }
+
+    /// The sum of all times, s.
+    pub fn sum_s(&self) -> f64 {
+        self.sum_ns as f64 / 1e9
+    }
+
+    /// How many times were counted in each of the buckets that end at 1, 2 or 5 times a power of
+    /// ten, and in one for longer ones: the longest time of each, s, and its count. From 1 µs on:
+    /// what is shorter is in the first.
+    pub fn coarse(&self) -> Vec<(f64, u64)> {
+        let mut coarse = Vec::new();
+        let mut count = 0;
+        for (bucket, (up_to_ns, counted)) in UP_TO_NS.iter().zip(self.counts).enumerate() {
+            count += counted;
+            let shown =
+                bucket >= STEPS.len() && matches!(STEPS[bucket % STEPS.len()], 100 | 200 | 500);
+            if bucket + 1 == BUCKETS {
+                coarse.push((f64::INFINITY, count));
+            } else if shown {
+                coarse.push((*up_to_ns as f64 / 1e9, std::mem::take(&mut count)));
+            }
+        }
+        coarse
+    }
+
+    /// The time that this part of all times is within, ns, from 0 to 1; evenly between the ends of
+    /// its bucket.
+    pub fn quantile_ns(&self, part: f64) -> u64 {
+        let wanted = part * self.count() as f64;
+        let mut before = 0;
+        let mut above_ns = 0;
+        for (up_to_ns, counted) in UP_TO_NS.iter().zip(self.counts) {
+            if counted > 0 && (before + counted) as f64 >= wanted {
+                if *up_to_ns == u64::MAX {
+                    return above_ns;
+                }
+                let within = (wanted - before as f64) / counted as f64;
+                return above_ns + ((up_to_ns - above_ns) as f64 * within) as u64;
+            }
+            before += counted;
+            above_ns = *up_to_ns;
+        }
+        0
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_time_is_in_the_first_bucket_that_holds_it() {
+        for (bucket, up_to_ns) in UP_TO_NS.iter().enumerate() {
+            for (ns, expected) in
+                [(*up_to_ns, bucket), (up_to_ns.saturating_add(1), (bucket + 1).min(BUCKETS - 1))]
+            {
+                let mut histogram = Histogram::default();
+                histogram.record(ns);
+                assert_eq!(histogram.counts[expected], 1, "{ns} ns");
+            }
+        }
+        let mut histogram = Histogram::default();
+        histogram.record(0);
+        assert_eq!(histogram.counts[0], 1);
+    }
+
+    #[test]
+    fn coarse_buckets_hold_all_and_end_at_round_times() {
+        let mut histogram = Histogram::default();
+        for ns in [50, 1_000, 1_001, 2_000_000, 99_000_000_000, u64::MAX] {
+            histogram.record(ns);
+        }
+        let coarse = histogram.coarse();
+        let filled: Vec<_> = coarse.iter().copied().filter(|(_, count)| *count > 0).collect();
+        assert_eq!(filled, [(1e-6, 2), (2e-6, 1), (2e-3, 1), (f64::INFINITY, 2)]);
+        let ends: Vec<_> = coarse.iter().map(|(up_to, _)| *up_to).collect();
+        assert_eq!((ends.len(), ends[23]), (25, 50.0));
+        assert_eq!(histogram.count(), 6);
+    }
+
+    #[test]
+    fn quantiles_are_within_a_bucket_of_the_truth() {
+        let mut histogram = Histogram::default();
+        assert_eq!(histogram.quantile_ns(0.5), 0);
+        for ns in 1..=100_000 {
+            histogram.record(ns);
+        }
+        for (part, truth) in [(0.5, 50_000.0), (0.99, 99_000.0), (0.1, 10_000.0)] {
+            let found = histogram.quantile_ns(part) as f64;
+            assert!((found / truth - 1.0).abs() < 0.01, "{part}: {found} for {truth}");
+        }
+        assert!((histogram.sum_s() - 5.00005).abs() < 1e-9);
+    }
+}

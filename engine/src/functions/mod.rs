@@ -1,0 +1,21 @@
+//! Functions: their queues, their slots, which calls they admit. No I/O, and time is an argument.
+
+pub mod admission;
+pub mod concurrency;
+mod counts;
+mod function;
+mod histogram;
+mod queue;
+mod retries;
+mod segments;
+mod slots;
+mod spec;
+mod table;
+
+pub use counts::{Counts, OUTCOMES, Origin};
+pub use function::{Candidate, Function};
+pub use histogram::Histogram;
+pub use queue::Lane;
+pub use segments::{Ran, Segments};
+pub use spec::{DEFAULT_MAX_EVENT_LOOP, DEFAULT_MAX_THREADS, Spec};
+pub use table::Functions;

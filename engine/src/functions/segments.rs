@@ -1,0 +1,76 @@
+//! Where the time of a function's calls went, since the engine started.
+//!
+//! queued: from its arrival to its dispatch; woken: from there until the handler began; ran: until
+//! it ended, waits for internal calls included; returned: until the engine had the answer.
+
+use super::histogram::Histogram;
+
+/// When a handler began and ended, as its worker says: ns of the monotonic clock, which all
+/// processes share.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Ran {
+    /// When the handler began.
+    pub began_at: u64,
+    /// When it ended.
+    pub ended_at: u64,
+}
+
+impl Ran {
+    /// As far as it can be true of a call that was dispatched then and answered now.
+    pub fn within(self, dispatched_at: u64, now: u64) -> Ran {
+        let began_at = self.began_at.clamp(dispatched_at, now);
+        Ran { began_at, ended_at: self.ended_at.clamp(began_at, now) }
+    }
+}
+
+/// Where the time of a function's calls went.
+#[derive(Clone, Debug, Default)]
+pub struct Segments {
+    /// In the queue.
+    pub queued: Histogram,
+    /// On the way to the handler.
+    pub woken: Histogram,
+    /// In the handler.
+    pub ran: Histogram,
+    /// On the way back.
+    pub returned: Histogram,
+    /// All of it.
+    pub whole: Histogram,
+}
+
+impl Segments {
+    /// Counts a call that was answered now.
+    pub fn record(&mut self, queued_at: u64, dispatched_at: u64, ran: Ran, now: u64) {
+        self.queued.record(dispatched_at.saturating_sub(queued_at));
+        self.woken.record(ran.began_at.saturating_sub(dispatched_at));
+        self.ran.record(ran.ended_at.saturating_sub(ran.began_at));
+        self.returned.record(now.saturating_sub(ran.ended_at));
+        self.whole.record(now.saturating_sub(queued_at));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_segment_is_what_lies_between() {
+        let mut segments = Segments::default();
+        segments.record(1_000, 2_000, Ran { began_at: 4_000, ended_at: 12_000 }, 16_000);
+        let Segments { queued, woken, ran, returned, whole } = segments;
+        let sums = [queued, woken, ran, returned, whole]
+            .map(|segment| (segment.count(), segment.sum_s() * 1e9));
+        assert_eq!(
+            sums.map(|(count, ns)| (count, ns.round() as u64)),
+            [(1, 1_000), (1, 2_000), (1, 8_000), (1, 4_000), (1, 15_000)]
+        );
+    }
+
+    #[test]
+    fn what_cannot_be_true_is_not_believed() {
+        let ran = |began_at, ended_at| Ran { began_at, ended_at }.within(100, 200);
+        assert_eq!(ran(110, 150), Ran { began_at: 110, ended_at: 150 });
+        assert_eq!(ran(0, u64::MAX), Ran { began_at: 100, ended_at: 200 });
+        assert_eq!(ran(u64::MAX, 0), Ran { began_at: 200, ended_at: 200 });
+    }
+}

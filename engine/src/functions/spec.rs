@@ -1,0 +1,55 @@
+//! What the configuration says about a function, as far as calls are scheduled by it.
+
+use nightcore_runtime::protocol::control::{ChannelKind, Mode, Placement};
+use std::num::NonZeroU32;
+use std::time::Duration;
+
+/// Most calls of a function that run at once on worker threads, if the configuration does not say.
+pub const DEFAULT_MAX_THREADS: u32 = 64;
+/// Most calls of a function that run at once in event loops, if the configuration does not say.
+pub const DEFAULT_MAX_EVENT_LOOP: u32 = 1024;
+
+/// What the configuration says about a function.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Spec {
+    /// Its name.
+    pub name: String,
+    /// Processes that run it.
+    pub processes: u32,
+    /// Least number of workers.
+    pub min: u32,
+    /// Most calls that run at once; by the kind of worker if `None`.
+    pub max: Option<u32>,
+    /// Time a call may take.
+    pub timeout: Duration,
+    /// Time beyond it before its worker counts as stuck.
+    pub grace: Duration,
+    /// Most calls in the queue.
+    pub queue_calls: u32,
+    /// Most bytes in the queue.
+    pub queue_bytes: u64,
+    /// How deep calls may be nested.
+    pub max_depth: u32,
+    /// Whether clients may call it.
+    pub external: bool,
+    /// What carries its messages.
+    pub channel: ChannelKind,
+    /// Where its worker threads run while they look for messages.
+    pub placement: Placement,
+    /// At how many deaths an input must have been under way to be refused; `None`: none is.
+    pub quarantine_after: Option<NonZeroU32>,
+    /// How often an internal call of it is sent again whose process died.
+    pub retries: u32,
+    /// Whether that may be one that has begun.
+    pub idempotent: bool,
+}
+
+impl Spec {
+    /// Most calls of the function that run at once on workers of this kind, if it is known.
+    pub fn max(&self, mode: Option<Mode>) -> u32 {
+        self.max.unwrap_or(match mode {
+            None | Some(Mode::Threads) => DEFAULT_MAX_THREADS,
+            Some(Mode::EventLoop) => DEFAULT_MAX_EVENT_LOOP,
+        })
+    }
+}

@@ -1,0 +1,73 @@
+//! All functions, by id and by name.
+
+use super::function::Function;
+use super::spec::Spec;
+use crate::ids::FunctionId;
+use std::collections::HashMap;
+use std::ops::{Index, IndexMut};
+
+/// All functions. A function that was removed keeps its id and its place.
+#[derive(Debug, Default)]
+pub struct Functions {
+    all: Vec<Function>,
+    by_name: HashMap<String, FunctionId>,
+}
+
+impl Functions {
+    /// Adds a function of a new name.
+    ///
+    /// # Panics
+    /// If there are as many functions as a u32 can count.
+    pub fn add(&mut self, spec: Spec) -> FunctionId {
+        let number = u32::try_from(self.all.len() + 1).ok();
+        let id = number.and_then(FunctionId::new).expect("a u32 can count the functions");
+        self.by_name.insert(spec.name.clone(), id);
+        self.all.push(Function::new(spec));
+        id
+    }
+
+    /// The function of this name, also if it was removed.
+    pub fn known(&self, name: &str) -> Option<FunctionId> {
+        self.by_name.get(name).copied()
+    }
+
+    /// The function of this name, if there is one and it was not removed.
+    pub fn find(&self, name: &str) -> Option<FunctionId> {
+        self.known(name).filter(|id| !self[*id].is_removed())
+    }
+
+    /// Whether there is a function with this id that was not removed.
+    #[inline]
+    pub fn is_there(&self, id: FunctionId) -> bool {
+        self.all.get(id.index()).is_some_and(|function| !function.is_removed())
+    }
+
+    /// All functions, also those that were removed.
+    pub fn all(&self) -> impl Iterator<Item = (FunctionId, &Function)> {
+        (1..).map_while(FunctionId::new).zip(&self.all)
+    }
+
+    /// The ids of all functions that were not removed, in the order they were first added.
+    pub fn ids(&self) -> Vec<FunctionId> {
+        self.all().filter(|(_, function)| !function.is_removed()).map(|(id, _)| id).collect()
+    }
+}
+
+/// # Panics
+/// If the id is not one that [`Functions::add`] returned. An id that came from a worker is checked
+/// by [`Functions::is_there`] first.
+impl Index<FunctionId> for Functions {
+    type Output = Function;
+
+    #[inline]
+    fn index(&self, id: FunctionId) -> &Function {
+        &self.all[id.index()]
+    }
+}
+
+impl IndexMut<FunctionId> for Functions {
+    #[inline]
+    fn index_mut(&mut self, id: FunctionId) -> &mut Function {
+        &mut self.all[id.index()]
+    }
+}

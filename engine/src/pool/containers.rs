@@ -1,0 +1,229 @@
+//! A container, and whether it takes calls.
+
+use super::workers::Workers;
+use crate::calls::ContainerLoad;
+use crate::ids::{CallNumber, ChannelKey, Fingerprint, FunctionId, Generation};
+
+/// The inputs that were under way when a channel was closed count at a death within this time. It
+/// is much longer than a process takes to die, as the engine may be busy.
+const DIES_WITHIN_NS: u64 = 1_000_000_000;
+
+/// Where a container is in its life.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Phase {
+    /// Its generation does not serve yet: it gets no calls.
+    Warming,
+    /// It gets calls.
+    Serving,
+    /// It gets no new calls, and ends with its last one.
+    SetAside,
+    /// It was told to end, or has ended.
+    Ending,
+}
+
+/// Which generation of its function's containers a container belongs to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Membership {
+    /// It was launched as one of this generation.
+    Launched(Generation),
+    /// A person started it by hand, under a debugger, while this generation served: it gets all
+    /// calls of its function, and deadlines are off.
+    Attached(Generation),
+}
+
+impl Membership {
+    /// The generation.
+    pub fn generation(self) -> Generation {
+        match self {
+            Membership::Launched(generation) | Membership::Attached(generation) => generation,
+        }
+    }
+
+    /// Whether it was started by hand.
+    pub fn is_attached(self) -> bool {
+        matches!(self, Membership::Attached(_))
+    }
+}
+
+/// A call that has a container to itself.
+#[derive(Clone, Copy, Debug)]
+struct Alone {
+    call: CallNumber,
+    /// Until when, ns.
+    until: u64,
+}
+
+/// The inputs that were under way in a container when the first of its channels was closed.
+#[derive(Debug)]
+struct LastWords {
+    closed_at: u64,
+    under_way: Vec<Fingerprint>,
+}
+
+/// A connected container.
+#[derive(Debug)]
+pub struct Container {
+    function: FunctionId,
+    membership: Membership,
+    phase: Phase,
+    /// Its workers.
+    pub workers: Workers,
+    load: ContainerLoad,
+    alone: Option<Alone>,
+    last_words: Option<LastWords>,
+    /// Until when it gets no calls, ns: one of its channels was closed, and its process may be
+    /// dying.
+    dying_until: Option<u64>,
+}
+
+impl Container {
+    /// A container that has just connected.
+    pub fn new(
+        function: FunctionId,
+        membership: Membership,
+        phase: Phase,
+        workers: Workers,
+    ) -> Container {
+        Container {
+            function,
+            membership,
+            phase,
+            workers,
+            load: ContainerLoad::default(),
+            alone: None,
+            last_words: None,
+            dying_until: None,
+        }
+    }
+
+    /// Its function.
+    #[inline]
+    pub fn function(&self) -> FunctionId {
+        self.function
+    }
+
+    /// Its generation, and whether it was started by hand.
+    #[inline]
+    pub fn membership(&self) -> Membership {
+        self.membership
+    }
+
+    /// Where it is in its life.
+    #[inline]
+    pub fn phase(&self) -> Phase {
+        self.phase
+    }
+
+    /// Its generation serves from now on.
+    pub fn serve(&mut self) {
+        if self.phase == Phase::Warming {
+            self.phase = Phase::Serving;
+        }
+    }
+
+    /// It gets no new calls from now on. False if that was so already.
+    pub fn set_aside(&mut self) -> bool {
+        let is_new = self.phase < Phase::SetAside;
+        self.phase = self.phase.max(Phase::SetAside);
+        is_new
+    }
+
+    /// Whether it was set aside, and was not told to end yet.
+    pub fn is_set_aside(&self) -> bool {
+        self.phase == Phase::SetAside
+    }
+
+    /// It is told to end.
+    pub fn end(&mut self) {
+        self.phase = Phase::Ending;
+    }
+
+    /// The counters of its calls.
+    #[inline]
+    pub fn load(&self) -> &ContainerLoad {
+        &self.load
+    }
+
+    /// The counters, for a transition of a call.
+    #[inline]
+    pub fn load_mut(&mut self) -> &mut ContainerLoad {
+        &mut self.load
+    }
+
+    /// Whether its generation gets calls, and it was not set aside.
+    #[inline]
+    pub fn serves(&self) -> bool {
+        self.phase == Phase::Serving
+    }
+
+    /// Until when it gets no calls, ns, though it serves: one call has it to itself, or its process
+    /// may be dying.
+    #[inline]
+    pub fn pauses_until(&self, now: u64) -> Option<u64> {
+        let alone = self.alone.map(|alone| alone.until);
+        alone.max(self.dying_until).filter(|until| now < *until)
+    }
+
+    /// Whether it serves and does not pause.
+    #[inline]
+    pub fn takes_calls(&self, now: u64) -> bool {
+        self.serves() && self.pauses_until(now).is_none()
+    }
+
+    /// A worker that can take a call now.
+    #[inline]
+    pub fn free_worker(&self, now: u64) -> Option<ChannelKey> {
+        if !self.takes_calls(now) {
+            return None;
+        }
+        self.workers.free(self.load.running())
+    }
+
+    /// Whether it may be asked for one more worker thread.
+    pub fn has_room(&self, now: u64) -> bool {
+        self.takes_calls(now) && self.workers.has_room(now)
+    }
+
+    /// Whether it should have a worker, but has none, and none was asked for.
+    pub fn lacks_workers(&self) -> bool {
+        self.phase < Phase::SetAside && self.workers.is_empty()
+    }
+
+    /// A call has it to itself until then, ns.
+    pub fn begin_alone(&mut self, call: CallNumber, until: u64) {
+        self.alone = Some(Alone { call, until });
+    }
+
+    /// This call does not have it to itself any longer: it has ended, or waits for another one.
+    #[inline]
+    pub fn end_alone(&mut self, call: CallNumber) {
+        if self.alone.is_some_and(|alone| alone.call == call) {
+            self.alone = None;
+        }
+    }
+
+    /// One of its channels was closed: its process may be dying, and it gets no calls until then,
+    /// ns.
+    pub fn may_die(&mut self, until: u64) {
+        self.dying_until = Some(until);
+    }
+
+    /// Whether the inputs that are under way now are those of its last words.
+    pub fn needs_last_words(&self, now: u64) -> bool {
+        self.phase < Phase::Ending
+            && self.last_words.as_ref().is_none_or(|kept| now >= kept.closed_at + DIES_WITHIN_NS)
+    }
+
+    /// Keeps the inputs that are under way: calls that are sent to it after this moment have no
+    /// part in its death.
+    pub fn keep_last_words(&mut self, now: u64, under_way: Vec<Fingerprint>) {
+        self.last_words = Some(LastWords { closed_at: now, under_way });
+    }
+
+    /// The inputs that were under way when the first of its channels was closed, if that was just
+    /// now.
+    pub fn take_last_words(&mut self, now: u64) -> Option<Vec<Fingerprint>> {
+        let kept = self.last_words.take()?;
+        (now < kept.closed_at + DIES_WITHIN_NS).then_some(kept.under_way)
+    }
+}

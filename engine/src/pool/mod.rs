@@ -1,0 +1,11 @@
+//! Containers and workers, as the scheduler sees them. No I/O, and time is an argument.
+
+mod containers;
+mod generations;
+mod members;
+mod workers;
+
+pub use containers::{Container, Membership, Phase};
+pub use generations::Generations;
+pub use members::{Members, Pool};
+pub use workers::Workers;

@@ -1,0 +1,239 @@
+//! Which worker runs which call, and when. Pure state: an event and the time come in, and actions
+//! go out, into a buffer that the caller owns. There is no I/O here, and times are arguments, in ns
+//! of the monotonic clock.
+//!
+//! Each function has one queue, first in, first out. A call leaves it when fewer calls run than
+//! [`concurrency`](crate::functions::concurrency) allows and a worker is idle. A call that waits
+//! for an internal call does not run: it lends its slot, and needs one again before it is handed
+//! the answer. `max` is never passed. Calls from outside may be open in a bounded number only;
+//! nested ones pass them, up to the depth limit, so that nesting cannot deadlock.
+
+mod action;
+mod arrive;
+mod cancel;
+mod end;
+mod ended_by;
+mod event;
+mod expiry;
+mod members;
+mod recount;
+mod renewal;
+mod run;
+mod snapshot;
+mod status;
+mod suspects;
+mod tick;
+mod time;
+mod turn;
+mod upkeep;
+
+pub use action::{Action, Actions};
+pub use event::{Arrival, Event, Invoke};
+pub use snapshot::{ContainerCounts, FunctionStatus, WorkerCounts};
+
+use crate::calls::{Calls, Deadlines, Share};
+use crate::functions::{Functions, Origin, Spec};
+use crate::ids::{CallNumber, ChannelKey, ContainerKey, FunctionId, Generation};
+use crate::pool::Pool;
+use ended_by::EndedBy;
+use nightcore_runtime::protocol::control::Mode;
+use nightcore_runtime::protocol::{Broken, Failure, Status};
+use turn::Turn;
+use upkeep::Upkeep;
+
+/// The scheduler. `P` is a payload, `R` is how the gateway takes an answer.
+#[derive(Debug)]
+pub struct Scheduler<P, R> {
+    functions: Functions,
+    calls: Calls<P, R>,
+    pool: Pool,
+    deadlines: Deadlines,
+    upkeep: Upkeep,
+    /// Calls of unknown functions, by [`Origin`].
+    not_found: [u64; 2],
+}
+
+impl<P, R> Default for Scheduler<P, R> {
+    fn default() -> Self {
+        Scheduler {
+            functions: Functions::default(),
+            calls: Calls::default(),
+            pool: Pool::default(),
+            deadlines: Deadlines::default(),
+            upkeep: Upkeep::default(),
+            not_found: [0; 2],
+        }
+    }
+}
+
+impl<P: Share, R> Scheduler<P, R> {
+    /// Takes in an event. What follows from it is appended to `actions`.
+    ///
+    /// # Errors
+    /// If the event is a worker's that broke a rule: the worker spoke for a call that it does not
+    /// run. Nothing follows from it.
+    #[inline(always)] // Each caller has one kind of event, and pays for that only.
+    pub fn handle(
+        &mut self,
+        now: u64,
+        event: Event<'_, P>,
+        actions: &mut Actions<P, R>,
+    ) -> Result<(), Broken> {
+        self.turn(now, actions, |scheduler, turn| scheduler.take(turn, event))
+    }
+
+    /// Takes a call from a client. Its end comes as [`Action::Respond`].
+    ///
+    /// # Errors
+    /// If it is not admitted: how it ends. That is counted.
+    #[inline]
+    pub fn arrive(
+        &mut self,
+        now: u64,
+        arrival: Arrival<P, R>,
+        actions: &mut Actions<P, R>,
+    ) -> Result<CallNumber, Failure> {
+        self.turn(now, actions, |scheduler, turn| scheduler.arrives(turn, arrival))
+    }
+
+    /// A container has connected: of this generation, or attached by hand. Its first workers are
+    /// asked for.
+    pub fn connect(
+        &mut self,
+        now: u64,
+        function: FunctionId,
+        generation: Option<Generation>,
+        mode: Mode,
+        actions: &mut Actions<P, R>,
+    ) -> ContainerKey {
+        self.turn(now, actions, |scheduler, turn| {
+            scheduler.connected(turn, function, generation, mode)
+        })
+    }
+
+    /// A worker that was asked for is ready for calls.
+    pub fn worker_ready(
+        &mut self,
+        now: u64,
+        container: ContainerKey,
+        actions: &mut Actions<P, R>,
+    ) -> ChannelKey {
+        self.turn(now, actions, |scheduler, turn| scheduler.worker_came(turn, container))
+    }
+
+    /// Adds a function, or brings one back that was removed: workers know it by the same id for
+    /// ever.
+    pub fn add_function(
+        &mut self,
+        now: u64,
+        spec: Spec,
+        actions: &mut Actions<P, R>,
+    ) -> FunctionId {
+        self.turn(now, actions, |scheduler, turn| scheduler.added(turn, spec))
+    }
+
+    /// Containers of a new generation are about to be started. Where none is ready, they serve from
+    /// the start; a generation that was still coming is given up. [`Action::Serves`] says that
+    /// older ones are over.
+    pub fn begin_generation(
+        &mut self,
+        now: u64,
+        function: FunctionId,
+        actions: &mut Actions<P, R>,
+    ) -> Generation {
+        self.turn(now, actions, |scheduler, turn| scheduler.renewed(turn, function))
+    }
+
+    #[inline(always)]
+    fn turn<T>(
+        &mut self,
+        now: u64,
+        actions: &mut Actions<P, R>,
+        take: impl FnOnce(&mut Self, &mut Turn<'_, P, R>) -> T,
+    ) -> T {
+        let mut turn = Turn::new(now, actions);
+        let result = take(self, &mut turn);
+        turn.end(self.next_wake(now));
+        result
+    }
+
+    #[inline(always)]
+    fn take(&mut self, turn: &mut Turn<'_, P, R>, event: Event<'_, P>) -> Result<(), Broken> {
+        match event {
+            Event::Invoked(invoke) => return self.invoke(turn, invoke),
+            Event::Completed { channel, call, ran, outcome } => {
+                return self.complete(turn, (channel, call), ran, outcome);
+            }
+            Event::Waits { channel, call, seen } => return self.waits(turn, channel, call, seen),
+            Event::ClientLeft { call } => self.client_left(turn, call),
+            Event::InvokeCancelled { channel, tag } => self.cancel_invoke(turn, channel, tag),
+            Event::Undeliverable { call, failure } => {
+                self.end(turn, call, Err(failure), EndedBy::Engine);
+            }
+            Event::NotBegun { call } => {
+                if let Some(call) = self.calls.get_mut(call) {
+                    call.set_not_begun();
+                }
+            }
+            Event::WorkerFailed { container } => self.worker_failed(turn, container),
+            Event::WorkerGone { channel, failure } => self.worker_gone(turn, channel, failure),
+            Event::ContainerGone { container, failure } => {
+                self.container_gone(turn, container, failure);
+            }
+            Event::Configured { function, spec } => self.configured(turn, function, spec),
+            Event::Removed { function } => self.removed(function),
+            Event::GenerationFailing { function, generation, reason } => {
+                self.generation_failing(turn, (function, generation), reason);
+            }
+            Event::Tick => self.tick(turn),
+        }
+        Ok(())
+    }
+
+    /// The function of this name, if there is one and it was not removed.
+    pub fn find(&self, name: &str) -> Option<FunctionId> {
+        self.functions.find(name)
+    }
+
+    /// The function that a worker calls, by its id or, where it does not know that yet, by name; if
+    /// there is one and it was not removed.
+    #[inline]
+    pub fn resolve(&self, function: Option<FunctionId>, name: &str) -> Option<FunctionId> {
+        match function {
+            Some(function) => Some(function).filter(|id| self.functions.is_there(*id)),
+            None => self.find(name),
+        }
+    }
+
+    /// What the configuration says about a function.
+    #[inline]
+    pub fn spec(&self, function: FunctionId) -> &Spec {
+        self.functions[function].spec()
+    }
+
+    /// How many calls are under way.
+    pub fn calls_under_way(&self) -> usize {
+        self.calls.len()
+    }
+
+    /// Whether calls are open on this channel.
+    #[inline]
+    pub fn has_calls(&self, channel: ChannelKey) -> bool {
+        self.pool.container_of(channel).is_some() && !self.pool.open(channel).ids().is_empty()
+    }
+
+    /// Counts a call that was refused: of this function, or of an unknown one.
+    pub fn refused(&mut self, function: Option<FunctionId>, origin: Origin, status: Status) {
+        match function {
+            Some(id) => self.functions[id].count_end(origin, status),
+            None => self.not_found[origin as usize] += 1,
+        }
+    }
+
+    /// How long it takes until all calls that are in a function's queue have left it, ns; `None` if
+    /// its pace is unknown.
+    pub fn drains_in_ns(&self, now: u64, function: FunctionId) -> Option<u64> {
+        let f = &self.functions[function];
+        f.lateness.wait_ns(now, f.slots.load().queued())
+    }
+}

@@ -1,0 +1,160 @@
+//! Calls come: from clients, and from other calls.
+
+use super::Scheduler;
+use super::action::Action;
+use super::event::{Arrival, Invoke};
+use super::time::ns;
+use super::turn::Turn;
+use crate::calls::{Call, Caller, NewCall, Parent, Share};
+use crate::functions::admission::Refusal;
+use crate::functions::{Candidate, Lane, Origin};
+use crate::ids::{CallNumber, ChannelKey, FunctionId};
+use nightcore_runtime::protocol::limits::MAX_OUTSTANDING;
+use nightcore_runtime::protocol::{Broken, CancelReason, Failure};
+
+/// What is known of the call that makes another one.
+#[derive(Clone, Copy)]
+struct Making {
+    function: FunctionId,
+    root: CallNumber,
+    depth: u32,
+    deadline: Option<u64>,
+    abandoned: Option<CancelReason>,
+    /// How many calls it has under way.
+    children: usize,
+}
+
+impl<P: Share, R> Scheduler<P, R> {
+    /// Takes a call from a client.
+    pub(super) fn arrives(
+        &mut self,
+        turn: &mut Turn<'_, P, R>,
+        arrival: Arrival<P, R>,
+    ) -> Result<CallNumber, Failure> {
+        let now = turn.now;
+        let Arrival { function, timeout, payload, bytes, input, reply } = arrival;
+        let f = &mut self.functions[function];
+        let most = f.spec().timeout;
+        let deadline = now.saturating_add(ns(timeout.map_or(most, |asked| asked.min(most))));
+        if let Err(refusal) = f.admit(now, Candidate { input, bytes, deadline }) {
+            f.count_end(Origin::External, refusal.status());
+            return Err(refusal.into());
+        }
+        f.counts.accepted(Origin::External);
+        let caller = Caller::Client(reply);
+        let admitted = NewCall { function, caller, payload, bytes, input, below: None, deadline };
+        let call = self.enter(turn, admitted, Lane::Outside);
+        self.pump(turn, function);
+        Ok(call)
+    }
+
+    /// The call of this number, if this worker runs it; a worker that names another one broke a
+    /// rule.
+    pub(super) fn run_by(
+        &self,
+        channel: ChannelKey,
+        call: CallNumber,
+    ) -> Result<&Call<P, R>, Broken> {
+        let found = self.calls.get(call).filter(|call| call.channel() == Some(channel));
+        found.ok_or(Broken::Call(call.number()))
+    }
+
+    /// Takes a call from a worker. Its end comes as [`Action::Deliver`].
+    pub(super) fn invoke(
+        &mut self,
+        turn: &mut Turn<'_, P, R>,
+        invoke: Invoke<'_, P>,
+    ) -> Result<(), Broken> {
+        let Invoke { channel, parent, tag, waits, .. } = invoke;
+        let caller = self.run_by(channel, parent)?;
+        let making = Making {
+            function: caller.function(),
+            root: caller.root().unwrap_or(parent),
+            depth: caller.depth() + 1,
+            deadline: caller.deadline(),
+            abandoned: caller.abandoned().map(|(reason, _)| reason),
+            children: caller.children().len(),
+        };
+        let (callee, deadline) = match self.admit_nested(turn.now, &invoke, making) {
+            Ok(admitted) => admitted,
+            Err(refusal) => {
+                self.refuse_nested(turn, &invoke, refusal);
+                return Ok(());
+            }
+        };
+        self.functions[callee].counts.accepted(Origin::Internal);
+        let Invoke { payload, bytes, input, .. } = invoke;
+        let caller = Caller::Call(Parent { call: parent, tag, place: making.children });
+        let below = Some((making.root, making.depth));
+        let function = callee;
+        let admitted = NewCall { function, caller, payload, bytes, input, below, deadline };
+        let call = self.enter(turn, admitted, Lane::Nested);
+        self.calls.add_child(parent, call);
+        self.release_held(turn, channel, parent);
+        if waits {
+            self.lend(turn, parent);
+        }
+        self.pump(turn, callee);
+        if waits && callee != making.function {
+            self.pump(turn, making.function);
+        }
+        Ok(())
+    }
+
+    /// The function that a nested call is for, and when the call must have ended.
+    fn admit_nested(
+        &mut self,
+        now: u64,
+        invoke: &Invoke<'_, P>,
+        making: Making,
+    ) -> Result<(FunctionId, u64), Refusal> {
+        let name = || Refusal::NotFound { name: invoke.name.to_owned() };
+        let callee = invoke.callee.ok_or_else(name)?;
+        if let Some(reason) = making.abandoned {
+            return Err(Refusal::CallerGone(reason));
+        }
+        let f = &mut self.functions[callee];
+        let max_depth = f.spec().max_depth;
+        if making.depth > max_depth {
+            return Err(Refusal::TooDeep { max_depth });
+        }
+        if making.children >= MAX_OUTSTANDING {
+            return Err(Refusal::TooManyCalls { most: MAX_OUTSTANDING });
+        }
+        let own = now.saturating_add(ns(f.spec().timeout));
+        let deadline = [making.deadline, invoke.deadline].into_iter().flatten().fold(own, u64::min);
+        f.admit(now, Candidate { input: invoke.input, bytes: invoke.bytes, deadline })?;
+        Ok((callee, deadline))
+    }
+
+    fn refuse_nested(
+        &mut self,
+        turn: &mut Turn<'_, P, R>,
+        invoke: &Invoke<'_, P>,
+        refusal: Refusal,
+    ) {
+        self.refused(invoke.callee, Origin::Internal, refusal.status());
+        if let Some(caller) = self.calls.get_mut(invoke.parent) {
+            caller.count_answers(1);
+        }
+        turn.push(Action::Deliver {
+            channel: invoke.channel,
+            tag: invoke.tag,
+            function: invoke.callee,
+            outcome: Err(refusal.into()),
+        });
+    }
+
+    /// A call that was admitted enters its function's queue.
+    #[inline]
+    fn enter(&mut self, turn: &mut Turn<'_, P, R>, call: NewCall<P, R>, lane: Lane) -> CallNumber {
+        let (function, deadline) = (call.function, call.deadline);
+        let f = &mut self.functions[function];
+        f.call_arrives(turn.now);
+        let id = self.calls.enter(call, turn.now, f.slots.load_mut());
+        f.queue.push(lane, id);
+        self.look_at(id, deadline);
+        self.upkeep.watch(function);
+        id
+    }
+}

@@ -1,0 +1,147 @@
+//! What the scheduler is told.
+
+use crate::calls::Outcome;
+use crate::functions::{Ran, Spec};
+use crate::ids::{CallNumber, ChannelKey, ContainerKey, Fingerprint, FunctionId, Generation};
+use nightcore_runtime::protocol::{Failure, InvokeNumber};
+use std::time::Duration;
+
+/// A call from a client.
+#[derive(Debug)]
+pub struct Arrival<P, R> {
+    /// The function.
+    pub function: FunctionId,
+    /// How long the client waits, if it says so; the function's own timeout holds in any case.
+    pub timeout: Option<Duration>,
+    /// What the call carries.
+    pub payload: P,
+    /// Bytes of that.
+    pub bytes: u64,
+    /// What tells its input apart, if its function has a quarantine.
+    pub input: Option<Fingerprint>,
+    /// How the gateway takes the answer.
+    pub reply: R,
+}
+
+/// An internal call, as a worker asks for it.
+#[derive(Debug)]
+pub struct Invoke<'a, P> {
+    /// The channel of the worker.
+    pub channel: ChannelKey,
+    /// The call that makes it.
+    pub parent: CallNumber,
+    /// The worker's own number for it.
+    pub tag: InvokeNumber,
+    /// The callee, if there is such a function: see
+    /// [`Scheduler::resolve`](super::Scheduler::resolve).
+    pub callee: Option<FunctionId>,
+    /// The callee's name, as the worker gave it.
+    pub name: &'a str,
+    /// Whether the caller runs nothing until an answer comes.
+    pub waits: bool,
+    /// When it must have ended, ns, if the worker says so; its parent's deadline holds in any case.
+    pub deadline: Option<u64>,
+    /// What it carries.
+    pub payload: P,
+    /// Bytes of that.
+    pub bytes: u64,
+    /// What tells its input apart, if its function has a quarantine.
+    pub input: Option<Fingerprint>,
+}
+
+/// Something that has happened. What gives out a new id is a method of the scheduler instead:
+/// calls from outside, new containers and workers, new functions and generations.
+#[derive(Debug)]
+pub enum Event<'a, P> {
+    /// The client of this call has left.
+    ClientLeft {
+        /// The call.
+        call: CallNumber,
+    },
+    /// A worker makes an internal call.
+    Invoked(Invoke<'a, P>),
+    /// A worker's handler waits for any of its internal calls.
+    Waits {
+        /// The channel of the worker.
+        channel: ChannelKey,
+        /// The call that it runs.
+        call: CallNumber,
+        /// How many answers it has had. If more were sent, one is on its way, and the wait is over
+        /// already.
+        seen: u64,
+    },
+    /// A worker no longer wants an internal call that it made.
+    InvokeCancelled {
+        /// The channel of the worker.
+        channel: ChannelKey,
+        /// The worker's own number for the call.
+        tag: InvokeNumber,
+    },
+    /// A worker has ended a call.
+    Completed {
+        /// The channel of the worker.
+        channel: ChannelKey,
+        /// The call.
+        call: CallNumber,
+        /// When its handler ran.
+        ran: Ran,
+        /// The answer, or how the handler failed.
+        outcome: Outcome<P>,
+    },
+    /// A call could not be sent to the worker that was chosen for it, which stays idle.
+    Undeliverable {
+        /// The call.
+        call: CallNumber,
+        /// Why.
+        failure: Failure,
+    },
+    /// A call was dispatched, and surely has not reached its worker, which is gone or about to be.
+    NotBegun {
+        /// The call.
+        call: CallNumber,
+    },
+    /// A worker that was asked for will not come.
+    WorkerFailed {
+        /// Its container.
+        container: ContainerKey,
+    },
+    /// A worker is gone.
+    WorkerGone {
+        /// Its channel.
+        channel: ChannelKey,
+        /// How its calls end.
+        failure: &'a Failure,
+    },
+    /// A container is gone, with all its workers.
+    ContainerGone {
+        /// The container.
+        container: ContainerKey,
+        /// How its calls end.
+        failure: &'a Failure,
+    },
+    /// The configuration of a function has changed.
+    Configured {
+        /// The function.
+        function: FunctionId,
+        /// What it says now.
+        spec: Spec,
+    },
+    /// A function is no longer in the configuration: nobody can call it any more. What is queued or
+    /// under way goes on.
+    Removed {
+        /// The function.
+        function: FunctionId,
+    },
+    /// Containers of a generation do not come to be. The function cannot be called unless an older
+    /// generation serves.
+    GenerationFailing {
+        /// The function.
+        function: FunctionId,
+        /// The generation.
+        generation: Generation,
+        /// Why.
+        reason: &'a str,
+    },
+    /// Time has passed: see [`Actions::wake_at`](super::Actions::wake_at).
+    Tick,
+}

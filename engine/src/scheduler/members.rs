@@ -1,0 +1,201 @@
+//! Containers and workers come and go.
+
+use super::Scheduler;
+use super::action::Action;
+use super::ended_by::EndedBy;
+use super::turn::Turn;
+use crate::calls::Share;
+use crate::ids::{CallNumber, ChannelKey, ContainerKey, FunctionId, Generation};
+use crate::pool::{Container, Membership, Phase, Workers};
+use nightcore_runtime::protocol::control::Mode;
+use nightcore_runtime::protocol::limits::MAX_WORKERS_PER_CONTAINER;
+use nightcore_runtime::protocol::{Failure, Status};
+
+/// How long a container gets no calls after one of its channels was closed. A process that dies
+/// closes its channels first; the transport waits as long for its death to be seen. If only a
+/// thread has ended, the container goes on after this time.
+const DYING_NS: u64 = 50_000_000;
+
+/// How long a container that could not make a worker is asked for none. Long enough that failing
+/// costs nothing, short enough that a passing shortage is not felt for long.
+const ASK_AGAIN_AFTER_NS: u64 = 200_000_000;
+
+impl<P: Share, R> Scheduler<P, R> {
+    /// A container has connected; it is attached if it is of no generation.
+    pub(super) fn connected(
+        &mut self,
+        turn: &mut Turn<'_, P, R>,
+        function: FunctionId,
+        generation: Option<Generation>,
+        mode: Mode,
+    ) -> ContainerKey {
+        let f = &mut self.functions[function];
+        let generations = self.pool.members(function).generations();
+        let (serving, newest) = (generations.serving(), generations.newest());
+        let membership = match generation {
+            Some(generation) => Membership::Launched(generation),
+            None => Membership::Attached(serving),
+        };
+        let generation = membership.generation();
+        let phase = if generation == serving { Phase::Serving } else { Phase::Warming };
+        let is_over = f.is_removed() || (phase == Phase::Warming && generation != newest);
+        let workers = Workers::new(mode, f.spec().max(Some(mode)));
+        let key = self.pool.connect(Container::new(function, membership, phase, workers));
+        if is_over {
+            self.retire(turn, key);
+            return key;
+        }
+        if phase == Phase::Serving {
+            f.set_mode(mode);
+            f.set_unavailable(None);
+        }
+        let first = match mode {
+            Mode::Threads => {
+                let each = f.spec().min.div_ceil(f.spec().processes.max(1));
+                each.clamp(1, MAX_WORKERS_PER_CONTAINER as u32)
+            }
+            Mode::EventLoop => 1,
+        };
+        (0..first).for_each(|_| self.ask_for_worker(turn, key));
+        key
+    }
+
+    fn ask_for_worker(&mut self, turn: &mut Turn<'_, P, R>, container: ContainerKey) {
+        self.pool[container].workers.asked();
+        turn.push(Action::CreateWorker { container });
+    }
+
+    /// Asks for the workers that the queue needs. False if none is under way and none can be asked
+    /// for.
+    pub(super) fn want_workers(&mut self, turn: &mut Turn<'_, P, R>, function: FunctionId) -> bool {
+        let now = turn.now;
+        if self.pool.members(function).containers().is_empty() {
+            // One is being started, or the function will be declared unavailable.
+            return true;
+        }
+        let f = &mut self.functions[function];
+        let limit = f.concurrency.limit(now, None);
+        let load = *f.slots.load();
+        let wanted = load.queued().min(limit.saturating_sub(load.running()));
+        // A container that was set aside, or does not serve yet, starts no worker for these calls.
+        let serving = self.pool.containers(function).filter(|(_, c)| c.serves());
+        let mut starting: u32 = serving.map(|(_, c)| c.workers.starting()).sum();
+        while starting < wanted {
+            let open = self.pool.containers(function).filter(|(_, c)| c.has_room(now));
+            let fewest = open.min_by_key(|(_, c)| {
+                (!c.membership().is_attached(), c.workers.ready_or_starting())
+            });
+            let Some((key, _)) = fewest else { break };
+            self.ask_for_worker(turn, key);
+            starting += 1;
+        }
+        // A container that was set aside is replaced, but for those of older generations; one
+        // without workers is asked again; one that pauses goes on, or is replaced.
+        let serving = self.pool.members(function).generations().serving();
+        let will_come = self.pool.containers(function).any(|(_, c)| {
+            c.membership().generation() >= serving
+                && (c.phase() >= Phase::SetAside
+                    || c.workers.ready().is_empty()
+                    || c.pauses_until(now).is_some())
+        });
+        starting > 0 || load.running() > 0 || will_come
+    }
+
+    /// Looks again when containers that pause may get calls.
+    pub(super) fn look_after_pauses(&mut self, now: u64, function: FunctionId) {
+        let pauses = self.pool.containers(function).filter_map(|(_, c)| c.pauses_until(now));
+        if let Some(at) = pauses.min() {
+            self.upkeep.look_again(function, at);
+        }
+    }
+
+    /// Every worker that the function may have waits for another call, so this one would wait for
+    /// ever.
+    pub(super) fn no_worker_can_come(&mut self, turn: &mut Turn<'_, P, R>, call: CallNumber) {
+        let text = "all workers wait for other calls, and no more can be had";
+        self.end_queued(turn, call, Failure::new(Status::Overloaded, text));
+    }
+
+    /// A worker is ready for calls.
+    pub(super) fn worker_came(
+        &mut self,
+        turn: &mut Turn<'_, P, R>,
+        key: ContainerKey,
+    ) -> ChannelKey {
+        let channel = self.pool.add_worker(key);
+        let container = &self.pool[key];
+        let (function, generation) = (container.function(), container.membership().generation());
+        self.pool.members_mut(function).generations_mut().came(generation);
+        self.serve_newest_if_ready(turn, function);
+        self.pump(turn, function);
+        channel
+    }
+
+    /// A worker that was asked for will not come. Its container is asked for another one only after
+    /// a pause: what was missing, such as descriptors or threads, is likely to be missing still.
+    pub(super) fn worker_failed(&mut self, turn: &mut Turn<'_, P, R>, key: ContainerKey) {
+        let again = turn.now.saturating_add(ASK_AGAIN_AFTER_NS);
+        let container = &mut self.pool[key];
+        container.workers.failed(again);
+        let function = container.function();
+        self.upkeep.ask_again(again, function);
+        self.pump(turn, function);
+    }
+
+    /// Asks containers that could not make even one worker for one.
+    pub(super) fn ask_again(&mut self, turn: &mut Turn<'_, P, R>, function: FunctionId) {
+        for key in self.pool.members(function).containers().to_vec() {
+            if self.pool[key].lacks_workers() {
+                self.ask_for_worker(turn, key);
+            }
+        }
+    }
+
+    /// A worker is gone: its calls end with this failure.
+    pub(super) fn worker_gone(
+        &mut self,
+        turn: &mut Turn<'_, P, R>,
+        channel: ChannelKey,
+        failure: &Failure,
+    ) {
+        let Some(key) = self.pool.container_of(channel) else { return };
+        // A worker that was retired says nothing about its process.
+        if self.pool[key].workers.ready().contains(&channel) {
+            self.keep_last_words(turn.now, key);
+            self.pool[key].may_die(turn.now.saturating_add(DYING_NS));
+        }
+        self.pool[key].workers.gone(channel);
+        for id in self.pool.open(channel).ids().to_vec() {
+            self.end(turn, id, Err(failure.clone()), EndedBy::Death);
+        }
+        self.pool.remove_worker(channel);
+    }
+
+    /// A container is gone, with all its workers.
+    pub(super) fn container_gone(
+        &mut self,
+        turn: &mut Turn<'_, P, R>,
+        key: ContainerKey,
+        failure: &Failure,
+    ) {
+        if !self.pool.is_connected(key) {
+            return;
+        }
+        self.blame(turn, key);
+        let container = &mut self.pool[key];
+        container.end();
+        let function = container.function();
+        for channel in container.workers.ready().to_vec() {
+            self.worker_gone(turn, channel, failure);
+        }
+        self.pool.disconnect(key);
+        self.serve_newest_if_ready(turn, function);
+        self.pump(turn, function);
+    }
+
+    /// Whether at least one worker of the function is ready.
+    pub fn is_ready(&self, function: FunctionId) -> bool {
+        let mut containers = self.pool.containers(function);
+        containers.any(|(_, c)| c.serves() && !c.workers.ready().is_empty())
+    }
+}

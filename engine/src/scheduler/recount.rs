@@ -1,0 +1,71 @@
+//! Counts all calls again. For tests: it takes as long as there are calls, and a scheduler whose
+//! counters are right has no use for it.
+
+use super::Scheduler;
+use crate::calls::{Calls, FunctionLoad};
+use crate::ids::{CallNumber, ChannelKey, ContainerKey, FunctionId};
+use std::collections::BTreeMap;
+
+/// What the states of all calls add up to.
+#[derive(Debug, Default, PartialEq, Eq)]
+struct Sums {
+    /// Queued calls and bytes, running, waiting, and open calls from outside, by function.
+    functions: BTreeMap<FunctionId, (u32, u64, u32, u32, u32)>,
+    /// Running calls, by container.
+    containers: BTreeMap<ContainerKey, u32>,
+    /// Open calls, by worker.
+    workers: BTreeMap<ChannelKey, Vec<CallNumber>>,
+}
+
+impl Sums {
+    fn of<P, R>(calls: &Calls<P, R>) -> Sums {
+        let mut sums = Sums::default();
+        for call in calls.iter() {
+            let (queued, bytes, running, waiting, outside) =
+                sums.functions.entry(call.function()).or_default();
+            let Some(at) = call.dispatched() else {
+                *queued += 1;
+                *bytes += call.bytes();
+                continue;
+            };
+            *running += u32::from(!at.waits);
+            *waiting += u32::from(at.waits);
+            *outside += u32::from(call.depth() == 0);
+            *sums.containers.entry(at.container).or_default() += u32::from(!at.waits);
+            sums.workers.entry(at.channel).or_default().push(call.id());
+        }
+        sums.containers.retain(|_, running| *running > 0);
+        sums.workers.values_mut().for_each(|open| open.sort_unstable());
+        sums
+    }
+}
+
+impl<P, R> Scheduler<P, R> {
+    /// Counts all calls again by their states, and compares the sums with every counter.
+    ///
+    /// # Errors
+    /// If they differ: both.
+    pub fn recount(&self) -> Result<(), String> {
+        let load = |load: &FunctionLoad| {
+            let queued = (load.queued(), load.queued_bytes());
+            (queued.0, queued.1, load.running(), load.waiting(), load.open_outside())
+        };
+        let mut kept = Sums::default();
+        for (id, function) in self.functions.all() {
+            kept.functions.insert(id, load(function.slots.load()));
+        }
+        kept.functions.retain(|_, load| *load != (0, 0, 0, 0, 0));
+        for (key, container) in self.pool.all_containers() {
+            kept.containers.insert(key, container.load().running());
+        }
+        kept.containers.retain(|_, running| *running > 0);
+        for (channel, open) in self.pool.all_open() {
+            let mut open = open.ids().to_vec();
+            open.sort_unstable();
+            kept.workers.insert(channel, open);
+        }
+        kept.workers.retain(|_, open| !open.is_empty());
+        let sums = Sums::of(&self.calls);
+        if sums == kept { Ok(()) } else { Err(format!("counted {sums:?}, kept {kept:?}")) }
+    }
+}

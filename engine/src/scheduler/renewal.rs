@@ -1,0 +1,179 @@
+//! Functions come, change and go while calls are under way.
+//!
+//! When a new generation of containers serves, new calls and queued ones go to it; calls that were
+//! dispatched stay where they are, and each old container ends with its last call.
+
+use super::Scheduler;
+use super::action::Action;
+use super::turn::Turn;
+use crate::calls::Share;
+use crate::functions::Spec;
+use crate::ids::{ContainerKey, FunctionId, Generation};
+use crate::pool::Phase;
+use nightcore_runtime::protocol::{Failure, Status};
+
+impl<P: Share, R> Scheduler<P, R> {
+    /// Adds a function, or brings one back that was removed.
+    pub(super) fn added(&mut self, turn: &mut Turn<'_, P, R>, spec: Spec) -> FunctionId {
+        let Some(id) = self.functions.known(&spec.name) else {
+            self.pool.add_function();
+            return self.functions.add(spec);
+        };
+        let f = &mut self.functions[id];
+        f.set_removed(false);
+        f.set_spec(spec);
+        let generation = self.pool.members_mut(id).generations_mut().begin();
+        self.serve(turn, id, generation);
+        id
+    }
+
+    /// The configuration of a function has changed.
+    pub(super) fn configured(
+        &mut self,
+        turn: &mut Turn<'_, P, R>,
+        function: FunctionId,
+        spec: Spec,
+    ) {
+        self.functions[function].set_spec(spec);
+        self.pump(turn, function);
+    }
+
+    /// Containers of a new generation are about to be started.
+    pub(super) fn renewed(
+        &mut self,
+        turn: &mut Turn<'_, P, R>,
+        function: FunctionId,
+    ) -> Generation {
+        let generation = self.pool.members_mut(function).generations_mut().begin();
+        if !self.is_ready(function) {
+            self.serve(turn, function, generation);
+            return generation;
+        }
+        for key in self.pool.members(function).containers().to_vec() {
+            if self.pool[key].phase() == Phase::Warming {
+                self.retire(turn, key);
+            }
+        }
+        generation
+    }
+
+    /// Containers of this generation do not come to be, for this reason.
+    pub(super) fn generation_failing(
+        &mut self,
+        turn: &mut Turn<'_, P, R>,
+        (function, generation): (FunctionId, Generation),
+        reason: &str,
+    ) {
+        let generations = self.pool.members_mut(function).generations_mut();
+        generations.fail(generation, reason);
+        if generation == generations.serving() {
+            self.set_unavailable(turn, function, reason);
+        }
+    }
+
+    /// A function cannot be called now: queued calls end, and calls that come are refused.
+    fn set_unavailable(&mut self, turn: &mut Turn<'_, P, R>, function: FunctionId, reason: &str) {
+        self.functions[function].set_unavailable(Some(reason.to_owned()));
+        self.end_all_queued(turn, function, &Failure::new(Status::Unavailable, reason));
+    }
+
+    fn end_all_queued(
+        &mut self,
+        turn: &mut Turn<'_, P, R>,
+        function: FunctionId,
+        failure: &Failure,
+    ) {
+        let queued: Vec<_> = self.functions[function].queue.calls().collect();
+        for id in queued {
+            self.end_queued(turn, id, failure.clone());
+        }
+    }
+
+    /// A function was removed.
+    pub(super) fn removed(&mut self, function: FunctionId) {
+        self.functions[function].set_removed(true);
+        self.upkeep.watch(function);
+    }
+
+    /// Lets the containers of a removed function end when no call is queued. True if some are left.
+    pub(super) fn look_after_removed(
+        &mut self,
+        turn: &mut Turn<'_, P, R>,
+        function: FunctionId,
+    ) -> bool {
+        let containers = self.pool.members(function).containers().to_vec();
+        let f = &self.functions[function];
+        let is_queued = f.slots.load().queued() > 0;
+        if containers.is_empty() && is_queued {
+            let text = format!("{} was removed", f.spec().name);
+            self.end_all_queued(turn, function, &Failure::new(Status::NotFound, text));
+        } else if !is_queued {
+            containers.iter().for_each(|key| self.retire(turn, *key));
+        }
+        !containers.is_empty()
+    }
+
+    /// A container is ready, or one is gone: the newest generation may be to serve from now on.
+    /// The queue is still to be looked at.
+    pub(super) fn serve_newest_if_ready(
+        &mut self,
+        turn: &mut Turn<'_, P, R>,
+        function: FunctionId,
+    ) {
+        let generations = self.pool.members(function).generations();
+        if !generations.is_changing() {
+            return;
+        }
+        let newest = generations.newest();
+        let ready = self.pool.containers(function).filter(|(_, c)| {
+            c.phase() == Phase::Warming
+                && c.membership().generation() == newest
+                && !c.workers.ready().is_empty()
+        });
+        let ready = ready.count();
+        let processes = self.functions[function].spec().processes as usize;
+        if ready >= processes || (ready > 0 && !self.is_ready(function)) {
+            self.serve(turn, function, newest);
+        }
+    }
+
+    /// This generation serves, and older ones only end what they have.
+    fn serve(&mut self, turn: &mut Turn<'_, P, R>, function: FunctionId, generation: Generation) {
+        let members = self.pool.members_mut(function);
+        members.generations_mut().serve(generation);
+        self.functions[function].forget_code();
+        for key in members.containers().to_vec() {
+            let container = &mut self.pool[key];
+            let membership = container.membership();
+            if membership.generation() == generation {
+                container.serve();
+                self.functions[function].set_mode(container.workers.mode());
+            } else if !membership.is_attached() {
+                self.retire(turn, key);
+            }
+        }
+        turn.push(Action::Serves { function, generation });
+    }
+
+    /// A container gets no new calls and ends with its last one.
+    pub(super) fn retire(&mut self, turn: &mut Turn<'_, P, R>, key: ContainerKey) {
+        self.pool[key].set_aside();
+        self.end_if_done(turn, key);
+    }
+
+    /// The newest generation of a function's containers.
+    pub fn newest_generation(&self, function: FunctionId) -> Generation {
+        self.pool.members(function).generations().newest()
+    }
+
+    /// The generation of a function's containers that gets calls.
+    pub fn serving_generation(&self, function: FunctionId) -> Generation {
+        self.pool.members(function).generations().serving()
+    }
+
+    /// Why containers of the newest generation do not come to be, if they do not.
+    pub fn failing(&self, function: FunctionId) -> Option<&str> {
+        let failing = self.pool.members(function).generations().failing();
+        failing.or_else(|| self.functions[function].unavailable())
+    }
+}

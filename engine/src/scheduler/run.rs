@@ -1,0 +1,240 @@
+//! Calls run: they leave the queue, lend their slots while they wait, and go on.
+
+use super::Scheduler;
+use super::action::Action;
+use super::turn::Turn;
+use crate::calls::{Caller, Held, Outcome, Parent, Share, Start};
+use crate::functions::Lane;
+use crate::ids::{CallNumber, ChannelKey, ContainerKey, Fingerprint, FunctionId};
+use nightcore_runtime::protocol::Broken;
+
+/// A queued call whose turn it is.
+#[derive(Clone, Copy)]
+pub(super) struct Head {
+    pub function: FunctionId,
+    pub call: CallNumber,
+    pub queued_at: u64,
+    pub lane: Lane,
+    pub input: Option<Fingerprint>,
+}
+
+impl<P: Share, R> Scheduler<P, R> {
+    fn head(&mut self, function: FunctionId) -> Option<Head> {
+        let calls = &self.calls;
+        let is_queued = |call| calls.get(call).is_some_and(|call| call.is_queued());
+        let f = &mut self.functions[function];
+        let (id, lane) = f.queue.head(f.slots.may_open_outside(), is_queued)?;
+        let call = calls.get(id)?;
+        let (queued_at, input) = (call.queued_at(), call.input());
+        Some(Head { function, call: id, queued_at, lane, input })
+    }
+
+    /// Starts the calls of a function that may run: first waiting ones whose answer is there, then
+    /// queued ones.
+    #[inline]
+    pub(super) fn pump(&mut self, turn: &mut Turn<'_, P, R>, function: FunctionId) {
+        let slots = &self.functions[function].slots;
+        if slots.load().queued() > 0 || slots.has_resumes() {
+            self.start_waiting(turn, function);
+        }
+    }
+
+    fn start_waiting(&mut self, turn: &mut Turn<'_, P, R>, function: FunctionId) {
+        let now = turn.now;
+        loop {
+            let f = &mut self.functions[function];
+            if let Some(call) = f.slots.next_resume() {
+                self.resume(turn, call);
+                continue;
+            }
+            if f.slots.has_resumes() {
+                return;
+            }
+            let Some(head) = self.head(function) else { return };
+            if self.end_quarantined(turn, head) {
+                continue;
+            }
+            let f = &mut self.functions[function];
+            if f.slots.load().running() >= f.concurrency.limit(now, Some(head.queued_at)) {
+                // The end of a call looks again, too; this is for limits that rise while none ends.
+                if let Some(at) = f.concurrency.next_change_ns(Some(head.queued_at)) {
+                    self.upkeep.look_again(function, at);
+                }
+                return;
+            }
+            let alone_for = self.alone_for(now, head);
+            let Some((container, channel)) = self.choose(now, function, alone_for.is_some()) else {
+                if alone_for.is_some() && self.wait_to_be_alone(now, head) {
+                    return;
+                }
+                self.look_after_pauses(now, function);
+                if !self.want_workers(turn, function) && head.lane == Lane::Nested {
+                    self.no_worker_can_come(turn, head.call);
+                    continue;
+                }
+                return;
+            };
+            self.start(turn, head, (container, channel));
+            if let Some(alone_for) = alone_for {
+                self.pool[container].begin_alone(head.call, now.saturating_add(alone_for));
+            }
+        }
+    }
+
+    /// Of the containers with room the one with the fewest running calls, if `alone` one in which
+    /// none runs; in it the most recently idle worker.
+    fn choose(
+        &self,
+        now: u64,
+        function: FunctionId,
+        alone: bool,
+    ) -> Option<(ContainerKey, ChannelKey)> {
+        let mut chosen: Option<((bool, u32), ContainerKey, ChannelKey)> = None;
+        for (key, container) in self.pool.containers(function) {
+            let running = container.load().running();
+            if alone && running > 0 {
+                continue;
+            }
+            let Some(channel) = container.free_worker(now) else { continue };
+            let rank = (!container.membership().is_attached(), running);
+            if chosen.is_none_or(|(best, ..)| rank < best) {
+                chosen = Some((rank, key, channel));
+            }
+        }
+        chosen.map(|(_, key, channel)| (key, channel))
+    }
+
+    fn start(
+        &mut self,
+        turn: &mut Turn<'_, P, R>,
+        head: Head,
+        (container, channel): (ContainerKey, ChannelKey),
+    ) {
+        let f = &mut self.functions[head.function];
+        let Some(call) = self.calls.get_mut(head.call) else { return };
+        let start = Start {
+            channel,
+            container,
+            now: turn.now,
+            retries: f.spec().retries,
+            without_deadline: self.pool[container].membership().is_attached(),
+        };
+        let loads = self.pool.loads(container, channel, f.slots.load_mut());
+        let Some(payload) = call.start(start, loads) else { return };
+        f.call_started(turn.now, head.lane);
+        self.pool[container].workers.began_call();
+        let (root, deadline) = (call.root(), call.deadline());
+        let parent = match call.caller() {
+            Some(Caller::Call(parent)) => Some(parent.call),
+            _ => None,
+        };
+        let caller = parent.and_then(|parent| self.calls.get(parent)).map(|call| call.function());
+        let call = head.call;
+        turn.push(Action::Dispatch { channel, call, root, caller, deadline, payload });
+    }
+
+    /// The handler of a call waits for an internal call: it lends its slot.
+    pub(super) fn lend(&mut self, turn: &mut Turn<'_, P, R>, id: CallNumber) {
+        let Some(call) = self.calls.get_mut(id) else { return };
+        let Some(at) = call.dispatched() else { return };
+        let load = self.functions[call.function()].slots.load_mut();
+        if call.lend(turn.now, self.pool.loads(at.container, at.channel, load)) {
+            self.pool[at.container].end_alone(id);
+        }
+    }
+
+    /// A worker says that a handler waits for any of its internal calls.
+    pub(super) fn waits(
+        &mut self,
+        turn: &mut Turn<'_, P, R>,
+        channel: ChannelKey,
+        id: CallNumber,
+        seen: u64,
+    ) -> Result<(), Broken> {
+        let call = self.run_by(channel, id)?;
+        if call.answers() == seen && !call.children().is_empty() {
+            let function = call.function();
+            self.lend(turn, id);
+            self.pump(turn, function);
+        }
+        Ok(())
+    }
+
+    /// Hands the end of an internal call to the call that made it, when that has a slot to go on
+    /// with.
+    pub(super) fn deliver(
+        &mut self,
+        turn: &mut Turn<'_, P, R>,
+        parent: Parent,
+        callee: FunctionId,
+        outcome: Outcome<P>,
+    ) {
+        let Parent { call: id, tag, .. } = parent;
+        let Some(call) = self.calls.get_mut(id) else { return };
+        let Some(at) = call.dispatched() else { return };
+        let channel = at.channel;
+        let f = &mut self.functions[call.function()];
+        // The handler of an event loop goes on with each answer, but counts as waiting until the
+        // last.
+        let goes_on = !at.waits
+            || (!call.children().is_empty() && !self.pool[at.container].workers.are_threads());
+        // Nearly always a slot is free, and no other call waits for it.
+        let is_free = !call.holds_answers() && !f.slots.has_resumes() && f.slots.is_free();
+        if goes_on || is_free {
+            call.count_answers(1);
+            if !goes_on {
+                let load = f.slots.load_mut();
+                call.resume(turn.now, self.pool.loads(at.container, channel, load));
+            }
+            turn.push(Action::Deliver { channel, tag, function: Some(callee), outcome });
+            return;
+        }
+        if call.hold(Held { tag, function: callee, outcome }) {
+            f.slots.push_resume(id);
+            let function = call.function();
+            self.pump(turn, function);
+        }
+    }
+
+    /// The answer that was an event loop call's last is not its last any more: it is handed over
+    /// without a slot, and the call goes on waiting. Otherwise it would take a slot that the new
+    /// call may need.
+    pub(super) fn release_held(
+        &mut self,
+        turn: &mut Turn<'_, P, R>,
+        channel: ChannelKey,
+        id: CallNumber,
+    ) {
+        let Some(call) = self.calls.get_mut(id) else { return };
+        let Some(at) = call.dispatched() else { return };
+        if !at.waits || self.pool[at.container].workers.are_threads() {
+            return;
+        }
+        let held = call.take_held();
+        call.count_answers(held.len());
+        Self::deliver_held(turn, channel, held);
+    }
+
+    /// A slot is free for a call whose answers are there.
+    fn resume(&mut self, turn: &mut Turn<'_, P, R>, id: CallNumber) {
+        let Some(call) = self.calls.get_mut(id) else { return };
+        let Some(at) = call.dispatched() else { return };
+        if !call.holds_answers() {
+            return;
+        }
+        let load = self.functions[call.function()].slots.load_mut();
+        let held = call.resume(turn.now, self.pool.loads(at.container, at.channel, load));
+        call.count_answers(held.len());
+        Self::deliver_held(turn, at.channel, held);
+    }
+
+    fn deliver_held(
+        turn: &mut Turn<'_, P, R>,
+        channel: ChannelKey,
+        held: impl IntoIterator<Item = Held<P>>,
+    ) {
+        for Held { tag, function, outcome } in held {
+            turn.push(Action::Deliver { channel, tag, function: Some(function), outcome });
+        }
+    }
+}

@@ -1,0 +1,64 @@
+//! What the scheduler can be asked.
+
+use super::Scheduler;
+use super::snapshot::{ContainerCounts, FunctionStatus, WorkerCounts};
+use crate::calls::Share;
+use crate::functions::{Origin, Segments};
+use crate::ids::FunctionId;
+use crate::pool::Phase;
+
+impl<P: Share, R> Scheduler<P, R> {
+    /// The state of a function.
+    pub fn status(&mut self, now: u64, function: FunctionId) -> FunctionStatus {
+        let mut containers = ContainerCounts::default();
+        let mut workers = WorkerCounts::default();
+        for (_, container) in self.pool.containers(function) {
+            let ready = container.workers.ready();
+            match container.phase() {
+                Phase::SetAside | Phase::Ending => containers.set_aside += 1,
+                Phase::Serving if !ready.is_empty() => containers.ready += 1,
+                Phase::Warming | Phase::Serving => containers.starting += 1,
+            }
+            let idle = ready.iter().filter(|channel| self.pool.open(**channel).ids().is_empty());
+            let idle = idle.count() as u32;
+            workers.idle += idle;
+            workers.busy += ready.len() as u32 - idle;
+            workers.starting += container.workers.starting();
+        }
+        let generations = self.pool.members(function).generations();
+        let f = &mut self.functions[function];
+        let load = *f.slots.load();
+        FunctionStatus {
+            name: f.spec().name.clone(),
+            containers,
+            workers,
+            queued: load.queued(),
+            queued_bytes: load.queued_bytes(),
+            running: load.running(),
+            waiting: load.waiting(),
+            counts: f.counts.clone(),
+            max: f.slots.max(),
+            unavailable: f.unavailable().map(str::to_owned),
+            generation: generations.newest(),
+            serving: generations.serving(),
+            failing: generations.failing().map(str::to_owned),
+            quarantined: f.quarantine.quarantined(now),
+            concurrency: f.concurrency.report(now),
+        }
+    }
+
+    /// Where the time of a function's calls went; none before one was answered.
+    pub fn segments(&self, function: FunctionId) -> Option<&Segments> {
+        self.functions[function].segments()
+    }
+
+    /// How often a function was called that is not there, from this origin.
+    pub fn not_found(&self, origin: Origin) -> u64 {
+        self.not_found[origin as usize]
+    }
+
+    /// All functions, in the order they were first added.
+    pub fn functions(&self) -> impl Iterator<Item = FunctionId> + use<P, R> {
+        self.functions.ids().into_iter()
+    }
+}

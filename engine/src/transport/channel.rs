@@ -1,0 +1,380 @@
+//! The engine's end of one channel: named pipes, or rings with the named pipes as bells.
+
+use super::outbox::{Outbox, empty_when_writable};
+use super::outgoing::Outgoing;
+use super::rings::Rings;
+use crate::ids::{CallNumber, ChannelKey, ContainerKey, FunctionId};
+use crate::watched::Watched;
+use nightcore_runtime::clock::now_ns;
+use nightcore_runtime::ipc::channel;
+use nightcore_runtime::ipc::region::Region;
+use nightcore_runtime::ipc::ring::Sent;
+use nightcore_runtime::protocol::control::Mode;
+use nightcore_runtime::protocol::limits::MAX_OUTSTANDING;
+use nightcore_runtime::protocol::to_worker::{AnswerFailed, CancelCall, Retire, ToWorker};
+use nightcore_runtime::protocol::{
+    Broken, CANCEL_REASON_SINCE_VERSION, CancelReason, CancelWord, Failure, InlinePayload,
+    InvokeNumber, Message, MessageBuffer, WireFailure, WirePayload,
+};
+use std::cell::{Cell, RefCell};
+use std::io;
+use std::os::fd::{AsFd, OwnedFd};
+use std::rc::Rc;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use tokio::io::Interest;
+use tokio::task::spawn_local;
+
+/// Most messages that may wait for a worker that goes on talking and does not read: many times what
+/// its calls can have under way. Without a bound a worker that asks and never reads would make the
+/// engine hold all its answers.
+const MAX_UNSENT: usize = 8 * MAX_OUTSTANDING;
+/// Most messages of one ring that are handled before others have their turn.
+const MAX_MESSAGES_A_TURN: usize = 32;
+
+/// A worker's channel.
+pub struct Channel {
+    container: ContainerKey,
+    slot: u32,
+    mode: Mode,
+    /// Whether the worker understands why a call was cancelled.
+    knows_reasons: bool,
+    state: Cell<State>,
+    /// Messages go by it, or it is the worker's bell.
+    writer: Rc<OwnedFd>,
+    rings: Option<Rings>,
+    /// The engine's base region of the container, with the cancel words.
+    base: Arc<Region>,
+    /// Messages for which there was no room; at most some more than [`MAX_UNSENT`].
+    outbox: RefCell<Outbox<Box<[u8]>>>,
+    /// Calls whose payload is still being copied for this worker.
+    copying: RefCell<Vec<CallNumber>>,
+    /// The functions whose names this worker knows as callers.
+    told: RefCell<Told>,
+}
+
+/// How far a channel has come.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum State {
+    /// Its worker has not said that it is ready.
+    Starting,
+    /// Its worker is ready, and the scheduler knows it by this key.
+    Ready(ChannelKey),
+    /// It is closed: nothing is read from it any more.
+    Closed,
+}
+
+/// Where a channel is among its container's.
+pub(super) struct Place {
+    pub(super) container: ContainerKey,
+    pub(super) slot: u32,
+    pub(super) mode: Mode,
+    /// The version of the protocol that the container speaks.
+    pub(super) version: u16,
+}
+
+impl Channel {
+    pub(super) fn new(
+        place: Place,
+        writer: OwnedFd,
+        rings: Option<Rings>,
+        base: Arc<Region>,
+    ) -> Rc<Channel> {
+        let Place { container, slot, mode, version } = place;
+        base.cancel_word(slot).store(CancelWord::NONE, Ordering::Relaxed);
+        Rc::new(Channel {
+            container,
+            slot,
+            mode,
+            knows_reasons: version >= CANCEL_REASON_SINCE_VERSION,
+            state: Cell::new(State::Starting),
+            writer: Rc::new(writer),
+            rings,
+            base,
+            outbox: RefCell::new(Outbox::new(MAX_UNSENT)),
+            copying: RefCell::default(),
+            told: RefCell::default(),
+        })
+    }
+
+    /// The container whose worker is at the other end.
+    pub(crate) fn container(&self) -> ContainerKey {
+        self.container
+    }
+
+    /// The worker's number in its container.
+    pub(super) fn slot(&self) -> u32 {
+        self.slot
+    }
+
+    /// Whether its worker is a thread or an event loop.
+    pub(crate) fn mode(&self) -> Mode {
+        self.mode
+    }
+
+    #[inline]
+    pub(super) fn rings(&self) -> Option<&Rings> {
+        self.rings.as_ref()
+    }
+
+    /// How far it has come.
+    #[inline]
+    pub(crate) fn state(&self) -> State {
+        self.state.get()
+    }
+
+    /// Its worker is ready.
+    pub(crate) fn set_ready(&self, key: ChannelKey) {
+        self.state.set(State::Ready(key));
+    }
+
+    /// Closes it, and says how far it had come.
+    pub(crate) fn close(&self) -> State {
+        self.state.replace(State::Closed)
+    }
+
+    #[inline]
+    pub(super) fn is_closed(&self) -> bool {
+        self.state.get() == State::Closed
+    }
+
+    // Sending.
+
+    /// Sends a message now, or in its turn when there is room.
+    fn send(self: &Rc<Self>, message: &MessageBuffer) {
+        let bytes = message.as_bytes();
+        let mut outbox = self.outbox.borrow_mut();
+        if !outbox.is_empty() {
+            outbox.keep(bytes.into());
+            return;
+        }
+        match &self.rings {
+            Some(rings) => {
+                if self.put(rings, bytes).is_err() {
+                    outbox.keep(bytes.into());
+                    drop(outbox);
+                    self.send_unsent();
+                }
+            }
+            None => match channel::send(self.writer.as_fd(), bytes) {
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
+                    outbox.keep(bytes.into());
+                    spawn_local(self.clone().empty_outbox());
+                }
+                // Sent; or the worker is gone, which its end of the other pipe tells.
+                _ => {}
+            },
+        }
+    }
+
+    /// Puts a message into the ring.
+    ///
+    /// # Errors
+    ///
+    /// [`io::ErrorKind::WouldBlock`] if there is no room.
+    #[inline]
+    fn put(&self, rings: &Rings, bytes: &[u8]) -> io::Result<()> {
+        match rings.put(bytes) {
+            Sent::Seen => Ok(()),
+            Sent::Ring => {
+                self.ring_bell();
+                Ok(())
+            }
+            Sent::Full => Err(io::ErrorKind::WouldBlock.into()),
+        }
+    }
+
+    /// Wakes the worker. A full pipe wakes it anyway.
+    fn ring_bell(&self) {
+        let _ = channel::send(self.writer.as_fd(), &[0]);
+    }
+
+    /// Puts into the ring what there was no room for. If there still is none the worker rings when
+    /// there is.
+    pub(crate) fn send_unsent(&self) {
+        let Some(rings) = &self.rings else { return };
+        let mut outbox = self.outbox.borrow_mut();
+        while !outbox.is_empty() {
+            outbox.empty(|message| self.put(rings, message));
+            let mut ring = rings.outgoing.borrow_mut();
+            if outbox.is_empty() || ring.begin_wait() {
+                return;
+            }
+            ring.end_wait();
+        }
+    }
+
+    /// Waits for room in a full pipe and sends what is due. If the worker is gone, what it was not
+    /// sent stays in the outbox until its channel is closed.
+    async fn empty_outbox(self: Rc<Self>) {
+        match Watched::new(self.writer.clone(), Interest::WRITABLE) {
+            Ok(fd) => {
+                empty_when_writable(&self.outbox, &fd, |message| {
+                    channel::send(fd.as_fd(), message)
+                })
+                .await;
+            }
+            Err(_) => self.outbox.borrow_mut().clear(),
+        }
+    }
+
+    /// Calls that were dispatched to this worker, and that it was not even sent.
+    pub(crate) fn not_sent(&self) -> Vec<CallNumber> {
+        let outbox = self.outbox.borrow();
+        let dispatched = outbox.unsent().filter_map(|bytes| {
+            let (message, _) = Message::parse(bytes).ok()??;
+            match ToWorker::read(&message) {
+                Ok(ToWorker::Dispatch(dispatch)) => Some(dispatch.call),
+                _ => None,
+            }
+        });
+        dispatched.chain(self.copying.borrow().iter().copied()).collect()
+    }
+
+    /// The payload of this call is being copied: the call is not sent yet.
+    pub(super) fn begin_copy(&self, call: CallNumber) {
+        self.copying.borrow_mut().push(call);
+    }
+
+    /// The payload of this call has been copied.
+    pub(super) fn end_copy(&self, call: CallNumber) {
+        self.copying.borrow_mut().retain(|copying| *copying != call);
+    }
+
+    // What is sent.
+
+    /// Whether this worker must still be told the name of this function.
+    #[inline]
+    pub(crate) fn is_new_caller(&self, function: FunctionId) -> bool {
+        !self.told.borrow().has(function)
+    }
+
+    /// Sends a message with its payload.
+    #[inline]
+    pub(super) fn send_outgoing(self: &Rc<Self>, message: Outgoing<'_>, payload: WirePayload<'_>) {
+        self.send_telling(&message.write(payload), message.told());
+    }
+
+    /// Sends a message, and notes that this worker knows the name of this function from it. Not
+    /// before: a message whose payload takes long to copy is overtaken by others.
+    pub(super) fn send_telling(
+        self: &Rc<Self>,
+        message: &MessageBuffer,
+        function: Option<FunctionId>,
+    ) {
+        self.send(message);
+        if let Some(function) = function {
+            self.told.borrow_mut().add(function);
+        }
+    }
+
+    /// Tells the worker that a call it runs is cancelled, and why: a thread by a word it looks at,
+    /// an event loop by a message.
+    pub(crate) fn cancel(self: &Rc<Self>, call: CallNumber, reason: CancelReason) {
+        let reason = Some(reason).filter(|_| self.knows_reasons);
+        match self.mode {
+            Mode::Threads => {
+                let reason = reason.unwrap_or(CancelReason::Caller);
+                let word = CancelWord { call, reason }.pack();
+                self.base.cancel_word(self.slot).store(word, Ordering::Relaxed);
+            }
+            Mode::EventLoop => self.send(&CancelCall { call, reason, sent_at: now_ns() }.write()),
+        }
+    }
+
+    /// Tells an idle worker to end.
+    pub(crate) fn retire(self: &Rc<Self>) {
+        self.send(&Retire { sent_at: now_ns() }.write());
+    }
+
+    /// Sends the end of an internal call that got no answer.
+    pub(crate) fn send_failure(
+        self: &Rc<Self>,
+        call: InvokeNumber,
+        function: Option<FunctionId>,
+        failure: &Failure,
+    ) {
+        let (metadata, text) = failure.encode();
+        let payload = InlinePayload { metadata: metadata.as_bytes(), body: text.as_bytes() };
+        let failure = WireFailure { status: failure.status, payload };
+        self.send(&AnswerFailed { call, function, sent_at: now_ns(), failure }.write());
+    }
+
+    // What is received.
+
+    /// Hands the messages in the ring to `handle`, up to a bound, and says how many there were.
+    ///
+    /// # Errors
+    ///
+    /// The rule that the worker has broken; `handle` may find it.
+    pub(crate) fn take_from_ring(
+        &self,
+        mut handle: impl FnMut(&Message<'_>) -> Result<(), Broken>,
+    ) -> Result<usize, Broken> {
+        let Some(rings) = &self.rings else { return Ok(0) };
+        let mut reader = rings.incoming.borrow_mut();
+        let mut taken = 0;
+        while taken < MAX_MESSAGES_A_TURN && !self.is_closed() {
+            let Some(message) = reader.take()? else { break };
+            self.check_unread()?;
+            handle(&message)?;
+            if reader.give_back() {
+                self.ring_bell();
+            }
+            taken += 1;
+        }
+        Ok(taken)
+    }
+
+    /// The bell was rung: there is a message, or room for what could not be sent.
+    pub(crate) fn rung(&self, now: u64) {
+        self.send_unsent();
+        if let Some(rings) = &self.rings {
+            rings.rung(now);
+        }
+    }
+
+    /// A message has come that may have been looked for; `expects_more` says whether the worker is
+    /// to send another one, and is asked only if it was.
+    pub(crate) fn found(&self, expects_more: impl FnOnce() -> bool) {
+        if let Some(rings) = &self.rings {
+            rings.found(expects_more);
+        }
+    }
+
+    /// A worker that says something has to read as well.
+    #[inline]
+    pub(super) fn check_unread(&self) -> Result<(), Broken> {
+        match self.outbox.borrow().overfull() {
+            None => Ok(()),
+            Some(unread) => Err(Broken::Unread(unread)),
+        }
+    }
+}
+
+/// A set of functions, a bit each.
+#[derive(Debug, Default)]
+struct Told(Vec<u64>);
+
+impl Told {
+    /// The word of a function's bit, and the bit.
+    #[inline]
+    fn place(function: FunctionId) -> (usize, u64) {
+        let number = function.number();
+        (number as usize / 64, 1 << (number % 64))
+    }
+
+    #[inline]
+    fn has(&self, function: FunctionId) -> bool {
+        let (word, bit) = Told::place(function);
+        self.0.get(word).is_some_and(|told| told & bit != 0)
+    }
+
+    fn add(&mut self, function: FunctionId) {
+        let (word, bit) = Told::place(function);
+        if self.0.len() <= word {
+            self.0.resize(word + 1, 0);
+        }
+        self.0[word] |= bit;
+    }
+}

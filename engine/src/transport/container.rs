@@ -1,0 +1,232 @@
+//! The engine's end of one container: its control socket, its arena, its workers.
+
+use super::arena::{Arena, EngineBlock, Told};
+use super::channel::{Channel, Place};
+use super::control::ControlSocket;
+use super::ends::Ends;
+use super::handshake::Identity;
+use super::reader::{Reader, SpareInbox};
+use super::rings::Rings;
+use crate::ids::ContainerKey;
+use nightcore_runtime::protocol::control::{
+    ChannelKind, ContainerNumber, CreateWorker, FromEngine, Mode, NewRegion, Placement,
+    RegionDropped, RegionGranted, RegionRefusal, RegionRequest, Welcome, WorkerSlot,
+};
+use nightcore_runtime::protocol::{Failure, RING_SINCE_VERSION};
+use std::io;
+use std::os::fd::OwnedFd;
+use std::rc::Rc;
+
+/// A connected container.
+pub struct Container {
+    key: ContainerKey,
+    pub(crate) identity: Identity,
+    pub(crate) pid: i32,
+    mode: Mode,
+    /// The version of the protocol that it speaks.
+    version: u16,
+    /// What carries the messages of its channels.
+    kind: ChannelKind,
+    control: Rc<ControlSocket>,
+    pub(super) arena: Arena,
+    /// Whether payloads went by the arena since its memory was last given back.
+    pub(super) arena_used: bool,
+    /// Its workers, ready or not, by slot.
+    channels: Vec<Option<Rc<Channel>>>,
+    was_ready: bool,
+    /// How many more workers it may say it could not create: each is told to a person, at a length
+    /// that is its own choice.
+    may_fail: u64,
+}
+
+/// A container that has just greeted, and what it is sent with the welcome.
+pub struct NewContainer {
+    /// Its name for the scheduler.
+    pub(crate) key: ContainerKey,
+    /// Which container it is.
+    pub(crate) identity: Identity,
+    /// Its process.
+    pub(crate) pid: i32,
+    /// Whether its workers are threads or an event loop.
+    pub(crate) mode: Mode,
+    /// The version of the protocol that it speaks.
+    pub(crate) version: u16,
+    /// What is to carry the messages of its channels.
+    pub(crate) kind: ChannelKind,
+    /// Its control socket.
+    pub(crate) control: Rc<ControlSocket>,
+    /// Its arena.
+    pub(crate) arena: Arena,
+}
+
+impl Container {
+    /// Welcomes a container, and sends it the files of its base regions: its own, the engine's.
+    pub(super) fn welcome(new: NewContainer, base: [OwnedFd; 2], max_body_bytes: u64) -> Container {
+        let NewContainer { key, identity, pid, mode, version, kind, control, arena } = new;
+        let kind = match kind {
+            ChannelKind::Ring if version < RING_SINCE_VERSION => ChannelKind::Fifo,
+            known => known,
+        };
+        let welcome = Welcome {
+            version,
+            container: ContainerNumber(key.index() as u64),
+            max_body_bytes,
+            function: identity.name.clone(),
+        };
+        control.send(welcome.write(), base.into());
+        Container {
+            key,
+            identity,
+            pid,
+            mode,
+            version,
+            kind,
+            control,
+            arena,
+            arena_used: false,
+            channels: Vec::new(),
+            was_ready: false,
+            may_fail: 0,
+        }
+    }
+
+    /// Whether it is the one at this socket. A key alone may be another one's by now: a container
+    /// that broke a rule is forgotten before its process has ended.
+    pub(super) fn is_at(&self, control: &Rc<ControlSocket>) -> bool {
+        Rc::ptr_eq(&self.control, control)
+    }
+
+    // Workers.
+
+    /// Its workers, ready or not.
+    pub(crate) fn channels(&self) -> impl Iterator<Item = &Rc<Channel>> {
+        self.channels.iter().flatten()
+    }
+
+    /// Notes that a worker is ready; true if it is the container's first one.
+    pub(crate) fn note_ready(&mut self) -> bool {
+        !std::mem::replace(&mut self.was_ready, true)
+    }
+
+    /// Makes a channel and asks the container for a worker at its other end.
+    pub(super) fn create_worker(
+        &mut self,
+        ends: Ends,
+        placement: Placement,
+        spare: Rc<SpareInbox>,
+    ) -> io::Result<Reader> {
+        let slot = self.free_slot().ok_or_else(|| io::Error::other("no slot is free"))?;
+        let Ends { to_worker, from_worker, rings } = ends;
+        let (rings, file) = rings.unzip();
+        let (mode, version) = (self.mode, self.version);
+        let place = Place { container: self.key, slot: slot.number(), mode, version };
+        let base = self.arena.base.clone();
+        let channel = Channel::new(place, to_worker.writer, rings.map(Rings::new), base);
+        let reader = Reader::new(channel.clone(), from_worker.reader, spare)?;
+        self.channels[slot.number() as usize] = Some(channel);
+        // Workers of older versions have no placement, which is sent as the default.
+        let has_placement = version >= RING_SINCE_VERSION;
+        let placement = if has_placement { placement } else { Placement::Apart };
+        let create = CreateWorker { slot, placement };
+        let ends = [to_worker.reader, from_worker.writer];
+        self.may_fail += 1;
+        self.control.send(create.write(), ends.into_iter().chain(file).collect());
+        Ok(reader)
+    }
+
+    /// What carries the messages of its channels.
+    pub(super) fn kind(&self) -> ChannelKind {
+        self.kind
+    }
+
+    /// A slot that no worker has.
+    fn free_slot(&mut self) -> Option<WorkerSlot> {
+        let free = self.channels.iter().position(Option::is_none);
+        let slot = free.unwrap_or(self.channels.len());
+        let number = WorkerSlot::new(u32::try_from(slot).ok()?)?;
+        if slot == self.channels.len() {
+            self.channels.push(None);
+        }
+        Some(number)
+    }
+
+    /// The container says that it could not create the worker of this slot. Its channel, if it
+    /// still waits for that worker.
+    ///
+    /// # Errors
+    ///
+    /// If it says so more often than it was asked for workers.
+    pub(super) fn worker_failed(
+        &mut self,
+        slot: WorkerSlot,
+    ) -> Result<Option<Rc<Channel>>, String> {
+        let Some(left) = self.may_fail.checked_sub(1) else {
+            return Err("more workers failed than were asked for".to_owned());
+        };
+        self.may_fail = left;
+        Ok(self.channels.get(slot.number() as usize).cloned().flatten())
+    }
+
+    /// Forgets a channel that is closed; its slot is free again.
+    pub(super) fn forget(&mut self, channel: &Channel) {
+        if let Some(slot) = self.channels.get_mut(channel.slot() as usize) {
+            *slot = None;
+        }
+    }
+
+    // What it is told.
+
+    /// Tells it to end: nothing is under way in it.
+    pub(crate) fn shut_down(&self) {
+        self.channels().for_each(Channel::retire);
+        self.control.send(FromEngine::Shutdown.write(), Vec::new());
+    }
+
+    /// Gives the memory of what is free back to the system, on both sides.
+    pub(crate) fn trim(&mut self) {
+        if !std::mem::take(&mut self.arena_used) {
+            return;
+        }
+        let mut told = Vec::new();
+        self.arena.trim(&mut told);
+        self.tell(told);
+        if self.version >= RING_SINCE_VERSION {
+            self.control.send(FromEngine::Trim.write(), Vec::new());
+        }
+    }
+
+    /// Takes a block for this container to read, and tells it about regions first.
+    pub(super) fn allocate(&mut self, bytes: u64) -> Result<EngineBlock, Failure> {
+        let mut told = Vec::new();
+        self.arena_used = true;
+        let block = self.arena.allocate(bytes, &mut told);
+        self.tell(told);
+        block
+    }
+
+    fn tell(&self, told: Vec<Told>) {
+        for told in told {
+            match told {
+                Told::Added(region, units, file) => {
+                    let added = FromEngine::RegionAdded(NewRegion { region, units });
+                    self.control.send(added.write(), vec![file]);
+                }
+                Told::Dropped(region) => {
+                    self.control.send(RegionDropped { region }.write(), Vec::new());
+                }
+            }
+        }
+    }
+
+    /// Answers a request for a region.
+    pub(super) fn grant(&mut self, request: &RegionRequest) {
+        let (grant, files) = match self.arena.grant(request.bytes) {
+            Ok((region, units, file)) => (Ok(NewRegion { region, units }), vec![file]),
+            Err(Failure { status, message, .. }) => {
+                (Err(RegionRefusal { status, text: message }), Vec::new())
+            }
+        };
+        let granted = RegionGranted { request: request.request, grant };
+        self.control.send(granted.write(), files);
+    }
+}

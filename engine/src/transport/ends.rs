@@ -1,0 +1,33 @@
+//! What a channel is made of: two named pipes, and with rings a file of shared memory.
+
+use nightcore_runtime::ipc::channel::Pipe;
+use nightcore_runtime::ipc::ring::{self, RingReader, RingWriter, Side};
+use nightcore_runtime::protocol::control::ChannelKind;
+use std::io;
+use std::os::fd::OwnedFd;
+use std::path::Path;
+
+/// A channel that was just made: the worker's ends are still to be sent to it.
+pub(super) struct Ends {
+    pub(super) to_worker: Pipe,
+    pub(super) from_worker: Pipe,
+    /// The engine's ends of the rings, and their file.
+    pub(super) rings: Option<((RingWriter, RingReader), OwnedFd)>,
+}
+
+impl Ends {
+    /// Makes the pipes in `directory`, with names of this number for a moment.
+    pub(super) fn create(directory: &Path, number: u64, kind: ChannelKind) -> io::Result<Ends> {
+        let pipe =
+            |direction: &str| Pipe::create(&directory.join(format!("pipe-{number}-{direction}")));
+        let (to_worker, from_worker) = (pipe("in")?, pipe("out")?);
+        let rings = match kind {
+            ChannelKind::Fifo => None,
+            ChannelKind::Ring => {
+                let file = ring::create_file()?;
+                Some((ring::open(&file, Side::Engine)?, file))
+            }
+        };
+        Ok(Ends { to_worker, from_worker, rings })
+    }
+}

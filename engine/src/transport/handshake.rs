@@ -1,0 +1,189 @@
+//! Who may connect as a container, and as which one.
+
+use crate::ids::{FunctionId, Generation};
+use nightcore_runtime::protocol::control::{Hello, Mode};
+use nightcore_runtime::protocol::limits::TOKEN_BYTES;
+use nightcore_runtime::protocol::{OLDEST_VERSION, VERSION};
+use std::collections::{HashMap, HashSet};
+
+/// How a container was launched.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Launched {
+    /// The launch, as the launcher numbers them.
+    pub launch: u64,
+    /// The generation of the function's containers that it belongs to.
+    pub generation: Generation,
+}
+
+/// Which container a token admits.
+#[derive(Clone, Debug)]
+pub struct Identity {
+    /// Its launch; `None` for one attached by hand.
+    pub launched: Option<Launched>,
+    /// The function it runs.
+    pub function: FunctionId,
+    /// The function's name.
+    pub name: String,
+    /// The program, as the configuration writes it.
+    pub program: String,
+}
+
+impl Identity {
+    /// The number of its launch; `None` for one attached by hand.
+    pub fn launch(&self) -> Option<u64> {
+        self.launched.map(|launched| launched.launch)
+    }
+}
+
+/// The tokens that were given out. Each admits one process, once.
+#[derive(Debug, Default)]
+pub struct Tokens {
+    open: HashMap<[u8; TOKEN_BYTES], Identity>,
+    used: HashSet<[u8; TOKEN_BYTES]>,
+}
+
+/// Why a process was refused.
+#[derive(Debug)]
+pub(crate) struct Refusal {
+    /// For the person who reads the process's output.
+    pub(crate) text: String,
+    /// The container that it would have been, if it can never be one: starting it again would not
+    /// help.
+    pub(crate) hopeless: Option<Identity>,
+}
+
+/// What a greeting that was in order came to.
+#[derive(Debug)]
+pub(crate) struct Admitted {
+    pub(crate) identity: Identity,
+    pub(crate) mode: Mode,
+    /// The version of the protocol that is spoken from now on.
+    pub(crate) version: u16,
+}
+
+impl Tokens {
+    /// A new token for a container, in hex.
+    pub fn issue(&mut self, identity: Identity) -> std::io::Result<String> {
+        let mut token = [0; TOKEN_BYTES];
+        let mut filled = 0;
+        while filled < token.len() {
+            // SAFETY: the pointer and the length describe the unfilled rest of `token`.
+            let got = unsafe {
+                libc::getrandom(token[filled..].as_mut_ptr().cast(), token.len() - filled, 0)
+            };
+            if got < 0 {
+                return Err(std::io::Error::last_os_error());
+            }
+            filled += got as usize;
+        }
+        self.open.insert(token, identity);
+        Ok(token.iter().map(|byte| format!("{byte:02x}")).collect())
+    }
+
+    /// The token of this launch is no longer good: its process has ended.
+    pub fn revoke(&mut self, launch: u64) {
+        self.open.retain(|_, identity| identity.launch() != Some(launch));
+    }
+
+    /// Checks a greeting.
+    ///
+    /// # Errors
+    /// Why the process is refused.
+    pub(crate) fn admit(&mut self, hello: &Hello) -> Result<Admitted, Refusal> {
+        let refuse = |text: String| Refusal { text, hopeless: None };
+        if self.used.contains(&hello.token) {
+            return Err(refuse("this process inherited another worker's token".into()));
+        }
+        let Some(identity) = self.open.get(&hello.token).cloned() else {
+            return Err(refuse("the engine does not know this worker's token".into()));
+        };
+        let hopeless = |text: String| Refusal { text, hopeless: Some(identity.clone()) };
+        if hello.versions.newest < OLDEST_VERSION || hello.versions.oldest > VERSION {
+            return Err(hopeless(version_text(hello)));
+        }
+        let mode = match hello.mode {
+            Ok(mode) => mode,
+            Err(other) => return Err(hopeless(format!("unknown mode of worker {other}"))),
+        };
+        if !hello.handlers.contains(&identity.name) {
+            let handlers = &hello.handlers;
+            let has = if handlers.is_empty() { "none".to_owned() } else { handlers.join(", ") };
+            return Err(hopeless(format!(
+                "no handler \"{}\" in {}; it has: {has}",
+                identity.name, identity.program
+            )));
+        }
+        self.open.remove(&hello.token);
+        self.used.insert(hello.token);
+        Ok(Admitted { identity, mode, version: hello.versions.newest.min(VERSION) })
+    }
+}
+
+fn version_text(hello: &Hello) -> String {
+    let (side, age) = if hello.versions.newest < OLDEST_VERSION {
+        ("the worker's library", "older")
+    } else {
+        ("nightcore", "newer")
+    };
+    format!(
+        "this worker speaks version {} of the protocol, the engine version {VERSION}; \
+         the worker's library is {age}: upgrade {side}",
+        hello.versions.newest
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use nightcore_runtime::protocol::control::Versions;
+
+    fn hello(token: &str) -> Hello {
+        let mut bytes = [0; TOKEN_BYTES];
+        for (i, byte) in bytes.iter_mut().enumerate() {
+            *byte = u8::from_str_radix(&token[i * 2..i * 2 + 2], 16).unwrap();
+        }
+        Hello {
+            mode: Ok(Mode::Threads),
+            versions: Versions::OURS,
+            token: bytes,
+            library: "a library".into(),
+            handlers: vec!["Foo".into()],
+        }
+    }
+
+    fn identity() -> Identity {
+        Identity {
+            launched: Some(Launched { launch: 1, generation: Generation::FIRST }),
+            function: FunctionId::new(1).unwrap(),
+            name: "Foo".into(),
+            program: "./foo".into(),
+        }
+    }
+
+    #[test]
+    fn a_token_admits_once() {
+        let mut tokens = Tokens::default();
+        let hello = hello(&tokens.issue(identity()).unwrap());
+        assert!(tokens.admit(&hello).is_ok());
+        assert!(
+            tokens.admit(&hello).unwrap_err().text.contains("inherited another worker's token")
+        );
+        let unknown = Hello { token: [7; TOKEN_BYTES], ..hello };
+        assert!(tokens.admit(&unknown).unwrap_err().text.contains("does not know"));
+    }
+
+    #[test]
+    fn what_can_never_work_is_told_with_its_cure() {
+        let mut tokens = Tokens::default();
+        let good = hello(&tokens.issue(identity()).unwrap());
+        let others = Hello { handlers: vec!["Bar".into(), "Baz".into()], ..good.clone() };
+        let refusal = tokens.admit(&others).unwrap_err();
+        assert_eq!(refusal.text, "no handler \"Foo\" in ./foo; it has: Bar, Baz");
+        assert!(refusal.hopeless.is_some());
+        let newer = Hello { versions: Versions { newest: 9, oldest: 8 }, ..good.clone() };
+        let text = tokens.admit(&newer).unwrap_err().text;
+        assert!(text.contains("version 9") && text.contains("upgrade nightcore"), "{text}");
+        tokens.revoke(1);
+        assert!(tokens.admit(&good).is_err());
+    }
+}

@@ -1,0 +1,42 @@
+//! The engine's ends of channels, control sockets and arenas. It never blocks on a container.
+//!
+//! What comes from containers is pulled: a type that waits for something gives back an event, and
+//! whoever owns it decides what follows. Nothing here holds a handle to its owner, or knows who
+//! decides which call runs where.
+
+mod alarm;
+mod arena;
+mod channel;
+mod connections;
+mod container;
+mod control;
+mod copy;
+mod ends;
+mod fingerprint;
+mod handshake;
+mod inline_bytes;
+mod listener;
+mod looking;
+mod outbox;
+mod outgoing;
+mod payload;
+mod peer;
+mod reader;
+mod rings;
+
+pub use alarm::Alarm;
+pub(crate) use channel::{Channel, State};
+pub use connections::ContainerStatus;
+pub(crate) use connections::{Connections, Said, Sending, send_inline};
+pub(crate) use container::NewContainer;
+pub(crate) use control::{ControlSocket, FromProcess, Loss, Process};
+pub(crate) use copy::{BlockCopy, collect};
+pub(crate) use handshake::{Admitted, Refusal};
+pub use handshake::{Identity, Launched, Tokens};
+pub use listener::Listener;
+pub(crate) use listener::{Greeting, Stranger};
+pub(crate) use looking::{Looking, Turn};
+pub(crate) use outbox::{Emptied, Outbox};
+pub(crate) use outgoing::Outgoing;
+pub use payload::Payload;
+pub(crate) use reader::{Ending, Heard, Reader};

@@ -1,0 +1,138 @@
+//! Messages that could not be sent yet.
+//!
+//! A descriptor or a ring may have no room because its reader is slow or stopped. The engine never
+//! waits for that reader: it keeps the message and sends it, in order, when there is room.
+
+use crate::watched::Watched;
+use std::cell::RefCell;
+use std::collections::VecDeque;
+use std::io;
+
+/// Messages that wait for room, in the order in which they are to be sent.
+#[derive(Debug)]
+pub struct Outbox<M> {
+    unsent: VecDeque<M>,
+    /// How many may wait before the reader counts as one that does not read, if there is a bound.
+    most: Option<usize>,
+}
+
+/// What became of the messages that waited.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Emptied {
+    /// All of them were sent.
+    Whole,
+    /// There was no room for the next one.
+    NoRoom,
+    /// The reader is gone. What it was not sent stays here, to be asked for.
+    Gone,
+}
+
+impl<M> Outbox<M> {
+    /// An empty outbox with this bound.
+    pub fn new(most: usize) -> Outbox<M> {
+        Outbox { unsent: VecDeque::new(), most: Some(most) }
+    }
+
+    /// An empty outbox without a bound, for a reader that is the engine's own.
+    pub fn unbounded() -> Outbox<M> {
+        Outbox { unsent: VecDeque::new(), most: None }
+    }
+
+    /// Whether nothing waits, so that a message may be sent without its being overtaken.
+    #[inline]
+    pub fn is_empty(&self) -> bool {
+        self.unsent.is_empty()
+    }
+
+    /// How many messages wait, if that is more than the bound.
+    #[inline]
+    pub fn overfull(&self) -> Option<usize> {
+        let unsent = self.unsent.len();
+        self.most.is_some_and(|most| unsent > most).then_some(unsent)
+    }
+
+    /// Keeps a message behind those that wait. The bound is the caller's to check.
+    pub fn keep(&mut self, message: M) {
+        self.unsent.push_back(message);
+    }
+
+    /// Keeps a message behind those that wait, or drops it if as many as the bound wait.
+    pub fn keep_within_bound(&mut self, message: M) {
+        if self.most.is_none_or(|most| self.unsent.len() < most) {
+            self.unsent.push_back(message);
+        }
+    }
+
+    /// Sends what waits, in order, until `send` has no room or its reader is gone. `send` says that
+    /// there is no room by [`io::ErrorKind::WouldBlock`].
+    pub fn empty(&mut self, mut send: impl FnMut(&M) -> io::Result<()>) -> Emptied {
+        while let Some(message) = self.unsent.front() {
+            match send(message) {
+                Ok(()) => drop(self.unsent.pop_front()),
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Emptied::NoRoom,
+                Err(_) => return Emptied::Gone,
+            }
+        }
+        Emptied::Whole
+    }
+
+    /// What was not sent, in order.
+    pub fn unsent(&self) -> impl Iterator<Item = &M> {
+        self.unsent.iter()
+    }
+
+    /// Forgets what was not sent.
+    pub fn clear(&mut self) {
+        self.unsent.clear();
+    }
+}
+
+/// Sends what waits for room in a descriptor, until nothing waits any more or the reader is gone.
+pub async fn empty_when_writable<M>(
+    outbox: &RefCell<Outbox<M>>,
+    fd: &Watched,
+    mut send: impl FnMut(&M) -> io::Result<()>,
+) {
+    loop {
+        let Ok(mut ready) = fd.writable().await else { return };
+        if outbox.borrow_mut().empty(&mut send) != Emptied::NoRoom {
+            return;
+        }
+        ready.clear_ready();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Takes so many messages, then has no room.
+    fn room(mut left: usize, sent: &mut Vec<u32>) -> impl FnMut(&u32) -> io::Result<()> {
+        move |message| {
+            left = left.checked_sub(1).ok_or(io::ErrorKind::WouldBlock)?;
+            sent.push(*message);
+            Ok(())
+        }
+    }
+
+    #[test]
+    fn what_waits_is_sent_in_order_as_far_as_there_is_room() {
+        let (mut outbox, mut sent) = (Outbox::new(3), Vec::new());
+        (1..=5).for_each(|message| outbox.keep(message));
+        assert_eq!(outbox.overfull(), Some(5));
+        assert_eq!(outbox.empty(room(2, &mut sent)), Emptied::NoRoom);
+        assert_eq!(outbox.overfull(), None);
+        assert_eq!(outbox.unsent().copied().collect::<Vec<_>>(), [3, 4, 5]);
+        assert_eq!(outbox.empty(room(9, &mut sent)), Emptied::Whole);
+        assert!(outbox.is_empty());
+        assert_eq!(sent, [1, 2, 3, 4, 5]);
+    }
+
+    #[test]
+    fn what_a_reader_that_is_gone_was_not_sent_can_be_asked_for() {
+        let mut outbox = Outbox::new(2);
+        (1..=4).for_each(|message| outbox.keep_within_bound(message));
+        assert_eq!(outbox.empty(|_| Err(io::ErrorKind::BrokenPipe.into())), Emptied::Gone);
+        assert_eq!(outbox.unsent().copied().collect::<Vec<_>>(), [1, 2]);
+    }
+}

@@ -1,0 +1,154 @@
+//! The reading end of a channel's pipe, by which messages come, or which is the bell of a ring.
+
+use super::channel::Channel;
+use crate::watched::Watched;
+use nightcore_runtime::ipc::inbox::{Filled, Inbox};
+use nightcore_runtime::protocol::{Broken, Message};
+use std::cell::Cell;
+use std::io;
+use std::os::fd::{AsFd, OwnedFd};
+use std::rc::Rc;
+use tokio::io::Interest;
+
+/// An inbox that no channel uses now. An idle channel keeps none, so it costs no buffer.
+#[derive(Default)]
+pub(super) struct SpareInbox(Cell<Option<Inbox>>);
+
+/// The reading end of a channel.
+pub struct Reader {
+    channel: Rc<Channel>,
+    fd: Watched,
+    /// What was read and not taken.
+    inbox: Option<Inbox>,
+    spare: Rc<SpareInbox>,
+}
+
+/// What comes from a worker.
+#[derive(Debug)]
+pub enum Heard {
+    /// Bytes came by the pipe: see [`Reader::take`].
+    Bytes,
+    /// The bell was rung: see [`Channel::rung`] and [`Channel::take_from_ring`].
+    Bell,
+    /// The channel is over.
+    End(Ending),
+}
+
+/// Why a channel is over.
+#[derive(Debug)]
+pub enum Ending {
+    /// The worker closed its end.
+    Closed,
+    /// The worker broke a rule.
+    Broken(Broken),
+}
+
+impl Reader {
+    pub(super) fn new(
+        channel: Rc<Channel>,
+        fd: OwnedFd,
+        spare: Rc<SpareInbox>,
+    ) -> io::Result<Reader> {
+        let fd = Watched::new(fd, Interest::READABLE)?;
+        Ok(Reader { channel, fd, inbox: None, spare })
+    }
+
+    /// The channel.
+    pub(crate) fn channel(&self) -> &Rc<Channel> {
+        &self.channel
+    }
+
+    /// Waits for what comes next; `None` once the engine has closed the channel.
+    pub(crate) async fn next(&mut self) -> Option<Heard> {
+        match self.channel.rings() {
+            Some(_) => self.next_bell().await,
+            None => self.next_bytes().await,
+        }
+    }
+
+    async fn next_bytes(&mut self) -> Option<Heard> {
+        loop {
+            let mut ready = self.fd.readable().await.ok()?;
+            if self.channel.is_closed() {
+                return None;
+            }
+            let spare = || self.spare.0.take().unwrap_or_default();
+            let inbox = self.inbox.get_or_insert_with(spare);
+            let ending = match inbox.fill(self.fd.as_fd()) {
+                Ok(Filled::Bytes { drained }) => {
+                    // Fewer bytes than asked for: the pipe was empty, and the next message gives a
+                    // new edge.
+                    if drained {
+                        ready.clear_ready();
+                    }
+                    return Some(Heard::Bytes);
+                }
+                Ok(Filled::End) if inbox.is_empty() => Some(Ending::Closed),
+                Ok(Filled::End) => Some(Ending::Broken(Broken::Truncated)),
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
+                    ready.clear_ready();
+                    None
+                }
+                Err(_) => Some(Ending::Closed),
+            };
+            self.put_by();
+            if let Some(ending) = ending {
+                return Some(Heard::End(ending));
+            }
+        }
+    }
+
+    /// What the bytes at a bell are does not matter.
+    async fn next_bell(&mut self) -> Option<Heard> {
+        let mut bytes = [0; 64];
+        loop {
+            let mut ready = self.fd.readable().await.ok()?;
+            if self.channel.is_closed() {
+                return None;
+            }
+            match nix::unistd::read(&self.fd, &mut bytes) {
+                Ok(0) => return Some(Heard::End(Ending::Closed)),
+                Ok(read) => {
+                    if read < bytes.len() {
+                        ready.clear_ready();
+                    }
+                    return Some(Heard::Bell);
+                }
+                Err(nix::Error::EAGAIN) => ready.clear_ready(),
+                Err(nix::Error::EINTR) => {}
+                Err(_) => return Some(Heard::End(Ending::Closed)),
+            }
+        }
+    }
+
+    /// Hands all whole messages that were read to `handle`.
+    ///
+    /// # Errors
+    ///
+    /// The rule that the worker has broken; `handle` may find it.
+    pub(crate) fn take(
+        &mut self,
+        mut handle: impl FnMut(&Rc<Channel>, &Message<'_>) -> Result<(), Broken>,
+    ) -> Result<(), Broken> {
+        let Some(inbox) = &mut self.inbox else { return Ok(()) };
+        let mut result = Ok(());
+        while result.is_ok() {
+            result = match inbox.take() {
+                Ok(Some(message)) => {
+                    self.channel.check_unread().and_then(|()| handle(&self.channel, &message))
+                }
+                Ok(None) => break,
+                Err(broken) => Err(broken),
+            };
+        }
+        self.put_by();
+        result
+    }
+
+    /// Puts the inbox by for any channel, unless a part of a message is in it.
+    fn put_by(&mut self) {
+        if self.inbox.as_ref().is_some_and(Inbox::is_empty) {
+            self.spare.0.set(self.inbox.take());
+        }
+    }
+}

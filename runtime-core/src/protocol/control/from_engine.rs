@@ -1,0 +1,216 @@
+//! Control messages from the engine to a container, a type for each kind.
+
+use super::error::ControlError;
+use super::fixed::{Control, ControlBuffer, ControlKind, ReadControl};
+use super::ids::{ContainerNumber, RequestNumber, WorkerSlot, read_region};
+use super::region_dropped::RegionDropped;
+use super::settings::{Placement, Versions};
+use crate::protocol::ids::RegionId;
+use crate::protocol::status::Status;
+
+/// What the engine can say on the control socket.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum FromEngine {
+    /// Kind 2. Descriptors: the container's base region, the engine's base region.
+    Welcome(Welcome),
+    /// Kind 3.
+    Refused(Refused),
+    /// Kind 4. Descriptors: the end to read, the end to write, and the file of the rings if
+    /// messages go by them.
+    CreateWorker(CreateWorker),
+    /// Kind 7. Descriptor: the region, if it is granted.
+    RegionGranted(RegionGranted),
+    /// Kind 8: a region whose blocks the engine hands out. Descriptor: the region.
+    RegionAdded(NewRegion),
+    /// Kind 9.
+    RegionDropped(RegionDropped),
+    /// Kind 10: no more calls come; the container ends.
+    Shutdown,
+    /// Kind 11: there has been no call for a while; the container gives the memory of free blocks
+    /// back to the system.
+    Trim,
+}
+
+impl ReadControl for FromEngine {
+    fn read(datagram: &[u8]) -> Result<FromEngine, ControlError> {
+        let (kind, fixed, text) = Control::parse(datagram)?;
+        Ok(match kind {
+            ControlKind::Welcome => FromEngine::Welcome(Welcome {
+                version: fixed.version,
+                container: ContainerNumber(fixed.id),
+                max_body_bytes: fixed.size,
+                function: text.to_owned(),
+            }),
+            ControlKind::Refused => FromEngine::Refused(Refused {
+                versions: Versions { newest: fixed.version, oldest: fixed.oldest_version },
+                text: text.to_owned(),
+            }),
+            ControlKind::CreateWorker => FromEngine::CreateWorker(CreateWorker {
+                slot: WorkerSlot::read(fixed.id)?,
+                placement: Placement::from_number(fixed.mode)
+                    .ok_or(ControlError::Placement(fixed.mode))?,
+            }),
+            ControlKind::RegionGranted => {
+                FromEngine::RegionGranted(RegionGranted::read(&fixed, text)?)
+            }
+            ControlKind::RegionAdded => FromEngine::RegionAdded(NewRegion::read(&fixed)?),
+            ControlKind::RegionDropped => FromEngine::RegionDropped(RegionDropped::read(&fixed)?),
+            ControlKind::Shutdown => FromEngine::Shutdown,
+            ControlKind::Trim => FromEngine::Trim,
+            ControlKind::Hello | ControlKind::WorkerFailed | ControlKind::RegionRequest => {
+                return Err(ControlError::Kind(fixed.kind));
+            }
+        })
+    }
+}
+
+impl FromEngine {
+    /// The message.
+    pub fn write(&self) -> ControlBuffer {
+        match self {
+            FromEngine::Welcome(welcome) => welcome.write(),
+            FromEngine::Refused(refused) => refused.write(),
+            FromEngine::CreateWorker(create) => create.write(),
+            FromEngine::RegionGranted(granted) => granted.write(),
+            FromEngine::RegionAdded(region) => {
+                let fixed = region.describe(Control::new(ControlKind::RegionAdded));
+                ControlBuffer::write(fixed, "")
+            }
+            FromEngine::RegionDropped(dropped) => dropped.write(),
+            FromEngine::Shutdown => ControlBuffer::write(Control::new(ControlKind::Shutdown), ""),
+            FromEngine::Trim => ControlBuffer::write(Control::new(ControlKind::Trim), ""),
+        }
+    }
+}
+
+/// WELCOME: a process has become a container.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Welcome {
+    /// The version that is spoken from now on.
+    pub version: u16,
+    /// The number of the container.
+    pub container: ContainerNumber,
+    /// The largest body of a call or an answer.
+    pub max_body_bytes: u64,
+    /// The function to run.
+    pub function: String,
+}
+
+impl Welcome {
+    /// The message.
+    pub fn write(&self) -> ControlBuffer {
+        let fixed = Control {
+            version: self.version,
+            id: self.container.0,
+            size: self.max_body_bytes,
+            ..Control::new(ControlKind::Welcome)
+        };
+        ControlBuffer::write(fixed, &self.function)
+    }
+}
+
+/// REFUSED: a process may not become a container. The connection ends.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Refused {
+    /// The versions that the engine speaks.
+    pub versions: Versions,
+    /// Why, for a person.
+    pub text: String,
+}
+
+impl Refused {
+    /// The message.
+    pub fn write(&self) -> ControlBuffer {
+        let fixed = Control {
+            version: self.versions.newest,
+            oldest_version: self.versions.oldest,
+            status: Status::Refused.number(),
+            ..Control::new(ControlKind::Refused)
+        };
+        ControlBuffer::write(fixed, &self.text)
+    }
+}
+
+/// CREATE_WORKER: the container starts one more worker.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct CreateWorker {
+    /// Where it is in the container.
+    pub slot: WorkerSlot,
+    /// Where it looks at its ring. A container of version 1 has to be sent [`Placement::Apart`].
+    pub placement: Placement,
+}
+
+impl CreateWorker {
+    /// The message.
+    pub fn write(&self) -> ControlBuffer {
+        let fixed = Control {
+            id: u64::from(self.slot.number()),
+            mode: self.placement as u16,
+            ..Control::new(ControlKind::CreateWorker)
+        };
+        ControlBuffer::write(fixed, "")
+    }
+}
+
+/// A region that was made for a container.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct NewRegion {
+    /// Its id.
+    pub region: RegionId,
+    /// How many units it has.
+    pub units: u32,
+}
+
+impl NewRegion {
+    fn read(fixed: &Control) -> Result<NewRegion, ControlError> {
+        let units = u32::try_from(fixed.size).map_err(|_| ControlError::Units(fixed.size))?;
+        Ok(NewRegion { region: read_region(fixed.region)?, units })
+    }
+
+    fn describe(self, fixed: Control) -> Control {
+        Control { region: self.region.number(), size: u64::from(self.units), ..fixed }
+    }
+}
+
+/// REGION_GRANTED: the answer to a request for a region.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct RegionGranted {
+    /// The request.
+    pub request: RequestNumber,
+    /// The region, or why there is none.
+    pub grant: Result<NewRegion, RegionRefusal>,
+}
+
+/// Why a region was not granted.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct RegionRefusal {
+    /// The status of what needed the region. It is one that may end a call.
+    pub status: Status,
+    /// Why, for a person.
+    pub text: String,
+}
+
+impl RegionGranted {
+    fn read(fixed: &Control, text: &str) -> Result<RegionGranted, ControlError> {
+        let grant = if fixed.status == Status::Ok.number() {
+            Ok(NewRegion::read(fixed)?)
+        } else {
+            let status = Status::failure_from_wire(fixed.status);
+            let status = status.ok_or(ControlError::Status(fixed.status))?;
+            Err(RegionRefusal { status, text: text.to_owned() })
+        };
+        Ok(RegionGranted { request: RequestNumber(fixed.id), grant })
+    }
+
+    /// The message.
+    pub fn write(&self) -> ControlBuffer {
+        let fixed = Control { id: self.request.0, ..Control::new(ControlKind::RegionGranted) };
+        match &self.grant {
+            Ok(region) => ControlBuffer::write(region.describe(fixed), ""),
+            Err(refusal) => {
+                let status = refusal.status.number();
+                ControlBuffer::write(Control { status, ..fixed }, &refusal.text)
+            }
+        }
+    }
+}

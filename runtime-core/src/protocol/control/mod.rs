@@ -1,0 +1,23 @@
+//! Messages on the control socket: a fixed part of 64 bytes and a text. They create and retire
+//! workers and hand out memory; no call goes this way. [`FromEngine`] and [`FromContainer`] say
+//! which there are.
+
+mod error;
+mod fixed;
+mod from_container;
+mod from_engine;
+mod ids;
+mod region_dropped;
+mod settings;
+
+pub use error::ControlError;
+pub use fixed::{ControlBuffer, MAX_CONTROL_BYTES, ReadControl};
+pub use from_container::{FromContainer, Hello, RegionRequest, WorkerFailed};
+pub use from_engine::{
+    CreateWorker, FromEngine, NewRegion, Refused, RegionGranted, RegionRefusal, Welcome,
+};
+pub use ids::{ContainerNumber, RequestNumber, WorkerSlot};
+pub use region_dropped::RegionDropped;
+pub use settings::{
+    ChannelKind, FUNCTION_VARIABLE, Mode, Placement, SOCKET_VARIABLE, TOKEN_VARIABLE, Versions,
+};

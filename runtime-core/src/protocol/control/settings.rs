@@ -1,0 +1,71 @@
+//! What the control socket's messages agree on: how a container runs its calls, what carries
+//! messages, and where a container finds its engine.
+
+use crate::protocol::version::{OLDEST_VERSION, VERSION};
+
+/// Environment variable of a container: the engine's control socket.
+pub const SOCKET_VARIABLE: &str = "NIGHTCORE_SOCKET";
+/// Environment variable of a container: its token, in hex.
+pub const TOKEN_VARIABLE: &str = "NIGHTCORE_TOKEN";
+/// Environment variable of a container: the name of the function that the process is started for,
+/// for programs that need it before they serve. The engine tells it again in WELCOME.
+pub const FUNCTION_VARIABLE: &str = "NIGHTCORE_FUNCTION";
+
+/// How a container runs its calls.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(u16)]
+pub enum Mode {
+    /// A worker is a thread that runs one call at a time.
+    Threads = 0,
+    /// One channel, whose worker runs many calls at once.
+    EventLoop = 1,
+}
+
+/// What carries the messages of a channel.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ChannelKind {
+    /// Two named pipes.
+    Fifo,
+    /// Two rings in shared memory, with the named pipes as bells.
+    Ring,
+}
+
+/// Where worker threads run that look at rings.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(u16)]
+pub enum Placement {
+    /// A worker that looks again and again on the engine's core moves to another one.
+    Apart = 0,
+    /// Where the kernel puts them.
+    Free = 1,
+}
+
+/// The versions of the protocol that a peer speaks.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Versions {
+    /// The newest.
+    pub newest: u16,
+    /// The oldest.
+    pub oldest: u16,
+}
+
+impl Versions {
+    /// The versions that this build speaks.
+    pub const OURS: Versions = Versions { newest: VERSION, oldest: OLDEST_VERSION };
+}
+
+impl Mode {
+    /// The mode with this number.
+    pub fn from_number(number: u16) -> Option<Mode> {
+        [Mode::Threads, Mode::EventLoop].into_iter().find(|mode| *mode as u16 == number)
+    }
+}
+
+impl Placement {
+    /// The placement with this number.
+    pub fn from_number(number: u16) -> Option<Placement> {
+        [Placement::Apart, Placement::Free]
+            .into_iter()
+            .find(|placement| *placement as u16 == number)
+    }
+}

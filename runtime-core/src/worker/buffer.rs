@@ -1,0 +1,68 @@
+//! Bodies that are made in place, in a block of the arena.
+
+use super::arena::Block;
+use super::fork::is_forked;
+use super::session::Session;
+use crate::ipc::region::payload_bytes;
+use crate::protocol::limits::MAX_METADATA_BYTES;
+use crate::protocol::{Failure, Status};
+
+/// A writable block of the arena: an answer or a call's body that is made in place is sent without
+/// a copy.
+#[derive(Debug)]
+pub struct Buffer {
+    block: Block,
+    capacity: usize,
+    sent: bool,
+}
+
+impl Buffer {
+    pub(super) fn new(capacity: usize, session: &Session) -> Result<Buffer, Failure> {
+        if capacity as u64 > session.max_body_bytes() {
+            return Err(too_large(capacity as u64, session.max_body_bytes()));
+        }
+        // Room for metadata behind the body; see `metadata_offset`.
+        let bytes = payload_bytes(MAX_METADATA_BYTES, capacity as u64);
+        Ok(Buffer { block: session.allocate(bytes)?, capacity, sent: false })
+    }
+
+    /// How many bytes it has.
+    pub fn capacity(&self) -> usize {
+        self.capacity
+    }
+
+    /// The block, now the message's that carries it.
+    pub(super) fn into_block(mut self) -> Block {
+        self.sent = true;
+        Block {
+            region_id: self.block.region_id,
+            block: self.block.block,
+            region: self.block.region.clone(),
+        }
+    }
+
+    /// The memory to fill.
+    pub fn as_mut_slice(&mut self) -> &mut [u8] {
+        let start = self.block.region.pointer(self.block.block, self.capacity as u64);
+        // SAFETY: the block was taken by this process, is at least `capacity` long, and nobody
+        // reads it before it is sent, which consumes the buffer. It is memory of a file, so it is
+        // initialised.
+        unsafe { std::slice::from_raw_parts_mut(start, self.capacity) }
+    }
+}
+
+/// A block that was never sent is free again; not in a fork, where it is still the parent's.
+impl Drop for Buffer {
+    fn drop(&mut self) {
+        if !self.sent && !is_forked() {
+            self.block.region.give_back(self.block.block);
+        }
+    }
+}
+
+pub(super) fn too_large(bytes: u64, max: u64) -> Failure {
+    Failure::new(
+        Status::PayloadTooLarge,
+        format!("a body of {bytes} bytes is over the limit of {max}"),
+    )
+}

@@ -1,0 +1,171 @@
+//! Composes the messages that a worker sends: calls of other functions, answers, failures.
+
+use super::arena::Block;
+use super::buffer::{Buffer, too_large};
+use super::session::Session;
+use crate::clock::now_ns;
+use crate::ipc::region::{metadata_offset, payload_bytes};
+use crate::protocol::limits::{MAX_INLINE_BYTES, MAX_METADATA_BYTES};
+use crate::protocol::to_engine::{CallComplete, CallFailed, Callee, HandlerTimes, Invoke};
+use crate::protocol::{
+    BlockPayload, CallNumber, Failure, InlinePayload, InvokeNumber, MessageBuffer, MetadataBuffer,
+    MetadataError, Status, WireFailure, WirePayload, name,
+};
+use std::num::NonZeroU64;
+use std::time::Duration;
+
+/// What may be said about an internal call beside its body.
+#[derive(Clone, Debug, Default)]
+pub struct CallOptions {
+    /// Ends the call if it takes longer; the deadline of the request holds in any case.
+    pub timeout: Option<Duration>,
+    /// Metadata for the callee.
+    pub metadata: MetadataBuffer,
+}
+
+/// The body of a call or an answer.
+pub enum Body<'a> {
+    /// These bytes, one after the other.
+    Parts(&'a [&'a [u8]]),
+    /// The first bytes of a buffer of the arena.
+    Buffer(Buffer, usize),
+}
+
+/// An internal call that a handler makes.
+pub(super) struct OutgoingCall<'a> {
+    /// The request whose handler makes it.
+    pub(super) parent: CallNumber,
+    pub(super) name: &'a str,
+    pub(super) body: Body<'a>,
+    pub(super) options: &'a CallOptions,
+}
+
+impl OutgoingCall<'_> {
+    /// The INVOKE. `waits`: the handler does nothing until it gets an answer.
+    pub(super) fn compose(
+        self,
+        session: &Session,
+        (call, callee): (InvokeNumber, Callee<'_>),
+        waits: bool,
+    ) -> Result<MessageBuffer, Failure> {
+        if !name::is_valid(self.name) {
+            let text = format!("{:?} is not a name of a function", self.name);
+            return Err(Failure::new(Status::NotFound, text));
+        }
+        let sent_at = now_ns();
+        let deadline = self.options.timeout.and_then(|timeout| {
+            let timeout = u64::try_from(timeout.as_nanos()).unwrap_or(u64::MAX);
+            NonZeroU64::new(sent_at.saturating_add(timeout))
+        });
+        let name_len = match callee {
+            Callee::Id(_) => 0,
+            Callee::Name(name) => name.len(),
+        };
+        let (mut gathered, metadata) = (Vec::new(), self.options.metadata.as_bytes());
+        let payload = place(session, name_len, metadata, self.body, &mut gathered)?;
+        let parent = self.parent;
+        Ok(Invoke { call, parent, callee, waits, deadline, sent_at, payload }.write())
+    }
+}
+
+/// The payload of a message beside a name of this length: inline if it fits, else in the arena.
+/// `gathered`: for an inline body of several parts.
+fn place<'a>(
+    session: &Session,
+    name_len: usize,
+    metadata: &'a [u8],
+    body: Body<'a>,
+    gathered: &'a mut Vec<u8>,
+) -> Result<WirePayload<'a>, Failure> {
+    if metadata.len() > MAX_METADATA_BYTES {
+        return Err(Failure::new(Status::PayloadTooLarge, MetadataError::TooLarge.to_string()));
+    }
+    match body {
+        Body::Parts(parts) => {
+            let body_len: usize = parts.iter().map(|part| part.len()).sum();
+            if body_len as u64 > session.max_body_bytes() {
+                return Err(too_large(body_len as u64, session.max_body_bytes()));
+            }
+            if name_len + metadata.len() + body_len <= MAX_INLINE_BYTES {
+                let body = match parts {
+                    [] => &[],
+                    [one] => *one,
+                    _ => {
+                        gathered.reserve_exact(body_len);
+                        parts.iter().for_each(|part| gathered.extend_from_slice(part));
+                        gathered
+                    }
+                };
+                return Ok(WirePayload::Inline(InlinePayload { metadata, body }));
+            }
+            let bytes = payload_bytes(metadata.len(), body_len as u64);
+            let block = session.allocate(bytes)?;
+            let mut to = block.region.pointer(block.block, bytes);
+            for part in parts {
+                // SAFETY: `pointer` checked that the block is `bytes` long, which covers all parts
+                // and then the metadata; this process has just taken it, so nothing else writes to
+                // it, and `part` is not in it.
+                unsafe {
+                    std::ptr::copy_nonoverlapping(part.as_ptr(), to, part.len());
+                    to = to.add(part.len());
+                }
+            }
+            Ok(WirePayload::Block(put_metadata(&block, metadata, body_len as u64)))
+        }
+        Body::Buffer(buffer, len) => {
+            if len > buffer.capacity() {
+                let text = "more bytes than the buffer has";
+                return Err(Failure::new(Status::InvalidArgument, text));
+            }
+            let block = buffer.into_block();
+            Ok(WirePayload::Block(put_metadata(&block, metadata, len as u64)))
+        }
+    }
+}
+
+/// Writes the metadata behind the body of a block.
+fn put_metadata(block: &Block, metadata: &[u8], body_len: u64) -> BlockPayload {
+    let start = block.region.pointer(block.block, payload_bytes(metadata.len(), body_len));
+    // SAFETY: `pointer` checked that body and metadata lie in the region; this process has taken
+    // the block, so nothing else writes to it, and `metadata` is not in it.
+    unsafe {
+        let to = start.add(metadata_offset(body_len) as usize);
+        std::ptr::copy_nonoverlapping(metadata.as_ptr(), to, metadata.len());
+    }
+    let (region, metadata_len) = (block.region_id, metadata.len());
+    BlockPayload { region, block: block.block, metadata_len, body_len }
+}
+
+/// Times of a handler that has not ended: [`MessageBuffer::set_ended`] completes them.
+fn since(began_at: u64) -> HandlerTimes {
+    HandlerTimes { began_at, ended_at: began_at }
+}
+
+/// The COMPLETE of a request.
+pub(super) fn complete(
+    session: &Session,
+    call: CallNumber,
+    began_at: u64,
+    metadata: &[u8],
+    body: Body<'_>,
+) -> Result<MessageBuffer, Failure> {
+    let mut gathered = Vec::new();
+    let payload = place(session, 0, metadata, body, &mut gathered)?;
+    let times = since(began_at);
+    Ok(CallComplete { call, times, sent_at: began_at, payload }.write())
+}
+
+/// The COMPLETE of a request whose handler answered nothing.
+pub(super) fn complete_empty(call: CallNumber, began_at: u64) -> MessageBuffer {
+    let (times, payload) = (since(began_at), WirePayload::EMPTY);
+    CallComplete { call, times, sent_at: began_at, payload }.write()
+}
+
+/// The FAILED of a request.
+pub(super) fn failed(call: CallNumber, began_at: u64, failure: &Failure) -> MessageBuffer {
+    let (metadata, text) = failure.encode();
+    let status = if failure.status.ends_a_call() { failure.status } else { Status::FunctionFailed };
+    let payload = InlinePayload { metadata: metadata.as_bytes(), body: text.as_bytes() };
+    let failure = WireFailure { status, payload };
+    CallFailed { call, times: since(began_at), sent_at: began_at, failure }.write()
+}

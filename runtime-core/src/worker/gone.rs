@@ -1,0 +1,8 @@
+//! What is left to say when the engine has gone.
+
+use crate::protocol::{Failure, Status};
+
+/// The failure of a call whose engine has gone.
+pub(super) fn engine_gone() -> Failure {
+    Failure::new(Status::Unavailable, "the engine has gone")
+}

@@ -1,0 +1,59 @@
+//! The handlers of a program.
+
+use super::request::Request;
+use crate::protocol::name;
+use crate::protocol::{Failure, Status};
+use std::any::Any;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Arc;
+
+/// A function's code: it answers by [`super::RunningCall::reply`] or fails by returning a failure.
+pub type Handler = Arc<dyn Fn(&Request<'_>) -> Result<(), Failure> + Send + Sync>;
+
+/// The handlers of a program, by name. A container runs the one it was started for.
+#[derive(Clone, Default)]
+pub struct Handlers(Vec<(String, Handler)>);
+
+impl Handlers {
+    /// No handlers.
+    pub const fn new() -> Handlers {
+        Handlers(Vec::new())
+    }
+
+    /// Registers a handler.
+    ///
+    /// # Errors
+    /// If the name cannot name a function, or has a handler already.
+    pub fn add(&mut self, name: &str, handler: Handler) -> Result<(), Failure> {
+        let invalid = |text| Err(Failure::new(Status::InvalidArgument, text));
+        if !name::is_valid(name) {
+            return invalid(format!(
+                "{name:?} cannot name a function: [A-Za-z_][A-Za-z0-9_-]*, at most 63 characters"
+            ));
+        }
+        if self.get(name).is_some() {
+            return invalid(format!("a handler named {name:?} is registered already"));
+        }
+        self.0.push((name.to_owned(), handler));
+        Ok(())
+    }
+
+    pub(super) fn get(&self, name: &str) -> Option<&Handler> {
+        self.0.iter().find(|(n, _)| n == name).map(|(_, handler)| handler)
+    }
+
+    pub(super) fn names(&self) -> Vec<&str> {
+        self.0.iter().map(|(name, _)| name.as_str()).collect()
+    }
+}
+
+/// Runs a handler; a panic becomes its failure.
+pub(super) fn guarded(run: impl FnOnce() -> Result<(), Failure>) -> Result<(), Failure> {
+    catch_unwind(AssertUnwindSafe(run)).unwrap_or_else(|panic| Err(panicked(&*panic)))
+}
+
+fn panicked(panic: &(dyn Any + Send)) -> Failure {
+    let text = panic.downcast_ref::<&str>().copied();
+    let text = text.or(panic.downcast_ref::<String>().map(String::as_str)).unwrap_or("no message");
+    Failure::new(Status::FunctionFailed, format!("panicked: {text}"))
+}

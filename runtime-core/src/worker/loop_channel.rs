@@ -1,0 +1,117 @@
+//! The writing half of an event loop's channel, and the state that its requests share.
+
+use super::channel::Outgoing;
+use super::gone::engine_gone;
+use super::protocol::WorkerCore;
+use super::session::Session;
+use crate::protocol::{Failure, MessageBuffer};
+use nix::sys::epoll::{Epoll, EpollEvent, EpollFlags};
+use std::collections::VecDeque;
+use std::io;
+use std::os::fd::OwnedFd;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+/// What epoll calls the end to write.
+pub(super) const WRITER: u64 = 1;
+
+/// What may be sent, and what is still to be sent.
+pub(super) struct Outbound {
+    channel: Outgoing,
+    /// Messages that there was no room for, in order.
+    unsent: VecDeque<MessageBuffer>,
+}
+
+/// What an event loop and its requests share.
+pub(super) struct LoopChannel {
+    pub(super) session: Arc<Session>,
+    pub(super) epoll: Epoll,
+    outbound: Mutex<Outbound>,
+    core: Mutex<WorkerCore>,
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+impl LoopChannel {
+    pub(super) fn new(session: Arc<Session>, epoll: Epoll, channel: Outgoing) -> LoopChannel {
+        LoopChannel {
+            session,
+            epoll,
+            outbound: Mutex::new(Outbound { channel, unsent: VecDeque::new() }),
+            core: Mutex::new(WorkerCore::of_event_loop()),
+        }
+    }
+
+    /// What is known about the calls. Locked after [`LoopChannel::outbound`], if both are.
+    pub(super) fn core(&self) -> MutexGuard<'_, WorkerCore> {
+        lock(&self.core)
+    }
+
+    /// The right to send: what is sent while it is held is sent in that order.
+    pub(super) fn outbound(&self) -> MutexGuard<'_, Outbound> {
+        lock(&self.outbound)
+    }
+
+    /// Sends now, or as soon as there is room.
+    pub(super) fn send(&self, message: MessageBuffer) -> Result<(), Failure> {
+        self.put(&mut self.outbound(), message)
+    }
+
+    /// Sends now, or as soon as there is room.
+    pub(super) fn put(
+        &self,
+        outbound: &mut Outbound,
+        message: MessageBuffer,
+    ) -> Result<(), Failure> {
+        if outbound.unsent.is_empty() {
+            match outbound.channel.send(message.as_bytes()) {
+                Ok(()) => return Ok(()),
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
+                Err(_) => return Err(engine_gone()),
+            }
+            outbound.unsent.push_back(message);
+            self.wait_for_room(outbound);
+        } else {
+            outbound.unsent.push_back(message);
+        }
+        Ok(())
+    }
+
+    /// Sends what there is room for.
+    pub(super) fn flush(&self) {
+        let mut outbound = self.outbound();
+        if !outbound.unsent.is_empty() {
+            outbound.channel.disarm();
+            self.wait_for_room(&mut outbound);
+        }
+    }
+
+    /// Sends what there is room for, and sees to it that the loop is woken when there is room for
+    /// more.
+    fn wait_for_room(&self, outbound: &mut Outbound) {
+        let Outbound { channel, unsent } = outbound;
+        loop {
+            while let Some(message) = unsent.front() {
+                match channel.send(message.as_bytes()) {
+                    Err(error) if error.kind() == io::ErrorKind::WouldBlock => break,
+                    // Sent, or the engine is gone, which the reader tells.
+                    _ => drop(unsent.pop_front()),
+                }
+            }
+            if let Some(writer) = channel.pipe() {
+                self.watch_writer(writer, !unsent.is_empty());
+                return;
+            }
+            if unsent.is_empty() || channel.arm() {
+                return;
+            }
+            channel.disarm();
+        }
+    }
+
+    fn watch_writer(&self, writer: &OwnedFd, on: bool) {
+        let flags = if on { EpollFlags::EPOLLOUT } else { EpollFlags::empty() };
+        let _ = self.epoll.modify(writer, &mut EpollEvent::new(flags, WRITER));
+    }
+}

@@ -1,0 +1,252 @@
+//! What a worker knows about its calls, and what follows from each message that it hears. No I/O:
+//! the two skins, [`super::thread_channel`] and [`super::event_loop`], read and write, and do what
+//! this says.
+//!
+//! What counts as malformed is the same for both: a message that breaks a rule ends the channel.
+
+use super::cancel_flag::CancelFlag;
+use super::open_calls::OpenCalls;
+use crate::protocol::limits::MAX_OUTSTANDING;
+use crate::protocol::to_engine::Callee;
+use crate::protocol::to_worker::{Caller, CancelCall, Dispatch};
+use crate::protocol::{
+    Broken, CallNumber, CancelReason, Failure, FunctionId, InvokeNumber, Message, Status, ToWorker,
+    WireFailure, WirePayload,
+};
+use std::collections::HashMap;
+use std::num::NonZeroU64;
+use std::sync::Arc;
+
+/// An internal call under way whose answer comes as an event.
+#[derive(Debug)]
+pub(super) struct PendingCall {
+    /// The call whose handler made it.
+    pub(super) request: CallNumber,
+    /// What the handler calls it.
+    pub(super) tag: u64,
+    /// The function that was called.
+    pub(super) function: String,
+}
+
+/// The internal call whose answer a thread waits for.
+#[derive(Clone, Copy, Debug)]
+struct AwaitedCall {
+    call: InvokeNumber,
+    request: CallNumber,
+}
+
+/// The state of one worker's channel.
+#[derive(Debug)]
+pub(super) struct WorkerCore {
+    open: OpenCalls,
+    /// Ids of functions, learnt from the answers to calls by name.
+    ids: HashMap<String, FunctionId>,
+    /// Names of callers, told with their first call on this channel.
+    callers: HashMap<FunctionId, Arc<str>>,
+    /// The number of the last internal call. None is used twice on a channel.
+    last_invoke: u64,
+    awaited: Option<AwaitedCall>,
+    pending: HashMap<InvokeNumber, PendingCall>,
+}
+
+/// What a message brought.
+#[derive(Debug)]
+pub(super) enum Heard<'a> {
+    /// A call to run.
+    Request(HeardRequest<'a>),
+    /// The answer that a thread waits for, and the callee's id.
+    Awaited(Option<FunctionId>, HeardAnswer<'a>),
+    /// The answer to a call that was started.
+    Answer(PendingCall, HeardAnswer<'a>),
+    /// The answer to a call that its request did not wait for. Only its memory is to be given back.
+    Late(HeardAnswer<'a>),
+    /// Nobody waits for the answer to this call any more.
+    Cancelled(CallNumber, CancelReason),
+    /// Nothing: a call was cancelled that has been answered.
+    Nothing,
+    /// The worker has to end.
+    Retired,
+}
+
+/// A call to run, whose payload is still to be received.
+#[derive(Debug)]
+pub(super) struct HeardRequest<'a> {
+    pub(super) call: CallNumber,
+    pub(super) root: Option<CallNumber>,
+    pub(super) deadline: Option<NonZeroU64>,
+    pub(super) caller: Option<Arc<str>>,
+    pub(super) payload: WirePayload<'a>,
+    /// In an event loop: set when the call is cancelled.
+    pub(super) cancelled: Option<Arc<CancelFlag>>,
+}
+
+/// How an internal call ended.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum HeardAnswer<'a> {
+    /// It was answered; the payload is still to be received.
+    Complete(WirePayload<'a>),
+    /// It failed.
+    Failed(WireFailure<'a>),
+}
+
+impl WorkerCore {
+    /// The core of a worker thread, which runs one call at a time.
+    pub(super) fn of_thread() -> WorkerCore {
+        WorkerCore::new(OpenCalls::One(None))
+    }
+
+    /// The core of an event loop, which runs many calls at once.
+    pub(super) fn of_event_loop() -> WorkerCore {
+        WorkerCore::new(OpenCalls::many())
+    }
+
+    fn new(open: OpenCalls) -> WorkerCore {
+        WorkerCore {
+            open,
+            ids: HashMap::new(),
+            callers: HashMap::new(),
+            last_invoke: 0,
+            awaited: None,
+            pending: HashMap::new(),
+        }
+    }
+
+    /// Takes in a message.
+    ///
+    /// # Errors
+    /// If the engine broke a rule. The channel is over then.
+    pub(super) fn hear<'a>(&mut self, message: &Message<'a>) -> Result<Heard<'a>, Broken> {
+        match ToWorker::read(message)? {
+            ToWorker::Dispatch(dispatch) => self.dispatched(dispatch).map(Heard::Request),
+            ToWorker::AnswerComplete(answer) => {
+                let complete = HeardAnswer::Complete(answer.payload);
+                Ok(self.answer(answer.call, answer.function, complete))
+            }
+            ToWorker::AnswerFailed(answer) => {
+                let failed = HeardAnswer::Failed(answer.failure);
+                Ok(self.answer(answer.call, answer.function, failed))
+            }
+            ToWorker::CancelCall(cancel) => Ok(self.cancelled(cancel)),
+            ToWorker::Retire(_) => Ok(Heard::Retired),
+        }
+    }
+
+    fn dispatched<'a>(&mut self, dispatch: Dispatch<'a>) -> Result<HeardRequest<'a>, Broken> {
+        let caller = dispatch.caller.map(|caller| self.caller(caller)).transpose()?;
+        let cancelled = self.open.begin(dispatch.call)?;
+        let Dispatch { call, root, deadline, payload, .. } = dispatch;
+        Ok(HeardRequest { call, root, deadline, caller, payload, cancelled })
+    }
+
+    /// The name of a caller, which is told the first time that its id comes.
+    fn caller(&mut self, caller: Caller<'_>) -> Result<Arc<str>, Broken> {
+        if let Some(name) = caller.name {
+            self.callers.insert(caller.id, name.into());
+        }
+        self.callers.get(&caller.id).cloned().ok_or(Broken::Caller(caller.id.number()))
+    }
+
+    fn answer<'a>(
+        &mut self,
+        call: InvokeNumber,
+        function: Option<FunctionId>,
+        answer: HeardAnswer<'a>,
+    ) -> Heard<'a> {
+        if let Some(awaited) = self.awaited.take_if(|awaited| awaited.call == call) {
+            self.open.count_answer(awaited.request);
+            return Heard::Awaited(function, answer);
+        }
+        let Some(pending) = self.ended(call) else { return Heard::Late(answer) };
+        self.open.count_answer(pending.request);
+        self.learn(&pending.function, function);
+        Heard::Answer(pending, answer)
+    }
+
+    fn cancelled(&mut self, cancel: CancelCall) -> Heard<'static> {
+        let reason = cancel.reason.unwrap_or(CancelReason::Caller);
+        if self.open.cancel(cancel.call, reason) {
+            Heard::Cancelled(cancel.call, reason)
+        } else {
+            Heard::Nothing
+        }
+    }
+
+    /// Notes the id of a function, by which later calls name it.
+    pub(super) fn learn(&mut self, name: &str, id: Option<FunctionId>) {
+        if let Some(id) = id
+            && !self.ids.contains_key(name)
+        {
+            self.ids.insert(name.to_owned(), id);
+        }
+    }
+
+    /// The number of one more internal call, and how it names its callee.
+    ///
+    /// # Errors
+    /// OVERLOADED if too many are under way.
+    pub(super) fn new_invoke<'n>(
+        &mut self,
+        name: &'n str,
+    ) -> Result<(InvokeNumber, Callee<'n>), Failure> {
+        if self.pending.len() >= MAX_OUTSTANDING {
+            let text = format!("{MAX_OUTSTANDING} internal calls are under way from this worker");
+            let failure = Failure::new(Status::Overloaded, text);
+            return Err(Failure { function: name.into(), ..failure });
+        }
+        self.last_invoke += 1;
+        let callee = self.ids.get(name).copied().map_or(Callee::Name(name), Callee::Id);
+        Ok((InvokeNumber(self.last_invoke), callee))
+    }
+
+    /// The handler of `request` waits for the answer to this call of its own.
+    pub(super) fn wait_for(&mut self, call: InvokeNumber, request: CallNumber) {
+        self.awaited = Some(AwaitedCall { call, request });
+    }
+
+    /// A call was started whose answer comes as an event.
+    pub(super) fn began(&mut self, call: InvokeNumber, pending: PendingCall) {
+        self.open.call_began(pending.request);
+        self.pending.insert(call, pending);
+    }
+
+    /// A call that was started is under way no more.
+    pub(super) fn ended(&mut self, call: InvokeNumber) -> Option<PendingCall> {
+        let pending = self.pending.remove(&call)?;
+        self.open.call_ended(pending.request);
+        Some(pending)
+    }
+
+    /// The number of a started call with this tag.
+    pub(super) fn pending_with(&self, request: CallNumber, tag: u64) -> Option<InvokeNumber> {
+        let is_it = |pending: &PendingCall| pending.tag == tag && pending.request == request;
+        self.pending.iter().find(|(_, pending)| is_it(pending)).map(|(call, _)| *call)
+    }
+
+    /// Whether a call is under way that was started.
+    pub(super) fn has_pending(&self) -> bool {
+        !self.pending.is_empty()
+    }
+
+    /// A request has its answer: what its handler has under way is of no interest any more.
+    pub(super) fn answered(&mut self, request: CallNumber) {
+        if self.open.end(request) {
+            self.pending.retain(|_, pending| pending.request != request);
+        }
+    }
+
+    /// How many answers a request has had, by which the engine knows which of them a WAIT has seen.
+    pub(super) fn answers(&self, request: CallNumber) -> u64 {
+        self.open.answers(request)
+    }
+
+    /// Whether a request is open whose handler does not wait for an answer, as far as this can be
+    /// known.
+    pub(super) fn can_go_on(&self) -> bool {
+        self.open.can_go_on()
+    }
+
+    /// Whether no request is open.
+    pub(super) fn is_idle(&self) -> bool {
+        self.open.is_empty()
+    }
+}

@@ -1,0 +1,102 @@
+//! What a handler can do with a request, on a thread and in an event loop alike.
+
+use super::answer::{Answer, Tagged};
+use super::buffer::Buffer;
+use super::compose::{Body, CallOptions};
+use super::payload::Input;
+use super::watch::Watch;
+use crate::protocol::{CallNumber, CancelReason, Failure, Metadata, Status};
+use std::ops::Deref;
+use std::time::Duration;
+
+/// A request that a handler runs. What it was given is reached through [`Input`].
+///
+/// The methods that only one kind of request has are refused by the other, with INVALID_STATE.
+pub trait RunningCall: Deref<Target = Input> {
+    /// The number of a request of an event loop, by which events name it; `None` on a thread.
+    fn event_number(&self) -> Option<CallNumber> {
+        None
+    }
+
+    /// Why the call is cancelled; `None` if it is not. A load, cheap enough for a loop.
+    fn cancel_reason(&self) -> Option<CancelReason>;
+
+    /// Whether the caller has left or the deadline has passed.
+    fn is_cancelled(&self) -> bool {
+        self.cancel_reason().is_some()
+    }
+
+    /// Calls a function without waiting; its answer comes with this tag.
+    ///
+    /// # Errors
+    /// If the request has been answered, or the call cannot be made.
+    fn start_call(
+        &self,
+        tag: u64,
+        name: &str,
+        body: Body<'_>,
+        options: &CallOptions,
+    ) -> Result<(), Failure>;
+
+    /// Writable memory of the arena for a body of up to this many bytes.
+    ///
+    /// # Errors
+    /// If the request has been answered, or there is no memory.
+    fn buffer(&self, capacity: usize) -> Result<Buffer, Failure>;
+
+    /// Answers. Calls that are still under way are cancelled.
+    ///
+    /// # Errors
+    /// If the request has been answered, or the answer is too large.
+    fn reply(&self, body: Body<'_>, metadata: Metadata<'_>) -> Result<(), Failure>;
+
+    /// Answers with a failure.
+    ///
+    /// # Errors
+    /// If the request has been answered.
+    fn fail(&self, failure: &Failure) -> Result<(), Failure>;
+
+    /// On a thread: calls a function and waits for its answer.
+    ///
+    /// # Errors
+    /// If the call fails or cannot be made.
+    fn call(
+        &self,
+        _name: &str,
+        _body: Body<'_>,
+        _options: &CallOptions,
+    ) -> Result<Answer, Failure> {
+        Err(would_block())
+    }
+
+    /// On a thread: the next answer to a call that was started; `None` when `timeout` has passed.
+    ///
+    /// # Errors
+    /// If no call is under way.
+    fn next_answer(&self, _timeout: Option<Duration>) -> Result<Option<Tagged>, Failure> {
+        Err(would_block())
+    }
+
+    /// On a thread: has a function run once when the call is cancelled.
+    ///
+    /// # Errors
+    /// If there is no thread that could watch.
+    fn on_cancel(&self, _run: Box<dyn FnOnce() + Send>) -> Result<Watch, Failure> {
+        let text = "an event loop is told of cancelled requests by events";
+        Err(Failure::new(Status::InvalidState, text))
+    }
+
+    /// In an event loop: the answer to the call with this tag is no longer wanted.
+    ///
+    /// # Errors
+    /// If the request has been answered.
+    fn cancel_call(&self, _tag: u64) -> Result<(), Failure> {
+        let text = "a handler's calls end with the handler or by their timeouts";
+        Err(Failure::new(Status::InvalidState, text))
+    }
+}
+
+fn would_block() -> Failure {
+    let text = "a call that waits would stop the event loop: start it, and its answer is an event";
+    Failure::new(Status::InvalidState, text)
+}

@@ -1,0 +1,302 @@
+//! The channel of a worker thread: reads and writes messages, and does what [`super::protocol`]
+//! says.
+
+use super::answer::{self, Answer, Tagged};
+use super::channel::{Incoming, Outgoing, hear};
+use super::compose::OutgoingCall;
+use super::fork::{forked, is_forked};
+use super::gone::engine_gone;
+use super::payload::Input;
+use super::protocol::{Heard, PendingCall, WorkerCore};
+use super::session::Session;
+use super::watch::Watch;
+use crate::clock::now_ns;
+use crate::ipc::inbox::Filled;
+use crate::ipc::look::{MAX_LOOK_NS, Patience, TURN_NS};
+use crate::protocol::to_engine::{Callee, Wait};
+use crate::protocol::{
+    Broken, CallNumber, CancelReason, Failure, InvokeNumber, MessageBuffer, Status,
+};
+use std::cell::{Cell, RefCell};
+use std::collections::VecDeque;
+use std::io;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+struct State {
+    incoming: Incoming,
+    /// Whether it pays to look for the next call, and for the answer to one of its own.
+    patience_idle: Patience,
+    patience_waiting: Patience,
+    core: WorkerCore,
+    /// Answers that the handler has not asked for.
+    ready: VecDeque<Tagged>,
+    /// Nothing is read any more: the engine is gone, it broke a rule, or the worker has to end.
+    over: bool,
+}
+
+/// A call that a message said is cancelled, and why.
+type ToldCancelled = (CallNumber, CancelReason);
+
+pub(super) struct ThreadChannel {
+    pub(super) session: Arc<Session>,
+    outgoing: RefCell<Outgoing>,
+    slot: u32,
+    state: RefCell<State>,
+    /// The engine tells a thread by its cancel word; a message counts as well.
+    told_cancelled: Cell<Option<ToldCancelled>>,
+}
+
+/// What reading one message brought.
+pub(super) enum Step {
+    /// The answer that was waited for.
+    Own(Result<Answer, Failure>),
+    /// The answer to another call of the request, which is put aside.
+    Other,
+    /// Nothing for the handler.
+    Nothing,
+    /// Start this call.
+    Dispatch(Input),
+    /// End.
+    Retire,
+}
+
+/// The channel is over: the engine is gone, or it broke a rule.
+pub(super) struct Closed;
+
+impl From<Broken> for Closed {
+    fn from(_: Broken) -> Closed {
+        Closed
+    }
+}
+
+impl ThreadChannel {
+    pub(super) fn new(
+        session: Arc<Session>,
+        slot: u32,
+        incoming: Incoming,
+        outgoing: Outgoing,
+    ) -> ThreadChannel {
+        let state = State {
+            incoming,
+            patience_idle: Patience::default(),
+            patience_waiting: Patience::default(),
+            core: WorkerCore::of_thread(),
+            ready: VecDeque::new(),
+            over: false,
+        };
+        ThreadChannel {
+            session,
+            outgoing: RefCell::new(outgoing),
+            slot,
+            state: RefCell::new(state),
+            told_cancelled: Cell::new(None),
+        }
+    }
+
+    /// Whether messages go by pipes.
+    pub(super) fn is_pipe(&self) -> bool {
+        self.outgoing.borrow().pipe().is_some()
+    }
+
+    /// A request has its answer: what its handler has under way is of no interest any more.
+    pub(super) fn answered(&self, request: CallNumber) {
+        let mut state = self.state.borrow_mut();
+        state.core.answered(request);
+        state.ready.clear();
+    }
+
+    /// Sends a message; waits for room.
+    pub(super) fn send(&self, message: &MessageBuffer) -> Result<(), Failure> {
+        let mut outgoing = self.outgoing.borrow_mut();
+        loop {
+            match outgoing.send(message.as_bytes()) {
+                Ok(()) => return Ok(()),
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
+                Err(_) => return Err(engine_gone()),
+            }
+            // The engine always reads, so there will be room.
+            let heard = if outgoing.arm() {
+                hear(&self.state.borrow().incoming.as_fd())
+            } else {
+                Ok(Filled::Bytes { drained: true })
+            };
+            outgoing.disarm();
+            if !matches!(heard, Ok(Filled::Bytes { .. })) {
+                return Err(engine_gone());
+            }
+        }
+    }
+
+    /// Why a call is cancelled; `None` if it is not.
+    pub(super) fn cancel_reason(&self, call: CallNumber) -> Option<CancelReason> {
+        let by_word = || self.session.watches.reason(self.slot, call);
+        self.told(call).or_else(by_word)
+    }
+
+    fn told(&self, call: CallNumber) -> Option<CancelReason> {
+        self.told_cancelled.get().filter(|(told, _)| *told == call).map(|(_, reason)| reason)
+    }
+
+    pub(super) fn watch(
+        &self,
+        call: CallNumber,
+        run: Box<dyn FnOnce() + Send>,
+    ) -> Result<Watch, Failure> {
+        self.session.watches.watch(self.slot, call, self.told(call).is_some(), run)
+    }
+
+    /// Reads until there is a message and puts it where it belongs. `own`: the function whose
+    /// answer is waited for.
+    pub(super) fn step(&self, own: Option<&str>) -> Result<Step, Closed> {
+        let mut state = self.state.borrow_mut();
+        if state.over {
+            return Err(Closed);
+        }
+        let step = self.read(&mut state, own);
+        state.over = matches!(step, Err(Closed) | Ok(Step::Retire));
+        step
+    }
+
+    fn read(&self, state: &mut State, own: Option<&str>) -> Result<Step, Closed> {
+        let State { incoming, patience_idle, patience_waiting, core, ready, .. } = state;
+        let patience = if own.is_some() { patience_waiting } else { patience_idle };
+        loop {
+            let Some(message) = incoming.take()? else {
+                if incoming.look(MAX_LOOK_NS, TURN_NS, patience) {
+                    continue;
+                }
+                match incoming.sleep(patience) {
+                    Ok(Filled::Bytes { .. }) => continue,
+                    Ok(Filled::End) | Err(_) => return Err(Closed),
+                }
+            };
+            return Ok(match core.hear(&message)? {
+                Heard::Request(request) => Step::Dispatch(Input::receive(request, &self.session)?),
+                Heard::Awaited(id, answer) => {
+                    let function = own.unwrap_or_default();
+                    core.learn(function, id);
+                    Step::Own(answer::receive(answer, function, &self.session)?)
+                }
+                Heard::Answer(PendingCall { tag, function, .. }, answer) => {
+                    let result = answer::receive(answer, &function, &self.session)?;
+                    ready.push_back(Tagged { tag, result });
+                    Step::Other
+                }
+                Heard::Late(answer) => {
+                    // Its memory is given back at once.
+                    drop(answer::receive(answer, "", &self.session)?);
+                    Step::Nothing
+                }
+                Heard::Cancelled(call, reason) => {
+                    self.told_cancelled.set(Some((call, reason)));
+                    self.session.watches.call_cancelled(call);
+                    Step::Nothing
+                }
+                Heard::Nothing => Step::Nothing,
+                Heard::Retired => Step::Retire,
+            });
+        }
+    }
+
+    /// The number of one more internal call, and how it names its callee.
+    fn new_invoke<'n>(&self, name: &'n str) -> Result<(InvokeNumber, Callee<'n>), Failure> {
+        if is_forked() {
+            return Err(forked());
+        }
+        self.state.borrow_mut().core.new_invoke(name)
+    }
+
+    /// Calls a function and waits for its answer.
+    pub(super) fn call(&self, call: OutgoingCall<'_>) -> Result<Answer, Failure> {
+        let (name, parent) = (call.name, call.parent);
+        let named = |failure: Failure| Failure { function: name.into(), ..failure };
+        let invoke = self.new_invoke(name)?;
+        let message = call.compose(&self.session, invoke, true).map_err(named)?;
+        self.state.borrow_mut().core.wait_for(invoke.0, parent);
+        self.send(&message).map_err(named)?;
+        let mut tell = false;
+        loop {
+            if tell {
+                self.tell_waiting(parent).map_err(named)?;
+            }
+            match self.step(Some(name)) {
+                Ok(Step::Own(result)) => return result,
+                // The answer to another call ended the wait in the engine's eyes.
+                Ok(Step::Other) => tell = true,
+                Ok(Step::Nothing) => {}
+                // A thread that runs a call is not retired.
+                Ok(Step::Dispatch(_) | Step::Retire) | Err(Closed) => {
+                    return Err(named(engine_gone()));
+                }
+            }
+        }
+    }
+
+    /// Calls a function; its answer comes as an event with this tag.
+    pub(super) fn start_call(&self, tag: u64, call: OutgoingCall<'_>) -> Result<(), Failure> {
+        let (name, request) = (call.name, call.parent);
+        let named = |failure: Failure| Failure { function: name.into(), ..failure };
+        let invoke = self.new_invoke(name)?;
+        let message = call.compose(&self.session, invoke, false).map_err(named)?;
+        let pending = PendingCall { request, tag, function: name.to_owned() };
+        self.state.borrow_mut().core.began(invoke.0, pending);
+        self.send(&message).map_err(named)
+    }
+
+    /// The next answer to a call made by `start_call`; `None` when the time has passed.
+    pub(super) fn next_answer(
+        &self,
+        parent: CallNumber,
+        timeout: Option<Duration>,
+    ) -> Result<Option<Tagged>, Failure> {
+        let until = timeout.map(|timeout| Instant::now() + timeout);
+        loop {
+            {
+                let mut state = self.state.borrow_mut();
+                if let Some(event) = state.ready.pop_front() {
+                    return Ok(Some(event));
+                }
+                if !state.core.has_pending() {
+                    let text = "no internal call is under way";
+                    return Err(Failure::new(Status::InvalidState, text));
+                }
+            }
+            if !self.wait(Duration::ZERO)? {
+                match until {
+                    // Waits for good and lends its slot; with a timeout it keeps it, as it may run
+                    // again at any moment.
+                    None => self.tell_waiting(parent)?,
+                    Some(until) => {
+                        let left = until.saturating_duration_since(Instant::now());
+                        if left.is_zero() {
+                            return Ok(None);
+                        }
+                        if !self.wait(left)? {
+                            continue;
+                        }
+                    }
+                }
+            }
+            match self.step(None) {
+                Ok(Step::Own(_) | Step::Other | Step::Nothing) => {}
+                Ok(Step::Dispatch(_) | Step::Retire) | Err(Closed) => return Err(engine_gone()),
+            }
+        }
+    }
+
+    /// Tells the engine that a handler waits, unless there is a message.
+    fn tell_waiting(&self, call: CallNumber) -> Result<(), Failure> {
+        if self.wait(Duration::ZERO)? {
+            return Ok(());
+        }
+        let answers = self.state.borrow().core.answers(call);
+        self.send(&Wait { call, answers, sent_at: now_ns() }.write())
+    }
+
+    /// Whether there is a message; waits for one at most so long.
+    fn wait(&self, timeout: Duration) -> Result<bool, Failure> {
+        let waited = self.state.borrow_mut().incoming.wait(timeout);
+        waited.map_err(|error| Failure::new(Status::Internal, format!("poll: {error}")))
+    }
+}
