@@ -55,6 +55,7 @@ impl Queue {
     }
 
     /// The call whose turn it is. Calls from outside have none unless they `may_open`.
+    #[inline]
     pub fn head(
         &mut self,
         may_open: bool,

@@ -53,6 +53,7 @@ pub struct Message<'a> {
 
 impl<'a> Message<'a> {
     /// The first message in `bytes` and its length; `None` if it is not all there yet.
+    #[inline]
     pub fn parse(bytes: &'a [u8]) -> Result<Option<(Message<'a>, usize)>, Broken> {
         let Some(announced) = Announced::read(bytes)? else { return Ok(None) };
         Ok(announced.message(bytes).map(|message| (message, announced.message_len())))
