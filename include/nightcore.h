@@ -459,7 +459,7 @@ int32_t nc_fail(nc_request *req, const char *message);
 int32_t nc_pass_on(nc_request *req, const nc_error *error);
 
 // Takes room for a body of up to `capacity` bytes, to `buffer`. Worth it from about 64 KiB on.
-// What the memory holds at first is not defined.
+// The memory is not initialized.
 //
 // NC_PAYLOAD_TOO_LARGE: over the limit for bodies. NC_OVERLOADED: this process has no more memory
 // to share.

@@ -13,7 +13,7 @@ pub struct nc_buffer {
 }
 
 /// Takes room for a body of up to `capacity` bytes, to `buffer`. Worth it from about 64 KiB on.
-/// What the memory holds at first is not defined.
+/// The memory is not initialized.
 ///
 /// NC_PAYLOAD_TOO_LARGE: over the limit for bodies. NC_OVERLOADED: this process has no more memory
 /// to share.

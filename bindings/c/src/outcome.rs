@@ -1,10 +1,10 @@
-//! What the status that a handler returns makes of its call.
+//! The outcome of a call by the status that its handler returned.
 
 use crate::guard::number;
 use crate::status::NC_OK;
 use nightcore_runtime::protocol::{Failure, Status};
 
-/// What a handler that answered `status` makes of its call. `last`: the last operation of the
+/// The outcome of a call whose handler returned `status`. `last`: the last operation of the
 /// request that failed.
 pub(crate) fn outcome(status: i32, last: Option<Failure>) -> Result<(), Failure> {
     if status == NC_OK {

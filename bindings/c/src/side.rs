@@ -84,7 +84,7 @@ impl Side {
         }
     }
 
-    /// What a handler that returned `status` makes of its call.
+    /// The outcome of the call, as its handler returned `status`.
     pub(crate) fn returned(self, status: i32) -> Result<(), Failure> {
         match self {
             Side::Handler(handling) if !handling.failed.get() => {

@@ -2,7 +2,7 @@
 
 use super::load::{FunctionLoad, Loads};
 use super::state::{
-    Caller, Counted, Held, Patience, Running, Sent, Share, State, Task, Wait, Waiting,
+    Caller, Counted, Held, Patience, Running, Share, Start, State, Task, Wait, Waiting,
 };
 use crate::ids::{CallNumber, ChannelKey, ContainerKey, Fingerprint, FunctionId};
 use nightcore_runtime::protocol::CancelReason;
@@ -17,7 +17,7 @@ pub struct Call<P, R> {
     pub(super) root: Option<CallNumber>,
     /// How many calls are above it.
     pub(super) depth: u32,
-    /// What tells its input apart, if its function has a quarantine.
+    /// The fingerprint of its input, if its function has a quarantine.
     pub(super) input: Option<Fingerprint>,
     /// Bytes of what it carries.
     pub(super) bytes: u64,
@@ -28,7 +28,7 @@ pub struct Call<P, R> {
     pub(super) state: State<P, R>,
 }
 
-/// What is known of a dispatched call.
+/// Where a dispatched call runs.
 #[derive(Clone, Copy, Debug)]
 pub struct Dispatched {
     /// The worker that runs it.
@@ -39,25 +39,10 @@ pub struct Dispatched {
     pub waits: bool,
 }
 
-/// How a queued call is sent to a worker.
-#[derive(Clone, Copy, Debug)]
-pub struct Start {
-    /// The worker.
-    pub channel: ChannelKey,
-    /// Its container.
-    pub container: ContainerKey,
-    /// When, ns.
-    pub now: u64,
-    /// How often the call may be sent again if the container dies.
-    pub retries: u32,
-    /// Whether a person debugs the container: then deadlines are off.
-    pub without_deadline: bool,
-}
-
-/// What is left of a call that has ended.
+/// A call that has ended: the caller to tell, and the calls below it.
 #[derive(Debug)]
 pub struct Ended<R> {
-    /// Who is to be told, if its caller was not told before.
+    /// The caller, if it was not told before.
     pub caller: Option<Caller<R>>,
     /// Calls that it still had under way.
     pub children: Vec<CallNumber>,
@@ -102,7 +87,7 @@ impl<P, R> Call<P, R> {
         self.depth
     }
 
-    /// What tells its input apart, if its function has a quarantine.
+    /// The fingerprint of its input, if its function has a quarantine.
     #[inline]
     pub fn input(&self) -> Option<Fingerprint> {
         self.input
@@ -324,7 +309,6 @@ impl<P, R> Call<P, R> {
     where
         P: Share,
     {
-        let Start { channel, container, now, retries, without_deadline } = start;
         let call = self.counted();
         let queued = match self.take_state() {
             State::Queued(queued) => queued,
@@ -333,10 +317,9 @@ impl<P, R> Call<P, R> {
                 return None;
             }
         };
-        let sent = Sent { channel, container, at: now, retries };
-        let (running, payload) = queued.start(call, sent, loads);
+        let (running, payload) = queued.start(call, start, loads);
         self.set_state(State::Running(running));
-        if without_deadline {
+        if start.without_deadline {
             self.deadline = None;
         }
         Some(payload)

@@ -9,9 +9,9 @@ mod state;
 mod table;
 mod tree;
 
-pub use call::{Call, Dispatched, Ended, Start, Times};
+pub use call::{Call, Dispatched, Ended, Times};
 pub use deadlines::Deadlines;
 pub use load::{ContainerLoad, FunctionLoad, Loads, OpenCalls};
 pub use new_call::NewCall;
-pub use state::{Caller, Held, Outcome, Parent, Patience, Share};
+pub use state::{Caller, Held, Outcome, Parent, Patience, Share, Start};
 pub use table::Calls;

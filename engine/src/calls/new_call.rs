@@ -16,7 +16,7 @@ pub struct NewCall<P, R> {
     pub payload: P,
     /// Bytes of that.
     pub bytes: u64,
-    /// What tells its input apart, if its function has a quarantine.
+    /// The fingerprint of its input, if its function has a quarantine.
     pub input: Option<Fingerprint>,
     /// The call from outside that it is below, and how many calls are above it; none from outside.
     pub below: Option<(CallNumber, u32)>,

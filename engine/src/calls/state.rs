@@ -90,7 +90,7 @@ pub(super) struct Wanted<P, R> {
     pub(super) retried: u32,
 }
 
-/// What is known of a dispatched call whether its caller still waits or not.
+/// A dispatched call, whether its caller still waits or not.
 #[derive(Debug)]
 pub(super) struct Task {
     pub(super) channel: ChannelKey,
@@ -163,14 +163,19 @@ pub enum Patience {
     Stuck,
 }
 
-/// How a queued call is started.
+/// How a queued call is sent to a worker.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Sent {
-    pub(super) channel: ChannelKey,
-    pub(super) container: ContainerKey,
-    pub(super) at: u64,
-    /// How often it may be sent again in all.
-    pub(super) retries: u32,
+pub struct Start {
+    /// The worker.
+    pub channel: ChannelKey,
+    /// Its container.
+    pub container: ContainerKey,
+    /// When, ns.
+    pub now: u64,
+    /// How often the call may be sent again if the container dies.
+    pub retries: u32,
+    /// Whether a person debugs the container: then deadlines are off.
+    pub without_deadline: bool,
 }
 
 /// What follows when a worker dies, and the calls that the call had under way. The call is queued
@@ -191,18 +196,18 @@ impl<P: Share, R> Queued<P, R> {
     pub(super) fn start(
         self,
         call: Counted,
-        sent: Sent,
+        start: Start,
         mut loads: Loads<'_>,
     ) -> (Running<P, R>, P) {
         let Queued { caller, mut payload, retried, .. } = self;
         loads.function.leave_queue(call.bytes);
         loads.open(call.id, call.is_outside);
-        let may_be_retried = retried < sent.retries && matches!(caller, Caller::Call(_));
+        let may_be_retried = retried < start.retries && matches!(caller, Caller::Call(_));
         let again = may_be_retried.then(|| Box::new(payload.share()));
         let task = Task {
-            channel: sent.channel,
-            container: sent.container,
-            dispatched_at: sent.at,
+            channel: start.channel,
+            container: start.container,
+            dispatched_at: start.now,
             waited_ns: 0,
             queued_below_ns: 0,
             children: Vec::new(),

@@ -17,7 +17,7 @@ use nightcore_runtime::protocol::control::Mode;
 /// A call that asks to be admitted.
 #[derive(Clone, Copy, Debug)]
 pub struct Candidate {
-    /// What tells its input apart, if the function has a quarantine.
+    /// The fingerprint of its input, if its function has a quarantine.
     pub input: Option<Fingerprint>,
     /// Bytes of what it carries.
     pub bytes: u64,

@@ -17,7 +17,7 @@ pub struct Arrival<P, R> {
     pub payload: P,
     /// Bytes of that.
     pub bytes: u64,
-    /// What tells its input apart, if its function has a quarantine.
+    /// The fingerprint of its input, if its function has a quarantine.
     pub input: Option<Fingerprint>,
     /// How the gateway takes the answer.
     pub reply: R,
@@ -45,7 +45,7 @@ pub struct Invoke<'a, P> {
     pub payload: P,
     /// Bytes of that.
     pub bytes: u64,
-    /// What tells its input apart, if its function has a quarantine.
+    /// The fingerprint of its input, if its function has a quarantine.
     pub input: Option<Fingerprint>,
 }
 
