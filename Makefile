@@ -51,7 +51,7 @@ fmt: ## format the Rust sources
 header: ## write include/nightcore.h anew from bindings/c
 	NIGHTCORE_WRITE_HEADER=1 cargo test --locked -q -p nightcore-c --test header the_header_is_fresh
 
-bench: ## measure Nightcore, and this machine's floors; under five minutes (ARGS=--quick: rough)
+bench: ## measure Nightcore, and this machine's floors; under twelve minutes (ARGS=--quick: rough)
 	cargo build --locked --release -p nightcore-engine -p nightcore-c -p nightcore-bench
 	bench/prepare.sh $(abspath $(TARGET_DIR))/release
 	$(TARGET_DIR)/release/nightcore-bench $(ARGS)

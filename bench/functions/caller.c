@@ -71,15 +71,16 @@ static int32_t timed_call(nc_request *request, const char *target, nc_bytes payl
     return status;
 }
 
-static int32_t run(nc_request *request, const struct plan *plan, nc_bytes payload, uint8_t *samples) {
+/* Makes all calls. The bytes are compared in the first one, so that a sample has that in it only
+   where there is no warm-up. */
+static int32_t run(nc_request *request, const struct plan *plan, nc_bytes payload,
+                   uint8_t *samples) {
     uint64_t sample_ns = 0;
-    /* The bytes are compared once, in a call that no sample is taken of. */
-    int32_t status = timed_call(request, plan->target, payload, 1, &sample_ns);
-    for (size_t i = 0; status == NC_OK && i < plan->warm_up; i++)
-        status = timed_call(request, plan->target, payload, 0, &sample_ns);
-    for (size_t i = 0; status == NC_OK && i < plan->count; i++) {
-        status = timed_call(request, plan->target, payload, 0, &sample_ns);
-        put_sample(samples + i * SAMPLE_BYTES, sample_ns);
+    int32_t status = NC_OK;
+    for (size_t i = 0; status == NC_OK && i < plan->warm_up + plan->count; i++) {
+        status = timed_call(request, plan->target, payload, i == 0, &sample_ns);
+        if (i >= plan->warm_up)
+            put_sample(samples + (i - plan->warm_up) * SAMPLE_BYTES, sample_ns);
     }
     if (status != NC_OK)
         return status;

@@ -12,6 +12,7 @@ mod crowd;
 mod engine;
 mod external;
 mod floors;
+mod fresh;
 mod functions;
 mod html;
 mod http;
@@ -176,6 +177,11 @@ impl Run<'_> {
             let names: Vec<&str> = names.iter().map(String::as_str).collect();
             self.part(&names, |report| {
                 internal::measure(settings, &floors, &functions, placement, report)
+            });
+        }
+        for placement in settings.placements() {
+            self.part(&[fresh::key_of(placement).as_str()], |report| {
+                fresh::measure(settings, &floors, &functions, placement, report)
             });
         }
         self.part(&["beside"], |report| beside::measure(settings, &floors, &functions, report));

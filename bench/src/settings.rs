@@ -47,6 +47,8 @@ pub struct Effort {
     /// The same for the sizes that have no floor.
     pub size_rounds: usize,
     pub size_round: Duration,
+    /// How many fresh engines show the modes of an internal call, for each placement.
+    pub fresh_engines: usize,
     /// The same for internal calls beside busy cores.
     pub beside_rounds: usize,
     pub beside_round: Duration,
@@ -79,11 +81,12 @@ pub struct Effort {
 impl Effort {
     /// What `make bench` does.
     pub const FULL: Effort = Effort {
-        run: Duration::from_secs(285),
+        run: Duration::from_secs(12 * 60),
         pairs: 7,
         half_pair: Duration::from_millis(350),
         size_rounds: 3,
         size_round: Duration::from_millis(250),
+        fresh_engines: 20,
         beside_rounds: 20,
         beside_round: Duration::from_millis(250),
         external_rounds: 5,
@@ -101,7 +104,7 @@ impl Effort {
         memory_calls: &[100_000, 1_000_000],
         crowds: false,
     };
-    /// What `make bench-long` does: the same, and what does not fit five minutes.
+    /// What `make bench-long` does: the same, and what does not fit twelve minutes.
     pub const LONG: Effort = Effort {
         run: Duration::from_secs(30 * 60),
         memory_calls: &[100_000, 1_000_000, 10_000_000],
@@ -114,6 +117,7 @@ impl Effort {
         half_pair: Duration::from_millis(100),
         size_rounds: 1,
         size_round: Duration::from_millis(100),
+        fresh_engines: 3,
         beside_rounds: 1,
         beside_round: Duration::from_millis(100),
         external_rounds: 1,

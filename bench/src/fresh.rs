@@ -1,0 +1,104 @@
+//! Worst of many: the small internal call in fresh engines, each used by requests of growing size.
+//!
+//! A call may have several modes, and an engine may stay in one of them for good. One engine that
+//! serves one large request shows one mode only.
+
+use std::time::Duration;
+
+use anyhow::Result;
+
+use crate::calls::Calls;
+use crate::channel::Channel;
+use crate::engine::Engine;
+use crate::floors::{Floor, Floors};
+use crate::functions::Function;
+use crate::interrupt;
+use crate::pairs::{Sized, median};
+use crate::report::Report;
+use crate::settings::{Placement, Settings};
+
+/// How many internal calls each request makes, in turn.
+const REQUESTS: [usize; 4] = [10, 100, 10_000, 100_000];
+/// How often each engine serves them all: a mode has been seen that began with the third request
+/// that took milliseconds.
+const TURNS: usize = 2;
+/// The p50 of a smaller request is mostly that of its first wakes.
+const LEAST_CALLS: usize = 10_000;
+/// The size of a body.
+const BYTES: usize = 16;
+/// After this time without a request every thread of an engine is parked, and its core is halted.
+const SILENCE: Duration = Duration::from_millis(250);
+/// The internal calls of a request that comes alone.
+const FEW_CALLS: usize = 10;
+
+/// The bars: the worst p50 is at most this many times the median p50, and on one core at most this
+/// many times the ping-pong floor.
+const WORST_TO_MEDIAN: f64 = 2.0;
+const WORST_TO_FLOOR: f64 = 1.35;
+/// The bars of unpinned calls, in µs: the median p50, and the mean of ten calls.
+const MEDIAN_US: f64 = 2.0;
+const FEW_MEAN_US: f64 = 8.0;
+
+/// The prefix of the keys of one placement.
+pub fn key_of(placement: Placement) -> String {
+    format!("internal.{}.16B", placement.name())
+}
+
+/// The p50 of each request of at least [`LEAST_CALLS`] calls, in µs, in order.
+pub fn p50s_us(engine: &Engine) -> Result<Vec<f64>> {
+    let calls = Calls::in_c(engine, BYTES);
+    let mut p50s_us = Vec::new();
+    for count in [REQUESTS; TURNS].into_iter().flatten() {
+        let samples = calls.run(Sized { count, warm_up: 0 })?;
+        if count >= LEAST_CALLS {
+            p50s_us.push(samples.quantile_us(50));
+        }
+    }
+    Ok(p50s_us)
+}
+
+/// The mean of the calls of a request that comes after a silence, in µs.
+fn few_mean_us(engine: &Engine) -> Result<f64> {
+    interrupt::sleep(SILENCE)?;
+    Ok(Calls::in_c(engine, BYTES).run(Sized { count: FEW_CALLS, warm_up: 0 })?.mean_us())
+}
+
+/// Measures `internal.PLACEMENT.16B.*`.
+pub fn measure(
+    settings: &Settings,
+    floors: &Floors,
+    functions: &[Function],
+    placement: Placement,
+    report: &mut Report,
+) -> Result<()> {
+    let mut all_p50s_us = Vec::new();
+    let mut few_means_us = Vec::new();
+    for _ in 0..settings.effort.fresh_engines {
+        let engine = Engine::start(settings, functions, placement, Channel::Default)?;
+        all_p50s_us.extend(p50s_us(&engine)?);
+        few_means_us.push(few_mean_us(&engine)?);
+        engine.stop()?;
+    }
+    let median_us = median(&all_p50s_us);
+    let worst_us = all_p50s_us.into_iter().fold(f64::NAN, f64::max);
+    let few_mean_us = median(&few_means_us);
+    let worst_bar_us = WORST_TO_MEDIAN * median_us;
+    let key = key_of(placement);
+    let (median_key, worst_key) = (format!("{key}.median_p50_us"), format!("{key}.worst_p50_us"));
+    let few_key = format!("{key}.first_ten_mean_us");
+    match placement {
+        Placement::OneCore(_) => {
+            let floor_us = floors.reported_us(Floor::PingPong, placement, report)?;
+            report.add(&median_key, median_us);
+            let bar_us = worst_bar_us.min(WORST_TO_FLOOR * floor_us);
+            report.add_with_bar(&worst_key, worst_us, bar_us);
+            report.add(&few_key, few_mean_us);
+        }
+        Placement::Unpinned => {
+            report.add_with_bar(&median_key, median_us, MEDIAN_US);
+            report.add_with_bar(&worst_key, worst_us, worst_bar_us);
+            report.add_with_bar(&few_key, few_mean_us, FEW_MEAN_US);
+        }
+    }
+    Ok(())
+}
