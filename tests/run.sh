@@ -4,7 +4,7 @@
 set -uo pipefail
 cd "$(dirname "$0")/.." || exit
 
-stages=(format shell walls clippy rust fifo c go python node conformance faults apps docs install dist demo)
+stages=(format shell walls clippy rust fifo c go python node conformance faults speed apps docs install dist demo)
 # Rings are the default: what depends on the channel runs once more over named pipes.
 over_fifo=(calls event_loop hello languages payloads refusals shutdown threads cancellation deadlines deadlocks kills leftovers)
 
@@ -25,6 +25,10 @@ stage() {
         node) tests/node.sh ;;
         conformance) tests/conformance/run.sh ;;
         faults) cargo run --locked --quiet -p nightcore-tests --bin nightcore-soak -- --seconds 60 ;;
+        speed)
+            cargo build --locked --release --quiet -p nightcore-engine -p nightcore-c &&
+                cargo run --locked --release --quiet -p nightcore-bench -- --check
+            ;;
         apps) tests/apps/run.sh ;;
         docs) tests/docs/facts.sh && tests/docs/snippets.sh && tests/docs/scripts.sh ;;
         install) tests/install/install.sh ;;

@@ -33,9 +33,14 @@ fn own_time(stat: &Stat) -> Duration {
 }
 
 fn ended_children(stat: &Stat) -> Duration {
+    of_ticks(stat.ended_children_ticks)
+}
+
+/// The time of so many of the ticks that `/proc` counts in.
+pub fn of_ticks(ticks: u64) -> Duration {
     // SAFETY: sysconf has no preconditions.
     let ticks_per_second = unsafe { libc::sysconf(libc::_SC_CLK_TCK) }.max(1).cast_unsigned();
-    Duration::from_secs_f64(stat.ended_children_ticks as f64 / ticks_per_second as f64)
+    Duration::from_secs_f64(ticks as f64 / ticks_per_second as f64)
 }
 
 #[cfg(test)]

@@ -18,7 +18,7 @@ use crate::report::Report;
 use crate::settings::{Placement, Settings};
 
 /// How many internal calls each request makes, in turn.
-const REQUESTS: [usize; 4] = [10, 100, 10_000, 100_000];
+pub const REQUESTS: [usize; 4] = [10, 100, 10_000, 100_000];
 /// How often each engine serves them all: a mode has been seen that began with the third request
 /// that took milliseconds.
 const TURNS: usize = 2;
@@ -44,11 +44,11 @@ pub fn key_of(placement: Placement) -> String {
     format!("internal.{}.16B", placement.name())
 }
 
-/// The p50 of each request of at least [`LEAST_CALLS`] calls, in µs, in order.
-pub fn p50s_us(engine: &Engine) -> Result<Vec<f64>> {
+/// The p50 of each request of at least [`LEAST_CALLS`] calls, in µs, in the order of the requests.
+pub fn p50s_us(engine: &Engine, requests: &[usize]) -> Result<Vec<f64>> {
     let calls = Calls::in_c(engine, BYTES);
     let mut p50s_us = Vec::new();
-    for count in [REQUESTS; TURNS].into_iter().flatten() {
+    for &count in requests {
         let samples = calls.run(Sized { count, warm_up: 0 })?;
         if count >= LEAST_CALLS {
             p50s_us.push(samples.quantile_us(50));
@@ -75,7 +75,7 @@ pub fn measure(
     let mut few_means_us = Vec::new();
     for _ in 0..settings.effort.fresh_engines {
         let engine = Engine::start(settings, functions, placement, Channel::Default)?;
-        all_p50s_us.extend(p50s_us(&engine)?);
+        all_p50s_us.extend(p50s_us(&engine, [REQUESTS; TURNS].as_flattened())?);
         few_means_us.push(few_mean_us(&engine)?);
         engine.stop()?;
     }

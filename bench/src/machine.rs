@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 use std::fs;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use anyhow::Result;
 
@@ -76,6 +76,31 @@ fn look_around() -> Result<(f64, Vec<String>)> {
         }
     }
     Ok((busy, others))
+}
+
+/// What programs other than this one and its children use of the machine, from now on.
+#[derive(Debug)]
+pub struct Neighbours {
+    since: Instant,
+    busy: Duration,
+    own: Duration,
+}
+
+impl Neighbours {
+    /// Begins to watch; `None` if `/proc/stat` cannot be read.
+    pub fn watch() -> Option<Neighbours> {
+        let (busy_ticks, _) = read_ticks()?;
+        let own = cpu::of_tree(std::process::id().cast_signed());
+        Some(Neighbours { since: Instant::now(), busy: cpu::of_ticks(busy_ticks), own })
+    }
+
+    /// How many cores they have kept busy since, on average; what the host took counts as theirs.
+    pub fn busy_cores(&self) -> Option<f64> {
+        let now = Neighbours::watch()?;
+        let busy = now.busy.saturating_sub(self.busy);
+        let foreign = busy.saturating_sub(now.own.saturating_sub(self.own));
+        Some(foreign.as_secs_f64() / self.since.elapsed().as_secs_f64())
+    }
 }
 
 /// Busy and idle ticks of all cores since the boot.

@@ -6,6 +6,7 @@ mod calls;
 mod cancel;
 mod channel;
 mod chart;
+mod check;
 mod compile;
 mod cpu;
 mod crowd;
@@ -69,6 +70,9 @@ struct Args {
     /// Also crowds of functions, workers and connections, and ten million calls: ten minutes
     #[arg(long)]
     long: bool,
+    /// Only tell whether internal calls are far slower than this machine's floors, in half a minute
+    #[arg(long, conflicts_with_all = ["only", "quick", "long", "out"])]
+    check: bool,
     /// Where the figures are written, and the page with the same name and the ending html [default: target/bench/report.json]
     #[arg(long, value_name = "FILE")]
     out: Option<PathBuf>,
@@ -85,6 +89,16 @@ struct Args {
 
 fn main() -> ExitCode {
     let args = Args::parse();
+    if args.check {
+        return match settings(&args).and_then(|(settings, _)| check::run(&settings)) {
+            Ok(true) => ExitCode::SUCCESS,
+            Ok(false) => ExitCode::FAILURE,
+            Err(error) => {
+                eprintln!("bench: {error:#}");
+                ExitCode::FAILURE
+            }
+        };
+    }
     let mut report = Report::default();
     let mut failures = Vec::new();
     let outcome = settings(&args).and_then(|(settings, out)| {
