@@ -26,6 +26,6 @@ mkdir -p "$work/workers" "$work/peers"
 for language in cpp rust go python asyncio node; do
     prepare workers "$language" tests/languages/build.sh "$language" bench/workers "$PWD/$work/workers" "$built"
 done
-for peer in fastapi starlette express node_http net_http; do
+for peer in fastapi starlette express node_http net_http grpc_go grpc_node grpc_python; do
     prepare peers "$peer" bench/peers/peer.sh "$peer" "$PWD/$work/peers"
 done

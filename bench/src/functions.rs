@@ -40,6 +40,12 @@ pub fn build_crowd(settings: &Settings) -> Result<String> {
     build_program(settings, "crowd", &["crowd.c"])
 }
 
+/// Compiles the program that becomes a function of the app, with its name and those that it calls as
+/// its arguments.
+pub fn build_app(settings: &Settings) -> Result<String> {
+    build_program(settings, "app", &["app.c"])
+}
+
 /// Linked with the C library, as a user would.
 fn build_program(settings: &Settings, name: &str, sources: &[&str]) -> Result<String> {
     let header = settings.include_dir.join("nightcore.h");

@@ -65,6 +65,11 @@ pub struct Figures {
 }
 
 impl Figures {
+    /// User and system time of the server's side for one call, in µs.
+    pub fn cpu_us(&self) -> f64 {
+        self.cpu_s_per_100k * 1e6 / CPU_CALLS
+    }
+
     /// Adds all, without bars.
     pub fn tell(&self, report: &mut Report, key: &str) {
         report.add(&format!("{key}.rps"), self.rps);

@@ -1,5 +1,7 @@
 //! `make bench`: measures Nightcore, and the floors of the machine it runs on. See README.md beside this crate.
 
+mod app;
+mod app_bars;
 mod background;
 mod beside;
 mod calls;
@@ -53,9 +55,9 @@ use crate::settings::{Effort, Settings};
 const SYSTEM_LIBRARIES: [&str; 6] = ["-lgcc_s", "-lutil", "-lrt", "-lpthread", "-lm", "-ldl"];
 
 /// The parts for which functions are built.
-const PARTS: [&str; 11] = [
-    "internal", "beside", "external", "nginx", "lang", "peer", "cancel", "overload", "memory",
-    "idle", "crowd",
+const PARTS: [&str; 12] = [
+    "internal", "beside", "external", "nginx", "lang", "peer", "app", "cancel", "overload",
+    "memory", "idle", "crowd",
 ];
 
 /// Measures Nightcore and the floors of this machine.
@@ -201,6 +203,7 @@ impl Run<'_> {
         self.part(&["beside"], |report| beside::measure(settings, &floors, &functions, report));
         self.part(&["external", "nginx"], |report| external::measure(settings, &functions, report));
         self.part(&["lang", "peer"], |report| languages::measure(settings, &functions, report));
+        self.part(&["app"], |report| app::measure(settings, &functions, report));
         self.part(&["cancel"], |report| cancel::measure(settings, &functions, report));
         self.part(&["overload"], |report| overload::measure(settings, &functions, report));
         self.part(&["memory", "idle"], |report| steady::measure(settings, &functions, report));

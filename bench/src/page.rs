@@ -11,7 +11,7 @@ use crate::chart::{self, Scale, Series};
 use crate::html::escape;
 use crate::report::{Report, Row, shown};
 use crate::settings::Placement;
-use crate::{crowd, external, overload, segments};
+use crate::{app, crowd, external, overload, segments};
 
 const STYLE: &str = include_str!("page.css");
 /// Their names in keys and in the picture.
@@ -23,6 +23,32 @@ const LATENCIES: [(&str, &str); 4] = [
     ("floor.relay.{}", "floor: relay"),
     ("internal.fifo.{}.16B", "internal, fifo"),
     ("internal.ring.{}.16B", "internal, ring"),
+];
+
+/// What is beside what in the pictures of the application: keys and names.
+const APPS: [(&str, [(&str, &str); 6]); 2] = [
+    (
+        "thousands of requests in a second, by connections",
+        [
+            ("c", "C"),
+            ("go", "Go"),
+            ("node", "Node"),
+            ("python", "Python, threads"),
+            ("asyncio", "Python, asyncio"),
+            ("mixed", "mixed"),
+        ],
+    ),
+    (
+        "the same beside gRPC",
+        [
+            ("go", "Go"),
+            ("grpc_go", "gRPC-Go"),
+            ("node", "Node"),
+            ("grpc_node", "grpc-js"),
+            ("asyncio", "Python, asyncio"),
+            ("grpc_python", "grpcio"),
+        ],
+    ),
 ];
 
 /// Writes the page. `machine` is where the run took place.
@@ -43,8 +69,14 @@ fn page(report: &Report, machine: &[String]) -> String {
     }
     html.push_str("</div>\n");
     html.push_str(&bars(report));
-    let parts =
-        [latencies(report), throughput(report), overloads(report), crowds(report), times(report)];
+    let parts = [
+        latencies(report),
+        throughput(report),
+        apps(report),
+        overloads(report),
+        crowds(report),
+        times(report),
+    ];
     for part in parts.into_iter().flatten() {
         html.push_str(&part);
     }
@@ -171,6 +203,31 @@ fn throughput(report: &Report) -> Option<String> {
         "External calls",
         "POST to an empty function, beside nginx before nginx; the clients share the machine. CPU time is that of all \
          processes on the server's side.",
+        &pictures,
+    )
+}
+
+fn apps(report: &Report) -> Option<String> {
+    let names = app::CONNECTIONS.map(|connections| connections.to_string());
+    let places: Vec<&str> = names.iter().map(String::as_str).collect();
+    let picture = |title: &str, keys: &[(&str, &str)]| {
+        let series: Vec<Series> = keys
+            .iter()
+            .map(|(key, name)| {
+                let rate = |count: &String| {
+                    let rps = report.get(&format!("app.{key}.c{count}.rps"));
+                    rps.map(|rps| rps / 1000.0)
+                };
+                Series { name: (*name).into(), values: names.iter().map(rate).collect() }
+            })
+            .collect();
+        figure(title, chart::lines(title, &places, &series, Scale::Log, "k/s"))
+    };
+    let pictures = APPS.map(|(title, keys)| picture(title, &keys)).concat();
+    section(
+        "An application",
+        "A frontend over HTTP that makes five internal calls over two levels, among six functions, \
+         beside the same application over gRPC. The axis goes up by factors.",
         &pictures,
     )
 }

@@ -19,7 +19,7 @@ const LOOK_EVERY: Duration = Duration::from_millis(20);
 /// A running server. Dropped, it is ended.
 #[derive(Debug)]
 pub struct Peer {
-    name: &'static str,
+    name: String,
     address: SocketAddr,
     program: Background,
 }
@@ -31,14 +31,14 @@ pub fn free_address() -> Result<SocketAddr> {
 
 impl Peer {
     /// Starts a server that takes its port from the environment, and waits until it listens.
-    pub fn start(settings: &Settings, name: &'static str, command: &[String]) -> Result<Peer> {
+    pub fn start(settings: &Settings, name: &str, command: &[String]) -> Result<Peer> {
         Peer::start_at(settings, name, command, free_address()?)
     }
 
     /// The same for one that may have been told its address otherwise.
     pub fn start_at(
         settings: &Settings,
-        name: &'static str,
+        name: &str,
         command: &[String],
         address: SocketAddr,
     ) -> Result<Peer> {
@@ -49,7 +49,8 @@ impl Peer {
         let mut command = Command::new(program);
         command.args(arguments).env("PORT", address.port().to_string());
         command.stdin(Stdio::null()).stdout(log_file.try_clone()?).stderr(log_file);
-        let mut peer = Peer { name, address, program: Background::start(&mut command)? };
+        let mut peer =
+            Peer { name: name.to_owned(), address, program: Background::start(&mut command)? };
         let end = Instant::now() + READY_WITHIN;
         while TcpStream::connect(address).is_err() {
             interrupt::check()?;
@@ -69,8 +70,8 @@ impl Peer {
     }
 
     /// Its key.
-    pub fn name(&self) -> &'static str {
-        self.name
+    pub fn name(&self) -> &str {
+        &self.name
     }
 
     /// Where it listens.

@@ -75,6 +75,11 @@ impl Report {
         self.push(key, value, Some(Bar::AtLeast(rounded(bar))), false);
     }
 
+    /// Adds a figure that should be what the bar says, if there is one.
+    pub fn add_with(&mut self, key: &str, value: f64, bar: Option<Bar>) {
+        self.push(key, value, bar, false);
+    }
+
     /// A figure that was measured before.
     pub fn get(&self, key: &str) -> Option<f64> {
         self.rows.iter().find(|row| row.key == key).map(|row| row.value)

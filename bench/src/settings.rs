@@ -61,6 +61,9 @@ pub struct Effort {
     /// The same for the servers of all languages and their peers.
     pub language_rounds: usize,
     pub language_round: Duration,
+    /// The same for the applications.
+    pub app_rounds: usize,
+    pub app_round: Duration,
     /// The same for an engine with and without a crowd.
     pub crowd_rounds: usize,
     pub crowd_round: Duration,
@@ -95,6 +98,8 @@ impl Effort {
         half_language_pair: Duration::from_millis(80),
         language_rounds: 3,
         language_round: Duration::from_millis(500),
+        app_rounds: 5,
+        app_round: Duration::from_millis(450),
         clients_that_leave: 500,
         overload: Duration::from_millis(1500),
         overload_beside: Duration::from_millis(2500),
@@ -126,6 +131,8 @@ impl Effort {
         half_language_pair: Duration::from_millis(100),
         language_rounds: 1,
         language_round: Duration::from_millis(300),
+        app_rounds: 1,
+        app_round: Duration::from_millis(300),
         clients_that_leave: 100,
         overload: Duration::from_millis(500),
         overload_beside: Duration::from_millis(500),

@@ -30,8 +30,16 @@ async def relay(req: nightcore.AsyncRequest) -> None:
     await req.call(following, rest)
 
 
+async def app(req: nightcore.AsyncRequest) -> bytes:
+    for target in targets:
+        if len(await req.call(target, req.body)) != len(req.body):
+            raise ValueError(f"{target} answered something else than it was sent")
+    return req.body
+
+
 if __name__ == "__main__":
-    name = sys.argv[1]
+    name, *targets = sys.argv[1:]
     handlers = {"Caller": measure, "Relay": relay}
-    nightcore.function(name)(next((handlers[role] for role in handlers if name.startswith(role)), echo))
+    handler = next((handlers[role] for role in handlers if name.startswith(role)), echo)
+    nightcore.function(name)(app if targets else handler)
     nightcore.serve()

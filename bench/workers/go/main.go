@@ -47,9 +47,27 @@ func relay(ctx context.Context, req *nightcore.Request) ([]byte, error) {
 	return nil, err
 }
 
+// app returns a function of the app: it calls the targets, one after the other.
+func app(targets []string) nightcore.Handler {
+	return func(ctx context.Context, req *nightcore.Request) ([]byte, error) {
+		for _, target := range targets {
+			answer, err := nightcore.Call(ctx, target, req.Body)
+			if err != nil {
+				return nil, err
+			}
+			if len(answer) != len(req.Body) {
+				return nil, fmt.Errorf("%s answered something else than it was sent", target)
+			}
+		}
+		return req.Body, nil
+	}
+}
+
 func main() {
-	name := os.Args[1]
+	name, targets := os.Args[1], os.Args[2:]
 	switch {
+	case len(targets) > 0:
+		nightcore.Handle(name, app(targets))
 	case strings.HasPrefix(name, "Caller"):
 		nightcore.Handle(name, measure)
 	case strings.HasPrefix(name, "Relay"):

@@ -22,5 +22,17 @@ async function relay(req) {
   await req.call(next, rest.join(" "));
 }
 
-const name = process.argv[2];
-serve({ [name]: name.startsWith("Caller") ? measure : name.startsWith("Relay") ? relay : echo });
+async function app(req) {
+  for (const target of targets) {
+    const answer = await req.call(target, req.body);
+    if (answer.body.length !== req.body.length) {
+      throw new Error(`${target} answered something else than it was sent`);
+    }
+  }
+  return req.body;
+}
+
+const [name, ...targets] = process.argv.slice(2);
+const handlers = { Caller: measure, Relay: relay };
+const role = Object.keys(handlers).find((role) => name.startsWith(role));
+serve({ [name]: targets.length > 0 ? app : (handlers[role] ?? echo) });

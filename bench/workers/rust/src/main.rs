@@ -7,16 +7,30 @@ use std::time::Instant;
 type Result<T> = std::result::Result<T, Box<dyn std::error::Error + Send + Sync>>;
 
 fn main() -> ExitCode {
-    let Some(name) = std::env::args().nth(1) else {
-        eprintln!("usage: worker NAME");
+    let mut arguments = std::env::args().skip(1);
+    let Some(name) = arguments.next() else {
+        eprintln!("usage: worker NAME [TARGET...]");
         return ExitCode::from(2);
     };
-    if name.starts_with("Caller") {
+    let targets: Vec<String> = arguments.collect();
+    if !targets.is_empty() {
+        nightcore::handle(&name, move |req: &Request| app(req, &targets));
+    } else if name.starts_with("Caller") {
         nightcore::handle(&name, measure);
     } else {
         nightcore::handle(&name, |req: &Request| req.body().to_vec());
     }
     nightcore::serve()
+}
+
+/// A function of the app: it calls the targets, one after the other.
+fn app(req: &Request, targets: &[String]) -> Result<Vec<u8>> {
+    for target in targets {
+        if req.call(target, req.body())?.body().len() != req.body().len() {
+            return Err(format!("{target} answered something else than it was sent").into());
+        }
+    }
+    Ok(req.body().to_vec())
 }
 
 fn measure(req: &Request) -> Result<Vec<u8>> {

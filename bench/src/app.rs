@@ -1,0 +1,272 @@
+//! An application: a frontend over HTTP that makes five internal calls over two levels, in every
+//! language, beside the same application over gRPC.
+
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use anyhow::{Context, Result, ensure};
+
+use crate::app_bars::{self, Compared};
+use crate::channel::Channel;
+use crate::engine::Engine;
+use crate::external::MAX_CALLS;
+use crate::functions::{self, Function};
+use crate::load::Load;
+use crate::load_rounds::{Figures, LoadRounds};
+use crate::peers::Peer;
+use crate::report::Report;
+use crate::settings::{Placement, Settings};
+use crate::{http, prepared};
+
+/// The six functions or services, each with those that it calls, one after the other. Each comes
+/// after those that it calls.
+const SERVICES: [(&str, &[&str]); 6] = [
+    ("Geo", &[]),
+    ("Rate", &[]),
+    ("User", &[]),
+    ("Profile", &[]),
+    ("Search", &["Geo", "Rate"]),
+    (FRONTEND, &["User", "Search", "Profile"]),
+];
+/// The one that clients call.
+const FRONTEND: &str = "Frontend";
+/// Every body, there and back.
+const BODY: &[u8] = &[b'x'; 200];
+/// How many connections clients have.
+pub const CONNECTIONS: [usize; 4] = [1, 4, 16, 64];
+const WARM_UP_CONNECTIONS: usize = 16;
+
+/// The application in one language, as functions; the workers have the same keys.
+const LANGUAGES: [&str; 5] = [C, "go", "node", "python", "asyncio"];
+const C: &str = "c";
+/// The application in as many languages as it has functions: in the order of [`SERVICES`].
+const MIXED: &str = "mixed";
+const MIXED_LANGUAGES: [&str; 6] = ["rust", "python", C, "asyncio", "node", "go"];
+/// The application as services over gRPC.
+const GRPC: [&str; 3] = ["grpc_go", "grpc_node", "grpc_python"];
+
+/// The plain echo in C, which the engine of the application in C has besides.
+const ECHO: &str = "Echo";
+const ECHO_PATH: &str = "/function/Echo";
+const EXTERNAL: &str = "external";
+/// The numbers of connections at which it is measured, too.
+const EXTERNAL_CONNECTIONS: [usize; 2] = [16, 64];
+/// An answer that takes longer means that the application hangs.
+const FIRST_ANSWER_WITHIN: Duration = Duration::from_secs(10);
+
+/// What serves the application.
+enum Server {
+    Engine(Engine),
+    /// A process for each of [`SERVICES`], in that order.
+    Services(Vec<Peer>),
+}
+
+impl Server {
+    /// Of one engine with six functions, whose commands begin with those of their languages.
+    fn of_functions(
+        settings: &Settings,
+        commands: &[Vec<String>],
+        more: &[Function],
+    ) -> Result<Server> {
+        let own = SERVICES.iter().zip(commands).map(|((name, targets), command)| {
+            let arguments = std::iter::once(name).chain(*targets).map(|word| (*word).to_owned());
+            Function::new(name, command.iter().cloned().chain(arguments).collect())
+        });
+        let functions: Vec<Function> = own.chain(more.iter().cloned()).collect();
+        let engine = Engine::start(settings, &functions, Placement::Unpinned, Channel::Default)?;
+        Ok(Server::Engine(engine))
+    }
+
+    /// Of six processes that serve gRPC, the frontend HTTP.
+    fn of_services(settings: &Settings, key: &str, command: &[String]) -> Result<Server> {
+        let mut services: Vec<Peer> = Vec::new();
+        for (name, targets) in SERVICES {
+            let kind = if name == FRONTEND { "http" } else { "grpc" };
+            let mut command = [command, &[kind.to_owned()]].concat();
+            for target in targets {
+                let index = SERVICES.iter().position(|(service, _)| service == target);
+                let target = index.and_then(|index| services.get(index));
+                command.push(
+                    target
+                        .context("a target comes before those that call it")?
+                        .address()
+                        .to_string(),
+                );
+            }
+            services.push(Peer::start(settings, &format!("{key}_{name}"), &command)?);
+        }
+        Ok(Server::Services(services))
+    }
+
+    fn address(&self) -> Result<SocketAddr> {
+        match self {
+            Server::Engine(engine) => Ok(engine.address()),
+            Server::Services(services) => {
+                Ok(services.last().context("there is a frontend")?.address())
+            }
+        }
+    }
+
+    fn path(&self) -> String {
+        match self {
+            Server::Engine(_) => format!("/function/{FRONTEND}"),
+            Server::Services(_) => "/".to_owned(),
+        }
+    }
+
+    /// The processes with all of its work below them.
+    fn roots(&self) -> Vec<i32> {
+        match self {
+            Server::Engine(engine) => vec![engine.id()],
+            Server::Services(services) => services.iter().map(Peer::pid).collect(),
+        }
+    }
+
+    fn stop(self) -> Result<()> {
+        match self {
+            Server::Engine(engine) => engine.stop(),
+            Server::Services(services) => services.into_iter().try_for_each(Peer::stop),
+        }
+    }
+}
+
+/// A running application and where it is asked.
+struct App {
+    key: &'static str,
+    server: Server,
+    path: String,
+}
+
+impl App {
+    /// Asks it once, which tells whether it works, and then warms it up.
+    fn new(settings: &Settings, key: &'static str, server: Server) -> Result<App> {
+        let path = server.path();
+        let app = App { key, server, path };
+        let address = app.server.address()?;
+        let answer = http::call_once(address, &app.path, BODY, FIRST_ANSWER_WITHIN)
+            .with_context(|| format!("the application {key} does not answer"))?;
+        ensure!(answer == BODY, "the application {key} answers something else than it was sent");
+        // Languages that compile while they run have compiled then.
+        app.run(settings, &app.path, WARM_UP_CONNECTIONS, &mut LoadRounds::default())?;
+        Ok(app)
+    }
+
+    /// One round of requests to this path.
+    fn run(
+        &self,
+        settings: &Settings,
+        path: &str,
+        connections: usize,
+        rounds: &mut LoadRounds,
+    ) -> Result<()> {
+        let load = Load {
+            address: self.server.address()?,
+            path,
+            body: BODY,
+            connections,
+            max_calls: MAX_CALLS,
+            max_time: settings.effort.app_round,
+        };
+        rounds.run(&load, &self.server.roots()).with_context(|| self.key.to_owned())
+    }
+}
+
+/// Starts all that is wanted, or that something wanted is compared with, and can be had here.
+fn start(settings: &Settings, functions: &[Function]) -> Result<Vec<App>> {
+    let is_wanted = |key: &str| settings.wants(&format!("app.{key}."));
+    let is_needed = |key: &str| {
+        let mut others = LANGUAGES.iter().filter(|language| is_wanted(language));
+        is_wanted(key) || others.any(|language| app_bars::is_compared_with(language, key))
+    };
+    let c = vec![functions::build_app(settings)?];
+    let command_of = |language: &str| match language {
+        C => Ok(Some(c.clone())),
+        _ => prepared::command(settings, "workers", language),
+    };
+    let mut apps = Vec::new();
+    for language in LANGUAGES {
+        if is_needed(language)
+            && let Some(command) = command_of(language)?
+        {
+            let echo = functions.iter().filter(|function| language == C && function.name == ECHO);
+            let more: Vec<Function> = echo.cloned().collect();
+            let commands = SERVICES.map(|_| command.clone());
+            apps.push(App::new(
+                settings,
+                language,
+                Server::of_functions(settings, &commands, &more)?,
+            )?);
+        }
+    }
+    if is_needed(MIXED) {
+        let mut commands = Vec::new();
+        for language in MIXED_LANGUAGES {
+            commands.extend(command_of(language)?);
+        }
+        if commands.len() == SERVICES.len() {
+            apps.push(App::new(settings, MIXED, Server::of_functions(settings, &commands, &[])?)?);
+        } else {
+            eprintln!("skipped: {MIXED}, as it needs all languages");
+        }
+    }
+    for key in GRPC {
+        if is_needed(key)
+            && let Some(command) = prepared::command(settings, "peers", key)?
+        {
+            apps.push(App::new(settings, key, Server::of_services(settings, key, &command)?)?);
+        }
+    }
+    Ok(apps)
+}
+
+/// Measures `app.*`, unpinned: all applications in turn, several rounds.
+pub fn measure(settings: &Settings, functions: &[Function], report: &mut Report) -> Result<()> {
+    let apps = start(settings, functions)?;
+    for connections in CONNECTIONS {
+        let is_wanted = |app: &App| settings.wants(&format!("app.{}.c{connections}.", app.key));
+        if apps.iter().any(is_wanted) {
+            let (app_rounds, external) = rounds(settings, &apps, connections)?;
+            for (app, own) in apps.iter().zip(&app_rounds).filter(|(app, _)| is_wanted(app)) {
+                let key = format!("app.{}.c{connections}", app.key);
+                tell(report, &key, own.figures());
+                let rounds_of = |other: &str| {
+                    apps.iter().zip(&app_rounds).find(|(app, _)| app.key == other).map(|(_, r)| r)
+                };
+                let compared =
+                    Compared { language: app.key, connections, own, external: external.as_ref() };
+                compared.tell(report, &key, rounds_of);
+            }
+            if let Some(external) = external {
+                report.add(&format!("app.{EXTERNAL}.c{connections}.rps"), external.figures().rps);
+            }
+        }
+    }
+    apps.into_iter().try_for_each(|app| app.server.stop())
+}
+
+/// The rounds of each application, and those of the plain echo if it is measured here.
+fn rounds(
+    settings: &Settings,
+    apps: &[App],
+    connections: usize,
+) -> Result<(Vec<LoadRounds>, Option<LoadRounds>)> {
+    let echo = apps.iter().find(|app| app.key == C && EXTERNAL_CONNECTIONS.contains(&connections));
+    let mut of_apps: Vec<LoadRounds> = apps.iter().map(|_| LoadRounds::default()).collect();
+    let mut of_echo = LoadRounds::default();
+    for _ in 0..settings.effort.app_rounds {
+        if let Some(app) = echo {
+            app.run(settings, ECHO_PATH, connections, &mut of_echo)?;
+        }
+        for (app, rounds) in apps.iter().zip(&mut of_apps) {
+            app.run(settings, &app.path, connections, rounds)?;
+        }
+    }
+    Ok((of_apps, echo.map(|_| of_echo)))
+}
+
+fn tell(report: &mut Report, key: &str, figures: Figures) {
+    report.add(&format!("{key}.rps"), figures.rps);
+    report.add(&format!("{key}.p50_us"), figures.p50_us);
+    report.add(&format!("{key}.p99_us"), figures.p99_us);
+    report.add(&format!("{key}.cpu_us"), figures.cpu_us());
+}
