@@ -1,5 +1,5 @@
-/* A function of the app, `app NAME [TARGET...]`: it calls the targets, one after the other, with its
-   body, and answers its body. */
+/* A function of the app, `app NAME [TARGET...]`: it calls the targets, one after the other, with
+   its body, and answers its body. */
 #include <nightcore.h>
 #include <stddef.h>
 #include <stdio.h>

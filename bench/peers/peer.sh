@@ -1,6 +1,6 @@
 #!/bin/bash
-# peer.sh PEER FOLDER: installs what the peer needs in FOLDER, unless it is there, and prints the command that becomes
-# it, a word a line. PORT in its environment says where it listens.
+# peer.sh PEER FOLDER: installs what the peer needs in FOLDER, unless it is there, and prints the
+# command that becomes it, a word a line. PORT in its environment says where it listens.
 
 set -euo pipefail
 cd "$(dirname "$0")"

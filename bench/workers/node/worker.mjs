@@ -11,7 +11,9 @@ async function measure(req) {
     const start = process.hrtime.bigint();
     const answer = await req.call(target, body);
     const took = process.hrtime.bigint() - start;
-    if (answer.body.length !== body.length) throw new Error(`${target} answered something else than it was sent`);
+    if (answer.body.length !== body.length) {
+      throw new Error(`${target} answered something else than it was sent`);
+    }
     if (i >= 0) samples.writeBigUInt64LE(took, i * 8);
   }
   return samples;

@@ -21,7 +21,8 @@ async function run(body) {
   for (const client of next) {
     const answer = await call(client, body);
     if (answer.length !== body.length) {
-      throw new Error(`${client.getChannel().getTarget()} answered something else than it was sent`);
+      const target = client.getChannel().getTarget();
+      throw new Error(`${target} answered something else than it was sent`);
     }
   }
   return body;

@@ -1,4 +1,4 @@
-"""A service of the app over grpcio's asyncio server, its frontend with aiohttp; see ../README.md."""
+"""A service of the app over grpcio, its frontend with aiohttp; see ../README.md."""
 
 import asyncio
 import os
@@ -52,9 +52,8 @@ async def main(kind: str, addresses: list[str]) -> None:
         request_deserializer=BytesValue.FromString,
         response_serializer=BytesValue.SerializeToString,
     )
-    server.add_generic_rpc_handlers(
-        (grpc.method_handlers_generic_handler(SERVICE, {METHOD: handler}),)
-    )
+    generic = grpc.method_handlers_generic_handler(SERVICE, {METHOD: handler})
+    server.add_generic_rpc_handlers((generic,))
     server.add_insecure_port(f"127.0.0.1:{port}")
     await server.start()
     await server.wait_for_termination()
