@@ -270,3 +270,20 @@ fn tell(report: &mut Report, key: &str, figures: Figures) {
     report.add(&format!("{key}.p99_us"), figures.p99_us);
     report.add(&format!("{key}.cpu_us"), figures.cpu_us());
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn it_makes_five_calls_and_each_target_comes_before_its_callers() {
+        let targets: Vec<&str> =
+            SERVICES.iter().flat_map(|(_, targets)| *targets).copied().collect();
+        assert_eq!(targets.len(), 5);
+        for (index, (_, targets)) in SERVICES.iter().enumerate() {
+            for target in *targets {
+                assert!(SERVICES[..index].iter().any(|(name, _)| name == target), "{target}");
+            }
+        }
+    }
+}

@@ -117,3 +117,59 @@ impl<'a> Compared<'a> {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn rounds(rps: f64, p50_us: f64) -> LoadRounds {
+        let mut rounds = LoadRounds::default();
+        rounds.rps.push(rps);
+        rounds.p50_us.push(p50_us);
+        rounds
+    }
+
+    /// What is told of an application that serves 300 requests/s, a request in 30 µs.
+    fn told(language: &str, connections: usize, external: Option<&LoadRounds>) -> Vec<String> {
+        let (own, go, node) = (rounds(300.0, 30.0), rounds(100.0, 100.0), rounds(20.0, 300.0));
+        let mut report = Report::default();
+        let compared = Compared { language, connections, own: &own, external };
+        compared.tell(&mut report, "key", |other| match other {
+            "grpc_go" => Some(&go),
+            "grpc_node" => Some(&node),
+            _ => None,
+        });
+        let words = |line: &str| line.split_whitespace().collect::<Vec<_>>().join(" ");
+        report.table().lines().map(words).collect()
+    }
+
+    #[test]
+    fn bars_are_those_of_language_and_connections() {
+        assert_eq!(
+            told("c", 1, None),
+            ["key.rps_over_grpc 3.000", "key.p50_over_grpc 0.300 bar <= 0.100 SHORT"]
+        );
+        assert_eq!(
+            told("node", 1, None),
+            [
+                "key.rps_over_grpc 15.000",
+                "key.p50_over_grpc 0.100",
+                "key.p50_over_grpc_go 0.300 bar <= 0.350 ok"
+            ]
+        );
+        assert_eq!(
+            told("node", 16, Some(&rounds(1000.0, 1.0))),
+            [
+                "key.rps_over_external 0.300 bar >= 0.330 SHORT",
+                "key.rps_over_grpc 15.000 bar >= 12.000 ok",
+                "key.p50_over_grpc 0.100"
+            ]
+        );
+    }
+
+    #[test]
+    fn what_is_not_there_is_not_compared_with() {
+        assert!(told("asyncio", 64, None).is_empty() && told("mixed", 64, None).is_empty());
+        assert!(is_compared_with("python", "grpc_go") && !is_compared_with("asyncio", "grpc_go"));
+    }
+}
