@@ -48,13 +48,14 @@ pub fn key_of(placement: Placement) -> String {
     format!("internal.{}.16B", placement.name())
 }
 
-/// The p50 of each request of at least [`LEAST_CALLS`] calls, in µs, in the order of the requests.
-pub fn p50s_us(engine: &Engine, requests: &[usize]) -> Result<Vec<f64>> {
+/// Lets an engine serve these requests, in turn: the p50 of each of those of at least `least_calls`
+/// calls, in µs.
+pub fn p50s_us(engine: &Engine, requests: &[usize], least_calls: usize) -> Result<Vec<f64>> {
     let calls = Calls::in_c(engine, BYTES);
     let mut p50s_us = Vec::new();
     for &count in requests {
         let samples = calls.run(Sized { count, warm_up: 0 })?;
-        if count >= LEAST_CALLS {
+        if count >= least_calls {
             p50s_us.push(samples.quantile_us(50));
         }
     }
@@ -84,7 +85,7 @@ pub fn measure(
     let mut few_means_us = Vec::new();
     for _ in 0..settings.effort.fresh_engines {
         let engine = Engine::start(settings, functions, placement, Channel::Default)?;
-        all_p50s_us.extend(p50s_us(&engine, [REQUESTS; TURNS].as_flattened())?);
+        all_p50s_us.extend(p50s_us(&engine, [REQUESTS; TURNS].as_flattened(), LEAST_CALLS)?);
         few_means_us.push(few_mean_us(&engine)?);
         engine.stop()?;
     }
