@@ -180,6 +180,51 @@ pub unsafe extern "C" fn nc_worker_next(
     })
 }
 
+/// Takes all that has come: up to `max` events, to `events`, and their number to `count`. If that
+/// is less than `max` nothing is left. `events[0].struct_size` is set, and each place is as long.
+/// It never sleeps, and may look as nc_worker_next does. For one thread at a time, which calls
+/// nc_worker_next as well whenever nc_worker_fd is readable.
+///
+/// NC_AGAIN: no event now.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn nc_worker_next_many(
+    worker: *mut nc_worker,
+    events: *mut nc_event,
+    max: usize,
+    count: *mut usize,
+) -> i32 {
+    // SAFETY: what the header asks for.
+    guard(|| unsafe {
+        crate::bytes::present(count, "count")?;
+        count.write(0);
+        // Checks the size, which holds for all places.
+        Place::new(events, "events")?;
+        let size = events.cast::<usize>().read();
+        let mut next = events.cast::<u8>();
+        let taken = borrow(worker)?.event_loop.next_many(max, |event| {
+            next.cast::<usize>().write(size);
+            if let Ok(place) = Place::new(next.cast::<nc_event>(), "events") {
+                place.fill(nc_event::new(event));
+            }
+            next = next.add(size);
+        })?;
+        count.write(taken);
+        Ok(if taken == 0 { NC_AGAIN } else { NC_OK })
+    })
+}
+
+/// A descriptor for a thread that waits for messages only, and not for longer than some
+/// milliseconds: by epoll_wait at this descriptor itself, after nc_worker_next_many has found
+/// nothing. While a thread waits so a message wakes it, and not those that wait at nc_worker_fd.
+/// It belongs to the library. -1 for NULL.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn nc_worker_message_fd(worker: *const nc_worker) -> c_int {
+    guard_value(-1, || {
+        // SAFETY: NULL or a worker, as the header asks for.
+        unsafe { worker.as_ref() }.map_or(-1, |worker| worker.event_loop.message_fd().as_raw_fd())
+    })
+}
+
 /// 1: nc_worker_next looks, as the channel of this process is of rings. Then a host gains by
 /// calling it with a timeout of 0 once more before it waits, when its handlers have made their
 /// calls and answered: what comes meanwhile need not wake it. It may as well only wait at the
