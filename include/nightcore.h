@@ -500,7 +500,7 @@ nc_bytes nc_worker_function(const nc_worker *worker);
 int32_t nc_worker_next(nc_worker *worker, uint64_t timeout_ns, nc_event *event);
 
 // Takes all that has come: up to `max` events, to `events`, and their number to `count`. If that
-// is less than `max` nothing is left. `events[0].struct_size` is set, and each place is as long.
+// is less than `max` nothing is left. The `struct_size` of the first is set; it holds for all.
 // It never sleeps, and may look as nc_worker_next does. For one thread at a time, which calls
 // nc_worker_next as well whenever nc_worker_fd is readable.
 //

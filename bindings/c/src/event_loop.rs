@@ -3,7 +3,7 @@
 use crate::answer::nc_answer;
 use crate::bytes::{nc_bytes, slice, text};
 use crate::error::nc_error;
-use crate::extensible::{self, Place, extensible};
+use crate::extensible::{self, Place, Places, extensible};
 use crate::guard::{guard, guard_value, invalid, number};
 use crate::guard_error::guard_with_error;
 use crate::request::nc_request;
@@ -181,7 +181,7 @@ pub unsafe extern "C" fn nc_worker_next(
 }
 
 /// Takes all that has come: up to `max` events, to `events`, and their number to `count`. If that
-/// is less than `max` nothing is left. `events[0].struct_size` is set, and each place is as long.
+/// is less than `max` nothing is left. The `struct_size` of the first is set; it holds for all.
 /// It never sleeps, and may look as nc_worker_next does. For one thread at a time, which calls
 /// nc_worker_next as well whenever nc_worker_fd is readable.
 ///
@@ -197,17 +197,10 @@ pub unsafe extern "C" fn nc_worker_next_many(
     guard(|| unsafe {
         crate::bytes::present(count, "count")?;
         count.write(0);
-        // Checks the size, which holds for all places.
-        Place::new(events, "events")?;
-        let size = events.cast::<usize>().read();
-        let mut next = events.cast::<u8>();
-        let taken = borrow(worker)?.event_loop.next_many(max, |event| {
-            next.cast::<usize>().write(size);
-            if let Ok(place) = Place::new(next.cast::<nc_event>(), "events") {
-                place.fill(nc_event::new(event));
-            }
-            next = next.add(size);
-        })?;
+        let mut places = Places::new(events, "events")?;
+        let event_loop = &borrow(worker)?.event_loop;
+        // It gives at most `max`.
+        let taken = event_loop.next_many(max, |event| places.fill_next(nc_event::new(event)))?;
         count.write(taken);
         Ok(if taken == 0 { NC_AGAIN } else { NC_OK })
     })

@@ -205,8 +205,12 @@ static nc_event *next_event(nc_worker *worker) {
     memcpy(memory, &size, sizeof size);
     nc_event *event = (nc_event *)(void *)memory;
     int32_t status;
-    do status = nc_worker_next(worker, UINT64_MAX, event);
-    while (status == NC_AGAIN);
+    do {
+        size_t count;
+        status = nc_worker_next_many(worker, event, 1, &count);
+        CHECK(count == (status == NC_OK));
+        if (status == NC_AGAIN) status = nc_worker_next(worker, UINT64_MAX, event);
+    } while (status == NC_AGAIN);
     CHECK(status == NC_OK && event->struct_size == size);
     if (size > KNOWN_EVENT) {
         memcpy(&later, memory + KNOWN_EVENT, sizeof later);
@@ -220,7 +224,10 @@ static void refuse_events(nc_worker *worker) {
     for (size_t i = 0; i < COUNT(event_refused); i++) {
         const size_t size = event_refused[i];
         unsigned char *memory = memory_of(size, UNKNOWN);
-        CHECK(nc_worker_next(worker, 0, (nc_event *)(void *)memory) == NC_INVALID_ARGUMENT);
+        nc_event *event = (nc_event *)(void *)memory;
+        size_t count = 1;
+        CHECK(nc_worker_next(worker, 0, event) == NC_INVALID_ARGUMENT);
+        CHECK(nc_worker_next_many(worker, event, 1, &count) == NC_INVALID_ARGUMENT && count == 0);
         for (size_t at = sizeof size; at < size; at++) CHECK(memory[at] == UNKNOWN);
         free(memory);
     }
