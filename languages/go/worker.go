@@ -39,8 +39,8 @@ var _ = [1]struct{}{}[ErrDepthExceeded-C.NC_DEPTH_EXCEEDED|ErrInvalidArgument-C.
 
 type event = C.nc_go_event
 
-// A worker is this process's end of its channel. One goroutine, the pump, takes what comes; requests have goroutines of
-// their own.
+// A worker is this process's end of its channel. One goroutine, the pump, waits for events in the
+// runtime's poller. Requests have goroutines, which take events themselves while they wait, see stay.
 type worker struct {
 	handle   *C.nc_worker
 	function string
@@ -53,7 +53,7 @@ type worker struct {
 	waiting map[uint64]*call
 	lastTag uint64
 
-	// pulling is held by whoever takes events: the pump, or a goroutine that looks.
+	// pulling is held by the goroutine that takes events: the pump, or one that stays.
 	pulling sync.Mutex
 	// ended says why nothing will come any more.
 	ended error
@@ -180,7 +180,7 @@ func (w *worker) stay(c *call) *running {
 		return nil
 	}
 	defer w.pulling.Unlock()
-	for areReady := false; w.ended == nil; {
+	for areReady, isLast := false, false; w.ended == nil; {
 		if areReady || runtime.GOMAXPROCS(0) == 1 {
 			// Other goroutines may have no other P.
 			runtime.Gosched()
@@ -199,6 +199,9 @@ func (w *worker) stay(c *call) *running {
 		if areReady = count > 0; areReady {
 			continue
 		}
+		if isLast {
+			return nil
+		}
 		now := time.Now()
 		w.pace.check(now)
 		switch {
@@ -208,7 +211,9 @@ func (w *worker) stay(c *call) *running {
 			w.polledAt = now
 			w.turn()
 		case !w.park():
-			return nil
+			// A message may have rung the bell for this wait as a signal ended it, and the pump was
+			// not told.
+			isLast = true
 		}
 	}
 	return nil

@@ -396,7 +396,7 @@ func TestHandlersThatComputeGetAllPs(t *testing.T) {
 	engine.becomes("Ps", "0s", "1")
 }
 
-// The goroutine that looks may be one that a handler ends.
+// The goroutine that takes events may be one that a handler ends.
 func TestAHandlerThatEndsItsGoroutineEndsNothingElse(t *testing.T) {
 	engine := start(t, "Goexit")
 	for range 20 {
