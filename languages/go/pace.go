@@ -28,9 +28,9 @@ const (
 	busyShare, calmShare = 80, 50
 )
 
-// A pace decides how many Ps the process uses. Handlers that run for microseconds need one: with more,
-// each goroutine that becomes ready wakes a thread that finds nothing to do, which costs more than the
-// handler. Handlers that compute, or wait for something else than calls, need all.
+// A pace decides how many Ps the process uses. Handlers that run for microseconds need one: with
+// more, each goroutine that becomes ready wakes a thread that finds nothing to do, which costs more
+// than the handler. Handlers that compute, or wait for something else than calls, need all.
 type pace struct {
 	// isNarrow says that the process uses one P, and that goroutines may keep it while they wait.
 	isNarrow atomic.Bool

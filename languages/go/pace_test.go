@@ -59,7 +59,8 @@ func TestThreadsThatAreSetAsideNowAndThenAreNotSlowHandlers(t *testing.T) {
 
 func TestAProcessThatUsesACoreGetsAllPs(t *testing.T) {
 	p := narrow(t)
-	for end := time.Now().Add(10 * time.Second); runtime.GOMAXPROCS(0) == 1 && time.Now().Before(end); {
+	end := time.Now().Add(10 * time.Second)
+	for runtime.GOMAXPROCS(0) == 1 && time.Now().Before(end) {
 		p.check(time.Now())
 	}
 	expectPs(t, "after computing", 4)
