@@ -25,7 +25,7 @@
 
 // The functions this header declares. It rises by one whenever functions are added. What is there
 // is never changed under the same name of the library (`libnightcore.so.0`).
-#define NC_ABI_VERSION 7
+#define NC_ABI_VERSION 8
 
 // It went well.
 #define NC_OK 0
@@ -498,6 +498,20 @@ nc_bytes nc_worker_function(const nc_worker *worker);
 //
 // NC_AGAIN: no event now: the time has passed, or a signal came.
 int32_t nc_worker_next(nc_worker *worker, uint64_t timeout_ns, nc_event *event);
+
+// Takes all that has come: up to `max` events, to `events`, and their number to `count`. If that
+// is less than `max` nothing is left. The `struct_size` of the first is set; it holds for all.
+// It never sleeps, and may look as nc_worker_next does. For one thread at a time, which calls
+// nc_worker_next as well whenever nc_worker_fd is readable.
+//
+// NC_AGAIN: no event now.
+int32_t nc_worker_next_many(nc_worker *worker, nc_event *events, size_t max, size_t *count);
+
+// A descriptor for a thread that waits for messages only, and not for longer than some
+// milliseconds: by epoll_wait at this descriptor itself, after nc_worker_next_many has found
+// nothing. While a thread waits so a message wakes it, and not those that wait at nc_worker_fd.
+// It belongs to the library. -1 for NULL.
+int nc_worker_message_fd(const nc_worker *worker);
 
 // 1: nc_worker_next looks, as the channel of this process is of rings. Then a host gains by
 // calling it with a timeout of 0 once more before it waits, when its handlers have made their

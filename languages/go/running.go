@@ -13,6 +13,7 @@ import (
 	"runtime/debug"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"time"
 	"unsafe"
 )
@@ -25,13 +26,16 @@ var (
 	errReturned   = errors.New("the handler has returned")
 )
 
-// answers are places for one answer each.
-var answers = sync.Pool{New: func() any { return make(chan event, 1) }}
-
 // A running is a request whose handler runs. It makes the handler's calls.
 type running struct {
 	worker *worker
 	id     uint64
+	// beganAt is when the handler began, or its last call ended.
+	beganAt atomic.Int64
+	// calls is the number of its calls that wait for their answers, and over whether it has been
+	// answered; the worker's lock guards both.
+	calls int
+	over  bool
 	// event is what it came with.
 	event event
 	ctx   context.Context
@@ -43,6 +47,11 @@ type running struct {
 	// cancelledBy says why nobody waits any more; NC_OK while somebody does.
 	cancelledBy C.int32_t
 }
+
+var start = time.Now()
+
+// nanotime is the time since the program began.
+func nanotime() int64 { return int64(time.Since(start)) }
 
 // run runs the handler and answers.
 func (r *running) run() {
@@ -76,8 +85,10 @@ func (r *running) run() {
 		req.Logf("nightcore: %s: %s\n%s", req.Function, message, debug.Stack())
 		r.fail(errors.New(message))
 	}()
+	r.beganAt.Store(nanotime())
 	body, err := r.worker.handler(r.ctx, req)
 	finished = true
+	r.worker.pace.ran(time.Duration(nanotime() - r.beganAt.Load()))
 	if err != nil {
 		if errors.Is(err, context.DeadlineExceeded) && errors.Is(r.ctx.Err(), context.DeadlineExceeded) {
 			// The context is not later than the engine, and may be earlier.
@@ -125,6 +136,10 @@ func (r *running) cancelNow(ctx context.Context) {
 func (r *running) end() *C.nc_request {
 	r.worker.mu.Lock()
 	delete(r.worker.running, r.id)
+	if r.calls == 0 {
+		r.worker.goOn.Add(-1)
+	}
+	r.over = true
 	r.worker.mu.Unlock()
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -183,25 +198,31 @@ func (r *running) Call(ctx context.Context, name string, body []byte, options Ca
 	if deadline, ok := ctx.Deadline(); ok && ctx != r.ctx {
 		timeout = C.uint64_t(max(time.Until(deadline), 1))
 	}
-	place := answers.Get().(chan event)
-	tag := r.worker.wait(place)
-	if err := r.start(tag, name, body, timeout, options); err != nil {
-		r.worker.forget(tag)
-		answers.Put(place)
+	w := r.worker
+	began := r.beganAt.Load()
+	w.pace.ran(time.Duration(nanotime() - began))
+	defer func() { r.beganAt.Store(nanotime()) }()
+	c := calls.Get().(*call)
+	c.running = r
+	r.worker.wait(c)
+	if err := r.start(c.tag, name, body, timeout, options); err != nil {
+		r.worker.forget(c.tag)
+		calls.Put(c)
 		return nil, err
 	}
-	r.worker.look(false)
+	r.worker.stay(c)
 	select {
-	case e := <-place:
-		return take(place, e)
+	case e := <-c.answer:
+		return take(c, e)
 	case <-ctx.Done():
 	case <-r.ctx.Done():
 		ctx = r.ctx
 	}
-	if !r.worker.forget(tag) {
-		return take(place, <-place)
+	tag := c.tag
+	if r.worker.forget(tag) == nil {
+		return take(c, <-c.answer)
 	}
-	answers.Put(place)
+	calls.Put(c)
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	if r.handle != nil {
@@ -228,8 +249,8 @@ func (r *running) start(tag uint64, name string, body []byte, timeout C.uint64_t
 }
 
 // take makes Go's own of what came, and gives the place back.
-func take(place chan event, e event) (*Answer, error) {
-	answers.Put(place)
+func take(c *call, e event) (*Answer, error) {
+	calls.Put(c)
 	if e.status != C.NC_OK {
 		return nil, takeError(e.status, e.error)
 	}

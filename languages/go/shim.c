@@ -48,33 +48,43 @@ void nc_go_answer_metadata(nc_answer *answer, uint8_t *to) {
     nc_answer_free(answer);
 }
 
-size_t nc_go_next(nc_worker *worker, nc_go_event *events, size_t max, int32_t *status) {
-    for (size_t i = 0; i < max; i++) {
-        nc_event event = {.struct_size = sizeof event};
-        *status = nc_worker_next(worker, 0, &event);
-        if (*status != NC_OK) return i;
-        events[i] = (nc_go_event){
-            .kind = event.kind,
-            .status = event.status,
-            .request_id = event.request_id,
-            .tag = event.tag,
-            .request = event.request,
-            .answer = event.answer,
-            .error = event.error,
-        };
-        if (event.kind == NC_EVENT_REQUEST) {
-            events[i].body = nc_request_body(event.request);
-            events[i].metadata_bytes = request_metadata_bytes(event.request);
-            events[i].caller = nc_request_caller(event.request);
-            memcpy(events[i].call_id, nc_request_call_id(event.request), NC_GO_CALL_ID_LEN);
-            events[i].time_left_ns = nc_request_time_left_ns(event.request);
-        } else if (event.answer != NULL) {
-            events[i].body = nc_answer_body(event.answer);
-            events[i].metadata_bytes = answer_metadata_bytes(event.answer);
-            events[i].http_status = nc_answer_status(event.answer);
-        }
+static nc_go_event go_event(const nc_event *event) {
+    nc_go_event result = {
+        .kind = event->kind,
+        .status = event->status,
+        .request_id = event->request_id,
+        .tag = event->tag,
+        .request = event->request,
+        .answer = event->answer,
+        .error = event->error,
+    };
+    if (event->kind == NC_EVENT_REQUEST) {
+        result.body = nc_request_body(event->request);
+        result.metadata_bytes = request_metadata_bytes(event->request);
+        result.caller = nc_request_caller(event->request);
+        memcpy(result.call_id, nc_request_call_id(event->request), NC_GO_CALL_ID_LEN);
+        result.time_left_ns = nc_request_time_left_ns(event->request);
+    } else if (event->answer != NULL) {
+        result.body = nc_answer_body(event->answer);
+        result.metadata_bytes = answer_metadata_bytes(event->answer);
+        result.http_status = nc_answer_status(event->answer);
     }
-    return max;
+    return result;
+}
+
+int32_t nc_go_next(nc_worker *worker, nc_go_event *event) {
+    nc_event next = {.struct_size = sizeof next};
+    int32_t status = nc_worker_next(worker, 0, &next);
+    if (status == NC_OK) *event = go_event(&next);
+    return status;
+}
+
+int32_t nc_go_next_many(nc_worker *worker, nc_go_event *events, size_t *count) {
+    nc_event next[NC_GO_MAX_EVENTS];
+    next[0].struct_size = sizeof next[0];
+    int32_t status = nc_worker_next_many(worker, next, NC_GO_MAX_EVENTS, count);
+    for (size_t i = 0; i < *count; i++) events[i] = go_event(&next[i]);
+    return status;
 }
 
 // The pairs of a block, in `few` if they fit, else in memory of their own; NULL if there is none.

@@ -33,8 +33,12 @@ typedef struct {
     size_t count;
 } nc_go_metadata;
 
-// Puts up to `max` events into `events`. The number there were, and in `status` what nc_worker_next answered last.
-size_t nc_go_next(nc_worker *worker, nc_go_event *events, size_t max, int32_t *status);
+// As nc_worker_next, with a timeout of 0.
+int32_t nc_go_next(nc_worker *worker, nc_go_event *event);
+
+// As nc_worker_next_many, with room for NC_GO_MAX_EVENTS.
+enum { NC_GO_MAX_EVENTS = 16 };
+int32_t nc_go_next_many(nc_worker *worker, nc_go_event *events, size_t *count);
 
 // Writes the metadata_bytes of a request, or of an answer, which is then freed.
 void nc_go_request_metadata(const nc_request *req, uint8_t *to);

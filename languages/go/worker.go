@@ -6,6 +6,8 @@ package nightcore
 // #cgo CFLAGS: -std=c11 -Wall -Wextra
 // #cgo noescape nc_go_next
 // #cgo nocallback nc_go_next
+// #cgo noescape nc_go_next_many
+// #cgo nocallback nc_go_next_many
 // #cgo noescape nc_go_request_metadata
 // #cgo nocallback nc_go_request_metadata
 // #cgo noescape nc_go_answer_metadata
@@ -26,6 +28,7 @@ import (
 	"os"
 	"runtime"
 	"sync"
+	"sync/atomic"
 	"syscall"
 	"time"
 	"unsafe"
@@ -34,13 +37,10 @@ import (
 // Statuses are the library's own numbers.
 var _ = [1]struct{}{}[ErrDepthExceeded-C.NC_DEPTH_EXCEEDED|ErrInvalidArgument-C.NC_INVALID_ARGUMENT|ErrInternal-C.NC_INTERNAL]
 
-// maxEvents is how many events are fetched in one crossing.
-const maxEvents = 16
-
 type event = C.nc_go_event
 
-// A worker is this process's end of its channel. One goroutine, the pump, takes what comes; requests have goroutines of
-// their own.
+// A worker is this process's end of its channel. One goroutine, the pump, waits for events in the
+// runtime's poller. Requests have goroutines, which take events themselves while they wait, see stay.
 type worker struct {
 	handle   *C.nc_worker
 	function string
@@ -49,24 +49,41 @@ type worker struct {
 	mu sync.Mutex
 	// running are the requests that are not answered, by their numbers.
 	running map[uint64]*running
-	// waiting are the goroutines that wait for answers, by the tags of their calls.
-	waiting map[uint64]chan event
+	// waiting are the calls that wait for their answers, by their tags.
+	waiting map[uint64]*call
 	lastTag uint64
 
-	// pulling is held by whoever takes events: the pump, or a goroutine that looks.
+	// pulling is held by the goroutine that takes events: the pump, or one that stays.
 	pulling sync.Mutex
 	// ended says why nothing will come any more.
 	ended error
 	// file is the pump's.
 	file *os.File
-	// looks says whether it pays to look.
-	looks bool
-	// waitedAt is when somebody last did not look.
-	waitedAt time.Time
+	// events are for whoever pulls.
+	events [C.NC_GO_MAX_EVENTS]event
+	// messages is the descriptor at which a goroutine waits that keeps its thread.
+	messages uintptr
+	// turns is an eventfd that the runtime's poller watches.
+	turns syscall.RawConn
+	// polledAt is when the runtime's poller last had its turn.
+	polledAt time.Time
+	pace     pace
+	// goOn is the number of requests that do not wait for calls.
+	goOn atomic.Int64
 }
 
+// A call waits for its answer.
+type call struct {
+	running *running
+	tag     uint64
+	// answer has room for the event that is the answer.
+	answer chan event
+}
+
+var calls = sync.Pool{New: func() any { return &call{answer: make(chan event, 1)} }}
+
 func serve(names []string, handlers map[string]Handler) error {
-	w := &worker{running: make(map[uint64]*running), waiting: make(map[uint64]chan event)}
+	w := &worker{running: make(map[uint64]*running), waiting: make(map[uint64]*call)}
 	if err := w.open(names); err != nil {
 		return err
 	}
@@ -74,7 +91,8 @@ func serve(names []string, handlers map[string]Handler) error {
 	function := C.nc_worker_function(w.handle)
 	w.function = string(borrowed(function))
 	w.handler = handlers[w.function]
-	w.looks = C.nc_worker_looks(w.handle) != 0
+	w.messages = uintptr(C.nc_worker_message_fd(w.handle))
+	w.pace.begin()
 	return w.pump()
 }
 
@@ -107,6 +125,11 @@ func (w *worker) pump() error {
 		return fmt.Errorf("nightcore: cannot wait for the engine: %w", err)
 	}
 	w.file = os.NewFile(uintptr(fd), "nightcore")
+	efd, _, _ := syscall.RawSyscall(syscall.SYS_EVENTFD2, 0, syscall.O_NONBLOCK|syscall.O_CLOEXEC, 0)
+	w.turns, err = os.NewFile(efd, "nightcore turns").SyscallConn()
+	if err != nil {
+		return err
+	}
 	defer func() { _ = w.file.Close() }()
 	conn, err := w.file.SyscallConn()
 	if err != nil {
@@ -115,8 +138,19 @@ func (w *worker) pump() error {
 	err = conn.Read(func(uintptr) bool {
 		w.pulling.Lock()
 		defer w.pulling.Unlock()
-		if w.ended == nil {
-			_, w.ended = w.drain(false)
+		w.polledAt = time.Now()
+		w.pace.check(w.polledAt)
+		for w.ended == nil {
+			var e event
+			status := C.nc_go_next(w.handle, &e)
+			if status == C.NC_AGAIN {
+				break
+			}
+			if status != C.NC_OK {
+				w.ended = cannotRead(status)
+			} else {
+				w.take(&e)
+			}
 		}
 		return w.ended != nil
 	})
@@ -134,78 +168,122 @@ func (w *worker) pump() error {
 	}
 }
 
-// mostLooks is for how long goroutines look one after the other before one waits as goroutines do, so that the scheduler
-// sees to sockets and to other goroutines, even if it has no other thread for them.
-const mostLooks = time.Millisecond
+// mostStay is how long goroutines keep their thread before the runtime's poller has its turn, so that
+// sockets are seen.
+const mostStay = time.Millisecond
 
-// look takes what is there, and looks for it for a while if no request can go on without: what has just been sent is
-// likely to be answered before the pump would have been woken, and a goroutine for what the pump got. If its caller wants
-// a request it gets the first one, to run it.
-func (w *worker) look(wants bool) *running {
-	if !w.looks {
-		return nil
-	}
-	if runtime.GOMAXPROCS(0) == 1 {
-		// Others have nowhere else to run. With more Ps there are threads that look for them.
-		runtime.Gosched()
-	}
+// stay takes the events that have come and waits for more with its thread, as long as the process
+// is narrow. It ends when c has its answer, when there is a request to run, which it takes if c is
+// nil, or when its goroutine is to wait as goroutines do.
+func (w *worker) stay(c *call) *running {
 	if !w.pulling.TryLock() {
 		return nil
 	}
 	defer w.pulling.Unlock()
-	now := time.Now()
-	if w.ended != nil || now.Sub(w.waitedAt) > mostLooks {
-		w.waitedAt = now
-		return nil
+	for areReady, isLast := false, false; w.ended == nil; {
+		if areReady || runtime.GOMAXPROCS(0) == 1 {
+			// Other goroutines may have no other P.
+			runtime.Gosched()
+		}
+		if c != nil && len(c.answer) > 0 {
+			return nil
+		}
+		request, count := w.drain(c == nil)
+		if w.ended != nil {
+			// The pump waits for what will not come.
+			_ = w.file.SetReadDeadline(time.Unix(0, 1))
+		}
+		if request != nil {
+			return request
+		}
+		if areReady = count > 0; areReady {
+			continue
+		}
+		if isLast {
+			return nil
+		}
+		now := time.Now()
+		w.pace.check(now)
+		switch {
+		case !w.pace.isNarrow.Load() || w.goOn.Load() > 0:
+			return nil
+		case now.Sub(w.polledAt) > mostStay:
+			w.polledAt = now
+			w.turn()
+		case !w.park():
+			// A message may have rung the bell for this wait as a signal ended it, and the pump was
+			// not told.
+			isLast = true
+		}
 	}
-	var request *running
-	if request, w.ended = w.drain(wants); w.ended != nil {
-		// The pump waits for what will not come.
-		_ = w.file.SetReadDeadline(time.Unix(0, 1))
-	}
-	return request
+	return nil
+}
+
+// turn lets the runtime's poller see what is ready. A goroutine that waits for something that has
+// happened already does not let the process become idle: the runtime would wake its monitor thread,
+// sysmon, at the next call into C.
+func (w *worker) turn() {
+	written := false
+	_ = w.turns.Read(func(fd uintptr) bool {
+		if written {
+			return true
+		}
+		written = true
+		one := uint64(1)
+		_, _, _ = syscall.RawSyscall(syscall.SYS_WRITE, fd, uintptr(unsafe.Pointer(&one)), 8)
+		return false
+	})
+}
+
+// park waits for a message, for at most a millisecond, and returns whether there may be one. The
+// runtime is not told of this system call: the goroutine keeps its P, so the process does not become
+// idle, see turn. The garbage collector interrupts it by a signal.
+func (w *worker) park() bool {
+	var ready [1]syscall.EpollEvent
+	count, _, _ := syscall.RawSyscall6(syscall.SYS_EPOLL_PWAIT, w.messages, uintptr(unsafe.Pointer(&ready[0])), 1, 1, 0, 0)
+	// At the end of the pipe the pump sees why.
+	return int(count) == 1 && ready[0].Events&syscall.EPOLLHUP == 0
 }
 
 var errEnded = errors.New("the engine has ended this process")
 
-// drain takes all that is there; an error says that nothing will come any more. If its caller wants a request it gets the
-// first one; the others are run.
-func (w *worker) drain(wants bool) (request *running, ended error) {
-	var events [maxEvents]event
+func cannotRead(status C.int32_t) error {
+	return &Error{Status: Status(status), Message: "the engine's messages cannot be read"}
+}
+
+// drain takes all that is there. If its caller wants a request it gets the first one; the others are run.
+func (w *worker) drain(wants bool) (request *running, taken int) {
 	for {
-		var status C.int32_t
-		count := int(C.nc_go_next(w.handle, &events[0], maxEvents, &status))
-		for i := range events[:count] {
-			if events[i].kind == C.NC_EVENT_ENDED {
-				return request, errEnded
-			}
-			if wants && request == nil && events[i].kind == C.NC_EVENT_REQUEST {
-				request = w.begin(&events[i])
+		var count C.size_t
+		status := C.nc_go_next_many(w.handle, &w.events[0], &count)
+		for i := range w.events[:count] {
+			e := &w.events[i]
+			if wants && request == nil && e.kind == C.NC_EVENT_REQUEST {
+				request = w.begin(e)
 			} else {
-				w.take(&events[i])
+				w.take(e)
 			}
 		}
-		switch {
-		case status == C.NC_AGAIN:
-			return request, nil
-		case status != C.NC_OK:
-			return request, &Error{Status: Status(status), Message: "the engine's messages cannot be read"}
+		taken += int(count)
+		if status != C.NC_OK && status != C.NC_AGAIN {
+			w.ended = cannotRead(status)
+		}
+		if w.ended != nil || int(count) < len(w.events) {
+			return request, taken
 		}
 	}
 }
 
 func (w *worker) take(e *event) {
 	switch e.kind {
+	case C.NC_EVENT_ENDED:
+		w.ended = errEnded
 	case C.NC_EVENT_REQUEST:
 		go w.run(w.begin(e))
 	case C.NC_EVENT_ANSWER:
-		w.mu.Lock()
-		answer, ok := w.waiting[uint64(e.tag)]
-		delete(w.waiting, uint64(e.tag))
-		w.mu.Unlock()
-		if ok {
+		if c := w.forget(uint64(e.tag)); c != nil {
 			// It has room for this one.
-			answer <- *e
+			c.answer <- *e
 		} else {
 			C.nc_answer_free(e.answer)
 			C.nc_error_free(e.error)
@@ -226,32 +304,44 @@ func (w *worker) begin(e *event) *running {
 	w.mu.Lock()
 	w.running[r.id] = r
 	w.mu.Unlock()
+	w.goOn.Add(1)
 	return r
 }
 
 // run runs a request, and then those that come as soon as it has been answered.
 func (w *worker) run(r *running) {
-	for ; r != nil; r = w.look(true) {
+	for ; r != nil; r = w.stay(nil) {
 		r.run()
 	}
 }
 
 // wait makes a place for the answer to a new call.
-func (w *worker) wait(answer chan event) (tag uint64) {
+func (w *worker) wait(c *call) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	w.lastTag++
-	w.waiting[w.lastTag] = answer
-	return w.lastTag
+	c.tag = w.lastTag
+	w.waiting[c.tag] = c
+	c.running.calls++
+	if c.running.calls == 1 && !c.running.over {
+		w.goOn.Add(-1)
+	}
 }
 
-// forget gives up a place; false if the answer is in it already.
-func (w *worker) forget(tag uint64) bool {
+// forget gives up a call's place, and returns it; nil if its answer is in it already.
+func (w *worker) forget(tag uint64) *call {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	_, ok := w.waiting[tag]
+	c := w.waiting[tag]
+	if c == nil {
+		return nil
+	}
 	delete(w.waiting, tag)
-	return ok
+	c.running.calls--
+	if c.running.calls == 0 && !c.running.over {
+		w.goOn.Add(1)
+	}
+	return c
 }
 
 // borrowed are the library's own bytes.

@@ -35,6 +35,7 @@ func TestMain(m *testing.M) {
 	nightcore.Handle("Others", others)
 	nightcore.Handle("CPU", cpu)
 	nightcore.Handle("Goexit", goexit)
+	nightcore.Handle("Ps", ps)
 	nightcore.Handle("Hold", hold)
 	nightcore.Handle("Again", again)
 	nightcore.Handle("GiveUp", giveUp)
@@ -100,6 +101,14 @@ func goexit(_ context.Context, req *nightcore.Request) ([]byte, error) {
 		runtime.Goexit()
 	}
 	return []byte("serves"), nil
+}
+
+// ps computes for as long as its body says, and answers how many Ps there are.
+func ps(_ context.Context, req *nightcore.Request) ([]byte, error) {
+	took, err := time.ParseDuration(string(req.Body))
+	for began := time.Now(); time.Since(began) < took; {
+	}
+	return strconv.AppendInt(nil, int64(runtime.GOMAXPROCS(0)), 10), err
 }
 
 // gather calls a function as often as its body says, at once; without a body it answers its process.
@@ -377,7 +386,17 @@ func TestAnIdleWorkerUsesNoCPU(t *testing.T) {
 	}
 }
 
-// The goroutine that looks may be one that a handler ends.
+func TestHandlersThatComputeGetAllPs(t *testing.T) {
+	if runtime.NumCPU() == 1 || os.Getenv("GOMAXPROCS") != "" {
+		t.Skip("there is one P, or somebody has chosen")
+	}
+	engine := start(t, "Ps")
+	engine.answers("Ps", "0s", "1")
+	engine.becomes("Ps", "5ms", strconv.Itoa(runtime.NumCPU()))
+	engine.becomes("Ps", "0s", "1")
+}
+
+// The goroutine that takes events may be one that a handler ends.
 func TestAHandlerThatEndsItsGoroutineEndsNothingElse(t *testing.T) {
 	engine := start(t, "Goexit")
 	for range 20 {

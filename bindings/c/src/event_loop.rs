@@ -3,7 +3,7 @@
 use crate::answer::nc_answer;
 use crate::bytes::{nc_bytes, slice, text};
 use crate::error::nc_error;
-use crate::extensible::{self, Place, extensible};
+use crate::extensible::{self, Place, Places, extensible};
 use crate::guard::{guard, guard_value, invalid, number};
 use crate::guard_error::guard_with_error;
 use crate::request::nc_request;
@@ -177,6 +177,44 @@ pub unsafe extern "C" fn nc_worker_next(
         let Some(next) = borrow(worker)?.event_loop.next(timeout)? else { return Ok(NC_AGAIN) };
         place.fill(nc_event::new(next));
         Ok(NC_OK)
+    })
+}
+
+/// Takes all that has come: up to `max` events, to `events`, and their number to `count`. If that
+/// is less than `max` nothing is left. The `struct_size` of the first is set; it holds for all.
+/// It never sleeps, and may look as nc_worker_next does. For one thread at a time, which calls
+/// nc_worker_next as well whenever nc_worker_fd is readable.
+///
+/// NC_AGAIN: no event now.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn nc_worker_next_many(
+    worker: *mut nc_worker,
+    events: *mut nc_event,
+    max: usize,
+    count: *mut usize,
+) -> i32 {
+    // SAFETY: what the header asks for.
+    guard(|| unsafe {
+        crate::bytes::present(count, "count")?;
+        count.write(0);
+        let mut places = Places::new(events, "events")?;
+        let event_loop = &borrow(worker)?.event_loop;
+        // It gives at most `max`.
+        let taken = event_loop.next_many(max, |event| places.fill_next(nc_event::new(event)))?;
+        count.write(taken);
+        Ok(if taken == 0 { NC_AGAIN } else { NC_OK })
+    })
+}
+
+/// A descriptor for a thread that waits for messages only, and not for longer than some
+/// milliseconds: by epoll_wait at this descriptor itself, after nc_worker_next_many has found
+/// nothing. While a thread waits so a message wakes it, and not those that wait at nc_worker_fd.
+/// It belongs to the library. -1 for NULL.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn nc_worker_message_fd(worker: *const nc_worker) -> c_int {
+    guard_value(-1, || {
+        // SAFETY: NULL or a worker, as the header asks for.
+        unsafe { worker.as_ref() }.map_or(-1, |worker| worker.event_loop.message_fd().as_raw_fd())
     })
 }
 

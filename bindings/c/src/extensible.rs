@@ -126,6 +126,38 @@ impl<T: Extensible> Place<T> {
     }
 }
 
+/// An array in the program's memory for structs that the library writes, one after the other. The
+/// program sets the size of the first.
+pub(crate) struct Places<T> {
+    next: *mut T,
+    given: usize,
+}
+
+impl<T: Extensible> Places<T> {
+    /// Checks the size, which holds for all places. `what` names the array in an error message.
+    ///
+    /// # Safety
+    /// As for [`Place::new`], for each place that is filled; the places lie `struct_size` apart.
+    pub(crate) unsafe fn new(first: *mut T, what: &str) -> Result<Places<T>, Failure> {
+        // SAFETY: the caller vouches for it.
+        let Place { to, given } = unsafe { Place::new(first, what) }?;
+        if !given.is_multiple_of(align_of::<T>()) {
+            return Err(invalid(format!("{what}: structs of {given} bytes make no array")));
+        }
+        Ok(Places { next: to, given })
+    }
+
+    /// Writes the next struct, with its `struct_size`.
+    ///
+    /// # Safety
+    /// There is one more place.
+    pub(crate) unsafe fn fill_next(&mut self, value: T) {
+        Place { to: self.next, given: self.given }.fill(value);
+        // SAFETY: the place has `given` bytes.
+        self.next = unsafe { self.next.byte_add(self.given) };
+    }
+}
+
 /// A struct all of whose fields are zero or NULL, for results to start from.
 pub(crate) fn zeroed<T: Extensible>() -> T {
     // SAFETY: the fields are `Plain`.

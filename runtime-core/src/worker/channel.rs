@@ -173,6 +173,18 @@ impl Incoming {
         }
     }
 
+    /// This side no longer waits at the pipe's end. Takes the byte of the bell if it was rung since
+    /// the wait began, or if a byte is due from before. Returns whether one is due now: the other
+    /// side rings after it has lowered the flag.
+    pub(super) fn stop_waiting(&mut self, is_byte_due: bool) -> bool {
+        let Incoming::Ring { bell, ring, .. } = self else { return false };
+        if !ring.end_wait() && !is_byte_due {
+            return false;
+        }
+        // The end of the pipe is for `EventLoop::next` to see; the pipe stays readable.
+        hear(bell).is_err_and(|error| error.kind() == io::ErrorKind::WouldBlock)
+    }
+
     /// Waits at most so long for a message. A signal may end the wait before its time.
     pub(super) fn wait(&mut self, timeout: Duration) -> io::Result<bool> {
         if !self.is_empty() {

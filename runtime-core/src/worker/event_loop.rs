@@ -63,6 +63,8 @@ struct Inbound {
     /// Whether it pays to look for the next request, and for the answer to a call.
     patience_idle: Patience,
     patience_waiting: Patience,
+    /// Whether the bell was rung and its byte was not there yet.
+    is_byte_due: bool,
     ended: bool,
 }
 
@@ -70,6 +72,8 @@ struct Inbound {
 pub struct EventLoop {
     shared: Arc<LoopChannel>,
     inbound: Mutex<Inbound>,
+    /// Covers the channel alone, see [`EventLoop::message_fd`].
+    messages: Epoll,
 }
 
 impl EventLoop {
@@ -96,7 +100,11 @@ impl EventLoop {
         // The host may wait at the descriptor first; nothing comes before READY.
         incoming.arm();
         let epoll = Epoll::new(EpollCreateFlags::EPOLL_CLOEXEC)?;
-        epoll.add(incoming.as_fd(), EpollEvent::new(EpollFlags::EPOLLIN, CHANNEL))?;
+        // The kernel offers a message to the first of these two that a thread waits at.
+        let messages = Epoll::new(EpollCreateFlags::EPOLL_CLOEXEC)?;
+        let in_turn = EpollFlags::EPOLLIN | EpollFlags::EPOLLEXCLUSIVE;
+        messages.add(incoming.as_fd(), EpollEvent::new(in_turn, CHANNEL))?;
+        epoll.add(incoming.as_fd(), EpollEvent::new(in_turn, CHANNEL))?;
         if let Some(writer) = outgoing.pipe() {
             epoll.add(writer, EpollEvent::new(EpollFlags::empty(), WRITER))?;
         }
@@ -107,9 +115,10 @@ impl EventLoop {
             channel: incoming,
             patience_idle: Patience::default(),
             patience_waiting: Patience::default(),
+            is_byte_due: false,
             ended: false,
         };
-        Ok(EventLoop { shared: Arc::new(shared), inbound: Mutex::new(inbound) })
+        Ok(EventLoop { shared: Arc::new(shared), inbound: Mutex::new(inbound), messages })
     }
 
     /// The function to run.
@@ -120,6 +129,13 @@ impl EventLoop {
     /// The descriptor to wait on. Readable: call [`EventLoop::next`] until it brings nothing.
     pub fn fd(&self) -> BorrowedFd<'_> {
         self.shared.epoll.0.as_fd()
+    }
+
+    /// A descriptor for a thread that waits for a message only, and not for long: by `epoll_wait`
+    /// at this descriptor itself. Such a thread is woken instead of one that waits at
+    /// [`EventLoop::fd`].
+    pub fn message_fd(&self) -> BorrowedFd<'_> {
+        self.messages.0.as_fd()
     }
 
     /// Whether [`EventLoop::next`] looks for a message for a while, up to 25 µs, when no request
@@ -146,44 +162,80 @@ impl EventLoop {
             if let Some(event) = self.take(&mut inbound) {
                 return Ok(Some(event));
             }
-            let Inbound { channel, patience_idle, patience_waiting, ended } = &mut *inbound;
-            match channel {
-                Incoming::Pipe { reader, inbox } => match inbox.fill(reader.as_fd()) {
-                    Ok(Filled::Bytes { .. }) => continue,
-                    Ok(Filled::End) => {
-                        *ended = true;
-                        continue;
-                    }
-                    Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
-                    Err(error) => {
-                        return Err(Failure::new(Status::Internal, format!("read: {error}")));
-                    }
-                },
-                Incoming::Ring { .. } => {
-                    shared.flush();
-                    let (can_go_on, is_idle) = {
-                        let core = shared.core();
-                        (core.can_go_on(), core.is_idle())
-                    };
-                    if !waited && !can_go_on {
-                        // Else whoever shares this core, and was let run, would keep it for long.
-                        ask_once_for_short_slice(WORKER_SLICE_NS);
-                        let patience = if is_idle { patience_idle } else { patience_waiting };
-                        if channel.look(LOOK_NS, LOOK_NS, patience) {
-                            continue;
-                        }
-                    }
-                }
+            if self.receive(&mut inbound, !waited)? {
+                continue;
             }
             // Whoever finds nothing here waits at the descriptor, so it has to become readable.
-            if !channel.arm() {
-                channel.disarm();
+            if !inbound.channel.arm() {
+                inbound.channel.disarm();
                 continue;
             }
             if waited {
                 return Ok(None);
             }
             waited = self.wait(&mut inbound, timeout)?;
+        }
+    }
+
+    /// Takes all messages that are here, and gives up to `max` events, in order. Returns their
+    /// number, which is less than `max` if nothing is left. If there is none it may spin for one,
+    /// as `next` does; it never waits. It sees neither to the control socket nor to a pipe that
+    /// was full: so from time to time the host waits at [`EventLoop::fd`] and uses `next`.
+    pub fn next_many(&self, max: usize, mut give: impl FnMut(Event)) -> Result<usize, Failure> {
+        if is_forked() {
+            return Err(forked());
+        }
+        let mut inbound = self.inbound();
+        let Inbound { channel, is_byte_due, .. } = &mut *inbound;
+        *is_byte_due = channel.stop_waiting(*is_byte_due);
+        let mut count = 0;
+        while count < max {
+            if inbound.ended || self.shared.session.has_ended() {
+                inbound.ended = true;
+                give(Event::Ended);
+                return Ok(count + 1);
+            }
+            if let Some(event) = self.take(&mut inbound) {
+                give(event);
+                count += 1;
+            } else if !self.receive(&mut inbound, count == 0)? {
+                if inbound.channel.arm() {
+                    break;
+                }
+                inbound.channel.disarm();
+            }
+        }
+        Ok(count)
+    }
+
+    /// Sees whether there are more messages. `may_look`: it may spin for one.
+    fn receive(&self, inbound: &mut Inbound, may_look: bool) -> Result<bool, Failure> {
+        let shared = &self.shared;
+        let Inbound { channel, patience_idle, patience_waiting, ended, .. } = inbound;
+        match channel {
+            Incoming::Pipe { reader, inbox } => match inbox.fill(reader.as_fd()) {
+                Ok(Filled::Bytes { .. }) => Ok(true),
+                Ok(Filled::End) => {
+                    *ended = true;
+                    Ok(true)
+                }
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => Ok(false),
+                Err(error) => Err(Failure::new(Status::Internal, format!("read: {error}"))),
+            },
+            Incoming::Ring { .. } => {
+                shared.flush();
+                let (can_go_on, is_idle) = {
+                    let core = shared.core();
+                    (core.can_go_on(), core.is_idle())
+                };
+                if !may_look || can_go_on {
+                    return Ok(false);
+                }
+                // Else whoever shares this core, and was let run, would keep it for long.
+                ask_once_for_short_slice(WORKER_SLICE_NS);
+                let patience = if is_idle { patience_idle } else { patience_waiting };
+                Ok(channel.look(LOOK_NS, LOOK_NS, patience))
+            }
         }
     }
 

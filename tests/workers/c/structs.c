@@ -8,6 +8,8 @@
  *     nc_call_with: INVALID_ARGUMENT later is 7
  */
 #include <nightcore.h>
+#include <poll.h>
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -193,6 +195,17 @@ static int32_t threads(nc_request *req, void *user) {
 /* What `later` is in the events: its place is behind the fields that both versions know. */
 static uint64_t later;
 
+/* Waits for an event, and takes it by nc_worker_next_many, but for what only nc_worker_next sees. */
+static int32_t next_at_once(nc_worker *worker, nc_event *event) {
+    struct pollfd ready = {.fd = nc_worker_fd(worker), .events = POLLIN};
+    size_t count;
+    int32_t status = nc_worker_next_many(worker, event, 1, &count);
+    CHECK(count == (status == NC_OK));
+    if (status != NC_AGAIN || poll(&ready, 1, -1) != 1) return status;
+    status = nc_worker_next_many(worker, event, 1, &count);
+    return status == NC_AGAIN ? nc_worker_next(worker, 0, event) : status;
+}
+
 /* Waits for an event, in memory of the next of the sizes. The caller frees it. When all sizes have
  * had their turn the memory goes on for a while, so that what is written beyond is seen without
  * valgrind. */
@@ -200,12 +213,14 @@ static nc_event *next_event(nc_worker *worker) {
     static size_t turn;
     const size_t size = event_sizes[turn % COUNT(event_sizes)];
     const size_t beyond = turn / COUNT(event_sizes) % 2 * BEYOND;
+    /* In two rounds each size has its turn with both functions. */
+    const bool at_once = (turn + turn / COUNT(event_sizes)) % 2 == 1;
     turn++;
     unsigned char *memory = memory_of(size + beyond, UNKNOWN);
     memcpy(memory, &size, sizeof size);
     nc_event *event = (nc_event *)(void *)memory;
     int32_t status;
-    do status = nc_worker_next(worker, UINT64_MAX, event);
+    do status = at_once ? next_at_once(worker, event) : nc_worker_next(worker, UINT64_MAX, event);
     while (status == NC_AGAIN);
     CHECK(status == NC_OK && event->struct_size == size);
     if (size > KNOWN_EVENT) {
@@ -220,7 +235,10 @@ static void refuse_events(nc_worker *worker) {
     for (size_t i = 0; i < COUNT(event_refused); i++) {
         const size_t size = event_refused[i];
         unsigned char *memory = memory_of(size, UNKNOWN);
-        CHECK(nc_worker_next(worker, 0, (nc_event *)(void *)memory) == NC_INVALID_ARGUMENT);
+        nc_event *event = (nc_event *)(void *)memory;
+        size_t count = 1;
+        CHECK(nc_worker_next(worker, 0, event) == NC_INVALID_ARGUMENT);
+        CHECK(nc_worker_next_many(worker, event, 1, &count) == NC_INVALID_ARGUMENT && count == 0);
         for (size_t at = sizeof size; at < size; at++) CHECK(memory[at] == UNKNOWN);
         free(memory);
     }
@@ -256,6 +274,8 @@ static int loop(const char *name) {
                 char value[32];
                 snprintf(value, sizeof value, "%#llx", (unsigned long long)later);
                 add(&report, "nc_worker_next", "gave", value);
+                /* The first time it was that function which gave it, later the other one. */
+                add(&report, "nc_worker_next_many", "gave", value);
                 CHECK(reply(open, &report) == NC_OK);
                 nc_request_free(open);
                 open = NULL;

@@ -226,6 +226,8 @@ static int32_t misuse(nc_request *req, void *user) {
     CHECK(nc_error_status(NULL) == NC_OK && nc_error_message(NULL)[0] == '\0');
     CHECK(nc_error_cause_at(NULL, 0) == NULL);
     CHECK(nc_worker_next(NULL, 0, NULL) == NC_INVALID_ARGUMENT && nc_worker_fd(NULL) == -1);
+    CHECK(nc_worker_next_many(NULL, NULL, 0, NULL) == NC_INVALID_ARGUMENT);
+    CHECK(nc_worker_message_fd(NULL) == -1);
     CHECK(nc_worker_looks(NULL) == 0);
     nc_answer_free(NULL);
     nc_error_free(NULL);
