@@ -238,6 +238,7 @@ fn is_same_process(one: &Function, other: &Function) -> bool {
 /// What the scheduler has to know of a function.
 fn spec(function: &Function) -> Spec {
     Spec {
+        direct: function.direct,
         name: function.name.clone(),
         processes: function.processes,
         min: function.workers.min,

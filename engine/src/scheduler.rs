@@ -15,6 +15,8 @@ mod end;
 mod ended_by;
 mod event;
 mod expiry;
+mod lease_table;
+mod leases;
 mod members;
 mod recount;
 mod renewal;
@@ -28,7 +30,7 @@ mod turn;
 mod upkeep;
 
 pub use action::{Action, Actions};
-pub use event::{Arrival, Event, Invoke};
+pub use event::{Arrival, Below, Event, Invoke};
 pub use snapshot::{ContainerCounts, FunctionStatus, WorkerCounts};
 
 use crate::calls::{Calls, Deadlines, Share};
@@ -36,6 +38,7 @@ use crate::functions::{Functions, Origin, Spec};
 use crate::ids::{CallNumber, ChannelKey, ContainerKey, FunctionId, Generation};
 use crate::pool::Pool;
 use ended_by::EndedBy;
+use lease_table::Leases;
 use nightcore_runtime::protocol::control::Mode;
 use nightcore_runtime::protocol::{Broken, Failure, Status};
 use turn::Turn;
@@ -49,6 +52,7 @@ pub struct Scheduler<P, R> {
     pool: Pool,
     deadlines: Deadlines,
     upkeep: Upkeep,
+    leases: Leases,
     /// Calls of unknown functions, by [`Origin`].
     not_found: [u64; 2],
 }
@@ -61,6 +65,7 @@ impl<P, R> Default for Scheduler<P, R> {
             pool: Pool::default(),
             deadlines: Deadlines::default(),
             upkeep: Upkeep::default(),
+            leases: Leases::default(),
             not_found: [0; 2],
         }
     }
@@ -165,6 +170,14 @@ impl<P: Share, R> Scheduler<P, R> {
                 return self.complete(turn, (channel, call), ran, outcome);
             }
             Event::Waits { channel, call, seen } => return self.waits(turn, channel, call, seen),
+            Event::WantsSlot { channel, call } => return self.wants_slot(turn, channel, call),
+            Event::LentSlot { call } => self.lent_slot(turn, call),
+            Event::LeaseRecalled { lease } => self.lease_recalled(lease),
+            Event::LeaseCancelled { lease } => self.lease_cancelled(turn, lease),
+            Event::LeaseStuck { lease } => self.lease_stuck(turn, lease),
+            Event::CalledDirectly { function, counts } => {
+                self.functions[function].called_directly(turn.now, counts);
+            }
             Event::ClientLeft { call } => self.client_left(turn, call),
             Event::InvokeCancelled { channel, tag } => self.cancel_invoke(turn, channel, tag),
             Event::Undeliverable { call, failure } => {
@@ -181,7 +194,7 @@ impl<P: Share, R> Scheduler<P, R> {
                 self.container_gone(turn, container, failure);
             }
             Event::Configured { function, spec } => self.configured(turn, function, spec),
-            Event::Removed { function } => self.removed(function),
+            Event::Removed { function } => self.removed(turn, function),
             Event::GenerationFailing { function, generation, reason } => {
                 self.generation_failing(turn, (function, generation), reason);
             }
@@ -211,9 +224,9 @@ impl<P: Share, R> Scheduler<P, R> {
         self.functions[function].spec()
     }
 
-    /// How many calls are under way.
+    /// How many calls are under way. A direct call is below one of them.
     pub fn calls_under_way(&self) -> usize {
-        self.calls.len()
+        self.calls.len() - self.leases.len()
     }
 
     /// Whether calls are open on this channel.

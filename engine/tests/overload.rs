@@ -63,6 +63,7 @@ impl Server {
     fn new(times: Times) -> Server {
         let mut scheduler = Driven::default();
         let function = scheduler.add_function(Spec {
+            direct: true,
             min: WORKERS,
             timeout: TIMEOUT,
             ..simulated::spec("Foo", WORKERS)

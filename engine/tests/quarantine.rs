@@ -45,6 +45,7 @@ struct World {
 fn spec(quarantine_after: u32) -> Spec {
     let timeout = Duration::from_secs(30);
     Spec {
+        direct: true,
         timeout,
         queue_calls: 5000,
         quarantine_after: NonZeroU32::new(quarantine_after),

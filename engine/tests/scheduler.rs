@@ -6,9 +6,10 @@ mod simulated;
 
 use nightcore_engine::functions::{Origin, Ran, Spec};
 use nightcore_engine::ids::{CallNumber, ChannelKey, ContainerKey, FunctionId, Generation};
-use nightcore_engine::scheduler::Action;
-use nightcore_runtime::protocol::control::Mode;
-use nightcore_runtime::protocol::{Broken, Failure, Status};
+use nightcore_engine::scheduler::{Action, Below, Event, Invoke};
+use nightcore_runtime::protocol::Notice;
+use nightcore_runtime::protocol::control::{ChannelKind, Mode};
+use nightcore_runtime::protocol::{Broken, Failure, InvokeNumber, Status};
 use proptest::prelude::*;
 use simulated::{Body, Driven, Internal, MS};
 use std::collections::{HashMap, HashSet, VecDeque};
@@ -30,7 +31,14 @@ fn id(function: usize) -> FunctionId {
 }
 
 fn spec(name: &str, max: u32) -> Spec {
-    Spec { timeout: TIMEOUT, queue_calls: 50, queue_bytes: 10_000, ..simulated::spec(name, max) }
+    let channel = ChannelKind::Ring;
+    Spec {
+        timeout: TIMEOUT,
+        queue_calls: 50,
+        queue_bytes: 10_000,
+        channel,
+        ..simulated::spec(name, max)
+    }
 }
 
 /// A call that a simulated worker holds.
@@ -44,6 +52,55 @@ struct Held {
     /// come.
     blocked: bool,
     answers: u64,
+    /// The lease by which it waits for the answer to a direct call.
+    direct: Option<CallNumber>,
+    /// Its slot was lent while it waited so.
+    lent: bool,
+    /// It has the answer, and waits for a slot.
+    wants: bool,
+    /// It is cancelled: it makes no direct call.
+    cancelled: bool,
+    /// Set for a lease.
+    lease: Option<Lent>,
+}
+
+/// What a lease is, which its worker holds as a call.
+#[derive(Debug)]
+struct Lent {
+    caller: ContainerKey,
+    callee: usize,
+    recalled: bool,
+    /// The direct call that it runs: the worker and the call, or lease, that made it.
+    runs: Option<(ChannelKey, CallNumber)>,
+    /// It was cancelled.
+    cancelled: bool,
+}
+
+impl Held {
+    fn new(call: CallNumber, root: Option<CallNumber>, lease: Option<Lent>) -> Held {
+        Held {
+            call,
+            root,
+            outstanding: HashSet::new(),
+            blocked: false,
+            answers: 0,
+            direct: None,
+            lent: false,
+            wants: false,
+            cancelled: false,
+            lease,
+        }
+    }
+
+    /// Whether a handler is there: a lease has none between two direct calls.
+    fn has_handler(&self) -> bool {
+        self.lease.as_ref().is_none_or(|lease| lease.runs.is_some())
+    }
+
+    /// Whether its handler computes.
+    fn computes(&self) -> bool {
+        self.has_handler() && !self.blocked && self.direct.is_none() && !self.wants
+    }
 }
 
 /// A simulated worker: a thread with at most one call, or an event loop with many.
@@ -84,14 +141,26 @@ struct World {
     invoked: u64,
     max: [u32; 3],
     modes: [Option<Mode>; 3],
+    /// What callers read of each function.
+    board: [Notice; 3],
+    /// Whether containers can be lent to.
+    is_direct: bool,
+    /// How many leases were granted, and direct calls were made.
+    granted: u64,
+    called_directly: u64,
 }
 
 const THREADS: [Mode; 3] = [Mode::Threads; 3];
 
 impl World {
     fn new(max: [u32; 3], modes: [Mode; 3]) -> World {
+        World::new_direct(max, modes, false)
+    }
+
+    /// `is_direct`: workers can be lent.
+    fn new_direct(max: [u32; 3], modes: [Mode; 3], is_direct: bool) -> World {
         let modes = modes.map(Some);
-        let mut world = World { now: MS, max, modes, ..World::default() };
+        let mut world = World { now: MS, max, modes, is_direct, ..World::default() };
         for (name, max) in NAMES.iter().zip(max) {
             world.scheduler.add_function(spec(name, max));
         }
@@ -112,6 +181,9 @@ impl World {
         let (now, id) = (self.now, id(function));
         let key = self.scheduler.container_connected(now, id, Some(generation), mode);
         self.containers.insert(key, (function, generation));
+        if self.is_direct && mode == Mode::Threads {
+            self.scheduler.allow_direct(key);
+        }
         self.settle();
     }
 
@@ -200,8 +272,7 @@ impl World {
                     let (function, generation) = self.containers[&worker.container];
                     let serving = self.scheduler.serving_generation(id(function));
                     assert_eq!(generation, serving, "a call for a generation that does not serve");
-                    let outstanding = HashSet::new();
-                    worker.held.push(Held { call, root, outstanding, blocked: false, answers: 0 });
+                    worker.held.push(Held::new(call, root, None));
                 }
                 Action::Deliver { channel, tag, .. } => {
                     // Of two workers of a container that died, one had called the other.
@@ -226,12 +297,21 @@ impl World {
                     assert!(self.channels[&channel].held.is_empty(), "a busy worker was retired");
                     self.retired.insert(channel);
                 }
-                Action::Cancel { .. } => {}
+                Action::Cancel { channel, call, .. } => self.cancel_direct(channel, call),
                 Action::Replace { container } => {
                     assert!(self.replaced.insert(container), "it was replaced already");
                     replaced.push(self.containers[&container]);
                 }
                 Action::Trim { .. } | Action::Quarantined { .. } => {}
+                Action::Tell { function, notice } => self.board[place(function)] = notice,
+                Action::Lend { channel, lease, caller, callee } => {
+                    self.lent(channel, lease, caller, place(callee));
+                }
+                Action::Recall { lease } => self.recall(lease),
+                Action::RecallOne { callee } => self.recall_one(place(callee)),
+                Action::LeaseOver { lease, .. } => self.lease_over(lease),
+                Action::LendWaiting { function } => self.lend_waiting(place(function)),
+                Action::Resumed { channel, call } => self.resumed(channel, call),
                 Action::End { container } => ended.push(container),
                 Action::Leave { container } => leaving.push(container),
                 Action::Serves { function, generation } => {
@@ -263,7 +343,8 @@ impl World {
     fn check(&self) {
         for (function, (name, max)) in NAMES.iter().zip(self.max).enumerate() {
             let workers = self.channels.values().filter(|w| self.function_of(w) == Some(function));
-            let running = workers.flat_map(|w| &w.held).filter(|held| !held.blocked).count() as u32;
+            let running =
+                workers.flat_map(|w| &w.held).filter(|held| held.computes()).count() as u32;
             assert!(running <= max, "{running} run of {name}");
         }
     }
@@ -272,7 +353,8 @@ impl World {
     fn check_counts(&mut self) {
         for (function, name) in NAMES.iter().enumerate() {
             let workers = self.channels.values().filter(|w| self.function_of(w) == Some(function));
-            let held: Vec<&Held> = workers.flat_map(|w| &w.held).collect();
+            let held = workers.flat_map(|w| &w.held).filter(|held| held.lease.is_none());
+            let held: Vec<&Held> = held.collect();
             let blocked = held.iter().filter(|held| held.blocked).count() as u32;
             let status = self.scheduler.status(self.now, id(function));
             assert_eq!(
@@ -325,12 +407,12 @@ impl World {
 
     /// Calls whose handler computes, by worker and place.
     fn busy(&self) -> Vec<(ChannelKey, usize)> {
-        self.calls(|_, held| !held.blocked)
+        self.calls(|_, held| held.computes())
     }
 
     /// Calls whose handler may do something. In an event loop one may also while it waits.
     fn acting(&self) -> Vec<(ChannelKey, usize)> {
-        self.calls(|worker, held| !held.blocked || worker.mode == Mode::EventLoop)
+        self.calls(|worker, held| held.computes() || worker.mode == Mode::EventLoop)
     }
 
     fn calls(&self, which: impl Fn(&Worker, &Held) -> bool) -> Vec<(ChannelKey, usize)> {
@@ -361,10 +443,32 @@ impl World {
         let (parent, name) = (held.call, NAMES[function]);
         let payload = Body(tag % 3);
         let (function, bytes) = (None, 5);
-        let call = Internal { channel, parent, tag, function, name, waits, payload, bytes };
+        let is_lease = held.lease.is_some();
         self.invoked += 1;
+        if is_lease {
+            self.invoke_below((channel, parent), tag, name, waits);
+            return;
+        }
+        let call = Internal { channel, parent, tag, function, name, waits, payload, bytes };
         self.scheduler.invoke(self.now, call).expect("an honest worker");
         self.settle();
+    }
+
+    /// So many calls one after the other that a worker is lent.
+    fn burst(&mut self, pick: usize, function: usize) {
+        let acting = self.acting();
+        let Some(at) = acting.get(pick % acting.len().max(1)).copied() else { return };
+        for _ in 0..6 {
+            let acting = self.acting();
+            let Some(pick) = acting.iter().position(|other| *other == at) else { return };
+            self.invoke(pick, function, true);
+            self.all_ready();
+            let begun =
+                self.busy().into_iter().find(|begun| *begun != at && !acting.contains(begun));
+            if let Some(begun) = begun {
+                self.complete_at(begun, false);
+            }
+        }
     }
 
     /// The handler waits for any of its calls.
@@ -406,6 +510,223 @@ impl World {
         self.settle();
     }
 
+    fn told(&mut self, event: Event<'_, Body>) {
+        self.scheduler.event(self.now, event).expect("an honest worker");
+    }
+
+    /// The lease of this number, as its worker holds it.
+    fn lease(&mut self, call: CallNumber) -> Option<(ChannelKey, &mut Lent)> {
+        self.channels.iter_mut().find_map(|(channel, worker)| {
+            let held = worker.held.iter_mut().find(|held| held.call == call)?;
+            Some((*channel, held.lease.as_mut()?))
+        })
+    }
+
+    fn held(&mut self, channel: ChannelKey, call: CallNumber) -> Option<&mut Held> {
+        self.channels.get_mut(&channel)?.held.iter_mut().find(|held| held.call == call)
+    }
+
+    /// All leases, in their order.
+    fn leases(&self, which: impl Fn(&Lent) -> bool) -> Vec<CallNumber> {
+        let held = self.channels.values().flat_map(|worker| &worker.held);
+        let mut found: Vec<CallNumber> = held
+            .filter(|held| held.lease.as_ref().is_some_and(&which))
+            .map(|held| held.call)
+            .collect();
+        found.sort_unstable();
+        found
+    }
+
+    fn lent(
+        &mut self,
+        channel: ChannelKey,
+        lease: CallNumber,
+        caller: ContainerKey,
+        callee: usize,
+    ) {
+        assert!(self.containers.contains_key(&caller), "a lease for a container that is gone");
+        assert!(!self.retired.contains(&channel), "a retired worker was lent");
+        let worker = self.channels.get_mut(&channel).expect("a lease of a worker that is gone");
+        assert!(worker.held.is_empty(), "a busy worker was lent");
+        assert!(worker.container != caller, "a container was lent its own worker");
+        let lent = Lent { caller, callee, recalled: false, runs: None, cancelled: false };
+        worker.held.push(Held::new(lease, None, Some(lent)));
+        self.granted += 1;
+    }
+
+    fn recall(&mut self, lease: CallNumber) {
+        if let Some((_, lent)) = self.lease(lease) {
+            lent.recalled = true;
+        }
+    }
+
+    /// An idle one, if there is one.
+    fn recall_one(&mut self, callee: usize) {
+        let idle = self.leases(|l| l.callee == callee && !l.recalled && l.runs.is_none());
+        let busy = self.leases(|l| l.callee == callee && !l.recalled);
+        let Some(lease) = idle.first().or(busy.first()).copied() else { return };
+        self.recall(lease);
+        self.told(Event::LeaseRecalled { lease });
+    }
+
+    /// A lease is over. Its worker has given it back, or is gone: then a direct call has ended.
+    fn lease_over(&mut self, lease: CallNumber) {
+        let waits = |held: &Held| held.direct == Some(lease);
+        let found = self.channels.iter().find_map(|(channel, worker)| {
+            let held = worker.held.iter().find(|held| waits(held))?;
+            Some((*channel, held.call))
+        });
+        if let Some((channel, call)) = found {
+            self.direct_answer(channel, call);
+        }
+        let held = self.channels.values().flat_map(|worker| &worker.held);
+        assert!(held.into_iter().all(|held| held.call != lease), "its worker holds it still");
+    }
+
+    /// The handlers of a function that wait for direct calls lend their slots.
+    fn lend_waiting(&mut self, function: usize) {
+        let mut lent = Vec::new();
+        for worker in self.channels.values_mut() {
+            if self.containers.get(&worker.container).is_none_or(|(of, _)| *of != function) {
+                continue;
+            }
+            let waiting = |held: &&mut Held| held.direct.is_some() && !held.lent;
+            for held in worker.held.iter_mut().filter(waiting) {
+                (held.lent, held.blocked) = (true, true);
+                lent.push(held.call);
+            }
+        }
+        lent.sort_unstable();
+        lent.into_iter().for_each(|call| self.told(Event::LentSlot { call }));
+    }
+
+    fn resumed(&mut self, channel: ChannelKey, call: CallNumber) {
+        // Its container may have died.
+        let Some(held) = self.held(channel, call) else { return };
+        assert!(held.wants && held.direct.is_none(), "it did not ask for a slot");
+        (held.wants, held.blocked) = (false, false);
+    }
+
+    /// A handler has the answer to its direct call.
+    fn direct_answer(&mut self, channel: ChannelKey, call: CallNumber) {
+        let Some(held) = self.held(channel, call) else { return };
+        held.direct = None;
+        if std::mem::take(&mut held.lent) {
+            held.wants = true;
+            self.told(Event::WantsSlot { channel, call });
+        }
+    }
+
+    /// A call is cancelled, and so is the direct call that its handler waits for.
+    fn cancel_direct(&mut self, channel: ChannelKey, call: CallNumber) {
+        let Some(held) = self.held(channel, call) else { return };
+        held.cancelled = true;
+        let Some(lease) = held.direct else { return };
+        let Some((at, lent)) = self.lease(lease) else { return };
+        if std::mem::replace(&mut lent.cancelled, true) {
+            return;
+        }
+        lent.recalled = true;
+        self.told(Event::LeaseRecalled { lease });
+        self.told(Event::LeaseCancelled { lease });
+        self.direct_answer(channel, call);
+        self.cancel_direct(at, lease);
+    }
+
+    /// A handler calls by a lease, if its container has one that is free, and the board says nothing
+    /// against it.
+    fn call_directly(&mut self, pick: usize) {
+        let Some((channel, mode, held)) = self.pick(pick) else { return };
+        if held.cancelled {
+            return;
+        }
+        let call = held.call;
+        let container = self.channels[&channel].container;
+        let Some((own, _)) = self.containers.get(&container).copied() else { return };
+        let board = self.board;
+        let free = self.leases(|lent| {
+            lent.caller == container
+                && !lent.recalled
+                && lent.runs.is_none()
+                && !board[lent.callee].is_queued
+        });
+        let Some(lease) = free.get(pick % free.len().max(1)).copied() else { return };
+        if board[own].is_full || mode == Mode::EventLoop {
+            return;
+        }
+        let (_, lent) = self.lease(lease).expect("it was found");
+        lent.runs = Some((channel, call));
+        self.held(channel, call).expect("it was picked").direct = Some(lease);
+        self.called_directly += 1;
+        self.check();
+    }
+
+    /// The handler of a direct call returns: what it has under way is cancelled, its caller goes on.
+    fn end_direct(&mut self, channel: ChannelKey) {
+        let held = &self.channels[&channel].held[0];
+        let (lease, mut tags) = (held.call, held.outstanding.iter().copied().collect::<Vec<u64>>());
+        tags.sort_unstable();
+        for tag in tags {
+            self.scheduler.cancel_invoke(self.now, channel, tag);
+        }
+        self.settle();
+        let Some((_, lent)) = self.lease(lease) else { return };
+        let runs = lent.runs.take();
+        if let Some((channel, call)) = runs
+            && self.held(channel, call).is_some_and(|held| held.direct == Some(lease))
+        {
+            self.direct_answer(channel, call);
+        }
+        self.settle();
+    }
+
+    /// A worker gives a lease back that it runs no call of.
+    fn give_back(&mut self, pick: usize) {
+        let back = self.leases(|lent| lent.recalled && lent.runs.is_none());
+        let Some(call) = back.get(pick % back.len().max(1)).copied() else { return };
+        let (channel, _) = self.lease(call).expect("it was found");
+        self.channels.get_mut(&channel).expect("it is there").held.clear();
+        let ran = Ran { began_at: self.now, ended_at: self.now };
+        let done = self.scheduler.complete(self.now, channel, call, ran, Ok(Body::default()));
+        done.expect("an honest worker");
+        self.settle();
+    }
+
+    /// A lease is not used, and taken back.
+    fn idle(&mut self, pick: usize) {
+        let idle = self.leases(|lent| !lent.recalled && lent.runs.is_none());
+        let Some(lease) = idle.get(pick % idle.len().max(1)).copied() else { return };
+        self.recall(lease);
+        self.told(Event::LeaseRecalled { lease });
+        self.settle();
+    }
+
+    /// The handler of a direct call makes a call through the scheduler.
+    fn invoke_below(
+        &mut self,
+        (channel, parent): (ChannelKey, CallNumber),
+        tag: u64,
+        name: &str,
+        waits: bool,
+    ) {
+        let (callee, deadline) = (self.scheduler.resolve(None, name), self.now + 4000 * MS);
+        let invoke = Invoke {
+            channel,
+            parent,
+            tag: InvokeNumber(tag),
+            callee,
+            name,
+            waits,
+            deadline: Some(deadline),
+            payload: Body(tag % 3),
+            bytes: 5,
+            input: None,
+            below: Some(Below { root: parent, depth: 1 }),
+        };
+        self.told(Event::Invoked(invoke));
+        self.settle();
+    }
+
     fn complete(&mut self, pick: usize, fails: bool) {
         let acting = self.acting();
         if let Some(at) = acting.get(pick % acting.len().max(1)) {
@@ -415,6 +736,10 @@ impl World {
 
     fn complete_at(&mut self, (channel, place): (ChannelKey, usize), fails: bool) {
         let worker = self.channels.get_mut(&channel).expect("it was picked");
+        if worker.held[place].lease.is_some() {
+            self.end_direct(channel);
+            return;
+        }
         let held = worker.held.swap_remove(place);
         let outcome = if fails {
             Err(Failure::new(Status::FunctionFailed, "no"))
@@ -435,6 +760,14 @@ impl World {
         self.asked.retain(|of| *of != container);
         let failure = Failure::new(Status::ContainerDied, "killed");
         self.scheduler.container_gone(self.now, container, &failure);
+        for lease in self.leases(|lent| lent.caller == container && lent.runs.is_some()) {
+            let (at, lent) = self.lease(lease).expect("it was found");
+            lent.recalled = true;
+            if !std::mem::replace(&mut lent.cancelled, true) {
+                self.told(Event::LeaseCancelled { lease });
+                self.cancel_direct(at, lease);
+            }
+        }
         self.settle();
         if !self.replaced.remove(&container) && self.kept_up[function].contains(&generation) {
             self.connect(function, generation);
@@ -478,6 +811,10 @@ impl World {
             self.all_ready();
             match self.busy().first() {
                 Some(at) => self.complete_at(*at, false),
+                None if !self.leases(|lent| lent.runs.is_none()).is_empty() => {
+                    self.idle(0);
+                    self.give_back(0);
+                }
                 None => {
                     // Longer than any pause, shorter than any deadline.
                     self.advance(250 * MS);
@@ -509,6 +846,10 @@ enum Step {
     Leave { pick: usize, breaks: bool },
     Renew(usize),
     Advance(u64),
+    CallDirectly(usize),
+    GiveBack(usize),
+    Idle(usize),
+    Burst { pick: usize, function: usize },
 }
 
 fn steps() -> impl Strategy<Value = Vec<Step>> {
@@ -532,6 +873,11 @@ fn steps() -> impl Strategy<Value = Vec<Step>> {
         1 => (0usize..3).prop_map(Step::Renew),
         1 => (any::<usize>(), any::<bool>()).prop_map(|(pick, breaks)| Step::Leave { pick, breaks }),
         2 => prop_oneof![Just(MS / 10), Just(20 * MS), Just(1500 * MS), Just(7000 * MS)].prop_map(Step::Advance),
+        6 => any::<usize>().prop_map(Step::CallDirectly),
+        3 => any::<usize>().prop_map(Step::GiveBack),
+        1 => any::<usize>().prop_map(Step::Idle),
+        2 => (any::<usize>(), 0usize..3)
+            .prop_map(|(pick, function)| Step::Burst { pick, function }),
     ];
     proptest::collection::vec(step, 1..200)
 }
@@ -546,8 +892,13 @@ proptest! {
         retries in [0u32..3, 0u32..2, 0u32..4],
         idempotent in any::<bool>(),
         without_grace in any::<bool>(),
+        is_direct in any::<bool>(),
     ) {
-        let mut world = World::new(max, loops.map(|is_loop| if is_loop { Mode::EventLoop } else { Mode::Threads }));
+        // Workers of functions that run one call at a time, or have a quarantine or retries, are not lent.
+        let max = if is_direct { max.map(|max| max + 1) } else { max };
+        let (quarantine_after, retries) = if is_direct { ([0; 3], [0; 3]) } else { (quarantine_after, retries) };
+        let loops = if is_direct { [loops[0] && loops[1], false, false] } else { loops };
+        let mut world = World::new_direct(max, loops.map(|is_loop| if is_loop { Mode::EventLoop } else { Mode::Threads }), is_direct);
         for (function, quarantine_after) in quarantine_after.into_iter().enumerate() {
             let spec = spec(NAMES[function], max[function]);
             let spec = Spec { quarantine_after: NonZeroU32::new(quarantine_after), retries: retries[function], idempotent, ..spec };
@@ -581,12 +932,18 @@ proptest! {
                 Step::Leave { pick, breaks } => world.leave(pick, breaks),
                 Step::Renew(function) => world.renew(function),
                 Step::Advance(by) => world.advance(by),
+                Step::CallDirectly(pick) => world.call_directly(pick),
+                Step::GiveBack(pick) => world.give_back(pick),
+                Step::Idle(pick) => world.idle(pick),
+                // So many that a worker is lent.
+                Step::Burst { pick, function } => world.burst(pick, function),
             }
             world.check_counts();
         }
         world.finish();
         prop_assert!(world.clients.is_empty(), "no answer for {:?}", world.clients);
-        prop_assert!(world.channels.values().all(|worker| worker.held.is_empty()), "a worker waits for ever");
+        let held: Vec<&Held> = world.channels.values().flat_map(|worker| &worker.held).collect();
+        prop_assert!(held.is_empty(), "they wait for ever: {held:?}");
         prop_assert_eq!(world.scheduler.calls_under_way(), 0);
         for (function, generation) in world.containers.values() {
             prop_assert_eq!(&world.kept_up[*function], &[*generation], "an old container is left, or a new one serves not");

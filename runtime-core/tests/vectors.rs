@@ -4,6 +4,7 @@ use nightcore_runtime::ipc::ring::{self, Sent, Side};
 use nightcore_runtime::protocol::control::{
     ControlBuffer, FromContainer, FromEngine, NewRegion, ReadControl,
 };
+use nightcore_runtime::protocol::direct::DirectCall;
 use nightcore_runtime::protocol::to_engine::Callee;
 use nightcore_runtime::protocol::{
     CallNumber, CancelWord, FunctionId, Message, MessageBuffer, Metadata, MetadataBuffer, ToEngine,
@@ -74,6 +75,7 @@ fn check_to_worker(vector: &Value, message: ToWorker<'_>) -> (&'static str, Mess
         }
         ToWorker::Dispatch(dispatch) => {
             let fields = [
+                ("status", dispatch.depth.into()),
                 ("call", dispatch.call.number()),
                 ("parent", none_if_zero(dispatch.root.map(CallNumber::number))),
                 ("function", id(dispatch.caller.map(|caller| caller.id))),
@@ -114,7 +116,33 @@ fn check_to_worker(vector: &Value, message: ToWorker<'_>) -> (&'static str, Mess
             assert_fields(vector, &fields);
             ("cancel", cancel.write())
         }
+        ToWorker::Lend(lend) => {
+            assert_fields(vector, &[("call", lend.call.number())]);
+            ("lend", lend.write())
+        }
+        ToWorker::Recall(recall) => {
+            assert_fields(vector, &[("call", recall.call.number())]);
+            ("recall", recall.write())
+        }
+        ToWorker::Resumed(resumed) => {
+            assert_fields(vector, &[("call", resumed.call.number())]);
+            ("resumed", resumed.write())
+        }
     }
+}
+
+/// Checks a direct call against its vector; the bytes that it is written to.
+fn check_direct(vector: &Value, call: DirectCall<'_>) -> (&'static str, MessageBuffer) {
+    let fields = [
+        ("status", call.depth.into()),
+        ("call", call.call.number()),
+        ("parent", call.root.number()),
+        ("deadline", call.deadline.get()),
+        ("sent_at", call.sent_at),
+    ];
+    assert_fields(vector, &fields);
+    assert_payload(vector, call.payload);
+    ("direct_call", call.write())
 }
 
 /// Checks a message of a worker against its vector; the bytes that it is written to.
@@ -175,6 +203,29 @@ fn check_to_engine(vector: &Value, message: ToEngine<'_>) -> (&'static str, Mess
             assert_fields(vector, &fields);
             ("wait", wait.write())
         }
+        ToEngine::InvokeBelow(below) => {
+            let (function, name) = match below.callee {
+                Callee::Id(id) => (u64::from(id.number()), ""),
+                Callee::Name(name) => (0, name),
+            };
+            let fields = [
+                ("status", below.depth.into()),
+                ("call", below.call.0),
+                ("parent", below.lease.number()),
+                ("function", function),
+                ("deadline", below.deadline.get()),
+                ("sent_at", below.root.number()),
+            ];
+            assert_fields(vector, &fields);
+            assert_eq!(name, vector["name"].as_str().unwrap(), "{}", vector["title"]);
+            assert_eq!(u64::from(below.waits), vector["flags"].as_u64().unwrap());
+            assert_payload(vector, below.payload);
+            ("invoke_below", below.write())
+        }
+        ToEngine::Resume(resume) => {
+            assert_fields(vector, &[("call", resume.call.number())]);
+            ("resume", resume.write())
+        }
     }
 }
 
@@ -189,6 +240,7 @@ fn messages_are_read_and_written_as_the_vectors_say() {
         let from = vector["from"].as_str().unwrap().to_owned();
         let (kind, written) = match from.as_str() {
             "engine" => check_to_worker(&vector, ToWorker::read(&message).unwrap()),
+            "caller" => check_direct(&vector, DirectCall::read(&message).unwrap()),
             _ => check_to_engine(&vector, ToEngine::read(&message).unwrap()),
         };
         assert_eq!(kind, vector["kind"].as_str().unwrap(), "{title}");
@@ -198,8 +250,15 @@ fn messages_are_read_and_written_as_the_vectors_say() {
     let kinds_of = |from: &str| -> Vec<_> {
         seen.iter().filter(|(side, _)| side == from).map(|(_, kind)| *kind).collect()
     };
-    assert_eq!(kinds_of("engine"), ["cancel", "complete", "dispatch", "failed", "retire"]);
-    assert_eq!(kinds_of("worker"), ["cancel", "complete", "failed", "invoke", "ready", "wait"]);
+    assert_eq!(
+        kinds_of("engine"),
+        ["cancel", "complete", "dispatch", "failed", "lend", "recall", "resumed", "retire"]
+    );
+    assert_eq!(
+        kinds_of("worker"),
+        ["cancel", "complete", "failed", "invoke", "invoke_below", "ready", "resume", "wait"]
+    );
+    assert_eq!(kinds_of("caller"), ["direct_call"]);
 }
 
 #[test]
@@ -212,6 +271,7 @@ fn broken_messages_are_refused() {
             (Err(_), None) => true,
             (Ok(Some((message, _))), Some("engine")) => ToWorker::read(&message).is_err(),
             (Ok(Some((message, _))), Some("worker")) => ToEngine::read(&message).is_err(),
+            (Ok(Some((message, _))), Some("caller")) => DirectCall::read(&message).is_err(),
             _ => false,
         };
         assert!(broken, "{}", vector["title"]);
@@ -267,6 +327,7 @@ fn check_from_engine(vector: &Value, message: &FromEngine) -> (&'static str, Con
                 ("version", welcome.version.into()),
                 ("id", welcome.container.0),
                 ("size", welcome.max_body_bytes),
+                ("region", id(welcome.function_id)),
             ];
             assert_fields(vector, &fields);
             assert_eq!(welcome.function, text);
@@ -308,6 +369,28 @@ fn check_from_engine(vector: &Value, message: &FromEngine) -> (&'static str, Con
         }
         FromEngine::Shutdown => "shutdown",
         FromEngine::Trim => "trim",
+        FromEngine::Leased(leased) => {
+            let fields = [
+                ("id", leased.lease.number()),
+                ("size", leased.timeout.as_nanos() as u64),
+                ("region", leased.callee.number().into()),
+                ("mode", leased.max_depth.into()),
+            ];
+            assert_fields(vector, &fields);
+            assert_eq!(leased.name, text);
+            "leased"
+        }
+        FromEngine::Lent(lent) => {
+            assert_fields(vector, &[("id", lent.lease.number())]);
+            assert_eq!(lent.caller, text);
+            "lent"
+        }
+        FromEngine::LeaseEnded(ended) => {
+            let fields = [("id", ended.lease.number()), ("status", ended.status.number().into())];
+            assert_fields(vector, &fields);
+            assert_eq!(ended.text, text);
+            "lease_ended"
+        }
     };
     (kind, message.write())
 }
@@ -363,7 +446,7 @@ fn control_messages_are_read_and_written_as_the_vectors_say() {
             seen.insert(kind);
         }
     }
-    assert_eq!(seen.len(), 11, "{seen:?}");
+    assert_eq!(seen.len(), 14, "{seen:?}");
 }
 
 /// The word of this name, as anybody who has the file sees it.

@@ -132,7 +132,9 @@ fn what_a_function_makes_too_large_fails_in_its_handler() {
 
 #[test]
 fn only_what_no_message_holds_goes_by_the_arena() {
-    let engine = engine();
+    // By a direct channel the engine would not see the payloads.
+    let setup = Setup::new().function("CallBig", &c(), "direct = false");
+    let engine = setup.functions(&["Echo"], &c()).start();
     let payloads = || engine.status().arena_payloads;
     // The callee's id is learnt, and nothing is left to be told once.
     assert_eq!(engine.text("CallBig", "Echo\n16"), "same");

@@ -134,6 +134,7 @@ impl Standing {
 
 fn spec(name: &str, channel: ChannelKind) -> Spec {
     Spec {
+        direct: true,
         name: name.into(),
         processes: 1,
         min: 1,

@@ -31,7 +31,7 @@ pub use limits::allow_many_descriptors;
 pub use load::{Load, Outcome};
 pub use possessions::{Possessions, private_memory};
 pub use setup::Setup;
-pub use status::{FunctionStatus, ProcessStatus, QuarantinedInput, Status};
+pub use status::{Ended, FunctionStatus, ProcessStatus, QuarantinedInput, Status};
 pub use wait::{wait_for, wait_until, wait_until_within};
 
 use std::path::Path;

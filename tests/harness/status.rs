@@ -24,11 +24,13 @@ pub struct FunctionStatus {
     pub internal: u64,
     pub answered: u64,
     pub failed: BTreeMap<String, u64>,
+    pub ended: Ended,
     pub queued: u32,
     pub running: u32,
     pub waiting: u32,
     pub workers: usize,
     pub starting: u32,
+    pub leases: u32,
     pub processes: Vec<ProcessStatus>,
     pub rate_per_s: f64,
     pub run_us: f64,
@@ -48,6 +50,14 @@ pub struct FunctionStatus {
     pub failing: Option<String>,
     #[serde(default)]
     pub last_output: Vec<String>,
+}
+
+/// Calls that ended, by how: "answered", or the error's name.
+#[derive(Clone, Debug, Deserialize)]
+#[allow(missing_docs)] // As above.
+pub struct Ended {
+    pub external: BTreeMap<String, u64>,
+    pub internal: BTreeMap<String, u64>,
 }
 
 /// An input that is refused.

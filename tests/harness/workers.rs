@@ -56,7 +56,16 @@ impl Language {
 /// The C test worker, which has a handler for each thing that can go right or wrong.
 pub fn c() -> PathBuf {
     let folder = repository().join("tests/workers/c");
-    let sources = ["main.c", "text.c", "answers.c", "calls.c", "processes.c", "waits.c"];
+    let sources = [
+        "main.c",
+        "text.c",
+        "answers.c",
+        "calls.c",
+        "processes.c",
+        "waits.c",
+        "counts.c",
+        "scribbles.c",
+    ];
     program("worker-c", &sources.map(|source| folder.join(source)), &[folder.join("worker.h")])
 }
 

@@ -188,6 +188,12 @@ impl<P, R> Call<P, R> {
         }
     }
 
+    /// Whether it is a lease: it has no call above it, and did not come from outside.
+    #[inline]
+    pub fn is_lease(&self) -> bool {
+        self.root.is_none() && self.depth > 0
+    }
+
     /// Where it runs, if it was dispatched.
     #[inline]
     pub fn dispatched(&self) -> Option<Dispatched> {

@@ -12,6 +12,6 @@ mod tree;
 pub use call::{Call, Dispatched, Ended, Times};
 pub use deadlines::Deadlines;
 pub use load::{ContainerLoad, FunctionLoad, Loads, OpenCalls};
-pub use new_call::NewCall;
+pub use new_call::{NewCall, NewLease};
 pub use state::{Caller, Held, Outcome, Parent, Patience, Share, Start};
 pub use table::Calls;

@@ -1,9 +1,9 @@
 //! A call that was admitted and is about to enter its function's queue.
 
 use super::call::Call;
-use super::load::FunctionLoad;
-use super::state::{Caller, Queued, State};
-use crate::ids::{CallNumber, Fingerprint, FunctionId};
+use super::load::{FunctionLoad, Loads};
+use super::state::{Caller, Counted, Queued, Running, Start, State};
+use crate::ids::{CallNumber, ContainerKey, Fingerprint, FunctionId};
 
 /// A call from outside or from another call that was admitted.
 #[derive(Debug)]
@@ -39,6 +39,38 @@ impl<P, R> NewCall<P, R> {
             deadline: Some(deadline),
             queued_at: now,
             state: State::Queued(Queued::enter(caller, payload, bytes, load)),
+        }
+    }
+}
+
+/// A worker that is about to be lent to a container: for as long as the lease lasts, the worker
+/// runs one call.
+#[derive(Clone, Copy, Debug)]
+pub struct NewLease {
+    /// The worker's function.
+    pub function: FunctionId,
+    /// The container that may call the worker directly.
+    pub caller: ContainerKey,
+    /// The worker.
+    pub start: Start,
+}
+
+impl NewLease {
+    /// The lease as a call, under this id. It has no deadline.
+    pub(super) fn begin<P, R>(self, id: CallNumber, loads: Loads<'_>) -> Call<P, R> {
+        let NewLease { function, caller, start } = self;
+        let counted = Counted { id, is_outside: false, bytes: 0 };
+        Call {
+            id,
+            function,
+            root: None,
+            // It is no call from outside.
+            depth: 1,
+            input: None,
+            bytes: 0,
+            deadline: None,
+            queued_at: start.now,
+            state: State::Running(Running::lease(counted, caller, start, loads)),
         }
     }
 }

@@ -42,6 +42,8 @@ pub enum Caller<R> {
     Client(R),
     /// Another call.
     Call(Parent),
+    /// A container that may call the worker directly: the call is a lease.
+    Lease(ContainerKey),
 }
 
 /// The call that made a call, and how it knows it.
@@ -108,15 +110,20 @@ pub(super) struct Task {
     pub(super) not_begun: bool,
 }
 
-/// The answer to a call, which waits until the call that made it has a slot again.
+/// What waits until a call has a slot again.
 #[derive(Debug)]
-pub struct Held<P> {
-    /// The worker's own number for the call.
-    pub tag: InvokeNumber,
-    /// The function that was called.
-    pub function: FunctionId,
-    /// How the call ended.
-    pub outcome: Outcome<P>,
+pub enum Held<P> {
+    /// The answer to a call that it made.
+    Answer {
+        /// The worker's own number for the call.
+        tag: InvokeNumber,
+        /// The function that was called.
+        function: FunctionId,
+        /// How the call ended.
+        outcome: Outcome<P>,
+    },
+    /// Nothing: its worker has the answer to a direct call, and waits for the slot.
+    Slot,
 }
 
 /// A wait for calls of one's own.
@@ -204,17 +211,22 @@ impl<P: Share, R> Queued<P, R> {
         loads.open(call.id, call.is_outside);
         let may_be_retried = retried < start.retries && matches!(caller, Caller::Call(_));
         let again = may_be_retried.then(|| Box::new(payload.share()));
-        let task = Task {
-            channel: start.channel,
-            container: start.container,
-            dispatched_at: start.now,
-            waited_ns: 0,
-            queued_below_ns: 0,
-            children: Vec::new(),
-            answers: 0,
-            not_begun: false,
-        };
+        let task = Task::begin(start);
         (Running { wanted: Wanted { caller, again, retried }, task }, payload)
+    }
+}
+
+impl<P, R> Running<P, R> {
+    /// A worker is lent to a container: it runs a call from now on that was never queued.
+    pub(super) fn lease(
+        call: Counted,
+        caller: ContainerKey,
+        start: Start,
+        mut loads: Loads<'_>,
+    ) -> Running<P, R> {
+        loads.open(call.id, call.is_outside);
+        let wanted = Wanted { caller: Caller::Lease(caller), again: None, retried: 0 };
+        Running { wanted, task: Task::begin(start) }
     }
 }
 
@@ -327,6 +339,21 @@ impl<P, R> Wanted<P, R> {
 }
 
 impl Task {
+    /// A task that a worker begins.
+    #[inline]
+    fn begin(start: Start) -> Task {
+        Task {
+            channel: start.channel,
+            container: start.container,
+            dispatched_at: start.now,
+            waited_ns: 0,
+            queued_below_ns: 0,
+            children: Vec::new(),
+            answers: 0,
+            not_begun: false,
+        }
+    }
+
     /// The worker is done with it, or gone.
     #[inline]
     pub(super) fn end(

@@ -1,8 +1,8 @@
 //! All calls under way, by number.
 
 use super::call::Call;
-use super::load::FunctionLoad;
-use super::new_call::NewCall;
+use super::load::{FunctionLoad, Loads};
+use super::new_call::{NewCall, NewLease};
 use crate::ids::CallNumber;
 use slab::Slab;
 
@@ -34,11 +34,21 @@ impl<P, R> Calls<P, R> {
     /// Puts a call into its function's queue, and gives it an id.
     #[inline]
     pub fn enter(&mut self, call: NewCall<P, R>, now: u64, load: &mut FunctionLoad) -> CallNumber {
+        self.insert(|id| call.enter(id, now, load))
+    }
+
+    /// Has a worker run a lease, and gives it an id.
+    pub fn lend(&mut self, lease: NewLease, loads: Loads<'_>) -> CallNumber {
+        self.insert(|id| lease.begin(id, loads))
+    }
+
+    #[inline]
+    fn insert(&mut self, call: impl FnOnce(CallNumber) -> Call<P, R>) -> CallNumber {
         self.generation = self.generation % MAX_GENERATION + 1;
         let entry = self.slots.vacant_entry();
         let number = u64::from(self.generation) << PLACE_BITS | entry.key() as u64;
         let id = CallNumber::new(number).expect("generations count from 1");
-        entry.insert(call.enter(id, now, load));
+        entry.insert(call(id));
         id
     }
 

@@ -72,6 +72,8 @@ pub struct Function {
     pub channel: ChannelKind,
     /// The cores that its worker threads run on while they spin for messages.
     pub placement: Placement,
+    /// Whether its workers may be lent to others, and its handlers call others directly.
+    pub direct: bool,
     /// Whether it is restarted when its files change.
     pub watch: bool,
     /// The resources that each container may use.

@@ -34,6 +34,7 @@ const KEYS: &[&str] = &[
     "external",
     "channel",
     "placement",
+    "direct",
     "watch",
     "limits",
     "quarantine_after",
@@ -53,6 +54,7 @@ const KEYS_OF_DEFAULTS: &[&str] = &[
     "external",
     "channel",
     "placement",
+    "direct",
     "watch",
     "limits",
     "quarantine_after",
@@ -90,6 +92,7 @@ pub(super) struct Settings {
     external: Option<bool>,
     channel: Option<ChannelKind>,
     placement: Option<Placement>,
+    direct: Option<bool>,
     watch: Option<bool>,
     limits: Limits,
     quarantine_after: Option<u32>,
@@ -142,6 +145,7 @@ impl Settings {
                 "idempotent" => settings.idempotent = item.boolean(report),
                 "watch" => settings.watch = item.boolean(report),
                 "placement" => settings.placement = read_choice(&item, PLACEMENTS, report),
+                "direct" => settings.direct = item.boolean(report),
                 "route" => {
                     settings.route = read_route(&item, report).map(|route| (route, item.span()))
                 }
@@ -273,6 +277,7 @@ pub(super) fn read(
         idempotent: own.idempotent.or(defaults.idempotent).unwrap_or(false),
         watch: own.watch.or(defaults.watch).unwrap_or(false),
         placement: own.placement.or(defaults.placement).unwrap_or(DEFAULT_PLACEMENT),
+        direct: own.direct.or(defaults.direct).unwrap_or(true),
         route: own.route.map(|(route, _)| route),
     })
 }

@@ -73,6 +73,7 @@ impl Function {
             Placement::Free => "free",
         };
         writeln!(out, "placement = \"{placement}\"")?;
+        writeln!(out, "direct = {}", self.direct)?;
         writeln!(out, "watch = {}", self.watch)?;
         let Limits { memory_bytes, cpu_millis, open_files, tasks } = &self.limits;
         let limits = [

@@ -128,6 +128,7 @@ fn two_lines_are_enough() {
                 external: true,
                 channel: ChannelKind::Ring,
                 placement: Placement::Apart,
+                direct: true,
                 watch: false,
                 limits: Limits::default(),
                 quarantine_after: 0,
@@ -235,6 +236,7 @@ max_depth = 64
 external = true
 channel = "ring"
 placement = "apart"
+direct = true
 watch = false
 limits = {}
 quarantine_after = 0
@@ -282,11 +284,11 @@ image = "x"
             r#"4:2: unknown table [server]; known tables: [gateway], [admin], [defaults], [functions.NAME]"#,
             r#"5:2: unknown table [Foo]; did you mean [functions.Foo]?"#,
             r#"8:1: unknown key "host" in [gateway]; known keys: listen, max_body"#,
-            r#"10:1: unknown key "memory" in [defaults]; known keys: cwd, env, processes, workers, timeout, grace, queue, max_depth, external, channel, placement, watch, limits, quarantine_after, retries, idempotent"#,
-            r#"11:1: unknown key "comand" in [defaults]; known keys: cwd, env, processes, workers, timeout, grace, queue, max_depth, external, channel, placement, watch, limits, quarantine_after, retries, idempotent"#,
+            r#"10:1: unknown key "memory" in [defaults]; known keys: cwd, env, processes, workers, timeout, grace, queue, max_depth, external, channel, placement, direct, watch, limits, quarantine_after, retries, idempotent"#,
+            r#"11:1: unknown key "comand" in [defaults]; known keys: cwd, env, processes, workers, timeout, grace, queue, max_depth, external, channel, placement, direct, watch, limits, quarantine_after, retries, idempotent"#,
             r#"14:13: unknown key "maximum" in workers of [functions.Foo]; known keys: min, max"#,
             r#"15:7: unknown key "call" in queue of [functions.Foo]; did you mean "calls"?"#,
-            r#"16:1: unknown key "image" in [functions.Foo]; known keys: command, cwd, env, processes, workers, timeout, grace, queue, max_depth, external, channel, placement, watch, limits, quarantine_after, retries, idempotent, route"#,
+            r#"16:1: unknown key "image" in [functions.Foo]; known keys: command, cwd, env, processes, workers, timeout, grace, queue, max_depth, external, channel, placement, direct, watch, limits, quarantine_after, retries, idempotent, route"#,
         ]
     );
 }
@@ -718,6 +720,7 @@ proptest! {
                 external,
                 channel: if ring { ChannelKind::Ring } else { ChannelKind::Fifo },
                 placement: if apart { Placement::Apart } else { Placement::Free },
+                direct: !apart,
                 watch,
                 limits: Limits {
                     memory_bytes: limits.0,

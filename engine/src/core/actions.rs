@@ -21,20 +21,22 @@ impl Core {
         while let Some(action) = self.actions.pop() {
             self.run_action(now, action);
         }
-        if let Some(wake_at) = self.actions.wake_at() {
+        let wake_at = [self.actions.wake_at(), self.next_lease_tick].into_iter().flatten().min();
+        if let Some(wake_at) = wake_at {
             self.alarm.set(wake_at);
         }
     }
 
     fn run_action(&mut self, now: u64, action: Action<Payload, Reply>) {
         match action {
-            Action::Dispatch { channel, call, root, caller, deadline, payload } => {
+            Action::Dispatch { channel, call, root, depth, caller, deadline, payload } => {
                 let Some(channel) = self.connections.channel(channel) else { return };
                 let told = caller.filter(|caller| channel.is_new_caller(*caller));
                 let name = told.map(|caller| self.scheduler.spec(caller).name.clone());
                 let message = Dispatch {
                     call,
                     root,
+                    depth,
                     caller: caller.map(|id| Caller { id, name: name.as_deref() }),
                     deadline: deadline.and_then(NonZeroU64::new),
                     sent_at: now,
@@ -54,6 +56,24 @@ impl Core {
             Action::Cancel { channel, call, reason } => {
                 if let Some(channel) = self.connections.channel(channel) {
                     channel.cancel(call, reason);
+                    self.cancel_direct(now, (channel.container(), call), reason);
+                }
+            }
+            Action::Lend { channel, lease, caller, callee } => {
+                self.lend(now, (channel, lease), caller, callee);
+            }
+            Action::Recall { lease } => self.recall(lease),
+            Action::RecallOne { callee } => self.recall_one(now, callee),
+            Action::LeaseOver { lease, failure } => self.lease_over(lease, failure),
+            Action::Tell { function, notice } => {
+                if let Some((board, _)) = &self.board {
+                    board.set(function, notice);
+                }
+            }
+            Action::LendWaiting { function } => self.lend_waiting(now, function),
+            Action::Resumed { channel, call } => {
+                if let Some(channel) = self.connections.channel(channel) {
+                    channel.resume(call);
                 }
             }
             Action::CreateWorker { container } => self.create_worker(now, container),
@@ -160,5 +180,6 @@ impl Core {
     pub(super) fn advance(&mut self, now: u64) {
         self.note(now, Event::Tick);
         self.run_actions(now);
+        self.look_after_leases(now);
     }
 }

@@ -107,6 +107,7 @@ impl Core {
             self.note_not_begun(now, channel);
             self.connections.close(channel);
         }
+        self.forget_caller(now, key);
         self.note(now, Event::ContainerGone { container: key, failure });
         if let Some(launch) = container.identity.launch() {
             self.tell(ContainerEvent::Gone { launch });

@@ -6,8 +6,8 @@ use crate::ids::ContainerKey;
 use crate::say::say;
 use crate::transport::{Admitted, ControlSocket, Greeting, Loss, NewContainer, Refusal, Said};
 use nightcore_runtime::clock::now_ns;
-use nightcore_runtime::protocol::control::{FromContainer, Refused, Versions};
-use nightcore_runtime::protocol::{Failure, Status};
+use nightcore_runtime::protocol::control::{ChannelKind, FromContainer, Mode, Refused, Versions};
+use nightcore_runtime::protocol::{DIRECT_SINCE_VERSION, Failure, Status};
 use std::rc::Rc;
 
 impl Core {
@@ -34,9 +34,15 @@ impl Core {
         let generation = identity.launched.map(|launched| launched.generation);
         let key = self.scheduler.connect(now, function, generation, mode, &mut self.actions);
         let kind = self.scheduler.spec(function).channel;
+        let board = self.board.as_ref().filter(|_| version >= DIRECT_SINCE_VERSION);
+        let board = board.and_then(|(_, fd)| fd.try_clone().ok());
+        if board.is_some() && mode == Mode::Threads && kind == ChannelKind::Ring && launch.is_some()
+        {
+            self.scheduler.allow_direct(key);
+        }
         let (pid, control) = (greeting.pid, greeting.control.clone());
         let new = NewContainer { key, identity, pid, mode, version, kind, control, arena };
-        self.connections.welcome(new, base);
+        self.connections.welcome(new, base, board);
         if let Some(launch) = launch {
             self.tell(ContainerEvent::Connected { launch });
         }

@@ -16,7 +16,41 @@ impl Core {
 
     /// What is known about a function at this time.
     pub fn function_status(&mut self, now: u64, function: FunctionId) -> FunctionStatus {
-        self.scheduler.status(now, function)
+        let mut status = self.scheduler.status(now, function);
+        self.add_direct_calls(function, &mut status);
+        status
+    }
+
+    /// Adds what the scheduler does not see: direct calls under way, and handlers that wait for
+    /// them. To the scheduler a worker that is lent is busy all the time.
+    fn add_direct_calls(&self, function: FunctionId, status: &mut FunctionStatus) {
+        let of_callee = self.lendings.iter().filter(|(_, of)| of.callee() == function);
+        for (lease, lending) in of_callee {
+            status.leases += 1;
+            let channel = lending.channel();
+            let waits = channel.is_waiting() || self.scheduler.waits_for_calls(*lease);
+            match (channel.runs_until(), waits) {
+                (None, _) => {
+                    status.workers.busy = status.workers.busy.saturating_sub(1);
+                    status.workers.idle += 1;
+                }
+                (Some(_), false) => status.running += 1,
+                (Some(_), true) => status.waiting += 1,
+            }
+        }
+        for call in
+            self.lendings.values().filter_map(|lending| lending.seen()).map(|seen| seen.maker)
+        {
+            // The handler of a direct call was counted above.
+            let Some(channel) = self.scheduler.channel_of(call) else { continue };
+            let Some(channel) = self.connections.channel(channel) else { continue };
+            let container = self.connections.container(channel.container());
+            let is_it = container.is_some_and(|of| of.identity.function == function);
+            if is_it && channel.is_waiting() && !self.lendings.contains_key(&call) {
+                status.running = status.running.saturating_sub(1);
+                status.waiting += 1;
+            }
+        }
     }
 
     /// Adds a function, or brings one back that was removed.

@@ -4,7 +4,7 @@ use super::news::ContainerEvent;
 use super::state::Core;
 use crate::functions::Ran;
 use crate::ids::ChannelKey;
-use crate::scheduler::{Event, Invoke};
+use crate::scheduler::{Below, Event, Invoke};
 use crate::transport::{Channel, Reader, State};
 use nightcore_runtime::clock::now_ns;
 use nightcore_runtime::protocol::control::Mode;
@@ -80,7 +80,7 @@ impl Core {
             (State::Starting | State::Closed, _) => return Err(message.unexpected()),
         };
         match message {
-            ToEngine::Invoke(invoke) => self.invoked(now, (channel, key), invoke),
+            ToEngine::Invoke(invoke) => self.invoked(now, (channel, key), invoke, None),
             ToEngine::CallComplete(complete) => {
                 let outcome = Ok(self.connections.receive(channel, complete.payload)?);
                 let (call, ran) = (complete.call, ran(complete.times));
@@ -99,8 +99,27 @@ impl Core {
             ToEngine::CancelInvoke(cancel) => {
                 self.handle(now, Event::InvokeCancelled { channel: key, tag: cancel.call })
             }
+            ToEngine::InvokeBelow(below) => self.invoked_below(now, (channel, key), below),
+            ToEngine::Resume(resume) => {
+                self.handle(now, Event::WantsSlot { channel: key, call: resume.call })
+            }
             ToEngine::Ready(_) => Err(message.unexpected()),
         }
+    }
+
+    /// The handler of a direct call makes a call.
+    fn invoked_below(
+        &mut self,
+        now: u64,
+        from: (&Channel, ChannelKey),
+        invoke: to_engine::InvokeBelow<'_>,
+    ) -> Result<(), Broken> {
+        let to_engine::InvokeBelow { call, lease, root, depth, callee, waits, deadline, payload } =
+            invoke;
+        let (parent, deadline) = (lease, Some(deadline));
+        let as_call =
+            to_engine::Invoke { call, parent, callee, waits, deadline, sent_at: now, payload };
+        self.invoked(now, from, as_call, Some(Below { root, depth }))
     }
 
     /// A worker makes a call: its callee is looked up and its input fingerprinted before the
@@ -111,6 +130,7 @@ impl Core {
         now: u64,
         (channel, key): (&Channel, ChannelKey),
         invoke: to_engine::Invoke<'_>,
+        below: Option<Below>,
     ) -> Result<(), Broken> {
         let payload = self.connections.receive(channel, invoke.payload)?;
         let (function, name) = match invoke.callee {
@@ -133,6 +153,7 @@ impl Core {
                 payload,
                 bytes,
                 input,
+                below,
             }),
         )
     }

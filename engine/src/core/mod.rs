@@ -10,6 +10,7 @@ mod containers;
 mod drive;
 mod external;
 mod functions;
+mod leases;
 mod messages;
 mod news;
 mod state;

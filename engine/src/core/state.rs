@@ -2,10 +2,14 @@
 
 use super::news::ContainerEvent;
 use crate::calls::{Outcome, Share};
+use crate::ids::CallNumber;
 use crate::scheduler::{Actions, Event};
-use crate::transport::{Alarm, Connections, ContainerStatus, Looking, Payload, Tokens};
+use crate::transport::{Alarm, Connections, ContainerStatus, Lending, Looking, Payload, Tokens};
+use nightcore_runtime::ipc::board::Board;
 use nightcore_runtime::protocol::Broken;
 use std::cell::RefCell;
+use std::collections::HashMap;
+use std::os::fd::OwnedFd;
 use std::path::PathBuf;
 use std::rc::{Rc, Weak};
 use tokio::sync::{mpsc, oneshot};
@@ -27,6 +31,13 @@ pub struct Core {
     pub(super) connections: Connections,
     pub(super) looking: Looking,
     pub(super) alarm: Rc<Alarm>,
+    /// Says which functions have calls that wait for their turn, and the file of it for
+    /// containers; none where the kernel cannot seal it.
+    pub(super) board: Option<(Board, OwnedFd)>,
+    /// Workers that are lent, by lease.
+    pub(super) lendings: HashMap<CallNumber, Lending>,
+    /// When they are looked after next, ns; none without leases.
+    pub(super) next_lease_tick: Option<u64>,
     events: mpsc::UnboundedSender<ContainerEvent>,
     /// Itself, for the tasks that wait for what comes from the channels it makes.
     pub(super) this: Weak<RefCell<Core>>,
@@ -49,6 +60,9 @@ impl Core {
                 connections: Connections::new(directory, max_body_bytes),
                 looking: Looking::default(),
                 alarm,
+                board: Board::create().ok(),
+                lendings: HashMap::new(),
+                next_lease_tick: None,
                 events,
                 this: this.clone(),
             })

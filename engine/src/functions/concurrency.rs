@@ -113,6 +113,17 @@ impl Concurrency {
         }
     }
 
+    /// Calls that did not come through the engine have come and ended since this was called last.
+    /// `run_ns`: what their handlers took together.
+    pub fn called_directly(&mut self, now_ns: u64, calls: u64, run_ns: u64) {
+        if calls == 0 {
+            return;
+        }
+        let now_ns = self.tick(now_ns);
+        self.averages.add(now_ns, calls, run_ns);
+        (0..calls.min(ENDS_KNOWN as u64)).for_each(|_| self.ends.push(now_ns));
+    }
+
     /// How many calls may run now. `oldest_queued_since_ns`: since when the first call of the queue
     /// has been waiting.
     pub fn limit(&mut self, now_ns: u64, oldest_queued_since_ns: Option<u64>) -> u32 {

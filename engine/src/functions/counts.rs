@@ -41,6 +41,15 @@ impl Counts {
         }
     }
 
+    /// Counts direct calls that ended, by outcome.
+    pub fn direct(&mut self, outcomes: &[u32]) {
+        let ended = &mut self.ended[Origin::Internal as usize];
+        for (count, more) in ended.iter_mut().zip(outcomes) {
+            *count += u64::from(*more);
+            self.internal += u64::from(*more);
+        }
+    }
+
     /// Counts a call that ended, or was not accepted.
     pub fn ended(&mut self, origin: Origin, status: Status) {
         let outcome = match status {

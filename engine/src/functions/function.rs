@@ -11,8 +11,10 @@ use super::segments::Segments;
 use super::slots::Slots;
 use super::spec::Spec;
 use crate::ids::{CallNumber, Fingerprint};
+use nightcore_runtime::protocol::Notice;
 use nightcore_runtime::protocol::Status;
 use nightcore_runtime::protocol::control::Mode;
+use nightcore_runtime::protocol::desk_counts::{DeskCounts, Segment};
 
 /// A call that asks to be admitted.
 #[derive(Clone, Copy, Debug)]
@@ -49,6 +51,10 @@ pub struct Function {
     retry_budget: RetryBudget,
     /// What has become of its calls.
     pub counts: Counts,
+    /// How many of its workers are lent: each runs a lease.
+    pub lent: u32,
+    /// What the board says about the queue.
+    told: Notice,
     /// Of calls that a worker ended; none before the first.
     segments: Option<Box<Segments>>,
 }
@@ -69,6 +75,8 @@ impl Function {
             quarantine: Quarantine::default(),
             retry_budget: RetryBudget::default(),
             counts: Counts::default(),
+            lent: 0,
+            told: Notice::default(),
             segments: None,
         }
     }
@@ -109,6 +117,37 @@ impl Function {
     /// It is no longer in the configuration, or is there again.
     pub fn set_removed(&mut self, is_removed: bool) {
         self.is_removed = is_removed;
+    }
+
+    /// Sets what the board is to say about the queue. False: it says so already.
+    #[inline]
+    pub fn tell(&mut self, notice: Notice) -> bool {
+        std::mem::replace(&mut self.told, notice) != notice
+    }
+
+    /// What the board says about the queue.
+    #[inline]
+    pub fn told(&self) -> Notice {
+        self.told
+    }
+
+    /// Calls that run and came through the engine: all but the leases.
+    #[inline]
+    pub fn running_here(&self) -> u32 {
+        self.slots.load().running().saturating_sub(self.lent)
+    }
+
+    /// How many calls that come through the engine may run now. `oldest_queued_since_ns`: since
+    /// when the first call of the queue has been waiting.
+    ///
+    /// While workers are lent, most calls do not come through the engine. The rest is let run at
+    /// once: a queue of them would send all others through the engine, too.
+    #[inline]
+    pub fn limit(&mut self, now: u64, oldest_queued_since_ns: Option<u64>) -> u32 {
+        match self.lent {
+            0 => self.concurrency.limit(now, oldest_queued_since_ns),
+            lent => self.slots.max().saturating_sub(lent),
+        }
     }
 
     /// Why it cannot be called now, if it cannot.
@@ -191,6 +230,15 @@ impl Function {
             self.queue.push_again(call);
         }
         is_taken
+    }
+
+    /// Counts direct calls that have ended.
+    pub fn called_directly(&mut self, now: u64, counts: &DeskCounts) {
+        self.counts.direct(&counts.outcomes);
+        let segments = self.segments.get_or_insert_default();
+        segments.add(counts);
+        let calls = counts.outcomes.iter().copied().map(u64::from).sum();
+        self.concurrency.called_directly(now, calls, counts.sums_ns[Segment::Ran as usize]);
     }
 
     /// Counts a call that ended, or was not accepted.

@@ -4,47 +4,7 @@
 //! Not an HDR histogram: its buckets end at powers of two, while those of a page of metrics have to
 //! end where the page says.
 
-/// Twenty numbers a decade, from preferred series (R20): a bucket is 12 % wide.
-const STEPS: [u64; 20] = [
-    100, 112, 125, 140, 160, 180, 200, 224, 250, 280, 315, 355, 400, 450, 500, 560, 630, 710, 800,
-    900,
-];
-/// From 100 ns, less than which no clock tells well, to 100 s, longer than calls take that anybody
-/// waits for.
-const DECADES: usize = 9;
-const BUCKETS: usize = DECADES * STEPS.len() + 1;
-/// The longest time of each bucket, ns; its shortest is just above the longest of the one before.
-const UP_TO_NS: [u64; BUCKETS] = up_to_ns();
-/// By the number of bits of a time: the first bucket in which it may be.
-const FIRST: [u8; 65] = first();
-
-const fn up_to_ns() -> [u64; BUCKETS] {
-    let mut all = [u64::MAX; BUCKETS];
-    let (mut bucket, mut decade) = (0, 1);
-    while bucket + 1 < BUCKETS {
-        all[bucket] = STEPS[bucket % STEPS.len()] * decade;
-        bucket += 1;
-        if bucket % STEPS.len() == 0 {
-            decade *= 10;
-        }
-    }
-    all
-}
-
-const fn first() -> [u8; 65] {
-    let mut all = [0; 65];
-    let mut bits = 1;
-    while bits <= 64 {
-        let shortest = 1 << (bits - 1);
-        let mut bucket = all[bits - 1];
-        while UP_TO_NS[bucket as usize] < shortest {
-            bucket += 1;
-        }
-        all[bits] = bucket;
-        bits += 1;
-    }
-    all
-}
+use nightcore_runtime::protocol::times::{BUCKETS, STEPS, UP_TO_NS, bucket_of};
 
 /// Times, counted.
 #[derive(Clone, Debug)]
@@ -63,12 +23,16 @@ impl Default for Histogram {
 impl Histogram {
     /// Counts a time.
     pub(super) fn record(&mut self, ns: u64) {
-        let mut bucket = FIRST[64 - ns.leading_zeros() as usize] as usize;
-        while UP_TO_NS[bucket] < ns {
-            bucket += 1;
-        }
-        self.counts[bucket] += 1;
+        self.counts[bucket_of(ns)] += 1;
         self.sum_ns += u128::from(ns);
+    }
+
+    /// Adds times that were counted elsewhere, and their sum in ns.
+    pub(super) fn add(&mut self, counts: &[u32; BUCKETS], sum_ns: u64) {
+        for (count, more) in self.counts.iter_mut().zip(counts) {
+            *count += u64::from(*more);
+        }
+        self.sum_ns += u128::from(sum_ns);
     }
 
     /// How many times were counted.

@@ -75,6 +75,11 @@ impl Queue {
         }
     }
 
+    /// Whether internal calls wait in it, after [`Queue::head`].
+    pub fn has_nested(&self) -> bool {
+        !self.nested.is_empty()
+    }
+
     /// Takes out the first call of a lane, which [`Queue::head`] has returned.
     pub fn pop(&mut self, lane: Lane) {
         self.lane(lane).pop_front();

@@ -4,6 +4,7 @@
 //! it ended, waits for internal calls included; returned: until the engine had the answer.
 
 use super::histogram::Histogram;
+use nightcore_runtime::protocol::desk_counts::{DeskCounts, Segment};
 
 /// When a handler began and ended, as its worker says: ns of the monotonic clock, which all
 /// processes share.
@@ -39,6 +40,19 @@ pub struct Segments {
 }
 
 impl Segments {
+    /// Adds direct calls: none of them was queued, and the way back is not known.
+    pub fn add(&mut self, counts: &DeskCounts) {
+        for segment in Segment::ALL {
+            let histogram = match segment {
+                Segment::Woken => &mut self.woken,
+                Segment::Ran => &mut self.ran,
+                Segment::Whole => &mut self.whole,
+            };
+            let at = segment as usize;
+            histogram.add(&counts.histograms[at], counts.sums_ns[at]);
+        }
+    }
+
     /// Counts a call that was answered now.
     pub fn record(&mut self, queued_at: u64, dispatched_at: u64, ran: Ran, now: u64) {
         self.queued.record(dispatched_at.saturating_sub(queued_at));

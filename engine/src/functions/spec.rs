@@ -36,6 +36,8 @@ pub struct Spec {
     pub channel: ChannelKind,
     /// Where its worker threads run while they look for messages.
     pub placement: Placement,
+    /// Whether its workers may be lent, and its handlers call others directly.
+    pub direct: bool,
     /// At how many deaths an input must have been under way to be refused; `None`: none is.
     pub quarantine_after: Option<NonZeroU32>,
     /// How often an internal call of it is sent again whose process died.

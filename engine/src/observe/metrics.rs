@@ -180,6 +180,11 @@ impl Metrics {
             }),
         )?;
         page.gauge(
+            "nightcore_leases",
+            "Workers that containers of other functions may call directly",
+            self.each(|f| f.leases.into()),
+        )?;
+        page.gauge(
             "nightcore_queued_calls",
             "Calls that wait for a worker or for the limit",
             self.each(|f| f.queued.into()),

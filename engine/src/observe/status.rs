@@ -76,6 +76,8 @@ pub struct FunctionState {
     pub running: u32,
     /// Calls that wait for an internal call.
     pub waiting: u32,
+    /// Workers that containers of other functions may call directly.
+    pub leases: u32,
     /// Workers that are ready.
     pub workers: u32,
     /// Those without a call.
@@ -250,6 +252,7 @@ impl Observed {
     pub fn status(&self) -> EngineStatus {
         let now = now_ns();
         let core = &mut *self.core.borrow_mut();
+        core.count_direct_calls();
         let containers = core.containers();
         let functions = core.scheduler().functions().map(|id| {
             let status = core.function_status(now, id);
@@ -320,6 +323,7 @@ fn function(
         queued_bytes: status.queued_bytes,
         running: status.running,
         waiting: status.waiting,
+        leases: status.leases,
         workers: status.workers.idle + status.workers.busy,
         idle: status.workers.idle,
         busy: status.workers.busy,

@@ -1,5 +1,6 @@
 //! A container, and whether it takes calls.
 
+use super::edges::Edges;
 use super::workers::Workers;
 use crate::calls::ContainerLoad;
 use crate::ids::{CallNumber, ChannelKey, Fingerprint, FunctionId, Generation};
@@ -74,6 +75,10 @@ pub struct Container {
     /// Until when it gets no calls, ns: one of its channels was closed, and its process may be
     /// dying.
     dying_until: Option<u64>,
+    /// Whether its workers can make and run direct calls.
+    pub is_direct: bool,
+    /// Which functions it calls through the engine, and how often.
+    pub edges: Edges,
 }
 
 impl Container {
@@ -93,6 +98,8 @@ impl Container {
             alone: None,
             last_words: None,
             dying_until: None,
+            is_direct: false,
+            edges: Edges::default(),
         }
     }
 

@@ -1,6 +1,7 @@
 //! Containers and workers, as the scheduler sees them. No I/O, and time is an argument.
 
 mod containers;
+mod edges;
 mod generations;
 mod members;
 mod workers;

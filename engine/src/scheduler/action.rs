@@ -2,7 +2,8 @@
 
 use crate::calls::Outcome;
 use crate::ids::{CallNumber, ChannelKey, ContainerKey, Fingerprint, FunctionId, Generation};
-use nightcore_runtime::protocol::{CancelReason, InvokeNumber};
+use nightcore_runtime::protocol::Notice;
+use nightcore_runtime::protocol::{CancelReason, Failure, InvokeNumber};
 use std::collections::VecDeque;
 
 /// Something to be done, in the order of the actions. `P` is a payload, `R` is how the gateway
@@ -17,6 +18,8 @@ pub enum Action<P, R> {
         call: CallNumber,
         /// The call from outside that it is below, if it is none itself.
         root: Option<CallNumber>,
+        /// How many calls are above it.
+        depth: u32,
         /// The calling function; none from outside.
         caller: Option<FunctionId>,
         /// When the call must have ended, ns; none if it may take its time.
@@ -50,6 +53,53 @@ pub enum Action<P, R> {
         call: CallNumber,
         /// Why.
         reason: CancelReason,
+    },
+    /// Lend this worker to a container.
+    Lend {
+        /// The worker's channel.
+        channel: ChannelKey,
+        /// The lease, as a call that the worker runs.
+        lease: CallNumber,
+        /// The container that may call the worker directly.
+        caller: ContainerKey,
+        /// The worker's function.
+        callee: FunctionId,
+    },
+    /// Take a lease back.
+    Recall {
+        /// The lease.
+        lease: CallNumber,
+    },
+    /// Take back one lease of this function, if possible an idle one.
+    RecallOne {
+        /// The function.
+        callee: FunctionId,
+    },
+    /// A lease has ended.
+    LeaseOver {
+        /// The lease.
+        lease: CallNumber,
+        /// Why a call that has no answer gets none.
+        failure: Option<Failure>,
+    },
+    /// Put a notice about a function's queue on the board.
+    Tell {
+        /// The function.
+        function: FunctionId,
+        /// What it says.
+        notice: Notice,
+    },
+    /// Find handlers of this function that wait for direct calls, and lend their slots.
+    LendWaiting {
+        /// The function.
+        function: FunctionId,
+    },
+    /// Tell a worker that its call has a slot again.
+    Resumed {
+        /// The worker's channel.
+        channel: ChannelKey,
+        /// The call.
+        call: CallNumber,
     },
     /// Create one more worker in this container.
     CreateWorker {

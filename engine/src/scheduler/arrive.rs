@@ -67,10 +67,16 @@ impl<P: Share, R> Scheduler<P, R> {
     ) -> Result<(), Broken> {
         let Invoke { channel, parent, tag, waits, .. } = invoke;
         let caller = self.run_by(channel, parent)?;
+        // A direct call tells itself what the engine does not know of it, and a lease is no call.
+        let (root, depth) = match (invoke.below, caller.is_lease()) {
+            (Some(below), true) => (below.root, below.depth),
+            (None, false) => (caller.root().unwrap_or(parent), caller.depth() + 1),
+            _ => return Err(Broken::Call(parent.number())),
+        };
         let making = Making {
             function: caller.function(),
-            root: caller.root().unwrap_or(parent),
-            depth: caller.depth() + 1,
+            root,
+            depth,
             deadline: caller.deadline(),
             abandoned: caller.abandoned().map(|(reason, _)| reason),
             children: caller.children().len(),
@@ -97,6 +103,9 @@ impl<P: Share, R> Scheduler<P, R> {
         self.pump(turn, callee);
         if waits && callee != making.function {
             self.pump(turn, making.function);
+        }
+        if let Some(caller) = self.pool.container_of(channel) {
+            self.count_edge(turn, caller, callee);
         }
         Ok(())
     }

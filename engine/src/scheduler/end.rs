@@ -41,7 +41,10 @@ impl<P: Share, R> Scheduler<P, R> {
         let Some(call) = self.calls.get(id) else { return };
         let (Some(at), Some(times)) = (call.dispatched(), call.times(turn.now)) else { return };
         let (function, input, queued_ns) = (call.function(), call.input(), call.queued_ns());
-        self.learn(turn.now, function, (call.queued_at(), times), by);
+        let is_lease = call.is_lease();
+        if !is_lease {
+            self.learn(turn.now, function, (call.queued_at(), times), by);
+        }
         if let (EndedBy::Worker(_), Some(input)) = (by, input) {
             self.functions[function].quarantine.answered(turn.now, input);
         }
@@ -61,7 +64,9 @@ impl<P: Share, R> Scheduler<P, R> {
         if by != EndedBy::Death {
             container.workers.ended_call(at.channel);
         }
-        if let Some(caller) = caller {
+        if is_lease {
+            self.lease_ended(turn, (id, function), outcome.err());
+        } else if let Some(caller) = caller {
             self.settle(turn, function, (caller, queued_ns), outcome);
         }
         self.cancel_children(turn, children);
@@ -86,6 +91,7 @@ impl<P: Share, R> Scheduler<P, R> {
             EndedBy::Worker(ran) => {
                 let ran = ran.within(times.dispatched_at, now);
                 f.segments_mut().record(queued_at, times.dispatched_at, ran, now);
+                // A handler that waits for a direct call keeps its slot.
                 ran.ended_at - ran.began_at
             }
             EndedBy::Engine => open_ns,
@@ -125,6 +131,7 @@ impl<P: Share, R> Scheduler<P, R> {
                 f.count_end(Origin::External, status);
                 turn.push(Action::Respond { reply, outcome });
             }
+            Caller::Lease(_) => {}
             Caller::Call(parent) => {
                 f.count_end(Origin::Internal, status);
                 self.calls.forget_child(parent, queued_ns);

@@ -3,6 +3,7 @@
 use crate::calls::Outcome;
 use crate::functions::{Ran, Spec};
 use crate::ids::{CallNumber, ChannelKey, ContainerKey, Fingerprint, FunctionId, Generation};
+use nightcore_runtime::protocol::desk_counts::DeskCounts;
 use nightcore_runtime::protocol::{Failure, InvokeNumber};
 use std::time::Duration;
 
@@ -47,6 +48,17 @@ pub struct Invoke<'a, P> {
     pub bytes: u64,
     /// The fingerprint of its input, if its function has a quarantine.
     pub input: Option<Fingerprint>,
+    /// Set if its parent is a lease: what is known of the direct call that makes it.
+    pub below: Option<Below>,
+}
+
+/// What the engine is told of a direct call whose handler makes another call.
+#[derive(Clone, Copy, Debug)]
+pub struct Below {
+    /// The call from outside that led to it.
+    pub root: CallNumber,
+    /// How many calls are above the new call.
+    pub depth: u32,
 }
 
 /// Something that has happened. What gives out a new id is a method of the scheduler instead:
@@ -69,6 +81,40 @@ pub enum Event<'a, P> {
         /// How many answers it has had. If more were sent, one is on its way, and the wait is over
         /// already.
         seen: u64,
+    },
+    /// A handler whose slot was lent has the answer to a direct call, and needs a slot to go on.
+    WantsSlot {
+        /// The channel of the worker.
+        channel: ChannelKey,
+        /// The call of the handler, or its lease.
+        call: CallNumber,
+    },
+    /// A handler waits for the answer to a direct call, and its slot can be lent.
+    LentSlot {
+        /// The call of the handler, or its lease.
+        call: CallNumber,
+    },
+    /// A lease that was chosen is being taken back.
+    LeaseRecalled {
+        /// The lease.
+        lease: CallNumber,
+    },
+    /// The direct call under a lease is cancelled.
+    LeaseCancelled {
+        /// The lease.
+        lease: CallNumber,
+    },
+    /// The direct call under a lease goes on beyond its deadline and its grace period.
+    LeaseStuck {
+        /// The lease.
+        lease: CallNumber,
+    },
+    /// Direct calls of a function have ended.
+    CalledDirectly {
+        /// The function.
+        function: FunctionId,
+        /// What their worker has counted.
+        counts: &'a DeskCounts,
     },
     /// A worker no longer wants an internal call that it made.
     InvokeCancelled {

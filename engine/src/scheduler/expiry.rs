@@ -65,7 +65,12 @@ impl<P: Share, R> Scheduler<P, R> {
         }
     }
 
-    fn set_stuck(&mut self, turn: &mut Turn<'_, P, R>, id: CallNumber, key: ContainerKey) {
+    pub(super) fn set_stuck(
+        &mut self,
+        turn: &mut Turn<'_, P, R>,
+        id: CallNumber,
+        key: ContainerKey,
+    ) {
         if let Some(call) = self.calls.get_mut(id) {
             call.set_patience(Patience::Stuck);
         }
@@ -73,6 +78,7 @@ impl<P: Share, R> Scheduler<P, R> {
         if container.set_aside() {
             self.functions[container.function()].counts.stuck += 1;
             turn.push(Action::Replace { container: key });
+            self.recall_in(turn, key);
         }
         self.end_if_done(turn, key);
     }

@@ -60,7 +60,7 @@ impl<P: Share, R> Scheduler<P, R> {
         key
     }
 
-    fn ask_for_worker(&mut self, turn: &mut Turn<'_, P, R>, container: ContainerKey) {
+    pub(super) fn ask_for_worker(&mut self, turn: &mut Turn<'_, P, R>, container: ContainerKey) {
         self.pool[container].workers.asked();
         turn.push(Action::CreateWorker { container });
     }
@@ -74,9 +74,9 @@ impl<P: Share, R> Scheduler<P, R> {
             return true;
         }
         let f = &mut self.functions[function];
-        let limit = f.concurrency.limit(now, None);
+        let limit = f.limit(now, None);
         let load = *f.slots.load();
-        let wanted = load.queued().min(limit.saturating_sub(load.running()));
+        let wanted = load.queued().min(limit.saturating_sub(f.running_here()));
         // A container that was set aside, or does not serve yet, starts no worker for these calls.
         let serving = self.pool.containers(function).filter(|(_, c)| c.serves());
         let mut starting: u32 = serving.map(|(_, c)| c.workers.starting()).sum();
@@ -188,6 +188,7 @@ impl<P: Share, R> Scheduler<P, R> {
         for channel in container.workers.ready().to_vec() {
             self.worker_gone(turn, channel, failure);
         }
+        self.recall_from(turn, key);
         self.pool.disconnect(key);
         self.serve_newest_if_ready(turn, function);
         self.pump(turn, function);

@@ -35,6 +35,7 @@ impl<P: Share, R> Scheduler<P, R> {
         spec: Spec,
     ) {
         self.functions[function].set_spec(spec);
+        self.recall_of(turn, function);
         self.pump(turn, function);
     }
 
@@ -90,8 +91,9 @@ impl<P: Share, R> Scheduler<P, R> {
     }
 
     /// A function was removed.
-    pub(super) fn removed(&mut self, function: FunctionId) {
+    pub(super) fn removed(&mut self, turn: &mut Turn<'_, P, R>, function: FunctionId) {
         self.functions[function].set_removed(true);
+        self.recall_of(turn, function);
         self.upkeep.watch(function);
     }
 
@@ -158,6 +160,7 @@ impl<P: Share, R> Scheduler<P, R> {
     /// A container gets no new calls and ends with its last one.
     pub(super) fn retire(&mut self, turn: &mut Turn<'_, P, R>, key: ContainerKey) {
         self.pool[key].set_aside();
+        self.recall_in(turn, key);
         self.end_if_done(turn, key);
     }
 

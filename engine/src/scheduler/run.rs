@@ -33,13 +33,21 @@ impl<P: Share, R> Scheduler<P, R> {
     /// queued ones.
     #[inline]
     pub(super) fn pump(&mut self, turn: &mut Turn<'_, P, R>, function: FunctionId) {
-        let slots = &self.functions[function].slots;
-        if slots.load().queued() > 0 || slots.has_resumes() {
-            self.start_waiting(turn, function);
+        let f = &self.functions[function];
+        if f.slots.load().queued() > 0 || f.slots.has_resumes() {
+            let is_full = self.start_waiting(turn, function);
+            // Handlers that wait from now on are told first: none begins to wait unseen.
+            self.tell_queued(turn, function, is_full);
+            if is_full {
+                self.find_slots(turn, function);
+            }
+        } else if f.told().is_queued {
+            self.tell_queued(turn, function, false);
         }
     }
 
-    fn start_waiting(&mut self, turn: &mut Turn<'_, P, R>, function: FunctionId) {
+    /// As [`Scheduler::pump`]. Returns whether slots are missing.
+    fn start_waiting(&mut self, turn: &mut Turn<'_, P, R>, function: FunctionId) -> bool {
         let now = turn.now;
         loop {
             let f = &mut self.functions[function];
@@ -48,36 +56,50 @@ impl<P: Share, R> Scheduler<P, R> {
                 continue;
             }
             if f.slots.has_resumes() {
-                return;
+                return true;
             }
-            let Some(head) = self.head(function) else { return };
+            let Some(head) = self.head(function) else { return false };
             if self.end_quarantined(turn, head) {
                 continue;
             }
             let f = &mut self.functions[function];
-            if f.slots.load().running() >= f.concurrency.limit(now, Some(head.queued_at)) {
+            if !f.slots.is_free() {
+                return true;
+            }
+            if f.running_here() >= f.limit(now, Some(head.queued_at)) {
                 // The end of a call looks again, too; this is for limits that rise while none ends.
                 if let Some(at) = f.concurrency.next_change_ns(Some(head.queued_at)) {
                     self.upkeep.look_again(function, at);
                 }
-                return;
+                // Handlers that wait for direct calls count as running, and may wait for this one.
+                return self.functions[function].queue.has_nested();
             }
             let alone_for = self.alone_for(now, head);
             let Some((container, channel)) = self.choose(now, function, alone_for.is_some()) else {
                 if alone_for.is_some() && self.wait_to_be_alone(now, head) {
-                    return;
+                    return false;
                 }
                 self.look_after_pauses(now, function);
                 if !self.want_workers(turn, function) && head.lane == Lane::Nested {
                     self.no_worker_can_come(turn, head.call);
                     continue;
                 }
-                return;
+                return false;
             };
             self.start(turn, head, (container, channel));
             if let Some(alone_for) = alone_for {
                 self.pool[container].begin_alone(head.call, now.saturating_add(alone_for));
             }
+        }
+    }
+
+    /// Calls wait for a slot or a worker: handlers that wait lend theirs, and a lease ends.
+    fn find_slots(&mut self, turn: &mut Turn<'_, P, R>, function: FunctionId) {
+        // The board first: a handler that does not see it is seen waiting.
+        self.tell_queued(turn, function, true);
+        self.lend_waiting(turn, function);
+        if self.functions[function].lent > 0 {
+            self.recall_one(turn, function);
         }
     }
 
@@ -123,14 +145,14 @@ impl<P: Share, R> Scheduler<P, R> {
         let Some(payload) = call.start(start, loads) else { return };
         f.call_started(turn.now, head.lane);
         self.pool[container].workers.began_call();
-        let (root, deadline) = (call.root(), call.deadline());
+        let (root, depth, deadline) = (call.root(), call.depth(), call.deadline());
         let parent = match call.caller() {
             Some(Caller::Call(parent)) => Some(parent.call),
             _ => None,
         };
         let caller = parent.and_then(|parent| self.calls.get(parent)).map(|call| call.function());
         let call = head.call;
-        turn.push(Action::Dispatch { channel, call, root, caller, deadline, payload });
+        turn.push(Action::Dispatch { channel, call, root, depth, caller, deadline, payload });
     }
 
     /// The handler of a call waits for an internal call: it lends its slot.
@@ -189,7 +211,7 @@ impl<P: Share, R> Scheduler<P, R> {
             turn.push(Action::Deliver { channel, tag, function: Some(callee), outcome });
             return;
         }
-        if call.hold(Held { tag, function: callee, outcome }) {
+        if call.hold(Held::Answer { tag, function: callee, outcome }) {
             f.slots.push_resume(id);
             let function = call.function();
             self.pump(turn, function);
@@ -211,8 +233,8 @@ impl<P: Share, R> Scheduler<P, R> {
             return;
         }
         let held = call.take_held();
-        call.count_answers(held.len());
-        Self::deliver_held(turn, channel, held);
+        call.count_answers(answers_in(&held));
+        Self::deliver_held(turn, (channel, id), held);
     }
 
     /// A slot is free for a call whose answers are there.
@@ -224,17 +246,27 @@ impl<P: Share, R> Scheduler<P, R> {
         }
         let load = self.functions[call.function()].slots.load_mut();
         let held = call.resume(turn.now, self.pool.loads(at.container, at.channel, load));
-        call.count_answers(held.len());
-        Self::deliver_held(turn, at.channel, held);
+        call.count_answers(answers_in(&held));
+        Self::deliver_held(turn, (at.channel, id), held);
     }
 
     fn deliver_held(
         turn: &mut Turn<'_, P, R>,
-        channel: ChannelKey,
+        (channel, call): (ChannelKey, CallNumber),
         held: impl IntoIterator<Item = Held<P>>,
     ) {
-        for Held { tag, function, outcome } in held {
-            turn.push(Action::Deliver { channel, tag, function: Some(function), outcome });
+        for held in held {
+            turn.push(match held {
+                Held::Answer { tag, function, outcome } => {
+                    Action::Deliver { channel, tag, function: Some(function), outcome }
+                }
+                Held::Slot => Action::Resumed { channel, call },
+            });
         }
     }
+}
+
+/// How many of these are answers.
+fn answers_in<P>(held: &[Held<P>]) -> usize {
+    held.iter().filter(|held| matches!(held, Held::Answer { .. })).count()
 }

@@ -44,6 +44,8 @@ pub struct FunctionStatus {
     pub running: u32,
     /// Calls that wait for an internal call.
     pub waiting: u32,
+    /// Its workers that are lent, idle or not; counted by whoever knows of direct calls.
+    pub leases: u32,
     /// Counts since the engine started.
     pub counts: Counts,
     /// The concurrency control's view.

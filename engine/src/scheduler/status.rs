@@ -4,7 +4,7 @@ use super::Scheduler;
 use super::snapshot::{ContainerCounts, FunctionStatus, WorkerCounts};
 use crate::calls::Share;
 use crate::functions::{Origin, Segments};
-use crate::ids::FunctionId;
+use crate::ids::{CallNumber, FunctionId};
 use crate::pool::Phase;
 
 impl<P: Share, R> Scheduler<P, R> {
@@ -26,7 +26,10 @@ impl<P: Share, R> Scheduler<P, R> {
             workers.starting += container.workers.starting();
         }
         let generations = self.pool.members(function).generations();
+        let leases = self.leases.all.iter().filter(|lease| lease.callee == function);
+        let waiting_leases = leases.filter(|lease| self.waits_for_calls(lease.call)).count() as u32;
         let f = &mut self.functions[function];
+        let running_leases = f.lent.saturating_sub(waiting_leases);
         let load = *f.slots.load();
         FunctionStatus {
             name: f.spec().name.clone(),
@@ -34,8 +37,10 @@ impl<P: Share, R> Scheduler<P, R> {
             workers,
             queued: load.queued(),
             queued_bytes: load.queued_bytes(),
-            running: load.running(),
-            waiting: load.waiting(),
+            // What runs under a lease, only the core knows.
+            running: load.running().saturating_sub(running_leases),
+            waiting: load.waiting().saturating_sub(waiting_leases),
+            leases: 0,
             counts: f.counts.clone(),
             max: f.slots.max(),
             unavailable: f.unavailable().map(str::to_owned),
@@ -45,6 +50,11 @@ impl<P: Share, R> Scheduler<P, R> {
             quarantined: f.quarantine.quarantined(now),
             concurrency: f.concurrency.report(now),
         }
+    }
+
+    /// Whether this call, or the direct call under this lease, waits without a slot.
+    pub fn waits_for_calls(&self, call: CallNumber) -> bool {
+        self.calls.get(call).and_then(|call| call.dispatched()).is_some_and(|at| at.waits)
     }
 
     /// Where the time of a function's calls went; none before one was answered.

@@ -46,6 +46,8 @@ impl<P: Share, R> Scheduler<P, R> {
         let threads = self.pool.containers(function).filter(|(_, c)| c.workers.are_threads());
         let workers: usize = threads.clone().map(|(_, c)| c.workers.ready().len()).sum();
         let f = &mut self.functions[function];
+        // Workers that are lent go when their leases do.
+        let workers = workers.saturating_sub(f.lent as usize);
         // Every container keeps a worker.
         let kept = (f.spec().min as usize).max(threads.count());
         let is_quiet = f.concurrency.is_quiet(turn.now);
@@ -112,6 +114,7 @@ mod tests {
             external: true,
             channel: ChannelKind::Fifo,
             placement: Placement::Free,
+            direct: true,
             quarantine_after: None,
             retries: 0,
             idempotent: false,

@@ -7,11 +7,15 @@ use crate::ids::{CallNumber, ChannelKey, ContainerKey, FunctionId};
 use crate::watched::Watched;
 use nightcore_runtime::clock::now_ns;
 use nightcore_runtime::ipc::channel;
+use nightcore_runtime::ipc::desk::Desk;
 use nightcore_runtime::ipc::region::Region;
 use nightcore_runtime::ipc::ring::Sent;
 use nightcore_runtime::protocol::control::Mode;
+use nightcore_runtime::protocol::desk_counts::DeskCounts;
 use nightcore_runtime::protocol::limits::MAX_OUTSTANDING;
-use nightcore_runtime::protocol::to_worker::{AnswerFailed, CancelCall, Retire, ToWorker};
+use nightcore_runtime::protocol::to_worker::{
+    AnswerFailed, CancelCall, Lend, Recall, Resumed, Retire, ToWorker,
+};
 use nightcore_runtime::protocol::{
     Broken, CANCEL_REASON_SINCE_VERSION, CancelReason, CancelWord, Failure, InlinePayload,
     InvokeNumber, Message, MessageBuffer, WireFailure, WirePayload,
@@ -51,6 +55,8 @@ pub struct Channel {
     copying: RefCell<Vec<CallNumber>>,
     /// The functions whose names this worker knows as callers.
     told: RefCell<Told>,
+    /// What was read of the worker's counts of direct calls.
+    direct_counts: RefCell<Option<Box<DeskCounts>>>,
 }
 
 /// How far a channel has come.
@@ -94,6 +100,7 @@ impl Channel {
             outbox: RefCell::new(Outbox::new(MAX_UNSENT)),
             copying: RefCell::default(),
             told: RefCell::default(),
+            direct_counts: RefCell::default(),
         })
     }
 
@@ -285,6 +292,54 @@ impl Channel {
     /// Tells an idle worker to end.
     pub(crate) fn retire(self: &Rc<Self>) {
         self.send(&Retire { sent_at: now_ns() }.write());
+    }
+
+    /// Lends the worker: it runs the calls of this lease.
+    pub(crate) fn lend(self: &Rc<Self>, lease: CallNumber) {
+        self.send(&Lend { call: lease }.write());
+    }
+
+    /// Tells the worker that a call of it has a slot again.
+    pub(crate) fn resume(self: &Rc<Self>, call: CallNumber) {
+        self.send(&Resumed { call }.write());
+    }
+
+    /// Takes the worker back: it ends this lease.
+    pub(super) fn recall(self: &Rc<Self>, lease: CallNumber) {
+        self.send(&Recall { call: lease }.write());
+    }
+
+    // What its worker tells about direct calls.
+
+    fn desk(&self) -> Option<&Desk> {
+        self.rings.as_ref().map(|rings| &rings.desk)
+    }
+
+    /// Lends the slot of the handler, if it waits for a direct call. False: it does not.
+    pub(crate) fn lend_slot(&self) -> bool {
+        self.desk().is_some_and(Desk::lend)
+    }
+
+    /// Whether the handler waits for a direct call, and its slot is not lent.
+    pub(crate) fn is_waiting(&self) -> bool {
+        self.desk().is_some_and(Desk::is_waiting)
+    }
+
+    /// The deadline of the direct call that the worker runs, ns; none if it runs none.
+    pub(crate) fn runs_until(&self) -> Option<u64> {
+        self.desk().and_then(Desk::runs_until)
+    }
+
+    /// How many direct calls the worker has run; it wraps around.
+    pub(super) fn direct_calls(&self) -> u64 {
+        self.desk().map_or(0, Desk::calls)
+    }
+
+    /// What the worker has counted since it was last asked.
+    pub(crate) fn new_direct_counts(&self) -> Option<DeskCounts> {
+        let counts = self.desk()?.counts();
+        let before = self.direct_counts.borrow_mut().replace(Box::new(counts));
+        Some(counts.since(before.as_deref().unwrap_or(&DeskCounts::default())))
     }
 
     /// Sends the end of an internal call that got no answer.

@@ -99,6 +99,11 @@ impl Connections {
         self.arena_payloads
     }
 
+    /// The largest body.
+    pub(crate) fn max_body_bytes(&self) -> u64 {
+        self.max_body_bytes
+    }
+
     /// What is known about the connected containers.
     pub(crate) fn status(&mut self) -> Vec<ContainerStatus> {
         let status = |container: &mut Container| ContainerStatus {
@@ -124,10 +129,16 @@ impl Connections {
         Arena::new(self.max_body_bytes)
     }
 
-    /// Welcomes a container, and sends it the files of its base regions.
-    pub(crate) fn welcome(&mut self, new: NewContainer, base: [OwnedFd; 2]) {
+    /// Welcomes a container, and sends it the files of its base regions, and of the board.
+    pub(crate) fn welcome(
+        &mut self,
+        new: NewContainer,
+        base: [OwnedFd; 2],
+        board: Option<OwnedFd>,
+    ) {
         let key = new.key;
-        self.containers.insert(key, Container::welcome(new, base, self.max_body_bytes));
+        let files = base.into_iter().chain(board).collect();
+        self.containers.insert(key, Container::welcome(new, files, self.max_body_bytes));
     }
 
     /// The container of this key.

@@ -9,8 +9,8 @@ use super::reader::{Reader, SpareInbox};
 use super::rings::Rings;
 use crate::ids::ContainerKey;
 use nightcore_runtime::protocol::control::{
-    ChannelKind, ContainerNumber, CreateWorker, FromEngine, Mode, NewRegion, Placement,
-    RegionDropped, RegionGranted, RegionRefusal, RegionRequest, Welcome, WorkerSlot,
+    ChannelKind, ContainerNumber, ControlBuffer, CreateWorker, FromEngine, Mode, NewRegion,
+    Placement, RegionDropped, RegionGranted, RegionRefusal, RegionRequest, Welcome, WorkerSlot,
 };
 use nightcore_runtime::protocol::{Failure, RING_SINCE_VERSION};
 use std::io;
@@ -60,8 +60,13 @@ pub struct NewContainer {
 }
 
 impl Container {
-    /// Welcomes a container, and sends it the files of its base regions: its own, the engine's.
-    pub(super) fn welcome(new: NewContainer, base: [OwnedFd; 2], max_body_bytes: u64) -> Container {
+    /// Welcomes a container, and sends it the files of its base regions: its own, the engine's. The
+    /// board may follow.
+    pub(super) fn welcome(
+        new: NewContainer,
+        files: Vec<OwnedFd>,
+        max_body_bytes: u64,
+    ) -> Container {
         let NewContainer { key, identity, pid, mode, version, kind, control, arena } = new;
         let kind = match kind {
             ChannelKind::Ring if version < RING_SINCE_VERSION => ChannelKind::Fifo,
@@ -71,9 +76,10 @@ impl Container {
             version,
             container: ContainerNumber(key.index() as u64),
             max_body_bytes,
+            function_id: (files.len() > 2).then_some(identity.function),
             function: identity.name.clone(),
         };
-        control.send(welcome.write(), base.into());
+        control.send(welcome.write(), files);
         Container {
             key,
             identity,
@@ -175,6 +181,11 @@ impl Container {
     }
 
     // What it is told.
+
+    /// Sends it a message with descriptors.
+    pub(crate) fn send(&self, message: ControlBuffer, descriptors: Vec<OwnedFd>) {
+        self.control.send(message, descriptors);
+    }
 
     /// Tells it to end: nothing is under way in it.
     pub(crate) fn shut_down(&self) {

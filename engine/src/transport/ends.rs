@@ -1,7 +1,7 @@
 //! What a channel is made of: two named pipes, and with rings a file of shared memory.
 
 use nightcore_runtime::ipc::channel::Pipe;
-use nightcore_runtime::ipc::ring::{self, RingReader, RingWriter, Side};
+use nightcore_runtime::ipc::ring::{self, RingFile};
 use nightcore_runtime::protocol::control::ChannelKind;
 use std::io;
 use std::os::fd::OwnedFd;
@@ -11,8 +11,8 @@ use std::path::Path;
 pub(super) struct Ends {
     pub(super) to_worker: Pipe,
     pub(super) from_worker: Pipe,
-    /// The engine's ends of the rings, and their file.
-    pub(super) rings: Option<((RingWriter, RingReader), OwnedFd)>,
+    /// The rings, mapped, and their file.
+    pub(super) rings: Option<(RingFile, OwnedFd)>,
 }
 
 impl Ends {
@@ -25,7 +25,7 @@ impl Ends {
             ChannelKind::Fifo => None,
             ChannelKind::Ring => {
                 let file = ring::create_file()?;
-                Some((ring::open(&file, Side::Engine)?, file))
+                Some((RingFile::map(&file)?, file))
             }
         };
         Ok(Ends { to_worker, from_worker, rings })

@@ -5,14 +5,17 @@
 //! ring its bell.
 
 use nightcore_runtime::clock::now_ns;
+use nightcore_runtime::ipc::desk::Desk;
 use nightcore_runtime::ipc::look::{Looked, MAX_LOOK_NS, Patience};
-use nightcore_runtime::ipc::ring::{RingReader, RingWriter, Sent};
+use nightcore_runtime::ipc::ring::{RingFile, RingReader, RingWriter, Sent, Side};
 use std::cell::{Cell, RefCell};
 
 /// Both rings of a channel.
 pub struct Rings {
     pub(super) outgoing: RefCell<RingWriter>,
     pub(super) incoming: RefCell<RingReader>,
+    /// What the worker tells about its direct calls.
+    pub(super) desk: Desk,
     attention: Cell<Attention>,
     patience: RefCell<Patience>,
     /// Since when a message is expected that is not looked for, ns.
@@ -32,9 +35,11 @@ pub(super) enum Attention {
 
 impl Rings {
     /// Rings at which nobody looks yet, so that the worker rings.
-    pub(super) fn new((outgoing, incoming): (RingWriter, RingReader)) -> Rings {
+    pub(super) fn new(file: RingFile) -> Rings {
+        let (outgoing, incoming) = file.ends(Side::Engine);
         incoming.begin_wait();
         Rings {
+            desk: Desk::of(&file),
             outgoing: RefCell::new(outgoing),
             incoming: RefCell::new(incoming),
             attention: Cell::new(Attention::Asleep),

@@ -34,6 +34,7 @@ pub fn function(number: u32) -> FunctionId {
 /// A function with a process, of which nothing else is said.
 pub fn spec(name: &str, max: u32) -> Spec {
     Spec {
+        direct: true,
         name: name.into(),
         processes: 1,
         min: 1,
@@ -146,8 +147,19 @@ impl<R> Driven<R> {
         let callee = self.scheduler.resolve(function, name);
         let (tag, deadline) = (InvokeNumber(tag), None);
         let input = self.fingerprint(callee, payload);
-        let invoke =
-            Invoke { channel, parent, tag, callee, name, waits, deadline, payload, bytes, input };
+        let invoke = Invoke {
+            channel,
+            parent,
+            tag,
+            callee,
+            name,
+            waits,
+            deadline,
+            payload,
+            bytes,
+            input,
+            below: None,
+        };
         self.event(now, Event::Invoked(invoke))
     }
 

@@ -16,7 +16,7 @@ use std::sync::atomic::{AtomicU32, Ordering, fence};
 /// The side does not wait, or its bell has been rung.
 const AWAKE: u32 = 0;
 /// The side waits, and its bell must be rung.
-const WAITING: u32 = 1;
+pub(super) const WAITING: u32 = 1;
 
 /// A word in memory that both sides share. The model checker has a type of its own.
 pub trait Word {

@@ -2,7 +2,11 @@
 //! socket.
 
 pub mod bell;
+pub mod board;
 pub mod channel;
+pub mod desk;
+pub mod direct;
+mod futex;
 pub mod inbox;
 pub mod look;
 pub mod place;
@@ -10,3 +14,4 @@ pub mod region;
 pub mod ring;
 pub mod slice;
 pub mod socket;
+pub mod spin;

@@ -56,3 +56,73 @@ fn leave(core: usize) {
         let _ = sched_setaffinity(this, &allowed);
     }
 }
+
+/// Binds the calling thread to one core, and lets it go again.
+#[derive(Debug, Default)]
+pub struct Home {
+    /// The cores on which the thread may run at all.
+    allowed: Option<CpuSet>,
+    core: Option<u32>,
+}
+
+impl Home {
+    /// The core to which the thread is bound.
+    #[inline]
+    pub fn core(&self) -> Option<u32> {
+        self.core
+    }
+
+    /// Binds the thread to this core. Nothing happens if it may not run there.
+    pub fn bind(&mut self, core: u32) {
+        let this = Pid::from_raw(0);
+        let allowed = match self.allowed {
+            Some(allowed) => allowed,
+            None => {
+                let Ok(allowed) = sched_getaffinity(this) else { return };
+                *self.allowed.insert(allowed)
+            }
+        };
+        let mut only = CpuSet::new();
+        if allowed.is_set(core as usize).unwrap_or(false)
+            && only.set(core as usize).is_ok()
+            && sched_setaffinity(this, &only).is_ok()
+        {
+            self.core = Some(core);
+        }
+    }
+
+    /// The thread may run on all its cores again.
+    pub fn leave(&mut self) {
+        if self.core.take().is_some()
+            && let Some(allowed) = &self.allowed
+        {
+            // It fails only where the cores were taken away meanwhile.
+            let _ = sched_setaffinity(Pid::from_raw(0), allowed);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_thread_that_was_bound_runs_everywhere_again() {
+        std::thread::spawn(|| {
+            let affinity = || sched_getaffinity(Pid::from_raw(0)).unwrap();
+            let count =
+                |set: &CpuSet| (0..CpuSet::count()).filter(|c| set.is_set(*c).unwrap()).count();
+            let before = affinity();
+            let core = (0..CpuSet::count()).find(|core| before.is_set(*core).unwrap()).unwrap();
+            let mut home = Home::default();
+            home.bind(CpuSet::count() as u32);
+            assert_eq!((home.core(), affinity()), (None, before));
+            home.bind(core as u32);
+            assert_eq!((home.core(), count(&affinity())), (Some(core as u32), 1));
+            home.leave();
+            assert_eq!((home.core(), affinity()), (None, before));
+        })
+        .join()
+        .unwrap();
+    }
+}

@@ -96,6 +96,17 @@ impl Region {
         Ok(Region { map, units })
     }
 
+    /// Maps a region's file of any number of units, after the same checks.
+    pub fn map_whole(fd: &impl AsFd) -> io::Result<Region> {
+        let len = nix::sys::stat::fstat(fd)?.st_size as usize;
+        // Each unit takes its bytes and a word, and then the words are rounded up to a unit.
+        let units = len.saturating_sub(CANCEL_BYTES) / (BLOCK_UNIT_BYTES + 4);
+        let units = u32::try_from(units).unwrap_or(0);
+        let fits = |units: &u32| file_len(*units) == len;
+        let units = [units, units.saturating_sub(1)].into_iter().find(fits).unwrap_or(0);
+        Region::map(fd, units)
+    }
+
     /// How many units it has.
     pub fn units(&self) -> u32 {
         self.units

@@ -8,7 +8,8 @@
 //! A side that has to wait may spin for a while and then parks at the channel's named pipe, see
 //! [`super::bell`].
 
-use super::bell::{announce, begin_wait, end_wait};
+use super::bell::{WAITING, announce, begin_wait, end_wait};
+use super::futex;
 use crate::protocol::Broken;
 use crate::protocol::limits::{HEADER_BYTES, LINE_BYTES, MAX_MESSAGE_BYTES, RING_LINES};
 use crate::protocol::message::{Announced, Message};
@@ -18,7 +19,7 @@ use nix::sys::memfd::{MFdFlags, memfd_create};
 use std::io;
 use std::os::fd::{AsFd, OwnedFd};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 
 /// The bytes of the words of both rings: one page. Words that different sides write lie in
 /// different cache lines, so that the sides do not take lines from each other without need.
@@ -54,37 +55,83 @@ pub enum Side {
     Worker,
 }
 
+/// The file of a channel's rings, mapped. The rest of its first page holds other words of the
+/// channel: see [`super::desk`] and [`super::direct`].
+#[derive(Clone, Debug)]
+pub struct RingFile {
+    map: Arc<MmapRaw>,
+}
+
+impl RingFile {
+    /// Maps a file of rings.
+    ///
+    /// # Errors
+    ///
+    /// `InvalidData` if the file has another length than it should, or could shrink.
+    pub fn map(fd: &impl AsFd) -> io::Result<RingFile> {
+        let invalid = |text: &str| io::Error::new(io::ErrorKind::InvalidData, text);
+        if nix::sys::stat::fstat(fd)?.st_size != FILE_BYTES as i64 {
+            return Err(invalid("a ring's file has the wrong size"));
+        }
+        let seals = SealFlag::from_bits_truncate(fcntl(fd, FcntlArg::F_GET_SEALS)?);
+        if !seals.contains(SealFlag::F_SEAL_SHRINK) {
+            return Err(invalid("a ring's file is not sealed"));
+        }
+        Ok(RingFile { map: Arc::new(MmapOptions::new().len(FILE_BYTES).map_raw(&fd.as_fd())?) })
+    }
+
+    /// The ends of a side. Each side takes them once: they begin at the start of the rings.
+    pub fn ends(&self, side: Side) -> (RingWriter, RingReader) {
+        let to_worker = Ring { map: self.map.clone(), index: 0 };
+        let from_worker = Ring { map: self.map.clone(), index: 1 };
+        let (outgoing, incoming) = match side {
+            Side::Engine => (to_worker, from_worker),
+            Side::Worker => (from_worker, to_worker),
+        };
+        (
+            RingWriter { ring: outgoing, written: 0, read: 0 },
+            RingReader {
+                ring: incoming,
+                read: 0,
+                written: 0,
+                given_back: 0,
+                message: Box::new([0; MAX_MESSAGE_BYTES]),
+            },
+        )
+    }
+
+    /// Wakes the reader of a ring, whatever its word says.
+    pub(super) fn wake_reader(&self, index: usize) {
+        let ring = Ring { map: self.map.clone(), index };
+        end_wait(ring.reader_waits());
+        futex::wake(ring.reader_waits());
+    }
+
+    /// The word of the first page at this offset.
+    #[inline]
+    pub(super) fn word(&self, offset: usize) -> &AtomicU32 {
+        assert!(offset + size_of::<AtomicU32>() <= WORDS_BYTES && offset.is_multiple_of(4));
+        // SAFETY: the offset is inside the map and aligned to 4, as was just checked; the map lives
+        // as long as self; all sides use these words as atomics only.
+        unsafe { &*self.map.as_mut_ptr().add(offset).cast::<AtomicU32>() }
+    }
+
+    /// The long word of the first page at this offset.
+    #[inline]
+    pub(super) fn long_word(&self, offset: usize) -> &AtomicU64 {
+        assert!(offset + size_of::<AtomicU64>() <= WORDS_BYTES && offset.is_multiple_of(8));
+        // SAFETY: as in `word`, with an alignment of 8.
+        unsafe { &*self.map.as_mut_ptr().add(offset).cast::<AtomicU64>() }
+    }
+}
+
 /// Maps a channel's rings and returns this side's ends.
 ///
 /// # Errors
 ///
-/// `InvalidData` if the file has another length than it should, or could shrink.
+/// As [`RingFile::map`].
 pub fn open(fd: &impl AsFd, side: Side) -> io::Result<(RingWriter, RingReader)> {
-    let invalid = |text: &str| io::Error::new(io::ErrorKind::InvalidData, text);
-    if nix::sys::stat::fstat(fd)?.st_size != FILE_BYTES as i64 {
-        return Err(invalid("a ring's file has the wrong size"));
-    }
-    let seals = SealFlag::from_bits_truncate(fcntl(fd, FcntlArg::F_GET_SEALS)?);
-    if !seals.contains(SealFlag::F_SEAL_SHRINK) {
-        return Err(invalid("a ring's file is not sealed"));
-    }
-    let map = Arc::new(MmapOptions::new().len(FILE_BYTES).map_raw(&fd.as_fd())?);
-    let to_worker = Ring { map: map.clone(), index: 0 };
-    let from_worker = Ring { map, index: 1 };
-    let (outgoing, incoming) = match side {
-        Side::Engine => (to_worker, from_worker),
-        Side::Worker => (from_worker, to_worker),
-    };
-    Ok((
-        RingWriter { ring: outgoing, written: 0, read: 0 },
-        RingReader {
-            ring: incoming,
-            read: 0,
-            written: 0,
-            given_back: 0,
-            message: Box::new([0; MAX_MESSAGE_BYTES]),
-        },
-    ))
+    Ok(RingFile::map(fd)?.ends(side))
 }
 
 /// One of the two rings of a file.
@@ -226,6 +273,11 @@ impl RingWriter {
         room(self) >= lines
     }
 
+    /// Wakes a reader that parks in [`RingReader::park`].
+    pub fn wake(&self) {
+        futex::wake(self.ring.reader_waits());
+    }
+
     /// Announces, after [`Sent::Full`], that this side waits for room. Returns whether it may park.
     /// If not, there is room for a message of any size.
     pub fn begin_wait(&mut self) -> bool {
@@ -316,6 +368,13 @@ impl RingReader {
     #[inline]
     pub fn end_wait(&self) -> bool {
         end_wait(self.ring.reader_waits())
+    }
+
+    /// Parks this thread, after [`RingReader::begin_wait`], until it is woken by
+    /// [`RingWriter::wake`] or until this time, in ns of the monotonic clock. It may also return
+    /// for no reason.
+    pub fn park(&self, until: Option<u64>) {
+        futex::wait(self.ring.reader_waits(), WAITING, until);
     }
 }
 

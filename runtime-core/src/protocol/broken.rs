@@ -41,6 +41,9 @@ pub enum Broken {
     /// A status that this message cannot carry.
     #[error("invalid status {0}")]
     Status(u32),
+    /// A call that must have a deadline has none.
+    #[error("a call without a deadline")]
+    Deadline,
     /// The channel ended inside a message.
     #[error("the channel ended inside a message")]
     Truncated,

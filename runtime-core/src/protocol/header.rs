@@ -1,8 +1,9 @@
 //! The 64 bytes that begin every message, field by field. Only this folder sees them: what a field
-//! means depends on the kind, so code elsewhere uses the type of the kind, in [`super::to_worker`]
-//! and [`super::to_engine`].
+//! means depends on the kind, so code elsewhere uses the type of the kind, in [`super::to_worker`],
+//! [`super::to_engine`] and [`super::direct`].
 
 use super::broken::Broken;
+use super::ids::CallNumber;
 use super::limits::{
     HEADER_BYTES, MAX_BODY_BYTES, MAX_INLINE_BYTES, MAX_METADATA_BYTES, MAX_NAME_BYTES,
 };
@@ -29,6 +30,18 @@ pub(super) enum Kind {
     Cancel = 7,
     /// Worker to engine: this call's handler waits for any of its internal calls.
     Wait = 8,
+    /// Engine to an idle worker thread: run the calls of this direct channel.
+    Lend = 9,
+    /// Engine to worker thread: run no more calls of this direct channel.
+    Recall = 10,
+    /// Worker to engine: call this function for a handler that runs a direct call.
+    InvokeBelow = 11,
+    /// Worker to engine: this call's handler has its answer, and its slot was lent meanwhile.
+    Resume = 12,
+    /// Engine to worker: this call has a slot again.
+    Resumed = 13,
+    /// Caller to callee on a direct channel: run this call.
+    DirectCall = 14,
 }
 
 impl Kind {
@@ -42,12 +55,19 @@ impl Kind {
             6 => Kind::Failed,
             7 => Kind::Cancel,
             8 => Kind::Wait,
+            9 => Kind::Lend,
+            10 => Kind::Recall,
+            11 => Kind::InvokeBelow,
+            12 => Kind::Resume,
+            13 => Kind::Resumed,
+            14 => Kind::DirectCall,
             _ => return None,
         })
     }
 }
 
-/// Flag of [`Kind::Invoke`]: the handler runs nothing until it gets an answer, and lends its slot.
+/// Flag of [`Kind::Invoke`] and [`Kind::InvokeBelow`]: the handler runs nothing until it gets an
+/// answer, and lends its slot.
 pub(super) const FLAG_WAITS: u16 = 1;
 /// All flags that are known.
 const KNOWN_FLAGS: u16 = FLAG_WAITS;
@@ -149,4 +169,13 @@ impl Header {
         let inline = if self.region == 0 { self.payload_len() as usize } else { 0 };
         HEADER_BYTES + self.name_len() + inline
     }
+}
+
+/// The call that a header names.
+///
+/// # Errors
+/// If it names none.
+#[inline]
+pub(super) fn call_of(header: &Header) -> Result<CallNumber, Broken> {
+    CallNumber::new(header.call).ok_or(Broken::Call(header.call))
 }

@@ -165,6 +165,11 @@ impl MessageBuffer {
         self.set_times(at, at);
     }
 
+    /// In the answer to a call: how the call ended.
+    pub fn status(&self) -> Status {
+        Status::from_number(self.header().status).unwrap_or(Status::Internal)
+    }
+
     /// The block of the arena that holds its payload, if one does.
     pub fn block(&self) -> Option<BlockPayload> {
         let header = self.header();

@@ -5,7 +5,7 @@
 
 use super::broken::Broken;
 use super::failure::WireFailure;
-use super::header::{FLAG_WAITS, Header, Kind};
+use super::header::{FLAG_WAITS, Header, Kind, call_of};
 use super::ids::{CallNumber, FunctionId, InvokeNumber};
 use super::message::{Message, MessageBuffer};
 use super::payload::WirePayload;
@@ -26,6 +26,10 @@ pub enum ToEngine<'a> {
     CancelInvoke(CancelInvoke),
     /// Kind 8.
     Wait(Wait),
+    /// Kind 11.
+    InvokeBelow(InvokeBelow<'a>),
+    /// Kind 12.
+    Resume(Resume),
 }
 
 impl<'a> ToEngine<'a> {
@@ -50,7 +54,14 @@ impl<'a> ToEngine<'a> {
                 answers: header.parent,
                 sent_at: header.sent_at,
             }),
-            Kind::Retire | Kind::Dispatch => return Err(Broken::Kind(header.kind)),
+            Kind::InvokeBelow => ToEngine::InvokeBelow(InvokeBelow::read(message)?),
+            Kind::Resume => ToEngine::Resume(Resume { call: call_of(header)? }),
+            Kind::Retire
+            | Kind::Dispatch
+            | Kind::Lend
+            | Kind::Recall
+            | Kind::Resumed
+            | Kind::DirectCall => return Err(Broken::Kind(header.kind)),
         })
     }
 
@@ -63,16 +74,13 @@ impl<'a> ToEngine<'a> {
             ToEngine::CallFailed(_) => Kind::Failed,
             ToEngine::CancelInvoke(_) => Kind::Cancel,
             ToEngine::Wait(_) => Kind::Wait,
+            ToEngine::InvokeBelow(_) => Kind::InvokeBelow,
+            ToEngine::Resume(_) => Kind::Resume,
         } as u16)
     }
 }
 
 /// The call that a worker runs and says something about.
-#[inline]
-fn call_of(header: &Header) -> Result<CallNumber, Broken> {
-    CallNumber::new(header.call).ok_or(Broken::Call(header.call))
-}
-
 /// READY: calls may come. The first message of every worker.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Ready {
@@ -117,6 +125,17 @@ pub enum Callee<'a> {
     Name(&'a str),
 }
 
+impl<'a> Callee<'a> {
+    /// The field `function` and the name of a message that calls it.
+    #[inline]
+    fn on_wire(self) -> (u32, &'a str) {
+        match self {
+            Callee::Id(id) => (id.number(), ""),
+            Callee::Name(name) => (0, name),
+        }
+    }
+}
+
 impl<'a> Invoke<'a> {
     #[inline]
     fn read(message: &Message<'a>) -> Result<Invoke<'a>, Broken> {
@@ -139,10 +158,7 @@ impl<'a> Invoke<'a> {
     /// If name and inline payload do not fit a message.
     #[inline]
     pub fn write(&self) -> MessageBuffer {
-        let (function, name) = match self.callee {
-            Callee::Id(id) => (id.number(), ""),
-            Callee::Name(name) => (0, name),
-        };
+        let (function, name) = self.callee.on_wire();
         let header = Header {
             flags: if self.waits { FLAG_WAITS } else { 0 },
             parent: self.parent.number(),
@@ -288,6 +304,80 @@ impl Wait {
             sent_at: self.sent_at,
             ..Header::new(Kind::Wait, self.call.number())
         };
+        MessageBuffer::write(header, "", WirePayload::EMPTY)
+    }
+}
+
+/// INVOKE_BELOW: an internal call of a handler that runs a direct call, which the engine does not
+/// know.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct InvokeBelow<'a> {
+    /// The worker's number for the new call.
+    pub call: InvokeNumber,
+    /// The lease under which the direct call runs.
+    pub lease: CallNumber,
+    /// The call from outside that led to the direct call.
+    pub root: CallNumber,
+    /// The number of calls above the new call.
+    pub depth: u32,
+    /// The function to call.
+    pub callee: Callee<'a>,
+    /// Whether the handler runs nothing until it gets an answer, so that its slot is free.
+    pub waits: bool,
+    /// The deadline of the direct call, or of the new call if that is earlier, in ns of the
+    /// monotonic clock.
+    pub deadline: NonZeroU64,
+    /// Metadata and body.
+    pub payload: WirePayload<'a>,
+}
+
+impl<'a> InvokeBelow<'a> {
+    fn read(message: &Message<'a>) -> Result<InvokeBelow<'a>, Broken> {
+        let header = &message.header;
+        let name = message.name()?;
+        Ok(InvokeBelow {
+            call: InvokeNumber(header.call),
+            lease: CallNumber::new(header.parent).ok_or(Broken::Call(header.parent))?,
+            root: CallNumber::new(header.sent_at).ok_or(Broken::Call(header.sent_at))?,
+            depth: header.status,
+            callee: FunctionId::new(header.function).map_or(Callee::Name(name), Callee::Id),
+            waits: header.has(FLAG_WAITS),
+            deadline: NonZeroU64::new(header.deadline).ok_or(Broken::Deadline)?,
+            payload: message.payload(),
+        })
+    }
+
+    /// The message.
+    ///
+    /// # Panics
+    /// If the name and the inline payload do not fit a message.
+    pub fn write(&self) -> MessageBuffer {
+        let (function, name) = self.callee.on_wire();
+        let header = Header {
+            flags: if self.waits { FLAG_WAITS } else { 0 },
+            status: self.depth,
+            parent: self.lease.number(),
+            function,
+            deadline: self.deadline.get(),
+            sent_at: self.root.number(),
+            ..Header::new(Kind::InvokeBelow, self.call.0)
+        };
+        MessageBuffer::write(header, name, self.payload)
+    }
+}
+
+/// RESUME: a handler has the answer to a direct call; its slot was lent meanwhile, and it needs one
+/// to go on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Resume {
+    /// The call of the handler, or its lease.
+    pub call: CallNumber,
+}
+
+impl Resume {
+    /// The message.
+    pub fn write(&self) -> MessageBuffer {
+        let header = Header::new(Kind::Resume, self.call.number());
         MessageBuffer::write(header, "", WirePayload::EMPTY)
     }
 }

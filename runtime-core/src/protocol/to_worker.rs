@@ -6,7 +6,7 @@
 use super::broken::Broken;
 use super::cancel::CancelReason;
 use super::failure::WireFailure;
-use super::header::{Header, Kind};
+use super::header::{Header, Kind, call_of};
 use super::ids::{CallNumber, FunctionId, InvokeNumber};
 use super::message::{Message, MessageBuffer};
 use super::payload::WirePayload;
@@ -26,6 +26,12 @@ pub enum ToWorker<'a> {
     AnswerFailed(AnswerFailed<'a>),
     /// Kind 7.
     CancelCall(CancelCall),
+    /// Kind 9.
+    Lend(Lend),
+    /// Kind 10.
+    Recall(Recall),
+    /// Kind 13.
+    Resumed(Resumed),
 }
 
 impl<'a> ToWorker<'a> {
@@ -41,9 +47,15 @@ impl<'a> ToWorker<'a> {
             Kind::Complete => ToWorker::AnswerComplete(AnswerComplete::read(message)),
             Kind::Failed => ToWorker::AnswerFailed(AnswerFailed::read(message)?),
             Kind::Cancel => ToWorker::CancelCall(CancelCall::read(message)?),
-            Kind::Ready | Kind::Invoke | Kind::Wait => {
-                return Err(Broken::Kind(message.header.kind));
-            }
+            Kind::Lend => ToWorker::Lend(Lend { call: call_of(&message.header)? }),
+            Kind::Recall => ToWorker::Recall(Recall { call: call_of(&message.header)? }),
+            Kind::Resumed => ToWorker::Resumed(Resumed { call: call_of(&message.header)? }),
+            Kind::Ready
+            | Kind::Invoke
+            | Kind::Wait
+            | Kind::InvokeBelow
+            | Kind::Resume
+            | Kind::DirectCall => return Err(Broken::Kind(message.header.kind)),
         })
     }
 }
@@ -70,6 +82,9 @@ pub struct Dispatch<'a> {
     pub call: CallNumber,
     /// The call from outside that led to this one; `None` if this one came from outside.
     pub root: Option<CallNumber>,
+    /// The number of calls above this one. An engine that speaks a version before
+    /// [`super::version::DIRECT_SINCE_VERSION`] says 0.
+    pub depth: u32,
     /// The function that made the call; `None` for a call from outside.
     pub caller: Option<Caller<'a>>,
     /// The deadline, in ns of the monotonic clock.
@@ -96,8 +111,9 @@ impl<'a> Dispatch<'a> {
         let name = message.name()?;
         let name = (!name.is_empty()).then_some(name);
         Ok(Dispatch {
-            call: CallNumber::new(header.call).ok_or(Broken::Call(header.call))?,
+            call: call_of(header)?,
             root: CallNumber::new(header.parent),
+            depth: header.status,
             caller: FunctionId::new(header.function).map(|id| Caller { id, name }),
             deadline: NonZeroU64::new(header.deadline),
             sent_at: header.sent_at,
@@ -112,6 +128,7 @@ impl<'a> Dispatch<'a> {
     #[inline]
     pub fn write(&self) -> MessageBuffer {
         let header = Header {
+            status: self.depth,
             parent: self.root.map_or(0, CallNumber::number),
             function: self.caller.map_or(0, |caller| caller.id.number()),
             deadline: self.deadline.map_or(0, NonZeroU64::get),
@@ -222,11 +239,7 @@ impl CancelCall {
                 Some(reason.ok_or(Broken::Status(header.status))?)
             }
         };
-        Ok(CancelCall {
-            call: CallNumber::new(header.call).ok_or(Broken::Call(header.call))?,
-            reason,
-            sent_at: header.sent_at,
-        })
+        Ok(CancelCall { call: call_of(header)?, reason, sent_at: header.sent_at })
     }
 
     /// The message.
@@ -236,6 +249,52 @@ impl CancelCall {
             sent_at: self.sent_at,
             ..Header::new(Kind::Cancel, self.call.number())
         };
+        MessageBuffer::write(header, "", WirePayload::EMPTY)
+    }
+}
+
+/// LEND: the worker runs the calls of a direct channel from now on, as one long call of this
+/// number. The control socket brings the channel.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Lend {
+    /// The lease, as a call: the worker ends it by COMPLETE.
+    pub call: CallNumber,
+}
+
+impl Lend {
+    /// The message.
+    pub fn write(&self) -> MessageBuffer {
+        let header = Header::new(Kind::Lend, self.call.number());
+        MessageBuffer::write(header, "", WirePayload::EMPTY)
+    }
+}
+
+/// RECALL: the worker runs no more calls of a direct channel, and ends the lease.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Recall {
+    /// The lease, as a call.
+    pub call: CallNumber,
+}
+
+impl Recall {
+    /// The message.
+    pub fn write(&self) -> MessageBuffer {
+        let header = Header::new(Kind::Recall, self.call.number());
+        MessageBuffer::write(header, "", WirePayload::EMPTY)
+    }
+}
+
+/// RESUMED: a call whose slot was lent has one again, and its handler goes on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Resumed {
+    /// The call.
+    pub call: CallNumber,
+}
+
+impl Resumed {
+    /// The message.
+    pub fn write(&self) -> MessageBuffer {
+        let header = Header::new(Kind::Resumed, self.call.number());
         MessageBuffer::write(header, "", WirePayload::EMPTY)
     }
 }

@@ -1,9 +1,10 @@
 //! The answer to an internal call.
 
+use super::memory::DirectMemory;
 use super::payload::Payload;
 use super::protocol::HeardAnswer;
 use super::session::Session;
-use crate::protocol::{Broken, Failure, Metadata};
+use crate::protocol::{Broken, Failure, Metadata, WirePayload};
 
 /// The answer to an internal call. Its memory is given back when it is dropped.
 #[derive(Debug)]
@@ -36,6 +37,17 @@ pub struct Tagged {
     pub tag: u64,
     /// The answer or the error.
     pub result: Result<Answer, Failure>,
+}
+
+/// The answer that came by a direct channel.
+///
+/// # Errors
+/// If the payload lies where there is no memory.
+pub(super) fn receive_direct(
+    payload: WirePayload<'_>,
+    memory: &DirectMemory,
+) -> Result<Answer, Broken> {
+    Ok(Answer { payload: Payload::receive_direct(payload, memory)? })
 }
 
 /// How a call of `function` ended, with its payload.

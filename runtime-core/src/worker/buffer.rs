@@ -41,6 +41,20 @@ impl Buffer {
         }
     }
 
+    /// The first bytes of what was filled in.
+    ///
+    /// # Errors
+    /// INVALID_ARGUMENT if the buffer has fewer.
+    pub(super) fn filled(&self, len: usize) -> Result<&[u8], Failure> {
+        if len > self.capacity {
+            return Err(too_long());
+        }
+        let start = self.block.region.pointer(self.block.block, self.capacity as u64);
+        // SAFETY: as in `as_mut_slice`, for the bytes below the capacity; nobody writes to them
+        // while this is borrowed.
+        Ok(unsafe { std::slice::from_raw_parts(start, len) })
+    }
+
     /// The memory to fill.
     pub fn as_mut_slice(&mut self) -> &mut [u8] {
         let start = self.block.region.pointer(self.block.block, self.capacity as u64);
@@ -58,6 +72,11 @@ impl Drop for Buffer {
             self.block.region.give_back(self.block.block);
         }
     }
+}
+
+/// The failure of a message of more bytes than its buffer has.
+pub(super) fn too_long() -> Failure {
+    Failure::new(Status::InvalidArgument, "more bytes than the buffer has")
 }
 
 pub(super) fn too_large(bytes: u64, max: u64) -> Failure {

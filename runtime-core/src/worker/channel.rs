@@ -3,10 +3,11 @@
 use super::session::NewWorker;
 use crate::clock::now_ns;
 use crate::ipc::channel::{self, is_fifo, set_blocking, set_nonblocking};
+use crate::ipc::desk::Desk;
 use crate::ipc::inbox::{Filled, Inbox};
 use crate::ipc::look::{Looked, Patience, look};
 use crate::ipc::place::Place;
-use crate::ipc::ring::{self, RingReader, RingWriter, Sent, Side, this_core};
+use crate::ipc::ring::{RingFile, RingReader, RingWriter, Sent, Side, this_core};
 use crate::protocol::control::{Mode, Placement};
 use crate::protocol::{Broken, Message};
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
@@ -26,7 +27,7 @@ pub(super) enum Incoming {
     /// Messages come by the pipe.
     Pipe { reader: OwnedFd, inbox: Inbox },
     /// Messages come by the ring; the pipe is its bell.
-    Ring { bell: OwnedFd, ring: RingReader, to_engine: Bell, place: Option<Place> },
+    Ring { bell: OwnedFd, ring: RingReader, to_engine: Bell, place: Option<Place>, desk: Desk },
 }
 
 /// The end to write.
@@ -68,20 +69,22 @@ pub(super) fn open(worker: NewWorker, mode: Mode) -> Result<(Incoming, Outgoing)
     };
     set_nonblocking(&writer).map_err(text)?;
     let to_engine = Bell(writer.try_clone().map_err(text)?);
-    let (ring_writer, ring_reader) = ring::open(&rings, Side::Worker).map_err(text)?;
+    let file = RingFile::map(&rings).map_err(text)?;
+    let (ring_writer, ring_reader) = file.ends(Side::Worker);
     Ok((
         Incoming::Ring {
             bell: reader,
             ring: ring_reader,
             to_engine,
             place: moves.then(Place::default),
+            desk: Desk::of(&file),
         },
         Outgoing::Ring { bell: Bell(writer), ring: ring_writer },
     ))
 }
 
 impl Incoming {
-    /// The pipe's end: readable when there may be a message, for who does not look.
+    /// The pipe's end: readable when there may be a message, for a host that waits there.
     pub(super) fn as_fd(&self) -> BorrowedFd<'_> {
         match self {
             Incoming::Pipe { reader, .. } => reader.as_fd(),
@@ -101,6 +104,25 @@ impl Incoming {
                 ring.take()
             }
         }
+    }
+
+    /// Where the engine is told about direct calls; none over named pipes.
+    pub(super) fn desk(&self) -> Option<Desk> {
+        match self {
+            Incoming::Pipe { .. } => None,
+            Incoming::Ring { desk, .. } => Some(desk.clone()),
+        }
+    }
+
+    /// Whether the thread may choose where it runs.
+    pub(super) fn may_move(&self) -> bool {
+        matches!(self, Incoming::Ring { place: Some(_), .. })
+    }
+
+    /// Whether a message is here; of a pipe only what was read.
+    #[inline]
+    pub(super) fn has_message(&self) -> bool {
+        !self.is_empty()
     }
 
     /// Whether nothing is here: a message may still be in the pipe.

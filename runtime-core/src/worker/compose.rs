@@ -1,12 +1,17 @@
 //! Composes the messages that a worker sends: calls of other functions, answers, failures.
 
 use super::arena::Block;
-use super::buffer::{Buffer, too_large};
+use super::buffer::{Buffer, too_large, too_long};
+use super::memory::Memory;
+use super::payload::Input;
 use super::session::Session;
 use crate::clock::now_ns;
 use crate::ipc::region::{metadata_offset, payload_bytes};
+use crate::protocol::direct::DirectCall;
 use crate::protocol::limits::{MAX_INLINE_BYTES, MAX_METADATA_BYTES};
-use crate::protocol::to_engine::{CallComplete, CallFailed, Callee, HandlerTimes, Invoke};
+use crate::protocol::to_engine::{
+    CallComplete, CallFailed, Callee, HandlerTimes, Invoke, InvokeBelow,
+};
 use crate::protocol::{
     BlockPayload, CallNumber, Failure, InlinePayload, InvokeNumber, MessageBuffer, MetadataBuffer,
     MetadataError, Status, WireFailure, WirePayload, name,
@@ -34,7 +39,7 @@ pub enum Body<'a> {
 /// An internal call that a handler makes.
 pub(super) struct OutgoingCall<'a> {
     /// The request whose handler makes it.
-    pub(super) parent: CallNumber,
+    pub(super) request: &'a Input,
     pub(super) name: &'a str,
     pub(super) body: Body<'a>,
     pub(super) options: &'a CallOptions,
@@ -53,25 +58,57 @@ impl OutgoingCall<'_> {
             return Err(Failure::new(Status::NotFound, text));
         }
         let sent_at = now_ns();
-        let deadline = self.options.timeout.and_then(|timeout| {
-            let timeout = u64::try_from(timeout.as_nanos()).unwrap_or(u64::MAX);
-            NonZeroU64::new(sent_at.saturating_add(timeout))
-        });
+        let deadline = self.asked_deadline(sent_at);
         let name_len = match callee {
             Callee::Id(_) => 0,
             Callee::Name(name) => name.len(),
         };
         let (mut gathered, metadata) = (Vec::new(), self.options.metadata.as_bytes());
-        let payload = place(session, name_len, metadata, self.body, &mut gathered)?;
-        let parent = self.parent;
-        Ok(Invoke { call, parent, callee, waits, deadline, sent_at, payload }.write())
+        let room = (session as &dyn Memory, session.max_body_bytes());
+        let payload = place(room, name_len, metadata, self.body, &mut gathered)?;
+        let parent = self.request.call;
+        let Some(direct) = self.request.direct else {
+            return Ok(Invoke { call, parent, callee, waits, deadline, sent_at, payload }.write());
+        };
+        let below = InvokeBelow {
+            call,
+            lease: parent,
+            root: self.request.root(),
+            depth: self.request.depth + 1,
+            callee,
+            waits,
+            deadline: deadline.map_or(direct.deadline, |asked| asked.min(direct.deadline)),
+            payload,
+        };
+        Ok(below.write())
+    }
+
+    /// When it must have ended by its options, in ns of the monotonic clock.
+    pub(super) fn asked_deadline(&self, now: u64) -> Option<NonZeroU64> {
+        let timeout = self.options.timeout?;
+        let timeout = u64::try_from(timeout.as_nanos()).unwrap_or(u64::MAX);
+        NonZeroU64::new(now.saturating_add(timeout))
+    }
+
+    /// The DIRECT_CALL of this number. Its payload comes from `memory`.
+    pub(super) fn compose_direct(
+        self,
+        (memory, max_body_bytes): (&dyn Memory, u64),
+        (call, deadline): (CallNumber, NonZeroU64),
+        sent_at: u64,
+    ) -> Result<MessageBuffer, Failure> {
+        let (mut gathered, metadata) = (Vec::new(), self.options.metadata.as_bytes());
+        let payload = place((memory, max_body_bytes), 0, metadata, self.body, &mut gathered)?;
+        let (root, depth) = (self.request.root(), self.request.depth + 1);
+        Ok(DirectCall { call, root, depth, deadline, sent_at, payload }.write())
     }
 }
 
-/// The payload of a message beside a name of this length: inline if it fits, else in the arena.
+/// The payload of a message beside a name of this length: inline if it fits, else in a block of
+/// `memory`.
 /// `gathered`: for an inline body of several parts.
 fn place<'a>(
-    session: &Session,
+    (memory, max_body_bytes): (&dyn Memory, u64),
     name_len: usize,
     metadata: &'a [u8],
     body: Body<'a>,
@@ -83,8 +120,8 @@ fn place<'a>(
     match body {
         Body::Parts(parts) => {
             let body_len: usize = parts.iter().map(|part| part.len()).sum();
-            if body_len as u64 > session.max_body_bytes() {
-                return Err(too_large(body_len as u64, session.max_body_bytes()));
+            if body_len as u64 > max_body_bytes {
+                return Err(too_large(body_len as u64, max_body_bytes));
             }
             if name_len + metadata.len() + body_len <= MAX_INLINE_BYTES {
                 let body = match parts {
@@ -99,7 +136,7 @@ fn place<'a>(
                 return Ok(WirePayload::Inline(InlinePayload { metadata, body }));
             }
             let bytes = payload_bytes(metadata.len(), body_len as u64);
-            let block = session.allocate(bytes)?;
+            let block = memory.allocate(bytes)?;
             let mut to = block.region.pointer(block.block, bytes);
             for part in parts {
                 // SAFETY: `pointer` checked that the block is `bytes` long, which covers all parts
@@ -114,8 +151,7 @@ fn place<'a>(
         }
         Body::Buffer(buffer, len) => {
             if len > buffer.capacity() {
-                let text = "more bytes than the buffer has";
-                return Err(Failure::new(Status::InvalidArgument, text));
+                return Err(too_long());
             }
             let block = buffer.into_block();
             Ok(WirePayload::Block(put_metadata(&block, metadata, len as u64)))
@@ -141,16 +177,16 @@ fn since(began_at: u64) -> HandlerTimes {
     HandlerTimes { began_at, ended_at: began_at }
 }
 
-/// The COMPLETE of a request.
+/// The COMPLETE of a request, whose payload has this room.
 pub(super) fn complete(
-    session: &Session,
+    room: (&dyn Memory, u64),
     call: CallNumber,
     began_at: u64,
     metadata: &[u8],
     body: Body<'_>,
 ) -> Result<MessageBuffer, Failure> {
     let mut gathered = Vec::new();
-    let payload = place(session, 0, metadata, body, &mut gathered)?;
+    let payload = place(room, 0, metadata, body, &mut gathered)?;
     let times = since(began_at);
     Ok(CallComplete { call, times, sent_at: began_at, payload }.write())
 }

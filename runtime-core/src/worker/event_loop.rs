@@ -309,7 +309,8 @@ impl EventLoop {
                 None
             }
             Heard::Cancelled(request, reason) => Some(Event::Cancelled { request, reason }),
-            Heard::Nothing => None,
+            // Leases are for threads: the core takes none for an event loop.
+            Heard::Lent(_) | Heard::Recalled(_) | Heard::Resumed(_) | Heard::Nothing => None,
             Heard::Retired => Some(Event::Ended),
         })
     }

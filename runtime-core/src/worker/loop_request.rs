@@ -5,6 +5,7 @@ use super::cancel_flag::CancelFlag;
 use super::compose::{self, Body, CallOptions, OutgoingCall};
 use super::fork::{forked, is_forked};
 use super::loop_channel::LoopChannel;
+use super::memory::Memory;
 use super::payload::Input;
 use super::protocol::PendingCall;
 use super::running::RunningCall;
@@ -99,7 +100,7 @@ impl RunningCall for LoopRequest {
         self.check()?;
         let named = |failure: Failure| Failure { function: name.into(), ..failure };
         let invoke = self.channel.core().new_invoke(name)?;
-        let call = OutgoingCall { parent: self.input.call, name, body, options };
+        let call = OutgoingCall { request: &self.input, name, body, options };
         // What an event loop waits for is for its host to know: each of its calls counts as one
         // that waits.
         let message = call.compose(&self.channel.session, invoke, true).map_err(named)?;
@@ -134,7 +135,8 @@ impl RunningCall for LoopRequest {
     fn reply(&self, body: Body<'_>, metadata: Metadata<'_>) -> Result<(), Failure> {
         self.check()?;
         let (session, call) = (&self.channel.session, self.input.call);
-        let message = compose::complete(session, call, self.began_at, metadata.as_bytes(), body)?;
+        let room = (&**session as &dyn Memory, session.max_body_bytes());
+        let message = compose::complete(room, call, self.began_at, metadata.as_bytes(), body)?;
         self.answer(message)
     }
 

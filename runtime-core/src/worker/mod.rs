@@ -5,20 +5,30 @@
 //!   threads when the engine says so, and each runs one call at a time.
 //! * [`EventLoop`]: a descriptor and a `next`, for hosts that have an event loop of their own.
 
+mod active;
 mod answer;
 mod arena;
 mod buffer;
+mod callee_end;
 mod cancel_flag;
+mod cancel_source;
 mod channel;
 mod compose;
+mod direct_call;
+mod direct_files;
 mod event_loop;
 mod fork;
 mod gone;
 mod handlers;
+mod handling;
 mod launching;
+mod leases;
+mod lent;
+mod lents;
 mod log;
 mod loop_channel;
 mod loop_request;
+mod memory;
 mod open_calls;
 mod payload;
 mod protocol;

@@ -1,11 +1,13 @@
 //! A payload that was received, and what a request says about itself.
 
 use super::fork::is_forked;
+use super::memory::DirectMemory;
 use super::protocol::HeardRequest;
 use super::session::Session;
 use crate::clock::now_ns;
 use crate::ipc::region::{Region, metadata_offset, payload_bytes};
-use crate::protocol::{Broken, CallId, CallNumber, Metadata, WirePayload};
+use crate::protocol::direct::DirectCall;
+use crate::protocol::{Broken, CallId, CallNumber, InlinePayload, Metadata, WirePayload};
 use std::num::NonZeroU64;
 use std::sync::Arc;
 use std::time::Duration;
@@ -27,17 +29,21 @@ pub(super) struct Payload {
 }
 
 impl Payload {
+    fn inline(inline: InlinePayload<'_>) -> Payload {
+        Payload {
+            place: Place::Inline([inline.metadata, inline.body].concat().into()),
+            metadata_len: inline.metadata.len(),
+            body_len: inline.body.len(),
+        }
+    }
+
     /// The payload of a message from the engine. Waits for a region that is still on its way.
     ///
     /// # Errors
     /// If the payload lies where there is no memory.
     pub(super) fn receive(payload: WirePayload<'_>, session: &Session) -> Result<Payload, Broken> {
         match payload {
-            WirePayload::Inline(inline) => Ok(Payload {
-                place: Place::Inline([inline.metadata, inline.body].concat().into()),
-                metadata_len: inline.metadata.len(),
-                body_len: inline.body.len(),
-            }),
+            WirePayload::Inline(inline) => Ok(Payload::inline(inline)),
             WirePayload::Block(place) => {
                 let bytes = payload_bytes(place.metadata_len, place.body_len);
                 let region = session.engine_region(place.region).ok_or(place.broken(bytes))?;
@@ -51,6 +57,41 @@ impl Payload {
                 })
             }
         }
+    }
+
+    /// The payload of a message of a direct channel. It is copied out at once: the peer is not
+    /// trusted to leave its memory as it is.
+    ///
+    /// # Errors
+    /// If the payload lies where there is no memory.
+    pub(super) fn receive_direct(
+        payload: WirePayload<'_>,
+        memory: &DirectMemory,
+    ) -> Result<Payload, Broken> {
+        let place = match payload {
+            WirePayload::Inline(inline) => return Ok(Payload::inline(inline)),
+            WirePayload::Block(place) => place,
+        };
+        let bytes = payload_bytes(place.metadata_len, place.body_len);
+        let region = memory.peer_region(place.region).ok_or(place.broken(bytes))?;
+        if !region.contains(place.block, bytes) {
+            return Err(place.broken(bytes));
+        }
+        let (metadata_len, body_len) = (place.metadata_len, place.body_len as usize);
+        let start = region.pointer(place.block, bytes);
+        let mut copy = Vec::with_capacity(metadata_len + body_len);
+        // SAFETY: `pointer` has checked that body and metadata lie inside the map, the metadata at
+        // its offset. The copy has room for both, and its length is set to what was written. The
+        // peer may write meanwhile: then other bytes are copied, and nothing was checked yet.
+        unsafe {
+            let metadata = start.add(metadata_offset(place.body_len) as usize);
+            let to: *mut u8 = copy.as_mut_ptr();
+            std::ptr::copy_nonoverlapping(metadata, to, metadata_len);
+            std::ptr::copy_nonoverlapping(start, to.add(metadata_len), body_len);
+            copy.set_len(metadata_len + body_len);
+        }
+        region.give_back(place.block);
+        Ok(Payload { place: Place::Inline(copy.into()), metadata_len, body_len })
     }
 
     pub(super) fn body(&self) -> &[u8] {
@@ -102,13 +143,26 @@ pub enum Origin<'a> {
     Internal(&'a str),
 }
 
+/// What is known of a direct call alone.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct DirectInput {
+    /// The caller's number for it.
+    pub(super) call: CallNumber,
+    pub(super) deadline: NonZeroU64,
+}
+
 /// What a handler was given.
 #[derive(Debug)]
 pub struct Input {
     pub(super) session: Arc<Session>,
     payload: Payload,
+    /// The engine's number; of a direct call, that of its lease.
     pub(super) call: CallNumber,
     root: Option<CallNumber>,
+    /// How many calls are above it.
+    pub(super) depth: u32,
+    /// What is known of a direct call alone.
+    pub(super) direct: Option<DirectInput>,
     deadline: Option<NonZeroU64>,
     caller: Option<Arc<str>>,
 }
@@ -122,15 +176,44 @@ impl Input {
         request: HeardRequest<'_>,
         session: &Arc<Session>,
     ) -> Result<Input, Broken> {
-        let HeardRequest { call, root, deadline, caller, payload, .. } = request;
-        let payload = Payload::receive(payload, session)?;
-        Ok(Input { session: session.clone(), payload, call, root, deadline, caller })
+        let HeardRequest { call, root, depth, deadline, caller, payload, .. } = request;
+        let (payload, session) = (Payload::receive(payload, session)?, session.clone());
+        Ok(Input { session, payload, call, root, depth, deadline, caller, direct: None })
+    }
+
+    /// What came with a direct call under this lease.
+    pub(super) fn of_direct_call(
+        session: &Arc<Session>,
+        (lease, caller): (CallNumber, Arc<str>),
+        call: &DirectCall<'_>,
+        payload: Payload,
+    ) -> Input {
+        Input {
+            session: session.clone(),
+            payload,
+            call: lease,
+            root: Some(call.root),
+            depth: call.depth,
+            deadline: Some(call.deadline),
+            caller: Some(caller),
+            direct: Some(DirectInput { call: call.call, deadline: call.deadline }),
+        }
+    }
+
+    /// The call from outside that led to this one, or is this one.
+    pub(super) fn root(&self) -> CallNumber {
+        self.root.unwrap_or(self.call)
+    }
+
+    /// When it must have ended, in ns of the monotonic clock.
+    pub(super) fn deadline(&self) -> Option<NonZeroU64> {
+        self.deadline
     }
 
     /// The id of the call from outside that led to this one, or is this one. An engine that does
     /// not tell it gives each call an id of its own.
     pub fn call_id(&self) -> CallId {
-        CallId::new(self.root.unwrap_or(self.call).number())
+        CallId::new(self.root().number())
     }
 
     /// Writes lines about the call to standard error, from where they reach the log of the

@@ -47,6 +47,9 @@ pub(super) struct WorkerCore {
     last_invoke: u64,
     awaited: Option<AwaitedCall>,
     pending: HashMap<InvokeNumber, PendingCall>,
+    /// The last lease, and how many answers came to its direct calls that have ended. To the engine
+    /// all of them are one call.
+    lease: Option<(CallNumber, u64)>,
 }
 
 /// What a message brought.
@@ -64,6 +67,12 @@ pub(super) enum Heard<'a> {
     Cancelled(CallNumber, CancelReason),
     /// Nothing: a call was cancelled that has been answered.
     Nothing,
+    /// The worker is to run the calls of this lease.
+    Lent(CallNumber),
+    /// The worker is to run no more calls of this lease.
+    Recalled(CallNumber),
+    /// This call has a slot again.
+    Resumed(CallNumber),
     /// The worker has to end.
     Retired,
 }
@@ -73,6 +82,7 @@ pub(super) enum Heard<'a> {
 pub(super) struct HeardRequest<'a> {
     pub(super) call: CallNumber,
     pub(super) root: Option<CallNumber>,
+    pub(super) depth: u32,
     pub(super) deadline: Option<NonZeroU64>,
     pub(super) caller: Option<Arc<str>>,
     pub(super) payload: WirePayload<'a>,
@@ -108,6 +118,7 @@ impl WorkerCore {
             last_invoke: 0,
             awaited: None,
             pending: HashMap::new(),
+            lease: None,
         }
     }
 
@@ -128,14 +139,33 @@ impl WorkerCore {
             }
             ToWorker::CancelCall(cancel) => Ok(self.cancelled(cancel)),
             ToWorker::Retire(_) => Ok(Heard::Retired),
+            ToWorker::Lend(lend) => self.lent(lend.call),
+            ToWorker::Recall(recall) => Ok(Heard::Recalled(recall.call)),
+            ToWorker::Resumed(resumed) => Ok(Heard::Resumed(resumed.call)),
         }
+    }
+
+    /// The worker runs the calls of a lease. Only an idle thread can.
+    fn lent<'a>(&self, lease: CallNumber) -> Result<Heard<'a>, Broken> {
+        match &self.open {
+            OpenCalls::One(None) => Ok(Heard::Lent(lease)),
+            OpenCalls::One(Some(_)) | OpenCalls::Many { .. } => Err(Broken::Call(lease.number())),
+        }
+    }
+
+    /// A direct call begins under this lease.
+    pub(super) fn begin_direct(&mut self, lease: CallNumber) -> Result<(), Broken> {
+        if self.lease.is_none_or(|(before, _)| before != lease) {
+            self.lease = Some((lease, 0));
+        }
+        self.open.begin(lease).map(drop)
     }
 
     fn dispatched<'a>(&mut self, dispatch: Dispatch<'a>) -> Result<HeardRequest<'a>, Broken> {
         let caller = dispatch.caller.map(|caller| self.caller(caller)).transpose()?;
         let cancelled = self.open.begin(dispatch.call)?;
-        let Dispatch { call, root, deadline, payload, .. } = dispatch;
-        Ok(HeardRequest { call, root, deadline, caller, payload, cancelled })
+        let Dispatch { call, root, depth, deadline, payload, .. } = dispatch;
+        Ok(HeardRequest { call, root, depth, deadline, caller, payload, cancelled })
     }
 
     /// The name of a caller, which is told the first time that its id comes.
@@ -156,7 +186,12 @@ impl WorkerCore {
             self.open.count_answer(awaited.request);
             return Heard::Awaited(function, answer);
         }
-        let Some(pending) = self.ended(call) else { return Heard::Late(answer) };
+        let Some(pending) = self.ended(call) else {
+            if let Some((_, answers)) = &mut self.lease {
+                *answers += 1;
+            }
+            return Heard::Late(answer);
+        };
         self.open.count_answer(pending.request);
         self.learn(&pending.function, function);
         Heard::Answer(pending, answer)
@@ -229,14 +264,26 @@ impl WorkerCore {
 
     /// A request has its answer: what its handler has under way is of no interest any more.
     pub(super) fn answered(&mut self, request: CallNumber) {
+        if let Some((lease, answers)) = &mut self.lease
+            && *lease == request
+        {
+            *answers += self.open.answers(request);
+        }
         if self.open.end(request) {
             self.pending.retain(|_, pending| pending.request != request);
         }
     }
 
+    /// The calls that a request has under way.
+    pub(super) fn pending_of(&self, request: CallNumber) -> Vec<InvokeNumber> {
+        let of_request = self.pending.iter().filter(|(_, pending)| pending.request == request);
+        of_request.map(|(call, _)| *call).collect()
+    }
+
     /// How many answers a request has had, by which the engine knows which of them a WAIT has seen.
     pub(super) fn answers(&self, request: CallNumber) -> u64 {
-        self.open.answers(request)
+        let before = self.lease.filter(|(lease, _)| *lease == request).map_or(0, |(_, n)| n);
+        before + self.open.answers(request)
     }
 
     /// Whether a request is open whose handler does not wait for an answer, as far as this can be

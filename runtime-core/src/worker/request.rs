@@ -2,16 +2,27 @@
 
 use super::answer::{Answer, Tagged};
 use super::buffer::Buffer;
+use super::cancel_source::{CancelSource, direct_reason};
 use super::compose::{self, Body, CallOptions, OutgoingCall};
+use super::direct_call::Tried;
 use super::fork::{forked, is_forked};
+use super::memory::{DirectMemory, Memory};
 use super::payload::Input;
 use super::running::RunningCall;
 use super::thread_channel::ThreadChannel;
 use super::watch::Watch;
-use crate::protocol::{CancelReason, Failure, MessageBuffer, Metadata, Status};
+use crate::ipc::direct::{DirectFile, DirectState};
+use crate::protocol::{CallNumber, CancelReason, Failure, MessageBuffer, Metadata, Status};
 use std::cell::{Cell, RefCell};
 use std::ops::Deref;
 use std::time::Duration;
+
+/// The direct channel by which a call came.
+#[derive(Clone, Copy)]
+pub(super) struct DirectRun<'w> {
+    pub(super) file: &'w DirectFile,
+    pub(super) memory: &'w DirectMemory,
+}
 
 /// A call that this thread runs. What it was given is reached through [`Input`], what its handler
 /// can do through [`RunningCall`].
@@ -21,6 +32,8 @@ pub struct Request<'w> {
     input: Input,
     channel: &'w ThreadChannel,
     began_at: u64,
+    /// Set for a direct call.
+    direct: Option<DirectRun<'w>>,
     reply: RefCell<Option<MessageBuffer>>,
     answered: Cell<bool>,
     watched: Cell<bool>,
@@ -35,9 +48,39 @@ impl Deref for Request<'_> {
 }
 
 impl<'w> Request<'w> {
-    pub(super) fn new(input: Input, channel: &'w ThreadChannel, began_at: u64) -> Request<'w> {
+    pub(super) fn new(
+        input: Input,
+        channel: &'w ThreadChannel,
+        began_at: u64,
+        direct: Option<DirectRun<'w>>,
+    ) -> Request<'w> {
         let (answered, watched) = (Cell::new(false), Cell::new(false));
-        Request { input, channel, began_at, reply: RefCell::new(None), answered, watched }
+        Request { input, channel, began_at, direct, reply: RefCell::new(None), answered, watched }
+    }
+
+    /// The number that its answer carries.
+    pub(super) fn answers(&self) -> CallNumber {
+        self.input.direct.map_or(self.input.call, |direct| direct.call)
+    }
+
+    /// When its handler began, in ns.
+    pub(super) fn began_at(&self) -> u64 {
+        self.began_at
+    }
+
+    /// Whether it has its answer.
+    pub(super) fn is_answered(&self) -> bool {
+        self.answered.get()
+    }
+
+    /// What tells whether it is cancelled.
+    fn cancel_source(&self) -> CancelSource {
+        match (self.direct, self.input.direct) {
+            (Some(run), Some(input)) => {
+                CancelSource::Direct { file: run.file.clone(), deadline: input.deadline.get() }
+            }
+            _ => self.channel.cancel_source(self.input.call),
+        }
     }
 
     /// Ends the request: what it was given is given back, its answer is handed over. Nothing runs
@@ -59,19 +102,33 @@ impl<'w> Request<'w> {
         Ok(())
     }
 
+    /// Whether a call of this function may be made. The engine does not know of a direct call, so
+    /// it cannot refuse what its handler calls after its cancellation.
+    fn check_call(&self, name: &str) -> Result<(), Failure> {
+        self.check()?;
+        let reason = self.direct.and_then(|_| self.cancel_reason());
+        reason.map_or(Ok(()), |reason| {
+            let status = reason.status();
+            Err(Failure { function: name.into(), ..Failure::new(status, status.title()) })
+        })
+    }
+
     fn outgoing<'a>(
-        &self,
+        &'a self,
         name: &'a str,
         body: Body<'a>,
         options: &'a CallOptions,
     ) -> OutgoingCall<'a> {
-        OutgoingCall { parent: self.input.call, name, body, options }
+        OutgoingCall { request: &self.input, name, body, options }
     }
 }
 
 impl RunningCall for Request<'_> {
     fn cancel_reason(&self) -> Option<CancelReason> {
-        self.channel.cancel_reason(self.input.call)
+        match (self.direct, self.input.direct) {
+            (Some(run), Some(input)) => direct_reason(run.file, input.deadline.get()),
+            _ => self.channel.cancel_reason(self.input.call),
+        }
     }
 
     /// The function runs within some milliseconds of the cancellation, on a thread of the library
@@ -80,13 +137,20 @@ impl RunningCall for Request<'_> {
     /// dropped, which waits for it if it runs meanwhile, nor after the handler has returned.
     fn on_cancel(&self, run: Box<dyn FnOnce() + Send>) -> Result<Watch, Failure> {
         self.watched.set(true);
-        self.channel.watch(self.input.call, run)
+        self.channel.session.watches.watch(self.input.call, self.cancel_source(), run)
     }
 
     /// The wait lends the worker's slot to another call.
     fn call(&self, name: &str, body: Body<'_>, options: &CallOptions) -> Result<Answer, Failure> {
-        self.check()?;
-        self.channel.call(self.outgoing(name, body, options))
+        self.check_call(name)?;
+        let is_cancelled = || match self.direct {
+            Some(run) => matches!(run.file.state(), DirectState::Abandoned(_)),
+            None => self.channel.cancel_reason(self.input.call).is_some(),
+        };
+        match self.channel.try_directly(self.outgoing(name, body, options), is_cancelled) {
+            Tried::Ended(result) => result,
+            Tried::Not(call) => self.channel.call(call),
+        }
     }
 
     fn start_call(
@@ -96,7 +160,7 @@ impl RunningCall for Request<'_> {
         body: Body<'_>,
         options: &CallOptions,
     ) -> Result<(), Failure> {
-        self.check()?;
+        self.check_call(name)?;
         self.channel.start_call(tag, self.outgoing(name, body, options))
     }
 
@@ -113,8 +177,27 @@ impl RunningCall for Request<'_> {
 
     fn reply(&self, body: Body<'_>, metadata: Metadata<'_>) -> Result<(), Failure> {
         self.check()?;
-        let (session, call) = (&self.channel.session, self.input.call);
-        let message = compose::complete(session, call, self.began_at, metadata.as_bytes(), body)?;
+        let (session, call) = (&self.channel.session, self.answers());
+        let metadata = metadata.as_bytes();
+        let message = match self.direct {
+            None => {
+                let room = (&**session as &dyn Memory, session.max_body_bytes());
+                compose::complete(room, call, self.began_at, metadata, body)?
+            }
+            Some(run) => {
+                let room = (run.memory as &dyn Memory, session.max_body_bytes());
+                match body {
+                    parts @ Body::Parts(_) => {
+                        compose::complete(room, call, self.began_at, metadata, parts)?
+                    }
+                    // A buffer lies in memory that the caller does not map.
+                    Body::Buffer(buffer, len) => {
+                        let parts = [buffer.filled(len)?];
+                        compose::complete(room, call, self.began_at, metadata, Body::Parts(&parts))?
+                    }
+                }
+            }
+        };
         *self.reply.borrow_mut() = Some(message);
         self.answered.set(true);
         Ok(())
@@ -122,7 +205,7 @@ impl RunningCall for Request<'_> {
 
     fn fail(&self, failure: &Failure) -> Result<(), Failure> {
         self.check()?;
-        *self.reply.borrow_mut() = Some(compose::failed(self.input.call, self.began_at, failure));
+        *self.reply.borrow_mut() = Some(compose::failed(self.answers(), self.began_at, failure));
         self.answered.set(true);
         Ok(())
     }

@@ -1,9 +1,14 @@
 //! The container's tie to its engine: the control socket, the handshake, the arena.
 
 use super::arena::{Arena, Block, Shared};
+use super::callee_end::CalleeEnd;
 use super::fork::note_forks;
 use super::gone::engine_gone;
+use super::leases::Leases;
+use super::lents::Lents;
+use super::memory::Memory;
 use super::watch::Watches;
+use crate::ipc::board::BoardReader;
 use crate::ipc::region::{Region, units_for};
 use crate::ipc::socket::{self, ReceivedControl};
 use crate::protocol::control::{
@@ -11,7 +16,7 @@ use crate::protocol::control::{
     TOKEN_VARIABLE, Versions, Welcome,
 };
 use crate::protocol::limits::{BLOCK_UNIT_BYTES, REGION_BYTES, TOKEN_BYTES};
-use crate::protocol::{Failure, RegionId, Status};
+use crate::protocol::{Failure, FunctionId, RegionId, Status};
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::path::{Path, PathBuf};
@@ -90,6 +95,14 @@ pub(super) struct Session {
     mode: Mode,
     pub(super) arena: Arena,
     pub(super) watches: Arc<Watches>,
+    /// Workers of other functions that may be called directly.
+    pub(super) leases: Leases,
+    /// Direct channels whose calls workers of this container run.
+    pub(super) lents: Lents,
+    function_id: Option<FunctionId>,
+    /// Says which functions have calls that wait for their turn; without it nothing is called
+    /// directly.
+    board: Option<BoardReader>,
     ended: AtomicBool,
     /// Set when the engine announced the end, so that the end of the socket is a normal one.
     shut_down: AtomicBool,
@@ -154,15 +167,21 @@ impl Session {
         descriptors: Vec<OwnedFd>,
         mode: Mode,
     ) -> io::Result<Session> {
-        let [own, engine]: [OwnedFd; 2] = descriptors
-            .try_into()
-            .map_err(|_| io::Error::new(io::ErrorKind::InvalidData, "the engine sent no arena"))?;
+        let mut descriptors = descriptors.into_iter();
+        let (Some(own), Some(engine)) = (descriptors.next(), descriptors.next()) else {
+            return Err(io::Error::new(io::ErrorKind::InvalidData, "the engine sent no arena"));
+        };
+        let board = descriptors.next().map(|fd| BoardReader::map(&fd)).transpose()?;
         let arena = Arena::new(&own, &engine)?;
         Ok(Session {
             control,
             max_body_bytes: welcome.max_body_bytes,
             mode,
-            watches: Arc::new(Watches::new(arena.base.clone(), &welcome.function)),
+            watches: Arc::new(Watches::new(&welcome.function)),
+            leases: Leases::default(),
+            lents: Lents::default(),
+            function_id: welcome.function_id,
+            board,
             function: welcome.function,
             arena,
             ended: AtomicBool::new(false),
@@ -172,6 +191,16 @@ impl Session {
 
     pub(super) fn function(&self) -> &str {
         &self.function
+    }
+
+    /// The id of the function, if the engine has told it.
+    pub(super) fn function_id(&self) -> Option<FunctionId> {
+        self.function_id
+    }
+
+    /// The board, if the engine has one.
+    pub(super) fn board(&self) -> Option<&BoardReader> {
+        self.board.as_ref()
     }
 
     pub(super) fn max_body_bytes(&self) -> u64 {
@@ -197,6 +226,8 @@ impl Session {
         }
         self.ended.store(true, Ordering::Release);
         self.arena.wake_all();
+        self.leases.end_all(&engine_gone());
+        self.lents.end_all();
     }
 
     /// Handles what concerns memory and the end. A worker that is to be created is the caller's.
@@ -212,6 +243,11 @@ impl Session {
                 self.drop_idle_regions();
                 self.arena.trim();
             }
+            FromEngine::Leased(leased) => self.leases.add(leased, descriptors),
+            FromEngine::Lent(lent) => {
+                self.lents.add(lent.lease, CalleeEnd::open(&lent, descriptors).ok());
+            }
+            FromEngine::LeaseEnded(ended) => self.leases.end(ended),
             // The handshake is over: these say nothing any more.
             FromEngine::Welcome(_) | FromEngine::Refused(_) => {}
         }
@@ -300,6 +336,12 @@ impl Session {
                 }
             }
         }
+    }
+}
+
+impl Memory for Session {
+    fn allocate(&self, bytes: u64) -> Result<Block, Failure> {
+        Session::allocate(self, bytes)
     }
 }
 

@@ -70,6 +70,7 @@ fn world(mode: Mode, bytes: &[u8]) -> World {
         version: crate::protocol::VERSION,
         container: ContainerNumber(1),
         max_body_bytes: 1 << 20,
+        function_id: None,
         function: "Test".to_owned(),
     };
     let (own, engine) = (create_file(BASE_UNITS).unwrap(), create_file(BASE_UNITS).unwrap());
@@ -117,6 +118,8 @@ fn said(mut from_worker: std::io::PipeReader) -> Vec<String> {
             }
             ToEngine::CancelInvoke(cancel) => Some(format!("cancel {:?}", cancel.call)),
             ToEngine::Wait(_) => None,
+            // Nothing of direct calls can be said: no worker is lent here.
+            other @ (ToEngine::InvokeBelow(_) | ToEngine::Resume(_)) => panic!("{other:?}"),
         });
     }
     assert!(rest.is_empty());
@@ -271,7 +274,8 @@ fn message() -> impl Strategy<Value = Vec<u8>> {
             3 => {
                 let caller = FunctionId::new(function).map(|id| Caller { id, name: None });
                 let (root, deadline) = (None, None);
-                Dispatch { call: placed, root, caller, deadline, sent_at: 1, payload }.write()
+                Dispatch { call: placed, root, depth: 1, caller, deadline, sent_at: 1, payload }
+                    .write()
             }
             5 => {
                 let (call, function) = (InvokeNumber(invoke), FunctionId::new(function));

@@ -2,6 +2,7 @@
 //! says.
 
 use super::answer::{self, Answer, Tagged};
+use super::cancel_source::CancelSource;
 use super::channel::{Incoming, Outgoing, hear};
 use super::compose::OutgoingCall;
 use super::fork::{forked, is_forked};
@@ -9,18 +10,19 @@ use super::gone::engine_gone;
 use super::payload::Input;
 use super::protocol::{Heard, PendingCall, WorkerCore};
 use super::session::Session;
-use super::watch::Watch;
 use crate::clock::now_ns;
+use crate::ipc::desk::Desk;
 use crate::ipc::inbox::Filled;
 use crate::ipc::look::{MAX_LOOK_NS, Patience, TURN_NS};
-use crate::protocol::to_engine::{Callee, Wait};
+use crate::protocol::to_engine::{Callee, CancelInvoke, Resume, Wait};
 use crate::protocol::{
-    Broken, CallNumber, CancelReason, Failure, InvokeNumber, MessageBuffer, Status,
+    Broken, CallNumber, CancelReason, CancelWord, Failure, InvokeNumber, MessageBuffer, Status,
 };
 use std::cell::{Cell, RefCell};
 use std::collections::VecDeque;
 use std::io;
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
 struct State {
@@ -45,6 +47,10 @@ pub(super) struct ThreadChannel {
     state: RefCell<State>,
     /// The engine tells a thread by its cancel word; a message counts as well.
     told_cancelled: Cell<Option<ToldCancelled>>,
+    /// Where the engine is told about direct calls; none over named pipes.
+    desk: Option<Desk>,
+    /// How long handlers have waited for direct calls, in ns.
+    waited_ns: Cell<u64>,
 }
 
 /// What reading one message brought.
@@ -57,6 +63,12 @@ pub(super) enum Step {
     Nothing,
     /// Start this call.
     Dispatch(Input),
+    /// Run the calls of this lease.
+    Lent(CallNumber),
+    /// Run no more calls of this lease.
+    Recalled(CallNumber),
+    /// This call has a slot again.
+    Resumed(CallNumber),
     /// End.
     Retire,
 }
@@ -77,6 +89,7 @@ impl ThreadChannel {
         incoming: Incoming,
         outgoing: Outgoing,
     ) -> ThreadChannel {
+        let desk = incoming.desk();
         let state = State {
             incoming,
             patience_idle: Patience::default(),
@@ -91,6 +104,8 @@ impl ThreadChannel {
             slot,
             state: RefCell::new(state),
             told_cancelled: Cell::new(None),
+            desk,
+            waited_ns: Cell::new(0),
         }
     }
 
@@ -104,6 +119,17 @@ impl ThreadChannel {
         let mut state = self.state.borrow_mut();
         state.core.answered(request);
         state.ready.clear();
+    }
+
+    /// A direct call under this lease has its answer. The engine does not know of it, so it is told
+    /// which calls of its handler are of no interest any more.
+    pub(super) fn answered_directly(&self, lease: CallNumber) {
+        let pending = self.state.borrow().core.pending_of(lease);
+        for call in pending {
+            // If the engine is gone, the next read says so.
+            let _ = self.send(&CancelInvoke { call, sent_at: now_ns() }.write());
+        }
+        self.answered(lease);
     }
 
     /// Sends a message; waits for room.
@@ -130,7 +156,10 @@ impl ThreadChannel {
 
     /// Why a call is cancelled; `None` if it is not.
     pub(super) fn cancel_reason(&self, call: CallNumber) -> Option<CancelReason> {
-        let by_word = || self.session.watches.reason(self.slot, call);
+        let by_word = || {
+            let word = self.session.arena.base.cancel_word(self.slot);
+            CancelWord::reason_for(word.load(Ordering::Relaxed), call)
+        };
         self.told(call).or_else(by_word)
     }
 
@@ -138,12 +167,58 @@ impl ThreadChannel {
         self.told_cancelled.get().filter(|(told, _)| *told == call).map(|(_, reason)| reason)
     }
 
-    pub(super) fn watch(
-        &self,
-        call: CallNumber,
-        run: Box<dyn FnOnce() + Send>,
-    ) -> Result<Watch, Failure> {
-        self.session.watches.watch(self.slot, call, self.told(call).is_some(), run)
+    /// What tells whether a call is cancelled, for another thread.
+    pub(super) fn cancel_source(&self, call: CallNumber) -> CancelSource {
+        let (base, slot) = (self.session.arena.base.clone(), self.slot);
+        CancelSource::Word { base, slot, call, told: self.told(call) }
+    }
+
+    /// Where the engine is told about direct calls; none over named pipes.
+    #[inline]
+    pub(super) fn desk(&self) -> Option<&Desk> {
+        self.desk.as_ref()
+    }
+
+    /// Whether a message of the engine is here; a load.
+    #[inline]
+    pub(super) fn has_message(&self) -> bool {
+        self.state.borrow().incoming.has_message()
+    }
+
+    /// The handler has waited for a direct call for so long.
+    #[inline]
+    pub(super) fn add_waited(&self, ns: u64) {
+        self.waited_ns.set(self.waited_ns.get() + ns);
+    }
+
+    /// How long handlers have waited for direct calls since this was called last, in ns.
+    #[inline]
+    pub(super) fn take_waited(&self) -> u64 {
+        self.waited_ns.take()
+    }
+
+    /// Whether the thread may be bound to a core, or moved to another one.
+    pub(super) fn may_move(&self) -> bool {
+        self.state.borrow().incoming.may_move()
+    }
+
+    /// A direct call begins under this lease.
+    pub(super) fn begin_direct(&self, lease: CallNumber) -> Result<(), Broken> {
+        self.state.borrow_mut().core.begin_direct(lease)
+    }
+
+    /// Waits until a call whose slot was lent has one again. When the engine is gone it goes on.
+    pub(super) fn resume(&self, call: CallNumber) {
+        if self.send(&Resume { call }.write()).is_err() {
+            return;
+        }
+        loop {
+            match self.step(None) {
+                Ok(Step::Resumed(resumed)) if resumed == call => return,
+                Ok(_) => {}
+                Err(Closed) => return,
+            }
+        }
     }
 
     /// Reads until there is a message and puts it where it belongs. `own`: the function whose
@@ -184,15 +259,19 @@ impl ThreadChannel {
                     Step::Other
                 }
                 Heard::Late(answer) => {
-                    // Its memory is given back at once.
+                    // Its memory is given back at once. To the engine it ends a wait of this
+                    // handler.
                     drop(answer::receive(answer, "", &self.session)?);
-                    Step::Nothing
+                    Step::Other
                 }
                 Heard::Cancelled(call, reason) => {
                     self.told_cancelled.set(Some((call, reason)));
-                    self.session.watches.call_cancelled(call);
+                    self.session.watches.call_cancelled(call, reason);
                     Step::Nothing
                 }
+                Heard::Lent(lease) => Step::Lent(lease),
+                Heard::Recalled(lease) => Step::Recalled(lease),
+                Heard::Resumed(call) => Step::Resumed(call),
                 Heard::Nothing => Step::Nothing,
                 Heard::Retired => Step::Retire,
             });
@@ -209,7 +288,7 @@ impl ThreadChannel {
 
     /// Calls a function and waits for its answer.
     pub(super) fn call(&self, call: OutgoingCall<'_>) -> Result<Answer, Failure> {
-        let (name, parent) = (call.name, call.parent);
+        let (name, parent) = (call.name, call.request.call);
         let named = |failure: Failure| Failure { function: name.into(), ..failure };
         let invoke = self.new_invoke(name)?;
         let message = call.compose(&self.session, invoke, true).map_err(named)?;
@@ -224,9 +303,10 @@ impl ThreadChannel {
                 Ok(Step::Own(result)) => return result,
                 // The answer to another call ended the wait in the engine's eyes.
                 Ok(Step::Other) => tell = true,
-                Ok(Step::Nothing) => {}
+                // A lease is ended when its call is.
+                Ok(Step::Nothing | Step::Recalled(_) | Step::Resumed(_)) => {}
                 // A thread that runs a call is not retired.
-                Ok(Step::Dispatch(_) | Step::Retire) | Err(Closed) => {
+                Ok(Step::Dispatch(_) | Step::Lent(_) | Step::Retire) | Err(Closed) => {
                     return Err(named(engine_gone()));
                 }
             }
@@ -235,7 +315,7 @@ impl ThreadChannel {
 
     /// Calls a function; its answer comes as an event with this tag.
     pub(super) fn start_call(&self, tag: u64, call: OutgoingCall<'_>) -> Result<(), Failure> {
-        let (name, request) = (call.name, call.parent);
+        let (name, request) = (call.name, call.request.call);
         let named = |failure: Failure| Failure { function: name.into(), ..failure };
         let invoke = self.new_invoke(name)?;
         let message = call.compose(&self.session, invoke, false).map_err(named)?;
@@ -279,8 +359,16 @@ impl ThreadChannel {
                 }
             }
             match self.step(None) {
-                Ok(Step::Own(_) | Step::Other | Step::Nothing) => {}
-                Ok(Step::Dispatch(_) | Step::Retire) | Err(Closed) => return Err(engine_gone()),
+                Ok(
+                    Step::Own(_)
+                    | Step::Other
+                    | Step::Nothing
+                    | Step::Recalled(_)
+                    | Step::Resumed(_),
+                ) => {}
+                Ok(Step::Dispatch(_) | Step::Lent(_) | Step::Retire) | Err(Closed) => {
+                    return Err(engine_gone());
+                }
             }
         }
     }

@@ -5,11 +5,10 @@
 //! the launching thread: that one brings the memory that handlers wait for, so code that blocked it
 //! could wait for itself.
 
+use super::cancel_source::CancelSource;
 use super::fork::{forked, is_forked};
-use crate::ipc::region::Region;
-use crate::protocol::{CallNumber, CancelReason, CancelWord, Failure, Status};
+use crate::protocol::{CallNumber, CancelReason, Failure, Status};
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::sync::atomic::Ordering;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread::ThreadId;
 use std::time::Duration;
@@ -27,9 +26,7 @@ type WatchNumber = u64;
 struct Waiting {
     number: WatchNumber,
     call: CallNumber,
-    slot: u32,
-    /// A message said that the call is cancelled.
-    told: bool,
+    source: CancelSource,
     run: Function,
 }
 
@@ -44,8 +41,6 @@ struct State {
 
 /// All watches of a process.
 pub(super) struct Watches {
-    /// The region with the cancel words.
-    base: Arc<Region>,
     /// The function that the process runs.
     function: String,
     state: Mutex<State>,
@@ -60,20 +55,14 @@ impl std::fmt::Debug for Watches {
 }
 
 impl Watches {
-    /// The watches of a process that runs `function`. `base` has the cancel words.
-    pub(super) fn new(base: Arc<Region>, function: &str) -> Watches {
+    /// The watches of a process that runs `function`.
+    pub(super) fn new(function: &str) -> Watches {
         let (state, changed) = (Mutex::default(), Condvar::new());
-        Watches { base, function: function.to_owned(), state, changed }
+        Watches { function: function.to_owned(), state, changed }
     }
 
     fn lock(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    /// Why the call of the thread in this slot is cancelled; `None` if it is not.
-    #[inline]
-    pub(super) fn reason(&self, slot: u32, call: CallNumber) -> Option<CancelReason> {
-        CancelWord::reason_for(self.base.cancel_word(slot).load(Ordering::Relaxed), call)
     }
 
     /// Removes the watches that `is_it` selects. If the function of one runs now on another thread,
@@ -98,21 +87,19 @@ impl Watches {
     }
 
     /// A message said that a call is cancelled.
-    pub(super) fn call_cancelled(&self, call: CallNumber) {
+    pub(super) fn call_cancelled(&self, call: CallNumber, reason: CancelReason) {
         let mut state = self.lock();
         for waiting in state.waiting.iter_mut().filter(|waiting| waiting.call == call) {
-            waiting.told = true;
+            waiting.source.tell(reason);
         }
         self.changed.notify_all();
     }
 
-    /// Runs a function once when the call in this slot is cancelled; at once, on this thread, if it
-    /// already is.
+    /// Runs a function once when the call is cancelled; at once, on this thread, if it already is.
     pub(super) fn watch(
         self: &Arc<Self>,
-        slot: u32,
         call: CallNumber,
-        told: bool,
+        source: CancelSource,
         run: Function,
     ) -> Result<Watch, Failure> {
         if is_forked() {
@@ -132,11 +119,11 @@ impl Watches {
         let number = state.last_number;
         // The word is looked at after this is in the list, or right here: so no cancellation is
         // missed.
-        if told || self.reason(slot, call).is_some() {
+        if source.reason().is_some() {
             drop(state);
             self.run_guarded(run);
         } else {
-            state.waiting.push(Waiting { number, call, slot, told, run });
+            state.waiting.push(Waiting { number, call, source, run });
             drop(state);
             self.changed.notify_all();
         }
@@ -146,9 +133,7 @@ impl Watches {
     fn look_for_ever(&self) {
         let mut state = self.lock();
         loop {
-            let cancelled = |waiting: &Waiting| {
-                waiting.told || self.reason(waiting.slot, waiting.call).is_some()
-            };
+            let cancelled = |waiting: &Waiting| waiting.source.reason().is_some();
             if let Some(at) = state.waiting.iter().position(cancelled) {
                 let Waiting { number, call, run, .. } = state.waiting.remove(at);
                 state.running = Some((number, call));

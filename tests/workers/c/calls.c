@@ -158,6 +158,25 @@ int32_t fan_out(nc_request *req, void *user) {
     return rc;
 }
 
+int32_t keep_two(nc_request *req, void *user) {
+    (void)user;
+    char *text = body_text(req), *rest;
+    char *name = first_line(text, &rest);
+    nc_bytes body = bytes_of(rest);
+    nc_answer *one = NULL, *two = NULL;
+    int32_t rc = nc_call(req, name, &body, 1, &one);
+    if (rc == NC_OK) rc = nc_call(req, name, &body, 1, &two);
+    if (rc == NC_OK) {
+        nc_bytes first = nc_answer_body(one), second = nc_answer_body(two);
+        int same = first.len == second.len && memcmp(first.data, second.data, first.len) == 0;
+        rc = reply_text(req, same ? "same" : "other");
+    }
+    nc_answer_free(one);
+    nc_answer_free(two);
+    free(text);
+    return rc;
+}
+
 int32_t probe(nc_request *req, void *user) {
     (void)user;
     unsigned long count = body_number(req);

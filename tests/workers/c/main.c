@@ -47,6 +47,11 @@ static const struct entry HANDLERS[] = {
     {"SleepStubbornly", sleep_stubbornly, NULL},
     {"WaitForFile", wait_for_file, NULL},
     {"Compute", compute, NULL},
+    {"WorkA", work, NULL},
+    {"WorkB", work, NULL},
+    {"WorkC", work, NULL},
+    {"KeepTwo", keep_two, NULL},
+    {"Scribble", scribbles, NULL},
 };
 
 int main(void) {

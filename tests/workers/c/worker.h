@@ -54,6 +54,10 @@ int32_t probe(nc_request *req, void *user);
 /* Calls Echo with 64 KiB made of the words "bigger-than-any-message." */
 int32_t probe_big(nc_request *req, void *user);
 
+/* Body "NAME\nBODY": calls that function twice, and keeps the first answer meanwhile; answers "same"
+   if both are. */
+int32_t keep_two(nc_request *req, void *user);
+
 /* processes.c: what a process may do. */
 
 /* Its process. */
@@ -86,5 +90,18 @@ int32_t sleep_stubbornly(nc_request *req, void *user);
 int32_t wait_for_file(nc_request *req, void *user);
 /* Body MS: computes for that long. */
 int32_t compute(nc_request *req, void *user);
+
+/* counts.c: handlers that count themselves. */
+
+/* Body "US" or "US NAME BODY": works for that long, calls that function, works again. Body "report":
+   how many have worked at the same time at most, "most - N", and how their calls have ended, a line
+   "NAME STATUS N" for each of WorkA, WorkB, WorkC and each status. */
+int32_t work(nc_request *req, void *user);
+
+/* scribbles.c: writes nonsense where it may write. */
+
+/* Body "SEED\nNAME": calls that function, if one is named, writes nonsense over all direct channels of
+   its process, unless SEED is 0, and calls it again; answers how many channels there were. */
+int32_t scribbles(nc_request *req, void *user);
 
 #endif

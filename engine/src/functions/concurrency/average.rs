@@ -88,6 +88,15 @@ impl Averages {
         self.bucket.open_ns += open_ns as f64;
     }
 
+    /// Counts many arrivals and ends. As with [`Averages::arrived`].
+    pub fn add(&mut self, now_ns: u64, calls: u64, run_ns: u64) {
+        self.seen(now_ns);
+        self.bucket.arrived += calls as f64;
+        self.bucket.ended += calls as f64;
+        self.bucket.run_ns += run_ns as f64;
+        self.bucket.open_ns += run_ns as f64;
+    }
+
     fn seen(&mut self, now_ns: u64) {
         if self.last_event_ns.is_none() {
             self.open_bucket(now_ns);

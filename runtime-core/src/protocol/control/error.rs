@@ -27,6 +27,9 @@ pub enum ControlError {
     /// A status that this message cannot carry.
     #[error("invalid status {0} in a control message")]
     Status(u32),
+    /// A lease without a number or a function.
+    #[error("a lease is not named")]
+    Lease,
     /// A placement that is not known.
     #[error("unknown placement {0}")]
     Placement(u16),

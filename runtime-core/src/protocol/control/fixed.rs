@@ -39,6 +39,12 @@ pub(super) enum ControlKind {
     /// Engine: there has been no call for a while; give the system back the memory of blocks that
     /// are free.
     Trim = 11,
+    /// Engine to a caller's container: a direct channel to a worker of another function.
+    Leased = 12,
+    /// Engine to a callee's container: a direct channel whose calls one of its workers is to run.
+    Lent = 13,
+    /// Engine to a caller's container: a lease is over.
+    LeaseEnded = 14,
 }
 
 impl ControlKind {
@@ -57,6 +63,9 @@ impl ControlKind {
             RegionDropped,
             Shutdown,
             Trim,
+            Leased,
+            Lent,
+            LeaseEnded,
         ]
         .into_iter()
         .find(|kind| *kind as u16 == number)

@@ -3,9 +3,10 @@
 use super::error::ControlError;
 use super::fixed::{Control, ControlBuffer, ControlKind, ReadControl};
 use super::ids::{ContainerNumber, RequestNumber, WorkerSlot, read_region};
+use super::lease::{LeaseEnded, Leased, Lent};
 use super::region_dropped::RegionDropped;
 use super::settings::{Placement, Versions};
-use crate::protocol::ids::RegionId;
+use crate::protocol::ids::{FunctionId, RegionId};
 use crate::protocol::status::Status;
 
 /// What the engine can say on the control socket.
@@ -29,6 +30,12 @@ pub enum FromEngine {
     /// Kind 11: there has been no call for a while; the container gives the memory of free blocks
     /// back to the system.
     Trim,
+    /// Kind 12.
+    Leased(Leased),
+    /// Kind 13.
+    Lent(Lent),
+    /// Kind 14.
+    LeaseEnded(LeaseEnded),
 }
 
 impl ReadControl for FromEngine {
@@ -39,6 +46,7 @@ impl ReadControl for FromEngine {
                 version: fixed.version,
                 container: ContainerNumber(fixed.id),
                 max_body_bytes: fixed.size,
+                function_id: FunctionId::new(fixed.region),
                 function: text.to_owned(),
             }),
             ControlKind::Refused => FromEngine::Refused(Refused {
@@ -57,6 +65,9 @@ impl ReadControl for FromEngine {
             ControlKind::RegionDropped => FromEngine::RegionDropped(RegionDropped::read(&fixed)?),
             ControlKind::Shutdown => FromEngine::Shutdown,
             ControlKind::Trim => FromEngine::Trim,
+            ControlKind::Leased => FromEngine::Leased(Leased::read(&fixed, text)?),
+            ControlKind::Lent => FromEngine::Lent(Lent::read(&fixed, text)?),
+            ControlKind::LeaseEnded => FromEngine::LeaseEnded(LeaseEnded::read(&fixed, text)?),
             ControlKind::Hello | ControlKind::WorkerFailed | ControlKind::RegionRequest => {
                 return Err(ControlError::Kind(fixed.kind));
             }
@@ -79,6 +90,9 @@ impl FromEngine {
             FromEngine::RegionDropped(dropped) => dropped.write(),
             FromEngine::Shutdown => ControlBuffer::write(Control::new(ControlKind::Shutdown), ""),
             FromEngine::Trim => ControlBuffer::write(Control::new(ControlKind::Trim), ""),
+            FromEngine::Leased(leased) => leased.write(),
+            FromEngine::Lent(lent) => lent.write(),
+            FromEngine::LeaseEnded(ended) => ended.write(),
         }
     }
 }
@@ -92,6 +106,8 @@ pub struct Welcome {
     pub container: ContainerNumber,
     /// The largest body of a call or an answer.
     pub max_body_bytes: u64,
+    /// The id of the function; `None` before [`crate::protocol::DIRECT_SINCE_VERSION`].
+    pub function_id: Option<FunctionId>,
     /// The function to run.
     pub function: String,
 }
@@ -103,6 +119,7 @@ impl Welcome {
             version: self.version,
             id: self.container.0,
             size: self.max_body_bytes,
+            region: self.function_id.map_or(0, FunctionId::number),
             ..Control::new(ControlKind::Welcome)
         };
         ControlBuffer::write(fixed, &self.function)

@@ -7,6 +7,7 @@ mod fixed;
 mod from_container;
 mod from_engine;
 mod ids;
+mod lease;
 mod region_dropped;
 mod settings;
 
@@ -17,6 +18,7 @@ pub use from_engine::{
     CreateWorker, FromEngine, NewRegion, Refused, RegionGranted, RegionRefusal, Welcome,
 };
 pub use ids::{ContainerNumber, RequestNumber, WorkerSlot};
+pub use lease::{LeaseEnded, Leased, Lent};
 pub use region_dropped::RegionDropped;
 pub use settings::{
     ChannelKind, FUNCTION_VARIABLE, Mode, Placement, SOCKET_VARIABLE, TOKEN_VARIABLE, Versions,

@@ -1,0 +1,237 @@
+//! Leases: the engine lends a worker to a container that calls its function often, so that calls
+//! between the two need no engine.
+//!
+//! In the scheduler a lease is one long call of the callee, which the worker runs until it is
+//! recalled. So it counts against `max`, a container that ends waits for it, and the death of a
+//! worker ends it, as any call. Nothing depends on a lease: a call without one comes here.
+
+use super::Scheduler;
+use super::action::Action;
+use super::lease_table::Lease;
+use super::turn::Turn;
+use crate::calls::{Held, NewLease, Patience, Share, Start};
+use crate::functions::Spec;
+use crate::ids::{CallNumber, ChannelKey, ContainerKey, FunctionId};
+use nightcore_runtime::protocol::Notice;
+use nightcore_runtime::protocol::control::{ChannelKind, Mode};
+use nightcore_runtime::protocol::{Broken, CancelReason, Failure, Status};
+
+/// The most leases of all functions. Each takes about 25 KiB of memory, and some of the engine's
+/// time forty times a second.
+const MAX_LEASES: usize = 1024;
+
+/// Whether workers of a function may be lent. A quarantine, retries and a last slot need the engine
+/// to see each call.
+fn can_be_lent(spec: &Spec, mode: Mode) -> bool {
+    spec.direct
+        && spec.channel == ChannelKind::Ring
+        && spec.quarantine_after.is_none()
+        && spec.retries == 0
+        && spec.max(Some(mode)) > 1
+}
+
+impl<P: Share, R> Scheduler<P, R> {
+    /// The workers of a container can make and run direct calls.
+    pub fn allow_direct(&mut self, container: ContainerKey) {
+        self.pool[container].is_direct = true;
+    }
+
+    /// The worker that runs this call.
+    pub fn channel_of(&self, call: CallNumber) -> Option<ChannelKey> {
+        self.calls.get(call).and_then(|call| call.channel())
+    }
+
+    /// How many workers are lent.
+    pub fn leases(&self) -> usize {
+        self.leases.len()
+    }
+
+    /// A call of this container came through the engine: if it is not the first one for a while, a
+    /// worker is lent.
+    #[inline]
+    pub(super) fn count_edge(
+        &mut self,
+        turn: &mut Turn<'_, P, R>,
+        caller: ContainerKey,
+        callee: FunctionId,
+    ) {
+        let container = &mut self.pool[caller];
+        if container.is_direct && container.edges.count(turn.now, callee) {
+            self.lend_worker(turn, caller, callee);
+        }
+    }
+
+    /// Lends an idle worker, if there is one to spare.
+    fn lend_worker(&mut self, turn: &mut Turn<'_, P, R>, caller: ContainerKey, callee: FunctionId) {
+        let f = &self.functions[callee];
+        let lent = f.lent;
+        let caller_function = self.pool[caller].function();
+        let may_call = self.functions[caller_function].spec().direct;
+        let max = f.slots.max();
+        let load = f.slots.load();
+        // A slot stays for calls that come through the engine.
+        let has_slot = lent + 1 < max && load.running() < max;
+        if !may_call
+            || !can_be_lent(f.spec(), Mode::Threads)
+            || !has_slot
+            || load.queued() > 0
+            || f.slots.has_resumes()
+            || self.leases.len() >= MAX_LEASES
+        {
+            return;
+        }
+        let direct = self.pool.containers(callee).filter(|(key, c)| {
+            let membership = c.membership();
+            c.is_direct && c.takes_calls(turn.now) && !membership.is_attached() && *key != caller
+        });
+        let Some((key, _)) = direct.min_by_key(|(_, c)| c.load().running()) else { return };
+        let container = &self.pool[key];
+        let free = container.free_worker(turn.now);
+        // One more worker comes for the calls that still need the engine, or for the next lease.
+        let is_last = container.workers.idle() <= 1 && container.workers.starting() == 0;
+        if is_last && container.has_room(turn.now) && container.workers.ready().len() < max as usize
+        {
+            self.ask_for_worker(turn, key);
+        }
+        let Some(channel) = free else { return };
+        let start =
+            Start { channel, container: key, now: turn.now, retries: 0, without_deadline: true };
+        let load = self.functions[callee].slots.load_mut();
+        let loads = self.pool.loads(key, channel, load);
+        let call = self.calls.lend(NewLease { function: callee, caller, start }, loads);
+        self.pool[key].workers.began_call();
+        let lease =
+            Lease { call, callee, container: key, caller, caller_function, is_recalled: false };
+        self.leases.all.push(lease);
+        self.functions[callee].lent += 1;
+        turn.push(Action::Lend { channel, lease: call, caller, callee });
+    }
+
+    /// Takes back the leases that `which` selects.
+    fn recall(&mut self, turn: &mut Turn<'_, P, R>, which: impl Fn(&Lease) -> bool) {
+        for lease in self.leases.all.iter_mut().filter(|lease| which(lease)) {
+            if !std::mem::replace(&mut lease.is_recalled, true) {
+                turn.push(Action::Recall { lease: lease.call });
+            }
+        }
+    }
+
+    /// Takes back one lease of a function whose queue needs a worker or a slot. The core chooses
+    /// which: it knows which ones are idle.
+    pub(super) fn recall_one(&mut self, turn: &mut Turn<'_, P, R>, callee: FunctionId) {
+        let of_callee = |lease: &&Lease| lease.callee == callee;
+        let is_under_way = self.leases.all.iter().filter(of_callee).any(|lease| lease.is_recalled);
+        if !is_under_way && self.leases.all.iter().any(|lease| lease.callee == callee) {
+            turn.push(Action::RecallOne { callee });
+        }
+    }
+
+    /// A worker is taken back by the core's choice.
+    pub(super) fn lease_recalled(&mut self, call: CallNumber) {
+        if let Some(lease) = self.leases.all.iter_mut().find(|lease| lease.call == call) {
+            lease.is_recalled = true;
+        }
+    }
+
+    /// Takes back all leases of a function, as callee and as caller: its configuration has changed.
+    pub(super) fn recall_of(&mut self, turn: &mut Turn<'_, P, R>, function: FunctionId) {
+        self.recall(turn, |lease| lease.callee == function || lease.caller_function == function);
+    }
+
+    /// Takes back all workers of a container that are lent.
+    pub(super) fn recall_in(&mut self, turn: &mut Turn<'_, P, R>, container: ContainerKey) {
+        self.recall(turn, |lease| lease.container == container);
+    }
+
+    /// Takes back all workers that are lent to a container which is gone.
+    pub(super) fn recall_from(&mut self, turn: &mut Turn<'_, P, R>, caller: ContainerKey) {
+        self.recall(turn, |lease| lease.caller == caller);
+    }
+
+    /// A lease has ended.
+    pub(super) fn lease_ended(
+        &mut self,
+        turn: &mut Turn<'_, P, R>,
+        (lease, callee): (CallNumber, FunctionId),
+        failure: Option<Failure>,
+    ) {
+        self.leases.forget(lease);
+        self.functions[callee].lent -= 1;
+        turn.push(Action::LeaseOver { lease, failure });
+    }
+
+    /// The direct call under a lease is cancelled, and all that it has under way. The lease ends
+    /// with it, so what its handler calls from now on is refused.
+    pub(super) fn lease_cancelled(&mut self, turn: &mut Turn<'_, P, R>, lease: CallNumber) {
+        let failure = Failure::new(Status::Cancelled, Status::Cancelled.title());
+        self.cancel(turn, lease, failure, CancelReason::Caller);
+    }
+
+    /// A direct call under a lease does not end: its grace period is over.
+    pub(super) fn lease_stuck(&mut self, turn: &mut Turn<'_, P, R>, lease: CallNumber) {
+        let Some(at) = self.calls.get(lease).and_then(|call| call.dispatched()) else { return };
+        let failure = Failure::new(Status::DeadlineExceeded, Status::DeadlineExceeded.title());
+        self.cancel(turn, lease, failure, CancelReason::Deadline);
+        if let Some(call) = self.calls.get_mut(lease) {
+            call.set_patience(Patience::Stuck);
+            self.set_stuck(turn, lease, at.container);
+        }
+    }
+
+    /// Calls of a function wait for their turn, or do so no longer. Those who would overtake them,
+    /// and handlers whose slots are needed, are told.
+    pub(super) fn tell_queued(
+        &mut self,
+        turn: &mut Turn<'_, P, R>,
+        function: FunctionId,
+        is_full: bool,
+    ) {
+        let f = &mut self.functions[function];
+        let is_queued = f.slots.load().queued() > 0 || f.slots.has_resumes();
+        let notice = Notice { is_queued, is_full: is_full && is_queued };
+        if f.tell(notice) {
+            turn.push(Action::Tell { function, notice });
+        }
+    }
+
+    /// A handler that waits for a direct call lends its slot.
+    pub(super) fn lent_slot(&mut self, turn: &mut Turn<'_, P, R>, call: CallNumber) {
+        let Some(function) = self.calls.get(call).map(|call| call.function()) else { return };
+        self.lend(turn, call);
+        self.pump(turn, function);
+    }
+
+    /// A handler whose slot was lent has the answer to its direct call, and needs a slot.
+    pub(super) fn wants_slot(
+        &mut self,
+        turn: &mut Turn<'_, P, R>,
+        channel: ChannelKey,
+        id: CallNumber,
+    ) -> Result<(), Broken> {
+        self.run_by(channel, id)?;
+        let Some(call) = self.calls.get_mut(id) else { return Ok(()) };
+        let Some(at) = call.dispatched() else { return Ok(()) };
+        let function = call.function();
+        let f = &mut self.functions[function];
+        let is_free = !call.holds_answers() && !f.slots.has_resumes() && f.slots.is_free();
+        if !at.waits || is_free {
+            if at.waits {
+                let load = f.slots.load_mut();
+                call.resume(turn.now, self.pool.loads(at.container, channel, load));
+            }
+            turn.push(Action::Resumed { channel, call: id });
+        } else if call.hold(Held::Slot) {
+            f.slots.push_resume(id);
+            self.pump(turn, function);
+        }
+        Ok(())
+    }
+
+    /// Calls of a function wait: slots of its handlers that wait for direct calls may be lent.
+    #[inline]
+    pub(super) fn lend_waiting(&mut self, turn: &mut Turn<'_, P, R>, function: FunctionId) {
+        if self.leases.len() > 0 && self.leases.has_caller(function) {
+            turn.push(Action::LendWaiting { function });
+        }
+    }
+}

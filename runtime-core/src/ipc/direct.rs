@@ -1,0 +1,312 @@
+//! The words of a direct channel, between two containers: which calls are under way, and whether
+//! the engine has ended the lease.
+//!
+//! The file of a direct channel has the layout of a channel's rings. Ring 0 carries calls to the
+//! callee, ring 1 carries answers to the caller. For each call that may be under way at the same
+//! time there is a word, which the caller, the callee and the engine change by compare-and-swap:
+//!
+//! * The caller claims a free word, then sends the call.
+//! * The callee frees the word, then sends the answer. If the call was abandoned, there is none.
+//! * The caller abandons a call whose deadline has passed; the engine abandons one that is
+//!   cancelled. One of "freed" and "abandoned" comes first, so callee and caller agree about how
+//!   the call ended.
+//! * The engine sets a bit that ends the lease: no call can be claimed from then on. A callee that
+//!   is told so refuses a call that was claimed but not sent yet.
+
+use super::ring::{RingFile, RingReader, RingWriter, Side};
+use crate::protocol::{CallNumber, CancelReason};
+use std::io;
+use std::os::fd::AsFd;
+use std::sync::atomic::{AtomicU32, AtomicU64, Ordering, fence};
+
+/// The offset of the words of calls in the first page.
+const CALLS_OFFSET: usize = 1024;
+/// The offset of the word that tells on which core the callee stays.
+const HOME_OFFSET: usize = 960;
+/// The bytes of the words of a call: its state, and the call that makes it.
+const CALL_BYTES: usize = 16;
+
+const FREE: u32 = 0;
+const CALLED: u32 = 1;
+const ABANDONED_DEADLINE: u32 = 2;
+const ABANDONED_CALLER: u32 = 3;
+const REFUSED: u32 = 4;
+/// Set when the engine has ended the lease.
+const ENDED: u32 = 8;
+/// The bits of the state. Those above count the calls, so that who has seen one call cannot change
+/// the state of the next one by mistake.
+const STATE_BITS: u32 = 4;
+const STATES: u32 = (1 << STATE_BITS) - 1;
+
+/// What a call of a direct channel is doing.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum DirectState {
+    /// There is none, or its answer was sent or is about to be.
+    Free,
+    /// The callee runs it, or will.
+    Called,
+    /// The caller waits no longer, for this reason.
+    Abandoned(CancelReason),
+    /// The callee does not run it: the lease is over.
+    Refused,
+}
+
+/// A call that is under way, as the engine has seen it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Seen {
+    /// The call whose handler made it.
+    pub maker: CallNumber,
+    word: u32,
+}
+
+fn abandoned(reason: CancelReason) -> u32 {
+    match reason {
+        CancelReason::Deadline => ABANDONED_DEADLINE,
+        CancelReason::Caller => ABANDONED_CALLER,
+    }
+}
+
+/// A direct channel's file, mapped.
+#[derive(Clone, Debug)]
+pub struct DirectFile {
+    rings: RingFile,
+}
+
+impl DirectFile {
+    /// Maps the file, which [`super::ring::create_file`] has made.
+    ///
+    /// # Errors
+    ///
+    /// As [`RingFile::map`].
+    pub fn map(fd: &impl AsFd) -> io::Result<DirectFile> {
+        Ok(DirectFile { rings: RingFile::map(fd)? })
+    }
+
+    /// The caller's ends.
+    pub fn caller_ends(&self) -> (RingWriter, RingReader) {
+        self.rings.ends(Side::Engine)
+    }
+
+    /// The callee's ends.
+    pub fn callee_ends(&self) -> (RingWriter, RingReader) {
+        self.rings.ends(Side::Worker)
+    }
+
+    #[inline]
+    fn call(&self) -> &AtomicU32 {
+        self.rings.word(CALLS_OFFSET)
+    }
+
+    #[inline]
+    fn maker(&self) -> &AtomicU64 {
+        self.rings.long_word(CALLS_OFFSET + CALL_BYTES / 2)
+    }
+
+    #[inline]
+    fn alone(&self) -> &AtomicU32 {
+        self.rings.word(CALLS_OFFSET + size_of::<AtomicU32>())
+    }
+
+    /// Callee: whether no other handler runs in the caller's process; a hint.
+    #[inline]
+    pub fn caller_is_alone(&self) -> bool {
+        self.alone().load(Ordering::Relaxed) != 0
+    }
+
+    /// Changes the state from `from` to `to`, and keeps the rest of the word. False: it was another
+    /// one.
+    #[inline]
+    fn change(&self, from: u32, to: u32) -> bool {
+        let mut word = self.call().load(Ordering::Acquire);
+        while word & STATES & !ENDED == from {
+            let changed = word & !(STATES & !ENDED) | to;
+            match self.call().compare_exchange(word, changed, Ordering::AcqRel, Ordering::Acquire) {
+                Ok(_) => return true,
+                Err(found) => word = found,
+            }
+        }
+        false
+    }
+
+    /// Caller: claims a call for a handler that runs `maker`. `alone`: no other handler runs in its
+    /// process. False: a call is under way, or the lease is over.
+    ///
+    /// The caller then reads the board, and gives the call up if it has to go through the engine.
+    /// The engine writes the board first and then looks for calls, so one of both sees the other.
+    #[inline]
+    pub fn claim(&self, maker: CallNumber, alone: bool) -> bool {
+        let word = self.call().load(Ordering::Relaxed);
+        if word & STATES != FREE {
+            return false;
+        }
+        self.maker().store(maker.number(), Ordering::Relaxed);
+        self.alone().store(alone.into(), Ordering::Relaxed);
+        let called = word.wrapping_add(1 << STATE_BITS) | CALLED;
+        let order = (Ordering::AcqRel, Ordering::Relaxed);
+        let is_claimed = self.call().compare_exchange(word, called, order.0, order.1).is_ok();
+        fence(Ordering::SeqCst);
+        is_claimed
+    }
+
+    /// Caller: gives up a call that was claimed and not sent.
+    pub fn unclaim(&self) {
+        self.change(CALLED, FREE);
+    }
+
+    /// Callee: has the handler's answer. Returns why nobody waits for it any more, if so.
+    #[inline]
+    pub fn finish(&self) -> Option<CancelReason> {
+        if self.change(CALLED, FREE) {
+            return None;
+        }
+        for (state, reason) in
+            [(ABANDONED_DEADLINE, CancelReason::Deadline), (ABANDONED_CALLER, CancelReason::Caller)]
+        {
+            if self.change(state, FREE) {
+                return Some(reason);
+            }
+        }
+        // A caller that breaks the rules gets no answer.
+        Some(CancelReason::Caller)
+    }
+
+    /// Callee: does not run a call that was claimed and is not here. Returns whether there was one.
+    /// Engine: the same, once the callee has ended the lease.
+    pub fn refuse(&self) -> bool {
+        self.change(CALLED, REFUSED)
+    }
+
+    /// Caller: waits for the call no longer. False: it is not under way.
+    pub fn abandon(&self, reason: CancelReason) -> bool {
+        self.change(CALLED, abandoned(reason))
+    }
+
+    /// Engine: the call that is under way, if there is one.
+    pub fn seen(&self) -> Option<Seen> {
+        let word = self.call().load(Ordering::Acquire);
+        let maker = CallNumber::new(self.maker().load(Ordering::Acquire))?;
+        let is_same = self.call().load(Ordering::Acquire) | ENDED == word | ENDED;
+        (is_same && word & STATES & !ENDED == CALLED).then_some(Seen { maker, word })
+    }
+
+    /// Engine: ends the wait for the call that was seen, and the lease. False: that call is not
+    /// under way any more.
+    pub fn cancel(&self, seen: Seen, reason: CancelReason) -> bool {
+        let word = seen.word & !(STATES & !ENDED) | abandoned(reason) | ENDED;
+        self.call().compare_exchange(seen.word, word, Ordering::AcqRel, Ordering::Relaxed).is_ok()
+    }
+
+    /// Engine: ends the lease. Returns whether a call is under way.
+    pub fn end(&self) -> bool {
+        self.call().fetch_or(ENDED, Ordering::AcqRel) & STATES & !ENDED != FREE
+    }
+
+    /// What the call is doing.
+    #[inline]
+    pub fn state(&self) -> DirectState {
+        match self.call().load(Ordering::Acquire) & STATES & !ENDED {
+            FREE => DirectState::Free,
+            CALLED => DirectState::Called,
+            ABANDONED_DEADLINE => DirectState::Abandoned(CancelReason::Deadline),
+            ABANDONED_CALLER => DirectState::Abandoned(CancelReason::Caller),
+            // No side writes anything else, but another process could.
+            _ => DirectState::Refused,
+        }
+    }
+
+    /// Whether a call is under way, or its handler still runs.
+    pub fn is_busy(&self) -> bool {
+        self.call().load(Ordering::Acquire) & STATES & !ENDED != FREE
+    }
+
+    /// Whether the lease is over.
+    #[inline]
+    pub fn has_ended(&self) -> bool {
+        self.call().load(Ordering::Acquire) & ENDED != 0
+    }
+
+    /// Where the callee stays: a hint for callers.
+    #[inline]
+    fn home(&self) -> &AtomicU32 {
+        self.rings.word(HOME_OFFSET)
+    }
+
+    /// Callee: tells on which core it stays.
+    pub fn set_home(&self, core: Option<u32>) {
+        self.home().store(core.map_or(0, |core| core + 1), Ordering::Relaxed);
+    }
+
+    /// Caller: whether the callee stays on this core.
+    #[inline]
+    pub fn is_home(&self, core: u32) -> bool {
+        self.home().load(Ordering::Relaxed) == core + 1
+    }
+
+    /// Wakes a callee that is parked.
+    pub fn wake_callee(&self) {
+        self.rings.wake_reader(0);
+    }
+
+    /// Wakes a caller that is parked.
+    pub fn wake_caller(&self) {
+        self.rings.wake_reader(1);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::ipc::ring::create_file;
+
+    fn file() -> DirectFile {
+        DirectFile::map(&create_file().unwrap()).unwrap()
+    }
+
+    fn maker() -> CallNumber {
+        CallNumber::new(7).unwrap()
+    }
+
+    #[test]
+    fn a_call_is_answered_or_abandoned_and_both_sides_agree() {
+        let file = file();
+        assert!(file.claim(maker(), true) && !file.claim(maker(), true));
+        let seen = file.seen().unwrap();
+        assert_eq!(seen.maker, maker());
+        assert_eq!(file.finish(), None);
+        assert!(!file.abandon(CancelReason::Deadline), "it was answered");
+        assert!(file.claim(maker(), true));
+        assert!(!file.cancel(seen, CancelReason::Caller), "it is another call");
+        assert!(file.abandon(CancelReason::Deadline));
+        assert!(!file.abandon(CancelReason::Caller), "it was abandoned before");
+        assert!(!file.claim(maker(), true), "the handler still runs");
+        assert_eq!(file.finish(), Some(CancelReason::Deadline));
+        assert!(file.claim(maker(), true));
+    }
+
+    #[test]
+    fn the_engine_cancels_the_call_that_it_has_seen() {
+        let file = file();
+        assert!(file.claim(maker(), true));
+        let seen = file.seen().unwrap();
+        assert!(file.cancel(seen, CancelReason::Deadline) && file.has_ended());
+        assert!(!file.cancel(seen, CancelReason::Deadline) && file.seen().is_none());
+        assert_eq!(file.finish(), Some(CancelReason::Deadline));
+        assert!(!file.claim(maker(), true), "the lease is over");
+    }
+
+    #[test]
+    fn after_the_end_of_a_lease_no_call_begins() {
+        let file = file();
+        assert!(!file.end() && !file.claim(maker(), true));
+
+        let file = self::file();
+        assert!(file.claim(maker(), true) && file.end());
+        assert_eq!(file.finish(), None);
+        assert!(file.has_ended() && !file.claim(maker(), true));
+
+        let file = self::file();
+        assert!(file.claim(maker(), true) && file.end() && file.refuse());
+        assert_eq!(file.state(), DirectState::Refused);
+        assert!(!file.abandon(CancelReason::Deadline));
+    }
+}

@@ -1,0 +1,74 @@
+//! Memory for payloads that do not fit a message, between this container and one other side: the
+//! engine, or the peer of a direct channel.
+
+use super::arena::Block;
+use super::direct_files::DirectFiles;
+use crate::ipc::region::{Books, Region};
+use crate::protocol::{Failure, RegionId, Status};
+use std::io;
+use std::os::fd::OwnedFd;
+use std::sync::{Arc, Mutex, PoisonError};
+
+/// Where blocks for payloads come from.
+pub(super) trait Memory {
+    /// Takes a block of this many bytes.
+    ///
+    /// # Errors
+    /// OVERLOADED if there is no room.
+    fn allocate(&self, bytes: u64) -> Result<Block, Failure>;
+}
+
+/// The two regions of a direct channel: each side hands out the blocks of one.
+#[derive(Debug)]
+pub(super) struct DirectMemory {
+    own_id: RegionId,
+    own: Arc<Region>,
+    books: Mutex<Books>,
+    peer_id: RegionId,
+    peer: Arc<Region>,
+}
+
+/// The region of a direct channel whose blocks the caller hands out, and that of the callee.
+const CALLER: RegionId = RegionId::CONTAINER_BASE;
+const CALLEE: RegionId = RegionId::ENGINE_BASE;
+
+impl DirectMemory {
+    /// Maps both regions as the caller.
+    pub(super) fn of_caller(files: &DirectFiles) -> io::Result<DirectMemory> {
+        DirectMemory::map((CALLER, &files.caller), (CALLEE, &files.callee))
+    }
+
+    /// Maps both regions as the callee.
+    pub(super) fn of_callee(files: &DirectFiles) -> io::Result<DirectMemory> {
+        DirectMemory::map((CALLEE, &files.callee), (CALLER, &files.caller))
+    }
+
+    fn map(
+        (own_id, own): (RegionId, &OwnedFd),
+        (peer_id, peer): (RegionId, &OwnedFd),
+    ) -> io::Result<DirectMemory> {
+        let own = Arc::new(Region::map_whole(own)?);
+        let books = Mutex::new(Books::new(own.units()));
+        Ok(DirectMemory { own_id, own, books, peer_id, peer: Arc::new(Region::map_whole(peer)?) })
+    }
+
+    /// The peer's region, if this is its id.
+    pub(super) fn peer_region(&self, id: RegionId) -> Option<&Arc<Region>> {
+        (id == self.peer_id).then_some(&self.peer)
+    }
+
+    /// Frees a block of a message that is not sent after all.
+    pub(super) fn take_back(&self, block: u32) {
+        self.own.give_back(block);
+    }
+}
+
+impl Memory for DirectMemory {
+    fn allocate(&self, bytes: u64) -> Result<Block, Failure> {
+        let mut books = self.books.lock().unwrap_or_else(PoisonError::into_inner);
+        let block = books.allocate(&self.own, bytes).ok_or_else(|| {
+            Failure::new(Status::Overloaded, "the memory of a direct channel is full")
+        })?;
+        Ok(Block { region_id: self.own_id, block, region: self.own.clone() })
+    }
+}

@@ -1,0 +1,63 @@
+//! A process that writes nonsense over its direct channels harms its own calls and nobody else's.
+
+use harness::workers::c;
+use harness::{Engine, Load, Setup, private_memory, wait_until};
+use std::time::Duration;
+
+/// More than any call needs whose peer is honest.
+const PROMPTLY: Duration = Duration::from_secs(2);
+const SCRIBBLES: u32 = 12;
+
+fn engine() -> Engine {
+    let lines = "timeout = \"500ms\"\ngrace = \"300ms\"";
+    Setup::new()
+        .channel("ring")
+        .functions(&["Call", "Echo"], &c())
+        .function("Scribble", &c(), lines)
+        .start()
+}
+
+/// `function` is called again and again with this body, in which SEED stands for a number, beside
+/// calls that must not notice. `lent`: the function that has a lease in it.
+fn scribble(function: &str, body: &str, lent: &str) {
+    let engine = engine();
+    let bodies = |seed: u32| body.replace("SEED", &seed.to_string());
+    let memory = private_memory(engine.pid());
+    let others = Load::start(engine.address(), 2, "Call", b"Echo\nothers");
+    let mut found = 0;
+    for seed in 1..=SCRIBBLES {
+        wait_until("a lease", || {
+            for _ in 0..10 {
+                let _ = engine.call(function, bodies(0));
+            }
+            engine.function(lent).leases > 0
+        });
+        let response = engine.call(function, bodies(seed * 7919));
+        found += response.text().parse::<u32>().unwrap_or(1);
+        // Its calls end in one way or another, and then all is well again.
+        wait_until("an answer", || engine.call(function, bodies(0)).status == 200);
+    }
+    assert!(found >= SCRIBBLES / 2, "{found} channels were scribbled on");
+    let before = others.ended();
+    wait_until("others to be answered", || others.ended() > before + 50);
+    for outcome in others.stop() {
+        assert_eq!((outcome.status, outcome.text.as_str()), (Some(200), "others"));
+        assert!(outcome.ended - outcome.began < PROMPTLY, "{:?}", outcome.ended - outcome.began);
+    }
+    for name in ["Call", "Echo"] {
+        assert_eq!(engine.function(name).restarts, 0, "{name}");
+    }
+    let more = private_memory(engine.pid()).saturating_sub(memory);
+    assert!(more < 24 << 20, "{} KiB more", more / 1024);
+    engine.stop();
+}
+
+#[test]
+fn a_callee_that_scribbles_harms_its_own_calls_only() {
+    scribble("Call", "Scribble\nSEED\n", "Scribble");
+}
+
+#[test]
+fn a_caller_that_scribbles_harms_its_own_calls_only() {
+    scribble("Scribble", "SEED\nEcho", "Echo");
+}
