@@ -46,8 +46,8 @@ struct Figure {
 const FIGURES: [Figure; FIGURE_COUNT] = [
     // Measured: 1.3; through the engine 1.7 and 2.4, on two machines.
     Figure { name: "one core, slowest request, over the ping-pong floor", bound: 2.6 },
-    // Measured: 0.6; through the engine 0.8 and 1.3. A mode that comes later is at most four times as slow as the first
-    // one, which the ratio of both shows better.
+    // Measured: 0.6; through the engine 0.8 and 1.3. A mode that comes later is at most four times as
+    // slow as the first one, which the ratio of both shows better.
     Figure { name: "unpinned, quickest request, over the ping-pong floor", bound: 1.25 },
     // Measured: 1.0 to 1.1.
     Figure { name: "one core, slowest request, over the quickest", bound: 2.0 },

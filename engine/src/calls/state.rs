@@ -110,7 +110,7 @@ pub(super) struct Task {
     pub(super) not_begun: bool,
 }
 
-/// What waits until a call has a slot again.
+/// A message that waits until the call it is for has a slot again.
 #[derive(Debug)]
 pub enum Held<P> {
     /// The answer to a call that it made.

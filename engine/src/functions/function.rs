@@ -53,7 +53,7 @@ pub struct Function {
     pub counts: Counts,
     /// How many of its workers are lent: each runs a lease.
     pub lent: u32,
-    /// What the board says about the queue.
+    /// The notice about the queue that is on the board.
     told: Notice,
     /// Of calls that a worker ended; none before the first.
     segments: Option<Box<Segments>>,
@@ -125,7 +125,7 @@ impl Function {
         std::mem::replace(&mut self.told, notice) != notice
     }
 
-    /// What the board says about the queue.
+    /// The notice about the queue that is on the board.
     #[inline]
     pub fn told(&self) -> Notice {
         self.told
