@@ -41,11 +41,6 @@ impl<P: Share, R> Scheduler<P, R> {
         self.calls.get(call).and_then(|call| call.channel())
     }
 
-    /// How many workers are lent.
-    pub fn leases(&self) -> usize {
-        self.leases.len()
-    }
-
     /// A call of this container came through the engine: if it is not the first one for a while, a
     /// worker is lent.
     #[inline]

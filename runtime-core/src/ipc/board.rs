@@ -48,7 +48,7 @@ impl Board {
     }
 
     /// Whether a function has a word.
-    pub fn has(&self, function: FunctionId) -> bool {
+    fn has(&self, function: FunctionId) -> bool {
         function.index() < MAX_FUNCTIONS
     }
 
