@@ -17,7 +17,7 @@ use crate::machine::Neighbours;
 use crate::pairs::Sized;
 use crate::processes;
 use crate::settings::{Placement, Settings};
-use crate::{fresh, interrupt};
+use crate::{fresh, interrupt, overload};
 
 /// Rounds of an attempt: their median counts.
 const ROUNDS: usize = 3;
@@ -31,6 +31,8 @@ const RUN: Duration = Duration::from_secs(120);
 const DISTURBING_CORES: f64 = 0.25;
 /// The time of one run of the floor.
 const FLOOR_TIME: Duration = Duration::from_millis(150);
+/// The time of calls without and beside handlers that compute.
+const BESIDE_TIME: Duration = Duration::from_millis(500);
 /// The calls over named pipes: they have one mode, so that one request is enough.
 const OVER_PIPES: Sized = Sized { count: 10_000, warm_up: 1_000 };
 const BYTES: usize = 16;
@@ -54,8 +56,15 @@ const FIGURES: [Figure; FIGURE_COUNT] = [
     Figure { name: "unpinned, slowest request, over the quickest", bound: 2.0 },
     // Measured: 0.32; through the engine 0.5 to 0.62.
     Figure { name: "one core, slowest request, over named pipes", bound: 0.65 },
+    // Measured: 2.5 to 4; where callees do not rest on their callers' core 8 to 14.
+    Figure { name: "unpinned, ten calls alone, mean, over the ping-pong floor", bound: 7.0 },
+    // Measured: 22, while the flood connects; 850 and more when as many handlers compute as
+    // `workers.max` allows.
+    Figure { name: "beside computing handlers, at first, p90 over quiet", bound: 60.0 },
+    // Measured: 1.7 to 1.9; with an engine that yields to handlers that compute 5.
+    Figure { name: "beside computing handlers, p50 over quiet", bound: 3.5 },
 ];
-const FIGURE_COUNT: usize = 5;
+const FIGURE_COUNT: usize = 8;
 
 /// What came of an attempt.
 enum Attempt {
@@ -131,19 +140,25 @@ fn round(
     let pipes_us = Calls::in_c(&engine, BYTES).run(OVER_PIPES)?.quantile_us(50);
     engine.stop()?;
     let floor_us = floors.p50_us(Floor::PingPong, one_core, size)?.max(floor_before_us);
+    let beside = overload::beside_computing(settings, functions, BESIDE_TIME)?;
     Ok([
         pinned.slowest_us / floor_us,
         unpinned.quickest_us / floor_us,
         pinned.slowest_us / pinned.quickest_us,
         unpinned.slowest_us / unpinned.quickest_us,
         pinned.slowest_us / pipes_us,
+        unpinned.few_mean_us / floor_us,
+        beside.first_p90,
+        beside.p50,
     ])
 }
 
-/// The p50 of the quickest and of the slowest request that an engine served.
+/// The p50 of the quickest and of the slowest request that an engine served, and the mean of a few
+/// calls that came alone.
 struct Span {
     quickest_us: f64,
     slowest_us: f64,
+    few_mean_us: f64,
 }
 
 impl Span {
@@ -163,8 +178,10 @@ impl Span {
         };
         let engine = Engine::start(settings, functions, placement, Channel::Default)?;
         let p50s_us = fresh::p50s_us(&engine, &requests, least_calls)?;
+        let few_mean_us = fresh::few_mean_us(&engine)?;
         engine.stop()?;
         Ok(Span {
+            few_mean_us,
             quickest_us: p50s_us.iter().copied().fold(f64::NAN, f64::min),
             slowest_us: p50s_us.iter().copied().fold(f64::NAN, f64::max),
         })

@@ -63,7 +63,7 @@ pub fn p50s_us(engine: &Engine, requests: &[usize], least_calls: usize) -> Resul
 }
 
 /// The mean of the calls of a request that comes after a silence, in µs; the median of several.
-fn few_mean_us(engine: &Engine) -> Result<f64> {
+pub fn few_mean_us(engine: &Engine) -> Result<f64> {
     let mut means_us = Vec::new();
     for _ in 0..ALONE_REQUESTS {
         interrupt::sleep(SILENCE)?;

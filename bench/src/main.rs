@@ -205,7 +205,7 @@ impl Run<'_> {
         self.part(&["lang", "peer"], |report| languages::measure(settings, &functions, report));
         self.part(&["app"], |report| app::measure(settings, &functions, report));
         self.part(&["cancel"], |report| cancel::measure(settings, &functions, report));
-        self.part(&["overload"], |report| overload::measure(settings, &functions, report));
+        self.part(&["overload"], |report| overload::measure(settings, &floors, &functions, report));
         self.part(&["memory", "idle"], |report| steady::measure(settings, &functions, report));
         if settings.effort.crowds {
             self.part(&["crowd"], |report| crowd::measure(settings, &functions, report));

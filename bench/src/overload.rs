@@ -4,7 +4,8 @@
 //! The load is that of `nightcore bench`: calls are due at a rate, whatever becomes of those before.
 
 use std::fs::{self, File};
-use std::process::{Command, Stdio};
+use std::os::unix::process::CommandExt;
+use std::process::{Child, Command, Output, Stdio};
 use std::time::Duration;
 
 use anyhow::{Context, Result, bail, ensure};
@@ -13,6 +14,7 @@ use serde_json::Value;
 use crate::background::Background;
 use crate::channel::Channel;
 use crate::engine::Engine;
+use crate::floors::Floors;
 use crate::functions::Function;
 use crate::report::Report;
 use crate::settings::{Placement, Settings};
@@ -32,6 +34,10 @@ const BESIDE_BAR: f64 = 2.0;
 /// The calls of that one, in a second.
 const BESIDE_RATE: u32 = 500;
 const BESIDE_CONNECTIONS: u32 = 8;
+/// Calls before those that are measured, beside which a flood begins.
+const WARM_UP: Duration = Duration::from_millis(250);
+/// The first moments of a flood.
+const FIRST: Duration = Duration::from_secs(1);
 /// The flood lasts until it is ended.
 const FLOOD_TIME: &str = "60s";
 const LARGE_BODY_BYTES: usize = 256 * 1024;
@@ -87,8 +93,8 @@ const FLOODS: [Flood; 4] = [
     },
 ];
 
-/// Measures `overload.*`, unpinned.
-pub fn measure(settings: &Settings, functions: &[Function], report: &mut Report) -> Result<()> {
+/// An engine with the function whose calls are measured, and those that are called too often.
+fn start(settings: &Settings, functions: &[Function]) -> Result<Engine> {
     let Some(Function { command: program, .. }) = functions.first() else {
         bail!("there is no C program")
     };
@@ -102,11 +108,22 @@ pub fn measure(settings: &Settings, functions: &[Function], report: &mut Report)
         function("Computes", timeout.clone()),
         function("Full", "workers = { max = 1 }\nqueue = { calls = 4 }\n".to_owned()),
     ];
-    let engine = Engine::start(settings, &functions, Placement::Unpinned, Channel::Default)?;
+    Engine::start(settings, &functions, Placement::Unpinned, Channel::Default)
+}
+
+/// Measures `overload.*`, unpinned.
+pub fn measure(
+    settings: &Settings,
+    floors: &Floors,
+    functions: &[Function],
+    report: &mut Report,
+) -> Result<()> {
+    let engine = start(settings, functions)?;
     if settings.wants("overload.goodput") {
         curve(settings, &engine, report)?;
     }
     if settings.wants("overload.beside") {
+        beside_busy(settings, floors, &engine, report)?;
         for flood in
             FLOODS.iter().filter(|flood| settings.wants(&format!("overload.beside.{}", flood.name)))
         {
@@ -140,37 +157,141 @@ fn curve(settings: &Settings, engine: &Engine, report: &mut Report) -> Result<()
     Ok(())
 }
 
-fn beside(settings: &Settings, engine: &Engine, flood: &Flood, report: &mut Report) -> Result<()> {
-    let Flood { name, function, pace, body_bytes, before } = *flood;
+/// Calls of the measured function for so long, and the calls before that are not measured.
+fn beside_load(engine: &Engine, time: Duration, warm_up: Duration) -> Command {
+    let mut command = command(engine, "Empty", warm_up);
     let (rate, connections) = (BESIDE_RATE.to_string(), BESIDE_CONNECTIONS.to_string());
-    let p99_us = || {
-        let arguments = ["--rate", &rate, "--connections", &connections];
-        let result = load(engine, "Empty", settings.effort.overload_beside, &arguments)?;
-        ensure!(
-            number(&result, "/calls/failed")? == 0.0,
-            "calls beside the flood {name} failed: {result}"
-        );
-        number(&result, "/latency/p99_us")
+    command.args(["--rate", &rate, "--connections", &connections]);
+    command.args(["--data", "", "--duration", &format!("{}ms", time.as_millis())]);
+    command
+}
+
+/// A quantile of calls beside something, none of which may fail.
+fn quantile_us(result: &Value, beside: &str, pointer: &str) -> Result<f64> {
+    ensure!(number(result, "/calls/failed")? == 0.0, "calls beside {beside} failed: {result}");
+    number(result, pointer)
+}
+
+fn p99_us(settings: &Settings, engine: &Engine, beside: &str) -> Result<f64> {
+    let time = settings.effort.overload_beside;
+    let result = output("Empty", beside_load(engine, time, time / 2))?;
+    quantile_us(&result, beside, "/latency/p99_us")
+}
+
+/// What the machine itself makes of calls when all its cores are busy: with programs beside them
+/// that the kernel runs only when nobody else wants a core.
+fn beside_busy(
+    settings: &Settings,
+    floors: &Floors,
+    engine: &Engine,
+    report: &mut Report,
+) -> Result<()> {
+    let start = |cpu: &usize| {
+        let (program, arguments) = floors.busy_command(*cpu);
+        let mut command = Command::new(program);
+        command.args(arguments).stdin(Stdio::null());
+        // SAFETY: the closure makes one system call, which is allowed between fork and exec.
+        unsafe { command.pre_exec(run_last) };
+        Background::start(&mut command)
     };
-    let quiet_us = p99_us()?;
-    let body = settings.work_dir.join("flood-body");
-    fs::write(&body, vec![b'x'; body_bytes])?;
-    let mut command = command(engine, function, Duration::ZERO);
-    command.args(pace).args(["--duration", FLOOD_TIME]).stdin(File::open(&body)?);
-    command.stdout(Stdio::null()).stderr(Stdio::null());
-    let mut flood = Background::start(&mut command)?;
-    std::thread::sleep(before);
-    let flooded_us = p99_us()?;
-    ensure!(flood.ended()?.is_none(), "the flood {name} ended early");
-    flood.end()?;
-    report.add(&format!("overload.beside.{name}.quiet.p99_us"), quiet_us);
-    report.add(&format!("overload.beside.{name}.p99_us"), flooded_us);
-    report.add_with_bar(
-        &format!("overload.beside.{name}.ratio"),
-        flooded_us / quiet_us,
-        BESIDE_BAR,
-    );
+    let mut busy = settings.cpus.iter().map(start).collect::<Result<Vec<Background>>>()?;
+    let busy_us = p99_us(settings, engine, "busy cores")?;
+    for program in &mut busy {
+        ensure!(program.ended()?.is_none(), "a core that should have been busy was not");
+        program.end()?;
+    }
+    report.add("overload.beside.busy.p99_us", busy_us);
     Ok(())
+}
+
+/// Has the calling thread run only when no other one wants its core.
+fn run_last() -> std::io::Result<()> {
+    let none = libc::sched_param { sched_priority: 0 };
+    // SAFETY: the kernel reads the parameters, which are there.
+    match unsafe { libc::sched_setscheduler(0, libc::SCHED_IDLE, &raw const none) } {
+        0 => Ok(()),
+        _ => Err(std::io::Error::last_os_error()),
+    }
+}
+
+impl Flood {
+    fn start(&self, settings: &Settings, engine: &Engine) -> Result<Background> {
+        let body = settings.work_dir.join("flood-body");
+        fs::write(&body, vec![b'x'; self.body_bytes])?;
+        let mut command = command(engine, self.function, Duration::ZERO);
+        command.args(self.pace).args(["--duration", FLOOD_TIME]).stdin(File::open(&body)?);
+        command.stdout(Stdio::null()).stderr(Stdio::null());
+        Background::start(&mut command)
+    }
+}
+
+/// Starts a flood while calls are made beside it, and measures those of its first moments.
+fn first_moments(
+    settings: &Settings,
+    engine: &Engine,
+    flood: &Flood,
+    time: Duration,
+) -> Result<(Background, Value)> {
+    let mut load = beside_load(engine, time, WARM_UP);
+    let child = load.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn();
+    let child: Child = child.context("cannot run `nightcore bench`")?;
+    // It has connected by then, and measures soon.
+    std::thread::sleep(WARM_UP);
+    let flood = flood.start(settings, engine)?;
+    let result = parse("Empty", &child.wait_with_output()?)?;
+    Ok((flood, result))
+}
+
+fn beside(settings: &Settings, engine: &Engine, flood: &Flood, report: &mut Report) -> Result<()> {
+    let name = flood.name;
+    let quiet_us = p99_us(settings, engine, "nothing")?;
+    let (mut running, first) = first_moments(settings, engine, flood, FIRST)?;
+    let first_us = quantile_us(&first, name, "/latency/p99_us")?;
+    std::thread::sleep(flood.before);
+    let flooded_us = p99_us(settings, engine, name)?;
+    ensure!(running.ended()?.is_none(), "the flood {name} ended early");
+    running.end()?;
+    report.add(&format!("overload.beside.{name}.quiet.p99_us"), quiet_us);
+    for (part, us) in [("", flooded_us), ("first_second.", first_us)] {
+        let key = format!("overload.beside.{name}.{part}");
+        report.add(&format!("{key}p99_us"), us);
+        report.add_with_bar(&format!("{key}ratio"), us / quiet_us, BESIDE_BAR);
+    }
+    if let Some(busy_us) = report.get("overload.beside.busy.p99_us") {
+        report.add(&format!("overload.beside.{name}.over_busy"), flooded_us / busy_us);
+    }
+    Ok(())
+}
+
+/// How much longer calls take beside a function that is called twice as often as it can compute.
+pub struct BesideComputing {
+    /// p90 in the first moments of that, over p90 without.
+    pub first_p90: f64,
+    /// p50 later on, over p50 without.
+    pub p50: f64,
+}
+
+/// Measures that with a fresh engine, for so long each.
+pub fn beside_computing(
+    settings: &Settings,
+    functions: &[Function],
+    time: Duration,
+) -> Result<BesideComputing> {
+    let engine = start(settings, functions)?;
+    let calls = || output("Empty", beside_load(&engine, time, WARM_UP));
+    let quiet = calls()?;
+    let flood = FLOODS.iter().find(|flood| flood.name == "computes").context("no such flood")?;
+    let (mut flood, first) = first_moments(settings, &engine, flood, time)?;
+    let later = calls()?;
+    flood.end()?;
+    engine.stop()?;
+    let over_quiet = |result: &Value, pointer: &str| -> Result<f64> {
+        Ok(quantile_us(result, "a flood", pointer)? / number(&quiet, pointer)?)
+    };
+    Ok(BesideComputing {
+        first_p90: over_quiet(&first, "/latency/p90_us")?,
+        p50: over_quiet(&later, "/latency/p50_us")?,
+    })
 }
 
 fn command(engine: &Engine, function: &str, warm_up: Duration) -> Command {
@@ -183,7 +304,15 @@ fn command(engine: &Engine, function: &str, warm_up: Duration) -> Command {
 fn load(engine: &Engine, function: &str, time: Duration, arguments: &[&str]) -> Result<Value> {
     let mut command = command(engine, function, time / 2);
     command.args(["--data", "", "--duration", &format!("{}ms", time.as_millis())]).args(arguments);
+    output(function, command)
+}
+
+fn output(function: &str, mut command: Command) -> Result<Value> {
     let result = command.stdin(Stdio::null()).output().context("cannot run `nightcore bench`")?;
+    parse(function, &result)
+}
+
+fn parse(function: &str, result: &Output) -> Result<Value> {
     let complaint = String::from_utf8_lossy(&result.stderr);
     serde_json::from_slice(&result.stdout).with_context(|| {
         format!("`nightcore bench {function}` printed no JSON: {}", complaint.trim())

@@ -15,6 +15,7 @@ pub mod launcher;
 pub mod notify;
 pub mod observe;
 pub mod pool;
+pub mod processors;
 pub mod reload;
 pub mod say;
 pub mod scheduler;

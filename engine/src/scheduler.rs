@@ -41,6 +41,7 @@ use ended_by::EndedBy;
 use lease_table::Leases;
 use nightcore_runtime::protocol::control::Mode;
 use nightcore_runtime::protocol::{Broken, Failure, Status};
+use std::num::NonZeroU32;
 use turn::Turn;
 use upkeep::Upkeep;
 
@@ -72,6 +73,13 @@ impl<P, R> Default for Scheduler<P, R> {
 }
 
 impl<P: Share, R> Scheduler<P, R> {
+    /// A scheduler of calls on a machine with so many cores: see
+    /// [`cores`](crate::functions::cores). Without their number it lets run what the other limits
+    /// allow.
+    pub fn on_cores(cores: Option<NonZeroU32>) -> Scheduler<P, R> {
+        Scheduler { functions: Functions::on_cores(cores), ..Scheduler::default() }
+    }
+
     /// Takes in an event. What follows from it is appended to `actions`.
     ///
     /// # Errors
@@ -178,6 +186,7 @@ impl<P: Share, R> Scheduler<P, R> {
             Event::CalledDirectly { function, counts } => {
                 self.functions[function].called_directly(turn.now, counts);
             }
+            Event::Read { function, reading } => self.read(turn, function, reading),
             Event::ClientLeft { call } => self.client_left(turn, call),
             Event::InvokeCancelled { channel, tag } => self.cancel_invoke(turn, channel, tag),
             Event::Undeliverable { call, failure } => {

@@ -4,15 +4,19 @@
 
 mod simulated;
 
+use nightcore_engine::functions::cores::Reading;
 use nightcore_engine::functions::{Origin, Ran, Spec};
 use nightcore_engine::ids::{CallNumber, ChannelKey, ContainerKey, FunctionId, Generation};
 use nightcore_engine::scheduler::{Action, Below, Event, Invoke};
 use nightcore_runtime::protocol::Notice;
 use nightcore_runtime::protocol::control::{ChannelKind, Mode};
+use nightcore_runtime::protocol::limits::MAX_LEASES_OF_LOOP;
 use nightcore_runtime::protocol::{Broken, Failure, InvokeNumber, Status};
 use proptest::prelude::*;
+use proptest::strategy::ValueTree;
+use proptest::test_runner::{RngAlgorithm, TestRng, TestRunner};
 use simulated::{Body, Driven, Internal, MS};
-use std::collections::{HashMap, HashSet, VecDeque};
+use std::collections::{BTreeSet, HashMap, HashSet, VecDeque};
 use std::num::NonZeroU32;
 use std::time::Duration;
 
@@ -48,20 +52,34 @@ struct Held {
     root: Option<CallNumber>,
     /// Internal calls it has under way, by tag.
     outstanding: HashSet<u64>,
-    /// Whether it runs nothing until an answer comes; in an event loop: until all answers have
-    /// come.
+    /// Those that were refused at once: their answers change nothing.
+    refused: HashSet<u64>,
+    /// Whether its slot is lent, as the scheduler knows it.
     blocked: bool,
     answers: u64,
-    /// The lease by which it waits for the answer to a direct call.
-    direct: Option<CallNumber>,
-    /// Its slot was lent while it waited so.
-    lent: bool,
-    /// It has the answer, and waits for a slot.
-    wants: bool,
+    /// The leases by which it waits for the answers to direct calls; a thread has one at most.
+    direct: BTreeSet<CallNumber>,
+    /// What it says at the desk.
+    seat: Seat,
+    /// How often it has asked for a slot without an answer yet: it goes on after the last one.
+    wants: u32,
+    /// Messages on their way to it that were sent before its slot was lent once more.
+    overtaken: usize,
     /// It is cancelled: it makes no direct call.
     cancelled: bool,
     /// Set for a lease.
     lease: Option<Lent>,
+}
+
+/// What a handler says at the desk.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Seat {
+    /// It waits for no direct call.
+    Runs,
+    /// It waits for one, and its slot can be lent.
+    Waits,
+    /// Its slot was lent while it waited so.
+    Lent,
 }
 
 /// What a lease is, which its worker holds as a call.
@@ -72,6 +90,8 @@ struct Lent {
     recalled: bool,
     /// The direct call that it runs: the worker and the call, or lease, that made it.
     runs: Option<(ChannelKey, CallNumber)>,
+    /// The handler of that call is there. It is not while the lease has no slot.
+    begun: bool,
     /// It was cancelled.
     cancelled: bool,
 }
@@ -82,11 +102,13 @@ impl Held {
             call,
             root,
             outstanding: HashSet::new(),
+            refused: HashSet::new(),
             blocked: false,
             answers: 0,
-            direct: None,
-            lent: false,
-            wants: false,
+            direct: BTreeSet::new(),
+            seat: Seat::Runs,
+            wants: 0,
+            overtaken: 0,
             cancelled: false,
             lease,
         }
@@ -94,12 +116,28 @@ impl Held {
 
     /// Whether a handler is there: a lease has none between two direct calls.
     fn has_handler(&self) -> bool {
-        self.lease.as_ref().is_none_or(|lease| lease.runs.is_some())
+        self.lease.as_ref().is_none_or(|lease| lease.begun)
     }
 
     /// Whether its handler computes.
     fn computes(&self) -> bool {
-        self.has_handler() && !self.blocked && self.direct.is_none() && !self.wants
+        self.has_handler() && !self.blocked && self.direct.is_empty() && self.wants == 0
+    }
+
+    /// Whether it waits for nothing.
+    fn has_all_answers(&self) -> bool {
+        self.outstanding.is_empty() && self.direct.is_empty()
+    }
+
+    /// The scheduler has sent it a message, behind which it has a slot, unless it is in an event
+    /// loop and has calls under way.
+    fn heard(&mut self, mode: Mode) {
+        if self.overtaken > 0 {
+            self.overtaken -= 1;
+        } else {
+            let under_way = self.outstanding.difference(&self.refused).next();
+            self.blocked = mode == Mode::EventLoop && under_way.is_some();
+        }
     }
 }
 
@@ -109,6 +147,49 @@ struct Worker {
     container: ContainerKey,
     mode: Mode,
     held: Vec<Held>,
+}
+
+/// How often what is rare has happened.
+#[derive(Clone, Copy, Debug, Default)]
+struct Reached {
+    /// A direct call was made.
+    called: u64,
+    /// A handler that waited for a direct call has lent its slot.
+    lent: u64,
+    /// The same, for a slot that it had got back in the meantime.
+    lent_again: u64,
+    /// A lease with a handler has lent its slot.
+    lease_lent: u64,
+    /// A handler, or a lease between two calls, has asked for a slot.
+    asked: u64,
+    /// The same, and none was free.
+    asked_in_vain: u64,
+    /// It was told that it has one.
+    resumed: u64,
+    /// A direct call had to wait until its lease had a slot.
+    began_late: u64,
+    /// A direct call was given up.
+    given_up: u64,
+    /// A handler had several direct calls under way.
+    several: u64,
+    /// A handler had direct calls and others under way.
+    mixed: u64,
+}
+
+impl Reached {
+    fn add(&mut self, other: Reached) {
+        self.called += other.called;
+        self.lent += other.lent;
+        self.lent_again += other.lent_again;
+        self.lease_lent += other.lease_lent;
+        self.asked += other.asked;
+        self.asked_in_vain += other.asked_in_vain;
+        self.resumed += other.resumed;
+        self.began_late += other.began_late;
+        self.given_up += other.given_up;
+        self.several += other.several;
+        self.mixed += other.mixed;
+    }
 }
 
 #[derive(Default)]
@@ -145,9 +226,9 @@ struct World {
     board: [Notice; 3],
     /// Whether containers can be lent to.
     is_direct: bool,
-    /// How many leases were granted, and direct calls were made.
-    granted: u64,
-    called_directly: u64,
+    /// What has happened to threads, and to event loops.
+    threads: Reached,
+    loops: Reached,
 }
 
 const THREADS: [Mode; 3] = [Mode::Threads; 3];
@@ -160,7 +241,8 @@ impl World {
     /// `is_direct`: workers can be lent.
     fn new_direct(max: [u32; 3], modes: [Mode; 3], is_direct: bool) -> World {
         let modes = modes.map(Some);
-        let mut world = World { now: MS, max, modes, is_direct, ..World::default() };
+        let scheduler = Driven::on_cores(NonZeroU32::new(2));
+        let mut world = World { scheduler, now: MS, max, modes, is_direct, ..World::default() };
         for (name, max) in NAMES.iter().zip(max) {
             world.scheduler.add_function(spec(name, max));
         }
@@ -181,7 +263,7 @@ impl World {
         let (now, id) = (self.now, id(function));
         let key = self.scheduler.container_connected(now, id, Some(generation), mode);
         self.containers.insert(key, (function, generation));
-        if self.is_direct && mode == Mode::Threads {
+        if self.is_direct {
             self.scheduler.allow_direct(key);
         }
         self.settle();
@@ -277,12 +359,21 @@ impl World {
                 Action::Deliver { channel, tag, .. } => {
                     // Of two workers of a container that died, one had called the other.
                     let Some(worker) = self.channels.get_mut(&channel) else { continue };
+                    let mode = worker.mode;
                     let held =
                         worker.held.iter_mut().find(|held| held.outstanding.contains(&tag.0));
                     let held = held.expect("an answer to nothing");
                     held.outstanding.remove(&tag.0);
-                    held.blocked = worker.mode == Mode::EventLoop && !held.outstanding.is_empty();
                     held.answers += 1;
+                    if !held.refused.remove(&tag.0) {
+                        held.heard(mode);
+                    }
+                    // A handler that has ended does not hear of it.
+                    let goes_on = held.has_handler() && held.has_all_answers();
+                    let call = held.call;
+                    if mode == Mode::EventLoop && goes_on {
+                        self.end_wait(channel, call);
+                    }
                 }
                 Action::Respond { reply, outcome } => {
                     self.clients.remove(&reply);
@@ -311,6 +402,12 @@ impl World {
                 Action::RecallOne { callee } => self.recall_one(place(callee)),
                 Action::LeaseOver { lease, .. } => self.lease_over(lease),
                 Action::LendWaiting { function } => self.lend_waiting(place(function)),
+                Action::Read { function } => {
+                    // One core's worth of what they run.
+                    let reading = Some(Reading { used_ns: self.now, crowd: 1.0 });
+                    let read = self.scheduler.event(self.now, Event::Read { function, reading });
+                    read.expect("it is no worker's message");
+                }
                 Action::Resumed { channel, call } => self.resumed(channel, call),
                 Action::End { container } => ended.push(container),
                 Action::Leave { container } => leaving.push(container),
@@ -343,9 +440,16 @@ impl World {
     fn check(&self) {
         for (function, (name, max)) in NAMES.iter().zip(self.max).enumerate() {
             let workers = self.channels.values().filter(|w| self.function_of(w) == Some(function));
-            let running =
-                workers.flat_map(|w| &w.held).filter(|held| held.computes()).count() as u32;
+            let held: Vec<&Held> = workers.flat_map(|w| &w.held).collect();
+            let running = held.iter().filter(|held| held.computes()).count() as u32;
             assert!(running <= max, "{running} run of {name}");
+            // Leases hold one, also idle ones.
+            let slots = held.iter().filter(|held| !held.blocked).count() as u32;
+            assert!(slots <= max, "{slots} slots of {name} are held");
+            let goes_on =
+                |held: &&&Held| held.has_handler() && held.has_all_answers() && held.wants == 0;
+            let unseen = held.iter().filter(goes_on).find(|held| held.blocked);
+            assert!(unseen.is_none(), "it computes without a slot: {unseen:?}");
         }
     }
 
@@ -364,6 +468,10 @@ impl World {
                 NAMES[function]
             );
             assert_eq!(status.waiting, blocked, "waiting calls of {name}");
+        }
+        // Leases as well.
+        for held in self.channels.values().flat_map(|worker| &worker.held) {
+            assert_eq!(self.scheduler.waits_for_calls(held.call), held.blocked, "{held:?}");
         }
     }
 
@@ -412,7 +520,8 @@ impl World {
 
     /// Calls whose handler may do something. In an event loop one may also while it waits.
     fn acting(&self) -> Vec<(ChannelKey, usize)> {
-        self.calls(|worker, held| held.computes() || worker.mode == Mode::EventLoop)
+        let is_loop = |worker: &Worker| worker.mode == Mode::EventLoop;
+        self.calls(|worker, held| held.computes() || is_loop(worker) && held.has_handler())
     }
 
     fn calls(&self, which: impl Fn(&Worker, &Held) -> bool) -> Vec<(ChannelKey, usize)> {
@@ -438,27 +547,66 @@ impl World {
         let Some((channel, mode, held)) = self.pick(pick) else { return };
         // An event loop cannot tell when its handler waits: it always says so.
         let waits = waits || mode == Mode::EventLoop;
+        let was_blocked = held.blocked;
         held.outstanding.insert(tag);
-        held.blocked = waits;
+        held.blocked |= waits;
         let (parent, name) = (held.call, NAMES[function]);
         let payload = Body(tag % 3);
-        let (function, bytes) = (None, 5);
+        let (callee, bytes) = (None, 5);
         let is_lease = held.lease.is_some();
+        let is_mixed = !held.direct.is_empty();
         self.invoked += 1;
+        self.reached(mode).mixed += u64::from(is_mixed);
+        let accepted = self.accepted(function);
         if is_lease {
             self.invoke_below((channel, parent), tag, name, waits);
-            return;
+        } else {
+            let function = callee;
+            let call = Internal { channel, parent, tag, function, name, waits, payload, bytes };
+            self.scheduler.invoke(self.now, call).expect("an honest worker");
         }
-        let call = Internal { channel, parent, tag, function, name, waits, payload, bytes };
-        self.scheduler.invoke(self.now, call).expect("an honest worker");
+        if self.accepted(function) == accepted
+            && let Some(held) = self.held(channel, parent)
+        {
+            held.refused.insert(tag);
+            held.blocked = was_blocked;
+        }
         self.settle();
+    }
+
+    /// How many internal calls of a function were accepted.
+    fn accepted(&mut self, function: usize) -> u64 {
+        self.scheduler.status(self.now, id(function)).counts.internal
+    }
+
+    fn reached(&mut self, mode: Mode) -> &mut Reached {
+        match mode {
+            Mode::Threads => &mut self.threads,
+            Mode::EventLoop => &mut self.loops,
+        }
+    }
+
+    fn mode_of(&self, channel: ChannelKey) -> Mode {
+        self.channels.get(&channel).map_or(Mode::Threads, |worker| worker.mode)
     }
 
     /// So many calls one after the other that a worker is lent.
     fn burst(&mut self, pick: usize, function: usize) {
-        let acting = self.acting();
-        let Some(at) = acting.get(pick % acting.len().max(1)).copied() else { return };
-        for _ in 0..6 {
+        let of_function = |world: &World, at: &(ChannelKey, usize)| {
+            world.function_of(&world.channels[&at.0]) == Some(function)
+        };
+        // Nothing is lent to its own container.
+        let mut makers = self.acting();
+        makers.retain(|at| !of_function(self, at));
+        if makers.is_empty() {
+            self.external((function + 1) % 3);
+            self.all_ready();
+            makers = self.acting();
+            makers.retain(|at| !of_function(self, at));
+        }
+        let Some(at) = makers.get(pick % makers.len().max(1)).copied() else { return };
+        // Twice as many as make an edge hot: the first lease may need one more worker.
+        for _ in 0..9 {
             let acting = self.acting();
             let Some(pick) = acting.iter().position(|other| *other == at) else { return };
             self.invoke(pick, function, true);
@@ -547,11 +695,15 @@ impl World {
         assert!(self.containers.contains_key(&caller), "a lease for a container that is gone");
         assert!(!self.retired.contains(&channel), "a retired worker was lent");
         let worker = self.channels.get_mut(&channel).expect("a lease of a worker that is gone");
-        assert!(worker.held.is_empty(), "a busy worker was lent");
+        let leases = worker.held.iter().filter(|held| held.lease.is_some()).count();
+        match worker.mode {
+            Mode::Threads => assert!(worker.held.is_empty(), "a busy worker was lent"),
+            Mode::EventLoop => assert!(leases < MAX_LEASES_OF_LOOP, "it has {leases} leases"),
+        }
         assert!(worker.container != caller, "a container was lent its own worker");
-        let lent = Lent { caller, callee, recalled: false, runs: None, cancelled: false };
+        let lent =
+            Lent { caller, callee, recalled: false, runs: None, begun: false, cancelled: false };
         worker.held.push(Held::new(lease, None, Some(lent)));
-        self.granted += 1;
     }
 
     fn recall(&mut self, lease: CallNumber) {
@@ -571,57 +723,136 @@ impl World {
 
     /// A lease is over. Its worker has given it back, or is gone: then a direct call has ended.
     fn lease_over(&mut self, lease: CallNumber) {
-        let waits = |held: &Held| held.direct == Some(lease);
         let found = self.channels.iter().find_map(|(channel, worker)| {
-            let held = worker.held.iter().find(|held| waits(held))?;
+            let held = worker.held.iter().find(|held| held.direct.contains(&lease))?;
             Some((*channel, held.call))
         });
         if let Some((channel, call)) = found {
-            self.direct_answer(channel, call);
+            self.direct_answer(channel, call, lease);
         }
         let held = self.channels.values().flat_map(|worker| &worker.held);
         assert!(held.into_iter().all(|held| held.call != lease), "its worker holds it still");
     }
 
-    /// The handlers of a function that wait for direct calls lend their slots.
+    /// The handlers of a function that wait for direct calls lend their slots: for each direct call
+    /// the scheduler is told, and also if the slot was lent already.
     fn lend_waiting(&mut self, function: usize) {
         let mut lent = Vec::new();
-        for worker in self.channels.values_mut() {
+        for (channel, worker) in &mut self.channels {
             if self.containers.get(&worker.container).is_none_or(|(of, _)| *of != function) {
                 continue;
             }
-            let waiting = |held: &&mut Held| held.direct.is_some() && !held.lent;
-            for held in worker.held.iter_mut().filter(waiting) {
-                (held.lent, held.blocked) = (true, true);
-                lent.push(held.call);
+            for held in worker.held.iter_mut().filter(|held| !held.direct.is_empty()) {
+                assert_ne!(held.seat, Seat::Runs, "it waits unseen");
+                held.seat = Seat::Lent;
+                let call = (held.call, *channel);
+                lent.extend(held.direct.iter().map(|_| call));
             }
         }
         lent.sort_unstable();
-        lent.into_iter().for_each(|call| self.told(Event::LentSlot { call }));
+        lent.into_iter().for_each(|(call, channel)| self.lent_slot(channel, call));
+    }
+
+    fn lent_slot(&mut self, channel: ChannelKey, call: CallNumber) {
+        let mode = self.mode_of(channel);
+        let Some(held) = self
+            .channels
+            .get(&channel)
+            .and_then(|worker| worker.held.iter().find(|held| held.call == call))
+        else {
+            return;
+        };
+        let on_the_way = self.scheduler.pending().filter(|action| match action {
+            Action::Deliver { channel: to, tag, .. } => {
+                *to == channel
+                    && held.outstanding.contains(&tag.0)
+                    && !held.refused.contains(&tag.0)
+            }
+            Action::Resumed { channel: to, call: resumed } => *to == channel && *resumed == call,
+            _ => false,
+        });
+        let overtaken = on_the_way.count();
+        let is_lease = held.lease.is_some();
+        let held = self.held(channel, call).expect("it was found");
+        let lends = !std::mem::replace(&mut held.blocked, true);
+        held.overtaken = overtaken;
+        let reached = self.reached(mode);
+        reached.lent += u64::from(lends);
+        reached.lent_again += u64::from(overtaken > 0);
+        reached.lease_lent += u64::from(lends && is_lease);
+        self.told(Event::LentSlot { call });
     }
 
     fn resumed(&mut self, channel: ChannelKey, call: CallNumber) {
+        let mode = self.mode_of(channel);
         // Its container may have died.
         let Some(held) = self.held(channel, call) else { return };
-        assert!(held.wants && held.direct.is_none(), "it did not ask for a slot");
-        (held.wants, held.blocked) = (false, false);
-    }
-
-    /// A handler has the answer to its direct call.
-    fn direct_answer(&mut self, channel: ChannelKey, call: CallNumber) {
-        let Some(held) = self.held(channel, call) else { return };
-        held.direct = None;
-        if std::mem::take(&mut held.lent) {
-            held.wants = true;
-            self.told(Event::WantsSlot { channel, call });
+        assert!(held.wants > 0, "it did not ask for a slot");
+        assert!(mode == Mode::EventLoop || held.direct.is_empty(), "a thread asks and waits");
+        held.wants -= 1;
+        held.heard(mode);
+        let may_begin = held.wants == 0 && held.lease.is_some();
+        self.reached(mode).resumed += 1;
+        if may_begin {
+            self.begin_waiting(channel, call);
         }
     }
 
-    /// A call is cancelled, and so is the direct call that its handler waits for.
+    /// The lease has a slot again, so the call that waits there begins, if it is still wanted.
+    fn begin_waiting(&mut self, channel: ChannelKey, lease: CallNumber) {
+        let Some((_, lent)) = self.lease(lease) else { return };
+        let Some((maker, call)) = lent.runs.filter(|_| !lent.begun) else { return };
+        let is_wanted = self.held(maker, call).is_some_and(|held| held.direct.contains(&lease));
+        let mode = self.mode_of(channel);
+        self.reached(mode).began_late += u64::from(is_wanted);
+        let (_, lent) = self.lease(lease).expect("it was found");
+        lent.begun = is_wanted;
+        if !is_wanted {
+            lent.runs = None;
+        }
+    }
+
+    /// A handler has the answer to a direct call. In an event loop it goes on with it, but the last
+    /// one it gets when it has a slot.
+    fn direct_answer(&mut self, channel: ChannelKey, call: CallNumber, lease: CallNumber) {
+        let mode = self.mode_of(channel);
+        let Some(held) = self.held(channel, call) else { return };
+        assert!(held.direct.remove(&lease), "an answer to nothing");
+        if mode == Mode::Threads || held.has_all_answers() {
+            self.end_wait(channel, call);
+        }
+    }
+
+    /// A handler waits no longer: it needs a slot if its own was lent.
+    fn end_wait(&mut self, channel: ChannelKey, call: CallNumber) {
+        let Some(held) = self.held(channel, call) else { return };
+        if std::mem::replace(&mut held.seat, Seat::Runs) == Seat::Lent {
+            held.wants += 1;
+            self.ask_for_slot(channel, call);
+        }
+    }
+
+    fn ask_for_slot(&mut self, channel: ChannelKey, call: CallNumber) {
+        self.told(Event::WantsSlot { channel, call });
+        let has_one = self.scheduler.pending().any(|action| {
+            matches!(action, Action::Resumed { channel: to, call: resumed }
+                if *to == channel && *resumed == call)
+        });
+        let mode = self.mode_of(channel);
+        self.reached(mode).asked += 1;
+        self.reached(mode).asked_in_vain += u64::from(!has_one);
+    }
+
+    /// A call is cancelled, and so are the direct calls that its handler waits for.
     fn cancel_direct(&mut self, channel: ChannelKey, call: CallNumber) {
         let Some(held) = self.held(channel, call) else { return };
         held.cancelled = true;
-        let Some(lease) = held.direct else { return };
+        let leases: Vec<CallNumber> = held.direct.iter().copied().collect();
+        leases.into_iter().for_each(|lease| self.give_up(lease, Some((channel, call))));
+    }
+
+    /// A direct call is cancelled, and its lease ends. `waits`: the call that waits for its answer.
+    fn give_up(&mut self, lease: CallNumber, waits: Option<(ChannelKey, CallNumber)>) {
         let Some((at, lent)) = self.lease(lease) else { return };
         if std::mem::replace(&mut lent.cancelled, true) {
             return;
@@ -629,63 +860,137 @@ impl World {
         lent.recalled = true;
         self.told(Event::LeaseRecalled { lease });
         self.told(Event::LeaseCancelled { lease });
-        self.direct_answer(channel, call);
+        if let Some((channel, call)) = waits {
+            self.direct_answer(channel, call, lease);
+        }
         self.cancel_direct(at, lease);
     }
 
-    /// A handler calls by a lease, if its container has one that is free, and the board says nothing
-    /// against it.
-    fn call_directly(&mut self, pick: usize) {
-        let Some((channel, mode, held)) = self.pick(pick) else { return };
-        if held.cancelled {
+    /// A handler in an event loop gives up a direct call. Where it is `late`, its time is over: the
+    /// scheduler is not told.
+    fn cancel_one(&mut self, pick: usize, late: bool) {
+        let waiting = self.calls(|worker, held| {
+            !held.direct.is_empty() && (late || worker.mode == Mode::EventLoop)
+        });
+        let Some((channel, place)) = waiting.get(pick % waiting.len().max(1)).copied() else {
             return;
+        };
+        let held = &self.channels[&channel].held[place];
+        let (call, at) = (held.call, pick / waiting.len() % held.direct.len());
+        let lease = *held.direct.iter().nth(at).expect("it was counted");
+        let mode = self.mode_of(channel);
+        self.reached(mode).given_up += 1;
+        if late {
+            self.direct_answer(channel, call, lease);
+        } else {
+            self.give_up(lease, Some((channel, call)));
         }
-        let call = held.call;
-        let container = self.channels[&channel].container;
-        let Some((own, _)) = self.containers.get(&container).copied() else { return };
-        let board = self.board;
-        let free = self.leases(|lent| {
-            lent.caller == container
+        self.settle();
+    }
+
+    /// The leases by which a worker can call now, as far as the board lets it.
+    fn free_leases(&self, channel: ChannelKey) -> Vec<CallNumber> {
+        let worker = &self.channels[&channel];
+        let (caller, board) = (worker.container, self.board);
+        let is_full = self.function_of(worker).is_none_or(|own| board[own].is_full);
+        self.leases(|lent| {
+            !is_full
+                && lent.caller == caller
                 && !lent.recalled
                 && lent.runs.is_none()
                 && !board[lent.callee].is_queued
-        });
-        let Some(lease) = free.get(pick % free.len().max(1)).copied() else { return };
-        if board[own].is_full || mode == Mode::EventLoop {
+        })
+    }
+
+    /// A handler calls by a lease, if its container has one that is free, and the board says
+    /// nothing against it.
+    fn call_directly(&mut self, pick: usize) {
+        let can = |(channel, place): &(ChannelKey, usize)| {
+            !self.channels[channel].held[*place].cancelled && !self.free_leases(*channel).is_empty()
+        };
+        let makers: Vec<(ChannelKey, usize)> = self.acting().into_iter().filter(can).collect();
+        let Some((channel, place)) = makers.get(pick % makers.len().max(1)).copied() else {
             return;
+        };
+        let (call, mode) = (self.channels[&channel].held[place].call, self.mode_of(channel));
+        let free = self.free_leases(channel);
+        let lease = free[pick / makers.len() % free.len()];
+        self.begin_direct((channel, call), mode, lease);
+    }
+
+    /// A handler begins a call by a lease.
+    fn begin_direct(
+        &mut self,
+        (channel, call): (ChannelKey, CallNumber),
+        mode: Mode,
+        lease: CallNumber,
+    ) {
+        let held = self.held(channel, call).expect("it was picked");
+        held.direct.insert(lease);
+        if held.seat == Seat::Runs {
+            held.seat = Seat::Waits;
         }
+        let (several, mixed) = (held.direct.len() > 1, !held.outstanding.is_empty());
+        let (at, _) = self.lease(lease).expect("it was found");
+        let callee = self.held(at, lease).expect("it was found");
+        let may_begin = callee.wants == 0;
+        assert!(!may_begin || !callee.blocked, "a call begins without a slot: {callee:?}");
         let (_, lent) = self.lease(lease).expect("it was found");
-        lent.runs = Some((channel, call));
-        self.held(channel, call).expect("it was picked").direct = Some(lease);
-        self.called_directly += 1;
+        (lent.runs, lent.begun) = (Some((channel, call)), may_begin);
+        let reached = self.reached(mode);
+        reached.called += 1;
+        reached.several += u64::from(several);
+        reached.mixed += u64::from(mixed);
         self.check();
     }
 
-    /// The handler of a direct call returns: what it has under way is cancelled, its caller goes on.
-    fn end_direct(&mut self, channel: ChannelKey) {
-        let held = &self.channels[&channel].held[0];
-        let (lease, mut tags) = (held.call, held.outstanding.iter().copied().collect::<Vec<u64>>());
+    /// The handler of a direct call returns: what it has under way is cancelled, its caller goes
+    /// on, and calls `again` before the scheduler hears of it.
+    fn end_direct(&mut self, channel: ChannelKey, lease: CallNumber, again: bool) {
+        let is_loop = self.mode_of(channel) == Mode::EventLoop;
+        let Some(held) = self.held(channel, lease) else { return };
+        let mut tags: Vec<u64> = held.outstanding.iter().copied().collect();
+        let direct = std::mem::take(&mut held.direct);
         tags.sort_unstable();
-        for tag in tags {
-            self.scheduler.cancel_invoke(self.now, channel, tag);
+        for tag in &tags {
+            self.scheduler.cancel_invoke(self.now, channel, *tag);
         }
-        self.settle();
+        direct.into_iter().for_each(|lease| self.give_up(lease, None));
+        let Some(held) = self.held(channel, lease) else { return };
+        let was_lent = std::mem::replace(&mut held.seat, Seat::Runs) == Seat::Lent;
         let Some((_, lent)) = self.lease(lease) else { return };
+        lent.begun = false;
         let runs = lent.runs.take();
-        if let Some((channel, call)) = runs
-            && self.held(channel, call).is_some_and(|held| held.direct == Some(lease))
+        // The last answer, which nobody waits for, comes when there is a slot.
+        let needs_slot = was_lent || is_loop && !tags.is_empty();
+        self.held(channel, lease).expect("it was found").wants += u32::from(needs_slot);
+        if let Some((maker, call)) = runs
+            && self.held(maker, call).is_some_and(|held| held.direct.contains(&lease))
         {
-            self.direct_answer(channel, call);
+            self.direct_answer(maker, call, lease);
+            let held = self.held(maker, call).expect("it has the answer");
+            let may_call = held.computes() && !held.cancelled;
+            if again && may_call && self.free_leases(maker).contains(&lease) {
+                self.begin_direct((maker, call), self.mode_of(maker), lease);
+            }
+        }
+        if needs_slot {
+            self.ask_for_slot(channel, lease);
         }
         self.settle();
     }
 
     /// A worker gives a lease back that it runs no call of.
     fn give_back(&mut self, pick: usize) {
-        let back = self.leases(|lent| lent.recalled && lent.runs.is_none());
+        let mut back = self.leases(|lent| lent.recalled && lent.runs.is_none());
+        let held = self.channels.values().flat_map(|worker| &worker.held);
+        let asks: Vec<CallNumber> =
+            held.filter(|held| held.wants > 0).map(|held| held.call).collect();
+        back.retain(|lease| !asks.contains(lease));
         let Some(call) = back.get(pick % back.len().max(1)).copied() else { return };
         let (channel, _) = self.lease(call).expect("it was found");
-        self.channels.get_mut(&channel).expect("it is there").held.clear();
+        let worker = self.channels.get_mut(&channel).expect("it is there");
+        worker.held.retain(|held| held.call != call);
         let ran = Ran { began_at: self.now, ended_at: self.now };
         let done = self.scheduler.complete(self.now, channel, call, ran, Ok(Body::default()));
         done.expect("an honest worker");
@@ -724,7 +1029,6 @@ impl World {
             below: Some(Below { root: parent, depth: 1 }),
         };
         self.told(Event::Invoked(invoke));
-        self.settle();
     }
 
     fn complete(&mut self, pick: usize, fails: bool) {
@@ -737,7 +1041,8 @@ impl World {
     fn complete_at(&mut self, (channel, place): (ChannelKey, usize), fails: bool) {
         let worker = self.channels.get_mut(&channel).expect("it was picked");
         if worker.held[place].lease.is_some() {
-            self.end_direct(channel);
+            let lease = worker.held[place].call;
+            self.end_direct(channel, lease, false);
             return;
         }
         let held = worker.held.swap_remove(place);
@@ -751,6 +1056,51 @@ impl World {
             .complete(self.now, channel, held.call, ran, outcome)
             .expect("an honest worker");
         self.settle();
+        // An event loop answers while direct calls are under way.
+        held.direct.into_iter().for_each(|lease| self.give_up(lease, None));
+        self.settle();
+    }
+
+    /// The handlers of direct calls return, all or one of them.
+    fn answer_directly(&mut self, pick: usize, all: bool, again: bool) {
+        let running = self.calls(|_, held| held.lease.is_some() && held.computes());
+        let leases: Vec<(ChannelKey, CallNumber)> = running
+            .into_iter()
+            .map(|(channel, place)| (channel, self.channels[&channel].held[place].call))
+            .collect();
+        let from = pick % leases.len().max(1);
+        let most = if all { leases.len() } else { 1 };
+        for (channel, lease) in leases.iter().skip(from).chain(&leases[..from]).take(most) {
+            let held = self.held(*channel, *lease);
+            if held.is_some_and(|held| held.computes()) {
+                self.end_direct(*channel, *lease, again);
+            }
+        }
+    }
+
+    /// Handlers of a function call by leases, then as many calls from outside come as take all
+    /// slots of it, and more.
+    fn flood(&mut self, pick: usize, function: usize, rounds: usize) {
+        self.external(function);
+        self.all_ready();
+        if self.leases(|lent| lent.runs.is_none()).is_empty() {
+            self.burst(pick, (function + 1 + pick % 2) % 3);
+        }
+        for pick in 0..rounds * self.acting().len() {
+            self.call_directly(pick);
+        }
+        for _ in 0..=self.max[function] {
+            self.external(function);
+        }
+        self.all_ready();
+    }
+
+    /// Handlers that compute return, so many of them.
+    fn drain(&mut self, most: usize) {
+        for _ in 0..most {
+            let Some(at) = self.busy().first().copied() else { return };
+            self.complete_at(at, false);
+        }
     }
 
     fn kill(&mut self, container: ContainerKey) {
@@ -850,94 +1200,146 @@ enum Step {
     GiveBack(usize),
     Idle(usize),
     Burst { pick: usize, function: usize },
+    AnswerDirectly { pick: usize, all: bool, again: bool },
+    GiveUp { pick: usize, late: bool },
+    Flood { pick: usize, function: usize, rounds: usize },
+    Drain(usize),
 }
 
 fn steps() -> impl Strategy<Value = Vec<Step>> {
     let step = prop_oneof![
+        40 => calls(),
+        9 => harms(),
+    ];
+    proptest::collection::vec(step, 1..200)
+}
+
+/// Those in which workers are lent: most calls need that nothing breaks for a while.
+fn direct_steps() -> impl Strategy<Value = Vec<Step>> {
+    let step = prop_oneof![
+        40 => calls(),
+        40 => direct_calls(),
+        3 => harms(),
+    ];
+    proptest::collection::vec(step, 1..200)
+}
+
+fn calls() -> impl Strategy<Value = Step> {
+    prop_oneof![
         4 => (0usize..3, proptest::option::of(1u64..8000))
             .prop_map(|(function, timeout_ms)| Step::External { function, timeout_ms }),
         5 => (any::<usize>(), 0usize..3, any::<bool>())
             .prop_map(|(pick, function, waits)| Step::Invoke { pick, function, waits }),
         2 => any::<usize>().prop_map(Step::Wait),
-        6 => (any::<usize>(), any::<bool>()).prop_map(|(pick, fails)| Step::Complete { pick, fails }),
+        6 => (any::<usize>(), any::<bool>())
+            .prop_map(|(pick, fails)| Step::Complete { pick, fails }),
         1 => any::<usize>().prop_map(Step::Cancel),
         1 => any::<usize>().prop_map(Step::CancelInvoke),
+        3 => Just(Step::Ready),
+        1 => Just(Step::AllReady),
+        1 => Just(Step::Advance(MS / 10)),
+    ]
+}
+
+fn direct_calls() -> impl Strategy<Value = Step> {
+    prop_oneof![
+        8 => any::<usize>().prop_map(Step::CallDirectly),
+        2 => any::<usize>().prop_map(Step::GiveBack),
+        1 => any::<usize>().prop_map(Step::Idle),
+        3 => (any::<usize>(), 0usize..3)
+            .prop_map(|(pick, function)| Step::Burst { pick, function }),
+        3 => (any::<usize>(), 0u8..4, any::<bool>())
+            .prop_map(|(pick, all, again)| Step::AnswerDirectly { pick, all: all == 0, again }),
+        1 => (any::<usize>(), any::<bool>()).prop_map(|(pick, late)| Step::GiveUp { pick, late }),
+        3 => (any::<usize>(), 0usize..3, 1usize..4)
+            .prop_map(|(pick, function, rounds)| Step::Flood { pick, function, rounds }),
+        3 => (1usize..60).prop_map(Step::Drain),
+    ]
+}
+
+fn harms() -> impl Strategy<Value = Step> {
+    prop_oneof![
         1 => any::<usize>().prop_map(Step::NotBegun),
         1 => Just(Step::Undeliverable),
         1 => (0usize..3, 1u32..4)
             .prop_map(|(function, max)| Step::Reconfigure { function, max }),
         1 => any::<usize>().prop_map(Step::Kill),
-        3 => Just(Step::Ready),
-        1 => Just(Step::AllReady),
         1 => Just(Step::Fail),
         1 => (0usize..3).prop_map(Step::Renew),
-        1 => (any::<usize>(), any::<bool>()).prop_map(|(pick, breaks)| Step::Leave { pick, breaks }),
-        2 => prop_oneof![Just(MS / 10), Just(20 * MS), Just(1500 * MS), Just(7000 * MS)].prop_map(Step::Advance),
-        6 => any::<usize>().prop_map(Step::CallDirectly),
-        3 => any::<usize>().prop_map(Step::GiveBack),
-        1 => any::<usize>().prop_map(Step::Idle),
-        2 => (any::<usize>(), 0usize..3)
-            .prop_map(|(pick, function)| Step::Burst { pick, function }),
-    ];
-    proptest::collection::vec(step, 1..200)
+        1 => (any::<usize>(), any::<bool>())
+            .prop_map(|(pick, breaks)| Step::Leave { pick, breaks }),
+        2 => prop_oneof![Just(20 * MS), Just(1500 * MS), Just(7000 * MS)].prop_map(Step::Advance),
+    ]
 }
 
-proptest! {
-    #[test]
-    fn every_call_ends_once_and_max_is_hard(
-        steps in steps(),
-        max in [1u32..3, 1u32..3, 1u32..4],
-        loops in any::<[bool; 3]>(),
-        quarantine_after in [0u32..4, 0u32..3, 0u32..2],
-        retries in [0u32..3, 0u32..2, 0u32..4],
-        idempotent in any::<bool>(),
-        without_grace in any::<bool>(),
-        is_direct in any::<bool>(),
-    ) {
-        // Workers of functions that run one call at a time, or have a quarantine or retries, are not lent.
-        let max = if is_direct { max.map(|max| max + 1) } else { max };
-        let (quarantine_after, retries) = if is_direct { ([0; 3], [0; 3]) } else { (quarantine_after, retries) };
-        let loops = if is_direct { [loops[0] && loops[1], false, false] } else { loops };
-        let mut world = World::new_direct(max, loops.map(|is_loop| if is_loop { Mode::EventLoop } else { Mode::Threads }), is_direct);
-        for (function, quarantine_after) in quarantine_after.into_iter().enumerate() {
-            let spec = spec(NAMES[function], max[function]);
-            let spec = Spec { quarantine_after: NonZeroU32::new(quarantine_after), retries: retries[function], idempotent, ..spec };
-            let grace = if without_grace { Duration::ZERO } else { spec.grace };
-            let spec = Spec { grace, ..spec };
+/// What a world is like, and what happens in it.
+#[derive(Clone, Debug)]
+struct Case {
+    steps: Vec<Step>,
+    max: [u32; 3],
+    loops: [bool; 3],
+    quarantine_after: [u32; 3],
+    retries: [u32; 3],
+    idempotent: bool,
+    without_grace: bool,
+    is_direct: bool,
+}
+
+fn cases() -> impl Strategy<Value = Case> {
+    prop_oneof![cases_without_leases(), cases_with_leases()]
+}
+
+fn cases_without_leases() -> impl Strategy<Value = Case> {
+    let functions = (
+        [1u32..3, 1u32..3, 1u32..4],
+        any::<[bool; 3]>(),
+        [0u32..4, 0u32..3, 0u32..2],
+        [0u32..3, 0u32..2, 0u32..4],
+    );
+    (steps(), functions, any::<[bool; 2]>()).prop_map(|(steps, functions, flags)| {
+        let (max, loops, quarantine_after, retries) = functions;
+        let [idempotent, without_grace] = flags;
+        let is_direct = false;
+        Case { steps, max, loops, quarantine_after, retries, idempotent, without_grace, is_direct }
+    })
+}
+
+/// Workers of functions that run one call at a time, or have a quarantine or retries, are not lent.
+fn cases_with_leases() -> impl Strategy<Value = Case> {
+    let functions = ([2u32..6, 2u32..6, 2u32..6], any::<[bool; 3]>());
+    (direct_steps(), functions, any::<[bool; 2]>()).prop_map(|(steps, functions, flags)| {
+        let (max, loops) = functions;
+        let [idempotent, without_grace] = flags;
+        let (quarantine_after, retries, is_direct) = ([0; 3], [0; 3], true);
+        Case { steps, max, loops, quarantine_after, retries, idempotent, without_grace, is_direct }
+    })
+}
+
+impl Case {
+    fn world(&self) -> World {
+        let mode = |is_loop| if is_loop { Mode::EventLoop } else { Mode::Threads };
+        let mut world = World::new_direct(self.max, self.loops.map(mode), self.is_direct);
+        for (function, quarantine_after) in self.quarantine_after.into_iter().enumerate() {
+            let spec = spec(NAMES[function], self.max[function]);
+            let grace = if self.without_grace { Duration::ZERO } else { spec.grace };
+            let spec = Spec {
+                quarantine_after: NonZeroU32::new(quarantine_after),
+                retries: self.retries[function],
+                idempotent: self.idempotent,
+                grace,
+                ..spec
+            };
             world.scheduler.set_spec(world.now, id(function), spec);
         }
+        world
+    }
+
+    /// Does all steps, and has all calls end.
+    fn live(self) -> Result<World, TestCaseError> {
+        let mut world = self.world();
         let mut left = HashSet::new();
-        for step in steps {
-            match step {
-                Step::External { function, timeout_ms } => {
-                    world.external_within(function, timeout_ms.map(Duration::from_millis));
-                }
-                Step::Invoke { pick, function, waits } => world.invoke(pick, function, waits),
-                Step::Wait(pick) => world.wait(pick),
-                Step::Complete { pick, fails } => world.complete(pick, fails),
-                Step::Cancel(pick) => left.extend(world.cancel(pick)),
-                Step::CancelInvoke(pick) => world.cancel_invoke(pick),
-                Step::NotBegun(pick) => world.not_begun(pick),
-                Step::Undeliverable => world.undeliverable += 1,
-                Step::Reconfigure { function, max } => world.reconfigure(function, max),
-                Step::Kill(pick) => {
-                    let mut containers: Vec<ContainerKey> = world.containers.keys().copied().collect();
-                    containers.sort_unstable();
-                    let container = containers[pick % containers.len()];
-                    world.kill(container);
-                }
-                Step::Ready => world.ready(),
-                Step::AllReady => world.all_ready(),
-                Step::Fail => world.failing += 1,
-                Step::Leave { pick, breaks } => world.leave(pick, breaks),
-                Step::Renew(function) => world.renew(function),
-                Step::Advance(by) => world.advance(by),
-                Step::CallDirectly(pick) => world.call_directly(pick),
-                Step::GiveBack(pick) => world.give_back(pick),
-                Step::Idle(pick) => world.idle(pick),
-                // So many that a worker is lent.
-                Step::Burst { pick, function } => world.burst(pick, function),
-            }
+        for step in self.steps {
+            left.extend(step.take(&mut world));
             world.check_counts();
         }
         world.finish();
@@ -946,13 +1348,16 @@ proptest! {
         prop_assert!(held.is_empty(), "they wait for ever: {held:?}");
         prop_assert_eq!(world.scheduler.calls_under_way(), 0);
         for (function, generation) in world.containers.values() {
-            prop_assert_eq!(&world.kept_up[*function], &[*generation], "an old container is left, or a new one serves not");
+            let text = "an old container is left, or a new one serves not";
+            prop_assert_eq!(&world.kept_up[*function], &[*generation], "{}", text);
         }
         for client in 1..=world.next_client {
-            prop_assert!(world.ended.contains_key(&client) != left.contains(&client), "client {}", client);
+            let has_ended = world.ended.contains_key(&client);
+            prop_assert!(has_ended != left.contains(&client), "client {}", client);
         }
         let mut told = HashMap::new();
-        for status in world.ended.values().copied().chain(left.iter().map(|_| Status::Cancelled)) {
+        let cancelled = left.iter().map(|_| Status::Cancelled);
+        for status in world.ended.values().copied().chain(cancelled) {
             *told.entry(status).or_default() += 1;
         }
         prop_assert_eq!(world.counted(Origin::External), told);
@@ -961,7 +1366,78 @@ proptest! {
             let status = world.scheduler.status(world.now, id);
             prop_assert_eq!((status.queued, status.running, status.waiting), (0, 0, 0));
         }
+        Ok(world)
     }
+}
+
+impl Step {
+    /// Takes the step. Returns the client that left, if one did.
+    fn take(self, world: &mut World) -> Option<u64> {
+        match self {
+            Step::External { function, timeout_ms } => {
+                world.external_within(function, timeout_ms.map(Duration::from_millis));
+            }
+            Step::Invoke { pick, function, waits } => world.invoke(pick, function, waits),
+            Step::Wait(pick) => world.wait(pick),
+            Step::Complete { pick, fails } => world.complete(pick, fails),
+            Step::Cancel(pick) => return world.cancel(pick),
+            Step::CancelInvoke(pick) => world.cancel_invoke(pick),
+            Step::NotBegun(pick) => world.not_begun(pick),
+            Step::Undeliverable => world.undeliverable += 1,
+            Step::Reconfigure { function, max } => world.reconfigure(function, max),
+            Step::Kill(pick) => {
+                let mut containers: Vec<ContainerKey> = world.containers.keys().copied().collect();
+                containers.sort_unstable();
+                let container = containers[pick % containers.len()];
+                world.kill(container);
+            }
+            Step::Ready => world.ready(),
+            Step::AllReady => world.all_ready(),
+            Step::Fail => world.failing += 1,
+            Step::Leave { pick, breaks } => world.leave(pick, breaks),
+            Step::Renew(function) => world.renew(function),
+            Step::Advance(by) => world.advance(by),
+            Step::CallDirectly(pick) => world.call_directly(pick),
+            Step::GiveBack(pick) => world.give_back(pick),
+            Step::Idle(pick) => world.idle(pick),
+            // So many that a worker is lent.
+            Step::Burst { pick, function } => world.burst(pick, function),
+            Step::AnswerDirectly { pick, all, again } => world.answer_directly(pick, all, again),
+            Step::GiveUp { pick, late } => world.cancel_one(pick, late),
+            Step::Flood { pick, function, rounds } => world.flood(pick, function, rounds),
+            Step::Drain(most) => world.drain(most),
+        }
+        None
+    }
+}
+
+proptest! {
+    #[test]
+    fn every_call_ends_once_and_max_is_hard(case in cases()) {
+        case.live()?;
+    }
+}
+
+/// Cases of this seed do what is rare, so that what the scheduler does then is tested.
+#[test]
+fn slots_are_lent_and_asked_for_by_threads_and_event_loops() {
+    let config = ProptestConfig { failure_persistence: None, ..ProptestConfig::default() };
+    let rng = TestRng::from_seed(RngAlgorithm::ChaCha, &[16; 32]);
+    let mut runner = TestRunner::new_with_rng(config, rng);
+    let (mut threads, mut loops) = (Reached::default(), Reached::default());
+    for _ in 0..300 {
+        let case = cases_with_leases().new_tree(&mut runner).expect("a case").current();
+        let world = case.live().expect("all holds");
+        threads.add(world.threads);
+        loops.add(world.loops);
+    }
+    for reached in [threads, loops] {
+        assert!(reached.called > 100, "{reached:?}");
+        assert!(reached.lent > 20 && reached.lease_lent > 0, "{reached:?}");
+        assert!(reached.asked > 20 && reached.asked_in_vain > 10, "{reached:?}");
+        assert!(reached.resumed > 20 && reached.given_up > 5, "{reached:?}");
+    }
+    assert!(loops.several > 10 && loops.mixed > 10, "{loops:?}");
 }
 
 #[test]

@@ -226,6 +226,10 @@ fn check_to_engine(vector: &Value, message: ToEngine<'_>) -> (&'static str, Mess
             assert_fields(vector, &[("call", resume.call.number())]);
             ("resume", resume.write())
         }
+        ToEngine::CancelLease(cancel) => {
+            assert_fields(vector, &[("call", cancel.lease.number())]);
+            ("cancel_lease", cancel.write())
+        }
     }
 }
 
@@ -256,7 +260,17 @@ fn messages_are_read_and_written_as_the_vectors_say() {
     );
     assert_eq!(
         kinds_of("worker"),
-        ["cancel", "complete", "failed", "invoke", "invoke_below", "ready", "resume", "wait"]
+        [
+            "cancel",
+            "cancel_lease",
+            "complete",
+            "failed",
+            "invoke",
+            "invoke_below",
+            "ready",
+            "resume",
+            "wait"
+        ]
     );
     assert_eq!(kinds_of("caller"), ["direct_call"]);
 }

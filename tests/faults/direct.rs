@@ -2,10 +2,11 @@
 //! told by the engine, and leases end when they have to.
 
 use harness::process::{freeze, is_alive, signal, thaw};
-use harness::workers::c;
+use harness::workers::{c, loop_work};
 use harness::{Engine, Load, Outcome, Setup, wait_for, wait_until, wait_until_within};
 use nix::sys::signal::Signal;
 use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
@@ -86,18 +87,32 @@ fn outcome(response: &harness::Response) -> String {
 }
 
 #[test]
-fn limits_hold_and_counts_add_up_under_random_load() {
+fn limits_hold_and_counts_add_up_under_random_load_of_threads() {
+    limits_hold_and_counts_add_up([c(), c(), c()]);
+}
+
+#[test]
+fn limits_hold_and_counts_add_up_under_random_load_of_event_loops() {
+    limits_hold_and_counts_add_up([loop_work(), loop_work(), loop_work()]);
+}
+
+#[test]
+fn limits_hold_and_counts_add_up_under_random_load_of_both() {
+    limits_hold_and_counts_add_up([c(), loop_work(), loop_work()]);
+}
+
+fn limits_hold_and_counts_add_up(programs: [PathBuf; 3]) {
     const CLIENTS: u64 = 12;
     const WORKS: [&str; 3] = ["WorkA", "WorkB", "WorkC"];
     const MAX: [u64; 3] = [4, 2, 3];
-    let program = c();
-    let setup = WORKS.iter().zip(MAX).fold(Setup::new().channel("ring"), |setup, (name, max)| {
+    let mut setup = Setup::new().channel("ring");
+    for ((name, max), program) in WORKS.iter().zip(MAX).zip(&programs) {
         let lines = format!(
             "timeout = \"10s\"\nmax_depth = 4\nworkers = {{ max = {max} }}\n\
              queue = {{ calls = 30 }}"
         );
-        setup.function(name, &program, &lines)
-    });
+        setup = setup.function(name, program, &lines);
+    }
     let engine = setup.start();
     let mut random = Random::new();
     let stop = AtomicBool::new(false);
@@ -172,14 +187,28 @@ fn limits_hold_and_counts_add_up_under_random_load() {
 }
 
 #[test]
-fn functions_that_call_each_other_in_a_ring_do_not_wait_for_ever() {
+fn threads_that_call_each_other_in_a_ring_do_not_wait_for_ever() {
+    rings_of_calls_end([&c(), &c()]);
+}
+
+#[test]
+fn event_loops_that_call_each_other_in_a_ring_do_not_wait_for_ever() {
+    rings_of_calls_end([&loop_work(), &loop_work()]);
+}
+
+#[test]
+fn a_thread_and_an_event_loop_that_call_each_other_do_not_wait_for_ever() {
+    rings_of_calls_end([&c(), &loop_work()]);
+}
+
+fn rings_of_calls_end(programs: [&Path; 2]) {
     const CLIENTS: usize = 16;
     for max in [1, 2, 3] {
         let lines = format!("timeout = \"15s\"\nworkers = {{ max = {max} }}");
         let engine = Setup::new()
             .channel("ring")
-            .function("WorkA", &c(), &lines)
-            .function("WorkB", &c(), &lines)
+            .function("WorkA", programs[0], &lines)
+            .function("WorkB", programs[1], &lines)
             .start();
         for hops in [1, 2, 3, 6] {
             let mut body = "20".to_owned();

@@ -1,26 +1,42 @@
 //! A process that writes nonsense over its direct channels harms its own calls and nobody else's.
 
-use harness::workers::c;
+use harness::workers::{c, event_loop};
 use harness::{Engine, Load, Setup, private_memory, wait_until};
+use std::path::PathBuf;
 use std::time::Duration;
 
 /// More than any call needs whose peer is honest.
 const PROMPTLY: Duration = Duration::from_secs(2);
 const SCRIBBLES: u32 = 12;
 
-fn engine() -> Engine {
+/// The programs of a function that calls honestly, and of one that is called.
+struct Honest {
+    call: PathBuf,
+    echo: PathBuf,
+}
+
+fn threads() -> Honest {
+    Honest { call: c(), echo: c() }
+}
+
+fn loops() -> Honest {
+    Honest { call: event_loop(), echo: event_loop() }
+}
+
+fn engine(honest: &Honest) -> Engine {
     let lines = "timeout = \"500ms\"\ngrace = \"300ms\"";
     Setup::new()
         .channel("ring")
-        .functions(&["Call", "Echo"], &c())
+        .function("Call", &honest.call, "")
+        .function("Echo", &honest.echo, "")
         .function("Scribble", &c(), lines)
         .start()
 }
 
 /// `function` is called again and again with this body, in which SEED stands for a number, beside
 /// calls that must not notice. `lent`: the function that has a lease in it.
-fn scribble(function: &str, body: &str, lent: &str) {
-    let engine = engine();
+fn scribble(honest: &Honest, function: &str, body: &str, lent: &str) {
+    let engine = engine(honest);
     let bodies = |seed: u32| body.replace("SEED", &seed.to_string());
     let memory = private_memory(engine.pid());
     let others = Load::start(engine.address(), 2, "Call", b"Echo\nothers");
@@ -54,10 +70,20 @@ fn scribble(function: &str, body: &str, lent: &str) {
 
 #[test]
 fn a_callee_that_scribbles_harms_its_own_calls_only() {
-    scribble("Call", "Scribble\nSEED\n", "Scribble");
+    scribble(&threads(), "Call", "Scribble\nSEED\n", "Scribble");
 }
 
 #[test]
 fn a_caller_that_scribbles_harms_its_own_calls_only() {
-    scribble("Scribble", "SEED\nEcho", "Echo");
+    scribble(&threads(), "Scribble", "SEED\nEcho", "Echo");
+}
+
+#[test]
+fn a_callee_that_scribbles_harms_no_other_call_of_a_loop() {
+    scribble(&loops(), "Call", "Scribble\nSEED\n", "Scribble");
+}
+
+#[test]
+fn a_caller_that_scribbles_harms_no_other_call_of_a_loop() {
+    scribble(&loops(), "Scribble", "SEED\nEcho", "Echo");
 }

@@ -64,9 +64,18 @@ pub fn c() -> PathBuf {
         "processes.c",
         "waits.c",
         "counts.c",
+        "work_counts.c",
         "scribbles.c",
     ];
-    program("worker-c", &sources.map(|source| folder.join(source)), &[folder.join("worker.h")])
+    let headers = ["worker.h", "work_counts.h"].map(|header| folder.join(header));
+    program("worker-c", &sources.map(|source| folder.join(source)), &headers)
+}
+
+/// WorkA, WorkB and WorkC of the C test worker, over an event loop.
+pub fn loop_work() -> PathBuf {
+    let folder = repository().join("tests/workers/c");
+    let sources = ["loop_work.c", "work_counts.c"].map(|source| folder.join(source));
+    program("worker-loop-work", &sources, &[folder.join("work_counts.h")])
 }
 
 /// A worker in C++20 whose handlers run code when their requests are cancelled.

@@ -70,6 +70,13 @@ impl Core {
                     board.set(function, notice);
                 }
             }
+            Action::Read { function } => {
+                let reading = self.read_processors(function);
+                self.note(now, Event::Read { function, reading });
+                if self.scheduler.computes(function) {
+                    self.looking.note_computing(now);
+                }
+            }
             Action::LendWaiting { function } => self.lend_waiting(now, function),
             Action::Resumed { channel, call } => {
                 if let Some(channel) = self.connections.channel(channel) {

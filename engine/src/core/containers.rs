@@ -6,7 +6,7 @@ use crate::ids::ContainerKey;
 use crate::say::say;
 use crate::transport::{Admitted, ControlSocket, Greeting, Loss, NewContainer, Refusal, Said};
 use nightcore_runtime::clock::now_ns;
-use nightcore_runtime::protocol::control::{ChannelKind, FromContainer, Mode, Refused, Versions};
+use nightcore_runtime::protocol::control::{ChannelKind, FromContainer, Refused, Versions};
 use nightcore_runtime::protocol::{DIRECT_SINCE_VERSION, Failure, Status};
 use std::rc::Rc;
 
@@ -36,8 +36,7 @@ impl Core {
         let kind = self.scheduler.spec(function).channel;
         let board = self.board.as_ref().filter(|_| version >= DIRECT_SINCE_VERSION);
         let board = board.and_then(|(_, fd)| fd.try_clone().ok());
-        if board.is_some() && mode == Mode::Threads && kind == ChannelKind::Ring && launch.is_some()
-        {
+        if board.is_some() && kind == ChannelKind::Ring && launch.is_some() {
             self.scheduler.allow_direct(key);
         }
         let (pid, control) = (greeting.pid, greeting.control.clone());

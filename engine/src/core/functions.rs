@@ -3,10 +3,14 @@
 
 use super::state::{Core, Scheduler};
 use crate::functions::Spec;
+use crate::functions::cores::Reading;
 use crate::ids::{FunctionId, Generation};
+use crate::processors::used_by;
 use crate::scheduler::{Event, FunctionStatus};
 use crate::transport::Payload;
 use nightcore_runtime::clock::now_ns;
+use nightcore_runtime::protocol::control::Mode;
+use std::time::Duration;
 
 impl Core {
     /// The scheduler, to be asked.
@@ -28,8 +32,10 @@ impl Core {
         for (lease, lending) in of_callee {
             status.leases += 1;
             let channel = lending.channel();
-            let waits = channel.is_waiting() || self.scheduler.waits_for_calls(*lease);
-            match (channel.runs_until(), waits) {
+            let waits = channel.waits(*lease) || self.scheduler.waits_for_calls(*lease);
+            match (channel.runs_until(*lease), waits) {
+                // An event loop is one worker, whatever it runs.
+                (None, _) if channel.mode() == Mode::EventLoop => {}
                 (None, _) => {
                     status.workers.busy = status.workers.busy.saturating_sub(1);
                     status.workers.idle += 1;
@@ -46,11 +52,21 @@ impl Core {
             let Some(channel) = self.connections.channel(channel) else { continue };
             let container = self.connections.container(channel.container());
             let is_it = container.is_some_and(|of| of.identity.function == function);
-            if is_it && channel.is_waiting() && !self.lendings.contains_key(&call) {
+            if is_it && channel.waits(call) && !self.lendings.contains_key(&call) {
                 status.running = status.running.saturating_sub(1);
                 status.waiting += 1;
             }
         }
+    }
+
+    /// What the processes of a function have used of the processors, and how many threads want
+    /// these; `None` if the system does not say.
+    pub(super) fn read_processors(&mut self, function: FunctionId) -> Option<Reading> {
+        let crowd = self.processors.crowd()?;
+        let containers = self.connections.containers();
+        let of_it = containers.filter(|container| container.identity.function == function);
+        let used = of_it.map(|container| used_by(container.pid)).sum::<Option<Duration>>()?;
+        Some(Reading { used_ns: u64::try_from(used.as_nanos()).ok()?, crowd })
     }
 
     /// Adds a function, or brings one back that was removed.

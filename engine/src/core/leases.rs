@@ -5,7 +5,7 @@ use super::state::Core;
 use crate::ids::{CallNumber, ChannelKey, ContainerKey, FunctionId};
 use crate::say::say;
 use crate::scheduler::Event;
-use crate::transport::Lending;
+use crate::transport::{Channel, Lending};
 use nightcore_runtime::clock::now_ns;
 use nightcore_runtime::protocol::control::{LeaseEnded, Leased, Lent};
 use nightcore_runtime::protocol::desk_counts::DeskCounts;
@@ -47,8 +47,9 @@ impl Core {
         let gone = || std::io::Error::other("a container has gone");
         let channel = self.connections.channel(channel).ok_or_else(gone)?;
         let max_body_bytes = self.connections.max_body_bytes();
+        let mode = self.connections.container(caller).ok_or_else(gone)?.mode();
         let (lending, [for_caller, for_callee]) =
-            Lending::create((channel.clone(), callee), caller, max_body_bytes, now)?;
+            Lending::create((channel.clone(), callee), (caller, mode), max_body_bytes, now)?;
         let spec = self.scheduler.spec(callee);
         let leased = Leased {
             lease,
@@ -145,6 +146,19 @@ impl Core {
         }
     }
 
+    /// An event loop no longer wants the answer to the call of a lease, and has abandoned it.
+    pub(super) fn cancel_lease(&mut self, now: u64, channel: &Channel, lease: CallNumber) {
+        let Some(lending) = self.lendings.get_mut(&lease) else { return };
+        if lending.caller() != channel.container() {
+            return;
+        }
+        lending.recall(lease);
+        let callee = lending.channel().container();
+        self.note(now, Event::LeaseRecalled { lease });
+        self.note(now, Event::LeaseCancelled { lease });
+        self.cancel_direct(now, (callee, lease), CancelReason::Caller);
+    }
+
     /// A container is gone: the direct calls that it made are of no interest any more.
     pub(super) fn forget_caller(&mut self, now: u64, caller: ContainerKey) {
         let of_caller = self.lendings.iter_mut().filter(|(_, lending)| lending.caller() == caller);
@@ -174,7 +188,7 @@ impl Core {
             let channel = channel.and_then(|channel| self.connections.channel(channel));
             // The word is the caller's own: it can harm nobody else by what it writes there.
             if channel.is_some_and(|channel| {
-                channel.container() == lending.caller() && channel.lend_slot()
+                channel.container() == lending.caller() && channel.lend_slot(call)
             }) {
                 lent.push(call);
             }
@@ -198,7 +212,7 @@ impl Core {
                 lending.recall(*lease);
                 idle.push(*lease);
             }
-            let Some(until) = lending.channel().runs_until() else { continue };
+            let Some(until) = lending.channel().runs_until(*lease) else { continue };
             let grace = self.scheduler.spec(lending.callee()).grace.as_nanos();
             let grace = u64::try_from(grace).unwrap_or(u64::MAX);
             if now > until.saturating_add(grace) {

@@ -103,6 +103,10 @@ impl Core {
             ToEngine::Resume(resume) => {
                 self.handle(now, Event::WantsSlot { channel: key, call: resume.call })
             }
+            ToEngine::CancelLease(cancel) => {
+                self.cancel_lease(now, channel, cancel.lease);
+                Ok(())
+            }
             ToEngine::Ready(_) => Err(message.unexpected()),
         }
     }

@@ -3,6 +3,7 @@
 use super::news::ContainerEvent;
 use crate::calls::{Outcome, Share};
 use crate::ids::CallNumber;
+use crate::processors::Processors;
 use crate::scheduler::{Actions, Event};
 use crate::transport::{Alarm, Connections, ContainerStatus, Lending, Looking, Payload, Tokens};
 use nightcore_runtime::ipc::board::Board;
@@ -30,6 +31,7 @@ pub struct Core {
     pub tokens: Tokens,
     pub(super) connections: Connections,
     pub(super) looking: Looking,
+    pub(super) processors: Processors,
     pub(super) alarm: Rc<Alarm>,
     /// Says which functions have calls that wait for their turn, and the file of it for
     /// containers; none where the kernel cannot seal it.
@@ -54,11 +56,12 @@ impl Core {
     ) -> CoreHandle {
         Rc::new_cyclic(|this| {
             RefCell::new(Core {
-                scheduler: Scheduler::default(),
+                scheduler: Scheduler::on_cores(Processors::usable()),
                 actions: Actions::default(),
                 tokens: Tokens::default(),
                 connections: Connections::new(directory, max_body_bytes),
                 looking: Looking::default(),
+                processors: Processors::default(),
                 alarm,
                 board: Board::create().ok(),
                 lendings: HashMap::new(),

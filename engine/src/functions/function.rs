@@ -3,7 +3,8 @@
 use super::admission::lateness::{Lateness, Turnaround};
 use super::admission::quarantine::Quarantine;
 use super::admission::{Refusal, available, bounds};
-use super::concurrency::{Bounds, Concurrency};
+use super::concurrency::{Bounds, Concurrency, Report, Why};
+use super::cores::Cores;
 use super::counts::{Counts, Origin};
 use super::queue::{Lane, Queue};
 use super::retries::RetryBudget;
@@ -43,6 +44,8 @@ pub struct Function {
     pub slots: Slots,
     /// How many of them may.
     pub concurrency: Concurrency,
+    /// How many of them may while handlers compute.
+    pub cores: Cores,
     /// Which calls would end too late.
     pub lateness: Lateness,
     /// Which inputs crash its containers.
@@ -60,11 +63,13 @@ pub struct Function {
 }
 
 impl Function {
-    /// A function that has not been called yet.
-    pub fn new(spec: Spec) -> Function {
+    /// A function that has not been called yet, and how many of its calls may run while its
+    /// handlers compute.
+    pub fn new(spec: Spec, cores: Cores) -> Function {
         let max = spec.max(None);
         Function {
             concurrency: Concurrency::new(Bounds { min: spec.min, max }),
+            cores,
             slots: Slots::new(max),
             spec,
             mode: None,
@@ -141,12 +146,33 @@ impl Function {
     /// when the first call of the queue has been waiting.
     ///
     /// While workers are lent, most calls do not come through the engine. The rest is let run at
-    /// once: a queue of them would send all others through the engine, too.
+    /// once: a queue of them would send all others through the engine, too. One may always run if a
+    /// slot is free: a lease whose handler waits may wait for it, also after `max` was lowered.
     #[inline]
     pub fn limit(&mut self, now: u64, oldest_queued_since_ns: Option<u64>) -> u32 {
         match self.lent {
             0 => self.concurrency.limit(now, oldest_queued_since_ns),
-            lent => self.slots.max().saturating_sub(lent),
+            lent => self.slots.max().saturating_sub(lent).max(1),
+        }
+    }
+
+    /// How many calls that come through the engine may run now because of what their handlers
+    /// compute; `None`: as many as [`Function::limit`] says. Event loops compute on one thread, and
+    /// workers that are lent are not started here.
+    #[inline]
+    pub fn bound(&self) -> Option<u32> {
+        let is_bound = self.lent == 0 && self.mode == Some(Mode::Threads);
+        self.cores.bound().filter(|_| is_bound).map(|bound| bound.max(self.spec.min))
+    }
+
+    /// The figures of its concurrency, and why its limit is what it is.
+    pub fn report(&mut self, now: u64) -> Report {
+        let report = self.concurrency.report(now);
+        match (self.bound(), self.cores.measured()) {
+            (Some(limit), Some((share, cores))) if limit < report.limit => {
+                Report { limit, why: Why::Cores { cores, share }, ..report }
+            }
+            _ => report,
         }
     }
 
@@ -166,6 +192,7 @@ impl Function {
         self.unavailable = None;
         self.quarantine.clear();
         self.lateness.forget();
+        self.cores.forget();
     }
 
     /// Whether a call may be queued now.
@@ -197,6 +224,7 @@ impl Function {
         self.concurrency.arrived(now);
         if self.slots.load().queued() == 0 {
             self.lateness.queue_began();
+            self.cores.nothing_waits();
         }
         if self.spec.retries > 0 {
             self.retry_budget.called(now);

@@ -2,6 +2,7 @@
 
 pub mod admission;
 pub mod concurrency;
+pub mod cores;
 mod counts;
 mod function;
 mod histogram;

@@ -1,9 +1,11 @@
 //! All functions, by id and by name.
 
+use super::cores::Cores;
 use super::function::Function;
 use super::spec::Spec;
 use crate::ids::FunctionId;
 use std::collections::HashMap;
+use std::num::NonZeroU32;
 use std::ops::{Index, IndexMut};
 
 /// All functions. A function that was removed keeps its id and its place.
@@ -11,9 +13,16 @@ use std::ops::{Index, IndexMut};
 pub struct Functions {
     all: Vec<Function>,
     by_name: HashMap<String, FunctionId>,
+    /// How many cores the machine has, if that bounds them.
+    cores: Option<NonZeroU32>,
 }
 
 impl Functions {
+    /// Functions that are bounded by this number of cores, if there is one.
+    pub fn on_cores(cores: Option<NonZeroU32>) -> Functions {
+        Functions { cores, ..Functions::default() }
+    }
+
     /// Adds a function of a new name.
     ///
     /// # Panics
@@ -22,7 +31,7 @@ impl Functions {
         let number = u32::try_from(self.all.len() + 1).ok();
         let id = number.and_then(FunctionId::new).expect("a u32 can count the functions");
         self.by_name.insert(spec.name.clone(), id);
-        self.all.push(Function::new(spec));
+        self.all.push(Function::new(spec, Cores::new(self.cores)));
         id
     }
 

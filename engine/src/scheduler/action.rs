@@ -94,6 +94,12 @@ pub enum Action<P, R> {
         /// The function.
         function: FunctionId,
     },
+    /// Read what this function's processes have used of the processors, and tell it by
+    /// [`Event::Read`](super::Event::Read).
+    Read {
+        /// The function.
+        function: FunctionId,
+    },
     /// Tell a worker that its call has a slot again.
     Resumed {
         /// The worker's channel.

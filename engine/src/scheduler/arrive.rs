@@ -104,7 +104,8 @@ impl<P: Share, R> Scheduler<P, R> {
         if waits && callee != making.function {
             self.pump(turn, making.function);
         }
-        if let Some(caller) = self.pool.container_of(channel) {
+        // A thread that does not wait for the answer cannot call directly.
+        if waits && let Some(caller) = self.pool.container_of(channel) {
             self.count_edge(turn, caller, callee);
         }
         Ok(())
@@ -121,6 +122,10 @@ impl<P: Share, R> Scheduler<P, R> {
         let callee = invoke.callee.ok_or_else(name)?;
         if let Some(reason) = making.abandoned {
             return Err(Refusal::CallerGone(reason));
+        }
+        // Nobody else knows that the handler of a direct call goes on after its deadline.
+        if invoke.below.is_some() && invoke.deadline.is_some_and(|deadline| deadline <= now) {
+            return Err(Refusal::CallerGone(CancelReason::Deadline));
         }
         let f = &mut self.functions[callee];
         let max_depth = f.spec().max_depth;

@@ -99,6 +99,7 @@ impl<P: Share, R> Scheduler<P, R> {
         };
         let run_ns = handler_ns.saturating_sub(times.waited_ns);
         let open_ns = open_ns.saturating_sub(times.queued_below_ns);
+        f.cores.ended(run_ns);
         f.concurrency.ended(now, run_ns, open_ns);
     }
 

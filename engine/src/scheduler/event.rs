@@ -1,6 +1,7 @@
 //! What the scheduler is told.
 
 use crate::calls::Outcome;
+use crate::functions::cores::Reading;
 use crate::functions::{Ran, Spec};
 use crate::ids::{CallNumber, ChannelKey, ContainerKey, Fingerprint, FunctionId, Generation};
 use nightcore_runtime::protocol::desk_counts::DeskCounts;
@@ -115,6 +116,13 @@ pub enum Event<'a, P> {
         function: FunctionId,
         /// What their worker has counted.
         counts: &'a DeskCounts,
+    },
+    /// What [`Action::Read`](super::Action::Read) asked for.
+    Read {
+        /// The function.
+        function: FunctionId,
+        /// What was read; `None` if nothing can be.
+        reading: Option<Reading>,
     },
     /// A worker no longer wants an internal call that it made.
     InvokeCancelled {

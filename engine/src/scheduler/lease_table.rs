@@ -32,6 +32,11 @@ impl Leases {
         self.all.iter().any(|lease| lease.caller_function == function)
     }
 
+    /// How many workers of a container are lent.
+    pub fn of(&self, container: ContainerKey) -> usize {
+        self.all.iter().filter(|lease| lease.container == container).count()
+    }
+
     pub fn forget(&mut self, call: CallNumber) {
         self.all.retain(|lease| lease.call != call);
     }

@@ -14,6 +14,7 @@ use crate::functions::Spec;
 use crate::ids::{CallNumber, ChannelKey, ContainerKey, FunctionId};
 use nightcore_runtime::protocol::Notice;
 use nightcore_runtime::protocol::control::{ChannelKind, Mode};
+use nightcore_runtime::protocol::limits::MAX_LEASES_OF_LOOP;
 use nightcore_runtime::protocol::{Broken, CancelReason, Failure, Status};
 
 /// The most leases of all functions. Each takes about 25 KiB of memory, and some of the engine's
@@ -67,7 +68,6 @@ impl<P: Share, R> Scheduler<P, R> {
         // A slot stays for calls that come through the engine.
         let has_slot = lent + 1 < max && load.running() < max;
         if !may_call
-            || !can_be_lent(f.spec(), Mode::Threads)
             || !has_slot
             || load.queued() > 0
             || f.slots.has_resumes()
@@ -76,8 +76,12 @@ impl<P: Share, R> Scheduler<P, R> {
             return;
         }
         let direct = self.pool.containers(callee).filter(|(key, c)| {
-            let membership = c.membership();
-            c.is_direct && c.takes_calls(turn.now) && !membership.is_attached() && *key != caller
+            c.is_direct
+                && c.takes_calls(turn.now)
+                && !c.membership().is_attached()
+                && *key != caller
+                && can_be_lent(f.spec(), c.workers.mode())
+                && (c.workers.are_threads() || self.leases.of(*key) < MAX_LEASES_OF_LOOP)
         });
         let Some((key, _)) = direct.min_by_key(|(_, c)| c.load().running()) else { return };
         let container = &self.pool[key];
@@ -192,8 +196,10 @@ impl<P: Share, R> Scheduler<P, R> {
     /// A handler that waits for a direct call lends its slot.
     pub(super) fn lent_slot(&mut self, turn: &mut Turn<'_, P, R>, call: CallNumber) {
         let Some(function) = self.calls.get(call).map(|call| call.function()) else { return };
-        self.lend(turn, call);
-        self.pump(turn, function);
+        // Without a new slot nothing has changed, and to look for one once more would not end.
+        if self.lend(turn, call) {
+            self.pump(turn, function);
+        }
     }
 
     /// A handler whose slot was lent has the answer to its direct call, and needs a slot.

@@ -74,7 +74,7 @@ impl<P: Share, R> Scheduler<P, R> {
             return true;
         }
         let f = &mut self.functions[function];
-        let limit = f.limit(now, None);
+        let limit = f.bound().map_or(u32::MAX, |bound| bound).min(f.limit(now, None));
         let load = *f.slots.load();
         let wanted = load.queued().min(limit.saturating_sub(f.running_here()));
         // A container that was set aside, or does not serve yet, starts no worker for these calls.

@@ -5,6 +5,7 @@ use super::action::Action;
 use super::turn::Turn;
 use crate::calls::{Caller, Held, Outcome, Parent, Share, Start};
 use crate::functions::Lane;
+use crate::functions::cores::Reading;
 use crate::ids::{CallNumber, ChannelKey, ContainerKey, Fingerprint, FunctionId};
 use nightcore_runtime::protocol::Broken;
 
@@ -71,7 +72,13 @@ impl<P: Share, R> Scheduler<P, R> {
                 if let Some(at) = f.concurrency.next_change_ns(Some(head.queued_at)) {
                     self.upkeep.look_again(function, at);
                 }
+                let f = &mut self.functions[function];
+                f.cores.nothing_waits();
                 // Handlers that wait for direct calls count as running, and may wait for this one.
+                return f.queue.has_nested();
+            }
+            if f.bound().is_some_and(|bound| f.running_here() >= bound) {
+                self.hold(turn, function);
                 return self.functions[function].queue.has_nested();
             }
             let alone_for = self.alone_for(now, head);
@@ -91,6 +98,30 @@ impl<P: Share, R> Scheduler<P, R> {
                 self.pool[container].begin_alone(head.call, now.saturating_add(alone_for));
             }
         }
+    }
+
+    /// As many handlers run as there are cores for what they compute: a queued call waits.
+    fn hold(&mut self, turn: &mut Turn<'_, P, R>, function: FunctionId) {
+        let hold = self.functions[function].cores.hold(turn.now);
+        self.upkeep.look_again(function, hold.look_at);
+        if hold.reads {
+            turn.push(Action::Read { function });
+        }
+    }
+
+    /// What was read of a function's processes decides how many of its calls may run.
+    pub(super) fn read(
+        &mut self,
+        turn: &mut Turn<'_, P, R>,
+        function: FunctionId,
+        reading: Option<Reading>,
+    ) {
+        let f = &mut self.functions[function];
+        match reading {
+            Some(reading) => f.cores.read(turn.now, reading, f.running_here()),
+            None => f.cores.give_up(),
+        }
+        self.pump(turn, function);
     }
 
     /// Calls wait for a slot or a worker: handlers that wait lend theirs, and a lease ends.
@@ -155,14 +186,17 @@ impl<P: Share, R> Scheduler<P, R> {
         turn.push(Action::Dispatch { channel, call, root, depth, caller, deadline, payload });
     }
 
-    /// The handler of a call waits for an internal call: it lends its slot.
-    pub(super) fn lend(&mut self, turn: &mut Turn<'_, P, R>, id: CallNumber) {
-        let Some(call) = self.calls.get_mut(id) else { return };
-        let Some(at) = call.dispatched() else { return };
+    /// The handler of a call waits for an internal call: it lends its slot. False: it has lent it
+    /// already, or has ended.
+    pub(super) fn lend(&mut self, turn: &mut Turn<'_, P, R>, id: CallNumber) -> bool {
+        let Some(call) = self.calls.get_mut(id) else { return false };
+        let Some(at) = call.dispatched() else { return false };
         let load = self.functions[call.function()].slots.load_mut();
-        if call.lend(turn.now, self.pool.loads(at.container, at.channel, load)) {
+        let lends = call.lend(turn.now, self.pool.loads(at.container, at.channel, load));
+        if lends {
             self.pool[at.container].end_alone(id);
         }
+        lends
     }
 
     /// A worker says that a handler waits for any of its internal calls.

@@ -48,8 +48,13 @@ impl<P: Share, R> Scheduler<P, R> {
             serving: generations.serving(),
             failing: generations.failing().map(str::to_owned),
             quarantined: f.quarantine.quarantined(now),
-            concurrency: f.concurrency.report(now),
+            concurrency: f.report(now),
         }
+    }
+
+    /// Whether the handlers of a function were measured to compute for most of their time.
+    pub fn computes(&self, function: FunctionId) -> bool {
+        self.functions[function].cores.computes()
     }
 
     /// Whether this call, or the direct call under this lease, waits without a slot.

@@ -312,27 +312,22 @@ impl Channel {
     // What its worker tells about direct calls.
 
     fn desk(&self) -> Option<&Desk> {
-        self.rings.as_ref().map(|rings| &rings.desk)
+        self.rings.as_ref().and_then(|rings| rings.desk.as_ref())
     }
 
-    /// Lends the slot of the handler, if it waits for a direct call. False: it does not.
-    pub(crate) fn lend_slot(&self) -> bool {
-        self.desk().is_some_and(Desk::lend)
+    /// Lends the slot of a call's handler, if it waits for a direct call. False: it does not.
+    pub(crate) fn lend_slot(&self, call: CallNumber) -> bool {
+        self.desk().is_some_and(|desk| desk.lend(call))
     }
 
-    /// Whether the handler waits for a direct call, and its slot is not lent.
-    pub(crate) fn is_waiting(&self) -> bool {
-        self.desk().is_some_and(Desk::is_waiting)
+    /// Whether a call's handler waits for a direct call, and its slot is not lent.
+    pub(crate) fn waits(&self, call: CallNumber) -> bool {
+        self.desk().is_some_and(|desk| desk.waits(call))
     }
 
-    /// The deadline of the direct call that the worker runs, ns; none if it runs none.
-    pub(crate) fn runs_until(&self) -> Option<u64> {
-        self.desk().and_then(Desk::runs_until)
-    }
-
-    /// How many direct calls the worker has run; it wraps around.
-    pub(super) fn direct_calls(&self) -> u64 {
-        self.desk().map_or(0, Desk::calls)
+    /// The deadline of the direct call that is run under a lease, ns; none if none is.
+    pub(crate) fn runs_until(&self, lease: CallNumber) -> Option<u64> {
+        self.desk().and_then(|desk| desk.runs_until(lease))
     }
 
     /// What the worker has counted since it was last asked.

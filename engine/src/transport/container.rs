@@ -140,9 +140,14 @@ impl Container {
         Ok(reader)
     }
 
-    /// What carries the messages of its channels.
-    pub(super) fn kind(&self) -> ChannelKind {
-        self.kind
+    /// What carries the messages of its channels, and the version of the protocol that it speaks.
+    pub(super) fn kind(&self) -> (ChannelKind, u16) {
+        (self.kind, self.version)
+    }
+
+    /// Whether its workers are threads or an event loop.
+    pub(crate) fn mode(&self) -> Mode {
+        self.mode
     }
 
     /// A slot that no worker has.

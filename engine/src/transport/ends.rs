@@ -2,6 +2,7 @@
 
 use nightcore_runtime::ipc::channel::Pipe;
 use nightcore_runtime::ipc::ring::{self, RingFile};
+use nightcore_runtime::protocol::DIRECT_SINCE_VERSION;
 use nightcore_runtime::protocol::control::ChannelKind;
 use std::io;
 use std::os::fd::OwnedFd;
@@ -17,14 +18,22 @@ pub(super) struct Ends {
 
 impl Ends {
     /// Makes the pipes in `directory`, with names of this number for a moment.
-    pub(super) fn create(directory: &Path, number: u64, kind: ChannelKind) -> io::Result<Ends> {
+    /// `version`: that of the protocol that the container speaks.
+    pub(super) fn create(
+        directory: &Path,
+        number: u64,
+        (kind, version): (ChannelKind, u16),
+    ) -> io::Result<Ends> {
         let pipe =
             |direction: &str| Pipe::create(&directory.join(format!("pipe-{number}-{direction}")));
         let (to_worker, from_worker) = (pipe("in")?, pipe("out")?);
         let rings = match kind {
             ChannelKind::Fifo => None,
             ChannelKind::Ring => {
-                let file = ring::create_file()?;
+                let file = match version >= DIRECT_SINCE_VERSION {
+                    true => ring::create_file_with_seats()?,
+                    false => ring::create_file()?,
+                };
                 Some((RingFile::map(&file)?, file))
             }
         };

@@ -3,9 +3,11 @@
 
 use super::channel::Channel;
 use crate::ids::{CallNumber, ContainerKey, FunctionId};
+use nightcore_runtime::ipc::channel::Pipe;
 use nightcore_runtime::ipc::direct::{DirectFile, DirectState, Seen};
 use nightcore_runtime::ipc::region::{self, payload_bytes, units_for};
 use nightcore_runtime::ipc::ring;
+use nightcore_runtime::protocol::control::Mode;
 use nightcore_runtime::protocol::limits::{BASE_UNITS, MAX_METADATA_BYTES};
 use nightcore_runtime::protocol::{CancelReason, Status};
 use std::io;
@@ -23,9 +25,10 @@ pub struct Lending {
     callee: FunctionId,
     /// The container that calls.
     caller: ContainerKey,
+    caller_mode: Mode,
     is_recalled: bool,
-    /// How many direct calls the worker had run when it was last looked at, and since when.
-    idle: (u64, u64),
+    /// How many calls had been claimed when the engine looked last, and since when, ns.
+    idle: (u32, u64),
 }
 
 impl Lending {
@@ -35,7 +38,7 @@ impl Lending {
     /// If there is no shared memory, or no descriptor left.
     pub(crate) fn create(
         (channel, callee): (Rc<Channel>, FunctionId),
-        caller: ContainerKey,
+        (caller, caller_mode): (ContainerKey, Mode),
         max_body_bytes: u64,
         now: u64,
     ) -> io::Result<(Lending, [DirectFiles; 2])> {
@@ -47,9 +50,23 @@ impl Lending {
             [ring::create_file()?, region::create_file(units)?, region::create_file(units)?];
         let file = DirectFile::map(&files[0])?;
         let again: io::Result<Vec<OwnedFd>> = files.iter().map(OwnedFd::try_clone).collect();
-        let idle = (channel.direct_calls(), now);
-        let lending = Lending { file, channel, callee, caller, is_recalled: false, idle };
-        Ok((lending, [files.into(), again?]))
+        let (mut for_caller, mut for_callee) = (Vec::from(files), again?);
+        // An event loop has a bell, at which it waits. Each channel has its own: what one peer does
+        // to a bell cannot keep another one from ringing.
+        let (caller_bell, callee_bell) = (bell_of(caller_mode)?, bell_of(channel.mode())?);
+        let give = |bell: Option<Pipe>, to: &mut DirectFiles| {
+            bell.map(|bell| {
+                to.push(bell.reader);
+                bell.writer
+            })
+        };
+        let rings_caller = give(caller_bell, &mut for_caller);
+        let rings_callee = give(callee_bell, &mut for_callee);
+        for_caller.extend(rings_callee);
+        for_callee.extend(rings_caller);
+        let (idle, is_recalled) = ((file.claimed(), now), false);
+        let lending = Lending { file, channel, callee, caller, caller_mode, is_recalled, idle };
+        Ok((lending, [for_caller, for_callee]))
     }
 
     /// The worker's channel.
@@ -80,7 +97,9 @@ impl Lending {
         }
         self.file.end();
         self.channel.recall(lease);
-        self.file.wake_callee();
+        if self.channel.mode() == Mode::Threads {
+            self.file.wake_callee();
+        }
     }
 
     /// The call that is under way.
@@ -93,25 +112,28 @@ impl Lending {
         self.file.is_busy()
     }
 
-    /// Cancels the direct call that was seen. The caller is told. False: it has ended.
+    /// Cancels the direct call that was seen. A thread that waits for it is woken; an event loop
+    /// hears that its request is cancelled. False: it has ended.
     pub(crate) fn cancel(&self, seen: Seen, reason: CancelReason) -> bool {
         let is_cancelled = self.file.cancel(seen, reason);
-        if is_cancelled {
+        if is_cancelled && self.caller_mode == Mode::Threads {
             self.file.wake_caller();
         }
         is_cancelled
     }
 
-    /// The worker has ended the lease: a call that it did not take is to go through the engine.
+    /// The worker has ended the lease, maybe without being told to: no call begins any more, and
+    /// one that it did not take is to go through the engine.
     pub(crate) fn refuse(&self) {
+        self.file.end();
         self.file.refuse();
     }
 
     /// How long, in ns, the worker has run no direct call.
     pub(crate) fn idle_ns(&mut self, now: u64) -> u64 {
-        let calls = self.channel.direct_calls();
-        if self.is_busy() || calls != self.idle.0 {
-            self.idle = (calls, now);
+        let claimed = self.file.claimed();
+        if self.is_busy() || claimed != self.idle.0 {
+            self.idle = (claimed, now);
         }
         now.saturating_sub(self.idle.1)
     }
@@ -127,5 +149,13 @@ impl Lending {
             DirectState::Abandoned(reason) => Some(reason.status()),
             DirectState::Free | DirectState::Refused => None,
         }
+    }
+}
+
+/// The pipe by which a side of this mode is woken; a thread needs none.
+fn bell_of(mode: Mode) -> io::Result<Option<Pipe>> {
+    match mode {
+        Mode::Threads => Ok(None),
+        Mode::EventLoop => Pipe::without_name().map(Some),
     }
 }

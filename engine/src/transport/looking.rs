@@ -18,6 +18,13 @@ const MAX_LOOKED_AT: usize = 16;
 /// How often the engine looks before it lets others run, when a worker on another core is to send
 /// something: for about as long as that takes.
 const LOOKS_ELSEWHERE: u32 = 8;
+/// The same as [`CROWDED_NS`], in ns, while handlers are known to compute. The engine then waits
+/// behind them after each yield, and nothing that comes from clients wakes it: the kernel soon runs
+/// a thread that has slept, and not one that has yielded.
+const COMPUTING_NS: u64 = 20_000;
+/// For how long it is remembered that handlers compute, ns. It is measured more often while calls
+/// wait for them.
+const REMEMBERED_NS: u64 = 100_000_000;
 
 /// The channels at whose rings the engine looks.
 #[derive(Default)]
@@ -29,6 +36,8 @@ pub struct Looking {
     last_look: u64,
     /// Counts the events that came in other ways.
     other_work: u64,
+    /// Until when handlers are taken to compute, ns.
+    computing_until: u64,
 }
 
 /// What came of one look at all channels.
@@ -52,6 +61,11 @@ impl Looking {
     #[inline]
     pub(crate) fn note_other_work(&mut self) {
         self.other_work += 1;
+    }
+
+    /// Handlers compute, so that yielding takes long.
+    pub(crate) fn note_computing(&mut self, now: u64) {
+        self.computing_until = now + REMEMBERED_NS;
     }
 
     /// How often something came by another way: while that goes on there is work here, and nobody
@@ -152,7 +166,8 @@ impl Looking {
     pub(crate) fn let_others_run(&self) {
         let before = now_ns();
         let_others_run();
-        if now_ns() - before <= CROWDED_NS {
+        let most = if before < self.computing_until { COMPUTING_NS } else { CROWDED_NS };
+        if now_ns() - before <= most {
             return;
         }
         self.channels.iter().filter_map(|channel| channel.rings()).for_each(Rings::found_crowd);

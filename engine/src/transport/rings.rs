@@ -14,8 +14,8 @@ use std::cell::{Cell, RefCell};
 pub struct Rings {
     pub(super) outgoing: RefCell<RingWriter>,
     pub(super) incoming: RefCell<RingReader>,
-    /// What the worker tells about its direct calls.
-    pub(super) desk: Desk,
+    /// What the worker tells about its direct calls; none before version 4.
+    pub(super) desk: Option<Desk>,
     attention: Cell<Attention>,
     patience: RefCell<Patience>,
     /// Since when a message is expected that is not looked for, ns.

@@ -11,6 +11,7 @@ use nightcore_engine::scheduler::{Action, Actions, Arrival, Event, Invoke, Sched
 use nightcore_runtime::protocol::control::{ChannelKind, Mode, Placement};
 use nightcore_runtime::protocol::{Broken, Failure, InvokeNumber, Status};
 use std::collections::VecDeque;
+use std::num::NonZeroU32;
 use std::ops::{Deref, DerefMut};
 use std::time::Duration;
 
@@ -94,9 +95,19 @@ impl<R> DerefMut for Driven<R> {
 }
 
 impl<R> Driven<R> {
+    /// On a machine with so many cores.
+    pub fn on_cores(cores: Option<NonZeroU32>) -> Driven<R> {
+        Driven { scheduler: Scheduler::on_cores(cores), ..Driven::default() }
+    }
+
     /// The next thing that is to be done.
     pub fn next_action(&mut self) -> Option<Action<Body, R>> {
         self.actions.pop_front()
+    }
+
+    /// What is still to be done, in its order.
+    pub fn pending(&self) -> impl Iterator<Item = &Action<Body, R>> {
+        self.actions.iter()
     }
 
     /// When the scheduler wants to be woken, by its last event.

@@ -7,7 +7,7 @@
 use crate::protocol::limits::PIPE_BYTES;
 use nix::fcntl::{FcntlArg, OFlag, fcntl, open};
 use nix::sys::stat::Mode;
-use nix::unistd::{mkfifo, unlink};
+use nix::unistd::{mkfifo, pipe2, unlink};
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::path::Path;
@@ -36,9 +36,23 @@ impl Pipe {
         })();
         unlink(path)?;
         let (reader, writer) = ends.map_err(|e: nix::Error| io::Error::from(e))?;
+        Ok(Pipe::of_size(reader, writer))
+    }
+
+    /// Makes a pipe that never had a name. Its ends have file flags of their own, too.
+    ///
+    /// # Errors
+    ///
+    /// If there is no descriptor left.
+    pub fn without_name() -> io::Result<Pipe> {
+        let (reader, writer) = pipe2(OFlag::O_NONBLOCK | OFlag::O_CLOEXEC)?;
+        Ok(Pipe::of_size(reader, writer))
+    }
+
+    fn of_size(reader: OwnedFd, writer: OwnedFd) -> Pipe {
         // This fails beyond the user's share of pipe memory. The pipe then keeps its default size.
         let _ = fcntl(&writer, FcntlArg::F_SETPIPE_SZ(PIPE_BYTES as i32));
-        Ok(Pipe { reader, writer })
+        Pipe { reader, writer }
     }
 }
 

@@ -1,22 +1,27 @@
-//! The desk of a worker: words by which it tells the engine about its direct calls, which the
-//! engine does not see.
+//! The desk of a worker: words by which it tells the engine about direct calls, which the engine
+//! does not see.
 //!
 //! The desk lies in the file of the worker's own channel, which only the worker and the engine map.
-//! It has three parts: whether the handler waits for the answer to a direct call, so that the
-//! engine can lend its slot; what direct call the worker runs; and counts of all direct calls that
-//! it has run. The worker is the only writer but for the first word.
+//! It has two parts. A *seat* is for a handler: it tells whether the handler waits for the answer
+//! to a direct call, so that the engine can lend its slot, and by when the direct call that it runs
+//! is to end. A worker thread uses one seat, an event loop one for each of its handlers that runs
+//! or makes direct calls. The other part counts all direct calls that the worker has run. The
+//! worker is the only writer but for a seat's state.
 
-use super::ring::RingFile;
-use crate::protocol::Status;
+use super::ring::{RingFile, SEATS_BYTES, SEATS_OFFSET};
 use crate::protocol::desk_counts::{DeskCounts, OUTCOMES, Segment};
 use crate::protocol::times::{BUCKETS, bucket_of};
+use crate::protocol::{CallNumber, Status};
 use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 
-const WAITS_OFFSET: usize = 1024;
-const DEADLINE_OFFSET: usize = 1088;
+/// The word that tells how many seats have ever been used.
+const USED_OFFSET: usize = 1024;
 const COUNTS_OFFSET: usize = 1152;
 const HISTOGRAMS_OFFSET: usize = 1280;
 const HISTOGRAM_BYTES: usize = BUCKETS * size_of::<u32>();
+const SEAT_BYTES: usize = 32;
+/// The number of seats.
+pub const SEATS: usize = SEATS_BYTES / SEAT_BYTES;
 
 const RUNS: u32 = 0;
 const WAITS: u32 = 1;
@@ -26,6 +31,25 @@ const LENT: u32 = 2;
 #[derive(Clone, Debug)]
 pub struct Desk {
     file: RingFile,
+}
+
+/// One of the seats of a desk.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Seat(u8);
+
+impl Seat {
+    /// The seat of a worker thread.
+    pub const OF_THREAD: Seat = Seat(0);
+
+    /// The seat with this number, below [`SEATS`].
+    pub fn new(number: usize) -> Option<Seat> {
+        u8::try_from(number).ok().filter(|_| number < SEATS).map(Seat)
+    }
+
+    /// Its number.
+    pub fn number(self) -> usize {
+        usize::from(self.0)
+    }
 }
 
 /// How a direct call went.
@@ -40,17 +64,29 @@ pub struct DirectTimes {
 }
 
 impl Desk {
-    /// The desk in the file of a channel.
-    pub fn of(file: &RingFile) -> Desk {
-        Desk { file: file.clone() }
+    /// The desk in the file of a channel; none if the file has no seats.
+    pub fn of(file: &RingFile) -> Option<Desk> {
+        file.has_seats().then(|| Desk { file: file.clone() })
     }
 
-    fn waits(&self) -> &AtomicU32 {
-        self.file.word(WAITS_OFFSET)
+    fn used(&self) -> &AtomicU32 {
+        self.file.word(USED_OFFSET)
     }
 
-    fn deadline(&self) -> &AtomicU64 {
-        self.file.long_word(DEADLINE_OFFSET)
+    /// The call whose handler has a seat; 0 if none has.
+    #[inline]
+    fn call(&self, seat: Seat) -> &AtomicU64 {
+        self.file.long_word(SEATS_OFFSET + seat.number() * SEAT_BYTES)
+    }
+
+    #[inline]
+    fn deadline(&self, seat: Seat) -> &AtomicU64 {
+        self.file.long_word(SEATS_OFFSET + seat.number() * SEAT_BYTES + 8)
+    }
+
+    #[inline]
+    fn state(&self, seat: Seat) -> &AtomicU32 {
+        self.file.word(SEATS_OFFSET + seat.number() * SEAT_BYTES + 16)
     }
 
     fn outcome(&self, outcome: usize) -> &AtomicU32 {
@@ -65,38 +101,75 @@ impl Desk {
         self.file.word(HISTOGRAMS_OFFSET + segment as usize * HISTOGRAM_BYTES + 4 * bucket)
     }
 
-    /// Worker: its handler waits for the answer to a direct call from now on.
+    /// Worker: the handler of `call` has this seat from now on.
     #[inline]
-    pub fn begin_wait(&self) {
-        self.waits().swap(WAITS, Ordering::SeqCst);
+    pub fn take(&self, seat: Seat, call: CallNumber) {
+        self.call(seat).store(call.number(), Ordering::Relaxed);
+        let used = seat.number() as u32 + 1;
+        if self.used().load(Ordering::Relaxed) < used {
+            self.used().store(used, Ordering::Relaxed);
+        }
+    }
+
+    /// Worker: no handler has this seat any more.
+    pub fn leave(&self, seat: Seat) {
+        self.call(seat).store(0, Ordering::Relaxed);
+        self.deadline(seat).store(0, Ordering::Relaxed);
+        self.state(seat).store(RUNS, Ordering::SeqCst);
+    }
+
+    /// Worker: the handler waits for the answer to a direct call from now on, unless its slot is
+    /// lent already.
+    #[inline]
+    pub fn begin_wait(&self, seat: Seat) {
+        let order = (Ordering::SeqCst, Ordering::SeqCst);
+        let _ = self.state(seat).compare_exchange(RUNS, WAITS, order.0, order.1);
     }
 
     /// Worker: the wait is over. False: the slot was lent, and the handler needs one to go on.
     #[inline]
-    pub fn end_wait(&self) -> bool {
-        self.waits().swap(RUNS, Ordering::SeqCst) != LENT
+    pub fn end_wait(&self, seat: Seat) -> bool {
+        self.state(seat).swap(RUNS, Ordering::SeqCst) != LENT
     }
 
-    /// Engine: lends the slot of a handler that waits. False: it does not wait.
-    pub fn lend(&self) -> bool {
-        self.waits().compare_exchange(WAITS, LENT, Ordering::SeqCst, Ordering::SeqCst).is_ok()
+    /// The seat of the handler of a call.
+    fn seat_of(&self, call: CallNumber) -> Option<Seat> {
+        self.seats().find(|seat| self.call(*seat).load(Ordering::Relaxed) == call.number())
     }
 
-    /// Engine: whether the handler waits for the answer to a direct call, and its slot is not lent.
-    pub fn is_waiting(&self) -> bool {
-        self.waits().load(Ordering::Relaxed) == WAITS
+    /// The seats that have ever been used.
+    fn seats(&self) -> impl Iterator<Item = Seat> {
+        let used = (self.used().load(Ordering::Relaxed) as usize).min(SEATS);
+        (0..used).filter_map(Seat::new)
     }
 
-    /// Worker: runs a direct call with this deadline, in ns of the monotonic clock.
+    /// Engine: lends the slot of the handler of a call, if it waits. False: it does not. The slot
+    /// of one that still waits may be lent again.
+    pub fn lend(&self, call: CallNumber) -> bool {
+        let Some(seat) = self.seat_of(call) else { return false };
+        let order = (Ordering::SeqCst, Ordering::SeqCst);
+        let lent = self.state(seat).compare_exchange(WAITS, LENT, order.0, order.1);
+        matches!(lent, Ok(_) | Err(LENT))
+    }
+
+    /// Engine: whether the handler of a call waits for the answer to a direct call, and its slot is
+    /// not lent.
+    pub fn waits(&self, call: CallNumber) -> bool {
+        let state = self.seat_of(call).map(|seat| self.state(seat).load(Ordering::Relaxed));
+        state == Some(WAITS)
+    }
+
+    /// Worker: the handler that has this seat runs a direct call with this deadline, in ns of the
+    /// monotonic clock.
     #[inline]
-    pub fn begin(&self, deadline: u64) {
-        self.deadline().store(deadline, Ordering::Relaxed);
+    pub fn begin(&self, seat: Seat, deadline: u64) {
+        self.deadline(seat).store(deadline, Ordering::Relaxed);
     }
 
-    /// Worker: has run a direct call.
-    pub fn end(&self, status: Status, times: DirectTimes) {
+    /// Worker: the handler that has this seat has run a direct call. One thread at a time may tell.
+    pub fn end(&self, seat: Seat, status: Status, times: DirectTimes) {
         let DirectTimes { sent_at, began_at, ended_at } = times;
-        self.deadline().store(0, Ordering::Relaxed);
+        self.deadline(seat).store(0, Ordering::Relaxed);
         add(self.outcome((status.number() as usize).min(OUTCOMES - 1)), 1);
         let ran_ns = ended_at.saturating_sub(began_at);
         for (segment, ns) in [
@@ -109,15 +182,10 @@ impl Desk {
         }
     }
 
-    /// Engine: the deadline of the direct call that the worker runs; `None` if it runs none.
-    pub fn runs_until(&self) -> Option<u64> {
-        Some(self.deadline().load(Ordering::Relaxed)).filter(|deadline| *deadline > 0)
-    }
-
-    /// Engine: how many direct calls the worker has run; it wraps around.
-    pub fn calls(&self) -> u64 {
-        let outcomes = (0..OUTCOMES).map(|outcome| self.outcome(outcome).load(Ordering::Relaxed));
-        outcomes.map(u64::from).sum()
+    /// Engine: the deadline of the direct call that is run under a lease; `None` if none is.
+    pub fn runs_until(&self, lease: CallNumber) -> Option<u64> {
+        let seat = self.seat_of(lease)?;
+        Some(self.deadline(seat).load(Ordering::Relaxed)).filter(|deadline| *deadline > 0)
     }
 
     /// Engine: what the worker has counted.
@@ -154,32 +222,43 @@ const _: () = {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::ipc::ring::create_file;
+    use crate::ipc::ring::{create_file, create_file_with_seats};
 
     fn desk() -> Desk {
-        Desk::of(&RingFile::map(&create_file().unwrap()).unwrap())
+        assert!(Desk::of(&RingFile::map(&create_file().unwrap()).unwrap()).is_none());
+        Desk::of(&RingFile::map(&create_file_with_seats().unwrap()).unwrap()).unwrap()
     }
 
     #[test]
     fn a_slot_is_lent_only_while_its_handler_waits() {
-        let desk = desk();
-        assert!(!desk.lend());
-        desk.begin_wait();
-        assert!(desk.lend() && !desk.lend());
-        assert!(!desk.end_wait(), "it was lent");
-        desk.begin_wait();
-        assert!(desk.end_wait() && !desk.lend());
+        let (desk, seat) = (desk(), Seat::new(SEATS - 1).unwrap());
+        let (call, other) = (CallNumber::new(7).unwrap(), CallNumber::new(8).unwrap());
+        assert!(!desk.lend(call), "it has no seat");
+        desk.take(seat, call);
+        assert!(!desk.lend(call));
+        desk.begin_wait(seat);
+        assert!(desk.waits(call) && !desk.waits(other) && !desk.lend(other));
+        assert!(desk.lend(call) && desk.lend(call) && !desk.waits(call));
+        assert!(!desk.end_wait(seat), "it was lent");
+        desk.begin_wait(seat);
+        assert!(desk.end_wait(seat) && !desk.lend(call));
+        desk.begin_wait(seat);
+        desk.leave(seat);
+        assert!(!desk.lend(call));
+        assert_eq!(Seat::new(SEATS), None);
     }
 
     #[test]
     fn what_a_worker_counts_the_engine_reads() {
         let desk = desk();
-        desk.begin(9_000);
-        assert_eq!(desk.runs_until(), Some(9_000));
+        let (seat, lease) = (Seat::OF_THREAD, CallNumber::new(7).unwrap());
+        desk.take(seat, lease);
+        desk.begin(seat, 9_000);
+        assert_eq!(desk.runs_until(lease), Some(9_000));
         let times = DirectTimes { sent_at: 100, began_at: 300, ended_at: 5_300 };
-        desk.end(Status::Ok, times);
-        desk.end(Status::DepthExceeded, times);
-        assert_eq!(desk.runs_until(), None);
+        desk.end(seat, Status::Ok, times);
+        desk.end(seat, Status::DepthExceeded, times);
+        assert_eq!(desk.runs_until(lease), None);
         let counts = desk.counts();
         assert_eq!((counts.outcomes[0], counts.outcomes[9]), (1, 1));
         assert_eq!(counts.sums_ns, [2 * 200, 2 * 5_000, 2 * 5_200]);

@@ -19,6 +19,9 @@ use std::io;
 use std::os::fd::AsFd;
 use std::sync::atomic::{AtomicU32, AtomicU64, Ordering, fence};
 
+/// The ring that carries calls, and the one that carries answers.
+const TO_CALLEE: usize = 0;
+const TO_CALLER: usize = 1;
 /// The offset of the words of calls in the first page.
 const CALLS_OFFSET: usize = 1024;
 /// The offset of the word that tells on which core the callee stays.
@@ -242,14 +245,29 @@ impl DirectFile {
         self.home().load(Ordering::Relaxed) == core + 1
     }
 
-    /// Wakes a callee that is parked.
+    /// Wakes a callee that is a worker thread and is parked.
     pub fn wake_callee(&self) {
-        self.rings.wake_reader(0);
+        self.rings.wake_reader(TO_CALLEE);
     }
 
-    /// Wakes a caller that is parked.
+    /// Wakes a caller that is a worker thread and is parked.
     pub fn wake_caller(&self) {
-        self.rings.wake_reader(1);
+        self.rings.wake_reader(TO_CALLER);
+    }
+
+    /// Ends the wait of a callee that is an event loop. Returns whether its bell must be rung.
+    pub fn end_callee_wait(&self) -> bool {
+        self.rings.end_reader_wait(TO_CALLEE)
+    }
+
+    /// Ends the wait of a caller that is an event loop. Returns whether its bell must be rung.
+    pub fn end_caller_wait(&self) -> bool {
+        self.rings.end_reader_wait(TO_CALLER)
+    }
+
+    /// Engine: how many calls were claimed; it wraps around.
+    pub fn claimed(&self) -> u32 {
+        self.call().load(Ordering::Relaxed) >> STATE_BITS
     }
 }
 

@@ -71,6 +71,11 @@ impl Patience {
         false
     }
 
+    /// Forgets spins that were in vain: the next wait begins with one, unless the core is crowded.
+    pub fn renew(&mut self) {
+        self.skip = 0;
+    }
+
     /// Whether spinning has not been in vain lately.
     #[inline]
     pub fn pays(&self) -> bool {

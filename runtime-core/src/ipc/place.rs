@@ -25,25 +25,36 @@ impl Place {
     /// Takes note of a spin on core `here`, with the engine last seen on core `engine`.
     #[inline]
     pub fn looks(&mut self, here: u32, engine: u32, now_ns: impl Fn() -> u64) {
+        if self.is_to_leave(here, engine, now_ns) {
+            leave(here);
+        }
+    }
+
+    /// As [`Place::looks`], but returns whether the thread is to [`leave`].
+    #[inline]
+    pub fn is_to_leave(&mut self, here: u32, engine: u32, now_ns: impl Fn() -> u64) -> bool {
         if here != engine {
             self.beside_engine = 0;
-            return;
+            return false;
         }
         self.beside_engine += 1;
-        if self.beside_engine >= STAYS {
-            self.beside_engine = 0;
-            let now = now_ns();
-            if now >= self.not_before_ns {
-                self.not_before_ns = now + PAUSE_NS;
-                leave(here as usize);
-            }
+        if self.beside_engine < STAYS {
+            return false;
         }
+        self.beside_engine = 0;
+        let now = now_ns();
+        let may_move = now >= self.not_before_ns;
+        if may_move {
+            self.not_before_ns = now + PAUSE_NS;
+        }
+        may_move
     }
 }
 
 /// Moves the calling thread to another core that it may run on, if there is one. Its affinity stays
 /// as it was.
-fn leave(core: usize) {
+pub fn leave(core: u32) {
+    let core = core as usize;
     let this = Pid::from_raw(0);
     let Ok(allowed) = sched_getaffinity(this) else { return };
     let mut others = allowed;
@@ -75,7 +86,7 @@ impl Home {
     /// Binds the thread to this core. Nothing happens if it may not run there.
     pub fn bind(&mut self, core: u32) {
         let this = Pid::from_raw(0);
-        let allowed = match self.allowed {
+        let allowed = match self.allowed.filter(|_| self.core.is_some()) {
             Some(allowed) => allowed,
             None => {
                 let Ok(allowed) = sched_getaffinity(this) else { return };

@@ -25,8 +25,12 @@ use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 /// different cache lines, so that the sides do not take lines from each other without need.
 const WORDS_BYTES: usize = 4096;
 const RING_BYTES: usize = RING_LINES as usize * LINE_BYTES;
-/// The length of the file.
+/// The length of the file without seats.
 const FILE_BYTES: usize = WORDS_BYTES + 2 * RING_BYTES;
+/// Where the seats of the worker's desk begin, see [`super::desk`].
+pub(super) const SEATS_OFFSET: usize = FILE_BYTES;
+/// The bytes of the seats: one page.
+pub(super) const SEATS_BYTES: usize = 4096;
 
 const _: () = {
     assert!(RING_LINES.is_power_of_two());
@@ -34,9 +38,26 @@ const _: () = {
 };
 
 /// Makes the file of a channel's rings, sealed against any change of its size.
+///
+/// # Errors
+///
+/// If there is no shared memory, or no descriptor left.
 pub fn create_file() -> io::Result<OwnedFd> {
+    create_file_of(FILE_BYTES)
+}
+
+/// Makes the file of a channel whose worker can make and run direct calls: it has seats.
+///
+/// # Errors
+///
+/// As [`create_file`].
+pub fn create_file_with_seats() -> io::Result<OwnedFd> {
+    create_file_of(FILE_BYTES + SEATS_BYTES)
+}
+
+fn create_file_of(bytes: usize) -> io::Result<OwnedFd> {
     let fd = memfd_create("nightcore-ring", MFdFlags::MFD_CLOEXEC | MFdFlags::MFD_ALLOW_SEALING)?;
-    nix::unistd::ftruncate(&fd, FILE_BYTES as i64)?;
+    nix::unistd::ftruncate(&fd, bytes as i64)?;
     fcntl(
         &fd,
         FcntlArg::F_ADD_SEALS(
@@ -55,8 +76,8 @@ pub enum Side {
     Worker,
 }
 
-/// The file of a channel's rings, mapped. The rest of its first page holds other words of the
-/// channel: see [`super::desk`] and [`super::direct`].
+/// The file of a channel's rings, mapped. Its first page holds other words of the channel as well:
+/// see [`super::desk`] and [`super::direct`].
 #[derive(Clone, Debug)]
 pub struct RingFile {
     map: Arc<MmapRaw>,
@@ -70,14 +91,20 @@ impl RingFile {
     /// `InvalidData` if the file has another length than it should, or could shrink.
     pub fn map(fd: &impl AsFd) -> io::Result<RingFile> {
         let invalid = |text: &str| io::Error::new(io::ErrorKind::InvalidData, text);
-        if nix::sys::stat::fstat(fd)?.st_size != FILE_BYTES as i64 {
+        let bytes = usize::try_from(nix::sys::stat::fstat(fd)?.st_size).unwrap_or(0);
+        if bytes != FILE_BYTES && bytes != FILE_BYTES + SEATS_BYTES {
             return Err(invalid("a ring's file has the wrong size"));
         }
         let seals = SealFlag::from_bits_truncate(fcntl(fd, FcntlArg::F_GET_SEALS)?);
         if !seals.contains(SealFlag::F_SEAL_SHRINK) {
             return Err(invalid("a ring's file is not sealed"));
         }
-        Ok(RingFile { map: Arc::new(MmapOptions::new().len(FILE_BYTES).map_raw(&fd.as_fd())?) })
+        Ok(RingFile { map: Arc::new(MmapOptions::new().len(bytes).map_raw(&fd.as_fd())?) })
+    }
+
+    /// Whether it has the seats of a desk.
+    pub(super) fn has_seats(&self) -> bool {
+        self.map.len() > SEATS_OFFSET
     }
 
     /// The ends of a side. Each side takes them once: they begin at the start of the rings.
@@ -102,24 +129,32 @@ impl RingFile {
 
     /// Wakes the reader of a ring, whatever its word says.
     pub(super) fn wake_reader(&self, index: usize) {
-        let ring = Ring { map: self.map.clone(), index };
-        end_wait(ring.reader_waits());
-        futex::wake(ring.reader_waits());
+        self.end_reader_wait(index);
+        futex::wake(self.reader_waits(index));
     }
 
-    /// The word of the first page at this offset.
+    /// Ends the wait of a ring's reader. Returns whether its bell must be rung.
+    pub(super) fn end_reader_wait(&self, index: usize) -> bool {
+        !end_wait(self.reader_waits(index))
+    }
+
+    fn reader_waits(&self, index: usize) -> &AtomicU32 {
+        self.word(reader_waits_offset(index))
+    }
+
+    /// The word at this offset, outside of the rings.
     #[inline]
     pub(super) fn word(&self, offset: usize) -> &AtomicU32 {
-        assert!(offset + size_of::<AtomicU32>() <= WORDS_BYTES && offset.is_multiple_of(4));
+        assert!(offset + size_of::<AtomicU32>() <= self.map.len() && offset.is_multiple_of(4));
         // SAFETY: the offset is inside the map and aligned to 4, as was just checked; the map lives
         // as long as self; all sides use these words as atomics only.
         unsafe { &*self.map.as_mut_ptr().add(offset).cast::<AtomicU32>() }
     }
 
-    /// The long word of the first page at this offset.
+    /// The long word at this offset, outside of the rings.
     #[inline]
     pub(super) fn long_word(&self, offset: usize) -> &AtomicU64 {
-        assert!(offset + size_of::<AtomicU64>() <= WORDS_BYTES && offset.is_multiple_of(8));
+        assert!(offset + size_of::<AtomicU64>() <= self.map.len() && offset.is_multiple_of(8));
         // SAFETY: as in `word`, with an alignment of 8.
         unsafe { &*self.map.as_mut_ptr().add(offset).cast::<AtomicU64>() }
     }
@@ -132,6 +167,11 @@ impl RingFile {
 /// As [`RingFile::map`].
 pub fn open(fd: &impl AsFd, side: Side) -> io::Result<(RingWriter, RingReader)> {
     Ok(RingFile::map(fd)?.ends(side))
+}
+
+/// The offset of a ring's word that tells whether its reader waits.
+const fn reader_waits_offset(index: usize) -> usize {
+    (index * 4 + 2) * LINE_BYTES
 }
 
 /// One of the two rings of a file.

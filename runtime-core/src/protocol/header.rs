@@ -30,9 +30,9 @@ pub(super) enum Kind {
     Cancel = 7,
     /// Worker to engine: this call's handler waits for any of its internal calls.
     Wait = 8,
-    /// Engine to an idle worker thread: run the calls of this direct channel.
+    /// Engine to an idle worker thread, or an event loop: run the calls of this direct channel.
     Lend = 9,
-    /// Engine to worker thread: run no more calls of this direct channel.
+    /// Engine to worker: run no more calls of this direct channel.
     Recall = 10,
     /// Worker to engine: call this function for a handler that runs a direct call.
     InvokeBelow = 11,
@@ -42,6 +42,8 @@ pub(super) enum Kind {
     Resumed = 13,
     /// Caller to callee on a direct channel: run this call.
     DirectCall = 14,
+    /// Event loop to engine: I no longer want the answer to the call of this lease.
+    CancelLease = 15,
 }
 
 impl Kind {
@@ -61,6 +63,7 @@ impl Kind {
             12 => Kind::Resume,
             13 => Kind::Resumed,
             14 => Kind::DirectCall,
+            15 => Kind::CancelLease,
             _ => return None,
         })
     }

@@ -45,3 +45,6 @@ pub const REGION_BYTES: u64 = BASE_UNITS as u64 * BLOCK_UNIT_BYTES as u64;
 pub const MAX_CONTROL_TEXT_BYTES: usize = 16 * 1024;
 /// Bytes of the token that admits one process as a container, once.
 pub const TOKEN_BYTES: usize = 16;
+/// The most leases of one event loop as the callee. As many more of its handlers can make direct
+/// calls themselves: the desk of a worker has a seat for each.
+pub const MAX_LEASES_OF_LOOP: usize = 64;

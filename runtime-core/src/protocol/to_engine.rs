@@ -30,6 +30,8 @@ pub enum ToEngine<'a> {
     InvokeBelow(InvokeBelow<'a>),
     /// Kind 12.
     Resume(Resume),
+    /// Kind 15.
+    CancelLease(CancelLease),
 }
 
 impl<'a> ToEngine<'a> {
@@ -56,6 +58,7 @@ impl<'a> ToEngine<'a> {
             }),
             Kind::InvokeBelow => ToEngine::InvokeBelow(InvokeBelow::read(message)?),
             Kind::Resume => ToEngine::Resume(Resume { call: call_of(header)? }),
+            Kind::CancelLease => ToEngine::CancelLease(CancelLease { lease: call_of(header)? }),
             Kind::Retire
             | Kind::Dispatch
             | Kind::Lend
@@ -76,6 +79,7 @@ impl<'a> ToEngine<'a> {
             ToEngine::Wait(_) => Kind::Wait,
             ToEngine::InvokeBelow(_) => Kind::InvokeBelow,
             ToEngine::Resume(_) => Kind::Resume,
+            ToEngine::CancelLease(_) => Kind::CancelLease,
         } as u16)
     }
 }
@@ -378,6 +382,22 @@ impl Resume {
     /// The message.
     pub fn write(&self) -> MessageBuffer {
         let header = Header::new(Kind::Resume, self.call.number());
+        MessageBuffer::write(header, "", WirePayload::EMPTY)
+    }
+}
+
+/// CANCEL_LEASE: the caller under a lease no longer wants the answer to its call, and has abandoned
+/// it. The lease ends, and all that the call has under way.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct CancelLease {
+    /// The lease, of this container as the caller.
+    pub lease: CallNumber,
+}
+
+impl CancelLease {
+    /// The message.
+    pub fn write(&self) -> MessageBuffer {
+        let header = Header::new(Kind::CancelLease, self.lease.number());
         MessageBuffer::write(header, "", WirePayload::EMPTY)
     }
 }

@@ -55,6 +55,7 @@ impl<'a> ToWorker<'a> {
             | Kind::Wait
             | Kind::InvokeBelow
             | Kind::Resume
+            | Kind::CancelLease
             | Kind::DirectCall => return Err(Broken::Kind(message.header.kind)),
         })
     }

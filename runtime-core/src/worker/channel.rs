@@ -1,5 +1,6 @@
 //! A worker's end of its channel, by named pipes or by rings.
 
+use super::bell::{Bell, hear};
 use super::session::NewWorker;
 use crate::clock::now_ns;
 use crate::ipc::channel::{self, is_fifo, set_blocking, set_nonblocking};
@@ -27,7 +28,13 @@ pub(super) enum Incoming {
     /// Messages come by the pipe.
     Pipe { reader: OwnedFd, inbox: Inbox },
     /// Messages come by the ring; the pipe is its bell.
-    Ring { bell: OwnedFd, ring: RingReader, to_engine: Bell, place: Option<Place>, desk: Desk },
+    Ring {
+        bell: OwnedFd,
+        ring: RingReader,
+        to_engine: Bell,
+        place: Option<Place>,
+        desk: Option<Desk>,
+    },
 }
 
 /// The end to write.
@@ -36,16 +43,6 @@ pub(super) enum Outgoing {
     Pipe(OwnedFd),
     /// Messages go by the ring; the pipe is the engine's bell.
     Ring { bell: Bell, ring: RingWriter },
-}
-
-/// The pipe by which the engine is woken.
-pub(super) struct Bell(OwnedFd);
-
-impl Bell {
-    fn ring(&self) {
-        // A full pipe wakes the engine anyway, and if it is gone the reader says so.
-        let _ = channel::send(self.0.as_fd(), &[0]);
-    }
 }
 
 /// Both ends, from what came with CREATE_WORKER: the end to read, the end to write, and the rings
@@ -68,7 +65,7 @@ pub(super) fn open(worker: NewWorker, mode: Mode) -> Result<(Incoming, Outgoing)
         return Ok((Incoming::Pipe { reader, inbox: Inbox::default() }, Outgoing::Pipe(writer)));
     };
     set_nonblocking(&writer).map_err(text)?;
-    let to_engine = Bell(writer.try_clone().map_err(text)?);
+    let to_engine = Bell::new(writer.try_clone().map_err(text)?);
     let file = RingFile::map(&rings).map_err(text)?;
     let (ring_writer, ring_reader) = file.ends(Side::Worker);
     Ok((
@@ -79,7 +76,7 @@ pub(super) fn open(worker: NewWorker, mode: Mode) -> Result<(Incoming, Outgoing)
             place: moves.then(Place::default),
             desk: Desk::of(&file),
         },
-        Outgoing::Ring { bell: Bell(writer), ring: ring_writer },
+        Outgoing::Ring { bell: Bell::new(writer), ring: ring_writer },
     ))
 }
 
@@ -106,11 +103,11 @@ impl Incoming {
         }
     }
 
-    /// Where the engine is told about direct calls; none over named pipes.
+    /// Where the engine is told about direct calls; none over named pipes, or before version 4.
     pub(super) fn desk(&self) -> Option<Desk> {
         match self {
             Incoming::Pipe { .. } => None,
-            Incoming::Ring { desk, .. } => Some(desk.clone()),
+            Incoming::Ring { desk, .. } => desk.clone(),
         }
     }
 
@@ -133,10 +130,17 @@ impl Incoming {
         }
     }
 
-    /// Looks for a message, if that pays; see [`look`]. True: there is one.
-    pub(super) fn look(&mut self, for_ns: u64, turn_ns: u64, patience: &mut Patience) -> bool {
+    /// Looks for a message, if that pays; see [`look`]. True: there is one, or something else
+    /// `has_come`.
+    pub(super) fn look(
+        &mut self,
+        (for_ns, turn_ns): (u64, u64),
+        patience: &mut Patience,
+        has_come: impl Fn() -> bool,
+    ) -> bool {
         let Incoming::Ring { ring, place, .. } = self else { return false };
-        if ring.has_message() {
+        let found = || ring.has_message() || has_come();
+        if found() {
             return true;
         }
         if !patience.looks(now_ns) {
@@ -151,13 +155,13 @@ impl Incoming {
         {
             place.looks(this_core(), ring.writer_core(), now_ns);
         }
-        let looked = look(for_ns, turn_ns, now_ns, || ring.has_message());
+        let looked = look(for_ns, turn_ns, now_ns, found);
         LOOKERS.fetch_sub(1, Ordering::Relaxed);
         patience.learn(looked, now_ns);
         match looked {
             Looked::Found => true,
             Looked::InVain => false,
-            Looked::Crowded => ring.has_message(),
+            Looked::Crowded => found(),
         }
     }
 
@@ -236,19 +240,6 @@ impl Incoming {
                 let ended = ready && hear(bell)? == Filled::End;
                 Ok(ended || ring.has_message())
             }
-        }
-    }
-}
-
-/// Takes the bytes of the bell. They only wake.
-pub(super) fn hear(bell: &impl AsFd) -> io::Result<Filled> {
-    let mut bytes = [0; 64];
-    loop {
-        match nix::unistd::read(bell, &mut bytes) {
-            Ok(0) => return Ok(Filled::End),
-            Ok(read) => return Ok(Filled::Bytes { drained: read < bytes.len() }),
-            Err(nix::Error::EINTR) => {}
-            Err(error) => return Err(error.into()),
         }
     }
 }

@@ -3,7 +3,7 @@
 use super::arena::Block;
 use super::buffer::{Buffer, too_large, too_long};
 use super::memory::Memory;
-use super::payload::Input;
+use super::payload::Maker;
 use super::session::Session;
 use crate::clock::now_ns;
 use crate::ipc::region::{metadata_offset, payload_bytes};
@@ -13,8 +13,8 @@ use crate::protocol::to_engine::{
     CallComplete, CallFailed, Callee, HandlerTimes, Invoke, InvokeBelow,
 };
 use crate::protocol::{
-    BlockPayload, CallNumber, Failure, InlinePayload, InvokeNumber, MessageBuffer, MetadataBuffer,
-    MetadataError, Status, WireFailure, WirePayload, name,
+    BlockPayload, CallNumber, CancelReason, Failure, InlinePayload, InvokeNumber, MessageBuffer,
+    MetadataBuffer, MetadataError, Status, WireFailure, WirePayload, name,
 };
 use std::num::NonZeroU64;
 use std::time::Duration;
@@ -39,7 +39,7 @@ pub enum Body<'a> {
 /// An internal call that a handler makes.
 pub(super) struct OutgoingCall<'a> {
     /// The request whose handler makes it.
-    pub(super) request: &'a Input,
+    pub(super) maker: Maker,
     pub(super) name: &'a str,
     pub(super) body: Body<'a>,
     pub(super) options: &'a CallOptions,
@@ -66,18 +66,18 @@ impl OutgoingCall<'_> {
         let (mut gathered, metadata) = (Vec::new(), self.options.metadata.as_bytes());
         let room = (session as &dyn Memory, session.max_body_bytes());
         let payload = place(room, name_len, metadata, self.body, &mut gathered)?;
-        let parent = self.request.call;
-        let Some(direct) = self.request.direct else {
+        let Maker { call: parent, root, depth, .. } = self.maker;
+        let Some(direct_deadline) = self.maker.direct_deadline else {
             return Ok(Invoke { call, parent, callee, waits, deadline, sent_at, payload }.write());
         };
         let below = InvokeBelow {
             call,
             lease: parent,
-            root: self.request.root(),
-            depth: self.request.depth + 1,
+            root,
+            depth: depth + 1,
             callee,
             waits,
-            deadline: deadline.map_or(direct.deadline, |asked| asked.min(direct.deadline)),
+            deadline: deadline.map_or(direct_deadline, |asked| asked.min(direct_deadline)),
             payload,
         };
         Ok(below.write())
@@ -99,7 +99,7 @@ impl OutgoingCall<'_> {
     ) -> Result<MessageBuffer, Failure> {
         let (mut gathered, metadata) = (Vec::new(), self.options.metadata.as_bytes());
         let payload = place((memory, max_body_bytes), 0, metadata, self.body, &mut gathered)?;
-        let (root, depth) = (self.request.root(), self.request.depth + 1);
+        let (root, depth) = (self.maker.root, self.maker.depth + 1);
         Ok(DirectCall { call, root, depth, deadline, sent_at, payload }.write())
     }
 }
@@ -191,10 +191,46 @@ pub(super) fn complete(
     Ok(CallComplete { call, times, sent_at: began_at, payload }.write())
 }
 
+/// The COMPLETE of a request that came by a direct channel. Its payload comes from this room, which
+/// a buffer of the arena does not lie in.
+pub(super) fn complete_directly(
+    room: (&dyn Memory, u64),
+    call: CallNumber,
+    began_at: u64,
+    metadata: &[u8],
+    body: Body<'_>,
+) -> Result<MessageBuffer, Failure> {
+    match body {
+        parts @ Body::Parts(_) => complete(room, call, began_at, metadata, parts),
+        Body::Buffer(buffer, len) => {
+            let parts = [buffer.filled(len)?];
+            complete(room, call, began_at, metadata, Body::Parts(&parts))
+        }
+    }
+}
+
 /// The COMPLETE of a request whose handler answered nothing.
 pub(super) fn complete_empty(call: CallNumber, began_at: u64) -> MessageBuffer {
     let (times, payload) = (since(began_at), WirePayload::EMPTY);
     CallComplete { call, times, sent_at: began_at, payload }.write()
+}
+
+/// The FAILED of a direct call whose handler has ended after the deadline. Nobody else may have
+/// noticed yet: a handler that heeds its deadline ends just then.
+pub(super) fn late(call: CallNumber, began_at: u64, function: &str) -> MessageBuffer {
+    failed(call, began_at, &abandoned(function, CancelReason::Deadline))
+}
+
+/// How a direct call of the function `name` ends when nobody waits for it any more.
+pub(super) fn abandoned(name: &str, reason: CancelReason) -> Failure {
+    let status = reason.status();
+    match reason {
+        CancelReason::Deadline => {
+            let text = format!("{name} did not answer by its deadline; it was in the handler");
+            Failure::new(status, text)
+        }
+        CancelReason::Caller => Failure::new(status, status.title()),
+    }
 }
 
 /// The FAILED of a request.

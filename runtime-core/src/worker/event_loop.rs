@@ -5,11 +5,17 @@
 //! It covers the channel, messages that could not be written yet, and the control socket. Requests
 //! may be answered, and calls made, from any thread; `next` is for one thread at a time.
 
-use super::answer::{self, Answer};
-use super::channel::{self, Incoming, hear};
+use super::answer;
+use super::bell::hear;
+use super::channel::{self, Incoming};
 use super::fork::{forked, is_forked};
+use super::loop_bell::BELL;
 use super::loop_channel::{LoopChannel, WRITER};
+use super::loop_direct::LoopDirect;
+use super::loop_event::Event;
+use super::loop_inbound::LoopInbound;
 use super::loop_request::LoopRequest;
+use super::loop_timer::TIMER;
 use super::payload::Input;
 use super::protocol::{Heard, HeardRequest, PendingCall};
 use super::session::{NewWorker, Session, StartError};
@@ -19,7 +25,7 @@ use crate::ipc::look::Patience;
 use crate::ipc::slice::{WORKER_SLICE_NS, ask_once_for_short_slice};
 use crate::protocol::control::Mode;
 use crate::protocol::to_engine::Ready;
-use crate::protocol::{Broken, CallNumber, CancelReason, Failure, Status};
+use crate::protocol::{Broken, Failure, Status};
 use nix::sys::epoll::{Epoll, EpollCreateFlags, EpollEvent, EpollFlags, EpollTimeout};
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd};
@@ -33,30 +39,8 @@ const CONTROL: u64 = 2;
 /// a thread does: the host's other work waits meanwhile. `nightcore.h` names it.
 const LOOK_NS: u64 = 25_000;
 
-/// What happened.
-pub enum Event {
-    /// A call to run.
-    Request(LoopRequest),
-    /// The answer to a call that `request` made with this tag.
-    Answer {
-        /// The number of the request that made the call, see [`LoopRequest::id`].
-        request: CallNumber,
-        /// The tag that was given to the call.
-        tag: u64,
-        /// The answer.
-        result: Result<Answer, Failure>,
-    },
-    /// The caller of this request has left or its deadline has passed; an answer is no longer
-    /// wanted.
-    Cancelled {
-        /// The number of the request.
-        request: CallNumber,
-        /// Why.
-        reason: CancelReason,
-    },
-    /// No more calls come: end.
-    Ended,
-}
+/// The most rounds in a row that may bring no event before the host has a turn.
+const MAX_ROUNDS: u32 = 256;
 
 struct Inbound {
     channel: Incoming,
@@ -65,6 +49,8 @@ struct Inbound {
     patience_waiting: Patience,
     /// Whether the bell was rung and its byte was not there yet.
     is_byte_due: bool,
+    /// What comes by direct channels.
+    direct: LoopInbound,
     ended: bool,
 }
 
@@ -72,8 +58,6 @@ struct Inbound {
 pub struct EventLoop {
     shared: Arc<LoopChannel>,
     inbound: Mutex<Inbound>,
-    /// Covers the channel alone, see [`EventLoop::message_fd`].
-    messages: Epoll,
 }
 
 impl EventLoop {
@@ -109,16 +93,27 @@ impl EventLoop {
             epoll.add(writer, EpollEvent::new(EpollFlags::empty(), WRITER))?;
         }
         epoll.add(session.control(), EpollEvent::new(EpollFlags::EPOLLIN, CONTROL))?;
-        let shared = LoopChannel::new(session, epoll, outgoing);
+        let direct = incoming.desk().map(LoopDirect::new).transpose()?;
+        if let Some(direct) = &direct {
+            epoll.add(&*direct.timer, EpollEvent::new(EpollFlags::EPOLLIN, TIMER))?;
+            session.wake_by(direct.timer.clone());
+        }
+        let shared = LoopChannel::new(session, [epoll, messages], outgoing, direct);
         shared.send(Ready { sent_at: now_ns() }.write()).map_err(io::Error::other)?;
         let inbound = Inbound {
             channel: incoming,
             patience_idle: Patience::default(),
             patience_waiting: Patience::default(),
             is_byte_due: false,
+            direct: LoopInbound::default(),
             ended: false,
         };
-        Ok(EventLoop { shared: Arc::new(shared), inbound: Mutex::new(inbound), messages })
+        Ok(EventLoop { shared: Arc::new(shared), inbound: Mutex::new(inbound) })
+    }
+
+    #[cfg(test)]
+    pub(super) fn channel(&self) -> &LoopChannel {
+        &self.shared
     }
 
     /// The function to run.
@@ -135,7 +130,7 @@ impl EventLoop {
     /// at this descriptor itself. Such a thread is woken instead of one that waits at
     /// [`EventLoop::fd`].
     pub fn message_fd(&self) -> BorrowedFd<'_> {
-        self.messages.0.as_fd()
+        self.shared.messages.0.as_fd()
     }
 
     /// Whether [`EventLoop::next`] looks for a message for a while, up to 25 µs, when no request
@@ -152,8 +147,9 @@ impl EventLoop {
         }
         let shared = &self.shared;
         let mut inbound = self.inbound();
-        inbound.channel.disarm();
+        self.disarm(&mut inbound);
         let mut waited = false;
+        let mut rounds = 0;
         loop {
             if inbound.ended || shared.session.has_ended() {
                 inbound.ended = true;
@@ -166,14 +162,17 @@ impl EventLoop {
                 continue;
             }
             // Whoever finds nothing here waits at the descriptor, so it has to become readable.
-            if !inbound.channel.arm() {
-                inbound.channel.disarm();
+            if !self.arm(&mut inbound) && !self.is_kept_busy(rounds) {
+                rounds += 1;
+                self.disarm(&mut inbound);
                 continue;
             }
-            if waited {
+            rounds += 1;
+            if waited || timeout == Some(Duration::ZERO) && self.is_kept_busy(rounds) {
                 return Ok(None);
             }
             waited = self.wait(&mut inbound, timeout)?;
+            self.disarm(&mut inbound);
         }
     }
 
@@ -186,9 +185,12 @@ impl EventLoop {
             return Err(forked());
         }
         let mut inbound = self.inbound();
-        let Inbound { channel, is_byte_due, .. } = &mut *inbound;
+        let Inbound { channel, is_byte_due, direct, .. } = &mut *inbound;
         *is_byte_due = channel.stop_waiting(*is_byte_due);
-        let mut count = 0;
+        if let Some(shared) = &self.shared.direct {
+            direct.end_wait(shared);
+        }
+        let (mut count, mut rounds) = (0, 0);
         while count < max {
             if inbound.ended || self.shared.session.has_ended() {
                 inbound.ended = true;
@@ -199,19 +201,44 @@ impl EventLoop {
                 give(event);
                 count += 1;
             } else if !self.receive(&mut inbound, count == 0)? {
-                if inbound.channel.arm() {
+                if self.arm(&mut inbound) || self.is_kept_busy(rounds) {
                     break;
                 }
-                inbound.channel.disarm();
+                rounds += 1;
+                self.disarm(&mut inbound);
             }
         }
         Ok(count)
     }
 
+    /// After many rounds without an event: the peers of direct channels keep the loop busy with
+    /// nothing, so its host has a turn, and the descriptor is readable.
+    fn is_kept_busy(&self, rounds: u32) -> bool {
+        let Some(direct) = self.shared.direct.as_ref().filter(|_| rounds >= MAX_ROUNDS) else {
+            return false;
+        };
+        direct.timer.wake_now();
+        true
+    }
+
+    /// The descriptor becomes readable from now on. False: there is something already.
+    fn arm(&self, inbound: &mut Inbound) -> bool {
+        let is_quiet = inbound.channel.arm();
+        let Some(direct) = &self.shared.direct else { return is_quiet };
+        inbound.direct.begin_wait(direct) && is_quiet
+    }
+
+    fn disarm(&self, inbound: &mut Inbound) {
+        inbound.channel.disarm();
+        if let Some(direct) = &self.shared.direct {
+            inbound.direct.end_wait(direct);
+        }
+    }
+
     /// Sees whether there are more messages. `may_look`: it may spin for one.
     fn receive(&self, inbound: &mut Inbound, may_look: bool) -> Result<bool, Failure> {
         let shared = &self.shared;
-        let Inbound { channel, patience_idle, patience_waiting, ended, .. } = inbound;
+        let Inbound { channel, patience_idle, patience_waiting, direct, ended, .. } = inbound;
         match channel {
             Incoming::Pipe { reader, inbox } => match inbox.fill(reader.as_fd()) {
                 Ok(Filled::Bytes { .. }) => Ok(true),
@@ -234,7 +261,12 @@ impl EventLoop {
                 // Else whoever shares this core, and was let run, would keep it for long.
                 ask_once_for_short_slice(WORKER_SLICE_NS);
                 let patience = if is_idle { patience_idle } else { patience_waiting };
-                Ok(channel.look(LOOK_NS, LOOK_NS, patience))
+                if direct.take_used() {
+                    // Peers wake this loop themselves, which costs them more than a spin costs it.
+                    patience.renew();
+                }
+                let has_come = || shared.direct.as_ref().is_some_and(|d| direct.have_news(d));
+                Ok(channel.look((LOOK_NS, LOOK_NS), patience, has_come))
             }
         }
     }
@@ -248,7 +280,7 @@ impl EventLoop {
                 EpollTimeout::try_from(millis).unwrap_or(EpollTimeout::ZERO)
             }
         };
-        let mut events = [EpollEvent::empty(); 3];
+        let mut events = [EpollEvent::empty(); 8];
         let count = match self.shared.epoll.wait(&mut events, timeout) {
             Ok(count) => count,
             Err(nix::Error::EINTR) => 0,
@@ -260,6 +292,12 @@ impl EventLoop {
             match (event.data(), &mut inbound.channel) {
                 (CONTROL, _) => drop(self.shared.session.advance(false)),
                 (WRITER, _) => self.shared.flush(),
+                // What has come, the rings tell.
+                (BELL, _) => {}
+                (TIMER, _) => {
+                    let timer = self.shared.direct.as_ref().map(|direct| &direct.timer);
+                    inbound.direct.has_fired |= timer.is_some_and(|timer| timer.take());
+                }
                 (_, Incoming::Ring { bell, .. }) => {
                     inbound.ended |= matches!(hear(bell), Ok(Filled::End))
                 }
@@ -273,34 +311,53 @@ impl EventLoop {
         self.inbound.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// The event of the next whole message that has one.
+    /// The next event that has come.
     fn take(&self, inbound: &mut Inbound) -> Option<Event> {
-        let next = loop {
-            let message = match inbound.channel.take() {
-                Ok(message) => message?,
-                Err(broken) => break Err(broken),
-            };
-            let heard = self.shared.core().hear(&message);
-            match heard.and_then(|heard| self.event(heard)) {
-                Ok(None) => {}
-                Ok(Some(event)) => break Ok(event),
-                Err(broken) => break Err(broken),
+        loop {
+            while let Some(event) = inbound.direct.ready.pop_front() {
+                // Its request may have been answered since the event happened.
+                if event.about().is_none_or(|request| self.shared.core().is_open(request)) {
+                    return Some(event);
+                }
             }
-        };
-        // A broken rule ends the channel.
-        let event = next.unwrap_or(Event::Ended);
-        inbound.ended |= matches!(event, Event::Ended);
-        Some(event)
+            let direct = self.shared.direct.as_ref();
+            let has_come = direct.is_some_and(|of| inbound.direct.collect(&self.shared, of));
+            // Neither the engine nor direct channels keep the loop from the others.
+            match self.take_message(inbound) {
+                Some(Some(event)) => {
+                    inbound.ended |= matches!(event, Event::Ended);
+                    return Some(event);
+                }
+                None if !has_come => return None,
+                Some(None) | None => {}
+            }
+        }
     }
 
-    /// What the host is told of what was heard.
-    fn event(&self, heard: Heard<'_>) -> Result<Option<Event>, Broken> {
+    /// Takes the next whole message of the engine; `Some(None)` if it is no event by itself.
+    fn take_message(&self, inbound: &mut Inbound) -> Option<Option<Event>> {
+        let message = match inbound.channel.take() {
+            Ok(message) => message?,
+            // A broken rule ends the channel.
+            Err(_) => return Some(Some(Event::Ended)),
+        };
+        let heard = self.shared.core().hear(&message);
+        let event = heard.and_then(|heard| self.event(&mut inbound.direct, heard));
+        Some(event.unwrap_or(Some(Event::Ended)))
+    }
+
+    /// What the host is told of what was heard. What concerns direct calls is put aside.
+    fn event(&self, inbound: &mut LoopInbound, heard: Heard<'_>) -> Result<Option<Event>, Broken> {
         let session = &self.shared.session;
         Ok(match heard {
             Heard::Request(request) => Some(Event::Request(self.request(request)?)),
-            Heard::Answer(PendingCall { request, tag, function }, answer) => {
+            Heard::Answer(PendingCall { request, tag, function, call }, answer) => {
                 let result = answer::receive(answer, &function, session)?;
-                Some(Event::Answer { request, tag, result })
+                let event = Event::Answer { request, tag, result };
+                let Some(direct) = &self.shared.direct else { return Ok(Some(event)) };
+                let has_slot = self.shared.may_go_on(direct, request);
+                inbound.answered(&self.shared, (request, call), has_slot, event);
+                None
             }
             // An event loop awaits no answer: this one is late as well.
             Heard::Late(answer) | Heard::Awaited(_, answer) => {
@@ -308,9 +365,25 @@ impl EventLoop {
                 drop(answer::receive(answer, "", session)?);
                 None
             }
-            Heard::Cancelled(request, reason) => Some(Event::Cancelled { request, reason }),
-            // Leases are for threads: the core takes none for an event loop.
-            Heard::Lent(_) | Heard::Recalled(_) | Heard::Resumed(_) | Heard::Nothing => None,
+            Heard::Cancelled(request, reason) => {
+                self.shared.cancel_direct_of(request, reason);
+                Some(Event::Cancelled { request, reason })
+            }
+            Heard::Lent(lease) => {
+                inbound.lent(lease);
+                // Its channel has come before, unless the control socket was full.
+                drop(session.advance(false));
+                None
+            }
+            Heard::Recalled(lease) => {
+                inbound.recalled(lease);
+                None
+            }
+            Heard::Resumed(call) => {
+                inbound.resumed(call);
+                None
+            }
+            Heard::Nothing => None,
             Heard::Retired => Some(Event::Ended),
         })
     }

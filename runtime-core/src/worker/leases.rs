@@ -4,11 +4,13 @@
 //! puts it back afterwards, so each is used by one thread at a time.
 
 use super::direct_files::DirectFiles;
+use super::loop_bell::LoopBell;
 use super::memory::DirectMemory;
-use crate::ipc::direct::DirectFile;
+use super::peer::Peer;
+use crate::ipc::direct::{DirectFile, DirectState};
 use crate::ipc::ring::{RingReader, RingWriter, this_core};
 use crate::ipc::spin::Prediction;
-use crate::protocol::control::{LeaseEnded, Leased};
+use crate::protocol::control::{LeaseEnded, Leased, Mode};
 use crate::protocol::{CallNumber, Failure, FunctionId, Status};
 use std::collections::HashMap;
 use std::io;
@@ -25,6 +27,13 @@ pub(super) struct LeaseState {
 }
 
 impl LeaseState {
+    fn end(&self, failure: Failure, mode: Mode) {
+        let _ = self.over.set(failure);
+        if mode == Mode::Threads {
+            self.file.wake_caller();
+        }
+    }
+
     /// If the lease is over: how a call ends that has no answer.
     pub(super) fn over(&self) -> Option<&Failure> {
         self.over.get()
@@ -42,6 +51,10 @@ pub(super) struct CallerEnd {
     pub(super) writer: RingWriter,
     pub(super) reader: RingReader,
     pub(super) memory: DirectMemory,
+    /// The callee.
+    pub(super) peer: Peer,
+    /// Where an event loop waits for answers.
+    pub(super) bell: Option<LoopBell>,
     /// How soon answers come.
     pub(super) answers: Prediction,
     last_call: u64,
@@ -51,8 +64,8 @@ pub(super) struct CallerEnd {
 
 impl CallerEnd {
     /// The end that came with LEASED.
-    fn open(leased: &Leased, descriptors: Vec<OwnedFd>) -> io::Result<CallerEnd> {
-        let files = DirectFiles::new(descriptors)?;
+    fn open(leased: &Leased, descriptors: Vec<OwnedFd>, mode: Mode) -> io::Result<CallerEnd> {
+        let files = DirectFiles::new(descriptors, mode)?;
         let file = DirectFile::map(&files.channel)?;
         let (writer, reader) = file.caller_ends();
         Ok(CallerEnd {
@@ -64,6 +77,8 @@ impl CallerEnd {
             writer,
             reader,
             memory: DirectMemory::of_caller(&files)?,
+            peer: files.peer,
+            bell: files.bell,
             answers: Prediction::default(),
             last_call: 0,
             lost: false,
@@ -99,16 +114,16 @@ impl Leases {
 
     /// The engine has granted a lease. If it cannot be used, the engine takes it back when it has
     /// been idle for a while.
-    pub(super) fn add(&self, leased: Leased, descriptors: Vec<OwnedFd>) {
-        let Ok(end) = CallerEnd::open(&leased, descriptors) else { return };
+    pub(super) fn add(&self, leased: Leased, descriptors: Vec<OwnedFd>, mode: Mode) {
+        let Ok(end) = CallerEnd::open(&leased, descriptors, mode) else { return };
         let mut pool = self.lock();
         pool.all.insert(leased.lease, end.state.clone());
         pool.free.entry(leased.name).or_default().push(end);
         self.count.store(pool.all.len(), Ordering::Release);
     }
 
-    /// A lease is over. A thread that waits for an answer by it is woken.
-    pub(super) fn end(&self, ended: LeaseEnded) {
+    /// A lease is over. A thread that waits for an answer by it is woken; an event loop finds out.
+    pub(super) fn end(&self, ended: LeaseEnded, mode: Mode) {
         let mut pool = self.lock();
         let Some(state) = pool.all.remove(&ended.lease) else { return };
         self.count.store(pool.all.len(), Ordering::Release);
@@ -118,17 +133,13 @@ impl Leases {
         });
         drop(pool);
         let status = if ended.status.ends_a_call() { ended.status } else { Status::Unavailable };
-        let _ = state.over.set(Failure::new(status, ended.text));
-        state.file.wake_caller();
+        state.end(Failure::new(status, ended.text), mode);
     }
 
     /// The session is over: threads that wait for an answer are woken.
-    pub(super) fn end_all(&self, failure: &Failure) {
+    pub(super) fn end_all(&self, failure: &Failure, mode: Mode) {
         let states: Vec<_> = self.lock().all.values().cloned().collect();
-        for state in states {
-            let _ = state.over.set(failure.clone());
-            state.file.wake_caller();
-        }
+        states.iter().for_each(|state| state.end(failure.clone(), mode));
     }
 
     /// Takes a lease of this function that no thread uses.
@@ -145,30 +156,22 @@ impl Leases {
         Some(ends.remove(at))
     }
 
-    /// Puts a lease back.
-    pub(super) fn put_back(&self, name: &str, end: CallerEnd) {
-        if end.lost || end.state.file.has_ended() {
+    /// A call by this lease has ended, for its caller. If its callee is still at work, other leases
+    /// are taken first.
+    pub(super) fn done(&self, name: &str, end: CallerEnd) {
+        let is_free = end.state.file.state() == DirectState::Free;
+        if end.lost || is_free && end.state.file.has_ended() {
             return;
         }
         let mut pool = self.lock();
         if !pool.all.contains_key(&end.lease) {
             return;
         }
-        match pool.free.get_mut(name) {
-            Some(ends) => ends.push(end),
-            None => drop(pool.free.insert(name.to_owned(), vec![end])),
-        }
-    }
-
-    /// Puts a lease back whose callee is still at work for a caller that has left: others are taken
-    /// first.
-    pub(super) fn put_behind(&self, name: &str, end: CallerEnd) {
-        if end.lost {
-            return;
-        }
-        let mut pool = self.lock();
-        if pool.all.contains_key(&end.lease) {
-            pool.free.entry(name.to_owned()).or_default().insert(0, end);
-        }
+        let ends = match pool.free.get_mut(name) {
+            Some(ends) => ends,
+            None => pool.free.entry(name.to_owned()).or_default(),
+        };
+        let at = if is_free { ends.len() } else { 0 };
+        ends.insert(at, end);
     }
 }

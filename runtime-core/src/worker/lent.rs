@@ -6,16 +6,76 @@ use super::callee_end::CalleeEnd;
 use super::compose;
 use super::handlers::Handler;
 use super::handling::handle;
-use super::payload::{Input, Payload};
+use super::payload::{DirectCalled, Input};
 use super::request::{DirectRun, Request};
+use super::rest::SELDOM_NS;
 use super::thread_channel::{Closed, Step, ThreadChannel};
 use crate::clock::now_ns;
-use crate::ipc::desk::DirectTimes;
+use crate::ipc::desk::{DirectTimes, Seat};
 use crate::ipc::direct::DirectState;
+use crate::ipc::place::{Home, Place, leave};
 use crate::ipc::ring::{Sent, this_core};
-use crate::ipc::spin::spin;
-use crate::protocol::direct::DirectCall;
-use crate::protocol::{Broken, CallNumber, CancelReason};
+use crate::ipc::spin::{Prediction, spin};
+use crate::protocol::{Broken, CallNumber, CancelReason, MessageBuffer};
+
+/// The callee's end of a direct channel, and how its calls have come.
+struct Serving {
+    end: CalleeEnd,
+    /// How soon the next call comes.
+    calls: Prediction,
+    /// When the last call ended, in ns.
+    ended_at: u64,
+    recalled: bool,
+    /// A call was taken after the end of the lease was seen.
+    has_last: bool,
+    /// The core to which its thread is bound.
+    home: Home,
+    /// It rests on the caller's core, or would if it might run there: no call has come for a while.
+    rests: bool,
+    /// How many calls were short of late.
+    short_calls: u32,
+    /// How many calls in a row came from another core.
+    from_elsewhere: u32,
+    /// Moves its thread away from the caller's core.
+    place: Place,
+}
+
+impl Serving {
+    fn new(end: CalleeEnd) -> Serving {
+        Serving {
+            end,
+            calls: Prediction::default(),
+            ended_at: 0,
+            recalled: false,
+            has_last: false,
+            home: Home::default(),
+            rests: false,
+            short_calls: 0,
+            from_elsewhere: 0,
+            place: Place::default(),
+        }
+    }
+
+    /// Binds its thread to a core, and tells callers.
+    fn bind(&mut self, core: u32) {
+        self.from_elsewhere = 0;
+        self.home.bind(core);
+        self.end.file.set_home(self.home.core());
+    }
+
+    /// Lets its thread run everywhere.
+    fn unbind(&mut self) {
+        if self.home.core().is_some() {
+            self.home.leave();
+            self.end.file.set_home(None);
+        }
+    }
+
+    /// Whether the next call comes soon, and nobody else has work: then spinning pays.
+    fn expects_soon(&self) -> bool {
+        self.calls.is_soon() && self.end.file.caller_is_alone() && is_idle()
+    }
+}
 
 /// What to do next.
 enum Next {
@@ -31,10 +91,11 @@ pub(super) fn run(
     handler: &Handler,
 ) -> Result<(), Closed> {
     let lents = &channel.session.lents;
-    if let Some(mut end) = lents.take(lease) {
-        let served = serve(channel, lease, &mut end, handler);
+    if let Some(end) = lents.take(lease) {
+        let mut serving = Serving::new(*end);
+        let served = serve(channel, lease, &mut serving, handler);
         lents.remove(lease);
-        end.unbind();
+        serving.unbind();
         served?;
     }
     let now = now_ns();
@@ -47,30 +108,30 @@ pub(super) fn run(
 fn serve(
     channel: &ThreadChannel,
     lease: CallNumber,
-    end: &mut CalleeEnd,
+    serving: &mut Serving,
     handler: &Handler,
 ) -> Result<(), Closed> {
     loop {
-        match next(channel, lease, end)? {
+        match next(channel, lease, serving)? {
             Next::Run => {}
             Next::Wait => {
-                wait(channel, end);
+                wait(channel, serving);
                 continue;
             }
             Next::End => return Ok(()),
         }
         // A caller that breaks a rule is served no longer.
-        if run_next(channel, lease, end, handler).is_err() {
+        if run_next(channel, lease, serving, handler).is_err() {
             return Ok(());
         }
     }
 }
 
 /// What the engine wants, and whether a call is here.
-fn next(channel: &ThreadChannel, lease: CallNumber, end: &mut CalleeEnd) -> Result<Next, Closed> {
+fn next(channel: &ThreadChannel, lease: CallNumber, serving: &mut Serving) -> Result<Next, Closed> {
     while channel.has_message() {
         match channel.step(None)? {
-            Step::Recalled(recalled) => end.recalled |= recalled == lease,
+            Step::Recalled(recalled) => serving.recalled |= recalled == lease,
             Step::Other | Step::Own(_) | Step::Nothing | Step::Resumed(_) => {}
             // Nothing is dispatched to a worker that is lent.
             Step::Dispatch(_) | Step::Lent(_) | Step::Retire => return Err(Closed),
@@ -79,86 +140,114 @@ fn next(channel: &ThreadChannel, lease: CallNumber, end: &mut CalleeEnd) -> Resu
     if channel.session.has_ended() {
         return Err(Closed);
     }
-    if end.reader.has_message() {
+    let end = &serving.end;
+    // A handler that waited for the engine has read the message itself.
+    let ends = serving.recalled || end.file.has_ended();
+    // After the end no call begins, so at most one is here.
+    if end.reader.has_message() && !serving.has_last {
+        serving.has_last = ends;
         return Ok(Next::Run);
     }
-    // A handler that waited for the engine has read the message itself.
-    if end.recalled || end.file.has_ended() {
+    if ends || serving.has_last {
         if end.file.refuse() {
-            end.file.wake_caller();
+            end.peer.wake_caller(&end.file);
         }
         return Ok(Next::End);
     }
     Ok(Next::Wait)
 }
 
-/// Spins if a call is expected soon, then parks.
-fn wait(channel: &ThreadChannel, end: &mut CalleeEnd) {
-    let is_here = || end.reader.has_message() || channel.has_message();
-    let is_elsewhere = end.reader.writer_core() != this_core();
-    if is_elsewhere && expects_soon(end) && spin(is_here) {
+/// Spins if a call is expected soon, then parks. After a while without a call it rests on the core
+/// from which it was called last: see [`super::rest`].
+fn wait(channel: &ThreadChannel, serving: &mut Serving) {
+    let end = &serving.end;
+    let caller = end.reader.writer_core();
+    if caller != this_core() && serving.expects_soon() && spin(|| is_here(channel, end)) {
         return;
     }
+    let is_elsewhere = serving.home.core() != Some(caller);
+    let moves = !serving.rests && is_elsewhere && end.peer.is_thread() && channel.may_move();
+    let rests_at = moves.then(|| now_ns().saturating_add(SELDOM_NS));
     if end.reader.begin_wait() && !channel.has_message() && !channel.session.has_ended() {
-        end.reader.park(None);
+        end.reader.park(rests_at);
     }
     end.reader.end_wait();
+    if rests_at.is_some_and(|at| now_ns() >= at) && !is_here(channel, end) {
+        serving.rests = true;
+        serving.bind(caller);
+    }
 }
 
-/// Whether the next call comes soon, and nobody else has work: then spinning pays.
-fn expects_soon(end: &CalleeEnd) -> bool {
-    end.calls.is_soon() && end.file.caller_is_alone() && is_idle()
+/// Whether a call or a message of the engine is here.
+fn is_here(channel: &ThreadChannel, end: &CalleeEnd) -> bool {
+    end.reader.has_message() || channel.has_message()
+}
+
+/// Frees the memory of an answer that is not sent.
+fn take_back(end: &CalleeEnd, reply: &MessageBuffer) {
+    if let Some(place) = reply.block() {
+        end.memory.take_back(place.block);
+    }
 }
 
 /// Runs the call that is here.
 fn run_next(
     channel: &ThreadChannel,
     lease: CallNumber,
-    end: &mut CalleeEnd,
+    serving: &mut Serving,
     handler: &Handler,
 ) -> Result<(), Broken> {
+    serving.rests = false;
+    if serving.short_calls < BINDS_AFTER {
+        serving.unbind();
+    }
+    let end = &mut serving.end;
     end.reader.give_back();
     let Some(message) = end.reader.take()? else { return Ok(()) };
-    let call = DirectCall::read(&message)?;
-    let payload = Payload::receive_direct(call.payload, &end.memory)?;
-    end.calls.learn(call.sent_at.saturating_sub(end.ended_at));
+    let call = DirectCalled::receive(&message, &end.memory)?;
+    serving.calls.learn(call.sent_at.saturating_sub(serving.ended_at));
     if end.file.state() != DirectState::Called {
         // Its caller has left already.
         let (left, now) = (end.file.finish(), now_ns());
         if let (Some(reason), Some(desk)) = (left, channel.desk()) {
             let times = DirectTimes { sent_at: call.sent_at, began_at: now, ended_at: now };
-            desk.end(reason.status(), times);
+            desk.end(Seat::OF_THREAD, reason.status(), times);
         }
         return Ok(());
     }
     channel.begin_direct(lease)?;
-    let (deadline, sent_at) = (call.deadline.get(), call.sent_at);
-    let input =
-        Input::of_direct_call(&channel.session, (lease, end.caller.clone()), &call, payload);
+    let (number, deadline, sent_at) = (call.call, call.deadline.get(), call.sent_at);
+    let input = Input::of_direct_call(&channel.session, (lease, end.caller.clone()), call);
     if let Some(desk) = channel.desk() {
-        desk.begin(deadline);
+        desk.take(Seat::OF_THREAD, lease);
+        desk.begin(Seat::OF_THREAD, deadline);
     }
     let began_at = now_ns();
     let direct = DirectRun { file: &end.file, memory: &end.memory };
     let mut reply = handle(Request::new(input, channel, began_at, Some(direct)), handler);
     channel.answered_directly(lease);
     let ended_at = now_ns();
+    if ended_at >= deadline {
+        take_back(end, &reply);
+        reply = compose::late(number, began_at, channel.session.function());
+    }
     // From here on either the answer or the end of the wait counts, for both sides.
     let left = end.file.finish();
     if let Some(desk) = channel.desk() {
         let status = left.map_or_else(|| reply.status(), CancelReason::status);
-        desk.end(status, DirectTimes { sent_at, began_at, ended_at });
+        desk.end(Seat::OF_THREAD, status, DirectTimes { sent_at, began_at, ended_at });
     }
     if left.is_none() {
         reply.set_ended(ended_at);
         if end.writer.send(reply.as_bytes()) == Sent::Ring {
-            end.writer.wake();
+            end.peer.ring(&end.writer);
         }
-    } else if let Some(place) = reply.block() {
-        end.memory.take_back(place.block);
+    } else {
+        take_back(end, &reply);
     }
-    end.ended_at = ended_at;
-    settle(channel, end, ended_at.saturating_sub(began_at).saturating_sub(channel.take_waited()));
+    serving.ended_at = ended_at;
+    let own_ns = ended_at.saturating_sub(began_at).saturating_sub(channel.take_waited());
+    settle(channel, serving, own_ns);
     Ok(())
 }
 
@@ -169,28 +258,38 @@ const FOLLOWS_AFTER: u32 = 3;
 /// while its handler is too short to start any: it takes at most this long, in ns, without its
 /// waits. To start a thread takes longer.
 const SHORT_NS: u64 = 20_000;
-/// The number of calls in a row that must be short before a callee is bound.
+/// The number of calls in a row that must be short before a callee is bound. A longer one takes
+/// away as many, so that a callee of short calls stays bound when one is slow.
 const BINDS_AFTER: u32 = 16;
 
-/// Decides where the thread runs. A callee that spins needs a core of its own. One that parks is
-/// woken soonest on the caller's core, which the caller leaves when it waits. `own_ns`: what the
-/// handler took without its waits.
-fn settle(channel: &ThreadChannel, end: &mut CalleeEnd, own_ns: u64) {
-    end.short_calls = if own_ns <= SHORT_NS { (end.short_calls + 1).min(BINDS_AFTER) } else { 0 };
-    let caller = end.reader.writer_core();
-    if expects_soon(end) {
-        end.unbind();
-        if channel.may_move() {
-            end.place.looks(this_core(), caller, now_ns);
+/// Decides where the thread runs. A callee that spins needs a core of its own, but only once calls
+/// have come for a while: a burst of a few calls ends sooner on one core than the threads part. One
+/// that parks is woken soonest on the caller's core, which the caller leaves when it waits.
+/// `own_ns`: what the handler took without its waits.
+fn settle(channel: &ThreadChannel, serving: &mut Serving, own_ns: u64) {
+    serving.short_calls = match own_ns <= SHORT_NS {
+        true => (serving.short_calls + 1).min(2 * BINDS_AFTER),
+        false => serving.short_calls.saturating_sub(BINDS_AFTER),
+    };
+    let caller = serving.end.reader.writer_core();
+    if serving.expects_soon() {
+        let here = this_core();
+        if here != caller {
+            serving.unbind();
         }
-    } else if end.short_calls < BINDS_AFTER {
-        end.unbind();
-    } else if end.home.core() == Some(caller) {
-        end.from_elsewhere = 0;
+        if channel.may_move() && serving.place.is_to_leave(here, caller, now_ns) {
+            serving.unbind();
+            leave(here);
+        }
+    } else if serving.short_calls < BINDS_AFTER || !serving.end.peer.is_thread() {
+        // An event loop does not leave its core while it waits.
+        serving.unbind();
+    } else if serving.home.core() == Some(caller) {
+        serving.from_elsewhere = 0;
     } else {
-        end.from_elsewhere += 1;
-        if end.from_elsewhere >= FOLLOWS_AFTER && channel.may_move() {
-            end.bind(caller);
+        serving.from_elsewhere += 1;
+        if serving.from_elsewhere >= FOLLOWS_AFTER && channel.may_move() {
+            serving.bind(caller);
         }
     }
 }

@@ -50,6 +50,11 @@ impl Lents {
         }
     }
 
+    /// In an event loop: takes one if it has come; `Some(None)` if it cannot be used.
+    pub(super) fn take_if_here(&self, lease: CallNumber) -> Option<Option<Box<CalleeEnd>>> {
+        self.lock().come.remove(&lease)
+    }
+
     /// A worker is done with one.
     pub(super) fn remove(&self, lease: CallNumber) {
         self.lock().taken.remove(&lease);

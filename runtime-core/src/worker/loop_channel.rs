@@ -2,6 +2,7 @@
 
 use super::channel::Outgoing;
 use super::gone::engine_gone;
+use super::loop_direct::LoopDirect;
 use super::protocol::WorkerCore;
 use super::session::Session;
 use crate::protocol::{Failure, MessageBuffer};
@@ -25,6 +26,10 @@ pub(super) struct Outbound {
 pub(super) struct LoopChannel {
     pub(super) session: Arc<Session>,
     pub(super) epoll: Epoll,
+    /// Covers the channels alone, see [`super::EventLoop::message_fd`].
+    pub(super) messages: Epoll,
+    /// None over named pipes, or before version 4.
+    pub(super) direct: Option<LoopDirect>,
     outbound: Mutex<Outbound>,
     core: Mutex<WorkerCore>,
 }
@@ -34,10 +39,17 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 }
 
 impl LoopChannel {
-    pub(super) fn new(session: Arc<Session>, epoll: Epoll, channel: Outgoing) -> LoopChannel {
+    pub(super) fn new(
+        session: Arc<Session>,
+        [epoll, messages]: [Epoll; 2],
+        channel: Outgoing,
+        direct: Option<LoopDirect>,
+    ) -> LoopChannel {
         LoopChannel {
             session,
             epoll,
+            messages,
+            direct,
             outbound: Mutex::new(Outbound { channel, unsent: VecDeque::new() }),
             core: Mutex::new(WorkerCore::of_event_loop()),
         }

@@ -2,16 +2,21 @@
 
 use super::buffer::Buffer;
 use super::cancel_flag::CancelFlag;
+use super::cancel_source::direct_reason;
 use super::compose::{self, Body, CallOptions, OutgoingCall};
 use super::fork::{forked, is_forked};
 use super::loop_channel::LoopChannel;
+use super::loop_direct::LoopDirect;
+use super::loop_direct_call::MakerEvent;
+use super::loop_lent::LoopLent;
 use super::memory::Memory;
 use super::payload::Input;
-use super::protocol::PendingCall;
 use super::running::RunningCall;
 use crate::clock::now_ns;
-use crate::protocol::to_engine::CancelInvoke;
-use crate::protocol::{CallNumber, CancelReason, Failure, MessageBuffer, Metadata, Status};
+use crate::ipc::desk::DirectTimes;
+use crate::protocol::Status;
+use crate::protocol::to_engine::{CancelInvoke, Resume};
+use crate::protocol::{CallNumber, CancelReason, Failure, MessageBuffer, Metadata};
 use std::ops::Deref;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -22,12 +27,22 @@ use std::sync::atomic::{AtomicBool, Ordering};
 /// The answer is sent at once. Answers to calls that were still under way are dropped.
 pub struct LoopRequest {
     input: Input,
+    id: CallNumber,
+    /// Set for a request that came by a direct channel.
+    direct: Option<CameBy>,
     began_at: u64,
     /// Set while the right to send is held, and looked at so before a call is sent: nothing of a
     /// request follows its answer, which the engine would take for a broken rule.
     answered: AtomicBool,
     cancelled: Arc<CancelFlag>,
     channel: Arc<LoopChannel>,
+}
+
+/// The direct channel by which a request came.
+struct CameBy {
+    lent: Arc<LoopLent>,
+    /// When it was sent, in ns of the monotonic clock.
+    sent_at: u64,
 }
 
 impl Deref for LoopRequest {
@@ -48,13 +63,30 @@ impl LoopRequest {
         cancelled: Arc<CancelFlag>,
         channel: Arc<LoopChannel>,
     ) -> LoopRequest {
-        let answered = AtomicBool::new(false);
-        LoopRequest { input, began_at: now_ns(), answered, cancelled, channel }
+        let (id, answered) = (input.call, AtomicBool::new(false));
+        LoopRequest { input, id, direct: None, began_at: now_ns(), answered, cancelled, channel }
+    }
+
+    /// It came by a direct channel, and events name it so.
+    pub(super) fn came_by(
+        mut self,
+        id: CallNumber,
+        lent: Arc<LoopLent>,
+        sent_at: u64,
+    ) -> LoopRequest {
+        self.id = id;
+        self.direct = Some(CameBy { lent, sent_at });
+        self
     }
 
     /// The number of the request, as events name it.
     pub fn id(&self) -> CallNumber {
-        self.input.call
+        self.id
+    }
+
+    /// The number that its answer carries.
+    fn answers(&self) -> CallNumber {
+        self.input.direct.map_or(self.input.call, |direct| direct.call)
     }
 
     fn check(&self) -> Result<(), Failure> {
@@ -68,14 +100,77 @@ impl LoopRequest {
     }
 
     fn answer(&self, mut message: MessageBuffer) -> Result<(), Failure> {
+        let ended_at = now_ns();
+        message.set_ended(ended_at);
         let mut outbound = self.channel.outbound();
         if self.answered.swap(true, Ordering::AcqRel) {
-            self.channel.session.arena.take_back(&message);
+            match &self.direct {
+                None => self.channel.session.arena.take_back(&message),
+                Some(came_by) => came_by.lent.take_back(&message),
+            }
             return Err(has_been_answered());
         }
-        self.channel.core().answered(self.input.call);
-        message.set_ended(now_ns());
-        self.channel.put(&mut outbound, message)
+        let Some(direct) = &self.channel.direct else {
+            self.channel.core().answered(self.id);
+            return self.channel.put(&mut outbound, message);
+        };
+        let mut core = self.channel.core();
+        let seat = core.seat(self.id);
+        let Some(came_by) = &self.direct else {
+            core.answered(self.id);
+            drop(core);
+            let sent = self.channel.put(&mut outbound, message);
+            drop(outbound);
+            if let Some(seat) = seat {
+                self.channel.drop_direct_of(direct, self.id);
+                direct.leave_seat(seat);
+            }
+            return sent;
+        };
+        let pending = core.pending_of(self.id);
+        core.answered(self.id);
+        drop(core);
+        // The engine does not know of the answer, so it is told which calls are of no interest.
+        // While one is under way the slot is lent.
+        let has_slot = pending.is_empty();
+        for call in pending {
+            self.channel.put(&mut outbound, CancelInvoke { call, sent_at: ended_at }.write())?;
+        }
+        drop(outbound);
+        self.channel.drop_direct_of(direct, self.id);
+        self.answer_directly((direct, came_by), &message, ended_at, has_slot)
+    }
+
+    /// Sends the answer to the caller, and counts the call. `has_slot`: no call through the engine
+    /// was under way, for which its slot was lent.
+    fn answer_directly(
+        &self,
+        (direct, came_by): (&LoopDirect, &CameBy),
+        message: &MessageBuffer,
+        ended_at: u64,
+        has_slot: bool,
+    ) -> Result<(), Failure> {
+        let CameBy { lent, sent_at } = came_by;
+        let is_late = self.input.direct.is_some_and(|of| ended_at >= of.deadline.get());
+        let late = is_late.then(|| {
+            lent.take_back(message);
+            compose::late(self.answers(), self.began_at, self.function())
+        });
+        let message = late.as_ref().unwrap_or(message);
+        let has_slot = direct.desk.end_wait(lent.seat) && has_slot;
+        lent.answer(message, has_slot, |left| {
+            let status = left.map_or_else(|| message.status(), CancelReason::status);
+            let (sent_at, began_at) = (*sent_at, self.began_at);
+            direct.count(lent.seat, status, DirectTimes { sent_at, began_at, ended_at });
+        });
+        if !has_slot {
+            self.channel.send(Resume { call: lent.lease }.write())?;
+        }
+        if lent.file.has_ended() {
+            // The loop ends the lease.
+            direct.timer.wake_now();
+        }
+        Ok(())
     }
 }
 
@@ -84,9 +179,12 @@ impl RunningCall for LoopRequest {
         Some(self.id())
     }
 
-    /// As far as [`super::EventLoop::next`] has seen.
+    /// As far as [`super::EventLoop::next`] has seen, but for a direct call.
     fn cancel_reason(&self) -> Option<CancelReason> {
-        self.cancelled.reason()
+        match (&self.direct, self.input.direct) {
+            (Some(came_by), Some(input)) => direct_reason(&came_by.lent.file, input.deadline.get()),
+            _ => self.cancelled.reason(),
+        }
     }
 
     /// A [`super::Event::Answer`] with this tag follows.
@@ -98,31 +196,32 @@ impl RunningCall for LoopRequest {
         options: &CallOptions,
     ) -> Result<(), Failure> {
         self.check()?;
-        let named = |failure: Failure| Failure { function: name.into(), ..failure };
-        let invoke = self.channel.core().new_invoke(name)?;
-        let call = OutgoingCall { request: &self.input, name, body, options };
-        // What an event loop waits for is for its host to know: each of its calls counts as one
-        // that waits.
-        let message = call.compose(&self.channel.session, invoke, true).map_err(named)?;
-        let mut outbound = self.channel.outbound();
-        // Another thread may have answered meanwhile.
-        if let Err(failure) = self.check() {
-            self.channel.session.arena.take_back(&message);
-            return Err(failure);
+        // The engine does not know of a direct call, so it cannot refuse what its handler calls
+        // after its caller has left. What is called too late it refuses, and counts.
+        let is_left = |reason: &CancelReason| *reason == CancelReason::Caller;
+        if self.direct.is_some()
+            && let Some(reason) = self.cancel_reason().filter(is_left)
+        {
+            let status = reason.status();
+            return Err(Failure { function: name.into(), ..Failure::new(status, status.title()) });
         }
-        let pending = PendingCall { request: self.input.call, tag, function: name.to_owned() };
-        self.channel.core().began(invoke.0, pending);
-        self.channel.put(&mut outbound, message).map_err(|failure| {
-            self.channel.core().ended(invoke.0);
-            named(failure)
-        })
+        let call = OutgoingCall { maker: self.input.maker(), name, body, options };
+        let from = MakerEvent { request: self.id, tag };
+        let is_cancelled = || self.cancel_reason().is_some();
+        match self.channel.start_directly(from, call, || self.check(), is_cancelled)? {
+            None => Ok(()),
+            Some(call) => self.channel.start_by_engine(from, call, || self.check()),
+        }
     }
 
     /// The call and all calls below it are cancelled. Its [`super::Event::Answer`] still follows,
     /// with CANCELLED unless the call has just ended otherwise.
     fn cancel_call(&self, tag: u64) -> Result<(), Failure> {
         self.check()?;
-        let found = self.channel.core().pending_with(self.input.call, tag);
+        if self.channel.cancel_direct(MakerEvent { request: self.id, tag }) {
+            return Ok(());
+        }
+        let found = self.channel.core().pending_with(self.id, tag);
         let Some(call) = found else { return Ok(()) };
         self.channel.send(CancelInvoke { call, sent_at: now_ns() }.write())
     }
@@ -134,15 +233,24 @@ impl RunningCall for LoopRequest {
 
     fn reply(&self, body: Body<'_>, metadata: Metadata<'_>) -> Result<(), Failure> {
         self.check()?;
-        let (session, call) = (&self.channel.session, self.input.call);
-        let room = (&**session as &dyn Memory, session.max_body_bytes());
-        let message = compose::complete(room, call, self.began_at, metadata.as_bytes(), body)?;
+        let (session, call) = (&self.channel.session, self.answers());
+        let metadata = metadata.as_bytes();
+        let message = match &self.direct {
+            None => {
+                let room = (&**session as &dyn Memory, session.max_body_bytes());
+                compose::complete(room, call, self.began_at, metadata, body)?
+            }
+            Some(came_by) => {
+                let room = (&came_by.lent.memory as &dyn Memory, session.max_body_bytes());
+                compose::complete_directly(room, call, self.began_at, metadata, body)?
+            }
+        };
         self.answer(message)
     }
 
     fn fail(&self, failure: &Failure) -> Result<(), Failure> {
         self.check()?;
-        self.answer(compose::failed(self.input.call, self.began_at, failure))
+        self.answer(compose::failed(self.answers(), self.began_at, failure))
     }
 }
 

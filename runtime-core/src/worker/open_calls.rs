@@ -1,6 +1,7 @@
 //! The calls that a worker has been given and has not answered.
 
 use super::cancel_flag::CancelFlag;
+use crate::ipc::desk::Seat;
 use crate::protocol::{Broken, CallNumber, CancelReason};
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -10,6 +11,8 @@ use std::sync::Arc;
 pub(super) struct OpenCall {
     /// Started calls of its handler that are under way.
     calls: u32,
+    /// The seat at the desk of a handler that has made direct calls, or runs one.
+    seat: Option<Seat>,
     /// Answers that its handler has had.
     answers: u64,
 }
@@ -71,6 +74,47 @@ impl OpenCalls {
         }
     }
 
+    /// Whether a call is open.
+    pub(super) fn has(&self, call: CallNumber) -> bool {
+        match self {
+            OpenCalls::One(open) => matches!(open, Some((number, _)) if *number == call),
+            OpenCalls::Many { calls, .. } => calls.contains_key(&call),
+        }
+    }
+
+    /// In an event loop: why an open call is cancelled, if it is.
+    pub(super) fn cancelled(&self, call: CallNumber) -> Option<CancelReason> {
+        match self {
+            OpenCalls::One(_) => None,
+            OpenCalls::Many { calls, .. } => calls.get(&call)?.1.reason(),
+        }
+    }
+
+    /// The seat of the handler of `call`, if it has one.
+    pub(super) fn seat(&self, call: CallNumber) -> Option<Seat> {
+        match self {
+            OpenCalls::One(_) => None,
+            OpenCalls::Many { calls, .. } => calls.get(&call)?.0.seat,
+        }
+    }
+
+    /// Gives the handler of `call` a seat.
+    pub(super) fn set_seat(&mut self, call: CallNumber, seat: Seat) {
+        if let Some(open) = self.get_mut(call) {
+            open.seat = Some(seat);
+        }
+    }
+
+    /// Whether the handler of `call` has no call under way.
+    pub(super) fn has_no_calls(&self, call: CallNumber) -> bool {
+        match self {
+            OpenCalls::One(_) => false,
+            OpenCalls::Many { calls, .. } => {
+                calls.get(&call).is_some_and(|(open, _)| open.calls == 0)
+            }
+        }
+    }
+
     /// The handler of `call` has started an internal call.
     pub(super) fn call_began(&mut self, call: CallNumber) {
         let Some(open) = self.get_mut(call) else { return };
@@ -126,6 +170,14 @@ impl OpenCalls {
         match self {
             OpenCalls::One(open) => open.as_ref().is_some_and(|(_, open)| open.calls == 0),
             OpenCalls::Many { calls, waiting } => calls.len() > *waiting,
+        }
+    }
+
+    /// Whether there is at most one.
+    pub(super) fn are_few(&self) -> bool {
+        match self {
+            OpenCalls::One(_) => true,
+            OpenCalls::Many { calls, .. } => calls.len() <= 1,
         }
     }
 

@@ -7,7 +7,7 @@ use super::session::Session;
 use crate::clock::now_ns;
 use crate::ipc::region::{Region, metadata_offset, payload_bytes};
 use crate::protocol::direct::DirectCall;
-use crate::protocol::{Broken, CallId, CallNumber, InlinePayload, Metadata, WirePayload};
+use crate::protocol::{Broken, CallId, CallNumber, InlinePayload, Message, Metadata, WirePayload};
 use std::num::NonZeroU64;
 use std::sync::Arc;
 use std::time::Duration;
@@ -143,12 +143,56 @@ pub enum Origin<'a> {
     Internal(&'a str),
 }
 
+/// A direct call that has come, out of its caller's reach.
+#[derive(Debug)]
+pub(super) struct DirectCalled {
+    /// The caller's number for it.
+    pub(super) call: CallNumber,
+    root: CallNumber,
+    depth: u32,
+    pub(super) deadline: NonZeroU64,
+    /// When it was sent, in ns of the monotonic clock.
+    pub(super) sent_at: u64,
+    payload: Payload,
+}
+
+impl DirectCalled {
+    /// What a message from the caller says.
+    ///
+    /// # Errors
+    /// If it is no direct call, or its payload lies where there is no memory.
+    pub(super) fn receive(
+        message: &Message<'_>,
+        memory: &DirectMemory,
+    ) -> Result<DirectCalled, Broken> {
+        let DirectCall { call, root, depth, deadline, sent_at, payload } =
+            DirectCall::read(message)?;
+        let payload = Payload::receive_direct(payload, memory)?;
+        Ok(DirectCalled { call, root, depth, deadline, sent_at, payload })
+    }
+}
+
 /// What is known of a direct call alone.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct DirectInput {
     /// The caller's number for it.
     pub(super) call: CallNumber,
     pub(super) deadline: NonZeroU64,
+}
+
+/// What calls that a handler makes take over from its own call.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Maker {
+    /// The engine's number of the handler's call; of a direct call, that of its lease.
+    pub(super) call: CallNumber,
+    /// The call from outside that led to it, or that it is.
+    pub(super) root: CallNumber,
+    /// How many calls are above it.
+    pub(super) depth: u32,
+    /// When it must have ended, in ns of the monotonic clock.
+    pub(super) deadline: Option<NonZeroU64>,
+    /// The deadline of a direct call.
+    pub(super) direct_deadline: Option<NonZeroU64>,
 }
 
 /// What a handler was given.
@@ -185,35 +229,37 @@ impl Input {
     pub(super) fn of_direct_call(
         session: &Arc<Session>,
         (lease, caller): (CallNumber, Arc<str>),
-        call: &DirectCall<'_>,
-        payload: Payload,
+        call: DirectCalled,
     ) -> Input {
+        let DirectCalled { call, root, depth, deadline, payload, .. } = call;
         Input {
             session: session.clone(),
             payload,
             call: lease,
-            root: Some(call.root),
-            depth: call.depth,
-            deadline: Some(call.deadline),
+            root: Some(root),
+            depth,
+            deadline: Some(deadline),
             caller: Some(caller),
-            direct: Some(DirectInput { call: call.call, deadline: call.deadline }),
+            direct: Some(DirectInput { call, deadline }),
         }
     }
 
-    /// The call from outside that led to this one, or is this one.
-    pub(super) fn root(&self) -> CallNumber {
-        self.root.unwrap_or(self.call)
-    }
-
-    /// When it must have ended, in ns of the monotonic clock.
-    pub(super) fn deadline(&self) -> Option<NonZeroU64> {
-        self.deadline
+    /// What calls of its handler take over.
+    #[inline]
+    pub(super) fn maker(&self) -> Maker {
+        Maker {
+            call: self.call,
+            root: self.root.unwrap_or(self.call),
+            depth: self.depth,
+            deadline: self.deadline,
+            direct_deadline: self.direct.map(|direct| direct.deadline),
+        }
     }
 
     /// The id of the call from outside that led to this one, or is this one. An engine that does
     /// not tell it gives each call an id of its own.
     pub fn call_id(&self) -> CallId {
-        CallId::new(self.root().number())
+        CallId::new(self.root.unwrap_or(self.call).number())
     }
 
     /// Writes lines about the call to standard error, from where they reach the log of the

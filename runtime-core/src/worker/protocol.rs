@@ -6,6 +6,7 @@
 
 use super::cancel_flag::CancelFlag;
 use super::open_calls::OpenCalls;
+use crate::ipc::desk::Seat;
 use crate::protocol::limits::MAX_OUTSTANDING;
 use crate::protocol::to_engine::Callee;
 use crate::protocol::to_worker::{Caller, CancelCall, Dispatch};
@@ -26,6 +27,8 @@ pub(super) struct PendingCall {
     pub(super) tag: u64,
     /// The function that was called.
     pub(super) function: String,
+    /// The engine's number of the request.
+    pub(super) call: CallNumber,
 }
 
 /// The internal call whose answer a thread waits for.
@@ -145,15 +148,80 @@ impl WorkerCore {
         }
     }
 
-    /// The worker runs the calls of a lease. Only an idle thread can.
+    /// The worker runs the calls of a lease. A thread has to be idle for it.
     fn lent<'a>(&self, lease: CallNumber) -> Result<Heard<'a>, Broken> {
         match &self.open {
-            OpenCalls::One(None) => Ok(Heard::Lent(lease)),
-            OpenCalls::One(Some(_)) | OpenCalls::Many { .. } => Err(Broken::Call(lease.number())),
+            OpenCalls::One(None) | OpenCalls::Many { .. } => Ok(Heard::Lent(lease)),
+            OpenCalls::One(Some(_)) => Err(Broken::Call(lease.number())),
         }
     }
 
-    /// A direct call begins under this lease.
+    /// In an event loop: a request with this number and seat begins, which came directly.
+    pub(super) fn begin_request(
+        &mut self,
+        request: CallNumber,
+        seat: Seat,
+    ) -> Result<Arc<CancelFlag>, Broken> {
+        let flag = self.open.begin(request)?;
+        self.open.set_seat(request, seat);
+        Ok(flag.unwrap_or_default())
+    }
+
+    /// A request is cancelled.
+    pub(super) fn cancel(&mut self, request: CallNumber, reason: CancelReason) {
+        self.open.cancel(request, reason);
+    }
+
+    /// Whether a request has not been answered.
+    pub(super) fn is_open(&self, request: CallNumber) -> bool {
+        self.open.has(request)
+    }
+
+    /// Whether a request may still call.
+    ///
+    /// # Errors
+    /// If it has been answered, or is cancelled.
+    pub(super) fn check_may_call(&self, request: CallNumber) -> Result<(), Failure> {
+        if !self.is_open(request) {
+            return Err(Failure::new(Status::InvalidState, "the request has been answered"));
+        }
+        match self.open.cancelled(request).map(CancelReason::status) {
+            Some(status) => Err(Failure::new(status, status.title())),
+            None => Ok(()),
+        }
+    }
+
+    /// The seat of a request, if it has one.
+    pub(super) fn seat(&self, request: CallNumber) -> Option<Seat> {
+        self.open.seat(request)
+    }
+
+    /// Gives a request a seat.
+    pub(super) fn set_seat(&mut self, request: CallNumber, seat: Seat) {
+        self.open.set_seat(request, seat);
+    }
+
+    /// The seat of a request that has no call under way, if it has one.
+    pub(super) fn idle_seat(&self, request: CallNumber) -> Option<Seat> {
+        self.open.seat(request).filter(|_| self.open.has_no_calls(request))
+    }
+
+    /// A request has begun a direct call.
+    pub(super) fn direct_call_began(&mut self, request: CallNumber) {
+        self.open.call_began(request);
+    }
+
+    /// A direct call of a request is under way no more.
+    pub(super) fn direct_call_ended(&mut self, request: CallNumber) {
+        self.open.call_ended(request);
+    }
+
+    /// In an event loop: whether at most one request is open.
+    pub(super) fn is_alone(&self) -> bool {
+        self.open.are_few()
+    }
+
+    /// On a thread: a direct call begins under this lease.
     pub(super) fn begin_direct(&mut self, lease: CallNumber) -> Result<(), Broken> {
         if self.lease.is_none_or(|(before, _)| before != lease) {
             self.lease = Some((lease, 0));

@@ -103,14 +103,18 @@ impl<'w> Request<'w> {
     }
 
     /// Whether a call of this function may be made. The engine does not know of a direct call, so
-    /// it cannot refuse what its handler calls after its cancellation.
+    /// it cannot refuse what its handler calls after its caller has left. What is called too late
+    /// it refuses, and counts.
     fn check_call(&self, name: &str) -> Result<(), Failure> {
         self.check()?;
         let reason = self.direct.and_then(|_| self.cancel_reason());
-        reason.map_or(Ok(()), |reason| {
-            let status = reason.status();
-            Err(Failure { function: name.into(), ..Failure::new(status, status.title()) })
-        })
+        match reason.filter(|reason| *reason == CancelReason::Caller) {
+            None => Ok(()),
+            Some(reason) => {
+                let status = reason.status();
+                Err(Failure { function: name.into(), ..Failure::new(status, status.title()) })
+            }
+        }
     }
 
     fn outgoing<'a>(
@@ -119,7 +123,7 @@ impl<'w> Request<'w> {
         body: Body<'a>,
         options: &'a CallOptions,
     ) -> OutgoingCall<'a> {
-        OutgoingCall { request: &self.input, name, body, options }
+        OutgoingCall { maker: self.input.maker(), name, body, options }
     }
 }
 
@@ -186,16 +190,7 @@ impl RunningCall for Request<'_> {
             }
             Some(run) => {
                 let room = (run.memory as &dyn Memory, session.max_body_bytes());
-                match body {
-                    parts @ Body::Parts(_) => {
-                        compose::complete(room, call, self.began_at, metadata, parts)?
-                    }
-                    // A buffer lies in memory that the caller does not map.
-                    Body::Buffer(buffer, len) => {
-                        let parts = [buffer.filled(len)?];
-                        compose::complete(room, call, self.began_at, metadata, Body::Parts(&parts))?
-                    }
-                }
+                compose::complete_directly(room, call, self.began_at, metadata, body)?
             }
         };
         *self.reply.borrow_mut() = Some(message);

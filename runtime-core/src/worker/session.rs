@@ -6,6 +6,7 @@ use super::fork::note_forks;
 use super::gone::engine_gone;
 use super::leases::Leases;
 use super::lents::Lents;
+use super::loop_timer::LoopTimer;
 use super::memory::Memory;
 use super::watch::Watches;
 use crate::ipc::board::BoardReader;
@@ -20,8 +21,8 @@ use crate::protocol::{Failure, FunctionId, RegionId, Status};
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, OnceLock};
 
 /// Why a process cannot serve. Its text is meant for the person who started it.
 #[derive(Debug, thiserror::Error)]
@@ -103,6 +104,8 @@ pub(super) struct Session {
     /// Says which functions have calls that wait for their turn; without it nothing is called
     /// directly.
     board: Option<BoardReader>,
+    /// Wakes an event loop.
+    loop_timer: OnceLock<Arc<LoopTimer>>,
     ended: AtomicBool,
     /// Set when the engine announced the end, so that the end of the socket is a normal one.
     shut_down: AtomicBool,
@@ -184,6 +187,7 @@ impl Session {
             board,
             function: welcome.function,
             arena,
+            loop_timer: OnceLock::new(),
             ended: AtomicBool::new(false),
             shut_down: AtomicBool::new(false),
         })
@@ -226,8 +230,9 @@ impl Session {
         }
         self.ended.store(true, Ordering::Release);
         self.arena.wake_all();
-        self.leases.end_all(&engine_gone());
+        self.leases.end_all(&engine_gone(), self.mode);
         self.lents.end_all();
+        self.wake_loop();
     }
 
     /// Handles what concerns memory and the end. A worker that is to be created is the caller's.
@@ -243,15 +248,31 @@ impl Session {
                 self.drop_idle_regions();
                 self.arena.trim();
             }
-            FromEngine::Leased(leased) => self.leases.add(leased, descriptors),
+            FromEngine::Leased(leased) => self.leases.add(leased, descriptors, self.mode),
             FromEngine::Lent(lent) => {
-                self.lents.add(lent.lease, CalleeEnd::open(&lent, descriptors).ok());
+                self.lents.add(lent.lease, CalleeEnd::open(&lent, descriptors, self.mode).ok());
+                self.wake_loop();
             }
-            FromEngine::LeaseEnded(ended) => self.leases.end(ended),
+            FromEngine::LeaseEnded(ended) => {
+                self.leases.end(ended, self.mode);
+                self.wake_loop();
+            }
             // The handshake is over: these say nothing any more.
             FromEngine::Welcome(_) | FromEngine::Refused(_) => {}
         }
         None
+    }
+
+    /// In an event loop: what it hears here is seen to by the loop, which this timer wakes.
+    pub(super) fn wake_by(&self, timer: Arc<LoopTimer>) {
+        let _ = self.loop_timer.set(timer);
+    }
+
+    /// Another thread than the loop's may have read the control socket.
+    fn wake_loop(&self) {
+        if let Some(timer) = self.loop_timer.get() {
+            timer.wake_now();
+        }
     }
 
     /// Sends a control message.

@@ -6,8 +6,9 @@
 
 use super::channel;
 use super::compose::{Body, CallOptions};
-use super::event_loop::{Event, EventLoop};
+use super::event_loop::EventLoop;
 use super::handlers::Handler;
+use super::loop_event::Event;
 use super::payload::Input;
 use super::running::RunningCall;
 use super::session::{NewWorker, Session};
@@ -119,7 +120,9 @@ fn said(mut from_worker: std::io::PipeReader) -> Vec<String> {
             ToEngine::CancelInvoke(cancel) => Some(format!("cancel {:?}", cancel.call)),
             ToEngine::Wait(_) => None,
             // Nothing of direct calls can be said: no worker is lent here.
-            other @ (ToEngine::InvokeBelow(_) | ToEngine::Resume(_)) => panic!("{other:?}"),
+            other @ (ToEngine::InvokeBelow(_) | ToEngine::Resume(_) | ToEngine::CancelLease(_)) => {
+                panic!("{other:?}")
+            }
         });
     }
     assert!(rest.is_empty());

@@ -2,13 +2,15 @@
 //! says.
 
 use super::answer::{self, Answer, Tagged};
+use super::bell::hear;
 use super::cancel_source::CancelSource;
-use super::channel::{Incoming, Outgoing, hear};
+use super::channel::{Incoming, Outgoing};
 use super::compose::OutgoingCall;
 use super::fork::{forked, is_forked};
 use super::gone::engine_gone;
 use super::payload::Input;
 use super::protocol::{Heard, PendingCall, WorkerCore};
+use super::rest::Rest;
 use super::session::Session;
 use crate::clock::now_ns;
 use crate::ipc::desk::Desk;
@@ -51,6 +53,8 @@ pub(super) struct ThreadChannel {
     desk: Option<Desk>,
     /// How long handlers have waited for direct calls, in ns.
     waited_ns: Cell<u64>,
+    /// Where the thread parks.
+    pub(super) rest: RefCell<Rest>,
 }
 
 /// What reading one message brought.
@@ -106,6 +110,7 @@ impl ThreadChannel {
             told_cancelled: Cell::new(None),
             desk,
             waited_ns: Cell::new(0),
+            rest: RefCell::default(),
         }
     }
 
@@ -238,10 +243,19 @@ impl ThreadChannel {
         let patience = if own.is_some() { patience_waiting } else { patience_idle };
         loop {
             let Some(message) = incoming.take()? else {
-                if incoming.look(MAX_LOOK_NS, TURN_NS, patience) {
+                if incoming.look((MAX_LOOK_NS, TURN_NS), patience, || false) {
                     continue;
                 }
-                match incoming.sleep(patience) {
+                // Between requests, or the calls of a lease, the thread rests where it called last.
+                let may_rest = own.is_none() && incoming.may_move();
+                if may_rest {
+                    self.rest.borrow_mut().begin();
+                }
+                let heard = incoming.sleep(patience);
+                if may_rest {
+                    self.rest.borrow_mut().end();
+                }
+                match heard {
                     Ok(Filled::Bytes { .. }) => continue,
                     Ok(Filled::End) | Err(_) => return Err(Closed),
                 }
@@ -288,7 +302,7 @@ impl ThreadChannel {
 
     /// Calls a function and waits for its answer.
     pub(super) fn call(&self, call: OutgoingCall<'_>) -> Result<Answer, Failure> {
-        let (name, parent) = (call.name, call.request.call);
+        let (name, parent) = (call.name, call.maker.call);
         let named = |failure: Failure| Failure { function: name.into(), ..failure };
         let invoke = self.new_invoke(name)?;
         let message = call.compose(&self.session, invoke, true).map_err(named)?;
@@ -315,11 +329,11 @@ impl ThreadChannel {
 
     /// Calls a function; its answer comes as an event with this tag.
     pub(super) fn start_call(&self, tag: u64, call: OutgoingCall<'_>) -> Result<(), Failure> {
-        let (name, request) = (call.name, call.request.call);
+        let (name, request) = (call.name, call.maker.call);
         let named = |failure: Failure| Failure { function: name.into(), ..failure };
         let invoke = self.new_invoke(name)?;
         let message = call.compose(&self.session, invoke, false).map_err(named)?;
-        let pending = PendingCall { request, tag, function: name.to_owned() };
+        let pending = PendingCall { request, tag, function: name.to_owned(), call: request };
         self.state.borrow_mut().core.began(invoke.0, pending);
         self.send(&message).map_err(named)
     }

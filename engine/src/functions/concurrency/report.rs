@@ -45,6 +45,13 @@ pub enum Why {
         /// What τ would give.
         wanted: u32,
     },
+    /// Handlers compute, and more of them would only share the cores.
+    Cores {
+        /// How many cores there are.
+        cores: u32,
+        /// Which part of its time a running handler computes.
+        share: f64,
+    },
     /// The limit would be less than `min`, or is just that.
     HeldAtMin,
     /// The limit would be more than `max`, or is just that.
@@ -71,6 +78,10 @@ impl fmt::Display for Why {
                     "held: more calls at once end no more calls a second \
                      (tau and headroom: {wanted})"
                 )
+            }
+            Why::Cores { cores, share } => {
+                let percent = 100.0 * share;
+                write!(f, "held: handlers compute {percent:.0} % of their time, on {cores} cores")
             }
             Why::HeldAtMin => f.write_str("held at min"),
             Why::HeldAtMax => f.write_str("held at max"),

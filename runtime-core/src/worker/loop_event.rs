@@ -1,0 +1,40 @@
+//! What an event loop tells its host.
+
+use super::answer::Answer;
+use super::loop_request::LoopRequest;
+use crate::protocol::{CallNumber, CancelReason, Failure};
+
+/// What happened.
+pub enum Event {
+    /// A call to run.
+    Request(LoopRequest),
+    /// The answer to a call that `request` made with this tag.
+    Answer {
+        /// The number of the request that made the call, see [`LoopRequest::id`].
+        request: CallNumber,
+        /// The tag that was given to the call.
+        tag: u64,
+        /// The answer.
+        result: Result<Answer, Failure>,
+    },
+    /// The caller of this request has left or its deadline has passed; an answer is no longer
+    /// wanted.
+    Cancelled {
+        /// The number of the request.
+        request: CallNumber,
+        /// Why.
+        reason: CancelReason,
+    },
+    /// No more calls come: end.
+    Ended,
+}
+
+impl Event {
+    /// The request that it is about, which the host has already.
+    pub(super) fn about(&self) -> Option<CallNumber> {
+        match self {
+            Event::Answer { request, .. } | Event::Cancelled { request, .. } => Some(*request),
+            Event::Request(_) | Event::Ended => None,
+        }
+    }
+}
