@@ -3,6 +3,7 @@
 //!
 //! The rooms and the way of a call are drawn in `ARCHITECTURE.md`.
 
+mod address_space;
 pub mod calls;
 pub mod cli;
 pub mod config;

@@ -2,6 +2,7 @@
 
 use super::news::ContainerEvent;
 use super::state::Core;
+use crate::address_space::is_unlimited;
 use crate::ids::ContainerKey;
 use crate::say::say;
 use crate::transport::{Admitted, ControlSocket, Greeting, Loss, NewContainer, Refusal, Said};
@@ -36,7 +37,9 @@ impl Core {
         let kind = self.scheduler.spec(function).channel;
         let board = self.board.as_ref().filter(|_| version >= DIRECT_SINCE_VERSION);
         let board = board.and_then(|(_, fd)| fd.try_clone().ok());
-        if board.is_some() && kind == ChannelKind::Ring && launch.is_some() {
+        // Each direct channel takes addresses for two of the largest bodies.
+        let has_room = is_unlimited(greeting.pid);
+        if board.is_some() && kind == ChannelKind::Ring && launch.is_some() && has_room {
             self.scheduler.allow_direct(key);
         }
         let (pid, control) = (greeting.pid, greeting.control.clone());
