@@ -54,7 +54,7 @@ const EXTERNAL_CONNECTIONS: [usize; 2] = [16, 64];
 /// An answer that takes longer means that the application hangs.
 const FIRST_ANSWER_WITHIN: Duration = Duration::from_secs(10);
 
-/// What serves the application.
+/// A running application.
 enum Server {
     Engine(Engine),
     /// A process for each of [`SERVICES`], in that order.

@@ -1,4 +1,4 @@
-//! What an application is compared with, and the bars of that.
+//! The figures that an application is compared with, and their bars.
 
 use crate::load_rounds::LoadRounds;
 use crate::pairs::median_ratio;
@@ -129,7 +129,7 @@ mod tests {
         rounds
     }
 
-    /// What is told of an application that serves 300 requests/s, a request in 30 µs.
+    /// The lines about an application that serves 300 requests/s, a request in 30 µs.
     fn told(language: &str, connections: usize, external: Option<&LoadRounds>) -> Vec<String> {
         let (own, go, node) = (rounds(300.0, 30.0), rounds(100.0, 100.0), rounds(20.0, 300.0));
         let mut report = Report::default();

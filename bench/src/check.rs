@@ -66,7 +66,7 @@ const FIGURES: [Figure; FIGURE_COUNT] = [
 ];
 const FIGURE_COUNT: usize = 8;
 
-/// What came of an attempt.
+/// The result of an attempt.
 enum Attempt {
     /// The median of each figure over the undisturbed rounds.
     Judged([f64; FIGURE_COUNT]),

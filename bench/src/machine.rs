@@ -78,7 +78,7 @@ fn look_around() -> Result<(f64, Vec<String>)> {
     Ok((busy, others))
 }
 
-/// What programs other than this one and its children use of the machine, from now on.
+/// Measures the processor time that programs other than this one and its children use.
 #[derive(Debug)]
 pub struct Neighbours {
     since: Instant,

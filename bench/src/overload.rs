@@ -178,8 +178,8 @@ fn p99_us(settings: &Settings, engine: &Engine, beside: &str) -> Result<f64> {
     quantile_us(&result, beside, "/latency/p99_us")
 }
 
-/// What the machine itself makes of calls when all its cores are busy: with programs beside them
-/// that the kernel runs only when nobody else wants a core.
+/// Measures calls while all cores are busy with programs that the kernel runs only when no other
+/// thread wants a core. So it shows what the machine itself costs.
 fn beside_busy(
     settings: &Settings,
     floors: &Floors,

@@ -17,7 +17,7 @@ const STYLE: &str = include_str!("page.css");
 /// Their names in keys and in the picture.
 const QUANTILES: [(&str, &str); 4] =
     [("p50_us", "p50"), ("p90_us", "p90"), ("p99_us", "p99"), ("p999_us", "p99.9")];
-/// What is beside what in the picture of latencies; the placement stands for `{}`.
+/// The keys and labels of the picture of latencies, in order. `{}` stands for the placement.
 const LATENCIES: [(&str, &str); 4] = [
     ("floor.pingpong.{}", "floor: ping-pong"),
     ("floor.relay.{}", "floor: relay"),
@@ -25,7 +25,7 @@ const LATENCIES: [(&str, &str); 4] = [
     ("internal.ring.{}.16B", "internal, ring"),
 ];
 
-/// What is beside what in the pictures of the application: keys and names.
+/// The keys and labels of the pictures of the application, in order.
 const APPS: [(&str, [(&str, &str); 6]); 2] = [
     (
         "thousands of requests in a second, by connections",

@@ -59,8 +59,8 @@ impl Core {
         }
     }
 
-    /// What the processes of a function have used of the processors, and how many threads want
-    /// these; `None` if the system does not say.
+    /// Reads the processor time that a function's processes have used, and how many threads of the
+    /// machine are runnable. `None` if the system does not say.
     pub(super) fn read_processors(&mut self, function: FunctionId) -> Option<Reading> {
         let crowd = self.processors.crowd()?;
         let containers = self.connections.containers();
