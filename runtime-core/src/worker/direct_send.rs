@@ -95,6 +95,9 @@ pub(super) fn send(
         }
         // The ring holds many calls, and one is under way at a time.
         Sent::Full => {
+            if let Some(place) = message.block() {
+                end.memory.take_back(place.block);
+            }
             end.state.file.unclaim();
             return Err(NotSent::NeedsEngine);
         }
