@@ -5,7 +5,11 @@
 //! the kept seeds in every test run; `fuzzer.rs` lets libFuzzer look for others.
 
 mod beside;
+mod direct_peer;
+mod door;
 mod engine;
+mod ledger;
+mod lender;
 mod orders;
 #[path = "../wire/raw.rs"]
 mod raw;

@@ -125,8 +125,7 @@ impl Lending {
     /// The worker has ended the lease, maybe without being told to: no call begins any more, and
     /// one that it did not take is to go through the engine.
     pub(crate) fn refuse(&self) {
-        self.file.end();
-        self.file.refuse();
+        self.file.close();
     }
 
     /// How long, in ns, the worker has run no direct call.

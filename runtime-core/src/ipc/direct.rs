@@ -204,6 +204,13 @@ impl DirectFile {
         self.call().fetch_or(ENDED, Ordering::AcqRel) & STATES & !ENDED != FREE
     }
 
+    /// Engine: ends the lease, and refuses a call that the callee, which has ended the lease, did
+    /// not take. In this order: a call that is claimed in between is refused as well.
+    pub fn close(&self) {
+        self.end();
+        self.refuse();
+    }
+
     /// What the call is doing.
     #[inline]
     pub fn state(&self) -> DirectState {
@@ -326,5 +333,43 @@ mod tests {
         assert!(file.claim(maker(), true) && file.end() && file.refuse());
         assert_eq!(file.state(), DirectState::Refused);
         assert!(!file.abandon(CancelReason::Deadline));
+    }
+
+    /// A claim comes before the lease is closed, in between, or not at all.
+    #[test]
+    fn no_call_is_left_behind_in_a_lease_that_is_closed() {
+        const ROUNDS: u32 = 20_000;
+        /// How many different times the engine takes until it closes the lease.
+        const PAUSES: u32 = 100;
+        let (file, begun, done) = (file(), AtomicU32::new(0), AtomicU32::new(0));
+        let wait_for = |word: &AtomicU32, round| {
+            while word.load(Ordering::Acquire) < round {
+                std::thread::yield_now();
+            }
+        };
+        let mut left_behind = 0;
+        std::thread::scope(|scope| {
+            scope.spawn(|| {
+                for round in 1..=ROUNDS {
+                    wait_for(&begun, round);
+                    // A caller that finds the board against its call gives the call up.
+                    while !file.has_ended() {
+                        if file.claim(maker(), true) && !file.has_ended() {
+                            file.unclaim();
+                        }
+                    }
+                    done.store(round, Ordering::Release);
+                }
+            });
+            for round in 1..=ROUNDS {
+                file.call().store(FREE, Ordering::Release);
+                begun.store(round, Ordering::Release);
+                (0..round % PAUSES).for_each(|_| std::hint::spin_loop());
+                file.close();
+                wait_for(&done, round);
+                left_behind += u32::from(file.state() == DirectState::Called);
+            }
+        });
+        assert_eq!(left_behind, 0);
     }
 }

@@ -2,6 +2,8 @@
 
 mod channel;
 mod config;
+mod direct;
+mod direct_threads;
 mod event_loop;
 mod handlers;
 mod handshake;
@@ -14,11 +16,14 @@ mod ring;
 /// Does with these bytes what a peer would.
 pub type Target = fn(&[u8]);
 
-/// All targets by name. Where `handlers` has run the process serves, and no other worker can.
-pub const TARGETS: [(&str, Target); 10] = [
+/// All targets by name. Where `direct_threads` or `handlers` has run, the process serves for good, and
+/// no other worker can.
+pub const TARGETS: [(&str, Target); 12] = [
     ("channel", channel::target),
     ("config", config::target),
+    ("direct", direct::target),
     ("event_loop", event_loop::target),
+    ("direct_threads", direct_threads::target),
     ("handlers", handlers::target),
     ("handshake", handshake::target),
     ("http", http::target),

@@ -1,0 +1,160 @@
+//! A worker thread whose direct channels lead to peers that need not keep the rules. What its
+//! handlers do stands in the bodies of their requests.
+//!
+//! A process serves once, so it is a container for all runs, and each run has a worker of its own.
+
+use super::direct::reply;
+use crate::door::{Door, HONEST, Worker, create_worker};
+use crate::ledger::{Ended, new_token};
+use crate::lender::{Lender, OTHER, PEER};
+use crate::steps::Steps;
+use nightcore_runtime::protocol::control::Mode;
+use nightcore_runtime::protocol::{Failure, MetadataBuffer, Status};
+use nightcore_runtime::worker::{Body, CallOptions, Handlers, Request, RunningCall, serve};
+use std::os::fd::OwnedFd;
+use std::sync::mpsc::{Receiver, Sender, channel};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+use std::time::{Duration, Instant};
+
+/// Everything has ended within this time after the engine has ended all leases.
+const ENDS_WITHIN: Duration = Duration::from_secs(10);
+/// The most calls that a handler makes.
+const MAX_CALLS: usize = 4;
+/// How long the worker is given to do something between two steps.
+const TURN: Duration = Duration::from_micros(50);
+
+/// What a handler tells.
+enum Told {
+    Begins(u64),
+    Ended(Ended),
+}
+
+/// The container that this process is.
+struct Standing {
+    door: Door,
+    control: OwnedFd,
+    told: Mutex<Receiver<Told>>,
+}
+
+fn standing() -> &'static Standing {
+    static STANDING: OnceLock<Standing> = OnceLock::new();
+    STANDING.get_or_init(|| {
+        let door = Door::open();
+        let (tells, told) = channel();
+        let mut handlers = Handlers::new();
+        let tells = Mutex::new(tells);
+        let handler = move |request: &Request<'_>| {
+            let tells = tells.lock().unwrap_or_else(PoisonError::into_inner).clone();
+            handle(request, &tells)
+        };
+        handlers.add(HONEST, Arc::new(handler)).expect("a name");
+        // If it ends, the worker of the next run is not ready.
+        std::thread::spawn(move || serve(&handlers));
+        let control = door.admit();
+        Standing { door, control, told: Mutex::new(told) }
+    })
+}
+
+/// Runs the script that follows the token in the body.
+fn handle(request: &Request<'_>, tells: &Sender<Told>) -> Result<(), Failure> {
+    let mut steps = Steps::new(request.body().get(8..).unwrap_or_default());
+    let mut calls = 0;
+    while !steps.is_over() && calls < MAX_CALLS {
+        calls += 1;
+        let how = steps.u8();
+        let name = if how & 3 == 3 { OTHER } else { PEER };
+        let padding = if how & 4 == 0 { 0 } else { usize::from(steps.u8()) * 300 };
+        let timeout = match how & 24 {
+            8 => Some(Duration::from_micros(500)),
+            16 => Some(Duration::ZERO),
+            _ => None,
+        };
+        let options = CallOptions { timeout, metadata: MetadataBuffer::new() };
+        let token = new_token();
+        tells.send(Told::Begins(token)).expect("it is listened to");
+        let parts: [&[u8]; 2] = [&token.to_le_bytes(), &vec![0; padding]];
+        let result = match how & 96 {
+            96 => request
+                .start_call(token, name, Body::Parts(&parts), &options)
+                .and_then(|()| request.next_answer(None))
+                .map(|next| next.expect("it waits for good"))
+                .and_then(|next| next.result),
+            _ => request.call(name, Body::Parts(&parts), &options),
+        };
+        let result = result.map(|answer| answer.body().to_vec());
+        tells.send(Told::Ended(Ended { token, result })).expect("it is listened to");
+        if how >= 250 {
+            return Err(Failure::new(Status::FunctionFailed, "it fails"));
+        }
+    }
+    reply(request, calls == 1 && request.caller().is_some())
+}
+
+pub(super) fn target(data: &[u8]) {
+    let standing = standing();
+    let told = standing.told.lock().unwrap_or_else(PoisonError::into_inner);
+    let (worker, descriptors) = Worker::create();
+    create_worker(&standing.control, &descriptors);
+    drop(descriptors);
+    let mut lender = Lender::new(&standing.door, &standing.control, worker, Mode::Threads);
+    wait_until(&mut lender, &told, "the worker is ready", |lender| lender.is_ready);
+    let mut steps = Steps::new(data);
+    let by_death = steps.u8() & 1 == 0;
+    while !steps.is_over() {
+        match steps.u8() % 4 {
+            0 => turn(&mut lender, &told),
+            _ => lender.step(&mut steps),
+        }
+    }
+    lender.end_leases(by_death);
+    let is_idle = |lender: &mut Lender<'_>| {
+        lender.serve();
+        lender.is_idle() && lender.ledger.under_way() == 0
+    };
+    wait_until(&mut lender, &told, "all calls and leases have ended", is_idle);
+    // A call through the engine is answered, and so is one that it makes.
+    lender.dispatch(&[0], None);
+    wait_until(&mut lender, &told, "the engine is answered", is_idle);
+    lender.retire();
+    wait_until(&mut lender, &told, "the worker has ended", |lender| lender.worker.is_gone());
+}
+
+/// Lets the worker do something, and takes what it has done.
+fn turn(lender: &mut Lender<'_>, told: &Receiver<Told>) {
+    std::thread::sleep(TURN);
+    lender.take();
+    hear(lender, told);
+}
+
+fn hear(lender: &mut Lender<'_>, told: &Receiver<Told>) {
+    while let Ok(told) = told.try_recv() {
+        // A call came where it went to before it ended.
+        lender.take();
+        match told {
+            Told::Begins(token) => lender.ledger.begins(token),
+            Told::Ended(ended) => {
+                let is_any = lender.has_scribbled();
+                lender.ledger.ends(&ended, is_any);
+            }
+        }
+    }
+}
+
+fn wait_until(
+    lender: &mut Lender<'_>,
+    told: &Receiver<Told>,
+    what: &str,
+    is_so: impl Fn(&mut Lender<'_>) -> bool,
+) {
+    let began = Instant::now();
+    loop {
+        // What handlers tell is there before their answers are.
+        lender.take();
+        hear(lender, told);
+        if is_so(lender) {
+            return;
+        }
+        assert!(began.elapsed() < ENDS_WITHIN, "waited in vain until {what}");
+        std::thread::yield_now();
+    }
+}
