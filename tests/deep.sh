@@ -4,7 +4,7 @@
 set -uo pipefail
 cd "$(dirname "$0")/.." || exit
 
-stages=(native-libs sanitizers address thread valgrind fuzz clients counts repeat)
+stages=(native-libs sanitizers address thread valgrind fuzz clients counts channels repeat)
 
 host=$(rustc -vV | sed -n 's/^host: //p')
 target=$(cargo metadata --locked --format-version 1 --no-deps | sed 's/.*"target_directory":"\([^"]*\)".*/\1/')
@@ -19,6 +19,7 @@ stage() {
         fuzz) tests/fuzz/run.sh 60 ;;
         clients) cargo test --locked --quiet -p nightcore-tests --test clients -- --ignored ;;
         counts) cargo run --locked --quiet --release -p nightcore-tests --bin nightcore-counts -- fifo ;;
+        channels) channels ;;
         repeat) repeat ;;
         *)
             echo "there is no stage $1; there are: ${stages[*]}"
@@ -58,13 +59,28 @@ thread() {
         --skip ipc::bell
 }
 
-# Tests that start processes, many times, in turn over rings and over named pipes: what happens once in fifty runs happens
+# What `make test` runs over rings with direct channels, or over both kinds of channels at once: conformance with all pairs,
+# and a minute of the soak, over each of the other ways alone.
+channels() {
+    local channel
+    for channel in rings-only fifo; do
+        echo "over $channel:"
+        tests/conformance/run.sh --channel "$channel" &&
+            NIGHTCORE_TEST_CHANNEL=$channel cargo run --locked --quiet -p nightcore-tests --bin nightcore-soak -- \
+                --seconds 60 || return
+    done
+}
+
+# Tests that start processes, many times, in turn over rings with and without direct channels and over named pipes: what happens once in fifty runs happens
 # to somebody every day.
 repeat() {
     local run channel runs=${RUNS:-50}
     for ((run = 1; run <= runs; run++)); do
-        channel=ring
-        if ((run % 2 == 0)); then channel=fifo; fi
+        case $((run % 3)) in
+            0) channel=rings-only ;;
+            1) channel=ring ;;
+            2) channel=fifo ;;
+        esac
         if ! NIGHTCORE_TEST_CHANNEL=$channel cargo test --locked --workspace --quiet --test '*' >"$target/deep.log" 2>&1; then
             cat "$target/deep.log"
             echo "run $run of $runs failed, over $channel"

@@ -3,13 +3,16 @@
 use crate::cases::{CASES, Case};
 use crate::languages::{LANGUAGES, Language};
 use crate::pairs::{PAIRS, Pair};
+use harness::RINGS_ONLY;
 
 const USAGE: &str = "usage: tests/conformance/run.sh [--languages NAME,...] [--cases NAME,...] \
                      [--channel NAME,...] [--list]
-`pairs` among the cases stands for every pair of caller and callee, over the first channel";
+`pairs` among the cases stands for every pair of caller and callee, over the first channel; without --channel it runs over ring and fifo";
 
 /// What carries the messages of a channel.
-const CHANNELS: [&str; 2] = ["ring", "fifo"];
+const CHANNELS: [&str; 3] = ["ring", "fifo", RINGS_ONLY];
+/// How many of them are run over if the command line does not say.
+const USUAL_CHANNELS: usize = 2;
 
 /// What is to be run.
 pub struct Options {
@@ -24,7 +27,7 @@ impl Options {
     /// Those of the command line; `None` if it only asks what there is, which is then printed.
     pub fn read() -> Result<Option<Options>, String> {
         let mut options = Options {
-            channels: CHANNELS.to_vec(),
+            channels: CHANNELS[..USUAL_CHANNELS].to_vec(),
             languages: LANGUAGES.iter().collect(),
             cases: CASES.iter().collect(),
             pairs: PAIRS.iter().collect(),

@@ -30,7 +30,7 @@ pub use http::{Connection, Problem, Response};
 pub use limits::allow_many_descriptors;
 pub use load::{Load, Outcome};
 pub use possessions::{Possessions, private_memory};
-pub use setup::Setup;
+pub use setup::{RINGS_ONLY, Setup, suite_channel};
 pub use status::{Ended, FunctionStatus, ProcessStatus, QuarantinedInput, Status};
 pub use wait::{wait_for, wait_until, wait_until_within};
 

@@ -2,10 +2,12 @@
 
 use crate::wait::wait_until;
 use nix::sys::signal::{Signal, kill};
+use nix::time::ClockId;
 use nix::unistd::Pid;
 use std::fmt;
 use std::fs;
 use std::path::PathBuf;
+use std::time::Duration;
 
 /// A process.
 #[derive(Clone, Debug)]
@@ -97,6 +99,23 @@ pub fn all_sleep(pid: i32) -> bool {
         stat.rsplit_once(')').is_none_or(|(_, rest)| rest.starts_with(" S"))
     };
     thread_ids(pid).iter().all(sleeps)
+}
+
+/// The processor time that a process has used, with all its threads; zero if it has ended.
+pub fn cpu_time(pid: i32) -> Duration {
+    let clock = ClockId::pid_cpu_clock_id(Pid::from_raw(pid));
+    clock.and_then(ClockId::now).map_or(Duration::ZERO, Duration::from)
+}
+
+/// How often the threads of a process have parked, or waited for anything else.
+pub fn parks(pid: i32) -> usize {
+    let of = |thread: i32| {
+        let path = format!("/proc/{pid}/task/{thread}/status");
+        let status = fs::read_to_string(path).unwrap_or_default();
+        let line = status.lines().find_map(|line| line.strip_prefix("voluntary_ctxt_switches:"));
+        line.and_then(|count| count.trim().parse::<usize>().ok()).unwrap_or(0)
+    };
+    thread_ids(pid).into_iter().map(of).sum()
 }
 
 /// What the descriptors of a process are, as the system names it.

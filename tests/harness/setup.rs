@@ -6,8 +6,16 @@ use std::fmt::Write;
 use std::path::Path;
 use std::sync::Arc;
 
-/// Names the channel that functions have which do not say themselves, so that whole suites run over either.
+/// Names the channel that functions have which do not say themselves, so that whole suites run over
+/// each: `ring`, `fifo` or [`RINGS_ONLY`].
 const CHANNEL: &str = "NIGHTCORE_TEST_CHANNEL";
+/// Rings to the engine, and no direct channels.
+pub const RINGS_ONLY: &str = "rings-only";
+
+/// The channel that the suite runs over, if the environment names one.
+pub fn suite_channel() -> Option<String> {
+    std::env::var(CHANNEL).ok()
+}
 
 /// An engine that is to be started.
 #[derive(Clone, Default)]
@@ -26,10 +34,10 @@ fn quoted(text: &str) -> String {
 impl Setup {
     /// No functions yet; a free port.
     pub fn new() -> Setup {
-        Setup { channel: std::env::var(CHANNEL).ok(), ..Setup::default() }
+        Setup { channel: suite_channel(), ..Setup::default() }
     }
 
-    /// The channel of all functions, whatever the suite runs over.
+    /// The channel of all functions, whatever the suite runs over; [`RINGS_ONLY`] is one, too.
     pub fn channel(mut self, kind: &str) -> Setup {
         self.channel = Some(kind.to_owned());
         self
@@ -78,8 +86,11 @@ impl Setup {
     pub fn toml(&self) -> String {
         let listen =
             if self.gateway.contains("listen") { "" } else { "listen = \"127.0.0.1:0\"\n" };
-        let channel = self.channel.iter().map(|kind| format!("[defaults]\nchannel = \"{kind}\"\n"));
-        let defaults = channel.collect::<String>();
+        let defaults = match self.channel.as_deref() {
+            None => String::new(),
+            Some(RINGS_ONLY) => "[defaults]\nchannel = \"ring\"\ndirect = false\n".to_owned(),
+            Some(kind) => format!("[defaults]\nchannel = \"{kind}\"\n"),
+        };
         let admin = self.admin.iter().map(|address| format!("[admin]\nlisten = \"{address}\"\n"));
         let admin = admin.collect::<String>();
         format!("[gateway]\n{listen}{}{admin}{defaults}{}", self.gateway, self.functions)

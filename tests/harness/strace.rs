@@ -45,12 +45,22 @@ pub fn is_installed() -> bool {
 
 /// Starts an engine with all system calls of all its processes written down.
 pub fn start(home: &Arc<Home>) -> (Engine, Trace) {
+    start_under(home, &["-y", "-xx", "-s", "4096"], &[])
+}
+
+/// Starts an engine that may use only these cores, with the system calls of all its processes
+/// written down, but not where they read and write, nor the bytes.
+pub fn start_on(home: &Arc<Home>, cores: &[usize]) -> (Engine, Trace) {
+    let cores = cores.iter().map(usize::to_string).collect::<Vec<_>>().join(",");
+    start_under(home, &[], &["taskset", "--cpu-list", &cores])
+}
+
+fn start_under(home: &Arc<Home>, options: &[&str], program: &[&str]) -> (Engine, Trace) {
     let path = home.path().join("trace");
     let output = path.to_str().expect("paths are text");
     // A file for each thread, so that no call is cut in two by another's.
-    let engine =
-        home.start_under("strace", &["-f", "-ff", "-y", "-xx", "-s", "4096", "-o", output]);
-    (engine, Trace(path))
+    let arguments = [&["-f", "-ff", "-o", output], options, program].concat();
+    (home.start_under("strace", &arguments), Trace(path))
 }
 
 impl Trace {

@@ -124,7 +124,7 @@ fn connection(orders: &Orders, next: &AtomicU64, stop: &AtomicBool) {
         let began = now_ns();
         let outcome = receive(open, &call);
         let times = Times { opened: *opened, is_first, began, ended: now_ns() };
-        let refused = matches!(&outcome, Outcome::Error(name) if name == "UNAVAILABLE" || name == "OVERLOADED");
+        let refused = matches!(&outcome, Outcome::Error(text) if text.starts_with("UNAVAILABLE") || text.starts_with("OVERLOADED"));
         if !matches!(outcome, Outcome::Answered | Outcome::Error(_)) {
             connection = None;
         }

@@ -1,6 +1,6 @@
 //! The functions: one for each language and channel.
 
-use harness::{Setup, nightcore, repository};
+use harness::{RINGS_ONLY, Setup, nightcore, repository, suite_channel};
 use std::path::Path;
 use std::process::{Command, Stdio};
 use std::time::Duration;
@@ -38,6 +38,14 @@ impl Function {
     }
 }
 
+/// The channels that the functions have: both, or the one that the suite runs over.
+fn channels() -> Vec<(&'static str, &'static str, u64)> {
+    let only = suite_channel();
+    let carrier = only.as_deref().map(|kind| if kind == RINGS_ONLY { "ring" } else { kind });
+    let is_wanted = |channel: &str| carrier.is_none_or(|carrier| carrier == channel);
+    CHANNELS.into_iter().filter(|(channel, ..)| is_wanted(channel)).collect()
+}
+
 /// Adds the functions to a configuration. Their workers tell in `ran` which call they run.
 pub fn add(mut setup: Setup, ran: &Path) -> (Setup, Vec<Function>) {
     let mut functions = Vec::new();
@@ -51,6 +59,7 @@ pub fn add(mut setup: Setup, ran: &Path) -> (Setup, Vec<Function>) {
         setup = setup.clone().command(&name, &[words, &[ran, &name]].concat(), &lines);
         functions.push(Function { name, timeout: Duration::from_millis(timeout_ms) });
     };
+    let channels = channels();
     for (language, prefix) in LANGUAGES {
         let command = match build(language) {
             Ok(command) => command,
@@ -60,7 +69,7 @@ pub fn add(mut setup: Setup, ran: &Path) -> (Setup, Vec<Function>) {
             }
         };
         let words: Vec<&str> = command.iter().map(String::as_str).collect();
-        for (channel, suffix, timeout_ms) in CHANNELS {
+        for (channel, suffix, timeout_ms) in channels.iter().copied() {
             add(format!("{prefix}{suffix}"), &words, channel, timeout_ms, "");
         }
         if language == "c" {
@@ -68,8 +77,8 @@ pub fn add(mut setup: Setup, ran: &Path) -> (Setup, Vec<Function>) {
             add(
                 EATER.into(),
                 &[&["/bin/sh", "-c", &limited], &words[..]].concat(),
-                CHANNELS[0].0,
-                CHANNELS[0].2,
+                channels[0].0,
+                channels[0].2,
                 ONE_HEAP,
             );
         }

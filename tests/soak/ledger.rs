@@ -119,14 +119,15 @@ impl Ledger {
                 self.answered += 1;
                 self.ran.push((id, call.runs));
             }
-            Outcome::Error(name) => {
+            Outcome::Error(text) => {
                 if self.calm {
                     self.find(
                         Finding::Wrong,
-                        &format!("{named}: {name} while there were no faults"),
+                        &format!("{named}: {text} while there were no faults"),
                     );
                 }
-                *self.errors.entry(name).or_default() += 1;
+                let name = text.split_once(" (").map_or(text.as_str(), |(name, _)| name);
+                *self.errors.entry(name.to_owned()).or_default() += 1;
             }
             Outcome::Lost(_) if self.windows.may_be_lost(opened, ended) => {
                 self.lost += 1;

@@ -14,7 +14,7 @@ const MAX_TEXT: usize = 800;
 pub enum Outcome {
     /// With its answer.
     Answered,
-    /// With this error, which is one of the table.
+    /// With this error, which is one of the table, and in parentheses its message.
     Error(String),
     /// Its connection was closed, or there was none to be had.
     Lost(String),
@@ -153,7 +153,9 @@ fn outcome(call: &Call, response: &Response) -> Outcome {
     };
     let wrong = || Outcome::Wrong(format!("status {} with {}", response.status, response.text()));
     // What went wrong first: a function that does not handle the error of one that it called fails with that as its cause.
-    let first = problem.cause.last().map(|cause| cause.error.as_str());
+    let last = problem.cause.last();
+    let first = last.map(|cause| cause.error.as_str());
+    let detail = last.map_or(&problem.detail, |cause| &cause.message);
     let may_be = |name: &str| {
         let row = TABLE.iter().find(|row| row.name == name)?;
         matches!(
@@ -167,10 +169,10 @@ fn outcome(call: &Call, response: &Response) -> Outcome {
     };
     match (problem.error.as_str(), first) {
         ("FUNCTION_FAILED", Some(first)) if response.status == 500 && may_be(first).is_some() => {
-            Outcome::Error(format!("FUNCTION_FAILED of {first}"))
+            Outcome::Error(format!("FUNCTION_FAILED of {first} ({detail})"))
         }
         (name, _) if may_be(name).is_some_and(|row| row.http == response.status) => {
-            Outcome::Error(name.to_owned())
+            Outcome::Error(format!("{name} ({detail})"))
         }
         _ => wrong(),
     }
