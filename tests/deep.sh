@@ -71,8 +71,8 @@ channels() {
     done
 }
 
-# Tests that start processes, many times, in turn over rings with and without direct channels and over named pipes: what happens once in fifty runs happens
-# to somebody every day.
+# Tests that start processes, many times, in turn over rings with and without direct channels and over named pipes: what
+# happens once in fifty runs happens to somebody every day.
 repeat() {
     local run channel runs=${RUNS:-50}
     for ((run = 1; run <= runs; run++)); do

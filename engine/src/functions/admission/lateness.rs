@@ -16,10 +16,8 @@ const SPAN_LATELY_STARTS: f64 = 16.0;
 /// A time counts as this many times the average at most: a pause is no pace. A function that has
 /// become slower for good is followed all the same, within some tens of starts.
 const OUTLIER: f64 = 8.0;
-/// With fewer starts than this the times are taken as they are.
-const OUTLIER_STARTS: f64 = 4.0;
 /// With fewer starts than this the pace is unknown: the error would be more than a quarter.
-const KNOWN_STARTS: f64 = 16.0;
+const KNOWN_STARTS: usize = 16;
 /// Older averages say nothing about the calls that come now, and a longer time between two starts
 /// says nothing at all.
 const FORGET_AFTER_NS: u64 = 5_000_000_000;
@@ -32,6 +30,7 @@ const DEVIATIONS: f64 = 2.0;
 /// when the next call starts, not its clients.
 #[derive(Clone, Debug, Default)]
 pub struct Lateness {
+    first: First,
     average: Average,
     lately: Average,
     /// When the last call started, if there were others behind it.
@@ -44,6 +43,40 @@ pub struct Lateness {
 struct Average {
     starts: f64,
     gaps_ns: f64,
+}
+
+/// [`OUTLIER`], unless all calls so far started at one moment.
+fn cut(gap_ns: u64, average_ns: f64) -> f64 {
+    let most = if average_ns > 0.0 { OUTLIER * average_ns } else { f64::INFINITY };
+    (gap_ns as f64).min(most)
+}
+
+/// The first times between two starts, ns: until all are there, there is no average that could tell
+/// a pause among them.
+#[derive(Clone, Copy, Debug, Default)]
+struct First {
+    gaps_ns: [u64; KNOWN_STARTS],
+    known: usize,
+}
+
+impl First {
+    /// True as long as there was a place for it.
+    fn takes(&mut self, gap_ns: u64) -> bool {
+        let place = self.gaps_ns.get_mut(self.known);
+        place.map(|place| *place = gap_ns).inspect(|()| self.known += 1).is_some()
+    }
+
+    fn are_all(&self) -> bool {
+        self.known == KNOWN_STARTS
+    }
+
+    /// The longest counts as [`OUTLIER`] times the average of the others at most.
+    fn without_outlier(&self) -> [f64; KNOWN_STARTS] {
+        let longest = self.gaps_ns.into_iter().max().unwrap_or(0);
+        let all: f64 = self.gaps_ns.iter().map(|gap_ns| *gap_ns as f64).sum();
+        let others = (all - longest as f64) / (KNOWN_STARTS - 1) as f64;
+        self.gaps_ns.map(|gap_ns| cut(gap_ns, others))
+    }
 }
 
 impl Average {
@@ -95,17 +128,22 @@ impl Lateness {
             && now_ns.saturating_sub(last_ns) < FORGET_AFTER_NS
         {
             if self.is_forgotten(now_ns) {
-                (self.average, self.lately) = (Average::default(), Average::default());
+                self.forget();
             }
-            let mut gap_ns = now_ns.saturating_sub(last_ns) as f64;
-            if self.average.starts >= OUTLIER_STARTS {
-                gap_ns = gap_ns.min(OUTLIER * self.average.gap_ns());
+            let gap_ns = now_ns.saturating_sub(last_ns);
+            if !self.first.takes(gap_ns) {
+                self.add(cut(gap_ns, self.average.gap_ns()));
+            } else if self.first.are_all() {
+                self.first.without_outlier().into_iter().for_each(|gap_ns| self.add(gap_ns));
             }
-            self.average.add(gap_ns, SPAN_STARTS);
-            self.lately.add(gap_ns, SPAN_LATELY_STARTS);
             self.known_at_ns = now_ns;
         }
         self.last_start_ns = (queued > 0).then_some(now_ns);
+    }
+
+    fn add(&mut self, gap_ns: f64) {
+        self.average.add(gap_ns, SPAN_STARTS);
+        self.lately.add(gap_ns, SPAN_LATELY_STARTS);
     }
 
     /// Forgets the pace: it is not that of the calls that come now.
@@ -120,7 +158,7 @@ impl Lateness {
     /// How long it may take until the turn of a call behind this many others, ns; `None` if the
     /// pace is unknown.
     pub fn wait_ns(&self, now_ns: u64, queued: u32) -> Option<u64> {
-        if self.average.starts < KNOWN_STARTS || self.is_forgotten(now_ns) {
+        if !self.first.are_all() || self.is_forgotten(now_ns) {
             return None;
         }
         let before = f64::from(queued);
@@ -184,6 +222,34 @@ mod tests {
             let wait = lateness.wait_ns(now, 10).unwrap_or(0);
             assert!(wait < 30 * MS, "after {pause_ns} ns: {wait}");
         }
+    }
+
+    #[test]
+    fn a_pause_among_the_first_starts_is_no_pace() {
+        for before in 0..16 {
+            let (mut lateness, mut now) = drained(before, MS);
+            now += 1400 * MS;
+            lateness.started(now, 10);
+            for _ in 0..20 {
+                now += MS;
+                lateness.started(now, 10);
+            }
+            let wait = lateness.wait_ns(now, 10).unwrap_or(0);
+            assert!(wait < 60 * MS, "after {before} starts: {wait}");
+        }
+    }
+
+    #[test]
+    fn starts_at_one_moment_do_not_hide_the_pace() {
+        let mut lateness = Lateness::default();
+        for _ in 0..100 {
+            lateness.started(0, 10);
+        }
+        for start in 1..=100 {
+            lateness.started(start * 10 * MS, 10);
+        }
+        let wait = lateness.wait_ns(1000 * MS, 10).unwrap();
+        assert!(wait > 50 * MS, "{wait}");
     }
 
     #[test]
