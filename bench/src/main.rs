@@ -17,6 +17,7 @@ mod external;
 mod floors;
 mod fresh;
 mod functions;
+mod host;
 mod html;
 mod http;
 mod internal;
@@ -106,7 +107,8 @@ fn main() -> ExitCode {
     let outcome = settings(&args).and_then(|(settings, out)| {
         interrupt::install(settings.effort.run)?;
         processes::adopt_orphans().context("cannot adopt orphans")?;
-        let machine = machine::describe(&mut report)?;
+        let ticks = host::Ticks::now();
+        let mut machine = machine::describe(&mut report)?;
         println!("{}", machine.join("\n"));
         let described = report.len();
         failures = measure(&settings, &mut report);
@@ -116,7 +118,12 @@ fn main() -> ExitCode {
                 settings.only.unwrap_or_default()
             );
         }
+        let note = ticks.and_then(|ticks| ticks.tell(&mut report));
         print!("\n{}", report.table());
+        if let Some(note) = note {
+            println!("\n{note}");
+            machine.push(note);
+        }
         report.write(&out)?;
         let page = out.with_extension("html");
         page::write(&report, &machine, &page)?;
