@@ -7,7 +7,7 @@ cd "$(dirname "$0")/.." || exit
 stages=(format shell walls clippy rust fifo rings-only c go python node conformance faults speed apps docs install dist demo)
 # Rings with direct channels are the default: what depends on the channel runs once more over named pipes, and over
 # rings without direct channels.
-over_fifo=(calls event_loop hello languages payloads refusals shutdown threads cancellation deadlines deadlocks kills leftovers)
+over_each_channel=(calls event_loop hello languages payloads refusals shutdown threads cancellation deadlines deadlocks kills leftovers)
 
 stage() {
     case $1 in
@@ -20,7 +20,7 @@ stage() {
         clippy) cargo clippy --locked --workspace --all-targets --quiet -- -D warnings ;;
         rust) cargo test --locked --workspace --quiet ;;
         fifo | rings-only)
-            NIGHTCORE_TEST_CHANNEL=$1 cargo test --locked --quiet -p nightcore-tests "${over_fifo[@]/#/--test=}"
+            NIGHTCORE_TEST_CHANNEL=$1 cargo test --locked --quiet -p nightcore-tests "${over_each_channel[@]/#/--test=}"
             ;;
         c) tests/c/warnings.sh ;;
         go) tests/go.sh ;;

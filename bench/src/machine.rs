@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 use anyhow::Result;
 
 use crate::report::Report;
+use crate::ticks::Ticks;
 use crate::{cpu, interrupt};
 
 /// Long enough to see a neighbour that works.
@@ -17,6 +18,10 @@ const MAX_NAMES: usize = 8;
 const NAMED_PERCENT: f64 = 2.0;
 /// Above this, figures are likely to be of the neighbour as well.
 const BUSY_PERCENT: f64 = 10.0;
+
+/// Above this share of stolen time figures are of the host as well: it stops threads that look for a
+/// message, and whoever waits for them.
+const STOLEN_PERCENT: f64 = 2.0;
 
 /// Says it in some lines, and adds the numbers to the report.
 pub fn describe(report: &mut Report) -> Result<Vec<String>> {
@@ -48,6 +53,19 @@ pub fn describe(report: &mut Report) -> Result<Vec<String>> {
     Ok(lines)
 }
 
+/// Adds the share of the cores' time that the host took since then to the report, and says so if it
+/// was much.
+pub fn describe_host(before: Ticks, report: &mut Report) -> Option<String> {
+    let percent = Ticks::now()?.stolen_percent_since(before);
+    report.add("machine.stolen_percent", percent);
+    (percent > STOLEN_PERCENT).then(|| {
+        format!(
+            "NOTE: the host took {percent:.0} % of the cores' time during this run; \
+             trust no figure of it, and measure again"
+        )
+    })
+}
+
 fn shown(names: &[String]) -> String {
     match names.len() {
         0 => "none".to_owned(),
@@ -60,10 +78,11 @@ fn shown(names: &[String]) -> String {
 
 /// For a short time: how much of all cores is used, and the processes that use it, with percents of one core.
 fn look_around() -> Result<(f64, Vec<String>)> {
-    let (ticks, times) = (read_ticks(), cpu::of_each());
+    let (ticks, times) = (Ticks::now(), cpu::of_each());
     interrupt::sleep(LOOK_FOR)?;
-    let busy =
-        ticks.zip(read_ticks()).map_or(f64::NAN, |(before, after)| busy_between(before, after));
+    let busy = ticks
+        .zip(Ticks::now())
+        .map_or(f64::NAN, |(before, after)| after.busy_percent_since(before));
     let before: HashMap<i32, Duration> =
         times.into_iter().map(|(stat, time)| (stat.pid, time)).collect();
     let own = std::process::id().cast_signed();
@@ -89,9 +108,9 @@ pub struct Neighbours {
 impl Neighbours {
     /// Begins to watch; `None` if `/proc/stat` cannot be read.
     pub fn watch() -> Option<Neighbours> {
-        let (busy_ticks, _) = read_ticks()?;
+        let ticks = Ticks::now()?;
         let own = cpu::of_tree(std::process::id().cast_signed());
-        Some(Neighbours { since: Instant::now(), busy: cpu::of_ticks(busy_ticks), own })
+        Some(Neighbours { since: Instant::now(), busy: cpu::of_ticks(ticks.busy), own })
     }
 
     /// How many cores they have kept busy since, on average; what the host took counts as theirs.
@@ -100,38 +119,5 @@ impl Neighbours {
         let busy = now.busy.saturating_sub(self.busy);
         let foreign = busy.saturating_sub(now.own.saturating_sub(self.own));
         Some(foreign.as_secs_f64() / self.since.elapsed().as_secs_f64())
-    }
-}
-
-/// Busy and idle ticks of all cores since the boot.
-fn read_ticks() -> Option<(u64, u64)> {
-    parse_ticks(&fs::read_to_string("/proc/stat").ok()?)
-}
-
-fn parse_ticks(text: &str) -> Option<(u64, u64)> {
-    let line = text.lines().next()?.strip_prefix("cpu ")?;
-    // user nice system idle iowait irq softirq steal; guest times are in user already.
-    let ticks: Vec<u64> =
-        line.split_whitespace().take(8).map(|word| word.parse().unwrap_or(0)).collect();
-    let idle = ticks.get(3)? + ticks.get(4)?;
-    Some((ticks.iter().sum::<u64>() - idle, idle))
-}
-
-fn busy_between(before: (u64, u64), after: (u64, u64)) -> f64 {
-    let busy = after.0.saturating_sub(before.0) as f64;
-    let idle = after.1.saturating_sub(before.1) as f64;
-    if busy + idle == 0.0 { 0.0 } else { 100.0 * busy / (busy + idle) }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn waiting_for_a_disk_is_idle() {
-        let before = parse_ticks("cpu  10 0 10 100 20 0 0 0 0 0\ncpu0 …").unwrap();
-        let after = parse_ticks("cpu  20 0 15 130 25 0 0 0 0 0\n").unwrap();
-        assert_eq!((before, after), ((20, 120), (35, 155)));
-        assert_eq!(busy_between(before, after), 30.0);
     }
 }

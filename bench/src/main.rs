@@ -17,7 +17,6 @@ mod external;
 mod floors;
 mod fresh;
 mod functions;
-mod host;
 mod html;
 mod http;
 mod internal;
@@ -38,6 +37,7 @@ mod report;
 mod segments;
 mod settings;
 mod steady;
+mod ticks;
 
 use std::ffi::OsString;
 use std::fs;
@@ -107,7 +107,7 @@ fn main() -> ExitCode {
     let outcome = settings(&args).and_then(|(settings, out)| {
         interrupt::install(settings.effort.run)?;
         processes::adopt_orphans().context("cannot adopt orphans")?;
-        let ticks = host::Ticks::now();
+        let ticks = ticks::Ticks::now();
         let mut machine = machine::describe(&mut report)?;
         println!("{}", machine.join("\n"));
         let described = report.len();
@@ -118,7 +118,7 @@ fn main() -> ExitCode {
                 settings.only.unwrap_or_default()
             );
         }
-        let note = ticks.and_then(|ticks| ticks.tell(&mut report));
+        let note = ticks.and_then(|ticks| machine::describe_host(ticks, &mut report));
         print!("\n{}", report.table());
         if let Some(note) = note {
             println!("\n{note}");

@@ -7,7 +7,8 @@ use harness::RINGS_ONLY;
 
 const USAGE: &str = "usage: tests/conformance/run.sh [--languages NAME,...] [--cases NAME,...] \
                      [--channel NAME,...] [--list]
-`pairs` among the cases stands for every pair of caller and callee, over the first channel; without --channel it runs over ring and fifo";
+`pairs` among the cases stands for every pair of caller and callee, over the first channel.
+Without --channel it runs over ring and fifo";
 
 /// What carries the messages of a channel.
 const CHANNELS: [&str; 3] = ["ring", "fifo", RINGS_ONLY];

@@ -190,11 +190,8 @@ impl Host {
     }
 }
 
-fn start(held: &mut Held, lender: &mut Lender<'_>, steps: &mut Steps<'_>) {
-    if held.calls.len() >= MAX_STARTED {
-        return;
-    }
-    let how = steps.u8();
+/// The function, the padding and the options of a call that the honest side makes.
+pub(super) fn any_call(how: u8, steps: &mut Steps<'_>) -> (&'static str, usize, CallOptions) {
     let name = if how & 3 == 3 { OTHER } else { PEER };
     let padding = if how & 4 == 0 { 0 } else { usize::from(steps.u8()) * 300 };
     let timeout = match how & 24 {
@@ -202,7 +199,15 @@ fn start(held: &mut Held, lender: &mut Lender<'_>, steps: &mut Steps<'_>) {
         16 => Some(Duration::ZERO),
         _ => None,
     };
-    let options = CallOptions { timeout, metadata: MetadataBuffer::new() };
+    (name, padding, CallOptions { timeout, metadata: MetadataBuffer::new() })
+}
+
+fn start(held: &mut Held, lender: &mut Lender<'_>, steps: &mut Steps<'_>) {
+    if held.calls.len() >= MAX_STARTED {
+        return;
+    }
+    let how = steps.u8();
+    let (name, padding, options) = any_call(how, steps);
     call(held, lender, name, padding, &options);
 }
 

@@ -3,14 +3,14 @@
 //!
 //! A process serves once, so it is a container for all runs, and each run has a worker of its own.
 
-use super::direct::reply;
+use super::direct::{any_call, reply};
 use crate::door::{Door, HONEST, Worker, create_worker};
 use crate::ledger::{Ended, new_token};
-use crate::lender::{Lender, OTHER, PEER};
+use crate::lender::Lender;
 use crate::steps::Steps;
 use nightcore_runtime::protocol::control::Mode;
-use nightcore_runtime::protocol::{Failure, MetadataBuffer, Status};
-use nightcore_runtime::worker::{Body, CallOptions, Handlers, Request, RunningCall, serve};
+use nightcore_runtime::protocol::{Failure, Status};
+use nightcore_runtime::worker::{Body, Handlers, Request, RunningCall, serve};
 use std::os::fd::OwnedFd;
 use std::sync::mpsc::{Receiver, Sender, channel};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
@@ -62,14 +62,7 @@ fn handle(request: &Request<'_>, tells: &Sender<Told>) -> Result<(), Failure> {
     while !steps.is_over() && calls < MAX_CALLS {
         calls += 1;
         let how = steps.u8();
-        let name = if how & 3 == 3 { OTHER } else { PEER };
-        let padding = if how & 4 == 0 { 0 } else { usize::from(steps.u8()) * 300 };
-        let timeout = match how & 24 {
-            8 => Some(Duration::from_micros(500)),
-            16 => Some(Duration::ZERO),
-            _ => None,
-        };
-        let options = CallOptions { timeout, metadata: MetadataBuffer::new() };
+        let (name, padding, options) = any_call(how, &mut steps);
         let token = new_token();
         tells.send(Told::Begins(token)).expect("it is listened to");
         let parts: [&[u8]; 2] = [&token.to_le_bytes(), &vec![0; padding]];
