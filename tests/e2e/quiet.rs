@@ -1,5 +1,5 @@
-//! What costs nothing: direct calls make no system calls in the engine, and hardly any in caller and
-//! callee; an idle engine and its workers use no processor time.
+//! Direct calls make no system calls in the engine, and two wakes at most in caller and callee. An
+//! idle engine and its workers use hardly any processor time.
 
 use harness::process::{cpu_time, parks, threads};
 use harness::strace::{self, Call, Trace};
@@ -26,13 +26,13 @@ const IDLE_SHARE: f64 = 0.005;
 /// System calls between two moments.
 #[derive(Clone, Copy, Debug, Default)]
 struct Made {
-    /// Of caller and callee.
+    /// System calls of caller and callee.
     by_workers: usize,
-    /// Of these, the ones that wake a thread, or would.
+    /// System calls of caller and callee that wake a thread, or would.
     wakes: usize,
-    /// Of caller and callee, neither to wake nor to park.
+    /// System calls of caller and callee that neither wake nor park.
     others: usize,
-    /// Of the engine and its launcher.
+    /// System calls of the engine and its launcher.
     by_engine: usize,
 }
 
@@ -83,7 +83,7 @@ impl Traced {
         made
     }
 
-    /// What one request makes whose handler makes this many direct calls, and its time.
+    /// Makes a request whose handler makes this many direct calls: its system calls and its time.
     #[track_caller]
     fn request(&self, count: usize) -> (Made, Duration) {
         let (before, began) = (self.so_far(), Instant::now());

@@ -12,7 +12,7 @@ const LEASES: u32 = 1_000;
 const LEFT_LEASES: u32 = 250;
 /// After so many, everything is there that is kept for good.
 const WARM_LEASES: u32 = 50;
-/// What may be kept besides, for a worker that was created meanwhile: its channel, stack and heap.
+/// A worker that was created meanwhile keeps this many: its channel, stack and heap.
 const FEW: usize = 16;
 
 /// How many descriptors and mappings a process has.

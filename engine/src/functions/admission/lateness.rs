@@ -45,7 +45,7 @@ struct Average {
     gaps_ns: f64,
 }
 
-/// [`OUTLIER`], unless all calls so far started at one moment.
+/// Cuts a time down to [`OUTLIER`] averages, unless all calls so far started at one moment.
 fn cut(gap_ns: u64, average_ns: f64) -> f64 {
     let most = if average_ns > 0.0 { OUTLIER * average_ns } else { f64::INFINITY };
     (gap_ns as f64).min(most)
@@ -60,10 +60,12 @@ struct First {
 }
 
 impl First {
-    /// True as long as there was a place for it.
-    fn takes(&mut self, gap_ns: u64) -> bool {
-        let place = self.gaps_ns.get_mut(self.known);
-        place.map(|place| *place = gap_ns).inspect(|()| self.known += 1).is_some()
+    /// Adds a time; false if all are there.
+    fn add(&mut self, gap_ns: u64) -> bool {
+        let Some(place) = self.gaps_ns.get_mut(self.known) else { return false };
+        *place = gap_ns;
+        self.known += 1;
+        true
     }
 
     fn are_all(&self) -> bool {
@@ -131,7 +133,7 @@ impl Lateness {
                 self.forget();
             }
             let gap_ns = now_ns.saturating_sub(last_ns);
-            if !self.first.takes(gap_ns) {
+            if !self.first.add(gap_ns) {
                 self.add(cut(gap_ns, self.average.gap_ns()));
             } else if self.first.are_all() {
                 self.first.without_outlier().into_iter().for_each(|gap_ns| self.add(gap_ns));
