@@ -41,11 +41,14 @@ pub struct Bounds {
     pub min: u32,
     /// The limit is never more, and this is at least 1 and at least `min`.
     pub max: u32,
+    /// As many calls as end within this time may always run at once: that more calls at once end no
+    /// more of them is no reason for a lower limit. 0 for workers that run one call each.
+    pub in_one_go_ns: u64,
 }
 
 impl Bounds {
     fn widened(self) -> Bounds {
-        Bounds { min: self.min, max: self.max.max(self.min).max(1) }
+        Bounds { max: self.max.max(self.min).max(1), ..self }
     }
 }
 
@@ -231,6 +234,9 @@ impl Concurrency {
             return;
         }
         self.climb.pass(self.now_ns);
+        let in_one_go = self.averages.rate_per_ns() * self.bounds.in_one_go_ns as f64;
+        // The cast saturates.
+        self.climb.widen(in_one_go.ceil() as u32);
         self.limit =
             self.climb.apply(staffing(self.tau())).clamp(self.bounds.min.max(1), self.bounds.max);
         self.patience_ns = (self.averages.run_ns() as u64).max(PATIENCE_MIN_NS);

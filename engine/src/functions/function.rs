@@ -3,7 +3,7 @@
 use super::admission::lateness::{Lateness, Turnaround};
 use super::admission::quarantine::Quarantine;
 use super::admission::{Refusal, available, bounds};
-use super::concurrency::{Bounds, Concurrency, Report, Why};
+use super::concurrency::{Concurrency, Report, Why};
 use super::cores::Cores;
 use super::counts::{Counts, Origin};
 use super::queue::{Lane, Queue};
@@ -68,7 +68,7 @@ impl Function {
     pub fn new(spec: Spec, cores: Cores) -> Function {
         let max = spec.max(None);
         Function {
-            concurrency: Concurrency::new(Bounds { min: spec.min, max }),
+            concurrency: Concurrency::new(spec.bounds(None)),
             cores,
             slots: Slots::new(max),
             spec,
@@ -108,9 +108,9 @@ impl Function {
     }
 
     fn set_bounds(&mut self) {
-        let max = self.spec.max(self.mode);
-        self.slots.set_max(max);
-        self.concurrency.set_bounds(Bounds { min: self.spec.min, max });
+        let bounds = self.spec.bounds(self.mode);
+        self.slots.set_max(bounds.max);
+        self.concurrency.set_bounds(bounds);
     }
 
     /// Whether it is no longer in the configuration.

@@ -1,5 +1,6 @@
 //! What the configuration says about a function, as far as calls are scheduled by it.
 
+use super::concurrency::Bounds;
 use nightcore_runtime::protocol::control::{ChannelKind, Mode, Placement};
 use std::num::NonZeroU32;
 use std::time::Duration;
@@ -8,6 +9,12 @@ use std::time::Duration;
 pub const DEFAULT_MAX_THREADS: u32 = 64;
 /// Most calls of a function that run at once in event loops, if the configuration does not say.
 pub const DEFAULT_MAX_EVENT_LOOP: u32 = 1024;
+/// An event loop takes all messages that have come in one go, so that each call costs less the more
+/// of them run. An application in Node answers 2,700 requests a second one by one, 8,000 four at a
+/// time, 16,000 sixteen at a time and 21,000 with 64. From step to step that is so little more that
+/// the function looks saturated while its limit is still low. So as many calls may always run as
+/// end within this time. A call then waits that long in the loop instead of in the queue.
+const EVENT_LOOP_IN_ONE_GO: Duration = Duration::from_millis(2);
 
 /// What the configuration says about a function.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -53,5 +60,15 @@ impl Spec {
             None | Some(Mode::Threads) => DEFAULT_MAX_THREADS,
             Some(Mode::EventLoop) => DEFAULT_MAX_EVENT_LOOP,
         })
+    }
+
+    /// The bounds of its concurrency, on workers of this kind, if it is known.
+    pub fn bounds(&self, mode: Option<Mode>) -> Bounds {
+        let in_one_go = match mode {
+            None | Some(Mode::Threads) => Duration::ZERO,
+            Some(Mode::EventLoop) => EVENT_LOOP_IN_ONE_GO,
+        };
+        let in_one_go_ns = in_one_go.as_nanos() as u64;
+        Bounds { min: self.min, max: self.max(mode), in_one_go_ns }
     }
 }

@@ -228,6 +228,11 @@ impl Climb {
         self.cap.is_below(by_tau)
     }
 
+    /// A cap is never less than this.
+    pub fn widen(&mut self, least_cap: u32) {
+        self.cap = Cap(self.cap.0.map(|cap| cap.max(least_cap)));
+    }
+
     /// Forgets a raise that τ has had the time to catch up with.
     pub fn pass(&mut self, now_ns: u64) {
         if matches!(self.phase, Phase::Follow) && now_ns >= self.hold_until_ns {
