@@ -423,7 +423,7 @@ fn an_event_loop_that_knows_few_clients_gets_what_many_need() {
         world.run(1.25 * S, u64::MAX);
         let seen = world.run(1.75 * S, u64::MAX);
         let part = seen.throughput(world.now_ns) * LOOP_SERVICE_NS / most;
-        println!("seed {seed} {even}: {part:.2} of the throughput, limit {}", world.limit);
+        println!("seed {seed}, even {even}: {part:.2} of the throughput, limit {}", world.limit);
         assert!(part >= 0.85, "{part} of the throughput, seed {seed}, even {even}");
     }
 }

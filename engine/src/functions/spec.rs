@@ -64,11 +64,28 @@ impl Spec {
 
     /// The bounds of its concurrency, on workers of this kind, if it is known.
     pub fn bounds(&self, mode: Option<Mode>) -> Bounds {
-        let in_one_go = match mode {
-            None | Some(Mode::Threads) => Duration::ZERO,
-            Some(Mode::EventLoop) => EVENT_LOOP_IN_ONE_GO,
-        };
-        let in_one_go_ns = in_one_go.as_nanos() as u64;
+        let in_one_go_ns = in_one_go(mode).as_nanos() as u64;
         Bounds { min: self.min, max: self.max(mode), in_one_go_ns }
+    }
+}
+
+/// How long the calls that may always run at once take together, on workers of this kind.
+fn in_one_go(mode: Option<Mode>) -> Duration {
+    match mode {
+        None | Some(Mode::Threads) => Duration::ZERO,
+        Some(Mode::EventLoop) => EVENT_LOOP_IN_ONE_GO,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_event_loops_take_calls_in_one_go() {
+        assert_eq!(in_one_go(Some(Mode::EventLoop)), EVENT_LOOP_IN_ONE_GO);
+        assert!(EVENT_LOOP_IN_ONE_GO > Duration::ZERO);
+        assert_eq!(in_one_go(Some(Mode::Threads)), Duration::ZERO);
+        assert_eq!(in_one_go(None), Duration::ZERO);
     }
 }
