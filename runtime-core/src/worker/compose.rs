@@ -74,7 +74,8 @@ impl OutgoingCall<'_> {
             call,
             lease: parent,
             root,
-            depth: depth + 1,
+            // A hostile caller may have sent any depth: one too deep must not pass for 0.
+            depth: depth.saturating_add(1),
             callee,
             waits,
             deadline: deadline.map_or(direct_deadline, |asked| asked.min(direct_deadline)),
@@ -99,7 +100,7 @@ impl OutgoingCall<'_> {
     ) -> Result<MessageBuffer, Failure> {
         let (mut gathered, metadata) = (Vec::new(), self.options.metadata.as_bytes());
         let payload = place((memory, max_body_bytes), 0, metadata, self.body, &mut gathered)?;
-        let (root, depth) = (self.maker.root, self.maker.depth + 1);
+        let (root, depth) = (self.maker.root, self.maker.depth.saturating_add(1));
         Ok(DirectCall { call, root, depth, deadline, sent_at, payload }.write())
     }
 }
