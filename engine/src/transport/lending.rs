@@ -146,7 +146,7 @@ impl Lending {
         match self.file.state() {
             DirectState::Called => Some(status),
             DirectState::Abandoned(reason) => Some(reason.status()),
-            DirectState::Free | DirectState::Refused => None,
+            DirectState::Free | DirectState::Refused | DirectState::Left(_) => None,
         }
     }
 }

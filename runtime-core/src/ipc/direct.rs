@@ -34,6 +34,8 @@ const CALLED: u32 = 1;
 const ABANDONED_DEADLINE: u32 = 2;
 const ABANDONED_CALLER: u32 = 3;
 const REFUSED: u32 = 4;
+const LEFT_DEADLINE: u32 = 5;
+const LEFT_CALLER: u32 = 6;
 /// Set when the engine has ended the lease.
 const ENDED: u32 = 8;
 /// The bits of the state. Those above count the calls, so that who has seen one call cannot change
@@ -52,6 +54,8 @@ pub enum DirectState {
     Abandoned(CancelReason),
     /// The callee does not run it: the lease is over.
     Refused,
+    /// The engine has abandoned it for this reason, and the lease is over. The callee has finished.
+    Left(CancelReason),
 }
 
 /// A call that is under way, as the engine has seen it.
@@ -67,6 +71,11 @@ fn abandoned(reason: CancelReason) -> u32 {
         CancelReason::Deadline => ABANDONED_DEADLINE,
         CancelReason::Caller => ABANDONED_CALLER,
     }
+}
+
+/// Whether a call is under way, or its handler still runs.
+fn is_busy(word: u32) -> bool {
+    !matches!(word & STATES & !ENDED, FREE | LEFT_DEADLINE | LEFT_CALLER)
 }
 
 /// A direct channel's file, mapped.
@@ -157,15 +166,19 @@ impl DirectFile {
     }
 
     /// Callee: has the handler's answer. Returns why nobody waits for it any more, if so.
+    ///
+    /// If the engine has abandoned the call, the reason stays for its caller, which may not have
+    /// looked yet. No other call comes then, as the lease is over.
     #[inline]
     pub fn finish(&self) -> Option<CancelReason> {
         if self.change(CALLED, FREE) {
             return None;
         }
-        for (state, reason) in
-            [(ABANDONED_DEADLINE, CancelReason::Deadline), (ABANDONED_CALLER, CancelReason::Caller)]
-        {
-            if self.change(state, FREE) {
+        for (state, left, reason) in [
+            (ABANDONED_DEADLINE, LEFT_DEADLINE, CancelReason::Deadline),
+            (ABANDONED_CALLER, LEFT_CALLER, CancelReason::Caller),
+        ] {
+            if self.change(state, if self.has_ended() { left } else { FREE }) {
                 return Some(reason);
             }
         }
@@ -201,7 +214,7 @@ impl DirectFile {
 
     /// Engine: ends the lease. Returns whether a call is under way.
     pub fn end(&self) -> bool {
-        self.call().fetch_or(ENDED, Ordering::AcqRel) & STATES & !ENDED != FREE
+        is_busy(self.call().fetch_or(ENDED, Ordering::AcqRel))
     }
 
     /// Engine: ends the lease, and refuses a call that the callee, which has ended the lease, did
@@ -219,6 +232,8 @@ impl DirectFile {
             CALLED => DirectState::Called,
             ABANDONED_DEADLINE => DirectState::Abandoned(CancelReason::Deadline),
             ABANDONED_CALLER => DirectState::Abandoned(CancelReason::Caller),
+            LEFT_DEADLINE => DirectState::Left(CancelReason::Deadline),
+            LEFT_CALLER => DirectState::Left(CancelReason::Caller),
             // No side writes anything else, but another process could.
             _ => DirectState::Refused,
         }
@@ -226,7 +241,7 @@ impl DirectFile {
 
     /// Whether a call is under way, or its handler still runs.
     pub fn is_busy(&self) -> bool {
-        self.call().load(Ordering::Acquire) & STATES & !ENDED != FREE
+        is_busy(self.call().load(Ordering::Acquire))
     }
 
     /// Whether the lease is over.
@@ -315,8 +330,11 @@ mod tests {
         let seen = file.seen().unwrap();
         assert!(file.cancel(seen, CancelReason::Deadline) && file.has_ended());
         assert!(!file.cancel(seen, CancelReason::Deadline) && file.seen().is_none());
+        assert!(file.is_busy());
         assert_eq!(file.finish(), Some(CancelReason::Deadline));
         assert!(!file.claim(maker(), true), "the lease is over");
+        assert!(!file.is_busy());
+        assert_eq!(file.state(), DirectState::Left(CancelReason::Deadline), "its caller sees why");
     }
 
     #[test]

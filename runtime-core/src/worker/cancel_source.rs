@@ -39,7 +39,7 @@ impl CancelSource {
 #[inline]
 pub(super) fn direct_reason(file: &DirectFile, deadline: u64) -> Option<CancelReason> {
     match file.state() {
-        DirectState::Abandoned(reason) => Some(reason),
+        DirectState::Abandoned(reason) | DirectState::Left(reason) => Some(reason),
         // Its caller may be late itself.
         _ => (now_ns() >= deadline).then_some(CancelReason::Deadline),
     }

@@ -97,16 +97,20 @@ fn await_answer(
         match state {
             // Its answer is about to be sent.
             DirectState::Free | DirectState::Called => {}
-            DirectState::Abandoned(reason) => return Some(Err(abandoned(name, reason))),
+            DirectState::Abandoned(reason) | DirectState::Left(reason) => {
+                return Some(Err(abandoned(name, reason)));
+            }
             DirectState::Refused => return None,
         }
         if let Some(failure) = end.state.over().cloned() {
             // What it answered before its end counts.
             let last = take_answer(end, sent.number).ok().flatten();
-            if last.is_none() && end.state.file.state() == DirectState::Refused {
-                return None;
-            }
-            return Some(last.unwrap_or_else(|| Err(failure)));
+            return match (last, end.state.file.state()) {
+                (Some(result), _) => Some(result),
+                (None, DirectState::Refused) => None,
+                (None, DirectState::Left(reason)) => Some(Err(abandoned(name, reason))),
+                (None, _) => Some(Err(failure)),
+            };
         }
         let mut until = sent.deadline;
         if now_ns() >= until {

@@ -385,6 +385,27 @@ fn a_call_that_was_taken_back_is_cancelled_though_its_lease_is_over_by_then() {
 }
 
 #[test]
+fn a_call_that_the_engine_cancelled_tells_why_though_its_lease_is_over_by_then() {
+    let mut world = World::new();
+    let callee = world.lease(60);
+    world.dispatch(7);
+    let request = world.request();
+    start(&request, 1, None);
+    let seen = callee.file.seen().unwrap();
+    assert!(callee.file.cancel(seen, CancelReason::Deadline));
+    assert_eq!(callee.file.finish(), Some(CancelReason::Deadline));
+    let (lease, status, text) = (number(60), Status::Ok, String::new());
+    let message = FromEngine::LeaseEnded(LeaseEnded { lease, status, text });
+    world.session.handle(ReceivedControl { message, descriptors: Vec::new() });
+    match world.next() {
+        Some(Event::Answer { result: Err(failure), .. }) => {
+            assert_eq!(failure.status, Status::DeadlineExceeded);
+        }
+        _ => panic!("no failure"),
+    }
+}
+
+#[test]
 fn a_lease_that_is_recalled_before_its_channel_comes_ends() {
     let mut world = World::new();
     let (_, descriptors) = Direct::create(true);

@@ -160,7 +160,7 @@ impl Leases {
     /// are taken first.
     pub(super) fn done(&self, name: &str, end: CallerEnd) {
         let is_free = end.state.file.state() == DirectState::Free;
-        if end.lost || is_free && end.state.file.has_ended() {
+        if end.lost || !end.state.file.is_busy() && end.state.file.has_ended() {
             return;
         }
         let mut pool = self.lock();

@@ -49,7 +49,7 @@ impl UnderWay {
         }
         match end.state.file.state() {
             DirectState::Free | DirectState::Called => {}
-            DirectState::Abandoned(reason) => {
+            DirectState::Abandoned(reason) | DirectState::Left(reason) => {
                 return Some(Ended::With(Err(abandoned(name, reason))));
             }
             DirectState::Refused => return Some(Ended::NotRun),
@@ -57,10 +57,12 @@ impl UnderWay {
         if let Some(failure) = end.state.over().cloned() {
             // What it answered before its end counts.
             let last = take_answer(end, self.sent.number).ok().flatten();
-            if last.is_none() && end.state.file.state() == DirectState::Refused {
-                return Some(Ended::NotRun);
-            }
-            return Some(Ended::With(last.unwrap_or(Err(failure))));
+            return Some(match (last, end.state.file.state()) {
+                (Some(result), _) => Ended::With(result),
+                (None, DirectState::Refused) => Ended::NotRun,
+                (None, DirectState::Left(reason)) => Ended::With(Err(abandoned(name, reason))),
+                (None, _) => Ended::With(Err(failure)),
+            });
         }
         let now = now.filter(|now| *now >= self.sent.deadline)?;
         let is_abandoned = self.abandon(CancelReason::Deadline);

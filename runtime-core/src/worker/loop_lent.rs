@@ -193,7 +193,7 @@ impl LoopCallee {
             DirectState::Called => None,
             DirectState::Abandoned(_) => self.shared.file.finish(),
             // It was not claimed.
-            DirectState::Free | DirectState::Refused => {
+            DirectState::Free | DirectState::Refused | DirectState::Left(_) => {
                 return Err(Broken::Call(call.call.number()));
             }
         };
