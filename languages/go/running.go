@@ -78,28 +78,43 @@ func (r *running) run() {
 			return
 		}
 		// A panic, or runtime.Goexit, which recovers as nil.
-		message := "the handler called runtime.Goexit"
+		message, stack := "the handler called runtime.Goexit", debug.Stack()
+		defer func() {
+			// To print the value may have panicked as well, or called runtime.Goexit.
+			_ = recover()
+			req.Logf("nightcore: %s: %s\n%s", req.Function, message, stack)
+			r.fail(nil, message)
+		}()
 		if reason := recover(); reason != nil {
+			message = "panic with a value that cannot be printed"
 			message = fmt.Sprint("panic: ", reason)
 		}
-		req.Logf("nightcore: %s: %s\n%s", req.Function, message, debug.Stack())
-		r.fail(errors.New(message))
 	}()
 	r.beganAt.Store(nanotime())
 	body, err := r.worker.handler(r.ctx, req)
-	finished = true
 	r.worker.pace.ran(time.Duration(nanotime() - r.beganAt.Load()))
 	if err != nil {
-		if errors.Is(err, context.DeadlineExceeded) && errors.Is(r.ctx.Err(), context.DeadlineExceeded) {
-			// The context is not later than the engine, and may be earlier.
-			if _, ok := passedOn(err); !ok {
-				err = &Error{Status: ErrDeadlineExceeded, Function: req.Function, Message: err.Error()}
-			}
-		}
-		r.fail(err)
+		// The error is the handler's own: its methods may panic as well.
+		e, message := r.told(err, req.Function)
+		finished = true
+		r.fail(e, message)
 		return
 	}
+	finished = true
 	r.reply(req.answer(body))
+}
+
+// told is the error of a call that a handler let pass, or else the text of its own.
+func (r *running) told(err error, function string) (*Error, string) {
+	if e, ok := passedOn(err); ok {
+		return e, ""
+	}
+	message := err.Error()
+	if errors.Is(err, context.DeadlineExceeded) && errors.Is(r.ctx.Err(), context.DeadlineExceeded) {
+		// The context is not later than the engine, and may be earlier.
+		return &Error{Status: ErrDeadlineExceeded, Function: function, Message: message}, ""
+	}
+	return nil, message
 }
 
 // request makes Go's own of what came.
@@ -153,12 +168,12 @@ func (r *running) reply(answer *Answer) {
 	C.nc_go_reply(r.end(), (*C.uint8_t)(unsafe.SliceData(body)), C.size_t(len(body)), answer.Metadata.toC())
 }
 
-func (r *running) fail(err error) {
+// fail answers with the error of a call, or with a message if there is none.
+func (r *running) fail(e *Error, text string) {
 	handle := r.end()
 	defer C.nc_request_free(handle)
-	e, ok := passedOn(err)
-	if !ok {
-		message := C.CString(forC(strings.ToValidUTF8(err.Error(), "\uFFFD")))
+	if e == nil {
+		message := C.CString(forC(strings.ToValidUTF8(text, "\uFFFD")))
 		defer C.free(unsafe.Pointer(message))
 		C.nc_fail(handle, message)
 		return

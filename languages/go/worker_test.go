@@ -42,6 +42,7 @@ func TestMain(m *testing.M) {
 	nightcore.Handle("Late", late)
 	nightcore.Handle("Overdue", overdue)
 	nightcore.Handle("Misuse", misuse)
+	nightcore.Handle("Hostile", hostile)
 	nightcore.Handle("Panic", func(context.Context, *nightcore.Request) ([]byte, error) { panic("at the disco") })
 	nightcore.HTTPHandler("Page", http.HandlerFunc(page))
 	if err := nightcore.Serve(); err != nil {
@@ -227,6 +228,61 @@ func page(w http.ResponseWriter, r *http.Request) {
 	w.WriteHeader(http.StatusTeapot)
 	req := nightcore.FromContext(r.Context())
 	_, _ = fmt.Fprintf(w, "<p>%s %s %s %s", r.Method, r.URL, req.Metadata.Get(":prefix"), r.RequestURI)
+}
+
+// Errors whose methods do not return.
+type angry string
+
+func (a angry) Error() string {
+	if a == "exits" {
+		runtime.Goexit()
+	}
+	if a == "error" {
+		panic(a)
+	}
+	return string(a)
+}
+
+func (a angry) Unwrap() error {
+	if a == "unwrap" {
+		panic(a)
+	}
+	return nil
+}
+
+func (a angry) Is(error) bool { panic(a) }
+
+func (a angry) As(any) bool {
+	if a == "as" {
+		panic(a)
+	}
+	return false
+}
+
+func hostile(_ context.Context, req *nightcore.Request) ([]byte, error) {
+	switch kind := string(req.Body); kind {
+	case "nil":
+		var missing *nightcore.Error
+		return nil, missing
+	case "panics":
+		panic(angry("error"))
+	case "text":
+		return nil, errors.New("\xff\x00")
+	case "":
+		return nil, nil
+	default:
+		return nil, angry(kind)
+	}
+}
+
+func TestAFailureIsToldAtOnceWhateverTheErrorIs(t *testing.T) {
+	e := startWith(t, `timeout = "10s"`, "Hostile")
+	for _, kind := range []string{"nil", "panics", "text", "exits", "error", "unwrap", "as", "is"} {
+		if status, text := e.post("Hostile", kind); status != http.StatusInternalServerError {
+			t.Errorf("%s: %d %s", kind, status, text)
+		}
+	}
+	e.answers("Hostile", "", "")
 }
 
 func TestFunctionsCallEachOther(t *testing.T) {

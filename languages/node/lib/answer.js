@@ -2,6 +2,7 @@
 
 const { Metadata, encode, entriesOf } = require("./metadata.js");
 const { toBytes } = require("./bytes.js");
+const { isUint8Array } = require("node:util").types;
 
 const DEFAULT_STATUS = 200;
 
@@ -48,7 +49,7 @@ class Reply {
 
 /** Body and encoded metadata of what a handler has returned. */
 function fromReturned(returned) {
-  if (returned instanceof Uint8Array) return { body: returned, metadata: undefined };
+  if (isUint8Array(returned)) return { body: returned, metadata: undefined };
   if (returned instanceof Answer) return { body: returned.body, metadata: encode(returned.metadata) };
   if (returned instanceof Reply) return returned;
   return { body: toBytes(returned, "what a handler returns"), metadata: undefined };

@@ -6,6 +6,7 @@ const { Reply } = require("./answer.js");
 const { decode } = require("./metadata.js");
 
 const INTERIM_STATUS = 200;
+const NOT_IMPLEMENTED = 501;
 
 /**
  * A handler that serves an HTTP listener: Node's own request and response over a connection that is not there, so that
@@ -13,8 +14,11 @@ const INTERIM_STATUS = 200;
  */
 function http(listener) {
   if (typeof listener !== "function") throw new TypeError("http takes a listener, as http.createServer does");
-  return (request) =>
-    new Promise((resolve, reject) => {
+  return (request) => {
+    // Node's own server knows no others; that is the client's mistake.
+    const method = request.metadata.get(":method") ?? "POST";
+    if (!METHODS.includes(method)) return new Reply(`${method} is not a method\n`, { status: NOT_IMPLEMENTED });
+    return new Promise((resolve, reject) => {
       const connection = new Connection();
       const req = incoming(request, connection);
       const res = new ServerResponse(req);
@@ -38,6 +42,7 @@ function http(listener) {
       const returned = listener(req, res);
       if (typeof returned?.catch === "function") returned.catch(reject);
     });
+  };
 }
 
 function incoming(request, connection) {
@@ -51,7 +56,6 @@ function incoming(request, connection) {
     else if (name === ":query") query = `?${value}`;
     else if (!name.startsWith(":")) raw.push(name, value);
   }
-  if (!METHODS.includes(method)) throw new Error(`the method ${method} is not one that Node knows`);
   req.httpVersion = "1.1";
   req.httpVersionMajor = 1;
   req.httpVersionMinor = 1;

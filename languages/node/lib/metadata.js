@@ -1,5 +1,7 @@
 "use strict";
 
+const { isUint8Array } = require("node:util").types;
+
 // Each pair is encoded as the lengths of name and value, two bytes each, then both.
 const HEAD_BYTES = 4;
 
@@ -71,7 +73,7 @@ function encode(pairs) {
   if (pairs instanceof Metadata && pairs.encoded) return pairs.encoded.length > 0 ? pairs.encoded : undefined;
   const pieces = [];
   for (const [name, value] of entriesOf(pairs)) {
-    const bytes = [Buffer.from(name.toLowerCase()), value instanceof Uint8Array ? value : Buffer.from(asText(value))];
+    const bytes = [Buffer.from(name.toLowerCase()), isUint8Array(value) ? value : Buffer.from(asText(value))];
     if (bytes.some((each) => each.length > 0xffff))
       throw new RangeError(`metadata ${JSON.stringify(name)} is too long`);
     const head = Buffer.allocUnsafe(HEAD_BYTES);
@@ -91,7 +93,7 @@ function entriesOf(pairs) {
 }
 
 function asText(value) {
-  return value instanceof Uint8Array ? Buffer.from(value).toString() : String(value);
+  return isUint8Array(value) ? Buffer.from(value).toString() : String(value);
 }
 
 module.exports = { Metadata, decode, encode, entriesOf };

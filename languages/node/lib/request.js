@@ -1,6 +1,6 @@
 "use strict";
 
-const { format } = require("node:util");
+const { format, types } = require("node:util");
 const { log } = require("./log.js");
 const { Metadata } = require("./metadata.js");
 const { Reply } = require("./answer.js");
@@ -67,7 +67,7 @@ class Request {
 
   call(name, body, options) {
     if (options?.json !== undefined) body = JSON.stringify(options.json);
-    const bytes = body instanceof Uint8Array ? body : toBytes(body, "the body of a call");
+    const bytes = types.isUint8Array(body) ? body : toBytes(body, "the body of a call");
     return this.#host.call(name, bytes, options);
   }
 

@@ -1,6 +1,7 @@
 "use strict";
 
 const { isMainThread } = require("node:worker_threads");
+const { listen } = require("./forgotten.js");
 
 let serving = false;
 
@@ -24,6 +25,7 @@ function serve(handlers) {
     process.exit(Number(found[1]));
   }
   serving = true;
+  listen();
   return worker.serve();
 }
 

@@ -1,6 +1,8 @@
 "use strict";
 
-const { fromLibrary, fromThrown, NightcoreError } = require("./errors.js");
+const { fromLibrary, fromThrown, isOfCall, NightcoreError, toLibrary } = require("./errors.js");
+const { context } = require("./forgotten.js");
+const { Sites } = require("./sites.js");
 const { Answer, fromReturned } = require("./answer.js");
 const { Request } = require("./request.js");
 const { encode } = require("./metadata.js");
@@ -21,14 +23,18 @@ class Running {
   constructor(worker, number) {
     this.worker = worker;
     this.number = number;
+    // Whether its handler may make no more calls.
     this.ended = false;
+    // Whether it has its answer, or its failure.
+    this.answered = false;
     // Tags of the calls under way.
     this.calls = new Set();
   }
 
   call(name, body, options) {
+    const site = this.worker.sites.note(Request.prototype.call);
     return new Promise((resolve, reject) => {
-      if (this.ended) throw new NightcoreError("INVALID_STATE", ENDED_CALL, { function: name });
+      if (this.ended) throw Sites.tell(endedCall(String(name)), site);
       const signal = options?.signal;
       signal?.throwIfAborted();
       const timeout = options?.timeout ?? 0;
@@ -41,7 +47,7 @@ class Running {
       } catch (error) {
         throw fromThrown(error, name);
       }
-      const call = { running: this, resolve, reject, signal, onAbort: undefined };
+      const call = { running: this, name, site, resolve, reject, signal, onAbort: undefined };
       this.calls.add(tag);
       this.worker.calls.set(tag, call);
       this.worker.expect();
@@ -56,34 +62,76 @@ class Running {
     });
   }
 
-  answer(returned) {
-    if (this.ended) return;
-    let reply;
+  /** Runs the handler, and answers with what it returns. It may be anything, whose every property may throw. */
+  run(handler) {
     try {
-      reply = fromReturned(returned);
-      this.end();
-      this.worker.addon.reply(this.number, reply.body, reply.metadata);
-      this.worker.expect();
+      const returned = context.run(this, handler, this.request);
+      if (typeof returned?.then === "function") this.settle(returned);
+      else this.answer(returned);
     } catch (error) {
-      this.fail(reply ? fromThrown(error) : error);
+      this.fail(error);
     }
   }
 
-  fail(error) {
-    this.end();
-    let failure;
-    if (error instanceof NightcoreError && this.worker.codes.has(error.code)) {
-      const { code, message, causes } = error;
-      failure = { code, message, function: error.function, causes };
-    } else {
-      const message = error instanceof Error ? error.message : String(error);
-      this.request.log(`nightcore: ${this.worker.function}:`, error);
-      failure = { code: "FUNCTION_FAILED", message, function: "", causes: [] };
-    }
+  async settle(promised) {
     try {
-      this.worker.addon.fail(this.number, failure);
+      this.answer(await promised);
     } catch (error) {
-      console.error(`nightcore: ${this.worker.function}:`, error);
+      this.fail(error);
+    }
+  }
+
+  answer(returned) {
+    if (this.answered) return;
+    const { body, metadata } = fromReturned(returned);
+    this.end();
+    try {
+      this.worker.addon.reply(this.number, body, metadata);
+    } catch (error) {
+      throw fromThrown(error);
+    }
+    this.answered = true;
+    this.worker.expect();
+  }
+
+  fail(error) {
+    if (this.answered) return;
+    this.answered = true;
+    this.end();
+    const { codes, addon } = this.worker;
+    if (!isOfCall(error, codes)) this.log("", error);
+    try {
+      addon.fail(this.number, toLibrary(error, codes));
+    } catch (error) {
+      this.log("the failure cannot be told:", error);
+    }
+  }
+
+  /** Nobody awaits this error of something that the handler has begun. */
+  forgot(reason) {
+    if (this.answered) {
+      this.log("failed after its handler had returned, and nobody awaits it:", reason);
+      return;
+    }
+    this.log("failed, and nobody awaits it:", reason);
+    const { code, function: name, message } = toLibrary(reason, this.worker.codes);
+    const what = name
+      ? `a call of ${name} that is not awaited failed: ${code}`
+      : "something that is not awaited failed";
+    this.fail(new NightcoreError("FUNCTION_FAILED", `${what}: ${message}`));
+  }
+
+  /** Writes of an error that is the user's, which may not let itself be written. */
+  log(what, error) {
+    const before = `nightcore: ${this.worker.function}:${what && ` ${what}`}`;
+    try {
+      this.request.log(before, error);
+    } catch {
+      try {
+        this.request.log(before, "an error that cannot be shown");
+      } catch {
+        // Nobody can be told.
+      }
     }
   }
 
@@ -92,8 +140,15 @@ class Running {
     this.ended = true;
     this.worker.running.delete(this.number);
     // The library tells nothing of them any more.
-    for (const tag of this.calls) this.worker.take(tag).reject(new NightcoreError("INVALID_STATE", ENDED_CALL));
+    for (const tag of this.calls) {
+      const { name, site, reject } = this.worker.take(tag);
+      reject(Sites.tell(endedCall(name), site));
+    }
   }
+}
+
+function endedCall(name) {
+  return new NightcoreError("INVALID_STATE", ENDED_CALL, { function: name });
 }
 
 /** What comes from the engine, and who waits for it. */
@@ -106,6 +161,7 @@ class Worker {
     this.lastTag = 0;
     this.calls = new Map();
     this.running = new Map();
+    this.sites = new Sites();
     // Whether the loop looks once more, or would gain nothing.
     this.expects = !this.addon.looks;
     this.again = () => {
@@ -169,7 +225,8 @@ class Worker {
         }
         case ERROR: {
           const call = this.take(events[at++]);
-          call?.reject(fromLibrary(events[at++]));
+          const error = fromLibrary(events[at++]);
+          call?.reject(Sites.tell(error, call.site));
           break;
         }
         case CANCELLED: {
@@ -192,21 +249,7 @@ class Worker {
     const request = new Request(running, input);
     running.request = request;
     this.running.set(number, running);
-    let returned;
-    try {
-      returned = this.handler(request);
-    } catch (error) {
-      running.fail(error);
-      return;
-    }
-    if (typeof returned?.then === "function") {
-      returned.then(
-        (value) => running.answer(value),
-        (error) => running.fail(error),
-      );
-    } else {
-      running.answer(returned);
-    }
+    running.run(this.handler);
   }
 }
 

@@ -6,7 +6,8 @@ const cluster = require("node:cluster");
 const { Worker } = require("node:worker_threads");
 const { createServer } = require("node:http");
 const { connect, createServer: createTcpServer } = require("node:net");
-const { http, serve } = require("../lib/index.js");
+const { runInNewContext } = require("node:vm");
+const { http, NightcoreError, serve } = require("../lib/index.js");
 
 let cancelled = 0;
 let kept;
@@ -114,6 +115,58 @@ const functions = {
         });
     }
   },
+  // Errors that cannot be told, and answers that cannot be looked at.
+  Hostile: (req) => {
+    const angry = () => {
+      throw new Error("angry");
+    };
+    const throws = (property) => Object.defineProperty(new Error("x"), property, { get: angry });
+    const proxy = new Proxy({}, { get: angry, getPrototypeOf: angry });
+    const error = (properties) => Object.assign(new NightcoreError("FUNCTION_FAILED", "x"), properties);
+    const kinds = {
+      null: () => { throw Object.create(null); }, // prettier-ignore
+      undefined: () => Promise.reject(),
+      symbol: () => Promise.reject(Symbol("s")),
+      surrogate: () => Promise.reject(new Error("\udcff")),
+      message: () => Promise.reject(Object.assign(new Error("x"), { message: {} })),
+      "own message": () => Promise.reject(error({ message: { toString: angry } })),
+      getter: () => Promise.reject(throws("message")),
+      stack: () => Promise.reject(throws("stack")),
+      inspect: () => Promise.reject({ [Symbol.for("nodejs.util.inspect.custom")]: angry }),
+      proxy: () => Promise.reject(proxy),
+      causes: () => Promise.reject(error({ causes: 7 })),
+      "a cause": () => Promise.reject(error({ causes: [{ code: "NOTHING" }] })),
+      code: () => Promise.reject(error({ code: {} })),
+      function: () => Promise.reject(error({ function: { toString: angry } })),
+      then: () => ({ get then() { return angry(); } }), // prettier-ignore
+      "then throws": () => ({ then: angry }),
+      "then twice": () => ({ then: (good, bad) => { bad(new Error("x")); good("y"); bad(proxy); } }), // prettier-ignore
+      returned: () => proxy,
+      "own then": () => Object.defineProperty(Promise.resolve("y"), "then", { get: angry }),
+    };
+    return req.text() === "?" ? Object.keys(kinds).join() : kinds[req.text()]();
+  },
+  Forgets: async (req) => {
+    const helper = async () => {
+      await null;
+      throw new TypeError("in a helper");
+    };
+    switch (req.text()) {
+      case "call":
+        req.call("Nobody"); // the line of the call
+        await new Promise((resolve) => setTimeout(resolve, 10_000));
+        break;
+      case "helper":
+        helper();
+        await new Promise((resolve) => setTimeout(resolve, 10_000));
+        break;
+      case "under way":
+        req.call("Sleep");
+    }
+    return String(process.pid);
+  },
+  Line: (req) => req.call("Nobody").catch((error) => error.stack),
+  Realm: (req) => req.call("Bar", runInNewContext("new Uint8Array([120])")).then(() => runInNewContext("new Uint8Array([121])")), // prettier-ignore
   Late: (req) => {
     if (req.body.length > 0) return kept.call("Bar").catch((error) => `${error.code}: ${error.message}`);
     kept = req;

@@ -3,6 +3,7 @@
 const { test } = require("node:test");
 const assert = require("node:assert/strict");
 const { spawnSync } = require("node:child_process");
+const { readFileSync } = require("node:fs");
 const { request } = require("node:http");
 const { WORKER, start } = require("./engine.js");
 
@@ -80,6 +81,51 @@ test("failures and misuse are told clearly", async (t) => {
   await engine.answers("Bar", "others go on", "From function Bar: others go on");
 });
 
+test("a failure is told at once, whatever the error is", async (t) => {
+  const engine = await start(t, ["Hostile"]);
+  const { text } = await engine.post("Hostile", "?");
+  const kinds = text.split(",");
+  assert.ok(kinds.length > 15);
+  // All at once: none holds up or ends another one.
+  const failed = kinds.map(async (kind) => {
+    const { status, text } = await engine.post("Hostile", kind, { signal: AbortSignal.timeout(5_000) });
+    assert.equal(status, 500, `${kind}: ${text}`);
+    assert.equal(JSON.parse(text).error, "FUNCTION_FAILED");
+  });
+  await Promise.all(failed);
+  await engine.answers("Hostile", "?", text);
+});
+
+test("what is not awaited fails its own request", async (t) => {
+  const engine = await start(t, ["Forgets", "Sleep"]);
+  const { text: pid } = await engine.post("Forgets", "");
+  assert.match(await engine.problem("Forgets", "call"), /a call of Nobody that is not awaited failed: NOT_FOUND/);
+  await engine.logged("Forgets", 'nobody awaits it: NightcoreError: there is no function "Nobody"');
+  const line =
+    1 +
+    readFileSync(WORKER, "utf8")
+      .split("\n")
+      .findIndex((line) => line.includes("the line of the call"));
+  await engine.logged("Forgets", `worker.js:${line}:`);
+  assert.match(await engine.problem("Forgets", "helper"), /something that is not awaited failed: in a helper/);
+  await engine.answers("Forgets", "under way", pid);
+  await engine.logged(
+    "Forgets",
+    "failed after its handler had returned, and nobody awaits it: NightcoreError: the request",
+  );
+  await engine.answers("Forgets", "", pid);
+});
+
+test("an error's stack has the line of the call", async (t) => {
+  const engine = await start(t, ["Line"]);
+  const { text } = await engine.post("Line");
+  assert.match(text, /^NightcoreError: there is no function "Nobody"\n {4}at Line .*worker\.js:/);
+});
+
+test("bytes of another realm are bytes", async (t) => {
+  await (await start(t, ["Realm", "Bar"])).answers("Realm", "", "y");
+});
+
 test("a request is used in its time", async (t) => {
   const engine = await start(t, ["Late", "Bar"]);
   await engine.answers("Late", "", "");
@@ -122,6 +168,7 @@ test("an HTTP listener is a function", async (t) => {
   assert.deepEqual(response.headers["set-cookie"], ["a=1", "b=2"]);
   assert.equal(response.headers["content-type"], "text/tea");
   assert.equal(response.body, "/function/Page /a%2Fb?c=d body 1, 2");
+  assert.equal((await engine.post("Page", "", { method: "FOO" })).status, 501);
   assert.match(await engine.problem("Page/throw", ""), /thrown by the listener/);
   assert.match(await engine.problem("Page/upgrade", ""), /closed before there was an answer/);
 });

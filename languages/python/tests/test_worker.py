@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import socket
 import subprocess
 import sys
 import time
@@ -95,6 +96,31 @@ def test_a_call_that_is_cancelled_before_it_begins_gives_its_place_back(start: S
 )
 def test_failures_and_misuse_are_told_clearly(start: Start, what: str, said: str) -> None:
     assert said in start("Fails", "Bar").problem("Fails", what)
+
+
+@pytest.mark.parametrize("name", ["HostilePlain", "HostileAsync"])
+def test_a_failure_is_told_at_once_whatever_the_exception_is(start: Start, name: str) -> None:
+    # A call that is not answered would end by its deadline.
+    engine = start(name, **{name: 'timeout = "10s"'})
+    kinds = engine.post(name, "?")[1].split(",")
+    assert len(kinds) > 10
+    # All at once: none holds up or ends another one.
+    with ThreadPoolExecutor(len(kinds)) as clients:
+        for kind, (status, text) in zip(kinds, clients.map(lambda kind: engine.post(name, kind), kinds), strict=True):
+            assert status == 500, f"{kind}: {text}"
+            assert json.loads(text)["error"] == "FUNCTION_FAILED", kind
+    assert engine.post(name, "?")[0] == 200
+
+
+def test_an_asgi_app_sees_paths_decoded_and_no_client_makes_it_fail(start: Start) -> None:
+    engine = start("Page", Page='route = "/my%20app"')
+    host, port = engine.url.removeprefix("http://").split(":")
+    with socket.create_connection((host, int(port)), timeout=20) as client:
+        client.sendall("GET /my%20app/é%C3%A9 HTTP/1.1\r\nHost: me\r\nConnection: close\r\n\r\n".encode())
+        answer = b"".join(iter(lambda: client.recv(4096), b"")).decode()
+    assert answer.endswith("\r\n\r\n/my app /my app/éé ('me', 80)")
+    assert engine.post("Page", "exit")[0] == 500
+    assert engine.post("Page", "the app goes on")[0] == 200
 
 
 def test_errors_are_caught_by_their_class(start: Start) -> None:

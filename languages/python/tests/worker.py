@@ -177,6 +177,79 @@ def fails(req: Request) -> Any:
     return None
 
 
+def angry(*_: object) -> Any:
+    raise RuntimeError("angry")
+
+
+class Unreadable(Exception):
+    __str__ = __repr__ = angry
+
+
+class OwnError(nightcore.FunctionFailed):
+    def __init__(self) -> None:
+        pass
+
+
+class OtherClass(Exception):
+    @property  # type: ignore[misc]
+    def __class__(self) -> Any:
+        return angry()
+
+
+def with_attribute(**attributes: Any) -> nightcore.Error:
+    error = nightcore.FunctionFailed("x")
+    vars(error).update(attributes)
+    return error
+
+
+class Text(str):
+    encode = angry  # type: ignore[assignment]
+
+
+HOSTILE: dict[str, Any] = {
+    "an exception as message": lambda: nightcore.FunctionFailed(ValueError("x")),  # type: ignore[arg-type]
+    "surrogate": lambda: ValueError("\udcff"),
+    "own surrogate": lambda: nightcore.FunctionFailed("\udcff"),
+    "str raises": Unreadable,
+    "message raises": lambda: nightcore.FunctionFailed(Unreadable()),  # type: ignore[arg-type]
+    "no message": OwnError,
+    "other class": OtherClass,
+    "status": lambda: with_attribute(status=[]),
+    "function": lambda: with_attribute(function=7),
+    "causes": lambda: with_attribute(causes=7),
+    "a cause": lambda: with_attribute(causes=(nightcore.Cause("F", "NOTHING", "x"),)),
+    "exit": lambda: SystemExit(3),
+    "interrupt": KeyboardInterrupt,
+    "generator": GeneratorExit,
+}
+"""Exceptions that cannot be told."""
+
+ANSWERS: dict[str, Any] = {
+    "text": lambda: Text("x"),
+    "metadata": lambda: nightcore.Response(b"", metadata={"a": "\ud800"}),
+}
+"""Answers that cannot be encoded."""
+
+
+def hostile(req: Request | AsyncRequest) -> Any:
+    what = req.text()
+    if what == "?":
+        return ",".join([*HOSTILE, *ANSWERS])
+    if what in HOSTILE:
+        raise HOSTILE[what]()
+    return ANSWERS[what]()
+
+
+@nightcore.function("HostilePlain")
+def hostile_plain(req: Request) -> Any:
+    return hostile(req)
+
+
+@nightcore.function("HostileAsync")
+async def hostile_async(req: AsyncRequest) -> Any:
+    return hostile(req)
+
+
 kept: dict[str, Any] = {}
 
 
@@ -239,6 +312,20 @@ def busy(_req: Request) -> str:
     return str(os.getpid())
 
 
+async def page(scope: Any, receive: Any, send: Any) -> None:
+    """An ASGI app."""
+    if scope["type"] != "http":
+        raise RuntimeError("no lifespan")
+    if (await receive())["body"] == b"exit":
+        raise SystemExit(3)
+    said = f"{scope['root_path']} {scope['path']} {scope['server']}"
+    await send({"type": "http.response.start", "status": 200, "headers": []})
+    await send({"type": "http.response.body", "body": said.encode()})
+
+
 if __name__ == "__main__":
     logging.basicConfig()
-    nightcore.serve()
+    if os.environ.get("NIGHTCORE_FUNCTION") == "Page":
+        nightcore.serve(nightcore.asgi(page))
+    else:
+        nightcore.serve()

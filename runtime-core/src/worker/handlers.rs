@@ -49,11 +49,38 @@ impl Handlers {
 
 /// Runs a handler; a panic becomes its failure.
 pub(super) fn guarded(run: impl FnOnce() -> Result<(), Failure>) -> Result<(), Failure> {
-    catch_unwind(AssertUnwindSafe(run)).unwrap_or_else(|panic| Err(panicked(&*panic)))
+    catch_unwind(AssertUnwindSafe(run)).unwrap_or_else(|panic| {
+        let failure = panicked(&*panic);
+        // What it panicked with is the handler's own, and may panic when it is dropped.
+        if let Err(again) = catch_unwind(AssertUnwindSafe(|| drop(panic))) {
+            std::mem::forget(again);
+        }
+        Err(failure)
+    })
 }
 
 fn panicked(panic: &(dyn Any + Send)) -> Failure {
     let text = panic.downcast_ref::<&str>().copied();
     let text = text.or(panic.downcast_ref::<String>().map(String::as_str)).unwrap_or("no message");
     Failure::new(Status::FunctionFailed, format!("panicked: {text}"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    struct PanicsAgain;
+
+    impl Drop for PanicsAgain {
+        fn drop(&mut self) {
+            std::panic::panic_any(PanicsAgain);
+        }
+    }
+
+    #[test]
+    fn a_panic_with_anything_is_a_failure() {
+        let failure = guarded(|| std::panic::panic_any(PanicsAgain)).unwrap_err();
+        assert_eq!(failure.message, "panicked: no message");
+        assert_eq!(guarded(|| panic!("{}", 7)).unwrap_err().message, "panicked: 7");
+    }
 }

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import asyncio
-import traceback
 from collections.abc import Awaitable, Callable, MutableMapping
 from typing import Any
-from urllib.parse import unquote
+from urllib.parse import unquote_to_bytes
 
 from ._answer import Response
+from ._log import write_error
 from ._request import AsyncRequest
 
 Message = MutableMapping[str, Any]
@@ -30,7 +30,7 @@ class Asgi:
         """Run the app for a request."""
         exchange = _Exchange(request, self._state)
         # What the app does when its response is complete, such as background tasks, nobody waits for.
-        running = asyncio.ensure_future(self._app(exchange.scope, exchange.receive, exchange.send))
+        running = asyncio.ensure_future(self._run(exchange))
         self._running.add(running)
         running.add_done_callback(self._running.discard)
         running.add_done_callback(exchange.returned)
@@ -41,6 +41,13 @@ class Asgi:
             running.cancel()
             raise
         return exchange.response()
+
+    async def _run(self, exchange: _Exchange) -> None:
+        try:
+            await self._app(exchange.scope, exchange.receive, exchange.send)
+        except (SystemExit, KeyboardInterrupt) as error:
+            # From a task they would end the loop, and with it everybody's calls.
+            raise RuntimeError(f"the app has raised {type(error).__name__}") from error
 
     async def startup(self) -> None:
         """Tell the app that it begins. One that knows nothing of that is left alone."""
@@ -78,6 +85,7 @@ class _Exchange:
     def __init__(self, request: AsyncRequest, state: dict[str, Any]) -> None:
         self.complete: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self.left = asyncio.Event()
+        self._request = request
         self._started = False
         self._status = 200
         self._pairs: list[tuple[str, bytes]] = []
@@ -92,17 +100,17 @@ class _Exchange:
                 headers.append((name.encode(), value))
         if b"upgrade" in (name for name, _ in headers):
             raise ValueError("websockets are not served: an answer is one message")
-        prefix, path = own.get(":prefix", b"").decode("latin-1"), own.get(":path", b"/")
+        prefix, path = own.get(":prefix", b""), own.get(":path", b"/")
         self.scope: dict[str, Any] = {
             "type": "http",
             "asgi": _VERSIONS,
             "http_version": "1.1",
             "method": own.get(":method", b"POST").decode("latin-1"),
             "scheme": "http",
-            "path": unquote(prefix) + unquote(path.decode("latin-1")),
-            "raw_path": prefix.encode("latin-1") + path,
+            "path": _path(prefix) + _path(path),
+            "raw_path": prefix + path,
             "query_string": own.get(":query", b""),
-            "root_path": prefix,
+            "root_path": _path(prefix),
             "headers": headers,
             "client": None,
             "server": _server(headers),
@@ -144,7 +152,7 @@ class _Exchange:
         """The app has returned, or raised."""
         error = None if running.cancelled() else running.exception()
         if error is not None:
-            traceback.print_exception(type(error), error, error.__traceback__)
+            write_error(self._request.id, error, error.__traceback__)
         if self.complete.done():
             return
         if error is not None and not self._started:
@@ -159,12 +167,17 @@ class _Exchange:
         return Response(b"".join(self._body), self._status, self._pairs)
 
 
+def _path(raw: bytes) -> str:
+    return unquote_to_bytes(raw).decode(errors="replace")
+
+
 def _server(headers: list[tuple[bytes, bytes]]) -> tuple[str, int | None] | None:
     host = next((value.decode("latin-1") for name, value in headers if name == b"host"), None)
     if host is None:
         return None
     name, colon, port = host.rpartition(":")
-    return (name, int(port)) if colon and port.isdigit() else (host, 80)
+    # isdigit alone takes more than int does.
+    return (name, int(port)) if colon and port.isascii() and port.isdigit() else (host, 80)
 
 
 def asgi(app: App) -> Asgi:

@@ -31,11 +31,12 @@ class Error(Exception):
     status: ClassVar[str] = "INTERNAL"
     """The name of the error, as in the other languages and in answers over HTTP."""
 
-    function: str
+    # Of the class, for those below it that do not call __init__.
+    function: str = ""
     """The function that was called; empty if the error is the library's own."""
-    message: str
+    message: str = ""
     """What happened, for a person."""
-    causes: tuple[Cause, ...]
+    causes: tuple[Cause, ...] = ()
     """The errors of functions beneath that led to it, the nearest first."""
 
     def __init__(self, message: str = "", *, function: str = "", causes: tuple[Cause, ...] = ()) -> None:
@@ -133,10 +134,24 @@ def from_library(number: int, function: str, message: str, causes: list[tuple[st
     return kind(message, function=function, causes=named)
 
 
+_UNTOLD = "the handler failed, and its error cannot be told"
+
+
 def to_library(error: BaseException) -> tuple[int, str, str, list[tuple[str, int, str]]]:
-    """What the library is told of an exception that a handler has let pass."""
-    if isinstance(error, Error) and error.status in _NUMBERS:
-        causes = [(cause.function, _NUMBERS[cause.status], cause.message) for cause in error.causes]
-        return _NUMBERS[error.status], error.function, error.message, causes
-    name, text = type(error).__name__, str(error)
-    return _NUMBERS["FUNCTION_FAILED"], "", f"{name}: {text}" if text else name, []
+    """What the library is told of an exception that a handler has let pass.
+
+    The exception is the user's: any attribute of it may raise, or be something else than it should.
+    """
+    try:
+        if isinstance(error, Error) and error.status in _NUMBERS:
+            causes = [(_text(cause.function), _NUMBERS[cause.status], _text(cause.message)) for cause in error.causes]
+            return _NUMBERS[error.status], _text(error.function), _text(error.message), causes
+        name, text = type(error).__name__, _text(error)
+        return _NUMBERS["FUNCTION_FAILED"], "", f"{name}: {text}" if text else name, []
+    except BaseException:
+        return _NUMBERS["FUNCTION_FAILED"], "", _UNTOLD, []
+
+
+def _text(value: object) -> str:
+    """As text that can be encoded: it may hold surrogates."""
+    return str(value).encode(errors="replace").decode()

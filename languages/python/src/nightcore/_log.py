@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import sys
+import traceback
+from types import TracebackType
 
 _MARK = "\x1e"
 
@@ -22,3 +24,16 @@ def write(call: str, text: str) -> None:
     # In one write, so that lines of other threads do not come between.
     sys.stderr.write("".join(f"{before}{line}\n" for line in lines))
     sys.stderr.flush()
+
+
+def write_error(call: str, error: BaseException, frames: TracebackType | None) -> None:
+    """Write the traceback of an exception from these frames on. It is the user's, and may not let itself be written."""
+    try:
+        text = "".join(traceback.format_exception(type(error), error, frames))
+    except BaseException:
+        text = "an error that cannot be shown"
+    try:
+        write(call, text)
+    except Exception:
+        # Nobody can be told.
+        return

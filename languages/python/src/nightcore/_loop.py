@@ -92,6 +92,8 @@ class Host:
         """The request has been answered; the library tells nothing of its calls any more."""
         for tag, call in self.calls.items():
             del self._worker.calls[tag]
+            if call.done():
+                continue
             call.set_exception(InvalidState("the request has ended: make its calls before its handler returns"))
         self.calls.clear()
 
@@ -137,15 +139,23 @@ class Worker:
             if kind == _ANSWER:
                 if (call := self.calls.pop(number, None)) is not None:
                     call.host.answered(number)
-                    call.set_result(what)
+                    # It is the handler's future: it may have ended it itself.
+                    if not call.done():
+                        call.set_result(what)
             elif kind == _REQUEST:
                 host = Host(self, what)
                 self._running[number] = host
-                host.task = self.loop.create_task(self._run(number, host))
+                try:
+                    host.task = self.loop.create_task(self._run(number, host))
+                except Exception as error:
+                    # Of a task factory of the program's.
+                    del self._running[number]
+                    fail(host, error)
             elif kind == _ERROR:
                 if (call := self.calls.pop(number, None)) is not None:
                     call.host.answered(number)
-                    call.set_exception(what)
+                    if not call.done():
+                        call.set_exception(what)
             elif kind == _CANCELLED:
                 if (running := self._running.get(number)) is not None:
                     running.task.cancel(what)

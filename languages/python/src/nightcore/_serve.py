@@ -8,14 +8,13 @@ import os
 import re
 import sys
 import threading
-import traceback
 from collections.abc import Awaitable, Callable
 from typing import Any, TypeVar, overload
 
 from . import _nightcore
 from ._answer import Returned, encode_returned
 from ._errors import Error, to_library
-from ._log import write
+from ._log import write_error
 from ._request import AsyncRequest, Request
 
 Handler = Callable[[Request], Returned]
@@ -159,8 +158,8 @@ def run_plain(handler: Handler, host: Any) -> None:
 
 def fail(host: Any, error: BaseException) -> None:
     """Answer with the error that a handler has let pass."""
-    if not isinstance(error, Error):
+    # Looked at by its type: other ways ask the error itself.
+    if not issubclass(type(error), Error):
         # Without the frames of this module.
-        last = error.__traceback__.tb_next if error.__traceback__ else None
-        write(host.id, "".join(traceback.format_exception(type(error), error, last)))
+        write_error(host.id, error, error.__traceback__.tb_next if error.__traceback__ else None)
     host.fail(*to_library(error))

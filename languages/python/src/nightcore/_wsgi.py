@@ -10,6 +10,7 @@ from typing import Any
 from urllib.parse import unquote_to_bytes
 
 from ._answer import Response
+from ._log import write_error
 from ._request import Request
 
 _ExcInfo = tuple[type[BaseException], BaseException, TracebackType] | tuple[None, None, None] | None
@@ -36,12 +37,10 @@ def wsgi(app: App) -> Callable[[Request], Response]:
             finally:
                 if close := getattr(chunks, "close", None):
                     close()
-        except Exception:
+        except Exception as error:
             if exchange.written:
                 raise
-            import traceback
-
-            traceback.print_exc()
+            write_error(request.id, error, error.__traceback__)
             return Response("Internal Server Error", 500, {"content-type": "text/plain; charset=utf-8"})
         return exchange.response()
 
@@ -70,7 +69,7 @@ class _Exchange:
                 joint = "; " if name == "cookie" else ","
                 variables[variable] = f"{variables[variable]}{joint}{text}" if variable in variables else text
         host, _, port = variables.get("HTTP_HOST", "localhost").rpartition(":")
-        if not port.isdigit():
+        if not (port.isascii() and port.isdigit()):
             host, port = variables.get("HTTP_HOST", "localhost"), "80"
         self.environ: dict[str, Any] = {
             "REQUEST_METHOD": own.get(":method", b"POST").decode("latin-1"),
