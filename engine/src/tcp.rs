@@ -1,9 +1,9 @@
 //! What is asked of the system for connections of clients.
 
-use nix::sys::socket::{setsockopt, sockopt::TcpUserTimeout};
+use nix::sys::socket::{MsgFlags, send, setsockopt, sockopt::TcpUserTimeout};
 use std::io;
 use std::net::SocketAddr;
-use std::os::fd::AsFd;
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd};
 use std::time::Duration;
 use tokio::net::{TcpListener, TcpSocket};
 
@@ -25,4 +25,33 @@ pub fn listen(address: SocketAddr) -> io::Result<TcpListener> {
 pub fn end_who_takes_nothing(listener: &impl AsFd, after: Duration) -> io::Result<()> {
     let millis = u32::try_from(after.as_millis()).unwrap_or(u32::MAX);
     Ok(setsockopt(listener, TcpUserTimeout, &millis)?)
+}
+
+/// How the other end of a connection is doing, as far as the system knows.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Peer {
+    /// It may send more.
+    Open,
+    /// It sends no more. Whether it still reads is not known.
+    HalfClosed,
+    /// It has reset the connection, or closed both directions.
+    Gone,
+}
+
+/// Asks the system, without reading: bytes that nobody has read do not hide what came after them.
+pub fn look(socket: BorrowedFd<'_>) -> Peer {
+    let mut asked = libc::pollfd { fd: socket.as_raw_fd(), events: libc::POLLRDHUP, revents: 0 };
+    // SAFETY: the pointer is to one `pollfd` that lives until the call returns, and the count is 1.
+    let found = unsafe { libc::poll(&raw mut asked, 1, 0) };
+    match asked.revents {
+        _ if found <= 0 => Peer::Open,
+        told if told & (libc::POLLERR | libc::POLLHUP | libc::POLLNVAL) != 0 => Peer::Gone,
+        _ => Peer::HalfClosed,
+    }
+}
+
+/// Sends a few bytes if the socket takes them at once; the number that it took.
+pub fn send_now(socket: BorrowedFd<'_>, bytes: &[u8]) -> io::Result<usize> {
+    let flags = MsgFlags::MSG_DONTWAIT | MsgFlags::MSG_NOSIGNAL;
+    Ok(send(socket.as_raw_fd(), bytes, flags)?)
 }

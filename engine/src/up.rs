@@ -125,7 +125,7 @@ pub async fn run(options: Options<'_>) -> Result<()> {
     };
     let doors = gateway.clone();
     let heard = stop.clone();
-    spawn_local(async move { doors.serve_tcp(tcp, Rc::new(service), heard).await });
+    spawn_local(async move { doors.serve(tcp, Rc::new(service), heard).await });
     spawn_local(async {
         if let Err(error) = keep_timeouts().await {
             say(&format!("clients that fall silent are not ended: {error}"));

@@ -1,14 +1,16 @@
 //! Clients that are slow, broken or hostile: each is told or ended, and others are served meanwhile.
 
-use harness::process::{signal, thaw};
+use harness::http2::{INITIAL_WINDOW, frame, kind};
+use harness::process::{descriptor_count, signal, thaw};
 use harness::workers::c;
 use harness::{
-    Connection, Engine, Setup, allow_many_descriptors, private_memory, wait_until,
+    Connection, Engine, Http2, Setup, allow_many_descriptors, private_memory, wait_until,
     wait_until_within,
 };
 use nix::sys::signal::Signal;
-use std::io::{Read, Write};
+use std::io::{ErrorKind, Read, Write};
 use std::net::TcpStream;
+use std::os::unix::net::UnixStream;
 use std::time::{Duration, Instant};
 
 /// What is asked for behind a request on the same connection, to see whether it is taken for a second one.
@@ -17,6 +19,10 @@ const SECOND: &str =
 /// The gateway's time for the head of a request, and for a part of a body; and what it may be late by.
 const CLIENT_TIMEOUT: Duration = Duration::from_secs(30);
 const SLACK: Duration = Duration::from_secs(5);
+
+/// Of what the engine's own socket takes, the part of a call.
+const SLOW_INVOKE: &str =
+    "POST /invoke/Echo HTTP/1.1\r\nhost: engine\r\ncontent-length: 5\r\n\r\nhe";
 
 fn engine() -> Engine {
     Setup::new().functions(&["Echo", "Upper", "Sleep"], &c()).start()
@@ -75,7 +81,6 @@ fn a_request_that_two_may_read_differently_is_refused_and_its_connection_closed(
         head("transfer-encoding: identity"),
         format!("{}0\r\n\r\n", head("transfer-encoding: xchunked")),
         format!("{}0\r\n\r\n", head("transfer-encoding: chunked, identity")),
-        format!("{}0\r\n\r\n", head("transfer-encoding: gzip, chunked")),
         format!("{}0\r\n\r\n", head("transfer-encoding: chunked\r\ntransfer-encoding: chunked")),
         format!("{}0\r\n\r\n", head("transfer-encoding : chunked")),
         format!("{}0\r\n\r\n", head(chunked).replace("HTTP/1.1", "HTTP/1.0")),
@@ -119,10 +124,60 @@ fn a_request_that_two_may_read_differently_is_refused_and_its_connection_closed(
     engine.stop();
 }
 
+/// So many header lines.
+fn lines(count: usize) -> String {
+    (0..count).map(|number| format!("x-{number}: 1\r\n")).collect()
+}
+
+/// What README's table of limits says.
 #[test]
-fn headers_that_are_too_large_or_too_many_are_told() {
+fn headers_within_their_limits_are_taken_in_either_version() {
     let engine = engine();
-    let many: String = (0..200).map(|number| format!("x-{number}: 1\r\n")).collect();
+    let large = "x".repeat(17_000);
+    let larger = "x".repeat(32_000);
+    let many = lines(1_500);
+    let few: Vec<(String, &str)> =
+        many.lines().filter_map(|line| Some((line.split_once(':')?.0.to_owned(), "1"))).collect();
+    let few: Vec<(&str, &str)> = few.iter().map(|(name, value)| (name.as_str(), *value)).collect();
+    let mut one = engine.connect();
+    let mut two = Http2::open(engine.address());
+    for headers in [&[("x", large.as_str())][..], &[("x", &larger)], &few] {
+        let response = one.request("POST", "/function/Echo", headers, b"one");
+        assert_eq!(response.text(), "one");
+        assert_eq!(two.request("POST", "/function/Echo", headers, b"two").body, b"two");
+    }
+    let path = format!("/function/Echo?{larger}");
+    assert_eq!(one.request("POST", &path, &[], b"one").text(), "one");
+    assert_eq!(two.request("POST", &path, &[], b"two").body, b"two");
+    // More than a call carries, and yet a request, which is told so.
+    let too_large = "x".repeat(60_000);
+    for headers in [[("x", too_large.as_str())]] {
+        let response = one.request("POST", "/function/Echo", &headers, b"");
+        assert_eq!(
+            (response.status, response.problem().error.as_str()),
+            (413, "PAYLOAD_TOO_LARGE")
+        );
+        let response = two.request("POST", "/function/Echo", &headers, b"");
+        assert_eq!(response.status, 413);
+        assert!(String::from_utf8_lossy(&response.body).contains("PAYLOAD_TOO_LARGE"));
+    }
+    let head = format!("{}\r\n", head(&format!("{}content-length: 0", lines(2_040))));
+    let mut client = engine.connect();
+    client.write(head.trim_end().as_bytes()).unwrap();
+    client.write(b"\r\n\r\n").unwrap();
+    assert_eq!(client.receive().unwrap().status, 200);
+    engine.stop();
+}
+
+#[test]
+fn headers_over_their_limits_are_told_in_either_version() {
+    let engine = engine();
+    let mut two = Http2::open(engine.address());
+    let too_large = "x".repeat(70_000);
+    let answer = two.request("POST", "/function/Echo", &[("x", &too_large)], b"");
+    assert_eq!(answer.status, 431);
+    assert_eq!(two.request("POST", "/function/Echo", &[], b"next").body, b"next");
+    let many = lines(2_100);
     for lines in [format!("x: {}", "x".repeat(100_000)), format!("{many}y: 1")] {
         let got = all_that_comes(&engine, &head(&lines));
         assert!(got.starts_with("HTTP/1.1 431 "), "{got:?}");
@@ -134,7 +189,7 @@ fn headers_that_are_too_large_or_too_many_are_told() {
     let response =
         engine.connect().request("POST", "/function/Echo", &[("x", &"x".repeat(33_000))], b"");
     assert_eq!((response.status, response.problem().error.as_str()), (413, "PAYLOAD_TOO_LARGE"));
-    assert_eq!(engine.function("Echo").external, 0);
+    assert_eq!(engine.function("Echo").external, 1);
     engine.stop();
 }
 
@@ -212,26 +267,14 @@ fn a_thousand_clients_may_come_at_once() {
     engine.stop();
 }
 
-/// A frame of HTTP/2.
-fn frame(kind: u8, flags: u8, stream: u32, payload: &[u8]) -> Vec<u8> {
-    let mut frame = (payload.len() as u32).to_be_bytes()[1..].to_vec();
-    frame.extend([kind, flags]);
-    frame.extend(stream.to_be_bytes());
-    frame.extend(payload);
-    frame
-}
-
 #[test]
 fn a_client_that_asks_and_takes_back_at_once_is_ended() {
-    const HEADERS: u8 = 1;
-    const RESET: u8 = 3;
-    const SETTINGS: u8 = 4;
     const END_OF_HEADERS_AND_STREAM: u8 = 5;
     let engine = engine();
     let mut stream = TcpStream::connect(engine.address()).unwrap();
     stream.set_write_timeout(Some(Duration::from_secs(10))).unwrap();
     stream.write_all(b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n").unwrap();
-    stream.write_all(&frame(SETTINGS, 0, 0, b"")).unwrap();
+    stream.write_all(&frame(kind::SETTINGS, 0, 0, b"")).unwrap();
     // POST, http, and the path and the authority as literals.
     let mut block = vec![0x83, 0x86, 0x04, 15];
     block.extend(b"/function/Sleep");
@@ -241,8 +284,8 @@ fn a_client_that_asks_and_takes_back_at_once_is_ended() {
     // Until nobody reads it any more.
     while sent < 200_000 {
         let id = 2 * sent + 1;
-        let mut both = frame(HEADERS, END_OF_HEADERS_AND_STREAM, id, &block);
-        both.extend(frame(RESET, 0, id, &8_u32.to_be_bytes()));
+        let mut both = frame(kind::HEADERS, END_OF_HEADERS_AND_STREAM, id, &block);
+        both.extend(frame(kind::RESET, 0, id, &8_u32.to_be_bytes()));
         if stream.write_all(&both).is_err() {
             break;
         }
@@ -272,7 +315,7 @@ fn assert_closed_in_time(what: &str, client: &mut TcpStream, began: Instant) {
 #[test]
 #[ignore = "takes half a minute; tests/deep.sh runs it"]
 fn clients_that_fall_silent_are_ended() {
-    let engine = engine();
+    let engine = Setup::new().functions(&["Echo", "Upper", "Sleep"], &c()).admin().start();
     let request = head("content-length: 5");
     let begun = [
         ("nothing", ""),
@@ -283,14 +326,33 @@ fn clients_that_fall_silent_are_ended() {
         ("part of a body", &format!("{request}he")),
         ("the beginning of HTTP/2", "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\0\0\0\x04\0\0\0\0\0"),
     ];
+    let pages = engine.admin_address();
+    let socket = engine.home().directory().join("admin.sock");
     std::thread::scope(|scope| {
         for (what, bytes) in begun {
-            let engine = &engine;
+            for address in [engine.address(), pages] {
+                scope.spawn(move || {
+                    let began = Instant::now();
+                    let mut client = TcpStream::connect(address).unwrap();
+                    client.write_all(bytes.as_bytes()).unwrap();
+                    // A page needs no body, and does not wait for it.
+                    if address == pages && what == "part of a body" {
+                        client.read_to_end(&mut Vec::new()).unwrap();
+                    } else {
+                        assert_closed_in_time(what, &mut client, began);
+                    }
+                });
+            }
+        }
+        for bytes in ["", "GET /status HTTP/1.1\r\n", SLOW_INVOKE] {
+            let socket = &socket;
             scope.spawn(move || {
                 let began = Instant::now();
-                let mut client = TcpStream::connect(engine.address()).unwrap();
+                let mut client = UnixStream::connect(socket).unwrap();
                 client.write_all(bytes.as_bytes()).unwrap();
-                assert_closed_in_time(what, &mut client, began);
+                client.set_read_timeout(Some(CLIENT_TIMEOUT + SLACK)).unwrap();
+                client.read_to_end(&mut Vec::new()).unwrap();
+                assert!(began.elapsed() > CLIENT_TIMEOUT - SLACK, "{bytes:?}");
             });
         }
         // A byte each second is not silence, and yet no head or body.
@@ -321,6 +383,84 @@ fn clients_that_fall_silent_are_ended() {
     });
     assert_eq!(engine.text("Echo", "others"), "others");
     assert_eq!(engine.function("Echo").external, 1);
+    engine.stop();
+}
+
+/// Reads until the gateway has closed, and says all the while that it is there.
+fn wait_while_it_pings(what: &str, client: &mut Http2, within: Duration) {
+    let began = Instant::now();
+    client.socket().set_read_timeout(Some(Duration::from_millis(500))).unwrap();
+    loop {
+        assert!(began.elapsed() < within, "{what}: is not closed");
+        let _ = client.ping();
+        match client.next_frame() {
+            Ok(_) => {}
+            Err(e) if e.kind() == ErrorKind::WouldBlock => {}
+            Err(_) => return,
+        }
+    }
+}
+
+#[test]
+#[ignore = "takes half a minute; tests/deep.sh runs it"]
+fn clients_of_http_2_that_ask_for_nothing_are_ended() {
+    /// What they have to close when they are told to.
+    const CLOSE_TIMEOUT: Duration = Duration::from_secs(5);
+    let engine = Setup::new()
+        .functions(&["Echo"], &c())
+        .function("Sleep", &c(), "timeout = \"60s\"")
+        .start();
+    std::thread::scope(|scope| {
+        for asks in [false, true] {
+            let engine = &engine;
+            scope.spawn(move || {
+                let mut client = Http2::open(engine.address());
+                if asks {
+                    assert_eq!(client.request("POST", "/function/Echo", &[], b"x").body, b"x");
+                }
+                let began = Instant::now();
+                let within = CLIENT_TIMEOUT + CLOSE_TIMEOUT + SLACK;
+                wait_while_it_pings("a client that only pings", &mut client, within);
+                assert!(began.elapsed() > CLIENT_TIMEOUT - SLACK, "{:?}", began.elapsed());
+            });
+        }
+        // A call that takes longer is waited for.
+        let engine = &engine;
+        scope.spawn(move || {
+            let mut client = Http2::open(engine.address());
+            assert_eq!(client.request("POST", "/function/Echo", &[], b"x").body, b"x");
+            let stream = client.send("POST", "/function/Sleep", &[], b"37000").unwrap();
+            client.socket().set_read_timeout(Some(2 * CLIENT_TIMEOUT)).unwrap();
+            assert_eq!(client.receive(stream).unwrap().body, b"slept 37000");
+        });
+    });
+    engine.stop();
+}
+
+#[test]
+#[ignore = "takes two minutes; tests/deep.sh runs it"]
+fn a_client_of_http_2_that_does_not_take_its_answers_is_ended() {
+    const TAKE_TIMEOUT: Duration = Duration::from_secs(60);
+    const ANSWERS: usize = 30;
+    const BYTES: usize = 1 << 20;
+    let engine = Setup::new().functions(&["Big"], &c()).start();
+    let before = descriptor_count(engine.pid());
+    // Their clients make no room, or a byte's.
+    let mut clients: Vec<Http2> =
+        [0, 1].map(|window| Http2::open_with(engine.address(), &[(INITIAL_WINDOW, window)])).into();
+    for client in &mut clients {
+        for _ in 0..ANSWERS {
+            client.send("POST", "/function/Big", &[], BYTES.to_string().as_bytes()).unwrap();
+        }
+    }
+    wait_until("the answers to be there", || engine.function("Big").answered == 2 * ANSWERS as u64);
+    std::thread::scope(|scope| {
+        for client in &mut clients {
+            let within = 2 * TAKE_TIMEOUT;
+            scope.spawn(move || wait_while_it_pings("a client that takes nothing", client, within));
+        }
+    });
+    wait_until("the connections to be given up", || descriptor_count(engine.pid()) <= before);
     engine.stop();
 }
 

@@ -1,8 +1,14 @@
 //! The gateway: takes clients' HTTP requests and hands each to an engine. It knows HTTP and nothing
 //! of pipes.
 
+mod body;
 mod calls;
+mod client;
 mod deadline;
+mod exchange;
+mod hop;
+mod patience;
+mod pieces;
 mod problem;
 mod refused;
 mod request;
@@ -10,14 +16,21 @@ mod response;
 mod routes;
 mod server;
 mod service;
+mod socket;
 mod stop;
+mod stream;
 mod timeouts;
 mod turns;
 
+pub use body::{NoCall, RequestBody};
 pub use calls::{Answer, Called, Calls};
+pub use client::{Call, Client};
 pub use deadline::{TIMEOUT_HEADER, timeout};
+pub use exchange::Site;
+pub use problem::only_get;
 pub use routes::{Routes, SharedRoutes};
-pub use server::Gateway;
+pub use server::{Entrance, Gateway};
 pub use service::{Health, Limits, Service, health_page};
+pub use socket::Socket;
 pub use stop::Stop;
 pub use timeouts::keep_timeouts;

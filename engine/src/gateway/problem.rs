@@ -1,8 +1,7 @@
 //! Error answers: `application/problem+json`, RFC 9457.
 
 use bytes::Bytes;
-use http_body_util::Full;
-use hyper::header::{CONNECTION, CONTENT_TYPE, HeaderValue, RETRY_AFTER};
+use hyper::header::{ALLOW, CONNECTION, CONTENT_TYPE, HeaderValue, RETRY_AFTER};
 use hyper::{Response, StatusCode};
 use nightcore_runtime::protocol::{CallId, Failure, Status};
 use serde_json::{Map, Value, json};
@@ -14,7 +13,7 @@ const RETRY_AFTER_MIN_S: u64 = 1;
 const RETRY_AFTER_MAX_S: u64 = 60;
 
 /// The answer for what came to no call, of `function` or of none.
-pub(super) fn response(function: Option<&str>, failure: &Failure) -> Response<Full<Bytes>> {
+pub(super) fn response(function: Option<&str>, failure: &Failure) -> Response<Bytes> {
     page(function, failure, None, Duration::ZERO)
 }
 
@@ -25,7 +24,7 @@ pub(super) fn of_call(
     failure: &Failure,
     id: Option<CallId>,
     retry_after: Duration,
-) -> Response<Full<Bytes>> {
+) -> Response<Bytes> {
     page(Some(function), failure, id, retry_after)
 }
 
@@ -34,7 +33,7 @@ fn page(
     failure: &Failure,
     id: Option<CallId>,
     retry_after: Duration,
-) -> Response<Full<Bytes>> {
+) -> Response<Bytes> {
     let status = failure.status;
     let http = StatusCode::from_u16(status.http()).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
     let mut problem = Map::new();
@@ -58,7 +57,7 @@ fn page(
     }
     let mut body = Value::Object(problem).to_string();
     body.push('\n');
-    let mut response = Response::new(Full::new(Bytes::from(body)));
+    let mut response = Response::new(Bytes::from(body));
     *response.status_mut() = http;
     let headers = response.headers_mut();
     headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/problem+json"));
@@ -70,8 +69,8 @@ fn page(
 }
 
 /// The answer for a request that is about no function.
-pub(super) fn plain(http: StatusCode, text: &'static str) -> Response<Full<Bytes>> {
-    let mut response = Response::new(Full::new(Bytes::from_static(text.as_bytes())));
+pub(super) fn plain(http: StatusCode, text: &'static str) -> Response<Bytes> {
+    let mut response = Response::new(Bytes::from_static(text.as_bytes()));
     *response.status_mut() = http;
     response
         .headers_mut()
@@ -79,9 +78,17 @@ pub(super) fn plain(http: StatusCode, text: &'static str) -> Response<Full<Bytes
     response
 }
 
-/// The answer to what is no request. Where the next one would begin nobody knows, so none is read.
-pub(super) fn malformed(text: &'static str) -> Response<Full<Bytes>> {
-    let mut response = plain(StatusCode::BAD_REQUEST, text);
+/// The answer to what is not taken as a request. Where the next one would begin nobody knows, so
+/// none is read.
+pub(super) fn malformed(http: StatusCode, text: &'static str) -> Response<Bytes> {
+    let mut response = plain(http, text);
     response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
+    response
+}
+
+/// The answer to a method that a page is not there for.
+pub fn only_get() -> Response<Bytes> {
+    let mut response = plain(StatusCode::METHOD_NOT_ALLOWED, "only GET\n");
+    response.headers_mut().insert(ALLOW, HeaderValue::from_static("GET, HEAD"));
     response
 }

@@ -16,7 +16,7 @@ use tokio::time::Instant;
 const PAUSE: Duration = Duration::from_millis(25);
 
 /// What was last refused on a connection for want of room, and when.
-#[derive(Default)]
+#[derive(Debug, Default)]
 pub(super) struct Refused(Cell<Option<(FunctionId, Instant)>>);
 
 impl Refused {

@@ -1,44 +1,30 @@
-//! An HTTP request as a function sees it: metadata and a body within the limit.
+//! The head of an HTTP request: what is wrong with it, and the metadata that a function gets.
 
+use super::hop::ConnectionHeaders;
 use super::routes::Target;
-use bytes::{Bytes, BytesMut};
-use http_body_util::BodyExt;
-use hyper::Version;
-use hyper::body::{Body, Frame, Incoming};
-use hyper::header::{HOST, HeaderName, TRANSFER_ENCODING};
+use hyper::header::{AsHeaderName, COOKIE, HOST, HeaderMap, TRANSFER_ENCODING};
 use hyper::http::request::Parts;
+use hyper::http::uri::Authority;
+use hyper::{Method, StatusCode, Version};
 use nightcore_runtime::protocol::{Failure, MetadataBuffer, MetadataError, Status};
-use std::io;
-use std::time::Duration;
-use tokio::time::Instant;
 
-/// Time a client has for a part of a body of [`BODY_PART_BYTES`], or for what is left of it.
-const BODY_PART_TIMEOUT: Duration = Duration::from_secs(30);
-/// Slower than 500 bytes a second nobody is who means to send it all; and a body that comes byte by
-/// byte would otherwise hold its connection and its memory for as long as its client likes.
-const BODY_PART_BYTES: u64 = 16 * 1024;
+/// Bytes of a request's header lines at most, with its first line: somewhat more than the metadata
+/// of a call may have. HTTP/2 counts 32 bytes more for each line.
+pub(super) const MAX_HEADER_BYTES: usize = 64 * 1024;
+/// Header lines of a request over HTTP/1.1: as many as HTTP/2 allows within [`MAX_HEADER_BYTES`].
+pub(super) const MAX_HEADER_LINES: usize = 2048;
 
 /// Room that the metadata of most requests fit.
 const USUAL_METADATA_BYTES: usize = 512;
 
-/// Headers that concern the connection, not the request.
-pub(super) fn is_hop_by_hop(name: &HeaderName) -> bool {
-    matches!(
-        name.as_str(),
-        "connection"
-            | "keep-alive"
-            | "proxy-connection"
-            | "te"
-            | "trailer"
-            | "transfer-encoding"
-            | "upgrade"
-    )
-}
-
 /// The metadata of a request for a function: `:method`, `:prefix` (the path that led to the
-/// function), `:path` (what follows), `:query`, then its headers in order.
+/// function), `:path` (what follows), `:query`, `host`, then its other headers in order.
 pub(super) fn metadata(parts: &Parts, target: &Target<'_>) -> Result<MetadataBuffer, Failure> {
     let mut metadata = MetadataBuffer::with_capacity(USUAL_METADATA_BYTES);
+    let hop = ConnectionHeaders::of(&parts.headers);
+    let authority = parts.uri.authority();
+    // Clients of HTTP/2 may split cookies; what reads a function's metadata expects one line.
+    let joins_cookies = parts.version == Version::HTTP_2 && has_several(&parts.headers, COOKIE);
     let mut add = || {
         metadata.push(":method", parts.method.as_str().as_bytes())?;
         metadata.push(":prefix", target.prefix.as_bytes())?;
@@ -46,13 +32,20 @@ pub(super) fn metadata(parts: &Parts, target: &Target<'_>) -> Result<MetadataBuf
         if let Some(query) = parts.uri.query() {
             metadata.push(":query", query.as_bytes())?;
         }
-        if let Some(authority) =
-            parts.uri.authority().filter(|_| !parts.headers.contains_key("host"))
-        {
-            metadata.push("host", authority.as_str().as_bytes())?;
+        // The target says whom the request is for; `Host` does if the target does not.
+        let host = authority.map(|authority| authority.as_str().as_bytes());
+        let host = host.or_else(|| parts.headers.get(HOST).map(|host| host.as_bytes()));
+        if let Some(host) = host {
+            metadata.push("host", host)?;
         }
-        for (name, value) in parts.headers.iter().filter(|(name, _)| !is_hop_by_hop(name)) {
-            metadata.push(name.as_str(), value.as_bytes())?;
+        for (name, value) in &parts.headers {
+            if name != HOST && !hop.contains(name) && !(joins_cookies && name == COOKIE) {
+                metadata.push(name.as_str(), value.as_bytes())?;
+            }
+        }
+        if joins_cookies {
+            let cookies = parts.headers.get_all(COOKIE).iter().map(|cookie| cookie.as_bytes());
+            metadata.push("cookie", &cookies.collect::<Vec<_>>().join(&b"; "[..]))?;
         }
         Ok(())
     };
@@ -61,111 +54,75 @@ pub(super) fn metadata(parts: &Parts, target: &Target<'_>) -> Result<MetadataBuf
     Ok(metadata)
 }
 
-fn too_large(max_bytes: u64) -> Failure {
-    Failure::new(
-        Status::PayloadTooLarge,
-        format!("the request's body is over the limit of {max_bytes} bytes"),
-    )
+fn has_several(headers: &HeaderMap, name: impl AsHeaderName) -> bool {
+    headers.get_all(name).iter().nth(1).is_some()
 }
 
-/// Whether the request says itself that its body is over the limit; then none of it is read.
-pub(super) fn announces_too_much(incoming: &Incoming, max_bytes: u64) -> Result<(), Failure> {
-    if incoming.size_hint().lower() > max_bytes { Err(too_large(max_bytes)) } else { Ok(()) }
+/// Why a request is refused before anybody looks what it asks for.
+pub(super) struct Malformed {
+    pub(super) status: StatusCode,
+    pub(super) text: &'static str,
 }
 
-/// Why a request is none that may be answered: two who read it might not agree on where it ends or
-/// for whom it is.
-pub(super) fn malformed(parts: &Parts) -> Option<&'static str> {
-    if parts.version != Version::HTTP_11 {
-        return None;
+const fn bad(text: &'static str) -> Result<(), Malformed> {
+    Err(Malformed { status: StatusCode::BAD_REQUEST, text })
+}
+
+/// Refuses what two who read the request might understand differently (where it ends, for whom it
+/// is), and what nobody here does.
+pub(super) fn check(parts: &Parts) -> Result<(), Malformed> {
+    check_host(parts)?;
+    check_codings(parts)?;
+    if parts.method == Method::CONNECT {
+        // A success would tell the client that it has a tunnel.
+        let text = "CONNECT is not supported: there are no tunnels\n";
+        return Err(Malformed { status: StatusCode::NOT_IMPLEMENTED, text });
     }
+    if parts.uri.path().is_empty() {
+        return bad("the request's target is neither a path nor a URL\n");
+    }
+    Ok(())
+}
+
+fn check_host(parts: &Parts) -> Result<(), Malformed> {
     let mut hosts = parts.headers.get_all(HOST).iter();
-    if hosts.next().is_none() || hosts.next().is_some() {
-        return Some("the request has no Host header, or more than one\n");
+    let (host, second) = (hosts.next(), hosts.next());
+    if second.is_some() || host.is_none() && parts.version == Version::HTTP_11 {
+        return bad("the request has no Host header, or more than one\n");
     }
-    // Other codings are taken off by nobody here.
-    let mut codings = parts.headers.get_all(TRANSFER_ENCODING).iter();
-    match (codings.next(), codings.next()) {
-        (None, _) => None,
-        (Some(coding), None) if coding.as_bytes().eq_ignore_ascii_case(b"chunked") => None,
-        _ => Some("the only transfer coding that is known is chunked, once\n"),
+    let authority = parts.uri.authority();
+    if authority.is_some_and(|authority| authority.as_str().contains('@')) {
+        return bad("the request's target names a user\n");
     }
+    let Some(host) = host.map(|host| host.as_bytes()) else { return Ok(()) };
+    let is_host =
+        |host: &[u8]| host.is_empty() || !host.contains(&b'@') && Authority::try_from(host).is_ok();
+    if !is_host(host) {
+        return bad("the Host header is not a host with or without a port\n");
+    }
+    // Over HTTP/1.1 the target wins. Over HTTP/2 nobody has a reason to send both.
+    let differs = authority.is_some_and(|a| !a.as_str().as_bytes().eq_ignore_ascii_case(host));
+    if differs && parts.version == Version::HTTP_2 {
+        return bad("the Host header and :authority differ\n");
+    }
+    Ok(())
 }
 
-/// Why a request comes to no call.
-pub(super) enum NoCall {
-    /// Its body is not what HTTP says a body is.
-    Malformed,
-    /// Its body did not come or is too large, or its headers say what cannot be done.
-    Failed(Failure),
-}
-
-impl From<Failure> for NoCall {
-    fn from(failure: Failure) -> NoCall {
-        NoCall::Failed(failure)
+/// hyper takes `chunked` off, and has refused what does not end in it.
+fn check_codings(parts: &Parts) -> Result<(), Malformed> {
+    if !parts.headers.contains_key(TRANSFER_ENCODING) {
+        return Ok(());
     }
-}
-
-impl From<hyper::Error> for NoCall {
-    fn from(error: hyper::Error) -> NoCall {
-        let cause =
-            std::error::Error::source(&error).and_then(|cause| cause.downcast_ref::<io::Error>());
-        match cause.map(io::Error::kind) {
-            Some(io::ErrorKind::InvalidInput | io::ErrorKind::InvalidData) => NoCall::Malformed,
-            _ => NoCall::Failed(Failure::new(
-                Status::Cancelled,
-                format!("the request was cut off: {error}"),
-            )),
-        }
+    let lines = parts.headers.get_all(TRANSFER_ENCODING).iter();
+    let codings = lines.flat_map(|line| line.as_bytes().split(|byte| *byte == b','));
+    let codings: Vec<&[u8]> = codings.map(<[u8]>::trim_ascii).collect();
+    let is_chunked = |coding: &&[u8]| coding.eq_ignore_ascii_case(b"chunked");
+    match codings.iter().filter(|coding| is_chunked(coding)).count() {
+        1 if codings.len() == 1 => Ok(()),
+        1 if codings.last().is_some_and(is_chunked) => Err(Malformed {
+            status: StatusCode::NOT_IMPLEMENTED,
+            text: "the only transfer coding that is known is chunked\n",
+        }),
+        _ => bad("chunked is the last transfer coding, once\n"),
     }
-}
-
-/// The next piece of a body, which is not waited for after `until`.
-async fn next_frame(
-    incoming: &mut Incoming,
-    until: Instant,
-) -> Result<Option<Result<Frame<Bytes>, hyper::Error>>, NoCall> {
-    let frame = tokio::time::timeout_at(until, incoming.frame()).await;
-    frame.map_err(|_| {
-        let text = format!(
-            "of its body the client sent less than {BODY_PART_BYTES} bytes in {} s",
-            BODY_PART_TIMEOUT.as_secs()
-        );
-        NoCall::Failed(Failure::new(Status::Cancelled, text))
-    })
-}
-
-/// Reads a body within the limit.
-pub(super) async fn body(mut incoming: Incoming, max_bytes: u64) -> Result<Bytes, NoCall> {
-    if incoming.is_end_stream() {
-        return Ok(Bytes::new());
-    }
-    let mut first = Bytes::new();
-    let mut rest: Option<BytesMut> = None;
-    let mut received: u64 = 0;
-    let (mut part_until, mut part_ends) = (Instant::now() + BODY_PART_TIMEOUT, BODY_PART_BYTES);
-    while let Some(frame) = next_frame(&mut incoming, part_until).await? {
-        let Ok(data) = frame?.into_data() else { continue };
-        received += data.len() as u64;
-        if received > max_bytes {
-            return Err(NoCall::Failed(too_large(max_bytes)));
-        }
-        if received >= part_ends {
-            (part_until, part_ends) =
-                (Instant::now() + BODY_PART_TIMEOUT, received + BODY_PART_BYTES);
-        }
-        // A body that came in one piece is not copied.
-        if first.is_empty() && rest.is_none() {
-            first = data;
-        } else {
-            let announced = incoming.size_hint().lower().min(max_bytes) as usize;
-            let rest = rest.get_or_insert_with(|| {
-                let mut all = BytesMut::with_capacity(first.len() + data.len() + announced);
-                all.extend_from_slice(&first);
-                all
-            });
-            rest.extend_from_slice(&data);
-        }
-    }
-    Ok(rest.map_or(first, BytesMut::freeze))
 }

@@ -1,9 +1,8 @@
 //! A function's answer as an HTTP response. The function is not trusted to know HTTP.
 
 use super::calls::Answer;
-use super::request::is_hop_by_hop;
+use super::hop::ConnectionHeaders;
 use bytes::Bytes;
-use http_body_util::Full;
 use hyper::header::{CONTENT_LENGTH, CONTENT_TYPE, HeaderName, HeaderValue};
 use hyper::{Method, Response, StatusCode};
 use nightcore_runtime::protocol::{CallId, Failure, Metadata, Status};
@@ -16,14 +15,16 @@ const OCTETS: HeaderValue = HeaderValue::from_static("application/octet-stream")
 ///
 /// Who sets the status speaks HTTP, and says what the body is, or leaves it out; other bodies are
 /// octets.
-pub(super) fn response(answer: Answer, method: &Method) -> Result<Response<Full<Bytes>>, Failure> {
+pub(super) fn response(answer: Answer, method: &Method) -> Result<Response<Bytes>, Failure> {
     let failed = |text: String| Failure::new(Status::FunctionFailed, text);
     let metadata = Metadata::parse(&answer.metadata)
         .map_err(|e| failed(format!("the answer's metadata: {e}")))?;
     // What the length of a body would be that is not sent only the function knows.
     let keeps_length = *method == Method::HEAD && answer.body.is_empty();
+    let connection = metadata.iter().filter(|(name, _)| name.eq_ignore_ascii_case("connection"));
+    let hop = ConnectionHeaders::named_in(connection.map(|(_, value)| value));
     let mut speaks_http = false;
-    let mut response = Response::new(Full::new(answer.body));
+    let mut response = Response::new(answer.body);
     for (name, value) in metadata.iter() {
         if name == ":status" {
             let status = str::from_utf8(value).ok().and_then(|v| v.parse::<u16>().ok());
@@ -42,7 +43,12 @@ pub(super) fn response(answer: Answer, method: &Method) -> Result<Response<Full<
                 .zip(HeaderValue::from_bytes(value).ok());
             let (header, value) = header
                 .ok_or_else(|| failed(format!("the answer's {name:?} is not an HTTP header")))?;
-            if !is_hop_by_hop(&header) && (header != CONTENT_LENGTH || keeps_length) {
+            if header == CONTENT_LENGTH {
+                let is_length = value.as_bytes().iter().all(u8::is_ascii_digit);
+                if keeps_length && is_length && !value.is_empty() {
+                    response.headers_mut().insert(header, value);
+                }
+            } else if !hop.contains(&header) {
                 response.headers_mut().append(header, value);
             }
         }
@@ -54,7 +60,7 @@ pub(super) fn response(answer: Answer, method: &Method) -> Result<Response<Full<
 }
 
 /// Tells the client the id of its call.
-pub(super) fn tell_id(response: &mut Response<Full<Bytes>>, id: CallId) {
+pub(super) fn tell_id(response: &mut Response<Bytes>, id: CallId) {
     // Digits are always a value.
     if let Ok(digits) = HeaderValue::from_bytes(&id.digits()) {
         response.headers_mut().insert(CALL, digits);
@@ -66,7 +72,7 @@ mod tests {
     use super::*;
     use nightcore_runtime::protocol::MetadataBuffer;
 
-    fn of(pairs: &[(&str, &str)]) -> Result<Response<Full<Bytes>>, Failure> {
+    fn of(pairs: &[(&str, &str)]) -> Result<Response<Bytes>, Failure> {
         let mut metadata = MetadataBuffer::new();
         for (name, value) in pairs {
             metadata.push(name, value.as_bytes()).unwrap();

@@ -1,37 +1,35 @@
 //! Accepts connections and speaks HTTP/1.1 and HTTP/2 (with prior knowledge) on them.
 
-use super::calls::Calls;
-use super::refused::Refused;
-use super::service::{Health, Service};
+use super::client::{Client, Version};
+use super::exchange::{self, Site};
+use super::patience::{HEADER_TIMEOUT, Patience};
+use super::pieces::{Progress, TAKE_TIMEOUT, Taken};
+use super::request::{MAX_HEADER_BYTES, MAX_HEADER_LINES};
+use super::socket::Socket;
 use super::stop::Stop;
+use super::stream::{ClientStream, Wire};
 use super::timeouts::HeadTimer;
-use super::turns::Turns;
-use hyper::rt::{Executor, Timer};
+use hyper::rt::Executor;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::server::conn::auto::Builder;
-use std::cell::Cell;
-use std::convert::Infallible;
+use slab::Slab;
+use std::cell::{Cell, RefCell};
 use std::future::poll_fn;
 use std::io;
 use std::net::SocketAddr;
 use std::pin::pin;
 use std::rc::Rc;
-use std::task::Poll;
+use std::task::{Context, Poll, ready};
 use std::time::Duration;
-use tokio::io::{AsyncRead, AsyncWrite};
-use tokio::net::TcpListener;
+use tokio::net::{TcpListener, TcpStream, UnixListener, UnixStream};
 use tokio::sync::Notify;
 use tokio::task::spawn_local;
 
-/// Time a client has to send a request's headers, the first ones too.
-const HEADER_TIMEOUT: Duration = Duration::from_secs(30);
-/// Time after which a client that takes nothing of what it is sent is gone.
-const TAKE_TIMEOUT: Duration = Duration::from_secs(60);
 /// How often an HTTP/2 client that says nothing is asked whether it is there.
 const PING_INTERVAL: Duration = Duration::from_secs(30);
-/// Bytes of HTTP/1 headers read at most; somewhat more than the metadata of a call may have.
-const MAX_HEADER_BYTES: usize = 64 * 1024;
+/// Time it has to answer that.
+const PING_TIMEOUT: Duration = Duration::from_secs(20);
 /// Calls at once on one HTTP/2 connection.
 const MAX_STREAMS: u32 = 1024;
 /// Connections that are accepted in one turn; each one takes some 25 µs. Clients that connect all at
@@ -40,47 +38,96 @@ const ACCEPTS_IN_TURN: u32 = 4;
 /// Pause after an accept that failed for want of descriptors.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
 
-/// Runs a connection's tasks on the I/O thread.
-#[derive(Clone, Copy)]
-struct LocalExecutor;
+/// Runs a connection's tasks on the I/O thread. hyper has a task run for each request of HTTP/2,
+/// as soon as it has begun to answer it.
+#[derive(Clone, Default)]
+struct LocalExecutor(Rc<Cell<Option<Rc<Progress>>>>);
 
 impl<F> Executor<F> for LocalExecutor
 where
     F: Future<Output = ()> + 'static,
 {
     fn execute(&self, future: F) {
-        spawn_local(future);
+        match self.0.take() {
+            Some(progress) => spawn_local(Taken::new(future, progress)),
+            None => spawn_local(future),
+        };
     }
 }
 
-/// How many connections are open, and a word when the last one closes.
+/// The open connections, and a notification when one closes.
 #[derive(Clone, Default)]
-pub struct Connections(Rc<(Cell<usize>, Notify)>);
+struct Connections(Rc<(RefCell<Slab<Rc<Client>>>, Notify)>);
 
 impl Connections {
-    fn enter(&self) -> Connection {
-        self.0.0.set(self.0.0.get() + 1);
-        Connection(self.clone())
+    fn enter(&self, client: Rc<Client>) -> Connection {
+        let key = self.0.0.borrow_mut().insert(client);
+        Connection { all: self.clone(), key }
     }
 
-    /// Waits until none is open.
-    pub async fn closed(&self) {
-        while self.0.0.get() > 0 {
+    fn count(&self) -> usize {
+        self.0.0.borrow().len()
+    }
+
+    /// Waits until no more than so many are open.
+    async fn at_most(&self, count: usize) {
+        while self.count() > count {
             self.0.1.notified().await;
         }
     }
+
+    /// Ends the connection that has been idle for the longest time; if none is idle, the oldest.
+    fn send_idlest_away(&self) {
+        let clients = self.0.0.borrow();
+        let clients = clients.iter().map(|(_, client)| client);
+        let idlest = clients.filter(|client| !client.is_sent_away());
+        let idlest = idlest.min_by_key(|client| (client.exchanges() > 0, client.idle_since()));
+        if let Some(client) = idlest {
+            client.send_away();
+        }
+    }
 }
 
-struct Connection(Connections);
+struct Connection {
+    all: Connections,
+    key: usize,
+}
 
 impl Drop for Connection {
     fn drop(&mut self) {
-        let (count, closed) = &*self.0.0;
-        count.set(count.get() - 1);
-        if count.get() == 0 {
-            closed.notify_waiters();
-            closed.notify_one();
-        }
+        let (clients, closed) = &*self.all.0;
+        clients.borrow_mut().remove(self.key);
+        closed.notify_waiters();
+        closed.notify_one();
+    }
+}
+
+/// Where clients connect.
+pub trait Entrance {
+    /// The connections that it gives.
+    type Socket: Socket;
+
+    /// Waits for a connection.
+    fn poll_next(&self, context: &mut Context<'_>) -> Poll<io::Result<Self::Socket>>;
+}
+
+impl Entrance for TcpListener {
+    type Socket = TcpStream;
+
+    fn poll_next(&self, context: &mut Context<'_>) -> Poll<io::Result<TcpStream>> {
+        let (stream, _) = ready!(self.poll_accept(context))?;
+        // An answer in two small writes would otherwise wait for the client's delayed
+        // acknowledgement.
+        let _ = stream.set_nodelay(true);
+        Poll::Ready(Ok(stream))
+    }
+}
+
+impl Entrance for UnixListener {
+    type Socket = UnixStream;
+
+    fn poll_next(&self, context: &mut Context<'_>) -> Poll<io::Result<UnixStream>> {
+        self.poll_accept(context).map_ok(|(stream, _)| stream)
     }
 }
 
@@ -88,9 +135,16 @@ impl Drop for Connection {
 #[derive(Default)]
 pub struct Gateway {
     connections: Connections,
+    room: Option<usize>,
 }
 
 impl Gateway {
+    /// A gateway with room for so many connections at once. When it is full, the one that has been
+    /// idle for the longest time is ended for the next.
+    pub fn with_room(connections: usize) -> Gateway {
+        Gateway { connections: Connections::default(), room: Some(connections) }
+    }
+
     /// Binds an address; the error names it.
     pub fn bind(address: SocketAddr) -> io::Result<TcpListener> {
         let listener = crate::tcp::listen(address)?;
@@ -99,14 +153,10 @@ impl Gateway {
     }
 
     /// Serves clients until it is told to stop.
-    pub async fn serve_tcp<C, H>(
-        &self,
-        listener: TcpListener,
-        service: Rc<Service<C, H>>,
-        stop: Stop,
-    ) where
-        C: Calls + 'static,
-        H: Health + 'static,
+    pub async fn serve<E, A>(&self, entrance: E, site: Rc<A>, stop: Stop)
+    where
+        E: Entrance,
+        A: Site + 'static,
     {
         for accept in (1..=ACCEPTS_IN_TURN).cycle() {
             let mut listening = None;
@@ -115,16 +165,19 @@ impl Gateway {
                 if stop.was_said() {
                     Poll::Ready(None)
                 } else {
-                    listener.poll_accept(context).map(Some)
+                    entrance.poll_next(context).map(Some)
                 }
             });
             let Some(accepted) = accepted.await else { return };
             match accepted {
-                Ok((stream, _)) => {
-                    // An answer in two small writes would otherwise wait for the client's delayed
-                    // acknowledgement.
-                    let _ = stream.set_nodelay(true);
-                    spawn_local(self.serve_connection(stream, service.clone(), stop.clone()));
+                Ok(socket) => {
+                    spawn_local(self.serve_connection(socket, site.clone(), stop.clone()));
+                    if let Some(room) = self.room
+                        && self.connections.count() > room
+                    {
+                        self.connections.send_idlest_away();
+                        self.connections.at_most(room).await;
+                    }
                 }
                 Err(_) => tokio::time::sleep(ACCEPT_PAUSE).await,
             }
@@ -136,64 +189,72 @@ impl Gateway {
 
     /// Waits until every connection is closed.
     pub async fn closed(&self) {
-        self.connections.closed().await;
+        self.connections.at_most(0).await;
     }
 
     /// Serves one client until its connection ends; counted as open from now on.
-    pub fn serve_connection<S, C, H>(
+    pub fn serve_connection<S, A>(
         &self,
-        stream: S,
-        service: Rc<Service<C, H>>,
+        socket: S,
+        site: Rc<A>,
         stop: Stop,
-    ) -> impl Future<Output = ()> + use<S, C, H>
+    ) -> impl Future<Output = ()> + use<S, A>
     where
-        S: AsyncRead + AsyncWrite + Unpin + 'static,
-        C: Calls + 'static,
-        H: Health + 'static,
+        S: Socket,
+        A: Site + 'static,
     {
-        let open = self.connections.enter();
+        let client = Rc::new(Client::new());
+        let open = self.connections.enter(client.clone());
         async move {
             let _open = open;
-            let mut builder = Builder::new(LocalExecutor);
-            builder
-                .http1()
-                .timer(HeadTimer)
-                .header_read_timeout(HEADER_TIMEOUT)
-                .max_buf_size(MAX_HEADER_BYTES);
-            let mut http2 = builder.http2();
-            http2.timer(TokioTimer::new()).max_concurrent_streams(MAX_STREAMS);
-            http2.keep_alive_interval(PING_INTERVAL);
-            // Until the first request has come nobody else looks at the time: the version is not
-            // known yet.
-            let mut silent = Some(HeadTimer.sleep(HEADER_TIMEOUT));
-            let has_asked = Rc::new(Cell::new(false));
-            let asked = has_asked.clone();
-            let refused = Rc::new(Refused::default());
-            let answer = service_fn(move |request| {
-                asked.set(true);
-                let (service, refused) = (service.clone(), refused.clone());
-                async move { Ok::<_, Infallible>(service.answer(request, &refused).await) }
+            let executor = LocalExecutor::default();
+            let begun = executor.0.clone();
+            let wire = Rc::new(Wire::new(socket));
+            let stream = ClientStream::new(wire.clone(), client.clone());
+            let mut patience = Patience::new(client.clone(), wire, stop);
+            let answer = service_fn(move |request: hyper::Request<_>| {
+                let (site, client) = (site.clone(), client.clone());
+                let is_http2 = request.version() == hyper::Version::HTTP_2;
+                let version = if is_http2 { Version::Two } else { Version::One };
+                let exchange = client.begin_exchange(version);
+                let progress = is_http2.then(Rc::<Progress>::default);
+                begun.set(progress.clone());
+                async move { exchange::answer(&*site, request, client, exchange, progress).await }
             });
-            let mut connection =
-                pin!(builder.serve_connection(TokioIo::new(Turns::new(stream)), answer));
-            let mut listening = None;
-            let mut finishing = false;
+            let builder = builder(executor);
+            let mut connection = pin!(builder.serve_connection(TokioIo::new(stream), answer));
             // What goes wrong on a connection concerns its client only, who sees it.
-            let _ = poll_fn(|context| {
-                listening.get_or_insert_with(|| stop.listen(context));
-                if stop.was_said() && !finishing {
-                    finishing = true;
+            poll_fn(|context| {
+                if patience.asks_to_finish(context) {
                     connection.as_mut().graceful_shutdown();
                 }
-                let ended = connection.as_mut().poll(context);
-                if has_asked.get() {
-                    silent = None;
+                match connection.as_mut().poll(context) {
+                    Poll::Ready(_) => Poll::Ready(()),
+                    Poll::Pending => patience.poll_over(context),
                 }
-                let is_late =
-                    silent.as_mut().is_some_and(|silent| silent.as_mut().poll(context).is_ready());
-                if is_late { Poll::Ready(Ok(())) } else { ended }
             })
             .await;
         }
     }
+}
+
+/// Every default of hyper's that is a limit of ours is set here.
+fn builder(executor: LocalExecutor) -> Builder<LocalExecutor> {
+    let mut builder = Builder::new(executor);
+    builder
+        .http1()
+        .timer(HeadTimer)
+        .header_read_timeout(HEADER_TIMEOUT)
+        .max_buf_size(MAX_HEADER_BYTES)
+        .max_headers(MAX_HEADER_LINES)
+        // Whether a client that sends no more has left is found out here: see `Patience`.
+        .half_close(true);
+    builder
+        .http2()
+        .timer(TokioTimer::new())
+        .max_concurrent_streams(MAX_STREAMS)
+        .max_header_list_size(MAX_HEADER_BYTES as u32)
+        .keep_alive_interval(PING_INTERVAL)
+        .keep_alive_timeout(PING_TIMEOUT);
+    builder
 }

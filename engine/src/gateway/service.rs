@@ -1,16 +1,15 @@
 //! What the gateway answers to which request.
 
+use super::body::{NoCall, RequestBody};
 use super::calls::{Called, Calls};
-use super::refused::Refused;
-use super::request::NoCall;
+use super::client::Client;
+use super::exchange::Site;
 use super::routes::SharedRoutes;
 use super::{deadline, problem, request, response};
 use bytes::Bytes;
-use http_body_util::Full;
-use hyper::body::Incoming;
-use hyper::{Method, Request, Response, StatusCode};
+use hyper::http::request::Parts;
+use hyper::{Method, Response, StatusCode};
 use nightcore_runtime::protocol::{Failure, Status};
-use std::rc::Rc;
 
 const HEALTH: &str = "/healthz";
 const READINESS: &str = "/readyz";
@@ -40,18 +39,13 @@ pub struct Service<C, H> {
     pub routes: SharedRoutes,
 }
 
-impl<C: Calls, H: Health> Service<C, H> {
-    /// Answers one request of a connection on which that was refused. Dropping the future cancels
-    /// the call.
-    pub(super) async fn answer(
-        self: Rc<Self>,
-        request: Request<Incoming>,
-        refused: &Refused,
-    ) -> Response<Full<Bytes>> {
-        let (parts, incoming) = request.into_parts();
-        if let Some(why) = request::malformed(&parts) {
-            return problem::malformed(why);
-        }
+impl<C: Calls, H: Health> Site for Service<C, H> {
+    async fn answer(
+        &self,
+        parts: &Parts,
+        body: &mut RequestBody,
+        client: &Client,
+    ) -> Response<Bytes> {
         let path = parts.uri.path();
         if let Some(page) = health_page(&self.health, &parts.method, path) {
             return page;
@@ -69,13 +63,13 @@ impl<C: Calls, H: Health> Service<C, H> {
             let text = format!("there is no function {name:?} that clients may call");
             return problem::response(Some(name), &Failure::new(Status::NotFound, text));
         };
-        refused.pause(function).await;
+        client.refused.pause(function).await;
         let max_bytes = self.limits.max_body_bytes;
         let request = async {
             let timeout = deadline::timeout(&parts.headers)?;
-            request::announces_too_much(&incoming, max_bytes)?;
-            let metadata = request::metadata(&parts, &target)?;
-            Ok::<_, NoCall>((timeout, metadata, request::body(incoming, max_bytes).await?))
+            body.check_announced(max_bytes)?;
+            let metadata = request::metadata(parts, &target)?;
+            Ok::<_, NoCall>((timeout, metadata, body.read(max_bytes).await?))
         };
         let (timeout, metadata, body) = match request.await {
             Ok(request) => request,
@@ -84,13 +78,16 @@ impl<C: Calls, H: Health> Service<C, H> {
                 return problem::response(Some(name), &failure);
             }
             Err(NoCall::Malformed) => {
-                return problem::malformed("the request's body is malformed\n");
+                let text = "the request's body is malformed\n";
+                return problem::malformed(StatusCode::BAD_REQUEST, text);
             }
         };
+        let under_way = client.begin_call();
         let Called { id, outcome } = self.calls.call(function, timeout, metadata, body).await;
+        drop(under_way);
         let response = outcome.and_then(|answer| response::response(answer, &parts.method));
         let mut response = response.unwrap_or_else(|failure| {
-            refused.note(function, &failure);
+            client.refused.note(function, &failure);
             problem::of_call(name, &failure, id, self.calls.retry_after(function))
         });
         if let Some(id) = id {
@@ -101,16 +98,12 @@ impl<C: Calls, H: Health> Service<C, H> {
 }
 
 /// The page about the engine's health at this path, if there is one: `/healthz` or `/readyz`.
-pub fn health_page(
-    health: &impl Health,
-    method: &Method,
-    path: &str,
-) -> Option<Response<Full<Bytes>>> {
+pub fn health_page(health: &impl Health, method: &Method, path: &str) -> Option<Response<Bytes>> {
     if !matches!(path, HEALTH | READINESS) {
         return None;
     }
     if !matches!(*method, Method::GET | Method::HEAD) {
-        return Some(problem::plain(StatusCode::METHOD_NOT_ALLOWED, "only GET\n"));
+        return Some(problem::only_get());
     }
     if path == HEALTH {
         return Some(problem::plain(StatusCode::OK, "ok\n"));

@@ -1,4 +1,5 @@
-//! The time that clients have to send the head of a request, or to begin another one.
+//! The time that clients have: to send the head of a request, to begin another one, to take an
+//! answer, to close.
 //!
 //! hyper sets this timer and takes it back in every call, and it hardly ever rings. So here that is
 //! an entry in a table; one timer of the kernel's looks after the earliest of them. A timer of the
@@ -27,8 +28,10 @@ struct Entry {
 #[derive(Default)]
 struct Table {
     entries: Slab<Entry>,
-    /// Wakes the task that looks after them, when it has nothing to look after.
-    some: Rc<Notify>,
+    /// When the task that looks after them looks at them again; `None` if it waits for the first.
+    looks_at: Option<Instant>,
+    /// Wakes that task when an entry is there that it would come too late for.
+    sooner: Rc<Notify>,
 }
 
 thread_local! {
@@ -68,8 +71,8 @@ impl Future for HeadTimeout {
                 Poll::Pending
             }
             None => {
-                if table.entries.is_empty() {
-                    table.some.notify_one();
+                if table.looks_at.is_none_or(|looks_at| self.at + SLACK < looks_at) {
+                    table.sooner.notify_one();
                 }
                 let entry = Entry { at: self.at, over: false, waker: context.waker().clone() };
                 self.entry = Some(table.entries.insert(entry));
@@ -90,29 +93,36 @@ impl Drop for HeadTimeout {
 /// Looks after all timeouts of this thread, for ever.
 pub async fn keep_timeouts() -> std::io::Result<()> {
     let timer = Timer::new()?;
-    let some = TABLE.with_borrow(|table| table.some.clone());
+    let sooner = TABLE.with_borrow(|table| table.sooner.clone());
     loop {
-        let next = TABLE.with_borrow_mut(|table| {
-            let now = Instant::now();
-            for (_, entry) in
-                table.entries.iter_mut().filter(|(_, entry)| !entry.over && entry.at <= now)
-            {
+        let now = Instant::now();
+        let looks_at = TABLE.with_borrow_mut(|table| table.look(now));
+        let Some(looks_at) = looks_at else {
+            sooner.notified().await;
+            continue;
+        };
+        let wait = u64::try_from((looks_at - now).as_nanos()).unwrap_or(u64::MAX);
+        let at = nightcore_runtime::clock::now_ns().saturating_add(wait);
+        tokio::select! {
+            rung = timer.wait_until(at) => rung?,
+            () = sooner.notified() => {}
+        }
+    }
+}
+
+impl Table {
+    /// Ends what is over, and says when to look again.
+    fn look(&mut self, now: Instant) -> Option<Instant> {
+        let mut earliest: Option<Instant> = None;
+        for (_, entry) in self.entries.iter_mut().filter(|(_, entry)| !entry.over) {
+            if entry.at <= now {
                 entry.over = true;
                 entry.waker.wake_by_ref();
-            }
-            table
-                .entries
-                .iter()
-                .filter(|(_, entry)| !entry.over)
-                .map(|(_, entry)| entry.at - now)
-                .min()
-        });
-        match next {
-            None => some.notified().await,
-            Some(left) => {
-                let wait = u64::try_from((left + SLACK).as_nanos()).unwrap_or(u64::MAX);
-                timer.wait_until(nightcore_runtime::clock::now_ns().saturating_add(wait)).await?;
+            } else {
+                earliest = Some(earliest.map_or(entry.at, |earliest| earliest.min(entry.at)));
             }
         }
+        self.looks_at = earliest.map(|earliest| earliest + SLACK);
+        self.looks_at
     }
 }

@@ -2,32 +2,24 @@
 //! /metrics`, `POST /invoke/NAME`, `POST /attach/NAME`, `POST /reload`.
 
 use crate::core::CoreCalls;
-use crate::gateway::{Answer, Calls, timeout};
+use crate::gateway::{Answer, Calls, Client, Gateway, RequestBody, Site, Stop, timeout};
 use crate::observe::metrics::CONTENT_TYPE;
 use crate::observe::status::Observed;
 use crate::reload::{self, Changes};
 use crate::transport::Identity;
 use bytes::Bytes;
-use http_body_util::{BodyExt, Full, Limited};
-use hyper::body::Incoming;
 use hyper::header::{CONTENT_TYPE as CONTENT_TYPE_HEADER, HeaderValue};
-use hyper::server::conn::http1;
-use hyper::service::service_fn;
-use hyper::{Method, Request, Response};
-use hyper_util::rt::TokioIo;
+use hyper::http::request::Parts;
+use hyper::{Method, Response};
 use nightcore_runtime::protocol::{Failure, MetadataBuffer, Status};
 use serde::{Deserialize, Serialize};
-use std::convert::Infallible;
 use std::rc::Rc;
-use std::time::Duration;
-use tokio::net::{UnixListener, UnixStream};
+use tokio::net::UnixListener;
 use tokio::sync::{mpsc, oneshot};
-use tokio::task::{spawn_blocking, spawn_local};
+use tokio::task::spawn_blocking;
 
 /// Most bytes that say what to reload.
-const MAX_RELOAD_BYTES: usize = 1024 * 1024;
-/// Pause after an accept that failed for want of descriptors.
-const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
+const MAX_RELOAD_BYTES: u64 = 1024 * 1024;
 
 /// How a call by `nightcore invoke` failed.
 #[derive(Debug, Serialize, Deserialize)]
@@ -64,32 +56,25 @@ pub struct Admin {
 impl Admin {
     /// Serves the pages for ever.
     pub async fn serve(self, listener: UnixListener) {
-        let admin = Rc::new(self);
-        loop {
-            match listener.accept().await {
-                Ok((stream, _)) => drop(spawn_local(admin.clone().connection(stream))),
-                Err(_) => tokio::time::sleep(ACCEPT_PAUSE).await,
-            }
-        }
+        Gateway::default().serve(listener, Rc::new(self), Stop::default()).await;
     }
+}
 
-    async fn connection(self: Rc<Self>, stream: UnixStream) {
-        let answer = service_fn(move |request| {
-            let admin = self.clone();
-            async move { Ok::<_, Infallible>(admin.answer(request).await) }
-        });
-        // What goes wrong here concerns the command that asks, which sees it.
-        let _ = http1::Builder::new().serve_connection(TokioIo::new(stream), answer).await;
-    }
-
-    async fn answer(&self, request: Request<Incoming>) -> Response<Full<Bytes>> {
-        let path = request.uri().path().to_owned();
-        let parts: Vec<&str> = path.trim_start_matches('/').splitn(2, '/').collect();
-        match (request.method(), &parts[..]) {
+impl Site for Admin {
+    async fn answer(
+        &self,
+        parts: &Parts,
+        body: &mut RequestBody,
+        client: &Client,
+    ) -> Response<Bytes> {
+        let path = parts.uri.path();
+        let words: Vec<&str> = path.trim_start_matches('/').splitn(2, '/').collect();
+        match (&parts.method, &words[..]) {
             (&Method::GET, ["status"]) => json(200, &self.observed.status()),
             (&Method::GET, ["metrics"]) => metrics(&self.observed).await,
-            (&Method::POST, ["invoke", name]) => match self.invoke(name, request).await {
-                Ok(answer) => Response::new(Full::new(answer.body)),
+            (&Method::POST, ["invoke", name]) => match self.invoke(name, parts, body, client).await
+            {
+                Ok(answer) => Response::new(answer.body),
                 Err(failure) => {
                     let cause = failure.cause.iter();
                     let cause = cause
@@ -113,14 +98,16 @@ impl Admin {
                     )
                 }
             },
-            (&Method::POST, ["reload"]) => json(200, &self.reload(request.into_body()).await),
+            (&Method::POST, ["reload"]) => json(200, &self.reload(body).await),
             _ => {
                 let message = format!("there is no page {path}");
                 json(404, &InvokeError { error: "NOT_FOUND".into(), message, cause: Vec::new() })
             }
         }
     }
+}
 
+impl Admin {
     fn unknown(&self, name: &str) -> Failure {
         let core = self.observed.core.borrow();
         let scheduler = core.scheduler();
@@ -132,21 +119,25 @@ impl Admin {
         )
     }
 
-    async fn invoke(&self, name: &str, request: Request<Incoming>) -> Result<Answer, Failure> {
+    async fn invoke(
+        &self,
+        name: &str,
+        parts: &Parts,
+        body: &mut RequestBody,
+        client: &Client,
+    ) -> Result<Answer, Failure> {
         let function =
             self.observed.core.borrow().scheduler().find(name).ok_or_else(|| self.unknown(name))?;
-        let timeout = timeout(request.headers())?;
-        let body = Limited::new(request.into_body(), self.max_body_bytes as usize).collect().await;
-        let body = body
-            .map_err(|error| Failure::new(Status::PayloadTooLarge, error.to_string()))?
-            .to_bytes();
+        let timeout = timeout(&parts.headers)?;
+        let body = body.read(self.max_body_bytes).await?;
         let calls = CoreCalls(self.observed.core.clone());
+        let _under_way = client.begin_call();
         calls.call(function, timeout, MetadataBuffer::new(), body).await.outcome
     }
 
-    async fn reload(&self, body: Incoming) -> Result<Changes, String> {
-        let body = Limited::new(body, MAX_RELOAD_BYTES).collect().await;
-        let body = body.map_err(|error| error.to_string())?.to_bytes();
+    async fn reload(&self, body: &mut RequestBody) -> Result<Changes, String> {
+        let body = body.read(MAX_RELOAD_BYTES).await;
+        let body = body.map_err(|error| Failure::from(error).message)?;
         let forced = serde_json::from_slice(&body).map_err(|error| error.to_string())?;
         let (answer, done) = oneshot::channel();
         let ending = || "the engine is ending".to_owned();
@@ -168,26 +159,26 @@ impl Admin {
 }
 
 /// The page of metrics, written where it holds up no call.
-pub(super) async fn metrics(observed: &Observed) -> Response<Full<Bytes>> {
+pub(super) async fn metrics(observed: &Observed) -> Response<Bytes> {
     let metrics = observed.metrics();
     let Ok(Ok(page)) = spawn_blocking(move || metrics.page()).await else {
         return text(500, "the page could not be written\n");
     };
-    let mut response = Response::new(Full::new(Bytes::from(page)));
+    let mut response = Response::new(Bytes::from(page));
     response.headers_mut().insert(CONTENT_TYPE_HEADER, HeaderValue::from_static(CONTENT_TYPE));
     response
 }
 
 /// A page of text.
-pub(super) fn text(status: u16, text: &'static str) -> Response<Full<Bytes>> {
-    let mut response = Response::new(Full::new(Bytes::from_static(text.as_bytes())));
+pub(super) fn text(status: u16, text: &'static str) -> Response<Bytes> {
+    let mut response = Response::new(Bytes::from_static(text.as_bytes()));
     *response.status_mut() = hyper::StatusCode::from_u16(status).unwrap_or_default();
     response
 }
 
-fn json(status: u16, value: &impl Serialize) -> Response<Full<Bytes>> {
+fn json(status: u16, value: &impl Serialize) -> Response<Bytes> {
     let body = serde_json::to_vec(value).unwrap_or_default();
-    let mut response = Response::new(Full::new(Bytes::from(body)));
+    let mut response = Response::new(Bytes::from(body));
     if let Ok(status) = hyper::StatusCode::from_u16(status) {
         *response.status_mut() = status;
     }

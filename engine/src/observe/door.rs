@@ -4,30 +4,17 @@
 
 use super::admin::{metrics, text};
 use super::status::Observed;
-use crate::gateway::{Health, health_page};
+use crate::gateway::{Client, Gateway, Health, RequestBody, Site, Stop, health_page, only_get};
 use bytes::Bytes;
-use http_body_util::Full;
-use hyper::body::Incoming;
-use hyper::server::conn::http1;
-use hyper::service::service_fn;
-use hyper::{Method, Request, Response};
-use hyper_util::rt::{TokioIo, TokioTimer};
-use std::convert::Infallible;
+use hyper::http::request::Parts;
+use hyper::{Method, Response};
 use std::rc::Rc;
-use std::sync::Arc;
-use std::time::Duration;
-use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::Semaphore;
-use tokio::task::spawn_local;
+use tokio::net::TcpListener;
 
-/// Connections at once; more wait. A few tools ask, each every some seconds, and descriptors are
-/// for clients and workers.
-const MAX_CONNECTIONS: usize = 32;
-/// Time a connection has for the head of a request; then it is closed, so that others get their
-/// turn.
-const HEADER_TIMEOUT: Duration = Duration::from_secs(30);
-/// Pause after an accept that failed for want of descriptors.
-const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
+/// Connections at once. A few tools ask, each every some seconds, and descriptors are for clients
+/// and workers. For one more, the connection that has been idle for the longest time is ended, so
+/// that clients that say nothing keep nobody out.
+const MAX_CONNECTIONS: usize = 64;
 
 /// Where metrics and health can be read.
 pub struct Door<H> {
@@ -40,43 +27,25 @@ pub struct Door<H> {
 impl<H: Health + 'static> Door<H> {
     /// Serves the pages for ever.
     pub async fn serve(self, listener: TcpListener) {
-        let door = Rc::new(self);
-        let room = Arc::new(Semaphore::new(MAX_CONNECTIONS));
-        loop {
-            // It is never closed.
-            let Ok(place) = room.clone().acquire_owned().await else { return };
-            match listener.accept().await {
-                Ok((stream, _)) => {
-                    let connection = door.clone().connection(stream);
-                    spawn_local(async {
-                        connection.await;
-                        drop(place);
-                    });
-                }
-                Err(_) => tokio::time::sleep(ACCEPT_PAUSE).await,
-            }
-        }
+        let gateway = Gateway::with_room(MAX_CONNECTIONS);
+        gateway.serve(listener, Rc::new(self), Stop::default()).await;
     }
+}
 
-    async fn connection(self: Rc<Self>, stream: TcpStream) {
-        let answer = service_fn(move |request| {
-            let door = self.clone();
-            async move { Ok::<_, Infallible>(door.answer(&request).await) }
-        });
-        let mut builder = http1::Builder::new();
-        builder.timer(TokioTimer::new()).header_read_timeout(HEADER_TIMEOUT);
-        // What goes wrong here concerns who asks, and he sees it.
-        let _ = builder.serve_connection(TokioIo::new(stream), answer).await;
-    }
-
-    async fn answer(&self, request: &Request<Incoming>) -> Response<Full<Bytes>> {
-        let (method, path) = (request.method(), request.uri().path());
-        if let Some(page) = health_page(&self.health, method, path) {
+impl<H: Health> Site for Door<H> {
+    async fn answer(
+        &self,
+        parts: &Parts,
+        _body: &mut RequestBody,
+        _client: &Client,
+    ) -> Response<Bytes> {
+        let path = parts.uri.path();
+        if let Some(page) = health_page(&self.health, &parts.method, path) {
             return page;
         }
-        match (method, path) {
+        match (&parts.method, path) {
             (&Method::GET | &Method::HEAD, "/metrics") => metrics(&self.observed).await,
-            (_, "/metrics") => text(405, "only GET\n"),
+            (_, "/metrics") => only_get(),
             _ => text(404, "there are /metrics, /healthz and /readyz\n"),
         }
     }

@@ -10,7 +10,8 @@ use nightcore_runtime::protocol::{CallId, Failure, Metadata, MetadataBuffer, Sta
 use std::cell::Cell;
 use std::rc::Rc;
 use std::time::Duration;
-use tokio::io::{AsyncReadExt, AsyncWriteExt, duplex};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::UnixStream;
 use tokio::runtime::Builder;
 use tokio::task::{LocalSet, spawn_local, yield_now};
 
@@ -87,7 +88,7 @@ pub(super) fn target(data: &[u8]) {
     let runtime = Builder::new_current_thread().enable_all().build().expect("a runtime");
     let got = LocalSet::new().block_on(&runtime, async {
         let gateway = Gateway::default();
-        let (client, server) = duplex(1024);
+        let (client, server) = UnixStream::pair().expect("a pair of sockets");
         let served =
             spawn_local(gateway.serve_connection(server, Rc::new(service), Stop::default()));
         let (mut from, mut to) = tokio::io::split(client);

@@ -1,0 +1,171 @@
+//! The body of a request: read within its limits, or thrown away.
+
+use bytes::{Bytes, BytesMut};
+use http_body_util::BodyExt;
+use hyper::Version;
+use hyper::body::{Body, Frame, Incoming};
+use hyper::header::EXPECT;
+use hyper::http::request::Parts;
+use nightcore_runtime::protocol::{Failure, Status};
+use std::io;
+use std::time::Duration;
+use tokio::time::Instant;
+
+/// Time a client has for a part of a body of [`BODY_PART_BYTES`], or for what is left of it.
+const BODY_PART_TIMEOUT: Duration = Duration::from_secs(30);
+/// A client slower than 500 bytes/s is treated as stalled: a body that comes byte by byte would
+/// otherwise hold its connection and its memory for as long as its client likes.
+const BODY_PART_BYTES: u64 = 16 * 1024;
+/// The largest body that is read and thrown away so that the connection can be kept: it comes in a
+/// few milliseconds, or sooner than a new connection would.
+const DISCARD_BYTES: u64 = 256 * 1024;
+/// Time such a body has to come. Its client waits for the answer meanwhile.
+const DISCARD_TIMEOUT: Duration = Duration::from_secs(1);
+
+/// Why a request comes to no call.
+pub enum NoCall {
+    /// Its body is not what HTTP says a body is.
+    Malformed,
+    /// Its body did not come or is too large, or its headers say what cannot be done.
+    Failed(Failure),
+}
+
+impl From<Failure> for NoCall {
+    fn from(failure: Failure) -> NoCall {
+        NoCall::Failed(failure)
+    }
+}
+
+impl From<NoCall> for Failure {
+    fn from(error: NoCall) -> Failure {
+        match error {
+            NoCall::Malformed => {
+                Failure::new(Status::InvalidArgument, "the request's body is malformed")
+            }
+            NoCall::Failed(failure) => failure,
+        }
+    }
+}
+
+impl From<hyper::Error> for NoCall {
+    fn from(error: hyper::Error) -> NoCall {
+        let cause =
+            std::error::Error::source(&error).and_then(|cause| cause.downcast_ref::<io::Error>());
+        match cause.map(io::Error::kind) {
+            Some(io::ErrorKind::InvalidInput | io::ErrorKind::InvalidData) => NoCall::Malformed,
+            _ => NoCall::Failed(Failure::new(
+                Status::Cancelled,
+                format!("the request was cut off: {error}"),
+            )),
+        }
+    }
+}
+
+fn too_large(max_bytes: u64) -> Failure {
+    Failure::new(
+        Status::PayloadTooLarge,
+        format!("the request's body is over the limit of {max_bytes} bytes"),
+    )
+}
+
+type NextFrame = Option<Result<Frame<Bytes>, hyper::Error>>;
+
+/// The body of a request.
+pub struct RequestBody {
+    incoming: Incoming,
+    ended: bool,
+    broken: bool,
+    /// Whether the client sends it only when it is told to.
+    is_asked_for: bool,
+}
+
+impl RequestBody {
+    pub(super) fn new(incoming: Incoming, parts: &Parts) -> RequestBody {
+        let ended = incoming.is_end_stream();
+        let is_asked_for = parts.version == Version::HTTP_11 && parts.headers.contains_key(EXPECT);
+        RequestBody { incoming, ended, broken: false, is_asked_for }
+    }
+
+    /// Whether all of it was read.
+    pub(super) fn has_ended(&self) -> bool {
+        self.ended
+    }
+
+    /// Refuses a body whose head says that it is over the limit; then none of it is read.
+    pub(super) fn check_announced(&self, max_bytes: u64) -> Result<(), Failure> {
+        if self.incoming.size_hint().lower() > max_bytes {
+            Err(too_large(max_bytes))
+        } else {
+            Ok(())
+        }
+    }
+
+    /// The next piece, which is not waited for after `until`.
+    async fn next_frame(&mut self, until: Instant) -> Result<NextFrame, NoCall> {
+        let frame = tokio::time::timeout_at(until, self.incoming.frame()).await;
+        let frame = frame.map_err(|_| {
+            let text = format!(
+                "of its body the client sent less than {BODY_PART_BYTES} bytes in {} s",
+                BODY_PART_TIMEOUT.as_secs()
+            );
+            NoCall::Failed(Failure::new(Status::Cancelled, text))
+        })?;
+        self.broken |= matches!(frame, Some(Err(_)));
+        self.ended = frame.is_none() && !self.broken;
+        Ok(frame)
+    }
+
+    /// Reads it within the limit.
+    ///
+    /// # Errors
+    ///
+    /// When it is over the limit, is malformed, or does not come in time.
+    pub async fn read(&mut self, max_bytes: u64) -> Result<Bytes, NoCall> {
+        if self.ended {
+            return Ok(Bytes::new());
+        }
+        let mut first = Bytes::new();
+        let mut rest: Option<BytesMut> = None;
+        let mut received: u64 = 0;
+        let (mut part_until, mut part_ends) = (Instant::now() + BODY_PART_TIMEOUT, BODY_PART_BYTES);
+        while let Some(frame) = self.next_frame(part_until).await? {
+            let Ok(data) = frame?.into_data() else { continue };
+            received += data.len() as u64;
+            if received > max_bytes {
+                return Err(NoCall::Failed(too_large(max_bytes)));
+            }
+            if received >= part_ends {
+                (part_until, part_ends) =
+                    (Instant::now() + BODY_PART_TIMEOUT, received + BODY_PART_BYTES);
+            }
+            // A body that came in one piece is not copied.
+            if first.is_empty() && rest.is_none() {
+                first = data;
+            } else {
+                let announced = self.incoming.size_hint().lower().min(max_bytes) as usize;
+                let rest = rest.get_or_insert_with(|| {
+                    let mut all = BytesMut::with_capacity(first.len() + data.len() + announced);
+                    all.extend_from_slice(&first);
+                    all
+                });
+                rest.extend_from_slice(&data);
+            }
+        }
+        Ok(rest.map_or(first, BytesMut::freeze))
+    }
+
+    /// Reads what is left of it, if that is little and comes soon, and throws it away.
+    pub(super) async fn discard(&mut self) {
+        if self.is_asked_for || self.broken || self.incoming.size_hint().lower() > DISCARD_BYTES {
+            return;
+        }
+        let until = Instant::now() + DISCARD_TIMEOUT;
+        let mut received = 0;
+        while !self.ended && received <= DISCARD_BYTES {
+            match self.next_frame(until).await {
+                Ok(Some(Ok(frame))) => received += frame.data_ref().map_or(0, Bytes::len) as u64,
+                Ok(None | Some(Err(_))) | Err(_) => return,
+            }
+        }
+    }
+}

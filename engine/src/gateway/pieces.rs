@@ -1,0 +1,118 @@
+//! The body of an answer, piece by piece, and the time that a client has to take each.
+//!
+//! Over HTTP/1 hyper is given a body as a whole, and the system ends a client that takes nothing.
+//! Over HTTP/2 a client that opens no window takes nothing either, and answers the system all the
+//! same. So there a body is given in pieces: the next piece is asked for when the client has made
+//! room for the one before.
+
+use super::client::Exchange;
+use super::timeouts::HeadTimer;
+use bytes::Bytes;
+use hyper::body::{Body, Frame, SizeHint};
+use hyper::rt::{Sleep, Timer};
+use std::cell::Cell;
+use std::convert::Infallible;
+use std::future::Future;
+use std::pin::Pin;
+use std::rc::Rc;
+use std::task::{Context, Poll};
+use std::time::{Duration, Instant};
+
+/// Time in which a client must take a piece of an answer. It is as long as that of a client of
+/// HTTP/1, which the system watches over.
+pub(super) const TAKE_TIMEOUT: Duration = Duration::from_secs(60);
+/// A client slower than 500 bytes/s is treated as stalled, as one that sends a body is.
+const PIECE_BYTES: usize = 32 * 1024;
+
+/// When the last piece of an answer was handed over.
+#[derive(Debug, Default)]
+pub(super) struct Progress(Cell<Option<Instant>>);
+
+/// The body of an answer.
+pub(super) struct Pieces {
+    rest: Bytes,
+    is_split: bool,
+    /// `None` if the body is given as a whole.
+    progress: Option<Rc<Progress>>,
+    /// Ends with the body.
+    _exchange: Exchange,
+}
+
+impl Pieces {
+    pub(super) fn new(body: Bytes, progress: Option<Rc<Progress>>, exchange: Exchange) -> Pieces {
+        Pieces { rest: body, is_split: false, progress, _exchange: exchange }
+    }
+}
+
+impl Body for Pieces {
+    type Data = Bytes;
+    type Error = Infallible;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        _context: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, Infallible>>> {
+        if self.rest.is_empty() {
+            return Poll::Ready(None);
+        }
+        let piece = match &self.progress {
+            None => std::mem::take(&mut self.rest),
+            Some(progress) => {
+                progress.0.set(Some(Instant::now()));
+                let bytes = self.rest.len().min(PIECE_BYTES);
+                let piece = self.rest.split_to(bytes);
+                let is_last_of_many = self.rest.is_empty() && self.is_split;
+                self.is_split = true;
+                // hyper keeps the last piece until the client takes it, and is not to keep the
+                // whole body with it.
+                if is_last_of_many { Bytes::copy_from_slice(&piece) } else { piece }
+            }
+        };
+        Poll::Ready(Some(Ok(Frame::data(piece))))
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.rest.is_empty()
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        SizeHint::with_exact(self.rest.len() as u64)
+    }
+}
+
+/// An exchange of HTTP/2, which ends with its client's patience or with the gateway's.
+pub(super) struct Taken<F> {
+    exchange: Pin<Box<F>>,
+    progress: Rc<Progress>,
+    late: Option<Pin<Box<dyn Sleep>>>,
+}
+
+impl<F> Taken<F> {
+    pub(super) fn new(exchange: F, progress: Rc<Progress>) -> Taken<F> {
+        Taken { exchange: Box::pin(exchange), progress, late: None }
+    }
+}
+
+impl<F: Future<Output = ()>> Future for Taken<F> {
+    type Output = ();
+
+    fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<()> {
+        if self.exchange.as_mut().poll(context).is_ready() {
+            return Poll::Ready(());
+        }
+        // Without a piece that waits, the answer is still being worked on.
+        let Some(handed_over) = self.progress.0.get() else { return Poll::Pending };
+        loop {
+            let late =
+                self.late.get_or_insert_with(|| HeadTimer.sleep_until(handed_over + TAKE_TIMEOUT));
+            if late.as_mut().poll(context).is_pending() {
+                return Poll::Pending;
+            }
+            if handed_over.elapsed() >= TAKE_TIMEOUT {
+                // Its stream is reset, and what it held is given back.
+                return Poll::Ready(());
+            }
+            self.late = None;
+        }
+    }
+}

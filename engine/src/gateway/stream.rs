@@ -1,0 +1,265 @@
+//! The stream between hyper and a client's socket.
+//!
+//! It does two things that hyper does not. It can send the first bytes of an answer ahead of the
+//! rest, each of which finds out whether a client that sends no more still reads. And before it closes, it
+//! reads what the client is still sending: the system resets a connection that is closed with
+//! unread bytes, and a reset takes away the answer that the client has not read yet.
+
+use super::client::Client;
+use super::socket::Socket;
+use super::timeouts::HeadTimer;
+use super::turns::Turns;
+use crate::tcp::send_now;
+use hyper::rt::{Sleep, Timer};
+use std::cell::{Cell, Ref, RefCell};
+use std::io;
+use std::os::fd::OwnedFd;
+use std::pin::Pin;
+use std::rc::Rc;
+use std::task::{Context, Poll, ready};
+use std::time::{Duration, Instant};
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+
+/// What every answer of HTTP/1 begins with.
+const BEGIN: &[u8] = b"HTTP/1.";
+/// Time in which a client may go on sending after the last answer: enough for most of what it had
+/// begun to send, and as long as it has for a part of a body.
+const LINGER_TIMEOUT: Duration = Duration::from_secs(30);
+/// Time after which a client that sends nothing more is not waited for.
+const LINGER_SILENCE: Duration = Duration::from_secs(5);
+/// Bytes that a client of HTTP/2 may go on sending. It sends the rest of a body only where it is
+/// given room; what else it sends are small frames, or a flood.
+const LINGER_BYTES_OF_FRAMES: usize = 64 * 1024;
+/// Bytes that are read and thrown away at once.
+const LINGER_BYTES: usize = 16 * 1024;
+
+/// A socket with what the connection's task has to know of it.
+pub(super) struct Wire<S> {
+    socket: RefCell<S>,
+    /// Whether all that hyper has written was handed to the system.
+    flushed: Cell<bool>,
+    /// How many bytes of the next answer are sent already.
+    ahead: Cell<usize>,
+    written: Cell<u64>,
+}
+
+impl<S: Socket> Wire<S> {
+    pub(super) fn new(socket: S) -> Wire<S> {
+        Wire {
+            socket: RefCell::new(socket),
+            flushed: Cell::new(true),
+            ahead: Cell::new(0),
+            written: Cell::new(0),
+        }
+    }
+
+    /// The socket. Nothing that may read or write is called while this is held.
+    pub(super) fn socket(&self) -> Ref<'_, S> {
+        self.socket.borrow()
+    }
+
+    /// A descriptor of its own for the same socket.
+    pub(super) fn duplicate(&self) -> io::Result<OwnedFd> {
+        self.socket.borrow().as_fd().try_clone_to_owned()
+    }
+
+    /// Bytes that the system has taken for the client.
+    pub(super) fn written(&self) -> u64 {
+        self.written.get()
+    }
+
+    /// Sends the next byte of what the next answer of HTTP/1 begins with, unless another answer is
+    /// being written. A client that has left answers it with a reset. False if there is no such
+    /// byte left.
+    pub(super) fn send_ahead(&self) -> io::Result<bool> {
+        let Some(next) = BEGIN.get(self.ahead.get()) else { return Ok(false) };
+        if self.flushed.get() {
+            match send_now(self.socket.borrow().as_fd(), std::slice::from_ref(next)) {
+                Ok(sent) => self.ahead.set(self.ahead.get() + sent),
+                // A client that takes nothing is ended by the system.
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
+                Err(error) => return Err(error),
+            }
+        }
+        Ok(true)
+    }
+}
+
+/// The wire as a stream, for [`Turns`].
+struct Shared<S>(Rc<Wire<S>>);
+
+impl<S: Socket> AsyncRead for Shared<S> {
+    fn poll_read(
+        self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        into: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        Pin::new(&mut *self.0.socket.borrow_mut()).poll_read(context, into)
+    }
+}
+
+impl<S: Socket> AsyncWrite for Shared<S> {
+    fn poll_write(
+        self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        bytes: &[u8],
+    ) -> Poll<io::Result<usize>> {
+        Pin::new(&mut *self.0.socket.borrow_mut()).poll_write(context, bytes)
+    }
+
+    fn poll_write_vectored(
+        self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        parts: &[io::IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        Pin::new(&mut *self.0.socket.borrow_mut()).poll_write_vectored(context, parts)
+    }
+
+    fn is_write_vectored(&self) -> bool {
+        self.0.socket.borrow().is_write_vectored()
+    }
+
+    fn poll_flush(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut *self.0.socket.borrow_mut()).poll_flush(context)
+    }
+
+    fn poll_shutdown(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut *self.0.socket.borrow_mut()).poll_shutdown(context)
+    }
+}
+
+/// A connection whose last answer was written, and whose client is still heard.
+struct Linger {
+    until: Instant,
+    /// Bytes that may still come.
+    left: usize,
+    heard: bool,
+    silence: Pin<Box<dyn Sleep>>,
+}
+
+impl Linger {
+    fn begin(is_http2: bool) -> Linger {
+        let until = Instant::now() + LINGER_TIMEOUT;
+        let left = if is_http2 { LINGER_BYTES_OF_FRAMES } else { usize::MAX };
+        Linger { until, left, heard: false, silence: HeadTimer.sleep(LINGER_SILENCE) }
+    }
+
+    /// Waits until the client has been silent, or has gone on for too long.
+    fn poll_over(&mut self, context: &mut Context<'_>) -> Poll<()> {
+        while self.silence.as_mut().poll(context).is_ready() {
+            if !self.heard || Instant::now() >= self.until {
+                return Poll::Ready(());
+            }
+            self.heard = false;
+            self.silence = HeadTimer.sleep(LINGER_SILENCE);
+        }
+        Poll::Pending
+    }
+}
+
+/// What hyper reads and writes.
+pub(super) struct ClientStream<S> {
+    turns: Turns<Shared<S>>,
+    wire: Rc<Wire<S>>,
+    client: Rc<Client>,
+    /// Whether what was written are frames of HTTP/2, none of which begins as an answer of HTTP/1.
+    is_http2: bool,
+    linger: Option<Linger>,
+}
+
+impl<S: Socket> ClientStream<S> {
+    pub(super) fn new(wire: Rc<Wire<S>>, client: Rc<Client>) -> ClientStream<S> {
+        let turns = Turns::new(Shared(wire.clone()));
+        ClientStream { turns, wire, client, is_http2: false, linger: None }
+    }
+
+    /// Bytes are about to be written.
+    fn note_write(&mut self, bytes: &[u8]) {
+        self.wire.flushed.set(false);
+        if self.wire.written() == 0 {
+            self.is_http2 = !bytes.starts_with(BEGIN);
+        }
+    }
+
+    fn wrote(&self, bytes: usize) -> usize {
+        self.wire.written.set(self.wire.written.get() + bytes as u64);
+        bytes
+    }
+}
+
+impl<S: Socket> AsyncRead for ClientStream<S> {
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        into: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.turns).poll_read(context, into)
+    }
+}
+
+impl<S: Socket> AsyncWrite for ClientStream<S> {
+    fn poll_write(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        bytes: &[u8],
+    ) -> Poll<io::Result<usize>> {
+        self.note_write(bytes);
+        let ahead = self.wire.ahead.get().min(bytes.len());
+        let written = match &bytes[ahead..] {
+            [] => 0,
+            rest => ready!(Pin::new(&mut self.turns).poll_write(context, rest))?,
+        };
+        self.wire.ahead.set(self.wire.ahead.get() - ahead);
+        Poll::Ready(Ok(ahead + self.wrote(written)))
+    }
+
+    fn poll_write_vectored(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        parts: &[io::IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        let first = parts.iter().find(|part| !part.is_empty());
+        let first: &[u8] = first.map_or(&[], |part| part);
+        if self.wire.ahead.get() > 0 {
+            return self.poll_write(context, first);
+        }
+        self.note_write(first);
+        let written = ready!(Pin::new(&mut self.turns).poll_write_vectored(context, parts))?;
+        Poll::Ready(Ok(self.wrote(written)))
+    }
+
+    fn is_write_vectored(&self) -> bool {
+        self.turns.is_write_vectored()
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        ready!(Pin::new(&mut self.turns).poll_flush(context))?;
+        self.wire.flushed.set(true);
+        Poll::Ready(Ok(()))
+    }
+
+    fn poll_shutdown(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        let this = &mut *self;
+        if this.linger.is_none() {
+            ready!(Pin::new(&mut this.turns).poll_shutdown(context))?;
+            if !this.client.lingers() {
+                return Poll::Ready(Ok(()));
+            }
+        }
+        let linger = this.linger.get_or_insert_with(|| Linger::begin(this.is_http2));
+        let mut bytes = [0; LINGER_BYTES];
+        while linger.left > 0 && Instant::now() < linger.until {
+            let mut into = ReadBuf::new(&mut bytes);
+            match Pin::new(&mut this.turns).poll_read(context, &mut into) {
+                Poll::Ready(Ok(())) if !into.filled().is_empty() => {
+                    linger.heard = true;
+                    linger.left = linger.left.saturating_sub(into.filled().len());
+                }
+                // The end, or a reset: either way the client says no more.
+                Poll::Ready(_) => break,
+                Poll::Pending => return linger.poll_over(context).map(Ok),
+            }
+        }
+        Poll::Ready(Ok(()))
+    }
+}

@@ -1,0 +1,272 @@
+//! A client that speaks just enough HTTP/2, frame by frame, so that it can also misbehave.
+
+use std::collections::VecDeque;
+use std::io::{self, Read, Write};
+use std::net::{SocketAddr, TcpStream};
+use std::time::Duration;
+
+/// As long as a client of HTTP/1.1 waits for an answer.
+const ANSWER_WITHIN: Duration = Duration::from_secs(30);
+const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
+/// The largest frame that a peer takes unless it says otherwise.
+const MAX_FRAME_BYTES: usize = 16 * 1024;
+
+/// Kinds of frames.
+#[allow(missing_docs)] // The names are those of RFC 9113.
+pub mod kind {
+    pub const DATA: u8 = 0;
+    pub const HEADERS: u8 = 1;
+    pub const RESET: u8 = 3;
+    pub const SETTINGS: u8 = 4;
+    pub const PING: u8 = 6;
+    pub const GO_AWAY: u8 = 7;
+    pub const CONTINUATION: u8 = 9;
+}
+
+const END_STREAM: u8 = 1;
+const END_HEADERS: u8 = 4;
+const ACK: u8 = 1;
+/// The setting of how much of each answer may be sent before the client makes room.
+pub const INITIAL_WINDOW: u16 = 4;
+
+/// A frame.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[allow(missing_docs)] // The names are those of RFC 9113.
+pub struct Frame {
+    pub kind: u8,
+    pub flags: u8,
+    pub stream: u32,
+    pub payload: Vec<u8>,
+}
+
+/// An answer, of whose head only the status is understood.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Http2Response {
+    /// The status.
+    pub status: u16,
+    /// How many DATA frames there were, empty ones, too.
+    pub data_frames: usize,
+    /// What was in them.
+    pub body: Vec<u8>,
+}
+
+/// A connection over HTTP/2 with prior knowledge.
+#[derive(Debug)]
+pub struct Http2 {
+    stream: TcpStream,
+    next: u32,
+    unread: VecDeque<Frame>,
+}
+
+/// A frame as it is sent.
+pub fn frame(kind: u8, flags: u8, stream: u32, payload: &[u8]) -> Vec<u8> {
+    let mut frame = (payload.len() as u32).to_be_bytes()[1..].to_vec();
+    frame.extend([kind, flags]);
+    frame.extend(stream.to_be_bytes());
+    frame.extend(payload);
+    frame
+}
+
+/// A number as HPACK writes it into what is left of a byte.
+fn push_number(block: &mut Vec<u8>, prefix: u8, bits: u8, mut number: usize) {
+    let most = (1 << bits) - 1;
+    if number < most {
+        block.push(prefix | number as u8);
+        return;
+    }
+    block.push(prefix | most as u8);
+    number -= most;
+    while number >= 128 {
+        block.push(number as u8 | 128);
+        number >>= 7;
+    }
+    block.push(number as u8);
+}
+
+/// A header block of literals.
+pub fn header_block(headers: &[(&str, &str)]) -> Vec<u8> {
+    let mut block = Vec::new();
+    for (name, value) in headers {
+        block.push(0);
+        for text in [name, value] {
+            push_number(&mut block, 0, 7, text.len());
+            block.extend(text.as_bytes());
+        }
+    }
+    block
+}
+
+/// The status that a header block begins with: an index of HPACK's static table, or a literal.
+fn status(block: &[u8]) -> Option<u16> {
+    const INDEXED: [u16; 7] = [200, 204, 206, 304, 400, 404, 500];
+    // A table that is made smaller comes first.
+    let block = &block[block.iter().take_while(|byte| **byte & 0xe0 == 0x20).count()..];
+    match block {
+        [index @ 0x88..=0x8e, ..] => Some(INDEXED[usize::from(index - 0x88)]),
+        [0x48 | 0x08 | 0x18, 3, digits @ ..] => str::from_utf8(digits.get(..3)?).ok()?.parse().ok(),
+        [0x48 | 0x08 | 0x18, length, coded @ ..] if length & 0x80 != 0 => {
+            digits(coded.get(..usize::from(length & 0x7f))?)
+        }
+        _ => None,
+    }
+}
+
+/// Three digits in HPACK's Huffman code: 0 to 2 have five bits, the others six.
+fn digits(coded: &[u8]) -> Option<u16> {
+    let all = coded.iter().fold(0_u64, |all, byte| all << 8 | u64::from(*byte));
+    let mut left = 8 * coded.len() as u32;
+    let mut number = 0;
+    for _ in 0..3 {
+        let five = (all >> left.checked_sub(5)?) & 31;
+        let (digit, bits) = match five {
+            0..=2 => (five, 5),
+            _ => (((all >> left.checked_sub(6)?) & 63).checked_sub(22)?, 6),
+        };
+        left -= bits;
+        number = 10 * number + digit as u16;
+    }
+    Some(number)
+}
+
+impl Http2 {
+    /// Connects, with a window of a mebibyte for each answer.
+    #[track_caller]
+    pub fn open(address: SocketAddr) -> Http2 {
+        Http2::open_with(address, &[(INITIAL_WINDOW, 1 << 20)])
+    }
+
+    /// Connects with these settings.
+    #[track_caller]
+    pub fn open_with(address: SocketAddr, settings: &[(u16, u32)]) -> Http2 {
+        let stream = TcpStream::connect(address).expect("a connection");
+        stream.set_read_timeout(Some(ANSWER_WITHIN)).expect("a timeout can be set");
+        stream.set_write_timeout(Some(ANSWER_WITHIN)).expect("a timeout can be set");
+        let mut payload = Vec::new();
+        for (name, value) in settings {
+            payload.extend(name.to_be_bytes());
+            payload.extend(value.to_be_bytes());
+        }
+        let mut client = Http2 { stream, next: 1, unread: VecDeque::new() };
+        let begin = [PREFACE, &frame(kind::SETTINGS, 0, 0, &payload)].concat();
+        client.write(&begin).expect("a new connection takes bytes");
+        client
+    }
+
+    /// The socket.
+    pub fn socket(&self) -> &TcpStream {
+        &self.stream
+    }
+
+    /// Sends bytes as they are.
+    pub fn write(&mut self, bytes: &[u8]) -> io::Result<()> {
+        self.stream.write_all(bytes)
+    }
+
+    /// Sends a request with these headers, pseudo-headers among them; its stream.
+    pub fn send_block(&mut self, headers: &[(&str, &str)], body: &[u8]) -> io::Result<u32> {
+        let stream = self.next;
+        self.next += 2;
+        let block = header_block(headers);
+        let mut pieces = block.chunks(MAX_FRAME_BYTES).peekable();
+        let mut kind = kind::HEADERS;
+        let mut end_stream = if body.is_empty() { END_STREAM } else { 0 };
+        let mut bytes = Vec::new();
+        while let Some(piece) = pieces.next() {
+            let end_headers = if pieces.peek().is_none() { END_HEADERS } else { 0 };
+            bytes.extend(frame(kind, end_stream | end_headers, stream, piece));
+            (kind, end_stream) = (kind::CONTINUATION, 0);
+        }
+        let mut pieces = body.chunks(MAX_FRAME_BYTES).peekable();
+        while let Some(piece) = pieces.next() {
+            let flags = if pieces.peek().is_none() { END_STREAM } else { 0 };
+            bytes.extend(frame(kind::DATA, flags, stream, piece));
+        }
+        self.write(&bytes)?;
+        Ok(stream)
+    }
+
+    /// Sends a request; its stream.
+    pub fn send(
+        &mut self,
+        method: &str,
+        path: &str,
+        headers: &[(&str, &str)],
+        body: &[u8],
+    ) -> io::Result<u32> {
+        let mut all =
+            vec![(":method", method), (":scheme", "http"), (":path", path), (":authority", "test")];
+        all.extend(headers);
+        self.send_block(&all, body)
+    }
+
+    /// Reads the next frame, and answers settings.
+    pub fn next_frame(&mut self) -> io::Result<Frame> {
+        let mut head = [0; 9];
+        self.stream.read_exact(&mut head)?;
+        let [a, b, c, kind, flags, stream @ ..] = head;
+        let mut payload = vec![0; u32::from_be_bytes([0, a, b, c]) as usize];
+        self.stream.read_exact(&mut payload)?;
+        if kind == kind::SETTINGS && flags & ACK == 0 {
+            // A peer that is closing has said all that it says.
+            let _ = self.write(&frame(kind::SETTINGS, ACK, 0, b""));
+        }
+        if kind == kind::PING && flags & ACK == 0 {
+            let _ = self.write(&frame(kind::PING, ACK, 0, &payload));
+        }
+        Ok(Frame { kind, flags, stream: u32::from_be_bytes(stream), payload })
+    }
+
+    /// Reads the answer on a stream; an error if the stream or the connection ends before.
+    pub fn receive(&mut self, stream: u32) -> io::Result<Http2Response> {
+        let mut response = Http2Response { status: 0, data_frames: 0, body: Vec::new() };
+        let mut earlier = std::mem::take(&mut self.unread);
+        loop {
+            let frame = match earlier.pop_front() {
+                Some(frame) => frame,
+                None => self.next_frame()?,
+            };
+            if frame.stream != stream {
+                self.unread.push_back(frame);
+                continue;
+            }
+            match frame.kind {
+                kind::HEADERS => {
+                    let found = status(&frame.payload);
+                    response.status = found.ok_or_else(|| {
+                        io::Error::other(format!("no status in {:02x?}", frame.payload))
+                    })?;
+                }
+                kind::DATA => {
+                    response.data_frames += 1;
+                    response.body.extend(&frame.payload);
+                }
+                kind::RESET => {
+                    return Err(io::Error::other(format!("reset: {:?}", frame.payload)));
+                }
+                _ => continue,
+            }
+            if frame.flags & END_STREAM != 0 {
+                self.unread.extend(earlier);
+                return Ok(response);
+            }
+        }
+    }
+
+    /// Sends a request and reads its answer.
+    #[track_caller]
+    pub fn request(
+        &mut self,
+        method: &str,
+        path: &str,
+        headers: &[(&str, &str)],
+        body: &[u8],
+    ) -> Http2Response {
+        let stream = self.send(method, path, headers, body).expect("the gateway reads requests");
+        self.receive(stream).unwrap_or_else(|e| panic!("{method} {path}: no answer: {e}"))
+    }
+
+    /// Asks whether the other side is there, without waiting for the answer.
+    pub fn ping(&mut self) -> io::Result<()> {
+        self.write(&frame(kind::PING, 0, 0, b"nightcor"))
+    }
+}
