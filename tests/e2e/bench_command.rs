@@ -48,6 +48,20 @@ fn end(mut bench: Child) -> Finished {
 }
 
 #[test]
+fn an_answer_with_as_many_headers_as_it_may_have_is_an_answer() {
+    let engine = Setup::new().functions(&["Reply"], &c()).start();
+    let headers: String = (0..2_500).map(|number| format!("x-{number}: 1\n")).collect();
+    let told = format!("{headers}\nbody");
+    let arguments = ["Reply", "-d", &told, "--rate", "20", "--duration", "200ms"];
+    let ended =
+        engine.nightcore("bench", &[&arguments[..], &["--warm-up", "0s", "--json"]].concat());
+    assert_eq!(ended.code, Some(0), "{}{}", ended.text(), ended.stderr);
+    let report = json(&ended);
+    assert_eq!(report["errors"].as_object().unwrap().len(), 0, "{report}");
+    engine.stop();
+}
+
+#[test]
 fn as_many_calls_are_made_as_the_rate_says_and_each_is_counted() {
     let engine = Setup::new().functions(&["Upper"], &c()).start();
     let arguments =

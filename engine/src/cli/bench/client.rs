@@ -8,6 +8,7 @@ use hyper::client::conn::http1::{self, SendRequest};
 use hyper::header::{CONTENT_TYPE, HOST, HeaderValue};
 use hyper::{Method, Request, Response, Uri};
 use hyper_util::rt::TokioIo;
+use nightcore_runtime::protocol::limits::MAX_METADATA_BYTES;
 use nightcore_runtime::protocol::status::TABLE;
 use serde::Deserialize;
 use std::io;
@@ -20,6 +21,8 @@ use tokio::task::spawn_local;
 const CONNECT_WITHIN: Duration = Duration::from_secs(5);
 /// More than the engine says of an error: a longer one is a function's own answer.
 const MAX_PROBLEM_BYTES: usize = 64 * 1024;
+/// More than the metadata of an answer hold: each of them takes five bytes at least.
+const MAX_ANSWER_HEADERS: usize = MAX_METADATA_BYTES / 4;
 /// What a call ended with whose connection broke before its answer was there.
 const CONNECTION_LOST: &str = "CONNECTION_LOST";
 
@@ -58,8 +61,10 @@ impl Client {
         let stream = tokio::time::timeout(CONNECT_WITHIN, TcpStream::connect(address));
         let stream = stream.await.map_err(|_| io::Error::from(io::ErrorKind::TimedOut))??;
         stream.set_nodelay(true)?;
+        let mut builder = http1::Builder::new();
+        builder.max_headers(MAX_ANSWER_HEADERS);
         let (sender, connection) =
-            http1::handshake(TokioIo::new(stream)).await.map_err(io::Error::other)?;
+            builder.handshake(TokioIo::new(stream)).await.map_err(io::Error::other)?;
         spawn_local(connection);
         Ok(Client(sender))
     }
