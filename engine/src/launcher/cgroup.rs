@@ -120,25 +120,19 @@ impl Groups {
     }
 
     /// Makes groups with these limits for a container, as far as it can be.
-    pub(super) fn make(&self, name: &str, limits: &Limits) -> io::Result<Group> {
+    ///
+    /// # Errors
+    /// If a group cannot be made or limited. Then none is left.
+    pub(super) fn make(&mut self, name: &str, limits: &Limits) -> io::Result<Group> {
         let mut group = Group::default();
-        for place in &self.places {
-            let settings = place.controllers.iter().flat_map(|c| c.settings(place.version, limits));
-            let settings: Vec<_> = settings.collect();
-            if settings.is_empty() {
-                continue;
-            }
-            let directory = place.directory.join(name);
-            fs::create_dir(&directory)?;
-            group.directories.push(directory.clone());
-            for (file, value, may_lack) in settings {
-                match fs::write(directory.join(file), value) {
-                    Err(error) if !may_lack => return Err(error),
-                    _ => {}
-                }
+        let made = self.places.iter().try_for_each(|place| place.add(&mut group, name, limits));
+        match made {
+            Ok(()) => Ok(group),
+            Err(error) => {
+                self.end(group);
+                Err(error)
             }
         }
-        Ok(group)
     }
 
     /// A container has ended: what is left in its groups is killed.
@@ -206,11 +200,49 @@ impl Place {
             self.hand_down()?;
         }
         self.directory.push(name);
-        fs::create_dir(&self.directory)?;
-        if self.version == Version::Two {
-            self.enable()?;
-        }
+        self.make_own()?;
         Ok(self)
+    }
+
+    /// Makes the launcher's group. One that is there already was left by a launcher that had the
+    /// same pid, such as in a container that was started anew.
+    fn make_own(&self) -> io::Result<()> {
+        match fs::create_dir(&self.directory) {
+            Err(error) if error.kind() != io::ErrorKind::AlreadyExists => return Err(error),
+            _ => {}
+        }
+        if self.version == Version::Two { self.enable() } else { Ok(()) }
+    }
+
+    /// Makes a container's group in this one, and adds it to those that the container has.
+    fn add(&self, group: &mut Group, name: &str, limits: &Limits) -> io::Result<()> {
+        let settings = self.controllers.iter().flat_map(|c| c.settings(self.version, limits));
+        let settings: Vec<_> = settings.collect();
+        if settings.is_empty() {
+            return Ok(());
+        }
+        let directory = self.directory.join(name);
+        match fs::create_dir(&directory) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {
+                // Whoever tidies groups up has removed the launcher's, in which nothing was.
+                self.make_own()?;
+                fs::create_dir(&directory)?;
+            }
+            // As above: what is in it has nothing to do with this container.
+            Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {
+                fs::remove_dir(&directory)?;
+                fs::create_dir(&directory)?;
+            }
+            made => made?,
+        }
+        group.directories.push(directory.clone());
+        for (file, value, may_lack) in settings {
+            match fs::write(directory.join(file), value) {
+                Err(error) if !may_lack => return Err(error),
+                _ => {}
+            }
+        }
+        Ok(())
     }
 
     /// Version 2: lets groups below this one have limits. It must have no processes then, so ours
@@ -360,7 +392,7 @@ mod tests {
         };
         assert_eq!(enabled(&service), "+memory +cpu +pids");
         assert_eq!(enabled(&service.join("nightcore-1")), "+memory +cpu +pids");
-        let groups = Groups { places: vec![place], ended: Vec::new() };
+        let mut groups = Groups { places: vec![place], ended: Vec::new() };
         let limits = Limits {
             memory_bytes: Some(1 << 20),
             cpu_millis: Some(1500),

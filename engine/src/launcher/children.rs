@@ -1,8 +1,10 @@
 //! The children of this process, and the end of them all.
 
+use super::end::End;
 use nix::sys::signal::{Signal, kill};
 use nix::sys::wait::{WaitPidFlag, waitpid};
 use nix::unistd::Pid;
+use std::io;
 use std::time::{Duration, Instant};
 
 /// Pause between two looks at children that are being ended.
@@ -53,6 +55,33 @@ pub(super) fn end_all(but: Option<i32>, within: Duration) {
         }
         std::thread::sleep(PAUSE);
     }
+}
+
+/// Reaps a child that has died: its pid, and how it ended. `None` if no child is dead.
+pub(super) fn reap_any() -> Option<(i32, End)> {
+    loop {
+        let mut status = 0;
+        // SAFETY: waitpid writes one int, which `status` is. The wrapper of `nix` is not used: it
+        // loses the pid of a process that a real-time signal has ended.
+        match unsafe { libc::waitpid(-1, &raw mut status, libc::WNOHANG) } {
+            -1 if io::Error::last_os_error().kind() == io::ErrorKind::Interrupted => {}
+            pid @ 1.. => return Some((pid, how(status))),
+            _ => return None,
+        }
+    }
+}
+
+/// How a process has ended, by its wait status.
+fn how(status: libc::c_int) -> End {
+    if libc::WIFEXITED(status) {
+        return End::Exited(libc::WEXITSTATUS(status));
+    }
+    let number = libc::WTERMSIG(status);
+    let signal = match Signal::try_from(number) {
+        Ok(signal) => signal.to_string(),
+        Err(_) => format!("SIGRTMIN+{}", number - libc::SIGRTMIN()),
+    };
+    End::Killed { signal, has_core: libc::WCOREDUMP(status) }
 }
 
 /// Makes this process the parent of orphaned descendants.

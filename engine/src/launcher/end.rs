@@ -1,36 +1,61 @@
 //! How a container came to its end.
 
+use crate::config::format_duration;
 use serde::{Deserialize, Serialize};
 use std::fmt;
+use std::time::Duration;
 
 /// How a container came to its end.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum End {
     /// Its process ended with this code.
     Exited(i32),
-    /// A signal of this name ended it.
-    Killed(String),
+    /// A signal ended it.
+    Killed {
+        /// The signal's name.
+        signal: String,
+        /// Whether the kernel kept an image of its memory.
+        has_core: bool,
+    },
     /// A process in it was killed at the limit of memory.
     OutOfMemory,
     /// It could not be started, and why.
     NotStarted(String),
     /// The launcher died, and it with that.
     LauncherDied,
+    /// It was not ready in time, and was ended for that.
+    StartTimedOut(Duration),
+    /// A handler in it did not end, and another one took its place.
+    Stuck,
 }
 
 impl End {
     /// What [`End::reason`] can be.
-    pub const REASONS: [&str; 5] =
-        ["exit", "signal", "out_of_memory", "not_started", "launcher_died"];
+    pub const REASONS: [&str; 7] = [
+        "exit",
+        "signal",
+        "out_of_memory",
+        "not_started",
+        "launcher_died",
+        "start_timeout",
+        "stuck",
+    ];
+
+    /// A signal of this name has ended it.
+    pub fn killed(signal: &str) -> End {
+        End::Killed { signal: signal.to_owned(), has_core: false }
+    }
 
     /// Its kind in a word.
     pub fn reason(&self) -> &'static str {
         match self {
             End::Exited(_) => "exit",
-            End::Killed(_) => "signal",
+            End::Killed { .. } => "signal",
             End::OutOfMemory => "out_of_memory",
             End::NotStarted(_) => "not_started",
             End::LauncherDied => "launcher_died",
+            End::StartTimedOut(_) => "start_timeout",
+            End::Stuck => "stuck",
         }
     }
 }
@@ -39,10 +64,15 @@ impl fmt::Display for End {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             End::Exited(code) => write!(f, "exit code {code}"),
-            End::Killed(signal) => write!(f, "signal {signal}"),
+            End::Killed { signal, .. } => write!(f, "signal {signal}"),
             End::OutOfMemory => f.write_str("its limit of memory"),
             End::NotStarted(error) => write!(f, "not being started: {error}"),
             End::LauncherDied => f.write_str("the launcher died"),
+            End::StartTimedOut(after) => {
+                let after = format_duration(*after);
+                write!(f, "not being ready within {after} (start_timeout)")
+            }
+            End::Stuck => f.write_str("a handler that did not end"),
         }
     }
 }

@@ -2,8 +2,9 @@
 
 use super::children;
 use super::end::End;
+use super::inherit::MANAGER_VARIABLES;
 use super::supervisor::{History, Supervisor, Task};
-use super::wire::{Launch, News, Order, receive_json, send_json};
+use super::wire::{Encoded, Launch, News, Order, encode, receive_json, send_encoded};
 use crate::config;
 use crate::core::{ContainerEvent, CoreHandle};
 use crate::directory;
@@ -17,6 +18,7 @@ use nightcore_runtime::protocol::control::{FUNCTION_VARIABLE, SOCKET_VARIABLE, T
 use nix::sys::signal::Signal;
 use nix::sys::socket::{AddressFamily, SockFlag, SockType, socketpair};
 use std::cell::RefCell;
+use std::ffi::OsString;
 use std::fs::File;
 use std::io;
 use std::os::fd::AsRawFd;
@@ -54,7 +56,7 @@ struct Launcher {
     child: Child,
     socket: Watched,
     /// Orders that the full socket did not take.
-    outbox: RefCell<Outbox<Order>>,
+    outbox: RefCell<Outbox<Encoded>>,
 }
 
 /// Keeps the containers running.
@@ -240,7 +242,8 @@ impl Keeper {
     }
 
     fn signal(&self, launch: u64, signal: Signal) {
-        self.launcher.order(Order::Signal { launch, signal: signal as i32 });
+        // A number and a name are never too large.
+        let _ = self.launcher.order(&Order::Signal { launch, signal: signal as i32 });
     }
 
     fn start_container(
@@ -263,17 +266,18 @@ impl Keeper {
                 return;
             }
         };
-        let mut env = function.env.clone();
+        let env = function.env.iter().map(|(name, value)| (name.clone(), value.into()));
+        let mut env: Vec<(String, OsString)> = env.collect();
         let socket = directory::control_socket(&self.directory);
-        env.push((SOCKET_VARIABLE.into(), socket.to_string_lossy().into_owned()));
-        env.push((TOKEN_VARIABLE.into(), token));
-        env.push((FUNCTION_VARIABLE.into(), function.name.clone()));
-        self.launcher.order(Order::Start(Launch {
+        env.push((SOCKET_VARIABLE.into(), socket.into_os_string()));
+        env.push((TOKEN_VARIABLE.into(), token.into()));
+        env.push((FUNCTION_VARIABLE.into(), function.name.clone().into()));
+        let _ = self.launcher.order(&Order::Start(Launch {
             launch,
             function: function.name.clone(),
-            program: function.program.clone(),
+            program: function.program.clone().into_os_string(),
             command: function.command.clone(),
-            cwd: function.cwd.clone(),
+            cwd: function.cwd.clone().into_os_string(),
             env,
             limits: function.limits.clone(),
         }));
@@ -297,6 +301,9 @@ impl Launcher {
             command.arg("--columns").arg(columns.name_width().to_string());
         }
         command.arg(directory);
+        for name in MANAGER_VARIABLES {
+            command.env_remove(name);
+        }
         // SAFETY: fcntl is async-signal-safe; the descriptor is open in the child until it is
         // passed on by exec.
         unsafe {
@@ -313,18 +320,23 @@ impl Launcher {
     }
 
     /// Sends an order now, or in its turn when the socket has room.
-    fn order(&self, order: Order) {
+    ///
+    /// # Errors
+    /// If it cannot be sent, now or later.
+    fn order(&self, order: &Order) -> io::Result<()> {
+        let order = encode(order)?;
         let mut outbox = self.outbox.borrow_mut();
         let waits = !outbox.is_empty();
         outbox.keep(order);
         if !waits {
             self.send_unsent(&mut outbox);
         }
+        Ok(())
     }
 
     /// Sends what the socket takes.
-    fn send_unsent(&self, outbox: &mut Outbox<Order>) -> Emptied {
-        outbox.empty(|order| match send_json(&self.socket, order) {
+    fn send_unsent(&self, outbox: &mut Outbox<Encoded>) -> Emptied {
+        outbox.empty(|order| match send_encoded(&self.socket, order) {
             Err(error) if error.kind() != io::ErrorKind::WouldBlock => {
                 say(&format!("the launcher cannot be reached: {error}"));
                 Ok(())

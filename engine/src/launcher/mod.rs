@@ -7,14 +7,17 @@
 mod cgroup;
 mod children;
 mod end;
+mod inherit;
 mod keeper;
 mod limits;
 mod output;
+mod outputs;
 pub mod process;
 pub mod supervisor;
 mod wire;
 
 pub use end::End;
+pub use inherit::outlive_file_size_limit;
 pub use keeper::{Keeper, KeeperStatus};
 pub use limits::raise_open_files;
 pub use output::{log_path, logged};

@@ -4,9 +4,11 @@ use crate::say::show_line;
 use crate::wall_clock;
 use nightcore_runtime::protocol::CallId;
 use nightcore_runtime::protocol::call_id::line_of_call;
-use std::fs::{File, OpenOptions};
+use std::fs::{DirBuilder, File, OpenOptions};
 use std::io::{self, Write};
+use std::os::unix::fs::{DirBuilderExt, MetadataExt};
 use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
 
 /// Longest piece of a line that is kept together; what is longer is cut in pieces, each marked but
 /// the last.
@@ -15,6 +17,12 @@ const MAX_LINE_BYTES: usize = 16 * 1024;
 const CONTINUES: &[u8] = b"\xe2\x80\xa6";
 /// A log file is set aside as `.1` when it is larger than this; so much again is kept.
 const MAX_LOG_BYTES: u64 = 4 * 1024 * 1024;
+
+/// How much is gathered before it is written: one system call then keeps some hundred lines.
+const WRITE_BYTES: usize = 64 * 1024;
+/// How often it is looked whether a log still lies at its path. Lines that are printed up to so
+/// long after somebody has removed the file are lost with it.
+const LOOK_AGAIN_AFTER: Duration = Duration::from_millis(500);
 
 /// Stands for the id in a line of no call, or of one that is not known.
 const NO_CALL: &[u8] = b"-";
@@ -98,11 +106,25 @@ impl Lines {
 }
 
 /// A function's log file.
+///
+/// Each line is tried anew: whatever went wrong with the one before, such as a folder that somebody
+/// has removed or a disk that was full, may be over.
 pub(super) struct Log {
     function: String,
     path: PathBuf,
-    file: Option<File>,
+    file: Option<Opened>,
+    /// Lines that are not written yet.
+    unwritten: Vec<u8>,
+}
+
+/// A log file that is open.
+struct Opened {
+    file: File,
+    /// Device and inode.
+    identity: (u64, u64),
     bytes: u64,
+    /// When it was last seen to lie at its path.
+    seen: Instant,
 }
 
 impl Log {
@@ -111,37 +133,102 @@ impl Log {
             function: function.to_owned(),
             path: log_path(directory, function),
             file: None,
-            bytes: 0,
+            unwritten: Vec::new(),
         }
     }
 
-    /// Keeps a line and shows it. A log that cannot be written must not stop the functions.
+    /// Keeps a line and shows it. It is written by [`Log::flush`].
     pub(super) fn line(&mut self, pid: i32, line: &Line<'_>) {
         let digits = line.call.map(CallId::digits);
-        let call = digits.as_ref().map(|digits| &digits[..]);
         let text = [line.text, if line.continues { CONTINUES } else { b"" }].concat();
-        show_line(&self.function, call, &text);
-        let (time, pid) = (wall_clock::utc(), pid.to_string());
-        let kept =
-            [time.as_bytes(), pid.as_bytes(), call.unwrap_or(NO_CALL), &text[..]].join(&b' ');
-        let _ = self.keep(&[&kept[..], b"\n"].concat());
+        show_line(&self.function, digits.as_ref().map(|digits| &digits[..]), &text);
+        self.note(pid, line.call, &text);
     }
 
-    fn keep(&mut self, line: &[u8]) -> io::Result<()> {
-        if self.bytes > MAX_LOG_BYTES {
+    /// Keeps a line and does not show it. It is written by [`Log::flush`].
+    pub(super) fn note(&mut self, pid: i32, call: Option<CallId>, text: &[u8]) {
+        let digits = call.map(CallId::digits);
+        let call = digits.as_ref().map_or(NO_CALL, |digits| &digits[..]);
+        let (time, pid) = (wall_clock::utc(), pid.to_string());
+        self.unwritten.extend([time.as_bytes(), pid.as_bytes(), call, text].join(&b' '));
+        self.unwritten.push(b'\n');
+        if self.unwritten.len() >= WRITE_BYTES {
+            self.flush();
+        }
+    }
+
+    /// Writes the lines that were kept. A log that cannot be written must not stop the functions,
+    /// so those lines are lost.
+    pub(super) fn flush(&mut self) {
+        let lines = std::mem::take(&mut self.unwritten);
+        if !lines.is_empty() {
+            let _ = self.write(&lines);
+        }
+    }
+
+    fn write(&mut self, lines: &[u8]) -> io::Result<()> {
+        if self.file.as_mut().is_some_and(|opened| !opened.is_at(&self.path)) {
             self.file = None;
-            std::fs::rename(&self.path, self.path.with_extension("log.1"))?;
         }
-        if self.file.is_none() {
-            let file = OpenOptions::new().create(true).append(true).open(&self.path)?;
-            self.bytes = file.metadata()?.len();
-            self.file = Some(file);
+        if self.file.as_ref().is_some_and(|opened| opened.bytes > MAX_LOG_BYTES) {
+            self.set_aside()?;
         }
-        if let Some(file) = &mut self.file {
-            file.write_all(line)?;
-            self.bytes += line.len() as u64;
+        let opened = match &mut self.file {
+            Some(opened) => opened,
+            none => none.insert(Opened::open(&self.path)?),
+        };
+        opened.append(lines)
+    }
+
+    /// Sets a full log aside. Where that cannot be, the log is begun anew: it must stay bounded.
+    fn set_aside(&mut self) -> io::Result<()> {
+        let Some(opened) = self.file.take() else { return Ok(()) };
+        if std::fs::rename(&self.path, self.path.with_extension("log.1")).is_ok() {
+            return Ok(());
         }
-        Ok(())
+        opened.file.set_len(0)
+    }
+}
+
+impl Opened {
+    fn open(path: &Path) -> io::Result<Opened> {
+        let open = || OpenOptions::new().create(true).append(true).open(path);
+        let file = match open() {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {
+                // Only the folder itself: the engine's directory is the engine's to make.
+                let folder = path.parent().unwrap_or(path);
+                DirBuilder::new().mode(0o700).create(folder)?;
+                open()?
+            }
+            opened => opened?,
+        };
+        let metadata = file.metadata()?;
+        let identity = (metadata.dev(), metadata.ino());
+        Ok(Opened { file, identity, bytes: metadata.len(), seen: Instant::now() })
+    }
+
+    /// Whether the file still lies at this path. Looks only now and then, as lines may be many.
+    fn is_at(&mut self, path: &Path) -> bool {
+        if self.seen.elapsed() < LOOK_AGAIN_AFTER {
+            return true;
+        }
+        self.seen = Instant::now();
+        let found = std::fs::metadata(path).map(|metadata| (metadata.dev(), metadata.ino()));
+        found.is_ok_and(|identity| identity == self.identity)
+    }
+
+    /// Appends whole lines, or nothing.
+    fn append(&mut self, lines: &[u8]) -> io::Result<()> {
+        let written = self.file.write_all(lines);
+        match written {
+            Ok(()) => self.bytes += lines.len() as u64,
+            // The beginning of a line would be taken for a part of the next one.
+            Err(_) => {
+                let bytes = self.file.metadata()?.len();
+                self.file.set_len(bytes.min(self.bytes))?;
+            }
+        }
+        written
     }
 }
 
@@ -186,13 +273,25 @@ mod tests {
         let mut log = Log::new(directory.path(), "Foo");
         let line = vec![b'x'; 1024 * 1024];
         for _ in 0..20 {
-            log.keep(&line).unwrap();
+            log.write(&line).unwrap();
         }
         let bytes: u64 = std::fs::read_dir(directory.path().join("logs"))
             .unwrap()
             .map(|e| e.unwrap().metadata().unwrap().len())
             .sum();
         assert!(bytes <= 2 * (MAX_LOG_BYTES + 1024 * 1024), "{bytes}");
+    }
+
+    #[test]
+    fn a_log_whose_file_is_gone_when_it_is_to_be_set_aside_goes_on() {
+        let directory = tempfile::tempdir().unwrap();
+        let mut log = Log::new(directory.path(), "Foo");
+        log.write(&vec![b'x'; MAX_LOG_BYTES as usize + 1]).unwrap();
+        std::fs::remove_dir_all(directory.path().join("logs")).unwrap();
+        for _ in 0..2 {
+            let _ = log.write(b"line\n");
+        }
+        assert_eq!(std::fs::read(log_path(directory.path(), "Foo")).unwrap(), b"line\nline\n");
     }
 
     #[test]

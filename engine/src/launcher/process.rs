@@ -2,50 +2,47 @@
 //! is gone it ends them all and itself.
 
 use super::cgroup::{Controller, Group, Groups};
-use super::children::{become_subreaper, end_all};
+use super::children::{become_subreaper, end_all, reap_any};
 use super::end::End;
+use super::inherit::{close_descriptors_on_exec, ignore_signals, reset_signals};
 use super::limits::{limit_data, limit_open_files, set_open_files};
-use super::output::{Lines, Log};
-use super::wire::{Launch, News, Order, receive_json, send_json};
+use super::outputs::Outputs;
+use super::wire::{Launch, News, Order, encode, receive_json, send_encoded};
 use crate::config::Limits;
 use crate::say::say;
 use anyhow::{Context, Result};
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
-use nix::sys::signal::{SigHandler, SigSet, Signal, kill, signal};
+use nix::sys::signal::{SigSet, Signal, kill};
 use nix::sys::signalfd::{SfdFlags, SignalFd};
-use nix::sys::wait::{WaitPidFlag, WaitStatus, waitpid};
 use nix::unistd::Pid;
-use std::collections::{HashMap, HashSet};
-use std::io::{self, PipeReader};
+use std::collections::HashSet;
+use std::io;
 use std::os::fd::{AsFd, FromRawFd, OwnedFd};
 use std::os::unix::process::CommandExt;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::{Command, Stdio};
 use std::time::Duration;
 
-/// Bytes read from a container's output at once.
-const READ_BYTES: usize = 64 * 1024;
+/// The most processes that are reaped before the launcher looks at orders again: a container can
+/// leave behind processes that start others and end, without end.
+const MAX_REAPED: usize = 64;
 /// How long the launcher tries to end what is left when its engine is gone.
 const END_WITHIN: Duration = Duration::from_secs(5);
-/// Signals that end the engine, which then tells the launcher what to do.
-const ENGINE_S_SIGNALS: [Signal; 3] = [Signal::SIGINT, Signal::SIGTERM, Signal::SIGHUP];
 
 struct Running {
     launch: u64,
     pid: i32,
-    function: String,
-    output: Option<PipeReader>,
-    lines: Lines,
     group: Group,
 }
 
 struct Launcher {
-    directory: PathBuf,
     /// The limit of open files that containers get.
     open_files: u64,
     engine: OwnedFd,
     running: Vec<Running>,
-    logs: HashMap<String, Log>,
+    outputs: Outputs,
+    /// Whether children may have died that are not reaped yet.
+    has_dead: bool,
     /// Made when a container with limits is first started.
     groups: Option<Groups>,
     /// Functions of which it was told that a limit does not hold.
@@ -60,58 +57,53 @@ pub fn run(socket: i32, directory: &Path, open_files: u64) -> Result<()> {
     // SAFETY: the engine passed this descriptor for this purpose, and nothing else in this process
     // knows it.
     let engine = unsafe { OwnedFd::from_raw_fd(socket) };
-    // Not for the containers: their end of it would keep the launcher's death from the engine.
-    nix::fcntl::fcntl(&engine, nix::fcntl::FcntlArg::F_SETFD(nix::fcntl::FdFlag::FD_CLOEXEC))
-        .context("the launcher is started by the engine only")?;
+    // This socket above all: a container's end of it would keep the launcher's death from the
+    // engine.
+    close_descriptors_on_exec().context("the launcher is started by the engine only")?;
     become_subreaper().context("cannot become a subreaper")?;
-    for ignored in ENGINE_S_SIGNALS {
-        // SAFETY: ignoring a signal installs no handler.
-        unsafe { signal(ignored, SigHandler::SigIgn) }.context("cannot ignore a signal")?;
-    }
+    ignore_signals().context("cannot ignore a signal")?;
     let mut mask = SigSet::empty();
     mask.add(Signal::SIGCHLD);
     mask.thread_block().context("cannot block SIGCHLD")?;
     let deaths = SignalFd::with_flags(&mask, SfdFlags::SFD_CLOEXEC | SfdFlags::SFD_NONBLOCK)?;
     let mut launcher = Launcher {
-        directory: directory.to_owned(),
         open_files,
         engine,
         running: Vec::new(),
-        logs: HashMap::new(),
+        outputs: Outputs::new(directory),
+        has_dead: false,
         groups: None,
         told: HashSet::new(),
     };
     launcher.serve(&deaths)?;
     end_all(None, END_WITHIN);
+    launcher.outputs.finish();
     launcher.remove_groups();
     Ok(())
 }
 
 impl Launcher {
-    /// Until the engine is gone.
+    /// Until the engine is gone. In each turn deaths come first, then one order, then for a while
+    /// what containers print: nothing that containers do keeps an order waiting for long.
     fn serve(&mut self, deaths: &SignalFd) -> Result<()> {
         loop {
             let mut fds = vec![
                 PollFd::new(self.engine.as_fd(), PollFlags::POLLIN),
                 PollFd::new(deaths.as_fd(), PollFlags::POLLIN),
             ];
-            let talking: Vec<usize> =
-                (0..self.running.len()).filter(|i| self.running[*i].output.is_some()).collect();
-            for index in &talking {
-                if let Some(output) = &self.running[*index].output {
-                    fds.push(PollFd::new(output.as_fd(), PollFlags::POLLIN));
-                }
-            }
-            match poll(&mut fds, PollTimeout::NONE) {
+            fds.extend(self.outputs.pipes().map(|(pipe, flags)| PollFd::new(pipe, flags)));
+            let timeout = if self.has_dead { PollTimeout::ZERO } else { PollTimeout::NONE };
+            match poll(&mut fds, timeout) {
                 Ok(_) | Err(nix::Error::EINTR) => {}
                 Err(error) => return Err(error).context("poll"),
             }
             let ready: Vec<bool> = fds.iter().map(|fd| fd.any().unwrap_or(false)).collect();
-            for (index, _) in talking.iter().zip(&ready[2..]).filter(|(_, ready)| **ready) {
-                self.read_output(*index);
-            }
+            self.outputs.read(&ready[2..]);
             if ready[1] {
                 while let Ok(Some(_)) = deaths.read_signal() {}
+                self.has_dead = true;
+            }
+            if self.has_dead {
                 self.reap();
             }
             if ready[0] {
@@ -144,15 +136,31 @@ impl Launcher {
                     let _ = kill(Pid::from_raw(-running.pid), signal);
                 }
             }
+            Order::Note { function, pid, lines } => self.outputs.note(&function, pid, &lines),
         }
     }
 
     fn report(&self, news: &News) {
         // If the engine is gone, the socket says so at the next turn.
-        let _ = send_json(&self.engine, news);
+        let _ = encode(news).and_then(|news| send_encoded(&self.engine, &news));
     }
 
     fn start(&mut self, launch: Launch) -> io::Result<i32> {
+        let group = self.group(&launch)?;
+        match self.start_in(&launch, &group) {
+            Ok(pid) => {
+                self.running.push(Running { launch: launch.launch, pid, group });
+                Ok(pid)
+            }
+            Err(error) => {
+                self.end_group(group);
+                Err(error)
+            }
+        }
+    }
+
+    /// Starts a container in its group; its pid.
+    fn start_in(&mut self, launch: &Launch, group: &Group) -> io::Result<i32> {
         let (output, writer) = io::pipe()?;
         nix::fcntl::fcntl(&output, nix::fcntl::FcntlArg::F_SETFL(nix::fcntl::OFlag::O_NONBLOCK))?;
         let mut command = Command::new(&launch.program);
@@ -168,7 +176,6 @@ impl Launcher {
             .stderr(writer)
             .process_group(0);
         let limits = launch.limits.clone();
-        let group = self.group(&launch)?;
         let entrances = group.entrances()?;
         let limits_data = limits.memory_bytes.filter(|_| !self.can_limit(Controller::Memory));
         let open_files = self.open_files;
@@ -185,26 +192,14 @@ impl Launcher {
                 if let Some(bytes) = limits_data {
                     limit_data(bytes)?;
                 }
-                for ignored in ENGINE_S_SIGNALS {
-                    signal(ignored, SigHandler::SigDfl)?;
-                }
                 // Should the launcher be killed, its containers go with it; what they forked the
                 // engine ends.
                 libc::prctl(libc::PR_SET_PDEATHSIG, libc::SIGKILL, 0, 0, 0);
-                Ok(())
+                reset_signals()
             });
         }
-        let child = match command.spawn() {
-            Ok(child) => child,
-            Err(error) => {
-                self.end_group(group);
-                return Err(error);
-            }
-        };
-        let pid = child.id() as i32;
-        let Launch { launch, function, .. } = launch;
-        let (output, lines) = (Some(output), Lines::default());
-        self.running.push(Running { launch, pid, function, output, lines, group });
+        let pid = command.spawn()?.id() as i32;
+        self.outputs.add(pid, &launch.function, output);
         Ok(pid)
     }
 
@@ -254,67 +249,25 @@ impl Launcher {
         self.groups = None;
     }
 
-    fn read_output(&mut self, index: usize) {
-        let mut bytes = [0; READ_BYTES];
-        let running = &mut self.running[index];
-        let Some(output) = &running.output else { return };
-        let read = match nix::unistd::read(output, &mut bytes) {
-            Ok(read) => read,
-            Err(nix::Error::EAGAIN | nix::Error::EINTR) => return,
-            Err(_) => 0,
-        };
-        let log = self
-            .logs
-            .entry(running.function.clone())
-            .or_insert_with(|| Log::new(&self.directory, &running.function));
-        let pid = running.pid;
-        running.lines.feed(&bytes[..read], |line| log.line(pid, line));
-        if read == 0 {
-            running.lines.finish(|line| log.line(pid, line));
-            running.output = None;
-        }
-    }
-
-    /// Reaps all that has died: containers, and orphans of theirs that this process inherited.
+    /// Reaps what has died: containers, and orphans of theirs that this process inherited.
     fn reap(&mut self) {
-        loop {
-            let (pid, how) = match waitpid(None, Some(WaitPidFlag::WNOHANG)) {
-                Ok(WaitStatus::Exited(pid, code)) => (pid, End::Exited(code)),
-                Ok(WaitStatus::Signaled(pid, signal, _)) => (pid, End::Killed(signal.to_string())),
-                Ok(WaitStatus::StillAlive) | Err(nix::Error::ECHILD) => {
-                    if let Some(groups) = &mut self.groups {
-                        groups.remove_ended();
-                    }
-                    return;
-                }
-                Ok(_) | Err(_) => continue,
+        for _ in 0..MAX_REAPED {
+            let Some((pid, how)) = reap_any() else {
+                self.has_dead = false;
+                break;
             };
-            if let Some(index) = self.running.iter().position(|running| running.pid == pid.as_raw())
-            {
+            if let Some(index) = self.running.iter().position(|running| running.pid == pid) {
                 // A container is its process group: it ends with its first process.
-                let _ = kill(Pid::from_raw(-pid.as_raw()), Signal::SIGKILL);
-                self.drain(index);
+                let _ = kill(Pid::from_raw(-pid), Signal::SIGKILL);
+                self.outputs.ended(pid);
                 let running = self.running.swap_remove(index);
                 let how = if running.group.ran_out_of_memory() { End::OutOfMemory } else { how };
                 self.end_group(running.group);
                 self.report(&News::Exited { launch: running.launch, how });
             }
         }
-    }
-
-    /// Reads what a container had printed when it ended.
-    fn drain(&mut self, index: usize) {
-        while let Some(output) = &self.running[index].output {
-            let mut fds = [PollFd::new(output.as_fd(), PollFlags::POLLIN)];
-            if !matches!(poll(&mut fds, PollTimeout::ZERO), Ok(1..)) {
-                break;
-            }
-            self.read_output(index);
-        }
-        let running = &mut self.running[index];
-        if let Some(log) = self.logs.get_mut(&running.function) {
-            let pid = running.pid;
-            running.lines.finish(|line| log.line(pid, line));
+        if let Some(groups) = &mut self.groups {
+            groups.remove_ended();
         }
     }
 }

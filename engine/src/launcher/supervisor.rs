@@ -407,10 +407,10 @@ mod tests {
         let mut supervisor = one(1);
         assert_eq!(started(&supervisor.advance(0)), [1]);
         supervisor.ready(0, 1);
-        assert!(supervisor.ended(SECOND, 1, End::Killed("SIGKILL".into())).is_empty());
+        assert!(supervisor.ended(SECOND, 1, End::killed("SIGKILL")).is_empty());
         assert_eq!(started(&supervisor.advance(SECOND)), [2]);
         let history = supervisor.history(FOO);
-        assert_eq!(history.last_end, Some((End::Killed("SIGKILL".into()), SECOND)));
+        assert_eq!(history.last_end, Some((End::killed("SIGKILL"), SECOND)));
         assert_eq!(history.restarts, BTreeMap::from([("signal", 1)]));
 
         let (mut now, mut launch, mut pauses) = (SECOND, 2, Vec::new());
@@ -461,7 +461,7 @@ mod tests {
         assert_eq!(supervisor.end(7, 1), [Task::Terminate { launch: 1 }]);
         let kill = supervisor.next_due().unwrap();
         assert_eq!(supervisor.advance(kill), [Task::Kill { launch: 1 }]);
-        supervisor.ended(kill, 1, End::Killed("SIGKILL".into()));
+        supervisor.ended(kill, 1, End::killed("SIGKILL"));
         assert_eq!(supervisor.next_due(), None);
     }
 
@@ -490,7 +490,7 @@ mod tests {
         assert_eq!(supervisor.retire(2, FOO, |generation| generation == second).len(), 2);
         supervisor.begin(2, FOO, second.next(), config(1));
         for launch in [2, 3] {
-            assert!(supervisor.ended(3, launch, End::Killed("SIGTERM".into())).is_empty());
+            assert!(supervisor.ended(3, launch, End::killed("SIGTERM")).is_empty());
         }
         supervisor.ready(0, 1);
         supervisor.ended(SECOND, 1, End::Exited(1));

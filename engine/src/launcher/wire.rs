@@ -1,14 +1,17 @@
 //! What engine and launcher say to each other: one JSON value a datagram. Both are the same binary.
+//!
+//! Paths and variables may be any bytes, as the system has them.
 
 use super::end::End;
 use crate::config::Limits;
 use nix::sys::socket::{MsgFlags, recv, send};
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
+use std::ffi::OsString;
 use std::io;
 use std::os::fd::{AsFd, AsRawFd};
-use std::path::PathBuf;
 
-/// Largest datagram: a command with its environment.
+/// Largest datagram: a command with its environment. It must fit into a socket's buffer, of which
+/// the kernel's default is 208 KiB.
 const MAX_BYTES: usize = 160 * 1024;
 
 /// How a container is started.
@@ -16,10 +19,10 @@ const MAX_BYTES: usize = 160 * 1024;
 pub(super) struct Launch {
     pub(super) launch: u64,
     pub(super) function: String,
-    pub(super) program: PathBuf,
+    pub(super) program: OsString,
     pub(super) command: Vec<String>,
-    pub(super) cwd: PathBuf,
-    pub(super) env: Vec<(String, String)>,
+    pub(super) cwd: OsString,
+    pub(super) env: Vec<(String, OsString)>,
     pub(super) limits: Limits,
 }
 
@@ -31,6 +34,12 @@ pub(super) enum Order {
     Signal {
         launch: u64,
         signal: i32,
+    },
+    /// Keep lines in a function's log, each with the call that it is about.
+    Note {
+        function: String,
+        pid: i32,
+        lines: Vec<(Option<u64>, String)>,
     },
 }
 
@@ -52,12 +61,28 @@ pub(super) enum News {
     },
 }
 
-pub(super) fn send_json(fd: &impl AsFd, value: &impl Serialize) -> io::Result<()> {
+/// A message that can be sent.
+pub(super) struct Encoded(Vec<u8>);
+
+/// Encodes a message.
+///
+/// # Errors
+/// If it is too large for one datagram.
+pub(super) fn encode(value: &impl Serialize) -> io::Result<Encoded> {
     let bytes = serde_json::to_vec(value)?;
     if bytes.len() > MAX_BYTES {
-        return Err(io::Error::other("a command with its environment is too large"));
+        return Err(io::Error::other(format!(
+            "its command and env take {} bytes in the order to the launcher, which has at most {MAX_BYTES}; \
+             put large values into a file",
+            bytes.len()
+        )));
     }
-    send(fd.as_fd().as_raw_fd(), &bytes, MsgFlags::MSG_NOSIGNAL)?;
+    Ok(Encoded(bytes))
+}
+
+/// Sends a message.
+pub(super) fn send_encoded(fd: &impl AsFd, message: &Encoded) -> io::Result<()> {
+    send(fd.as_fd().as_raw_fd(), &message.0, MsgFlags::MSG_NOSIGNAL)?;
     Ok(())
 }
 

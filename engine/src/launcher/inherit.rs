@@ -1,0 +1,100 @@
+//! What containers do not inherit from the engine, the launcher, and whoever started these.
+
+use nix::fcntl::{FcntlArg, FdFlag, fcntl};
+use nix::sys::signal::{SigHandler, Signal, signal};
+use std::io;
+use std::os::fd::BorrowedFd;
+
+/// Variables by which a service manager speaks to one process. A container that had them would
+/// speak to the manager in the engine's name, or take the engine's sockets for its own.
+pub(super) const MANAGER_VARIABLES: [&str; 13] = [
+    "NOTIFY_SOCKET",
+    "WATCHDOG_PID",
+    "WATCHDOG_USEC",
+    "LISTEN_PID",
+    "LISTEN_PIDFDID",
+    "LISTEN_FDS",
+    "LISTEN_FDNAMES",
+    "FDSTORE",
+    "MAINPID",
+    "SYSTEMD_EXEC_PID",
+    "JOURNAL_STREAM",
+    "MEMORY_PRESSURE_WATCH",
+    "MEMORY_PRESSURE_WRITE",
+];
+
+/// Signals that must not end or stop the launcher. The first three end the engine, which then tells
+/// the launcher what to do. A write beyond the limit of file sizes fails instead, and a write to
+/// the terminal succeeds, though the launcher is in the background.
+const LAUNCHER_IGNORES: [Signal; 5] =
+    [Signal::SIGINT, Signal::SIGTERM, Signal::SIGHUP, Signal::SIGXFSZ, Signal::SIGTTOU];
+
+/// Ignores signals that are meant for the engine.
+pub(super) fn ignore_signals() -> nix::Result<()> {
+    for ignored in LAUNCHER_IGNORES {
+        // SAFETY: ignoring a signal installs no handler.
+        unsafe { signal(ignored, SigHandler::SigIgn) }?;
+    }
+    Ok(())
+}
+
+/// Lets a write beyond the limit of file sizes fail, instead of ending this process.
+pub fn outlive_file_size_limit() -> nix::Result<()> {
+    // SAFETY: ignoring a signal installs no handler.
+    unsafe { signal(Signal::SIGXFSZ, SigHandler::SigIgn) }.map(drop)
+}
+
+/// Has every descriptor above standard error closed in the programs that this process starts.
+/// Descriptors that this process opens later are closed there anyway.
+pub(super) fn close_descriptors_on_exec() -> io::Result<()> {
+    for entry in std::fs::read_dir("/proc/self/fd")? {
+        let Some(fd) = entry?.file_name().to_str().and_then(|name| name.parse::<i32>().ok()) else {
+            continue;
+        };
+        if fd > libc::STDERR_FILENO {
+            // SAFETY: the descriptor is open: nothing else in this process closes one meanwhile.
+            let fd = unsafe { BorrowedFd::borrow_raw(fd) };
+            fcntl(fd, FcntlArg::F_SETFD(FdFlag::FD_CLOEXEC))?;
+        }
+    }
+    Ok(())
+}
+
+/// The number of signals that the kernel has.
+const SIGNALS: libc::c_int = 64;
+/// The bytes of the kernel's `sigset_t`, which its calls ask for.
+const KERNEL_SIGSET_BYTES: usize = SIGNALS as usize / 8;
+
+/// Gives every signal its default disposition, and blocks none. Safe between fork and exec.
+///
+/// It asks the kernel, as libc refuses to change the two signals that it uses itself.
+pub(super) fn reset_signals() -> io::Result<()> {
+    // A `struct sigaction` of the kernel has four words. Zeros are the default disposition, no
+    // flags, and an empty mask.
+    let zeros = [0_u64; 4];
+    for signal in 1..=SIGNALS {
+        // SAFETY: the kernel reads one `struct sigaction` at `zeros`, which has its size, and
+        // writes nothing. It refuses SIGKILL and SIGSTOP.
+        unsafe {
+            libc::syscall(
+                libc::SYS_rt_sigaction,
+                signal,
+                zeros.as_ptr(),
+                std::ptr::null_mut::<u64>(),
+                KERNEL_SIGSET_BYTES,
+            )
+        };
+    }
+    // SAFETY: the kernel reads `KERNEL_SIGSET_BYTES` bytes at `zeros`, which are an empty set, and
+    // writes nothing.
+    let unblocked = unsafe {
+        libc::syscall(
+            libc::SYS_rt_sigprocmask,
+            libc::SIG_SETMASK,
+            zeros.as_ptr(),
+            std::ptr::null_mut::<u64>(),
+            KERNEL_SIGSET_BYTES,
+        )
+    };
+    if unblocked == 0 { Ok(()) } else { Err(io::Error::last_os_error()) }
+}
