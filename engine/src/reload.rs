@@ -228,9 +228,20 @@ impl Functions {
 /// Whether a process started from one would be the same as from the other.
 fn is_same_process(one: &Function, other: &Function) -> bool {
     let of = |function: &Function| {
-        let Function { command, program, cwd, env, processes, channel, placement, limits, .. } =
-            function.clone();
-        (command, program, cwd, env, processes, channel, placement, limits)
+        let Function {
+            command,
+            program,
+            cwd,
+            env,
+            processes,
+            start_timeout,
+            channel,
+            placement,
+            limits,
+            ..
+        } = function.clone();
+        let process = (command, program, cwd, env, limits);
+        (process, processes, start_timeout, channel, placement)
     };
     of(one) == of(other)
 }

@@ -36,7 +36,7 @@ pub use snapshot::{ContainerCounts, FunctionStatus, WorkerCounts};
 use crate::calls::{Calls, Deadlines, Share};
 use crate::functions::{Functions, Origin, Spec};
 use crate::ids::{CallNumber, ChannelKey, ContainerKey, FunctionId, Generation};
-use crate::pool::Pool;
+use crate::pool::{FailedCalls, Pool};
 use ended_by::EndedBy;
 use lease_table::Leases;
 use nightcore_runtime::protocol::control::Mode;
@@ -54,6 +54,8 @@ pub struct Scheduler<P, R> {
     deadlines: Deadlines,
     upkeep: Upkeep,
     leases: Leases,
+    /// The calls that failed with the container that was lost last.
+    failed_calls: FailedCalls,
     /// Calls of unknown functions, by [`Origin`].
     not_found: [u64; 2],
 }
@@ -67,6 +69,7 @@ impl<P, R> Default for Scheduler<P, R> {
             deadlines: Deadlines::default(),
             upkeep: Upkeep::default(),
             leases: Leases::default(),
+            failed_calls: FailedCalls::default(),
             not_found: [0; 2],
         }
     }
@@ -204,8 +207,8 @@ impl<P: Share, R> Scheduler<P, R> {
             }
             Event::Configured { function, spec } => self.configured(turn, function, spec),
             Event::Removed { function } => self.removed(turn, function),
-            Event::GenerationFailing { function, generation, reason } => {
-                self.generation_failing(turn, (function, generation), reason);
+            Event::GenerationFailing { function, generation, reason, is_all } => {
+                self.generation_failing(turn, (function, generation), reason, is_all);
             }
             Event::Tick => self.tick(turn),
         }

@@ -228,7 +228,7 @@ impl Engine {
     pub(crate) async fn assert_ends(&mut self, calls: Vec<Call>) {
         let serving = self.core.borrow().scheduler().serving_generation(self.hostile);
         let reason = "nobody serves it any more";
-        self.core.borrow_mut().generation_failing(self.hostile, serving, reason);
+        self.core.borrow_mut().generation_failing(self.hostile, serving, reason, true);
         self.assert_all_end(calls, |_| true).await;
     }
 

@@ -98,9 +98,12 @@ fn text(status: &EngineStatus) -> String {
             text.push_str(&format!("{}: UNAVAILABLE: {reason}\n", function.name));
         } else if let Some(reason) = &function.failing {
             let name = &function.name;
-            text.push_str(&format!(
-                "{name}: its new processes do not come to be, the old ones serve on: {reason}\n"
-            ));
+            let what = if function.serving < function.generation {
+                "its new processes do not come to be, the old ones serve on"
+            } else {
+                "some of its processes do not come to be, the others serve"
+            };
+            text.push_str(&format!("{name}: {what}: {reason}\n"));
         }
         for line in &function.last_output {
             text.push_str(&format!("{} | {line}\n", function.name));

@@ -57,6 +57,8 @@ fn wait(engine: &Engine, changes: &Changes) -> Result<(), Exit> {
             if let Some(reason) = function.failing.as_ref().or(function.unavailable.as_ref()) {
                 let others = if function.serving < function.generation {
                     "; the processes that it had serve on"
+                } else if function.workers > 0 {
+                    "; its other processes serve"
                 } else {
                     ""
                 };

@@ -62,6 +62,8 @@ pub struct Function {
     /// The time after a call's deadline at which the container of a handler that has not ended is
     /// replaced.
     pub grace: Duration,
+    /// The time from a container's start until its first worker is ready, after which it is ended.
+    pub start_timeout: Duration,
     /// The bounds of its queue.
     pub queue: Queue,
     /// The largest depth of calls at which this function may be called.

@@ -13,10 +13,10 @@ use super::command::{self, Command, SearchPath};
 use super::limits::{
     DEFAULT_CHANNEL, DEFAULT_GRACE, DEFAULT_MAX_DEPTH, DEFAULT_MIN_WORKERS, DEFAULT_PLACEMENT,
     DEFAULT_PROCESSES, DEFAULT_QUARANTINE_AFTER, DEFAULT_QUEUE_BYTES, DEFAULT_QUEUE_CALLS,
-    DEFAULT_RETRIES, DEFAULT_TIMEOUT, MAX_CPU_MILLIS, MAX_DURATION, MAX_MAX_DEPTH,
-    MAX_MEMORY_BYTES, MAX_NAME_BYTES, MAX_OPEN_FILES, MAX_PROCESSES, MAX_QUARANTINE_AFTER,
-    MAX_QUEUE_BYTES, MAX_QUEUE_CALLS, MAX_RETRIES, MAX_ROUTE_BYTES, MAX_TASKS, MAX_WORKERS,
-    MIN_CPU_MILLIS, MIN_MEMORY_BYTES, MIN_OPEN_FILES,
+    DEFAULT_RETRIES, DEFAULT_START_TIMEOUT, DEFAULT_TIMEOUT, MAX_CPU_MILLIS, MAX_DURATION,
+    MAX_MAX_DEPTH, MAX_MEMORY_BYTES, MAX_NAME_BYTES, MAX_OPEN_FILES, MAX_PROCESSES,
+    MAX_QUARANTINE_AFTER, MAX_QUEUE_BYTES, MAX_QUEUE_CALLS, MAX_RETRIES, MAX_ROUTE_BYTES,
+    MAX_TASKS, MAX_WORKERS, MIN_CPU_MILLIS, MIN_MEMORY_BYTES, MIN_OPEN_FILES, MIN_START_TIMEOUT,
 };
 use super::quote::quoted;
 use super::read::{Item, Report, Span, Table};
@@ -29,6 +29,7 @@ const KEYS: &[&str] = &[
     "workers",
     "timeout",
     "grace",
+    "start_timeout",
     "queue",
     "max_depth",
     "external",
@@ -49,6 +50,7 @@ const KEYS_OF_DEFAULTS: &[&str] = &[
     "workers",
     "timeout",
     "grace",
+    "start_timeout",
     "queue",
     "max_depth",
     "external",
@@ -86,6 +88,7 @@ pub(super) struct Settings {
     max_workers: Option<(u32, Span)>,
     timeout: Option<Duration>,
     grace: Option<Duration>,
+    start_timeout: Option<Duration>,
     queue_calls: Option<u32>,
     queue_bytes: Option<u64>,
     max_depth: Option<u32>,
@@ -132,6 +135,9 @@ impl Settings {
                 "processes" => settings.processes = item.integer(1..=MAX_PROCESSES, report),
                 "workers" => settings.read_workers(&item, report),
                 "timeout" => settings.timeout = read_timeout(&item, report),
+                "start_timeout" => {
+                    settings.start_timeout = item.duration(MIN_START_TIMEOUT..=MAX_DURATION, report)
+                }
                 "grace" => settings.grace = item.duration(Duration::ZERO..=MAX_DURATION, report),
                 "queue" => settings.read_queue(&item, report),
                 "max_depth" => settings.max_depth = item.integer(1..=MAX_MAX_DEPTH, report),
@@ -255,6 +261,10 @@ pub(super) fn read(
         processes: own.processes.or(defaults.processes).unwrap_or(DEFAULT_PROCESSES),
         workers,
         timeout: own.timeout.or(defaults.timeout).unwrap_or(DEFAULT_TIMEOUT),
+        start_timeout: own
+            .start_timeout
+            .or(defaults.start_timeout)
+            .unwrap_or(DEFAULT_START_TIMEOUT),
         grace: own.grace.or(defaults.grace).unwrap_or(DEFAULT_GRACE),
         queue: Queue {
             calls: own.queue_calls.or(defaults.queue_calls).unwrap_or(DEFAULT_QUEUE_CALLS),

@@ -59,6 +59,8 @@ impl Function {
         }
         writeln!(out, "timeout = {}", string(&format_duration(self.timeout)))?;
         writeln!(out, "grace = {}", string(&format_duration(self.grace)))?;
+        let start_timeout = string(&format_duration(self.start_timeout));
+        writeln!(out, "start_timeout = {start_timeout}")?;
         let bytes = string(&format_size(self.queue.bytes));
         writeln!(out, "queue = {{ calls = {}, bytes = {bytes} }}", self.queue.calls)?;
         writeln!(out, "max_depth = {}", self.max_depth)?;

@@ -85,6 +85,7 @@ processes = 2
 workers.min = 3
 timeout = "250ms"
 grace = "0s"
+start_timeout = "2m"
 quarantine_after = 3
 retries = 2
 idempotent = true
@@ -123,6 +124,7 @@ fn two_lines_are_enough() {
                 workers: Workers { min: 1, max: None },
                 timeout: Duration::from_secs(30),
                 grace: Duration::from_secs(5),
+                start_timeout: Duration::from_secs(60),
                 queue: Queue { calls: 1024, bytes: 64 << 20 },
                 max_depth: 64,
                 external: true,
@@ -160,6 +162,7 @@ fn every_key_is_read() {
     assert_eq!(foo.processes, 2);
     assert_eq!(foo.workers, Workers { min: 3, max: Some(32) });
     assert_eq!((foo.timeout, foo.grace), (Duration::from_millis(250), Duration::ZERO));
+    assert_eq!(foo.start_timeout, Duration::from_secs(120));
     assert_eq!(foo.queue, Queue { calls: 7, bytes: 1000 });
     assert_eq!((foo.max_depth, foo.external, foo.quarantine_after), (3, false, 3));
     assert_eq!((foo.retries, foo.idempotent), (2, true));
@@ -231,6 +234,7 @@ processes = 1
 workers = { min = 1 }  # max: 64 threads, or 1024 calls on event loops
 timeout = "30s"
 grace = "5s"
+start_timeout = "1m"
 queue = { calls = 1024, bytes = "64MiB" }
 max_depth = 64
 external = true
@@ -284,11 +288,11 @@ image = "x"
             r#"4:2: unknown table [server]; known tables: [gateway], [admin], [defaults], [functions.NAME]"#,
             r#"5:2: unknown table [Foo]; did you mean [functions.Foo]?"#,
             r#"8:1: unknown key "host" in [gateway]; known keys: listen, max_body"#,
-            r#"10:1: unknown key "memory" in [defaults]; known keys: cwd, env, processes, workers, timeout, grace, queue, max_depth, external, channel, placement, direct, watch, limits, quarantine_after, retries, idempotent"#,
-            r#"11:1: unknown key "comand" in [defaults]; known keys: cwd, env, processes, workers, timeout, grace, queue, max_depth, external, channel, placement, direct, watch, limits, quarantine_after, retries, idempotent"#,
+            r#"10:1: unknown key "memory" in [defaults]; known keys: cwd, env, processes, workers, timeout, grace, start_timeout, queue, max_depth, external, channel, placement, direct, watch, limits, quarantine_after, retries, idempotent"#,
+            r#"11:1: unknown key "comand" in [defaults]; known keys: cwd, env, processes, workers, timeout, grace, start_timeout, queue, max_depth, external, channel, placement, direct, watch, limits, quarantine_after, retries, idempotent"#,
             r#"14:13: unknown key "maximum" in workers of [functions.Foo]; known keys: min, max"#,
             r#"15:7: unknown key "call" in queue of [functions.Foo]; did you mean "calls"?"#,
-            r#"16:1: unknown key "image" in [functions.Foo]; known keys: command, cwd, env, processes, workers, timeout, grace, queue, max_depth, external, channel, placement, direct, watch, limits, quarantine_after, retries, idempotent, route"#,
+            r#"16:1: unknown key "image" in [functions.Foo]; known keys: command, cwd, env, processes, workers, timeout, grace, start_timeout, queue, max_depth, external, channel, placement, direct, watch, limits, quarantine_after, retries, idempotent, route"#,
         ]
     );
 }
@@ -715,6 +719,7 @@ proptest! {
                 workers: Workers { min: numbers.1, max },
                 timeout: Duration::from_micros(micros.0),
                 grace: Duration::from_micros(micros.1),
+                start_timeout: MIN_START_TIMEOUT + Duration::from_micros(micros.1 / 2),
                 queue: Queue { calls: numbers.2, bytes: bytes.1 },
                 max_depth: numbers.3,
                 external,

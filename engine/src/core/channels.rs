@@ -110,7 +110,8 @@ impl Core {
         self.forget_caller(now, key);
         self.note(now, Event::ContainerGone { container: key, failure });
         if let Some(launch) = container.identity.launch() {
-            self.tell(ContainerEvent::Gone { launch });
+            let failed = self.scheduler.take_failed_calls();
+            self.tell(ContainerEvent::Gone { launch, failed });
         }
         self.run_actions(now);
     }

@@ -95,15 +95,17 @@ impl Core {
         generation
     }
 
-    /// A generation of a function's containers does not come up, and why. If it is the one that
-    /// serves, the function cannot be called: queued calls end, and calls that come are refused.
+    /// A container of a generation does not come to be, and why; or none of them does. If that is
+    /// the one that serves, and no container is ready, the function cannot be called: queued calls
+    /// end, and calls that come are refused.
     pub fn generation_failing(
         &mut self,
         function: FunctionId,
         generation: Generation,
         reason: &str,
+        is_all: bool,
     ) {
-        self.change(Event::GenerationFailing { function, generation, reason });
+        self.change(Event::GenerationFailing { function, generation, reason, is_all });
     }
 
     /// Tells every container to end: no call is under way any more.

@@ -1,6 +1,7 @@
 //! What the launcher must know of containers.
 
 use crate::ids::{FunctionId, Generation};
+use crate::pool::FailedCalls;
 
 /// What has become of a container, or of a generation of them.
 #[derive(Debug)]
@@ -26,6 +27,8 @@ pub enum ContainerEvent {
     Gone {
         /// The launch.
         launch: u64,
+        /// The calls that failed with it.
+        failed: FailedCalls,
     },
     /// It holds a stuck call: start another one beside it.
     Replace {

@@ -18,6 +18,7 @@ use nightcore_runtime::protocol::control::{FUNCTION_VARIABLE, SOCKET_VARIABLE, T
 use nix::sys::signal::Signal;
 use nix::sys::socket::{AddressFamily, SockFlag, SockType, socketpair};
 use std::cell::RefCell;
+use std::collections::VecDeque;
 use std::ffi::OsString;
 use std::fs::File;
 use std::io;
@@ -49,6 +50,14 @@ impl KeeperStatus {
     pub fn history(&self, function: FunctionId) -> History {
         self.0.borrow().history(function)
     }
+}
+
+/// Why the launcher was not told to start a container.
+enum NotStarted {
+    /// Another try may do better.
+    ForNow(String),
+    /// No other try would.
+    Ever(String),
 }
 
 /// The launcher process, as the engine holds it.
@@ -176,11 +185,8 @@ impl Keeper {
                 Vec::new()
             }
             ContainerEvent::Hopeless { launch, reason } => supervisor.hopeless(launch, &reason),
-            ContainerEvent::Gone { launch } => supervisor.gone(launch),
-            ContainerEvent::Replace { launch } => {
-                supervisor.replace(now, launch);
-                Vec::new()
-            }
+            ContainerEvent::Gone { launch, failed } => supervisor.gone(launch, failed),
+            ContainerEvent::Replace { launch } => supervisor.replace(now, launch),
             ContainerEvent::End { launch } => supervisor.end(now, launch),
             ContainerEvent::Leaves { launch } => {
                 supervisor.leaves(now, launch);
@@ -194,29 +200,31 @@ impl Keeper {
 
     async fn launcher_news(&mut self, news: Option<News>) -> Vec<Task> {
         let (launch, how) = match news {
-            Some(News::Started { .. }) => return Vec::new(),
+            Some(News::Started { launch, pid }) => {
+                self.supervisor.borrow_mut().started(launch, pid);
+                return Vec::new();
+            }
             Some(News::CannotStart { launch, error }) => (launch, End::NotStarted(error)),
             Some(News::Exited { launch, how }) => (launch, how),
             None => {
-                self.replace_launcher().await;
-                return Vec::new();
+                return self.replace_launcher().await;
             }
         };
         self.core.borrow_mut().tokens.revoke(launch);
         self.supervisor.borrow_mut().ended(now_ns(), launch, how)
     }
 
-    async fn replace_launcher(&mut self) {
+    async fn replace_launcher(&mut self) -> Vec<Task> {
         say("the launcher died; its containers are started anew");
         let _ = self.launcher.child.kill();
         let _ = self.launcher.child.wait();
         children::end_all(None, END_ORPHANS_WITHIN);
-        self.supervisor.borrow_mut().launcher_died(now_ns());
+        let tasks = self.supervisor.borrow_mut().launcher_died(now_ns());
         loop {
             match Launcher::spawn(&self.directory, self.open_files) {
                 Ok(launcher) => {
                     self.launcher = launcher;
-                    return;
+                    return tasks;
                 }
                 Err(error) => say(&format!("cannot start the launcher: {error}")),
             }
@@ -225,17 +233,32 @@ impl Keeper {
     }
 
     fn perform(&mut self, tasks: Vec<Task>) {
-        for task in tasks {
+        let mut tasks = VecDeque::from(tasks);
+        while let Some(task) = tasks.pop_front() {
             match task {
                 Task::Start { launch, function, generation, config } => {
-                    self.start_container(launch, function, generation, &config);
+                    let started = self.start_container(launch, function, generation, &config);
+                    let mut supervisor = self.supervisor.borrow_mut();
+                    tasks.extend(match started {
+                        Ok(()) => Vec::new(),
+                        Err(NotStarted::ForNow(error)) => {
+                            supervisor.ended(now_ns(), launch, End::NotStarted(error))
+                        }
+                        Err(NotStarted::Ever(error)) => {
+                            supervisor.cannot_start(now_ns(), launch, error)
+                        }
+                    });
                 }
                 Task::Terminate { launch } => self.signal(launch, Signal::SIGTERM),
                 Task::Kill { launch } => self.signal(launch, Signal::SIGKILL),
-                Task::Failing { function, generation, reason } => {
-                    say(&reason);
+                Task::Failing { function, generation, reason, is_all } => {
                     let mut core = self.core.borrow_mut();
-                    core.generation_failing(function, generation, &reason);
+                    core.generation_failing(function, generation, &reason, is_all);
+                }
+                Task::Say { text } => say(&text),
+                Task::Log { function, pid, lines } => {
+                    // Some lines of a bounded length are never too large.
+                    let _ = self.launcher.order(&Order::Note { function, pid, lines });
                 }
             }
         }
@@ -252,27 +275,23 @@ impl Keeper {
         id: FunctionId,
         generation: Generation,
         function: &config::Function,
-    ) {
+    ) -> Result<(), NotStarted> {
         let identity = Identity {
             launched: Some(Launched { launch, generation }),
             function: id,
             name: function.name.clone(),
             program: function.command.first().cloned().unwrap_or_default(),
         };
-        let token = match self.core.borrow_mut().tokens.issue(identity) {
-            Ok(token) => token,
-            Err(error) => {
-                say(&format!("{}: no random token to be had: {error}", function.name));
-                return;
-            }
-        };
+        let token = self.core.borrow_mut().tokens.issue(identity);
+        let token = token
+            .map_err(|error| NotStarted::ForNow(format!("no random token to be had: {error}")))?;
         let env = function.env.iter().map(|(name, value)| (name.clone(), value.into()));
         let mut env: Vec<(String, OsString)> = env.collect();
         let socket = directory::control_socket(&self.directory);
         env.push((SOCKET_VARIABLE.into(), socket.into_os_string()));
         env.push((TOKEN_VARIABLE.into(), token.into()));
         env.push((FUNCTION_VARIABLE.into(), function.name.clone().into()));
-        let _ = self.launcher.order(&Order::Start(Launch {
+        let sent = self.launcher.order(&Order::Start(Launch {
             launch,
             function: function.name.clone(),
             program: function.program.clone().into_os_string(),
@@ -281,6 +300,10 @@ impl Keeper {
             env,
             limits: function.limits.clone(),
         }));
+        sent.map_err(|error| {
+            self.core.borrow_mut().tokens.revoke(launch);
+            NotStarted::Ever(error.to_string())
+        })
     }
 }
 

@@ -14,6 +14,7 @@ mod output;
 mod outputs;
 pub mod process;
 pub mod supervisor;
+mod task;
 mod wire;
 
 pub use end::End;

@@ -1,9 +1,17 @@
 //! Which containers are to run, and when one that ended is started again. Pure: time is an
 //! argument.
 
+mod death;
+mod places;
+
+pub use super::task::Task;
+
 use super::end::End;
 use crate::config;
 use crate::ids::{FunctionId, Generation};
+use crate::pool::FailedCalls;
+use death::{Death, Next};
+use places::{Containers, Due, Launched, ns};
 use std::collections::{BTreeMap, HashMap};
 use std::rc::Rc;
 use std::time::Duration;
@@ -24,41 +32,6 @@ const LEAVE_GRACE: Duration = Duration::from_secs(2);
 /// Time between SIGTERM and SIGKILL of a container that is to end.
 const TERM_GRACE: Duration = Duration::from_secs(2);
 
-/// What is to be done.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Task {
-    /// Start a container of this function, as this launch.
-    Start {
-        /// The launch's number.
-        launch: u64,
-        /// The function.
-        function: FunctionId,
-        /// Of which generation of its containers it is.
-        generation: Generation,
-        /// What it is started from.
-        config: Rc<config::Function>,
-    },
-    /// Send SIGTERM to a container's process group.
-    Terminate {
-        /// The launch.
-        launch: u64,
-    },
-    /// Send SIGKILL to a container's process group.
-    Kill {
-        /// The launch.
-        launch: u64,
-    },
-    /// Say that containers of this generation do not come to be.
-    Failing {
-        /// The function.
-        function: FunctionId,
-        /// The generation of its containers.
-        generation: Generation,
-        /// Why.
-        reason: String,
-    },
-}
-
 /// What a person may want to know about a function's processes.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct History {
@@ -72,47 +45,6 @@ impl History {
     fn count_restart(&mut self, after: &End) {
         *self.restarts.entry(after.reason()).or_default() += 1;
     }
-}
-
-#[derive(Debug)]
-struct Launched {
-    function: FunctionId,
-    generation: Generation,
-    connected: bool,
-    ready_at: Option<u64>,
-    /// Nothing is to take its place: another one has, or its generation is over.
-    replaced: bool,
-    /// When SIGTERM follows what it was asked.
-    terminate_at: Option<u64>,
-    /// When SIGKILL follows the SIGTERM it was sent.
-    kill_at: Option<u64>,
-}
-
-impl Launched {
-    fn new(function: FunctionId, generation: Generation) -> Launched {
-        Launched {
-            function,
-            generation,
-            connected: false,
-            ready_at: None,
-            replaced: false,
-            terminate_at: None,
-            kill_at: None,
-        }
-    }
-}
-
-/// The containers of a function that are started from the same configuration and code.
-#[derive(Debug)]
-struct Containers {
-    generation: Generation,
-    config: Rc<config::Function>,
-    /// Ends in a row soon after the start.
-    failures: u32,
-    /// Times at which containers are due.
-    due: Vec<u64>,
-    /// It was refused in a way that another start would not cure.
-    hopeless: bool,
 }
 
 #[derive(Debug, Default)]
@@ -134,14 +66,12 @@ pub struct Supervisor {
     functions: BTreeMap<FunctionId, Function>,
     launched: HashMap<u64, Launched>,
     last_launch: u64,
+    /// Deaths of containers that the core has not lost yet: how many calls failed is not known.
+    untold: HashMap<u64, Death>,
     /// Nothing is started any more.
     stopping: bool,
     /// Spreads restarts of many containers; any odd start will do.
     noise: u64,
-}
-
-fn ns(duration: Duration) -> u64 {
-    duration.as_nanos() as u64
 }
 
 impl Supervisor {
@@ -151,6 +81,7 @@ impl Supervisor {
             functions: BTreeMap::new(),
             launched: HashMap::new(),
             last_launch: 0,
+            untold: HashMap::new(),
             stopping: false,
             noise: now | 1,
         }
@@ -164,8 +95,8 @@ impl Supervisor {
         generation: Generation,
         config: Rc<config::Function>,
     ) {
-        let due = vec![now; config.processes as usize];
-        let containers = Containers { generation, config, failures: 0, due, hopeless: false };
+        let due = vec![Due { at: now, failures: 0 }; config.processes as usize];
+        let containers = Containers { generation, config, due };
         self.functions.entry(function).or_default().generations.push(containers);
     }
 
@@ -205,21 +136,26 @@ impl Supervisor {
         let mut tasks = Vec::new();
         for (id, function) in &mut self.functions {
             for containers in &mut function.generations {
-                if self.stopping || containers.hopeless {
+                if self.stopping {
                     containers.due.clear();
                 }
-                let due = containers.due.extract_if(.., |at| *at <= now).count();
-                for _ in 0..due {
+                let due: Vec<Due> = containers.due.extract_if(.., |due| due.at <= now).collect();
+                for due in due {
                     self.last_launch += 1;
-                    let (function, generation) = (*id, containers.generation);
-                    let launched = Launched::new(function, generation);
-                    self.launched.insert(self.last_launch, launched);
-                    let (launch, config) = (self.last_launch, containers.config.clone());
+                    let (launch, function) = (self.last_launch, *id);
+                    let launched = Launched::new(now, function, containers, due.failures);
+                    self.launched.insert(launch, launched);
+                    let (generation, config) = (containers.generation, containers.config.clone());
                     tasks.push(Task::Start { launch, function, generation, config });
                 }
             }
         }
         for (launch, launched) in &mut self.launched {
+            if launched.start_by.is_some_and(|at| at <= now) {
+                launched.start_by = None;
+                launched.ended_for = Some(End::StartTimedOut(launched.start_timeout));
+                launched.terminate_at = Some(now);
+            }
             if launched.terminate_at.is_some_and(|at| at <= now) {
                 launched.terminate_at = None;
                 launched.kill_at = Some(now + ns(TERM_GRACE));
@@ -236,9 +172,16 @@ impl Supervisor {
     /// When something is due next.
     pub fn next_due(&self) -> Option<u64> {
         let generations = self.functions.values().flat_map(|function| &function.generations);
-        let starts = generations.flat_map(|containers| containers.due.iter().copied());
-        let ends = self.launched.values().flat_map(|l| [l.terminate_at, l.kill_at]).flatten();
-        starts.chain(ends).min()
+        let starts = generations.flat_map(|containers| containers.due.iter().map(|due| due.at));
+        let times = |l: &Launched| [l.start_by, l.terminate_at, l.kill_at];
+        starts.chain(self.launched.values().flat_map(times).flatten()).min()
+    }
+
+    /// A container's process is there.
+    pub fn started(&mut self, launch: u64, pid: i32) {
+        if let Some(launched) = self.launched.get_mut(&launch) {
+            launched.pid = Some(pid);
+        }
     }
 
     /// A container has connected.
@@ -252,74 +195,143 @@ impl Supervisor {
     pub fn ready(&mut self, now: u64, launch: u64) {
         if let Some(launched) = self.launched.get_mut(&launch) {
             launched.ready_at = Some(now);
+            launched.start_by = None;
         }
     }
 
     /// A container has ended, or could not be started.
     pub fn ended(&mut self, now: u64, launch: u64, how: End) -> Vec<Task> {
-        let Some(launched) = self.launched.remove(&launch) else { return Vec::new() };
-        let noise = self.noise();
-        let Some(function) = self.functions.get_mut(&launched.function) else { return Vec::new() };
-        let Function { generations, history } = function;
-        let Some(containers) = generations.iter_mut().find(|c| c.generation == launched.generation)
-        else {
-            return Vec::new();
+        let Some(mut launched) = self.launched.remove(&launch) else { return Vec::new() };
+        let how = launched.ended_for.take().unwrap_or(how);
+        let (next, failing) = self.follow(now, &launched, &how);
+        let mut tasks = self.tell(launch, launched, how, next);
+        tasks.extend(failing);
+        tasks
+    }
+
+    /// Decides what follows when a container has ended, and says whether it does not come to be.
+    fn follow(&mut self, now: u64, launched: &Launched, how: &End) -> (Next, Vec<Task>) {
+        let (id, noise) = (launched.function, self.noise());
+        let Some(function) = self.functions.get_mut(&id) else {
+            return (Next::Nothing, Vec::new());
         };
+        let Function { generations, history } = function;
+        let containers = generations.iter_mut().find(|c| c.generation == launched.generation);
+        let Some(containers) = containers else { return (Next::Nothing, Vec::new()) };
         history.last_end = Some((how.clone(), now));
-        if launched.replaced || containers.hopeless || self.stopping {
-            return Vec::new();
+        if launched.replaced || launched.hopeless || self.stopping {
+            return (Next::Nothing, Vec::new());
         }
-        history.count_restart(&how);
+        history.count_restart(how);
         if launched.ready_at.is_some_and(|at| now.saturating_sub(at) >= ns(PROVEN_AFTER)) {
-            containers.failures = 0;
-            containers.due.push(now);
-            return Vec::new();
+            containers.due.push(Due { at: now, failures: 0 });
+            return (Next::AtOnce, Vec::new());
         }
-        containers.failures += 1;
-        let doubled = ns(FIRST_BACKOFF) << (containers.failures - 1).min(16);
+        let failures = match how {
+            // It was given enough time: nobody need wait for as much again.
+            End::StartTimedOut(_) => CRASH_LOOP.max(launched.failures + 1),
+            _ => launched.failures + 1,
+        };
+        let doubled = ns(FIRST_BACKOFF) << (failures - 1).min(16);
         let pause = doubled.min(ns(MAX_BACKOFF));
         // Up to a quarter more, so that containers which fail together do not start together.
-        containers.due.push(now + pause + noise % (pause / 4));
-        let failures = containers.failures;
+        let pause = pause + noise % (pause / 4);
+        containers.due.push(Due { at: now + pause, failures });
+        let next = Next::After(Duration::from_nanos(pause));
         if failures < CRASH_LOOP {
+            return (next, Vec::new());
+        }
+        let name = &launched.name;
+        let reason = match how {
+            End::StartTimedOut(after) => format!(
+                "{name} was not ready within {} (start_timeout); see `nightcore logs {name}`",
+                config::format_duration(*after)
+            ),
+            _ => format!(
+                "{name} ended {failures} times soon after its start, last by {how}; see `nightcore logs {name}`"
+            ),
+        };
+        let failing = self.failing(id, launched.generation, reason.clone());
+        // Once: from then on each end has its line.
+        let is_news = failures == CRASH_LOOP && !matches!(how, End::StartTimedOut(_));
+        let said = is_news.then_some(Task::Say { text: reason });
+        (next, said.into_iter().chain([failing]).collect())
+    }
+
+    /// A container of this generation does not come to be.
+    fn failing(&self, function: FunctionId, generation: Generation, reason: String) -> Task {
+        let fails = |failures: u32| failures >= CRASH_LOOP;
+        let generations = self.functions.get(&function).into_iter().flat_map(|f| &f.generations);
+        let due = generations.filter(|c| c.generation == generation).flat_map(|c| &c.due);
+        let launched = self.launched.values().filter(|launched| {
+            launched.function == function && launched.generation == generation && !launched.replaced
+        });
+        let is_all = { due }.all(|due| fails(due.failures)) && { launched }
+            .all(|launched| launched.hopeless || fails(launched.failures));
+        Task::Failing { function, generation, reason, is_all }
+    }
+
+    /// Tells of an end, if it is news, when it is known how many calls failed with it.
+    fn tell(&mut self, launch: u64, launched: Launched, how: End, next: Next) -> Vec<Task> {
+        if launched.was_told || self.stopping {
             return Vec::new();
         }
-        let name = &containers.config.name;
-        let reason = format!(
-            "{name} ended {failures} times soon after its start, last by {how}; see `nightcore logs {name}`"
-        );
-        let Launched { function, generation, .. } = launched;
-        vec![Task::Failing { function, generation, reason }]
+        let Launched { name, pid, connected, failed_calls, .. } = launched;
+        let death = Death { name, pid, how, next };
+        match failed_calls {
+            Some(failed) => death.tell(&failed),
+            None if !connected => death.tell(&FailedCalls::default()),
+            None => {
+                self.untold.insert(launch, death);
+                Vec::new()
+            }
+        }
     }
 
     /// A container was refused, and would be again.
     pub fn hopeless(&mut self, launch: u64, reason: &str) -> Vec<Task> {
-        let Some(launched) = self.launched.get(&launch) else { return Vec::new() };
-        let Launched { function, generation, .. } = *launched;
-        let Some(containers) =
-            self.functions.get_mut(&function).and_then(|f| f.generation(generation))
-        else {
+        let Some(launched) = self.launched.get_mut(&launch) else { return Vec::new() };
+        launched.hopeless = true;
+        let (function, generation) = (launched.function, launched.generation);
+        let of_it = self.functions.get_mut(&function).and_then(|f| f.generation(generation));
+        if of_it.is_none() {
             return Vec::new();
-        };
-        containers.hopeless = true;
-        vec![Task::Failing { function, generation, reason: reason.to_owned() }]
+        }
+        let failing = self.failing(function, generation, reason.to_owned());
+        vec![Task::Say { text: reason.to_owned() }, failing]
+    }
+
+    /// A container cannot be started, and could not be another time.
+    pub fn cannot_start(&mut self, now: u64, launch: u64, error: String) -> Vec<Task> {
+        let Some(launched) = self.launched.get_mut(&launch) else { return Vec::new() };
+        // What is said here says it all.
+        launched.was_told = true;
+        let reason = format!("{} cannot be started: {error}", launched.name);
+        let mut tasks = self.hopeless(launch, &reason);
+        tasks.extend(self.ended(now, launch, End::NotStarted(error)));
+        tasks
     }
 
     /// A container holds a stuck call and gets no new ones: another one is due in its place.
-    pub fn replace(&mut self, now: u64, launch: u64) {
-        if let Some(launched) = self.launched.get_mut(&launch)
-            && !std::mem::replace(&mut launched.replaced, true)
-        {
-            let function = self.functions.get_mut(&launched.function);
-            if let Some(containers) = function.and_then(|f| f.generation(launched.generation)) {
-                containers.due.push(now);
-            }
+    pub fn replace(&mut self, now: u64, launch: u64) -> Vec<Task> {
+        let Some(launched) = self.launched.get_mut(&launch) else { return Vec::new() };
+        if std::mem::replace(&mut launched.replaced, true) {
+            return Vec::new();
         }
+        // Its end is no news any more: this is.
+        launched.was_told = true;
+        let Some(function) = self.functions.get_mut(&launched.function) else { return Vec::new() };
+        let Some(containers) = function.generation(launched.generation) else { return Vec::new() };
+        containers.due.push(Due { at: now, failures: 0 });
+        function.history.count_restart(&End::Stuck);
+        let (name, pid) = (launched.name.clone(), launched.pid);
+        Death { name, pid, how: End::Stuck, next: Next::AtOnce }.tell(&FailedCalls::default())
     }
 
     /// A container is to end.
     pub fn end(&mut self, now: u64, launch: u64) -> Vec<Task> {
         let Some(launched) = self.launched.get_mut(&launch) else { return Vec::new() };
+        launched.was_told = true;
         launched.kill_at = Some(now + ns(TERM_GRACE));
         vec![Task::Terminate { launch }]
     }
@@ -327,30 +339,41 @@ impl Supervisor {
     /// A container was asked to leave.
     pub fn leaves(&mut self, now: u64, launch: u64) {
         if let Some(launched) = self.launched.get_mut(&launch) {
+            launched.was_told = true;
             launched.terminate_at = Some(now + ns(LEAVE_GRACE));
         }
     }
 
-    /// What is left of a container is to end at once.
-    pub fn gone(&mut self, launch: u64) -> Vec<Task> {
-        if self.launched.contains_key(&launch) { vec![Task::Kill { launch }] } else { Vec::new() }
+    /// The core has lost a container, with which these calls failed. What is left of it is to end
+    /// at once.
+    pub fn gone(&mut self, launch: u64, failed: FailedCalls) -> Vec<Task> {
+        if let Some(death) = self.untold.remove(&launch) {
+            return death.tell(&failed);
+        }
+        let Some(launched) = self.launched.get_mut(&launch) else { return Vec::new() };
+        launched.failed_calls = Some(failed);
+        vec![Task::Kill { launch }]
     }
 
     /// The launcher has died, and every container with it: all are due again.
-    pub fn launcher_died(&mut self, now: u64) {
-        for (_, launched) in self.launched.drain() {
+    pub fn launcher_died(&mut self, now: u64) -> Vec<Task> {
+        let mut tasks = Vec::new();
+        let launched: Vec<(u64, Launched)> = self.launched.drain().collect();
+        for (launch, launched) in launched {
             let Some(function) = self.functions.get_mut(&launched.function) else { continue };
             function.history.last_end = Some((End::LauncherDied, now));
-            if launched.replaced || self.stopping {
-                continue;
-            }
-            if let Some(containers) =
-                function.generation(launched.generation).filter(|c| !c.hopeless)
+            let is_over = launched.replaced || launched.hopeless || self.stopping;
+            let mut next = Next::Nothing;
+            if let Some(containers) = function.generation(launched.generation)
+                && !is_over
             {
-                containers.due.push(now);
+                containers.due.push(Due { at: now, failures: launched.failures });
                 function.history.count_restart(&End::LauncherDied);
+                next = Next::AtOnce;
             }
+            tasks.extend(self.tell(launch, launched, End::LauncherDied, next));
         }
+        tasks
     }
 
     /// Starts nothing any more.
@@ -374,128 +397,4 @@ impl Supervisor {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    const SECOND: u64 = 1_000_000_000;
-
-    const FOO: FunctionId = FunctionId::new(1).unwrap();
-    const FIRST: Generation = Generation::FIRST;
-
-    fn config(processes: u32) -> Rc<config::Function> {
-        let text = format!("[functions.Foo]\ncommand = [\"sh\"]\nprocesses = {processes}\n");
-        let config = config::Config::parse(&text, std::path::Path::new("nightcore.toml")).unwrap();
-        Rc::new(config.functions[0].clone())
-    }
-
-    fn one(processes: u32) -> Supervisor {
-        let mut supervisor = Supervisor::new(1);
-        supervisor.begin(0, FOO, FIRST, config(processes));
-        supervisor
-    }
-
-    fn started(tasks: &[Task]) -> Vec<u64> {
-        let launch = |task: &Task| match task {
-            Task::Start { launch, .. } => Some(*launch),
-            _ => None,
-        };
-        tasks.iter().filter_map(launch).collect()
-    }
-
-    #[test]
-    fn a_proven_container_comes_back_at_once_and_a_failing_one_ever_later() {
-        let mut supervisor = one(1);
-        assert_eq!(started(&supervisor.advance(0)), [1]);
-        supervisor.ready(0, 1);
-        assert!(supervisor.ended(SECOND, 1, End::killed("SIGKILL")).is_empty());
-        assert_eq!(started(&supervisor.advance(SECOND)), [2]);
-        let history = supervisor.history(FOO);
-        assert_eq!(history.last_end, Some((End::killed("SIGKILL"), SECOND)));
-        assert_eq!(history.restarts, BTreeMap::from([("signal", 1)]));
-
-        let (mut now, mut launch, mut pauses) = (SECOND, 2, Vec::new());
-        for _ in 0..12 {
-            supervisor.ended(now, launch, End::Exited(1));
-            let due = supervisor.next_due().unwrap();
-            pauses.push(due - now);
-            assert!(supervisor.advance(due - 1).is_empty());
-            now = due;
-            launch = started(&supervisor.advance(now))[0];
-        }
-        assert!(pauses[0] >= SECOND / 10 && pauses[0] < SECOND / 7);
-        assert!(pauses.windows(2).take(6).all(|pair| pair[1] > pair[0]));
-        assert!(*pauses.last().unwrap() <= 10 * SECOND + 10 * SECOND / 4);
-    }
-
-    #[test]
-    fn a_crash_loop_is_told_and_tried_on() {
-        let mut supervisor = one(1);
-        let mut told = Vec::new();
-        for _ in 0..3 {
-            let now = supervisor.next_due().unwrap();
-            let launch = started(&supervisor.advance(now))[0];
-            told = supervisor.ended(now, launch, End::Exited(1));
-        }
-        let [Task::Failing { reason, .. }] = &told[..] else { panic!("{told:?}") };
-        assert!(reason.contains("3 times") && reason.contains("exit code 1"), "{reason}");
-        assert!(supervisor.next_due().is_some());
-    }
-
-    #[test]
-    fn what_is_hopeless_is_not_tried_again() {
-        let mut supervisor = one(2);
-        supervisor.advance(0);
-        assert!(matches!(&supervisor.hopeless(1, "no handler")[..], [Task::Failing { .. }]));
-        supervisor.ended(0, 1, End::Exited(2));
-        assert_eq!(supervisor.next_due(), None);
-    }
-
-    #[test]
-    fn a_stuck_container_is_replaced_and_then_ended() {
-        let mut supervisor = one(1);
-        supervisor.advance(0);
-        supervisor.ready(0, 1);
-        supervisor.replace(5, 1);
-        supervisor.replace(6, 1);
-        assert_eq!(started(&supervisor.advance(6)), [2]);
-        assert_eq!(supervisor.end(7, 1), [Task::Terminate { launch: 1 }]);
-        let kill = supervisor.next_due().unwrap();
-        assert_eq!(supervisor.advance(kill), [Task::Kill { launch: 1 }]);
-        supervisor.ended(kill, 1, End::killed("SIGKILL"));
-        assert_eq!(supervisor.next_due(), None);
-    }
-
-    #[test]
-    fn all_come_back_when_the_launcher_died_and_none_after_a_stop() {
-        let mut supervisor = one(3);
-        supervisor.advance(0);
-        supervisor.launcher_died(1);
-        assert_eq!(started(&supervisor.advance(1)).len(), 3);
-        supervisor.stop();
-        assert_eq!(supervisor.end_all(2).len(), 3);
-        supervisor.launcher_died(3);
-        assert!(supervisor.advance(4).is_empty() && supervisor.is_empty());
-    }
-
-    #[test]
-    fn a_generation_that_is_over_is_not_started_again_and_the_others_are() {
-        let mut supervisor = one(1);
-        supervisor.advance(0);
-        supervisor.connected(1);
-        let second = FIRST.next();
-        supervisor.begin(1, FOO, second, config(2));
-        assert_eq!(started(&supervisor.advance(1)), [2, 3]);
-        // The second one has not connected when the third begins: it is ended, the first one is
-        // kept up.
-        assert_eq!(supervisor.retire(2, FOO, |generation| generation == second).len(), 2);
-        supervisor.begin(2, FOO, second.next(), config(1));
-        for launch in [2, 3] {
-            assert!(supervisor.ended(3, launch, End::killed("SIGTERM")).is_empty());
-        }
-        supervisor.ready(0, 1);
-        supervisor.ended(SECOND, 1, End::Exited(1));
-        assert_eq!(started(&supervisor.advance(SECOND)).len(), 2);
-        assert!(supervisor.retire(SECOND, FOO, |_| true).len() == 2);
-        assert_eq!(supervisor.next_due(), Some(SECOND + ns(TERM_GRACE)));
-    }
-}
+mod tests;

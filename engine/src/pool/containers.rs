@@ -1,6 +1,7 @@
 //! A container, and whether it takes calls.
 
 use super::edges::Edges;
+use super::failed_calls::FailedCalls;
 use super::workers::Workers;
 use crate::calls::ContainerLoad;
 use crate::ids::{CallNumber, ChannelKey, Fingerprint, FunctionId, Generation};
@@ -77,6 +78,8 @@ pub struct Container {
     dying_until: Option<u64>,
     /// Whether its workers can make and run direct calls.
     pub is_direct: bool,
+    /// The calls that failed as their worker in it was gone.
+    pub failed_calls: FailedCalls,
     /// Which functions it calls through the engine, and how often.
     pub edges: Edges,
 }
@@ -99,6 +102,7 @@ impl Container {
             last_words: None,
             dying_until: None,
             is_direct: false,
+            failed_calls: FailedCalls::default(),
             edges: Edges::default(),
         }
     }

@@ -65,9 +65,8 @@ impl Generations {
         }
     }
 
-    /// A worker of this generation is ready.
-    #[inline]
-    pub fn came(&mut self, generation: Generation) {
+    /// All containers of this generation have a worker that is ready.
+    pub fn all_came(&mut self, generation: Generation) {
         if generation == self.newest {
             self.failing = None;
         }

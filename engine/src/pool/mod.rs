@@ -2,11 +2,13 @@
 
 mod containers;
 mod edges;
+mod failed_calls;
 mod generations;
 mod members;
 mod workers;
 
 pub use containers::{Container, Membership, Phase};
+pub use failed_calls::FailedCalls;
 pub use generations::Generations;
 pub use members::{Members, Pool};
 pub use workers::Workers;

@@ -42,6 +42,8 @@ impl<P: Share, R> Scheduler<P, R> {
         let (Some(at), Some(times)) = (call.dispatched(), call.times(turn.now)) else { return };
         let (function, input, queued_ns) = (call.function(), call.input(), call.queued_ns());
         let is_lease = call.is_lease();
+        // The caller of an abandoned call was told how it ended before.
+        let (root, is_abandoned) = (call.root(), call.abandoned().is_some());
         if !is_lease {
             self.learn(turn.now, function, (call.queued_at(), times), by);
         }
@@ -61,6 +63,9 @@ impl<P: Share, R> Scheduler<P, R> {
         };
         let container = &mut self.pool[at.container];
         container.end_alone(id);
+        if by == EndedBy::Death && !is_again && !is_lease && !is_abandoned {
+            container.failed_calls.add(root.unwrap_or(id));
+        }
         if by != EndedBy::Death {
             container.workers.ended_call(at.channel);
         }

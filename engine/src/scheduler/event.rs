@@ -186,8 +186,8 @@ pub enum Event<'a, P> {
         /// The function.
         function: FunctionId,
     },
-    /// Containers of a generation do not come to be. The function cannot be called unless an older
-    /// generation serves.
+    /// A container of a generation does not come to be. The function cannot be called if none of
+    /// its containers is ready, and none comes to be.
     GenerationFailing {
         /// The function.
         function: FunctionId,
@@ -195,6 +195,8 @@ pub enum Event<'a, P> {
         generation: Generation,
         /// Why.
         reason: &'a str,
+        /// Whether this is so of all its containers. Else others may come to be.
+        is_all: bool,
     },
     /// Time has passed: see [`Actions::wake_at`](super::Actions::wake_at).
     Tick,

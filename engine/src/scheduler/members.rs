@@ -6,7 +6,7 @@ use super::ended_by::EndedBy;
 use super::turn::Turn;
 use crate::calls::Share;
 use crate::ids::{CallNumber, ChannelKey, ContainerKey, FunctionId, Generation};
-use crate::pool::{Container, Membership, Phase, Workers};
+use crate::pool::{Container, FailedCalls, Membership, Phase, Workers};
 use nightcore_runtime::protocol::control::Mode;
 use nightcore_runtime::protocol::limits::MAX_WORKERS_PER_CONTAINER;
 use nightcore_runtime::protocol::{Failure, Status};
@@ -125,7 +125,14 @@ impl<P: Share, R> Scheduler<P, R> {
         let channel = self.pool.add_worker(key);
         let container = &self.pool[key];
         let (function, generation) = (container.function(), container.membership().generation());
-        self.pool.members_mut(function).generations_mut().came(generation);
+        let ready = self.pool.containers(function).filter(|(_, c)| {
+            c.membership() == Membership::Launched(generation)
+                && c.phase() < Phase::SetAside
+                && !c.workers.ready().is_empty()
+        });
+        if ready.count() >= self.functions[function].spec().processes as usize {
+            self.pool.members_mut(function).generations_mut().all_came(generation);
+        }
         self.serve_newest_if_ready(turn, function);
         self.pump(turn, function);
         channel
@@ -189,9 +196,15 @@ impl<P: Share, R> Scheduler<P, R> {
             self.worker_gone(turn, channel, failure);
         }
         self.recall_from(turn, key);
+        self.failed_calls = std::mem::take(&mut self.pool[key].failed_calls);
         self.pool.disconnect(key);
         self.serve_newest_if_ready(turn, function);
         self.pump(turn, function);
+    }
+
+    /// The calls that failed with the container that was lost last.
+    pub fn take_failed_calls(&mut self) -> FailedCalls {
+        std::mem::take(&mut self.failed_calls)
     }
 
     /// Whether at least one worker of the function is ready.

@@ -58,16 +58,18 @@ impl<P: Share, R> Scheduler<P, R> {
         generation
     }
 
-    /// Containers of this generation do not come to be, for this reason.
+    /// A container of this generation does not come to be, for this reason; or none of them does.
     pub(super) fn generation_failing(
         &mut self,
         turn: &mut Turn<'_, P, R>,
         (function, generation): (FunctionId, Generation),
         reason: &str,
+        is_all: bool,
     ) {
+        let is_ready = self.is_ready(function);
         let generations = self.pool.members_mut(function).generations_mut();
         generations.fail(generation, reason);
-        if generation == generations.serving() {
+        if is_all && !is_ready && generation == generations.serving() {
             self.set_unavailable(turn, function, reason);
         }
     }

@@ -231,7 +231,7 @@ impl<R> Driven<R> {
     /// The generation that serves does not come to be any more.
     pub fn set_unavailable(&mut self, now: u64, function: FunctionId, reason: &str) {
         let generation = self.serving_generation(function);
-        self.told(now, Event::GenerationFailing { function, generation, reason });
+        self.told(now, Event::GenerationFailing { function, generation, reason, is_all: true });
     }
 
     pub fn container_connected(

@@ -1,0 +1,86 @@
+//! What the person who runs the engine is told when a container ends.
+
+use crate::config::format_duration;
+use crate::launcher::end::End;
+use crate::launcher::task::Task;
+use crate::pool::FailedCalls;
+use std::time::Duration;
+
+/// What follows when a container has ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Next {
+    /// Another one is started at once.
+    AtOnce,
+    /// Another one is started after this time.
+    After(Duration),
+    /// None is started for it.
+    Nothing,
+}
+
+/// The end of a container that nobody had asked for.
+#[derive(Debug)]
+pub(super) struct Death {
+    /// The function's name.
+    pub(super) name: String,
+    /// The process, if it came to be.
+    pub(super) pid: Option<i32>,
+    /// How it ended.
+    pub(super) how: End,
+    /// What follows.
+    pub(super) next: Next,
+}
+
+impl Death {
+    /// Tells of it: a line of the engine's, and if calls failed with it, lines in the function's
+    /// log, one for each of them.
+    pub(super) fn tell(&self, failed: &FailedCalls) -> Vec<Task> {
+        let calls = match failed.count() {
+            0 => String::new(),
+            1 => "; 1 call failed".to_owned(),
+            count => format!("; {count} calls failed"),
+        };
+        let what = self.what();
+        let about = format!("{what}{calls}{}", self.next());
+        let text = format!("{}: {about}", self.name);
+        let function = self.name.clone();
+        let of_calls = failed.roots().iter();
+        let of_calls = of_calls.map(|call| (Some(*call), format!("{what}, and this call failed")));
+        let lines = std::iter::once((None, about)).chain(of_calls).collect();
+        // Without a call that failed the log is the function's alone.
+        let pid = self.pid.filter(|_| failed.count() > 0);
+        let log = pid.map(|pid| Task::Log { function, pid, lines });
+        std::iter::once(Task::Say { text }).chain(log).collect()
+    }
+
+    fn what(&self) -> String {
+        let process = self.pid.map_or("a process".to_owned(), |pid| format!("process {pid}"));
+        match &self.how {
+            End::Exited(code) => format!("{process} ended with exit code {code}"),
+            End::Killed { signal, has_core } => {
+                let core = if *has_core { " (core dumped)" } else { "" };
+                format!("{process} died of {signal}{core}")
+            }
+            End::OutOfMemory => format!("{process} was killed at its limit of memory"),
+            End::NotStarted(error) => format!("{process} could not be started: {error}"),
+            End::LauncherDied => format!("{process} was killed as the launcher died"),
+            End::StartTimedOut(after) => {
+                let after = format_duration(*after);
+                format!("{process} was ended, as it was not ready within {after} (start_timeout)")
+            }
+            End::Stuck => {
+                format!("{process} is replaced, as a handler in it went on beyond its grace")
+            }
+        }
+    }
+
+    fn next(&self) -> String {
+        match (self.next, &self.how) {
+            (Next::AtOnce, End::Stuck) => "; another one is started at once".to_owned(),
+            (Next::AtOnce, _) => "; restarted at once".to_owned(),
+            (Next::After(pause), _) => {
+                format!("; restarted in {:.1} s", pause.as_secs_f64())
+            }
+            (Next::Nothing, _) => "; not restarted".to_owned(),
+        }
+    }
+}

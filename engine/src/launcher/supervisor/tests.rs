@@ -1,0 +1,199 @@
+//! Which containers are started when, and what is said of their ends.
+
+use super::*;
+use crate::ids::CallNumber;
+
+const SECOND: u64 = 1_000_000_000;
+
+const FOO: FunctionId = FunctionId::new(1).unwrap();
+const FIRST: Generation = Generation::FIRST;
+
+fn config(processes: u32) -> Rc<config::Function> {
+    let text = format!("[functions.Foo]\ncommand = [\"sh\"]\nprocesses = {processes}\n");
+    let config = config::Config::parse(&text, std::path::Path::new("nightcore.toml")).unwrap();
+    Rc::new(config.functions[0].clone())
+}
+
+fn one(processes: u32) -> Supervisor {
+    let mut supervisor = Supervisor::new(1);
+    supervisor.begin(0, FOO, FIRST, config(processes));
+    supervisor
+}
+
+fn said(tasks: &[Task]) -> Vec<&str> {
+    let mut texts = Vec::new();
+    for task in tasks {
+        if let Task::Say { text } = task {
+            texts.push(text.as_str());
+        }
+    }
+    texts
+}
+
+fn started(tasks: &[Task]) -> Vec<u64> {
+    let launch = |task: &Task| match task {
+        Task::Start { launch, .. } => Some(*launch),
+        _ => None,
+    };
+    tasks.iter().filter_map(launch).collect()
+}
+
+#[test]
+fn a_proven_container_comes_back_at_once_and_a_failing_one_ever_later() {
+    let mut supervisor = one(1);
+    assert_eq!(started(&supervisor.advance(0)), [1]);
+    supervisor.ready(0, 1);
+    supervisor.started(1, 4711);
+    let told = supervisor.ended(SECOND, 1, End::killed("SIGKILL"));
+    assert_eq!(said(&told), ["Foo: process 4711 died of SIGKILL; restarted at once"]);
+    assert_eq!(started(&supervisor.advance(SECOND)), [2]);
+    let history = supervisor.history(FOO);
+    assert_eq!(history.last_end, Some((End::killed("SIGKILL"), SECOND)));
+    assert_eq!(history.restarts, BTreeMap::from([("signal", 1)]));
+
+    let (mut now, mut launch, mut pauses) = (SECOND, 2, Vec::new());
+    for _ in 0..12 {
+        supervisor.ended(now, launch, End::Exited(1));
+        let due = supervisor.next_due().unwrap();
+        pauses.push(due - now);
+        assert!(supervisor.advance(due - 1).is_empty());
+        now = due;
+        launch = started(&supervisor.advance(now))[0];
+    }
+    assert!(pauses[0] >= SECOND / 10 && pauses[0] < SECOND / 7);
+    assert!(pauses.windows(2).take(6).all(|pair| pair[1] > pair[0]));
+    assert!(*pauses.last().unwrap() <= 10 * SECOND + 10 * SECOND / 4);
+}
+
+#[test]
+fn a_crash_loop_is_told_and_tried_on() {
+    let mut supervisor = one(1);
+    let mut told = Vec::new();
+    for _ in 0..3 {
+        let now = supervisor.next_due().unwrap();
+        let launch = started(&supervisor.advance(now))[0];
+        told = supervisor.ended(now, launch, End::Exited(1));
+    }
+    let Some(Task::Failing { reason, is_all: true, .. }) = told.last() else { panic!("{told:?}") };
+    assert!(reason.contains("3 times") && reason.contains("exit code 1"), "{reason}");
+    assert!(supervisor.next_due().is_some());
+}
+
+#[test]
+fn what_is_hopeless_is_not_tried_again() {
+    let mut supervisor = one(2);
+    supervisor.advance(0);
+    let fails = |tasks: Vec<Task>| match tasks.last() {
+        Some(Task::Failing { is_all, .. }) => *is_all,
+        _ => panic!("{tasks:?}"),
+    };
+    assert!(!fails(supervisor.hopeless(1, "no handler")), "the other one may do better");
+    assert!(fails(supervisor.hopeless(2, "no handler")));
+    supervisor.ended(0, 1, End::Exited(2));
+    supervisor.ended(0, 2, End::Exited(2));
+    assert_eq!(supervisor.next_due(), None);
+}
+
+#[test]
+fn a_stuck_container_is_replaced_and_then_ended() {
+    let mut supervisor = one(1);
+    supervisor.advance(0);
+    supervisor.ready(0, 1);
+    assert_eq!(said(&supervisor.replace(5, 1)).len(), 1);
+    assert!(supervisor.replace(6, 1).is_empty());
+    assert_eq!(started(&supervisor.advance(6)), [2]);
+    supervisor.ready(6, 2);
+    assert_eq!(supervisor.end(7, 1), [Task::Terminate { launch: 1 }]);
+    let kill = supervisor.next_due().unwrap();
+    assert_eq!(supervisor.advance(kill), [Task::Kill { launch: 1 }]);
+    supervisor.ended(kill, 1, End::killed("SIGKILL"));
+    assert_eq!(supervisor.next_due(), None);
+}
+
+#[test]
+fn all_come_back_when_the_launcher_died_and_none_after_a_stop() {
+    let mut supervisor = one(3);
+    supervisor.advance(0);
+    supervisor.launcher_died(1);
+    assert_eq!(started(&supervisor.advance(1)).len(), 3);
+    supervisor.stop();
+    assert_eq!(supervisor.end_all(2).len(), 3);
+    supervisor.launcher_died(3);
+    assert!(supervisor.advance(4).is_empty() && supervisor.is_empty());
+}
+
+#[test]
+fn a_generation_that_is_over_is_not_started_again_and_the_others_are() {
+    let mut supervisor = one(1);
+    supervisor.advance(0);
+    supervisor.connected(1);
+    let second = FIRST.next();
+    supervisor.begin(1, FOO, second, config(2));
+    assert_eq!(started(&supervisor.advance(1)), [2, 3]);
+    // The second one has not connected when the third begins: it is ended, the first one is
+    // kept up.
+    assert_eq!(supervisor.retire(2, FOO, |generation| generation == second).len(), 2);
+    supervisor.begin(2, FOO, second.next(), config(1));
+    for launch in [2, 3] {
+        assert!(supervisor.ended(3, launch, End::killed("SIGTERM")).is_empty());
+    }
+    supervisor.ready(0, 1);
+    supervisor.ended(SECOND, 1, End::Exited(1));
+    assert_eq!(started(&supervisor.advance(SECOND)).len(), 2);
+    assert!(supervisor.retire(SECOND, FOO, |_| true).len() == 2);
+    assert_eq!(supervisor.next_due(), Some(SECOND + ns(TERM_GRACE)));
+}
+
+#[test]
+fn a_start_is_bounded_and_counts_as_a_crash_loop() {
+    let mut supervisor = one(1);
+    supervisor.advance(0);
+    let late = supervisor.next_due().unwrap();
+    assert_eq!(late, 60 * SECOND);
+    assert_eq!(supervisor.advance(late), [Task::Terminate { launch: 1 }]);
+    let told = supervisor.ended(late, 1, End::killed("SIGTERM"));
+    assert!(said(&told)[0].contains("not ready within 1m (start_timeout)"), "{told:?}");
+    assert!(matches!(told.last(), Some(Task::Failing { is_all: true, .. })), "{told:?}");
+    let due = supervisor.next_due().unwrap();
+    assert_eq!(started(&supervisor.advance(due)), [2]);
+    supervisor.ready(due, 2);
+    assert_eq!(supervisor.next_due(), None);
+}
+
+#[test]
+fn what_fails_in_one_place_does_not_hold_up_another() {
+    let mut supervisor = one(2);
+    assert_eq!(started(&supervisor.advance(0)), [1, 2]);
+    supervisor.ready(0, 1);
+    let (mut now, mut launch) = (0, 2);
+    for failure in 1..=6 {
+        let told = supervisor.ended(now, launch, End::Exited(1));
+        let failing = told.iter().find(|task| matches!(task, Task::Failing { .. }));
+        assert_eq!(failing.is_some(), failure >= CRASH_LOOP);
+        assert!(!matches!(failing, Some(Task::Failing { is_all: true, .. })));
+        now = supervisor.next_due().unwrap();
+        launch = started(&supervisor.advance(now))[0];
+    }
+    // The good one comes back at once, and then without the other one's pauses.
+    supervisor.ended(now, 1, End::Exited(1));
+    let again = started(&supervisor.advance(now))[0];
+    supervisor.ended(now, again, End::Exited(1));
+    assert!(supervisor.next_due().unwrap() - now < SECOND / 7);
+}
+
+#[test]
+fn a_death_is_told_when_it_is_known_which_calls_failed() {
+    let mut supervisor = one(1);
+    supervisor.advance(0);
+    supervisor.started(1, 4711);
+    supervisor.connected(1);
+    supervisor.ready(0, 1);
+    assert!(supervisor.ended(SECOND, 1, End::killed("SIGSEGV")).is_empty());
+    let mut failed = FailedCalls::default();
+    failed.add(CallNumber::new(7).unwrap());
+    let told = supervisor.gone(1, failed);
+    let line = "Foo: process 4711 died of SIGSEGV; 1 call failed; restarted at once";
+    assert_eq!(said(&told), [line]);
+    let Some(Task::Log { lines, .. }) = told.last() else { panic!("{told:?}") };
+    assert_eq!(lines[1].0, Some(7));
+}

@@ -1,0 +1,56 @@
+//! What the supervisor asks for.
+
+use crate::config;
+use crate::ids::{FunctionId, Generation};
+use std::rc::Rc;
+
+/// What is to be done.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Task {
+    /// Start a container of this function, as this launch.
+    Start {
+        /// The launch's number.
+        launch: u64,
+        /// The function.
+        function: FunctionId,
+        /// Of which generation of its containers it is.
+        generation: Generation,
+        /// What it is started from.
+        config: Rc<config::Function>,
+    },
+    /// Send SIGTERM to a container's process group.
+    Terminate {
+        /// The launch.
+        launch: u64,
+    },
+    /// Send SIGKILL to a container's process group.
+    Kill {
+        /// The launch.
+        launch: u64,
+    },
+    /// Note that a container of this generation does not come to be.
+    Failing {
+        /// The function.
+        function: FunctionId,
+        /// The generation of its containers.
+        generation: Generation,
+        /// Why.
+        reason: String,
+        /// Whether none of the others does.
+        is_all: bool,
+    },
+    /// Tell the person who runs the engine.
+    Say {
+        /// What happened.
+        text: String,
+    },
+    /// Keep lines in a function's log.
+    Log {
+        /// The function's name.
+        function: String,
+        /// The process that the lines are about.
+        pid: i32,
+        /// Each with the call that it is about.
+        lines: Vec<(Option<u64>, String)>,
+    },
+}

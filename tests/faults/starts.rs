@@ -1,0 +1,112 @@
+//! Every start comes to an end within a bound, and one process that cannot start is not the
+//! function.
+
+use harness::workers::c;
+use harness::{Home, Setup, wait_until, wait_until_within};
+use std::fs;
+use std::time::{Duration, Instant};
+
+/// Much less than what a call may take: whoever waits for its deadline is late.
+const SOON: Duration = Duration::from_secs(10);
+
+#[test]
+fn a_function_is_available_while_one_of_its_processes_is_ready() {
+    // The first process gets the folder, and each other one ends at once.
+    let script = format!("mkdir taken || exit 1; exec {}", c().display());
+    let lines = "processes = 2\n";
+    let home = Setup::new().command("Echo", &["sh", "-c", &script], lines).home();
+    let engine = home.start();
+    wait_until("the other one to have failed often", || engine.function("Echo").restarts >= 4);
+    let echo = engine.function("Echo");
+    assert_eq!(echo.unavailable, None);
+    assert!(echo.failing.is_some_and(|reason| reason.contains("exit code 1")));
+    assert_eq!(engine.text("Echo", "served"), "served");
+    let ps = engine.nightcore("ps", &[]).text();
+    assert!(ps.contains("some of its processes do not come to be, the others serve"), "{ps}");
+    let ready = engine.container("Echo");
+    harness::process::signal(ready, nix::sys::signal::Signal::SIGKILL);
+    wait_until("it to be unavailable when none is left", || {
+        engine.function("Echo").unavailable.is_some()
+    });
+    let refused = engine.call("Echo", "x");
+    assert_eq!(refused.status, 503, "{}", refused.text());
+    fs::remove_dir(home.path().join("taken")).unwrap();
+    wait_until("it to come back", || engine.call("Echo", "x").status == 200);
+    assert_eq!(engine.function("Echo").unavailable, None);
+    engine.stop();
+}
+
+#[test]
+fn a_process_that_does_not_become_ready_is_ended_and_said_to_be() {
+    let lines = "start_timeout = \"300ms\"";
+    let home =
+        Setup::new().functions(&["Echo"], &c()).command("Sleeps", &["sleep", "1000"], lines).home();
+    let began = Instant::now();
+    let engine = home.start_some();
+    assert!(engine.ready_line().contains("failed: Sleeps"), "{}", engine.ready_line());
+    let refused = engine.call("Sleeps", "x");
+    assert_eq!(refused.status, 503, "{}", refused.text());
+    assert!(refused.text().contains("300ms (start_timeout)"), "{}", refused.text());
+    let line = "was ended, as it was not ready within 300ms (start_timeout); restarted in";
+    wait_until("the line", || engine.stderr().contains(line));
+    let reload = engine.nightcore("reload", &["Sleeps"]);
+    assert_eq!(reload.code, Some(1));
+    assert!(reload.stderr.contains("start_timeout"), "{}", reload.stderr);
+    assert!(began.elapsed() < SOON, "{:?}", began.elapsed());
+    assert_eq!(engine.text("Echo", "served"), "served");
+    engine.stop();
+}
+
+#[test]
+fn a_reload_whose_processes_do_not_become_ready_says_so() {
+    let setup =
+        |command: &[&str]| Setup::new().command("Echo", command, "start_timeout = \"500ms\"");
+    let worker = c();
+    let worker = worker.to_str().unwrap();
+    let home = setup(&[worker]).home();
+    let engine = home.start();
+    fs::write(home.config(), setup(&["sleep", "1000"]).toml()).unwrap();
+    let reload = engine.nightcore("reload", &[]);
+    assert_eq!(reload.code, Some(1));
+    assert!(reload.stderr.contains("the processes that it had serve on"), "{}", reload.stderr);
+    assert_eq!(engine.text("Echo", "served"), "served");
+    engine.stop();
+}
+
+#[test]
+fn a_start_order_that_is_too_large_is_an_error_at_once() {
+    let lines = format!("env = {{ LARGE = \"{}\" }}", "x".repeat(256 * 1024));
+    let home = Setup::new().functions(&["Upper"], &c()).function("Echo", &c(), &lines).home();
+    let engine = home.start_some();
+    assert!(engine.ready_line().contains("failed: Echo"), "{}", engine.ready_line());
+    let refused = engine.call("Echo", "x");
+    assert_eq!(refused.status, 503);
+    assert!(refused.text().contains("Echo cannot be started"), "{}", refused.text());
+    assert_eq!(engine.text("Upper", "x"), "X");
+    fs::write(home.config(), Setup::new().functions(&["Upper", "Echo"], &c()).toml()).unwrap();
+    assert_eq!(engine.nightcore("reload", &[]).code, Some(0));
+    assert_eq!(engine.text("Echo", "x"), "x");
+    engine.stop();
+}
+
+#[test]
+fn a_folder_whose_name_is_not_text_is_a_folder() {
+    let home = Home::new(&Setup::new().functions(&["Echo"], &c()).toml());
+    let script = "bad=$(printf 'b\\377d'); mkdir $bad; cp nightcore.toml $bad; program=$1; \
+                  shift 4; exec \"$program\" up --config $bad/nightcore.toml \"$@\"";
+    let engine = home.start_under("sh", &["-c", script, "sh"]);
+    assert!(!engine.ready_line().contains("failed"), "{}", engine.ready_line());
+    assert_eq!(engine.text("Echo", "served"), "served");
+    engine.stop();
+}
+
+#[test]
+fn calls_that_wait_for_a_start_are_answered_when_it_fails() {
+    let lines = "start_timeout = \"400ms\"";
+    let home = Setup::new().command("Sleeps", &["sleep", "1000"], lines).home();
+    let engine = home.start_some();
+    // It is tried again: until that fails as well, it stays unavailable.
+    wait_until_within("a second try", SOON, || engine.function("Sleeps").restarts >= 2);
+    assert_eq!(engine.call("Sleeps", "x").status, 503);
+    engine.stop();
+}
