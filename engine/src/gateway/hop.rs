@@ -15,7 +15,7 @@ impl ConnectionHeaders {
         ConnectionHeaders::named_in(lines.map(|line| line.as_bytes()))
     }
 
-    /// Of the values of `Connection`.
+    /// The headers named by these values of `Connection`, and those that always concern it.
     pub(super) fn named_in<'a>(lines: impl Iterator<Item = &'a [u8]>) -> ConnectionHeaders {
         let tokens = lines.flat_map(|line| line.split(|byte| *byte == b','));
         let names = tokens.filter_map(|token| HeaderName::from_bytes(token.trim_ascii()).ok());

@@ -1,4 +1,4 @@
-//! What the gateway asks of a client's socket besides reading and writing.
+//! Operations on a client's socket that the gateway needs besides reading and writing.
 
 use std::os::fd::AsFd;
 use std::task::{Context, Poll};

@@ -20,7 +20,7 @@ use std::task::{Context, Poll, ready};
 use std::time::{Duration, Instant};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
-/// What every answer of HTTP/1 begins with.
+/// The first bytes of every HTTP/1 answer.
 const BEGIN: &[u8] = b"HTTP/1.";
 /// Time in which a client may go on sending after the last answer: enough for most of what it had
 /// begun to send, and as long as it has for a part of a body.
@@ -157,7 +157,7 @@ impl Linger {
     }
 }
 
-/// What hyper reads and writes.
+/// The stream that hyper reads from and writes to.
 pub(super) struct ClientStream<S> {
     turns: Turns<Shared<S>>,
     wire: Rc<Wire<S>>,

@@ -224,7 +224,7 @@ impl Place {
         let directory = self.directory.join(name);
         match fs::create_dir(&directory) {
             Err(error) if error.kind() == io::ErrorKind::NotFound => {
-                // Whoever tidies groups up has removed the launcher's, in which nothing was.
+                // Another program has removed the launcher's group while it was empty.
                 self.make_own()?;
                 fs::create_dir(&directory)?;
             }

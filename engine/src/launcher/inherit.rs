@@ -1,4 +1,4 @@
-//! What containers do not inherit from the engine, the launcher, and whoever started these.
+//! Resets the state that a container would inherit from the engine, the launcher and their parent.
 
 use nix::fcntl::{FcntlArg, FdFlag, fcntl};
 use nix::sys::signal::{SigHandler, Signal, signal};

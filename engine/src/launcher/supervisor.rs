@@ -304,7 +304,7 @@ impl Supervisor {
     /// A container cannot be started, and could not be another time.
     pub fn cannot_start(&mut self, now: u64, launch: u64, error: String) -> Vec<Task> {
         let Some(launched) = self.launched.get_mut(&launch) else { return Vec::new() };
-        // What is said here says it all.
+        // The reason below is told at once; the end of the process would only repeat it.
         launched.was_told = true;
         let reason = format!("{} cannot be started: {error}", launched.name);
         let mut tasks = self.hopeless(launch, &reason);

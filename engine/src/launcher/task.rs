@@ -1,4 +1,4 @@
-//! What the supervisor asks for.
+//! The tasks that the supervisor gives to its driver.
 
 use crate::config;
 use crate::ids::{FunctionId, Generation};

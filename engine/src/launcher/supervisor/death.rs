@@ -1,4 +1,4 @@
-//! What the person who runs the engine is told when a container ends.
+//! The messages about a container's end, for the engine's output and the function's log.
 
 use crate::config::format_duration;
 use crate::launcher::end::End;
@@ -6,7 +6,7 @@ use crate::launcher::task::Task;
 use crate::pool::FailedCalls;
 use std::time::Duration;
 
-/// What follows when a container has ended.
+/// The supervisor's next step after a container has ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Next {
     /// Another one is started at once.
