@@ -38,12 +38,6 @@ pub(super) fn ignore_signals() -> nix::Result<()> {
     Ok(())
 }
 
-/// Lets a write beyond the limit of file sizes fail, instead of ending this process.
-pub fn outlive_file_size_limit() -> nix::Result<()> {
-    // SAFETY: ignoring a signal installs no handler.
-    unsafe { signal(Signal::SIGXFSZ, SigHandler::SigIgn) }.map(drop)
-}
-
 /// Has every descriptor above standard error closed in the programs that this process starts.
 /// Descriptors that this process opens later are closed there anyway.
 pub(super) fn close_descriptors_on_exec() -> io::Result<()> {

@@ -18,7 +18,6 @@ mod task;
 mod wire;
 
 pub use end::End;
-pub use inherit::outlive_file_size_limit;
 pub use keeper::{Keeper, KeeperStatus};
 pub use limits::raise_open_files;
 pub use output::{log_path, logged};
