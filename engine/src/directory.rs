@@ -2,18 +2,32 @@
 
 use anyhow::{Context, Result, bail};
 use nix::fcntl::{Flock, FlockArg};
-use std::fs::{self, DirBuilder, File, OpenOptions};
-use std::io::{Read, Write};
-use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt};
+use std::fs::{self, DirBuilder, File, Metadata};
+use std::io;
+use std::os::unix::fs::{DirBuilderExt, MetadataExt};
 use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
 
 /// Longest path of a directory: its sockets' paths must fit the 108 bytes of a Unix address.
 const MAX_PATH_BYTES: usize = 90;
 
+/// Time that the launcher of an engine that was killed has to end. It kills its containers at once,
+/// and gives up on those that do not die after 5 s.
+const LAUNCHER_ENDS_WITHIN: Duration = Duration::from_secs(10);
+/// Pause between two looks at whether that launcher has ended.
+const LAUNCHER_PAUSE: Duration = Duration::from_millis(5);
+
 /// A directory that this process has locked.
 pub struct Directory {
     path: PathBuf,
+    held: Held,
+}
+
+/// The lock on a directory. It holds for the directory itself, whatever lies at its path later.
+struct Held {
     _lock: Flock<File>,
+    /// The directory's device and inode.
+    identity: (u64, u64),
 }
 
 /// The directory of the engine for this configuration file, unless one is given.
@@ -49,12 +63,42 @@ pub fn admin_socket(directory: &Path) -> PathBuf {
     directory.join("admin.sock")
 }
 
-fn lock_file(directory: &Path) -> PathBuf {
-    directory.join("lock")
+/// The lock that says that processes of this engine still run. An engine's launcher shares it until
+/// it ends, which may be after the engine was killed.
+///
+/// # Errors
+///
+/// When the directory of the logs is not there.
+pub fn share_logs(directory: &Path) -> io::Result<Flock<File>> {
+    let logs = File::open(logs(directory))?;
+    Flock::lock(logs, FlockArg::LockSharedNonblock).map_err(|(_, error)| error.into())
+}
+
+fn logs(directory: &Path) -> PathBuf {
+    directory.join("logs")
+}
+
+/// The file that says which process has locked the directory, for people.
+fn pid_file(directory: &Path) -> PathBuf {
+    directory.join("pid")
+}
+
+/// The device and inode of what lies at a path.
+pub fn identity_at(path: &Path) -> Option<(u64, u64)> {
+    fs::symlink_metadata(path).ok().map(|metadata| identity_of(&metadata))
+}
+
+fn identity_of(metadata: &Metadata) -> (u64, u64) {
+    (metadata.dev(), metadata.ino())
 }
 
 impl Directory {
-    /// Makes and locks the directory; what a dead engine left in it is removed.
+    /// Makes and locks the directory, and removes what a dead engine left in it, when the processes
+    /// of that engine have ended.
+    ///
+    /// # Errors
+    ///
+    /// When another engine has it, it is somebody else's, or it cannot be made.
     pub fn lock(path: &Path) -> Result<Directory> {
         if path.as_os_str().len() > MAX_PATH_BYTES {
             bail!(
@@ -62,27 +106,11 @@ impl Directory {
                 path.display()
             );
         }
-        loop {
-            make_private(path)?;
-            let lock = open_lock(path)?;
-            let inode = lock.metadata()?.ino();
-            let mut lock = match Flock::lock(lock, FlockArg::LockExclusiveNonblock) {
-                Ok(lock) => lock,
-                Err((mut file, _)) => {
-                    let mut pid = String::new();
-                    let _ = file.read_to_string(&mut pid);
-                    bail!("an engine runs already in {} (pid {})", path.display(), pid.trim());
-                }
-            };
-            // The engine that held it may have removed it in between.
-            if fs::metadata(lock_file(path)).is_ok_and(|now| now.ino() == inode) {
-                clean(path)?;
-                lock.set_len(0)?;
-                writeln!(lock, "{}", std::process::id())?;
-                DirBuilder::new().mode(0o700).create(path.join("logs"))?;
-                return Ok(Directory { path: path.to_owned(), _lock: lock });
-            }
-        }
+        let held = Held::take(path)?;
+        wait_for_launcher(path)?;
+        clean(path, Strangers::Refuse)?;
+        fill(path)?;
+        Ok(Directory { path: path.to_owned(), held })
     }
 
     /// Its path.
@@ -90,11 +118,83 @@ impl Directory {
         &self.path
     }
 
-    /// Removes it and all in it.
-    pub fn remove(self) -> Result<()> {
-        fs::remove_dir_all(&self.path)
-            .with_context(|| format!("cannot remove {}", self.path.display()))
+    /// Makes anew what somebody has removed, apart from sockets.
+    ///
+    /// # Errors
+    ///
+    /// When another engine has made the directory its own meanwhile, or it cannot be made.
+    pub fn restore(&mut self) -> Result<()> {
+        if !self.is_ours() {
+            let held = Held::take(&self.path)?;
+            clean(&self.path, Strangers::Refuse)?;
+            self.held = held;
+        }
+        if logs(&self.path).is_dir() { Ok(()) } else { fill(&self.path) }
     }
+
+    /// Whether what lies at its path is the directory that this process has locked.
+    fn is_ours(&self) -> bool {
+        fs::metadata(&self.path).is_ok_and(|found| identity_of(&found) == self.held.identity)
+    }
+
+    /// Removes it and what engines make in it. What somebody else has put there stays.
+    pub fn remove(&self) -> Result<()> {
+        if !self.is_ours() {
+            return Ok(());
+        }
+        clean(&self.path, Strangers::Leave)?;
+        match fs::remove_dir(&self.path) {
+            Err(error) if error.kind() == io::ErrorKind::DirectoryNotEmpty => Ok(()),
+            removed => none_is_fine(removed),
+        }
+        .with_context(|| format!("cannot remove {}", self.path.display()))
+    }
+}
+
+impl Held {
+    /// Makes the directory if it is not there, and locks it.
+    fn take(path: &Path) -> Result<Held> {
+        loop {
+            make_private(path)?;
+            let directory =
+                File::open(path).with_context(|| format!("cannot open {}", path.display()))?;
+            let identity = identity_of(&directory.metadata()?);
+            let Ok(lock) = Flock::lock(directory, FlockArg::LockExclusiveNonblock) else {
+                let pid = fs::read_to_string(pid_file(path)).unwrap_or_default();
+                bail!("an engine runs already in {} (pid {})", path.display(), pid.trim());
+            };
+            // The engine that held it may have removed it in between.
+            if fs::metadata(path).is_ok_and(|now| identity_of(&now) == identity) {
+                return Ok(Held { _lock: lock, identity });
+            }
+        }
+    }
+}
+
+/// Waits until no launcher shares the logs of an engine that was killed. Its containers would go on
+/// for a moment beside those of this engine, and it writes what they have printed.
+fn wait_for_launcher(path: &Path) -> Result<()> {
+    let until = Instant::now() + LAUNCHER_ENDS_WITHIN;
+    let Ok(mut directory) = File::open(logs(path)) else { return Ok(()) };
+    loop {
+        match Flock::lock(directory, FlockArg::LockExclusiveNonblock) {
+            Ok(_) => return Ok(()),
+            Err((_, error)) if Instant::now() >= until => bail!(
+                "{}: processes of an engine that was killed do not end: {error}; end its launcher, \
+                 a process named nightcore",
+                path.display()
+            ),
+            Err((unlocked, _)) => directory = unlocked,
+        }
+        std::thread::sleep(LAUNCHER_PAUSE);
+    }
+}
+
+/// Makes what is in an engine's directory apart from sockets.
+fn fill(path: &Path) -> Result<()> {
+    let filled = fs::write(pid_file(path), format!("{}\n", std::process::id()));
+    let filled = filled.and_then(|()| DirBuilder::new().mode(0o700).create(logs(path)));
+    filled.with_context(|| format!("cannot write in {}", path.display()))
 }
 
 fn make_private(path: &Path) -> Result<()> {
@@ -110,29 +210,43 @@ fn make_private(path: &Path) -> Result<()> {
     Ok(())
 }
 
-fn open_lock(path: &Path) -> Result<File> {
-    let lock = lock_file(path);
-    let mut options = OpenOptions::new();
-    options.read(true).write(true).create(true).truncate(false).mode(0o600);
-    options.open(&lock).with_context(|| format!("cannot open {}", lock.display()))
+/// What to do about a file that no engine makes.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Strangers {
+    /// The directory is none of an engine.
+    Refuse,
+    /// It stays where it is.
+    Leave,
 }
 
-/// Removes what an engine makes, and nothing else.
-fn clean(path: &Path) -> Result<()> {
+/// Removes what an engine makes, and nothing else. `lock` is a file that earlier engines made.
+fn clean(path: &Path, strangers: Strangers) -> Result<()> {
     for entry in fs::read_dir(path)? {
         let entry = entry?;
         let name = entry.file_name();
         let name = name.to_string_lossy();
         let path = entry.path();
         if name == "logs" {
-            fs::remove_dir_all(&path)?;
-        } else if name.ends_with(".sock") || name.starts_with("pipe-") {
-            fs::remove_file(&path)?;
-        } else if name != "lock" {
+            none_is_fine(fs::remove_dir_all(&path))?;
+        } else if name.ends_with(".sock")
+            || name.starts_with("pipe-")
+            || name == "pid"
+            || name == "lock"
+        {
+            none_is_fine(fs::remove_file(&path))?;
+        } else if strangers == Strangers::Refuse {
             bail!("{}: this is not an engine's directory: it holds {name:?}", path.display());
         }
     }
     Ok(())
+}
+
+/// What is to be removed may be gone already.
+fn none_is_fine(removed: io::Result<()>) -> io::Result<()> {
+    match removed {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
+        removed => removed,
+    }
 }
 
 #[cfg(test)]
@@ -152,6 +266,47 @@ mod tests {
         assert!(!path.join("control.sock").exists(), "what a dead engine left is removed");
         again.remove().unwrap();
         assert_eq!(fs::read_dir(parent.path()).unwrap().count(), 0);
+    }
+
+    #[test]
+    fn what_a_killed_engine_s_launcher_still_writes_is_waited_for() {
+        let parent = tempfile::tempdir().unwrap();
+        let path = parent.path().join("engine");
+        drop(Directory::lock(&path).unwrap());
+        let launcher = share_logs(&path).unwrap();
+        let ends = std::thread::spawn({
+            let log = logs(&path).join("Foo.log");
+            move || {
+                fs::write(log, "the last line").unwrap();
+                drop(launcher);
+            }
+        });
+        let held = Directory::lock(&path).unwrap();
+        ends.join().unwrap();
+        assert_eq!(fs::read_dir(logs(&path)).unwrap().count(), 0);
+        held.remove().unwrap();
+    }
+
+    #[test]
+    fn a_directory_that_was_removed_is_made_anew_unless_it_is_another_engine_s() {
+        let parent = tempfile::tempdir().unwrap();
+        let path = parent.path().join("engine");
+        let mut held = Directory::lock(&path).unwrap();
+        fs::remove_dir_all(&path).unwrap();
+        held.restore().unwrap();
+        assert!(logs(&path).is_dir() && Directory::lock(&path).is_err());
+        fs::remove_dir_all(logs(&path)).unwrap();
+        held.restore().unwrap();
+        assert!(logs(&path).is_dir());
+
+        fs::remove_dir_all(&path).unwrap();
+        let other = Directory::lock(&path).unwrap();
+        assert!(held.restore().unwrap_err().to_string().contains("an engine runs already"));
+        held.remove().unwrap();
+        assert!(logs(&path).is_dir(), "it is the other engine's");
+        fs::write(path.join("thesis.tex"), "x").unwrap();
+        other.remove().unwrap();
+        assert_eq!(fs::read_dir(&path).unwrap().count(), 1, "only what is no engine's is left");
     }
 
     #[test]

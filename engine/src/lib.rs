@@ -16,6 +16,7 @@ pub mod launcher;
 pub mod notify;
 pub mod observe;
 pub mod pool;
+mod premises;
 pub mod processors;
 pub mod reload;
 pub mod say;

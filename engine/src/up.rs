@@ -10,6 +10,7 @@ use crate::notify::notify;
 use crate::observe::admin::Admin;
 use crate::observe::door::Door;
 use crate::observe::status::Observed;
+use crate::premises::{Premises, keep as keep_premises};
 use crate::reload::Functions;
 use crate::say::say;
 use crate::transport::{Alarm, Listener};
@@ -17,6 +18,7 @@ use crate::watch::Watch;
 use anyhow::{Context, Result};
 use nightcore_runtime::ipc::slice::{SHORTEST_SLICE_NS, ask_for_short_slice};
 use nightcore_runtime::protocol::control::ChannelKind;
+use std::cell::RefCell;
 use std::fs::File;
 use std::io::{IsTerminal, Write};
 use std::path::Path;
@@ -72,24 +74,16 @@ pub async fn run(options: Options<'_>) -> Result<()> {
     let tcp = tcp.with_context(|| format!("cannot listen on {}", config.gateway.listen))?;
     let address = format!("http://{}", tcp.local_addr()?);
     let door = bind_door(&config)?;
-    let directory = Directory::lock(directory)?;
+    let premises = Rc::new(RefCell::new(Premises::new(Directory::lock(directory)?)));
 
     let (events_in, mut events) = mpsc::unbounded_channel();
     let max_body_bytes = config.gateway.max_body_bytes;
     let alarm = Alarm::new().context("cannot make a timer")?;
-    let core = Core::create(directory.path().to_owned(), max_body_bytes, events_in, alarm.clone());
+    let core = Core::create(directory.to_owned(), max_body_bytes, events_in, alarm.clone());
     if config.functions.iter().any(|function| function.channel == ChannelKind::Ring) {
         ask_for_short_slice(SHORTEST_SLICE_NS);
     }
-    let control_socket = directory::control_socket(directory.path());
-    let listener = Listener::bind(&control_socket);
-    let listener =
-        listener.with_context(|| format!("cannot listen on {}", control_socket.display()))?;
-    let admin_socket = directory::admin_socket(directory.path());
-    let admin_listener = UnixListener::bind(&admin_socket);
-    let admin_listener =
-        admin_listener.with_context(|| format!("cannot listen on {}", admin_socket.display()))?;
-    let mut keeper = Keeper::start(core.clone(), directory.path(), open_files)?;
+    let mut keeper = Keeper::start(core.clone(), directory, open_files, premises.clone())?;
     let mut functions = Functions::start(core.clone(), &mut keeper, config);
     let (reloads, mut asked) = mpsc::unbounded_channel();
 
@@ -100,14 +94,21 @@ pub async fn run(options: Options<'_>) -> Result<()> {
         metrics: door.as_ref().map(|(_, address)| format!("{address}/metrics")),
         started_at: SystemTime::now(),
     });
-    let admin = Admin {
+    let control_socket = directory::control_socket(directory);
+    let admin = Rc::new(Admin {
         observed: observed.clone(),
         control_socket: control_socket.to_string_lossy().into_owned(),
         max_body_bytes,
         reloads,
-    };
-    spawn_local(admit_containers(listener, core.clone()));
-    spawn_local(admin.serve(admin_listener));
+    });
+    premises.borrow_mut().open(control_socket, {
+        let core = core.clone();
+        move |path| Ok(spawn_local(admit_containers(Listener::bind(path)?, core.clone())))
+    })?;
+    premises.borrow_mut().open(directory::admin_socket(directory), move |path| {
+        Ok(spawn_local(admin.clone().serve(UnixListener::bind(path)?)))
+    })?;
+    spawn_local(keep_premises(premises.clone()));
     if let Some((listener, _)) = door {
         spawn_local(
             Door { observed: observed.clone(), health: CoreHealth(core.clone()) }.serve(listener),
@@ -185,7 +186,7 @@ pub async fn run(options: Options<'_>) -> Result<()> {
         () = signals.stop() => {}
     }
     keeper.stop(events).await;
-    directory.remove()
+    premises.borrow().remove()
 }
 
 /// The door that `[admin]` names, and its address.

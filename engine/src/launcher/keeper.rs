@@ -9,6 +9,7 @@ use crate::config;
 use crate::core::{ContainerEvent, CoreHandle};
 use crate::directory;
 use crate::ids::{FunctionId, Generation};
+use crate::premises::Premises;
 use crate::say::{columns, say};
 use crate::transport::{Emptied, Identity, Launched, Outbox};
 use crate::watched::Watched;
@@ -76,17 +77,25 @@ pub struct Keeper {
     open_files: u64,
     supervisor: Rc<RefCell<Supervisor>>,
     launcher: Launcher,
+    /// Where a container that starts connects to.
+    premises: Rc<RefCell<Premises>>,
 }
 
 impl Keeper {
     /// Starts the launcher. Containers get this limit of open files.
-    pub fn start(core: CoreHandle, directory: &Path, open_files: u64) -> Result<Keeper> {
+    pub fn start(
+        core: CoreHandle,
+        directory: &Path,
+        open_files: u64,
+        premises: Rc<RefCell<Premises>>,
+    ) -> Result<Keeper> {
         // Orphans of a launcher that is killed come to the engine, which ends them.
         children::become_subreaper().context("cannot become a subreaper")?;
         let supervisor = Rc::new(RefCell::new(Supervisor::new(now_ns())));
         let launcher =
             Launcher::spawn(directory, open_files).context("cannot start the launcher")?;
-        Ok(Keeper { core, directory: directory.to_owned(), open_files, supervisor, launcher })
+        let directory = directory.to_owned();
+        Ok(Keeper { core, directory, open_files, supervisor, launcher, premises })
     }
 
     /// Starts containers of a new generation of a function.
@@ -276,6 +285,7 @@ impl Keeper {
         generation: Generation,
         function: &config::Function,
     ) -> Result<(), NotStarted> {
+        self.premises.borrow_mut().look();
         let identity = Identity {
             launched: Some(Launched { launch, generation }),
             function: id,

@@ -9,6 +9,7 @@ use super::limits::{limit_data, limit_open_files, set_open_files};
 use super::outputs::Outputs;
 use super::wire::{Launch, News, Order, encode, receive_json, send_encoded};
 use crate::config::Limits;
+use crate::directory::share_logs;
 use crate::say::say;
 use anyhow::{Context, Result};
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
@@ -60,6 +61,9 @@ pub fn run(socket: i32, directory: &Path, open_files: u64) -> Result<()> {
     // This socket above all: a container's end of it would keep the launcher's death from the
     // engine.
     close_descriptors_on_exec().context("the launcher is started by the engine only")?;
+    // Until the end of this process: an engine that follows waits for that. A container's program
+    // does not get it.
+    let _logs = share_logs(directory).ok();
     become_subreaper().context("cannot become a subreaper")?;
     ignore_signals().context("cannot ignore a signal")?;
     let mut mask = SigSet::empty();

@@ -55,8 +55,8 @@ pub struct Admin {
 
 impl Admin {
     /// Serves the pages for ever.
-    pub async fn serve(self, listener: UnixListener) {
-        Gateway::default().serve(listener, Rc::new(self), Stop::default()).await;
+    pub async fn serve(self: Rc<Self>, listener: UnixListener) {
+        Gateway::default().serve(listener, self, Stop::default()).await;
     }
 }
 
