@@ -15,6 +15,7 @@ mod end;
 mod ended_by;
 mod event;
 mod expiry;
+mod kept_slots;
 mod lease_table;
 mod leases;
 mod members;
@@ -30,7 +31,7 @@ mod turn;
 mod upkeep;
 
 pub use action::{Action, Actions};
-pub use event::{Arrival, Below, Event, Invoke};
+pub use event::{Arrival, Below, Event, Fate, Invoke};
 pub use snapshot::{ContainerCounts, FunctionStatus, WorkerCounts};
 
 use crate::calls::{Calls, Deadlines, Share};
@@ -202,9 +203,10 @@ impl<P: Share, R> Scheduler<P, R> {
             }
             Event::WorkerFailed { container } => self.worker_failed(turn, container),
             Event::WorkerGone { channel, failure } => self.worker_gone(turn, channel, failure),
-            Event::ContainerGone { container, failure } => {
-                self.container_gone(turn, container, failure);
+            Event::ContainerGone { container, failure, process } => {
+                self.container_gone(turn, container, failure, process);
             }
+            Event::ProcessEnded { container } => self.process_ended(turn, container),
             Event::Configured { function, spec } => self.configured(turn, function, spec),
             Event::Removed { function } => self.removed(turn, function),
             Event::GenerationFailing { function, generation, reason, is_all } => {

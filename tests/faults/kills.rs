@@ -11,6 +11,8 @@ const CLIENTS: usize = 8;
 const TOLD_WITHIN: Duration = Duration::from_millis(100);
 /// How long after the engine's death its containers may go on.
 const GONE_WITHIN: Duration = Duration::from_secs(1);
+/// How often a process is killed that holds a lock.
+const LOCKS: usize = 5;
 
 /// A call that ended during or after the fault: right, or with one of these errors.
 fn assert_typed(outcome: &Outcome, errors: &[&str]) {
@@ -204,5 +206,34 @@ fn nothing_outlives_a_killed_engine_and_the_next_one_starts_clean() {
     }
     let engine = home.start();
     assert_eq!(engine.text("Echo", "clean"), "clean");
+    engine.stop();
+}
+
+#[test]
+fn a_slot_is_free_when_the_process_that_had_it_is_gone() {
+    let one = "processes = 2\nworkers = { max = 1 }";
+    let engine = Setup::new().function("HoldLock", &c(), one).start();
+    let path = engine.home().path().join("lock");
+    let send = |ms: u64| {
+        let mut client = engine.connect();
+        let body = format!("{}\n{ms}", path.display());
+        client.send("POST", "/function/HoldLock", &[], body.as_bytes()).unwrap();
+        client
+    };
+    for _ in 0..LOCKS {
+        wait_until("both processes", || engine.function("HoldLock").workers == 2);
+        let mut first = send(60_000);
+        let busy = wait_for("the lock to be held", || {
+            let holder = std::fs::read_to_string(&path).ok()?;
+            let pid = holder.trim().parse().ok()?;
+            (engine.function("HoldLock").running == 1 && is_alive(pid)).then_some(pid)
+        });
+        let mut next = send(0);
+        wait_until("a call to wait", || engine.function("HoldLock").queued == 1);
+        process::signal(busy, Signal::SIGKILL);
+        assert_eq!(first.receive().unwrap().status, 502);
+        assert_eq!(next.receive().unwrap().text(), "alone");
+        std::fs::write(&path, "").unwrap();
+    }
     engine.stop();
 }

@@ -2,7 +2,8 @@
 
 use harness::metrics::check_with_promtool;
 use harness::workers::c;
-use harness::{Engine, Load, Response, Setup, wait_until};
+use harness::{Engine, Load, Response, Setup, process, wait_until};
+use nix::sys::signal::Signal;
 
 const QUARANTINE: &str = "quarantine_after = 3\nworkers = { min = 4 }";
 const DEATHS: u64 = 3;
@@ -172,5 +173,20 @@ fn without_a_quarantine_it_goes_on_dying() {
     wait_for_process(&engine, DEATHS + 2);
     let function = engine.function("Delicate");
     assert_eq!((function.quarantined.len(), function.quarantine_refused), (0, 0));
+    engine.stop();
+}
+
+#[test]
+fn an_input_that_was_under_way_when_the_launcher_was_killed_is_not_to_blame() {
+    let setup = Setup::new().function("Delicate", &c(), "quarantine_after = 1");
+    let engine = setup.start();
+    let mut client = engine.connect();
+    client.send("POST", "/function/Delicate", &[], b"60000").unwrap();
+    wait_until("the call to run", || engine.function("Delicate").running == 1);
+    process::signal(engine.launcher(), Signal::SIGKILL);
+    assert_eq!(client.receive().unwrap().status, 502);
+    assert_eq!(engine.text("Delicate", "1"), "slept 1");
+    let function = engine.function("Delicate");
+    assert!(function.quarantined.is_empty(), "{function:?}");
     engine.stop();
 }

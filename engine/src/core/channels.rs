@@ -5,7 +5,7 @@ use super::news::ContainerEvent;
 use super::state::Core;
 use crate::ids::ContainerKey;
 use crate::say::say;
-use crate::scheduler::Event;
+use crate::scheduler::{Event, Fate};
 use crate::transport::{Channel, Ending, State};
 use nightcore_runtime::clock::now_ns;
 use nightcore_runtime::protocol::limits::RING_LINES;
@@ -48,7 +48,7 @@ impl Core {
         let failure = self.end_channel(channel, &format!("broke the protocol: {broken}"));
         let name = &failure.function;
         say(&format!("{name}: a worker broke the protocol, its process is ended: {broken}"));
-        self.lose(channel.container(), &failure);
+        self.lose(channel.container(), &failure, Fate::Lives);
     }
 
     /// Ends a channel, because of what became of its worker; the failure with which its calls end.
@@ -94,7 +94,7 @@ impl Core {
     }
 
     /// Forgets a container: its calls end with this failure, what is left of it is to be ended.
-    pub(super) fn lose(&mut self, key: ContainerKey, failure: &Failure) {
+    pub(super) fn lose(&mut self, key: ContainerKey, failure: &Failure, process: Fate) {
         let now = now_ns();
         let Some(container) = self.connections.container(key) else { return };
         let channels: Vec<Rc<Channel>> = container.channels().cloned().collect();
@@ -108,8 +108,11 @@ impl Core {
             self.connections.close(channel);
         }
         self.forget_caller(now, key);
-        self.note(now, Event::ContainerGone { container: key, failure });
+        self.note(now, Event::ContainerGone { container: key, failure, process });
         if let Some(launch) = container.identity.launch() {
+            if self.scheduler.is_dying(key) {
+                self.processes.add(launch, key);
+            }
             let failed = self.scheduler.take_failed_calls();
             self.tell(ContainerEvent::Gone { launch, failed });
         }

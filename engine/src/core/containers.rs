@@ -5,10 +5,12 @@ use super::state::Core;
 use crate::address_space::is_unlimited;
 use crate::ids::ContainerKey;
 use crate::say::say;
+use crate::scheduler::{Event, Fate};
 use crate::transport::{Admitted, ControlSocket, Greeting, Loss, NewContainer, Refusal, Said};
 use nightcore_runtime::clock::now_ns;
 use nightcore_runtime::protocol::control::{ChannelKind, FromContainer, Refused, Versions};
 use nightcore_runtime::protocol::{DIRECT_SINCE_VERSION, Failure, Status};
+use std::os::fd::OwnedFd;
 use std::rc::Rc;
 
 impl Core {
@@ -94,6 +96,10 @@ impl Core {
     ) {
         let Some(container) = self.connections.container_at(key, control) else { return };
         let (name, pid) = (container.identity.name.clone(), container.pid);
+        let process = match loss {
+            Loss::Died => self.processes.fate_of_dead(container.identity.launch()),
+            Loss::Left | Loss::Broken(_) => Fate::Lives,
+        };
         let text = match loss {
             Loss::Died => format!("the process of {name} that ran it (pid {pid}) died"),
             Loss::Left => format!("the process of {name} that ran it (pid {pid}) left the engine"),
@@ -102,6 +108,29 @@ impl Core {
                 format!("the process of {name} that ran it (pid {pid}) broke the protocol: {text}")
             }
         };
-        self.lose(key, &Failure { function: name, ..Failure::new(Status::ContainerDied, text) });
+        let failure = Failure { function: name, ..Failure::new(Status::ContainerDied, text) };
+        self.lose(key, &failure, process);
+    }
+
+    /// There is a launcher; its pidfd.
+    pub fn launcher_started(&mut self, pidfd: OwnedFd) {
+        self.processes.launcher_started(pidfd);
+    }
+
+    /// The process of this launch has ended.
+    pub fn launch_ended(&mut self, launch: u64) {
+        self.tokens.revoke(launch);
+        if let Some(container) = self.processes.ended(launch) {
+            let now = now_ns();
+            self.note(now, Event::ProcessEnded { container });
+            self.run_actions(now);
+        }
+    }
+
+    /// The launcher has died, and every process that it had started.
+    pub fn launcher_died(&mut self) {
+        let launches = self.connections.containers().filter_map(|c| c.identity.launch());
+        self.processes.launcher_died(launches);
+        self.processes.dying().into_iter().for_each(|launch| self.launch_ended(launch));
     }
 }

@@ -13,6 +13,7 @@ mod functions;
 mod leases;
 mod messages;
 mod news;
+mod processes;
 mod state;
 
 pub use drive::{admit_containers, keep_time, look_at_rings};

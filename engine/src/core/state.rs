@@ -1,6 +1,7 @@
 //! What the core owns.
 
 use super::news::ContainerEvent;
+use super::processes::Processes;
 use crate::calls::{Outcome, Share};
 use crate::ids::CallNumber;
 use crate::processors::Processors;
@@ -32,6 +33,7 @@ pub struct Core {
     pub(super) connections: Connections,
     pub(super) looking: Looking,
     pub(super) processors: Processors,
+    pub(super) processes: Processes,
     pub(super) alarm: Rc<Alarm>,
     /// Says which functions have calls that wait for their turn, and the file of it for
     /// containers; none where the kernel cannot seal it.
@@ -62,6 +64,7 @@ impl Core {
                 connections: Connections::new(directory, max_body_bytes),
                 looking: Looking::default(),
                 processors: Processors::default(),
+                processes: Processes::default(),
                 alarm,
                 board: Board::create().ok(),
                 lendings: HashMap::new(),

@@ -12,6 +12,8 @@ const OPEN_PER_SLOT: u32 = 8;
 pub struct Slots {
     max: u32,
     load: FunctionLoad,
+    /// Slots of calls whose process is dying: their handlers may still run.
+    dying: u32,
     /// Calls whose answer is there and that need a slot to go on, in the order of their answers.
     resumes: VecDeque<CallNumber>,
 }
@@ -19,7 +21,7 @@ pub struct Slots {
 impl Slots {
     /// The slots of a function without calls.
     pub fn new(max: u32) -> Slots {
-        Slots { max, load: FunctionLoad::default(), resumes: VecDeque::new() }
+        Slots { max, load: FunctionLoad::default(), dying: 0, resumes: VecDeque::new() }
     }
 
     /// Most calls that run at once.
@@ -47,7 +49,23 @@ impl Slots {
     /// Whether a call that waits may go on.
     #[inline]
     pub fn is_free(&self) -> bool {
-        self.load.running() < self.max
+        self.load.running() + self.dying < self.max
+    }
+
+    /// Keeps so many slots for handlers that may still run, though their calls have ended.
+    pub fn keep(&mut self, slots: u32) {
+        self.dying += slots;
+    }
+
+    /// Frees so many of the slots that were kept.
+    pub fn free(&mut self, slots: u32) {
+        self.dying -= slots;
+    }
+
+    /// Whether slots are kept.
+    #[inline]
+    pub fn are_kept(&self) -> bool {
+        self.dying > 0
     }
 
     /// Whether one more call from outside may be open.

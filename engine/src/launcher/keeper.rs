@@ -11,7 +11,7 @@ use crate::directory;
 use crate::ids::{FunctionId, Generation};
 use crate::premises::Premises;
 use crate::say::{columns, say};
-use crate::transport::{Emptied, Identity, Launched, Outbox};
+use crate::transport::{Emptied, Identity, Launched, Outbox, pidfd_open};
 use crate::watched::Watched;
 use anyhow::{Context, Result};
 use nightcore_runtime::clock::now_ns;
@@ -94,6 +94,7 @@ impl Keeper {
         let supervisor = Rc::new(RefCell::new(Supervisor::new(now_ns())));
         let launcher =
             Launcher::spawn(directory, open_files).context("cannot start the launcher")?;
+        launcher.introduce(&core);
         let directory = directory.to_owned();
         Ok(Keeper { core, directory, open_files, supervisor, launcher, premises })
     }
@@ -219,7 +220,7 @@ impl Keeper {
                 return self.replace_launcher().await;
             }
         };
-        self.core.borrow_mut().tokens.revoke(launch);
+        self.core.borrow_mut().launch_ended(launch);
         self.supervisor.borrow_mut().ended(now_ns(), launch, how)
     }
 
@@ -228,10 +229,12 @@ impl Keeper {
         let _ = self.launcher.child.kill();
         let _ = self.launcher.child.wait();
         children::end_all(None, END_ORPHANS_WITHIN);
+        self.core.borrow_mut().launcher_died();
         let tasks = self.supervisor.borrow_mut().launcher_died(now_ns());
         loop {
             match Launcher::spawn(&self.directory, self.open_files) {
                 Ok(launcher) => {
+                    launcher.introduce(&self.core);
                     self.launcher = launcher;
                     return tasks;
                 }
@@ -350,6 +353,14 @@ impl Launcher {
         let child = command.process_group(0).spawn()?;
         let socket = Watched::new(own, Interest::READABLE | Interest::WRITABLE)?;
         Ok(Launcher { child, socket, outbox: RefCell::new(Outbox::unbounded()) })
+    }
+
+    /// Tells the core which process this is.
+    fn introduce(&self, core: &CoreHandle) {
+        // Without it, deaths of containers with their launcher count as deaths of their own.
+        if let Ok(pidfd) = pidfd_open(self.child.id() as i32) {
+            core.borrow_mut().launcher_started(pidfd);
+        }
     }
 
     /// Sends an order now, or in its turn when the socket has room.

@@ -76,6 +76,8 @@ pub struct Container {
     /// Until when it gets no calls, ns: one of its channels was closed, and its process may be
     /// dying.
     dying_until: Option<u64>,
+    /// Slots that are kept for its handlers, whose calls have ended with their workers.
+    kept_slots: u32,
     /// Whether its workers can make and run direct calls.
     pub is_direct: bool,
     /// The calls that failed as their worker in it was gone.
@@ -101,6 +103,7 @@ impl Container {
             alone: None,
             last_words: None,
             dying_until: None,
+            kept_slots: 0,
             is_direct: false,
             failed_calls: FailedCalls::default(),
             edges: Edges::default(),
@@ -217,6 +220,21 @@ impl Container {
     /// ns.
     pub fn may_die(&mut self, until: u64) {
         self.dying_until = Some(until);
+    }
+
+    /// Keeps so many slots for handlers in it until its process has ended, or turns out to live.
+    pub fn keep_slots(&mut self, slots: u32) {
+        self.kept_slots += slots;
+    }
+
+    /// Keeps no slots any longer. Returns how many they were.
+    pub fn free_slots(&mut self) -> u32 {
+        std::mem::take(&mut self.kept_slots)
+    }
+
+    /// Whether slots are kept for it.
+    pub fn keeps_slots(&self) -> bool {
+        self.kept_slots > 0
     }
 
     /// Whether the inputs that are under way now are those of its last words.

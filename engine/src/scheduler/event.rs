@@ -62,6 +62,17 @@ pub struct Below {
     pub depth: u32,
 }
 
+/// What has become of the process of a container that is gone.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Fate {
+    /// It has ended.
+    Died,
+    /// It has ended, as its launcher has.
+    DiedWithLauncher,
+    /// It may still run. [`Event::ProcessEnded`] says that it has ended, if it was launched.
+    Lives,
+}
+
 /// Something that has happened. What gives out a new id is a method of the scheduler instead:
 /// calls from outside, new containers and workers, new functions and generations.
 #[derive(Debug)]
@@ -172,6 +183,13 @@ pub enum Event<'a, P> {
         container: ContainerKey,
         /// How its calls end.
         failure: &'a Failure,
+        /// What has become of its process.
+        process: Fate,
+    },
+    /// The process of a container that was gone before has ended.
+    ProcessEnded {
+        /// The container.
+        container: ContainerKey,
     },
     /// The configuration of a function has changed.
     Configured {

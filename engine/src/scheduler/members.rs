@@ -3,6 +3,7 @@
 use super::Scheduler;
 use super::action::Action;
 use super::ended_by::EndedBy;
+use super::event::Fate;
 use super::turn::Turn;
 use crate::calls::Share;
 use crate::ids::{CallNumber, ChannelKey, ContainerKey, FunctionId, Generation};
@@ -171,6 +172,7 @@ impl<P: Share, R> Scheduler<P, R> {
             self.keep_last_words(turn.now, key);
             self.pool[key].may_die(turn.now.saturating_add(DYING_NS));
         }
+        self.keep_slots(key, channel);
         self.pool[key].workers.gone(channel);
         for id in self.pool.open(channel).ids().to_vec() {
             self.end(turn, id, Err(failure.clone()), EndedBy::Death);
@@ -184,22 +186,26 @@ impl<P: Share, R> Scheduler<P, R> {
         turn: &mut Turn<'_, P, R>,
         key: ContainerKey,
         failure: &Failure,
+        process: Fate,
     ) {
         if !self.pool.is_connected(key) {
             return;
         }
-        self.blame(turn, key);
+        if process != Fate::DiedWithLauncher {
+            self.blame(turn, key);
+        }
         let container = &mut self.pool[key];
         container.end();
-        let function = container.function();
         for channel in container.workers.ready().to_vec() {
             self.worker_gone(turn, channel, failure);
         }
         self.recall_from(turn, key);
         self.failed_calls = std::mem::take(&mut self.pool[key].failed_calls);
-        self.pool.disconnect(key);
-        self.serve_newest_if_ready(turn, function);
-        self.pump(turn, function);
+        // One that was attached is not ended when it leaves.
+        let is_launched = !self.pool[key].membership().is_attached();
+        if process != Fate::Lives || !is_launched || !self.pool[key].keeps_slots() {
+            self.forget(turn, key);
+        }
     }
 
     /// The calls that failed with the container that was lost last.

@@ -50,6 +50,9 @@ impl<P: Share, R> Scheduler<P, R> {
     /// As [`Scheduler::pump`]. Returns whether slots are missing.
     fn start_waiting(&mut self, turn: &mut Turn<'_, P, R>, function: FunctionId) -> bool {
         let now = turn.now;
+        if self.functions[function].slots.are_kept() {
+            self.free_slots_of_survivors(now, function);
+        }
         loop {
             let f = &mut self.functions[function];
             if let Some(call) = f.slots.next_resume() {

@@ -67,7 +67,7 @@ impl<P: Share, R> Scheduler<P, R> {
         inputs
     }
 
-    /// A container has died: if by itself, the death counts for the inputs that were under way.
+    /// A container has died by itself: the death counts for the inputs that were under way.
     pub(super) fn blame(&mut self, turn: &mut Turn<'_, P, R>, key: ContainerKey) {
         let container = &self.pool[key];
         let (function, membership) = (container.function(), container.membership());

@@ -92,7 +92,7 @@ mod tests {
     use crate::functions::Spec;
     use crate::ids::Generation;
     use crate::scheduler::upkeep::TICK_NS;
-    use crate::scheduler::{Actions, Event};
+    use crate::scheduler::{Actions, Event, Fate};
     use nightcore_runtime::protocol::control::{ChannelKind, Mode, Placement};
     use nightcore_runtime::protocol::{Failure, Status};
     use std::time::Duration;
@@ -132,7 +132,9 @@ mod tests {
         assert_eq!(scheduler.pool[container].workers.ready().len(), 1);
         assert_eq!(scheduler.pool.count(), (1, 4));
         let failure = &Failure::new(Status::ContainerDied, "killed");
-        scheduler.handle(1, Event::ContainerGone { container, failure }, actions).unwrap();
+        scheduler
+            .handle(1, Event::ContainerGone { container, failure, process: Fate::Died }, actions)
+            .unwrap();
         assert_eq!(scheduler.pool.count(), (0, 0));
     }
 }

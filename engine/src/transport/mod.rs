@@ -41,4 +41,5 @@ pub(crate) use looking::{Looking, Turn};
 pub(crate) use outbox::{Emptied, Outbox};
 pub(crate) use outgoing::Outgoing;
 pub use payload::Payload;
+pub use peer::pidfd_open;
 pub(crate) use reader::{Ending, Heard, Reader};

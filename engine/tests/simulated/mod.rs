@@ -7,7 +7,7 @@ use nightcore_engine::functions::{Ran, Spec};
 use nightcore_engine::ids::{
     CallNumber, ChannelKey, ContainerKey, Fingerprint, FunctionId, Generation,
 };
-use nightcore_engine::scheduler::{Action, Actions, Arrival, Event, Invoke, Scheduler};
+use nightcore_engine::scheduler::{Action, Actions, Arrival, Event, Fate, Invoke, Scheduler};
 use nightcore_runtime::protocol::control::{ChannelKind, Mode, Placement};
 use nightcore_runtime::protocol::{Broken, Failure, InvokeNumber, Status};
 use std::collections::VecDeque;
@@ -245,7 +245,7 @@ impl<R> Driven<R> {
     }
 
     pub fn container_gone(&mut self, now: u64, container: ContainerKey, failure: &Failure) {
-        self.told(now, Event::ContainerGone { container, failure });
+        self.told(now, Event::ContainerGone { container, failure, process: Fate::Died });
     }
 
     pub fn worker_ready(&mut self, now: u64, container: ContainerKey) -> ChannelKey {

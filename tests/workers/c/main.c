@@ -35,6 +35,7 @@ static const struct entry HANDLERS[] = {
     {"Pid", own_pid, NULL},
     {"Crash", crash, NULL},
     {"Leave", leave, NULL},
+    {"HoldLock", hold_lock, NULL},
     {"Delicate", delicate, NULL},
     {"CrashOnce", crash_once, NULL},
     {"LoopForEver", loop_for_ever, NULL},

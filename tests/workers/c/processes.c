@@ -1,10 +1,12 @@
-#define _POSIX_C_SOURCE 200809L
+#define _DEFAULT_SOURCE
 #include "worker.h"
 
 #include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/file.h>
+#include <sys/inotify.h>
 #include <unistd.h>
 
 int32_t own_pid(nc_request *req, void *user) {
@@ -21,6 +23,29 @@ int32_t leave(nc_request *req, void *user) {
     (void)user;
     char *text = body_text(req);
     exit(atoi(text));
+}
+
+/* Replaces a descriptor; what `fd` was is closed. */
+static void replace(int fd, int by) {
+    dup2(by, fd);
+    close(by);
+}
+
+int32_t hold_lock(nc_request *req, void *user) {
+    (void)user;
+    char *text = body_text(req), *rest;
+    int lock = open(first_line(text, &rest), O_RDWR | O_CREAT | O_CLOEXEC, 0600);
+    if (lock < 0 || flock(lock, LOCK_EX | LOCK_NB) != 0) return nc_fail(req, "it is locked");
+    int watch = inotify_init1(IN_CLOEXEC);
+    int told = inotify_add_watch(watch, "/", IN_CREATE) >= 0 && ftruncate(lock, 0) == 0 && dprintf(lock, "%d\n", (int)getpid()) > 0;
+    /* A process that ends closes its highest descriptors first, and takes milliseconds for one that watches files. */
+    replace(STDIN_FILENO, lock);
+    replace(STDOUT_FILENO, watch);
+    usleep((useconds_t)atoi(rest) * 1000);
+    replace(STDIN_FILENO, open("/dev/null", O_RDONLY));
+    replace(STDOUT_FILENO, dup(STDERR_FILENO));
+    free(text);
+    return told ? reply_text(req, "alone") : nc_fail(req, "no pid could be written");
 }
 
 int32_t delicate(nc_request *req, void *user) {
