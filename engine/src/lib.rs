@@ -3,6 +3,9 @@
 //!
 //! The rooms and the way of a call are drawn in `ARCHITECTURE.md`.
 
+// They panic when a write fails, as into a closed pipe: see `cli::output`.
+#![deny(clippy::print_stdout, clippy::print_stderr)]
+
 mod address_space;
 pub mod calls;
 pub mod cli;

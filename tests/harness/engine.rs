@@ -38,17 +38,22 @@ pub struct Engine {
 
 impl Engine {
     #[track_caller]
-    pub(crate) fn start(home: Arc<Home>, mark: String, mut command: Command) -> Engine {
+    pub(crate) fn start(
+        home: Arc<Home>,
+        mark: String,
+        mut command: Command,
+        outputs: Option<(Stdio, Stdio)>,
+    ) -> Engine {
         let log =
             home.path().join(format!("stderr-{}", mark.rsplit('#').next().unwrap_or_default()));
         let log_file = File::create(&log).expect("the folder is writable");
         let (ready, ready_end) = io::pipe().expect("a pipe");
         let fd = ready_end.as_raw_fd();
         command.args(["--ready-fd", &fd.to_string()]);
-        command
-            .stdin(Stdio::null())
-            .stdout(log_file.try_clone().expect("a descriptor"))
-            .stderr(log_file);
+        let (stdout, stderr) = outputs.unwrap_or_else(|| {
+            (log_file.try_clone().expect("a descriptor").into(), log_file.into())
+        });
+        command.stdin(Stdio::null()).stdout(stdout).stderr(stderr);
         // A group of its own: Ctrl-C ends the test alone, and its end the engine.
         command.process_group(0);
         // SAFETY: the closure makes only system calls, which is allowed between fork and exec.

@@ -6,7 +6,7 @@ use crate::engine::Engine;
 use std::ffi::OsStr;
 use std::fs;
 use std::path::{Path, PathBuf};
-use std::process::Command;
+use std::process::{Command, Stdio};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 use tempfile::TempDir;
@@ -101,6 +101,17 @@ impl Home {
         self.start_by(self.command("dev"))
     }
 
+    /// Starts an engine by this subcommand whose standard output and standard error go elsewhere.
+    #[track_caller]
+    pub fn start_to(
+        self: &Arc<Self>,
+        subcommand: &str,
+        stdout: impl Into<Stdio>,
+        stderr: impl Into<Stdio>,
+    ) -> Engine {
+        self.start_with(self.command(subcommand), Some((stdout.into(), stderr.into())))
+    }
+
     /// Starts an engine under another program, such as strace.
     #[track_caller]
     pub fn start_under(self: &Arc<Self>, program: &str, arguments: &[impl AsRef<OsStr>]) -> Engine {
@@ -112,10 +123,19 @@ impl Home {
     }
 
     #[track_caller]
-    fn start_by(self: &Arc<Self>, mut command: Command) -> Engine {
+    fn start_by(self: &Arc<Self>, command: Command) -> Engine {
+        self.start_with(command, None)
+    }
+
+    #[track_caller]
+    fn start_with(
+        self: &Arc<Self>,
+        mut command: Command,
+        outputs: Option<(Stdio, Stdio)>,
+    ) -> Engine {
         let mark =
             format!("{}#{}", self.path().display(), self.starts.fetch_add(1, Ordering::Relaxed));
         command.env(MARK, &mark);
-        Engine::start(self.clone(), mark, command)
+        Engine::start(self.clone(), mark, command, outputs)
     }
 }

@@ -4,6 +4,7 @@ use crate::bytes::text;
 use crate::guard::{guard, guard_value, invalid};
 use crate::request::nc_request;
 use crate::status::NC_OK;
+use nightcore_runtime::complain::complain;
 use nightcore_runtime::worker::{Handlers, Request, serve};
 use std::ffi::{c_char, c_void};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -59,7 +60,9 @@ pub unsafe extern "C" fn nc_handle(
             HANDLERS.lock().unwrap_or_else(PoisonError::into_inner).add(name, Arc::new(run))
         });
         // Most programs do not look at the status of a registration.
-        added.inspect_err(|failure| eprintln!("nightcore: nc_handle: {}", failure.message))?;
+        added.inspect_err(|failure| {
+            complain(format_args!("nightcore: nc_handle: {}", failure.message));
+        })?;
         Ok(NC_OK)
     })
 }
@@ -77,7 +80,7 @@ pub extern "C" fn nc_serve() -> i32 {
         match serve(&handlers) {
             Ok(()) => 0,
             Err(error) => {
-                eprintln!("nightcore: {error}");
+                complain(format_args!("nightcore: {error}"));
                 i32::from(error.exit_code())
             }
         }

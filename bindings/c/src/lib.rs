@@ -9,6 +9,8 @@
 // The contract of each function is its comment, which is the header's: what it takes, for how long,
 // from which thread. What holds for every pointer is in docs/ABI.md.
 #![allow(clippy::missing_safety_doc)]
+// They panic when a write fails, as into a closed pipe.
+#![deny(clippy::print_stdout, clippy::print_stderr)]
 
 // In the order of the header.
 mod version;

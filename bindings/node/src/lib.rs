@@ -6,6 +6,8 @@
 
 // A test program would lack Node, and what registers with it.
 #![cfg(not(test))]
+// They panic when a write fails, as into a closed pipe.
+#![deny(clippy::print_stdout, clippy::print_stderr)]
 
 mod failure;
 mod watch;

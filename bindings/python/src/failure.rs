@@ -1,5 +1,6 @@
 //! Failures, from and to Python.
 
+use nightcore_runtime::complain::complain;
 use nightcore_runtime::protocol::{Cause, Failure, Status};
 use nightcore_runtime::worker::StartError;
 use pyo3::exceptions::{PySystemExit, PyValueError};
@@ -52,7 +53,7 @@ pub fn from_python(
 
 /// Tells why a program cannot serve, and ends it as other languages do.
 pub fn not_started(error: &StartError) -> PyErr {
-    eprintln!("nightcore: {error}");
+    complain(format_args!("nightcore: {error}"));
     PySystemExit::new_err(i32::from(error.exit_code()))
 }
 

@@ -4,6 +4,9 @@
 //! It translates and decides nothing: requests and answers become bytes objects, failures become
 //! the package's exceptions, and every wait is without the GIL.
 
+// They panic when a write fails, as into a closed pipe.
+#![deny(clippy::print_stdout, clippy::print_stderr)]
+
 mod event_loop;
 mod failure;
 mod payload;

@@ -3,6 +3,7 @@
 use crate::failure::not_started;
 use crate::request::Request;
 use crate::thread::keep_state;
+use nightcore_runtime::complain::complain;
 use nightcore_runtime::protocol::{Failure, Status};
 use nightcore_runtime::worker::{self, Handlers, StartError};
 use pyo3::exceptions::PyValueError;
@@ -25,7 +26,7 @@ pub fn serve(py: Python<'_>, names: Vec<String>, run: Py<PyAny>) -> PyResult<()>
     match py.detach(|| worker::serve(&handlers)) {
         Ok(()) => Ok(()),
         Err(error @ StartError::EngineGone) => {
-            eprintln!("nightcore: {error}");
+            complain(format_args!("nightcore: {error}"));
             // Worker threads may run handlers, which the interpreter's end would stop anywhere.
             std::process::exit(i32::from(error.exit_code()))
         }

@@ -10,6 +10,7 @@ use super::arguments::{Engine, check_name};
 use super::engine_client::ask_status;
 use super::exit::{EXIT_BAD_INPUT, EXIT_CALL_FAILED, EXIT_NO_ENGINE, Exit};
 use super::invoke::body;
+use super::output::print;
 use super::runtime::runtime;
 use crate::config::{format_duration, parse_duration};
 use crate::launcher::raise_open_files;
@@ -19,7 +20,7 @@ use load::{End, Load, Pace};
 use nightcore_runtime::ipc::slice::{SHORTEST_SLICE_NS, ask_for_short_slice};
 use nightcore_runtime::protocol::Status;
 use report::{Asked, Report};
-use std::io::{self, ErrorKind, IsTerminal, Write};
+use std::io::{self, IsTerminal};
 use std::net::SocketAddr;
 use std::time::Duration;
 
@@ -107,7 +108,7 @@ impl Bench {
             load::run(load, clients).await.map_err(Exit::bad_input)
         })?;
         let report = Report::new(asked, &outcome);
-        print(&if self.json { report.json() } else { report.text() })?;
+        print(if self.json { report.json() } else { report.text() })?;
         match (outcome.end, report.failure()) {
             (End::Lost(error), _) => Err(Exit::new(EXIT_NO_ENGINE, format!("{error:#}"))),
             (_, Some(failure)) => Err(Exit::new(EXIT_CALL_FAILED, failure)),
@@ -162,14 +163,4 @@ async fn connect(address: SocketAddr, count: u32) -> Result<Vec<Client>, Exit> {
         clients.push(client?);
     }
     Ok(clients)
-}
-
-fn print(text: &str) -> Result<(), Exit> {
-    let mut out = io::stdout().lock();
-    match out.write_all(text.as_bytes()).and_then(|()| out.flush()) {
-        // A reader that has seen enough, such as `head`.
-        Err(error) if error.kind() == ErrorKind::BrokenPipe => Ok(()),
-        written => written
-            .map_err(|error| Exit::new(EXIT_CALL_FAILED, format!("standard output: {error}"))),
-    }
 }

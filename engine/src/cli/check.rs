@@ -2,6 +2,7 @@
 
 use super::arguments::load;
 use super::exit::Exit;
+use super::output::print;
 use std::path::PathBuf;
 
 #[derive(clap::Args)]
@@ -18,10 +19,8 @@ impl Check {
     pub fn run(self) -> Result<(), Exit> {
         let config = load(&self.config)?;
         if self.print {
-            print!("{}", config.to_toml());
-        } else {
-            println!("{}: ok, {} functions", self.config.display(), config.functions.len());
+            return print(config.to_toml());
         }
-        Ok(())
+        print(format!("{}: ok, {} functions\n", self.config.display(), config.functions.len()))
     }
 }

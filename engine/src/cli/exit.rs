@@ -6,6 +6,8 @@ pub const EXIT_CALL_FAILED: u8 = 1;
 pub const EXIT_BAD_INPUT: u8 = 2;
 /// No engine is running.
 pub const EXIT_NO_ENGINE: u8 = 3;
+/// Standard output cannot be written to.
+pub const EXIT_OUTPUT: u8 = 4;
 
 /// The error of a command: its message, and the exit code of the process.
 #[derive(Debug)]

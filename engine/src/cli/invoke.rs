@@ -3,12 +3,13 @@
 use super::arguments::{Engine, check_name};
 use super::engine_client::ask_with;
 use super::exit::{EXIT_BAD_INPUT, EXIT_CALL_FAILED, Exit};
+use super::output::print;
 use crate::config::parse_duration;
 use crate::gateway::TIMEOUT_HEADER;
 use crate::observe::admin::InvokeError;
 use hyper::Method;
 use hyper::header::{HeaderMap, HeaderValue};
-use std::io::{IsTerminal, Read, Write};
+use std::io::{IsTerminal, Read};
 use std::time::Duration;
 
 #[derive(clap::Args)]
@@ -48,9 +49,7 @@ impl Invoke {
         let page = format!("/invoke/{}", self.function);
         let (status, answer) = ask_with(&self.engine, Method::POST, &page, headers, body)?;
         if status.is_success() {
-            let written = std::io::stdout().write_all(&answer);
-            return written
-                .map_err(|error| Exit::new(EXIT_CALL_FAILED, format!("standard output: {error}")));
+            return print(&answer);
         }
         let error: InvokeError =
             serde_json::from_slice(&answer).map_err(|error| Exit::new(EXIT_CALL_FAILED, error))?;

@@ -56,10 +56,7 @@ pub(super) fn lines(path: &Path) -> io::Result<(Vec<Vec<u8>>, LogFile)> {
         _ => false,
     };
     for file in before.iter().filter(|_| !is_itself).chain(&current) {
-        log.read(file, |line| {
-            lines.push(line.to_vec());
-            Ok(())
-        })?;
+        log.read(file, &mut lines)?;
     }
     log.file = current;
     Ok((lines, log))
@@ -72,33 +69,25 @@ pub(super) fn last_lines(path: &Path, most: usize) -> io::Result<Vec<Vec<u8>>> {
 }
 
 impl LogFile {
-    /// Gives the whole lines that `file` has from where it stands.
-    fn read(
-        &mut self,
-        file: &File,
-        mut each: impl FnMut(&[u8]) -> io::Result<()>,
-    ) -> io::Result<()> {
+    /// Appends the whole lines that `file` has from where it stands to `lines`.
+    fn read(&mut self, file: &File, lines: &mut Vec<Vec<u8>>) -> io::Result<()> {
         let mut reader = BufReader::new(file);
         while reader.read_until(b'\n', &mut self.part)? > 0 {
             if self.part.ends_with(b"\n") {
-                let line = std::mem::take(&mut self.part);
-                each(&line)?;
+                lines.push(std::mem::take(&mut self.part));
             }
         }
         Ok(())
     }
 
-    /// Gives the lines that have come since, also by the files that followed.
-    pub(super) fn more(
-        &mut self,
-        path: &Path,
-        mut each: impl FnMut(&[u8]) -> io::Result<()>,
-    ) -> io::Result<()> {
+    /// Returns the lines that have come since, also by the files that followed.
+    pub(super) fn more(&mut self, path: &Path) -> io::Result<Vec<Vec<u8>>> {
+        let mut lines = Vec::new();
         loop {
             let newest = File::open(path).ok();
             // What was set aside gets nothing more: its rest is read before the next one.
             if let Some(file) = self.file.take() {
-                let read = self.read(&file, &mut each);
+                let read = self.read(&file, &mut lines);
                 self.file = Some(file);
                 read?;
             }
@@ -107,7 +96,7 @@ impl LogFile {
             };
             match newest {
                 Some(newest) if !is_read(&newest) => self.file = Some(newest),
-                _ => return Ok(()),
+                _ => return Ok(lines),
             }
         }
     }
@@ -132,14 +121,8 @@ mod tests {
         fs::write(&path, "four and many more\n").unwrap();
         assert_eq!(lines(&path).unwrap().0.concat(), b"one\ntwo\nthree\nfour and many more\n");
         let mut more = Vec::new();
-        let mut look = || {
-            log.more(&path, |line| {
-                more.push(line.to_vec());
-                Ok(())
-            })
-        };
-        look().unwrap();
-        look().unwrap();
+        more.extend(log.more(&path).unwrap());
+        more.extend(log.more(&path).unwrap());
         assert_eq!(more, [&b"three\n"[..], b"four and many more\n"]);
     }
 

@@ -4,13 +4,14 @@ use super::arguments::Engine;
 use super::engine_client::ask;
 use super::exit::{EXIT_BAD_INPUT, EXIT_NO_ENGINE, Exit};
 use super::log_file::{Entry, LogFile, lines};
+use super::output::{Output, written};
 use crate::launcher::{log_path, logged};
 use crate::observe::status::EngineStatus;
 use hyper::Method;
 use nightcore_runtime::protocol::CallId;
 use serde_json::json;
-use std::io::{self, StdoutLock, Write};
-use std::path::Path;
+use std::io::{self, BufWriter, Write};
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 /// How often more is looked for.
@@ -42,6 +43,20 @@ struct Log {
     file: LogFile,
 }
 
+/// Why nothing more is shown.
+enum Ended {
+    /// A log cannot be read.
+    Unreadable(PathBuf, io::Error),
+    /// Standard output cannot be written to.
+    Unwritable(io::Error),
+}
+
+impl From<io::Error> for Ended {
+    fn from(error: io::Error) -> Ended {
+        Ended::Unwritable(error)
+    }
+}
+
 impl Logs {
     pub fn run(self) -> Result<(), Exit> {
         let directory = self.engine.directory().map_err(Exit::bad_input)?;
@@ -58,9 +73,11 @@ impl Logs {
             self.check_name(name)?;
         }
         match self.show(&directory) {
-            // A reader that has seen enough, such as `head`.
-            Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(()),
-            shown => shown.map_err(|error| Exit::bad_input(anyhow::Error::from(error))),
+            Ok(()) => Ok(()),
+            Err(Ended::Unreadable(path, error)) => {
+                Err(Exit::new(EXIT_BAD_INPUT, format!("cannot read {}: {error}", path.display())))
+            }
+            Err(Ended::Unwritable(error)) => written(Err(error)),
         }
     }
 
@@ -85,10 +102,12 @@ impl Logs {
         names.into_iter().filter(|name| logs.iter().all(|log| log.function != *name)).collect()
     }
 
-    fn show(&self, directory: &Path) -> io::Result<()> {
+    fn show(&self, directory: &Path) -> Result<(), Ended> {
         let (mut logs, mut shown) = (Vec::new(), Vec::new());
         for function in self.others(directory, &[]) {
-            let (lines, file) = lines(&log_path(directory, &function))?;
+            let path = log_path(directory, &function);
+            let read = lines(&path).map_err(|error| Ended::Unreadable(path, error));
+            let (lines, file) = read?;
             let wanted = lines.into_iter().filter(|line| self.wants(line));
             shown.extend(wanted.map(|line| (function.clone(), line)));
             logs.push(Log { function, file });
@@ -98,7 +117,7 @@ impl Logs {
             shown.sort_by(|(_, a), (_, b)| time(a).cmp(time(b)));
         }
         let skipped = self.lines.map_or(0, |most| shown.len().saturating_sub(most));
-        let mut out = io::stdout().lock();
+        let mut out = BufWriter::new(Output);
         for (function, line) in &shown[skipped..] {
             self.write(&mut out, function, line)?;
         }
@@ -106,36 +125,39 @@ impl Logs {
         if self.follow { self.follow(directory, logs, &mut out) } else { Ok(()) }
     }
 
-    /// Shows what comes, until the engine's directory is gone.
+    /// Shows new lines until the engine's directory is gone, or the reader.
     fn follow(
         &self,
         directory: &Path,
         mut logs: Vec<Log>,
-        out: &mut StdoutLock<'_>,
-    ) -> io::Result<()> {
-        loop {
+        out: &mut BufWriter<Output>,
+    ) -> Result<(), Ended> {
+        while !out.get_ref().is_closed() {
             let is_there = directory.exists();
             for function in self.others(directory, &logs) {
                 logs.push(Log { function, file: LogFile::default() });
             }
             for Log { function, file } in &mut logs {
-                file.more(&log_path(directory, function), |line| {
-                    if self.wants(line) { self.write(out, function, line) } else { Ok(()) }
-                })?;
+                let path = log_path(directory, function);
+                let more = file.more(&path).map_err(|error| Ended::Unreadable(path, error))?;
+                for line in more.iter().filter(|line| self.wants(line)) {
+                    self.write(out, function, line)?;
+                }
             }
             out.flush()?;
             if !is_there {
-                return Ok(());
+                break;
             }
             std::thread::sleep(FOLLOW_PAUSE);
         }
+        Ok(())
     }
 
     fn wants(&self, line: &[u8]) -> bool {
         self.call.is_none() || Entry::parse(line).is_some_and(|entry| entry.call == self.call)
     }
 
-    fn write(&self, out: &mut StdoutLock<'_>, function: &str, line: &[u8]) -> io::Result<()> {
+    fn write(&self, out: &mut impl Write, function: &str, line: &[u8]) -> io::Result<()> {
         if self.json {
             let Some(Entry { time, pid, call, text }) = Entry::parse(line) else { return Ok(()) };
             let (time, text) = (String::from_utf8_lossy(time), String::from_utf8_lossy(text));

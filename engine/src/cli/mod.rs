@@ -1,6 +1,7 @@
 //! The `nightcore` command: one file a subcommand.
 //!
-//! Exit codes: 0 it went well, 1 a call failed, 2 bad input, 3 no engine runs.
+//! Exit codes: 0 it went well, 1 a call failed, 2 bad input, 3 no engine runs, 4 standard output
+//! cannot be written to.
 
 mod arguments;
 mod attach;
@@ -12,14 +13,18 @@ mod invoke;
 mod launcher;
 mod log_file;
 mod logs;
+mod output;
 mod ps;
 mod reload;
 mod runtime;
 mod up;
 
-pub use exit::{EXIT_BAD_INPUT, EXIT_CALL_FAILED, EXIT_NO_ENGINE, Exit};
+pub use exit::{EXIT_BAD_INPUT, EXIT_CALL_FAILED, EXIT_NO_ENGINE, EXIT_OUTPUT, Exit};
 
 use clap::{Parser, Subcommand};
+use nightcore_runtime::complain::complain;
+use output::written;
+use std::io::{self, Write};
 use std::process::ExitCode;
 
 /// Runs functions written in several languages that call each other in microseconds.
@@ -58,7 +63,11 @@ enum Command {
 
 /// Runs the command line.
 pub fn main() -> ExitCode {
-    let result = match Cli::parse().command {
+    let command = match Cli::try_parse() {
+        Ok(cli) => cli.command,
+        Err(error) => return explain(&error),
+    };
+    let result = match command {
         Command::Up(up) => up.run(),
         Command::Dev(dev) => dev.dev(),
         Command::Check(check) => check.run(),
@@ -70,13 +79,21 @@ pub fn main() -> ExitCode {
         Command::Attach(attach) => attach.run(),
         Command::Launcher(launcher) => launcher.run(),
     };
-    match result {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(exit) => {
-            if !exit.message.is_empty() {
-                eprintln!("nightcore: {}", exit.message);
-            }
-            ExitCode::from(exit.code)
-        }
+    end(result)
+}
+
+/// Prints help, the version, or what is wrong with the arguments.
+fn explain(error: &clap::Error) -> ExitCode {
+    // In colours where its stream is a terminal.
+    let printed = error.print().and_then(|()| io::stdout().flush());
+    if error.use_stderr() { ExitCode::from(EXIT_BAD_INPUT) } else { end(written(printed)) }
+}
+
+/// Says why a command failed, if it did. Returns the exit code of the process.
+fn end(result: Result<(), Exit>) -> ExitCode {
+    let Err(exit) = result else { return ExitCode::SUCCESS };
+    if !exit.message.is_empty() {
+        complain(format_args!("nightcore: {}", exit.message));
     }
+    ExitCode::from(exit.code)
 }

@@ -4,6 +4,7 @@ use super::arguments::Engine;
 use super::engine_client::ask_status;
 use super::exit::Exit;
 use super::log_file::last_lines;
+use super::output::print;
 use crate::launcher::log_path;
 use crate::observe::status::{EngineStatus, FunctionState};
 
@@ -28,11 +29,10 @@ impl Ps {
             function.last_output = lines.unwrap_or_default().into_iter().map(text).collect();
         }
         if self.json {
-            println!("{}", serde_json::to_string_pretty(&status).unwrap_or_default());
-        } else {
-            print!("{}", text(&status));
+            let json = serde_json::to_string_pretty(&status).map_err(Exit::bad_input)?;
+            return print(json + "\n");
         }
-        Ok(())
+        print(text(&status))
     }
 }
 

@@ -3,6 +3,7 @@
 use super::arguments::{Engine, check_name};
 use super::engine_client::{ask, ask_status};
 use super::exit::{EXIT_BAD_INPUT, EXIT_CALL_FAILED, EXIT_NO_ENGINE, Exit};
+use super::output::print;
 use crate::reload::{Changes, Forced};
 use hyper::Method;
 use std::time::Duration;
@@ -38,8 +39,11 @@ impl Reload {
             Exit::new(EXIT_NO_ENGINE, format!("the engine is of another version: {error}"))
         })?;
         let changes = changes.map_err(|error| Exit::new(EXIT_BAD_INPUT, format!("\n{error}")))?;
-        println!("{changes}");
-        if self.no_wait { Ok(()) } else { wait(&self.engine, &changes) }
+        let printed = print(format!("{changes}\n"));
+        if !self.no_wait {
+            wait(&self.engine, &changes)?;
+        }
+        printed
     }
 }
 

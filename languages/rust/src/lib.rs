@@ -20,6 +20,9 @@
 //! List the program in `nightcore.toml` and run `nightcore up`; see docs/rust.md. Handlers run on
 //! worker threads, several at once, so what they share must be `Sync`.
 
+// They panic when a write fails, as into a closed pipe.
+#![deny(clippy::print_stdout, clippy::print_stderr)]
+
 mod answer;
 mod error;
 mod host;

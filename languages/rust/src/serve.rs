@@ -2,6 +2,7 @@
 
 use crate::reply::IntoReply;
 use crate::request::Request;
+use nightcore_runtime::complain::complain;
 use nightcore_runtime::worker::{self, Handlers, StartError};
 use std::process::ExitCode;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -32,7 +33,7 @@ pub fn serve() -> ExitCode {
     match try_serve() {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
-            eprintln!("nightcore: {error}");
+            complain(format_args!("nightcore: {error}"));
             ExitCode::from(error.exit_code())
         }
     }

@@ -5,6 +5,7 @@ use super::compose;
 use super::fork::is_forked;
 use super::handlers::{Handler, guarded};
 use super::request::Request;
+use crate::complain::complain;
 use crate::protocol::MessageBuffer;
 
 /// The exit code of a fork that returned from a handler.
@@ -21,7 +22,7 @@ pub(super) fn handle(request: Request<'_>, handler: &Handler) -> MessageBuffer {
     }
     if let (true, Err(failure)) = (request.is_answered(), &outcome) {
         let (function, text) = (request.function(), &failure.message);
-        eprintln!("nightcore: {function}: failed after it had answered: {text}");
+        complain(format_args!("nightcore: {function}: failed after it had answered: {text}"));
     }
     match (request.finish(), outcome) {
         (Some(reply), _) => reply,
@@ -33,9 +34,9 @@ pub(super) fn handle(request: Request<'_>, handler: &Handler) -> MessageBuffer {
 /// Ends a fork whose handler returned. It must neither answer its parent's call nor read its
 /// parent's channel.
 fn end_fork() -> ! {
-    eprintln!(
+    complain(
         "nightcore: a fork returned from a handler; only the parent can answer: \
-         end the child by _exit"
+         end the child by _exit",
     );
     // SAFETY: _exit only ends the process, without running what the parent registered for its own
     // end.

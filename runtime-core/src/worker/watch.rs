@@ -7,6 +7,7 @@
 
 use super::cancel_source::CancelSource;
 use super::fork::{forked, is_forked};
+use crate::complain::complain;
 use crate::protocol::{CallNumber, CancelReason, Failure, Status};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
@@ -156,10 +157,10 @@ impl Watches {
     /// Runs a function. If it panics, standard error says so and nothing else happens.
     fn run_guarded(&self, run: Function) {
         if catch_unwind(AssertUnwindSafe(run)).is_err() {
-            eprintln!(
+            complain(format_args!(
                 "nightcore: {}: a function that was to run on cancellation panicked",
                 self.function
-            );
+            ));
         }
     }
 }

@@ -1,0 +1,71 @@
+//! Standard output of a command, whose reader may leave and whose disk may be full.
+//!
+//! `print!` and `eprintln!` panic when a write fails, so clippy forbids them in this crate. A
+//! command prints by [`print`], or writes to [`Output`] and hands the result to [`written`].
+//! Errors go to standard error by [`nightcore_runtime::complain::complain`].
+
+use super::exit::{EXIT_OUTPUT, Exit};
+use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
+use std::io::{self, ErrorKind, Write};
+use std::os::fd::AsFd;
+
+/// Prints a text to standard output.
+///
+/// A reader that has left, as `head` does, is no error: the command goes on without printing, and
+/// its exit code says what became of the rest of its work.
+///
+/// # Errors
+/// If standard output cannot be written to, for example because a disk is full.
+pub(super) fn print(text: impl AsRef<[u8]>) -> Result<(), Exit> {
+    written(Output.write_all(text.as_ref()))
+}
+
+/// Turns the result of writing to [`Output`] into that of a command.
+///
+/// # Errors
+/// If writing failed, unless the reader has left.
+pub(super) fn written(result: io::Result<()>) -> Result<(), Exit> {
+    match result {
+        Err(error) if error.kind() == ErrorKind::BrokenPipe => Ok(()),
+        result => result.map_err(|error| {
+            Exit::new(EXIT_OUTPUT, format!("cannot write to standard output: {error}"))
+        }),
+    }
+}
+
+/// Standard output without a buffer: each error comes from the write that it belongs to.
+pub(super) struct Output;
+
+impl Output {
+    /// Whether standard output is a pipe or socket whose other end is closed.
+    pub(super) fn is_closed(&self) -> bool {
+        let out = io::stdout();
+        let mut fds = [PollFd::new(out.as_fd(), PollFlags::empty())];
+        let polled = poll(&mut fds, PollTimeout::ZERO);
+        polled.is_ok() && fds[0].revents().is_some_and(|events| events.contains(PollFlags::POLLERR))
+    }
+}
+
+impl Write for Output {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        let out = io::stdout();
+        loop {
+            match nix::unistd::write(&out, bytes) {
+                // The program at the other end may have made a shared pipe or terminal nonblocking.
+                Err(nix::Error::EAGAIN) => {
+                    let mut fds = [PollFd::new(out.as_fd(), PollFlags::POLLOUT)];
+                    match poll(&mut fds, PollTimeout::NONE) {
+                        Ok(_) | Err(nix::Error::EINTR) => {}
+                        Err(error) => return Err(error.into()),
+                    }
+                }
+                Err(nix::Error::EINTR) => {}
+                written => return Ok(written?),
+            }
+        }
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
