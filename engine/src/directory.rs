@@ -30,37 +30,9 @@ struct Held {
     identity: (u64, u64),
 }
 
-/// The directory of the engine for this configuration file, unless one is given.
-pub fn of_config(given: Option<&Path>, config: &Path) -> Result<PathBuf> {
-    if let Some(path) = given {
-        return std::path::absolute(path).context("the directory's path");
-    }
-    let config = fs::canonicalize(config).with_context(|| format!("{}", config.display()))?;
-    let name =
-        config.file_stem().map(|stem| stem.to_string_lossy().into_owned()).unwrap_or_default();
-    let name: String = name.chars().filter(char::is_ascii_alphanumeric).take(24).collect();
-    let base = match std::env::var_os("XDG_RUNTIME_DIR").filter(|dir| !dir.is_empty()) {
-        Some(runtime) => PathBuf::from(runtime).join("nightcore"),
-        None => PathBuf::from(format!("/tmp/nightcore-{}", nix::unistd::geteuid())),
-    };
-    Ok(base.join(format!("{name}-{:016x}", fnv1a(config.as_os_str().as_encoded_bytes()))))
-}
-
-/// FNV-1a: the same for every build, so that commands of one version find an engine of another.
-fn fnv1a(bytes: &[u8]) -> u64 {
-    bytes.iter().fold(0xcbf2_9ce4_8422_2325, |hash, byte| {
-        (hash ^ u64::from(*byte)).wrapping_mul(0x0100_0000_01b3)
-    })
-}
-
 /// The socket that containers connect to.
 pub fn control_socket(directory: &Path) -> PathBuf {
     directory.join("control.sock")
-}
-
-/// The socket that the `nightcore` command asks.
-pub fn admin_socket(directory: &Path) -> PathBuf {
-    directory.join("admin.sock")
 }
 
 /// The lock that says that processes of this engine still run. An engine's launcher shares it until
@@ -201,9 +173,19 @@ fn make_private(path: &Path) -> Result<()> {
     let made = DirBuilder::new().recursive(true).mode(0o700).create(path);
     made.with_context(|| format!("cannot make the directory {}", path.display()))?;
     let metadata = fs::metadata(path)?;
-    if metadata.uid() != nix::unistd::geteuid().as_raw() || metadata.mode() & 0o077 != 0 {
+    let user = nix::unistd::geteuid().as_raw();
+    if metadata.uid() != user {
         bail!(
-            "{}: the directory must belong to this user and be private (mode 0700)",
+            "the directory {} belongs to user {}, not to this user ({user}); \
+             remove it, or name another one by --dir",
+            path.display(),
+            metadata.uid()
+        );
+    }
+    if metadata.mode() & 0o077 != 0 {
+        bail!(
+            "others may look into the directory {}; make it private with `chmod 700`, \
+             or name another one by --dir",
             path.display()
         );
     }

@@ -18,6 +18,7 @@ pub mod ids;
 pub mod launcher;
 pub mod notify;
 pub mod observe;
+pub mod place;
 pub mod pool;
 mod premises;
 pub mod processors;

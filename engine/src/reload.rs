@@ -11,6 +11,7 @@ use crate::gateway::{Routes, SharedRoutes};
 use crate::ids::FunctionId;
 use crate::launcher::Keeper;
 use serde::{Deserialize, Serialize};
+use std::cell::RefCell;
 use std::collections::HashMap;
 use std::num::NonZeroU32;
 use std::os::unix::fs::MetadataExt;
@@ -94,11 +95,28 @@ struct Started {
     from: Vec<Stamp>,
 }
 
+/// The tables of the functions of a running engine, for a room that answers questions about them.
+#[derive(Clone, Default)]
+pub struct SharedConfig(Rc<RefCell<Rc<Vec<Function>>>>);
+
+impl SharedConfig {
+    /// Returns the table of the function of this name.
+    pub fn find(&self, name: &str) -> Option<Function> {
+        let functions = self.0.borrow().clone();
+        functions.iter().find(|function| function.name == name).cloned()
+    }
+
+    fn set(&self, config: &Config) {
+        *self.0.borrow_mut() = Rc::new(config.functions.clone());
+    }
+}
+
 /// The functions of an engine.
 pub struct Functions {
     core: CoreHandle,
     routes: SharedRoutes,
     config: Config,
+    shared_config: SharedConfig,
     started: HashMap<String, Started>,
 }
 
@@ -107,7 +125,9 @@ impl Functions {
     pub fn start(core: CoreHandle, keeper: &mut Keeper, config: Config) -> Functions {
         let none = Config { functions: Vec::new(), ..config.clone() };
         let routes = SharedRoutes::default();
-        let mut functions = Functions { core, routes, config: none, started: HashMap::new() };
+        let shared_config = SharedConfig::default();
+        let started = HashMap::new();
+        let mut functions = Functions { core, routes, config: none, shared_config, started };
         functions.apply(keeper, config, &Forced::default());
         functions
     }
@@ -115,6 +135,11 @@ impl Functions {
     /// Their paths at the gateway, as they are at each moment.
     pub fn routes(&self) -> SharedRoutes {
         self.routes.clone()
+    }
+
+    /// The tables of the functions, as they are at each moment.
+    pub fn shared_config(&self) -> SharedConfig {
+        self.shared_config.clone()
     }
 
     /// The configuration as it holds now.
@@ -179,6 +204,7 @@ impl Functions {
         let with_route =
             |function: &Function| Some((function.route.clone()?, function.name.clone()));
         self.routes.set(Routes::new(config.functions.iter().filter_map(with_route)));
+        self.shared_config.set(&config);
         self.config = config;
         changes.removed.sort();
         changes

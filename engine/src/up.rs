@@ -7,9 +7,10 @@ use crate::gateway::{Gateway, Health, Limits, Service, Stop, keep_timeouts};
 use crate::ids::FunctionId;
 use crate::launcher::{Keeper, raise_open_files};
 use crate::notify::notify;
-use crate::observe::admin::Admin;
+use crate::observe::admin::{Admin, EngineInfo};
 use crate::observe::door::Door;
 use crate::observe::status::Observed;
+use crate::place::{admin_socket, as_written};
 use crate::premises::{Premises, keep as keep_premises};
 use crate::reload::Functions;
 use crate::say::say;
@@ -40,6 +41,8 @@ pub struct Options<'a> {
     pub config: Config,
     /// The engine's directory.
     pub directory: &'a Path,
+    /// Whether the user has named the directory. If not, it is named after the configuration file.
+    pub is_named: bool,
     /// Where to write a line when all functions are ready.
     pub ready: Option<File>,
     /// Whether all functions are watched, and the configuration.
@@ -67,13 +70,18 @@ impl Health for CoreHealth {
 /// Runs an engine until it is told to stop by SIGTERM or SIGINT. A second signal does not wait for calls under way. SIGHUP
 /// reloads the configuration.
 pub async fn run(options: Options<'_>) -> Result<()> {
-    let Options { config, directory, ready, watch_all } = options;
+    let Options { config, directory, is_named, ready, watch_all } = options;
     let open_files = raise_open_files().context("cannot raise the limit of open files")?;
     let mut signals = Signals::new().context("cannot handle signals")?;
     let tcp = Gateway::bind(config.gateway.listen);
     let tcp = tcp.with_context(|| format!("cannot listen on {}", config.gateway.listen))?;
     let address = format!("http://{}", tcp.local_addr()?);
     let door = bind_door(&config)?;
+    let info = EngineInfo {
+        pid: std::process::id(),
+        config: as_written(&config.path)?.into_os_string(),
+        is_named,
+    };
     let premises = Rc::new(RefCell::new(Premises::new(Directory::lock(directory)?)));
 
     let (events_in, mut events) = mpsc::unbounded_channel();
@@ -97,6 +105,8 @@ pub async fn run(options: Options<'_>) -> Result<()> {
     let control_socket = directory::control_socket(directory);
     let admin = Rc::new(Admin {
         observed: observed.clone(),
+        info,
+        config: functions.shared_config(),
         control_socket: control_socket.to_string_lossy().into_owned(),
         max_body_bytes,
         reloads,
@@ -105,7 +115,7 @@ pub async fn run(options: Options<'_>) -> Result<()> {
         let core = core.clone();
         move |path| Ok(spawn_local(admit_containers(Listener::bind(path)?, core.clone())))
     })?;
-    premises.borrow_mut().open(directory::admin_socket(directory), move |path| {
+    premises.borrow_mut().open(admin_socket(directory), move |path| {
         Ok(spawn_local(admin.clone().serve(UnixListener::bind(path)?)))
     })?;
     spawn_local(keep_premises(premises.clone()));

@@ -4,6 +4,7 @@ use harness::process::{self, is_alive};
 use harness::workers::c;
 use harness::{Setup, run, wait_until};
 use nix::sys::signal::Signal;
+use std::path::Path;
 use std::process::Command;
 
 #[test]
@@ -128,6 +129,70 @@ fn an_attached_program_has_no_deadline_and_ends_with_its_engine() {
     engine.stop();
     wait_until("its end", || attached.try_wait().unwrap().is_some());
     assert!(!is_alive(attached.id() as i32));
+}
+
+#[test]
+fn an_attached_program_runs_as_the_function_s_own_do() {
+    let table = "cwd = \"web\"\nenv = { GREETING = \"hello\", HOME = \"/nowhere\" }\n\
+                 limits = { open_files = 100 }";
+    let home = Setup::new().function("Pid", &c(), table).home();
+    std::fs::create_dir(home.path().join("web")).unwrap();
+    let engine = home.start();
+    let shell = "echo $GREETING $HOME $OWN $NOTIFY_SOCKET $(pwd) $(ulimit -n)";
+    let mut attach = home.command("attach");
+    attach.args(["Pid", "--", "sh", "-c", shell]);
+    let attached = run(attach.env("OWN", "own").env("NOTIFY_SOCKET", "/nowhere"), b"");
+    let web = home.path().join("web");
+    assert_eq!(
+        attached.text().trim(),
+        format!("hello /nowhere own {} 100", web.display()),
+        "{}",
+        attached.stderr
+    );
+    // A path is relative to where the user is.
+    std::fs::create_dir(home.path().join("tools")).unwrap();
+    std::os::unix::fs::symlink("/bin/sh", home.path().join("tools/shell")).unwrap();
+    let mut attach = home.command("attach");
+    attach.args(["Pid", "--", "./shell", "-c", "echo $0"]);
+    let attached = run(attach.current_dir(home.path().join("tools")), b"");
+    let shell = home.path().join("tools/./shell");
+    assert_eq!(Path::new(attached.text().trim()), shell, "{}", attached.stderr);
+    let absent = home.nightcore("attach", &["Pid", "--", "./absent"]);
+    assert_eq!(absent.code, Some(2));
+    assert!(absent.stderr.contains("absent: No such file"), "{}", absent.stderr);
+    engine.stop();
+}
+
+#[test]
+fn invoke_shows_the_head_of_an_answer_and_fails_on_request() {
+    let engine = Setup::new().functions(&["Reply", "Fail", "Upper"], &c()).start();
+    let invoke = |arguments: &[&str]| engine.nightcore("invoke", arguments);
+    let missing = ":status: 404\nx-kind: none\n\nno such page";
+    let plain = invoke(&["Reply", "-d", missing]);
+    assert_eq!((plain.code, plain.text().as_str()), (Some(0), "no such page"));
+    assert_eq!(plain.stderr, "");
+
+    let included = invoke(&["Reply", "-i", "-d", missing]).text();
+    let (head, body) = included.split_once("\r\n\r\n").unwrap();
+    let lines: Vec<&str> = head.split("\r\n").collect();
+    assert_eq!((lines[0], body), ("HTTP/1.1 404 Not Found", "no such page"));
+    assert!(lines.contains(&"x-kind: none"), "{head}");
+    assert!(lines.iter().any(|line| line.starts_with("x-nightcore-call: ")), "{head}");
+    let octets = invoke(&["Upper", "--include", "-d", "x"]).text();
+    assert!(octets.starts_with("HTTP/1.1 200 OK\r\n") && octets.ends_with("\r\n\r\nX"), "{octets}");
+
+    for fail in ["-f", "--fail"] {
+        let failed = invoke(&["Reply", fail, "-d", missing]);
+        assert_eq!((failed.code, failed.text().as_str()), (Some(1), ""));
+        assert!(failed.stderr.contains("Reply: answered with status 404 Not Found"));
+        let broken = invoke(&["Reply", fail, "-d", ":status: 500\n\n"]);
+        assert_eq!(broken.code, Some(1));
+        let moved = invoke(&["Reply", fail, "-d", ":status: 302\n\nelsewhere"]);
+        assert_eq!((moved.code, moved.text().as_str()), (Some(0), "elsewhere"));
+    }
+    let failed = invoke(&["Fail", "-i", "-d", "out of luck"]);
+    assert_eq!((failed.code, failed.text().as_str()), (Some(1), ""), "there is no answer");
+    engine.stop();
 }
 
 #[test]

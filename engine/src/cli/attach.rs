@@ -2,11 +2,17 @@
 
 use super::arguments::{Engine, check_name};
 use super::engine_client::ask;
-use super::exit::{EXIT_BAD_INPUT, Exit};
+use super::exit::{EXIT_BAD_INPUT, EXIT_NO_ENGINE, Exit};
+use super::http::Asked;
+use crate::launcher::{MANAGER_VARIABLES, limit_open_files};
 use crate::observe::admin::{Attachment, InvokeError};
+use crate::place::as_written;
 use hyper::Method;
+use hyper::header::HeaderMap;
 use nightcore_runtime::protocol::control::{FUNCTION_VARIABLE, SOCKET_VARIABLE, TOKEN_VARIABLE};
+use std::io;
 use std::os::unix::process::CommandExt;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 
 #[derive(clap::Args)]
@@ -15,7 +21,8 @@ pub struct Attach {
     engine: Engine,
     /// The function
     function: String,
-    /// The program and its arguments; it gets all calls of the function, without deadlines
+    /// The program and its arguments; it gets all calls of the function, without deadlines, and runs
+    /// in the function's directory with its variables
     #[arg(last = true, required = true)]
     command: Vec<String>,
 }
@@ -23,19 +30,54 @@ pub struct Attach {
 impl Attach {
     pub fn run(self) -> Result<(), Exit> {
         check_name(&self.function)?;
-        let (status, page) =
-            ask(&self.engine, Method::POST, &format!("/attach/{}", self.function), Vec::new())?;
-        if !status.is_success() {
-            let error: InvokeError = serde_json::from_slice(&page).map_err(Exit::bad_input)?;
+        let asked = Asked {
+            method: Method::POST,
+            page: format!("/attach/{}", self.function),
+            headers: HeaderMap::new(),
+            body: Vec::new(),
+        };
+        let page = ask(&self.engine, asked)?;
+        if !page.status().is_success() {
+            let error: InvokeError =
+                serde_json::from_slice(page.body()).map_err(Exit::bad_input)?;
             return Err(Exit::new(EXIT_BAD_INPUT, error.message));
         }
-        let attachment: Attachment = serde_json::from_slice(&page).map_err(Exit::bad_input)?;
-        let error = Command::new(&self.command[0])
+        let attachment = serde_json::from_slice(page.body()).map_err(|error| {
+            Exit::new(EXIT_NO_ENGINE, format!("the engine is of another version: {error}"))
+        })?;
+        let program = self.program()?;
+        let error = self.run_as(&program, attachment);
+        Err(Exit::new(EXIT_BAD_INPUT, format!("cannot run {}: {error}", program.display())))
+    }
+
+    /// The program. If it is a path, it is relative to the directory in which the user is, not to
+    /// that of the function.
+    fn program(&self) -> Result<PathBuf, Exit> {
+        let word = &self.command[0];
+        if word.contains('/') {
+            return as_written(Path::new(word)).map_err(Exit::bad_input);
+        }
+        Ok(PathBuf::from(word))
+    }
+
+    /// Becomes the program, in the environment of the function's own processes. Returns why it
+    /// could not.
+    fn run_as(&self, program: &Path, attachment: Attachment) -> io::Error {
+        let Attachment { socket, token, cwd, env, open_files } = attachment;
+        if let Err(error) = open_files.map_or(Ok(()), |most| limit_open_files(most.into())) {
+            return error.into();
+        }
+        let mut command = Command::new(program);
+        for name in MANAGER_VARIABLES {
+            command.env_remove(name);
+        }
+        command
             .args(&self.command[1..])
-            .env(SOCKET_VARIABLE, attachment.socket)
-            .env(TOKEN_VARIABLE, attachment.token)
+            .current_dir(cwd)
+            .envs(env)
+            .env(SOCKET_VARIABLE, socket)
+            .env(TOKEN_VARIABLE, token)
             .env(FUNCTION_VARIABLE, &self.function)
-            .exec();
-        Err(Exit::new(EXIT_BAD_INPUT, format!("{}: {error}", self.command[0])))
+            .exec()
     }
 }

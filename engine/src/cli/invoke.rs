@@ -1,14 +1,16 @@
 //! `nightcore invoke`
 
 use super::arguments::{Engine, check_name};
-use super::engine_client::ask_with;
+use super::engine_client::ask;
 use super::exit::{EXIT_BAD_INPUT, EXIT_CALL_FAILED, Exit};
+use super::http::Asked;
 use super::output::print;
 use crate::config::parse_duration;
 use crate::gateway::TIMEOUT_HEADER;
-use crate::observe::admin::InvokeError;
-use hyper::Method;
+use crate::observe::admin::{ANSWERED, InvokeError};
+use bytes::Bytes;
 use hyper::header::{HeaderMap, HeaderValue};
+use hyper::{Method, Response};
 use std::io::{IsTerminal, Read};
 use std::time::Duration;
 
@@ -24,6 +26,12 @@ pub struct Invoke {
     /// Time the call may take, such as 250ms, if that is less than the function's timeout
     #[arg(long, value_name = "TIME", value_parser = timeout)]
     timeout: Option<Duration>,
+    /// Print the status and the headers before the body
+    #[arg(short, long)]
+    include: bool,
+    /// Fail with exit code 1, and without the body, if the status is 400 or more
+    #[arg(short, long)]
+    fail: bool,
 }
 
 /// A time that a call can be given.
@@ -37,9 +45,9 @@ fn timeout(text: &str) -> Result<Duration, String> {
 }
 
 impl Invoke {
-    pub fn run(self) -> Result<(), Exit> {
+    pub fn run(mut self) -> Result<(), Exit> {
         check_name(&self.function)?;
-        let body = body(self.data)?;
+        let body = body(self.data.take())?;
         let mut headers = HeaderMap::new();
         if let Some(timeout) = self.timeout {
             // Whole milliseconds; a part of one is given as one.
@@ -47,18 +55,50 @@ impl Invoke {
             headers.insert(TIMEOUT_HEADER, HeaderValue::from(millis));
         }
         let page = format!("/invoke/{}", self.function);
-        let (status, answer) = ask_with(&self.engine, Method::POST, &page, headers, body)?;
-        if status.is_success() {
-            return print(&answer);
+        let asked = Asked { method: Method::POST, page, headers, body };
+        let answer = ask(&self.engine, asked)?;
+        if answer.headers().contains_key(ANSWERED) {
+            return self.show(&answer);
         }
-        let error: InvokeError =
-            serde_json::from_slice(&answer).map_err(|error| Exit::new(EXIT_CALL_FAILED, error))?;
+        let error: InvokeError = serde_json::from_slice(answer.body())
+            .map_err(|error| Exit::new(EXIT_CALL_FAILED, error))?;
         let mut text = format!("{}: {}: {}", self.function, error.error, error.message);
         for cause in error.cause {
             text.push_str(&format!("\n  because {cause}"));
         }
         Err(Exit::new(EXIT_CALL_FAILED, text))
     }
+
+    /// Prints what the function has answered.
+    fn show(&self, answer: &Response<Bytes>) -> Result<(), Exit> {
+        let status = answer.status();
+        let is_failed = self.fail && (status.is_client_error() || status.is_server_error());
+        let mut shown = Vec::new();
+        if self.include {
+            shown.extend(head(answer));
+        }
+        if !is_failed {
+            shown.extend_from_slice(answer.body());
+        }
+        print(shown)?;
+        if is_failed {
+            let text = format!("{}: answered with status {status}", self.function);
+            return Err(Exit::new(EXIT_CALL_FAILED, text));
+        }
+        Ok(())
+    }
+}
+
+/// The status and the headers of an answer, as HTTP has them.
+fn head(answer: &Response<Bytes>) -> Vec<u8> {
+    let status = answer.status();
+    let reason = status.canonical_reason().unwrap_or_default();
+    let mut head = format!("HTTP/1.1 {} {reason}\r\n", status.as_str()).into_bytes();
+    for (name, value) in answer.headers().iter().filter(|(name, _)| *name != ANSWERED) {
+        head.extend([name.as_str().as_bytes(), b": ", value.as_bytes(), b"\r\n"].concat());
+    }
+    head.extend(b"\r\n");
+    head
 }
 
 /// The body that was asked for.

@@ -2,12 +2,12 @@
 
 use super::arguments::Engine;
 use super::engine_client::ask;
-use super::exit::{EXIT_BAD_INPUT, EXIT_NO_ENGINE, Exit};
+use super::exit::{EXIT_BAD_INPUT, Exit};
+use super::http::get;
 use super::log_file::{Entry, LogFile, lines};
 use super::output::{Output, written};
 use crate::launcher::{log_path, logged};
 use crate::observe::status::EngineStatus;
-use hyper::Method;
 use nightcore_runtime::protocol::CallId;
 use serde_json::json;
 use std::io::{self, BufWriter, Write};
@@ -59,20 +59,13 @@ impl From<io::Error> for Ended {
 
 impl Logs {
     pub fn run(self) -> Result<(), Exit> {
-        let directory = self.engine.directory().map_err(Exit::bad_input)?;
-        if !directory.exists() {
-            let place = directory.display();
-            return Err(Exit::new(
-                EXIT_NO_ENGINE,
-                format!("no engine runs in {place}; start it with `nightcore up`"),
-            ));
-        }
+        let directory = self.engine.directory_of_logs()?;
         if let Some(name) = &self.function
-            && !log_path(&directory, name).exists()
+            && !log_path(directory, name).exists()
         {
             self.check_name(name)?;
         }
-        match self.show(&directory) {
+        match self.show(directory) {
             Ok(()) => Ok(()),
             Err(Ended::Unreadable(path, error)) => {
                 Err(Exit::new(EXIT_BAD_INPUT, format!("cannot read {}: {error}", path.display())))
@@ -83,9 +76,10 @@ impl Logs {
 
     /// A function that has printed nothing has no log; one that does not exist has a wrong name.
     fn check_name(&self, name: &str) -> Result<(), Exit> {
-        let (_, page) = ask(&self.engine, Method::GET, "/status", Vec::new())?;
+        let page = ask(&self.engine, get("/status"))?;
         // An engine of another version knows its functions all the same.
-        let Ok(status) = serde_json::from_slice::<EngineStatus>(&page) else { return Ok(()) };
+        let status = serde_json::from_slice::<EngineStatus>(page.body());
+        let Ok(status) = status else { return Ok(()) };
         let names: Vec<&str> =
             status.functions.iter().map(|function| function.name.as_str()).collect();
         if names.contains(&name) {

@@ -9,6 +9,8 @@ mod bench;
 mod check;
 mod engine_client;
 mod exit;
+mod find;
+mod http;
 mod invoke;
 mod launcher;
 mod log_file;

@@ -20,11 +20,11 @@ pub struct Ps {
 impl Ps {
     pub fn run(self) -> Result<(), Exit> {
         let mut status = ask_status(&self.engine)?;
-        let directory = self.engine.directory().map_err(Exit::bad_input)?;
+        let directory = self.engine.directory()?;
         let fails = |f: &&mut FunctionState| f.unavailable.is_some() || f.failing.is_some();
         for function in status.functions.iter_mut().filter(fails) {
             // Without a log there is nothing to be shown of it.
-            let lines = last_lines(&log_path(&directory, &function.name), LAST_LINES);
+            let lines = last_lines(&log_path(directory, &function.name), LAST_LINES);
             let text = |line: Vec<u8>| String::from_utf8_lossy(&line).trim_end().to_owned();
             function.last_output = lines.unwrap_or_default().into_iter().map(text).collect();
         }

@@ -3,9 +3,11 @@
 use super::arguments::{Engine, check_name};
 use super::engine_client::{ask, ask_status};
 use super::exit::{EXIT_BAD_INPUT, EXIT_CALL_FAILED, EXIT_NO_ENGINE, Exit};
+use super::http::Asked;
 use super::output::print;
 use crate::reload::{Changes, Forced};
 use hyper::Method;
+use hyper::header::HeaderMap;
 use std::time::Duration;
 
 /// How often it is looked whether the new processes serve.
@@ -34,10 +36,17 @@ impl Reload {
         }
         let forced = Forced { all: self.all, functions: self.functions };
         let forced = serde_json::to_vec(&forced).map_err(Exit::bad_input)?;
-        let (_, page) = ask(&self.engine, Method::POST, "/reload", forced)?;
-        let changes: Result<Changes, String> = serde_json::from_slice(&page).map_err(|error| {
-            Exit::new(EXIT_NO_ENGINE, format!("the engine is of another version: {error}"))
-        })?;
+        let asked = Asked {
+            method: Method::POST,
+            page: "/reload".to_owned(),
+            headers: HeaderMap::new(),
+            body: forced,
+        };
+        let page = ask(&self.engine, asked)?;
+        let changes: Result<Changes, String> =
+            serde_json::from_slice(page.body()).map_err(|error| {
+                Exit::new(EXIT_NO_ENGINE, format!("the engine is of another version: {error}"))
+            })?;
         let changes = changes.map_err(|error| Exit::new(EXIT_BAD_INPUT, format!("\n{error}")))?;
         let printed = print(format!("{changes}\n"));
         if !self.no_wait {

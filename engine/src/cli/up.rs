@@ -1,6 +1,6 @@
 //! `nightcore up` and `nightcore dev`
 
-use super::arguments::{Engine, load};
+use super::arguments::{Engine, NewDirectory, load};
 use super::exit::{EXIT_BAD_INPUT, Exit};
 use super::runtime::runtime;
 use crate::say::{Columns, use_columns};
@@ -34,9 +34,9 @@ impl Up {
                 config.functions.iter().map(|f| f.name.len()).max().unwrap_or_default(),
             ));
         }
-        let directory = self.engine.directory().map_err(Exit::bad_input)?;
+        let NewDirectory { path, is_named } = self.engine.new_directory()?;
         let ready = self.ready_fd.map(ready_file).transpose()?;
-        let options = Options { config, directory: &directory, ready, watch_all };
+        let options = Options { config, directory: &path, is_named, ready, watch_all };
         runtime()?.block_on(run(options)).map_err(Exit::bad_input)
     }
 }

@@ -28,6 +28,7 @@ pub use client::{Call, Client};
 pub use deadline::{TIMEOUT_HEADER, timeout};
 pub use exchange::Site;
 pub use problem::only_get;
+pub use response::{response, tell_id};
 pub use routes::{Routes, SharedRoutes};
 pub use server::{Entrance, Gateway};
 pub use service::{Health, Limits, Service, health_page};

@@ -15,7 +15,7 @@ const OCTETS: HeaderValue = HeaderValue::from_static("application/octet-stream")
 ///
 /// Who sets the status speaks HTTP, and says what the body is, or leaves it out; other bodies are
 /// octets.
-pub(super) fn response(answer: Answer, method: &Method) -> Result<Response<Bytes>, Failure> {
+pub fn response(answer: Answer, method: &Method) -> Result<Response<Bytes>, Failure> {
     let failed = |text: String| Failure::new(Status::FunctionFailed, text);
     let metadata = Metadata::parse(&answer.metadata)
         .map_err(|e| failed(format!("the answer's metadata: {e}")))?;
@@ -60,7 +60,7 @@ pub(super) fn response(answer: Answer, method: &Method) -> Result<Response<Bytes
 }
 
 /// Tells the client the id of its call.
-pub(super) fn tell_id(response: &mut Response<Bytes>, id: CallId) {
+pub fn tell_id(response: &mut Response<Bytes>, id: CallId) {
     // Digits are always a value.
     if let Ok(digits) = HeaderValue::from_bytes(&id.digits()) {
         response.headers_mut().insert(CALL, digits);

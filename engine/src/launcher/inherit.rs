@@ -7,7 +7,7 @@ use std::os::fd::BorrowedFd;
 
 /// Variables by which a service manager speaks to one process. A container that had them would
 /// speak to the manager in the engine's name, or take the engine's sockets for its own.
-pub(super) const MANAGER_VARIABLES: [&str; 13] = [
+pub const MANAGER_VARIABLES: [&str; 13] = [
     "NOTIFY_SOCKET",
     "WATCHDOG_PID",
     "WATCHDOG_USEC",

@@ -17,8 +17,8 @@ pub(super) fn set_open_files(soft: u64) -> nix::Result<()> {
     setrlimit(Resource::RLIMIT_NOFILE, soft.min(hard), hard)
 }
 
-/// The same, and for good. Safe between fork and exec.
-pub(super) fn limit_open_files(most: u64) -> nix::Result<()> {
+/// Limits the open files of this process for good. Safe between fork and exec.
+pub fn limit_open_files(most: u64) -> nix::Result<()> {
     let (_, hard) = getrlimit(Resource::RLIMIT_NOFILE)?;
     setrlimit(Resource::RLIMIT_NOFILE, most.min(hard), most.min(hard))
 }

@@ -18,6 +18,7 @@ mod task;
 mod wire;
 
 pub use end::End;
+pub use inherit::MANAGER_VARIABLES;
 pub use keeper::{Keeper, KeeperStatus};
-pub use limits::raise_open_files;
-pub use output::{log_path, logged};
+pub use limits::{limit_open_files, raise_open_files};
+pub use output::{has_logs, log_path, logged};

@@ -32,6 +32,11 @@ pub fn log_path(directory: &Path, function: &str) -> PathBuf {
     directory.join("logs").join(format!("{function}.log"))
 }
 
+/// Whether there are logs in an engine's directory.
+pub fn has_logs(directory: &Path) -> bool {
+    directory.join("logs").is_dir()
+}
+
 /// The functions that have logs, in the order of their names.
 pub fn logged(directory: &Path) -> Vec<String> {
     let entries = std::fs::read_dir(directory.join("logs")).into_iter().flatten().flatten();

@@ -168,7 +168,11 @@ impl Launcher {
         let (output, writer) = io::pipe()?;
         nix::fcntl::fcntl(&output, nix::fcntl::FcntlArg::F_SETFL(nix::fcntl::OFlag::O_NONBLOCK))?;
         let mut command = Command::new(&launch.program);
-        if let Some(name) = launch.command.first() {
+        // A program that is named by a path is told its absolute path, as the path in the file is
+        // relative to another directory than its own. Links stay: a Python interpreter finds its
+        // virtual environment by the path that it is started by.
+        let by_name = launch.command.first().filter(|name| !name.contains('/'));
+        if let Some(name) = by_name {
             command.arg0(name);
         }
         command

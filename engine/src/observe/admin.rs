@@ -1,18 +1,19 @@
 //! The pages on the engine's admin socket, which only its owner can reach: `GET /status`, `GET
-//! /metrics`, `POST /invoke/NAME`, `POST /attach/NAME`, `POST /reload`.
+//! /metrics`, `GET /engine`, `POST /invoke/NAME`, `POST /attach/NAME`, `POST /reload`.
 
 use crate::core::CoreCalls;
-use crate::gateway::{Answer, Calls, Client, Gateway, RequestBody, Site, Stop, timeout};
+use crate::gateway::{Calls, Client, Gateway, RequestBody, Site, Stop, response, tell_id, timeout};
 use crate::observe::metrics::CONTENT_TYPE;
 use crate::observe::status::Observed;
-use crate::reload::{self, Changes};
+use crate::reload::{self, Changes, SharedConfig};
 use crate::transport::Identity;
 use bytes::Bytes;
-use hyper::header::{CONTENT_TYPE as CONTENT_TYPE_HEADER, HeaderValue};
+use hyper::header::{CONTENT_TYPE as CONTENT_TYPE_HEADER, HeaderName, HeaderValue};
 use hyper::http::request::Parts;
 use hyper::{Method, Response};
 use nightcore_runtime::protocol::{Failure, MetadataBuffer, Status};
 use serde::{Deserialize, Serialize};
+use std::ffi::OsString;
 use std::rc::Rc;
 use tokio::net::UnixListener;
 use tokio::sync::{mpsc, oneshot};
@@ -32,19 +33,44 @@ pub struct InvokeError {
     pub cause: Vec<String>,
 }
 
-/// What a process needs to become a container by hand.
+/// What a process needs to become a container by hand, and to run as the function's own do.
 #[derive(Debug, Serialize, Deserialize)]
 pub struct Attachment {
     /// The control socket.
     pub socket: String,
     /// The token.
     pub token: String,
+    /// The function's working directory.
+    pub cwd: OsString,
+    /// The variables that the function's table sets.
+    pub env: Vec<(String, String)>,
+    /// The function's limit of open files.
+    pub open_files: Option<u32>,
 }
+
+/// Which engine this is.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct EngineInfo {
+    /// Its process.
+    pub pid: u32,
+    /// Its configuration file: the path as the user wrote it, made absolute.
+    pub config: OsString,
+    /// Whether the user has named its directory, by `--dir`.
+    pub is_named: bool,
+}
+
+/// A header that answers of functions have on this socket, and failures of calls do not: either may
+/// have any status.
+pub const ANSWERED: HeaderName = HeaderName::from_static("x-nightcore-answered");
 
 /// What the pages are about.
 pub struct Admin {
-    /// The engine.
+    /// The engine's state.
     pub observed: Rc<Observed>,
+    /// Which engine it is.
+    pub info: EngineInfo,
+    /// The tables of its functions.
+    pub config: SharedConfig,
     /// The control socket.
     pub control_socket: String,
     /// Largest body of a call.
@@ -71,10 +97,11 @@ impl Site for Admin {
         let words: Vec<&str> = path.trim_start_matches('/').splitn(2, '/').collect();
         match (&parts.method, &words[..]) {
             (&Method::GET, ["status"]) => json(200, &self.observed.status()),
+            (&Method::GET, ["engine"]) => json(200, &self.info),
             (&Method::GET, ["metrics"]) => metrics(&self.observed).await,
             (&Method::POST, ["invoke", name]) => match self.invoke(name, parts, body, client).await
             {
-                Ok(answer) => Response::new(answer.body),
+                Ok(answered) => answered,
                 Err(failure) => {
                     let cause = failure.cause.iter();
                     let cause = cause
@@ -125,14 +152,20 @@ impl Admin {
         parts: &Parts,
         body: &mut RequestBody,
         client: &Client,
-    ) -> Result<Answer, Failure> {
+    ) -> Result<Response<Bytes>, Failure> {
         let function =
             self.observed.core.borrow().scheduler().find(name).ok_or_else(|| self.unknown(name))?;
         let timeout = timeout(&parts.headers)?;
         let body = body.read(self.max_body_bytes).await?;
         let calls = CoreCalls(self.observed.core.clone());
         let _under_way = client.begin_call();
-        calls.call(function, timeout, MetadataBuffer::new(), body).await.outcome
+        let called = calls.call(function, timeout, MetadataBuffer::new(), body).await;
+        let mut answered = response(called.outcome?, &parts.method)?;
+        if let Some(id) = called.id {
+            tell_id(&mut answered, id);
+        }
+        answered.headers_mut().insert(ANSWERED, HeaderValue::from_static("true"));
+        Ok(answered)
     }
 
     async fn reload(&self, body: &mut RequestBody) -> Result<Changes, String> {
@@ -148,13 +181,20 @@ impl Admin {
     fn attach(&self, name: &str) -> Result<Attachment, Failure> {
         let function =
             self.observed.core.borrow().scheduler().find(name).ok_or_else(|| self.unknown(name))?;
+        let table = self.config.find(name).ok_or_else(|| self.unknown(name))?;
         let program = "the attached program".to_owned();
         let identity = Identity { launched: None, function, name: name.to_owned(), program };
         let token = self.observed.core.borrow_mut().tokens.issue(identity);
         let token = token.map_err(|error| {
             Failure::new(Status::Internal, format!("no random token to be had: {error}"))
         })?;
-        Ok(Attachment { socket: self.control_socket.clone(), token })
+        Ok(Attachment {
+            socket: self.control_socket.clone(),
+            token,
+            cwd: table.cwd.into_os_string(),
+            env: table.env,
+            open_files: table.limits.open_files,
+        })
     }
 }
 
