@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-import os
+import re
 import signal
 import subprocess
 import sys
@@ -53,6 +53,26 @@ class Engine:
         while (got := self.post(path, body)[1]) != expected:
             assert time.monotonic() < end, f"{path} answers {got!r} and not {expected!r}"
 
+    def get(self, path: str) -> tuple[int, str]:
+        """Get a page; its status and text."""
+        try:
+            with urllib.request.urlopen(f"{self.url}{path}", timeout=WITHIN) as response:
+                return response.status, response.read().decode()
+        except urllib.error.HTTPError as error:
+            with error:
+                return error.code, error.read().decode()
+
+    def reload(self, *arguments: str) -> tuple[int, str]:
+        """Let the engine reload; the exit code, and what it said of errors."""
+        command = ["nightcore", "reload", "--dir", self.directory, *arguments]
+        done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=WITHIN)
+        return done.returncode, done.stderr
+
+    def stop(self) -> None:
+        """End the engine."""
+        self.process.send_signal(signal.SIGTERM)
+        assert self.process.wait(WITHIN) == 0
+
     def logged(self, function: str, text: str) -> None:
         """Wait until a function has printed something."""
         end = time.monotonic() + WITHIN
@@ -60,39 +80,40 @@ class Engine:
             assert time.monotonic() < end, f"{text!r} is not in\n{log}"
 
     def log(self, function: str) -> str:
-        """What a function has printed."""
+        """What a function has printed, also if the engine has ended."""
         command = ["nightcore", "logs", "--dir", self.directory, function]
         return subprocess.run(command, capture_output=True, text=True, check=False).stdout
 
 
 @pytest.fixture
 def start(tmp_path: Path) -> Iterator[Callable[..., Engine]]:
-    """Start an engine with functions of worker.py; lines of their configuration by keyword."""
+    """Start an engine with functions of a program; lines of their configuration by keyword."""
     engines: list[tuple[Engine, tempfile.TemporaryDirectory[str]]] = []
 
-    def start(*names: str, **lines: str) -> Engine:
+    def start(*names: str, program: Path = WORKER, ready: bool = True, **lines: str) -> Engine:
         config = '[gateway]\nlisten = "127.0.0.1:0"\n'
         for name in names:
-            command = json.dumps([sys.executable, str(WORKER)])
+            command = json.dumps([sys.executable, str(program)])
             config += f"[functions.{name}]\ncommand = {command}\n{lines.get(name, '')}\n"
         file = tmp_path / "nightcore.toml"
         file.write_text(config)
         # Short, as the path of a socket is.
         home = tempfile.TemporaryDirectory(prefix="nc")
         directory = f"{home.name}/e"
-        ready, ready_end = os.pipe()
-        up = ["nightcore", "up", "--config", str(file), "--dir", directory, "--ready-fd", str(ready_end)]
-        process = subprocess.Popen(up, pass_fds=[ready_end], stderr=(tmp_path / "log").open("wb"))
-        os.close(ready_end)
-        with os.fdopen(ready) as stream:
-            line = stream.readline()
-        assert line.startswith("ready:"), (tmp_path / "log").read_text()
-        engine = Engine(process, line.removeprefix("ready: ").split(",")[0], directory)
+        up = ["nightcore", "up", "--config", str(file), "--dir", directory]
+        process = subprocess.Popen(up, stderr=(tmp_path / "log").open("wb"))
+        said = "ready: " if ready else "listening on "
+        end = time.monotonic() + WITHIN
+        while (found := re.search(rf"{said}(http://[0-9.:]+)", (tmp_path / "log").read_text())) is None:
+            assert process.poll() is None, (tmp_path / "log").read_text()
+            assert time.monotonic() < end, (tmp_path / "log").read_text()
+            time.sleep(0.01)
+        engine = Engine(process, found[1], directory)
         engines.append((engine, home))
         return engine
 
     yield start
     for engine, home in engines:
-        engine.process.send_signal(signal.SIGTERM)
-        assert engine.process.wait(WITHIN) == 0
+        if engine.process.poll() is None:
+            engine.stop()
         home.cleanup()

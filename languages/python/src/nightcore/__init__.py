@@ -15,6 +15,7 @@
 from . import testing
 from ._answer import Answer, Response
 from ._asgi import asgi
+from ._current import current_request
 from ._errors import (
     Cancelled,
     Cause,
@@ -29,11 +30,12 @@ from ._errors import (
     PayloadTooLarge,
     Unavailable,
 )
+from ._life import on_start, on_stop
 from ._logging import LogHandler
 from ._metadata import Metadata
 from ._nightcore import VERSION
 from ._request import AsyncRequest, Pending, Request
-from ._serve import current_request, function, serve
+from ._serve import function, serve
 from ._wsgi import wsgi
 
 __version__ = VERSION
@@ -62,6 +64,8 @@ __all__ = [
     "asgi",
     "current_request",
     "function",
+    "on_start",
+    "on_stop",
     "serve",
     "testing",
     "wsgi",

@@ -8,7 +8,7 @@ from typing import Any
 from urllib.parse import unquote_to_bytes
 
 from ._answer import Response
-from ._log import write_error
+from ._log import NO_CALL, write, write_error
 from ._request import AsyncRequest
 
 Message = MutableMapping[str, Any]
@@ -50,7 +50,7 @@ class Asgi:
             raise RuntimeError(f"the app has raised {type(error).__name__}") from error
 
     async def startup(self) -> None:
-        """Tell the app that it begins. One that knows nothing of that is left alone."""
+        """Tell the app that it begins, and wait until it has. One that knows nothing of that is left alone."""
         self._events, self._said = asyncio.Queue(), asyncio.Queue()
         self._lifespan = asyncio.create_task(self._live())
         await self._events.put({"type": "lifespan.startup"})
@@ -59,19 +59,39 @@ class Asgi:
             raise SystemExit(f"nightcore: the app's startup failed: {said.get('message', '')}")
 
     async def shutdown(self) -> None:
-        """Tell the app that it ends."""
-        if self._lifespan is not None and not self._lifespan.done():
-            await self._events.put({"type": "lifespan.shutdown"})
-            await self._said.get()
-            await self._lifespan
+        """Tell the app that it ends, and wait until it has."""
+        if self._lifespan is None or self._lifespan.done():
+            return
+        await self._events.put({"type": "lifespan.shutdown"})
+        said = await self._said.get()
+        if said["type"] == "lifespan.shutdown.failed":
+            write(NO_CALL, f"nightcore: the app's shutdown failed: {said.get('message', '')}")
+        await self._lifespan
 
     async def _live(self) -> None:
         scope = {"type": "lifespan", "asgi": _VERSIONS, "state": self._state}
+        was_told = has_told_why = False
+
+        async def receive() -> Message:
+            nonlocal was_told
+            event = await self._events.get()
+            was_told = True
+            return event
+
+        async def send(message: Message) -> None:
+            nonlocal has_told_why
+            has_told_why = message["type"].endswith(".failed")
+            await self._said.put(message)
+
         try:
-            await self._app(scope, self._events.get, self._said.put)
+            await self._app(scope, receive, send)
         except Exception as error:
-            # By the specification: an app that raises has no lifespan. One that has begun failed.
-            await self._said.put({"type": "lifespan.unsupported", "message": str(error)})
+            # By the specification an app that raises has no lifespan, and is served without. One that has taken the
+            # first event may mean something else by it, so somebody should read of it.
+            if was_told and not has_told_why:
+                write(NO_CALL, "nightcore: the app's lifespan has raised:")
+                write_error(NO_CALL, error, error.__traceback__)
+            await self._said.put({"type": "lifespan.unsupported"})
         else:
             await self._said.put({"type": "lifespan.ended"})
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import logging
 
+from ._current import current
 from ._log import NO_CALL, write
-from ._serve import _current
 
 
 class LogHandler(logging.Handler):
@@ -19,7 +19,7 @@ class LogHandler(logging.Handler):
     def emit(self, record: logging.LogRecord) -> None:
         """Write a record."""
         try:
-            request = _current.get(None)
+            request = current.get(None)
             write(NO_CALL if request is None else request.id, self.format(record))
         except Exception:
             self.handleError(record)

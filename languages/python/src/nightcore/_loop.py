@@ -7,9 +7,11 @@ from typing import Any
 
 from . import _nightcore
 from ._answer import Answer, encode_returned
+from ._current import current
 from ._errors import InvalidState
+from ._life import finish_tasks, start_in_loop, stop_in_loop
 from ._request import AsyncRequest
-from ._serve import AsyncHandler, _current, fail
+from ._serve import AsyncHandler, fail
 
 _REQUEST, _ANSWER, _ERROR, _CANCELLED, _ENDED = 1, 2, 3, 4, 5
 
@@ -174,7 +176,7 @@ class Worker:
     async def _run(self, number: int, host: Host) -> None:
         host.began = True
         request = AsyncRequest(host)
-        _current.set(request)
+        current.set(request)
         try:
             body, pairs = encode_returned(await self._handler(request))
             host.reply(body, pairs)
@@ -191,24 +193,29 @@ class Worker:
             host.end()
 
 
-async def serve_in_loop(handlers: dict[str, AsyncHandler]) -> None:
-    """Serve until the engine ends this process."""
+async def serve_in_loop(handlers: dict[str, AsyncHandler], chosen: Any) -> None:
+    """Serve until the engine ends this process. ``chosen`` is the handler that it was started for."""
+    # A process that is connected gets requests.
+    await start_in_loop(chosen)
+    try:
+        await _serve_requests(handlers)
+    finally:
+        await stop_in_loop(chosen)
+
+
+async def _serve_requests(handlers: dict[str, AsyncHandler]) -> None:
+    before = asyncio.all_tasks()
     raw = _nightcore.Worker(list(handlers))
     loop = asyncio.get_running_loop()
-    handler = handlers[raw.function]
-    worker = Worker(loop, raw, handler)
-    # An app that is served has a beginning and an end.
-    if startup := getattr(handler, "startup", None):
-        await startup()
+    worker = Worker(loop, raw, handlers[raw.function])
     loop.add_reader(raw.fileno(), worker.drain)
     try:
         await worker.ended
     finally:
         loop.remove_reader(raw.fileno())
-        if shutdown := getattr(handler, "shutdown", None):
-            await shutdown()
+    await finish_tasks(before)
 
 
-def serve_async(handlers: dict[str, Any]) -> None:
+def serve_async(handlers: dict[str, Any], chosen: Any) -> None:
     """Serve in an event loop of this thread."""
-    asyncio.run(serve_in_loop(handlers))
+    asyncio.run(serve_in_loop(handlers, chosen))

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextvars
 import inspect
 import os
 import re
@@ -13,7 +12,9 @@ from typing import Any, TypeVar, overload
 
 from . import _nightcore
 from ._answer import Returned, encode_returned
+from ._current import current
 from ._errors import Error, to_library
+from ._life import start_plain, stop_plain
 from ._log import write_error
 from ._request import AsyncRequest, Request
 
@@ -24,13 +25,6 @@ _H = TypeVar("_H", bound=Handler | AsyncHandler)
 _handlers: dict[str, Any] = {}
 _serving = False
 _NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_-]{0,62}\Z")
-
-_current: contextvars.ContextVar[Request | AsyncRequest] = contextvars.ContextVar("nightcore_request")
-
-
-def current_request() -> Request | AsyncRequest:
-    """The request that is run here, such as beneath a web framework. ``LookupError`` if there is none."""
-    return _current.get()
 
 
 @overload
@@ -86,8 +80,9 @@ def serve(handler: Any = None) -> None:
     """Run the function that Nightcore started this process for, until the engine ends it.
 
     ``handler``, such as :func:`asgi` or :func:`wsgi` give, is that of the function, whatever its name. Call it from the
-    main thread, once, when all handlers are registered. If the process was started wrongly, such as not by Nightcore,
-    it says why and exits with 2.
+    main thread, once, when all handlers are registered and the program is ready: requests come from then on, or once
+    what :func:`on_start` has registered is done. If the process was started wrongly, such as not by Nightcore, it says
+    why and exits with 2.
     """
     global _serving
     if _serving:
@@ -104,7 +99,7 @@ def serve(handler: Any = None) -> None:
     if is_async(chosen):
         from ._loop import serve_async
 
-        serve_async(_handlers)
+        serve_async(_handlers, chosen)
     else:
         _serve_threads()
 
@@ -135,10 +130,12 @@ def _serve_threads() -> None:
         except BaseException as error:
             outcome.append(error)
 
+    start_plain()
     # The main thread stays Python's, for handlers of signals.
     launching = threading.Thread(target=launch, name="nightcore")
     launching.start()
     launching.join()
+    stop_plain()
     if outcome:
         raise outcome[0]
 
@@ -146,14 +143,14 @@ def _serve_threads() -> None:
 def run_plain(handler: Handler, host: Any) -> None:
     """Run a plain function and answer."""
     request = Request(host)
-    token = _current.set(request)
+    token = current.set(request)
     try:
         body, pairs = encode_returned(handler(request))
         host.reply(body, pairs)
     except BaseException as error:
         fail(host, error)
     finally:
-        _current.reset(token)
+        current.reset(token)
 
 
 def fail(host: Any, error: BaseException) -> None:

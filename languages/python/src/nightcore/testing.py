@@ -19,11 +19,12 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from ._answer import Answer, Returned, encode_body, encode_returned
+from ._current import current
 from ._errors import Error, FunctionFailed, NotFound
 from ._log import NO_CALL
 from ._metadata import Metadata, Pairs, encode
 from ._request import AsyncRequest, Request
-from ._serve import AsyncHandler, Handler, _current, is_async
+from ._serve import AsyncHandler, Handler, is_async
 
 __all__ = ["Call", "FakeRequest", "run", "run_async"]
 
@@ -140,11 +141,11 @@ def run(
     if is_async(handler):
         return asyncio.run(_run_async(handler, _Async(*told)))
     request = Request(_Plain(*told))
-    token = _current.set(request)
+    token = current.set(request)
     try:
         return _made(handler(request))  # type: ignore[arg-type]
     finally:
-        _current.reset(token)
+        current.reset(token)
 
 
 async def run_async(
@@ -165,8 +166,8 @@ async def run_async(
 
 async def _run_async(handler: Any, fake: _Async) -> Answer:
     request = AsyncRequest(fake)
-    token = _current.set(request)
+    token = current.set(request)
     try:
         return _made(await handler(request))
     finally:
-        _current.reset(token)
+        current.reset(token)

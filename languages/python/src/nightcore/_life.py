@@ -1,0 +1,127 @@
+"""The beginning and the end of a process that serves: what runs before the first request, and after the last one."""
+
+from __future__ import annotations
+
+import asyncio
+import inspect
+import signal
+from collections.abc import Awaitable, Callable
+from typing import Any, TypeVar
+
+from ._current import current
+
+Hook = Callable[[], Any]
+_H = TypeVar("_H", bound=Callable[[], None] | Callable[[], Awaitable[None]])
+
+_starts: list[Hook] = []
+_stops: list[Hook] = []
+
+_CANCELLED_WITHIN = 0.5
+"""Seconds that tasks which are cut short have for their cleaning up: of the two before SIGKILL."""
+
+
+def on_start(hook: _H, /) -> _H:
+    """Have a function run before this process gets its first request::
+
+        @nightcore.on_start
+        async def connect() -> None:
+            global pool
+            pool = await asyncpg.create_pool(...)
+
+    Until all of them have returned the function is not ready, and a reload leaves the processes before in place. One
+    that raises ends the process, which is started again after a pause. A coroutine runs in the loop of the handlers,
+    before a plain handler in a loop of its own. They run in the order in which they are registered.
+    """
+    _starts.append(hook)
+    return hook
+
+
+def on_stop(hook: _H, /) -> _H:
+    """Have a function run when the engine ends this process, after the last request and the tasks that handlers have
+    left running. The last one that is registered runs first.
+    """
+    _stops.append(hook)
+    return hook
+
+
+async def start_in_loop(app: Any) -> None:
+    """Run all that comes before the first request; ``app`` may have a ``startup`` of its own."""
+    for hook in _starts:
+        await _run(hook)
+    if startup := getattr(app, "startup", None):
+        await startup()
+
+
+async def stop_in_loop(app: Any) -> None:
+    """Run all that comes at the end."""
+    if shutdown := getattr(app, "shutdown", None):
+        await shutdown()
+    for hook in reversed(_stops):
+        await _run(hook)
+
+
+def start_plain() -> None:
+    """Run all that comes before the first request of a plain handler."""
+    for hook in _starts:
+        _run_plain(hook)
+
+
+def stop_plain() -> None:
+    """Run all that comes at the end of a process of a plain handler."""
+    for hook in reversed(_stops):
+        _run_plain(hook)
+
+
+async def _run(hook: Hook) -> None:
+    returned = hook()
+    if inspect.isawaitable(returned):
+        await returned
+
+
+def _run_plain(hook: Hook) -> None:
+    if inspect.iscoroutinefunction(hook):
+        asyncio.run(hook())
+    else:
+        hook()
+
+
+async def finish_tasks(before: set[asyncio.Task[Any]]) -> None:
+    """Wait for the tasks that handlers have left running, until the engine's patience is over, which it says by
+    SIGTERM; what runs then is cancelled. ``before``: tasks that no handler has begun.
+    """
+    loop = asyncio.get_running_loop()
+    over: asyncio.Future[None] = loop.create_future()
+    _listen_for_the_end(loop, over)
+    while left := _tasks_of_handlers(before):
+        await asyncio.wait([*left, over], return_when=asyncio.FIRST_COMPLETED)
+        if over.done():
+            for task in left:
+                task.cancel()
+            await asyncio.wait(left, timeout=_CANCELLED_WITHIN)
+            return
+
+
+def _listen_for_the_end(loop: asyncio.AbstractEventLoop, over: asyncio.Future[None]) -> None:
+    if signal.getsignal(signal.SIGTERM) is not signal.SIG_DFL:
+        return  # The program has its own way.
+
+    def end() -> None:
+        if not over.done():
+            over.set_result(None)
+
+    try:
+        loop.add_signal_handler(signal.SIGTERM, end)
+    except (NotImplementedError, RuntimeError, ValueError):
+        return  # Not in the main thread, or not with this loop: SIGTERM ends the process.
+
+
+def _tasks_of_handlers(before: set[asyncio.Task[Any]]) -> list[asyncio.Task[Any]]:
+    own = asyncio.current_task()
+    return [task for task in asyncio.all_tasks() - before if task is not own and _is_of_request(task)]
+
+
+def _is_of_request(task: asyncio.Task[Any]) -> bool:
+    """Whether a request was current where the task was made."""
+    # Before Python 3.12 a task does not tell its context.
+    context = getattr(task, "get_context", None)
+    return context is None or context().get(current) is not None
