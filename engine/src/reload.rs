@@ -261,13 +261,15 @@ fn is_same_process(one: &Function, other: &Function) -> bool {
             env,
             processes,
             start_timeout,
+            stop_timeout,
+            ready_path,
             channel,
             placement,
             limits,
             ..
         } = function.clone();
         let process = (command, program, cwd, env, limits);
-        (process, processes, start_timeout, channel, placement)
+        (process, processes, (start_timeout, stop_timeout, ready_path), channel, placement)
     };
     of(one) == of(other)
 }
@@ -291,5 +293,6 @@ fn spec(function: &Function) -> Spec {
         quarantine_after: NonZeroU32::new(function.quarantine_after),
         retries: function.retries,
         idempotent: function.idempotent,
+        ready_path: function.ready_path.clone(),
     }
 }

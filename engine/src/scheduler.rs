@@ -19,6 +19,7 @@ mod kept_slots;
 mod lease_table;
 mod leases;
 mod members;
+mod readiness;
 mod recount;
 mod renewal;
 mod run;
@@ -201,6 +202,7 @@ impl<P: Share, R> Scheduler<P, R> {
                     call.set_not_begun();
                 }
             }
+            Event::Passed { container } => self.passed(turn, container),
             Event::WorkerFailed { container } => self.worker_failed(turn, container),
             Event::WorkerGone { channel, failure } => self.worker_gone(turn, channel, failure),
             Event::ContainerGone { container, failure, process } => {

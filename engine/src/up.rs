@@ -67,8 +67,8 @@ impl Health for CoreHealth {
     }
 }
 
-/// Runs an engine until it is told to stop by SIGTERM or SIGINT. A second signal does not wait for calls under way. SIGHUP
-/// reloads the configuration.
+/// Runs an engine until it is told to stop by SIGTERM or SIGINT. A second signal does not wait for
+/// calls under way, and one more not for processes. SIGHUP reloads the configuration.
 pub async fn run(options: Options<'_>) -> Result<()> {
     let Options { config, directory, is_named, ready, watch_all } = options;
     let open_files = raise_open_files().context("cannot raise the limit of open files")?;
@@ -195,7 +195,7 @@ pub async fn run(options: Options<'_>) -> Result<()> {
         () = tokio::time::sleep(longest) => {}
         () = signals.stop() => {}
     }
-    keeper.stop(events).await;
+    keeper.stop(events, signals.stop()).await;
     premises.borrow().remove()
 }
 

@@ -394,6 +394,7 @@ impl World {
                     replaced.push(self.containers[&container]);
                 }
                 Action::Trim { .. } | Action::Quarantined { .. } => {}
+                Action::Check { .. } => panic!("no function has a readiness check"),
                 Action::Tell { function, notice } => self.board[place(function)] = notice,
                 Action::Lend { channel, lease, caller, callee } => {
                     self.lent(channel, lease, caller, place(callee));

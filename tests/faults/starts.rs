@@ -110,3 +110,64 @@ fn calls_that_wait_for_a_start_are_answered_when_it_fails() {
     assert_eq!(engine.call("Sleeps", "x").status, 503);
     engine.stop();
 }
+
+/// A function that is ready while there is a file of this name in the engine's home.
+fn with_check(lines: &str) -> Setup {
+    let lines = format!("ready_path = \"/ready\"\n{lines}");
+    Setup::new().function("Ready", &c(), &lines).function("Echo", &c(), "")
+}
+
+#[test]
+fn a_process_gets_no_calls_before_it_has_answered_its_ready_path() {
+    for processes in [1, 3] {
+        let home = with_check(&format!("processes = {processes}\nstart_timeout = \"20s\"")).home();
+        let file = home.path().join("ready");
+        fs::write(&file, "").unwrap();
+        let engine = home.start();
+        let is_ready = || engine.connect().request("GET", "/readyz", &[], b"").status == 200;
+        assert!(is_ready());
+        let of = || engine.function("Ready");
+        let before: Vec<String> = of().processes.iter().map(|p| p.pid.to_string()).collect();
+        assert_eq!(before.len(), processes);
+        fs::remove_file(&file).unwrap();
+        assert_eq!(engine.nightcore("reload", &["--no-wait", "Ready"]).code, Some(0));
+        wait_until("the new ones to be there", || of().processes.len() == 2 * processes);
+        let probes = of().external;
+        wait_until("them to be asked", || of().external > probes + 3);
+        for _ in 0..10 {
+            assert!(before.contains(&engine.text("Ready", "")), "a new one serves");
+        }
+        assert!(is_ready() && of().serving == 1);
+        fs::write(&file, "").unwrap();
+        wait_until("the new ones to serve", || of().serving == 2);
+        assert!(!before.contains(&engine.text("Ready", "")), "an old one serves");
+        assert!(is_ready());
+        engine.stop();
+    }
+}
+
+#[test]
+fn a_readiness_check_that_never_passes_is_a_failed_start() {
+    let home = with_check("start_timeout = \"300ms\"").home();
+    let engine = home.start_some();
+    assert!(engine.ready_line().contains("failed: Ready"), "{}", engine.ready_line());
+    let why = "300ms (start_timeout), by its ready_path: it answered with 503";
+    let refused = engine.call("Ready", "");
+    assert!(refused.status == 503 && refused.text().contains(why), "{}", refused.text());
+    let health = engine.connect().request("GET", "/readyz", &[], b"");
+    assert!(health.status == 503 && health.text().contains(why), "{}", health.text());
+    let reload = engine.nightcore("reload", &["Ready"]);
+    assert_eq!(reload.code, Some(1));
+    assert!(reload.stderr.contains(why), "{}", reload.stderr);
+    // It is tried on, and comes.
+    fs::write(home.path().join("ready"), "").unwrap();
+    wait_until("it to be ready", || engine.call("Ready", "").status == 200);
+    // Where others serve they go on.
+    fs::remove_file(home.path().join("ready")).unwrap();
+    let serving = engine.text("Ready", "");
+    let reload = engine.nightcore("reload", &["Ready"]);
+    assert_eq!(reload.code, Some(1));
+    assert!(reload.stderr.contains("the processes that it had serve on"), "{}", reload.stderr);
+    assert_eq!(engine.text("Ready", ""), serving);
+    engine.stop();
+}

@@ -150,6 +150,7 @@ fn spec(name: &str, channel: ChannelKind) -> Spec {
         quarantine_after: None,
         retries: 0,
         idempotent: false,
+        ready_path: None,
     }
 }
 

@@ -70,7 +70,7 @@ fn wait(engine: &Engine, changes: &Changes) -> Result<(), Exit> {
             if let Some(reason) = function.failing.as_ref().or(function.unavailable.as_ref()) {
                 let others = if function.serving < function.generation {
                     "; the processes that it had serve on"
-                } else if function.workers > 0 {
+                } else if function.containers.ready > 0 {
                     "; its other processes serve"
                 } else {
                     ""
@@ -78,7 +78,7 @@ fn wait(engine: &Engine, changes: &Changes) -> Result<(), Exit> {
                 failed.push(format!("{name}: {reason}{others}"));
                 return false;
             }
-            function.serving < function.generation || function.workers == 0
+            function.serving < function.generation || function.containers.ready == 0
         });
         if left.is_empty() {
             break;

@@ -64,6 +64,11 @@ pub struct Function {
     pub grace: Duration,
     /// The time from a container's start until its first worker is ready, after which it is ended.
     pub start_timeout: Duration,
+    /// The time that a container has to end when it is told to, before SIGTERM.
+    pub stop_timeout: Duration,
+    /// The path that a container must answer before it gets calls; none if it gets them as soon as
+    /// a worker of it is ready.
+    pub ready_path: Option<String>,
     /// The bounds of its queue.
     pub queue: Queue,
     /// The largest depth of calls at which this function may be called.

@@ -13,8 +13,8 @@ use super::command::{self, Command, SearchPath};
 use super::limits::{
     DEFAULT_CHANNEL, DEFAULT_GRACE, DEFAULT_MAX_DEPTH, DEFAULT_MIN_WORKERS, DEFAULT_PLACEMENT,
     DEFAULT_PROCESSES, DEFAULT_QUARANTINE_AFTER, DEFAULT_QUEUE_BYTES, DEFAULT_QUEUE_CALLS,
-    DEFAULT_RETRIES, DEFAULT_START_TIMEOUT, DEFAULT_TIMEOUT, MAX_CPU_MILLIS, MAX_DURATION,
-    MAX_MAX_DEPTH, MAX_MEMORY_BYTES, MAX_NAME_BYTES, MAX_OPEN_FILES, MAX_PROCESSES,
+    DEFAULT_RETRIES, DEFAULT_START_TIMEOUT, DEFAULT_STOP_TIMEOUT, DEFAULT_TIMEOUT, MAX_CPU_MILLIS,
+    MAX_DURATION, MAX_MAX_DEPTH, MAX_MEMORY_BYTES, MAX_NAME_BYTES, MAX_OPEN_FILES, MAX_PROCESSES,
     MAX_QUARANTINE_AFTER, MAX_QUEUE_BYTES, MAX_QUEUE_CALLS, MAX_RETRIES, MAX_ROUTE_BYTES,
     MAX_TASKS, MAX_WORKERS, MIN_CPU_MILLIS, MIN_MEMORY_BYTES, MIN_OPEN_FILES, MIN_START_TIMEOUT,
 };
@@ -30,6 +30,8 @@ const KEYS: &[&str] = &[
     "timeout",
     "grace",
     "start_timeout",
+    "stop_timeout",
+    "ready_path",
     "queue",
     "max_depth",
     "external",
@@ -51,6 +53,8 @@ const KEYS_OF_DEFAULTS: &[&str] = &[
     "timeout",
     "grace",
     "start_timeout",
+    "stop_timeout",
+    "ready_path",
     "queue",
     "max_depth",
     "external",
@@ -75,6 +79,7 @@ const WORKERS_EXAMPLE: &str = "{ min = 1, max = 32 }";
 const QUEUE_EXAMPLE: &str = r#"{ calls = 1024, bytes = "64MiB" }"#;
 const LIMITS_EXAMPLE: &str = r#"{ memory = "512MiB", cpus = 1.5 }"#;
 const ROUTE_EXAMPLE: &str = "/shop";
+const READY_PATH_EXAMPLE: &str = "/healthz";
 const ENV_EXAMPLE: &str = r#"{ NAME = "value" }"#;
 
 /// What one table says; what it leaves out is none.
@@ -89,6 +94,8 @@ pub(super) struct Settings {
     timeout: Option<Duration>,
     grace: Option<Duration>,
     start_timeout: Option<Duration>,
+    stop_timeout: Option<Duration>,
+    ready_path: Option<String>,
     queue_calls: Option<u32>,
     queue_bytes: Option<u64>,
     max_depth: Option<u32>,
@@ -138,6 +145,10 @@ impl Settings {
                 "start_timeout" => {
                     settings.start_timeout = item.duration(MIN_START_TIMEOUT..=MAX_DURATION, report)
                 }
+                "stop_timeout" => {
+                    settings.stop_timeout = item.duration(Duration::ZERO..=MAX_DURATION, report)
+                }
+                "ready_path" => settings.ready_path = read_ready_path(&item, report),
                 "grace" => settings.grace = item.duration(Duration::ZERO..=MAX_DURATION, report),
                 "queue" => settings.read_queue(&item, report),
                 "max_depth" => settings.max_depth = item.integer(1..=MAX_MAX_DEPTH, report),
@@ -265,6 +276,8 @@ pub(super) fn read(
             .start_timeout
             .or(defaults.start_timeout)
             .unwrap_or(DEFAULT_START_TIMEOUT),
+        stop_timeout: own.stop_timeout.or(defaults.stop_timeout).unwrap_or(DEFAULT_STOP_TIMEOUT),
+        ready_path: own.ready_path.or_else(|| defaults.ready_path.clone()),
         grace: own.grace.or(defaults.grace).unwrap_or(DEFAULT_GRACE),
         queue: Queue {
             calls: own.queue_calls.or(defaults.queue_calls).unwrap_or(DEFAULT_QUEUE_CALLS),
@@ -361,12 +374,11 @@ fn read_limits(item: &Item<'_>, report: &mut Report<'_>) -> Limits {
 fn read_route(item: &Item<'_>, report: &mut Report<'_>) -> Option<String> {
     let text = item.string(Some(ROUTE_EXAMPLE), report)?;
     let route = text.strip_suffix('/').unwrap_or(text);
-    let is_path = |b: u8| b.is_ascii_alphanumeric() || b"/-._~!$&'()*+,;=:@%".contains(&b);
     let problem = if !text.starts_with('/') {
         "a route begins with a slash, as in \"/shop\""
     } else if route.len() > MAX_ROUTE_BYTES {
         &format!("a route has at most {MAX_ROUTE_BYTES} bytes")
-    } else if !route.bytes().all(is_path) {
+    } else if !route.bytes().all(is_of_path) {
         "a route is the path of a URL: other characters than letters, digits and -._~!$&'()*+,;=:@ are written as %20"
     } else if text.contains("//") {
         "a route has no empty part"
@@ -377,6 +389,27 @@ fn read_route(item: &Item<'_>, report: &mut Report<'_>) -> Option<String> {
         "/function, /healthz and /readyz are the gateway's own"
     } else {
         return Some(route.to_owned());
+    };
+    item.wrong(problem, report);
+    None
+}
+
+/// Whether a byte may stand in the path of a URL.
+fn is_of_path(byte: u8) -> bool {
+    byte.is_ascii_alphanumeric() || b"/-._~!$&'()*+,;=:@%".contains(&byte)
+}
+
+fn read_ready_path(item: &Item<'_>, report: &mut Report<'_>) -> Option<String> {
+    let path = item.string(Some(READY_PATH_EXAMPLE), report)?;
+    let problem = if !path.starts_with('/') {
+        "the path begins with a slash, as in \"/healthz\""
+    } else if path.len() > MAX_ROUTE_BYTES {
+        &format!("the path has at most {MAX_ROUTE_BYTES} bytes")
+    } else if !path.bytes().all(is_of_path) {
+        "this is the path of a URL, without a query: other characters than letters, digits and \
+         -._~!$&'()*+,;=:@ are written as %20"
+    } else {
+        return Some(path.to_owned());
     };
     item.wrong(problem, report);
     None

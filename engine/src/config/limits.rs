@@ -31,6 +31,9 @@ pub const DEFAULT_TIMEOUT: Duration = Duration::from_secs(30);
 pub const DEFAULT_GRACE: Duration = Duration::from_secs(5);
 /// The time of a start: an interpreter that loads large modules from a slow disk needs half of it.
 pub const DEFAULT_START_TIMEOUT: Duration = Duration::from_secs(60);
+/// The time to end: what is left to do after an answer takes seconds, and managers of services and of
+/// containers kill all after ten.
+pub const DEFAULT_STOP_TIMEOUT: Duration = Duration::from_secs(5);
 /// Rings: a call by them takes a tenth of the time that it takes by pipes when cores are idle, and
 /// no more when they are busy.
 pub const DEFAULT_CHANNEL: ChannelKind = ChannelKind::Ring;
@@ -60,8 +63,8 @@ pub const MAX_PROCESSES: u32 = 1024;
 pub const MAX_WORKERS: u32 = 65536;
 /// The least `start_timeout`: a process takes some milliseconds to start.
 pub const MIN_START_TIMEOUT: Duration = Duration::from_millis(10);
-/// The longest `timeout`, `grace` and `start_timeout`: a deadline must fit every clock and wire
-/// format with room to spare.
+/// The longest `timeout`, `grace`, `start_timeout` and `stop_timeout`: a deadline must fit every
+/// clock and wire format with room to spare.
 pub const MAX_DURATION: Duration = Duration::from_secs(24 * 60 * 60);
 /// The largest `queue.calls`: beyond it the last call waits for longer than anybody does.
 pub const MAX_QUEUE_CALLS: u32 = 1 << 20;

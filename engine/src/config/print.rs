@@ -61,6 +61,8 @@ impl Function {
         writeln!(out, "grace = {}", string(&format_duration(self.grace)))?;
         let start_timeout = string(&format_duration(self.start_timeout));
         writeln!(out, "start_timeout = {start_timeout}")?;
+        let stop_timeout = string(&format_duration(self.stop_timeout));
+        writeln!(out, "stop_timeout = {stop_timeout}")?;
         let bytes = string(&format_size(self.queue.bytes));
         writeln!(out, "queue = {{ calls = {}, bytes = {bytes} }}", self.queue.calls)?;
         writeln!(out, "max_depth = {}", self.max_depth)?;
@@ -92,6 +94,9 @@ impl Function {
         writeln!(out, "quarantine_after = {}", self.quarantine_after)?;
         writeln!(out, "retries = {}", self.retries)?;
         writeln!(out, "idempotent = {}", self.idempotent)?;
+        if let Some(path) = &self.ready_path {
+            writeln!(out, "ready_path = {}", string(path))?;
+        }
         match self.route.as_deref() {
             Some(route) => {
                 writeln!(out, "route = {}", string(if route.is_empty() { "/" } else { route }))

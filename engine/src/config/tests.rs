@@ -86,6 +86,8 @@ workers.min = 3
 timeout = "250ms"
 grace = "0s"
 start_timeout = "2m"
+stop_timeout = "1m"
+ready_path = "/health%20z"
 quarantine_after = 3
 retries = 2
 idempotent = true
@@ -125,6 +127,8 @@ fn two_lines_are_enough() {
                 timeout: Duration::from_secs(30),
                 grace: Duration::from_secs(5),
                 start_timeout: Duration::from_secs(60),
+                stop_timeout: Duration::from_secs(5),
+                ready_path: None,
                 queue: Queue { calls: 1024, bytes: 64 << 20 },
                 max_depth: 64,
                 external: true,
@@ -163,6 +167,8 @@ fn every_key_is_read() {
     assert_eq!(foo.workers, Workers { min: 3, max: Some(32) });
     assert_eq!((foo.timeout, foo.grace), (Duration::from_millis(250), Duration::ZERO));
     assert_eq!(foo.start_timeout, Duration::from_secs(120));
+    assert_eq!(foo.stop_timeout, Duration::from_secs(60));
+    assert_eq!(foo.ready_path.as_deref(), Some("/health%20z"));
     assert_eq!(foo.queue, Queue { calls: 7, bytes: 1000 });
     assert_eq!((foo.max_depth, foo.external, foo.quarantine_after), (3, false, 3));
     assert_eq!((foo.retries, foo.idempotent), (2, true));
@@ -235,6 +241,7 @@ workers = { min = 1 }  # max: 64 threads, or 1024 calls on event loops
 timeout = "30s"
 grace = "5s"
 start_timeout = "1m"
+stop_timeout = "5s"
 queue = { calls = 1024, bytes = "64MiB" }
 max_depth = 64
 external = true
@@ -288,11 +295,11 @@ image = "x"
             r#"4:2: unknown table [server]; known tables: [gateway], [admin], [defaults], [functions.NAME]"#,
             r#"5:2: unknown table [Foo]; did you mean [functions.Foo]?"#,
             r#"8:1: unknown key "host" in [gateway]; known keys: listen, max_body"#,
-            r#"10:1: unknown key "memory" in [defaults]; known keys: cwd, env, processes, workers, timeout, grace, start_timeout, queue, max_depth, external, channel, placement, direct, watch, limits, quarantine_after, retries, idempotent"#,
-            r#"11:1: unknown key "comand" in [defaults]; known keys: cwd, env, processes, workers, timeout, grace, start_timeout, queue, max_depth, external, channel, placement, direct, watch, limits, quarantine_after, retries, idempotent"#,
+            r#"10:1: unknown key "memory" in [defaults]; known keys: cwd, env, processes, workers, timeout, grace, start_timeout, stop_timeout, ready_path, queue, max_depth, external, channel, placement, direct, watch, limits, quarantine_after, retries, idempotent"#,
+            r#"11:1: unknown key "comand" in [defaults]; known keys: cwd, env, processes, workers, timeout, grace, start_timeout, stop_timeout, ready_path, queue, max_depth, external, channel, placement, direct, watch, limits, quarantine_after, retries, idempotent"#,
             r#"14:13: unknown key "maximum" in workers of [functions.Foo]; known keys: min, max"#,
             r#"15:7: unknown key "call" in queue of [functions.Foo]; did you mean "calls"?"#,
-            r#"16:1: unknown key "image" in [functions.Foo]; known keys: command, cwd, env, processes, workers, timeout, grace, start_timeout, queue, max_depth, external, channel, placement, direct, watch, limits, quarantine_after, retries, idempotent, route"#,
+            r#"16:1: unknown key "image" in [functions.Foo]; known keys: command, cwd, env, processes, workers, timeout, grace, start_timeout, stop_timeout, ready_path, queue, max_depth, external, channel, placement, direct, watch, limits, quarantine_after, retries, idempotent, route"#,
         ]
     );
 }
@@ -720,6 +727,8 @@ proptest! {
                 timeout: Duration::from_micros(micros.0),
                 grace: Duration::from_micros(micros.1),
                 start_timeout: MIN_START_TIMEOUT + Duration::from_micros(micros.1 / 2),
+                stop_timeout: Duration::from_micros(micros.1 / 3),
+                ready_path: route.as_ref().map(|path| format!("/{path}")),
                 queue: Queue { calls: numbers.2, bytes: bytes.1 },
                 max_depth: numbers.3,
                 external,

@@ -2,6 +2,7 @@
 
 use super::drive::copy;
 use super::news::ContainerEvent;
+use super::readiness::check;
 use super::state::{Core, Reply};
 use crate::calls::Outcome;
 use crate::functions::admission::quarantine::REFUSE_FOR_NS;
@@ -81,6 +82,11 @@ impl Core {
             Action::Resumed { channel, call } => {
                 if let Some(channel) = self.connections.channel(channel) {
                     channel.resume(call);
+                }
+            }
+            Action::Check { container } => {
+                if let (Some(core), Some(launch)) = (self.this.upgrade(), self.launch(container)) {
+                    spawn_local(check(core, container, launch));
                 }
             }
             Action::CreateWorker { container } => self.create_worker(now, container),
@@ -179,7 +185,7 @@ impl Core {
         self.looking.expect(&channel);
     }
 
-    fn launch(&self, key: ContainerKey) -> Option<u64> {
+    pub(super) fn launch(&self, key: ContainerKey) -> Option<u64> {
         self.connections.container(key)?.identity.launch()
     }
 

@@ -166,6 +166,9 @@ impl Core {
         let container = channel.container();
         let key = self.scheduler.worker_ready(now, container, &mut self.actions);
         self.connections.set_ready(channel, key);
+        if self.scheduler.is_checked(container) {
+            return;
+        }
         if let Some(container) = self.connections.container_mut(container)
             && container.note_ready()
             && let Some(launch) = container.identity.launch()

@@ -14,6 +14,7 @@ mod leases;
 mod messages;
 mod news;
 mod processes;
+mod readiness;
 mod state;
 
 pub use drive::{admit_containers, keep_time, look_at_rings};

@@ -11,10 +11,17 @@ pub enum ContainerEvent {
         /// The launch.
         launch: u64,
     },
-    /// Its first worker is ready.
+    /// Its first worker is ready, and it has passed its readiness check if it has one.
     Ready {
         /// The launch.
         launch: u64,
+    },
+    /// It does not pass its readiness check yet.
+    NotReady {
+        /// The launch.
+        launch: u64,
+        /// Why.
+        why: String,
     },
     /// It was refused, and would be again.
     Hopeless {

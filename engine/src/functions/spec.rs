@@ -51,6 +51,8 @@ pub struct Spec {
     pub retries: u32,
     /// Whether that may be one that has begun.
     pub idempotent: bool,
+    /// The path that a container must answer before it gets calls.
+    pub ready_path: Option<String>,
 }
 
 impl Spec {

@@ -26,6 +26,7 @@ use std::io;
 use std::os::fd::AsRawFd;
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
+use std::pin::pin;
 use std::process::{Child, Command};
 use std::rc::Rc;
 use std::time::Duration;
@@ -34,8 +35,8 @@ use tokio::sync::mpsc;
 
 /// How long a dead launcher's containers are looked for.
 const END_ORPHANS_WITHIN: Duration = Duration::from_secs(1);
-/// How long containers may take to end by themselves when the engine stops.
-const LEAVE_WITHIN: Duration = Duration::from_secs(2);
+/// How long the launcher may take to tell that a container is gone that was sent SIGKILL.
+const KILLED_WITHIN: Duration = Duration::from_secs(2);
 /// How long the launcher may take to end when all containers have.
 const LAUNCHER_ENDS_WITHIN: Duration = Duration::from_secs(2);
 
@@ -142,35 +143,35 @@ impl Keeper {
         }
     }
 
-    /// Ends all containers, first by asking, and the launcher.
-    pub async fn stop(mut self, mut events: mpsc::UnboundedReceiver<ContainerEvent>) {
-        self.supervisor.borrow_mut().stop();
+    /// Ends all containers, first by asking, and the launcher. When `hurry` is there, nobody waits
+    /// for containers that take their time.
+    pub async fn stop(
+        mut self,
+        mut events: mpsc::UnboundedReceiver<ContainerEvent>,
+        hurry: impl Future<Output = ()>,
+    ) {
+        let mut hurry = pin!(hurry);
+        let mut is_patient = true;
         self.core.borrow_mut().shut_down_containers();
-        let left = async {
-            while !self.supervisor.borrow().is_empty() {
-                tokio::select! {
-                    () = async { while events.recv().await.is_some() {} } => {}
-                    news = self.launcher.news() => drop(self.launcher_news(news).await),
-                    () = self.launcher.flush() => {}
-                }
-            }
-        };
-        if tokio::time::timeout(LEAVE_WITHIN, left).await.is_err() {
-            let tasks = self.supervisor.borrow_mut().end_all(now_ns());
+        self.supervisor.borrow_mut().stop(now_ns());
+        while !self.supervisor.borrow().is_empty() {
+            let tasks = self.supervisor.borrow_mut().advance(now_ns());
             self.perform(tasks);
-            let killed = async {
-                while !self.supervisor.borrow().is_empty() {
-                    let tasks = self.supervisor.borrow_mut().advance(now_ns());
+            let due = self.supervisor.borrow().next_due();
+            tokio::select! {
+                // What the core tells of containers is of no interest any more.
+                Some(_) = events.recv() => {}
+                news = self.launcher.news() => drop(self.launcher_news(news).await),
+                () = self.launcher.flush() => {}
+                () = &mut hurry, if is_patient => {
+                    is_patient = false;
+                    let tasks = self.supervisor.borrow_mut().end_all(now_ns());
                     self.perform(tasks);
-                    let due = self.supervisor.borrow().next_due();
-                    tokio::select! {
-                        news = self.launcher.news() => drop(self.launcher_news(news).await),
-                        () = self.launcher.flush() => {}
-                        () = sleep_until(due) => {}
-                    }
                 }
-            };
-            let _ = tokio::time::timeout(2 * LEAVE_WITHIN, killed).await;
+                () = sleep_until(due) => {}
+                // All that is left was sent SIGKILL.
+                () = tokio::time::sleep(KILLED_WITHIN), if due.is_none() => break,
+            }
         }
         let Launcher { mut child, socket, .. } = self.launcher;
         drop(socket);
@@ -192,6 +193,10 @@ impl Keeper {
             }
             ContainerEvent::Ready { launch } => {
                 supervisor.ready(now, launch);
+                Vec::new()
+            }
+            ContainerEvent::NotReady { launch, why } => {
+                supervisor.not_ready(launch, why);
                 Vec::new()
             }
             ContainerEvent::Hopeless { launch, reason } => supervisor.hopeless(launch, &reason),

@@ -27,8 +27,6 @@ const PROVEN_AFTER: Duration = Duration::from_millis(500);
 /// So many ends in a row soon after the start are a crash loop: the function is declared
 /// unavailable, though it is tried on.
 const CRASH_LOOP: u32 = 3;
-/// Time that a container has to leave by itself before SIGTERM.
-const LEAVE_GRACE: Duration = Duration::from_secs(2);
 /// Time between SIGTERM and SIGKILL of a container that is to end.
 const TERM_GRACE: Duration = Duration::from_secs(2);
 
@@ -199,6 +197,13 @@ impl Supervisor {
         }
     }
 
+    /// A container does not pass its readiness check yet.
+    pub fn not_ready(&mut self, launch: u64, why: String) {
+        if let Some(launched) = self.launched.get_mut(&launch) {
+            launched.not_ready = Some(why);
+        }
+    }
+
     /// A container has ended, or could not be started.
     pub fn ended(&mut self, now: u64, launch: u64, how: End) -> Vec<Task> {
         let Some(mut launched) = self.launched.remove(&launch) else { return Vec::new() };
@@ -244,8 +249,9 @@ impl Supervisor {
         let name = &launched.name;
         let reason = match how {
             End::StartTimedOut(after) => format!(
-                "{name} was not ready within {} (start_timeout); see `nightcore logs {name}`",
-                config::format_duration(*after)
+                "{name} was not ready within {} (start_timeout){}; see `nightcore logs {name}`",
+                config::format_duration(*after),
+                launched.readiness()
             ),
             _ => format!(
                 "{name} ended {failures} times soon after its start, last by {how}; see `nightcore logs {name}`"
@@ -332,7 +338,8 @@ impl Supervisor {
     pub fn end(&mut self, now: u64, launch: u64) -> Vec<Task> {
         let Some(launched) = self.launched.get_mut(&launch) else { return Vec::new() };
         launched.was_told = true;
-        launched.kill_at = Some(now + ns(TERM_GRACE));
+        launched.terminate_at = None;
+        launched.kill_at.get_or_insert(now + ns(TERM_GRACE));
         vec![Task::Terminate { launch }]
     }
 
@@ -340,7 +347,7 @@ impl Supervisor {
     pub fn leaves(&mut self, now: u64, launch: u64) {
         if let Some(launched) = self.launched.get_mut(&launch) {
             launched.was_told = true;
-            launched.terminate_at = Some(now + ns(LEAVE_GRACE));
+            launched.terminate_at = Some(now.saturating_add(ns(launched.stop_timeout)));
         }
     }
 
@@ -376,9 +383,17 @@ impl Supervisor {
         tasks
     }
 
-    /// Starts nothing any more.
-    pub fn stop(&mut self) {
+    /// Starts nothing any more. The containers that are connected were asked to leave; the others are
+    /// ended.
+    pub fn stop(&mut self, now: u64) {
         self.stopping = true;
+        for launched in self.launched.values_mut() {
+            launched.start_by = None;
+            let patience = if launched.connected { ns(launched.stop_timeout) } else { 0 };
+            if launched.kill_at.is_none() && launched.terminate_at.is_none() {
+                launched.terminate_at = Some(now.saturating_add(patience));
+            }
+        }
     }
 
     /// Ends what still runs.

@@ -166,9 +166,9 @@ impl From<Quarantined> for QuarantinedInput {
 /// Connected processes of a function, by state.
 #[derive(Clone, Copy, Debug, Serialize, Deserialize)]
 pub struct Containers {
-    /// A worker of it is ready.
+    /// A worker of it is ready, and it has passed its readiness check if it has one.
     pub ready: u32,
-    /// Its first worker is being created, or its generation does not serve yet.
+    /// Its first worker is being created, it is being checked, or its generation does not serve yet.
     pub starting: u32,
     /// It gets no new calls: a handler in it does not end, or it is ending.
     pub set_aside: u32,

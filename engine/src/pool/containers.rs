@@ -13,6 +13,8 @@ const DIES_WITHIN_NS: u64 = 1_000_000_000;
 /// Where a container is in its life.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Phase {
+    /// It has not shown yet that it is ready: it gets no calls but the one that asks it.
+    Checking,
     /// Its generation does not serve yet: it gets no calls.
     Warming,
     /// It gets calls.
@@ -132,6 +134,14 @@ impl Container {
     pub fn serve(&mut self) {
         if self.phase == Phase::Warming {
             self.phase = Phase::Serving;
+        }
+    }
+
+    /// It has shown that it is ready: it gets calls if its generation is the one that serves.
+    pub fn pass(&mut self, serving: Generation) {
+        if self.phase == Phase::Checking {
+            let serves = self.membership.generation() == serving;
+            self.phase = if serves { Phase::Serving } else { Phase::Warming };
         }
     }
 

@@ -122,6 +122,11 @@ pub enum Action<P, R> {
         /// The container.
         container: ContainerKey,
     },
+    /// A container is to show that it is ready: see [`Scheduler::probe`](super::Scheduler::probe).
+    Check {
+        /// The container.
+        container: ContainerKey,
+    },
     /// A call of this container is long past its deadline: start another container beside it.
     Replace {
         /// The container, which gets no new calls.

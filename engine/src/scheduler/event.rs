@@ -170,6 +170,11 @@ pub enum Event<'a, P> {
         /// Its container.
         container: ContainerKey,
     },
+    /// A container has shown that it is ready.
+    Passed {
+        /// The container.
+        container: ContainerKey,
+    },
     /// A worker is gone.
     WorkerGone {
         /// Its channel.

@@ -38,16 +38,23 @@ impl<P: Share, R> Scheduler<P, R> {
             None => Membership::Attached(serving),
         };
         let generation = membership.generation();
-        let phase = if generation == serving { Phase::Serving } else { Phase::Warming };
-        let is_over = f.is_removed() || (phase == Phase::Warming && generation != newest);
+        let serves = generation == serving;
+        let is_over = f.is_removed() || (!serves && generation != newest);
+        let phase = match (f.spec().ready_path.is_some() && !membership.is_attached(), serves) {
+            (true, _) => Phase::Checking,
+            (false, true) => Phase::Serving,
+            (false, false) => Phase::Warming,
+        };
         let workers = Workers::new(mode, f.spec().max(Some(mode)));
         let key = self.pool.connect(Container::new(function, membership, phase, workers));
         if is_over {
             self.retire(turn, key);
             return key;
         }
-        if phase == Phase::Serving {
+        if serves {
             f.set_mode(mode);
+        }
+        if phase == Phase::Serving {
             f.set_unavailable(None);
         }
         let first = match mode {
@@ -96,6 +103,7 @@ impl<P: Share, R> Scheduler<P, R> {
         let will_come = self.pool.containers(function).any(|(_, c)| {
             c.membership().generation() >= serving
                 && (c.phase() >= Phase::SetAside
+                    || c.phase() == Phase::Checking
                     || c.workers.ready().is_empty()
                     || c.pauses_until(now).is_some())
         });
@@ -124,11 +132,21 @@ impl<P: Share, R> Scheduler<P, R> {
         key: ContainerKey,
     ) -> ChannelKey {
         let channel = self.pool.add_worker(key);
+        if self.is_checked(key) {
+            self.check(turn, key);
+        } else {
+            self.ready_in(turn, key);
+        }
+        channel
+    }
+
+    /// A container has one more worker that is ready, or may get calls now.
+    pub(super) fn ready_in(&mut self, turn: &mut Turn<'_, P, R>, key: ContainerKey) {
         let container = &self.pool[key];
         let (function, generation) = (container.function(), container.membership().generation());
         let ready = self.pool.containers(function).filter(|(_, c)| {
             c.membership() == Membership::Launched(generation)
-                && c.phase() < Phase::SetAside
+                && matches!(c.phase(), Phase::Warming | Phase::Serving)
                 && !c.workers.ready().is_empty()
         });
         if ready.count() >= self.functions[function].spec().processes as usize {
@@ -136,7 +154,6 @@ impl<P: Share, R> Scheduler<P, R> {
         }
         self.serve_newest_if_ready(turn, function);
         self.pump(turn, function);
-        channel
     }
 
     /// A worker that was asked for will not come. Its container is asked for another one only after

@@ -51,7 +51,7 @@ impl<P: Share, R> Scheduler<P, R> {
             return generation;
         }
         for key in self.pool.members(function).containers().to_vec() {
-            if self.pool[key].phase() == Phase::Warming {
+            if self.pool[key].phase() <= Phase::Warming {
                 self.retire(turn, key);
             }
         }

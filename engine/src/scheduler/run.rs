@@ -166,8 +166,20 @@ impl<P: Share, R> Scheduler<P, R> {
         head: Head,
         (container, channel): (ContainerKey, ChannelKey),
     ) {
-        let f = &mut self.functions[head.function];
-        let Some(call) = self.calls.get_mut(head.call) else { return };
+        if self.dispatch(turn, head.call, (container, channel)) {
+            self.functions[head.function].call_started(turn.now, head.lane);
+        }
+    }
+
+    /// Sends a queued call to a worker. False if there is no such call.
+    pub(super) fn dispatch(
+        &mut self,
+        turn: &mut Turn<'_, P, R>,
+        id: CallNumber,
+        (container, channel): (ContainerKey, ChannelKey),
+    ) -> bool {
+        let Some(call) = self.calls.get_mut(id) else { return false };
+        let f = &mut self.functions[call.function()];
         let start = Start {
             channel,
             container,
@@ -176,8 +188,7 @@ impl<P: Share, R> Scheduler<P, R> {
             without_deadline: self.pool[container].membership().is_attached(),
         };
         let loads = self.pool.loads(container, channel, f.slots.load_mut());
-        let Some(payload) = call.start(start, loads) else { return };
-        f.call_started(turn.now, head.lane);
+        let Some(payload) = call.start(start, loads) else { return false };
         self.pool[container].workers.began_call();
         let (root, depth, deadline) = (call.root(), call.depth(), call.deadline());
         let parent = match call.caller() {
@@ -185,8 +196,8 @@ impl<P: Share, R> Scheduler<P, R> {
             _ => None,
         };
         let caller = parent.and_then(|parent| self.calls.get(parent)).map(|call| call.function());
-        let call = head.call;
-        turn.push(Action::Dispatch { channel, call, root, depth, caller, deadline, payload });
+        turn.push(Action::Dispatch { channel, call: id, root, depth, caller, deadline, payload });
+        true
     }
 
     /// The handler of a call waits for an internal call: it lends its slot. False: it has lent it

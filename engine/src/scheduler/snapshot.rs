@@ -8,9 +8,10 @@ use crate::ids::Generation;
 /// Connected containers of a function, by state.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct ContainerCounts {
-    /// A worker of it is ready.
+    /// A worker of it is ready, and it has passed its readiness check if it has one.
     pub ready: u32,
-    /// Its first worker is being created, or its generation does not serve yet.
+    /// Its first worker is being created, it is being checked, or its generation does not serve
+    /// yet.
     pub starting: u32,
     /// It holds a handler that does not end, or is ending, and gets no new calls.
     pub set_aside: u32,

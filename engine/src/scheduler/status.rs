@@ -17,7 +17,7 @@ impl<P: Share, R> Scheduler<P, R> {
             match container.phase() {
                 Phase::SetAside | Phase::Ending => containers.set_aside += 1,
                 Phase::Serving if !ready.is_empty() => containers.ready += 1,
-                Phase::Warming | Phase::Serving => containers.starting += 1,
+                Phase::Checking | Phase::Warming | Phase::Serving => containers.starting += 1,
             }
             let idle = ready.iter().filter(|channel| self.pool.open(**channel).ids().is_empty());
             let idle = idle.count() as u32;

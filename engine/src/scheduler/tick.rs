@@ -118,6 +118,7 @@ mod tests {
             quarantine_after: None,
             retries: 0,
             idempotent: false,
+            ready_path: None,
         };
         let function = scheduler.add_function(0, spec, actions);
         let first = Some(Generation::FIRST);

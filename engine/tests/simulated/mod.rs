@@ -51,6 +51,7 @@ pub fn spec(name: &str, max: u32) -> Spec {
         quarantine_after: None,
         retries: 0,
         idempotent: false,
+        ready_path: None,
     }
 }
 
@@ -146,6 +147,18 @@ impl<R> Driven<R> {
         let input = self.fingerprint(Some(function), payload);
         let arrival = Arrival { function, timeout, payload, bytes, input, reply };
         self.then(|scheduler, actions| scheduler.arrive(now, arrival, actions))
+    }
+
+    /// Asks a container whether it is ready. False if it has no worker, or has shown it already.
+    pub fn probe(&mut self, now: u64, container: ContainerKey, reply: R) -> bool {
+        let function = self.scheduler.functions().next().expect("there is a function");
+        let payload = Body(0);
+        let probe = Arrival { function, timeout: None, payload, bytes: 0, input: None, reply };
+        self.then(|scheduler, actions| scheduler.probe(now, container, probe, actions))
+    }
+
+    pub fn passed(&mut self, now: u64, container: ContainerKey) {
+        self.told(now, Event::Passed { container });
     }
 
     fn fingerprint(&self, function: Option<FunctionId>, payload: Body) -> Option<Fingerprint> {

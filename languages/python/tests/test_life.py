@@ -135,3 +135,15 @@ def test_work_after_the_answer_is_finished_when_the_engine_stops(life: Life, nam
     assert engine.process.wait(WITHIN) == 0
     assert life.order()[-2:] == ["shutdown", "ended"]
     assert not life.said("cut")
+
+
+@pytest.mark.parametrize("name", ["App", "Coroutine"])
+def test_work_that_does_not_end_is_cut_by_the_timeout_and_the_shutdown_follows(life: Life, name: str) -> None:
+    life.allow("begin")
+    engine = life.start(name, 'stop_timeout = "300ms"')
+    engine.post(f"{name}/after")
+    began = time.monotonic()
+    engine.stop()
+    assert time.monotonic() - began < 10
+    assert life.said("cut")
+    assert life.order()[-2:] == ["shutdown", "ended"]

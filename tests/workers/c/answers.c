@@ -4,6 +4,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #define MAX_PAIRS 64
 
@@ -104,4 +105,18 @@ int32_t fail(nc_request *req, void *user) {
     int32_t rc = nc_fail(req, text);
     free(text);
     return rc;
+}
+
+int32_t ready(nc_request *req, void *user) {
+    (void)user;
+    nc_bytes path = {0};
+    nc_request_metadata(req, ":path", &path);
+    if (path.len != 6 || memcmp(path.data, "/ready", 6) != 0) return reply_text(req, "%d", (int)getpid());
+    const nc_bytes echoed = bytes_of("ready");
+    nc_answer *answer;
+    int32_t rc = nc_call(req, "Echo", &echoed, 1, &answer);
+    if (rc != NC_OK) return rc;
+    nc_answer_free(answer);
+    const nc_pair status = {bytes_of(":status"), bytes_of("503")};
+    return nc_reply_with(req, NULL, 0, &status, access("ready", F_OK) == 0 ? 0 : 1);
 }

@@ -48,6 +48,7 @@ static const struct entry HANDLERS[] = {
     {"SleepStubbornly", sleep_stubbornly, NULL},
     {"WaitForFile", wait_for_file, NULL},
     {"Compute", compute, NULL},
+    {"Ready", ready, NULL},
     {"WorkA", work, NULL},
     {"WorkB", work, NULL},
     {"WorkC", work, NULL},

@@ -30,6 +30,9 @@ int32_t reply_as_told(nc_request *req, void *user);
 int32_t big(nc_request *req, void *user);
 /* As big, in a buffer of shared memory. */
 int32_t big_buffer(nc_request *req, void *user);
+/* At the path /ready: fails with 503 unless there is a file "ready" in its folder, and answers what
+   Echo answers; elsewhere its process. */
+int32_t ready(nc_request *req, void *user);
 /* Fails with its body as the message. */
 int32_t fail(nc_request *req, void *user);
 

@@ -27,6 +27,10 @@ pub(super) struct Launched {
     pub(super) start_by: Option<u64>,
     /// How long its start may take.
     pub(super) start_timeout: Duration,
+    /// Why it did not pass its readiness check, if it was asked.
+    pub(super) not_ready: Option<String>,
+    /// How long it may take to end by itself, before SIGTERM.
+    pub(super) stop_timeout: Duration,
     /// Why it was ended, if its start took too long.
     pub(super) ended_for: Option<End>,
     /// Nothing is to take its place: another one has, or its generation is over.
@@ -61,6 +65,8 @@ impl Launched {
             ready_at: None,
             start_by: Some(now.saturating_add(ns(config.start_timeout))),
             start_timeout: config.start_timeout,
+            not_ready: None,
+            stop_timeout: config.stop_timeout,
             ended_for: None,
             replaced: false,
             hopeless: false,
@@ -69,6 +75,11 @@ impl Launched {
             terminate_at: None,
             kill_at: None,
         }
+    }
+
+    /// What its readiness check said last, as the end of a sentence.
+    pub(super) fn readiness(&self) -> String {
+        self.not_ready.as_ref().map_or(String::new(), |why| format!(", by its ready_path: {why}"))
     }
 }
 

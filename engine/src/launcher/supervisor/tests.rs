@@ -116,10 +116,28 @@ fn all_come_back_when_the_launcher_died_and_none_after_a_stop() {
     supervisor.advance(0);
     supervisor.launcher_died(1);
     assert_eq!(started(&supervisor.advance(1)).len(), 3);
-    supervisor.stop();
+    supervisor.stop(2);
     assert_eq!(supervisor.end_all(2).len(), 3);
     supervisor.launcher_died(3);
     assert!(supervisor.advance(4).is_empty() && supervisor.is_empty());
+}
+
+#[test]
+fn a_stop_waits_for_processes_that_serve_as_long_as_they_may_take() {
+    let mut supervisor = one(2);
+    supervisor.advance(0);
+    supervisor.connected(1);
+    supervisor.stop(SECOND);
+    // The other one has nothing to finish.
+    assert_eq!(supervisor.advance(SECOND), [Task::Terminate { launch: 2 }]);
+    supervisor.ended(SECOND, 2, End::killed("SIGTERM"));
+    let timeout = ns(config(1).stop_timeout);
+    assert_eq!(supervisor.next_due(), Some(SECOND + timeout));
+    assert_eq!(supervisor.advance(SECOND + timeout), [Task::Terminate { launch: 1 }]);
+    assert_eq!(supervisor.next_due(), Some(SECOND + timeout + ns(TERM_GRACE)));
+    // Whoever cannot wait is not asked again.
+    supervisor.end_all(SECOND + timeout + 1);
+    assert_eq!(supervisor.next_due(), Some(SECOND + timeout + ns(TERM_GRACE)));
 }
 
 #[test]

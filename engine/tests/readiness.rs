@@ -1,0 +1,102 @@
+//! Containers of a function with a readiness check, on a simulated clock.
+
+mod simulated;
+
+use nightcore_engine::functions::{Ran, Spec};
+use nightcore_engine::ids::{CallNumber, ChannelKey, ContainerKey, FunctionId, Generation};
+use nightcore_engine::scheduler::Action;
+use nightcore_runtime::protocol::control::Mode;
+use nightcore_runtime::protocol::{Failure, Status};
+use simulated::{Body, Driven};
+
+/// How the tests know their calls.
+const CALL: u64 = 1;
+const PROBE: u64 = 2;
+
+/// A function whose containers are checked, and the first of them with a worker.
+fn start(mode: Mode) -> (Driven<u64>, FunctionId, ContainerKey) {
+    let mut scheduler = Driven::default();
+    let ready_path = Some("/ready".to_owned());
+    let function = scheduler.add_function(Spec { ready_path, ..simulated::spec("Foo", 4) });
+    let container = scheduler.container_connected(0, function, Some(Generation::FIRST), mode);
+    scheduler.worker_ready(0, container);
+    assert!(takes_check(&mut scheduler, container));
+    (scheduler, function, container)
+}
+
+/// Whether the container is to be checked, by the actions since the last look.
+fn takes_check(scheduler: &mut Driven<u64>, container: ContainerKey) -> bool {
+    let actions = std::iter::from_fn(|| scheduler.next_action());
+    actions.filter(|a| matches!(a, Action::Check { container: at } if *at == container)).count()
+        == 1
+}
+
+/// The calls that were sent to workers since the last look.
+fn sent(scheduler: &mut Driven<u64>) -> Vec<(ChannelKey, CallNumber)> {
+    let actions = std::iter::from_fn(|| scheduler.next_action());
+    let sent = actions.filter_map(|action| match action {
+        Action::Dispatch { channel, call, .. } => Some((channel, call)),
+        _ => None,
+    });
+    sent.collect()
+}
+
+fn answer(scheduler: &mut Driven<u64>, (channel, call): (ChannelKey, CallNumber)) {
+    let ran = Ran { began_at: 2, ended_at: 3 };
+    scheduler.complete(4, channel, call, ran, Ok(Body(0))).unwrap();
+}
+
+#[test]
+fn a_container_runs_nothing_but_the_probe_until_it_has_passed() {
+    for mode in [Mode::Threads, Mode::EventLoop] {
+        let (mut scheduler, function, container) = start(mode);
+        scheduler.external(1, function, None, (Body(1), 1), CALL).unwrap();
+        assert!(sent(&mut scheduler).is_empty());
+        assert!(!scheduler.is_ready(function));
+        assert!(scheduler.probe(2, container, PROBE));
+        let probe = sent(&mut scheduler);
+        assert_eq!(probe.len(), 1);
+        answer(&mut scheduler, probe[0]);
+        assert!(sent(&mut scheduler).is_empty() && !scheduler.is_ready(function));
+        scheduler.passed(5, container);
+        assert!(scheduler.is_ready(function));
+        assert_eq!(sent(&mut scheduler).len(), 1, "what was queued runs now");
+        assert!(!scheduler.probe(6, container, PROBE), "it has shown that it is ready");
+    }
+}
+
+#[test]
+fn a_newer_container_serves_when_it_has_passed_and_the_older_one_until_then() {
+    let (mut scheduler, function, old) = start(Mode::Threads);
+    scheduler.passed(1, old);
+    let newest = scheduler.begin_generation(2, function);
+    let new = scheduler.container_connected(2, function, Some(newest), Mode::Threads);
+    scheduler.worker_ready(3, new);
+    assert!(takes_check(&mut scheduler, new));
+    assert_eq!(scheduler.serving_generation(function), Generation::FIRST);
+    assert!(scheduler.is_ready(function));
+    scheduler.passed(4, new);
+    assert_eq!(scheduler.serving_generation(function), newest);
+    scheduler.next_action();
+    // One that comes when it is over already is not asked.
+    scheduler.begin_generation(5, function);
+    let late = scheduler.container_connected(6, function, Some(Generation::FIRST), Mode::Threads);
+    scheduler.worker_ready(7, late);
+    assert!(!scheduler.probe(8, late, PROBE));
+}
+
+#[test]
+fn a_worker_that_dies_under_its_probe_is_followed_by_another_one() {
+    let (mut scheduler, function, container) = start(Mode::Threads);
+    assert!(scheduler.probe(1, container, PROBE));
+    let (channel, _) = sent(&mut scheduler)[0];
+    assert!(!scheduler.probe(1, container, PROBE), "its worker is busy");
+    let failure = Failure::new(Status::ContainerDied, "the worker died");
+    scheduler.worker_gone(2, channel, &failure);
+    assert!(!scheduler.probe(2, container, PROBE));
+    scheduler.worker_ready(3, container);
+    assert!(takes_check(&mut scheduler, container));
+    scheduler.container_gone(4, container, &failure);
+    scheduler.passed(5, container);
+    assert!(!scheduler.is_ready(function));
+}
