@@ -40,7 +40,13 @@ function http(listener) {
       });
       request.signal.addEventListener("abort", () => connection.destroy(), { once: true });
       const returned = listener(req, res);
-      if (typeof returned?.catch === "function") returned.catch(reject);
+      if (typeof returned?.then !== "function") return;
+      const failed = (error) => {
+        // Before the answer it is the call's error, after it that of work that went on.
+        if (res.writableFinished) throw error;
+        reject(error);
+      };
+      request.waitUntil(returned.then(undefined, failed));
     });
   };
 }

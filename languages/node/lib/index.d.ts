@@ -106,6 +106,11 @@ export interface Request {
   call(name: string, body?: Body, options?: CallOptions): Promise<Answer>;
   /** An answer with an HTTP status and headers, to be returned. */
   reply(body?: Body, options?: ReplyOptions): Reply;
+  /**
+   * Has the end of the process wait for work that goes on after the answer: `serve` resolves when it is done, or when the
+   * function's `stop_timeout` has passed. If it rejects, that is logged.
+   */
+  waitUntil(promise: Promise<unknown>): void;
 }
 
 /** What a handler may return. */
@@ -152,9 +157,9 @@ export class NightcoreError extends Error {
 
 /**
  * Runs the function that Nightcore started this process for, in Node's event loop, until the engine ends the process:
- * then it resolves, and the process ends as soon as nothing else keeps it alive. `handlers` has them by their names; a
- * single one is that of the function, whatever its name. If the process was started wrongly, such as not by Nightcore,
- * it says why and exits with 2.
+ * then it resolves, and the process ends as soon as nothing else keeps it alive. Requests come from now on, so all that
+ * they need must be there: await it before. `handlers` has them by their names; a single one is that of the function,
+ * whatever its name. If the process was started wrongly, such as not by Nightcore, it says why and exits with 2.
  */
 export function serve(handlers: Handler | Readonly<Record<string, Handler>>): Promise<void>;
 

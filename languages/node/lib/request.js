@@ -71,6 +71,10 @@ class Request {
     return this.#host.call(name, bytes, options);
   }
 
+  waitUntil(promise) {
+    this.#host.waitUntil(promise);
+  }
+
   /** Tells the request that nobody waits for its answer any more. */
   static cancel(request, reason) {
     request.#reason = reason;

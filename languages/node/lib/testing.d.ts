@@ -26,5 +26,7 @@ export interface Options {
   signal?: AbortSignal;
 }
 
-/** Calls a handler without an engine: its answer, or what it threw. */
+/**
+ * Calls a handler without an engine: its answer, or what it threw. What it has handed to `waitUntil` is awaited before.
+ */
 export function run(handler: Handler, body?: Body, options?: Options): Promise<Answer>;

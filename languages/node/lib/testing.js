@@ -9,7 +9,9 @@ const { EMPTY, toBytes } = require("./bytes.js");
 /** Calls a handler without an engine. */
 async function run(handler, body, options = {}) {
   const { call, function: name = "Test", caller, metadata = [], timeLeft, signal } = options;
+  const background = [];
   const host = {
+    waitUntil: (promise) => background.push(promise),
     async call(name, body, options = {}) {
       if (!call)
         throw new NightcoreError("NOT_FOUND", `there is no function ${JSON.stringify(name)}`, { function: name });
@@ -27,7 +29,9 @@ async function run(handler, body, options = {}) {
   const request = new Request(host, { ...input, metadata: Metadata.decode(encode(metadata) ?? EMPTY) });
   if (signal?.aborted) Request.cancel(request, signal.reason);
   signal?.addEventListener("abort", () => Request.cancel(request, signal.reason), { once: true });
-  return asAnswer(await handler(request));
+  const answer = asAnswer(await handler(request));
+  while (background.length > 0) await background.pop();
+  return answer;
 }
 
 function asAnswer(returned) {

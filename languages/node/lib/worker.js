@@ -7,6 +7,7 @@ const { Answer, fromReturned } = require("./answer.js");
 const { Request } = require("./request.js");
 const { encode } = require("./metadata.js");
 const addon = require("./addon.js");
+const { Background } = require("./background.js");
 
 // Kinds of events, and what follows each:
 const REQUEST = 1; // ms until the deadline or null, id of the call in two halves, caller or null, bytes of metadata, body, number of the request
@@ -60,6 +61,11 @@ class Running {
         signal.addEventListener("abort", call.onAbort, { once: true });
       }
     });
+  }
+
+  /** Has the end of the process wait for a promise. */
+  waitUntil(promise) {
+    this.worker.background.add(promise, (error) => this.log("failed after its handler had returned:", error));
   }
 
   /** Runs the handler, and answers with what it returns. It may be anything, whose every property may throw. */
@@ -162,6 +168,7 @@ class Worker {
     this.calls = new Map();
     this.running = new Map();
     this.sites = new Sites();
+    this.background = new Background();
     // Whether the loop looks once more, or would gain nothing.
     this.expects = !this.addon.looks;
     this.again = () => {
@@ -237,7 +244,7 @@ class Worker {
         }
         case ENDED:
           this.addon.close();
-          this.ended();
+          this.background.finished().then(this.ended);
           return;
       }
     }

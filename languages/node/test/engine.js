@@ -66,6 +66,8 @@ async function start(t, names, lines = {}) {
         assert.ok(Date.now() < end, `${path} answers ${text} and not ${expected}`);
       }
     },
+    reload: (name) => execFileSync("nightcore", ["reload", "--dir", directory, name], { encoding: "utf8" }),
+    home,
     log: (name) => execFileSync("nightcore", ["logs", "--dir", directory, name], { encoding: "utf8" }),
     /** Waits until a function has printed something. */
     async logged(name, text) {

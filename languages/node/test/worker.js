@@ -3,6 +3,7 @@
 // The functions of the tests.
 
 const cluster = require("node:cluster");
+const { existsSync } = require("node:fs");
 const { Worker } = require("node:worker_threads");
 const { createServer } = require("node:http");
 const { connect, createServer: createTcpServer } = require("node:net");
@@ -179,6 +180,25 @@ const functions = {
     createServer().listen(0, "127.0.0.1").unref();
   },
   Page: http(listener),
+  After: (req) => {
+    if (req.body.length > 0) req.waitUntil(finish(req.text()));
+    return String(process.pid);
+  },
+  AfterFailing: (req) => {
+    req.waitUntil(finish(req.text()).then(() => Promise.reject(new Error("too late"))));
+    return String(process.pid);
+  },
+  AfterPage: http(async (req, res) => {
+    res.end(String(process.pid));
+    const file = req.nightcore.text();
+    if (file) await finish(file);
+  }),
 };
+
+/** Work that goes on after the answer, until there is a file of this name. */
+async function finish(file) {
+  while (!existsSync(file)) await new Promise((resolve) => setTimeout(resolve, 5));
+  console.log("finished");
+}
 
 serve(functions).then(() => console.log("served"));

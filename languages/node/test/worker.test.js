@@ -3,8 +3,9 @@
 const { test } = require("node:test");
 const assert = require("node:assert/strict");
 const { spawnSync } = require("node:child_process");
-const { readFileSync } = require("node:fs");
+const { readFileSync, writeFileSync } = require("node:fs");
 const { request } = require("node:http");
+const { join } = require("node:path");
 const { WORKER, start } = require("./engine.js");
 
 test("functions call each other", async (t) => {
@@ -130,6 +131,30 @@ test("a request is used in its time", async (t) => {
   const engine = await start(t, ["Late", "Bar"]);
   await engine.answers("Late", "", "");
   await engine.answers("Late", "?", "INVALID_STATE: the request has ended: make its calls before its handler returns");
+});
+
+for (const name of ["After", "AfterFailing", "AfterPage"]) {
+  test(`work that goes on after the answer is finished before the process ends: ${name}`, async (t) => {
+    const engine = await start(t, [name]);
+    const file = join(engine.home, "file");
+    const { text: old } = await engine.post(name, file);
+    engine.reload(name);
+    assert.notEqual((await engine.post(name, file)).text, old);
+    assert.doesNotMatch(engine.log(name), /served/);
+    writeFileSync(file, "");
+    await engine.logged(name, "served");
+    const log = engine.log(name);
+    assert.ok(log.indexOf("finished") < log.indexOf("served"), log);
+    if (name === "AfterFailing") assert.match(log, /failed after its handler had returned: Error: too late/);
+  });
+}
+
+test("work that does not end is waited for until the timeout", async (t) => {
+  const engine = await start(t, ["After"], { After: 'stop_timeout = "100ms"' });
+  await engine.post("After", join(engine.home, "never"));
+  engine.reload("After");
+  await engine.logged("After", "served");
+  assert.doesNotMatch(engine.log("After"), /finished/);
 });
 
 test("what no handler catches ends the process, as in any program of Node's", async (t) => {

@@ -9,6 +9,7 @@ const bar = (req: Request): string => `From function Bar: ${req.text()}`;
 async function baz(req: Request): Promise<Reply> {
   const { name } = req.json<{ name: string }>();
   try {
+    req.waitUntil(Promise.resolve(name));
     const answer = await req.call("Users", name, { timeout: 50, metadata: { "x-kind": "a" }, signal: req.signal });
     return req.reply(answer.body, { status: answer.status, headers: answer.metadata });
   } catch (error) {
