@@ -25,7 +25,7 @@
 
 // The functions this header declares. It rises by one whenever functions are added. What is there
 // is never changed under the same name of the library (`libnightcore.so.0`).
-#define NC_ABI_VERSION 8
+#define NC_ABI_VERSION 9
 
 // It went well.
 #define NC_OK 0
@@ -316,10 +316,10 @@ int32_t nc_request_on_cancel(nc_request *req, nc_on_cancel run, void *user, nc_w
 void nc_watch_free(nc_watch *watch);
 
 // Makes an error, for nc_pass_on: of the function `function`, or of the host's own if that is
-// empty or NULL. `message` may be NULL. The texts are copied; the error, in `error`, is the
-// caller's.
+// empty or NULL. `message` may be NULL; what is not UTF-8 in it is replaced. The texts are copied;
+// the error, in `error`, is the caller's.
 //
-// NC_INVALID_ARGUMENT: no call ends with this status, or a text is not UTF-8.
+// NC_INVALID_ARGUMENT: no call ends with this status, or `function` is not UTF-8.
 int32_t nc_error_new(int32_t status, const char *function, const char *message, nc_error **error);
 
 // Adds a cause behind those that an error has; takes what nc_error_new takes. For one thread at a
@@ -449,10 +449,18 @@ int32_t nc_reply_buffer(nc_request *req,
                         const nc_pair *metadata,
                         size_t metadata_count);
 
-// Answers with the error FUNCTION_FAILED and this message, of which callers see up to 512 bytes.
-// NC_OK: the request is answered, and what the handler then returns says nothing more, so `return
+// Answers with the error FUNCTION_FAILED and this message, of which callers see up to 512 bytes;
+// the function's log has it, too, in a line with the id of the call. For reasons that callers may
+// know: see nc_fail_unexpectedly for others. NC_OK: the request is answered, and what the handler then returns says nothing more, so `return
 // nc_fail(req, "no such user");` is fine.
-int32_t nc_fail(nc_request *req, const char *message);
+int32_t nc_fail(nc_request *req,
+                const char *message);
+
+// Answers with the error FUNCTION_FAILED for a reason that is not meant for callers, such as the
+// text of an exception: `message` goes to the function's log, and callers see the id by which it
+// is found there. A function with `expose_errors = true` tells it to callers, as nc_fail does.
+// Otherwise as nc_fail.
+int32_t nc_fail_unexpectedly(nc_request *req, const char *message);
 
 // Answers with an error of an internal call, as when a handler returns its status: callers see
 // that this function failed, and `error` and its causes as the reason. `error` stays the caller's.

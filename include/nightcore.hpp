@@ -56,6 +56,13 @@ inline nc_bytes lend(std::string_view text) noexcept {
     return {reinterpret_cast<const std::uint8_t *>(text.data()), text.size()};
 }
 
+// The error FUNCTION_FAILED with this message; null if there is no memory for it.
+inline nc_error *failure(const std::string &message) noexcept {
+    nc_error *error = nullptr;
+    nc_error_new(NC_FUNCTION_FAILED, nullptr, message.c_str(), &error);
+    return error;
+}
+
 // The pairs that an array of the C interface points to: `texts` must outlive them.
 inline std::vector<nc_pair> lend(const Metadata &texts) {
     std::vector<nc_pair> pairs;
@@ -66,10 +73,13 @@ inline std::vector<nc_pair> lend(const Metadata &texts) {
 
 } // namespace detail
 
-// Why a call or an operation failed. A handler that does not catch the error of a call passes it on: its
-// caller sees that this function failed, and that error and its causes as the reason.
+// Why a call or an operation failed, or why a handler fails. A handler that does not catch the error of a call
+// passes it on: its caller sees that this function failed, and that error and its causes as the reason.
 class Error : public std::exception {
 public:
+    // A failure of the handler's own, to throw: callers get FUNCTION_FAILED with this message.
+    explicit Error(const std::string &message) : Error(NC_FUNCTION_FAILED, detail::failure(message)) {}
+
     // Takes `error`, which may be null.
     Error(std::int32_t status, nc_error *error) : state_(std::make_shared<State>()) {
         state_->error.reset(error);
@@ -455,8 +465,9 @@ template <class T> std::int32_t answer(nc_request *request, T value) {
     }
 }
 
+// Fails the call for an exception whose text was not written for callers.
 inline std::int32_t fail(nc_request *request, const char *message) noexcept {
-    return nc_fail(request, message) == NC_OK ? NC_OK : NC_FUNCTION_FAILED;
+    return nc_fail_unexpectedly(request, message) == NC_OK ? NC_OK : NC_FUNCTION_FAILED;
 }
 
 // What the C interface calls: no exception leaves it.
@@ -476,7 +487,7 @@ template <class F> std::int32_t run(nc_request *request, void *user) noexcept {
     } catch (const std::exception &error) {
         return fail(request, error.what());
     } catch (...) {
-        return fail(request, "unknown exception");
+        return fail(request, "an exception that is no std::exception");
     }
 }
 
@@ -484,8 +495,8 @@ template <class F> std::int32_t run(nc_request *request, void *user) noexcept {
 
 // Registers the handler of a function. `handler` is called with a Request &, on several threads at once. It
 // may return an Answer, which is handed on whole, a text or a container of bytes, a Reply, a Buffer, or
-// nothing. An Error that it does not catch is passed on; any other exception fails the call with
-// FUNCTION_FAILED and its message. Throws Error if the name is not one, or has a handler already.
+// nothing. An Error that it does not catch is passed on. Any other exception fails the call with FUNCTION_FAILED;
+// its text goes to the function's log, and to callers only with `expose_errors = true`. Throws Error if the name is not one, or has a handler already.
 template <class F> void handle(const std::string &name, F &&handler) {
     using Handler = std::decay_t<F>;
     static_assert(std::is_invocable_v<Handler &, Request &>, "a handler takes a nightcore::Request &");

@@ -117,17 +117,26 @@ pub struct Functions {
     routes: SharedRoutes,
     config: Config,
     shared_config: SharedConfig,
+    /// Whether the configuration is that of `nightcore dev`.
+    in_development: bool,
     started: HashMap<String, Started>,
 }
 
 impl Functions {
     /// Starts all of them.
-    pub fn start(core: CoreHandle, keeper: &mut Keeper, config: Config) -> Functions {
+    pub fn start(
+        core: CoreHandle,
+        keeper: &mut Keeper,
+        config: Config,
+        in_development: bool,
+    ) -> Functions {
         let none = Config { functions: Vec::new(), ..config.clone() };
         let routes = SharedRoutes::default();
         let shared_config = SharedConfig::default();
         let started = HashMap::new();
-        let mut functions = Functions { core, routes, config: none, shared_config, started };
+        let mut functions =
+            Functions { core, routes, config: none, shared_config, in_development, started };
+        let config = functions.completed(config);
         functions.apply(keeper, config, &Forced::default());
         functions
     }
@@ -145,6 +154,11 @@ impl Functions {
     /// The configuration as it holds now.
     pub fn config(&self) -> &Config {
         &self.config
+    }
+
+    /// The configuration as it holds here.
+    fn completed(&self, config: Config) -> Config {
+        if self.in_development { config.for_development() } else { config }
     }
 
     /// Starts these functions anew from what is configured already.
@@ -185,6 +199,7 @@ impl Functions {
         if let Some(unknown) = forced.functions.iter().find(is_unknown) {
             return Err(format!("there is no function {unknown:?} in {}", config.path.display()));
         }
+        let config = self.completed(config);
         Ok(self.apply(keeper, config, forced))
     }
 
@@ -269,7 +284,9 @@ fn is_same_process(one: &Function, other: &Function) -> bool {
             ..
         } = function.clone();
         let process = (command, program, cwd, env, limits);
-        (process, processes, (start_timeout, stop_timeout, ready_path), channel, placement)
+        let exposes_errors = function.exposes_errors();
+        let ready = (start_timeout, stop_timeout, ready_path);
+        (process, processes, ready, channel, placement, exposes_errors)
     };
     of(one) == of(other)
 }
@@ -294,5 +311,6 @@ fn spec(function: &Function) -> Spec {
         retries: function.retries,
         idempotent: function.idempotent,
         ready_path: function.ready_path.clone(),
+        exposes_errors: function.exposes_errors(),
     }
 }

@@ -61,7 +61,9 @@ impl Health for CoreHealth {
             core.scheduler().functions().filter(|id| !core.scheduler().is_ready(*id)).collect();
         let reason = |id| {
             let status = core.function_status(now, id);
-            format!("{}: {}", status.name, status.unavailable.unwrap_or_else(|| "starting".into()))
+            let spec = core.scheduler().spec(id);
+            let reason = status.unavailable.map(|reason| spec.told_reason(&reason));
+            format!("{}: {}", status.name, reason.unwrap_or_else(|| "starting".into()))
         };
         ids.into_iter().map(reason).collect()
     }
@@ -92,7 +94,7 @@ pub async fn run(options: Options<'_>) -> Result<()> {
         ask_for_short_slice(SHORTEST_SLICE_NS);
     }
     let mut keeper = Keeper::start(core.clone(), directory, open_files, premises.clone())?;
-    let mut functions = Functions::start(core.clone(), &mut keeper, config);
+    let mut functions = Functions::start(core.clone(), &mut keeper, config, watch_all);
     let (reloads, mut asked) = mpsc::unbounded_channel();
 
     let observed = Rc::new(Observed {

@@ -3,6 +3,7 @@ package nightcore
 import (
 	"context"
 	"errors"
+	"fmt"
 	"strings"
 )
 
@@ -11,6 +12,10 @@ import (
 // errors.Is compares its status: errors.Is(err, nightcore.ErrOverloaded). A handler that returns one, also wrapped, lets
 // it pass: its own caller sees that this function failed, with the error and its causes as the reason. Statuses that
 // concern the whole tree of calls (ErrDeadlineExceeded, ErrCancelled, ErrDepthExceeded) stay what they are.
+//
+// [Errorf] makes one whose message callers are to see. The text of any other error was not written for them: it goes to
+// the function's log, and callers are told the ID by which it is found there. A function with expose_errors = true tells
+// it to them.
 type Error struct {
 	// Status says how the call failed.
 	Status Status
@@ -20,7 +25,25 @@ type Error struct {
 	Message string
 	// Causes are the errors of functions beneath that led to it, the nearest first.
 	Causes []Cause
+
+	wrapped error
 }
+
+// Errorf makes the error of a handler whose message its callers are to see. It formats and wraps as [fmt.Errorf] does:
+// the text of an error that %w names is part of the message, and that of a call is among the causes.
+func Errorf(format string, args ...any) error {
+	err := fmt.Errorf(format, args...)
+	made := &Error{Status: ErrFunctionFailed, Message: err.Error(), wrapped: err}
+	var beneath *Error
+	if errors.As(err, &beneath) && beneath.Function != "" {
+		cause := Cause{Function: beneath.Function, Status: beneath.Status, Message: beneath.Message}
+		made.Causes = append([]Cause{cause}, beneath.Causes...)
+	}
+	return made
+}
+
+// Unwrap is the error with what [Errorf] has wrapped; nil if it made none.
+func (e *Error) Unwrap() error { return e.wrapped }
 
 // A Cause is an error of a function that was let pass by its caller.
 type Cause struct {
@@ -62,13 +85,16 @@ func ofContext(ctx context.Context, function string) *Error {
 	return &Error{Status: ErrCancelled, Function: function, Message: message}
 }
 
-// passedOn is the error that a handler has let pass, if it is one of a call.
+// passedOn is the error of this package that a handler has returned, also wrapped, as one that a call can end with.
 func passedOn(err error) (*Error, bool) {
 	var e *Error
-	if errors.As(err, &e) && e.Status >= ErrNotFound && e.Status <= ErrDepthExceeded {
-		return e, true
+	if !errors.As(err, &e) {
+		return nil, false
 	}
-	return nil, false
+	if e.Status < ErrNotFound || e.Status > ErrDepthExceeded {
+		return &Error{Status: ErrFunctionFailed, Message: e.Error()}, true
+	}
+	return e, true
 }
 
 // forC is the text up to its first zero.

@@ -10,8 +10,8 @@ import (
 // A Handler is a function's code. Many requests run at once, each in a goroutine of its own.
 //
 // What it returns is the answer's body; [Request.Reply] adds to it. An error fails the call: that of a call of its own is
-// passed on with its causes, any other is told as ErrFunctionFailed with its text. A panic does the same, and its stack
-// is printed to standard error.
+// passed on with its causes, that of [Errorf] is told with its message, and any other goes to the function's log alone:
+// see [Error]. A panic does the same, with its stack.
 //
 // The context ends with the request: when the handler has returned, when its deadline passes, or when nobody waits for
 // the answer any more.

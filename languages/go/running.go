@@ -95,7 +95,7 @@ func (r *running) run() {
 	r.worker.pace.ran(time.Duration(nanotime() - r.beganAt.Load()))
 	if err != nil {
 		// The error is the handler's own: its methods may panic as well.
-		e, message := r.told(err, req.Function)
+		e, message := r.told(err, req)
 		finished = true
 		r.fail(e, message)
 		return
@@ -104,17 +104,25 @@ func (r *running) run() {
 	r.reply(req.answer(body))
 }
 
-// told is the error of a call that a handler let pass, or else the text of its own.
-func (r *running) told(err error, function string) (*Error, string) {
-	if e, ok := passedOn(err); ok {
-		return e, ""
-	}
-	message := err.Error()
-	if errors.Is(err, context.DeadlineExceeded) && errors.Is(r.ctx.Err(), context.DeadlineExceeded) {
+// told is the error that callers are told, or else the text of one that was not written for them.
+func (r *running) told(err error, req *Request) (*Error, string) {
+	text := err.Error()
+	e, ok := passedOn(err)
+	switch {
+	case ok:
+	case errors.Is(err, context.DeadlineExceeded) && errors.Is(r.ctx.Err(), context.DeadlineExceeded):
 		// The context is not later than the engine, and may be earlier.
-		return &Error{Status: ErrDeadlineExceeded, Function: function, Message: message}, ""
+		e = &Error{Status: ErrDeadlineExceeded, Function: req.Function, Message: context.DeadlineExceeded.Error()}
+	case errors.Is(err, context.Canceled) && context.Cause(r.ctx) == errCallerLeft:
+		e = &Error{Status: ErrCancelled, Function: req.Function, Message: errCallerLeft.Error()}
+	default:
+		return nil, text
 	}
-	return nil, message
+	if text != e.Error() && text != e.Message && e.Status != ErrCancelled {
+		// What it is wrapped in stays here.
+		req.Logf("nightcore: %s: %s", req.Function, text)
+	}
+	return e, ""
 }
 
 // request makes Go's own of what came.
@@ -168,14 +176,14 @@ func (r *running) reply(answer *Answer) {
 	C.nc_go_reply(r.end(), (*C.uint8_t)(unsafe.SliceData(body)), C.size_t(len(body)), answer.Metadata.toC())
 }
 
-// fail answers with the error of a call, or with a message if there is none.
+// fail answers with an error, or with the text of one that was not written for callers if there is none.
 func (r *running) fail(e *Error, text string) {
 	handle := r.end()
 	defer C.nc_request_free(handle)
 	if e == nil {
 		message := C.CString(forC(strings.ToValidUTF8(text, "\uFFFD")))
 		defer C.free(unsafe.Pointer(message))
-		C.nc_fail(handle, message)
+		C.nc_fail_unexpectedly(handle, message)
 		return
 	}
 	failure := e.toC()

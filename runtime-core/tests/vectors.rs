@@ -338,6 +338,7 @@ fn check_from_engine(vector: &Value, message: &FromEngine) -> (&'static str, Con
     let kind = match message {
         FromEngine::Welcome(welcome) => {
             let fields = [
+                ("mode", welcome.exposes_errors.into()),
                 ("version", welcome.version.into()),
                 ("id", welcome.container.0),
                 ("size", welcome.max_body_bytes),

@@ -8,8 +8,8 @@ mod peer;
 use nightcore_runtime::protocol::control::ChannelKind;
 use nightcore_runtime::protocol::{CancelReason, Cause, Failure, MetadataBuffer, Status};
 use nightcore_runtime::worker::{
-    Body, CallOptions, Event, EventLoop, Handlers, LoopRequest, Request, RunningCall, StartError,
-    serve,
+    Body, CallOptions, Event, EventLoop, HandlerError, Handlers, LoopRequest, Request, RunningCall,
+    StartError, serve,
 };
 use peer::Peer;
 use peer::raw::{Kind, RawHeader};
@@ -107,7 +107,8 @@ fn handlers() -> Handlers {
     ];
     let mut handlers = Handlers::new();
     for (name, handler) in all {
-        handlers.add(name, Arc::new(handler)).unwrap();
+        let run = move |request: &Request<'_>| handler(request).map_err(HandlerError::from);
+        handlers.add(name, Arc::new(run)).unwrap();
     }
     handlers
 }
@@ -255,7 +256,7 @@ fn serve_loop() -> Result<(), StartError> {
                 let request = open.swap_remove(at);
                 match result {
                     Ok(bar) => answer(&request, bar.body()),
-                    Err(failure) => request.fail(&failure.passed_on()).unwrap(),
+                    Err(failure) => request.fail(&failure.passed_on().into()).unwrap(),
                 }
             }
             Some(Event::Cancelled { request, reason }) => {

@@ -83,6 +83,22 @@ impl<'a> On<'a> {
         })
     }
 
+    /// Waits until the log of the function has a line of a call that ends so.
+    pub fn logs_a_line_of_call(&self, id: &str, end: &str) -> Outcome {
+        let log = || self.engine.nightcore("logs", &["--call", id, self.function]).text();
+        let has_it = || log().lines().any(|line| line.ends_with(end)).then_some(());
+        find_within(SOON, has_it).ok_or_else(|| Wrong {
+            asked: format!("the log of {} about call {id}", self.function),
+            expected: format!("a line that ends with {end:?}"),
+            got: log(),
+        })
+    }
+
+    /// The line about a failed call of this function.
+    pub fn failed(&self, text: &str) -> String {
+        format!("{} failed: FUNCTION_FAILED: {text}", self.function)
+    }
+
     /// The process of the function, once there is another one than `before`.
     pub fn process(&self, before: Option<i32>) -> Result<i32, Wrong> {
         let other = || {
@@ -201,6 +217,27 @@ impl Ask<'_> {
     /// As [`Ask::fails`], because of these functions' errors, the nearest first.
     pub fn fails_by(&self, error: &str, detail: Detail<'_>, causes: &[(&str, &str)]) -> Outcome {
         self.problem(error, detail, Some(causes))
+    }
+
+    /// As [`Ask::fails`] with FUNCTION_FAILED; `function` has logged this text about the call.
+    pub fn fails_and_logs(&self, detail: Detail<'_>, function: On<'_>, text: &str) -> Outcome {
+        self.fails("FUNCTION_FAILED", detail)?;
+        let response = self.response()?;
+        let id = response.header("x-nightcore-call").unwrap_or_default();
+        function.logs_a_line_of_call(id, text)
+    }
+
+    /// It must fail without a word of its body, which is in the log of `function`.
+    pub fn fails_untold(&self, function: On<'_>) -> Outcome {
+        let response = self.response()?;
+        let (problem, secret) = (response.problem(), text(&self.body));
+        let id = response.header("x-nightcore-call").unwrap_or_default();
+        let place = format!("nightcore logs {} --call {id}", function.function);
+        let secret = secret.trim_matches('"');
+        if response.text().contains(secret) || !problem.detail.ends_with(&place) {
+            return Err(self.wrong(format!("{place:?} and no {secret:?}"), response.text()));
+        }
+        function.logs_a_line_of_call(id, secret)
     }
 
     fn problem(&self, error: &str, detail: Detail<'_>, causes: Option<&[(&str, &str)]>) -> Outcome {

@@ -78,14 +78,25 @@ pub const CASES: &[Case] = &[
     }),
     case("fail", |s| {
         let fails = |message: &str| {
-            s.on.ask("fail").body(message).fails("FUNCTION_FAILED", Detail::Is(message))
+            let ask = s.on.ask("fail").body(message);
+            ask.fails_and_logs(Detail::Is(message), s.on, &s.on.failed(message))
         };
         fails("no such user").and(fails("größer als 3"))
     }),
+    case("error", |s| {
+        let error = "db-7 refused user=shop";
+        s.on.ask("error").body(error).fails_untold(s.on)?;
+        s.on.ask("call").to(s.on.function, "error").body(error).fails_untold(s.on)?;
+        // It exposes its errors.
+        s.spare.ask("error").body(error).fails_and_logs(Detail::Has(error), s.spare, error)
+    }),
     case("throw", |s| {
         let before = s.on.process(None)?;
-        let message = if s.language.name == "c" { "-77" } else { "a defect" };
-        s.on.ask("throw").body("a defect").fails("FUNCTION_FAILED", Detail::Has(message))?;
+        let ask = s.on.ask("throw").body("a defect");
+        match s.language.name {
+            "c" => ask.fails("FUNCTION_FAILED", Detail::Has("-77"))?,
+            _ => ask.fails_untold(s.on)?,
+        }
         let ask = s.on.ask("echo");
         ask.answers("")?;
         let after = s.on.process(None)?;
@@ -114,6 +125,9 @@ pub const CASES: &[Case] = &[
             Detail::Has(NOBODY),
             &nobody,
         )?;
+        let text = format!("{NOBODY}: NOT_FOUND: there is no function \"{NOBODY}\"");
+        let ask = s.on.ask("call").to(NOBODY, "echo");
+        ask.fails_and_logs(Detail::Is(&text), s.on, &s.on.failed(&text))?;
         let below = [(FAILING, "FUNCTION_FAILED"), (ABSENT, "NOT_FOUND")];
         s.on.ask("call").to(FAILING, "echo").fails_by(
             "FUNCTION_FAILED",

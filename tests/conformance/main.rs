@@ -104,7 +104,8 @@ fn run(
 /// Builds every worker; the functions of those that could be, and who cannot take part.
 fn build(languages: &[&'static Language]) -> (Setup, Vec<Player>) {
     let limits = format!("timeout = \"{TIMEOUT_MS}ms\"\nmax_depth = {MAX_DEPTH}\n");
-    let spare = format!("{limits}workers = {{ min = 1, max = 1 }}\nqueue = {{ calls = 1 }}\n");
+    let spare = "workers = { min = 1, max = 1 }\nqueue = { calls = 1 }\nexpose_errors = true\n";
+    let spare = format!("{limits}{spare}");
     let neutral = nightcore().with_file_name("hello-rust");
     let mut setup = Setup::new().gateway(&format!("max_body = \"{MAX_BODY}B\""));
     setup = setup.command(BROKEN, &["/bin/sh", "-c", "exit 2"], "").function(FAILING, &neutral, "");

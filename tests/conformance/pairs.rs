@@ -29,6 +29,13 @@ pub const PAIRS: &[Pair] = &[
         let ask = caller.ask("catch").to(callee, "fail").body("no such ü");
         ask.answers(format!("FUNCTION_FAILED\n{callee}\nno such ü"))
     }),
+    pair("untold", |caller, callee| {
+        let (secret, answer) = ("db-7 refused", format!("FUNCTION_FAILED\n{callee}\n"));
+        let ask = caller.ask("catch").to(callee, "error").body(secret);
+        ask.answers_that("an error without its text", |text| {
+            text.starts_with(&answer) && !text.contains(secret)
+        })
+    }),
     pair("causes", |caller, callee| {
         let causes = [(callee, "FUNCTION_FAILED"), (NOBODY, "NOT_FOUND")];
         let ask = caller.ask("chain").with("route", format!("{callee},{NOBODY}"));

@@ -1,7 +1,7 @@
 //! What functions print is kept line by line under their names.
 
 use harness::workers::c;
-use harness::{Setup, wait_until};
+use harness::{Engine, Response, Setup, wait_until};
 
 /// The lines of a log without their times, each with the process that printed it; they are about no call that is known.
 fn lines(text: &str) -> Vec<(i32, String)> {
@@ -36,6 +36,70 @@ fn lines_are_kept_under_the_function_that_printed_them() {
     let unknown = engine.nightcore("logs", &["Nobody"]);
     assert_eq!(unknown.code, Some(2));
     assert!(unknown.stderr.contains("there are: Print, Crash"), "{}", unknown.stderr);
+    engine.stop();
+}
+
+/// The lines that these functions have logged about the call of a response, without times and
+/// processes.
+fn lines_about(engine: &Engine, response: &Response, functions: &[&str]) -> Vec<String> {
+    let call = response.header("x-nightcore-call").expect("each answer names its call");
+    let log = |function: &&str| engine.nightcore("logs", &[function, "--call", call]).text();
+    let lines = functions.iter().map(log).collect::<String>();
+    lines.lines().filter_map(|line| line.splitn(4, ' ').nth(3)).map(str::to_owned).collect()
+}
+
+#[test]
+fn each_failed_call_leaves_a_line_with_its_id() {
+    let functions = ["Call", "Fail", "FailUntold"];
+    let engine = Setup::new().functions(&functions, &c()).start();
+    for (function, body, logged) in [
+        ("Fail", "no such user", vec!["Fail failed: FUNCTION_FAILED: no such user"]),
+        (
+            "Call",
+            "Nobody\n",
+            vec![
+                "Call failed: FUNCTION_FAILED: Nobody: NOT_FOUND: there is no function \"Nobody\"",
+            ],
+        ),
+        (
+            "Call",
+            "Fail\nno\nluck",
+            vec![
+                "Call failed: FUNCTION_FAILED: Fail: FUNCTION_FAILED: no",
+                "luck",
+                "Fail failed: FUNCTION_FAILED: no",
+                "luck",
+            ],
+        ),
+        ("FailUntold", "db-7", vec!["FailUntold failed: FUNCTION_FAILED: db-7"]),
+    ] {
+        let response = engine.call(function, body);
+        assert_eq!(response.status, 500);
+        wait_until("its lines", || lines_about(&engine, &response, &functions) == logged);
+    }
+    engine.stop();
+}
+
+#[test]
+fn the_text_of_an_unexpected_error_is_told_in_development_alone() {
+    let told = |engine: &Engine| {
+        let response = engine.call("FailUntold", "db-7 refused");
+        (response.problem().detail, response.header("x-nightcore-call").unwrap().to_owned())
+    };
+    let home = Setup::new().functions(&["FailUntold"], &c()).home();
+    let engine = home.start_dev();
+    assert_eq!(told(&engine).0, "db-7 refused");
+    engine.stop();
+    let engine = home.start();
+    let (detail, call) = told(&engine);
+    let place = format!("nightcore logs FailUntold --call {call}");
+    assert!(detail.ends_with(&place) && !detail.contains("db-7"), "{detail}");
+    // A reload starts processes that know of the change.
+    let exposed = Setup::new().function("FailUntold", &c(), "expose_errors = true");
+    std::fs::write(home.config(), exposed.toml()).unwrap();
+    let reloaded = engine.nightcore("reload", &[]);
+    assert_eq!(reloaded.text(), "started anew: FailUntold\n", "{}", reloaded.stderr);
+    assert_eq!(told(&engine).0, "db-7 refused");
     engine.stop();
 }
 

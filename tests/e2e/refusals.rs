@@ -3,7 +3,9 @@
 use harness::workers::{Language, c};
 use harness::{Home, Setup, process, run, wait_until, wait_until_within};
 use nix::sys::signal::Signal;
+use std::fs;
 use std::net::TcpListener;
+use std::os::unix::fs::PermissionsExt;
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
@@ -135,7 +137,7 @@ fn a_function_that_is_not_there_is_not_found() {
 #[test]
 fn a_container_that_exits_at_once_makes_its_function_unavailable_and_no_other() {
     let home = Setup::new()
-        .command("Broken", &["sh", "-c", "echo no luck; exit 7"], "")
+        .command("Broken", &["sh", "-c", "echo no luck; exit 7"], "expose_errors = true")
         .functions(&["Echo"], &c())
         .home();
     let engine = home.start_some();
@@ -160,6 +162,39 @@ fn a_container_that_exits_at_once_makes_its_function_unavailable_and_no_other() 
 }
 
 #[test]
+fn clients_are_not_told_why_a_function_cannot_be_started() {
+    let program = harness::workers::LANGUAGES[0].hello();
+    let home = Setup::new()
+        .command("Exits", &["sh", "-c", "exit 7"], "")
+        .command("Interpreter", &["./program"], "")
+        .function("NoHandler", &program, "")
+        .functions(&["TryCall"], &c())
+        .home();
+    let script = home.path().join("program");
+    fs::write(&script, "#!/nowhere/at/all\n").unwrap();
+    fs::set_permissions(&script, fs::Permissions::from_mode(0o755)).unwrap();
+    let engine = home.start_some();
+    let path = program.parent().unwrap().display().to_string();
+    let reasons =
+        [("Exits", "exit code 7"), ("Interpreter", "No such file"), ("NoHandler", path.as_str())];
+    for (function, reason) in reasons {
+        wait_until("its reason", || {
+            let unavailable = engine.function(function).unavailable;
+            unavailable.is_some_and(|told| told.contains(reason))
+        });
+        let problem = engine.call(function, "").problem();
+        assert_eq!(problem.error, "UNAVAILABLE");
+        let inner = engine.text("TryCall", format!("{function}\n"));
+        let ready = engine.connect().request("GET", "/readyz", &[], b"").text();
+        for told in [problem.detail, inner, ready] {
+            assert!(told.contains("nightcore ps says why") && !told.contains(reason), "{told}");
+        }
+        assert!(engine.nightcore("ps", &[]).text().contains(reason));
+    }
+    engine.stop();
+}
+
+#[test]
 fn a_call_that_waits_for_a_container_that_never_comes_ends() {
     // It takes a while to fail three times: this call comes before that.
     let home = Setup::new()
@@ -176,7 +211,9 @@ fn a_call_that_waits_for_a_container_that_never_comes_ends() {
 fn a_missing_handler_is_told_once_with_those_there_are() {
     for language in harness::workers::LANGUAGES {
         let program = language.hello();
-        let home = Setup::new().functions(&["Baz", "Bar"], &program).home();
+        let exposes = "expose_errors = true";
+        let setup = Setup::new().function("Baz", &program, exposes);
+        let home = setup.functions(&["Bar"], &program).home();
         let engine = home.start_some();
         let problem = engine.call("Baz", "").problem();
         assert_eq!(problem.error, "UNAVAILABLE");
@@ -202,7 +239,7 @@ fn a_missing_handler_is_told_once_with_those_there_are() {
 fn a_worker_of_another_protocol_version_is_told_what_to_upgrade() {
     let raw = env!("CARGO_BIN_EXE_nightcore-test-raw-worker");
     for (version, upgrade) in [("99", "upgrade nightcore"), ("0", "upgrade the worker's library")] {
-        let home = Setup::new().command("Echo", &[raw, version], "").home();
+        let home = Setup::new().command("Echo", &[raw, version], "expose_errors = true").home();
         let engine = home.start_some();
         let problem = engine.call("Echo", "").problem();
         assert_eq!(problem.error, "UNAVAILABLE");

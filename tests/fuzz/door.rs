@@ -98,6 +98,7 @@ impl Door {
             container: ContainerNumber(1),
             max_body_bytes: 1 << 20,
             function_id: FunctionId::new(1),
+            exposes_errors: true,
             function: HONEST.to_owned(),
         };
         let [own, engine] = &self.regions;

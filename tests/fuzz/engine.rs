@@ -151,6 +151,7 @@ fn spec(name: &str, channel: ChannelKind) -> Spec {
         retries: 0,
         idempotent: false,
         ready_path: None,
+        exposes_errors: false,
     }
 }
 

@@ -1,9 +1,10 @@
 //! Why a call or an operation failed.
 
-use crate::bytes::{present, text};
+use crate::bytes::{present, reason, text};
 use crate::guard::{guard, guard_value, invalid, number};
 use crate::status::NC_OK;
 use nightcore_runtime::protocol::{Cause, Failure, Status};
+use std::borrow::Cow;
 use std::ffi::{CString, c_char};
 
 /// Why a call or an operation failed. Opaque; given by functions that take an `nc_error **`, which
@@ -42,10 +43,10 @@ impl nc_error {
 }
 
 /// Makes an error, for nc_pass_on: of the function `function`, or of the host's own if that is
-/// empty or NULL. `message` may be NULL. The texts are copied; the error, in `error`, is the
-/// caller's.
+/// empty or NULL. `message` may be NULL; what is not UTF-8 in it is replaced. The texts are copied;
+/// the error, in `error`, is the caller's.
 ///
-/// NC_INVALID_ARGUMENT: no call ends with this status, or a text is not UTF-8.
+/// NC_INVALID_ARGUMENT: no call ends with this status, or `function` is not UTF-8.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn nc_error_new(
     status: i32,
@@ -57,7 +58,7 @@ pub unsafe extern "C" fn nc_error_new(
     guard(|| unsafe {
         present(error, "error")?;
         error.write(std::ptr::null_mut());
-        let failure = Failure::new(ending(status)?, optional(message, "message")?);
+        let failure = Failure::new(ending(status)?, optional_reason(message)?);
         error.write(nc_error::give(Failure {
             function: optional(function, "function")?.into(),
             ..failure
@@ -78,7 +79,7 @@ pub unsafe extern "C" fn nc_error_add_cause(
     // SAFETY: an error of the caller's own and texts, as the header asks for.
     guard(|| unsafe {
         let error = error.as_mut().ok_or_else(|| invalid("error is NULL"))?;
-        let (function, message) = (optional(function, "function")?, optional(message, "message")?);
+        let (function, message) = (optional(function, "function")?, optional_reason(message)?);
         let mut failure = error.failure.clone();
         let status = ending(status)?;
         failure.cause.push(Cause { function: function.into(), status, message: message.into() });
@@ -98,6 +99,13 @@ fn ending(number: i32) -> Result<Status, Failure> {
 unsafe fn optional<'a>(given: *const c_char, what: &str) -> Result<&'a str, Failure> {
     // SAFETY: the caller vouches for it.
     if given.is_null() { Ok("") } else { unsafe { text(given, what) } }
+}
+
+/// # Safety
+/// As for [`optional`].
+unsafe fn optional_reason<'a>(given: *const c_char) -> Result<Cow<'a, str>, Failure> {
+    // SAFETY: the caller vouches for it.
+    if given.is_null() { Ok(Cow::default()) } else { unsafe { reason(given) } }
 }
 
 /// The status. NC_OK for NULL.

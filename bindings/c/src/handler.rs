@@ -5,7 +5,7 @@ use crate::guard::{guard, guard_value, invalid};
 use crate::request::nc_request;
 use crate::status::NC_OK;
 use nightcore_runtime::complain::complain;
-use nightcore_runtime::worker::{Handlers, Request, serve};
+use nightcore_runtime::worker::{HandlerError, Handlers, Request, serve};
 use std::ffi::{c_char, c_void};
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -56,6 +56,7 @@ pub unsafe extern "C" fn nc_handle(
                 // SAFETY: `function` is the program's own, made to be called with a request and its
                 // `user`.
                 nc_request::run(request, |req| unsafe { function(req, user.0) })
+                    .map_err(HandlerError::from)
             };
             HANDLERS.lock().unwrap_or_else(PoisonError::into_inner).add(name, Arc::new(run))
         });

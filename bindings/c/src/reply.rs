@@ -8,7 +8,7 @@ use crate::metadata::{gather, nc_pair};
 use crate::request::{Content, nc_request};
 use crate::status::NC_OK;
 use nightcore_runtime::protocol::{Failure, MetadataBuffer, Status};
-use nightcore_runtime::worker::{Body, RunningCall};
+use nightcore_runtime::worker::{Body, HandlerError, RunningCall};
 use std::ffi::c_char;
 
 /// Runs an operation that answers.
@@ -92,15 +92,32 @@ pub unsafe extern "C" fn nc_reply_buffer(
     })
 }
 
-/// Answers with the error FUNCTION_FAILED and this message, of which callers see up to 512 bytes.
-/// NC_OK: the request is answered, and what the handler then returns says nothing more, so `return
+/// Answers with the error FUNCTION_FAILED and this message, of which callers see up to 512 bytes;
+/// the function's log has it, too, in a line with the id of the call. For reasons that callers may
+/// know: see nc_fail_unexpectedly for others. NC_OK: the request is answered, and what the handler then returns says nothing more, so `return
 /// nc_fail(req, "no such user");` is fine.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn nc_fail(req: *mut nc_request, message: *const c_char) -> i32 {
     // SAFETY: a request and a text, as the header asks for.
     guard(|| unsafe {
         nc_request::operate(req, |content| {
-            content.side.fail(&Failure::new(Status::FunctionFailed, reason(message)?))?;
+            let failure = Failure::new(Status::FunctionFailed, reason(message)?);
+            content.side.fail(&failure.into())?;
+            Ok(NC_OK)
+        })
+    })
+}
+
+/// Answers with the error FUNCTION_FAILED for a reason that is not meant for callers, such as the
+/// text of an exception: `message` goes to the function's log, and callers see the id by which it
+/// is found there. A function with `expose_errors = true` tells it to callers, as nc_fail does.
+/// Otherwise as nc_fail.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn nc_fail_unexpectedly(req: *mut nc_request, message: *const c_char) -> i32 {
+    // SAFETY: a request and a text, as the header asks for.
+    guard(|| unsafe {
+        nc_request::operate(req, |content| {
+            content.side.fail(&HandlerError::Unexpected(reason(message)?.into_owned()))?;
             Ok(NC_OK)
         })
     })
@@ -114,7 +131,7 @@ pub unsafe extern "C" fn nc_pass_on(req: *mut nc_request, error: *const nc_error
     guard(|| unsafe {
         nc_request::operate(req, |content| {
             let error = error.as_ref().ok_or_else(|| invalid("error is NULL"))?;
-            content.side.fail(&error.failure.clone().passed_on())?;
+            content.side.fail(&error.failure.clone().passed_on().into())?;
             Ok(NC_OK)
         })
     })

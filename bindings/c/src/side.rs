@@ -3,7 +3,8 @@
 use crate::outcome::outcome;
 use nightcore_runtime::protocol::{CallNumber, CancelReason, Failure, Metadata, Status};
 use nightcore_runtime::worker::{
-    Answer, Body, Buffer, CallOptions, Input, LoopRequest, Request, RunningCall, Tagged, Watch,
+    Answer, Body, Buffer, CallOptions, HandlerError, Input, LoopRequest, Request, RunningCall,
+    Tagged, Watch,
 };
 use std::cell::{Cell, RefCell};
 use std::ops::Deref;
@@ -100,7 +101,7 @@ impl Side {
             && let Some(failure) = refused.into_inner().unwrap_or_else(PoisonError::into_inner)
         {
             // Refused if it was answered after all, or by a fork.
-            let _ = request.fail(&failure.passed_on());
+            let _ = request.fail(&failure.passed_on().into());
         }
     }
 }
@@ -147,14 +148,14 @@ impl RunningCall for Side {
         }
     }
 
-    fn fail(&self, failure: &Failure) -> Result<(), Failure> {
+    fn fail(&self, error: &HandlerError) -> Result<(), Failure> {
         match self {
             Side::Handler(handling) => {
-                handling.request().fail(failure)?;
+                handling.request().fail(error)?;
                 handling.failed.set(true);
                 Ok(())
             }
-            Side::Event(listening) => listening.request.fail(failure),
+            Side::Event(listening) => listening.request.fail(error),
         }
     }
 

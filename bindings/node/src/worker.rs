@@ -5,7 +5,9 @@ use crate::watch::{Watch, Watching};
 use napi::bindgen_prelude::*;
 use napi_derive::napi;
 use nightcore_runtime::protocol::{Failure, Metadata, MetadataBuffer};
-use nightcore_runtime::worker::{Body, CallOptions, Event, EventLoop, LoopRequest, RunningCall};
+use nightcore_runtime::worker::{
+    Body, CallOptions, Event, EventLoop, HandlerError, LoopRequest, RunningCall,
+};
 use std::cell::{Cell, RefCell};
 use std::os::fd::AsRawFd;
 use std::time::Duration;
@@ -245,7 +247,17 @@ impl Worker {
     #[napi]
     pub fn fail(&self, request: u32, failure: JsFailure) -> Result<()> {
         let failure = Failure::try_from(failure)?.passed_on();
-        let failed = self.with(request, |request| request.fail(&failure).map_err(failed));
+        self.fail_with(request, &failure.into())
+    }
+
+    /// Answers with an error whose text is not meant for callers.
+    #[napi]
+    pub fn fail_unexpectedly(&self, request: u32, text: String) -> Result<()> {
+        self.fail_with(request, &HandlerError::Unexpected(text))
+    }
+
+    fn fail_with(&self, request: u32, error: &HandlerError) -> Result<()> {
+        let failed = self.with(request, |request| request.fail(error).map_err(failed));
         self.end(request);
         failed
     }

@@ -2,7 +2,7 @@
 
 use crate::failure::{PyCause, exception, from_python, not_started, to_python};
 use crate::payload::{self, Pairs};
-use nightcore_runtime::worker::{Body, Event, EventLoop, LoopRequest, RunningCall};
+use nightcore_runtime::worker::{Body, Event, EventLoop, HandlerError, LoopRequest, RunningCall};
 use pyo3::prelude::*;
 use pyo3::types::PyBytes;
 use std::os::fd::AsRawFd;
@@ -163,6 +163,12 @@ impl WorkerRequest {
         causes: Vec<PyCause>,
     ) -> PyResult<()> {
         let failure = from_python(status, function, message, causes)?.passed_on();
-        self.request.fail(&failure).map_err(|failure| to_python(py, failure))
+        self.request.fail(&failure.into()).map_err(|failure| to_python(py, failure))
+    }
+
+    /// Answers with an error whose text is not meant for callers.
+    fn fail_unexpectedly(&self, py: Python<'_>, text: String) -> PyResult<()> {
+        let failed = self.request.fail(&HandlerError::Unexpected(text));
+        failed.map_err(|failure| to_python(py, failure))
     }
 }

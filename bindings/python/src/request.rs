@@ -3,7 +3,7 @@
 use crate::failure::{PyCause, exception, from_python, to_python};
 use crate::payload::{self, Pairs};
 use nightcore_runtime::protocol::{CallId, Failure, Status};
-use nightcore_runtime::worker::{self, Body, RunningCall, Tagged};
+use nightcore_runtime::worker::{self, Body, HandlerError, RunningCall, Tagged};
 use pyo3::prelude::*;
 use pyo3::types::PyBytes;
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -185,6 +185,12 @@ impl Request {
     ) -> PyResult<()> {
         let here = self.here(py)?;
         let failure = from_python(status, function, message, causes)?.passed_on();
-        here.0.fail(&failure).map_err(|failure| to_python(py, failure))
+        here.0.fail(&failure.into()).map_err(|failure| to_python(py, failure))
+    }
+
+    /// Answers with an error whose text is not meant for callers.
+    fn fail_unexpectedly(&self, py: Python<'_>, text: String) -> PyResult<()> {
+        let failed = self.here(py)?.0.fail(&HandlerError::Unexpected(text));
+        failed.map_err(|failure| to_python(py, failure))
     }
 }

@@ -4,8 +4,7 @@ use crate::failure::not_started;
 use crate::request::Request;
 use crate::thread::keep_state;
 use nightcore_runtime::complain::complain;
-use nightcore_runtime::protocol::{Failure, Status};
-use nightcore_runtime::worker::{self, Handlers, StartError};
+use nightcore_runtime::worker::{self, HandlerError, Handlers, StartError};
 use pyo3::exceptions::PyValueError;
 use pyo3::prelude::*;
 use std::sync::Arc;
@@ -34,7 +33,7 @@ pub fn serve(py: Python<'_>, names: Vec<String>, run: Py<PyAny>) -> PyResult<()>
     }
 }
 
-fn handle(run: &Py<PyAny>, request: &worker::Request<'_>) -> Result<(), Failure> {
+fn handle(run: &Py<PyAny>, request: &worker::Request<'_>) -> Result<(), HandlerError> {
     keep_state();
     Python::attach(|py| {
         let lent = Py::new(py, Request::new(py, request));
@@ -44,6 +43,6 @@ fn handle(run: &Py<PyAny>, request: &worker::Request<'_>) -> Result<(), Failure>
             called
         });
         // `run` tells handlers' errors itself; this is one of its own.
-        called.map(drop).map_err(|error| Failure::new(Status::FunctionFailed, error.to_string()))
+        called.map(drop).map_err(|error| HandlerError::Unexpected(error.to_string()))
     })
 }

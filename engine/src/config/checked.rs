@@ -93,9 +93,29 @@ pub struct Function {
     pub retries: u32,
     /// Whether a call of it may run twice.
     pub idempotent: bool,
+    /// Whether callers are told the texts of unexpected errors, if the file says so. If not, only
+    /// `nightcore dev` tells them.
+    pub expose_errors: Option<bool>,
     /// The path that it answers at besides `/function/NAME`, without a slash at its end: empty for
     /// "/".
     pub route: Option<String>,
+}
+
+impl Config {
+    /// The configuration as it holds for `nightcore dev`.
+    pub fn for_development(mut self) -> Config {
+        for function in &mut self.functions {
+            function.expose_errors.get_or_insert(true);
+        }
+        self
+    }
+}
+
+impl Function {
+    /// Whether callers are told the texts of unexpected errors.
+    pub fn exposes_errors(&self) -> bool {
+        self.expose_errors.unwrap_or(false)
+    }
 }
 
 /// The bounds on the number of workers of a function.

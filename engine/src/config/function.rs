@@ -43,6 +43,7 @@ const KEYS: &[&str] = &[
     "quarantine_after",
     "retries",
     "idempotent",
+    "expose_errors",
     "route",
 ];
 const KEYS_OF_DEFAULTS: &[&str] = &[
@@ -66,6 +67,7 @@ const KEYS_OF_DEFAULTS: &[&str] = &[
     "quarantine_after",
     "retries",
     "idempotent",
+    "expose_errors",
 ];
 
 /// Paths that the gateway answers itself.
@@ -108,6 +110,7 @@ pub(super) struct Settings {
     quarantine_after: Option<u32>,
     retries: Option<u32>,
     idempotent: Option<bool>,
+    expose_errors: Option<bool>,
     route: Option<(String, Span)>,
 }
 
@@ -160,6 +163,7 @@ impl Settings {
                 }
                 "retries" => settings.retries = item.integer(0..=MAX_RETRIES, report),
                 "idempotent" => settings.idempotent = item.boolean(report),
+                "expose_errors" => settings.expose_errors = item.boolean(report),
                 "watch" => settings.watch = item.boolean(report),
                 "placement" => settings.placement = read_choice(&item, PLACEMENTS, report),
                 "direct" => settings.direct = item.boolean(report),
@@ -298,6 +302,7 @@ pub(super) fn read(
             .unwrap_or(DEFAULT_QUARANTINE_AFTER),
         retries: own.retries.or(defaults.retries).unwrap_or(DEFAULT_RETRIES),
         idempotent: own.idempotent.or(defaults.idempotent).unwrap_or(false),
+        expose_errors: own.expose_errors.or(defaults.expose_errors),
         watch: own.watch.or(defaults.watch).unwrap_or(false),
         placement: own.placement.or(defaults.placement).unwrap_or(DEFAULT_PLACEMENT),
         direct: own.direct.or(defaults.direct).unwrap_or(true),

@@ -97,6 +97,10 @@ impl Function {
         if let Some(path) = &self.ready_path {
             writeln!(out, "ready_path = {}", string(path))?;
         }
+        match self.expose_errors {
+            Some(exposed) => writeln!(out, "expose_errors = {exposed}")?,
+            None => writeln!(out, "# expose_errors = false, and true for `nightcore dev`")?,
+        }
         match self.route.as_deref() {
             Some(route) => {
                 writeln!(out, "route = {}", string(if route.is_empty() { "/" } else { route }))

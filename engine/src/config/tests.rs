@@ -91,6 +91,7 @@ ready_path = "/health%20z"
 quarantine_after = 3
 retries = 2
 idempotent = true
+expose_errors = true
 queue = { calls = 7, bytes = 1000 }
 max_depth = 3
 external = false
@@ -140,6 +141,7 @@ fn two_lines_are_enough() {
                 quarantine_after: 0,
                 retries: 0,
                 idempotent: false,
+                expose_errors: None,
                 route: None,
             }],
         }
@@ -172,6 +174,7 @@ fn every_key_is_read() {
     assert_eq!(foo.queue, Queue { calls: 7, bytes: 1000 });
     assert_eq!((foo.max_depth, foo.external, foo.quarantine_after), (3, false, 3));
     assert_eq!((foo.retries, foo.idempotent), (2, true));
+    assert_eq!(foo.expose_errors, Some(true));
     assert!(bar.program.is_absolute() && bar.program.ends_with("sh"));
     assert_eq!((bar.timeout, bar.external), (Duration::from_secs(1), true));
     assert_eq!((&foo.route, bar.route.as_deref()), (&None, Some("/b%20r")));
@@ -253,6 +256,7 @@ limits = {}
 quarantine_after = 0
 retries = 0
 idempotent = false
+# expose_errors = false, and true for `nightcore dev`
 "#
     );
 }
@@ -295,11 +299,11 @@ image = "x"
             r#"4:2: unknown table [server]; known tables: [gateway], [admin], [defaults], [functions.NAME]"#,
             r#"5:2: unknown table [Foo]; did you mean [functions.Foo]?"#,
             r#"8:1: unknown key "host" in [gateway]; known keys: listen, max_body"#,
-            r#"10:1: unknown key "memory" in [defaults]; known keys: cwd, env, processes, workers, timeout, grace, start_timeout, stop_timeout, ready_path, queue, max_depth, external, channel, placement, direct, watch, limits, quarantine_after, retries, idempotent"#,
-            r#"11:1: unknown key "comand" in [defaults]; known keys: cwd, env, processes, workers, timeout, grace, start_timeout, stop_timeout, ready_path, queue, max_depth, external, channel, placement, direct, watch, limits, quarantine_after, retries, idempotent"#,
+            r#"10:1: unknown key "memory" in [defaults]; known keys: cwd, env, processes, workers, timeout, grace, start_timeout, stop_timeout, ready_path, queue, max_depth, external, channel, placement, direct, watch, limits, quarantine_after, retries, idempotent, expose_errors"#,
+            r#"11:1: unknown key "comand" in [defaults]; known keys: cwd, env, processes, workers, timeout, grace, start_timeout, stop_timeout, ready_path, queue, max_depth, external, channel, placement, direct, watch, limits, quarantine_after, retries, idempotent, expose_errors"#,
             r#"14:13: unknown key "maximum" in workers of [functions.Foo]; known keys: min, max"#,
             r#"15:7: unknown key "call" in queue of [functions.Foo]; did you mean "calls"?"#,
-            r#"16:1: unknown key "image" in [functions.Foo]; known keys: command, cwd, env, processes, workers, timeout, grace, start_timeout, stop_timeout, ready_path, queue, max_depth, external, channel, placement, direct, watch, limits, quarantine_after, retries, idempotent, route"#,
+            r#"16:1: unknown key "image" in [functions.Foo]; known keys: command, cwd, env, processes, workers, timeout, grace, start_timeout, stop_timeout, ready_path, queue, max_depth, external, channel, placement, direct, watch, limits, quarantine_after, retries, idempotent, expose_errors, route"#,
         ]
     );
 }
@@ -702,6 +706,7 @@ proptest! {
         ],
         (quarantine_after, retries) in (0..=MAX_QUARANTINE_AFTER, 0..=MAX_RETRIES),
         (ring, apart, watch, idempotent) in any::<(bool, bool, bool, bool)>(),
+        expose_errors in any::<Option<bool>>(),
         limits in (
             prop::option::of(MIN_MEMORY_BYTES..=MAX_MEMORY_BYTES),
             prop::option::of(MIN_CPU_MILLIS..=MAX_CPU_MILLIS),
@@ -745,6 +750,7 @@ proptest! {
                 quarantine_after,
                 retries,
                 idempotent,
+                expose_errors,
                 route,
             }],
         };

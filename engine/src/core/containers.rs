@@ -36,7 +36,8 @@ impl Core {
         let (function, launch) = (identity.function, identity.launch());
         let generation = identity.launched.map(|launched| launched.generation);
         let key = self.scheduler.connect(now, function, generation, mode, &mut self.actions);
-        let kind = self.scheduler.spec(function).channel;
+        let spec = self.scheduler.spec(function);
+        let (kind, exposes_errors) = (spec.channel, spec.exposes_errors);
         let board = self.board.as_ref().filter(|_| version >= DIRECT_SINCE_VERSION);
         let board = board.and_then(|(_, fd)| fd.try_clone().ok());
         // Each direct channel takes addresses for two of the largest bodies.
@@ -45,7 +46,17 @@ impl Core {
             self.scheduler.allow_direct(key);
         }
         let (pid, control) = (greeting.pid, greeting.control.clone());
-        let new = NewContainer { key, identity, pid, mode, version, kind, control, arena };
+        let new = NewContainer {
+            key,
+            identity,
+            pid,
+            mode,
+            version,
+            kind,
+            exposes_errors,
+            control,
+            arena,
+        };
         self.connections.welcome(new, base, board);
         if let Some(launch) = launch {
             self.tell(ContainerEvent::Connected { launch });

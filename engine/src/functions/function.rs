@@ -200,7 +200,7 @@ impl Function {
         if let Some(input) = call.input {
             self.check_quarantine(now, input)?;
         }
-        available::check(self.unavailable.as_deref())?;
+        available::check(self.unavailable.as_deref(), &self.spec)?;
         let load = self.slots.load();
         bounds::check(load, &self.spec, call.bytes)?;
         let turnaround = Turnaround {

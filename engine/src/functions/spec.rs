@@ -53,6 +53,8 @@ pub struct Spec {
     pub idempotent: bool,
     /// The path that a container must answer before it gets calls.
     pub ready_path: Option<String>,
+    /// Whether callers are told the texts of its unexpected errors.
+    pub exposes_errors: bool,
 }
 
 impl Spec {
@@ -62,6 +64,15 @@ impl Spec {
             None | Some(Mode::Threads) => DEFAULT_MAX_THREADS,
             Some(Mode::EventLoop) => DEFAULT_MAX_EVENT_LOOP,
         })
+    }
+
+    /// What callers are told of the reason why it cannot be called. The reason itself may name
+    /// programs and paths of this machine: `nightcore ps` and the engine's output have it.
+    pub fn told_reason(&self, reason: &str) -> String {
+        if self.exposes_errors {
+            return reason.to_owned();
+        }
+        format!("no process of {} can serve; nightcore ps says why", self.name)
     }
 
     /// The bounds of its concurrency, on workers of this kind, if it is known.

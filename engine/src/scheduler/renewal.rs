@@ -77,7 +77,8 @@ impl<P: Share, R> Scheduler<P, R> {
     /// A function cannot be called now: queued calls end, and calls that come are refused.
     fn set_unavailable(&mut self, turn: &mut Turn<'_, P, R>, function: FunctionId, reason: &str) {
         self.functions[function].set_unavailable(Some(reason.to_owned()));
-        self.end_all_queued(turn, function, &Failure::new(Status::Unavailable, reason));
+        let told = self.spec(function).told_reason(reason);
+        self.end_all_queued(turn, function, &Failure::new(Status::Unavailable, told));
     }
 
     fn end_all_queued(

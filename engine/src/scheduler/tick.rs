@@ -119,6 +119,7 @@ mod tests {
             retries: 0,
             idempotent: false,
             ready_path: None,
+            exposes_errors: false,
         };
         let function = scheduler.add_function(0, spec, actions);
         let first = Some(Generation::FIRST);

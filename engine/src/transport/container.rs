@@ -53,6 +53,8 @@ pub struct NewContainer {
     pub(crate) version: u16,
     /// What is to carry the messages of its channels.
     pub(crate) kind: ChannelKind,
+    /// Whether callers are told the texts of its unexpected errors.
+    pub(crate) exposes_errors: bool,
     /// Its control socket.
     pub(crate) control: Rc<ControlSocket>,
     /// Its arena.
@@ -67,7 +69,17 @@ impl Container {
         files: Vec<OwnedFd>,
         max_body_bytes: u64,
     ) -> Container {
-        let NewContainer { key, identity, pid, mode, version, kind, control, arena } = new;
+        let NewContainer {
+            key,
+            identity,
+            pid,
+            mode,
+            version,
+            kind,
+            exposes_errors,
+            control,
+            arena,
+        } = new;
         let kind = match kind {
             ChannelKind::Ring if version < RING_SINCE_VERSION => ChannelKind::Fifo,
             known => known,
@@ -77,6 +89,7 @@ impl Container {
             container: ContainerNumber(key.index() as u64),
             max_body_bytes,
             function_id: (files.len() > 2).then_some(identity.function),
+            exposes_errors,
             function: identity.name.clone(),
         };
         control.send(welcome.write(), files);

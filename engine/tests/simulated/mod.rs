@@ -52,6 +52,7 @@ pub fn spec(name: &str, max: u32) -> Spec {
         retries: 0,
         idempotent: false,
         ready_path: None,
+        exposes_errors: false,
     }
 }
 

@@ -25,33 +25,40 @@ function fromThrown(error, name) {
 const UNTOLD = "the handler failed, and its error cannot be told";
 
 /**
- * What the addon is told of an error that a handler has let pass. The error is the user's: any property of it may
- * throw, or be something else than it should. `codes` are those that a call can end with.
+ * What the addon is told of an error that a handler has let pass: the failure, or the text of an error that was not
+ * written for callers. The error is the user's: any property of it may throw, or be something else than it should.
+ * `codes` are those that a call can end with.
  */
 function toLibrary(error, codes) {
   try {
-    if (!isOfCall(error, codes)) return failed(String(error instanceof Error ? error.message : error));
+    if (!isDeliberate(error)) return String(error instanceof Error ? error.message : error);
+    const [code, message, name] = [error.code, String(error.message), String(error.function)];
+    if (!codes.has(code)) {
+      // The library's own, which no call ends with.
+      const text = `${code}: ${message}`;
+      return failure("FUNCTION_FAILED", name ? `${name}: ${text}` : text, "", []);
+    }
     const causes = Array.from(error.causes, (cause) => {
       if (!codes.has(cause.code)) throw new TypeError("no call ends with this code");
       return { function: String(cause.function), code: cause.code, message: String(cause.message) };
     });
-    return { code: error.code, message: String(error.message), function: String(error.function), causes };
+    return failure(code, message, name, causes);
   } catch {
-    return failed(UNTOLD);
+    return UNTOLD;
   }
 }
 
-/** Whether an error is one that a call can end with; false if it does not let itself be looked at. */
-function isOfCall(error, codes) {
+/** Whether an error's message is for callers; false if it does not let itself be looked at. */
+function isDeliberate(error) {
   try {
-    return error instanceof NightcoreError && codes.has(error.code);
+    return error instanceof NightcoreError;
   } catch {
     return false;
   }
 }
 
-function failed(message) {
-  return { code: "FUNCTION_FAILED", message, function: "", causes: [] };
+function failure(code, message, name, causes) {
+  return { code, message, function: name, causes };
 }
 
-module.exports = { NightcoreError, fromLibrary, fromThrown, isOfCall, toLibrary };
+module.exports = { NightcoreError, fromLibrary, fromThrown, isDeliberate, toLibrary };

@@ -117,8 +117,8 @@ export interface Request {
 export type Returned = Body | Answer | Reply;
 
 /**
- * A function's code. What it returns, or resolves to, is the answer; what it throws fails the call, with its stack on
- * standard error.
+ * A function's code. What it returns, or resolves to, is the answer; what it throws fails the call: see
+ * {@link NightcoreError}.
  */
 export type Handler = (request: Request) => Returned | Promise<Returned>;
 
@@ -142,8 +142,10 @@ export interface Cause {
 }
 
 /**
- * Why a call got no answer. A handler that throws it, or lets it pass, hands it on with its causes; any other error is
- * told as FUNCTION_FAILED with its message.
+ * Why a call got no answer, or why a handler fails. A handler that throws one, or lets it pass, hands it on with its
+ * causes: `throw new NightcoreError("FUNCTION_FAILED", "no such user")` tells callers the message. That of any other
+ * error was not written for them: it goes to the function's log, with the stack, and callers are told the id by which
+ * it is found there. A function with `expose_errors = true` tells it to them.
  */
 export class NightcoreError extends Error {
   constructor(code: Code, message: string, options?: { function?: string; causes?: readonly Cause[] });

@@ -1,6 +1,6 @@
 "use strict";
 
-const { fromLibrary, fromThrown, isOfCall, NightcoreError, toLibrary } = require("./errors.js");
+const { fromLibrary, fromThrown, isDeliberate, NightcoreError, toLibrary } = require("./errors.js");
 const { context } = require("./forgotten.js");
 const { Sites } = require("./sites.js");
 const { Answer, fromReturned } = require("./answer.js");
@@ -102,12 +102,18 @@ class Running {
 
   fail(error) {
     if (this.answered) return;
+    if (!isDeliberate(error)) this.log("", error);
+    this.tell(toLibrary(error, this.worker.codes));
+  }
+
+  /** Answers with a failure, or with the text of an error that was not written for callers. */
+  tell(failure) {
     this.answered = true;
     this.end();
-    const { codes, addon } = this.worker;
-    if (!isOfCall(error, codes)) this.log("", error);
+    const { addon } = this.worker;
     try {
-      addon.fail(this.number, toLibrary(error, codes));
+      if (typeof failure === "string") addon.failUnexpectedly(this.number, failure);
+      else addon.fail(this.number, failure);
     } catch (error) {
       this.log("the failure cannot be told:", error);
     }
@@ -120,7 +126,12 @@ class Running {
       return;
     }
     this.log("failed, and nobody awaits it:", reason);
-    const { code, function: name, message } = toLibrary(reason, this.worker.codes);
+    const told = toLibrary(reason, this.worker.codes);
+    if (typeof told === "string") {
+      this.tell(`something that is not awaited failed: ${told}`);
+      return;
+    }
+    const { code, function: name, message } = told;
     const what = name
       ? `a call of ${name} that is not awaited failed: ${code}`
       : "something that is not awaited failed";

@@ -1,6 +1,7 @@
 //! Why a call or a handler failed.
 
 use nightcore_runtime::protocol::{Cause, Failure, Status};
+use nightcore_runtime::worker::HandlerError;
 use std::error::Error as StdError;
 
 /// What a handler and its calls return.
@@ -9,40 +10,71 @@ pub type Result<T, E = Error> = std::result::Result<T, E>;
 /// Why a call failed, or why a handler fails.
 ///
 /// A handler that returns the error of a call passes it on: its caller sees that this function
-/// failed, with that error and its causes as the reason. Any other error fails the call with its
-/// text.
+/// failed, with that error and its causes as the reason. So does one that returns another error
+/// with such an error among its sources.
+///
+/// The message of [`Error::failed`] reaches callers. Any other error, also one that `?` has made an
+/// `Error` of, was not written for them: its text goes to the function's log, and callers see the
+/// id by which it is found there, unless the function has `expose_errors = true`.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Error(Failure);
+pub struct Error {
+    failure: Failure,
+    /// Made of an error that was not written for callers.
+    is_unexpected: bool,
+}
 
 impl Error {
     /// An error of the handler's own; its callers get FUNCTION_FAILED with this message.
+    ///
+    /// ```
+    /// # use nightcore::{Error, Request, Result};
+    /// fn price(req: &Request) -> Result<String> {
+    ///     match req.body() {
+    ///         b"tea" => Ok("3.20".into()),
+    ///         _ => Err(Error::failed("there is no such article")),
+    ///     }
+    /// }
+    /// ```
     pub fn failed(message: impl Into<String>) -> Error {
-        Error(Failure::new(Status::FunctionFailed, message))
+        Error::from(Failure::new(Status::FunctionFailed, message))
+    }
+
+    fn unexpected(text: impl Into<String>) -> Error {
+        Error { is_unexpected: true, ..Error::failed(text) }
     }
 
     /// What kind of error it is.
     pub fn status(&self) -> Status {
-        self.0.status
+        self.failure.status
     }
 
     /// The function whose call failed; empty if the error is the handler's or the library's own.
     pub fn function(&self) -> &str {
-        &self.0.function
+        &self.failure.function
     }
 
     /// What happened, for a person.
     pub fn message(&self) -> &str {
-        &self.0.message
+        &self.failure.message
     }
 
     /// The errors of functions beneath that led to it, the nearest first.
     pub fn causes(&self) -> &[Cause] {
-        &self.0.cause
+        &self.failure.cause
     }
 
     /// The same error, as that of a call of this function.
     pub(crate) fn of_function(self, name: &str) -> Error {
-        Error(Failure { function: name.into(), ..self.0 })
+        Error::from(Failure { function: name.into(), ..self.failure })
+    }
+
+    /// The error of a handler that returned this one.
+    fn passed_on(self) -> HandlerError {
+        if self.is_unexpected {
+            HandlerError::Unexpected(self.failure.message)
+        } else {
+            self.failure.passed_on().into()
+        }
     }
 }
 
@@ -59,51 +91,59 @@ impl StdError for Error {}
 
 impl From<Failure> for Error {
     fn from(failure: Failure) -> Error {
-        Error(failure)
+        Error { failure, is_unexpected: false }
     }
 }
 
 impl From<String> for Error {
     fn from(message: String) -> Error {
-        Error::failed(message)
+        Error::unexpected(message)
     }
 }
 
 impl From<&str> for Error {
     fn from(message: &str) -> Error {
-        Error::failed(message)
+        Error::unexpected(message)
     }
 }
 
 impl From<std::io::Error> for Error {
     fn from(error: std::io::Error) -> Error {
-        Error::failed(error.to_string())
+        Error::unexpected(error.to_string())
     }
 }
 
 impl From<std::str::Utf8Error> for Error {
     fn from(error: std::str::Utf8Error) -> Error {
-        Error::failed(error.to_string())
+        Error::unexpected(error.to_string())
     }
 }
 
-/// The failure of a handler that returned this error: the error of a call is passed on, also from
-/// beneath another.
-pub(crate) fn passed_on(error: Box<dyn StdError + Send + Sync>) -> Failure {
+/// The error of a handler that returned `error`. Our own among its sources is passed on; `log` is
+/// told the text around it.
+pub(crate) fn of_handler(
+    error: Box<dyn StdError + Send + Sync>,
+    log: impl FnOnce(&str),
+) -> HandlerError {
     let error = match error.downcast::<Error>() {
-        Ok(own) => return own.0.passed_on(),
+        Ok(own) => return own.passed_on(),
         Err(other) => other,
     };
-    let mut failure = Failure::new(Status::FunctionFailed, error.to_string());
+    let mut text = error.to_string();
     let mut source = error.source();
     while let Some(beneath) = source {
-        if let Some(own) = beneath.downcast_ref::<Error>() {
-            failure.cause = own.0.clone().passed_on().cause;
-            break;
+        if let Some(own) = beneath.downcast_ref::<Error>().filter(|own| !own.is_unexpected) {
+            log(&text);
+            return own.clone().passed_on();
+        }
+        let beneath_text = beneath.to_string();
+        // Many errors tell what lies beneath themselves.
+        if !text.contains(&beneath_text) {
+            text = format!("{text}: {beneath_text}");
         }
         source = beneath.source();
     }
-    failure
+    HandlerError::Unexpected(text)
 }
 
 #[cfg(test)]
@@ -125,28 +165,32 @@ mod tests {
         }
     }
 
-    fn of_a_call() -> Error {
-        Error(Failure {
-            function: "Bar".into(),
-            ..Failure::new(Status::NotFound, "no function \"Bar\"")
-        })
+    /// What `of_handler` makes of an error, and what the log is told.
+    fn told(error: impl Into<Box<dyn StdError + Send + Sync>>) -> (HandlerError, String) {
+        let mut logged = String::new();
+        let made = of_handler(error.into(), |text| logged = text.to_owned());
+        (made, logged)
     }
 
     #[test]
-    fn the_error_of_a_call_is_a_cause_also_from_beneath() {
-        let direct = passed_on(of_a_call().into());
-        assert_eq!(
-            (direct.status, direct.cause[0].status),
-            (Status::FunctionFailed, Status::NotFound)
-        );
-        let beneath = passed_on(Wrapped(of_a_call()).into());
-        assert_eq!((beneath.message.as_str(), &beneath.cause), ("could not greet", &direct.cause));
+    fn the_error_of_a_call_is_passed_on_also_from_beneath() {
+        let failure = Failure::new(Status::NotFound, "no function \"Bar\"");
+        let of_a_call = Error::from(Failure { function: "Bar".into(), ..failure.clone() });
+        let passed = HandlerError::from(Failure { function: "Bar".into(), ..failure }.passed_on());
+        assert_eq!(told(of_a_call.clone()), (passed.clone(), String::new()));
+        assert_eq!(told(Wrapped(of_a_call)), (passed, "could not greet".into()));
     }
 
     #[test]
-    fn an_error_of_the_handler_s_own_keeps_its_text() {
-        let failure = passed_on(Error::failed("no such user").into());
-        assert_eq!(failure, Failure::new(Status::FunctionFailed, "no such user"));
-        assert_eq!(passed_on("as text".into()).message, "as text");
+    fn only_a_deliberate_error_keeps_its_text() {
+        let failure = Failure::new(Status::FunctionFailed, "no such user");
+        assert_eq!(told(Error::failed("no such user")).0, failure.into());
+        let unexpected = |text: &str| (HandlerError::Unexpected(text.into()), String::new());
+        assert_eq!(told("as text"), unexpected("as text"));
+        let refused = || std::io::Error::other("10.0.0.7 refused");
+        assert_eq!(told(refused()), unexpected("10.0.0.7 refused"));
+        assert_eq!(told(Error::from(refused())), unexpected("10.0.0.7 refused"));
+        let wrapped = Wrapped(Error::from(refused()));
+        assert_eq!(told(wrapped), unexpected("could not greet: 10.0.0.7 refused"));
     }
 }

@@ -1,9 +1,10 @@
 //! What a handler may return.
 
 use crate::answer::Answer;
-use crate::error::passed_on;
+use crate::error::of_handler;
 use crate::host::Host;
 use nightcore_runtime::protocol::{Failure, Metadata, MetadataBuffer, Status};
+use nightcore_runtime::worker::HandlerError;
 use std::error::Error as StdError;
 
 /// An answer with more than a body.
@@ -63,66 +64,70 @@ impl Reply {
 }
 
 /// What a handler may return: bytes, text, nothing, the [`Answer`] to a call of its own, a
-/// [`Reply`], or a `Result` of these with any error.
+/// [`Reply`], or a `Result` of these with any error: see [`crate::Error`] for what callers are told.
 pub trait IntoReply {
     #[doc(hidden)]
-    fn send(self, host: &dyn Host) -> Result<(), Failure>;
+    fn send(self, host: &dyn Host) -> Result<(), HandlerError>;
 }
 
-fn send_bytes(host: &dyn Host, body: &[u8], metadata: Metadata<'_>) -> Result<(), Failure> {
-    host.reply(body, metadata).map_err(Failure::passed_on)
+fn send_bytes(host: &dyn Host, body: &[u8], metadata: Metadata<'_>) -> Result<(), HandlerError> {
+    host.reply(body, metadata).map_err(|failure| failure.passed_on().into())
 }
 
 impl IntoReply for () {
-    fn send(self, host: &dyn Host) -> Result<(), Failure> {
+    fn send(self, host: &dyn Host) -> Result<(), HandlerError> {
         send_bytes(host, b"", Metadata::default())
     }
 }
 
 impl IntoReply for Vec<u8> {
-    fn send(self, host: &dyn Host) -> Result<(), Failure> {
+    fn send(self, host: &dyn Host) -> Result<(), HandlerError> {
         send_bytes(host, &self, Metadata::default())
     }
 }
 
 impl IntoReply for &'static [u8] {
-    fn send(self, host: &dyn Host) -> Result<(), Failure> {
+    fn send(self, host: &dyn Host) -> Result<(), HandlerError> {
         send_bytes(host, self, Metadata::default())
     }
 }
 
 impl<const N: usize> IntoReply for &'static [u8; N] {
-    fn send(self, host: &dyn Host) -> Result<(), Failure> {
+    fn send(self, host: &dyn Host) -> Result<(), HandlerError> {
         send_bytes(host, self, Metadata::default())
     }
 }
 
 impl IntoReply for String {
-    fn send(self, host: &dyn Host) -> Result<(), Failure> {
+    fn send(self, host: &dyn Host) -> Result<(), HandlerError> {
         send_bytes(host, self.as_bytes(), Metadata::default())
     }
 }
 
 impl IntoReply for &'static str {
-    fn send(self, host: &dyn Host) -> Result<(), Failure> {
+    fn send(self, host: &dyn Host) -> Result<(), HandlerError> {
         send_bytes(host, self.as_bytes(), Metadata::default())
     }
 }
 
 impl IntoReply for Answer {
-    fn send(self, host: &dyn Host) -> Result<(), Failure> {
+    fn send(self, host: &dyn Host) -> Result<(), HandlerError> {
         send_bytes(host, self.body(), self.metadata())
     }
 }
 
 impl IntoReply for Reply {
-    fn send(self, host: &dyn Host) -> Result<(), Failure> {
+    fn send(self, host: &dyn Host) -> Result<(), HandlerError> {
         send_bytes(host, &self.body, self.metadata()?.as_metadata())
     }
 }
 
 impl<T: IntoReply, E: Into<Box<dyn StdError + Send + Sync>>> IntoReply for Result<T, E> {
-    fn send(self, host: &dyn Host) -> Result<(), Failure> {
-        self.map_err(|error| passed_on(error.into()))?.send(host)
+    fn send(self, host: &dyn Host) -> Result<(), HandlerError> {
+        let of_handler = |error: E| {
+            let log = |text: &str| host.log(&format!("nightcore: {}: {text}", host.function()));
+            of_handler(error.into(), log)
+        };
+        self.map_err(of_handler)?.send(host)
     }
 }

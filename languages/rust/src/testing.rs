@@ -122,13 +122,16 @@ impl<'t> FakeRequest<'t> {
         self
     }
 
-    /// Runs a handler: its answer, or its error as its caller would see it. A panic is the test's.
+    /// Runs a handler: its answer, or its error as its caller would see it if the function has
+    /// `expose_errors = true`. A panic is the test's.
     pub fn run<R: IntoReply>(self, handler: impl FnOnce(&Request<'_>) -> R) -> Result<Answer> {
         let running =
             Running { request: self, ready: RefCell::default(), reply: RefCell::default() };
         let sent = handler(&Request::new(&running)).send(&running);
         let Running { request, reply, .. } = running;
-        sent.map_err(|failure| Error::from(Failure { function: request.function, ..failure }))?;
+        sent.map_err(|error| {
+            Error::from(Failure { function: request.function, ..error.exposed() })
+        })?;
         let (body, metadata) = reply.into_inner();
         Ok(Answer::made(body, metadata))
     }

@@ -101,6 +101,12 @@ impl Status {
         self != Status::Ok && (self as u32) < Status::InvalidArgument as u32
     }
 
+    /// The status with which a call ends whose handler failed with this one: the library's own
+    /// never leave the process.
+    pub fn of_a_call(self) -> Status {
+        if self.ends_a_call() { self } else { Status::FunctionFailed }
+    }
+
     fn row(self) -> &'static Row {
         TABLE.iter().find(|row| row.status == self).unwrap_or(&TABLE[TABLE.len() - 1])
     }

@@ -237,7 +237,7 @@ pub(super) fn abandoned(name: &str, reason: CancelReason) -> Failure {
 /// The FAILED of a request.
 pub(super) fn failed(call: CallNumber, began_at: u64, failure: &Failure) -> MessageBuffer {
     let (metadata, text) = failure.encode();
-    let status = if failure.status.ends_a_call() { failure.status } else { Status::FunctionFailed };
+    let status = failure.status.of_a_call();
     let payload = InlinePayload { metadata: metadata.as_bytes(), body: text.as_bytes() };
     let failure = WireFailure { status, payload };
     CallFailed { call, times: since(began_at), sent_at: began_at, failure }.write()

@@ -128,6 +128,7 @@ impl World {
             container: ContainerNumber(1),
             max_body_bytes: 1 << 20,
             function_id: FunctionId::new(1),
+            exposes_errors: true,
             function: "Test".to_owned(),
         };
         let (board, board_file) = Board::create().unwrap();

@@ -1,5 +1,6 @@
 //! The handlers of a program.
 
+use super::handler_error::HandlerError;
 use super::request::Request;
 use crate::protocol::name;
 use crate::protocol::{Failure, Status};
@@ -7,8 +8,8 @@ use std::any::Any;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 
-/// A function's code: it answers by [`super::RunningCall::reply`] or fails by returning a failure.
-pub type Handler = Arc<dyn Fn(&Request<'_>) -> Result<(), Failure> + Send + Sync>;
+/// A function's code: it answers by [`super::RunningCall::reply`] or fails by returning an error.
+pub type Handler = Arc<dyn Fn(&Request<'_>) -> Result<(), HandlerError> + Send + Sync>;
 
 /// The handlers of a program, by name. A container runs the one it was started for.
 #[derive(Clone, Default)]
@@ -47,22 +48,22 @@ impl Handlers {
     }
 }
 
-/// Runs a handler; a panic becomes its failure.
-pub(super) fn guarded(run: impl FnOnce() -> Result<(), Failure>) -> Result<(), Failure> {
+/// Runs a handler; a panic becomes its error.
+pub(super) fn guarded(run: impl FnOnce() -> Result<(), HandlerError>) -> Result<(), HandlerError> {
     catch_unwind(AssertUnwindSafe(run)).unwrap_or_else(|panic| {
-        let failure = panicked(&*panic);
+        let error = panicked(&*panic);
         // What it panicked with is the handler's own, and may panic when it is dropped.
         if let Err(again) = catch_unwind(AssertUnwindSafe(|| drop(panic))) {
             std::mem::forget(again);
         }
-        Err(failure)
+        Err(error)
     })
 }
 
-fn panicked(panic: &(dyn Any + Send)) -> Failure {
+fn panicked(panic: &(dyn Any + Send)) -> HandlerError {
     let text = panic.downcast_ref::<&str>().copied();
     let text = text.or(panic.downcast_ref::<String>().map(String::as_str)).unwrap_or("no message");
-    Failure::new(Status::FunctionFailed, format!("panicked: {text}"))
+    HandlerError::Unexpected(format!("panicked: {text}"))
 }
 
 #[cfg(test)]
@@ -78,9 +79,10 @@ mod tests {
     }
 
     #[test]
-    fn a_panic_with_anything_is_a_failure() {
-        let failure = guarded(|| std::panic::panic_any(PanicsAgain)).unwrap_err();
-        assert_eq!(failure.message, "panicked: no message");
-        assert_eq!(guarded(|| panic!("{}", 7)).unwrap_err().message, "panicked: 7");
+    fn a_panic_with_anything_is_an_error() {
+        let error = guarded(|| std::panic::panic_any(PanicsAgain)).unwrap_err();
+        assert_eq!(error, HandlerError::Unexpected("panicked: no message".into()));
+        let error = guarded(|| panic!("{}", 7)).unwrap_err();
+        assert_eq!(error, HandlerError::Unexpected("panicked: 7".into()));
     }
 }

@@ -5,6 +5,7 @@ use super::compose;
 use super::fork::is_forked;
 use super::handlers::{Handler, guarded};
 use super::request::Request;
+use super::running::RunningCall;
 use crate::complain::complain;
 use crate::protocol::MessageBuffer;
 
@@ -20,15 +21,16 @@ pub(super) fn handle(request: Request<'_>, handler: &Handler) -> MessageBuffer {
     if is_forked() {
         end_fork();
     }
-    if let (true, Err(failure)) = (request.is_answered(), &outcome) {
-        let (function, text) = (request.function(), &failure.message);
-        complain(format_args!("nightcore: {function}: failed after it had answered: {text}"));
-    }
-    match (request.finish(), outcome) {
-        (Some(reply), _) => reply,
-        (None, Ok(())) => compose::complete_empty(call, began_at),
-        (None, Err(failure)) => compose::failed(call, began_at, &failure),
-    }
+    let failed = outcome.err().and_then(|error| {
+        if request.is_answered() {
+            error.report_unheard(&request);
+            return None;
+        }
+        let failure = error.report(&request, request.cancel_reason());
+        Some(compose::failed(call, began_at, &failure))
+    });
+    let reply = request.finish().or(failed);
+    reply.unwrap_or_else(|| compose::complete_empty(call, began_at))
 }
 
 /// Ends a fork whose handler returned. It must neither answer its parent's call nor read its

@@ -5,6 +5,7 @@ use super::cancel_flag::CancelFlag;
 use super::cancel_source::direct_reason;
 use super::compose::{self, Body, CallOptions, OutgoingCall};
 use super::fork::{forked, is_forked};
+use super::handler_error::HandlerError;
 use super::loop_channel::LoopChannel;
 use super::loop_direct::LoopDirect;
 use super::loop_direct_call::MakerEvent;
@@ -248,9 +249,10 @@ impl RunningCall for LoopRequest {
         self.answer(message)
     }
 
-    fn fail(&self, failure: &Failure) -> Result<(), Failure> {
+    fn fail(&self, error: &HandlerError) -> Result<(), Failure> {
         self.check()?;
-        self.answer(compose::failed(self.answers(), self.began_at, failure))
+        let failure = error.report(self, self.cancel_reason());
+        self.answer(compose::failed(self.answers(), self.began_at, &failure))
     }
 }
 
@@ -259,7 +261,7 @@ impl Drop for LoopRequest {
     fn drop(&mut self) {
         if !self.answered.load(Ordering::Acquire) && !is_forked() {
             let failure = Failure::new(Status::FunctionFailed, "the handler did not answer");
-            let _ = self.fail(&failure);
+            let _ = self.fail(&failure.into());
         }
     }
 }

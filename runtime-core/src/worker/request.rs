@@ -6,6 +6,7 @@ use super::cancel_source::{CancelSource, direct_reason};
 use super::compose::{self, Body, CallOptions, OutgoingCall};
 use super::direct_call::Tried;
 use super::fork::{forked, is_forked};
+use super::handler_error::HandlerError;
 use super::memory::{DirectMemory, Memory};
 use super::payload::Input;
 use super::running::RunningCall;
@@ -198,9 +199,10 @@ impl RunningCall for Request<'_> {
         Ok(())
     }
 
-    fn fail(&self, failure: &Failure) -> Result<(), Failure> {
+    fn fail(&self, error: &HandlerError) -> Result<(), Failure> {
         self.check()?;
-        *self.reply.borrow_mut() = Some(compose::failed(self.answers(), self.began_at, failure));
+        let failure = error.report(self, self.cancel_reason());
+        *self.reply.borrow_mut() = Some(compose::failed(self.answers(), self.began_at, &failure));
         self.answered.set(true);
         Ok(())
     }

@@ -3,6 +3,7 @@
 use super::answer::{Answer, Tagged};
 use super::buffer::Buffer;
 use super::compose::{Body, CallOptions};
+use super::handler_error::HandlerError;
 use super::payload::Input;
 use super::watch::Watch;
 use crate::protocol::{CallNumber, CancelReason, Failure, Metadata, Status};
@@ -50,11 +51,12 @@ pub trait RunningCall: Deref<Target = Input> {
     /// If the request has been answered, or the answer is too large.
     fn reply(&self, body: Body<'_>, metadata: Metadata<'_>) -> Result<(), Failure>;
 
-    /// Answers with a failure.
+    /// Answers with an error, which leaves a line in the function's log. The text of an unexpected
+    /// one goes no further, unless the function exposes its errors.
     ///
     /// # Errors
     /// If the request has been answered.
-    fn fail(&self, failure: &Failure) -> Result<(), Failure>;
+    fn fail(&self, error: &HandlerError) -> Result<(), Failure>;
 
     /// On a thread: calls a function and waits for its answer.
     ///

@@ -93,6 +93,7 @@ pub(super) struct Session {
     control: OwnedFd,
     function: String,
     max_body_bytes: u64,
+    exposes_errors: bool,
     mode: Mode,
     pub(super) arena: Arena,
     pub(super) watches: Arc<Watches>,
@@ -179,6 +180,7 @@ impl Session {
         Ok(Session {
             control,
             max_body_bytes: welcome.max_body_bytes,
+            exposes_errors: welcome.exposes_errors,
             mode,
             watches: Arc::new(Watches::new(&welcome.function)),
             leases: Leases::default(),
@@ -205,6 +207,11 @@ impl Session {
     /// The board, if the engine has one.
     pub(super) fn board(&self) -> Option<&BoardReader> {
         self.board.as_ref()
+    }
+
+    /// Whether callers are told the texts of unexpected errors.
+    pub(super) fn exposes_errors(&self) -> bool {
+        self.exposes_errors
     }
 
     pub(super) fn max_body_bytes(&self) -> u64 {

@@ -72,6 +72,7 @@ fn world(mode: Mode, bytes: &[u8]) -> World {
         container: ContainerNumber(1),
         max_body_bytes: 1 << 20,
         function_id: None,
+        exposes_errors: true,
         function: "Test".to_owned(),
     };
     let (own, engine) = (create_file(BASE_UNITS).unwrap(), create_file(BASE_UNITS).unwrap());
@@ -173,7 +174,7 @@ fn by_thread(bytes: &[u8]) -> Outcome {
         note.lock().unwrap().push(of_request(request));
         for _ in 0..start_calls(request) {
             let Ok(Some(next)) = request.next_answer(None) else {
-                return Err(Failure::new(Status::FunctionFailed, "ended"));
+                return Err(Failure::new(Status::FunctionFailed, "ended").into());
             };
             note.lock().unwrap().push(of_answer(next.tag, next.result));
         }
@@ -234,7 +235,7 @@ fn by_event_loop(bytes: &[u8], next: fn(&EventLoop) -> Option<Event>) -> Outcome
         }
     }
     if let Some((request, _)) = open {
-        request.fail(&Failure::new(Status::FunctionFailed, "ended")).unwrap();
+        request.fail(&Failure::new(Status::FunctionFailed, "ended").into()).unwrap();
     }
     drop(event_loop);
     let units_held = books.units_taken(&engine_region);

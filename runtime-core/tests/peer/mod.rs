@@ -32,6 +32,8 @@ use std::time::{Duration, Instant};
 const PATIENCE: Duration = Duration::from_secs(20);
 /// The largest body the scripted engine allows.
 pub const MAX_BODY: u64 = 32 * 1024 * 1024;
+/// `mode` of WELCOME: callers are told the texts of unexpected errors.
+const EXPOSES_ERRORS: u16 = 1;
 /// The slot of the one worker.
 const SLOT: u32 = 3;
 
@@ -142,8 +144,13 @@ impl Peer {
         let theirs = create_file(BASE_UNITS).expect("a region");
         let own = create_file(BASE_UNITS).expect("a region");
         let version = if kind == ChannelKind::Ring { 2 } else { 1 };
-        let welcome =
-            RawControl { version, id: 1, size: MAX_BODY, ..RawControl::new(ControlKind::Welcome) };
+        let welcome = RawControl {
+            mode: EXPOSES_ERRORS,
+            version,
+            id: 1,
+            size: MAX_BODY,
+            ..RawControl::new(ControlKind::Welcome)
+        };
         raw::send(control.as_fd(), welcome, function, &[theirs.as_fd(), own.as_fd()])
             .expect("sent");
         let to = Pipe::create(&dir.path().join("to")).expect("a pipe");

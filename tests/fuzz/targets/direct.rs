@@ -136,7 +136,9 @@ impl Host {
         // To the engine a short answer goes in its message.
         let is_direct = request.caller().is_some();
         match how % 16 {
-            14 => request.fail(&Failure::new(Status::FunctionFailed, "it fails")).expect("once"),
+            14 => request
+                .fail(&Failure::new(Status::FunctionFailed, "it fails").into())
+                .expect("once"),
             15 => drop(request),
             _ => reply(&request, is_direct && how % 16 > 10).expect("once"),
         }

@@ -10,7 +10,7 @@ use crate::lender::Lender;
 use crate::steps::Steps;
 use nightcore_runtime::protocol::control::Mode;
 use nightcore_runtime::protocol::{Failure, Status};
-use nightcore_runtime::worker::{Body, Handlers, Request, RunningCall, serve};
+use nightcore_runtime::worker::{Body, HandlerError, Handlers, Request, RunningCall, serve};
 use std::os::fd::OwnedFd;
 use std::sync::mpsc::{Receiver, Sender, channel};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
@@ -45,7 +45,7 @@ fn standing() -> &'static Standing {
         let tells = Mutex::new(tells);
         let handler = move |request: &Request<'_>| {
             let tells = tells.lock().unwrap_or_else(PoisonError::into_inner).clone();
-            handle(request, &tells)
+            handle(request, &tells).map_err(HandlerError::from)
         };
         handlers.add(HONEST, Arc::new(handler)).expect("a name");
         // If it ends, the worker of the next run is not ready.

@@ -120,3 +120,11 @@ int32_t ready(nc_request *req, void *user) {
     const nc_pair status = {bytes_of(":status"), bytes_of("503")};
     return nc_reply_with(req, NULL, 0, &status, access("ready", F_OK) == 0 ? 0 : 1);
 }
+
+int32_t fail_untold(nc_request *req, void *user) {
+    (void)user;
+    char *text = body_text(req);
+    int32_t rc = nc_fail_unexpectedly(req, text);
+    free(text);
+    return rc;
+}

@@ -21,6 +21,7 @@ static const struct entry HANDLERS[] = {
     {"BigBuffer", big_buffer, NULL},
     {"Fail", fail, NULL},
     {"FailC", fail, NULL},
+    {"FailUntold", fail_untold, NULL},
     {"Call", call, NULL},
     {"CallC", call, NULL},
     {"TryCall", try_call, NULL},

@@ -35,6 +35,8 @@ int32_t big_buffer(nc_request *req, void *user);
 int32_t ready(nc_request *req, void *user);
 /* Fails with its body as the message. */
 int32_t fail(nc_request *req, void *user);
+/* Fails with the body as a reason that is not for callers. */
+int32_t fail_untold(nc_request *req, void *user);
 
 /* calls.c: calls of other functions. */
 

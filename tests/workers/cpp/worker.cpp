@@ -34,7 +34,7 @@ nightcore::Answer call(Request &req) {
     return req.call(std::string(body.substr(0, at)), body.substr(at + 1));
 }
 
-void fail(Request &req) { throw std::runtime_error(std::string(req.body())); }
+void fail(Request &req) { throw nightcore::Error(std::string(req.body())); }
 
 } // namespace
 

@@ -1,11 +1,12 @@
 //! Whether a function can be called at all.
 
 use super::refusal::Refusal;
+use crate::functions::spec::Spec;
 
 /// Admits a call unless there is a reason why the function cannot be called now.
-pub fn check(unavailable: Option<&str>) -> Result<(), Refusal> {
+pub fn check(unavailable: Option<&str>, spec: &Spec) -> Result<(), Refusal> {
     match unavailable {
-        Some(reason) => Err(Refusal::Unavailable { reason: reason.to_owned() }),
+        Some(reason) => Err(Refusal::Unavailable { reason: spec.told_reason(reason) }),
         None => Ok(()),
     }
 }

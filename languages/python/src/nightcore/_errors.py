@@ -63,7 +63,11 @@ class PayloadTooLarge(Error):
 
 
 class FunctionFailed(Error):
-    """The function failed. Raise it, or any other exception, to let your own fail."""
+    """The function failed. Raise it to let your own fail with a message for its callers.
+
+    The text of any other exception was not written for them: it goes to the function's log, with the traceback, and
+    callers are told the id by which it is found there. A function with ``expose_errors = true`` tells it to them.
+    """
 
     status = "FUNCTION_FAILED"
 
@@ -137,19 +141,23 @@ def from_library(number: int, function: str, message: str, causes: list[tuple[st
 _UNTOLD = "the handler failed, and its error cannot be told"
 
 
-def to_library(error: BaseException) -> tuple[int, str, str, list[tuple[str, int, str]]]:
-    """What the library is told of an exception that a handler has let pass.
+def to_library(error: BaseException) -> tuple[int, str, str, list[tuple[str, int, str]]] | str:
+    """What the library is told of an exception that a handler has let pass: the failure, or the text of an exception
+    that was not written for callers.
 
     The exception is the user's: any attribute of it may raise, or be something else than it should.
     """
     try:
-        if isinstance(error, Error) and error.status in _NUMBERS:
-            causes = [(_text(cause.function), _NUMBERS[cause.status], _text(cause.message)) for cause in error.causes]
-            return _NUMBERS[error.status], _text(error.function), _text(error.message), causes
-        name, text = type(error).__name__, _text(error)
-        return _NUMBERS["FUNCTION_FAILED"], "", f"{name}: {text}" if text else name, []
+        if not isinstance(error, Error):
+            name, text = type(error).__name__, _text(error)
+            return f"{name}: {text}" if text else name
+        if error.status not in _NUMBERS:
+            # The library's own, which no call ends with.
+            return _NUMBERS["FUNCTION_FAILED"], "", _text(error), []
+        causes = [(_text(cause.function), _NUMBERS[cause.status], _text(cause.message)) for cause in error.causes]
+        return _NUMBERS[error.status], _text(error.function), _text(error.message), causes
     except BaseException:
-        return _NUMBERS["FUNCTION_FAILED"], "", _UNTOLD, []
+        return _UNTOLD
 
 
 def _text(value: object) -> str:

@@ -106,6 +106,9 @@ class Host:
     def fail(self, *failure: Any) -> None:
         self._raw.fail(*failure)
 
+    def fail_unexpectedly(self, text: str) -> None:
+        self._raw.fail_unexpectedly(text)
+
 
 class Worker:
     """What comes from the engine, and who waits for it."""

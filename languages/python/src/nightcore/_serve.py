@@ -41,8 +41,8 @@ def function(handler: Any = None, /) -> Any:
         async def bar(req: nightcore.AsyncRequest) -> bytes: ...
 
     A plain function runs on a thread for each request, a coroutine in one event loop. It returns bytes, text, ``None``,
-    the answer to a call of its own, or a :class:`Response`. An exception fails the call with its text; the traceback
-    goes to standard error.
+    the answer to a call of its own, or a :class:`Response`. An :class:`Error` fails the call with its message; of any
+    other exception the text and the traceback go to standard error, and callers are told where to look.
     """
     if callable(handler):
         name = getattr(handler, "__name__", None)
@@ -159,4 +159,8 @@ def fail(host: Any, error: BaseException) -> None:
     if not issubclass(type(error), Error):
         # Without the frames of this module.
         write_error(host.id, error, error.__traceback__.tb_next if error.__traceback__ else None)
-    host.fail(*to_library(error))
+    told = to_library(error)
+    if isinstance(told, str):
+        host.fail_unexpectedly(told)
+    else:
+        host.fail(*told)

@@ -81,7 +81,7 @@ impl ControlKind {
 pub(super) struct Control {
     /// A [`ControlKind`] as a number.
     pub kind: u16,
-    /// A [`Mode`] as a number, in `Hello`; a [`Placement`], in `CreateWorker`.
+    /// A [`Mode`] as a number, in `Hello`; a [`Placement`], in `CreateWorker`; bits, in `Welcome`.
     pub mode: u16,
     /// Newest version spoken (`Hello`), or the version chosen (`Welcome`).
     pub version: u16,

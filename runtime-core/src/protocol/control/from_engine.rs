@@ -47,6 +47,7 @@ impl ReadControl for FromEngine {
                 container: ContainerNumber(fixed.id),
                 max_body_bytes: fixed.size,
                 function_id: FunctionId::new(fixed.region),
+                exposes_errors: fixed.mode & EXPOSES_ERRORS != 0,
                 function: text.to_owned(),
             }),
             ControlKind::Refused => FromEngine::Refused(Refused {
@@ -108,14 +109,21 @@ pub struct Welcome {
     pub max_body_bytes: u64,
     /// The id of the function; `None` before [`crate::protocol::DIRECT_SINCE_VERSION`].
     pub function_id: Option<FunctionId>,
+    /// Whether callers are told the texts of errors that were not written for them. A container
+    /// that does not know of it tells them always.
+    pub exposes_errors: bool,
     /// The function to run.
     pub function: String,
 }
+
+/// The bit of `mode` for [`Welcome::exposes_errors`].
+const EXPOSES_ERRORS: u16 = 1;
 
 impl Welcome {
     /// The message.
     pub fn write(&self) -> ControlBuffer {
         let fixed = Control {
+            mode: if self.exposes_errors { EXPOSES_ERRORS } else { 0 },
             version: self.version,
             id: self.container.0,
             size: self.max_body_bytes,

@@ -28,6 +28,8 @@ async def handle(req: AsyncRequest) -> Any:
             return str(len(req.body))
         case "fail":
             raise nightcore.FunctionFailed(req.text())
+        case "error":
+            raise ConnectionError(req.text())
         case "throw":
             raise ZeroDivisionError(req.text())
         case "sleep":

@@ -102,6 +102,13 @@ static int32_t fail(nc_request *req) {
     return rc;
 }
 
+static int32_t error(nc_request *req) {
+    char *text = text_of(nc_request_body(req));
+    const int32_t rc = nc_fail_unexpectedly(req, text);
+    free(text);
+    return rc;
+}
+
 static int32_t throw_defect(nc_request *req) {
     (void)req;
     return NO_STATUS;
@@ -420,6 +427,7 @@ static const struct {
     {"big", big},
     {"count", count},
     {"fail", fail},
+    {"error", error},
     {"throw", throw_defect},
     {"sleep", sleep_then_answer},
     {"call", call},

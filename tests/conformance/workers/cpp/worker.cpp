@@ -180,7 +180,8 @@ const std::map<std::string, Text, std::less<>> TEXTS = {
     {"binary", binary},
     {"big", big},
     {"count", [](Request &req) { return std::to_string(req.body().size()); }},
-    {"fail", [](Request &req) -> std::string { throw std::runtime_error(std::string(req.body())); }},
+    {"fail", [](Request &req) -> std::string { throw nightcore::Error(std::string(req.body())); }},
+    {"error", [](Request &req) -> std::string { throw std::runtime_error(std::string(req.body())); }},
     {"throw", [](Request &req) -> std::string { throw std::logic_error(std::string(req.body())); }},
     {"sleep", sleep},
     {"call",
@@ -211,7 +212,7 @@ Reply handle(Request &req) {
     const std::string name = value(req, "case");
     if (const auto found = TEXTS.find(name); found != TEXTS.end()) return {found->second(req)};
     if (const auto found = REPLIES.find(name); found != REPLIES.end()) return found->second(req);
-    throw std::invalid_argument("no case \"" + name + "\"");
+    throw nightcore::Error("no case \"" + name + "\"");
 }
 
 } // namespace

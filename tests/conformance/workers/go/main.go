@@ -45,6 +45,8 @@ func handle(ctx context.Context, req *nightcore.Request) ([]byte, error) {
 	case "count":
 		return strconv.AppendInt(nil, int64(len(req.Body)), 10), nil
 	case "fail":
+		return nil, nightcore.Errorf("%s", req.Body)
+	case "error":
 		return nil, errors.New(string(req.Body))
 	case "throw":
 		panic(string(req.Body))
@@ -116,7 +118,7 @@ func handle(ctx context.Context, req *nightcore.Request) ([]byte, error) {
 		fmt.Println("twice: none")
 		return req.Body, nil
 	default:
-		return nil, fmt.Errorf("no case %q", name)
+		return nil, nightcore.Errorf("no case %q", name)
 	}
 	return nil, nil
 }

@@ -22,6 +22,7 @@ const cases = {
   fail: (req) => {
     throw new NightcoreError("FUNCTION_FAILED", req.text());
   },
+  error: (req) => Promise.reject(new Error(req.text())),
   throw: (req) => {
     throw new Error(req.text());
   },

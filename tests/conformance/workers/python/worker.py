@@ -26,6 +26,8 @@ def handle(req: Request) -> Any:
             return str(len(req.body))
         case "fail":
             raise nightcore.FunctionFailed(req.text())
+        case "error":
+            raise ConnectionError(req.text())
         case "throw":
             raise ZeroDivisionError(req.text())
         case "sleep":

@@ -28,6 +28,10 @@ fn handle(req: &Request) -> Result<Reply> {
         "big" => Reply::new((0..number(req)?).map(|i: usize| (i % 251) as u8).collect::<Vec<u8>>()),
         "count" => Reply::new(req.body().len().to_string()),
         "fail" => return Err(Error::failed(String::from_utf8_lossy(req.body())).into()),
+        "error" => {
+            let text = String::from_utf8_lossy(req.body()).into_owned();
+            return Err(std::io::Error::other(text).into());
+        }
         "throw" => panic!("{}", String::from_utf8_lossy(req.body())),
         "sleep" => {
             sleep(Duration::from_millis(number(req)?));
@@ -86,7 +90,7 @@ fn handle(req: &Request) -> Result<Reply> {
             print_line("twice: none", b"")?;
             Reply::new(body())
         }
-        unknown => return Err(format!("no case {unknown:?}").into()),
+        unknown => return Err(Error::failed(format!("no case {unknown:?}")).into()),
     })
 }
 
