@@ -75,6 +75,8 @@ npm_package() {
     mkdir -p "$folder/native" "$folder/bin"
     cp -r languages/node/{lib,scripts,package.json,README.md} "$folder"
     cp LICENSE "$folder"
+    # The addon is there; npm warns of packages that run something when they are installed.
+    (cd "$folder" && npm pkg delete scripts.install && rm -r scripts)
     addon=$folder/native/nightcore-linux-$(node -p process.arch).node
     cp "$built/libnightcore_node.so" "$addon"
     install -m 755 "$built/nightcore" "$folder/bin/nightcore"
@@ -90,6 +92,21 @@ go_module() {
     echo "$out/goproxy"
 }
 
+# The crates, unpacked: a program's `[patch.crates-io]` names their folders.
+crates() {
+    local folder=$work/crates name
+    cargo package --locked --quiet --no-verify --allow-dirty --exclude-lockfile --target-dir "$folder" \
+        -p nightcore -p nightcore-runtime >&2
+    for name in nightcore nightcore-runtime; do
+        rm -rf "$out/crates/$name"
+        mkdir -p "$out/crates/$name"
+        # Cargo builds anew what is newer than what it has built; in the archive all files have one time.
+        tar --extract --gzip --touch --strip-components 1 --file "$folder/package/$name-$version.crate" \
+            --directory "$out/crates/$name"
+    done
+    echo "$out/crates"
+}
+
 tarball
 if command -v dpkg-deb >/dev/null; then
     deb
@@ -103,3 +120,4 @@ else
     echo "skipped: the npm package, as npm is not there"
 fi
 go_module
+crates

@@ -106,6 +106,8 @@ npm_package() {
     ln -s "$work/dist" "$home/dist"
     (cd "$home" && bare npm init --yes >/dev/null && bare npm install --silent --ignore-scripts --no-audit --no-fund "$named")
     glibc "$home/node_modules/nightcore/bin/nightcore"
+    # npm tells of such scripts, and does not run them unless it is told to.
+    grep -q '"install":' "$home/node_modules/nightcore/package.json" && fail "the npm package has an install script"
     cp examples/hello/node/hello.mjs "$home"
     hello_by "$home/node_modules/.bin/nightcore" "[\"node\", \"$home/hello.mjs\"]"
 }
@@ -130,6 +132,27 @@ go_module() {
     hello_by "$prefix/bin/nightcore" "[\"$home/hello\"]"
 }
 
+# rust_crates FOLDER: hello in a package of its own, away from the repository.
+rust_crates() {
+    local home=$work/rust
+    mkdir -p "$home/src"
+    cp examples/hello/rust/src/main.rs "$home/src"
+    cp rust-toolchain.toml "$home"
+    cat >"$home/Cargo.toml" <<END
+[package]
+name = "hello"
+edition = "2024"
+[dependencies]
+nightcore = "$version"
+[patch.crates-io]
+nightcore = { path = "$1/nightcore" }
+nightcore-runtime = { path = "$1/nightcore-runtime" }
+END
+    # What cargo has built of other people's crates is used again.
+    cargo build --quiet --release --manifest-path "$home/Cargo.toml" --target-dir "$target/crates"
+    hello_by "$work"/unpacked-tarball/*/bin/nightcore "[\"$target/crates/release/hello\"]"
+}
+
 target=$(cargo metadata --locked --format-version 1 --no-deps | sed 's/.*"target_directory":"\([^"]*\)".*/\1/')
 while read -r package; do
     case $package in
@@ -148,6 +171,7 @@ while read -r package; do
         *.tar.gz) sdist "$package" ;;
         *.tgz) npm_package ;;
         */goproxy) go_module "$package" ;;
+        */crates) rust_crates "$package" ;;
         *) fail "nothing tries $package" ;;
     esac
     echo "hello is right with $(basename "$package")"
