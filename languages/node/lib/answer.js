@@ -42,7 +42,7 @@ class Reply {
       body = JSON.stringify(json);
       if (!pairs.some(([name]) => name === "content-type")) pairs.push(["content-type", "application/json"]);
     }
-    this.body = toBytes(body, "the body of a reply");
+    this.body = toBytes(body, "the body of a reply", 'req.reply("", { json: value })');
     this.metadata = encode(pairs);
   }
 }
@@ -52,7 +52,7 @@ function fromReturned(returned) {
   if (isUint8Array(returned)) return { body: returned, metadata: undefined };
   if (returned instanceof Answer) return { body: returned.body, metadata: encode(returned.metadata) };
   if (returned instanceof Reply) return returned;
-  return { body: toBytes(returned, "what a handler returns"), metadata: undefined };
+  return { body: toBytes(returned, "what a handler returns", 'req.reply("", { json: value })'), metadata: undefined };
 }
 
 module.exports = { Answer, Reply, fromReturned };

@@ -36,7 +36,8 @@ function http(listener) {
         if (res.writableFinished) return;
         req.destroy();
         res.emit("close");
-        reject(new Error("the connection was closed before there was an answer"));
+        const { aborted, reason } = request.signal;
+        reject(aborted ? reason : new Error("the connection was closed before there was an answer"));
       });
       request.signal.addEventListener("abort", () => connection.destroy(), { once: true });
       const returned = listener(req, res);

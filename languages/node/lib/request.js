@@ -67,7 +67,9 @@ class Request {
 
   call(name, body, options) {
     if (options?.json !== undefined) body = JSON.stringify(options.json);
-    const bytes = types.isUint8Array(body) ? body : toBytes(body, "the body of a call");
+    const bytes = types.isUint8Array(body)
+      ? body
+      : toBytes(body, "the body of a call", 'req.call(name, "", { json: value })');
     return this.#host.call(name, bytes, options);
   }
 

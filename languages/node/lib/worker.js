@@ -28,6 +28,8 @@ class Running {
     this.ended = false;
     // Whether it has its answer, or its failure.
     this.answered = false;
+    // Why nobody waits for its answer any more.
+    this.cancelled = undefined;
     // Tags of the calls under way.
     this.calls = new Set();
   }
@@ -159,7 +161,7 @@ class Running {
     // The library tells nothing of them any more.
     for (const tag of this.calls) {
       const { name, site, reject } = this.worker.take(tag);
-      reject(Sites.tell(endedCall(name), site));
+      reject(Sites.tell(this.cancelled ? cancelled(this.cancelled, name) : endedCall(name), site));
     }
   }
 }
@@ -250,7 +252,9 @@ class Worker {
         case CANCELLED: {
           const running = this.running.get(events[at++]);
           const reason = events[at++];
-          if (running) Request.cancel(running.request, cancelled(reason));
+          if (!running) break;
+          running.cancelled = reason;
+          Request.cancel(running.request, cancelled(reason));
           break;
         }
         case ENDED:
@@ -276,8 +280,8 @@ const REASONS = {
   CANCELLED: "nobody waits for the answer any more",
 };
 
-function cancelled(reason) {
-  return new NightcoreError(reason, REASONS[reason]);
+function cancelled(reason, name = "") {
+  return new NightcoreError(reason, REASONS[reason], { function: name });
 }
 
 module.exports = { Worker };

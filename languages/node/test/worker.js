@@ -16,6 +16,10 @@ let kept;
 const listener = (req, res) => {
   if (req.url === "/throw") throw new Error("thrown by the listener");
   if (req.url === "/upgrade") return res.socket.destroy();
+  if (req.url === "/late") {
+    const told = (error) => req.nightcore.log(`told ${error.code} of ${error.function}: ${error.message}`);
+    return req.nightcore.call("Stuck").catch(told);
+  }
   const chunks = [];
   req.on("data", (chunk) => chunks.push(chunk));
   req.on("end", () => {
@@ -92,6 +96,8 @@ const functions = {
         return { a: 1 };
       case "number":
         return 7;
+      case "promise":
+        return req.call("Bar", req.call("Bar"));
       case "callee":
         return req.call("Nobody");
       case "timeout":

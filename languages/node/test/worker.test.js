@@ -65,7 +65,8 @@ test("failures and misuse are told clearly", async (t) => {
   for (const [what, said] of Object.entries({
     throw: /no such user/,
     text: /a text/,
-    object: /what a handler returns is a Buffer, a Uint8Array, a string or a list of these, not Object; for JSON/,
+    object: /what a handler returns is a Buffer, .*, not Object; for JSON: req\.reply\("", { json: value }\)/,
+    promise: /the body of a call is a Buffer, .*, not Promise; await it first/,
     number: /not Number/,
     callee: /Nobody: NOT_FOUND: there is no function "Nobody"/,
     timeout: /timeout is \\?"1\\?" ms, and must be a number of 0 or more/,
@@ -175,6 +176,14 @@ test("a program that Nightcore has not started says how to", () => {
   assert.equal(status, 2);
   assert.match(stderr, /was not started by Nightcore.*nightcore up/s);
   assert.doesNotMatch(stderr, /at /);
+});
+
+test("an HTTP listener that is late is told so", async (t) => {
+  const engine = await start(t, ["Page", "Stuck"]);
+  const { status } = await engine.post("Page/late", "", { headers: { "X-Timeout-Ms": "100" } });
+  assert.equal(status, 504);
+  await engine.logged("Page", "told DEADLINE_EXCEEDED of Stuck: the deadline");
+  assert.doesNotMatch(engine.log("Page"), /closed before|make its calls before/);
 });
 
 test("an HTTP listener is a function", async (t) => {
