@@ -16,12 +16,13 @@ use crate::reload::Functions;
 use crate::say::say;
 use crate::transport::{Alarm, Listener};
 use crate::watch::Watch;
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, anyhow};
 use nightcore_runtime::ipc::slice::{SHORTEST_SLICE_NS, ask_for_short_slice};
 use nightcore_runtime::protocol::control::ChannelKind;
 use std::cell::RefCell;
 use std::fs::File;
-use std::io::{IsTerminal, Write};
+use std::io::{self, IsTerminal, Write};
+use std::net::SocketAddr;
 use std::path::Path;
 use std::rc::Rc;
 use std::time::{Duration, SystemTime};
@@ -75,8 +76,7 @@ pub async fn run(options: Options<'_>) -> Result<()> {
     let Options { config, directory, is_named, ready, watch_all } = options;
     let open_files = raise_open_files().context("cannot raise the limit of open files")?;
     let mut signals = Signals::new().context("cannot handle signals")?;
-    let tcp = Gateway::bind(config.gateway.listen);
-    let tcp = tcp.with_context(|| format!("cannot listen on {}", config.gateway.listen))?;
+    let tcp = bind("gateway", config.gateway.listen)?;
     let address = format!("http://{}", tcp.local_addr()?);
     let door = bind_door(&config)?;
     let info = EngineInfo {
@@ -201,12 +201,24 @@ pub async fn run(options: Options<'_>) -> Result<()> {
     premises.borrow().remove()
 }
 
+/// Listens on an address that a section of the configuration names.
+fn bind(section: &str, address: SocketAddr) -> Result<TcpListener> {
+    Gateway::bind(address).map_err(|error| {
+        let failed = format!("cannot listen on {address}, as [{section}] says");
+        match error.kind() {
+            io::ErrorKind::AddrInUse => anyhow!(
+                "{failed}: the port is in use by another program, perhaps an engine that still \
+                 runs; end that program, or name another port"
+            ),
+            _ => anyhow::Error::new(error).context(failed),
+        }
+    })
+}
+
 /// The door that `[admin]` names, and its address.
 fn bind_door(config: &Config) -> Result<Option<(TcpListener, String)>> {
     let Some(admin) = &config.admin else { return Ok(None) };
-    let listener = Gateway::bind(admin.listen);
-    let listener =
-        listener.with_context(|| format!("cannot listen on {}, as [admin] says", admin.listen))?;
+    let listener = bind("admin", admin.listen)?;
     let address = format!("http://{}", listener.local_addr()?);
     Ok(Some((listener, address)))
 }

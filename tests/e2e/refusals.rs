@@ -13,6 +13,7 @@ use std::time::{Duration, Instant};
 fn refused(toml: &str) -> String {
     let up = Home::new(toml).up_in_vain();
     assert_eq!(up.code, Some(2), "{}", up.stderr);
+    assert!(up.stderr.starts_with("nightcore: cannot use "), "{}", up.stderr);
     up.stderr
 }
 
@@ -69,7 +70,7 @@ fn a_port_that_is_taken_is_told() {
         Setup::new().gateway(&format!("listen = \"{address}\"")).functions(&["Echo"], &c()).home();
     let up = home.up_in_vain();
     assert_eq!(up.code, Some(2), "{}", up.stderr);
-    assert_says(&up.stderr, &[&address.to_string(), "in use"]);
+    assert_says(&up.stderr, &[&address.to_string(), "[gateway]", "in use", "name another port"]);
     assert!(!home.directory().exists(), "nothing was begun");
 }
 

@@ -103,6 +103,7 @@ pub(super) fn check_name(function: &str) -> Result<(), Exit> {
 
 /// Reads the configuration file.
 pub(super) fn load(path: &Path) -> Result<crate::config::Config, Exit> {
-    crate::config::Config::load(path)
-        .map_err(|errors| Exit::new(EXIT_BAD_INPUT, format!("\n{errors}")))
+    crate::config::Config::load(path).map_err(|errors| {
+        Exit::new(EXIT_BAD_INPUT, format!("cannot use {}:\n{errors}", path.display()))
+    })
 }
