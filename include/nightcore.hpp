@@ -217,15 +217,25 @@ struct Tagged {
 
 namespace detail {
 
+template <class T, class = void> struct IsContainerOfBytes : std::false_type {};
+template <class T>
+struct IsContainerOfBytes<T, std::void_t<decltype(std::data(std::declval<const T &>())),
+                                         decltype(std::size(std::declval<const T &>()))>>
+    : std::bool_constant<sizeof(*std::data(std::declval<const T &>())) == 1> {};
+
 // Bytes of anything that has some: texts, answers, and containers of bytes.
 template <class T> nc_bytes bytes(const T &value) {
     if constexpr (std::is_same_v<T, Answer>) {
         return nc_answer_body(value.raw());
     } else if constexpr (std::is_convertible_v<const T &, std::string_view>) {
         return lend(std::string_view(value));
-    } else {
-        static_assert(sizeof(*std::data(value)) == 1, "a body is made of bytes");
+    } else if constexpr (IsContainerOfBytes<T>::value) {
         return {reinterpret_cast<const std::uint8_t *>(std::data(value)), std::size(value)};
+    } else {
+        static_assert(IsContainerOfBytes<T>::value,
+                      "a body, and what a handler returns, is text or a container of bytes; a handler may also "
+                      "return an Answer, a Reply, a Buffer or nothing");
+        return {};
     }
 }
 

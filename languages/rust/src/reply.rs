@@ -65,6 +65,11 @@ impl Reply {
 
 /// What a handler may return: bytes, text, nothing, the [`Answer`] to a call of its own, a
 /// [`Reply`], or a `Result` of these with any error: see [`crate::Error`] for what callers are told.
+#[diagnostic::on_unimplemented(
+    message = "a handler cannot return `{Self}`",
+    note = "it returns `Vec<u8>`, `String`, `&'static str`, `()`, `Answer`, `Reply`, or a `Result` \
+            of these; for JSON return `serde_json::to_vec(&value)?`"
+)]
 pub trait IntoReply {
     #[doc(hidden)]
     fn send(self, host: &dyn Host) -> Result<(), HandlerError>;
