@@ -60,8 +60,9 @@ python_packages() {
     local folder=$work/python engine=$work/engine
     cp "$built/nightcore" "$engine"
     strip --strip-debug "$engine"
-    # maturin finds zig as build.sh has installed it.
-    PATH=$tools/bin:$PATH NIGHTCORE_ENGINE=$engine CARGO_TARGET_DIR=$(dirname "$(dirname "$built")") \
+    # maturin finds zig as build.sh has installed it. It builds with flags of its own, so in a folder of its own:
+    # else cargo would build all anew, now and for the next packages.
+    PATH=$tools/bin:$PATH NIGHTCORE_ENGINE=$engine CARGO_TARGET_DIR=$(dirname "$(dirname "$built")")/python \
         MATURIN_PEP517_ARGS="--zig --compatibility manylinux_${oldest_glibc/./_} --locked" \
         "$tools/bin/pip" wheel --quiet --disable-pip-version-check --no-deps --no-build-isolation --wheel-dir "$folder" ./languages/python >&2
     (cd languages/python && PYTHONPATH=build_backend "$tools/bin/python" -c \
