@@ -4,7 +4,7 @@
 set -uo pipefail
 cd "$(dirname "$0")/.." || exit
 
-stages=(format shell walls clippy rust fifo rings-only c go python node conformance faults speed apps docs install dist demo)
+stages=(format shell walls clippy rust fifo rings-only c go python node conformance faults speed apps docs install dist shop demo)
 # Rings with direct channels are the default: what depends on the channel runs once more over named pipes, and over
 # rings without direct channels.
 over_each_channel=(calls event_loop hello languages payloads refusals shutdown threads cancellation deadlines deadlocks kills leftovers)
@@ -36,6 +36,7 @@ stage() {
         docs) tests/docs/facts.sh && tests/docs/snippets.sh && tests/docs/scripts.sh ;;
         install) tests/install/install.sh ;;
         dist) tests/install/dist.sh ;;
+        shop) tests/shop/run.sh ;;
         demo) tests/demo/demo.sh ;;
         *)
             echo "there is no stage $1; there are: ${stages[*]}"
