@@ -7,6 +7,7 @@
 #![deny(clippy::print_stdout, clippy::print_stderr)]
 
 mod address_space;
+mod aside;
 pub mod calls;
 pub mod cli;
 pub mod config;

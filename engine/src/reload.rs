@@ -4,22 +4,23 @@
 //! that it has, if the table says something else about its processes, or if a file that its command names is not the one that
 //! they were started from. What else the table says holds from then on.
 
+use crate::aside::run_aside;
 use crate::config::{Config, Function};
 use crate::core::CoreHandle;
 use crate::functions::Spec;
 use crate::gateway::{Routes, SharedRoutes};
 use crate::ids::FunctionId;
 use crate::launcher::Keeper;
+use crate::say::say;
 use serde::{Deserialize, Serialize};
 use std::cell::RefCell;
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::num::NonZeroU32;
 use std::os::unix::fs::MetadataExt;
 use std::path::PathBuf;
 use std::rc::Rc;
 use std::time::Duration;
 use tokio::sync::oneshot;
-use tokio::task::spawn_blocking;
 
 /// Which functions are started anew though nothing about them has changed.
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
@@ -93,6 +94,8 @@ struct Started {
     id: FunctionId,
     config: Function,
     from: Vec<Stamp>,
+    /// Whether files changed while processes were coming, so that newer ones took their place.
+    has_given_up: bool,
 }
 
 /// The tables of the functions of a running engine, for a room that answers questions about them.
@@ -161,15 +164,39 @@ impl Functions {
         if self.in_development { config.for_development() } else { config }
     }
 
-    /// Starts these functions anew from what is configured already.
-    pub fn restart(&mut self, keeper: &mut Keeper, names: impl IntoIterator<Item = String>) {
-        for name in names {
-            let Some(started) = self.started.get_mut(&name) else { continue };
+    /// Starts functions anew of which files have changed, from what is configured already, and
+    /// returns those that are to be started later.
+    ///
+    /// Processes that are still coming are given up for newer ones, but only once in a row:
+    /// otherwise a file that changes more often than a process starts would keep every change from
+    /// being served.
+    pub fn restart_changed(
+        &mut self,
+        keeper: &mut Keeper,
+        mut changed: BTreeMap<String, PathBuf>,
+    ) -> BTreeMap<String, PathBuf> {
+        let mut restarted = Vec::new();
+        changed.retain(|name, file| {
+            let Some(started) = self.started.get_mut(name) else { return false };
+            let mut core = self.core.borrow_mut();
+            let is_coming = core.scheduler().is_coming(started.id);
+            if is_coming && started.has_given_up {
+                return true;
+            }
+            started.has_given_up = is_coming;
             let (id, config) = (started.id, Rc::new(started.config.clone()));
             started.from = stamps(&config);
-            let generation = self.core.borrow_mut().begin_generation(id);
+            let generation = core.begin_generation(id);
+            drop(core);
             keeper.begin(id, generation, config);
+            let file = file.strip_prefix(&self.config.directory).unwrap_or(file);
+            restarted.push(format!("{name} ({})", file.display()));
+            false
+        });
+        if !restarted.is_empty() {
+            say(&format!("files have changed, started anew: {}", restarted.join(", ")));
         }
+        changed
     }
 
     /// The longest time that a call may take.
@@ -184,10 +211,9 @@ impl Functions {
         forced: &Forced,
     ) -> Result<Changes, String> {
         let path = self.config.path.clone();
-        // On a thread of its own: a large file takes longer than calls should wait.
-        let config =
-            spawn_blocking(move || Config::load(&path).map_err(|errors| errors.to_string())).await;
-        let config = config.map_err(|error| error.to_string())??;
+        // A large file takes longer than calls should wait.
+        let config = run_aside(move || Config::load(&path).map_err(|errors| errors.to_string()));
+        let config = config.await.ok_or("reading the configuration panicked")??;
         if config.gateway != self.config.gateway {
             return Err("[gateway] has changed, which takes a restart of the engine".to_owned());
         }
@@ -241,7 +267,8 @@ impl Functions {
             let generation = core.scheduler().newest_generation(id);
             drop(core);
             keeper.begin(id, generation, Rc::new(function.clone()));
-            self.started.insert(name.clone(), Started { id, config: function.clone(), from });
+            let started = Started { id, config: function.clone(), from, has_given_up: false };
+            self.started.insert(name.clone(), started);
             changes.added.push(name.clone());
             return;
         };
@@ -262,7 +289,7 @@ impl Functions {
             keeper.begin(id, generation, Rc::new(function.clone()));
             changes.restarted.push(name.clone());
         }
-        *started = Started { id, config: function.clone(), from };
+        *started = Started { id, config: function.clone(), from, has_given_up: false };
     }
 }
 

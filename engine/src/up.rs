@@ -5,7 +5,7 @@ use crate::core::{Core, CoreCalls, CoreHandle, admit_containers, keep_time, look
 use crate::directory::{self, Directory};
 use crate::gateway::{Gateway, Health, Limits, Service, Stop, keep_timeouts};
 use crate::ids::FunctionId;
-use crate::launcher::{Keeper, raise_open_files};
+use crate::launcher::{Keeper, outlive_file_size_limit, raise_open_files};
 use crate::notify::notify;
 use crate::observe::admin::{Admin, EngineInfo};
 use crate::observe::door::Door;
@@ -74,6 +74,7 @@ impl Health for CoreHealth {
 /// calls under way, and one more not for processes. SIGHUP reloads the configuration.
 pub async fn run(options: Options<'_>) -> Result<()> {
     let Options { config, directory, is_named, ready, watch_all } = options;
+    outlive_file_size_limit().context("cannot ignore SIGXFSZ")?;
     let open_files = raise_open_files().context("cannot raise the limit of open files")?;
     let mut signals = Signals::new().context("cannot handle signals")?;
     let tcp = bind("gateway", config.gateway.listen)?;
@@ -161,11 +162,7 @@ pub async fn run(options: Options<'_>) -> Result<()> {
             },
             Some(request) = asked.recv() => Some(request),
             changed = watch.changed() => {
-                let names: Vec<&str> = changed.functions.iter().map(String::as_str).collect();
-                if !names.is_empty() {
-                    say(&format!("files have changed, started anew: {}", names.join(", ")));
-                }
-                functions.restart(&mut keeper, changed.functions);
+                watch.put_off(functions.restart_changed(&mut keeper, changed.functions));
                 if !changed.config {
                     continue;
                 }

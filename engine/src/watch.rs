@@ -7,7 +7,7 @@ use crate::config::{Config, Function};
 use crate::say::say;
 use crate::watched::Watched;
 use nix::sys::inotify::{AddWatchFlags, InitFlags, Inotify, InotifyEvent, WatchDescriptor};
-use std::collections::{BTreeSet, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::fs;
 use std::io;
 use std::os::fd::AsFd;
@@ -18,6 +18,10 @@ use tokio::time::{Instant, sleep_until};
 
 /// How long nothing must change before what has changed is told: an editor or a build changes several files.
 const QUIET: Duration = Duration::from_millis(100);
+/// The longest time after the first change before it is told, also while changes go on: a file that
+/// a function writes all the time is one of its language when it is `data.json`. Most builds end
+/// sooner.
+const LONGEST: Duration = Duration::from_secs(2);
 /// Most folders that are looked at.
 const MAX_FOLDERS: usize = 8192;
 /// Folders that hold what is not written by hand.
@@ -29,8 +33,8 @@ const KIN: [&[&str]; 3] =
 /// What has changed.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub struct Changed {
-    /// Functions of which files have.
-    pub functions: BTreeSet<String>,
+    /// Functions of which files have, each with the file that has last.
+    pub functions: BTreeMap<String, PathBuf>,
     /// The configuration has.
     pub config: bool,
 }
@@ -98,7 +102,22 @@ pub struct Watch {
     files: Vec<Files>,
     config: Option<PathBuf>,
     pending: Changed,
-    quiet_at: Option<Instant>,
+    /// When what is pending is told.
+    due: Option<Due>,
+}
+
+/// When changes are told: when there have been none for a moment, and at the latest some time after
+/// the first.
+#[derive(Clone, Copy)]
+struct Due {
+    quiet_at: Instant,
+    latest: Instant,
+}
+
+impl Due {
+    fn at(self) -> Instant {
+        self.quiet_at.min(self.latest)
+    }
 }
 
 impl Watch {
@@ -178,23 +197,23 @@ impl Watch {
         Ok(())
     }
 
-    /// Waits until something has changed, and nothing any more for a moment. What it has seen is kept when it is not waited for
-    /// to the end.
+    /// Waits until something has changed, and nothing any more for a moment, or changes have gone on
+    /// for [`LONGEST`]. Dropping the future loses no change.
     pub async fn changed(&mut self) -> Changed {
         loop {
             let Some(Folders { inotify, watched }) = &self.watched else {
                 return std::future::pending().await;
             };
-            let quiet_at = self.quiet_at;
-            let quiet = async {
-                match quiet_at {
-                    Some(at) => sleep_until(at).await,
+            let due = self.due;
+            let is_due = async {
+                match due {
+                    Some(due) => sleep_until(due.at()).await,
                     None => std::future::pending().await,
                 }
             };
             let events = tokio::select! {
-                () = quiet => {
-                    self.quiet_at = None;
+                () = is_due => {
+                    self.due = None;
                     return std::mem::take(&mut self.pending);
                 }
                 ready = watched.readable() => {
@@ -210,14 +229,32 @@ impl Watch {
         }
     }
 
+    /// These changes could not be acted on yet: they are told again soon.
+    pub fn put_off(&mut self, functions: BTreeMap<String, PathBuf>) {
+        if functions.is_empty() {
+            return;
+        }
+        for (function, path) in functions {
+            self.pending.functions.entry(function).or_insert(path);
+        }
+        self.note_change();
+    }
+
+    fn note_change(&mut self) {
+        let now = Instant::now();
+        let latest = self.due.map_or(now + LONGEST, |due| due.latest);
+        self.due = Some(Due { quiet_at: now + QUIET, latest });
+    }
+
     fn heard(&mut self, events: Vec<InotifyEvent>) {
         let mut is_new = false;
         for event in events {
             if event.mask.contains(AddWatchFlags::IN_Q_OVERFLOW) {
                 // Nobody knows what has changed.
-                self.pending
-                    .functions
-                    .extend(self.files.iter().map(|files| files.function.clone()));
+                let all = self.files.iter();
+                let unknown = || PathBuf::from("too many files to tell");
+                let all = all.map(|files| (files.function.clone(), unknown()));
+                self.pending.functions.extend(all);
                 is_new = true;
             }
             if event.mask.contains(AddWatchFlags::IN_IGNORED) {
@@ -238,9 +275,10 @@ impl Watch {
                 }
             } else if !event.mask.contains(AddWatchFlags::IN_CREATE) || path.is_symlink() {
                 let of = self.files.iter().filter(|files| files.has(&path));
-                let functions: Vec<String> = of.map(|files| files.function.clone()).collect();
-                is_new |= !functions.is_empty();
-                self.pending.functions.extend(functions);
+                let of = of.map(|files| (files.function.clone(), path.clone()));
+                let of: Vec<(String, PathBuf)> = of.collect();
+                is_new |= !of.is_empty();
+                self.pending.functions.extend(of);
                 if self.config.as_ref() == Some(&path) {
                     self.pending.config = true;
                     is_new = true;
@@ -248,7 +286,7 @@ impl Watch {
             }
         }
         if is_new {
-            self.quiet_at = Some(Instant::now() + QUIET);
+            self.note_change();
         }
     }
 }

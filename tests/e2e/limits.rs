@@ -2,7 +2,8 @@
 
 use harness::process::descriptors;
 use harness::workers::c;
-use harness::{Setup, allow_many_descriptors, pattern, wait_until};
+use harness::{Setup, allow_many_descriptors, limit_process, pattern, process, wait_until};
+use nix::sys::signal::Signal;
 use std::fs;
 
 #[test]
@@ -92,5 +93,50 @@ fn an_engine_takes_as_many_descriptors_as_it_may_and_gives_its_functions_the_use
     let limits = fs::read_to_string(format!("/proc/{container}/limits")).unwrap();
     let files = limits.lines().find(|line| line.starts_with("Max open files")).unwrap();
     assert_eq!(files.split_ascii_whitespace().nth(3), Some("128"), "{files}");
+    engine.stop();
+}
+
+/// Starts `nightcore up` under a limit of the shell's `ulimit`.
+const UNDER: &str = "ulimit \"$0\" \"$1\" && shift && exec \"$@\"";
+
+#[test]
+fn a_limit_of_file_sizes_ends_nothing() {
+    // In units of 512 bytes: more than the first region of shared memory, less than the body below.
+    const BLOCKS: &str = "40960";
+    let home = Setup::new().functions(&["Echo", "PrintLong"], &c()).home();
+    let engine = home.start_under("sh", &["-c", UNDER, "-f", BLOCKS]);
+    let refused = engine.call("Echo", pattern(30 << 20));
+    assert_eq!((refused.status, refused.problem().error.as_str()), (503, "OVERLOADED"));
+    assert_eq!(engine.text("Echo", "small"), "small");
+    let container = engine.container("Echo");
+    process::signal(container, Signal::SIGKILL);
+    wait_until("another process", || engine.call("Echo", "on").status == 200);
+    engine.stop();
+}
+
+#[test]
+fn a_limit_of_file_sizes_below_what_functions_need_is_told() {
+    let home = Setup::new().functions(&["Echo"], &c()).home();
+    let engine = home.start_under("sh", &["-c", UNDER, "-f", "2000"]);
+    assert!(engine.ready_line().contains("failed: Echo"), "{}", engine.ready_line());
+    let said = engine.stderr();
+    assert!(said.contains("the engine cannot make shared memory: File too large"), "{said}");
+    let health = engine.connect().request("GET", "/healthz", &[], b"");
+    assert_eq!(health.status, 200);
+    engine.stop();
+}
+
+#[test]
+fn an_engine_that_gets_no_thread_goes_on() {
+    let engine = Setup::new().functions(&["Echo"], &c()).admin().start();
+    let status = fs::read_to_string(format!("/proc/{}/status", engine.pid())).unwrap();
+    let size = status.lines().find_map(|line| line.strip_prefix("VmSize:")).unwrap();
+    let size: u64 = size.trim().trim_end_matches(" kB").parse().unwrap();
+    // Less than the stack of a thread.
+    limit_process(engine.pid(), libc::RLIMIT_AS, (size + 1024) * 1024);
+    assert!(engine.metrics_page().contains("nightcore_available"));
+    let reload = engine.nightcore("reload", &[]);
+    assert_eq!(reload.text().trim(), "nothing has changed", "{}", reload.stderr);
+    assert_eq!(engine.text("Echo", "on"), "on");
     engine.stop();
 }

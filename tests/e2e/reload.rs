@@ -1,11 +1,13 @@
 //! Functions change, come and go while the engine runs, and no call is lost.
 
 use harness::process::{self, is_alive};
+use harness::wait::LONG;
 use harness::workers::{Language, c};
-use harness::{Connection, Engine, Load, Outcome, Setup, wait_until};
+use harness::{Connection, Engine, Load, Outcome, Setup, wait_until, wait_until_within};
 use nix::sys::signal::Signal;
 use std::fs;
-use std::time::Duration;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, Instant};
 
 /// How often the code changes under load.
 const RELOADS: usize = 100;
@@ -289,5 +291,42 @@ fn dev_follows_scripts_what_they_use_and_the_configuration() {
     changes(home.config(), setup.clone().toml().replace("./start.sh", "start.sh"));
     fs::write(home.config(), setup.functions(&["Upper"], &c()).toml()).unwrap();
     wait_until("the new function", || engine.call("Upper", "a").text() == "A");
+    engine.stop();
+}
+
+#[test]
+fn a_file_that_is_written_all_the_time_keeps_no_change_from_being_served() {
+    // A start takes longer than changes are waited for.
+    const START: &str = "sleep 2.5\n. ./part.sh\n";
+    let setup = Setup::new().command("Pid", &["sh", "./start.sh"], "");
+    let home = setup.home();
+    let part = |version: u32| {
+        let new = home.path().join("new");
+        fs::write(&new, format!("VERSION={version} exec {}\n", c().display())).unwrap();
+        fs::rename(new, home.path().join("part.sh")).unwrap();
+    };
+    fs::write(home.path().join("start.sh"), START).unwrap();
+    part(1);
+    let engine = home.start_dev();
+    let noise = home.path().join("noise.sh");
+    let is_over = AtomicBool::new(false);
+    let serves = |version: &str| {
+        let pid = engine.call("Pid", "").text().parse().ok();
+        process::with_variable("VERSION", version).iter().any(|process| Some(process.pid) == pid)
+    };
+    std::thread::scope(|scope| {
+        scope.spawn(|| {
+            let until = Instant::now() + 2 * LONG;
+            wait_until_within("the end", 2 * LONG, || {
+                fs::write(&noise, format!("{:?}", until)).unwrap();
+                is_over.load(Ordering::Relaxed)
+            });
+        });
+        part(2);
+        wait_until("the change to be served", || serves("2"));
+        is_over.store(true, Ordering::Relaxed);
+    });
+    let said = engine.stderr();
+    assert!(said.contains("started anew: Pid (noise.sh)"), "{said}");
     engine.stop();
 }

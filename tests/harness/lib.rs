@@ -29,7 +29,7 @@ pub use engine::Engine;
 pub use home::Home;
 pub use http::{Connection, Problem, Response};
 pub use http2::{Http2, Http2Response};
-pub use limits::allow_many_descriptors;
+pub use limits::{allow_many_descriptors, limit_process};
 pub use load::{Load, Outcome};
 pub use possessions::{Possessions, private_memory};
 pub use setup::{RINGS_ONLY, Setup, suite_channel};

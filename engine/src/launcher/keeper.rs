@@ -39,6 +39,8 @@ const END_ORPHANS_WITHIN: Duration = Duration::from_secs(1);
 const KILLED_WITHIN: Duration = Duration::from_secs(2);
 /// How long the launcher may take to end when all containers have.
 const LAUNCHER_ENDS_WITHIN: Duration = Duration::from_secs(2);
+/// Pause between two looks whether it has.
+const LOOK_PAUSE: Duration = Duration::from_millis(2);
 
 /// Pause before a launcher that could not be started is tried again.
 const SPAWN_PAUSE: Duration = Duration::from_millis(200);
@@ -176,7 +178,12 @@ impl Keeper {
         let Launcher { mut child, socket, .. } = self.launcher;
         drop(socket);
         let pid = child.id() as i32;
-        let gone = tokio::task::spawn_blocking(move || child.wait());
+        // Without a thread: there may be none to be had.
+        let gone = async {
+            while matches!(child.try_wait(), Ok(None)) {
+                tokio::time::sleep(LOOK_PAUSE).await;
+            }
+        };
         if tokio::time::timeout(LAUNCHER_ENDS_WITHIN, gone).await.is_err() {
             let _ = nix::sys::signal::kill(nix::unistd::Pid::from_raw(pid), Signal::SIGKILL);
         }

@@ -1,6 +1,14 @@
 //! Limits of one process, as far as the system keeps them for each.
 
 use nix::sys::resource::{Resource, getrlimit, setrlimit};
+use nix::sys::signal::{SigHandler, Signal, signal};
+
+/// Has a write beyond the limit of file sizes fail in this process, and shared memory beyond it. By
+/// default SIGXFSZ ends the process.
+pub fn outlive_file_size_limit() -> nix::Result<()> {
+    // SAFETY: ignoring a signal installs no handler.
+    unsafe { signal(Signal::SIGXFSZ, SigHandler::SigIgn) }.map(drop)
+}
 
 /// Raises this process's limit of open files as far as it may; returns what it was. The engine
 /// needs two for each worker; programs it starts get the limit it was given, as some cannot deal

@@ -20,5 +20,5 @@ mod wire;
 pub use end::End;
 pub use inherit::MANAGER_VARIABLES;
 pub use keeper::{Keeper, KeeperStatus};
-pub use limits::{limit_open_files, raise_open_files};
+pub use limits::{limit_open_files, outlive_file_size_limit, raise_open_files};
 pub use output::{has_logs, log_path, logged};

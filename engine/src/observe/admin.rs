@@ -1,6 +1,7 @@
 //! The pages on the engine's admin socket, which only its owner can reach: `GET /status`, `GET
 //! /metrics`, `GET /engine`, `POST /invoke/NAME`, `POST /attach/NAME`, `POST /reload`.
 
+use crate::aside::run_aside;
 use crate::core::CoreCalls;
 use crate::gateway::{Calls, Client, Gateway, RequestBody, Site, Stop, response, tell_id, timeout};
 use crate::observe::metrics::CONTENT_TYPE;
@@ -17,7 +18,6 @@ use std::ffi::OsString;
 use std::rc::Rc;
 use tokio::net::UnixListener;
 use tokio::sync::{mpsc, oneshot};
-use tokio::task::spawn_blocking;
 
 /// Most bytes that say what to reload.
 const MAX_RELOAD_BYTES: u64 = 1024 * 1024;
@@ -201,7 +201,7 @@ impl Admin {
 /// The page of metrics, written where it holds up no call.
 pub(super) async fn metrics(observed: &Observed) -> Response<Bytes> {
     let metrics = observed.metrics();
-    let Ok(Ok(page)) = spawn_blocking(move || metrics.page()).await else {
+    let Some(Ok(page)) = run_aside(move || metrics.page()).await else {
         return text(500, "the page could not be written\n");
     };
     let mut response = Response::new(Bytes::from(page));
