@@ -4,13 +4,14 @@ use harness::http2::{INITIAL_WINDOW, frame, kind};
 use harness::process::{descriptor_count, signal, thaw};
 use harness::workers::c;
 use harness::{
-    Connection, Engine, Http2, Setup, allow_many_descriptors, private_memory, wait_until,
+    Connection, Engine, Http2, Load, Setup, allow_many_descriptors, private_memory, wait_until,
     wait_until_within,
 };
 use nix::sys::signal::Signal;
 use std::io::{ErrorKind, Read, Write};
 use std::net::TcpStream;
 use std::os::unix::net::UnixStream;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 /// What is asked for behind a request on the same connection, to see whether it is taken for a second one.
@@ -475,5 +476,35 @@ fn a_client_that_does_not_take_its_answer_is_ended() {
     });
     assert!(began.elapsed() > TAKE_TIMEOUT / 2, "{:?}", began.elapsed());
     assert_eq!(engine.text("Echo", "others"), "others");
+    engine.stop();
+}
+
+/// How long half of the calls of Echo take at most.
+fn median(engine: &Engine, calls: usize) -> Duration {
+    let load = Load::start(engine.address(), 1, "Echo", b"others");
+    wait_until("others to be answered", || load.ended() >= calls);
+    let mut times: Vec<Duration> = load.stop().iter().map(|o| o.ended - o.began).collect();
+    times.sort_unstable();
+    times[times.len() / 2]
+}
+
+#[test]
+fn a_client_of_http_2_that_sends_short_frames_without_end_slows_nobody() {
+    /// Such a client has a core, of which a small machine has few, and its part of the engine's.
+    const SLOWER: u32 = 8;
+    const PRIORITY: u8 = 2;
+    let engine = engine();
+    median(&engine, 500);
+    let quiet = median(&engine, 2000);
+    let is_over = AtomicBool::new(false);
+    let frames = frame(PRIORITY, 0, 1, &[0, 0, 0, 0, 1]).repeat(10_000);
+    let mut client = Http2::open(engine.address());
+    let beside = std::thread::scope(|scope| {
+        scope.spawn(|| while !is_over.load(Ordering::Relaxed) && client.write(&frames).is_ok() {});
+        let beside = median(&engine, 2000);
+        is_over.store(true, Ordering::Relaxed);
+        beside
+    });
+    assert!(beside < SLOWER * quiet, "{beside:?}, without it {quiet:?}");
     engine.stop();
 }

@@ -12,7 +12,11 @@ use nightcore_runtime::ipc::socket;
 use nix::sys::signal::Signal;
 use raw::{ControlKind, RawControl};
 use std::os::fd::{AsFd, OwnedFd};
+use std::time::Duration;
 
+/// How much longer calls of others may take beside a peer that does as much of one thing as it can.
+/// It has a core, of which a small machine has few, and its part of the engine's.
+const SLOWER: u32 = 8;
 const RAW: &str = env!("CARGO_BIN_EXE_nightcore-test-raw-worker");
 /// What a function's worker printed and the engine said of it, at most.
 const LOG_BYTES: usize = 1 << 20;
@@ -168,4 +172,51 @@ fn strangers_at_the_control_socket_are_sent_away_and_leave_nothing() {
     signal(container, Signal::SIGKILL);
     wait_until("another container to answer", || engine.call("Echo", "x").status == 200);
     engine.stop();
+}
+
+/// How long half of the calls of Echo take at most, while nobody or somebody misbehaves beside it.
+fn median(engine: &Engine, calls: usize) -> Duration {
+    let load = Load::start(engine.address(), 1, "Echo", b"others");
+    wait_until("others to be answered", || load.ended() >= calls);
+    let mut times: Vec<Duration> = load.stop().iter().map(|o| o.ended - o.began).collect();
+    times.sort_unstable();
+    times[times.len() / 2]
+}
+
+#[test]
+fn a_worker_has_no_more_internal_calls_than_it_may_and_cancelling_costs_little() {
+    const REQUESTS: usize = 60;
+    for channel in ["fifo", "ring"] {
+        let setup = Setup::new().channel(channel).command(
+            "CallsWithoutEnd",
+            &[RAW, "lies-of-loops"],
+            "timeout = \"1m\"",
+        );
+        let setup = setup.function("Sleep", &c(), "queue = { calls = 100000 }\ntimeout = \"1m\"");
+        let engine = setup.functions(&["Echo"], &c()).start();
+        median(&engine, 500);
+        let quiet = median(&engine, 2000);
+        let mut clients: Vec<_> = (0..REQUESTS).map(|_| engine.connect()).collect();
+        for client in &mut clients {
+            client.send("POST", "/function/CallsWithoutEnd", &[], b"").unwrap();
+        }
+        engine.wait_for_log("CallsWithoutEnd", "all calls are made");
+        assert_eq!(engine.function("Sleep").internal, 1024, "over {channel}");
+        let beside = median(&engine, 2000);
+        assert!(beside < SLOWER * quiet, "over {channel}: {beside:?}, without it {quiet:?}");
+    }
+}
+
+#[test]
+fn a_container_that_has_regions_made_without_end_slows_nobody() {
+    const HOSTILE: &str = "ChangesRegionsWithoutEnd";
+    let setup = Setup::new().channel("ring").command(HOSTILE, &[RAW, "lies"], "timeout = \"1m\"");
+    let engine = setup.functions(&["Echo"], &c()).start();
+    median(&engine, 500);
+    let quiet = median(&engine, 2000);
+    let mut client = engine.connect();
+    client.send("POST", &format!("/function/{HOSTILE}"), &[], b"").unwrap();
+    engine.wait_for_log(HOSTILE, "a hundred regions were made");
+    let beside = median(&engine, 2000);
+    assert!(beside < SLOWER * quiet, "{beside:?}, without it {quiet:?}");
 }

@@ -376,8 +376,14 @@ impl<P, R> Call<P, R> {
     }
 
     /// Keeps an answer for a call that waits until it has a slot. True if it is the first one.
+    ///
+    /// A handler waits for one slot, however often its worker asks for it.
     pub fn hold(&mut self, held: Held<P>) -> bool {
         let Some(wait) = self.wait_mut() else { return false };
+        let is_slot = |held: &Held<P>| matches!(held, Held::Slot);
+        if is_slot(&held) && wait.held.iter().any(is_slot) {
+            return false;
+        }
         wait.held.push(held);
         wait.held.len() == 1
     }

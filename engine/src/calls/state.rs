@@ -51,6 +51,8 @@ pub enum Caller<R> {
 pub struct Parent {
     /// The call that made it.
     pub call: CallNumber,
+    /// The worker that runs that call.
+    pub channel: ChannelKey,
     /// The number by which its worker knows the call.
     pub tag: InvokeNumber,
     /// The call's place among the children of its parent.

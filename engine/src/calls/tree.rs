@@ -3,7 +3,6 @@
 use super::state::{Caller, Parent};
 use super::table::Calls;
 use crate::ids::CallNumber;
-use nightcore_runtime::protocol::InvokeNumber;
 
 impl<P, R> Calls<P, R> {
     /// Notes that a call has made this one. Its place is the number of children before.
@@ -32,14 +31,5 @@ impl<P, R> Calls<P, R> {
         {
             of_moved.place = parent.place;
         }
-    }
-
-    /// The child of a call that its worker knows by this tag.
-    pub fn child_with_tag(&self, parent: CallNumber, tag: InvokeNumber) -> Option<CallNumber> {
-        let children = self.get(parent)?.children().iter().copied();
-        children.into_iter().find(|child| {
-            let caller = self.get(*child).and_then(|call| call.caller());
-            matches!(caller, Some(Caller::Call(parent)) if parent.tag == tag)
-        })
     }
 }

@@ -1,5 +1,6 @@
 //! The tasks that wait for what the transport brings, and hand it to the core.
 
+use super::pace::Pace;
 use super::state::{Core, CoreHandle};
 use crate::ids::ContainerKey;
 use crate::transport::{
@@ -18,6 +19,7 @@ use tokio::task::spawn_local;
 pub async fn admit_containers(listener: Listener, core: CoreHandle) {
     while let Some(stranger) = listener.accept().await {
         spawn_local(admit(core.clone(), stranger));
+        tokio::task::yield_now().await;
     }
 }
 
@@ -77,6 +79,7 @@ async fn listen(
         Ok(process) => process,
         Err(loss) => return loss,
     };
+    let mut pace = Pace::new();
     loop {
         match process.next().await {
             FromProcess::Message(message) => {
@@ -84,6 +87,7 @@ async fn listen(
                 if let Err(text) = handled {
                     return Loss::Broken(text);
                 }
+                pace.after_message().await;
             }
             FromProcess::Lost(loss) => return loss,
         }

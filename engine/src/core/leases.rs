@@ -149,7 +149,8 @@ impl Core {
     /// An event loop no longer wants the answer to the call of a lease, and has abandoned it.
     pub(super) fn cancel_lease(&mut self, now: u64, channel: &Channel, lease: CallNumber) {
         let Some(lending) = self.lendings.get_mut(&lease) else { return };
-        if lending.caller() != channel.container() {
+        // What follows looks at all leases: it does so once for each.
+        if lending.caller() != channel.container() || !lending.note_cancelled() {
             return;
         }
         lending.recall(lease);

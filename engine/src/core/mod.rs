@@ -13,6 +13,7 @@ mod functions;
 mod leases;
 mod messages;
 mod news;
+mod pace;
 mod processes;
 mod readiness;
 mod state;

@@ -6,6 +6,7 @@ mod calls;
 mod client;
 mod deadline;
 mod exchange;
+mod frames;
 mod hop;
 mod patience;
 mod pieces;

@@ -6,9 +6,10 @@
 //! unread bytes, and a reset takes away the answer that the client has not read yet.
 
 use super::client::Client;
+use super::frames::Frames;
 use super::socket::Socket;
 use super::timeouts::HeadTimer;
-use super::turns::Turns;
+use super::turns::{TURN_BYTES, Turns};
 use crate::tcp::send_now;
 use hyper::rt::{Sleep, Timer};
 use std::cell::{Cell, Ref, RefCell};
@@ -160,6 +161,7 @@ impl Linger {
 /// The stream that hyper reads from and writes to.
 pub(super) struct ClientStream<S> {
     turns: Turns<Shared<S>>,
+    frames: Frames,
     wire: Rc<Wire<S>>,
     client: Rc<Client>,
     /// Whether what was written are frames of HTTP/2, none of which begins as an answer of HTTP/1.
@@ -170,7 +172,14 @@ pub(super) struct ClientStream<S> {
 impl<S: Socket> ClientStream<S> {
     pub(super) fn new(wire: Rc<Wire<S>>, client: Rc<Client>) -> ClientStream<S> {
         let turns = Turns::new(Shared(wire.clone()));
-        ClientStream { turns, wire, client, is_http2: false, linger: None }
+        ClientStream {
+            turns,
+            frames: Frames::new(TURN_BYTES),
+            wire,
+            client,
+            is_http2: false,
+            linger: None,
+        }
     }
 
     /// Bytes are about to be written.
@@ -193,7 +202,21 @@ impl<S: Socket> AsyncRead for ClientStream<S> {
         context: &mut Context<'_>,
         into: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.turns).poll_read(context, into)
+        let this = &mut *self;
+        let before = into.filled().len();
+        match this.frames.read_bytes().filter(|most| *most < into.remaining()) {
+            None => ready!(Pin::new(&mut this.turns).poll_read(context, into))?,
+            Some(most) => {
+                let mut part = [0; TURN_BYTES];
+                let mut part = ReadBuf::new(&mut part[..most]);
+                ready!(Pin::new(&mut this.turns).poll_read(context, &mut part))?;
+                into.put_slice(part.filled());
+            }
+        }
+        if this.frames.note(&into.filled()[before..]) {
+            this.turns.end_turn();
+        }
+        Poll::Ready(Ok(()))
     }
 }
 

@@ -13,7 +13,7 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
 /// Bytes that a stream reads and writes in one turn: some 5 µs of copying. It may be the turn of
 /// many small requests.
-const TURN_BYTES: usize = 32 * 1024;
+pub(super) const TURN_BYTES: usize = 32 * 1024;
 
 /// A stream that takes turns.
 pub(super) struct Turns<S> {
@@ -34,6 +34,11 @@ impl<S> Turns<S> {
         }
         self.left = TURN_BYTES;
         pin!(tokio::task::yield_now()).poll(context)
+    }
+
+    /// Ends this turn: what was read takes as long as one.
+    pub(super) fn end_turn(&mut self) {
+        self.left = 0;
     }
 
     fn spend(&mut self, bytes: usize) {

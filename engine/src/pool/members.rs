@@ -2,6 +2,7 @@
 
 use super::containers::Container;
 use super::generations::Generations;
+use super::invokes::Invokes;
 use crate::calls::{FunctionLoad, Loads, OpenCalls};
 use crate::ids::{ChannelKey, ContainerKey, FunctionId};
 use slab::Slab;
@@ -12,6 +13,7 @@ use std::ops::{Index, IndexMut};
 struct Worker {
     container: ContainerKey,
     open: OpenCalls,
+    invokes: Invokes,
 }
 
 /// The containers of a function.
@@ -111,7 +113,7 @@ impl Pool {
 
     /// A worker of this container is ready.
     pub fn add_worker(&mut self, container: ContainerKey) -> ChannelKey {
-        let worker = Worker { container, open: OpenCalls::default() };
+        let worker = Worker { container, open: OpenCalls::default(), invokes: Invokes::default() };
         let channel = ChannelKey::at_index(self.workers.insert(worker));
         self[container].workers.came(channel);
         channel
@@ -132,6 +134,23 @@ impl Pool {
     #[inline]
     pub fn open(&self, channel: ChannelKey) -> &OpenCalls {
         &self.workers[channel.index()].open
+    }
+
+    /// The internal calls that a worker has under way; `None` if it has left.
+    #[inline]
+    pub fn invokes(&self, channel: ChannelKey) -> Option<&Invokes> {
+        self.workers.get(channel.index()).map(|worker| &worker.invokes)
+    }
+
+    /// The same, to change them.
+    #[inline]
+    pub fn invokes_mut(&mut self, channel: ChannelKey) -> Option<&mut Invokes> {
+        self.workers.get_mut(channel.index()).map(|worker| &mut worker.invokes)
+    }
+
+    /// The internal calls that each worker has under way.
+    pub fn all_invokes(&self) -> impl Iterator<Item = (ChannelKey, &Invokes)> {
+        self.workers.iter().map(|(at, worker)| (ChannelKey::at_index(at), &worker.invokes))
     }
 
     /// The calls that were sent to the workers of a container and have not ended.

@@ -4,6 +4,7 @@ mod containers;
 mod edges;
 mod failed_calls;
 mod generations;
+mod invokes;
 mod members;
 mod workers;
 

@@ -20,8 +20,9 @@ struct Making {
     depth: u32,
     deadline: Option<u64>,
     abandoned: Option<CancelReason>,
-    /// How many calls it has under way.
+    /// How many calls it has under way, and its worker.
     children: usize,
+    outstanding: usize,
 }
 
 impl<P: Share, R> Scheduler<P, R> {
@@ -67,6 +68,10 @@ impl<P: Share, R> Scheduler<P, R> {
     ) -> Result<(), Broken> {
         let Invoke { channel, parent, tag, waits, .. } = invoke;
         let caller = self.run_by(channel, parent)?;
+        let invokes = self.pool.invokes(channel);
+        if invokes.is_some_and(|invokes| invokes.get(tag).is_some()) {
+            return Err(Broken::Invoke(tag.0));
+        }
         // A direct call tells itself what the engine does not know of it, and a lease is no call.
         let (root, depth) = match (invoke.below, caller.is_lease()) {
             (Some(below), true) => (below.root, below.depth),
@@ -80,6 +85,7 @@ impl<P: Share, R> Scheduler<P, R> {
             deadline: caller.deadline(),
             abandoned: caller.abandoned().map(|(reason, _)| reason),
             children: caller.children().len(),
+            outstanding: invokes.map_or(0, |invokes| invokes.len()),
         };
         let (callee, deadline) = match self.admit_nested(turn.now, &invoke, making) {
             Ok(admitted) => admitted,
@@ -90,12 +96,15 @@ impl<P: Share, R> Scheduler<P, R> {
         };
         self.functions[callee].counts.accepted(Origin::Internal);
         let Invoke { payload, bytes, input, .. } = invoke;
-        let caller = Caller::Call(Parent { call: parent, tag, place: making.children });
+        let caller = Caller::Call(Parent { call: parent, channel, tag, place: making.children });
         let below = Some((making.root, making.depth));
         let function = callee;
         let admitted = NewCall { function, caller, payload, bytes, input, below, deadline };
         let call = self.enter(turn, admitted, Lane::Nested);
         self.calls.add_child(parent, call);
+        if let Some(invokes) = self.pool.invokes_mut(channel) {
+            invokes.began(tag, call);
+        }
         self.release_held(turn, channel, parent);
         if waits {
             self.lend(turn, parent);
@@ -132,7 +141,7 @@ impl<P: Share, R> Scheduler<P, R> {
         if making.depth > max_depth {
             return Err(Refusal::TooDeep { max_depth });
         }
-        if making.children >= MAX_OUTSTANDING {
+        if making.outstanding >= MAX_OUTSTANDING {
             return Err(Refusal::TooManyCalls { most: MAX_OUTSTANDING });
         }
         let own = now.saturating_add(ns(f.spec().timeout));

@@ -3,7 +3,7 @@
 use super::Scheduler;
 use super::action::Action;
 use super::turn::Turn;
-use crate::calls::{Caller, Share};
+use crate::calls::{Caller, Parent, Share};
 use crate::functions::Origin;
 use crate::ids::{CallNumber, ChannelKey};
 use nightcore_runtime::protocol::{CancelReason, Failure, InvokeNumber, Status};
@@ -30,11 +30,7 @@ impl<P: Share, R> Scheduler<P, R> {
         channel: ChannelKey,
         tag: InvokeNumber,
     ) {
-        if self.pool.container_of(channel).is_none() {
-            return;
-        }
-        let mut parents = self.pool.open(channel).ids().iter().copied();
-        if let Some(child) = parents.find_map(|id| self.calls.child_with_tag(id, tag)) {
+        if let Some(child) = self.pool.invokes(channel).and_then(|invokes| invokes.get(tag)) {
             let failure = Failure::new(Status::Cancelled, "the caller no longer wants it");
             self.cancel(turn, child, failure, CancelReason::Caller);
         }
@@ -94,7 +90,12 @@ impl<P: Share, R> Scheduler<P, R> {
                 Tell::Failure(failure) => {
                     self.settle(turn, function, (caller, queued_ns), Err(failure));
                 }
-                Tell::Count(origin, status) => self.functions[function].count_end(origin, status),
+                Tell::Count(origin, status) => {
+                    if let Caller::Call(parent) = caller {
+                        self.forget_invoke(parent);
+                    }
+                    self.functions[function].count_end(origin, status);
+                }
             }
             let Some(channel) = channel else { continue };
             turn.push(Action::Cancel { channel, call: id, reason });
@@ -103,6 +104,14 @@ impl<P: Share, R> Scheduler<P, R> {
             let told =
                 |child: &CallNumber| (*child, Tell::Failure(Failure::new(status, status.title())));
             left.extend(children.iter().map(told));
+        }
+    }
+
+    /// The worker that made a call is told how it has ended, or does not want to know.
+    #[inline]
+    pub(super) fn forget_invoke(&mut self, parent: Parent) {
+        if let Some(invokes) = self.pool.invokes_mut(parent.channel) {
+            invokes.ended(parent.tag);
         }
     }
 

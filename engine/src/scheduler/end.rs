@@ -141,6 +141,7 @@ impl<P: Share, R> Scheduler<P, R> {
             Caller::Call(parent) => {
                 f.count_end(Origin::Internal, status);
                 self.calls.forget_child(parent, queued_ns);
+                self.forget_invoke(parent);
                 self.deliver(turn, parent, function, outcome);
             }
         }

@@ -2,8 +2,9 @@
 //! counters are right has no use for it.
 
 use super::Scheduler;
-use crate::calls::{Calls, FunctionLoad};
+use crate::calls::{Caller, Calls, FunctionLoad};
 use crate::ids::{CallNumber, ChannelKey, ContainerKey, FunctionId};
+use nightcore_runtime::protocol::InvokeNumber;
 use std::collections::BTreeMap;
 
 /// What the states of all calls add up to.
@@ -15,12 +16,17 @@ struct Sums {
     containers: BTreeMap<ContainerKey, u32>,
     /// Open calls, by worker.
     workers: BTreeMap<ChannelKey, Vec<CallNumber>>,
+    /// Internal calls under way, by the worker that made them and its number for each.
+    invokes: BTreeMap<(ChannelKey, InvokeNumber), CallNumber>,
 }
 
 impl Sums {
     fn of<P, R>(calls: &Calls<P, R>) -> Sums {
         let mut sums = Sums::default();
         for call in calls.iter() {
+            if let Some(Caller::Call(parent)) = call.caller() {
+                sums.invokes.insert((parent.channel, parent.tag), call.id());
+            }
             let (queued, bytes, running, waiting, outside) =
                 sums.functions.entry(call.function()).or_default();
             let Some(at) = call.dispatched() else {
@@ -65,6 +71,9 @@ impl<P, R> Scheduler<P, R> {
             kept.workers.insert(channel, open);
         }
         kept.workers.retain(|_, open| !open.is_empty());
+        for (channel, invokes) in self.pool.all_invokes() {
+            kept.invokes.extend(invokes.iter().map(|(tag, call)| ((channel, tag), call)));
+        }
         let sums = Sums::of(&self.calls);
         if sums == kept { Ok(()) } else { Err(format!("counted {sums:?}, kept {kept:?}")) }
     }

@@ -224,8 +224,10 @@ impl<P: Share, R> Scheduler<P, R> {
         let call = self.run_by(channel, id)?;
         if call.answers() == seen && !call.children().is_empty() {
             let function = call.function();
-            self.lend(turn, id);
-            self.pump(turn, function);
+            // Without a new slot nothing has changed.
+            if self.lend(turn, id) {
+                self.pump(turn, function);
+            }
         }
         Ok(())
     }

@@ -17,6 +17,10 @@ const BUDGET_BODIES: u64 = 8;
 /// some 65,000.
 const MAX_REGIONS: usize = 256;
 
+/// Most blocks that a container may keep: more than it can have calls and answers under way. To
+/// find one that was given back, the engine may look at all of them, which takes some 50 µs.
+const MAX_BLOCKS: usize = 16 * 1024;
+
 /// A region whose blocks the engine hands out.
 struct Own {
     id: RegionId,
@@ -103,6 +107,7 @@ impl Arena {
         bytes: u64,
         told: &mut Vec<Told>,
     ) -> Result<EngineBlock, Failure> {
+        self.check_blocks()?;
         for own in &mut self.own {
             if let Some(block) = own.books.allocate(&own.region, bytes) {
                 return Ok(EngineBlock { region_id: own.id, region: own.region.clone(), block });
@@ -120,6 +125,23 @@ impl Arena {
             block.ok_or_else(|| Failure::new(Status::Internal, "a new region has no room"))?;
         self.own.push(Own { id, region: region.clone(), books });
         Ok(EngineBlock { region_id: id, region, block })
+    }
+
+    /// Refuses a block to a container that keeps too many.
+    fn check_blocks(&mut self) -> Result<(), Failure> {
+        let count = |own: &[Own]| own.iter().map(|own| own.books.outstanding()).sum::<usize>();
+        if count(&self.own) < MAX_BLOCKS {
+            return Ok(());
+        }
+        // Finds those that were given back.
+        self.used_bytes();
+        let blocks = count(&self.own);
+        if blocks < MAX_BLOCKS {
+            return Ok(());
+        }
+        let text =
+            format!("{blocks} payloads in shared memory were not given back by this process");
+        Err(Failure::new(Status::Overloaded, text))
     }
 
     fn drop_idle(&mut self, told: &mut Vec<Told>) {
@@ -212,6 +234,20 @@ mod tests {
         };
         assert_eq!(ids, [3, 4]);
         assert_eq!(arena.allocated(), 2, "{:?}", block.region_id);
+    }
+
+    #[test]
+    fn a_container_that_keeps_its_blocks_gets_no_more() {
+        let (mut arena, _files) = Arena::new(1 << 20).unwrap();
+        let mut told = Vec::new();
+        let mut take = |arena: &mut Arena| arena.allocate(1, &mut told);
+        let blocks: Vec<EngineBlock> = (0..MAX_BLOCKS)
+            .map(|_| take(&mut arena).map_err(|failure| failure.message).unwrap())
+            .collect();
+        assert_eq!(take(&mut arena).err().unwrap().status, Status::Overloaded);
+        blocks[7].region.give_back(blocks[7].block);
+        assert!(take(&mut arena).is_ok());
+        assert!(take(&mut arena).is_err());
     }
 
     #[test]

@@ -33,8 +33,8 @@ use tokio::task::spawn_local;
 /// its calls can have under way. Without a bound a worker that asks and never reads would make the
 /// engine hold all its answers.
 const MAX_UNSENT: usize = 8 * MAX_OUTSTANDING;
-/// Most messages of one ring that are handled before others have their turn.
-const MAX_MESSAGES_A_TURN: usize = 32;
+/// Most messages of one worker that are handled before others have their turn.
+pub(super) const MAX_MESSAGES_A_TURN: usize = 32;
 
 /// A worker's channel.
 pub struct Channel {

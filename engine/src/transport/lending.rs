@@ -27,6 +27,8 @@ pub struct Lending {
     caller: ContainerKey,
     caller_mode: Mode,
     is_recalled: bool,
+    /// Whether the caller has said that it wants no answer.
+    is_cancelled: bool,
     /// How many calls had been claimed when the engine looked last, and since when, ns.
     idle: (u32, u64),
 }
@@ -64,8 +66,10 @@ impl Lending {
         let rings_callee = give(callee_bell, &mut for_callee);
         for_caller.extend(rings_callee);
         for_callee.extend(rings_caller);
-        let (idle, is_recalled) = ((file.claimed(), now), false);
-        let lending = Lending { file, channel, callee, caller, caller_mode, is_recalled, idle };
+        let idle = (file.claimed(), now);
+        let (is_recalled, is_cancelled) = (false, false);
+        let lending =
+            Lending { file, channel, callee, caller, caller_mode, is_recalled, is_cancelled, idle };
         Ok((lending, [for_caller, for_callee]))
     }
 
@@ -100,6 +104,11 @@ impl Lending {
         if self.channel.mode() == Mode::Threads {
             self.file.wake_callee();
         }
+    }
+
+    /// Its caller wants no answer any more. False if it has said so before.
+    pub(crate) fn note_cancelled(&mut self) -> bool {
+        !std::mem::replace(&mut self.is_cancelled, true)
     }
 
     /// The call that is under way.

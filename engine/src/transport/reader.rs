@@ -1,6 +1,6 @@
 //! The reading end of a channel's pipe, by which messages come, or which is the bell of a ring.
 
-use super::channel::Channel;
+use super::channel::{Channel, MAX_MESSAGES_A_TURN};
 use crate::watched::Watched;
 use nightcore_runtime::ipc::inbox::{Filled, Inbox};
 use nightcore_runtime::protocol::{Broken, Message};
@@ -20,7 +20,20 @@ pub struct Reader {
     fd: Watched,
     /// What was read and not taken.
     inbox: Option<Inbox>,
+    /// What there is more of, for the next turn.
+    more: More,
     spare: Rc<SpareInbox>,
+}
+
+/// What is left of what a worker has sent. Others have their turn before it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum More {
+    /// Nothing is known.
+    None,
+    /// There may be more in the pipe.
+    InPipe,
+    /// There may be whole messages in the inbox.
+    InInbox,
 }
 
 /// What comes from a worker.
@@ -50,7 +63,7 @@ impl Reader {
         spare: Rc<SpareInbox>,
     ) -> io::Result<Reader> {
         let fd = Watched::new(fd, Interest::READABLE)?;
-        Ok(Reader { channel, fd, inbox: None, spare })
+        Ok(Reader { channel, fd, inbox: None, more: More::None, spare })
     }
 
     /// The channel.
@@ -60,6 +73,16 @@ impl Reader {
 
     /// Waits for what comes next; `None` once the engine has closed the channel.
     pub(crate) async fn next(&mut self) -> Option<Heard> {
+        let more = std::mem::replace(&mut self.more, More::None);
+        if more != More::None {
+            tokio::task::yield_now().await;
+            if self.channel.is_closed() {
+                return None;
+            }
+        }
+        if more == More::InInbox {
+            return Some(Heard::Bytes);
+        }
         match self.channel.rings() {
             Some(_) => self.next_bell().await,
             None => self.next_bytes().await,
@@ -80,6 +103,8 @@ impl Reader {
                     // new edge.
                     if drained {
                         ready.clear_ready();
+                    } else {
+                        self.more = More::InPipe;
                     }
                     return Some(Heard::Bytes);
                 }
@@ -111,6 +136,8 @@ impl Reader {
                 Ok(read) => {
                     if read < bytes.len() {
                         ready.clear_ready();
+                    } else {
+                        self.more = More::InPipe;
                     }
                     return Some(Heard::Bell);
                 }
@@ -121,7 +148,7 @@ impl Reader {
         }
     }
 
-    /// Hands all whole messages that were read to `handle`.
+    /// Hands whole messages that were read to `handle`, up to a bound.
     ///
     /// # Errors
     ///
@@ -132,7 +159,13 @@ impl Reader {
     ) -> Result<(), Broken> {
         let Some(inbox) = &mut self.inbox else { return Ok(()) };
         let mut result = Ok(());
+        let mut taken = 0;
         while result.is_ok() {
+            if taken == MAX_MESSAGES_A_TURN {
+                self.more = More::InInbox;
+                break;
+            }
+            taken += 1;
             result = match inbox.take() {
                 Ok(Some(message)) => {
                     self.channel.check_unread().and_then(|()| handle(&self.channel, &message))

@@ -217,6 +217,11 @@ impl Books {
         self.allocated
     }
 
+    /// How many blocks were handed out, and are not known to be given back.
+    pub fn outstanding(&self) -> usize {
+        self.outstanding.len()
+    }
+
     /// Units that are in use.
     pub fn units_taken(&mut self, region: &Region) -> u32 {
         self.sweep(region, usize::MAX);

@@ -25,6 +25,9 @@ pub enum Broken {
     /// A call the channel does not have.
     #[error("call {0:#x} is not under way on this channel")]
     Call(u64),
+    /// An internal call with the number of one that is under way.
+    #[error("internal call {0:#x} is under way already on this channel")]
+    Invoke(u64),
     /// A caller's id whose name was never told on this channel.
     #[error("the name of function {0} was not told")]
     Caller(u32),

@@ -40,7 +40,23 @@ impl Channel {
 
     /// Waits for the next call; its number.
     pub fn next_call(&mut self) -> crate::Result<u64> {
-        let (kind, call) = match self {
+        let (kind, call) = self.next_message()?;
+        if kind == Kind::Dispatch {
+            Ok(call)
+        } else {
+            Err(format!("{kind:?} came instead of a call").into())
+        }
+    }
+
+    /// Waits for the next message: the number of its call, if it is of this kind.
+    pub fn next_of(&mut self, wanted: Kind) -> crate::Result<Option<u64>> {
+        let (kind, call) = self.next_message()?;
+        Ok((kind == wanted).then_some(call))
+    }
+
+    /// Waits for the next message: its kind, the number of its call.
+    pub fn next_message(&mut self) -> crate::Result<(Kind, u64)> {
+        Ok(match self {
             Channel::Ring(ring) => {
                 let (kind, header, _) = ring.receive()?;
                 ring.give_back();
@@ -55,11 +71,6 @@ impl Channel {
                     return Err("the engine closed the channel".into());
                 }
             },
-        };
-        if kind == Kind::Dispatch {
-            Ok(call)
-        } else {
-            Err(format!("{kind:?} came instead of a call").into())
-        }
+        })
     }
 }

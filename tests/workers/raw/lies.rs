@@ -4,6 +4,7 @@ use crate::channel::Channel;
 use crate::raw::{self, ControlKind, Kind, RawControl, RawHeader, RawMessage};
 use crate::wrongs::{answer, die, invoke, stay};
 use nix::sys::socket::{MsgFlags, send};
+use std::collections::VecDeque;
 use std::os::fd::{AsFd, AsRawFd, OwnedFd};
 
 /// A body that fits no message.
@@ -17,6 +18,54 @@ fn complete(call: u64) -> RawHeader {
 
 fn in_region(call: u64, region: u32, block: u32) -> RawHeader {
     RawHeader { body_len: LARGE, region, block, ..complete(call) }
+}
+
+/// Internal calls for each request, and requests for which they are made.
+const CALLS: u64 = 1024;
+const REQUESTS: u64 = 60;
+
+/// Makes more internal calls than a worker may, for many requests, and then cancels others that it
+/// never made. Those beyond the first ones must be refused at once.
+fn call_without_end(channel: &mut Channel, first: u64) -> crate::Result<()> {
+    let mut requests = VecDeque::from([first]);
+    for number in 0..REQUESTS {
+        while requests.is_empty() {
+            requests.extend(channel.next_of(Kind::Dispatch)?);
+        }
+        let request = requests.pop_front().unwrap_or(first);
+        for call in 1..=CALLS {
+            let call = number * CALLS + call;
+            channel.send(invoke(call, request, b"Sleep", b"20000").as_bytes());
+        }
+        let mut refused = if number == 0 { CALLS } else { 0 };
+        while refused < CALLS {
+            match channel.next_message()? {
+                (Kind::Failed, _) => refused += 1,
+                (Kind::Dispatch, request) => requests.push_back(request),
+                (other, _) => return Err(format!("{other:?} came instead of a refusal").into()),
+            }
+        }
+    }
+    println!("all calls are made");
+    loop {
+        channel.send(RawMessage::new(RawHeader::new(Kind::Cancel, u64::MAX), b"", &[]).as_bytes());
+    }
+}
+
+/// Has one region after the other made, and gives each back.
+fn change_regions_without_end(control: &OwnedFd) -> crate::Result<()> {
+    for number in 0_u64.. {
+        if number == 100 {
+            println!("a hundred regions were made");
+        }
+        let request = RawControl { size: 16 << 20, ..RawControl::new(ControlKind::RegionRequest) };
+        raw::send(control.as_fd(), request, "", &[])?;
+        let granted = raw::receive(control.as_fd())?.ok_or("the engine closed the socket")?;
+        let region = granted.control.region;
+        let dropped = RawControl { region, ..RawControl::new(ControlKind::RegionDropped) };
+        raw::send(control.as_fd(), dropped, "", &[])?;
+    }
+    Ok(())
 }
 
 /// Does what the function's name says.
@@ -77,6 +126,8 @@ pub fn run(function: &str, control: &OwnedFd, mut channel: Channel) -> crate::Re
         "WantsMemoryForEver" => loop {
             say(RawControl { size: 1 << 30, ..RawControl::new(ControlKind::RegionRequest) }, "");
         },
+        "CallsWithoutEnd" => call_without_end(&mut channel, call)?,
+        "ChangesRegionsWithoutEnd" => change_regions_without_end(control)?,
         "LeavesItsSocketToAChild" => {
             // SAFETY: the child, a copy of this single thread, only waits.
             if unsafe { libc::fork() } != 0 {

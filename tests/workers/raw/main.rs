@@ -1,7 +1,7 @@
 //! A process that speaks the protocol by itself, and wrongly. Its argument says how: a number is the version
 //! in which it greets; it prints what the engine says, and ends as a refused worker does. With "garbage" it
 //! greets well, and answers its first call with bytes that are no message; with "ring" it does wrong with its ring what its
-//! function's name says, and with "lies" what can be done wrong with either channel or beside it.
+//! function's name says, and with "lies" what can be done wrong with either channel or beside it; "lies-of-loops" does so as an event loop.
 
 mod channel;
 mod lies;
@@ -25,6 +25,11 @@ type Result<T> = std::result::Result<T, Box<dyn Error>>;
 
 /// Connects and greets; the connection and what the engine answers.
 fn greet(version: u16) -> Result<(OwnedFd, RawReceived)> {
+    greet_as(0, version)
+}
+
+/// The same as worker threads, mode 0, or as an event loop, mode 1.
+fn greet_as(mode: u16, version: u16) -> Result<(OwnedFd, RawReceived)> {
     let hex = std::env::var(TOKEN_VARIABLE)?;
     let mut token = [0; 16];
     for (at, byte) in token.iter_mut().enumerate() {
@@ -32,6 +37,7 @@ fn greet(version: u16) -> Result<(OwnedFd, RawReceived)> {
     }
     let connection = socket::connect_to(Path::new(&std::env::var(SOCKET_VARIABLE)?))?;
     let hello = RawControl {
+        mode,
         version,
         oldest_version: version,
         token,
@@ -78,8 +84,8 @@ fn misuse_the_ring() -> Result<()> {
     wrongs::run(&welcome.text, ring::Ring::new(created.descriptors)?)
 }
 
-fn lie() -> Result<()> {
-    let (connection, welcome) = greet(2)?;
+fn lie(mode: u16) -> Result<()> {
+    let (connection, welcome) = greet_as(mode, 2)?;
     let created = raw::receive(connection.as_fd())?.ok_or("the engine made no worker")?;
     lies::run(&welcome.text, &connection, channel::Channel::new(created.descriptors)?)
 }
@@ -91,7 +97,8 @@ fn main() -> ExitCode {
             greet(version).map(|(_, answer)| eprintln!("{:?}: {}", answer.kind, answer.text))
         }
         Err(_) if how == "ring" => misuse_the_ring(),
-        Err(_) if how == "lies" => lie(),
+        Err(_) if how == "lies" => lie(0),
+        Err(_) if how == "lies-of-loops" => lie(1),
         Err(_) => answer_with_garbage(),
     };
     if let Err(error) = result {
