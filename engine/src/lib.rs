@@ -8,15 +8,19 @@
 
 mod address_space;
 mod aside;
+mod available;
+mod buffer;
 pub mod calls;
 pub mod cli;
 pub mod config;
 pub mod core;
+mod descriptors;
 pub mod directory;
 pub mod functions;
 pub mod gateway;
 pub mod ids;
 pub mod launcher;
+pub mod memory;
 pub mod notify;
 pub mod observe;
 pub mod place;

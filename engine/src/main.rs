@@ -9,6 +9,12 @@ use std::process::ExitCode;
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
+/// Gives memory that nothing uses back to the system.
+fn give_back() {
+    // SAFETY: it may be called at any time, on any thread.
+    unsafe { libmimalloc_sys::mi_collect(true) };
+}
+
 fn main() -> ExitCode {
-    nightcore_engine::cli::main()
+    nightcore_engine::cli::main(give_back)
 }

@@ -1,11 +1,14 @@
 //! An engine from its start to its end: the rooms are built, tied together, and taken down in order.
 
-use crate::config::Config;
+use crate::available::available_memory;
+use crate::config::{self, Config, MIN_HELD_BYTES};
 use crate::core::{Core, CoreCalls, CoreHandle, admit_containers, keep_time, look_at_rings};
+use crate::descriptors::Shares;
 use crate::directory::{self, Directory};
-use crate::gateway::{Gateway, Health, Limits, Service, Stop, keep_timeouts};
+use crate::gateway::{Gateway, Health, Limits, MAX_HEADER_BYTES, Service, Stop, keep_timeouts};
 use crate::ids::FunctionId;
 use crate::launcher::{Keeper, outlive_file_size_limit, raise_open_files};
+use crate::memory::Memory;
 use crate::notify::notify;
 use crate::observe::admin::{Admin, EngineInfo};
 use crate::observe::door::Door;
@@ -36,6 +39,12 @@ const READY_PAUSE: Duration = Duration::from_millis(5);
 /// Time beyond the longest timeout that calls under way have when the engine stops.
 const DRAIN_SLACK: Duration = Duration::from_secs(1);
 
+/// Requests and answers may hold one of so many parts of the memory that the engine may have. As
+/// much again may be in shared memory, or on its way through HTTP; the rest is for functions.
+const MEMORY_ONE_OF: u64 = 4;
+/// What the engine is taken to have, in bytes, where the system does not say it.
+const UNKNOWN_MEMORY: u64 = 1 << 30;
+
 /// What `nightcore up` was told.
 pub struct Options<'a> {
     /// The configuration.
@@ -48,6 +57,8 @@ pub struct Options<'a> {
     pub ready: Option<File>,
     /// Whether all functions are watched, and the configuration.
     pub watch_all: bool,
+    /// Gives memory that the allocator keeps back to the system.
+    pub give_back: fn(),
 }
 
 /// Which functions cannot be called.
@@ -73,9 +84,10 @@ impl Health for CoreHealth {
 /// Runs an engine until it is told to stop by SIGTERM or SIGINT. A second signal does not wait for
 /// calls under way, and one more not for processes. SIGHUP reloads the configuration.
 pub async fn run(options: Options<'_>) -> Result<()> {
-    let Options { config, directory, is_named, ready, watch_all } = options;
+    let Options { config, directory, is_named, ready, watch_all, give_back } = options;
     outlive_file_size_limit().context("cannot ignore SIGXFSZ")?;
     let open_files = raise_open_files().context("cannot raise the limit of open files")?;
+    let shares = Shares::of_this_process().context("cannot ask for the limit of open files")?;
     let mut signals = Signals::new().context("cannot handle signals")?;
     let tcp = bind("gateway", config.gateway.listen)?;
     let address = format!("http://{}", tcp.local_addr()?);
@@ -89,6 +101,10 @@ pub async fn run(options: Options<'_>) -> Result<()> {
 
     let (events_in, mut events) = mpsc::unbounded_channel();
     let max_body_bytes = config.gateway.max_body_bytes;
+    let memory = Memory::with_limit(memory_limit(&config.gateway));
+    // As much again for heads of requests that are still coming.
+    let clients = memory.usage().limit / MAX_HEADER_BYTES as u64;
+    let clients = usize::try_from(clients).unwrap_or(usize::MAX);
     let alarm = Alarm::new().context("cannot make a timer")?;
     let core = Core::create(directory.to_owned(), max_body_bytes, events_in, alarm.clone());
     if config.functions.iter().any(|function| function.channel == ChannelKind::Ring) {
@@ -100,6 +116,7 @@ pub async fn run(options: Options<'_>) -> Result<()> {
 
     let observed = Rc::new(Observed {
         core: core.clone(),
+        memory,
         keeper: keeper.status(),
         address: address.clone(),
         metrics: door.as_ref().map(|(_, address)| format!("{address}/metrics")),
@@ -116,23 +133,25 @@ pub async fn run(options: Options<'_>) -> Result<()> {
     });
     premises.borrow_mut().open(control_socket, {
         let core = core.clone();
-        move |path| Ok(spawn_local(admit_containers(Listener::bind(path)?, core.clone())))
+        move |path| {
+            Ok(spawn_local(admit_containers(Listener::bind(path, shares.strangers)?, core.clone())))
+        }
     })?;
     premises.borrow_mut().open(admin_socket(directory), move |path| {
-        Ok(spawn_local(admin.clone().serve(UnixListener::bind(path)?)))
+        let listener = UnixListener::bind(path)?;
+        Ok(spawn_local(admin.clone().serve(listener, shares.room_for_admin())))
     })?;
     spawn_local(keep_premises(premises.clone()));
     if let Some((listener, _)) = door {
-        spawn_local(
-            Door { observed: observed.clone(), health: CoreHealth(core.clone()) }.serve(listener),
-        );
+        let door = Door { observed: observed.clone(), health: CoreHealth(core.clone()) };
+        spawn_local(door.serve(listener, shares.room_for_admin()));
     }
     spawn_local(keep_time(alarm, core.clone()));
     spawn_local(look_at_rings(core.clone()));
     let stop = Stop::default();
-    let gateway = Rc::new(Gateway::default());
+    let gateway = Rc::new(Gateway::with_room(shares.room_for_clients(clients), memory));
     let service = Service {
-        calls: CoreCalls(core.clone()),
+        calls: CoreCalls { core: core.clone(), memory },
         health: CoreHealth(core.clone()),
         limits: Limits { max_body_bytes },
         routes: functions.routes(),
@@ -145,6 +164,7 @@ pub async fn run(options: Options<'_>) -> Result<()> {
             say(&format!("clients that fall silent are not ended: {error}"));
         }
     });
+    spawn_local(memory.give_back_after_peaks(give_back));
     say(&format!("listening on {address}"));
     if let Some(metrics) = &observed.metrics {
         say(&format!("metrics at {metrics}"));
@@ -210,6 +230,15 @@ fn bind(section: &str, address: SocketAddr) -> Result<TcpListener> {
             _ => anyhow::Error::new(error).context(failed),
         }
     })
+}
+
+/// What requests and answers may hold together, in bytes.
+fn memory_limit(gateway: &config::Gateway) -> u64 {
+    let derived = || {
+        let available = available_memory().unwrap_or(UNKNOWN_MEMORY);
+        (available / MEMORY_ONE_OF).max(MIN_HELD_BYTES)
+    };
+    gateway.memory_bytes.unwrap_or_else(derived)
 }
 
 /// The door that `[admin]` names, and its address.

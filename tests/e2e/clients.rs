@@ -442,6 +442,7 @@ fn a_client_of_http_2_that_does_not_take_its_answers_is_ended() {
     const BYTES: usize = 1 << 20;
     let engine = Setup::new().functions(&["Big"], &c()).start();
     let before = descriptor_count(engine.pid());
+    let memory = private_memory(engine.pid());
     // Their clients make no room, or a byte's.
     let mut clients: Vec<Http2> =
         [0, 1].map(|window| Http2::open_with(engine.address(), &[(INITIAL_WINDOW, window)])).into();
@@ -458,6 +459,8 @@ fn a_client_of_http_2_that_does_not_take_its_answers_is_ended() {
         }
     });
     wait_until("the connections to be given up", || descriptor_count(engine.pid()) <= before);
+    let most = memory + (ANSWERS * BYTES) as u64 / 4;
+    wait_until("the answers' memory to be given back", || private_memory(engine.pid()) < most);
     engine.stop();
 }
 

@@ -2,7 +2,9 @@
 
 use harness::process::descriptors;
 use harness::workers::c;
-use harness::{Setup, allow_many_descriptors, limit_process, pattern, process, wait_until};
+use harness::{
+    Connection, Setup, allow_many_descriptors, limit_process, pattern, process, wait_until,
+};
 use nix::sys::signal::Signal;
 use std::fs;
 
@@ -138,5 +140,29 @@ fn an_engine_that_gets_no_thread_goes_on() {
     let reload = engine.nightcore("reload", &[]);
     assert_eq!(reload.text().trim(), "nothing has changed", "{}", reload.stderr);
     assert_eq!(engine.text("Echo", "on"), "on");
+    engine.stop();
+}
+
+#[test]
+fn idle_clients_keep_no_worker_from_being_created() {
+    const CLIENTS: usize = 200;
+    allow_many_descriptors();
+    let home = Setup::new().functions(&["Echo", "Sleep"], &c()).home();
+    let engine = home.start_under("sh", &["-c", UNDER, "-n", "64"]);
+    // One of them has a call under way, and keeps its connection.
+    let mut busy = engine.connect();
+    busy.send("POST", "/function/Sleep", &[], b"1500").unwrap();
+    wait_until("the call to run", || engine.function("Sleep").running == 1);
+    let mut idle: Vec<Connection> = (0..CLIENTS).map(|_| engine.connect()).collect();
+    let before = engine.container("Echo");
+    process::signal(before, Signal::SIGKILL);
+    wait_until("another process of Echo to serve", || engine.call("Echo", "on").status == 200);
+    assert_ne!(engine.container("Echo"), before);
+    assert_eq!(busy.receive().unwrap().text(), "slept 1500");
+    // Those that have been idle for the longest time have made room.
+    assert!(idle[0].is_closed());
+    assert_eq!(idle.last_mut().unwrap().call("Echo", b"last").text(), "last");
+    drop(idle);
+    assert_eq!(engine.text("Echo", "after"), "after");
     engine.stop();
 }

@@ -7,8 +7,9 @@ use nightcore_engine::core::{
     ContainerEvent, Core, CoreCalls, CoreHandle, admit_containers, keep_time, look_at_rings,
 };
 use nightcore_engine::functions::Spec;
-use nightcore_engine::gateway::{Answer, Calls};
+use nightcore_engine::gateway::{Answer, Calls, ReadBody};
 use nightcore_engine::ids::{FunctionId, Generation};
+use nightcore_engine::memory::Memory;
 use nightcore_engine::transport::{Alarm, Identity, Launched, Listener};
 use nightcore_runtime::ipc::channel::{self, set_nonblocking};
 use nightcore_runtime::ipc::inbox::Inbox;
@@ -42,6 +43,10 @@ pub(crate) const LARGE: &[u8] = b"large";
 pub(crate) const MAX_BODY: u64 = 1 << 20;
 /// Turns in which the engine has done whatever it was given.
 const TURNS: usize = 8;
+/// Room for what the calls of one run hold.
+static MEMORY: LazyLock<Memory> = LazyLock::new(|| Memory::with_limit(1 << 30));
+/// Connections that have not greeted, at most.
+const MAX_STRANGERS: usize = 256;
 /// A call that has not ended by then hangs.
 const ENDS_WITHIN: Duration = Duration::from_secs(10);
 
@@ -165,7 +170,8 @@ impl Engine {
         let hostile = core.borrow_mut().add_function(spec(HOSTILE, channel));
         let echo = core.borrow_mut().add_function(spec(ECHO, ChannelKind::Fifo));
         core.borrow_mut().add_function(spec(SILENT, ChannelKind::Fifo));
-        let listener = Listener::bind(&directory.path().join("control")).expect("a control socket");
+        let listener = Listener::bind(&directory.path().join("control"), MAX_STRANGERS);
+        let listener = listener.expect("a control socket");
         spawn_local(admit_containers(listener, core.clone()));
         spawn_local(keep_time(alarm, core.clone()));
         spawn_local(look_at_rings(core.clone()));
@@ -218,12 +224,11 @@ impl Engine {
     }
 
     fn call_of(&self, function: FunctionId, body: Vec<u8>) -> Call {
-        let calls = CoreCalls(self.core.clone());
+        let calls = CoreCalls { core: self.core.clone(), memory: *MEMORY };
+        let body = ReadBody { bytes: Bytes::from(body), held: MEMORY.hold_nothing() };
         let mut metadata = MetadataBuffer::new();
         metadata.push(":method", b"POST").expect("it is short");
-        spawn_local(
-            async move { calls.call(function, None, metadata, Bytes::from(body)).await.outcome },
-        )
+        spawn_local(async move { calls.call(function, None, metadata, body).await.outcome })
     }
 
     /// Waits until these calls, and all that they led to, have ended; nobody serves the hostile function any more.

@@ -1,6 +1,6 @@
 //! A client that speaks just enough HTTP/2, frame by frame, so that it can also misbehave.
 
-use std::collections::VecDeque;
+use std::collections::{BTreeMap, VecDeque};
 use std::io::{self, Read, Write};
 use std::net::{SocketAddr, TcpStream};
 use std::time::Duration;
@@ -11,6 +11,11 @@ const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
 /// The largest frame that a peer takes unless it says otherwise.
 const MAX_FRAME_BYTES: usize = 16 * 1024;
 
+/// The window of a connection, and of a stream, before the peer says otherwise.
+const FIRST_WINDOW: usize = 65_535;
+/// A gateway that says nothing for so long waits for its client.
+const QUIET: Duration = Duration::from_secs(3);
+
 /// Kinds of frames.
 #[allow(missing_docs)] // The names are those of RFC 9113.
 pub mod kind {
@@ -20,6 +25,7 @@ pub mod kind {
     pub const SETTINGS: u8 = 4;
     pub const PING: u8 = 6;
     pub const GO_AWAY: u8 = 7;
+    pub const WINDOW_UPDATE: u8 = 8;
     pub const CONTINUATION: u8 = 9;
 }
 
@@ -162,20 +168,28 @@ impl Http2 {
         self.stream.write_all(bytes)
     }
 
-    /// Sends a request with these headers, pseudo-headers among them; its stream.
-    pub fn send_block(&mut self, headers: &[(&str, &str)], body: &[u8]) -> io::Result<u32> {
+    /// Sends the head of a request, after which a body may follow; its stream.
+    fn send_head(&mut self, headers: &[(&str, &str)], is_all: bool) -> io::Result<u32> {
         let stream = self.next;
         self.next += 2;
         let block = header_block(headers);
         let mut pieces = block.chunks(MAX_FRAME_BYTES).peekable();
         let mut kind = kind::HEADERS;
-        let mut end_stream = if body.is_empty() { END_STREAM } else { 0 };
+        let mut end_stream = if is_all { END_STREAM } else { 0 };
         let mut bytes = Vec::new();
         while let Some(piece) = pieces.next() {
             let end_headers = if pieces.peek().is_none() { END_HEADERS } else { 0 };
             bytes.extend(frame(kind, end_stream | end_headers, stream, piece));
             (kind, end_stream) = (kind::CONTINUATION, 0);
         }
+        self.write(&bytes)?;
+        Ok(stream)
+    }
+
+    /// Sends a request with these headers, pseudo-headers among them; its stream.
+    pub fn send_block(&mut self, headers: &[(&str, &str)], body: &[u8]) -> io::Result<u32> {
+        let stream = self.send_head(headers, body.is_empty())?;
+        let mut bytes = Vec::new();
         let mut pieces = body.chunks(MAX_FRAME_BYTES).peekable();
         while let Some(piece) = pieces.next() {
             let flags = if pieces.peek().is_none() { END_STREAM } else { 0 };
@@ -248,6 +262,76 @@ impl Http2 {
             if frame.flags & END_STREAM != 0 {
                 self.unread.extend(earlier);
                 return Ok(response);
+            }
+        }
+    }
+
+    /// Sends so many requests at once, of whose bodies so much comes and the rest never does. What
+    /// each is answered; nothing if it is not.
+    pub fn send_parts(&mut self, path: &str, streams: usize, part: usize) -> Vec<u16> {
+        self.stream.set_read_timeout(Some(QUIET)).expect("a timeout can be set");
+        let streams: Vec<u32> = (0..streams)
+            .map(|_| {
+                let headers = [
+                    (":method", "POST"),
+                    (":scheme", "http"),
+                    (":path", path),
+                    (":authority", "test"),
+                ];
+                self.send_head(&headers, false).expect("the gateway reads requests")
+            })
+            .collect();
+        let mut left: BTreeMap<u32, usize> = streams.iter().map(|stream| (*stream, part)).collect();
+        // How much may be sent: on the connection, and on each stream more than on that.
+        let mut room = FIRST_WINDOW;
+        let mut rooms: BTreeMap<u32, usize> =
+            streams.iter().map(|stream| (*stream, FIRST_WINDOW)).collect();
+        let mut answers = Vec::new();
+        loop {
+            for stream in &streams {
+                let (Some(left), Some(of_stream)) = (left.get_mut(stream), rooms.get_mut(stream))
+                else {
+                    continue;
+                };
+                let bytes = MAX_FRAME_BYTES.min(*left).min(room).min(*of_stream);
+                if bytes > 0 {
+                    let sent = self.write(&frame(kind::DATA, 0, *stream, &vec![b'x'; bytes]));
+                    if sent.is_err() {
+                        return answers;
+                    }
+                    (*left, room, *of_stream) = (*left - bytes, room - bytes, *of_stream - bytes);
+                }
+            }
+            if room > 0 && left.iter().any(|(stream, left)| *left > 0 && rooms[stream] > 0) {
+                continue;
+            }
+            // A gateway that makes no more room, and answers nothing, has said all.
+            let Ok(frame) = self.next_frame() else { return answers };
+            match frame.kind {
+                kind::WINDOW_UPDATE => {
+                    let more = frame.payload.as_slice().try_into().map(u32::from_be_bytes);
+                    let more = more.unwrap_or_default() as usize;
+                    match frame.stream {
+                        0 => room += more,
+                        stream => *rooms.entry(stream).or_default() += more,
+                    }
+                }
+                kind::SETTINGS => {
+                    for setting in frame.payload.chunks_exact(6) {
+                        let value =
+                            u32::from_be_bytes([setting[2], setting[3], setting[4], setting[5]]);
+                        if setting[..2] == INITIAL_WINDOW.to_be_bytes() {
+                            let more = (value as usize).saturating_sub(FIRST_WINDOW);
+                            rooms.values_mut().for_each(|room| *room += more);
+                        }
+                    }
+                }
+                kind::HEADERS => {
+                    answers.extend(status(&frame.payload));
+                    left.remove(&frame.stream);
+                }
+                kind::RESET => drop(left.remove(&frame.stream)),
+                _ => {}
             }
         }
     }

@@ -63,15 +63,16 @@ enum Command {
     Launcher(launcher::LauncherArgs),
 }
 
-/// Runs the command line.
-pub fn main() -> ExitCode {
+/// Runs the command line. `give_back` gives memory that the program's allocator keeps back to the
+/// system.
+pub fn main(give_back: fn()) -> ExitCode {
     let command = match Cli::try_parse() {
         Ok(cli) => cli.command,
         Err(error) => return explain(&error),
     };
     let result = match command {
-        Command::Up(up) => up.run(),
-        Command::Dev(dev) => dev.dev(),
+        Command::Up(up) => up.run(give_back),
+        Command::Dev(dev) => dev.dev(give_back),
         Command::Check(check) => check.run(),
         Command::Invoke(invoke) => invoke.run(),
         Command::Bench(bench) => bench.run(),

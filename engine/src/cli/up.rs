@@ -18,16 +18,16 @@ pub struct Up {
 }
 
 impl Up {
-    pub fn run(self) -> Result<(), Exit> {
-        self.run_watching(false)
+    pub fn run(self, give_back: fn()) -> Result<(), Exit> {
+        self.run_watching(false, give_back)
     }
 
     /// As [`Up::run`], and starts functions anew when files change. Its lines are in columns.
-    pub fn dev(self) -> Result<(), Exit> {
-        self.run_watching(true)
+    pub fn dev(self, give_back: fn()) -> Result<(), Exit> {
+        self.run_watching(true, give_back)
     }
 
-    fn run_watching(self, watch_all: bool) -> Result<(), Exit> {
+    fn run_watching(self, watch_all: bool, give_back: fn()) -> Result<(), Exit> {
         let config = load(&self.engine.config)?;
         if watch_all {
             use_columns(Columns::new(
@@ -36,7 +36,7 @@ impl Up {
         }
         let NewDirectory { path, is_named } = self.engine.new_directory()?;
         let ready = self.ready_fd.map(ready_file).transpose()?;
-        let options = Options { config, directory: &path, is_named, ready, watch_all };
+        let options = Options { config, directory: &path, is_named, ready, watch_all, give_back };
         runtime()?.block_on(run(options)).map_err(Exit::bad_input)
     }
 }

@@ -29,6 +29,9 @@ pub struct Gateway {
     pub listen: SocketAddr,
     /// The largest request body that is accepted, in bytes.
     pub max_body_bytes: u64,
+    /// What requests and answers may hold together, in bytes. None: a part of what the engine may
+    /// have.
+    pub memory_bytes: Option<u64>,
 }
 
 /// `[admin]`: an address for the pages on metrics and health, besides the engine's own socket.

@@ -3,14 +3,23 @@
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 
 use super::checked::Gateway;
-use super::limits::{DEFAULT_LISTEN, DEFAULT_MAX_BODY_BYTES, MAX_MAX_BODY_BYTES};
+use super::limits::{
+    DEFAULT_LISTEN, DEFAULT_MAX_BODY_BYTES, MAX_MAX_BODY_BYTES, MAX_MEMORY_BYTES, MIN_HELD_BYTES,
+};
 use super::quote::quoted;
 use super::read::{Report, Table};
 
-const KEYS: &[&str] = &["listen", "max_body"];
+/// The value of a key that is derived from the machine.
+pub(super) const AUTO: &str = "auto";
+
+const KEYS: &[&str] = &["listen", "max_body", "memory"];
 
 pub(super) fn read(table: Option<Table<'_>>, report: &mut Report<'_>) -> Gateway {
-    let mut gateway = Gateway { listen: DEFAULT_LISTEN, max_body_bytes: DEFAULT_MAX_BODY_BYTES };
+    let mut gateway = Gateway {
+        listen: DEFAULT_LISTEN,
+        max_body_bytes: DEFAULT_MAX_BODY_BYTES,
+        memory_bytes: None,
+    };
     let Some(table) = table else { return gateway };
     table.refuse_unknown(KEYS, report);
     if let Some(item) = table.get("listen")
@@ -26,6 +35,11 @@ pub(super) fn read(table: Option<Table<'_>>, report: &mut Report<'_>) -> Gateway
         && let Some(bytes) = item.size(1..=MAX_MAX_BODY_BYTES, report)
     {
         gateway.max_body_bytes = bytes;
+    }
+    if let Some(item) = table.get("memory")
+        && !item.is_string(AUTO)
+    {
+        gateway.memory_bytes = item.size(MIN_HELD_BYTES..=MAX_MEMORY_BYTES, report);
     }
     gateway
 }

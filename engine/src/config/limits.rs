@@ -56,6 +56,8 @@ pub const DEFAULT_RETRIES: u32 = 0;
 pub const MAX_FILE_BYTES: u64 = MIB;
 /// The largest `max_body`: payloads are held in memory.
 pub const MAX_MAX_BODY_BYTES: u64 = GIB;
+/// The least `gateway.memory`: room for the requests of some hundred clients without bodies.
+pub const MIN_HELD_BYTES: u64 = MIB;
 /// The largest `processes`: more than the cores of any one server.
 pub const MAX_PROCESSES: u32 = 1024;
 /// The largest `workers.max`: each thread needs two pipes, and a server has some hundred thousand
@@ -74,7 +76,7 @@ pub const MAX_QUEUE_BYTES: u64 = TIB;
 pub const MAX_MAX_DEPTH: u32 = 1024;
 /// The least `limits.memory`: below it no process starts.
 pub const MIN_MEMORY_BYTES: u64 = MIB;
-/// The largest `limits.memory`: more than any one server has.
+/// The largest `limits.memory` and `gateway.memory`: more than any one server has.
 pub const MAX_MEMORY_BYTES: u64 = 1024 * TIB;
 /// The least `limits.cpus`, in thousandths: the kernel takes no smaller share.
 pub const MIN_CPU_MILLIS: u32 = 10;

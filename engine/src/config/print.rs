@@ -4,6 +4,7 @@ use std::fmt::{self, Write};
 use std::path::Path;
 
 use super::checked::{Config, Function, Limits};
+use super::gateway::AUTO;
 use super::units::{format_duration, format_size, format_thousandths};
 use nightcore_runtime::protocol::control::{ChannelKind, Placement};
 
@@ -21,6 +22,8 @@ impl Config {
         writeln!(out, "[gateway]")?;
         writeln!(out, "listen = {}", string(&self.gateway.listen.to_string()))?;
         writeln!(out, "max_body = {}", string(&format_size(self.gateway.max_body_bytes)))?;
+        let memory = self.gateway.memory_bytes.map_or_else(|| AUTO.to_owned(), format_size);
+        writeln!(out, "memory = {}", string(&memory))?;
         if let Some(admin) = &self.admin {
             writeln!(out, "\n[admin]\nlisten = {}", string(&admin.listen.to_string()))?;
         }

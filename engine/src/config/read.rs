@@ -328,6 +328,11 @@ impl<'t> Value<'t> {
         }
     }
 
+    /// Whether it is this string.
+    pub(super) fn is_string(&self, text: &str) -> bool {
+        matches!(self.value.get_ref(), DeValue::String(string) if string == text)
+    }
+
     /// A size in bytes within `range`.
     pub(super) fn size(&self, range: RangeInclusive<u64>, report: &mut Report<'_>) -> Option<u64> {
         let (size, found) = match self.value.get_ref() {

@@ -71,6 +71,7 @@ const FULL: &str = r#"
 [gateway]
 listen = "0.0.0.0:9000"
 max_body = "1MiB"
+memory = "64MiB"
 
 [defaults]
 timeout = "1s"
@@ -113,7 +114,8 @@ fn two_lines_are_enough() {
             directory: directory.clone(),
             gateway: Gateway {
                 listen: "127.0.0.1:8080".parse().unwrap(),
-                max_body_bytes: 32 << 20
+                max_body_bytes: 32 << 20,
+                memory_bytes: None,
             },
             admin: None,
             functions: vec![Function {
@@ -153,10 +155,14 @@ fn every_key_is_read() {
     let config = parse_ok(FULL);
     assert_eq!(
         config.gateway,
-        Gateway { listen: "0.0.0.0:9000".parse().unwrap(), max_body_bytes: 1 << 20 }
+        Gateway {
+            listen: "0.0.0.0:9000".parse().unwrap(),
+            max_body_bytes: 1 << 20,
+            memory_bytes: Some(64 << 20),
+        }
     );
     let [foo, bar] = &config.functions[..] else { panic!("{:?}", config.functions) };
-    assert_eq!((foo.name.as_str(), foo.line), ("Foo", 11));
+    assert_eq!((foo.name.as_str(), foo.line), ("Foo", 12));
     assert_eq!(foo.command, ["./foo", "--verbose"]);
     assert_eq!(foo.program, config.directory.join("foo"));
     assert_eq!(foo.cwd, config.directory.join("data"));
@@ -233,6 +239,7 @@ fn printed_values_read_well() {
         r#"[gateway]
 listen = "127.0.0.1:8080"
 max_body = "32MiB"
+memory = "auto"
 
 [functions.Foo]
 # runs "/srv/foo"
@@ -298,7 +305,7 @@ image = "x"
             r#"3:2: unknown table [gatway]; did you mean [gateway]?"#,
             r#"4:2: unknown table [server]; known tables: [gateway], [admin], [defaults], [functions.NAME]"#,
             r#"5:2: unknown table [Foo]; did you mean [functions.Foo]?"#,
-            r#"8:1: unknown key "host" in [gateway]; known keys: listen, max_body"#,
+            r#"8:1: unknown key "host" in [gateway]; known keys: listen, max_body, memory"#,
             r#"10:1: unknown key "memory" in [defaults]; known keys: cwd, env, processes, workers, timeout, grace, start_timeout, stop_timeout, ready_path, queue, max_depth, external, channel, placement, direct, watch, limits, quarantine_after, retries, idempotent, expose_errors"#,
             r#"11:1: unknown key "comand" in [defaults]; known keys: cwd, env, processes, workers, timeout, grace, start_timeout, stop_timeout, ready_path, queue, max_depth, external, channel, placement, direct, watch, limits, quarantine_after, retries, idempotent, expose_errors"#,
             r#"14:13: unknown key "maximum" in workers of [functions.Foo]; known keys: min, max"#,
@@ -718,11 +725,15 @@ proptest! {
         let config = Config {
             path: directory.join("nightcore.toml"),
             directory: directory.clone(),
-            gateway: Gateway { listen: "[::1]:0".parse().unwrap(), max_body_bytes: bytes.0 },
+            gateway: Gateway {
+                listen: "[::1]:0".parse().unwrap(),
+                max_body_bytes: bytes.0,
+                memory_bytes: Some(bytes.0).filter(|bytes| *bytes >= MIN_HELD_BYTES),
+            },
             admin: None,
             functions: vec![Function {
                 name: "Foo".into(),
-                line: 5,
+                line: 6,
                 command: [vec!["/bin/sh".to_owned()], words].concat(),
                 program: "/bin/sh".into(),
                 cwd: directory,

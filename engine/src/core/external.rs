@@ -2,8 +2,9 @@
 
 use super::state::{Core, CoreHandle, Reply};
 use crate::functions::Origin;
-use crate::gateway::{Answer, Called, Calls};
+use crate::gateway::{Answer, Called, Calls, ReadBody};
 use crate::ids::{CallNumber, Fingerprint, FunctionId};
+use crate::memory::{Held, Memory};
 use crate::scheduler::{Arrival, Event};
 use crate::transport::{Payload, collect};
 use bytes::Bytes;
@@ -11,6 +12,12 @@ use nightcore_runtime::clock::now_ns;
 use nightcore_runtime::protocol::{CallId, Failure, MetadataBuffer, Status};
 use std::time::Duration;
 use tokio::sync::oneshot;
+
+/// An answer as small as this is counted with its request.
+const UNCOUNTED_BYTES: u64 = 4 * 1024;
+/// How long an answer waits for memory in its function's own: other answers are written meanwhile,
+/// most of them in milliseconds.
+const ANSWER_WAIT: Duration = Duration::from_secs(5);
 
 impl Core {
     /// Starts a call from a client.
@@ -52,7 +59,42 @@ impl Core {
 
 /// Calls functions of this engine.
 #[derive(Clone)]
-pub struct CoreCalls(pub CoreHandle);
+pub struct CoreCalls {
+    /// The engine.
+    pub core: CoreHandle,
+    /// Where answers are counted.
+    pub memory: Memory,
+}
+
+impl CoreCalls {
+    /// Copies an answer out of the function's memory, when there is room for it here.
+    async fn take_answer(&self, payload: Payload) -> Result<Answer, Failure> {
+        let bytes = payload.len();
+        let no_memory = || {
+            let text = format!("there is no memory for the answer, which has {bytes} bytes");
+            Failure::new(Status::Overloaded, text)
+        };
+        if bytes <= UNCOUNTED_BYTES {
+            let (metadata, body) = collect(payload).await.map_err(|_| no_memory())?;
+            return Ok(Answer { metadata, body });
+        }
+        let held = self.memory.hold_answer(bytes, ANSWER_WAIT).await.ok_or_else(no_memory)?;
+        let (metadata, body) = collect(payload).await.map_err(|_| no_memory())?;
+        Ok(Answer { metadata, body: Bytes::from_owner(HeldBody { body, _held: held }) })
+    }
+}
+
+/// The body of an answer, which is counted until it is written.
+struct HeldBody {
+    body: Bytes,
+    _held: Held,
+}
+
+impl AsRef<[u8]> for HeldBody {
+    fn as_ref(&self) -> &[u8] {
+        &self.body
+    }
+}
 
 /// Cancels the call if the client's connection goes away under it.
 struct CancelOnDrop<'a> {
@@ -70,16 +112,16 @@ impl Drop for CancelOnDrop<'_> {
 
 impl Calls for CoreCalls {
     fn find(&self, name: &str) -> Option<FunctionId> {
-        let core = self.0.borrow();
+        let core = self.core.borrow();
         core.scheduler.find(name).filter(|function| core.scheduler.spec(*function).external)
     }
 
     fn refused(&self, function: Option<FunctionId>, status: Status) {
-        self.0.borrow_mut().scheduler.refused(function, Origin::External, status);
+        self.core.borrow_mut().scheduler.refused(function, Origin::External, status);
     }
 
     fn retry_after(&self, function: FunctionId) -> Duration {
-        let core = self.0.borrow();
+        let core = self.core.borrow();
         Duration::from_nanos(core.scheduler.drains_in_ns(now_ns(), function).unwrap_or(0))
     }
 
@@ -88,23 +130,23 @@ impl Calls for CoreCalls {
         function: FunctionId,
         timeout: Option<Duration>,
         metadata: MetadataBuffer,
-        body: Bytes,
+        body: ReadBody,
     ) -> Called {
         let (reply, answer) = oneshot::channel();
-        let payload = Payload::Http { metadata, body };
-        let call = match self.0.borrow_mut().external(function, timeout, payload, reply) {
+        let ReadBody { bytes, held } = body;
+        let payload = Payload::Http { metadata, body: bytes };
+        let call = match self.core.borrow_mut().external(function, timeout, payload, reply) {
             Ok(call) => call,
             Err(failure) => return Called { id: None, outcome: Err(failure) },
         };
         let id = Some(CallId::new(call.number()));
-        let mut guard = CancelOnDrop { core: &self.0, call: Some(call) };
+        let mut guard = CancelOnDrop { core: &self.core, call: Some(call) };
         let outcome = answer.await;
         guard.call = None;
+        // The handler has ended, and what it was given is not held any more.
+        drop(held);
         let outcome = match outcome {
-            Ok(Ok(payload)) => {
-                let (metadata, body) = collect(payload).await;
-                Ok(Answer { metadata, body })
-            }
+            Ok(Ok(payload)) => self.take_answer(payload).await,
             Ok(Err(failure)) => Err(failure),
             Err(_) => Err(Failure::new(Status::Unavailable, "the engine is ending")),
         };

@@ -38,7 +38,8 @@ pub(super) async fn check(core: CoreHandle, container: ContainerKey, launch: u64
 /// Why the answer to a probe does not say that the container is ready.
 async fn shows_ready(outcome: Outcome<Payload>) -> Result<(), String> {
     let payload = outcome.map_err(|failure| format!("{}: {}", failure.status, failure.message))?;
-    let (metadata, _) = collect(payload).await;
+    let collected = collect(payload).await;
+    let (metadata, _) = collected.map_err(|error| format!("its answer was lost: {error}"))?;
     let metadata = Metadata::parse(&metadata).map_err(|error| error.to_string())?;
     let status = metadata.iter().find(|(name, _)| *name == ":status");
     let status = status.and_then(|(_, value)| std::str::from_utf8(value).ok()?.parse().ok());

@@ -1,6 +1,8 @@
 //! The body of a request: read within its limits, or thrown away.
 
-use bytes::{Bytes, BytesMut};
+use crate::buffer::Buffer;
+use crate::memory::{Held, Memory};
+use bytes::Bytes;
 use http_body_util::BodyExt;
 use hyper::Version;
 use hyper::body::{Body, Frame, Incoming};
@@ -19,6 +21,11 @@ const BODY_PART_BYTES: u64 = 16 * 1024;
 /// The largest body that is read and thrown away so that the connection can be kept: it comes in a
 /// few milliseconds, or sooner than a new connection would.
 const DISCARD_BYTES: u64 = 256 * 1024;
+/// A body as small as this is not counted by itself, but with its request.
+const UNCOUNTED_BYTES: u64 = 4 * 1024;
+/// Frames, or chunks over HTTP/1, that are taken before others have their turn. A client may send a
+/// byte in each.
+const FRAMES_IN_TURN: u32 = 32;
 /// Time such a body has to come. Its client waits for the answer meanwhile.
 const DISCARD_TIMEOUT: Duration = Duration::from_secs(1);
 
@@ -68,11 +75,37 @@ fn too_large(max_bytes: u64) -> Failure {
     )
 }
 
+/// The failure of a request for which there is no memory.
+pub(super) fn no_memory(memory: &Memory) -> Failure {
+    let limit = memory.usage().limit;
+    let text = format!(
+        "requests and answers hold as much memory as they may, {limit} bytes; try again later, or \
+         raise [gateway] memory"
+    );
+    Failure::new(Status::Overloaded, text)
+}
+
+/// A body that was read.
+pub struct ReadBody {
+    /// The body.
+    pub bytes: Bytes,
+    /// What it holds, until the call has ended: the body goes on to a worker's memory.
+    pub held: Held,
+}
+
+/// A buffer that begins with these bytes, and has room for so many more.
+fn begin_with(first: &[u8], more: usize) -> io::Result<Buffer> {
+    let mut all = Buffer::with_capacity(first.len() + more)?;
+    all.push(first)?;
+    Ok(all)
+}
+
 type NextFrame = Option<Result<Frame<Bytes>, hyper::Error>>;
 
 /// The body of a request.
 pub struct RequestBody {
     incoming: Incoming,
+    memory: Memory,
     ended: bool,
     broken: bool,
     /// Whether the client sends it only when it is told to.
@@ -80,10 +113,11 @@ pub struct RequestBody {
 }
 
 impl RequestBody {
-    pub(super) fn new(incoming: Incoming, parts: &Parts) -> RequestBody {
+    pub(super) fn new(incoming: Incoming, parts: &Parts, memory: &Memory) -> RequestBody {
         let ended = incoming.is_end_stream();
         let is_asked_for = parts.version == Version::HTTP_11 && parts.headers.contains_key(EXPECT);
-        RequestBody { incoming, ended, broken: false, is_asked_for }
+        let memory = *memory;
+        RequestBody { incoming, memory, ended, broken: false, is_asked_for }
     }
 
     /// Whether all of it was read.
@@ -91,10 +125,15 @@ impl RequestBody {
         self.ended
     }
 
-    /// Refuses a body whose head says that it is over the limit; then none of it is read.
+    /// Refuses a body whose head says that it is over the limit, or for which there is no memory;
+    /// then none of it is read.
     pub(super) fn check_announced(&self, max_bytes: u64) -> Result<(), Failure> {
-        if self.incoming.size_hint().lower() > max_bytes {
+        let max_bytes = max_bytes.min(self.memory.largest_request());
+        let announced = self.incoming.size_hint().lower();
+        if announced > max_bytes {
             Err(too_large(max_bytes))
+        } else if announced > UNCOUNTED_BYTES && !self.memory.admits(announced) {
+            Err(no_memory(&self.memory))
         } else {
             Ok(())
         }
@@ -115,24 +154,34 @@ impl RequestBody {
         Ok(frame)
     }
 
-    /// Reads it within the limit.
+    /// Reads it within the limit, and within the memory that there is.
     ///
     /// # Errors
     ///
-    /// When it is over the limit, is malformed, or does not come in time.
-    pub async fn read(&mut self, max_bytes: u64) -> Result<Bytes, NoCall> {
+    /// When it is over the limit, is malformed, has no memory, or does not come in time.
+    pub async fn read(&mut self, max_bytes: u64) -> Result<ReadBody, NoCall> {
+        let max_bytes = max_bytes.min(self.memory.largest_request());
+        let mut held = self.memory.hold_nothing();
         if self.ended {
-            return Ok(Bytes::new());
+            return Ok(ReadBody { bytes: Bytes::new(), held });
         }
         let mut first = Bytes::new();
-        let mut rest: Option<BytesMut> = None;
+        let mut rest: Option<Buffer> = None;
         let mut received: u64 = 0;
+        let mut frames = 0;
         let (mut part_until, mut part_ends) = (Instant::now() + BODY_PART_TIMEOUT, BODY_PART_BYTES);
         while let Some(frame) = self.next_frame(part_until).await? {
+            frames += 1;
+            if frames % FRAMES_IN_TURN == 0 {
+                tokio::task::yield_now().await;
+            }
             let Ok(data) = frame?.into_data() else { continue };
             received += data.len() as u64;
             if received > max_bytes {
                 return Err(NoCall::Failed(too_large(max_bytes)));
+            }
+            if received > UNCOUNTED_BYTES && !held.grow(data.len() as u64) {
+                return Err(NoCall::Failed(no_memory(&self.memory)));
             }
             if received >= part_ends {
                 (part_until, part_ends) =
@@ -141,17 +190,17 @@ impl RequestBody {
             // A body that came in one piece is not copied.
             if first.is_empty() && rest.is_none() {
                 first = data;
-            } else {
-                let announced = self.incoming.size_hint().lower().min(max_bytes) as usize;
-                let rest = rest.get_or_insert_with(|| {
-                    let mut all = BytesMut::with_capacity(first.len() + data.len() + announced);
-                    all.extend_from_slice(&first);
-                    all
-                });
-                rest.extend_from_slice(&data);
+                continue;
             }
+            let announced = self.incoming.size_hint().lower().min(max_bytes) as usize;
+            let all = match rest.take() {
+                Some(all) => Ok(all),
+                None => begin_with(&first, data.len() + announced),
+            };
+            let all = all.and_then(|mut all| all.push(&data).map(|()| all));
+            rest = Some(all.map_err(|_| no_memory(&self.memory))?);
         }
-        Ok(rest.map_or(first, BytesMut::freeze))
+        Ok(ReadBody { bytes: rest.map_or(first, Buffer::freeze), held })
     }
 
     /// Reads what is left of it, if that is little and comes soon, and throws it away.

@@ -3,6 +3,7 @@
 //! The gateway knows nothing behind this trait. The engine of this process implements it; an engine
 //! on another server could.
 
+use super::body::ReadBody;
 use crate::ids::FunctionId;
 use bytes::Bytes;
 use nightcore_runtime::protocol::{CallId, Failure, MetadataBuffer, Status};
@@ -47,7 +48,7 @@ pub trait Calls {
         function: FunctionId,
         timeout: Option<Duration>,
         metadata: MetadataBuffer,
-        body: Bytes,
+        body: ReadBody,
     ) -> impl Future<Output = Called>;
 }
 
@@ -69,7 +70,7 @@ impl<C: Calls> Calls for Rc<C> {
         function: FunctionId,
         timeout: Option<Duration>,
         metadata: MetadataBuffer,
-        body: Bytes,
+        body: ReadBody,
     ) -> Called {
         (**self).call(function, timeout, metadata, body).await
     }

@@ -1,6 +1,7 @@
 //! One client's connection, as the gateway keeps account of it.
 
 use super::refused::Refused;
+use crate::memory::Memory;
 use std::cell::{Cell, RefCell};
 use std::rc::Rc;
 use std::task::{Context, Waker};
@@ -10,6 +11,7 @@ use std::time::Instant;
 #[derive(Debug)]
 pub struct Client {
     pub(super) refused: Refused,
+    memory: Memory,
     speaks: Cell<Option<Version>>,
     exchanges: Cell<usize>,
     calls: Cell<usize>,
@@ -30,9 +32,10 @@ pub(super) enum Version {
 }
 
 impl Client {
-    pub(super) fn new() -> Client {
+    pub(super) fn new(memory: Memory) -> Client {
         Client {
             refused: Refused::default(),
+            memory,
             speaks: Cell::new(None),
             exchanges: Cell::new(0),
             calls: Cell::new(0),
@@ -42,6 +45,11 @@ impl Client {
             sent_away: Cell::new(false),
             task: RefCell::new(None),
         }
+    }
+
+    /// Where what its requests hold is counted.
+    pub(super) fn memory(&self) -> &Memory {
+        &self.memory
     }
 
     /// Has this task woken when the client is sent away.

@@ -33,7 +33,7 @@ pub(super) async fn answer(
     progress: Option<Rc<Progress>>,
 ) -> Result<Response<Pieces>, Infallible> {
     let (parts, incoming) = request.into_parts();
-    let mut body = RequestBody::new(incoming, &parts);
+    let mut body = RequestBody::new(incoming, &parts, client.memory());
     let mut response = match request::check(&parts) {
         Ok(()) => site.answer(&parts, &mut body, &client).await,
         Err(malformed) => problem::malformed(malformed.status, malformed.text),

@@ -4,6 +4,7 @@
 mod body;
 mod calls;
 mod client;
+mod connections;
 mod deadline;
 mod exchange;
 mod frames;
@@ -23,12 +24,14 @@ mod stream;
 mod timeouts;
 mod turns;
 
-pub use body::{NoCall, RequestBody};
+pub use body::{NoCall, ReadBody, RequestBody};
 pub use calls::{Answer, Called, Calls};
 pub use client::{Call, Client};
+pub use connections::Room;
 pub use deadline::{TIMEOUT_HEADER, timeout};
 pub use exchange::Site;
 pub use problem::only_get;
+pub use request::MAX_HEADER_BYTES;
 pub use response::{response, tell_id};
 pub use routes::{Routes, SharedRoutes};
 pub use server::{Entrance, Gateway};

@@ -5,6 +5,7 @@
 //! Everything else that a client can draw out is bounded here.
 
 use super::client::{Client, Version};
+use super::connections::Connection;
 use super::socket::Socket;
 use super::stop::{Listener, Stop};
 use super::stream::Wire;
@@ -53,6 +54,8 @@ pub(super) struct Patience<S> {
     client: Rc<Client>,
     wire: Rc<Wire<S>>,
     stop: Stop,
+    /// Counted as open for as long as this lives.
+    open: Connection,
     heard_stop: Option<Listener>,
     /// Rings when the client may have been silent for too long.
     silence: Option<Pin<Box<dyn Sleep>>>,
@@ -63,11 +66,17 @@ pub(super) struct Patience<S> {
 }
 
 impl<S: Socket> Patience<S> {
-    pub(super) fn new(client: Rc<Client>, wire: Rc<Wire<S>>, stop: Stop) -> Patience<S> {
+    pub(super) fn new(
+        client: Rc<Client>,
+        wire: Rc<Wire<S>>,
+        stop: Stop,
+        open: Connection,
+    ) -> Patience<S> {
         Patience {
             client,
             wire,
             stop,
+            open,
             heard_stop: None,
             silence: Some(HeadTimer.sleep(HEADER_TIMEOUT)),
             end: End::None,
@@ -172,9 +181,10 @@ impl<S: Socket> Patience<S> {
                 return Poll::Pending;
             }
             let wire = self.wire.clone();
+            let duplicate = self.open.all().duplicate();
             self.leaving = Some(Box::pin(async move {
                 // Without a descriptor to watch, the call goes on to its end.
-                if has_left(&wire).await.is_err() {
+                if duplicate.is_none() || has_left(&wire).await.is_err() {
                     std::future::pending().await
                 }
             }));

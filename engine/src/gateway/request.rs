@@ -10,10 +10,13 @@ use nightcore_runtime::protocol::{Failure, MetadataBuffer, MetadataError, Status
 
 /// Bytes of a request's header lines at most, with its first line: somewhat more than the metadata
 /// of a call may have. HTTP/2 counts 32 bytes more for each line.
-pub(super) const MAX_HEADER_BYTES: usize = 64 * 1024;
+pub const MAX_HEADER_BYTES: usize = 64 * 1024;
 /// Header lines of a request over HTTP/1.1: as many as HTTP/2 allows within [`MAX_HEADER_BYTES`].
 pub(super) const MAX_HEADER_LINES: usize = 2048;
 
+/// What a request with a small body takes without its headers: what hyper keeps of it, its call,
+/// its answer.
+const REQUEST_BYTES: u64 = 8 * 1024;
 /// Room that the metadata of most requests fit.
 const USUAL_METADATA_BYTES: usize = 512;
 
@@ -52,6 +55,14 @@ pub(super) fn metadata(parts: &Parts, target: &Target<'_>) -> Result<MetadataBuf
     add()
         .map_err(|error: MetadataError| Failure::new(Status::PayloadTooLarge, error.to_string()))?;
     Ok(metadata)
+}
+
+/// What a request holds besides its body, in bytes.
+pub(super) fn held_bytes(parts: &Parts) -> u64 {
+    let target = parts.uri.path_and_query().map_or(0, |target| target.as_str().len());
+    let lines = parts.headers.iter().map(|(name, value)| name.as_str().len() + value.len());
+    // Once as headers, and once as metadata.
+    REQUEST_BYTES + 2 * (target + lines.sum::<usize>()) as u64
 }
 
 fn has_several(headers: &HeaderMap, name: impl AsHeaderName) -> bool {

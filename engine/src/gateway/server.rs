@@ -1,6 +1,7 @@
 //! Accepts connections and speaks HTTP/1.1 and HTTP/2 (with prior knowledge) on them.
 
 use super::client::{Client, Version};
+use super::connections::{Connections, Room};
 use super::exchange::{self, Site};
 use super::patience::{HEADER_TIMEOUT, Patience};
 use super::pieces::{Progress, TAKE_TIMEOUT, Taken};
@@ -9,12 +10,13 @@ use super::socket::Socket;
 use super::stop::Stop;
 use super::stream::{ClientStream, Wire};
 use super::timeouts::HeadTimer;
+use crate::memory::Memory;
+use crate::tcp::is_shortage;
 use hyper::rt::Executor;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::server::conn::auto::Builder;
-use slab::Slab;
-use std::cell::{Cell, RefCell};
+use std::cell::Cell;
 use std::future::poll_fn;
 use std::io;
 use std::net::SocketAddr;
@@ -23,19 +25,21 @@ use std::rc::Rc;
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 use tokio::net::{TcpListener, TcpStream, UnixListener, UnixStream};
-use tokio::sync::Notify;
 use tokio::task::spawn_local;
 
 /// How often an HTTP/2 client that says nothing is asked whether it is there.
 const PING_INTERVAL: Duration = Duration::from_secs(30);
 /// Time it has to answer that.
 const PING_TIMEOUT: Duration = Duration::from_secs(20);
+/// What a client of HTTP/2 may send before it is read, on a connection and on each of its requests:
+/// what comes in some 10 ms at 1 Gbit/s. Bodies are read as they come.
+const WINDOW_BYTES: u32 = 1024 * 1024;
 /// Calls at once on one HTTP/2 connection.
 const MAX_STREAMS: u32 = 1024;
 /// Connections that are accepted in one turn; each one takes some 25 µs. Clients that connect all at
 /// once would otherwise hold up the calls of others for milliseconds.
 const ACCEPTS_IN_TURN: u32 = 4;
-/// Pause after an accept that failed for want of descriptors.
+/// Pause after an accept that failed for want of descriptors or memory.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
 
 /// Runs a connection's tasks on the I/O thread. hyper has a task run for each request of HTTP/2,
@@ -52,53 +56,6 @@ where
             Some(progress) => spawn_local(Taken::new(future, progress)),
             None => spawn_local(future),
         };
-    }
-}
-
-/// The open connections, and a notification when one closes.
-#[derive(Clone, Default)]
-struct Connections(Rc<(RefCell<Slab<Rc<Client>>>, Notify)>);
-
-impl Connections {
-    fn enter(&self, client: Rc<Client>) -> Connection {
-        let key = self.0.0.borrow_mut().insert(client);
-        Connection { all: self.clone(), key }
-    }
-
-    fn count(&self) -> usize {
-        self.0.0.borrow().len()
-    }
-
-    /// Waits until no more than so many are open.
-    async fn at_most(&self, count: usize) {
-        while self.count() > count {
-            self.0.1.notified().await;
-        }
-    }
-
-    /// Ends the connection that has been idle for the longest time; if none is idle, the oldest.
-    fn send_idlest_away(&self) {
-        let clients = self.0.0.borrow();
-        let clients = clients.iter().map(|(_, client)| client);
-        let idlest = clients.filter(|client| !client.is_sent_away());
-        let idlest = idlest.min_by_key(|client| (client.exchanges() > 0, client.idle_since()));
-        if let Some(client) = idlest {
-            client.send_away();
-        }
-    }
-}
-
-struct Connection {
-    all: Connections,
-    key: usize,
-}
-
-impl Drop for Connection {
-    fn drop(&mut self) {
-        let (clients, closed) = &*self.all.0;
-        clients.borrow_mut().remove(self.key);
-        closed.notify_waiters();
-        closed.notify_one();
     }
 }
 
@@ -132,17 +89,17 @@ impl Entrance for UnixListener {
 }
 
 /// The open doors of a gateway.
-#[derive(Default)]
 pub struct Gateway {
     connections: Connections,
-    room: Option<usize>,
+    memory: Memory,
 }
 
 impl Gateway {
     /// A gateway with room for so many connections at once. When it is full, the one that has been
     /// idle for the longest time is ended for the next.
-    pub fn with_room(connections: usize) -> Gateway {
-        Gateway { connections: Connections::default(), room: Some(connections) }
+    /// What its clients' requests hold is counted in `memory`.
+    pub fn with_room(room: Room, memory: Memory) -> Gateway {
+        Gateway { connections: Connections::new(room), memory }
     }
 
     /// Binds an address; the error names it.
@@ -159,27 +116,26 @@ impl Gateway {
         A: Site + 'static,
     {
         for accept in (1..=ACCEPTS_IN_TURN).cycle() {
-            let mut listening = None;
-            let accepted = poll_fn(|context| {
-                listening.get_or_insert_with(|| stop.listen(context));
-                if stop.was_said() {
-                    Poll::Ready(None)
-                } else {
-                    entrance.poll_next(context).map(Some)
-                }
-            });
-            let Some(accepted) = accepted.await else { return };
+            let accepted = tokio::select! {
+                biased;
+                () = stop.said() => return,
+                accepted = poll_fn(|context| entrance.poll_next(context)) => accepted,
+            };
             match accepted {
                 Ok(socket) => {
                     spawn_local(self.serve_connection(socket, site.clone(), stop.clone()));
-                    if let Some(room) = self.room
-                        && self.connections.count() > room
-                    {
-                        self.connections.send_idlest_away();
-                        self.connections.at_most(room).await;
+                    tokio::select! {
+                        biased;
+                        () = stop.said() => return,
+                        () = self.connections.make_room() => {}
                     }
                 }
-                Err(_) => tokio::time::sleep(ACCEPT_PAUSE).await,
+                Err(error) if is_shortage(&error) => {
+                    self.connections.send_one_away();
+                    tokio::time::sleep(ACCEPT_PAUSE).await;
+                }
+                // A client that has left before it was accepted.
+                Err(_) => {}
             }
             if accept == ACCEPTS_IN_TURN {
                 tokio::task::yield_now().await;
@@ -189,7 +145,7 @@ impl Gateway {
 
     /// Waits until every connection is closed.
     pub async fn closed(&self) {
-        self.connections.at_most(0).await;
+        self.connections.all_closed().await;
     }
 
     /// Serves one client until its connection ends; counted as open from now on.
@@ -203,15 +159,14 @@ impl Gateway {
         S: Socket,
         A: Site + 'static,
     {
-        let client = Rc::new(Client::new());
+        let client = Rc::new(Client::new(self.memory));
         let open = self.connections.enter(client.clone());
         async move {
-            let _open = open;
             let executor = LocalExecutor::default();
             let begun = executor.0.clone();
             let wire = Rc::new(Wire::new(socket));
             let stream = ClientStream::new(wire.clone(), client.clone());
-            let mut patience = Patience::new(client.clone(), wire, stop);
+            let mut patience = Patience::new(client.clone(), wire, stop, open);
             let answer = service_fn(move |request: hyper::Request<_>| {
                 let (site, client) = (site.clone(), client.clone());
                 let is_http2 = request.version() == hyper::Version::HTTP_2;
@@ -253,6 +208,8 @@ fn builder(executor: LocalExecutor) -> Builder<LocalExecutor> {
         .http2()
         .timer(TokioTimer::new())
         .max_concurrent_streams(MAX_STREAMS)
+        .initial_connection_window_size(WINDOW_BYTES)
+        .initial_stream_window_size(WINDOW_BYTES)
         .max_header_list_size(MAX_HEADER_BYTES as u32)
         .keep_alive_interval(PING_INTERVAL)
         .keep_alive_timeout(PING_TIMEOUT);

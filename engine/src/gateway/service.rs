@@ -1,6 +1,6 @@
 //! What the gateway answers to which request.
 
-use super::body::{NoCall, RequestBody};
+use super::body::{NoCall, RequestBody, no_memory};
 use super::calls::{Called, Calls};
 use super::client::Client;
 use super::exchange::Site;
@@ -65,8 +65,13 @@ impl<C: Calls, H: Health> Site for Service<C, H> {
         };
         client.refused.pause(function).await;
         let max_bytes = self.limits.max_body_bytes;
+        // Until the call has ended.
+        let mut held = client.memory().hold_nothing();
         let request = async {
             let timeout = deadline::timeout(&parts.headers)?;
+            if !held.grow(request::held_bytes(parts)) {
+                return Err(no_memory(client.memory()).into());
+            }
             body.check_announced(max_bytes)?;
             let metadata = request::metadata(parts, &target)?;
             Ok::<_, NoCall>((timeout, metadata, body.read(max_bytes).await?))

@@ -2,8 +2,9 @@
 
 use slab::Slab;
 use std::cell::{Cell, RefCell};
+use std::future::poll_fn;
 use std::rc::Rc;
-use std::task::{Context, Waker};
+use std::task::{Context, Poll, Waker};
 
 /// Said once, and heard by all who listen.
 #[derive(Clone, Default)]
@@ -27,6 +28,16 @@ impl Stop {
     /// Whether it was said; a look at a word of memory.
     pub(super) fn was_said(&self) -> bool {
         self.0.said.get()
+    }
+
+    /// Waits until it is said.
+    pub(super) async fn said(&self) {
+        let mut listening = None;
+        poll_fn(|context| {
+            listening.get_or_insert_with(|| self.listen(context));
+            if self.was_said() { Poll::Ready(()) } else { Poll::Pending }
+        })
+        .await;
     }
 
     /// Has this task woken when it is said, for as long as what is returned lives.

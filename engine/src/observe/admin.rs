@@ -3,7 +3,9 @@
 
 use crate::aside::run_aside;
 use crate::core::CoreCalls;
-use crate::gateway::{Calls, Client, Gateway, RequestBody, Site, Stop, response, tell_id, timeout};
+use crate::gateway::{
+    Calls, Client, Gateway, RequestBody, Room, Site, Stop, response, tell_id, timeout,
+};
 use crate::observe::metrics::CONTENT_TYPE;
 use crate::observe::status::Observed;
 use crate::reload::{self, Changes, SharedConfig};
@@ -81,8 +83,9 @@ pub struct Admin {
 
 impl Admin {
     /// Serves the pages for ever.
-    pub async fn serve(self: Rc<Self>, listener: UnixListener) {
-        Gateway::default().serve(listener, self, Stop::default()).await;
+    pub async fn serve(self: Rc<Self>, listener: UnixListener, room: Room) {
+        let gateway = Gateway::with_room(room, self.observed.memory);
+        gateway.serve(listener, self, Stop::default()).await;
     }
 }
 
@@ -157,7 +160,7 @@ impl Admin {
             self.observed.core.borrow().scheduler().find(name).ok_or_else(|| self.unknown(name))?;
         let timeout = timeout(&parts.headers)?;
         let body = body.read(self.max_body_bytes).await?;
-        let calls = CoreCalls(self.observed.core.clone());
+        let calls = CoreCalls { core: self.observed.core.clone(), memory: self.observed.memory };
         let _under_way = client.begin_call();
         let called = calls.call(function, timeout, MetadataBuffer::new(), body).await;
         let mut answered = response(called.outcome?, &parts.method)?;
@@ -171,7 +174,7 @@ impl Admin {
     async fn reload(&self, body: &mut RequestBody) -> Result<Changes, String> {
         let body = body.read(MAX_RELOAD_BYTES).await;
         let body = body.map_err(|error| Failure::from(error).message)?;
-        let forced = serde_json::from_slice(&body).map_err(|error| error.to_string())?;
+        let forced = serde_json::from_slice(&body.bytes).map_err(|error| error.to_string())?;
         let (answer, done) = oneshot::channel();
         let ending = || "the engine is ending".to_owned();
         self.reloads.send(reload::Request { forced, answer }).map_err(|_| ending())?;

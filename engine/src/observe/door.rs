@@ -4,17 +4,14 @@
 
 use super::admin::{metrics, text};
 use super::status::Observed;
-use crate::gateway::{Client, Gateway, Health, RequestBody, Site, Stop, health_page, only_get};
+use crate::gateway::{
+    Client, Gateway, Health, RequestBody, Room, Site, Stop, health_page, only_get,
+};
 use bytes::Bytes;
 use hyper::http::request::Parts;
 use hyper::{Method, Response};
 use std::rc::Rc;
 use tokio::net::TcpListener;
-
-/// Connections at once. A few tools ask, each every some seconds, and descriptors are for clients
-/// and workers. For one more, the connection that has been idle for the longest time is ended, so
-/// that clients that say nothing keep nobody out.
-const MAX_CONNECTIONS: usize = 64;
 
 /// Where metrics and health can be read.
 pub struct Door<H> {
@@ -26,8 +23,8 @@ pub struct Door<H> {
 
 impl<H: Health + 'static> Door<H> {
     /// Serves the pages for ever.
-    pub async fn serve(self, listener: TcpListener) {
-        let gateway = Gateway::with_room(MAX_CONNECTIONS);
+    pub async fn serve(self, listener: TcpListener, room: Room) {
+        let gateway = Gateway::with_room(room, self.observed.memory);
         gateway.serve(listener, Rc::new(self), Stop::default()).await;
     }
 }

@@ -329,6 +329,21 @@ impl Metrics {
             one(status.arena_payloads as f64),
         )?;
         page.gauge::<0>(
+            "nightcore_memory_held_bytes",
+            "What requests and answers hold",
+            one(status.memory.held_bytes as f64),
+        )?;
+        page.gauge::<0>(
+            "nightcore_memory_limit_bytes",
+            "What they may hold",
+            one(status.memory.limit_bytes as f64),
+        )?;
+        page.counter::<0>(
+            "nightcore_memory_refused",
+            "Requests and answers for which there was no memory",
+            one(status.memory.refused as f64),
+        )?;
+        page.gauge::<0>(
             "process_start_time_seconds",
             "When the engine started, since 1970",
             one(status.started_at_s),

@@ -5,6 +5,7 @@ use crate::functions::admission::quarantine::Quarantined;
 use crate::functions::{self, Histogram, Origin};
 use crate::launcher::KeeperStatus;
 use crate::launcher::supervisor::History;
+use crate::memory::{Memory, Usage};
 use crate::scheduler::{ContainerCounts, FunctionStatus};
 use nightcore_runtime::clock::now_ns;
 use nightcore_runtime::protocol::status::TABLE;
@@ -27,10 +28,30 @@ pub struct EngineStatus {
     pub metrics: Option<String>,
     /// Payloads that went by the arena, in either direction.
     pub arena_payloads: u64,
+    /// What requests and answers hold.
+    pub memory: MemoryState,
     /// Calls of functions that are not there.
     pub not_found: ByOrigin<u64>,
     /// Its functions.
     pub functions: Vec<FunctionState>,
+}
+
+/// What requests and answers hold together.
+#[derive(Clone, Copy, Debug, Serialize, Deserialize)]
+pub struct MemoryState {
+    /// The bound, bytes.
+    pub limit_bytes: u64,
+    /// What they hold now, bytes.
+    pub held_bytes: u64,
+    /// How often there was no room.
+    pub refused: u64,
+}
+
+impl From<Usage> for MemoryState {
+    fn from(usage: Usage) -> MemoryState {
+        let Usage { limit, held, refused } = usage;
+        MemoryState { limit_bytes: limit, held_bytes: held, refused }
+    }
 }
 
 /// Of calls that came in by the gateway, and of those made by functions.
@@ -237,6 +258,8 @@ pub struct ProcessState {
 pub struct Observed {
     /// Its core.
     pub core: CoreHandle,
+    /// Where what requests and answers hold is counted.
+    pub memory: Memory,
     /// The processes.
     pub keeper: KeeperStatus,
     /// Where clients call the engine.
@@ -284,6 +307,7 @@ impl Observed {
             address: self.address.clone(),
             metrics: self.metrics.clone(),
             arena_payloads: core.arena_payloads(),
+            memory: self.memory.usage().into(),
             not_found: ByOrigin {
                 external: not_found(Origin::External),
                 internal: not_found(Origin::Internal),

@@ -5,10 +5,12 @@ use super::arena::EngineBlock;
 use super::channel::Channel;
 use super::outgoing::Outgoing;
 use super::payload::Payload;
+use crate::buffer::Buffer;
 use crate::ids::{CallNumber, FunctionId};
 use bytes::Bytes;
 use nightcore_runtime::ipc::region::{metadata_offset, payload_bytes};
 use nightcore_runtime::protocol::{BlockPayload, MessageBuffer, WirePayload};
+use std::io;
 use std::rc::Rc;
 
 /// Bytes copied at once.
@@ -116,24 +118,30 @@ impl BlockCopy {
 }
 
 /// Copies an answer out of a container's memory: its metadata, its body.
-pub(crate) async fn collect(payload: Payload) -> (Vec<u8>, Bytes) {
+///
+/// # Errors
+///
+/// If the system has no memory for it.
+pub(crate) async fn collect(payload: Payload) -> io::Result<(Vec<u8>, Bytes)> {
     let mut metadata = vec![0; payload.metadata_len()];
     payload.copy_metadata(&mut metadata);
     let body = match payload {
         Payload::Http { body, .. } => body,
         Payload::Inline { bytes, metadata_len } => Bytes::copy_from_slice(&bytes[metadata_len..]),
         Payload::Block(_) | Payload::Shared(_) => {
-            let mut body = vec![0; payload.body_len() as usize];
+            let len = payload.body_len() as usize;
+            let mut body = Buffer::with_capacity(len)?;
             let mut offset = 0;
-            for slice in body.chunks_mut(SLICE_BYTES) {
+            while offset < len {
                 if offset > 0 {
                     tokio::task::yield_now().await;
                 }
-                payload.copy_body(offset, slice);
-                offset += slice.len() as u64;
+                let bytes = (len - offset).min(SLICE_BYTES);
+                body.push_with(bytes, |slice| payload.copy_body(offset as u64, slice))?;
+                offset += bytes;
             }
-            Bytes::from(body)
+            body.freeze()
         }
     };
-    (metadata, body)
+    Ok((metadata, body))
 }

@@ -19,16 +19,16 @@ use tokio::io::Interest;
 
 /// Time a process has to greet. A process that is being debugged greets at once, too.
 const GREETING_TIMEOUT: Duration = Duration::from_secs(5);
-/// Most connections that have not greeted yet: they hold a descriptor each and are nobody.
-const MAX_STRANGERS: usize = 256;
 /// Pause after an accept that failed for want of descriptors.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 
 /// A bound control socket.
 pub struct Listener {
     fd: Watched,
-    /// How many connections have not greeted.
+    /// How many connections have not greeted, and the most of them: they hold a descriptor each and
+    /// are nobody.
     strangers: Rc<Cell<usize>>,
+    most: usize,
 }
 
 /// A connection that has not greeted.
@@ -50,17 +50,17 @@ pub struct Greeting {
 }
 
 impl Listener {
-    /// Binds the control socket.
+    /// Binds the control socket, for at most so many connections that have not greeted.
     ///
     /// # Errors
     ///
     /// When something lies at that path already, or it is too long for a socket's.
-    pub fn bind(path: &Path) -> io::Result<Listener> {
+    pub fn bind(path: &Path, most: usize) -> io::Result<Listener> {
         let flags = SockFlag::SOCK_CLOEXEC | SockFlag::SOCK_NONBLOCK;
         let fd = new_socket(AddressFamily::Unix, SockType::SeqPacket, flags, None)?;
         bind(fd.as_raw_fd(), &UnixAddr::new(path)?)?;
         listen(&fd, Backlog::MAXCONN)?;
-        Ok(Listener { fd: Watched::new(fd, Interest::READABLE)?, strangers: Rc::default() })
+        Ok(Listener { fd: Watched::new(fd, Interest::READABLE)?, strangers: Rc::default(), most })
     }
 
     /// The next connection; `None` when the runtime ends. Beyond the bound of those that have not
@@ -74,7 +74,7 @@ impl Listener {
                     // SAFETY: accept4 succeeded, so this is a new descriptor that nothing else
                     // knows.
                     let fd = unsafe { OwnedFd::from_raw_fd(fd) };
-                    if self.strangers.get() < MAX_STRANGERS {
+                    if self.strangers.get() < self.most {
                         return Some(Stranger {
                             fd,
                             counted: CountedStranger::new(&self.strangers),

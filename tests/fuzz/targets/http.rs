@@ -3,12 +3,15 @@
 use crate::steps::Steps;
 use bytes::Bytes;
 use nightcore_engine::gateway::{
-    Answer, Called, Calls, Gateway, Health, Limits, Routes, Service, SharedRoutes, Stop,
+    Answer, Called, Calls, Gateway, Health, Limits, ReadBody, Room, Routes, Service, SharedRoutes,
+    Stop,
 };
 use nightcore_engine::ids::FunctionId;
+use nightcore_engine::memory::Memory;
 use nightcore_runtime::protocol::{CallId, Failure, Metadata, MetadataBuffer, Status};
 use std::cell::Cell;
 use std::rc::Rc;
+use std::sync::LazyLock;
 use std::time::Duration;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::UnixStream;
@@ -16,6 +19,8 @@ use tokio::runtime::Builder;
 use tokio::task::{LocalSet, spawn_local, yield_now};
 
 const MAX_BODY_BYTES: u64 = 4096;
+/// Room for what one client sends.
+static MEMORY: LazyLock<Memory> = LazyLock::new(|| Memory::with_limit(1 << 20));
 /// Turns after which a gateway that has said nothing has nothing to say.
 const QUIET_TURNS: u32 = 50;
 /// What an HTTP/2 client begins with: what follows is in frames, in both directions.
@@ -43,8 +48,9 @@ impl Calls for Echo {
         _: FunctionId,
         _: Option<Duration>,
         metadata: MetadataBuffer,
-        body: Bytes,
+        body: ReadBody,
     ) -> Called {
+        let body = body.bytes;
         self.calls.set(self.calls.get() + 1);
         assert!(body.len() as u64 <= MAX_BODY_BYTES);
         let pairs = Metadata::parse(metadata.as_bytes()).expect("metadata is well-formed");
@@ -87,7 +93,8 @@ pub(super) fn target(data: &[u8]) {
     };
     let runtime = Builder::new_current_thread().enable_all().build().expect("a runtime");
     let got = LocalSet::new().block_on(&runtime, async {
-        let gateway = Gateway::default();
+        let room = Room { descriptors: 1, ends_busy: false };
+        let gateway = Gateway::with_room(room, *MEMORY);
         let (client, server) = UnixStream::pair().expect("a pair of sockets");
         let served =
             spawn_local(gateway.serve_connection(server, Rc::new(service), Stop::default()));

@@ -1,0 +1,261 @@
+//! What requests and answers hold together, and its bound.
+//!
+//! Counted are the bodies and headers of requests from the moment they come until their calls have
+//! ended, and answers until they are written. A request that does not fit is refused, so that the
+//! engine, and all functions with it, is not killed for what clients send.
+
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+use tokio::sync::Notify;
+use tokio::time::Instant;
+
+/// Requests larger than this may hold only a part of the memory, so that large ones do not keep
+/// small ones out.
+const SMALL_BYTES: u64 = 64 * 1024;
+/// The part for large requests: three quarters. The rest is for small ones, and for answers.
+const LARGE_NUMERATOR: u64 = 3;
+const LARGE_DENOMINATOR: u64 = 4;
+/// A peak below this is not worth giving back: the allocator keeps that much for the next one.
+const PEAK_BYTES: u64 = 16 << 20;
+/// How long after a peak memory is given back. The next peak may come at once.
+const CALM: Duration = Duration::from_millis(500);
+
+/// The account of an engine. It lives as long as the process, so that what is counted may end
+/// wherever it is held, and a copy costs nothing.
+#[derive(Clone, Copy, Debug)]
+pub struct Memory(&'static Account);
+
+#[derive(Debug)]
+struct Account {
+    limit: u64,
+    held: Count,
+    refused: Count,
+    /// The most that was held since memory was last given back.
+    peak: Count,
+    /// Wakes answers that wait for room.
+    given_back: Notify,
+    /// Wakes the task that gives memory back to the system.
+    after_peak: Notify,
+}
+
+/// A number that only the I/O thread changes. What holds bytes can be sent elsewhere, but is not.
+#[derive(Debug, Default)]
+struct Count(AtomicU64);
+
+impl Count {
+    #[inline]
+    fn get(&self) -> u64 {
+        self.0.load(Ordering::Relaxed)
+    }
+
+    #[inline]
+    fn set(&self, number: u64) {
+        self.0.store(number, Ordering::Relaxed);
+    }
+}
+
+/// What an account says.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Usage {
+    /// The bound, in bytes.
+    pub limit: u64,
+    /// Bytes that are held.
+    pub held: u64,
+    /// How often a request or an answer was refused for want of room.
+    pub refused: u64,
+}
+
+impl Memory {
+    /// A new account with this bound.
+    pub fn with_limit(limit: u64) -> Memory {
+        Memory(Box::leak(Box::new(Account {
+            limit,
+            held: Count::default(),
+            refused: Count::default(),
+            peak: Count::default(),
+            given_back: Notify::new(),
+            after_peak: Notify::new(),
+        })))
+    }
+
+    /// What it says now.
+    pub fn usage(&self) -> Usage {
+        let account = self.0;
+        Usage { limit: account.limit, held: account.held.get(), refused: account.refused.get() }
+    }
+
+    /// The largest request that ever has room.
+    pub fn largest_request(&self) -> u64 {
+        self.bound_for(u64::MAX)
+    }
+
+    /// Nothing yet, to grow.
+    pub fn hold_nothing(&self) -> Held {
+        Held { memory: *self, bytes: 0 }
+    }
+
+    /// Whether a request of so many bytes has room now. If not, it counts as refused.
+    pub fn admits(&self, bytes: u64) -> bool {
+        let has_room = self.0.held.get().saturating_add(bytes) <= self.bound_for(bytes);
+        self.count_refused(!has_room);
+        has_room
+    }
+
+    /// Holds the bytes of an answer. Waits until there is room for it, for so long at most.
+    pub async fn hold_answer(&self, bytes: u64, within: Duration) -> Option<Held> {
+        let until = Instant::now() + within;
+        let mut held = self.hold_nothing();
+        while !held.grow_to(bytes, self.0.limit) {
+            let given_back = self.0.given_back.notified();
+            let fits_ever = bytes <= self.0.limit;
+            if !fits_ever || tokio::time::timeout_at(until, given_back).await.is_err() {
+                self.count_refused(true);
+                return None;
+            }
+        }
+        Some(held)
+    }
+
+    /// Has `give_back` give memory back to the system after each peak, for ever.
+    pub async fn give_back_after_peaks(self, give_back: impl Fn()) {
+        loop {
+            self.0.after_peak.notified().await;
+            tokio::time::sleep(CALM).await;
+            if self.is_after_peak() {
+                self.0.peak.set(self.0.held.get());
+                give_back();
+            }
+        }
+    }
+
+    fn is_after_peak(&self) -> bool {
+        let (held, peak) = (self.0.held.get(), self.0.peak.get());
+        peak >= PEAK_BYTES && held <= peak / 2
+    }
+
+    /// The most that may be held with a request of so many bytes.
+    fn bound_for(&self, bytes: u64) -> u64 {
+        match bytes > SMALL_BYTES {
+            true => self.0.limit / LARGE_DENOMINATOR * LARGE_NUMERATOR,
+            false => self.0.limit,
+        }
+    }
+
+    fn count_refused(&self, is_refused: bool) {
+        self.0.refused.set(self.0.refused.get() + u64::from(is_refused));
+    }
+}
+
+/// Bytes that are held; given back when this is dropped.
+#[derive(Debug)]
+pub struct Held {
+    memory: Memory,
+    bytes: u64,
+}
+
+impl Held {
+    /// Holds so many bytes more of a request. False if there is no room for them, which counts as a
+    /// refusal.
+    #[inline]
+    pub fn grow(&mut self, more: u64) -> bool {
+        let bytes = self.bytes.saturating_add(more);
+        let grows = self.grow_to(bytes, self.memory.bound_for(bytes));
+        self.memory.count_refused(!grows);
+        grows
+    }
+
+    #[inline]
+    fn grow_to(&mut self, bytes: u64, bound: u64) -> bool {
+        let account = self.memory.0;
+        let held = account.held.get().saturating_add(bytes - self.bytes);
+        if held > bound {
+            return false;
+        }
+        account.held.set(held);
+        account.peak.set(account.peak.get().max(held));
+        self.bytes = bytes;
+        true
+    }
+}
+
+impl Drop for Held {
+    #[inline]
+    fn drop(&mut self) {
+        if self.bytes == 0 {
+            return;
+        }
+        let account = self.memory.0;
+        account.held.set(account.held.get() - self.bytes);
+        account.given_back.notify_waiters();
+        if self.memory.is_after_peak() {
+            account.after_peak.notify_one();
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const MIB: u64 = 1 << 20;
+
+    #[test]
+    fn what_does_not_fit_is_refused_and_what_ends_makes_room() {
+        let memory = Memory::with_limit(100 * MIB);
+        let mut one = memory.hold_nothing();
+        assert!(one.grow(40 * MIB) && one.grow(30 * MIB));
+        assert!(!one.grow(6 * MIB), "large ones have three quarters");
+        assert!(!memory.admits(6 * MIB) && memory.admits(5 * MIB));
+        let mut small = memory.hold_nothing();
+        assert!(small.grow(SMALL_BYTES), "small ones have all of it");
+        assert_eq!(
+            memory.usage(),
+            Usage { limit: 100 * MIB, held: 70 * MIB + SMALL_BYTES, refused: 2 }
+        );
+        drop((one, small));
+        assert_eq!(memory.usage().held, 0);
+    }
+
+    #[test]
+    fn an_answer_waits_for_room_but_not_for_ever() {
+        let memory = Memory::with_limit(10 * MIB);
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap();
+        runtime.block_on(async {
+            let first = memory.hold_answer(8 * MIB, CALM).await.unwrap();
+            assert!(memory.hold_answer(8 * MIB, Duration::ZERO).await.is_none());
+            assert!(memory.hold_answer(11 * MIB, CALM).await.is_none(), "it never has room");
+            let second = memory.hold_answer(8 * MIB, Duration::from_secs(60));
+            let gives_back = async {
+                tokio::task::yield_now().await;
+                drop(first);
+            };
+            let (second, ()) = tokio::join!(second, gives_back);
+            assert!(second.is_some());
+        });
+        assert_eq!(memory.usage().refused, 2);
+    }
+
+    #[test]
+    fn a_peak_is_over_when_half_of_it_was_given_back() {
+        let memory = Memory::with_limit(100 * MIB);
+        let held: Vec<Held> = [10, 10, 20]
+            .map(|mib| {
+                let mut held = memory.hold_nothing();
+                assert!(held.grow(mib * MIB));
+                held
+            })
+            .into();
+        let is_over = |held: &Held| {
+            let is_over = held.memory.is_after_peak();
+            (held.memory.usage().held / MIB, is_over)
+        };
+        let mut seen = Vec::new();
+        for held in held {
+            seen.push(is_over(&held));
+        }
+        assert_eq!(seen, [(40, false), (30, false), (20, true)]);
+        let small = Memory::with_limit(100 * MIB);
+        assert!(small.hold_nothing().grow(MIB));
+        assert!(!small.is_after_peak(), "it was small");
+    }
+}
