@@ -1,14 +1,80 @@
-//! Buffers for bodies. A large one is mapped by itself, so that its memory goes back to the system
-//! with it: the allocator keeps what was freed for a while, and that can be many times what is in
-//! use when large bodies come and go.
+//! Buffers for bodies. Large ones are mapped, and used again: the allocator would keep what is
+//! freed for a while, and that can be many times what is in use when large bodies come and go. New
+//! pages each time would cost more than all else that is done with a body.
 
 use bytes::{Bytes, BytesMut};
 use memmap2::MmapMut;
+use std::cell::RefCell;
 use std::io;
 
-/// From this length on a buffer is mapped. Its pages are new ones each time, which costs some 60 µs
-/// for each MiB; copying it takes longer.
+/// From this length on a buffer is mapped. The lengths of maps are powers of two.
 const MAPPED_BYTES: usize = 256 << 10;
+/// The most bytes of maps that are kept to be used again, if the bound is not lower: two of the
+/// largest bodies by default.
+const MAX_KEPT_BYTES: usize = 64 << 20;
+
+/// Maps that nobody uses.
+#[derive(Default)]
+struct Kept {
+    maps: Vec<MmapMut>,
+    bytes: usize,
+    most: usize,
+}
+
+thread_local! {
+    /// Those of the I/O thread. The last one that was used is the first to be used again.
+    static KEPT: RefCell<Kept> = RefCell::default();
+}
+
+/// Has maps of at most so many bytes kept by this thread, where that is less than usual.
+pub fn keep_at_most(bytes: u64) {
+    let most = usize::try_from(bytes).unwrap_or(usize::MAX).min(MAX_KEPT_BYTES);
+    KEPT.with_borrow_mut(|kept| kept.most = most);
+}
+
+/// Gives back to the system what this thread keeps.
+pub fn give_kept_back() {
+    KEPT.with_borrow_mut(|kept| (kept.maps, kept.bytes) = (Vec::new(), 0));
+}
+
+/// A map of at least so many bytes, with any bytes in it.
+fn map_of(bytes: usize) -> io::Result<MmapMut> {
+    let bytes = bytes.max(MAPPED_BYTES).checked_next_power_of_two();
+    let bytes = bytes.ok_or(io::ErrorKind::OutOfMemory)?;
+    let again = KEPT.with_borrow_mut(|kept| {
+        let at = kept.maps.iter().rposition(|map| map.len() == bytes)?;
+        kept.bytes -= bytes;
+        Some(kept.maps.remove(at))
+    });
+    again.map_or_else(|| MmapMut::map_anon(bytes), Ok)
+}
+
+/// A map that is kept, if there is room, when this is dropped.
+struct Map(Option<MmapMut>);
+
+impl Map {
+    fn bytes(&self) -> &[u8] {
+        self.0.as_deref().unwrap_or_default()
+    }
+
+    fn bytes_mut(&mut self) -> &mut [u8] {
+        self.0.as_deref_mut().unwrap_or_default()
+    }
+}
+
+impl Drop for Map {
+    fn drop(&mut self) {
+        let Some(map) = self.0.take() else { return };
+        // When the thread ends there may be no place to keep it.
+        let _ = KEPT.try_with(|kept| {
+            let mut kept = kept.borrow_mut();
+            if kept.bytes + map.len() <= kept.most {
+                kept.bytes += map.len();
+                kept.maps.push(map);
+            }
+        });
+    }
+}
 
 /// A buffer that a body is collected in.
 pub struct Buffer {
@@ -19,7 +85,7 @@ pub struct Buffer {
 
 enum Memory {
     Allocated(BytesMut),
-    Mapped(MmapMut),
+    Mapped(Map),
 }
 
 impl Buffer {
@@ -31,7 +97,7 @@ impl Buffer {
     pub fn with_capacity(bytes: usize) -> io::Result<Buffer> {
         let memory = match bytes < MAPPED_BYTES {
             true => Memory::Allocated(BytesMut::with_capacity(bytes)),
-            false => Memory::Mapped(MmapMut::map_anon(bytes)?),
+            false => Memory::Mapped(Map(Some(map_of(bytes)?))),
         };
         Ok(Buffer { memory, len: 0 })
     }
@@ -61,14 +127,16 @@ impl Buffer {
         let len = self.len + bytes;
         let is_large = len >= MAPPED_BYTES || self.mapped_bytes() > 0;
         if is_large && self.mapped_bytes() < len {
-            self.map(len.max(2 * self.len))?;
+            let mut map = Map(Some(map_of(len)?));
+            map.bytes_mut()[..self.len].copy_from_slice(self.filled());
+            self.memory = Memory::Mapped(map);
         }
         fill(match &mut self.memory {
             Memory::Allocated(memory) => {
                 memory.resize(len, 0);
                 &mut memory[self.len..]
             }
-            Memory::Mapped(map) => &mut map[self.len..len],
+            Memory::Mapped(map) => &mut map.bytes_mut()[self.len..len],
         });
         self.len = len;
         Ok(())
@@ -77,22 +145,14 @@ impl Buffer {
     fn mapped_bytes(&self) -> usize {
         match &self.memory {
             Memory::Allocated(_) => 0,
-            Memory::Mapped(map) => map.len(),
+            Memory::Mapped(map) => map.bytes().len(),
         }
-    }
-
-    /// Moves to a mapping of so many bytes.
-    fn map(&mut self, bytes: usize) -> io::Result<()> {
-        let mut map = MmapMut::map_anon(bytes)?;
-        map[..self.len].copy_from_slice(self.filled());
-        self.memory = Memory::Mapped(map);
-        Ok(())
     }
 
     fn filled(&self) -> &[u8] {
         match &self.memory {
             Memory::Allocated(memory) => memory,
-            Memory::Mapped(map) => &map[..self.len],
+            Memory::Mapped(map) => &map.bytes()[..self.len],
         }
     }
 
@@ -100,19 +160,19 @@ impl Buffer {
     pub fn freeze(self) -> Bytes {
         match self.memory {
             Memory::Allocated(memory) => memory.freeze(),
-            Memory::Mapped(map) => Bytes::from_owner(Mapped { map, len: self.len }),
+            Memory::Mapped(map) => Bytes::from_owner(Frozen { map, len: self.len }),
         }
     }
 }
 
-struct Mapped {
-    map: MmapMut,
+struct Frozen {
+    map: Map,
     len: usize,
 }
 
-impl AsRef<[u8]> for Mapped {
+impl AsRef<[u8]> for Frozen {
     fn as_ref(&self) -> &[u8] {
-        &self.map[..self.len]
+        &self.map.bytes()[..self.len]
     }
 }
 
@@ -122,6 +182,7 @@ mod tests {
 
     #[test]
     fn what_is_pushed_comes_out_whatever_the_room_was() {
+        keep_at_most(2 * MAPPED_BYTES as u64);
         let body: Vec<u8> = (0..3 * MAPPED_BYTES).map(|at| (at / 7) as u8).collect();
         for capacity in [0, 100, MAPPED_BYTES, body.len()] {
             for len in [0, 1, MAPPED_BYTES - 1, MAPPED_BYTES, MAPPED_BYTES + 1, body.len()] {
@@ -137,5 +198,24 @@ mod tests {
                 assert!(buffer.freeze() == body[..len], "{len} in {capacity}");
             }
         }
+    }
+
+    #[test]
+    fn maps_are_used_again_and_no_more_are_kept_than_may_be() {
+        let kept = || KEPT.with_borrow(|kept| (kept.maps.len(), kept.bytes));
+        let full = |bytes: usize| {
+            let mut buffer = Buffer::with_capacity(bytes).unwrap();
+            buffer.push_with(bytes, |to| to.fill(1)).unwrap();
+            buffer.freeze()
+        };
+        keep_at_most(4 * MAPPED_BYTES as u64);
+        let bodies = [MAPPED_BYTES, MAPPED_BYTES + 1, 2 * MAPPED_BYTES, 1].map(full);
+        drop(bodies);
+        assert_eq!(kept(), (2, 3 * MAPPED_BYTES), "the third does not fit");
+        let again = full(2 * MAPPED_BYTES);
+        assert_eq!(kept(), (1, MAPPED_BYTES));
+        drop(again);
+        give_kept_back();
+        assert_eq!(kept(), (0, 0));
     }
 }

@@ -32,6 +32,8 @@ struct Account {
     refused: Count,
     /// The most that was held since memory was last given back.
     peak: Count,
+    /// The most that was held since the last peak seemed to be over.
+    since: Count,
     /// Wakes answers that wait for room.
     given_back: Notify,
     /// Wakes the task that gives memory back to the system.
@@ -73,6 +75,7 @@ impl Memory {
             held: Count::default(),
             refused: Count::default(),
             peak: Count::default(),
+            since: Count::default(),
             given_back: Notify::new(),
             after_peak: Notify::new(),
         })))
@@ -120,8 +123,10 @@ impl Memory {
     pub async fn give_back_after_peaks(self, give_back: impl Fn()) {
         loop {
             self.0.after_peak.notified().await;
+            self.0.since.set(self.0.held.get());
             tokio::time::sleep(CALM).await;
-            if self.is_after_peak() {
+            // A load of large bodies has peaks without end, and needs its memory again.
+            if self.is_after_peak() && self.0.since.get() <= self.0.peak.get() / 2 {
                 self.0.peak.set(self.0.held.get());
                 give_back();
             }
@@ -173,6 +178,7 @@ impl Held {
         }
         account.held.set(held);
         account.peak.set(account.peak.get().max(held));
+        account.since.set(account.since.get().max(held));
         self.bytes = bytes;
         true
     }

@@ -1,6 +1,7 @@
 //! An engine from its start to its end: the rooms are built, tied together, and taken down in order.
 
 use crate::available::available_memory;
+use crate::buffer::{give_kept_back, keep_at_most};
 use crate::config::{self, Config, MIN_HELD_BYTES};
 use crate::core::{Core, CoreCalls, CoreHandle, admit_containers, keep_time, look_at_rings};
 use crate::descriptors::Shares;
@@ -42,6 +43,8 @@ const DRAIN_SLACK: Duration = Duration::from_secs(1);
 /// Requests and answers may hold one of so many parts of the memory that the engine may have. As
 /// much again may be in shared memory, or on its way through HTTP; the rest is for functions.
 const MEMORY_ONE_OF: u64 = 4;
+/// Of that, buffers that nobody uses may take one of so many parts.
+const KEPT_ONE_OF: u64 = 8;
 /// What the engine is taken to have, in bytes, where the system does not say it.
 const UNKNOWN_MEMORY: u64 = 1 << 30;
 
@@ -164,7 +167,11 @@ pub async fn run(options: Options<'_>) -> Result<()> {
             say(&format!("clients that fall silent are not ended: {error}"));
         }
     });
-    spawn_local(memory.give_back_after_peaks(give_back));
+    keep_at_most(memory.usage().limit / KEPT_ONE_OF);
+    spawn_local(memory.give_back_after_peaks(move || {
+        give_kept_back();
+        give_back();
+    }));
     say(&format!("listening on {address}"));
     if let Some(metrics) = &observed.metrics {
         say(&format!("metrics at {metrics}"));

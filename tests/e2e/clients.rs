@@ -503,7 +503,13 @@ fn a_client_of_http_2_that_sends_short_frames_without_end_slows_nobody() {
     let frames = frame(PRIORITY, 0, 1, &[0, 0, 0, 0, 1]).repeat(10_000);
     let mut client = Http2::open(engine.address());
     let beside = std::thread::scope(|scope| {
-        scope.spawn(|| while !is_over.load(Ordering::Relaxed) && client.write(&frames).is_ok() {});
+        scope.spawn(|| {
+            while !is_over.load(Ordering::Relaxed) {
+                if client.write(&frames).is_err() {
+                    break;
+                }
+            }
+        });
         let beside = median(&engine, 2000);
         is_over.store(true, Ordering::Relaxed);
         beside
