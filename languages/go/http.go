@@ -18,7 +18,7 @@ import (
 //
 // Requests are as net/http's server makes them of the same requests, with the path below the function's own: what leads
 // to the function (/function/NAME, or its route) is the metadata ":prefix", which is FromContext(r.Context()).Metadata.
-// The client's address is not known. A call by another function is POST / with its body, unless its metadata say more.
+// The client's address is not known. A path that is malformed is answered with 400. A call by another function is POST / with its body, unless its metadata say more.
 // Handlers make calls with r.Context().
 //
 // The answer is collected and sent when the handler returns: Flush does nothing more than to send the header's status on
@@ -33,7 +33,9 @@ func HTTPHandler(name string, handler http.Handler) {
 func serveHTTP(ctx context.Context, req *Request, handler http.Handler) ([]byte, error) {
 	r, err := httpRequest(ctx, req)
 	if err != nil {
-		return nil, err
+		// The client's mistake, as for net/http's server.
+		req.Reply().Status(http.StatusBadRequest).Header("content-type", "text/plain; charset=utf-8")
+		return []byte(err.Error() + "\n"), nil
 	}
 	w := &responseWriter{header: make(http.Header), reply: req.Reply(), isHead: r.Method == http.MethodHead}
 	handler.ServeHTTP(w, r)
@@ -72,7 +74,7 @@ func httpRequest(ctx context.Context, req *Request) (*http.Request, error) {
 	}
 	target, err := url.ParseRequestURI(path + query)
 	if err != nil {
-		return nil, fmt.Errorf("the path of the request: %w", err)
+		return nil, fmt.Errorf("the path of the request is malformed: %w", err)
 	}
 	r.URL, r.RequestURI = target, prefix+path+query
 	if len(req.Body) > 0 {

@@ -6,7 +6,10 @@ const { Reply } = require("./answer.js");
 const { decode } = require("./metadata.js");
 
 const INTERIM_STATUS = 200;
+const BAD_REQUEST = 400;
 const NOT_IMPLEMENTED = 501;
+
+const MALFORMED = /%(?![0-9a-f]{2})/i;
 
 /**
  * A handler that serves an HTTP listener: Node's own request and response over a connection that is not there, so that
@@ -18,6 +21,10 @@ function http(listener) {
     // Node's own server knows no others; that is the client's mistake.
     const method = request.metadata.get(":method") ?? "POST";
     if (!METHODS.includes(method)) return new Reply(`${method} is not a method\n`, { status: NOT_IMPLEMENTED });
+    if (MALFORMED.test(request.metadata.get(":path") ?? "")) {
+      const text = "the path of the request is malformed: % is followed by two hexadecimal digits\n";
+      return new Reply(text, { status: BAD_REQUEST });
+    }
     return new Promise((resolve, reject) => {
       const connection = new Connection();
       const req = incoming(request, connection);
@@ -67,14 +74,19 @@ function incoming(request, connection) {
   req.httpVersionMajor = 1;
   req.httpVersionMinor = 1;
   req.method = method;
-  req.url = path + query;
+  req.url = encoded(path + query);
   req.nightcore = request;
-  req.nightcorePrefix = prefix;
+  req.nightcorePrefix = encoded(prefix);
   req._addHeaderLines(raw, raw.length);
   req.complete = true;
   if (request.body.length > 0) req.push(request.body);
   req.push(null);
   return req;
+}
+
+/** Of a target, each byte that is not ASCII percent-encoded, so that it is decoded as it would be in other languages. */
+function encoded(target) {
+  return target.replace(/[\x80-\xff]/g, (byte) => `%${byte.charCodeAt(0).toString(16).toUpperCase()}`);
 }
 
 /** Takes what is written to it. */

@@ -8,6 +8,7 @@ from typing import Any
 from urllib.parse import unquote_to_bytes
 
 from ._answer import Response
+from ._http import refusal
 from ._log import NO_CALL, write, write_error
 from ._request import AsyncRequest
 
@@ -28,6 +29,8 @@ class Asgi:
 
     async def __call__(self, request: AsyncRequest) -> Response:
         """Run the app for a request."""
+        if (refused := refusal(request.metadata.get(":path", "").encode(errors="surrogateescape"))) is not None:
+            return refused
         exchange = _Exchange(request, self._state)
         # What the app does when its response is complete, such as background tasks, nobody waits for.
         running = asyncio.ensure_future(self._run(exchange))
@@ -118,8 +121,6 @@ class _Exchange:
                 own[name] = value
             else:
                 headers.append((name.encode(), value))
-        if b"upgrade" in (name for name, _ in headers):
-            raise ValueError("websockets are not served: an answer is one message")
         prefix, path = own.get(":prefix", b""), own.get(":path", b"/")
         self.scope: dict[str, Any] = {
             "type": "http",
@@ -171,7 +172,8 @@ class _Exchange:
     def returned(self, running: asyncio.Future[None]) -> None:
         """The app has returned, or raised."""
         error = None if running.cancelled() else running.exception()
-        if error is not None:
+        if error is not None and (self.complete.done() or not self._started):
+            # An error of the handler's own is told by the call's failure.
             write_error(self._request.id, error, error.__traceback__)
         if self.complete.done():
             return
@@ -207,6 +209,7 @@ def asgi(app: App) -> Asgi:
 
     What leads to the function, ``/function/NAME`` or its route, is the ``root_path``. The request is
     ``scope["extensions"]["nightcore"]["request"]``, or :func:`current_request`. Responses are collected and sent whole,
-    up to the limit for bodies; websockets are refused; the client's address is not known.
+    up to the limit for bodies. A request to upgrade, such as to a websocket, is one like any other. A path that is
+    malformed is answered with 400. The client's address is not known.
     """
     return Asgi(app)

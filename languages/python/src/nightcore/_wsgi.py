@@ -10,6 +10,7 @@ from typing import Any
 from urllib.parse import unquote_to_bytes
 
 from ._answer import Response
+from ._http import refusal
 from ._log import write_error
 from ._request import Request
 
@@ -24,10 +25,12 @@ def wsgi(app: App) -> Callable[[Request], Response]:
 
     What leads to the function, ``/function/NAME`` or its route, is ``SCRIPT_NAME``. The request is
     ``environ["nightcore.request"]``, or :func:`current_request`. Responses are collected and sent whole, up to the
-    limit for bodies; the client's address is not known.
+    limit for bodies. A path that is malformed is answered with 400. The client's address is not known.
     """
 
     def handle(request: Request) -> Response:
+        if (refused := refusal(request.metadata.get(":path", "").encode(errors="surrogateescape"))) is not None:
+            return refused
         exchange = _Exchange(request)
         try:
             chunks = app(exchange.environ, exchange.start_response)
@@ -80,8 +83,9 @@ class _Exchange:
             "SERVER_NAME": host,
             "SERVER_PORT": port,
             "SERVER_PROTOCOL": "HTTP/1.1",
-            "CONTENT_LENGTH": str(len(request.body)),
             **variables,
+            # A function may say anything of the body that it sends.
+            "CONTENT_LENGTH": str(len(request.body)),
             "wsgi.version": (1, 0),
             "wsgi.url_scheme": "http",
             "wsgi.input": io.BytesIO(request.body),
