@@ -146,7 +146,8 @@ typedef struct nc_worker nc_worker;
 // - another status below NC_INVALID_ARGUMENT: the call fails with it;
 // - anything else: FUNCTION_FAILED.
 //
-// No exception may leave it. `req` is valid until it returns, and belongs to the thread it runs
+// No exception may leave it, and its thread must not end in it: pthread_exit, and a pthread_cancel
+// of the thread, abort the process. `req` is valid until it returns, and belongs to the thread it runs
 // on.
 typedef int32_t (*nc_handler)(nc_request *req, void *user);
 
@@ -159,8 +160,9 @@ typedef struct {
     size_t len;
 } nc_bytes;
 
-// One pair of metadata. Names are visible lower-case ASCII; the name ":status" in an answer sets
-// its HTTP status.
+// One pair of metadata. Names are 1 to 255 bytes of visible ASCII, and are sent in lower case; the
+// name ":status" in an answer sets its HTTP status. A malformed name is NC_INVALID_ARGUMENT, more
+// than 32 KiB in all NC_PAYLOAD_TOO_LARGE.
 typedef struct {
     // The name.
     nc_bytes name;
@@ -374,11 +376,15 @@ void nc_answer_free(nc_answer *answer);
 // its answer. The wait lends the worker's place to another call. On a handler's thread only.
 //
 // `parts` may be NULL if `count` is 0; what they hold has been copied or sent when the function
-// returns. NC_OK: `answer` is the caller's, to be freed by nc_answer_free. Otherwise `answer` is
+// returns. A name that is none of a function is NC_NOT_FOUND. NC_OK: `answer` is the caller's, to be freed by nc_answer_free. Otherwise `answer` is
 // NULL, and a handler that returns the status passes the error on.
 //
 // NC_INVALID_STATE: the request has been answered or has ended, or is one of nc_worker_next.
-int32_t nc_call(nc_request *req, const char *name, const nc_bytes *parts, size_t count, nc_answer **answer);
+int32_t nc_call(nc_request *req,
+                const char *name,
+                const nc_bytes *parts,
+                size_t count,
+                nc_answer **answer);
 
 // As nc_call, with options, which may be NULL, and the reason in `error`, which may be NULL. An
 // error is the caller's, to be freed by nc_error_free; without one `*error` is set to NULL.

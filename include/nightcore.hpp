@@ -29,7 +29,7 @@
 
 namespace nightcore {
 
-// Pairs of a name and a value, in their order. Names are lower-case.
+// Pairs of a name and a value, in their order. Names are visible ASCII, and sent in lower case.
 using Metadata = std::vector<std::pair<std::string, std::string>>;
 
 // An error of a function beneath the one that was called.
@@ -91,6 +91,12 @@ public:
         state_->what += std::string(": ") + nc_error_message(error);
     }
 
+    // A failure of the library's own, which has no object of the C interface.
+    Error(std::int32_t status, const char *message) : Error(status, static_cast<nc_error *>(nullptr)) {
+        state_->message = message;
+        state_->what += std::string(": ") + message;
+    }
+
     // One of NC_NOT_FOUND, ...
     std::int32_t status() const noexcept { return state_->status; }
     // "NOT_FOUND", ...
@@ -98,7 +104,9 @@ public:
     // The function whose call failed; empty if the error is the library's own.
     std::string_view function() const noexcept { return nc_error_function(state_->error.get()); }
     // What happened, for a person.
-    std::string_view message() const noexcept { return nc_error_message(state_->error.get()); }
+    std::string_view message() const noexcept {
+        return state_->error ? std::string_view(nc_error_message(state_->error.get())) : state_->message;
+    }
 
     // The errors of functions beneath that led to it, the nearest first.
     std::vector<Cause> causes() const {
@@ -122,6 +130,7 @@ private:
         std::unique_ptr<nc_error, detail::Free> error;
         std::int32_t status = NC_INTERNAL;
         std::string what;
+        std::string message;
     };
     // Shared, as copying an exception must not throw.
     std::shared_ptr<State> state_;
@@ -197,7 +206,7 @@ private:
 // What may be said about an internal call beside its body.
 struct CallOptions {
     // Ends the call if it takes longer; zero for no limit but the request's own deadline, which always
-    // holds.
+    // holds. A negative one is NC_INVALID_ARGUMENT.
     std::chrono::nanoseconds timeout{0};
     Metadata metadata = {};
 };
@@ -239,12 +248,19 @@ template <class T> nc_bytes bytes(const T &value) {
     }
 }
 
+// A name for the C interface, to which a zero would be its end.
+inline const char *callee(const std::string &name) {
+    if (name.find('\0') != std::string::npos) throw Error(NC_NOT_FOUND, "a name of a function has no zero byte");
+    return name.c_str();
+}
+
 // Options of the C interface, with the memory they point to.
 class Options {
 public:
     explicit Options(const CallOptions &options) : pairs_(lend(options.metadata)) {
         raw_.struct_size = sizeof raw_;
         const auto timeout = options.timeout.count();
+        if (timeout < 0) throw Error(NC_INVALID_ARGUMENT, "a timeout must be more than 0");
         if (timeout > 0) raw_.timeout_ns = static_cast<std::uint64_t>(timeout);
         raw_.metadata = pairs_.data();
         raw_.metadata_count = pairs_.size();
@@ -417,7 +433,7 @@ private:
         nc_answer *answer = nullptr;
         nc_error *error = nullptr;
         const std::int32_t status =
-            nc_call_with(request_, name.c_str(), body.data(), body.size(), options, &answer, &error);
+            nc_call_with(request_, detail::callee(name), body.data(), body.size(), options, &answer, &error);
         detail::check(status, error);
         return Answer(answer);
     }
@@ -428,7 +444,7 @@ private:
         const std::array<nc_bytes, sizeof...(Parts)> body = {detail::bytes(parts)...};
         nc_error *error = nullptr;
         const std::int32_t status =
-            nc_call_start(request_, tag, name.c_str(), body.data(), body.size(), options, &error);
+            nc_call_start(request_, tag, detail::callee(name), body.data(), body.size(), options, &error);
         detail::check(status, error);
     }
 

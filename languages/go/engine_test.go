@@ -43,7 +43,7 @@ func startWith(t *testing.T, defaults string, functions ...string) *engine {
 		t.Fatal(err)
 	}
 	dir := t.TempDir()
-	config := "[gateway]\nlisten = \"127.0.0.1:0\"\n[defaults]\n" + defaults + "\n"
+	config := "[gateway]\nlisten = \"127.0.0.1:0\"\n[defaults]\nexpose_errors = true\n" + defaults + "\n"
 	for _, function := range functions {
 		config += fmt.Sprintf("[functions.%s]\ncommand = [%q]\n", function, program)
 	}

@@ -56,3 +56,24 @@ func TestHandlersAreRegisteredOnce(t *testing.T) {
 }
 
 func odd() []string { return []string{"a"} }
+
+func TestErrorfTellsCallersAndWraps(t *testing.T) {
+	beneath := &Error{Status: ErrOverloaded, Function: "Bar", Message: "full", Causes: []Cause{{"Baz", ErrNotFound, "no Baz"}}}
+	err := Errorf("no cart %d: %w", 17, fmt.Errorf("loading: %w", beneath))
+	told, ok := passedOn(fmt.Errorf("serving: %w", err))
+	if !ok || told.Status != ErrFunctionFailed || told.Message != "no cart 17: loading: Bar: OVERLOADED: full" {
+		t.Errorf("told %v, %v", told, ok)
+	}
+	if expected := []Cause{{"Bar", ErrOverloaded, "full"}, {"Baz", ErrNotFound, "no Baz"}}; !slices.Equal(told.Causes, expected) {
+		t.Errorf("causes are %v", told.Causes)
+	}
+	if !errors.Is(err, ErrOverloaded) {
+		t.Error("what is wrapped is not found")
+	}
+	if told, ok := passedOn(&Error{Status: ErrInvalidState, Message: "ended"}); !ok || told.Status != ErrFunctionFailed || told.Message != "INVALID_STATE: ended" {
+		t.Errorf("told %v, %v", told, ok)
+	}
+	if _, ok := passedOn(errors.New("db-7 refused")); ok {
+		t.Error("an error of anybody's is told")
+	}
+}

@@ -214,7 +214,7 @@ func (r *running) Call(ctx context.Context, name string, body []byte, options Ca
 		return nil, ofContext(ctx, name)
 	}
 	if len(name) > C.NC_GO_MAX_NAME || forC(name) != name {
-		return nil, &Error{Status: ErrNotFound, Function: name, Message: "no function has such a name"}
+		return nil, &Error{Status: ErrNotFound, Message: fmt.Sprintf("%.64q is not a name of a function", name)}
 	}
 	// The request's own deadline the engine knows.
 	var timeout C.uint64_t

@@ -50,6 +50,12 @@ impl<'a> On<'a> {
         }
     }
 
+    /// A request for this target, of any function.
+    pub fn ask_target(&self, target: &str) -> Ask<'a> {
+        let (metadata, body) = (Vec::new(), Vec::new());
+        Ask { engine: self.engine, target: target.to_owned(), metadata, body }
+    }
+
     /// Waits until the function has printed this line.
     pub fn prints(&self, line: &str) -> Outcome {
         let log = || self.engine.nightcore("logs", &[self.function]).text();

@@ -42,6 +42,70 @@ const fn case(name: &'static str, run: fn(&Subject) -> Outcome) -> Case {
     Case { name, run }
 }
 
+/// The route of a language's app.
+pub fn route(language: &Language) -> String {
+    format!("/my%20app/{}", language.name)
+}
+
+/// What an app is told of a request, or the status that its client's mistake is answered with.
+type Told = Result<(&'static str, &'static str), u16>;
+
+/// Targets behind what leads to an app, with the path and the query that it is told.
+const TARGETS: &[(&str, Told)] = &[
+    ("", Ok(("/", ""))),
+    ("/a/b?x=1&y=%20", Ok(("/a/b", "x=1&y=%20"))),
+    ("/a%20b", Ok(("/a b", ""))),
+    ("/gr%C3%B6%C3%9Fe", Ok(("/größe", ""))),
+    ("/größe", Ok(("/größe", ""))),
+    ("/a%2Fb", Ok(("/a/b", ""))),
+    ("//host/a", Ok(("//host/a", ""))),
+    ("/a?q=%zz", Ok(("/a", "q=%zz"))),
+    ("/100%", Err(400)),
+    ("/%zz", Err(400)),
+    ("/%4", Err(400)),
+];
+
+/// A mistake that a handler can make in a call.
+struct Mistake {
+    /// The function that is called; none for the language's own.
+    target: Option<&'static str>,
+    /// What the call is made of, as SPEC.md says of `mistake`.
+    pairs: &'static [(&'static str, &'static str)],
+    /// What it meets in every language.
+    error: &'static str,
+    /// Languages that cannot make it: C has no negative timeout, and C and C++ say by 0 that there
+    /// is none. In Go a timeout is the context's, which has ended then.
+    not_in: &'static [&'static str],
+}
+
+const fn named(target: &'static str) -> Mistake {
+    Mistake { target: Some(target), pairs: &[], error: "NOT_FOUND", not_in: &[] }
+}
+
+const fn given(pairs: &'static [(&'static str, &'static str)], error: &'static str) -> Mistake {
+    Mistake { target: None, pairs, error, not_in: &[] }
+}
+
+const LONG_NAME: &str = "a_name_of_a_function_that_has_more_than_the_sixty_three_characters";
+const MISTAKES: &[Mistake] = &[
+    named(""),
+    named("two words"),
+    named("Größe"),
+    named("9lives"),
+    named(LONG_NAME),
+    given(&[("name", ""), ("value", "1")], "INVALID_ARGUMENT"),
+    given(&[("name", "two words"), ("value", "1")], "INVALID_ARGUMENT"),
+    given(&[("name", "größe"), ("value", "1")], "INVALID_ARGUMENT"),
+    given(&[("name", "Upper-Case"), ("value", "1")], "OK"),
+    given(&[("name", "x"), ("value", "40000")], "PAYLOAD_TOO_LARGE"),
+    given(&[("name", "x"), ("value", "70000")], "PAYLOAD_TOO_LARGE"),
+    given(&[("size", "4194304")], "OK"),
+    given(&[("size", "4194305")], "PAYLOAD_TOO_LARGE"),
+    given(&[("timeout-ms", "9000000000000")], "OK"),
+    Mistake { not_in: &["c", "go", "rust"], ..given(&[("timeout-ms", "-1")], "INVALID_ARGUMENT") },
+    Mistake { not_in: &["c", "cpp", "go"], ..given(&[("timeout-ms", "0")], "INVALID_ARGUMENT") },
+];
+
 pub const CASES: &[Case] = &[
     case("echo", |s| {
         LENGTHS
@@ -145,6 +209,17 @@ pub const CASES: &[Case] = &[
         let unavailable = format!("UNAVAILABLE\n{BROKEN}\n");
         ask(BROKEN).answers_that("UNAVAILABLE", |text| text.starts_with(&unavailable))
     }),
+    case("mistakes", |s| {
+        MISTAKES.iter().filter(|mistake| !mistake.not_in.contains(&s.language.name)).try_for_each(
+            |mistake| {
+                let target = mistake.target.unwrap_or(s.on.function);
+                let ask = s.on.ask("mistake").with("target", target);
+                let ask =
+                    mistake.pairs.iter().fold(ask, |ask, (name, value)| ask.with(name, *value));
+                ask.answers(mistake.error)
+            },
+        )
+    }),
     case("timeout", |s| {
         let ask =
             s.on.ask("catch").to(s.on.function, "sleep").with("timeout-ms", "50").body("1500");
@@ -231,6 +306,29 @@ pub const CASES: &[Case] = &[
     case("path", |s| {
         s.on.ask("path").answers("POST\n/\n\n")?;
         s.on.ask_at("/a/b%20c?x=1&y=%20", "path").answers("POST\n/a/b%20c\nx=1&y=%20\n")
+    }),
+    case("app", |s| {
+        let Some(app) = s.language.app() else { return Ok(()) };
+        let ways = [
+            (format!("/function/{app}"), format!("/function/{app}")),
+            (route(s.language), format!("/my app/{}", s.language.name)),
+        ];
+        for (way, prefix) in ways {
+            for (target, told) in TARGETS {
+                let ask = s.on.ask_target(&format!("{way}{target}")).with("x-value", "é, ü");
+                let ask = ask.with("upgrade", "websocket").body("body");
+                let response = ask.response()?;
+                let (status, text) = match told {
+                    Ok((path, query)) => (200, format!("POST\n{prefix}\n{path}\n{query}\né, ü\n4")),
+                    Err(status) => (*status, response.text()),
+                };
+                if (response.status, response.text()) != (status, text.clone()) {
+                    let got = format!("{} {:?}", response.status, response.text());
+                    return Err(ask.wrong(format!("{status} {text:?}"), got));
+                }
+            }
+        }
+        Ok(())
     }),
     case("crash", |s| {
         let before = s.spare.process(None)?;

@@ -42,6 +42,12 @@ fn folder() -> PathBuf {
 }
 
 impl Language {
+    /// A function of its own that runs an existing app, if the language has such.
+    pub fn app(&self) -> Option<String> {
+        let has_apps = ["go", "python", "asyncio", "node"].contains(&self.name);
+        has_apps.then(|| format!("App{}", self.function))
+    }
+
     /// A function of its own that may be ended or filled without disturbing the others.
     pub fn spare(&self) -> String {
         format!("Spare{}", self.function)

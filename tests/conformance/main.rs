@@ -123,6 +123,12 @@ fn build(languages: &[&'static Language]) -> (Setup, Vec<Player>) {
                 words.pop();
                 words.push(&spare_name);
                 setup = setup.command(&spare_name, &words, &spare);
+                if let Some(app) = language.app() {
+                    words.pop();
+                    words.push(&app);
+                    let route = format!("{limits}route = \"{}\"\n", cases::route(language));
+                    setup = setup.command(&app, &words, &route);
+                }
                 None
             }
             Err(reason) => Some(format!("its worker cannot be built:\n{reason}")),

@@ -1,7 +1,7 @@
 //! Internal calls.
 
 use crate::answer::nc_answer;
-use crate::bytes::{nc_bytes, present, text, with_parts};
+use crate::bytes::{nc_bytes, present, with_parts};
 use crate::error::nc_error;
 use crate::extensible::{self, extensible};
 use crate::guard::{guard, invalid};
@@ -9,9 +9,9 @@ use crate::guard_error::guard_with_error;
 use crate::metadata::{gather, nc_pair};
 use crate::request::nc_request;
 use crate::status::{NC_AGAIN, NC_OK};
-use nightcore_runtime::protocol::Failure;
+use nightcore_runtime::protocol::{Failure, Status};
 use nightcore_runtime::worker::{Body, CallOptions, RunningCall};
-use std::ffi::c_char;
+use std::ffi::{CStr, c_char};
 use std::time::Duration;
 
 /// The smallest `struct_size` of nc_call_options that is accepted: that of its first version.
@@ -60,6 +60,21 @@ unsafe fn read_options(options: *const nc_call_options) -> Result<CallOptions, F
     })
 }
 
+/// The name of a function to call. What is not UTF-8 is the name of none.
+///
+/// # Safety
+/// `name` is NULL or a text that ends with a zero and can be read for as long as it is used.
+unsafe fn callee<'a>(name: *const c_char) -> Result<&'a str, Failure> {
+    if name.is_null() {
+        return Err(invalid("name is NULL"));
+    }
+    // SAFETY: not NULL; the caller vouches for the rest.
+    let name = unsafe { CStr::from_ptr(name) };
+    let not_found =
+        |_| Failure::new(Status::NotFound, format!("{name:?} is not a name of a function"));
+    name.to_str().map_err(not_found)
+}
+
 /// # Safety
 /// As the header says of `nc_call_with`.
 unsafe fn call(
@@ -75,7 +90,7 @@ unsafe fn call(
     unsafe {
         answer.write(std::ptr::null_mut());
         nc_request::operate(req, |content| {
-            let (name, options) = (text(name, "name")?, read_options(options)?);
+            let (name, options) = (callee(name)?, read_options(options)?);
             let called = with_parts(parts, count, |parts| {
                 content.side.call(name, Body::Parts(parts), &options)
             })?;
@@ -89,7 +104,7 @@ unsafe fn call(
 /// its answer. The wait lends the worker's place to another call. On a handler's thread only.
 ///
 /// `parts` may be NULL if `count` is 0; what they hold has been copied or sent when the function
-/// returns. NC_OK: `answer` is the caller's, to be freed by nc_answer_free. Otherwise `answer` is
+/// returns. A name that is none of a function is NC_NOT_FOUND. NC_OK: `answer` is the caller's, to be freed by nc_answer_free. Otherwise `answer` is
 /// NULL, and a handler that returns the status passes the error on.
 ///
 /// NC_INVALID_STATE: the request has been answered or has ended, or is one of nc_worker_next.
@@ -140,7 +155,7 @@ pub unsafe extern "C" fn nc_call_start(
     // SAFETY: what the header asks for.
     let start = || unsafe {
         nc_request::operate(req, |content| {
-            let (name, options) = (text(name, "name")?, read_options(options)?);
+            let (name, options) = (callee(name)?, read_options(options)?);
             with_parts(parts, count, |parts| {
                 content.side.start_call(tag, name, Body::Parts(parts), &options)
             })?;

@@ -5,8 +5,9 @@ use crate::guard::invalid;
 use nightcore_runtime::protocol::{Failure, Metadata, MetadataBuffer};
 use std::sync::OnceLock;
 
-/// One pair of metadata. Names are visible lower-case ASCII; the name ":status" in an answer sets
-/// its HTTP status.
+/// One pair of metadata. Names are 1 to 255 bytes of visible ASCII, and are sent in lower case; the
+/// name ":status" in an answer sets its HTTP status. A malformed name is NC_INVALID_ARGUMENT, more
+/// than 32 KiB in all NC_PAYLOAD_TOO_LARGE.
 #[repr(C)]
 #[derive(Clone, Copy)]
 pub struct nc_pair {
@@ -30,7 +31,7 @@ pub(crate) unsafe fn gather(
         // SAFETY: the caller vouches for it.
         let (name, value) = unsafe { (pair.name.borrow()?, pair.value.borrow()?) };
         let name = str::from_utf8(name).map_err(|_| invalid("a metadata name is not ASCII"))?;
-        metadata.push(name, value).map_err(|error| invalid(error.to_string()))?;
+        metadata.push(name, value)?;
     }
     Ok(metadata)
 }

@@ -4,7 +4,7 @@ use crate::failure::JsFailure;
 use crate::watch::{Watch, Watching};
 use napi::bindgen_prelude::*;
 use napi_derive::napi;
-use nightcore_runtime::protocol::{Failure, Metadata, MetadataBuffer};
+use nightcore_runtime::protocol::{Failure, Metadata, MetadataBuffer, MetadataError};
 use nightcore_runtime::worker::{
     Body, CallOptions, Event, EventLoop, HandlerError, LoopRequest, RunningCall,
 };
@@ -49,12 +49,9 @@ fn ended() -> Error {
 fn metadata(encoded: Option<&[u8]>) -> Result<MetadataBuffer> {
     let mut metadata = MetadataBuffer::new();
     let Some(encoded) = encoded else { return Ok(metadata) };
-    let wrong =
-        |error: &dyn std::fmt::Display| Error::from_reason(format!("PAYLOAD_TOO_LARGE: {error}"));
-    for (name, value) in Metadata::parse(encoded).map_err(|error| wrong(&error))?.iter() {
-        metadata
-            .push(name, value)
-            .map_err(|error| wrong(&format!("metadata {name:?}: {error}")))?;
+    let wrong = |error: MetadataError| failed(error.into());
+    for (name, value) in Metadata::parse(encoded).map_err(wrong)?.iter() {
+        metadata.push(name, value).map_err(wrong)?;
     }
     Ok(metadata)
 }

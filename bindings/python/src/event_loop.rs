@@ -4,7 +4,7 @@ use crate::failure::{PyCause, exception, from_python, not_started, to_python};
 use crate::payload::{self, Pairs};
 use nightcore_runtime::worker::{Body, Event, EventLoop, HandlerError, LoopRequest, RunningCall};
 use pyo3::prelude::*;
-use pyo3::types::PyBytes;
+use pyo3::types::{PyBytes, PyString};
 use std::os::fd::AsRawFd;
 use std::time::Duration;
 
@@ -133,13 +133,13 @@ impl WorkerRequest {
         &self,
         py: Python<'_>,
         tag: u64,
-        name: &str,
+        name: &Bound<'_, PyString>,
         body: &[u8],
         timeout: Option<f64>,
-        pairs: Pairs,
+        pairs: Pairs<'_>,
     ) -> PyResult<()> {
-        let options = payload::options(py, timeout, pairs)?;
-        let started = self.request.start_call(tag, name, Body::Parts(&[body]), &options);
+        let (name, options) = (name.to_string_lossy(), payload::options(py, timeout, pairs)?);
+        let started = self.request.start_call(tag, &name, Body::Parts(&[body]), &options);
         started.map_err(|failure| to_python(py, failure))
     }
 
@@ -148,7 +148,7 @@ impl WorkerRequest {
         self.request.cancel_call(tag).map_err(|failure| to_python(py, failure))
     }
 
-    fn reply(&self, py: Python<'_>, body: &[u8], pairs: Pairs) -> PyResult<()> {
+    fn reply(&self, py: Python<'_>, body: &[u8], pairs: Pairs<'_>) -> PyResult<()> {
         let metadata = payload::metadata(py, pairs)?;
         let replied = self.request.reply(Body::Parts(&[body]), metadata.as_metadata());
         replied.map_err(|failure| to_python(py, failure))

@@ -27,6 +27,9 @@ mod _nightcore {
     #[pymodule_export]
     use crate::serve::serve;
 
+    /// The number of the error for arguments that cannot be used.
+    #[pymodule_export]
+    const INVALID_ARGUMENT: u32 = nightcore_runtime::protocol::Status::InvalidArgument as u32;
     #[pymodule_export]
     const VERSION: &str = env!("CARGO_PKG_VERSION");
 }

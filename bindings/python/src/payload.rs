@@ -7,33 +7,36 @@ use pyo3::exceptions::PyValueError;
 use pyo3::intern;
 use pyo3::prelude::*;
 use pyo3::sync::PyOnceLock;
-use pyo3::types::PyBytes;
+use pyo3::types::{PyBytes, PyString};
 use std::time::Duration;
 
 /// Pairs as Python gives them.
-pub type Pairs = Option<Vec<(String, Vec<u8>)>>;
+pub type Pairs<'py> = Option<Vec<(Bound<'py, PyString>, Vec<u8>)>>;
 
 /// Metadata with these pairs.
-pub fn metadata(py: Python<'_>, pairs: Pairs) -> PyResult<MetadataBuffer> {
+pub fn metadata(py: Python<'_>, pairs: Pairs<'_>) -> PyResult<MetadataBuffer> {
     let mut metadata = MetadataBuffer::new();
     for (name, value) in pairs.into_iter().flatten() {
+        // Surrogates become what no name has.
+        let name = name.to_string_lossy();
         let pushed = metadata.push(&name, &value);
         pushed.map_err(|error| {
-            let text = format!("metadata {name:?}: {error}");
-            to_python(py, Failure::new(Status::PayloadTooLarge, text))
+            let text = format!("metadata {name:.64?}: {error}");
+            to_python(py, Failure::new(error.status(), text))
         })?;
     }
     Ok(metadata)
 }
 
 /// The options of a call; `timeout` in seconds.
-pub fn options(py: Python<'_>, timeout: Option<f64>, pairs: Pairs) -> PyResult<CallOptions> {
-    let wrong = |seconds| {
-        PyValueError::new_err(format!("timeout is {seconds} s, and must be more than 0 s"))
-    };
+pub fn options(py: Python<'_>, timeout: Option<f64>, pairs: Pairs<'_>) -> PyResult<CallOptions> {
     let timeout = timeout.map(|seconds| {
-        let time = Duration::try_from_secs_f64(seconds).ok().filter(|time| !time.is_zero());
-        time.ok_or_else(|| wrong(seconds))
+        if seconds > 0.0 {
+            // What is too long for a duration ends no call.
+            return Ok(Duration::try_from_secs_f64(seconds).unwrap_or(Duration::MAX));
+        }
+        let text = format!("a timeout must be more than 0, and is {seconds} s");
+        Err(to_python(py, Failure::new(Status::InvalidArgument, text)))
     });
     Ok(CallOptions { timeout: timeout.transpose()?, metadata: metadata(py, pairs)? })
 }

@@ -5,7 +5,7 @@ use crate::payload::{self, Pairs};
 use nightcore_runtime::protocol::{CallId, Failure, Status};
 use nightcore_runtime::worker::{self, Body, HandlerError, RunningCall, Tagged};
 use pyo3::prelude::*;
-use pyo3::types::PyBytes;
+use pyo3::types::{PyBytes, PyString};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::thread::ThreadId;
 
@@ -117,16 +117,16 @@ impl Request {
     fn call(
         &self,
         py: Python<'_>,
-        name: &str,
+        name: &Bound<'_, PyString>,
         body: &[u8],
         timeout: Option<f64>,
-        pairs: Pairs,
+        pairs: Pairs<'_>,
     ) -> PyResult<Py<PyAny>> {
-        let here = self.here(py)?;
+        let (here, name) = (self.here(py)?, name.to_string_lossy());
         let options = payload::options(py, timeout, pairs)?;
         let called = py.detach(move || {
             let Here(request) = { here };
-            request.call(name, Body::Parts(&[body]), &options)
+            request.call(&name, Body::Parts(&[body]), &options)
         });
         payload::answer(py, &called.map_err(|failure| to_python(py, failure))?)
     }
@@ -136,14 +136,14 @@ impl Request {
         &self,
         py: Python<'_>,
         tag: u64,
-        name: &str,
+        name: &Bound<'_, PyString>,
         body: &[u8],
         timeout: Option<f64>,
-        pairs: Pairs,
+        pairs: Pairs<'_>,
     ) -> PyResult<()> {
-        let here = self.here(py)?;
+        let (here, name) = (self.here(py)?, name.to_string_lossy());
         let options = payload::options(py, timeout, pairs)?;
-        let started = here.0.start_call(tag, name, Body::Parts(&[body]), &options);
+        let started = here.0.start_call(tag, &name, Body::Parts(&[body]), &options);
         started.map_err(|failure| to_python(py, failure))
     }
 
@@ -168,7 +168,7 @@ impl Request {
         }
     }
 
-    fn reply(&self, py: Python<'_>, body: &[u8], pairs: Pairs) -> PyResult<()> {
+    fn reply(&self, py: Python<'_>, body: &[u8], pairs: Pairs<'_>) -> PyResult<()> {
         let here = self.here(py)?;
         let metadata = payload::metadata(py, pairs)?;
         let replied = here.0.reply(Body::Parts(&[body]), metadata.as_metadata());

@@ -6,7 +6,7 @@ use hyper::header::{AsHeaderName, COOKIE, HOST, HeaderMap, TRANSFER_ENCODING};
 use hyper::http::request::Parts;
 use hyper::http::uri::Authority;
 use hyper::{Method, StatusCode, Version};
-use nightcore_runtime::protocol::{Failure, MetadataBuffer, MetadataError, Status};
+use nightcore_runtime::protocol::{Failure, MetadataBuffer, MetadataError};
 
 /// Bytes of a request's header lines at most, with its first line: somewhat more than the metadata
 /// of a call may have. HTTP/2 counts 32 bytes more for each line.
@@ -28,7 +28,7 @@ pub(super) fn metadata(parts: &Parts, target: &Target<'_>) -> Result<MetadataBuf
     let authority = parts.uri.authority();
     // Clients of HTTP/2 may split cookies; what reads a function's metadata expects one line.
     let joins_cookies = parts.version == Version::HTTP_2 && has_several(&parts.headers, COOKIE);
-    let mut add = || {
+    let mut add = || -> Result<(), MetadataError> {
         metadata.push(":method", parts.method.as_str().as_bytes())?;
         metadata.push(":prefix", target.prefix.as_bytes())?;
         metadata.push(":path", target.path.as_bytes())?;
@@ -52,8 +52,7 @@ pub(super) fn metadata(parts: &Parts, target: &Target<'_>) -> Result<MetadataBuf
         }
         Ok(())
     };
-    add()
-        .map_err(|error: MetadataError| Failure::new(Status::PayloadTooLarge, error.to_string()))?;
+    add().map_err(Failure::from)?;
     Ok(metadata)
 }
 

@@ -67,7 +67,7 @@ export interface CallOptions {
   metadata?: Pairs;
   /** Cancels the call, and all that it has called, when it aborts. */
   signal?: AbortSignal;
-  /** Ends the call if it takes longer, in ms; the request's own deadline holds in any case. */
+  /** Ends the call if it takes longer, in ms, more than 0; the request's own deadline holds in any case. */
   timeout?: number;
 }
 
@@ -149,8 +149,8 @@ export interface Cause {
  */
 export class NightcoreError extends Error {
   constructor(code: Code, message: string, options?: { function?: string; causes?: readonly Cause[] });
-  /** How the call failed; "INVALID_STATE" if its request has ended. */
-  readonly code: Code | "INVALID_STATE";
+  /** How the call failed; "INVALID_STATE" if its request has ended, "INVALID_ARGUMENT" if an argument cannot be used. */
+  readonly code: Code | "INVALID_STATE" | "INVALID_ARGUMENT";
   /** The function that was called; empty if the error is the library's own. */
   readonly function: string;
   /** The errors of functions beneath that led to it, the nearest first. */

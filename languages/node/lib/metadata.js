@@ -1,9 +1,11 @@
 "use strict";
 
 const { isUint8Array } = require("node:util").types;
+const { NightcoreError } = require("./errors.js");
 
 // Each pair is encoded as the lengths of name and value, two bytes each, then both.
 const HEAD_BYTES = 4;
+const MAX_LENGTH = 0xffff;
 
 /** Ordered pairs of a name and a value. */
 class Metadata {
@@ -74,8 +76,10 @@ function encode(pairs) {
   const pieces = [];
   for (const [name, value] of entriesOf(pairs)) {
     const bytes = [Buffer.from(name.toLowerCase()), isUint8Array(value) ? value : Buffer.from(asText(value))];
-    if (bytes.some((each) => each.length > 0xffff))
-      throw new RangeError(`metadata ${JSON.stringify(name)} is too long`);
+    if (bytes[0].length > MAX_LENGTH) throw new NightcoreError("INVALID_ARGUMENT", "a metadata name is too long");
+    if (bytes[1].length > MAX_LENGTH) {
+      throw new NightcoreError("PAYLOAD_TOO_LARGE", `the value of metadata ${JSON.stringify(name)} is too long`);
+    }
     const head = Buffer.allocUnsafe(HEAD_BYTES);
     head.writeUInt16LE(bytes[0].length, 0);
     head.writeUInt16LE(bytes[1].length, 2);

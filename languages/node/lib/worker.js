@@ -40,13 +40,15 @@ class Running {
       if (this.ended) throw Sites.tell(endedCall(String(name)), site);
       const signal = options?.signal;
       signal?.throwIfAborted();
-      const timeout = options?.timeout ?? 0;
-      if (typeof timeout !== "number" || !(timeout >= 0)) {
-        throw new RangeError(`timeout is ${JSON.stringify(timeout)} ms, and must be a number of 0 or more`);
+      if (typeof name !== "string") throw new TypeError(`the name of a function is a string, not ${typeof name}`);
+      const timeout = options?.timeout ?? undefined;
+      if (timeout !== undefined && !(typeof timeout === "number" && timeout > 0)) {
+        const text = `a timeout must be a number more than 0, and is ${String(timeout)}`;
+        throw new NightcoreError("INVALID_ARGUMENT", text);
       }
       const tag = ++this.worker.lastTag;
       try {
-        this.worker.addon.start(this.number, tag, String(name), body, timeout, encode(options?.metadata));
+        this.worker.addon.start(this.number, tag, name, body, timeout ?? 0, encode(options?.metadata));
       } catch (error) {
         throw fromThrown(error, name);
       }

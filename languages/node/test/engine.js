@@ -10,6 +10,7 @@ const assert = require("node:assert/strict");
 
 const WORKER = join(__dirname, "worker.js");
 const WITHIN_MS = 20_000;
+const HEAD = '[gateway]\nlisten = "127.0.0.1:0"\n[defaults]\nexpose_errors = true\n';
 
 /** Starts one with these functions; it ends with the test. Lines of their configuration by name. */
 async function start(t, names, lines = {}) {
@@ -17,7 +18,7 @@ async function start(t, names, lines = {}) {
   const functions = names.map(
     (name) => `[functions.${name}]\ncommand = ${JSON.stringify([process.execPath, WORKER])}\n${lines[name] ?? ""}\n`,
   );
-  writeFileSync(join(home, "nightcore.toml"), `[gateway]\nlisten = "127.0.0.1:0"\n${functions.join("")}`);
+  writeFileSync(join(home, "nightcore.toml"), `${HEAD}${functions.join("")}`);
   const directory = join(home, "e");
   const up = ["up", "--config", join(home, "nightcore.toml"), "--dir", directory, "--ready-fd", "3"];
   const child = spawn("nightcore", up, { stdio: ["ignore", "ignore", "pipe", "pipe"] });

@@ -69,7 +69,7 @@ test("failures and misuse are told clearly", async (t) => {
     promise: /the body of a call is a Buffer, .*, not Promise; await it first/,
     number: /not Number/,
     callee: /Nobody: NOT_FOUND: there is no function "Nobody"/,
-    timeout: /timeout is \\?"1\\?" ms, and must be a number of 0 or more/,
+    timeout: /INVALID_ARGUMENT: a timeout must be a number more than 0, and is 1/,
     metadata: /a metadata name must be 1 to 255 visible ASCII characters/,
     status: /status "99" is not one of 200 to 599/,
     serve: /this process serves already: one process hosts one function/,

@@ -91,7 +91,7 @@ def start(tmp_path: Path) -> Iterator[Callable[..., Engine]]:
     engines: list[tuple[Engine, tempfile.TemporaryDirectory[str]]] = []
 
     def start(*names: str, program: Path = WORKER, ready: bool = True, **lines: str) -> Engine:
-        config = '[gateway]\nlisten = "127.0.0.1:0"\n'
+        config = '[gateway]\nlisten = "127.0.0.1:0"\n[defaults]\nexpose_errors = true\n'
         for name in names:
             command = json.dumps([sys.executable, str(program)])
             config += f"[functions.{name}]\ncommand = {command}\n{lines.get(name, '')}\n"

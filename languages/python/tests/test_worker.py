@@ -86,7 +86,7 @@ def test_a_call_that_is_cancelled_before_it_begins_gives_its_place_back(start: S
         ("dict", "a handler returns bytes, str, None or a nightcore.Response, not dict; for JSON return"),
         ("coroutine", "not coroutine; to await in it, write it with async def"),
         ("body and json", "a call has a body or json, not both"),
-        ("timeout", "timeout is -1 s, and must be more than 0 s"),
+        ("timeout", "INVALID_ARGUMENT: a timeout must be more than 0, and is -1 s"),
         ("body", "a body is bytes or str, not int"),
         ("metadata", 'metadata "a b": a metadata name must be 1 to 255 visible ASCII characters'),
         ("serve", "this process serves already: one process hosts one function"),

@@ -1,6 +1,6 @@
 //! Why a call or a handler failed.
 
-use nightcore_runtime::protocol::{Cause, Failure, Status};
+use nightcore_runtime::protocol::{Cause, Failure, MetadataError, Status};
 use nightcore_runtime::worker::HandlerError;
 use std::error::Error as StdError;
 
@@ -92,6 +92,12 @@ impl StdError for Error {}
 impl From<Failure> for Error {
     fn from(failure: Failure) -> Error {
         Error { failure, is_unexpected: false }
+    }
+}
+
+impl From<MetadataError> for Error {
+    fn from(error: MetadataError) -> Error {
+        Error::from(Failure::from(error))
     }
 }
 

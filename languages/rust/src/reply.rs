@@ -35,8 +35,8 @@ impl Reply {
         self
     }
 
-    /// Adds a pair of metadata. A name that is not lower-case, or more than 32 KiB in all, fails
-    /// the call.
+    /// Adds a pair of metadata. A name that is not of visible ASCII, or more than 32 KiB in all,
+    /// fails the call.
     pub fn with_metadata(mut self, name: impl Into<String>, value: impl Into<Vec<u8>>) -> Reply {
         self.metadata.push((name.into(), value.into()));
         self

@@ -97,7 +97,7 @@ impl<'t> FakeRequest<'t> {
 
     /// Adds a pair of metadata.
     ///
-    /// # Panics If the name is not lower-case, or all metadata are over 32 KiB.
+    /// # Panics If the name is not of visible ASCII, or all metadata are over 32 KiB.
     pub fn with_metadata(mut self, name: &str, value: impl AsRef<[u8]>) -> Self {
         if let Err(error) = self.metadata.push(name, value.as_ref()) {
             panic!("metadata {name:?} of the request: {error}");
@@ -222,9 +222,7 @@ impl Host for Running<'_> {
     fn reply(&self, body: &[u8], metadata: Metadata<'_>) -> Result<(), Failure> {
         let mut pairs = MetadataBuffer::new();
         for (name, value) in metadata.iter() {
-            pairs
-                .push(name, value)
-                .map_err(|error| Failure::new(Status::PayloadTooLarge, error.to_string()))?;
+            pairs.push(name, value).map_err(Failure::from)?;
         }
         *self.reply.borrow_mut() = (body.to_vec(), pairs);
         Ok(())

@@ -1,7 +1,7 @@
 //! A call that ended in an error: what happened, where, and what lay beneath.
 
 use super::limits::{MAX_FAILURE_MESSAGE_BYTES, MAX_INLINE_BYTES};
-use super::metadata::{Metadata, MetadataBuffer};
+use super::metadata::{Metadata, MetadataBuffer, MetadataError};
 use super::payload::InlinePayload;
 use super::status::Status;
 
@@ -46,6 +46,12 @@ impl WireFailure<'_> {
     /// The failure, of a call of `function`. What is malformed in it is left out.
     pub fn decode(&self, function: &str) -> Failure {
         Failure::decode(self.status, function, self.payload.metadata, self.payload.body)
+    }
+}
+
+impl From<MetadataError> for Failure {
+    fn from(error: MetadataError) -> Failure {
+        Failure::new(error.status(), error.to_string())
     }
 }
 

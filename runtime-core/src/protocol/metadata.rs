@@ -5,6 +5,7 @@
 //! `:status`, `:cause`).
 
 use super::limits::MAX_METADATA_BYTES;
+use super::status::Status;
 
 /// Metadata that has been checked to be well-formed.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -18,12 +19,22 @@ pub enum MetadataError {
     /// A length points outside.
     #[error("metadata is cut off or has a wrong length")]
     Malformed,
-    /// A name is empty or has characters other than visible lower-case ASCII.
-    #[error("a metadata name must be 1 to 255 visible ASCII characters without upper-case letters")]
+    /// A name is empty or has characters other than visible ASCII.
+    #[error("a metadata name must be 1 to 255 visible ASCII characters")]
     Name,
     /// Over the limit of 32 KiB.
     #[error("metadata is over {MAX_METADATA_BYTES} bytes")]
     TooLarge,
+}
+
+impl MetadataError {
+    /// The status of an operation that was given such metadata, the same in every language.
+    pub fn status(self) -> Status {
+        match self {
+            MetadataError::Malformed | MetadataError::Name => Status::InvalidArgument,
+            MetadataError::TooLarge => Status::PayloadTooLarge,
+        }
+    }
 }
 
 fn name_is_valid(name: &[u8]) -> bool {
@@ -103,11 +114,23 @@ impl MetadataBuffer {
         MetadataBuffer { bytes: Vec::with_capacity(bytes) }
     }
 
-    /// Adds a pair at the end.
+    /// Adds a pair at the end. Upper-case letters of its name become lower-case.
+    ///
+    /// # Errors
+    /// If the name is malformed, or there is no room for the pair.
     pub fn push(&mut self, name: &str, value: &[u8]) -> Result<(), MetadataError> {
-        if !name_is_valid(name.as_bytes()) {
-            return Err(MetadataError::Name);
+        if name_is_valid(name.as_bytes()) {
+            return self.push_valid(name, value);
         }
+        let lower = name.to_ascii_lowercase();
+        if name_is_valid(lower.as_bytes()) {
+            return self.push_valid(&lower, value);
+        }
+        Err(MetadataError::Name)
+    }
+
+    #[inline]
+    fn push_valid(&mut self, name: &str, value: &[u8]) -> Result<(), MetadataError> {
         if self.bytes.len() + 4 + name.len() + value.len() > MAX_METADATA_BYTES {
             return Err(MetadataError::TooLarge);
         }
@@ -150,9 +173,16 @@ mod tests {
     }
 
     #[test]
+    fn names_become_lower_case() {
+        let mut buffer = MetadataBuffer::new();
+        buffer.push("Content-Type", b"text/plain").unwrap();
+        assert_eq!(buffer.as_metadata().get("content-type"), Some(&b"text/plain"[..]));
+    }
+
+    #[test]
     fn limits_and_names_are_kept() {
         let mut buffer = MetadataBuffer::new();
-        assert_eq!(buffer.push("Upper", b""), Err(MetadataError::Name));
+        assert_eq!(buffer.push("über", b""), Err(MetadataError::Name));
         assert_eq!(buffer.push("", b""), Err(MetadataError::Name));
         assert_eq!(buffer.push("a b", b""), Err(MetadataError::Name));
         assert_eq!(

@@ -22,7 +22,8 @@ use std::time::Duration;
 /// What may be said about an internal call beside its body.
 #[derive(Clone, Debug, Default)]
 pub struct CallOptions {
-    /// Ends the call if it takes longer; the deadline of the request holds in any case.
+    /// Ends the call if it takes longer; the deadline of the request holds in any case. It is more
+    /// than zero.
     pub timeout: Option<Duration>,
     /// Metadata for the callee.
     pub metadata: MetadataBuffer,
@@ -56,6 +57,10 @@ impl OutgoingCall<'_> {
         if !name::is_valid(self.name) {
             let text = format!("{:?} is not a name of a function", self.name);
             return Err(Failure::new(Status::NotFound, text));
+        }
+        if self.options.timeout == Some(Duration::ZERO) {
+            let text = "a timeout must be more than 0";
+            return Err(Failure::new(Status::InvalidArgument, text));
         }
         let sent_at = now_ns();
         let deadline = self.asked_deadline(sent_at);
@@ -116,7 +121,7 @@ fn place<'a>(
     gathered: &'a mut Vec<u8>,
 ) -> Result<WirePayload<'a>, Failure> {
     if metadata.len() > MAX_METADATA_BYTES {
-        return Err(Failure::new(Status::PayloadTooLarge, MetadataError::TooLarge.to_string()));
+        return Err(MetadataError::TooLarge.into());
     }
     match body {
         Body::Parts(parts) => {

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import ClassVar, NamedTuple
 
-from ._nightcore import statuses
+from ._nightcore import INVALID_ARGUMENT, statuses
 
 _NAMES = {number: name for number, name, _ in statuses()}
 
@@ -108,6 +108,12 @@ class DepthExceeded(Error):
     status = "DEPTH_EXCEEDED"
 
 
+class InvalidArgument(Error, ValueError):
+    """An argument cannot be used, such as a malformed name of metadata, or a timeout of 0."""
+
+    status = "INVALID_ARGUMENT"
+
+
 class InvalidState(Error):
     """The request has ended, or belongs to another thread or process."""
 
@@ -133,7 +139,8 @@ _NUMBERS = {name: number for number, name in _NAMES.items()}
 
 def from_library(number: int, function: str, message: str, causes: list[tuple[str, int, str]]) -> Error:
     """The exception for a failure of the library's."""
-    kind = _ENDINGS.get(_NAMES.get(number, ""), InvalidState)
+    otherwise = InvalidArgument if number == INVALID_ARGUMENT else InvalidState
+    kind = _ENDINGS.get(_NAMES.get(number, ""), otherwise)
     named = tuple(Cause(where, _NAMES.get(status, ""), text) for where, status, text in causes)
     return kind(message, function=function, causes=named)
 

@@ -15,7 +15,10 @@ def encode(pairs: Pairs | None) -> list[tuple[str, bytes]] | None:
     if isinstance(pairs, Metadata):
         return list(pairs.raw)
     items = pairs.items() if isinstance(pairs, Mapping) else pairs
-    return [(name.lower(), value if isinstance(value, bytes) else _bytes(value)) for name, value in items]
+    try:
+        return [(name.lower(), value if isinstance(value, bytes) else _bytes(value)) for name, value in items]
+    except AttributeError:
+        raise TypeError("metadata are names, which are str, with values, which are str or bytes") from None
 
 
 def _bytes(value: str) -> bytes:

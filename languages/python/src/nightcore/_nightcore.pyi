@@ -3,8 +3,9 @@ from typing import Any, final
 
 from ._answer import Answer
 
-__all__ = ["VERSION", "Request", "Worker", "WorkerRequest", "serve", "statuses"]
+__all__ = ["INVALID_ARGUMENT", "VERSION", "Request", "Worker", "WorkerRequest", "serve", "statuses"]
 
+INVALID_ARGUMENT: int
 VERSION: str
 
 _Pairs = list[tuple[str, bytes]]

@@ -39,6 +39,8 @@ async def handle(req: AsyncRequest) -> Any:
             return bytes(await req.call(text(req, "target"), req.body, metadata=to(text(req, "to"))))
         case "catch":
             return await catch(req)
+        case "mistake":
+            return await mistake(req)
         case "fan_out":
             return await fan_out(req)
         case "chain":
@@ -116,6 +118,19 @@ async def catch(req: AsyncRequest) -> str | bytes:
     return b"OK\n" + answer
 
 
+async def mistake(req: AsyncRequest) -> str:
+    pairs = to("echo")
+    if "name" in req.metadata:
+        pairs.append((text(req, "name"), b"v" * int(text(req, "value"))))
+    ms = req.metadata.get("timeout-ms")
+    body = bytes(int(req.metadata.get("size", "0")))
+    try:
+        await req.call(text(req, "target"), body, metadata=pairs, timeout=int(ms) / 1000 if ms else None)
+    except nightcore.Error as error:
+        return error.status
+    return "OK"
+
+
 async def fan_out(req: AsyncRequest) -> bytes:
     target, case = text(req, "target"), to(text(req, "to"))
     calls = [req.call(target, str(i), metadata=case) for i in range(int(req.body))]
@@ -133,9 +148,25 @@ async def chain(req: AsyncRequest) -> bytes:
     return bytes(await req.call(following, body, metadata=[*to(case), ("route", rest), ("to", last)]))
 
 
+async def app(scope: Any, receive: Any, send: Any) -> None:
+    """Tells what an ASGI app is told."""
+    if scope["type"] != "http":
+        raise RuntimeError("only HTTP is served")
+    prefix, body = scope["root_path"], (await receive())["body"]
+    assert scope["path"].startswith(prefix)
+    parts = [scope["method"], prefix, scope["path"][len(prefix) :], scope["query_string"].decode()]
+    value = dict(scope["headers"]).get(b"x-value", b"")
+    told = b"\n".join([*(part.encode() for part in parts), value, b"%d" % len(body)])
+    await send({"type": "http.response.start", "status": 200, "headers": [(b"content-type", b"text/plain")]})
+    await send({"type": "http.response.body", "body": told})
+
+
 if __name__ == "__main__":
     if len(sys.argv) != 2:
         sys.exit("usage: worker NAME")
+    if sys.argv[1].startswith("App"):
+        nightcore.serve(nightcore.asgi(app))
+        sys.exit()
     logging.basicConfig(handlers=[nightcore.LogHandler()], format="%(message)s")
     nightcore.function(sys.argv[1])(handle)
     nightcore.serve()

@@ -226,6 +226,25 @@ static int32_t catch_error(nc_request *req) {
     return rc;
 }
 
+static int32_t mistake(nc_request *req) {
+    char *texts[] = {metadata_text(req, "target"), metadata_text(req, "size"), metadata_text(req, "value"),
+                     metadata_text(req, "timeout-ms")};
+    const size_t size = strtoull(texts[1], NULL, BASE), len = strtoull(texts[2], NULL, BASE);
+    uint8_t *bytes = calloc((size > len ? size : len) + 1, 1);
+    if (bytes == NULL) abort();
+    nc_pair pairs[] = {pair(NC_LITERAL("case"), "echo"), {.value = {bytes, len}}};
+    const size_t count = nc_request_metadata(req, "name", &pairs[1].name) == NC_OK ? 2 : 1;
+    nc_call_options options = options_of(pairs, count);
+    options.timeout_ns = strtoull(texts[3], NULL, BASE) * NS_PER_MS;
+    const nc_bytes body = {bytes, size};
+    nc_answer *answer = NULL;
+    const int32_t rc = nc_call_with(req, texts[0], &body, 1, &options, &answer, NULL);
+    nc_answer_free(answer);
+    free(bytes);
+    for (size_t i = 0; i < sizeof texts / sizeof *texts; i++) free(texts[i]);
+    return reply_text(req, nc_status_name(rc));
+}
+
 // Begins `count` calls and puts their answers where their numbers say.
 static int32_t call_all(nc_request *req, asked callee, size_t count, nc_answer **answers) {
     const nc_pair to = pair(NC_LITERAL("case"), callee.to);
@@ -432,6 +451,7 @@ static const struct {
     {"sleep", sleep_then_answer},
     {"call", call},
     {"catch", catch_error},
+    {"mistake", mistake},
     {"fan_out", fan_out},
     {"chain", chain},
     {"metadata", metadata},

@@ -81,6 +81,24 @@ std::string caught(Request &req) {
     }
 }
 
+std::string mistake(Request &req) {
+    const auto count = [&](const std::string &name) {
+        const std::string text = value(req, name);
+        return text.empty() ? 0 : number(text);
+    };
+    CallOptions options = to("echo");
+    if (const auto name = req.metadata("name"))
+        options.metadata.emplace_back(std::string(*name), std::string(count("value"), 'v'));
+    if (const auto timeout = req.metadata("timeout-ms"))
+        options.timeout = milliseconds(std::stoll(std::string(*timeout)));
+    try {
+        req.call_with(options, value(req, "target"), std::string(count("size"), 'b'));
+        return "OK";
+    } catch (const nightcore::Error &error) {
+        return error.status_name();
+    }
+}
+
 std::string fan_out(Request &req) {
     const std::size_t count = number(req.body());
     const CallOptions options = to(value(req, "to"));
@@ -187,6 +205,7 @@ const std::map<std::string, Text, std::less<>> TEXTS = {
     {"call",
      [](Request &req) { return req.call_with(to(value(req, "to")), value(req, "target"), req.body()).str(); }},
     {"catch", caught},
+    {"mistake", mistake},
     {"fan_out", fan_out},
     {"chain", chain},
     {"relay_status", relay_status},

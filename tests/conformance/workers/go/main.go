@@ -6,7 +6,10 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"log"
+	"net/http"
+	"net/url"
 	"os"
 	"strconv"
 	"strings"
@@ -23,7 +26,11 @@ func main() {
 		fmt.Fprintln(os.Stderr, "usage: worker NAME")
 		os.Exit(2)
 	}
-	nightcore.Handle(os.Args[1], handle)
+	if strings.HasPrefix(os.Args[1], "App") {
+		nightcore.HTTPHandler(os.Args[1], http.HandlerFunc(app))
+	} else {
+		nightcore.Handle(os.Args[1], handle)
+	}
 	if err := nightcore.Serve(); err != nil {
 		log.Fatal(err)
 	}
@@ -58,6 +65,8 @@ func handle(ctx context.Context, req *nightcore.Request) ([]byte, error) {
 		return nightcore.Call(ctx, req.Metadata.Get("target"), req.Body, to(req.Metadata.Get("to")))
 	case "catch":
 		return catch(ctx, req)
+	case "mistake":
+		return mistake(ctx, req)
 	case "fan_out":
 		return fanOut(ctx, req)
 	case "chain":
@@ -123,6 +132,17 @@ func handle(ctx context.Context, req *nightcore.Request) ([]byte, error) {
 	return nil, nil
 }
 
+// app tells what an HTTP handler is told.
+func app(w http.ResponseWriter, r *http.Request) {
+	prefix, err := url.PathUnescape(nightcore.FromContext(r.Context()).Metadata.Get(":prefix"))
+	if err != nil {
+		panic(err)
+	}
+	parts := []string{r.Method, prefix, r.URL.Path, r.URL.RawQuery, r.Header.Get("X-Value"), strconv.FormatInt(r.ContentLength, 10)}
+	w.Header().Set("Content-Type", "text/plain")
+	io.WriteString(w, strings.Join(parts, "\n"))
+}
+
 func number(req *nightcore.Request) (int, error) { return strconv.Atoi(string(req.Body)) }
 
 // to asks the function that is called for a case.
@@ -162,6 +182,28 @@ func catch(ctx context.Context, req *nightcore.Request) ([]byte, error) {
 		text += fmt.Sprintf("\n%s %s", cause.Function, cause.Status)
 	}
 	return []byte(text), nil
+}
+
+func mistake(ctx context.Context, req *nightcore.Request) ([]byte, error) {
+	count := func(name string) int {
+		n, _ := strconv.Atoi(req.Metadata.Get(name))
+		return n
+	}
+	if ms := count("timeout-ms"); ms != 0 {
+		var cancel context.CancelFunc
+		ctx, cancel = context.WithTimeout(ctx, time.Duration(ms)*time.Millisecond)
+		defer cancel()
+	}
+	var more []string
+	if name, ok := req.Metadata.Lookup("name"); ok {
+		more = []string{name, strings.Repeat("v", count("value"))}
+	}
+	_, err := nightcore.Call(ctx, req.Metadata.Get("target"), make([]byte, count("size")), to("echo", more...))
+	var e *nightcore.Error
+	if errors.As(err, &e) {
+		return []byte(e.Status.String()), nil
+	}
+	return []byte("OK"), err
 }
 
 func fanOut(ctx context.Context, req *nightcore.Request) ([]byte, error) {

@@ -1,5 +1,5 @@
 // The conformance worker in Node. What each case does is said in SPEC.md.
-import { NightcoreError, serve } from "nightcore";
+import { http, NightcoreError, serve } from "nightcore";
 import { setTimeout as sleep } from "node:timers/promises";
 
 const [name, ...more] = process.argv.slice(2);
@@ -37,6 +37,17 @@ const cases = {
     } catch (error) {
       const causes = error.causes.map((cause) => `\n${cause.function} ${cause.code}`);
       return `${error.code}\n${error.function}\n${error.message}${causes.join("")}`;
+    }
+  },
+  mistake: async (req) => {
+    const count = (name) => Number(text(req, name));
+    const pairs = req.metadata.has("name") ? [[text(req, "name"), Buffer.alloc(count("value"))]] : [];
+    const timeout = req.metadata.has("timeout-ms") ? count("timeout-ms") : undefined;
+    try {
+      await req.call(text(req, "target"), Buffer.alloc(count("size")), { ...to("echo", ...pairs), timeout });
+      return "OK";
+    } catch (error) {
+      return error.code;
     }
   },
   fan_out: async (req) => {
@@ -94,7 +105,22 @@ const cases = {
   },
 };
 
-serve({
+// Tells what an HTTP listener is told.
+const app = http((req, res) => {
+  const [path, ...query] = req.url.split("?");
+  const decoded = [req.nightcorePrefix, path].map((part) => unescape(part));
+  const value = req.headers["x-value"] ?? "";
+  const parts = [req.method, ...decoded, query.join("?"), value];
+  let bytes = 0;
+  req.on("data", (chunk) => (bytes += chunk.length));
+  req.on("end", () => {
+    res.setHeader("content-type", "text/plain");
+    res.end(Buffer.from([...parts, bytes].join("\n"), "latin1"));
+  });
+});
+
+if (name.startsWith("App")) serve({ [name]: app });
+else serve({
   [name]: (req) => {
     const asked = text(req, "case");
     if (!Object.hasOwn(cases, asked)) throw new NightcoreError("FUNCTION_FAILED", `no case "${asked}"`);

@@ -37,6 +37,8 @@ def handle(req: Request) -> Any:
             return bytes(req.call(text(req, "target"), req.body, metadata=to(text(req, "to"))))
         case "catch":
             return catch(req)
+        case "mistake":
+            return mistake(req)
         case "fan_out":
             return fan_out(req)
         case "chain":
@@ -114,6 +116,19 @@ def catch(req: Request) -> str | bytes:
     return b"OK\n" + answer
 
 
+def mistake(req: Request) -> str:
+    pairs = to("echo")
+    if "name" in req.metadata:
+        pairs.append((text(req, "name"), b"v" * int(text(req, "value"))))
+    ms = req.metadata.get("timeout-ms")
+    body = bytes(int(req.metadata.get("size", "0")))
+    try:
+        req.call(text(req, "target"), body, metadata=pairs, timeout=int(ms) / 1000 if ms else None)
+    except nightcore.Error as error:
+        return error.status
+    return "OK"
+
+
 def fan_out(req: Request) -> bytes:
     target, case = text(req, "target"), to(text(req, "to"))
     calls = [req.start(target, str(i), metadata=case) for i in range(int(req.body))]
@@ -131,8 +146,19 @@ def chain(req: Request) -> bytes:
     return bytes(req.call(following, body, metadata=[*to(case), ("route", rest), ("to", last)]))
 
 
+def app(environ: dict[str, Any], start_response: Any) -> list[bytes]:
+    """Tells what a WSGI app is told."""
+    parts = [environ[name] for name in ("REQUEST_METHOD", "SCRIPT_NAME", "PATH_INFO", "QUERY_STRING")]
+    parts += [environ.get("HTTP_X_VALUE", ""), environ["CONTENT_LENGTH"]]
+    start_response("200 OK", [("content-type", "text/plain")])
+    return ["\n".join(parts).encode("latin-1")]
+
+
 if __name__ == "__main__":
     if len(sys.argv) != 2:
         sys.exit("usage: worker NAME")
+    if sys.argv[1].startswith("App"):
+        nightcore.serve(nightcore.wsgi(app))
+        sys.exit()
     nightcore.function(sys.argv[1])(handle)
     nightcore.serve()

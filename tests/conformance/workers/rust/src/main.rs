@@ -39,6 +39,10 @@ fn handle(req: &Request) -> Result<Reply> {
         }
         "call" => Reply::new(call(req)?),
         "catch" => Reply::new(catch(req)?),
+        "mistake" => Reply::new(match mistake(req) {
+            Ok(_) => "OK",
+            Err(error) => error.status().name(),
+        }),
         "fan_out" => Reply::new(fan_out(req)?),
         "chain" => Reply::new(chain(req)?),
         "metadata" => metadata(req),
@@ -140,6 +144,19 @@ fn catch(req: &Request) -> Result<Vec<u8>> {
         text += &format!("\n{} {}", cause.function, cause.status);
     }
     Ok(text.into_bytes())
+}
+
+fn mistake(req: &Request) -> std::result::Result<Answer, Error> {
+    let pair = |name: &str| req.metadata().get(name).map(String::from_utf8_lossy);
+    let number = |name: &str| pair(name).and_then(|text| text.parse().ok()).unwrap_or_default();
+    let mut options = CallOptions::default();
+    options.metadata.push("case", b"echo")?;
+    if let Some(name) = pair("name") {
+        options.metadata.push(&name, &vec![b'v'; number("value") as usize])?;
+    }
+    options.timeout = pair("timeout-ms").map(|_| Duration::from_millis(number("timeout-ms")));
+    let target = pair("target").unwrap_or_default();
+    req.call_with(&target, vec![b'b'; number("size") as usize], &options)
 }
 
 fn fan_out(req: &Request) -> Result<Vec<u8>> {
