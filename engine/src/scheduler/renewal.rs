@@ -177,8 +177,8 @@ impl<P: Share, R> Scheduler<P, R> {
         self.pool.members(function).generations().serving()
     }
 
-    /// Whether containers of the newest generation are being started, and nothing says yet that they
-    /// fail.
+    /// Whether containers of the newest generation are being started, and nothing says yet that
+    /// they fail.
     pub fn is_coming(&self, function: FunctionId) -> bool {
         let is_changing = self.pool.members(function).generations().is_changing();
         (is_changing || !self.is_ready(function)) && self.failing(function).is_none()
