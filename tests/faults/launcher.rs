@@ -3,9 +3,10 @@
 
 use harness::process::{self, Process};
 use harness::workers::c;
-use harness::{Engine, Setup, wait_until};
+use harness::{Engine, Setup, wait_for, wait_until};
 use nix::sys::signal::Signal;
 use std::fs;
+use std::process::{Command, Stdio};
 
 /// More than a log holds before it is set aside.
 const MORE_THAN_A_LOG: usize = 5 << 20;
@@ -89,4 +90,73 @@ fn logs_go_on_in_a_new_folder_when_theirs_is_removed() {
         engine.nightcore("logs", &["Print"]).text().ends_with(" after\n")
     });
     engine.stop();
+}
+
+/// The processes `sleep` of this engine that are alive.
+fn sleeping(engine: &Engine) -> Vec<i32> {
+    let is_sleep = |process: &Process| process.arguments.first().is_some_and(|a| a == "sleep");
+    let sleeping = engine.processes().into_iter().filter(is_sleep).map(|process| process.pid);
+    sleeping.filter(|pid| process::is_alive(*pid)).collect()
+}
+
+#[test]
+fn a_child_in_a_session_of_its_own_ends_with_its_container() {
+    // Twice as deep as well: the child of a child that has ended.
+    let leave = format!("setsid sleep 1000 & (setsid sleep 1001 &); exec {}", c().display());
+    let engine = Setup::new().command("Echo", &["sh", "-c", &leave], "").start();
+    assert_eq!(engine.text("Echo", "x"), "x");
+    wait_until("both children", || sleeping(&engine).len() == 2);
+    let first = sleeping(&engine);
+    let container = engine.container("Echo");
+    process::signal(container, Signal::SIGKILL);
+    wait_until("their end", || !first.iter().any(|pid| process::is_alive(*pid)));
+    wait_for_another(&engine, "Echo", container);
+    wait_until("both children of the next one", || sleeping(&engine).len() == 2);
+    let second = sleeping(&engine);
+    assert_eq!(engine.nightcore("reload", &["Echo"]).code, Some(0));
+    wait_until("their end", || !second.iter().any(|pid| process::is_alive(*pid)));
+    wait_until("those of the new process to live on", || sleeping(&engine).len() == 2);
+    engine.stop();
+}
+
+/// The children of a process, dead ones as well.
+fn children(parent: i32) -> Vec<i32> {
+    let stat = |pid: i32| fs::read_to_string(format!("/proc/{pid}/stat")).ok();
+    let parent_of = |pid: i32| {
+        stat(pid)?.rsplit_once(')')?.1.split_ascii_whitespace().nth(1)?.parse::<i32>().ok()
+    };
+    let all = fs::read_dir("/proc").unwrap().flatten();
+    let all = all.filter_map(|entry| entry.file_name().to_str()?.parse().ok());
+    all.filter(|pid| parent_of(*pid) == Some(parent)).collect()
+}
+
+#[test]
+fn an_engine_that_is_init_reaps_orphans_that_came_from_outside() {
+    let home = Setup::new().functions(&["Echo"], &c()).home();
+    let namespaces = ["--user", "--map-root-user", "--pid", "--mount-proc"];
+    let may = Command::new("unshare").args(namespaces).args(["--fork", "true"]).status();
+    if !may.is_ok_and(|status| status.success()) {
+        eprintln!("skipped: no namespaces can be made here");
+        return;
+    }
+    let up = home.command("up");
+    let mut unshare = Command::new("unshare");
+    unshare.args(namespaces).args(["--fork", "--kill-child", "--"]);
+    unshare.arg(up.get_program()).args(up.get_args()).current_dir(home.path());
+    let mut unshare = unshare.stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
+    let init = wait_for("the engine", || {
+        let found = children(unshare.id() as i32).first().copied();
+        found.filter(|_| home.nightcore("ps", &[]).code == Some(0))
+    });
+    let outside = "(sh -c 'sleep 0.05; touch orphan' &)";
+    let entered = Command::new("nsenter")
+        .args(["--target", &init.to_string(), "--user", "--preserve-credentials", "--pid", "--"])
+        .args(["sh", "-c", outside])
+        .current_dir(home.path())
+        .status();
+    assert!(entered.unwrap().success());
+    wait_until("the orphan's work", || home.path().join("orphan").exists());
+    wait_until("the orphan to be reaped", || children(init).len() == 1);
+    process::signal(init, Signal::SIGTERM);
+    assert!(unshare.wait().unwrap().success());
 }

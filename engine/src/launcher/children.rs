@@ -1,17 +1,34 @@
 //! The children of this process, and the end of them all.
 
 use super::end::End;
+use nightcore_runtime::protocol::control::TOKEN_VARIABLE;
 use nix::sys::signal::{Signal, kill};
 use nix::sys::wait::{WaitPidFlag, waitpid};
 use nix::unistd::Pid;
+use std::collections::HashSet;
 use std::io;
 use std::time::{Duration, Instant};
 
 /// Pause between two looks at children that are being ended.
 const PAUSE: Duration = Duration::from_millis(2);
 
+/// The children of this process by the kernel's own list, if it keeps one.
+fn listed_children() -> Option<Vec<i32>> {
+    let mut children = Vec::new();
+    for thread in std::fs::read_dir("/proc/self/task").ok()?.flatten() {
+        let list = std::fs::read_to_string(thread.path().join("children")).ok()?;
+        children.extend(list.split_ascii_whitespace().filter_map(|pid| pid.parse::<i32>().ok()));
+    }
+    Some(children)
+}
+
 /// The processes whose parent this process is, or became as a subreaper.
-pub(super) fn children() -> Vec<i32> {
+fn children() -> Vec<i32> {
+    listed_children().unwrap_or_else(found_children)
+}
+
+/// The same, found among all processes.
+fn found_children() -> Vec<i32> {
     let own = std::process::id() as i32;
     let Ok(processes) = std::fs::read_dir("/proc") else { return Vec::new() };
     let pids = processes.flatten().filter_map(|entry| entry.file_name().to_str()?.parse().ok());
@@ -40,10 +57,10 @@ fn parent_of(pid: i32) -> Option<i32> {
 
 /// Kills and reaps every descendant: as a subreaper this process becomes the parent of what a
 /// killed child leaves behind, so it goes on until no child is left, or the time is over.
-pub(super) fn end_all(but: Option<i32>, within: Duration) {
+pub(super) fn end_all(within: Duration) {
     let until = Instant::now() + within;
     loop {
-        let children: Vec<i32> = children().into_iter().filter(|pid| Some(*pid) != but).collect();
+        let children = children();
         if children.is_empty() || Instant::now() >= until {
             return;
         }
@@ -54,6 +71,36 @@ pub(super) fn end_all(but: Option<i32>, within: Duration) {
             let _ = waitpid(Pid::from_raw(pid), Some(WaitPidFlag::WNOHANG));
         }
         std::thread::sleep(PAUSE);
+    }
+}
+
+/// Ends orphans that containers left behind: children that are none of these containers, and whose
+/// environment has a token of a container that does not run any more. What such a process leaves
+/// behind comes to this process in its turn.
+pub(super) fn end_orphans(containers: &[i32], tokens: &HashSet<&[u8]>) {
+    let orphans = children().into_iter().filter(|pid| !containers.contains(pid));
+    for pid in orphans {
+        if token_of(pid).is_some_and(|token| !tokens.contains(&token[..])) {
+            let _ = kill(Pid::from_raw(pid), Signal::SIGKILL);
+        }
+    }
+}
+
+/// The token of the container that a process descends from, as long as it has not replaced its
+/// environment.
+fn token_of(pid: i32) -> Option<Vec<u8>> {
+    let environment = std::fs::read(format!("/proc/{pid}/environ")).ok()?;
+    let mut variables = environment.split(|byte| *byte == 0);
+    variables.find_map(|variable| {
+        let value = variable.strip_prefix(TOKEN_VARIABLE.as_bytes())?.strip_prefix(b"=")?;
+        Some(value.to_vec())
+    })
+}
+
+/// Reaps every child that is dead, but this one.
+pub(super) fn reap_all_but(kept: i32) {
+    for pid in children().into_iter().filter(|pid| *pid != kept) {
+        let _ = waitpid(Pid::from_raw(pid), Some(WaitPidFlag::WNOHANG));
     }
 }
 
@@ -94,6 +141,18 @@ pub(super) fn become_subreaper() -> std::io::Result<()> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn the_kernel_lists_the_children_that_are_found() {
+        let mut child = std::process::Command::new("cat");
+        let mut child = child.stdin(std::process::Stdio::piped()).spawn().unwrap();
+        let pid = child.id() as i32;
+        assert!(found_children().contains(&pid));
+        // A kernel may be built without the list.
+        assert!(listed_children().is_none_or(|children| children.contains(&pid)));
+        drop(child.stdin.take());
+        child.wait().unwrap();
+    }
 
     #[test]
     fn ours_are_this_process_its_parent_and_its_descendants() {

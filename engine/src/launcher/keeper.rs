@@ -31,6 +31,7 @@ use std::process::{Child, Command};
 use std::rc::Rc;
 use std::time::Duration;
 use tokio::io::Interest;
+use tokio::signal::unix::{Signal as Deaths, SignalKind, signal};
 use tokio::sync::mpsc;
 
 /// How long a dead launcher's containers are looked for.
@@ -80,6 +81,9 @@ pub struct Keeper {
     open_files: u64,
     supervisor: Rc<RefCell<Supervisor>>,
     launcher: Launcher,
+    /// Notices of children that die. Beside the launcher these are orphans, which come to the
+    /// engine as it is a subreaper, or the init process of an image.
+    deaths: Deaths,
     /// Where a container that starts connects to.
     premises: Rc<RefCell<Premises>>,
 }
@@ -98,8 +102,9 @@ impl Keeper {
         let launcher =
             Launcher::spawn(directory, open_files).context("cannot start the launcher")?;
         launcher.introduce(&core);
+        let deaths = signal(SignalKind::child()).context("cannot handle SIGCHLD")?;
         let directory = directory.to_owned();
-        Ok(Keeper { core, directory, open_files, supervisor, launcher, premises })
+        Ok(Keeper { core, directory, open_files, supervisor, launcher, deaths, premises })
     }
 
     /// Starts containers of a new generation of a function.
@@ -139,6 +144,10 @@ impl Keeper {
                 Some(event) = events.recv() => self.container_event(event),
                 news = self.launcher.news() => self.launcher_news(news).await,
                 () = self.launcher.flush() => Vec::new(),
+                _ = self.deaths.recv() => {
+                    children::reap_all_but(self.launcher.child.id() as i32);
+                    Vec::new()
+                }
                 () = sleep_until(due) => Vec::new(),
             };
             self.perform(tasks);
@@ -187,7 +196,7 @@ impl Keeper {
         if tokio::time::timeout(LAUNCHER_ENDS_WITHIN, gone).await.is_err() {
             let _ = nix::sys::signal::kill(nix::unistd::Pid::from_raw(pid), Signal::SIGKILL);
         }
-        children::end_all(None, END_ORPHANS_WITHIN);
+        children::end_all(END_ORPHANS_WITHIN);
     }
 
     fn container_event(&mut self, event: ContainerEvent) -> Vec<Task> {
@@ -240,7 +249,7 @@ impl Keeper {
         say("the launcher died; its containers are started anew");
         let _ = self.launcher.child.kill();
         let _ = self.launcher.child.wait();
-        children::end_all(None, END_ORPHANS_WITHIN);
+        children::end_all(END_ORPHANS_WITHIN);
         self.core.borrow_mut().launcher_died();
         let tasks = self.supervisor.borrow_mut().launcher_died(now_ns());
         loop {

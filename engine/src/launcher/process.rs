@@ -2,7 +2,7 @@
 //! is gone it ends them all and itself.
 
 use super::cgroup::{Controller, Group, Groups};
-use super::children::{become_subreaper, end_all, reap_any};
+use super::children::{become_subreaper, end_all, end_orphans, reap_any};
 use super::end::End;
 use super::inherit::{close_descriptors_on_exec, ignore_signals, reset_signals};
 use super::limits::{limit_data, limit_open_files, set_open_files};
@@ -12,6 +12,7 @@ use crate::config::Limits;
 use crate::directory::share_logs;
 use crate::say::say;
 use anyhow::{Context, Result};
+use nightcore_runtime::protocol::control::TOKEN_VARIABLE;
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::sys::signal::{SigSet, Signal, kill};
 use nix::sys::signalfd::{SfdFlags, SignalFd};
@@ -19,14 +20,18 @@ use nix::unistd::Pid;
 use std::collections::HashSet;
 use std::io;
 use std::os::fd::{AsFd, FromRawFd, OwnedFd};
+use std::os::unix::ffi::OsStrExt;
 use std::os::unix::process::CommandExt;
 use std::path::Path;
 use std::process::{Command, Stdio};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 /// The most processes that are reaped before the launcher looks at orders again: a container can
 /// leave behind processes that start others and end, without end.
 const MAX_REAPED: usize = 64;
+/// How often orphans are looked for while children die without end: it takes some microseconds for
+/// each child that there is.
+const END_ORPHANS_EVERY: Duration = Duration::from_millis(100);
 /// How long the launcher tries to end what is left when its engine is gone.
 const END_WITHIN: Duration = Duration::from_secs(5);
 
@@ -34,6 +39,8 @@ struct Running {
     launch: u64,
     pid: i32,
     group: Group,
+    /// What its descendants have in their environments.
+    token: Vec<u8>,
 }
 
 struct Launcher {
@@ -46,6 +53,8 @@ struct Launcher {
     has_dead: bool,
     /// Made when a container with limits is first started.
     groups: Option<Groups>,
+    /// When orphans were looked for last.
+    orphans_ended_at: Instant,
     /// Functions of which it was told that a limit does not hold.
     told: HashSet<String>,
 }
@@ -77,10 +86,11 @@ pub fn run(socket: i32, directory: &Path, open_files: u64) -> Result<()> {
         outputs: Outputs::new(directory),
         has_dead: false,
         groups: None,
+        orphans_ended_at: Instant::now(),
         told: HashSet::new(),
     };
     launcher.serve(&deaths)?;
-    end_all(None, END_WITHIN);
+    end_all(END_WITHIN);
     launcher.outputs.finish();
     launcher.remove_groups();
     Ok(())
@@ -153,7 +163,9 @@ impl Launcher {
         let group = self.group(&launch)?;
         match self.start_in(&launch, &group) {
             Ok(pid) => {
-                self.running.push(Running { launch: launch.launch, pid, group });
+                let token = launch.env.iter().find(|(name, _)| name == TOKEN_VARIABLE);
+                let token = token.map(|(_, token)| token.as_bytes().to_vec()).unwrap_or_default();
+                self.running.push(Running { launch: launch.launch, pid, group, token });
                 Ok(pid)
             }
             Err(error) => {
@@ -276,6 +288,12 @@ impl Launcher {
         }
         if let Some(groups) = &mut self.groups {
             groups.remove_ended();
+        }
+        if !self.has_dead || self.orphans_ended_at.elapsed() >= END_ORPHANS_EVERY {
+            let containers: Vec<i32> = self.running.iter().map(|running| running.pid).collect();
+            let tokens = self.running.iter().map(|running| &running.token[..]).collect();
+            end_orphans(&containers, &tokens);
+            self.orphans_ended_at = Instant::now();
         }
     }
 }

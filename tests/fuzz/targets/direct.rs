@@ -198,7 +198,7 @@ pub(super) fn any_call(how: u8, steps: &mut Steps<'_>) -> (&'static str, usize, 
     let padding = if how & 4 == 0 { 0 } else { usize::from(steps.u8()) * 300 };
     let timeout = match how & 24 {
         8 => Some(Duration::from_micros(500)),
-        16 => Some(Duration::ZERO),
+        16 => Some(Duration::from_nanos(1)),
         _ => None,
     };
     (name, padding, CallOptions { timeout, metadata: MetadataBuffer::new() })

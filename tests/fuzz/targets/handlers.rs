@@ -229,11 +229,9 @@ impl Run {
     fn answers_but_for(&mut self, status: i32, had_nothing: bool) {
         assert!(status != NC_INTERNAL && status != NC_WRONG_THREAD, "{status}");
         if self.answered && !had_nothing {
-            // What is malformed is found before.
-            assert!(
-                status == NC_INVALID_STATE || status == NC_INVALID_ARGUMENT,
-                "answered twice: {status}"
-            );
+            // What is malformed or too large is found before.
+            let refused = [NC_INVALID_STATE, NC_INVALID_ARGUMENT, NC_PAYLOAD_TOO_LARGE];
+            assert!(refused.contains(&status), "answered twice: {status}");
         }
         self.answered |= status == NC_OK;
     }
