@@ -513,7 +513,7 @@ template <class F> std::int32_t run(nc_request *request, void *user) noexcept {
     } catch (const std::exception &error) {
         return fail(request, error.what());
     } catch (...) {
-        return fail(request, "an exception that is no std::exception");
+        return fail(request, "unknown exception");
     }
 }
 
