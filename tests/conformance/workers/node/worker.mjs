@@ -108,14 +108,15 @@ const cases = {
 // Tells what an HTTP listener is told.
 const app = http((req, res) => {
   const [path, ...query] = req.url.split("?");
-  const decoded = [req.nightcorePrefix, path].map((part) => unescape(part));
-  const value = req.headers["x-value"] ?? "";
+  const decoded = [req.nightcorePrefix, path].map((part) => decodeURIComponent(part));
+  // Node's headers are bytes, a character each.
+  const value = Buffer.from(req.headers["x-value"] ?? "", "latin1");
   const parts = [req.method, ...decoded, query.join("?"), value];
   let bytes = 0;
   req.on("data", (chunk) => (bytes += chunk.length));
   req.on("end", () => {
     res.setHeader("content-type", "text/plain");
-    res.end(Buffer.from([...parts, bytes].join("\n"), "latin1"));
+    res.end([...parts, bytes].join("\n"));
   });
 });
 
