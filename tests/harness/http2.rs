@@ -32,6 +32,9 @@ pub mod kind {
 const END_STREAM: u8 = 1;
 const END_HEADERS: u8 = 4;
 const ACK: u8 = 1;
+/// The setting of how many bytes of headers the other side may refer to again. Without any, each
+/// answer says its status anew.
+pub const HEADER_TABLE_BYTES: u16 = 1;
 /// The setting of how much of each answer may be sent before the client makes room.
 pub const INITIAL_WINDOW: u16 = 4;
 
