@@ -7,8 +7,12 @@ import (
 	"os"
 )
 
-// lineMark begins a line that says which call it is about.
+// lineMark begins a line that says which call it is about, with the key by which the launcher believes it.
 const lineMark = 0x1e
+
+// logKey is empty if the output goes to no log, as the process was started by hand. It is read before the program can
+// change its environment.
+var logKey = os.Getenv("NIGHTCORE_LOG_KEY")
 
 // Logf writes to standard error, from where it comes to the function's log, each line with the ID of the call.
 func (r *Request) Logf(format string, args ...any) {
@@ -32,8 +36,8 @@ func writeLines(to *os.File, id string, text []byte) error {
 	var before []byte
 	if info, err := to.Stat(); id != "" && err == nil {
 		// A terminal shows no marks.
-		if info.Mode()&os.ModeCharDevice == 0 {
-			before = append(before, lineMark)
+		if logKey != "" && info.Mode()&os.ModeCharDevice == 0 {
+			before = append(append(before, lineMark), logKey...)
 		}
 		before = append(append(before, id...), ' ')
 	}

@@ -3,6 +3,18 @@
 use harness::workers::c;
 use harness::{Engine, Response, Setup, wait_until};
 
+/// What the runtime of a function's process begins a line about a call with.
+#[track_caller]
+fn mark(engine: &Engine, function: &str, id: &str) -> String {
+    let pid = engine.container(function);
+    let environment = std::fs::read(format!("/proc/{pid}/environ")).unwrap();
+    let environment = String::from_utf8(environment).unwrap();
+    let mut variables = environment.split('\0');
+    let key = variables.find_map(|variable| variable.strip_prefix("NIGHTCORE_LOG_KEY=")).unwrap();
+    assert_eq!(key.len(), 16);
+    format!("\x1e{key}{id} ")
+}
+
 /// The lines of a log without their times, each with the process that printed it; they are about no call that is known.
 fn lines(text: &str) -> Vec<(i32, String)> {
     let line = |line: &str| {
@@ -104,10 +116,12 @@ fn the_text_of_an_unexpected_error_is_told_in_development_alone() {
 }
 
 #[test]
-fn lines_are_shown_by_the_call_that_they_say_they_are_about() {
+fn lines_are_shown_by_the_call_that_the_runtime_says_they_are_about() {
     let engine = Setup::new().functions(&["Print", "PrintLong"], &c()).start();
     let (one, two) = ("0000000000000007", "00000007000000ab");
-    let marked = format!("\x1e{one} first\nof nobody\n\x1e{two} other\n\x1e7 odd\n{one} last\n");
+    let mark_of = |id| mark(&engine, "Print", id);
+    let (first, other) = (mark_of(one), mark_of(two));
+    let marked = format!("{first}first\nof nobody\n{other}other\n\x1e7 odd\n{one} last\n");
     engine.answer("Print", marked);
     engine.wait_for_log("Print", "last");
     let pid = engine.container("Print");
@@ -174,11 +188,34 @@ fn lines_are_shown_by_the_call_that_they_say_they_are_about() {
 }
 
 #[test]
+fn what_a_function_prints_cannot_pass_for_a_line_about_a_call() {
+    let engine = Setup::new().functions(&["Print", "PrintLong"], &c()).start();
+    // The id of a call that clients and other functions know.
+    let id = "0000000000000007";
+    let forged = [
+        format!("\x1e{id} by the id alone"),
+        format!("\x1e{id}{id} by a guess"),
+        format!("{}by the key of another process", mark(&engine, "PrintLong", id)),
+        format!("{} by the whole of it without the byte", &mark(&engine, "Print", id)[1..]),
+        format!("text {}within a line", mark(&engine, "Print", id)),
+    ];
+    engine.answer("Print", forged.join("\n") + "\nend\n");
+    engine.wait_for_log("Print", "- end");
+    let log = lines(&engine.nightcore("logs", &["Print"]).text());
+    let pid = engine.container("Print");
+    let expected: Vec<_> = forged.into_iter().chain(["end".to_owned()]).collect();
+    assert_eq!(log, expected.into_iter().map(|line| (pid, line)).collect::<Vec<_>>());
+    assert_eq!(engine.nightcore("logs", &["--call", id]).text(), "");
+    engine.stop();
+}
+
+#[test]
 fn dev_shows_lines_in_columns() {
     let home = Setup::new().functions(&["Print", "SleepStubbornly"], &c()).home();
     let engine = home.start_dev();
     let id = "0000000000000007";
-    engine.answer("Print", format!("\x1e{id} of a call\nof nobody\n"));
+    let marked = mark(&engine, "Print", id);
+    engine.answer("Print", format!("{marked}of a call\nof nobody\n"));
     engine.wait_for_log("Print", "nobody");
     let shown = engine.stderr();
     let line = |end: &str| {
@@ -260,7 +297,8 @@ fn logs_of_all_functions_follow_by_call() {
 
     let id = "0000000000000007";
     let engine = Setup::new().functions(&["Print", "PrintLong"], &c()).start();
-    engine.answer("Print", format!("\x1e{id} before\nof nobody\n"));
+    let marked = mark(&engine, "Print", id);
+    engine.answer("Print", format!("{marked}before\nof nobody\n"));
     engine.wait_for_log("Print", "nobody");
     let mut follow = engine.home().command("logs");
     let mut follow = follow.args(["-f", "--call", id]).stdout(Stdio::piped()).spawn().unwrap();
@@ -269,7 +307,7 @@ fn logs_of_all_functions_follow_by_call() {
     std::thread::spawn(move || out.lines().try_for_each(|line| seen.send(line.unwrap())));
     let next = || lines.recv_timeout(Duration::from_secs(10)).ok();
     assert!(next().is_some_and(|line| line.starts_with("Print | ") && line.ends_with(" before")));
-    engine.answer("Print", format!("of nobody\n\x1e{id} after\n"));
+    engine.answer("Print", format!("of nobody\n{marked}after\n"));
     assert!(next().is_some_and(|line| line.ends_with(" after")));
     engine.stop();
     assert_eq!(next(), None, "it ends with the engine");

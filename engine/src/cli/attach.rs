@@ -9,7 +9,9 @@ use crate::observe::admin::{Attachment, InvokeError};
 use crate::place::as_written;
 use hyper::Method;
 use hyper::header::HeaderMap;
-use nightcore_runtime::protocol::control::{FUNCTION_VARIABLE, SOCKET_VARIABLE, TOKEN_VARIABLE};
+use nightcore_runtime::protocol::control::{
+    FUNCTION_VARIABLE, LOG_KEY_VARIABLE, SOCKET_VARIABLE, TOKEN_VARIABLE,
+};
 use std::io;
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
@@ -68,7 +70,8 @@ impl Attach {
             return error.into();
         }
         let mut command = Command::new(program);
-        for name in MANAGER_VARIABLES {
+        // No launcher reads its output.
+        for name in MANAGER_VARIABLES.into_iter().chain([LOG_KEY_VARIABLE]) {
             command.env_remove(name);
         }
         command

@@ -8,6 +8,7 @@ use super::output::print;
 use crate::config::parse_duration;
 use crate::gateway::TIMEOUT_HEADER;
 use crate::observe::admin::{ANSWERED, InvokeError};
+use crate::say::indented;
 use bytes::Bytes;
 use hyper::header::{HeaderMap, HeaderValue};
 use hyper::{Method, Response};
@@ -62,9 +63,10 @@ impl Invoke {
         }
         let error: InvokeError = serde_json::from_slice(answer.body())
             .map_err(|error| Exit::new(EXIT_CALL_FAILED, error))?;
-        let mut text = format!("{}: {}: {}", self.function, error.error, error.message);
+        let message = indented(&error.message);
+        let mut text = format!("{}: {}: {message}", self.function, error.error);
         for cause in error.cause {
-            text.push_str(&format!("\n  because {cause}"));
+            text.push_str(&format!("\n  because {}", indented(&cause)));
         }
         Err(Exit::new(EXIT_CALL_FAILED, text))
     }

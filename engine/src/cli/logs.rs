@@ -8,6 +8,7 @@ use super::log_file::{Entry, LogFile, lines};
 use super::output::{Output, written};
 use crate::launcher::{log_path, logged};
 use crate::observe::status::EngineStatus;
+use crate::say::{visible, visible_json};
 use nightcore_runtime::protocol::CallId;
 use serde_json::json;
 use std::io::{self, BufWriter, Write};
@@ -158,12 +159,12 @@ impl Logs {
             let call = call.map(|call| call.to_string());
             let object =
                 json!({"time": time, "function": function, "pid": pid, "call": call, "line": text});
-            return writeln!(out, "{object}");
+            return writeln!(out, "{}", visible_json(&object.to_string()));
         }
         if self.function.is_none() {
             write!(out, "{function} | ")?;
         }
-        out.write_all(line)
+        if Output.is_terminal() { out.write_all(&visible(line)) } else { out.write_all(line) }
     }
 }
 

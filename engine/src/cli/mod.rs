@@ -23,10 +23,11 @@ mod up;
 
 pub use exit::{EXIT_BAD_INPUT, EXIT_CALL_FAILED, EXIT_NO_ENGINE, EXIT_OUTPUT, Exit};
 
+use crate::say::visible_text;
 use clap::{Parser, Subcommand};
 use nightcore_runtime::complain::complain;
 use output::written;
-use std::io::{self, Write};
+use std::io::{self, IsTerminal, Write};
 use std::process::ExitCode;
 
 /// Runs functions written in several languages that call each other in microseconds.
@@ -96,7 +97,9 @@ fn explain(error: &clap::Error) -> ExitCode {
 fn end(result: Result<(), Exit>) -> ExitCode {
     let Err(exit) = result else { return ExitCode::SUCCESS };
     if !exit.message.is_empty() {
-        complain(format_args!("nightcore: {}", exit.message));
+        let is_terminal = io::stderr().is_terminal();
+        let shown = if is_terminal { visible_text(&exit.message) } else { exit.message };
+        complain(format_args!("nightcore: {shown}"));
     }
     ExitCode::from(exit.code)
 }

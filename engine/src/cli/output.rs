@@ -5,11 +5,12 @@
 //! Errors go to standard error by [`nightcore_runtime::complain::complain`].
 
 use super::exit::{EXIT_OUTPUT, Exit};
+use crate::say::visible;
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
-use std::io::{self, ErrorKind, Write};
+use std::io::{self, ErrorKind, IsTerminal, Write};
 use std::os::fd::AsFd;
 
-/// Prints a text to standard output.
+/// Prints a text to standard output. On a terminal what is in it cannot command the terminal.
 ///
 /// A reader that has left, as `head` does, is no error: the command goes on without printing, and
 /// its exit code says what became of the rest of its work.
@@ -17,7 +18,9 @@ use std::os::fd::AsFd;
 /// # Errors
 /// If standard output cannot be written to, for example because a disk is full.
 pub(super) fn print(text: impl AsRef<[u8]>) -> Result<(), Exit> {
-    written(Output.write_all(text.as_ref()))
+    let text = text.as_ref();
+    let shown = if Output.is_terminal() { visible(text) } else { text.into() };
+    written(Output.write_all(&shown))
 }
 
 /// Turns the result of writing to [`Output`] into that of a command.
@@ -37,6 +40,11 @@ pub(super) fn written(result: io::Result<()>) -> Result<(), Exit> {
 pub(super) struct Output;
 
 impl Output {
+    /// Whether standard output is a terminal.
+    pub(super) fn is_terminal(&self) -> bool {
+        io::stdout().is_terminal()
+    }
+
     /// Whether standard output is a pipe or socket whose other end is closed.
     pub(super) fn is_closed(&self) -> bool {
         let out = io::stdout();

@@ -7,6 +7,7 @@ use super::log_file::last_lines;
 use super::output::print;
 use crate::launcher::log_path;
 use crate::observe::status::{EngineStatus, FunctionState};
+use crate::say::{indented, visible_json};
 
 #[derive(clap::Args)]
 pub struct Ps {
@@ -30,7 +31,7 @@ impl Ps {
         }
         if self.json {
             let json = serde_json::to_string_pretty(&status).map_err(Exit::bad_input)?;
-            return print(json + "\n");
+            return print(visible_json(&json).into_owned() + "\n");
         }
         print(text(&status))
     }
@@ -95,8 +96,10 @@ fn text(status: &EngineStatus) -> String {
             ));
         }
         if let Some(reason) = &function.unavailable {
+            let reason = indented(reason);
             text.push_str(&format!("{}: UNAVAILABLE: {reason}\n", function.name));
         } else if let Some(reason) = &function.failing {
+            let reason = indented(reason);
             let name = &function.name;
             let what = if function.serving < function.generation {
                 "its new processes do not come to be, the old ones serve on"

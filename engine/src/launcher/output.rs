@@ -3,7 +3,7 @@
 use crate::say::show_line;
 use crate::wall_clock;
 use nightcore_runtime::protocol::CallId;
-use nightcore_runtime::protocol::call_id::line_of_call;
+use nightcore_runtime::protocol::call_id::{LogKey, line_of_call};
 use std::fs::{DirBuilder, File, OpenOptions};
 use std::io::{self, Write};
 use std::os::unix::fs::{DirBuilderExt, MetadataExt};
@@ -56,9 +56,22 @@ pub(super) struct Line<'a> {
     continues: bool,
 }
 
-/// Cuts a stream of bytes into lines.
-#[derive(Default)]
+/// Makes a key for a container that is about to be started.
+pub(super) fn new_log_key() -> io::Result<LogKey> {
+    let mut bytes = [0; 8];
+    // SAFETY: the pointer and the length describe `bytes`.
+    let got = unsafe { libc::getrandom(bytes.as_mut_ptr().cast(), bytes.len(), 0) };
+    // So few bytes come at once or not at all.
+    match usize::try_from(got) {
+        Ok(len) if len == bytes.len() => Ok(LogKey::of_number(u64::from_ne_bytes(bytes))),
+        _ => Err(io::Error::last_os_error()),
+    }
+}
+
+/// Cuts the output of a container into lines.
 pub(super) struct Lines {
+    /// By which the container's runtime says which call a line is about.
+    key: LogKey,
     part: Vec<u8>,
     /// Of the line that goes on.
     call: Option<CallId>,
@@ -66,6 +79,10 @@ pub(super) struct Lines {
 }
 
 impl Lines {
+    pub(super) fn new(key: LogKey) -> Lines {
+        Lines { key, part: Vec::new(), call: None, goes_on: false }
+    }
+
     /// Gives each whole line, or piece of one that is too long, to `each`.
     pub(super) fn feed(&mut self, mut bytes: &[u8], mut each: impl FnMut(&Line<'_>)) {
         while !bytes.is_empty() {
@@ -103,7 +120,8 @@ impl Lines {
         } else {
             self.part.strip_suffix(b"\r").unwrap_or(&self.part)
         };
-        let (call, text) = if self.goes_on { (self.call, part) } else { line_of_call(part) };
+        let (call, text) =
+            if self.goes_on { (self.call, part) } else { line_of_call(part, self.key) };
         each(&Line { call, text, continues });
         (self.call, self.goes_on) = (call, continues);
         self.part.clear();
@@ -242,7 +260,7 @@ mod tests {
     use super::*;
 
     fn lines(chunks: &[&[u8]]) -> Vec<(usize, bool)> {
-        let (mut lines, mut out) = (Lines::default(), Vec::new());
+        let (mut lines, mut out) = (Lines::new(LogKey::of_number(5)), Vec::new());
         for chunk in chunks {
             lines.feed(chunk, |line| out.push((line.text.len(), line.continues)));
         }
@@ -264,11 +282,13 @@ mod tests {
 
     #[test]
     fn pieces_of_a_line_are_of_one_call() {
-        let long = [&b"\x1e0000000000000007 "[..], &[b'x'; MAX_LINE_BYTES], b"\r\nnext\n"].concat();
-        let (mut lines, mut out) = (Lines::default(), Vec::new());
+        let long =
+            [&b"\x1e00000000000000050000000000000007 "[..], &[b'x'; MAX_LINE_BYTES], b"\r\nnext\n"]
+                .concat();
+        let (mut lines, mut out) = (Lines::new(LogKey::of_number(5)), Vec::new());
         lines.feed(&long, |line| out.push((line.call, line.text.len(), line.continues)));
         let id = Some(CallId::new(7));
-        assert_eq!(out, [(id, MAX_LINE_BYTES - 18, true), (id, 18, false), (None, 4, false)]);
+        assert_eq!(out, [(id, MAX_LINE_BYTES - 34, true), (id, 34, false), (None, 4, false)]);
     }
 
     #[test]

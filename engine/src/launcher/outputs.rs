@@ -6,6 +6,7 @@
 
 use super::output::{Lines, Log};
 use nightcore_runtime::protocol::CallId;
+use nightcore_runtime::protocol::call_id::LogKey;
 use nix::poll::PollFlags;
 use nix::unistd::read;
 use std::collections::HashMap;
@@ -52,8 +53,8 @@ impl Outputs {
     }
 
     /// Reads the output of this container from now on. The pipe does not block.
-    pub(super) fn add(&mut self, pid: i32, function: &str, pipe: PipeReader) {
-        let (function, lines) = (function.to_owned(), Lines::default());
+    pub(super) fn add(&mut self, pid: i32, function: &str, key: LogKey, pipe: PipeReader) {
+        let (function, lines) = (function.to_owned(), Lines::new(key));
         self.outputs.push(Output { pid, function, pipe, lines, left: None });
     }
 

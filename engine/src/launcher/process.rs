@@ -6,13 +6,14 @@ use super::children::{become_subreaper, end_all, end_orphans, reap_any};
 use super::end::End;
 use super::inherit::{close_descriptors_on_exec, ignore_signals, reset_signals};
 use super::limits::{limit_data, limit_open_files, set_open_files};
+use super::output::new_log_key;
 use super::outputs::Outputs;
 use super::wire::{Launch, News, Order, encode, receive_json, send_encoded};
 use crate::config::Limits;
 use crate::directory::share_logs;
 use crate::say::say;
 use anyhow::{Context, Result};
-use nightcore_runtime::protocol::control::TOKEN_VARIABLE;
+use nightcore_runtime::protocol::control::{LOG_KEY_VARIABLE, TOKEN_VARIABLE};
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::sys::signal::{SigSet, Signal, kill};
 use nix::sys::signalfd::{SfdFlags, SignalFd};
@@ -177,6 +178,7 @@ impl Launcher {
 
     /// Starts a container in its group; its pid.
     fn start_in(&mut self, launch: &Launch, group: &Group) -> io::Result<i32> {
+        let key = new_log_key()?;
         let (output, writer) = io::pipe()?;
         nix::fcntl::fcntl(&output, nix::fcntl::FcntlArg::F_SETFL(nix::fcntl::OFlag::O_NONBLOCK))?;
         let mut command = Command::new(&launch.program);
@@ -190,6 +192,7 @@ impl Launcher {
         command
             .args(launch.command.iter().skip(1))
             .envs(launch.env.iter().map(|(name, value)| (name, value)))
+            .env(LOG_KEY_VARIABLE, key.digits())
             .current_dir(&launch.cwd)
             .stdin(Stdio::null())
             .stdout(writer.try_clone()?)
@@ -219,7 +222,7 @@ impl Launcher {
             });
         }
         let pid = command.spawn()?.id() as i32;
-        self.outputs.add(pid, &launch.function, output);
+        self.outputs.add(pid, &launch.function, key, output);
         Ok(pid)
     }
 

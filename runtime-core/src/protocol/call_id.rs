@@ -3,11 +3,49 @@
 use std::fmt;
 use std::str::FromStr;
 
-/// Begins a line of a container's output that is about a call: then come the call's id and a space.
-/// Who prints text prints no such byte.
+/// Begins a line of a container's output that is about a call: then come the container's log key,
+/// the call's id and a space.
 pub const LINE_MARK: u8 = 0x1e;
 /// Digits of a call id.
 const DIGITS: usize = 16;
+
+/// The secret of one container by which its runtime marks lines as being about a call.
+///
+/// The launcher makes it and takes a mark from that container's output only. So what a function
+/// prints of what it was sent cannot pass for a line about a call.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub struct LogKey([u8; DIGITS]);
+
+impl LogKey {
+    /// The key with this number, which must come from a source of randomness.
+    pub fn of_number(number: u64) -> LogKey {
+        LogKey(CallId(number).digits())
+    }
+
+    /// The key as it is written in a mark and in the environment.
+    pub fn digits(&self) -> &str {
+        str::from_utf8(&self.0).unwrap_or_default()
+    }
+
+    /// What begins a line about a call.
+    pub fn mark(&self, call: CallId) -> Vec<u8> {
+        [&[LINE_MARK], &self.0[..], &call.digits(), b" "].concat()
+    }
+}
+
+impl FromStr for LogKey {
+    type Err = &'static str;
+
+    fn from_str(text: &str) -> Result<LogKey, Self::Err> {
+        text.parse().map(|CallId(number)| LogKey::of_number(number))
+    }
+}
+
+impl fmt::Debug for LogKey {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("LogKey(..)")
+    }
+}
 
 /// The engine's number of a call from outside. Every internal call that it leads to has it too, so
 /// that all that is said about any of them is found by it. Written as 16 hexadecimal digits.
@@ -45,10 +83,12 @@ impl FromStr for CallId {
     }
 }
 
-/// Which call a line of a container's output is about, if it says so, and the line itself.
-pub fn line_of_call(line: &[u8]) -> (Option<CallId>, &[u8]) {
+/// Returns the call that a line of a container's output is about, if it says so by the container's
+/// key, and the line without the mark.
+pub fn line_of_call(line: &[u8], key: LogKey) -> (Option<CallId>, &[u8]) {
     let told = || {
-        let (id, text) = line.strip_prefix(&[LINE_MARK])?.split_at_checked(DIGITS)?;
+        let marked = line.strip_prefix(&[LINE_MARK])?.strip_prefix(&key.0)?;
+        let (id, text) = marked.split_at_checked(DIGITS)?;
         Some((str::from_utf8(id).ok()?.parse().ok()?, text.strip_prefix(b" ")?))
     };
     told().map_or((None, line), |(id, text)| (Some(id), text))
@@ -99,17 +139,29 @@ mod tests {
     }
 
     #[test]
-    fn a_line_says_which_call_it_is_about() {
-        let id = Some(CallId(7));
-        for (line, told) in [
-            (&b"\x1e0000000000000007 text"[..], (id, &b"text"[..])),
-            (b"\x1e0000000000000007 ", (id, b"")),
-            (b"\x1e0000000000000007", (None, b"\x1e0000000000000007")),
-            (b"\x1e000000000000000x text", (None, b"\x1e000000000000000x text")),
-            (b"0000000000000007 text", (None, b"0000000000000007 text")),
-            (b"", (None, b"")),
+    fn a_line_says_which_call_it_is_about_if_it_has_the_key() {
+        let key = LogKey::of_number(0xabc);
+        let marked = [&key.mark(CallId(7))[..], b"text"].concat();
+        assert_eq!(marked, b"\x1e0000000000000abc0000000000000007 text");
+        assert_eq!(line_of_call(&marked, key), (Some(CallId(7)), &b"text"[..]));
+        assert_eq!(line_of_call(&key.mark(CallId(7)), key), (Some(CallId(7)), &b""[..]));
+        for line in [
+            &b"\x1e0000000000000abd0000000000000007 text"[..],
+            b"\x1e0000000000000abc0000000000000007",
+            b"\x1e0000000000000abc000000000000000x text",
+            b"\x1e0000000000000007 text",
+            b"0000000000000abc0000000000000007 text",
+            b"",
         ] {
-            assert_eq!(line_of_call(line), told);
+            assert_eq!(line_of_call(line, key), (None, line));
         }
+    }
+
+    #[test]
+    fn a_key_comes_back_from_its_digits_and_is_not_shown() {
+        let key = LogKey::of_number(u64::MAX - 1);
+        assert_eq!(key.digits().parse(), Ok(key));
+        assert!("fffffffffffffffe ".parse::<LogKey>().is_err());
+        assert!(!format!("{key:?}").contains("fe"));
     }
 }

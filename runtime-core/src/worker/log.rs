@@ -1,24 +1,37 @@
 //! Lines that handlers write about their calls.
 
 use crate::protocol::CallId;
-use crate::protocol::call_id::LINE_MARK;
+use crate::protocol::call_id::LogKey;
+use crate::protocol::control::LOG_KEY_VARIABLE;
 use std::io::{self, IsTerminal, Write};
+use std::sync::OnceLock;
 
 /// Writes each line of a text to standard error so that the log knows which call it is about; to a
 /// terminal, with the call's id before it. All in one write, so that lines of other threads do not
 /// come between.
 pub(super) fn log(call: CallId, text: &[u8]) {
     let mut stderr = io::stderr().lock();
-    let lines = lines(call, text, stderr.is_terminal());
+    let key = key().filter(|_| !stderr.is_terminal());
     // If standard error is closed there is nobody to be told.
-    let _ = stderr.write_all(&lines);
+    let _ = stderr.write_all(&lines(call, text, key));
 }
 
-fn lines(call: CallId, text: &[u8], is_terminal: bool) -> Vec<u8> {
-    let mark: &[u8] = if is_terminal { b"" } else { &[LINE_MARK] };
+/// Reads this process's key, before the program changes its environment.
+pub(super) fn keep_key() {
+    key();
+}
+
+/// This process's key; none if its output goes to no log, as it was started by hand.
+fn key() -> Option<LogKey> {
+    static KEY: OnceLock<Option<LogKey>> = OnceLock::new();
+    *KEY.get_or_init(|| std::env::var(LOG_KEY_VARIABLE).ok()?.parse().ok())
+}
+
+fn lines(call: CallId, text: &[u8], key: Option<LogKey>) -> Vec<u8> {
+    let before = key.map_or_else(|| [&call.digits()[..], b" "].concat(), |key| key.mark(call));
     let text = text.strip_suffix(b"\n").unwrap_or(text);
     let lines = text.split(|byte| *byte == b'\n');
-    lines.flat_map(|line| [mark, &call.digits(), b" ", line, b"\n"].concat()).collect()
+    lines.flat_map(|line| [&before, line, b"\n"].concat()).collect()
 }
 
 #[cfg(test)]
@@ -27,8 +40,11 @@ mod tests {
 
     #[test]
     fn each_line_is_marked() {
-        let marked = b"\x1e0000000000000007 one\n\x1e0000000000000007 \n\x1e0000000000000007 two\n";
-        assert_eq!(lines(CallId::new(7), b"one\n\ntwo\n", false), marked);
-        assert_eq!(lines(CallId::new(7), b"one", true), b"0000000000000007 one\n");
+        let marked = b"\x1e00000000000000050000000000000007 one\n\
+                       \x1e00000000000000050000000000000007 \n\
+                       \x1e00000000000000050000000000000007 two\n";
+        let key = Some(LogKey::of_number(5));
+        assert_eq!(lines(CallId::new(7), b"one\n\ntwo\n", key), marked);
+        assert_eq!(lines(CallId::new(7), b"one", None), b"0000000000000007 one\n");
     }
 }

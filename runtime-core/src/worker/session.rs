@@ -6,6 +6,7 @@ use super::fork::note_forks;
 use super::gone::engine_gone;
 use super::leases::Leases;
 use super::lents::Lents;
+use super::log;
 use super::loop_timer::LoopTimer;
 use super::memory::Memory;
 use super::watch::Watches;
@@ -115,6 +116,7 @@ pub(super) struct Session {
 impl Session {
     /// Connects to the engine and shows the token. `names`: the handlers that this program has.
     pub(super) fn start(names: &[&str], mode: Mode) -> Result<Session, StartError> {
+        log::keep_key();
         let path =
             std::env::var_os(SOCKET_VARIABLE).map(PathBuf::from).ok_or(StartError::NotStarted)?;
         let token = std::env::var(TOKEN_VARIABLE).ok().and_then(|hex| parse_token(&hex));

@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+import contextlib
+import os
 import sys
 import traceback
 from types import TracebackType
 
-_MARK = "\x1e"
+_KEY = os.environ.get("NIGHTCORE_LOG_KEY")
+"""The key by which the launcher believes a mark; none if the output goes to no log."""
+
+_MARK = f"\x1e{_KEY}"
 
 NO_CALL = "0" * 16
 """The id of a request that no engine sent."""
@@ -16,14 +21,16 @@ def write(call: str, text: str) -> None:
     """Write each line of a text to standard error, marked with the id of its call."""
     if call == NO_CALL:
         before = ""
-    elif sys.stderr.isatty():
+    elif _KEY is None or sys.stderr.isatty():
         before = f"{call} "
     else:
         before = f"{_MARK}{call} "
     lines = text.removesuffix("\n").split("\n")
-    # In one write, so that lines of other threads do not come between.
-    sys.stderr.write("".join(f"{before}{line}\n" for line in lines))
-    sys.stderr.flush()
+    # If standard error is closed or full nobody can be told.
+    with contextlib.suppress(OSError, ValueError):
+        # In one write, so that lines of other threads do not come between.
+        sys.stderr.write("".join(f"{before}{line}\n" for line in lines))
+        sys.stderr.flush()
 
 
 def write_error(call: str, error: BaseException, frames: TracebackType | None) -> None:

@@ -21,5 +21,6 @@ pub use ids::{ContainerNumber, RequestNumber, WorkerSlot};
 pub use lease::{LeaseEnded, Leased, Lent};
 pub use region_dropped::RegionDropped;
 pub use settings::{
-    ChannelKind, FUNCTION_VARIABLE, Mode, Placement, SOCKET_VARIABLE, TOKEN_VARIABLE, Versions,
+    ChannelKind, FUNCTION_VARIABLE, LOG_KEY_VARIABLE, Mode, Placement, SOCKET_VARIABLE,
+    TOKEN_VARIABLE, Versions,
 };

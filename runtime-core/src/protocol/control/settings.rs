@@ -10,6 +10,9 @@ pub const TOKEN_VARIABLE: &str = "NIGHTCORE_TOKEN";
 /// Environment variable of a container: the name of the function that the process is started for,
 /// for programs that need it before they serve. The engine tells it again in WELCOME.
 pub const FUNCTION_VARIABLE: &str = "NIGHTCORE_FUNCTION";
+/// Environment variable of a container whose output the launcher reads: the key by which its
+/// runtime marks lines as being about a call.
+pub const LOG_KEY_VARIABLE: &str = "NIGHTCORE_LOG_KEY";
 
 /// How a container runs its calls.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
