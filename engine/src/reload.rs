@@ -5,7 +5,7 @@
 //! they were started from. What else the table says holds from then on.
 
 use crate::aside::run_aside;
-use crate::config::{Config, Function};
+use crate::config::{Config, ConfigError, Function};
 use crate::core::CoreHandle;
 use crate::functions::Spec;
 use crate::gateway::{Routes, SharedRoutes};
@@ -42,6 +42,9 @@ pub struct Changes {
     pub adjusted: Vec<String>,
     /// Functions that are not there any more.
     pub removed: Vec<String>,
+    /// What is probably not meant in the configuration.
+    #[serde(default)]
+    pub warnings: Vec<String>,
 }
 
 impl std::fmt::Display for Changes {
@@ -248,6 +251,7 @@ impl Functions {
         self.shared_config.set(&config);
         self.config = config;
         changes.removed.sort();
+        changes.warnings = self.config.warnings.iter().map(ConfigError::line_text).collect();
         changes
     }
 

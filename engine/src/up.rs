@@ -199,7 +199,10 @@ pub async fn run(options: Options<'_>) -> Result<()> {
         let forced = request.as_ref().map(|request| request.forced.clone()).unwrap_or_default();
         let changes = functions.reload(&mut keeper, &forced).await;
         match &changes {
-            Ok(changes) => say(&format!("reloaded: {changes}")),
+            Ok(changes) => {
+                changes.warnings.iter().for_each(|warning| say(warning));
+                say(&format!("reloaded: {changes}"));
+            }
             Err(error) => say(&format!("not reloaded, all goes on as it was: {error}")),
         }
         watch.set(functions.config(), watch_all);

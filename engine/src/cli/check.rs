@@ -3,6 +3,7 @@
 use super::arguments::load;
 use super::exit::Exit;
 use super::output::print;
+use nightcore_runtime::complain::complain;
 use std::path::PathBuf;
 
 #[derive(clap::Args)]
@@ -18,6 +19,9 @@ pub struct Check {
 impl Check {
     pub fn run(self) -> Result<(), Exit> {
         let config = load(&self.config)?;
+        for warning in &config.warnings {
+            complain(warning);
+        }
         if self.print {
             return print(config.to_toml());
         }

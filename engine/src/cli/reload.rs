@@ -6,8 +6,10 @@ use super::exit::{EXIT_BAD_INPUT, EXIT_CALL_FAILED, EXIT_NO_ENGINE, Exit};
 use super::http::Asked;
 use super::output::print;
 use crate::reload::{Changes, Forced};
+use crate::say::indented;
 use hyper::Method;
 use hyper::header::HeaderMap;
+use nightcore_runtime::complain::complain;
 use std::time::Duration;
 
 /// How often it is looked whether the new processes serve.
@@ -48,6 +50,9 @@ impl Reload {
                 Exit::new(EXIT_NO_ENGINE, format!("the engine is of another version: {error}"))
             })?;
         let changes = changes.map_err(|error| Exit::new(EXIT_BAD_INPUT, format!("\n{error}")))?;
+        for warning in &changes.warnings {
+            complain(format_args!("nightcore: {warning}"));
+        }
         let printed = print(format!("{changes}\n"));
         if !self.no_wait {
             wait(&self.engine, &changes)?;
@@ -75,7 +80,7 @@ fn wait(engine: &Engine, changes: &Changes) -> Result<(), Exit> {
                 } else {
                     ""
                 };
-                failed.push(format!("{name}: {reason}{others}"));
+                failed.push(format!("{name}: {}{others}", indented(reason)));
                 return false;
             }
             function.serving < function.generation || function.containers.ready == 0

@@ -3,7 +3,7 @@
 use super::arguments::{Engine, NewDirectory, load};
 use super::exit::{EXIT_BAD_INPUT, Exit};
 use super::runtime::runtime;
-use crate::say::{Columns, use_columns};
+use crate::say::{Columns, say, use_columns};
 use crate::up::{Options, run};
 use std::fs::File;
 use std::os::fd::{FromRawFd, OwnedFd};
@@ -33,6 +33,9 @@ impl Up {
             use_columns(Columns::new(
                 config.functions.iter().map(|f| f.name.len()).max().unwrap_or_default(),
             ));
+        }
+        for warning in &config.warnings {
+            say(&warning.line_text());
         }
         let NewDirectory { path, is_named } = self.engine.new_directory()?;
         let ready = self.ready_fd.map(ready_file).transpose()?;

@@ -1,5 +1,6 @@
 //! The types of a checked `nightcore.toml`.
 
+use super::error::ConfigError;
 use super::limits::{DEFAULT_MAX_SLOTS, DEFAULT_MAX_THREADS};
 use nightcore_runtime::protocol::control::{ChannelKind, Placement};
 use serde::{Deserialize, Serialize};
@@ -20,6 +21,8 @@ pub struct Config {
     pub admin: Option<Admin>,
     /// `[functions.NAME]`, in the order of the file. There is at least one.
     pub functions: Vec<Function>,
+    /// What is probably not meant, in the order of the file.
+    pub warnings: Vec<ConfigError>,
 }
 
 /// `[gateway]`: the frontend that takes clients' requests.

@@ -8,15 +8,21 @@ use nix::unistd::{AccessFlags, eaccess};
 
 use super::quote::quoted;
 use super::read::{Item, Report, Span};
+use super::unexpanded;
 
 /// Where programs are looked for if there is no PATH at all, as execvp does.
 const NO_PATH: &str = "/bin:/usr/bin";
 
+/// The kernel takes no longer argument or variable: `MAX_ARG_STRLEN`, which includes the end.
+pub(super) const MAX_WORD_BYTES: usize = 128 * 1024 - 1;
+pub(super) const TOO_LONG: &str =
+    "the system passes on at most 128 KiB in one word; put the value into a file";
+
 /// A command as written.
 pub(super) struct Command {
     pub(super) words: Vec<String>,
-    /// Where its first word stands.
-    pub(super) program_span: Span,
+    /// Where each of them stands.
+    pub(super) spans: Vec<Span>,
 }
 
 /// Reads a non-empty array of strings.
@@ -38,7 +44,6 @@ pub(super) fn read(item: &Item<'_>, report: &mut Report<'_>) -> Option<Command> 
         );
         return None;
     };
-    let program_span = program.span();
     if program.as_str() == Some("") {
         program.wrong("the program's name is empty", report);
         return None;
@@ -49,11 +54,13 @@ pub(super) fn read(item: &Item<'_>, report: &mut Report<'_>) -> Option<Command> 
             Some(text) if text.contains('\0') => {
                 value.wrong("a NUL character cannot be passed on", report)
             }
+            Some(text) if text.len() > MAX_WORD_BYTES => value.wrong(TOO_LONG, report),
             Some(text) => words.push(text.to_owned()),
             None => {}
         }
     }
-    (words.len() == values.len()).then_some(Command { words, program_span })
+    let spans: Vec<Span> = values.iter().map(|value| value.span()).collect();
+    (words.len() == values.len()).then_some(Command { words, spans })
 }
 
 /// Where to look for programs that are named without a directory.
@@ -65,7 +72,7 @@ pub(super) enum SearchPath<'p> {
 }
 
 impl SearchPath<'_> {
-    fn directories(&self) -> Vec<PathBuf> {
+    pub(super) fn directories(&self) -> Vec<PathBuf> {
         let path = match self {
             SearchPath::OfFunction(path) => OsStr::new(path),
             SearchPath::OfProcess(path) => path.unwrap_or(OsStr::new(NO_PATH)),
@@ -76,17 +83,21 @@ impl SearchPath<'_> {
 }
 
 /// Finds the executable that `program` stands for. With a slash in it, it is relative to
-/// `directory`.
+/// `directory`, whatever the `cwd` that it is to run in.
 pub(super) fn resolve(
     program: &str,
     directory: &Path,
+    cwd: &Path,
     search_path: &SearchPath<'_>,
 ) -> Result<PathBuf, String> {
     if program.contains('/') {
         let path = clean(&directory.join(program));
         return match check(&path) {
             Ok(()) => Ok(path),
-            Err(problem) => Err(format!("{problem}: {}", path.display())),
+            Err(problem) => {
+                let hint = hint_for_path(program, directory, cwd);
+                Err(format!("{problem}: {}{hint}", path.display()))
+            }
         };
     }
     let mut problem = None;
@@ -107,15 +118,51 @@ pub(super) fn resolve(
             SearchPath::OfFunction(_) => "the PATH that env sets",
             SearchPath::OfProcess(_) => "PATH",
         };
-        let hint = match directory.join(program).is_file() {
-            true => format!(
-                "; write {} for a program beside this file",
-                quoted(&format!("./{program}"))
-            ),
-            false => String::new(),
-        };
+        let hint = hint_for_name(program, directory);
         format!("command not found: {} is not in {whose}{hint}", quoted(program))
     }))
+}
+
+/// What the user may have meant by a path.
+fn hint_for_path(program: &str, directory: &Path, cwd: &Path) -> String {
+    if let Some(problem) = unexpanded::problem(program, is_variable) {
+        return format!("; {problem}");
+    }
+    let in_cwd = clean(&cwd.join(program));
+    if cwd != directory && in_cwd.is_file() {
+        let meant = in_cwd.strip_prefix(directory).map_or(in_cwd.clone(), |path| {
+            // A path, and not a name to look up.
+            Path::new(".").join(path)
+        });
+        let meant = quoted(&meant.to_string_lossy());
+        return format!("; a program is relative to this file, not to cwd: write {meant}");
+    }
+    String::new()
+}
+
+/// What the user may have meant by a name.
+fn hint_for_name(program: &str, directory: &Path) -> String {
+    if directory.join(program).is_file() {
+        let meant = quoted(&format!("./{program}"));
+        return format!("; write {meant} for a program beside this file");
+    }
+    if program.contains(' ') {
+        let words: Vec<String> = program.split_whitespace().map(quoted).collect();
+        return format!("; write each word on its own: [{}]", words.join(", "));
+    }
+    if let Some((name, value)) = program.split_once('=') {
+        let (name, value) = (quoted(name), quoted(value));
+        return format!("; for a variable write env = {{ {name} = {value} }}");
+    }
+    match unexpanded::problem(program, is_variable) {
+        Some(problem) => format!("; {problem}"),
+        None => String::new(),
+    }
+}
+
+/// Whether a variable is set in this process.
+pub(super) fn is_variable(name: &str) -> bool {
+    std::env::var_os(name).is_some()
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
@@ -164,17 +211,20 @@ mod tests {
         let (path, nowhere) = (directory.path(), SearchPath::OfFunction(""));
         let foo = make(path.join("foo"), 0o755);
         let plain = make(path.join("plain"), 0o644);
-        assert_eq!(resolve("./foo", path, &nowhere), Ok(foo.clone()));
-        assert_eq!(resolve(&foo.display().to_string(), path, &nowhere), Ok(foo));
+        assert_eq!(resolve("./foo", path, path, &nowhere), Ok(foo.clone()));
+        assert_eq!(resolve(&foo.display().to_string(), path, path, &nowhere), Ok(foo));
         assert_eq!(
-            resolve("./plain", path, &nowhere),
+            resolve("./plain", path, path, &nowhere),
             Err(format!("not executable: {}", plain.display()))
         );
         assert_eq!(
-            resolve("./bar", path, &nowhere),
+            resolve("./bar", path, path, &nowhere),
             Err(format!("command not found: {}/bar", path.display()))
         );
-        assert_eq!(resolve("./", path, &nowhere), Err(format!("not a file: {}", path.display())));
+        assert_eq!(
+            resolve("./", path, path, &nowhere),
+            Err(format!("not a file: {}", path.display()))
+        );
     }
 
     #[test]
@@ -187,13 +237,13 @@ mod tests {
         let plain = make(second.join("plain"), 0o644);
         let both = format!("relative::{}:{}", first.display(), second.display());
         let path = SearchPath::OfFunction(&both);
-        assert_eq!(resolve("foo", directory.path(), &path), Ok(foo.clone()));
+        assert_eq!(resolve("foo", directory.path(), directory.path(), &path), Ok(foo.clone()));
         assert_eq!(
-            resolve("plain", directory.path(), &path),
+            resolve("plain", directory.path(), directory.path(), &path),
             Err(format!("not executable: {}", plain.display()))
         );
         let of_process = SearchPath::OfProcess(Some(OsStr::new(&both)));
-        assert_eq!(resolve("foo", directory.path(), &of_process), Ok(foo));
+        assert_eq!(resolve("foo", directory.path(), directory.path(), &of_process), Ok(foo));
     }
 
     #[test]
@@ -203,21 +253,23 @@ mod tests {
         let (of_process, of_function) =
             (SearchPath::OfProcess(Some(OsStr::new(""))), SearchPath::OfFunction(""));
         assert_eq!(
-            resolve("foo", directory.path(), &of_process).unwrap_err(),
+            resolve("foo", directory.path(), directory.path(), &of_process).unwrap_err(),
             r#"command not found: "foo" is not in PATH; write "./foo" for a program beside this file"#
         );
         assert_eq!(
-            resolve("bar", directory.path(), &of_process).unwrap_err(),
+            resolve("bar", directory.path(), directory.path(), &of_process).unwrap_err(),
             r#"command not found: "bar" is not in PATH"#
         );
         assert_eq!(
-            resolve("bar", directory.path(), &of_function).unwrap_err(),
+            resolve("bar", directory.path(), directory.path(), &of_function).unwrap_err(),
             r#"command not found: "bar" is not in the PATH that env sets"#
         );
     }
 
     #[test]
     fn without_a_path_the_system_directories_are_searched() {
-        assert!(resolve("sh", Path::new("/"), &SearchPath::OfProcess(None)).is_ok());
+        assert!(
+            resolve("sh", Path::new("/"), Path::new("/"), &SearchPath::OfProcess(None)).is_ok()
+        );
     }
 }

@@ -56,6 +56,15 @@ impl ConfigError {
         self.place.as_ref().map(|place| place.column)
     }
 
+    /// What is wrong and where, on one line.
+    pub fn line_text(&self) -> String {
+        let path = self.path.display();
+        match &self.place {
+            Some(Place { line, column, .. }) => format!("{path}:{line}:{column}: {}", self.message),
+            None => format!("{path}: {}", self.message),
+        }
+    }
+
     /// What is wrong, without the place.
     pub fn message(&self) -> &str {
         &self.message
@@ -64,11 +73,10 @@ impl ConfigError {
 
 impl fmt::Display for ConfigError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let path = self.path.display();
-        let Some(Place { line, column, excerpt }) = &self.place else {
-            return write!(f, "{path}: {}", self.message);
+        let Some(Place { line, excerpt, .. }) = &self.place else {
+            return f.write_str(&self.line_text());
         };
-        writeln!(f, "{path}:{line}:{column}: {}", self.message)?;
+        writeln!(f, "{}", self.line_text())?;
         let gutter = line.to_string().len();
         writeln!(f, "  {line} | {}", excerpt.text)?;
         write!(f, "  {:gutter$} | {}", "", excerpt.marker)

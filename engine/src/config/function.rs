@@ -6,10 +6,13 @@ use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use nightcore_runtime::protocol::control::{ChannelKind, Placement};
+use nightcore_runtime::protocol::control::{
+    ChannelKind, FUNCTION_VARIABLE, LOG_KEY_VARIABLE, Placement, SOCKET_VARIABLE, TOKEN_VARIABLE,
+};
+use nix::unistd::{AccessFlags, eaccess};
 
 use super::checked::{Function, Limits, Queue, Workers};
-use super::command::{self, Command, SearchPath};
+use super::command::{self, Command, MAX_WORD_BYTES, SearchPath, TOO_LONG, is_variable};
 use super::limits::{
     DEFAULT_CHANNEL, DEFAULT_GRACE, DEFAULT_MAX_DEPTH, DEFAULT_MIN_WORKERS, DEFAULT_PLACEMENT,
     DEFAULT_PROCESSES, DEFAULT_QUARANTINE_AFTER, DEFAULT_QUEUE_BYTES, DEFAULT_QUEUE_CALLS,
@@ -18,8 +21,10 @@ use super::limits::{
     MAX_QUARANTINE_AFTER, MAX_QUEUE_BYTES, MAX_QUEUE_CALLS, MAX_RETRIES, MAX_ROUTE_BYTES,
     MAX_TASKS, MAX_WORKERS, MIN_CPU_MILLIS, MIN_MEMORY_BYTES, MIN_OPEN_FILES, MIN_START_TIMEOUT,
 };
+use super::process::{self, Places};
 use super::quote::quoted;
 use super::read::{Item, Report, Span, Table};
+use super::unexpanded;
 
 const KEYS: &[&str] = &[
     "command",
@@ -76,6 +81,10 @@ const RESERVED_ROUTES: &[&str] = &["/function", "/healthz", "/readyz"];
 const CHANNELS: [(&str, ChannelKind); 2] =
     [("ring", ChannelKind::Ring), ("fifo", ChannelKind::Fifo)];
 const PLACEMENTS: [(&str, Placement); 2] = [("apart", Placement::Apart), ("free", Placement::Free)];
+
+/// Variables that tell a process of its engine and its function.
+const ENGINES_VARIABLES: [&str; 4] =
+    [SOCKET_VARIABLE, TOKEN_VARIABLE, FUNCTION_VARIABLE, LOG_KEY_VARIABLE];
 
 const WORKERS_EXAMPLE: &str = "{ min = 1, max = 32 }";
 const QUEUE_EXAMPLE: &str = r#"{ calls = 1024, bytes = "64MiB" }"#;
@@ -248,18 +257,15 @@ pub(super) fn read(
             format!("{} has no command; write, for example, command = [\"./foo\"]", table.header()),
         );
     }
-    let Command { words, program_span } = own.command?;
+    let command = own.command?;
     let search_path = match env.get("PATH") {
         Some(path) => SearchPath::OfFunction(path),
         None => SearchPath::OfProcess(search_path),
     };
-    let program = match command::resolve(words.first()?, directory, &search_path) {
-        Ok(program) => program,
-        Err(message) => {
-            report.at(&program_span, message);
-            return None;
-        }
-    };
+    let cwd = own.cwd.or_else(|| defaults.cwd.clone()).unwrap_or_else(|| directory.to_path_buf());
+    let places = Places { directory, cwd: &cwd, search_path: &search_path };
+    let program = process::check(&command, &places, &env, report)?;
+    let words = command.words;
 
     let external = own.external.or(defaults.external).unwrap_or(true);
     if let Some((_, span)) = own.route.as_ref().filter(|_| !external) {
@@ -271,7 +277,7 @@ pub(super) fn read(
         line: report.line(item.key_span()),
         command: words,
         program,
-        cwd: own.cwd.or_else(|| defaults.cwd.clone()).unwrap_or_else(|| directory.to_path_buf()),
+        cwd,
         env: env.into_iter().collect(),
         processes: own.processes.or(defaults.processes).unwrap_or(DEFAULT_PROCESSES),
         workers,
@@ -428,13 +434,20 @@ fn read_cwd(item: &Item<'_>, directory: &Path, report: &mut Report<'_>) -> Optio
     }
     let path = command::clean(&directory.join(text));
     match path.metadata() {
-        Ok(metadata) if metadata.is_dir() => Some(path),
+        Ok(metadata) if metadata.is_dir() => {
+            if eaccess(&path, AccessFlags::X_OK).is_err() {
+                item.wrong(format!("no permission to run in {}", path.display()), report);
+            }
+            Some(path)
+        }
         Ok(_) => {
             item.wrong(format!("not a directory: {}", path.display()), report);
             None
         }
         Err(error) if error.kind() == ErrorKind::NotFound => {
-            item.wrong(format!("no such directory: {}", path.display()), report);
+            let hint = unexpanded::problem(text, is_variable);
+            let hint = hint.map(|hint| format!("; {hint}")).unwrap_or_default();
+            item.wrong(format!("no such directory: {}{hint}", path.display()), report);
             None
         }
         Err(error) => {
@@ -453,11 +466,22 @@ fn read_env(item: &Item<'_>, report: &mut Report<'_>) -> BTreeMap<String, String
             report
                 .at(item.key_span(), format!("{} cannot be the name of a variable", quoted(name)));
         }
+        if ENGINES_VARIABLES.contains(&name) {
+            report.at(item.key_span(), format!("{name} is for the engine to set"));
+        }
         match item.string(None, report) {
             Some(value) if value.contains('\0') => {
                 item.wrong("a NUL character cannot be passed on", report)
             }
-            Some(value) => drop(env.insert(name.to_owned(), value.to_owned())),
+            Some(value) if value.len() + name.len() >= MAX_WORD_BYTES => {
+                item.wrong(TOO_LONG, report)
+            }
+            Some(value) => {
+                if let Some(problem) = unexpanded::problem(value, is_variable) {
+                    item.doubtful(problem, report);
+                }
+                env.insert(name.to_owned(), value.to_owned());
+            }
             None => {}
         }
     }

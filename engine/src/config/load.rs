@@ -1,6 +1,6 @@
 //! Reads `nightcore.toml` and checks it as a whole.
 
-use super::checked::Config;
+use super::checked::{Admin, Config, Gateway};
 use super::error::{ConfigError, ConfigErrors};
 use super::function::Settings;
 use super::limits::MAX_FILE_BYTES;
@@ -10,6 +10,7 @@ use super::{admin, function, gateway, nearest, quote, syntax, units};
 use std::ffi::OsStr;
 use std::fs::File;
 use std::io::{ErrorKind, Read};
+use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use toml::de::DeTable;
 
@@ -94,8 +95,10 @@ pub(super) fn parse(
             format!("there is no function in it; a function takes two lines:\n\n{EXAMPLE}");
         return Err(ConfigError::of_file(path, message).into());
     }
+    check_addresses(&root, &gateway, admin.as_ref(), &mut report);
     report.finish()?;
-    Ok(Config { path: path.to_path_buf(), directory, gateway, admin, functions })
+    let warnings = report.take_warnings();
+    Ok(Config { path: path.to_path_buf(), directory, gateway, admin, functions, warnings })
 }
 
 /// The absolute directory of the file at `path`.
@@ -111,6 +114,27 @@ fn directory_of(path: &Path) -> PathBuf {
         .canonicalize()
         .or_else(|_| std::path::absolute(parent))
         .unwrap_or_else(|_| parent.to_path_buf())
+}
+
+/// Reports a page of metrics at the address of the gateway. Port 0 is another one each time.
+fn check_addresses(
+    root: &Table<'_>,
+    gateway: &Gateway,
+    admin: Option<&Admin>,
+    report: &mut Report<'_>,
+) {
+    let Some(admin) = admin else { return };
+    let (one, other) = (gateway.listen, admin.listen);
+    let is_every = |address: SocketAddr| address.ip().is_unspecified();
+    let is_shared = one.ip() == other.ip() || is_every(one) || is_every(other);
+    if one.port() == other.port() && one.port() != 0 && is_shared {
+        let table = root.table("admin", "[admin]", report);
+        let text = format!("the gateway listens on {one} already; take another port");
+        match table.and_then(|table| table.get("listen")) {
+            Some(item) => item.wrong(text, report),
+            None => report.at(&(0..0), format!("[admin]: {text}")),
+        }
+    }
 }
 
 /// The known tables, as messages list them.

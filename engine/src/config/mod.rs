@@ -7,18 +7,22 @@ mod admin;
 mod checked;
 mod command;
 mod error;
+mod executable;
 mod function;
 mod gateway;
 mod limits;
 mod load;
 mod nearest;
 mod print;
+mod process;
 mod quote;
 mod read;
+mod script;
 mod source;
 mod syntax;
 #[cfg(test)]
 mod tests;
+mod unexpanded;
 mod units;
 
 pub use checked::{Admin, Config, Function, Gateway, Limits, Queue, Workers};

@@ -6,7 +6,7 @@ use std::time::Duration;
 use toml::Spanned;
 use toml::de::{DeString, DeTable, DeValue};
 
-use super::error::ConfigErrors;
+use super::error::{ConfigError, ConfigErrors};
 use super::nearest::nearest;
 use super::quote::{header, printable, quoted};
 use super::source::Source;
@@ -23,15 +23,31 @@ const MAX_KEPT_ERRORS: usize = 100;
 pub(super) struct Report<'s> {
     source: &'s Source<'s>,
     errors: Vec<(Span, String)>,
+    warnings: Vec<(Span, String)>,
 }
 
 impl<'s> Report<'s> {
     pub(super) fn new(source: &'s Source<'s>) -> Self {
-        Report { source, errors: Vec::new() }
+        Report { source, errors: Vec::new(), warnings: Vec::new() }
     }
 
     pub(super) fn at(&mut self, span: &Span, message: impl Into<String>) {
         self.errors.push((span.clone(), message.into()));
+    }
+
+    /// Warns of what is probably not meant, though it is no mistake for certain.
+    pub(super) fn warn(&mut self, span: &Span, message: impl AsRef<str>) {
+        self.warnings.push((span.clone(), format!("warning: {}", message.as_ref())));
+    }
+
+    /// The warnings, in the order of the file.
+    pub(super) fn take_warnings(&mut self) -> Vec<ConfigError> {
+        let mut warnings = std::mem::take(&mut self.warnings);
+        warnings.sort_by_key(|(span, _)| span.start);
+        // A warning about [defaults] can show once for each function.
+        warnings.dedup();
+        let placed = warnings.iter().take(MAX_KEPT_ERRORS);
+        placed.map(|(span, message)| self.source.error(span, message)).collect()
     }
 
     /// The line of a place, counted from 1.
@@ -194,6 +210,11 @@ impl<'t> Value<'t> {
     /// Reports what is wrong with this value.
     pub(super) fn wrong(&self, message: impl AsRef<str>, report: &mut Report<'_>) {
         report.at(&self.span(), format!("{}: {}", printable(&self.path), message.as_ref()));
+    }
+
+    /// Warns about this value.
+    pub(super) fn doubtful(&self, message: impl AsRef<str>, report: &mut Report<'_>) {
+        report.warn(&self.span(), format!("{}: {}", printable(&self.path), message.as_ref()));
     }
 
     fn mismatch<T>(&self, expected: &str, report: &mut Report<'_>) -> Option<T> {
