@@ -1,7 +1,9 @@
 //! SIGTERM: what is under way is finished, nothing new is begun, nothing is left.
 
+use harness::process;
 use harness::workers::{c, event_loop};
 use harness::{Connection, Load, Setup, wait_until};
+use nix::sys::signal::Signal;
 use std::time::Duration;
 
 #[test]
@@ -78,4 +80,18 @@ fn an_idle_engine_ends_at_once() {
     let engine = Setup::new().functions(&["Echo"], &c()).start();
     let took = engine.stop();
     assert!(took < Duration::from_secs(1), "{took:?}");
+}
+
+#[test]
+fn an_engine_ends_with_the_shell_of_a_package_manager() {
+    let home = Setup::new().functions(&["Echo"], &c()).home();
+    // As `npx nightcore up` starts it; npm sends the signal that it gets to its shell.
+    let engine = home.start_under("sh", &["-c", "npm_command=exec \"$@\"; exit $?", "npx"]);
+    let shell = process::find(engine.pid()).unwrap().parent;
+    assert_eq!(process::find(shell).unwrap().arguments[0], "sh");
+    process::signal(shell, Signal::SIGTERM);
+    wait_until("the engine's end", || engine.processes().is_empty());
+    assert!(!home.directory().exists(), "it ended in order");
+    let told = engine.stderr().contains("stopping: ");
+    assert!(told, "{}", engine.stderr());
 }

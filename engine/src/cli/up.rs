@@ -5,8 +5,12 @@ use super::exit::{EXIT_BAD_INPUT, Exit};
 use super::runtime::runtime;
 use crate::say::{Columns, say, use_columns};
 use crate::up::{Options, run};
+use nix::sys::signal::Signal;
 use std::fs::File;
 use std::os::fd::{FromRawFd, OwnedFd};
+
+/// Variables that npm, pnpm and Yarn set for what they run.
+const PACKAGE_MANAGER_VARIABLES: [&str; 3] = ["npm_command", "npm_lifecycle_event", "npm_execpath"];
 
 #[derive(clap::Args)]
 pub struct Up {
@@ -28,6 +32,7 @@ impl Up {
     }
 
     fn run_watching(self, watch_all: bool, give_back: fn()) -> Result<(), Exit> {
+        end_with_package_manager();
         let config = load(&self.engine.config)?;
         if watch_all {
             use_columns(Columns::new(
@@ -41,6 +46,20 @@ impl Up {
         let ready = self.ready_fd.map(ready_file).transpose()?;
         let options = Options { config, directory: &path, is_named, ready, watch_all, give_back };
         runtime()?.block_on(run(options)).map_err(Exit::bad_input)
+    }
+}
+
+/// Has the end of the parent end this engine as SIGTERM does, if a package manager of Node has
+/// started it.
+///
+/// `npx nightcore up` runs a shell that runs the engine. npm passes SIGTERM on to the shell, which
+/// ends, and would leave the engine behind. An engine in a session of its own, as `setsid` starts
+/// it, is meant to be left behind.
+fn end_with_package_manager() {
+    let is_leader = nix::unistd::getsid(None) == Ok(nix::unistd::getpid());
+    if !is_leader && PACKAGE_MANAGER_VARIABLES.iter().any(|name| std::env::var_os(name).is_some()) {
+        // If it fails the engine runs, and has to be ended by its own process id.
+        let _ = nix::sys::prctl::set_pdeathsig(Signal::SIGTERM);
     }
 }
 
