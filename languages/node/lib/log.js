@@ -1,10 +1,5 @@
 "use strict";
 
-const { Console } = require("node:console");
-
-// If standard error is closed nobody can be told. An error of the stream itself would end the process.
-const out = new Console({ stdout: process.stderr, ignoreErrors: true });
-
 // The key by which the launcher believes a mark; none if the output goes to no log.
 const KEY = process.env.NIGHTCORE_LOG_KEY;
 // Begins a line that says which call it is about.
@@ -15,8 +10,17 @@ function log(id, text) {
   const isMarked = KEY !== undefined && !process.stderr.isTTY;
   const before = id === undefined ? "" : isMarked ? `${MARK}${id} ` : `${id} `;
   const lines = text.replace(/\n$/, "").split("\n");
+  listen();
   // In one write, so that lines of others do not come between.
-  out.log(lines.map((line) => `${before}${line}`).join("\n"));
+  process.stderr.write(lines.map((line) => `${before}${line}\n`).join(""));
+}
+
+let listens = false;
+
+/** Keeps standard error that is closed from ending the process: nobody can be told, and calls go on. */
+function listen() {
+  if (!listens) process.stderr.on("error", () => {});
+  listens = true;
 }
 
 module.exports = { log };

@@ -19,15 +19,15 @@ NO_CALL = "0" * 16
 
 def write(call: str, text: str) -> None:
     """Write each line of a text to standard error, marked with the id of its call."""
-    if call == NO_CALL:
-        before = ""
-    elif _KEY is None or sys.stderr.isatty():
-        before = f"{call} "
-    else:
-        before = f"{_MARK}{call} "
     lines = text.removesuffix("\n").split("\n")
     # If standard error is closed or full nobody can be told.
     with contextlib.suppress(OSError, ValueError):
+        if call == NO_CALL:
+            before = ""
+        elif _KEY is None or sys.stderr.isatty():
+            before = f"{call} "
+        else:
+            before = f"{_MARK}{call} "
         # In one write, so that lines of other threads do not come between.
         sys.stderr.write("".join(f"{before}{line}\n" for line in lines))
         sys.stderr.flush()
