@@ -191,6 +191,11 @@ typedef struct {
     uint32_t flags;
 } nc_call_options;
 
+// Takes the end of a call of nc_process_call_start: its status, and the answer or the reason why
+// there is none, which is then the program's, as nc_call_with gives it. It must not throw, and
+// should be short: the ends of other calls wait for it.
+typedef void (*nc_on_answer)(void *user, int32_t status, nc_answer *answer, nc_error *error);
+
 // What happened. The host sets `struct_size`, nc_worker_next sets all other fields. A field that
 // an event does not use is 0 or NULL.
 typedef struct {
@@ -430,6 +435,42 @@ int32_t nc_next_answer(nc_request *req,
                        uint64_t *tag,
                        nc_answer **answer,
                        nc_error **error);
+
+// As nc_call_with, outside of any request: from any thread of a process that serves, also while
+// none of its handlers runs. The call has no request above it, so the end of a request does not
+// cancel it. Its deadline is the function's own timeout, or sooner by `options`.
+//
+// The first such call makes a channel, and a thread of the library's, nc-caller. From then on calls
+// can be made until the process ends, also after nc_serve has returned.
+//
+// NC_INVALID_STATE: the process does not serve yet; the engine has told it to end, and it has made
+// no such call before; or this is the thread of nc_on_answer, which must not wait. NC_OVERLOADED:
+// 1024 such calls are under way. NC_UNAVAILABLE: the engine has gone, or is too old.
+int32_t nc_process_call(const char *name,
+                        const nc_bytes *parts,
+                        size_t count,
+                        const nc_call_options *options,
+                        nc_answer **answer,
+                        nc_error **error);
+
+// As nc_process_call, without waiting: `done` is called with `user` when the call has ended, once,
+// on the thread nc-caller, maybe before this function returns. `call`, which may be NULL, is given
+// the call's number, for nc_process_call_cancel.
+//
+// NC_OK: the call is under way. Otherwise `done` is not called.
+int32_t nc_process_call_start(const char *name,
+                              const nc_bytes *parts,
+                              size_t count,
+                              const nc_call_options *options,
+                              nc_on_answer done,
+                              void *user,
+                              uint64_t *call,
+                              nc_error **error);
+
+// Says that the answer to a call of nc_process_call_start is not wanted any more. It and all calls
+// below it are cancelled; it still ends, with NC_CANCELLED unless it has just ended otherwise. A
+// call that has ended already is left alone. From any thread.
+int32_t nc_process_call_cancel(uint64_t call);
 
 // Answers with this body, which has been copied when the function returns. A request is answered
 // once; calls it has under way are cancelled. To an event loop the answer goes at once, from a

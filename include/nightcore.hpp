@@ -491,6 +491,18 @@ template <class T> std::int32_t answer(nc_request *request, T value) {
     }
 }
 
+// Calls outside of any request.
+template <class... Parts>
+Answer process_call(const std::string &name, const nc_call_options *options, const Parts &...parts) {
+    const std::array<nc_bytes, sizeof...(Parts)> body = {bytes(parts)...};
+    nc_answer *answer = nullptr;
+    nc_error *error = nullptr;
+    const std::int32_t status =
+        nc_process_call(name.c_str(), body.data(), body.size(), options, &answer, &error);
+    check(status, error);
+    return Answer(answer);
+}
+
 // Fails the call for an exception whose text was not written for callers.
 inline std::int32_t fail(nc_request *request, const char *message) noexcept {
     return nc_fail_unexpectedly(request, message) == NC_OK ? NC_OK : NC_FUNCTION_FAILED;
@@ -530,6 +542,17 @@ template <class F> void handle(const std::string &name, F &&handler) {
     detail::check(nc_handle(name.c_str(), &detail::run<Handler>, kept.get()));
     // Handlers live as long as the process.
     static_cast<void>(kept.release());
+}
+
+// Calls a function outside of any request, from any thread of a process that serves, and waits for its answer: see
+// nc_process_call. Throws Error.
+template <class... Parts> Answer call(const std::string &name, const Parts &...parts) {
+    return detail::process_call(name, nullptr, parts...);
+}
+
+template <class... Parts>
+Answer call_with(const CallOptions &options, const std::string &name, const Parts &...parts) {
+    return detail::process_call(name, detail::Options(options).raw(), parts...);
 }
 
 // Serves until the engine ends this process; see nc_serve. Answers the exit code for main.

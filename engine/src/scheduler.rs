@@ -19,6 +19,7 @@ mod kept_slots;
 mod lease_table;
 mod leases;
 mod members;
+mod process_calls;
 mod readiness;
 mod recount;
 mod renewal;
@@ -32,7 +33,7 @@ mod turn;
 mod upkeep;
 
 pub use action::{Action, Actions};
-pub use event::{Arrival, Below, Event, Fate, Invoke};
+pub use event::{Arrival, Below, CallAlone, Event, Fate, Invoke};
 pub use snapshot::{ContainerCounts, FunctionStatus, WorkerCounts};
 
 use crate::calls::{Calls, Deadlines, Share};
@@ -43,6 +44,7 @@ use ended_by::EndedBy;
 use lease_table::Leases;
 use nightcore_runtime::protocol::control::Mode;
 use nightcore_runtime::protocol::{Broken, Failure, Status};
+use process_calls::ProcessCalls;
 use std::num::NonZeroU32;
 use turn::Turn;
 use upkeep::Upkeep;
@@ -58,6 +60,8 @@ pub struct Scheduler<P, R> {
     leases: Leases,
     /// The calls that failed with the container that was lost last.
     failed_calls: FailedCalls,
+    /// Calls that processes have under way outside of any request.
+    process_calls: ProcessCalls,
     /// Calls of unknown functions, by [`Origin`].
     not_found: [u64; 2],
 }
@@ -72,6 +76,7 @@ impl<P, R> Default for Scheduler<P, R> {
             upkeep: Upkeep::default(),
             leases: Leases::default(),
             failed_calls: FailedCalls::default(),
+            process_calls: ProcessCalls::default(),
             not_found: [0; 2],
         }
     }
@@ -188,6 +193,7 @@ impl<P: Share, R> Scheduler<P, R> {
             Event::LeaseRecalled { lease } => self.lease_recalled(lease),
             Event::LeaseCancelled { lease } => self.lease_cancelled(turn, lease),
             Event::LeaseStuck { lease } => self.lease_stuck(turn, lease),
+            Event::CalledAlone(call) => self.called_alone(turn, call),
             Event::CalledDirectly { function, counts } => {
                 self.functions[function].called_directly(turn.now, counts);
             }

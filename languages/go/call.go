@@ -31,7 +31,7 @@ func Call(ctx context.Context, name string, body []byte, options ...CallOption) 
 func CallAnswer(ctx context.Context, name string, body []byte, options ...CallOption) (*Answer, error) {
 	caller, ok := ctx.Value(callerKey{}).(Caller)
 	if !ok {
-		message := "a call needs the context that the handler was given, or one made from it"
+		message := "a call needs the context that the handler was given, or one made from it; outside of a handler, Detach"
 		return nil, &Error{Status: ErrInvalidState, Message: message}
 	}
 	var all CallOptions
@@ -44,6 +44,14 @@ func CallAnswer(ctx context.Context, name string, body []byte, options ...CallOp
 // A Caller makes calls: that of a running request makes them by the engine, that of a test as the test likes.
 type Caller interface {
 	Call(ctx context.Context, name string, body []byte, options CallOptions) (*Answer, error)
+}
+
+// Detach makes a context whose calls belong to no request, for what goes on after the handler has returned, or has
+// nothing to do with one: ctx may be a handler's or any other. The new context is not cancelled when ctx is, and has no
+// deadline of its own; its calls end by the function's own timeout at the latest. They can be made once this process
+// serves, until it ends.
+func Detach(ctx context.Context) context.Context {
+	return WithCaller(context.WithoutCancel(ctx), processCaller{})
 }
 
 type callerKey struct{}

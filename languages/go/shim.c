@@ -121,6 +121,41 @@ int32_t nc_go_call(nc_request *req, uint64_t tag, const char *name, size_t name_
     return status;
 }
 
+// Written in Go.
+extern void ncGoEnded(uintptr_t handle, nc_go_event *event);
+
+static void ended(void *user, int32_t status, nc_answer *answer, nc_error *error) {
+    const nc_event event = {
+        .struct_size = sizeof event,
+        .kind = NC_EVENT_ANSWER,
+        .status = status,
+        .answer = answer,
+        .error = error,
+    };
+    nc_go_event result = go_event(&event);
+    ncGoEnded((uintptr_t)user, &result);
+}
+
+int32_t nc_go_process_call(uintptr_t handle, const char *name, size_t name_len, const uint8_t *body, size_t body_len,
+                           uint64_t timeout_ns, nc_go_metadata metadata, uint64_t *call, nc_error **error) {
+    char terminated[NC_GO_MAX_NAME + 1];
+    memcpy(terminated, name, name_len);
+    terminated[name_len] = '\0';
+    nc_pair few[FEW_PAIRS];
+    nc_pair *pairs = pairs_of(metadata, few);
+    if (pairs == NULL) return NC_INTERNAL;
+    const nc_bytes part = {body, body_len};
+    const nc_call_options options = {
+        .struct_size = sizeof options,
+        .timeout_ns = timeout_ns,
+        .metadata = pairs,
+        .metadata_count = metadata.count,
+    };
+    int32_t status = nc_process_call_start(terminated, &part, 1, &options, ended, (void *)handle, call, error);
+    if (pairs != few) free(pairs);
+    return status;
+}
+
 void nc_go_reply(nc_request *req, const uint8_t *body, size_t body_len, nc_go_metadata metadata) {
     nc_pair few[FEW_PAIRS];
     nc_pair *pairs = pairs_of(metadata, few);

@@ -222,6 +222,22 @@ fn check_to_engine(vector: &Value, message: ToEngine<'_>) -> (&'static str, Mess
             assert_payload(vector, below.payload);
             ("invoke_below", below.write())
         }
+        ToEngine::InvokeAlone(alone) => {
+            let (function, name) = match alone.callee {
+                Callee::Id(id) => (u64::from(id.number()), ""),
+                Callee::Name(name) => (0, name),
+            };
+            let fields = [
+                ("call", alone.call.0),
+                ("function", function),
+                ("deadline", none_if_zero(alone.deadline.map(NonZeroU64::get))),
+                ("sent_at", alone.sent_at),
+            ];
+            assert_fields(vector, &fields);
+            assert_eq!(name, vector["name"].as_str().unwrap(), "{}", vector["title"]);
+            assert_payload(vector, alone.payload);
+            ("invoke_alone", alone.write())
+        }
         ToEngine::Resume(resume) => {
             assert_fields(vector, &[("call", resume.call.number())]);
             ("resume", resume.write())
@@ -266,6 +282,7 @@ fn messages_are_read_and_written_as_the_vectors_say() {
             "complete",
             "failed",
             "invoke",
+            "invoke_alone",
             "invoke_below",
             "ready",
             "resume",
@@ -406,6 +423,13 @@ fn check_from_engine(vector: &Value, message: &FromEngine) -> (&'static str, Con
             assert_eq!(ended.text, text);
             "lease_ended"
         }
+        FromEngine::CallerCreated(created) => {
+            if let Err(refusal) = &created.created {
+                assert_fields(vector, &[("status", refusal.status.number().into())]);
+                assert_eq!(refusal.text, text);
+            }
+            "caller_created"
+        }
     };
     (kind, message.write())
 }
@@ -440,6 +464,7 @@ fn check_from_container(vector: &Value, message: &FromContainer) -> (&'static st
             assert_fields(vector, &[("region", dropped.region.number().into())]);
             ("region_dropped", dropped.write())
         }
+        FromContainer::CallerRequest => ("caller_request", FromContainer::caller_request()),
     }
 }
 
@@ -461,7 +486,7 @@ fn control_messages_are_read_and_written_as_the_vectors_say() {
             seen.insert(kind);
         }
     }
-    assert_eq!(seen.len(), 14, "{seen:?}");
+    assert_eq!(seen.len(), 16, "{seen:?}");
 }
 
 /// The word of this name, as anybody who has the file sees it.

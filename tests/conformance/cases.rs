@@ -368,6 +368,27 @@ pub const CASES: &[Case] = &[
         ask.answers_that("DEADLINE_EXCEEDED", |text| text.starts_with("DEADLINE_EXCEEDED\n"))?;
         s.on.prints("cancelled 3: DEADLINE_EXCEEDED")
     }),
+    case("later", |s| {
+        let me = s.on.function;
+        let later = |target: &str, to: &str, body: &str| {
+            s.on.ask("later").to(target, to).body(body).answers("begun")
+        };
+        later(me, "origin", "1")?;
+        s.on.prints(&format!("later 1: internal {me}"))?;
+        later(me, "sleep", "300")?;
+        s.on.prints("later 300: slept")?;
+        later(NOBODY, "echo", "2")?;
+        s.on.prints("later 2: NOT_FOUND")?;
+        later(me, "fail", "3")?;
+        s.on.prints("later 3: FUNCTION_FAILED")?;
+        let ask = s.on.ask("later").to(me, "sleep").with("timeout-ms", "50").body("1500");
+        ask.answers("begun")?;
+        s.on.prints("later 1500: DEADLINE_EXCEEDED")?;
+        let before = s.spare.process(None)?;
+        later(s.spare.function, "crash", "4")?;
+        s.on.prints("later 4: CONTAINER_DIED")?;
+        s.spare.process(Some(before)).map(drop)
+    }),
     case("print", |s| {
         s.on.ask("print").body("to whom it may concern").answers("printed")?;
         s.on.prints("to whom it may concern")

@@ -82,6 +82,13 @@ fn a_worker_that_speaks_of_calls_that_are_not_its_own_is_ended() {
 }
 
 #[test]
+fn a_container_has_one_caller_and_its_workers_are_none() {
+    for function in ["CallsAlone", "AsksForCallers"] {
+        assert_harms_itself_only(function, &[DIED]);
+    }
+}
+
+#[test]
 fn a_worker_that_lies_about_lengths_is_ended_or_late() {
     assert_harms_itself_only("SaysMoreThanFits", &[DIED]);
     // Over a pipe the rest may still come.

@@ -184,6 +184,7 @@ impl<'a> Lender<'a> {
                 }
             }
             ToEngine::Wait(_) => {}
+            ToEngine::InvokeAlone(_) => panic!("a worker is no caller"),
             ToEngine::Resume(resume) => self.asked.push(resume.call),
             ToEngine::CancelLease(cancel) => {
                 let cancelled = |lease: &&mut Lease| lease.peer.lease == cancel.lease;

@@ -33,7 +33,7 @@ kinds! {
     /// Kinds of messages.
     Kind {
         Ready = 1, Retire = 2, Dispatch = 3, Invoke = 4, Complete = 5, Failed = 6, Cancel = 7,
-        Wait = 8,
+        Wait = 8, InvokeAlone = 16,
     }
 }
 
@@ -42,6 +42,7 @@ kinds! {
     ControlKind {
         Hello = 1, Welcome = 2, Refused = 3, CreateWorker = 4, WorkerFailed = 5, RegionRequest = 6,
         RegionGranted = 7, RegionAdded = 8, RegionDropped = 9, Shutdown = 10, Trim = 11,
+        CallerRequest = 15, CallerCreated = 16,
     }
 }
 

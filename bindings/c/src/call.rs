@@ -44,7 +44,7 @@ extensible!(nc_call_options {
 ///
 /// # Safety
 /// `options` is NULL or as for [`extensible::read`], and its metadata as for [`gather`].
-unsafe fn read_options(options: *const nc_call_options) -> Result<CallOptions, Failure> {
+pub(crate) unsafe fn read_options(options: *const nc_call_options) -> Result<CallOptions, Failure> {
     if options.is_null() {
         return Ok(CallOptions::default());
     }

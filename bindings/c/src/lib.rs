@@ -39,6 +39,8 @@ mod answer;
 
 mod call;
 
+mod process_call;
+
 mod reply;
 
 mod buffer;

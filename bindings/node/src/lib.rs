@@ -10,5 +10,6 @@
 #![deny(clippy::print_stdout, clippy::print_stderr)]
 
 mod failure;
+mod process;
 mod watch;
 mod worker;

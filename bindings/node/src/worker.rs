@@ -35,7 +35,7 @@ pub struct Worker {
     watching: Cell<Option<Watching>>,
 }
 
-fn failed(failure: Failure) -> Error {
+pub fn failed(failure: Failure) -> Error {
     Error::from_reason(format!("{}: {}", failure.status.name(), failure.message))
 }
 
@@ -54,6 +54,12 @@ fn metadata(encoded: Option<&[u8]>) -> Result<MetadataBuffer> {
         metadata.push(name, value).map_err(wrong)?;
     }
     Ok(metadata)
+}
+
+/// The options of a call; `timeout` in ms, 0 for none.
+pub fn options(timeout: f64, encoded: Option<&[u8]>) -> Result<CallOptions> {
+    let timeout = (timeout > 0.0).then(|| Duration::from_nanos((timeout * NANOS_PER_MILLI) as u64));
+    Ok(CallOptions { timeout, metadata: metadata(encoded)? })
 }
 
 /// Fills the array of events.
@@ -215,9 +221,7 @@ impl Worker {
         timeout: f64,
         encoded: Option<&[u8]>,
     ) -> Result<()> {
-        let timeout =
-            (timeout > 0.0).then(|| Duration::from_nanos((timeout * NANOS_PER_MILLI) as u64));
-        let options = CallOptions { timeout, metadata: metadata(encoded)? };
+        let options = options(timeout, encoded)?;
         self.with(request, |request| {
             request.start_call(tag as u64, &name, Body::Parts(&[body]), &options).map_err(failed)
         })

@@ -10,6 +10,7 @@
 mod event_loop;
 mod failure;
 mod payload;
+mod process;
 mod request;
 mod serve;
 mod thread;
@@ -22,6 +23,10 @@ mod _nightcore {
     use crate::event_loop::{Worker, WorkerRequest};
     #[pymodule_export]
     use crate::failure::statuses;
+    #[pymodule_export]
+    use crate::process::{
+        cancel_process_call, end_process_calls, process_call, start_process_call,
+    };
     #[pymodule_export]
     use crate::request::Request;
     #[pymodule_export]

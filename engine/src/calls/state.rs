@@ -42,6 +42,13 @@ pub enum Caller<R> {
     Client(R),
     /// Another call.
     Call(Parent),
+    /// A process, outside of any request.
+    Process {
+        /// The channel of its caller.
+        channel: ChannelKey,
+        /// Its own number for the call.
+        tag: InvokeNumber,
+    },
     /// A container that may call the worker directly: the call is a lease.
     Lease(ContainerKey),
 }
@@ -211,7 +218,8 @@ impl<P: Share, R> Queued<P, R> {
         let Queued { caller, mut payload, retried, .. } = self;
         loads.function.leave_queue(call.bytes);
         loads.open(call.id, call.is_outside);
-        let may_be_retried = retried < start.retries && matches!(caller, Caller::Call(_));
+        let is_internal = matches!(caller, Caller::Call(_) | Caller::Process { .. });
+        let may_be_retried = retried < start.retries && is_internal;
         let again = may_be_retried.then(|| Box::new(payload.share()));
         let task = Task::begin(start);
         (Running { wanted: Wanted { caller, again, retried }, task }, payload)

@@ -85,6 +85,7 @@ impl Core {
                 self.note_not_begun(now, channel);
                 self.note(now, Event::WorkerGone { channel: key, failure });
             }
+            State::Starting if channel.is_caller() => {}
             State::Starting => {
                 self.note(now, Event::WorkerFailed { container: channel.container() });
             }
@@ -97,7 +98,8 @@ impl Core {
     pub(super) fn lose(&mut self, key: ContainerKey, failure: &Failure, process: Fate) {
         let now = now_ns();
         let Some(container) = self.connections.container(key) else { return };
-        let channels: Vec<Rc<Channel>> = container.channels().cloned().collect();
+        let channels = container.channels().chain(container.caller());
+        let channels: Vec<Rc<Channel>> = channels.cloned().collect();
         for channel in &channels {
             self.take_last_words(channel);
         }

@@ -1,5 +1,6 @@
 //! Containers come and go.
 
+use super::drive::read;
 use super::news::ContainerEvent;
 use super::state::Core;
 use crate::address_space::is_unlimited;
@@ -12,6 +13,7 @@ use nightcore_runtime::protocol::control::{ChannelKind, FromContainer, Refused, 
 use nightcore_runtime::protocol::{DIRECT_SINCE_VERSION, Failure, Status};
 use std::os::fd::OwnedFd;
 use std::rc::Rc;
+use tokio::task::spawn_local;
 
 impl Core {
     /// A process has greeted: it becomes a container, or is refused and told why.
@@ -88,6 +90,11 @@ impl Core {
     ) -> Result<(), String> {
         match self.connections.said(key, control, message)? {
             Said::Nothing => {}
+            Said::CallerCreated(reader) => {
+                if let Some(this) = self.this.upgrade() {
+                    spawn_local(read(this, reader));
+                }
+            }
             Said::WorkerFailed { function, channel, reason } => {
                 say(&format!("{function}: cannot create a worker: {reason}"));
                 if let Some(channel) = channel {

@@ -110,6 +110,7 @@ impl Core {
 
     /// Tells every container to end: no call is under way any more.
     pub fn shut_down_containers(&mut self) {
+        self.scheduler.end_process_calls();
         self.connections.containers().for_each(|container| container.shut_down());
     }
 

@@ -3,8 +3,8 @@
 use super::news::ContainerEvent;
 use super::state::Core;
 use crate::functions::Ran;
-use crate::ids::ChannelKey;
-use crate::scheduler::{Below, Event, Invoke};
+use crate::ids::{ChannelKey, FunctionId};
+use crate::scheduler::{Below, CallAlone, Event, Invoke};
 use crate::transport::{Channel, Reader, State};
 use nightcore_runtime::clock::now_ns;
 use nightcore_runtime::protocol::control::Mode;
@@ -74,7 +74,10 @@ impl Core {
         let key = match (channel.state(), &message) {
             (State::Ready(key), _) => key,
             (State::Starting, ToEngine::Ready(_)) => {
-                self.worker_ready(now, channel);
+                match channel.is_caller() {
+                    true => self.caller_ready(now, channel),
+                    false => self.worker_ready(now, channel),
+                }
                 return Ok(());
             }
             (State::Starting | State::Closed, _) => return Err(message.unexpected()),
@@ -107,8 +110,37 @@ impl Core {
                 self.cancel_lease(now, channel, cancel.lease);
                 Ok(())
             }
-            ToEngine::Ready(_) => Err(message.unexpected()),
+            ToEngine::InvokeAlone(invoke) if channel.is_caller() => {
+                self.called_alone(now, (channel, key), invoke)
+            }
+            ToEngine::InvokeAlone(_) | ToEngine::Ready(_) => Err(message.unexpected()),
         }
+    }
+
+    /// A process makes a call outside of any request.
+    fn called_alone(
+        &mut self,
+        now: u64,
+        (channel, key): (&Channel, ChannelKey),
+        invoke: to_engine::InvokeAlone<'_>,
+    ) -> Result<(), Broken> {
+        let payload = self.connections.receive(channel, invoke.payload)?;
+        let (callee, name) = self.resolve(invoke.callee);
+        let input = callee.and_then(|callee| self.fingerprint(callee, &payload));
+        let (tag, bytes) = (invoke.call, payload.len());
+        let deadline = invoke.deadline.map(NonZeroU64::get);
+        let call = CallAlone { channel: key, tag, callee, name, deadline, payload, bytes, input };
+        self.handle(now, Event::CalledAlone(call))
+    }
+
+    /// The function that a message calls, if there is one, and its name if it gave one.
+    #[inline]
+    fn resolve<'n>(&self, callee: Callee<'n>) -> (Option<FunctionId>, &'n str) {
+        let (function, name) = match callee {
+            Callee::Id(function) => (Some(function), ""),
+            Callee::Name(name) => (None, name),
+        };
+        (self.scheduler.resolve(function, name), name)
     }
 
     /// The handler of a direct call makes a call.
@@ -137,11 +169,7 @@ impl Core {
         below: Option<Below>,
     ) -> Result<(), Broken> {
         let payload = self.connections.receive(channel, invoke.payload)?;
-        let (function, name) = match invoke.callee {
-            Callee::Id(function) => (Some(function), ""),
-            Callee::Name(name) => (None, name),
-        };
-        let callee = self.scheduler.resolve(function, name);
+        let (callee, name) = self.resolve(invoke.callee);
         let input = callee.and_then(|callee| self.fingerprint(callee, &payload));
         let bytes = payload.len();
         self.handle(
@@ -160,6 +188,11 @@ impl Core {
                 below,
             }),
         )
+    }
+
+    fn caller_ready(&mut self, now: u64, channel: &Rc<Channel>) {
+        let key = self.scheduler.caller_ready(now, channel.container(), &mut self.actions);
+        self.connections.set_ready(channel, key);
     }
 
     fn worker_ready(&mut self, now: u64, channel: &Rc<Channel>) {

@@ -84,6 +84,8 @@ pub struct Container {
     pub is_direct: bool,
     /// The calls that failed as their worker in it was gone.
     pub failed_calls: FailedCalls,
+    /// The channel by which it calls outside of any request, if it does.
+    pub caller: Option<ChannelKey>,
     /// Which functions it calls through the engine, and how often.
     pub edges: Edges,
 }
@@ -108,6 +110,7 @@ impl Container {
             kept_slots: 0,
             is_direct: false,
             failed_calls: FailedCalls::default(),
+            caller: None,
             edges: Edges::default(),
         }
     }

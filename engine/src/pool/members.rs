@@ -8,7 +8,7 @@ use crate::ids::{ChannelKey, ContainerKey, FunctionId};
 use slab::Slab;
 use std::ops::{Index, IndexMut};
 
-/// A worker that is ready, or was retired and has not left yet.
+/// A worker that is ready, or was retired and has not left yet; or a container's caller.
 #[derive(Debug)]
 struct Worker {
     container: ContainerKey,
@@ -119,9 +119,20 @@ impl Pool {
         channel
     }
 
-    /// A worker has left.
+    /// The caller of this container is ready. It runs no calls.
+    pub fn add_caller(&mut self, container: ContainerKey) -> ChannelKey {
+        let caller = Worker { container, open: OpenCalls::default(), invokes: Invokes::default() };
+        let channel = ChannelKey::at_index(self.workers.insert(caller));
+        self[container].caller = Some(channel);
+        channel
+    }
+
+    /// A worker has left, or a caller.
     pub fn remove_worker(&mut self, channel: ChannelKey) {
-        self.workers.try_remove(channel.index());
+        let Some(worker) = self.workers.try_remove(channel.index()) else { return };
+        if let Some(container) = self.containers.get_mut(worker.container.index()) {
+            container.caller.take_if(|caller| *caller == channel);
+        }
     }
 
     /// The container of a worker.

@@ -170,7 +170,12 @@ impl<P: Share, R> Scheduler<P, R> {
 
     /// A call that was admitted enters its function's queue.
     #[inline]
-    fn enter(&mut self, turn: &mut Turn<'_, P, R>, call: NewCall<P, R>, lane: Lane) -> CallNumber {
+    pub(super) fn enter(
+        &mut self,
+        turn: &mut Turn<'_, P, R>,
+        call: NewCall<P, R>,
+        lane: Lane,
+    ) -> CallNumber {
         let (function, deadline) = (call.function, call.deadline);
         let f = &mut self.functions[function];
         f.call_arrives(turn.now);

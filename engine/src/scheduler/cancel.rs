@@ -30,6 +30,13 @@ impl<P: Share, R> Scheduler<P, R> {
         channel: ChannelKey,
         tag: InvokeNumber,
     ) {
+        if self.pool.container_of(channel).is_none() {
+            return;
+        }
+        if let Some(call) = self.process_calls.with_tag(channel, tag) {
+            self.cancel_alone(turn, call);
+            return;
+        }
         if let Some(child) = self.pool.invokes(channel).and_then(|invokes| invokes.get(tag)) {
             let failure = Failure::new(Status::Cancelled, "the caller no longer wants it");
             self.cancel(turn, child, failure, CancelReason::Caller);

@@ -138,6 +138,11 @@ impl<P: Share, R> Scheduler<P, R> {
                 turn.push(Action::Respond { reply, outcome });
             }
             Caller::Lease(_) => {}
+            Caller::Process { channel, tag } => {
+                f.count_end(Origin::Internal, status);
+                self.process_calls.ended(channel, tag);
+                turn.push(Action::Deliver { channel, tag, function: Some(function), outcome });
+            }
             Caller::Call(parent) => {
                 f.count_end(Origin::Internal, status);
                 self.calls.forget_child(parent, queued_ns);

@@ -53,6 +53,27 @@ pub struct Invoke<'a, P> {
     pub below: Option<Below>,
 }
 
+/// A call that a process makes outside of any request.
+#[derive(Debug)]
+pub struct CallAlone<'a, P> {
+    /// The channel of its caller.
+    pub channel: ChannelKey,
+    /// The process's own number for it.
+    pub tag: InvokeNumber,
+    /// The callee, if there is such a function.
+    pub callee: Option<FunctionId>,
+    /// The callee's name, as the process gave it.
+    pub name: &'a str,
+    /// When it must have ended, ns, if the process says so; the callee's timeout holds in any case.
+    pub deadline: Option<u64>,
+    /// What it carries.
+    pub payload: P,
+    /// Bytes of that.
+    pub bytes: u64,
+    /// The fingerprint of its input, if its function has a quarantine.
+    pub input: Option<Fingerprint>,
+}
+
 /// What the engine is told of a direct call whose handler makes another call.
 #[derive(Clone, Copy, Debug)]
 pub struct Below {
@@ -84,6 +105,8 @@ pub enum Event<'a, P> {
     },
     /// A worker makes an internal call.
     Invoked(Invoke<'a, P>),
+    /// A process makes a call outside of any request.
+    CalledAlone(CallAlone<'a, P>),
     /// A worker's handler waits for any of its internal calls.
     Waits {
         /// The channel of the worker.

@@ -194,6 +194,7 @@ impl<P: Share, R> Scheduler<P, R> {
         for id in self.pool.open(channel).ids().to_vec() {
             self.end(turn, id, Err(failure.clone()), EndedBy::Death);
         }
+        self.caller_gone(turn, channel);
         self.pool.remove_worker(channel);
     }
 
@@ -215,6 +216,9 @@ impl<P: Share, R> Scheduler<P, R> {
         container.end();
         for channel in container.workers.ready().to_vec() {
             self.worker_gone(turn, channel, failure);
+        }
+        if let Some(caller) = self.pool[key].caller {
+            self.worker_gone(turn, caller, failure);
         }
         self.recall_from(turn, key);
         self.failed_calls = std::mem::take(&mut self.pool[key].failed_calls);

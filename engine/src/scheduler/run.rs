@@ -191,11 +191,15 @@ impl<P: Share, R> Scheduler<P, R> {
         let Some(payload) = call.start(start, loads) else { return false };
         self.pool[container].workers.began_call();
         let (root, depth, deadline) = (call.root(), call.depth(), call.deadline());
-        let parent = match call.caller() {
-            Some(Caller::Call(parent)) => Some(parent.call),
-            _ => None,
+        let (parent, process) = match call.caller() {
+            Some(Caller::Call(parent)) => (Some(parent.call), None),
+            Some(Caller::Process { channel, .. }) => (None, Some(*channel)),
+            _ => (None, None),
         };
-        let caller = parent.and_then(|parent| self.calls.get(parent)).map(|call| call.function());
+        let caller = match process {
+            Some(channel) => self.function_of(channel),
+            None => parent.and_then(|parent| self.calls.get(parent)).map(|call| call.function()),
+        };
         turn.push(Action::Dispatch { channel, call: id, root, depth, caller, deadline, payload });
         true
     }

@@ -39,7 +39,8 @@ pub(super) const MAX_MESSAGES_A_TURN: usize = 32;
 /// A worker's channel.
 pub struct Channel {
     container: ContainerKey,
-    slot: u32,
+    /// None if the container makes calls by it, and runs none.
+    slot: Option<u32>,
     mode: Mode,
     /// Whether the worker understands why a call was cancelled.
     knows_reasons: bool,
@@ -73,7 +74,8 @@ pub enum State {
 /// Where a channel is among its container's.
 pub(super) struct Place {
     pub(super) container: ContainerKey,
-    pub(super) slot: u32,
+    /// None for a caller.
+    pub(super) slot: Option<u32>,
     pub(super) mode: Mode,
     /// The version of the protocol that the container speaks.
     pub(super) version: u16,
@@ -87,7 +89,9 @@ impl Channel {
         base: Arc<Region>,
     ) -> Rc<Channel> {
         let Place { container, slot, mode, version } = place;
-        base.cancel_word(slot).store(CancelWord::NONE, Ordering::Relaxed);
+        if let Some(slot) = slot {
+            base.cancel_word(slot).store(CancelWord::NONE, Ordering::Relaxed);
+        }
         Rc::new(Channel {
             container,
             slot,
@@ -109,9 +113,14 @@ impl Channel {
         self.container
     }
 
-    /// The worker's number in its container.
-    pub(super) fn slot(&self) -> u32 {
+    /// The worker's number in its container; none for a caller.
+    pub(super) fn slot(&self) -> Option<u32> {
         self.slot
+    }
+
+    /// Whether its container makes calls by it, outside of any request, and runs none.
+    pub(crate) fn is_caller(&self) -> bool {
+        self.slot.is_none()
     }
 
     /// Whether its worker is a thread or an event loop.
@@ -283,7 +292,10 @@ impl Channel {
             Mode::Threads => {
                 let reason = reason.unwrap_or(CancelReason::Caller);
                 let word = CancelWord { call, reason }.pack();
-                self.base.cancel_word(self.slot).store(word, Ordering::Relaxed);
+                // A caller runs no calls.
+                if let Some(slot) = self.slot {
+                    self.base.cancel_word(slot).store(word, Ordering::Relaxed);
+                }
             }
             Mode::EventLoop => self.send(&CancelCall { call, reason, sent_at: now_ns() }.write()),
         }

@@ -11,7 +11,7 @@ use super::payload::Payload;
 use super::reader::{Reader, SpareInbox};
 use crate::ids::{ChannelKey, ContainerKey};
 use nightcore_runtime::ipc::region::payload_bytes;
-use nightcore_runtime::protocol::control::{FromContainer, Placement};
+use nightcore_runtime::protocol::control::{ChannelKind, FromContainer, Placement};
 use nightcore_runtime::protocol::limits::MAX_INLINE_BYTES;
 use nightcore_runtime::protocol::{Broken, Failure, WirePayload};
 use std::collections::HashMap;
@@ -70,6 +70,8 @@ pub enum Sending {
 pub enum Said {
     /// Nothing: it was answered, or its container is not known any more.
     Nothing,
+    /// The container has a caller: its end to read from.
+    CallerCreated(Reader),
     /// A worker could not be created.
     WorkerFailed {
         /// The container's function.
@@ -200,6 +202,14 @@ impl Connections {
                     channel: channel.filter(|channel| channel.state() == State::Starting),
                     reason: failed.text,
                 });
+            }
+            FromContainer::CallerRequest => {
+                self.channels_made += 1;
+                let (directory, number) = (&self.directory, self.channels_made);
+                let kind = (ChannelKind::Fifo, container.kind().1);
+                let make = || Ends::create(directory, number, kind);
+                let reader = container.create_caller(make, self.spare_inbox.clone())?;
+                return Ok(reader.map_or(Said::Nothing, Said::CallerCreated));
             }
             FromContainer::Hello(_) => return Err("it greeted a second time".to_owned()),
         }

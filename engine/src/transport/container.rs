@@ -9,10 +9,11 @@ use super::reader::{Reader, SpareInbox};
 use super::rings::Rings;
 use crate::ids::ContainerKey;
 use nightcore_runtime::protocol::control::{
-    ChannelKind, ContainerNumber, ControlBuffer, CreateWorker, FromEngine, Mode, NewRegion,
-    Placement, RegionDropped, RegionGranted, RegionRefusal, RegionRequest, Welcome, WorkerSlot,
+    CallerCreated, ChannelKind, ContainerNumber, ControlBuffer, CreateWorker, FromEngine, Mode,
+    NewRegion, Placement, Refusal, RegionDropped, RegionGranted, RegionRequest, Welcome,
+    WorkerSlot,
 };
-use nightcore_runtime::protocol::{Failure, RING_SINCE_VERSION};
+use nightcore_runtime::protocol::{CALLER_SINCE_VERSION, Failure, RING_SINCE_VERSION, Status};
 use std::io;
 use std::os::fd::OwnedFd;
 use std::rc::Rc;
@@ -33,6 +34,8 @@ pub struct Container {
     pub(super) arena_used: bool,
     /// Its workers, ready or not, by slot.
     channels: Vec<Option<Rc<Channel>>>,
+    /// The channel by which it calls outside of any request, once it has asked for one.
+    caller: Option<Rc<Channel>>,
     was_ready: bool,
     /// How many more workers it may say it could not create: each is told to a person, at a length
     /// that is its own choice.
@@ -104,6 +107,7 @@ impl Container {
             arena,
             arena_used: false,
             channels: Vec::new(),
+            caller: None,
             was_ready: false,
             may_fail: 0,
         }
@@ -138,7 +142,7 @@ impl Container {
         let Ends { to_worker, from_worker, rings } = ends;
         let (rings, file) = rings.unzip();
         let (mode, version) = (self.mode, self.version);
-        let place = Place { container: self.key, slot: slot.number(), mode, version };
+        let place = Place { container: self.key, slot: Some(slot.number()), mode, version };
         let base = self.arena.base.clone();
         let channel = Channel::new(place, to_worker.writer, rings.map(Rings::new), base);
         let reader = Reader::new(channel.clone(), from_worker.reader, spare)?;
@@ -151,6 +155,51 @@ impl Container {
         self.may_fail += 1;
         self.control.send(create.write(), ends.into_iter().chain(file).collect());
         Ok(reader)
+    }
+
+    /// The channel by which it calls outside of any request.
+    pub(crate) fn caller(&self) -> Option<&Rc<Channel>> {
+        self.caller.as_ref()
+    }
+
+    /// Makes a channel by which the container calls outside of any request: of named pipes in any
+    /// case, as such calls are few.
+    fn open_caller(&mut self, ends: Ends, spare: Rc<SpareInbox>) -> io::Result<Reader> {
+        let Ends { to_worker, from_worker, rings: _ } = ends;
+        let (mode, version) = (self.mode, self.version);
+        let place = Place { container: self.key, slot: None, mode, version };
+        let channel = Channel::new(place, to_worker.writer, None, self.arena.base.clone());
+        let reader = Reader::new(channel.clone(), from_worker.reader, spare)?;
+        self.caller = Some(channel);
+        let created = CallerCreated { created: Ok(()) };
+        self.control.send(created.write(), vec![to_worker.reader, from_worker.writer]);
+        Ok(reader)
+    }
+
+    /// Answers a request for such a channel. The end to read from, if it could be made.
+    ///
+    /// # Errors
+    ///
+    /// If the container may not ask for one.
+    pub(super) fn create_caller(
+        &mut self,
+        make: impl FnOnce() -> io::Result<Ends>,
+        spare: Rc<SpareInbox>,
+    ) -> Result<Option<Reader>, String> {
+        if self.version < CALLER_SINCE_VERSION {
+            return Err(format!("version {} of the protocol has no callers", self.version));
+        }
+        if self.caller.is_some() {
+            return Err("it asked for a second caller".to_owned());
+        }
+        let error = match make().and_then(|ends| self.open_caller(ends, spare)) {
+            Ok(reader) => return Ok(Some(reader)),
+            Err(error) => error,
+        };
+        let text = format!("the engine cannot make a channel: {error}");
+        let refusal = Refusal { status: Status::Unavailable, text };
+        self.control.send(CallerCreated { created: Err(refusal) }.write(), Vec::new());
+        Ok(None)
     }
 
     /// What carries the messages of its channels, and the version of the protocol that it speaks.
@@ -193,7 +242,11 @@ impl Container {
 
     /// Forgets a channel that is closed; its slot is free again.
     pub(super) fn forget(&mut self, channel: &Channel) {
-        if let Some(slot) = self.channels.get_mut(channel.slot() as usize) {
+        let Some(slot) = channel.slot() else {
+            self.caller = None;
+            return;
+        };
+        if let Some(slot) = self.channels.get_mut(slot as usize) {
             *slot = None;
         }
     }
@@ -252,7 +305,7 @@ impl Container {
         let (grant, files) = match self.arena.grant(request.bytes) {
             Ok((region, units, file)) => (Ok(NewRegion { region, units }), vec![file]),
             Err(Failure { status, message, .. }) => {
-                (Err(RegionRefusal { status, text: message }), Vec::new())
+                (Err(Refusal { status, text: message }), Vec::new())
             }
         };
         let granted = RegionGranted { request: request.request, grant };

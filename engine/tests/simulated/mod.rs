@@ -7,7 +7,9 @@ use nightcore_engine::functions::{Ran, Spec};
 use nightcore_engine::ids::{
     CallNumber, ChannelKey, ContainerKey, Fingerprint, FunctionId, Generation,
 };
-use nightcore_engine::scheduler::{Action, Actions, Arrival, Event, Fate, Invoke, Scheduler};
+use nightcore_engine::scheduler::{
+    Action, Actions, Arrival, CallAlone, Event, Fate, Invoke, Scheduler,
+};
 use nightcore_runtime::protocol::control::{ChannelKind, Mode, Placement};
 use nightcore_runtime::protocol::{Broken, Failure, InvokeNumber, Status};
 use std::collections::VecDeque;
@@ -156,6 +158,26 @@ impl<R> Driven<R> {
         let payload = Body(0);
         let probe = Arrival { function, timeout: None, payload, bytes: 0, input: None, reply };
         self.then(|scheduler, actions| scheduler.probe(now, container, probe, actions))
+    }
+
+    /// The caller of a container is ready.
+    pub fn caller_ready(&mut self, now: u64, container: ContainerKey) -> ChannelKey {
+        self.then(|scheduler, actions| scheduler.caller_ready(now, container, actions))
+    }
+
+    /// A process calls a function outside of any request, with this deadline.
+    pub fn call_alone(
+        &mut self,
+        now: u64,
+        (channel, tag): (ChannelKey, u64),
+        name: &str,
+        deadline: Option<u64>,
+    ) {
+        let callee = self.scheduler.resolve(None, name);
+        let (tag, payload) = (InvokeNumber(tag), Body(tag));
+        let input = self.fingerprint(callee, payload);
+        let call = CallAlone { channel, tag, callee, name, deadline, payload, bytes: 1, input };
+        self.told(now, Event::CalledAlone(call));
     }
 
     pub fn passed(&mut self, now: u64, container: ContainerKey) {

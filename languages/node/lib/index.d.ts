@@ -165,6 +165,14 @@ export class NightcoreError extends Error {
  */
 export function serve(handlers: Handler | Readonly<Record<string, Handler>>): Promise<void>;
 
+/**
+ * Calls a function outside of any request, such as from a timer, once this process serves: also while `serve` waits for
+ * the end of work that goes on. The call has no request above it: the end of a request does not cancel it, and its
+ * deadline is the function's own timeout, or `timeout`. It keeps the process alive. Rejects with a
+ * {@link NightcoreError} if there is no answer, with the code "INVALID_STATE" if the process does not serve.
+ */
+export function call(name: string, body?: Body, options?: CallOptions): Promise<Answer>;
+
 /** An HTTP request that is a call; what leads to the function is left out of `url`. */
 export interface HttpRequest extends IncomingMessage {
   /** The call. */

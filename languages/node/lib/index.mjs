@@ -1,4 +1,4 @@
 import nightcore from "./index.js";
 
-export const { Answer, Metadata, NightcoreError, Reply, http, serve } = nightcore;
+export const { Answer, Metadata, NightcoreError, Reply, call, http, serve } = nightcore;
 export default nightcore;

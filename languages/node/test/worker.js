@@ -8,7 +8,7 @@ const { Worker } = require("node:worker_threads");
 const { createServer } = require("node:http");
 const { connect, createServer: createTcpServer } = require("node:net");
 const { runInNewContext } = require("node:vm");
-const { http, NightcoreError, serve } = require("../lib/index.js");
+const { call, http, NightcoreError, serve } = require("../lib/index.js");
 
 let cancelled = 0;
 let kept;
@@ -186,6 +186,21 @@ const functions = {
     createServer().listen(0, "127.0.0.1").unref();
   },
   Page: http(listener),
+  Order: (req) => {
+    const goOn = async () => {
+      console.log((await call("Bar", "at once")).text());
+      await finish(req.text());
+      console.log((await call("Bar", "later")).text());
+    };
+    req.waitUntil(goOn());
+    return String(process.pid);
+  },
+  Outside: async (req) => {
+    const signal = AbortSignal.timeout(20);
+    const options = { early: {}, abort: { signal }, timeout: { timeout: 20 } }[req.text()];
+    if (req.text() === "early") return early;
+    return call("Stuck", "", options).catch((error) => `${error.name} ${error.code}`);
+  },
   After: (req) => {
     if (req.body.length > 0) req.waitUntil(finish(req.text()));
     return String(process.pid);
@@ -206,5 +221,7 @@ async function finish(file) {
   while (!existsSync(file)) await new Promise((resolve) => setTimeout(resolve, 5));
   console.log("finished");
 }
+
+const early = call("Bar").catch((error) => `${error.code}: ${error.message}`);
 
 serve(functions).then(() => console.log("served"));

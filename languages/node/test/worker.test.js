@@ -150,6 +150,26 @@ for (const name of ["After", "AfterFailing", "AfterPage"]) {
   });
 }
 
+test("work after the answer calls until its process ends", async (t) => {
+  const engine = await start(t, ["Order", "Bar"]);
+  const file = join(engine.home, "file");
+  const { text: old } = await engine.post("Order", file);
+  await engine.logged("Order", "From function Bar: at once");
+  engine.reload("Order");
+  assert.notEqual((await engine.post("Order", file)).text, old);
+  writeFileSync(file, "");
+  await engine.logged("Order", "From function Bar: later");
+});
+
+test("a call outside of requests ends with its signal and its timeout, and none is made too early", async (t) => {
+  const engine = await start(t, ["Outside", "Stuck"]);
+  assert.match((await engine.post("Outside", "early")).text, /^INVALID_STATE: this process does not serve yet/);
+  await engine.answers("Outside", "abort", "TimeoutError 23");
+  await engine.becomes("Stuck", "?", "1");
+  await engine.answers("Outside", "timeout", "NightcoreError DEADLINE_EXCEEDED");
+  await engine.becomes("Stuck", "?", "2");
+});
+
 test("work that does not end is waited for until the timeout", async (t) => {
   const engine = await start(t, ["After"], { After: 'stop_timeout = "100ms"' });
   await engine.post("After", join(engine.home, "never"));

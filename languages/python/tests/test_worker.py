@@ -10,6 +10,7 @@ import time
 import urllib.request
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 
 import pytest
 from conftest import WORKER, Engine
@@ -110,6 +111,32 @@ def test_a_failure_is_told_at_once_whatever_the_exception_is(start: Start, name:
             assert status == 500, f"{kind}: {text}"
             assert json.loads(text)["error"] == "FUNCTION_FAILED", kind
     assert engine.post(name, "?")[0] == 200
+
+
+def test_calls_outside_of_requests_are_refused_where_they_cannot_be(start: Start) -> None:
+    status, said = start("Early", "Bar").post("Early")
+    assert status == 200
+    assert "this process does not serve yet" in said
+    assert "await nightcore.call_async instead" in said
+
+
+@pytest.mark.parametrize("name", ["Order", "OrderPlain"])
+def test_work_after_the_answer_calls_until_its_process_ends(start: Start, name: str, tmp_path: Path) -> None:
+    engine = start(name, "Bar")
+    file = tmp_path / "file"
+    old = engine.post(name, str(file))[1]
+    engine.logged(name, "From function Bar: at once")
+    assert engine.reload(name) == (0, "")
+    # The old process was told to end, and has something to finish.
+    assert engine.post(name, str(file))[1] != old
+    file.touch()
+    engine.logged(name, "From function Bar: later")
+
+
+def test_a_call_outside_of_requests_that_is_cancelled_is_taken_back(start: Start) -> None:
+    engine = start("TakeBack", "Stuck")
+    assert engine.post("TakeBack") == (200, "CancelledError")
+    engine.becomes("Stuck", "?", "1")
 
 
 def test_an_asgi_app_sees_paths_decoded_and_no_client_makes_it_fail(start: Start) -> None:

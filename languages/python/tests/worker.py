@@ -9,6 +9,7 @@ import os
 import socket
 import threading
 import time
+from pathlib import Path
 from typing import Any
 
 import nightcore
@@ -310,6 +311,61 @@ def busy(_req: Request) -> str:
     while time.monotonic() < end:
         pass
     return str(os.getpid())
+
+
+try:
+    nightcore.call("Bar")
+except nightcore.InvalidState as error:
+    refused_early = str(error)
+
+
+@nightcore.function("Early")
+async def early(_req: AsyncRequest) -> str:
+    try:
+        nightcore.call("Bar")
+    except nightcore.InvalidState as error:
+        return f"{refused_early}; {error}"
+    return "called"
+
+
+orders: set[asyncio.Task[None]] = set()
+
+
+@nightcore.function("Order")
+async def order(req: AsyncRequest) -> str:
+    file = Path(req.text())
+
+    async def go_on() -> None:
+        print((await nightcore.call_async("Bar", "at once")).text())
+        while not file.exists():
+            await asyncio.sleep(0.01)
+        print((await nightcore.call_async("Bar", "later")).text())
+
+    orders.add(asyncio.create_task(go_on()))
+    return str(os.getpid())
+
+
+@nightcore.function("OrderPlain")
+def order_plain(req: Request) -> str:
+    file = Path(req.text())
+
+    def go_on() -> None:
+        print(nightcore.call("Bar", "at once").text())
+        while not file.exists():
+            time.sleep(0.01)
+        print(nightcore.call("Bar", "later").text())
+
+    threading.Thread(target=go_on).start()
+    return str(os.getpid())
+
+
+@nightcore.function("TakeBack")
+async def take_back(_req: AsyncRequest) -> str:
+    call = asyncio.create_task(nightcore.call_async("Stuck"))
+    await asyncio.sleep(0.02)
+    call.cancel()
+    (outcome,) = await asyncio.gather(call, return_exceptions=True)
+    return type(outcome).__name__
 
 
 async def page(scope: Any, receive: Any, send: Any) -> None:

@@ -26,6 +26,7 @@
 mod answer;
 mod error;
 mod host;
+mod process;
 mod reply;
 mod request;
 mod serve;
@@ -37,6 +38,7 @@ pub use nightcore_runtime::protocol::{
     CallId, CancelReason, Cause, Metadata, MetadataBuffer, MetadataError, Status,
 };
 pub use nightcore_runtime::worker::{CallOptions, Origin, StartError};
+pub use process::{call, call_with};
 pub use reply::{IntoReply, Reply};
 pub use request::Request;
 pub use serve::{handle, serve, try_serve};

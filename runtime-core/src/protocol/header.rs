@@ -44,6 +44,8 @@ pub(super) enum Kind {
     DirectCall = 14,
     /// Event loop to engine: I no longer want the answer to the call of this lease.
     CancelLease = 15,
+    /// Caller to engine: call this function, for no handler.
+    InvokeAlone = 16,
 }
 
 impl Kind {
@@ -64,6 +66,7 @@ impl Kind {
             13 => Kind::Resumed,
             14 => Kind::DirectCall,
             15 => Kind::CancelLease,
+            16 => Kind::InvokeAlone,
             _ => return None,
         })
     }

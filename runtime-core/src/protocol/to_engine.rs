@@ -32,6 +32,8 @@ pub enum ToEngine<'a> {
     Resume(Resume),
     /// Kind 15.
     CancelLease(CancelLease),
+    /// Kind 16.
+    InvokeAlone(InvokeAlone<'a>),
 }
 
 impl<'a> ToEngine<'a> {
@@ -59,6 +61,7 @@ impl<'a> ToEngine<'a> {
             Kind::InvokeBelow => ToEngine::InvokeBelow(InvokeBelow::read(message)?),
             Kind::Resume => ToEngine::Resume(Resume { call: call_of(header)? }),
             Kind::CancelLease => ToEngine::CancelLease(CancelLease { lease: call_of(header)? }),
+            Kind::InvokeAlone => ToEngine::InvokeAlone(InvokeAlone::read(message)?),
             Kind::Retire
             | Kind::Dispatch
             | Kind::Lend
@@ -80,6 +83,7 @@ impl<'a> ToEngine<'a> {
             ToEngine::InvokeBelow(_) => Kind::InvokeBelow,
             ToEngine::Resume(_) => Kind::Resume,
             ToEngine::CancelLease(_) => Kind::CancelLease,
+            ToEngine::InvokeAlone(_) => Kind::InvokeAlone,
         } as u16)
     }
 }
@@ -399,6 +403,54 @@ impl CancelLease {
     pub fn write(&self) -> MessageBuffer {
         let header = Header::new(Kind::CancelLease, self.lease.number());
         MessageBuffer::write(header, "", WirePayload::EMPTY)
+    }
+}
+
+/// INVOKE_ALONE: a process calls a function outside of any request. Only a caller says so.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct InvokeAlone<'a> {
+    /// The number that the caller chose for it.
+    pub call: InvokeNumber,
+    /// The function that is called.
+    pub callee: Callee<'a>,
+    /// The deadline that the caller asks for, in ns of the monotonic clock; `None` for the
+    /// callee's timeout, which holds in any case.
+    pub deadline: Option<NonZeroU64>,
+    /// When the message was sent, in ns of the monotonic clock.
+    pub sent_at: u64,
+    /// Metadata and body.
+    pub payload: WirePayload<'a>,
+}
+
+impl<'a> InvokeAlone<'a> {
+    fn read(message: &Message<'a>) -> Result<InvokeAlone<'a>, Broken> {
+        let header = &message.header;
+        let name = message.name()?;
+        if header.parent != 0 {
+            return Err(Broken::Call(header.parent));
+        }
+        Ok(InvokeAlone {
+            call: InvokeNumber(header.call),
+            callee: FunctionId::new(header.function).map_or(Callee::Name(name), Callee::Id),
+            deadline: NonZeroU64::new(header.deadline),
+            sent_at: header.sent_at,
+            payload: message.payload(),
+        })
+    }
+
+    /// The message.
+    ///
+    /// # Panics
+    /// If name and inline payload do not fit a message.
+    pub fn write(&self) -> MessageBuffer {
+        let (function, name) = self.callee.on_wire();
+        let header = Header {
+            function,
+            deadline: self.deadline.map_or(0, NonZeroU64::get),
+            sent_at: self.sent_at,
+            ..Header::new(Kind::InvokeAlone, self.call.0)
+        };
+        MessageBuffer::write(header, name, self.payload)
     }
 }
 

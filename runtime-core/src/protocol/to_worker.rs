@@ -56,7 +56,8 @@ impl<'a> ToWorker<'a> {
             | Kind::InvokeBelow
             | Kind::Resume
             | Kind::CancelLease
-            | Kind::DirectCall => return Err(Broken::Kind(message.header.kind)),
+            | Kind::DirectCall
+            | Kind::InvokeAlone => return Err(Broken::Kind(message.header.kind)),
         })
     }
 }

@@ -2,7 +2,9 @@
 //! from.
 
 use crate::ipc::region::{Books, Region};
-use crate::protocol::control::{NewRegion, RegionDropped, RegionGranted, RequestNumber};
+use crate::protocol::control::{
+    CallerCreated, NewRegion, Refusal, RegionDropped, RegionGranted, RequestNumber,
+};
 use crate::protocol::limits::BASE_UNITS;
 use crate::protocol::{Failure, MessageBuffer, RegionId, Status};
 use std::collections::HashMap;
@@ -28,7 +30,12 @@ pub(super) struct Shared {
     /// Answers to requests for regions.
     granted: HashMap<RequestNumber, Granted>,
     last_request: u64,
+    /// The answer to the request for a caller.
+    caller: Option<CallerEnds>,
 }
+
+/// The ends of a caller's channel, or why there is none.
+pub(super) type CallerEnds = Result<Vec<OwnedFd>, Failure>;
 
 #[derive(Debug)]
 pub(super) struct Arena {
@@ -61,6 +68,11 @@ impl Shared {
     /// The answer to this request for a region, once it has come.
     pub(super) fn take_granted(&mut self, request: RequestNumber) -> Option<Granted> {
         self.granted.remove(&request)
+    }
+
+    /// The ends of the caller's channel, once they have come.
+    pub(super) fn take_caller(&mut self) -> Option<CallerEnds> {
+        self.caller.take()
     }
 }
 
@@ -139,6 +151,13 @@ impl Arena {
             (Err(refusal), _) => Err(Failure::new(refusal.status, refusal.text)),
         };
         lock(&self.shared).granted.insert(granted.request, result);
+        self.changed.notify_all();
+    }
+
+    /// The request for a caller was answered.
+    pub(super) fn caller_created(&self, created: CallerCreated, descriptors: Vec<OwnedFd>) {
+        let refused = |refusal: Refusal| Failure::new(refusal.status, refusal.text);
+        lock(&self.shared).caller = Some(created.created.map(|()| descriptors).map_err(refused));
         self.changed.notify_all();
     }
 

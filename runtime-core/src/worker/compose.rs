@@ -10,7 +10,7 @@ use crate::ipc::region::{metadata_offset, payload_bytes};
 use crate::protocol::direct::DirectCall;
 use crate::protocol::limits::{MAX_INLINE_BYTES, MAX_METADATA_BYTES};
 use crate::protocol::to_engine::{
-    CallComplete, CallFailed, Callee, HandlerTimes, Invoke, InvokeBelow,
+    CallComplete, CallFailed, Callee, HandlerTimes, Invoke, InvokeAlone, InvokeBelow,
 };
 use crate::protocol::{
     BlockPayload, CallNumber, CancelReason, Failure, InlinePayload, InvokeNumber, MessageBuffer,
@@ -27,6 +27,25 @@ pub struct CallOptions {
     pub timeout: Option<Duration>,
     /// Metadata for the callee.
     pub metadata: MetadataBuffer,
+}
+
+impl CallOptions {
+    /// When the call must have ended by them, in ns of the monotonic clock.
+    fn deadline(&self, now: u64) -> Option<NonZeroU64> {
+        let timeout = u64::try_from(self.timeout?.as_nanos()).unwrap_or(u64::MAX);
+        NonZeroU64::new(now.saturating_add(timeout))
+    }
+}
+
+/// A name that a function can have.
+///
+/// # Errors
+/// NOT_FOUND if none can have it.
+fn check_name(name: &str) -> Result<&str, Failure> {
+    if name::is_valid(name) {
+        return Ok(name);
+    }
+    Err(Failure::new(Status::NotFound, format!("{name:?} is not a name of a function")))
 }
 
 /// The body of a call or an answer.
@@ -54,10 +73,7 @@ impl OutgoingCall<'_> {
         (call, callee): (InvokeNumber, Callee<'_>),
         waits: bool,
     ) -> Result<MessageBuffer, Failure> {
-        if !name::is_valid(self.name) {
-            let text = format!("{:?} is not a name of a function", self.name);
-            return Err(Failure::new(Status::NotFound, text));
-        }
+        check_name(self.name)?;
         if self.options.timeout == Some(Duration::ZERO) {
             let text = "a timeout must be more than 0";
             return Err(Failure::new(Status::InvalidArgument, text));
@@ -91,9 +107,7 @@ impl OutgoingCall<'_> {
 
     /// When it must have ended by its options, in ns of the monotonic clock.
     pub(super) fn asked_deadline(&self, now: u64) -> Option<NonZeroU64> {
-        let timeout = self.options.timeout?;
-        let timeout = u64::try_from(timeout.as_nanos()).unwrap_or(u64::MAX);
-        NonZeroU64::new(now.saturating_add(timeout))
+        self.options.deadline(now)
     }
 
     /// The DIRECT_CALL of this number. Its payload comes from `memory`.
@@ -108,6 +122,25 @@ impl OutgoingCall<'_> {
         let (root, depth) = (self.maker.root, self.maker.depth.saturating_add(1));
         Ok(DirectCall { call, root, depth, deadline, sent_at, payload }.write())
     }
+}
+
+/// A call that the process makes outside of any request: the INVOKE_ALONE.
+pub(super) fn invoke_alone(
+    session: &Session,
+    (call, callee): (InvokeNumber, Callee<'_>),
+    body: Body<'_>,
+    options: &CallOptions,
+) -> Result<MessageBuffer, Failure> {
+    let sent_at = now_ns();
+    let name_len = match callee {
+        Callee::Id(_) => 0,
+        Callee::Name(name) => check_name(name)?.len(),
+    };
+    let (mut gathered, metadata) = (Vec::new(), options.metadata.as_bytes());
+    let room = (session as &dyn Memory, session.max_body_bytes());
+    let payload = place(room, name_len, metadata, body, &mut gathered)?;
+    let deadline = options.deadline(sent_at);
+    Ok(InvokeAlone { call, callee, deadline, sent_at, payload }.write())
 }
 
 /// The payload of a message beside a name of this length: inline if it fits, else in a block of

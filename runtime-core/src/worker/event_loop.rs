@@ -7,6 +7,7 @@
 
 use super::answer;
 use super::bell::hear;
+use super::caller;
 use super::channel::{self, Incoming};
 use super::fork::{forked, is_forked};
 use super::loop_bell::BELL;
@@ -75,7 +76,9 @@ impl EventLoop {
                 return Err(StartError::EngineGone);
             }
         };
-        EventLoop::over(session, new).map_err(|_| StartError::EngineGone)
+        let event_loop = EventLoop::over(session, new).map_err(|_| StartError::EngineGone)?;
+        caller::connected(&event_loop.shared.session);
+        Ok(event_loop)
     }
 
     pub(super) fn over(session: Arc<Session>, new: NewWorker) -> io::Result<EventLoop> {

@@ -1,13 +1,13 @@
 //! The launching thread: it holds the control socket and creates worker threads when the engine
 //! says so.
 
+use super::caller;
 use super::channel;
 use super::handlers::{Handler, Handlers};
 use super::session::{NewWorker, Session, StartError};
 use super::thread;
 use crate::ipc::socket;
 use crate::protocol::control::{FromEngine, Mode, WorkerFailed};
-use std::io;
 use std::sync::Arc;
 use std::thread::JoinHandle;
 use std::time::Duration;
@@ -26,6 +26,7 @@ const EXIT_ENGINE_GONE: i32 = 1;
 /// If the process cannot serve, or the engine goes away.
 pub fn serve(handlers: &Handlers) -> Result<(), StartError> {
     let session = Arc::new(Session::start(&handlers.names(), Mode::Threads)?);
+    caller::connected(&session);
     let handler = handlers.get(session.function()).ok_or(StartError::NoHandlers)?.clone();
     let mut workers: Vec<JoinHandle<()>> = Vec::new();
     while !session.was_shut_down() {
@@ -74,11 +75,12 @@ fn create_worker(
 /// socket, then for the grace, then ends the process.
 fn end_process_with_engine(session: &Arc<Session>) {
     let session = session.clone();
-    let receive = move || -> io::Result<bool> {
-        Ok(socket::receive_control::<FromEngine>(session.control())?.is_some())
-    };
     let _ = std::thread::Builder::new().name("nc-exit".into()).spawn(move || {
-        while let Ok(true) = receive() {}
+        // Memory for the process's caller may still come.
+        while let Ok(Some(received)) = socket::receive_control::<FromEngine>(session.control()) {
+            drop(session.handle(received));
+        }
+        session.end(false);
         std::thread::sleep(EXIT_GRACE);
         // SAFETY: _exit only ends the process.
         unsafe { libc::_exit(EXIT_ENGINE_GONE) }

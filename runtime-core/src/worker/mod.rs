@@ -3,6 +3,7 @@
 //! * `protocol`: what a worker knows about its calls, and what follows from each message; no I/O.
 //! * [`serve`]: the caller's thread becomes the launching thread; it creates and retires worker
 //!   threads when the engine says so, and each runs one call at a time.
+//! * [`caller`]: calls that the process makes outside of any request.
 //! * [`EventLoop`]: a descriptor and a `next`, for hosts that have an event loop of their own.
 
 mod active;
@@ -11,6 +12,7 @@ mod arena;
 mod bell;
 mod buffer;
 mod callee_end;
+pub mod caller;
 mod cancel_flag;
 mod cancel_source;
 mod channel;

@@ -18,7 +18,7 @@ use crate::protocol::control::{
     TOKEN_VARIABLE, Versions, Welcome,
 };
 use crate::protocol::limits::{BLOCK_UNIT_BYTES, REGION_BYTES, TOKEN_BYTES};
-use crate::protocol::{Failure, FunctionId, RegionId, Status};
+use crate::protocol::{CALLER_SINCE_VERSION, Failure, FunctionId, RegionId, Status};
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::path::{Path, PathBuf};
@@ -95,6 +95,8 @@ pub(super) struct Session {
     function: String,
     max_body_bytes: u64,
     exposes_errors: bool,
+    /// The version of the protocol that is spoken.
+    version: u16,
     mode: Mode,
     pub(super) arena: Arena,
     pub(super) watches: Arc<Watches>,
@@ -111,6 +113,8 @@ pub(super) struct Session {
     ended: AtomicBool,
     /// Set when the engine announced the end, so that the end of the socket is a normal one.
     shut_down: AtomicBool,
+    /// Set at the end of the socket: nothing comes any more.
+    closed: AtomicBool,
 }
 
 impl Session {
@@ -183,6 +187,7 @@ impl Session {
             control,
             max_body_bytes: welcome.max_body_bytes,
             exposes_errors: welcome.exposes_errors,
+            version: welcome.version,
             mode,
             watches: Arc::new(Watches::new(&welcome.function)),
             leases: Leases::default(),
@@ -194,6 +199,7 @@ impl Session {
             loop_timer: OnceLock::new(),
             ended: AtomicBool::new(false),
             shut_down: AtomicBool::new(false),
+            closed: AtomicBool::new(false),
         })
     }
 
@@ -228,14 +234,27 @@ impl Session {
         self.ended.load(Ordering::Acquire)
     }
 
+    /// Whether it can have a caller.
+    pub(super) fn can_have_caller(&self) -> bool {
+        self.version >= CALLER_SINCE_VERSION
+    }
+
     pub(super) fn was_shut_down(&self) -> bool {
         self.shut_down.load(Ordering::Acquire)
+    }
+
+    /// Whether the engine is gone, or no longer listens. Until then memory comes, also after the
+    /// end was announced: a caller goes on.
+    fn is_closed(&self) -> bool {
+        self.closed.load(Ordering::Acquire)
     }
 
     /// Marks the session as over and wakes who waits for the engine's memory.
     pub(super) fn end(&self, shut_down: bool) {
         if shut_down {
             self.shut_down.store(true, Ordering::Release);
+        } else {
+            self.closed.store(true, Ordering::Release);
         }
         self.ended.store(true, Ordering::Release);
         self.arena.wake_all();
@@ -253,6 +272,7 @@ impl Session {
             FromEngine::RegionAdded(new) => self.arena.added(new, descriptors.first()),
             FromEngine::RegionDropped(dropped) => self.arena.dropped(dropped.region),
             FromEngine::Shutdown => self.end(true),
+            FromEngine::CallerCreated(created) => self.arena.caller_created(created, descriptors),
             FromEngine::Trim => {
                 self.drop_idle_regions();
                 self.arena.trim();
@@ -332,12 +352,12 @@ impl Session {
         mut found: impl FnMut(&mut Shared) -> Option<T>,
     ) -> Option<T> {
         match self.mode {
-            Mode::Threads => self.arena.wait_until(found, || self.has_ended()),
+            Mode::Threads => self.arena.wait_until(found, || self.is_closed()),
             Mode::EventLoop => loop {
                 if let Some(found) = self.arena.look(&mut found) {
                     return Some(found);
                 }
-                if self.has_ended() {
+                if self.is_closed() {
                     return None;
                 }
                 self.advance(true);

@@ -120,8 +120,11 @@ fn said(mut from_worker: std::io::PipeReader) -> Vec<String> {
             }
             ToEngine::CancelInvoke(cancel) => Some(format!("cancel {:?}", cancel.call)),
             ToEngine::Wait(_) => None,
-            // Nothing of direct calls can be said: no worker is lent here.
-            other @ (ToEngine::InvokeBelow(_) | ToEngine::Resume(_) | ToEngine::CancelLease(_)) => {
+            // Nothing of direct calls can be said: no worker is lent here. A worker is no caller.
+            other @ (ToEngine::InvokeBelow(_)
+            | ToEngine::Resume(_)
+            | ToEngine::CancelLease(_)
+            | ToEngine::InvokeAlone(_)) => {
                 panic!("{other:?}")
             }
         });

@@ -81,6 +81,15 @@ pub fn run(function: &str, control: &OwnedFd, mut channel: Channel) -> crate::Re
         }
         "AnswersForOthers" => channel.send(answer(call + 1, b"not mine").as_bytes()),
         "CallsForOthers" => channel.send(invoke(1, call + 1, b"Echo", b"").as_bytes()),
+        "CallsAlone" => {
+            let header = RawHeader::new(Kind::InvokeAlone, 1);
+            channel.send(RawMessage::new(header, b"Echo", &[]).as_bytes());
+        }
+        "AsksForCallers" => {
+            for _ in 0..2 {
+                say(RawControl::new(ControlKind::CallerRequest), "");
+            }
+        }
         "IsReadyTwice" => channel.send_header(RawHeader::new(Kind::Ready, 0)),
         "SaysMoreThanItSends" => channel.send_header(RawHeader { body_len: 900, ..complete(call) }),
         "SaysMoreThanFits" => channel.send_header(RawHeader { body_len: LARGE, ..complete(call) }),

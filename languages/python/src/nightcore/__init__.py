@@ -35,6 +35,7 @@ from ._life import on_start, on_stop
 from ._logging import LogHandler
 from ._metadata import Metadata
 from ._nightcore import VERSION
+from ._process import call, call_async
 from ._request import AsyncRequest, Pending, Request
 from ._serve import function, serve
 from ._wsgi import wsgi
@@ -64,6 +65,8 @@ __all__ = [
     "Unavailable",
     "__version__",
     "asgi",
+    "call",
+    "call_async",
     "current_request",
     "function",
     "on_start",

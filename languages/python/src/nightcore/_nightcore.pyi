@@ -3,7 +3,19 @@ from typing import Any, final
 
 from ._answer import Answer
 
-__all__ = ["INVALID_ARGUMENT", "VERSION", "Request", "Worker", "WorkerRequest", "serve", "statuses"]
+__all__ = [
+    "INVALID_ARGUMENT",
+    "VERSION",
+    "Request",
+    "Worker",
+    "WorkerRequest",
+    "cancel_process_call",
+    "end_process_calls",
+    "process_call",
+    "serve",
+    "start_process_call",
+    "statuses",
+]
 
 INVALID_ARGUMENT: int
 VERSION: str
@@ -12,6 +24,12 @@ _Pairs = list[tuple[str, bytes]]
 _Causes = list[tuple[str, int, str]]
 
 def statuses() -> list[tuple[int, str, int]]: ...
+def process_call(name: str, body: bytes, timeout: float | None, pairs: _Pairs | None) -> Answer: ...
+def start_process_call(
+    name: str, body: bytes, timeout: float | None, pairs: _Pairs | None, done: Callable[[bool, Any], None]
+) -> int: ...
+def cancel_process_call(call: int) -> None: ...
+def end_process_calls() -> None: ...
 def serve(names: list[str], run: Callable[[Request], None]) -> None: ...
 
 @final

@@ -140,7 +140,7 @@ class Request(_Base):
         The body is ``body``, or ``json`` encoded. ``timeout`` is in seconds; the request's own deadline holds in any
         case. Other threads of this process go on meanwhile. Raises an :class:`Error` if there is no answer.
         """
-        sent = body if type(body) is bytes and json is None else _body(body, json)
+        sent = body if type(body) is bytes and json is None else encode_call(body, json)
         return self._host.call(name, sent, timeout, encode(metadata))
 
     def start(
@@ -157,7 +157,7 @@ class Request(_Base):
         Calls still under way when the handler returns are cancelled.
         """
         tag = len(self._pending)
-        self._host.start(tag, name, _body(body, json), timeout, encode(metadata))
+        self._host.start(tag, name, encode_call(body, json), timeout, encode(metadata))
         self._pending[tag] = pending = Pending(self)
         return pending
 
@@ -224,11 +224,12 @@ class AsyncRequest(_Base):
         case. A call whose task is cancelled is cancelled, with all that it has called. Raises an :class:`Error` if
         there is no answer.
         """
-        sent = body if type(body) is bytes and json is None else _body(body, json)
+        sent = body if type(body) is bytes and json is None else encode_call(body, json)
         return await self._host.call(name, sent, timeout, encode(metadata))
 
 
-def _body(body: bytes | bytearray | memoryview | str, json: Any) -> bytes:
+def encode_call(body: bytes | bytearray | memoryview | str, json: Any) -> bytes:
+    """The body of a call."""
     if json is None:
         return encode_body(body)
     if body:

@@ -45,6 +45,11 @@ pub(super) enum ControlKind {
     Lent = 13,
     /// Engine to a caller's container: a lease is over.
     LeaseEnded = 14,
+    /// Container: it wants to call outside of any request.
+    CallerRequest = 15,
+    /// Engine: the answer; status; if it is 0 the descriptors of a channel: the end to read, the
+    /// end to write; else text says why there is none.
+    CallerCreated = 16,
 }
 
 impl ControlKind {
@@ -66,6 +71,8 @@ impl ControlKind {
             Leased,
             Lent,
             LeaseEnded,
+            CallerRequest,
+            CallerCreated,
         ]
         .into_iter()
         .find(|kind| *kind as u16 == number)

@@ -18,6 +18,8 @@ pub enum FromContainer {
     RegionRequest(RegionRequest),
     /// Kind 9.
     RegionDropped(RegionDropped),
+    /// Kind 15: the container wants to call outside of any request.
+    CallerRequest,
 }
 
 impl ReadControl for FromContainer {
@@ -36,8 +38,16 @@ impl ReadControl for FromContainer {
             ControlKind::RegionDropped => {
                 FromContainer::RegionDropped(RegionDropped::read(&fixed)?)
             }
+            ControlKind::CallerRequest => FromContainer::CallerRequest,
             _ => return Err(ControlError::Kind(fixed.kind)),
         })
+    }
+}
+
+impl FromContainer {
+    /// The CALLER_REQUEST.
+    pub fn caller_request() -> ControlBuffer {
+        ControlBuffer::write(Control::new(ControlKind::CallerRequest), "")
     }
 }
 

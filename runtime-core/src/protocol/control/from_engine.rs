@@ -36,6 +36,8 @@ pub enum FromEngine {
     Lent(Lent),
     /// Kind 14.
     LeaseEnded(LeaseEnded),
+    /// Kind 16. Descriptors, if it was created: the end to read, the end to write.
+    CallerCreated(CallerCreated),
 }
 
 impl ReadControl for FromEngine {
@@ -69,7 +71,13 @@ impl ReadControl for FromEngine {
             ControlKind::Leased => FromEngine::Leased(Leased::read(&fixed, text)?),
             ControlKind::Lent => FromEngine::Lent(Lent::read(&fixed, text)?),
             ControlKind::LeaseEnded => FromEngine::LeaseEnded(LeaseEnded::read(&fixed, text)?),
-            ControlKind::Hello | ControlKind::WorkerFailed | ControlKind::RegionRequest => {
+            ControlKind::CallerCreated => {
+                FromEngine::CallerCreated(CallerCreated::read(&fixed, text)?)
+            }
+            ControlKind::Hello
+            | ControlKind::WorkerFailed
+            | ControlKind::RegionRequest
+            | ControlKind::CallerRequest => {
                 return Err(ControlError::Kind(fixed.kind));
             }
         })
@@ -94,6 +102,7 @@ impl FromEngine {
             FromEngine::Leased(leased) => leased.write(),
             FromEngine::Lent(lent) => lent.write(),
             FromEngine::LeaseEnded(ended) => ended.write(),
+            FromEngine::CallerCreated(created) => created.write(),
         }
     }
 }
@@ -177,6 +186,32 @@ impl CreateWorker {
     }
 }
 
+/// CALLER_CREATED: the answer to a CALLER_REQUEST.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct CallerCreated {
+    /// Whether its channel comes with it, or why not.
+    pub created: Result<(), Refusal>,
+}
+
+impl CallerCreated {
+    fn read(fixed: &Control, text: &str) -> Result<CallerCreated, ControlError> {
+        let created = match fixed.status == Status::Ok.number() {
+            true => Ok(()),
+            false => Err(Refusal::read(fixed, text)?),
+        };
+        Ok(CallerCreated { created })
+    }
+
+    /// The message.
+    pub fn write(&self) -> ControlBuffer {
+        let fixed = Control::new(ControlKind::CallerCreated);
+        match &self.created {
+            Ok(()) => ControlBuffer::write(fixed, ""),
+            Err(refusal) => refusal.write(fixed),
+        }
+    }
+}
+
 /// A region that was made for a container.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct NewRegion {
@@ -203,16 +238,28 @@ pub struct RegionGranted {
     /// The request.
     pub request: RequestNumber,
     /// The region, or why there is none.
-    pub grant: Result<NewRegion, RegionRefusal>,
+    pub grant: Result<NewRegion, Refusal>,
 }
 
-/// Why a region was not granted.
+/// Why a container did not get what it asked for.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct RegionRefusal {
-    /// The status of what needed the region. It is one that may end a call.
+pub struct Refusal {
+    /// The status of what needed it. It is one that may end a call.
     pub status: Status,
     /// Why, for a person.
     pub text: String,
+}
+
+impl Refusal {
+    fn read(fixed: &Control, text: &str) -> Result<Refusal, ControlError> {
+        let status = Status::failure_from_wire(fixed.status);
+        let status = status.ok_or(ControlError::Status(fixed.status))?;
+        Ok(Refusal { status, text: text.to_owned() })
+    }
+
+    fn write(&self, fixed: Control) -> ControlBuffer {
+        ControlBuffer::write(Control { status: self.status.number(), ..fixed }, &self.text)
+    }
 }
 
 impl RegionGranted {
@@ -220,9 +267,7 @@ impl RegionGranted {
         let grant = if fixed.status == Status::Ok.number() {
             Ok(NewRegion::read(fixed)?)
         } else {
-            let status = Status::failure_from_wire(fixed.status);
-            let status = status.ok_or(ControlError::Status(fixed.status))?;
-            Err(RegionRefusal { status, text: text.to_owned() })
+            Err(Refusal::read(fixed, text)?)
         };
         Ok(RegionGranted { request: RequestNumber(fixed.id), grant })
     }
@@ -232,10 +277,7 @@ impl RegionGranted {
         let fixed = Control { id: self.request.0, ..Control::new(ControlKind::RegionGranted) };
         match &self.grant {
             Ok(region) => ControlBuffer::write(region.describe(fixed), ""),
-            Err(refusal) => {
-                let status = refusal.status.number();
-                ControlBuffer::write(Control { status, ..fixed }, &refusal.text)
-            }
+            Err(refusal) => refusal.write(fixed),
         }
     }
 }

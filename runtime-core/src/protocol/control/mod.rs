@@ -15,7 +15,7 @@ pub use error::ControlError;
 pub use fixed::{ControlBuffer, MAX_CONTROL_BYTES, ReadControl};
 pub use from_container::{FromContainer, Hello, RegionRequest, WorkerFailed};
 pub use from_engine::{
-    CreateWorker, FromEngine, NewRegion, Refused, RegionGranted, RegionRefusal, Welcome,
+    CallerCreated, CreateWorker, FromEngine, NewRegion, Refusal, Refused, RegionGranted, Welcome,
 };
 pub use ids::{ContainerNumber, RequestNumber, WorkerSlot};
 pub use lease::{LeaseEnded, Leased, Lent};

@@ -77,6 +77,12 @@ async def handle(req: AsyncRequest) -> Any:
                 at = time.monotonic_ns()
                 print(f"cancelled {req.text()}: {req.cancel_reason}")
                 print(f"noticed {req.text()} at {at}")
+        case "later":
+            ms = req.metadata.get("timeout-ms")
+            asked = (text(req, "target"), req.body, to(text(req, "to")), int(ms) / 1000 if ms else None)
+            begun.add(task := asyncio.create_task(later(*asked)))
+            task.add_done_callback(begun.discard)
+            return "begun"
         case "print":
             print(req.text())
             return "printed"
@@ -88,6 +94,17 @@ async def handle(req: AsyncRequest) -> Any:
             return req.body
         case _:
             raise nightcore.FunctionFailed(f'no case "{case}"')
+
+
+begun: set[asyncio.Task[None]] = set()
+
+
+async def later(target: str, body: bytes, metadata: Any, timeout: float | None) -> None:
+    try:
+        ended = (await nightcore.call_async(target, body, metadata=metadata, timeout=timeout)).text()
+    except nightcore.Error as error:
+        ended = error.status
+    print(f"later {body.decode()}: {ended}")
 
 
 def text(req: AsyncRequest, name: str) -> str:

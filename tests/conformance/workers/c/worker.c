@@ -414,6 +414,51 @@ static int32_t path(nc_request *req) {
 
 // The rest.
 
+// A call that is made outside of the request, and may outlive it.
+typedef struct {
+    char *target, *to, *body;
+    uint64_t timeout_ns;
+} later_call;
+
+static void later_ended(void *user, int32_t status, nc_answer *answer, nc_error *error) {
+    later_call *call = user;
+    const nc_bytes body = nc_answer_body(answer);
+    char *ended = status == NC_OK ? text_of(body) : strdup(nc_status_name(status));
+    printf("later %s: %s\n", call->body, ended);
+    fflush(stdout);
+    free(ended);
+    free(call->target);
+    free(call->to);
+    free(call->body);
+    free(call);
+    nc_answer_free(answer);
+    nc_error_free(error);
+}
+
+static int32_t later(nc_request *req) {
+    later_call *call = malloc(sizeof *call);
+    if (call == NULL) abort();
+    char *ms = metadata_text(req, "timeout-ms");
+    *call = (later_call){
+        .target = metadata_text(req, "target"),
+        .to = metadata_text(req, "to"),
+        .body = text_of(nc_request_body(req)),
+        .timeout_ns = strtoull(ms, NULL, BASE) * NS_PER_MS,
+    };
+    free(ms);
+    const nc_pair pair = {NC_LITERAL("case"), {(const uint8_t *)call->to, strlen(call->to)}};
+    const nc_call_options options = {
+        .struct_size = sizeof options,
+        .timeout_ns = call->timeout_ns,
+        .metadata = &pair,
+        .metadata_count = 1,
+    };
+    const nc_bytes body = nc_request_body(req);
+    const int32_t rc = nc_process_call_start(call->target, &body, 1, &options, later_ended, call, NULL, NULL);
+    if (rc != NC_OK) later_ended(call, rc, NULL, NULL);
+    return reply_text(req, "begun");
+}
+
 static int32_t print(nc_request *req) {
     print_line("", nc_request_body(req));
     return reply_text(req, "printed");
@@ -465,6 +510,7 @@ static const struct {
     {"path", path},
     {"crash", crash},
     {"wait_for_cancel", wait_for_cancel},
+    {"later", later},
     {"print", print},
     {"log", log_body},
     {"twice", twice},

@@ -172,6 +172,21 @@ std::string wait_for_cancel(Request &req) {
     return "";
 }
 
+std::string later(const Request &req) {
+    CallOptions options = to(value(req, "to"));
+    if (const std::string ms = value(req, "timeout-ms"); !ms.empty()) options.timeout = milliseconds(number(ms));
+    std::thread([options, target = value(req, "target"), body = std::string(req.body())] {
+        std::string ended;
+        try {
+            ended = nightcore::call_with(options, target, body).str();
+        } catch (const nightcore::Error &error) {
+            ended = nc_status_name(error.status());
+        }
+        std::cout << "later " + body + ": " + ended + "\n" << std::flush;
+    }).detach();
+    return "begun";
+}
+
 std::string print(const Request &req) {
     std::cout << std::string(req.body()) + "\n" << std::flush;
     return "printed";
@@ -216,6 +231,7 @@ const std::map<std::string, Text, std::less<>> TEXTS = {
     {"path", path},
     {"crash", [](Request &) -> std::string { std::_Exit(3); }},
     {"wait_for_cancel", wait_for_cancel},
+    {"later", later},
     {"print", print},
     {"log", log_body},
     {"twice", twice},

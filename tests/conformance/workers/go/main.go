@@ -36,6 +36,20 @@ func main() {
 	}
 }
 
+func later(ctx context.Context, req *nightcore.Request) {
+	if ms := req.Metadata.Get("timeout-ms"); ms != "" {
+		timeout, _ := time.ParseDuration(ms + "ms")
+		var cancel context.CancelFunc
+		ctx, cancel = context.WithTimeout(ctx, timeout)
+		defer cancel()
+	}
+	ended, err := nightcore.Call(ctx, req.Metadata.Get("target"), req.Body, to(req.Metadata.Get("to")))
+	if failed := (*nightcore.Error)(nil); errors.As(err, &failed) {
+		ended = []byte(failed.Status.String())
+	}
+	fmt.Printf("later %s: %s\n", req.Body, ended)
+}
+
 func handle(ctx context.Context, req *nightcore.Request) ([]byte, error) {
 	switch name := req.Metadata.Get("case"); name {
 	case "echo":
@@ -120,6 +134,9 @@ func handle(ctx context.Context, req *nightcore.Request) ([]byte, error) {
 			reason = "DEADLINE_EXCEEDED"
 		}
 		fmt.Printf("cancelled %s: %s\nnoticed %s at %d\n", req.Body, reason, req.Body, at)
+	case "later":
+		go later(nightcore.Detach(ctx), req)
+		return []byte("begun"), nil
 	case "print":
 		fmt.Printf("%s\n", req.Body)
 		return []byte("printed"), nil

@@ -1,5 +1,5 @@
 // The conformance worker in Node. What each case does is said in SPEC.md.
-import { http, NightcoreError, serve } from "nightcore";
+import { call, http, NightcoreError, serve } from "nightcore";
 import { setTimeout as sleep } from "node:timers/promises";
 
 const [name, ...more] = process.argv.slice(2);
@@ -90,6 +90,16 @@ const cases = {
         resolve();
       });
     });
+  },
+  later: (req) => {
+    const timeout = text(req, "timeout-ms");
+    const options = { ...to(text(req, "to")), timeout: timeout ? Number(timeout) : undefined };
+    const said = call(text(req, "target"), req.body, options).then(
+      (answer) => answer.text(),
+      (error) => error.code,
+    );
+    req.waitUntil(said.then((ended) => console.log(`later ${req.text()}: ${ended}`)));
+    return "begun";
   },
   print: (req) => {
     console.log(req.text());

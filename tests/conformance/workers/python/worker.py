@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
+import threading
 import time
 from typing import Any
 
@@ -75,6 +76,12 @@ def handle(req: Request) -> Any:
             print(f"cancelled {req.text()}: {req.cancel_reason}")
             print(f"noticed {req.text()} at {at}")
             return None
+        case "later":
+            # It has nothing of the request when that has ended.
+            ms = req.metadata.get("timeout-ms")
+            asked = (text(req, "target"), req.body, to(text(req, "to")), int(ms) / 1000 if ms else None)
+            threading.Thread(target=later, args=asked).start()
+            return "begun"
         case "print":
             print(req.text())
             return "printed"
@@ -86,6 +93,14 @@ def handle(req: Request) -> Any:
             return req.body
         case _:
             raise nightcore.FunctionFailed(f'no case "{case}"')
+
+
+def later(target: str, body: bytes, metadata: Any, timeout: float | None) -> None:
+    try:
+        ended = nightcore.call(target, body, metadata=metadata, timeout=timeout).text()
+    except nightcore.Error as error:
+        ended = error.status
+    print(f"later {body.decode()}: {ended}")
 
 
 def text(req: Request, name: str) -> str:

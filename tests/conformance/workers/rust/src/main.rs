@@ -19,6 +19,15 @@ fn main() -> ExitCode {
     nightcore::serve()
 }
 
+fn later(target: &str, body: &[u8], options: &CallOptions) {
+    let ended = match nightcore::call_with(target, body, options) {
+        Ok(answer) => answer.body().to_vec(),
+        Err(error) => error.status().name().as_bytes().to_vec(),
+    };
+    // Nobody is told that nothing can be printed.
+    let _ = print_line("later ", &[body, b": ", &ended].concat());
+}
+
 fn handle(req: &Request) -> Result<Reply> {
     let body = || req.body().to_vec();
     Ok(match text(req, "case")? {
@@ -80,6 +89,17 @@ fn handle(req: &Request) -> Result<Reply> {
             print_line("cancelled ", &[req.body(), reason].concat())?;
             print_line("noticed ", &[req.body(), b" at ", at.to_string().as_bytes()].concat())?;
             Reply::default()
+        }
+        "later" => {
+            let target = text(req, "target")?.to_owned();
+            let mut options = to(text(req, "to")?)?;
+            let ms = text(req, "timeout-ms")?;
+            if !ms.is_empty() {
+                options.timeout = Some(Duration::from_millis(ms.parse()?));
+            }
+            let body = body();
+            std::thread::spawn(move || later(&target, &body, &options));
+            Reply::new("begun")
         }
         "print" => {
             print_line("", req.body())?;

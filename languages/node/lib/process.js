@@ -1,0 +1,39 @@
+"use strict";
+
+const { types } = require("node:util");
+const { Answer } = require("./answer.js");
+const { toBytes } = require("./bytes.js");
+const { fromLibrary, fromThrown } = require("./errors.js");
+const { encode } = require("./metadata.js");
+
+/** Calls a function outside of any request, and waits for its answer. */
+async function call(name, body, options) {
+  const addon = require("./addon.js");
+  if (options?.json !== undefined) body = JSON.stringify(options.json);
+  const bytes = types.isUint8Array(body) ? body : toBytes(body, "the body of a call");
+  const signal = options?.signal;
+  signal?.throwIfAborted();
+  const timeout = options?.timeout ?? 0;
+  if (typeof timeout !== "number" || !(timeout >= 0)) {
+    throw new RangeError(`timeout is ${JSON.stringify(timeout)} ms, and must be a number of 0 or more`);
+  }
+  let started;
+  try {
+    started = addon.startProcessCall(String(name), bytes, timeout, encode(options?.metadata));
+  } catch (error) {
+    throw fromThrown(error, name);
+  }
+  const onAbort = () => addon.cancelProcessCall(started.call);
+  signal?.addEventListener("abort", onAbort, { once: true });
+  try {
+    const { failure, metadata, body: answer } = await started.ended;
+    if (!failure) return new Answer(answer, metadata);
+    // A call that its caller has taken back ends with its caller's reason.
+    if (signal?.aborted && failure.code === "CANCELLED") throw signal.reason;
+    throw fromLibrary(failure);
+  } finally {
+    signal?.removeEventListener("abort", onAbort);
+  }
+}
+
+module.exports = { call };

@@ -1,0 +1,82 @@
+"""Calls outside of any request."""
+
+from __future__ import annotations
+
+import asyncio
+import atexit
+from typing import Any
+
+from . import _nightcore
+from ._answer import Answer
+from ._errors import InvalidState
+from ._metadata import Pairs, encode
+from ._request import encode_call
+
+atexit.register(_nightcore.end_process_calls)
+
+
+def call(
+    name: str,
+    body: bytes | bytearray | memoryview | str = b"",
+    *,
+    json: Any = None,
+    timeout: float | None = None,
+    metadata: Pairs | None = None,
+) -> Answer:
+    """Call a function outside of any request, from any thread of a process that serves, and wait for its answer::
+
+        threading.Thread(target=lambda: nightcore.call("SendMail", receipt)).start()
+
+    The call has no request above it: the end of a request does not cancel it, and its deadline is the function's own
+    timeout, or ``timeout`` seconds. Raises an :class:`Error` if there is no answer; ``InvalidState`` if this process
+    does not serve yet, or was told to end and has made no such call before. In an event loop await
+    :func:`call_async`.
+    """
+    if _runs_in_loop():
+        raise InvalidState("this call would stop the event loop: await nightcore.call_async instead")
+    return _nightcore.process_call(name, encode_call(body, json), timeout, encode(metadata))
+
+
+async def call_async(
+    name: str,
+    body: bytes | bytearray | memoryview | str = b"",
+    *,
+    json: Any = None,
+    timeout: float | None = None,
+    metadata: Pairs | None = None,
+) -> Answer:
+    """Call a function outside of any request, in any event loop, as :func:`call` does on a thread.
+
+    A call whose task is cancelled is cancelled, with all that it has called.
+    """
+    loop = asyncio.get_running_loop()
+    ended: asyncio.Future[Answer] = loop.create_future()
+
+    def settle(was_answered: bool, what: Any) -> None:
+        if ended.done():
+            return
+        if was_answered:
+            ended.set_result(what)
+        else:
+            ended.set_exception(what)
+
+    def done(was_answered: bool, what: Any) -> None:
+        try:
+            loop.call_soon_threadsafe(settle, was_answered, what)
+        except RuntimeError:
+            return  # The loop is closed, so nobody waits.
+
+    number = _nightcore.start_process_call(name, encode_call(body, json), timeout, encode(metadata), done)
+    try:
+        return await ended
+    except asyncio.CancelledError:
+        _nightcore.cancel_process_call(number)
+        raise
+
+
+def _runs_in_loop() -> bool:
+    try:
+        asyncio.get_running_loop()
+    except RuntimeError:
+        return False
+    return True
