@@ -12,43 +12,7 @@ use crate::functions::admission::Refusal;
 use crate::functions::{Candidate, Lane, Origin};
 use crate::ids::{CallNumber, ChannelKey, ContainerKey, FunctionId};
 use nightcore_runtime::protocol::limits::MAX_OUTSTANDING;
-use nightcore_runtime::protocol::{CancelReason, Failure, InvokeNumber, Status};
-use std::collections::HashMap;
-
-/// The calls that processes have under way.
-#[derive(Debug, Default)]
-pub(super) struct ProcessCalls {
-    /// Those of each caller.
-    of: HashMap<ChannelKey, HashMap<InvokeNumber, CallNumber>>,
-    /// No more are taken.
-    is_over: bool,
-}
-
-impl ProcessCalls {
-    fn count(&self, channel: ChannelKey) -> usize {
-        self.of.get(&channel).map_or(0, HashMap::len)
-    }
-
-    fn add(&mut self, channel: ChannelKey, tag: InvokeNumber, call: CallNumber) {
-        self.of.entry(channel).or_default().insert(tag, call);
-    }
-
-    /// A call has ended.
-    pub(super) fn ended(&mut self, channel: ChannelKey, tag: InvokeNumber) {
-        if let Some(calls) = self.of.get_mut(&channel) {
-            calls.remove(&tag);
-        }
-    }
-
-    /// The call that a caller knows by this number.
-    pub(super) fn with_tag(&self, channel: ChannelKey, tag: InvokeNumber) -> Option<CallNumber> {
-        self.of.get(&channel)?.get(&tag).copied()
-    }
-
-    fn take(&mut self, channel: ChannelKey) -> Vec<CallNumber> {
-        self.of.remove(&channel).map(HashMap::into_values).into_iter().flatten().collect()
-    }
-}
+use nightcore_runtime::protocol::{CancelReason, Failure, Status};
 
 impl<P: Share, R> Scheduler<P, R> {
     /// The channel of a container's caller is ready.
@@ -64,7 +28,7 @@ impl<P: Share, R> Scheduler<P, R> {
     /// The engine stops, and every process is told to end: one that has something to finish cannot
     /// call any more.
     pub fn end_process_calls(&mut self) {
-        self.process_calls.is_over = true;
+        self.process_calls.end();
     }
 
     /// Takes a call that a process makes outside of any request. Its end comes as
@@ -97,7 +61,7 @@ impl<P: Share, R> Scheduler<P, R> {
     ) -> Result<(FunctionId, u64), Refusal> {
         let name = || Refusal::NotFound { name: call.name.to_owned() };
         let callee = call.callee.ok_or_else(name)?;
-        if self.process_calls.is_over {
+        if self.process_calls.are_over() {
             return Err(Refusal::Unavailable { reason: "the engine is stopping".into() });
         }
         if self.process_calls.count(call.channel) >= MAX_OUTSTANDING {

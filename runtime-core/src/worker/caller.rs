@@ -1,5 +1,5 @@
-//! Calls that the process makes outside of any request: from threads of its own, from work that goes
-//! on after an answer. They have no parent: the end of a request does not cancel them, and each has
+//! Calls that the process makes outside of any request: from threads of its own, from work that
+//! goes on after an answer. They have no parent: the end of a request does not cancel them, and each has
 //! a deadline of its own, the callee's timeout or less.
 //!
 //! They go by a channel of the process, which is made at the first of them. A thread of the
@@ -88,8 +88,8 @@ pub(super) fn connected(session: &Arc<Session>) {
     *lock(&CURRENT) = Current { session: Some(Arc::downgrade(session)), caller: None };
 }
 
-/// Calls a function and waits for its answer, on any thread that may wait. `options.timeout` ends it
-/// sooner than the callee's own timeout.
+/// Calls a function and waits for its answer, on any thread that may wait. `options.timeout` ends
+/// it sooner than the callee's own timeout.
 ///
 /// # Errors
 /// If the call fails. INVALID_STATE: this process does not serve yet, or it is told to end and has
