@@ -57,7 +57,7 @@ MISTAKES = [
         "cart/cart.py",
         'req.call("Pricing"',
         'req.call("Prices"',
-        prints=(r"function: 'Cart'", r"""message: 'there is no function "Prices"\'"""),
+        prints=(r'Cart 0{7}1\S+ \| Cart failed: .*: there is no function "Prices"', r"function: 'Cart'"),
     ),
     Mistake(
         "wrong name of a function, in its program",
@@ -89,10 +89,7 @@ MISTAKES = [
         'call(name, "", { json })',
         "call(name, `${json}`)",
         request=GET_PRODUCTS,
-        prints=(
-            r"the body of the request is not the JSON that was expected: invalid character",
-            r"function: 'Catalog'",
-        ),
+        prints=(r"Catalog 0{7}1\S+ \| Catalog failed: .* not the JSON that was expected: invalid character",),
     ),
     Mistake(
         "missing module, in Python",
