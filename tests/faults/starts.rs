@@ -38,7 +38,7 @@ fn a_function_is_available_while_one_of_its_processes_is_ready() {
 
 #[test]
 fn a_process_that_does_not_become_ready_is_ended_and_said_to_be() {
-    let lines = "start_timeout = \"300ms\"";
+    let lines = "start_timeout = \"300ms\"\nexpose_errors = true";
     let home =
         Setup::new().functions(&["Echo"], &c()).command("Sleeps", &["sleep", "1000"], lines).home();
     let began = Instant::now();
@@ -75,7 +75,8 @@ fn a_reload_whose_processes_do_not_become_ready_says_so() {
 
 #[test]
 fn a_start_order_that_is_too_large_is_an_error_at_once() {
-    let lines = format!("env = {{ LARGE = \"{}\" }}", "x".repeat(256 * 1024));
+    let large = "x".repeat(256 * 1024);
+    let lines = format!("env = {{ LARGE = \"{large}\" }}\nexpose_errors = true");
     let home = Setup::new().functions(&["Upper"], &c()).function("Echo", &c(), &lines).home();
     let engine = home.start_some();
     assert!(engine.ready_line().contains("failed: Echo"), "{}", engine.ready_line());
