@@ -25,7 +25,7 @@
 
 // The functions this header declares. It rises by one whenever functions are added. What is there
 // is never changed under the same name of the library (`libnightcore.so.0`).
-#define NC_ABI_VERSION 9
+#define NC_ABI_VERSION 10
 
 // It went well.
 #define NC_OK 0

@@ -8,6 +8,7 @@ import "C"
 
 import (
 	"context"
+	"fmt"
 	"runtime/cgo"
 	"time"
 	"unsafe"
@@ -22,7 +23,7 @@ func (processCaller) Call(ctx context.Context, name string, body []byte, options
 		return nil, ofContext(ctx, name)
 	}
 	if len(name) > C.NC_GO_MAX_NAME || forC(name) != name {
-		return nil, &Error{Status: ErrNotFound, Function: name, Message: "no function has such a name"}
+		return nil, &Error{Status: ErrNotFound, Message: fmt.Sprintf("%.64q is not a name of a function", name)}
 	}
 	var timeout C.uint64_t
 	if deadline, ok := ctx.Deadline(); ok {

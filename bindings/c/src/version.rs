@@ -5,7 +5,7 @@ use std::ffi::{CStr, c_char};
 
 /// The functions this header declares. It rises by one whenever functions are added. What is there
 /// is never changed under the same name of the library (`libnightcore.so.0`).
-pub const NC_ABI_VERSION: u32 = 9;
+pub const NC_ABI_VERSION: u32 = 10;
 
 const VERSION: &CStr =
     match CStr::from_bytes_with_nul(concat!(env!("CARGO_PKG_VERSION"), "\0").as_bytes()) {

@@ -3,23 +3,27 @@
 const { types } = require("node:util");
 const { Answer } = require("./answer.js");
 const { toBytes } = require("./bytes.js");
-const { fromLibrary, fromThrown } = require("./errors.js");
+const { fromLibrary, fromThrown, NightcoreError } = require("./errors.js");
 const { encode } = require("./metadata.js");
 
 /** Calls a function outside of any request, and waits for its answer. */
 async function call(name, body, options) {
   const addon = require("./addon.js");
   if (options?.json !== undefined) body = JSON.stringify(options.json);
-  const bytes = types.isUint8Array(body) ? body : toBytes(body, "the body of a call");
+  const bytes = types.isUint8Array(body)
+    ? body
+    : toBytes(body, "the body of a call", 'call(name, "", { json: value })');
   const signal = options?.signal;
   signal?.throwIfAborted();
-  const timeout = options?.timeout ?? 0;
-  if (typeof timeout !== "number" || !(timeout >= 0)) {
-    throw new RangeError(`timeout is ${JSON.stringify(timeout)} ms, and must be a number of 0 or more`);
+  if (typeof name !== "string") throw new TypeError(`the name of a function is a string, not ${typeof name}`);
+  const timeout = options?.timeout ?? undefined;
+  if (timeout !== undefined && !(typeof timeout === "number" && timeout > 0)) {
+    const text = `a timeout must be a number more than 0, and is ${String(timeout)}`;
+    throw new NightcoreError("INVALID_ARGUMENT", text);
   }
   let started;
   try {
-    started = addon.startProcessCall(String(name), bytes, timeout, encode(options?.metadata));
+    started = addon.startProcessCall(name, bytes, timeout ?? 0, encode(options?.metadata));
   } catch (error) {
     throw fromThrown(error, name);
   }
