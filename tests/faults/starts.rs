@@ -75,8 +75,10 @@ fn a_reload_whose_processes_do_not_become_ready_says_so() {
 
 #[test]
 fn a_start_order_that_is_too_large_is_an_error_at_once() {
-    let large = "x".repeat(256 * 1024);
-    let lines = format!("env = {{ LARGE = \"{large}\" }}\nexpose_errors = true");
+    // Each is as large as one variable may be; both are more than an order may hold.
+    let large = "x".repeat(120 * 1024);
+    let env = format!("env = {{ LARGE = \"{large}\", OTHER = \"{large}\" }}");
+    let lines = format!("{env}\nexpose_errors = true");
     let home = Setup::new().functions(&["Upper"], &c()).function("Echo", &c(), &lines).home();
     let engine = home.start_some();
     assert!(engine.ready_line().contains("failed: Echo"), "{}", engine.ready_line());
