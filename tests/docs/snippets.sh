@@ -115,6 +115,10 @@ for block in "$work"/blocks/*.toml; do
         mkdir -p "$home/$(dirname "$program")"
         install -m 755 /dev/null "$home/$program"
     done
+    sed -n 's/^command = //p' "$block" | grep -oE '[^"]+\.(py|m?js)' | while IFS= read -r script; do
+        mkdir -p "$home/$(dirname "$script")"
+        touch "$home/$script"
+    done || true
     (cd "$home" && "$nightcore" check >"$work/out" 2>&1) || { cat "$work/out"; fail "$(says "$block") is not a valid configuration"; }
     # The one with every key says the defaults.
     if grep -q '^max_depth' "$block"; then

@@ -167,17 +167,19 @@ fn clients_are_not_told_why_a_function_cannot_be_started() {
     let program = harness::workers::LANGUAGES[0].hello();
     let home = Setup::new()
         .command("Exits", &["sh", "-c", "exit 7"], "")
-        .command("Interpreter", &["./program"], "")
+        .command("Echo", &["./program"], "")
         .function("NoHandler", &program, "")
         .functions(&["TryCall"], &c())
         .home();
     let script = home.path().join("program");
-    fs::write(&script, "#!/nowhere/at/all\n").unwrap();
+    fs::write(&script, format!("#!/bin/sh\nexec {}\n", c().display())).unwrap();
     fs::set_permissions(&script, fs::Permissions::from_mode(0o755)).unwrap();
     let engine = home.start_some();
+    fs::write(&script, "#!/nowhere/at/all\n").unwrap();
+    process::signal(engine.container("Echo"), Signal::SIGKILL);
     let path = program.parent().unwrap().display().to_string();
     let reasons =
-        [("Exits", "exit code 7"), ("Interpreter", "No such file"), ("NoHandler", path.as_str())];
+        [("Exits", "exit code 7"), ("Echo", "No such file"), ("NoHandler", path.as_str())];
     for (function, reason) in reasons {
         wait_until("its reason", || {
             let unavailable = engine.function(function).unavailable;

@@ -83,7 +83,10 @@ fn check(told: &BTreeMap<String, String>, pair: (Version, Version), call: &str, 
     let (header, library) = pair;
     assert_eq!(
         told[&format!("threads{header:?}{library:?}")],
-        format!("nc_call_with: {call}\nnc_call_start: {call}\n")
+        format!(
+            "nc_call_with: {call}\nnc_call_start: {call}\nnc_process_call: {call}\n\
+             nc_process_call_start: {call}\n"
+        )
     );
     assert_eq!(
         told[&format!("loop{header:?}{library:?}")],

@@ -71,13 +71,16 @@ fn a_process_that_exits_under_a_call_is_told_in_dev_as_well() {
 
 #[test]
 fn a_process_that_cannot_be_started_is_told() {
-    let home = Setup::new().command("Gone", &["./program"], "").home();
+    let home = Setup::new().command("Echo", &["./program"], "").home();
     let program = home.path().join("program");
-    fs::write(&program, "#!/nowhere/at/all\n").unwrap();
+    fs::write(&program, format!("#!/bin/sh\nexec {}\n", c().display())).unwrap();
     fs::set_permissions(&program, fs::Permissions::from_mode(0o755)).unwrap();
-    let engine = home.start_some();
+    let engine = home.start();
+    // A program that is there, and cannot be started: no check can find that before.
+    fs::write(&program, "#!/nowhere/at/all\n").unwrap();
+    process::signal(engine.container("Echo"), Signal::SIGKILL);
     wait_until("its line", || {
-        engine.stderr().contains("Gone: a process could not be started: No such file")
+        engine.stderr().contains("Echo: a process could not be started: No such file")
     });
     engine.stop();
 }

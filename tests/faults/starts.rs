@@ -151,7 +151,7 @@ fn a_process_gets_no_calls_before_it_has_answered_its_ready_path() {
 
 #[test]
 fn a_readiness_check_that_never_passes_is_a_failed_start() {
-    let home = with_check("start_timeout = \"300ms\"").home();
+    let home = with_check("start_timeout = \"300ms\"\nexpose_errors = true").home();
     let engine = home.start_some();
     assert!(engine.ready_line().contains("failed: Ready"), "{}", engine.ready_line());
     let why = "300ms (start_timeout), by its ready_path: it answered with 503";

@@ -235,7 +235,12 @@ impl Engine {
     pub(crate) async fn assert_ends(&mut self, calls: Vec<Call>) {
         let serving = self.core.borrow().scheduler().serving_generation(self.hostile);
         let reason = "nobody serves it any more";
-        self.core.borrow_mut().generation_failing(self.hostile, serving, reason, true);
+        // A process that is seen to be gone only after that would leave calls in the queue.
+        self.wait_until("all calls of the hostile function have ended", |engine| {
+            engine.core.borrow_mut().generation_failing(engine.hostile, serving, reason, true);
+            calls.iter().all(JoinHandle::is_finished)
+        })
+        .await;
         self.assert_all_end(calls, |_| true).await;
     }
 

@@ -1,6 +1,6 @@
 //! Calls that the process makes outside of any request: from threads of its own, or from work that
-//! goes on after an answer. They have no parent: the end of a request does not cancel them, and each
-//! has a deadline of its own, the callee's timeout or less.
+//! goes on after an answer. They have no parent: the end of a request does not cancel them, and
+//! each has a deadline of its own, the callee's timeout or less.
 //!
 //! They go by a channel of the process, which is made at the first of them. A thread of the
 //! library, `nc-caller`, reads its answers, so a call can be made from any thread.

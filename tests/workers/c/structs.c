@@ -9,6 +9,7 @@
  */
 #include <nightcore.h>
 #include <poll.h>
+#include <semaphore.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdio.h>
@@ -132,6 +133,35 @@ static int32_t call_start(nc_request *req, const nc_call_options *options, nc_er
     return NC_OK;
 }
 
+static int32_t process_call(nc_request *req, const nc_call_options *options, nc_error **error) {
+    (void)req;
+    nc_answer *answer = NULL;
+    int32_t status = nc_process_call("Seen", NULL, 0, options, &answer, error);
+    if (status == NC_OK) check_arrived(answer);
+    nc_answer_free(answer);
+    return status;
+}
+
+static void process_call_ended(void *user, int32_t status, nc_answer *answer, nc_error *error) {
+    CHECK(status == NC_OK && error == NULL);
+    check_arrived(answer);
+    nc_answer_free(answer);
+    sem_post(user);
+}
+
+static int32_t process_call_start(nc_request *req, const nc_call_options *options, nc_error **error) {
+    (void)req;
+    sem_t has_ended;
+    CHECK(sem_init(&has_ended, 0, 0) == 0);
+    int32_t status =
+        nc_process_call_start("Seen", NULL, 0, options, process_call_ended, &has_ended, NULL, error);
+    if (status == NC_OK)
+        while (sem_wait(&has_ended) != 0) {
+        }
+    sem_destroy(&has_ended);
+    return status;
+}
+
 /* In an event loop the answer is an event, so the call is only begun. */
 static int32_t call_begin(nc_request *req, const nc_call_options *options, nc_error **error) {
     return nc_call_start(req, TAG, "Seen", NULL, 0, options, error);
@@ -187,6 +217,8 @@ static int32_t threads(nc_request *req, void *user) {
     struct report report = {""};
     try_options(req, "nc_call_with", call_with, &report);
     try_options(req, "nc_call_start", call_start, &report);
+    try_options(req, "nc_process_call", process_call, &report);
+    try_options(req, "nc_process_call_start", process_call_start, &report);
     return reply(req, &report);
 }
 
