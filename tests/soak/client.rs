@@ -3,7 +3,7 @@
 
 use crate::call::Call;
 use crate::functions::Function;
-use crate::outcome::{Outcome, Summary, Times, Told, receive};
+use crate::outcome::{Outcome, Received, Summary, Times, Told, receive};
 use harness::Connection;
 use nightcore_runtime::clock::now_ns;
 use std::io::{Read, Write};
@@ -91,7 +91,8 @@ fn tell(told: &Told) {
 }
 
 fn connection(orders: &Orders, next: &AtomicU64, stop: &AtomicBool) {
-    let mut connection: Option<(Connection, u64)> = None;
+    // When it was opened, and when its last call had ended.
+    let mut connection: Option<(Connection, u64, u64)> = None;
     while !stop.load(Ordering::Relaxed) {
         let number = next.fetch_add(1, Ordering::Relaxed);
         if number >= orders.calls {
@@ -107,25 +108,32 @@ fn connection(orders: &Orders, next: &AtomicU64, stop: &AtomicBool) {
         let is_first = connection.is_none();
         if is_first {
             match Connection::try_open(orders.address) {
-                Ok(open) => connection = Some((open, opening)),
+                Ok(open) => connection = Some((open, opening, opening)),
                 Err(error) => {
                     let outcome = Outcome::Lost(error.to_string());
-                    let times =
-                        Times { opened: opening, is_first, began: opening, ended: now_ns() };
+                    let times = Times {
+                        opened: opening,
+                        idle_since: opening,
+                        is_first,
+                        began: opening,
+                        ended: now_ns(),
+                    };
                     tell(&Told::Ended { id, call: Summary::of(&call), times, outcome });
                     wait_for_engine(orders.address, stop);
                     continue;
                 }
             }
         }
-        let Some((open, opened)) = &mut connection else { continue };
+        let Some((open, opened, idle_since)) = &mut connection else { continue };
         // A gateway that has seen enough answers before all is sent.
         let _ = open.send("POST", &call.path(), &headers, call.body());
         let began = now_ns();
-        let outcome = receive(open, &call);
-        let times = Times { opened: *opened, is_first, began, ended: now_ns() };
+        let Received { outcome, stays_open } = receive(open, &call);
+        let ended = now_ns();
+        let times = Times { opened: *opened, idle_since: *idle_since, is_first, began, ended };
+        *idle_since = ended;
         let refused = matches!(&outcome, Outcome::Error(text) if text.starts_with("UNAVAILABLE") || text.starts_with("OVERLOADED"));
-        if !matches!(outcome, Outcome::Answered | Outcome::Error(_)) {
+        if !stays_open {
             connection = None;
         }
         tell(&Told::Ended { id, call: Summary::of(&call), times, outcome });

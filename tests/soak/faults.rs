@@ -2,17 +2,20 @@
 
 use crate::clients::Client;
 use crate::disk::Disk;
-use crate::flood;
-use crate::functions::Function;
+use crate::functions::{Function, Functions};
 use crate::ledger::Ledger;
+use crate::orphans::Started;
+use crate::probe::Probe;
 use crate::random::Random;
 use crate::windows::Without;
+use crate::{crowd, flood, orphans, parts, twins};
 use harness::process::{self, Process};
 use harness::{Engine, Home};
 use nix::sys::signal::Signal;
 use std::collections::BTreeMap;
 use std::process::{Child, Stdio};
 use std::sync::{Arc, Mutex};
+use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 /// Pause between two faults on average.
@@ -21,7 +24,7 @@ const MEAN_PAUSE_MS: u64 = 500;
 const SPARE_DESCRIPTORS: u64 = 2;
 
 /// A kind of fault, and how often it is drawn.
-const KINDS: [(Kind, &str, u64); 13] = [
+const KINDS: [(Kind, &str, u64); 17] = [
     (Kind::KillContainer, "container killed", 40),
     (Kind::StopContainer, "container stopped", 30),
     (Kind::KillLauncher, "launcher killed", 5),
@@ -35,6 +38,10 @@ const KINDS: [(Kind, &str, u64); 13] = [
     (Kind::TakeDescriptors, "no descriptors", 8),
     (Kind::KillAll, "all containers killed", 2),
     (Kind::Reload, "reloaded", 12),
+    (Kind::KeepFromStarting, "one of two cannot start", 12),
+    (Kind::FillMemory, "memory full of parts", 14),
+    (Kind::TakeConnections, "idle clients hold all", 12),
+    (Kind::LeaveChild, "child left that prints", 12),
 ];
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -52,6 +59,10 @@ enum Kind {
     TakeDescriptors,
     KillAll,
     Reload,
+    KeepFromStarting,
+    FillMemory,
+    TakeConnections,
+    LeaveChild,
 }
 
 /// How a fault that lasts ends.
@@ -68,15 +79,18 @@ pub struct Faults {
     random: Random,
     home: Arc<Home>,
     ledger: Arc<Mutex<Ledger>>,
-    functions: Vec<Function>,
+    functions: Functions,
     disk: Option<Disk>,
     engine: Engine,
     /// Engines that were killed.
     killed: Vec<Engine>,
     next: Instant,
     ends: Vec<(Instant, End)>,
-    floods: u64,
-    flooding: Vec<std::thread::JoinHandle<()>>,
+    /// Faults that have a thread each, and how many there have been.
+    running: Vec<(Kind, JoinHandle<()>)>,
+    runs: u64,
+    /// The process of the twins that is not killed while the other one cannot start.
+    survivor: i32,
     /// `nightcore reload`, once for each.
     reloads: Vec<Child>,
 }
@@ -87,7 +101,7 @@ impl Faults {
         seed: u64,
         home: Arc<Home>,
         ledger: Arc<Mutex<Ledger>>,
-        functions: Vec<Function>,
+        functions: Functions,
         disk: Option<Disk>,
         engine: Engine,
     ) -> Faults {
@@ -101,8 +115,9 @@ impl Faults {
             killed: Vec::new(),
             next: Instant::now(),
             ends: Vec::new(),
-            floods: 0,
-            flooding: Vec::new(),
+            running: Vec::new(),
+            runs: 0,
+            survivor: 0,
             reloads: Vec::new(),
         }
     }
@@ -126,8 +141,8 @@ impl Faults {
     pub fn finish(mut self) -> (Engine, Vec<Engine>, Option<Disk>) {
         self.end_all();
         std::mem::take(&mut self.reloads).into_iter().for_each(end_child);
-        for flood in std::mem::take(&mut self.flooding) {
-            flood.join().expect("a flood does not panic");
+        for (_, thread) in std::mem::take(&mut self.running) {
+            thread.join().expect("a fault does not panic");
         }
         (self.engine, self.killed, self.disk)
     }
@@ -156,14 +171,23 @@ impl Faults {
         self.ends.iter().any(|(_, end)| matches!(end, End::GiveDescriptors(..)))
     }
 
-    /// The containers, by function.
-    fn containers(&self) -> BTreeMap<String, i32> {
+    fn is_running(&self, kind: Kind) -> bool {
+        self.running.iter().any(|(running, thread)| *running == kind && !thread.is_finished())
+    }
+
+    /// The containers that may be killed and stopped, by function.
+    fn containers(&self) -> BTreeMap<String, Vec<i32>> {
         let processes = self.engine.processes();
         let Some(launcher) = launcher(&self.engine, &processes) else { return BTreeMap::new() };
-        let of_launcher = processes.iter().filter(|process| process.parent == launcher);
-        of_launcher
-            .filter_map(|process| Some((process.arguments.last()?.clone(), process.pid)))
-            .collect()
+        let spared = self.is_running(Kind::KeepFromStarting).then_some(self.survivor);
+        let mut containers = BTreeMap::<String, Vec<i32>>::new();
+        for process in processes {
+            if process.parent == launcher && spared != Some(process.pid) {
+                let Some(name) = process.arguments.last() else { continue };
+                containers.entry(name.clone()).or_default().push(process.pid);
+            }
+        }
+        containers
     }
 
     fn begin(&mut self, clients: &[Client]) {
@@ -174,14 +198,16 @@ impl Faults {
             drawn = drawn.saturating_sub(*weight);
             found
         });
-        let Some((kind, name, _)) = drawn else { return };
+        let Some(&(kind, name, _)) = drawn else { return };
         // Each draws as often whoever is there, so that a seed means the same in every run.
         let (who, containers) = (self.random.below(1 << 20) as usize, self.containers());
-        let pids: Vec<i32> = containers.values().copied().collect();
+        let pids: Vec<i32> = containers.values().flatten().copied().collect();
         let container = pids.get(who % pids.len().max(1)).copied();
-        let of_container = containers.iter().find(|(_, pid)| Some(**pid) == container);
-        let mut whom =
-            of_container.map_or(String::new(), |(function, pid)| format!("{function} ({pid})"));
+        let of_container =
+            containers.iter().find(|(_, pids)| container.is_some_and(|pid| pids.contains(&pid)));
+        let mut whom = of_container
+            .zip(container)
+            .map_or(String::new(), |((function, _), pid)| format!("{function} ({pid})"));
         if !matches!(kind, Kind::KillContainer | Kind::StopContainer) {
             whom.clear();
         }
@@ -221,6 +247,13 @@ impl Faults {
             (Kind::StopClient, _, _, Some((pid, _))) if self.has_stopped(pid) => false,
             (Kind::StopEngine, ..) if self.has_stopped(self.engine.pid()) => false,
             (Kind::TakeDescriptors, ..) if self.has_taken_descriptors() => false,
+            (
+                Kind::KeepFromStarting
+                | Kind::FillMemory
+                | Kind::TakeConnections
+                | Kind::LeaveChild,
+                ..,
+            ) if self.is_running(kind) => false,
             (Kind::StopClient, _, _, Some((pid, number))) => {
                 self.ledger().begin(Without::Client(number));
                 process::signal(pid, Signal::SIGSTOP);
@@ -239,13 +272,36 @@ impl Faults {
                 true
             }
             (Kind::Flood, ..) => {
-                let function = self.functions[who % self.functions.len()].clone();
-                let pid = containers.get(&function.name).copied();
-                if let Some(pid) = pid {
+                let called = self.called(who, &containers);
+                called.is_some_and(|(function, pid)| {
                     whom = format!("{} ({pid})", function.name);
                     self.flood(pid, function);
-                }
-                pid.is_some()
+                    true
+                })
+            }
+            (Kind::KeepFromStarting, ..) => self.keep_from_starting(&containers),
+            (Kind::FillMemory, ..) => {
+                let function = self.functions.called[who % self.functions.called.len()].clone();
+                whom.clone_from(&function.name);
+                let engine = self.engine.pid();
+                self.run(kind, move |probe| parts::run(&probe, &function, engine));
+                true
+            }
+            (Kind::TakeConnections, ..) => {
+                let called = self.called(who, &containers);
+                called.is_some_and(|(function, pid)| {
+                    whom = format!("and {} ({pid}) killed", function.name);
+                    let lasts = Duration::from_millis(self.random.between(200, 2000));
+                    self.run(kind, move |probe| crowd::run(probe, &function, pid, lasts));
+                    true
+                })
+            }
+            (Kind::LeaveChild, _, Some(launcher), _) => {
+                let called = self.called(who, &containers);
+                called.is_some_and(|(function, container)| {
+                    whom = format!("and {} ({container}) killed", function.name);
+                    self.leave_child(function, Started { container, launcher }, &containers)
+                })
             }
             (Kind::FillDisk, ..) => {
                 let filled = self.disk.as_ref().is_some_and(|disk| disk.fill().is_ok());
@@ -268,7 +324,7 @@ impl Faults {
                 taken.is_some()
             }
             (Kind::Reload, ..) => {
-                whom = self.functions[who % self.functions.len()].name.clone();
+                whom = self.functions.called[who % self.functions.called.len()].name.clone();
                 self.reload(&whom)
             }
             _ => false,
@@ -312,7 +368,7 @@ impl Faults {
         self.ledger().begin(Without::Engine);
         self.engine.kill();
         now.into_iter().for_each(|(_, end)| self.end(end));
-        let engine = self.home.start_some();
+        let engine = start(&self.home);
         self.ledger().end(Without::Engine);
         self.killed.push(std::mem::replace(&mut self.engine, engine));
     }
@@ -329,16 +385,77 @@ impl Faults {
         began
     }
 
+    /// A function that clients call, and its container.
+    fn called(
+        &self,
+        who: usize,
+        containers: &BTreeMap<String, Vec<i32>>,
+    ) -> Option<(Function, i32)> {
+        let function = &self.functions.called[who % self.functions.called.len()];
+        Some((function.clone(), *containers.get(&function.name)?.first()?))
+    }
+
+    /// Does a fault on a thread of its own.
+    fn run(&mut self, kind: Kind, fault: impl FnOnce(Probe) + Send + 'static) {
+        let probe = Probe::new(self.engine.address(), self.ledger.clone(), self.runs);
+        self.runs += 1;
+        self.running.retain(|(_, thread)| !thread.is_finished());
+        self.running.push((kind, std::thread::spawn(move || fault(probe))));
+    }
+
     /// Stops a container, calls it more often than it has room for, and lets it go on.
     fn flood(&mut self, pid: i32, function: Function) {
         let stopped = Duration::from_millis(self.random.between(100, 800));
-        let (address, ledger, number) = (self.engine.address(), self.ledger.clone(), self.floods);
-        self.floods += 1;
-        self.flooding.retain(|flood| !flood.is_finished());
-        self.flooding.push(std::thread::spawn(move || {
-            flood::run(pid, &function, stopped, address, number, &ledger)
-        }));
+        let (address, ledger, number) = (self.engine.address(), self.ledger.clone(), self.runs);
+        self.run(Kind::Flood, move |_| {
+            flood::run(pid, &function, stopped, address, number, &ledger);
+        });
     }
+
+    /// Kills one process of the twins, which cannot start again for a while.
+    fn keep_from_starting(&mut self, containers: &BTreeMap<String, Vec<i32>>) -> bool {
+        let lasts = Duration::from_millis(self.random.between(1500, 4000));
+        let (Some(twins), Some([killed, survivor])) =
+            (self.functions.twins.clone(), containers.get(twins::NAME).map(Vec::as_slice))
+        else {
+            return false;
+        };
+        let (killed, survivor) = (*killed, *survivor);
+        let stopped = |end: &End| matches!(end, End::Thaw(pid) if *pid == survivor);
+        if self.ends.iter().any(|(_, end)| stopped(end)) {
+            return false;
+        }
+        self.survivor = survivor;
+        self.run(Kind::KeepFromStarting, move |probe| {
+            twins::run(probe, &twins, killed, survivor, lasts);
+        });
+        true
+    }
+
+    /// Has a function leave behind a child that prints, and kills another function's container.
+    fn leave_child(
+        &mut self,
+        function: Function,
+        killed: Started,
+        containers: &BTreeMap<String, Vec<i32>>,
+    ) -> bool {
+        let lasts = Duration::from_millis(self.random.between(100, 1000));
+        let spilling = containers.get(orphans::NAME).and_then(|pids| pids.first()).copied();
+        let (Some(spills), Some(spilling)) = (self.functions.spills.clone(), spilling) else {
+            return false;
+        };
+        self.run(Kind::LeaveChild, move |probe| {
+            orphans::run(probe, &spills, spilling, &function, killed, lasts);
+        });
+        true
+    }
+}
+
+/// Starts an engine whose descriptors can be taken: it has as many as its `ulimit -n` says.
+pub fn start(home: &Arc<Home>) -> Engine {
+    const UNDER: &str = "ulimit -n \"$0\" && exec \"$@\"";
+    let descriptors = crowd::DESCRIPTORS.to_string();
+    home.start_under("sh", &["-c", UNDER, &descriptors])
 }
 
 /// Ends a command that may be waiting for an engine.

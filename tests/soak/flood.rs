@@ -44,8 +44,9 @@ pub fn run(
             let began = now_ns();
             // Each has a thread: a call that may be late must not hide when the next one ended.
             scope.spawn(move || {
-                let outcome = receive(&mut connection, &call);
-                let times = Times { opened, is_first: true, began, ended: now_ns() };
+                let outcome = receive(&mut connection, &call).outcome;
+                let times =
+                    Times { opened, idle_since: opened, is_first: true, began, ended: now_ns() };
                 tell(Told::Ended { id: call.id, call: Summary::of(&call), times, outcome });
             });
         }

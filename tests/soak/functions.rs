@@ -1,7 +1,9 @@
 //! The functions: one for each language and channel.
 
+use crate::{orphans, twins};
 use harness::{RINGS_ONLY, Setup, nightcore, repository, suite_channel};
-use std::path::Path;
+use std::fs::{self, File};
+use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::time::Duration;
 
@@ -38,6 +40,45 @@ impl Function {
     }
 }
 
+/// A function that one kind of fault is for. Clients do not call it.
+#[derive(Clone, Debug)]
+pub struct Special {
+    pub function: Function,
+    /// While this file is there its processes do not start.
+    file: PathBuf,
+}
+
+impl Special {
+    /// Keeps its processes from starting from now on. Whether that is so.
+    pub fn begin(&self) -> bool {
+        File::create(&self.file).is_ok()
+    }
+
+    /// Lets them start again.
+    pub fn end(&self) {
+        let _ = fs::remove_file(&self.file);
+    }
+}
+
+/// All functions of an engine.
+#[derive(Clone, Debug, Default)]
+pub struct Functions {
+    /// Those that clients call.
+    pub called: Vec<Function>,
+    /// Has two processes, of which one is kept from starting.
+    pub twins: Option<Special>,
+    /// Leaves behind a child that prints.
+    pub spills: Option<Special>,
+}
+
+impl Functions {
+    /// Each of them.
+    pub fn all(&self) -> impl Iterator<Item = &Function> {
+        let specials = self.twins.iter().chain(&self.spills).map(|special| &special.function);
+        self.called.iter().chain(specials)
+    }
+}
+
 /// The channels that the functions have: both, or the one that the suite runs over.
 fn channels() -> Vec<(&'static str, &'static str, u64)> {
     let only = suite_channel();
@@ -47,9 +88,11 @@ fn channels() -> Vec<(&'static str, &'static str, u64)> {
 }
 
 /// Adds the functions to a configuration. Their workers tell in `ran` which call they run.
-pub fn add(mut setup: Setup, ran: &Path) -> (Setup, Vec<Function>) {
-    let mut functions = Vec::new();
-    let ran = ran.to_str().expect("paths are text");
+pub fn add(mut setup: Setup, ran: &Path) -> (Setup, Functions) {
+    let mut functions = Functions::default();
+    let file = |name: &str| ran.with_file_name(name);
+    let (no_twin_file, spill_file) = (file("no-twin"), file("spill"));
+    let ran = text(ran);
     let mut add = |name: String, words: &[&str], channel: &str, timeout_ms: u64, more: &str| {
         // As many threads at the end as at the beginning, so that what belongs to them can be counted.
         let threads = "workers = { min = 4, max = 16 }";
@@ -57,7 +100,7 @@ pub fn add(mut setup: Setup, ran: &Path) -> (Setup, Vec<Function>) {
             "channel = \"{channel}\"\ntimeout = \"{timeout_ms}ms\"\ngrace = \"{GRACE_MS}ms\"\n{threads}\n{more}"
         );
         setup = setup.clone().command(&name, &[words, &[ran, &name]].concat(), &lines);
-        functions.push(Function { name, timeout: Duration::from_millis(timeout_ms) });
+        Function { name, timeout: Duration::from_millis(timeout_ms) }
     };
     let channels = channels();
     for (language, prefix) in LANGUAGES {
@@ -70,20 +113,30 @@ pub fn add(mut setup: Setup, ran: &Path) -> (Setup, Vec<Function>) {
         };
         let words: Vec<&str> = command.iter().map(String::as_str).collect();
         for (channel, suffix, timeout_ms) in channels.iter().copied() {
-            add(format!("{prefix}{suffix}"), &words, channel, timeout_ms, "");
+            let name = format!("{prefix}{suffix}");
+            functions.called.push(add(name, &words, channel, timeout_ms, ""));
         }
         if language == "c" {
             let limited = format!("ulimit -v {EATER_KIB} && ulimit -c 0 && exec \"$0\" \"$@\"");
-            add(
-                EATER.into(),
-                &[&["/bin/sh", "-c", &limited], &words[..]].concat(),
-                channels[0].0,
-                channels[0].2,
-                ONE_HEAP,
-            );
+            let (channel, _, timeout_ms) = channels[0];
+            let mut by_shell = |name: &str, script: &[&str], more: &str| {
+                let words = [&["/bin/sh", "-c"], script, &words].concat();
+                add(name.into(), &words, channel, timeout_ms, more)
+            };
+            functions.called.push(by_shell(EATER, &[&limited], ONE_HEAP));
+            let function =
+                by_shell(twins::NAME, &[twins::SCRIPT, text(&no_twin_file)], twins::PROCESSES);
+            functions.twins = Some(Special { function, file: no_twin_file.clone() });
+            let function = by_shell(orphans::NAME, &[orphans::SCRIPT, text(&spill_file)], "");
+            functions.spills = Some(Special { function, file: spill_file.clone() });
         }
     }
     (setup, functions)
+}
+
+/// A path as a word of a command line.
+fn text(path: &Path) -> &str {
+    path.to_str().expect("paths are text")
 }
 
 /// Builds the worker of a language; the command that starts it.

@@ -7,6 +7,8 @@ use std::collections::{BTreeMap, HashMap, VecDeque};
 
 /// A call ends by its deadline, and its client has heard so by then.
 const SLACK_NS: u64 = 100_000_000;
+/// The client number of requests whose bodies do not end. No client process has it.
+pub const PARTS: usize = 1003;
 /// So many of each kind of finding are told, the rest is counted.
 const MAX_TOLD: usize = 20;
 
@@ -43,6 +45,11 @@ pub struct Ledger {
     answered: u64,
     errors: BTreeMap<String, u64>,
     lost: u64,
+    /// Calls whose connection was ended because it was idle, and how often their last function would
+    /// have been called.
+    ended_idle: Vec<(u64, u16)>,
+    /// Parts of bodies that were refused.
+    parts_refused: u64,
     left: u64,
     faults: BTreeMap<&'static str, u64>,
     /// The last faults, and when they were.
@@ -133,6 +140,10 @@ impl Ledger {
                 self.lost += 1;
                 return;
             }
+            Outcome::Lost(_) if self.windows.may_be_ended_idle(times) => {
+                self.ended_idle.push((id, call.runs));
+                return;
+            }
             Outcome::Lost(text) => {
                 self.find(
                     Finding::Wrong,
@@ -156,8 +167,16 @@ impl Ledger {
         self.left += (before - self.open.len()) as u64;
     }
 
+    /// A request whose body did not end was refused.
+    pub fn part_refused(&mut self) {
+        self.parts_refused += 1;
+    }
+
     /// The last function of a call ran.
     pub fn ran(&mut self, id: u64, number: u16) {
+        if id >= first_id(PARTS, 0) && id < first_id(PARTS + 1, 0) {
+            self.find(Finding::Wrong, "a call ran whose body did not end");
+        }
         let runs = self.runs.entry((id, number)).or_default();
         *runs = runs.saturating_add(1);
         if *runs == 2 {
@@ -170,6 +189,11 @@ impl Ledger {
         let open: Vec<u64> = self.open.drain().map(|(id, _)| id).collect();
         for id in open {
             self.find(Finding::Hung, &format!("call {id} never ended"));
+        }
+        for (id, runs) in self.ended_idle.clone() {
+            if (0..runs).any(|number| self.runs.contains_key(&(id, number))) {
+                self.find(Finding::Wrong, &format!("the connection of call {id} was lost in it"));
+            }
         }
         for (id, runs) in std::mem::take(&mut self.ran) {
             if let Some(missing) = (0..runs).find(|number| !self.runs.contains_key(&(id, *number)))
@@ -190,6 +214,8 @@ impl Ledger {
             println!("error {name:22} {count:>9}");
         }
         println!("engine dead, UNAVAILABLE     {:>9}", self.lost);
+        println!("ended idle, before the call  {:>9}", self.ended_idle.len());
+        println!("parts of bodies refused      {:>9}", self.parts_refused);
         println!("left by a killed client      {:>9}", self.left);
         println!("runs of last functions       {:>9}", self.runs.len());
         println!("latest after its deadline    {:>6} ms", self.latest_ms);

@@ -4,15 +4,20 @@
 mod call;
 mod client;
 mod clients;
+mod crowd;
 mod disk;
 mod faults;
 mod flood;
 mod functions;
 mod ledger;
 mod options;
+mod orphans;
 mod outcome;
+mod parts;
+mod probe;
 mod ran;
 mod random;
+mod twins;
 mod usage;
 mod windows;
 
@@ -82,7 +87,10 @@ fn run(options: Options, may_mount: bool) -> ExitCode {
     let own = process::descriptors(std::process::id() as i32).len();
     let folder = tempfile::Builder::new().prefix("nc").tempdir().expect("a temporary folder");
     let ran_path = folder.path().join("ran");
-    let setup = Setup::new().gateway(&format!("listen = \"127.0.0.1:{}\"", free_port()));
+    let setup = Setup::new()
+        .gateway(&format!("listen = \"127.0.0.1:{}\"", free_port()))
+        .gateway(&format!("memory = \"{}\"", parts::MEMORY))
+        .admin();
     let (setup, functions) = functions::add(setup, &ran_path);
     let ledger = Arc::new(Mutex::new(Ledger::default()));
     let ran = Ran::start(&ran_path, ledger.clone()).expect("a named pipe can be made");
@@ -91,9 +99,9 @@ fn run(options: Options, may_mount: bool) -> ExitCode {
     if disk.is_none() {
         println!("skipped: soak on a full disk: mounts of its own are not permitted");
     }
-    let engine = home.start();
+    let engine = faults::start(&home);
     functions
-        .iter()
+        .all()
         .enumerate()
         .for_each(|(index, function)| warm_up(&engine, function, index as u64));
     println!("built and ready after {:.0} s", began.elapsed().as_secs_f64());
@@ -106,18 +114,11 @@ fn run(options: Options, may_mount: bool) -> ExitCode {
     let mut load = Load {
         options,
         ledger: ledger.clone(),
-        functions,
+        functions: functions.called.clone(),
         address: engine.address(),
         starts: [0; CLIENTS],
     };
-    let faults = Faults::new(
-        options.seed,
-        home.clone(),
-        ledger.clone(),
-        load.functions.clone(),
-        disk,
-        engine,
-    );
+    let faults = Faults::new(options.seed, home.clone(), ledger.clone(), functions, disk, engine);
     let (engine, killed, disk) = load.storm(faults);
     let back = harness::wait::find_within(BACK_WITHIN, || is_quiet(&engine).then_some(()));
     if back.is_none() {
@@ -258,9 +259,13 @@ impl Load {
     }
 }
 
-/// Whether every function has a worker, and no call is under way.
+/// Whether every process of every function has come to be, and no call is under way.
 fn is_quiet(engine: &Engine) -> bool {
-    engine.status().functions.iter().all(|f| f.workers > 0 && f.queued + f.running + f.waiting == 0)
+    engine
+        .status()
+        .functions
+        .iter()
+        .all(|f| f.workers > 0 && f.failing.is_none() && f.queued + f.running + f.waiting == 0)
 }
 
 /// What there was before the calls.
@@ -277,6 +282,10 @@ fn leftovers(load: &Load, engine: &Engine, killed: &[Engine], before: &Before) {
             Finding::Hung,
             &format!("calls are under way, with no client: {:#?}", engine.status()),
         );
+    }
+    let held = || engine.metrics().value("nightcore_memory_held_bytes");
+    if harness::wait::find_within(GONE_WITHIN, || (held() == 0.0).then_some(())).is_none() {
+        load.find(Finding::LeftOver, &format!("{} bytes held for no request", held()));
     }
     for more in before.possessions.more(engine, SETTLED_WITHIN) {
         load.find(Finding::LeftOver, &more);

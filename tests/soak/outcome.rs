@@ -35,6 +35,8 @@ pub enum Told {
 #[derive(Clone, Copy, Debug)]
 pub struct Times {
     pub opened: u64,
+    /// When the call before it on the connection had ended; when that was opened, if there was none.
+    pub idle_since: u64,
     /// The first call of its connection, which may not have been accepted yet.
     pub is_first: bool,
     pub began: u64,
@@ -68,7 +70,7 @@ impl Told {
             Told::Begins { id } => format!("b {id}\n"),
             Told::Ended { id, call, times, outcome } => {
                 let Summary { timeout_ms, runs, way } = call;
-                let Times { opened, is_first, began, ended } = times;
+                let Times { opened, idle_since, is_first, began, ended } = times;
                 let (kind, text) = match outcome {
                     Outcome::Answered => ("answered", ""),
                     Outcome::Error(text) => ("error", text.as_str()),
@@ -78,7 +80,8 @@ impl Told {
                 };
                 let text: String = text.replace('\n', " ").chars().take(MAX_TEXT).collect();
                 format!(
-                    "e {id} {timeout_ms} {runs} {way} {opened} {is_first} {began} {ended} {kind} {text}\n"
+                    "e {id} {timeout_ms} {runs} {way} {opened} {idle_since} {is_first} {began} \
+                     {ended} {kind} {text}\n"
                 )
             }
         }
@@ -86,7 +89,7 @@ impl Told {
 
     /// From a line.
     pub fn from_line(line: &str) -> Option<Told> {
-        let mut words = line.splitn(11, ' ');
+        let mut words = line.splitn(12, ' ');
         let kind = words.next()?;
         let mut word = || words.next();
         let id = word()?.parse().ok()?;
@@ -100,6 +103,7 @@ impl Told {
         };
         let times = Times {
             opened: word()?.parse().ok()?,
+            idle_since: word()?.parse().ok()?,
             is_first: word()?.parse().ok()?,
             began: word()?.parse().ok()?,
             ended: word()?.parse().ok()?,
@@ -118,17 +122,26 @@ impl Told {
     }
 }
 
+/// What came on a connection after a call was sent.
+pub struct Received {
+    pub outcome: Outcome,
+    /// Whether another call may be sent on the connection.
+    pub stays_open: bool,
+}
+
 /// What became of a call on this connection.
-pub fn receive(connection: &mut Connection, call: &Call) -> Outcome {
-    match connection.receive() {
-        Ok(response) => outcome(call, &response),
+pub fn receive(connection: &mut Connection, call: &Call) -> Received {
+    let (outcome, stays_open) = match connection.receive() {
+        // So is a request refused of which the engine has not read all.
+        Ok(response) => (outcome(call, &response), response.header("connection") != Some("close")),
         Err(error)
             if matches!(error.kind(), io::ErrorKind::WouldBlock | io::ErrorKind::TimedOut) =>
         {
-            Outcome::Silent
+            (Outcome::Silent, false)
         }
-        Err(error) => Outcome::Lost(error.to_string()),
-    }
+        Err(error) => (Outcome::Lost(error.to_string()), false),
+    };
+    Received { outcome, stays_open }
 }
 
 fn outcome(call: &Call, response: &Response) -> Outcome {

@@ -29,6 +29,10 @@ pub enum Without {
     EngineRunning,
     /// The engine has no descriptors for another connection.
     Descriptors,
+    /// More clients come than the engine may have, so that new ones wait.
+    Accepting,
+    /// Clients have all connections that they may have: one that is idle is ended for the next.
+    Room,
     /// The client with this number is stopped.
     Client(usize),
 }
@@ -65,14 +69,25 @@ impl Windows {
         })
     }
 
+    /// Whether a connection may be lost because it was idle, and was ended for another one. The
+    /// engine has seen nothing of its call then.
+    pub fn may_be_ended_idle(&self, times: Times) -> bool {
+        let mut full = self.of(Without::Room).chain(self.of(Without::Descriptors));
+        full.any(|window| {
+            let window = Window { to: window.to.map(|to| to + ACCEPT_AGAIN_NS), ..window };
+            window.shared(times.idle_since, times.ended) > 0
+        })
+    }
+
     /// How much later than at its deadline a call may end, ns.
     pub fn allowance(&self, client: usize, times: Times) -> u64 {
-        let Times { opened, is_first, began, ended } = times;
+        let Times { opened, is_first, began, ended, .. } = times;
         let stopped = self.of(Without::EngineRunning).chain(self.of(Without::Client(client)));
         let stopped = stopped.map(|window| window.shared(began, ended)).sum::<u64>();
         // One that came before may be waiting, too: behind others, or for an engine that is stopped.
         let not_accepted = self
             .of(Without::Descriptors)
+            .chain(self.of(Without::Accepting))
             .filter(|window| is_first && window.shared(opened, ended) > 0);
         let not_accepted = not_accepted
             .map(|window| {
