@@ -292,7 +292,8 @@ impl Faults {
                 called.is_some_and(|(function, pid)| {
                     whom = format!("and {} ({pid}) killed", function.name);
                     let lasts = Duration::from_millis(self.random.between(200, 2000));
-                    self.run(kind, move |probe| crowd::run(probe, &function, pid, lasts));
+                    let engine = self.engine.pid();
+                    self.run(kind, move |probe| crowd::run(probe, &function, engine, pid, lasts));
                     true
                 })
             }

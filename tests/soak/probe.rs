@@ -18,7 +18,7 @@ const BODY_BYTES: u64 = 100;
 const PAUSE: Duration = Duration::from_millis(20);
 /// A function whose process was killed answers again by then, whatever else happens: the pauses
 /// before restarts are 10 s at most.
-pub const AGAIN_WITHIN: Duration = Duration::from_secs(30);
+pub const AGAIN_WITHIN: Duration = Duration::from_secs(20);
 
 /// What a fault needs to make calls and to tell what is wrong.
 pub struct Probe {
