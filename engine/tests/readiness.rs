@@ -100,3 +100,16 @@ fn a_worker_that_dies_under_its_probe_is_followed_by_another_one() {
     scheduler.passed(5, container);
     assert!(!scheduler.is_ready(function));
 }
+
+#[test]
+fn a_function_is_available_when_a_container_is_ready_though_another_failed_meanwhile() {
+    let mut scheduler = Driven::<u64>::default();
+    let function = scheduler.add_function(Spec { processes: 2, ..simulated::spec("Foo", 4) });
+    let generation = Some(Generation::FIRST);
+    let container = scheduler.container_connected(0, function, generation, Mode::Threads);
+    // Nobody is ready yet, and the other process fails once more.
+    scheduler.set_unavailable(1, function, "ended 4 times");
+    scheduler.worker_ready(2, container);
+    assert_eq!(scheduler.status(3, function).unavailable, None);
+    assert!(scheduler.external(3, function, None, (Body(1), 1), CALL).is_ok());
+}

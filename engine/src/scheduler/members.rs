@@ -144,6 +144,10 @@ impl<P: Share, R> Scheduler<P, R> {
     pub(super) fn ready_in(&mut self, turn: &mut Turn<'_, P, R>, key: ContainerKey) {
         let container = &self.pool[key];
         let (function, generation) = (container.function(), container.membership().generation());
+        // Another one may have failed between this one's connection and its first worker.
+        if container.serves() {
+            self.functions[function].set_unavailable(None);
+        }
         let ready = self.pool.containers(function).filter(|(_, c)| {
             c.membership() == Membership::Launched(generation)
                 && matches!(c.phase(), Phase::Warming | Phase::Serving)
