@@ -12,8 +12,9 @@ use std::time::Duration;
 pub const NAME: &str = "Spills";
 /// Starts the program of the other words; while there is a file named by the first word, leaves a
 /// child instead. It exits when the child has its own session, or the child would die with it.
+/// The child prints a megabyte a second or so: what is kept of that must not fill the small disk.
 pub const SCRIPT: &str = "[ ! -e \"$0\" ] || { exec 4>&1; \
-    { setsid sh -c 'echo; exec yes >&4' & } | read -r _; exit 3; }; exec \"$@\"";
+    { setsid sh -c 'echo; while echo left >&4; do :; done' & } | read -r _; exit 3; }; exec \"$@\"";
 /// A stopped launcher goes on after 2 s at most.
 const REAPED_WITHIN: Duration = Duration::from_secs(10);
 
