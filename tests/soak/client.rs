@@ -91,7 +91,7 @@ fn tell(told: &Told) {
 }
 
 fn connection(orders: &Orders, next: &AtomicU64, stop: &AtomicBool) {
-    // When it was opened, and when its last call had ended.
+    // When it was opened, and when its last call was sent.
     let mut connection: Option<(Connection, u64, u64)> = None;
     while !stop.load(Ordering::Relaxed) {
         let number = next.fetch_add(1, Ordering::Relaxed);
@@ -129,9 +129,9 @@ fn connection(orders: &Orders, next: &AtomicU64, stop: &AtomicBool) {
         let _ = open.send("POST", &call.path(), &headers, call.body());
         let began = now_ns();
         let Received { outcome, stays_open } = receive(open, &call);
-        let ended = now_ns();
-        let times = Times { opened: *opened, idle_since: *idle_since, is_first, began, ended };
-        *idle_since = ended;
+        let times =
+            Times { opened: *opened, idle_since: *idle_since, is_first, began, ended: now_ns() };
+        *idle_since = began;
         let refused = matches!(&outcome, Outcome::Error(text) if text.starts_with("UNAVAILABLE") || text.starts_with("OVERLOADED"));
         if !stays_open {
             connection = None;

@@ -35,7 +35,8 @@ pub enum Told {
 #[derive(Clone, Copy, Debug)]
 pub struct Times {
     pub opened: u64,
-    /// When the call before it on the connection had ended; when that was opened, if there was none.
+    /// When the call before it on the connection was sent; when that was opened, if there was none.
+    /// The engine may have answered at once, to a client that was stopped until much later.
     pub idle_since: u64,
     /// The first call of its connection, which may not have been accepted yet.
     pub is_first: bool,
