@@ -25,6 +25,11 @@ pub(super) async fn check(core: CoreHandle, container: ContainerKey, launch: u64
     loop {
         let Some(answer) = core.borrow_mut().probe(container, launch) else { return };
         let Ok(outcome) = answer.await else { return };
+        // The end of a process under its probe is told by itself, and hides no answer before it.
+        if outcome.as_ref().is_err_and(|failure| failure.status == Status::ContainerDied) {
+            tokio::time::sleep(PAUSE).await;
+            continue;
+        }
         let Err(why) = shows_ready(outcome).await else {
             core.borrow_mut().start_checked(container, launch);
             return;
