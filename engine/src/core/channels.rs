@@ -110,6 +110,10 @@ impl Core {
             self.connections.close(channel);
         }
         self.forget_caller(now, key);
+        let process = match process {
+            Fate::Lives => self.processes.fate_of_leaving(container.identity.launch()),
+            ended => ended,
+        };
         self.note(now, Event::ContainerGone { container: key, failure, process });
         if let Some(launch) = container.identity.launch() {
             if self.scheduler.is_dying(key) {

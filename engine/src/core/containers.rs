@@ -142,6 +142,8 @@ impl Core {
             let now = now_ns();
             self.note(now, Event::ProcessEnded { container });
             self.run_actions(now);
+        } else if self.connections.containers().any(|c| c.identity.launch() == Some(launch)) {
+            self.processes.ended_first(launch);
         }
     }
 

@@ -3,7 +3,7 @@
 use crate::ids::ContainerKey;
 use crate::scheduler::Fate;
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
-use std::collections::{HashMap, HashSet};
+use std::collections::HashMap;
 use std::os::fd::{AsFd, OwnedFd};
 
 /// The processes of containers that are gone, and of their launcher.
@@ -13,8 +13,9 @@ pub(super) struct Processes {
     launcher: Option<OwnedFd>,
     /// Containers that are gone and whose process may still run, by launch.
     dying: HashMap<u64, ContainerKey>,
-    /// Launches of containers whose launcher has died, and which are not seen to be gone yet.
-    orphans: HashSet<u64>,
+    /// What became of processes that have ended before their containers were seen to be gone, by
+    /// launch.
+    ended: HashMap<u64, Fate>,
 }
 
 impl Processes {
@@ -22,8 +23,8 @@ impl Processes {
     /// containers with it, and is seen to be dead before they are.
     pub(super) fn fate_of_dead(&mut self, launch: Option<u64>) -> Fate {
         let Some(launch) = launch else { return Fate::Died };
-        if self.orphans.remove(&launch) {
-            return Fate::DiedWithLauncher;
+        if let Some(fate) = self.ended.remove(&launch) {
+            return fate;
         }
         let Some(launcher) = &self.launcher else { return Fate::Died };
         let mut fds = [PollFd::new(launcher.as_fd(), PollFlags::POLLIN)];
@@ -31,6 +32,17 @@ impl Processes {
             Ok(1..) => Fate::DiedWithLauncher,
             _ => Fate::Died,
         }
+    }
+
+    /// What has become of the process of a container that has left: the launcher may have told of
+    /// its end before.
+    pub(super) fn fate_of_leaving(&mut self, launch: Option<u64>) -> Fate {
+        launch.and_then(|launch| self.ended.remove(&launch)).unwrap_or(Fate::Lives)
+    }
+
+    /// The process of a launch has ended, and its container is not seen to be gone yet.
+    pub(super) fn ended_first(&mut self, launch: u64) {
+        self.ended.entry(launch).or_insert(Fate::Died);
     }
 
     /// A container is gone, and its process may still run.
@@ -45,7 +57,7 @@ impl Processes {
 
     /// The launcher has died, and with it the processes of these launches.
     pub(super) fn launcher_died(&mut self, launches: impl Iterator<Item = u64>) {
-        self.orphans.extend(launches);
+        self.ended.extend(launches.map(|launch| (launch, Fate::DiedWithLauncher)));
     }
 
     /// The process of this launch has ended. Returns its container, if that was gone before.
@@ -56,5 +68,22 @@ impl Processes {
     /// The launches of containers that are gone and whose process may still run.
     pub(super) fn dying(&self) -> Vec<u64> {
         self.dying.keys().copied().collect()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_end_that_is_told_before_its_container_is_gone_is_not_waited_for_again() {
+        let mut processes = Processes::default();
+        assert_eq!(processes.fate_of_leaving(Some(1)), Fate::Lives);
+        processes.ended_first(1);
+        assert_eq!(processes.fate_of_leaving(Some(1)), Fate::Died);
+        processes.launcher_died([2].into_iter());
+        processes.ended_first(2);
+        assert_eq!(processes.fate_of_dead(Some(2)), Fate::DiedWithLauncher);
+        assert_eq!(processes.fate_of_leaving(Some(2)), Fate::Lives, "it is forgotten");
     }
 }
