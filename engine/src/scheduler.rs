@@ -19,7 +19,6 @@ mod kept_slots;
 mod lease_table;
 mod leases;
 mod members;
-mod process_call_table;
 mod process_calls;
 mod readiness;
 mod recount;
@@ -45,7 +44,6 @@ use ended_by::EndedBy;
 use lease_table::Leases;
 use nightcore_runtime::protocol::control::Mode;
 use nightcore_runtime::protocol::{Broken, Failure, Status};
-use process_call_table::ProcessCalls;
 use std::num::NonZeroU32;
 use turn::Turn;
 use upkeep::Upkeep;
@@ -61,8 +59,8 @@ pub struct Scheduler<P, R> {
     leases: Leases,
     /// The calls that failed with the container that was lost last.
     failed_calls: FailedCalls,
-    /// Calls that processes have under way outside of any request.
-    process_calls: ProcessCalls,
+    /// Whether processes may make calls outside of any request.
+    takes_process_calls: bool,
     /// Calls of unknown functions, by [`Origin`].
     not_found: [u64; 2],
 }
@@ -77,7 +75,7 @@ impl<P, R> Default for Scheduler<P, R> {
             upkeep: Upkeep::default(),
             leases: Leases::default(),
             failed_calls: FailedCalls::default(),
-            process_calls: ProcessCalls::default(),
+            takes_process_calls: true,
             not_found: [0; 2],
         }
     }
@@ -194,7 +192,7 @@ impl<P: Share, R> Scheduler<P, R> {
             Event::LeaseRecalled { lease } => self.lease_recalled(lease),
             Event::LeaseCancelled { lease } => self.lease_cancelled(turn, lease),
             Event::LeaseStuck { lease } => self.lease_stuck(turn, lease),
-            Event::CalledAlone(call) => self.called_alone(turn, call),
+            Event::CalledAlone(call) => return self.called_alone(turn, call),
             Event::CalledDirectly { function, counts } => {
                 self.functions[function].called_directly(turn.now, counts);
             }

@@ -7,7 +7,7 @@ use nightcore_engine::ids::{CallNumber, ChannelKey, ContainerKey, FunctionId, Ge
 use nightcore_engine::scheduler::Action;
 use nightcore_runtime::protocol::control::Mode;
 use nightcore_runtime::protocol::limits::MAX_OUTSTANDING;
-use nightcore_runtime::protocol::{Failure, Status};
+use nightcore_runtime::protocol::{Broken, Failure, Status};
 use simulated::{Body, Driven, MS};
 
 /// The calling function and the called one, each with a process of one worker.
@@ -36,7 +36,7 @@ fn start() -> World {
 
 impl World {
     fn call(&mut self, tag: u64) {
-        self.scheduler.call_alone(1, (self.caller, tag), "Called", None);
+        self.scheduler.call_alone(1, (self.caller, tag), "Called", None).unwrap();
     }
 
     /// The worker and the number of the call that was sent.
@@ -81,7 +81,7 @@ fn a_process_call_ends_by_its_deadline_and_by_the_callees_timeout() {
     let mut world = start();
     let timeout = u64::try_from(simulated::spec("Called", 4).timeout.as_nanos()).unwrap();
     for (tag, asked, ends) in [(1, Some(5 * MS), 5 * MS), (2, Some(u64::MAX), 1 + timeout)] {
-        world.scheduler.call_alone(1, (world.caller, tag), "Called", asked);
+        world.scheduler.call_alone(1, (world.caller, tag), "Called", asked).unwrap();
         world.scheduler.advance(ends - 1);
         assert!(!world.scheduler.pending().any(|a| matches!(a, Action::Deliver { .. })));
         world.scheduler.advance(ends);
@@ -120,9 +120,23 @@ fn a_process_call_fails_with_the_process_that_runs_it() {
 }
 
 #[test]
+fn a_process_that_uses_a_number_twice_breaks_the_protocol() {
+    let mut world = start();
+    world.call(1);
+    let again = world.scheduler.call_alone(2, (world.caller, 1), "Called", None);
+    assert_eq!(again, Err(Broken::Invoke(1)));
+    let (channel, call) = world.sent();
+    let ran = Ran { began_at: 3, ended_at: 4 };
+    world.scheduler.complete(5, channel, call, ran, Ok(Body(9))).unwrap();
+    assert_eq!(world.ended(1), Ok(Body(9)));
+    world.call(1);
+    world.sent();
+}
+
+#[test]
 fn what_cannot_be_called_is_refused_at_once() {
     let mut world = start();
-    world.scheduler.call_alone(1, (world.caller, 1), "Nobody", None);
+    world.scheduler.call_alone(1, (world.caller, 1), "Nobody", None).unwrap();
     assert_eq!(world.ended(1), Err(Status::NotFound));
     let most = MAX_OUTSTANDING as u64;
     for tag in 2..most + 2 {

@@ -3,7 +3,7 @@
 use super::Scheduler;
 use super::action::Action;
 use super::turn::Turn;
-use crate::calls::{Caller, Parent, Share};
+use crate::calls::{Caller, Share};
 use crate::functions::Origin;
 use crate::ids::{CallNumber, ChannelKey};
 use nightcore_runtime::protocol::{CancelReason, Failure, InvokeNumber, Status};
@@ -23,20 +23,13 @@ impl<P: Share, R> Scheduler<P, R> {
         self.give_up(turn, vec![(id, tell)], CancelReason::Caller);
     }
 
-    /// A worker no longer wants an internal call that it made.
+    /// A process no longer wants an internal call that it made.
     pub(super) fn cancel_invoke(
         &mut self,
         turn: &mut Turn<'_, P, R>,
         channel: ChannelKey,
         tag: InvokeNumber,
     ) {
-        if self.pool.container_of(channel).is_none() {
-            return;
-        }
-        if let Some(call) = self.process_calls.with_tag(channel, tag) {
-            self.cancel_alone(turn, call);
-            return;
-        }
         if let Some(child) = self.pool.invokes(channel).and_then(|invokes| invokes.get(tag)) {
             let failure = Failure::new(Status::Cancelled, "the caller no longer wants it");
             self.cancel(turn, child, failure, CancelReason::Caller);
@@ -98,8 +91,10 @@ impl<P: Share, R> Scheduler<P, R> {
                     self.settle(turn, function, (caller, queued_ns), Err(failure));
                 }
                 Tell::Count(origin, status) => {
-                    if let Caller::Call(parent) = caller {
-                        self.forget_invoke(parent);
+                    match caller {
+                        Caller::Call(parent) => self.forget_invoke(parent.channel, parent.tag),
+                        Caller::Process { channel, tag } => self.forget_invoke(channel, tag),
+                        Caller::Client(_) | Caller::Lease(_) => {}
                     }
                     self.functions[function].count_end(origin, status);
                 }
@@ -114,11 +109,11 @@ impl<P: Share, R> Scheduler<P, R> {
         }
     }
 
-    /// The worker that made a call is told how it has ended, or does not want to know.
+    /// The process that made a call is told how it has ended, or does not want to know.
     #[inline]
-    pub(super) fn forget_invoke(&mut self, parent: Parent) {
-        if let Some(invokes) = self.pool.invokes_mut(parent.channel) {
-            invokes.ended(parent.tag);
+    pub(super) fn forget_invoke(&mut self, channel: ChannelKey, tag: InvokeNumber) {
+        if let Some(invokes) = self.pool.invokes_mut(channel) {
+            invokes.ended(tag);
         }
     }
 

@@ -140,13 +140,13 @@ impl<P: Share, R> Scheduler<P, R> {
             Caller::Lease(_) => {}
             Caller::Process { channel, tag } => {
                 f.count_end(Origin::Internal, status);
-                self.process_calls.ended(channel, tag);
+                self.forget_invoke(channel, tag);
                 turn.push(Action::Deliver { channel, tag, function: Some(function), outcome });
             }
             Caller::Call(parent) => {
                 f.count_end(Origin::Internal, status);
                 self.calls.forget_child(parent, queued_ns);
-                self.forget_invoke(parent);
+                self.forget_invoke(parent.channel, parent.tag);
                 self.deliver(turn, parent, function, outcome);
             }
         }

@@ -10,9 +10,9 @@ use super::turn::Turn;
 use crate::calls::{Caller, NewCall, Share};
 use crate::functions::admission::Refusal;
 use crate::functions::{Candidate, Lane, Origin};
-use crate::ids::{CallNumber, ChannelKey, ContainerKey, FunctionId};
+use crate::ids::{ChannelKey, ContainerKey, FunctionId};
+use nightcore_runtime::protocol::Broken;
 use nightcore_runtime::protocol::limits::MAX_OUTSTANDING;
-use nightcore_runtime::protocol::{CancelReason, Failure, Status};
 
 impl<P: Share, R> Scheduler<P, R> {
     /// The channel of a container's caller is ready.
@@ -28,20 +28,29 @@ impl<P: Share, R> Scheduler<P, R> {
     /// The engine stops, and every process is told to end: one that has something to finish cannot
     /// call any more.
     pub fn end_process_calls(&mut self) {
-        self.process_calls.end();
+        self.takes_process_calls = false;
     }
 
     /// Takes a call that a process makes outside of any request. Its end comes as
     /// [`Action::Deliver`].
-    pub(super) fn called_alone(&mut self, turn: &mut Turn<'_, P, R>, call: CallAlone<'_, P>) {
+    pub(super) fn called_alone(
+        &mut self,
+        turn: &mut Turn<'_, P, R>,
+        call: CallAlone<'_, P>,
+    ) -> Result<(), Broken> {
         let (channel, tag) = (call.channel, call.tag);
-        let (function, deadline) = match self.admit_alone(turn.now, &call) {
+        let Some(made) = self.pool.invokes(channel) else { return Ok(()) };
+        if made.get(tag).is_some() {
+            return Err(Broken::Invoke(tag.0));
+        }
+        let outstanding = made.len();
+        let (function, deadline) = match self.admit_alone(turn.now, &call, outstanding) {
             Ok(admitted) => admitted,
             Err(refusal) => {
                 self.refused(call.callee, Origin::Internal, refusal.status());
                 let (function, outcome) = (call.callee, Err(refusal.into()));
                 turn.push(Action::Deliver { channel, tag, function, outcome });
-                return;
+                return Ok(());
             }
         };
         self.functions[function].counts.accepted(Origin::Internal);
@@ -49,8 +58,11 @@ impl<P: Share, R> Scheduler<P, R> {
         let caller = Caller::Process { channel, tag };
         let admitted = NewCall { function, caller, payload, bytes, input, below: None, deadline };
         let id = self.enter(turn, admitted, Lane::Outside);
-        self.process_calls.add(channel, tag, id);
+        if let Some(made) = self.pool.invokes_mut(channel) {
+            made.began(tag, id);
+        }
         self.pump(turn, function);
+        Ok(())
     }
 
     /// The function that the call is for, and when it must have ended.
@@ -58,13 +70,14 @@ impl<P: Share, R> Scheduler<P, R> {
         &mut self,
         now: u64,
         call: &CallAlone<'_, P>,
+        outstanding: usize,
     ) -> Result<(FunctionId, u64), Refusal> {
         let name = || Refusal::NotFound { name: call.name.to_owned() };
         let callee = call.callee.ok_or_else(name)?;
-        if self.process_calls.are_over() {
+        if !self.takes_process_calls {
             return Err(Refusal::Unavailable { reason: "the engine is stopping".into() });
         }
-        if self.process_calls.count(call.channel) >= MAX_OUTSTANDING {
+        if outstanding >= MAX_OUTSTANDING {
             return Err(Refusal::TooManyCalls { most: MAX_OUTSTANDING });
         }
         let f = &mut self.functions[callee];
@@ -79,15 +92,10 @@ impl<P: Share, R> Scheduler<P, R> {
         self.pool.container_of(channel).map(|container| self.pool[container].function())
     }
 
-    /// A process no longer wants a call that it has made outside of any request.
-    pub(super) fn cancel_alone(&mut self, turn: &mut Turn<'_, P, R>, id: CallNumber) {
-        let failure = Failure::new(Status::Cancelled, "the caller no longer wants it");
-        self.cancel(turn, id, failure, CancelReason::Caller);
-    }
-
-    /// A caller is gone, and nobody waits for its calls any more.
+    /// Nobody waits any more for the calls that were made by this channel.
     pub(super) fn caller_gone(&mut self, turn: &mut Turn<'_, P, R>, channel: ChannelKey) {
-        let calls = self.process_calls.take(channel);
+        let made = self.pool.invokes(channel).into_iter().flat_map(|made| made.iter());
+        let calls = made.map(|(_, call)| call).collect();
         self.cancel_children(turn, calls);
     }
 }

@@ -24,8 +24,13 @@ impl Sums {
     fn of<P, R>(calls: &Calls<P, R>) -> Sums {
         let mut sums = Sums::default();
         for call in calls.iter() {
-            if let Some(Caller::Call(parent)) = call.caller() {
-                sums.invokes.insert((parent.channel, parent.tag), call.id());
+            let made_by = match call.caller() {
+                Some(Caller::Call(parent)) => Some((parent.channel, parent.tag)),
+                Some(Caller::Process { channel, tag }) => Some((*channel, *tag)),
+                _ => None,
+            };
+            if let Some(made_by) = made_by {
+                sums.invokes.insert(made_by, call.id());
             }
             let (queued, bytes, running, waiting, outside) =
                 sums.functions.entry(call.function()).or_default();

@@ -172,12 +172,12 @@ impl<R> Driven<R> {
         (channel, tag): (ChannelKey, u64),
         name: &str,
         deadline: Option<u64>,
-    ) {
+    ) -> Result<(), Broken> {
         let callee = self.scheduler.resolve(None, name);
         let (tag, payload) = (InvokeNumber(tag), Body(tag));
         let input = self.fingerprint(callee, payload);
         let call = CallAlone { channel, tag, callee, name, deadline, payload, bytes: 1, input };
-        self.told(now, Event::CalledAlone(call));
+        self.event(now, Event::CalledAlone(call))
     }
 
     pub fn passed(&mut self, now: u64, container: ContainerKey) {
