@@ -12,6 +12,8 @@ use simulated::{Body, Driven};
 /// How the tests know their calls.
 const CALL: u64 = 1;
 const PROBE: u64 = 2;
+/// After that a container that has lost a worker gets calls again, ns.
+const SECOND: u64 = 1_000_000_000;
 
 /// A function whose containers are checked, and the first of them with a worker.
 fn start(mode: Mode) -> (Driven<u64>, FunctionId, ContainerKey) {
@@ -99,6 +101,34 @@ fn a_worker_that_dies_under_its_probe_is_followed_by_another_one() {
     scheduler.container_gone(4, container, &failure);
     scheduler.passed(5, container);
     assert!(!scheduler.is_ready(function));
+}
+
+#[test]
+fn a_probe_that_ends_with_its_process_is_no_failed_call() {
+    // The worker may be seen to be gone before its process is.
+    for worker_first in [false, true] {
+        let (mut scheduler, function, container) = start(Mode::EventLoop);
+        assert!(scheduler.probe(1, container, PROBE));
+        let (channel, _) = sent(&mut scheduler)[0];
+        let failure = Failure::new(Status::ContainerDied, "the process died");
+        if worker_first {
+            scheduler.worker_gone(2, channel, &failure);
+        }
+        scheduler.container_gone(3, container, &failure);
+        assert_eq!(scheduler.take_failed_calls().count(), 0);
+
+        // One of a process that served later is none of its failed calls either.
+        let generation = Some(Generation::FIRST);
+        let next = scheduler.container_connected(4, function, generation, Mode::EventLoop);
+        let first = scheduler.worker_ready(4, next);
+        assert!(scheduler.probe(4, next, PROBE));
+        scheduler.worker_gone(5, first, &failure);
+        scheduler.worker_ready(6, next);
+        scheduler.passed(SECOND, next);
+        scheduler.external(SECOND, function, None, (Body(1), 1), CALL).unwrap();
+        scheduler.container_gone(SECOND + 1, next, &failure);
+        assert_eq!(scheduler.take_failed_calls().count(), 1);
+    }
 }
 
 #[test]

@@ -145,6 +145,8 @@ impl Container {
         if self.phase == Phase::Checking {
             let serves = self.membership.generation() == serving;
             self.phase = if serves { Phase::Serving } else { Phase::Warming };
+            // Until now there were probes only.
+            self.failed_calls = FailedCalls::default();
         }
     }
 

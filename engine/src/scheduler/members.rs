@@ -216,6 +216,7 @@ impl<P: Share, R> Scheduler<P, R> {
         if process != Fate::DiedWithLauncher {
             self.blame(turn, key);
         }
+        let was_checked = self.is_checked(key);
         let container = &mut self.pool[key];
         container.end();
         for channel in container.workers.ready().to_vec() {
@@ -225,7 +226,9 @@ impl<P: Share, R> Scheduler<P, R> {
             self.worker_gone(turn, caller, failure);
         }
         self.recall_from(turn, key);
-        self.failed_calls = std::mem::take(&mut self.pool[key].failed_calls);
+        let failed = std::mem::take(&mut self.pool[key].failed_calls);
+        // A probe is nobody's call.
+        self.failed_calls = if was_checked { FailedCalls::default() } else { failed };
         // One that was attached is not ended when it leaves.
         let is_launched = !self.pool[key].membership().is_attached();
         if process != Fate::Lives || !is_launched || !self.pool[key].keeps_slots() {
