@@ -11,6 +11,9 @@ use nix::unistd::{AccessFlags, eaccess};
 use super::nearest::nearest;
 use super::quote::quoted;
 
+/// Options whose value runs in place of a file.
+const CODE: [&str; 3] = ["--eval=", "--print=", "--run="];
+
 /// How an interpreter is called.
 struct Interpreter {
     /// Options of one letter that stand alone, also several of them behind one dash.
@@ -59,7 +62,7 @@ const NODE: Interpreter = Interpreter {
 const SHELL: Interpreter = Interpreter {
     letters: "aefhkmnpuvxBEHP",
     alone: &["-l", "--login", "--noprofile", "--norc", "--posix"],
-    valued: &["-o", "+o", "-eo", "-eu", "-euo", "-euxo"],
+    valued: &["-o", "+o", "-eo", "-euo", "-euxo"],
     joined: &[],
     extensions: &[],
     searches: true,
@@ -117,7 +120,8 @@ fn place(words: &[String], interpreter: &Interpreter) -> Option<usize> {
             !letters.is_empty() && letters.chars().all(|c| interpreter.letters.contains(c));
         let is_joined =
             interpreter.joined.iter().any(|option| word.len() > 2 && word.starts_with(option));
-        let is_assigned = word.starts_with("--") && word.contains('=');
+        let is_code = CODE.iter().any(|option| word.starts_with(option));
+        let is_assigned = word.starts_with("--") && word.contains('=') && !is_code;
         if is_letters || is_joined || is_assigned || interpreter.alone.contains(&word) {
             at += 1;
         } else if interpreter.valued.contains(&word) {
@@ -222,6 +226,7 @@ mod tests {
             (&["python3"], None),
             (&["node", "--import", "./x.mjs", "--max-old-space-size=64", "app.mjs"], Some(4)),
             (&["node", "-e", "1"], None),
+            (&["node", "--run=start", "app"], None),
             (&["node", "--new-option", "app.mjs"], None),
             (&["sh", "-ex", "run.sh"], Some(2)),
             (&["bash", "-euo", "pipefail", "run.sh"], Some(3)),
