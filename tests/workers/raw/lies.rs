@@ -55,8 +55,8 @@ fn call_without_end(channel: &mut Channel, first: u64) -> crate::Result<()> {
 /// Has one region after the other made, and gives each back.
 fn change_regions_without_end(control: &OwnedFd) -> crate::Result<()> {
     for number in 0_u64.. {
-        if number == 100 {
-            println!("a hundred regions were made");
+        if number == 300 {
+            println!("three hundred regions were made");
         }
         let request = RawControl { size: 16 << 20, ..RawControl::new(ControlKind::RegionRequest) };
         raw::send(control.as_fd(), request, "", &[])?;
