@@ -2,6 +2,7 @@
 
 use anyhow::{Context, Result, bail};
 use nix::fcntl::{Flock, FlockArg};
+use std::ffi::OsStr;
 use std::fs::{self, DirBuilder, File, Metadata};
 use std::io;
 use std::os::unix::fs::{DirBuilderExt, MetadataExt};
@@ -10,6 +11,11 @@ use std::time::{Duration, Instant};
 
 /// Longest path of a directory: its sockets' paths must fit the 108 bytes of a Unix address.
 const MAX_PATH_BYTES: usize = 90;
+
+/// The directory of the functions' logs.
+const LOGS: &str = "logs";
+/// The file that says which process has locked the directory, for people.
+const PID: &str = "pid";
 
 /// Time that the launcher of an engine that was killed has to end. It kills its containers at once,
 /// and gives up on those that do not die after 5 s.
@@ -47,12 +53,11 @@ pub fn share_logs(directory: &Path) -> io::Result<Flock<File>> {
 }
 
 fn logs(directory: &Path) -> PathBuf {
-    directory.join("logs")
+    directory.join(LOGS)
 }
 
-/// The file that says which process has locked the directory, for people.
 fn pid_file(directory: &Path) -> PathBuf {
-    directory.join("pid")
+    directory.join(PID)
 }
 
 /// The device and inode of what lies at a path.
@@ -169,7 +174,12 @@ fn fill(path: &Path) -> Result<()> {
     filled.with_context(|| format!("cannot write in {}", path.display()))
 }
 
-fn make_private(path: &Path) -> Result<()> {
+/// Makes a directory that nobody but this user can look into or change.
+///
+/// # Errors
+///
+/// When it cannot be made, or it is there and others can.
+pub fn make_private(path: &Path) -> Result<()> {
     let made = DirBuilder::new().recursive(true).mode(0o700).create(path);
     made.with_context(|| format!("cannot make the directory {}", path.display()))?;
     let metadata = fs::metadata(path)?;
@@ -201,26 +211,30 @@ enum Strangers {
     Leave,
 }
 
-/// Removes what an engine makes, and nothing else. `lock` is a file that earlier engines made.
+/// Removes what an engine makes, and nothing else. In a directory with strangers that are refused
+/// it removes nothing.
 fn clean(path: &Path, strangers: Strangers) -> Result<()> {
-    for entry in fs::read_dir(path)? {
-        let entry = entry?;
-        let name = entry.file_name();
-        let name = name.to_string_lossy();
-        let path = entry.path();
-        if name == "logs" {
-            none_is_fine(fs::remove_dir_all(&path))?;
-        } else if name.ends_with(".sock")
-            || name.starts_with("pipe-")
-            || name == "pid"
-            || name == "lock"
-        {
-            none_is_fine(fs::remove_file(&path))?;
-        } else if strangers == Strangers::Refuse {
-            bail!("{}: this is not an engine's directory: it holds {name:?}", path.display());
-        }
+    let names = fs::read_dir(path)?.map(|entry| entry.map(|entry| entry.file_name()));
+    let (ours, others): (Vec<_>, Vec<_>) =
+        names.collect::<io::Result<Vec<_>>>()?.into_iter().partition(|name| is_engine_s(name));
+    if strangers == Strangers::Refuse
+        && let Some(name) = others.first()
+    {
+        bail!("{}: this is not an engine's directory: it holds {name:?}", path.display());
+    }
+    for name in ours {
+        let path = path.join(&name);
+        let removed = if name == LOGS { fs::remove_dir_all(&path) } else { fs::remove_file(&path) };
+        none_is_fine(removed)?;
     }
     Ok(())
+}
+
+/// Whether an engine makes a file of this name. Earlier ones made `lock`.
+fn is_engine_s(name: &OsStr) -> bool {
+    let name = name.to_string_lossy();
+    let is_pipe_or_socket = name.ends_with(".sock") || name.starts_with("pipe-");
+    is_pipe_or_socket || [LOGS, PID, "lock"].contains(&&*name)
 }
 
 /// What is to be removed may be gone already.
@@ -297,8 +311,11 @@ mod tests {
         let path = parent.path().join("precious");
         DirBuilder::new().mode(0o700).create(&path).unwrap();
         fs::write(path.join("thesis.tex"), "x").unwrap();
+        // Names that engines use as well: none of them goes before the stranger's file is seen.
+        fs::create_dir(logs(&path)).unwrap();
+        (0..20).for_each(|i| fs::write(path.join(format!("{i}.sock")), "").unwrap());
         assert!(Directory::lock(&path).is_err());
-        assert!(path.join("thesis.tex").exists());
+        assert_eq!(fs::read_dir(&path).unwrap().count(), 22);
         assert!(Directory::lock(&parent.path().join("x".repeat(100))).is_err());
     }
 }

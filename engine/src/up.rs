@@ -5,7 +5,7 @@ use crate::buffer::{give_kept_back, keep_at_most};
 use crate::config::{self, Config, MIN_HELD_BYTES};
 use crate::core::{Core, CoreCalls, CoreHandle, admit_containers, keep_time, look_at_rings};
 use crate::descriptors::Shares;
-use crate::directory::{self, Directory};
+use crate::directory::{self, Directory, make_private};
 use crate::gateway::{Gateway, Health, Limits, MAX_HEADER_BYTES, Service, Stop, keep_timeouts};
 use crate::ids::FunctionId;
 use crate::launcher::{Keeper, outlive_file_size_limit, raise_open_files};
@@ -100,6 +100,9 @@ pub async fn run(options: Options<'_>) -> Result<()> {
         config: as_written(&config.path)?.into_os_string(),
         is_named,
     };
+    if !is_named && let Some(base) = directory.parent() {
+        make_private(base)?;
+    }
     let premises = Rc::new(RefCell::new(Premises::new(Directory::lock(directory)?)));
 
     let (events_in, mut events) = mpsc::unbounded_channel();

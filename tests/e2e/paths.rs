@@ -73,6 +73,18 @@ impl Place {
     }
 }
 
+#[test]
+fn a_base_that_others_may_change_is_refused() {
+    let place = Place::new();
+    place.config("nightcore.toml", &["Echo"]);
+    // They could put a directory of their own in the place of the engine's.
+    let base = place.runtime("run/nightcore");
+    fs::set_permissions(&base, fs::Permissions::from_mode(0o777)).unwrap();
+    let up = place.run(&["up"]);
+    assert_eq!(up.code, Some(2));
+    assert!(up.stderr.contains(&format!("directory {}", base.display())), "{}", up.stderr);
+}
+
 /// The process of the engine that `ps` shows.
 #[track_caller]
 fn engine_pid(ps: &mut Command) -> u32 {
