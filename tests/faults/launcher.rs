@@ -23,7 +23,10 @@ fn wait_for_another(engine: &Engine, function: &str, than: i32) {
 
 #[test]
 fn an_orphan_that_prints_without_end_occupies_nothing() {
-    let spill = "echo spilled; setsid yes & exit 3";
+    // It has left its process group, and the environment by which it would be found, before the
+    // function ends.
+    let spill = "rm -f left; echo spilled; setsid env -i sh -c 'touch left; exec yes' & \
+                 echo $! > orphan; until [ -e left ]; do :; done; exit 3";
     let home =
         Setup::new().functions(&["Echo"], &c()).command("Spills", &["sh", "-c", spill], "").home();
     let engine = home.start_some();
@@ -40,15 +43,13 @@ fn an_orphan_that_prints_without_end_occupies_nothing() {
     );
     assert_eq!(engine.text("Echo", "anew"), "anew");
     assert_eq!(engine.function("Spills").last_end.as_deref(), Some("exit code 3"));
-    // What was printed before the function ended is kept, and its orphans end with their pipe. The
-    // function is tried again and again, so there may be a new one at any time.
+    // Lines that were printed before the function ended are kept, and its orphans end with their
+    // pipe. The function is tried again and again, so there may be a new one at any time.
     engine.wait_for_log("Spills", "spilled");
-    let orphans = || -> Vec<i32> {
-        let is_orphan = |process: &Process| process.arguments.first().is_some_and(|a| a == "yes");
-        engine.processes().iter().filter(|process| is_orphan(process)).map(|p| p.pid).collect()
-    };
-    let these = orphans();
-    wait_until("the orphans to end", || !these.iter().any(|pid| process::is_alive(*pid)));
+    let orphan = wait_for("an orphan", || {
+        fs::read_to_string(home.path().join("orphan")).ok()?.trim().parse::<i32>().ok()
+    });
+    wait_until("the orphan to end", || !process::is_alive(orphan));
     engine.stop();
 }
 
@@ -117,6 +118,37 @@ fn a_child_in_a_session_of_its_own_ends_with_its_container() {
     wait_until("their end", || !second.iter().any(|pid| process::is_alive(*pid)));
     wait_until("those of the new process to live on", || sleeping(&engine).len() == 2);
     engine.stop();
+}
+
+#[test]
+fn children_that_an_engine_had_before_it_was_one_are_left_alone() {
+    let home = Setup::new().functions(&["Echo"], &c()).home();
+    // As the entry point of an image does it: `exec` keeps the process and its children.
+    let entry = "env -i sleep 1000 & echo $! > beside; exec \"$@\"";
+    let engine = home.start_under("sh", &["-c", entry, "entry"]);
+    let beside = fs::read_to_string(home.path().join("beside")).unwrap();
+    let beside: i32 = beside.trim().parse().unwrap();
+    let killed = engine.container("Echo");
+    process::signal(engine.launcher(), Signal::SIGKILL);
+    wait_for_another(&engine, "Echo", killed);
+    assert!(process::is_alive(beside), "it is no orphan of the launcher");
+    engine.stop();
+    assert!(process::is_alive(beside), "it is none of the engine's");
+    process::signal(beside, Signal::SIGKILL);
+}
+
+#[test]
+fn a_launcher_that_dies_while_its_engine_stops_is_not_replaced() {
+    let stay = format!("trap '' TERM; {}; exec sleep 1000", c().display());
+    let home = Setup::new().command("Echo", &["sh", "-c", &stay], "stop_timeout = \"1m\"").home();
+    let engine = home.start();
+    let launcher = engine.launcher();
+    engine.terminate();
+    wait_until("the process to linger", || sleeping(&engine).len() == 1);
+    process::signal(launcher, Signal::SIGKILL);
+    wait_until("the engine's end", || engine.processes().is_empty());
+    assert!(!home.directory().exists(), "it ended in order");
+    assert!(!engine.stderr().contains("started anew"), "{}", engine.stderr());
 }
 
 /// The children of a process, dead ones as well.

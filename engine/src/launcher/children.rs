@@ -23,7 +23,7 @@ fn listed_children() -> Option<Vec<i32>> {
 }
 
 /// The processes whose parent this process is, or became as a subreaper.
-fn children() -> Vec<i32> {
+pub(super) fn children() -> Vec<i32> {
     listed_children().unwrap_or_else(found_children)
 }
 
@@ -55,12 +55,14 @@ fn parent_of(pid: i32) -> Option<i32> {
     stat.rsplit_once(')')?.1.split_ascii_whitespace().nth(1)?.parse().ok()
 }
 
-/// Kills and reaps every descendant: as a subreaper this process becomes the parent of what a
-/// killed child leaves behind, so it goes on until no child is left, or the time is over.
-pub(super) fn end_all(within: Duration) {
+/// Kills and reaps every descendant but these children: as a subreaper this process becomes the
+/// parent of what a killed child leaves behind, so it goes on until no other child is left, or the
+/// time is over.
+pub(super) fn end_all_but(spared: &[i32], within: Duration) {
     let until = Instant::now() + within;
     loop {
-        let children = children();
+        let children: Vec<i32> =
+            children().into_iter().filter(|pid| !spared.contains(pid)).collect();
         if children.is_empty() || Instant::now() >= until {
             return;
         }

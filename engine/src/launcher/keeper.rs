@@ -86,6 +86,9 @@ pub struct Keeper {
     deaths: Deaths,
     /// Where a container that starts connects to.
     premises: Rc<RefCell<Premises>>,
+    /// Children that this process had before it was an engine: a shell that starts programs in the
+    /// background, and then becomes the engine by `exec`, leaves them to it.
+    inherited: Vec<i32>,
 }
 
 impl Keeper {
@@ -98,13 +101,23 @@ impl Keeper {
     ) -> Result<Keeper> {
         // Orphans of a launcher that is killed come to the engine, which ends them.
         children::become_subreaper().context("cannot become a subreaper")?;
+        let inherited = children::children();
         let supervisor = Rc::new(RefCell::new(Supervisor::new(now_ns())));
         let launcher =
             Launcher::spawn(directory, open_files).context("cannot start the launcher")?;
         launcher.introduce(&core);
         let deaths = signal(SignalKind::child()).context("cannot handle SIGCHLD")?;
         let directory = directory.to_owned();
-        Ok(Keeper { core, directory, open_files, supervisor, launcher, deaths, premises })
+        Ok(Keeper {
+            core,
+            directory,
+            open_files,
+            supervisor,
+            launcher,
+            deaths,
+            premises,
+            inherited,
+        })
     }
 
     /// Starts containers of a new generation of a function.
@@ -142,7 +155,10 @@ impl Keeper {
                 // end at once.
                 biased;
                 Some(event) = events.recv() => self.container_event(event),
-                news = self.launcher.news() => self.launcher_news(news).await,
+                news = self.launcher.news() => match news {
+                    Some(news) => self.launcher_news(news),
+                    None => self.replace_launcher().await,
+                },
                 () = self.launcher.flush() => Vec::new(),
                 _ = self.deaths.recv() => {
                     children::reap_all_but(self.launcher.child.id() as i32);
@@ -172,7 +188,11 @@ impl Keeper {
             tokio::select! {
                 // What the core tells of containers is of no interest any more.
                 Some(_) = events.recv() => {}
-                news = self.launcher.news() => drop(self.launcher_news(news).await),
+                news = self.launcher.news() => drop(match news {
+                    Some(news) => self.launcher_news(news),
+                    // Its containers end with it, and another one has nothing to do.
+                    None => self.launcher_died(),
+                }),
                 () = self.launcher.flush() => {}
                 () = &mut hurry, if is_patient => {
                     is_patient = false;
@@ -196,7 +216,7 @@ impl Keeper {
         if tokio::time::timeout(LAUNCHER_ENDS_WITHIN, gone).await.is_err() {
             let _ = nix::sys::signal::kill(nix::unistd::Pid::from_raw(pid), Signal::SIGKILL);
         }
-        children::end_all(END_ORPHANS_WITHIN);
+        children::end_all_but(&self.inherited, END_ORPHANS_WITHIN);
     }
 
     fn container_event(&mut self, event: ContainerEvent) -> Vec<Task> {
@@ -229,29 +249,31 @@ impl Keeper {
         }
     }
 
-    async fn launcher_news(&mut self, news: Option<News>) -> Vec<Task> {
+    fn launcher_news(&mut self, news: News) -> Vec<Task> {
         let (launch, how) = match news {
-            Some(News::Started { launch, pid }) => {
+            News::Started { launch, pid } => {
                 self.supervisor.borrow_mut().started(launch, pid);
                 return Vec::new();
             }
-            Some(News::CannotStart { launch, error }) => (launch, End::NotStarted(error)),
-            Some(News::Exited { launch, how }) => (launch, how),
-            None => {
-                return self.replace_launcher().await;
-            }
+            News::CannotStart { launch, error } => (launch, End::NotStarted(error)),
+            News::Exited { launch, how } => (launch, how),
         };
         self.core.borrow_mut().launch_ended(launch);
         self.supervisor.borrow_mut().ended(now_ns(), launch, how)
     }
 
-    async fn replace_launcher(&mut self) -> Vec<Task> {
-        say("the launcher died; its containers are started anew");
+    /// Ends what is left of a launcher that has died, or that cannot be understood.
+    fn launcher_died(&mut self) -> Vec<Task> {
         let _ = self.launcher.child.kill();
         let _ = self.launcher.child.wait();
-        children::end_all(END_ORPHANS_WITHIN);
+        children::end_all_but(&self.inherited, END_ORPHANS_WITHIN);
         self.core.borrow_mut().launcher_died();
-        let tasks = self.supervisor.borrow_mut().launcher_died(now_ns());
+        self.supervisor.borrow_mut().launcher_died(now_ns())
+    }
+
+    async fn replace_launcher(&mut self) -> Vec<Task> {
+        say("the launcher died; its containers are started anew");
+        let tasks = self.launcher_died();
         loop {
             match Launcher::spawn(&self.directory, self.open_files) {
                 Ok(launcher) => {

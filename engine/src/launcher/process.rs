@@ -2,7 +2,7 @@
 //! is gone it ends them all and itself.
 
 use super::cgroup::{Controller, Group, Groups};
-use super::children::{become_subreaper, end_all, end_orphans, reap_any};
+use super::children::{become_subreaper, end_all_but, end_orphans, reap_any};
 use super::end::End;
 use super::inherit::{close_descriptors_on_exec, ignore_signals, reset_signals};
 use super::limits::{limit_data, limit_open_files, set_open_files};
@@ -91,7 +91,7 @@ pub fn run(socket: i32, directory: &Path, open_files: u64) -> Result<()> {
         told: HashSet::new(),
     };
     launcher.serve(&deaths)?;
-    end_all(END_WITHIN);
+    end_all_but(&[], END_WITHIN);
     launcher.outputs.finish();
     launcher.remove_groups();
     Ok(())
