@@ -1,8 +1,8 @@
-//! Messages for the person who runs the engine, and what functions print: as they are, or in columns for who writes functions
-//! and watches (`nightcore dev`).
+//! Messages for the person who runs the engine, and the lines that functions print: as they are, or
+//! in columns for the person who writes functions and watches them (`nightcore dev`).
 //!
-//! Standard error may be a pipe that nobody reads. Neither the engine nor the launcher may ever wait for it: what does
-//! not fit is left out.
+//! Standard error may be a pipe or a terminal that nobody reads. Neither the engine nor the launcher
+//! ever waits for it: lines that do not fit are left out.
 
 mod columns;
 mod visible;
@@ -14,12 +14,17 @@ use crate::wall_clock;
 use columns::OWN_NAME;
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use std::borrow::Cow;
+use std::fs::{self, File, OpenOptions};
 use std::io;
 use std::os::fd::AsFd;
+use std::os::unix::fs::{FileTypeExt, OpenOptionsExt};
+use std::sync::OnceLock;
 use visible::stderr_is_terminal;
 
 /// A pipe that is writable takes this much at once without waiting.
 const CHUNK_BYTES: usize = 4096;
+/// Where this process can open its standard error.
+const STDERR: &str = "/proc/self/fd/2";
 
 /// Writes a line, with the engine's name before it. Further lines of the text are indented: parts
 /// of it may come from outside.
@@ -50,13 +55,32 @@ fn shown(text: &[u8]) -> Cow<'_, [u8]> {
 }
 
 /// Writes these bytes, or as many of them as standard error takes without waiting.
-fn show(bytes: &[u8]) {
-    let error = io::stderr();
-    for chunk in bytes.chunks(CHUNK_BYTES) {
-        let mut fds = [PollFd::new(error.as_fd(), PollFlags::POLLOUT)];
+fn show(mut bytes: &[u8]) {
+    let given = io::stderr();
+    let error = nonblocking_stderr().map_or(given.as_fd(), File::as_fd);
+    while !bytes.is_empty() {
+        let mut fds = [PollFd::new(error, PollFlags::POLLOUT)];
         let writable = matches!(poll(&mut fds, PollTimeout::ZERO), Ok(1..));
-        if !writable || nix::unistd::write(&error, chunk).is_err() {
-            return;
+        let chunk = &bytes[..bytes.len().min(CHUNK_BYTES)];
+        match writable.then(|| nix::unistd::write(error, chunk)) {
+            Some(Ok(written @ 1..)) => bytes = &bytes[written..],
+            _ => return,
         }
     }
+}
+
+/// The terminal or pipe that is standard error, opened once more so that a write to it never waits.
+/// Others have it open, too: to change what they have would change their writes. And what is
+/// writable may take less than a chunk: a terminal that nobody reads, or a pipe that the launcher
+/// has just filled.
+fn nonblocking_stderr() -> Option<&'static File> {
+    static OPENED: OnceLock<Option<File>> = OnceLock::new();
+    let open = || {
+        // A file would be written from its beginning, and a socket cannot be opened.
+        let kind = fs::metadata(STDERR).ok()?.file_type();
+        let mut options = OpenOptions::new();
+        options.write(true).custom_flags(libc::O_NONBLOCK | libc::O_NOCTTY);
+        (kind.is_fifo() || kind.is_char_device()).then(|| options.open(STDERR).ok())?
+    };
+    OPENED.get_or_init(open).as_ref()
 }

@@ -23,10 +23,12 @@ use crate::watch::Watch;
 use anyhow::{Context, Result, anyhow};
 use nightcore_runtime::ipc::slice::{SHORTEST_SLICE_NS, ask_for_short_slice};
 use nightcore_runtime::protocol::control::ChannelKind;
+use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use std::cell::RefCell;
 use std::fs::File;
-use std::io::{self, IsTerminal, Write};
+use std::io::{self, IsTerminal};
 use std::net::SocketAddr;
+use std::os::fd::AsFd;
 use std::path::Path;
 use std::rc::Rc;
 use std::time::{Duration, SystemTime};
@@ -306,9 +308,24 @@ async fn announce(core: CoreHandle, address: String, ready: Option<File>) {
     };
     say(&line);
     notify(&format!("STATUS={line}"));
-    if let Some(mut ready) = ready {
-        // Whoever asked for the line may have left.
-        let _ = writeln!(ready, "{line}");
+    if let Some(ready) = ready {
+        write_when_writable(&ready, format!("{line}\n").as_bytes()).await;
+    }
+}
+
+/// Writes to a descriptor whose reader may have left, or may not read for a while.
+async fn write_when_writable(file: &File, mut bytes: &[u8]) {
+    while !bytes.is_empty() {
+        let mut fds = [PollFd::new(file.as_fd(), PollFlags::POLLOUT)];
+        if poll(&mut fds, PollTimeout::ZERO) == Ok(0) {
+            tokio::time::sleep(READY_PAUSE).await;
+            continue;
+        }
+        // A pipe that is writable takes this much at once.
+        match nix::unistd::write(file, &bytes[..bytes.len().min(libc::PIPE_BUF)]) {
+            Ok(written) => bytes = &bytes[written..],
+            Err(_) => return,
+        }
     }
 }
 

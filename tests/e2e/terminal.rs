@@ -1,7 +1,9 @@
 //! What functions print, and other text from outside, cannot command the terminal that shows it.
 
+use harness::process::signal;
 use harness::workers::c;
 use harness::{Engine, Setup, wait_for, wait_until};
+use nix::sys::signal::Signal;
 use std::fs::File;
 use std::io::Read;
 use std::os::fd::{FromRawFd, OwnedFd};
@@ -21,16 +23,19 @@ struct Terminal {
     shown: Arc<Mutex<Vec<u8>>>,
 }
 
+/// A terminal: its side of the person who watches, and that of programs.
+fn open_terminal() -> (File, OwnedFd) {
+    let (mut master, mut end) = (0, 0);
+    // SAFETY: two integers are written, and nothing is asked of the name, the settings and the size.
+    let made = unsafe { libc::openpty(&mut master, &mut end, null_mut(), null_mut(), null_mut()) };
+    assert_eq!(made, 0, "{}", std::io::Error::last_os_error());
+    // SAFETY: both were opened just now, and nobody else has them.
+    unsafe { (File::from_raw_fd(master), OwnedFd::from_raw_fd(end)) }
+}
+
 impl Terminal {
     fn new() -> Terminal {
-        let (mut master, mut end) = (0, 0);
-        // SAFETY: two integers are written, and nothing is asked of the name, the settings and the
-        // size.
-        let made =
-            unsafe { libc::openpty(&mut master, &mut end, null_mut(), null_mut(), null_mut()) };
-        assert_eq!(made, 0, "{}", std::io::Error::last_os_error());
-        // SAFETY: both were opened just now, and nobody else has them.
-        let (mut master, end) = unsafe { (File::from_raw_fd(master), OwnedFd::from_raw_fd(end)) };
+        let (mut master, end) = open_terminal();
         let shown = Arc::new(Mutex::new(Vec::new()));
         let seen = shown.clone();
         std::thread::spawn(move || {
@@ -103,6 +108,26 @@ fn an_engine_shows_what_functions_print_and_no_commands() {
     terminal.line("plain");
     is_harmless(&terminal.text());
     engine.stop();
+}
+
+#[test]
+fn a_terminal_that_nobody_reads_holds_nobody_up() {
+    let home = Setup::new().functions(&["Print", "Echo"], &c()).home();
+    let (master, end) = open_terminal();
+    let engine = home.start_to("up", Stdio::null(), end);
+    // Short lines: a terminal has room for the beginning of the last one that it takes.
+    engine.answer("Print", "ab\n".repeat(100_000) + "after\n");
+    // The launcher has read all of it, starts and reaps, and the engine goes on.
+    engine.wait_for_log("Print", "after");
+    let killed = engine.container("Echo");
+    signal(killed, Signal::SIGKILL);
+    wait_until("another process to serve", || {
+        let echo = engine.function("Echo");
+        echo.workers > 0 && echo.processes.iter().all(|process| process.pid != killed)
+    });
+    assert_eq!(engine.text("Echo", "x"), "x");
+    engine.stop();
+    drop(master);
 }
 
 #[test]

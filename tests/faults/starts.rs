@@ -2,12 +2,50 @@
 //! function.
 
 use harness::workers::c;
-use harness::{Home, Setup, wait_until, wait_until_within};
-use std::fs;
+use harness::{Home, Setup, process, wait_for, wait_until, wait_until_within};
+use nix::sys::signal::Signal;
+use std::fs::{self, File};
+use std::io::{BufRead, BufReader, Read, Write};
+use std::os::fd::AsRawFd;
+use std::os::unix::process::CommandExt;
 use std::time::{Duration, Instant};
 
 /// Much less than what a call may take: whoever waits for its deadline is late.
 const SOON: Duration = Duration::from_secs(10);
+
+#[test]
+fn a_full_pipe_for_the_ready_line_holds_nobody_up() {
+    let home = Setup::new().functions(&["Echo"], &c()).home();
+    let (mut reader, mut writer) = std::io::pipe().unwrap();
+    let fd = writer.as_raw_fd();
+    // SAFETY: F_GETPIPE_SZ only asks.
+    let room = unsafe { libc::fcntl(fd, libc::F_GETPIPE_SZ) };
+    writer.write_all(&vec![b'x'; room as usize]).unwrap();
+    let mut up = home.command("up");
+    up.args(["--ready-fd", &fd.to_string()])
+        .stderr(File::create(home.path().join("said")).unwrap());
+    // SAFETY: the closure makes only system calls, which is allowed between fork and exec.
+    unsafe {
+        up.pre_exec(move || {
+            libc::prctl(libc::PR_SET_PDEATHSIG, libc::SIGKILL, 0, 0, 0);
+            libc::fcntl(fd, libc::F_SETFD, 0);
+            Ok(())
+        });
+    }
+    let mut up = up.spawn().unwrap();
+    drop(writer);
+    let said = || std::fs::read_to_string(home.path().join("said")).unwrap();
+    wait_until("the line on standard error", || said().contains("ready: "));
+    let answered = home.nightcore("invoke", &["Echo", "-d", "x"]);
+    assert_eq!(answered.text(), "x", "{}", answered.stderr);
+    let mut line = vec![0; room as usize];
+    reader.read_exact(&mut line).unwrap();
+    let mut line = String::new();
+    BufReader::new(reader).read_line(&mut line).unwrap();
+    assert!(line.ends_with(", 1 functions\n"), "{line:?}");
+    process::signal(up.id() as i32, Signal::SIGTERM);
+    assert!(wait_for("the end of the engine", || up.try_wait().unwrap()).success());
+}
 
 #[test]
 fn a_function_is_available_while_one_of_its_processes_is_ready() {
