@@ -147,8 +147,8 @@ typedef struct nc_worker nc_worker;
 // - anything else: FUNCTION_FAILED.
 //
 // No exception may leave it, and its thread must not end in it: pthread_exit, and a pthread_cancel
-// of the thread, abort the process. `req` is valid until it returns, and belongs to the thread it runs
-// on.
+// of the thread, abort the process. `req` is valid until it returns, and belongs to the thread it
+// runs on.
 typedef int32_t (*nc_handler)(nc_request *req, void *user);
 
 // Borrowed bytes: they belong to someone else, and are not terminated by a zero. `data` may be
@@ -381,15 +381,12 @@ void nc_answer_free(nc_answer *answer);
 // its answer. The wait lends the worker's place to another call. On a handler's thread only.
 //
 // `parts` may be NULL if `count` is 0; what they hold has been copied or sent when the function
-// returns. A name that is none of a function is NC_NOT_FOUND. NC_OK: `answer` is the caller's, to be freed by nc_answer_free. Otherwise `answer` is
+// returns. NC_OK: `answer` is the caller's, to be freed by nc_answer_free. Otherwise `answer` is
 // NULL, and a handler that returns the status passes the error on.
 //
-// NC_INVALID_STATE: the request has been answered or has ended, or is one of nc_worker_next.
-int32_t nc_call(nc_request *req,
-                const char *name,
-                const nc_bytes *parts,
-                size_t count,
-                nc_answer **answer);
+// NC_NOT_FOUND: there is no function of this name, or no function can have it. NC_INVALID_STATE:
+// the request has been answered or has ended, or is one of nc_worker_next.
+int32_t nc_call(nc_request *req, const char *name, const nc_bytes *parts, size_t count, nc_answer **answer);
 
 // As nc_call, with options, which may be NULL, and the reason in `error`, which may be NULL. An
 // error is the caller's, to be freed by nc_error_free; without one `*error` is set to NULL.
@@ -440,12 +437,13 @@ int32_t nc_next_answer(nc_request *req,
 // none of its handlers runs. The call has no request above it, so the end of a request does not
 // cancel it. Its deadline is the function's own timeout, or sooner by `options`.
 //
-// The first such call makes a channel, and a thread of the library's, nc-caller. From then on calls
-// can be made until the process ends, also after nc_serve has returned.
+// Such calls can be made until the process ends, also after nc_serve has returned; with an event
+// loop until nc_worker_free, or longer if there was one before. The first one makes a channel, and
+// a thread of the library's, nc-caller.
 //
-// NC_INVALID_STATE: the process does not serve yet; the engine has told it to end, and it has made
-// no such call before; or this is the thread of nc_on_answer, which must not wait. NC_OVERLOADED:
-// 1024 such calls are under way. NC_UNAVAILABLE: the engine has gone, or is too old.
+// NC_INVALID_STATE: the process does not serve, or this is the thread of nc_on_answer, which must
+// not wait. NC_OVERLOADED: 1024 such calls are under way. NC_UNAVAILABLE: the engine has gone, or
+// is too old.
 int32_t nc_process_call(const char *name,
                         const nc_bytes *parts,
                         size_t count,
@@ -498,10 +496,9 @@ int32_t nc_reply_buffer(nc_request *req,
 
 // Answers with the error FUNCTION_FAILED and this message, of which callers see up to 512 bytes;
 // the function's log has it, too, in a line with the id of the call. For reasons that callers may
-// know: see nc_fail_unexpectedly for others. NC_OK: the request is answered, and what the handler then returns says nothing more, so `return
-// nc_fail(req, "no such user");` is fine.
-int32_t nc_fail(nc_request *req,
-                const char *message);
+// know: see nc_fail_unexpectedly for others. NC_OK: the request is answered, and what the handler
+// then returns says nothing more, so `return nc_fail(req, "no such user");` is fine.
+int32_t nc_fail(nc_request *req, const char *message);
 
 // Answers with the error FUNCTION_FAILED for a reason that is not meant for callers, such as the
 // text of an exception: `message` goes to the function's log, and callers see the id by which it

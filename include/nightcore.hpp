@@ -92,9 +92,9 @@ public:
     }
 
     // A failure of the library's own, which has no object of the C interface.
-    Error(std::int32_t status, const char *message) : Error(status, static_cast<nc_error *>(nullptr)) {
+    Error(std::int32_t status, const std::string &message) : Error(status, nullptr) {
         state_->message = message;
-        state_->what += std::string(": ") + message;
+        state_->what += ": " + message;
     }
 
     // One of NC_NOT_FOUND, ...
@@ -491,14 +491,14 @@ template <class T> std::int32_t answer(nc_request *request, T value) {
     }
 }
 
-// Calls outside of any request.
+// A call outside of any request.
 template <class... Parts>
 Answer process_call(const std::string &name, const nc_call_options *options, const Parts &...parts) {
     const std::array<nc_bytes, sizeof...(Parts)> body = {bytes(parts)...};
     nc_answer *answer = nullptr;
     nc_error *error = nullptr;
     const std::int32_t status =
-        nc_process_call(name.c_str(), body.data(), body.size(), options, &answer, &error);
+        nc_process_call(callee(name), body.data(), body.size(), options, &answer, &error);
     check(status, error);
     return Answer(answer);
 }
@@ -520,8 +520,9 @@ template <class F> std::int32_t run(nc_request *request, void *user) noexcept {
             return answer(request, handler(req));
         }
     } catch (const Error &error) {
-        // Without an error object the library itself still knows what failed last.
-        return error.raw() == nullptr ? error.status() : nc_pass_on(request, error.raw());
+        if (error.raw() != nullptr) return nc_pass_on(request, error.raw());
+        // It failed before it came to the library; or else the library itself still knows what failed last.
+        return error.message().empty() ? error.status() : nc_fail(request, error.what());
     } catch (const std::exception &error) {
         return fail(request, error.what());
     } catch (...) {
@@ -534,7 +535,8 @@ template <class F> std::int32_t run(nc_request *request, void *user) noexcept {
 // Registers the handler of a function. `handler` is called with a Request &, on several threads at once. It
 // may return an Answer, which is handed on whole, a text or a container of bytes, a Reply, a Buffer, or
 // nothing. An Error that it does not catch is passed on. Any other exception fails the call with FUNCTION_FAILED;
-// its text goes to the function's log, and to callers only with `expose_errors = true`. Throws Error if the name is not one, or has a handler already.
+// its text goes to the function's log, and to callers only with `expose_errors = true`. Throws Error if the name is
+// not one, or has a handler already.
 template <class F> void handle(const std::string &name, F &&handler) {
     using Handler = std::decay_t<F>;
     static_assert(std::is_invocable_v<Handler &, Request &>, "a handler takes a nightcore::Request &");

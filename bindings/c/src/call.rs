@@ -10,7 +10,7 @@ use crate::metadata::{gather, nc_pair};
 use crate::request::nc_request;
 use crate::status::{NC_AGAIN, NC_OK};
 use nightcore_runtime::protocol::{Failure, Status};
-use nightcore_runtime::worker::{Body, CallOptions, RunningCall};
+use nightcore_runtime::worker::{Answer, Body, CallOptions, RunningCall};
 use std::ffi::{CStr, c_char};
 use std::time::Duration;
 
@@ -44,7 +44,7 @@ extensible!(nc_call_options {
 ///
 /// # Safety
 /// `options` is NULL or as for [`extensible::read`], and its metadata as for [`gather`].
-pub(crate) unsafe fn read_options(options: *const nc_call_options) -> Result<CallOptions, Failure> {
+unsafe fn read_options(options: *const nc_call_options) -> Result<CallOptions, Failure> {
     if options.is_null() {
         return Ok(CallOptions::default());
     }
@@ -75,6 +75,41 @@ unsafe fn callee<'a>(name: *const c_char) -> Result<&'a str, Failure> {
     name.to_str().map_err(not_found)
 }
 
+/// Hands what a program gave for a call to `call`.
+///
+/// # Safety
+/// As the header says of `nc_call_with`.
+pub(crate) unsafe fn with_asked<R>(
+    name: *const c_char,
+    parts: *const nc_bytes,
+    count: usize,
+    options: *const nc_call_options,
+    call: impl FnOnce(&str, &[&[u8]], &CallOptions) -> Result<R, Failure>,
+) -> Result<R, Failure> {
+    // SAFETY: what the header asks for.
+    unsafe {
+        let (name, options) = (callee(name)?, read_options(options)?);
+        with_parts(parts, count, |parts| call(name, parts, &options))
+    }
+}
+
+/// Gives the answer of `call` to the program; NULL if there is none.
+///
+/// # Safety
+/// `answer` is NULL or may be written to.
+pub(crate) unsafe fn give_answer(
+    answer: *mut *mut nc_answer,
+    call: impl FnOnce() -> Result<Answer, Failure>,
+) -> Result<i32, Failure> {
+    present(answer, "answer")?;
+    // SAFETY: not NULL, so it may be written to.
+    unsafe {
+        answer.write(std::ptr::null_mut());
+        answer.write(nc_answer::give(call()?));
+    }
+    Ok(NC_OK)
+}
+
 /// # Safety
 /// As the header says of `nc_call_with`.
 unsafe fn call(
@@ -85,29 +120,27 @@ unsafe fn call(
     options: *const nc_call_options,
     answer: *mut *mut nc_answer,
 ) -> Result<i32, Failure> {
-    present(answer, "answer")?;
     // SAFETY: what the header asks for.
-    unsafe {
-        answer.write(std::ptr::null_mut());
+    let call = || unsafe {
         nc_request::operate(req, |content| {
-            let (name, options) = (callee(name)?, read_options(options)?);
-            let called = with_parts(parts, count, |parts| {
-                content.side.call(name, Body::Parts(parts), &options)
-            })?;
-            answer.write(nc_answer::give(called));
-            Ok(NC_OK)
+            with_asked(name, parts, count, options, |name, parts, options| {
+                content.side.call(name, Body::Parts(parts), options)
+            })
         })
-    }
+    };
+    // SAFETY: what the header asks for.
+    unsafe { give_answer(answer, call) }
 }
 
 /// Calls a function of this name with a body of `count` parts, one after the other, and waits for
 /// its answer. The wait lends the worker's place to another call. On a handler's thread only.
 ///
 /// `parts` may be NULL if `count` is 0; what they hold has been copied or sent when the function
-/// returns. A name that is none of a function is NC_NOT_FOUND. NC_OK: `answer` is the caller's, to be freed by nc_answer_free. Otherwise `answer` is
+/// returns. NC_OK: `answer` is the caller's, to be freed by nc_answer_free. Otherwise `answer` is
 /// NULL, and a handler that returns the status passes the error on.
 ///
-/// NC_INVALID_STATE: the request has been answered or has ended, or is one of nc_worker_next.
+/// NC_NOT_FOUND: there is no function of this name, or no function can have it. NC_INVALID_STATE:
+/// the request has been answered or has ended, or is one of nc_worker_next.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn nc_call(
     req: *mut nc_request,
@@ -155,9 +188,8 @@ pub unsafe extern "C" fn nc_call_start(
     // SAFETY: what the header asks for.
     let start = || unsafe {
         nc_request::operate(req, |content| {
-            let (name, options) = (callee(name)?, read_options(options)?);
-            with_parts(parts, count, |parts| {
-                content.side.start_call(tag, name, Body::Parts(parts), &options)
+            with_asked(name, parts, count, options, |name, parts, options| {
+                content.side.start_call(tag, name, Body::Parts(parts), options)
             })?;
             Ok(NC_OK)
         })

@@ -19,8 +19,8 @@ use std::sync::{Arc, Mutex, PoisonError};
 /// - anything else: FUNCTION_FAILED.
 ///
 /// No exception may leave it, and its thread must not end in it: pthread_exit, and a pthread_cancel
-/// of the thread, abort the process. `req` is valid until it returns, and belongs to the thread it runs
-/// on.
+/// of the thread, abort the process. `req` is valid until it returns, and belongs to the thread it
+/// runs on.
 pub type nc_handler = Option<unsafe extern "C" fn(req: *mut nc_request, user: *mut c_void) -> i32>;
 
 static HANDLERS: Mutex<Handlers> = Mutex::new(Handlers::new());

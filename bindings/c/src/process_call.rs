@@ -1,8 +1,8 @@
 //! Calls that the process makes outside of any request.
 
 use crate::answer::nc_answer;
-use crate::bytes::{nc_bytes, present, text, with_parts};
-use crate::call::{nc_call_options, read_options};
+use crate::bytes::nc_bytes;
+use crate::call::{give_answer, nc_call_options, with_asked};
 use crate::error::nc_error;
 use crate::guard::{guard, invalid, number};
 use crate::guard_error::guard_with_error;
@@ -33,12 +33,13 @@ unsafe impl Send for User {}
 /// none of its handlers runs. The call has no request above it, so the end of a request does not
 /// cancel it. Its deadline is the function's own timeout, or sooner by `options`.
 ///
-/// The first such call makes a channel, and a thread of the library's, nc-caller. From then on calls
-/// can be made until the process ends, also after nc_serve has returned.
+/// Such calls can be made until the process ends, also after nc_serve has returned; with an event
+/// loop until nc_worker_free, or longer if there was one before. The first one makes a channel, and
+/// a thread of the library's, nc-caller.
 ///
-/// NC_INVALID_STATE: the process does not serve yet; the engine has told it to end, and it has made
-/// no such call before; or this is the thread of nc_on_answer, which must not wait. NC_OVERLOADED:
-/// 1024 such calls are under way. NC_UNAVAILABLE: the engine has gone, or is too old.
+/// NC_INVALID_STATE: the process does not serve, or this is the thread of nc_on_answer, which must
+/// not wait. NC_OVERLOADED: 1024 such calls are under way. NC_UNAVAILABLE: the engine has gone, or
+/// is too old.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn nc_process_call(
     name: *const c_char,
@@ -49,16 +50,9 @@ pub unsafe extern "C" fn nc_process_call(
     error: *mut *mut nc_error,
 ) -> i32 {
     // SAFETY: what the header asks for.
-    let call = || unsafe {
-        present(answer, "answer")?;
-        answer.write(std::ptr::null_mut());
-        let (name, options) = (text(name, "name")?, read_options(options)?);
-        let called = with_parts(parts, count, |parts| caller::call(name, parts, &options))?;
-        answer.write(nc_answer::give(called));
-        Ok(NC_OK)
-    };
+    let call = || unsafe { with_asked(name, parts, count, options, caller::call) };
     // SAFETY: what the header asks for.
-    unsafe { guard_with_error(error, call) }
+    unsafe { guard_with_error(error, || give_answer(answer, call)) }
 }
 
 /// As nc_process_call, without waiting: `done` is called with `user` when the call has ended, once,
@@ -81,7 +75,6 @@ pub unsafe extern "C" fn nc_process_call_start(
     // SAFETY: what the header asks for.
     let start = || unsafe {
         let done = done.ok_or_else(|| invalid("done is NULL"))?;
-        let (name, options) = (text(name, "name")?, read_options(options)?);
         let user = User(user);
         let done = move |result| {
             let User(user) = { user };
@@ -93,8 +86,9 @@ pub unsafe extern "C" fn nc_process_call_start(
             // which it keeps until then.
             done(user, status, answer, error);
         };
-        let started =
-            with_parts(parts, count, |parts| caller::start(name, parts, &options, Box::new(done)))?;
+        let started = with_asked(name, parts, count, options, |name, parts, options| {
+            caller::start(name, parts, options, Box::new(done))
+        })?;
         if !call.is_null() {
             call.write(started.number());
         }

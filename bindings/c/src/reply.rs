@@ -94,8 +94,8 @@ pub unsafe extern "C" fn nc_reply_buffer(
 
 /// Answers with the error FUNCTION_FAILED and this message, of which callers see up to 512 bytes;
 /// the function's log has it, too, in a line with the id of the call. For reasons that callers may
-/// know: see nc_fail_unexpectedly for others. NC_OK: the request is answered, and what the handler then returns says nothing more, so `return
-/// nc_fail(req, "no such user");` is fine.
+/// know: see nc_fail_unexpectedly for others. NC_OK: the request is answered, and what the handler
+/// then returns says nothing more, so `return nc_fail(req, "no such user");` is fine.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn nc_fail(req: *mut nc_request, message: *const c_char) -> i32 {
     // SAFETY: a request and a text, as the header asks for.

@@ -292,7 +292,7 @@ fn a_c_event_loop_runs_calls() {
     peer.dispatch(5, b"bar");
     peer.receive();
     peer.send(RawHeader::new(Kind::Cancel, 5), "", &[], b"");
-    assert_eq!(peer.receive().failure().message, "the handler did not answer");
+    assert_eq!(peer.receive().failure().status, Status::Cancelled);
 
     peer.dispatch(6, b"bar, back");
     let invoke = peer.receive();
@@ -377,6 +377,13 @@ fn cpp_exceptions_stay_inside() {
     );
     let text = one(cpp_worker(), "ThrowOther", b"").failure().message;
     assert_eq!(text, "unknown exception");
+    let failure = one(cpp_worker(), "ThrowStatus", b"").failure();
+    assert_eq!(failure.status, Status::Overloaded);
+    for name in ["NoName", "NoNameOutside"] {
+        let failure = one(cpp_worker(), name, b"").failure();
+        let expected = "NOT_FOUND: a name of a function has no zero byte";
+        assert_eq!((failure.status, failure.message.as_str()), (Status::FunctionFailed, expected));
+    }
     let failure = one(cpp_worker(), "TooLarge", b"").failure();
     assert_eq!(failure.status, Status::FunctionFailed);
     assert!(failure.message.contains("over the limit"), "{failure}");

@@ -6,6 +6,7 @@ use nightcore_runtime::protocol::Failure;
 use nightcore_runtime::worker::caller::{self, StartedCall};
 use nightcore_runtime::worker::{Answer, is_forked};
 use pyo3::prelude::*;
+use pyo3::types::PyString;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::Duration;
 
@@ -21,13 +22,13 @@ static HANDING_OVER: AtomicUsize = AtomicUsize::new(0);
 #[pyfunction]
 pub fn process_call(
     py: Python<'_>,
-    name: &str,
+    name: &Bound<'_, PyString>,
     body: &[u8],
     timeout: Option<f64>,
-    pairs: Pairs,
+    pairs: Pairs<'_>,
 ) -> PyResult<Py<PyAny>> {
-    let options = payload::options(py, timeout, pairs)?;
-    let called = py.detach(|| caller::call(name, &[body], &options));
+    let (name, options) = (name.to_string_lossy(), payload::options(py, timeout, pairs)?);
+    let called = py.detach(|| caller::call(&name, &[body], &options));
     payload::answer(py, &called.map_err(|failure| to_python(py, failure))?)
 }
 
@@ -36,15 +37,15 @@ pub fn process_call(
 #[pyfunction]
 pub fn start_process_call(
     py: Python<'_>,
-    name: &str,
+    name: &Bound<'_, PyString>,
     body: &[u8],
     timeout: Option<f64>,
-    pairs: Pairs,
+    pairs: Pairs<'_>,
     done: Py<PyAny>,
 ) -> PyResult<u64> {
-    let options = payload::options(py, timeout, pairs)?;
+    let (name, options) = (name.to_string_lossy(), payload::options(py, timeout, pairs)?);
     let end = Box::new(move |result| hand_over(&done, result));
-    let started = py.detach(|| caller::start(name, &[body], &options, end));
+    let started = py.detach(|| caller::start(&name, &[body], &options, end));
     started.map(StartedCall::number).map_err(|failure| to_python(py, failure))
 }
 

@@ -30,6 +30,16 @@ pub struct CallOptions {
 }
 
 impl CallOptions {
+    /// # Errors
+    /// INVALID_ARGUMENT if the timeout is zero.
+    fn check(&self) -> Result<(), Failure> {
+        if self.timeout == Some(Duration::ZERO) {
+            let text = "a timeout must be more than 0";
+            return Err(Failure::new(Status::InvalidArgument, text));
+        }
+        Ok(())
+    }
+
     /// When the call must have ended by them, in ns of the monotonic clock.
     fn deadline(&self, now: u64) -> Option<NonZeroU64> {
         let timeout = u64::try_from(self.timeout?.as_nanos()).unwrap_or(u64::MAX);
@@ -74,10 +84,7 @@ impl OutgoingCall<'_> {
         waits: bool,
     ) -> Result<MessageBuffer, Failure> {
         check_name(self.name)?;
-        if self.options.timeout == Some(Duration::ZERO) {
-            let text = "a timeout must be more than 0";
-            return Err(Failure::new(Status::InvalidArgument, text));
-        }
+        self.options.check()?;
         let sent_at = now_ns();
         let deadline = self.asked_deadline(sent_at);
         let name_len = match callee {
@@ -131,6 +138,7 @@ pub(super) fn invoke_alone(
     body: Body<'_>,
     options: &CallOptions,
 ) -> Result<MessageBuffer, Failure> {
+    options.check()?;
     let sent_at = now_ns();
     let name_len = match callee {
         Callee::Id(_) => 0,

@@ -26,7 +26,7 @@ use crate::protocol::control::{
 use crate::protocol::direct::{DirectAnswer, DirectCall};
 use crate::protocol::limits::BASE_UNITS;
 use crate::protocol::to_engine::{CallComplete, HandlerTimes};
-use crate::protocol::to_worker::{Dispatch, Lend, Recall, Resumed};
+use crate::protocol::to_worker::{CancelCall, Dispatch, Lend, Recall, Resumed};
 use crate::protocol::{
     CallNumber, CancelReason, FunctionId, InlinePayload, MetadataBuffer, Status, ToEngine,
     WirePayload,
@@ -183,7 +183,9 @@ impl World {
                 ToEngine::Ready(_) => "ready".to_owned(),
                 ToEngine::Resume(resume) => format!("resume {}", resume.call.number()),
                 ToEngine::CallComplete(complete) => format!("complete {}", complete.call.number()),
-                ToEngine::CallFailed(failed) => format!("failed {}", failed.call.number()),
+                ToEngine::CallFailed(failed) => {
+                    format!("failed {} {}", failed.call.number(), failed.failure.status)
+                }
                 ToEngine::Invoke(invoke) => format!("invoke for {}", invoke.parent.number()),
                 ToEngine::CancelLease(cancel) => format!("cancel {}", cancel.lease.number()),
                 other => panic!("{other:?}"),
@@ -249,6 +251,22 @@ fn assert_answer(event: Option<Event>, expected: u64) {
         Some(_) => panic!("another event"),
         None => panic!("no event"),
     }
+}
+
+#[test]
+fn a_request_that_is_dropped_after_its_caller_has_left_is_cancelled_and_not_failed() {
+    let mut world = World::new();
+    for (call, reason) in [(1, Some(CancelReason::Caller)), (2, None)] {
+        world.dispatch(call);
+        let request = world.request();
+        if reason.is_some() {
+            let cancel = CancelCall { call: number(call), reason, sent_at: now_ns() };
+            world.send(cancel.write().as_bytes());
+            assert!(matches!(world.next(), Some(Event::Cancelled { .. })));
+        }
+        drop(request);
+    }
+    assert_eq!(world.said(), ["failed 1 CANCELLED", "failed 2 FUNCTION_FAILED"]);
 }
 
 #[test]

@@ -260,7 +260,10 @@ impl Drop for LoopRequest {
     /// A request that is dropped unanswered fails, so that its caller does not wait for nothing.
     fn drop(&mut self) {
         if !self.answered.load(Ordering::Acquire) && !is_forked() {
-            let failure = Failure::new(Status::FunctionFailed, "the handler did not answer");
+            let failure = match self.cancel_reason() {
+                Some(reason) => compose::abandoned(self.function(), reason),
+                None => Failure::new(Status::FunctionFailed, "the handler did not answer"),
+            };
             let _ = self.fail(&failure.into());
         }
     }

@@ -209,6 +209,7 @@ static int32_t misuse(nc_request *req, void *user) {
     CHECK(nc_call(req, "Bar", NULL, 1, &answer) == NC_INVALID_ARGUMENT);
     CHECK(nc_call(req, "Bar", &bad, 1, &answer) == NC_INVALID_ARGUMENT);
     CHECK(nc_call(req, "B\xff", NULL, 0, &answer) == NC_NOT_FOUND);
+    CHECK(nc_process_call("B\xff", NULL, 0, NULL, &answer, NULL) == NC_NOT_FOUND);
     CHECK(nc_call(req, "no name", NULL, 0, &answer) == NC_NOT_FOUND);
     CHECK(nc_call_with(NULL, "Bar", NULL, 0, NULL, &answer, &error) == NC_INVALID_ARGUMENT && error != NULL);
     nc_error_free(error);
