@@ -73,8 +73,20 @@ func (e *Error) Is(target error) bool {
 	return ok && status == e.Status
 }
 
+// errReturned is why a handler's context ends when it has returned.
+var errReturned = errors.New("the handler has returned")
+
+// ofEnded is the error of a call whose request has ended.
+func ofEnded(function string) *Error {
+	message := "the request has ended: make its calls before its handler returns"
+	return &Error{Status: ErrInvalidState, Function: function, Message: message}
+}
+
 // ofContext is the error of a call whose context has ended.
 func ofContext(ctx context.Context, function string) *Error {
+	if context.Cause(ctx) == errReturned {
+		return ofEnded(function)
+	}
 	if errors.Is(ctx.Err(), context.DeadlineExceeded) {
 		return &Error{Status: ErrDeadlineExceeded, Function: function, Message: "the deadline of the call's context passed"}
 	}

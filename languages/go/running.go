@@ -21,10 +21,7 @@ import (
 // noDeadline is the library's word for it.
 const noDeadline = ^C.uint64_t(0)
 
-var (
-	errCallerLeft = errors.New("nobody waits for the answer any more")
-	errReturned   = errors.New("the handler has returned")
-)
+var errCallerLeft = errors.New("nobody waits for the answer any more")
 
 // A running is a request whose handler runs. It makes the handler's calls.
 type running struct {
@@ -211,7 +208,7 @@ func (e *Error) toC() *C.nc_error {
 // Call makes a call by the engine.
 func (r *running) Call(ctx context.Context, name string, body []byte, options CallOptions) (*Answer, error) {
 	if ctx.Err() != nil {
-		return nil, ofContext(ctx, name)
+		return nil, r.refused(ctx, name)
 	}
 	if len(name) > C.NC_GO_MAX_NAME || forC(name) != name {
 		return nil, &Error{Status: ErrNotFound, Message: fmt.Sprintf("%.64q is not a name of a function", name)}
@@ -254,12 +251,21 @@ func (r *running) Call(ctx context.Context, name string, body []byte, options Ca
 	return nil, ofContext(ctx, name)
 }
 
+// refused is the error of a call whose context has ended before it is made.
+func (r *running) refused(ctx context.Context, name string) *Error {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.handle == nil {
+		return ofEnded(name)
+	}
+	return ofContext(ctx, name)
+}
+
 func (r *running) start(tag uint64, name string, body []byte, timeout C.uint64_t, options CallOptions) error {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	if r.handle == nil {
-		message := "the request has ended: make its calls before its handler returns"
-		return &Error{Status: ErrInvalidState, Function: name, Message: message}
+		return ofEnded(name)
 	}
 	var failure *C.nc_error
 	status := C.nc_go_call(r.handle, C.uint64_t(tag),

@@ -2,6 +2,7 @@
 
 #include "shim.h"
 
+#include <stdbool.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -101,23 +102,39 @@ static nc_pair *pairs_of(nc_go_metadata metadata, nc_pair *few) {
     return pairs;
 }
 
-int32_t nc_go_call(nc_request *req, uint64_t tag, const char *name, size_t name_len, const uint8_t *body,
-                   size_t body_len, uint64_t timeout_ns, nc_go_metadata metadata, nc_error **error) {
-    char terminated[NC_GO_MAX_NAME + 1];
-    memcpy(terminated, name, name_len);
-    terminated[name_len] = '\0';
+// What a call is made of, as the library takes it.
+typedef struct {
+    char name[NC_GO_MAX_NAME + 1];
+    nc_bytes body;
     nc_pair few[FEW_PAIRS];
-    nc_pair *pairs = pairs_of(metadata, few);
-    if (pairs == NULL) return NC_INTERNAL;
-    const nc_bytes part = {body, body_len};
-    const nc_call_options options = {
-        .struct_size = sizeof options,
+    nc_call_options options;
+} asked;
+
+// False if there is no memory. `call` must stay where it is, and is freed by `forget`.
+static bool ask(asked *call, const char *name, size_t name_len, nc_bytes body, uint64_t timeout_ns,
+                nc_go_metadata metadata) {
+    memcpy(call->name, name, name_len);
+    call->name[name_len] = '\0';
+    call->body = body;
+    call->options = (nc_call_options){
+        .struct_size = sizeof call->options,
         .timeout_ns = timeout_ns,
-        .metadata = pairs,
+        .metadata = pairs_of(metadata, call->few),
         .metadata_count = metadata.count,
     };
-    int32_t status = nc_call_start(req, tag, terminated, &part, 1, &options, error);
-    if (pairs != few) free(pairs);
+    return call->options.metadata != NULL;
+}
+
+static void forget(asked *call) {
+    if (call->options.metadata != call->few) free((nc_pair *)call->options.metadata);
+}
+
+int32_t nc_go_call(nc_request *req, uint64_t tag, const char *name, size_t name_len, const uint8_t *body,
+                   size_t body_len, uint64_t timeout_ns, nc_go_metadata metadata, nc_error **error) {
+    asked call;
+    if (!ask(&call, name, name_len, (nc_bytes){body, body_len}, timeout_ns, metadata)) return NC_INTERNAL;
+    int32_t status = nc_call_start(req, tag, call.name, &call.body, 1, &call.options, error);
+    forget(&call);
     return status;
 }
 
@@ -137,22 +154,11 @@ static void ended(void *user, int32_t status, nc_answer *answer, nc_error *error
 }
 
 int32_t nc_go_process_call(uintptr_t handle, const char *name, size_t name_len, const uint8_t *body, size_t body_len,
-                           uint64_t timeout_ns, nc_go_metadata metadata, uint64_t *call, nc_error **error) {
-    char terminated[NC_GO_MAX_NAME + 1];
-    memcpy(terminated, name, name_len);
-    terminated[name_len] = '\0';
-    nc_pair few[FEW_PAIRS];
-    nc_pair *pairs = pairs_of(metadata, few);
-    if (pairs == NULL) return NC_INTERNAL;
-    const nc_bytes part = {body, body_len};
-    const nc_call_options options = {
-        .struct_size = sizeof options,
-        .timeout_ns = timeout_ns,
-        .metadata = pairs,
-        .metadata_count = metadata.count,
-    };
-    int32_t status = nc_process_call_start(terminated, &part, 1, &options, ended, (void *)handle, call, error);
-    if (pairs != few) free(pairs);
+                           uint64_t timeout_ns, nc_go_metadata metadata, uint64_t *number, nc_error **error) {
+    asked call;
+    if (!ask(&call, name, name_len, (nc_bytes){body, body_len}, timeout_ns, metadata)) return NC_INTERNAL;
+    int32_t status = nc_process_call_start(call.name, &call.body, 1, &call.options, ended, (void *)handle, number, error);
+    forget(&call);
     return status;
 }
 

@@ -210,15 +210,19 @@ pub const CASES: &[Case] = &[
         ask(BROKEN).answers_that("UNAVAILABLE", |text| text.starts_with(&unavailable))
     }),
     case("mistakes", |s| {
-        MISTAKES.iter().filter(|mistake| !mistake.not_in.contains(&s.language.name)).try_for_each(
-            |mistake| {
-                let target = mistake.target.unwrap_or(s.on.function);
-                let ask = s.on.ask("mistake").with("target", target);
-                let ask =
-                    mistake.pairs.iter().fold(ask, |ask, (name, value)| ask.with(name, *value));
-                ask.answers(mistake.error)
-            },
-        )
+        let mistakes = || MISTAKES.iter().filter(|m| !m.not_in.contains(&s.language.name));
+        for (by, mistake) in mistakes().flat_map(|m| [("request", m), ("process", m)]) {
+            let target = mistake.target.unwrap_or(s.on.function);
+            let ask = s.on.ask("mistake").with("by", by).with("target", target);
+            let ask = mistake.pairs.iter().fold(ask, |ask, (name, value)| ask.with(name, *value));
+            ask.answers(mistake.error)?;
+        }
+        // In these a request cannot be used when it has ended, or must not.
+        if ["c", "cpp", "rust"].contains(&s.language.name) {
+            return Ok(());
+        }
+        let ask = s.on.ask("mistake").with("by", "ended").with("target", s.on.function);
+        ask.answers("INVALID_STATE")
     }),
     case("timeout", |s| {
         let ask =

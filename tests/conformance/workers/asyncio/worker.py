@@ -135,14 +135,20 @@ async def catch(req: AsyncRequest) -> str | bytes:
     return b"OK\n" + answer
 
 
+kept: AsyncRequest | None = None
+
+
 async def mistake(req: AsyncRequest) -> str:
+    global kept
+    before, kept = kept or req, req
     pairs = to("echo")
     if "name" in req.metadata:
         pairs.append((text(req, "name"), b"v" * int(text(req, "value"))))
     ms = req.metadata.get("timeout-ms")
     body = bytes(int(req.metadata.get("size", "0")))
+    call = {"request": req.call, "process": nightcore.call_async, "ended": before.call}[text(req, "by")]
     try:
-        await req.call(text(req, "target"), body, metadata=pairs, timeout=int(ms) / 1000 if ms else None)
+        await call(text(req, "target"), body, metadata=pairs, timeout=int(ms) / 1000 if ms else None)
     except nightcore.Error as error:
         return error.status
     return "OK"

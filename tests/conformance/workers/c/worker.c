@@ -228,7 +228,7 @@ static int32_t catch_error(nc_request *req) {
 
 static int32_t mistake(nc_request *req) {
     char *texts[] = {metadata_text(req, "target"), metadata_text(req, "size"), metadata_text(req, "value"),
-                     metadata_text(req, "timeout-ms")};
+                     metadata_text(req, "timeout-ms"), metadata_text(req, "by")};
     const size_t size = strtoull(texts[1], NULL, BASE), len = strtoull(texts[2], NULL, BASE);
     uint8_t *bytes = calloc((size > len ? size : len) + 1, 1);
     if (bytes == NULL) abort();
@@ -238,7 +238,9 @@ static int32_t mistake(nc_request *req) {
     options.timeout_ns = strtoull(texts[3], NULL, BASE) * NS_PER_MS;
     const nc_bytes body = {bytes, size};
     nc_answer *answer = NULL;
-    const int32_t rc = nc_call_with(req, texts[0], &body, 1, &options, &answer, NULL);
+    const int32_t rc = strcmp(texts[4], "process") == 0
+                           ? nc_process_call(texts[0], &body, 1, &options, &answer, NULL)
+                           : nc_call_with(req, texts[0], &body, 1, &options, &answer, NULL);
     nc_answer_free(answer);
     free(bytes);
     for (size_t i = 0; i < sizeof texts / sizeof *texts; i++) free(texts[i]);

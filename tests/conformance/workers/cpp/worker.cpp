@@ -92,7 +92,11 @@ std::string mistake(Request &req) {
     if (const auto timeout = req.metadata("timeout-ms"))
         options.timeout = milliseconds(std::stoll(std::string(*timeout)));
     try {
-        req.call_with(options, value(req, "target"), std::string(count("size"), 'b'));
+        const std::string target = value(req, "target"), body(count("size"), 'b');
+        if (value(req, "by") == "process")
+            nightcore::call_with(options, target, body);
+        else
+            req.call_with(options, target, body);
         return "OK";
     } catch (const nightcore::Error &error) {
         return error.status_name();

@@ -201,7 +201,11 @@ func catch(ctx context.Context, req *nightcore.Request) ([]byte, error) {
 	return []byte(text), nil
 }
 
+// kept is the context of the last mistake.
+var kept context.Context
+
 func mistake(ctx context.Context, req *nightcore.Request) ([]byte, error) {
+	defer func(ctx context.Context) { kept = ctx }(ctx)
 	count := func(name string) int {
 		n, _ := strconv.Atoi(req.Metadata.Get(name))
 		return n
@@ -214,6 +218,12 @@ func mistake(ctx context.Context, req *nightcore.Request) ([]byte, error) {
 	var more []string
 	if name, ok := req.Metadata.Lookup("name"); ok {
 		more = []string{name, strings.Repeat("v", count("value"))}
+	}
+	switch req.Metadata.Get("by") {
+	case "process":
+		ctx = nightcore.Detach(ctx)
+	case "ended":
+		ctx = kept
 	}
 	_, err := nightcore.Call(ctx, req.Metadata.Get("target"), make([]byte, count("size")), to("echo", more...))
 	var e *nightcore.Error

@@ -13,6 +13,9 @@ const number = (req) => Number(req.text());
 const to = (name, ...pairs) => ({ metadata: [["case", name], ...pairs] });
 const own = (metadata) => [...metadata].filter(([name]) => name.startsWith("x-"));
 
+// The request of the last mistake.
+let kept;
+
 const cases = {
   echo: (req) => req.body,
   upper: (req) => req.text().replace(/[a-z]/g, (letter) => letter.toUpperCase()),
@@ -43,8 +46,12 @@ const cases = {
     const count = (name) => Number(text(req, name));
     const pairs = req.metadata.has("name") ? [[text(req, "name"), Buffer.alloc(count("value"))]] : [];
     const timeout = req.metadata.has("timeout-ms") ? count("timeout-ms") : undefined;
+    const before = kept;
+    kept = req;
+    const of = (request) => (...asked) => request.call(...asked);
+    const by = { request: of(req), process: call, ended: of(before) }[text(req, "by")];
     try {
-      await req.call(text(req, "target"), Buffer.alloc(count("size")), { ...to("echo", ...pairs), timeout });
+      await by(text(req, "target"), Buffer.alloc(count("size")), { ...to("echo", ...pairs), timeout });
       return "OK";
     } catch (error) {
       return error.code;

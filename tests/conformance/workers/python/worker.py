@@ -131,14 +131,20 @@ def catch(req: Request) -> str | bytes:
     return b"OK\n" + answer
 
 
+kept: Request | None = None
+
+
 def mistake(req: Request) -> str:
+    global kept
+    before, kept = kept or req, req
     pairs = to("echo")
     if "name" in req.metadata:
         pairs.append((text(req, "name"), b"v" * int(text(req, "value"))))
     ms = req.metadata.get("timeout-ms")
     body = bytes(int(req.metadata.get("size", "0")))
+    call = {"request": req.call, "process": nightcore.call, "ended": before.call}[text(req, "by")]
     try:
-        req.call(text(req, "target"), body, metadata=pairs, timeout=int(ms) / 1000 if ms else None)
+        call(text(req, "target"), body, metadata=pairs, timeout=int(ms) / 1000 if ms else None)
     except nightcore.Error as error:
         return error.status
     return "OK"

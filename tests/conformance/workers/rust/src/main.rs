@@ -176,7 +176,11 @@ fn mistake(req: &Request) -> std::result::Result<Answer, Error> {
     }
     options.timeout = pair("timeout-ms").map(|_| Duration::from_millis(number("timeout-ms")));
     let target = pair("target").unwrap_or_default();
-    req.call_with(&target, vec![b'b'; number("size") as usize], &options)
+    let body = vec![b'b'; number("size") as usize];
+    match pair("by").as_deref() {
+        Some("process") => nightcore::call_with(&target, body, &options),
+        _ => req.call_with(&target, body, &options),
+    }
 }
 
 fn fan_out(req: &Request) -> Result<Vec<u8>> {
