@@ -37,8 +37,13 @@ function http(listener) {
       res.once("finish", () => {
         res.detachSocket(connection);
         resolve(connection.reply());
-        process.nextTick(() => res.emit("close"));
+        process.nextTick(() => {
+          // What is written from now on is dropped; otherwise it would be an error that nobody catches.
+          res.destroyed = true;
+          res.emit("close");
+        });
       });
+      connection.on("error", reject);
       connection.once("close", () => {
         if (res.writableFinished) return;
         req.destroy();

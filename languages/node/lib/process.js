@@ -1,32 +1,25 @@
 "use strict";
 
-const { types } = require("node:util");
 const { Answer } = require("./answer.js");
-const { toBytes } = require("./bytes.js");
-const { fromLibrary, fromThrown, NightcoreError } = require("./errors.js");
-const { encode } = require("./metadata.js");
+const { fromLibrary, fromThrown } = require("./errors.js");
+const { bodyOf, optionsOf } = require("./outgoing.js");
+const { Sites } = require("./sites.js");
+
+const sites = new Sites();
 
 /** Calls a function outside of any request, and waits for its answer. */
 async function call(name, body, options) {
   const addon = require("./addon.js");
-  if (options?.json !== undefined) body = JSON.stringify(options.json);
-  const bytes = types.isUint8Array(body)
-    ? body
-    : toBytes(body, "the body of a call", 'call(name, "", { json: value })');
-  const signal = options?.signal;
-  signal?.throwIfAborted();
-  if (typeof name !== "string") throw new TypeError(`the name of a function is a string, not ${typeof name}`);
-  const timeout = options?.timeout ?? undefined;
-  if (timeout !== undefined && !(typeof timeout === "number" && timeout > 0)) {
-    const text = `a timeout must be a number more than 0, and is ${String(timeout)}`;
-    throw new NightcoreError("INVALID_ARGUMENT", text);
-  }
+  const site = sites.note(call);
+  const bytes = bodyOf(body, options, 'call(name, "", { json: value })');
+  const [timeout, metadata] = optionsOf(name, options);
   let started;
   try {
-    started = addon.startProcessCall(name, bytes, timeout ?? 0, encode(options?.metadata));
+    started = addon.startProcessCall(name, bytes, timeout, metadata);
   } catch (error) {
     throw fromThrown(error, name);
   }
+  const signal = options?.signal;
   const onAbort = () => addon.cancelProcessCall(started.call);
   signal?.addEventListener("abort", onAbort, { once: true });
   try {
@@ -34,7 +27,7 @@ async function call(name, body, options) {
     if (!failure) return new Answer(answer, metadata);
     // A call that its caller has taken back ends with its caller's reason.
     if (signal?.aborted && failure.code === "CANCELLED") throw signal.reason;
-    throw fromLibrary(failure);
+    throw Sites.tell(fromLibrary(failure), site);
   } finally {
     signal?.removeEventListener("abort", onAbort);
   }

@@ -1,10 +1,10 @@
 "use strict";
 
-const { format, types } = require("node:util");
+const { format } = require("node:util");
 const { log } = require("./log.js");
 const { Metadata } = require("./metadata.js");
 const { Reply } = require("./answer.js");
-const { toBytes } = require("./bytes.js");
+const { bodyOf } = require("./outgoing.js");
 
 const HALF_DIGITS = 8;
 const NO_ID = [0, 0];
@@ -66,10 +66,13 @@ class Request {
   }
 
   call(name, body, options) {
-    if (options?.json !== undefined) body = JSON.stringify(options.json);
-    const bytes = types.isUint8Array(body)
-      ? body
-      : toBytes(body, "the body of a call", 'req.call(name, "", { json: value })');
+    let bytes;
+    try {
+      bytes = bodyOf(body, options, 'req.call(name, "", { json: value })');
+    } catch (error) {
+      // Thrown in a timer it would end the process.
+      return Promise.reject(error);
+    }
     return this.#host.call(name, bytes, options);
   }
 

@@ -5,7 +5,7 @@ const { context } = require("./forgotten.js");
 const { Sites } = require("./sites.js");
 const { Answer, fromReturned } = require("./answer.js");
 const { Request } = require("./request.js");
-const { encode } = require("./metadata.js");
+const { optionsOf } = require("./outgoing.js");
 const addon = require("./addon.js");
 const { Background } = require("./background.js");
 
@@ -38,20 +38,14 @@ class Running {
     const site = this.worker.sites.note(Request.prototype.call);
     return new Promise((resolve, reject) => {
       if (this.ended) throw Sites.tell(endedCall(String(name)), site);
-      const signal = options?.signal;
-      signal?.throwIfAborted();
-      if (typeof name !== "string") throw new TypeError(`the name of a function is a string, not ${typeof name}`);
-      const timeout = options?.timeout ?? undefined;
-      if (timeout !== undefined && !(typeof timeout === "number" && timeout > 0)) {
-        const text = `a timeout must be a number more than 0, and is ${String(timeout)}`;
-        throw new NightcoreError("INVALID_ARGUMENT", text);
-      }
+      const [timeout, metadata] = optionsOf(name, options);
       const tag = ++this.worker.lastTag;
       try {
-        this.worker.addon.start(this.number, tag, name, body, timeout ?? 0, encode(options?.metadata));
+        this.worker.addon.start(this.number, tag, name, body, timeout, metadata);
       } catch (error) {
         throw fromThrown(error, name);
       }
+      const signal = options?.signal;
       const call = { running: this, name, site, resolve, reject, signal, onAbort: undefined };
       this.calls.add(tag);
       this.worker.calls.set(tag, call);
