@@ -18,6 +18,7 @@ import (
 type engine struct {
 	t   *testing.T
 	url string
+	dir string
 }
 
 // within is how long anything may take.
@@ -84,7 +85,7 @@ func startWith(t *testing.T, defaults string, functions ...string) *engine {
 	}
 	_, address, _ := strings.Cut(line, "http://")
 	address, _, _ = strings.Cut(strings.TrimSpace(address), ",")
-	return &engine{t, "http://" + address}
+	return &engine{t, "http://" + address, filepath.Join(home, "e")}
 }
 
 // post calls a function.
@@ -101,6 +102,14 @@ func (e *engine) post(path, body string) (int, string) {
 		e.t.Fatal(err)
 	}
 	return response.StatusCode, string(text)
+}
+
+// reload starts a function anew.
+func (e *engine) reload(function string) {
+	e.t.Helper()
+	if said, err := exec.Command("nightcore", "reload", "--dir", e.dir, function).CombinedOutput(); err != nil {
+		e.t.Fatalf("%v: %s", err, said)
+	}
 }
 
 // answers holds a function to an answer.

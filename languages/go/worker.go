@@ -87,7 +87,7 @@ func serve(names []string, handlers map[string]Handler) error {
 	if err := w.open(names); err != nil {
 		return err
 	}
-	defer C.nc_worker_free(w.handle)
+	// It is not freed: goroutines that go on may call until the process ends.
 	function := C.nc_worker_function(w.handle)
 	w.function = string(borrowed(function))
 	w.handler = handlers[w.function]

@@ -44,10 +44,17 @@ func TestMain(m *testing.M) {
 	nightcore.Handle("Misuse", misuse)
 	nightcore.Handle("Hostile", hostile)
 	nightcore.Handle("Panic", func(context.Context, *nightcore.Request) ([]byte, error) { panic("at the disco") })
+	nightcore.Handle("Farewell", note)
+	nightcore.Handle("Note", note)
 	nightcore.HTTPHandler("Page", http.HandlerFunc(page))
 	if err := nightcore.Serve(); err != nil {
 		fmt.Fprintln(os.Stderr, err)
 		os.Exit(1)
+	}
+	if os.Getenv("NIGHTCORE_FUNCTION") == "Farewell" {
+		if _, err := nightcore.Call(nightcore.Detach(context.Background()), "Note", []byte("farewell")); err != nil {
+			fmt.Fprintln(os.Stderr, err)
+		}
 	}
 	os.Exit(0)
 }
@@ -485,4 +492,21 @@ func TestAHandlerThatReturnsItsContextsErrorMissedItsDeadline(t *testing.T) {
 		}()
 	}
 	calls.Wait()
+}
+
+var notes atomic.Int64
+
+// note counts its calls with a body, and tells how many they were to one without.
+func note(_ context.Context, req *nightcore.Request) ([]byte, error) {
+	if len(req.Body) > 0 {
+		notes.Add(1)
+	}
+	return strconv.AppendInt(nil, notes.Load(), 10), nil
+}
+
+func TestAProcessCallsForTheFirstTimeAsItEnds(t *testing.T) {
+	e := start(t, "Farewell", "Note")
+	e.answers("Farewell", "", "0")
+	e.reload("Farewell")
+	e.becomes("Note", "", "1")
 }

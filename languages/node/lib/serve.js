@@ -3,7 +3,8 @@
 const { isMainThread } = require("node:worker_threads");
 const { listen } = require("./forgotten.js");
 
-let serving = false;
+// It stays until the process ends, which can call as long as it is there.
+let worker;
 
 /** Serves until the engine ends this process. */
 function serve(handlers) {
@@ -11,10 +12,9 @@ function serve(handlers) {
   const names = Object.keys(handlers ?? {});
   const wrong = names.find((name) => typeof handlers[name] !== "function");
   if (wrong !== undefined) throw new TypeError(`the handler of ${JSON.stringify(wrong)} is not a function`);
-  if (serving) throw new Error("this process serves already: one process hosts one function");
+  if (worker !== undefined) throw new Error("this process serves already: one process hosts one function");
   if (!isMainThread) throw new Error("a worker thread cannot serve: call serve in the main thread");
   const { Worker } = require("./worker.js");
-  let worker;
   try {
     worker = new Worker(handlers);
   } catch (error) {
@@ -24,7 +24,6 @@ function serve(handlers) {
     console.error(`nightcore: ${found[2]}`);
     process.exit(Number(found[1]));
   }
-  serving = true;
   listen();
   return worker.serve();
 }

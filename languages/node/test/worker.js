@@ -3,7 +3,7 @@
 // The functions of the tests.
 
 const cluster = require("node:cluster");
-const { existsSync } = require("node:fs");
+const { readFile } = require("node:fs/promises");
 const { Worker } = require("node:worker_threads");
 const { createServer } = require("node:http");
 const { connect, createServer: createTcpServer } = require("node:net");
@@ -16,6 +16,15 @@ let kept;
 const listener = (req, res) => {
   if (req.url === "/throw") throw new Error("thrown by the listener");
   if (req.url === "/upgrade") return res.socket.destroy();
+  if (req.url === "/pid") return res.end(String(process.pid));
+  if (req.url === "/broken") return res.destroy(new Error("the database is away"));
+  if (req.url === "/after") {
+    res.once("close", () => {
+      res.write("more");
+      console.log("written");
+    });
+    return res.end("all");
+  }
   if (req.url === "/late") {
     const told = (error) => req.nightcore.log(`told ${error.code} of ${error.function}: ${error.message}`);
     return req.nightcore.call("Stuck").catch(told);
@@ -167,6 +176,15 @@ const functions = {
         helper();
         await new Promise(() => {});
         break;
+      case "process call":
+        call("Nobody"); // the line of the process call
+        await new Promise(() => {});
+        break;
+      case "mistake":
+        // Nothing that is thrown in a timer is caught.
+        setTimeout(() => req.call("Bar", 7));
+        await new Promise(() => {});
+        break;
       case "under way":
         req.call("Sleep");
     }
@@ -188,13 +206,13 @@ const functions = {
   Page: http(listener),
   Order: (req) => {
     const goOn = async () => {
-      console.log((await call("Bar", "at once")).text());
       await finish(req.text());
       console.log((await call("Bar", "later")).text());
     };
-    req.waitUntil(goOn());
+    if (req.body.length > 0) req.waitUntil(goOn());
     return String(process.pid);
   },
+  Farewell: () => {},
   Outside: async (req) => {
     const signal = AbortSignal.timeout(20);
     const options = { early: {}, abort: { signal }, timeout: { timeout: 20 } }[req.text()];
@@ -206,22 +224,26 @@ const functions = {
     return String(process.pid);
   },
   AfterFailing: (req) => {
-    req.waitUntil(finish(req.text()).then(() => Promise.reject(new Error("too late"))));
+    const goOn = () => finish(req.text()).then(() => Promise.reject(new Error("too late")));
+    if (req.body.length > 0) req.waitUntil(goOn());
     return String(process.pid);
   },
   AfterPage: http(async (req, res) => {
     res.end(String(process.pid));
-    const file = req.nightcore.text();
-    if (file) await finish(file);
+    const pipe = req.nightcore.text();
+    if (pipe) await finish(pipe);
   }),
 };
 
-/** Work that goes on after the answer, until there is a file of this name. */
-async function finish(file) {
-  while (!existsSync(file)) await new Promise((resolve) => setTimeout(resolve, 5));
+/** Work that goes on after the answer, until the test writes to this named pipe. */
+async function finish(pipe) {
+  await readFile(pipe);
   console.log("finished");
 }
 
 const early = call("Bar").catch((error) => `${error.code}: ${error.message}`);
 
-serve(functions).then(() => console.log("served"));
+serve(functions).then(async () => {
+  console.log("served");
+  if (process.env.NIGHTCORE_FUNCTION === "Farewell") console.log((await call("Bar", "farewell")).text());
+});

@@ -2,7 +2,7 @@
 
 const { test } = require("node:test");
 const assert = require("node:assert/strict");
-const { spawnSync } = require("node:child_process");
+const { execFileSync, spawnSync } = require("node:child_process");
 const { readFileSync, writeFileSync } = require("node:fs");
 const { request } = require("node:http");
 const { join } = require("node:path");
@@ -101,14 +101,16 @@ test("a failure is told at once, whatever the error is", async (t) => {
 test("what is not awaited fails its own request", async (t) => {
   const engine = await start(t, ["Forgets", "Sleep"]);
   const { text: pid } = await engine.post("Forgets", "");
-  assert.match(await engine.problem("Forgets", "call"), /a call of Nobody that is not awaited failed: NOT_FOUND/);
-  await engine.logged("Forgets", 'nobody awaits it: NightcoreError: there is no function "Nobody"');
-  const line =
-    1 +
-    readFileSync(WORKER, "utf8")
-      .split("\n")
-      .findIndex((line) => line.includes("the line of the call"));
-  await engine.logged("Forgets", `worker.js:${line}:`);
+  const lines = readFileSync(WORKER, "utf8").split("\n");
+  for (const what of ["call", "process call"]) {
+    assert.match(await engine.problem("Forgets", what), /a call of Nobody that is not awaited failed: NOT_FOUND/);
+    await engine.logged("Forgets", 'nobody awaits it: NightcoreError: there is no function "Nobody"');
+    await engine.logged(
+      "Forgets",
+      `worker.js:${1 + lines.findIndex((line) => line.includes(`the line of the ${what}`))}:`,
+    );
+  }
+  assert.match(await engine.problem("Forgets", "mistake"), /something that is not awaited failed: the body of a call/);
   assert.match(await engine.problem("Forgets", "helper"), /something that is not awaited failed: in a helper/);
   await engine.answers("Forgets", "under way", pid);
   await engine.logged(
@@ -134,15 +136,22 @@ test("a request is used in its time", async (t) => {
   await engine.answers("Late", "?", "INVALID_STATE: the request has ended: make its calls before its handler returns");
 });
 
+/** A named pipe for work that goes on until something is written to it. */
+function namedPipe(engine) {
+  const pipe = join(engine.home, "pipe");
+  execFileSync("mkfifo", [pipe]);
+  return pipe;
+}
+
 for (const name of ["After", "AfterFailing", "AfterPage"]) {
   test(`work that goes on after the answer is finished before the process ends: ${name}`, async (t) => {
     const engine = await start(t, [name]);
-    const file = join(engine.home, "file");
-    const { text: old } = await engine.post(name, file);
+    const pipe = namedPipe(engine);
+    const { text: old } = await engine.post(name, pipe);
     engine.reload(name);
-    assert.notEqual((await engine.post(name, file)).text, old);
+    assert.notEqual((await engine.post(name)).text, old);
     assert.doesNotMatch(engine.log(name), /served/);
-    writeFileSync(file, "");
+    writeFileSync(pipe, "");
     await engine.logged(name, "served");
     const log = engine.log(name);
     assert.ok(log.indexOf("finished") < log.indexOf("served"), log);
@@ -152,13 +161,18 @@ for (const name of ["After", "AfterFailing", "AfterPage"]) {
 
 test("work after the answer calls until its process ends", async (t) => {
   const engine = await start(t, ["Order", "Bar"]);
-  const file = join(engine.home, "file");
-  const { text: old } = await engine.post("Order", file);
-  await engine.logged("Order", "From function Bar: at once");
+  const pipe = namedPipe(engine);
+  const { text: old } = await engine.post("Order", pipe);
   engine.reload("Order");
-  assert.notEqual((await engine.post("Order", file)).text, old);
-  writeFileSync(file, "");
+  assert.notEqual((await engine.post("Order")).text, old);
+  writeFileSync(pipe, "");
   await engine.logged("Order", "From function Bar: later");
+});
+
+test("a process calls for the first time as it ends", async (t) => {
+  const engine = await start(t, ["Farewell", "Bar"]);
+  engine.reload("Farewell");
+  await engine.logged("Farewell", "From function Bar: farewell");
 });
 
 test("a call outside of requests ends with its signal and its timeout, and none is made too early", async (t) => {
@@ -172,7 +186,7 @@ test("a call outside of requests ends with its signal and its timeout, and none 
 
 test("work that does not end is waited for until the timeout", async (t) => {
   const engine = await start(t, ["After"], { After: 'stop_timeout = "100ms"' });
-  await engine.post("After", join(engine.home, "never"));
+  await engine.post("After", namedPipe(engine));
   engine.reload("After");
   await engine.logged("After", "served");
   assert.doesNotMatch(engine.log("After"), /finished/);
@@ -204,6 +218,15 @@ test("an HTTP listener that is late is told so", async (t) => {
   assert.equal(status, 504);
   await engine.logged("Page", "told DEADLINE_EXCEEDED of Stuck: the deadline");
   assert.doesNotMatch(engine.log("Page"), /closed before|make its calls before/);
+});
+
+test("a response that breaks, or is written to when it is over, ends no process", async (t) => {
+  const engine = await start(t, ["Page"]);
+  const { text: pid } = await engine.post("Page/pid");
+  assert.match(await engine.problem("Page/broken"), /the database is away/);
+  await engine.answers("Page/after", "", "all");
+  await engine.logged("Page", "written");
+  await engine.answers("Page/pid", "", pid);
 });
 
 test("an HTTP listener is a function", async (t) => {

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+from typing import Any
 
 import nightcore
 import pytest
 from nightcore import testing
 from nightcore._errors import _ENDINGS
+from nightcore._log import write
 from nightcore._nightcore import statuses
 
 
@@ -64,3 +66,19 @@ def test_what_a_test_raises_is_the_callees() -> None:
         testing.run(plain, call=call)
     with pytest.raises(nightcore.NotFound):
         testing.run(coroutine)
+
+
+def test_an_app_whose_lifespan_is_cancelled_has_none() -> None:
+    async def app(scope: Any, _receive: Any, _send: Any) -> None:
+        if scope["type"] == "lifespan":
+            raise asyncio.CancelledError
+
+    async def start() -> None:
+        await asyncio.wait_for(nightcore.asgi(app).startup(), timeout=10)
+
+    asyncio.run(start())
+
+
+def test_nothing_is_written_where_there_is_no_standard_error(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("sys.stderr", None)
+    write("0" * 16, "nobody reads it")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import socket
 import subprocess
 import sys
@@ -118,19 +119,27 @@ def test_calls_outside_of_requests_are_refused_where_they_cannot_be(start: Start
     assert status == 200
     assert "this process does not serve yet" in said
     assert "await nightcore.call_async instead" in said
+    assert said.count("is not a name of a function") == 2
 
 
 @pytest.mark.parametrize("name", ["Order", "OrderPlain"])
 def test_work_after_the_answer_calls_until_its_process_ends(start: Start, name: str, tmp_path: Path) -> None:
     engine = start(name, "Bar")
-    file = tmp_path / "file"
-    old = engine.post(name, str(file))[1]
-    engine.logged(name, "From function Bar: at once")
+    pipe = tmp_path / "pipe"
+    os.mkfifo(pipe)
+    old = engine.post(name, str(pipe))[1]
     assert engine.reload(name) == (0, "")
     # The old process was told to end, and has something to finish.
-    assert engine.post(name, str(file))[1] != old
-    file.touch()
+    assert engine.post(name)[1] != old
+    pipe.write_bytes(b"go on")
     engine.logged(name, "From function Bar: later")
+
+
+@pytest.mark.parametrize("name", ["Farewell", "FarewellPlain"])
+def test_a_process_calls_for_the_first_time_as_it_ends(start: Start, name: str) -> None:
+    engine = start(name, "Bar")
+    assert engine.reload(name) == (0, "")
+    engine.logged(name, "From function Bar: farewell")
 
 
 def test_a_call_outside_of_requests_that_is_cancelled_is_taken_back(start: Start) -> None:

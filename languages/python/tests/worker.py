@@ -324,8 +324,13 @@ async def early(_req: AsyncRequest) -> str:
     try:
         nightcore.call("Bar")
     except nightcore.InvalidState as error:
-        return f"{refused_early}; {error}"
-    return "called"
+        said = f"{refused_early}; {error}"
+    for call in (nightcore.call_async, lambda name: asyncio.to_thread(nightcore.call, name)):
+        try:
+            await call("\udcff")
+        except nightcore.NotFound as error:
+            said += f"; {error.message}"
+    return said
 
 
 orders: set[asyncio.Task[None]] = set()
@@ -333,30 +338,47 @@ orders: set[asyncio.Task[None]] = set()
 
 @nightcore.function("Order")
 async def order(req: AsyncRequest) -> str:
-    file = Path(req.text())
+    pipe = Path(req.text())
 
     async def go_on() -> None:
-        print((await nightcore.call_async("Bar", "at once")).text())
-        while not file.exists():
-            await asyncio.sleep(0.01)
+        await asyncio.to_thread(pipe.read_bytes)
         print((await nightcore.call_async("Bar", "later")).text())
 
-    orders.add(asyncio.create_task(go_on()))
+    if req.body:
+        orders.add(asyncio.create_task(go_on()))
     return str(os.getpid())
 
 
 @nightcore.function("OrderPlain")
 def order_plain(req: Request) -> str:
-    file = Path(req.text())
+    pipe = Path(req.text())
 
     def go_on() -> None:
-        print(nightcore.call("Bar", "at once").text())
-        while not file.exists():
-            time.sleep(0.01)
+        pipe.read_bytes()
         print(nightcore.call("Bar", "later").text())
 
-    threading.Thread(target=go_on).start()
+    if req.body:
+        threading.Thread(target=go_on).start()
     return str(os.getpid())
+
+
+@nightcore.function("Farewell")
+async def farewell(_req: AsyncRequest) -> None: ...
+
+
+@nightcore.function("FarewellPlain")
+def farewell_plain(_req: Request) -> None: ...
+
+
+if os.environ.get("NIGHTCORE_FUNCTION") == "Farewell":
+
+    @nightcore.on_stop
+    async def say_farewell() -> None:
+        print((await nightcore.call_async("Bar", "farewell")).text())
+
+
+if os.environ.get("NIGHTCORE_FUNCTION") == "FarewellPlain":
+    nightcore.on_stop(lambda: print(nightcore.call("Bar", "farewell").text()))
 
 
 @nightcore.function("TakeBack")

@@ -4,9 +4,9 @@ use crate::answer::Answer;
 use crate::error::{Error, Result};
 use nightcore_runtime::worker::{CallOptions, caller};
 
-/// Calls a function outside of any request, and waits for its answer: from a thread of the program's
-/// own, or for work that goes on after an answer. The call has no request above it: its deadline is
-/// the function's own timeout. Once the process serves it may call so until it ends.
+/// Calls a function outside of any request, and waits for its answer: from a thread of the
+/// program's own, or for work that goes on after an answer. The call has no request above it: its
+/// deadline is the function's own timeout. Once the process serves it may call so until it ends.
 ///
 /// ```no_run
 /// # use nightcore::Request;
@@ -18,8 +18,7 @@ use nightcore_runtime::worker::{CallOptions, caller};
 /// ```
 ///
 /// # Errors
-/// If the call fails. `InvalidState`: this process does not serve yet, or it was told to end and has
-/// made no such call before.
+/// If the call fails. `InvalidState`: this process does not serve yet.
 pub fn call(name: &str, body: impl AsRef<[u8]>) -> Result<Answer> {
     call_with(name, body, &CallOptions::default())
 }

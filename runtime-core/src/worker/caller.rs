@@ -92,8 +92,8 @@ pub(super) fn connected(session: &Arc<Session>) {
 /// it sooner than the callee's own timeout.
 ///
 /// # Errors
-/// If the call fails. INVALID_STATE: this process does not serve yet, or it is told to end and has
-/// made no such call before. UNAVAILABLE: the engine has gone.
+/// If the call fails. INVALID_STATE: this process does not serve yet, or no longer: its event loop
+/// is gone. UNAVAILABLE: the engine has gone.
 pub fn call(name: &str, parts: &[&[u8]], options: &CallOptions) -> Result<Answer, Failure> {
     if READS.get() {
         let text = "this thread takes the answers to calls: start the call instead of waiting";
@@ -161,8 +161,8 @@ fn current() -> Result<Arc<Caller>, Failure> {
     let Some(session) = &current.session else {
         return invalid("this process does not serve yet: calls can be made once it does");
     };
-    let Some(session) = session.upgrade().filter(|session| !session.has_ended()) else {
-        return invalid("this process serves no longer: it made no call of its own before");
+    let Some(session) = session.upgrade() else {
+        return invalid("this process serves no longer");
     };
     if !session.can_have_caller() {
         return Err(Failure::new(

@@ -88,7 +88,7 @@ class Asgi:
 
         try:
             await self._app(scope, receive, send)
-        except Exception as error:
+        except (Exception, asyncio.CancelledError) as error:
             # By the specification an app that raises has no lifespan, and is served without. One that has taken the
             # first event may mean something else by it, so somebody should read of it.
             if was_told and not has_told_why:

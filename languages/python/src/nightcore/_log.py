@@ -19,6 +19,8 @@ NO_CALL = "0" * 16
 
 def write(call: str, text: str) -> None:
     """Write each line of a text to standard error, marked with the id of its call."""
+    if sys.stderr is None:
+        return  # It was closed when the interpreter began.
     lines = text.removesuffix("\n").split("\n")
     # If standard error is closed or full nobody can be told.
     with contextlib.suppress(OSError, ValueError):

@@ -201,16 +201,17 @@ async def serve_in_loop(handlers: dict[str, AsyncHandler], chosen: Any) -> None:
     # A process that is connected gets requests.
     await start_in_loop(chosen)
     try:
-        await _serve_requests(handlers)
+        # The process can call as long as it is there, so also at its end.
+        raw = _nightcore.Worker(list(handlers))
+        await _serve_requests(raw, handlers[raw.function])
     finally:
         await stop_in_loop(chosen)
 
 
-async def _serve_requests(handlers: dict[str, AsyncHandler]) -> None:
+async def _serve_requests(raw: _nightcore.Worker, handler: AsyncHandler) -> None:
     before = asyncio.all_tasks()
-    raw = _nightcore.Worker(list(handlers))
     loop = asyncio.get_running_loop()
-    worker = Worker(loop, raw, handlers[raw.function])
+    worker = Worker(loop, raw, handler)
     loop.add_reader(raw.fileno(), worker.drain)
     try:
         await worker.ended

@@ -29,8 +29,7 @@ def call(
 
     The call has no request above it: the end of a request does not cancel it, and its deadline is the function's own
     timeout, or ``timeout`` seconds. Raises an :class:`Error` if there is no answer; ``InvalidState`` if this process
-    does not serve yet, or was told to end and has made no such call before. In an event loop await
-    :func:`call_async`.
+    does not serve yet. In an event loop await :func:`call_async`.
     """
     if _runs_in_loop():
         raise InvalidState("this call would stop the event loop: await nightcore.call_async instead")

@@ -142,6 +142,9 @@ def _serve_threads() -> None:
 
 def run_plain(handler: Handler, host: Any) -> None:
     """Run a plain function and answer."""
+    # To Python the library's threads are daemons, and so would be the threads that a handler begins: their work would
+    # be cut at the end of the process.
+    threading.current_thread()._daemonic = False  # type: ignore[attr-defined]
     request = Request(host)
     token = current.set(request)
     try:
