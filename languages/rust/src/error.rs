@@ -4,6 +4,9 @@ use nightcore_runtime::protocol::{Cause, Failure, MetadataError, Status};
 use nightcore_runtime::worker::HandlerError;
 use std::error::Error as StdError;
 
+/// How many sources of an error are looked at: an error may be its own source.
+const MAX_SOURCES: usize = 32;
+
 /// What a handler and its calls return.
 pub type Result<T, E = Error> = std::result::Result<T, E>;
 
@@ -137,7 +140,8 @@ pub(crate) fn of_handler(
     };
     let mut text = error.to_string();
     let mut source = error.source();
-    while let Some(beneath) = source {
+    for _ in 0..MAX_SOURCES {
+        let Some(beneath) = source else { break };
         if let Some(own) = beneath.downcast_ref::<Error>().filter(|own| !own.is_unexpected) {
             log(&text);
             return own.clone().passed_on();
@@ -171,6 +175,21 @@ mod tests {
         }
     }
 
+    #[derive(Debug)]
+    struct Circular;
+
+    impl std::fmt::Display for Circular {
+        fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+            f.write_str("round")
+        }
+    }
+
+    impl StdError for Circular {
+        fn source(&self) -> Option<&(dyn StdError + 'static)> {
+            Some(self)
+        }
+    }
+
     /// What `of_handler` makes of an error, and what the log is told.
     fn told(error: impl Into<Box<dyn StdError + Send + Sync>>) -> (HandlerError, String) {
         let mut logged = String::new();
@@ -196,6 +215,7 @@ mod tests {
         let refused = || std::io::Error::other("10.0.0.7 refused");
         assert_eq!(told(refused()), unexpected("10.0.0.7 refused"));
         assert_eq!(told(Error::from(refused())), unexpected("10.0.0.7 refused"));
+        assert_eq!(told(Circular), unexpected("round"));
         let wrapped = Wrapped(Error::from(refused()));
         assert_eq!(told(wrapped), unexpected("could not greet: 10.0.0.7 refused"));
     }

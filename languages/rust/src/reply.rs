@@ -64,7 +64,7 @@ impl Reply {
 }
 
 /// What a handler may return: bytes, text, nothing, the [`Answer`] to a call of its own, a
-/// [`Reply`], or a `Result` of these with any error: see [`crate::Error`] for what callers are told.
+/// [`Reply`], or a `Result` of these with any error. [`crate::Error`] says what callers are told.
 #[diagnostic::on_unimplemented(
     message = "a handler cannot return `{Self}`",
     note = "it returns `Vec<u8>`, `String`, `&'static str`, `()`, `Answer`, `Reply`, or a `Result` \
