@@ -190,3 +190,42 @@ fn after_a_pause_it_is_not_held_to_what_it_was() {
     server.until(now + SECOND);
     assert_eq!(count(&server.ended, Status::Ok), 30, "{:?}", server.ended);
 }
+
+#[test]
+fn one_call_that_hung_does_not_stand_for_all_that_follow() {
+    const WORKERS: u64 = 20;
+    let mut scheduler = Driven::<()>::default();
+    let function = scheduler.add_function(Spec {
+        timeout: Duration::from_secs(2),
+        ..simulated::spec("Foo", WORKERS as u32)
+    });
+    let generation = Some(Generation::FIRST);
+    let container = scheduler.container_connected(0, function, generation, Mode::Threads);
+    scheduler.worker_ready(0, container);
+    let call =
+        |scheduler: &mut Driven<()>, now| scheduler.external(now, function, None, (Body(0), 0), ());
+    call(&mut scheduler, 0).expect("nothing is queued");
+    let hung = std::iter::from_fn(|| scheduler.next_action()).find_map(|action| match action {
+        Action::Dispatch { channel, call, .. } => Some((channel, call)),
+        _ => None,
+    });
+    let (channel, hung) = hung.expect("the call is sent to the worker");
+    let mut now = SECOND;
+    for _ in 0..2 * WORKERS {
+        call(&mut scheduler, now).expect("the pace is unknown");
+    }
+    for _ in 1..WORKERS {
+        now += MS;
+        scheduler.worker_ready(now, container);
+    }
+    assert!(scheduler.drains_in_ns(now, function).is_some(), "the pace is known");
+    now = 2 * SECOND + 1;
+    scheduler.advance(now);
+    let ran = Ran { began_at: 0, ended_at: now };
+    scheduler.complete(now, channel, hung, ran, Ok(Body(0))).expect("the call runs");
+    for _ in 0..3 {
+        now += SECOND / 4;
+        let admitted = call(&mut scheduler, now);
+        assert!(admitted.is_ok(), "{admitted:?}");
+    }
+}

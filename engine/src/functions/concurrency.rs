@@ -165,9 +165,11 @@ impl Concurrency {
         staffing(self.tau_open()).max(self.bounds.min)
     }
 
-    /// What calls take from their dispatch to their answer on average, ns, as far as that is known.
-    pub fn open_ns(&self) -> u64 {
-        self.averages.open_ns() as u64
+    /// What calls take from their dispatch to their answer on average, ns; `None` while fewer have
+    /// ended than tell: one that hung until its deadline says nothing of the others.
+    pub fn open_ns(&self) -> Option<u64> {
+        let is_known = self.averages.ends() >= ENDS_KNOWN as f64;
+        is_known.then(|| self.averages.open_ns() as u64)
     }
 
     /// Whether nothing is left of the last load, so that no time needs to pass here before the next

@@ -98,8 +98,8 @@ impl Average {
 pub struct Turnaround {
     /// Calls in the queue.
     pub queued: u32,
-    /// What calls take from their dispatch to their answer on average, ns.
-    pub open_ns: u64,
+    /// What calls take from their dispatch to their answer on average, ns, if that is known.
+    pub open_ns: Option<u64>,
     /// The time until the call's deadline, ns.
     pub left_ns: u64,
 }
@@ -112,7 +112,9 @@ impl Lateness {
         if queued == 0 {
             return Ok(());
         }
-        let takes_ns = self.wait_ns(now_ns, queued).map(|wait_ns| wait_ns.saturating_add(open_ns));
+        let takes_ns = self
+            .wait_ns(now_ns, queued)
+            .map(|wait_ns| wait_ns.saturating_add(open_ns.unwrap_or_default()));
         match takes_ns.filter(|takes_ns| *takes_ns > left_ns) {
             Some(takes_ns) => Err(Refusal::TooLate { queued, takes_ns, left_ns }),
             None => Ok(()),
