@@ -34,7 +34,8 @@ struct Account {
     peak: Count,
     /// The most that was held since the last peak seemed to be over.
     since: Count,
-    /// Wakes answers that wait for room.
+    /// Answers that wait for room are woken when no more than this is held.
+    wakes_at: Count,
     given_back: Notify,
     /// Wakes the task that gives memory back to the system.
     after_peak: Notify,
@@ -76,6 +77,7 @@ impl Memory {
             refused: Count::default(),
             peak: Count::default(),
             since: Count::default(),
+            wakes_at: Count::default(),
             given_back: Notify::new(),
             after_peak: Notify::new(),
         })))
@@ -106,12 +108,14 @@ impl Memory {
 
     /// Holds the bytes of an answer. Waits until there is room for it, for so long at most.
     pub async fn hold_answer(&self, bytes: u64, within: Duration) -> Option<Held> {
+        let account = self.0;
         let until = Instant::now() + within;
         let mut held = self.hold_nothing();
-        while !held.grow_to(bytes, self.0.limit) {
-            let given_back = self.0.given_back.notified();
-            let fits_ever = bytes <= self.0.limit;
-            if !fits_ever || tokio::time::timeout_at(until, given_back).await.is_err() {
+        while !held.grow_to(bytes, account.limit) {
+            let given_back = account.given_back.notified();
+            let room_at = account.limit.checked_sub(bytes);
+            account.wakes_at.set(account.wakes_at.get().max(room_at.unwrap_or(0)));
+            if room_at.is_none() || tokio::time::timeout_at(until, given_back).await.is_err() {
                 self.count_refused(true);
                 return None;
             }
@@ -192,7 +196,10 @@ impl Drop for Held {
         }
         let account = self.memory.0;
         account.held.set(account.held.get() - self.bytes);
-        account.given_back.notify_waiters();
+        if account.held.get() <= account.wakes_at.get() {
+            account.wakes_at.set(0);
+            account.given_back.notify_waiters();
+        }
         if self.memory.is_after_peak() {
             account.after_peak.notify_one();
         }
@@ -202,6 +209,8 @@ impl Drop for Held {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::sync::Arc;
+    use std::task::{Context, Poll, Wake, Waker};
 
     const MIB: u64 = 1 << 20;
 
@@ -239,6 +248,42 @@ mod tests {
             assert!(second.is_some());
         });
         assert_eq!(memory.usage().refused, 2);
+    }
+
+    #[derive(Default)]
+    struct Woken(AtomicU64);
+
+    impl Wake for Woken {
+        fn wake(self: Arc<Self>) {
+            self.0.fetch_add(1, Ordering::Relaxed);
+        }
+    }
+
+    #[test]
+    fn answers_are_woken_when_there_is_room_for_one_of_them() {
+        let memory = Memory::with_limit(10 * MIB);
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap();
+        let _entered = runtime.enter();
+        let woken = Arc::new(Woken::default());
+        let waker = Waker::from(woken.clone());
+        let mut context = Context::from_waker(&waker);
+        let mut large = memory.hold_nothing();
+        assert!(large.grow(7 * MIB));
+        let answer = |_| Box::pin(memory.hold_answer(6 * MIB, Duration::from_secs(60)));
+        let mut answers: Vec<_> = (0..100).map(answer).collect();
+        for answer in &mut answers {
+            assert!(answer.as_mut().poll(&mut context).is_pending());
+        }
+        for _ in 0..100 {
+            assert!(memory.hold_nothing().grow(1024));
+        }
+        assert_eq!(woken.0.load(Ordering::Relaxed), 0, "there is no room for any");
+        drop(large);
+        assert!(woken.0.load(Ordering::Relaxed) > 0);
+        let polled = answers.iter_mut().map(|answer| answer.as_mut().poll(&mut context));
+        let polled: Vec<Poll<Option<Held>>> = polled.collect();
+        assert!(matches!(polled[0], Poll::Ready(Some(_))));
+        assert!(polled[1..].iter().all(Poll::is_pending));
     }
 
     #[test]

@@ -5,7 +5,7 @@ use harness::workers::c;
 use harness::{
     Connection, Engine, Http2, Setup, pattern, private_memory, wait_until, wait_until_within,
 };
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 const MIB: u64 = 1 << 20;
 /// The bound in these tests.

@@ -10,13 +10,13 @@ use crate::transport::{Payload, collect};
 use bytes::Bytes;
 use nightcore_runtime::clock::now_ns;
 use nightcore_runtime::protocol::{CallId, Failure, MetadataBuffer, Status};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 use tokio::sync::oneshot;
 
 /// An answer as small as this is counted with its request.
 const UNCOUNTED_BYTES: u64 = 4 * 1024;
-/// How long an answer waits for memory in its function's own: other answers are written meanwhile,
-/// most of them in milliseconds.
+/// How long an answer waits for memory in its function's own, if its deadline is not sooner: other
+/// answers are written meanwhile, most of them in milliseconds.
 const ANSWER_WAIT: Duration = Duration::from_secs(5);
 
 impl Core {
@@ -68,7 +68,7 @@ pub struct CoreCalls {
 
 impl CoreCalls {
     /// Copies an answer out of the function's memory, when there is room for it here.
-    async fn take_answer(&self, payload: Payload) -> Result<Answer, Failure> {
+    async fn take_answer(&self, payload: Payload, until: Instant) -> Result<Answer, Failure> {
         let bytes = payload.len();
         let no_memory = || {
             let text = format!("there is no memory for the answer, which has {bytes} bytes");
@@ -78,7 +78,8 @@ impl CoreCalls {
             let (metadata, body) = collect(payload).await.map_err(|_| no_memory())?;
             return Ok(Answer { metadata, body });
         }
-        let held = self.memory.hold_answer(bytes, ANSWER_WAIT).await.ok_or_else(no_memory)?;
+        let within = ANSWER_WAIT.min(until.saturating_duration_since(Instant::now()));
+        let held = self.memory.hold_answer(bytes, within).await.ok_or_else(no_memory)?;
         let (metadata, body) = collect(payload).await.map_err(|_| no_memory())?;
         Ok(Answer { metadata, body: Bytes::from_owner(HeldBody { body, _held: held }) })
     }
@@ -133,6 +134,8 @@ impl Calls for CoreCalls {
         body: ReadBody,
     ) -> Called {
         let (reply, answer) = oneshot::channel();
+        let most = self.core.borrow().scheduler.spec(function).timeout;
+        let until = Instant::now() + timeout.map_or(most, |asked| asked.min(most));
         let ReadBody { bytes, held } = body;
         let payload = Payload::Http { metadata, body: bytes };
         let call = match self.core.borrow_mut().external(function, timeout, payload, reply) {
@@ -146,7 +149,7 @@ impl Calls for CoreCalls {
         // The handler has ended, and what it was given is not held any more.
         drop(held);
         let outcome = match outcome {
-            Ok(Ok(payload)) => self.take_answer(payload).await,
+            Ok(Ok(payload)) => self.take_answer(payload, until).await,
             Ok(Err(failure)) => Err(failure),
             Err(_) => Err(Failure::new(Status::Unavailable, "the engine is ending")),
         };
