@@ -465,6 +465,29 @@ fn a_client_of_http_2_that_does_not_take_its_answers_is_ended() {
 }
 
 #[test]
+#[test]
+#[ignore = "takes a minute; tests/deep.sh runs it"]
+fn small_answers_that_a_client_of_http_2_does_not_take_are_given_up() {
+    const TAKE_TIMEOUT: Duration = Duration::from_secs(60);
+    const ANSWERS: usize = 20;
+    let engine = Setup::new().functions(&["Big", "Echo"], &c()).admin().start();
+    let held = || engine.metrics().value("nightcore_memory_held_bytes");
+    // It makes room for a byte of each answer, and its connection is never idle.
+    let mut client = Http2::open_with(engine.address(), &[(INITIAL_WINDOW, 1)]);
+    for bytes in ["4000", "30000"].repeat(ANSWERS / 2) {
+        client.send("POST", "/function/Big", &[], bytes.as_bytes()).unwrap();
+    }
+    wait_until("the answers", || engine.function("Big").answered == ANSWERS as u64);
+    assert!(held() > 0.0);
+    let began = Instant::now();
+    while began.elapsed() < TAKE_TIMEOUT + SLACK {
+        assert_eq!(client.request("POST", "/function/Echo", &[], b"x").body, b"x");
+        std::thread::sleep(Duration::from_secs(1));
+    }
+    assert_eq!(held(), 0.0);
+    engine.stop();
+}
+
 #[ignore = "takes a minute; tests/deep.sh runs it"]
 fn a_client_that_does_not_take_its_answer_is_ended() {
     const TAKE_TIMEOUT: Duration = Duration::from_secs(60);

@@ -1,6 +1,6 @@
 //! What requests and answers hold together is bounded, and given back.
 
-use harness::http2::HEADER_TABLE_BYTES;
+use harness::http2::{HEADER_TABLE_BYTES, INITIAL_WINDOW};
 use harness::workers::c;
 use harness::{
     Connection, Engine, Http2, Setup, pattern, private_memory, wait_until, wait_until_within,
@@ -104,6 +104,24 @@ fn bodies_on_one_connection_of_http_2_hold_no_more_than_they_may() {
 }
 
 #[test]
+fn small_answers_that_are_not_taken_are_counted() {
+    const ANSWERS: usize = 500;
+    const BYTES: usize = 4000;
+    let engine = engine();
+    // Its client makes room for a byte of each answer.
+    let mut client = Http2::open_with(engine.address(), &[(INITIAL_WINDOW, 1)]);
+    for _ in 0..ANSWERS {
+        client.send("POST", "/function/Big", &[], BYTES.to_string().as_bytes()).unwrap();
+    }
+    wait_until("the answers", || engine.function("Big").answered == ANSWERS as u64);
+    let held = held(&engine);
+    assert!(held >= (ANSWERS * BYTES) as f64, "{held} bytes");
+    drop(client);
+    wait_until("nothing to be held", || self::held(&engine) == 0.0);
+    engine.stop();
+}
+
+#[test]
 fn what_does_not_fit_is_refused_before_it_is_read() {
     let engine = engine();
     let head = |bytes: usize| {
@@ -146,5 +164,24 @@ fn answers_wait_for_room_and_are_given_back() {
     });
     assert!(peak < before + LIMIT + BESIDE, "{} MiB", peak / MIB);
     assert_given_back(&engine, before);
+    engine.stop();
+}
+
+#[test]
+fn an_answer_waits_for_room_no_longer_than_its_client() {
+    const HELD: usize = 30 << 20;
+    let engine = engine();
+    let mut takes_nothing = Http2::open_with(engine.address(), &[(INITIAL_WINDOW, 0)]);
+    for _ in 0..2 {
+        let bytes = HELD.to_string();
+        takes_nothing.send("POST", "/function/Big", &[], bytes.as_bytes()).unwrap();
+    }
+    wait_until("two answers to be held", || held(&engine) >= 2.0 * HELD as f64);
+    let began = Instant::now();
+    let bytes = (8 * MIB).to_string();
+    let headers = [("x-timeout-ms", "300")];
+    let answer = engine.connect().request("POST", "/function/Big", &headers, bytes.as_bytes());
+    assert_eq!((answer.status, answer.problem().error.as_str()), (503, "OVERLOADED"));
+    assert!(began.elapsed() < Duration::from_secs(3), "{:?}", began.elapsed());
     engine.stop();
 }

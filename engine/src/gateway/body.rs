@@ -76,7 +76,7 @@ fn too_large(max_bytes: u64) -> Failure {
 }
 
 /// The failure of a request for which there is no memory.
-pub(super) fn no_memory(memory: &Memory) -> Failure {
+fn no_memory(memory: &Memory) -> Failure {
     let limit = memory.usage().limit;
     let text = format!(
         "requests and answers hold as much memory as they may, {limit} bytes; try again later, or \
@@ -106,6 +106,9 @@ type NextFrame = Option<Result<Frame<Bytes>, hyper::Error>>;
 pub struct RequestBody {
     incoming: Incoming,
     memory: Memory,
+    /// What the request holds besides its body.
+    held: Held,
+    frames: u32,
     ended: bool,
     broken: bool,
     /// Whether the client sends it only when it is told to.
@@ -116,8 +119,18 @@ impl RequestBody {
     pub(super) fn new(incoming: Incoming, parts: &Parts, memory: &Memory) -> RequestBody {
         let ended = incoming.is_end_stream();
         let is_asked_for = parts.version == Version::HTTP_11 && parts.headers.contains_key(EXPECT);
-        let memory = *memory;
-        RequestBody { incoming, memory, ended, broken: false, is_asked_for }
+        let (memory, held) = (*memory, memory.hold_nothing());
+        RequestBody { incoming, memory, held, frames: 0, ended, broken: false, is_asked_for }
+    }
+
+    /// Holds what the request has besides its body, until its answer is written.
+    pub(super) fn hold_head(&mut self, bytes: u64) -> Result<(), Failure> {
+        if self.held.grow(bytes) { Ok(()) } else { Err(no_memory(&self.memory)) }
+    }
+
+    /// What the request holds besides its body.
+    pub(super) fn into_held(self) -> Held {
+        self.held
     }
 
     /// Whether all of it was read.
@@ -141,6 +154,11 @@ impl RequestBody {
 
     /// The next piece, which is not waited for after `until`.
     async fn next_frame(&mut self, until: Instant) -> Result<NextFrame, NoCall> {
+        self.frames += 1;
+        if self.frames == FRAMES_IN_TURN {
+            self.frames = 0;
+            tokio::task::yield_now().await;
+        }
         let frame = tokio::time::timeout_at(until, self.incoming.frame()).await;
         let frame = frame.map_err(|_| {
             let text = format!(
@@ -168,13 +186,8 @@ impl RequestBody {
         let mut first = Bytes::new();
         let mut rest: Option<Buffer> = None;
         let mut received: u64 = 0;
-        let mut frames = 0;
         let (mut part_until, mut part_ends) = (Instant::now() + BODY_PART_TIMEOUT, BODY_PART_BYTES);
         while let Some(frame) = self.next_frame(part_until).await? {
-            frames += 1;
-            if frames % FRAMES_IN_TURN == 0 {
-                tokio::task::yield_now().await;
-            }
             let Ok(data) = frame?.into_data() else { continue };
             received += data.len() as u64;
             if received > max_bytes {

@@ -41,9 +41,10 @@ pub(super) async fn answer(
     if parts.version != Version::HTTP_2 {
         finish_request(&mut response, &mut body, &client).await;
     }
+    let held = body.into_held();
     let (mut head, mut body) = response.into_parts();
     fit(&parts.method, &mut head, &mut body);
-    Ok(Response::from_parts(head, Pieces::new(body, progress, exchange)))
+    Ok(Response::from_parts(head, Pieces::new(body, progress, exchange, held)))
 }
 
 /// Makes ready for the next request on the connection, or says that there is to be none. hyper

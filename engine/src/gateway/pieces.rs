@@ -7,6 +7,7 @@
 
 use super::client::Exchange;
 use super::timeouts::HeadTimer;
+use crate::memory::Held;
 use bytes::Bytes;
 use hyper::body::{Body, Frame, SizeHint};
 use hyper::rt::{Sleep, Timer};
@@ -23,6 +24,9 @@ use std::time::{Duration, Instant};
 pub(super) const TAKE_TIMEOUT: Duration = Duration::from_secs(60);
 /// A client slower than 500 bytes/s is treated as stalled, as one that sends a body is.
 const PIECE_BYTES: usize = 32 * 1024;
+/// The longest last piece. hyper gives it out of its hands when the client has made room for a byte
+/// of it, so that nobody sees any more whether the client takes the rest.
+const LAST_BYTES: usize = 1024;
 
 /// When the last piece of an answer was handed over.
 #[derive(Debug, Default)]
@@ -36,11 +40,18 @@ pub(super) struct Pieces {
     progress: Option<Rc<Progress>>,
     /// Ends with the body.
     _exchange: Exchange,
+    /// What the request holds, and an answer that is not counted by itself.
+    _held: Held,
 }
 
 impl Pieces {
-    pub(super) fn new(body: Bytes, progress: Option<Rc<Progress>>, exchange: Exchange) -> Pieces {
-        Pieces { rest: body, is_split: false, progress, _exchange: exchange }
+    pub(super) fn new(
+        body: Bytes,
+        progress: Option<Rc<Progress>>,
+        exchange: Exchange,
+        held: Held,
+    ) -> Pieces {
+        Pieces { rest: body, is_split: false, progress, _exchange: exchange, _held: held }
     }
 }
 
@@ -59,7 +70,10 @@ impl Body for Pieces {
             None => std::mem::take(&mut self.rest),
             Some(progress) => {
                 progress.0.set(Some(Instant::now()));
-                let bytes = self.rest.len().min(PIECE_BYTES);
+                let bytes = match self.rest.len() {
+                    last if last <= LAST_BYTES => last,
+                    many => PIECE_BYTES.min(many - LAST_BYTES),
+                };
                 let piece = self.rest.split_to(bytes);
                 let is_last_of_many = self.rest.is_empty() && self.is_split;
                 self.is_split = true;

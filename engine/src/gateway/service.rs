@@ -1,6 +1,6 @@
 //! What the gateway answers to which request.
 
-use super::body::{NoCall, RequestBody, no_memory};
+use super::body::{NoCall, RequestBody};
 use super::calls::{Called, Calls};
 use super::client::Client;
 use super::exchange::Site;
@@ -63,15 +63,11 @@ impl<C: Calls, H: Health> Site for Service<C, H> {
             let text = format!("there is no function {name:?} that clients may call");
             return problem::response(Some(name), &Failure::new(Status::NotFound, text));
         };
-        client.refused.pause(function).await;
         let max_bytes = self.limits.max_body_bytes;
-        // Until the call has ended.
-        let mut held = client.memory().hold_nothing();
         let request = async {
+            body.hold_head(request::held_bytes(parts))?;
+            client.refused.pause(function).await;
             let timeout = deadline::timeout(&parts.headers)?;
-            if !held.grow(request::held_bytes(parts)) {
-                return Err(no_memory(client.memory()).into());
-            }
             body.check_announced(max_bytes)?;
             let metadata = request::metadata(parts, &target)?;
             Ok::<_, NoCall>((timeout, metadata, body.read(max_bytes).await?))
