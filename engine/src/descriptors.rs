@@ -3,7 +3,7 @@
 //! Anybody can open connections, and each takes a descriptor. A worker takes two, a container two
 //! more. Without shares, clients that only connect would keep every worker from being created.
 
-use crate::gateway::Room;
+use crate::gateway::{MAX_STREAMS, Room};
 use nix::sys::resource::{Resource, getrlimit};
 
 /// Clients have at most one of so many of the engine's descriptors. The other half is for workers,
@@ -12,6 +12,9 @@ const CLIENTS_ONE_OF: usize = 2;
 /// The admin pages have at most one of so many, at each of their two places, and so have
 /// connections to the control socket that have not greeted.
 const OTHERS_ONE_OF: usize = 16;
+/// Admin pages at once on a connection of HTTP/2: a page may be long, and its reader may leave it
+/// for a minute.
+const ADMIN_STREAMS: u32 = 1;
 /// The most connections to the admin pages at each place: a few tools ask, each every some seconds.
 const MAX_ADMIN: usize = 64;
 /// The most connections to the control socket that have not greeted: more processes than start at
@@ -48,12 +51,13 @@ impl Shares {
     /// Room for clients, of which at most `memory_allows` may be connected. A call under way is
     /// worth more than a new connection.
     pub fn room_for_clients(&self, memory_allows: usize) -> Room {
-        Room { descriptors: self.clients.min(memory_allows.max(1)), ends_busy: false }
+        let descriptors = self.clients.min(memory_allows.max(1));
+        Room { descriptors, streams: MAX_STREAMS, ends_busy: false }
     }
 
     /// Room for readers of the admin pages, of which none may keep others out.
     pub fn room_for_admin(&self) -> Room {
-        Room { descriptors: self.admin, ends_busy: true }
+        Room { descriptors: self.admin, streams: ADMIN_STREAMS, ends_busy: true }
     }
 }
 

@@ -1,8 +1,9 @@
 //! How requests and connections end: early refusals, clients that leave, and an engine that stops.
 
+use harness::http2::{INITIAL_WINDOW, kind};
 use harness::process::descriptor_count;
 use harness::workers::c;
-use harness::{Connection, Engine, Http2, Setup, wait_until};
+use harness::{Connection, Engine, Http2, Setup, private_memory, wait_until};
 use std::io::{Read, Write};
 use std::net::{Shutdown, TcpStream};
 use std::time::{Duration, Instant};
@@ -307,5 +308,53 @@ fn silent_clients_of_the_admin_pages_keep_nobody_out() {
         assert_eq!(Connection::open(address).request("GET", page, &[], b"").status, 200);
         assert!(began.elapsed() < SOON, "{page}: {:?}", began.elapsed());
     }
+    engine.stop();
+}
+
+#[test]
+fn clients_that_take_no_admin_page_keep_nobody_out() {
+    /// As many as may read the admin pages at once.
+    const CLIENTS: usize = 64;
+    let engine = engine();
+    let address = engine.admin_address();
+    let open = || Http2::open_with(address, &[(INITIAL_WINDOW, 0)]);
+    let mut greedy: Vec<Http2> = (0..CLIENTS).map(|_| open()).collect();
+    for client in &mut greedy {
+        client.send("GET", "/metrics", &[], b"").unwrap();
+        while client.next_frame().unwrap().kind != kind::HEADERS {}
+    }
+    for _ in 0..CLIENTS {
+        let mut reader = Connection::open(address);
+        assert_eq!(reader.request("GET", "/metrics", &[], b"").status, 200);
+    }
+    engine.stop();
+}
+
+#[test]
+fn admin_pages_that_are_not_taken_hold_little() {
+    const CLIENTS: usize = 20;
+    const PAGES: usize = 200;
+    /// Far less than that many pages, each of which has some tens of KiB.
+    const MORE: u64 = 32 << 20;
+    let engine = engine();
+    let address = engine.admin_address();
+    for function in ["Echo", "Upper", "Sleep"] {
+        assert_eq!(engine.call(function, "1").status, 200);
+    }
+    let before = private_memory(engine.pid());
+    let mut clients = Vec::new();
+    for _ in 0..CLIENTS {
+        let mut client = Http2::open_with(address, &[(INITIAL_WINDOW, 0)]);
+        for _ in 0..PAGES {
+            client.send("GET", "/metrics", &[], b"").unwrap();
+        }
+        // What comes behind the requests was answered when they were looked at.
+        client.ping().unwrap();
+        while client.next_frame().unwrap().kind != kind::PING {}
+        clients.push(client);
+    }
+    assert_eq!(Connection::open(address).request("GET", "/metrics", &[], b"").status, 200);
+    let more = private_memory(engine.pid()).saturating_sub(before);
+    assert!(more < MORE, "{} MiB more", more >> 20);
     engine.stop();
 }

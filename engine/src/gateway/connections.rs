@@ -14,12 +14,18 @@ const LOOKED_AT: usize = 64;
 /// Pause before another connection is sent away when none has closed.
 const LOOK_AGAIN: Duration = Duration::from_millis(50);
 
+/// Calls at once on one HTTP/2 connection.
+pub const MAX_STREAMS: u32 = 1024;
+
 /// How many connections a gateway has at once.
 #[derive(Clone, Copy, Debug)]
 pub struct Room {
     /// The most descriptors of all of them together.
     pub descriptors: usize,
-    /// Whether a connection with a request under way may be ended for a new one.
+    /// The most requests at once on a connection of HTTP/2.
+    pub streams: u32,
+    /// Whether a connection may be ended for a new one while a request is under way on it, or an
+    /// answer is being written.
     pub ends_busy: bool,
 }
 
@@ -49,6 +55,10 @@ impl Connections {
             places: Cell::new(0),
             closed: Notify::new(),
         }))
+    }
+
+    pub(super) fn room(&self) -> Room {
+        self.0.room
     }
 
     /// Counts a connection for as long as what is returned lives.

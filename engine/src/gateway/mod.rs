@@ -27,7 +27,7 @@ mod turns;
 pub use body::{NoCall, ReadBody, RequestBody};
 pub use calls::{Answer, Called, Calls};
 pub use client::{Call, Client};
-pub use connections::Room;
+pub use connections::{MAX_STREAMS, Room};
 pub use deadline::{TIMEOUT_HEADER, timeout};
 pub use exchange::Site;
 pub use problem::only_get;

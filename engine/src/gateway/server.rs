@@ -34,8 +34,6 @@ const PING_TIMEOUT: Duration = Duration::from_secs(20);
 /// What a client of HTTP/2 may send before it is read, on a connection and on each of its requests:
 /// what comes in some 10 ms at 1 Gbit/s. Bodies are read as they come.
 const WINDOW_BYTES: u32 = 1024 * 1024;
-/// Calls at once on one HTTP/2 connection.
-const MAX_STREAMS: u32 = 1024;
 /// Connections that are accepted in one turn; each one takes some 25 µs. Clients that connect all at
 /// once would otherwise hold up the calls of others for milliseconds.
 const ACCEPTS_IN_TURN: u32 = 4;
@@ -161,6 +159,7 @@ impl Gateway {
     {
         let client = Rc::new(Client::new(self.memory));
         let open = self.connections.enter(client.clone());
+        let streams = self.connections.room().streams;
         async move {
             let executor = LocalExecutor::default();
             let begun = executor.0.clone();
@@ -176,7 +175,7 @@ impl Gateway {
                 begun.set(progress.clone());
                 async move { exchange::answer(&*site, request, client, exchange, progress).await }
             });
-            let builder = builder(executor);
+            let builder = builder(executor, streams);
             let mut connection = pin!(builder.serve_connection(TokioIo::new(stream), answer));
             // What goes wrong on a connection concerns its client only, who sees it.
             poll_fn(|context| {
@@ -194,7 +193,7 @@ impl Gateway {
 }
 
 /// Every default of hyper's that is a limit of ours is set here.
-fn builder(executor: LocalExecutor) -> Builder<LocalExecutor> {
+fn builder(executor: LocalExecutor, streams: u32) -> Builder<LocalExecutor> {
     let mut builder = Builder::new(executor);
     builder
         .http1()
@@ -207,7 +206,7 @@ fn builder(executor: LocalExecutor) -> Builder<LocalExecutor> {
     builder
         .http2()
         .timer(TokioTimer::new())
-        .max_concurrent_streams(MAX_STREAMS)
+        .max_concurrent_streams(streams)
         .initial_connection_window_size(WINDOW_BYTES)
         .initial_stream_window_size(WINDOW_BYTES)
         .max_header_list_size(MAX_HEADER_BYTES as u32)
