@@ -1,10 +1,11 @@
 //! Clients that are slow, broken or hostile: each is told or ended, and others are served meanwhile.
 
+use harness::hostile::EchoTime;
 use harness::http2::{INITIAL_WINDOW, frame, kind};
 use harness::process::{descriptor_count, signal, thaw};
 use harness::workers::c;
 use harness::{
-    Connection, Engine, Http2, Load, Setup, allow_many_descriptors, private_memory, wait_until,
+    Connection, Engine, Http2, Setup, allow_many_descriptors, private_memory, wait_until,
     wait_until_within,
 };
 use nix::sys::signal::Signal;
@@ -465,7 +466,6 @@ fn a_client_of_http_2_that_does_not_take_its_answers_is_ended() {
 }
 
 #[test]
-#[test]
 #[ignore = "takes a minute; tests/deep.sh runs it"]
 fn small_answers_that_a_client_of_http_2_does_not_take_are_given_up() {
     const TAKE_TIMEOUT: Duration = Duration::from_secs(60);
@@ -488,6 +488,7 @@ fn small_answers_that_a_client_of_http_2_does_not_take_are_given_up() {
     engine.stop();
 }
 
+#[test]
 #[ignore = "takes a minute; tests/deep.sh runs it"]
 fn a_client_that_does_not_take_its_answer_is_ended() {
     const TAKE_TIMEOUT: Duration = Duration::from_secs(60);
@@ -505,23 +506,11 @@ fn a_client_that_does_not_take_its_answer_is_ended() {
     engine.stop();
 }
 
-/// How long half of the calls of Echo take at most.
-fn median(engine: &Engine, calls: usize) -> Duration {
-    let load = Load::start(engine.address(), 1, "Echo", b"others");
-    wait_until("others to be answered", || load.ended() >= calls);
-    let mut times: Vec<Duration> = load.stop().iter().map(|o| o.ended - o.began).collect();
-    times.sort_unstable();
-    times[times.len() / 2]
-}
-
 #[test]
 fn a_client_of_http_2_that_sends_short_frames_without_end_slows_nobody() {
-    /// Such a client has a core, of which a small machine has few, and its part of the engine's.
-    const SLOWER: u32 = 8;
     const PRIORITY: u8 = 2;
     let engine = engine();
-    median(&engine, 500);
-    let quiet = median(&engine, 2000);
+    let quiet = EchoTime::measure(&engine);
     let is_over = AtomicBool::new(false);
     let frames = frame(PRIORITY, 0, 1, &[0, 0, 0, 0, 1]).repeat(10_000);
     let mut client = Http2::open(engine.address());
@@ -533,10 +522,10 @@ fn a_client_of_http_2_that_sends_short_frames_without_end_slows_nobody() {
                 }
             }
         });
-        let beside = median(&engine, 2000);
+        let beside = EchoTime::measure(&engine);
         is_over.store(true, Ordering::Relaxed);
         beside
     });
-    assert!(beside < SLOWER * quiet, "{beside:?}, without it {quiet:?}");
+    quiet.assert_alike(beside);
     engine.stop();
 }

@@ -4,7 +4,7 @@
 #[path = "../wire/raw.rs"]
 mod raw;
 
-use harness::hostile::{LIMITS, MEMORY, call_among_others};
+use harness::hostile::{EchoTime, LIMITS, MEMORY, call_among_others};
 use harness::process::{descriptors, is_alive, signal};
 use harness::workers::c;
 use harness::{Engine, Load, Setup, private_memory, wait_for, wait_until};
@@ -14,9 +14,6 @@ use raw::{ControlKind, RawControl};
 use std::os::fd::{AsFd, OwnedFd};
 use std::time::{Duration, Instant};
 
-/// How much longer calls of others may take beside a peer that does as much of one thing as it can.
-/// It has a core, of which a small machine has few, and its part of the engine's.
-const SLOWER: u32 = 8;
 const RAW: &str = env!("CARGO_BIN_EXE_nightcore-test-raw-worker");
 /// What a function's worker printed and the engine said of it, at most.
 const LOG_BYTES: usize = 1 << 20;
@@ -181,15 +178,6 @@ fn strangers_at_the_control_socket_are_sent_away_and_leave_nothing() {
     engine.stop();
 }
 
-/// How long half of the calls of Echo take at most, while nobody or somebody misbehaves beside it.
-fn median(engine: &Engine, calls: usize) -> Duration {
-    let load = Load::start(engine.address(), 1, "Echo", b"others");
-    wait_until("others to be answered", || load.ended() >= calls);
-    let mut times: Vec<Duration> = load.stop().iter().map(|o| o.ended - o.began).collect();
-    times.sort_unstable();
-    times[times.len() / 2]
-}
-
 #[test]
 fn a_worker_has_no_more_internal_calls_than_it_may_and_cancelling_costs_little() {
     const REQUESTS: usize = 60;
@@ -201,16 +189,14 @@ fn a_worker_has_no_more_internal_calls_than_it_may_and_cancelling_costs_little()
         );
         let setup = setup.function("Sleep", &c(), "queue = { calls = 100000 }\ntimeout = \"1m\"");
         let engine = setup.functions(&["Echo"], &c()).start();
-        median(&engine, 500);
-        let quiet = median(&engine, 2000);
+        let quiet = EchoTime::measure(&engine);
         let mut clients: Vec<_> = (0..REQUESTS).map(|_| engine.connect()).collect();
         for client in &mut clients {
             client.send("POST", "/function/CallsWithoutEnd", &[], b"").unwrap();
         }
         engine.wait_for_log("CallsWithoutEnd", "all calls are made");
         assert_eq!(engine.function("Sleep").internal, 1024, "over {channel}");
-        let beside = median(&engine, 2000);
-        assert!(beside < SLOWER * quiet, "over {channel}: {beside:?}, without it {quiet:?}");
+        quiet.assert_alike(EchoTime::measure(&engine));
     }
 }
 
@@ -219,8 +205,7 @@ fn a_container_that_has_regions_made_without_end_slows_nobody() {
     const HOSTILE: &str = "ChangesRegionsWithoutEnd";
     let setup = Setup::new().channel("ring").command(HOSTILE, &[RAW, "lies"], "timeout = \"1m\"");
     let engine = setup.functions(&["Echo"], &c()).start();
-    median(&engine, 500);
-    let quiet = median(&engine, 2000);
+    let quiet = EchoTime::measure(&engine);
     let mut client = engine.connect();
     let began = Instant::now();
     client.send("POST", &format!("/function/{HOSTILE}"), &[], b"").unwrap();
@@ -228,6 +213,5 @@ fn a_container_that_has_regions_made_without_end_slows_nobody() {
     // Two messages each, of which 256 may come at once, and then one in 4 ms.
     let took = began.elapsed();
     assert!(took > Duration::from_secs(1), "it was not held to its pace: {took:?}");
-    let beside = median(&engine, 2000);
-    assert!(beside < SLOWER * quiet, "{beside:?}, without it {quiet:?}");
+    quiet.assert_alike(EchoTime::measure(&engine));
 }

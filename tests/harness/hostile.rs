@@ -1,4 +1,4 @@
-//! Functions whose workers break the rules, beside Echo, whose calls must not notice.
+//! Peers that break the rules, beside Echo, whose calls must not notice.
 
 use crate::engine::Engine;
 use crate::http::Response;
@@ -34,4 +34,38 @@ pub fn call_among_others(engine: &Engine, function: &str) -> Response {
         assert!(took < PROMPTLY, "{function}: another call took {took:?}");
     }
     response
+}
+
+/// How long a call of Echo takes: the median of many, one after another.
+#[derive(Clone, Copy, Debug)]
+pub struct EchoTime(Duration);
+
+impl EchoTime {
+    /// The first calls of an engine take longer, and do not count.
+    const WARM_UP: usize = 500;
+    const CALLS: usize = 2000;
+    /// How many times as long a call may take beside a peer that does as much of one thing as it
+    /// can. That peer has a core, of which a small machine has few, and its part of the engine's.
+    const SLOWER: u32 = 8;
+
+    /// Measures it now.
+    #[track_caller]
+    pub fn measure(engine: &Engine) -> EchoTime {
+        let load = Load::start(engine.address(), 1, "Echo", b"others");
+        let calls = EchoTime::WARM_UP + EchoTime::CALLS;
+        wait_until("others to be answered", || load.ended() >= calls);
+        let outcomes = load.stop();
+        let counted = outcomes.iter().skip(EchoTime::WARM_UP);
+        let mut times: Vec<Duration> = counted.map(|o| o.ended - o.began).collect();
+        times.sort_unstable();
+        EchoTime(times[times.len() / 2])
+    }
+
+    /// A time that was measured beside a hostile peer is not much longer than this one.
+    #[track_caller]
+    pub fn assert_alike(self, beside: EchoTime) {
+        let (EchoTime(quiet), EchoTime(beside)) = (self, beside);
+        let bound = EchoTime::SLOWER * quiet;
+        assert!(beside < bound, "a call took {beside:?}, and {quiet:?} without the peer");
+    }
 }

@@ -56,7 +56,7 @@ pub const DEFAULT_RETRIES: u32 = 0;
 pub const MAX_FILE_BYTES: u64 = MIB;
 /// The largest `max_body`: payloads are held in memory.
 pub const MAX_MAX_BODY_BYTES: u64 = GIB;
-/// The least `gateway.memory`: room for the requests of some hundred clients without bodies.
+/// The least `gateway.memory`: room for a hundred requests without bodies, of 16 clients.
 pub const MIN_HELD_BYTES: u64 = MIB;
 /// The largest `processes`: more than the cores of any one server.
 pub const MAX_PROCESSES: u32 = 1024;

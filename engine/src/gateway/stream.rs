@@ -207,10 +207,10 @@ impl<S: Socket> AsyncRead for ClientStream<S> {
         match this.frames.read_bytes().filter(|most| *most < into.remaining()) {
             None => ready!(Pin::new(&mut this.turns).poll_read(context, into))?,
             Some(most) => {
-                let mut part = [0; TURN_BYTES];
-                let mut part = ReadBuf::new(&mut part[..most]);
+                let mut part = ReadBuf::new(into.initialize_unfilled_to(most));
                 ready!(Pin::new(&mut this.turns).poll_read(context, &mut part))?;
-                into.put_slice(part.filled());
+                let read = part.filled().len();
+                into.advance(read);
             }
         }
         if this.frames.note(&into.filled()[before..]) {

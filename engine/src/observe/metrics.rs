@@ -328,20 +328,17 @@ impl Metrics {
             "Payloads that went by shared memory",
             one(status.arena_payloads as f64),
         )?;
-        page.gauge::<0>(
-            "nightcore_memory_held_bytes",
-            "What requests and answers hold",
-            one(status.memory.held_bytes as f64),
-        )?;
-        page.gauge::<0>(
-            "nightcore_memory_limit_bytes",
-            "What they may hold",
-            one(status.memory.limit_bytes as f64),
-        )?;
+        let memory = &status.memory;
+        for (name, help, bytes) in [
+            ("nightcore_memory_held_bytes", "Held by requests and answers", memory.held_bytes),
+            ("nightcore_memory_limit_bytes", "The most that they may hold", memory.limit_bytes),
+        ] {
+            page.gauge::<0>(name, help, one(bytes as f64))?;
+        }
         page.counter::<0>(
             "nightcore_memory_refused",
             "Requests and answers for which there was no memory",
-            one(status.memory.refused as f64),
+            one(memory.refused as f64),
         )?;
         page.gauge::<0>(
             "process_start_time_seconds",
