@@ -1,9 +1,9 @@
 //! No limit is small, and what meets one is told.
 
-use harness::process::descriptors;
+use harness::process::{descriptor_count, descriptors};
 use harness::workers::c;
 use harness::{
-    Connection, Setup, allow_many_descriptors, limit_process, pattern, process, wait_until,
+    Connection, Engine, Setup, allow_many_descriptors, limit_process, pattern, process, wait_until,
 };
 use nix::sys::signal::Signal;
 use std::fs;
@@ -164,5 +164,50 @@ fn idle_clients_keep_no_worker_from_being_created() {
     assert_eq!(idle.last_mut().unwrap().call("Echo", b"last").text(), "last");
     drop(idle);
     assert_eq!(engine.text("Echo", "after"), "after");
+    engine.stop();
+}
+
+/// Clients that an engine with 64 descriptors has room for.
+const ROOM: usize = 32;
+
+fn with_little_room() -> Engine {
+    let home = Setup::new().functions(&["Echo", "Big"], &c()).home();
+    home.start_under("sh", &["-c", UNDER, "-n", "64"])
+}
+
+#[test]
+fn a_new_client_waits_while_all_others_have_a_request_under_way() {
+    const HEAD: &[u8] = b"POST /function/Echo HTTP/1.1\r\nhost: test\r\nexpect: 100-continue\r\n\
+        content-length: 5\r\n\r\n";
+    let engine = with_little_room();
+    let mut busy: Vec<Connection> = (0..ROOM).map(|_| engine.connect()).collect();
+    for client in &mut busy {
+        client.write(HEAD).unwrap();
+        assert_eq!(client.receive_head().unwrap().status, 100);
+    }
+    let before = descriptor_count(engine.pid());
+    let mut new = engine.connect();
+    new.send("POST", "/function/Echo", &[], b"new").unwrap();
+    wait_until("it to be accepted", || descriptor_count(engine.pid()) > before);
+    for client in &mut busy {
+        client.write(b"hello").unwrap();
+        assert_eq!(client.receive().unwrap().text(), "hello");
+    }
+    assert_eq!(new.receive().unwrap().text(), "new");
+    engine.stop();
+}
+
+#[test]
+fn an_answer_that_its_client_still_takes_is_not_cut_for_another_client() {
+    const BYTES: usize = 30 << 20;
+    let engine = with_little_room();
+    let mut slow = engine.connect();
+    slow.send("POST", "/function/Big", &[], BYTES.to_string().as_bytes()).unwrap();
+    // Its body is being written, too.
+    let head = slow.receive_head().unwrap();
+    assert_eq!(head.header("content-length"), Some(BYTES.to_string().as_str()));
+    let mut others: Vec<Connection> = (0..2 * ROOM).map(|_| engine.connect()).collect();
+    assert!(others[0].is_closed(), "it has been idle for the longest time");
+    assert_eq!(slow.receive_body(BYTES).unwrap().len(), BYTES);
     engine.stop();
 }

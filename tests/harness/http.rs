@@ -134,9 +134,15 @@ impl Connection {
         }
         let length = response.header("content-length").map(str::parse::<usize>);
         let length = length.ok_or_else(|| bad("length: none"))?.map_err(|_| bad("length"))?;
-        response.body.resize(length, 0);
-        self.0.read_exact(&mut response.body)?;
+        response.body = self.receive_body(length)?;
         Ok(response)
+    }
+
+    /// Reads so many bytes, such as the body of an answer whose head was read.
+    pub fn receive_body(&mut self, length: usize) -> io::Result<Vec<u8>> {
+        let mut body = vec![0; length];
+        self.0.read_exact(&mut body)?;
+        Ok(body)
     }
 
     /// Reads the next answer, of which only the head is sent.

@@ -14,11 +14,14 @@ pub struct Client {
     memory: Memory,
     speaks: Cell<Option<Version>>,
     exchanges: Cell<usize>,
+    writes: Cell<bool>,
     calls: Cell<usize>,
     idle_since: Cell<Instant>,
     still_sends: Cell<bool>,
     stopping: Cell<bool>,
     sent_away: Cell<bool>,
+    /// Whether it was busy when it was sent away.
+    was_busy: Cell<bool>,
     task: RefCell<Option<Waker>>,
 }
 
@@ -38,11 +41,13 @@ impl Client {
             memory,
             speaks: Cell::new(None),
             exchanges: Cell::new(0),
+            writes: Cell::new(false),
             calls: Cell::new(0),
             idle_since: Cell::new(Instant::now()),
             still_sends: Cell::new(false),
             stopping: Cell::new(false),
             sent_away: Cell::new(false),
+            was_busy: Cell::new(false),
             task: RefCell::new(None),
         }
     }
@@ -77,7 +82,22 @@ impl Client {
         self.exchanges.get()
     }
 
-    /// Since when there is none.
+    /// Whether something that was written has not been handed to the system yet.
+    pub(super) fn writes(&self) -> bool {
+        self.writes.get()
+    }
+
+    /// Something is about to be written, or all of it was handed to the system.
+    pub(super) fn note_writes(&self, writes: bool) {
+        self.writes.set(writes);
+    }
+
+    /// Whether a request is under way, or an answer is being written.
+    pub(super) fn is_busy(&self) -> bool {
+        self.exchanges() > 0 || self.writes()
+    }
+
+    /// Since when there is no request under way.
     pub(super) fn idle_since(&self) -> Instant {
         self.idle_since.get()
     }
@@ -112,9 +132,10 @@ impl Client {
         !self.stopping.get() || self.still_sends.get()
     }
 
-    /// Ends the connection, so that another one has room.
+    /// Has the connection ended so that another one has room, unless a request comes before.
     pub(super) fn send_away(&self) {
         self.sent_away.set(true);
+        self.was_busy.set(self.is_busy());
         if let Some(task) = &*self.task.borrow() {
             task.wake_by_ref();
         }
@@ -122,6 +143,14 @@ impl Client {
 
     pub(super) fn is_sent_away(&self) -> bool {
         self.sent_away.get()
+    }
+
+    /// Whether the connection is to be ended now. One that was idle and on which a request has come
+    /// since is kept.
+    pub(super) fn goes_away(&self) -> bool {
+        let goes = self.sent_away.get() && (self.was_busy.get() || !self.is_busy());
+        self.sent_away.set(goes);
+        goes
     }
 }
 

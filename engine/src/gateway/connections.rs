@@ -82,10 +82,10 @@ impl Connections {
         self.0.clients.borrow().len() + self.0.duplicates.get()
     }
 
-    /// Waits until there is room for all that are open, and ends connections for that.
+    /// Waits until there is room for one more, and ends connections for that.
     pub(super) async fn make_room(&self) {
-        while self.descriptors() > self.0.room.descriptors {
-            self.send_one_away();
+        while self.descriptors() >= self.0.room.descriptors {
+            self.send_one_away(self.0.room.ends_busy);
             // One that was busy may be idle when none has closed.
             let _ = tokio::time::timeout(LOOK_AGAIN, self.0.closed.notified()).await;
         }
@@ -98,20 +98,17 @@ impl Connections {
         }
     }
 
-    /// Ends the connection that has been idle for the longest time; if none is idle, the oldest, or
-    /// none.
-    pub(super) fn send_one_away(&self) {
+    /// Ends the connection that has been idle for the longest time; if none is idle, the oldest if
+    /// a busy one may be ended.
+    pub(super) fn send_one_away(&self, ends_busy: bool) {
         let clients = self.0.clients.borrow();
         let (hand, places) = (self.0.hand.get(), self.0.places.get().max(1));
         let looked_at = LOOKED_AT.min(places);
         self.0.hand.set((hand + looked_at) % places);
         let looked_at = (hand..hand + looked_at).filter_map(|at| clients.get(at % places));
-        let may_end = |client: &&Rc<Client>| {
-            !client.is_sent_away() && (self.0.room.ends_busy || client.exchanges() == 0)
-        };
         let chosen = looked_at
-            .filter(may_end)
-            .min_by_key(|client| (client.exchanges() > 0, client.idle_since()));
+            .filter(|client| !client.is_sent_away() && (ends_busy || !client.is_busy()))
+            .min_by_key(|client| (client.is_busy(), client.idle_since()));
         if let Some(client) = chosen {
             client.send_away();
         }

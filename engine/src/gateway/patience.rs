@@ -103,7 +103,7 @@ impl<S: Socket> Patience<S> {
 
     /// Waits until the connection is to be ended, whatever is under way on it.
     pub(super) fn poll_over(&mut self, context: &mut Context<'_>) -> Poll<()> {
-        if self.client.is_sent_away()
+        if self.client.goes_away()
             || self.poll_stopped(context).is_ready()
             || self.poll_silent(context).is_ready()
         {

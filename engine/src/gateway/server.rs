@@ -121,15 +121,15 @@ impl Gateway {
             };
             match accepted {
                 Ok(socket) => {
-                    spawn_local(self.serve_connection(socket, site.clone(), stop.clone()));
                     tokio::select! {
                         biased;
                         () = stop.said() => return,
                         () = self.connections.make_room() => {}
                     }
+                    spawn_local(self.serve_connection(socket, site.clone(), stop.clone()));
                 }
                 Err(error) if is_shortage(&error) => {
-                    self.connections.send_one_away();
+                    self.connections.send_one_away(false);
                     tokio::time::sleep(ACCEPT_PAUSE).await;
                 }
                 // A client that has left before it was accepted.
@@ -163,8 +163,8 @@ impl Gateway {
         async move {
             let executor = LocalExecutor::default();
             let begun = executor.0.clone();
-            let wire = Rc::new(Wire::new(socket));
-            let stream = ClientStream::new(wire.clone(), client.clone());
+            let wire = Rc::new(Wire::new(socket, client.clone()));
+            let stream = ClientStream::new(wire.clone());
             let mut patience = Patience::new(client.clone(), wire, stop, open);
             let answer = service_fn(move |request: hyper::Request<_>| {
                 let (site, client) = (site.clone(), client.clone());

@@ -37,21 +37,15 @@ const LINGER_BYTES: usize = 16 * 1024;
 /// A socket with what the connection's task has to know of it.
 pub(super) struct Wire<S> {
     socket: RefCell<S>,
-    /// Whether all that hyper has written was handed to the system.
-    flushed: Cell<bool>,
+    client: Rc<Client>,
     /// How many bytes of the next answer are sent already.
     ahead: Cell<usize>,
     written: Cell<u64>,
 }
 
 impl<S: Socket> Wire<S> {
-    pub(super) fn new(socket: S) -> Wire<S> {
-        Wire {
-            socket: RefCell::new(socket),
-            flushed: Cell::new(true),
-            ahead: Cell::new(0),
-            written: Cell::new(0),
-        }
+    pub(super) fn new(socket: S, client: Rc<Client>) -> Wire<S> {
+        Wire { socket: RefCell::new(socket), client, ahead: Cell::new(0), written: Cell::new(0) }
     }
 
     /// The socket. Nothing that may read or write is called while this is held.
@@ -74,7 +68,7 @@ impl<S: Socket> Wire<S> {
     /// byte left.
     pub(super) fn send_ahead(&self) -> io::Result<bool> {
         let Some(next) = BEGIN.get(self.ahead.get()) else { return Ok(false) };
-        if self.flushed.get() {
+        if !self.client.writes() {
             match send_now(self.socket.borrow().as_fd(), std::slice::from_ref(next)) {
                 Ok(sent) => self.ahead.set(self.ahead.get() + sent),
                 // A client that takes nothing is ended by the system.
@@ -163,28 +157,21 @@ pub(super) struct ClientStream<S> {
     turns: Turns<Shared<S>>,
     frames: Frames,
     wire: Rc<Wire<S>>,
-    client: Rc<Client>,
     /// Whether what was written are frames of HTTP/2, none of which begins as an answer of HTTP/1.
     is_http2: bool,
     linger: Option<Linger>,
 }
 
 impl<S: Socket> ClientStream<S> {
-    pub(super) fn new(wire: Rc<Wire<S>>, client: Rc<Client>) -> ClientStream<S> {
+    pub(super) fn new(wire: Rc<Wire<S>>) -> ClientStream<S> {
         let turns = Turns::new(Shared(wire.clone()));
-        ClientStream {
-            turns,
-            frames: Frames::new(TURN_BYTES),
-            wire,
-            client,
-            is_http2: false,
-            linger: None,
-        }
+        let frames = Frames::new(TURN_BYTES);
+        ClientStream { turns, frames, wire, is_http2: false, linger: None }
     }
 
     /// Bytes are about to be written.
     fn note_write(&mut self, bytes: &[u8]) {
-        self.wire.flushed.set(false);
+        self.wire.client.note_writes(true);
         if self.wire.written() == 0 {
             self.is_http2 = !bytes.starts_with(BEGIN);
         }
@@ -257,7 +244,7 @@ impl<S: Socket> AsyncWrite for ClientStream<S> {
 
     fn poll_flush(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
         ready!(Pin::new(&mut self.turns).poll_flush(context))?;
-        self.wire.flushed.set(true);
+        self.wire.client.note_writes(false);
         Poll::Ready(Ok(()))
     }
 
@@ -265,7 +252,7 @@ impl<S: Socket> AsyncWrite for ClientStream<S> {
         let this = &mut *self;
         if this.linger.is_none() {
             ready!(Pin::new(&mut this.turns).poll_shutdown(context))?;
-            if !this.client.lingers() {
+            if !this.wire.client.lingers() {
                 return Poll::Ready(Ok(()));
             }
         }
