@@ -3,8 +3,8 @@
 use crate::steps::Steps;
 use bytes::Bytes;
 use nightcore_engine::gateway::{
-    Answer, Called, Calls, Gateway, Health, Limits, ReadBody, Room, Routes, Service, SharedRoutes,
-    Stop,
+    Answer, Called, Calls, Gateway, Health, Limits, MAX_STREAMS, ReadBody, Room, Routes, Service,
+    SharedRoutes, Stop,
 };
 use nightcore_engine::ids::FunctionId;
 use nightcore_engine::memory::Memory;
@@ -93,7 +93,7 @@ pub(super) fn target(data: &[u8]) {
     };
     let runtime = Builder::new_current_thread().enable_all().build().expect("a runtime");
     let got = LocalSet::new().block_on(&runtime, async {
-        let room = Room { descriptors: 1, ends_busy: false };
+        let room = Room { descriptors: 1, streams: MAX_STREAMS, ends_busy: false };
         let gateway = Gateway::with_room(room, *MEMORY);
         let (client, server) = UnixStream::pair().expect("a pair of sockets");
         let served =
