@@ -4,6 +4,7 @@ use harness::http2::{INITIAL_WINDOW, kind};
 use harness::process::descriptor_count;
 use harness::workers::c;
 use harness::{Connection, Engine, Http2, Setup, private_memory, wait_until};
+use nix::sys::socket::{setsockopt, sockopt::RcvBuf};
 use std::io::{Read, Write};
 use std::net::{Shutdown, TcpStream};
 use std::time::{Duration, Instant};
@@ -289,6 +290,34 @@ fn a_call_that_is_under_way_is_waited_for_also_if_its_client_sends_no_more() {
     client.read_to_string(&mut got).unwrap();
     assert!(got.starts_with("HTTP/1.1 200 ") && got.ends_with("slept 3000"), "{got:?}");
     assert_eq!(two.receive(stream).unwrap().body, b"slept 3000");
+    engine.wait_for_end();
+}
+
+#[test]
+fn a_client_that_goes_on_taking_its_answer_is_waited_for_when_the_engine_stops() {
+    const BYTES: usize = 30 << 20;
+    /// As much as a client must take in a second. This one takes it in 75 ms.
+    const PART: usize = 16 << 10;
+    let engine = Setup::new().functions(&["Big"], &c()).start();
+    let mut client = TcpStream::connect(engine.address()).unwrap();
+    client.set_read_timeout(Some(SOON)).unwrap();
+    // Little is under way to it, as on a slow network: what it takes is acknowledged soon.
+    setsockopt(&client, RcvBuf, &PART).unwrap();
+    let length = BYTES.to_string();
+    let lines = format!("connection: close\r\ncontent-length: {}", length.len());
+    client.write_all(format!("{}{length}", head("Big", &lines)).as_bytes()).unwrap();
+    wait_until("the answer to be there", || engine.function("Big").answered == 1);
+    engine.terminate();
+    let (began, mut taken) = (Instant::now(), 0);
+    while began.elapsed() < Duration::from_secs(4) {
+        let mut part = vec![0; PART];
+        client.read_exact(&mut part).unwrap_or_else(|e| panic!("cut after {taken} bytes: {e}"));
+        taken += PART;
+        std::thread::sleep(Duration::from_millis(75));
+    }
+    let mut rest = Vec::new();
+    client.read_to_end(&mut rest).unwrap();
+    assert!(taken + rest.len() > BYTES, "cut after {} bytes", taken + rest.len());
     engine.wait_for_end();
 }
 

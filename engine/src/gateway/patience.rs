@@ -45,7 +45,7 @@ enum End {
     None,
     /// The client has been idle for too long, and is told that its connection ends.
     Idle { was_told: bool, close: Pin<Box<dyn Sleep>> },
-    /// The engine stops. So many bytes had been written when it was last looked at.
+    /// The engine stops. So many bytes had been taken when it was last looked at.
     Stopping(Pin<Box<tokio::time::Sleep>>, u64),
 }
 
@@ -96,7 +96,7 @@ impl<S: Socket> Patience<S> {
         if self.stop.was_said() && !matches!(self.end, End::Stopping(..)) {
             self.client.note_stop();
             let sleep = Box::pin(tokio::time::sleep(STOP_TIMEOUT));
-            self.end = End::Stopping(sleep, self.wire.written());
+            self.end = End::Stopping(sleep, self.wire.taken());
         }
         !was_told && !matches!(self.end, End::None)
     }
@@ -114,13 +114,13 @@ impl<S: Socket> Patience<S> {
 
     /// Waits until the client, and no call, keeps the engine from stopping.
     fn poll_stopped(&mut self, context: &mut Context<'_>) -> Poll<()> {
-        let End::Stopping(sleep, written) = &mut self.end else { return Poll::Pending };
+        let End::Stopping(sleep, taken) = &mut self.end else { return Poll::Pending };
         while sleep.as_mut().poll(context).is_ready() {
-            let now_written = self.wire.written();
-            if self.client.calls() == 0 && now_written - *written < STOP_BYTES {
+            let now_taken = self.wire.taken();
+            if self.client.calls() == 0 && now_taken.saturating_sub(*taken) < STOP_BYTES {
                 return Poll::Ready(());
             }
-            *written = now_written;
+            *taken = now_taken;
             sleep.as_mut().reset(tokio::time::Instant::now() + STOP_TIMEOUT);
         }
         Poll::Pending

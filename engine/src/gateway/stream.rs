@@ -10,7 +10,7 @@ use super::frames::Frames;
 use super::socket::Socket;
 use super::timeouts::HeadTimer;
 use super::turns::{TURN_BYTES, Turns};
-use crate::tcp::send_now;
+use crate::tcp::{send_now, unacknowledged};
 use hyper::rt::{Sleep, Timer};
 use std::cell::{Cell, Ref, RefCell};
 use std::io;
@@ -61,6 +61,12 @@ impl<S: Socket> Wire<S> {
     /// Bytes that the system has taken for the client.
     pub(super) fn written(&self) -> u64 {
         self.written.get()
+    }
+
+    /// Bytes that the client has taken. The system takes megabytes ahead of a client, and the next
+    /// ones when the client has taken a large part of them.
+    pub(super) fn taken(&self) -> u64 {
+        self.written().saturating_sub(unacknowledged(self.socket.borrow().as_fd()))
     }
 
     /// Sends the next byte of what the next answer of HTTP/1 begins with, unless another answer is
