@@ -213,9 +213,10 @@ impl Functions {
         keeper: &mut Keeper,
         forced: &Forced,
     ) -> Result<Changes, String> {
-        let path = self.config.path.clone();
+        let (path, settings) = (self.config.path.clone(), self.config.settings.clone());
         // A large file takes longer than calls should wait.
-        let config = run_aside(move || Config::load(&path).map_err(|errors| errors.to_string()));
+        let config =
+            run_aside(move || Config::load(&path, &settings).map_err(|errors| errors.to_string()));
         let config = config.await.ok_or("reading the configuration panicked")??;
         if config.gateway != self.config.gateway {
             return Err("[gateway] has changed, which takes a restart of the engine".to_owned());

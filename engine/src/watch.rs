@@ -100,7 +100,8 @@ pub struct Watch {
     watched: Option<Folders>,
     folders: HashMap<WatchDescriptor, PathBuf>,
     files: Vec<Files>,
-    config: Option<PathBuf>,
+    /// The files of the configuration, if they count.
+    config: BTreeSet<PathBuf>,
     pending: Changed,
     /// When what is pending is told.
     due: Option<Due>,
@@ -125,9 +126,10 @@ impl Watch {
     pub fn set(&mut self, config: &Config, everything: bool) {
         let watched = config.functions.iter().filter(|function| everything || function.watch);
         self.files = watched.map(|function| Files::of(function, &config.directory)).collect();
-        let name = config.path.file_name().filter(|_| everything);
-        self.config = name.map(|name| config.directory.join(name));
-        if self.files.is_empty() && self.config.is_none() {
+        let own = config.path.file_name().map(|name| config.directory.join(name));
+        let env_files = config.functions.iter().flat_map(|function| function.env_files.clone());
+        self.config = own.into_iter().chain(env_files).filter(|_| everything).collect();
+        if self.files.is_empty() && self.config.is_empty() {
             *self = Watch::default();
             return;
         }
@@ -279,7 +281,7 @@ impl Watch {
                 let of: Vec<(String, PathBuf)> = of.collect();
                 is_new |= !of.is_empty();
                 self.pending.functions.extend(of);
-                if self.config.as_ref() == Some(&path) {
+                if self.config.contains(&path) {
                     self.pending.config = true;
                     is_new = true;
                 }

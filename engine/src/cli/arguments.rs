@@ -2,6 +2,7 @@
 
 use super::exit::{EXIT_BAD_INPUT, Exit};
 use super::find::{connect, find, running};
+use crate::config::{Config, Setting};
 use crate::launcher::has_logs;
 use crate::place::{as_written, candidates, of_config};
 use clap::Args;
@@ -101,9 +102,17 @@ pub(super) fn check_name(function: &str) -> Result<(), Exit> {
     Err(Exit::new(EXIT_BAD_INPUT, format!("{function:?} cannot be the name of a function")))
 }
 
+/// Values in place of those of the configuration file.
+#[derive(Args)]
+pub(super) struct Settings {
+    /// Take this value in place of the file's, such as gateway.listen=127.0.0.1:8080 (repeatable)
+    #[arg(long = "set", value_name = "KEY=VALUE")]
+    settings: Vec<Setting>,
+}
+
 /// Reads the configuration file.
-pub(super) fn load(path: &Path) -> Result<crate::config::Config, Exit> {
-    crate::config::Config::load(path).map_err(|errors| {
+pub(super) fn load(path: &Path, settings: &Settings) -> Result<Config, Exit> {
+    Config::load(path, &settings.settings).map_err(|errors| {
         Exit::new(EXIT_BAD_INPUT, format!("cannot use {}:\n{errors}", path.display()))
     })
 }

@@ -1,6 +1,6 @@
 //! `nightcore check`
 
-use super::arguments::load;
+use super::arguments::{Settings, load};
 use super::exit::Exit;
 use super::output::print;
 use nightcore_runtime::complain::complain;
@@ -11,6 +11,8 @@ pub struct Check {
     /// The configuration file
     #[arg(short, long, default_value = "nightcore.toml", value_name = "FILE")]
     config: PathBuf,
+    #[command(flatten)]
+    settings: Settings,
     /// Print the effective values
     #[arg(long)]
     print: bool,
@@ -18,7 +20,7 @@ pub struct Check {
 
 impl Check {
     pub fn run(self) -> Result<(), Exit> {
-        let config = load(&self.config)?;
+        let config = load(&self.config, &self.settings)?;
         for warning in &config.warnings {
             complain(warning);
         }

@@ -1,6 +1,6 @@
 //! `nightcore up` and `nightcore dev`
 
-use super::arguments::{Engine, NewDirectory, load};
+use super::arguments::{Engine, NewDirectory, Settings, load};
 use super::exit::{EXIT_BAD_INPUT, Exit};
 use super::runtime::runtime;
 use crate::say::{Columns, say, use_columns};
@@ -16,6 +16,8 @@ const PACKAGE_MANAGER_VARIABLES: [&str; 3] = ["npm_command", "npm_lifecycle_even
 pub struct Up {
     #[command(flatten)]
     engine: Engine,
+    #[command(flatten)]
+    settings: Settings,
     /// Write a line to this descriptor when all functions are ready
     #[arg(long, value_name = "N")]
     ready_fd: Option<i32>,
@@ -33,7 +35,7 @@ impl Up {
 
     fn run_watching(self, watch_all: bool, give_back: fn()) -> Result<(), Exit> {
         end_with_package_manager();
-        let config = load(&self.engine.config)?;
+        let config = load(&self.engine.config, &self.settings)?;
         if watch_all {
             use_columns(Columns::new(
                 config.functions.iter().map(|f| f.name.len()).max().unwrap_or_default(),

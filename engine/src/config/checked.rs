@@ -2,6 +2,7 @@
 
 use super::error::ConfigError;
 use super::limits::{DEFAULT_MAX_SLOTS, DEFAULT_MAX_THREADS};
+use super::set::Setting;
 use nightcore_runtime::protocol::control::{ChannelKind, Placement};
 use serde::{Deserialize, Serialize};
 use std::net::SocketAddr;
@@ -15,6 +16,8 @@ pub struct Config {
     pub path: PathBuf,
     /// The file's directory, absolute. Commands and working directories are relative to it.
     pub directory: PathBuf,
+    /// The values that were taken in place of the file's.
+    pub settings: Vec<Setting>,
     /// `[gateway]`.
     pub gateway: Gateway,
     /// `[admin]`, if it is there.
@@ -59,6 +62,10 @@ pub struct Function {
     pub cwd: PathBuf,
     /// Environment variables to set for the containers, sorted by name.
     pub env: Vec<(String, String)>,
+    /// The files that some of them are from, absolute.
+    pub env_files: Vec<PathBuf>,
+    /// The values that could be secrets, as the file has them.
+    pub as_written: AsWritten,
     /// How many containers run this function.
     pub processes: u32,
     /// How many workers the function has, over all its containers.
@@ -105,6 +112,16 @@ pub struct Function {
     /// The path that it answers at besides `/function/NAME`, without a slash at its end: empty for
     /// "/".
     pub route: Option<String>,
+}
+
+/// Values of a function with the variables that they have in the file. The values of variables
+/// could be secrets, which no command prints.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct AsWritten {
+    /// The command.
+    pub command: Vec<String>,
+    /// The environment without that of files, sorted by name.
+    pub env: Vec<(String, String)>,
 }
 
 impl Config {

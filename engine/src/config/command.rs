@@ -8,7 +8,7 @@ use nix::unistd::{AccessFlags, eaccess};
 
 use super::quote::quoted;
 use super::read::{Item, Report, Span};
-use super::unexpanded;
+use super::{unexpanded, variables};
 
 /// Where programs are looked for if there is no PATH at all, as execvp does.
 const NO_PATH: &str = "/bin:/usr/bin";
@@ -21,6 +21,8 @@ pub(super) const TOO_LONG: &str =
 /// A command as written.
 pub(super) struct Command {
     pub(super) words: Vec<String>,
+    /// The same with the variables that the file has in them.
+    pub(super) written: Vec<String>,
     /// Where each of them stands.
     pub(super) spans: Vec<Span>,
 }
@@ -49,18 +51,22 @@ pub(super) fn read(item: &Item<'_>, report: &mut Report<'_>) -> Option<Command> 
         return None;
     }
     let mut words = Vec::with_capacity(values.len());
+    let mut written = Vec::with_capacity(values.len());
     for value in &values {
         match value.string(None, report) {
             Some(text) if text.contains('\0') => {
                 value.wrong("a NUL character cannot be passed on", report)
             }
             Some(text) if text.len() > MAX_WORD_BYTES => value.wrong(TOO_LONG, report),
-            Some(text) => words.push(text.to_owned()),
+            Some(text) => {
+                words.push(text.to_owned());
+                written.push(variables::written(value, text, report));
+            }
             None => {}
         }
     }
     let spans: Vec<Span> = values.iter().map(|value| value.span()).collect();
-    (words.len() == values.len()).then_some(Command { words, spans })
+    (words.len() == values.len()).then_some(Command { words, written, spans })
 }
 
 /// Where to look for programs that are named without a directory.

@@ -6,13 +6,12 @@ use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use nightcore_runtime::protocol::control::{
-    ChannelKind, FUNCTION_VARIABLE, LOG_KEY_VARIABLE, Placement, SOCKET_VARIABLE, TOKEN_VARIABLE,
-};
+use nightcore_runtime::protocol::control::{ChannelKind, Placement};
 use nix::unistd::{AccessFlags, eaccess};
 
-use super::checked::{Function, Limits, Queue, Workers};
-use super::command::{self, Command, MAX_WORD_BYTES, SearchPath, TOO_LONG, is_variable};
+use super::checked::{AsWritten, Function, Limits, Queue, Workers};
+use super::command::{self, Command, SearchPath, is_variable};
+use super::environment::{self, EnvFile, Environment};
 use super::limits::{
     DEFAULT_CHANNEL, DEFAULT_GRACE, DEFAULT_MAX_DEPTH, DEFAULT_MIN_WORKERS, DEFAULT_PLACEMENT,
     DEFAULT_PROCESSES, DEFAULT_QUARANTINE_AFTER, DEFAULT_QUEUE_BYTES, DEFAULT_QUEUE_CALLS,
@@ -30,6 +29,7 @@ const KEYS: &[&str] = &[
     "command",
     "cwd",
     "env",
+    "env_file",
     "processes",
     "workers",
     "timeout",
@@ -54,6 +54,7 @@ const KEYS: &[&str] = &[
 const KEYS_OF_DEFAULTS: &[&str] = &[
     "cwd",
     "env",
+    "env_file",
     "processes",
     "workers",
     "timeout",
@@ -82,23 +83,19 @@ const CHANNELS: [(&str, ChannelKind); 2] =
     [("ring", ChannelKind::Ring), ("fifo", ChannelKind::Fifo)];
 const PLACEMENTS: [(&str, Placement); 2] = [("apart", Placement::Apart), ("free", Placement::Free)];
 
-/// Variables that tell a process of its engine and its function.
-const ENGINES_VARIABLES: [&str; 4] =
-    [SOCKET_VARIABLE, TOKEN_VARIABLE, FUNCTION_VARIABLE, LOG_KEY_VARIABLE];
-
 const WORKERS_EXAMPLE: &str = "{ min = 1, max = 32 }";
 const QUEUE_EXAMPLE: &str = r#"{ calls = 1024, bytes = "64MiB" }"#;
 const LIMITS_EXAMPLE: &str = r#"{ memory = "512MiB", cpus = 1.5 }"#;
 const ROUTE_EXAMPLE: &str = "/shop";
 const READY_PATH_EXAMPLE: &str = "/healthz";
-const ENV_EXAMPLE: &str = r#"{ NAME = "value" }"#;
 
 /// What one table says; what it leaves out is none.
 #[derive(Default)]
 pub(super) struct Settings {
     command: Option<Command>,
     cwd: Option<PathBuf>,
-    env: BTreeMap<String, String>,
+    env: Environment,
+    env_files: Vec<EnvFile>,
     processes: Option<u32>,
     min_workers: Option<(u32, Span)>,
     max_workers: Option<(u32, Span)>,
@@ -150,7 +147,10 @@ impl Settings {
                 }
                 "command" => settings.command = command::read(&item, report),
                 "cwd" => settings.cwd = read_cwd(&item, directory, report),
-                "env" => settings.env = read_env(&item, report),
+                "env" => settings.env = environment::read(&item, report),
+                "env_file" => {
+                    settings.env_files = environment::read_files(&item, directory, report)
+                }
                 "processes" => settings.processes = item.integer(1..=MAX_PROCESSES, report),
                 "workers" => settings.read_workers(&item, report),
                 "timeout" => settings.timeout = read_timeout(&item, report),
@@ -248,8 +248,9 @@ pub(super) fn read(
     let table = item.table("[functions.NAME]", report)?.with_header(&["functions", name]);
     let own = Settings::read(&table, false, directory, report);
     let workers = own.workers(defaults, report);
-    let mut env = defaults.env.clone();
-    env.extend(own.env);
+    let environment =
+        environment::merge([&defaults.env, &own.env], [&defaults.env_files, &own.env_files]);
+    let env = &environment.variables;
 
     if table.get("command").is_none() {
         report.at(
@@ -264,8 +265,7 @@ pub(super) fn read(
     };
     let cwd = own.cwd.or_else(|| defaults.cwd.clone()).unwrap_or_else(|| directory.to_path_buf());
     let places = Places { directory, cwd: &cwd, search_path: &search_path };
-    let program = process::check(&command, &places, &env, report)?;
-    let words = command.words;
+    let program = process::check(&command, &places, env, report)?;
 
     let external = own.external.or(defaults.external).unwrap_or(true);
     if let Some((_, span)) = own.route.as_ref().filter(|_| !external) {
@@ -275,10 +275,12 @@ pub(super) fn read(
     Some(Function {
         name: name.to_owned(),
         line: report.line(item.key_span()),
-        command: words,
+        command: command.words,
         program,
         cwd,
-        env: env.into_iter().collect(),
+        env_files: environment.files,
+        as_written: AsWritten { command: command.written, env: environment.written },
+        env: environment.variables.into_iter().collect(),
         processes: own.processes.or(defaults.processes).unwrap_or(DEFAULT_PROCESSES),
         workers,
         timeout: own.timeout.or(defaults.timeout).unwrap_or(DEFAULT_TIMEOUT),
@@ -455,37 +457,6 @@ fn read_cwd(item: &Item<'_>, directory: &Path, report: &mut Report<'_>) -> Optio
             None
         }
     }
-}
-
-fn read_env(item: &Item<'_>, report: &mut Report<'_>) -> BTreeMap<String, String> {
-    let mut env = BTreeMap::new();
-    let Some(table) = item.table(ENV_EXAMPLE, report) else { return env };
-    for item in table.entries() {
-        let name = item.name();
-        if name.is_empty() || name.contains(['=', '\0']) {
-            report
-                .at(item.key_span(), format!("{} cannot be the name of a variable", quoted(name)));
-        }
-        if ENGINES_VARIABLES.contains(&name) {
-            report.at(item.key_span(), format!("{name} is for the engine to set"));
-        }
-        match item.string(None, report) {
-            Some(value) if value.contains('\0') => {
-                item.wrong("a NUL character cannot be passed on", report)
-            }
-            Some(value) if value.len() + name.len() >= MAX_WORD_BYTES => {
-                item.wrong(TOO_LONG, report)
-            }
-            Some(value) => {
-                if let Some(problem) = unexpanded::problem(value, is_variable) {
-                    item.doubtful(problem, report);
-                }
-                env.insert(name.to_owned(), value.to_owned());
-            }
-            None => {}
-        }
-    }
-    env
 }
 
 #[cfg(test)]

@@ -5,9 +5,10 @@ use super::error::{ConfigError, ConfigErrors};
 use super::function::Settings;
 use super::limits::MAX_FILE_BYTES;
 use super::read::{Item, Report, Table};
+use super::set::Setting;
 use super::source::Source;
-use super::{admin, function, gateway, nearest, quote, syntax, units};
-use std::ffi::OsStr;
+use super::variables::Lookup;
+use super::{admin, function, gateway, nearest, quote, set, syntax, units, variables};
 use std::fs::File;
 use std::io::{ErrorKind, Read};
 use std::net::SocketAddr;
@@ -18,17 +19,18 @@ use toml::de::DeTable;
 const EXAMPLE: &str = "    [functions.Foo]\n    command = [\"./foo\"]";
 
 impl Config {
-    /// Reads and checks the file at `path`.
-    pub fn load(path: &Path) -> Result<Config, ConfigErrors> {
+    /// Reads and checks the file at `path`, with these values in place of the file's.
+    pub fn load(path: &Path, settings: &[Setting]) -> Result<Config, ConfigErrors> {
         let text = read_file(path)?;
-        Config::parse(&text, path)
+        parse(&text, path, settings, &|name| std::env::var_os(name))
     }
 
     /// Checks `text`, the content of the file at `path`.
     ///
-    /// The file system is consulted for commands and working directories.
+    /// The file system is consulted for commands and working directories, and the environment for
+    /// variables.
     pub fn parse(text: &str, path: &Path) -> Result<Config, ConfigErrors> {
-        parse(text, path, std::env::var_os("PATH").as_deref())
+        parse(text, path, &[], &|name| std::env::var_os(name))
     }
 }
 
@@ -55,23 +57,29 @@ fn read_file(path: &Path) -> Result<String, ConfigError> {
         let at = error.utf8_error().valid_up_to();
         // The lossy conversion keeps the text before the first bad byte, so `at` is valid in it.
         let text = String::from_utf8_lossy(error.as_bytes());
-        Source::new(path, &text).error(&(at..at), "the text is not valid UTF-8")
+        Source::new(path, &text, &[]).error(&(at..at), "the text is not valid UTF-8")
     })
 }
 
-/// Does what [`Config::parse`] does, with this search path for programs.
+/// Does what [`Config::load`] does with the text of a file, and takes variables from `lookup`.
 pub(super) fn parse(
     text: &str,
     path: &Path,
-    search_path: Option<&OsStr>,
+    settings: &[Setting],
+    lookup: Lookup<'_>,
 ) -> Result<Config, ConfigErrors> {
-    let source = Source::new(path, text);
+    let source = Source::new(path, text, settings);
     let mut report = Report::new(&source);
-    let (root, syntax_errors) = DeTable::parse_recoverable(source.text());
+    let (mut root, syntax_errors) = DeTable::parse_recoverable(source.text());
     syntax::report(&syntax_errors, &source, &mut report);
     // Tables recovered from a broken text would give rise to false errors.
     report.finish()?;
 
+    variables::expand_all(root.get_mut(), lookup, &mut report);
+    set::apply(settings, root.get_mut(), &source, &mut report);
+    // A value without its variables would give rise to false errors.
+    report.finish()?;
+    let search_path = lookup("PATH");
     let directory = directory_of(path);
     let root = Table::root(root.get_ref());
     refuse_unknown_tables(&root, &mut report);
@@ -87,7 +95,13 @@ pub(super) fn parse(
         .map(|table| table.entries())
         .unwrap_or_default();
     for item in &tables {
-        functions.extend(function::read(item, &defaults, &directory, search_path, &mut report));
+        functions.extend(function::read(
+            item,
+            &defaults,
+            &directory,
+            search_path.as_deref(),
+            &mut report,
+        ));
     }
     function::check_routes(&tables, &functions, &mut report);
     if tables.is_empty() && !report.has_errors() {
@@ -98,7 +112,8 @@ pub(super) fn parse(
     check_addresses(&root, &gateway, admin.as_ref(), &mut report);
     report.finish()?;
     let warnings = report.take_warnings();
-    Ok(Config { path: path.to_path_buf(), directory, gateway, admin, functions, warnings })
+    let (path, settings) = (path.to_path_buf(), settings.to_vec());
+    Ok(Config { path, directory, settings, gateway, admin, functions, warnings })
 }
 
 /// The absolute directory of the file at `path`.

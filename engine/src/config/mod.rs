@@ -6,6 +6,7 @@
 mod admin;
 mod checked;
 mod command;
+mod environment;
 mod error;
 mod executable;
 mod function;
@@ -18,14 +19,17 @@ mod process;
 mod quote;
 mod read;
 mod script;
+mod set;
 mod source;
 mod syntax;
 #[cfg(test)]
 mod tests;
 mod unexpanded;
 mod units;
+mod variables;
 
-pub use checked::{Admin, Config, Function, Gateway, Limits, Queue, Workers};
+pub use checked::{Admin, AsWritten, Config, Function, Gateway, Limits, Queue, Workers};
 pub use error::{ConfigError, ConfigErrors};
 pub use limits::*;
+pub use set::Setting;
 pub use units::{format_duration, parse_duration};

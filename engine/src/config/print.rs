@@ -6,6 +6,7 @@ use std::path::Path;
 use super::checked::{Config, Function, Limits};
 use super::gateway::AUTO;
 use super::units::{format_duration, format_size, format_thousandths};
+use super::variables::escape;
 use nightcore_runtime::protocol::control::{ChannelKind, Placement};
 
 impl Config {
@@ -36,20 +37,23 @@ impl Config {
 
 impl Function {
     fn write(&self, directory: &Path, out: &mut String) -> fmt::Result {
-        let command: Vec<_> = self.command.iter().map(|word| string(word)).collect();
+        let command: Vec<_> = self.as_written.command.iter().map(|word| quote(word)).collect();
         writeln!(out, "\n[functions.{}]", self.name)?;
         // Escaped, since the path could hold a line break.
         writeln!(out, "# runs {:?}", self.program.to_string_lossy())?;
         writeln!(out, "command = [{}]", command.join(", "))?;
         writeln!(out, "cwd = {}", string(&relative_to(&self.cwd, directory)))?;
-        let env: Vec<_> = self
-            .env
-            .iter()
-            .map(|(name, value)| format!("{} = {}", string(name), string(value)))
-            .collect();
+        let env = self.as_written.env.iter();
+        let env = env.map(|(name, value)| format!("{} = {}", quote(name), quote(value)));
+        let env: Vec<_> = env.collect();
         match env.is_empty() {
             true => writeln!(out, "env = {{}}")?,
             false => writeln!(out, "env = {{ {} }}", env.join(", "))?,
+        }
+        let files = self.env_files.iter().map(|file| string(&relative_to(file, directory)));
+        let files: Vec<_> = files.collect();
+        if !files.is_empty() {
+            writeln!(out, "env_file = [{}]", files.join(", "))?;
         }
         writeln!(out, "processes = {}", self.processes)?;
         match self.workers.max {
@@ -123,8 +127,13 @@ fn relative_to(path: &Path, directory: &Path) -> String {
     }
 }
 
-/// A TOML string on one line.
+/// A TOML string on one line, in which no variable is replaced.
 fn string(text: &str) -> String {
+    quote(&escape(text))
+}
+
+/// A TOML string on one line.
+fn quote(text: &str) -> String {
     let mut out = String::from("\"");
     for c in text.chars() {
         match c {

@@ -24,7 +24,7 @@ pub(super) fn check(
     report: &mut Report<'_>,
 ) -> Option<PathBuf> {
     let Places { directory, cwd, search_path } = *places;
-    let Command { words, spans } = command;
+    let Command { words, spans, .. } = command;
     let found = command::resolve(words.first()?, directory, cwd, search_path);
     let program = found.map_err(|message| report.at(&spans[0], message)).ok()?;
     let folders = search_path.directories();

@@ -1,5 +1,7 @@
 //! Walking the parsed tree: typed values, each of which knows its place.
 
+use std::borrow::Cow;
+use std::collections::HashMap;
 use std::ops::{Range, RangeInclusive};
 use std::time::Duration;
 
@@ -24,11 +26,14 @@ pub(super) struct Report<'s> {
     source: &'s Source<'s>,
     errors: Vec<(Span, String)>,
     warnings: Vec<(Span, String)>,
+    /// Texts from outside of the file, by where their values stand: each as it is written there,
+    /// if it is.
+    untyped: HashMap<usize, Option<String>>,
 }
 
 impl<'s> Report<'s> {
     pub(super) fn new(source: &'s Source<'s>) -> Self {
-        Report { source, errors: Vec::new(), warnings: Vec::new() }
+        Report { source, errors: Vec::new(), warnings: Vec::new(), untyped: HashMap::new() }
     }
 
     pub(super) fn at(&mut self, span: &Span, message: impl Into<String>) {
@@ -38,6 +43,16 @@ impl<'s> Report<'s> {
     /// Warns of what is probably not meant, though it is no mistake for certain.
     pub(super) fn warn(&mut self, span: &Span, message: impl AsRef<str>) {
         self.warnings.push((span.clone(), format!("warning: {}", message.as_ref())));
+    }
+
+    /// The value of this span holds variables, which were replaced.
+    pub(super) fn expanded(&mut self, span: &Span, written: String) {
+        self.untyped.insert(span.start, Some(written));
+    }
+
+    /// The value of this span is a plain text that `--set` gives.
+    pub(super) fn set(&mut self, span: &Span) {
+        self.untyped.insert(span.start, None);
     }
 
     /// The warnings, in the order of the file.
@@ -225,6 +240,22 @@ impl<'t> Value<'t> {
         None
     }
 
+    /// The string as the file has it, if there are variables in it.
+    pub(super) fn written<'r>(&self, report: &'r Report<'_>) -> Option<&'r str> {
+        report.untyped.get(&self.span().start)?.as_deref()
+    }
+
+    /// The value. A text from outside of the file has no type: it is the number or the boolean that
+    /// it would be without quotes.
+    fn scalar(&self, report: &Report<'_>) -> Cow<'t, DeValue<'t>> {
+        let value = self.value.get_ref();
+        let text = value.as_str().filter(|_| report.untyped.contains_key(&self.span().start));
+        match text.map(DeValue::parse) {
+            Some(Ok(typed)) => Cow::Owned(typed.into_inner()),
+            _ => Cow::Borrowed(value),
+        }
+    }
+
     pub(super) fn is_table(&self) -> bool {
         self.value.get_ref().is_table()
     }
@@ -252,7 +283,7 @@ impl<'t> Value<'t> {
     }
 
     pub(super) fn boolean(&self, report: &mut Report<'_>) -> Option<bool> {
-        match self.value.get_ref() {
+        match self.scalar(report).as_ref() {
             DeValue::Boolean(value) => Some(*value),
             _ => self.mismatch("true or false", report),
         }
@@ -279,7 +310,8 @@ impl<'t> Value<'t> {
         range: RangeInclusive<u32>,
         report: &mut Report<'_>,
     ) -> Option<u32> {
-        let DeValue::Integer(integer) = self.value.get_ref() else {
+        let value = self.scalar(report);
+        let DeValue::Integer(integer) = value.as_ref() else {
             let expected = format!("a whole number from {} to {}", range.start(), range.end());
             return self.mismatch(&expected, report);
         };
@@ -302,7 +334,8 @@ impl<'t> Value<'t> {
         range: RangeInclusive<u32>,
         report: &mut Report<'_>,
     ) -> Option<u32> {
-        let text = match self.value.get_ref() {
+        let value = self.scalar(report);
+        let text = match value.as_ref() {
             DeValue::Integer(integer) if integer.radix() == 10 => integer.as_str(),
             DeValue::Float(float) => float.as_str(),
             _ => return self.mismatch("a number such as 1.5", report),
@@ -356,7 +389,8 @@ impl<'t> Value<'t> {
 
     /// A size in bytes within `range`.
     pub(super) fn size(&self, range: RangeInclusive<u64>, report: &mut Report<'_>) -> Option<u64> {
-        let (size, found) = match self.value.get_ref() {
+        let value = self.scalar(report);
+        let (size, found) = match value.as_ref() {
             DeValue::Integer(integer) => {
                 let size = u64::from_str_radix(integer.as_str(), integer.radix()).ok();
                 (size, printable(&integer.to_string()))

@@ -1,28 +1,30 @@
-//! The text of a file, and where in it a byte stands.
+//! The text of a file with the settings beside it, and where in it a byte stands.
 
 use std::ops::Range;
 use std::path::Path;
 
 use super::error::{ConfigError, Excerpt, Place};
+use super::set::Setting;
 
 /// The longest part of a line that an error shows, in characters: what fits a terminal.
 const MAX_EXCERPT_CHARS: usize = 100;
 
-/// A text with the index of its lines.
+/// A text with the index of its lines, and the settings that are taken in place of its values.
 pub(super) struct Source<'s> {
     path: &'s Path,
     text: &'s str,
+    settings: &'s [Setting],
     line_starts: Vec<usize>,
 }
 
 impl<'s> Source<'s> {
-    pub(super) fn new(path: &'s Path, text: &'s str) -> Self {
+    pub(super) fn new(path: &'s Path, text: &'s str, settings: &'s [Setting]) -> Self {
         // A byte order mark is no part of the first line: columns are counted after it.
         let text = text.strip_prefix('\u{feff}').unwrap_or(text);
         let after_newlines =
             text.bytes().enumerate().filter(|(_, byte)| *byte == b'\n').map(|(at, _)| at + 1);
         let line_starts = std::iter::once(0).chain(after_newlines).collect();
-        Source { path, text, line_starts }
+        Source { path, text, settings, line_starts }
     }
 
     /// The text without a byte order mark. Spans are positions in it.
@@ -35,8 +37,19 @@ impl<'s> Source<'s> {
         self.line_starts.partition_point(|start| *start <= at)
     }
 
+    /// Where a setting of the command line stands: behind the text.
+    pub(super) fn span_of_setting(&self, index: usize) -> Range<usize> {
+        let at = self.text.len() + 1 + index;
+        at..at
+    }
+
     /// An error that points at `span`.
     pub(super) fn error(&self, span: &Range<usize>, message: impl Into<String>) -> ConfigError {
+        let behind = span.start.checked_sub(self.text.len() + 1);
+        if let Some(setting) = behind.and_then(|index| self.settings.get(index)) {
+            let place = format!("--set {}", setting.key());
+            return ConfigError::of_file(Path::new(&place), message);
+        }
         ConfigError::at(self.path, self.place(span), message)
     }
 
@@ -88,7 +101,7 @@ mod tests {
     use super::*;
 
     fn shown(text: &str, span: Range<usize>) -> String {
-        Source::new(Path::new("f"), text).error(&span, "m").to_string()
+        Source::new(Path::new("f"), text, &[]).error(&span, "m").to_string()
     }
 
     #[test]

@@ -61,7 +61,7 @@ mod tests {
     use std::path::Path;
 
     fn messages(text: &str) -> Vec<String> {
-        let source = Source::new(Path::new("f"), text);
+        let source = Source::new(Path::new("f"), text, &[]);
         let mut collected = Report::new(&source);
         report(&toml::de::DeTable::parse_recoverable(text).1, &source, &mut collected);
         let errors = collected.finish().unwrap_err();

@@ -1,6 +1,6 @@
 //! Whole files: what they give, and the exact text of what is said about their mistakes.
 
-use std::ffi::OsStr;
+use std::ffi::OsString;
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
@@ -11,6 +11,7 @@ use proptest::prelude::*;
 use tempfile::TempDir;
 
 use super::load::parse;
+use super::variables::escape;
 use super::*;
 
 /// A directory with the programs `foo` and `bar.sh`, a plain file and a folder.
@@ -36,13 +37,30 @@ impl Fixture {
     }
 
     fn parse(&self, text: &str) -> Result<Config, ConfigErrors> {
-        parse(text, &self.path(), Some(OsStr::new("/bin:/usr/bin")))
+        self.parse_with(text, &[])
+    }
+
+    /// The same with values for `--set`.
+    fn parse_with(&self, text: &str, settings: &[&str]) -> Result<Config, ConfigErrors> {
+        let settings: Vec<_> = settings.iter().map(|text| text.parse().unwrap()).collect();
+        parse(text, &self.path(), &settings, &lookup)
     }
 
     /// What is said about `text`, with the directory left out.
     fn errors(&self, text: &str) -> String {
         let directory = format!("{}/", self.directory.path().canonicalize().unwrap().display());
         self.parse(text).unwrap_err().to_string().replace(&directory, "")
+    }
+}
+
+/// The environment of the tests.
+fn lookup(name: &str) -> Option<OsString> {
+    match name {
+        "PATH" => Some("/bin:/usr/bin".into()),
+        "LISTEN" => Some("127.0.0.1:7000".into()),
+        "COUNT" => Some("3".into()),
+        "PASSWORD" => Some("hunter2".into()),
+        _ => None,
     }
 }
 
@@ -112,6 +130,7 @@ fn two_lines_are_enough() {
         Config {
             path: fixture.path(),
             directory: directory.clone(),
+            settings: vec![],
             gateway: Gateway {
                 listen: "127.0.0.1:8080".parse().unwrap(),
                 max_body_bytes: 32 << 20,
@@ -125,6 +144,8 @@ fn two_lines_are_enough() {
                 program: directory.join("foo"),
                 cwd: directory,
                 env: vec![],
+                env_files: vec![],
+                as_written: AsWritten { command: vec!["./foo".into()], env: vec![] },
                 processes: 1,
                 workers: Workers { min: 1, max: None },
                 timeout: Duration::from_secs(30),
@@ -307,11 +328,11 @@ image = "x"
             r#"4:2: unknown table [server]; known tables: [gateway], [admin], [defaults], [functions.NAME]"#,
             r#"5:2: unknown table [Foo]; did you mean [functions.Foo]?"#,
             r#"8:1: unknown key "host" in [gateway]; known keys: listen, max_body, memory"#,
-            r#"10:1: unknown key "memory" in [defaults]; known keys: cwd, env, processes, workers, timeout, grace, start_timeout, stop_timeout, ready_path, queue, max_depth, external, channel, placement, direct, watch, limits, quarantine_after, retries, idempotent, expose_errors"#,
-            r#"11:1: unknown key "comand" in [defaults]; known keys: cwd, env, processes, workers, timeout, grace, start_timeout, stop_timeout, ready_path, queue, max_depth, external, channel, placement, direct, watch, limits, quarantine_after, retries, idempotent, expose_errors"#,
+            r#"10:1: unknown key "memory" in [defaults]; known keys: cwd, env, env_file, processes, workers, timeout, grace, start_timeout, stop_timeout, ready_path, queue, max_depth, external, channel, placement, direct, watch, limits, quarantine_after, retries, idempotent, expose_errors"#,
+            r#"11:1: unknown key "comand" in [defaults]; known keys: cwd, env, env_file, processes, workers, timeout, grace, start_timeout, stop_timeout, ready_path, queue, max_depth, external, channel, placement, direct, watch, limits, quarantine_after, retries, idempotent, expose_errors"#,
             r#"14:13: unknown key "maximum" in workers of [functions.Foo]; known keys: min, max"#,
             r#"15:7: unknown key "call" in queue of [functions.Foo]; did you mean "calls"?"#,
-            r#"16:1: unknown key "image" in [functions.Foo]; known keys: command, cwd, env, processes, workers, timeout, grace, start_timeout, stop_timeout, ready_path, queue, max_depth, external, channel, placement, direct, watch, limits, quarantine_after, retries, idempotent, expose_errors, route"#,
+            r#"16:1: unknown key "image" in [functions.Foo]; known keys: command, cwd, env, env_file, processes, workers, timeout, grace, start_timeout, stop_timeout, ready_path, queue, max_depth, external, channel, placement, direct, watch, limits, quarantine_after, retries, idempotent, expose_errors, route"#,
         ]
     );
 }
@@ -581,7 +602,8 @@ nightcore.toml:5:12: duplicate key "Foo"
 fn files_that_cannot_be_read() {
     let fixture = Fixture::new();
     let directory = format!("{}/", fixture.directory.path().display());
-    let error = |path: &Path| Config::load(path).unwrap_err().to_string().replace(&directory, "");
+    let error =
+        |path: &Path| Config::load(path, &[]).unwrap_err().to_string().replace(&directory, "");
     assert_eq!(
         error(&fixture.path()),
         "nightcore.toml: no such file; name another one, or create it with these two lines:\n\n    \
@@ -599,7 +621,7 @@ fn files_that_cannot_be_read() {
     let mut text = b"[functions.Foo]\ncommand = [\"./foo\"]\n".to_vec();
     text.resize(limit, b'\n');
     fs::write(fixture.path(), &text).unwrap();
-    assert!(Config::load(&fixture.path()).is_ok());
+    assert!(Config::load(&fixture.path(), &[]).is_ok());
     text.push(b'\n');
     fs::write(fixture.path(), &text).unwrap();
     assert_eq!(error(&fixture.path()), "nightcore.toml: the file is larger than 1MiB");
@@ -676,15 +698,123 @@ fn token() -> impl Strategy<Value = String> {
     ]
 }
 
+#[test]
+fn variables_and_settings_take_the_type_that_a_key_expects() {
+    let text = r#"
+[gateway]
+listen = "${LISTEN}"
+max_body = "${MOST:-8MiB}"
+[functions.Foo]
+command = ["./foo", "--password=${PASSWORD}", "$${PASSWORD}"]
+env = { URL = "db://shop:${PASSWORD}@host" }
+processes = "${COUNT}"
+external = "${UNSET:-false}"
+limits = { cpus = "${UNSET:-1.5}" }
+"#;
+    let settings = [
+        "gateway.max_body=4096",
+        "functions.Foo.retries=2",
+        "functions.Foo.idempotent=true",
+        "functions.Foo.env.NUMBER=1",
+        "functions.Foo.workers.max=8",
+        "functions.Bar.command=[\"sh\", \"-c\", \"true\"]",
+        "defaults.queue={ calls = 7 }",
+    ];
+    let fixture = Fixture::new();
+    let config = fixture.parse_with(text, &settings).unwrap_or_else(|errors| panic!("{errors}"));
+    assert_eq!(config.gateway.listen.port(), 7000);
+    assert_eq!(config.gateway.max_body_bytes, 4096);
+    let foo = &config.functions[0];
+    assert_eq!(foo.command[1..], ["--password=hunter2", "${PASSWORD}"]);
+    let env = [("NUMBER", "1"), ("URL", "db://shop:hunter2@host")];
+    assert_eq!(foo.env, env.map(|(name, value)| (name.to_owned(), value.to_owned())));
+    assert_eq!((foo.processes, foo.external, foo.limits.cpu_millis), (3, false, Some(1500)));
+    assert_eq!((foo.retries, foo.idempotent, foo.workers.max), (2, true, Some(8)));
+    assert_eq!(foo.queue.calls, 7);
+    assert_eq!(config.functions[1].command, ["sh", "-c", "true"]);
+
+    let printed = config.to_toml();
+    assert!(!printed.contains("hunter2"), "{printed}");
+    let again = fixture.parse(&printed).unwrap_or_else(|errors| panic!("{errors}\n{printed}"));
+    let lines = |config: Config| {
+        config.functions.into_iter().map(|f| Function { line: 0, ..f }).collect::<Vec<_>>()
+    };
+    assert_eq!(lines(again), lines(config));
+}
+
+#[test]
+fn a_mistake_in_a_setting_names_the_setting() {
+    let text = "[functions.Foo]\ncommand = [\"./foo\"]\n";
+    for (setting, message) in [
+        ("functions.Foo.retries=many", "functions.Foo.retries: retries: expected a whole number"),
+        ("functions.Foo.retrys=1", "functions.Foo.retrys: unknown key \"retrys\""),
+        ("functions.Foo.command.x=1", "functions.Foo.command.x: command is not a table"),
+        ("gateway.listen=[1", "gateway.listen: "),
+        ("defaults=1", "defaults: "),
+    ] {
+        let error = Fixture::new().parse_with(text, &[setting]).unwrap_err();
+        let shown = error.to_string();
+        assert!(shown.starts_with(&format!("--set {message}")), "{setting}: {shown}");
+    }
+}
+
+#[test]
+fn a_variable_that_is_not_set_is_a_mistake_at_its_place() {
+    let shown = messages("[functions.Foo]\ncommand = [\"./foo\"]\ntimeout = \"${UNSET}\"\n");
+    let [message] = shown.as_slice() else { panic!("{shown:?}") };
+    assert!(message.starts_with("3:11: the environment variable UNSET is not set"), "{message}");
+}
+
+#[test]
+fn files_of_variables_come_before_what_tables_say() {
+    let fixture = Fixture::new();
+    let file = |name: &str, text: &str| {
+        fs::write(fixture.directory.path().join(name), text).unwrap();
+    };
+    file("all.env", "# a comment\nA=all\nexport B='a $B'\nC=\"two words\"\n\nD=\n");
+    file("own.env", "B=own\nE=own\n");
+    let text = "[defaults]\nenv_file = \"all.env\"\nenv = { A = \"table\" }\n\
+                [functions.Foo]\ncommand = [\"./foo\"]\nenv_file = [\"own.env\"]\n\
+                env = { E = \"${PASSWORD}\" }\n";
+    let config = fixture.parse(text).unwrap_or_else(|errors| panic!("{errors}"));
+    let foo = &config.functions[0];
+    let env: Vec<_> = foo.env.iter().map(|(name, value)| (&**name, &**value)).collect();
+    let expected = [("A", "table"), ("B", "own"), ("C", "two words"), ("D", ""), ("E", "hunter2")];
+    assert_eq!(env, expected);
+    let printed = config.to_toml();
+    assert!(printed.contains("env_file = [\"all.env\", \"own.env\"]"), "{printed}");
+    for secret in ["two words", "hunter2"] {
+        assert!(!printed.contains(secret), "{printed}");
+    }
+}
+
+#[test]
+fn a_mistake_in_a_file_of_variables_shows_nothing_of_it() {
+    let fixture = Fixture::new();
+    for (text, expected) in [
+        ("A=1\nsecret words\n", "variable 2, the variable after A, is not of the form NAME=value"),
+        ("A='secret\n", "variable 1, the first variable, is not of the form NAME=value"),
+        ("NIGHTCORE_TOKEN=secret\n", "NIGHTCORE_TOKEN is for the engine to set"),
+        ("A=secret\u{0}\n", "A: a NUL character cannot be passed on"),
+    ] {
+        fs::write(fixture.directory.path().join(".env"), text).unwrap();
+        let shown = fixture.errors("[functions.Foo]\ncommand = [\"./foo\"]\nenv_file = \".env\"\n");
+        assert!(shown.contains(&format!("env_file: .env: {expected}")), "{shown}");
+        assert!(!shown.contains("secret"), "{shown}");
+    }
+    let shown = fixture.errors("[functions.Foo]\ncommand = [\"./foo\"]\nenv_file = [\"none\"]\n");
+    assert!(shown.contains("env_file[0]: none: No such file"), "{shown}");
+}
+
 proptest! {
     #[test]
     fn no_text_panics(text in any::<String>()) {
-        let _ = parse(&text, Path::new("nightcore.toml"), None).map_err(|errors| errors.to_string());
+        let _ = parse(&text, Path::new("nightcore.toml"), &[], &|_| None).map_err(|errors| errors.to_string());
     }
 
     #[test]
     fn no_mix_of_tokens_panics(tokens in prop::collection::vec(token(), 0..40)) {
-        let _ = parse(&tokens.concat(), Path::new("nightcore.toml"), None).map_err(|errors| errors.to_string());
+        let _ = parse(&tokens.concat(), Path::new("nightcore.toml"), &[], &|_| None).map_err(|errors| errors.to_string());
     }
 
     #[test]
@@ -697,7 +827,7 @@ proptest! {
             let end = text.floor_char_boundary(start + removed).max(start);
             text.replace_range(start..end, &inserted);
         }
-        let _ = parse(&text, Path::new("nightcore.toml"), None).map_err(|errors| errors.to_string());
+        let _ = parse(&text, Path::new("nightcore.toml"), &[], &|_| None).map_err(|errors| errors.to_string());
     }
 
     #[test]
@@ -723,9 +853,11 @@ proptest! {
         ),
     ) {
         let directory = std::env::temp_dir().canonicalize().unwrap();
+        let command = [vec!["/bin/cat".to_owned()], words].concat();
         let config = Config {
             path: directory.join("nightcore.toml"),
             directory: directory.clone(),
+            settings: vec![],
             gateway: Gateway {
                 listen: "[::1]:0".parse().unwrap(),
                 max_body_bytes: bytes.0,
@@ -735,10 +867,15 @@ proptest! {
             functions: vec![Function {
                 name: "Foo".into(),
                 line: 6,
-                command: [vec!["/bin/cat".to_owned()], words].concat(),
+                as_written: AsWritten {
+                    command: command.iter().map(|word| escape(word).into_owned()).collect(),
+                    env: env.iter().map(|(n, v)| (n.clone(), escape(v).into_owned())).collect(),
+                },
+                command,
                 program: "/bin/cat".into(),
                 cwd: directory,
                 env: env.into_iter().collect(),
+                env_files: vec![],
                 processes: numbers.0,
                 workers: Workers { min: numbers.1, max },
                 timeout: Duration::from_micros(micros.0),
@@ -768,7 +905,7 @@ proptest! {
             warnings: Vec::new(),
         };
         let printed = config.to_toml();
-        let again = parse(&printed, &config.path, None).map_err(|errors| TestCaseError::fail(errors.to_string()))?;
+        let again = parse(&printed, &config.path, &[], &|_| None).map_err(|errors| TestCaseError::fail(errors.to_string()))?;
         // Such as of a word that a shell would expand.
         let again = Config { warnings: Vec::new(), ..again };
         prop_assert_eq!(config, again);

@@ -1,4 +1,5 @@
-//! Words that only a shell would expand: `~/app`, `$HOME/app`. No shell reads the configuration.
+//! Words that only a shell would expand: `~/app`, `$HOME/app`. No shell reads the configuration,
+//! and of variables it knows `${HOME}` only.
 
 use super::quote::quoted;
 
@@ -10,39 +11,21 @@ const OPERATORS: [&str; 8] = ["&&", "||", "|", "&", ">", ">>", "<", "2>&1"];
 /// A dollar sign counts if the name behind it is that of a variable that is set, since it has other
 /// meanings in patterns, templates and passwords.
 pub(super) fn problem(word: &str, is_set: impl Fn(&str) -> bool) -> Option<String> {
-    let home = std::env::var("HOME").ok();
     if word == "~" || word.starts_with("~/") {
-        let meant = home.map(|home| word.replacen('~', &home, 1));
-        return Some(told("~", meant));
+        let meant = quoted(&word.replacen('~', "${HOME}", 1));
+        return Some(format!("no shell expands ~ here; write {meant}"));
     }
-    let (name, shown) = variables(word).find(|(name, _)| is_set(name))?;
-    // Values of other variables could be secrets.
-    let meant = home.filter(|_| name == "HOME").map(|home| word.replacen(shown, &home, 1));
-    Some(told(shown, meant))
+    let name = variables(word).find(|name| is_set(name))?;
+    Some(format!("no shell expands ${name} here; write ${{{name}}}"))
 }
 
-fn told(shown: &str, meant: Option<String>) -> String {
-    let meant = meant.map_or("the value itself".to_owned(), |meant| quoted(&meant));
-    format!("no shell expands {shown} here; write {meant}")
-}
-
-/// The names of variables in a word, each with how it stands there.
-fn variables(word: &str) -> impl Iterator<Item = (&str, &str)> {
-    word.match_indices('$').filter_map(move |(at, _)| {
-        let rest = &word[at + 1..];
-        let (name, len) = match rest.strip_prefix('{') {
-            Some(rest) => {
-                let name = rest.split_once('}')?.0;
-                (name, name.len() + 3)
-            }
-            None => {
-                let end = rest.find(|c: char| !c.is_ascii_alphanumeric() && c != '_');
-                let name = &rest[..end.unwrap_or(rest.len())];
-                (name, name.len() + 1)
-            }
-        };
-        (!name.is_empty()).then(|| (name, &word[at..at + len]))
-    })
+/// The names of variables in a word, as a shell would take them without braces.
+fn variables(word: &str) -> impl Iterator<Item = &str> {
+    let names = word.split('$').skip(1).map(|rest| {
+        let end = rest.find(|c: char| !c.is_ascii_alphanumeric() && c != '_');
+        &rest[..end.unwrap_or(rest.len())]
+    });
+    names.filter(|name| !name.is_empty())
 }
 
 /// What is wrong with an argument that joins commands in a shell.
@@ -67,13 +50,11 @@ mod tests {
             ("~", Some("~")),
             ("~/app", Some("~")),
             ("$HOME/app", Some("$HOME")),
-            ("--file=${HOME}/x", Some("${HOME}")),
             ("a$OTHER$TOKEN", Some("$TOKEN")),
             ("$OTHER", None),
             ("^a$", None),
             ("$1", None),
-            ("${HOME", None),
-            ("${}", None),
+            ("${HOME}", None),
             ("$", None),
             ("a~", None),
             ("~user", None),
@@ -86,8 +67,8 @@ mod tests {
                 assert!(problem.starts_with(&start), "{word}: {problem}");
             }
         }
-        let token = problem("$TOKEN", is_set).unwrap();
-        assert!(token.ends_with("write the value itself"), "{token}");
+        let token = problem("a$TOKEN", is_set).unwrap();
+        assert!(token.ends_with("write ${TOKEN}"), "{token}");
     }
 
     #[test]

@@ -34,6 +34,7 @@ static const struct entry HANDLERS[] = {
     {"Probe", probe, NULL},
     {"ProbeBig", probe_big, NULL},
     {"Pid", own_pid, NULL},
+    {"Variable", variable, NULL},
     {"Crash", crash, NULL},
     {"Leave", leave, NULL},
     {"HoldLock", hold_lock, NULL},

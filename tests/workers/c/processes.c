@@ -14,6 +14,14 @@ int32_t own_pid(nc_request *req, void *user) {
     return reply_text(req, "%d", (int)getpid());
 }
 
+int32_t variable(nc_request *req, void *user) {
+    (void)user;
+    char *name = body_text(req);
+    const char *value = getenv(name);
+    free(name);
+    return reply_text(req, "%s", value ? value : "(none)");
+}
+
 int32_t crash(nc_request *req, void *user) {
     (void)req, (void)user;
     abort();

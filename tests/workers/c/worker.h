@@ -67,6 +67,7 @@ int32_t keep_two(nc_request *req, void *user);
 
 /* Its process. */
 int32_t own_pid(nc_request *req, void *user);
+int32_t variable(nc_request *req, void *user);
 /* Body PATH\nMS: locks the file, writes its pid into it, and answers "alone" after that time, or fails if it is locked.
  * As it dies it frees the lock late. */
 int32_t hold_lock(nc_request *req, void *user);

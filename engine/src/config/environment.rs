@@ -1,0 +1,159 @@
+//! `env` and `env_file`: the variables that a function's processes get.
+
+use super::command::{MAX_WORD_BYTES, TOO_LONG, is_variable};
+use super::limits::MAX_FILE_BYTES;
+use super::quote::quoted;
+use super::read::{Item, Report, Value};
+use super::{command, unexpanded, variables};
+use nightcore_runtime::protocol::control::{
+    FUNCTION_VARIABLE, LOG_KEY_VARIABLE, SOCKET_VARIABLE, TOKEN_VARIABLE,
+};
+use std::collections::BTreeMap;
+use std::io::Read;
+use std::path::{Path, PathBuf};
+
+/// Variables that tell a process of its engine and its function.
+const ENGINES_VARIABLES: [&str; 4] =
+    [SOCKET_VARIABLE, TOKEN_VARIABLE, FUNCTION_VARIABLE, LOG_KEY_VARIABLE];
+
+const ENV_EXAMPLE: &str = r#"{ NAME = "value" }"#;
+const ENV_FILE_EXAMPLE: &str = r#"[".env"]"#;
+
+/// The variables of an `env` table.
+pub(super) type Environment = BTreeMap<String, Variable>;
+
+/// The value of a variable.
+#[derive(Clone)]
+pub(super) struct Variable {
+    value: String,
+    /// As the file may have it.
+    written: String,
+}
+
+/// A file of variables.
+pub(super) struct EnvFile {
+    path: PathBuf,
+    variables: Vec<(String, String)>,
+}
+
+/// The variables of a function.
+pub(super) struct Merged {
+    pub(super) variables: BTreeMap<String, String>,
+    /// Those of tables, as the file may have them.
+    pub(super) written: Vec<(String, String)>,
+    /// The files that the others are from.
+    pub(super) files: Vec<PathBuf>,
+}
+
+/// Puts together `[defaults]` and a function's own table. Tables go before files, and later ones
+/// before earlier ones.
+pub(super) fn merge(tables: [&Environment; 2], files: [&[EnvFile]; 2]) -> Merged {
+    let mut variables = BTreeMap::new();
+    for file in files.into_iter().flatten() {
+        variables.extend(file.variables.iter().cloned());
+    }
+    let mut written = BTreeMap::new();
+    for (name, variable) in tables.into_iter().flatten() {
+        variables.insert(name.clone(), variable.value.clone());
+        written.insert(name.clone(), variable.written.clone());
+    }
+    let files = files.into_iter().flatten().map(|file| file.path.clone()).collect();
+    Merged { variables, written: written.into_iter().collect(), files }
+}
+
+/// Reads `env`.
+pub(super) fn read(item: &Item<'_>, report: &mut Report<'_>) -> Environment {
+    let mut env = BTreeMap::new();
+    let Some(table) = item.table(ENV_EXAMPLE, report) else { return env };
+    for item in table.entries() {
+        let name = item.name();
+        if let Some(problem) = problem_of_name(name) {
+            report.at(item.key_span(), problem);
+        }
+        let Some(value) = item.string(None, report) else { continue };
+        if let Some(problem) = problem_of_value(name, value) {
+            item.wrong(problem, report);
+            continue;
+        }
+        if let Some(problem) = unexpanded::problem(value, is_variable) {
+            item.doubtful(problem, report);
+        }
+        let written = variables::written(&item, value, report);
+        env.insert(name.to_owned(), Variable { value: value.to_owned(), written });
+    }
+    env
+}
+
+fn problem_of_name(name: &str) -> Option<String> {
+    if ENGINES_VARIABLES.contains(&name) {
+        return Some(format!("{name} is for the engine to set"));
+    }
+    let is_wrong = name.is_empty() || name.contains(['=', '\0']);
+    is_wrong.then(|| format!("{} cannot be the name of a variable", quoted(name)))
+}
+
+fn problem_of_value(name: &str, value: &str) -> Option<&'static str> {
+    if value.contains('\0') {
+        return Some("a NUL character cannot be passed on");
+    }
+    (value.len() + name.len() >= MAX_WORD_BYTES).then_some(TOO_LONG)
+}
+
+/// Reads `env_file`: the path of a file, or several.
+pub(super) fn read_files(
+    item: &Item<'_>,
+    directory: &Path,
+    report: &mut Report<'_>,
+) -> Vec<EnvFile> {
+    if item.as_str().is_some() {
+        return read_file(item, directory, report).into_iter().collect();
+    }
+    let values = item.array(ENV_FILE_EXAMPLE, report).unwrap_or_default();
+    values.iter().filter_map(|value| read_file(value, directory, report)).collect()
+}
+
+fn read_file(value: &Value<'_>, directory: &Path, report: &mut Report<'_>) -> Option<EnvFile> {
+    let path = value.string(Some(".env"), report)?;
+    let path = command::clean(&directory.join(path));
+    match variables_of(&path) {
+        Ok(variables) => Some(EnvFile { path, variables }),
+        Err(problem) => {
+            value.wrong(format!("{}: {problem}", path.display()), report);
+            None
+        }
+    }
+}
+
+/// The variables of a file.
+///
+/// # Errors
+/// A message without anything that stands in the file, which holds secrets.
+fn variables_of(path: &Path) -> Result<Vec<(String, String)>, String> {
+    let file = std::fs::File::open(path).map_err(|error| error.to_string())?;
+    let mut text = Vec::new();
+    // One byte more than is allowed shows that the file is too large.
+    let read = file.take(MAX_FILE_BYTES + 1).read_to_end(&mut text);
+    read.map_err(|error| format!("cannot be read: {error}"))?;
+    if text.len() as u64 > MAX_FILE_BYTES {
+        let limit = super::units::format_size(MAX_FILE_BYTES);
+        return Err(format!("the file is larger than {limit}"));
+    }
+    let mut variables = Vec::new();
+    for (index, entry) in dotenvy::from_read_iter(text.as_slice()).enumerate() {
+        let after = match variables.last() {
+            Some((name, _)) => format!("the variable after {name}"),
+            None => "the first variable".to_owned(),
+        };
+        let (name, value) = entry.map_err(|_| {
+            format!("variable {}, {after}, is not of the form NAME=value", index + 1)
+        })?;
+        if let Some(problem) = problem_of_name(&name) {
+            return Err(problem);
+        }
+        if let Some(problem) = problem_of_value(&name, &value) {
+            return Err(format!("{name}: {problem}"));
+        }
+        variables.push((name, value));
+    }
+    Ok(variables)
+}

@@ -1,0 +1,182 @@
+//! `${NAME}` and `${NAME:-default}` in the strings of a configuration.
+//!
+//! Keys are taken as they stand, and so is a dollar sign without a brace behind it: passwords,
+//! patterns and templates have many. `$${` stands for `${`.
+
+use super::quote::quoted;
+use super::read::{Report, Value};
+use std::borrow::Cow;
+use std::ffi::OsString;
+use toml::Spanned;
+use toml::de::{DeTable, DeValue};
+
+/// Returns the value of a variable; `None` if it is not set.
+pub(super) type Lookup<'l> = &'l dyn Fn(&str) -> Option<OsString>;
+
+/// Replaces the variables in all strings of a table.
+pub(super) fn expand_all(table: &mut DeTable<'_>, lookup: Lookup<'_>, report: &mut Report<'_>) {
+    for value in table.iter_mut().map(|(_, value)| value) {
+        expand_value(value, lookup, report);
+    }
+}
+
+fn expand_value(value: &mut Spanned<DeValue<'_>>, lookup: Lookup<'_>, report: &mut Report<'_>) {
+    let span = value.span();
+    match value.get_mut() {
+        DeValue::String(text) => match expand(text, lookup) {
+            Ok(None) => {}
+            Ok(Some(expanded)) => {
+                report.expanded(&span, text.to_string());
+                *text = Cow::Owned(expanded);
+            }
+            Err(problem) => report.at(&span, problem),
+        },
+        DeValue::Array(values) => {
+            values.iter_mut().for_each(|value| expand_value(value, lookup, report));
+        }
+        DeValue::Table(table) => expand_all(table, lookup, report),
+        _ => {}
+    }
+}
+
+/// Returns the text with the values of its variables; `None` if it has none.
+///
+/// # Errors
+///
+/// If a variable is not set and has no default, or is malformed: a message that names it.
+fn expand(text: &str, lookup: Lookup<'_>) -> Result<Option<String>, String> {
+    if !text.contains("${") {
+        return Ok(None);
+    }
+    let mut expanded = String::new();
+    let mut rest = text;
+    while let Some(at) = rest.find("${") {
+        let (before, from) = rest.split_at(at);
+        if let Some(before) = before.strip_suffix('$') {
+            expanded.push_str(before);
+            expanded.push_str("${");
+            rest = &from[2..];
+            continue;
+        }
+        expanded.push_str(before);
+        let Some((reference, after)) = from[2..].split_once('}') else {
+            return Err(format!("{} has no closing brace; {LITERAL}", quoted(from)));
+        };
+        let (name, default) = match reference.split_once(":-") {
+            Some((name, default)) => (name, Some(default)),
+            None => (reference, None),
+        };
+        if !is_name(name) {
+            return Err(format!(
+                "{} is not the name of a variable; write ${{NAME}} or ${{NAME:-default}}; {LITERAL}",
+                quoted(name)
+            ));
+        }
+        match (lookup(name), default) {
+            // As in a shell, the default holds for an empty variable as well.
+            (Some(value), Some(default)) if value.is_empty() => expanded.push_str(default),
+            (None, Some(default)) => expanded.push_str(default),
+            (Some(value), _) => match value.to_str() {
+                Some(value) => expanded.push_str(value),
+                None => return Err(format!("the environment variable {name} is not UTF-8")),
+            },
+            (None, None) => {
+                return Err(format!(
+                    "the environment variable {name} is not set; set it, or give a default: \
+                     ${{{name}:-default}}; {LITERAL}"
+                ));
+            }
+        }
+        rest = after;
+    }
+    expanded.push_str(rest);
+    Ok(Some(expanded))
+}
+
+const LITERAL: &str = "for the characters \"${\" themselves write \"$${\"";
+
+fn is_name(name: &str) -> bool {
+    let first = name.bytes().next();
+    first.is_some_and(|first| first.is_ascii_alphabetic() || first == b'_')
+        && name.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'_')
+}
+
+/// The string of a value as the file may have it: with its variables, not with their values, which
+/// could be secrets.
+pub(super) fn written(value: &Value<'_>, text: &str, report: &Report<'_>) -> String {
+    value.written(report).map_or_else(|| escape(text).into_owned(), str::to_owned)
+}
+
+/// The text as it must be written so that nothing in it is replaced.
+pub(super) fn escape(text: &str) -> Cow<'_, str> {
+    if text.contains("${") { text.replace("${", "$${").into() } else { text.into() }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+    use std::os::unix::ffi::OsStringExt;
+
+    fn lookup(name: &str) -> Option<OsString> {
+        match name {
+            "PORT" => Some("8080".into()),
+            "EMPTY" => Some("".into()),
+            "NESTED" => Some("${PORT}".into()),
+            "BINARY" => Some(OsString::from_vec(vec![0xff])),
+            _ => None,
+        }
+    }
+
+    #[test]
+    fn variables_have_their_values_or_defaults() {
+        let cases = [
+            ("no variable: $5 $PORT {}", None),
+            ("127.0.0.1:${PORT}", Some("127.0.0.1:8080")),
+            ("${PORT}${PORT}", Some("80808080")),
+            ("${UNSET:-5s}", Some("5s")),
+            ("${UNSET:-}", Some("")),
+            ("${PORT:-1}", Some("8080")),
+            ("${EMPTY}", Some("")),
+            ("${EMPTY:-x}", Some("x")),
+            ("${UNSET:-a:-b}", Some("a:-b")),
+            // A value is not read again.
+            ("${NESTED}", Some("${PORT}")),
+            ("$${PORT}", Some("${PORT}")),
+            ("a$$${PORT}", Some("a$${PORT}")),
+            ("é${PORT}é", Some("é8080é")),
+        ];
+        for (text, expected) in cases {
+            assert_eq!(expand(text, &lookup).unwrap().as_deref(), expected, "{text}");
+        }
+    }
+
+    #[test]
+    fn mistakes_name_the_variable() {
+        for (text, start) in [
+            ("${UNSET}", "the environment variable UNSET is not set; set it, or give a default"),
+            ("a${PORT", "\"${PORT\" has no closing brace"),
+            ("${}", "\"\" is not the name of a variable"),
+            ("${A B}", "\"A B\" is not the name of a variable"),
+            ("${1}", "\"1\" is not the name of a variable"),
+            ("${BINARY}", "the environment variable BINARY is not UTF-8"),
+            ("${UNSET-x}", "\"UNSET-x\" is not the name of a variable"),
+        ] {
+            let problem = expand(text, &lookup).unwrap_err();
+            assert!(problem.starts_with(start), "{text}: {problem}");
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn an_escaped_text_comes_back(text in r"[a$\{\}:-]{0,12}") {
+            let expanded = expand(&escape(&text), &lookup).unwrap();
+            prop_assert_eq!(expanded.unwrap_or(escape(&text).into_owned()), text);
+        }
+
+        #[test]
+        fn any_text_is_read_without_a_panic(text in any::<String>()) {
+            let _ = expand(&text, &lookup);
+        }
+    }
+}
