@@ -3,6 +3,7 @@
 
 use std::fmt;
 
+pub use nightcore_runtime::protocol::CallId;
 pub use nightcore_runtime::protocol::ids::{CallNumber, FunctionId};
 
 /// A generation of a function's containers: those that are started from the same configuration

@@ -43,7 +43,7 @@ impl World {
     fn sent(&mut self) -> (ChannelKey, CallNumber) {
         let calling = self.calling.0;
         match self.scheduler.next_action() {
-            Some(Action::Dispatch { channel, call, root: None, depth: 0, caller, .. }) => {
+            Some(Action::Dispatch { channel, call, root: Some(_), depth: 0, caller, .. }) => {
                 assert_eq!(caller, Some(calling));
                 (channel, call)
             }

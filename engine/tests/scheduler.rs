@@ -6,7 +6,7 @@ mod simulated;
 
 use nightcore_engine::functions::cores::Reading;
 use nightcore_engine::functions::{Origin, Ran, Spec};
-use nightcore_engine::ids::{CallNumber, ChannelKey, ContainerKey, FunctionId, Generation};
+use nightcore_engine::ids::{CallId, CallNumber, ChannelKey, ContainerKey, FunctionId, Generation};
 use nightcore_engine::scheduler::{Action, Below, Event, Invoke};
 use nightcore_runtime::protocol::Notice;
 use nightcore_runtime::protocol::control::{ChannelKind, Mode};
@@ -49,7 +49,7 @@ fn spec(name: &str, max: u32) -> Spec {
 #[derive(Debug)]
 struct Held {
     call: CallNumber,
-    root: Option<CallNumber>,
+    root: Option<CallId>,
     /// Internal calls it has under way, by tag.
     outstanding: HashSet<u64>,
     /// Those that were refused at once: their answers change nothing.
@@ -97,7 +97,7 @@ struct Lent {
 }
 
 impl Held {
-    fn new(call: CallNumber, root: Option<CallNumber>, lease: Option<Lent>) -> Held {
+    fn new(call: CallNumber, root: Option<CallId>, lease: Option<Lent>) -> Held {
         Held {
             call,
             root,
@@ -1027,7 +1027,7 @@ impl World {
             payload: Body(tag % 3),
             bytes: 5,
             input: None,
-            below: Some(Below { root: parent, depth: 1 }),
+            below: Some(Below { root: CallId::new(tag + 1), depth: 1 }),
         };
         self.told(Event::Invoked(invoke));
     }
@@ -1473,22 +1473,21 @@ fn a_function_that_calls_itself_ends_with_max_1() {
 }
 
 #[test]
-fn every_call_below_one_from_outside_is_told_its_number() {
+fn every_call_below_one_from_outside_is_told_its_id() {
     let mut world = World::new([4, 4, 4], THREADS);
+    let mut ids = HashSet::new();
     for client in 1..=2 {
         world.external(0);
-        let root = world.clients[&client];
-        let at = |world: &World, call: CallNumber| {
-            let held = world.channels.values().flat_map(|worker| &worker.held);
-            held.map(|held| (held.call, held.root)).find(|(held, _)| *held == call)
-        };
-        assert_eq!(at(&world, root), Some((root, None)), "it is one itself");
+        let call = world.clients[&client];
+        let mut held = world.channels.values().flat_map(|worker| &worker.held);
+        let root = held.find(|held| held.call == call).and_then(|held| held.root);
+        assert!(root.is_some_and(|id| ids.insert(id)), "{root:?} is its own");
         for function in [1, 2, 0] {
             world.invoke(0, function, true);
             world.all_ready();
             let (channel, place) = world.busy()[0];
             let held = &world.channels[&channel].held[place];
-            assert_eq!(held.root, Some(root), "a call of {}", NAMES[function]);
+            assert_eq!(held.root, root, "a call of {}", NAMES[function]);
         }
         world.finish();
     }

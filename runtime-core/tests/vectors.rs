@@ -7,7 +7,7 @@ use nightcore_runtime::protocol::control::{
 use nightcore_runtime::protocol::direct::DirectCall;
 use nightcore_runtime::protocol::to_engine::Callee;
 use nightcore_runtime::protocol::{
-    CallNumber, CancelWord, FunctionId, Message, MessageBuffer, Metadata, MetadataBuffer, ToEngine,
+    CallId, CancelWord, FunctionId, Message, MessageBuffer, Metadata, MetadataBuffer, ToEngine,
     ToWorker, WirePayload,
 };
 use serde_json::Value;
@@ -77,7 +77,7 @@ fn check_to_worker(vector: &Value, message: ToWorker<'_>) -> (&'static str, Mess
             let fields = [
                 ("status", dispatch.depth.into()),
                 ("call", dispatch.call.number()),
-                ("parent", none_if_zero(dispatch.root.map(CallNumber::number))),
+                ("parent", none_if_zero(dispatch.root.map(CallId::number))),
                 ("function", id(dispatch.caller.map(|caller| caller.id))),
                 ("deadline", none_if_zero(dispatch.deadline.map(NonZeroU64::get))),
                 ("sent_at", dispatch.sent_at),

@@ -2,6 +2,7 @@
 
 use harness::workers::c;
 use harness::{Engine, Setup, run};
+use std::collections::HashSet;
 use std::process::Command;
 
 fn engine() -> Engine {
@@ -104,6 +105,27 @@ fn a_client_is_told_the_id_of_its_call() {
         "it was no call"
     );
     engine.stop();
+}
+
+#[test]
+fn no_two_calls_have_the_same_id_and_none_can_be_guessed() {
+    let ids_of = |engine: &Engine| {
+        let mut client = engine.connect();
+        let id = |_| client.call("Echo", b"").header("x-nightcore-call").unwrap().to_owned();
+        (0..20).map(id).collect::<Vec<_>>()
+    };
+    let (one, other) = (engine(), engine());
+    let mut ids = [ids_of(&one), ids_of(&other)].concat();
+    one.stop();
+    let again = engine();
+    ids.extend(ids_of(&again));
+    other.stop();
+    again.stop();
+    // Not even half of an id is that of another one.
+    for half in [0..8, 8..16] {
+        let halves: HashSet<&str> = ids.iter().map(|id| &id[half.clone()]).collect();
+        assert_eq!(halves.len(), ids.len(), "{ids:?}");
+    }
 }
 
 #[test]

@@ -4,7 +4,7 @@ use super::load::{FunctionLoad, Loads};
 use super::state::{
     Caller, Counted, Held, Patience, Running, Share, Start, State, Task, Wait, Waiting,
 };
-use crate::ids::{CallNumber, ChannelKey, ContainerKey, Fingerprint, FunctionId};
+use crate::ids::{CallId, CallNumber, ChannelKey, ContainerKey, Fingerprint, FunctionId};
 use nightcore_runtime::protocol::CancelReason;
 
 /// A call under way. `P` is a payload, `R` is how the gateway takes an answer.
@@ -13,8 +13,8 @@ pub struct Call<P, R> {
     pub(super) id: CallNumber,
     /// The function that was called.
     pub(super) function: FunctionId,
-    /// The call from outside that it is below, if it is none itself.
-    pub(super) root: Option<CallNumber>,
+    /// The id of the call from outside that it is or is below; a lease has none.
+    pub(super) root: Option<CallId>,
     /// How many calls are above it.
     pub(super) depth: u32,
     /// The fingerprint of its input, if its function has a quarantine.
@@ -75,9 +75,9 @@ impl<P, R> Call<P, R> {
         self.function
     }
 
-    /// The call from outside that it is below, if it is none itself.
+    /// The id of the call from outside that it is or is below; a lease has none.
     #[inline]
-    pub fn root(&self) -> Option<CallNumber> {
+    pub fn root(&self) -> Option<CallId> {
         self.root
     }
 
@@ -191,7 +191,7 @@ impl<P, R> Call<P, R> {
     /// Whether it is a lease: it has no call above it, and did not come from outside.
     #[inline]
     pub fn is_lease(&self) -> bool {
-        self.root.is_none() && self.depth > 0
+        self.root.is_none()
     }
 
     /// Where it runs, if it was dispatched.

@@ -3,7 +3,7 @@
 use super::call::Call;
 use super::load::{FunctionLoad, Loads};
 use super::state::{Caller, Counted, Queued, Running, Start, State};
-use crate::ids::{CallNumber, ContainerKey, Fingerprint, FunctionId};
+use crate::ids::{CallId, CallNumber, ContainerKey, Fingerprint, FunctionId};
 
 /// A call from outside or from another call that was admitted.
 #[derive(Debug)]
@@ -18,8 +18,10 @@ pub struct NewCall<P, R> {
     pub bytes: u64,
     /// The fingerprint of its input, if its function has a quarantine.
     pub input: Option<Fingerprint>,
-    /// The call from outside that it is below, and how many calls are above it; none from outside.
-    pub below: Option<(CallNumber, u32)>,
+    /// The id that it has in common with the call from outside that it is below.
+    pub root: CallId,
+    /// How many calls are above it.
+    pub depth: u32,
     /// When it must have ended, ns.
     pub deadline: u64,
 }
@@ -28,12 +30,12 @@ impl<P, R> NewCall<P, R> {
     /// It enters its function's queue under this id.
     #[inline]
     pub(super) fn enter(self, id: CallNumber, now: u64, load: &mut FunctionLoad) -> Call<P, R> {
-        let NewCall { function, caller, payload, bytes, input, below, deadline } = self;
+        let NewCall { function, caller, payload, bytes, input, root, depth, deadline } = self;
         Call {
             id,
             function,
-            root: below.map(|(root, _)| root),
-            depth: below.map_or(0, |(_, depth)| depth),
+            root: Some(root),
+            depth,
             input,
             bytes,
             deadline: Some(deadline),

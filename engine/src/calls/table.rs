@@ -91,7 +91,7 @@ impl<P, R> Calls<P, R> {
 mod tests {
     use super::*;
     use crate::calls::Caller;
-    use crate::ids::FunctionId;
+    use crate::ids::{CallId, FunctionId};
 
     #[test]
     fn ids_are_never_used_twice_and_leave_the_highest_bit_clear() {
@@ -106,7 +106,8 @@ mod tests {
                 payload: (),
                 bytes: 0,
                 input: None,
-                below: None,
+                root: CallId::new(7),
+                depth: 0,
                 deadline: 0,
             };
             let id = calls.enter(admitted, 0, &mut load);

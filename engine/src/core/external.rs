@@ -27,15 +27,16 @@ impl Core {
         timeout: Option<Duration>,
         payload: Payload,
         reply: Reply,
-    ) -> Result<CallNumber, Failure> {
+    ) -> Result<(CallNumber, CallId), Failure> {
         let bytes = payload.len();
         let now = now_ns();
         self.looking.note_other_work();
         let input = self.fingerprint(function, &payload);
-        let arrival = Arrival { function, timeout, payload, bytes, input, reply };
+        let root = self.call_ids.next();
+        let arrival = Arrival { function, root, timeout, payload, bytes, input, reply };
         let call = self.scheduler.arrive(now, arrival, &mut self.actions);
         self.run_actions(now);
-        call
+        Ok((call?, root))
     }
 
     /// What tells an input apart, if its function has a quarantine.
@@ -138,11 +139,11 @@ impl Calls for CoreCalls {
         let until = Instant::now() + timeout.map_or(most, |asked| asked.min(most));
         let ReadBody { bytes, held } = body;
         let payload = Payload::Http { metadata, body: bytes };
-        let call = match self.core.borrow_mut().external(function, timeout, payload, reply) {
-            Ok(call) => call,
+        let taken = self.core.borrow_mut().external(function, timeout, payload, reply);
+        let (call, id) = match taken {
+            Ok(taken) => taken,
             Err(failure) => return Called { id: None, outcome: Err(failure) },
         };
-        let id = Some(CallId::new(call.number()));
         let mut guard = CancelOnDrop { core: &self.core, call: Some(call) };
         let outcome = answer.await;
         guard.call = None;
@@ -153,6 +154,6 @@ impl Calls for CoreCalls {
             Ok(Err(failure)) => Err(failure),
             Err(_) => Err(Failure::new(Status::Unavailable, "the engine is ending")),
         };
-        Called { id, outcome }
+        Called { id: Some(id), outcome }
     }
 }

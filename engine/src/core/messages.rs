@@ -129,7 +129,8 @@ impl Core {
         let input = callee.and_then(|callee| self.fingerprint(callee, &payload));
         let (tag, bytes) = (invoke.call, payload.len());
         let deadline = invoke.deadline.map(NonZeroU64::get);
-        let call = CallAlone { channel: key, tag, callee, name, deadline, payload, bytes, input };
+        let (channel, root) = (key, self.call_ids.next());
+        let call = CallAlone { channel, tag, root, callee, name, deadline, payload, bytes, input };
         self.handle(now, Event::CalledAlone(call))
     }
 

@@ -5,6 +5,7 @@
 //! that wait borrow it when something has come.
 
 mod actions;
+mod call_ids;
 mod channels;
 mod containers;
 mod drive;

@@ -71,7 +71,8 @@ impl Core {
         let payload = Payload::Http { metadata, body: Bytes::new() };
         let bytes = payload.len();
         let (reply, answer) = oneshot::channel();
-        let probe = Arrival { function, timeout: None, payload, bytes, input: None, reply };
+        let (root, timeout, input) = (self.call_ids.next(), None, None);
+        let probe = Arrival { function, root, timeout, payload, bytes, input, reply };
         let now = now_ns();
         self.looking.note_other_work();
         let is_sent = self.scheduler.probe(now, container, probe, &mut self.actions);

@@ -1,5 +1,6 @@
 //! What the core owns.
 
+use super::call_ids::CallIds;
 use super::news::ContainerEvent;
 use super::processes::Processes;
 use crate::calls::{Outcome, Share};
@@ -31,6 +32,7 @@ pub struct Core {
     /// The tokens that admit containers.
     pub tokens: Tokens,
     pub(super) connections: Connections,
+    pub(super) call_ids: CallIds,
     pub(super) looking: Looking,
     pub(super) processors: Processors,
     pub(super) processes: Processes,
@@ -62,6 +64,7 @@ impl Core {
                 actions: Actions::default(),
                 tokens: Tokens::default(),
                 connections: Connections::new(directory, max_body_bytes),
+                call_ids: CallIds::default(),
                 looking: Looking::default(),
                 processors: Processors::default(),
                 processes: Processes::default(),

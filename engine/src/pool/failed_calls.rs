@@ -1,6 +1,6 @@
 //! The calls that failed because their container died.
 
-use crate::ids::CallNumber;
+use crate::ids::CallId;
 
 /// The most calls that are named: enough to find out what a process died of, and few enough for a
 /// log of a process that ran a thousand.
@@ -15,7 +15,7 @@ pub struct FailedCalls {
 
 impl FailedCalls {
     /// One more has failed, which this call from outside led to.
-    pub fn add(&mut self, root: CallNumber) {
+    pub fn add(&mut self, root: CallId) {
         self.count += 1;
         let root = root.number();
         if self.roots.len() < MAX_NAMED && !self.roots.contains(&root) {

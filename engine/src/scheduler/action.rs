@@ -1,7 +1,9 @@
 //! What the scheduler asks for: actions, and when to be woken.
 
 use crate::calls::Outcome;
-use crate::ids::{CallNumber, ChannelKey, ContainerKey, Fingerprint, FunctionId, Generation};
+use crate::ids::{
+    CallId, CallNumber, ChannelKey, ContainerKey, Fingerprint, FunctionId, Generation,
+};
 use nightcore_runtime::protocol::Notice;
 use nightcore_runtime::protocol::{CancelReason, Failure, InvokeNumber};
 use std::collections::VecDeque;
@@ -16,8 +18,8 @@ pub enum Action<P, R> {
         channel: ChannelKey,
         /// The call.
         call: CallNumber,
-        /// The call from outside that it is below, if it is none itself.
-        root: Option<CallNumber>,
+        /// The id of the call from outside that it is or is below.
+        root: Option<CallId>,
         /// How many calls are above it.
         depth: u32,
         /// The calling function; none from outside.

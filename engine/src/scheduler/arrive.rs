@@ -8,7 +8,7 @@ use super::turn::Turn;
 use crate::calls::{Call, Caller, NewCall, Parent, Share};
 use crate::functions::admission::Refusal;
 use crate::functions::{Candidate, Lane, Origin};
-use crate::ids::{CallNumber, ChannelKey, FunctionId};
+use crate::ids::{CallId, CallNumber, ChannelKey, FunctionId};
 use nightcore_runtime::protocol::limits::MAX_OUTSTANDING;
 use nightcore_runtime::protocol::{Broken, CancelReason, Failure};
 
@@ -16,7 +16,7 @@ use nightcore_runtime::protocol::{Broken, CancelReason, Failure};
 #[derive(Clone, Copy)]
 struct Making {
     function: FunctionId,
-    root: CallNumber,
+    root: CallId,
     depth: u32,
     deadline: Option<u64>,
     abandoned: Option<CancelReason>,
@@ -33,7 +33,7 @@ impl<P: Share, R> Scheduler<P, R> {
         arrival: Arrival<P, R>,
     ) -> Result<CallNumber, Failure> {
         let now = turn.now;
-        let Arrival { function, timeout, payload, bytes, input, reply } = arrival;
+        let Arrival { function, root, timeout, payload, bytes, input, reply } = arrival;
         let f = &mut self.functions[function];
         let most = f.spec().timeout;
         let deadline = now.saturating_add(ns(timeout.map_or(most, |asked| asked.min(most))));
@@ -43,7 +43,8 @@ impl<P: Share, R> Scheduler<P, R> {
         }
         f.counts.accepted(Origin::External);
         let caller = Caller::Client(reply);
-        let admitted = NewCall { function, caller, payload, bytes, input, below: None, deadline };
+        let depth = 0;
+        let admitted = NewCall { function, caller, payload, bytes, input, root, depth, deadline };
         let call = self.enter(turn, admitted, Lane::Outside);
         self.pump(turn, function);
         Ok(call)
@@ -73,9 +74,9 @@ impl<P: Share, R> Scheduler<P, R> {
             return Err(Broken::Invoke(tag.0));
         }
         // A direct call tells itself what the engine does not know of it, and a lease is no call.
-        let (root, depth) = match (invoke.below, caller.is_lease()) {
-            (Some(below), true) => (below.root, below.depth),
-            (None, false) => (caller.root().unwrap_or(parent), caller.depth() + 1),
+        let (root, depth) = match (invoke.below, caller.root()) {
+            (Some(below), None) => (below.root, below.depth),
+            (None, Some(root)) => (root, caller.depth() + 1),
             _ => return Err(Broken::Call(parent.number())),
         };
         let making = Making {
@@ -97,9 +98,8 @@ impl<P: Share, R> Scheduler<P, R> {
         self.functions[callee].counts.accepted(Origin::Internal);
         let Invoke { payload, bytes, input, .. } = invoke;
         let caller = Caller::Call(Parent { call: parent, channel, tag, place: making.children });
-        let below = Some((making.root, making.depth));
-        let function = callee;
-        let admitted = NewCall { function, caller, payload, bytes, input, below, deadline };
+        let (function, root, depth) = (callee, making.root, making.depth);
+        let admitted = NewCall { function, caller, payload, bytes, input, root, depth, deadline };
         let call = self.enter(turn, admitted, Lane::Nested);
         self.calls.add_child(parent, call);
         if let Some(invokes) = self.pool.invokes_mut(channel) {

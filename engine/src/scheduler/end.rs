@@ -64,7 +64,7 @@ impl<P: Share, R> Scheduler<P, R> {
         let container = &mut self.pool[at.container];
         container.end_alone(id);
         if by == EndedBy::Death && !is_again && !is_lease && !is_abandoned {
-            container.failed_calls.add(root.unwrap_or(id));
+            root.into_iter().for_each(|root| container.failed_calls.add(root));
         }
         if by != EndedBy::Death {
             container.workers.ended_call(at.channel);

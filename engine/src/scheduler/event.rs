@@ -3,7 +3,9 @@
 use crate::calls::Outcome;
 use crate::functions::cores::Reading;
 use crate::functions::{Ran, Spec};
-use crate::ids::{CallNumber, ChannelKey, ContainerKey, Fingerprint, FunctionId, Generation};
+use crate::ids::{
+    CallId, CallNumber, ChannelKey, ContainerKey, Fingerprint, FunctionId, Generation,
+};
 use nightcore_runtime::protocol::desk_counts::DeskCounts;
 use nightcore_runtime::protocol::{Failure, InvokeNumber};
 use std::time::Duration;
@@ -13,6 +15,8 @@ use std::time::Duration;
 pub struct Arrival<P, R> {
     /// The function.
     pub function: FunctionId,
+    /// The id by which people follow it.
+    pub root: CallId,
     /// How long the client waits, if it says so; the function's own timeout holds in any case.
     pub timeout: Option<Duration>,
     /// What the call carries.
@@ -60,6 +64,8 @@ pub struct CallAlone<'a, P> {
     pub channel: ChannelKey,
     /// The process's own number for it.
     pub tag: InvokeNumber,
+    /// The id by which people follow it.
+    pub root: CallId,
     /// The callee, if there is such a function.
     pub callee: Option<FunctionId>,
     /// The callee's name, as the process gave it.
@@ -78,7 +84,7 @@ pub struct CallAlone<'a, P> {
 #[derive(Clone, Copy, Debug)]
 pub struct Below {
     /// The call from outside that led to it.
-    pub root: CallNumber,
+    pub root: CallId,
     /// How many calls are above the new call.
     pub depth: u32,
 }

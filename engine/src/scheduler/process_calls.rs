@@ -54,9 +54,10 @@ impl<P: Share, R> Scheduler<P, R> {
             }
         };
         self.functions[function].counts.accepted(Origin::Internal);
-        let CallAlone { payload, bytes, input, .. } = call;
+        let CallAlone { root, payload, bytes, input, .. } = call;
         let caller = Caller::Process { channel, tag };
-        let admitted = NewCall { function, caller, payload, bytes, input, below: None, deadline };
+        let depth = 0;
+        let admitted = NewCall { function, caller, payload, bytes, input, root, depth, deadline };
         let id = self.enter(turn, admitted, Lane::Outside);
         if let Some(made) = self.pool.invokes_mut(channel) {
             made.began(tag, id);

@@ -31,12 +31,13 @@ impl<P: Share, R> Scheduler<P, R> {
         probe: Arrival<P, R>,
     ) -> bool {
         let Some(channel) = self.checked_worker(container) else { return false };
-        let Arrival { function, timeout: _, payload, bytes, input, reply } = probe;
+        let Arrival { function, root, timeout: _, payload, bytes, input, reply } = probe;
         let f = &mut self.functions[function];
         f.counts.accepted(Origin::External);
         let deadline = turn.now.saturating_add(ns(f.spec().timeout));
         let caller = Caller::Client(reply);
-        let call = NewCall { function, caller, payload, bytes, input, below: None, deadline };
+        let depth = 0;
+        let call = NewCall { function, caller, payload, bytes, input, root, depth, deadline };
         // It waits for nobody: no other call may run there yet.
         let id = self.calls.enter(call, turn.now, f.slots.load_mut());
         self.look_at(id, deadline);

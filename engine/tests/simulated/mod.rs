@@ -5,7 +5,7 @@
 use nightcore_engine::calls::{Outcome, Share};
 use nightcore_engine::functions::{Ran, Spec};
 use nightcore_engine::ids::{
-    CallNumber, ChannelKey, ContainerKey, Fingerprint, FunctionId, Generation,
+    CallId, CallNumber, ChannelKey, ContainerKey, Fingerprint, FunctionId, Generation,
 };
 use nightcore_engine::scheduler::{
     Action, Actions, Arrival, CallAlone, Event, Fate, Invoke, Scheduler,
@@ -76,11 +76,17 @@ pub struct Driven<R> {
     scheduler: Scheduler<Body, R>,
     actions: VecDeque<Action<Body, R>>,
     wake_at: Option<u64>,
+    roots: u64,
 }
 
 impl<R> Default for Driven<R> {
     fn default() -> Self {
-        Driven { scheduler: Scheduler::default(), actions: VecDeque::new(), wake_at: None }
+        Driven {
+            scheduler: Scheduler::default(),
+            actions: VecDeque::new(),
+            wake_at: None,
+            roots: 0,
+        }
     }
 }
 
@@ -139,6 +145,11 @@ impl<R> Driven<R> {
         self.event(now, event).expect("only a worker's message can break a rule");
     }
 
+    fn next_root(&mut self) -> CallId {
+        self.roots += 1;
+        CallId::new(self.roots)
+    }
+
     pub fn external(
         &mut self,
         now: u64,
@@ -148,7 +159,8 @@ impl<R> Driven<R> {
         reply: R,
     ) -> Result<CallNumber, Failure> {
         let input = self.fingerprint(Some(function), payload);
-        let arrival = Arrival { function, timeout, payload, bytes, input, reply };
+        let root = self.next_root();
+        let arrival = Arrival { function, root, timeout, payload, bytes, input, reply };
         self.then(|scheduler, actions| scheduler.arrive(now, arrival, actions))
     }
 
@@ -156,7 +168,8 @@ impl<R> Driven<R> {
     pub fn probe(&mut self, now: u64, container: ContainerKey, reply: R) -> bool {
         let function = self.scheduler.functions().next().expect("there is a function");
         let payload = Body(0);
-        let probe = Arrival { function, timeout: None, payload, bytes: 0, input: None, reply };
+        let (root, timeout, input) = (self.next_root(), None, None);
+        let probe = Arrival { function, root, timeout, payload, bytes: 0, input, reply };
         self.then(|scheduler, actions| scheduler.probe(now, container, probe, actions))
     }
 
@@ -176,7 +189,9 @@ impl<R> Driven<R> {
         let callee = self.scheduler.resolve(None, name);
         let (tag, payload) = (InvokeNumber(tag), Body(tag));
         let input = self.fingerprint(callee, payload);
-        let call = CallAlone { channel, tag, callee, name, deadline, payload, bytes: 1, input };
+        let root = self.next_root();
+        let call =
+            CallAlone { channel, tag, root, callee, name, deadline, payload, bytes: 1, input };
         self.event(now, Event::CalledAlone(call))
     }
 

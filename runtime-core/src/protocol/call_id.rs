@@ -47,15 +47,22 @@ impl fmt::Debug for LogKey {
     }
 }
 
-/// The engine's number of a call from outside. Every internal call that it leads to has it too, so
-/// that all that is said about any of them is found by it. Written as 16 hexadecimal digits.
+/// The id of a call from outside, which is random: no other call has it, of this engine or another,
+/// and nobody can guess it. Every internal call that it leads to has it too, so that all that is
+/// said about any of them is found by it. Written as 16 hexadecimal digits.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct CallId(u64);
 
 impl CallId {
-    /// Of the call from outside with this number.
+    /// The id with this number.
     pub fn new(number: u64) -> CallId {
         CallId(number)
+    }
+
+    /// The id that a message carries; `None` for 0, which stands for no id.
+    #[inline]
+    pub(super) fn from_wire(number: u64) -> Option<CallId> {
+        (number != 0).then_some(CallId(number))
     }
 
     /// The number.

@@ -2,6 +2,7 @@
 //! engine, by [`CallComplete`] and [`CallFailed`].
 
 use super::broken::Broken;
+use super::call_id::CallId;
 use super::header::{Header, Kind, call_of};
 use super::ids::CallNumber;
 use super::message::{Message, MessageBuffer};
@@ -15,7 +16,7 @@ pub struct DirectCall<'a> {
     /// The caller's number for the call. It is used once in the life of a direct channel.
     pub call: CallNumber,
     /// The call from outside that led to this one.
-    pub root: CallNumber,
+    pub root: CallId,
     /// The number of calls above this one.
     pub depth: u32,
     /// The deadline, in ns of the monotonic clock.
@@ -39,7 +40,7 @@ impl<'a> DirectCall<'a> {
         }
         Ok(DirectCall {
             call: call_of(header)?,
-            root: CallNumber::new(header.parent).ok_or(Broken::Call(header.parent))?,
+            root: CallId::from_wire(header.parent).ok_or(Broken::Call(header.parent))?,
             depth: header.status,
             deadline: NonZeroU64::new(header.deadline).ok_or(Broken::Deadline)?,
             sent_at: header.sent_at,

@@ -4,6 +4,7 @@
 //! that need no knowledge of the channel are done when a message is read.
 
 use super::broken::Broken;
+use super::call_id::CallId;
 use super::failure::WireFailure;
 use super::header::{FLAG_WAITS, Header, Kind, call_of};
 use super::ids::{CallNumber, FunctionId, InvokeNumber};
@@ -325,7 +326,7 @@ pub struct InvokeBelow<'a> {
     /// The lease under which the direct call runs.
     pub lease: CallNumber,
     /// The call from outside that led to the direct call.
-    pub root: CallNumber,
+    pub root: CallId,
     /// The number of calls above the new call.
     pub depth: u32,
     /// The function to call.
@@ -346,7 +347,7 @@ impl<'a> InvokeBelow<'a> {
         Ok(InvokeBelow {
             call: InvokeNumber(header.call),
             lease: CallNumber::new(header.parent).ok_or(Broken::Call(header.parent))?,
-            root: CallNumber::new(header.sent_at).ok_or(Broken::Call(header.sent_at))?,
+            root: CallId::from_wire(header.sent_at).ok_or(Broken::Call(header.sent_at))?,
             depth: header.status,
             callee: FunctionId::new(header.function).map_or(Callee::Name(name), Callee::Id),
             waits: header.has(FLAG_WAITS),

@@ -4,6 +4,7 @@
 //! that need no knowledge of the channel are done when a message is read.
 
 use super::broken::Broken;
+use super::call_id::CallId;
 use super::cancel::CancelReason;
 use super::failure::WireFailure;
 use super::header::{Header, Kind, call_of};
@@ -83,7 +84,7 @@ pub struct Dispatch<'a> {
     /// The call.
     pub call: CallNumber,
     /// The call from outside that led to this one; `None` if this one came from outside.
-    pub root: Option<CallNumber>,
+    pub root: Option<CallId>,
     /// The number of calls above this one. An engine that speaks a version before
     /// [`super::version::DIRECT_SINCE_VERSION`] says 0.
     pub depth: u32,
@@ -114,7 +115,7 @@ impl<'a> Dispatch<'a> {
         let name = (!name.is_empty()).then_some(name);
         Ok(Dispatch {
             call: call_of(header)?,
-            root: CallNumber::new(header.parent),
+            root: CallId::from_wire(header.parent),
             depth: header.status,
             caller: FunctionId::new(header.function).map(|id| Caller { id, name }),
             deadline: NonZeroU64::new(header.deadline),
@@ -131,7 +132,7 @@ impl<'a> Dispatch<'a> {
     pub fn write(&self) -> MessageBuffer {
         let header = Header {
             status: self.depth,
-            parent: self.root.map_or(0, CallNumber::number),
+            parent: self.root.map_or(0, CallId::number),
             function: self.caller.map_or(0, |caller| caller.id.number()),
             deadline: self.deadline.map_or(0, NonZeroU64::get),
             sent_at: self.sent_at,

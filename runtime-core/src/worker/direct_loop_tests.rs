@@ -28,7 +28,7 @@ use crate::protocol::limits::BASE_UNITS;
 use crate::protocol::to_engine::{CallComplete, HandlerTimes};
 use crate::protocol::to_worker::{CancelCall, Dispatch, Lend, Recall, Resumed};
 use crate::protocol::{
-    CallNumber, CancelReason, FunctionId, InlinePayload, MetadataBuffer, Status, ToEngine,
+    CallId, CallNumber, CancelReason, FunctionId, InlinePayload, MetadataBuffer, Status, ToEngine,
     WirePayload,
 };
 use nix::sys::socket::{AddressFamily, SockFlag, SockType, socketpair};
@@ -91,7 +91,7 @@ impl Direct {
     /// As the caller: a call that was claimed.
     fn call_claimed(&mut self, call: u64) {
         let (call, deadline) = (number(call), NonZeroU64::new(now_ns() + HOUR_NS).unwrap());
-        let (root, sent_at) = (number(1), now_ns());
+        let (root, sent_at) = (CallId::new(1), now_ns());
         let message = DirectCall { call, root, depth: 1, deadline, sent_at, payload: empty() };
         self.send(message.write().as_bytes());
     }
@@ -375,8 +375,13 @@ fn a_call_that_was_refused_before_a_parked_loop_knew_of_it_wakes_the_loop() {
     assert!(end.state.file.claim(number(7), true) && callee.file.refuse());
     let deadline = now_ns() + HOUR_NS;
     let sent = SentCall { number: number(1), sent_at: 1, deadline, is_seen: true };
-    let maker =
-        Maker { call: number(7), root: number(7), depth: 0, deadline: None, direct_deadline: None };
+    let maker = Maker {
+        call: number(7),
+        root: CallId::new(7),
+        depth: 0,
+        deadline: None,
+        direct_deadline: None,
+    };
     let options = CallOptions::default();
     let kept = KeptCall { maker, name: CALLEE.to_owned(), body: Vec::new(), options };
     assert!(calls.add(UnderWay { end, sent, request: number(7), tag: 1, kept, left: None }));

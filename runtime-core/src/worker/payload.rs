@@ -148,7 +148,7 @@ pub enum Origin<'a> {
 pub(super) struct DirectCalled {
     /// The caller's number for it.
     pub(super) call: CallNumber,
-    root: CallNumber,
+    root: CallId,
     depth: u32,
     pub(super) deadline: NonZeroU64,
     /// When it was sent, in ns of the monotonic clock.
@@ -186,7 +186,7 @@ pub(super) struct Maker {
     /// The engine's number of the handler's call; of a direct call, that of its lease.
     pub(super) call: CallNumber,
     /// The call from outside that led to it, or that it is.
-    pub(super) root: CallNumber,
+    pub(super) root: CallId,
     /// How many calls are above it.
     pub(super) depth: u32,
     /// When it must have ended, in ns of the monotonic clock.
@@ -202,7 +202,7 @@ pub struct Input {
     payload: Payload,
     /// The engine's number; of a direct call, that of its lease.
     pub(super) call: CallNumber,
-    root: Option<CallNumber>,
+    root: Option<CallId>,
     /// How many calls are above it.
     pub(super) depth: u32,
     /// What is known of a direct call alone.
@@ -249,7 +249,7 @@ impl Input {
     pub(super) fn maker(&self) -> Maker {
         Maker {
             call: self.call,
-            root: self.root.unwrap_or(self.call),
+            root: self.call_id(),
             depth: self.depth,
             deadline: self.deadline,
             direct_deadline: self.direct.map(|direct| direct.deadline),
@@ -259,7 +259,7 @@ impl Input {
     /// The id of the call from outside that led to this one, or is this one. An engine that does
     /// not tell it gives each call an id of its own.
     pub fn call_id(&self) -> CallId {
-        CallId::new(self.root.unwrap_or(self.call).number())
+        self.root.unwrap_or_else(|| CallId::new(self.call.number()))
     }
 
     /// Writes lines about the call to standard error, from where they reach the log of the

@@ -11,8 +11,8 @@ use crate::protocol::limits::MAX_OUTSTANDING;
 use crate::protocol::to_engine::Callee;
 use crate::protocol::to_worker::{Caller, CancelCall, Dispatch};
 use crate::protocol::{
-    Broken, CallNumber, CancelReason, Failure, FunctionId, InvokeNumber, Message, Status, ToWorker,
-    WireFailure, WirePayload,
+    Broken, CallId, CallNumber, CancelReason, Failure, FunctionId, InvokeNumber, Message, Status,
+    ToWorker, WireFailure, WirePayload,
 };
 use std::collections::HashMap;
 use std::num::NonZeroU64;
@@ -84,7 +84,7 @@ pub(super) enum Heard<'a> {
 #[derive(Debug)]
 pub(super) struct HeardRequest<'a> {
     pub(super) call: CallNumber,
-    pub(super) root: Option<CallNumber>,
+    pub(super) root: Option<CallId>,
     pub(super) depth: u32,
     pub(super) deadline: Option<NonZeroU64>,
     pub(super) caller: Option<Arc<str>>,

@@ -1,7 +1,7 @@
 //! Which containers are started when, and what is said of their ends.
 
 use super::*;
-use crate::ids::CallNumber;
+use crate::ids::CallId;
 
 const SECOND: u64 = 1_000_000_000;
 
@@ -208,7 +208,7 @@ fn a_death_is_told_when_it_is_known_which_calls_failed() {
     supervisor.ready(0, 1);
     assert!(supervisor.ended(SECOND, 1, End::killed("SIGSEGV")).is_empty());
     let mut failed = FailedCalls::default();
-    failed.add(CallNumber::new(7).unwrap());
+    failed.add(CallId::new(7));
     let told = supervisor.gone(1, failed);
     let line = "Foo: process 4711 died of SIGSEGV; 1 call failed; restarted at once";
     assert_eq!(said(&told), [line]);
