@@ -2,7 +2,7 @@
 
 use super::error::ConfigError;
 use super::limits::{DEFAULT_MAX_SLOTS, DEFAULT_MAX_THREADS};
-use super::set::Setting;
+use super::setting::Setting;
 use nightcore_runtime::protocol::control::{ChannelKind, Placement};
 use serde::{Deserialize, Serialize};
 use std::net::SocketAddr;

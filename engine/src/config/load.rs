@@ -5,7 +5,7 @@ use super::error::{ConfigError, ConfigErrors};
 use super::function::Settings;
 use super::limits::MAX_FILE_BYTES;
 use super::read::{Item, Report, Table};
-use super::set::Setting;
+use super::setting::Setting;
 use super::source::Source;
 use super::variables::Lookup;
 use super::{admin, function, gateway, nearest, quote, set, syntax, units, variables};

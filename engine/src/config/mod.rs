@@ -20,6 +20,7 @@ mod quote;
 mod read;
 mod script;
 mod set;
+mod setting;
 mod source;
 mod syntax;
 #[cfg(test)]
@@ -31,5 +32,5 @@ mod variables;
 pub use checked::{Admin, AsWritten, Config, Function, Gateway, Limits, Queue, Workers};
 pub use error::{ConfigError, ConfigErrors};
 pub use limits::*;
-pub use set::Setting;
+pub use setting::Setting;
 pub use units::{format_duration, parse_duration};

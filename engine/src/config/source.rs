@@ -4,7 +4,7 @@ use std::ops::Range;
 use std::path::Path;
 
 use super::error::{ConfigError, Excerpt, Place};
-use super::set::Setting;
+use super::setting::Setting;
 
 /// The longest part of a line that an error shows, in characters: what fits a terminal.
 const MAX_EXCERPT_CHARS: usize = 100;

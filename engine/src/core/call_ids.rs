@@ -4,8 +4,8 @@ use crate::ids::CallId;
 use rand::rngs::StdRng;
 use rand::{RngExt, make_rng};
 
-/// Makes ids that nobody can guess: a function could otherwise write lines that pass for lines about
-/// a call of somebody else. With 64 random bits two of a billion ids are the same once in 37 times.
+/// Makes ids that nobody can guess: a function could otherwise write lines that pass for lines
+/// about a call of somebody else. The chance that two of a billion ids are the same is 1 in 37.
 pub(super) struct CallIds(StdRng);
 
 impl Default for CallIds {
