@@ -42,12 +42,12 @@ done
 # rows DOCUMENT PATTERN: the rows of tables that match, without backticks and outer bars.
 rows() { grep -E "$2" "$1" | tr -d '`' | sed -E 's/^\| *//; s/ *\|$//'; }
 
-# Errors: name and HTTP status in the README; number, name and title in the protocol.
+# Errors: name and HTTP status for users; number, name and title in the protocol.
 table=$(sed -nE 's/^    row\(Status::[A-Za-z]+, "([A-Z_]+)", ([0-9]+), "(.*)"\),$/\1|\2|\3/p' runtime-core/src/protocol/status.rs)
 [[ -n $table ]] || complain "the table of errors is not found in the code"
 ends=$(awk -F'|' '$1 == "INVALID_ARGUMENT" { exit } $1 != "OK"' <<<"$table")
-diff <(cut -d'|' -f1,2 <<<"$ends") <(rows README.md '^\| `[A-Z_]+` \| [0-9]{3} \|' | awk -F' *\\| *' '{ print $1 "|" $2 }') ||
-    complain "README.md: the table of errors is not the code's (<)"
+diff <(cut -d'|' -f1,2 <<<"$ends") <(rows docs/errors.md '^\| `[A-Z_]+` \| [0-9]{3} \|' | awk -F' *\\| *' '{ print $1 "|" $2 }') ||
+    complain "docs/errors.md: the table of errors is not the code's (<)"
 diff <(awk -F'|' '{ print NR "|" $1 "|" $3 }' <<<"$ends") <(sed -n '/^## Failures/,/^## Limits/p' docs/PROTOCOL.md | grep -E '^\| [0-9]+ \|' | sed -E 's/^\| //; s/ \|$//; s/ \| /|/g') ||
     complain "docs/PROTOCOL.md: the table of errors is not the code's (<)"
 
@@ -82,7 +82,7 @@ value() {
     done
     echo $((text))
 }
-for document in README.md docs/PROTOCOL.md; do
+for document in docs/configuration.md docs/PROTOCOL.md; do
     while IFS='|' read -r _ _ said constant _; do
         read -r number unit <<<"$said"
         read -r constant <<<"${constant//\`/}"
@@ -93,7 +93,7 @@ done
 
 # Commands.
 diff <(sed -n '/^enum Command/,/^}/p' engine/src/cli/mod.rs | grep -v -A1 'hide = true' | sed -nE 's/^    ([A-Z][a-z]+)\(.*/\1/p' | grep -v Launcher | tr '[:upper:]' '[:lower:]' | sort) \
-    <(sed -nE 's/^\| `nightcore ([a-z]+).*/\1/p' README.md | sort) || complain "README.md: the commands are not the program's (<)"
+    <(sed -nE 's/^\| `nightcore ([a-z]+).*/\1/p' docs/commands.md | sort) || complain "docs/commands.md: the commands are not the program's (<)"
 
 # Dependencies: each has its reason.
 diff <(sed -n '/^\[workspace.dependencies\]/,/^\[/s/^\([a-z][a-z0-9_-]*\) = .*/\1/p' Cargo.toml | grep -v '^nightcore' | sort) \
@@ -108,7 +108,7 @@ done < <(sed -nE 's/^\| `([a-z0-9_-]+)`\* .*/\1/p' CONTRIBUTING.md)
 # Targets of make.
 while IFS= read -r target; do
     grep -q "^$target:.*## " Makefile || complain "CONTRIBUTING.md: there is no target $target"
-done < <(grep -oE '`make [a-z-]+`' CONTRIBUTING.md README.md -h | sed -E 's/`make (.*)`/\1/' | sort -u)
+done < <(grep -oE '`make [a-z-]+`' CONTRIBUTING.md README.md docs/start.md -h | sed -E 's/`make (.*)`/\1/' | sort -u)
 
 ((wrong == 0)) || exit 1
 echo "what the documents say of the code is true"

@@ -1,6 +1,6 @@
 #!/bin/bash
-# The code in README.md and docs/ compiles, the configurations are valid, and the README's three functions do what it
-# says. A block of code is told by the word behind its fence: c, cpp, go, rust, toml.
+# The code in README.md and docs/ compiles, the configurations are valid, and the three functions of docs/start.md do
+# what it says. A block of code is told by the word behind its fence: c, cpp, go, rust, toml.
 
 set -euo pipefail
 cd "$(dirname "$0")/../.."
@@ -133,10 +133,10 @@ for block in "$work"/blocks/*.toml; do
     count=$((count + 1))
 done
 
-# The three functions of the README.
-home=$work/readme
+# The three functions of docs/start.md.
+home=$work/start
 mkdir -p "$home/twice/target/release"
-for block in "$work"/blocks/README.md.*; do
+for block in "$work"/blocks/docs-start.md.*; do
     case $(cat "$block") in
         *'nc_handle("Greet"'*) cp "$work/programs/$(basename "$block")" "$home/greet" ;;
         *'handle("Shout"'*) cp "$work/programs/$(basename "$block")" "$home/shout" ;;
@@ -148,8 +148,8 @@ for block in "$work"/blocks/README.md.*; do
     esac
 done
 start_engine "$nightcore" "$home/nightcore.toml"
-answer=$("$nightcore" invoke --dir "$work/engine" Twice --data World) || { cat "$work/log"; fail "the README's functions fail"; }
-[[ $answer == "$(cat "$work/right")" ]] || fail "the README's functions answer \"$answer\""
+answer=$("$nightcore" invoke --dir "$work/engine" Twice --data World) || { cat "$work/log"; fail "its functions fail"; }
+[[ $answer == "$(cat "$work/right")" ]] || fail "its functions answer \"$answer\""
 end_engine
 
-echo "$count blocks are good, and the README's functions answer \"$answer\""
+echo "$count blocks are good, and the functions of docs/start.md answer \"$answer\""

@@ -131,7 +131,7 @@ fn lines(count: usize) -> String {
     (0..count).map(|number| format!("x-{number}: 1\r\n")).collect()
 }
 
-/// What README's table of limits says.
+/// What the table of limits in docs/configuration.md says.
 #[test]
 fn headers_within_their_limits_are_taken_in_either_version() {
     let engine = engine();

@@ -67,18 +67,19 @@ python_hello() {
     hello_by "$1/bin/nightcore" "[\"$1/bin/python\", \"$work/hello.py\"]"
 }
 
-# readme COMMAND: the package that the README's line with this command names, seen from where `dist` is.
-readme() {
+# documented COMMAND: the package that the line with this command in the README or docs/start.md names, seen from
+# where `dist` is.
+documented() {
     local named
-    named=$(sed -n "s|^$1 \\(.*dist/.*\\)|\\1|p" README.md)
-    [[ -n $named ]] || fail "the README has no line \"$1 ...dist/...\""
+    named=$(sed -n "s|^$1 \\(.*dist/.*\\)|\\1|p" README.md docs/start.md)
+    [[ -n $named ]] || fail "no document has a line \"$1 ...dist/...\""
     # shellcheck disable=SC2086 # Its pattern is for the shell to expand.
     cd "$work" && echo $named
 }
 
 wheel() {
     local venv=$work/venv named
-    named=$(readme "pip install")
+    named=$(documented "pip install")
     python3 -m venv "$venv"
     (cd "$work" && bare "$venv/bin/python" -m pip install --quiet --disable-pip-version-check --no-index "$named")
     glibc "$venv/bin/nightcore"
@@ -101,7 +102,7 @@ sdist() {
 
 npm_package() {
     local home=$work/npm named
-    named=$(readme "npm install")
+    named=$(documented "npm install")
     mkdir "$home"
     ln -s "$work/dist" "$home/dist"
     (cd "$home" && bare npm init --yes >/dev/null && bare npm install --silent --ignore-scripts --no-audit --no-fund "$named")
