@@ -26,9 +26,9 @@ pub struct Setup {
     functions: String,
 }
 
-/// As a TOML string. A JSON string is one.
+/// As a TOML string in which no variable is replaced. A JSON string is one.
 fn quoted(text: &str) -> String {
-    serde_json::to_string(text).expect("text is JSON")
+    serde_json::to_string(&text.replace("${", "$${")).expect("text is JSON")
 }
 
 impl Setup {
