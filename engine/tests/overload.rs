@@ -192,8 +192,15 @@ fn after_a_pause_it_is_not_held_to_what_it_was() {
 }
 
 #[test]
-fn one_call_that_hung_does_not_stand_for_all_that_follow() {
-    const WORKERS: u64 = 20;
+fn calls_that_hung_say_nothing_of_those_that_follow() {
+    for hung in [1, 40] {
+        calls_that_hang_before_others_are_queued(hung);
+    }
+}
+
+/// So many calls are open until their deadline, and later others wait for each other.
+fn calls_that_hang_before_others_are_queued(hung: u32) {
+    const WORKERS: u64 = 60;
     let mut scheduler = Driven::<()>::default();
     let function = scheduler.add_function(Spec {
         timeout: Duration::from_secs(2),
@@ -204,17 +211,23 @@ fn one_call_that_hung_does_not_stand_for_all_that_follow() {
     scheduler.worker_ready(0, container);
     let call =
         |scheduler: &mut Driven<()>, now| scheduler.external(now, function, None, (Body(0), 0), ());
-    call(&mut scheduler, 0).expect("nothing is queued");
-    let hung = std::iter::from_fn(|| scheduler.next_action()).find_map(|action| match action {
+    for _ in 1..hung {
+        scheduler.worker_ready(0, container);
+    }
+    for _ in 0..hung {
+        call(&mut scheduler, 0).expect("nothing is queued");
+    }
+    let sent = std::iter::from_fn(|| scheduler.next_action()).filter_map(|action| match action {
         Action::Dispatch { channel, call, .. } => Some((channel, call)),
         _ => None,
     });
-    let (channel, hung) = hung.expect("the call is sent to the worker");
+    let sent: Vec<_> = sent.collect();
+    assert_eq!(sent.len(), hung as usize, "each is sent to a worker");
     let mut now = SECOND;
     for _ in 0..2 * WORKERS {
         call(&mut scheduler, now).expect("the pace is unknown");
     }
-    for _ in 1..WORKERS {
+    for _ in u64::from(hung)..WORKERS {
         now += MS;
         scheduler.worker_ready(now, container);
     }
@@ -222,7 +235,9 @@ fn one_call_that_hung_does_not_stand_for_all_that_follow() {
     now = 2 * SECOND + 1;
     scheduler.advance(now);
     let ran = Ran { began_at: 0, ended_at: now };
-    scheduler.complete(now, channel, hung, ran, Ok(Body(0))).expect("the call runs");
+    for (channel, call) in sent {
+        scheduler.complete(now, channel, call, ran, Ok(Body(0))).expect("the call runs");
+    }
     for _ in 0..3 {
         now += SECOND / 4;
         let admitted = call(&mut scheduler, now);

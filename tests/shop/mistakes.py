@@ -59,7 +59,7 @@ MISTAKES = [
         "cart/cart.py",
         'req.call("Pricing"',
         'req.call("Prices"',
-        prints=(r'Cart 0{7}1\S+ \| Cart failed: .*: there is no function "Prices"', r"function: 'Cart'"),
+        prints=(r'Cart [0-9a-f]{16} \| Cart failed: .*: there is no function "Prices"', r"function: 'Cart'"),
     ),
     Mistake(
         "wrong name of a function, in its program",
@@ -91,7 +91,7 @@ MISTAKES = [
         'call(name, "", { json })',
         "call(name, `${json}`)",
         request=GET_PRODUCTS,
-        prints=(r"Catalog 0{7}1\S+ \| Catalog failed: .* not the JSON that was expected: invalid character",),
+        prints=(r"Catalog [0-9a-f]{16} \| Catalog failed: .* not the JSON that was expected: invalid character",),
     ),
     Mistake(
         "missing module, in Python",

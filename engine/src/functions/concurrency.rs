@@ -165,13 +165,6 @@ impl Concurrency {
         staffing(self.tau_open()).max(self.bounds.min)
     }
 
-    /// What calls take from their dispatch to their answer on average, ns; `None` while fewer have
-    /// ended than tell: one that hung until its deadline says nothing of the others.
-    pub fn open_ns(&self) -> Option<u64> {
-        let is_known = self.averages.ends() >= ENDS_KNOWN as f64;
-        is_known.then(|| self.averages.open_ns() as u64)
-    }
-
     /// Whether nothing is left of the last load, so that no time needs to pass here before the next
     /// call.
     pub fn is_quiet(&self, now_ns: u64) -> bool {

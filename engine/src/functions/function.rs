@@ -203,11 +203,8 @@ impl Function {
         available::check(self.unavailable.as_deref(), &self.spec)?;
         let load = self.slots.load();
         bounds::check(load, &self.spec, call.bytes)?;
-        let turnaround = Turnaround {
-            queued: load.queued(),
-            open_ns: self.concurrency.open_ns(),
-            left_ns: call.deadline.saturating_sub(now),
-        };
+        let turnaround =
+            Turnaround { queued: load.queued(), left_ns: call.deadline.saturating_sub(now) };
         self.lateness.check(now, turnaround)
     }
 

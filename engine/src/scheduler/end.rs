@@ -45,7 +45,8 @@ impl<P: Share, R> Scheduler<P, R> {
         // The caller of an abandoned call was told how it ended before.
         let (root, is_abandoned) = (call.root(), call.abandoned().is_some());
         if !is_lease {
-            self.learn(turn.now, function, (call.queued_at(), times), by);
+            let times = (call.queued_at(), times, is_abandoned);
+            self.learn(turn.now, function, times, by);
         }
         if let (EndedBy::Worker(_), Some(input)) = (by, input) {
             self.functions[function].quarantine.answered(turn.now, input);
@@ -85,7 +86,7 @@ impl<P: Share, R> Scheduler<P, R> {
         &mut self,
         now: u64,
         function: FunctionId,
-        (queued_at, times): (u64, Times),
+        (queued_at, times, is_abandoned): (u64, Times, bool),
         by: EndedBy,
     ) {
         let f = &mut self.functions[function];
@@ -104,6 +105,9 @@ impl<P: Share, R> Scheduler<P, R> {
         };
         let run_ns = handler_ns.saturating_sub(times.waited_ns);
         let open_ns = open_ns.saturating_sub(times.queued_below_ns);
+        if matches!(by, EndedBy::Worker(_)) && !is_abandoned {
+            f.lateness.answered(open_ns);
+        }
         f.cores.ended(run_ns);
         f.concurrency.ended(now, run_ns, open_ns);
     }

@@ -16,6 +16,10 @@ const SPAN_LATELY_STARTS: f64 = 16.0;
 /// A time counts as this many times the average at most: a pause is no pace. A function that has
 /// become slower for good is followed all the same, within some tens of starts.
 const OUTLIER: f64 = 8.0;
+/// The time that calls are open is an average over about this many answers.
+const SPAN_ANSWERS: f64 = 64.0;
+/// With fewer than this it is unknown, for the same reason as the pace.
+const KNOWN_ANSWERS: f64 = 16.0;
 /// With fewer starts than this the pace is unknown: the error would be more than a quarter.
 const KNOWN_STARTS: usize = 16;
 /// Older averages say nothing about the calls that come now, and a longer time between two starts
@@ -36,13 +40,15 @@ pub struct Lateness {
     /// When the last call started, if there were others behind it.
     last_start_ns: Option<u64>,
     known_at_ns: u64,
+    /// From a call's dispatch to its answer, ns.
+    open: Average,
 }
 
 /// Two sums that fade alike.
 #[derive(Clone, Copy, Debug, Default)]
 struct Average {
-    starts: f64,
-    gaps_ns: f64,
+    count: f64,
+    sum_ns: f64,
 }
 
 /// Cuts a time down to [`OUTLIER`] averages, unless all calls so far started at one moment.
@@ -82,14 +88,14 @@ impl First {
 }
 
 impl Average {
-    fn add(&mut self, gap_ns: f64, span_starts: f64) {
-        let keep = 1.0 - 1.0 / span_starts;
-        self.starts = self.starts * keep + 1.0;
-        self.gaps_ns = self.gaps_ns * keep + gap_ns;
+    fn add(&mut self, ns: f64, span: f64) {
+        let keep = 1.0 - 1.0 / span;
+        self.count = self.count * keep + 1.0;
+        self.sum_ns = self.sum_ns * keep + ns;
     }
 
-    fn gap_ns(self) -> f64 {
-        self.gaps_ns / self.starts.max(1.0)
+    fn mean_ns(self) -> f64 {
+        self.sum_ns / self.count.max(1.0)
     }
 }
 
@@ -98,8 +104,6 @@ impl Average {
 pub struct Turnaround {
     /// Calls in the queue.
     pub queued: u32,
-    /// What calls take from their dispatch to their answer on average, ns, if that is known.
-    pub open_ns: Option<u64>,
     /// The time until the call's deadline, ns.
     pub left_ns: u64,
 }
@@ -108,13 +112,12 @@ impl Lateness {
     /// Admits a call unless it would end after its deadline: when its turn has come, and then as
     /// long as others take.
     pub fn check(&self, now_ns: u64, call: Turnaround) -> Result<(), Refusal> {
-        let Turnaround { queued, open_ns, left_ns } = call;
+        let Turnaround { queued, left_ns } = call;
         if queued == 0 {
             return Ok(());
         }
-        let takes_ns = self
-            .wait_ns(now_ns, queued)
-            .map(|wait_ns| wait_ns.saturating_add(open_ns.unwrap_or_default()));
+        let wait_ns = self.wait_ns(now_ns, queued);
+        let takes_ns = wait_ns.map(|wait_ns| wait_ns.saturating_add(self.open_ns()));
         match takes_ns.filter(|takes_ns| *takes_ns > left_ns) {
             Some(takes_ns) => Err(Refusal::TooLate { queued, takes_ns, left_ns }),
             None => Ok(()),
@@ -136,7 +139,7 @@ impl Lateness {
             }
             let gap_ns = now_ns.saturating_sub(last_ns);
             if !self.first.add(gap_ns) {
-                self.add(cut(gap_ns, self.average.gap_ns()));
+                self.add(cut(gap_ns, self.average.mean_ns()));
             } else if self.first.are_all() {
                 self.first.without_outlier().into_iter().for_each(|gap_ns| self.add(gap_ns));
             }
@@ -148,6 +151,17 @@ impl Lateness {
     fn add(&mut self, gap_ns: f64) {
         self.average.add(gap_ns, SPAN_STARTS);
         self.lately.add(gap_ns, SPAN_LATELY_STARTS);
+    }
+
+    /// A call was answered before its deadline, so long after its dispatch. Calls that are open
+    /// until their deadline say nothing of others: what they waited for may have come back.
+    pub fn answered(&mut self, open_ns: u64) {
+        self.open.add(open_ns as f64, SPAN_ANSWERS);
+    }
+
+    /// What calls take from their dispatch to their answer, ns; 0 while that is unknown.
+    fn open_ns(&self) -> u64 {
+        if self.open.count < KNOWN_ANSWERS { 0 } else { self.open.mean_ns() as u64 }
     }
 
     /// Forgets the pace: it is not that of the calls that come now.
@@ -168,7 +182,7 @@ impl Lateness {
         let before = f64::from(queued);
         let starts = before * (1.0 + ERROR) + DEVIATIONS * before.sqrt();
         // The cast saturates.
-        Some((starts * self.average.gap_ns().min(self.lately.gap_ns())) as u64)
+        Some((starts * self.average.mean_ns().min(self.lately.mean_ns())) as u64)
     }
 }
 

@@ -55,8 +55,6 @@ pub(super) struct Averages {
     rate_per_ns: f64,
     run_ns: f64,
     open_ns: f64,
-    /// How many ends they are made of.
-    ends: f64,
     last_event_ns: Option<u64>,
 }
 
@@ -72,7 +70,6 @@ impl Averages {
             rate_per_ns: 0.0,
             run_ns: 0.0,
             open_ns: 0.0,
-            ends: 0.0,
             last_event_ns: None,
         }
     }
@@ -150,7 +147,6 @@ impl Averages {
         let watched = self.span_ns * (1.0 - keep);
         let weight = watched / elapsed;
         self.watched_ns = self.watched_ns * keep + watched;
-        self.ends += bucket.ended;
         for (sum, new) in [
             (&mut self.faded.arrived, bucket.arrived),
             (&mut self.faded.ended, bucket.ended),
@@ -190,11 +186,6 @@ impl Averages {
 
     pub fn open_ns(&self) -> f64 {
         self.open_ns
-    }
-
-    /// How many ends the averages are made of.
-    pub fn ends(&self) -> f64 {
-        self.ends
     }
 
     /// The time constant.
