@@ -175,7 +175,7 @@ MISTAKES = [
         'req.json()["customer"]',
         'req.json()["costumer"]',
         request=CHECK_OUT,
-        prints=(r"Checkout 0000000100000000 \| .*checkout\.py\", line \d+, in checkout", r"KeyError: 'costumer'"),
+        prints=(r"Checkout [0-9a-f]{16} \| .*checkout\.py\", line \d+, in checkout", r"KeyError: 'costumer'"),
     ),
     Mistake(
         "exception, in Node",
