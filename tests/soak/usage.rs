@@ -13,13 +13,16 @@ const DESCRIPTOR_SLACK: usize = 4;
 pub struct Usage {
     name: String,
     memory_mb: f64,
+    /// The part of it that is shared with others.
+    shared_mb: f64,
     threads: usize,
     descriptors: usize,
 }
 
-fn memory_mb(pid: i32) -> f64 {
+/// A line of `/proc/PID/status` that is in KiB.
+fn memory_mb(pid: i32, key: &str) -> f64 {
     let status = std::fs::read_to_string(format!("/proc/{pid}/status")).unwrap_or_default();
-    let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"));
+    let line = status.lines().find_map(|line| line.strip_prefix(key));
     let kib = line.and_then(|line| line.trim().strip_suffix(" kB")?.trim().parse::<f64>().ok());
     kib.unwrap_or(f64::NAN) / 1024.0
 }
@@ -31,7 +34,8 @@ pub fn of(engine: &Engine) -> Vec<Usage> {
     let containers = containers.filter_map(|f| Some((f.name, f.processes.first()?.pid)));
     let usage = |(name, pid)| Usage {
         name,
-        memory_mb: memory_mb(pid),
+        memory_mb: memory_mb(pid, "VmRSS:"),
+        shared_mb: memory_mb(pid, "RssShmem:"),
         threads: process::threads(pid).len(),
         descriptors: process::descriptor_count(pid),
     };
@@ -75,7 +79,13 @@ pub fn compare(first: &[Vec<Usage>], last: &[Vec<Usage>]) -> Vec<String> {
         println!("{name:11}  {memory_before:7.1} -> {memory_after:7.1}");
         let allowed = memory_before * (1.0 + MEMORY_SLACK_SHARE) + MEMORY_SLACK_MB;
         if memory_after.is_nan() || memory_after > allowed {
-            grown.push(format!("{name}: memory from {memory_before:.1} to {memory_after:.1} MB"));
+            let shared =
+                |samples: &[Vec<Usage>]| median(samples.iter().map(|s| s[index].shared_mb));
+            let (shared_before, shared_after) = (shared(first), shared(last));
+            grown.push(format!(
+                "{name}: memory from {memory_before:.1} to {memory_after:.1} MB, \
+                 of which {shared_before:.1} and {shared_after:.1} are shared"
+            ));
         }
     }
     println!();
