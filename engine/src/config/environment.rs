@@ -39,7 +39,7 @@ pub(super) struct EnvFile {
 /// The variables of a function.
 pub(super) struct Merged {
     pub(super) variables: BTreeMap<String, String>,
-    /// Those of tables, as the file may have them.
+    /// The variables of `env` tables, as the file may have them.
     pub(super) written: Vec<(String, String)>,
     /// The files that the others are from.
     pub(super) files: Vec<PathBuf>,
@@ -75,10 +75,10 @@ pub(super) fn read(item: &Item<'_>, report: &mut Report<'_>) -> Environment {
             item.wrong(problem, report);
             continue;
         }
-        if let Some(problem) = unexpanded::problem(value, is_variable) {
+        let written = variables::written(&item, value, report);
+        if let Some(problem) = unexpanded::problem(&written, is_variable) {
             item.doubtful(problem, report);
         }
-        let written = variables::written(&item, value, report);
         env.insert(name.to_owned(), Variable { value: value.to_owned(), written });
     }
     env

@@ -24,7 +24,7 @@ pub(super) fn check(
     report: &mut Report<'_>,
 ) -> Option<PathBuf> {
     let Places { directory, cwd, search_path } = *places;
-    let Command { words, spans, .. } = command;
+    let Command { words, written, spans } = command;
     let found = command::resolve(words.first()?, directory, cwd, search_path);
     let program = found.map_err(|message| report.at(&spans[0], message)).ok()?;
     let folders = search_path.directories();
@@ -39,7 +39,7 @@ pub(super) fn check(
     let is_set = |name: &str| is_variable(name) || env.contains_key(name);
     let script = script::problem(words, cwd, directory, &folders);
     if let Some((at, message)) = &script {
-        let unexpanded = unexpanded::problem(&words[*at], is_set);
+        let unexpanded = unexpanded::problem(&written[*at], is_set);
         let hint = unexpanded.map(|hint| format!("; {hint}")).unwrap_or_default();
         report.at(&spans[*at], format!("{message}{hint}"));
     }
@@ -47,8 +47,8 @@ pub(super) fn check(
     let is_code = |word: &&String| matches!(word.as_str(), "-c" | "-e" | "-p" | "--eval");
     let plain = words.iter().take_while(|word| !is_code(word)).count();
     for at in (1..plain).filter(|at| script.as_ref().is_none_or(|(wrong, _)| wrong != at)) {
-        let problem = unexpanded::problem(&words[at], is_set);
-        if let Some(problem) = problem.or_else(|| unexpanded::operator(&words[at])) {
+        let problem = unexpanded::problem(&written[at], is_set);
+        if let Some(problem) = problem.or_else(|| unexpanded::operator(&written[at])) {
             report.warn(&spans[at], problem);
         }
     }

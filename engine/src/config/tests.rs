@@ -60,6 +60,7 @@ fn lookup(name: &str) -> Option<OsString> {
         "LISTEN" => Some("127.0.0.1:7000".into()),
         "COUNT" => Some("3".into()),
         "PASSWORD" => Some("hunter2".into()),
+        "TRICKY" => Some("~/$HOME".into()),
         _ => None,
     }
 }
@@ -786,6 +787,16 @@ fn files_of_variables_come_before_what_tables_say() {
     for secret in ["two words", "hunter2"] {
         assert!(!printed.contains(secret), "{printed}");
     }
+}
+
+#[test]
+fn the_value_of_a_variable_is_no_reason_for_a_warning() {
+    let fixture = Fixture::new();
+    let text =
+        "[functions.Foo]\ncommand = [\"./foo\", \"${TRICKY}\"]\nenv = { A = \"${TRICKY}\" }\n";
+    let config = fixture.parse(text).unwrap_or_else(|errors| panic!("{errors}"));
+    assert_eq!(config.functions[0].command[1], "~/$HOME");
+    assert_eq!(config.warnings, []);
 }
 
 #[test]

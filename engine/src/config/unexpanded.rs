@@ -6,7 +6,8 @@ use super::quote::quoted;
 /// Words by which a shell joins commands or redirects what they print.
 const OPERATORS: [&str; 8] = ["&&", "||", "|", "&", ">", ">>", "<", "2>&1"];
 
-/// What is wrong with a word that a shell would expand, and what to write instead.
+/// What is wrong with a word that a shell would expand, and what to write instead. The word is as
+/// the file has it: the value of a variable could be a secret.
 ///
 /// A dollar sign counts if the name behind it is that of a variable that is set, since it has other
 /// meanings in patterns, templates and passwords.
