@@ -198,7 +198,7 @@ fn calls_that_hung_say_nothing_of_those_that_follow() {
     }
 }
 
-/// So many calls are open until their deadline, and later others wait for each other.
+/// Has `hung` calls stay open until their deadline; later calls find others in the queue.
 fn calls_that_hang_before_others_are_queued(hung: u32) {
     const WORKERS: u64 = 60;
     let mut scheduler = Driven::<()>::default();

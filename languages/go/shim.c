@@ -102,7 +102,7 @@ static nc_pair *pairs_of(nc_go_metadata metadata, nc_pair *few) {
     return pairs;
 }
 
-// What a call is made of, as the library takes it.
+// The arguments of a call, as the library takes them.
 typedef struct {
     char name[NC_GO_MAX_NAME + 1];
     nc_bytes body;

@@ -106,7 +106,7 @@ type NextFrame = Option<Result<Frame<Bytes>, hyper::Error>>;
 pub struct RequestBody {
     incoming: Incoming,
     memory: Memory,
-    /// What the request holds besides its body.
+    /// The memory of the request's headers.
     held: Held,
     frames: u32,
     ended: bool,
@@ -123,12 +123,12 @@ impl RequestBody {
         RequestBody { incoming, memory, held, frames: 0, ended, broken: false, is_asked_for }
     }
 
-    /// Holds what the request has besides its body, until its answer is written.
+    /// Holds memory for the request's headers, until its answer is written.
     pub(super) fn hold_head(&mut self, bytes: u64) -> Result<(), Failure> {
         if self.held.grow(bytes) { Ok(()) } else { Err(no_memory(&self.memory)) }
     }
 
-    /// What the request holds besides its body.
+    /// Returns the memory of the request's headers.
     pub(super) fn into_held(self) -> Held {
         self.held
     }

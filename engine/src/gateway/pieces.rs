@@ -40,7 +40,7 @@ pub(super) struct Pieces {
     progress: Option<Rc<Progress>>,
     /// Ends with the body.
     _exchange: Exchange,
-    /// What the request holds, and an answer that is not counted by itself.
+    /// The memory of the request's headers, which stands for that of a small answer as well.
     _held: Held,
 }
 

@@ -1,6 +1,6 @@
 "use strict";
 
-// What a call is made of, checked before it is made.
+// The arguments of a call, checked before it is made.
 
 const { toBytes } = require("./bytes.js");
 const { NightcoreError } = require("./errors.js");

@@ -66,9 +66,14 @@ int main() {
     });
     nightcore::handle("Throw", [](nightcore::Request &) { throw std::runtime_error("no such user"); });
     nightcore::handle("ThrowOther", [](nightcore::Request &) { throw 42; });
-    nightcore::handle("ThrowStatus", [](nightcore::Request &) { throw nightcore::Error(NC_OVERLOADED, nullptr); });
-    nightcore::handle("NoName", [](nightcore::Request &req) { return req.call(std::string("Bar\0", 4)); });
-    nightcore::handle("NoNameOutside", [](nightcore::Request &) { return nightcore::call(std::string("Bar\0", 4)); });
+    nightcore::handle("ThrowStatus", [](nightcore::Request &) {
+        throw nightcore::Error(NC_OVERLOADED, nullptr);
+    });
+    const std::string no_name("Bar\0", 4);
+    nightcore::handle("NoName", [=](nightcore::Request &req) { return req.call(no_name); });
+    nightcore::handle("NoNameOutside", [=](nightcore::Request &) {
+        return nightcore::call(no_name);
+    });
     nightcore::handle("TooLarge", [](nightcore::Request &) { return std::string(33 << 20, 'x'); });
     nightcore::handle("Many", [](nightcore::Request &req) {
         for (std::uint64_t tag = 0; tag < 3; tag++) req.start_call(tag, "Bar", std::to_string(tag));

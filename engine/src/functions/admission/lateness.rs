@@ -159,7 +159,7 @@ impl Lateness {
         self.open.add(open_ns as f64, SPAN_ANSWERS);
     }
 
-    /// What calls take from their dispatch to their answer, ns; 0 while that is unknown.
+    /// Returns the average time from a call's dispatch to its answer, ns; 0 while it is unknown.
     fn open_ns(&self) -> u64 {
         if self.open.count < KNOWN_ANSWERS { 0 } else { self.open.mean_ns() as u64 }
     }
