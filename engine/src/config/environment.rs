@@ -1,15 +1,13 @@
 //! `env` and `env_file`: the variables that a function's processes get.
 
 use super::command::{MAX_WORD_BYTES, TOO_LONG, is_variable};
-use super::limits::MAX_FILE_BYTES;
 use super::quote::quoted;
 use super::read::{Item, Report, Value};
-use super::{command, unexpanded, variables};
+use super::{bounded, command, unexpanded, variables};
 use nightcore_runtime::protocol::control::{
     FUNCTION_VARIABLE, LOG_KEY_VARIABLE, SOCKET_VARIABLE, TOKEN_VARIABLE,
 };
 use std::collections::BTreeMap;
-use std::io::Read;
 use std::path::{Path, PathBuf};
 
 /// Variables that tell a process of its engine and its function.
@@ -129,15 +127,7 @@ fn read_file(value: &Value<'_>, directory: &Path, report: &mut Report<'_>) -> Op
 /// # Errors
 /// A message without anything that stands in the file, which holds secrets.
 fn variables_of(path: &Path) -> Result<Vec<(String, String)>, String> {
-    let file = std::fs::File::open(path).map_err(|error| error.to_string())?;
-    let mut text = Vec::new();
-    // One byte more than is allowed shows that the file is too large.
-    let read = file.take(MAX_FILE_BYTES + 1).read_to_end(&mut text);
-    read.map_err(|error| format!("cannot be read: {error}"))?;
-    if text.len() as u64 > MAX_FILE_BYTES {
-        let limit = super::units::format_size(MAX_FILE_BYTES);
-        return Err(format!("the file is larger than {limit}"));
-    }
+    let text = bounded::read(path).map_err(|error| error.to_string())?;
     let mut variables = Vec::new();
     for (index, entry) in dotenvy::from_read_iter(text.as_slice()).enumerate() {
         let after = match variables.last() {

@@ -3,14 +3,12 @@
 use super::checked::{Admin, Config, Gateway};
 use super::error::{ConfigError, ConfigErrors};
 use super::function::Settings;
-use super::limits::MAX_FILE_BYTES;
 use super::read::{Item, Report, Table};
 use super::setting::Setting;
 use super::source::Source;
 use super::variables::Lookup;
-use super::{admin, function, gateway, nearest, quote, set, syntax, units, variables};
-use std::fs::File;
-use std::io::{ErrorKind, Read};
+use super::{admin, bounded, function, gateway, nearest, quote, set, syntax, variables};
+use std::io::ErrorKind;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use toml::de::DeTable;
@@ -42,17 +40,11 @@ fn read_file(path: &Path) -> Result<String, ConfigError> {
                 "no such file; name another one, or create it with these two lines:\n\n{EXAMPLE}"
             ),
         ),
+        ErrorKind::FileTooLarge => ConfigError::of_file(path, error.to_string()),
         ErrorKind::IsADirectory => ConfigError::of_file(path, "is a directory, not a file"),
         _ => ConfigError::of_file(path, format!("cannot be read: {error}")),
     };
-    let mut bytes = Vec::new();
-    // One byte more than is allowed shows that the file is too large.
-    let mut file = File::open(path).map_err(cannot_read)?.take(MAX_FILE_BYTES + 1);
-    file.read_to_end(&mut bytes).map_err(cannot_read)?;
-    if bytes.len() as u64 > MAX_FILE_BYTES {
-        let limit = units::format_size(MAX_FILE_BYTES);
-        return Err(ConfigError::of_file(path, format!("the file is larger than {limit}")));
-    }
+    let bytes = bounded::read(path).map_err(cannot_read)?;
     String::from_utf8(bytes).map_err(|error| {
         let at = error.utf8_error().valid_up_to();
         // The lossy conversion keeps the text before the first bad byte, so `at` is valid in it.

@@ -4,6 +4,7 @@
 //! started, and report every mistake of a file at once. A [`Config`] needs no further checks.
 
 mod admin;
+mod bounded;
 mod checked;
 mod command;
 mod environment;
