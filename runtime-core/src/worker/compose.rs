@@ -73,6 +73,9 @@ pub(super) struct OutgoingCall<'a> {
     pub(super) name: &'a str,
     pub(super) body: Body<'a>,
     pub(super) options: &'a CallOptions,
+    /// When it must have ended, in ns of the monotonic clock, if a direct call was tried before:
+    /// the time that this took counts.
+    pub(super) not_after: Option<NonZeroU64>,
 }
 
 impl OutgoingCall<'_> {
@@ -112,9 +115,10 @@ impl OutgoingCall<'_> {
         Ok(below.write())
     }
 
-    /// When it must have ended by its options, in ns of the monotonic clock.
+    /// Returns when its maker wants it to have ended, in ns of the monotonic clock. That may be in
+    /// the past: the engine then ends it.
     pub(super) fn asked_deadline(&self, now: u64) -> Option<NonZeroU64> {
-        self.options.deadline(now)
+        self.options.deadline(now).into_iter().chain(self.not_after).min()
     }
 
     /// The DIRECT_CALL of this number. Its payload comes from `memory`.

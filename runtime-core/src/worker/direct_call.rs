@@ -16,6 +16,7 @@ use crate::ipc::ring::this_core;
 use crate::ipc::spin::spin;
 use crate::protocol::{CancelReason, Failure};
 use std::cell::RefCell;
+use std::num::NonZeroU64;
 
 /// What came of trying to call directly.
 pub(super) enum Tried<'a> {
@@ -23,6 +24,12 @@ pub(super) enum Tried<'a> {
     Ended(Result<Answer, Failure>),
     /// It has to go through the engine.
     Not(OutgoingCall<'a>),
+}
+
+/// A direct call that its callee did not run.
+struct NotRun {
+    /// When it must have ended, if it was sent.
+    deadline: Option<NonZeroU64>,
 }
 
 impl ThreadChannel {
@@ -43,10 +50,11 @@ impl ThreadChannel {
         let tried = match call.body {
             Body::Parts(parts) if is_possible(&end, &call) => {
                 let options = call.options;
-                let again = || OutgoingCall { maker, name, body: Body::Parts(parts), options };
-                match self.call_directly(&mut end, again(), is_cancelled) {
-                    Some(result) => Tried::Ended(result.map_err(named)),
-                    None => Tried::Not(again()),
+                let body = Body::Parts(parts);
+                let again = |not_after| OutgoingCall { maker, name, body, options, not_after };
+                match self.call_directly(&mut end, call, is_cancelled) {
+                    Ok(result) => Tried::Ended(result.map_err(named)),
+                    Err(NotRun { deadline }) => Tried::Not(again(deadline)),
                 }
             }
             _ => Tried::Not(call),
@@ -58,23 +66,26 @@ impl ThreadChannel {
         tried
     }
 
-    /// Makes a call by this lease. `None`: it was not run, and has to go through the engine.
+    /// Makes a call by this lease, and returns how it ended.
+    ///
+    /// # Errors
+    /// It was not run, and has to go through the engine.
     fn call_directly(
         &self,
         end: &mut CallerEnd,
         call: OutgoingCall<'_>,
         is_cancelled: impl Fn() -> bool,
-    ) -> Option<Result<Answer, Failure>> {
+    ) -> Result<Result<Answer, Failure>, NotRun> {
         let name = call.name;
         self.rest.borrow_mut().calls(this_core());
         let sent = match send(&self.session, end, call, is_alone(), is_cancelled) {
             Ok(sent) => sent,
-            Err(NotSent::NeedsEngine) => return None,
-            Err(NotSent::Failed(failure)) => return Some(Err(failure)),
+            Err(NotSent::NeedsEngine) => return Err(NotRun { deadline: None }),
+            Err(NotSent::Failed(failure)) => return Ok(Err(failure)),
         };
         let answer = await_answer(end, name, &sent, &self.rest);
         self.add_waited(now_ns().saturating_sub(sent.sent_at));
-        answer
+        answer.ok_or(NotRun { deadline: NonZeroU64::new(sent.deadline) })
     }
 }
 

@@ -350,6 +350,22 @@ fn nothing_of_a_request_follows_its_answer() {
 }
 
 #[test]
+fn a_call_whose_deadline_passed_before_its_lease_ended_is_left_to_the_engine() {
+    let mut world = World::new();
+    world.dispatch(7);
+    let request = world.request();
+    let from = MakerEvent { request: request.id(), tag: 1 };
+    let options = CallOptions { timeout: Some(Duration::from_secs(1)), ..CallOptions::default() };
+    let maker = request.maker();
+    let kept = KeptCall { maker, name: CALLEE.to_owned(), body: Vec::new(), options };
+    let deadline = now_ns();
+    world.channel().start_again(from, &kept, deadline).unwrap();
+    let message = world.from_loop.take().unwrap().unwrap();
+    let ToEngine::Invoke(invoke) = ToEngine::read(&message).unwrap() else { panic!() };
+    assert_eq!(invoke.deadline.map(NonZeroU64::get), Some(deadline));
+}
+
+#[test]
 fn a_call_of_an_answered_request_takes_no_seat() {
     let mut world = World::new();
     let _callee = world.lease(60);
@@ -358,7 +374,13 @@ fn a_call_of_an_answered_request_takes_no_seat() {
     let (from, maker) = (MakerEvent { request: request.id(), tag: 1 }, request.maker());
     reply(&request);
     let (name, options) = (CALLEE, &CallOptions::default());
-    let call = super::compose::OutgoingCall { maker, name, body: Body::Parts(&[]), options };
+    let call = super::compose::OutgoingCall {
+        maker,
+        name,
+        body: Body::Parts(&[]),
+        options,
+        not_after: None,
+    };
     let tried = world.channel().start_directly(from, call, || Ok(()), || false);
     assert!(tried.unwrap().is_some());
     let direct = world.channel().direct.as_ref().unwrap();

@@ -1,15 +1,14 @@
 //! How the requests of an event loop make direct calls, and how these end.
 
-use super::compose::{Body, CallOptions, OutgoingCall};
+use super::compose::{Body, OutgoingCall};
 use super::direct_send::{NotSent, is_possible, send};
 use super::loop_calls::{KeptCall, UnderWay};
 use super::loop_channel::LoopChannel;
 use super::loop_direct::LoopDirect;
 use super::protocol::PendingCall;
-use crate::clock::now_ns;
 use crate::protocol::to_engine::{CancelLease, Resume};
 use crate::protocol::{CallNumber, CancelReason, Failure};
-use std::time::Duration;
+use std::num::NonZeroU64;
 
 /// A request that makes a call: what events call it, and the tag of the call.
 #[derive(Clone, Copy)]
@@ -69,9 +68,13 @@ impl LoopChannel {
                 }
                 match not_sent {
                     NotSent::Failed(failure) => Err(failure),
-                    NotSent::NeedsEngine => {
-                        Ok(Some(OutgoingCall { maker, name, body: Body::Parts(parts), options }))
-                    }
+                    NotSent::NeedsEngine => Ok(Some(OutgoingCall {
+                        maker,
+                        name,
+                        body: Body::Parts(parts),
+                        options,
+                        not_after: None,
+                    })),
                 }
             }
         }
@@ -172,11 +175,13 @@ impl LoopChannel {
         kept: &KeptCall,
         deadline: u64,
     ) -> Result<(), Failure> {
-        let left = Duration::from_nanos(deadline.saturating_sub(now_ns()));
-        let timeout = Some(kept.options.timeout.map_or(left, |timeout| timeout.min(left)));
-        let options = CallOptions { timeout, metadata: kept.options.metadata.clone() };
-        let body = Body::Parts(&[kept.body.as_slice()]);
-        let call = OutgoingCall { maker: kept.maker, name: &kept.name, body, options: &options };
+        let call = OutgoingCall {
+            maker: kept.maker,
+            name: &kept.name,
+            body: Body::Parts(&[kept.body.as_slice()]),
+            options: &kept.options,
+            not_after: NonZeroU64::new(deadline),
+        };
         // The request may have been answered, or cancelled, since it made the call.
         self.start_by_engine(from, call, || self.core().check_may_call(from.request))
     }

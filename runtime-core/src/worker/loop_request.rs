@@ -206,7 +206,7 @@ impl RunningCall for LoopRequest {
             let status = reason.status();
             return Err(Failure { function: name.into(), ..Failure::new(status, status.title()) });
         }
-        let call = OutgoingCall { maker: self.input.maker(), name, body, options };
+        let call = OutgoingCall { maker: self.input.maker(), name, body, options, not_after: None };
         let from = MakerEvent { request: self.id, tag };
         let is_cancelled = || self.cancel_reason().is_some();
         match self.channel.start_directly(from, call, || self.check(), is_cancelled)? {

@@ -124,7 +124,7 @@ impl<'w> Request<'w> {
         body: Body<'a>,
         options: &'a CallOptions,
     ) -> OutgoingCall<'a> {
-        OutgoingCall { maker: self.input.maker(), name, body, options }
+        OutgoingCall { maker: self.input.maker(), name, body, options, not_after: None }
     }
 }
 
