@@ -48,8 +48,9 @@ lint: ## check the format, and that linters and compilers have nothing to say
 fmt: ## format the Rust sources
 	cargo fmt --all
 
-header: ## write include/nightcore.h anew from bindings/c
-	NIGHTCORE_WRITE_HEADER=1 cargo test --locked -q -p nightcore-c --test header the_header_is_fresh
+bindings: ## write the generated sources of all languages, and include/nightcore.h
+	NIGHTCORE_WRITE_BINDINGS=1 cargo test --locked -q -p nightcore-facts --test fresh
+	NIGHTCORE_WRITE_BINDINGS=1 cargo test --locked -q -p nightcore-c --test header the_header_is_fresh
 
 bench: ## measure Nightcore, and this machine's floors; under twelve minutes (ARGS=--quick: rough)
 	cargo build --locked --release -p nightcore-engine -p nightcore-c -p nightcore-bench
@@ -115,4 +116,4 @@ uninstall: ## remove what install put there: PREFIX=/usr/local DESTDIR=
 	$(RM) $(includedir)/nightcore.h $(includedir)/nightcore.hpp
 	$(RM) -r $(libdir)/cmake/nightcore $(docdir)
 
-.PHONY: help build demo test test-deep fuzz lint fmt header bench bench-long counts soak dist clean install uninstall
+.PHONY: help build demo test test-deep fuzz lint fmt bindings bench bench-long counts soak dist clean install uninstall

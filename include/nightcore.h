@@ -2,7 +2,7 @@
  * Nightcore for C: handlers of functions that call each other. See docs/c.md, and docs/ABI.md for what holds
  * for every function: ownership, threads, errors, versions.
  *
- * Generated from bindings/c by `make header`. Do not edit.
+ * Generated from bindings/c by `make bindings`. Do not edit.
  *
  * In short: nc_bytes are borrowed. What is given through a pointer to a pointer belongs to the program, until
  * the function ending in _free, which takes NULL. A function that answers an int32_t answers a status, NC_OK
@@ -27,63 +27,14 @@
 // is never changed under the same name of the library (`libnightcore.so.0`).
 #define NC_ABI_VERSION 10
 
-// It went well.
-#define NC_OK 0
+// The longest name of a function, in bytes.
+#define NC_MAX_NAME_BYTES 63
 
-// No such function, or it may not be called from outside.
-#define NC_NOT_FOUND 1
+// The most bytes that the metadata of one message take when they are encoded.
+#define NC_MAX_METADATA_BYTES 32768
 
-// A request or an answer is over the limit.
-#define NC_PAYLOAD_TOO_LARGE 2
-
-// The handler failed or threw.
-#define NC_FUNCTION_FAILED 3
-
-// The process died under the call.
-#define NC_CONTAINER_DIED 4
-
-// A queue or a budget is full.
-#define NC_OVERLOADED 5
-
-// No worker can be had now.
-#define NC_UNAVAILABLE 6
-
-// The deadline passed.
-#define NC_DEADLINE_EXCEEDED 7
-
-// The caller left.
-#define NC_CANCELLED 8
-
-// Calls are nested too deep.
-#define NC_DEPTH_EXCEEDED 9
-
-// An argument is not valid. This status and those that follow are the library's own: no call ends
-// with one.
-#define NC_INVALID_ARGUMENT 100
-
-// The request belongs to another thread.
-#define NC_WRONG_THREAD 101
-
-// The process has forked; the handle belongs to its parent.
-#define NC_FORKED 102
-
-// Nothing to be had now; wait for the descriptor, or once more.
-#define NC_AGAIN 103
-
-// Not allowed in this state, such as a second answer to one request.
-#define NC_INVALID_STATE 104
-
-// The process was not started by Nightcore.
-#define NC_NOT_STARTED 105
-
-// The engine refused this process, such as for its protocol version or its token.
-#define NC_REFUSED 106
-
-// The engine has ended the session: serve no more.
-#define NC_ENDED 107
-
-// A fault inside the library.
-#define NC_INTERNAL 108
+// The most calls that one worker may have under way at once.
+#define NC_MAX_OPEN_CALLS 1024
 
 // The smallest `struct_size` of nc_call_options that is accepted: that of its first version.
 #define NC_CALL_OPTIONS_MIN_SIZE 40
@@ -105,6 +56,60 @@
 
 // The smallest `struct_size` of nc_event that is accepted: that of its first version.
 #define NC_EVENT_MIN_SIZE 56
+
+// How a call or an operation of the library ended. A call ends only with a status below
+// NC_INVALID_ARGUMENT; the other statuses are the library's own.
+enum nc_status
+#if defined(__cplusplus) || __STDC_VERSION__ >= 202311L
+  : int32_t
+#endif // defined(__cplusplus) || __STDC_VERSION__ >= 202311L
+ {
+    // The operation succeeded.
+    NC_OK = 0,
+    // There is no function of this name, or it may not be called from outside.
+    NC_NOT_FOUND = 1,
+    // A body is larger than the configured limit, or the metadata are larger than 32 KiB.
+    NC_PAYLOAD_TOO_LARGE = 2,
+    // The handler failed: it returned an error or raised an exception.
+    NC_FUNCTION_FAILED = 3,
+    // The function's process died during the call.
+    NC_CONTAINER_DIED = 4,
+    // A queue or a memory budget is full.
+    NC_OVERLOADED = 5,
+    // No worker of the function is available, or the engine has stopped.
+    NC_UNAVAILABLE = 6,
+    // The deadline passed.
+    NC_DEADLINE_EXCEEDED = 7,
+    // The caller no longer waits for the answer.
+    NC_CANCELLED = 8,
+    // Calls are nested too deeply.
+    NC_DEPTH_EXCEEDED = 9,
+    // An argument is not valid.
+    NC_INVALID_ARGUMENT = 100,
+    // The request belongs to another thread.
+    NC_WRONG_THREAD = 101,
+    // The process is a fork of a worker, whose handles belong to its parent.
+    NC_FORKED = 102,
+    // Nothing is ready: wait for the descriptor to become readable, or try again.
+    NC_AGAIN = 103,
+    // The operation is not allowed in this state, such as a second reply to one request.
+    NC_INVALID_STATE = 104,
+    // The process was not started by Nightcore.
+    NC_NOT_STARTED = 105,
+    // The engine refused this process, such as for its protocol version or its token.
+    NC_REFUSED = 106,
+    // The engine has ended the session: end the process.
+    NC_ENDED = 107,
+    // The library has a defect.
+    NC_INTERNAL = 108,
+};
+#ifndef __cplusplus
+#if __STDC_VERSION__ >= 202311L
+typedef enum nc_status nc_status;
+#else
+typedef int32_t nc_status;
+#endif // __STDC_VERSION__ >= 202311L
+#endif // __cplusplus
 
 // The answer to an internal call. Opaque. Belongs to who was given it, until nc_answer_free, also
 // after the request has ended; may be used from any thread. What it hands out is valid as long as

@@ -7,12 +7,9 @@ import (
 	"os"
 )
 
-// lineMark begins a line that says which call it is about, with the key by which the launcher believes it.
-const lineMark = 0x1e
-
 // logKey is empty if the output goes to no log, as the process was started by hand. It is read before the program can
 // change its environment.
-var logKey = os.Getenv("NIGHTCORE_LOG_KEY")
+var logKey = os.Getenv(logKeyVariable)
 
 // Logf writes to standard error, from where it comes to the function's log, each line with the ID of the call.
 func (r *Request) Logf(format string, args ...any) {

@@ -55,7 +55,7 @@ done
 rows() { grep -E "$2" "$1" | tr -d '`' | sed -E 's/^\| *//; s/ *\|$//'; }
 
 # Errors: name and HTTP status for users; number, name and title in the protocol.
-table=$(sed -nE 's/^    row\(Status::[A-Za-z]+, "([A-Z_]+)", ([0-9]+), "(.*)"\),$/\1|\2|\3/p' runtime-core/src/protocol/status.rs)
+table=$(sed -nE 's/^    [A-Za-z]+ = [0-9]+, "([A-Z_]+)", ([0-9]+), "(.*)";$/\1|\2|\3/p' runtime-core/src/protocol/status.rs)
 [[ -n $table ]] || complain "the table of errors is not found in the code"
 ends=$(awk -F'|' '$1 == "INVALID_ARGUMENT" { exit } $1 != "OK"' <<<"$table")
 diff <(cut -d'|' -f1,2 <<<"$ends") <(rows docs/errors.md '^\| `[A-Z_]+` \| [0-9]{3} \|' | awk -F' *\\| *' '{ print $1 "|" $2 }') ||

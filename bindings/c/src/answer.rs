@@ -1,9 +1,9 @@
 //! The answer to an internal call.
 
 use crate::bytes::{nc_bytes, present, text};
+use crate::facts::{NC_NOT_FOUND, NC_OK};
 use crate::guard::{guard, guard_value, invalid};
 use crate::metadata::{Pairs, nc_pair};
-use crate::status::{NC_NOT_FOUND, NC_OK};
 use nightcore_runtime::protocol::Failure;
 use nightcore_runtime::worker::Answer;
 use std::ffi::c_char;

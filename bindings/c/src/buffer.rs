@@ -1,9 +1,9 @@
 //! Memory of the arena to make a large answer in.
 
 use crate::bytes::present;
+use crate::facts::NC_OK;
 use crate::guard::{guard, guard_value};
 use crate::request::nc_request;
-use crate::status::NC_OK;
 use nightcore_runtime::worker::{Buffer, RunningCall};
 
 /// Memory that the engine can read: an answer that is made in it is sent without a copy. Opaque.

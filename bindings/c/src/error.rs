@@ -1,8 +1,8 @@
 //! Why a call or an operation failed.
 
 use crate::bytes::{present, reason, text};
+use crate::facts::NC_OK;
 use crate::guard::{guard, guard_value, invalid, number};
-use crate::status::NC_OK;
 use nightcore_runtime::protocol::{Cause, Failure, Status};
 use std::borrow::Cow;
 use std::ffi::{CString, c_char};

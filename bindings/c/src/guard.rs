@@ -1,7 +1,7 @@
 //! The guard around the body of every C function: no panic crosses into C, and failures become
 //! statuses.
 
-use crate::status::NC_OK;
+use crate::facts::NC_OK;
 use nightcore_runtime::protocol::{Failure, Status};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
@@ -38,7 +38,7 @@ pub(crate) fn invalid(text: impl Into<String>) -> Failure {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::status::NC_INTERNAL;
+    use crate::facts::NC_INTERNAL;
 
     #[test]
     fn a_panic_becomes_a_status() {

@@ -1,9 +1,9 @@
 //! Handlers and serving: the skin in which the library runs the threads.
 
 use crate::bytes::text;
+use crate::facts::NC_OK;
 use crate::guard::{guard, guard_value, invalid};
 use crate::request::nc_request;
-use crate::status::NC_OK;
 use nightcore_runtime::complain::complain;
 use nightcore_runtime::worker::{HandlerError, Handlers, Request, serve};
 use std::ffi::{c_char, c_void};

@@ -15,7 +15,7 @@
 // In the order of the header.
 mod version;
 
-mod status;
+mod facts;
 
 mod status_name;
 

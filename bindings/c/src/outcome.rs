@@ -1,7 +1,7 @@
 //! The outcome of a call by the status that its handler returned.
 
+use crate::facts::NC_OK;
 use crate::guard::number;
-use crate::status::NC_OK;
 use nightcore_runtime::protocol::{Failure, Status};
 
 /// The outcome of a call whose handler returned `status`. `last`: the last operation of the

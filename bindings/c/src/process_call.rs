@@ -4,9 +4,9 @@ use crate::answer::nc_answer;
 use crate::bytes::nc_bytes;
 use crate::call::{give_answer, nc_call_options, with_asked};
 use crate::error::nc_error;
+use crate::facts::NC_OK;
 use crate::guard::{guard, invalid, number};
 use crate::guard_error::guard_with_error;
-use crate::status::NC_OK;
 use nightcore_runtime::worker::caller::{self, StartedCall};
 use std::ffi::{c_char, c_void};
 

@@ -3,10 +3,10 @@
 use crate::buffer::nc_buffer;
 use crate::bytes::{nc_bytes, reason, with_parts};
 use crate::error::nc_error;
+use crate::facts::NC_OK;
 use crate::guard::{guard, invalid};
 use crate::metadata::{gather, nc_pair};
 use crate::request::{Content, nc_request};
-use crate::status::NC_OK;
 use nightcore_runtime::protocol::{Failure, MetadataBuffer, Status};
 use nightcore_runtime::worker::{Body, HandlerError, RunningCall};
 use std::ffi::c_char;

@@ -1,10 +1,10 @@
 //! A request, of either skin.
 
 use crate::bytes::{nc_bytes, present, text};
+use crate::facts::{NC_NOT_FOUND, NC_OK};
 use crate::guard::{guard, guard_value, invalid};
 use crate::metadata::{Pairs, nc_pair};
 use crate::side::Side;
-use crate::status::{NC_NOT_FOUND, NC_OK};
 use nightcore_runtime::protocol::{CallNumber, Failure, Status};
 use nightcore_runtime::worker::{LoopRequest, Request, RunningCall, is_forked};
 use std::cell::UnsafeCell;

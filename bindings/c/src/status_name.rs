@@ -1,7 +1,7 @@
 //! The names of the statuses.
 
+use crate::facts::NAMES;
 use crate::guard::guard_value;
-use crate::status::NAMES;
 use std::ffi::c_char;
 
 /// The name of a status, such as "NOT_FOUND"; "UNKNOWN" for a number that is none. Valid for good.

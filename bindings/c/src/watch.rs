@@ -1,9 +1,9 @@
 //! Code that runs when a request is cancelled.
 
 use crate::bytes::present;
+use crate::facts::NC_OK;
 use crate::guard::{guard, guard_value, invalid};
 use crate::request::nc_request;
-use crate::status::NC_OK;
 use nightcore_runtime::worker::{RunningCall, Watch};
 use std::ffi::c_void;
 

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 /// Set: write the header instead of comparing it.
-const WRITE_VARIABLE: &str = "NIGHTCORE_WRITE_HEADER";
+const WRITE_VARIABLE: &str = "NIGHTCORE_WRITE_BINDINGS";
 
 fn crate_dir() -> &'static Path {
     Path::new(env!("CARGO_MANIFEST_DIR"))
@@ -35,7 +35,7 @@ fn the_header_is_fresh() {
     let line = committed.lines().zip(fresh.lines()).position(|(a, b)| a != b);
     assert!(
         committed == fresh,
-        "include/nightcore.h is stale from line {line:?}: run `make header`"
+        "include/nightcore.h is stale from line {line:?}: run `make bindings`"
     );
 }
 

@@ -69,9 +69,3 @@ fn ending(code: &str) -> Result<Status> {
         Error::new(napi::Status::InvalidArg, format!("no call ends with the error {code:?}"))
     })
 }
-
-/// The names of the errors that a call can end with.
-#[napi]
-pub fn codes() -> Vec<String> {
-    endings().map(|status| status.name().to_owned()).collect()
-}

@@ -56,10 +56,3 @@ pub fn not_started(error: &StartError) -> PyErr {
     complain(format_args!("nightcore: {error}"));
     PySystemExit::new_err(i32::from(error.exit_code()))
 }
-
-/// The number, name and HTTP status of every error that a call can end with.
-#[pyfunction]
-pub fn statuses() -> Vec<(u32, String, u16)> {
-    let all = (1..=u32::from(u8::MAX)).filter_map(Status::failure_from_wire);
-    all.map(|status| (status.number(), status.name().to_owned(), status.http())).collect()
-}

@@ -22,8 +22,6 @@ mod _nightcore {
     #[pymodule_export]
     use crate::event_loop::{Worker, WorkerRequest};
     #[pymodule_export]
-    use crate::failure::statuses;
-    #[pymodule_export]
     use crate::process::{
         cancel_process_call, end_process_calls, process_call, start_process_call,
     };
@@ -32,9 +30,6 @@ mod _nightcore {
     #[pymodule_export]
     use crate::serve::serve;
 
-    /// The number of the error for arguments that cannot be used.
-    #[pymodule_export]
-    const INVALID_ARGUMENT: u32 = nightcore_runtime::protocol::Status::InvalidArgument as u32;
     #[pymodule_export]
     const VERSION: &str = env!("CARGO_PKG_VERSION");
 }

@@ -7,6 +7,8 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use nightcore_runtime::protocol::control::{ChannelKind, Placement};
+use nightcore_runtime::protocol::limits::MAX_NAME_BYTES;
+use nightcore_runtime::protocol::name;
 use nix::unistd::{AccessFlags, eaccess};
 
 use super::checked::{AsWritten, Function, Limits, Queue, Workers};
@@ -16,7 +18,7 @@ use super::limits::{
     DEFAULT_CHANNEL, DEFAULT_GRACE, DEFAULT_MAX_DEPTH, DEFAULT_MIN_WORKERS, DEFAULT_PLACEMENT,
     DEFAULT_PROCESSES, DEFAULT_QUARANTINE_AFTER, DEFAULT_QUEUE_BYTES, DEFAULT_QUEUE_CALLS,
     DEFAULT_RETRIES, DEFAULT_START_TIMEOUT, DEFAULT_STOP_TIMEOUT, DEFAULT_TIMEOUT, MAX_CPU_MILLIS,
-    MAX_DURATION, MAX_MAX_DEPTH, MAX_MEMORY_BYTES, MAX_NAME_BYTES, MAX_OPEN_FILES, MAX_PROCESSES,
+    MAX_DURATION, MAX_MAX_DEPTH, MAX_MEMORY_BYTES, MAX_OPEN_FILES, MAX_PROCESSES,
     MAX_QUARANTINE_AFTER, MAX_QUEUE_BYTES, MAX_QUEUE_CALLS, MAX_RETRIES, MAX_ROUTE_BYTES,
     MAX_TASKS, MAX_WORKERS, MIN_CPU_MILLIS, MIN_MEMORY_BYTES, MIN_OPEN_FILES, MIN_START_TIMEOUT,
 };
@@ -235,7 +237,7 @@ pub(super) fn read(
     report: &mut Report<'_>,
 ) -> Option<Function> {
     let name = item.name();
-    if !is_valid_name(name) {
+    if !name::is_valid(name) {
         report.at(
             item.key_span(),
             format!(
@@ -333,13 +335,6 @@ pub(super) fn check_routes(tables: &[Item<'_>], functions: &[Function], report: 
             item.wrong(format!("{} has this route already", quoted(owner)), report);
         }
     }
-}
-
-/// `[A-Za-z_][A-Za-z0-9_-]{0,62}`: works in a URL, a file name and a metric without escapes.
-fn is_valid_name(name: &str) -> bool {
-    let starts_well = name.starts_with(|c: char| c.is_ascii_alphabetic() || c == '_');
-    let goes_on_well = name.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'_' || b == b'-');
-    starts_well && goes_on_well && name.len() <= MAX_NAME_BYTES
 }
 
 fn read_timeout(item: &Item<'_>, report: &mut Report<'_>) -> Option<Duration> {
@@ -455,21 +450,6 @@ fn read_cwd(item: &Item<'_>, directory: &Path, report: &mut Report<'_>) -> Optio
         Err(error) => {
             item.wrong(format!("cannot use {}: {error}", path.display()), report);
             None
-        }
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn names() {
-        for valid in ["a", "_", "Foo", "foo-bar_9", &"x".repeat(63)] {
-            assert!(is_valid_name(valid), "{valid}");
-        }
-        for invalid in ["", "9", "-a", "a b", "a.b", "é", "a/b", &"x".repeat(64)] {
-            assert!(!is_valid_name(invalid), "{invalid}");
         }
     }
 }

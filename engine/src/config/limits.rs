@@ -94,8 +94,6 @@ pub const MAX_QUARANTINE_AFTER: u32 = 1000;
 pub const MAX_RETRIES: u32 = 10;
 /// The longest `route`: it is compared with every request.
 pub const MAX_ROUTE_BYTES: usize = 1024;
-/// The longest function name: that of a DNS label, so that a name can become one.
-pub const MAX_NAME_BYTES: usize = 63;
 
 // The comments above speak of these figures.
 const _: () = assert!(DEFAULT_QUEUE_BYTES == 2 * DEFAULT_MAX_BODY_BYTES);

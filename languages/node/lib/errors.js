@@ -1,5 +1,7 @@
 "use strict";
 
+const { CODES } = require("./facts.js");
+
 /** Why a call got no answer. */
 class NightcoreError extends Error {
   constructor(code, message, { function: name = "", causes = [] } = {}) {
@@ -27,19 +29,18 @@ const UNTOLD = "the handler failed, and its error cannot be told";
 /**
  * What the addon is told of an error that a handler has let pass: the failure, or the text of an error that was not
  * written for callers. The error is the user's: any property of it may throw, or be something else than it should.
- * `codes` are those that a call can end with.
  */
-function toLibrary(error, codes) {
+function toLibrary(error) {
   try {
     if (!isDeliberate(error)) return String(error instanceof Error ? error.message : error);
     const [code, message, name] = [error.code, String(error.message), String(error.function)];
-    if (!codes.has(code)) {
+    if (!CODES.has(code)) {
       // The library's own, which no call ends with.
       const text = `${code}: ${message}`;
       return failure("FUNCTION_FAILED", name ? `${name}: ${text}` : text, "", []);
     }
     const causes = Array.from(error.causes, (cause) => {
-      if (!codes.has(cause.code)) throw new TypeError("no call ends with this code");
+      if (!CODES.has(cause.code)) throw new TypeError("no call ends with this code");
       return { function: String(cause.function), code: cause.code, message: String(cause.message) };
     });
     return failure(code, message, name, causes);

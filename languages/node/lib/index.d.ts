@@ -1,6 +1,9 @@
 /// <reference types="node" />
 
 import type { IncomingMessage, ServerResponse } from "node:http";
+import type { Code } from "./facts.js";
+
+export type { Code };
 
 /** A body as it is given: bytes, text, nothing, or a list of these, one after the other. */
 export type Body = Uint8Array | ArrayBuffer | string | null | undefined | readonly Body[];
@@ -121,18 +124,6 @@ export type Returned = Body | Answer | Reply;
  * {@link NightcoreError}.
  */
 export type Handler = (request: Request) => Returned | Promise<Returned>;
-
-/** The name of an error that a call ends with. */
-export type Code =
-  | "NOT_FOUND"
-  | "PAYLOAD_TOO_LARGE"
-  | "FUNCTION_FAILED"
-  | "CONTAINER_DIED"
-  | "OVERLOADED"
-  | "UNAVAILABLE"
-  | "DEADLINE_EXCEEDED"
-  | "CANCELLED"
-  | "DEPTH_EXCEEDED";
 
 /** An error of a function that its caller let pass. */
 export interface Cause {

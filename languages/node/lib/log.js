@@ -1,9 +1,11 @@
 "use strict";
 
+const { LINE_MARK, LOG_KEY_VARIABLE } = require("./facts.js");
+
 // The key by which the launcher believes a mark; none if the output goes to no log.
-const KEY = process.env.NIGHTCORE_LOG_KEY;
+const KEY = process.env[LOG_KEY_VARIABLE];
 // Begins a line that says which call it is about.
-const MARK = `\x1e${KEY}`;
+const MARK = `${LINE_MARK}${KEY}`;
 
 /** Writes each line of a text to standard error, marked with the id of its call; a request without an engine has none. */
 function log(id, text) {

@@ -1,6 +1,7 @@
 "use strict";
 
 const { isMainThread } = require("node:worker_threads");
+const { FUNCTION_VARIABLE } = require("./facts.js");
 const { listen } = require("./forgotten.js");
 
 // It stays until the process ends, which can call as long as it is there.
@@ -8,7 +9,7 @@ let worker;
 
 /** Serves until the engine ends this process. */
 function serve(handlers) {
-  if (typeof handlers === "function") handlers = { [process.env.NIGHTCORE_FUNCTION ?? "Function"]: handlers };
+  if (typeof handlers === "function") handlers = { [process.env[FUNCTION_VARIABLE] ?? "Function"]: handlers };
   const names = Object.keys(handlers ?? {});
   const wrong = names.find((name) => typeof handlers[name] !== "function");
   if (wrong !== undefined) throw new TypeError(`the handler of ${JSON.stringify(wrong)} is not a function`);

@@ -101,7 +101,7 @@ class Running {
   fail(error) {
     if (this.answered) return;
     if (!isDeliberate(error)) this.log("", error);
-    this.tell(toLibrary(error, this.worker.codes));
+    this.tell(toLibrary(error));
   }
 
   /** Answers with a failure, or with the text of an error that was not written for callers. */
@@ -124,7 +124,7 @@ class Running {
       return;
     }
     this.log("failed, and nobody awaits it:", reason);
-    const told = toLibrary(reason, this.worker.codes);
+    const told = toLibrary(reason);
     if (typeof told === "string") {
       this.tell(`something that is not awaited failed: ${told}`);
       return;
@@ -170,7 +170,6 @@ function endedCall(name) {
 class Worker {
   constructor(handlers) {
     this.addon = new addon.Worker(Object.keys(handlers));
-    this.codes = new Set(addon.codes());
     this.function = this.addon.function;
     this.handler = handlers[this.function];
     this.lastTag = 0;

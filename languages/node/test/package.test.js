@@ -5,18 +5,11 @@ const assert = require("node:assert/strict");
 const nightcore = require("nightcore");
 const { run } = require("nightcore/testing");
 const { encode, decode } = require("../lib/metadata.js");
-const addon = require("../lib/addon.js");
 
 test("both kinds of modules have the same", async () => {
   const esm = await import("nightcore");
   for (const name of Object.keys(nightcore)) assert.equal(esm[name], nightcore[name], name);
   assert.equal((await import("nightcore/testing")).run, run);
-});
-
-test("every error has its name in the types", () => {
-  const types = require("node:fs").readFileSync(require.resolve("../lib/index.d.ts"), "utf8");
-  const union = /export type Code =([^;]*);/.exec(types)[1];
-  assert.deepEqual(union.match(/[A-Z_]{2,}/g), addon.codes());
 });
 
 test("metadata are ordered pairs", () => {

@@ -2,7 +2,10 @@
 
 use super::limits::MAX_NAME_BYTES;
 
-/// Whether `name` may name a function: `[A-Za-z_][A-Za-z0-9_-]{0,62}`.
+/// The rule as a regular expression, which a name matches as a whole.
+pub const PATTERN: &str = "[A-Za-z_][A-Za-z0-9_-]{0,62}";
+
+/// Returns whether a function may have this name.
 pub fn is_valid(name: &str) -> bool {
     let bytes = name.as_bytes();
     let Some(first) = bytes.first() else { return false };
@@ -13,7 +16,13 @@ pub fn is_valid(name: &str) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use super::is_valid;
+    use super::*;
+
+    #[test]
+    fn the_pattern_has_the_limit() {
+        let rest = MAX_NAME_BYTES - 1;
+        assert_eq!(PATTERN, format!("[A-Za-z_][A-Za-z0-9_-]{{0,{rest}}}"));
+    }
 
     #[test]
     fn names_follow_the_pattern() {

@@ -1,89 +1,81 @@
-//! The one table of errors: number, name, HTTP status. Every language's errors are tested against
-//! it.
+//! The statuses of calls and of the library: number, name, HTTP status and text of each.
 
-/// How a call or an operation of the library ended.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-#[repr(u32)]
-pub enum Status {
-    /// It went well.
-    Ok = 0,
-    /// No such function, or it may not be called from outside.
-    NotFound = 1,
-    /// A request or an answer is over the limit.
-    PayloadTooLarge = 2,
-    /// The handler failed or threw.
-    FunctionFailed = 3,
-    /// The process died under the call.
-    ContainerDied = 4,
-    /// A queue or a budget is full.
-    Overloaded = 5,
-    /// No worker can be had now.
-    Unavailable = 6,
-    /// The deadline passed.
-    DeadlineExceeded = 7,
-    /// The caller left.
-    Cancelled = 8,
-    /// Calls are nested too deep.
-    DepthExceeded = 9,
-    /// An argument is not valid. Local to the library, never on the wire, as are all that follow.
-    InvalidArgument = 100,
-    /// The object belongs to another thread.
-    WrongThread = 101,
-    /// The process has forked; the handle belongs to its parent.
-    Forked = 102,
-    /// Nothing to be had now; wait for the descriptor.
-    Again = 103,
-    /// The operation is not allowed in this state, such as a second answer to one request.
-    InvalidState = 104,
-    /// The process was not started by Nightcore.
-    NotStarted = 105,
-    /// The engine refused this process, such as for its protocol version or its token.
-    Refused = 106,
-    /// The engine has ended the session: serve no more.
-    Ended = 107,
-    /// A fault inside the library.
-    Internal = 108,
+/// Declares the statuses: the enum, and the table with all that is known of each.
+macro_rules! statuses {
+    ($($(#[doc = $doc:literal])* $status:ident = $number:literal,
+        $name:literal, $http:literal, $title:literal;)*) => {
+        /// How a call or an operation of the library ended.
+        #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+        #[repr(u32)]
+        pub enum Status { $($(#[doc = $doc])* $status = $number),* }
+
+        /// All statuses, in the order of their numbers.
+        pub const TABLE: &[Row] = &[$(Row {
+            status: Status::$status,
+            name: $name,
+            http: $http,
+            title: $title,
+            doc: concat!($($doc),*),
+        }),*];
+    };
 }
 
-/// One row of the table of errors.
+/// What is known of a status.
 #[derive(Clone, Copy, Debug)]
 pub struct Row {
-    /// The status the row is about.
+    /// The status.
     pub status: Status,
     /// Its name, in upper case.
     pub name: &'static str,
-    /// The HTTP status a client of the gateway sees; 500 for what none ever sees.
+    /// The HTTP status that a client of the gateway gets; 500 for a status that no client gets.
     pub http: u16,
-    /// What it says to a person.
+    /// A short text for messages.
     pub title: &'static str,
+    /// The sentences that document it in every language, with a space before each line.
+    pub doc: &'static str,
 }
 
-const fn row(status: Status, name: &'static str, http: u16, title: &'static str) -> Row {
-    Row { status, name, http, title }
+// `make bindings` writes these rows into the C header and into the sources of every language.
+statuses! {
+    /// The operation succeeded.
+    Ok = 0, "OK", 200, "it went well";
+    /// There is no function of this name, or it may not be called from outside.
+    NotFound = 1, "NOT_FOUND", 404, "no such function";
+    /// A body is larger than the configured limit, or the metadata are larger than 32 KiB.
+    PayloadTooLarge = 2, "PAYLOAD_TOO_LARGE", 413, "the payload is over the limit";
+    /// The handler failed: it returned an error or raised an exception.
+    FunctionFailed = 3, "FUNCTION_FAILED", 500, "the function failed";
+    /// The function's process died during the call.
+    ContainerDied = 4, "CONTAINER_DIED", 502, "the function's process died under the call";
+    /// A queue or a memory budget is full.
+    Overloaded = 5, "OVERLOADED", 503, "a queue or a budget is full";
+    /// No worker of the function is available, or the engine has stopped.
+    Unavailable = 6, "UNAVAILABLE", 503, "no worker can be had now";
+    /// The deadline passed.
+    DeadlineExceeded = 7, "DEADLINE_EXCEEDED", 504, "the deadline passed";
+    /// The caller no longer waits for the answer.
+    Cancelled = 8, "CANCELLED", 499, "the caller left";
+    /// Calls are nested too deeply.
+    DepthExceeded = 9, "DEPTH_EXCEEDED", 508, "calls are nested too deep";
+    /// An argument is not valid.
+    InvalidArgument = 100, "INVALID_ARGUMENT", 400, "an argument is not valid";
+    /// The request belongs to another thread.
+    WrongThread = 101, "WRONG_THREAD", 500, "the request belongs to another thread";
+    /// The process is a fork of a worker, whose handles belong to its parent.
+    Forked = 102, "FORKED", 500, "this process is a fork of a worker";
+    /// Nothing is ready: wait for the descriptor to become readable, or try again.
+    Again = 103, "AGAIN", 500, "nothing to be had now";
+    /// The operation is not allowed in this state, such as a second reply to one request.
+    InvalidState = 104, "INVALID_STATE", 500, "not allowed in this state";
+    /// The process was not started by Nightcore.
+    NotStarted = 105, "NOT_STARTED", 500, "not started by Nightcore";
+    /// The engine refused this process, such as for its protocol version or its token.
+    Refused = 106, "REFUSED", 500, "the engine refused this process";
+    /// The engine has ended the session: end the process.
+    Ended = 107, "ENDED", 500, "the engine has ended the session";
+    /// The library has a defect.
+    Internal = 108, "INTERNAL", 500, "a fault inside the library";
 }
-
-/// All statuses, in the order of their numbers.
-pub const TABLE: [Row; 19] = [
-    row(Status::Ok, "OK", 200, "it went well"),
-    row(Status::NotFound, "NOT_FOUND", 404, "no such function"),
-    row(Status::PayloadTooLarge, "PAYLOAD_TOO_LARGE", 413, "the payload is over the limit"),
-    row(Status::FunctionFailed, "FUNCTION_FAILED", 500, "the function failed"),
-    row(Status::ContainerDied, "CONTAINER_DIED", 502, "the function's process died under the call"),
-    row(Status::Overloaded, "OVERLOADED", 503, "a queue or a budget is full"),
-    row(Status::Unavailable, "UNAVAILABLE", 503, "no worker can be had now"),
-    row(Status::DeadlineExceeded, "DEADLINE_EXCEEDED", 504, "the deadline passed"),
-    row(Status::Cancelled, "CANCELLED", 499, "the caller left"),
-    row(Status::DepthExceeded, "DEPTH_EXCEEDED", 508, "calls are nested too deep"),
-    row(Status::InvalidArgument, "INVALID_ARGUMENT", 400, "an argument is not valid"),
-    row(Status::WrongThread, "WRONG_THREAD", 500, "the request belongs to another thread"),
-    row(Status::Forked, "FORKED", 500, "this process is a fork of a worker"),
-    row(Status::Again, "AGAIN", 500, "nothing to be had now"),
-    row(Status::InvalidState, "INVALID_STATE", 500, "not allowed in this state"),
-    row(Status::NotStarted, "NOT_STARTED", 500, "not started by Nightcore"),
-    row(Status::Refused, "REFUSED", 500, "the engine refused this process"),
-    row(Status::Ended, "ENDED", 500, "the engine has ended the session"),
-    row(Status::Internal, "INTERNAL", 500, "a fault inside the library"),
-];
 
 impl Status {
     /// The status with this number, if there is one.

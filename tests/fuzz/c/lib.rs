@@ -18,6 +18,8 @@ pub mod error;
 pub mod event_loop;
 #[path = "../../../bindings/c/src/extensible.rs"]
 pub mod extensible;
+#[path = "../../../bindings/c/src/facts.rs"]
+pub mod facts;
 #[path = "../../../bindings/c/src/guard.rs"]
 pub mod guard;
 #[path = "../../../bindings/c/src/guard_error.rs"]
@@ -34,8 +36,6 @@ pub mod reply;
 pub mod request;
 #[path = "../../../bindings/c/src/side.rs"]
 pub mod side;
-#[path = "../../../bindings/c/src/status.rs"]
-pub mod status;
 #[path = "../../../bindings/c/src/status_name.rs"]
 pub mod status_name;
 #[path = "../../../bindings/c/src/version.rs"]
@@ -44,6 +44,6 @@ pub mod version;
 pub mod watch;
 
 pub use {
-    answer::*, buffer::*, bytes::*, call::*, error::*, event_loop::*, handler::*, metadata::*,
-    reply::*, request::*, status::*, status_name::*, watch::*,
+    answer::*, buffer::*, bytes::*, call::*, error::*, event_loop::*, facts::*, handler::*,
+    metadata::*, reply::*, request::*, status_name::*, watch::*,
 };

@@ -4,9 +4,7 @@ from __future__ import annotations
 
 from typing import ClassVar, NamedTuple
 
-from ._nightcore import INVALID_ARGUMENT, statuses
-
-_NAMES = {number: name for number, name, _ in statuses()}
+from ._facts import INVALID_ARGUMENT, STATUS_NAMES
 
 
 class Cause(NamedTuple):
@@ -134,14 +132,14 @@ _ENDINGS: dict[str, type[Error]] = {
         DepthExceeded,
     )
 }
-_NUMBERS = {name: number for number, name in _NAMES.items()}
+_NUMBERS = {name: number for number, name in STATUS_NAMES.items()}
 
 
 def from_library(number: int, function: str, message: str, causes: list[tuple[str, int, str]]) -> Error:
     """The exception for a failure of the library's."""
     otherwise = InvalidArgument if number == INVALID_ARGUMENT else InvalidState
-    kind = _ENDINGS.get(_NAMES.get(number, ""), otherwise)
-    named = tuple(Cause(where, _NAMES.get(status, ""), text) for where, status, text in causes)
+    kind = _ENDINGS.get(STATUS_NAMES.get(number, ""), otherwise)
+    named = tuple(Cause(where, STATUS_NAMES.get(status, ""), text) for where, status, text in causes)
     return kind(message, function=function, causes=named)
 
 

@@ -8,10 +8,12 @@ import sys
 import traceback
 from types import TracebackType
 
-_KEY = os.environ.get("NIGHTCORE_LOG_KEY")
+from ._facts import LINE_MARK, LOG_KEY_VARIABLE
+
+_KEY = os.environ.get(LOG_KEY_VARIABLE)
 """The key by which the launcher believes a mark; none if the output goes to no log."""
 
-_MARK = f"\x1e{_KEY}"
+_MARK = f"{LINE_MARK}{_KEY}"
 
 NO_CALL = "0" * 16
 """The id of a request that no engine sent."""

@@ -4,7 +4,6 @@ from typing import Any, final
 from ._answer import Answer
 
 __all__ = [
-    "INVALID_ARGUMENT",
     "VERSION",
     "Request",
     "Worker",
@@ -14,16 +13,13 @@ __all__ = [
     "process_call",
     "serve",
     "start_process_call",
-    "statuses",
 ]
 
-INVALID_ARGUMENT: int
 VERSION: str
 
 _Pairs = list[tuple[str, bytes]]
 _Causes = list[tuple[str, int, str]]
 
-def statuses() -> list[tuple[int, str, int]]: ...
 def process_call(name: str, body: bytes, timeout: float | None, pairs: _Pairs | None) -> Answer: ...
 def start_process_call(
     name: str, body: bytes, timeout: float | None, pairs: _Pairs | None, done: Callable[[bool, Any], None]

@@ -14,6 +14,7 @@ from . import _nightcore
 from ._answer import Returned, encode_returned
 from ._current import current
 from ._errors import Error, to_library
+from ._facts import FUNCTION_VARIABLE, NAME_PATTERN
 from ._life import start_plain, stop_plain
 from ._log import write_error
 from ._request import AsyncRequest, Request
@@ -24,7 +25,6 @@ _H = TypeVar("_H", bound=Handler | AsyncHandler)
 
 _handlers: dict[str, Any] = {}
 _serving = False
-_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_-]{0,62}\Z")
 
 
 @overload
@@ -60,8 +60,8 @@ def function(handler: Any = None, /) -> Any:
 
 def register(name: str, handler: Any) -> None:
     """Register a handler under a name."""
-    if not _NAME.match(name):
-        raise ValueError(f"{name!r} cannot name a function: [A-Za-z_][A-Za-z0-9_-]*, at most 63 characters")
+    if not re.fullmatch(NAME_PATTERN, name):
+        raise ValueError(f"{name!r} cannot name a function: a name matches {NAME_PATTERN}")
     if not callable(handler):
         raise TypeError(f"the handler of {name!r} cannot be called: it is a {type(handler).__name__}")
     if name in _handlers:
@@ -89,7 +89,7 @@ def serve(handler: Any = None) -> None:
         raise RuntimeError("this process serves already: one process hosts one function")
     if sys.platform != "linux":
         sys.exit(f"nightcore: functions run on Linux, not on {sys.platform}")
-    name = os.environ.get("NIGHTCORE_FUNCTION", "")
+    name = os.environ.get(FUNCTION_VARIABLE, "")
     if handler is not None:
         register(name or "Function", handler)
     _serving = True
