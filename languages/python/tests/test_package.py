@@ -9,12 +9,12 @@ import nightcore
 import pytest
 from nightcore import testing
 from nightcore._errors import _ENDINGS
+from nightcore._facts import STATUS_NAMES
 from nightcore._log import write
-from nightcore._nightcore import statuses
 
 
 def test_every_error_has_its_class() -> None:
-    assert set(_ENDINGS) == {name for _, name, _ in statuses()}
+    assert set(_ENDINGS) == set(STATUS_NAMES.values())
 
 
 def test_metadata_are_ordered_pairs_and_a_mapping() -> None:
