@@ -204,7 +204,7 @@ impl Functions {
 
     /// The longest time that a call may take.
     pub fn longest_timeout(&self) -> Duration {
-        self.config.functions.iter().map(|function| function.timeout).max().unwrap_or_default()
+        self.config.functions.iter().map(|function| function.keys.timeout).max().unwrap_or_default()
     }
 
     /// Reads the configuration anew and changes what has changed; or says why that cannot be, and changes nothing.
@@ -277,7 +277,7 @@ impl Functions {
             changes.added.push(name.clone());
             return;
         };
-        let is_same = is_same_process(&started.config, function) && started.from == from;
+        let is_same = started.config.keeps_processes(function) && started.from == from;
         let id = started.id;
         let is_forced = forced.all || forced.functions.contains(name);
         // What does not come up may do so now, for reasons that are not in files.
@@ -298,51 +298,26 @@ impl Functions {
     }
 }
 
-/// Whether a process started from one would be the same as from the other.
-fn is_same_process(one: &Function, other: &Function) -> bool {
-    let of = |function: &Function| {
-        let Function {
-            command,
-            program,
-            cwd,
-            env,
-            processes,
-            start_timeout,
-            stop_timeout,
-            ready_path,
-            channel,
-            placement,
-            limits,
-            ..
-        } = function.clone();
-        let process = (command, program, cwd, env, limits);
-        let exposes_errors = function.exposes_errors();
-        let ready = (start_timeout, stop_timeout, ready_path);
-        (process, processes, ready, channel, placement, exposes_errors)
-    };
-    of(one) == of(other)
-}
-
 /// What the scheduler has to know of a function.
 fn spec(function: &Function) -> Spec {
     Spec {
-        direct: function.direct,
+        direct: function.keys.direct,
         name: function.name.clone(),
-        processes: function.processes,
-        min: function.workers.min,
-        max: function.workers.max,
-        timeout: function.timeout,
-        grace: function.grace,
-        queue_calls: function.queue.calls,
-        queue_bytes: function.queue.bytes,
-        max_depth: function.max_depth,
-        external: function.external,
-        channel: function.channel,
-        placement: function.placement,
-        quarantine_after: NonZeroU32::new(function.quarantine_after),
-        retries: function.retries,
-        idempotent: function.idempotent,
-        ready_path: function.ready_path.clone(),
+        processes: function.keys.processes,
+        min: function.keys.workers.min,
+        max: function.keys.workers.max,
+        timeout: function.keys.timeout,
+        grace: function.keys.grace,
+        queue_calls: function.keys.queue.calls,
+        queue_bytes: function.keys.queue.bytes,
+        max_depth: function.keys.max_depth,
+        external: function.keys.external,
+        channel: function.keys.channel,
+        placement: function.keys.placement,
+        quarantine_after: NonZeroU32::new(function.keys.quarantine_after),
+        retries: function.keys.retries,
+        idempotent: function.keys.idempotent,
+        ready_path: function.keys.ready_path.clone(),
         exposes_errors: function.exposes_errors(),
     }
 }

@@ -115,7 +115,7 @@ pub async fn run(options: Options<'_>) -> Result<()> {
     let clients = usize::try_from(clients).unwrap_or(usize::MAX);
     let alarm = Alarm::new().context("cannot make a timer")?;
     let core = Core::create(directory.to_owned(), max_body_bytes, events_in, alarm.clone());
-    if config.functions.iter().any(|function| function.channel == ChannelKind::Ring) {
+    if config.functions.iter().any(|function| function.keys.channel == ChannelKind::Ring) {
         ask_for_short_slice(SHORTEST_SLICE_NS);
     }
     let mut keeper = Keeper::start(core.clone(), directory, open_files, premises.clone())?;

@@ -124,7 +124,7 @@ impl Due {
 impl Watch {
     /// From now on looks at the files of functions that are to be watched; or of all, and at the configuration.
     pub fn set(&mut self, config: &Config, everything: bool) {
-        let watched = config.functions.iter().filter(|function| everything || function.watch);
+        let watched = config.functions.iter().filter(|function| everything || function.keys.watch);
         self.files = watched.map(|function| Files::of(function, &config.directory)).collect();
         let own = config.path.file_name().map(|name| config.directory.join(name));
         let env_files = config.functions.iter().flat_map(|function| function.env_files.clone());

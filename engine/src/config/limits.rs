@@ -65,6 +65,8 @@ pub const MAX_PROCESSES: u32 = 1024;
 pub const MAX_WORKERS: u32 = 65536;
 /// The least `start_timeout`: a process takes some milliseconds to start.
 pub const MIN_START_TIMEOUT: Duration = Duration::from_millis(10);
+/// The least `timeout`: a call takes some microseconds.
+pub const MIN_TIMEOUT: Duration = Duration::from_micros(1);
 /// The longest `timeout`, `grace`, `start_timeout` and `stop_timeout`: a deadline must fit every
 /// clock and wire format with room to spare.
 pub const MAX_DURATION: Duration = Duration::from_secs(24 * 60 * 60);

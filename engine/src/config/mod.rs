@@ -12,9 +12,11 @@ mod error;
 mod executable;
 mod function;
 mod gateway;
+mod keys;
 mod limits;
 mod load;
 mod nearest;
+mod path;
 mod print;
 mod process;
 mod quote;
@@ -26,12 +28,15 @@ mod source;
 mod syntax;
 #[cfg(test)]
 mod tests;
+mod toml_string;
 mod unexpanded;
 mod units;
 mod variables;
 
-pub use checked::{Admin, AsWritten, Config, Function, Gateway, Limits, Queue, Workers};
+pub use checked::{Admin, AsWritten, Config, Function, Gateway};
 pub use error::{ConfigError, ConfigErrors};
+pub use function::reference;
+pub use keys::{Keys, Limits, Queue, Workers};
 pub use limits::*;
 pub use setting::Setting;
 pub use units::{format_duration, parse_duration};

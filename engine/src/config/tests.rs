@@ -147,25 +147,27 @@ fn two_lines_are_enough() {
                 env: vec![],
                 env_files: vec![],
                 as_written: AsWritten { command: vec!["./foo".into()], env: vec![] },
-                processes: 1,
-                workers: Workers { min: 1, max: None },
-                timeout: Duration::from_secs(30),
-                grace: Duration::from_secs(5),
-                start_timeout: Duration::from_secs(60),
-                stop_timeout: Duration::from_secs(5),
-                ready_path: None,
-                queue: Queue { calls: 1024, bytes: 64 << 20 },
-                max_depth: 64,
-                external: true,
-                channel: ChannelKind::Ring,
-                placement: Placement::Apart,
-                direct: true,
-                watch: false,
-                limits: Limits::default(),
-                quarantine_after: 0,
-                retries: 0,
-                idempotent: false,
-                expose_errors: None,
+                keys: Keys {
+                    processes: 1,
+                    workers: Workers { min: 1, max: None },
+                    timeout: Duration::from_secs(30),
+                    grace: Duration::from_secs(5),
+                    start_timeout: Duration::from_secs(60),
+                    stop_timeout: Duration::from_secs(5),
+                    ready_path: None,
+                    queue: Queue { calls: 1024, bytes: 64 << 20 },
+                    max_depth: 64,
+                    external: true,
+                    channel: ChannelKind::Ring,
+                    placement: Placement::Apart,
+                    direct: true,
+                    watch: false,
+                    limits: Limits::default(),
+                    quarantine_after: 0,
+                    retries: 0,
+                    idempotent: false,
+                    expose_errors: None,
+                },
                 route: None,
             }],
             warnings: Vec::new(),
@@ -194,18 +196,18 @@ fn every_key_is_read() {
         env,
         [("A", "own"), ("B", "defaults"), ("C", "line\nbreak \"quoted\" \\ \u{1} \u{7f} é")]
     );
-    assert_eq!(foo.processes, 2);
-    assert_eq!(foo.workers, Workers { min: 3, max: Some(32) });
-    assert_eq!((foo.timeout, foo.grace), (Duration::from_millis(250), Duration::ZERO));
-    assert_eq!(foo.start_timeout, Duration::from_secs(120));
-    assert_eq!(foo.stop_timeout, Duration::from_secs(60));
-    assert_eq!(foo.ready_path.as_deref(), Some("/health%20z"));
-    assert_eq!(foo.queue, Queue { calls: 7, bytes: 1000 });
-    assert_eq!((foo.max_depth, foo.external, foo.quarantine_after), (3, false, 3));
-    assert_eq!((foo.retries, foo.idempotent), (2, true));
-    assert_eq!(foo.expose_errors, Some(true));
+    assert_eq!(foo.keys.processes, 2);
+    assert_eq!(foo.keys.workers, Workers { min: 3, max: Some(32) });
+    assert_eq!((foo.keys.timeout, foo.keys.grace), (Duration::from_millis(250), Duration::ZERO));
+    assert_eq!(foo.keys.start_timeout, Duration::from_secs(120));
+    assert_eq!(foo.keys.stop_timeout, Duration::from_secs(60));
+    assert_eq!(foo.keys.ready_path.as_deref(), Some("/health%20z"));
+    assert_eq!(foo.keys.queue, Queue { calls: 7, bytes: 1000 });
+    assert_eq!((foo.keys.max_depth, foo.keys.external, foo.keys.quarantine_after), (3, false, 3));
+    assert_eq!((foo.keys.retries, foo.keys.idempotent), (2, true));
+    assert_eq!(foo.keys.expose_errors, Some(true));
     assert!(bar.program.is_absolute() && bar.program.ends_with("sh"));
-    assert_eq!((bar.timeout, bar.external), (Duration::from_secs(1), true));
+    assert_eq!((bar.keys.timeout, bar.keys.external), (Duration::from_secs(1), true));
     assert_eq!((&foo.route, bar.route.as_deref()), (&None, Some("/b%20r")));
 }
 
@@ -224,7 +226,7 @@ fn dotted_and_inline_tables_are_the_same() {
         "functions.A.command = ['./foo']\nfunctions.B = { command = ['./foo'], processes = 2 }\n",
     );
     assert_eq!(config.functions.len(), 2);
-    assert_eq!(config.functions[1].processes, 2);
+    assert_eq!(config.functions[1].keys.processes, 2);
 }
 
 #[test]
@@ -333,7 +335,7 @@ image = "x"
             r#"11:1: unknown key "comand" in [defaults]; known keys: cwd, env, env_file, processes, workers, timeout, grace, start_timeout, stop_timeout, ready_path, queue, max_depth, external, channel, placement, direct, watch, limits, quarantine_after, retries, idempotent, expose_errors"#,
             r#"14:13: unknown key "maximum" in workers of [functions.Foo]; known keys: min, max"#,
             r#"15:7: unknown key "call" in queue of [functions.Foo]; did you mean "calls"?"#,
-            r#"16:1: unknown key "image" in [functions.Foo]; known keys: command, cwd, env, env_file, processes, workers, timeout, grace, start_timeout, stop_timeout, ready_path, queue, max_depth, external, channel, placement, direct, watch, limits, quarantine_after, retries, idempotent, expose_errors, route"#,
+            r#"16:1: unknown key "image" in [functions.Foo]; known keys: command, route, cwd, env, env_file, processes, workers, timeout, grace, start_timeout, stop_timeout, ready_path, queue, max_depth, external, channel, placement, direct, watch, limits, quarantine_after, retries, idempotent, expose_errors"#,
         ]
     );
 }
@@ -729,9 +731,12 @@ limits = { cpus = "${UNSET:-1.5}" }
     assert_eq!(foo.command[1..], ["--password=hunter2", "${PASSWORD}"]);
     let env = [("NUMBER", "1"), ("URL", "db://shop:hunter2@host")];
     assert_eq!(foo.env, env.map(|(name, value)| (name.to_owned(), value.to_owned())));
-    assert_eq!((foo.processes, foo.external, foo.limits.cpu_millis), (3, false, Some(1500)));
-    assert_eq!((foo.retries, foo.idempotent, foo.workers.max), (2, true, Some(8)));
-    assert_eq!(foo.queue.calls, 7);
+    assert_eq!(
+        (foo.keys.processes, foo.keys.external, foo.keys.limits.cpu_millis),
+        (3, false, Some(1500))
+    );
+    assert_eq!((foo.keys.retries, foo.keys.idempotent, foo.keys.workers.max), (2, true, Some(8)));
+    assert_eq!(foo.keys.queue.calls, 7);
     assert_eq!(config.functions[1].command, ["sh", "-c", "true"]);
 
     let printed = config.to_toml();
@@ -887,30 +892,32 @@ proptest! {
                 cwd: directory,
                 env: env.into_iter().collect(),
                 env_files: vec![],
-                processes: numbers.0,
-                workers: Workers { min: numbers.1, max },
-                timeout: Duration::from_micros(micros.0),
-                grace: Duration::from_micros(micros.1),
-                start_timeout: MIN_START_TIMEOUT + Duration::from_micros(micros.1 / 2),
-                stop_timeout: Duration::from_micros(micros.1 / 3),
-                ready_path: route.as_ref().map(|path| format!("/{path}")),
-                queue: Queue { calls: numbers.2, bytes: bytes.1 },
-                max_depth: numbers.3,
-                external,
-                channel: if ring { ChannelKind::Ring } else { ChannelKind::Fifo },
-                placement: if apart { Placement::Apart } else { Placement::Free },
-                direct: !apart,
-                watch,
-                limits: Limits {
-                    memory_bytes: limits.0,
-                    cpu_millis: limits.1,
-                    open_files: limits.2,
-                    tasks: limits.3,
+                keys: Keys {
+                    processes: numbers.0,
+                    workers: Workers { min: numbers.1, max },
+                    timeout: Duration::from_micros(micros.0),
+                    grace: Duration::from_micros(micros.1),
+                    start_timeout: MIN_START_TIMEOUT + Duration::from_micros(micros.1 / 2),
+                    stop_timeout: Duration::from_micros(micros.1 / 3),
+                    ready_path: route.as_ref().map(|path| format!("/{path}")),
+                    queue: Queue { calls: numbers.2, bytes: bytes.1 },
+                    max_depth: numbers.3,
+                    external,
+                    channel: if ring { ChannelKind::Ring } else { ChannelKind::Fifo },
+                    placement: if apart { Placement::Apart } else { Placement::Free },
+                    direct: !apart,
+                    watch,
+                    limits: Limits {
+                        memory_bytes: limits.0,
+                        cpu_millis: limits.1,
+                        open_files: limits.2,
+                        tasks: limits.3,
+                    },
+                    quarantine_after,
+                    retries,
+                    idempotent,
+                    expose_errors,
                 },
-                quarantine_after,
-                retries,
-                idempotent,
-                expose_errors,
                 route,
             }],
             warnings: Vec::new(),

@@ -354,7 +354,7 @@ impl Keeper {
             command: function.command.clone(),
             cwd: function.cwd.clone().into_os_string(),
             env,
-            limits: function.limits.clone(),
+            limits: function.keys.limits.clone(),
         }));
         sent.map_err(|error| {
             self.core.borrow_mut().tokens.revoke(launch);

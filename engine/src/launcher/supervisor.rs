@@ -93,7 +93,7 @@ impl Supervisor {
         generation: Generation,
         config: Rc<config::Function>,
     ) {
-        let due = vec![Due { at: now, failures: 0 }; config.processes as usize];
+        let due = vec![Due { at: now, failures: 0 }; config.keys.processes as usize];
         let containers = Containers { generation, config, due };
         self.functions.entry(function).or_default().generations.push(containers);
     }

@@ -196,7 +196,7 @@ impl Admin {
             token,
             cwd: table.cwd.into_os_string(),
             env: table.env,
-            open_files: table.limits.open_files,
+            open_files: table.keys.limits.open_files,
         })
     }
 }

@@ -131,7 +131,7 @@ fn a_stop_waits_for_processes_that_serve_as_long_as_they_may_take() {
     // The other one has nothing to finish.
     assert_eq!(supervisor.advance(SECOND), [Task::Terminate { launch: 2 }]);
     supervisor.ended(SECOND, 2, End::killed("SIGTERM"));
-    let timeout = ns(config(1).stop_timeout);
+    let timeout = ns(config(1).keys.stop_timeout);
     assert_eq!(supervisor.next_due(), Some(SECOND + timeout));
     assert_eq!(supervisor.advance(SECOND + timeout), [Task::Terminate { launch: 1 }]);
     assert_eq!(supervisor.next_due(), Some(SECOND + timeout + ns(TERM_GRACE)));

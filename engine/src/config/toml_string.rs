@@ -1,0 +1,25 @@
+//! Strings as TOML.
+
+use super::variables::escape;
+
+/// A TOML string on one line, in which no variable is replaced.
+pub(super) fn string(text: &str) -> String {
+    quote(&escape(text))
+}
+
+/// A TOML string on one line.
+pub(super) fn quote(text: &str) -> String {
+    let mut out = String::from("\"");
+    for c in text.chars() {
+        match c {
+            '"' => out.push_str("\\\""),
+            '\\' => out.push_str("\\\\"),
+            '\n' => out.push_str("\\n"),
+            '\t' => out.push_str("\\t"),
+            c if c.is_control() => out.push_str(&format!("\\u{:04X}", u32::from(c))),
+            c => out.push(c),
+        }
+    }
+    out.push('"');
+    out
+}
