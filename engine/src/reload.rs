@@ -272,6 +272,7 @@ impl Functions {
             let generation = core.scheduler().newest_generation(id);
             drop(core);
             keeper.begin(id, generation, Rc::new(function.clone()));
+            keeper.set_recycle(id, function.keys.recycle);
             let started = Started { id, config: function.clone(), from, has_given_up: false };
             self.started.insert(name.clone(), started);
             changes.added.push(name.clone());
@@ -282,7 +283,9 @@ impl Functions {
         let is_forced = forced.all || forced.functions.contains(name);
         // What does not come up may do so now, for reasons that are not in files.
         let restarts = !is_same || is_forced || core.scheduler().failing(id).is_some();
-        if spec(&started.config) != spec(function) {
+        let has_new_recycle = started.config.keys.recycle != function.keys.recycle;
+        keeper.set_recycle(id, function.keys.recycle);
+        if spec(&started.config) != spec(function) || has_new_recycle {
             core.set_spec(id, spec(function));
             if !restarts {
                 changes.adjusted.push(name.clone());

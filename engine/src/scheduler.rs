@@ -193,9 +193,14 @@ impl<P: Share, R> Scheduler<P, R> {
             Event::LeaseCancelled { lease } => self.lease_cancelled(turn, lease),
             Event::LeaseStuck { lease } => self.lease_stuck(turn, lease),
             Event::CalledAlone(call) => return self.called_alone(turn, call),
-            Event::CalledDirectly { function, counts } => {
+            Event::CalledDirectly { function, container, counts } => {
                 self.functions[function].called_directly(turn.now, counts);
+                if self.pool.is_connected(container) {
+                    let calls = counts.outcomes.iter().map(|count| u64::from(*count)).sum();
+                    self.pool[container].add_direct_calls(calls);
+                }
             }
+            Event::SetAside { container } => self.set_aside(turn, container),
             Event::Read { function, reading } => self.read(turn, function, reading),
             Event::ClientLeft { call } => self.client_left(turn, call),
             Event::InvokeCancelled { channel, tag } => self.cancel_invoke(turn, channel, tag),

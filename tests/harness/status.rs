@@ -39,6 +39,7 @@ pub struct FunctionStatus {
     pub limit: u32,
     pub why: String,
     pub restarts: u64,
+    pub restarts_by_reason: BTreeMap<String, u64>,
     pub quarantined: Vec<QuarantinedInput>,
     pub quarantine_refused: u64,
     pub retries: u64,

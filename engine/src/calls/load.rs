@@ -59,6 +59,7 @@ impl FunctionLoad {
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct ContainerLoad {
     running: u32,
+    sent: u64,
 }
 
 impl ContainerLoad {
@@ -66,6 +67,11 @@ impl ContainerLoad {
     #[inline]
     pub fn running(&self) -> u32 {
         self.running
+    }
+
+    /// Calls that were ever sent to it.
+    pub fn sent(&self) -> u64 {
+        self.sent
     }
 }
 
@@ -96,6 +102,7 @@ impl Loads<'_> {
     pub(super) fn open(&mut self, call: CallNumber, is_outside: bool) {
         self.function.open_outside += u32::from(is_outside);
         self.worker.0.push(call);
+        self.container.sent += 1;
         self.run();
     }
 

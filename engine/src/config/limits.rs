@@ -70,6 +70,10 @@ pub const MIN_TIMEOUT: Duration = Duration::from_micros(1);
 /// The longest `timeout`, `grace`, `start_timeout` and `stop_timeout`: a deadline must fit every
 /// clock and wire format with room to spare.
 pub const MAX_DURATION: Duration = Duration::from_secs(24 * 60 * 60);
+/// The least `recycle.age`: a process takes some of it to start.
+pub const MIN_AGE: Duration = Duration::from_secs(1);
+/// The longest `recycle.age`: machines are restarted more often.
+pub const MAX_AGE: Duration = Duration::from_secs(365 * 24 * 60 * 60);
 /// The largest `queue.calls`: beyond it the last call waits for longer than anybody does.
 pub const MAX_QUEUE_CALLS: u32 = 1 << 20;
 /// The largest `queue.bytes`: queued payloads are held in memory.

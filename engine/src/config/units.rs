@@ -5,8 +5,14 @@ use std::time::Duration;
 use super::quote::quoted;
 
 /// From the smallest to the largest; each is a multiple of the one before.
-const DURATION_UNITS: &[(&str, u64)] =
-    &[("us", 1), ("ms", 1_000), ("s", 1_000_000), ("m", 60_000_000), ("h", 3_600_000_000)];
+const DURATION_UNITS: &[(&str, u64)] = &[
+    ("us", 1),
+    ("ms", 1_000),
+    ("s", 1_000_000),
+    ("m", 60_000_000),
+    ("h", 3_600_000_000),
+    ("d", 86_400_000_000),
+];
 
 const SIZE_UNITS: &[(&str, u64)] = &[
     ("B", 1),
@@ -29,7 +35,7 @@ pub fn parse_duration(text: &str) -> Result<Duration, String> {
         Err(Mistake::Case(meant)) => Err(wrong(&format!("did you mean {meant:?}?"))),
         Err(Mistake::TooLarge) => Err(format!("{} is too large", quoted(text))),
         Err(Mistake::Other) => {
-            Err(wrong("a duration is a whole number and one of us, ms, s, m, h"))
+            Err(wrong("a duration is a whole number and one of us, ms, s, m, h, d"))
         }
     }
 }
@@ -64,7 +70,7 @@ pub(super) fn format_thousandths(number: u32) -> String {
 }
 
 /// Writes a size in its largest whole unit of 1024.
-pub(super) fn format_size(bytes: u64) -> String {
+pub fn format_size(bytes: u64) -> String {
     let binary = SIZE_UNITS.iter().filter(|(_, factor)| factor.is_power_of_two());
     if bytes == 0 { "0B".to_owned() } else { format(bytes, binary) }
 }
@@ -152,7 +158,7 @@ mod tests {
         );
         assert_eq!(
             error("1.5s"),
-            r#"expected a duration such as "5s", found "1.5s"; a duration is a whole number and one of us, ms, s, m, h"#
+            r#"expected a duration such as "5s", found "1.5s"; a duration is a whole number and one of us, ms, s, m, h, d"#
         );
         assert_eq!(error("99999999999999999999s"), r#""99999999999999999999s" is too large"#);
         let error = |text| parse_size(text).unwrap_err();

@@ -10,6 +10,7 @@ use crate::scheduler::{Event, FunctionStatus};
 use crate::transport::Payload;
 use nightcore_runtime::clock::now_ns;
 use nightcore_runtime::protocol::control::Mode;
+use std::collections::HashMap;
 use std::time::Duration;
 
 impl Core {
@@ -67,6 +68,23 @@ impl Core {
         let of_it = containers.filter(|container| container.identity.function == function);
         let used = of_it.map(|container| used_by(container.pid)).sum::<Option<Duration>>()?;
         Some(Reading { used_ns: u64::try_from(used.as_nanos()).ok()?, crowd })
+    }
+
+    /// The pid and the calls so far of each container of a function that was launched, by launch.
+    pub fn used_by(&mut self, function: FunctionId) -> HashMap<u64, (i32, u64)> {
+        self.count_direct_calls();
+        let of_it = self.connections.containers().filter(|c| c.identity.function == function);
+        of_it
+            .filter_map(|c| Some((c.identity.launch()?, (c.pid, self.scheduler.calls_of(c.key)?))))
+            .collect()
+    }
+
+    /// Gives the container of this launch no more calls: it ends with its last one.
+    pub fn set_aside(&mut self, launch: u64) {
+        let container = self.connections.containers().find(|c| c.identity.launch() == Some(launch));
+        if let Some(container) = container.map(|container| container.key) {
+            self.change(Event::SetAside { container });
+        }
     }
 
     /// Adds a function, or brings one back that was removed.

@@ -242,7 +242,7 @@ impl Core {
     }
 
     fn note_direct(&mut self, lending: &Lending, counts: &DeskCounts) {
-        let function = lending.callee();
-        self.note(now_ns(), Event::CalledDirectly { function, counts });
+        let (function, container) = (lending.callee(), lending.channel().container());
+        self.note(now_ns(), Event::CalledDirectly { function, container, counts });
     }
 }

@@ -27,11 +27,13 @@ pub enum End {
     StartTimedOut(Duration),
     /// A handler in it did not end, and another one took its place.
     Stuck,
+    /// It had reached a bound of `recycle`, and another one took its place.
+    Recycled,
 }
 
 impl End {
     /// What [`End::reason`] can be.
-    pub const REASONS: [&str; 7] = [
+    pub const REASONS: [&str; 8] = [
         "exit",
         "signal",
         "out_of_memory",
@@ -39,6 +41,7 @@ impl End {
         "launcher_died",
         "start_timeout",
         "stuck",
+        "recycled",
     ];
 
     /// A signal of this name has ended it.
@@ -56,6 +59,7 @@ impl End {
             End::LauncherDied => "launcher_died",
             End::StartTimedOut(_) => "start_timeout",
             End::Stuck => "stuck",
+            End::Recycled => "recycled",
         }
     }
 }
@@ -73,6 +77,7 @@ impl fmt::Display for End {
                 write!(f, "not being ready within {after} (start_timeout)")
             }
             End::Stuck => f.write_str("a handler that did not end"),
+            End::Recycled => f.write_str("being replaced (recycle)"),
         }
     }
 }

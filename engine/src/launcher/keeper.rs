@@ -3,9 +3,10 @@
 use super::children;
 use super::end::End;
 use super::inherit::MANAGER_VARIABLES;
+use super::recycling::{Used, memory_of};
 use super::supervisor::{History, Supervisor, Task};
 use super::wire::{Encoded, Launch, News, Order, encode, receive_json, send_encoded};
-use crate::config;
+use crate::config::{self, Recycle};
 use crate::core::{ContainerEvent, CoreHandle};
 use crate::directory;
 use crate::ids::{FunctionId, Generation};
@@ -33,6 +34,7 @@ use std::time::Duration;
 use tokio::io::Interest;
 use tokio::signal::unix::{Signal as Deaths, SignalKind, signal};
 use tokio::sync::mpsc;
+use tokio::time::{Interval, MissedTickBehavior, interval};
 
 /// How long a dead launcher's containers are looked for.
 const END_ORPHANS_WITHIN: Duration = Duration::from_secs(1);
@@ -42,6 +44,9 @@ const KILLED_WITHIN: Duration = Duration::from_secs(2);
 const LAUNCHER_ENDS_WITHIN: Duration = Duration::from_secs(2);
 /// Pause between two looks whether it has.
 const LOOK_PAUSE: Duration = Duration::from_millis(2);
+
+/// Pause between two looks for containers that have reached a bound of `recycle`.
+const RECYCLE_PAUSE: Duration = Duration::from_secs(1);
 
 /// Pause before a launcher that could not be started is tried again.
 const SPAWN_PAUSE: Duration = Duration::from_millis(200);
@@ -89,6 +94,8 @@ pub struct Keeper {
     /// Children that this process had before it was an engine: a shell that starts programs in the
     /// background, and then becomes the engine by `exec`, leaves them to it.
     inherited: Vec<i32>,
+    /// When it is time to look for containers that have reached a bound of `recycle`.
+    next_recycle: Interval,
 }
 
 impl Keeper {
@@ -108,6 +115,9 @@ impl Keeper {
         launcher.introduce(&core);
         let deaths = signal(SignalKind::child()).context("cannot handle SIGCHLD")?;
         let directory = directory.to_owned();
+        let mut next_recycle = interval(RECYCLE_PAUSE);
+        // An engine that was held up looks once, not for each time that it has missed.
+        next_recycle.set_missed_tick_behavior(MissedTickBehavior::Delay);
         Ok(Keeper {
             core,
             directory,
@@ -117,6 +127,7 @@ impl Keeper {
             deaths,
             premises,
             inherited,
+            next_recycle,
         })
     }
 
@@ -139,6 +150,26 @@ impl Keeper {
         self.perform(tasks);
     }
 
+    /// Sets when containers of a function are replaced from now on.
+    pub fn set_recycle(&mut self, function: FunctionId, recycle: Recycle) {
+        self.supervisor.borrow_mut().set_recycle(function, recycle);
+    }
+
+    /// Replaces containers that have reached a bound of `recycle`.
+    fn recycle(&mut self) {
+        let now = now_ns();
+        let functions: Vec<FunctionId> = self.supervisor.borrow().recycled().collect();
+        for function in functions {
+            let used = self.core.borrow_mut().used_by(function);
+            let used = |launch| {
+                let (pid, calls) = used.get(&launch).copied()?;
+                Some(Used { calls, memory_bytes: memory_of(pid) })
+            };
+            let tasks = self.supervisor.borrow_mut().recycle(now, function, used);
+            self.perform(tasks);
+        }
+    }
+
     /// What can be asked while it runs.
     pub fn status(&self) -> KeeperStatus {
         KeeperStatus(self.supervisor.clone())
@@ -150,6 +181,7 @@ impl Keeper {
             let tasks = self.supervisor.borrow_mut().advance(now_ns());
             self.perform(tasks);
             let due = self.supervisor.borrow().next_due();
+            let recycles = self.supervisor.borrow().recycled().next().is_some();
             let tasks = tokio::select! {
                 // What a container was told comes before its end: one that was refused for good may
                 // end at once.
@@ -165,6 +197,10 @@ impl Keeper {
                     Vec::new()
                 }
                 () = sleep_until(due) => Vec::new(),
+                _ = self.next_recycle.tick(), if recycles => {
+                    self.recycle();
+                    Vec::new()
+                }
             };
             self.perform(tasks);
         }
@@ -227,10 +263,7 @@ impl Keeper {
                 supervisor.connected(launch);
                 Vec::new()
             }
-            ContainerEvent::Ready { launch } => {
-                supervisor.ready(now, launch);
-                Vec::new()
-            }
+            ContainerEvent::Ready { launch } => supervisor.ready(now, launch),
             ContainerEvent::NotReady { launch, why } => {
                 supervisor.not_ready(launch, why);
                 Vec::new()
@@ -310,6 +343,7 @@ impl Keeper {
                     let mut core = self.core.borrow_mut();
                     core.generation_failing(function, generation, &reason, is_all);
                 }
+                Task::SetAside { launch } => self.core.borrow_mut().set_aside(launch),
                 Task::Say { text } => say(&text),
                 Task::Log { function, pid, lines } => {
                     // Some lines of a bounded length are never too large.

@@ -13,6 +13,7 @@ mod limits;
 mod output;
 mod outputs;
 pub mod process;
+mod recycling;
 pub mod supervisor;
 mod task;
 mod wire;

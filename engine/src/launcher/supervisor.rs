@@ -7,7 +7,8 @@ mod places;
 pub use super::task::Task;
 
 use super::end::End;
-use crate::config;
+use super::recycling::{Used, reached};
+use crate::config::{self, Recycle};
 use crate::ids::{FunctionId, Generation};
 use crate::pool::FailedCalls;
 use death::{Death, Next};
@@ -50,6 +51,7 @@ struct Function {
     /// The one that serves, and while a newer one is coming that one, too.
     generations: Vec<Containers>,
     history: History,
+    recycle: Recycle,
 }
 
 impl Function {
@@ -93,7 +95,8 @@ impl Supervisor {
         generation: Generation,
         config: Rc<config::Function>,
     ) {
-        let due = vec![Due { at: now, failures: 0 }; config.keys.processes as usize];
+        let due =
+            vec![Due { at: now, failures: 0, takes_over: None }; config.keys.processes as usize];
         let containers = Containers { generation, config, due };
         self.functions.entry(function).or_default().generations.push(containers);
     }
@@ -141,7 +144,7 @@ impl Supervisor {
                 for due in due {
                     self.last_launch += 1;
                     let (launch, function) = (self.last_launch, *id);
-                    let launched = Launched::new(now, function, containers, due.failures);
+                    let launched = Launched::new(now, function, containers, due);
                     self.launched.insert(launch, launched);
                     let (generation, config) = (containers.generation, containers.config.clone());
                     tasks.push(Task::Start { launch, function, generation, config });
@@ -190,11 +193,67 @@ impl Supervisor {
     }
 
     /// A container's first worker is ready.
-    pub fn ready(&mut self, now: u64, launch: u64) {
-        if let Some(launched) = self.launched.get_mut(&launch) {
-            launched.ready_at = Some(now);
-            launched.start_by = None;
+    pub fn ready(&mut self, now: u64, launch: u64) -> Vec<Task> {
+        let Some(launched) = self.launched.get_mut(&launch) else { return Vec::new() };
+        launched.ready_at = Some(now);
+        launched.start_by = None;
+        launched.takes_over.take().map(|launch| Task::SetAside { launch }).into_iter().collect()
+    }
+
+    /// Sets when containers of a function are replaced from now on.
+    pub fn set_recycle(&mut self, function: FunctionId, recycle: Recycle) {
+        self.functions.entry(function).or_default().recycle = recycle;
+    }
+
+    /// The functions whose containers are replaced from time to time.
+    pub fn recycled(&self) -> impl Iterator<Item = FunctionId> {
+        self.functions.iter().filter(|(_, f)| f.recycle.is_set()).map(|(id, _)| *id)
+    }
+
+    /// Starts a container beside one that has reached a bound of `recycle`, whose place it takes
+    /// when it is ready. `used`: what a launch has used so far. One at a time: others wait until the
+    /// one that is replaced has ended.
+    pub fn recycle(
+        &mut self,
+        now: u64,
+        function: FunctionId,
+        used: impl Fn(u64) -> Option<Used>,
+    ) -> Vec<Task> {
+        let Some(of_it) = self.functions.get_mut(&function) else { return Vec::new() };
+        // While a new generation comes, all are replaced anyway.
+        let [containers] = &mut of_it.generations[..] else { return Vec::new() };
+        let mut candidates = Vec::new();
+        for (launch, launched) in &self.launched {
+            if launched.function != function {
+                continue;
+            }
+            // Another one is being replaced, or is to come.
+            if launched.is_recycled || launched.ready_at.is_none() && !launched.replaced {
+                return Vec::new();
+            }
+            let age = launched.ready_at.map(|at| Duration::from_nanos(now.saturating_sub(at)));
+            if let (Some(age), Some(used), false) = (age, used(*launch), launched.replaced)
+                && let Some(reached) = reached(&of_it.recycle, used, age)
+            {
+                candidates.push((*launch, reached));
+            }
         }
+        if self.stopping || !containers.due.is_empty() {
+            return Vec::new();
+        }
+        let Some((launch, reached)) = candidates.into_iter().min_by_key(|(launch, _)| *launch)
+        else {
+            return Vec::new();
+        };
+        let Some(launched) = self.launched.get_mut(&launch) else { return Vec::new() };
+        launched.is_recycled = true;
+        launched.replaced = true;
+        launched.was_told = true;
+        containers.due.push(Due { at: now, failures: 0, takes_over: Some(launch) });
+        of_it.history.count_restart(&End::Recycled);
+        let pid = launched.pid.map_or_else(String::new, |pid| format!("process {pid} "));
+        let text = format!("{}: {pid}is replaced by a new one, as {reached}", launched.name);
+        vec![Task::Say { text }]
     }
 
     /// A container does not pass its readiness check yet.
@@ -220,7 +279,7 @@ impl Supervisor {
         let Some(function) = self.functions.get_mut(&id) else {
             return (Next::Nothing, Vec::new());
         };
-        let Function { generations, history } = function;
+        let Function { generations, history, .. } = function;
         let containers = generations.iter_mut().find(|c| c.generation == launched.generation);
         let Some(containers) = containers else { return (Next::Nothing, Vec::new()) };
         history.last_end = Some((how.clone(), now));
@@ -229,7 +288,7 @@ impl Supervisor {
         }
         history.count_restart(how);
         if launched.ready_at.is_some_and(|at| now.saturating_sub(at) >= ns(PROVEN_AFTER)) {
-            containers.due.push(Due { at: now, failures: 0 });
+            containers.due.push(Due { at: now, failures: 0, takes_over: None });
             return (Next::AtOnce, Vec::new());
         }
         let failures = match how {
@@ -241,7 +300,8 @@ impl Supervisor {
         let pause = doubled.min(ns(MAX_BACKOFF));
         // Up to a quarter more, so that containers which fail together do not start together.
         let pause = pause + noise % (pause / 4);
-        containers.due.push(Due { at: now + pause, failures });
+        let takes_over = launched.takes_over;
+        containers.due.push(Due { at: now + pause, failures, takes_over });
         let next = Next::After(Duration::from_nanos(pause));
         if failures < CRASH_LOOP {
             return (next, Vec::new());
@@ -328,7 +388,7 @@ impl Supervisor {
         launched.was_told = true;
         let Some(function) = self.functions.get_mut(&launched.function) else { return Vec::new() };
         let Some(containers) = function.generation(launched.generation) else { return Vec::new() };
-        containers.due.push(Due { at: now, failures: 0 });
+        containers.due.push(Due { at: now, failures: 0, takes_over: None });
         function.history.count_restart(&End::Stuck);
         let (name, pid) = (launched.name.clone(), launched.pid);
         Death { name, pid, how: End::Stuck, next: Next::AtOnce }.tell(&FailedCalls::default())
@@ -374,7 +434,8 @@ impl Supervisor {
             if let Some(containers) = function.generation(launched.generation)
                 && !is_over
             {
-                containers.due.push(Due { at: now, failures: launched.failures });
+                let failures = launched.failures;
+                containers.due.push(Due { at: now, failures, takes_over: None });
                 function.history.count_restart(&End::LauncherDied);
                 next = Next::AtOnce;
             }

@@ -39,6 +39,11 @@ pub enum Task {
         /// Whether none of the others does.
         is_all: bool,
     },
+    /// Give a container no more calls: it ends with its last one.
+    SetAside {
+        /// The launch.
+        launch: u64,
+    },
     /// Tell the person who runs the engine.
     Say {
         /// What happened.

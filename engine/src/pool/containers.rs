@@ -88,6 +88,7 @@ pub struct Container {
     pub caller: Option<ChannelKey>,
     /// Which functions it calls through the engine, and how often.
     pub edges: Edges,
+    direct_calls: u64,
 }
 
 impl Container {
@@ -112,6 +113,7 @@ impl Container {
             failed_calls: FailedCalls::default(),
             caller: None,
             edges: Edges::default(),
+            direct_calls: 0,
         }
     }
 
@@ -177,6 +179,16 @@ impl Container {
     #[inline]
     pub fn load_mut(&mut self) -> &mut ContainerLoad {
         &mut self.load
+    }
+
+    /// Its workers have run so many direct calls more.
+    pub fn add_direct_calls(&mut self, calls: u64) {
+        self.direct_calls += calls;
+    }
+
+    /// The calls that it has been given, through the engine and directly.
+    pub fn calls(&self) -> u64 {
+        self.load.sent() + self.direct_calls
     }
 
     /// Whether its generation gets calls, and it was not set aside.

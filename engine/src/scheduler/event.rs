@@ -154,8 +154,15 @@ pub enum Event<'a, P> {
     CalledDirectly {
         /// The function.
         function: FunctionId,
+        /// The container that ran them.
+        container: ContainerKey,
         /// What their worker has counted.
         counts: &'a DeskCounts,
+    },
+    /// A container gets no more calls, as another one takes its place.
+    SetAside {
+        /// The container.
+        container: ContainerKey,
     },
     /// What [`Action::Read`](super::Action::Read) asked for.
     Read {

@@ -22,6 +22,11 @@ const DYING_NS: u64 = 50_000_000;
 const ASK_AGAIN_AFTER_NS: u64 = 200_000_000;
 
 impl<P: Share, R> Scheduler<P, R> {
+    /// The calls that a connected container has been given.
+    pub fn calls_of(&self, container: ContainerKey) -> Option<u64> {
+        self.pool.is_connected(container).then(|| self.pool[container].calls())
+    }
+
     /// A container has connected; it is attached if it is of no generation.
     pub(super) fn connected(
         &mut self,

@@ -167,6 +167,16 @@ impl<P: Share, R> Scheduler<P, R> {
         self.end_if_done(turn, key);
     }
 
+    /// A container gets no more calls, as another one of its function takes its place.
+    pub(super) fn set_aside(&mut self, turn: &mut Turn<'_, P, R>, container: ContainerKey) {
+        if !self.pool.is_connected(container) {
+            return;
+        }
+        let function = self.pool[container].function();
+        self.retire(turn, container);
+        self.pump(turn, function);
+    }
+
     /// The newest generation of a function's containers.
     pub fn newest_generation(&self, function: FunctionId) -> Generation {
         self.pool.members(function).generations().newest()

@@ -20,7 +20,7 @@ use std::rc::Rc;
 
 /// A connected container.
 pub struct Container {
-    key: ContainerKey,
+    pub(crate) key: ContainerKey,
     pub(crate) identity: Identity,
     pub(crate) pid: i32,
     mode: Mode,

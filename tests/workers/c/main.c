@@ -43,6 +43,7 @@ static const struct entry HANDLERS[] = {
     {"LoopForEver", loop_for_ever, NULL},
     {"Fork", fork_child, NULL},
     {"Allocate", allocate_mib, NULL},
+    {"Keep", allocate_mib, "keeps it"},
     {"Print", print, NULL},
     {"PrintLong", print_long, NULL},
     {"Append", append, NULL},

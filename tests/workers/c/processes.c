@@ -91,8 +91,9 @@ int32_t fork_child(nc_request *req, void *user) {
     return reply_text(req, "%d", (int)child);
 }
 
+// With `user` it keeps the memory until the process ends.
 int32_t allocate_mib(nc_request *req, void *user) {
-    (void)user;
+    static _Atomic(char *) kept;
     char *text = body_text(req);
     size_t len = strtoull(text, NULL, 10) << 20;
     free(text);
@@ -100,7 +101,11 @@ int32_t allocate_mib(nc_request *req, void *user) {
     if (memory == NULL) return nc_fail(req, "no memory");
     memset(memory, 1, len);
     int32_t rc = reply_text(req, "%d", memory[len / 2]);
-    free(memory);
+    if (user != NULL) {
+        kept = memory;
+    } else {
+        free(memory);
+    }
     return rc;
 }
 

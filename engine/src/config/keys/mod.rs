@@ -9,11 +9,13 @@ mod kind;
 mod limits;
 mod optional;
 mod queue;
+mod recycle;
 mod scalar;
 mod workers;
 
 pub use limits::Limits;
 pub use queue::Queue;
+pub use recycle::Recycle;
 pub use workers::Workers;
 
 use super::limits::{
@@ -28,6 +30,7 @@ use limits::LimitsKind;
 use nightcore_runtime::protocol::control::{ChannelKind, Placement};
 use optional::{OptionalFlag, ReadyPath};
 use queue::QueueKind;
+use recycle::RecycleKind;
 use scalar::{Choice, Flag, Integer, Time, Timeout};
 use std::fmt;
 use std::time::Duration;
@@ -158,6 +161,9 @@ keys! {
 
     "for each process with its children: { memory = \"512MiB\", cpus = 1.5, open_files = 1024, tasks = 64 }"
     limits: Limits = LimitsKind => Replaces;
+
+    "replaces a process without losing a call: { calls = 10000, memory = \"300MiB\", age = \"1d\" }"
+    recycle: Recycle = RecycleKind => Adjusts;
 
     "3: an input is refused after three processes died while they ran it; 0: never"
     quarantine_after: u32 =

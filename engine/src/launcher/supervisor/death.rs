@@ -67,6 +67,7 @@ impl Death {
                 let after = format_duration(*after);
                 format!("{process} was ended, as it was not ready within {after} (start_timeout)")
             }
+            End::Recycled => format!("{process} was replaced, by its recycle"),
             End::Stuck => {
                 format!("{process} is replaced, as a handler in it went on beyond its grace")
             }

@@ -33,6 +33,10 @@ pub(super) struct Launched {
     pub(super) stop_timeout: Duration,
     /// Why it was ended, if its start took too long.
     pub(super) ended_for: Option<End>,
+    /// The container whose place it takes when it is ready.
+    pub(super) takes_over: Option<u64>,
+    /// Another one takes its place, as it has reached a bound of `recycle`.
+    pub(super) is_recycled: bool,
     /// Nothing is to take its place: another one has, or its generation is over.
     pub(super) replaced: bool,
     /// It was refused in a way that another start would not cure.
@@ -52,8 +56,9 @@ impl Launched {
         now: u64,
         function: FunctionId,
         containers: &Containers,
-        failures: u32,
+        due: Due,
     ) -> Launched {
+        let Due { failures, takes_over, .. } = due;
         let config = &containers.config;
         Launched {
             function,
@@ -68,6 +73,8 @@ impl Launched {
             not_ready: None,
             stop_timeout: config.keys.stop_timeout,
             ended_for: None,
+            takes_over,
+            is_recycled: false,
             replaced: false,
             hopeless: false,
             was_told: false,
@@ -89,6 +96,8 @@ pub(super) struct Due {
     pub(super) at: u64,
     /// Ends in a row soon after the start, of those that were in its place before.
     pub(super) failures: u32,
+    /// The container whose place it takes when it is ready; `None` if its place is empty.
+    pub(super) takes_over: Option<u64>,
 }
 
 /// The containers of a function that are started from the same configuration and code. Each of its

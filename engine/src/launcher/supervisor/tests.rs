@@ -215,3 +215,72 @@ fn a_death_is_told_when_it_is_known_which_calls_failed() {
     let Some(Task::Log { lines, .. }) = told.last() else { panic!("{told:?}") };
     assert_eq!(lines[1].0, Some(7));
 }
+
+/// One whose containers are replaced after ten calls, with its first containers ready.
+fn recycling(processes: u32) -> Supervisor {
+    let mut supervisor = one(processes);
+    supervisor.set_recycle(FOO, Recycle { calls: Some(10), ..Recycle::default() });
+    for launch in started(&supervisor.advance(0)) {
+        supervisor.started(launch, 4700 + launch as i32);
+        supervisor.connected(launch);
+        supervisor.ready(0, launch);
+    }
+    supervisor
+}
+
+/// Every container has run so many calls.
+fn each_used(calls: u64) -> impl Fn(u64) -> Option<Used> {
+    move |_| Some(Used { calls, memory_bytes: None })
+}
+
+#[test]
+fn a_used_up_container_is_set_aside_when_the_one_that_takes_its_place_is_ready() {
+    let mut supervisor = recycling(2);
+    assert!(supervisor.recycle(SECOND, FOO, each_used(9)).is_empty());
+    let tasks = supervisor.recycle(SECOND, FOO, each_used(10));
+    let text = "Foo: process 4701 is replaced by a new one, as it has run 10 calls";
+    assert_eq!(said(&tasks), [text]);
+    assert_eq!(started(&supervisor.advance(SECOND)), [3]);
+    // One at a time, until the first has ended.
+    assert!(supervisor.recycle(2 * SECOND, FOO, each_used(10)).is_empty());
+    assert_eq!(supervisor.ready(3 * SECOND, 3), [Task::SetAside { launch: 1 }]);
+    assert!(supervisor.recycle(3 * SECOND, FOO, each_used(10)).is_empty());
+    supervisor.leaves(3 * SECOND, 1);
+    assert!(supervisor.ended(4 * SECOND, 1, End::Exited(0)).is_empty());
+    assert!(started(&supervisor.advance(4 * SECOND)).is_empty());
+    assert_eq!(supervisor.history(FOO).restarts, BTreeMap::from([("recycled", 1)]));
+    let used = |launch| Some(Used { calls: launch * 5, memory_bytes: None });
+    let tasks = supervisor.recycle(5 * SECOND, FOO, used);
+    assert_eq!(said(&tasks).len(), 1, "the second of the first two");
+    assert_eq!(started(&supervisor.advance(5 * SECOND)), [4]);
+    assert_eq!(supervisor.ready(6 * SECOND, 4), [Task::SetAside { launch: 2 }]);
+}
+
+#[test]
+fn a_container_is_not_replaced_before_another_one_is_ready() {
+    let mut supervisor = recycling(1);
+    supervisor.recycle(SECOND, FOO, each_used(10));
+    assert_eq!(started(&supervisor.advance(SECOND)), [2]);
+    // The new one fails at its start, and comes again.
+    supervisor.ended(SECOND, 2, End::Exited(1));
+    let due = supervisor.next_due().unwrap();
+    assert_eq!(started(&supervisor.advance(due)), [3]);
+    assert_eq!(supervisor.ready(due, 3), [Task::SetAside { launch: 1 }]);
+}
+
+#[test]
+fn a_container_that_dies_while_it_is_replaced_is_not_started_twice() {
+    let mut supervisor = recycling(1);
+    supervisor.recycle(SECOND, FOO, each_used(10));
+    supervisor.ended(SECOND, 1, End::killed("SIGKILL"));
+    assert_eq!(started(&supervisor.advance(SECOND)), [2]);
+    supervisor.ready(2 * SECOND, 2);
+    assert_eq!(supervisor.next_due(), None);
+}
+
+#[test]
+fn a_new_generation_comes_before_recycling() {
+    let mut supervisor = recycling(1);
+    supervisor.begin(SECOND, FOO, FIRST.next(), config(1));
+    assert!(supervisor.recycle(SECOND, FOO, each_used(10)).is_empty());
+}
