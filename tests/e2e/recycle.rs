@@ -40,7 +40,10 @@ fn a_process_that_has_grown_is_replaced() {
     let first = engine.container("Keep");
     engine.text("Keep", "50");
     wait_until_within("it to be replaced", SEVERAL_LOOKS, || !is_alive(first));
-    assert!(is_alive(engine.container("Keep")));
+    wait_until("the new one to be alone", || {
+        let processes = engine.function("Keep").processes;
+        processes.len() == 1 && processes[0].pid != first
+    });
     let text = format!("Keep: process {first} is replaced by a new one, as it holds ");
     assert!(engine.stderr().contains(&text), "{}", engine.stderr());
     engine.stop();
