@@ -1,6 +1,6 @@
 //! Calls of calls: nesting, order, many at once. Nothing blocks and nothing is lost.
 
-use harness::workers::c;
+use harness::workers::{c, event_loop};
 use harness::{Setup, wait_until};
 use std::time::{Duration, Instant};
 
@@ -139,4 +139,24 @@ fn a_function_that_clients_may_not_call_is_called_by_functions() {
     assert_eq!(engine.call("Echo", "x").problem().error, "NOT_FOUND");
     assert_eq!(engine.text("Call", "Echo\ninside"), "inside");
     engine.stop();
+}
+
+#[test]
+fn internal_calls_belong_to_the_trace_of_their_client() {
+    let trace = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01";
+    for caller in [c(), event_loop()] {
+        let setup = Setup::new().function("Call", &caller, "").function("Metadata", &c(), "");
+        let engine = setup.start();
+        let mut client = engine.connect();
+        let headers = [("Traceparent", trace), ("tracestate", "vendor=1"), ("x-other", "1")];
+        // The engine has lent the callee by the last of them.
+        for _ in 0..100 {
+            let path = "/function/Call";
+            let response = client.request("POST", path, &headers, b"Metadata\nx");
+            let expected = format!("traceparent={trace}\ntracestate=vendor=1\n\nx");
+            assert_eq!(response.text(), expected);
+            assert_eq!(client.request("POST", path, &[], b"Metadata\nx").text(), "\nx");
+        }
+        engine.stop();
+    }
 }

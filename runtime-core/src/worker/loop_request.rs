@@ -13,6 +13,7 @@ use super::loop_lent::LoopLent;
 use super::memory::Memory;
 use super::payload::Input;
 use super::running::RunningCall;
+use super::trace::in_trace;
 use crate::clock::now_ns;
 use crate::ipc::desk::DirectTimes;
 use crate::protocol::Status;
@@ -206,6 +207,7 @@ impl RunningCall for LoopRequest {
             let status = reason.status();
             return Err(Failure { function: name.into(), ..Failure::new(status, status.title()) });
         }
+        let options = &in_trace(self.metadata(), options);
         let call = OutgoingCall { maker: self.input.maker(), name, body, options, not_after: None };
         let from = MakerEvent { request: self.id, tag };
         let is_cancelled = || self.cancel_reason().is_some();

@@ -56,6 +56,7 @@ mod session;
 mod skins;
 mod thread;
 mod thread_channel;
+mod trace;
 mod watch;
 
 pub use answer::{Answer, Tagged};

@@ -11,6 +11,7 @@ use super::memory::{DirectMemory, Memory};
 use super::payload::Input;
 use super::running::RunningCall;
 use super::thread_channel::ThreadChannel;
+use super::trace::in_trace;
 use super::watch::Watch;
 use crate::ipc::direct::{DirectFile, DirectState};
 use crate::protocol::{CallNumber, CancelReason, Failure, MessageBuffer, Metadata, Status};
@@ -152,7 +153,8 @@ impl RunningCall for Request<'_> {
             Some(run) => matches!(run.file.state(), DirectState::Abandoned(_)),
             None => self.channel.cancel_reason(self.input.call).is_some(),
         };
-        match self.channel.try_directly(self.outgoing(name, body, options), is_cancelled) {
+        let options = in_trace(self.metadata(), options);
+        match self.channel.try_directly(self.outgoing(name, body, &options), is_cancelled) {
             Tried::Ended(result) => result,
             Tried::Not(call) => self.channel.call(call),
         }
@@ -166,7 +168,8 @@ impl RunningCall for Request<'_> {
         options: &CallOptions,
     ) -> Result<(), Failure> {
         self.check_call(name)?;
-        self.channel.start_call(tag, self.outgoing(name, body, options))
+        let options = in_trace(self.metadata(), options);
+        self.channel.start_call(tag, self.outgoing(name, body, &options))
     }
 
     /// Answers come in the order they arrive. Without a timeout the wait lends the worker's slot.
