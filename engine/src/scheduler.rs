@@ -269,6 +269,11 @@ impl<P: Share, R> Scheduler<P, R> {
         }
     }
 
+    /// Counts the gateway's response to a request for this function, by its HTTP status.
+    pub fn responded(&mut self, function: FunctionId, status: u16) {
+        self.functions[function].count_response(status);
+    }
+
     /// How long it takes until all calls that are in a function's queue have left it, ns; `None` if
     /// its pace is unknown.
     pub fn drains_in_ns(&self, now: u64, function: FunctionId) -> Option<u64> {

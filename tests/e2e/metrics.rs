@@ -239,6 +239,33 @@ fn the_door_shows_and_does_nothing_else() {
 }
 
 #[test]
+fn responses_are_counted_by_the_class_of_their_status() {
+    let setup = Setup::new().admin().gateway("max_body = \"1KiB\"");
+    let engine = setup.functions(&["Reply", "Echo"], &c()).start();
+    for (function, body, status) in [
+        ("Reply", ":status:201\n", 201),
+        ("Reply", ":status:302\n", 302),
+        ("Reply", ":status:404\n", 404),
+        ("Reply", ":status:999\n", 500),
+        ("Echo", "x", 200),
+        ("Echo", &"x".repeat(2000), 413),
+        ("None", "x", 404),
+    ] {
+        assert_eq!(engine.connect().call(function, body.as_bytes()).status, status, "{body}");
+    }
+    let metrics = engine.metrics();
+    let of = |function: &str| {
+        ["2xx", "3xx", "4xx", "5xx"].map(|class| {
+            let labels = format!("{{function=\"{function}\",class=\"{class}\"}}");
+            metrics.value(&format!("nightcore_responses_total{labels}"))
+        })
+    };
+    assert_eq!(of("Reply"), [1.0, 1.0, 1.0, 1.0]);
+    assert_eq!(of("Echo"), [1.0, 0.0, 1.0, 0.0]);
+    engine.stop();
+}
+
+#[test]
 fn without_a_door_the_page_is_on_the_engine_s_own_socket() {
     let engine = Setup::new().functions(&["Echo"], &c()).start();
     assert_eq!(engine.status().metrics, None);

@@ -122,6 +122,10 @@ impl Calls for CoreCalls {
         self.core.borrow_mut().scheduler.refused(function, Origin::External, status);
     }
 
+    fn responded(&self, function: FunctionId, status: u16) {
+        self.core.borrow_mut().scheduler.responded(function, status);
+    }
+
     fn retry_after(&self, function: FunctionId) -> Duration {
         let core = self.core.borrow();
         Duration::from_nanos(core.scheduler.drains_in_ns(now_ns(), function).unwrap_or(0))

@@ -15,6 +15,9 @@ pub enum Origin {
 /// end a call, or refused by the gateway because the client's request is invalid.
 pub const OUTCOMES: usize = Status::DepthExceeded as usize + 2;
 
+/// The classes of the HTTP statuses that clients get: 2 stands for 200 to 299.
+pub const RESPONSE_CLASSES: [u16; 4] = [2, 3, 4, 5];
+
 /// Counts since the engine started.
 #[derive(Clone, Debug, Default)]
 pub struct Counts {
@@ -24,6 +27,8 @@ pub struct Counts {
     pub internal: u64,
     /// Calls that ended, also those that were not accepted, by [`Origin`] and outcome.
     pub ended: [[u64; OUTCOMES]; 2],
+    /// Responses to clients, by the classes of HTTP statuses in [`RESPONSE_CLASSES`].
+    pub responses: [u64; RESPONSE_CLASSES.len()],
     /// Containers that held a handler which did not end, and were replaced.
     pub stuck: u64,
     /// Calls that were refused for their input.
@@ -58,6 +63,14 @@ impl Counts {
         };
         if let Some(count) = self.ended[origin as usize].get_mut(outcome) {
             *count += 1;
+        }
+    }
+
+    /// Counts a response to a client, by its HTTP status.
+    pub fn responded(&mut self, status: u16) {
+        let class = RESPONSE_CLASSES.iter().position(|class| *class == status / 100);
+        if let Some(class) = class {
+            self.responses[class] += 1;
         }
     }
 }

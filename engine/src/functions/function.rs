@@ -272,6 +272,11 @@ impl Function {
         self.counts.ended(origin, status);
     }
 
+    /// Counts a response to a client, by its HTTP status.
+    pub fn count_response(&mut self, status: u16) {
+        self.counts.responded(status);
+    }
+
     /// Where the time of its calls went; none before one was answered.
     pub fn segments(&self) -> Option<&Segments> {
         self.segments.as_deref()

@@ -13,7 +13,7 @@ mod slots;
 mod spec;
 mod table;
 
-pub use counts::{Counts, OUTCOMES, Origin};
+pub use counts::{Counts, OUTCOMES, Origin, RESPONSE_CLASSES};
 pub use function::{Candidate, Function};
 pub use histogram::Histogram;
 pub use queue::Lane;

@@ -37,6 +37,9 @@ pub trait Calls {
     /// no such function.
     fn refused(&self, function: Option<FunctionId>, status: Status);
 
+    /// Counts the response to a request for this function, by its HTTP status.
+    fn responded(&self, function: FunctionId, status: u16);
+
     /// Returns the time after which a client may retry a call of this function that was refused
     /// for lack of room.
     fn retry_after(&self, function: FunctionId) -> Duration;
@@ -59,6 +62,10 @@ impl<C: Calls> Calls for Rc<C> {
 
     fn refused(&self, function: Option<FunctionId>, status: Status) {
         (**self).refused(function, status);
+    }
+
+    fn responded(&self, function: FunctionId, status: u16) {
+        (**self).responded(function, status);
     }
 
     fn retry_after(&self, function: FunctionId) -> Duration {

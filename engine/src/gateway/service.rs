@@ -4,8 +4,9 @@ use super::body::{NoCall, RequestBody};
 use super::calls::{Called, Calls};
 use super::client::Client;
 use super::exchange::Site;
-use super::routes::SharedRoutes;
+use super::routes::{SharedRoutes, Target};
 use super::{deadline, problem, request, response};
+use crate::ids::FunctionId;
 use bytes::Bytes;
 use hyper::http::request::Parts;
 use hyper::{Method, Response, StatusCode};
@@ -63,13 +64,29 @@ impl<C: Calls, H: Health> Site for Service<C, H> {
             let text = format!("there is no function {name:?} that clients may call");
             return problem::response(Some(name), &Failure::new(Status::NotFound, text));
         };
+        let response = self.call(function, &target, parts, body, client).await;
+        self.calls.responded(function, response.status().as_u16());
+        response
+    }
+}
+
+impl<C: Calls, H> Service<C, H> {
+    async fn call(
+        &self,
+        function: FunctionId,
+        target: &Target<'_>,
+        parts: &Parts,
+        body: &mut RequestBody,
+        client: &Client,
+    ) -> Response<Bytes> {
+        let name = target.name;
         let max_bytes = self.limits.max_body_bytes;
         let request = async {
             body.hold_head(request::held_bytes(parts))?;
             client.refused.pause(function).await;
             let timeout = deadline::timeout(&parts.headers)?;
             body.check_announced(max_bytes)?;
-            let metadata = request::metadata(parts, &target)?;
+            let metadata = request::metadata(parts, target)?;
             Ok::<_, NoCall>((timeout, metadata, body.read(max_bytes).await?))
         };
         let (timeout, metadata, body) = match request.await {

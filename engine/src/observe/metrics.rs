@@ -165,6 +165,16 @@ impl Metrics {
             })
         });
         page.counter("nightcore_calls", "Calls that ended, answered or with this error", ended)?;
+        let responses = self.status.functions.iter().flat_map(|function| {
+            function.responses.iter().map(|(class, count)| {
+                ([("function", function.name.as_str()), ("class", class.as_str())], *count as f64)
+            })
+        });
+        page.counter(
+            "nightcore_responses",
+            "Responses to clients, by the class of their HTTP status",
+            responses,
+        )?;
         let not_found = &self.status.not_found;
         let not_found = [("external", not_found.external), ("internal", not_found.internal)];
         page.counter(

@@ -2,7 +2,7 @@
 
 use crate::core::CoreHandle;
 use crate::functions::admission::quarantine::Quarantined;
-use crate::functions::{self, Histogram, Origin};
+use crate::functions::{self, Histogram, Origin, RESPONSE_CLASSES};
 use crate::launcher::KeeperStatus;
 use crate::launcher::supervisor::History;
 use crate::memory::{Memory, Usage};
@@ -89,6 +89,8 @@ pub struct FunctionState {
     /// Calls that ended, by how, answered or by the error's name; also those that were not
     /// accepted.
     pub ended: ByOrigin<BTreeMap<String, u64>>,
+    /// Responses to clients by the class of their HTTP status: `2xx` and so on.
+    pub responses: BTreeMap<String, u64>,
     /// Calls in the queue.
     pub queued: u32,
     /// What they carry, bytes.
@@ -323,6 +325,14 @@ fn outcomes(ended: [u64; functions::OUTCOMES]) -> BTreeMap<String, u64> {
     ended.map(|(outcome, count)| ((*outcome).to_owned(), count)).collect()
 }
 
+fn responses(counts: [u64; RESPONSE_CLASSES.len()]) -> BTreeMap<String, u64> {
+    RESPONSE_CLASSES
+        .iter()
+        .zip(counts)
+        .map(|(class, count)| (format!("{class}xx"), count))
+        .collect()
+}
+
 fn function(
     now: u64,
     status: FunctionStatus,
@@ -343,6 +353,7 @@ fn function(
         answered,
         failed,
         ended: ByOrigin { external: outcomes(external), internal: outcomes(internal) },
+        responses: responses(status.counts.responses),
         queued: status.queued,
         queued_bytes: status.queued_bytes,
         running: status.running,
