@@ -101,7 +101,7 @@ endif
 	ln -sf libnightcore.so.$(VERSION) $(libdir)/$(SONAME)
 	ln -sf $(SONAME) $(libdir)/libnightcore.so
 	install -m 644 $(BUILT)/libnightcore.a $(libdir)/libnightcore.a
-	install -m 644 include/nightcore.h include/nightcore.hpp $(includedir)
+	install -m 644 include/nightcore.h include/nightcore.hpp include/nightcore_testing.hpp $(includedir)
 	install -m 644 LICENSE $(docdir)/LICENSE
 	@for file in nightcore.pc nightcore-static.pc; do \
 	  $(FILL_IN) bindings/c/$$file.in > $(libdir)/pkgconfig/$$file && chmod 644 $(libdir)/pkgconfig/$$file || exit; done
@@ -113,7 +113,7 @@ uninstall: ## remove what install put there: PREFIX=/usr/local DESTDIR=
 	$(RM) $(bindir)/nightcore
 	$(RM) $(libdir)/libnightcore.so.$(VERSION) $(libdir)/$(SONAME) $(libdir)/libnightcore.so $(libdir)/libnightcore.a
 	$(RM) $(libdir)/pkgconfig/nightcore.pc $(libdir)/pkgconfig/nightcore-static.pc
-	$(RM) $(includedir)/nightcore.h $(includedir)/nightcore.hpp
+	$(RM) $(includedir)/nightcore.h $(includedir)/nightcore.hpp $(includedir)/nightcore_testing.hpp
 	$(RM) -r $(libdir)/cmake/nightcore $(docdir)
 
 .PHONY: help build demo test test-deep fuzz lint fmt bindings bench bench-long counts soak dist clean install uninstall

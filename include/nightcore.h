@@ -1,12 +1,15 @@
 /*
- * Nightcore for C: handlers of functions that call each other. See docs/c.md, and docs/ABI.md for what holds
- * for every function: ownership, threads, errors, versions.
+ * Nightcore for C: handlers of functions that call each other. docs/c.md shows how to use it, and
+ * docs/ABI.md has the rules that hold for every function: ownership, threads, errors, versions.
  *
  * Generated from bindings/c by `make bindings`. Do not edit.
  *
- * In short: nc_bytes are borrowed. What is given through a pointer to a pointer belongs to the program, until
- * the function ending in _free, which takes NULL. A function that answers an int32_t answers a status, NC_OK
- * if it went well, unless it says otherwise. After a fork the child gets NC_FORKED.
+ * In short:
+ * - nc_bytes and const char * results are borrowed.
+ * - An object that a function gives through a pointer to a pointer belongs to the program, which
+ *   frees it by the function whose name ends in _free. Every _free function takes NULL.
+ * - An int32_t result is a status, NC_OK after a success, unless the comment says otherwise.
+ * - In the child of a fork every such function returns NC_FORKED.
  */
 
 #ifndef NIGHTCORE_H
@@ -16,6 +19,15 @@
 #include <stddef.h>
 #include <stdint.h>
 
+// Marks an old name, which goes away with the next release.
+#if defined(__cplusplus)
+#define NC_DEPRECATED(instead) [[deprecated(instead)]]
+#elif defined(__GNUC__)
+#define NC_DEPRECATED(instead) __attribute__((deprecated(instead)))
+#else
+#define NC_DEPRECATED(instead)
+#endif
+
 // The nc_bytes of a string literal, without its final zero.
 #ifdef __cplusplus
 #define NC_LITERAL(text) (nc_bytes{reinterpret_cast<const uint8_t *>("" text), sizeof(text) - 1})
@@ -23,9 +35,9 @@
 #define NC_LITERAL(text) ((nc_bytes){(const uint8_t *)("" text), sizeof(text) - 1})
 #endif
 
-// The functions this header declares. It rises by one whenever functions are added. What is there
-// is never changed under the same name of the library (`libnightcore.so.0`).
-#define NC_ABI_VERSION 10
+// The version of the C interface that this header declares. It rises by one whenever functions are
+// added. A function never changes under the same library name (`libnightcore.so.0`).
+#define NC_ABI_VERSION 11
 
 // The longest name of a function, in bytes.
 #define NC_MAX_NAME_BYTES 63
@@ -36,138 +48,96 @@
 // The most calls that one worker may have under way at once.
 #define NC_MAX_OPEN_CALLS 1024
 
-// The smallest `struct_size` of nc_call_options that is accepted: that of its first version.
+// The smallest `struct_size` of nc_call_options that the library accepts: the size of its first
+// version.
 #define NC_CALL_OPTIONS_MIN_SIZE 40
 
-// A call to run: `request` is the host's, to be freed by nc_request_free; `request_id` is its
-// number.
+// A request to run. `request` belongs to the program, which frees it by nc_request_free;
+// `request_number` is its number.
 #define NC_EVENT_REQUEST 1
 
-// A call that the request `request_id` began by nc_call_start with `tag` has ended: `status` says
-// how; `answer`, if it is NC_OK, else `error`, is the host's to free.
+// A call has ended that the request `request_number` started by nc_call_start with `tag`. `status`
+// says how. `answer` is set if it is NC_OK, otherwise `error`; both belong to the program.
 #define NC_EVENT_ANSWER 2
 
-// Nobody waits for the answer to the request `request_id` any more: `status` is
-// NC_DEADLINE_EXCEEDED if its deadline has passed, NC_CANCELLED if its caller has left.
+// The request `request_number` is cancelled. `status` is NC_DEADLINE_EXCEEDED if its deadline has
+// passed, NC_CANCELLED if its caller has left.
 #define NC_EVENT_CANCELLED 3
 
-// No more calls come: end the process.
+// No more events come: end the process.
 #define NC_EVENT_ENDED 4
 
-// The smallest `struct_size` of nc_event that is accepted: that of its first version.
+// The smallest `struct_size` of nc_event that the library accepts: the size of its first version.
 #define NC_EVENT_MIN_SIZE 56
 
-// How a call or an operation of the library ended. A call ends only with a status below
-// NC_INVALID_ARGUMENT; the other statuses are the library's own.
-enum nc_status
-#if defined(__cplusplus) || __STDC_VERSION__ >= 202311L
-  : int32_t
-#endif // defined(__cplusplus) || __STDC_VERSION__ >= 202311L
- {
-    // The operation succeeded.
-    NC_OK = 0,
-    // There is no function of this name, or it may not be called from outside.
-    NC_NOT_FOUND = 1,
-    // A body is larger than the configured limit, or the metadata are larger than 32 KiB.
-    NC_PAYLOAD_TOO_LARGE = 2,
-    // The handler failed: it returned an error or raised an exception.
-    NC_FUNCTION_FAILED = 3,
-    // The function's process died during the call.
-    NC_CONTAINER_DIED = 4,
-    // A queue or a memory budget is full.
-    NC_OVERLOADED = 5,
-    // No worker of the function is available, or the engine has stopped.
-    NC_UNAVAILABLE = 6,
-    // The deadline passed.
-    NC_DEADLINE_EXCEEDED = 7,
-    // The caller no longer waits for the answer.
-    NC_CANCELLED = 8,
-    // Calls are nested too deeply.
-    NC_DEPTH_EXCEEDED = 9,
-    // An argument is not valid.
-    NC_INVALID_ARGUMENT = 100,
-    // The request belongs to another thread.
-    NC_WRONG_THREAD = 101,
-    // The process is a fork of a worker, whose handles belong to its parent.
-    NC_FORKED = 102,
-    // Nothing is ready: wait for the descriptor to become readable, or try again.
-    NC_AGAIN = 103,
-    // The operation is not allowed in this state, such as a second reply to one request.
-    NC_INVALID_STATE = 104,
-    // The process was not started by Nightcore.
-    NC_NOT_STARTED = 105,
-    // The engine refused this process, such as for its protocol version or its token.
-    NC_REFUSED = 106,
-    // The engine has ended the session: end the process.
-    NC_ENDED = 107,
-    // The library has a defect.
-    NC_INTERNAL = 108,
-};
-#ifndef __cplusplus
-#if __STDC_VERSION__ >= 202311L
-typedef enum nc_status nc_status;
-#else
-typedef int32_t nc_status;
-#endif // __STDC_VERSION__ >= 202311L
-#endif // __cplusplus
+// The smallest `struct_size` of nc_test_request that the library accepts: the size of its first
+// version.
+#define NC_TEST_REQUEST_MIN_SIZE 88
 
-// The answer to an internal call. Opaque. Belongs to who was given it, until nc_answer_free, also
-// after the request has ended; may be used from any thread. What it hands out is valid as long as
-// the answer.
+// The answer to a call. Opaque. Belongs to the program until nc_answer_free, also after the
+// request has ended. Any thread may use it. Its body and metadata are valid as long as the answer.
 typedef struct nc_answer nc_answer;
 
-// Memory that the engine can read: an answer that is made in it is sent without a copy. Opaque.
-// Belongs to who was given it, until nc_reply_buffer or nc_buffer_free.
+// Memory that the engine can read: the library sends a reply that was made in it without a copy.
+// Opaque. Belongs to the program until nc_reply_buffer or nc_buffer_free.
 typedef struct nc_buffer nc_buffer;
 
-// Why a call or an operation failed. Opaque; given by functions that take an `nc_error **`, which
-// may be NULL. Belongs to who was given it, until nc_error_free; may be used from any thread.
+// Why a call or an operation failed. Opaque. A function that has a parameter `nc_error **error`
+// gives one to the program, which frees it by nc_error_free; the parameter may be NULL. Any thread
+// may use an error.
 typedef struct nc_error nc_error;
 
-// A call that a function of this process runs. Opaque.
+// A request: a call that a function of this process runs. Opaque.
 //
-// A handler is lent one, which is valid until the handler returns; it answers and calls on that
-// thread only, while the functions that answer no status may be used from any. nc_worker_next
-// gives one, which is valid until nc_request_free and may be used from any thread.
+// The library lends a request to a handler until the handler returns. Replies and calls are then
+// allowed on the handler's thread only; functions that only read the request are allowed on any
+// thread. nc_worker_next gives a request to the program, which frees it by nc_request_free and may
+// use it on any thread.
 //
-// What a request hands out (body, names, metadata) is valid as long as the request.
+// The body, names and metadata of a request are valid as long as the request.
 //
-// The memory of an ended request is not given back to the system but used for a later one: so a
-// handle that is used too late is found out instead of leading anywhere.
+// The library keeps the memory of a request that has ended for later requests. A handle that is
+// used too late is therefore detected, and never points to freed memory.
 typedef struct nc_request nc_request;
 
-// Says that code is to run when a request is cancelled. Opaque.
+// The registration of code that runs when a request is cancelled. Opaque. Belongs to the program
+// until nc_watch_free.
 typedef struct nc_watch nc_watch;
 
-// A worker whose calls run in an event loop of the host's, many at once. Opaque.
+// A worker whose requests run in an event loop of the program, many at the same time. Opaque.
 typedef struct nc_worker nc_worker;
 
-// A function's code. It runs on a worker thread, on several at once, and answers by nc_reply or
-// one of its kin; an answer of NC_OK without a reply is an empty answer. Any other status fails
-// the call:
+// The code of a function. The library calls it on its worker threads, on several at the same time.
 //
-// - the status of the last internal call of this request that failed: that error is passed on,
-//   with its causes;
-// - another status below NC_INVALID_ARGUMENT: the call fails with it;
-// - anything else: FUNCTION_FAILED.
+// A handler ends its request by nc_reply, nc_fail or one of the related functions, and returns
+// NC_OK. If it returns NC_OK without a reply, the caller gets an empty answer. If it returns
+// another status without a reply, the call fails:
 //
-// No exception may leave it, and its thread must not end in it: pthread_exit, and a pthread_cancel
-// of the thread, abort the process. `req` is valid until it returns, and belongs to the thread it
-// runs on.
+// - If it is the status of the last operation of this request that failed, such as a call, the
+//   caller gets that error with its causes.
+// - If it is another status below NC_INVALID_ARGUMENT, the call fails with this status.
+// - If it is any other number, the call fails with FUNCTION_FAILED.
+//
+// `req` is valid until the handler returns, and belongs to the thread that the handler runs on.
+// `user` is what nc_handle was given. A C++ exception must not leave a handler. The thread must
+// not end inside a handler: pthread_exit and pthread_cancel abort the process.
 typedef int32_t (*nc_handler)(nc_request *req, void *user);
 
-// Borrowed bytes: they belong to someone else, and are not terminated by a zero. `data` may be
-// NULL if `len` is 0.
+// A borrowed array of bytes, without a terminating zero. Whoever lends it keeps owning it. `data`
+// may be NULL if `len` is 0.
 typedef struct {
     // The first byte.
     const uint8_t *data;
-    // How many there are.
+    // The number of bytes.
     size_t len;
 } nc_bytes;
 
-// One pair of metadata. Names are 1 to 255 bytes of visible ASCII, and are sent in lower case; the
-// name ":status" in an answer sets its HTTP status. A malformed name is NC_INVALID_ARGUMENT, more
-// than 32 KiB in all NC_PAYLOAD_TOO_LARGE.
+// One pair of metadata: a name and a value.
+//
+// A name has 1 to 255 bytes of visible ASCII; the library sends it in lower case. In a reply the
+// name ":status" sets the HTTP status. A function that is given a malformed name returns
+// NC_INVALID_ARGUMENT. It returns NC_PAYLOAD_TOO_LARGE if all pairs together take more than 32
+// KiB.
 typedef struct {
     // The name.
     nc_bytes name;
@@ -175,226 +145,302 @@ typedef struct {
     nc_bytes value;
 } nc_pair;
 
-// Code that runs when a request is cancelled. It must not throw, and should be short: others wait
-// for it.
+// Code that runs when a request is cancelled. It must not throw. It should be short, because other
+// such code waits for it.
 typedef void (*nc_on_cancel)(void *user);
 
-// Options of an internal call. Set the whole struct to zero, then `struct_size`, then the fields
-// that are wanted.
+// Options of a call. Set the whole struct to zero, then set `struct_size` and the fields that you
+// need.
 typedef struct {
-    // sizeof(nc_call_options). The program's header may be older or newer than the library: a
-    // field that the program does not know is zero; one that the library does not know must be.
+    // sizeof(nc_call_options). The program's header may be older or newer than the library. The
+    // library takes fields that the program does not know as zero, and refuses a field that it
+    // does not know itself unless the field is zero.
     size_t struct_size;
-    // Ends the call if it takes longer; 0 for no limit but the request's own deadline, which
-    // always holds.
+    // The longest time that the call may take, in nanoseconds; 0 for no limit. The deadline of the
+    // request holds in any case.
     uint64_t timeout_ns;
-    // Metadata for the callee.
+    // Metadata for the called function; borrowed until the function that takes the options
+    // returns.
     const nc_pair *metadata;
-    // How many pairs of it.
+    // The number of pairs.
     size_t metadata_count;
-    // No flags are known: 0.
+    // 0: no flags are defined.
     uint32_t flags;
 } nc_call_options;
 
-// Takes the end of a call of nc_process_call_start: its status, and the answer or the reason why
-// there is none, which is then the program's, as nc_call_with gives it. It must not throw, and
-// should be short: the ends of other calls wait for it.
+// Code that takes the end of a call of nc_process_call_start: its status, and the answer or the
+// reason why there is none. Both belong to the program, as those of nc_call_with do. The code must
+// not throw. It should be short, because the ends of other calls wait for it.
 typedef void (*nc_on_answer)(void *user, int32_t status, nc_answer *answer, nc_error *error);
 
-// What happened. The host sets `struct_size`, nc_worker_next sets all other fields. A field that
-// an event does not use is 0 or NULL.
+// What happened. The program sets `struct_size`, nc_worker_next sets all other fields. A field
+// that the event does not use is 0 or NULL.
 typedef struct {
-    // sizeof(nc_event). The host's header may be older or newer than the library: the library
-    // writes only fields that the host knows, and sets those that it does not know itself to zero.
+    // sizeof(nc_event). The program's header may be older or newer than the library. The library
+    // writes only fields that the program knows, and sets fields that it does not know itself to
+    // zero.
     size_t struct_size;
-    // One of NC_EVENT_*. Pass over one that is not known.
+    // One of NC_EVENT_*. Ignore an unknown one.
     uint32_t kind;
     // NC_EVENT_ANSWER: how the call ended. NC_EVENT_CANCELLED: why.
     int32_t status;
     // NC_EVENT_REQUEST: the request.
     nc_request *request;
     // The number of the request that the event is about.
-    uint64_t request_id;
+    uint64_t request_number;
     // NC_EVENT_ANSWER: the tag of the call.
     uint64_t tag;
     // NC_EVENT_ANSWER: the answer.
     nc_answer *answer;
-    // NC_EVENT_ANSWER: why there is none.
+    // NC_EVENT_ANSWER: why there is no answer.
     nc_error *error;
 } nc_event;
+
+// A request for a test of a handler. Set the whole struct to zero, then set `struct_size` and the
+// fields that you need. The library copies everything before the handler runs.
+typedef struct {
+    // sizeof(nc_test_request), for the same reason as in nc_call_options.
+    size_t struct_size;
+    // The name of the function under test. NULL: "Test".
+    const char *function;
+    // The name of the function that makes the call. NULL: the call comes in by the gateway.
+    const char *caller;
+    // The body.
+    nc_bytes body;
+    // The metadata.
+    const nc_pair *metadata;
+    // The number of pairs.
+    size_t metadata_count;
+    // The time left until the deadline, in nanoseconds; it does not pass. 0: no deadline.
+    uint64_t time_left_ns;
+    // NC_CANCELLED or NC_DEADLINE_EXCEEDED: the request is cancelled for this reason from the
+    // start. NC_OK: it is not cancelled.
+    int32_t cancel_reason;
+    // 0: no flags are defined.
+    uint32_t flags;
+    // The test double: it handles each call that the handler makes. Its own request has the name,
+    // the body and the metadata of that call, so it can replace several functions. NULL: every
+    // call fails with NC_NOT_FOUND.
+    nc_handler callee;
+    // The `user` of `callee`.
+    void *callee_user;
+} nc_test_request;
 
 #ifdef __cplusplus
 extern "C" {
 #endif // __cplusplus
 
-// The NC_ABI_VERSION of the library that is loaded. It has all that this header declares if it is
-// at least the header's NC_ABI_VERSION.
+// Returns the NC_ABI_VERSION of the loaded library. If it is at least this header's
+// NC_ABI_VERSION, the library has every function that this header declares.
 uint32_t nc_abi_version(void);
 
-// The version of Nightcore that the loaded library belongs to, such as "0.1.0". Valid for good.
+// Returns the version of Nightcore that the loaded library belongs to, such as "0.1.0". The text
+// is static: never free it.
 const char *nc_version(void);
 
 // The name of a status, such as "NOT_FOUND"; "UNKNOWN" for a number that is none. Valid for good.
 const char *nc_status_name(int32_t status);
 
-// Registers the handler of a function. `name` is copied. `user` is handed to the handler and must
-// stay valid while functions are served. Call it before nc_serve, from any thread.
+// Registers the handler of a function, from any thread, before nc_serve. The library copies
+// `name`. It passes `user` to every call of the handler, so `user` must stay valid while the
+// process serves.
 //
-// NC_INVALID_ARGUMENT: the name is not one, or has a handler already. The reason is also on
-// standard error.
+// Returns NC_INVALID_ARGUMENT if `name` cannot name a function or has a handler already. The
+// library also writes the reason to standard error.
 int32_t nc_handle(const char *name, nc_handler handler, void *user);
 
-// Serves until the engine ends this process. The calling thread becomes the launching thread;
-// handlers run on threads that the library makes when the engine asks for them.
+// Serves requests until the engine ends this process. The calling thread becomes the launching
+// thread. The library creates the threads for handlers when the engine asks for them.
 //
-// Answers the exit code for main, not a status: 0 for a normal end; 1 if the engine went away or
-// cannot be reached; 2 if the process was started wrongly or refused, such as when it has no
-// handler for its function. When it is not 0 the reason has been printed to standard error.
+// Returns the process exit code for main, not an `NC_*` status: 0 after a normal end; 1 if the
+// engine is gone or cannot be reached; 2 if the process was started in a wrong way or refused, for
+// example because it has no handler for its function. If the code is not 0, the library has
+// written the reason to standard error.
 int32_t nc_serve(void);
 
-// The body. Empty too if the request has ended.
+// Returns the body. It is empty if the request has ended.
 nc_bytes nc_request_body(const nc_request *req);
 
-// The name of the function that was called, which is the one this process runs.
+// Returns the name of the function that was called.
 nc_bytes nc_request_function(const nc_request *req);
 
-// Whether another function made the call; if not, it came in by the gateway.
+// Returns true if another function made the call, false if it came in by the gateway.
 bool nc_request_is_internal(const nc_request *req);
 
-// The name of the function that made the call; empty if it came in by the gateway.
+// Returns the name of the function that made the call. It is empty if the call came in by the
+// gateway.
 nc_bytes nc_request_caller(const nc_request *req);
 
-// The first value of the metadata with this name, to `value`.
+// Writes the first value of the metadata with this name to `value`.
 //
-// NC_NOT_FOUND: there is none; `value` is then empty.
+// Returns NC_NOT_FOUND if there is none; `value` is then empty.
 int32_t nc_request_metadata(const nc_request *req, const char *name, nc_bytes *value);
 
-// How many pairs of metadata there are.
+// Returns the number of pairs of metadata.
 size_t nc_request_metadata_count(const nc_request *req);
 
-// The pair of metadata at `index`, in their order, to `pair`.
+// Writes the pair of metadata at `index` to `pair`. Pairs keep the order in which they were sent.
 //
-// NC_NOT_FOUND: there are not as many.
+// Returns NC_NOT_FOUND if `index` is not below the number of pairs.
 int32_t nc_request_metadata_at(const nc_request *req, size_t index, nc_pair *pair);
 
-// Nanoseconds until the deadline of the call: 0 when it has passed, UINT64_MAX if there is none.
+// Returns the nanoseconds until the deadline of the call: 0 if it has passed, UINT64_MAX if the
+// call has no deadline.
 uint64_t nc_request_time_left_ns(const nc_request *req);
 
-// Whether nobody waits for the answer any more: the caller has left or the deadline has passed. A
-// load of a word, cheap enough for a loop. True too if the request has ended.
+// Returns true if the request is cancelled: nobody waits for its reply any more, because the
+// caller has left or the deadline has passed. Also true if the request has ended. It costs one
+// load from memory, so a loop can afford it. Any thread may call it.
 bool nc_request_cancelled(const nc_request *req);
 
-// Why nobody waits for the answer any more: NC_DEADLINE_EXCEEDED if the deadline has passed,
-// NC_CANCELLED if the caller has left, NC_OK if somebody still waits. As cheap as
-// nc_request_cancelled, and from any thread.
+// Returns why the request is cancelled: NC_DEADLINE_EXCEEDED if the deadline has passed,
+// NC_CANCELLED if the caller has left, NC_OK if the request is not cancelled. It costs as little
+// as nc_request_cancelled. Any thread may call it.
 //
-// NC_INVALID_STATE: the request has ended.
+// Returns NC_INVALID_STATE if the request has ended.
 int32_t nc_request_cancel_reason(const nc_request *req);
 
-// The number of a request of nc_worker_next, by which later events name it; 0 for a handler's.
+// Returns the number of a request that nc_worker_next gave. Later events name the request by it,
+// as `request_number`. It is 0 for the request of a handler. It is not the id of the call: see
+// nc_request_call_id.
+uint64_t nc_request_number(const nc_request *req);
+
+// The old name of nc_request_number.
+NC_DEPRECATED("use nc_request_number; nc_request_call_id returns the id of the call")
 uint64_t nc_request_id(const nc_request *req);
 
-// The id of the call, 16 hexadecimal digits, which the calls that it makes have as well, and all
-// below: that of the call from outside with which it began. Its client has it in the header
-// X-Nightcore-Call. Empty if the request has ended.
+// Returns the call id: 16 hexadecimal digits. A call from outside and all calls below it share one
+// id; the client gets it in the header X-Nightcore-Call. The text is valid as long as the request.
+// It is empty if the request has ended.
 const char *nc_request_call_id(const nc_request *req);
 
-// Writes a text to standard error, from where it comes to the function's log, each of its lines
-// with the id of the call. It may be used from any thread. NC_INVALID_STATE: the request has
-// ended.
+// Writes a text to standard error. Each of its lines reaches the function's log with the call id,
+// so that `nightcore logs --call ID` finds it. Any thread may call it.
+//
+// Returns NC_INVALID_STATE if the request has ended.
 int32_t nc_log(const nc_request *req, const char *text);
 
-// Ends a request of nc_worker_next; takes NULL. If it was not answered its call fails, with the
-// reason why its last answer was refused, if one was. A handler's request ends by itself and is
-// left alone.
+// Frees a request that nc_worker_next gave; takes NULL. If the request has no reply, its call
+// fails. If the last reply was refused, the failure says why. The request of a handler ends by
+// itself: this function leaves it alone.
 void nc_request_free(nc_request *req);
 
-// Has `run` called with `user` when nobody waits for the answer to a handler's request any more:
-// the caller has left or the deadline has passed. On the handler's thread only. It is called once,
-// some milliseconds later, on a thread of the library's that calls all such code of the process,
-// one after the other; or here and now if the request is cancelled already. So it may run while
-// the handler does, and may use of the request what any thread may.
+// Runs code once when the request of a handler is cancelled: the library calls `run` with `user`.
+// Allowed on the handler's thread only.
 //
-// The watch, in `watch`, is the caller's, to be freed by nc_watch_free before what `user` points
-// to goes. It ends in any case when the handler returns. While any is there the library looks for
-// cancellations a thousand times a second; nothing does otherwise.
+// The library calls `run` a few milliseconds after the cancellation, on a thread of its own that
+// runs all such code of the process one after the other. If the request is cancelled already, this
+// function calls `run` itself. `run` may therefore run at the same time as the handler, and may
+// use the request in the ways that are allowed on any thread.
 //
-// NC_INVALID_STATE: the request has ended, or is one of nc_worker_next, which is told by
-// NC_EVENT_CANCELLED. NC_OVERLOADED: the thread cannot be made.
+// `*watch` belongs to the program: free it by nc_watch_free before the memory behind `user` goes
+// away. When the handler returns, the library never starts `run` any more. While a watch exists,
+// the library looks for cancellations every millisecond; otherwise it never does.
+//
+// Returns NC_INVALID_STATE if the request has ended or came from nc_worker_next, which reports a
+// cancellation by NC_EVENT_CANCELLED. Returns NC_OVERLOADED if the thread cannot be created.
 int32_t nc_request_on_cancel(nc_request *req, nc_on_cancel run, void *user, nc_watch **watch);
 
-// Frees a watch; takes NULL. From here on its code does not run any more: if it runs now on
-// another thread, this waits for its end. From any thread, also from that code itself.
+// Frees a watch; takes NULL. Afterwards its code does not run any more. If the code is running on
+// another thread, this function waits for its end. Any thread may call it, also the code itself.
 void nc_watch_free(nc_watch *watch);
 
-// Makes an error, for nc_pass_on: of the function `function`, or of the host's own if that is
-// empty or NULL. `message` may be NULL; what is not UTF-8 in it is replaced. The texts are copied;
-// the error, in `error`, is the caller's.
+// Makes an error, for nc_pass_on. `function` names the function that failed; NULL or "" stands for
+// the program itself. `message` may be NULL; bytes in it that are not UTF-8 are replaced. The
+// library copies both texts. `*error` belongs to the program: free it by nc_error_free.
 //
-// NC_INVALID_ARGUMENT: no call ends with this status, or `function` is not UTF-8.
+// Returns NC_INVALID_ARGUMENT if no call can end with `status`, or `function` is not UTF-8.
 int32_t nc_error_new(int32_t status, const char *function, const char *message, nc_error **error);
 
-// Adds a cause behind those that an error has; takes what nc_error_new takes. For one thread at a
-// time.
-int32_t nc_error_add_cause(nc_error *error, int32_t status, const char *function, const char *message);
+// Adds a cause behind those that `error` has. The parameters are those of nc_error_new. No other
+// thread may use the error at the same time.
+int32_t nc_error_add_cause(nc_error *error,
+                           int32_t status,
+                           const char *function,
+                           const char *message);
 
-// The status. NC_OK for NULL.
+// Returns the status. NC_OK for NULL.
 int32_t nc_error_status(const nc_error *error);
 
-// What happened, for a person. Valid as long as the error; empty for NULL.
+// Returns what happened, in words for people. The text is valid as long as the error. It is empty
+// for NULL.
 const char *nc_error_message(const nc_error *error);
 
-// The name of the function whose call failed; empty if the error is the library's own. Valid as
-// long as the error.
+// Returns the name of the function whose call failed. The text is valid as long as the error. It
+// is empty if the library itself reports the error.
 const char *nc_error_function(const nc_error *error);
 
-// How many errors of functions beneath led to this one.
+// Returns the number of causes: the errors of called functions that led to this one.
 size_t nc_error_cause_count(const nc_error *error);
 
-// The cause at `index`, the nearest first; it has a function, a status and a message, and no
-// causes of its own. Borrowed: valid as long as the error, and not to be freed. NULL if there are
-// not as many.
+// Returns the cause at `index`, the nearest first. It has a function, a status and a message, and
+// no causes of its own. It is borrowed: valid as long as the error; do not free it. NULL if
+// `index` is not below the number of causes.
 const nc_error *nc_error_cause_at(const nc_error *error, size_t index);
 
 // Frees an error; takes NULL.
 void nc_error_free(nc_error *error);
 
-// The body.
+// Returns the body. It is empty for NULL.
 nc_bytes nc_answer_body(const nc_answer *answer);
 
-// The HTTP status that the function chose; 200 if it chose none, 0 for NULL. An answer with any
-// status is an answer: the call has gone well.
-uint32_t nc_answer_status(const nc_answer *answer);
+// Returns the HTTP status that the function chose: 200 if it chose none, 0 for NULL. A call that
+// was answered with any HTTP status has succeeded; nc_answer_check makes an error of 400 and
+// above.
+uint32_t nc_answer_http_status(const nc_answer *answer);
 
-// The first value of the metadata with this name, to `value`.
+// The old name of nc_answer_http_status.
+NC_DEPRECATED("use nc_answer_http_status") uint32_t nc_answer_status(const nc_answer *answer);
+
+// Makes an error of an answer whose HTTP status is 400 or more. `function` is the name of the
+// function that gave the answer.
 //
-// NC_NOT_FOUND: there is none; `value` is then empty.
+// Returns NC_OK if the HTTP status is below 400. Otherwise returns NC_FUNCTION_FAILED, and the
+// error says "answered with HTTP status 404: " and the first 200 characters of a text body. A
+// handler that returns this status passes the error on, as it does with the error of a call. `req`
+// is the request of the handler, or NULL for an answer to nc_process_call. `error` may be NULL;
+// `*error` belongs to the program. The answer stays the program's.
+int32_t nc_answer_check(nc_request *req,
+                        const char *function,
+                        const nc_answer *answer,
+                        nc_error **error);
+
+// Writes the first value of the metadata with this name to `value`.
+//
+// Returns NC_NOT_FOUND if there is none; `value` is then empty.
 int32_t nc_answer_metadata(const nc_answer *answer, const char *name, nc_bytes *value);
 
-// How many pairs of metadata there are.
+// Returns the number of pairs of metadata.
 size_t nc_answer_metadata_count(const nc_answer *answer);
 
-// The pair of metadata at `index`, in their order, to `pair`.
+// Writes the pair of metadata at `index` to `pair`. Pairs keep the order in which they were sent.
 //
-// NC_NOT_FOUND: there are not as many.
+// Returns NC_NOT_FOUND if `index` is not below the number of pairs.
 int32_t nc_answer_metadata_at(const nc_answer *answer, size_t index, nc_pair *pair);
 
 // Frees an answer; takes NULL.
 void nc_answer_free(nc_answer *answer);
 
-// Calls a function of this name with a body of `count` parts, one after the other, and waits for
-// its answer. The wait lends the worker's place to another call. On a handler's thread only.
+// Calls a function and waits for its answer, on a handler's thread only. The body of the call is
+// `count` parts, one after the other; `parts` may be NULL if `count` is 0. When nc_call returns,
+// the library has copied or sent the parts. While the handler waits, another call may use its
+// slot.
 //
-// `parts` may be NULL if `count` is 0; what they hold has been copied or sent when the function
-// returns. NC_OK: `answer` is the caller's, to be freed by nc_answer_free. Otherwise `answer` is
-// NULL, and a handler that returns the status passes the error on.
+// Returns NC_OK if the function answered: `*answer` then belongs to the program, which frees it by
+// nc_answer_free. Otherwise `*answer` is NULL, and a handler that returns the status passes the
+// error on.
 //
-// NC_NOT_FOUND: there is no function of this name, or no function can have it. NC_INVALID_STATE:
-// the request has been answered or has ended, or is one of nc_worker_next.
-int32_t nc_call(nc_request *req, const char *name, const nc_bytes *parts, size_t count, nc_answer **answer);
+// Returns NC_NOT_FOUND if no function has this name. Returns NC_INVALID_STATE if the request has a
+// reply, has ended, or came from nc_worker_next. Other statuses say how the call failed.
+int32_t nc_call(nc_request *req,
+                const char *name,
+                const nc_bytes *parts,
+                size_t count,
+                nc_answer **answer);
 
-// As nc_call, with options, which may be NULL, and the reason in `error`, which may be NULL. An
-// error is the caller's, to be freed by nc_error_free; without one `*error` is set to NULL.
+// Does what nc_call does, with options and with the reason of a failure. `options` and `error` may
+// be NULL. After a failure `*error` belongs to the program, which frees it by nc_error_free; after
+// NC_OK it is NULL.
 int32_t nc_call_with(nc_request *req,
                      const char *name,
                      const nc_bytes *parts,
@@ -403,12 +449,12 @@ int32_t nc_call_with(nc_request *req,
                      nc_answer **answer,
                      nc_error **error);
 
-// Calls a function without waiting. Its answer comes with this tag, which the caller chooses: by
-// nc_next_answer to a handler, by nc_worker_next to an event loop. Any number of calls, up to
-// 1024, may be under way. Answering the request cancels those that are.
+// Starts a call without waiting for its answer. The program chooses `tag` to recognize the answer:
+// a handler gets it from nc_next_answer, an event loop as NC_EVENT_ANSWER. At most 1024 calls may
+// be under way at the same time. A reply cancels the calls that are still under way.
 //
-// `options` and `error` may be NULL, as for nc_call_with. NC_OK: the call is under way. Otherwise
-// no answer will come.
+// `parts`, `options` and `error` are those of nc_call_with. Returns NC_OK if the call is under
+// way. After any other status no answer will come.
 int32_t nc_call_start(nc_request *req,
                       uint64_t tag,
                       const char *name,
@@ -417,38 +463,39 @@ int32_t nc_call_start(nc_request *req,
                       const nc_call_options *options,
                       nc_error **error);
 
-// Says that the answer to a call of an event loop, which nc_call_start began with this tag, is not
-// wanted any more. It and all calls below it are cancelled; its event still comes, with
-// NC_CANCELLED unless it has just ended otherwise. A call that has ended already is left alone.
+// Cancels a call that an event loop started with this tag, and all calls below it. Its event still
+// comes, with NC_CANCELLED unless the call ended in another way just before. A call that has ended
+// is left alone.
 //
-// NC_INVALID_STATE: the request has been answered or has ended, or is a handler's.
+// Returns NC_INVALID_STATE if the request has a reply, has ended, or belongs to a handler.
 int32_t nc_call_cancel(nc_request *req, uint64_t tag);
 
-// Waits for the next answer to a call that nc_call_start began, in the order they arrive. On a
-// handler's thread only. `timeout_ns`: how long to wait; 0 only looks, UINT64_MAX waits for good,
-// and lends the worker's place meanwhile.
+// Waits for the next answer to a call that nc_call_start started, on a handler's thread only.
+// Answers come in the order in which they arrive. `timeout_ns` is the longest wait: 0 never waits,
+// UINT64_MAX waits without a limit and lets another call use the handler's slot.
 //
-// Answers the status of that call: NC_OK with its answer in `answer`, or how it failed, with the
-// reason in `error`, which may be NULL; `tag` is the call's. Statuses from NC_INVALID_ARGUMENT on
-// are about the waiting itself, and leave `tag` alone: NC_AGAIN: the time has passed.
-// NC_INVALID_STATE: no call is under way.
+// Returns how that call ended, and writes its tag to `tag`: NC_OK with the answer in `*answer`, or
+// its status with the reason in `*error`, which may be NULL. Both belong to the program. A status
+// of NC_INVALID_ARGUMENT or above is about the wait itself and leaves `tag` alone: NC_AGAIN if the
+// time has passed, NC_INVALID_STATE if no call is under way.
 int32_t nc_next_answer(nc_request *req,
                        uint64_t timeout_ns,
                        uint64_t *tag,
                        nc_answer **answer,
                        nc_error **error);
 
-// As nc_call_with, outside of any request: from any thread of a process that serves, also while
-// none of its handlers runs. The call has no request above it, so the end of a request does not
-// cancel it. Its deadline is the function's own timeout, or sooner by `options`.
+// Calls a function outside of any request, and waits for its answer. Any thread of a process that
+// serves may call it, also while no handler runs. The parameters are those of nc_call_with. No
+// request is above the call, so the end of a request does not cancel it. Its deadline is the
+// called function's own timeout, or an earlier one by `options`.
 //
-// Such calls can be made until the process ends, also after nc_serve has returned; with an event
-// loop until nc_worker_free, or longer if there was one before. The first one makes a channel, and
-// a thread of the library's, nc-caller.
+// Such calls are possible until the process ends, also after nc_serve has returned. With an event
+// loop they are possible until nc_worker_free, and beyond it if the process has made one before.
+// The first one creates a channel, and a thread of the library, nc-caller.
 //
-// NC_INVALID_STATE: the process does not serve, or this is the thread of nc_on_answer, which must
-// not wait. NC_OVERLOADED: 1024 such calls are under way. NC_UNAVAILABLE: the engine has gone, or
-// is too old.
+// Returns NC_INVALID_STATE if the process does not serve, or on the thread of nc_on_answer, which
+// must not wait. Returns NC_OVERLOADED if 1024 such calls are under way. Returns NC_UNAVAILABLE if
+// the engine is gone or too old.
 int32_t nc_process_call(const char *name,
                         const nc_bytes *parts,
                         size_t count,
@@ -456,11 +503,12 @@ int32_t nc_process_call(const char *name,
                         nc_answer **answer,
                         nc_error **error);
 
-// As nc_process_call, without waiting: `done` is called with `user` when the call has ended, once,
-// on the thread nc-caller, maybe before this function returns. `call`, which may be NULL, is given
-// the call's number, for nc_process_call_cancel.
+// Starts a call outside of any request without waiting for its answer. When the call has ended,
+// the library calls `done` once with `user`, on the thread nc-caller, perhaps before this function
+// returns. It writes the number of the call to `call`, for nc_process_call_cancel; `call` may be
+// NULL.
 //
-// NC_OK: the call is under way. Otherwise `done` is not called.
+// Returns NC_OK if the call is under way. After any other status the library does not call `done`.
 int32_t nc_process_call_start(const char *name,
                               const nc_bytes *parts,
                               size_t count,
@@ -470,114 +518,147 @@ int32_t nc_process_call_start(const char *name,
                               uint64_t *call,
                               nc_error **error);
 
-// Says that the answer to a call of nc_process_call_start is not wanted any more. It and all calls
-// below it are cancelled; it still ends, with NC_CANCELLED unless it has just ended otherwise. A
-// call that has ended already is left alone. From any thread.
+// Cancels a call of nc_process_call_start, and all calls below it. `done` still runs, with
+// NC_CANCELLED unless the call ended in another way just before. A call that has ended is left
+// alone. Any thread may call it.
 int32_t nc_process_call_cancel(uint64_t call);
 
-// Answers with this body, which has been copied when the function returns. A request is answered
-// once; calls it has under way are cancelled. To an event loop the answer goes at once, from a
-// handler when it returns.
+// Replies with this body. When nc_reply returns, the library has copied the body. A request takes
+// one reply; calls that it has under way are cancelled. The reply of a handler is sent when the
+// handler returns, that of an event loop at once.
 //
-// NC_PAYLOAD_TOO_LARGE: over the limit for bodies; the request can still be answered otherwise.
-// NC_INVALID_STATE: it has been answered or has ended.
+// Returns NC_PAYLOAD_TOO_LARGE if the body is over the limit; another reply is still possible.
+// Returns NC_INVALID_STATE if the request has a reply or has ended.
 int32_t nc_reply(nc_request *req, nc_bytes body);
 
-// As nc_reply, with a body of `count` parts, one after the other, and metadata. A pair named
-// ":status" sets the HTTP status, such as "404". Arrays may be NULL if their count is 0.
+// Does what nc_reply does, with a body of `count` parts, one after the other, and with metadata.
+// `parts` and `metadata` may be NULL if their count is 0. The pair ":status" sets the HTTP status;
+// nc_reply_http is shorter.
 int32_t nc_reply_with(nc_request *req,
                       const nc_bytes *parts,
                       size_t count,
                       const nc_pair *metadata,
                       size_t metadata_count);
 
-// As nc_reply_with, with the first `len` bytes of a buffer as the body, which is not copied. The
-// buffer is taken in any case, whatever the function answers.
+// Does what nc_reply does, with an HTTP status from 200 to 599 and, unless it is NULL, a content
+// type: `return nc_reply_http(req, 404, "text/plain; charset=utf-8", NC_LITERAL("no such
+// user"));`. The call succeeds whatever the HTTP status is, and nothing is written to the log.
+//
+// Returns NC_INVALID_ARGUMENT if the HTTP status is not from 200 to 599.
+int32_t nc_reply_http(nc_request *req,
+                      uint32_t http_status,
+                      const char *content_type,
+                      nc_bytes body);
+
+// Does what nc_reply_with does, with the first `len` bytes of a buffer as the body, which is not
+// copied. The library takes the buffer, whatever status it returns.
 int32_t nc_reply_buffer(nc_request *req,
                         nc_buffer *buffer,
                         size_t len,
                         const nc_pair *metadata,
                         size_t metadata_count);
 
-// Answers with the error FUNCTION_FAILED and this message, of which callers see up to 512 bytes;
-// the function's log has it, too, in a line with the id of the call. For reasons that callers may
-// know: see nc_fail_unexpectedly for others. NC_OK: the request is answered, and what the handler
-// then returns says nothing more, so `return nc_fail(req, "no such user");` is fine.
+// Fails the call with FUNCTION_FAILED and this message. Callers see up to 512 bytes of it, and the
+// function's log has it in a line with the call id. Use nc_fail_unexpectedly for a reason that
+// callers must not know. NC_OK means that the call fails; the handler's return value then has no
+// effect, so `return nc_fail(req, "no such user");` is correct.
 int32_t nc_fail(nc_request *req, const char *message);
 
-// Answers with the error FUNCTION_FAILED for a reason that is not meant for callers, such as the
-// text of an exception: `message` goes to the function's log, and callers see the id by which it
-// is found there. A function with `expose_errors = true` tells it to callers, as nc_fail does.
-// Otherwise as nc_fail.
+// Fails the call with FUNCTION_FAILED for a reason that is not meant for callers, such as the text
+// of an exception. `message` goes to the function's log. Callers get the `nightcore logs` command
+// that finds it. A function with `expose_errors = true` shows the message to its callers, too.
 int32_t nc_fail_unexpectedly(nc_request *req, const char *message);
 
-// Answers with an error of an internal call, as when a handler returns its status: callers see
-// that this function failed, and `error` and its causes as the reason. `error` stays the caller's.
+// Fails the call with the error of a call that this handler made. Callers see that this function
+// failed, with `error` and its causes as the reason. A handler that returns the status of a failed
+// call does the same. `error` stays the program's.
 int32_t nc_pass_on(nc_request *req, const nc_error *error);
 
-// Takes room for a body of up to `capacity` bytes, to `buffer`. Worth it from about 64 KiB on.
-// The memory is not initialized.
+// Allocates a buffer for a body of up to `capacity` bytes. It pays off from about 64 KiB. The
+// memory is not initialized. `*buffer` belongs to the program.
 //
-// NC_PAYLOAD_TOO_LARGE: over the limit for bodies. NC_OVERLOADED: this process has no more memory
-// to share.
+// Returns NC_PAYLOAD_TOO_LARGE if `capacity` is over the limit for bodies. Returns NC_OVERLOADED
+// if the process has no shared memory left.
 int32_t nc_buffer_new(nc_request *req, size_t capacity, nc_buffer **buffer);
 
-// The memory to fill; valid as long as the buffer. NULL for NULL.
+// Returns the memory to fill. It is valid as long as the buffer. NULL for NULL.
 uint8_t *nc_buffer_data(nc_buffer *buffer);
 
-// How many bytes it has; 0 for NULL.
+// Returns the number of bytes of a buffer. 0 for NULL.
 size_t nc_buffer_capacity(const nc_buffer *buffer);
 
-// Frees a buffer that is not to be sent; takes NULL.
+// Frees a buffer that was not sent; takes NULL.
 void nc_buffer_free(nc_buffer *buffer);
 
-// Connects to the engine, for a host with an event loop of its own; use either this or nc_serve.
-// `names`: the `count` functions that this program has handlers for. The worker, in `worker`, is
-// the caller's, to be freed by nc_worker_free. `error` may be NULL.
+// Connects to the engine, for a program with an event loop of its own. A process uses either this
+// or nc_serve. `names` are the `count` functions that this program has code for. `*worker` belongs
+// to the program, which frees it by nc_worker_free. `error` may be NULL.
 //
-// NC_NOT_STARTED, NC_REFUSED, NC_INVALID_ARGUMENT, NC_INVALID_STATE: started wrongly: print the
-// message and exit with
-// 2. NC_UNAVAILABLE, NC_ENDED: the engine is gone: exit with 1.
-int32_t nc_worker_open(const char *const *names, size_t count, nc_worker **worker, nc_error **error);
+// Returns NC_NOT_STARTED, NC_REFUSED, NC_INVALID_ARGUMENT or NC_INVALID_STATE if the process was
+// started in a wrong way: print the message and exit with 2. Returns NC_UNAVAILABLE or NC_ENDED if
+// the engine is gone: exit with 1.
+int32_t nc_worker_open(const char *const *names,
+                       size_t count,
+                       nc_worker **worker,
+                       nc_error **error);
 
-// The descriptor to wait on; it belongs to the library. When it is readable call nc_worker_next
-// with a timeout of 0 until it answers NC_AGAIN. Never read it. -1 for NULL.
+// Returns the descriptor to wait on. It belongs to the library: never read or close it. When it is
+// readable, call nc_worker_next with a timeout of 0 until it returns NC_AGAIN. -1 for NULL.
 int nc_worker_fd(const nc_worker *worker);
 
-// The name of the function to run. Valid as long as the worker.
+// Returns the name of the function to run. It is valid as long as the worker.
 nc_bytes nc_worker_function(const nc_worker *worker);
 
-// The next event, to `event`, whose `struct_size` is set. `timeout_ns`: how long to wait; with 0
-// it never sleeps, UINT64_MAX waits for good. For one thread at a time.
+// Writes the next event to `event`, whose `struct_size` is set. `timeout_ns` is the longest wait:
+// 0 never sleeps, UINT64_MAX waits without a limit. One thread at a time may call it.
 //
-// When no request can go on without a message, as each waits for the answer to a call or there is
-// none, it may look for one first, for at most 25 us and at times not at all: see nc_worker_looks.
+// If every request waits for the answer to a call, or there is no request, the function may spin
+// for up to 25 us before it sleeps or returns: see nc_worker_spins.
 //
-// NC_AGAIN: no event now: the time has passed, or a signal came.
+// Returns NC_AGAIN if there is no event: the time has passed, or a signal came.
 int32_t nc_worker_next(nc_worker *worker, uint64_t timeout_ns, nc_event *event);
 
-// Takes all that has come: up to `max` events, to `events`, and their number to `count`. If that
-// is less than `max` nothing is left. The `struct_size` of the first is set; it holds for all.
-// It never sleeps, and may look as nc_worker_next does. For one thread at a time, which calls
-// nc_worker_next as well whenever nc_worker_fd is readable.
+// Takes all events that have come: writes up to `max` of them to `events`, and their number to
+// `count`. A number below `max` means that none is left. The `struct_size` of the first event is
+// set and holds for all. The function never sleeps; it may spin as nc_worker_next does. One thread
+// at a time may call it, and that thread must also call nc_worker_next whenever nc_worker_fd is
+// readable.
 //
-// NC_AGAIN: no event now.
+// Returns NC_AGAIN if there is no event.
 int32_t nc_worker_next_many(nc_worker *worker, nc_event *events, size_t max, size_t *count);
 
-// A descriptor for a thread that waits for messages only, and not for longer than some
-// milliseconds: by epoll_wait at this descriptor itself, after nc_worker_next_many has found
-// nothing. While a thread waits so a message wakes it, and not those that wait at nc_worker_fd.
-// It belongs to the library. -1 for NULL.
+// Returns a descriptor for a thread that waits for messages only, for a few milliseconds at most:
+// call epoll_wait on this descriptor itself after nc_worker_next_many has found nothing. While a
+// thread waits there, a message wakes that thread and none that waits on nc_worker_fd. The
+// descriptor belongs to the library. -1 for NULL.
 int nc_worker_message_fd(const nc_worker *worker);
 
-// 1: nc_worker_next looks, as the channel of this process is of rings. Then a host gains by
-// calling it with a timeout of 0 once more before it waits, when its handlers have made their
-// calls and answered: what comes meanwhile need not wake it. It may as well only wait at the
-// descriptor. 0: it does not, or `worker` is NULL.
-int32_t nc_worker_looks(const nc_worker *worker);
+// Returns true if nc_worker_next spins before it sleeps, which it does if the channel of this
+// process is made of rings. Such a program gains by calling nc_worker_next with a timeout of 0
+// once more before it parks, when its handlers have made their calls and sent their replies: a
+// message that comes meanwhile does not have to wake it. False for NULL.
+bool nc_worker_spins(const nc_worker *worker);
+
+// The old name of nc_worker_spins, which it returns as 1 or 0.
+NC_DEPRECATED("use nc_worker_spins") int32_t nc_worker_looks(const nc_worker *worker);
 
 // Frees a worker; takes NULL. Requests and answers that it gave stay valid until they are freed.
 void nc_worker_free(nc_worker *worker);
+
+// Runs a handler without an engine, for tests: calls `handler` with a request that `request`
+// describes, and with `user`. No engine, no nc_handle and no nc_serve is needed. The handler and
+// the test double run on the calling thread. Calls that the handler starts by nc_call_start are
+// answered in the order in which they were started. nc_process_call returns NC_INVALID_STATE.
+//
+// Returns NC_OK if the handler replied: `*answer` then belongs to the program, which frees it by
+// nc_answer_free. Otherwise returns the status that the caller would get, and `*error` has the
+// reason that the caller would get with `expose_errors = true`; `error` may be NULL. Returns
+// NC_INVALID_ARGUMENT if `request` is not valid.
+int32_t nc_test_run(const nc_test_request *request,
+                    nc_handler handler,
+                    void *user,
+                    nc_answer **answer,
+                    nc_error **error);
 
 #ifdef __cplusplus
 }  // extern "C"

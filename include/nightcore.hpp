@@ -1,8 +1,7 @@
-// Nightcore for C++17: handlers of functions that call each other. Header-only, over nightcore.h. See
-// docs/cpp.md.
+// Nightcore for C++17: handlers of functions that call each other. Header-only, over nightcore.h.
+// docs/cpp.md shows how to use it, nightcore_testing.hpp tests handlers without an engine.
 //
-// Objects that own something are move-only and free it. What they hand out as std::string_view is borrowed
-// and valid as long as the object it is asked of.
+// A std::string_view that an object returns is borrowed: it is valid as long as the object.
 
 #ifndef NIGHTCORE_HPP
 #define NIGHTCORE_HPP
@@ -29,10 +28,11 @@
 
 namespace nightcore {
 
-// Pairs of a name and a value, in their order. Names are visible ASCII, and sent in lower case.
+// Ordered pairs of a name and a value. Names are visible ASCII; the library sends them in lower
+// case.
 using Metadata = std::vector<std::pair<std::string, std::string>>;
 
-// An error of a function beneath the one that was called.
+// The error of a called function that led to another error.
 struct Cause {
     std::string function;
     std::int32_t status;
@@ -56,14 +56,14 @@ inline nc_bytes lend(std::string_view text) noexcept {
     return {reinterpret_cast<const std::uint8_t *>(text.data()), text.size()};
 }
 
-// The error FUNCTION_FAILED with this message; null if there is no memory for it.
+// Returns the error FUNCTION_FAILED with this message; null if there is no memory for it.
 inline nc_error *failure(const std::string &message) noexcept {
     nc_error *error = nullptr;
     nc_error_new(NC_FUNCTION_FAILED, nullptr, message.c_str(), &error);
     return error;
 }
 
-// The pairs that an array of the C interface points to: `texts` must outlive them.
+// Returns the pairs for the C interface, which point into `texts`.
 inline std::vector<nc_pair> lend(const Metadata &texts) {
     std::vector<nc_pair> pairs;
     pairs.reserve(texts.size());
@@ -73,14 +73,17 @@ inline std::vector<nc_pair> lend(const Metadata &texts) {
 
 } // namespace detail
 
-// Why a call or an operation failed, or why a handler fails. A handler that does not catch the error of a call
-// passes it on: its caller sees that this function failed, and that error and its causes as the reason.
+// Why a call or an operation failed, or why a handler fails.
+//
+// If a handler does not catch the error of a call, its caller sees that this function failed, with
+// that error and its causes as the reason. Copies share their state.
 class Error : public std::exception {
 public:
-    // A failure of the handler's own, to throw: callers get FUNCTION_FAILED with this message.
-    explicit Error(const std::string &message) : Error(NC_FUNCTION_FAILED, detail::failure(message)) {}
+    // The error of a handler, to throw: callers get FUNCTION_FAILED with this message.
+    explicit Error(const std::string &message)
+        : Error(NC_FUNCTION_FAILED, detail::failure(message)) {}
 
-    // Takes `error`, which may be null.
+    // Takes ownership of `error`, which may be null.
     Error(std::int32_t status, nc_error *error) : state_(std::make_shared<State>()) {
         state_->error.reset(error);
         state_->status = status;
@@ -91,30 +94,32 @@ public:
         state_->what += std::string(": ") + nc_error_message(error);
     }
 
-    // A failure of the library's own, which has no object of the C interface.
+    // An error of this header, which has no object of the C interface.
     Error(std::int32_t status, const std::string &message) : Error(status, nullptr) {
         state_->message = message;
         state_->what += ": " + message;
     }
 
-    // One of NC_NOT_FOUND, ...
+    // NC_NOT_FOUND and so on.
     std::int32_t status() const noexcept { return state_->status; }
-    // "NOT_FOUND", ...
+    // "NOT_FOUND" and so on.
     const char *status_name() const noexcept { return nc_status_name(state_->status); }
-    // The function whose call failed; empty if the error is the library's own.
+    // The function whose call failed; empty if the library itself reports the error.
     std::string_view function() const noexcept { return nc_error_function(state_->error.get()); }
-    // What happened, for a person.
+    // What happened, in words for people.
     std::string_view message() const noexcept {
-        return state_->error ? std::string_view(nc_error_message(state_->error.get())) : state_->message;
+        if (!state_->error) return state_->message;
+        return nc_error_message(state_->error.get());
     }
 
-    // The errors of functions beneath that led to it, the nearest first.
+    // The errors of called functions that led to this one, the nearest first.
     std::vector<Cause> causes() const {
         std::vector<Cause> causes;
         const nc_error *error = state_->error.get();
         for (std::size_t i = 0; i < nc_error_cause_count(error); i++) {
             const nc_error *cause = nc_error_cause_at(error, i);
-            causes.push_back({nc_error_function(cause), nc_error_status(cause), nc_error_message(cause)});
+            causes.push_back(
+                {nc_error_function(cause), nc_error_status(cause), nc_error_message(cause)});
         }
         return causes;
     }
@@ -132,7 +137,7 @@ private:
         std::string what;
         std::string message;
     };
-    // Shared, as copying an exception must not throw.
+    // Shared, because copying an exception must not throw.
     std::shared_ptr<State> state_;
 };
 
@@ -144,58 +149,144 @@ inline void check(std::int32_t status, nc_error *error = nullptr) {
 
 } // namespace detail
 
-// The answer to an internal call.
+// The answer to a call. Copies share it.
 class Answer {
 public:
-    // Takes an answer of the C interface.
-    explicit Answer(nc_answer *answer = nullptr) noexcept : answer_(answer) {}
+    // An empty answer.
+    Answer() noexcept = default;
+    // Takes ownership of an answer of the C interface. `function` is the function that gave it.
+    explicit Answer(nc_answer *answer, std::string function = {})
+        : answer_(answer, detail::Free()), function_(std::move(function)) {}
 
-    std::string_view body() const noexcept { return detail::view(nc_answer_body(answer_.get())); }
+    std::string_view body() const noexcept { return detail::view(nc_answer_body(raw())); }
+    // A copy of the body.
     std::string str() const { return std::string(body()); }
-    operator std::string() const { return str(); }
+    explicit operator std::string() const { return str(); }
 
-    // The HTTP status that the function chose; 200 if it chose none.
-    int status() const noexcept { return static_cast<int>(nc_answer_status(answer_.get())); }
+    // The HTTP status that the function chose; 200 if it chose none. The call has succeeded
+    // whatever it is.
+    int http_status() const noexcept { return static_cast<int>(nc_answer_http_status(raw())); }
+    [[deprecated("use http_status")]] int status() const noexcept { return http_status(); }
+
+    // Throws AnswerError if the HTTP status is 400 or more.
+    const Answer &throw_for_status() const;
 
     // The first value of this name.
     std::optional<std::string_view> metadata(const std::string &name) const {
         nc_bytes value;
-        if (nc_answer_metadata(answer_.get(), name.c_str(), &value) != NC_OK) return std::nullopt;
+        if (nc_answer_metadata(raw(), name.c_str(), &value) != NC_OK) return std::nullopt;
         return detail::view(value);
     }
 
     Metadata metadata() const {
         Metadata all;
         nc_pair pair;
-        for (std::size_t i = 0; nc_answer_metadata_at(answer_.get(), i, &pair) == NC_OK; i++)
+        for (std::size_t i = 0; nc_answer_metadata_at(raw(), i, &pair) == NC_OK; i++)
             all.emplace_back(detail::view(pair.name), detail::view(pair.value));
         return all;
     }
 
+    // The object of the C interface; null for an empty answer.
     const nc_answer *raw() const noexcept { return answer_.get(); }
 
 private:
-    std::unique_ptr<nc_answer, detail::Free> answer_;
+    friend class AnswerError;
+
+    std::shared_ptr<nc_answer> answer_;
+    std::string function_;
 };
 
-// An answer with more than a body. Metadata named ":status" is what `status` says.
+// A call was answered with an HTTP status of 400 or more. If a handler does not catch it, its
+// caller sees that this function failed, with FUNCTION_FAILED of the called function as the reason.
+class AnswerError : public Error {
+public:
+    explicit AnswerError(const Answer &answer)
+        : Error(NC_FUNCTION_FAILED, failure(answer)), answer_(std::make_shared<Answer>(answer)) {}
+
+    const Answer &answer() const noexcept { return *answer_; }
+
+private:
+    static nc_error *failure(const Answer &answer) noexcept {
+        nc_error *error = nullptr;
+        nc_answer_check(nullptr, answer.function_.c_str(), answer.raw(), &error);
+        return error;
+    }
+
+    std::shared_ptr<const Answer> answer_;
+};
+
+inline const Answer &Answer::throw_for_status() const {
+    if (http_status() >= 400) throw AnswerError(*this);
+    return *this;
+}
+
+// What a handler sends back, if it is more than a body. The HTTP status is from 200 to 599.
 struct Reply {
     std::string body = {};
-    int status = 200;
+    int http_status = 200;
     Metadata metadata = {};
 };
 
-// Memory that the engine can read: a large answer that is made in it and returned is sent without a copy.
+// Returns a reply with this text, which is JSON, and the content type application/json.
+inline Reply json_reply(std::string text, int http_status = 200) {
+    return {std::move(text), http_status, {{"content-type", "application/json"}}};
+}
+
+namespace detail {
+
+// Throws Error if a reply must not have this HTTP status.
+inline void check_http_status(int http_status, int first) {
+    if (http_status >= first && http_status <= 599) return;
+    throw Error(NC_INVALID_ARGUMENT, "an HTTP status is from " + std::to_string(first) +
+                                         " to 599, not " + std::to_string(http_status));
+}
+
+} // namespace detail
+
+// Ends a request with a reply of an HTTP status from 400 to 599. The call succeeds, and nothing is
+// written to the log: `throw nightcore::HttpError(404, "no such user");`.
+class HttpError : public std::exception {
+public:
+    // Replies with a text, of the content type text/plain. Throws Error if the HTTP status is not
+    // from 400 to 599.
+    HttpError(int http_status, std::string text)
+        : HttpError(text_reply(http_status, std::move(text))) {}
+
+    // Replies with any body and metadata. Throws Error if the HTTP status is not from 400 to 599.
+    explicit HttpError(Reply reply) : reply_(std::make_shared<Reply>(std::move(reply))) {
+        detail::check_http_status(reply_->http_status, 400);
+    }
+
+    const Reply &reply() const noexcept { return *reply_; }
+    int http_status() const noexcept { return reply_->http_status; }
+
+    // The body.
+    const char *what() const noexcept override { return reply_->body.c_str(); }
+
+private:
+    static Reply text_reply(int http_status, std::string text) {
+        return {std::move(text), http_status, {{"content-type", "text/plain; charset=utf-8"}}};
+    }
+
+    // Shared, because copying an exception must not throw.
+    std::shared_ptr<const Reply> reply_;
+};
+
+// Memory that the engine can read: a large body that a handler makes in it and returns is sent
+// without a copy.
 class Buffer {
 public:
-    explicit Buffer(nc_buffer *buffer) noexcept : buffer_(buffer), size_(nc_buffer_capacity(buffer)) {}
+    // Takes ownership of a buffer of the C interface.
+    explicit Buffer(nc_buffer *buffer) noexcept
+        : buffer_(buffer), size_(nc_buffer_capacity(buffer)) {}
 
     char *data() noexcept { return reinterpret_cast<char *>(nc_buffer_data(buffer_.get())); }
     std::size_t capacity() const noexcept { return nc_buffer_capacity(buffer_.get()); }
-    // How many of its bytes are the answer; all, unless `resize` says less.
+    // The number of bytes that are sent: the capacity, unless `resize` has made it less.
     std::size_t size() const noexcept { return size_; }
     void resize(std::size_t size) noexcept { size_ = size < capacity() ? size : capacity(); }
 
+    // Gives up ownership.
     nc_buffer *release() noexcept { return buffer_.release(); }
 
 private:
@@ -203,25 +294,35 @@ private:
     std::size_t size_;
 };
 
-// What may be said about an internal call beside its body.
+// Options of a call.
 struct CallOptions {
-    // Ends the call if it takes longer; zero for no limit but the request's own deadline, which always
-    // holds. A negative one is NC_INVALID_ARGUMENT.
+    // The longest time that the call may take; zero for no limit. The deadline of the request holds
+    // in any case. A negative one is NC_INVALID_ARGUMENT.
     std::chrono::nanoseconds timeout{0};
     Metadata metadata = {};
 };
 
-// What became of a call that was begun by Request::start_call.
-struct Tagged {
+// How a call ended that Request::start_call started.
+class Tagged {
+public:
     std::uint64_t tag = 0;
+    // Why there is no answer.
     std::optional<Error> error = {};
-    Answer answer_or_empty = Answer();
 
-    // The answer; throws the error if there is none.
-    Answer &answer() {
+    // The answer. Throws the error if there is none.
+    const Answer &answer() const & {
         if (error) throw *error;
-        return answer_or_empty;
+        return answer_;
     }
+    Answer answer() && {
+        if (error) throw *error;
+        return std::move(answer_);
+    }
+
+private:
+    friend class Request;
+
+    Answer answer_;
 };
 
 namespace detail {
@@ -232,7 +333,7 @@ struct IsContainerOfBytes<T, std::void_t<decltype(std::data(std::declval<const T
                                          decltype(std::size(std::declval<const T &>()))>>
     : std::bool_constant<sizeof(*std::data(std::declval<const T &>())) == 1> {};
 
-// Bytes of anything that has some: texts, answers, and containers of bytes.
+// Returns the bytes of a text, an answer or a container of bytes.
 template <class T> nc_bytes bytes(const T &value) {
     if constexpr (std::is_same_v<T, Answer>) {
         return nc_answer_body(value.raw());
@@ -242,15 +343,16 @@ template <class T> nc_bytes bytes(const T &value) {
         return {reinterpret_cast<const std::uint8_t *>(std::data(value)), std::size(value)};
     } else {
         static_assert(IsContainerOfBytes<T>::value,
-                      "a body, and what a handler returns, is text or a container of bytes; a handler may also "
-                      "return an Answer, a Reply, a Buffer or nothing");
+                      "a body, and what a handler returns, is text or a container of bytes; a "
+                      "handler may also return an Answer, a Reply, a Buffer or nothing");
         return {};
     }
 }
 
-// A name for the C interface, to which a zero would be its end.
+// Returns a name for the C interface, which would take a zero byte for its end.
 inline const char *callee(const std::string &name) {
-    if (name.find('\0') != std::string::npos) throw Error(NC_NOT_FOUND, "a name of a function has no zero byte");
+    if (name.find('\0') != std::string::npos)
+        throw Error(NC_NOT_FOUND, "a name of a function has no zero byte");
     return name.c_str();
 }
 
@@ -277,19 +379,20 @@ private:
 
 } // namespace detail
 
-// Code that runs if a request is cancelled, for as long as this lives and the handler runs; see
-// Request::on_cancel. When it is destroyed its code does not run any more: if it runs at that moment on another
-// thread, its end is waited for.
+// The registration of code that runs when a request is cancelled; see Request::on_cancel. After the
+// destructor the code does not run any more: the destructor waits for code that is running on
+// another thread.
 class OnCancel {
 public:
     OnCancel() noexcept = default;
 
     template <class F> OnCancel(nc_request *request, F &&run) {
         using Run = std::decay_t<F>;
-        static_assert(std::is_invocable_v<Run &>, "code that runs on cancellation takes no arguments");
+        static_assert(std::is_invocable_v<Run &>,
+                      "code that runs on cancellation takes no arguments");
         auto kept = std::make_shared<Run>(std::forward<F>(run));
         nc_watch *watch = nullptr;
-        // What it throws ends the program, as nobody could catch it.
+        // An exception ends the program, because nobody could catch it.
         const auto call = [](void *user) noexcept { (*static_cast<Run *>(user))(); };
         detail::check(nc_request_on_cancel(request, call, kept.get(), &watch));
         run_ = std::move(kept);
@@ -298,7 +401,7 @@ public:
 
     OnCancel(OnCancel &&) noexcept = default;
     OnCancel &operator=(OnCancel &&other) noexcept {
-        // The watch first: its code must not run any more when that goes.
+        // The watch first: the code must not run any more when it is destroyed.
         watch_ = std::move(other.watch_);
         run_ = std::move(other.run_);
         return *this;
@@ -306,27 +409,30 @@ public:
 
 private:
     std::shared_ptr<void> run_;
-    // Below what it uses, as it is destroyed first.
+    // Declared after what it uses, so that it is destroyed first.
     std::unique_ptr<nc_watch, detail::Free> watch_;
 };
 
-// A call that a handler runs. Valid until the handler returns, and for its thread.
+// What a handler is given. Valid until the handler returns, on its thread.
 class Request {
 public:
+    // Borrows a request of the C interface.
     explicit Request(nc_request *request) noexcept : request_(request) {}
     Request(const Request &) = delete;
     Request &operator=(const Request &) = delete;
 
     std::string_view body() const noexcept { return detail::view(nc_request_body(request_)); }
-    // The function that was called, which is the one this process runs.
-    std::string_view function() const noexcept { return detail::view(nc_request_function(request_)); }
-    // Whether another function made the call; if not, it came in by the gateway.
+    // The function that was called.
+    std::string_view function() const noexcept {
+        return detail::view(nc_request_function(request_));
+    }
+    // True if another function made the call, false if it came in by the gateway.
     bool is_internal() const noexcept { return nc_request_is_internal(request_); }
-    // The function that made the call; empty if it came in by the gateway.
+    // The function that made the call; empty if the call came in by the gateway.
     std::string_view caller() const noexcept { return detail::view(nc_request_caller(request_)); }
 
-    // The id of the call, 16 hexadecimal digits, which all calls below it have as well; its client has it in the
-    // header X-Nightcore-Call.
+    // The call id: 16 hexadecimal digits. A call from outside and all calls below it share one; the
+    // client gets it in the header X-Nightcore-Call.
     std::string_view id() const noexcept { return nc_request_call_id(request_); }
 
     // The first value of this name.
@@ -344,7 +450,7 @@ public:
         return all;
     }
 
-    // The time left until the deadline: zero when it has passed, nothing if there is none.
+    // The time left until the deadline: zero if it has passed, nothing if there is no deadline.
     std::optional<std::chrono::nanoseconds> time_left() const noexcept {
         constexpr std::uint64_t most = std::numeric_limits<std::int64_t>::max();
         const std::uint64_t left = nc_request_time_left_ns(request_);
@@ -352,28 +458,31 @@ public:
         return std::chrono::nanoseconds(static_cast<std::int64_t>(left < most ? left : most));
     }
 
-    // Writes a text to standard error, from where it comes to the function's log, each of its lines with the id of the call.
-    // Throws Error.
+    // Writes a text to standard error. Each of its lines reaches the function's log with the call
+    // id. Throws Error.
     void log(const std::string &text) const { detail::check(nc_log(request_, text.c_str())); }
 
-    // Whether nobody waits for the answer any more; cheap enough for a loop.
+    // True if the request is cancelled: nobody waits for its reply any more, because the caller has
+    // left or the deadline has passed. It costs one load from memory.
     bool cancelled() const noexcept { return nc_request_cancelled(request_); }
 
-    // Why nobody waits for the answer any more: NC_DEADLINE_EXCEEDED or NC_CANCELLED; NC_OK while somebody waits.
+    // Why the request is cancelled: NC_DEADLINE_EXCEEDED if the deadline has passed, NC_CANCELLED
+    // if the caller has left, NC_OK if it is not cancelled.
     std::int32_t cancel_reason() const noexcept { return nc_request_cancel_reason(request_); }
 
-    // Has `run` called once when nobody waits for the answer any more; until the object that is returned is
-    // destroyed, or the handler returns. It is called some milliseconds later on a thread of the library's, which
-    // calls all such code of the process, one after the other; or here and now if the request is cancelled
-    // already. So it may run while the handler does: it should be short, must not throw, and may use of the request
-    // what only reads. Throws Error.
+    // Runs code once when the request is cancelled, until the returned object is destroyed or the
+    // handler returns. The code runs a few milliseconds after the cancellation, on a thread of the
+    // library that runs all such code of the process one after the other; if the request is
+    // cancelled already it runs at once, on this thread. It may run at the same time as the
+    // handler. It should be short, must not throw, and may only read from the request. Throws
+    // Error.
     template <class F> [[nodiscard]] OnCancel on_cancel(F &&run) {
         return OnCancel(request_, std::forward<F>(run));
     }
 
 #ifdef __cpp_lib_jthread
-    // A token for which stop is requested when nobody waits for the answer any more, and whose callbacks run as code of
-    // on_cancel does. It may outlive the request. Throws Error. C++20.
+    // Returns a token on which stop is requested when the request is cancelled. Its callbacks run
+    // as the code of on_cancel does. It may outlive the request. Throws Error. C++20.
     std::stop_token stop_token() {
         if (!stopping_) {
             auto source = std::make_shared<std::stop_source>();
@@ -384,39 +493,57 @@ public:
     }
 #endif
 
-    // Calls a function with a body of these parts, one after the other, and waits for its answer. Throws
-    // Error.
+    // Calls a function and waits for its answer. The body is all parts, one after the other. Throws
+    // Error if the call fails; an answer with any HTTP status is no failure.
     template <class... Parts> Answer call(const std::string &name, const Parts &...parts) {
         return call_raw(name, nullptr, parts...);
     }
 
+    // The same with options: `req.call("Bar", {50ms}, body)`.
     template <class... Parts>
-    Answer call_with(const CallOptions &options, const std::string &name, const Parts &...parts) {
+    Answer call(const std::string &name, const CallOptions &options, const Parts &...parts) {
         return call_raw(name, detail::Options(options).raw(), parts...);
     }
 
-    // Calls a function without waiting; next_answer brings its answer with this tag. Throws Error.
+    template <class... Parts>
+    [[deprecated("use call(name, options, parts...)")]] Answer
+    call_with(const CallOptions &options, const std::string &name, const Parts &...parts) {
+        return call(name, options, parts...);
+    }
+
+    // Starts a call without waiting; next_answer returns its answer with this tag. Calls that
+    // are still under way when the handler returns are cancelled. Throws Error.
     template <class... Parts>
     void start_call(std::uint64_t tag, const std::string &name, const Parts &...parts) {
         start_raw(tag, name, nullptr, parts...);
     }
 
     template <class... Parts>
-    void start_call_with(const CallOptions &options, std::uint64_t tag, const std::string &name,
-                         const Parts &...parts) {
+    void start_call(std::uint64_t tag, const std::string &name, const CallOptions &options,
+                    const Parts &...parts) {
         start_raw(tag, name, detail::Options(options).raw(), parts...);
     }
 
-    // The next answer to a call that was started, in the order they arrive. Throws Error if none is under
-    // way.
-    Tagged next_answer() { return std::move(*next_raw(UINT64_MAX)); }
+    template <class... Parts>
+    [[deprecated("use start_call(tag, name, options, parts...)")]] void
+    start_call_with(const CallOptions &options, std::uint64_t tag, const std::string &name,
+                    const Parts &...parts) {
+        start_call(tag, name, options, parts...);
+    }
 
-    // The same; nothing if none comes in time.
+    // Waits for the next answer to a call that start_call started, in the order in which they
+    // arrive. Throws Error if no call is under way.
+    Tagged next_answer() {
+        while (true)
+            if (auto next = next_raw(UINT64_MAX)) return *std::move(next);
+    }
+
+    // The same; nothing if no answer comes within this time.
     std::optional<Tagged> next_answer(std::chrono::nanoseconds timeout) {
         return next_raw(timeout.count() > 0 ? static_cast<std::uint64_t>(timeout.count()) : 0);
     }
 
-    // Memory for a large answer, see Buffer. Throws Error.
+    // Allocates memory for a large body; see Buffer. Throws Error.
     Buffer buffer(std::size_t capacity) {
         nc_buffer *buffer = nullptr;
         detail::check(nc_buffer_new(request_, capacity, &buffer));
@@ -428,14 +555,15 @@ public:
 
 private:
     template <class... Parts>
-    Answer call_raw(const std::string &name, const nc_call_options *options, const Parts &...parts) {
+    Answer call_raw(const std::string &name, const nc_call_options *options,
+                    const Parts &...parts) {
         const std::array<nc_bytes, sizeof...(Parts)> body = {detail::bytes(parts)...};
         nc_answer *answer = nullptr;
         nc_error *error = nullptr;
-        const std::int32_t status =
-            nc_call_with(request_, detail::callee(name), body.data(), body.size(), options, &answer, &error);
+        const std::int32_t status = nc_call_with(request_, detail::callee(name), body.data(),
+                                                 body.size(), options, &answer, &error);
         detail::check(status, error);
-        return Answer(answer);
+        return Answer(answer, name);
     }
 
     template <class... Parts>
@@ -443,46 +571,71 @@ private:
                    const Parts &...parts) {
         const std::array<nc_bytes, sizeof...(Parts)> body = {detail::bytes(parts)...};
         nc_error *error = nullptr;
-        const std::int32_t status =
-            nc_call_start(request_, tag, detail::callee(name), body.data(), body.size(), options, &error);
+        started_.emplace_back(tag, name);
+        const std::int32_t status = nc_call_start(request_, tag, detail::callee(name), body.data(),
+                                                  body.size(), options, &error);
+        if (status != NC_OK) started_.pop_back();
         detail::check(status, error);
+    }
+
+    // Returns the function that was called with this tag, and forgets it.
+    std::string started(std::uint64_t tag) {
+        for (auto call = started_.begin(); call != started_.end(); ++call) {
+            if (call->first != tag) continue;
+            std::string name = std::move(call->second);
+            started_.erase(call);
+            return name;
+        }
+        return {};
     }
 
     std::optional<Tagged> next_raw(std::uint64_t timeout_ns) {
         Tagged tagged;
         nc_answer *answer = nullptr;
         nc_error *error = nullptr;
-        const std::int32_t status = nc_next_answer(request_, timeout_ns, &tagged.tag, &answer, &error);
+        const std::int32_t status =
+            nc_next_answer(request_, timeout_ns, &tagged.tag, &answer, &error);
         if (status == NC_AGAIN) return std::nullopt;
         if (status >= NC_INVALID_ARGUMENT) throw Error(status, error);
-        if (status != NC_OK) tagged.error.emplace(status, error);
-        tagged.answer_or_empty = Answer(answer);
+        std::string name = started(tagged.tag);
+        if (status == NC_OK)
+            tagged.answer_ = Answer(answer, std::move(name));
+        else
+            tagged.error.emplace(status, error);
         return tagged;
     }
 
     nc_request *request_;
-    // A std::stop_source, if somebody has asked for a token. There in C++17 as well, so that all programs agree on what
-    // a request is.
+    // The calls that were started, with their tags.
+    std::vector<std::pair<std::uint64_t, std::string>> started_;
+    // A std::stop_source, once stop_token was called. C++17 has the field too, so that a request
+    // has one layout in all programs.
     std::shared_ptr<void> stopping_;
     OnCancel stopping_watch_;
 };
 
 namespace detail {
 
-inline std::int32_t reply(nc_request *request, const nc_bytes &body, int status, const Metadata &metadata) {
+inline std::int32_t reply(nc_request *request, const nc_bytes &body, int http_status,
+                          const Metadata &metadata) {
+    check_http_status(http_status, 200);
     std::vector<nc_pair> pairs = lend(metadata);
-    const std::string text = std::to_string(status);
-    if (status != 200) pairs.insert(pairs.begin(), nc_pair{lend(":status"), lend(text)});
+    const std::string text = std::to_string(http_status);
+    if (http_status != 200) pairs.insert(pairs.begin(), nc_pair{lend(":status"), lend(text)});
     return nc_reply_with(request, &body, 1, pairs.data(), pairs.size());
 }
 
-// Answers with what a handler returned.
+inline std::int32_t reply(nc_request *request, const Reply &value) {
+    return reply(request, lend(value.body), value.http_status, value.metadata);
+}
+
+// Replies with what a handler returned.
 template <class T> std::int32_t answer(nc_request *request, T value) {
     if constexpr (std::is_same_v<T, Answer>) {
-        // Handed on whole; its ":status" is in its metadata.
+        // ":status" is among its metadata.
         return reply(request, bytes(value), 200, value.metadata());
     } else if constexpr (std::is_same_v<T, Reply>) {
-        return reply(request, bytes(value.body), value.status, value.metadata);
+        return reply(request, value);
     } else if constexpr (std::is_same_v<T, Buffer>) {
         const std::size_t size = value.size();
         return nc_reply_buffer(request, value.release(), size, nullptr, 0);
@@ -493,19 +646,36 @@ template <class T> std::int32_t answer(nc_request *request, T value) {
 
 // A call outside of any request.
 template <class... Parts>
-Answer process_call(const std::string &name, const nc_call_options *options, const Parts &...parts) {
+Answer process_call(const std::string &name, const nc_call_options *options,
+                    const Parts &...parts) {
     const std::array<nc_bytes, sizeof...(Parts)> body = {bytes(parts)...};
     nc_answer *answer = nullptr;
     nc_error *error = nullptr;
     const std::int32_t status =
         nc_process_call(callee(name), body.data(), body.size(), options, &answer, &error);
     check(status, error);
-    return Answer(answer);
+    return Answer(answer, name);
 }
 
-// Fails the call for an exception whose text was not written for callers.
+// Fails the call because of an exception whose text was not written for callers.
 inline std::int32_t fail(nc_request *request, const char *message) noexcept {
     return nc_fail_unexpectedly(request, message) == NC_OK ? NC_OK : NC_FUNCTION_FAILED;
+}
+
+// Fails the call because of an Error.
+inline std::int32_t fail(nc_request *request, const Error &error) noexcept {
+    if (error.raw() != nullptr) return nc_pass_on(request, error.raw());
+    // This header made the error, or else the library still knows what failed last.
+    return error.message().empty() ? error.status() : nc_fail(request, error.what());
+}
+
+// Replies with an HTTP error.
+inline std::int32_t reply(nc_request *request, const HttpError &error) noexcept {
+    try {
+        return reply(request, error.reply());
+    } catch (const std::exception &failure) {
+        return fail(request, failure.what());
+    }
 }
 
 // What the C interface calls: no exception leaves it.
@@ -519,10 +689,10 @@ template <class F> std::int32_t run(nc_request *request, void *user) noexcept {
         } else {
             return answer(request, handler(req));
         }
+    } catch (const HttpError &error) {
+        return reply(request, error);
     } catch (const Error &error) {
-        if (error.raw() != nullptr) return nc_pass_on(request, error.raw());
-        // It failed before it came to the library; or else the library itself still knows what failed last.
-        return error.message().empty() ? error.status() : nc_fail(request, error.what());
+        return fail(request, error);
     } catch (const std::exception &error) {
         return fail(request, error.what());
     } catch (...) {
@@ -532,32 +702,42 @@ template <class F> std::int32_t run(nc_request *request, void *user) noexcept {
 
 } // namespace detail
 
-// Registers the handler of a function. `handler` is called with a Request &, on several threads at once. It
-// may return an Answer, which is handed on whole, a text or a container of bytes, a Reply, a Buffer, or
-// nothing. An Error that it does not catch is passed on. Any other exception fails the call with FUNCTION_FAILED;
-// its text goes to the function's log, and to callers only with `expose_errors = true`. Throws Error if the name is
-// not one, or has a handler already.
+// Registers the handler of a function, before serve. `handler` is called with a Request &, on
+// several threads at the same time. It returns a text, a container of bytes, a Reply, an Answer,
+// which is handed on whole, a Buffer, or nothing.
+//
+// An HttpError that leaves the handler is a reply. An Error is passed on to the caller. Any other
+// exception fails the call with FUNCTION_FAILED: its text goes to the function's log, and to
+// callers only with `expose_errors = true`. Throws Error if the name cannot name a function or has
+// a handler already.
 template <class F> void handle(const std::string &name, F &&handler) {
     using Handler = std::decay_t<F>;
-    static_assert(std::is_invocable_v<Handler &, Request &>, "a handler takes a nightcore::Request &");
+    static_assert(std::is_invocable_v<Handler &, Request &>,
+                  "a handler takes a nightcore::Request &");
     auto kept = std::make_unique<Handler>(std::forward<F>(handler));
     detail::check(nc_handle(name.c_str(), &detail::run<Handler>, kept.get()));
     // Handlers live as long as the process.
     static_cast<void>(kept.release());
 }
 
-// Calls a function outside of any request, from any thread of a process that serves, and waits for its answer: see
-// nc_process_call. Throws Error.
+// Calls a function outside of any request, from any thread of a process that serves, and waits for
+// its answer; see nc_process_call. Throws Error.
 template <class... Parts> Answer call(const std::string &name, const Parts &...parts) {
     return detail::process_call(name, nullptr, parts...);
 }
 
 template <class... Parts>
-Answer call_with(const CallOptions &options, const std::string &name, const Parts &...parts) {
+Answer call(const std::string &name, const CallOptions &options, const Parts &...parts) {
     return detail::process_call(name, detail::Options(options).raw(), parts...);
 }
 
-// Serves until the engine ends this process; see nc_serve. Answers the exit code for main.
+template <class... Parts>
+[[deprecated("use call(name, options, parts...)")]] Answer
+call_with(const CallOptions &options, const std::string &name, const Parts &...parts) {
+    return call(name, options, parts...);
+}
+
+// Serves until the engine ends this process. Returns the process exit code for main; see nc_serve.
 inline int serve() { return nc_serve(); }
 
 } // namespace nightcore

@@ -53,7 +53,7 @@ static nc_go_event go_event(const nc_event *event) {
     nc_go_event result = {
         .kind = event->kind,
         .status = event->status,
-        .request_id = event->request_id,
+        .request_id = event->request_number,
         .tag = event->tag,
         .request = event->request,
         .answer = event->answer,
@@ -68,7 +68,7 @@ static nc_go_event go_event(const nc_event *event) {
     } else if (event->answer != NULL) {
         result.body = nc_answer_body(event->answer);
         result.metadata_bytes = answer_metadata_bytes(event->answer);
-        result.http_status = nc_answer_status(event->answer);
+        result.http_status = nc_answer_http_status(event->answer);
     }
     return result;
 }

@@ -81,11 +81,13 @@ fn run(pairs: &[(Version, Version)], under: &[&str]) -> BTreeMap<String, String>
 /// new field of an event was.
 fn check(told: &BTreeMap<String, String>, pair: (Version, Version), call: &str, event: &str) {
     let (header, library) = pair;
+    let test_run =
+        call.replace("options sets", "request sets").replace("nc_call_options", "nc_test_request");
     assert_eq!(
         told[&format!("threads{header:?}{library:?}")],
         format!(
             "nc_call_with: {call}\nnc_call_start: {call}\nnc_process_call: {call}\n\
-             nc_process_call_start: {call}\n"
+             nc_process_call_start: {call}\nnc_test_run: {test_run}\n"
         )
     );
     assert_eq!(

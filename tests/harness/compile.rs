@@ -29,7 +29,8 @@ pub(crate) fn program_in(
 ) -> PathBuf {
     made_once(name, || {
         let include = repository().join("include");
-        let public = [include.join("nightcore.h"), include.join("nightcore.hpp")];
+        let public = ["nightcore.h", "nightcore.hpp", "nightcore_testing.hpp"]
+            .map(|name| include.join(name));
         let mut command = compiler(edition);
         command.arg("-I").arg(&include).args(sources);
         let read: Vec<&PathBuf> = sources.iter().chain(headers).chain(&public).collect();

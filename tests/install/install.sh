@@ -22,6 +22,7 @@ sort >"$work/expected" <<END
 bin/nightcore f
 include/nightcore.h f
 include/nightcore.hpp f
+include/nightcore_testing.hpp f
 lib/cmake/nightcore/nightcore-config-version.cmake f
 lib/cmake/nightcore/nightcore-config.cmake f
 lib/libnightcore.a f

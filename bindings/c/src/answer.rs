@@ -1,25 +1,28 @@
 //! The answer to an internal call.
 
 use crate::bytes::{nc_bytes, present, text};
-use crate::facts::{NC_NOT_FOUND, NC_OK};
+use crate::error::nc_error;
+use crate::given::Given;
 use crate::guard::{guard, guard_value, invalid};
+use crate::guard_error::guard_with_error;
+use crate::http_status;
 use crate::metadata::{Pairs, nc_pair};
+use crate::request::nc_request;
+use crate::facts::{NC_NOT_FOUND, NC_OK};
 use nightcore_runtime::protocol::Failure;
-use nightcore_runtime::worker::Answer;
 use std::ffi::c_char;
 
-/// The answer to an internal call. Opaque. Belongs to who was given it, until nc_answer_free, also
-/// after the request has ended; may be used from any thread. What it hands out is valid as long as
-/// the answer.
+/// The answer to a call. Opaque. Belongs to the program until nc_answer_free, also after the
+/// request has ended. Any thread may use it. Its body and metadata are valid as long as the answer.
 pub struct nc_answer {
-    answer: Answer,
+    answer: Given,
     pairs: Pairs,
 }
 
 impl nc_answer {
     /// Gives an answer to C.
-    pub(crate) fn give(answer: Answer) -> *mut nc_answer {
-        Box::into_raw(Box::new(nc_answer { answer, pairs: Pairs::default() }))
+    pub(crate) fn give(answer: impl Into<Given>) -> *mut nc_answer {
+        Box::into_raw(Box::new(nc_answer { answer: answer.into(), pairs: Pairs::default() }))
     }
 
     /// # Safety
@@ -34,7 +37,7 @@ impl nc_answer {
     }
 }
 
-/// The body.
+/// Returns the body. It is empty for NULL.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn nc_answer_body(answer: *const nc_answer) -> nc_bytes {
     guard_value(nc_bytes::EMPTY, || {
@@ -44,19 +47,56 @@ pub unsafe extern "C" fn nc_answer_body(answer: *const nc_answer) -> nc_bytes {
     })
 }
 
-/// The HTTP status that the function chose; 200 if it chose none, 0 for NULL. An answer with any
-/// status is an answer: the call has gone well.
+/// Returns the HTTP status that the function chose: 200 if it chose none, 0 for NULL. A call that
+/// was answered with any HTTP status has succeeded; nc_answer_check makes an error of 400 and
+/// above.
 #[unsafe(no_mangle)]
-pub unsafe extern "C" fn nc_answer_status(answer: *const nc_answer) -> u32 {
+pub unsafe extern "C" fn nc_answer_http_status(answer: *const nc_answer) -> u32 {
     guard_value(0, || {
         // SAFETY: NULL or an answer, as the header asks for.
-        unsafe { answer.as_ref() }.map_or(0, |answer| u32::from(answer.answer.status()))
+        unsafe { answer.as_ref() }.map_or(0, |answer| u32::from(answer.answer.http_status()))
     })
 }
 
-/// The first value of the metadata with this name, to `value`.
+/// The old name of nc_answer_http_status.
+#[unsafe(no_mangle)]
+#[deprecated(note = "use nc_answer_http_status")]
+pub unsafe extern "C" fn nc_answer_status(answer: *const nc_answer) -> u32 {
+    // SAFETY: NULL or an answer, as the header asks for.
+    unsafe { nc_answer_http_status(answer) }
+}
+
+/// Makes an error of an answer whose HTTP status is 400 or more. `function` is the name of the
+/// function that gave the answer.
 ///
-/// NC_NOT_FOUND: there is none; `value` is then empty.
+/// Returns NC_OK if the HTTP status is below 400. Otherwise returns NC_FUNCTION_FAILED, and the
+/// error says "answered with HTTP status 404: " and the first 200 characters of a text body. A
+/// handler that returns this status passes the error on, as it does with the error of a call. `req`
+/// is the request of the handler, or NULL for an answer to nc_process_call. `error` may be NULL;
+/// `*error` belongs to the program. The answer stays the program's.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn nc_answer_check(
+    req: *mut nc_request,
+    function: *const c_char,
+    answer: *const nc_answer,
+    error: *mut *mut nc_error,
+) -> i32 {
+    // SAFETY: NULL or a request, a name and an answer, as the header asks for.
+    let check = || unsafe {
+        let (name, answer) = (text(function, "function")?, nc_answer::borrow(answer)?);
+        let failure = http_status::failure_of(name, answer.answer.metadata(), answer.answer.body());
+        if req.is_null() {
+            return failure.map_or(Ok(NC_OK), Err);
+        }
+        nc_request::operate(req, |_| failure.map_or(Ok(NC_OK), Err))
+    };
+    // SAFETY: `error` is NULL or may be written to, as the header asks for.
+    unsafe { guard_with_error(error, check) }
+}
+
+/// Writes the first value of the metadata with this name to `value`.
+///
+/// Returns NC_NOT_FOUND if there is none; `value` is then empty.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn nc_answer_metadata(
     answer: *const nc_answer,
@@ -72,16 +112,16 @@ pub unsafe extern "C" fn nc_answer_metadata(
     })
 }
 
-/// How many pairs of metadata there are.
+/// Returns the number of pairs of metadata.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn nc_answer_metadata_count(answer: *const nc_answer) -> usize {
     // SAFETY: NULL or an answer, as the header asks for.
     guard_value(0, || unsafe { answer.as_ref() }.map_or(0, |answer| answer.pairs().len()))
 }
 
-/// The pair of metadata at `index`, in their order, to `pair`.
+/// Writes the pair of metadata at `index` to `pair`. Pairs keep the order in which they were sent.
 ///
-/// NC_NOT_FOUND: there are not as many.
+/// Returns NC_NOT_FOUND if `index` is not below the number of pairs.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn nc_answer_metadata_at(
     answer: *const nc_answer,

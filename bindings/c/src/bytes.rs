@@ -8,14 +8,14 @@ use std::ffi::{CStr, c_char};
 /// How many parts of a body are passed on without an allocation.
 const PARTS_ON_STACK: usize = 8;
 
-/// Borrowed bytes: they belong to someone else, and are not terminated by a zero. `data` may be
-/// NULL if `len` is 0.
+/// A borrowed array of bytes, without a terminating zero. Whoever lends it keeps owning it. `data`
+/// may be NULL if `len` is 0.
 #[repr(C)]
 #[derive(Clone, Copy)]
 pub struct nc_bytes {
     /// The first byte.
     pub data: *const u8,
-    /// How many there are.
+    /// The number of bytes.
     pub len: usize,
 }
 

@@ -4,35 +4,38 @@ use crate::answer::nc_answer;
 use crate::bytes::{nc_bytes, present, with_parts};
 use crate::error::nc_error;
 use crate::extensible::{self, extensible};
-use crate::facts::{NC_AGAIN, NC_OK};
+use crate::given::Given;
 use crate::guard::{guard, invalid};
 use crate::guard_error::guard_with_error;
 use crate::metadata::{gather, nc_pair};
 use crate::request::nc_request;
 use nightcore_runtime::protocol::{Failure, Status};
-use nightcore_runtime::worker::{Answer, Body, CallOptions, RunningCall};
+use nightcore_runtime::worker::CallOptions;
 use std::ffi::{CStr, c_char};
 use std::time::Duration;
 
-/// The smallest `struct_size` of nc_call_options that is accepted: that of its first version.
+/// The smallest `struct_size` of nc_call_options that the library accepts: the size of its first
+/// version.
 pub const NC_CALL_OPTIONS_MIN_SIZE: usize = 40;
 
-/// Options of an internal call. Set the whole struct to zero, then `struct_size`, then the fields
-/// that are wanted.
+/// Options of a call. Set the whole struct to zero, then set `struct_size` and the fields that you
+/// need.
 #[repr(C)]
 #[derive(Clone, Copy)]
 pub struct nc_call_options {
-    /// sizeof(nc_call_options). The program's header may be older or newer than the library: a
-    /// field that the program does not know is zero; one that the library does not know must be.
+    /// sizeof(nc_call_options). The program's header may be older or newer than the library. The
+    /// library takes fields that the program does not know as zero, and refuses a field that it
+    /// does not know itself unless the field is zero.
     pub struct_size: usize,
-    /// Ends the call if it takes longer; 0 for no limit but the request's own deadline, which
-    /// always holds.
+    /// The longest time that the call may take, in nanoseconds; 0 for no limit. The deadline of the
+    /// request holds in any case.
     pub timeout_ns: u64,
-    /// Metadata for the callee.
+    /// Metadata for the called function; borrowed until the function that takes the options
+    /// returns.
     pub metadata: *const nc_pair,
-    /// How many pairs of it.
+    /// The number of pairs.
     pub metadata_count: usize,
-    /// No flags are known: 0.
+    /// 0: no flags are defined.
     pub flags: u32,
 }
 
@@ -99,7 +102,7 @@ pub(crate) unsafe fn with_asked<R>(
 /// `answer` is NULL or may be written to.
 pub(crate) unsafe fn give_answer(
     answer: *mut *mut nc_answer,
-    call: impl FnOnce() -> Result<Answer, Failure>,
+    call: impl FnOnce() -> Result<Given, Failure>,
 ) -> Result<i32, Failure> {
     present(answer, "answer")?;
     // SAFETY: not NULL, so it may be written to.
@@ -124,7 +127,7 @@ unsafe fn call(
     let call = || unsafe {
         nc_request::operate(req, |content| {
             with_asked(name, parts, count, options, |name, parts, options| {
-                content.side.call(name, Body::Parts(parts), options)
+                content.side.call(name, parts, options)
             })
         })
     };
@@ -132,15 +135,17 @@ unsafe fn call(
     unsafe { give_answer(answer, call) }
 }
 
-/// Calls a function of this name with a body of `count` parts, one after the other, and waits for
-/// its answer. The wait lends the worker's place to another call. On a handler's thread only.
+/// Calls a function and waits for its answer, on a handler's thread only. The body of the call is
+/// `count` parts, one after the other; `parts` may be NULL if `count` is 0. When nc_call returns,
+/// the library has copied or sent the parts. While the handler waits, another call may use its
+/// slot.
 ///
-/// `parts` may be NULL if `count` is 0; what they hold has been copied or sent when the function
-/// returns. NC_OK: `answer` is the caller's, to be freed by nc_answer_free. Otherwise `answer` is
-/// NULL, and a handler that returns the status passes the error on.
+/// Returns NC_OK if the function answered: `*answer` then belongs to the program, which frees it by
+/// nc_answer_free. Otherwise `*answer` is NULL, and a handler that returns the status passes the
+/// error on.
 ///
-/// NC_NOT_FOUND: there is no function of this name, or no function can have it. NC_INVALID_STATE:
-/// the request has been answered or has ended, or is one of nc_worker_next.
+/// Returns NC_NOT_FOUND if no function has this name. Returns NC_INVALID_STATE if the request has a
+/// reply, has ended, or came from nc_worker_next. Other statuses say how the call failed.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn nc_call(
     req: *mut nc_request,
@@ -153,8 +158,9 @@ pub unsafe extern "C" fn nc_call(
     guard(|| unsafe { call(req, name, parts, count, std::ptr::null(), answer) })
 }
 
-/// As nc_call, with options, which may be NULL, and the reason in `error`, which may be NULL. An
-/// error is the caller's, to be freed by nc_error_free; without one `*error` is set to NULL.
+/// Does what nc_call does, with options and with the reason of a failure. `options` and `error` may
+/// be NULL. After a failure `*error` belongs to the program, which frees it by nc_error_free; after
+/// NC_OK it is NULL.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn nc_call_with(
     req: *mut nc_request,
@@ -169,12 +175,12 @@ pub unsafe extern "C" fn nc_call_with(
     unsafe { guard_with_error(error, || call(req, name, parts, count, options, answer)) }
 }
 
-/// Calls a function without waiting. Its answer comes with this tag, which the caller chooses: by
-/// nc_next_answer to a handler, by nc_worker_next to an event loop. Any number of calls, up to
-/// 1024, may be under way. Answering the request cancels those that are.
+/// Starts a call without waiting for its answer. The program chooses `tag` to recognize the answer:
+/// a handler gets it from nc_next_answer, an event loop as NC_EVENT_ANSWER. At most 1024 calls may
+/// be under way at the same time. A reply cancels the calls that are still under way.
 ///
-/// `options` and `error` may be NULL, as for nc_call_with. NC_OK: the call is under way. Otherwise
-/// no answer will come.
+/// `parts`, `options` and `error` are those of nc_call_with. Returns NC_OK if the call is under
+/// way. After any other status no answer will come.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn nc_call_start(
     req: *mut nc_request,
@@ -189,7 +195,7 @@ pub unsafe extern "C" fn nc_call_start(
     let start = || unsafe {
         nc_request::operate(req, |content| {
             with_asked(name, parts, count, options, |name, parts, options| {
-                content.side.start_call(tag, name, Body::Parts(parts), options)
+                content.side.start_call(tag, name, parts, options)
             })?;
             Ok(NC_OK)
         })
@@ -198,11 +204,11 @@ pub unsafe extern "C" fn nc_call_start(
     unsafe { guard_with_error(error, start) }
 }
 
-/// Says that the answer to a call of an event loop, which nc_call_start began with this tag, is not
-/// wanted any more. It and all calls below it are cancelled; its event still comes, with
-/// NC_CANCELLED unless it has just ended otherwise. A call that has ended already is left alone.
+/// Cancels a call that an event loop started with this tag, and all calls below it. Its event still
+/// comes, with NC_CANCELLED unless the call ended in another way just before. A call that has ended
+/// is left alone.
 ///
-/// NC_INVALID_STATE: the request has been answered or has ended, or is a handler's.
+/// Returns NC_INVALID_STATE if the request has a reply, has ended, or belongs to a handler.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn nc_call_cancel(req: *mut nc_request, tag: u64) -> i32 {
     // SAFETY: a request, as the header asks for.
@@ -212,14 +218,14 @@ pub unsafe extern "C" fn nc_call_cancel(req: *mut nc_request, tag: u64) -> i32 {
     guard(cancel)
 }
 
-/// Waits for the next answer to a call that nc_call_start began, in the order they arrive. On a
-/// handler's thread only. `timeout_ns`: how long to wait; 0 only looks, UINT64_MAX waits for good,
-/// and lends the worker's place meanwhile.
+/// Waits for the next answer to a call that nc_call_start started, on a handler's thread only.
+/// Answers come in the order in which they arrive. `timeout_ns` is the longest wait: 0 never waits,
+/// UINT64_MAX waits without a limit and lets another call use the handler's slot.
 ///
-/// Answers the status of that call: NC_OK with its answer in `answer`, or how it failed, with the
-/// reason in `error`, which may be NULL; `tag` is the call's. Statuses from NC_INVALID_ARGUMENT on
-/// are about the waiting itself, and leave `tag` alone: NC_AGAIN: the time has passed.
-/// NC_INVALID_STATE: no call is under way.
+/// Returns how that call ended, and writes its tag to `tag`: NC_OK with the answer in `*answer`, or
+/// its status with the reason in `*error`, which may be NULL. Both belong to the program. A status
+/// of NC_INVALID_ARGUMENT or above is about the wait itself and leaves `tag` alone: NC_AGAIN if the
+/// time has passed, NC_INVALID_STATE if no call is under way.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn nc_next_answer(
     req: *mut nc_request,

@@ -7,8 +7,9 @@ use nightcore_runtime::protocol::{Cause, Failure, Status};
 use std::borrow::Cow;
 use std::ffi::{CString, c_char};
 
-/// Why a call or an operation failed. Opaque; given by functions that take an `nc_error **`, which
-/// may be NULL. Belongs to who was given it, until nc_error_free; may be used from any thread.
+/// Why a call or an operation failed. Opaque. A function that has a parameter `nc_error **error`
+/// gives one to the program, which frees it by nc_error_free; the parameter may be NULL. Any thread
+/// may use an error.
 pub struct nc_error {
     pub(crate) failure: Failure,
     function: CString,
@@ -42,11 +43,11 @@ impl nc_error {
     }
 }
 
-/// Makes an error, for nc_pass_on: of the function `function`, or of the host's own if that is
-/// empty or NULL. `message` may be NULL; what is not UTF-8 in it is replaced. The texts are copied;
-/// the error, in `error`, is the caller's.
+/// Makes an error, for nc_pass_on. `function` names the function that failed; NULL or "" stands for
+/// the program itself. `message` may be NULL; bytes in it that are not UTF-8 are replaced. The
+/// library copies both texts. `*error` belongs to the program: free it by nc_error_free.
 ///
-/// NC_INVALID_ARGUMENT: no call ends with this status, or `function` is not UTF-8.
+/// Returns NC_INVALID_ARGUMENT if no call can end with `status`, or `function` is not UTF-8.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn nc_error_new(
     status: i32,
@@ -67,8 +68,8 @@ pub unsafe extern "C" fn nc_error_new(
     })
 }
 
-/// Adds a cause behind those that an error has; takes what nc_error_new takes. For one thread at a
-/// time.
+/// Adds a cause behind those that `error` has. The parameters are those of nc_error_new. No other
+/// thread may use the error at the same time.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn nc_error_add_cause(
     error: *mut nc_error,
@@ -108,14 +109,15 @@ unsafe fn optional_reason<'a>(given: *const c_char) -> Result<Cow<'a, str>, Fail
     if given.is_null() { Ok(Cow::default()) } else { unsafe { reason(given) } }
 }
 
-/// The status. NC_OK for NULL.
+/// Returns the status. NC_OK for NULL.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn nc_error_status(error: *const nc_error) -> i32 {
     // SAFETY: NULL or an error, as the header asks for.
     guard_value(0, || unsafe { error.as_ref() }.map_or(0, |error| number(&error.failure)))
 }
 
-/// What happened, for a person. Valid as long as the error; empty for NULL.
+/// Returns what happened, in words for people. The text is valid as long as the error. It is empty
+/// for NULL.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn nc_error_message(error: *const nc_error) -> *const c_char {
     guard_value(c"".as_ptr(), || {
@@ -125,8 +127,8 @@ pub unsafe extern "C" fn nc_error_message(error: *const nc_error) -> *const c_ch
     })
 }
 
-/// The name of the function whose call failed; empty if the error is the library's own. Valid as
-/// long as the error.
+/// Returns the name of the function whose call failed. The text is valid as long as the error. It
+/// is empty if the library itself reports the error.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn nc_error_function(error: *const nc_error) -> *const c_char {
     guard_value(c"".as_ptr(), || {
@@ -136,16 +138,16 @@ pub unsafe extern "C" fn nc_error_function(error: *const nc_error) -> *const c_c
     })
 }
 
-/// How many errors of functions beneath led to this one.
+/// Returns the number of causes: the errors of called functions that led to this one.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn nc_error_cause_count(error: *const nc_error) -> usize {
     // SAFETY: NULL or an error, as the header asks for.
     guard_value(0, || unsafe { error.as_ref() }.map_or(0, |error| error.causes.len()))
 }
 
-/// The cause at `index`, the nearest first; it has a function, a status and a message, and no
-/// causes of its own. Borrowed: valid as long as the error, and not to be freed. NULL if there are
-/// not as many.
+/// Returns the cause at `index`, the nearest first. It has a function, a status and a message, and
+/// no causes of its own. It is borrowed: valid as long as the error; do not free it. NULL if
+/// `index` is not below the number of causes.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn nc_error_cause_at(
     error: *const nc_error,

@@ -14,51 +14,52 @@ use std::ffi::{c_char, c_int};
 use std::os::fd::AsRawFd;
 use std::time::Duration;
 
-/// A call to run: `request` is the host's, to be freed by nc_request_free; `request_id` is its
-/// number.
+/// A request to run. `request` belongs to the program, which frees it by nc_request_free;
+/// `request_number` is its number.
 pub const NC_EVENT_REQUEST: u32 = 1;
-/// A call that the request `request_id` began by nc_call_start with `tag` has ended: `status` says
-/// how; `answer`, if it is NC_OK, else `error`, is the host's to free.
+/// A call has ended that the request `request_number` started by nc_call_start with `tag`. `status`
+/// says how. `answer` is set if it is NC_OK, otherwise `error`; both belong to the program.
 pub const NC_EVENT_ANSWER: u32 = 2;
-/// Nobody waits for the answer to the request `request_id` any more: `status` is
-/// NC_DEADLINE_EXCEEDED if its deadline has passed, NC_CANCELLED if its caller has left.
+/// The request `request_number` is cancelled. `status` is NC_DEADLINE_EXCEEDED if its deadline has
+/// passed, NC_CANCELLED if its caller has left.
 pub const NC_EVENT_CANCELLED: u32 = 3;
-/// No more calls come: end the process.
+/// No more events come: end the process.
 pub const NC_EVENT_ENDED: u32 = 4;
 
-/// A worker whose calls run in an event loop of the host's, many at once. Opaque.
+/// A worker whose requests run in an event loop of the program, many at the same time. Opaque.
 pub struct nc_worker {
     event_loop: EventLoop,
 }
 
-/// The smallest `struct_size` of nc_event that is accepted: that of its first version.
+/// The smallest `struct_size` of nc_event that the library accepts: the size of its first version.
 pub const NC_EVENT_MIN_SIZE: usize = 56;
 
-/// What happened. The host sets `struct_size`, nc_worker_next sets all other fields. A field that
-/// an event does not use is 0 or NULL.
+/// What happened. The program sets `struct_size`, nc_worker_next sets all other fields. A field
+/// that the event does not use is 0 or NULL.
 #[repr(C)]
 pub struct nc_event {
-    /// sizeof(nc_event). The host's header may be older or newer than the library: the library
-    /// writes only fields that the host knows, and sets those that it does not know itself to zero.
+    /// sizeof(nc_event). The program's header may be older or newer than the library. The library
+    /// writes only fields that the program knows, and sets fields that it does not know itself to
+    /// zero.
     pub struct_size: usize,
-    /// One of NC_EVENT_*. Pass over one that is not known.
+    /// One of NC_EVENT_*. Ignore an unknown one.
     pub kind: u32,
     /// NC_EVENT_ANSWER: how the call ended. NC_EVENT_CANCELLED: why.
     pub status: i32,
     /// NC_EVENT_REQUEST: the request.
     pub request: *mut nc_request,
     /// The number of the request that the event is about.
-    pub request_id: u64,
+    pub request_number: u64,
     /// NC_EVENT_ANSWER: the tag of the call.
     pub tag: u64,
     /// NC_EVENT_ANSWER: the answer.
     pub answer: *mut nc_answer,
-    /// NC_EVENT_ANSWER: why there is none.
+    /// NC_EVENT_ANSWER: why there is no answer.
     pub error: *mut nc_error,
 }
 
 extensible!(nc_event {
-    NC_EVENT_MIN_SIZE => struct_size, kind, status, request, request_id, tag, answer, error;
+    NC_EVENT_MIN_SIZE => struct_size, kind, status, request, request_number, tag, answer, error;
 });
 
 impl nc_event {
@@ -68,19 +69,19 @@ impl nc_event {
             Event::Ended => none,
             Event::Cancelled { request, reason } => nc_event {
                 kind: NC_EVENT_CANCELLED,
-                request_id: request.number(),
+                request_number: request.number(),
                 status: reason.status().number() as i32,
                 ..none
             },
             Event::Request(request) => nc_event {
                 kind: NC_EVENT_REQUEST,
-                request_id: request.id().number(),
+                request_number: request.id().number(),
                 request: nc_request::give(request),
                 ..none
             },
             Event::Answer { request, tag, result } => {
-                let request_id = request.number();
-                let none = nc_event { kind: NC_EVENT_ANSWER, request_id, tag, ..none };
+                let request_number = request.number();
+                let none = nc_event { kind: NC_EVENT_ANSWER, request_number, tag, ..none };
                 match result {
                     Ok(answer) => nc_event { answer: nc_answer::give(answer), ..none },
                     Err(failure) => nc_event {
@@ -101,13 +102,13 @@ unsafe fn borrow<'a>(worker: *const nc_worker) -> Result<&'a nc_worker, Failure>
     unsafe { worker.as_ref() }.ok_or_else(|| invalid("worker is NULL"))
 }
 
-/// Connects to the engine, for a host with an event loop of its own; use either this or nc_serve.
-/// `names`: the `count` functions that this program has handlers for. The worker, in `worker`, is
-/// the caller's, to be freed by nc_worker_free. `error` may be NULL.
+/// Connects to the engine, for a program with an event loop of its own. A process uses either this
+/// or nc_serve. `names` are the `count` functions that this program has code for. `*worker` belongs
+/// to the program, which frees it by nc_worker_free. `error` may be NULL.
 ///
-/// NC_NOT_STARTED, NC_REFUSED, NC_INVALID_ARGUMENT, NC_INVALID_STATE: started wrongly: print the
-/// message and exit with
-/// 2. NC_UNAVAILABLE, NC_ENDED: the engine is gone: exit with 1.
+/// Returns NC_NOT_STARTED, NC_REFUSED, NC_INVALID_ARGUMENT or NC_INVALID_STATE if the process was
+/// started in a wrong way: print the message and exit with 2. Returns NC_UNAVAILABLE or NC_ENDED if
+/// the engine is gone: exit with 1.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn nc_worker_open(
     names: *const *const c_char,
@@ -135,8 +136,8 @@ pub unsafe extern "C" fn nc_worker_open(
     unsafe { guard_with_error(error, open) }
 }
 
-/// The descriptor to wait on; it belongs to the library. When it is readable call nc_worker_next
-/// with a timeout of 0 until it answers NC_AGAIN. Never read it. -1 for NULL.
+/// Returns the descriptor to wait on. It belongs to the library: never read or close it. When it is
+/// readable, call nc_worker_next with a timeout of 0 until it returns NC_AGAIN. -1 for NULL.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn nc_worker_fd(worker: *const nc_worker) -> c_int {
     guard_value(-1, || {
@@ -145,7 +146,7 @@ pub unsafe extern "C" fn nc_worker_fd(worker: *const nc_worker) -> c_int {
     })
 }
 
-/// The name of the function to run. Valid as long as the worker.
+/// Returns the name of the function to run. It is valid as long as the worker.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn nc_worker_function(worker: *const nc_worker) -> nc_bytes {
     guard_value(nc_bytes::EMPTY, || {
@@ -157,13 +158,13 @@ pub unsafe extern "C" fn nc_worker_function(worker: *const nc_worker) -> nc_byte
     })
 }
 
-/// The next event, to `event`, whose `struct_size` is set. `timeout_ns`: how long to wait; with 0
-/// it never sleeps, UINT64_MAX waits for good. For one thread at a time.
+/// Writes the next event to `event`, whose `struct_size` is set. `timeout_ns` is the longest wait:
+/// 0 never sleeps, UINT64_MAX waits without a limit. One thread at a time may call it.
 ///
-/// When no request can go on without a message, as each waits for the answer to a call or there is
-/// none, it may look for one first, for at most 25 us and at times not at all: see nc_worker_looks.
+/// If every request waits for the answer to a call, or there is no request, the function may spin
+/// for up to 25 us before it sleeps or returns: see nc_worker_spins.
 ///
-/// NC_AGAIN: no event now: the time has passed, or a signal came.
+/// Returns NC_AGAIN if there is no event: the time has passed, or a signal came.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn nc_worker_next(
     worker: *mut nc_worker,
@@ -180,12 +181,13 @@ pub unsafe extern "C" fn nc_worker_next(
     })
 }
 
-/// Takes all that has come: up to `max` events, to `events`, and their number to `count`. If that
-/// is less than `max` nothing is left. The `struct_size` of the first is set; it holds for all.
-/// It never sleeps, and may look as nc_worker_next does. For one thread at a time, which calls
-/// nc_worker_next as well whenever nc_worker_fd is readable.
+/// Takes all events that have come: writes up to `max` of them to `events`, and their number to
+/// `count`. A number below `max` means that none is left. The `struct_size` of the first event is
+/// set and holds for all. The function never sleeps; it may spin as nc_worker_next does. One thread
+/// at a time may call it, and that thread must also call nc_worker_next whenever nc_worker_fd is
+/// readable.
 ///
-/// NC_AGAIN: no event now.
+/// Returns NC_AGAIN if there is no event.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn nc_worker_next_many(
     worker: *mut nc_worker,
@@ -206,10 +208,10 @@ pub unsafe extern "C" fn nc_worker_next_many(
     })
 }
 
-/// A descriptor for a thread that waits for messages only, and not for longer than some
-/// milliseconds: by epoll_wait at this descriptor itself, after nc_worker_next_many has found
-/// nothing. While a thread waits so a message wakes it, and not those that wait at nc_worker_fd.
-/// It belongs to the library. -1 for NULL.
+/// Returns a descriptor for a thread that waits for messages only, for a few milliseconds at most:
+/// call epoll_wait on this descriptor itself after nc_worker_next_many has found nothing. While a
+/// thread waits there, a message wakes that thread and none that waits on nc_worker_fd. The
+/// descriptor belongs to the library. -1 for NULL.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn nc_worker_message_fd(worker: *const nc_worker) -> c_int {
     guard_value(-1, || {
@@ -218,16 +220,24 @@ pub unsafe extern "C" fn nc_worker_message_fd(worker: *const nc_worker) -> c_int
     })
 }
 
-/// 1: nc_worker_next looks, as the channel of this process is of rings. Then a host gains by
-/// calling it with a timeout of 0 once more before it waits, when its handlers have made their
-/// calls and answered: what comes meanwhile need not wake it. It may as well only wait at the
-/// descriptor. 0: it does not, or `worker` is NULL.
+/// Returns true if nc_worker_next spins before it sleeps, which it does if the channel of this
+/// process is made of rings. Such a program gains by calling nc_worker_next with a timeout of 0
+/// once more before it parks, when its handlers have made their calls and sent their replies: a
+/// message that comes meanwhile does not have to wake it. False for NULL.
 #[unsafe(no_mangle)]
-pub unsafe extern "C" fn nc_worker_looks(worker: *const nc_worker) -> i32 {
-    guard_value(0, || {
+pub unsafe extern "C" fn nc_worker_spins(worker: *const nc_worker) -> bool {
+    guard_value(false, || {
         // SAFETY: NULL or a worker, as the header asks for.
-        unsafe { worker.as_ref() }.is_some_and(|worker| worker.event_loop.looks()).into()
+        unsafe { worker.as_ref() }.is_some_and(|worker| worker.event_loop.looks())
     })
+}
+
+/// The old name of nc_worker_spins, which it returns as 1 or 0.
+#[unsafe(no_mangle)]
+#[deprecated(note = "use nc_worker_spins")]
+pub unsafe extern "C" fn nc_worker_looks(worker: *const nc_worker) -> i32 {
+    // SAFETY: NULL or a worker, as the header asks for.
+    unsafe { nc_worker_spins(worker) }.into()
 }
 
 /// Frees a worker; takes NULL. Requests and answers that it gave stay valid until they are freed.

@@ -9,18 +9,20 @@ use nightcore_runtime::worker::{HandlerError, Handlers, Request, serve};
 use std::ffi::{c_char, c_void};
 use std::sync::{Arc, Mutex, PoisonError};
 
-/// A function's code. It runs on a worker thread, on several at once, and answers by nc_reply or
-/// one of its kin; an answer of NC_OK without a reply is an empty answer. Any other status fails
-/// the call:
+/// The code of a function. The library calls it on its worker threads, on several at the same time.
 ///
-/// - the status of the last internal call of this request that failed: that error is passed on,
-///   with its causes;
-/// - another status below NC_INVALID_ARGUMENT: the call fails with it;
-/// - anything else: FUNCTION_FAILED.
+/// A handler ends its request by nc_reply, nc_fail or one of the related functions, and returns
+/// NC_OK. If it returns NC_OK without a reply, the caller gets an empty answer. If it returns
+/// another status without a reply, the call fails:
 ///
-/// No exception may leave it, and its thread must not end in it: pthread_exit, and a pthread_cancel
-/// of the thread, abort the process. `req` is valid until it returns, and belongs to the thread it
-/// runs on.
+/// - If it is the status of the last operation of this request that failed, such as a call, the
+///   caller gets that error with its causes.
+/// - If it is another status below NC_INVALID_ARGUMENT, the call fails with this status.
+/// - If it is any other number, the call fails with FUNCTION_FAILED.
+///
+/// `req` is valid until the handler returns, and belongs to the thread that the handler runs on.
+/// `user` is what nc_handle was given. A C++ exception must not leave a handler. The thread must
+/// not end inside a handler: pthread_exit and pthread_cancel abort the process.
 pub type nc_handler = Option<unsafe extern "C" fn(req: *mut nc_request, user: *mut c_void) -> i32>;
 
 static HANDLERS: Mutex<Handlers> = Mutex::new(Handlers::new());
@@ -34,11 +36,12 @@ unsafe impl Send for User {}
 // SAFETY: as above.
 unsafe impl Sync for User {}
 
-/// Registers the handler of a function. `name` is copied. `user` is handed to the handler and must
-/// stay valid while functions are served. Call it before nc_serve, from any thread.
+/// Registers the handler of a function, from any thread, before nc_serve. The library copies
+/// `name`. It passes `user` to every call of the handler, so `user` must stay valid while the
+/// process serves.
 ///
-/// NC_INVALID_ARGUMENT: the name is not one, or has a handler already. The reason is also on
-/// standard error.
+/// Returns NC_INVALID_ARGUMENT if `name` cannot name a function or has a handler already. The
+/// library also writes the reason to standard error.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn nc_handle(
     name: *const c_char,
@@ -69,12 +72,13 @@ pub unsafe extern "C" fn nc_handle(
     })
 }
 
-/// Serves until the engine ends this process. The calling thread becomes the launching thread;
-/// handlers run on threads that the library makes when the engine asks for them.
+/// Serves requests until the engine ends this process. The calling thread becomes the launching
+/// thread. The library creates the threads for handlers when the engine asks for them.
 ///
-/// Answers the exit code for main, not a status: 0 for a normal end; 1 if the engine went away or
-/// cannot be reached; 2 if the process was started wrongly or refused, such as when it has no
-/// handler for its function. When it is not 0 the reason has been printed to standard error.
+/// Returns the process exit code for main, not an `NC_*` status: 0 after a normal end; 1 if the
+/// engine is gone or cannot be reached; 2 if the process was started in a wrong way or refused, for
+/// example because it has no handler for its function. If the code is not 0, the library has
+/// written the reason to standard error.
 #[unsafe(no_mangle)]
 pub extern "C" fn nc_serve() -> i32 {
     guard_value(1, || {

@@ -4,6 +4,7 @@ use crate::bytes::nc_bytes;
 use crate::call::nc_call_options;
 use crate::event_loop::nc_event;
 use crate::metadata::nc_pair;
+use crate::testing::nc_test_request;
 use std::fmt::Write;
 use std::path::Path;
 use std::process::Command;
@@ -29,7 +30,29 @@ fn c_has_the_same_layouts() {
         layout!(nc_bytes { data, len }),
         layout!(nc_pair { name, value }),
         layout!(nc_call_options { struct_size, timeout_ns, metadata, metadata_count, flags }),
-        layout!(nc_event { struct_size, kind, status, request, request_id, tag, answer, error }),
+        layout!(nc_event {
+            struct_size,
+            kind,
+            status,
+            request,
+            request_number,
+            tag,
+            answer,
+            error
+        }),
+        layout!(nc_test_request {
+            struct_size,
+            function,
+            caller,
+            body,
+            metadata,
+            metadata_count,
+            time_left_ns,
+            cancel_reason,
+            flags,
+            callee,
+            callee_user
+        }),
     ]
     .concat();
     let mut source = String::from("#include <nightcore.h>\n#include <stdio.h>\nint main(void) {\n");

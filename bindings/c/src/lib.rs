@@ -37,6 +37,8 @@ mod error;
 
 mod answer;
 
+mod http_status;
+
 mod call;
 
 mod process_call;
@@ -46,6 +48,12 @@ mod reply;
 mod buffer;
 
 mod event_loop;
+
+mod testing;
+
+mod fake;
+
+mod given;
 
 mod guard;
 

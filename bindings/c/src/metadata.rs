@@ -5,9 +5,12 @@ use crate::guard::invalid;
 use nightcore_runtime::protocol::{Failure, Metadata, MetadataBuffer};
 use std::sync::OnceLock;
 
-/// One pair of metadata. Names are 1 to 255 bytes of visible ASCII, and are sent in lower case; the
-/// name ":status" in an answer sets its HTTP status. A malformed name is NC_INVALID_ARGUMENT, more
-/// than 32 KiB in all NC_PAYLOAD_TOO_LARGE.
+/// One pair of metadata: a name and a value.
+///
+/// A name has 1 to 255 bytes of visible ASCII; the library sends it in lower case. In a reply the
+/// name ":status" sets the HTTP status. A function that is given a malformed name returns
+/// NC_INVALID_ARGUMENT. It returns NC_PAYLOAD_TOO_LARGE if all pairs together take more than 32
+/// KiB.
 #[repr(C)]
 #[derive(Clone, Copy)]
 pub struct nc_pair {

@@ -4,15 +4,15 @@ use crate::answer::nc_answer;
 use crate::bytes::nc_bytes;
 use crate::call::{give_answer, nc_call_options, with_asked};
 use crate::error::nc_error;
-use crate::facts::NC_OK;
+use crate::given::Given;
 use crate::guard::{guard, invalid, number};
 use crate::guard_error::guard_with_error;
 use nightcore_runtime::worker::caller::{self, StartedCall};
 use std::ffi::{c_char, c_void};
 
-/// Takes the end of a call of nc_process_call_start: its status, and the answer or the reason why
-/// there is none, which is then the program's, as nc_call_with gives it. It must not throw, and
-/// should be short: the ends of other calls wait for it.
+/// Code that takes the end of a call of nc_process_call_start: its status, and the answer or the
+/// reason why there is none. Both belong to the program, as those of nc_call_with do. The code must
+/// not throw. It should be short, because the ends of other calls wait for it.
 pub type nc_on_answer = Option<
     unsafe extern "C" fn(
         user: *mut c_void,
@@ -29,17 +29,18 @@ struct User(*mut c_void);
 // so.
 unsafe impl Send for User {}
 
-/// As nc_call_with, outside of any request: from any thread of a process that serves, also while
-/// none of its handlers runs. The call has no request above it, so the end of a request does not
-/// cancel it. Its deadline is the function's own timeout, or sooner by `options`.
+/// Calls a function outside of any request, and waits for its answer. Any thread of a process that
+/// serves may call it, also while no handler runs. The parameters are those of nc_call_with. No
+/// request is above the call, so the end of a request does not cancel it. Its deadline is the
+/// called function's own timeout, or an earlier one by `options`.
 ///
-/// Such calls can be made until the process ends, also after nc_serve has returned; with an event
-/// loop until nc_worker_free, or longer if there was one before. The first one makes a channel, and
-/// a thread of the library's, nc-caller.
+/// Such calls are possible until the process ends, also after nc_serve has returned. With an event
+/// loop they are possible until nc_worker_free, and beyond it if the process has made one before.
+/// The first one creates a channel, and a thread of the library, nc-caller.
 ///
-/// NC_INVALID_STATE: the process does not serve, or this is the thread of nc_on_answer, which must
-/// not wait. NC_OVERLOADED: 1024 such calls are under way. NC_UNAVAILABLE: the engine has gone, or
-/// is too old.
+/// Returns NC_INVALID_STATE if the process does not serve, or on the thread of nc_on_answer, which
+/// must not wait. Returns NC_OVERLOADED if 1024 such calls are under way. Returns NC_UNAVAILABLE if
+/// the engine is gone or too old.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn nc_process_call(
     name: *const c_char,
@@ -50,16 +51,21 @@ pub unsafe extern "C" fn nc_process_call(
     error: *mut *mut nc_error,
 ) -> i32 {
     // SAFETY: what the header asks for.
-    let call = || unsafe { with_asked(name, parts, count, options, caller::call) };
+    let call = || unsafe {
+        with_asked(name, parts, count, options, |name, parts, options| {
+            caller::call(name, parts, options).map(Given::from)
+        })
+    };
     // SAFETY: what the header asks for.
     unsafe { guard_with_error(error, || give_answer(answer, call)) }
 }
 
-/// As nc_process_call, without waiting: `done` is called with `user` when the call has ended, once,
-/// on the thread nc-caller, maybe before this function returns. `call`, which may be NULL, is given
-/// the call's number, for nc_process_call_cancel.
+/// Starts a call outside of any request without waiting for its answer. When the call has ended,
+/// the library calls `done` once with `user`, on the thread nc-caller, perhaps before this function
+/// returns. It writes the number of the call to `call`, for nc_process_call_cancel; `call` may be
+/// NULL.
 ///
-/// NC_OK: the call is under way. Otherwise `done` is not called.
+/// Returns NC_OK if the call is under way. After any other status the library does not call `done`.
 #[unsafe(no_mangle)]
 #[allow(clippy::too_many_arguments)] // Of nc_call_start, with whom to tell in place of the request.
 pub unsafe extern "C" fn nc_process_call_start(
@@ -98,9 +104,9 @@ pub unsafe extern "C" fn nc_process_call_start(
     unsafe { guard_with_error(error, start) }
 }
 
-/// Says that the answer to a call of nc_process_call_start is not wanted any more. It and all calls
-/// below it are cancelled; it still ends, with NC_CANCELLED unless it has just ended otherwise. A
-/// call that has ended already is left alone. From any thread.
+/// Cancels a call of nc_process_call_start, and all calls below it. `done` still runs, with
+/// NC_CANCELLED unless the call ended in another way just before. A call that has ended is left
+/// alone. Any thread may call it.
 #[unsafe(no_mangle)]
 pub extern "C" fn nc_process_call_cancel(call: u64) -> i32 {
     guard(|| {

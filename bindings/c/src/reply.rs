@@ -1,14 +1,15 @@
 //! Answers to requests.
 
 use crate::buffer::nc_buffer;
-use crate::bytes::{nc_bytes, reason, with_parts};
+use crate::bytes::{nc_bytes, reason, text, with_parts};
 use crate::error::nc_error;
 use crate::facts::NC_OK;
 use crate::guard::{guard, invalid};
+use crate::http_status;
 use crate::metadata::{gather, nc_pair};
 use crate::request::{Content, nc_request};
 use nightcore_runtime::protocol::{Failure, MetadataBuffer, Status};
-use nightcore_runtime::worker::{Body, HandlerError, RunningCall};
+use nightcore_runtime::worker::HandlerError;
 use std::ffi::c_char;
 
 /// Runs an operation that answers.
@@ -28,24 +29,25 @@ unsafe fn answering(
     }
 }
 
-/// Answers with this body, which has been copied when the function returns. A request is answered
-/// once; calls it has under way are cancelled. To an event loop the answer goes at once, from a
-/// handler when it returns.
+/// Replies with this body. When nc_reply returns, the library has copied the body. A request takes
+/// one reply; calls that it has under way are cancelled. The reply of a handler is sent when the
+/// handler returns, that of an event loop at once.
 ///
-/// NC_PAYLOAD_TOO_LARGE: over the limit for bodies; the request can still be answered otherwise.
-/// NC_INVALID_STATE: it has been answered or has ended.
+/// Returns NC_PAYLOAD_TOO_LARGE if the body is over the limit; another reply is still possible.
+/// Returns NC_INVALID_STATE if the request has a reply or has ended.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn nc_reply(req: *mut nc_request, body: nc_bytes) -> i32 {
     // SAFETY: a request and readable bytes, as the header asks for.
     guard(|| unsafe {
         answering(req, |content| {
-            content.side.reply(Body::Parts(&[body.borrow()?]), MetadataBuffer::new().as_metadata())
+            content.side.reply(&[body.borrow()?], MetadataBuffer::new().as_metadata())
         })
     })
 }
 
-/// As nc_reply, with a body of `count` parts, one after the other, and metadata. A pair named
-/// ":status" sets the HTTP status, such as "404". Arrays may be NULL if their count is 0.
+/// Does what nc_reply does, with a body of `count` parts, one after the other, and with metadata.
+/// `parts` and `metadata` may be NULL if their count is 0. The pair ":status" sets the HTTP status;
+/// nc_reply_http is shorter.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn nc_reply_with(
     req: *mut nc_request,
@@ -58,15 +60,39 @@ pub unsafe extern "C" fn nc_reply_with(
     guard(|| unsafe {
         answering(req, |content| {
             let metadata = gather(metadata, metadata_count)?;
-            with_parts(parts, count, |parts| {
-                content.side.reply(Body::Parts(parts), metadata.as_metadata())
-            })
+            with_parts(parts, count, |parts| content.side.reply(parts, metadata.as_metadata()))
         })
     })
 }
 
-/// As nc_reply_with, with the first `len` bytes of a buffer as the body, which is not copied. The
-/// buffer is taken in any case, whatever the function answers.
+/// Does what nc_reply does, with an HTTP status from 200 to 599 and, unless it is NULL, a content
+/// type: `return nc_reply_http(req, 404, "text/plain; charset=utf-8", NC_LITERAL("no such
+/// user"));`. The call succeeds whatever the HTTP status is, and nothing is written to the log.
+///
+/// Returns NC_INVALID_ARGUMENT if the HTTP status is not from 200 to 599.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn nc_reply_http(
+    req: *mut nc_request,
+    http_status: u32,
+    content_type: *const c_char,
+    body: nc_bytes,
+) -> i32 {
+    // SAFETY: a request, a text or NULL, and readable bytes, as the header asks for.
+    guard(|| unsafe {
+        answering(req, |content| {
+            let mut metadata = MetadataBuffer::new();
+            metadata.push(":status", http_status::digits(http_status)?.as_bytes())?;
+            if !content_type.is_null() {
+                let content_type = text(content_type, "content_type")?;
+                metadata.push("content-type", content_type.as_bytes())?;
+            }
+            content.side.reply(&[body.borrow()?], metadata.as_metadata())
+        })
+    })
+}
+
+/// Does what nc_reply_with does, with the first `len` bytes of a buffer as the body, which is not
+/// copied. The library takes the buffer, whatever status it returns.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn nc_reply_buffer(
     req: *mut nc_request,
@@ -81,21 +107,21 @@ pub unsafe extern "C" fn nc_reply_buffer(
         }
         // SAFETY: a buffer of the caller's own, as the header asks for, which `nc_buffer_new` has
         // made.
-        let buffer = unsafe { Box::from_raw(buffer) }.buffer;
+        let room = unsafe { Box::from_raw(buffer) }.room;
         // SAFETY: a request and a readable array, as the header asks for.
         unsafe {
             answering(req, |content| {
                 let metadata = gather(metadata, metadata_count)?;
-                content.side.reply(Body::Buffer(buffer, len), metadata.as_metadata())
+                content.side.reply_from(room, len, metadata.as_metadata())
             })
         }
     })
 }
 
-/// Answers with the error FUNCTION_FAILED and this message, of which callers see up to 512 bytes;
-/// the function's log has it, too, in a line with the id of the call. For reasons that callers may
-/// know: see nc_fail_unexpectedly for others. NC_OK: the request is answered, and what the handler
-/// then returns says nothing more, so `return nc_fail(req, "no such user");` is fine.
+/// Fails the call with FUNCTION_FAILED and this message. Callers see up to 512 bytes of it, and the
+/// function's log has it in a line with the call id. Use nc_fail_unexpectedly for a reason that
+/// callers must not know. NC_OK means that the call fails; the handler's return value then has no
+/// effect, so `return nc_fail(req, "no such user");` is correct.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn nc_fail(req: *mut nc_request, message: *const c_char) -> i32 {
     // SAFETY: a request and a text, as the header asks for.
@@ -108,10 +134,9 @@ pub unsafe extern "C" fn nc_fail(req: *mut nc_request, message: *const c_char) -
     })
 }
 
-/// Answers with the error FUNCTION_FAILED for a reason that is not meant for callers, such as the
-/// text of an exception: `message` goes to the function's log, and callers see the id by which it
-/// is found there. A function with `expose_errors = true` tells it to callers, as nc_fail does.
-/// Otherwise as nc_fail.
+/// Fails the call with FUNCTION_FAILED for a reason that is not meant for callers, such as the text
+/// of an exception. `message` goes to the function's log. Callers get the `nightcore logs` command
+/// that finds it. A function with `expose_errors = true` shows the message to its callers, too.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn nc_fail_unexpectedly(req: *mut nc_request, message: *const c_char) -> i32 {
     // SAFETY: a request and a text, as the header asks for.
@@ -123,8 +148,9 @@ pub unsafe extern "C" fn nc_fail_unexpectedly(req: *mut nc_request, message: *co
     })
 }
 
-/// Answers with an error of an internal call, as when a handler returns its status: callers see
-/// that this function failed, and `error` and its causes as the reason. `error` stays the caller's.
+/// Fails the call with the error of a call that this handler made. Callers see that this function
+/// failed, with `error` and its causes as the reason. A handler that returns the status of a failed
+/// call does the same. `error` stays the program's.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn nc_pass_on(req: *mut nc_request, error: *const nc_error) -> i32 {
     // SAFETY: a request and an error, as the header asks for.

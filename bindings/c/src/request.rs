@@ -1,12 +1,13 @@
 //! A request, of either skin.
 
 use crate::bytes::{nc_bytes, present, text};
-use crate::facts::{NC_NOT_FOUND, NC_OK};
+use crate::fake::Fake;
+use crate::given::Made;
 use crate::guard::{guard, guard_value, invalid};
 use crate::metadata::{Pairs, nc_pair};
 use crate::side::Side;
 use nightcore_runtime::protocol::{CallNumber, Failure, Status};
-use nightcore_runtime::worker::{LoopRequest, Request, RunningCall, is_forked};
+use nightcore_runtime::worker::{LoopRequest, Request, is_forked};
 use std::cell::UnsafeCell;
 use std::ffi::{CStr, c_char};
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -21,16 +22,17 @@ const ANY_THREAD: u64 = 1;
 /// The first number of a thread.
 const FIRST_THREAD: u64 = 2;
 
-/// A call that a function of this process runs. Opaque.
+/// A request: a call that a function of this process runs. Opaque.
 ///
-/// A handler is lent one, which is valid until the handler returns; it answers and calls on that
-/// thread only, while the functions that answer no status may be used from any. nc_worker_next
-/// gives one, which is valid until nc_request_free and may be used from any thread.
+/// The library lends a request to a handler until the handler returns. Replies and calls are then
+/// allowed on the handler's thread only; functions that only read the request are allowed on any
+/// thread. nc_worker_next gives a request to the program, which frees it by nc_request_free and may
+/// use it on any thread.
 ///
-/// What a request hands out (body, names, metadata) is valid as long as the request.
+/// The body, names and metadata of a request are valid as long as the request.
 ///
-/// The memory of an ended request is not given back to the system but used for a later one: so a
-/// handle that is used too late is found out instead of leading anywhere.
+/// The library keeps the memory of a request that has ended for later requests. A handle that is
+/// used too late is therefore detected, and never points to freed memory.
 pub struct nc_request {
     /// ENDED, ANY_THREAD, or the number of the thread that the handler runs on.
     owner: AtomicU64,
@@ -106,11 +108,24 @@ impl nc_request {
         // SAFETY: the request stays where it is while `run` borrows it, and the side is gone before
         // that ends.
         let side = unsafe { Side::handler(request) };
+        nc_request::lend(side, handler).map(|_| ())
+    }
+
+    /// Runs a handler of C's with a handle for a request that no engine sent.
+    pub(crate) fn run_fake(
+        fake: Fake,
+        handler: impl FnOnce(*mut nc_request) -> i32,
+    ) -> Result<Made, Failure> {
+        nc_request::lend(Side::Fake(fake), handler)
+    }
+
+    /// Runs a handler with a handle that ends when it returns.
+    fn lend(side: Side, handler: impl FnOnce(*mut nc_request) -> i32) -> Result<Made, Failure> {
         let handle = nc_request::begin(side, this_thread());
         let status = handler(handle);
         // SAFETY: made above; the handler has returned, and from here on every use is refused.
         let content = unsafe { nc_request::end(handle) };
-        content.map_or(Ok(()), |content| content.side.returned(status))
+        content.map_or_else(|| Ok(Made::default()), |content| content.side.returned(status))
     }
 
     /// A handle for a request of the event loop.
@@ -201,14 +216,14 @@ where
     guard_value(otherwise, || unsafe { nc_request::live(req) }.map_or(otherwise, read))
 }
 
-/// The body. Empty too if the request has ended.
+/// Returns the body. It is empty if the request has ended.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn nc_request_body(req: *const nc_request) -> nc_bytes {
     // SAFETY: a request, as the header asks for.
     unsafe { value(req, nc_bytes::EMPTY, |content| nc_bytes::lend(content.side.body())) }
 }
 
-/// The name of the function that was called, which is the one this process runs.
+/// Returns the name of the function that was called.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn nc_request_function(req: *const nc_request) -> nc_bytes {
     // SAFETY: a request, as the header asks for.
@@ -217,14 +232,15 @@ pub unsafe extern "C" fn nc_request_function(req: *const nc_request) -> nc_bytes
     }
 }
 
-/// Whether another function made the call; if not, it came in by the gateway.
+/// Returns true if another function made the call, false if it came in by the gateway.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn nc_request_is_internal(req: *const nc_request) -> bool {
     // SAFETY: a request, as the header asks for.
     unsafe { value(req, false, |content| content.side.caller().is_some()) }
 }
 
-/// The name of the function that made the call; empty if it came in by the gateway.
+/// Returns the name of the function that made the call. It is empty if the call came in by the
+/// gateway.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn nc_request_caller(req: *const nc_request) -> nc_bytes {
     let lend = |content: &Content| {
@@ -234,9 +250,9 @@ pub unsafe extern "C" fn nc_request_caller(req: *const nc_request) -> nc_bytes {
     unsafe { value(req, nc_bytes::EMPTY, lend) }
 }
 
-/// The first value of the metadata with this name, to `value`.
+/// Writes the first value of the metadata with this name to `value`.
 ///
-/// NC_NOT_FOUND: there is none; `value` is then empty.
+/// Returns NC_NOT_FOUND if there is none; `value` is then empty.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn nc_request_metadata(
     req: *const nc_request,
@@ -252,16 +268,16 @@ pub unsafe extern "C" fn nc_request_metadata(
     })
 }
 
-/// How many pairs of metadata there are.
+/// Returns the number of pairs of metadata.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn nc_request_metadata_count(req: *const nc_request) -> usize {
     // SAFETY: a request, as the header asks for.
     unsafe { value(req, 0, |content| content.pairs().len()) }
 }
 
-/// The pair of metadata at `index`, in their order, to `pair`.
+/// Writes the pair of metadata at `index` to `pair`. Pairs keep the order in which they were sent.
 ///
-/// NC_NOT_FOUND: there are not as many.
+/// Returns NC_NOT_FOUND if `index` is not below the number of pairs.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn nc_request_metadata_at(
     req: *const nc_request,
@@ -279,7 +295,8 @@ pub unsafe extern "C" fn nc_request_metadata_at(
     })
 }
 
-/// Nanoseconds until the deadline of the call: 0 when it has passed, UINT64_MAX if there is none.
+/// Returns the nanoseconds until the deadline of the call: 0 if it has passed, UINT64_MAX if the
+/// call has no deadline.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn nc_request_time_left_ns(req: *const nc_request) -> u64 {
     let left = |content: &Content| {
@@ -290,19 +307,20 @@ pub unsafe extern "C" fn nc_request_time_left_ns(req: *const nc_request) -> u64 
     unsafe { value(req, 0, left) }
 }
 
-/// Whether nobody waits for the answer any more: the caller has left or the deadline has passed. A
-/// load of a word, cheap enough for a loop. True too if the request has ended.
+/// Returns true if the request is cancelled: nobody waits for its reply any more, because the
+/// caller has left or the deadline has passed. Also true if the request has ended. It costs one
+/// load from memory, so a loop can afford it. Any thread may call it.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn nc_request_cancelled(req: *const nc_request) -> bool {
     // SAFETY: a request, as the header asks for.
-    unsafe { value(req, true, |content| content.side.is_cancelled()) }
+    unsafe { value(req, true, |content| content.side.cancel_reason().is_some()) }
 }
 
-/// Why nobody waits for the answer any more: NC_DEADLINE_EXCEEDED if the deadline has passed,
-/// NC_CANCELLED if the caller has left, NC_OK if somebody still waits. As cheap as
-/// nc_request_cancelled, and from any thread.
+/// Returns why the request is cancelled: NC_DEADLINE_EXCEEDED if the deadline has passed,
+/// NC_CANCELLED if the caller has left, NC_OK if the request is not cancelled. It costs as little
+/// as nc_request_cancelled. Any thread may call it.
 ///
-/// NC_INVALID_STATE: the request has ended.
+/// Returns NC_INVALID_STATE if the request has ended.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn nc_request_cancel_reason(req: *const nc_request) -> i32 {
     // SAFETY: a request, as the header asks for.
@@ -312,26 +330,37 @@ pub unsafe extern "C" fn nc_request_cancel_reason(req: *const nc_request) -> i32
     })
 }
 
-/// The number of a request of nc_worker_next, by which later events name it; 0 for a handler's.
+/// Returns the number of a request that nc_worker_next gave. Later events name the request by it,
+/// as `request_number`. It is 0 for the request of a handler. It is not the id of the call: see
+/// nc_request_call_id.
 #[unsafe(no_mangle)]
-pub unsafe extern "C" fn nc_request_id(req: *const nc_request) -> u64 {
+pub unsafe extern "C" fn nc_request_number(req: *const nc_request) -> u64 {
     // SAFETY: a request, as the header asks for.
     let number = unsafe { value(req, None, |content| content.side.event_number()) };
     number.map_or(0, CallNumber::number)
 }
 
-/// The id of the call, 16 hexadecimal digits, which the calls that it makes have as well, and all
-/// below: that of the call from outside with which it began. Its client has it in the header
-/// X-Nightcore-Call. Empty if the request has ended.
+/// The old name of nc_request_number.
+#[unsafe(no_mangle)]
+#[deprecated(note = "use nc_request_number; nc_request_call_id returns the id of the call")]
+pub unsafe extern "C" fn nc_request_id(req: *const nc_request) -> u64 {
+    // SAFETY: a request, as the header asks for.
+    unsafe { nc_request_number(req) }
+}
+
+/// Returns the call id: 16 hexadecimal digits. A call from outside and all calls below it share one
+/// id; the client gets it in the header X-Nightcore-Call. The text is valid as long as the request.
+/// It is empty if the request has ended.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn nc_request_call_id(req: *const nc_request) -> *const c_char {
     // SAFETY: a request, as the header asks for.
     unsafe { value(req, c"".as_ptr(), Content::call_id) }
 }
 
-/// Writes a text to standard error, from where it comes to the function's log, each of its lines
-/// with the id of the call. It may be used from any thread. NC_INVALID_STATE: the request has
-/// ended.
+/// Writes a text to standard error. Each of its lines reaches the function's log with the call id,
+/// so that `nightcore logs --call ID` finds it. Any thread may call it.
+///
+/// Returns NC_INVALID_STATE if the request has ended.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn nc_log(req: *const nc_request, text: *const c_char) -> i32 {
     // SAFETY: a request and a text, as the header asks for; the text is not NULL.
@@ -342,9 +371,9 @@ pub unsafe extern "C" fn nc_log(req: *const nc_request, text: *const c_char) -> 
     })
 }
 
-/// Ends a request of nc_worker_next; takes NULL. If it was not answered its call fails, with the
-/// reason why its last answer was refused, if one was. A handler's request ends by itself and is
-/// left alone.
+/// Frees a request that nc_worker_next gave; takes NULL. If the request has no reply, its call
+/// fails. If the last reply was refused, the failure says why. The request of a handler ends by
+/// itself: this function leaves it alone.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn nc_request_free(req: *mut nc_request) {
     guard_value((), || {

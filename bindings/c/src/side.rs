@@ -1,20 +1,26 @@
-//! The two kinds of requests behind one handle. Only this file asks which one it is.
+//! The three kinds of requests behind one handle. Only this file asks which one it is.
 
+use crate::fake::Fake;
+use crate::given::{Ended, Given, Made, Room};
+use crate::guard::invalid;
 use crate::outcome::outcome;
-use nightcore_runtime::protocol::{CallNumber, CancelReason, Failure, Metadata, Status};
+use nightcore_runtime::complain::complain;
+use nightcore_runtime::protocol::{CallId, CallNumber, CancelReason, Failure, Metadata, Status};
 use nightcore_runtime::worker::{
-    Answer, Body, Buffer, CallOptions, HandlerError, Input, LoopRequest, Request, RunningCall,
-    Tagged, Watch,
+    Body, CallOptions, HandlerError, Input, LoopRequest, Request, RunningCall, Watch,
 };
 use std::cell::{Cell, RefCell};
-use std::ops::Deref;
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
-/// A request, of a handler's thread or of an event loop.
+/// A request.
 pub(crate) enum Side {
+    /// Of a handler's thread.
     Handler(Handling),
+    /// Of an event loop.
     Event(Listening),
+    /// Of a test.
+    Fake(Fake),
 }
 
 /// A request of an event loop.
@@ -41,17 +47,6 @@ impl Handling {
     }
 }
 
-impl Deref for Side {
-    type Target = Input;
-
-    fn deref(&self) -> &Input {
-        match self {
-            Side::Handler(handling) => handling.request(),
-            Side::Event(listening) => &listening.request,
-        }
-    }
-}
-
 impl Side {
     /// A request that a handler runs.
     ///
@@ -72,12 +67,14 @@ impl Side {
 
     /// Notes that an operation failed, for a handler that returns its status.
     pub(crate) fn note_failed(&self, failure: &Failure) {
-        if let Side::Handler(handling) = self {
-            *handling.last.borrow_mut() = Some(failure.clone());
+        match self {
+            Side::Handler(handling) => *handling.last.borrow_mut() = Some(failure.clone()),
+            Side::Event(_) => {}
+            Side::Fake(fake) => fake.note_failed(failure),
         }
     }
 
-    /// Notes why an answer was refused, for a request of an event loop that then ends without one.
+    /// Notes why a reply was refused, for a request of an event loop that then ends without one.
     pub(crate) fn note_refused(&self, failure: &Failure) {
         if let Side::Event(listening) = self {
             let mut refused = listening.refused.lock().unwrap_or_else(PoisonError::into_inner);
@@ -85,13 +82,14 @@ impl Side {
         }
     }
 
-    /// The outcome of the call, as its handler returned `status`.
-    pub(crate) fn returned(self, status: i32) -> Result<(), Failure> {
+    /// The outcome of the call, as its handler returned `status`; of a test's request its reply.
+    pub(crate) fn returned(self, status: i32) -> Result<Made, Failure> {
         match self {
             Side::Handler(handling) if !handling.failed.get() => {
-                outcome(status, handling.last.take())
+                outcome(status, handling.last.take()).map(|()| Made::default())
             }
-            _ => Ok(()),
+            Side::Handler(_) | Side::Event(_) => Ok(Made::default()),
+            Side::Fake(fake) => fake.returned(status),
         }
     }
 
@@ -104,51 +102,152 @@ impl Side {
             let _ = request.fail(&failure.passed_on().into());
         }
     }
-}
 
-impl RunningCall for Side {
-    fn event_number(&self) -> Option<CallNumber> {
+    /// The request that an engine sent, or else the test's.
+    fn sent(&self) -> Result<&dyn RunningCall<Target = Input>, &Fake> {
         match self {
-            Side::Handler(handling) => handling.request().event_number(),
-            Side::Event(listening) => listening.request.event_number(),
+            Side::Handler(handling) => Ok(handling.request()),
+            Side::Event(listening) => Ok(&listening.request),
+            Side::Fake(fake) => Err(fake),
         }
     }
 
-    fn cancel_reason(&self) -> Option<CancelReason> {
-        match self {
-            Side::Handler(handling) => handling.request().cancel_reason(),
-            Side::Event(listening) => listening.request.cancel_reason(),
+    pub(crate) fn body(&self) -> &[u8] {
+        self.sent().map_or_else(|fake| &fake.asked.body[..], |sent| sent.body())
+    }
+
+    pub(crate) fn function(&self) -> &str {
+        self.sent().map_or_else(|fake| &fake.asked.function[..], |sent| sent.function())
+    }
+
+    pub(crate) fn caller(&self) -> Option<&str> {
+        self.sent().map_or_else(|fake| fake.asked.caller.as_deref(), |sent| sent.caller())
+    }
+
+    pub(crate) fn metadata(&self) -> Metadata<'_> {
+        self.sent().map_or_else(|fake| fake.asked.metadata.as_metadata(), |sent| sent.metadata())
+    }
+
+    pub(crate) fn time_left(&self) -> Option<Duration> {
+        self.sent().map_or_else(|fake| fake.asked.time_left, |sent| sent.time_left())
+    }
+
+    pub(crate) fn call_id(&self) -> CallId {
+        self.sent().map_or_else(|_| CallId::new(0), |sent| sent.call_id())
+    }
+
+    pub(crate) fn log(&self, text: &[u8]) {
+        match self.sent() {
+            Ok(sent) => sent.log(text),
+            Err(_) => complain(String::from_utf8_lossy(text)),
         }
     }
 
-    fn start_call(
+    pub(crate) fn event_number(&self) -> Option<CallNumber> {
+        self.sent().map_or(None, |sent| sent.event_number())
+    }
+
+    pub(crate) fn cancel_reason(&self) -> Option<CancelReason> {
+        self.sent().map_or_else(|fake| fake.asked.cancel_reason, |sent| sent.cancel_reason())
+    }
+
+    pub(crate) fn call(
+        &self,
+        name: &str,
+        parts: &[&[u8]],
+        options: &CallOptions,
+    ) -> Result<Given, Failure> {
+        match self {
+            Side::Handler(handling) => {
+                handling.request().call(name, Body::Parts(parts), options).map(Given::from)
+            }
+            Side::Event(_) => Err(would_block()),
+            Side::Fake(fake) => fake.call(name, parts, options).map(Given::from),
+        }
+    }
+
+    pub(crate) fn start_call(
         &self,
         tag: u64,
         name: &str,
-        body: Body<'_>,
+        parts: &[&[u8]],
         options: &CallOptions,
     ) -> Result<(), Failure> {
-        match self {
-            Side::Handler(handling) => handling.request().start_call(tag, name, body, options),
-            Side::Event(listening) => listening.request.start_call(tag, name, body, options),
+        match self.sent() {
+            Ok(sent) => sent.start_call(tag, name, Body::Parts(parts), options),
+            Err(fake) => fake.start_call(tag, name, parts, options),
         }
     }
 
-    fn buffer(&self, capacity: usize) -> Result<Buffer, Failure> {
+    pub(crate) fn next_answer(&self, timeout: Option<Duration>) -> Result<Option<Ended>, Failure> {
         match self {
-            Side::Handler(handling) => handling.request().buffer(capacity),
-            Side::Event(listening) => listening.request.buffer(capacity),
+            Side::Handler(handling) => {
+                let next = handling.request().next_answer(timeout)?;
+                Ok(next.map(|next| Ended { tag: next.tag, result: next.result.map(Given::from) }))
+            }
+            Side::Event(_) => Err(would_block()),
+            Side::Fake(fake) => fake.next_answer().map(Some),
         }
     }
 
-    fn reply(&self, body: Body<'_>, metadata: Metadata<'_>) -> Result<(), Failure> {
-        match self {
-            Side::Handler(handling) => handling.request().reply(body, metadata),
-            Side::Event(listening) => listening.request.reply(body, metadata),
+    pub(crate) fn cancel_call(&self, tag: u64) -> Result<(), Failure> {
+        match self.sent() {
+            Ok(sent) => sent.cancel_call(tag),
+            Err(_) => {
+                let text = "a handler's calls end with the handler or by their timeouts";
+                Err(Failure::new(Status::InvalidState, text))
+            }
         }
     }
 
-    fn fail(&self, error: &HandlerError) -> Result<(), Failure> {
+    /// Has a function run when the call is cancelled. A test's request is cancelled from the start
+    /// or never, so there is nothing to watch.
+    pub(crate) fn on_cancel(
+        &self,
+        run: Box<dyn FnOnce() + Send>,
+    ) -> Result<Option<Watch>, Failure> {
+        match self.sent() {
+            Ok(sent) => sent.on_cancel(run).map(Some),
+            Err(fake) => {
+                if fake.asked.cancel_reason.is_some() {
+                    run();
+                }
+                Ok(None)
+            }
+        }
+    }
+
+    pub(crate) fn buffer(&self, capacity: usize) -> Result<Room, Failure> {
+        match self.sent() {
+            Ok(sent) => sent.buffer(capacity).map(Room::Arena),
+            Err(_) => Room::heap(capacity),
+        }
+    }
+
+    pub(crate) fn reply(&self, parts: &[&[u8]], metadata: Metadata<'_>) -> Result<(), Failure> {
+        match self.sent() {
+            Ok(sent) => sent.reply(Body::Parts(parts), metadata),
+            Err(fake) => fake.reply(parts.concat(), metadata),
+        }
+    }
+
+    pub(crate) fn reply_from(
+        &self,
+        room: Room,
+        len: usize,
+        metadata: Metadata<'_>,
+    ) -> Result<(), Failure> {
+        match (self.sent(), room) {
+            (Ok(sent), Room::Arena(buffer)) => sent.reply(Body::Buffer(buffer, len), metadata),
+            (_, mut room) => {
+                let filled = room.as_mut_slice().get(..len);
+                let filled = filled.ok_or_else(|| invalid("a reply is longer than its buffer"))?;
+                self.reply(&[filled], metadata)
+            }
+        }
+    }
+
+    pub(crate) fn fail(&self, error: &HandlerError) -> Result<(), Failure> {
         match self {
             Side::Handler(handling) => {
                 handling.request().fail(error)?;
@@ -156,40 +255,14 @@ impl RunningCall for Side {
                 Ok(())
             }
             Side::Event(listening) => listening.request.fail(error),
-        }
-    }
-
-    fn call(&self, name: &str, body: Body<'_>, options: &CallOptions) -> Result<Answer, Failure> {
-        match self {
-            Side::Handler(handling) => handling.request().call(name, body, options),
-            Side::Event(_) => Err(would_block()),
-        }
-    }
-
-    fn next_answer(&self, timeout: Option<Duration>) -> Result<Option<Tagged>, Failure> {
-        match self {
-            Side::Handler(handling) => handling.request().next_answer(timeout),
-            Side::Event(_) => Err(would_block()),
-        }
-    }
-
-    fn on_cancel(&self, run: Box<dyn FnOnce() + Send>) -> Result<Watch, Failure> {
-        match self {
-            Side::Handler(handling) => handling.request().on_cancel(run),
-            Side::Event(listening) => listening.request.on_cancel(run),
-        }
-    }
-
-    fn cancel_call(&self, tag: u64) -> Result<(), Failure> {
-        match self {
-            Side::Handler(handling) => handling.request().cancel_call(tag),
-            Side::Event(listening) => listening.request.cancel_call(tag),
+            Side::Fake(fake) => fake.fail(error),
         }
     }
 }
 
 /// The names are those of the header, for the program's author.
 fn would_block() -> Failure {
-    let text = "a call that waits would stop the event loop: use nc_call_start, whose answer comes by nc_worker_next";
+    let text = "a call that waits would stop the event loop: use nc_call_start, whose answer comes \
+                by nc_worker_next";
     Failure::new(Status::InvalidState, text)
 }

@@ -4,17 +4,19 @@ use crate::bytes::present;
 use crate::facts::NC_OK;
 use crate::guard::{guard, guard_value, invalid};
 use crate::request::nc_request;
-use nightcore_runtime::worker::{RunningCall, Watch};
+use crate::facts::NC_OK;
+use nightcore_runtime::worker::Watch;
 use std::ffi::c_void;
 
-/// Code that runs when a request is cancelled. It must not throw, and should be short: others wait
-/// for it.
+/// Code that runs when a request is cancelled. It must not throw. It should be short, because other
+/// such code waits for it.
 pub type nc_on_cancel = Option<unsafe extern "C" fn(user: *mut c_void)>;
 
-/// Says that code is to run when a request is cancelled. Opaque.
+/// The registration of code that runs when a request is cancelled. Opaque. Belongs to the program
+/// until nc_watch_free.
 pub struct nc_watch {
-    // Only dropped.
-    _watch: Watch,
+    // Only dropped. A test's request has none.
+    _watch: Option<Watch>,
 }
 
 /// What the program gave with its code, handed back to it untouched.
@@ -24,18 +26,20 @@ struct User(*mut c_void);
 // so.
 unsafe impl Send for User {}
 
-/// Has `run` called with `user` when nobody waits for the answer to a handler's request any more:
-/// the caller has left or the deadline has passed. On the handler's thread only. It is called once,
-/// some milliseconds later, on a thread of the library's that calls all such code of the process,
-/// one after the other; or here and now if the request is cancelled already. So it may run while
-/// the handler does, and may use of the request what any thread may.
+/// Runs code once when the request of a handler is cancelled: the library calls `run` with `user`.
+/// Allowed on the handler's thread only.
 ///
-/// The watch, in `watch`, is the caller's, to be freed by nc_watch_free before what `user` points
-/// to goes. It ends in any case when the handler returns. While any is there the library looks for
-/// cancellations a thousand times a second; nothing does otherwise.
+/// The library calls `run` a few milliseconds after the cancellation, on a thread of its own that
+/// runs all such code of the process one after the other. If the request is cancelled already, this
+/// function calls `run` itself. `run` may therefore run at the same time as the handler, and may
+/// use the request in the ways that are allowed on any thread.
 ///
-/// NC_INVALID_STATE: the request has ended, or is one of nc_worker_next, which is told by
-/// NC_EVENT_CANCELLED. NC_OVERLOADED: the thread cannot be made.
+/// `*watch` belongs to the program: free it by nc_watch_free before the memory behind `user` goes
+/// away. When the handler returns, the library never starts `run` any more. While a watch exists,
+/// the library looks for cancellations every millisecond; otherwise it never does.
+///
+/// Returns NC_INVALID_STATE if the request has ended or came from nc_worker_next, which reports a
+/// cancellation by NC_EVENT_CANCELLED. Returns NC_OVERLOADED if the thread cannot be created.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn nc_request_on_cancel(
     req: *mut nc_request,
@@ -62,8 +66,8 @@ pub unsafe extern "C" fn nc_request_on_cancel(
     })
 }
 
-/// Frees a watch; takes NULL. From here on its code does not run any more: if it runs now on
-/// another thread, this waits for its end. From any thread, also from that code itself.
+/// Frees a watch; takes NULL. Afterwards its code does not run any more. If the code is running on
+/// another thread, this function waits for its end. Any thread may call it, also the code itself.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn nc_watch_free(watch: *mut nc_watch) {
     guard_value((), || {

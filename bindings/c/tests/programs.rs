@@ -201,6 +201,88 @@ fn c_calls_with_options_and_looks_at_errors() {
     ends_well(peer);
 }
 
+#[test]
+fn c_replies_with_an_http_status() {
+    let mut peer = Peer::start(c_worker().command(), "Http");
+    let said = peer.call(1, b"404");
+    assert_eq!((said.kind, said.text()), (Kind::Complete, "no such user"));
+    let pairs = [
+        (":status".to_owned(), b"404".to_vec()),
+        ("content-type".to_owned(), b"text/plain; charset=utf-8".to_vec()),
+    ];
+    assert_eq!(said.metadata, pairs);
+    let failure = peer.call(2, b"600").failure();
+    assert_eq!(
+        (failure.status, failure.message.as_str()),
+        (Status::FunctionFailed, "an HTTP status is from 200 to 599, not 600")
+    );
+    ends_well(peer);
+}
+
+#[test]
+fn cpp_replies_with_an_http_status() {
+    let mut peer = Peer::start(cpp_worker().command(), "Http");
+    let said = peer.call(1, b"404");
+    assert_eq!((said.kind, said.text()), (Kind::Complete, "no such user"));
+    let content_type = "text/plain; charset=utf-8";
+    assert_eq!(pairs(&said), [(":status", "404"), ("content-type", content_type)]);
+    let message = peer.call(2, b"399").failure().message;
+    assert_eq!(message, "INVALID_ARGUMENT: an HTTP status is from 400 to 599, not 399");
+    ends_well(peer);
+    let said = one(cpp_worker(), "HttpReply", b"");
+    let expected = [(":status", "422"), ("content-type", "application/json"), ("a", "1")];
+    assert_eq!((said.text(), pairs(&said)), ("{}", expected.to_vec()));
+    let message = one(cpp_worker(), "BadReply", b"").failure().message;
+    assert_eq!(message, "INVALID_ARGUMENT: an HTTP status is from 200 to 599, not 600");
+}
+
+/// The metadata of what was said.
+fn pairs(said: &Said) -> Vec<(&str, &str)> {
+    said.metadata.iter().map(|(name, value)| (&name[..], str::from_utf8(value).unwrap())).collect()
+}
+
+/// What a function that takes no HTTP status of 400 or more makes of two answers.
+fn demands(program: &Program, function: &str, fine: &str) {
+    let mut peer = Peer::start(program.command(), function);
+    let mut answer = |call, http_status, body: &[u8]| {
+        peer.dispatch(call, b"");
+        let invoke = peer.receive();
+        let header =
+            RawHeader { function: 3, ..RawHeader::new(Kind::Complete, invoke.header.call) };
+        peer.send(header, "", &[(":status", http_status)], body);
+        peer.receive()
+    };
+    assert_eq!(answer(1, "399", b"moved").text(), fine);
+    let failure = answer(2, "404", b"no such user").failure();
+    let expected = Cause {
+        function: "Bar".into(),
+        status: Status::FunctionFailed,
+        message: "answered with HTTP status 404: no such user".into(),
+    };
+    assert_eq!((failure.status, failure.cause), (Status::FunctionFailed, vec![expected]));
+    ends_well(peer);
+}
+
+#[test]
+fn c_takes_an_http_status_for_an_error() {
+    demands(c_worker(), "Demanding", "fine");
+}
+
+#[test]
+fn cpp_takes_an_http_status_for_an_error() {
+    demands(cpp_worker(), "Demanding", "fine");
+    demands(cpp_worker(), "DemandingStarted", "moved");
+}
+
+#[test]
+fn handlers_are_tested_without_an_engine() {
+    for source in ["doubles.c", "doubles.cpp"] {
+        let program = compile(&format!("bindings/c/tests/programs/{source}"), true);
+        let output = program.command().output().unwrap();
+        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    }
+}
+
 /// Three calls, and one that says when to answer them.
 fn many(program: &Program) -> String {
     let mut peer = Peer::start(program.command(), "Many");

@@ -9,8 +9,12 @@ use std::path::{Path, PathBuf};
 const FIELD: &str = "pub later: u64,";
 /// What the later library does with the field of a struct that it reads, so that tests see what it
 /// was given.
-const USE: &str =
-    "if options.later != 0 { return Err(invalid(format!(\"later is {}\", options.later))); }";
+fn used(name: &str) -> String {
+    format!(
+        "if {name}.later != 0 {{ return Err(invalid(format!(\"later is {{}}\", {name}.later))); }}"
+    )
+}
+
 /// The value that it gives the field of a struct that it writes.
 const RESULT: &str = "later: 0x6c61_7465_7221, ";
 
@@ -33,7 +37,9 @@ fn main() {
         // Their tests run in `bindings/c`.
         sources.push((name, text.replace("#[cfg(test)]", "#[cfg(any())]")));
     }
-    insert(&mut sources, "if options.flags != 0 {", USE);
+    for name in ["options", "request"] {
+        insert(&mut sources, &format!("if {name}.flags != 0 {{"), &used(name));
+    }
     insert(&mut sources, "..extensible::zeroed()", RESULT);
 
     let src = out.join("src");

@@ -20,12 +20,18 @@ pub mod event_loop;
 pub mod extensible;
 #[path = "../../../bindings/c/src/facts.rs"]
 pub mod facts;
+#[path = "../../../bindings/c/src/fake.rs"]
+pub mod fake;
+#[path = "../../../bindings/c/src/given.rs"]
+pub mod given;
 #[path = "../../../bindings/c/src/guard.rs"]
 pub mod guard;
 #[path = "../../../bindings/c/src/guard_error.rs"]
 pub mod guard_error;
 #[path = "../../../bindings/c/src/handler.rs"]
 pub mod handler;
+#[path = "../../../bindings/c/src/http_status.rs"]
+pub mod http_status;
 #[path = "../../../bindings/c/src/metadata.rs"]
 pub mod metadata;
 #[path = "../../../bindings/c/src/outcome.rs"]
@@ -38,6 +44,8 @@ pub mod request;
 pub mod side;
 #[path = "../../../bindings/c/src/status_name.rs"]
 pub mod status_name;
+#[path = "../../../bindings/c/src/testing.rs"]
+pub mod testing;
 #[path = "../../../bindings/c/src/version.rs"]
 pub mod version;
 #[path = "../../../bindings/c/src/watch.rs"]

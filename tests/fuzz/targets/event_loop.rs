@@ -218,7 +218,7 @@ impl Host {
             kind: 0,
             status: 0,
             request: null_mut(),
-            request_id: 0,
+            request_number: 0,
             tag: 0,
             answer: null_mut(),
             error: null_mut(),
@@ -234,13 +234,13 @@ impl Host {
                 return status;
             }
             let open = |requests: &mut Vec<Held>| {
-                requests.iter().position(|held| held.id == event.request_id && !held.answered)
+                requests.iter().position(|held| held.id == event.request_number && !held.answered)
             };
             match event.kind {
                 NC_EVENT_REQUEST => {
-                    assert_eq!(nc_request_id(event.request), event.request_id);
+                    assert_eq!(nc_request_number(event.request), event.request_number);
                     assert!(open(&mut self.requests).is_none());
-                    let (req, id) = (event.request, event.request_id);
+                    let (req, id) = (event.request, event.request_number);
                     self.requests.push(Held { req, id, answered: false, calls: Vec::new() });
                 }
                 NC_EVENT_ANSWER => {
@@ -287,8 +287,8 @@ impl Host {
                     assert_eq!(nc_worker_next(self.worker, 0, null_mut()), NC_INVALID_ARGUMENT);
                 }
                 11 => {
-                    let looks = nc_worker_looks(self.worker);
-                    assert!(!self.worker.is_null() || looks == 0);
+                    let spins = nc_worker_spins(self.worker);
+                    assert!(!self.worker.is_null() || !spins);
                 }
                 12 => keep(&mut self.errors, new_error(steps), |error| nc_error_free(error)),
                 13 => {

@@ -28,7 +28,7 @@ static void keep(nc_request *req) {
 static nc_request *take(uint64_t id) {
     for (size_t i = 0; i < MAX_OPEN; i++) {
         nc_request *req = open_requests[i];
-        if (req != NULL && nc_request_id(req) == id) {
+        if (req != NULL && nc_request_number(req) == id) {
             open_requests[i] = NULL;
             return req;
         }
@@ -73,7 +73,7 @@ static void on_request(nc_bytes function, nc_request *req) {
 }
 
 static void on_answer(const nc_event *event) {
-    nc_request *req = take(event->request_id);
+    nc_request *req = take(event->request_number);
     if (event->tag != 7) {
         nc_fail(req, "the tag is another one");
     } else if (event->status == NC_OK) {
@@ -111,7 +111,7 @@ int main(void) {
             switch (event.kind) {
             case NC_EVENT_REQUEST: on_request(function, event.request); break;
             case NC_EVENT_ANSWER: on_answer(&event); break;
-            case NC_EVENT_CANCELLED: on_cancelled(event.request_id); break;
+            case NC_EVENT_CANCELLED: on_cancelled(event.request_number); break;
             case NC_EVENT_ENDED: nc_worker_free(worker); return 0;
             default: break;
             }

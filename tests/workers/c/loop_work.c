@@ -52,7 +52,7 @@ static void begin(nc_request *request) {
     }
     nc_bytes body = nc_request_body(request);
     open->request = request;
-    open->id = nc_request_id(request);
+    open->id = nc_request_number(request);
     open->text = malloc(body.len + 1);
     if (open->text == NULL) abort();
     memcpy(open->text, body.data, body.len);
@@ -103,7 +103,7 @@ static struct open_request *find(uint64_t id) {
 }
 
 static void on_answer(const nc_event *event) {
-    struct open_request *open = find(event->request_id);
+    struct open_request *open = find(event->request_number);
     if (open == NULL || open->name == NULL || open->until != 0) abort();
     work_called(open->name, event->status);
     open->name = NULL;
@@ -119,7 +119,7 @@ static void on_answer(const nc_event *event) {
 
 /* A thread does not notice either: it works on. */
 static void on_cancelled(const nc_event *event) {
-    if (find(event->request_id) == NULL) abort();
+    if (find(event->request_number) == NULL) abort();
 }
 
 /* How long poll may wait, in ms, rounded up. Ends the work whose time has come. */

@@ -29,9 +29,11 @@
 #ifdef LATER
 #define KNOWN_OPTIONS offsetof(nc_call_options, later)
 #define KNOWN_EVENT offsetof(nc_event, later)
+#define KNOWN_TEST_REQUEST offsetof(nc_test_request, later)
 #else
 #define KNOWN_OPTIONS sizeof(nc_call_options)
 #define KNOWN_EVENT sizeof(nc_event)
+#define KNOWN_TEST_REQUEST sizeof(nc_test_request)
 #endif
 
 /* Sizes that every library accepts if nothing is set beyond the fields that it knows. */
@@ -39,11 +41,15 @@ static const size_t options_sizes[] = {NC_CALL_OPTIONS_MIN_SIZE, KNOWN_OPTIONS,
                                        sizeof(nc_call_options), sizeof(nc_call_options) + BEYOND};
 static const size_t event_sizes[] = {NC_EVENT_MIN_SIZE, KNOWN_EVENT, sizeof(nc_event),
                                      sizeof(nc_event) + BEYOND};
+static const size_t test_request_sizes[] = {NC_TEST_REQUEST_MIN_SIZE, KNOWN_TEST_REQUEST,
+                                            sizeof(nc_test_request),
+                                            sizeof(nc_test_request) + BEYOND};
 #define COUNT(array) (sizeof(array) / sizeof(array)[0])
 
 /* Sizes that no library accepts. */
 static const size_t options_refused[] = {0, NC_CALL_OPTIONS_MIN_SIZE - 1, TOO_LARGE};
 static const size_t event_refused[] = {0, NC_EVENT_MIN_SIZE - 1, TOO_LARGE};
+static const size_t test_request_refused[] = {0, NC_TEST_REQUEST_MIN_SIZE - 1, TOO_LARGE};
 
 static _Noreturn void die(int line, const char *what) {
     fprintf(stderr, "structs.c:%d: this does not hold: %s\n", line, what);
@@ -57,7 +63,7 @@ static _Noreturn void die(int line, const char *what) {
 
 /* What a function answers. */
 struct report {
-    char text[1024];
+    char text[2048];
 };
 
 static void add(struct report *report, const char *name, const char *status, const char *text) {
@@ -212,6 +218,41 @@ static void try_options(nc_request *req, const char *name, call_fn *call, struct
 #endif
 }
 
+/* Runs Seen with a request of a test, and frees it. */
+static int32_t test_run(nc_test_request *request, nc_error **error) {
+    nc_answer *answer = NULL;
+    int32_t status = nc_test_run(request, seen, NULL, &answer, error);
+    if (status == NC_OK) {
+        nc_bytes body = nc_answer_body(answer);
+        const char expected[] = "kind is , without a timeout";
+        CHECK(body.len == strlen(expected) && memcmp(body.data, expected, body.len) == 0);
+    }
+    nc_answer_free(answer);
+    free(request);
+    return status;
+}
+
+/* Tries nc_test_run, and adds its line to the report. */
+static void try_test_request(struct report *report) {
+    for (size_t i = 0; i < COUNT(test_request_refused); i++)
+        CHECK(test_run(memory_of(test_request_refused[i], 0), NULL) == NC_INVALID_ARGUMENT);
+    for (size_t i = 0; i < COUNT(test_request_sizes); i++)
+        CHECK(test_run(memory_of(test_request_sizes[i], 0), NULL) == NC_OK);
+    unsigned char *beyond = memory_of(sizeof(nc_test_request) + BEYOND, 0);
+    beyond[sizeof(nc_test_request)] = 1;
+    CHECK(test_run((nc_test_request *)(void *)beyond, NULL) == NC_INVALID_ARGUMENT);
+#ifdef LATER
+    nc_error *error = NULL;
+    nc_test_request *request = memory_of(sizeof *request, 0);
+    request->later = 7;
+    int32_t status = test_run(request, &error);
+    add(report, "nc_test_run", nc_status_name(status), nc_error_message(error));
+    nc_error_free(error);
+#else
+    add(report, "nc_test_run", "nothing", "to set");
+#endif
+}
+
 static int32_t threads(nc_request *req, void *user) {
     (void)user;
     struct report report = {""};
@@ -219,6 +260,7 @@ static int32_t threads(nc_request *req, void *user) {
     try_options(req, "nc_call_start", call_start, &report);
     try_options(req, "nc_process_call", process_call, &report);
     try_options(req, "nc_process_call_start", process_call_start, &report);
+    try_test_request(&report);
     return reply(req, &report);
 }
 
@@ -292,13 +334,13 @@ static int loop(const char *name) {
         nc_event *event = next_event(worker);
         const uint32_t kind = event->kind;
         if (kind == NC_EVENT_REQUEST) {
-            CHECK(open == NULL && event->request_id == nc_request_id(event->request));
+            CHECK(open == NULL && event->request_number == nc_request_number(event->request));
             open = event->request;
             answers = 0;
             report.text[0] = '\0';
             try_options(open, "nc_call_start", call_begin, &report);
         } else if (kind == NC_EVENT_ANSWER) {
-            CHECK(open != NULL && event->request_id == nc_request_id(open) && event->tag == TAG);
+            CHECK(open != NULL && event->request_number == nc_request_number(open) && event->tag == TAG);
             CHECK(event->status == NC_OK && event->error == NULL);
             check_arrived(event->answer);
             nc_answer_free(event->answer);

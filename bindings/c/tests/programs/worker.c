@@ -62,6 +62,33 @@ static int32_t pass_on(nc_request *req, void *user) {
     return rc;
 }
 
+// Replies with the HTTP status that its body names.
+static int32_t http(nc_request *req, void *user) {
+    (void)user;
+    char digits[4] = "";
+    memcpy(digits, nc_request_body(req).data, 3);
+    return nc_reply_http(req, (uint32_t)atoi(digits), "text/plain; charset=utf-8",
+                         NC_LITERAL("no such user"));
+}
+
+// Takes no answer of Bar with an HTTP status of 400 or more.
+static int32_t demanding(nc_request *req, void *user) {
+    (void)user;
+    nc_answer *answer = NULL;
+    nc_error *error = NULL;
+    int32_t rc = nc_call(req, "Bar", NULL, 0, &answer);
+    if (rc == NC_OK) {
+        rc = nc_answer_check(NULL, "Bar", answer, &error);
+        CHECK(nc_error_status(error) == rc && nc_answer_check(req, "Bar", answer, NULL) == rc);
+        CHECK(nc_answer_check(req, NULL, answer, NULL) == NC_INVALID_ARGUMENT);
+        CHECK(nc_answer_check(req, "Bar", NULL, NULL) == NC_INVALID_ARGUMENT);
+        CHECK(nc_answer_check(req, "Bar", answer, NULL) == rc);
+    }
+    nc_answer_free(answer);
+    nc_error_free(error);
+    return rc == NC_OK ? nc_reply(req, NC_LITERAL("fine")) : rc;
+}
+
 // Calls Bar with all options, looks at its error or its answer, and tells what it saw.
 static int32_t with(nc_request *req, void *user) {
     (void)user;
@@ -85,7 +112,7 @@ static int32_t with(nc_request *req, void *user) {
         CHECK(nc_answer_metadata(answer, "a", &value) == NC_OK && is(value, "1"));
         CHECK(nc_answer_metadata_count(answer) == 2);
         CHECK(nc_answer_metadata_at(answer, 0, &first) == NC_OK && is(first.name, ":status"));
-        snprintf(text, sizeof text, "%u %.*s", nc_answer_status(answer), (int)nc_answer_body(answer).len,
+        snprintf(text, sizeof text, "%u %.*s", nc_answer_http_status(answer), (int)nc_answer_body(answer).len,
                  (const char *)nc_answer_body(answer).data);
     } else {
         CHECK(answer == NULL && nc_error_status(error) == rc && nc_error_cause_count(error) == 1);
@@ -139,7 +166,7 @@ static int32_t describe(nc_request *req, void *user) {
         CHECK(nc_request_metadata(req, "a", &value) == NC_OK && is(value, "1"));
         CHECK(nc_request_metadata_at(req, 1, &pair) == NC_OK && is(pair.name, "b") && is(pair.value, "2"));
     }
-    CHECK(nc_request_id(req) == 0);
+    CHECK(nc_request_number(req) == 0);
     const char *id = nc_request_call_id(req);
     CHECK(strlen(id) == 16 && strspn(id, "0123456789abcdef") == 16 && id == nc_request_call_id(req));
     nc_request_free(req); // a handler's request is left alone
@@ -218,7 +245,7 @@ static int32_t misuse(nc_request *req, void *user) {
     CHECK(nc_request_metadata(req, NULL, &value) == NC_INVALID_ARGUMENT);
     CHECK(nc_request_metadata(req, "a", NULL) == NC_INVALID_ARGUMENT);
     CHECK(nc_request_metadata_at(req, 0, NULL) == NC_INVALID_ARGUMENT);
-    CHECK(nc_answer_metadata(NULL, "a", &value) == NC_INVALID_ARGUMENT && nc_answer_status(NULL) == 0);
+    CHECK(nc_answer_metadata(NULL, "a", &value) == NC_INVALID_ARGUMENT && nc_answer_http_status(NULL) == 0);
     CHECK(nc_answer_metadata_at(NULL, 0, &pair) == NC_INVALID_ARGUMENT && nc_answer_body(NULL).len == 0);
     CHECK(nc_buffer_new(req, 1, NULL) == NC_INVALID_ARGUMENT && nc_buffer_data(NULL) == NULL);
     CHECK(nc_reply_buffer(req, NULL, 0, NULL, 0) == NC_INVALID_ARGUMENT);
@@ -229,7 +256,7 @@ static int32_t misuse(nc_request *req, void *user) {
     CHECK(nc_worker_next(NULL, 0, NULL) == NC_INVALID_ARGUMENT && nc_worker_fd(NULL) == -1);
     CHECK(nc_worker_next_many(NULL, NULL, 0, NULL) == NC_INVALID_ARGUMENT);
     CHECK(nc_worker_message_fd(NULL) == -1);
-    CHECK(nc_worker_looks(NULL) == 0);
+    CHECK(!nc_worker_spins(NULL));
     nc_answer_free(NULL);
     nc_error_free(NULL);
     nc_buffer_free(NULL);
@@ -338,7 +365,6 @@ static int event_loop(void) {
         return rc == NC_UNAVAILABLE || rc == NC_ENDED ? 1 : 2;
     }
     if (!is(nc_worker_function(worker), "Echo") || nc_worker_fd(worker) < 0) return 3;
-    if ((nc_worker_looks(worker) & ~1) != 0) return 3;
     nc_request *open = NULL;
     struct {
         nc_event event;
@@ -354,12 +380,12 @@ static int event_loop(void) {
         if (rc != NC_OK) return 4;
         if (event->kind == NC_EVENT_ENDED) break;
         if (event->kind == NC_EVENT_CANCELLED) {
-            if (open == NULL || nc_request_id(open) != event->request_id) return 5;
+            if (open == NULL || nc_request_number(open) != event->request_number) return 5;
             if (!nc_request_cancelled(open)) return 5;
             nc_request_free(open); // unanswered
             open = NULL;
         } else if (event->kind == NC_EVENT_ANSWER) {
-            if (event->tag != 5 || open == NULL || event->request_id != nc_request_id(open)) return 6;
+            if (event->tag != 5 || open == NULL || event->request_number != nc_request_number(open)) return 6;
             if (event->status == NC_OK)
                 rc = nc_reply(open, nc_answer_body(event->answer));
             else
@@ -379,7 +405,7 @@ static int event_loop(void) {
             if ((body.len == 0) != (body.data == NULL)) return 15;
             if (nc_call(event->request, "Bar", NULL, 0, &answer) != NC_INVALID_STATE) return 9;
             if (nc_next_answer(event->request, 0, &tag, &answer, NULL) != NC_INVALID_STATE) return 9;
-            if (event->request_id != nc_request_id(event->request)) return 10;
+            if (event->request_number != nc_request_number(event->request)) return 10;
             nc_watch *watch = NULL;
             if (nc_request_on_cancel(event->request, never, NULL, &watch) != NC_INVALID_STATE) return 16;
             if (body.len >= 3 && memcmp(body.data, "bar", 3) == 0) {
@@ -412,6 +438,8 @@ int main(int count, char **arguments) {
     nc_handle("Status", status, NULL);
     nc_handle("Fail", fail, (void *)(uintptr_t) "no such user");
     nc_handle("PassOn", pass_on, NULL);
+    nc_handle("Http", http, NULL);
+    nc_handle("Demanding", demanding, NULL);
     nc_handle("With", with, NULL);
     nc_handle("Many", many, NULL);
     nc_handle("Describe", describe, NULL);

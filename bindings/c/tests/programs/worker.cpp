@@ -9,9 +9,13 @@ using namespace std::chrono_literals;
 
 template <class T>
 constexpr bool move_only = std::is_move_constructible_v<T> && !std::is_copy_constructible_v<T>;
-static_assert(move_only<nightcore::Answer> && move_only<nightcore::Buffer>);
+static_assert(move_only<nightcore::Buffer>);
 static_assert(!std::is_move_constructible_v<nightcore::Request>);
 static_assert(std::is_nothrow_copy_constructible_v<nightcore::Error>);
+static_assert(std::is_nothrow_copy_constructible_v<nightcore::AnswerError>);
+static_assert(std::is_nothrow_copy_constructible_v<nightcore::HttpError>);
+// A copy of the body is made by name only.
+static_assert(!std::is_convertible_v<nightcore::Answer, std::string>);
 
 static std::string describe(nightcore::Request &req) {
     std::string text(req.function());
@@ -33,6 +37,28 @@ int main() {
     nightcore::handle("Reply", [](nightcore::Request &) {
         return nightcore::Reply{"teapot", 418, {{"content-type", "text/plain"}}};
     });
+    nightcore::handle("Http", [](nightcore::Request &req) {
+        throw nightcore::HttpError(std::stoi(std::string(req.body())), "no such user");
+    });
+    nightcore::handle("HttpReply", [](nightcore::Request &) {
+        nightcore::Reply reply = nightcore::json_reply("{}", 422);
+        reply.metadata.emplace_back("a", "1");
+        throw nightcore::HttpError(reply);
+    });
+    nightcore::handle("BadReply", [](nightcore::Request &) { return nightcore::Reply{"", 600}; });
+    nightcore::handle("Demanding", [](nightcore::Request &req) {
+        try {
+            req.call("Bar").throw_for_status();
+        } catch (const nightcore::AnswerError &error) {
+            if (error.answer().http_status() != 404 || error.answer().body() != "no such user") throw 1;
+            throw;
+        }
+        return "fine";
+    });
+    nightcore::handle("DemandingStarted", [](nightcore::Request &req) {
+        req.start_call(1, "Bar");
+        return req.next_answer().answer().throw_for_status();
+    });
     nightcore::handle("Large", [](nightcore::Request &req) {
         auto buffer = req.buffer(200000);
         std::memset(buffer.data(), 'x', buffer.capacity());
@@ -44,7 +70,7 @@ int main() {
     });
     nightcore::handle("Catch", [](nightcore::Request &req) {
         try {
-            return req.call_with({50ms, {{"x", "y"}}}, "Bar").str();
+            return req.call("Bar", {50ms, {{"x", "y"}}}).str();
         } catch (const nightcore::Error &error) {
             std::string text = error.what();
             for (const auto &cause : error.causes())

@@ -386,7 +386,7 @@ static int32_t relay_status(nc_request *req) {
     const nc_bytes body = nc_request_body(req);
     nc_answer *answer = NULL;
     int32_t rc = nc_call_with(req, target, &body, 1, &options, &answer, NULL);
-    if (rc == NC_OK) rc = reply_number(req, nc_answer_status(answer));
+    if (rc == NC_OK) rc = reply_number(req, nc_answer_http_status(answer));
     nc_answer_free(answer);
     free(target);
     return rc;

@@ -71,7 +71,7 @@ std::string caught(Request &req) {
     CallOptions options = to(value(req, "to"));
     if (const auto timeout = req.metadata("timeout-ms")) options.timeout = milliseconds(number(*timeout));
     try {
-        return "OK\n" + req.call_with(options, value(req, "target"), req.body()).str();
+        return "OK\n" + req.call(value(req, "target"), options, req.body()).str();
     } catch (const nightcore::Error &error) {
         std::string text = error.status_name();
         text.append("\n").append(error.function()).append("\n").append(error.message());
@@ -94,9 +94,9 @@ std::string mistake(Request &req) {
     try {
         const std::string target = value(req, "target"), body(count("size"), 'b');
         if (value(req, "by") == "process")
-            nightcore::call_with(options, target, body);
+            nightcore::call(target, options, body);
         else
-            req.call_with(options, target, body);
+            req.call(target, options, body);
         return "OK";
     } catch (const nightcore::Error &error) {
         return error.status_name();
@@ -107,7 +107,7 @@ std::string fan_out(Request &req) {
     const std::size_t count = number(req.body());
     const CallOptions options = to(value(req, "to"));
     const std::string target = value(req, "target");
-    for (std::size_t i = 0; i < count; i++) req.start_call_with(options, i, target, std::to_string(i));
+    for (std::size_t i = 0; i < count; i++) req.start_call(i, target, options, std::to_string(i));
     std::vector<std::string> answers(count);
     for (std::size_t i = 0; i < count; i++) {
         nightcore::Tagged next = req.next_answer();
@@ -126,7 +126,7 @@ std::string chain(Request &req) {
     CallOptions options = to(rest.empty() && !last.empty() ? last : "chain");
     options.metadata.emplace_back("route", rest);
     options.metadata.emplace_back("to", last);
-    return req.call_with(options, route.substr(0, comma), req.body(), ">", req.function());
+    return req.call(route.substr(0, comma), options, req.body(), ">", req.function()).str();
 }
 
 Reply metadata(const Request &req) {
@@ -139,7 +139,7 @@ Reply metadata(const Request &req) {
 Reply relay_metadata(Request &req) {
     CallOptions options = to("metadata");
     for (auto &pair : own(req.metadata())) options.metadata.push_back(std::move(pair));
-    const Answer answer = req.call_with(options, value(req, "target"));
+    const Answer answer = req.call(value(req, "target"), options);
     return {answer.str(), 200, own(answer.metadata())};
 }
 
@@ -148,7 +148,7 @@ Reply status(const Request &req) {
 }
 
 std::string relay_status(Request &req) {
-    return std::to_string(req.call_with(to("status"), value(req, "target"), req.body()).status());
+    return std::to_string(req.call(value(req, "target"), to("status"), req.body()).http_status());
 }
 
 std::string origin(const Request &req) {
@@ -182,7 +182,7 @@ std::string later(const Request &req) {
     std::thread([options, target = value(req, "target"), body = std::string(req.body())] {
         std::string ended;
         try {
-            ended = nightcore::call_with(options, target, body).str();
+            ended = nightcore::call(target, options, body).str();
         } catch (const nightcore::Error &error) {
             ended = nc_status_name(error.status());
         }
@@ -222,7 +222,7 @@ const std::map<std::string, Text, std::less<>> TEXTS = {
     {"throw", [](Request &req) -> std::string { throw std::logic_error(std::string(req.body())); }},
     {"sleep", sleep},
     {"call",
-     [](Request &req) { return req.call_with(to(value(req, "to")), value(req, "target"), req.body()).str(); }},
+     [](Request &req) { return req.call(value(req, "target"), to(value(req, "to")), req.body()).str(); }},
     {"catch", caught},
     {"mistake", mistake},
     {"fan_out", fan_out},
