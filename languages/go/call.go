@@ -1,24 +1,30 @@
 package nightcore
 
-import "context"
+import (
+	"context"
+	"encoding/json"
+)
 
-// A CallOption says more about a call.
+// A CallOption is an option of a call.
 type CallOption func(*CallOptions)
 
-// CallOptions are what the options of a call have said.
+// CallOptions are the options of a call together.
 type CallOptions struct {
-	// Metadata go to the function that is called.
+	// Metadata go to the called function.
 	Metadata Metadata
 }
 
-// WithMetadata gives metadata to the function that is called.
+// WithMetadata sends metadata to the called function.
 func WithMetadata(metadata Metadata) CallOption {
 	return func(options *CallOptions) { options.Metadata = metadata }
 }
 
-// Call calls a function and waits for its answer, whose body it returns. ctx is the handler's, or one made from it; any
-// number of goroutines may call at once, up to 1024 in a process. The call ends by ctx's deadline, and when ctx is
-// cancelled. An error is an [*Error]. body may be changed when Call has returned.
+// Call calls a function, waits for its answer, and returns the body.
+//
+// ctx is the context of the handler, or one made from it. Any number of goroutines may call at the
+// same time, up to 1024 in a process. The call ends at the deadline of ctx, and when ctx is
+// cancelled. The error of a call that has no answer is an [*Error]; an answer with any HTTP status
+// is none. body may be changed as soon as Call has returned.
 func Call(ctx context.Context, name string, body []byte, options ...CallOption) ([]byte, error) {
 	answer, err := CallAnswer(ctx, name, body, options...)
 	if err != nil {
@@ -27,7 +33,7 @@ func Call(ctx context.Context, name string, body []byte, options ...CallOption) 
 	return answer.Body, nil
 }
 
-// CallAnswer is as [Call], and returns the whole answer.
+// CallAnswer does what [Call] does, and returns the whole answer.
 func CallAnswer(ctx context.Context, name string, body []byte, options ...CallOption) (*Answer, error) {
 	caller, ok := ctx.Value(callerKey{}).(Caller)
 	if !ok {
@@ -38,37 +44,70 @@ func CallAnswer(ctx context.Context, name string, body []byte, options ...CallOp
 	for _, option := range options {
 		option(&all)
 	}
-	return caller.Call(ctx, name, body, all)
+	answer, err := caller.Call(ctx, name, body, all)
+	if answer != nil {
+		answer.function = name
+	}
+	return answer, err
 }
 
-// A Caller makes calls: that of a running request makes them by the engine, that of a test as the test likes.
+// CallJSON calls a function with body as JSON, and returns the body of the answer, decoded from
+// JSON. An answer with an HTTP status of 400 or more is an error: see [Answer.ErrorForStatus].
+//
+//	user, err := nightcore.CallJSON[User](ctx, "Users", Query{ID: 17})
+func CallJSON[T any](ctx context.Context, name string, body any, options ...CallOption) (T, error) {
+	var value T
+	encoded, err := json.Marshal(body)
+	if err != nil {
+		message := "the body cannot be encoded as JSON: " + err.Error()
+		return value, &Error{Status: ErrInvalidArgument, Message: message, wrapped: err}
+	}
+	answer, err := CallAnswer(ctx, name, encoded, append(options[:len(options):len(options)], asJSON)...)
+	if err != nil {
+		return value, err
+	}
+	if err := answer.ErrorForStatus(); err != nil {
+		return value, err
+	}
+	return value, answer.JSON(&value)
+}
+
+// asJSON says what the body is, unless another option has said so.
+func asJSON(options *CallOptions) {
+	if _, said := options.Metadata.Lookup(contentType); !said {
+		options.Metadata = options.Metadata.With(contentType, jsonMetadata.Get(contentType))
+	}
+}
+
+// A Caller makes calls. The one of a running request makes them by the engine; a test has its own.
 type Caller interface {
 	Call(ctx context.Context, name string, body []byte, options CallOptions) (*Answer, error)
 }
 
-// Detach makes a context whose calls belong to no request, for what goes on after the handler has returned, or has
-// nothing to do with one: ctx may be a handler's or any other. The new context is not cancelled when ctx is, and has no
-// deadline of its own; its calls end by the function's own timeout at the latest. They can be made once this process
-// serves, until it ends.
+// Detach returns a context whose calls belong to no request, for work that goes on after the
+// handler has returned, or has nothing to do with a request. ctx is the context of a handler or any
+// other. The new context is not cancelled with ctx, and has no deadline. Its calls end at the
+// called function's own timeout at the latest. They are possible as soon as this process serves,
+// until it ends.
 func Detach(ctx context.Context) context.Context {
 	return WithCaller(context.WithoutCancel(ctx), processCaller{})
 }
 
 type callerKey struct{}
 
-// WithCaller makes a context whose calls are made by caller.
+// WithCaller returns a context whose calls are made by caller.
 func WithCaller(ctx context.Context, caller Caller) context.Context {
 	return context.WithValue(ctx, callerKey{}, caller)
 }
 
 type requestKey struct{}
 
-// WithRequest makes a context that belongs to req, as that of its handler does.
+// WithRequest returns a context that belongs to req, as that of its handler does.
 func WithRequest(ctx context.Context, req *Request) context.Context {
 	return context.WithValue(ctx, requestKey{}, req)
 }
 
-// FromContext is the request that a handler's context belongs to; nil if it belongs to none.
+// FromContext returns the request that a handler's context belongs to; nil if it belongs to none.
 func FromContext(ctx context.Context) *Request {
 	req, _ := ctx.Value(requestKey{}).(*Request)
 	return req

@@ -14,30 +14,38 @@ import (
 	"strings"
 )
 
-// HTTPHandler registers an existing HTTP handler, such as a router, as the function name.
+// HandleHTTP registers an existing HTTP handler, such as a router, as the function name. It panics
+// when [Handle] does.
 //
-// Requests are as net/http's server makes them of the same requests, with the path below the function's own: what leads
-// to the function (/function/NAME, or its route) is the metadata ":prefix", which is FromContext(r.Context()).Metadata.
-// The client's address is not known. A path that is malformed is answered with 400. A call by another function is POST / with its body, unless its metadata say more.
-// Handlers make calls with r.Context().
+// Requests are what net/http's server makes of the same requests. Their path is the one below the
+// function's own; what leads to the function (/function/NAME, or its route) is the metadata
+// ":prefix" of FromContext(r.Context()). The client's address is not known. A malformed path is
+// answered with 400. A call by another function is POST / with its body, unless its metadata say
+// otherwise. Handlers make calls with r.Context().
 //
-// The answer is collected and sent when the handler returns: Flush does nothing more than to send the header's status on
-// its way, informational responses and trailers are left out, and a connection cannot be hijacked.
-func HTTPHandler(name string, handler http.Handler) {
+// The answer is collected and sent when the handler returns. Flush only ends the header, there are
+// no informational responses and trailers, and a connection cannot be hijacked.
+func HandleHTTP(name string, handler http.Handler) {
 	if handler == nil {
-		panic(fmt.Sprintf("nightcore.HTTPHandler: the handler of %q is nil", name))
+		panic(fmt.Sprintf("nightcore.HandleHTTP: the handler of %q is nil", name))
 	}
-	Handle(name, func(ctx context.Context, req *Request) ([]byte, error) { return serveHTTP(ctx, req, handler) })
+	Handle(name, func(ctx context.Context, req *Request) (*Reply, error) {
+		return serveHTTP(ctx, req, handler)
+	})
 }
 
-func serveHTTP(ctx context.Context, req *Request, handler http.Handler) ([]byte, error) {
+// HTTPHandler is the old name of [HandleHTTP].
+//
+// Deprecated: use [HandleHTTP].
+func HTTPHandler(name string, handler http.Handler) { HandleHTTP(name, handler) }
+
+func serveHTTP(ctx context.Context, req *Request, handler http.Handler) (*Reply, error) {
 	r, err := httpRequest(ctx, req)
 	if err != nil {
 		// The client's mistake, as for net/http's server.
-		req.Reply().Status(http.StatusBadRequest).Header("content-type", "text/plain; charset=utf-8")
-		return []byte(err.Error() + "\n"), nil
+		return nil, HTTPErrorf(http.StatusBadRequest, "%w\n", err)
 	}
-	w := &responseWriter{header: make(http.Header), reply: req.Reply(), isHead: r.Method == http.MethodHead}
+	w := &responseWriter{header: make(http.Header), isHead: r.Method == http.MethodHead}
 	handler.ServeHTTP(w, r)
 	return w.finish(), nil
 }
@@ -86,7 +94,6 @@ func httpRequest(ctx context.Context, req *Request) (*http.Request, error) {
 // A responseWriter collects an answer, by the rules of net/http's server.
 type responseWriter struct {
 	header  http.Header
-	reply   *Reply
 	isHead  bool
 	status  int
 	sent    http.Header
@@ -151,11 +158,11 @@ func hasBody(status int) bool {
 	return status >= 200 && status != http.StatusNoContent && status != http.StatusNotModified
 }
 
-// finish tells the reply what the handler said, and returns the body.
-func (w *responseWriter) finish() []byte {
+// finish returns the reply that the handler has made.
+func (w *responseWriter) finish() *Reply {
 	w.Flush()
 	body := w.body.Bytes()
-	if _, typed := w.sent["Content-Type"]; !typed && len(body) > 0 && w.sent.Get("Content-Encoding") == "" && w.sent.Get("Transfer-Encoding") == "" {
+	if len(body) > 0 && !w.saysType() {
 		w.sent.Set("Content-Type", http.DetectContentType(body[:min(len(body), sniffBytes)]))
 	}
 	if w.isHead {
@@ -164,16 +171,22 @@ func (w *responseWriter) finish() []byte {
 		}
 		body = nil
 	}
-	w.reply.Status(w.status)
+	var pairs []string
 	for name, values := range w.sent {
 		if strings.HasPrefix(name, http.TrailerPrefix) {
 			continue
 		}
 		for _, value := range values {
-			w.reply.Header(name, oneLine.Replace(value))
+			pairs = append(pairs, name, oneLine.Replace(value))
 		}
 	}
-	return body
+	return &Reply{Body: body, HTTPStatus: w.status, Metadata: NewMetadata(pairs...)}
+}
+
+// saysType is whether the header has a type for the body, or the body is encoded.
+func (w *responseWriter) saysType() bool {
+	_, typed := w.sent["Content-Type"]
+	return typed || w.sent.Get("Content-Encoding") != "" || w.sent.Get("Transfer-Encoding") != ""
 }
 
 // oneLine makes of a value what fits a header.

@@ -7,9 +7,10 @@ import (
 	"strings"
 )
 
-// Metadata are ordered pairs of a name and a value; a name may be there more than once. Names are in lower case. Those
-// that begin with a colon are Nightcore's own: ":method", ":prefix", ":path" and ":query" of a request over HTTP,
-// ":status" of an answer. The zero value has no pairs. It is never changed.
+// Metadata are ordered pairs of a name and a value. A name may occur more than once. Names are in
+// lower case. Those that begin with a colon are Nightcore's own: ":method", ":prefix", ":path" and
+// ":query" of a request over HTTP, ":status" of an answer. The zero value has no pairs. A value
+// never changes.
 type Metadata struct {
 	// Each pair as the lengths of name and value, then both.
 	block string
@@ -18,7 +19,7 @@ type Metadata struct {
 // Before each pair: two numbers of four bytes.
 const pairHead = 8
 
-// NewMetadata makes metadata of names and values in turn. It panics if a value is missing.
+// NewMetadata returns metadata of names and values in turn. It panics if a value is missing.
 func NewMetadata(pairs ...string) Metadata {
 	if len(pairs)%2 != 0 {
 		panic(fmt.Sprintf("nightcore.NewMetadata: the name %q has no value", pairs[len(pairs)-1]))
@@ -36,7 +37,23 @@ func appendPair(block []byte, name, value string) []byte {
 	return append(append(block, strings.ToLower(name)...), value...)
 }
 
-// All goes over the pairs in their order.
+// With returns metadata with one more pair at the end.
+func (m Metadata) With(name, value string) Metadata {
+	return Metadata{string(appendPair([]byte(m.block), name, value))}
+}
+
+// withFirst returns metadata that begin with this pair, and have no other of its name.
+func (m Metadata) withFirst(name, value string) Metadata {
+	block := appendPair(nil, name, value)
+	for other, value := range m.All() {
+		if other != name {
+			block = appendPair(block, other, value)
+		}
+	}
+	return Metadata{string(block)}
+}
+
+// All returns the pairs in their order.
 func (m Metadata) All() iter.Seq2[string, string] {
 	return func(yield func(string, string) bool) {
 		for rest := m.block; rest != ""; {
@@ -51,13 +68,13 @@ func (m Metadata) All() iter.Seq2[string, string] {
 	}
 }
 
-// Get is the first value of a name; empty if there is none.
+// Get returns the first value of a name; empty if there is none.
 func (m Metadata) Get(name string) string {
 	value, _ := m.Lookup(name)
 	return value
 }
 
-// Lookup is the first value of a name, and whether there is one.
+// Lookup returns the first value of a name, and whether there is one.
 func (m Metadata) Lookup(name string) (string, bool) {
 	name = strings.ToLower(name)
 	for n, value := range m.All() {
@@ -68,7 +85,7 @@ func (m Metadata) Lookup(name string) (string, bool) {
 	return "", false
 }
 
-// Values are all values of a name, in their order.
+// Values returns all values of a name, in their order.
 func (m Metadata) Values(name string) []string {
 	name = strings.ToLower(name)
 	var values []string
@@ -80,7 +97,7 @@ func (m Metadata) Values(name string) []string {
 	return values
 }
 
-// Len is how many pairs there are.
+// Len returns the number of pairs.
 func (m Metadata) Len() int {
 	count := 0
 	for range m.All() {
@@ -89,7 +106,7 @@ func (m Metadata) Len() int {
 	return count
 }
 
-// String shows the pairs, a line for each.
+// String returns the pairs, one a line.
 func (m Metadata) String() string {
 	var text strings.Builder
 	for name, value := range m.All() {

@@ -43,7 +43,7 @@ func TestMetadataKeepOrderAndDuplicates(t *testing.T) {
 func TestHandlersAreRegisteredOnce(t *testing.T) {
 	handler := func(context.Context, *Request) ([]byte, error) { return nil, nil }
 	Handle("Once", handler)
-	for _, again := range []func(){func() { Handle("Once", handler) }, func() { Handle("Nil", nil) }, func() { HTTPHandler("Nil", nil) }} {
+	for _, again := range []func(){func() { Handle("Once", handler) }, func() { Handle[[]byte]("Nil", nil) }, func() { HandleHTTP("Nil", nil) }} {
 		func() {
 			defer func() {
 				if recover() == nil {

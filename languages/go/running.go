@@ -88,7 +88,7 @@ func (r *running) run() {
 		}
 	}()
 	r.beganAt.Store(nanotime())
-	body, err := r.worker.handler(r.ctx, req)
+	answer, err := r.worker.handler(r.ctx, req)
 	r.worker.pace.ran(time.Duration(nanotime() - r.beganAt.Load()))
 	if err != nil {
 		// The error is the handler's own: its methods may panic as well.
@@ -98,7 +98,7 @@ func (r *running) run() {
 		return
 	}
 	finished = true
-	r.reply(req.answer(body))
+	r.reply(answer)
 }
 
 // told is the error that callers are told, or else the text of one that was not written for them.

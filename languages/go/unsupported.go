@@ -15,7 +15,7 @@ func (processCaller) Call(context.Context, string, []byte, CallOptions) (*Answer
 	return nil, serve(nil, nil)
 }
 
-func serve([]string, map[string]Handler) error {
+func serve([]string, map[string]run) error {
 	message := "Nightcore runs on Linux, not on " + runtime.GOOS
 	if runtime.GOOS == "linux" {
 		message = "this program was built without cgo, by which Nightcore's library is used: build it with CGO_ENABLED=1"

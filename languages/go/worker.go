@@ -44,7 +44,7 @@ type event = C.nc_go_event
 type worker struct {
 	handle   *C.nc_worker
 	function string
-	handler  Handler
+	handler  run
 
 	mu sync.Mutex
 	// running are the requests that are not answered, by their numbers.
@@ -82,7 +82,7 @@ type call struct {
 
 var calls = sync.Pool{New: func() any { return &call{answer: make(chan event, 1)} }}
 
-func serve(names []string, handlers map[string]Handler) error {
+func serve(names []string, handlers map[string]run) error {
 	w := &worker{running: make(map[uint64]*running), waiting: make(map[uint64]*call)}
 	if err := w.open(names); err != nil {
 		return err
@@ -367,7 +367,7 @@ func (m Metadata) toC() C.nc_go_metadata {
 
 // takeAnswer makes Go's own of an answer, and frees it.
 func takeAnswer(e *event) *Answer {
-	answer := &Answer{Body: copied(e.body), Status: int(e.http_status)}
+	answer := &Answer{Body: copied(e.body), HTTPStatus: int(e.http_status)}
 	if e.metadata_bytes == 0 {
 		C.nc_answer_free(e.answer)
 		return answer

@@ -46,7 +46,7 @@ func TestMain(m *testing.M) {
 	nightcore.Handle("Panic", func(context.Context, *nightcore.Request) ([]byte, error) { panic("at the disco") })
 	nightcore.Handle("Farewell", note)
 	nightcore.Handle("Note", note)
-	nightcore.HTTPHandler("Page", http.HandlerFunc(page))
+	nightcore.HandleHTTP("Page", http.HandlerFunc(page))
 	if err := nightcore.Serve(); err != nil {
 		fmt.Fprintln(os.Stderr, err)
 		os.Exit(1)

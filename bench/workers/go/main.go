@@ -48,7 +48,7 @@ func relay(ctx context.Context, req *nightcore.Request) ([]byte, error) {
 }
 
 // app returns a function of the app: it calls the targets, one after the other.
-func app(targets []string) nightcore.Handler {
+func app(targets []string) nightcore.Handler[[]byte] {
 	return func(ctx context.Context, req *nightcore.Request) ([]byte, error) {
 		for _, target := range targets {
 			answer, err := nightcore.Call(ctx, target, req.Body)

@@ -34,7 +34,7 @@ func main() {
 	if port := os.Getenv("PORT"); port != "" {
 		log.Fatal(http.ListenAndServe("127.0.0.1:"+port, app))
 	}
-	nightcore.HTTPHandler("Chi", app)
+	nightcore.HandleHTTP("Chi", app)
 	if err := nightcore.Serve(); err != nil {
 		log.Fatal(err)
 	}

@@ -1,4 +1,4 @@
-// Package nightcoretest calls handlers of Nightcore functions without an engine, for their tests.
+// Package nightcoretest runs handlers of Nightcore functions without an engine, for their tests.
 //
 //	answer, err := nightcoretest.Run(t.Context(), foo, &nightcore.Request{Body: []byte("Hello")},
 //		func(ctx context.Context, call nightcoretest.Call) (*nightcore.Answer, error) {
@@ -8,52 +8,63 @@ package nightcoretest
 
 import (
 	"context"
+	"errors"
 	"fmt"
 
 	nightcore "github.com/nightcore/nightcore/languages/go"
 )
 
-// A Call is one that the handler makes of another function.
+// A Call is a call that the handler makes of another function.
 type Call struct {
 	Function string
 	Body     []byte
 	Metadata nightcore.Metadata
 }
 
-// Calls answers the handler's calls, perhaps several at once. ctx is that of the call. An error is the callee's; one
-// that is no *nightcore.Error is told as ErrFunctionFailed with its text.
+// Calls is the test double of the functions that the handler calls. It may run for several calls at
+// the same time. ctx is the context of the call. An error is the callee's: one that is no
+// [*nightcore.Error] reaches the handler as ErrFunctionFailed with its text. An HTTP status of 0
+// stands for 200.
 type Calls func(ctx context.Context, call Call) (*nightcore.Answer, error)
 
-// Run runs a handler with a request whose calls are answered by calls; nil stands for functions that are not there.
-// It returns what the handler's caller would get, or what the handler returned as its error. ctx is the request's: give
-// it a deadline, or cancel it, to see what the handler does. A panic is the test's.
-func Run(ctx context.Context, handler nightcore.Handler, req *nightcore.Request, calls Calls) (*nightcore.Answer, error) {
+// Run runs a handler with a request, and answers its calls by calls. nil stands for functions that
+// do not exist.
+//
+// It returns the answer that the handler's caller would get; an [*nightcore.HTTPError] of the
+// handler is an answer. Any other error of the handler is returned as it is. ctx is the context of
+// the request: give it a deadline, or cancel it, to see what the handler does. A panic of the
+// handler is the test's.
+func Run[R nightcore.Result](
+	ctx context.Context, handler nightcore.Handler[R], req *nightcore.Request, calls Calls,
+) (*nightcore.Answer, error) {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
-	body, err := handler(nightcore.WithCaller(nightcore.WithRequest(ctx, req), caller{calls}), req)
-	if err != nil {
-		return nil, err
-	}
-	return req.Reply().Answer(body), nil
+	return handler.Answer(nightcore.WithCaller(nightcore.WithRequest(ctx, req), caller{calls}), req)
 }
 
 type caller struct{ calls Calls }
 
-func (c caller) Call(ctx context.Context, name string, body []byte, options nightcore.CallOptions) (*nightcore.Answer, error) {
+func (c caller) Call(
+	ctx context.Context, name string, body []byte, options nightcore.CallOptions,
+) (*nightcore.Answer, error) {
+	failed := func(status nightcore.Status, message string) (*nightcore.Answer, error) {
+		return nil, &nightcore.Error{Status: status, Function: name, Message: message}
+	}
 	if c.calls == nil {
-		message := fmt.Sprintf("there is no function %q", name)
-		return nil, &nightcore.Error{Status: nightcore.ErrNotFound, Function: name, Message: message}
+		return failed(nightcore.ErrNotFound, fmt.Sprintf("there is no function %q", name))
 	}
 	answer, err := c.calls(ctx, Call{Function: name, Body: body, Metadata: options.Metadata})
-	switch err := err.(type) {
-	case nil:
-		if answer.Status == 0 {
-			answer.Status = 200
-		}
-		return answer, nil
-	case *nightcore.Error:
-		return nil, err
-	default:
-		return nil, &nightcore.Error{Status: nightcore.ErrFunctionFailed, Function: name, Message: err.Error()}
+	var own *nightcore.Error
+	switch {
+	case err != nil && errors.As(err, &own):
+		return nil, own
+	case err != nil:
+		return failed(nightcore.ErrFunctionFailed, err.Error())
+	case answer == nil:
+		answer = &nightcore.Answer{}
 	}
+	if answer.HTTPStatus == 0 {
+		answer.HTTPStatus = 200
+	}
+	return answer, nil
 }

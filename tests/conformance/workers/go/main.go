@@ -27,9 +27,9 @@ func main() {
 		os.Exit(2)
 	}
 	if strings.HasPrefix(os.Args[1], "App") {
-		nightcore.HTTPHandler(os.Args[1], http.HandlerFunc(app))
+		nightcore.HandleHTTP(os.Args[1], http.HandlerFunc(app))
 	} else {
-		nightcore.Handle(os.Args[1], handle)
+		nightcore.Handle(os.Args[1], reply)
 	}
 	if err := nightcore.Serve(); err != nil {
 		log.Fatal(err)
@@ -48,6 +48,21 @@ func later(ctx context.Context, req *nightcore.Request) {
 		ended = []byte(failed.Status.String())
 	}
 	fmt.Printf("later %s: %s\n", req.Body, ended)
+}
+
+// reply handles the cases that send more than a body.
+func reply(ctx context.Context, req *nightcore.Request) (*nightcore.Reply, error) {
+	switch req.Metadata.Get("case") {
+	case "metadata":
+		return metadata(req), nil
+	case "relay_metadata":
+		return relayMetadata(ctx, req)
+	case "status":
+		status, err := number(req)
+		return &nightcore.Reply{Body: req.Body, HTTPStatus: status}, err
+	}
+	body, err := handle(ctx, req)
+	return &nightcore.Reply{Body: body}, err
 }
 
 func handle(ctx context.Context, req *nightcore.Request) ([]byte, error) {
@@ -85,20 +100,12 @@ func handle(ctx context.Context, req *nightcore.Request) ([]byte, error) {
 		return fanOut(ctx, req)
 	case "chain":
 		return chain(ctx, req)
-	case "metadata":
-		return metadata(req)
-	case "relay_metadata":
-		return relayMetadata(ctx, req)
-	case "status":
-		status, err := number(req)
-		req.Reply().Status(status)
-		return req.Body, err
 	case "relay_status":
 		answer, err := nightcore.CallAnswer(ctx, req.Metadata.Get("target"), req.Body, to("status"))
 		if err != nil {
 			return nil, err
 		}
-		return []byte(strconv.Itoa(answer.Status)), nil
+		return []byte(strconv.Itoa(answer.HTTPStatus)), nil
 	case "origin":
 		if req.Caller == "" {
 			return []byte("external"), nil
@@ -294,25 +301,20 @@ func own(all nightcore.Metadata) (pairs []string) {
 	return pairs
 }
 
-func metadata(req *nightcore.Request) ([]byte, error) {
+func metadata(req *nightcore.Request) *nightcore.Reply {
 	var text []byte
 	pairs := own(req.Metadata)
 	for i := 0; i < len(pairs); i += 2 {
-		req.Reply().Header(pairs[i], pairs[i+1])
 		text = fmt.Appendf(text, "%s=%s\n", pairs[i], pairs[i+1])
 	}
-	return text, nil
+	return &nightcore.Reply{Body: text, Metadata: nightcore.NewMetadata(pairs...)}
 }
 
-func relayMetadata(ctx context.Context, req *nightcore.Request) ([]byte, error) {
+func relayMetadata(ctx context.Context, req *nightcore.Request) (*nightcore.Reply, error) {
 	answer, err := nightcore.CallAnswer(ctx, req.Metadata.Get("target"), nil, to("metadata", own(req.Metadata)...))
 	if err != nil {
 		return nil, err
 	}
-	for name, value := range answer.Metadata.All() {
-		if strings.HasPrefix(name, "x-") {
-			req.Reply().Header(name, value)
-		}
-	}
-	return answer.Body, nil
+	own := nightcore.NewMetadata(own(answer.Metadata)...)
+	return &nightcore.Reply{Body: answer.Body, Metadata: own}, nil
 }
