@@ -1,4 +1,4 @@
-// Package nightcore writes functions of Nightcore in Go.
+// Package nightcore runs functions of Nightcore that are written in Go.
 //
 //	func foo(ctx context.Context, req *nightcore.Request) ([]byte, error) {
 //		return nightcore.Call(ctx, "Bar", append(req.Body, ", World"...))
@@ -11,13 +11,15 @@
 //		}
 //	}
 //
-// A program registers its handlers and serves; Nightcore starts it for one function of its configuration. Each request
-// runs in a goroutine of its own, any number at once, up to workers.max of the function; a goroutine that waits for a
-// call holds no thread. An existing [net/http.Handler] is served by [HTTPHandler].
+// A program registers its handlers and serves. Nightcore starts it for one function of its
+// configuration. Each request runs in a goroutine, many at the same time, up to workers.max of the
+// function; a goroutine that waits for a call holds no thread. [HandleHTTP] registers an existing
+// [net/http.Handler].
 //
-// Deadlines and cancellation are the context's, both ways: a handler's context has the deadline of the request, and ends
-// when its caller has left; a call takes the earlier of its context's deadline and the request's, and is cancelled, with
-// all that it has called, when its context ends.
+// Deadlines and cancellation are those of the context, in both directions. The context of a handler
+// has the deadline of the request, and ends when the caller has left. A call takes the earlier
+// deadline of its context and its request, and is cancelled, with all calls below it, when its
+// context ends.
 //
 // The package needs Linux and libnightcore, which cgo finds by pkg-config.
 package nightcore

@@ -7,30 +7,32 @@ import (
 	"strings"
 )
 
-// An Error is why a call got no answer.
+// An Error says why a call got no answer.
 //
-// errors.Is compares its status: errors.Is(err, nightcore.ErrOverloaded). A handler that returns one, also wrapped, lets
-// it pass: its own caller sees that this function failed, with the error and its causes as the reason. Statuses that
-// concern the whole tree of calls (ErrDeadlineExceeded, ErrCancelled, ErrDepthExceeded) stay what they are.
+// [errors.Is] compares its status: errors.Is(err, nightcore.ErrOverloaded). A handler that returns
+// an Error, wrapped or not, passes it on: its own caller sees that this function failed, with the
+// error and its causes as the reason. Statuses that concern the whole tree of calls
+// (ErrDeadlineExceeded, ErrCancelled, ErrDepthExceeded) stay as they are.
 //
-// [Errorf] makes one whose message callers are to see. The text of any other error was not written for them: it goes to
-// the function's log, and callers are told the ID by which it is found there. A function with expose_errors = true tells
-// it to them.
+// [Errorf] makes an Error whose message is for callers. The text of any other error is not: it goes
+// to the function's log, and callers get the command that finds it there. With expose_errors = true
+// they get the text.
 type Error struct {
 	// Status says how the call failed.
 	Status Status
-	// Function is the one that was called; empty if the error is the library's own.
+	// Function was called; empty if the library itself reports the error.
 	Function string
-	// Message says what happened, for a person.
+	// Message says what happened, in words for people.
 	Message string
-	// Causes are the errors of functions beneath that led to it, the nearest first.
+	// Causes are the errors of called functions that led to this one, the nearest first.
 	Causes []Cause
 
 	wrapped error
 }
 
-// Errorf makes the error of a handler whose message its callers are to see. It formats and wraps as [fmt.Errorf] does:
-// the text of an error that %w names is part of the message, and that of a call is among the causes.
+// Errorf returns an [*Error] with the status ErrFunctionFailed, by which a handler fails with a
+// message for its callers. It formats and wraps as [fmt.Errorf] does. If %w wraps the error of a
+// call, that error is among the causes.
 func Errorf(format string, args ...any) error {
 	err := fmt.Errorf(format, args...)
 	made := &Error{Status: ErrFunctionFailed, Message: err.Error(), wrapped: err}
@@ -42,17 +44,17 @@ func Errorf(format string, args ...any) error {
 	return made
 }
 
-// Unwrap is the error with what [Errorf] has wrapped; nil if it made none.
+// Unwrap returns the error that [Errorf] formatted; nil if another function made e.
 func (e *Error) Unwrap() error { return e.wrapped }
 
-// A Cause is an error of a function that was let pass by its caller.
+// A Cause is the error of a called function that its caller passed on.
 type Cause struct {
 	Function string
 	Status   Status
 	Message  string
 }
 
-// Error is the function, the status and the message.
+// Error returns the function, the status and the message.
 func (e *Error) Error() string {
 	text := e.Status.String() + ": " + e.Message
 	if e.Function == "" {
@@ -61,7 +63,7 @@ func (e *Error) Error() string {
 	return e.Function + ": " + text
 }
 
-// Is says whether target is the error's status, or the context's error for it.
+// Is reports whether target is the error's status, or the error of package context for it.
 func (e *Error) Is(target error) bool {
 	switch target {
 	case context.DeadlineExceeded:

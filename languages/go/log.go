@@ -11,13 +11,13 @@ import (
 // change its environment.
 var logKey = os.Getenv(logKeyVariable)
 
-// Logf writes to standard error, from where it comes to the function's log, each line with the ID of the call.
+// Logf writes to standard error. Each line reaches the function's log with the call id.
 func (r *Request) Logf(format string, args ...any) {
 	writeLines(os.Stderr, r.ID, fmt.Appendf(nil, format, args...))
 }
 
-// LogWriter is for loggers: what is written to it goes where Logf writes. Each write is whole lines, as those of package
-// log and of slog's handlers are.
+// LogWriter returns a writer for loggers, which writes as Logf does. Each write must be whole lines,
+// as those of package log and of slog's handlers are.
 //
 //	logger := slog.New(slog.NewTextHandler(req.LogWriter(), nil))
 func (r *Request) LogWriter() io.Writer { return logWriter{r.ID} }

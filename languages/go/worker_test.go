@@ -44,6 +44,8 @@ func TestMain(m *testing.M) {
 	nightcore.Handle("Misuse", misuse)
 	nightcore.Handle("Hostile", hostile)
 	nightcore.Handle("Panic", func(context.Context, *nightcore.Request) ([]byte, error) { panic("at the disco") })
+	nightcore.Handle("Missing", missing)
+	nightcore.Handle("Demanding", demanding)
 	nightcore.Handle("Farewell", note)
 	nightcore.Handle("Note", note)
 	nightcore.HandleHTTP("Page", http.HandlerFunc(page))
@@ -290,6 +292,32 @@ func TestAFailureIsToldAtOnceWhateverTheErrorIs(t *testing.T) {
 		}
 	}
 	e.answers("Hostile", "", "")
+}
+
+// missing has no user.
+func missing(context.Context, *nightcore.Request) (string, error) {
+	return "", fmt.Errorf("loading: %w", nightcore.HTTPErrorf(http.StatusNotFound, "no such user"))
+}
+
+// demanding takes no HTTP status of 400 or more.
+func demanding(ctx context.Context, _ *nightcore.Request) (*nightcore.Answer, error) {
+	answer, err := nightcore.CallAnswer(ctx, "Missing", nil)
+	if err != nil {
+		return nil, err
+	}
+	return answer, answer.ErrorForStatus()
+}
+
+func TestAnHTTPErrorIsAReplyAndMayBeAnErrorOfTheCaller(t *testing.T) {
+	e := start(t, "Missing", "Demanding")
+	if status, text := e.post("Missing", ""); status != http.StatusNotFound || text != "no such user" {
+		t.Errorf("%d %s", status, text)
+	}
+	status, text := e.post("Demanding", "")
+	expected := "Missing: FUNCTION_FAILED: answered with HTTP status 404: no such user"
+	if status != http.StatusInternalServerError || !strings.Contains(text, expected) {
+		t.Errorf("%d %s", status, text)
+	}
 }
 
 func TestFunctionsCallEachOther(t *testing.T) {
