@@ -94,11 +94,13 @@ func TestAnHTTPErrorIsFoundInWrappedErrors(t *testing.T) {
 
 func TestAnErrorQuotesTheBeginningOfATextBody(t *testing.T) {
 	for body, expected := range map[string]string{
-		"":                           "answered with HTTP status 500",
-		"\xff":                       "answered with HTTP status 500",
-		"short":                      "answered with HTTP status 500: short",
-		strings.Repeat("€", 201):     "answered with HTTP status 500: " + strings.Repeat("€", 200),
-		strings.Repeat("€", 200)[:5]: "answered with HTTP status 500",
+		"":                                "answered with HTTP status 500",
+		"\xff":                            "answered with HTTP status 500",
+		strings.Repeat("x", 200) + "\xff": "answered with HTTP status 500: " + strings.Repeat("x", 200),
+		strings.Repeat("x", 199) + "\xff": "answered with HTTP status 500",
+		"short":                           "answered with HTTP status 500: short",
+		strings.Repeat("€", 201):          "answered with HTTP status 500: " + strings.Repeat("€", 200),
+		strings.Repeat("€", 200)[:5]:      "answered with HTTP status 500",
 	} {
 		answer := &Answer{HTTPStatus: 500, Body: []byte(body), function: "Bar"}
 		var own *Error

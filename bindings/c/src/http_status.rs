@@ -43,19 +43,19 @@ pub(crate) fn failure_of(function: &str, metadata: Metadata<'_>, body: &[u8]) ->
     Some(Failure { function: function.into(), ..failure })
 }
 
-/// The beginning of a body that is text; `None` if it is empty or is no text.
+/// The first characters of a body; `None` if there are none, or they are no text.
 fn quoted(body: &[u8]) -> Option<&str> {
     let begin = &body[..body.len().min(QUOTED_BYTES)];
-    let text = match str::from_utf8(begin) {
+    let valid = match str::from_utf8(begin) {
         Ok(text) => text,
-        // A character may go on behind the bytes that were looked at.
-        Err(error) if error.error_len().is_none() && begin.len() < body.len() => {
-            str::from_utf8(&begin[..error.valid_up_to()]).ok()?
-        }
-        Err(_) => return None,
+        Err(error) => str::from_utf8(&begin[..error.valid_up_to()]).unwrap_or_default(),
     };
-    let end = text.char_indices().nth(QUOTED_CHARS).map_or(text.len(), |(at, _)| at);
-    Some(&text[..end]).filter(|text| !text.is_empty())
+    match valid.char_indices().nth(QUOTED_CHARS) {
+        Some((end, _)) => Some(&valid[..end]),
+        None if valid.len() == body.len() || valid.chars().count() == QUOTED_CHARS => Some(valid),
+        None => None,
+    }
+    .filter(|text| !text.is_empty())
 }
 
 #[cfg(test)]
@@ -92,6 +92,10 @@ mod tests {
         let message = |body: &[u8]| failure("500", body).unwrap().message;
         assert_eq!(message(b""), "answered with HTTP status 500");
         assert_eq!(message(b"\xff\xfe"), "answered with HTTP status 500");
+        let other = [&b"x".repeat(200)[..], b"\xff"].concat();
+        let expected = format!("answered with HTTP status 500: {}", "x".repeat(200));
+        assert_eq!(message(&other), expected);
+        assert_eq!(message(&other[1..]), "answered with HTTP status 500");
         // Each is of three bytes, so the bytes that are looked at end inside of one.
         let long = "\u{20ac}".repeat(1000);
         let expected = format!("answered with HTTP status 500: {}", "\u{20ac}".repeat(200));
