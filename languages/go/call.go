@@ -34,10 +34,13 @@ func Call(ctx context.Context, name string, body []byte, options ...CallOption) 
 }
 
 // CallAnswer does what [Call] does, and returns the whole answer.
-func CallAnswer(ctx context.Context, name string, body []byte, options ...CallOption) (*Answer, error) {
+func CallAnswer(
+	ctx context.Context, name string, body []byte, options ...CallOption,
+) (*Answer, error) {
 	caller, ok := ctx.Value(callerKey{}).(Caller)
 	if !ok {
-		message := "a call needs the context that the handler was given, or one made from it; outside of a handler, Detach"
+		message := "a call needs the context that the handler was given, or one made from it; " +
+			"outside of a handler, Detach"
 		return nil, &Error{Status: ErrInvalidState, Message: message}
 	}
 	var all CallOptions
@@ -62,7 +65,8 @@ func CallJSON[T any](ctx context.Context, name string, body any, options ...Call
 		message := "the body cannot be encoded as JSON: " + err.Error()
 		return value, &Error{Status: ErrInvalidArgument, Message: message, wrapped: err}
 	}
-	answer, err := CallAnswer(ctx, name, encoded, append(options[:len(options):len(options)], asJSON)...)
+	options = append(options[:len(options):len(options)], asJSON)
+	answer, err := CallAnswer(ctx, name, encoded, options...)
 	if err != nil {
 		return value, err
 	}

@@ -27,8 +27,8 @@ type Result interface {
 //   - The message of an error that [Errorf] has made goes to the caller.
 //   - The text of any other error goes to the function's log alone.
 //
-// [errors.As] finds the first two in wrapped errors, too. A panic has the effect of any other error;
-// its stack is in the log.
+// [errors.As] finds the first two in wrapped errors, too. A panic has the effect of any other
+// error; its stack is in the log.
 type Handler[R Result] func(ctx context.Context, req *Request) (R, error)
 
 // Answer runs the handler, and returns the answer that its caller gets. The error is one that fails

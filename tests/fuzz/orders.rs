@@ -275,7 +275,8 @@ pub(crate) unsafe fn end_answer(answer: *mut nc_answer) {
         }
         let named = nc_answer_metadata(answer, c":status".as_ptr(), &mut value);
         assert!(
-            !answer.is_null() || (named == NC_INVALID_ARGUMENT && nc_answer_http_status(answer) == 0)
+            !answer.is_null()
+                || (named == NC_INVALID_ARGUMENT && nc_answer_http_status(answer) == 0)
         );
         assert_eq!(nc_answer_metadata(answer, null(), null_mut()), NC_INVALID_ARGUMENT);
         nc_answer_free(answer);
