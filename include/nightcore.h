@@ -8,7 +8,7 @@
  * - nc_bytes and const char * results are borrowed.
  * - An object that a function gives through a pointer to a pointer belongs to the program, which
  *   frees it by the function whose name ends in _free. Every _free function takes NULL.
- * - An int32_t result is a status, NC_OK after a success, unless the comment says otherwise.
+ * - An nc_status is NC_OK after a success. A program may return and pass any int32_t as a status.
  * - In the child of a fork every such function returns NC_FORKED.
  */
 
@@ -73,6 +73,60 @@
 // The smallest `struct_size` of nc_test_request that the library accepts: the size of its first
 // version.
 #define NC_TEST_REQUEST_MIN_SIZE 88
+
+// How a call or an operation of the library ended. A call ends only with a status below
+// NC_INVALID_ARGUMENT; the other statuses are the library's own.
+enum nc_status
+#if defined(__cplusplus) || __STDC_VERSION__ >= 202311L
+  : int32_t
+#endif // defined(__cplusplus) || __STDC_VERSION__ >= 202311L
+ {
+    // The operation succeeded.
+    NC_OK = 0,
+    // There is no function of this name, or it may not be called from outside.
+    NC_NOT_FOUND = 1,
+    // A body is larger than the configured limit, or the metadata are larger than 32 KiB.
+    NC_PAYLOAD_TOO_LARGE = 2,
+    // The handler failed: it returned an error or raised an exception.
+    NC_FUNCTION_FAILED = 3,
+    // The function's process died during the call.
+    NC_CONTAINER_DIED = 4,
+    // A queue or a memory budget is full.
+    NC_OVERLOADED = 5,
+    // No worker of the function is available, or the engine has stopped.
+    NC_UNAVAILABLE = 6,
+    // The deadline passed.
+    NC_DEADLINE_EXCEEDED = 7,
+    // The caller no longer waits for the answer.
+    NC_CANCELLED = 8,
+    // Calls are nested too deeply.
+    NC_DEPTH_EXCEEDED = 9,
+    // An argument is not valid.
+    NC_INVALID_ARGUMENT = 100,
+    // The request belongs to another thread.
+    NC_WRONG_THREAD = 101,
+    // The process is a fork of a worker, whose handles belong to its parent.
+    NC_FORKED = 102,
+    // Nothing is ready: wait for the descriptor to become readable, or try again.
+    NC_AGAIN = 103,
+    // The operation is not allowed in this state, such as a second reply to one request.
+    NC_INVALID_STATE = 104,
+    // The process was not started by Nightcore.
+    NC_NOT_STARTED = 105,
+    // The engine refused this process, such as for its protocol version or its token.
+    NC_REFUSED = 106,
+    // The engine has ended the session: end the process.
+    NC_ENDED = 107,
+    // The library has a defect.
+    NC_INTERNAL = 108,
+};
+#ifndef __cplusplus
+#if __STDC_VERSION__ >= 202311L
+typedef enum nc_status nc_status;
+#else
+typedef int32_t nc_status;
+#endif // __STDC_VERSION__ >= 202311L
+#endif // __cplusplus
 
 // The answer to a call. Opaque. Belongs to the program until nc_answer_free, also after the
 // request has ended. Any thread may use it. Its body and metadata are valid as long as the answer.
@@ -247,7 +301,7 @@ const char *nc_status_name(int32_t status);
 //
 // Returns NC_INVALID_ARGUMENT if `name` cannot name a function or has a handler already. The
 // library also writes the reason to standard error.
-int32_t nc_handle(const char *name, nc_handler handler, void *user);
+nc_status nc_handle(const char *name, nc_handler handler, void *user);
 
 // Serves requests until the engine ends this process. The calling thread becomes the launching
 // thread. The library creates the threads for handlers when the engine asks for them.
@@ -274,7 +328,7 @@ nc_bytes nc_request_caller(const nc_request *req);
 // Writes the first value of the metadata with this name to `value`.
 //
 // Returns NC_NOT_FOUND if there is none; `value` is then empty.
-int32_t nc_request_metadata(const nc_request *req, const char *name, nc_bytes *value);
+nc_status nc_request_metadata(const nc_request *req, const char *name, nc_bytes *value);
 
 // Returns the number of pairs of metadata.
 size_t nc_request_metadata_count(const nc_request *req);
@@ -282,7 +336,7 @@ size_t nc_request_metadata_count(const nc_request *req);
 // Writes the pair of metadata at `index` to `pair`. Pairs keep the order in which they were sent.
 //
 // Returns NC_NOT_FOUND if `index` is not below the number of pairs.
-int32_t nc_request_metadata_at(const nc_request *req, size_t index, nc_pair *pair);
+nc_status nc_request_metadata_at(const nc_request *req, size_t index, nc_pair *pair);
 
 // Returns the nanoseconds until the deadline of the call: 0 if it has passed, UINT64_MAX if the
 // call has no deadline.
@@ -298,7 +352,7 @@ bool nc_request_cancelled(const nc_request *req);
 // as nc_request_cancelled. Any thread may call it.
 //
 // Returns NC_INVALID_STATE if the request has ended.
-int32_t nc_request_cancel_reason(const nc_request *req);
+nc_status nc_request_cancel_reason(const nc_request *req);
 
 // Returns the number of a request that nc_worker_next gave. Later events name the request by it,
 // as `request_number`. It is 0 for the request of a handler. It is not the id of the call: see
@@ -318,7 +372,7 @@ const char *nc_request_call_id(const nc_request *req);
 // so that `nightcore logs --call ID` finds it. Any thread may call it.
 //
 // Returns NC_INVALID_STATE if the request has ended.
-int32_t nc_log(const nc_request *req, const char *text);
+nc_status nc_log(const nc_request *req, const char *text);
 
 // Frees a request that nc_worker_next gave; takes NULL. If the request has no reply, its call
 // fails. If the last reply was refused, the failure says why. The request of a handler ends by
@@ -339,7 +393,7 @@ void nc_request_free(nc_request *req);
 //
 // Returns NC_INVALID_STATE if the request has ended or came from nc_worker_next, which reports a
 // cancellation by NC_EVENT_CANCELLED. Returns NC_OVERLOADED if the thread cannot be created.
-int32_t nc_request_on_cancel(nc_request *req, nc_on_cancel run, void *user, nc_watch **watch);
+nc_status nc_request_on_cancel(nc_request *req, nc_on_cancel run, void *user, nc_watch **watch);
 
 // Frees a watch; takes NULL. Afterwards its code does not run any more. If the code is running on
 // another thread, this function waits for its end. Any thread may call it, also the code itself.
@@ -350,17 +404,17 @@ void nc_watch_free(nc_watch *watch);
 // library copies both texts. `*error` belongs to the program: free it by nc_error_free.
 //
 // Returns NC_INVALID_ARGUMENT if no call can end with `status`, or `function` is not UTF-8.
-int32_t nc_error_new(int32_t status, const char *function, const char *message, nc_error **error);
+nc_status nc_error_new(int32_t status, const char *function, const char *message, nc_error **error);
 
 // Adds a cause behind those that `error` has. The parameters are those of nc_error_new. No other
 // thread may use the error at the same time.
-int32_t nc_error_add_cause(nc_error *error,
-                           int32_t status,
-                           const char *function,
-                           const char *message);
+nc_status nc_error_add_cause(nc_error *error,
+                             int32_t status,
+                             const char *function,
+                             const char *message);
 
 // Returns the status. NC_OK for NULL.
-int32_t nc_error_status(const nc_error *error);
+nc_status nc_error_status(const nc_error *error);
 
 // Returns what happened, in words for people. The text is valid as long as the error. It is empty
 // for NULL.
@@ -400,15 +454,15 @@ NC_DEPRECATED("use nc_answer_http_status") uint32_t nc_answer_status(const nc_an
 // handler that returns this status passes the error on, as it does with the error of a call. `req`
 // is the request of the handler, or NULL for an answer to nc_process_call. `error` may be NULL;
 // `*error` belongs to the program. The answer stays the program's.
-int32_t nc_answer_check(nc_request *req,
-                        const char *function,
-                        const nc_answer *answer,
-                        nc_error **error);
+nc_status nc_answer_check(nc_request *req,
+                          const char *function,
+                          const nc_answer *answer,
+                          nc_error **error);
 
 // Writes the first value of the metadata with this name to `value`.
 //
 // Returns NC_NOT_FOUND if there is none; `value` is then empty.
-int32_t nc_answer_metadata(const nc_answer *answer, const char *name, nc_bytes *value);
+nc_status nc_answer_metadata(const nc_answer *answer, const char *name, nc_bytes *value);
 
 // Returns the number of pairs of metadata.
 size_t nc_answer_metadata_count(const nc_answer *answer);
@@ -416,7 +470,7 @@ size_t nc_answer_metadata_count(const nc_answer *answer);
 // Writes the pair of metadata at `index` to `pair`. Pairs keep the order in which they were sent.
 //
 // Returns NC_NOT_FOUND if `index` is not below the number of pairs.
-int32_t nc_answer_metadata_at(const nc_answer *answer, size_t index, nc_pair *pair);
+nc_status nc_answer_metadata_at(const nc_answer *answer, size_t index, nc_pair *pair);
 
 // Frees an answer; takes NULL.
 void nc_answer_free(nc_answer *answer);
@@ -432,22 +486,22 @@ void nc_answer_free(nc_answer *answer);
 //
 // Returns NC_NOT_FOUND if no function has this name. Returns NC_INVALID_STATE if the request has a
 // reply, has ended, or came from nc_worker_next. Other statuses say how the call failed.
-int32_t nc_call(nc_request *req,
-                const char *name,
-                const nc_bytes *parts,
-                size_t count,
-                nc_answer **answer);
+nc_status nc_call(nc_request *req,
+                  const char *name,
+                  const nc_bytes *parts,
+                  size_t count,
+                  nc_answer **answer);
 
 // Does what nc_call does, with options and with the reason of a failure. `options` and `error` may
 // be NULL. After a failure `*error` belongs to the program, which frees it by nc_error_free; after
 // NC_OK it is NULL.
-int32_t nc_call_with(nc_request *req,
-                     const char *name,
-                     const nc_bytes *parts,
-                     size_t count,
-                     const nc_call_options *options,
-                     nc_answer **answer,
-                     nc_error **error);
+nc_status nc_call_with(nc_request *req,
+                       const char *name,
+                       const nc_bytes *parts,
+                       size_t count,
+                       const nc_call_options *options,
+                       nc_answer **answer,
+                       nc_error **error);
 
 // Starts a call without waiting for its answer. The program chooses `tag` to recognize the answer:
 // a handler gets it from nc_next_answer, an event loop as NC_EVENT_ANSWER. At most 1024 calls may
@@ -455,20 +509,20 @@ int32_t nc_call_with(nc_request *req,
 //
 // `parts`, `options` and `error` are those of nc_call_with. Returns NC_OK if the call is under
 // way. After any other status no answer will come.
-int32_t nc_call_start(nc_request *req,
-                      uint64_t tag,
-                      const char *name,
-                      const nc_bytes *parts,
-                      size_t count,
-                      const nc_call_options *options,
-                      nc_error **error);
+nc_status nc_call_start(nc_request *req,
+                        uint64_t tag,
+                        const char *name,
+                        const nc_bytes *parts,
+                        size_t count,
+                        const nc_call_options *options,
+                        nc_error **error);
 
 // Cancels a call that an event loop started with this tag, and all calls below it. Its event still
 // comes, with NC_CANCELLED unless the call ended in another way just before. A call that has ended
 // is left alone.
 //
 // Returns NC_INVALID_STATE if the request has a reply, has ended, or belongs to a handler.
-int32_t nc_call_cancel(nc_request *req, uint64_t tag);
+nc_status nc_call_cancel(nc_request *req, uint64_t tag);
 
 // Waits for the next answer to a call that nc_call_start started, on a handler's thread only.
 // Answers come in the order in which they arrive. `timeout_ns` is the longest wait: 0 never waits,
@@ -478,11 +532,11 @@ int32_t nc_call_cancel(nc_request *req, uint64_t tag);
 // its status with the reason in `*error`, which may be NULL. Both belong to the program. A status
 // of NC_INVALID_ARGUMENT or above is about the wait itself and leaves `tag` alone: NC_AGAIN if the
 // time has passed, NC_INVALID_STATE if no call is under way.
-int32_t nc_next_answer(nc_request *req,
-                       uint64_t timeout_ns,
-                       uint64_t *tag,
-                       nc_answer **answer,
-                       nc_error **error);
+nc_status nc_next_answer(nc_request *req,
+                         uint64_t timeout_ns,
+                         uint64_t *tag,
+                         nc_answer **answer,
+                         nc_error **error);
 
 // Calls a function outside of any request, and waits for its answer. Any thread of a process that
 // serves may call it, also while no handler runs. The parameters are those of nc_call_with. No
@@ -496,12 +550,12 @@ int32_t nc_next_answer(nc_request *req,
 // Returns NC_INVALID_STATE if the process does not serve, or on the thread of nc_on_answer, which
 // must not wait. Returns NC_OVERLOADED if 1024 such calls are under way. Returns NC_UNAVAILABLE if
 // the engine is gone or too old.
-int32_t nc_process_call(const char *name,
-                        const nc_bytes *parts,
-                        size_t count,
-                        const nc_call_options *options,
-                        nc_answer **answer,
-                        nc_error **error);
+nc_status nc_process_call(const char *name,
+                          const nc_bytes *parts,
+                          size_t count,
+                          const nc_call_options *options,
+                          nc_answer **answer,
+                          nc_error **error);
 
 // Starts a call outside of any request without waiting for its answer. When the call has ended,
 // the library calls `done` once with `user`, on the thread nc-caller, perhaps before this function
@@ -509,19 +563,19 @@ int32_t nc_process_call(const char *name,
 // NULL.
 //
 // Returns NC_OK if the call is under way. After any other status the library does not call `done`.
-int32_t nc_process_call_start(const char *name,
-                              const nc_bytes *parts,
-                              size_t count,
-                              const nc_call_options *options,
-                              nc_on_answer done,
-                              void *user,
-                              uint64_t *call,
-                              nc_error **error);
+nc_status nc_process_call_start(const char *name,
+                                const nc_bytes *parts,
+                                size_t count,
+                                const nc_call_options *options,
+                                nc_on_answer done,
+                                void *user,
+                                uint64_t *call,
+                                nc_error **error);
 
 // Cancels a call of nc_process_call_start, and all calls below it. `done` still runs, with
 // NC_CANCELLED unless the call ended in another way just before. A call that has ended is left
 // alone. Any thread may call it.
-int32_t nc_process_call_cancel(uint64_t call);
+nc_status nc_process_call_cancel(uint64_t call);
 
 // Replies with this body. When nc_reply returns, the library has copied the body. A request takes
 // one reply; calls that it has under way are cancelled. The reply of a handler is sent when the
@@ -529,57 +583,57 @@ int32_t nc_process_call_cancel(uint64_t call);
 //
 // Returns NC_PAYLOAD_TOO_LARGE if the body is over the limit; another reply is still possible.
 // Returns NC_INVALID_STATE if the request has a reply or has ended.
-int32_t nc_reply(nc_request *req, nc_bytes body);
+nc_status nc_reply(nc_request *req, nc_bytes body);
 
 // Does what nc_reply does, with a body of `count` parts, one after the other, and with metadata.
 // `parts` and `metadata` may be NULL if their count is 0. The pair ":status" sets the HTTP status;
 // nc_reply_http is shorter.
-int32_t nc_reply_with(nc_request *req,
-                      const nc_bytes *parts,
-                      size_t count,
-                      const nc_pair *metadata,
-                      size_t metadata_count);
+nc_status nc_reply_with(nc_request *req,
+                        const nc_bytes *parts,
+                        size_t count,
+                        const nc_pair *metadata,
+                        size_t metadata_count);
 
 // Does what nc_reply does, with an HTTP status from 200 to 599 and, unless it is NULL, a content
 // type: `return nc_reply_http(req, 404, "text/plain; charset=utf-8", NC_LITERAL("no such
 // user"));`. The call succeeds whatever the HTTP status is, and nothing is written to the log.
 //
 // Returns NC_INVALID_ARGUMENT if the HTTP status is not from 200 to 599.
-int32_t nc_reply_http(nc_request *req,
-                      uint32_t http_status,
-                      const char *content_type,
-                      nc_bytes body);
+nc_status nc_reply_http(nc_request *req,
+                        uint32_t http_status,
+                        const char *content_type,
+                        nc_bytes body);
 
 // Does what nc_reply_with does, with the first `len` bytes of a buffer as the body, which is not
 // copied. The library takes the buffer, whatever status it returns.
-int32_t nc_reply_buffer(nc_request *req,
-                        nc_buffer *buffer,
-                        size_t len,
-                        const nc_pair *metadata,
-                        size_t metadata_count);
+nc_status nc_reply_buffer(nc_request *req,
+                          nc_buffer *buffer,
+                          size_t len,
+                          const nc_pair *metadata,
+                          size_t metadata_count);
 
 // Fails the call with FUNCTION_FAILED and this message. Callers see up to 512 bytes of it, and the
 // function's log has it in a line with the call id. Use nc_fail_unexpectedly for a reason that
 // callers must not know. NC_OK means that the call fails; the handler's return value then has no
 // effect, so `return nc_fail(req, "no such user");` is correct.
-int32_t nc_fail(nc_request *req, const char *message);
+nc_status nc_fail(nc_request *req, const char *message);
 
 // Fails the call with FUNCTION_FAILED for a reason that is not meant for callers, such as the text
 // of an exception. `message` goes to the function's log. Callers get the `nightcore logs` command
 // that finds it. A function with `expose_errors = true` shows the message to its callers, too.
-int32_t nc_fail_unexpectedly(nc_request *req, const char *message);
+nc_status nc_fail_unexpectedly(nc_request *req, const char *message);
 
 // Fails the call with the error of a call that this handler made. Callers see that this function
 // failed, with `error` and its causes as the reason. A handler that returns the status of a failed
 // call does the same. `error` stays the program's.
-int32_t nc_pass_on(nc_request *req, const nc_error *error);
+nc_status nc_pass_on(nc_request *req, const nc_error *error);
 
 // Allocates a buffer for a body of up to `capacity` bytes. It pays off from about 64 KiB. The
 // memory is not initialized. `*buffer` belongs to the program.
 //
 // Returns NC_PAYLOAD_TOO_LARGE if `capacity` is over the limit for bodies. Returns NC_OVERLOADED
 // if the process has no shared memory left.
-int32_t nc_buffer_new(nc_request *req, size_t capacity, nc_buffer **buffer);
+nc_status nc_buffer_new(nc_request *req, size_t capacity, nc_buffer **buffer);
 
 // Returns the memory to fill. It is valid as long as the buffer. NULL for NULL.
 uint8_t *nc_buffer_data(nc_buffer *buffer);
@@ -597,10 +651,10 @@ void nc_buffer_free(nc_buffer *buffer);
 // Returns NC_NOT_STARTED, NC_REFUSED, NC_INVALID_ARGUMENT or NC_INVALID_STATE if the process was
 // started in a wrong way: print the message and exit with 2. Returns NC_UNAVAILABLE or NC_ENDED if
 // the engine is gone: exit with 1.
-int32_t nc_worker_open(const char *const *names,
-                       size_t count,
-                       nc_worker **worker,
-                       nc_error **error);
+nc_status nc_worker_open(const char *const *names,
+                         size_t count,
+                         nc_worker **worker,
+                         nc_error **error);
 
 // Returns the descriptor to wait on. It belongs to the library: never read or close it. When it is
 // readable, call nc_worker_next with a timeout of 0 until it returns NC_AGAIN. -1 for NULL.
@@ -616,7 +670,7 @@ nc_bytes nc_worker_function(const nc_worker *worker);
 // for up to 25 us before it sleeps or returns: see nc_worker_spins.
 //
 // Returns NC_AGAIN if there is no event: the time has passed, or a signal came.
-int32_t nc_worker_next(nc_worker *worker, uint64_t timeout_ns, nc_event *event);
+nc_status nc_worker_next(nc_worker *worker, uint64_t timeout_ns, nc_event *event);
 
 // Takes all events that have come: writes up to `max` of them to `events`, and their number to
 // `count`. A number below `max` means that none is left. The `struct_size` of the first event is
@@ -625,7 +679,7 @@ int32_t nc_worker_next(nc_worker *worker, uint64_t timeout_ns, nc_event *event);
 // readable.
 //
 // Returns NC_AGAIN if there is no event.
-int32_t nc_worker_next_many(nc_worker *worker, nc_event *events, size_t max, size_t *count);
+nc_status nc_worker_next_many(nc_worker *worker, nc_event *events, size_t max, size_t *count);
 
 // Returns a descriptor for a thread that waits for messages only, for a few milliseconds at most:
 // call epoll_wait on this descriptor itself after nc_worker_next_many has found nothing. While a
@@ -654,11 +708,11 @@ void nc_worker_free(nc_worker *worker);
 // nc_answer_free. Otherwise returns the status that the caller would get, and `*error` has the
 // reason that the caller would get with `expose_errors = true`; `error` may be NULL. Returns
 // NC_INVALID_ARGUMENT if `request` is not valid.
-int32_t nc_test_run(const nc_test_request *request,
-                    nc_handler handler,
-                    void *user,
-                    nc_answer **answer,
-                    nc_error **error);
+nc_status nc_test_run(const nc_test_request *request,
+                      nc_handler handler,
+                      void *user,
+                      nc_answer **answer,
+                      nc_error **error);
 
 #ifdef __cplusplus
 }  // extern "C"

@@ -2,13 +2,13 @@
 
 use crate::bytes::{nc_bytes, present, text};
 use crate::error::nc_error;
+use crate::facts::{NC_NOT_FOUND, NC_OK, status};
 use crate::given::Given;
 use crate::guard::{guard, guard_value, invalid};
 use crate::guard_error::guard_with_error;
 use crate::http_status;
 use crate::metadata::{Pairs, nc_pair};
 use crate::request::nc_request;
-use crate::facts::{NC_NOT_FOUND, NC_OK};
 use nightcore_runtime::protocol::Failure;
 use std::ffi::c_char;
 
@@ -80,7 +80,7 @@ pub unsafe extern "C" fn nc_answer_check(
     function: *const c_char,
     answer: *const nc_answer,
     error: *mut *mut nc_error,
-) -> i32 {
+) -> status {
     // SAFETY: NULL or a request, a name and an answer, as the header asks for.
     let check = || unsafe {
         let (name, answer) = (text(function, "function")?, nc_answer::borrow(answer)?);
@@ -102,7 +102,7 @@ pub unsafe extern "C" fn nc_answer_metadata(
     answer: *const nc_answer,
     name: *const c_char,
     value: *mut nc_bytes,
-) -> i32 {
+) -> status {
     // SAFETY: an answer, a name and a place for the value, as the header asks for.
     guard(|| unsafe {
         present(value, "value")?;
@@ -127,7 +127,7 @@ pub unsafe extern "C" fn nc_answer_metadata_at(
     answer: *const nc_answer,
     index: usize,
     pair: *mut nc_pair,
-) -> i32 {
+) -> status {
     // SAFETY: an answer and a place for the pair, as the header asks for.
     guard(|| unsafe {
         present(pair, "pair")?;

@@ -1,10 +1,10 @@
 //! Memory of the arena to make a large answer in.
 
 use crate::bytes::present;
+use crate::facts::{NC_OK, status};
 use crate::given::Room;
 use crate::guard::{guard, guard_value};
 use crate::request::nc_request;
-use crate::facts::NC_OK;
 
 /// Memory that the engine can read: the library sends a reply that was made in it without a copy.
 /// Opaque. Belongs to the program until nc_reply_buffer or nc_buffer_free.
@@ -22,7 +22,7 @@ pub unsafe extern "C" fn nc_buffer_new(
     req: *mut nc_request,
     capacity: usize,
     buffer: *mut *mut nc_buffer,
-) -> i32 {
+) -> status {
     // SAFETY: a request and a place for the buffer, as the header asks for.
     guard(|| unsafe {
         present(buffer, "buffer")?;

@@ -4,6 +4,7 @@ use crate::answer::nc_answer;
 use crate::bytes::{nc_bytes, present, with_parts};
 use crate::error::nc_error;
 use crate::extensible::{self, extensible};
+use crate::facts::{NC_AGAIN, NC_OK, status};
 use crate::given::Given;
 use crate::guard::{guard, invalid};
 use crate::guard_error::guard_with_error;
@@ -153,7 +154,7 @@ pub unsafe extern "C" fn nc_call(
     parts: *const nc_bytes,
     count: usize,
     answer: *mut *mut nc_answer,
-) -> i32 {
+) -> status {
     // SAFETY: what the header asks for.
     guard(|| unsafe { call(req, name, parts, count, std::ptr::null(), answer) })
 }
@@ -170,7 +171,7 @@ pub unsafe extern "C" fn nc_call_with(
     options: *const nc_call_options,
     answer: *mut *mut nc_answer,
     error: *mut *mut nc_error,
-) -> i32 {
+) -> status {
     // SAFETY: what the header asks for.
     unsafe { guard_with_error(error, || call(req, name, parts, count, options, answer)) }
 }
@@ -190,7 +191,7 @@ pub unsafe extern "C" fn nc_call_start(
     count: usize,
     options: *const nc_call_options,
     error: *mut *mut nc_error,
-) -> i32 {
+) -> status {
     // SAFETY: what the header asks for.
     let start = || unsafe {
         nc_request::operate(req, |content| {
@@ -210,7 +211,7 @@ pub unsafe extern "C" fn nc_call_start(
 ///
 /// Returns NC_INVALID_STATE if the request has a reply, has ended, or belongs to a handler.
 #[unsafe(no_mangle)]
-pub unsafe extern "C" fn nc_call_cancel(req: *mut nc_request, tag: u64) -> i32 {
+pub unsafe extern "C" fn nc_call_cancel(req: *mut nc_request, tag: u64) -> status {
     // SAFETY: a request, as the header asks for.
     let cancel = || unsafe {
         nc_request::operate(req, |content| content.side.cancel_call(tag).map(|()| NC_OK))
@@ -233,7 +234,7 @@ pub unsafe extern "C" fn nc_next_answer(
     tag: *mut u64,
     answer: *mut *mut nc_answer,
     error: *mut *mut nc_error,
-) -> i32 {
+) -> status {
     // SAFETY: what the header asks for.
     let wait = || unsafe {
         present(tag, "tag")?;

@@ -1,7 +1,7 @@
 //! Why a call or an operation failed.
 
 use crate::bytes::{present, reason, text};
-use crate::facts::NC_OK;
+use crate::facts::{NC_OK, status};
 use crate::guard::{guard, guard_value, invalid, number};
 use nightcore_runtime::protocol::{Cause, Failure, Status};
 use std::borrow::Cow;
@@ -54,7 +54,7 @@ pub unsafe extern "C" fn nc_error_new(
     function: *const c_char,
     message: *const c_char,
     error: *mut *mut nc_error,
-) -> i32 {
+) -> status {
     // SAFETY: texts and a place for the error, as the header asks for.
     guard(|| unsafe {
         present(error, "error")?;
@@ -76,7 +76,7 @@ pub unsafe extern "C" fn nc_error_add_cause(
     status: i32,
     function: *const c_char,
     message: *const c_char,
-) -> i32 {
+) -> status {
     // SAFETY: an error of the caller's own and texts, as the header asks for.
     guard(|| unsafe {
         let error = error.as_mut().ok_or_else(|| invalid("error is NULL"))?;
@@ -111,7 +111,7 @@ unsafe fn optional_reason<'a>(given: *const c_char) -> Result<Cow<'a, str>, Fail
 
 /// Returns the status. NC_OK for NULL.
 #[unsafe(no_mangle)]
-pub unsafe extern "C" fn nc_error_status(error: *const nc_error) -> i32 {
+pub unsafe extern "C" fn nc_error_status(error: *const nc_error) -> status {
     // SAFETY: NULL or an error, as the header asks for.
     guard_value(0, || unsafe { error.as_ref() }.map_or(0, |error| number(&error.failure)))
 }

@@ -4,7 +4,7 @@ use crate::answer::nc_answer;
 use crate::bytes::{nc_bytes, slice, text};
 use crate::error::nc_error;
 use crate::extensible::{self, Place, Places, extensible};
-use crate::facts::{NC_AGAIN, NC_OK};
+use crate::facts::{NC_AGAIN, NC_OK, status};
 use crate::guard::{guard, guard_value, invalid, number};
 use crate::guard_error::guard_with_error;
 use crate::request::nc_request;
@@ -115,7 +115,7 @@ pub unsafe extern "C" fn nc_worker_open(
     count: usize,
     worker: *mut *mut nc_worker,
     error: *mut *mut nc_error,
-) -> i32 {
+) -> status {
     // SAFETY: what the header asks for.
     let open = || unsafe {
         crate::bytes::present(worker, "worker")?;
@@ -170,7 +170,7 @@ pub unsafe extern "C" fn nc_worker_next(
     worker: *mut nc_worker,
     timeout_ns: u64,
     event: *mut nc_event,
-) -> i32 {
+) -> status {
     // SAFETY: what the header asks for.
     guard(|| unsafe {
         let place = Place::new(event, "event")?;
@@ -194,7 +194,7 @@ pub unsafe extern "C" fn nc_worker_next_many(
     events: *mut nc_event,
     max: usize,
     count: *mut usize,
-) -> i32 {
+) -> status {
     // SAFETY: what the header asks for.
     guard(|| unsafe {
         crate::bytes::present(count, "count")?;

@@ -59,6 +59,11 @@ pub const NC_MAX_METADATA_BYTES: usize = 32768;
 #[allow(dead_code, reason = "it is for the header")]
 pub const NC_MAX_OPEN_CALLS: usize = 1024;
 
+/// What functions return: cbindgen.toml renames it to nc_status.
+///
+/// cbindgen:ignore
+pub type status = i32;
+
 // As numbers, since a program may hand over any number, which no enum may hold.
 /// cbindgen:ignore
 pub const NC_OK: i32 = nc_status::NC_OK as i32;

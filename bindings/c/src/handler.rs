@@ -1,7 +1,7 @@
 //! Handlers and serving: the skin in which the library runs the threads.
 
 use crate::bytes::text;
-use crate::facts::NC_OK;
+use crate::facts::{NC_OK, status};
 use crate::guard::{guard, guard_value, invalid};
 use crate::request::nc_request;
 use nightcore_runtime::complain::complain;
@@ -47,7 +47,7 @@ pub unsafe extern "C" fn nc_handle(
     name: *const c_char,
     handler: nc_handler,
     user: *mut c_void,
-) -> i32 {
+) -> status {
     guard(|| {
         // SAFETY: a text that ends with a zero, as the header asks for.
         let name = unsafe { text(name, "name") };

@@ -4,6 +4,7 @@ use crate::answer::nc_answer;
 use crate::bytes::nc_bytes;
 use crate::call::{give_answer, nc_call_options, with_asked};
 use crate::error::nc_error;
+use crate::facts::{NC_OK, status};
 use crate::given::Given;
 use crate::guard::{guard, invalid, number};
 use crate::guard_error::guard_with_error;
@@ -49,7 +50,7 @@ pub unsafe extern "C" fn nc_process_call(
     options: *const nc_call_options,
     answer: *mut *mut nc_answer,
     error: *mut *mut nc_error,
-) -> i32 {
+) -> status {
     // SAFETY: what the header asks for.
     let call = || unsafe {
         with_asked(name, parts, count, options, |name, parts, options| {
@@ -77,7 +78,7 @@ pub unsafe extern "C" fn nc_process_call_start(
     user: *mut c_void,
     call: *mut u64,
     error: *mut *mut nc_error,
-) -> i32 {
+) -> status {
     // SAFETY: what the header asks for.
     let start = || unsafe {
         let done = done.ok_or_else(|| invalid("done is NULL"))?;
@@ -108,7 +109,7 @@ pub unsafe extern "C" fn nc_process_call_start(
 /// NC_CANCELLED unless the call ended in another way just before. A call that has ended is left
 /// alone. Any thread may call it.
 #[unsafe(no_mangle)]
-pub extern "C" fn nc_process_call_cancel(call: u64) -> i32 {
+pub extern "C" fn nc_process_call_cancel(call: u64) -> status {
     guard(|| {
         caller::cancel(StartedCall::of_number(call));
         Ok(NC_OK)

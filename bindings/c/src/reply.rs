@@ -3,7 +3,7 @@
 use crate::buffer::nc_buffer;
 use crate::bytes::{nc_bytes, reason, text, with_parts};
 use crate::error::nc_error;
-use crate::facts::NC_OK;
+use crate::facts::{NC_OK, status};
 use crate::guard::{guard, invalid};
 use crate::http_status;
 use crate::metadata::{gather, nc_pair};
@@ -36,7 +36,7 @@ unsafe fn answering(
 /// Returns NC_PAYLOAD_TOO_LARGE if the body is over the limit; another reply is still possible.
 /// Returns NC_INVALID_STATE if the request has a reply or has ended.
 #[unsafe(no_mangle)]
-pub unsafe extern "C" fn nc_reply(req: *mut nc_request, body: nc_bytes) -> i32 {
+pub unsafe extern "C" fn nc_reply(req: *mut nc_request, body: nc_bytes) -> status {
     // SAFETY: a request and readable bytes, as the header asks for.
     guard(|| unsafe {
         answering(req, |content| {
@@ -55,7 +55,7 @@ pub unsafe extern "C" fn nc_reply_with(
     count: usize,
     metadata: *const nc_pair,
     metadata_count: usize,
-) -> i32 {
+) -> status {
     // SAFETY: a request and readable arrays, as the header asks for.
     guard(|| unsafe {
         answering(req, |content| {
@@ -76,7 +76,7 @@ pub unsafe extern "C" fn nc_reply_http(
     http_status: u32,
     content_type: *const c_char,
     body: nc_bytes,
-) -> i32 {
+) -> status {
     // SAFETY: a request, a text or NULL, and readable bytes, as the header asks for.
     guard(|| unsafe {
         answering(req, |content| {
@@ -100,7 +100,7 @@ pub unsafe extern "C" fn nc_reply_buffer(
     len: usize,
     metadata: *const nc_pair,
     metadata_count: usize,
-) -> i32 {
+) -> status {
     guard(|| {
         if buffer.is_null() {
             return Err(invalid("buffer is NULL"));
@@ -123,7 +123,7 @@ pub unsafe extern "C" fn nc_reply_buffer(
 /// callers must not know. NC_OK means that the call fails; the handler's return value then has no
 /// effect, so `return nc_fail(req, "no such user");` is correct.
 #[unsafe(no_mangle)]
-pub unsafe extern "C" fn nc_fail(req: *mut nc_request, message: *const c_char) -> i32 {
+pub unsafe extern "C" fn nc_fail(req: *mut nc_request, message: *const c_char) -> status {
     // SAFETY: a request and a text, as the header asks for.
     guard(|| unsafe {
         nc_request::operate(req, |content| {
@@ -138,7 +138,10 @@ pub unsafe extern "C" fn nc_fail(req: *mut nc_request, message: *const c_char) -
 /// of an exception. `message` goes to the function's log. Callers get the `nightcore logs` command
 /// that finds it. A function with `expose_errors = true` shows the message to its callers, too.
 #[unsafe(no_mangle)]
-pub unsafe extern "C" fn nc_fail_unexpectedly(req: *mut nc_request, message: *const c_char) -> i32 {
+pub unsafe extern "C" fn nc_fail_unexpectedly(
+    req: *mut nc_request,
+    message: *const c_char,
+) -> status {
     // SAFETY: a request and a text, as the header asks for.
     guard(|| unsafe {
         nc_request::operate(req, |content| {
@@ -152,7 +155,7 @@ pub unsafe extern "C" fn nc_fail_unexpectedly(req: *mut nc_request, message: *co
 /// failed, with `error` and its causes as the reason. A handler that returns the status of a failed
 /// call does the same. `error` stays the program's.
 #[unsafe(no_mangle)]
-pub unsafe extern "C" fn nc_pass_on(req: *mut nc_request, error: *const nc_error) -> i32 {
+pub unsafe extern "C" fn nc_pass_on(req: *mut nc_request, error: *const nc_error) -> status {
     // SAFETY: a request and an error, as the header asks for.
     guard(|| unsafe {
         nc_request::operate(req, |content| {

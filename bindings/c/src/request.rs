@@ -1,6 +1,7 @@
 //! A request, of either skin.
 
 use crate::bytes::{nc_bytes, present, text};
+use crate::facts::{NC_NOT_FOUND, NC_OK, status};
 use crate::fake::Fake;
 use crate::given::Made;
 use crate::guard::{guard, guard_value, invalid};
@@ -258,7 +259,7 @@ pub unsafe extern "C" fn nc_request_metadata(
     req: *const nc_request,
     name: *const c_char,
     value: *mut nc_bytes,
-) -> i32 {
+) -> status {
     // SAFETY: a request, a name and a place for the value, as the header asks for.
     guard(|| unsafe {
         present(value, "value")?;
@@ -283,7 +284,7 @@ pub unsafe extern "C" fn nc_request_metadata_at(
     req: *const nc_request,
     index: usize,
     pair: *mut nc_pair,
-) -> i32 {
+) -> status {
     // SAFETY: a request and a place for the pair, as the header asks for.
     guard(|| unsafe {
         present(pair, "pair")?;
@@ -322,7 +323,7 @@ pub unsafe extern "C" fn nc_request_cancelled(req: *const nc_request) -> bool {
 ///
 /// Returns NC_INVALID_STATE if the request has ended.
 #[unsafe(no_mangle)]
-pub unsafe extern "C" fn nc_request_cancel_reason(req: *const nc_request) -> i32 {
+pub unsafe extern "C" fn nc_request_cancel_reason(req: *const nc_request) -> status {
     // SAFETY: a request, as the header asks for.
     guard(|| unsafe {
         let reason = nc_request::live(req)?.side.cancel_reason();
@@ -362,7 +363,7 @@ pub unsafe extern "C" fn nc_request_call_id(req: *const nc_request) -> *const c_
 ///
 /// Returns NC_INVALID_STATE if the request has ended.
 #[unsafe(no_mangle)]
-pub unsafe extern "C" fn nc_log(req: *const nc_request, text: *const c_char) -> i32 {
+pub unsafe extern "C" fn nc_log(req: *const nc_request, text: *const c_char) -> status {
     // SAFETY: a request and a text, as the header asks for; the text is not NULL.
     guard(|| unsafe {
         present(text.cast_mut(), "text")?;

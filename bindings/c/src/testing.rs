@@ -4,13 +4,13 @@ use crate::answer::nc_answer;
 use crate::bytes::{nc_bytes, present, text};
 use crate::error::nc_error;
 use crate::extensible::{self, Plain, extensible};
+use crate::facts::{NC_OK, status};
 use crate::fake::{Asked, Callee, Fake};
 use crate::guard::invalid;
 use crate::guard_error::guard_with_error;
 use crate::handler::nc_handler;
 use crate::metadata::{gather, nc_pair};
 use crate::request::nc_request;
-use crate::facts::NC_OK;
 use nightcore_runtime::protocol::{CancelReason, Failure, Status};
 use std::ffi::{c_char, c_void};
 use std::rc::Rc;
@@ -128,7 +128,7 @@ pub unsafe extern "C" fn nc_test_run(
     user: *mut c_void,
     answer: *mut *mut nc_answer,
     error: *mut *mut nc_error,
-) -> i32 {
+) -> status {
     // SAFETY: what the header asks for.
     let run = || unsafe {
         present(answer, "answer")?;

@@ -1,10 +1,9 @@
 //! Code that runs when a request is cancelled.
 
 use crate::bytes::present;
-use crate::facts::NC_OK;
+use crate::facts::{NC_OK, status};
 use crate::guard::{guard, guard_value, invalid};
 use crate::request::nc_request;
-use crate::facts::NC_OK;
 use nightcore_runtime::worker::Watch;
 use std::ffi::c_void;
 
@@ -46,7 +45,7 @@ pub unsafe extern "C" fn nc_request_on_cancel(
     run: nc_on_cancel,
     user: *mut c_void,
     watch: *mut *mut nc_watch,
-) -> i32 {
+) -> status {
     // SAFETY: a request and a place for the watch, as the header asks for.
     guard(|| unsafe {
         present(watch, "watch")?;

@@ -39,6 +39,8 @@ impl Calls for Echo {
 
     fn refused(&self, _: Option<FunctionId>, _: Status) {}
 
+    fn responded(&self, _function: FunctionId, _status: u16) {}
+
     fn retry_after(&self, _: FunctionId) -> Duration {
         Duration::ZERO
     }
