@@ -22,7 +22,9 @@ def main() -> None:
     (folder / f"{version}.info").write_text(json.dumps({"Version": version, "Time": TIME}))
     (folder / f"{version}.mod").write_bytes((SOURCE / "go.mod").read_bytes())
     asked = ["git", "ls-files", "--cached", "--others", "--exclude-standard"]
-    files = subprocess.run(asked, cwd=SOURCE, check=True, capture_output=True, text=True).stdout.split()
+    files = subprocess.run(
+        asked, cwd=SOURCE, check=True, capture_output=True, text=True
+    ).stdout.split()
     with zipfile.ZipFile(folder / f"{version}.zip", "w", zipfile.ZIP_DEFLATED) as archive:
         for path in [*(SOURCE / file for file in sorted(files)), SOURCE.parents[1] / "LICENSE"]:
             name = path.name if path.name == "LICENSE" else path.relative_to(SOURCE)

@@ -1,4 +1,4 @@
-"""Sends one list of requests to an app under its own server and to the same app as a function, and compares.
+"""Sends requests to an app under its own server and to the same app as a function, and compares.
 
 compare.py NAME OWN_PORT OWN_BASE NIGHTCORE_PORT NIGHTCORE_BASE
 """
@@ -9,7 +9,15 @@ import http.client
 import sys
 
 # Of the server or of the connection, and not of the app.
-NOT_THE_APPS = {"connection", "content-length", "date", "keep-alive", "server", "transfer-encoding", "x-nightcore-call"}
+NOT_THE_APPS = {
+    "connection",
+    "content-length",
+    "date",
+    "keep-alive",
+    "server",
+    "transfer-encoding",
+    "x-nightcore-call",
+}
 
 JSON = {"content-type": "application/json"}
 FORM = {"content-type": "application/x-www-form-urlencoded"}
@@ -62,13 +70,18 @@ REQUESTS: list[tuple[str, str, dict[str, str] | list[tuple[str, str]], bytes]] =
     ("HEAD", "/bytes/1000", {}, b""),
     ("GET", "/stream", {}, b""),
     ("HEAD", "/stream", {}, b""),
-    *(("GET", f"/status/{code}", {}, b"") for code in (200, 201, 202, 302, 400, 404, 418, 500, 503)),
+    *(
+        ("GET", f"/status/{code}", {}, b"")
+        for code in (200, 201, 202, 302, 400, 404, 418, 500, 503)
+    ),
     ("GET", "/boom", {}, b""),
     ("GET", "/notes", {}, b""),
 ]
 
 
-def ask(port: int, method: str, path: str, headers: object, body: bytes) -> tuple[int, list[tuple[str, str]], bytes]:
+def ask(
+    port: int, method: str, path: str, headers: object, body: bytes
+) -> tuple[int, list[tuple[str, str]], bytes]:
     connection = http.client.HTTPConnection("127.0.0.1", port, timeout=20)
     connection.putrequest(method, path, skip_host=True, skip_accept_encoding=True)
     connection.putheader("host", "notes.test")
@@ -101,7 +114,9 @@ def main() -> int:
         print(f"{name}: {method} {path} {headers}: not the same")
         for which, (status, kept, got) in (("its own server", own), ("Nightcore", as_function)):
             print(f"    {which:14} {status} {kept} {got[:200]!r}")
-    status, _, got = ask(int(port), "POST", base + "/upper", {"content-type": "text/plain"}, b"call me")
+    status, _, got = ask(
+        int(port), "POST", base + "/upper", {"content-type": "text/plain"}, b"call me"
+    )
     if (status, got) != (200, b"CALL ME"):
         wrong += 1
         print(f"{name}: /upper answered {status} {got[:200]!r}")

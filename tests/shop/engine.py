@@ -48,7 +48,9 @@ def until(condition: Callable[[], object], what: Callable[[], str]) -> None:
 class Engine:
     """`nightcore up` in a copy of the shop, on a free port. Ends with its `with` block."""
 
-    def __init__(self, changes: dict[str, tuple[str, str]] | None = None, command: str = "up") -> None:
+    def __init__(
+        self, changes: dict[str, tuple[str, str]] | None = None, command: str = "up"
+    ) -> None:
         self._changes = changes or {}
         self._command = command
 
@@ -104,7 +106,9 @@ class Engine:
     def run(self, *arguments: str) -> subprocess.CompletedProcess[str]:
         """Run a command of nightcore's beside the engine."""
         command = ["nightcore", *arguments]
-        return subprocess.run(command, cwd=self.home, capture_output=True, text=True, timeout=PATIENCE_S)
+        return subprocess.run(
+            command, cwd=self.home, capture_output=True, text=True, timeout=PATIENCE_S
+        )
 
     def function(self, name: str) -> dict[str, Any]:
         """What `nightcore ps` says of a function."""
@@ -119,7 +123,9 @@ class Engine:
         """Send a request; a body that is not text is sent as JSON."""
         text = body if isinstance(body, str) or body is None else json.dumps(body)
         data = None if text is None else text.encode()
-        request = urllib.request.Request(self.url + path, data, {"content-type": "application/json"}, method=method)
+        request = urllib.request.Request(
+            self.url + path, data, {"content-type": "application/json"}, method=method
+        )
         try:
             response = urllib.request.urlopen(request, timeout=PATIENCE_S)
         except urllib.error.HTTPError as error:

@@ -40,8 +40,16 @@ class ThePage(unittest.TestCase):
 
     def test_what_is_shown_of_mistakes_is_printed(self) -> None:
         printed = [make(mistake).printed for mistake in MISTAKES]
-        printed += [take_port()[1], *(compile_wrongly(mistake).stderr for mistake in WRONG_TYPES), WENT_WRONG]
-        lines = {re.sub(r"process \d+", "process 4711", line) for text in printed for line in text.splitlines()}
+        printed += [
+            take_port()[1],
+            *(compile_wrongly(mistake).stderr for mistake in WRONG_TYPES),
+            WENT_WRONG,
+        ]
+        lines = {
+            re.sub(r"process \d+", "process 4711", line)
+            for text in printed
+            for line in text.splitlines()
+        }
         chapter = PAGE.partition("## Ten mistakes")[2]
         shown = [line for block in blocks("text", chapter) for line in block.splitlines()]
         # Compilers begin a line with a place.

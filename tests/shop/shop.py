@@ -1,4 +1,4 @@
-"""The shop does what a shop does, also while its processes are killed and its configuration changes."""
+"""Tests the shop, also while its processes are killed and its configuration changes."""
 
 from __future__ import annotations
 
@@ -19,7 +19,9 @@ FUNCTIONS = ["Shop", "Catalog", "Cart", "Pricing", "Checkout", "Recommend"]
 
 
 def put(engine: Engine, customer: str, product: str, quantity: int = 1) -> Answer:
-    return engine.ask("POST", f"/carts/{customer}/items", {"product": product, "quantity": quantity})
+    return engine.ask(
+        "POST", f"/carts/{customer}/items", {"product": product, "quantity": quantity}
+    )
 
 
 def check_out(engine: Engine, customer: str) -> Answer:
@@ -47,7 +49,10 @@ def hold(product: str) -> Iterator[psycopg.Connection]:
 def until_waiting(count: int) -> None:
     """Wait until so many transactions wait for another one."""
     query = "SELECT pid, query FROM pg_stat_activity WHERE wait_event_type = 'Lock'"
-    until(lambda: len(select(query)) >= count, lambda: f"not {count} transactions wait: {select(query)}")
+    until(
+        lambda: len(select(query)) >= count,
+        lambda: f"not {count} transactions wait: {select(query)}",
+    )
 
 
 class TheShop(unittest.TestCase):
@@ -65,14 +70,21 @@ class TheShop(unittest.TestCase):
                 {"product": "mug", "price": 1200, "quantity": 2},
                 {"product": "paper", "price": 800, "quantity": 1},
             ]
-            assert (cart["subtotal"], cart["discount"], cart["shipping"], cart["total"]) == (3200, 0, 490, 3690)
+            assert (cart["subtotal"], cart["discount"], cart["shipping"], cart["total"]) == (
+                3200,
+                0,
+                490,
+                3690,
+            )
             assert put(engine, "ada", "mug", 8).json()["discount"] == 1280
 
             mugs = stock("mug")
             answer = check_out(engine, "ada")
             assert answer.status == 201, answer
             order = answer.json()["order"]
-            assert select("SELECT customer, total FROM orders WHERE id = %s", order) == [("ada", 11520)]
+            assert select("SELECT customer, total FROM orders WHERE id = %s", order) == [
+                ("ada", 11520)
+            ]
             query = "SELECT product, quantity FROM order_items WHERE order_id = %s ORDER BY product"
             assert select(query, order) == [("mug", 10), ("paper", 1)]
             assert stock("mug") == mugs - 10
@@ -87,7 +99,13 @@ class TheShop(unittest.TestCase):
             for method, path, body, status, says in [
                 ("GET", "/products/moon", None, 404, "there is no product moon"),
                 ("POST", "/carts/bob/items", {"product": "moon"}, 404, "there is no product moon"),
-                ("POST", "/carts/bob/items", {"quantity": 1}, 400, 'send {"product": "mug", "quantity": 1}'),
+                (
+                    "POST",
+                    "/carts/bob/items",
+                    {"quantity": 1},
+                    400,
+                    'send {"product": "mug", "quantity": 1}',
+                ),
                 ("POST", "/carts/bob/items", {"product": "mug", "quantity": -1}, 400, "send {"),
                 ("POST", "/carts/bob/items", '{"product": mug}', 400, "not valid JSON"),
                 ("POST", "/carts/bob/checkout", None, 409, "the cart is empty"),
@@ -102,9 +120,13 @@ class TheShop(unittest.TestCase):
             put(engine, "ned", "lamp")
             put(engine, "tom", "lamp")
             with hold("lamp"):
-                buying = [threads.submit(check_out, engine, customer) for customer in ("ned", "tom")]
+                buying = [
+                    threads.submit(check_out, engine, customer) for customer in ("ned", "tom")
+                ]
                 until_waiting(2)
-            bought, refused = sorted((each.result() for each in buying), key=lambda answer: answer.status)
+            bought, refused = sorted(
+                (each.result() for each in buying), key=lambda answer: answer.status
+            )
             assert (bought.status, refused.status) == (201, 409), (bought, refused)
             assert refused.json()["error"] == "sold out: lamp"
             assert stock("lamp") == 0
@@ -151,7 +173,9 @@ class TheShop(unittest.TestCase):
             looking = [threads.submit(look) for _ in range(4)]
             try:
                 until(lambda: seen, engine.printed)
-                engine.change("nightcore.toml", 'FREE_SHIPPING_FROM = "5000"', 'FREE_SHIPPING_FROM = "1000"')
+                engine.change(
+                    "nightcore.toml", 'FREE_SHIPPING_FROM = "5000"', 'FREE_SHIPPING_FROM = "1000"'
+                )
                 reload = engine.run("reload")
                 assert reload.returncode == 0, reload
                 assert engine.ask("GET", "/carts/sue").json()["shipping"] == 0

@@ -8,7 +8,13 @@ from contextlib import asynccontextmanager
 from typing import Annotated, Any
 
 from fastapi import FastAPI, Form, HTTPException, Query, Request, Response
-from fastapi.responses import HTMLResponse, JSONResponse, PlainTextResponse, RedirectResponse, StreamingResponse
+from fastapi.responses import (
+    HTMLResponse,
+    JSONResponse,
+    PlainTextResponse,
+    RedirectResponse,
+    StreamingResponse,
+)
 from pydantic import BaseModel
 
 
@@ -37,7 +43,9 @@ async def index(request: Request) -> str:
 
 
 @app.get("/notes")
-async def notes(request: Request, tag: Annotated[list[str] | None, Query()] = None) -> list[dict[str, Any]]:
+async def notes(
+    request: Request, tag: Annotated[list[str] | None, Query()] = None
+) -> list[dict[str, Any]]:
     wanted = set(tag or [])
     return [note for note in request.app.state.notes.values() if wanted <= set(note["tags"])]
 

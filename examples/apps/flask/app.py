@@ -75,7 +75,9 @@ def inspect(rest: str = "") -> Response:
 @app.route("/inspect-body", methods=["POST", "PUT", "PATCH"])
 def inspect_body() -> Response:
     body = request.get_data()
-    return jsonify(length=len(body), sha256=hashlib.sha256(body).hexdigest(), type=request.content_type)
+    return jsonify(
+        length=len(body), sha256=hashlib.sha256(body).hexdigest(), type=request.content_type
+    )
 
 
 @app.get("/bytes/<int:count>")

@@ -1,4 +1,4 @@
-"""The soak's worker in Python, with plain functions. What it does is said in tests/soak/README.md."""
+"""The soak worker in Python, with plain functions. tests/soak/README.md describes it."""
 
 from __future__ import annotations
 
