@@ -25,6 +25,10 @@ mapfile -t sources < <(git ls-files --cached --others --exclude-standard '*.py' 
     { echo "not as ruff formats it: ruff format --config languages/python/pyproject.toml FILE..."; exit 1; }
 "$venv/bin/ruff" check --quiet --config languages/python/pyproject.toml "${sources[@]}"
 (cd languages/python && "$venv/bin/mypy" src tests && "$venv/bin/mypy" ../../examples/hello/python/hello.py)
+# What users of pyright see: the package, and a program that uses all of it. Every public type is known.
+(cd languages/python && "$venv/bin/pyright" --warnings --pythonpath "$venv/bin/python")
+"$venv/bin/pyright" --pythonpath "$venv/bin/python" --ignoreexternal --verifytypes nightcore >"$venv/pyright.log" ||
+    { cat "$venv/pyright.log"; exit 1; }
 (cd languages/python && "$venv/bin/python" -m mypy.stubtest --concise nightcore._nightcore)
 echo "${#sources[@]} files are clean"
 (cd languages/python && PATH=$target/debug:$PATH "$venv/bin/python" -m pytest --quiet -p no:cacheprovider "$@" tests)

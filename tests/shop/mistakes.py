@@ -1,4 +1,4 @@
-"""Typical mistakes, made in the shop one at a time: what is said of each is enough to put it right."""
+"""Makes typical mistakes in the shop, one at a time. Each message says how to correct one."""
 
 from __future__ import annotations
 
@@ -52,14 +52,20 @@ MISTAKES = [
         '"Catalog", {}',
         '"Catalogue", {}',
         request=GET_PRODUCTS,
-        prints=(r'Shop [0-9a-f]{16} \| NightcoreError: there is no function "Catalogue"', r"shop\.mjs:\d+:"),
+        prints=(
+            r'Shop [0-9a-f]{16} \| NightcoreError: there is no function "Catalogue"',
+            r"shop\.mjs:\d+:",
+        ),
     ),
     Mistake(
         "wrong name of a function, two calls away",
         "cart/cart.py",
         'req.call("Pricing"',
         'req.call("Prices"',
-        prints=(r'Cart [0-9a-f]{16} \| Cart failed: .*: there is no function "Prices"', r"function: 'Cart'"),
+        prints=(
+            r'Cart [0-9a-f]{16} \| Cart failed: .*: there is no function "Prices"',
+            r"function: 'Cart'",
+        ),
     ),
     Mistake(
         "wrong name of a function, in its program",
@@ -83,7 +89,10 @@ MISTAKES = [
         "shop/shop.mjs",
         'call(name, "", { json })',
         "call(name, `${json}`)",
-        prints=(r"Cart [0-9a-f]{16} \| .*cart\.py\", line \d+", r"Cart \S+ \| .*JSONDecodeError: Expecting value"),
+        prints=(
+            r"Cart [0-9a-f]{16} \| .*cart\.py\", line \d+",
+            r"Cart \S+ \| .*JSONDecodeError: Expecting value",
+        ),
     ),
     Mistake(
         "wrong JSON, from a function to Go",
@@ -91,7 +100,10 @@ MISTAKES = [
         'call(name, "", { json })',
         "call(name, `${json}`)",
         request=GET_PRODUCTS,
-        prints=(r"Catalog [0-9a-f]{16} \| Catalog failed: .* not the JSON that was expected: invalid character",),
+        prints=(
+            r"Catalog [0-9a-f]{16} \| Catalog failed: .* "
+            r"not the JSON that was expected: invalid character",
+        ),
     ),
     Mistake(
         "missing module, in Python",
@@ -114,14 +126,20 @@ MISTAKES = [
         request=GET_PRODUCTS,
         status=503,
         answers='"error":"UNAVAILABLE"',
-        prints=(r"Shop \| .*Cannot find package 'expres' imported from .*shop\.mjs", "see `nightcore logs Shop`"),
+        prints=(
+            r"Shop \| .*Cannot find package 'expres' imported from .*shop\.mjs",
+            "see `nightcore logs Shop`",
+        ),
     ),
     Mistake(
         "wrong interpreter, which is not there",
         "nightcore.toml",
         CART_COMMAND,
         'command = ["python4", "cart/cart.py"]',
-        checks=(r"nightcore\.toml:19:12: command not found: \"python4\" is not in PATH", r"19 \| command = \["),
+        checks=(
+            r"nightcore\.toml:19:12: command not found: \"python4\" is not in PATH",
+            r"19 \| command = \[",
+        ),
     ),
     Mistake(
         "wrong interpreter, without the modules",
@@ -130,7 +148,10 @@ MISTAKES = [
         # -S: the modules that are installed for this Python are not there, if any is.
         'command = ["python3", "-I", "-S", "cart/cart.py"]',
         fails="Cart",
-        prints=(r"Cart \| .*cart\.py\", line \d", r"Cart \| ModuleNotFoundError: No module named 'nightcore'"),
+        prints=(
+            r"Cart \| .*cart\.py\", line \d",
+            r"Cart \| ModuleNotFoundError: No module named 'nightcore'",
+        ),
     ),
     Mistake(
         "wrong interpreter, of another language",
@@ -175,7 +196,10 @@ MISTAKES = [
         'req.json()["customer"]',
         'req.json()["costumer"]',
         request=CHECK_OUT,
-        prints=(r"Checkout [0-9a-f]{16} \| .*checkout\.py\", line \d+, in checkout", r"KeyError: 'costumer'"),
+        prints=(
+            r"Checkout [0-9a-f]{16} \| .*checkout\.py\", line \d+, in checkout",
+            r"KeyError: 'costumer'",
+        ),
     ),
     Mistake(
         "exception, in Node",
@@ -227,19 +251,26 @@ MISTAKES = [
         "const answer = await req",
         "const answer = req",
         request=GET_PRODUCTS,
-        prints=(r"Shop \S+ \| .*nobody awaits it: NightcoreError", r"shop\.mjs:\d+:", r"function: 'Catalog'"),
+        prints=(
+            r"Shop \S+ \| .*nobody awaits it: NightcoreError",
+            r"shop\.mjs:\d+:",
+            r"function: 'Catalog'",
+        ),
     ),
     Mistake(
         "wrong return type, in a coroutine",
         "cart/cart.py",
-        'return nightcore.Response(json={"id": order, "items": items, **costs.json()})',
         'return {"id": order, "items": items, **costs.json()}',
-        prints=(r"Cart \S+ \| TypeError: a handler returns bytes, .*, not dict; for JSON return nightcore\.Response",),
+        'return {"id": order, "items": items, **costs.json()}, 200',
+        prints=(
+            r"Cart \S+ \| TypeError: a handler returns bytes, .*, not tuple; "
+            r"for an HTTP status return nightcore\.Reply",
+        ),
     ),
     Mistake(
         "wrong return type, in a thread",
         "checkout/checkout.py",
-        'return nightcore.Response(json={"error": "the cart is empty"}, status=409)',
+        'raise nightcore.HttpError(409, {"error": "the cart is empty"})',
         "return 409",
         request=CHECK_OUT,
         prints=(r"Checkout \S+ \| TypeError: a handler returns bytes, .*, not int",),
@@ -263,12 +294,16 @@ class Outcome:
 @cache
 def make(mistake: Mistake) -> Outcome:
     """Make a mistake, once."""
-    changes = {mistake.file: (mistake.right, mistake.wrong)} if mistake.wrong != mistake.right else {}
+    changes = (
+        {mistake.file: (mistake.right, mistake.wrong)} if mistake.wrong != mistake.right else {}
+    )
     if "loop" in mistake.name:
         changes["nightcore.toml"] = ('timeout = "5s"', 'timeout = "500ms"\ngrace = "100ms"')
     with Engine(changes) as engine:
         wrong = look(mistake, engine)
-        return Outcome(with_one_id(engine.printed()).replace(str(engine.home), "/home/me/shop"), wrong)
+        return Outcome(
+            with_one_id(engine.printed()).replace(str(engine.home), "/home/me/shop"), wrong
+        )
 
 
 def with_one_id(text: str) -> str:
@@ -294,7 +329,10 @@ def look(mistake: Mistake, engine: Engine) -> str:
     if answer.status != mistake.status or mistake.answers not in with_one_id(answer.text):
         return f"the client is answered {answer}"
     try:
-        until(lambda: has(mistake.prints, engine.printed()), lambda: f"not all of {mistake.prints} are printed")
+        until(
+            lambda: has(mistake.prints, engine.printed()),
+            lambda: f"not all of {mistake.prints} are printed",
+        )
     except AssertionError as error:
         return str(error)
     if mistake.fails:
@@ -306,7 +344,7 @@ def look(mistake: Mistake, engine: Engine) -> str:
 
 @cache
 def take_port() -> tuple[int, str]:
-    """Start the shop on a port that another program has. Returns the exit code and what is printed."""
+    """Start the shop on a port that is taken. Returns the exit code and the output."""
     with socket.create_server(("127.0.0.1", 0)) as taken:
         address = f"127.0.0.1:{taken.getsockname()[1]}"
         with Engine({"nightcore.toml": ("127.0.0.1:8080", address)}) as engine:
@@ -335,7 +373,8 @@ WRONG_TYPES = [
     WrongType(
         "recommend/src/main.rs",
         "-> Result<Vec<u8>, Box<dyn Error + Send + Sync>> {",
-        "-> usize { 3 }\nfn other(req: &Request) -> Result<Vec<u8>, Box<dyn Error + Send + Sync>> {",
+        "-> usize { 3 }\n"
+        "fn other(req: &Request) -> Result<Vec<u8>, Box<dyn Error + Send + Sync>> {",
         "make rust",
         "a handler cannot return `usize`",
     ),
@@ -357,7 +396,9 @@ def compile_wrongly(mistake: WrongType) -> subprocess.CompletedProcess[str]:
     assert mistake.right in text
     try:
         path.write_text(text.replace(mistake.right, mistake.wrong))
-        return subprocess.run(["sh", "-c", mistake.command], cwd=BUILT, capture_output=True, text=True)
+        return subprocess.run(
+            ["sh", "-c", mistake.command], cwd=BUILT, capture_output=True, text=True
+        )
     finally:
         path.write_text(text)
 
@@ -372,7 +413,9 @@ class Mistakes(unittest.TestCase):
     def test_a_port_that_is_taken_is_told(self) -> None:
         code, printed = take_port()
         assert code == 2
-        assert "cannot listen on 127.0.0.1:8080, as [gateway] says: the port is in use" in printed, printed
+        assert (
+            "cannot listen on 127.0.0.1:8080, as [gateway] says: the port is in use" in printed
+        ), printed
 
     def test_compilers_tell_of_wrong_return_types(self) -> None:
         for mistake in WRONG_TYPES:
@@ -384,7 +427,10 @@ class Mistakes(unittest.TestCase):
     def test_a_mistake_in_development_is_told_and_the_old_code_serves_on(self) -> None:
         with Engine(command="dev") as engine:
             engine.change("cart/cart.py", 'key = "cart:"', 'key == "cart:')
-            until(lambda: "SyntaxError: unterminated string literal" in engine.printed(), engine.printed)
+            until(
+                lambda: "SyntaxError: unterminated string literal" in engine.printed(),
+                engine.printed,
+            )
             assert engine.ask("GET", "/carts/eve").status == 200
             engine.change("cart/cart.py", 'key == "cart:', 'key = "basket:"')
             until(lambda: engine.function("Cart")["serving"] >= 3, engine.printed)

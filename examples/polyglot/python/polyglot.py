@@ -1,6 +1,6 @@
-"""The hello functions in Python, under names of their own so that one engine can run them beside others.
+"""The hello functions in Python, with names of their own, so that one engine can run all languages.
 
-FooPython calls the function whose name stands behind its own in the path: /function/FooPython/BarRust; else BarPython.
+FooPython calls the function that the path names, as in /function/FooPython/BarRust, or BarPython.
 """
 
 import nightcore

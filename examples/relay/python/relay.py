@@ -1,4 +1,4 @@
-"""A function that adds its name to the body and calls the next one, if there is one; the answer is the last one's."""
+"""Adds the name of the function to the body, and calls the next function if there is one."""
 
 import os
 

@@ -13,17 +13,19 @@ redis = Redis.from_url(os.environ["REDIS_URL"], decode_responses=True)
 # A cart is a hash: how many of which product, and the id of the order that it will be.
 ID = ":id"
 # Empties a cart, unless the customer has begun another one since.
-EMPTY = redis.register_script(f"if redis.call('hget', KEYS[1], '{ID}') == ARGV[1] then redis.call('del', KEYS[1]) end")
+EMPTY = redis.register_script(
+    f"if redis.call('hget', KEYS[1], '{ID}') == ARGV[1] then redis.call('del', KEYS[1]) end"
+)
 
 
 @nightcore.function("Cart")
-async def cart(req: nightcore.AsyncRequest) -> nightcore.Response:
+async def cart(req: nightcore.AsyncRequest) -> dict[str, object]:
     wanted = req.json()
     key = "cart:" + wanted["customer"]
     if product := wanted.get("add"):
         known = await req.call("Catalog", json={"ids": [product]})
         if not known.json():
-            return nightcore.Response(json={"error": f"there is no product {product}"}, status=404)
+            raise nightcore.HttpError(404, {"error": f"there is no product {product}"})
         await redis.hsetnx(key, ID, str(uuid.uuid4()))
         await redis.hincrby(key, product, wanted["quantity"])
     if order := wanted.get("empty"):
@@ -32,13 +34,19 @@ async def cart(req: nightcore.AsyncRequest) -> nightcore.Response:
     order = quantities.pop(ID, None)
     items = await priced(req, quantities)
     costs = await req.call("Pricing", json={"items": items})
-    return nightcore.Response(json={"id": order, "items": items, **costs.json()})
+    return {"id": order, "items": items, **costs.json()}
 
 
-async def priced(req: nightcore.AsyncRequest, quantities: dict[str, str]) -> list[dict[str, object]]:
+async def priced(
+    req: nightcore.AsyncRequest, quantities: dict[str, str]
+) -> list[dict[str, object]]:
     products = await req.call("Catalog", json={"ids": list(quantities)})
     return [
-        {"product": product["id"], "price": product["price"], "quantity": int(quantities[product["id"]])}
+        {
+            "product": product["id"],
+            "price": product["price"],
+            "quantity": int(quantities[product["id"]]),
+        }
         for product in products.json()
     ]
 

@@ -17,20 +17,20 @@ class SoldOutError(Exception):
 
 
 @nightcore.function("Checkout")
-def checkout(req: nightcore.Request) -> nightcore.Response:
+def checkout(req: nightcore.Request) -> nightcore.Reply:
     customer = req.json()["customer"]
     cart = req.call("Cart", json={"customer": customer}).json()
     if not cart["items"]:
-        return nightcore.Response(json={"error": "the cart is empty"}, status=409)
+        raise nightcore.HttpError(409, {"error": "the cart is empty"})
     try:
         # One transaction, which is committed at the end of this block or rolled back by an error.
         with pool.connection() as db:
             order = place(db, customer, cart)
     except SoldOutError as error:
-        return nightcore.Response(json={"error": f"sold out: {error}"}, status=409)
+        raise nightcore.HttpError(409, {"error": f"sold out: {error}"}) from error
     req.call("Cart", json={"customer": customer, "empty": cart["id"]})
     req.log(f"order {order} of {customer}: {cart['total'] / 100:.2f}")
-    return nightcore.Response(json={"order": order, "total": cart["total"]}, status=201)
+    return nightcore.Reply({"order": order, "total": cart["total"]}, status=201)
 
 
 def place(db: Connection[Any], customer: str, cart: dict[str, Any]) -> int:
@@ -54,7 +54,10 @@ def place(db: Connection[Any], customer: str, cart: dict[str, Any]) -> int:
         )
         if taken.rowcount == 0:
             raise SoldOutError(item["product"])
-        db.execute("INSERT INTO order_items VALUES (%s, %s, %s)", (order, item["product"], item["quantity"]))
+        db.execute(
+            "INSERT INTO order_items VALUES (%s, %s, %s)",
+            (order, item["product"], item["quantity"]),
+        )
     return order
 
 

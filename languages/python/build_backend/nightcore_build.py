@@ -1,4 +1,4 @@
-"""The build backend: maturin's, with the engine as the command `nightcore`, and sources that build alone.
+"""The build backend: maturin, plus the command `nightcore` and an sdist that builds alone.
 
 NIGHTCORE_ENGINE names an engine that is built already.
 """
@@ -15,7 +15,11 @@ import tarfile
 from pathlib import Path
 
 import maturin
-from maturin import get_requires_for_build_editable, get_requires_for_build_sdist, get_requires_for_build_wheel
+from maturin import (
+    get_requires_for_build_editable,
+    get_requires_for_build_sdist,
+    get_requires_for_build_wheel,
+)
 
 __all__ = [
     "build_editable",
@@ -74,7 +78,7 @@ def _engine() -> None:
 
 
 def build_sdist(folder: str, _settings: Settings = None) -> str:
-    """Pack the sources of the package and of all that it is built from, as they lie in the repository."""
+    """Pack the sources of the package and of the crates that it is built from."""
     workspace = (ROOT / "Cargo.toml").read_text()
     version = re.search(r'^version = "(.*)"', workspace, re.MULTILINE)
     assert version is not None, "Cargo.toml has no version"
@@ -94,7 +98,9 @@ def build_sdist(folder: str, _settings: Settings = None) -> str:
         assert project.count(key) == 1, f"pyproject.toml has no {key}"
         project = project.replace(key, value)
     asked = ["git", "ls-files", "--cached", "--others", "--exclude-standard", "--", *CRATES, below]
-    files = subprocess.run(asked, cwd=ROOT, check=True, capture_output=True, text=True).stdout.split("\n")
+    files = subprocess.run(
+        asked, cwd=ROOT, check=True, capture_output=True, text=True
+    ).stdout.split("\n")
     texts = {
         "Cargo.toml": workspace,
         "pyproject.toml": project,

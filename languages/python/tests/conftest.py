@@ -104,7 +104,9 @@ def start(tmp_path: Path) -> Iterator[Callable[..., Engine]]:
         process = subprocess.Popen(up, stderr=(tmp_path / "log").open("wb"))
         said = "ready: " if ready else "listening on "
         end = time.monotonic() + WITHIN
-        while (found := re.search(rf"{said}(http://[0-9.:]+)", (tmp_path / "log").read_text())) is None:
+        while (
+            found := re.search(rf"{said}(http://[0-9.:]+)", (tmp_path / "log").read_text())
+        ) is None:
             assert process.poll() is None, (tmp_path / "log").read_text()
             assert time.monotonic() < end, (tmp_path / "log").read_text()
             time.sleep(0.01)

@@ -69,7 +69,9 @@ def test_a_function_is_not_ready_before_its_start_is_over(life: Life, name: str)
 
 
 @pytest.mark.parametrize("name", KINDS)
-def test_a_reload_leaves_the_processes_before_until_the_start_is_over(life: Life, name: str) -> None:
+def test_a_reload_leaves_the_processes_before_until_the_start_is_over(
+    life: Life, name: str
+) -> None:
     life.allow("begin")
     engine = life.start(name)
     old = engine.post(name)[1]
@@ -85,7 +87,9 @@ def test_a_reload_leaves_the_processes_before_until_the_start_is_over(life: Life
 
 
 @pytest.mark.parametrize("name", KINDS)
-def test_a_start_that_fails_fails_the_reload_and_the_processes_before_serve_on(life: Life, name: str) -> None:
+def test_a_start_that_fails_fails_the_reload_and_the_processes_before_serve_on(
+    life: Life, name: str
+) -> None:
     life.allow("begin")
     engine = life.start(name)
     old = engine.post(name)[1]
@@ -116,7 +120,7 @@ def test_work_after_the_answer_is_finished_before_the_shutdown(life: Life, name:
     old = engine.post(f"{name}/after")[1]
     assert engine.reload(name) == (0, "")
     assert engine.post(name)[1] != old
-    # Nothing says that the old process was asked to leave, other than that it is not there any more.
+    # A new process answers, so the engine has told the old one to end.
     assert life.said("shutdown") == []
     life.allow("finish")
     life.wait("ended")
@@ -138,7 +142,9 @@ def test_work_after_the_answer_is_finished_when_the_engine_stops(life: Life, nam
 
 
 @pytest.mark.parametrize("name", ["App", "Coroutine"])
-def test_work_that_does_not_end_is_cut_by_the_timeout_and_the_shutdown_follows(life: Life, name: str) -> None:
+def test_work_that_does_not_end_is_cut_by_the_timeout_and_the_shutdown_follows(
+    life: Life, name: str
+) -> None:
     life.allow("begin")
     engine = life.start(name, 'stop_timeout = "300ms"')
     engine.post(f"{name}/after")

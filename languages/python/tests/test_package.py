@@ -5,8 +5,9 @@ from __future__ import annotations
 import asyncio
 from typing import Any
 
-import nightcore
 import pytest
+
+import nightcore
 from nightcore import testing
 from nightcore._errors import _ENDINGS
 from nightcore._facts import STATUS_NAMES
@@ -39,9 +40,9 @@ def test_a_handler_is_registered_once() -> None:
         nightcore.function("Once")(lambda _: b"")
 
 
-def plain(req: nightcore.Request) -> nightcore.Response:
+def plain(req: nightcore.Request) -> nightcore.Reply:
     first, second = req.start("Bar", "1"), req.start("Bar", "2")
-    return nightcore.Response(second.result() + first.result(), 201, req.metadata)
+    return nightcore.Reply(second.result() + first.result(), 201, req.metadata)
 
 
 async def coroutine(req: nightcore.AsyncRequest) -> bytes:
@@ -79,6 +80,8 @@ def test_an_app_whose_lifespan_is_cancelled_has_none() -> None:
     asyncio.run(start())
 
 
-def test_nothing_is_written_where_there_is_no_standard_error(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_nothing_is_written_where_there_is_no_standard_error(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     monkeypatch.setattr("sys.stderr", None)
     write("0" * 16, "nobody reads it")

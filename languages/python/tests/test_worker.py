@@ -26,7 +26,9 @@ def test_functions_call_each_other(start: Start, name: str) -> None:
 
 def test_json_status_and_metadata_go_both_ways(start: Start) -> None:
     engine = start("Json", "Shape")
-    request = urllib.request.Request(f"{engine.url}/function/Json", data=b'{"a":[1,"\xc3\xbc"]}', method="POST")
+    request = urllib.request.Request(
+        f"{engine.url}/function/Json", data=b'{"a":[1,"\xc3\xbc"]}', method="POST"
+    )
     with urllib.request.urlopen(request) as response:
         assert (response.status, json.load(response)) == (201, {"got": {"a": [1, "ü"]}})
         assert response.headers["x-kind"] == "test"
@@ -35,7 +37,9 @@ def test_json_status_and_metadata_go_both_ways(start: Start) -> None:
 
 
 @pytest.mark.parametrize("channel", ["ring", "fifo"])
-def test_the_rest_of_the_loop_goes_on_while_calls_go_back_and_forth(start: Start, channel: str) -> None:
+def test_the_rest_of_the_loop_goes_on_while_calls_go_back_and_forth(
+    start: Start, channel: str
+) -> None:
     engine = start("Others", "Bar", Others=f'channel = "{channel}"')
     assert engine.post("Others") == (200, "")
 
@@ -85,7 +89,11 @@ def test_a_call_that_is_cancelled_before_it_begins_gives_its_place_back(start: S
     [
         ("raise", "LookupError: no such user"),
         ("exit", "SystemExit: 3"),
-        ("dict", "a handler returns bytes, str, None or a nightcore.Response, not dict; for JSON return"),
+        (
+            "tuple",
+            "a handler returns bytes, str, a dict, a list, None or a nightcore.Reply, not tuple; "
+            "for an HTTP status return nightcore.Reply(body, status)",
+        ),
         ("coroutine", "not coroutine; to await in it, write it with async def"),
         ("body and json", "a call has a body or json, not both"),
         ("timeout", "INVALID_ARGUMENT: a timeout must be more than 0, and is -1 s"),
@@ -108,7 +116,9 @@ def test_a_failure_is_told_at_once_whatever_the_exception_is(start: Start, name:
     assert len(kinds) > 10
     # All at once: none holds up or ends another one.
     with ThreadPoolExecutor(len(kinds)) as clients:
-        for kind, (status, text) in zip(kinds, clients.map(lambda kind: engine.post(name, kind), kinds), strict=True):
+        for kind, (status, text) in zip(
+            kinds, clients.map(lambda kind: engine.post(name, kind), kinds), strict=True
+        ):
             assert status == 500, f"{kind}: {text}"
             assert json.loads(text)["error"] == "FUNCTION_FAILED", kind
     assert engine.post(name, "?")[0] == 200
@@ -123,7 +133,9 @@ def test_calls_outside_of_requests_are_refused_where_they_cannot_be(start: Start
 
 
 @pytest.mark.parametrize("name", ["Order", "OrderPlain"])
-def test_work_after_the_answer_calls_until_its_process_ends(start: Start, name: str, tmp_path: Path) -> None:
+def test_work_after_the_answer_calls_until_its_process_ends(
+    start: Start, name: str, tmp_path: Path
+) -> None:
     engine = start(name, "Bar")
     pipe = tmp_path / "pipe"
     os.mkfifo(pipe)
@@ -152,7 +164,9 @@ def test_an_asgi_app_sees_paths_decoded_and_no_client_makes_it_fail(start: Start
     engine = start("Page", Page='route = "/my%20app"')
     host, port = engine.url.removeprefix("http://").split(":")
     with socket.create_connection((host, int(port)), timeout=20) as client:
-        client.sendall("GET /my%20app/é%C3%A9 HTTP/1.1\r\nHost: me\r\nConnection: close\r\n\r\n".encode())
+        client.sendall(
+            "GET /my%20app/é%C3%A9 HTTP/1.1\r\nHost: me\r\nConnection: close\r\n\r\n".encode()
+        )
         answer = b"".join(iter(lambda: client.recv(4096), b"")).decode()
     assert answer.endswith("\r\n\r\n/my app /my app/éé ('me', 80)")
     assert engine.post("Page", "exit")[0] == 500
@@ -170,7 +184,11 @@ def test_the_traceback_is_in_the_log_and_begins_with_the_handler(start: Start) -
     log = engine.log("Fails")
     assert 'raise LookupError("no such user")' in log
     assert "_serve.py" not in log
-    calls = {line.split(" ")[2] for line in log.splitlines() if "Traceback" in line or "LookupError" in line}
+    calls = {
+        line.split(" ")[2]
+        for line in log.splitlines()
+        if "Traceback" in line or "LookupError" in line
+    }
     assert len(calls) == 1
     assert "-" not in calls, "each line has the id of its call"
 
@@ -178,7 +196,10 @@ def test_the_traceback_is_in_the_log_and_begins_with_the_handler(start: Start) -
 def test_a_request_is_used_in_its_time_and_on_its_thread(start: Start) -> None:
     engine = start("Late", "OtherThread", "Bar", "Fork")
     engine.post("Late")
-    assert "the request has ended: make its calls before its handler returns" in engine.post("Late", "?")[1]
+    assert (
+        "the request has ended: make its calls before its handler returns"
+        in engine.post("Late", "?")[1]
+    )
     assert "a request belongs to the thread of its handler" in engine.post("OtherThread")[1]
     said = engine.post("Fork")[1]
     assert "this process is a fork of a worker" in said or "belongs to the thread" in said
@@ -200,7 +221,9 @@ def test_computing_scales_by_processes(start: Start) -> None:
 
 
 def test_a_program_that_nightcore_has_not_started_says_how_to() -> None:
-    done = subprocess.run([sys.executable, str(WORKER)], capture_output=True, text=True, check=False)
+    done = subprocess.run(
+        [sys.executable, str(WORKER)], capture_output=True, text=True, check=False
+    )
     assert done.returncode == 2
     assert "was not started by Nightcore" in done.stderr
     assert "nightcore up" in done.stderr
@@ -216,13 +239,28 @@ def test_a_program_without_the_function_names_those_it_has(start: Start) -> None
 @pytest.mark.parametrize(
     ("name", "line"), [("Bar", 'return "From function Bar'), ("Foo", 'return await req.call("Bar"')]
 )
-def test_a_breakpoint_stops_a_handler_of_an_attached_process(start: Start, name: str, line: str) -> None:
+def test_a_breakpoint_stops_a_handler_of_an_attached_process(
+    start: Start, name: str, line: str
+) -> None:
     number = next(n for n, text in enumerate(WORKER.read_text().splitlines(), 1) if line in text)
     # A deadline that the debugger would be far beyond, if it held.
     engine = start("Foo", "Bar", Foo='timeout = "200ms"', Bar='timeout = "200ms"')
-    command = ["nightcore", "attach", "--dir", engine.directory, name, "--", sys.executable, "-m", "pdb", str(WORKER)]
+    command = [
+        "nightcore",
+        "attach",
+        "--dir",
+        engine.directory,
+        name,
+        "--",
+        sys.executable,
+        "-m",
+        "pdb",
+        str(WORKER),
+    ]
     with (
-        subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as debugger,
+        subprocess.Popen(
+            command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+        ) as debugger,
         ThreadPoolExecutor(1) as client,
     ):
         assert debugger.stdin is not None

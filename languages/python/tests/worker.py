@@ -28,7 +28,7 @@ async def Foo(req: AsyncRequest) -> bytes:  # noqa: N802
 
 @nightcore.function
 async def Others(req: AsyncRequest) -> None:  # noqa: N802
-    """Makes calls one after the other until a timer and a socket of the loop have had their turns."""
+    """Makes calls in sequence until a timer and a socket of the loop have had their turns."""
     loop = asyncio.get_running_loop()
     ours, theirs = socket.socketpair()
     ours.setblocking(False)
@@ -71,15 +71,15 @@ def bar(req: Request) -> str:
 
 
 @nightcore.function("Json")
-async def json_(req: AsyncRequest) -> nightcore.Response:
+async def json_(req: AsyncRequest) -> nightcore.Reply:
     answer = await req.call("Shape", json=req.json(), metadata={"X-Kind": "test"}, timeout=5)
-    return nightcore.Response(json=answer.json(), status=answer.status, metadata=answer.metadata)
+    return nightcore.Reply(json=answer.json(), status=answer.status, metadata=answer.metadata)
 
 
 @nightcore.function("Shape")
-def shape(req: Request) -> nightcore.Response:
+def shape(req: Request) -> nightcore.Reply:
     headers = [("x-kind", req.metadata["x-kind"]), ("set-cookie", "a"), ("set-cookie", "b")]
-    return nightcore.Response(json={"got": req.json()}, status=201, metadata=headers)
+    return nightcore.Reply({"got": req.json()}, status=201, metadata=headers)
 
 
 @nightcore.function("Sleep")
@@ -152,8 +152,8 @@ def fails(req: Request) -> Any:
             raise LookupError("no such user")
         case "exit":
             raise SystemExit(3)
-        case "dict":
-            return {"a": 1}
+        case "tuple":
+            return {"a": 1}, 201
         case "coroutine":
             return asyncio.sleep(0)
         case "body and json":
@@ -191,6 +191,11 @@ class OwnError(nightcore.FunctionFailed):
         pass
 
 
+class OwnHttpError(nightcore.HttpError):
+    def __init__(self) -> None:
+        pass
+
+
 class OtherClass(Exception):
     @property  # type: ignore[misc]
     def __class__(self) -> Any:
@@ -215,6 +220,10 @@ HOSTILE: dict[str, Any] = {
     "message raises": lambda: nightcore.FunctionFailed(Unreadable()),  # type: ignore[arg-type]
     "no message": OwnError,
     "other class": OtherClass,
+    "no HTTP status": OwnHttpError,
+    "HTTP body": lambda: nightcore.HttpError(404, {"a": object()}),
+    "HTTP metadata": lambda: nightcore.HttpError(404, "x", {"a b": "c"}),
+    "HTTP status": lambda: nightcore.HttpError(200),
     "status": lambda: with_attribute(status=[]),
     "function": lambda: with_attribute(function=7),
     "causes": lambda: with_attribute(causes=7),
@@ -227,7 +236,7 @@ HOSTILE: dict[str, Any] = {
 
 ANSWERS: dict[str, Any] = {
     "text": lambda: Text("x"),
-    "metadata": lambda: nightcore.Response(b"", metadata={"a": "\ud800"}),
+    "metadata": lambda: nightcore.Reply(b"", metadata={"a": "\ud800"}),
 }
 """Answers that cannot be encoded."""
 

@@ -12,8 +12,11 @@
         nightcore.serve()
 """
 
+import warnings
+from typing import TYPE_CHECKING, Any
+
 from . import testing
-from ._answer import Answer, Response
+from ._answer import Answer
 from ._asgi import asgi
 from ._current import current_request
 from ._errors import (
@@ -31,11 +34,13 @@ from ._errors import (
     PayloadTooLarge,
     Unavailable,
 )
+from ._http_errors import HttpError, HttpStatusError
 from ._life import on_start, on_stop
 from ._logging import LogHandler
 from ._metadata import Metadata
 from ._nightcore import VERSION
 from ._process import call, call_async
+from ._reply import Reply
 from ._request import AsyncRequest, Pending, Request
 from ._serve import function, serve
 from ._wsgi import wsgi
@@ -52,6 +57,8 @@ __all__ = [
     "DepthExceeded",
     "Error",
     "FunctionFailed",
+    "HttpError",
+    "HttpStatusError",
     "InvalidArgument",
     "InvalidState",
     "LogHandler",
@@ -60,8 +67,8 @@ __all__ = [
     "Overloaded",
     "PayloadTooLarge",
     "Pending",
+    "Reply",
     "Request",
-    "Response",
     "Unavailable",
     "__version__",
     "asgi",
@@ -75,3 +82,15 @@ __all__ = [
     "testing",
     "wsgi",
 ]
+
+if TYPE_CHECKING:
+    Response = Reply
+    """Deprecated: the old name of :class:`Reply`."""
+else:
+
+    def __getattr__(name: str) -> Any:
+        if name != "Response":
+            raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+        text = "nightcore.Response is now nightcore.Reply; the old name will go in a later release"
+        warnings.warn(text, DeprecationWarning, stacklevel=2)
+        return Reply

@@ -1,25 +1,35 @@
-"""What functions answer with."""
+"""Answers to calls."""
 
 from __future__ import annotations
 
 import json as _json
+from collections.abc import Sequence
 from typing import Any
 
-from ._metadata import Metadata, Pairs, encode
+from ._http_errors import FIRST_ERROR_STATUS, HttpStatusError
+from ._metadata import Metadata
+
+_MAX_QUOTED = 200
+"""Characters of a body that an error quotes."""
 
 
 class Answer(bytes):
-    """The answer to a call: its body, as bytes, with what came beside it.
+    """The answer to a call: the body, as bytes, and its metadata.
 
-    Returned from a handler it is answered whole.
+    A handler that returns an answer passes it on with its HTTP status and its metadata.
     """
 
-    # Of the class: most answers have none.
-    _pairs: list[tuple[str, bytes]] = []  # noqa: RUF012
+    # Most answers have no metadata, and then share this one.
+    _pairs: Sequence[tuple[str, bytes]] = ()
+    # The function that was called. Only an answer with metadata can have an HTTP status to raise.
+    _function = ""
 
     @property
     def status(self) -> int:
-        """The HTTP status that the function chose; 200 if it chose none. Whatever it is, the call went well."""
+        """The HTTP status of the answer; 200 if the function set none.
+
+        An answer with any status is an answer. :meth:`raise_for_status` makes an error of it.
+        """
         for name, value in self._pairs:
             if name == ":status":
                 return int(value)
@@ -27,83 +37,37 @@ class Answer(bytes):
 
     @property
     def metadata(self) -> Metadata:
-        """The answer's headers."""
-        return Metadata.of_raw(self._pairs)
+        """The metadata of the answer."""
+        return Metadata._of_raw(list(self._pairs))
 
     def json(self) -> Any:
-        """The body, decoded."""
+        """Decode the body as JSON. Raises ``ValueError`` if it is not JSON."""
         return _json.loads(self)
 
     def text(self) -> str:
-        """The body as text, which must be UTF-8."""
+        """Decode the body as UTF-8. Raises ``UnicodeDecodeError`` if it is not UTF-8."""
         return self.decode()
 
+    def raise_for_status(self) -> Answer:
+        """Return the answer. Raise :class:`HttpStatusError` if its HTTP status is 400 or more."""
+        status = self.status
+        if status < FIRST_ERROR_STATUS:
+            return self
+        message = f"answered with HTTP status {status}"
+        if quoted := self._quoted():
+            message += f": {quoted}"
+        raise HttpStatusError(message, answer=self, function=self._function)
 
-class Response:
-    """An answer with an HTTP status and headers.
-
-    ``body`` is bytes or text, or ``json`` is anything that :func:`json.dumps` takes.
-    """
-
-    __slots__ = ("body", "pairs")
-
-    body: bytes
-    pairs: list[tuple[str, bytes]]
-
-    def __init__(
-        self,
-        body: bytes | bytearray | memoryview | str = b"",
-        status: int | None = None,
-        metadata: Pairs | None = None,
-        *,
-        json: Any = None,
-    ) -> None:
-        pairs = encode(metadata) or []
-        if json is not None:
-            body = encode_json(json)
-            if not any(name == "content-type" for name, _ in pairs):
-                pairs.append(("content-type", b"application/json"))
-        if status is not None:
-            pairs.insert(0, (":status", b"%d" % status))
-        self.body = encode_body(body)
-        self.pairs = pairs
+    def _quoted(self) -> str:
+        """The beginning of the body if it is text."""
+        try:
+            return self.decode()[:_MAX_QUOTED]
+        except UnicodeDecodeError:
+            return ""
 
 
-Returned = bytes | bytearray | memoryview | str | Response | None
-"""What a handler may return."""
-
-
-def encode_json(value: Any) -> bytes:
-    """JSON without needless blanks."""
-    return _json.dumps(value, ensure_ascii=False, separators=(",", ":")).encode()
-
-
-def encode_body(body: bytes | bytearray | memoryview | str) -> bytes:
-    """A body for the library."""
-    if isinstance(body, bytes):
-        return body
-    if isinstance(body, str):
-        return body.encode()
-    if isinstance(body, (bytearray, memoryview)):
-        return bytes(body)
-    raise TypeError(f"a body is bytes or str, not {type(body).__name__}")
-
-
-def encode_returned(returned: Any) -> tuple[bytes, list[tuple[str, bytes]] | None]:
-    """Body and metadata of what a handler has returned."""
-    if returned is None:
-        return b"", None
-    if isinstance(returned, Answer):
-        return returned, returned._pairs or None
-    if isinstance(returned, bytes):
-        return returned, None
-    if isinstance(returned, Response):
-        return returned.body, returned.pairs or None
-    if isinstance(returned, (str, bytearray, memoryview)):
-        return encode_body(returned), None
-    hint = ""
-    if hasattr(returned, "__await__"):
-        hint = "; to await in it, write it with async def"
-    elif isinstance(returned, (dict, list, int, float)):
-        hint = "; for JSON return nightcore.Response(json=...)"
-    raise TypeError(f"a handler returns bytes, str, None or a nightcore.Response, not {type(returned).__name__}{hint}")
+def named(answer: Answer, function: str) -> Answer:
+    """Note which function gave this answer."""
+    if answer._pairs:
+        answer._function = function
+    return answer

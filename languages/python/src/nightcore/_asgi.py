@@ -7,13 +7,15 @@ from collections.abc import Awaitable, Callable, MutableMapping
 from typing import Any
 from urllib.parse import unquote_to_bytes
 
-from ._answer import Response
 from ._http import refusal
 from ._log import NO_CALL, write, write_error
+from ._reply import Reply
 from ._request import AsyncRequest
 
 Message = MutableMapping[str, Any]
-App = Callable[[Any, Callable[[], Awaitable[Message]], Callable[[Message], Awaitable[None]]], Awaitable[None]]
+App = Callable[
+    [Any, Callable[[], Awaitable[Message]], Callable[[Message], Awaitable[None]]], Awaitable[None]
+]
 
 
 class Asgi:
@@ -27,12 +29,14 @@ class Asgi:
         self._events: asyncio.Queue[Message] = asyncio.Queue()
         self._said: asyncio.Queue[Message] = asyncio.Queue()
 
-    async def __call__(self, request: AsyncRequest) -> Response:
+    async def __call__(self, request: AsyncRequest) -> Reply:
         """Run the app for a request."""
-        if (refused := refusal(request.metadata.get(":path", "").encode(errors="surrogateescape"))) is not None:
+        if (
+            refused := refusal(request.metadata.get(":path", "").encode(errors="surrogateescape"))
+        ) is not None:
             return refused
         exchange = _Exchange(request, self._state)
-        # What the app does when its response is complete, such as background tasks, nobody waits for.
+        # The caller does not wait for work after the response, such as background tasks.
         running = asyncio.ensure_future(self._run(exchange))
         self._running.add(running)
         running.add_done_callback(self._running.discard)
@@ -53,7 +57,7 @@ class Asgi:
             raise RuntimeError(f"the app has raised {type(error).__name__}") from error
 
     async def startup(self) -> None:
-        """Tell the app that it begins, and wait until it has. One that knows nothing of that is left alone."""
+        """Start the app's lifespan and wait until it has started. An app may have no lifespan."""
         self._events, self._said = asyncio.Queue(), asyncio.Queue()
         self._lifespan = asyncio.create_task(self._live())
         await self._events.put({"type": "lifespan.startup"})
@@ -62,7 +66,7 @@ class Asgi:
             raise SystemExit(f"nightcore: the app's startup failed: {said.get('message', '')}")
 
     async def shutdown(self) -> None:
-        """Tell the app that it ends, and wait until it has."""
+        """End the app's lifespan and wait until it has ended."""
         if self._lifespan is None or self._lifespan.done():
             return
         await self._events.put({"type": "lifespan.shutdown"})
@@ -89,8 +93,8 @@ class Asgi:
         try:
             await self._app(scope, receive, send)
         except (Exception, asyncio.CancelledError) as error:
-            # By the specification an app that raises has no lifespan, and is served without. One that has taken the
-            # first event may mean something else by it, so somebody should read of it.
+            # By the specification an app that raises has no lifespan. If it raised after it had
+            # taken the first event, its author may not have meant that, so the log has the error.
             if was_told and not has_told_why:
                 write(NO_CALL, "nightcore: the app's lifespan has raised:")
                 write_error(NO_CALL, error, error.__traceback__)
@@ -154,7 +158,10 @@ class _Exchange:
                 raise RuntimeError("the app has begun its response twice")
             self._started = True
             self._status = message["status"]
-            self._pairs = [(name.decode("latin-1").lower(), value) for name, value in message.get("headers", ())]
+            self._pairs = [
+                (name.decode("latin-1").lower(), value)
+                for name, value in message.get("headers", ())
+            ]
         elif kind == "http.response.body":
             if not self._started:
                 raise RuntimeError("the app has sent a body before the start of its response")
@@ -182,11 +189,13 @@ class _Exchange:
             self._body = [b"Internal Server Error"]
             self.complete.set_result(None)
         else:
-            self.complete.set_exception(error or RuntimeError("the app has returned without a whole response"))
+            self.complete.set_exception(
+                error or RuntimeError("the app has returned without a whole response")
+            )
 
-    def response(self) -> Response:
+    def response(self) -> Reply:
         """What the app has sent."""
-        return Response(b"".join(self._body), self._status, self._pairs)
+        return Reply(b"".join(self._body), self._status, self._pairs)
 
 
 def _path(raw: bytes) -> str:
@@ -203,13 +212,15 @@ def _server(headers: list[tuple[bytes, bytes]]) -> tuple[str, int | None] | None
 
 
 def asgi(app: App) -> Asgi:
-    """Make a handler of an ASGI app, such as of FastAPI, Starlette or Django::
+    """Make a handler of an ASGI app, for example a FastAPI, Starlette or Django app::
 
         nightcore.serve(nightcore.asgi(app))
 
-    What leads to the function, ``/function/NAME`` or its route, is the ``root_path``. The request is
-    ``scope["extensions"]["nightcore"]["request"]``, or :func:`current_request`. Responses are collected and sent whole,
-    up to the limit for bodies. A request to upgrade, such as to a websocket, is one like any other. A path that is
-    malformed is answered with 400. The client's address is not known.
+    The ``root_path`` is the path that leads to the function: its route, or ``/function/NAME``.
+    The app finds the request by :func:`current_request`, or as
+    ``scope["extensions"]["nightcore"]["request"]``. A response is sent as a whole when it is
+    complete, and is limited by ``max_body``. Websockets are not supported: an upgrade request is
+    handled as a plain request. A malformed path is answered with 400. The client's address is
+    unknown.
     """
     return Asgi(app)

@@ -19,11 +19,11 @@ class Cause(NamedTuple):
 
 
 class Error(Exception):
-    """Why a call got no answer; the classes below it say how.
+    """A failed call. Each subclass is one status.
 
-    A handler that lets one pass hands it on: its own caller sees that this function failed, with the error and its
-    causes as the reason. ``DeadlineExceeded``, ``Cancelled`` and ``DepthExceeded`` concern the whole tree of calls and
-    stay what they are.
+    If a handler does not catch it, the call of that handler fails with :class:`FunctionFailed`,
+    and ``causes`` names this error. ``DeadlineExceeded``, ``Cancelled`` and ``DepthExceeded``
+    concern all calls above and are passed on unchanged.
     """
 
     status: ClassVar[str] = "INTERNAL"
@@ -37,7 +37,9 @@ class Error(Exception):
     causes: tuple[Cause, ...] = ()
     """The errors of functions beneath that led to it, the nearest first."""
 
-    def __init__(self, message: str = "", *, function: str = "", causes: tuple[Cause, ...] = ()) -> None:
+    def __init__(
+        self, message: str = "", *, function: str = "", causes: tuple[Cause, ...] = ()
+    ) -> None:
         super().__init__(message)
         self.message = message
         self.function = function
@@ -61,10 +63,11 @@ class PayloadTooLarge(Error):
 
 
 class FunctionFailed(Error):
-    """The function failed. Raise it to let your own fail with a message for its callers.
+    """The called function failed. A handler raises it to fail with a message for its callers.
 
-    The text of any other exception was not written for them: it goes to the function's log, with the traceback, and
-    callers are told the id by which it is found there. A function with ``expose_errors = true`` tells it to them.
+    The text of any other exception may hold secrets. It goes to the function's log with the
+    traceback, and callers get the call id by which to find it there. With ``expose_errors = true``
+    callers get the text.
     """
 
     status = "FUNCTION_FAILED"
@@ -135,7 +138,9 @@ _ENDINGS: dict[str, type[Error]] = {
 _NUMBERS = {name: number for number, name in STATUS_NAMES.items()}
 
 
-def from_library(number: int, function: str, message: str, causes: list[tuple[str, int, str]]) -> Error:
+def from_library(
+    number: int, function: str, message: str, causes: list[tuple[str, int, str]]
+) -> Error:
     """The exception for a failure of the library's."""
     otherwise = InvalidArgument if number == INVALID_ARGUMENT else InvalidState
     kind = _ENDINGS.get(STATUS_NAMES.get(number, ""), otherwise)
@@ -147,10 +152,10 @@ _UNTOLD = "the handler failed, and its error cannot be told"
 
 
 def to_library(error: BaseException) -> tuple[int, str, str, list[tuple[str, int, str]]] | str:
-    """What the library is told of an exception that a handler has let pass: the failure, or the text of an exception
-    that was not written for callers.
+    """Describe an exception of a handler to the library: as a failure, or as the text of an
+    exception that was not written for callers.
 
-    The exception is the user's: any attribute of it may raise, or be something else than it should.
+    The exception is the user's: any of its attributes may raise, or have a wrong type.
     """
     try:
         if not isinstance(error, Error):
@@ -159,7 +164,10 @@ def to_library(error: BaseException) -> tuple[int, str, str, list[tuple[str, int
         if error.status not in _NUMBERS:
             # The library's own, which no call ends with.
             return _NUMBERS["FUNCTION_FAILED"], "", _text(error), []
-        causes = [(_text(cause.function), _NUMBERS[cause.status], _text(cause.message)) for cause in error.causes]
+        causes = [
+            (_text(cause.function), _NUMBERS[cause.status], _text(cause.message))
+            for cause in error.causes
+        ]
         return _NUMBERS[error.status], _text(error.function), _text(error.message), causes
     except BaseException:
         return _UNTOLD

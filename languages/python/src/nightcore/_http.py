@@ -1,17 +1,18 @@
-"""What ASGI and WSGI apps share: the target of a request."""
+"""The target of a request, which ASGI and WSGI apps check alike."""
 
 from __future__ import annotations
 
 import re
 
-from ._answer import Response
+from ._http_errors import HttpError
+from ._reply import Reply, reply_of_error
 
 _MALFORMED = re.compile(rb"%(?![0-9A-Fa-f]{2})")
 
 
-def refusal(path: bytes) -> Response | None:
-    """The answer to a request whose path is malformed; ``None`` if it is not. That is the client's mistake."""
+def refusal(path: bytes) -> Reply | None:
+    """Return the reply to a request with a malformed path; ``None`` if the path is well formed."""
     if _MALFORMED.search(path) is None:
         return None
     text = "the path of the request is malformed: % is followed by two hexadecimal digits\n"
-    return Response(text, 400, {"content-type": "text/plain; charset=utf-8"})
+    return reply_of_error(HttpError(400, text))

@@ -1,4 +1,4 @@
-"""The beginning and the end of a process that serves: what runs before the first request, and after the last one."""
+"""Code that runs before the first request of a process, and after its last one."""
 
 from __future__ import annotations
 
@@ -21,24 +21,25 @@ _CANCELLED_WITHIN = 0.5
 
 
 def on_start(hook: _H, /) -> _H:
-    """Have a function run before this process gets its first request::
+    """Run a function before this process gets its first request::
 
         @nightcore.on_start
         async def connect() -> None:
             global pool
             pool = await asyncpg.create_pool(...)
 
-    Until all of them have returned the function is not ready, and a reload leaves the processes before in place. One
-    that raises ends the process, which is started again after a pause. A coroutine runs in the loop of the handlers,
-    before a plain handler in a loop of its own. They run in the order in which they are registered.
+    Such functions run in the order of their registration. The process is ready when all of them
+    have returned; until then a reload keeps the old processes. If one raises, the process ends,
+    and the engine starts it again after a backoff. A coroutine runs in the event loop of the
+    handlers, or in a loop of its own if the handler is a plain function.
     """
     _starts.append(hook)
     return hook
 
 
 def on_stop(hook: _H, /) -> _H:
-    """Have a function run when the engine ends this process, after the last request and the tasks that handlers have
-    left running. The last one that is registered runs first.
+    """Run a function when the engine ends this process, after the last request and after the tasks
+    that handlers have left running. Such functions run in the reverse order of their registration.
     """
     _stops.append(hook)
     return hook
@@ -86,8 +87,8 @@ def _run_plain(hook: Hook) -> None:
 
 
 async def finish_tasks(before: set[asyncio.Task[Any]]) -> None:
-    """Wait for the tasks that handlers have left running, until the engine's patience is over, which it says by
-    SIGTERM; what runs then is cancelled. ``before``: tasks that no handler has begun.
+    """Wait for the tasks that handlers have left running. At SIGTERM, which the engine sends after
+    ``stop_timeout``, cancel them. ``before`` are the tasks that no handler has started.
     """
     loop = asyncio.get_running_loop()
     over: asyncio.Future[None] = loop.create_future()
@@ -117,7 +118,9 @@ def _listen_for_the_end(loop: asyncio.AbstractEventLoop, over: asyncio.Future[No
 
 def _tasks_of_handlers(before: set[asyncio.Task[Any]]) -> list[asyncio.Task[Any]]:
     own = asyncio.current_task()
-    return [task for task in asyncio.all_tasks() - before if task is not own and _is_of_request(task)]
+    return [
+        task for task in asyncio.all_tasks() - before if task is not own and _is_of_request(task)
+    ]
 
 
 def _is_of_request(task: asyncio.Task[Any]) -> bool:

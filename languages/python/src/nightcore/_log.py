@@ -38,7 +38,7 @@ def write(call: str, text: str) -> None:
 
 
 def write_error(call: str, error: BaseException, frames: TracebackType | None) -> None:
-    """Write the traceback of an exception from these frames on. It is the user's, and may not let itself be written."""
+    """Write the traceback of an exception from these frames on. Formatting it may raise."""
     try:
         text = "".join(traceback.format_exception(type(error), error, frames))
     except BaseException:

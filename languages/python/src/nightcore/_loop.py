@@ -6,10 +6,11 @@ import asyncio
 from typing import Any
 
 from . import _nightcore
-from ._answer import Answer, encode_returned
+from ._answer import Answer
 from ._current import current
 from ._errors import InvalidState
 from ._life import finish_tasks, start_in_loop, stop_in_loop
+from ._reply import encode_returned
 from ._request import AsyncRequest
 from ._serve import AsyncHandler, fail
 
@@ -96,7 +97,9 @@ class Host:
             del self._worker.calls[tag]
             if call.done():
                 continue
-            call.set_exception(InvalidState("the request has ended: make its calls before its handler returns"))
+            call.set_exception(
+                InvalidState("the request has ended: make its calls before its handler returns")
+            )
         self.calls.clear()
 
     def reply(self, body: bytes, pairs: list[tuple[str, bytes]] | None) -> None:
@@ -113,7 +116,9 @@ class Host:
 class Worker:
     """What comes from the engine, and who waits for it."""
 
-    def __init__(self, loop: asyncio.AbstractEventLoop, raw: _nightcore.Worker, handler: AsyncHandler) -> None:
+    def __init__(
+        self, loop: asyncio.AbstractEventLoop, raw: _nightcore.Worker, handler: AsyncHandler
+    ) -> None:
         self.loop = loop
         self.calls: dict[int, _Call] = {}
         self.last_tag = 0
@@ -125,9 +130,10 @@ class Worker:
         self._expects = not raw.looks
 
     def expect(self) -> None:
-        """See to it that the loop looks once more before it sleeps, after all that it has to run now.
+        """Look for events once more before the loop sleeps, after all that is ready to run now.
 
-        What has come makes handlers send, and what they send is answered soon; to be woken for it would take longer.
+        The events so far make handlers send messages, and the answers come soon. Looking once more
+        is faster than being woken for them.
         """
         if not self._expects:
             self._expects = True
@@ -197,7 +203,7 @@ class Worker:
 
 
 async def serve_in_loop(handlers: dict[str, AsyncHandler], chosen: Any) -> None:
-    """Serve until the engine ends this process. ``chosen`` is the handler that it was started for."""
+    """Serve until the engine ends this process. ``chosen`` is the handler of its function."""
     # A process that is connected gets requests.
     await start_in_loop(chosen)
     try:

@@ -3,22 +3,29 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
+from typing import cast
 
 Pairs = Mapping[str, str | bytes] | Iterable[tuple[str, str | bytes]]
-"""Metadata as they are given: a mapping, or pairs where a name may come more than once."""
+"""Metadata as a program gives them: a mapping, or pairs, where a name may come more than once."""
 
 
 def encode(pairs: Pairs | None) -> list[tuple[str, bytes]] | None:
-    """Pairs for the library."""
+    """Encode pairs for the library."""
     if not pairs:
         return None
     if isinstance(pairs, Metadata):
         return list(pairs.raw)
-    items = pairs.items() if isinstance(pairs, Mapping) else pairs
+    given = pairs.items() if isinstance(pairs, Mapping) else pairs
+    items = cast("Iterable[tuple[str, str | bytes]]", given)
     try:
-        return [(name.lower(), value if isinstance(value, bytes) else _bytes(value)) for name, value in items]
+        return [
+            (name.lower(), value if isinstance(value, bytes) else _bytes(value))
+            for name, value in items
+        ]
     except AttributeError:
-        raise TypeError("metadata are names, which are str, with values, which are str or bytes") from None
+        raise TypeError(
+            "metadata are names, which are str, with values, which are str or bytes"
+        ) from None
 
 
 def _bytes(value: str) -> bytes:
@@ -26,24 +33,24 @@ def _bytes(value: str) -> bytes:
 
 
 class Metadata(Mapping[str, str]):
-    """Ordered pairs of a name and a value, a mapping from each name to its first value.
+    """Ordered pairs of names and values, and a mapping from each name to its first value.
 
-    Names are in lower case; looking one up does not ask for that. Values are text; bytes that are not UTF-8 are kept as
-    surrogates, as file names are. Of a request over HTTP there are ``:method``, ``:prefix``, ``:path``, ``:query`` and
-    its headers.
+    Names are in lower case; a lookup ignores case. Values are text. Bytes that are not UTF-8
+    become surrogates, as in file names. The metadata of an HTTP request are ``:method``,
+    ``:prefix``, ``:path``, ``:query`` and its headers.
     """
 
     __slots__ = ("raw",)
 
     raw: list[tuple[str, bytes]]
-    """The pairs as they came."""
+    """The pairs in their order, with values as bytes."""
 
     def __init__(self, pairs: Pairs | None = None) -> None:
         self.raw = encode(pairs) or []
 
     @classmethod
-    def of_raw(cls, raw: list[tuple[str, bytes]]) -> Metadata:
-        """Of pairs as the library gives them."""
+    def _of_raw(cls, raw: list[tuple[str, bytes]]) -> Metadata:
+        """Wrap pairs of the library without a copy."""
         made = cls.__new__(cls)
         made.raw = raw
         return made
@@ -62,12 +69,12 @@ class Metadata(Mapping[str, str]):
         return len(dict(self.raw))
 
     def getlist(self, name: str) -> list[str]:
-        """All values of a name, in their order."""
+        """Return all values of a name, in their order."""
         name = name.lower()
         return [_text(value) for own, value in self.raw if own == name]
 
     def pairs(self) -> list[tuple[str, str]]:
-        """All pairs, in their order."""
+        """Return all pairs, in their order."""
         return [(name, _text(value)) for name, value in self.raw]
 
     def __repr__(self) -> str:

@@ -7,38 +7,42 @@ import atexit
 from typing import Any
 
 from . import _nightcore
-from ._answer import Answer
+from ._answer import Answer, named
 from ._errors import InvalidState
 from ._metadata import Pairs, encode
-from ._request import encode_call
+from ._reply import Body, encode_call
 
 atexit.register(_nightcore.end_process_calls)
 
 
 def call(
     name: str,
-    body: bytes | bytearray | memoryview | str = b"",
+    body: Body = b"",
     *,
     json: Any = None,
     timeout: float | None = None,
     metadata: Pairs | None = None,
 ) -> Answer:
-    """Call a function outside of any request, from any thread of a process that serves, and wait for its answer::
+    """Call a function outside of any request, from any thread, and wait for its answer::
 
         threading.Thread(target=lambda: nightcore.call("SendMail", receipt)).start()
 
-    The call has no request above it: the end of a request does not cancel it, and its deadline is the function's own
-    timeout, or ``timeout`` seconds. Raises an :class:`Error` if there is no answer; ``InvalidState`` if this process
-    does not serve yet. In an event loop await :func:`call_async`.
+    The call belongs to no request, so the end of a request does not cancel it. Its deadline is the
+    timeout of the called function, or ``timeout`` seconds if that is less. Raises an
+    :class:`Error` if the call fails, and ``InvalidState`` if this process does not serve yet. In
+    an event loop await :func:`call_async` instead.
     """
     if _runs_in_loop():
-        raise InvalidState("this call would stop the event loop: await nightcore.call_async instead")
-    return _nightcore.process_call(name, encode_call(body, json), timeout, encode(metadata))
+        raise InvalidState(
+            "this call would stop the event loop: await nightcore.call_async instead"
+        )
+    sent = encode_call(body, json)
+    return named(_nightcore.process_call(name, sent, timeout, encode(metadata)), name)
 
 
 async def call_async(
     name: str,
-    body: bytes | bytearray | memoryview | str = b"",
+    body: Body = b"",
     *,
     json: Any = None,
     timeout: float | None = None,
@@ -65,9 +69,11 @@ async def call_async(
         except RuntimeError:
             return  # The loop is closed, so nobody waits.
 
-    number = _nightcore.start_process_call(name, encode_call(body, json), timeout, encode(metadata), done)
+    number = _nightcore.start_process_call(
+        name, encode_call(body, json), timeout, encode(metadata), done
+    )
     try:
-        return await ended
+        return named(await ended, name)
     except asyncio.CancelledError:
         _nightcore.cancel_process_call(number)
         raise

@@ -3,18 +3,21 @@
 from __future__ import annotations
 
 import json as _json
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any, Generic, Protocol, TypeVar
 
-from ._answer import Answer, encode_body, encode_json
+from ._answer import Answer, named
 from ._log import write
 from ._metadata import Metadata, Pairs, encode
+from ._reply import Body, encode_call
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable
 
+    _Encoded = list[tuple[str, bytes]] | None
+
 
 class _Input(Protocol):
-    """What the library, or a test, says of a request."""
+    """The library's side of a request, or a test's."""
 
     @property
     def body(self) -> bytes: ...
@@ -31,27 +34,32 @@ class _Input(Protocol):
 
 
 class Host(_Input, Protocol):
-    """Who runs a plain function."""
+    """Makes the calls of a plain function."""
 
-    def call(self, name: str, body: bytes, timeout: float | None, pairs: list[tuple[str, bytes]] | None) -> Answer: ...
+    def call(self, name: str, body: bytes, timeout: float | None, pairs: _Encoded) -> Answer: ...
     def start(
-        self, tag: int, name: str, body: bytes, timeout: float | None, pairs: list[tuple[str, bytes]] | None
+        self, tag: int, name: str, body: bytes, timeout: float | None, pairs: _Encoded
     ) -> None: ...
     def next_answer(self) -> tuple[int, bool, Any]: ...
 
 
 class AsyncHost(_Input, Protocol):
-    """Who runs a coroutine."""
+    """Makes the calls of a coroutine."""
 
     def call(
-        self, name: str, body: bytes, timeout: float | None, pairs: list[tuple[str, bytes]] | None
+        self, name: str, body: bytes, timeout: float | None, pairs: _Encoded
     ) -> Awaitable[Answer]: ...
 
 
-class _Base:
+_H = TypeVar("_H", bound=_Input)
+
+
+class BaseRequest(Generic[_H]):
+    """What requests of both kinds have."""
+
     __slots__ = ("_host", "_metadata")
 
-    _host: _Input
+    _host: _H
     _metadata: Metadata | None
 
     @property
@@ -60,65 +68,67 @@ class _Base:
         return self._host.body
 
     def json(self) -> Any:
-        """The body, decoded."""
+        """Decode the body as JSON. Raises ``ValueError`` if it is not JSON."""
         return _json.loads(self._host.body)
 
     def text(self) -> str:
-        """The body as text, which must be UTF-8."""
+        """Decode the body as UTF-8. Raises ``UnicodeDecodeError`` if it is not UTF-8."""
         return self._host.body.decode()
 
     @property
     def function(self) -> str:
-        """The name that was called."""
+        """The name of the called function."""
         return self._host.function
 
     @property
     def caller(self) -> str | None:
-        """The function that made the call; ``None`` if it came from outside, by the gateway."""
+        """The name of the calling function; ``None`` if a client called by the gateway."""
         return self._host.caller
 
     @property
     def id(self) -> str:
-        """The id of the call, 16 hexadecimal digits, which all calls below it have as well.
+        """The call id: 16 hexadecimal digits. All calls below this one have the same id.
 
-        Its client has it in the header ``X-Nightcore-Call``.
+        The client gets it in the header ``X-Nightcore-Call``.
         """
         return self._host.id
 
     def log(self, text: str) -> None:
-        """Write to standard error, from where it comes to the function's log, each line with the id of the call."""
+        """Write text to the function's log, by standard error. Each line has the call id."""
         write(self._host.id, text)
 
     @property
     def metadata(self) -> Metadata:
-        """What came beside the body; of a request over HTTP its method, path, query and headers."""
+        """The metadata. A request over HTTP has its method, path, query and headers here."""
         if self._metadata is None:
-            self._metadata = Metadata.of_raw(self._host.metadata())
+            self._metadata = Metadata._of_raw(self._host.metadata())
         return self._metadata
 
     @property
     def time_left(self) -> float | None:
-        """Seconds until the deadline; ``None`` if there is none."""
+        """Seconds until the deadline; ``None`` if there is no deadline."""
         return self._host.time_left()
 
     @property
     def cancelled(self) -> bool:
-        """Whether nobody waits for the answer any more: the caller has left, or the deadline has passed."""
+        """Whether the request is cancelled: its caller has left, or its deadline has passed."""
         return self._host.cancelled()
 
     @property
     def cancel_reason(self) -> str | None:
-        """Why nobody waits any more: ``"DEADLINE_EXCEEDED"`` if the deadline has passed, ``"CANCELLED"`` if the caller
-        has left; ``None`` if somebody waits."""
+        """Why the request is cancelled: ``"DEADLINE_EXCEEDED"`` if its deadline has passed,
+        ``"CANCELLED"`` if its caller has left; ``None`` if it is not cancelled."""
         return self._host.cancel_reason()
 
 
-class Request(_Base):
-    """A call that a plain function runs, on a thread of its own. Its calls are made on that thread."""
+class Request(BaseRequest[Host]):
+    """A request that a plain function handles, on a thread of its own.
+
+    Only that thread may make calls.
+    """
 
     __slots__ = ("_pending",)
 
-    _host: Host
     _pending: dict[int, Pending]
 
     def __init__(self, host: Host) -> None:
@@ -129,7 +139,7 @@ class Request(_Base):
     def call(
         self,
         name: str,
-        body: bytes | bytearray | memoryview | str = b"",
+        body: Body = b"",
         *,
         json: Any = None,
         timeout: float | None = None,
@@ -137,73 +147,76 @@ class Request(_Base):
     ) -> Answer:
         """Call a function and wait for its answer.
 
-        The body is ``body``, or ``json`` encoded. ``timeout`` is in seconds; the request's own deadline holds in any
-        case. Other threads of this process go on meanwhile. Raises an :class:`Error` if there is no answer.
+        The body is ``body``, or ``json`` as JSON. ``timeout`` is in seconds and can only shorten
+        the deadline of the request. Other threads of this process run while this one waits.
+        Raises an :class:`Error` if the call fails.
         """
         sent = body if type(body) is bytes and json is None else encode_call(body, json)
-        return self._host.call(name, sent, timeout, encode(metadata))
+        return named(self._host.call(name, sent, timeout, encode(metadata)), name)
 
     def start(
         self,
         name: str,
-        body: bytes | bytearray | memoryview | str = b"",
+        body: Body = b"",
         *,
         json: Any = None,
         timeout: float | None = None,
         metadata: Pairs | None = None,
     ) -> Pending:
-        """Call a function without waiting, so that several calls run at once; takes what :meth:`call` takes.
+        """Start a call without waiting, so that several calls run at once.
 
-        Calls still under way when the handler returns are cancelled.
+        Takes the arguments of :meth:`call`. Calls that are still running when the handler returns
+        are cancelled.
         """
         tag = len(self._pending)
         self._host.start(tag, name, encode_call(body, json), timeout, encode(metadata))
-        self._pending[tag] = pending = Pending(self)
+        self._pending[tag] = pending = Pending(self, name)
         return pending
 
     def _wait(self, pending: Pending) -> None:
         while not pending.done:
             tag, answered, what = self._host.next_answer()
-            self._pending[tag].end(answered, what)
+            self._pending[tag]._end(answered, what)
 
 
 class Pending:
-    """A call under way, of :meth:`Request.start`."""
+    """A running call. :meth:`Request.start` starts it."""
 
-    __slots__ = ("_answer", "_error", "_request", "done")
+    __slots__ = ("_answer", "_error", "_name", "_request")
 
-    done: bool
-    """Whether it is known how it has ended."""
-
-    def __init__(self, request: Request) -> None:
+    def __init__(self, request: Request, name: str) -> None:
         self._request = request
+        self._name = name
         self._answer: Answer | None = None
         self._error: BaseException | None = None
-        self.done = False
+
+    @property
+    def done(self) -> bool:
+        """Whether :meth:`result` returns or raises without waiting."""
+        return self._answer is not None or self._error is not None
 
     def result(self) -> Answer:
-        """Wait for the answer, on the thread of the handler. Raises an :class:`Error` if there is none."""
+        """Wait for the answer, on the thread of the handler.
+
+        Raises an :class:`Error` if the call failed.
+        """
         self._request._wait(self)
         if self._error is not None:
             raise self._error
         assert self._answer is not None
         return self._answer
 
-    def end(self, answered: bool, what: Any) -> None:
-        """Take how it has ended."""
-        self.done = True
+    def _end(self, answered: bool, what: Any) -> None:
         if answered:
-            self._answer = what
+            self._answer = named(what, self._name)
         else:
             self._error = what
 
 
-class AsyncRequest(_Base):
-    """A call that a coroutine runs, in the event loop."""
+class AsyncRequest(BaseRequest[AsyncHost]):
+    """A request that a coroutine handles, in the event loop."""
 
     __slots__ = ()
-
-    _host: AsyncHost
 
     def __init__(self, host: AsyncHost) -> None:
         self._host = host
@@ -212,7 +225,7 @@ class AsyncRequest(_Base):
     async def call(
         self,
         name: str,
-        body: bytes | bytearray | memoryview | str = b"",
+        body: Body = b"",
         *,
         json: Any = None,
         timeout: float | None = None,
@@ -220,18 +233,9 @@ class AsyncRequest(_Base):
     ) -> Answer:
         """Call a function and wait for its answer.
 
-        The body is ``body``, or ``json`` encoded. ``timeout`` is in seconds; the request's own deadline holds in any
-        case. A call whose task is cancelled is cancelled, with all that it has called. Raises an :class:`Error` if
-        there is no answer.
+        The body is ``body``, or ``json`` as JSON. ``timeout`` is in seconds and can only shorten
+        the deadline of the request. If the task of the call is cancelled, so is the call, with all
+        calls below it. Raises an :class:`Error` if the call fails.
         """
         sent = body if type(body) is bytes and json is None else encode_call(body, json)
-        return await self._host.call(name, sent, timeout, encode(metadata))
-
-
-def encode_call(body: bytes | bytearray | memoryview | str, json: Any) -> bytes:
-    """The body of a call."""
-    if json is None:
-        return encode_body(body)
-    if body:
-        raise TypeError("a call has a body or json, not both")
-    return encode_json(json)
+        return named(await self._host.call(name, sent, timeout, encode(metadata)), name)

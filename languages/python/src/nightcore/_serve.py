@@ -8,15 +8,16 @@ import re
 import sys
 import threading
 from collections.abc import Awaitable, Callable
-from typing import Any, TypeVar, overload
+from typing import Any, TypeVar, cast, overload
 
 from . import _nightcore
-from ._answer import Returned, encode_returned
 from ._current import current
 from ._errors import Error, to_library
 from ._facts import FUNCTION_VARIABLE, NAME_PATTERN
+from ._http_errors import HttpError
 from ._life import start_plain, stop_plain
 from ._log import write_error
+from ._reply import Returned, encode_returned, reply_of_error
 from ._request import AsyncRequest, Request
 
 Handler = Callable[[Request], Returned]
@@ -40,14 +41,18 @@ def function(handler: Any = None, /) -> Any:
         @nightcore.function("Bar")
         async def bar(req: nightcore.AsyncRequest) -> bytes: ...
 
-    A plain function runs on a thread for each request, a coroutine in one event loop. It returns bytes, text, ``None``,
-    the answer to a call of its own, or a :class:`Response`. An :class:`Error` fails the call with its message; of any
-    other exception the text and the traceback go to standard error, and callers are told where to look.
+    A plain function runs on a thread for each request, a coroutine function in one event loop. It
+    returns bytes, text, ``None``, a dict or a list, which is sent as JSON, the answer to a call of
+    its own, or a :class:`Reply`. An :class:`HttpError` ends the request with a reply, an
+    :class:`Error` fails the call with its message. The text of any other exception goes to the
+    log with the traceback, and callers get the call id by which to find it.
     """
     if callable(handler):
         name = getattr(handler, "__name__", None)
         if name is None:
-            raise TypeError('a handler without a name of its own needs one: nightcore.function("Name")(handler)')
+            raise TypeError(
+                'a handler without a name of its own needs one: nightcore.function("Name")(handler)'
+            )
         register(name, handler)
         return handler
 
@@ -63,7 +68,9 @@ def register(name: str, handler: Any) -> None:
     if not re.fullmatch(NAME_PATTERN, name):
         raise ValueError(f"{name!r} cannot name a function: a name matches {NAME_PATTERN}")
     if not callable(handler):
-        raise TypeError(f"the handler of {name!r} cannot be called: it is a {type(handler).__name__}")
+        raise TypeError(
+            f"the handler of {name!r} cannot be called: it is a {type(handler).__name__}"
+        )
     if name in _handlers:
         raise ValueError(f"{name!r} has a handler already")
     if _serving:
@@ -73,16 +80,18 @@ def register(name: str, handler: Any) -> None:
 
 def is_async(handler: Any) -> bool:
     """Whether a handler is a coroutine function, or an object whose ``__call__`` is one."""
-    return inspect.iscoroutinefunction(handler) or inspect.iscoroutinefunction(type(handler).__call__)
+    return inspect.iscoroutinefunction(handler) or inspect.iscoroutinefunction(
+        type(handler).__call__
+    )
 
 
 def serve(handler: Any = None) -> None:
     """Run the function that Nightcore started this process for, until the engine ends it.
 
-    ``handler``, such as :func:`asgi` or :func:`wsgi` give, is that of the function, whatever its name. Call it from the
-    main thread, once, when all handlers are registered and the program is ready: requests come from then on, or once
-    what :func:`on_start` has registered is done. If the process was started wrongly, such as not by Nightcore, it says
-    why and exits with 2.
+    ``handler``, such as :func:`asgi` or :func:`wsgi` make, handles the function whatever its name.
+    Call ``serve`` once, from the main thread, when all handlers are registered and the program is
+    ready: requests come from then on, after the functions of :func:`on_start`. If Nightcore did
+    not start this process, ``serve`` prints why it cannot serve and exits with 2.
     """
     global _serving
     if _serving:
@@ -142,8 +151,8 @@ def _serve_threads() -> None:
 
 def run_plain(handler: Handler, host: Any) -> None:
     """Run a plain function and answer."""
-    # To Python the library's threads are daemons, and so would be the threads that a handler begins: their work would
-    # be cut at the end of the process.
+    # Python takes the library's threads for daemons, and threads that a handler starts inherit
+    # that. The end of the process would cut off their work.
     threading.current_thread()._daemonic = False  # type: ignore[attr-defined]
     request = Request(host)
     token = current.set(request)
@@ -157,10 +166,17 @@ def run_plain(handler: Handler, host: Any) -> None:
 
 
 def fail(host: Any, error: BaseException) -> None:
-    """Answer with the error that a handler has let pass."""
-    # Looked at by its type: other ways ask the error itself.
+    """Answer with the exception that a handler has raised."""
+    # Its type is asked, since the error itself may have a property ``__class__`` that raises.
+    if issubclass(type(error), HttpError):
+        try:
+            host.reply(*encode_returned(reply_of_error(cast("HttpError", error))))
+            return
+        except BaseException as failed:
+            # The body or the metadata of the error cannot be sent.
+            error = failed
     if not issubclass(type(error), Error):
-        # Without the frames of this module.
+        # The first frame is of this module.
         write_error(host.id, error, error.__traceback__.tb_next if error.__traceback__ else None)
     told = to_library(error)
     if isinstance(told, str):

@@ -9,27 +9,30 @@ from types import TracebackType
 from typing import Any
 from urllib.parse import unquote_to_bytes
 
-from ._answer import Response
 from ._http import refusal
 from ._log import write_error
+from ._reply import Reply
 from ._request import Request
 
 _ExcInfo = tuple[type[BaseException], BaseException, TracebackType] | tuple[None, None, None] | None
 App = Callable[[dict[str, Any], Callable[..., Any]], Iterable[bytes]]
 
 
-def wsgi(app: App) -> Callable[[Request], Response]:
-    """Make a handler of a WSGI app, such as of Flask or Django::
+def wsgi(app: App) -> Callable[[Request], Reply]:
+    """Make a handler of a WSGI app, for example a Flask or Django app::
 
         nightcore.serve(nightcore.wsgi(app))
 
-    What leads to the function, ``/function/NAME`` or its route, is ``SCRIPT_NAME``. The request is
-    ``environ["nightcore.request"]``, or :func:`current_request`. Responses are collected and sent whole, up to the
-    limit for bodies. A path that is malformed is answered with 400. The client's address is not known.
+    ``SCRIPT_NAME`` is the path that leads to the function: its route, or ``/function/NAME``. The
+    app finds the request by :func:`current_request`, or as ``environ["nightcore.request"]``. A
+    response is sent as a whole when it is complete, and is limited by ``max_body``. A malformed
+    path is answered with 400. The client's address is unknown.
     """
 
-    def handle(request: Request) -> Response:
-        if (refused := refusal(request.metadata.get(":path", "").encode(errors="surrogateescape"))) is not None:
+    def handle(request: Request) -> Reply:
+        if (
+            refused := refusal(request.metadata.get(":path", "").encode(errors="surrogateescape"))
+        ) is not None:
             return refused
         exchange = _Exchange(request)
         try:
@@ -44,7 +47,9 @@ def wsgi(app: App) -> Callable[[Request], Response]:
             if exchange.written:
                 raise
             write_error(request.id, error, error.__traceback__)
-            return Response("Internal Server Error", 500, {"content-type": "text/plain; charset=utf-8"})
+            return Reply(
+                "Internal Server Error", 500, {"content-type": "text/plain; charset=utf-8"}
+            )
         return exchange.response()
 
     handle.__name__ = getattr(app, "__name__", type(app).__name__)
@@ -70,7 +75,9 @@ class _Exchange:
                 # Names with underscores cannot be told from others here, and would pass for them.
                 variable = "HTTP_" + name.upper().replace("-", "_")
                 joint = "; " if name == "cookie" else ","
-                variables[variable] = f"{variables[variable]}{joint}{text}" if variable in variables else text
+                variables[variable] = (
+                    f"{variables[variable]}{joint}{text}" if variable in variables else text
+                )
         host, _, port = variables.get("HTTP_HOST", "localhost").rpartition(":")
         if not (port.isascii() and port.isdigit()):
             host, port = variables.get("HTTP_HOST", "localhost"), "80"
@@ -118,10 +125,10 @@ class _Exchange:
         if chunk:
             self.written.append(chunk)
 
-    def response(self) -> Response:
+    def response(self) -> Reply:
         if self._status is None:
             raise AssertionError("the app has not called start_response")
-        return Response(b"".join(self.written), self._status, self._pairs)
+        return Reply(b"".join(self.written), self._status, self._pairs)
 
 
 def _path(raw: bytes) -> str:

@@ -1,4 +1,4 @@
-"""Calling handlers without an engine, for their tests.
+"""Tests of handlers and of apps, without an engine.
 
 ::
 
@@ -14,26 +14,30 @@ from __future__ import annotations
 
 import asyncio
 import inspect
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Protocol, TypeVar, overload
 
-from ._answer import Answer, Returned, encode_body, encode_returned
-from ._current import current
+from . import _current
+from ._answer import Answer
 from ._errors import Error, FunctionFailed, NotFound
+from ._http_errors import HttpError
 from ._log import NO_CALL
 from ._metadata import Metadata, Pairs, encode
+from ._reply import Body, Returned, encode_body, encode_returned, reply_of_error
 from ._request import AsyncRequest, Request
 from ._serve import AsyncHandler, Handler, is_async
 
-__all__ = ["Call", "FakeRequest", "run", "run_async"]
+__all__ = ["Call", "Calls", "SetRequest", "run", "run_async", "set_request"]
 
 
 @dataclass(frozen=True)
 class Call:
-    """A call that the handler makes of another function."""
+    """A call that a handler under test makes."""
 
     function: str
+    """The name of the called function."""
     body: bytes
     metadata: Metadata
     timeout: float | None
@@ -41,76 +45,79 @@ class Call:
 
 
 Calls = Callable[[Call], Returned | Awaitable[Returned]]
+"""Answers the calls of a handler or an app under test.
+
+It returns what a handler may return. An :class:`Error` that it raises fails the call. It may be a
+coroutine function if the handler is one.
+"""
+
+_Encoded = list[tuple[str, bytes]] | None
 
 
 @dataclass
-class FakeRequest:
-    """What a test says of a request."""
+class _Fake:
+    """The side of a request that is the library's otherwise."""
 
-    body: bytes = b""
-    function: str = "Test"
-    caller: str | None = None
-    pairs: Pairs | None = None
-    left: float | None = None
-    """Seconds until the deadline, which does not pass."""
-    is_cancelled: bool = False
-    on_call: Calls | None = None
+    body: bytes
+    function: str
+    caller: str | None
+    pairs: Pairs | None
+    left: float | None
+    is_cancelled: bool
+    on_call: Calls | None
     id: str = NO_CALL
-    """The id of the call."""
-    _ended: dict[int, tuple[bool, Any]] = field(default_factory=dict)
+    ended: dict[int, tuple[bool, Any]] = field(default_factory=dict[int, tuple[bool, Any]])
 
     def metadata(self) -> list[tuple[str, bytes]]:
-        """As the library gives them."""
         return encode(self.pairs) or []
 
     def time_left(self) -> float | None:
-        """Until the deadline."""
         return self.left
 
     def cancelled(self) -> bool:
-        """Whether nobody waits."""
         return self.is_cancelled
 
     def cancel_reason(self) -> str | None:
-        """Why nobody waits: in a test, the caller has left."""
         return "CANCELLED" if self.is_cancelled else None
 
-    def _answer(self, name: str, body: bytes, timeout: float | None, pairs: list[tuple[str, bytes]] | None) -> Any:
+    def answer(self, name: str, body: bytes, timeout: float | None, pairs: _Encoded) -> Any:
         if self.on_call is None:
             raise NotFound(f'there is no function "{name}"', function=name)
         try:
-            return self.on_call(Call(name, body, Metadata.of_raw(pairs or []), timeout))
-        except Error:
+            return self.on_call(Call(name, body, Metadata._of_raw(pairs or []), timeout))
+        except (Error, HttpError):
             raise
         except Exception as error:
             raise FunctionFailed(str(error), function=name) from error
 
 
-class _Plain(FakeRequest):
-    def call(self, name: str, body: bytes, timeout: float | None, pairs: list[tuple[str, bytes]] | None) -> Answer:
-        return _made(self._answer(name, body, timeout, pairs))
+class _Plain(_Fake):
+    def call(self, name: str, body: bytes, timeout: float | None, pairs: _Encoded) -> Answer:
+        try:
+            return _made(self.answer(name, body, timeout, pairs))
+        except HttpError as error:
+            return _made(reply_of_error(error))
 
     def start(
-        self, tag: int, name: str, body: bytes, timeout: float | None, pairs: list[tuple[str, bytes]] | None
+        self, tag: int, name: str, body: bytes, timeout: float | None, pairs: _Encoded
     ) -> None:
         try:
-            self._ended[tag] = True, self.call(name, body, timeout, pairs)
+            self.ended[tag] = True, self.call(name, body, timeout, pairs)
         except Error as error:
-            self._ended[tag] = False, error
+            self.ended[tag] = False, error
 
     def next_answer(self) -> tuple[int, bool, Any]:
-        tag = next(iter(self._ended))
-        return (tag, *self._ended.pop(tag))
+        tag = next(iter(self.ended))
+        return (tag, *self.ended.pop(tag))
 
 
-class _Async(FakeRequest):
-    async def call(
-        self, name: str, body: bytes, timeout: float | None, pairs: list[tuple[str, bytes]] | None
-    ) -> Answer:
-        returned = self._answer(name, body, timeout, pairs)
-        if inspect.isawaitable(returned):
-            returned = await returned
-        return _made(returned)
+class _Async(_Fake):
+    async def call(self, name: str, body: bytes, timeout: float | None, pairs: _Encoded) -> Answer:
+        try:
+            returned = self.answer(name, body, timeout, pairs)
+            return _made(await returned if inspect.isawaitable(returned) else returned)
+        except HttpError as error:
+            return _made(reply_of_error(error))
 
 
 def _made(returned: Any) -> Answer:
@@ -123,7 +130,7 @@ def _made(returned: Any) -> Answer:
 
 def run(
     handler: Handler | AsyncHandler,
-    body: bytes | str = b"",
+    body: Body = b"",
     *,
     call: Calls | None = None,
     function: str = "Test",
@@ -132,25 +139,28 @@ def run(
     time_left: float | None = None,
     cancelled: bool = False,
 ) -> Answer:
-    """Call a handler, a plain function or a coroutine, and return its answer.
+    """Run a handler, a plain function or a coroutine function, and return its answer.
 
-    ``call`` answers its calls: what it returns is the answer, an :class:`Error` it raises is the callee's. Without it
-    there are no functions. An exception of the handler is the test's.
+    ``call`` answers the calls of the handler; without it each of them fails with
+    :class:`NotFound`. ``time_left`` is in seconds and does not decrease. An exception of the
+    handler is raised, except :class:`HttpError`, which is an answer.
     """
     told = (encode_body(body), function, caller, metadata, time_left, cancelled, call)
     if is_async(handler):
         return asyncio.run(_run_async(handler, _Async(*told)))
     request = Request(_Plain(*told))
-    token = current.set(request)
+    token = _current.current.set(request)
     try:
         return _made(handler(request))  # type: ignore[arg-type]
+    except HttpError as error:
+        return _made(reply_of_error(error))
     finally:
-        current.reset(token)
+        _current.current.reset(token)
 
 
 async def run_async(
     handler: AsyncHandler,
-    body: bytes | str = b"",
+    body: Body = b"",
     *,
     call: Calls | None = None,
     function: str = "Test",
@@ -159,15 +169,75 @@ async def run_async(
     time_left: float | None = None,
     cancelled: bool = False,
 ) -> Answer:
-    """As :func:`run`, for a test that is a coroutine itself; ``call`` may be one, too."""
+    """Run a coroutine function as :func:`run` does, in a test that is a coroutine itself."""
     told = (encode_body(body), function, caller, metadata, time_left, cancelled, call)
     return await _run_async(handler, _Async(*told))
 
 
 async def _run_async(handler: Any, fake: _Async) -> Answer:
     request = AsyncRequest(fake)
-    token = current.set(request)
+    token = _current.current.set(request)
     try:
         return _made(await handler(request))
+    except HttpError as error:
+        return _made(reply_of_error(error))
     finally:
-        current.reset(token)
+        _current.current.reset(token)
+
+
+_R = TypeVar("_R", Request, AsyncRequest)
+
+
+class SetRequest(Protocol):
+    """The fixture ``nightcore_request``: it takes the arguments of :func:`set_request`."""
+
+    @overload
+    def __call__(
+        self,
+        *,
+        call: Calls | None = None,
+        function: str = "Test",
+        caller: str | None = None,
+        metadata: Pairs | None = None,
+        time_left: float | None = None,
+    ) -> AsyncRequest: ...
+    @overload
+    def __call__(
+        self,
+        kind: type[_R],
+        *,
+        call: Calls | None = None,
+        function: str = "Test",
+        caller: str | None = None,
+        metadata: Pairs | None = None,
+        time_left: float | None = None,
+    ) -> _R: ...
+
+
+@contextmanager
+def set_request(
+    kind: type[Request | AsyncRequest] = AsyncRequest,
+    *,
+    call: Calls | None = None,
+    function: str = "Test",
+    caller: str | None = None,
+    metadata: Pairs | None = None,
+    time_left: float | None = None,
+) -> Iterator[Any]:
+    """Make :func:`nightcore.current_request` find a request until the end of the block::
+
+        with testing.set_request(call=call):
+            response = TestClient(app).get("/hello/Ada")
+
+    All threads find it, so that an app under test does in whatever thread its test client runs it.
+    ``kind`` is :class:`AsyncRequest`, as ASGI apps have it, or :class:`Request`, as WSGI apps have
+    it. The other arguments are those of :func:`run`. With pytest the fixture ``nightcore_request``
+    does the same until the end of the test.
+    """
+    told = (b"", function, caller, metadata, time_left, False, call)
+    before = _current.under_test
+    _current.under_test = Request(_Plain(*told)) if kind is Request else AsyncRequest(_Async(*told))
+    try:
+        yield _current.under_test
+    finally:
+        _current.under_test = before

@@ -36,7 +36,9 @@ async def handle(req: AsyncRequest) -> Any:
             await asyncio.sleep(int(req.body) / 1000)
             return "slept"
         case "call":
-            return bytes(await req.call(text(req, "target"), req.body, metadata=to(text(req, "to"))))
+            return bytes(
+                await req.call(text(req, "target"), req.body, metadata=to(text(req, "to")))
+            )
         case "catch":
             return await catch(req)
         case "mistake":
@@ -48,14 +50,18 @@ async def handle(req: AsyncRequest) -> Any:
         case "metadata":
             pairs = own(req.metadata)
             lines = b"".join(b"%s=%s\n" % (name.encode(), value) for name, value in pairs)
-            return nightcore.Response(lines, metadata=pairs)
+            return nightcore.Reply(lines, metadata=pairs)
         case "relay_metadata":
-            answer = await req.call(text(req, "target"), metadata=to("metadata") + own(req.metadata))
-            return nightcore.Response(answer, metadata=own(answer.metadata))
+            answer = await req.call(
+                text(req, "target"), metadata=to("metadata") + own(req.metadata)
+            )
+            return nightcore.Reply(answer, metadata=own(answer.metadata))
         case "status":
-            return nightcore.Response(req.body, status=int(req.body))
+            return nightcore.Reply(req.body, status=int(req.body))
         case "relay_status":
-            return str((await req.call(text(req, "target"), req.body, metadata=to("status"))).status)
+            return str(
+                (await req.call(text(req, "target"), req.body, metadata=to("status"))).status
+            )
         case "origin":
             return "external" if req.caller is None else f"internal {req.caller}"
         case "function":
@@ -79,7 +85,12 @@ async def handle(req: AsyncRequest) -> Any:
                 print(f"noticed {req.text()} at {at}")
         case "later":
             ms = req.metadata.get("timeout-ms")
-            asked = (text(req, "target"), req.body, to(text(req, "to")), int(ms) / 1000 if ms else None)
+            asked = (
+                text(req, "target"),
+                req.body,
+                to(text(req, "to")),
+                int(ms) / 1000 if ms else None,
+            )
             begun.add(task := asyncio.create_task(later(*asked)))
             task.add_done_callback(begun.discard)
             return "begun"
@@ -101,7 +112,9 @@ begun: set[asyncio.Task[None]] = set()
 
 async def later(target: str, body: bytes, metadata: Any, timeout: float | None) -> None:
     try:
-        ended = (await nightcore.call_async(target, body, metadata=metadata, timeout=timeout)).text()
+        ended = (
+            await nightcore.call_async(target, body, metadata=metadata, timeout=timeout)
+        ).text()
     except nightcore.Error as error:
         ended = error.status
     print(f"later {body.decode()}: {ended}")
@@ -146,9 +159,13 @@ async def mistake(req: AsyncRequest) -> str:
         pairs.append((text(req, "name"), b"v" * int(text(req, "value"))))
     ms = req.metadata.get("timeout-ms")
     body = bytes(int(req.metadata.get("size", "0")))
-    call = {"request": req.call, "process": nightcore.call_async, "ended": before.call}[text(req, "by")]
+    call = {"request": req.call, "process": nightcore.call_async, "ended": before.call}[
+        text(req, "by")
+    ]
     try:
-        await call(text(req, "target"), body, metadata=pairs, timeout=int(ms) / 1000 if ms else None)
+        await call(
+            text(req, "target"), body, metadata=pairs, timeout=int(ms) / 1000 if ms else None
+        )
     except nightcore.Error as error:
         return error.status
     return "OK"
@@ -168,7 +185,9 @@ async def chain(req: AsyncRequest) -> bytes:
     last = text(req, "to")
     case = last if last and not rest else "chain"
     body = b"%s>%s" % (req.body, req.function.encode())
-    return bytes(await req.call(following, body, metadata=[*to(case), ("route", rest), ("to", last)]))
+    return bytes(
+        await req.call(following, body, metadata=[*to(case), ("route", rest), ("to", last)])
+    )
 
 
 async def app(scope: Any, receive: Any, send: Any) -> None:
@@ -180,7 +199,13 @@ async def app(scope: Any, receive: Any, send: Any) -> None:
     parts = [scope["method"], prefix, scope["path"][len(prefix) :], scope["query_string"].decode()]
     value = dict(scope["headers"]).get(b"x-value", b"")
     told = b"\n".join([*(part.encode() for part in parts), value, b"%d" % len(body)])
-    await send({"type": "http.response.start", "status": 200, "headers": [(b"content-type", b"text/plain")]})
+    await send(
+        {
+            "type": "http.response.start",
+            "status": 200,
+            "headers": [(b"content-type", b"text/plain")],
+        }
+    )
     await send({"type": "http.response.body", "body": told})
 
 

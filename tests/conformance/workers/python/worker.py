@@ -1,4 +1,4 @@
-"""The conformance worker in Python, with plain functions. What each case does is said in SPEC.md."""
+"""The conformance worker in Python, with plain functions. SPEC.md describes each case."""
 
 from __future__ import annotations
 
@@ -47,12 +47,12 @@ def handle(req: Request) -> Any:
         case "metadata":
             pairs = own(req.metadata)
             lines = b"".join(b"%s=%s\n" % (name.encode(), value) for name, value in pairs)
-            return nightcore.Response(lines, metadata=pairs)
+            return nightcore.Reply(lines, metadata=pairs)
         case "relay_metadata":
             answer = req.call(text(req, "target"), metadata=to("metadata") + own(req.metadata))
-            return nightcore.Response(answer, metadata=own(answer.metadata))
+            return nightcore.Reply(answer, metadata=own(answer.metadata))
         case "status":
-            return nightcore.Response(req.body, status=int(req.body))
+            return nightcore.Reply(req.body, status=int(req.body))
         case "relay_status":
             return str((req.call(text(req, "target"), req.body, metadata=to("status"))).status)
         case "origin":
@@ -79,7 +79,12 @@ def handle(req: Request) -> Any:
         case "later":
             # It has nothing of the request when that has ended.
             ms = req.metadata.get("timeout-ms")
-            asked = (text(req, "target"), req.body, to(text(req, "to")), int(ms) / 1000 if ms else None)
+            asked = (
+                text(req, "target"),
+                req.body,
+                to(text(req, "to")),
+                int(ms) / 1000 if ms else None,
+            )
             threading.Thread(target=later, args=asked).start()
             return "begun"
         case "print":
@@ -169,7 +174,9 @@ def chain(req: Request) -> bytes:
 
 def app(environ: dict[str, Any], start_response: Any) -> list[bytes]:
     """Tells what a WSGI app is told."""
-    parts = [environ[name] for name in ("REQUEST_METHOD", "SCRIPT_NAME", "PATH_INFO", "QUERY_STRING")]
+    parts = [
+        environ[name] for name in ("REQUEST_METHOD", "SCRIPT_NAME", "PATH_INFO", "QUERY_STRING")
+    ]
     parts += [environ.get("HTTP_X_VALUE", ""), environ["CONTENT_LENGTH"]]
     start_response("200 OK", [("content-type", "text/plain")])
     return ["\n".join(parts).encode("latin-1")]
