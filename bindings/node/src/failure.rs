@@ -13,7 +13,10 @@ pub struct JsCause {
     pub message: String,
 }
 
-/// A failure as JavaScript has it.
+/// What may fail in the runtime.
+pub type Attempt<T> = std::result::Result<T, Failure>;
+
+/// A failure as JavaScript has it. Functions of the addon return it; they do not throw it.
 #[napi(object)]
 pub struct JsFailure {
     pub code: String,
@@ -36,6 +39,11 @@ impl From<Failure> for JsFailure {
             causes: failure.cause.into_iter().map(cause).collect(),
         }
     }
+}
+
+/// The failure of an attempt that gives nothing else to JavaScript.
+pub fn failure_of(attempt: Attempt<()>) -> Option<JsFailure> {
+    attempt.err().map(JsFailure::from)
 }
 
 impl TryFrom<JsFailure> for Failure {

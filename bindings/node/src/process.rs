@@ -1,11 +1,10 @@
 //! Calls that the process makes outside of any request.
 
-use crate::failure::JsFailure;
-use crate::worker::{failed, options};
+use crate::failure::{Attempt, JsFailure};
+use crate::worker::options;
 use napi::JsDeferred;
 use napi::bindgen_prelude::*;
 use napi_derive::napi;
-use nightcore_runtime::protocol::Failure;
 use nightcore_runtime::worker::Answer;
 use nightcore_runtime::worker::caller::{self, StartedCall};
 
@@ -17,8 +16,8 @@ pub struct JsEnded {
     pub body: Option<Buffer>,
 }
 
-impl From<Ended> for JsEnded {
-    fn from(result: Ended) -> JsEnded {
+impl From<Attempt<Answer>> for JsEnded {
+    fn from(result: Attempt<Answer>) -> JsEnded {
         match result {
             Ok(answer) => JsEnded {
                 failure: None,
@@ -30,8 +29,6 @@ impl From<Ended> for JsEnded {
     }
 }
 
-/// How a call ended, as the runtime says it.
-type Ended = std::result::Result<Answer, Failure>;
 /// Makes the value that a promise resolves to, on Node's thread.
 type Resolver = Box<dyn FnOnce(Env) -> Result<JsEnded>>;
 
@@ -44,13 +41,13 @@ pub struct JsStarted<'env> {
     pub ended: Object<'env>,
 }
 
-fn settle(deferred: JsDeferred<JsEnded, Resolver>, result: Ended) {
+fn settle(deferred: JsDeferred<JsEnded, Resolver>, result: Attempt<Answer>) {
     let ended = JsEnded::from(result);
     deferred.resolve(Box::new(move |_| Ok(ended)));
 }
 
-/// Begins a call outside of any request. `timeout` in ms, 0 for none. It keeps the process alive
-/// until it has ended.
+/// Starts a call outside of any request, or returns why it cannot be started. `timeout` is in ms, 0
+/// for none. A started call keeps the process alive until it has ended.
 #[napi]
 pub fn start_process_call<'env>(
     env: &'env Env,
@@ -58,17 +55,20 @@ pub fn start_process_call<'env>(
     body: &[u8],
     timeout: f64,
     encoded: Option<&[u8]>,
-) -> Result<JsStarted<'env>> {
-    let options = options(timeout, encoded)?;
+) -> Result<Either<JsStarted<'env>, JsFailure>> {
+    let options = match options(timeout, encoded) {
+        Ok(options) => options,
+        Err(failure) => return Ok(Either::B(failure.into())),
+    };
     let (deferred, ended) = env.create_deferred()?;
     let spare = deferred.clone();
     let end = Box::new(move |result| settle(deferred, result));
     match caller::start(&name, &[body], &options, end) {
-        Ok(started) => Ok(JsStarted { call: started.number() as f64, ended }),
+        Ok(started) => Ok(Either::A(JsStarted { call: started.number() as f64, ended })),
         Err(failure) => {
             // A promise that is never settled would keep the process alive.
             settle(spare, Err(failure.clone()));
-            Err(failed(failure))
+            Ok(Either::B(failure.into()))
         }
     }
 }

@@ -1,10 +1,10 @@
 //! This process's end of its channel.
 
-use crate::failure::JsFailure;
+use crate::failure::{Attempt, JsFailure, failure_of};
 use crate::watch::{Watch, Watching};
 use napi::bindgen_prelude::*;
 use napi_derive::napi;
-use nightcore_runtime::protocol::{Failure, Metadata, MetadataBuffer, MetadataError};
+use nightcore_runtime::protocol::{Failure, Metadata, MetadataBuffer, Status};
 use nightcore_runtime::worker::{
     Body, CallOptions, Event, EventLoop, HandlerError, LoopRequest, RunningCall,
 };
@@ -35,29 +35,31 @@ pub struct Worker {
     watching: Cell<Option<Watching>>,
 }
 
-pub fn failed(failure: Failure) -> Error {
-    Error::from_reason(format!("{}: {}", failure.status.name(), failure.message))
+/// Why a program cannot serve.
+#[napi(object)]
+pub struct JsNotStarted {
+    /// The code that the program ends with.
+    pub exit_code: u32,
+    pub message: String,
 }
 
-fn ended() -> Error {
-    Error::from_reason(
-        "INVALID_STATE: the request has ended: make its calls before its handler returns",
-    )
+fn ended() -> Failure {
+    let text = "the request has ended: make its calls before its handler returns";
+    Failure::new(Status::InvalidState, text)
 }
 
-/// Metadata that JavaScript has encoded, checked.
-fn metadata(encoded: Option<&[u8]>) -> Result<MetadataBuffer> {
+/// Checks metadata that JavaScript has encoded.
+fn metadata(encoded: Option<&[u8]>) -> Attempt<MetadataBuffer> {
     let mut metadata = MetadataBuffer::new();
     let Some(encoded) = encoded else { return Ok(metadata) };
-    let wrong = |error: MetadataError| failed(error.into());
-    for (name, value) in Metadata::parse(encoded).map_err(wrong)?.iter() {
-        metadata.push(name, value).map_err(wrong)?;
+    for (name, value) in Metadata::parse(encoded)?.iter() {
+        metadata.push(name, value)?;
     }
     Ok(metadata)
 }
 
 /// The options of a call; `timeout` in ms, 0 for none.
-pub fn options(timeout: f64, encoded: Option<&[u8]>) -> Result<CallOptions> {
+pub fn options(timeout: f64, encoded: Option<&[u8]>) -> Attempt<CallOptions> {
     let timeout = (timeout > 0.0).then(|| Duration::from_nanos((timeout * NANOS_PER_MILLI) as u64));
     Ok(CallOptions { timeout, metadata: metadata(encoded)? })
 }
@@ -92,23 +94,26 @@ impl<'env> Events<'env> {
     }
 }
 
+/// Connects to the engine: the worker of this process, or why there is none.
 #[napi]
-impl Worker {
-    /// Connects to the engine.
-    #[napi(constructor)]
-    pub fn new(names: Vec<String>) -> Result<Worker> {
-        let names: Vec<&str> = names.iter().map(String::as_str).collect();
-        let connected = EventLoop::connect(&names);
-        let event_loop = connected
-            .map_err(|error| Error::from_reason(format!("{} {error}", error.exit_code())))?;
-        Ok(Worker {
+pub fn connect(names: Vec<String>) -> Either<Worker, JsNotStarted> {
+    let names: Vec<&str> = names.iter().map(String::as_str).collect();
+    match EventLoop::connect(&names) {
+        Ok(event_loop) => Either::A(Worker {
             event_loop,
             requests: RefCell::default(),
             idle: RefCell::default(),
             watching: Cell::new(None),
-        })
+        }),
+        Err(error) => Either::B(JsNotStarted {
+            exit_code: error.exit_code().into(),
+            message: error.to_string(),
+        }),
     }
+}
 
+#[napi]
+impl Worker {
     /// The function to run.
     #[napi(getter)]
     pub fn function(&self) -> &str {
@@ -143,7 +148,8 @@ impl Worker {
     #[napi]
     pub fn events<'env>(&self, env: &'env Env) -> Result<Array<'env>> {
         let mut events = Events { env, array: env.create_array(0)?, count: 1, shared: Vec::new() };
-        while let Some(event) = self.event_loop.next(Some(Duration::ZERO)).map_err(failed)? {
+        let text = |failure: Failure| Error::from_reason(failure.message);
+        while let Some(event) = self.event_loop.next(Some(Duration::ZERO)).map_err(text)? {
             match event {
                 Event::Request(request) => {
                     events.add(REQUEST)?;
@@ -197,7 +203,7 @@ impl Worker {
         requests.len() as u32 - 1
     }
 
-    fn with<R>(&self, index: u32, work: impl FnOnce(&LoopRequest) -> Result<R>) -> Result<R> {
+    fn with<R>(&self, index: u32, work: impl FnOnce(&LoopRequest) -> Attempt<R>) -> Attempt<R> {
         let requests = self.requests.borrow();
         work(requests.get(index as usize).and_then(Option::as_ref).ok_or_else(ended)?)
     }
@@ -210,7 +216,7 @@ impl Worker {
         }
     }
 
-    /// Begins a call; an event with this tag follows. `timeout` in ms, 0 for none.
+    /// Starts a call; an event with this tag follows. `timeout` in ms, 0 for none.
     #[napi]
     pub fn start(
         &self,
@@ -220,46 +226,50 @@ impl Worker {
         body: &[u8],
         timeout: f64,
         encoded: Option<&[u8]>,
-    ) -> Result<()> {
-        let options = options(timeout, encoded)?;
-        self.with(request, |request| {
-            request.start_call(tag as u64, &name, Body::Parts(&[body]), &options).map_err(failed)
-        })
+    ) -> Option<JsFailure> {
+        failure_of(options(timeout, encoded).and_then(|options| {
+            self.with(request, |request| {
+                request.start_call(tag as u64, &name, Body::Parts(&[body]), &options)
+            })
+        }))
     }
 
     /// Takes a call back.
     #[napi]
-    pub fn cancel(&self, request: u32, tag: f64) -> Result<()> {
-        self.with(request, |request| request.cancel_call(tag as u64).map_err(failed))
+    pub fn cancel(&self, request: u32, tag: f64) -> Option<JsFailure> {
+        failure_of(self.with(request, |request| request.cancel_call(tag as u64)))
     }
 
-    /// Answers.
+    /// Answers. After a failure the request can still be answered.
     #[napi]
-    pub fn reply(&self, request: u32, body: &[u8], encoded: Option<&[u8]>) -> Result<()> {
-        let metadata = metadata(encoded)?;
-        self.with(request, |request| {
-            request.reply(Body::Parts(&[body]), metadata.as_metadata()).map_err(failed)
-        })?;
-        self.end(request);
-        Ok(())
+    pub fn reply(&self, request: u32, body: &[u8], encoded: Option<&[u8]>) -> Option<JsFailure> {
+        let replied = metadata(encoded).and_then(|metadata| {
+            self.with(request, |request| {
+                request.reply(Body::Parts(&[body]), metadata.as_metadata())
+            })
+        });
+        if replied.is_ok() {
+            self.end(request);
+        }
+        failure_of(replied)
     }
 
-    /// Answers with a failure.
+    /// Answers with a failure. Throws if its code is not one that a call can end with.
     #[napi]
-    pub fn fail(&self, request: u32, failure: JsFailure) -> Result<()> {
+    pub fn fail(&self, request: u32, failure: JsFailure) -> Result<Option<JsFailure>> {
         let failure = Failure::try_from(failure)?.passed_on();
-        self.fail_with(request, &failure.into())
+        Ok(self.fail_with(request, &failure.into()))
     }
 
     /// Answers with an error whose text is not meant for callers.
     #[napi]
-    pub fn fail_unexpectedly(&self, request: u32, text: String) -> Result<()> {
+    pub fn fail_unexpectedly(&self, request: u32, text: String) -> Option<JsFailure> {
         self.fail_with(request, &HandlerError::Unexpected(text))
     }
 
-    fn fail_with(&self, request: u32, error: &HandlerError) -> Result<()> {
-        let failed = self.with(request, |request| request.fail(error).map_err(failed));
+    fn fail_with(&self, request: u32, error: &HandlerError) -> Option<JsFailure> {
+        let failed = self.with(request, |request| request.fail(error));
         self.end(request);
-        failed
+        failure_of(failed)
     }
 }

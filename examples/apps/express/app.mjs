@@ -1,11 +1,12 @@
 // Notes, in Express: `PORT=8000 node app.mjs`, or a function of Nightcore.
 import express from "express";
 import { createHash } from "node:crypto";
-import { http, serve } from "nightcore";
+import { httpHandler, serve } from "nightcore";
 
 const app = express();
 const kept = new Map();
-const cookies = (req) => new Map((req.headers.cookie ?? "").split("; ").map((pair) => pair.split("=", 2)));
+const cookies = (req) =>
+  new Map((req.headers.cookie ?? "").split("; ").map((pair) => pair.split("=", 2)));
 
 app.get("/", (req, res) => {
   const items = [...kept.values()].map((note) => `<li>${note.text}</li>`);
@@ -20,7 +21,10 @@ app.get("/notes", (req, res) => {
 app.post("/notes", express.json(), (req, res) => {
   const note = { id: kept.size + 1, text: req.body.text, tags: req.body.tags ?? [] };
   kept.set(note.id, note);
-  res.status(201).location(`${req.nightcorePrefix ?? ""}/notes/${note.id}`).json(note);
+  res
+    .status(201)
+    .location(`${req.nightcorePrefix ?? ""}/notes/${note.id}`)
+    .json(note);
 });
 
 app.get("/notes/:number", (req, res) => {
@@ -48,7 +52,14 @@ app.get("/me", (req, res) => {
 app.get("/inspect/*rest", (req, res) => {
   const [path, query = ""] = req.url.split("?", 2);
   const many = req.headers["x-many"] ?? "";
-  res.json({ method: req.method, path, rest: req.params.rest.join("/"), query, many, host: req.headers.host });
+  res.json({
+    method: req.method,
+    path,
+    rest: req.params.rest.join("/"),
+    query,
+    many,
+    host: req.headers.host,
+  });
 });
 
 app.all("/inspect-body", express.raw({ type: () => true, limit: "32mb" }), (req, res) => {
@@ -58,7 +69,9 @@ app.all("/inspect-body", express.raw({ type: () => true, limit: "32mb" }), (req,
 });
 
 app.get("/bytes/:count", (req, res) => {
-  res.type("application/octet-stream").send(Buffer.from(Array.from({ length: Number(req.params.count) }, (_, i) => i % 251)));
+  res
+    .type("application/octet-stream")
+    .send(Buffer.from(Array.from({ length: Number(req.params.count) }, (_, i) => i % 251)));
 });
 
 app.get("/stream", (req, res) => {
@@ -82,4 +95,4 @@ app.post("/upper", express.raw({ type: () => true }), async (req, res) => {
 });
 
 if (process.env.PORT) app.listen(Number(process.env.PORT), "127.0.0.1");
-else serve(http(app));
+else serve(httpHandler(app));

@@ -2,6 +2,6 @@
 import { serve } from "nightcore";
 
 serve({
-  Foo: (req) => req.call("Bar", [req.body, ", World"]),
+  Foo: (req) => req.call("Bar", `${req.text()}, World`),
   Bar: (req) => `From function Bar: ${req.text()}`,
 });

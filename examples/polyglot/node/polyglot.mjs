@@ -1,8 +1,9 @@
-// The hello functions in Node, under names of their own so that one engine can run them beside those of other languages.
-// FooNode calls the function whose name stands behind its own in the path: /function/FooNode/BarRust; else BarNode.
+// The hello functions in Node, with names of their own, so that one engine can run all languages.
+// FooNode calls the function that the path names, as in /function/FooNode/BarRust, or BarNode.
 import { serve } from "nightcore";
 
 serve({
-  FooNode: (req) => req.call(req.metadata.get(":path")?.slice(1) || "BarNode", [req.body, ", World"]),
+  FooNode: (req) =>
+    req.call(req.metadata.get(":path")?.slice(1) || "BarNode", `${req.text()}, World`),
   BarNode: (req) => `From function Bar: ${req.text()}`,
 });

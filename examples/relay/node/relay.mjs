@@ -1,11 +1,11 @@
-// A function that adds its name to the body and calls the next one, if there is one; the answer is the last one's.
+// Adds the name of the function to the body, and calls the next function if there is one.
 import { serve } from "nightcore";
 
 const next = process.env.NEXT;
 
 serve({
   RelayNode: (req) => {
-    const body = [req.body, " > Node"];
+    const body = `${req.text()} > Node`;
     return next ? req.call(next, body) : body;
   },
 });

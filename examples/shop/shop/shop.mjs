@@ -1,13 +1,13 @@
 // What customers talk to: products, carts and orders, as JSON over HTTP.
 import express from "express";
-import { http, serve } from "nightcore";
+import { httpHandler, serve } from "nightcore";
 
 const app = express();
 app.use(express.json());
 
 // Calls a function with JSON, and hands on its answer with the status.
 const forward = async (req, res, name, json) => {
-  const answer = await req.nightcore.call(name, "", { json });
+  const answer = await req.nightcore.call(name, json);
   res.status(answer.status).json(answer.json());
 };
 
@@ -16,8 +16,8 @@ app.get("/products", (req, res) => forward(req, res, "Catalog", {}));
 app.get("/products/:id", async (req, res) => {
   const { id } = req.params;
   const [products, similar] = await Promise.all([
-    req.nightcore.call("Catalog", "", { json: { ids: [id] } }),
-    req.nightcore.call("Recommend", "", { json: { product: id } }),
+    req.nightcore.call("Catalog", { ids: [id] }),
+    req.nightcore.call("Recommend", { product: id }),
   ]);
   const [product] = products.json();
   if (product) res.json({ ...product, similar: similar.json() });
@@ -49,4 +49,4 @@ app.use((error, req, res, _next) => {
   return res.status(500).json({ error: "something went wrong", call: req.nightcore.id });
 });
 
-serve(http(app));
+serve(httpHandler(app));

@@ -10,7 +10,10 @@ const file = join(__dirname, "..", "native", `nightcore-linux-${process.arch}.no
 try {
   module.exports = require(file);
 } catch (error) {
-  throw new Error(`the addon of the package nightcore cannot be loaded; install the package anew: ${error.message}`, {
-    cause: error,
-  });
+  throw new Error(
+    `the addon of the package nightcore cannot be loaded; reinstall the package: ${error.message}`,
+    {
+      cause: error,
+    },
+  );
 }

@@ -1,18 +1,26 @@
 "use strict";
 
 const { Metadata, encode, entriesOf } = require("./metadata.js");
-const { toBytes } = require("./bytes.js");
-const { isUint8Array } = require("node:util").types;
+const { isJson, toBytes } = require("./bytes.js");
+const { FIRST_ERROR_STATUS, HttpStatusError, checkedStatus } = require("./http-errors.js");
+const { deprecate, types } = require("node:util");
+const { isUtf8 } = require("node:buffer");
 
 const DEFAULT_STATUS = 200;
+const FIRST_REDIRECTION = 300;
+// Characters of a body that an error quotes.
+const MAX_QUOTED = 200;
+const HINT = 'req.reply("", { json: value })';
 
-/** What a called function answered. */
+/** The answer of a called function. */
 class Answer {
   #metadata;
+  #function;
 
-  constructor(body, metadata) {
+  constructor(body, metadata, name = "") {
     this.body = body;
     this.#metadata = metadata;
+    this.#function = name;
   }
 
   get metadata() {
@@ -24,6 +32,10 @@ class Answer {
     return Number(this.metadata.get(":status") ?? DEFAULT_STATUS);
   }
 
+  get ok() {
+    return this.status < FIRST_REDIRECTION;
+  }
+
   text() {
     return this.body.toString();
   }
@@ -31,28 +43,58 @@ class Answer {
   json() {
     return JSON.parse(this.text());
   }
+
+  throwForStatus() {
+    if (this.status < FIRST_ERROR_STATUS) return this;
+    let message = `answered with HTTP status ${this.status}`;
+    const isText = this.body.length > 0 && isUtf8(this.body);
+    // By code points, so that none is cut in two.
+    if (isText)
+      message += `: ${[...this.text().slice(0, 2 * MAX_QUOTED)].slice(0, MAX_QUOTED).join("")}`;
+    throw new HttpStatusError(message, { answer: this, function: this.#function });
+  }
 }
 
-/** An answer with an HTTP status and headers. */
+const warnOfHeaders = deprecate(
+  () => {},
+  "nightcore: the option headers of a reply is now metadata",
+  "NIGHTCORE_HEADERS",
+);
+
+/** A reply with an HTTP status and metadata. */
 class Reply {
-  constructor(body, { status, headers = [], json } = {}) {
-    const pairs = status === undefined ? [] : [[":status", String(status)]];
-    pairs.push(...entriesOf(headers).map(([name, value]) => [name.toLowerCase(), value]));
-    if (json !== undefined) {
-      body = JSON.stringify(json);
-      if (!pairs.some(([name]) => name === "content-type")) pairs.push(["content-type", "application/json"]);
-    }
-    this.body = toBytes(body, "the body of a reply", 'req.reply("", { json: value })');
+  constructor(body, { status, metadata, headers, json } = {}) {
+    if (headers !== undefined) warnOfHeaders();
+    const pairs = status === undefined ? [] : [[":status", String(checkedStatus(status))]];
+    const given = entriesOf(metadata ?? headers ?? []);
+    pairs.push(...given.map(([name, value]) => [name.toLowerCase(), value]));
+    if (json !== undefined) body = JSON.stringify(json);
+    if (json !== undefined || isJson(body)) addContentType(pairs, "application/json");
+    this.body = toBytes(body, "the body of a reply", HINT);
     this.metadata = encode(pairs);
   }
 }
 
-/** Body and encoded metadata of what a handler has returned. */
-function fromReturned(returned) {
-  if (isUint8Array(returned)) return { body: returned, metadata: undefined };
-  if (returned instanceof Answer) return { body: returned.body, metadata: encode(returned.metadata) };
-  if (returned instanceof Reply) return returned;
-  return { body: toBytes(returned, "what a handler returns", 'req.reply("", { json: value })'), metadata: undefined };
+function addContentType(pairs, type) {
+  if (!pairs.some(([name]) => name.toLowerCase() === "content-type"))
+    pairs.push(["content-type", type]);
 }
 
-module.exports = { Answer, Reply, fromReturned };
+/** The reply that an HttpError stands for. */
+function replyOf({ status, body, metadata = [] }) {
+  const pairs = entriesOf(metadata);
+  if (typeof body === "string") addContentType(pairs, "text/plain; charset=utf-8");
+  return new Reply(body, { status, metadata: pairs });
+}
+
+/** Body and encoded metadata of what a handler has returned. */
+function fromReturned(returned) {
+  if (types.isUint8Array(returned)) return { body: returned, metadata: undefined };
+  if (returned instanceof Answer)
+    return { body: returned.body, metadata: encode(returned.metadata) };
+  if (returned instanceof Reply) return returned;
+  if (isJson(returned)) return new Reply(returned);
+  return { body: toBytes(returned, "what a handler returns", HINT), metadata: undefined };
+}
+
+module.exports = { Answer, Reply, fromReturned, replyOf };

@@ -1,6 +1,6 @@
 "use strict";
 
-// Work that goes on after its request was answered. When the engine ends the process it is finished first.
+// Work that goes on after its request was answered. It is finished before the process ends.
 
 /** The promises that the end of the process waits for. */
 class Background {
@@ -25,7 +25,7 @@ class Background {
   }
 
   #listen(resolve) {
-    // Where the program listens it has its own way, and without a listener SIGTERM ends the process.
+    // Without a listener SIGTERM ends the process. A program with a listener of its own handles it.
     if (process.listenerCount("SIGTERM") === 0) process.once("SIGTERM", resolve);
   }
 }

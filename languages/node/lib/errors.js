@@ -2,7 +2,7 @@
 
 const { CODES } = require("./facts.js");
 
-/** Why a call got no answer. */
+/** A failed call. */
 class NightcoreError extends Error {
   constructor(code, message, { function: name = "", causes = [] } = {}) {
     super(message);
@@ -13,22 +13,17 @@ class NightcoreError extends Error {
   }
 }
 
-/** The error for a failure as the addon gives it. */
-function fromLibrary({ code, message, function: name, causes }) {
-  return new NightcoreError(code, message, { function: name, causes });
-}
-
-/** The error for what the addon has thrown, whose message begins with a code. */
-function fromThrown(error, name) {
-  const found = /^([A-Z_]+): ([^]*)$/.exec(error.message);
-  return found ? new NightcoreError(found[1], found[2], { function: name }) : error;
+/** The error for a failure of the addon. `called` is the function if the failure names none. */
+function fromLibrary({ code, message, function: name, causes }, called = "") {
+  return new NightcoreError(code, message, { function: name || called, causes });
 }
 
 const UNTOLD = "the handler failed, and its error cannot be told";
 
 /**
- * What the addon is told of an error that a handler has let pass: the failure, or the text of an error that was not
- * written for callers. The error is the user's: any property of it may throw, or be something else than it should.
+ * Describes an error of a handler to the addon: as a failure, or as the text of an error that was
+ * not written for callers. The error is the user's: any property of it may throw, or have a wrong
+ * type.
  */
 function toLibrary(error) {
   try {
@@ -62,4 +57,4 @@ function failure(code, message, name, causes) {
   return { code, message, function: name, causes };
 }
 
-module.exports = { NightcoreError, fromLibrary, fromThrown, isDeliberate, toLibrary };
+module.exports = { NightcoreError, fromLibrary, isDeliberate, toLibrary };

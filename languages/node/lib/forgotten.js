@@ -1,7 +1,7 @@
 "use strict";
 
-// Errors that nobody awaits, such as those of a call whose `await` was forgotten. Node would end the process, and with
-// it the calls of everybody else.
+// Errors that nobody awaits, such as those of a call whose `await` was forgotten. Node would end
+// the process, and with it all other calls.
 
 const { AsyncLocalStorage } = require("node:async_hooks");
 

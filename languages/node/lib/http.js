@@ -1,8 +1,11 @@
 "use strict";
 
 const { Duplex } = require("node:stream");
+const { deprecate } = require("node:util");
 const { IncomingMessage, METHODS, ServerResponse } = require("node:http");
-const { Reply } = require("./answer.js");
+const { Reply, replyOf } = require("./answer.js");
+const { HttpError } = require("./http-errors.js");
+const { setHeaders } = require("./headers.js");
 const { decode } = require("./metadata.js");
 
 const INTERIM_STATUS = 200;
@@ -12,18 +15,22 @@ const NOT_IMPLEMENTED = 501;
 const MALFORMED = /%(?![0-9a-f]{2})/i;
 
 /**
- * A handler that serves an HTTP listener: Node's own request and response over a connection that is not there, so that
- * what it answers is what Node would have written.
+ * A handler that runs an HTTP listener. It gives the listener Node's own request and response over
+ * a connection that only collects bytes, so the reply is what Node would have written.
  */
-function http(listener) {
-  if (typeof listener !== "function") throw new TypeError("http takes a listener, as http.createServer does");
+function httpHandler(listener) {
+  if (typeof listener !== "function")
+    throw new TypeError("httpHandler takes a listener, as http.createServer does");
   return (request) => {
     // Node's own server knows no others; that is the client's mistake.
     const method = request.metadata.get(":method") ?? "POST";
-    if (!METHODS.includes(method)) return new Reply(`${method} is not a method\n`, { status: NOT_IMPLEMENTED });
+    if (!METHODS.includes(method)) {
+      return new Reply(`${method} is not a method\n`, { status: NOT_IMPLEMENTED });
+    }
     if (MALFORMED.test(request.metadata.get(":path") ?? "")) {
-      const text = "the path of the request is malformed: % is followed by two hexadecimal digits\n";
-      return new Reply(text, { status: BAD_REQUEST });
+      const text =
+        "the path of the request is malformed: % is followed by two hexadecimal digits\n";
+      return replyOf(new HttpError(BAD_REQUEST, text));
     }
     return new Promise((resolve, reject) => {
       const connection = new Connection();
@@ -38,7 +45,7 @@ function http(listener) {
         res.detachSocket(connection);
         resolve(connection.reply());
         process.nextTick(() => {
-          // What is written from now on is dropped; otherwise it would be an error that nobody catches.
+          // Later writes are dropped; otherwise each would be an error that nobody catches.
           res.destroyed = true;
           res.emit("close");
         });
@@ -49,7 +56,9 @@ function http(listener) {
         req.destroy();
         res.emit("close");
         const { aborted, reason } = request.signal;
-        reject(aborted ? reason : new Error("the connection was closed before there was an answer"));
+        reject(
+          aborted ? reason : new Error("the connection was closed before there was an answer"),
+        );
       });
       request.signal.addEventListener("abort", () => connection.destroy(), { once: true });
       const returned = listener(req, res);
@@ -66,14 +75,14 @@ function http(listener) {
 
 function incoming(request, connection) {
   const req = new IncomingMessage(connection);
-  const raw = [];
+  const headers = [];
   let [method, prefix, path, query] = ["POST", "", "/", ""];
   for (const [name, value] of decode(request.metadata.encoded, "latin1")) {
     if (name === ":method") method = value;
     else if (name === ":prefix") prefix = value;
     else if (name === ":path") path = value;
     else if (name === ":query") query = `?${value}`;
-    else if (!name.startsWith(":")) raw.push(name, value);
+    else if (!name.startsWith(":")) headers.push([name, value]);
   }
   req.httpVersion = "1.1";
   req.httpVersionMajor = 1;
@@ -82,16 +91,19 @@ function incoming(request, connection) {
   req.url = encoded(path + query);
   req.nightcore = request;
   req.nightcorePrefix = encoded(prefix);
-  req._addHeaderLines(raw, raw.length);
+  setHeaders(req, headers);
   req.complete = true;
   if (request.body.length > 0) req.push(request.body);
   req.push(null);
   return req;
 }
 
-/** Of a target, each byte that is not ASCII percent-encoded, so that it is decoded as it would be in other languages. */
+/** A target with each byte that is not ASCII percent-encoded, as apps in other languages get it. */
 function encoded(target) {
-  return target.replace(/[\x80-\xff]/g, (byte) => `%${byte.charCodeAt(0).toString(16).toUpperCase()}`);
+  return target.replace(
+    /[\x80-\xff]/g,
+    (byte) => `%${byte.charCodeAt(0).toString(16).toUpperCase()}`,
+  );
 }
 
 /** Takes what is written to it. */
@@ -130,9 +142,16 @@ class Connection extends Duplex {
         const colon = line.indexOf(":");
         return [line.slice(0, colon), Buffer.from(line.slice(colon + 2), "latin1")];
       });
-      return new Reply(rest, { status, headers: headers.filter(([name]) => name.toLowerCase() !== "connection") });
+      const metadata = headers.filter(([name]) => name.toLowerCase() !== "connection");
+      return new Reply(rest, { status, metadata });
     }
   }
 }
 
-module.exports = { http };
+const http = deprecate(
+  httpHandler,
+  "nightcore: http is now httpHandler; the old name will go in a later release",
+  "NIGHTCORE_HTTP",
+);
+
+module.exports = { http, httpHandler };

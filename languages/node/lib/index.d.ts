@@ -5,18 +5,22 @@ import type { Code } from "./facts.js";
 
 export type { Code };
 
-/** A body as it is given: bytes, text, nothing, or a list of these, one after the other. */
-export type Body = Uint8Array | ArrayBuffer | string | null | undefined | readonly Body[];
+/** A plain object or an array, which becomes JSON. It is not a promise: await it first. */
+export type Json =
+  Readonly<Record<string, unknown>> | readonly unknown[] | (object & { readonly then?: never });
+
+/** A body as a program gives it: bytes, text, nothing, or a plain object or an array, as JSON. */
+export type Body = Uint8Array | ArrayBuffer | string | null | undefined | Json;
 
 /**
- * Metadata as they are given: pairs, where a name may come more than once, or an object whose values may be lists.
- * Names are written in lower case.
+ * Metadata as a program gives them: pairs, where a name may come more than once, or an object whose
+ * values may be lists. Names become lower case.
  */
 export type Pairs =
   | Iterable<readonly [name: string, value: string | Uint8Array]>
   | Readonly<Record<string, string | number | Uint8Array | readonly (string | Uint8Array)[]>>;
 
-/** Ordered pairs of a name and a value. Looking up a name does not ask for its case. */
+/** Ordered pairs of names and values. A lookup ignores case. */
 export class Metadata implements Iterable<[name: string, value: string]> {
   constructor(pairs?: Pairs);
   /** The first value of a name. */
@@ -30,151 +34,223 @@ export class Metadata implements Iterable<[name: string, value: string]> {
   [Symbol.iterator](): IterableIterator<[name: string, value: string]>;
 }
 
-/** What a called function answered. A handler that returns it hands it on whole. */
+/** The answer to a call. A handler that returns it passes it on with its metadata. */
 export class Answer {
   private constructor();
   /** The body. */
   readonly body: Buffer;
-  /** The answer's headers. */
+  /** The metadata. */
   readonly metadata: Metadata;
-  /** The HTTP status that the function chose; 200 if it chose none. Whatever it is, the call went well. */
+  /** The HTTP status; 200 if the function set none. An answer with any status is an answer. */
   readonly status: number;
+  /** Whether the HTTP status is from 200 to 299. */
+  readonly ok: boolean;
   /** The body as text. */
   text(): string;
-  /** The body, decoded. */
+  /** The body, decoded as JSON. Throws a `SyntaxError` if it is not JSON. */
   json<T = unknown>(): T;
+  /** Returns the answer. Throws a {@link HttpStatusError} if the HTTP status is 400 or more. */
+  throwForStatus(): this;
 }
 
 /** What a reply has beside its body. */
 export interface ReplyOptions {
-  /** The HTTP status, 200 to 599. */
+  /** The HTTP status, an integer from 200 to 599. */
   status?: number;
-  /** Headers. */
+  /** Metadata of the reply, which become headers of an HTTP response. */
+  metadata?: Pairs;
+  /** @deprecated The old name of `metadata`. */
   headers?: Pairs;
-  /** The body, to be encoded; instead of a body. */
+  /** A value that is sent as JSON instead of a body, whatever it is. */
   json?: unknown;
 }
 
-/** An answer with an HTTP status and headers, for a handler to return. */
+/**
+ * A reply with an HTTP status and metadata, for a handler to return. The constructor throws a
+ * {@link NightcoreError} INVALID_ARGUMENT if the status is not an integer from 200 to 599.
+ */
 export class Reply {
   constructor(body?: Body, options?: ReplyOptions);
-  /** The body. */
+  /** The body as it is sent. */
   readonly body: Uint8Array;
 }
 
-/** What may be said about a call beside its body. */
+/** What a call has beside its name and its body. */
 export interface CallOptions {
-  /** The body, to be encoded; instead of a body. */
+  /** A value that is sent as JSON instead of a body, whatever it is. */
   json?: unknown;
-  /** Metadata for the function that is called. */
+  /** Metadata for the called function. */
   metadata?: Pairs;
-  /** Cancels the call, and all that it has called, when it aborts. */
+  /** Cancels the call, and all calls below it, when it aborts. */
   signal?: AbortSignal;
-  /** Ends the call if it takes longer, in ms, more than 0; the request's own deadline holds in any case. */
+  /**
+   * Milliseconds after which the call ends with DEADLINE_EXCEEDED, more than 0. It can only shorten
+   * the deadline of the request.
+   */
   timeout?: number;
 }
 
-/** A call that a handler runs. */
-export interface Request {
+/** A request that a handler answers. */
+export interface NightcoreRequest {
   /** The body. */
   readonly body: Buffer;
-  /** The name that was called. */
+  /** The name of the called function. */
   readonly function: string;
-  /** The function that made the call; undefined if it came from outside, by the gateway. */
+  /** The name of the calling function; undefined if a client called by the gateway. */
   readonly caller: string | undefined;
   /**
-   * The id of the call, 16 hexadecimal digits, which all calls below it have as well; its client has it in the header
-   * `X-Nightcore-Call`.
+   * The call id: 16 hexadecimal digits. All calls below this one have the same id. The client gets
+   * it in the header `X-Nightcore-Call`.
    */
   readonly id: string;
   /**
-   * Writes what `console.log` would to standard error, from where it comes to the function's log, each line with the id of
-   * the call.
+   * Writes what `console.log` would to the function's log, by standard error. Each line has the
+   * call id.
    */
   log(...what: unknown[]): void;
-  /** What came beside the body; of a request over HTTP `:method`, `:prefix`, `:path`, `:query` and its headers. */
+  /** The metadata; of an HTTP request `:method`, `:prefix`, `:path`, `:query` and its headers. */
   readonly metadata: Metadata;
-  /** Milliseconds until the deadline; Infinity if there is none. */
+  /** Milliseconds until the deadline; Infinity if there is no deadline. */
   readonly timeLeft: number;
-  /** Aborts when nobody waits for the answer any more: the caller has left, or the deadline has passed. */
+  /**
+   * Aborts when the request is cancelled. Its reason is a {@link NightcoreError}: DEADLINE_EXCEEDED
+   * if the deadline has passed, CANCELLED if the caller has left.
+   */
   readonly signal: AbortSignal;
   /** The body as text. */
   text(): string;
-  /** The body, decoded. */
+  /** The body, decoded as JSON. Throws a `SyntaxError` if it is not JSON. */
   json<T = unknown>(): T;
   /**
-   * Calls a function and waits for its answer; any number at once, up to 1024 in a process. Rejects with a
-   * {@link NightcoreError} if there is none.
+   * Calls a function and resolves to its answer. A process can make 1024 calls at once. Rejects
+   * with a {@link NightcoreError} if the call fails.
    */
   call(name: string, body?: Body, options?: CallOptions): Promise<Answer>;
-  /** An answer with an HTTP status and headers, to be returned. */
+  /** A reply with an HTTP status and metadata, for the handler to return. */
   reply(body?: Body, options?: ReplyOptions): Reply;
   /**
-   * Has the end of the process wait for work that goes on after the answer: `serve` resolves when it is done, or when the
-   * function's `stop_timeout` has passed. If it rejects, that is logged.
+   * Lets the process end only when this promise is settled, or when `stop_timeout` has passed, for
+   * work that goes on after the reply. If it rejects, that is logged.
    */
   waitUntil(promise: Promise<unknown>): void;
 }
 
-/** What a handler may return. */
+/** @deprecated The old name of {@link NightcoreRequest}, which hides the `Request` of `fetch`. */
+export type Request = NightcoreRequest;
+
+/** A value that a handler may return. */
 export type Returned = Body | Answer | Reply;
 
 /**
- * A function's code. What it returns, or resolves to, is the answer; what it throws fails the call: see
- * {@link NightcoreError}.
+ * The code of a function. What it returns, or resolves to, is the reply. A {@link HttpError} that
+ * it throws is a reply, too; any other error fails the call: see {@link NightcoreError}.
  */
-export type Handler = (request: Request) => Returned | Promise<Returned>;
+export type Handler = (request: NightcoreRequest) => Returned | Promise<Returned>;
 
-/** An error of a function that its caller let pass. */
+/** The failed call of a function below, which led to an error. */
 export interface Cause {
   readonly function: string;
   readonly code: Code;
   readonly message: string;
 }
 
+/** Details of a {@link NightcoreError}. */
+export interface ErrorOptions {
+  function?: string;
+  causes?: readonly Cause[];
+}
+
 /**
- * Why a call got no answer, or why a handler fails. A handler that throws one, or lets it pass, hands it on with its
- * causes: `throw new NightcoreError("FUNCTION_FAILED", "no such user")` tells callers the message. That of any other
- * error was not written for them: it goes to the function's log, with the stack, and callers are told the id by which
- * it is found there. A function with `expose_errors = true` tells it to them.
+ * A failed call. A handler throws one to fail with a message for its callers:
+ * `throw new NightcoreError("FUNCTION_FAILED", "no such user")`. If a handler does not catch the
+ * error of a call, its own call fails with FUNCTION_FAILED, and `causes` names the error.
+ *
+ * The message of any other error may hold secrets. It goes to the function's log with the stack,
+ * and callers get the call id by which to find it there. With `expose_errors = true` callers get
+ * the message.
  */
 export class NightcoreError extends Error {
-  constructor(code: Code, message: string, options?: { function?: string; causes?: readonly Cause[] });
-  /** How the call failed; "INVALID_STATE" if its request has ended, "INVALID_ARGUMENT" if an argument cannot be used. */
+  constructor(code: Code, message: string, options?: ErrorOptions);
+  /**
+   * The status of the failed call; INVALID_STATE if the request has ended, INVALID_ARGUMENT if an
+   * argument cannot be used.
+   */
   readonly code: Code | "INVALID_STATE" | "INVALID_ARGUMENT";
-  /** The function that was called; empty if the error is the library's own. */
+  /** The called function; empty if the error is the library's own. */
   readonly function: string;
-  /** The errors of functions beneath that led to it, the nearest first. */
+  /** The errors of functions below that led to this one, the nearest first. */
   readonly causes: readonly Cause[];
 }
 
 /**
- * Runs the function that Nightcore started this process for, in Node's event loop, until the engine ends the process:
- * then it resolves, and the process ends as soon as nothing else keeps it alive. Requests come from now on, so all that
- * they need must be there: await it before. `handlers` has them by their names; a single one is that of the function,
- * whatever its name. If the process was started wrongly, such as not by Nightcore, it says why and exits with 2.
+ * Ends a request with a reply of this HTTP status. A handler throws it:
+ * `throw new HttpError(404, "no such user")`. The caller gets an answer, not a failed call, and
+ * nothing is written to the log. Text is sent as `text/plain; charset=utf-8`. The constructor
+ * throws a {@link NightcoreError} INVALID_ARGUMENT if the status is not an integer from 400 to 599.
+ */
+export class HttpError extends Error {
+  constructor(status: number, body?: Body, options?: { metadata?: Pairs; cause?: unknown });
+  /** The HTTP status of the reply. */
+  readonly status: number;
+  /** The body of the reply. */
+  readonly body: Body;
+  /** The metadata of the reply. */
+  readonly metadata: Pairs | undefined;
+}
+
+/**
+ * A called function answered with an HTTP status of 400 or more; {@link Answer.throwForStatus}
+ * throws it. Its code is FUNCTION_FAILED. A handler that does not catch it fails as with any error
+ * of a call: it does not reply with the HTTP status of the answer.
+ */
+export class HttpStatusError extends NightcoreError {
+  constructor(message: string, options: ErrorOptions & { answer: Answer });
+  /** The answer, with its HTTP status, its metadata and its body. */
+  readonly answer: Answer;
+}
+
+/**
+ * Runs the function that Nightcore started this process for, in Node's event loop. Requests come
+ * from now on, so await all that handlers need before. `handlers` has the handlers by the names of
+ * their functions; a single handler is that of the function, whatever its name. Resolves when the
+ * engine ends the process, which then ends when nothing else keeps it alive. If Nightcore did not
+ * start this process, `serve` prints why it cannot serve and exits with 2.
  */
 export function serve(handlers: Handler | Readonly<Record<string, Handler>>): Promise<void>;
 
 /**
- * Calls a function outside of any request, such as from a timer, once this process serves: also while `serve` waits for
- * the end of work that goes on. The call has no request above it: the end of a request does not cancel it, and its
- * deadline is the function's own timeout, or `timeout`. It keeps the process alive. Rejects with a
- * {@link NightcoreError} if there is no answer, with the code "INVALID_STATE" if the process does not serve.
+ * Calls a function outside of any request, for example from a timer, once this process serves. The
+ * call belongs to no request, so the end of a request does not cancel it. Its deadline is the
+ * timeout of the called function, or `timeout` if that is less. It keeps the process alive. Rejects
+ * with a {@link NightcoreError} if the call fails; INVALID_STATE if the process does not serve.
  */
 export function call(name: string, body?: Body, options?: CallOptions): Promise<Answer>;
 
-/** An HTTP request that is a call; what leads to the function is left out of `url`. */
-export interface HttpRequest extends IncomingMessage {
-  /** The call. */
-  nightcore: Request;
-  /** What leads to the function: `/function/NAME`, or its route. */
-  nightcorePrefix: string;
+declare module "http" {
+  interface IncomingMessage {
+    /** The request beneath a listener of `httpHandler`. A server of one's own does not set it. */
+    nightcore: NightcoreRequest;
+    /**
+     * The path that leads to the function: its route, or `/function/NAME`. It is not in `url`. A
+     * server of one's own does not set it.
+     */
+    nightcorePrefix: string;
+  }
 }
 
+/** @deprecated An `IncomingMessage` of `node:http` has the same properties. */
+export type HttpRequest = IncomingMessage;
+
+/** A listener as `http.createServer` takes it. */
+export type HttpListener = (req: IncomingMessage, res: ServerResponse) => unknown;
+
 /**
- * A handler that serves an HTTP listener, such as an Express app, `fastify.routing`, or what `http.createServer` takes.
- * Responses are collected and sent whole, up to the limit for bodies; upgrades are not served; the client's address is
- * not known.
+ * Makes a handler of an HTTP listener, such as an Express app, `fastify.routing`, or a listener of
+ * `http.createServer`. `req.nightcore` is the request. A response is sent as a whole when it is
+ * complete, and is limited by `max_body`. Upgrades are not supported. The client's address is
+ * unknown.
  */
-export function http(listener: (req: IncomingMessage, res: ServerResponse) => unknown): Handler;
+export function httpHandler(listener: HttpListener): Handler;
+
+/** @deprecated The old name of {@link httpHandler}. */
+export function http(listener: HttpListener): Handler;

@@ -1,4 +1,15 @@
 import nightcore from "./index.js";
 
-export const { Answer, Metadata, NightcoreError, Reply, call, http, serve } = nightcore;
+export const {
+  Answer,
+  HttpError,
+  HttpStatusError,
+  Metadata,
+  NightcoreError,
+  Reply,
+  call,
+  http,
+  httpHandler,
+  serve,
+} = nightcore;
 export default nightcore;

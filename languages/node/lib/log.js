@@ -7,7 +7,7 @@ const KEY = process.env[LOG_KEY_VARIABLE];
 // Begins a line that says which call it is about.
 const MARK = `${LINE_MARK}${KEY}`;
 
-/** Writes each line of a text to standard error, marked with the id of its call; a request without an engine has none. */
+/** Writes each line of a text to standard error, marked with the call id if there is one. */
 function log(id, text) {
   const isMarked = KEY !== undefined && !process.stderr.isTTY;
   const before = id === undefined ? "" : isMarked ? `${MARK}${id} ` : `${id} `;
@@ -19,7 +19,7 @@ function log(id, text) {
 
 let listens = false;
 
-/** Keeps standard error that is closed from ending the process: nobody can be told, and calls go on. */
+/** Ignores errors of standard error: if it is closed, the process goes on. */
 function listen() {
   if (!listens) process.stderr.on("error", () => {});
   listens = true;

@@ -63,7 +63,10 @@ function decode(encoded, encoding) {
   for (let at = 0; at < encoded.length;) {
     const name = at + HEAD_BYTES + encoded.readUInt16LE(at);
     const value = name + encoded.readUInt16LE(at + 2);
-    pairs.push([encoded.latin1Slice(at + HEAD_BYTES, name), encoded.toString(encoding, name, value)]);
+    pairs.push([
+      encoded.latin1Slice(at + HEAD_BYTES, name),
+      encoded.toString(encoding, name, value),
+    ]);
     at = value;
   }
   return pairs;
@@ -72,13 +75,21 @@ function decode(encoded, encoding) {
 /** Encoded metadata of pairs; undefined if there are none. */
 function encode(pairs) {
   if (pairs === undefined) return undefined;
-  if (pairs instanceof Metadata && pairs.encoded) return pairs.encoded.length > 0 ? pairs.encoded : undefined;
+  if (pairs instanceof Metadata && pairs.encoded)
+    return pairs.encoded.length > 0 ? pairs.encoded : undefined;
   const pieces = [];
   for (const [name, value] of entriesOf(pairs)) {
-    const bytes = [Buffer.from(name.toLowerCase()), isUint8Array(value) ? value : Buffer.from(asText(value))];
-    if (bytes[0].length > MAX_LENGTH) throw new NightcoreError("INVALID_ARGUMENT", "a metadata name is too long");
+    const bytes = [
+      Buffer.from(name.toLowerCase()),
+      isUint8Array(value) ? value : Buffer.from(asText(value)),
+    ];
+    if (bytes[0].length > MAX_LENGTH)
+      throw new NightcoreError("INVALID_ARGUMENT", "a metadata name is too long");
     if (bytes[1].length > MAX_LENGTH) {
-      throw new NightcoreError("PAYLOAD_TOO_LARGE", `the value of metadata ${JSON.stringify(name)} is too long`);
+      throw new NightcoreError(
+        "PAYLOAD_TOO_LARGE",
+        `the value of metadata ${JSON.stringify(name)} is too long`,
+      );
     }
     const head = Buffer.allocUnsafe(HEAD_BYTES);
     head.writeUInt16LE(bytes[0].length, 0);

@@ -12,10 +12,11 @@ function bodyOf(body, options, hint) {
   return toBytes(body, "the body of a call", hint);
 }
 
-/** What the addon is told of a call beside its name and its body: the timeout in ms, 0 for none, and the metadata. */
+/** The timeout of a call in ms, 0 for none, and its encoded metadata. */
 function optionsOf(name, options) {
   options?.signal?.throwIfAborted();
-  if (typeof name !== "string") throw new TypeError(`the name of a function is a string, not ${typeof name}`);
+  if (typeof name !== "string")
+    throw new TypeError(`the name of a function is a string, not ${typeof name}`);
   const timeout = options?.timeout ?? undefined;
   if (timeout !== undefined && !(typeof timeout === "number" && timeout > 0)) {
     const text = `a timeout must be a number more than 0, and is ${String(timeout)}`;

@@ -1,7 +1,7 @@
 "use strict";
 
 const { Answer } = require("./answer.js");
-const { fromLibrary, fromThrown } = require("./errors.js");
+const { fromLibrary } = require("./errors.js");
 const { bodyOf, optionsOf } = require("./outgoing.js");
 const { Sites } = require("./sites.js");
 
@@ -13,18 +13,15 @@ async function call(name, body, options) {
   const site = sites.note(call);
   const bytes = bodyOf(body, options, 'call(name, "", { json: value })');
   const [timeout, metadata] = optionsOf(name, options);
-  let started;
-  try {
-    started = addon.startProcessCall(name, bytes, timeout, metadata);
-  } catch (error) {
-    throw fromThrown(error, name);
-  }
+  const started = addon.startProcessCall(name, bytes, timeout, metadata);
+  // A failure has a code.
+  if (started.code !== undefined) throw fromLibrary(started, name);
   const signal = options?.signal;
   const onAbort = () => addon.cancelProcessCall(started.call);
   signal?.addEventListener("abort", onAbort, { once: true });
   try {
     const { failure, metadata, body: answer } = await started.ended;
-    if (!failure) return new Answer(answer, metadata);
+    if (!failure) return new Answer(answer, metadata, name);
     // A call that its caller has taken back ends with its caller's reason.
     if (signal?.aborted && failure.code === "CANCELLED") throw signal.reason;
     throw Sites.tell(fromLibrary(failure), site);

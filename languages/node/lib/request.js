@@ -9,8 +9,8 @@ const { bodyOf } = require("./outgoing.js");
 const HALF_DIGITS = 8;
 const NO_ID = [0, 0];
 
-/** A call that a handler runs. `host` makes its calls: the worker, or a test. */
-class Request {
+/** A request that a handler answers. `host` makes its calls: the worker, or a test. */
+class NightcoreRequest {
   #host;
   #id;
   #metadata;
@@ -22,7 +22,8 @@ class Request {
     this.#host = host;
     this.#id = id;
     this.#metadata = metadata;
-    this.#deadline = timeLeft === null || timeLeft === undefined ? undefined : performance.now() + timeLeft;
+    this.#deadline =
+      timeLeft === null || timeLeft === undefined ? undefined : performance.now() + timeLeft;
     this.body = body;
     this.function = name;
     this.caller = caller ?? undefined;
@@ -50,7 +51,9 @@ class Request {
   }
 
   get timeLeft() {
-    return this.#deadline === undefined ? Infinity : Math.max(0, this.#deadline - performance.now());
+    return this.#deadline === undefined
+      ? Infinity
+      : Math.max(0, this.#deadline - performance.now());
   }
 
   get signal() {
@@ -87,4 +90,4 @@ class Request {
   }
 }
 
-module.exports = { Request };
+module.exports = { NightcoreRequest };

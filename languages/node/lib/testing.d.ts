@@ -1,32 +1,34 @@
 import type { Answer, Handler, Metadata, Pairs, Body, Returned } from "./index.js";
 
-/** A call that the handler makes of another function. */
+/** A call that the handler under test makes. */
 export interface Call {
   readonly function: string;
   readonly body: Buffer;
   readonly metadata: Metadata;
-  /** In ms. */
+  /** Milliseconds. */
   readonly timeout: number | undefined;
 }
 
-/** What a test says of a request. */
+/** The request of a test. */
 export interface Options {
   /**
-   * Answers the handler's calls. What it throws is the callee's error. Without it there are no functions.
+   * Answers the handler's calls; an error that it throws fails the call. Without it each call fails
+   * with NOT_FOUND.
    */
   call?: (call: Call) => Returned | Promise<Returned>;
-  /** The name that is called. */
+  /** The name of the called function. */
   function?: string;
-  /** Makes it an internal call, made by this function. */
+  /** The name of the calling function. */
   caller?: string;
   metadata?: Pairs;
-  /** Milliseconds until the deadline, which does not pass. */
+  /** Milliseconds until the deadline. The request is not cancelled when they have passed. */
   timeLeft?: number;
   /** Cancels the request when it aborts. */
   signal?: AbortSignal;
 }
 
 /**
- * Calls a handler without an engine: its answer, or what it threw. What it has handed to `waitUntil` is awaited before.
+ * Runs a handler without an engine and resolves to its answer, after all that it has given to
+ * `waitUntil`. Rejects with the error of the handler; an HttpError is an answer.
  */
 export function run(handler: Handler, body?: Body, options?: Options): Promise<Answer>;

@@ -1,16 +1,19 @@
 "use strict";
 
-const { fromLibrary, fromThrown, isDeliberate, NightcoreError, toLibrary } = require("./errors.js");
+const { fromLibrary, isDeliberate, NightcoreError, toLibrary } = require("./errors.js");
 const { context } = require("./forgotten.js");
 const { Sites } = require("./sites.js");
-const { Answer, fromReturned } = require("./answer.js");
-const { Request } = require("./request.js");
+const { isHttpError } = require("./http-errors.js");
+const { Answer, fromReturned, replyOf } = require("./answer.js");
+const { NightcoreRequest } = require("./request.js");
 const { optionsOf } = require("./outgoing.js");
 const addon = require("./addon.js");
 const { Background } = require("./background.js");
 
 // Kinds of events, and what follows each:
-const REQUEST = 1; // ms until the deadline or null, id of the call in two halves, caller or null, bytes of metadata, body, number of the request
+// Milliseconds until the deadline or null, id of the call in two halves, caller or null, bytes of
+// metadata, body, number of the request.
+const REQUEST = 1;
 const ANSWER = 2; // tag, bytes of metadata, body
 const ERROR = 3; // tag, failure
 const CANCELLED = 4; // number of the request, name of the error that says why
@@ -35,16 +38,13 @@ class Running {
   }
 
   call(name, body, options) {
-    const site = this.worker.sites.note(Request.prototype.call);
+    const site = this.worker.sites.note(NightcoreRequest.prototype.call);
     return new Promise((resolve, reject) => {
       if (this.ended) throw Sites.tell(endedCall(String(name)), site);
       const [timeout, metadata] = optionsOf(name, options);
       const tag = ++this.worker.lastTag;
-      try {
-        this.worker.addon.start(this.number, tag, name, body, timeout, metadata);
-      } catch (error) {
-        throw fromThrown(error, name);
-      }
+      const failure = this.worker.addon.start(this.number, tag, name, body, timeout, metadata);
+      if (failure) throw fromLibrary(failure, name);
       const signal = options?.signal;
       const call = { running: this, name, site, resolve, reject, signal, onAbort: undefined };
       this.calls.add(tag);
@@ -63,10 +63,12 @@ class Running {
 
   /** Has the end of the process wait for a promise. */
   waitUntil(promise) {
-    this.worker.background.add(promise, (error) => this.log("failed after its handler had returned:", error));
+    this.worker.background.add(promise, (error) =>
+      this.log("failed after its handler had returned:", error),
+    );
   }
 
-  /** Runs the handler, and answers with what it returns. It may be anything, whose every property may throw. */
+  /** Runs the handler and answers with what it returns, any property of which may throw. */
   run(handler) {
     try {
       const returned = context.run(this, handler, this.request);
@@ -89,17 +91,23 @@ class Running {
     if (this.answered) return;
     const { body, metadata } = fromReturned(returned);
     this.end();
-    try {
-      this.worker.addon.reply(this.number, body, metadata);
-    } catch (error) {
-      throw fromThrown(error);
-    }
+    const failure = this.worker.addon.reply(this.number, body, metadata);
+    if (failure) throw fromLibrary(failure);
     this.answered = true;
     this.worker.expect();
   }
 
   fail(error) {
     if (this.answered) return;
+    if (isHttpError(error)) {
+      try {
+        this.answer(replyOf(error));
+        return;
+      } catch (failed) {
+        // The body or the metadata of the error cannot be sent.
+        error = failed;
+      }
+    }
     if (!isDeliberate(error)) this.log("", error);
     this.tell(toLibrary(error));
   }
@@ -109,12 +117,11 @@ class Running {
     this.answered = true;
     this.end();
     const { addon } = this.worker;
-    try {
-      if (typeof failure === "string") addon.failUnexpectedly(this.number, failure);
-      else addon.fail(this.number, failure);
-    } catch (error) {
-      this.log("the failure cannot be told:", error);
-    }
+    const untold =
+      typeof failure === "string"
+        ? addon.failUnexpectedly(this.number, failure)
+        : addon.fail(this.number, failure);
+    if (untold) this.log("the failure cannot be told:", fromLibrary(untold));
   }
 
   /** Nobody awaits this error of something that the handler has begun. */
@@ -168,8 +175,8 @@ function endedCall(name) {
 
 /** What comes from the engine, and who waits for it. */
 class Worker {
-  constructor(handlers) {
-    this.addon = new addon.Worker(Object.keys(handlers));
+  constructor(connected, handlers) {
+    this.addon = connected;
     this.function = this.addon.function;
     this.handler = handlers[this.function];
     this.lastTag = 0;
@@ -186,8 +193,9 @@ class Worker {
   }
 
   /**
-   * Sees to it that the loop looks once more before it sleeps, after what is to run now. What has come makes handlers
-   * send, and what they send is answered soon; to be woken for it would take longer.
+   * Looks for events once more before the loop sleeps, after all that is ready to run now. The
+   * events so far make handlers send messages, and the answers come soon. Looking once more is
+   * faster than being woken for them.
    */
   expect() {
     if (this.expects) return;
@@ -235,7 +243,7 @@ class Worker {
         case ANSWER: {
           const call = this.take(events[at++]);
           const [metadata, body] = payload(events[at++], events[at++]);
-          call?.resolve(new Answer(body, metadata));
+          call?.resolve(new Answer(body, metadata, call.name));
           break;
         }
         case ERROR: {
@@ -249,7 +257,7 @@ class Worker {
           const reason = events[at++];
           if (!running) break;
           running.cancelled = reason;
-          Request.cancel(running.request, cancelled(reason));
+          NightcoreRequest.cancel(running.request, cancelled(reason));
           break;
         }
         case ENDED:
@@ -263,7 +271,7 @@ class Worker {
 
   run(number, input) {
     const running = new Running(this, number);
-    const request = new Request(running, input);
+    const request = new NightcoreRequest(running, input);
     running.request = request;
     this.running.set(number, running);
     running.run(this.handler);

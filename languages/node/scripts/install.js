@@ -1,6 +1,6 @@
 "use strict";
 
-// Builds the addon and the engine, unless they are here already, as they are in a published package.
+// Builds the addon and the engine. A published package brings both, and nothing is built.
 
 const { spawnSync } = require("node:child_process");
 const { chmodSync, copyFileSync, existsSync, mkdirSync } = require("node:fs");

@@ -13,14 +13,23 @@ const WITHIN_MS = 20_000;
 const HEAD = '[gateway]\nlisten = "127.0.0.1:0"\n[defaults]\nexpose_errors = true\n';
 
 /** Starts one with these functions; it ends with the test. Lines of their configuration by name. */
-async function start(t, names, lines = {}) {
+async function start(t, names, lines = {}, program = WORKER) {
   const home = mkdtempSync(join(tmpdir(), "nc"));
+  const command = JSON.stringify([process.execPath, program]);
   const functions = names.map(
-    (name) => `[functions.${name}]\ncommand = ${JSON.stringify([process.execPath, WORKER])}\n${lines[name] ?? ""}\n`,
+    (name) => `[functions.${name}]\ncommand = ${command}\n${lines[name] ?? ""}\n`,
   );
   writeFileSync(join(home, "nightcore.toml"), `${HEAD}${functions.join("")}`);
   const directory = join(home, "e");
-  const up = ["up", "--config", join(home, "nightcore.toml"), "--dir", directory, "--ready-fd", "3"];
+  const up = [
+    "up",
+    "--config",
+    join(home, "nightcore.toml"),
+    "--dir",
+    directory,
+    "--ready-fd",
+    "3",
+  ];
   const child = spawn("nightcore", up, { stdio: ["ignore", "ignore", "pipe", "pipe"] });
   let said = "";
   child.stderr.on("data", (data) => (said += data));
@@ -67,9 +76,11 @@ async function start(t, names, lines = {}) {
         assert.ok(Date.now() < end, `${path} answers ${text} and not ${expected}`);
       }
     },
-    reload: (name) => execFileSync("nightcore", ["reload", "--dir", directory, name], { encoding: "utf8" }),
+    reload: (name) =>
+      execFileSync("nightcore", ["reload", "--dir", directory, name], { encoding: "utf8" }),
     home,
-    log: (name) => execFileSync("nightcore", ["logs", "--dir", directory, name], { encoding: "utf8" }),
+    log: (name) =>
+      execFileSync("nightcore", ["logs", "--dir", directory, name], { encoding: "utf8" }),
     /** Waits until a function has printed something. */
     async logged(name, text) {
       const end = Date.now() + WITHIN_MS;

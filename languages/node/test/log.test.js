@@ -11,7 +11,10 @@ const LOG = require.resolve("../lib/log.js");
 function run(script, key) {
   const environment = { ...process.env, NIGHTCORE_LOG_KEY: key };
   if (key === undefined) delete environment.NIGHTCORE_LOG_KEY;
-  return spawn(process.execPath, ["-e", script], { env: environment, stdio: ["ignore", "pipe", "pipe"] });
+  return spawn(process.execPath, ["-e", script], {
+    env: environment,
+    stdio: ["ignore", "pipe", "pipe"],
+  });
 }
 
 async function text(stream) {
@@ -22,7 +25,8 @@ async function text(stream) {
 
 test("each line has the key of the process, or the id alone", async () => {
   const script = `require(${JSON.stringify(LOG)}).log("0000000000000007", "one %s\\ntwo\\n")`;
-  const marked = "\x1e00000000000000aa0000000000000007 one %s\n\x1e00000000000000aa0000000000000007 two\n";
+  const marked =
+    "\x1e00000000000000aa0000000000000007 one %s\n\x1e00000000000000aa0000000000000007 two\n";
   assert.equal(await text(run(script, "00000000000000aa").stderr), marked);
   const plain = "0000000000000007 one %s\n0000000000000007 two\n";
   assert.equal(await text(run(script, undefined).stderr), plain);

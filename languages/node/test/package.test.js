@@ -12,19 +12,36 @@ test("both kinds of modules have the same", async () => {
   assert.equal((await import("nightcore/testing")).run, run);
 });
 
+test("no private property of Node's HTTP is used", () => {
+  const { readFileSync } = require("node:fs");
+  const source = readFileSync(require.resolve("../lib/http.js"), "utf8");
+  // Methods of streams that Connection has are public.
+  const own = ["_read", "_write"];
+  assert.deepEqual(source.match(/(?<=\W)_[a-z]\w+(?=\()/g).sort(), own);
+});
+
 test("metadata are ordered pairs", () => {
-  const metadata = new nightcore.Metadata([["X-A", "1"], ["b", ""], ["x-a", "2"]]); // prettier-ignore
+  const metadata = new nightcore.Metadata([
+    ["X-A", "1"],
+    ["b", ""],
+    ["x-a", "2"],
+  ]);
   assert.equal(metadata.get("X-a"), "1");
   assert.deepEqual(metadata.getAll("x-a"), ["1", "2"]);
   assert.deepEqual([metadata.has("b"), metadata.has("c")], [true, false]);
   assert.deepEqual([...metadata].length, 3);
-  assert.deepEqual(decode(encode({ "X-A": ["1", "ü"], n: 3 }), "utf8"), [["x-a", "1"], ["x-a", "ü"], ["n", "3"]]); // prettier-ignore
+  assert.deepEqual(decode(encode({ "X-A": ["1", "ü"], n: 3 }), "utf8"), [
+    ["x-a", "1"],
+    ["x-a", "ü"],
+    ["n", "3"],
+  ]);
   assert.equal(encode([]), undefined);
   assert.throws(() => encode({ a: "x".repeat(70_000) }), /"a" is too long/);
 });
 
 test("a handler is called without an engine", async () => {
-  const handler = async (req) => req.reply(await req.call("Bar", [req.body, "!"]).then((a) => a.body), { status: 201 });
+  const handler = async (req) =>
+    req.reply(await req.call("Bar", `${req.text()}!`).then((a) => a.body), { status: 201 });
   const answer = await run(handler, "Hello", {
     call: ({ function: name, body }) => `${name} ${body}`,
   });
@@ -33,7 +50,10 @@ test("a handler is called without an engine", async () => {
   const fails = () => {
     throw new Error("no such user");
   };
-  await assert.rejects(run(handler, "", { call: fails }), { code: "FUNCTION_FAILED", message: "no such user" });
+  await assert.rejects(run(handler, "", { call: fails }), {
+    code: "FUNCTION_FAILED",
+    message: "no such user",
+  });
 });
 
 test("a request without an engine says what the test says", async () => {
@@ -44,13 +64,18 @@ test("a request without an engine says what the test says", async () => {
     timeLeft: 1000,
     signal: AbortSignal.abort(),
   };
-  const answer = await run((req) => {
-    return [req.function, req.caller, req.metadata.get("x-a"), req.timeLeft <= 1000, req.signal.aborted].join(" ");
-  }, "", options); // prettier-ignore
+  const answer = await run(
+    (req) => {
+      const { function: name, caller, metadata, timeLeft, signal } = req;
+      return [name, caller, metadata.get("x-a"), timeLeft <= 1000, signal.aborted].join(" ");
+    },
+    "",
+    options,
+  );
   assert.equal(answer.text(), "Foo Baz 1 true true");
 });
 
 test("what cannot be served is refused", () => {
   assert.throws(() => nightcore.serve({ Foo: 1 }), /the handler of "Foo" is not a function/);
-  assert.throws(() => nightcore.http({}), /http takes a listener/);
+  assert.throws(() => nightcore.httpHandler({}), /httpHandler takes a listener/);
 });

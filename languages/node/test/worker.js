@@ -8,7 +8,7 @@ const { Worker } = require("node:worker_threads");
 const { createServer } = require("node:http");
 const { connect, createServer: createTcpServer } = require("node:net");
 const { runInNewContext } = require("node:vm");
-const { call, http, NightcoreError, serve } = require("../lib/index.js");
+const { call, HttpError, httpHandler, NightcoreError, serve } = require("../lib/index.js");
 
 let cancelled = 0;
 let kept;
@@ -26,24 +26,29 @@ const listener = (req, res) => {
     return res.end("all");
   }
   if (req.url === "/late") {
-    const told = (error) => req.nightcore.log(`told ${error.code} of ${error.function}: ${error.message}`);
+    const told = (error) =>
+      req.nightcore.log(`told ${error.code} of ${error.function}: ${error.message}`);
     return req.nightcore.call("Stuck").catch(told);
   }
   const chunks = [];
   req.on("data", (chunk) => chunks.push(chunk));
   req.on("end", () => {
-    res.writeHead(418, { "X-Method": req.method, "Set-Cookie": ["a=1", "b=2"], "Content-Type": "text/tea" });
+    res.writeHead(418, {
+      "X-Method": req.method,
+      "Set-Cookie": ["a=1", "b=2"],
+      "Content-Type": "text/tea",
+    });
     res.write(`${req.nightcorePrefix} ${req.url} `);
     res.end(`${Buffer.concat(chunks)} ${req.headers["x-many"]}`);
   });
 };
 
 const functions = {
-  Foo: (req) => req.call("Bar", [req.body, ", World"]),
+  Foo: (req) => req.call("Bar", `${req.text()}, World`),
   Bar: (req) => `From function Bar: ${req.text()}`,
   Shape: (req) => {
-    const headers = { "X-Kind": req.metadata.get("x-kind"), "set-cookie": ["a", "b"] };
-    return req.reply("", { status: 201, headers, json: { got: req.json() } });
+    const metadata = { "X-Kind": req.metadata.get("x-kind"), "set-cookie": ["a", "b"] };
+    return req.reply({ got: req.json() }, { status: 201, metadata });
   },
   Json: (req) => req.call("Shape", undefined, { json: req.json(), metadata: { "X-Kind": "test" } }),
   // Makes calls one after the other until a timer and a socket of the loop have had their turns.
@@ -69,7 +74,9 @@ const functions = {
   Sleep: () => new Promise((resolve) => setTimeout(resolve, 100)),
   Gather: async (req) => {
     const [name, count] = req.text().split(" ");
-    return String((await Promise.all(Array.from({ length: Number(count) }, () => req.call(name)))).length);
+    return String(
+      (await Promise.all(Array.from({ length: Number(count) }, () => req.call(name)))).length,
+    );
   },
   Again: (req) => (req.body.length > 0 ? req.body : req.call("Again", "twice")),
   Stuck: (req) => {
@@ -102,7 +109,9 @@ const functions = {
       case "text":
         throw "a text"; // eslint-disable-line no-throw-literal
       case "object":
-        return { a: 1 };
+        return new Map();
+      case "array":
+        return [req.body, ", World"];
       case "number":
         return 7;
       case "promise":
@@ -138,9 +147,12 @@ const functions = {
     };
     const throws = (property) => Object.defineProperty(new Error("x"), property, { get: angry });
     const proxy = new Proxy({}, { get: angry, getPrototypeOf: angry });
-    const error = (properties) => Object.assign(new NightcoreError("FUNCTION_FAILED", "x"), properties);
+    const error = (properties) =>
+      Object.assign(new NightcoreError("FUNCTION_FAILED", "x"), properties);
     const kinds = {
-      null: () => { throw Object.create(null); }, // prettier-ignore
+      null: () => {
+        throw Object.create(null);
+      },
       undefined: () => Promise.reject(),
       symbol: () => Promise.reject(Symbol("s")),
       surrogate: () => Promise.reject(new Error("\udcff")),
@@ -150,13 +162,28 @@ const functions = {
       stack: () => Promise.reject(throws("stack")),
       inspect: () => Promise.reject({ [Symbol.for("nodejs.util.inspect.custom")]: angry }),
       proxy: () => Promise.reject(proxy),
+      "HTTP body": () => Promise.reject(new HttpError(404, new Map())),
+      "HTTP metadata": () => Promise.reject(new HttpError(404, "", { metadata: { "a b": "c" } })),
+      "HTTP status": () => Promise.reject(new HttpError(200)),
+      "own HTTP status": () => Promise.reject(Object.assign(new HttpError(404), { status: 99 })),
+      JSON: () => ({ toJSON: angry }),
       causes: () => Promise.reject(error({ causes: 7 })),
       "a cause": () => Promise.reject(error({ causes: [{ code: "NOTHING" }] })),
       code: () => Promise.reject(error({ code: {} })),
       function: () => Promise.reject(error({ function: { toString: angry } })),
-      then: () => ({ get then() { return angry(); } }), // prettier-ignore
+      then: () => ({
+        get then() {
+          return angry();
+        },
+      }),
       "then throws": () => ({ then: angry }),
-      "then twice": () => ({ then: (good, bad) => { bad(new Error("x")); good("y"); bad(proxy); } }), // prettier-ignore
+      "then twice": () => ({
+        then: (good, bad) => {
+          bad(new Error("x"));
+          good("y");
+          bad(proxy);
+        },
+      }),
       returned: () => proxy,
       "own then": () => Object.defineProperty(Promise.resolve("y"), "then", { get: angry }),
     };
@@ -191,19 +218,26 @@ const functions = {
     return String(process.pid);
   },
   Line: (req) => req.call("Nobody").catch((error) => error.stack),
-  Realm: (req) => req.call("Bar", runInNewContext("new Uint8Array([120])")).then(() => runInNewContext("new Uint8Array([121])")), // prettier-ignore
+  Realm: async (req) => {
+    await req.call("Bar", runInNewContext("new Uint8Array([120])"));
+    return runInNewContext("new Uint8Array([121])");
+  },
   Late: (req) => {
-    if (req.body.length > 0) return kept.call("Bar").catch((error) => `${error.code}: ${error.message}`);
+    if (req.body.length > 0)
+      return kept.call("Bar").catch((error) => `${error.code}: ${error.message}`);
     kept = req;
   },
   Uncaught: (req) => {
-    if (req.body.length > 0) setTimeout(() => { throw new Error("outside of any handler"); }, 1); // prettier-ignore
+    if (req.body.length > 0)
+      setTimeout(() => {
+        throw new Error("outside of any handler");
+      }, 1);
     return String(process.pid);
   },
   Open: () => {
     createServer().listen(0, "127.0.0.1").unref();
   },
-  Page: http(listener),
+  Page: httpHandler(listener),
   Order: (req) => {
     const goOn = async () => {
       await finish(req.text());
@@ -228,7 +262,7 @@ const functions = {
     if (req.body.length > 0) req.waitUntil(goOn());
     return String(process.pid);
   },
-  AfterPage: http(async (req, res) => {
+  AfterPage: httpHandler(async (req, res) => {
     res.end(String(process.pid));
     const pipe = req.nightcore.text();
     if (pipe) await finish(pipe);
@@ -245,5 +279,6 @@ const early = call("Bar").catch((error) => `${error.code}: ${error.message}`);
 
 serve(functions).then(async () => {
   console.log("served");
-  if (process.env.NIGHTCORE_FUNCTION === "Farewell") console.log((await call("Bar", "farewell")).text());
+  if (process.env.NIGHTCORE_FUNCTION === "Farewell")
+    console.log((await call("Bar", "farewell")).text());
 });

@@ -1,5 +1,5 @@
-// The conformance worker in Node. What each case does is said in SPEC.md.
-import { call, http, NightcoreError, serve } from "nightcore";
+// The conformance worker in Node. SPEC.md describes each case.
+import { call, httpHandler, NightcoreError, serve } from "nightcore";
 import { setTimeout as sleep } from "node:timers/promises";
 
 const [name, ...more] = process.argv.slice(2);
@@ -36,7 +36,7 @@ const cases = {
     try {
       const options = { ...to(text(req, "to")), timeout: timeout ? Number(timeout) : undefined };
       const answer = await req.call(text(req, "target"), req.body, options);
-      return ["OK\n", answer.body];
+      return Buffer.concat([Buffer.from("OK\n"), answer.body]);
     } catch (error) {
       const causes = error.causes.map((cause) => `\n${cause.function} ${cause.code}`);
       return `${error.code}\n${error.function}\n${error.message}${causes.join("")}`;
@@ -44,14 +44,22 @@ const cases = {
   },
   mistake: async (req) => {
     const count = (name) => Number(text(req, name));
-    const pairs = req.metadata.has("name") ? [[text(req, "name"), Buffer.alloc(count("value"))]] : [];
+    const pairs = req.metadata.has("name")
+      ? [[text(req, "name"), Buffer.alloc(count("value"))]]
+      : [];
     const timeout = req.metadata.has("timeout-ms") ? count("timeout-ms") : undefined;
     const before = kept;
     kept = req;
-    const of = (request) => (...asked) => request.call(...asked);
+    const of =
+      (request) =>
+      (...asked) =>
+        request.call(...asked);
     const by = { request: of(req), process: call, ended: of(before) }[text(req, "by")];
     try {
-      await by(text(req, "target"), Buffer.alloc(count("size")), { ...to("echo", ...pairs), timeout });
+      await by(text(req, "target"), Buffer.alloc(count("size")), {
+        ...to("echo", ...pairs),
+        timeout,
+      });
       return "OK";
     } catch (error) {
       return error.code;
@@ -61,7 +69,9 @@ const cases = {
     const calls = Array.from({ length: number(req) }, (_, i) => {
       return req.call(text(req, "target"), String(i), to(text(req, "to")));
     });
-    return (await Promise.all(calls)).flatMap((answer) => [answer.body, ";"]);
+    return Buffer.concat(
+      (await Promise.all(calls)).flatMap((answer) => [answer.body, Buffer.from(";")]),
+    );
   },
   chain: (req) => {
     const route = text(req, "route");
@@ -69,18 +79,25 @@ const cases = {
     const [next, ...rest] = route.split(",");
     const last = text(req, "to");
     const following = rest.length === 0 && last !== "" ? last : "chain";
-    return req.call(next, [req.body, `>${req.function}`], to(following, ["route", rest.join(",")], ["to", last]));
+    return req.call(
+      next,
+      Buffer.concat([req.body, Buffer.from(`>${req.function}`)]),
+      to(following, ["route", rest.join(",")], ["to", last]),
+    );
   },
   metadata: (req) => {
     const pairs = own(req.metadata);
-    return req.reply(pairs.map(([name, value]) => `${name}=${value}\n`).join(""), { headers: pairs });
+    return req.reply(pairs.map(([name, value]) => `${name}=${value}\n`).join(""), {
+      metadata: pairs,
+    });
   },
   relay_metadata: async (req) => {
     const answer = await req.call(text(req, "target"), "", to("metadata", ...own(req.metadata)));
-    return req.reply(answer.body, { headers: own(answer.metadata) });
+    return req.reply(answer.body, { metadata: own(answer.metadata) });
   },
   status: (req) => req.reply(req.body, { status: number(req) }),
-  relay_status: async (req) => String((await req.call(text(req, "target"), req.body, to("status"))).status),
+  relay_status: async (req) =>
+    String((await req.call(text(req, "target"), req.body, to("status"))).status),
   origin: (req) => (req.caller === undefined ? "external" : `internal ${req.caller}`),
   function: (req) => req.function,
   id: (req) => req.id,
@@ -123,7 +140,7 @@ const cases = {
 };
 
 // Tells what an HTTP listener is told.
-const app = http((req, res) => {
+const app = httpHandler((req, res) => {
   const [path, ...query] = req.url.split("?");
   const decoded = [req.nightcorePrefix, path].map((part) => decodeURIComponent(part));
   // Node's headers are bytes, a character each.
@@ -138,10 +155,12 @@ const app = http((req, res) => {
 });
 
 if (name.startsWith("App")) serve({ [name]: app });
-else serve({
-  [name]: (req) => {
-    const asked = text(req, "case");
-    if (!Object.hasOwn(cases, asked)) throw new NightcoreError("FUNCTION_FAILED", `no case "${asked}"`);
-    return cases[asked](req);
-  },
-});
+else
+  serve({
+    [name]: (req) => {
+      const asked = text(req, "case");
+      if (!Object.hasOwn(cases, asked))
+        throw new NightcoreError("FUNCTION_FAILED", `no case "${asked}"`);
+      return cases[asked](req);
+    },
+  });

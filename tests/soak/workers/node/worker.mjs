@@ -1,4 +1,4 @@
-// The soak's worker in Node. What it does is said in tests/soak/README.md.
+// The soak worker in Node. tests/soak/README.md describes it.
 import { serve } from "nightcore";
 import { openSync, writeSync } from "node:fs";
 import { setTimeout as sleep } from "node:timers/promises";
@@ -10,6 +10,8 @@ if (name === undefined || more.length > 0) {
 }
 const ran = openSync(path, "w");
 
+const joined = (...parts) => Buffer.concat(parts.map((part) => Buffer.from(part)));
+
 const leaf = async (req) => {
   const id = req.body.subarray(0, req.body.indexOf("|")).toString();
   // At most PIPE_BUF bytes: whole or not at all.
@@ -18,7 +20,7 @@ const leaf = async (req) => {
   if (what === "sleep") await sleep(Number(ms), undefined, { signal: req.signal });
   else if (what === "exit") process.exit(3);
   else if (what === "say") console.log(id);
-  return [req.body, `!${name}`];
+  return joined(req.body, `!${name}`);
 };
 
 serve({
@@ -31,10 +33,12 @@ serve({
         ["do", req.metadata.get("do") ?? ""],
       ],
     };
-    const body = [req.body, `>${name}`];
+    const body = joined(req.body, `>${name}`);
     const count = Number(req.metadata.get("fan") ?? 0);
-    if (count === 0) return [(await req.call(callee, body, options)).body, `<${name}`];
-    const calls = Array.from({ length: count }, (_, i) => req.call(callee, [`${i}.`, ...body], options));
-    return [...(await Promise.all(calls)).map((answer) => answer.body), `<${name}`];
+    if (count === 0) return joined((await req.call(callee, body, options)).body, `<${name}`);
+    const calls = Array.from({ length: count }, (_, i) =>
+      req.call(callee, joined(`${i}.`, body), options),
+    );
+    return joined(...(await Promise.all(calls)).map((answer) => answer.body), `<${name}`);
   },
 });

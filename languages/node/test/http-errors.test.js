@@ -1,0 +1,130 @@
+"use strict";
+
+// HTTP errors of handlers, HTTP statuses of answers, and JSON.
+
+const { test } = require("node:test");
+const assert = require("node:assert/strict");
+const { runInNewContext } = require("node:vm");
+const { HttpError, HttpStatusError, NightcoreError, Reply } = require("nightcore");
+const { run } = require("nightcore/testing");
+
+test("an HTTP error is a reply", async () => {
+  for (const [body, sent, type] of [
+    ["no ü", "no ü", "text/plain; charset=utf-8"],
+    [Buffer.from("bytes"), "bytes", undefined],
+    [{ a: [1] }, '{"a":[1]}', "application/json"],
+    [[1, "ü"], '[1,"ü"]', "application/json"],
+  ]) {
+    const answer = await run(() => {
+      throw new HttpError(404, body, { metadata: { "X-A": "b" } });
+    });
+    assert.deepEqual([answer.status, answer.text()], [404, sent]);
+    assert.equal(answer.metadata.get("content-type"), type);
+    assert.equal(answer.metadata.get("x-a"), "b");
+  }
+  const metadata = { "Content-Type": "text/html" };
+  const answer = await run(() => Promise.reject(new HttpError(400, "<p>", { metadata })));
+  assert.deepEqual(answer.metadata.getAll("content-type"), ["text/html"]);
+});
+
+test("an HTTP status is an integer in its range", () => {
+  const code = "INVALID_ARGUMENT";
+  for (const status of [200, 399, 600, -1, "404", 404.5, NaN, null]) {
+    assert.throws(() => new HttpError(status), { code, message: /from 400 to 599, and is / });
+  }
+  for (const status of [199, 600, "200", 200.5]) {
+    assert.throws(() => new Reply("", { status }), { code, message: /from 200 to 599, and is / });
+  }
+});
+
+/** The answer of a call to the function Callee. */
+async function answerWith(status, body) {
+  let answer;
+  const handler = async (req) => {
+    answer = await req.call("Callee");
+  };
+  await run(handler, "", { call: () => new Reply(body, { status }) });
+  return answer;
+}
+
+test("an answer is ok from 200 to 299, and throws from 400 on", async () => {
+  for (const [status, ok] of [
+    [200, true],
+    [204, true],
+    [299, true],
+    [302, false],
+    [399, false],
+  ]) {
+    // prettier-ignore
+    const answer = await answerWith(status, "x");
+    assert.equal(answer.ok, ok, status);
+    assert.equal(answer.throwForStatus(), answer);
+  }
+  const message = "answered with HTTP status 404";
+  for (const [body, said] of [
+    ["no such user", `${message}: no such user`],
+    ["ü".repeat(300), `${message}: ${"ü".repeat(200)}`],
+    ["😀".repeat(300), `${message}: ${"😀".repeat(200)}`],
+    ["", message],
+    [Buffer.from([0xff, 0xfe]), message],
+  ]) {
+    const answer = await answerWith(404, body);
+    assert.equal(answer.ok, false);
+    assert.throws(
+      () => answer.throwForStatus(),
+      (error) => {
+        assert.ok(error instanceof HttpStatusError && error instanceof NightcoreError);
+        assert.deepEqual([error.code, error.function], ["FUNCTION_FAILED", "Callee"]);
+        assert.deepEqual([error.message, error.causes], [said, []]);
+        assert.equal(error.answer, answer);
+        return true;
+      },
+    );
+  }
+});
+
+test("a plain object or an array is JSON", async () => {
+  const foreign = runInNewContext("({ a: 1 })");
+  for (const [returned, sent] of [
+    [{ a: 1 }, '{"a":1}'],
+    [foreign, '{"a":1}'],
+    [Object.create(null, { a: { value: 1, enumerable: true } }), '{"a":1}'],
+    [["a", 1], '["a",1]'],
+    [[], "[]"],
+  ]) {
+    const answer = await run(() => returned);
+    assert.deepEqual(
+      [answer.text(), answer.metadata.get("content-type")],
+      [sent, "application/json"],
+    );
+    const called = await run((req) => req.call("Callee", returned), "", {
+      call: ({ body }) => body,
+    });
+    assert.equal(called.text(), sent);
+  }
+  for (const returned of [new Map(), new Date(), 7, new (class Own {})()]) {
+    const message = /for JSON: req\.reply\("", { json: value }\)/;
+    await assert.rejects(
+      run(() => returned),
+      { message },
+    );
+  }
+});
+
+test("old names warn once", async () => {
+  const warnings = [];
+  const listen = (warning) => warnings.push(`${warning.name} ${warning.code}`);
+  process.on("warning", listen);
+  const { http } = require("nightcore");
+  const listener = (_req, res) => res.end("x");
+  assert.equal((await run(http(listener))).text(), "x");
+  assert.equal((await run(http(listener))).text(), "x");
+  const answer = await run((req) => req.reply("", { headers: { a: "b" } }));
+  assert.equal(answer.metadata.get("a"), "b");
+  await new Promise(setImmediate);
+  process.off("warning", listen);
+  assert.deepEqual(warnings, [
+    "DeprecationWarning NIGHTCORE_HTTP",
+    "DeprecationWarning NIGHTCORE_HEADERS",
+  ]);
+});
