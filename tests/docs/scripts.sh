@@ -20,16 +20,8 @@ if [[ -x $installed/venv/bin/python ]]; then
     {
         cat tests/docs/frame.py.txt
         blocks python
-        cat <<'END'
-
-
-for name, test in list(globals().items()):
-    if name.startswith("test_"):
-        test()
-        print(f"{name} passed")
-END
-    } >"$work/blocks.py"
-    "$installed/venv/bin/python" "$work/blocks.py"
+    } >"$work/test_blocks.py"
+    "$installed/venv/bin/python" -m pytest --quiet -p no:cacheprovider "$work/test_blocks.py"
 else
     echo "skipped: Python in documents: tests/apps/run.sh has not installed the package"
 fi
