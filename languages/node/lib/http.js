@@ -19,8 +19,9 @@ const MALFORMED = /%(?![0-9a-f]{2})/i;
  * a connection that only collects bytes, so the reply is what Node would have written.
  */
 function httpHandler(listener) {
-  if (typeof listener !== "function")
+  if (typeof listener !== "function") {
     throw new TypeError("httpHandler takes a listener, as http.createServer does");
+  }
   return (request) => {
     // Node's own server knows no others; that is the client's mistake.
     const method = request.metadata.get(":method") ?? "POST";
@@ -43,7 +44,12 @@ function httpHandler(listener) {
       res.assignSocket(connection);
       res.once("finish", () => {
         res.detachSocket(connection);
-        resolve(connection.reply());
+        try {
+          resolve(connection.reply());
+        } catch (error) {
+          // Node lets a listener choose an HTTP status above 599.
+          reject(error);
+        }
         process.nextTick(() => {
           // Later writes are dropped; otherwise each would be an error that nobody catches.
           res.destroyed = true;

@@ -5,7 +5,7 @@
 const { test } = require("node:test");
 const assert = require("node:assert/strict");
 const { runInNewContext } = require("node:vm");
-const { HttpError, HttpStatusError, NightcoreError, Reply } = require("nightcore");
+const { HttpError, httpHandler, HttpStatusError, NightcoreError, Reply } = require("nightcore");
 const { run } = require("nightcore/testing");
 
 test("an HTTP error is a reply", async () => {
@@ -46,6 +46,11 @@ async function answerWith(status, body) {
   await run(handler, "", { call: () => new Reply(body, { status }) });
   return answer;
 }
+
+test("a listener whose status is no HTTP status fails its call", async () => {
+  const handler = httpHandler((_req, res) => res.writeHead(700).end());
+  await assert.rejects(run(handler), { code: "INVALID_ARGUMENT", message: /and is 700/ });
+});
 
 test("an answer is ok from 200 to 299, and throws from 400 on", async () => {
   for (const [status, ok] of [
