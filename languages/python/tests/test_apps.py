@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
+import nightcore
 from fastapi import FastAPI
 from fastapi.testclient import TestClient
 from flask import Flask
-
-import nightcore
 from nightcore import testing
 
 fast = FastAPI()

@@ -7,10 +7,9 @@ import json
 from collections.abc import Callable
 from pathlib import Path
 
+import nightcore
 from conftest import Engine
 from everything import FAILURES, test_without_an_engine
-
-import nightcore
 from nightcore import testing
 
 __all__ = ["test_without_an_engine"]

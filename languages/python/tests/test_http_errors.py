@@ -5,9 +5,8 @@ from __future__ import annotations
 import asyncio
 from typing import Any
 
-import pytest
-
 import nightcore
+import pytest
 from nightcore import testing
 
 
