@@ -27,7 +27,8 @@ mapfile -t sources < <(git ls-files --cached --others --exclude-standard '*.py' 
 (cd languages/python && "$venv/bin/mypy" src tests && "$venv/bin/mypy" ../../examples/hello/python/hello.py)
 # What users of pyright see: the package, and a program that uses all of it. Every public type is known.
 (cd languages/python && "$venv/bin/pyright" --warnings --pythonpath "$venv/bin/python")
-"$venv/bin/pyright" --pythonpath "$venv/bin/python" --ignoreexternal --verifytypes nightcore >"$venv/pyright.log" ||
+# It takes the first Python of the path.
+PATH=$venv/bin:$PATH "$venv/bin/pyright" --ignoreexternal --verifytypes nightcore >"$venv/pyright.log" ||
     { cat "$venv/pyright.log"; exit 1; }
 (cd languages/python && "$venv/bin/python" -m mypy.stubtest --concise nightcore._nightcore)
 echo "${#sources[@]} files are clean"
