@@ -48,8 +48,11 @@ impl Handlers {
     }
 }
 
-/// Runs a handler; a panic becomes its error.
-pub(super) fn guarded(run: impl FnOnce() -> Result<(), HandlerError>) -> Result<(), HandlerError> {
+/// Runs a handler, or a step of one; a panic becomes its error.
+///
+/// # Errors
+/// That of the handler.
+pub fn guarded<T>(run: impl FnOnce() -> Result<T, HandlerError>) -> Result<T, HandlerError> {
     catch_unwind(AssertUnwindSafe(run)).unwrap_or_else(|panic| {
         let error = panicked(&*panic);
         // What it panicked with is the handler's own, and may panic when it is dropped.
@@ -80,9 +83,9 @@ mod tests {
 
     #[test]
     fn a_panic_with_anything_is_an_error() {
-        let error = guarded(|| std::panic::panic_any(PanicsAgain)).unwrap_err();
+        let error = guarded::<()>(|| std::panic::panic_any(PanicsAgain)).unwrap_err();
         assert_eq!(error, HandlerError::Unexpected("panicked: no message".into()));
-        let error = guarded(|| panic!("{}", 7)).unwrap_err();
+        let error = guarded::<()>(|| panic!("{}", 7)).unwrap_err();
         assert_eq!(error, HandlerError::Unexpected("panicked: 7".into()));
     }
 }

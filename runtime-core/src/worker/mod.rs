@@ -65,7 +65,7 @@ pub use compose::{Body, CallOptions};
 pub use event_loop::EventLoop;
 pub use fork::is_forked;
 pub use handler_error::HandlerError;
-pub use handlers::{Handler, Handlers};
+pub use handlers::{Handler, Handlers, guarded};
 pub use launching::serve;
 pub use loop_event::Event;
 pub use loop_request::LoopRequest;

@@ -178,6 +178,12 @@ impl RunningCall for Request<'_> {
         self.channel.next_answer(self.input.call, timeout)
     }
 
+    fn give_up(&self, tag: u64) {
+        if self.check().is_ok() {
+            self.channel.give_up(self.input.call, tag);
+        }
+    }
+
     fn buffer(&self, capacity: usize) -> Result<Buffer, Failure> {
         self.check()?;
         Buffer::new(capacity, &self.channel.session)

@@ -88,6 +88,13 @@ pub trait RunningCall: Deref<Target = Input> {
         Err(Failure::new(Status::InvalidState, text))
     }
 
+    /// Gives up a call that was started, if it is still under way: it and all calls below it are
+    /// cancelled. On a thread its answer is dropped; in an event loop its event still follows.
+    fn give_up(&self, tag: u64) {
+        // A request that has ended has cancelled its calls.
+        let _ = self.cancel_call(tag);
+    }
+
     /// In an event loop: the answer to the call with this tag is no longer wanted.
     ///
     /// # Errors

@@ -35,6 +35,8 @@ struct State {
     core: WorkerCore,
     /// Answers that the handler has not asked for.
     ready: VecDeque<Tagged>,
+    /// Tags of calls under way whose answers the handler does not want any more.
+    given_up: Vec<u64>,
     /// Nothing is read any more: the engine is gone, it broke a rule, or the worker has to end.
     over: bool,
 }
@@ -100,6 +102,7 @@ impl ThreadChannel {
             patience_waiting: Patience::default(),
             core: WorkerCore::of_thread(),
             ready: VecDeque::new(),
+            given_up: Vec::new(),
             over: false,
         };
         ThreadChannel {
@@ -124,6 +127,7 @@ impl ThreadChannel {
         let mut state = self.state.borrow_mut();
         state.core.answered(request);
         state.ready.clear();
+        state.given_up.clear();
     }
 
     /// A direct call under this lease has its answer. The engine does not know of it, so it is told
@@ -239,7 +243,7 @@ impl ThreadChannel {
     }
 
     fn read(&self, state: &mut State, own: Option<&str>) -> Result<Step, Closed> {
-        let State { incoming, patience_idle, patience_waiting, core, ready, .. } = state;
+        let State { incoming, patience_idle, patience_waiting, core, ready, given_up, .. } = state;
         let patience = if own.is_some() { patience_waiting } else { patience_idle };
         loop {
             let Some(message) = incoming.take()? else {
@@ -269,7 +273,10 @@ impl ThreadChannel {
                 }
                 Heard::Answer(PendingCall { tag, function, .. }, answer) => {
                     let result = answer::receive(answer, &function, &self.session)?;
-                    ready.push_back(Tagged { tag, result });
+                    match given_up.iter().position(|given_up| *given_up == tag) {
+                        Some(at) => drop(given_up.swap_remove(at)),
+                        None => ready.push_back(Tagged { tag, result }),
+                    }
                     Step::Other
                 }
                 Heard::Late(answer) => {
@@ -336,6 +343,19 @@ impl ThreadChannel {
         let pending = PendingCall { request, tag, function: name.to_owned(), call: request };
         self.state.borrow_mut().core.began(invoke.0, pending);
         self.send(&message).map_err(named)
+    }
+
+    /// Cancels a call made by `start_call`, and drops its answer. The call stays under way until
+    /// the engine answers it: the engine counts that answer among those a WAIT has seen.
+    pub(super) fn give_up(&self, request: CallNumber, tag: u64) {
+        let mut state = self.state.borrow_mut();
+        let State { core, ready, given_up, .. } = &mut *state;
+        ready.retain(|answer| answer.tag != tag);
+        let Some(call) = core.pending_with(request, tag) else { return };
+        given_up.push(tag);
+        drop(state);
+        // If the engine is gone, the next read says so.
+        let _ = self.send(&CancelInvoke { call, sent_at: now_ns() }.write());
     }
 
     /// The next answer to a call made by `start_call`; `None` when the time has passed.
