@@ -1,16 +1,26 @@
-//! The answer to an internal call.
+//! The answer to a call.
 
-use crate::error::Result;
-use nightcore_runtime::protocol::{Metadata, MetadataBuffer};
+use crate::error::{Error, Result};
+use crate::metadata::Metadata;
+use nightcore_runtime::protocol::MetadataBuffer;
 use nightcore_runtime::worker;
 
-/// The answer to an internal call. A handler that returns one hands it on whole: body, status and
+/// The HTTP status of a reply that sets none.
+const DEFAULT_HTTP_STATUS: u16 = 200;
+/// From this HTTP status on a reply is an error.
+pub(crate) const FIRST_ERROR_HTTP_STATUS: u16 = 400;
+
+/// The answer to a call. A handler that returns one hands it on whole: body, HTTP status and
 /// metadata.
 #[derive(Debug)]
-pub struct Answer(Source);
+pub struct Answer {
+    /// The function that was called.
+    function: Box<str>,
+    payload: Payload,
+}
 
 #[derive(Debug)]
-enum Source {
+enum Payload {
     /// Received from the engine.
     Received(worker::Answer),
     /// Made by a test.
@@ -18,35 +28,88 @@ enum Source {
 }
 
 impl Answer {
-    pub(crate) fn received(answer: worker::Answer) -> Answer {
-        Answer(Source::Received(answer))
+    pub(crate) fn received(function: &str, answer: worker::Answer) -> Answer {
+        Answer { function: function.into(), payload: Payload::Received(answer) }
     }
 
-    pub(crate) fn made(body: Vec<u8>, metadata: MetadataBuffer) -> Answer {
-        Answer(Source::Made { body, metadata })
+    pub(crate) fn made(function: &str, body: Vec<u8>, metadata: MetadataBuffer) -> Answer {
+        Answer { function: function.into(), payload: Payload::Made { body, metadata } }
+    }
+
+    /// The function that was called.
+    pub(crate) fn function(&self) -> &str {
+        &self.function
     }
 
     /// The body.
+    #[must_use]
     pub fn body(&self) -> &[u8] {
-        match &self.0 {
-            Source::Received(answer) => answer.body(),
-            Source::Made { body, .. } => body,
+        match &self.payload {
+            Payload::Received(answer) => answer.body(),
+            Payload::Made { body, .. } => body,
         }
+    }
+
+    /// The body as text.
+    ///
+    /// # Errors
+    /// If the body is not UTF-8. This error was not written for callers, see [`Error`].
+    pub fn text(&self) -> Result<&str> {
+        Ok(std::str::from_utf8(self.body())?)
+    }
+
+    /// The body, deserialized from JSON.
+    ///
+    /// # Errors
+    /// If the body is not JSON of this type. This error was not written for callers, see [`Error`].
+    #[cfg(feature = "json")]
+    pub fn json<'a, T: serde::Deserialize<'a>>(&'a self) -> Result<T> {
+        Ok(serde_json::from_slice(self.body())?)
     }
 
     /// The metadata.
+    #[must_use]
     pub fn metadata(&self) -> Metadata<'_> {
-        match &self.0 {
-            Source::Received(answer) => answer.metadata(),
-            Source::Made { metadata, .. } => metadata.as_metadata(),
-        }
+        Metadata(match &self.payload {
+            Payload::Received(answer) => answer.metadata(),
+            Payload::Made { metadata, .. } => metadata.as_metadata(),
+        })
     }
 
-    /// The HTTP status that the function chose; 200 if it chose none. An answer with any status is
-    /// an answer.
+    /// The HTTP status that the function chose; 200 if it chose none. An answer with any HTTP
+    /// status is an answer: [`Answer::error_for_status`] makes an error of one from 400 on.
+    #[must_use]
+    pub fn http_status(&self) -> u16 {
+        let status = self.metadata().get_str(":status");
+        status.and_then(|status| status.parse().ok()).unwrap_or(DEFAULT_HTTP_STATUS)
+    }
+
+    /// The old name of [`Answer::http_status`].
+    #[deprecated(since = "0.1.0", note = "use `http_status`")]
+    #[must_use]
     pub fn status(&self) -> u16 {
-        let status = self.metadata().get(":status");
-        status.and_then(|status| std::str::from_utf8(status).ok()?.parse().ok()).unwrap_or(200)
+        self.http_status()
+    }
+
+    /// The answer itself if its HTTP status is below 400.
+    ///
+    /// ```
+    /// # use nightcore::{Request, Result};
+    /// fn greet(req: &Request) -> Result<String> {
+    ///     let name = req.call("NameOf", req.body())?.error_for_status()?;
+    ///     Ok(format!("Hello, {}", name.text()?))
+    /// }
+    /// ```
+    ///
+    /// # Errors
+    /// If the HTTP status is 400 or more: `FUNCTION_FAILED` of the called function.
+    /// [`Error::answer`] has the answer. A handler that returns this error fails: it does not reply
+    /// with the HTTP status of the function that it called.
+    pub fn error_for_status(self) -> Result<Answer> {
+        if self.http_status() < FIRST_ERROR_HTTP_STATUS {
+            return Ok(self);
+        }
+        Err(Error::of_answer(self))
     }
 }
 
@@ -58,15 +121,9 @@ impl AsRef<[u8]> for Answer {
 
 impl From<Answer> for Vec<u8> {
     fn from(answer: Answer) -> Vec<u8> {
-        answer.body().to_vec()
+        match answer.payload {
+            Payload::Received(answer) => answer.body().to_vec(),
+            Payload::Made { body, .. } => body,
+        }
     }
-}
-
-/// What became of a call that was started without waiting.
-#[derive(Debug)]
-pub struct Tagged {
-    /// The tag the call was given.
-    pub tag: u64,
-    /// Its answer, or its error.
-    pub result: Result<Answer>,
 }

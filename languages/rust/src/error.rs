@@ -1,33 +1,77 @@
 //! Why a call or a handler failed.
 
-use nightcore_runtime::protocol::{Cause, Failure, MetadataError, Status};
+use crate::answer::Answer;
+use crate::reply::Reply;
+use crate::status::Status;
+use nightcore_runtime::protocol::{self, Failure};
 use nightcore_runtime::worker::HandlerError;
 use std::error::Error as StdError;
+use std::fmt;
+use std::sync::Arc;
 
 /// How many sources of an error are looked at: an error may be its own source.
 const MAX_SOURCES: usize = 32;
+
+/// How many characters of an answer's text the error of [`Answer::error_for_status`] tells.
+const MAX_ANSWER_CHARACTERS: usize = 200;
 
 /// What a handler and its calls return.
 pub type Result<T, E = Error> = std::result::Result<T, E>;
 
 /// Why a call failed, or why a handler fails.
 ///
-/// A handler that returns the error of a call passes it on: its caller sees that this function
-/// failed, with that error and its causes as the reason. So does one that returns another error
-/// with such an error among its sources.
+/// What callers are told of an error that a handler returns depends on where it comes from:
 ///
-/// The message of [`Error::failed`] reaches callers. Any other error, also one that `?` has made an
-/// `Error` of, was not written for them: its text goes to the function's log, and callers see the
-/// id by which it is found there, unless the function has `expose_errors = true`.
-#[derive(Clone, Debug, PartialEq, Eq)]
+/// * The error of a call is passed on: the caller gets `FUNCTION_FAILED` with that error and its
+///   causes as the reason.
+/// * The message of [`Error::failed`] reaches the caller with `FUNCTION_FAILED`.
+/// * [`Error::http`] and [`Error::http_reply`] do not fail the call: they end it with a reply.
+/// * Any other error, also one that `?` has converted to an `Error`, was not written for callers.
+///   Its text goes to the function's log, and callers get the command that shows it, unless the
+///   function has `expose_errors = true`.
+///
+/// A handler may also return another error type with an `Error` among its sources
+/// ([`std::error::Error::source`]). The `Error` counts then.
+#[derive(Clone, Debug)]
 pub struct Error {
-    failure: Failure,
+    status: Status,
+    function: String,
+    message: String,
+    causes: Vec<Cause>,
+    kind: Kind,
+}
+
+#[derive(Clone, Debug)]
+enum Kind {
+    /// Written for callers, or the error of a call.
+    Deliberate,
     /// Made of an error that was not written for callers.
-    is_unexpected: bool,
+    Unexpected,
+    /// A reply with an HTTP status that is an error.
+    Http { status: u16, reply: Arc<Reply> },
+    /// The error of a call whose answer has such a status.
+    Answered(Arc<Answer>),
+}
+
+/// The error of a function beneath that led to an [`Error`].
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Cause {
+    /// The function that failed.
+    pub function: String,
+    /// How it failed.
+    pub status: Status,
+    /// What happened, for a person.
+    pub message: String,
 }
 
 impl Error {
-    /// An error of the handler's own; its callers get FUNCTION_FAILED with this message.
+    fn new(status: Status, message: impl Into<String>, kind: Kind) -> Error {
+        let message = message.into();
+        Error { status, function: String::new(), message, causes: Vec::new(), kind }
+    }
+
+    /// An error of the handler's own; its callers get `FUNCTION_FAILED` with this message.
     ///
     /// ```
     /// # use nightcore::{Error, Request, Result};
@@ -39,50 +83,157 @@ impl Error {
     /// }
     /// ```
     pub fn failed(message: impl Into<String>) -> Error {
-        Error::from(Failure::new(Status::FunctionFailed, message))
+        Error::new(Status::FunctionFailed, message, Kind::Deliberate)
     }
 
-    fn unexpected(text: impl Into<String>) -> Error {
-        Error { is_unexpected: true, ..Error::failed(text) }
+    pub(crate) fn unexpected(error: impl fmt::Display) -> Error {
+        Error::new(Status::FunctionFailed, error.to_string(), Kind::Unexpected)
+    }
+
+    pub(crate) fn invalid_state(message: &str) -> Error {
+        Error::new(Status::InvalidState, message, Kind::Deliberate)
+    }
+
+    /// An error that ends the request with a reply of this HTTP status, from 400 to 599, and this
+    /// text as `text/plain; charset=utf-8`. The call itself has succeeded, and nothing is written
+    /// to the log.
+    ///
+    /// With another number the error is an `INVALID_ARGUMENT`, which fails the call.
+    ///
+    /// ```
+    /// # use nightcore::{Error, Request, Result};
+    /// fn user(req: &Request) -> Result<&'static str> {
+    ///     match req.body() {
+    ///         b"17" => Ok("Ada"),
+    ///         _ => Err(Error::http(404, "no such user")),
+    ///     }
+    /// }
+    /// ```
+    pub fn http(http_status: u16, text: impl Into<String>) -> Error {
+        Error::http_reply(Reply::text(text).with_http_status(http_status))
+    }
+
+    /// As [`Error::http`], with any reply whose HTTP status is from 400 to 599.
+    ///
+    /// ```
+    /// # use nightcore::{Error, Reply};
+    /// fn busy() -> Error {
+    ///     let reply = Reply::text("come back later").with_http_status(503);
+    ///     Error::http_reply(reply.with_metadata("retry-after", "5"))
+    /// }
+    /// ```
+    #[must_use]
+    pub fn http_reply(mut reply: Reply) -> Error {
+        match reply.error_http_status() {
+            Ok(status) => {
+                let text = String::from_utf8_lossy(reply.body());
+                let message = format!("HTTP status {status}: {text}");
+                let reply = Arc::new(reply);
+                Error::new(Status::FunctionFailed, message, Kind::Http { status, reply })
+            }
+            Err(mistake) => Error::from(mistake),
+        }
+    }
+
+    /// That of a call whose answer is an error by its HTTP status.
+    pub(crate) fn of_answer(answer: Answer) -> Error {
+        let mut message = format!("answered with HTTP status {}", answer.http_status());
+        if let Ok(text) = std::str::from_utf8(answer.body())
+            && !text.is_empty()
+        {
+            message.push_str(": ");
+            message.extend(text.chars().take(MAX_ANSWER_CHARACTERS));
+        }
+        let function = answer.function().to_owned();
+        let kind = Kind::Answered(Arc::new(answer));
+        Error { function, ..Error::new(Status::FunctionFailed, message, kind) }
     }
 
     /// What kind of error it is.
+    #[must_use]
     pub fn status(&self) -> Status {
-        self.failure.status
+        self.status
+    }
+
+    /// The HTTP status of an error of [`Error::http`], [`Error::http_reply`] or
+    /// [`Answer::error_for_status`].
+    #[must_use]
+    pub fn http_status(&self) -> Option<u16> {
+        match &self.kind {
+            Kind::Http { status, .. } => Some(*status),
+            Kind::Answered(answer) => Some(answer.http_status()),
+            Kind::Deliberate | Kind::Unexpected => None,
+        }
+    }
+
+    /// The answer of which [`Answer::error_for_status`] has made this error.
+    #[must_use]
+    pub fn answer(&self) -> Option<&Answer> {
+        match &self.kind {
+            Kind::Answered(answer) => Some(answer),
+            _ => None,
+        }
     }
 
     /// The function whose call failed; empty if the error is the handler's or the library's own.
+    #[must_use]
     pub fn function(&self) -> &str {
-        &self.failure.function
+        &self.function
     }
 
     /// What happened, for a person.
+    #[must_use]
     pub fn message(&self) -> &str {
-        &self.failure.message
+        &self.message
     }
 
     /// The errors of functions beneath that led to it, the nearest first.
+    #[must_use]
     pub fn causes(&self) -> &[Cause] {
-        &self.failure.cause
+        &self.causes
     }
 
     /// The same error, as that of a call of this function.
     pub(crate) fn of_function(self, name: &str) -> Error {
-        Error::from(Failure { function: name.into(), ..self.failure })
+        Error { function: name.into(), ..self }
     }
 
-    /// The error of a handler that returned this one.
-    fn passed_on(self) -> HandlerError {
-        if self.is_unexpected {
-            HandlerError::Unexpected(self.failure.message)
-        } else {
-            self.failure.passed_on().into()
+    fn into_failure(self) -> Failure {
+        let cause = |cause: Cause| protocol::Cause {
+            function: cause.function,
+            status: cause.status.to_protocol(),
+            message: cause.message,
+        };
+        Failure {
+            status: self.status.to_protocol(),
+            function: self.function,
+            message: self.message,
+            cause: self.causes.into_iter().map(cause).collect(),
+        }
+    }
+
+    /// The reply of an HTTP error.
+    pub(crate) fn http_reply_made(&self) -> Option<&Reply> {
+        match &self.kind {
+            Kind::Http { reply, .. } => Some(reply),
+            _ => None,
+        }
+    }
+
+    /// How a handler has ended that returned this error.
+    fn ends(self) -> Ended {
+        match self.kind {
+            Kind::Http { reply, .. } => Ended::Replied(reply),
+            Kind::Unexpected => Ended::Failed(HandlerError::Unexpected(self.message)),
+            Kind::Deliberate | Kind::Answered(_) => {
+                Ended::Failed(self.into_failure().passed_on().into())
+            }
         }
     }
 }
 
-impl std::fmt::Display for Error {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+impl fmt::Display for Error {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self.function() {
             "" => f.write_str(self.message()),
             function => write!(f, "{function}: {}: {}", self.status(), self.message()),
@@ -94,13 +245,18 @@ impl StdError for Error {}
 
 impl From<Failure> for Error {
     fn from(failure: Failure) -> Error {
-        Error { failure, is_unexpected: false }
-    }
-}
-
-impl From<MetadataError> for Error {
-    fn from(error: MetadataError) -> Error {
-        Error::from(Failure::from(error))
+        let cause = |cause: protocol::Cause| Cause {
+            function: cause.function,
+            status: Status::of(cause.status),
+            message: cause.message,
+        };
+        Error {
+            status: Status::of(failure.status),
+            function: failure.function,
+            message: failure.message,
+            causes: failure.cause.into_iter().map(cause).collect(),
+            kind: Kind::Deliberate,
+        }
     }
 }
 
@@ -118,33 +274,49 @@ impl From<&str> for Error {
 
 impl From<std::io::Error> for Error {
     fn from(error: std::io::Error) -> Error {
-        Error::unexpected(error.to_string())
+        Error::unexpected(error)
     }
 }
 
 impl From<std::str::Utf8Error> for Error {
     fn from(error: std::str::Utf8Error) -> Error {
-        Error::unexpected(error.to_string())
+        Error::unexpected(error)
     }
 }
 
-/// The error of a handler that returned `error`. Our own among its sources is passed on; `log` is
-/// told the text around it.
-pub(crate) fn of_handler(
-    error: Box<dyn StdError + Send + Sync>,
-    log: impl FnOnce(&str),
-) -> HandlerError {
+#[cfg(feature = "json")]
+impl From<serde_json::Error> for Error {
+    fn from(error: serde_json::Error) -> Error {
+        Error::unexpected(error)
+    }
+}
+
+/// How a handler has ended that returned an error.
+#[derive(Debug)]
+pub(crate) enum Ended {
+    /// With this reply.
+    Replied(Arc<Reply>),
+    Failed(HandlerError),
+}
+
+/// How a handler has ended that returned `error`. Our own among its sources is passed on; `log` is
+/// told the text around it, unless it is an HTTP error.
+pub(crate) fn of_handler(error: Box<dyn StdError + Send + Sync>, log: impl FnOnce(&str)) -> Ended {
     let error = match error.downcast::<Error>() {
-        Ok(own) => return own.passed_on(),
+        Ok(own) => return own.ends(),
         Err(other) => other,
     };
     let mut text = error.to_string();
     let mut source = error.source();
     for _ in 0..MAX_SOURCES {
         let Some(beneath) = source else { break };
-        if let Some(own) = beneath.downcast_ref::<Error>().filter(|own| !own.is_unexpected) {
-            log(&text);
-            return own.clone().passed_on();
+        let own = beneath.downcast_ref::<Error>();
+        if let Some(own) = own.filter(|own| !matches!(own.kind, Kind::Unexpected)) {
+            let ended = own.clone().ends();
+            if matches!(ended, Ended::Failed(_)) {
+                log(&text);
+            }
+            return ended;
         }
         let beneath_text = beneath.to_string();
         // Many errors tell what lies beneath themselves.
@@ -153,7 +325,7 @@ pub(crate) fn of_handler(
         }
         source = beneath.source();
     }
-    HandlerError::Unexpected(text)
+    Ended::Failed(HandlerError::Unexpected(text))
 }
 
 #[cfg(test)]
@@ -193,13 +365,14 @@ mod tests {
     /// What `of_handler` makes of an error, and what the log is told.
     fn told(error: impl Into<Box<dyn StdError + Send + Sync>>) -> (HandlerError, String) {
         let mut logged = String::new();
-        let made = of_handler(error.into(), |text| logged = text.to_owned());
+        let ended = of_handler(error.into(), |text| logged = text.to_owned());
+        let Ended::Failed(made) = ended else { panic!("{ended:?}") };
         (made, logged)
     }
 
     #[test]
     fn the_error_of_a_call_is_passed_on_also_from_beneath() {
-        let failure = Failure::new(Status::NotFound, "no function \"Bar\"");
+        let failure = Failure::new(protocol::Status::NotFound, "no function \"Bar\"");
         let of_a_call = Error::from(Failure { function: "Bar".into(), ..failure.clone() });
         let passed = HandlerError::from(Failure { function: "Bar".into(), ..failure }.passed_on());
         assert_eq!(told(of_a_call.clone()), (passed.clone(), String::new()));
@@ -208,7 +381,7 @@ mod tests {
 
     #[test]
     fn only_a_deliberate_error_keeps_its_text() {
-        let failure = Failure::new(Status::FunctionFailed, "no such user");
+        let failure = Failure::new(protocol::Status::FunctionFailed, "no such user");
         assert_eq!(told(Error::failed("no such user")).0, failure.into());
         let unexpected = |text: &str| (HandlerError::Unexpected(text.into()), String::new());
         assert_eq!(told("as text"), unexpected("as text"));
@@ -218,5 +391,38 @@ mod tests {
         assert_eq!(told(Circular), unexpected("round"));
         let wrapped = Wrapped(Error::from(refused()));
         assert_eq!(told(wrapped), unexpected("could not greet: 10.0.0.7 refused"));
+    }
+
+    #[test]
+    fn an_http_error_is_a_reply_also_from_beneath_and_leaves_no_line() {
+        let none = |text: &str| panic!("{text:?} was logged");
+        for error in [
+            Error::http(404, "no such user").into(),
+            Wrapped(Error::http(404, "no such user")).into(),
+        ] {
+            let ended = of_handler(error, none);
+            let Ended::Replied(reply) = ended else { panic!("{ended:?}") };
+            let metadata = reply.metadata().unwrap();
+            let get = |name| metadata.as_metadata().get(name).map(<[u8]>::to_vec);
+            assert_eq!(
+                (reply.body(), get(":status")),
+                (&b"no such user"[..], Some(b"404".to_vec()))
+            );
+            assert_eq!(get("content-type"), Some(b"text/plain; charset=utf-8".to_vec()));
+        }
+    }
+
+    #[test]
+    fn an_http_error_has_a_status_of_an_error() {
+        for status in [400, 599] {
+            assert_eq!(Error::http(status, "").http_status(), Some(status));
+        }
+        for status in [0, 200, 399, 600] {
+            let error = Error::http(status, "");
+            assert_eq!((error.status(), error.http_status()), (Status::InvalidArgument, None));
+        }
+        let none = Error::http_reply(Reply::new("no status at all"));
+        assert_eq!(none.status(), Status::InvalidArgument);
+        assert_eq!(told(none).0.exposed().status, protocol::Status::FunctionFailed);
     }
 }

@@ -1,138 +1,259 @@
 //! What a handler may return.
 
-use crate::answer::Answer;
-use crate::error::of_handler;
+use crate::answer::{Answer, FIRST_ERROR_HTTP_STATUS};
+use crate::error::{Ended, of_handler};
 use crate::host::Host;
 use nightcore_runtime::protocol::{Failure, Metadata, MetadataBuffer, Status};
 use nightcore_runtime::worker::HandlerError;
+use std::borrow::Cow;
 use std::error::Error as StdError;
+use std::ops::RangeInclusive;
 
-/// An answer with more than a body.
+/// The HTTP statuses that a reply can have: those below are not final.
+const HTTP_STATUSES: RangeInclusive<u16> = 200..=599;
+/// The metadata that tells the HTTP status.
+const HTTP_STATUS: &str = ":status";
+/// The content type of a text.
+const TEXT: &str = "text/plain; charset=utf-8";
+
+/// A reply: a body, and if need be an HTTP status and metadata.
 ///
 /// ```
 /// use nightcore::{Reply, Request};
 ///
 /// fn teapot(_req: &Request) -> Reply {
-///     Reply::new("short and stout").with_status(418).with_metadata("content-type", "text/plain")
+///     Reply::text("short and stout").with_http_status(418).with_metadata("x-spout", "1")
 /// }
 /// ```
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Debug, Default)]
 pub struct Reply {
-    body: Vec<u8>,
-    status: Option<u16>,
-    metadata: Vec<(String, Vec<u8>)>,
+    body: Body,
+    http_status: Option<u16>,
+    metadata: MetadataBuffer,
+    /// The first mistake in the HTTP status or the metadata.
+    mistake: Option<Failure>,
+}
+
+#[derive(Debug)]
+enum Body {
+    Bytes(Cow<'static, [u8]>),
+    /// Stays where it was received.
+    Answer(Answer),
+}
+
+impl Default for Body {
+    fn default() -> Body {
+        Body::Bytes(Cow::Borrowed(&[]))
+    }
+}
+
+fn invalid(text: String) -> Failure {
+    Failure::new(Status::InvalidArgument, text)
 }
 
 impl Reply {
-    /// An answer with this body.
+    /// A reply with this body and no content type.
     pub fn new(body: impl Into<Vec<u8>>) -> Reply {
-        Reply { body: body.into(), ..Reply::default() }
+        Reply::of(body.into())
     }
 
-    /// Sets the HTTP status; it is 200 if none is set.
-    pub fn with_status(mut self, status: u16) -> Reply {
-        self.status = Some(status);
+    /// A reply with this text, whose `content-type` is `text/plain; charset=utf-8`.
+    pub fn text(text: impl Into<String>) -> Reply {
+        Reply::new(text.into()).with_metadata("content-type", TEXT)
+    }
+
+    /// A reply with this value as JSON, whose `content-type` is `application/json`.
+    ///
+    /// # Errors
+    /// If the value cannot be serialized.
+    #[cfg(feature = "json")]
+    pub fn json(value: &(impl serde::Serialize + ?Sized)) -> crate::Result<Reply> {
+        let body = serde_json::to_vec(value)?;
+        Ok(Reply::new(body).with_metadata("content-type", "application/json"))
+    }
+
+    fn of(body: impl Into<Cow<'static, [u8]>>) -> Reply {
+        Reply { body: Body::Bytes(body.into()), ..Reply::default() }
+    }
+
+    /// Sets the HTTP status, from 200 to 599; it is 200 if none is set. A handler that returns a
+    /// reply with another one fails.
+    #[must_use]
+    pub fn with_http_status(mut self, http_status: u16) -> Reply {
+        self.check_http_status(http_status, &HTTP_STATUSES);
+        self.http_status = Some(http_status);
         self
     }
 
-    /// Adds a pair of metadata. A name that is not of visible ASCII, or more than 32 KiB in all,
-    /// fails the call.
-    pub fn with_metadata(mut self, name: impl Into<String>, value: impl Into<Vec<u8>>) -> Reply {
-        self.metadata.push((name.into(), value.into()));
-        self
+    /// The old name of [`Reply::with_http_status`].
+    #[deprecated(since = "0.1.0", note = "use `with_http_status`")]
+    #[must_use]
+    pub fn with_status(self, status: u16) -> Reply {
+        self.with_http_status(status)
     }
 
-    fn metadata(&self) -> Result<MetadataBuffer, Failure> {
-        let mut metadata = MetadataBuffer::new();
-        let status =
-            self.status.map(|status| (":status".to_owned(), status.to_string().into_bytes()));
-        for (name, value) in status.iter().chain(&self.metadata) {
-            metadata.push(name, value).map_err(|error| {
-                Failure::new(
-                    Status::FunctionFailed,
-                    format!("metadata {name:?} of the answer: {error}"),
-                )
-            })?;
+    /// Adds a pair of metadata, such as a header of the HTTP response. A name is 1 to 255
+    /// characters of visible ASCII; its upper-case letters become lower-case. A handler that
+    /// returns a reply with another name, or with more than 32 KiB of metadata, fails.
+    #[must_use]
+    pub fn with_metadata(mut self, name: &str, value: impl AsRef<[u8]>) -> Reply {
+        if let Err(error) = self.metadata.push(name, value.as_ref()) {
+            let failure =
+                Failure::new(error.status(), format!("metadata {name:?} of the reply: {error}"));
+            self.mistake.get_or_insert(failure);
         }
-        Ok(metadata)
+        self
     }
 
-    pub(crate) fn into_parts(self) -> Result<(Vec<u8>, MetadataBuffer), Failure> {
-        let metadata = self.metadata()?;
-        Ok((self.body, metadata))
+    fn check_http_status(&mut self, http_status: u16, allowed: &RangeInclusive<u16>) {
+        if !allowed.contains(&http_status) {
+            let (first, last) = (allowed.start(), allowed.end());
+            let text = format!("{http_status} is no HTTP status from {first} to {last}");
+            self.mistake.get_or_insert(invalid(text));
+        }
+    }
+
+    /// The HTTP status of a reply that is an error.
+    ///
+    /// # Errors
+    /// If there is a mistake in the reply, or it is no error.
+    pub(crate) fn error_http_status(&mut self) -> Result<u16, Failure> {
+        let http_status = self.http_status.unwrap_or_default();
+        self.check_http_status(http_status, &(FIRST_ERROR_HTTP_STATUS..=*HTTP_STATUSES.end()));
+        self.mistake.clone().map_or(Ok(http_status), Err)
+    }
+
+    pub(crate) fn body(&self) -> &[u8] {
+        match &self.body {
+            Body::Bytes(bytes) => bytes,
+            Body::Answer(answer) => answer.body(),
+        }
+    }
+
+    /// The metadata with the HTTP status, if there are any.
+    pub(crate) fn metadata(&self) -> Result<Cow<'_, MetadataBuffer>, Failure> {
+        if let Some(mistake) = &self.mistake {
+            return Err(mistake.clone());
+        }
+        let Some(http_status) = self.http_status else { return Ok(Cow::Borrowed(&self.metadata)) };
+        let mut metadata = MetadataBuffer::new();
+        metadata.push(HTTP_STATUS, http_status.to_string().as_bytes())?;
+        for (name, value) in self.metadata.as_metadata().iter() {
+            // The status of an answer that is handed on with another one.
+            if name != HTTP_STATUS {
+                metadata.push(name, value)?;
+            }
+        }
+        Ok(Cow::Owned(metadata))
+    }
+
+    fn send(&self, host: &dyn Host) -> Result<(), HandlerError> {
+        let sent = self.metadata().and_then(|metadata| {
+            let metadata: Metadata<'_> = metadata.as_metadata();
+            host.reply(self.body(), metadata)
+        });
+        sent.map_err(|failure| failure.passed_on().into())
+    }
+}
+
+impl From<Answer> for Reply {
+    /// A reply with all of the answer, to which metadata may be added.
+    fn from(answer: Answer) -> Reply {
+        let mut metadata = MetadataBuffer::new();
+        let mut mistake = None;
+        for (name, value) in answer.metadata().iter() {
+            // An answer has passed the same check.
+            if let Err(error) = metadata.push(name, value) {
+                mistake.get_or_insert(error.into());
+            }
+        }
+        Reply { body: Body::Answer(answer), http_status: None, metadata, mistake }
     }
 }
 
 /// What a handler may return: bytes, text, nothing, the [`Answer`] to a call of its own, a
-/// [`Reply`], or a `Result` of these with any error. [`crate::Error`] says what callers are told.
+/// [`Reply`], with the feature `json` a `Json`, or a `Result` of these with any error.
+/// [`crate::Error`] says what callers are told.
+///
+/// Bytes and text are replied without a content type.
 #[diagnostic::on_unimplemented(
     message = "a handler cannot return `{Self}`",
     note = "it returns `Vec<u8>`, `String`, `&'static str`, `()`, `Answer`, `Reply`, or a `Result` \
-            of these; for JSON return `serde_json::to_vec(&value)?`"
+            of these; for JSON return `Json(value)`, with the feature `json`"
 )]
 pub trait IntoReply {
-    #[doc(hidden)]
-    fn send(self, host: &dyn Host) -> Result<(), HandlerError>;
+    /// The reply.
+    ///
+    /// # Errors
+    /// If the handler has failed, or no reply can be made.
+    fn into_reply(self) -> Result<Reply, Box<dyn StdError + Send + Sync>>;
 }
 
-fn send_bytes(host: &dyn Host, body: &[u8], metadata: Metadata<'_>) -> Result<(), HandlerError> {
-    host.reply(body, metadata).map_err(|failure| failure.passed_on().into())
+/// Sends what a handler has returned. An HTTP error is a reply as well.
+pub(crate) fn send(reply: impl IntoReply, host: &dyn Host) -> Result<(), HandlerError> {
+    let error = match reply.into_reply() {
+        Ok(reply) => return reply.send(host),
+        Err(error) => error,
+    };
+    let log = |text: &str| host.log(&format!("nightcore: {}: {text}", host.function()));
+    match of_handler(error, log) {
+        Ended::Replied(reply) => reply.send(host),
+        Ended::Failed(error) => Err(error),
+    }
 }
+
+type Converted = Result<Reply, Box<dyn StdError + Send + Sync>>;
 
 impl IntoReply for () {
-    fn send(self, host: &dyn Host) -> Result<(), HandlerError> {
-        send_bytes(host, b"", Metadata::default())
+    fn into_reply(self) -> Converted {
+        Ok(Reply::default())
     }
 }
 
 impl IntoReply for Vec<u8> {
-    fn send(self, host: &dyn Host) -> Result<(), HandlerError> {
-        send_bytes(host, &self, Metadata::default())
+    fn into_reply(self) -> Converted {
+        Ok(Reply::of(self))
     }
 }
 
 impl IntoReply for &'static [u8] {
-    fn send(self, host: &dyn Host) -> Result<(), HandlerError> {
-        send_bytes(host, self, Metadata::default())
+    fn into_reply(self) -> Converted {
+        Ok(Reply::of(self))
     }
 }
 
 impl<const N: usize> IntoReply for &'static [u8; N] {
-    fn send(self, host: &dyn Host) -> Result<(), HandlerError> {
-        send_bytes(host, self, Metadata::default())
+    fn into_reply(self) -> Converted {
+        Ok(Reply::of(self.as_slice()))
     }
 }
 
 impl IntoReply for String {
-    fn send(self, host: &dyn Host) -> Result<(), HandlerError> {
-        send_bytes(host, self.as_bytes(), Metadata::default())
+    fn into_reply(self) -> Converted {
+        Ok(Reply::of(self.into_bytes()))
     }
 }
 
 impl IntoReply for &'static str {
-    fn send(self, host: &dyn Host) -> Result<(), HandlerError> {
-        send_bytes(host, self.as_bytes(), Metadata::default())
+    fn into_reply(self) -> Converted {
+        Ok(Reply::of(self.as_bytes()))
     }
 }
 
 impl IntoReply for Answer {
-    fn send(self, host: &dyn Host) -> Result<(), HandlerError> {
-        send_bytes(host, self.body(), self.metadata())
+    fn into_reply(self) -> Converted {
+        Ok(self.into())
     }
 }
 
 impl IntoReply for Reply {
-    fn send(self, host: &dyn Host) -> Result<(), HandlerError> {
-        send_bytes(host, &self.body, self.metadata()?.as_metadata())
+    fn into_reply(self) -> Converted {
+        Ok(self)
     }
 }
 
 impl<T: IntoReply, E: Into<Box<dyn StdError + Send + Sync>>> IntoReply for Result<T, E> {
-    fn send(self, host: &dyn Host) -> Result<(), HandlerError> {
-        let of_handler = |error: E| {
-            let log = |text: &str| host.log(&format!("nightcore: {}: {text}", host.function()));
-            of_handler(error.into(), log)
-        };
-        self.map_err(of_handler)?.send(host)
+    fn into_reply(self) -> Converted {
+        self.map_err(Into::into)?.into_reply()
     }
 }

@@ -1,54 +1,102 @@
-//! A request as a handler sees it.
+//! A request as a handler on a worker thread sees it.
 
-use crate::answer::{Answer, Tagged};
-use crate::error::Result;
+use crate::answer::Answer;
+use crate::cancel::{CancelGuard, CancelReason};
+use crate::error::{Error, Result};
 use crate::host::Host;
-use nightcore_runtime::protocol::{CallId, CancelReason, Metadata};
-use nightcore_runtime::worker::{CallOptions, Origin};
+use crate::metadata::Metadata;
+use crate::options::CallOptions;
+use crate::pending::{AsCompleted, Calls, PendingCall};
+use nightcore_runtime::protocol::CallId;
+use std::cell::RefCell;
 use std::fmt;
 use std::time::Duration;
 
-/// A call that a handler runs.
-pub struct Request<'r>(&'r dyn Host);
+/// What a client is told whose body a handler cannot read.
+const BAD_REQUEST: u16 = 400;
+
+/// A body as text.
+pub(crate) fn text(body: &[u8]) -> Result<&str> {
+    let refused = |error| Error::http(BAD_REQUEST, format!("the body is not UTF-8: {error}"));
+    std::str::from_utf8(body).map_err(refused)
+}
+
+/// A body, deserialized from JSON.
+#[cfg(feature = "json")]
+pub(crate) fn json<'a, T: serde::Deserialize<'a>>(body: &'a [u8]) -> Result<T> {
+    let refused = |error| Error::http(BAD_REQUEST, format!("the body is not as expected: {error}"));
+    serde_json::from_slice(body).map_err(refused)
+}
+
+/// A call that a handler runs on a worker thread. It belongs to that thread.
+pub struct Request<'r> {
+    host: &'r dyn Host,
+    calls: RefCell<Calls>,
+}
 
 impl<'r> Request<'r> {
     pub(crate) fn new(host: &'r dyn Host) -> Request<'r> {
-        Request(host)
+        Request { host, calls: RefCell::default() }
     }
 
     /// The body.
+    #[must_use]
     pub fn body(&self) -> &[u8] {
-        self.0.body()
+        self.host.body()
+    }
+
+    /// The body as text.
+    ///
+    /// # Errors
+    /// If the body is not UTF-8. A handler that returns this error replies with HTTP status 400.
+    pub fn text(&self) -> Result<&str> {
+        text(self.body())
+    }
+
+    /// The body, deserialized from JSON.
+    ///
+    /// # Errors
+    /// If the body is not JSON of this type. A handler that returns this error replies with HTTP
+    /// status 400.
+    #[cfg(feature = "json")]
+    pub fn json<'a, T: serde::Deserialize<'a>>(&'a self) -> Result<T> {
+        json(self.body())
     }
 
     /// The function that was called, which is the one this process runs.
+    #[must_use]
     pub fn function(&self) -> &str {
-        self.0.function()
+        self.host.function()
     }
 
     /// The metadata.
+    #[must_use]
     pub fn metadata(&self) -> Metadata<'_> {
-        self.0.metadata()
-    }
-
-    /// Where the call came from: by the gateway, or from another function.
-    pub fn origin(&self) -> Origin<'_> {
-        self.caller().map_or(Origin::External, Origin::Internal)
+        Metadata(self.host.metadata())
     }
 
     /// The function that made the call; `None` if it came in by the gateway.
+    #[must_use]
     pub fn caller(&self) -> Option<&str> {
-        self.0.caller()
+        self.host.caller()
     }
 
-    /// The id of the call, which all calls below it have as well; its client has it in the header
-    /// `X-Nightcore-Call`.
+    /// The id of the outermost call, which all calls below it share. Its client gets it in the
+    /// header `X-Nightcore-Call`.
+    #[must_use]
+    pub fn call_id(&self) -> CallId {
+        self.host.id()
+    }
+
+    /// The old name of [`Request::call_id`].
+    #[deprecated(since = "0.1.0", note = "use `call_id`")]
+    #[must_use]
     pub fn id(&self) -> CallId {
-        self.0.id()
+        self.call_id()
     }
 
-    /// Writes a text to standard error, from where it comes to the function's log, each of its
-    /// lines with the id of the call.
+    /// Writes a text to standard error, and so to the function's log. Each of its lines carries the
+    /// call id.
     ///
     /// ```
     /// # use nightcore::Request;
@@ -58,21 +106,24 @@ impl<'r> Request<'r> {
     /// }
     /// ```
     pub fn log(&self, text: impl fmt::Display) {
-        self.0.log(&text.to_string());
+        self.host.log(&text.to_string());
     }
 
     /// The time left until the deadline; zero when it has passed, `None` if there is none.
+    #[must_use]
     pub fn time_left(&self) -> Option<Duration> {
-        self.0.time_left()
+        self.host.time_left()
     }
 
-    /// Whether nobody waits for the answer any more; a load, cheap enough for a loop.
+    /// Whether nobody waits for the reply any more. It costs a load from memory, so a loop can
+    /// check it often.
+    #[must_use]
     pub fn is_cancelled(&self) -> bool {
         self.cancel_reason().is_some()
     }
 
-    /// Why nobody waits for the answer any more: the deadline has passed, or the caller has left.
-    /// `None` if somebody does. A load, cheap enough for a loop.
+    /// Why nobody waits for the reply any more; `None` if somebody does. It costs a load from
+    /// memory.
     ///
     /// ```
     /// # use nightcore::{CancelReason, Request};
@@ -80,8 +131,34 @@ impl<'r> Request<'r> {
     ///     req.cancel_reason() == Some(CancelReason::Deadline)
     /// }
     /// ```
+    #[must_use]
     pub fn cancel_reason(&self) -> Option<CancelReason> {
-        self.0.cancel_reason()
+        self.host.cancel_reason().map(CancelReason::of)
+    }
+
+    /// Runs a function once when the request is cancelled, whatever the handler is doing then, such
+    /// as waiting for a database. It runs within some milliseconds of the cancellation, on a thread
+    /// of the library that runs all such functions of the process one after the other, so it has to
+    /// be short. If the request is cancelled already it runs before this returns. It runs neither
+    /// after the guard is dropped nor after the handler has returned. Standard error reports its
+    /// panics.
+    ///
+    /// ```
+    /// # use nightcore::{Request, Result};
+    /// # use std::sync::{Arc, atomic::{AtomicBool, Ordering}};
+    /// fn search(req: &Request) -> Result<String> {
+    ///     let stop = Arc::new(AtomicBool::new(false));
+    ///     let flag = stop.clone();
+    ///     let _guard = req.on_cancel(move || flag.store(true, Ordering::Relaxed))?;
+    ///     Ok(search_until(&stop))
+    /// }
+    /// # fn search_until(_: &AtomicBool) -> String { String::new() }
+    /// ```
+    ///
+    /// # Errors
+    /// `OVERLOADED` if the library cannot create its thread.
+    pub fn on_cancel(&self, run: impl FnOnce() + Send + 'static) -> Result<CancelGuard> {
+        self.host.on_cancel(Box::new(run))
     }
 
     /// Calls a function and waits for its answer.
@@ -90,9 +167,13 @@ impl<'r> Request<'r> {
     /// # use nightcore::{Request, Result};
     /// fn shout(req: &Request) -> Result<String> {
     ///     let answer = req.call("Greet", req.body())?;
-    ///     Ok(std::str::from_utf8(answer.body())?.to_uppercase())
+    ///     Ok(answer.text()?.to_uppercase())
     /// }
     /// ```
+    ///
+    /// # Errors
+    /// If the call fails. An answer with any HTTP status is an answer, see
+    /// [`Answer::error_for_status`].
     pub fn call(&self, name: &str, body: impl AsRef<[u8]>) -> Result<Answer> {
         self.call_with(name, body, &CallOptions::default())
     }
@@ -103,62 +184,78 @@ impl<'r> Request<'r> {
     /// # use nightcore::{Answer, CallOptions, Request, Result};
     /// # use std::time::Duration;
     /// fn hurried(req: &Request) -> Result<Answer> {
-    ///     let options = CallOptions { timeout: Some(Duration::from_millis(50)), ..CallOptions::default() };
+    ///     let options = CallOptions::new().timeout(Duration::from_millis(50));
     ///     req.call_with("Slow", req.body(), &options)
     /// }
     /// ```
+    ///
+    /// # Errors
+    /// As [`Request::call`]. `INVALID_ARGUMENT` or `PAYLOAD_TOO_LARGE` if the options are wrong.
     pub fn call_with(
         &self,
         name: &str,
         body: impl AsRef<[u8]>,
         options: &CallOptions,
     ) -> Result<Answer> {
-        self.0.call(name, body.as_ref(), options)
+        self.host.call(name, body.as_ref(), options.checked()?)
     }
 
-    /// Calls a function without waiting; [`Request::next_answer`] brings its answer with this tag.
-    /// Calls that are still under way when the handler returns are cancelled.
+    /// Calls a function without waiting for its answer. Several calls run at once so.
     ///
     /// ```
     /// # use nightcore::{Request, Result};
     /// fn both(req: &Request) -> Result<Vec<u8>> {
-    ///     req.start_call(0, "Left", req.body())?;
-    ///     req.start_call(1, "Right", req.body())?;
-    ///     let mut halves = [Vec::new(), Vec::new()];
-    ///     for _ in 0..2 {
-    ///         let next = req.next_answer()?;
-    ///         halves[next.tag as usize] = next.result?.into();
-    ///     }
-    ///     Ok(halves.concat())
+    ///     let left = req.start("Left", req.body())?;
+    ///     let right = req.start("Right", req.body())?;
+    ///     Ok([left.wait()?.body(), right.wait()?.body()].concat())
     /// }
     /// ```
-    pub fn start_call(&self, tag: u64, name: &str, body: impl AsRef<[u8]>) -> Result<()> {
-        self.start_call_with(tag, name, body, &CallOptions::default())
+    ///
+    /// # Errors
+    /// If the call cannot be made. `OVERLOADED` if too many calls of this worker are under way.
+    /// [`PendingCall::wait`] returns the errors of the call itself.
+    pub fn start(&self, name: &str, body: impl AsRef<[u8]>) -> Result<PendingCall<'_>> {
+        self.start_with(name, body, &CallOptions::default())
     }
 
-    /// As [`Request::start_call`], with a timeout or metadata.
-    pub fn start_call_with(
+    /// As [`Request::start`], with a timeout or metadata.
+    ///
+    /// # Errors
+    /// As [`Request::start`]. `INVALID_ARGUMENT` or `PAYLOAD_TOO_LARGE` if the options are wrong.
+    pub fn start_with(
         &self,
-        tag: u64,
         name: &str,
         body: impl AsRef<[u8]>,
         options: &CallOptions,
-    ) -> Result<()> {
-        self.0.start_call(tag, name, body.as_ref(), options)
+    ) -> Result<PendingCall<'_>> {
+        PendingCall::start((self.host, &self.calls), name, body.as_ref(), options.checked()?)
     }
 
-    /// Waits for the next answer to a call that was started, in the order they arrive. An error if
-    /// none is under way.
-    pub fn next_answer(&self) -> Result<Tagged> {
-        loop {
-            if let Some(next) = self.0.next_answer(None)? {
-                return Ok(next);
-            }
-        }
+    /// Waits for calls of this request in the order in which they end. Each item is the index of a
+    /// call in `calls`, and its answer or error. Dropping the iterator cancels the calls that are
+    /// still under way.
+    ///
+    /// ```
+    /// # use nightcore::{Answer, Error, Request, Result};
+    /// fn fastest(req: &Request) -> Result<Answer> {
+    ///     let calls = [req.start("Here", req.body())?, req.start("There", req.body())?];
+    ///     let (_, first) = req.as_completed(calls).next().ok_or("no calls")?;
+    ///     first
+    /// }
+    /// ```
+    pub fn as_completed<'a>(
+        &'a self,
+        calls: impl IntoIterator<Item = PendingCall<'a>>,
+    ) -> AsCompleted<'a> {
+        AsCompleted::new(calls)
     }
+}
 
-    /// As [`Request::next_answer`]; `None` if no answer comes in this time.
-    pub fn next_answer_within(&self, timeout: Duration) -> Result<Option<Tagged>> {
-        self.0.next_answer(Some(timeout))
+impl fmt::Debug for Request<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Request")
+            .field("function", &self.function())
+            .field("call_id", &self.call_id())
+            .finish_non_exhaustive()
     }
 }

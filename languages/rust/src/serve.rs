@@ -1,47 +1,40 @@
-//! Registering handlers and serving them.
+//! The functions that [`Worker`] replaces.
 
 use crate::reply::IntoReply;
 use crate::request::Request;
-use nightcore_runtime::complain::complain;
-use nightcore_runtime::worker::{self, Handlers, StartError};
+use crate::worker::{StartError, Worker};
 use std::process::ExitCode;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Mutex, PoisonError};
 
-static HANDLERS: Mutex<Handlers> = Mutex::new(Handlers::new());
+static WORKER: Mutex<Option<Worker>> = Mutex::new(None);
 
-/// Registers the handler of a function. A program may register many; a process runs the one it was
-/// started for.
-///
-/// # Panics If `name` is not a name of a function (`[A-Za-z_][A-Za-z0-9_-]*`, at most 63 characters), or
-/// has a handler already.
+/// Registers the handler of a function, as [`Worker::handle`] does.
+#[deprecated(since = "0.1.0", note = "use `Worker::new().handle(...)`")]
 pub fn handle<F, R>(name: &str, handler: F)
 where
     F: Fn(&Request<'_>) -> R + Send + Sync + 'static,
     R: IntoReply,
 {
-    let run = move |request: &worker::Request<'_>| handler(&Request::new(request)).send(request);
-    let added = HANDLERS.lock().unwrap_or_else(PoisonError::into_inner).add(name, Arc::new(run));
-    if let Err(failure) = added {
-        panic!("{}", failure.message);
-    }
+    let mut worker = WORKER.lock().unwrap_or_else(PoisonError::into_inner);
+    *worker = Some(worker.take().unwrap_or_default().handle(name, handler));
 }
 
-/// Serves until the engine ends this process. The calling thread is used up; handlers run on
-/// others. What it returns is for `main` to return; if it is not success the reason has been
-/// printed.
+fn registered() -> Worker {
+    WORKER.lock().unwrap_or_else(PoisonError::into_inner).take().unwrap_or_default()
+}
+
+/// Serves what [`handle`] has registered, as [`Worker::serve`] does.
+#[deprecated(since = "0.1.0", note = "use `Worker::serve`")]
+#[must_use = "it is for `main` to return"]
 pub fn serve() -> ExitCode {
-    match try_serve() {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(error) => {
-            complain(format_args!("nightcore: {error}"));
-            ExitCode::from(error.exit_code())
-        }
-    }
+    registered().serve()
 }
 
-/// As [`serve`], for a program that says itself why it cannot serve, and ends with
-/// [`StartError::exit_code`].
+/// Serves what [`handle`] has registered, as [`Worker::try_serve`] does.
+///
+/// # Errors
+/// As [`Worker::try_serve`].
+#[deprecated(since = "0.1.0", note = "use `Worker::try_serve`")]
 pub fn try_serve() -> Result<(), StartError> {
-    let handlers = HANDLERS.lock().unwrap_or_else(PoisonError::into_inner).clone();
-    worker::serve(&handlers)
+    registered().try_serve()
 }

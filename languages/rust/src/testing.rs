@@ -15,18 +15,19 @@
 //! assert_eq!(request.run(foo).unwrap().body(), b"From function Bar");
 //! ```
 
-use crate::answer::{Answer, Tagged};
+use crate::answer::Answer;
+use crate::cancel::{CancelGuard, CancelReason};
 use crate::error::{Error, Result};
-use crate::host::Host;
-use crate::reply::{IntoReply, Reply};
+use crate::host::{CallEnd, Host, Received};
+use crate::metadata::Metadata;
+use crate::reply::{IntoReply, Reply, send};
 use crate::request::Request;
-use nightcore_runtime::protocol::{
-    CallId, CancelReason, Failure, Metadata, MetadataBuffer, Status,
-};
-use nightcore_runtime::worker::CallOptions;
-use std::cell::RefCell;
+use crate::status::Status;
+use nightcore_runtime::protocol::{self, CallId, Failure, MetadataBuffer};
+use nightcore_runtime::worker::{CallOptions, HandlerError};
 use std::collections::VecDeque;
 use std::fmt;
+use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 /// A call that a handler makes of another function.
@@ -43,7 +44,7 @@ pub struct Call<'a> {
     pub timeout: Option<Duration>,
 }
 
-type OnCall<'t> = Box<dyn FnMut(&Call<'_>) -> Result<Reply> + 't>;
+type OnCall<'t> = Box<dyn FnMut(&Call<'_>) -> Result<Reply> + Send + 't>;
 
 /// A request that no engine sent.
 pub struct FakeRequest<'t> {
@@ -53,7 +54,7 @@ pub struct FakeRequest<'t> {
     metadata: MetadataBuffer,
     time_left: Option<Duration>,
     cancel_reason: Option<CancelReason>,
-    on_call: RefCell<OnCall<'t>>,
+    on_call: Mutex<OnCall<'t>>,
 }
 
 impl<'t> FakeRequest<'t> {
@@ -71,25 +72,28 @@ impl<'t> FakeRequest<'t> {
             metadata: MetadataBuffer::new(),
             time_left: None,
             cancel_reason: None,
-            on_call: RefCell::new(Box::new(nobody)),
+            on_call: Mutex::new(Box::new(nobody)),
         }
     }
 
-    /// Answers the handler's calls. An error is the callee's: `Error::failed` for FUNCTION_FAILED,
-    /// [`error`] for any other. Calls that the handler starts without waiting are answered in the
-    /// order they were started.
-    pub fn on_call(mut self, on_call: impl FnMut(&Call<'_>) -> Result<Reply> + 't) -> Self {
-        self.on_call = RefCell::new(Box::new(on_call));
+    /// Answers the handler's calls. An error is the callee's: `Error::failed` for
+    /// `FUNCTION_FAILED`, [`error`] for any other. Calls that the handler starts without waiting
+    /// end in the order in which they were started.
+    #[must_use]
+    pub fn on_call(mut self, on_call: impl FnMut(&Call<'_>) -> Result<Reply> + Send + 't) -> Self {
+        self.on_call = Mutex::new(Box::new(on_call));
         self
     }
 
     /// The name of the function that is called.
+    #[must_use]
     pub fn to_function(mut self, name: impl Into<String>) -> Self {
         self.function = name.into();
         self
     }
 
     /// Makes it an internal call, made by this function.
+    #[must_use]
     pub fn from_function(mut self, caller: impl Into<String>) -> Self {
         self.caller = Some(caller.into());
         self
@@ -97,7 +101,9 @@ impl<'t> FakeRequest<'t> {
 
     /// Adds a pair of metadata.
     ///
-    /// # Panics If the name is not of visible ASCII, or all metadata are over 32 KiB.
+    /// # Panics
+    /// If the name is not of visible ASCII, or all metadata are over 32 KiB.
+    #[must_use]
     pub fn with_metadata(mut self, name: &str, value: impl AsRef<[u8]>) -> Self {
         if let Err(error) = self.metadata.push(name, value.as_ref()) {
             panic!("metadata {name:?} of the request: {error}");
@@ -106,34 +112,75 @@ impl<'t> FakeRequest<'t> {
     }
 
     /// The time left until the deadline; it does not pass.
+    #[must_use]
     pub fn with_time_left(mut self, left: Duration) -> Self {
         self.time_left = Some(left);
         self
     }
 
     /// Makes it one whose answer nobody waits for any more: its caller has left.
+    #[must_use]
     pub fn cancelled(self) -> Self {
         self.cancelled_for(CancelReason::Caller)
     }
 
     /// Makes it one whose answer nobody waits for any more, for this reason.
+    #[must_use]
     pub fn cancelled_for(mut self, reason: CancelReason) -> Self {
         self.cancel_reason = Some(reason);
         self
     }
 
-    /// Runs a handler: its answer, or its error as its caller would see it if the function has
-    /// `expose_errors = true`. A panic is the test's.
+    /// Runs a handler. Returns its answer, or its error as its caller would see it if the function
+    /// has `expose_errors = true`. A panic is the test's.
+    ///
+    /// # Errors
+    /// If the handler fails.
     pub fn run<R: IntoReply>(self, handler: impl FnOnce(&Request<'_>) -> R) -> Result<Answer> {
-        let running =
-            Running { request: self, ready: RefCell::default(), reply: RefCell::default() };
-        let sent = handler(&Request::new(&running)).send(&running);
-        let Running { request, reply, .. } = running;
-        sent.map_err(|error| {
-            Error::from(Failure { function: request.function, ..error.exposed() })
-        })?;
-        let (body, metadata) = reply.into_inner();
-        Ok(Answer::made(body, metadata))
+        let fake = Fake::new(self);
+        let sent = send(handler(&Request::new(&fake)), &fake);
+        fake.end(sent)
+    }
+}
+
+#[cfg(feature = "tokio")]
+impl FakeRequest<'static> {
+    /// Runs an asynchronous handler, as [`FakeRequest::run`] does.
+    ///
+    /// ```
+    /// # use nightcore::testing::FakeRequest;
+    /// use nightcore::{AsyncRequest, Reply, Result};
+    ///
+    /// async fn greet(req: AsyncRequest) -> Result<String> {
+    ///     let name = req.call("NameOf", req.body()).await?;
+    ///     Ok(format!("Hello, {}", name.text()?))
+    /// }
+    ///
+    /// #[tokio::main(flavor = "current_thread")]
+    /// async fn main() {
+    ///     let request = FakeRequest::new("17").on_call(|_| Ok(Reply::new("Ada")));
+    ///     assert_eq!(request.run_async(greet).await.unwrap().body(), b"Hello, Ada");
+    /// }
+    /// ```
+    ///
+    /// # Errors
+    /// If the handler fails.
+    pub async fn run_async<O>(
+        self,
+        handler: impl FnOnce(crate::AsyncRequest) -> O,
+    ) -> Result<Answer>
+    where
+        O: Future<Output: IntoReply>,
+    {
+        use crate::asynchronous::Running;
+        use std::sync::Arc;
+
+        let fake = Arc::new(Fake::new(self));
+        let running = Arc::new(Running::new(fake.clone(), true));
+        let returned = handler(crate::AsyncRequest::new(running.clone())).await;
+        running.end();
+        let sent = send(returned, &*fake);
+        fake.end(sent)
     }
 }
 
@@ -148,21 +195,42 @@ impl fmt::Debug for FakeRequest<'_> {
 
 /// An error of a callee, for [`FakeRequest::on_call`] to answer with.
 ///
-/// # Panics If a call cannot end with this status: `OK`, or one of the library's own.
+/// # Panics
+/// If a call cannot end with this status, as it is the library's own.
+#[must_use]
 pub fn error(status: Status, message: impl Into<String>) -> Error {
-    assert!(status.ends_a_call(), "no call ends with the error {status}");
-    Error::from(Failure::new(status, message))
+    let protocol = status.to_protocol();
+    assert!(protocol.ends_a_call(), "no call ends with the error {status}");
+    Error::from(Failure::new(protocol, message))
 }
 
 /// A request while its handler runs.
-struct Running<'t> {
+struct Fake<'t> {
     request: FakeRequest<'t>,
-    /// Answers to calls that were started.
-    ready: RefCell<VecDeque<Tagged>>,
-    reply: RefCell<(Vec<u8>, MetadataBuffer)>,
+    /// The ends of calls that were started.
+    ended: Mutex<VecDeque<CallEnd>>,
+    reply: Mutex<(Vec<u8>, MetadataBuffer)>,
 }
 
-impl Host for Running<'_> {
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+impl<'t> Fake<'t> {
+    fn new(request: FakeRequest<'t>) -> Fake<'t> {
+        Fake { request, ended: Mutex::default(), reply: Mutex::default() }
+    }
+
+    /// What the caller gets.
+    fn end(&self, sent: Result<(), HandlerError>) -> Result<Answer> {
+        let function = self.request.function.as_str();
+        sent.map_err(|error| Error::from(error.exposed()).of_function(function))?;
+        let (body, metadata) = std::mem::take(&mut *lock(&self.reply));
+        Ok(Answer::made(function, body, metadata))
+    }
+}
+
+impl Host for Fake<'_> {
     fn id(&self) -> CallId {
         CallId::new(0)
     }
@@ -181,7 +249,7 @@ impl Host for Running<'_> {
         &self.request.function
     }
 
-    fn metadata(&self) -> Metadata<'_> {
+    fn metadata(&self) -> protocol::Metadata<'_> {
         self.request.metadata.as_metadata()
     }
 
@@ -193,38 +261,51 @@ impl Host for Running<'_> {
         self.request.time_left
     }
 
-    fn cancel_reason(&self) -> Option<CancelReason> {
-        self.request.cancel_reason
+    fn cancel_reason(&self) -> Option<protocol::CancelReason> {
+        self.request.cancel_reason.map(CancelReason::to_protocol)
+    }
+
+    fn on_cancel(&self, run: Box<dyn FnOnce() + Send>) -> Result<CancelGuard> {
+        if self.request.cancel_reason.is_some() {
+            run();
+        }
+        Ok(CancelGuard::new(None))
     }
 
     fn call(&self, name: &str, body: &[u8], options: &CallOptions) -> Result<Answer> {
-        let metadata = options.metadata.as_metadata();
+        let metadata = Metadata(options.metadata.as_metadata());
         let call = Call { function: name, body, metadata, timeout: options.timeout };
-        let answer = (self.request.on_call.borrow_mut())(&call);
-        answer
-            .and_then(|reply| reply.into_parts().map_err(Error::from))
-            .map(|(body, metadata)| Answer::made(body, metadata))
-            .map_err(|error| error.of_function(name))
+        let replied = (lock(&self.request.on_call))(&call);
+        let reply = match &replied {
+            Ok(reply) => reply,
+            Err(error) => error.http_reply_made().ok_or_else(|| error.clone().of_function(name))?,
+        };
+        let metadata =
+            reply.metadata().map_err(|mistake| Error::from(mistake).of_function(name))?;
+        Ok(Answer::made(name, reply.body().to_vec(), metadata.into_owned()))
     }
 
     fn start_call(&self, tag: u64, name: &str, body: &[u8], options: &CallOptions) -> Result<()> {
-        let result = self.call(name, body, options);
-        self.ready.borrow_mut().push_back(Tagged { tag, result });
+        let result = self.call(name, body, options).map(Received::Made);
+        lock(&self.ended).push_back(CallEnd { tag, result });
         Ok(())
     }
 
-    fn next_answer(&self, _timeout: Option<Duration>) -> Result<Option<Tagged>> {
-        let next = self.ready.borrow_mut().pop_front();
-        next.map(Some)
-            .ok_or_else(|| Failure::new(Status::InvalidState, "no call is under way").into())
+    fn give_up(&self, tag: u64) {
+        lock(&self.ended).retain(|end| end.tag != tag);
     }
 
-    fn reply(&self, body: &[u8], metadata: Metadata<'_>) -> Result<(), Failure> {
+    fn next_answer(&self, _timeout: Option<Duration>) -> Result<Option<CallEnd>> {
+        let next = lock(&self.ended).pop_front();
+        next.map(Some).ok_or_else(|| Error::invalid_state("no call is under way"))
+    }
+
+    fn reply(&self, body: &[u8], metadata: protocol::Metadata<'_>) -> Result<(), Failure> {
         let mut pairs = MetadataBuffer::new();
         for (name, value) in metadata.iter() {
             pairs.push(name, value).map_err(Failure::from)?;
         }
-        *self.reply.borrow_mut() = (body.to_vec(), pairs);
+        *lock(&self.reply) = (body.to_vec(), pairs);
         Ok(())
     }
 }

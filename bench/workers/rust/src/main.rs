@@ -1,6 +1,6 @@
 //! The measured worker in Rust; see ../../README.md.
 
-use nightcore::Request;
+use nightcore::{Request, Worker};
 use std::process::ExitCode;
 use std::time::Instant;
 
@@ -13,14 +13,15 @@ fn main() -> ExitCode {
         return ExitCode::from(2);
     };
     let targets: Vec<String> = arguments.collect();
-    if !targets.is_empty() {
-        nightcore::handle(&name, move |req: &Request| app(req, &targets));
+    let worker = Worker::new();
+    let worker = if !targets.is_empty() {
+        worker.handle(&name, move |req: &Request| app(req, &targets))
     } else if name.starts_with("Caller") {
-        nightcore::handle(&name, measure);
+        worker.handle(&name, measure)
     } else {
-        nightcore::handle(&name, |req: &Request| req.body().to_vec());
-    }
-    nightcore::serve()
+        worker.handle(&name, |req: &Request| req.body().to_vec())
+    };
+    worker.serve()
 }
 
 /// A function of the app: it calls the targets, one after the other.

@@ -1,6 +1,6 @@
 //! Two functions: Foo calls Bar and answers what Bar answers.
 
-use nightcore::{Answer, Request, Result};
+use nightcore::{Answer, Request, Result, Worker};
 use std::process::ExitCode;
 
 fn foo(req: &Request) -> Result<Answer> {
@@ -12,7 +12,5 @@ fn bar(req: &Request) -> Vec<u8> {
 }
 
 fn main() -> ExitCode {
-    nightcore::handle("Foo", foo);
-    nightcore::handle("Bar", bar);
-    nightcore::serve()
+    Worker::new().handle("Foo", foo).handle("Bar", bar).serve()
 }

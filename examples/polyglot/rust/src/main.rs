@@ -2,7 +2,7 @@
 //! languages. FooRust calls the function whose name stands behind its own in the path: /function/FooRust/BarC; else
 //! BarRust.
 
-use nightcore::{Answer, Request, Result};
+use nightcore::{Answer, Request, Result, Worker};
 use std::process::ExitCode;
 
 fn foo(req: &Request) -> Result<Answer> {
@@ -18,7 +18,5 @@ fn bar(req: &Request) -> Vec<u8> {
 }
 
 fn main() -> ExitCode {
-    nightcore::handle("FooRust", foo);
-    nightcore::handle("BarRust", bar);
-    nightcore::serve()
+    Worker::new().handle("FooRust", foo).handle("BarRust", bar).serve()
 }

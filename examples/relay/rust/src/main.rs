@@ -1,6 +1,6 @@
 //! A function that adds its name to the body and calls the next one, if there is one; the answer is the last one's.
 
-use nightcore::{Request, Result};
+use nightcore::{Request, Result, Worker};
 use std::process::ExitCode;
 
 fn relay(req: &Request) -> Result<Vec<u8>> {
@@ -12,6 +12,5 @@ fn relay(req: &Request) -> Result<Vec<u8>> {
 }
 
 fn main() -> ExitCode {
-    nightcore::handle("RelayRust", relay);
-    nightcore::serve()
+    Worker::new().handle("RelayRust", relay).serve()
 }

@@ -1,9 +1,8 @@
 //! Recommends what shares most tags with a product.
 
-use nightcore::Request;
+use nightcore::{Json, Request, Result, Worker};
 use serde::{Deserialize, Serialize};
 use std::cmp::Reverse;
-use std::error::Error;
 use std::process::ExitCode;
 
 /// How many products are recommended at most.
@@ -22,20 +21,19 @@ struct Product {
 }
 
 #[derive(Serialize)]
-struct Similar<'p> {
-    id: &'p str,
-    name: &'p str,
+struct Similar {
+    id: String,
+    name: String,
 }
 
-fn recommend(req: &Request) -> Result<Vec<u8>, Box<dyn Error + Send + Sync>> {
-    let wanted: Wanted = serde_json::from_slice(req.body())?;
-    let answer = req.call("Catalog", "{}")?;
-    let products: Vec<Product> = serde_json::from_slice(answer.body())?;
-    Ok(serde_json::to_vec(&similar(&wanted.product, &products))?)
+fn recommend(req: &Request) -> Result<Json<Vec<Similar>>> {
+    let wanted: Wanted = req.json()?;
+    let products: Vec<Product> = req.call("Catalog", "{}")?.error_for_status()?.json()?;
+    Ok(Json(similar(&wanted.product, &products)))
 }
 
 /// The products that share a tag with this one, those that share most first.
-fn similar<'p>(id: &str, products: &'p [Product]) -> Vec<Similar<'p>> {
+fn similar(id: &str, products: &[Product]) -> Vec<Similar> {
     let Some(this) = products.iter().find(|product| product.id == id) else {
         return Vec::new();
     };
@@ -49,11 +47,10 @@ fn similar<'p>(id: &str, products: &'p [Product]) -> Vec<Similar<'p>> {
     others
         .iter()
         .take(MOST)
-        .map(|(_, product)| Similar { id: &product.id, name: &product.name })
+        .map(|(_, product)| Similar { id: product.id.clone(), name: product.name.clone() })
         .collect()
 }
 
 fn main() -> ExitCode {
-    nightcore::handle("Recommend", recommend);
-    nightcore::serve()
+    Worker::new().handle("Recommend", recommend).serve()
 }

@@ -1,12 +1,15 @@
 //! The handlers that the test worker has in every language, each also by a name that ends in Rust.
 
-use nightcore::{Answer, CallOptions, Error, IntoReply, Request, Result};
+use nightcore::{Answer, CallOptions, Error, IntoReply, Request, Result, Worker};
 use std::process::ExitCode;
 use std::time::Duration;
 
-fn handle<R: IntoReply + 'static>(name: &str, handler: fn(&Request) -> R) {
-    nightcore::handle(name, handler);
-    nightcore::handle(&format!("{name}Rust"), handler);
+fn handle<R: IntoReply + 'static>(
+    worker: Worker,
+    name: &str,
+    handler: fn(&Request) -> R,
+) -> Worker {
+    worker.handle(name, handler).handle(&format!("{name}Rust"), handler)
 }
 
 fn echo(req: &Request) -> Vec<u8> {
@@ -44,38 +47,39 @@ fn tree(req: &Request) -> Result<String, Box<dyn std::error::Error + Send + Sync
     let words: Vec<&str> = std::str::from_utf8(req.body())?.split(' ').collect();
     let [way, ms, _, ..] = words[..] else { return Err("too few words".into()) };
     std::thread::sleep(Duration::from_millis(ms.parse()?));
-    let (mut calls, mut under_way, mut at) = (1, 0, 3);
+    let (mut calls, mut under_way, mut at) = (1, Vec::new(), 3);
     while let [name, timeout, body @ ..] = &words[at..] {
         let count = tree_words(body).ok_or("not a tree")?;
-        let timeout = Some(timeout.parse()?).filter(|ms| *ms > 0).map(Duration::from_millis);
-        let options = CallOptions { timeout, ..CallOptions::default() };
+        let options = match timeout.parse()? {
+            0 => CallOptions::new(),
+            ms => CallOptions::new().timeout(Duration::from_millis(ms)),
+        };
         let body = body[..count].join(" ");
         if way == "all" {
-            req.start_call_with(under_way, name, body, &options)?;
-            under_way += 1;
+            under_way.push(req.start_with(name, body, &options)?);
         } else {
             calls += answered(&req.call_with(name, body, &options)?)?;
         }
         at += 2 + count;
     }
-    for _ in 0..under_way {
-        calls += answered(&req.next_answer()?.result?)?;
+    for (_, ended) in req.as_completed(under_way) {
+        calls += answered(&ended?)?;
     }
     Ok(calls.to_string())
 }
 
 fn answered(answer: &Answer) -> Result<u64, Box<dyn std::error::Error + Send + Sync>> {
-    Ok(std::str::from_utf8(answer.body())?.parse()?)
+    Ok(answer.text()?.parse()?)
 }
 
 fn main() -> ExitCode {
-    handle("Echo", echo);
-    handle("Upper", upper);
-    handle("Origin", origin);
-    handle("Call", call);
-    handle("Fail", fail);
+    let mut worker = handle(Worker::new(), "Echo", echo);
+    worker = handle(worker, "Upper", upper);
+    worker = handle(worker, "Origin", origin);
+    worker = handle(worker, "Call", call);
+    worker = handle(worker, "Fail", fail);
     for number in 0..5 {
-        nightcore::handle(&format!("Tree{number}"), tree);
+        worker = worker.handle(&format!("Tree{number}"), tree);
     }
-    nightcore::serve()
+    worker.serve()
 }

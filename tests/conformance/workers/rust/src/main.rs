@@ -1,6 +1,6 @@
 //! The conformance worker in Rust. What each case does is said in SPEC.md.
 
-use nightcore::{Answer, CallOptions, CancelReason, Error, Metadata, Origin, Reply, Request};
+use nightcore::{Answer, CallOptions, Error, Metadata, Reply, Request, Worker};
 use std::io::Write;
 use std::process::ExitCode;
 use std::str::FromStr;
@@ -15,8 +15,7 @@ fn main() -> ExitCode {
         eprintln!("usage: worker NAME");
         return ExitCode::from(2);
     };
-    nightcore::handle(&name, handle);
-    nightcore::serve()
+    Worker::new().handle(&name, handle).serve()
 }
 
 fn later(target: &str, body: &[u8], options: &CallOptions) {
@@ -56,17 +55,17 @@ fn handle(req: &Request) -> Result<Reply> {
         "chain" => Reply::new(chain(req)?),
         "metadata" => metadata(req),
         "relay_metadata" => relay_metadata(req)?,
-        "status" => Reply::new(body()).with_status(number(req)?),
+        "status" => Reply::new(body()).with_http_status(number(req)?),
         "relay_status" => {
-            let answer = req.call_with(text(req, "target")?, req.body(), &to("status")?)?;
-            Reply::new(answer.status().to_string())
+            let answer = req.call_with(text(req, "target")?, req.body(), &to("status"))?;
+            Reply::new(answer.http_status().to_string())
         }
-        "origin" => Reply::new(match req.origin() {
-            Origin::External => "external".to_owned(),
-            Origin::Internal(caller) => format!("internal {caller}"),
+        "origin" => Reply::new(match req.caller() {
+            None => "external".to_owned(),
+            Some(caller) => format!("internal {caller}"),
         }),
         "function" => Reply::new(req.function()),
-        "id" => Reply::new(req.id().to_string()),
+        "id" => Reply::new(req.call_id().to_string()),
         "deadline" => Reply::new(req.time_left().ok_or("no deadline")?.as_millis().to_string()),
         "path" => {
             let values = [":method", ":path", ":query"].map(|name| text(req, name));
@@ -81,21 +80,17 @@ fn handle(req: &Request) -> Result<Reply> {
                 sleep(Duration::from_millis(1));
             }
             let at = monotonic_ns()?;
-            let reason = match req.cancel_reason() {
-                Some(CancelReason::Deadline) => b": DEADLINE_EXCEEDED".as_slice(),
-                Some(CancelReason::Caller) => b": CANCELLED",
-                None => b": nothing",
-            };
-            print_line("cancelled ", &[req.body(), reason].concat())?;
+            let reason = req.cancel_reason().map_or("nothing", |reason| reason.status().name());
+            print_line("cancelled ", &[req.body(), b": ", reason.as_bytes()].concat())?;
             print_line("noticed ", &[req.body(), b" at ", at.to_string().as_bytes()].concat())?;
             Reply::default()
         }
         "later" => {
             let target = text(req, "target")?.to_owned();
-            let mut options = to(text(req, "to")?)?;
+            let mut options = to(text(req, "to")?);
             let ms = text(req, "timeout-ms")?;
             if !ms.is_empty() {
-                options.timeout = Some(Duration::from_millis(ms.parse()?));
+                options = options.timeout(Duration::from_millis(ms.parse()?));
             }
             let body = body();
             std::thread::spawn(move || later(&target, &body, &options));
@@ -140,20 +135,18 @@ fn monotonic_ns() -> Result<i128> {
 }
 
 /// Options that ask for a case.
-fn to(case: &str) -> Result<CallOptions> {
-    let mut options = CallOptions::default();
-    options.metadata.push("case", case.as_bytes())?;
-    Ok(options)
+fn to(case: &str) -> CallOptions {
+    CallOptions::new().metadata("case", case)
 }
 
 fn call(req: &Request) -> Result<Answer> {
-    Ok(req.call_with(text(req, "target")?, req.body(), &to(text(req, "to")?)?)?)
+    Ok(req.call_with(text(req, "target")?, req.body(), &to(text(req, "to")?))?)
 }
 
 fn catch(req: &Request) -> Result<Vec<u8>> {
-    let mut options = to(text(req, "to")?)?;
-    if let Some(ms) = req.metadata().get("timeout-ms") {
-        options.timeout = Some(Duration::from_millis(std::str::from_utf8(ms)?.parse()?));
+    let mut options = to(text(req, "to")?);
+    if let Some(ms) = req.metadata().get_str("timeout-ms") {
+        options = options.timeout(Duration::from_millis(ms.parse()?));
     }
     let error = match req.call_with(text(req, "target")?, req.body(), &options) {
         Ok(answer) => return Ok([b"OK\n", answer.body()].concat()),
@@ -169,12 +162,13 @@ fn catch(req: &Request) -> Result<Vec<u8>> {
 fn mistake(req: &Request) -> std::result::Result<Answer, Error> {
     let pair = |name: &str| req.metadata().get(name).map(String::from_utf8_lossy);
     let number = |name: &str| pair(name).and_then(|text| text.parse().ok()).unwrap_or_default();
-    let mut options = CallOptions::default();
-    options.metadata.push("case", b"echo")?;
+    let mut options = to("echo");
     if let Some(name) = pair("name") {
-        options.metadata.push(&name, &vec![b'v'; number("value") as usize])?;
+        options = options.metadata(&name, vec![b'v'; number("value") as usize]);
     }
-    options.timeout = pair("timeout-ms").map(|_| Duration::from_millis(number("timeout-ms")));
+    if pair("timeout-ms").is_some() {
+        options = options.timeout(Duration::from_millis(number("timeout-ms")));
+    }
     let target = pair("target").unwrap_or_default();
     let body = vec![b'b'; number("size") as usize];
     match pair("by").as_deref() {
@@ -184,15 +178,12 @@ fn mistake(req: &Request) -> std::result::Result<Answer, Error> {
 }
 
 fn fan_out(req: &Request) -> Result<Vec<u8>> {
-    let (target, options) = (text(req, "target")?, to(text(req, "to")?)?);
-    let count: usize = number(req)?;
-    for i in 0..count {
-        req.start_call_with(i as u64, target, i.to_string(), &options)?;
-    }
-    let mut answers = vec![Vec::new(); count];
-    for _ in 0..count {
-        let next = req.next_answer()?;
-        answers[next.tag as usize] = [next.result?.body(), b";"].concat();
+    let (target, options) = (text(req, "target")?, to(text(req, "to")?));
+    let start = |i: usize| req.start_with(target, i.to_string(), &options);
+    let calls = (0..number(req)?).map(start).collect::<std::result::Result<Vec<_>, Error>>()?;
+    let mut answers = vec![Vec::new(); calls.len()];
+    for (i, ended) in req.as_completed(calls) {
+        answers[i] = [ended?.body(), b";"].concat();
     }
     Ok(answers.concat())
 }
@@ -204,9 +195,8 @@ fn chain(req: &Request) -> Result<Vec<u8>> {
     }
     let (next, rest) = route.split_once(',').unwrap_or((route, ""));
     let last = text(req, "to")?;
-    let mut options = to(if rest.is_empty() && !last.is_empty() { last } else { "chain" })?;
-    options.metadata.push("route", rest.as_bytes())?;
-    options.metadata.push("to", last.as_bytes())?;
+    let case = if rest.is_empty() && !last.is_empty() { last } else { "chain" };
+    let options = to(case).metadata("route", rest).metadata("to", last);
     let body = [req.body(), b">", req.function().as_bytes()].concat();
     Ok(req.call_with(next, body, &options)?.into())
 }
@@ -224,10 +214,8 @@ fn metadata(req: &Request) -> Reply {
 }
 
 fn relay_metadata(req: &Request) -> Result<Reply> {
-    let mut options = to("metadata")?;
-    for (name, value) in own(req.metadata()) {
-        options.metadata.push(name, value)?;
-    }
+    let options = own(req.metadata())
+        .fold(to("metadata"), |options, (name, value)| options.metadata(name, value));
     let answer = req.call_with(text(req, "target")?, b"", &options)?;
     let reply = Reply::new(answer.body());
     Ok(own(answer.metadata()).fold(reply, |reply, (name, value)| reply.with_metadata(name, value)))

@@ -1,0 +1,261 @@
+//! A request as a handler in an event loop sees it.
+
+use super::call::AsyncCall;
+use crate::answer::Answer;
+use crate::cancel::CancelReason;
+use crate::error::Result;
+use crate::host::{CallEnd, Host, Received};
+use crate::metadata::Metadata;
+use crate::options::CallOptions;
+use nightcore_runtime::protocol::CallId;
+use std::collections::HashMap;
+use std::fmt;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+use tokio::sync::{Notify, oneshot};
+
+/// A request and the calls that its handler has under way.
+pub(crate) struct Running {
+    pub(crate) host: Arc<dyn Host + Send + Sync>,
+    /// Whether the host ends calls by `next_answer`, as a test does, and not by events.
+    ends_at_once: bool,
+    calls: Mutex<Calls>,
+    cancelled: Notify,
+}
+
+#[derive(Default)]
+struct Calls {
+    last_tag: u64,
+    under_way: HashMap<u64, oneshot::Sender<Result<Received>>>,
+}
+
+impl Running {
+    pub(crate) fn new(host: Arc<dyn Host + Send + Sync>, ends_at_once: bool) -> Running {
+        Running { host, ends_at_once, calls: Mutex::default(), cancelled: Notify::new() }
+    }
+
+    fn calls(&self) -> MutexGuard<'_, Calls> {
+        self.calls.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// A call has ended.
+    pub(crate) fn ended(&self, end: CallEnd) {
+        if let Some(sender) = self.calls().under_way.remove(&end.tag) {
+            // The handler may have dropped its call just now.
+            let _ = sender.send(end.result);
+        }
+    }
+
+    /// The answer to a call is not wanted any more.
+    pub(super) fn give_up(&self, tag: u64) {
+        let is_under_way = self.calls().under_way.remove(&tag).is_some();
+        if is_under_way {
+            self.host.give_up(tag);
+        }
+    }
+
+    /// The request is cancelled.
+    pub(super) fn was_cancelled(&self) {
+        self.cancelled.notify_waiters();
+    }
+
+    /// The request has its reply: nothing is told of its calls any more.
+    pub(crate) fn end(&self) {
+        self.calls().under_way.clear();
+    }
+}
+
+/// A call that a handler runs in an event loop. Clones are the same request; tasks and threads of
+/// the handler's own may have one.
+///
+/// It ends with the handler's reply. Operations on it are refused afterwards, with `INVALID_STATE`.
+#[derive(Clone)]
+pub struct AsyncRequest(Arc<Running>);
+
+impl AsyncRequest {
+    pub(crate) fn new(running: Arc<Running>) -> AsyncRequest {
+        AsyncRequest(running)
+    }
+
+    /// The body.
+    #[must_use]
+    pub fn body(&self) -> &[u8] {
+        self.0.host.body()
+    }
+
+    /// The body as text.
+    ///
+    /// # Errors
+    /// If the body is not UTF-8. A handler that returns this error replies with HTTP status 400.
+    pub fn text(&self) -> Result<&str> {
+        crate::request::text(self.body())
+    }
+
+    /// The body, deserialized from JSON.
+    ///
+    /// # Errors
+    /// If the body is not JSON of this type. A handler that returns this error replies with HTTP
+    /// status 400.
+    #[cfg(feature = "json")]
+    pub fn json<'a, T: serde::Deserialize<'a>>(&'a self) -> Result<T> {
+        crate::request::json(self.body())
+    }
+
+    /// The function that was called, which is the one this process runs.
+    #[must_use]
+    pub fn function(&self) -> &str {
+        self.0.host.function()
+    }
+
+    /// The metadata.
+    #[must_use]
+    pub fn metadata(&self) -> Metadata<'_> {
+        Metadata(self.0.host.metadata())
+    }
+
+    /// The function that made the call; `None` if it came in by the gateway.
+    #[must_use]
+    pub fn caller(&self) -> Option<&str> {
+        self.0.host.caller()
+    }
+
+    /// The id of the outermost call, which all calls below it share. Its client gets it in the
+    /// header `X-Nightcore-Call`.
+    #[must_use]
+    pub fn call_id(&self) -> CallId {
+        self.0.host.id()
+    }
+
+    /// Writes a text to standard error, and so to the function's log. Each of its lines carries the
+    /// call id.
+    pub fn log(&self, text: impl fmt::Display) {
+        self.0.host.log(&text.to_string());
+    }
+
+    /// The time left until the deadline; zero when it has passed, `None` if there is none.
+    #[must_use]
+    pub fn time_left(&self) -> Option<Duration> {
+        self.0.host.time_left()
+    }
+
+    /// Whether nobody waits for the reply any more.
+    #[must_use]
+    pub fn is_cancelled(&self) -> bool {
+        self.cancel_reason().is_some()
+    }
+
+    /// Why nobody waits for the reply any more; `None` if somebody does.
+    #[must_use]
+    pub fn cancel_reason(&self) -> Option<CancelReason> {
+        self.0.host.cancel_reason().map(CancelReason::of)
+    }
+
+    /// Waits until the request is cancelled, and says why. It does not end if the request gets its
+    /// reply first.
+    ///
+    /// A cancelled request's handler is dropped, so this is for tasks of the handler's own:
+    ///
+    /// ```
+    /// # use nightcore::{AsyncRequest, Result};
+    /// async fn order(req: AsyncRequest) -> Result<String> {
+    ///     let watched = req.clone();
+    ///     tokio::task::spawn_local(async move {
+    ///         let reason = watched.cancelled().await;
+    ///         watched.log(format_args!("the order was not confirmed: {}", reason.status()));
+    ///     });
+    ///     Ok(req.call("Pay", req.body()).await?.text()?.to_owned())
+    /// }
+    /// ```
+    pub async fn cancelled(&self) -> CancelReason {
+        loop {
+            let mut notified = std::pin::pin!(self.0.cancelled.notified());
+            // From here on a notification is not missed.
+            notified.as_mut().enable();
+            if let Some(reason) = self.cancel_reason() {
+                return reason;
+            }
+            notified.await;
+        }
+    }
+
+    /// Calls a function. Dropping the future cancels the call.
+    ///
+    /// ```
+    /// # use nightcore::{AsyncRequest, Result};
+    /// async fn shout(req: AsyncRequest) -> Result<String> {
+    ///     let answer = req.call("Greet", req.body()).await?;
+    ///     Ok(answer.text()?.to_uppercase())
+    /// }
+    /// ```
+    ///
+    /// # Errors
+    /// If the call fails. An answer with any HTTP status is an answer, see
+    /// [`Answer::error_for_status`].
+    pub async fn call(&self, name: &str, body: impl AsRef<[u8]>) -> Result<Answer> {
+        self.start(name, body)?.await
+    }
+
+    /// Calls a function with a timeout or metadata. Dropping the future cancels the call.
+    ///
+    /// # Errors
+    /// As [`AsyncRequest::call`]. `INVALID_ARGUMENT` or `PAYLOAD_TOO_LARGE` if the options are
+    /// wrong.
+    pub async fn call_with(
+        &self,
+        name: &str,
+        body: impl AsRef<[u8]>,
+        options: &CallOptions,
+    ) -> Result<Answer> {
+        self.start_with(name, body, options)?.await
+    }
+
+    /// Begins a call at once, before its future is polled.
+    ///
+    /// # Errors
+    /// If the call cannot be made. `OVERLOADED` if too many calls of this process are under way.
+    pub fn start(&self, name: &str, body: impl AsRef<[u8]>) -> Result<AsyncCall> {
+        self.start_with(name, body, &CallOptions::default())
+    }
+
+    /// As [`AsyncRequest::start`], with a timeout or metadata.
+    ///
+    /// # Errors
+    /// As [`AsyncRequest::start`]. `INVALID_ARGUMENT` or `PAYLOAD_TOO_LARGE` if the options are
+    /// wrong.
+    pub fn start_with(
+        &self,
+        name: &str,
+        body: impl AsRef<[u8]>,
+        options: &CallOptions,
+    ) -> Result<AsyncCall> {
+        let (options, running) = (options.checked()?, &self.0);
+        let (sender, receiver) = oneshot::channel();
+        let tag = {
+            let mut calls = running.calls();
+            calls.last_tag += 1;
+            let tag = calls.last_tag;
+            // Before the call is sent: on another thread its end may come at once.
+            calls.under_way.insert(tag, sender);
+            tag
+        };
+        if let Err(error) = running.host.start_call(tag, name, body.as_ref(), options) {
+            running.calls().under_way.remove(&tag);
+            return Err(error);
+        }
+        if running.ends_at_once
+            && let Some(end) = running.host.next_answer(None)?
+        {
+            running.ended(end);
+        }
+        Ok(AsyncCall::new(running.clone(), name, tag, receiver))
+    }
+}
+
+impl fmt::Debug for AsyncRequest {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("AsyncRequest")
+            .field("function", &self.function())
+            .field("call_id", &self.call_id())
+            .finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,324 @@
+//! The handlers of a program, and serving them.
+
+use crate::reply::{IntoReply, send};
+use crate::request::Request;
+use crate::status::Status;
+use nightcore_runtime::complain::complain;
+use nightcore_runtime::protocol::{Failure, name};
+use nightcore_runtime::worker::{self, Handlers};
+use std::fmt;
+use std::process::ExitCode;
+use std::sync::Arc;
+
+#[cfg(feature = "tokio")]
+use crate::asynchronous::{self, Loop};
+#[cfg(feature = "tokio")]
+use nightcore_runtime::protocol::control::FUNCTION_VARIABLE;
+#[cfg(feature = "tokio")]
+use nightcore_runtime::worker::HandlerError;
+
+/// The exit code of a program that was started or written wrongly.
+const EXIT_WRONG: u8 = 2;
+
+/// The handlers of a program. A program may have many; a process runs the one that Nightcore has
+/// started it for.
+///
+/// ```no_run
+/// use nightcore::{Request, Worker};
+///
+/// fn main() -> std::process::ExitCode {
+///     let greeting = String::from("Hello, ");
+///     Worker::new()
+///         .handle("Greet", move |req: &Request| [greeting.as_bytes(), req.body()].concat())
+///         .handle("Size", |req: &Request| req.body().len().to_string())
+///         .serve()
+/// }
+/// ```
+#[derive(Default)]
+#[must_use = "a worker does nothing until it serves"]
+pub struct Worker {
+    handlers: Vec<(String, Handler)>,
+    /// The first mistake in the handlers.
+    mistake: Option<Failure>,
+}
+
+enum Handler {
+    Threads(worker::Handler),
+    #[cfg(feature = "tokio")]
+    Loop(asynchronous::Handler),
+}
+
+impl Worker {
+    /// No handlers.
+    pub fn new() -> Worker {
+        Worker::default()
+    }
+
+    /// Adds the handler of a function. It is called on worker threads, several at once. A panic
+    /// fails its call and no other.
+    ///
+    /// A name is `[A-Za-z_][A-Za-z0-9_-]*`, at most 63 characters. [`Worker::serve`] reports a
+    /// malformed name, and one that has a handler already.
+    pub fn handle<F, R>(self, name: &str, handler: F) -> Worker
+    where
+        F: Fn(&Request<'_>) -> R + Send + Sync + 'static,
+        R: IntoReply,
+    {
+        let run =
+            move |request: &worker::Request<'_>| send(handler(&Request::new(request)), request);
+        self.add(name, Handler::Threads(Arc::new(run)))
+    }
+
+    /// Adds the handler of a function that runs in an event loop: any number of its requests run at
+    /// once on one thread, so it must not block. The handler is called with each request, and its
+    /// future runs on the thread that serves; it need not be `Send`.
+    ///
+    /// When a request is cancelled, its future is dropped at its next `await`. Work that has to go
+    /// on runs in a task of its own, see [`crate::AsyncRequest::cancelled`].
+    ///
+    /// ```no_run
+    /// use nightcore::{AsyncRequest, Result, Worker};
+    ///
+    /// async fn both(req: AsyncRequest) -> Result<Vec<u8>> {
+    ///     let (left, right) =
+    ///         tokio::try_join!(req.call("Left", req.body()), req.call("Right", req.body()))?;
+    ///     Ok([left.body(), right.body()].concat())
+    /// }
+    ///
+    /// fn main() -> std::process::ExitCode {
+    ///     Worker::new().handle_async("Both", both).serve()
+    /// }
+    /// ```
+    ///
+    /// Names are as for [`Worker::handle`].
+    #[cfg(feature = "tokio")]
+    pub fn handle_async<F, O>(self, name: &str, handler: F) -> Worker
+    where
+        F: Fn(crate::AsyncRequest) -> O + Send + Sync + 'static,
+        O: Future<Output: IntoReply> + 'static,
+    {
+        self.add(name, Handler::Loop(asynchronous::handler(handler)))
+    }
+
+    fn add(mut self, name: &str, handler: Handler) -> Worker {
+        let text = if !name::is_valid(name) {
+            format!(
+                "{name:?} cannot name a function: [A-Za-z_][A-Za-z0-9_-]*, at most 63 characters"
+            )
+        } else if self.handlers.iter().any(|(before, _)| before == name) {
+            format!("{name:?} has two handlers: remove one of them")
+        } else {
+            self.handlers.push((name.to_owned(), handler));
+            return self;
+        };
+        let status = Status::InvalidArgument.to_protocol();
+        self.mistake.get_or_insert_with(|| Failure::new(status, text));
+        self
+    }
+
+    /// Serves until the engine ends this process. The calling thread is used up; handlers run on
+    /// others, or, asynchronous ones, in a tokio runtime on this thread.
+    ///
+    /// `main` returns the exit code. If it is not success, standard error has the reason.
+    #[must_use = "it is for `main` to return"]
+    pub fn serve(self) -> ExitCode {
+        exit_code(self.try_serve())
+    }
+
+    /// As [`Worker::serve`], for a program that reports the reason itself. It then ends with
+    /// [`StartError::exit_code`].
+    ///
+    /// # Errors
+    /// If a name is malformed or has two handlers, if the process was not started by Nightcore, if
+    /// the engine refuses it, or if the engine goes away.
+    pub fn try_serve(self) -> Result<(), StartError> {
+        match self.choose()? {
+            Chosen::Threads(handlers) => Ok(worker::serve(&handlers)?),
+            #[cfg(feature = "tokio")]
+            Chosen::Loop(chosen) => {
+                let mut runtime = tokio::runtime::Builder::new_current_thread();
+                let runtime = runtime.enable_all().build().map_err(StartError::of_tokio)?;
+                runtime.block_on(asynchronous::serve(chosen))
+            }
+        }
+    }
+
+    /// As [`Worker::serve`], in the tokio runtime that awaits it, such as that of `#[tokio::main]`.
+    /// The handlers' futures run where this future runs. A program can set up what its handlers
+    /// need before, with the same runtime.
+    ///
+    /// ```no_run
+    /// # async fn connect() {}
+    /// use nightcore::{AsyncRequest, Worker};
+    ///
+    /// #[tokio::main(flavor = "current_thread")]
+    /// async fn main() -> std::process::ExitCode {
+    ///     let database = connect().await;
+    ///     Worker::new().handle_async("Foo", async |_req: AsyncRequest| "done").serve_async().await
+    /// }
+    /// ```
+    ///
+    /// # Panics
+    /// Outside of a tokio runtime, or in one whose I/O is not enabled.
+    #[cfg(feature = "tokio")]
+    #[must_use = "it is for `main` to return"]
+    pub async fn serve_async(self) -> ExitCode {
+        exit_code(self.try_serve_async().await)
+    }
+
+    /// As [`Worker::serve_async`], for a program that reports the reason itself.
+    ///
+    /// # Errors
+    /// As [`Worker::try_serve`].
+    ///
+    /// # Panics
+    /// As [`Worker::serve_async`].
+    #[cfg(feature = "tokio")]
+    pub async fn try_serve_async(self) -> Result<(), StartError> {
+        match self.choose()? {
+            Chosen::Loop(chosen) => asynchronous::serve(chosen).await,
+            Chosen::Threads(handlers) => {
+                let serving = tokio::task::spawn_blocking(move || worker::serve(&handlers));
+                Ok(serving.await.map_err(|error| StartError::of_tokio(error.into()))??)
+            }
+        }
+    }
+
+    /// The handlers as this process runs them, which depends on the function that it was started
+    /// for. One that has no handler here the engine refuses, with the names that have one.
+    fn choose(self) -> Result<Chosen, StartError> {
+        if let Some(mistake) = self.mistake {
+            return Err(StartError(Reason::Mistake(mistake)));
+        }
+        #[cfg(feature = "tokio")]
+        if let Some(handler) = chosen_for_loop(&self.handlers) {
+            let names = self.handlers.iter().map(|(name, _)| name.clone()).collect();
+            return Ok(Chosen::Loop(Loop { names, handler }));
+        }
+        let mut handlers = Handlers::new();
+        for (name, handler) in self.handlers {
+            let handler = match handler {
+                Handler::Threads(handler) => handler,
+                #[cfg(feature = "tokio")]
+                Handler::Loop(_) => Arc::new(not_chosen),
+            };
+            handlers.add(&name, handler).map_err(|mistake| StartError(Reason::Mistake(mistake)))?;
+        }
+        Ok(Chosen::Threads(handlers))
+    }
+}
+
+impl fmt::Debug for Worker {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let names: Vec<&str> = self.handlers.iter().map(|(name, _)| name.as_str()).collect();
+        f.debug_struct("Worker").field("handlers", &names).finish_non_exhaustive()
+    }
+}
+
+enum Chosen {
+    Threads(Handlers),
+    #[cfg(feature = "tokio")]
+    Loop(Loop),
+}
+
+/// The handler of the function that the process was started for, if it is asynchronous.
+#[cfg(feature = "tokio")]
+fn chosen_for_loop(handlers: &[(String, Handler)]) -> Option<asynchronous::Handler> {
+    let function = std::env::var(FUNCTION_VARIABLE).unwrap_or_default();
+    let chosen = handlers.iter().find(|(name, _)| *name == function).or(handlers.first());
+    match chosen {
+        Some((_, Handler::Loop(handler))) => Some(handler.clone()),
+        _ => None,
+    }
+}
+
+/// Of an asynchronous function in a process that was started for a plain one.
+#[cfg(feature = "tokio")]
+fn not_chosen(_: &worker::Request<'_>) -> Result<(), HandlerError> {
+    let text = format!("{FUNCTION_VARIABLE} names another function than the engine has asked for");
+    Err(Failure::new(Status::InvalidState.to_protocol(), text).into())
+}
+
+fn exit_code(served: Result<(), StartError>) -> ExitCode {
+    match served {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            complain(format_args!("nightcore: {error}"));
+            ExitCode::from(error.exit_code())
+        }
+    }
+}
+
+/// Why a process cannot serve, or serves no longer. Its text is for the person who started it.
+#[derive(Debug)]
+pub struct StartError(Reason);
+
+#[derive(Debug)]
+enum Reason {
+    /// In the handlers.
+    Mistake(Failure),
+    Runtime(worker::StartError),
+    #[cfg(feature = "tokio")]
+    Tokio(std::io::Error),
+}
+
+impl StartError {
+    #[cfg(feature = "tokio")]
+    pub(crate) fn of_tokio(error: std::io::Error) -> StartError {
+        StartError(Reason::Tokio(error))
+    }
+
+    /// What kind of error it is: `INVALID_ARGUMENT` for a mistake in the handlers or for none at
+    /// all, `NOT_STARTED`, `REFUSED`, `INVALID_STATE` if this process serves already, `UNAVAILABLE`
+    /// if the engine cannot be reached, `ENDED` if it has gone away, `INTERNAL` if there is no tokio
+    /// runtime.
+    #[must_use]
+    pub fn status(&self) -> Status {
+        match &self.0 {
+            Reason::Mistake(_) => Status::InvalidArgument,
+            Reason::Runtime(error) => Status::of(error.status()),
+            #[cfg(feature = "tokio")]
+            Reason::Tokio(_) => Status::Internal,
+        }
+    }
+
+    /// The exit code with which a program ends: 2 if it was written or started wrongly, 1 if the
+    /// engine cannot be reached or has gone away.
+    #[must_use]
+    pub fn exit_code(&self) -> u8 {
+        match &self.0 {
+            Reason::Mistake(_) => EXIT_WRONG,
+            Reason::Runtime(error) => error.exit_code(),
+            #[cfg(feature = "tokio")]
+            Reason::Tokio(_) => EXIT_WRONG,
+        }
+    }
+}
+
+impl fmt::Display for StartError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match &self.0 {
+            Reason::Mistake(mistake) => f.write_str(&mistake.message),
+            Reason::Runtime(error) => error.fmt(f),
+            #[cfg(feature = "tokio")]
+            Reason::Tokio(error) => write!(f, "tokio cannot run the handlers: {error}"),
+        }
+    }
+}
+
+impl std::error::Error for StartError {
+    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
+        match &self.0 {
+            Reason::Mistake(_) => None,
+            Reason::Runtime(error) => error.source(),
+            #[cfg(feature = "tokio")]
+            Reason::Tokio(error) => Some(error),
+        }
+    }
+}
+
+impl From<worker::StartError> for StartError {
+    fn from(error: worker::StartError) -> StartError {
+        StartError(Reason::Runtime(error))
+    }
+}
