@@ -59,17 +59,20 @@ cat >"$package/Cargo.toml" <<END
 name = "snippets"
 edition = "2024"
 [dependencies]
-nightcore = { path = "$root/languages/rust" }
+nightcore = { path = "$root/languages/rust", features = ["json", "tokio"] }
+serde = { version = "1", features = ["derive"] }
+tokio = { version = "1", features = ["macros", "rt-multi-thread", "time"] }
 [workspace]
 END
+rust_names="Answer, AsyncRequest, CallOptions, Error, Json, Reply, Request, Worker"
 for block in "$work"/blocks/*.rust; do
     name=$(basename "${block%.rust}" | tr -c 'A-Za-z0-9\n' _)
     if grep -q 'fn main(' "$block"; then
         cp "$block" "$package/src/bin/$name.rs"
     else
-        { echo '#![allow(dead_code, unused_imports)] use nightcore::{Answer, CallOptions, Error, Reply, Request}; fn main() {}'; cat "$block"; } >"$package/src/bin/$name.rs"
+        { echo "#![allow(dead_code, unused_imports)] use nightcore::{$rust_names}; use std::time::Duration; fn main() {}"; cat "$block"; } >"$package/src/bin/$name.rs"
     fi
-    if grep -q '^#\[test\]' "$block"; then tested+=(--bin "$name"); fi
+    if grep -qE '^#\[(tokio::)?test\]' "$block"; then tested+=(--bin "$name"); fi
     count=$((count + 1))
 done
 # Not --locked: the lock file is the workspace's, and this package is not in it. Nothing is fetched.

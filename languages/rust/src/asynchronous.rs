@@ -30,20 +30,22 @@ pub(crate) struct Loop {
     pub(crate) handler: Handler,
 }
 
-pub(crate) fn handler<F, O>(handler: F) -> Handler
+pub(crate) fn handler<F, R>(handler: F) -> Handler
 where
-    F: Fn(AsyncRequest) -> O + Send + Sync + 'static,
-    O: Future<Output: IntoReply> + 'static,
+    F: AsyncFn(AsyncRequest) -> R + Send + Sync + 'static,
+    R: IntoReply,
 {
+    let handler = Arc::new(handler);
     Arc::new(move |request| {
-        let future = handler(request);
-        Box::pin(async move { future.await.into_reply() })
+        // The future may borrow from the handler.
+        let handler = handler.clone();
+        Box::pin(async move { handler(request).await.into_reply() })
     })
 }
 
 /// Runs a handler; a panic becomes its error.
 async fn run(handler: &Handler, request: AsyncRequest) -> Result<Returned, HandlerError> {
-    let mut future = guarded(|| Ok(handler(request)))?;
+    let mut future = handler(request);
     poll_fn(|context| match guarded(|| Ok(future.as_mut().poll(context))) {
         Ok(poll) => poll.map(Ok),
         Err(panicked) => std::task::Poll::Ready(Err(panicked)),

@@ -27,6 +27,7 @@
 //! * `tokio`: asynchronous handlers, `Worker::handle_async`.
 // They panic when a write fails, as into a closed pipe.
 #![deny(clippy::print_stdout, clippy::print_stderr)]
+#![warn(clippy::pedantic)]
 
 mod answer;
 #[cfg(feature = "tokio")]

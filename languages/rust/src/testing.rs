@@ -165,13 +165,10 @@ impl FakeRequest<'static> {
     ///
     /// # Errors
     /// If the handler fails.
-    pub async fn run_async<O>(
+    pub async fn run_async<R: IntoReply>(
         self,
-        handler: impl FnOnce(crate::AsyncRequest) -> O,
-    ) -> Result<Answer>
-    where
-        O: Future<Output: IntoReply>,
-    {
+        handler: impl AsyncFnOnce(crate::AsyncRequest) -> R,
+    ) -> Result<Answer> {
         use crate::asynchronous::Running;
         use std::sync::Arc;
 

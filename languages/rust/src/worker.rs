@@ -48,6 +48,17 @@ enum Handler {
     Loop(asynchronous::Handler),
 }
 
+impl Handler {
+    /// The handler in a process that runs its handlers on threads.
+    fn on_threads(self) -> worker::Handler {
+        match self {
+            Handler::Threads(handler) => handler,
+            #[cfg(feature = "tokio")]
+            Handler::Loop(_) => Arc::new(not_chosen),
+        }
+    }
+}
+
 impl Worker {
     /// No handlers.
     pub fn new() -> Worker {
@@ -92,10 +103,10 @@ impl Worker {
     ///
     /// Names are as for [`Worker::handle`].
     #[cfg(feature = "tokio")]
-    pub fn handle_async<F, O>(self, name: &str, handler: F) -> Worker
+    pub fn handle_async<F, R>(self, name: &str, handler: F) -> Worker
     where
-        F: Fn(crate::AsyncRequest) -> O + Send + Sync + 'static,
-        O: Future<Output: IntoReply> + 'static,
+        F: AsyncFn(crate::AsyncRequest) -> R + Send + Sync + 'static,
+        R: IntoReply + 'static,
     {
         self.add(name, Handler::Loop(asynchronous::handler(handler)))
     }
@@ -154,7 +165,8 @@ impl Worker {
     /// #[tokio::main(flavor = "current_thread")]
     /// async fn main() -> std::process::ExitCode {
     ///     let database = connect().await;
-    ///     Worker::new().handle_async("Foo", async |_req: AsyncRequest| "done").serve_async().await
+    ///     let foo = async move |_req: AsyncRequest| format!("{database:?}");
+    ///     Worker::new().handle_async("Foo", foo).serve_async().await
     /// }
     /// ```
     ///
@@ -197,12 +209,9 @@ impl Worker {
         }
         let mut handlers = Handlers::new();
         for (name, handler) in self.handlers {
-            let handler = match handler {
-                Handler::Threads(handler) => handler,
-                #[cfg(feature = "tokio")]
-                Handler::Loop(_) => Arc::new(not_chosen),
-            };
-            handlers.add(&name, handler).map_err(|mistake| StartError(Reason::Mistake(mistake)))?;
+            handlers
+                .add(&name, handler.on_threads())
+                .map_err(|mistake| StartError(Reason::Mistake(mistake)))?;
         }
         Ok(Chosen::Threads(handlers))
     }
