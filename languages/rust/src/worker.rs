@@ -279,8 +279,7 @@ impl StartError {
 
     /// What kind of error it is: `INVALID_ARGUMENT` for a mistake in the handlers or for none at
     /// all, `NOT_STARTED`, `REFUSED`, `INVALID_STATE` if this process serves already, `UNAVAILABLE`
-    /// if the engine cannot be reached, `ENDED` if it has gone away, `INTERNAL` if there is no tokio
-    /// runtime.
+    /// if the engine cannot be reached, `ENDED` if it has gone away, `INTERNAL` if tokio fails.
     #[must_use]
     pub fn status(&self) -> Status {
         match &self.0 {
