@@ -24,10 +24,11 @@ const fn language(
 }
 
 /// Every language.
-pub const LANGUAGES: [Language; 7] = [
+pub const LANGUAGES: [Language; 8] = [
     language("c", "C", "INVALID_STATE"),
     language("cpp", "Cpp", "none"),
     language("rust", "Rust", "none"),
+    language("tokio", "Tokio", "none"),
     language("go", "Go", "none"),
     language("python", "Python", "none"),
     language("asyncio", "Asyncio", "none"),
