@@ -87,7 +87,7 @@ MISTAKES = [
     Mistake(
         "wrong JSON, from a function to Python",
         "shop/shop.mjs",
-        'call(name, json)',
+        "call(name, json)",
         "call(name, `${json}`)",
         prints=(
             r"Cart [0-9a-f]{16} \| .*cart\.py\", line \d+",
@@ -97,7 +97,7 @@ MISTAKES = [
     Mistake(
         "wrong JSON, from a function to Go",
         "shop/shop.mjs",
-        'call(name, json)',
+        "call(name, json)",
         "call(name, `${json}`)",
         request=GET_PRODUCTS,
         prints=(

@@ -7,7 +7,6 @@ const { isHttpError } = require("./http-errors.js");
 const { Answer, fromReturned, replyOf } = require("./answer.js");
 const { NightcoreRequest } = require("./request.js");
 const { optionsOf } = require("./outgoing.js");
-const addon = require("./addon.js");
 const { Background } = require("./background.js");
 
 // Kinds of events, and what follows each:

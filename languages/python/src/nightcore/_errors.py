@@ -144,7 +144,9 @@ def from_library(
     """The exception for a failure of the library's."""
     otherwise = InvalidArgument if number == INVALID_ARGUMENT else InvalidState
     kind = _ENDINGS.get(STATUS_NAMES.get(number, ""), otherwise)
-    named = tuple(Cause(where, STATUS_NAMES.get(status, ""), text) for where, status, text in causes)
+    named = tuple(
+        Cause(where, STATUS_NAMES.get(status, ""), text) for where, status, text in causes
+    )
     return kind(message, function=function, causes=named)
 
 
