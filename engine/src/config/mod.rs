@@ -10,6 +10,7 @@ mod command;
 mod environment;
 mod error;
 mod executable;
+mod expansion;
 mod function;
 mod gateway;
 mod keys;

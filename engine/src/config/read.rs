@@ -9,6 +9,7 @@ use toml::Spanned;
 use toml::de::{DeString, DeTable, DeValue};
 
 use super::error::{ConfigError, ConfigErrors};
+use super::expansion::Expansion;
 use super::nearest::nearest;
 use super::quote::{header, printable, quoted};
 use super::source::Source;
@@ -28,7 +29,7 @@ pub(super) struct Report<'s> {
     warnings: Vec<(Span, String)>,
     /// Texts from outside of the file, by where their values stand: each as it is written there,
     /// if it is.
-    untyped: HashMap<usize, Option<String>>,
+    untyped: HashMap<usize, Option<Expansion>>,
 }
 
 impl<'s> Report<'s> {
@@ -37,17 +38,26 @@ impl<'s> Report<'s> {
     }
 
     pub(super) fn at(&mut self, span: &Span, message: impl Into<String>) {
-        self.errors.push((span.clone(), message.into()));
+        let message = self.concealed(span, message.into());
+        self.errors.push((span.clone(), message));
+    }
+
+    fn concealed(&self, span: &Span, message: String) -> String {
+        match self.untyped.get(&span.start) {
+            Some(Some(expanded)) => expanded.conceal(&message),
+            _ => message,
+        }
     }
 
     /// Warns of what is probably not meant, though it is no mistake for certain.
     pub(super) fn warn(&mut self, span: &Span, message: impl AsRef<str>) {
-        self.warnings.push((span.clone(), format!("warning: {}", message.as_ref())));
+        let message = self.concealed(span, format!("warning: {}", message.as_ref()));
+        self.warnings.push((span.clone(), message));
     }
 
     /// The value of this span holds variables, which were replaced.
-    pub(super) fn expanded(&mut self, span: &Span, written: String) {
-        self.untyped.insert(span.start, Some(written));
+    pub(super) fn expanded(&mut self, span: &Span, expansion: Expansion) {
+        self.untyped.insert(span.start, Some(expansion));
     }
 
     /// The value of this span is a plain text that `--set` gives.
@@ -242,7 +252,7 @@ impl<'t> Value<'t> {
 
     /// The string as the file has it, if there are variables in it.
     pub(super) fn written<'r>(&self, report: &'r Report<'_>) -> Option<&'r str> {
-        report.untyped.get(&self.span().start)?.as_deref()
+        report.untyped.get(&self.span().start)?.as_ref().map(|expanded| expanded.written.as_str())
     }
 
     /// The value. A text from outside of the file has no type: it is the number or the boolean that

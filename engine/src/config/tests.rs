@@ -795,6 +795,33 @@ fn the_value_of_a_variable_is_no_reason_for_a_warning() {
 }
 
 #[test]
+fn a_mistake_in_the_value_of_a_variable_shows_the_variable() {
+    let fixture = Fixture::new();
+    for key in [
+        "timeout = \"${PASSWORD}\"",
+        "processes = \"${PASSWORD}\"",
+        "queue = { bytes = \"${PASSWORD}\" }",
+        "limits = { cpus = \"${PASSWORD}\" }",
+        "external = \"${PASSWORD}\"",
+        "channel = \"${PASSWORD}\"",
+        "route = \"/${PASSWORD}//\"",
+        "ready_path = \"${PASSWORD}\"",
+        "cwd = \"${PASSWORD}\"",
+        "env = { \"A=\" = \"${PASSWORD}\" }",
+        "env_file = \"${PASSWORD}\"",
+    ] {
+        let shown = fixture.errors(&format!("[functions.Foo]\ncommand = [\"./foo\"]\n{key}\n"));
+        assert!(!shown.contains("hunter2"), "{shown}");
+    }
+    let shown = fixture.errors("[functions.Foo]\ncommand = [\"./${PASSWORD}\"]\n");
+    assert!(!shown.contains("hunter2"), "{shown}");
+    let shown = fixture
+        .errors("[gateway]\nlisten = \"${PASSWORD}\"\n[functions.Foo]\ncommand = [\"./foo\"]\n");
+    assert!(shown.contains("found \"${PASSWORD}\";"), "{shown}");
+    assert!(!shown.contains("hunter2"), "{shown}");
+}
+
+#[test]
 fn a_mistake_in_a_file_of_variables_shows_nothing_of_it() {
     let fixture = Fixture::new();
     for (text, expected) in [

@@ -3,6 +3,7 @@
 //! Keys are taken as they stand, and so is a dollar sign without a brace behind it: passwords,
 //! patterns and templates have many. `$${` stands for `${`.
 
+use super::expansion::Expansion;
 use super::quote::quoted;
 use super::read::{Report, Value};
 use std::borrow::Cow;
@@ -25,9 +26,9 @@ fn expand_value(value: &mut Spanned<DeValue<'_>>, lookup: Lookup<'_>, report: &m
     match value.get_mut() {
         DeValue::String(text) => match expand(text, lookup) {
             Ok(None) => {}
-            Ok(Some(expanded)) => {
-                report.expanded(&span, text.to_string());
-                *text = Cow::Owned(expanded);
+            Ok(Some(expansion)) => {
+                *text = Cow::Owned(expansion.value.clone());
+                report.expanded(&span, expansion);
             }
             Err(problem) => report.at(&span, problem),
         },
@@ -44,11 +45,11 @@ fn expand_value(value: &mut Spanned<DeValue<'_>>, lookup: Lookup<'_>, report: &m
 /// # Errors
 ///
 /// If a variable is not set and has no default, or is malformed: a message that names it.
-fn expand(text: &str, lookup: Lookup<'_>) -> Result<Option<String>, String> {
+fn expand(text: &str, lookup: Lookup<'_>) -> Result<Option<Expansion>, String> {
     if !text.contains("${") {
         return Ok(None);
     }
-    let mut expanded = String::new();
+    let (mut expanded, mut variables) = (String::new(), Vec::new());
     let mut rest = text;
     while let Some(at) = rest.find("${") {
         let (before, from) = rest.split_at(at);
@@ -77,7 +78,10 @@ fn expand(text: &str, lookup: Lookup<'_>) -> Result<Option<String>, String> {
             (Some(value), Some(default)) if value.is_empty() => expanded.push_str(default),
             (None, Some(default)) => expanded.push_str(default),
             (Some(value), _) => match value.to_str() {
-                Some(value) => expanded.push_str(value),
+                Some(value) => {
+                    expanded.push_str(value);
+                    variables.push((format!("${{{reference}}}"), value.to_owned()));
+                }
                 None => return Err(format!("the environment variable {name} is not UTF-8")),
             },
             (None, None) => {
@@ -90,7 +94,7 @@ fn expand(text: &str, lookup: Lookup<'_>) -> Result<Option<String>, String> {
         rest = after;
     }
     expanded.push_str(rest);
-    Ok(Some(expanded))
+    Ok(Some(Expansion { written: text.to_owned(), value: expanded, variables }))
 }
 
 const LITERAL: &str = "for the characters \"${\" themselves write \"$${\"";
@@ -147,7 +151,8 @@ mod tests {
             ("é${PORT}é", Some("é8080é")),
         ];
         for (text, expected) in cases {
-            assert_eq!(expand(text, &lookup).unwrap().as_deref(), expected, "{text}");
+            let expanded = expand(text, &lookup).unwrap().map(|expansion| expansion.value);
+            assert_eq!(expanded.as_deref(), expected, "{text}");
         }
     }
 
@@ -170,7 +175,7 @@ mod tests {
     proptest! {
         #[test]
         fn an_escaped_text_comes_back(text in r"[a$\{\}:-]{0,12}") {
-            let expanded = expand(&escape(&text), &lookup).unwrap();
+            let expanded = expand(&escape(&text), &lookup).unwrap().map(|expansion| expansion.value);
             prop_assert_eq!(expanded.unwrap_or(escape(&text).into_owned()), text);
         }
 

@@ -1,4 +1,5 @@
-//! The W3C trace context, which calls pass on by themselves: <https://www.w3.org/TR/trace-context/>.
+//! The W3C trace context, which calls pass on by themselves.
+//! See <https://www.w3.org/TR/trace-context/>.
 
 use super::compose::CallOptions;
 use crate::protocol::Metadata;
