@@ -287,6 +287,15 @@ pub const CASES: &[Case] = &[
             )
         })
     }),
+    case("http_error", |s| {
+        [404, 503].iter().try_for_each(|status| {
+            let ask = s.on.ask("http_error").body(status.to_string());
+            ask.answers_with(*status, &[], "as told: größer")?;
+            let kind = ask.response()?.header("content-type").unwrap_or_default().to_owned();
+            let text = "text/plain; charset=utf-8";
+            (kind == text).then_some(()).ok_or_else(|| ask.wrong(text.to_owned(), kind))
+        })
+    }),
     case("origin", |s| {
         s.on.ask("origin").answers("external")?;
         let name = s.on.function;

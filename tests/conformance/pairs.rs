@@ -59,6 +59,13 @@ pub const PAIRS: &[Pair] = &[
                 .answers(status.to_string())
         })
     }),
+    pair("check_status", |caller, callee| {
+        let ask = |status: &str| caller.ask("check_status").with("target", callee).body(status);
+        ask("399").answers_with(200, &[], "as told: größer")?;
+        let text = "answered with HTTP status 404: as told: größer";
+        let causes = [(callee, "FUNCTION_FAILED")];
+        ask("404").fails_by("FUNCTION_FAILED", Detail::Has(text), &causes)
+    }),
     pair("origin", |caller, callee| {
         caller.ask("call").to(callee, "origin").answers(format!("internal {}", caller.function))
     }),

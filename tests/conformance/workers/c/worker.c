@@ -379,6 +379,28 @@ static int32_t status(nc_request *req) {
     return nc_reply_with(req, &body, 1, &pair, 1);
 }
 
+static int32_t http_error(nc_request *req) {
+    char *number = text_of(nc_request_body(req));
+    int32_t rc = nc_reply_http(req, (uint32_t)strtoul(number, NULL, 10), "text/plain; charset=utf-8",
+                               NC_LITERAL("as told: größer"));
+    free(number);
+    return rc;
+}
+
+static int32_t check_status(nc_request *req) {
+    char *target = metadata_text(req, "target");
+    const nc_pair to = pair(NC_LITERAL("case"), "http_error");
+    const nc_call_options options = options_of(&to, 1);
+    const nc_bytes body = nc_request_body(req);
+    nc_answer *answer = NULL;
+    int32_t rc = nc_call_with(req, target, &body, 1, &options, &answer, NULL);
+    if (rc == NC_OK) rc = nc_answer_check(req, target, answer, NULL);
+    if (rc == NC_OK) rc = nc_reply(req, nc_answer_body(answer));
+    nc_answer_free(answer);
+    free(target);
+    return rc;
+}
+
 static int32_t relay_status(nc_request *req) {
     char *target = metadata_text(req, "target");
     const nc_pair to = pair(NC_LITERAL("case"), "status");
@@ -504,6 +526,8 @@ static const struct {
     {"metadata", metadata},
     {"relay_metadata", relay_metadata},
     {"status", status},
+    {"http_error", http_error},
+    {"check_status", check_status},
     {"relay_status", relay_status},
     {"origin", origin},
     {"function", function},

@@ -147,6 +147,16 @@ Reply status(const Request &req) {
     return {std::string(req.body()), static_cast<int>(number(req.body())), {}};
 }
 
+std::string http_error(const Request &req) {
+    // Its text is for clients.
+    throw nightcore::HttpError(static_cast<int>(number(req.body())), "as told: größer");
+}
+
+std::string check_status(Request &req) {
+    const Answer answer = req.call(value(req, "target"), to("http_error"), req.body());
+    return answer.throw_for_status().str();
+}
+
 std::string relay_status(Request &req) {
     return std::to_string(req.call(value(req, "target"), to("status"), req.body()).http_status());
 }
@@ -227,6 +237,8 @@ const std::map<std::string, Text, std::less<>> TEXTS = {
     {"mistake", mistake},
     {"fan_out", fan_out},
     {"chain", chain},
+    {"http_error", http_error},
+    {"check_status", check_status},
     {"relay_status", relay_status},
     {"origin", origin},
     {"function", [](Request &req) { return std::string(req.function()); }},

@@ -100,6 +100,21 @@ func handle(ctx context.Context, req *nightcore.Request) ([]byte, error) {
 		return fanOut(ctx, req)
 	case "chain":
 		return chain(ctx, req)
+	case "http_error":
+		status, err := number(req)
+		if err != nil {
+			return nil, err
+		}
+		return nil, nightcore.HTTPErrorf(status, "as told: %s", "größer")
+	case "check_status":
+		answer, err := nightcore.CallAnswer(ctx, req.Metadata.Get("target"), req.Body, to("http_error"))
+		if err == nil {
+			err = answer.ErrorForStatus()
+		}
+		if err != nil {
+			return nil, err
+		}
+		return answer.Body, nil
 	case "relay_status":
 		answer, err := nightcore.CallAnswer(ctx, req.Metadata.Get("target"), req.Body, to("status"))
 		if err != nil {

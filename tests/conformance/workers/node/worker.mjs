@@ -1,5 +1,5 @@
 // The conformance worker in Node. SPEC.md describes each case.
-import { call, httpHandler, NightcoreError, serve } from "nightcore";
+import { call, HttpError, httpHandler, NightcoreError, serve } from "nightcore";
 import { setTimeout as sleep } from "node:timers/promises";
 
 const [name, ...more] = process.argv.slice(2);
@@ -96,6 +96,14 @@ const cases = {
     return req.reply(answer.body, { metadata: own(answer.metadata) });
   },
   status: (req) => req.reply(req.body, { status: number(req) }),
+  http_error: (req) => {
+    throw new HttpError(number(req), "as told: größer");
+  },
+  check_status: async (req) => {
+    const answer = await req.call(text(req, "target"), req.body, to("http_error"));
+    answer.throwForStatus();
+    return answer.body;
+  },
   relay_status: async (req) =>
     String((await req.call(text(req, "target"), req.body, to("status"))).status),
   origin: (req) => (req.caller === undefined ? "external" : `internal ${req.caller}`),

@@ -53,6 +53,13 @@ def handle(req: Request) -> Any:
             return nightcore.Reply(answer, metadata=own(answer.metadata))
         case "status":
             return nightcore.Reply(req.body, status=int(req.body))
+        case "http_error":
+            raise nightcore.HttpError(int(req.body), "as told: größer")
+        case "check_status":
+            target = text(req, "target")
+            answer = req.call(target, req.body, metadata=to("http_error"))
+            answer.raise_for_status()
+            return bytes(answer)
         case "relay_status":
             return str((req.call(text(req, "target"), req.body, metadata=to("status"))).status)
         case "origin":

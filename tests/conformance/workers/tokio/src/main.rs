@@ -64,6 +64,11 @@ async fn handle(request: AsyncRequest) -> Result<Reply> {
         "metadata" => metadata(req),
         "relay_metadata" => relay_metadata(req).await?,
         "status" => Reply::new(body()).with_http_status(number(req)?),
+        "http_error" => return Err(Error::http(number(req)?, "as told: größer").into()),
+        "check_status" => {
+            let answer = req.call_with(text(req, "target")?, req.body(), &to("http_error")).await?;
+            Reply::new(answer.error_for_status()?.body())
+        }
         "relay_status" => {
             let answer = req.call_with(text(req, "target")?, req.body(), &to("status")).await?;
             Reply::new(answer.http_status().to_string())
