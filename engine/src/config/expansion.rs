@@ -25,8 +25,12 @@ impl Expansion {
         let found = format!("found {}", printable(&self.value));
         shown = shown.replace(&found, &format!("found {written}"));
         for (variable, value) in &self.variables {
-            if value.chars().count() >= MIN_CONCEALED {
-                shown = shown.replace(value, variable).replace(&printable(value), variable);
+            // A message may take a value apart, such as a command into its words.
+            let pieces = value.split(|c: char| c.is_whitespace() || c == '=');
+            for piece in [value.as_str(), &printable(value)].into_iter().chain(pieces) {
+                if piece.chars().count() >= MIN_CONCEALED {
+                    shown = shown.replace(piece, variable);
+                }
             }
         }
         shown

@@ -63,6 +63,8 @@ fn lookup(name: &str) -> Option<OsString> {
         "LISTEN" => Some("127.0.0.1:7000".into()),
         "COUNT" => Some("3".into()),
         "PASSWORD" => Some("hunter2".into()),
+        "COMMAND" => Some("foo --password hunter2".into()),
+        "ASSIGNED" => Some("PASSWORD=hunter2".into()),
         "TRICKY" => Some("~/$HOME".into()),
         _ => None,
     }
@@ -813,8 +815,12 @@ fn a_mistake_in_the_value_of_a_variable_shows_the_variable() {
         let shown = fixture.errors(&format!("[functions.Foo]\ncommand = [\"./foo\"]\n{key}\n"));
         assert!(!shown.contains("hunter2"), "{shown}");
     }
-    let shown = fixture.errors("[functions.Foo]\ncommand = [\"./${PASSWORD}\"]\n");
-    assert!(!shown.contains("hunter2"), "{shown}");
+    for command in
+        ["[\"./${PASSWORD}\"]", "\"${COMMAND}\"", "[\"${COMMAND}\"]", "[\"${ASSIGNED}\"]"]
+    {
+        let shown = fixture.errors(&format!("[functions.Foo]\ncommand = {command}\n"));
+        assert!(!shown.contains("hunter2"), "{shown}");
+    }
     let shown = fixture
         .errors("[gateway]\nlisten = \"${PASSWORD}\"\n[functions.Foo]\ncommand = [\"./foo\"]\n");
     assert!(shown.contains("found \"${PASSWORD}\";"), "{shown}");
@@ -952,4 +958,16 @@ proptest! {
         let again = Config { warnings: Vec::new(), ..again };
         prop_assert_eq!(config, again);
     }
+}
+
+#[test]
+fn a_value_that_is_the_default_keeps_the_processes() {
+    let keys = |line: &str| {
+        let text = format!("[functions.Foo]\ncommand = [\"./foo\"]\n{line}\n");
+        parse_ok(&text).functions[0].keys.clone()
+    };
+    assert!(keys("").keeps_processes(&keys("expose_errors = false")));
+    assert!(!keys("").keeps_processes(&keys("expose_errors = true")));
+    assert!(keys("").keeps_processes(&keys("timeout = \"1s\"")));
+    assert!(!keys("").keeps_processes(&keys("processes = 2")));
 }

@@ -27,8 +27,11 @@ pub fn response(answer: Answer, method: &Method) -> Result<Response<Bytes>, Fail
     let mut response = Response::new(answer.body);
     for (name, value) in metadata.iter() {
         if name == ":status" {
+            // The first one counts, as for callers within the engine.
+            if std::mem::replace(&mut speaks_http, true) {
+                continue;
+            }
             let status = str::from_utf8(value).ok().and_then(|v| v.parse::<u16>().ok());
-            speaks_http = true;
             // 1xx are not final answers.
             let status = status
                 .filter(|s| (200..=599).contains(s))
@@ -93,6 +96,8 @@ mod tests {
         assert_eq!(response.status(), 404);
         assert_eq!(response.headers().get_all("set-cookie").iter().count(), 2);
         assert!(!response.headers().contains_key("connection"));
+        let twice = of(&[(":status", "404"), (":status", "200")]).unwrap();
+        assert_eq!(twice.status(), 404);
     }
 
     #[test]

@@ -232,7 +232,8 @@ impl Supervisor {
                 return Vec::new();
             }
             let age = launched.ready_at.map(|at| Duration::from_nanos(now.saturating_sub(at)));
-            if let (Some(age), Some(used), false) = (age, used(*launch), launched.replaced)
+            let is_kept = launched.replaced || launched.stays;
+            if let (Some(age), Some(used), false) = (age, used(*launch), is_kept)
                 && let Some(reached) = reached(&of_it.recycle, used, age)
             {
                 candidates.push((*launch, reached));
@@ -267,6 +268,11 @@ impl Supervisor {
     pub fn ended(&mut self, now: u64, launch: u64, how: End) -> Vec<Task> {
         let Some(mut launched) = self.launched.remove(&launch) else { return Vec::new() };
         let how = launched.ended_for.take().unwrap_or(how);
+        if launched.hopeless
+            && let Some(old) = launched.takes_over.and_then(|old| self.launched.get_mut(&old))
+        {
+            (old.replaced, old.is_recycled, old.was_told, old.stays) = (false, false, false, true);
+        }
         let (next, failing) = self.follow(now, &launched, &how);
         let mut tasks = self.tell(launch, launched, how, next);
         tasks.extend(failing);

@@ -28,7 +28,8 @@ fn wait_for(
             return Some(ended.remove(at));
         }
     }
-    let until = timeout.map(|timeout| Instant::now() + timeout);
+    // A time that no clock reaches is none.
+    let until = timeout.and_then(|timeout| Instant::now().checked_add(timeout));
     loop {
         let left = until.map(|until| until.saturating_duration_since(Instant::now()));
         match host.next_answer(left) {

@@ -118,7 +118,14 @@ impl Reply {
     /// # Errors
     /// If there is a mistake in the reply, or it is no error.
     pub(crate) fn error_http_status(&mut self) -> Result<u16, Failure> {
-        let http_status = self.http_status.unwrap_or_default();
+        // Of an answer it stands in the metadata.
+        let of_metadata = || {
+            self.metadata
+                .as_metadata()
+                .get(HTTP_STATUS)
+                .and_then(|status| str::from_utf8(status).ok()?.parse().ok())
+        };
+        let http_status = self.http_status.or_else(of_metadata).unwrap_or_default();
         self.check_http_status(http_status, &(FIRST_ERROR_HTTP_STATUS..=*HTTP_STATUSES.end()));
         self.mistake.clone().map_or(Ok(http_status), Err)
     }

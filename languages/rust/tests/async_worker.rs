@@ -70,7 +70,8 @@ async fn cancelled(req: AsyncRequest) -> Result<String> {
     tokio::task::spawn_local(async move {
         let reason = watched.cancelled().await;
         let again = watched.cancelled().await;
-        watched.log(format_args!("told {:?}", (reason.status(), again == reason)));
+        let status = reason.map(|reason| reason.status()).unwrap();
+        watched.log(format_args!("told {:?}", (status, again == reason)));
     });
     req.call("Bar", "").await?;
     pending().await
@@ -79,6 +80,11 @@ async fn cancelled(req: AsyncRequest) -> Result<String> {
 /// Gives its request to a task that calls after the reply.
 async fn later(req: AsyncRequest) -> &'static str {
     let kept = req.start("Bar", "").unwrap();
+    let watched = req.clone();
+    tokio::task::spawn_local(async move {
+        let reason = watched.cancelled().await;
+        watched.log(format_args!("not cancelled: {reason:?}"));
+    });
     tokio::task::spawn_local(async move {
         let ended = kept.await.unwrap_err();
         let late = req.call("Bar", "").await.unwrap_err();
@@ -294,7 +300,8 @@ async fn a_test_needs_no_engine() {
         (Status::FunctionFailed, Status::NotFound)
     );
     let late = FakeRequest::new("").cancelled();
-    let told = late.run_async(async |req: AsyncRequest| req.cancelled().await.status().name());
+    let told =
+        late.run_async(async |req: AsyncRequest| req.cancelled().await.unwrap().status().name());
     assert_eq!(told.await.unwrap().body(), b"CANCELLED");
 }
 

@@ -364,7 +364,8 @@ impl ThreadChannel {
         parent: CallNumber,
         timeout: Option<Duration>,
     ) -> Result<Option<Tagged>, Failure> {
-        let until = timeout.map(|timeout| Instant::now() + timeout);
+        // A time that no clock reaches is none.
+        let until = timeout.and_then(|timeout| Instant::now().checked_add(timeout));
         loop {
             {
                 let mut state = self.state.borrow_mut();

@@ -27,7 +27,12 @@ pub(super) fn in_trace<'o>(
         return Cow::Borrowed(options);
     }
     let mut traced = options.clone();
-    let states = request.iter().filter(|(name, _)| *name == STATE).map(|(_, value)| value);
+    let has_state = options.metadata.as_metadata().get(STATE).is_some();
+    let states = request
+        .iter()
+        .filter(|_| !has_state)
+        .filter(|(name, _)| *name == STATE)
+        .map(|(_, value)| value);
     let pushed = traced.metadata.push(PARENT, parent).and_then(|()| {
         // A list may come in several headers, whose order counts.
         { states }.try_for_each(|value| traced.metadata.push(STATE, value))
@@ -69,6 +74,9 @@ mod tests {
         let own = [("traceparent", "00-own")];
         assert_eq!(passed_on(&request, &own), pairs(&own));
         assert_eq!(passed_on(&[("tracestate", "b")], &[]), []);
+        let state = [("tracestate", "own")];
+        let mixed = [("tracestate", "own"), ("traceparent", "00-a")];
+        assert_eq!(passed_on(&request, &state), pairs(&mixed));
         assert_eq!(passed_on(&[], &[("y", "2")]), pairs(&[("y", "2")]));
     }
 

@@ -22,6 +22,14 @@ pub(super) trait Kind<V: Value> {
     /// Returns the value that holds: what is not set has its default.
     fn value(&self, set: Option<V::Set>, report: &mut Report<'_>) -> V;
 
+    /// Whether two values have the same effect.
+    fn is_same(&self, one: &V, other: &V) -> bool
+    where
+        V: PartialEq,
+    {
+        one == other
+    }
+
     /// Writes the key and its value as lines of TOML.
     fn write(&self, key: &str, value: &V, out: &mut dyn fmt::Write) -> fmt::Result;
 

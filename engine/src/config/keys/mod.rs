@@ -92,7 +92,8 @@ macro_rules! keys {
 
             /// Whether a process that was started with these values runs on with the others.
             pub fn keeps_processes(&self, other: &Keys) -> bool {
-                $((Change::$change == Change::Adjusts || self.$key == other.$key) &&)* true
+                $((Change::$change == Change::Adjusts
+                    || Kind::<$type>::is_same(&$kind, &self.$key, &other.$key)) &&)* true
             }
 
             /// Returns a line of TOML for each key, which sets it to its default or shows an

@@ -62,6 +62,10 @@ impl Kind<Option<bool>> for OptionalFlag {
         set
     }
 
+    fn is_same(&self, one: &Option<bool>, other: &Option<bool>) -> bool {
+        one.unwrap_or(false) == other.unwrap_or(false)
+    }
+
     fn write(&self, key: &str, value: &Option<bool>, out: &mut dyn fmt::Write) -> fmt::Result {
         match value {
             Some(value) => writeln!(out, "{key} = {value}"),

@@ -37,6 +37,8 @@ pub(super) struct Launched {
     pub(super) takes_over: Option<u64>,
     /// Another one takes its place, as it has reached a bound of `recycle`.
     pub(super) is_recycled: bool,
+    /// It stays, whatever bound it reaches: the one that was to take its place was refused for good.
+    pub(super) stays: bool,
     /// Nothing is to take its place: another one has, or its generation is over.
     pub(super) replaced: bool,
     /// It was refused in a way that another start would not cure.
@@ -75,6 +77,7 @@ impl Launched {
             ended_for: None,
             takes_over,
             is_recycled: false,
+            stays: false,
             replaced: false,
             hopeless: false,
             was_told: false,

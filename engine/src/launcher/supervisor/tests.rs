@@ -284,3 +284,15 @@ fn a_new_generation_comes_before_recycling() {
     supervisor.begin(SECOND, FOO, FIRST.next(), config(1));
     assert!(supervisor.recycle(SECOND, FOO, each_used(10)).is_empty());
 }
+
+#[test]
+fn a_container_whose_replacement_is_refused_for_good_stays_and_is_started_again_if_it_dies() {
+    let mut supervisor = recycling(1);
+    supervisor.recycle(SECOND, FOO, each_used(10));
+    assert_eq!(started(&supervisor.advance(SECOND)), [2]);
+    supervisor.hopeless(2, "Foo: no handler");
+    supervisor.ended(SECOND, 2, End::Exited(2));
+    assert!(supervisor.recycle(2 * SECOND, FOO, each_used(11)).is_empty(), "not again each second");
+    supervisor.ended(3 * SECOND, 1, End::killed("SIGKILL"));
+    assert_eq!(started(&supervisor.advance(3 * SECOND)), [3]);
+}

@@ -10,6 +10,7 @@ use crate::options::CallOptions;
 use nightcore_runtime::protocol::CallId;
 use std::collections::HashMap;
 use std::fmt;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 use tokio::sync::{Notify, oneshot};
@@ -20,7 +21,9 @@ pub(crate) struct Running {
     /// Whether the host ends calls by `next_answer`, as a test does, and not by events.
     ends_at_once: bool,
     calls: Mutex<Calls>,
-    cancelled: Notify,
+    /// Wakes tasks that wait for the cancellation, or for the reply.
+    over: Notify,
+    has_reply: AtomicBool,
 }
 
 #[derive(Default)]
@@ -31,7 +34,8 @@ struct Calls {
 
 impl Running {
     pub(crate) fn new(host: Arc<dyn Host + Send + Sync>, ends_at_once: bool) -> Running {
-        Running { host, ends_at_once, calls: Mutex::default(), cancelled: Notify::new() }
+        let (calls, over) = (Mutex::default(), Notify::new());
+        Running { host, ends_at_once, calls, over, has_reply: AtomicBool::new(false) }
     }
 
     fn calls(&self) -> MutexGuard<'_, Calls> {
@@ -56,12 +60,14 @@ impl Running {
 
     /// The request is cancelled.
     pub(super) fn was_cancelled(&self) {
-        self.cancelled.notify_waiters();
+        self.over.notify_waiters();
     }
 
     /// The request has its reply: nothing is told of its calls any more.
     pub(crate) fn end(&self) {
         self.calls().under_way.clear();
+        self.has_reply.store(true, Ordering::Release);
+        self.over.notify_waiters();
     }
 }
 
@@ -150,8 +156,8 @@ impl AsyncRequest {
         self.0.host.cancel_reason().map(CancelReason::of)
     }
 
-    /// Waits until the request is cancelled, and says why. It does not end if the request gets its
-    /// reply first.
+    /// Waits until the request is cancelled, and returns the reason. Returns `None` if the request
+    /// gets its reply first.
     ///
     /// A cancelled request's handler is dropped, so this is for tasks of the handler's own:
     ///
@@ -160,18 +166,20 @@ impl AsyncRequest {
     /// async fn order(req: AsyncRequest) -> Result<String> {
     ///     let watched = req.clone();
     ///     tokio::task::spawn_local(async move {
-    ///         let reason = watched.cancelled().await;
-    ///         watched.log(format_args!("the order was not confirmed: {}", reason.status()));
+    ///         if let Some(reason) = watched.cancelled().await {
+    ///             watched.log(format_args!("the order was not confirmed: {}", reason.status()));
+    ///         }
     ///     });
     ///     Ok(req.call("Pay", req.body()).await?.text()?.to_owned())
     /// }
     /// ```
-    pub async fn cancelled(&self) -> CancelReason {
+    pub async fn cancelled(&self) -> Option<CancelReason> {
         loop {
-            let mut notified = std::pin::pin!(self.0.cancelled.notified());
+            let mut notified = std::pin::pin!(self.0.over.notified());
             // From here on a notification is not missed.
             notified.as_mut().enable();
-            if let Some(reason) = self.cancel_reason() {
+            let reason = self.cancel_reason();
+            if reason.is_some() || self.0.has_reply.load(Ordering::Acquire) {
                 return reason;
             }
             notified.await;

@@ -28,7 +28,7 @@ async fn later(target: String, body: Vec<u8>, options: CallOptions) {
 }
 
 async fn wait_for_cancel(req: AsyncRequest) -> Result<()> {
-    let reason = req.cancelled().await.status().name();
+    let reason = req.cancelled().await.map_or("replied", |reason| reason.status().name());
     let at = monotonic_ns()?;
     print_line("cancelled ", &[req.body(), b": ", reason.as_bytes()].concat())?;
     print_line("noticed ", &[req.body(), b" at ", at.to_string().as_bytes()].concat())
