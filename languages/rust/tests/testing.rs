@@ -157,3 +157,23 @@ fn a_function_runs_if_the_request_is_cancelled() {
 fn a_call_cannot_fail_with_an_error_of_the_library() {
     let _ = testing::error(Status::InvalidState, "");
 }
+
+#[test]
+fn the_answer_of_another_function_may_be_the_reply_of_an_error() {
+    let request = FakeRequest::new("")
+        .on_call(|_| Ok(Reply::new("gone").with_http_status(410).with_metadata("a", "b")));
+    let reply = request.run(|req: &Request| -> Result<()> {
+        Err(Error::http_reply(Reply::from(req.call("Bar", "")?)))
+    });
+    let reply = reply.unwrap();
+    assert_eq!((reply.http_status(), reply.body()), (410, &b"gone"[..]));
+}
+
+#[test]
+fn a_wait_of_any_length_ends_with_the_answer() {
+    let request = FakeRequest::new("").on_call(|_| Ok(Reply::new("bar")));
+    let waited = request.run(|req: &Request| -> Result<Answer> {
+        req.start("Bar", "")?.wait_timeout(Duration::MAX).expect("an answer")
+    });
+    assert_eq!(waited.unwrap().body(), b"bar");
+}
