@@ -178,7 +178,7 @@ static int test(nc_handler handler, nc_on_cancel unused, nc_on_answer unused_too
                                .callee = replies,
                                .callee_user = NULL};
     nc_answer *answer = NULL;
-    const int32_t rc = nc_test_run(&request, handler, NULL, &answer, NULL);
+    const nc_status rc = nc_test_run(&request, handler, NULL, &answer, NULL);
     nc_answer_free(answer);
     return rc == NC_OK && unused != NULL && unused_too != NULL;
 }
@@ -187,6 +187,7 @@ int main(int count, char **arguments) {
     (void)arguments;
     printf("%s %d %d %d\n", nc_version(), NC_CALL_OPTIONS_MIN_SIZE, NC_EVENT_MIN_SIZE,
            NC_TEST_REQUEST_MIN_SIZE);
+    printf("%d %d %d\n", NC_MAX_NAME_BYTES, NC_MAX_METADATA_BYTES, NC_MAX_OPEN_CALLS);
     if (nc_abi_version() < NC_ABI_VERSION) return 2;
     if (count > 2) return event_loop();
     if (count > 1) return test(calls, note, ended);
