@@ -65,9 +65,12 @@ const warnOfHeaders = deprecate(
 class Reply {
   constructor(body, { status, metadata, headers, json } = {}) {
     if (headers !== undefined) warnOfHeaders();
-    const pairs = status === undefined ? [] : [[":status", String(checkedStatus(status))]];
     const given = entriesOf(metadata ?? headers ?? []);
-    pairs.push(...given.map(([name, value]) => [name.toLowerCase(), value]));
+    let pairs = given.map(([name, value]) => [name.toLowerCase(), value]);
+    if (status !== undefined) {
+      const others = pairs.filter(([name]) => name !== ":status");
+      pairs = [[":status", String(checkedStatus(status))], ...others];
+    }
     if (json !== undefined) body = JSON.stringify(json);
     if (json !== undefined || isJson(body)) addContentType(pairs, "application/json");
     this.body = toBytes(body, "the body of a reply", HINT);

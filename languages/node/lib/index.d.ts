@@ -55,7 +55,7 @@ export class Answer {
 
 /** What a reply has beside its body. */
 export interface ReplyOptions {
-  /** The HTTP status, an integer from 200 to 599. */
+  /** The HTTP status, an integer from 200 to 599. It replaces a `:status` in `metadata`. */
   status?: number;
   /** Metadata of the reply, which become headers of an HTTP response. */
   metadata?: Pairs;

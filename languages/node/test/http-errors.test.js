@@ -27,6 +27,21 @@ test("an HTTP error is a reply", async () => {
   assert.deepEqual(answer.metadata.getAll("content-type"), ["text/html"]);
 });
 
+test("a status replaces the one in the metadata", async () => {
+  const callee = await run(() => new Reply("", { status: 201, metadata: { "x-a": "b" } }));
+  for (const metadata of [callee.metadata, { ":Status": "201", "x-a": "b" }]) {
+    for (const handler of [
+      () => Promise.reject(new HttpError(404, "", { metadata })),
+      () => new Reply("", { status: 404, metadata }),
+    ]) {
+      const answer = await run(handler);
+      assert.deepEqual(answer.metadata.getAll(":status"), ["404"]);
+      assert.equal(answer.metadata.get("x-a"), "b");
+    }
+    assert.equal((await run(() => new Reply("", { metadata }))).status, 201);
+  }
+});
+
 test("an HTTP status is an integer in its range", () => {
   const code = "INVALID_ARGUMENT";
   for (const status of [200, 399, 600, -1, "404", 404.5, NaN, null]) {

@@ -46,6 +46,17 @@ def test_metadata_of_an_http_error_can_set_its_content_type() -> None:
     assert answer.metadata.getlist("content-type") == ["text/html"]
 
 
+def test_a_status_replaces_the_one_in_the_metadata() -> None:
+    callee = nightcore.Metadata([(":status", b"201"), ("x-a", b"b")])
+    for answer in (
+        ended(nightcore.HttpError(404, "", callee)),
+        ended(nightcore.HttpError(404, "", {":Status": "201", "x-a": "b"})),
+        testing.run(lambda _: nightcore.Reply("", 404, callee)),
+    ):
+        assert (answer.metadata.getlist(":status"), answer.metadata["x-a"]) == (["404"], "b")
+    assert testing.run(lambda _: nightcore.Reply("", metadata=callee)).status == 201
+
+
 @pytest.mark.parametrize("status", [200, 399, 600, -1, "404", 404.0, True, None])
 def test_the_status_of_an_http_error_is_one_of_400_to_599(status: Any) -> None:
     with pytest.raises(nightcore.InvalidArgument, match="from 400 to 599, and is "):

@@ -22,7 +22,8 @@ class Reply:
 
     ``body`` is bytes, text, or a dict or a list, which is sent as JSON. ``json`` is sent as JSON
     whatever it is, instead of a body. ``status`` is an integer from 200 to 599, and 200 if it is
-    not given. Raises :class:`InvalidArgument` if ``status`` is no such integer.
+    not given; it replaces a ``:status`` in ``metadata``. Raises :class:`InvalidArgument` if
+    ``status`` is no such integer.
     """
 
     __slots__ = ("_pairs", "body")
@@ -49,7 +50,8 @@ class Reply:
             body = encode_json(body)
             _add_content_type(pairs, _JSON_TYPE)
         if status is not None:
-            pairs.insert(0, (":status", b"%d" % checked_status(status)))
+            others = [pair for pair in pairs if pair[0] != ":status"]
+            pairs = [(":status", b"%d" % checked_status(status)), *others]
         self.body = encode_body(body)
         self._pairs = pairs
 
