@@ -58,6 +58,42 @@ def test_handlers_are_called_without_an_engine() -> None:
     assert testing.run(coroutine, call=call) == b"Bar 2;Bar 1;"
 
 
+@pytest.mark.parametrize(
+    ("metadata", "kind"), [(None, "application/json"), ({"Content-Type": "a/b"}, "a/b")]
+)
+def test_json_of_a_call_has_a_content_type(
+    metadata: Any, kind: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    calls: list[tuple[bytes, list[str]]] = []
+
+    def call(call: testing.Call) -> None:
+        calls.append((call.body, call.metadata.getlist("content-type")))
+
+    def plain(req: nightcore.Request) -> None:
+        req.call("Bar", json={"a": 1}, metadata=metadata)
+        req.start("Bar", json={"a": 1}, metadata=metadata).result()
+
+    async def coroutine(req: nightcore.AsyncRequest) -> None:
+        await req.call("Bar", json={"a": 1}, metadata=metadata)
+
+    def process_call(name: str, body: bytes, timeout: Any, pairs: Any) -> nightcore.Answer:
+        call(testing.Call(name, body, nightcore.Metadata(pairs), timeout))
+        return nightcore.Answer()
+
+    def start_process_call(*told: Any) -> int:
+        *call, done = told
+        done(True, process_call(*call))
+        return 0
+
+    testing.run(plain, call=call)
+    testing.run(coroutine, call=call)
+    monkeypatch.setattr("nightcore._nightcore.process_call", process_call)
+    monkeypatch.setattr("nightcore._nightcore.start_process_call", start_process_call)
+    nightcore.call("Bar", json={"a": 1}, metadata=metadata)
+    asyncio.run(nightcore.call_async("Bar", json={"a": 1}, metadata=metadata))
+    assert calls == [(b'{"a":1}', [kind])] * 5
+
+
 def test_what_a_test_raises_is_the_callees() -> None:
     def call(_: testing.Call) -> bytes:
         raise LookupError("no such user")

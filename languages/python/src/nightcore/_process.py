@@ -9,7 +9,7 @@ from typing import Any
 from . import _nightcore
 from ._answer import Answer, named
 from ._errors import InvalidState
-from ._metadata import Pairs, encode
+from ._metadata import Pairs
 from ._reply import Body, encode_call
 
 atexit.register(_nightcore.end_process_calls)
@@ -36,8 +36,8 @@ def call(
         raise InvalidState(
             "this call would stop the event loop: await nightcore.call_async instead"
         )
-    sent = encode_call(body, json)
-    return named(_nightcore.process_call(name, sent, timeout, encode(metadata)), name)
+    sent, pairs = encode_call(body, json, metadata)
+    return named(_nightcore.process_call(name, sent, timeout, pairs), name)
 
 
 async def call_async(
@@ -69,9 +69,8 @@ async def call_async(
         except RuntimeError:
             return  # The loop is closed, so nobody waits.
 
-    number = _nightcore.start_process_call(
-        name, encode_call(body, json), timeout, encode(metadata), done
-    )
+    sent, pairs = encode_call(body, json, metadata)
+    number = _nightcore.start_process_call(name, sent, timeout, pairs, done)
     try:
         return named(await ended, name)
     except asyncio.CancelledError:

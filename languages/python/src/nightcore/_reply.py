@@ -99,13 +99,18 @@ def encode_body(body: Body) -> bytes:
     raise TypeError(f"a body is bytes or str, not {type(body).__name__}")
 
 
-def encode_call(body: Body, json: Any) -> bytes:
-    """Encode the body of a call: ``body``, or ``json`` as JSON."""
+def encode_call(
+    body: Body, json: Any, metadata: Pairs | None
+) -> tuple[bytes, list[tuple[str, bytes]] | None]:
+    """Encode the body of a call, which is ``body`` or ``json`` as JSON, and its metadata."""
+    pairs = encode(metadata)
     if json is None:
-        return encode_body(body)
+        return encode_body(body), pairs
     if body:
         raise TypeError("a call has a body or json, not both")
-    return encode_json(json)
+    pairs = pairs or []
+    _add_content_type(pairs, _JSON_TYPE)
+    return encode_json(json), pairs
 
 
 def encode_returned(returned: Any) -> tuple[bytes, list[tuple[str, bytes]] | None]:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, Generic, Protocol, TypeVar
 
 from ._answer import Answer, named
 from ._log import write
-from ._metadata import Metadata, Pairs, encode
+from ._metadata import Metadata, Pairs
 from ._reply import Body, encode_call
 
 if TYPE_CHECKING:
@@ -147,12 +147,13 @@ class Request(BaseRequest[Host]):
     ) -> Answer:
         """Call a function and wait for its answer.
 
-        The body is ``body``, or ``json`` as JSON. ``timeout`` is in seconds and can only shorten
+        The body is ``body``, or ``json`` as JSON, with ``content-type: application/json`` unless
+        ``metadata`` have a content type. ``timeout`` is in seconds and can only shorten
         the deadline of the request. Other threads of this process run while this one waits.
         Raises an :class:`Error` if the call fails.
         """
-        sent = body if type(body) is bytes and json is None else encode_call(body, json)
-        return named(self._host.call(name, sent, timeout, encode(metadata)), name)
+        sent, pairs = encode_call(body, json, metadata)
+        return named(self._host.call(name, sent, timeout, pairs), name)
 
     def start(
         self,
@@ -169,7 +170,8 @@ class Request(BaseRequest[Host]):
         are cancelled.
         """
         tag = len(self._pending)
-        self._host.start(tag, name, encode_call(body, json), timeout, encode(metadata))
+        sent, pairs = encode_call(body, json, metadata)
+        self._host.start(tag, name, sent, timeout, pairs)
         self._pending[tag] = pending = Pending(self, name)
         return pending
 
@@ -233,9 +235,10 @@ class AsyncRequest(BaseRequest[AsyncHost]):
     ) -> Answer:
         """Call a function and wait for its answer.
 
-        The body is ``body``, or ``json`` as JSON. ``timeout`` is in seconds and can only shorten
+        The body is ``body``, or ``json`` as JSON, with ``content-type: application/json`` unless
+        ``metadata`` have a content type. ``timeout`` is in seconds and can only shorten
         the deadline of the request. If the task of the call is cancelled, so is the call, with all
         calls below it. Raises an :class:`Error` if the call fails.
         """
-        sent = body if type(body) is bytes and json is None else encode_call(body, json)
-        return named(await self._host.call(name, sent, timeout, encode(metadata)), name)
+        sent, pairs = encode_call(body, json, metadata)
+        return named(await self._host.call(name, sent, timeout, pairs), name)
