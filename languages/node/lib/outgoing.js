@@ -2,27 +2,39 @@
 
 // The arguments of a call, checked before it is made.
 
-const { toBytes } = require("./bytes.js");
+const { EMPTY, isJson, toBytes } = require("./bytes.js");
 const { NightcoreError } = require("./errors.js");
-const { encode } = require("./metadata.js");
+const { Metadata, encode } = require("./metadata.js");
 
-/** The body of a call as bytes. `hint` is how the call is written for JSON. */
-function bodyOf(body, options, hint) {
-  if (options?.json !== undefined) body = JSON.stringify(options.json);
-  return toBytes(body, "the body of a call", hint);
-}
+const JSON_TYPE = encode([["content-type", "application/json"]]);
 
-/** The timeout of a call in ms, 0 for none, and its encoded metadata. */
-function optionsOf(name, options) {
-  options?.signal?.throwIfAborted();
+/**
+ * What a call sends: the body as bytes, the timeout in ms, 0 for none, and the encoded metadata.
+ * `hint` is how the call is written for JSON.
+ */
+function outgoing(name, body, options, hint) {
+  const { json, metadata, signal, timeout } = options ?? {};
+  signal?.throwIfAborted();
   if (typeof name !== "string")
     throw new TypeError(`the name of a function is a string, not ${typeof name}`);
-  const timeout = options?.timeout ?? undefined;
-  if (timeout !== undefined && !(typeof timeout === "number" && timeout > 0)) {
-    const text = `a timeout must be a number more than 0, and is ${String(timeout)}`;
+  const given = timeout ?? undefined;
+  if (given !== undefined && !(typeof given === "number" && given > 0)) {
+    const text = `a timeout must be a number more than 0, and is ${String(given)}`;
     throw new NightcoreError("INVALID_ARGUMENT", text);
   }
-  return [timeout ?? 0, encode(options?.metadata)];
+  const sendsJson = json !== undefined || isJson(body);
+  const content = json === undefined ? body : JSON.stringify(json);
+  return {
+    body: toBytes(content, "the body of a call", hint),
+    timeout: given ?? 0,
+    metadata: sendsJson ? withJsonType(encode(metadata)) : encode(metadata),
+  };
 }
 
-module.exports = { bodyOf, optionsOf };
+/** Encoded metadata with a content type: theirs, or else that of JSON. */
+function withJsonType(encoded = EMPTY) {
+  const hasType = Metadata.decode(encoded).has("content-type");
+  return hasType ? encoded : Buffer.concat([encoded, JSON_TYPE]);
+}
+
+module.exports = { outgoing };

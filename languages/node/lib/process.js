@@ -2,7 +2,7 @@
 
 const { Answer } = require("./answer.js");
 const { fromLibrary } = require("./errors.js");
-const { bodyOf, optionsOf } = require("./outgoing.js");
+const { outgoing } = require("./outgoing.js");
 const { Sites } = require("./sites.js");
 
 const sites = new Sites();
@@ -11,9 +11,8 @@ const sites = new Sites();
 async function call(name, body, options) {
   const addon = require("./addon.js");
   const site = sites.note(call);
-  const bytes = bodyOf(body, options, 'call(name, "", { json: value })');
-  const [timeout, metadata] = optionsOf(name, options);
-  const started = addon.startProcessCall(name, bytes, timeout, metadata);
+  const sent = outgoing(name, body, options, 'call(name, "", { json: value })');
+  const started = addon.startProcessCall(name, sent.body, sent.timeout, sent.metadata);
   // A failure has a code.
   if (started.code !== undefined) throw fromLibrary(started, name);
   const signal = options?.signal;

@@ -4,7 +4,7 @@ const { format } = require("node:util");
 const { log } = require("./log.js");
 const { Metadata } = require("./metadata.js");
 const { Reply } = require("./answer.js");
-const { bodyOf } = require("./outgoing.js");
+const { outgoing } = require("./outgoing.js");
 
 const HALF_DIGITS = 8;
 const NO_ID = [0, 0];
@@ -69,14 +69,14 @@ class NightcoreRequest {
   }
 
   call(name, body, options) {
-    let bytes;
+    let sent;
     try {
-      bytes = bodyOf(body, options, 'req.call(name, "", { json: value })');
+      sent = outgoing(name, body, options, 'req.call(name, "", { json: value })');
     } catch (error) {
       // Thrown in a timer it would end the process.
       return Promise.reject(error);
     }
-    return this.#host.call(name, bytes, options);
+    return this.#host.call(name, sent, options?.signal);
   }
 
   waitUntil(promise) {

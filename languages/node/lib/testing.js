@@ -13,22 +13,21 @@ async function run(handler, body, options = {}) {
   const background = [];
   const host = {
     waitUntil: (promise) => background.push(promise),
-    async call(name, body, options = {}) {
+    async call(name, { body, timeout, metadata }, signal) {
       if (!call)
         throw new NightcoreError("NOT_FOUND", `there is no function ${JSON.stringify(name)}`, {
           function: name,
         });
-      const bytes = Buffer.from(body.buffer, body.byteOffset, body.length);
       const told = {
         function: name,
-        body: bytes,
-        metadata: new Metadata(options.metadata),
-        timeout: options.timeout,
+        body: asBuffer(body),
+        metadata: Metadata.decode(metadata ?? EMPTY),
+        timeout: timeout || undefined,
       };
       try {
-        return await answerOf(() => call(told), name);
+        return await untilAborted(() => answerOf(() => call(told), name), signal);
       } catch (error) {
-        if (error instanceof NightcoreError) throw error;
+        if (error instanceof NightcoreError || signal?.aborted) throw error;
         throw new NightcoreError("FUNCTION_FAILED", error.message, { function: name });
       }
     },
@@ -45,6 +44,16 @@ async function run(handler, body, options = {}) {
   const answer = await answerOf(() => handler(request));
   while (background.length > 0) await background.pop();
   return answer;
+}
+
+/** What `begin` resolves to, unless the signal aborts before. */
+function untilAborted(begin, signal) {
+  return new Promise((resolve, reject) => {
+    const onAbort = () => reject(signal.reason);
+    signal?.addEventListener("abort", onAbort, { once: true });
+    const done = () => signal?.removeEventListener("abort", onAbort);
+    begin().finally(done).then(resolve, reject);
+  });
 }
 
 /** The answer that a handler gives: what it returns, or the HttpError that it throws. */

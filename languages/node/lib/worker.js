@@ -6,7 +6,6 @@ const { Sites } = require("./sites.js");
 const { isHttpError } = require("./http-errors.js");
 const { Answer, fromReturned, replyOf } = require("./answer.js");
 const { NightcoreRequest } = require("./request.js");
-const { optionsOf } = require("./outgoing.js");
 const { Background } = require("./background.js");
 
 // Kinds of events, and what follows each:
@@ -36,15 +35,13 @@ class Running {
     this.calls = new Set();
   }
 
-  call(name, body, options) {
+  call(name, { body, timeout, metadata }, signal) {
     const site = this.worker.sites.note(NightcoreRequest.prototype.call);
     return new Promise((resolve, reject) => {
-      if (this.ended) throw Sites.tell(endedCall(String(name)), site);
-      const [timeout, metadata] = optionsOf(name, options);
+      if (this.ended) throw Sites.tell(endedCall(name), site);
       const tag = ++this.worker.lastTag;
       const failure = this.worker.addon.start(this.number, tag, name, body, timeout, metadata);
       if (failure) throw fromLibrary(failure, name);
-      const signal = options?.signal;
       const call = { running: this, name, site, resolve, reject, signal, onAbort: undefined };
       this.calls.add(tag);
       this.worker.calls.set(tag, call);

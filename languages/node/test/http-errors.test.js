@@ -5,7 +5,15 @@
 const { test } = require("node:test");
 const assert = require("node:assert/strict");
 const { runInNewContext } = require("node:vm");
-const { HttpError, httpHandler, HttpStatusError, NightcoreError, Reply } = require("nightcore");
+const {
+  call,
+  HttpError,
+  httpHandler,
+  HttpStatusError,
+  Metadata,
+  NightcoreError,
+  Reply,
+} = require("nightcore");
 const { run } = require("nightcore/testing");
 
 test("an HTTP error is a reply", async () => {
@@ -129,6 +137,37 @@ test("a plain object or an array is JSON", async () => {
       { message },
     );
   }
+});
+
+test("JSON of a call has a content type", async () => {
+  const types = async (...given) => {
+    const types = [];
+    await run((req) => req.call("Callee", ...given), "", {
+      call: ({ metadata }) => void types.push(...metadata.getAll("content-type")),
+    });
+    return types;
+  };
+  const json = "application/json";
+  assert.deepEqual(await types({ a: 1 }), [json]);
+  assert.deepEqual(await types([1], { metadata: { "x-a": "b" } }), [json]);
+  assert.deepEqual(await types("", { json: null }), [json]);
+  assert.deepEqual(await types({}, { metadata: { "Content-Type": "a/b" } }), ["a/b"]);
+  assert.deepEqual(await types("{}"), []);
+  // The engine's side of a call outside of any request.
+  const addon = require("../lib/addon.js");
+  const { startProcessCall } = addon;
+  const sent = [];
+  addon.startProcessCall = (_name, _body, _timeout, metadata) => {
+    sent.push(Metadata.decode(metadata).get("content-type"));
+    return { ended: Promise.resolve({ body: Buffer.alloc(0), metadata: Buffer.alloc(0) }) };
+  };
+  try {
+    await call("Callee", { a: 1 });
+    await call("Callee", "", { json: 1, metadata: { "content-type": "a/b" } });
+  } finally {
+    addon.startProcessCall = startProcessCall;
+  }
+  assert.deepEqual(sent, [json, "a/b"]);
 });
 
 test("old names warn once", async () => {

@@ -75,6 +75,28 @@ test("a request without an engine says what the test says", async () => {
   assert.equal(answer.text(), "Foo Baz 1 true true");
 });
 
+test("a call without an engine ends with its signal, and has a timeout of more than 0", async () => {
+  const stuck = { call: () => new Promise(() => {}) };
+  const reason = new Error("given up");
+  const early = (req) => req.call("Bar", "", { signal: AbortSignal.abort(reason) });
+  await assert.rejects(run(early, "", { call: () => "" }), reason);
+  const late = async (req) => {
+    const controller = new AbortController();
+    const called = req.call("Bar", "", { signal: controller.signal });
+    controller.abort(reason);
+    return called;
+  };
+  await assert.rejects(run(late, "", stuck), reason);
+  const within = (controller) => (req) => req.call("Bar", "", { signal: controller.signal });
+  const controller = new AbortController();
+  const aborts = { call: () => (controller.abort(reason), new Promise(() => {})) };
+  await assert.rejects(run(within(controller), "", aborts), reason);
+  for (const timeout of [0, -1, NaN, "1"]) {
+    const brief = (req) => req.call("Bar", "", { timeout });
+    await assert.rejects(run(brief, "", { call: () => "" }), { code: "INVALID_ARGUMENT" });
+  }
+});
+
 test("what cannot be served is refused", () => {
   assert.throws(() => nightcore.serve({ Foo: 1 }), /the handler of "Foo" is not a function/);
   assert.throws(() => nightcore.httpHandler({}), /httpHandler takes a listener/);
