@@ -29,6 +29,7 @@ export interface Options {
 
 /**
  * Runs a handler without an engine and resolves to its answer, after all that it has given to
- * `waitUntil`. Rejects with the error of the handler; an HttpError is an answer.
+ * `waitUntil`. Rejects with the error of the handler, or else of what it has given to `waitUntil`;
+ * an HttpError is an answer.
  */
 export function run(handler: Handler, body?: Body, options?: Options): Promise<Answer>;

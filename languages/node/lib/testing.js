@@ -12,7 +12,12 @@ async function run(handler, body, options = {}) {
   const { call, function: name = "Test", caller, metadata = [], timeLeft, signal } = options;
   const background = [];
   const host = {
-    waitUntil: (promise) => background.push(promise),
+    waitUntil(promise) {
+      const running = (async () => promise)();
+      // It may fail before the handler ends, when nobody awaits it yet.
+      running.catch(() => {});
+      background.push(running);
+    },
     async call(name, { body, timeout, metadata }, signal) {
       if (!call)
         throw new NightcoreError("NOT_FOUND", `there is no function ${JSON.stringify(name)}`, {

@@ -97,6 +97,21 @@ test("a call without an engine ends with its signal, and has a timeout of more t
   }
 });
 
+test("what a handler gives to waitUntil may fail before the handler ends", async () => {
+  const failed = new Error("too late");
+  const unhandled = [];
+  const listen = (error) => unhandled.push(error);
+  process.on("unhandledRejection", listen);
+  const handler = async (req) => {
+    req.waitUntil(Promise.reject(failed));
+    await new Promise(setImmediate);
+    return "x";
+  };
+  await assert.rejects(run(handler), failed);
+  process.off("unhandledRejection", listen);
+  assert.deepEqual(unhandled, []);
+});
+
 test("what cannot be served is refused", () => {
   assert.throws(() => nightcore.serve({ Foo: 1 }), /the handler of "Foo" is not a function/);
   assert.throws(() => nightcore.httpHandler({}), /httpHandler takes a listener/);
