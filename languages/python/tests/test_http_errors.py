@@ -127,6 +127,23 @@ def test_a_dict_or_a_list_is_json(returned: Any, sent: bytes) -> None:
     assert (answer, answer.metadata["content-type"]) == (sent, "application/json")
 
 
+def test_text_of_metadata_that_are_not_utf8_can_be_sent() -> None:
+    metadata = {"x-a": b"\xffa"}
+    json = testing.run(lambda req: {"ü": req.metadata["x-a"]}, metadata=metadata)
+    assert json.json() == {"ü": "\udcffa"}
+    assert testing.run(lambda req: req.metadata["x-a"], metadata=metadata) == b"\xffa"
+    with pytest.raises(UnicodeEncodeError):
+        testing.run(lambda _: "\ud800")
+
+
+@pytest.mark.parametrize(
+    ("number", "name"), [("nan", "NaN"), ("inf", "Infinity"), ("-inf", "-Infinity")]
+)
+def test_json_has_no_such_number(number: str, name: str) -> None:
+    with pytest.raises(ValueError, match=f"JSON has no {name}: send null"):
+        testing.run(lambda _: {"a": [1, float(number)]})
+
+
 def test_a_tuple_is_no_reply() -> None:
     with pytest.raises(TypeError, match=r"for an HTTP status return nightcore\.Reply\(body, stat"):
         testing.run(lambda _: ({"a": 1}, 201))  # type: ignore[arg-type]

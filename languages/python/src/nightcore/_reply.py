@@ -11,7 +11,11 @@ from ._http_errors import HttpError, checked_status
 from ._metadata import Metadata, Pairs, encode
 
 Body = bytes | bytearray | memoryview | str
-"""A body as a program gives it. Text is sent as UTF-8."""
+"""A body as a program gives it.
+
+Text is sent as UTF-8. Surrogates that stand for bytes, as in values of metadata that are not UTF-8,
+become these bytes again. Any other surrogate is a ``UnicodeEncodeError``.
+"""
 
 Replied = Body | Mapping[str, Any] | list[Any]
 """The body of a reply. A dict or a list is sent as JSON."""
@@ -82,10 +86,33 @@ def reply_of_error(error: HttpError) -> Reply:
 
 
 def encode_json(value: Any) -> bytes:
-    """Encode a value as JSON without needless blanks. Raises ``TypeError`` if JSON has none."""
+    """Encode a value as JSON without needless blanks.
+
+    Raises ``TypeError`` if JSON has no such value, and ``ValueError`` for NaN and Infinity.
+    """
     if isinstance(value, Mapping) and not isinstance(value, dict):
         value = dict(value)
-    return _json.dumps(value, ensure_ascii=False, separators=(",", ":")).encode()
+    text = _dump(value, ensure_ascii=False)
+    try:
+        return text.encode()
+    except UnicodeEncodeError:
+        # Surrogates, such as of metadata that are not UTF-8. JSON has escapes for them.
+        return _dump(value, ensure_ascii=True).encode()
+
+
+def _dump(value: Any, *, ensure_ascii: bool) -> str:
+    try:
+        return _json.dumps(
+            value, ensure_ascii=ensure_ascii, allow_nan=False, separators=(",", ":")
+        )
+    except ValueError:
+        # Before Python 3.12 the error does not name the number.
+        _json.loads(_json.dumps(value), parse_constant=_refuse)
+        raise
+
+
+def _refuse(number: str) -> None:
+    raise ValueError(f"JSON has no {number}: send null or a text instead") from None
 
 
 def encode_body(body: Body) -> bytes:
@@ -93,7 +120,7 @@ def encode_body(body: Body) -> bytes:
     if isinstance(body, bytes):
         return body
     if isinstance(body, str):
-        return body.encode()
+        return body.encode("utf-8", "surrogateescape")
     if isinstance(body, (bytearray, memoryview)):
         return bytes(body)
     raise TypeError(f"a body is bytes or str, not {type(body).__name__}")
