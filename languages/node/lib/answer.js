@@ -7,6 +7,7 @@ const { deprecate, types } = require("node:util");
 const { isUtf8 } = require("node:buffer");
 
 const DEFAULT_STATUS = 200;
+const MAX_STATUS = 0xffff;
 const FIRST_REDIRECTION = 300;
 // Characters of a body that an error quotes.
 const MAX_QUOTED = 200;
@@ -29,7 +30,10 @@ class Answer {
   }
 
   get status() {
-    return Number(this.metadata.get(":status") ?? DEFAULT_STATUS);
+    // A number of 16 bits, as in the other languages.
+    const digits = this.metadata.get(":status") ?? "";
+    const status = /^\+?[0-9]+$/.test(digits) ? Number(digits) : DEFAULT_STATUS;
+    return status > MAX_STATUS ? DEFAULT_STATUS : status;
   }
 
   get ok() {

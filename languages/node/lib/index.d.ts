@@ -41,7 +41,10 @@ export class Answer {
   readonly body: Buffer;
   /** The metadata. */
   readonly metadata: Metadata;
-  /** The HTTP status; 200 if the function set none. An answer with any status is an answer. */
+  /**
+   * The HTTP status; 200 if the function set none, or one that is no number. An answer with any
+   * status is an answer.
+   */
   readonly status: number;
   /** Whether the HTTP status is from 200 to 299. */
   readonly ok: boolean;

@@ -75,6 +75,15 @@ test("a listener whose status is no HTTP status fails its call", async () => {
   await assert.rejects(run(handler), { code: "INVALID_ARGUMENT", message: /and is 700/ });
 });
 
+test("a status that is no number is none", async () => {
+  for (const sent of ["x", "", " 404", "-404", "4e2", "0x194", "65536", "9".repeat(5000)]) {
+    const answer = await run(() => new Reply("", { metadata: { ":status": sent } }));
+    assert.deepEqual([answer.status, answer.ok], [200, true], sent);
+  }
+  const answer = await run(() => new Reply("", { metadata: { ":status": "0404" } }));
+  assert.equal(answer.status, 404);
+});
+
 test("an answer is ok from 200 to 299, and throws from 400 on", async () => {
   for (const [status, ok] of [
     [200, true],

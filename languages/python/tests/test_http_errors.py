@@ -86,6 +86,16 @@ def answer_with(status: int, body: Any) -> nightcore.Answer:
     return answers[0]
 
 
+@pytest.mark.parametrize(
+    ("sent", "status"),
+    [("x", 200), ("", 200), ("4_0_4", 200), (" 404", 200), ("-404", 200), ("4.0e2", 200)]
+    + [(b"\xff", 200), ("65536", 200), ("9" * 5000, 200), ("404", 404), ("0404", 404)],
+)
+def test_a_status_that_is_no_number_is_none(sent: str | bytes, status: int) -> None:
+    answer = testing.run(lambda _: nightcore.Reply(metadata={":status": sent}))
+    assert answer.status == status
+
+
 @pytest.mark.parametrize("status", [200, 204, 302, 399])
 def test_a_status_below_400_raises_nothing(status: int) -> None:
     answer = answer_with(status, "x")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json as _json
+import re
 from collections.abc import Sequence
 from typing import Any
 
@@ -11,6 +12,8 @@ from ._metadata import Metadata
 
 _MAX_QUOTED = 200
 """Characters of a body that an error quotes."""
+_DEFAULT_STATUS = 200
+_MAX_STATUS = 0xFFFF
 
 
 class Answer(bytes):
@@ -26,14 +29,14 @@ class Answer(bytes):
 
     @property
     def status(self) -> int:
-        """The HTTP status of the answer; 200 if the function set none.
+        """The HTTP status of the answer; 200 if the function set none, or one that is no number.
 
         An answer with any status is an answer. :meth:`raise_for_status` makes an error of it.
         """
         for name, value in self._pairs:
             if name == ":status":
-                return int(value)
-        return 200
+                return _status(value)
+        return _DEFAULT_STATUS
 
     @property
     def metadata(self) -> Metadata:
@@ -64,6 +67,14 @@ class Answer(bytes):
             return self.decode()[:_MAX_QUOTED]
         except UnicodeDecodeError:
             return ""
+
+
+def _status(digits: bytes) -> int:
+    # A number of 16 bits, as in the other languages. Leading zeros do not count.
+    found = re.fullmatch(rb"\+?0*([0-9]{1,5})", digits)
+    if found is None or (status := int(found[1])) > _MAX_STATUS:
+        return _DEFAULT_STATUS
+    return status
 
 
 def named(answer: Answer, function: str) -> Answer:
