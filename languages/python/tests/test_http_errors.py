@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import copy
+import pickle
 from typing import Any
 
 import nightcore
@@ -121,6 +123,20 @@ def test_a_status_of_400_or_more_raises(body: Any, message: str) -> None:
     assert (error.function, error.message, error.causes) == ("Callee", message, ())
     assert error.status == "FUNCTION_FAILED"
     assert error.answer is answer
+
+
+@pytest.mark.parametrize(
+    "copied", [copy.copy, copy.deepcopy, lambda error: pickle.loads(pickle.dumps(error))]
+)
+def test_errors_can_be_copied_and_pickled(copied: Any) -> None:
+    with pytest.raises(nightcore.HttpStatusError) as raised:
+        answer_with(404, "no such user").raise_for_status()
+    error = copied(raised.value)
+    assert type(error) is nightcore.HttpStatusError
+    assert (str(error), error.function) == (str(raised.value), "Callee")
+    assert (error.answer, error.answer.status) == (b"no such user", 404)
+    other = copied(nightcore.HttpError(404, "x", {"a": "b"}))
+    assert (other.status, other.body, other.metadata) == (404, "x", {"a": "b"})
 
 
 @pytest.mark.parametrize(

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from functools import partial
+from typing import TYPE_CHECKING, Any
 
 from ._errors import Cause, FunctionFailed, InvalidArgument
 
@@ -76,3 +77,7 @@ class HttpStatusError(FunctionFailed):
     ) -> None:
         super().__init__(message, function=function, causes=causes)
         self.answer = answer
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        # An exception is copied and unpickled with positional arguments alone.
+        return partial(type(self), answer=self.answer), self.args, self.__dict__
