@@ -98,8 +98,14 @@ def test_what_a_test_raises_is_the_callees() -> None:
     def call(_: testing.Call) -> bytes:
         raise LookupError("no such user")
 
-    with pytest.raises(nightcore.FunctionFailed, match="no such user"):
-        testing.run(plain, call=call)
+    async def call_async(_: testing.Call) -> bytes:
+        raise LookupError("no such user")
+
+    for handler, double in ((plain, call), (coroutine, call), (coroutine, call_async)):
+        with pytest.raises(nightcore.FunctionFailed) as raised:
+            testing.run(handler, call=double)
+        assert (raised.value.message, raised.value.function) == ("no such user", "Bar")
+        assert isinstance(raised.value.__cause__, LookupError)
     with pytest.raises(nightcore.NotFound):
         testing.run(coroutine)
 

@@ -83,18 +83,26 @@ class _Fake:
     def answer(self, name: str, body: bytes, timeout: float | None, pairs: _Encoded) -> Any:
         if self.on_call is None:
             raise NotFound(f'there is no function "{name}"', function=name)
-        try:
-            return self.on_call(Call(name, body, Metadata._of_raw(pairs or []), timeout))
-        except (Error, HttpError):
-            raise
-        except Exception as error:
-            raise FunctionFailed(str(error), function=name) from error
+        return self.on_call(Call(name, body, Metadata._of_raw(pairs or []), timeout))
+
+
+@contextmanager
+def _as_callee(name: str) -> Iterator[None]:
+    """Make what a test raises the failure of the function that it stands for."""
+    try:
+        yield
+    except (Error, HttpError):
+        raise
+    except Exception as error:
+        raise FunctionFailed(str(error), function=name) from error
 
 
 class _Plain(_Fake):
     def call(self, name: str, body: bytes, timeout: float | None, pairs: _Encoded) -> Answer:
         try:
-            return _made(self.answer(name, body, timeout, pairs))
+            with _as_callee(name):
+                returned = self.answer(name, body, timeout, pairs)
+            return _made(returned)
         except HttpError as error:
             return _made(reply_of_error(error))
 
@@ -114,8 +122,11 @@ class _Plain(_Fake):
 class _Async(_Fake):
     async def call(self, name: str, body: bytes, timeout: float | None, pairs: _Encoded) -> Answer:
         try:
-            returned = self.answer(name, body, timeout, pairs)
-            return _made(await returned if inspect.isawaitable(returned) else returned)
+            with _as_callee(name):
+                returned = self.answer(name, body, timeout, pairs)
+                if inspect.isawaitable(returned):
+                    returned = await returned
+            return _made(returned)
         except HttpError as error:
             return _made(reply_of_error(error))
 
