@@ -153,6 +153,18 @@ def test_a_dict_or_a_list_is_json(returned: Any, sent: bytes) -> None:
     assert (answer, answer.metadata["content-type"]) == (sent, "application/json")
 
 
+def test_none_is_sent_as_null_where_it_is_json() -> None:
+    answer = testing.run(lambda _: nightcore.Reply(json=None))
+    assert (answer, answer.metadata["content-type"]) == (b"null", "application/json")
+    assert testing.run(lambda _: nightcore.Reply()) == b""
+
+    def call(call: testing.Call) -> bytes:
+        return call.body
+
+    assert testing.run(lambda req: req.call("Bar", json=None), call=call) == b"null"
+    assert testing.run(lambda req: req.call("Bar"), call=call) == b""
+
+
 def test_text_of_metadata_that_are_not_utf8_can_be_sent() -> None:
     metadata = {"x-a": b"\xffa"}
     json = testing.run(lambda req: {"ü": req.metadata["x-a"]}, metadata=metadata)

@@ -28,7 +28,7 @@ if TYPE_CHECKING:
             name: str,
             body: Body = b"",
             *,
-            json: Any = None,
+            json: Any = ...,
             timeout: float | None = None,
             metadata: Pairs | None = None,
         ) -> CallResult: ...

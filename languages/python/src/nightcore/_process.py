@@ -10,7 +10,7 @@ from . import _nightcore
 from ._answer import Answer, named
 from ._errors import InvalidState
 from ._metadata import Pairs
-from ._reply import Body, encode_call
+from ._reply import NO_JSON, Body, encode_call
 
 atexit.register(_nightcore.end_process_calls)
 
@@ -19,7 +19,7 @@ def call(
     name: str,
     body: Body = b"",
     *,
-    json: Any = None,
+    json: Any = NO_JSON,
     timeout: float | None = None,
     metadata: Pairs | None = None,
 ) -> Answer:
@@ -44,7 +44,7 @@ async def call_async(
     name: str,
     body: Body = b"",
     *,
-    json: Any = None,
+    json: Any = NO_JSON,
     timeout: float | None = None,
     metadata: Pairs | None = None,
 ) -> Answer:

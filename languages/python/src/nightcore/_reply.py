@@ -17,6 +17,9 @@ Text is sent as UTF-8. Surrogates that stand for bytes, as in values of metadata
 become these bytes again. Any other surrogate is a ``UnicodeEncodeError``.
 """
 
+NO_JSON: Any = ...
+"""In place of a value that is sent as JSON: there is none. ``None`` is sent as ``null``."""
+
 Replied = Body | Mapping[str, Any] | list[Any]
 """The body of a reply. A dict or a list is sent as JSON."""
 
@@ -25,7 +28,7 @@ class Reply:
     """A reply with an HTTP status and metadata, for a handler to return.
 
     ``body`` is bytes, text, or a dict or a list, which is sent as JSON. ``json`` is sent as JSON
-    whatever it is, instead of a body. ``status`` is an integer from 200 to 599, and 200 if it is
+    whatever it is, also ``None``, instead of a body. ``status`` is an integer from 200 to 599, and 200 if it is
     not given; it replaces a ``:status`` in ``metadata``. Raises :class:`InvalidArgument` if
     ``status`` is no such integer.
     """
@@ -42,10 +45,10 @@ class Reply:
         status: int | None = None,
         metadata: Pairs | None = None,
         *,
-        json: Any = None,
+        json: Any = NO_JSON,
     ) -> None:
         pairs = encode(metadata) or []
-        if json is not None:
+        if json is not NO_JSON:
             if body:
                 raise TypeError("a reply has a body or json, not both")
             body = encode_json(json)
@@ -131,7 +134,7 @@ def encode_call(
 ) -> tuple[bytes, list[tuple[str, bytes]] | None]:
     """Encode the body of a call, which is ``body`` or ``json`` as JSON, and its metadata."""
     pairs = encode(metadata)
-    if json is None:
+    if json is NO_JSON:
         return encode_body(body), pairs
     if body:
         raise TypeError("a call has a body or json, not both")

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Generic, Protocol, TypeVar
 from ._answer import Answer, named
 from ._log import write
 from ._metadata import Metadata, Pairs
-from ._reply import Body, encode_call
+from ._reply import NO_JSON, Body, encode_call
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable
@@ -141,7 +141,7 @@ class Request(BaseRequest[Host]):
         name: str,
         body: Body = b"",
         *,
-        json: Any = None,
+        json: Any = NO_JSON,
         timeout: float | None = None,
         metadata: Pairs | None = None,
     ) -> Answer:
@@ -160,7 +160,7 @@ class Request(BaseRequest[Host]):
         name: str,
         body: Body = b"",
         *,
-        json: Any = None,
+        json: Any = NO_JSON,
         timeout: float | None = None,
         metadata: Pairs | None = None,
     ) -> Pending:
@@ -229,7 +229,7 @@ class AsyncRequest(BaseRequest[AsyncHost]):
         name: str,
         body: Body = b"",
         *,
-        json: Any = None,
+        json: Any = NO_JSON,
         timeout: float | None = None,
         metadata: Pairs | None = None,
     ) -> Answer:
