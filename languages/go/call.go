@@ -48,10 +48,13 @@ func CallAnswer(
 		option(&all)
 	}
 	answer, err := caller.Call(ctx, name, body, all)
-	if answer != nil {
-		answer.function = name
+	if answer == nil {
+		return nil, err
 	}
-	return answer, err
+	// A copy, because a caller may give several calls the same answer.
+	own := *answer
+	own.function = name
+	return &own, err
 }
 
 // CallJSON calls a function with body as JSON, and returns the body of the answer, decoded from

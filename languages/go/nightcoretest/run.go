@@ -63,8 +63,10 @@ func (c caller) Call(
 	case answer == nil:
 		answer = &nightcore.Answer{}
 	}
-	if answer.HTTPStatus == 0 {
-		answer.HTTPStatus = 200
+	// A copy, because a double may give several calls the same answer.
+	given := *answer
+	if given.HTTPStatus == 0 {
+		given.HTTPStatus = 200
 	}
-	return answer, nil
+	return &given, nil
 }

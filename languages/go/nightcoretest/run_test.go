@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"net/http"
+	"sync"
 	"testing"
 	"time"
 
@@ -138,5 +139,28 @@ func TestJSONGoesBothWays(t *testing.T) {
 	answers = &nightcore.Answer{Body: []byte("<html>")}
 	if _, err = nightcoretest.Run(t.Context(), greet, &nightcore.Request{}, double); err == nil {
 		t.Error("what is no JSON was decoded")
+	}
+}
+
+// TestOneAnswerServesManyRuns has two goroutines get the same answer, for the race detector.
+func TestOneAnswerServesManyRuns(t *testing.T) {
+	shared := &nightcore.Answer{Body: []byte("told")}
+	double := func(context.Context, nightcoretest.Call) (*nightcore.Answer, error) {
+		return shared, nil
+	}
+	var both sync.WaitGroup
+	for range 2 {
+		both.Add(1)
+		go func() {
+			defer both.Done()
+			answer, err := nightcoretest.Run(t.Context(), asks, &nightcore.Request{}, double)
+			if err != nil || answer.HTTPStatus != http.StatusOK || string(answer.Body) != "told" {
+				t.Error(answer, err)
+			}
+		}()
+	}
+	both.Wait()
+	if shared.HTTPStatus != 0 {
+		t.Error("the answer of the double was changed:", shared)
 	}
 }
