@@ -89,22 +89,16 @@ func (e *AnswerError) Unwrap() error { return &e.failure }
 // maxQuote is how many characters of a body an error quotes.
 const maxQuote = 200
 
-// withQuote returns a text with the HTTP status and the beginning of a body that is text.
+// withQuote returns a text with the HTTP status and the beginning of a body, if all of it is text.
 func withQuote(text string, httpStatus int, body []byte) string {
 	text = fmt.Sprintf("%s %d", text, httpStatus)
-	end := 0
-	for range maxQuote {
-		if end == len(body) {
-			break
-		}
-		char, size := utf8.DecodeRune(body[end:])
-		if char == utf8.RuneError && size == 1 {
-			return text
-		}
-		end += size
-	}
-	if end == 0 {
+	if len(body) == 0 || !utf8.Valid(body) {
 		return text
 	}
-	return text + ": " + string(body[:end])
+	rest := body
+	for range maxQuote {
+		_, size := utf8.DecodeRune(rest)
+		rest = rest[size:]
+	}
+	return text + ": " + string(body[:len(body)-len(rest)])
 }

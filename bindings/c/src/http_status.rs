@@ -9,8 +9,6 @@ const OF_REPLIES: std::ops::RangeInclusive<u32> = 200..=599;
 const FIRST_ERROR: u16 = 400;
 /// How many characters of a text body an error quotes.
 const QUOTED_CHARS: usize = 200;
-/// How many bytes those characters have at most.
-const QUOTED_BYTES: usize = 4 * QUOTED_CHARS;
 
 /// The digits of an HTTP status that a reply may have.
 ///
@@ -43,19 +41,11 @@ pub(crate) fn failure_of(function: &str, metadata: Metadata<'_>, body: &[u8]) ->
     Some(Failure { function: function.into(), ..failure })
 }
 
-/// The first characters of a body; `None` if there are none, or they are no text.
+/// The first characters of a body; `None` if it is empty, or not all of it is text.
 fn quoted(body: &[u8]) -> Option<&str> {
-    let begin = &body[..body.len().min(QUOTED_BYTES)];
-    let valid = match str::from_utf8(begin) {
-        Ok(text) => text,
-        Err(error) => str::from_utf8(&begin[..error.valid_up_to()]).unwrap_or_default(),
-    };
-    match valid.char_indices().nth(QUOTED_CHARS) {
-        Some((end, _)) => Some(&valid[..end]),
-        None if valid.len() == body.len() || valid.chars().count() == QUOTED_CHARS => Some(valid),
-        None => None,
-    }
-    .filter(|text| !text.is_empty())
+    let text = str::from_utf8(body).ok().filter(|text| !text.is_empty())?;
+    let end = text.char_indices().nth(QUOTED_CHARS).map_or(text.len(), |(end, _)| end);
+    Some(&text[..end])
 }
 
 #[cfg(test)]
@@ -92,11 +82,10 @@ mod tests {
         let message = |body: &[u8]| failure("500", body).unwrap().message;
         assert_eq!(message(b""), "answered with HTTP status 500");
         assert_eq!(message(b"\xff\xfe"), "answered with HTTP status 500");
-        let other = [&b"x".repeat(200)[..], b"\xff"].concat();
-        let expected = format!("answered with HTTP status 500: {}", "x".repeat(200));
-        assert_eq!(message(&other), expected);
-        assert_eq!(message(&other[1..]), "answered with HTTP status 500");
-        // Each is of three bytes, so the bytes that are looked at end inside of one.
+        for length in [1, 199, 200, 1000] {
+            let other = [&b"x".repeat(length)[..], b"\xff"].concat();
+            assert_eq!(message(&other), "answered with HTTP status 500");
+        }
         let long = "\u{20ac}".repeat(1000);
         let expected = format!("answered with HTTP status 500: {}", "\u{20ac}".repeat(200));
         assert_eq!(message(long.as_bytes()), expected);
