@@ -76,7 +76,9 @@ func CallJSON[T any](ctx context.Context, name string, body any, options ...Call
 	if err := answer.ErrorForStatus(); err != nil {
 		return value, err
 	}
-	return value, answer.JSON(&value)
+	// Two statements: Go may read value before or after a call in the same one.
+	err = answer.JSON(&value)
+	return value, err
 }
 
 // asJSON says what the body is, unless another option has said so.
