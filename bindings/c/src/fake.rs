@@ -40,6 +40,13 @@ fn failed<T>(status: Status, message: impl Into<String>) -> Result<T, Failure> {
     Err(Failure::new(status, message))
 }
 
+fn check_name(function: &str) -> Result<(), Failure> {
+    if name::is_valid(function) {
+        return Ok(());
+    }
+    failed(Status::NotFound, format!("{function:?} is not a name of a function"))
+}
+
 impl Fake {
     pub(crate) fn new(asked: Asked) -> Fake {
         let (ended, end, last) = (RefCell::default(), RefCell::default(), RefCell::default());
@@ -62,9 +69,7 @@ impl Fake {
         options: &CallOptions,
     ) -> Result<Made, Failure> {
         self.check_open()?;
-        if !name::is_valid(function) {
-            return failed(Status::NotFound, format!("{function:?} is not a name of a function"));
-        }
+        check_name(function)?;
         let Asked { time_left, cancel_reason, callee, .. } = &self.asked;
         let answered = match (cancel_reason, callee) {
             (Some(reason), _) => failed(reason.status(), reason.status().title()),
@@ -91,6 +96,8 @@ impl Fake {
         options: &CallOptions,
     ) -> Result<(), Failure> {
         self.check_open()?;
+        // As in a process, such a call is not started, so it has no answer.
+        check_name(function)?;
         let result = self.call(function, parts, options).map(Into::into);
         self.ended.borrow_mut().push_back(Ended { tag, result });
         Ok(())

@@ -127,6 +127,8 @@ static int32_t uses(nc_request *req, void *user) {
     CHECK(nc_call(req, "a b", NULL, 0, &answer) == NC_NOT_FOUND && answer == NULL);
     CHECK(nc_process_call("Bar", NULL, 0, NULL, &answer, NULL) == NC_INVALID_STATE);
     CHECK(nc_next_answer(req, 0, &tag, &answer, NULL) == NC_INVALID_STATE);
+    CHECK(nc_call_start(req, 1, "a b", NULL, 0, NULL, NULL) == NC_NOT_FOUND);
+    CHECK(nc_next_answer(req, 0, &tag, &answer, NULL) == NC_INVALID_STATE);
     for (uint64_t i = 1; i < 3; i++) {
         nc_bytes body = bytes(i == 1 ? "one" : "two");
         CHECK(nc_call_start(req, i, "Bar", &body, 1, NULL, NULL) == NC_OK);
