@@ -570,10 +570,12 @@ private:
     void start_raw(std::uint64_t tag, const std::string &name, const nc_call_options *options,
                    const Parts &...parts) {
         const std::array<nc_bytes, sizeof...(Parts)> body = {detail::bytes(parts)...};
+        // It may throw, so it comes before the call is noted.
+        const char *callee = detail::callee(name);
         nc_error *error = nullptr;
         started_.emplace_back(tag, name);
-        const std::int32_t status = nc_call_start(request_, tag, detail::callee(name), body.data(),
-                                                  body.size(), options, &error);
+        const std::int32_t status =
+            nc_call_start(request_, tag, callee, body.data(), body.size(), options, &error);
         if (status != NC_OK) started_.pop_back();
         detail::check(status, error);
     }

@@ -91,6 +91,28 @@ static void started_calls_are_answered_in_their_order() {
     CHECK(nightcore::testing::run(both, {}, callee).body() == "l");
 }
 
+static void a_call_without_a_function_leaves_no_tag() {
+    const auto handler = [](Request &req) {
+        for (const std::string &name : {std::string("No\0", 3), std::string("a b")}) {
+            try {
+                req.start_call(1, name);
+                CHECK(false);
+            } catch (const nightcore::Error &error) {
+                CHECK(error.status() == NC_NOT_FOUND);
+            }
+        }
+        req.start_call(1, "Bar");
+        try {
+            req.next_answer().answer().throw_for_status();
+            CHECK(false);
+        } catch (const nightcore::AnswerError &error) {
+            CHECK(error.function() == "Bar");
+        }
+    };
+    const auto callee = [](Request &) { throw nightcore::HttpError(404, "no"); };
+    nightcore::testing::run(handler, {}, callee);
+}
+
 static void a_request_is_cancelled() {
     bool noted = false;
     FakeRequest request;
@@ -107,5 +129,6 @@ int main() {
     errors_are_those_that_a_caller_gets();
     an_http_error_is_an_answer();
     started_calls_are_answered_in_their_order();
+    a_call_without_a_function_leaves_no_tag();
     a_request_is_cancelled();
 }
