@@ -168,8 +168,9 @@ public:
     int http_status() const noexcept { return static_cast<int>(nc_answer_http_status(raw())); }
     [[deprecated("use http_status")]] int status() const noexcept { return http_status(); }
 
-    // Throws AnswerError if the HTTP status is 400 or more.
-    const Answer &throw_for_status() const;
+    // Throws AnswerError if the HTTP status is 400 or more; otherwise returns this answer.
+    const Answer &throw_for_status() const &;
+    Answer throw_for_status() &&;
 
     // The first value of this name.
     std::optional<std::string_view> metadata(const std::string &name) const {
@@ -215,9 +216,14 @@ private:
     std::shared_ptr<const Answer> answer_;
 };
 
-inline const Answer &Answer::throw_for_status() const {
+inline const Answer &Answer::throw_for_status() const & {
     if (http_status() >= 400) throw AnswerError(*this);
     return *this;
+}
+
+inline Answer Answer::throw_for_status() && {
+    if (http_status() >= 400) throw AnswerError(*this);
+    return std::move(*this);
 }
 
 // What a handler sends back, if it is more than a body. The HTTP status is from 200 to 599.

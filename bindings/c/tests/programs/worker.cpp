@@ -14,6 +14,11 @@ static_assert(!std::is_move_constructible_v<nightcore::Request>);
 static_assert(std::is_nothrow_copy_constructible_v<nightcore::Error>);
 static_assert(std::is_nothrow_copy_constructible_v<nightcore::AnswerError>);
 static_assert(std::is_nothrow_copy_constructible_v<nightcore::HttpError>);
+// What checks a temporary answer does not outlive it.
+static_assert(std::is_same_v<decltype(std::declval<nightcore::Answer>().throw_for_status()),
+                             nightcore::Answer>);
+static_assert(std::is_same_v<decltype(std::declval<nightcore::Answer &>().throw_for_status()),
+                             const nightcore::Answer &>);
 // A copy of the body is made by name only.
 static_assert(!std::is_convertible_v<nightcore::Answer, std::string>);
 
