@@ -226,7 +226,8 @@ inline Answer Answer::throw_for_status() && {
     return std::move(*this);
 }
 
-// What a handler sends back, if it is more than a body. The HTTP status is from 200 to 599.
+// What a handler sends back, if it is more than a body. The HTTP status is from 200 to 599. It
+// holds also if the metadata have another one, as those of an answer may: ":status" is left out.
 struct Reply {
     std::string body = {};
     int http_status = 200;
@@ -624,24 +625,39 @@ private:
 
 namespace detail {
 
-inline std::int32_t reply(nc_request *request, const nc_bytes &body, int http_status,
-                          const Metadata &metadata) {
-    check_http_status(http_status, 200);
-    std::vector<nc_pair> pairs = lend(metadata);
-    const std::string text = std::to_string(http_status);
-    if (http_status != 200) pairs.insert(pairs.begin(), nc_pair{lend(":status"), lend(text)});
+// Whether the library sends this name as ":status".
+inline bool names_status(std::string_view name) noexcept {
+    constexpr std::string_view status = ":status";
+    if (name.size() != status.size()) return false;
+    for (std::size_t i = 0; i < status.size(); i++) {
+        const bool is_upper = name[i] >= 'A' && name[i] <= 'Z';
+        if ((is_upper ? name[i] - 'A' + 'a' : name[i]) != status[i]) return false;
+    }
+    return true;
+}
+
+inline std::int32_t reply(nc_request *request, const nc_bytes &body,
+                          const std::vector<nc_pair> &pairs) {
     return nc_reply_with(request, &body, 1, pairs.data(), pairs.size());
 }
 
 inline std::int32_t reply(nc_request *request, const Reply &value) {
-    return reply(request, lend(value.body), value.http_status, value.metadata);
+    check_http_status(value.http_status, 200);
+    const std::string digits = std::to_string(value.http_status);
+    std::vector<nc_pair> pairs;
+    pairs.reserve(value.metadata.size() + 1);
+    if (value.http_status != 200) pairs.push_back({lend(":status"), lend(digits)});
+    for (const auto &[name, text] : value.metadata)
+        if (!names_status(name)) pairs.push_back({lend(name), lend(text)});
+    return reply(request, lend(value.body), pairs);
 }
 
 // Replies with what a handler returned.
 template <class T> std::int32_t answer(nc_request *request, T value) {
     if constexpr (std::is_same_v<T, Answer>) {
         // ":status" is among its metadata.
-        return reply(request, bytes(value), 200, value.metadata());
+        const Metadata metadata = value.metadata();
+        return reply(request, bytes(value), lend(metadata));
     } else if constexpr (std::is_same_v<T, Reply>) {
         return reply(request, value);
     } else if constexpr (std::is_same_v<T, Buffer>) {

@@ -91,6 +91,18 @@ static void started_calls_are_answered_in_their_order() {
     CHECK(nightcore::testing::run(both, {}, callee).body() == "l");
 }
 
+static void an_http_status_of_a_reply_replaces_that_of_its_metadata() {
+    for (const int http_status : {200, 418}) {
+        const auto handler = [&](Request &) {
+            return nightcore::Reply{"x", http_status, {{":status", "404"}, {"a", "1"}, {":Status", "405"}}};
+        };
+        const nightcore::Answer answer = nightcore::testing::run(handler, {});
+        nightcore::Metadata expected = {{"a", "1"}};
+        if (http_status != 200) expected.insert(expected.begin(), {":status", "418"});
+        CHECK(answer.http_status() == http_status && answer.metadata() == expected);
+    }
+}
+
 static void a_call_without_a_function_leaves_no_tag() {
     const auto handler = [](Request &req) {
         for (const std::string &name : {std::string("No\0", 3), std::string("a b")}) {
@@ -129,6 +141,7 @@ int main() {
     errors_are_those_that_a_caller_gets();
     an_http_error_is_an_answer();
     started_calls_are_answered_in_their_order();
+    an_http_status_of_a_reply_replaces_that_of_its_metadata();
     a_call_without_a_function_leaves_no_tag();
     a_request_is_cancelled();
 }
