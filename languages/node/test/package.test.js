@@ -75,7 +75,7 @@ test("a request without an engine says what the test says", async () => {
   assert.equal(answer.text(), "Foo Baz 1 true true");
 });
 
-test("a call without an engine ends with its signal, and has a timeout of more than 0", async () => {
+test("a call without an engine has its signal and a timeout of more than 0", async () => {
   const stuck = { call: () => new Promise(() => {}) };
   const reason = new Error("given up");
   const early = (req) => req.call("Bar", "", { signal: AbortSignal.abort(reason) });

@@ -212,7 +212,7 @@ async def answer_later(call: testing.Call) -> bytes:
 
 def test_without_an_engine(nightcore_request: testing.SetRequest) -> None:
     plain: nightcore.Answer = testing.run(both, call=answer_call)
-    assert plain == b"Text b'' None 0Shape b'[1]' 5 0"
+    assert plain == b"Text b'' None 0Shape b'[1]' 5 1"
     replies: testing.Calls = answer_later
     assert asyncio.run(testing.run_async(passes, "Ada", call=replies)) == b"Ada"
     request = nightcore_request(call=answer_call)

@@ -90,8 +90,12 @@ def answer_with(status: int, body: Any) -> nightcore.Answer:
 
 @pytest.mark.parametrize(
     ("sent", "status"),
-    [("x", 200), ("", 200), ("4_0_4", 200), (" 404", 200), ("-404", 200), ("4.0e2", 200)]
-    + [(b"\xff", 200), ("65536", 200), ("9" * 5000, 200), ("404", 404), ("0404", 404)],
+    [
+        *((sent, 200) for sent in ("x", "", "4_0_4", " 404", "-404", "4.0e2", b"\xff", "65536")),
+        ("9" * 5000, 200),
+        ("404", 404),
+        ("0404", 404),
+    ],
 )
 def test_a_status_that_is_no_number_is_none(sent: str | bytes, status: int) -> None:
     answer = testing.run(lambda _: nightcore.Reply(metadata={":status": sent}))

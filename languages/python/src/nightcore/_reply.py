@@ -28,9 +28,9 @@ class Reply:
     """A reply with an HTTP status and metadata, for a handler to return.
 
     ``body`` is bytes, text, or a dict or a list, which is sent as JSON. ``json`` is sent as JSON
-    whatever it is, also ``None``, instead of a body. ``status`` is an integer from 200 to 599, and 200 if it is
-    not given; it replaces a ``:status`` in ``metadata``. Raises :class:`InvalidArgument` if
-    ``status`` is no such integer.
+    whatever it is, also ``None``, instead of a body. ``status`` is an integer from 200 to 599, and
+    200 if it is not given; it replaces a ``:status`` in ``metadata``. Raises
+    :class:`InvalidArgument` if ``status`` is no such integer.
     """
 
     __slots__ = ("_pairs", "body")
@@ -105,9 +105,7 @@ def encode_json(value: Any) -> bytes:
 
 def _dump(value: Any, *, ensure_ascii: bool) -> str:
     try:
-        return _json.dumps(
-            value, ensure_ascii=ensure_ascii, allow_nan=False, separators=(",", ":")
-        )
+        return _json.dumps(value, ensure_ascii=ensure_ascii, allow_nan=False, separators=(",", ":"))
     except ValueError:
         # Before Python 3.12 the error does not name the number.
         _json.loads(_json.dumps(value), parse_constant=_refuse)
