@@ -1,4 +1,5 @@
-//! docs/api.md names what is public in each language, and nothing else.
+//! docs/api.md names each type and function that is public in a language, and no word that its
+//! sources do not have.
 
 use std::collections::BTreeSet;
 use std::fs;
@@ -34,6 +35,34 @@ fn words(text: &str) -> Names {
     text.split(|c| !is_word(c)).map(str::to_owned).collect()
 }
 
+/// A text without what is between two marks, which begin and end a comment.
+fn without(text: &str, begin: &str, end: &str) -> String {
+    let (mut kept, mut rest) = (String::new(), text);
+    while let Some((before, comment)) = rest.split_once(begin) {
+        kept += before;
+        // The end of a line stays, because it ends the code before the comment, too.
+        rest = comment.find(end).map_or("", |at| &comment[at..]);
+        rest = if end == "\n" { rest } else { rest.strip_prefix(end).unwrap_or(rest) };
+    }
+    kept + rest
+}
+
+/// Sources without their comments and, of Python, their docstrings.
+fn code(title: &str, sources: &str) -> String {
+    match title {
+        "Python" => without(&without(sources, "\"\"\"", "\"\"\""), "#", "\n"),
+        _ => without(&without(sources, "/*", "*/"), "//", "\n"),
+    }
+}
+
+#[test]
+fn comments_are_no_code() {
+    let c = code("C", "int a; // b\n/* c\n * d */ e /// f");
+    assert_eq!(c, "int a; \n e ");
+    let python = code("Python", "a  # b\n\"\"\"c\nd\"\"\"\ne");
+    assert_eq!(python, "a  \n\ne");
+}
+
 /// The first word behind one of these beginnings of a line.
 fn declared(text: &str, beginnings: &[&str]) -> Names {
     let name = |line: &str| {
@@ -50,7 +79,7 @@ fn check(title: &str, sources: &str, public: &Names) {
     let told = column(title);
     let missing: Vec<_> = public.difference(&told).collect();
     assert!(missing.is_empty(), "docs/api.md leaves out of {title}: {missing:?}");
-    let words = words(sources);
+    let words = words(&code(title, sources));
     let made_up: Vec<_> = told.difference(&words).collect();
     assert!(made_up.is_empty(), "docs/api.md has of {title}, which has no such names: {made_up:?}");
 }
