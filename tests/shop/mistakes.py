@@ -372,9 +372,8 @@ WRONG_TYPES = [
     ),
     WrongType(
         "recommend/src/main.rs",
-        "-> Result<Vec<u8>, Box<dyn Error + Send + Sync>> {",
-        "-> usize { 3 }\n"
-        "fn other(req: &Request) -> Result<Vec<u8>, Box<dyn Error + Send + Sync>> {",
+        "-> Result<Json<Vec<Similar>>> {",
+        "-> usize { 3 }\nfn other(req: &Request) -> Result<Json<Vec<Similar>>> {",
         "make rust",
         "a handler cannot return `usize`",
     ),
