@@ -59,7 +59,7 @@ pub const NC_MAX_METADATA_BYTES: usize = 32768;
 #[allow(dead_code, reason = "it is for the header")]
 pub const NC_MAX_OPEN_CALLS: usize = 1024;
 
-/// What functions return: cbindgen.toml renames it to nc_status.
+/// The return type of functions. cbindgen.toml renames it to nc_status in the header.
 ///
 /// cbindgen:ignore
 pub type status = i32;

@@ -12,7 +12,7 @@ use std::time::Duration;
 /// Answers a call: runs the test's own code with a request for it.
 pub(crate) type Callee = Rc<dyn Fn(Fake) -> Result<Made, Failure>>;
 
-/// What a test says about a request.
+/// The properties that a test gives to a request.
 pub(crate) struct Asked {
     pub(crate) function: String,
     pub(crate) caller: Option<String>,
@@ -128,7 +128,7 @@ impl Fake {
         *self.last.borrow_mut() = Some(failure.clone());
     }
 
-    /// What the caller gets, as the handler returned `status`.
+    /// Returns what the caller gets after the handler has returned `status`.
     pub(crate) fn returned(self, status: i32) -> Result<Made, Failure> {
         let returned = outcome(status, self.last.into_inner()).map(|()| Made::default());
         self.end.into_inner().unwrap_or(returned)

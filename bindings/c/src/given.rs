@@ -1,4 +1,4 @@
-//! What a call is answered with, and memory for a body that is made in place.
+//! The answer to a call, and memory for a body that is made in place.
 
 use crate::http_status;
 use nightcore_runtime::protocol::{Failure, Metadata, MetadataBuffer, Status};

@@ -15,11 +15,11 @@ use std::time::Duration;
 
 /// A request.
 pub(crate) enum Side {
-    /// Of a handler's thread.
+    /// The request belongs to a handler's thread.
     Handler(Handling),
-    /// Of an event loop.
+    /// The request belongs to an event loop.
     Event(Listening),
-    /// Of a test.
+    /// The request belongs to a test.
     Fake(Fake),
 }
 

@@ -65,7 +65,7 @@ extensible!(nc_test_request {
 /// The function under test, if the request does not name it.
 const DEFAULT_FUNCTION: &str = "Test";
 
-/// What a test says about its request.
+/// The properties that a test gives to its request.
 ///
 /// # Safety
 /// `request` is as for [`extensible::read`]; its texts, its body and its metadata can be read.

@@ -241,7 +241,7 @@ fn pairs(said: &Said) -> Vec<(&str, &str)> {
     said.metadata.iter().map(|(name, value)| (&name[..], str::from_utf8(value).unwrap())).collect()
 }
 
-/// What a function that takes no HTTP status of 400 or more makes of two answers.
+/// What two answers become in a handler that turns an HTTP status of 400 or more into an error.
 fn demands(program: &Program, function: &str, fine: &str) {
     let mut peer = Peer::start(program.command(), function);
     let mut answer = |call, http_status, body: &[u8]| {

@@ -38,7 +38,7 @@ pub(crate) fn facts() -> String {
         text += &format!("\n/// {doc}\n#[allow(dead_code, reason = \"it is for the header\")]\n");
         text += &format!("pub const {name}: usize = {value};\n");
     }
-    text += "\n/// What functions return: cbindgen.toml renames it to nc_status.\n///\n";
+    text += "\n/// The return type of functions. cbindgen.toml renames it to nc_status in the header.\n///\n";
     text += "/// cbindgen:ignore\n";
     text += "pub type status = i32;\n";
     text += "\n// As numbers, since a program may hand over any number, which no enum may hold.\n";

@@ -6,7 +6,8 @@ use nightcore_runtime::protocol::call_id::LINE_MARK;
 use nightcore_runtime::protocol::control::LOG_KEY_VARIABLE;
 use nightcore_runtime::protocol::status::{Row, TABLE};
 
-/// What no program in Go meets: success is a nil error, and the package drives the event loop.
+/// Statuses that no Go program meets: success is a nil error, and the package drives the event
+/// loop.
 const UNUSED: [Status; 4] = [Status::Ok, Status::WrongThread, Status::Again, Status::Ended];
 
 /// Returns a name as Go writes it: `ErrNotFound`.

@@ -14,7 +14,7 @@ static_assert(!std::is_move_constructible_v<nightcore::Request>);
 static_assert(std::is_nothrow_copy_constructible_v<nightcore::Error>);
 static_assert(std::is_nothrow_copy_constructible_v<nightcore::AnswerError>);
 static_assert(std::is_nothrow_copy_constructible_v<nightcore::HttpError>);
-// What checks a temporary answer does not outlive it.
+// throw_for_status of a temporary answer returns an answer, not a reference into the temporary.
 static_assert(std::is_same_v<decltype(std::declval<nightcore::Answer>().throw_for_status()),
                              nightcore::Answer>);
 static_assert(std::is_same_v<decltype(std::declval<nightcore::Answer &>().throw_for_status()),
