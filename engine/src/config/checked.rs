@@ -93,11 +93,9 @@ impl Config {
 impl Function {
     /// Whether a process that was started for it would be the same for the other.
     pub fn keeps_processes(&self, other: &Function) -> bool {
-        let program = |function: &Function| {
-            let Function { command, program, cwd, env, .. } = function.clone();
-            (command, program, cwd, env)
-        };
-        program(self) == program(other) && self.keys.keeps_processes(&other.keys)
+        let is_same_program = self.command == other.command && self.program == other.program;
+        let is_same_place = self.cwd == other.cwd && self.env == other.env;
+        is_same_program && is_same_place && self.keys.keeps_processes(&other.keys)
     }
 
     /// Whether callers are told the texts of unexpected errors.
