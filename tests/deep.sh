@@ -17,7 +17,7 @@ stage() {
         thread) thread && tests/c/threads.sh ;;
         valgrind) tests/c/valgrind.sh ;;
         fuzz) tests/fuzz/run.sh 60 ;;
-        clients) cargo test --locked --quiet -p nightcore-tests --test clients -- --ignored ;;
+        clients) cargo test --locked --quiet -p nightcore-tests --test http clients:: -- --ignored ;;
         counts) cargo run --locked --quiet --release -p nightcore-tests --bin nightcore-counts -- fifo ;;
         channels) channels ;;
         repeat) repeat ;;

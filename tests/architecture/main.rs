@@ -25,6 +25,10 @@ const SMALL: [&str; 10] = [
     "runtime-core/src/worker",
 ];
 
+/// The rooms of the process tests, each a folder of `tests` and a program.
+const PROCESS_TESTS: [&str; 7] =
+    ["calls", "commands", "direct", "hostile", "http", "load", "processes"];
+
 fn read(root: &str) -> Source {
     Source::read(harness::repository(), root)
 }
@@ -72,4 +76,18 @@ fn files_and_functions_are_small() {
         found.extend(files.flat_map(shape::complaints));
     }
     expect_none(&found);
+}
+
+#[test]
+fn every_file_of_a_test_room_is_compiled() {
+    for room in PROCESS_TESTS {
+        let folder = harness::repository().join("tests").join(room);
+        let main = std::fs::read_to_string(folder.join("main.rs")).unwrap();
+        for entry in folder.read_dir().unwrap() {
+            let path = entry.unwrap().path();
+            let module = path.file_stem().unwrap().to_str().unwrap();
+            let is_declared = main.lines().any(|line| line == format!("mod {module};"));
+            assert!(module == "main" || is_declared, "{} is in no program", path.display());
+        }
+    }
 }

@@ -1,0 +1,6 @@
+//! What follows from load: concurrency, load shedding, retries and the quarantine.
+
+mod concurrency;
+mod overload;
+mod quarantine;
+mod retries;
