@@ -75,16 +75,17 @@ fn a_channel_that_closes_does_not_free_the_slot_and_the_death_does() {
 }
 
 #[test]
-fn a_process_that_was_only_a_thread_less_frees_the_slot_after_its_pause() {
+fn a_process_that_was_only_a_thread_less_frees_the_slot_within_two_seconds() {
     let mut world = World::new();
     let (channel, _) = world.busy;
     world.tell(2 * MS, Event::WorkerGone { channel, failure: &died() });
     let mut now = 0;
-    while world.began.len() < 2 && now < 60 * MS {
+    while world.began.len() < 2 && now < 2000 * MS {
         now = world.scheduler.wake_at().expect("it looks again");
         world.tell(now, Event::Tick);
     }
-    assert!(world.began.len() == 2 && now > 50 * MS, "{now} ns: {:?}", world.began);
+    // On a busy machine a process that was killed has been seen to live on for over 50 ms.
+    assert!(world.began.len() == 2 && now >= 900 * MS, "{now} ns: {:?}", world.began);
 }
 
 #[test]

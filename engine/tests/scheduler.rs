@@ -1167,9 +1167,12 @@ impl World {
                     self.give_back(0);
                 }
                 None => {
-                    // Longer than any pause, shorter than any deadline.
-                    self.advance(250 * MS);
-                    if self.busy().is_empty() && self.asked.is_empty() {
+                    // Longer together than any pause, and shorter than any deadline.
+                    let goes_on = (0..5).any(|_| {
+                        self.advance(250 * MS);
+                        !self.busy().is_empty() || !self.asked.is_empty()
+                    });
+                    if !goes_on {
                         return;
                     }
                 }
@@ -1705,13 +1708,15 @@ fn what_is_queued_is_not_sent_to_a_process_that_is_dying() {
     world.finish();
     let died = world.ended.values().filter(|status| **status == Status::ContainerDied).count();
     assert_eq!((died, world.ended.len()), (1, 7));
-    // Where only a thread has ended the others go on, soon.
+    // Where only a thread has ended the others go on, as soon as a process would be dead.
     world.all_ready();
     (0..2).for_each(|_| world.external(0));
     world.close_channel_of_the_one_that_runs();
     assert_eq!(world.busy(), []);
     let at = world.scheduler.wake_at().expect("it is looked at again");
     assert!(at <= world.now + 50 * MS);
+    world.advance(50 * MS);
+    assert_eq!(world.busy(), [], "the slot is kept for longer");
     world.finish();
     assert_eq!(world.ended.values().filter(|status| **status == Status::Ok).count(), 6 + 1);
 }

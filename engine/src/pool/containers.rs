@@ -6,8 +6,9 @@ use super::workers::Workers;
 use crate::calls::ContainerLoad;
 use crate::ids::{CallNumber, ChannelKey, Fingerprint, FunctionId, Generation};
 
-/// The inputs that were under way when a channel was closed count at a death within this time. It
-/// is much longer than a process takes to die, as the engine may be busy.
+/// The inputs that were under way when a channel was closed count at a death within this time, and
+/// the slots of its handlers are kept as long. It is much longer than a process takes to die on an
+/// idle machine: on a busy one 50 ms were too short.
 const DIES_WITHIN_NS: u64 = 1_000_000_000;
 
 /// Where a container is in its life.
@@ -80,6 +81,8 @@ pub struct Container {
     dying_until: Option<u64>,
     /// Slots that are kept for its handlers, whose calls have ended with their workers.
     kept_slots: u32,
+    /// Until when, ns, if its process does not end before.
+    slots_kept_until: Option<u64>,
     /// Whether its workers can make and run direct calls.
     pub is_direct: bool,
     /// The calls that failed as their worker in it was gone.
@@ -109,6 +112,7 @@ impl Container {
             last_words: None,
             dying_until: None,
             kept_slots: 0,
+            slots_kept_until: None,
             is_direct: false,
             failed_calls: FailedCalls::default(),
             caller: None,
@@ -250,8 +254,15 @@ impl Container {
     }
 
     /// Keeps so many slots for handlers in it until its process has ended, or turns out to live.
-    pub fn keep_slots(&mut self, slots: u32) {
+    pub fn keep_slots(&mut self, now: u64, slots: u32) {
         self.kept_slots += slots;
+        self.slots_kept_until = Some(now.saturating_add(DIES_WITHIN_NS));
+    }
+
+    /// Until when its slots are kept, ns, if its process does not end before.
+    #[inline]
+    pub fn slots_kept_until(&self, now: u64) -> Option<u64> {
+        self.slots_kept_until.filter(|until| self.kept_slots > 0 && now < *until)
     }
 
     /// Keeps no slots any longer. Returns how many they were.

@@ -33,12 +33,12 @@ impl<P: Share, R> Scheduler<P, R> {
     }
 
     /// Keeps the slots of the handlers that a lost worker runs.
-    pub(super) fn keep_slots(&mut self, key: ContainerKey, channel: ChannelKey) {
+    pub(super) fn keep_slots(&mut self, now: u64, key: ContainerKey, channel: ChannelKey) {
         let open = self.pool.open(channel).ids().iter();
         let dispatched = open.filter_map(|id| self.calls.get(*id)?.dispatched());
         let slots = dispatched.filter(|at| !at.waits).count() as u32;
         let container = &mut self.pool[key];
-        container.keep_slots(slots);
+        container.keep_slots(now, slots);
         let function = container.function();
         self.functions[function].slots.keep(slots);
     }
@@ -49,11 +49,11 @@ impl<P: Share, R> Scheduler<P, R> {
         self.functions[function].slots.free(slots);
     }
 
-    /// Frees the slots that are kept for containers whose pause is over: it was only a thread that
-    /// ended. Looks again when the next pause is over.
+    /// Frees the slots that are kept for containers whose process has not ended in time: it was only
+    /// a thread that ended. Looks again when the time of the next one is over.
     pub(super) fn free_slots_of_survivors(&mut self, now: u64, function: FunctionId) {
         let survivors = self.pool.containers(function).filter(|(_, c)| {
-            c.keeps_slots() && c.phase() < Phase::Ending && c.pauses_until(now).is_none()
+            c.keeps_slots() && c.phase() < Phase::Ending && c.slots_kept_until(now).is_none()
         });
         for key in survivors.map(|(key, _)| key).collect::<Vec<_>>() {
             self.free_slots(key);

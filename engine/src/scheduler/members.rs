@@ -115,9 +115,11 @@ impl<P: Share, R> Scheduler<P, R> {
         starting > 0 || load.running() > 0 || will_come
     }
 
-    /// Looks again when containers that pause may get calls.
+    /// Looks again when containers that pause may get calls, and when slots may be free.
     pub(super) fn look_after_pauses(&mut self, now: u64, function: FunctionId) {
-        let pauses = self.pool.containers(function).filter_map(|(_, c)| c.pauses_until(now));
+        let containers = self.pool.containers(function);
+        let pauses =
+            containers.flat_map(|(_, c)| [c.pauses_until(now), c.slots_kept_until(now)]).flatten();
         if let Some(at) = pauses.min() {
             self.upkeep.look_again(function, at);
         }
@@ -198,7 +200,7 @@ impl<P: Share, R> Scheduler<P, R> {
             self.keep_last_words(turn.now, key);
             self.pool[key].may_die(turn.now.saturating_add(DYING_NS));
         }
-        self.keep_slots(key, channel);
+        self.keep_slots(turn.now, key, channel);
         self.pool[key].workers.gone(channel);
         for id in self.pool.open(channel).ids().to_vec() {
             self.end(turn, id, Err(failure.clone()), EndedBy::Death);
