@@ -3,6 +3,7 @@ package nightcore
 import (
 	"encoding/json"
 	"fmt"
+	"net/http"
 )
 
 // A Request is what a handler is given. Its handler owns it; what it holds stays valid after the
@@ -25,8 +26,14 @@ type Request struct {
 	reply *Reply
 }
 
-// JSON decodes the body into v.
-func (r *Request) JSON(v any) error { return decode("body of the request", r.Body, v) }
+// JSON decodes the body into v. It returns an [*HTTPError] with the HTTP status 400 if the body is
+// not the JSON that v takes; a handler may return it as it is.
+func (r *Request) JSON(v any) error {
+	if err := decode("body of the request", r.Body, v); err != nil {
+		return HTTPErrorf(http.StatusBadRequest, "%w", err)
+	}
+	return nil
+}
 
 // Reply returns the HTTP status and the headers that are sent with a body of bytes or text.
 //

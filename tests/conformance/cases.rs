@@ -296,6 +296,24 @@ pub const CASES: &[Case] = &[
             (kind == text).then_some(()).ok_or_else(|| ask.wrong(text.to_owned(), kind))
         })
     }),
+    case("json", |s| {
+        if !s.language.decodes_json() {
+            return Ok(());
+        }
+        s.on.ask("json").body(r#"{"a": [1, "größer"]}"#).answers("json")?;
+        let deep = "[".repeat(100_000);
+        [b"".as_slice(), b"{\"a\":", deep.as_bytes()].iter().try_for_each(|body| {
+            let ask = s.on.ask("json").body(*body);
+            let response = ask.response()?;
+            let got = (response.status, response.header("content-type"), response.text());
+            let is_right = got.0 == 400
+                && got.1 == Some("text/plain; charset=utf-8")
+                && got.2.starts_with("the body of the request is not ");
+            is_right
+                .then_some(())
+                .ok_or_else(|| ask.wrong("400 and why".to_owned(), format!("{got:?}")))
+        })
+    }),
     case("origin", |s| {
         s.on.ask("origin").answers("external")?;
         let name = s.on.function;

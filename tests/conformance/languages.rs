@@ -49,6 +49,11 @@ impl Language {
         has_apps.then(|| format!("App{}", self.function))
     }
 
+    /// Whether requests of its API decode JSON.
+    pub fn decodes_json(&self) -> bool {
+        !["c", "cpp"].contains(&self.name)
+    }
+
     /// A function of its own that may be ended or filled without disturbing the others.
     pub fn spare(&self) -> String {
         format!("Spare{}", self.function)

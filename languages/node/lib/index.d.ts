@@ -122,7 +122,10 @@ export interface NightcoreRequest {
   readonly signal: AbortSignal;
   /** The body as text. */
   text(): string;
-  /** The body, decoded as JSON. Throws a `SyntaxError` if it is not JSON. */
+  /**
+   * The body, decoded as JSON. Throws an {@link HttpError} with the HTTP status 400 if it is not
+   * JSON.
+   */
   json<T = unknown>(): T;
   /**
    * Calls a function and resolves to its answer. A process can make 1024 calls at once. Rejects

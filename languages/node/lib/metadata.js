@@ -57,7 +57,7 @@ class Metadata {
   }
 }
 
-/** The pairs of encoded metadata. */
+/** The pairs of encoded metadata; without an encoding, with values as bytes. */
 function decode(encoded, encoding) {
   const pairs = [];
   for (let at = 0; at < encoded.length;) {
@@ -65,7 +65,9 @@ function decode(encoded, encoding) {
     const value = name + encoded.readUInt16LE(at + 2);
     pairs.push([
       encoded.latin1Slice(at + HEAD_BYTES, name),
-      encoded.toString(encoding, name, value),
+      encoding === undefined
+        ? encoded.subarray(name, value)
+        : encoded.toString(encoding, name, value),
     ]);
     at = value;
   }
@@ -99,8 +101,12 @@ function encode(pairs) {
   return pieces.length > 0 ? Buffer.concat(pieces) : undefined;
 }
 
-/** Of an object values may be lists; of anything else there are pairs. */
+/**
+ * Of an object values may be lists; of anything else there are pairs. Values of metadata that came
+ * with a call are bytes: as text, those that are not UTF-8 would become others.
+ */
 function entriesOf(pairs) {
+  if (pairs instanceof Metadata && pairs.encoded) return decode(pairs.encoded);
   if (typeof pairs[Symbol.iterator] === "function") return [...pairs];
   return Object.entries(pairs).flatMap(([name, value]) =>
     Array.isArray(value) ? value.map((each) => [name, each]) : [[name, value]],

@@ -1,6 +1,7 @@
 "use strict";
 
 const { format } = require("node:util");
+const { HttpError } = require("./http-errors.js");
 const { log } = require("./log.js");
 const { Metadata } = require("./metadata.js");
 const { Reply } = require("./answer.js");
@@ -8,6 +9,7 @@ const { outgoing } = require("./outgoing.js");
 
 const HALF_DIGITS = 8;
 const NO_ID = [0, 0];
+const BAD_REQUEST = 400;
 
 /** A request that a handler answers. `host` makes its calls: the worker, or a test. */
 class NightcoreRequest {
@@ -42,7 +44,12 @@ class NightcoreRequest {
   }
 
   json() {
-    return JSON.parse(this.text());
+    try {
+      return JSON.parse(this.text());
+    } catch (cause) {
+      const text = `the body of the request is not JSON: ${cause.message}`;
+      throw new HttpError(BAD_REQUEST, text, { cause });
+    }
   }
 
   get metadata() {

@@ -15,6 +15,7 @@ const {
   Reply,
 } = require("nightcore");
 const { run } = require("nightcore/testing");
+const { decode } = require("../lib/metadata.js");
 
 test("an HTTP error is a reply", async () => {
   for (const [body, sent, type] of [
@@ -47,6 +48,20 @@ test("a status replaces the one in the metadata", async () => {
       assert.equal(answer.metadata.get("x-a"), "b");
     }
     assert.equal((await run(() => new Reply("", { metadata }))).status, 201);
+  }
+});
+
+test("metadata of an answer go into a reply as the bytes that they are", async () => {
+  const bytes = Buffer.from([0xff, 0x41, 0xfe]);
+  const pairs = [[":status", "201"], ["x-a", bytes]]; // prettier-ignore
+  const callee = await run(() => new Reply("", { metadata: pairs }));
+  for (const handler of [
+    () => new Reply("", { status: 404, metadata: callee.metadata }),
+    () => Promise.reject(new HttpError(404, "", { metadata: callee.metadata })),
+  ]) {
+    const answer = await run(handler);
+    const sent = decode(answer.metadata.encoded).find(([name]) => name === "x-a");
+    assert.deepEqual([answer.status, sent[1]], [404, bytes]);
   }
 });
 

@@ -17,14 +17,18 @@ const BAD_REQUEST: u16 = 400;
 
 /// A body as text.
 pub(crate) fn text(body: &[u8]) -> Result<&str> {
-    let refused = |error| Error::http(BAD_REQUEST, format!("the body is not UTF-8: {error}"));
+    let refused =
+        |error| Error::http(BAD_REQUEST, format!("the body of the request is not UTF-8: {error}"));
     std::str::from_utf8(body).map_err(refused)
 }
 
 /// A body, deserialized from JSON.
 #[cfg(feature = "json")]
 pub(crate) fn json<'a, T: serde::Deserialize<'a>>(body: &'a [u8]) -> Result<T> {
-    let refused = |error| Error::http(BAD_REQUEST, format!("the body is not as expected: {error}"));
+    let refused = |error| {
+        let text = format!("the body of the request is not the JSON that was expected: {error}");
+        Error::http(BAD_REQUEST, text)
+    };
     serde_json::from_slice(body).map_err(refused)
 }
 

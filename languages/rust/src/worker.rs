@@ -141,10 +141,17 @@ impl Worker {
     ///
     /// # Errors
     /// If a name is malformed or has two handlers, if the process was not started by Nightcore, if
-    /// the engine refuses it, or if the engine goes away.
+    /// the engine refuses it, or if the engine goes away. To asynchronous handlers an engine that
+    /// goes away is one that ends the process, which is no error. Asynchronous handlers cannot be
+    /// served so within a tokio runtime, such as that of `#[tokio::main]`: see
+    /// [`Worker::try_serve_async`].
     pub fn try_serve(self) -> Result<(), StartError> {
         match self.choose()? {
             Chosen::Threads(handlers) => Ok(worker::serve(&handlers)?),
+            #[cfg(feature = "tokio")]
+            Chosen::Loop(_) if tokio::runtime::Handle::try_current().is_ok() => {
+                Err(StartError(Reason::WithinTokio))
+            }
             #[cfg(feature = "tokio")]
             Chosen::Loop(chosen) => {
                 let mut runtime = tokio::runtime::Builder::new_current_thread();
@@ -267,6 +274,9 @@ enum Reason {
     /// In the handlers.
     Mistake(Failure),
     Runtime(worker::StartError),
+    /// A tokio runtime runs on the thread that was to block.
+    #[cfg(feature = "tokio")]
+    WithinTokio,
     #[cfg(feature = "tokio")]
     Tokio(std::io::Error),
 }
@@ -278,13 +288,16 @@ impl StartError {
     }
 
     /// What kind of error it is: `INVALID_ARGUMENT` for a mistake in the handlers or for none at
-    /// all, `NOT_STARTED`, `REFUSED`, `INVALID_STATE` if this process serves already, `UNAVAILABLE`
-    /// if the engine cannot be reached, `ENDED` if it has gone away, `INTERNAL` if tokio fails.
+    /// all, `NOT_STARTED`, `REFUSED`, `INVALID_STATE` if this process serves already or blocks a
+    /// tokio runtime, `UNAVAILABLE` if the engine cannot be reached, `ENDED` if it has gone away,
+    /// `INTERNAL` if tokio fails.
     #[must_use]
     pub fn status(&self) -> Status {
         match &self.0 {
             Reason::Mistake(_) => Status::InvalidArgument,
             Reason::Runtime(error) => Status::of(error.status()),
+            #[cfg(feature = "tokio")]
+            Reason::WithinTokio => Status::InvalidState,
             #[cfg(feature = "tokio")]
             Reason::Tokio(_) => Status::Internal,
         }
@@ -298,7 +311,7 @@ impl StartError {
             Reason::Mistake(_) => EXIT_WRONG,
             Reason::Runtime(error) => error.exit_code(),
             #[cfg(feature = "tokio")]
-            Reason::Tokio(_) => EXIT_WRONG,
+            Reason::Tokio(_) | Reason::WithinTokio => EXIT_WRONG,
         }
     }
 }
@@ -309,6 +322,10 @@ impl fmt::Display for StartError {
             Reason::Mistake(mistake) => f.write_str(&mistake.message),
             Reason::Runtime(error) => error.fmt(f),
             #[cfg(feature = "tokio")]
+            Reason::WithinTokio => f.write_str(
+                "serve would block the tokio runtime that called it; await serve_async instead",
+            ),
+            #[cfg(feature = "tokio")]
             Reason::Tokio(error) => write!(f, "tokio cannot run the handlers: {error}"),
         }
     }
@@ -318,6 +335,8 @@ impl std::error::Error for StartError {
     fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
         match &self.0 {
             Reason::Mistake(_) => None,
+            #[cfg(feature = "tokio")]
+            Reason::WithinTokio => None,
             Reason::Runtime(error) => error.source(),
             #[cfg(feature = "tokio")]
             Reason::Tokio(error) => Some(error),

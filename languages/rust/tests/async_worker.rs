@@ -310,3 +310,12 @@ async fn a_process_that_does_not_serve_cannot_call() {
     let refused = nightcore::call_async("Bar", "").await.unwrap_err();
     assert_eq!((refused.status(), refused.function()), (Status::InvalidState, "Bar"));
 }
+
+#[test]
+fn serving_where_it_would_block_a_tokio_runtime_is_an_error() {
+    let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
+    let served = runtime.block_on(async { Worker::new().handle_async("Foo", foo).try_serve() });
+    let error = served.unwrap_err();
+    assert_eq!((error.status(), error.exit_code()), (Status::InvalidState, 2));
+    assert!(error.to_string().contains("serve_async"), "{error}");
+}

@@ -6,6 +6,7 @@ import json as _json
 from typing import TYPE_CHECKING, Any, Generic, Protocol, TypeVar
 
 from ._answer import Answer, named
+from ._http_errors import HttpError
 from ._log import write
 from ._metadata import Metadata, Pairs
 from ._reply import NO_JSON, Body, encode_call
@@ -52,6 +53,17 @@ class AsyncHost(_Input, Protocol):
 
 
 _H = TypeVar("_H", bound=_Input)
+_BAD_REQUEST = 400
+
+
+class _InvalidBody(HttpError, ValueError):
+    """A client's mistake, also for code that catches what a decoder raises."""
+
+    def __init__(self, text: str) -> None:
+        super().__init__(_BAD_REQUEST, text)
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return type(self), (self.body,)
 
 
 class BaseRequest(Generic[_H]):
@@ -68,12 +80,26 @@ class BaseRequest(Generic[_H]):
         return self._host.body
 
     def json(self) -> Any:
-        """Decode the body as JSON. Raises ``ValueError`` if it is not JSON."""
-        return _json.loads(self._host.body)
+        """Decode the body as JSON.
+
+        Raises a ``ValueError`` if it is not JSON. It is an :class:`HttpError` as well: if the
+        handler does not catch it, the reply has the HTTP status 400.
+        """
+        try:
+            return _json.loads(self._host.body)
+        except (ValueError, RecursionError) as error:
+            raise _InvalidBody(f"the body of the request is not JSON: {error}") from error
 
     def text(self) -> str:
-        """Decode the body as UTF-8. Raises ``UnicodeDecodeError`` if it is not UTF-8."""
-        return self._host.body.decode()
+        """Decode the body as UTF-8.
+
+        Raises a ``ValueError`` if it is not UTF-8. It is an :class:`HttpError` as well: if the
+        handler does not catch it, the reply has the HTTP status 400.
+        """
+        try:
+            return self._host.body.decode()
+        except UnicodeDecodeError as error:
+            raise _InvalidBody(f"the body of the request is not UTF-8: {error}") from error
 
     @property
     def function(self) -> str:

@@ -60,6 +60,9 @@ async def handle(req: AsyncRequest) -> Any:
             return nightcore.Reply(req.body, status=int(req.body))
         case "http_error":
             raise nightcore.HttpError(int(req.body), "as told: größer")
+        case "json":
+            req.json()
+            return "json"
         case "check_status":
             target = text(req, "target")
             answer = await req.call(target, req.body, metadata=to("http_error"))

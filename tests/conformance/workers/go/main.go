@@ -106,6 +106,12 @@ func handle(ctx context.Context, req *nightcore.Request) ([]byte, error) {
 			return nil, err
 		}
 		return nil, nightcore.HTTPErrorf(status, "as told: %s", "größer")
+	case "json":
+		var value any
+		if err := req.JSON(&value); err != nil {
+			return nil, err
+		}
+		return []byte("json"), nil
 	case "check_status":
 		answer, err := nightcore.CallAnswer(ctx, req.Metadata.Get("target"), req.Body, to("http_error"))
 		if err == nil {

@@ -99,6 +99,10 @@ const cases = {
   http_error: (req) => {
     throw new HttpError(number(req), "as told: größer");
   },
+  json: (req) => {
+    req.json();
+    return "json";
+  },
   check_status: async (req) => {
     const answer = await req.call(text(req, "target"), req.body, to("http_error"));
     answer.throwForStatus();

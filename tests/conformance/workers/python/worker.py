@@ -55,6 +55,9 @@ def handle(req: Request) -> Any:
             return nightcore.Reply(req.body, status=int(req.body))
         case "http_error":
             raise nightcore.HttpError(int(req.body), "as told: größer")
+        case "json":
+            req.json()
+            return "json"
         case "check_status":
             target = text(req, "target")
             answer = req.call(target, req.body, metadata=to("http_error"))

@@ -57,6 +57,10 @@ fn handle(req: &Request) -> Result<Reply> {
         "relay_metadata" => relay_metadata(req)?,
         "status" => Reply::new(body()).with_http_status(number(req)?),
         "http_error" => return Err(Error::http(number(req)?, "as told: größer").into()),
+        "json" => {
+            req.json::<serde_json::Value>()?;
+            Reply::new("json")
+        }
         "check_status" => {
             let answer = req.call_with(text(req, "target")?, req.body(), &to("http_error"))?;
             Reply::new(answer.error_for_status()?.body())
