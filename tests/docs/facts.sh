@@ -118,9 +118,17 @@ while IFS= read -r crate; do
 done < <(sed -nE 's/^\| `([a-z0-9_-]+)`\* .*/\1/p' CONTRIBUTING.md)
 
 # Targets of make.
-while IFS= read -r target; do
-    grep -q "^$target:.*## " Makefile || complain "CONTRIBUTING.md: there is no target $target"
-done < <(grep -oE '`make [a-z-]+`' CONTRIBUTING.md README.md docs/start.md -h | sed -E 's/`make (.*)`/\1/' | sort -u)
+while IFS=: read -r document target; do
+    grep -q "^$target:.*## " Makefile || complain "$document: there is no target $target"
+done < <(grep -oHE '`make [a-z-]+`' "${documents[@]}" | sed -E 's/`make (.*)`/\1/' | sort -u)
+
+# Figures: those of the README are those of docs/PERFORMANCE.md.
+figures() { grep -oE '[0-9]+([.,][0-9]+)*' | sort -u; }
+section=$(sed -n '/^## What it gains and costs/,/^## /p' README.md)
+[[ -n $section ]] || complain "README.md: there is no section about what Nightcore gains and costs"
+while IFS= read -r figure; do
+    complain "README.md: the figure $figure is not in docs/PERFORMANCE.md"
+done < <(comm -23 <(figures <<<"$section") <(figures <docs/PERFORMANCE.md))
 
 ((wrong == 0)) || exit 1
 echo "what the documents say of the code is true"
