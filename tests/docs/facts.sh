@@ -1,5 +1,5 @@
 #!/bin/bash
-# What the documents say of the code is true: links, paths, tables of errors, messages, limits, commands, dependencies.
+# What the documents say of the code is true: paths, tables of errors, messages, limits, commands, dependencies.
 
 # shellcheck disable=SC2016 # Backticks are Markdown's.
 
@@ -13,26 +13,6 @@ complain() {
 }
 
 mapfile -t documents < <(git ls-files --cached --others --exclude-standard '*.md')
-
-# headings DOCUMENT: the anchors of its headings, as GitHub makes them.
-headings() {
-    awk '/^ *```/ { in_code = !in_code }
-        !in_code && sub(/^#+ /, "") { $0 = tolower($0); gsub(/[^a-z0-9 _-]/, ""); gsub(/ /, "-"); print }' "$1"
-}
-
-# Links lead to files and headings that are there.
-for document in "${documents[@]}"; do
-    while IFS= read -r link; do
-        case $link in http*:* | *' '*) continue ;; esac
-        file=${link%%#*} anchor=${link#*#}
-        target=$document
-        [[ -z $file ]] || target=$(dirname "$document")/$file
-        [[ -e $target ]] || complain "$document: there is no $link"
-        if [[ $link == *.md#* || $link == '#'* ]] && ! grep -qxF -- "$anchor" <(headings "$target"); then
-            complain "$document: there is no heading for $link"
-        fi
-    done < <(grep -o '](\([^)]*\))' "$document" | sed 's/^](\(.*\))$/\1/')
-done
 
 # Lines of prose end at 100 columns. Rows of tables and blocks of code cannot wrap, nor can a link.
 prose() {
