@@ -66,6 +66,9 @@ counts: ## keep what callgrind now counts for a call, in tests/counts/instructio
 soak: ## a million calls while processes are killed, stopped, filled; none may hang (CALLS=1000000 SEED=)
 	cargo run --locked --quiet -p nightcore-tests --bin nightcore-soak -- $(if $(CALLS),--calls $(CALLS)) $(if $(SEED),--seed $(SEED))
 
+docs: ## build the documentation site from the Markdown files, and say where it is
+	@docs/site/build.sh
+
 dist: ## make the packages that would be published, in dist/
 	@packaging/dist.sh
 
@@ -116,4 +119,4 @@ uninstall: ## remove what install put there: PREFIX=/usr/local DESTDIR=
 	$(RM) $(includedir)/nightcore.h $(includedir)/nightcore.hpp $(includedir)/nightcore_testing.hpp
 	$(RM) -r $(libdir)/cmake/nightcore $(docdir)
 
-.PHONY: help build demo test test-deep fuzz lint fmt bindings bench bench-long counts soak dist clean install uninstall
+.PHONY: help build docs demo test test-deep fuzz lint fmt bindings bench bench-long counts soak dist clean install uninstall

@@ -1,0 +1,23 @@
+#!/bin/bash
+# `make docs`: the documentation site, from all Markdown files. A link, an anchor or a page that is not found is an
+# error. Prints the page to open.
+
+set -euo pipefail
+cd "$(dirname "$0")/../.."
+
+target=$(cargo metadata --locked --format-version 1 --no-deps | sed 's/.*"target_directory":"\([^"]*\)".*/\1/')
+venv=$target/docs/venv
+site=$target/docs/site
+if ! cmp -s docs/site/requirements.txt "$venv/requirements.txt"; then
+    python3 -m venv --clear "$venv"
+    "$venv/bin/pip" install --quiet --disable-pip-version-check --requirement docs/site/requirements.txt
+    cp docs/site/requirements.txt "$venv/"
+fi
+
+# All pages anew: a page that has not changed can have a link to a heading that has.
+rm -rf "$site"
+"$venv/bin/python" -m sphinx --fail-on-warning --fresh-env --quiet --jobs auto \
+    --conf-dir docs/site --doctree-dir "$target/docs/doctrees" . "$site"
+echo '<!doctype html><meta http-equiv="refresh" content="0; url=README.html"><a href="README.html">Nightcore</a>' \
+    >"$site/index.html"
+echo "$site/index.html"
