@@ -83,6 +83,10 @@ bindir = $(DESTDIR)$(PREFIX)/bin
 libdir = $(DESTDIR)$(PREFIX)/lib
 includedir = $(DESTDIR)$(PREFIX)/include
 docdir = $(DESTDIR)$(PREFIX)/share/doc/nightcore
+unitdir = $(DESTDIR)$(PREFIX)/lib/systemd/system
+
+# Where the unit looks for the command. A tarball names the place where its tree is meant to go.
+UNIT_PREFIX ?= $(PREFIX)
 
 # Programs find the shared library where it was installed; the system's own folder needs no word about it.
 RPATH = $(if $(filter /usr,$(PREFIX)),,-Wl,-rpath,$${libdir} )
@@ -98,7 +102,7 @@ endif
 	@for file in nightcore libnightcore.so libnightcore.a; do test -e $(BUILT)/$$file || { \
 	  echo "make: there is no $(BUILT)/$$file: run \`make build\` first, as the owner of this checkout;" \
 	    "if that builds elsewhere, say where: make install TARGET_DIR=DIR" >&2; exit 1; }; done
-	install -d $(bindir) $(libdir)/pkgconfig $(libdir)/cmake/nightcore $(includedir) $(docdir)
+	install -d $(bindir) $(libdir)/pkgconfig $(libdir)/cmake/nightcore $(includedir) $(docdir) $(unitdir)
 	install -m 755 $(BUILT)/nightcore $(bindir)/nightcore
 	install -m 755 $(BUILT)/libnightcore.so $(libdir)/libnightcore.so.$(VERSION)
 	ln -sf libnightcore.so.$(VERSION) $(libdir)/$(SONAME)
@@ -110,10 +114,11 @@ endif
 	  $(FILL_IN) bindings/c/$$file.in > $(libdir)/pkgconfig/$$file && chmod 644 $(libdir)/pkgconfig/$$file || exit; done
 	@for file in nightcore-config.cmake nightcore-config-version.cmake; do \
 	  $(FILL_IN) bindings/c/$$file.in > $(libdir)/cmake/nightcore/$$file && chmod 644 $(libdir)/cmake/nightcore/$$file || exit; done
+	@sed 's|/usr/bin/|$(UNIT_PREFIX)/bin/|' deploy/nightcore.service > $(unitdir)/nightcore.service && chmod 644 $(unitdir)/nightcore.service
 	@echo "nightcore $(VERSION) is installed in $(DESTDIR)$(PREFIX)"
 
 uninstall: ## remove what install put there: PREFIX=/usr/local DESTDIR=
-	$(RM) $(bindir)/nightcore
+	$(RM) $(bindir)/nightcore $(unitdir)/nightcore.service
 	$(RM) $(libdir)/libnightcore.so.$(VERSION) $(libdir)/$(SONAME) $(libdir)/libnightcore.so $(libdir)/libnightcore.a
 	$(RM) $(libdir)/pkgconfig/nightcore.pc $(libdir)/pkgconfig/nightcore-static.pc
 	$(RM) $(includedir)/nightcore.h $(includedir)/nightcore.hpp $(includedir)/nightcore_testing.hpp

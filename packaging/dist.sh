@@ -16,23 +16,25 @@ oldest_glibc=$(sed -n 's/^oldest_glibc=//p' packaging/build.sh)
 built=$(packaging/build.sh -p nightcore-engine -p nightcore-c -p nightcore-node)
 tools=$(dirname "$(dirname "$(dirname "$built")")")/packaging
 
-# stage DIR PREFIX: what `make install` installs, without what only a debugger reads.
+# stage DIR PREFIX [UNIT_PREFIX]: what `make install` installs, without what only a debugger reads.
 stage() {
-    make --no-print-directory install IS_BUILDER= PROFILE=release "TARGET_DIR=${built%/release}" "DESTDIR=$1" "PREFIX=$2" >&2
+    make --no-print-directory install IS_BUILDER= PROFILE=release "TARGET_DIR=${built%/release}" "DESTDIR=$1" "PREFIX=$2" \
+        "UNIT_PREFIX=${3:-$2}" >&2
     strip --strip-debug "$1$2/bin/nightcore" "$1$2/lib/libnightcore.so.$version" "$1$2/lib/libnightcore.a"
 }
 
 tarball() {
     local name
     name=nightcore-$version-linux-$(uname -m)
-    stage "$work" "/$name"
+    # Its programs and libraries find one another wherever it is. The unit names the folder where systemd looks for units.
+    stage "$work" "/$name" /usr/local
     cp README.md CHANGELOG.md "$work/$name/share/doc/nightcore/"
     tar --create --gzip --file "$out/$name.tar.gz" --directory "$work" --owner=0 --group=0 --sort=name "$name"
     echo "$out/$name.tar.gz"
 }
 
 deb() {
-    local arch root=$work/deb
+    local arch script root=$work/deb
     arch=$(dpkg --print-architecture)
     stage "$root" /usr
     mv "$root/usr/share/doc/nightcore/LICENSE" "$root/usr/share/doc/nightcore/copyright"
@@ -50,6 +52,7 @@ Description: functions in several languages that call each other in microseconds
  The nightcore command, which runs functions, and libnightcore with its headers
  for C, C++ and Go, by which functions are written.
 END
+    for script in postinst prerm postrm; do install -m 755 "packaging/debian/$script.sh" "$root/DEBIAN/$script"; done
     # The loader's cache must learn of the library.
     echo 'activate-noawait ldconfig' >"$root/DEBIAN/triggers"
     dpkg-deb --root-owner-group --build "$root" "$out/nightcore_${version}_$arch.deb" >&2

@@ -6,6 +6,7 @@ set -euo pipefail
 export LC_ALL=C
 cd "$(dirname "$0")/../.."
 . tests/engine.sh
+. tests/install/unit.sh
 
 if ! python3 -c 'import ensurepip, venv' 2>/dev/null; then
     echo "skipped: make dist, as python3 with venv is not there"
@@ -52,6 +53,36 @@ hello() {
     cc examples/hello/c/hello.c -o "$work/hello" "${flags[@]}"
     # A package under /usr needs no word about where its library is, but this one is not there.
     LD_LIBRARY_PATH=$prefix/lib hello_by "$prefix/bin/nightcore" "[\"$work/hello\"]"
+}
+
+# deb FILE: dpkg installs and removes it in a folder of its own. A systemctl that only writes down what it is told
+# stands for a system that runs systemd.
+deb() {
+    local root=$work/debian
+    [[ $(dpkg-deb --field "$1" Version) == "$version" ]] || fail "$1 has another version"
+    mkdir -p "$root"/{var/lib/dpkg/{info,updates},run/systemd/system} "$work/systemctl"
+    touch "$root/var/lib/dpkg/status"
+    printf '#!/bin/sh\necho "$*" >>"%s"\n' "$work/orders" >"$work/systemctl/systemctl"
+    chmod +x "$work/systemctl/systemctl"
+    # The folder has no libc6, no ldconfig and, unless a test runs as root, no owner but this one.
+    in_root() {
+        PATH=$work/systemctl:$PATH:/usr/sbin:/sbin dpkg --root="$root" --log=/dev/null --force-script-chrootless \
+            --force-not-root --force-depends "$@" >"$work/dpkg.log" 2>&1 || { cat "$work/dpkg.log"; fail "dpkg $* failed"; }
+    }
+    in_root --install "$1"
+    in_root --install "$1"
+    unit_runs "$root/usr/lib/systemd/system/nightcore.service" /usr/bin/nightcore
+    hello "$root/usr"
+    in_root --remove nightcore
+    [[ ! -e $root/usr/bin/nightcore ]] || fail "dpkg --remove leaves the command behind"
+    diff - "$work/orders" <<END || fail "the scripts of $1 order something else than expected (<)"
+daemon-reload
+try-restart nightcore.service
+daemon-reload
+try-restart nightcore.service
+disable --now nightcore.service
+daemon-reload
+END
 }
 
 # A PATH without compilers: what installs there needs none.
@@ -162,12 +193,9 @@ while read -r package; do
             mkdir "$work/unpacked-tarball"
             tar --extract --gzip --file "$package" --directory "$work/unpacked-tarball"
             hello "$work/unpacked-tarball/$(basename "$package" .tar.gz)"
+            unit_runs "$work"/unpacked-tarball/*/lib/systemd/system/nightcore.service /usr/local/bin/nightcore
             ;;
-        *.deb)
-            dpkg-deb --extract "$package" "$work/unpacked-deb"
-            [[ $(dpkg-deb --field "$package" Version) == "$version" ]] || fail "$package has another version"
-            hello "$work/unpacked-deb/usr"
-            ;;
+        *.deb) deb "$package" ;;
         *.whl) wheel "$package" ;;
         *.tar.gz) sdist "$package" ;;
         *.tgz) npm_package ;;

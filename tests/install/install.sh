@@ -6,6 +6,7 @@ set -euo pipefail
 export LC_ALL=C
 cd "$(dirname "$0")/../.."
 . tests/engine.sh
+. tests/install/unit.sh
 
 version=$(sed -n '/^\[workspace.package\]/,/^\[/s/^version = "\(.*\)"/\1/p' Cargo.toml)
 root=$PWD
@@ -31,6 +32,7 @@ lib/libnightcore.so.$version f
 lib/libnightcore.so.0 l libnightcore.so.$version
 lib/pkgconfig/nightcore-static.pc f
 lib/pkgconfig/nightcore.pc f
+lib/systemd/system/nightcore.service f
 share/doc/nightcore/LICENSE f
 END
 diff "$work/expected" "$work/found" || fail "other files are installed than expected (<) "
@@ -38,6 +40,7 @@ diff "$work/expected" "$work/found" || fail "other files are installed than expe
 soname=$(readelf -d "$prefix/lib/libnightcore.so" | sed -n 's/.*(SONAME).*\[\(.*\)\]/\1/p')
 [[ $soname == libnightcore.so.0 ]] || fail "the soname is \"$soname\""
 [[ $("$prefix/bin/nightcore" --version) == "nightcore $version" ]] || fail "the installed nightcore is of another version"
+unit_is_good "$prefix/lib/systemd/system/nightcore.service" "$prefix/bin/nightcore"
 
 # Programs as a user builds them, from a tree that was moved after it was installed.
 
@@ -138,6 +141,7 @@ PATH=$work/no-cargo:$PATH install_to install "${as_other[@]}"
 (cd "$work/stage/usr" && find . ! -type d -printf '%P %y %l\n' | sed 's/ *$//' | sort) | diff "$work/expected" - ||
     fail "a staged tree has other files"
 ! grep -r "$work" "$work/stage/usr/lib/pkgconfig" "$work/stage/usr/lib/cmake" || fail "a staged tree knows where it was staged"
+unit_runs "$work/stage/usr/lib/systemd/system/nightcore.service" /usr/bin/nightcore
 ! grep -q rpath "$work/stage/usr/lib/pkgconfig/nightcore.pc" || fail "a program under /usr needs no rpath"
 PATH=$work/no-cargo:$PATH install_to uninstall "${as_other[@]}"
 [[ -z $(find "$work/stage" ! -type d) ]] || fail "uninstall leaves files behind"
