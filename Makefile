@@ -90,9 +90,11 @@ UNIT_PREFIX ?= $(PREFIX)
 
 # Programs find the shared library where it was installed; the system's own folder needs no word about it.
 RPATH = $(if $(filter /usr,$(PREFIX)),,-Wl,-rpath,$${libdir} )
-# What rustc says that a static library needs; tests/install keeps it true.
+# What rustc says that a static library needs; tests/deep.sh keeps it true.
 SYSTEM_LIBS = -lgcc_s -lutil -lrt -lpthread -lm -ldl -lc
-FILL_IN = sed -e 's|@VERSION@|$(VERSION)|g' -e 's|@SONAME@|$(SONAME)|g' -e 's|@RPATH@|$(RPATH)|g' -e 's|@SYSTEM_LIBS@|$(SYSTEM_LIBS)|g'
+# Compilers add libgcc_s by themselves, and its static form to a program that is static as a whole.
+NAMED_LIBS = $(filter-out -lgcc_s,$(SYSTEM_LIBS))
+FILL_IN = sed -e 's|@VERSION@|$(VERSION)|g' -e 's|@SONAME@|$(SONAME)|g' -e 's|@RPATH@|$(RPATH)|g' -e 's|@SYSTEM_LIBS@|$(NAMED_LIBS)|g'
 
 install: ## install what was built: PREFIX=/usr/local DESTDIR=
 	@case "$(PREFIX)" in /*) ;; *) echo "make: PREFIX=$(PREFIX) is not an absolute path" >&2; exit 1;; esac

@@ -21,5 +21,6 @@
 // deadline of its context and its request, and is cancelled, with all calls below it, when its
 // context ends.
 //
-// The package needs Linux and libnightcore, which cgo finds by pkg-config.
+// The package needs Linux and libnightcore, which cgo finds by pkg-config. The build tag
+// nightcore_static puts libnightcore into the program.
 package nightcore

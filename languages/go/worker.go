@@ -2,7 +2,6 @@
 
 package nightcore
 
-// #cgo pkg-config: nightcore
 // #cgo CFLAGS: -std=c11 -Wall -Wextra
 // #cgo noescape nc_go_next
 // #cgo nocallback nc_go_next

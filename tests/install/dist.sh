@@ -44,6 +44,11 @@ END
     [[ $answer == 'From function Bar: Hello, World' ]] || fail "hello by $1 gave \"$answer\""
 }
 
+# needs_no_library PROGRAM: libnightcore is in it.
+needs_no_library() {
+    if readelf -d "$1" | grep -F libnightcore; then fail "$1 is to have libnightcore in it, and needs it"; fi
+}
+
 # hello PREFIX: in C, built against what was unpacked there and run by it.
 hello() {
     local prefix=$1 flags
@@ -53,6 +58,10 @@ hello() {
     cc examples/hello/c/hello.c -o "$work/hello" "${flags[@]}"
     # A package under /usr needs no word about where its library is, but this one is not there.
     LD_LIBRARY_PATH=$prefix/lib hello_by "$prefix/bin/nightcore" "[\"$work/hello\"]"
+    read -ra flags <<<"$(PKG_CONFIG_PATH=$prefix/lib/pkgconfig pkg-config --cflags --libs nightcore-static)"
+    cc examples/hello/c/hello.c -o "$work/hello" "${flags[@]}"
+    needs_no_library "$work/hello"
+    hello_by "$prefix/bin/nightcore" "[\"$work/hello\"]"
 }
 
 # deb FILE: dpkg installs and removes it in a folder of its own. A systemctl that only writes down what it is told
@@ -160,8 +169,11 @@ go_module() {
         go mod init hello 2>/dev/null
         go get "github.com/nightcore/nightcore/languages/go@v$version" 2>/dev/null
         go build -o hello .
+        go build -tags nightcore_static -o hello-static .
     )
     hello_by "$prefix/bin/nightcore" "[\"$home/hello\"]"
+    needs_no_library "$home/hello-static"
+    hello_by "$prefix/bin/nightcore" "[\"$home/hello-static\"]"
 }
 
 # rust_crates FOLDER: hello in a package of its own, away from the repository.

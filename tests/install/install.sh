@@ -55,6 +55,14 @@ read -ra shared <<<"$(pkg-config --cflags --libs nightcore)"
 read -ra static <<<"$(pkg-config --cflags --libs nightcore-static)"
 cc examples/hello/c/hello.c -o "$work/programs/c-shared" "${shared[@]}"
 cc examples/hello/c/hello.c -o "$work/programs/c-static" "${static[@]}"
+# A program that is static as a whole. The linker warns of functions of glibc that load shared libraries after all.
+read -ra all_static <<<"$(pkg-config --cflags --static --libs nightcore)"
+if echo 'int main(void) { return 0; }' | cc -static -x c - -o "$work/nothing" 2>/dev/null; then
+    cc -static examples/hello/c/hello.c -o "$work/programs/c-all-static" "${all_static[@]}" 2>"$work/link.log" ||
+        { cat "$work/link.log"; fail "hello in C cannot be linked statically"; }
+else
+    echo "skipped: a program that is static as a whole, as libc.a is not there"
+fi
 c++ -std=c++17 examples/hello/cpp/hello.cpp -o "$work/programs/cpp-shared" "${shared[@]}"
 c++ -std=c++17 examples/hello/cpp/hello.cpp -o "$work/programs/cpp-static" "${static[@]}"
 
@@ -72,6 +80,9 @@ programs=("$work"/programs/*)
 for program in "${programs[@]}"; do
     needs=$(readelf -d "$program" | grep -c 'NEEDED.*\[libnightcore\.so\.0\]' || :)
     case $program in
+        *all-static)
+            readelf -d "$program" | grep NEEDED && fail "$program is to be static as a whole, and needs that"
+            ;;
         *static) [[ $needs == 0 ]] || fail "$program is to be static, and needs libnightcore.so.0" ;;
         *) [[ $needs == 1 ]] || fail "$program is to be shared, and does not need libnightcore.so.0" ;;
     esac

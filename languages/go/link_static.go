@@ -1,0 +1,9 @@
+//go:build linux && cgo && nightcore_static
+
+package nightcore
+
+// libnightcore is in the program. The directive has a file of its own because the go command
+// caches packages by their files, and not by what pkg-config says.
+
+// #cgo pkg-config: nightcore-static
+import "C"
