@@ -153,21 +153,27 @@ npm_package() {
     hello_by "$home/node_modules/.bin/nightcore" "[\"node\", \"$home/hello.mjs\"]"
 }
 
-# go_module PROXY: against the library of the tarball.
+# go_module: against the library of the tarball, in a program that needs somebody else's module too. The environment
+# is set by the lines of docs/start.md.
 go_module() {
-    local home=$work/go prefix
+    local home=$work/go prefix environment
     command -v go >/dev/null || { echo "skipped: the Go module, as Go is not there"; return; }
     prefix=$(echo "$work"/unpacked-tarball/*)
     mkdir "$home"
+    ln -s "$work/dist" "$home/dist"
     cp examples/hello/go/hello.go "$home"
+    printf '%s\n' 'package main' 'import "github.com/google/uuid"' 'var _ = uuid.New' >"$home/uuid.go"
+    environment=$(grep -E '^export (GOPROXY|GONOSUMDB)=' docs/start.md)
     (
         cd "$home"
-        export GOPROXY="file://$1" GONOSUMDB='github.com/nightcore/*' GOFLAGS=-modcacherw GOMODCACHE=$work/gomodcache
+        eval "$environment"
+        export GOFLAGS=-modcacherw GOMODCACHE=$work/gomodcache
         export PKG_CONFIG_PATH=$prefix/lib/pkgconfig
         # In go's cache a package is known by these flags, and not by what pkg-config says.
         export CGO_LDFLAGS="-O2 -g -L$prefix/lib"
         go mod init hello 2>/dev/null
-        go get "github.com/nightcore/nightcore/languages/go@v$version" 2>/dev/null
+        go get "github.com/nightcore/nightcore/languages/go@v$version" github.com/google/uuid@v1.6.0 2>"$work/go.log" ||
+            { cat "$work/go.log"; fail "go get failed with $environment"; }
         go build -o hello .
         go build -tags nightcore_static -o hello-static .
     )
@@ -211,7 +217,7 @@ while read -r package; do
         *.whl) wheel "$package" ;;
         *.tar.gz) sdist "$package" ;;
         *.tgz) npm_package ;;
-        */goproxy) go_module "$package" ;;
+        */goproxy) go_module ;;
         */crates) rust_crates "$package" ;;
         *) fail "nothing tries $package" ;;
     esac
