@@ -1,10 +1,14 @@
 #!/bin/bash
 # `make test`: the stages below, in order, up to the first that fails. `tests/run.sh STAGE...` runs only those.
+# Stages that are joined by + run at the same time: one waits where the other computes.
 
 set -uo pipefail
 cd "$(dirname "$0")/.." || exit
 
-stages=(format shell walls clippy rust fifo rings-only c go python node conformance faults speed apps docs install dist shop demo)
+stages=(format+shell+walls clippy rust fifo+faults rings-only+c go+python node+docs conformance+install
+    apps+dist shop+demo speed)
+# Most tests wait for processes, and use no processor meanwhile.
+export RUST_TEST_THREADS=${RUST_TEST_THREADS:-6}
 
 stage() {
     case $1 in
@@ -46,24 +50,44 @@ stage() {
     esac
 }
 
-if (($# > 0)); then stages=("$@"); fi
-skipped=$(mktemp)
-trap 'rm -f "$skipped"' EXIT
-seconds=()
-began_all=$SECONDS
-for name in "${stages[@]}"; do
-    echo "== $name"
-    began=$SECONDS
-    # What a stage leaves out it says in a line that begins with "skipped:".
-    if ! stage "$name" 2>&1 | tee >(grep '^skipped:' >>"$skipped"); then
+# run STAGE: runs one, and notes how long it took. What it leaves out it says in a line that begins with "skipped:".
+run() {
+    local began=$SECONDS
+    echo "== $1"
+    if ! stage "$1"; then
         echo
-        echo "FAILED: stage $name, after $((SECONDS - began)) s. To run it alone: tests/run.sh $name"
-        exit 1
+        echo "FAILED: stage $1, after $((SECONDS - began)) s. To run it alone: tests/run.sh $1"
+        return 1
     fi
-    seconds+=("$name $((SECONDS - began)) s")
-    echo "== ${seconds[-1]}"
+    echo "== $1 $((SECONDS - began)) s" | tee -a "$work/seconds"
+}
+
+# together STAGE...: runs them at the same time, and prints what each has printed when all have ended.
+together() {
+    local name status=0
+    local -A pids=()
+    for name in "$@"; do
+        run "$name" >"$work/$name.log" 2>&1 &
+        pids[$name]=$!
+    done
+    for name in "$@"; do
+        wait "${pids[$name]}" || status=1
+        cat "$work/$name.log"
+    done
+    return $status
+}
+
+if (($# > 0)); then stages=("$@"); fi
+work=$(mktemp -d)
+trap 'rm -rf "$work"' EXIT
+# What runs in the background does not hear Ctrl-C.
+trap 'trap - TERM; kill -TERM 0' INT
+for names in "${stages[@]}"; do
+    IFS=+ read -ra group <<<"$names"
+    if ((${#group[@]} == 1)); then run "${group[0]}" 2>&1; else together "${group[@]}"; fi |
+        tee >(grep '^skipped:' >>"$work/skipped") || exit
 done
 echo
-sort -u "$skipped"
-printf -v times '%s, ' "${seconds[@]}"
-echo "All ${#stages[@]} stages passed in $((SECONDS - began_all)) s: ${times%, }"
+sort -u "$work/skipped"
+times=$(sed 's/^== //' "$work/seconds" | paste -sd , | sed 's/,/, /g')
+echo "All stages passed in $SECONDS s: $times"

@@ -102,6 +102,16 @@ impl Engine {
         self.address
     }
 
+    /// How many connections of clients it has accepted and not closed.
+    pub fn connections(&self) -> usize {
+        const ESTABLISHED: &str = "01";
+        let port = format!(":{:04X}", self.address.port());
+        let table = std::fs::read_to_string("/proc/net/tcp").expect("Linux shows its sockets");
+        let rows = table.lines().map(|row| row.split_whitespace().collect::<Vec<&str>>());
+        // Sockets without an inode are not accepted yet.
+        rows.filter(|row| row[1].ends_with(&port) && row[3] == ESTABLISHED && row[9] != "0").count()
+    }
+
     /// What it said when it was ready.
     pub fn ready_line(&self) -> &str {
         &self.ready_line

@@ -1,7 +1,6 @@
 //! How requests and connections end: early refusals, clients that leave, and an engine that stops.
 
 use harness::http2::{INITIAL_WINDOW, kind};
-use harness::process::descriptor_count;
 use harness::workers::c;
 use harness::{Connection, Engine, Http2, Setup, private_memory, wait_until};
 use nix::sys::socket::{setsockopt, sockopt::RcvBuf};
@@ -244,7 +243,6 @@ fn a_client_that_leaves_is_missed_whatever_it_has_sent() {
 fn clients_without_a_call_under_way_do_not_hold_up_the_end() {
     let engine = engine();
     let request = head("Echo", "content-length: 5");
-    let before = descriptor_count(engine.pid());
     let mut clients = Vec::new();
     for begun in ["", "P", &request[..30], &request, &format!("{request}he")] {
         let mut client = TcpStream::connect(engine.address()).unwrap();
@@ -268,9 +266,7 @@ fn clients_without_a_call_under_way_do_not_hold_up_the_end() {
     // An answer that its client does not take.
     let mut full = engine.connect();
     full.send("POST", "/function/Echo", &[], &harness::pattern(MAX_BODY)).unwrap();
-    wait_until("all to be accepted", || {
-        descriptor_count(engine.pid()) >= before + clients.len() + 4
-    });
+    wait_until("all to be accepted", || engine.connections() == clients.len() + silent.len() + 1);
     wait_until("the call to end", || engine.function("Echo").external >= 2);
     let took = engine.stop();
     assert!(took < SOON, "{took:?}");

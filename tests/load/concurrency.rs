@@ -14,7 +14,7 @@ fn workers_grow_with_a_step_of_load_and_are_retired_after_it() {
     assert!(quiet.why.contains("limit is max"), "{}", quiet.why);
 
     let load = Load::start(engine.address(), CLIENTS, "Sleep", b"20");
-    wait_until_within("workers for all clients", Duration::from_secs(1), || {
+    wait_until_within("workers for all clients", Duration::from_secs(3), || {
         engine.function("Sleep").workers >= CLIENTS
     });
     // 16 clients, 20 ms a call: at most 800 calls a second. The first averages may be beside it.

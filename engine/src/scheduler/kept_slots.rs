@@ -49,8 +49,8 @@ impl<P: Share, R> Scheduler<P, R> {
         self.functions[function].slots.free(slots);
     }
 
-    /// Frees the slots that are kept for containers whose process has not ended in time: it was only
-    /// a thread that ended. Looks again when the time of the next one is over.
+    /// Frees the slots that are kept for containers whose process has not ended in time: only a
+    /// thread of it has. Looks again when the time of the next one is over.
     pub(super) fn free_slots_of_survivors(&mut self, now: u64, function: FunctionId) {
         let survivors = self.pool.containers(function).filter(|(_, c)| {
             c.keeps_slots() && c.phase() < Phase::Ending && c.slots_kept_until(now).is_none()
