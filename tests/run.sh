@@ -7,6 +7,7 @@ cd "$(dirname "$0")/.." || exit
 
 stages=(format+shell+walls clippy rust fifo+faults rings-only+c go+python node+docs conformance+install
     apps+dist shop+demo speed)
+known=${stages[*]}
 # Most tests wait for processes, and use no processor meanwhile.
 export RUST_TEST_THREADS=${RUST_TEST_THREADS:-6}
 
@@ -44,7 +45,7 @@ stage() {
         shop) tests/shop/run.sh ;;
         demo) tests/demo/demo.sh ;;
         *)
-            echo "there is no stage $1; there are: ${stages[*]}"
+            echo "there is no stage $1; there are: ${known//+/ }"
             return 2
             ;;
     esac
