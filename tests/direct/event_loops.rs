@@ -7,8 +7,8 @@ use nix::sys::signal::Signal;
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
-/// What a process that is not busy needs at most for something that takes it no time.
-const PROMPTLY: Duration = Duration::from_millis(300);
+/// What a process needs at most for something that takes it no time, on a machine that is busy.
+const PROMPTLY: Duration = Duration::from_millis(500);
 
 /// The programs of a caller and of a callee.
 type Pair = (&'static str, PathBuf, PathBuf);
