@@ -39,7 +39,10 @@ stage() {
                 cargo run --locked --release --quiet -p nightcore-bench -- --check
             ;;
         apps) tests/apps/run.sh ;;
-        docs) tests/docs/links.sh && tests/docs/facts.sh && tests/docs/site.sh && tests/docs/snippets.sh && tests/docs/scripts.sh ;;
+        docs)
+            tests/docs/links.sh && tests/docs/facts.sh && tests/docs/site.sh &&
+                tests/docs/snippets.sh && tests/docs/scripts.sh && tests/docs/deployment.sh
+            ;;
         install) tests/install/install.sh ;;
         dist) tests/install/dist.sh ;;
         shop) tests/shop/run.sh ;;

@@ -122,6 +122,11 @@ for block in "$work"/blocks/*.toml; do
         mkdir -p "$home/$(dirname "$script")"
         touch "$home/$script"
     done || true
+    # The files of variables, by the default of a variable in their path.
+    sed -nE 's/^env_file = "(\$\{[A-Z_]+:-([^}]*)\})?([^"]*)"$/\2\3/p' "$block" | while IFS= read -r file; do
+        mkdir -p "$home/$(dirname "$file")"
+        touch "$home/$file"
+    done
     (cd "$home" && "$nightcore" check >"$work/out" 2>&1) || { cat "$work/out"; fail "$(says "$block") is not a valid configuration"; }
     # The one with every key says the defaults.
     if grep -q '^max_depth' "$block"; then

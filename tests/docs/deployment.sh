@@ -1,0 +1,93 @@
+#!/bin/bash
+# The application of docs/deployment.md does what the page says: as the init process of a PID namespace, on a file
+# system that can only be read, and with a graceful end. The unit and the drop-in are valid for systemd.
+
+set -euo pipefail
+cd "$(dirname "$0")/../.."
+. tests/engine.sh
+
+cargo build --locked --quiet -p nightcore-engine -p nightcore-c
+target=$(cargo metadata --locked --format-version 1 --no-deps | sed 's/.*"target_directory":"\([^"]*\)".*/\1/')
+page=docs/deployment.md
+
+# block N WORD: the nth block of the page behind this word.
+block() {
+    awk -v word="$2" -v n="$1" '
+        /^```/ && inside { inside = 0; next }
+        /^```/ { inside = 1; shown = $0 == "```" word && ++count == n; next }
+        inside && shown' "$page"
+}
+
+# systemd: the unit alone, and with the drop-in.
+if command -v systemd-analyze >/dev/null; then
+    units=$work/units
+    mkdir -p "$units/nightcore.service.d"
+    # The program is not installed here.
+    sed "s|/usr/bin/nightcore|$target/debug/nightcore|" deploy/nightcore.service >"$units/nightcore.service"
+    systemd-analyze verify --man=no "$units/nightcore.service" 2>&1 | grep -F nightcore && fail "systemd complains of the unit"
+    block 1 ini | sed "s|/usr/bin/nightcore|$target/debug/nightcore|" >"$units/nightcore.service.d/shop.conf"
+    systemd-analyze verify --man=no "$units/nightcore.service" 2>&1 | grep -F nightcore && fail "systemd complains of the drop-in"
+    [[ $(grep -c "^Load" "$units/nightcore.service.d/shop.conf") == 1 ]] || fail "the page has no drop-in"
+else
+    echo "skipped: the unit of systemd: systemd-analyze is not there"
+fi
+
+python=$target/apps/venv
+modules=$target/apps/express/node_modules
+if [[ ! -x $python/bin/nightcore || ! -d $modules/nightcore ]]; then
+    echo "skipped: the application of $page: tests/apps/run.sh has not installed the packages"
+    exit 0
+fi
+namespaces=(--user --map-root-user --mount --pid --mount-proc --fork --kill-child)
+if ! unshare "${namespaces[@]}" true 2>/dev/null; then
+    echo "skipped: the application of $page: no namespaces can be made here"
+    exit 0
+fi
+
+app=$work/app
+mkdir -p "$app/secrets"
+block 1 c >"$app/greet.c"
+block 1 python >"$app/web.py"
+block 1 js >"$app/shout.mjs"
+block 1 toml >"$app/nightcore.toml"
+block 1 text >"$app/secrets/web.env"
+ln -s "$python" "$app/.venv"
+ln -s "$modules" "$app/node_modules"
+cc "$app/greet.c" -o "$app/greet" -Iinclude "$target/debug/libnightcore.a" -lgcc_s -lutil -lrt -lpthread -lm -ldl -lc
+
+# What the container has: all is read-only but a folder for the engine's directory, in which nothing can be executed.
+mkdir "$work/tmp" "$work/pipes"
+mkfifo "$work/pipes/ready"
+# shellcheck disable=SC2016 # Its variables are those of the shell inside.
+unshare "${namespaces[@]}" bash -euc '
+    work=$1 nightcore=$2
+    mount -t tmpfs -o mode=1777,nosuid,nodev,noexec tmpfs "$work/tmp"
+    mount --bind "$work/app" "$work/app"
+    mount -o remount,bind,ro "$work/app"
+    cd "$work/app"
+    if touch here 2>/dev/null; then echo "the file system can be written"; exit 1; fi
+    export LISTEN=127.0.0.1:0
+    exec "$nightcore" up --dir "$work/tmp/engine" --ready-fd 3 3>"$work/pipes/ready"
+' bash "$work" "$target/debug/nightcore" 2>"$work/log" &
+engine_pid=$!
+ready=
+read -r ready <"$work/pipes/ready" || :
+[[ $ready == ready:* && $ready != *failed:* ]] || { cat "$work/log"; fail "the engine said: ${ready:-nothing}"; }
+url=${ready#ready: }
+url=${url%%,*}
+
+answer=$(curl --silent --show-error --max-time 20 --data World "$url/function/Shout")
+[[ $answer == "$(block 2 text)" ]] || { cat "$work/log"; fail "Shout answers \"$answer\""; }
+[[ $(curl --silent --max-time 20 --output /dev/null --write-out '%{http_code}' "$url/function/Web") == 404 ]] ||
+    fail "clients can call Web"
+for health in healthz readyz; do
+    curl --silent --show-error --fail --max-time 20 --output /dev/null "$url/$health" || fail "/$health does not answer 200"
+done
+
+# As `docker stop` does: SIGTERM to the init process.
+init=$(cat "/proc/$engine_pid/task/$engine_pid/children")
+engine_pid=
+kill -TERM "${init% }"
+wait $! || { cat "$work/log"; fail "the engine did not end with 0 after SIGTERM"; }
+
+echo "the application of $page answers \"$answer\""
