@@ -10,6 +10,7 @@ mod address_space;
 mod aside;
 mod available;
 mod buffer;
+mod builds;
 pub mod calls;
 pub mod cli;
 pub mod config;

@@ -3,14 +3,17 @@
 //! A reload reads the configuration anew and checks it whole, or changes nothing. A function is started anew, beside the containers
 //! that it has, if the table says something else about its processes, or if a file that its command names is not the one that
 //! they were started from. What else the table says holds from then on.
+//!
+//! In `nightcore dev` a function with a `build` is built before it is started, first and anew.
 
 use crate::aside::run_aside;
-use crate::config::{Config, ConfigError, Function};
+use crate::builds::{Builds, Looked, Outcome};
+use crate::config::{Config, ConfigError, Function, Purpose};
 use crate::core::CoreHandle;
 use crate::functions::Spec;
 use crate::gateway::{Routes, SharedRoutes};
-use crate::ids::FunctionId;
-use crate::launcher::Keeper;
+use crate::ids::{FunctionId, Generation};
+use crate::launcher::{BuildEnded, Keeper};
 use crate::say::say;
 use serde::{Deserialize, Serialize};
 use std::cell::RefCell;
@@ -20,7 +23,7 @@ use std::os::unix::fs::MetadataExt;
 use std::path::PathBuf;
 use std::rc::Rc;
 use std::time::Duration;
-use tokio::sync::oneshot;
+use tokio::sync::{mpsc, oneshot};
 
 /// Which functions are started anew though nothing about them has changed.
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
@@ -93,12 +96,46 @@ fn stamps(function: &Function) -> Vec<Stamp> {
     std::iter::once(stamp(function.program.clone())).chain(arguments).collect()
 }
 
+/// A function that runs, or is to run.
 struct Started {
     id: FunctionId,
     config: Function,
     from: Vec<Stamp>,
     /// Whether files changed while processes were coming, so that newer ones took their place.
     has_given_up: bool,
+    /// The generation whose processes are started when the function is built.
+    unbuilt: Option<Generation>,
+}
+
+impl Started {
+    /// The function is built: starts processes of it.
+    fn begin_built(&mut self, core: &CoreHandle, keeper: &mut Keeper) {
+        let (mut core, id) = (core.borrow_mut(), self.id);
+        let serves = core.scheduler().is_ready(id);
+        self.has_given_up = self.unbuilt.is_none() && core.scheduler().is_coming(id);
+        let generation = self.unbuilt.take().unwrap_or_else(|| core.begin_generation(id));
+        drop(core);
+        self.from = stamps(&self.config);
+        keeper.begin(id, generation, Rc::new(self.config.clone()));
+        if serves {
+            keeper.tell_when_serving(id, generation, &self.config.name);
+        }
+    }
+
+    /// The function cannot be built, for this reason. Returns whether an older version serves on.
+    fn fail(&mut self, core: &CoreHandle, reason: &str) -> bool {
+        let (mut core, id) = (core.borrow_mut(), self.id);
+        let serves = core.scheduler().is_ready(id);
+        let is_coming = core.scheduler().is_coming(id);
+        let generation = match self.unbuilt.take() {
+            Some(unbuilt) => unbuilt,
+            // One that never comes, so that the one that serves is not said to fail.
+            None if serves && !is_coming => core.begin_generation(id),
+            None => core.scheduler().newest_generation(id),
+        };
+        core.generation_failing(id, generation, reason, true);
+        serves
+    }
 }
 
 /// The tables of the functions of a running engine, for a room that answers questions about them.
@@ -123,9 +160,10 @@ pub struct Functions {
     routes: SharedRoutes,
     config: Config,
     shared_config: SharedConfig,
-    /// Whether the configuration is that of `nightcore dev`.
-    in_development: bool,
+    purpose: Purpose,
     started: HashMap<String, Started>,
+    /// The builds of functions, in `nightcore dev`.
+    builds: Option<Builds>,
 }
 
 impl Functions {
@@ -134,14 +172,16 @@ impl Functions {
         core: CoreHandle,
         keeper: &mut Keeper,
         config: Config,
-        in_development: bool,
+        purpose: Purpose,
+        looked: mpsc::UnboundedSender<Looked>,
     ) -> Functions {
         let none = Config { functions: Vec::new(), ..config.clone() };
         let routes = SharedRoutes::default();
         let shared_config = SharedConfig::default();
         let started = HashMap::new();
+        let builds = (purpose == Purpose::Develop).then(|| Builds::new(looked));
         let mut functions =
-            Functions { core, routes, config: none, shared_config, in_development, started };
+            Functions { core, routes, config: none, shared_config, purpose, started, builds };
         let config = functions.completed(config);
         functions.apply(keeper, config, &Forced::default());
         functions
@@ -164,11 +204,14 @@ impl Functions {
 
     /// The configuration as it holds here.
     fn completed(&self, config: Config) -> Config {
-        if self.in_development { config.for_development() } else { config }
+        match self.purpose {
+            Purpose::Serve => config,
+            Purpose::Develop => config.for_development(),
+        }
     }
 
-    /// Starts functions anew of which files have changed, from what is configured already, and
-    /// returns those that are to be started later.
+    /// Starts functions anew of which files have changed, from what is configured already, or has
+    /// them built first. Returns those that are to be started or built later.
     ///
     /// Processes that are still coming are given up for newer ones, but only once in a row:
     /// otherwise a file that changes more often than a process starts would keep every change from
@@ -186,6 +229,13 @@ impl Functions {
             if is_coming && started.has_given_up {
                 return true;
             }
+            if let Some(builds) = &mut self.builds
+                && started.config.keys.build.is_some()
+            {
+                drop(core);
+                builds.changed(keeper, &started.config);
+                return false;
+            }
             started.has_given_up = is_coming;
             let (id, config) = (started.id, Rc::new(started.config.clone()));
             started.from = stamps(&config);
@@ -202,6 +252,52 @@ impl Functions {
         changed
     }
 
+    /// The sources of a build were read.
+    pub fn looked(&mut self, keeper: &mut Keeper, looked: Looked) {
+        let outcome = self.builds.as_mut().and_then(|builds| builds.looked(keeper, looked));
+        self.built(keeper, outcome);
+    }
+
+    /// A build has ended.
+    pub fn build_ended(&mut self, keeper: &mut Keeper, ended: BuildEnded) {
+        let outcome = self.builds.as_mut().and_then(|builds| builds.ended(&ended));
+        self.built(keeper, outcome);
+    }
+
+    /// Starts functions that were built, or says that they could not be.
+    fn built(&mut self, keeper: &mut Keeper, outcome: Option<Outcome>) {
+        let Some(Outcome { functions, took, failed }) = outcome else { return };
+        let (names, took) = (functions.join(", "), format!("{:.1} s", took.as_secs_f64()));
+        let mut said = match &failed {
+            Some(reason) => format!("{names}: the build failed after {took}: {reason}"),
+            None => format!("{names}: built in {took}"),
+        };
+        for name in &functions {
+            let Some(started) = self.started.get_mut(name) else { continue };
+            let program = &started.config.program;
+            let reason = match &failed {
+                Some(reason) => reason.clone(),
+                None if program.is_file() => {
+                    started.begin_built(&self.core, keeper);
+                    continue;
+                }
+                None => {
+                    let missing = format!("it has not made {}", program.display());
+                    said.push_str(&format!("; {missing}"));
+                    missing
+                }
+            };
+            // What the build has printed is in the log of the first one.
+            let log = &functions[0];
+            let reason = format!("its build failed: {reason}; see `nightcore logs {log}`");
+            said.push_str(&match started.fail(&self.core, &reason) {
+                true => format!("; the old version of {name} serves on"),
+                false => format!("; {name} cannot be called until it is built"),
+            });
+        }
+        say(&said);
+    }
+
     /// The longest time that a call may take.
     pub fn longest_timeout(&self) -> Duration {
         self.config.functions.iter().map(|function| function.keys.timeout).max().unwrap_or_default()
@@ -214,9 +310,11 @@ impl Functions {
         forced: &Forced,
     ) -> Result<Changes, String> {
         let (path, settings) = (self.config.path.clone(), self.config.settings.clone());
+        let purpose = self.purpose;
         // A large file takes longer than calls should wait.
-        let config =
-            run_aside(move || Config::load(&path, &settings).map_err(|errors| errors.to_string()));
+        let config = run_aside(move || {
+            Config::load(&path, &settings, purpose).map_err(|errors| errors.to_string())
+        });
         let config = config.await.ok_or("reading the configuration panicked")??;
         if config.gateway != self.config.gateway {
             return Err("[gateway] has changed, which takes a restart of the engine".to_owned());
@@ -243,6 +341,9 @@ impl Functions {
             keeper.retire(started.id, |_| true);
             changes.removed.push(name);
         }
+        if let Some(builds) = &mut self.builds {
+            builds.set(keeper, &config);
+        }
         for function in &config.functions {
             self.apply_to(keeper, function, forced, &mut changes);
         }
@@ -266,19 +367,29 @@ impl Functions {
         let name = &function.name;
         // Before a process is started: what changes meanwhile is found the next time.
         let from = stamps(function);
+        let builds = self.builds.as_mut().filter(|_| function.keys.build.is_some());
         let mut core = self.core.borrow_mut();
         let Some(started) = self.started.get_mut(name) else {
             let id = core.add_function(spec(function));
             let generation = core.scheduler().newest_generation(id);
             drop(core);
-            keeper.begin(id, generation, Rc::new(function.clone()));
+            let unbuilt = start(keeper, builds, (id, generation), function, false);
             keeper.set_recycle(id, function.keys.recycle);
-            let started = Started { id, config: function.clone(), from, has_given_up: false };
+            let config = function.clone();
+            let started = Started { id, config, from, has_given_up: false, unbuilt };
             self.started.insert(name.clone(), started);
             changes.added.push(name.clone());
             return;
         };
-        let is_same = started.config.keeps_processes(function) && started.from == from;
+        let is_same = started.config.keeps_processes(function)
+            && match self.purpose {
+                Purpose::Serve => started.from == from,
+                // Its sources say whether its program is up to date.
+                Purpose::Develop => {
+                    started.config.keys.build == function.keys.build
+                        && (builds.is_some() || started.from == from)
+                }
+            };
         let id = started.id;
         let is_forced = forced.all || forced.functions.contains(name);
         // What does not come up may do so now, for reasons that are not in files.
@@ -291,13 +402,36 @@ impl Functions {
                 changes.adjusted.push(name.clone());
             }
         }
+        let mut unbuilt = started.unbuilt;
         if restarts {
             let generation = core.begin_generation(id);
             drop(core);
-            keeper.begin(id, generation, Rc::new(function.clone()));
+            unbuilt = start(keeper, builds, (id, generation), function, true);
             changes.restarted.push(name.clone());
         }
-        *started = Started { id, config: function.clone(), from, has_given_up: false };
+        *started = Started { id, config: function.clone(), from, has_given_up: false, unbuilt };
+    }
+}
+
+/// Starts processes of a generation of a function, or has the function built first: then returns
+/// the generation. A build that runs already is started anew if it `was_there` before this function
+/// has changed.
+fn start(
+    keeper: &mut Keeper,
+    builds: Option<&mut Builds>,
+    (id, generation): (FunctionId, Generation),
+    function: &Function,
+    was_there: bool,
+) -> Option<Generation> {
+    match builds {
+        Some(builds) => {
+            builds.wanted(keeper, function, was_there);
+            Some(generation)
+        }
+        None => {
+            keeper.begin(id, generation, Rc::new(function.clone()));
+            None
+        }
     }
 }
 

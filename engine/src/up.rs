@@ -2,7 +2,7 @@
 
 use crate::available::available_memory;
 use crate::buffer::{give_kept_back, keep_at_most};
-use crate::config::{self, Config, MIN_HELD_BYTES};
+use crate::config::{self, Config, MIN_HELD_BYTES, Purpose};
 use crate::core::{Core, CoreCalls, CoreHandle, admit_containers, keep_time, look_at_rings};
 use crate::descriptors::Shares;
 use crate::directory::{self, Directory, make_private};
@@ -60,8 +60,9 @@ pub struct Options<'a> {
     pub is_named: bool,
     /// Where to write a line when all functions are ready.
     pub ready: Option<File>,
-    /// Whether all functions are watched, and the configuration.
-    pub watch_all: bool,
+    /// What the functions run for. While they are developed, all of them are watched, and the
+    /// configuration.
+    pub purpose: Purpose,
     /// Gives memory that the allocator keeps back to the system.
     pub give_back: fn(),
 }
@@ -89,7 +90,7 @@ impl Health for CoreHealth {
 /// Runs an engine until it is told to stop by SIGTERM or SIGINT. A second signal does not wait for
 /// calls under way, and one more not for processes. SIGHUP reloads the configuration.
 pub async fn run(options: Options<'_>) -> Result<()> {
-    let Options { config, directory, is_named, ready, watch_all, give_back } = options;
+    let Options { config, directory, is_named, ready, purpose, give_back } = options;
     outlive_file_size_limit().context("cannot ignore SIGXFSZ")?;
     let open_files = raise_open_files().context("cannot raise the limit of open files")?;
     let shares = Shares::of_this_process().context("cannot ask for the limit of open files")?;
@@ -118,8 +119,11 @@ pub async fn run(options: Options<'_>) -> Result<()> {
     if config.functions.iter().any(|function| function.keys.channel == ChannelKind::Ring) {
         ask_for_short_slice(SHORTEST_SLICE_NS);
     }
-    let mut keeper = Keeper::start(core.clone(), directory, open_files, premises.clone())?;
-    let mut functions = Functions::start(core.clone(), &mut keeper, config, watch_all);
+    let (build_ended, mut builds_ended) = mpsc::unbounded_channel();
+    let mut keeper =
+        Keeper::start(core.clone(), directory, open_files, premises.clone(), build_ended)?;
+    let (looked, mut sources_looked) = mpsc::unbounded_channel();
+    let mut functions = Functions::start(core.clone(), &mut keeper, config, purpose, looked);
     let (reloads, mut asked) = mpsc::unbounded_channel();
 
     let observed = Rc::new(Observed {
@@ -183,6 +187,7 @@ pub async fn run(options: Options<'_>) -> Result<()> {
     }
     spawn_local(announce(core.clone(), address, ready));
 
+    let watch_all = purpose == Purpose::Develop;
     let mut watch = Watch::default();
     watch.set(functions.config(), watch_all);
     loop {
@@ -193,6 +198,14 @@ pub async fn run(options: Options<'_>) -> Result<()> {
                 Heard::Reload => None,
             },
             Some(request) = asked.recv() => Some(request),
+            Some(ended) = builds_ended.recv() => {
+                functions.build_ended(&mut keeper, ended);
+                continue;
+            }
+            Some(looked) = sources_looked.recv() => {
+                functions.looked(&mut keeper, looked);
+                continue;
+            }
             changed = watch.changed() => {
                 watch.put_off(functions.restart_changed(&mut keeper, changed.functions));
                 if !changed.config {
@@ -222,6 +235,7 @@ pub async fn run(options: Options<'_>) -> Result<()> {
     ));
     notify("STOPPING=1");
     stop.say();
+    keeper.end_builds();
     let longest = functions.longest_timeout() + DRAIN_SLACK;
     tokio::select! {
         () = keeper.run(&mut events) => {}

@@ -2,7 +2,11 @@
 //!
 //! Looked at are the files that a function's command names, and in the folders of scripts, and below, files of the same
 //! language. A file counts when whoever wrote it has closed it, or has moved or linked it to its place.
+//!
+//! Of a function that is built, the sources below its folder are looked at instead. Of those it also
+//! counts that one is gone, and that a folder has come or gone: nobody knows what was in it.
 
+use crate::builds::{is_skipped, is_source};
 use crate::config::{Config, Function};
 use crate::say::say;
 use crate::watched::Watched;
@@ -24,8 +28,8 @@ const QUIET: Duration = Duration::from_millis(100);
 const LONGEST: Duration = Duration::from_secs(2);
 /// Most folders that are looked at.
 const MAX_FOLDERS: usize = 8192;
-/// Folders that hold what is not written by hand.
-const SKIPPED: [&str; 5] = ["node_modules", "__pycache__", "target", "venv", "dist"];
+/// A file or a folder is gone. It counts for sources only.
+const GONE: AddWatchFlags = AddWatchFlags::IN_DELETE.union(AddWatchFlags::IN_MOVED_FROM);
 /// Extensions of one language.
 const KIN: [&[&str]; 3] =
     [&["js", "mjs", "cjs", "ts", "mts", "cts", "json"], &["py", "pyi"], &["rb", "rake"]];
@@ -46,10 +50,20 @@ struct Files {
     named: BTreeSet<PathBuf>,
     /// Folders of scripts among them, each with the extensions that count.
     below: Vec<(PathBuf, Vec<String>)>,
+    /// The folder of its sources, if it is built.
+    sources: Option<PathBuf>,
 }
 
 impl Files {
-    fn of(function: &Function, directory: &Path) -> Files {
+    fn of(function: &Function, directory: &Path, is_built: bool) -> Files {
+        if is_built && function.keys.build.is_some() {
+            return Files {
+                function: function.name.clone(),
+                named: BTreeSet::new(),
+                below: Vec::new(),
+                sources: Some(function.cwd.clone()),
+            };
+        }
         let arguments = function.command.iter().skip(1).map(|word| function.cwd.join(word));
         let arguments = arguments.filter(|path| path.is_file());
         // What is not the project's own, such as an interpreter, is not going to change.
@@ -66,7 +80,7 @@ impl Files {
             Some((path.parent()?.to_owned(), kin))
         };
         let below = named.iter().filter_map(script).collect();
-        Files { function: function.name.clone(), named, below }
+        Files { function: function.name.clone(), named, below, sources: None }
     }
 
     fn has(&self, path: &Path) -> bool {
@@ -76,6 +90,17 @@ impl Files {
         };
         self.named.contains(path)
             || self.below.iter().any(|(folder, kin)| path.starts_with(folder) && is_kin(kin))
+            || self.has_source(path) && is_source(path)
+    }
+
+    /// Whether sources may be there.
+    fn has_source(&self, path: &Path) -> bool {
+        self.sources.as_ref().is_some_and(|folder| path.starts_with(folder))
+    }
+
+    /// The folders that are looked at with those in them.
+    fn folders_below(&self) -> impl Iterator<Item = &PathBuf> {
+        self.below.iter().map(|(folder, _)| folder).chain(&self.sources)
     }
 }
 
@@ -122,10 +147,12 @@ impl Due {
 }
 
 impl Watch {
-    /// From now on looks at the files of functions that are to be watched; or of all, and at the configuration.
+    /// From now on looks at the files of functions that are to be watched; or of all, and at the
+    /// configuration. Functions are built only if all are looked at.
     pub fn set(&mut self, config: &Config, everything: bool) {
         let watched = config.functions.iter().filter(|function| everything || function.keys.watch);
-        self.files = watched.map(|function| Files::of(function, &config.directory)).collect();
+        self.files =
+            watched.map(|function| Files::of(function, &config.directory, everything)).collect();
         let own = config.path.file_name().map(|name| config.directory.join(name));
         let env_files = config.functions.iter().flat_map(|function| function.env_files.clone());
         self.config = own.into_iter().chain(env_files).filter(|_| everything).collect();
@@ -145,12 +172,8 @@ impl Watch {
         let named = self.files.iter().flat_map(|files| &files.named).chain(&self.config);
         let folders: BTreeSet<PathBuf> =
             named.filter_map(|path| Some(path.parent()?.to_owned())).collect();
-        let below: BTreeSet<PathBuf> = self
-            .files
-            .iter()
-            .flat_map(|files| &files.below)
-            .map(|(folder, _)| folder.clone())
-            .collect();
+        let below: BTreeSet<PathBuf> =
+            self.files.iter().flat_map(Files::folders_below).cloned().collect();
         for folder in folders {
             self.look_at(folder)?;
         }
@@ -168,7 +191,8 @@ impl Watch {
         let what = AddWatchFlags::IN_CLOSE_WRITE
             | AddWatchFlags::IN_MOVED_TO
             | AddWatchFlags::IN_CREATE
-            | AddWatchFlags::IN_ONLYDIR;
+            | AddWatchFlags::IN_ONLYDIR
+            | GONE;
         match inotify.add_watch(&folder, what) {
             Ok(descriptor) => drop(self.folders.insert(descriptor, folder)),
             Err(nix::Error::ENOENT | nix::Error::ENOTDIR) => {}
@@ -188,10 +212,7 @@ impl Watch {
             // One that is gone again, or may not be read, has no files of interest.
             let inside = fs::read_dir(&folder).into_iter().flatten().flatten();
             let is_of_interest = |entry: &fs::DirEntry| {
-                let name = entry.file_name();
-                let is_skipped = name.as_encoded_bytes().starts_with(b".")
-                    || SKIPPED.iter().any(|skipped| name == *skipped);
-                !is_skipped && entry.file_type().is_ok_and(|kind| kind.is_dir())
+                !is_skipped(&entry.file_name()) && entry.file_type().is_ok_and(|kind| kind.is_dir())
             };
             left.extend(inside.filter(is_of_interest).map(|entry| entry.path()));
             self.look_at(folder)?;
@@ -269,18 +290,25 @@ impl Watch {
             let path = folder.join(name);
             if event.mask.contains(AddWatchFlags::IN_ISDIR) {
                 let is_below =
-                    |files: &Files| files.below.iter().any(|(folder, _)| path.starts_with(folder));
-                if self.files.iter().any(is_below)
+                    |files: &Files| files.folders_below().any(|folder| path.starts_with(folder));
+                let is_skipped = path.file_name().is_none_or(is_skipped);
+                if !is_skipped {
+                    let of = self.files.iter().filter(|files| files.has_source(&path));
+                    is_new |= note(&mut self.pending, of, &path);
+                }
+                if !is_skipped
+                    && !event.mask.intersects(GONE)
+                    && self.files.iter().any(is_below)
                     && let Err(error) = self.look_below(&path)
                 {
                     say(&format!("cannot watch files: {error}"));
                 }
+            } else if event.mask.intersects(GONE) {
+                let is_one = |files: &&Files| files.sources.is_some() && files.has(&path);
+                is_new |= note(&mut self.pending, self.files.iter().filter(is_one), &path);
             } else if !event.mask.contains(AddWatchFlags::IN_CREATE) || path.is_symlink() {
                 let of = self.files.iter().filter(|files| files.has(&path));
-                let of = of.map(|files| (files.function.clone(), path.clone()));
-                let of: Vec<(String, PathBuf)> = of.collect();
-                is_new |= !of.is_empty();
-                self.pending.functions.extend(of);
+                is_new |= note(&mut self.pending, of, &path);
                 if self.config.contains(&path) {
                     self.pending.config = true;
                     is_new = true;
@@ -293,9 +321,44 @@ impl Watch {
     }
 }
 
+/// Notes that this file of these functions has changed. Returns false if there are none.
+fn note<'f>(
+    pending: &mut Changed,
+    functions: impl Iterator<Item = &'f Files>,
+    path: &Path,
+) -> bool {
+    let of: Vec<_> = functions.map(|files| (files.function.clone(), path.to_owned())).collect();
+    let is_new = !of.is_empty();
+    pending.functions.extend(of);
+    is_new
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn of_what_is_built_sources_count() {
+        let toml = "[functions.Foo]\ncommand = ['sh', 'foo.sh', 'x.conf']\nbuild = ['make']\n";
+        let folder = tempfile::tempdir().unwrap();
+        let folder = folder.path().canonicalize().unwrap();
+        for name in ["foo.sh", "x.conf"] {
+            fs::write(folder.join(name), "").unwrap();
+        }
+        let config = Config::parse(toml, &folder.join("nightcore.toml")).unwrap();
+        let of = |is_built| Files::of(&config.functions[0], &folder, is_built);
+        for (path, is_source, is_named) in [
+            ("foo.go", true, false),
+            ("lib/foo.h", true, false),
+            ("foo.sh", true, true),
+            ("x.conf", false, true),
+            ("program", false, false),
+        ] {
+            let path = folder.join(path);
+            assert_eq!((of(true).has(&path), of(false).has(&path)), (is_source, is_named));
+        }
+        assert!(!of(true).has(Path::new("/elsewhere/foo.go")));
+    }
 
     #[test]
     fn what_counts_is_named_or_of_the_script_s_language() {
@@ -308,7 +371,8 @@ mod tests {
         let toml = "[functions.Foo]\ncommand = ['sh', 'foo.py', 'settings.toml', 'absent.py']\n\
                     [functions.Bar]\ncommand = ['sh', 'bar.mjs']\ncwd = 'js'\n";
         let config = Config::parse(toml, &folder.join("nightcore.toml")).unwrap();
-        let files: Vec<Files> = config.functions.iter().map(|f| Files::of(f, &folder)).collect();
+        let files: Vec<Files> =
+            config.functions.iter().map(|f| Files::of(f, &folder, true)).collect();
         let of = |path: &str| {
             files.iter().map(|files| files.has(&folder.join(path))).collect::<Vec<_>>()
         };

@@ -1,5 +1,6 @@
 //! The processes of functions: how they start, change, die and stop, and the launcher's own.
 
+mod build;
 mod deaths;
 mod directory;
 mod inherit;

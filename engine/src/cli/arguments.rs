@@ -2,7 +2,7 @@
 
 use super::exit::{EXIT_BAD_INPUT, Exit};
 use super::find::{connect, find, running};
-use crate::config::{Config, Setting};
+use crate::config::{Config, Purpose, Setting};
 use crate::launcher::has_logs;
 use crate::place::{as_written, candidates, of_config};
 use clap::Args;
@@ -111,8 +111,8 @@ pub(super) struct Settings {
 }
 
 /// Reads the configuration file.
-pub(super) fn load(path: &Path, settings: &Settings) -> Result<Config, Exit> {
-    Config::load(path, &settings.settings).map_err(|errors| {
+pub(super) fn load(path: &Path, settings: &Settings, purpose: Purpose) -> Result<Config, Exit> {
+    Config::load(path, &settings.settings, purpose).map_err(|errors| {
         Exit::new(EXIT_BAD_INPUT, format!("cannot use {}:\n{errors}", path.display()))
     })
 }

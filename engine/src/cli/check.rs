@@ -3,6 +3,7 @@
 use super::arguments::{Settings, load};
 use super::exit::Exit;
 use super::output::print;
+use crate::config::Purpose;
 use nightcore_runtime::complain::complain;
 use std::path::PathBuf;
 
@@ -20,7 +21,7 @@ pub struct Check {
 
 impl Check {
     pub fn run(self) -> Result<(), Exit> {
-        let config = load(&self.config, &self.settings)?;
+        let config = load(&self.config, &self.settings, Purpose::Serve)?;
         for warning in &config.warnings {
             complain(warning);
         }

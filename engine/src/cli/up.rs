@@ -3,6 +3,7 @@
 use super::arguments::{Engine, NewDirectory, Settings, load};
 use super::exit::{EXIT_BAD_INPUT, Exit};
 use super::runtime::runtime;
+use crate::config::Purpose;
 use crate::say::{Columns, say, use_columns};
 use crate::up::{Options, run};
 use nix::sys::signal::Signal;
@@ -25,18 +26,18 @@ pub struct Up {
 
 impl Up {
     pub fn run(self, give_back: fn()) -> Result<(), Exit> {
-        self.run_watching(false, give_back)
+        self.run_for(Purpose::Serve, give_back)
     }
 
-    /// As [`Up::run`], and starts functions anew when files change. Its lines are in columns.
+    /// As [`Up::run`], and builds functions and starts them anew when files change. Its lines are in columns.
     pub fn dev(self, give_back: fn()) -> Result<(), Exit> {
-        self.run_watching(true, give_back)
+        self.run_for(Purpose::Develop, give_back)
     }
 
-    fn run_watching(self, watch_all: bool, give_back: fn()) -> Result<(), Exit> {
+    fn run_for(self, purpose: Purpose, give_back: fn()) -> Result<(), Exit> {
         end_with_package_manager();
-        let config = load(&self.engine.config, &self.settings)?;
-        if watch_all {
+        let config = load(&self.engine.config, &self.settings, purpose)?;
+        if purpose == Purpose::Develop {
             use_columns(Columns::new(
                 config.functions.iter().map(|f| f.name.len()).max().unwrap_or_default(),
             ));
@@ -46,7 +47,7 @@ impl Up {
         }
         let NewDirectory { path, is_named } = self.engine.new_directory()?;
         let ready = self.ready_fd.map(ready_file).transpose()?;
-        let options = Options { config, directory: &path, is_named, ready, watch_all, give_back };
+        let options = Options { config, directory: &path, is_named, ready, purpose, give_back };
         runtime()?.block_on(run(options)).map_err(Exit::bad_input)
     }
 }

@@ -1,10 +1,20 @@
 //! The types of a checked `nightcore.toml`.
 
+use super::command::{self, SearchPath};
 use super::error::ConfigError;
 use super::keys::Keys;
 use super::setting::Setting;
 use std::net::SocketAddr;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
+
+/// What a configuration is read for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Purpose {
+    /// To run functions as they are: every program must be there.
+    Serve,
+    /// To write functions, as `nightcore dev` does: what a function's `build` makes may be missing.
+    Develop,
+}
 
 /// A checked `nightcore.toml`.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -96,6 +106,22 @@ impl Function {
         let is_same_program = self.command == other.command && self.program == other.program;
         let is_same_place = self.cwd == other.cwd && self.env == other.env;
         is_same_program && is_same_place && self.keys.keeps_processes(&other.keys)
+    }
+
+    /// Finds the program of the function's `build`, if it has one. Like that of `command` it is
+    /// relative to `directory`, that of the configuration file, if it has a slash in it.
+    ///
+    /// # Errors
+    ///
+    /// If there is no such program, with the reason.
+    pub fn find_builder(&self, directory: &Path) -> Option<Result<PathBuf, String>> {
+        let name = self.keys.build.as_ref()?.words.first()?;
+        let own = std::env::var_os("PATH");
+        let search_path = match self.env.iter().find(|(name, _)| name == "PATH") {
+            Some((_, path)) => SearchPath::OfFunction(path),
+            None => SearchPath::OfProcess(own.as_deref()),
+        };
+        Some(command::resolve(name, directory, &self.cwd, &search_path))
     }
 
     /// Whether callers are told the texts of unexpected errors.

@@ -33,7 +33,10 @@ pub(super) fn read(item: &Item<'_>, report: &mut Report<'_>) -> Option<Command> 
         let words: Vec<_> = text.split_whitespace().map(quoted).collect();
         let words = if words.is_empty() { r#""./foo""#.to_owned() } else { words.join(", ") };
         item.wrong(
-            format!("expected an array of strings, found string; write command = [{words}]"),
+            format!(
+                "expected an array of strings, found string; write {} = [{words}]",
+                item.name()
+            ),
             report,
         );
         return None;

@@ -9,12 +9,12 @@ use nightcore_runtime::protocol::limits::MAX_NAME_BYTES;
 use nightcore_runtime::protocol::name;
 use nix::unistd::{AccessFlags, eaccess};
 
-use super::checked::{AsWritten, Function};
+use super::checked::{AsWritten, Function, Purpose};
 use super::command::{self, Command, SearchPath, is_variable};
 use super::environment::{self, EnvFile, Environment};
 use super::keys::{self, Keys, KeysSet};
 use super::path::{ROUTE_EXAMPLE, read_route};
-use super::process::{self, Places};
+use super::process::{self, Made, Places};
 use super::quote::quoted;
 use super::read::{Item, Report, Span, Table};
 use super::unexpanded;
@@ -80,14 +80,23 @@ impl Settings {
     }
 }
 
+/// What a function's table is checked against.
+pub(super) struct Surroundings<'s> {
+    /// The directory of the configuration file.
+    pub(super) directory: &'s Path,
+    /// The PATH of this process, if it has one.
+    pub(super) search_path: Option<&'s OsStr>,
+    pub(super) purpose: Purpose,
+}
+
 /// Reads `[functions.NAME]`. None if there is a mistake in it that leaves nothing to return.
 pub(super) fn read(
     item: &Item<'_>,
     defaults: &Settings,
-    directory: &Path,
-    search_path: Option<&OsStr>,
+    surroundings: &Surroundings<'_>,
     report: &mut Report<'_>,
 ) -> Option<Function> {
+    let Surroundings { directory, search_path, purpose } = *surroundings;
     let name = item.name();
     if !name::is_valid(name) {
         report.at(
@@ -118,9 +127,14 @@ pub(super) fn read(
     };
     let cwd = own.cwd.or_else(|| defaults.cwd.clone()).unwrap_or_else(|| directory.to_path_buf());
     let places = Places { directory, cwd: &cwd, search_path: &search_path };
-    let program = process::check(&command, &places, env, report)?;
-
     let keys = own.keys.over(&defaults.keys, report);
+    let made = match (&keys.build, purpose) {
+        (None, _) => Made::ByHand,
+        (Some(build), Purpose::Serve) => Made::By(build),
+        (Some(_), Purpose::Develop) => Made::Later,
+    };
+    let program = process::check(&command, &places, env, &made, report)?;
+
     if let Some((_, span)) = own.route.as_ref().filter(|_| !keys.external) {
         report.at(span, "route: clients may not call this function, as external = false");
     }

@@ -1,8 +1,8 @@
 //! Reads `nightcore.toml` and checks it as a whole.
 
-use super::checked::{Admin, Config, Gateway};
+use super::checked::{Admin, Config, Gateway, Purpose};
 use super::error::{ConfigError, ConfigErrors};
-use super::function::Settings;
+use super::function::{Settings, Surroundings};
 use super::read::{Item, Report, Table};
 use super::setting::Setting;
 use super::source::Source;
@@ -18,17 +18,21 @@ const EXAMPLE: &str = "    [functions.Foo]\n    command = [\"./foo\"]";
 
 impl Config {
     /// Reads and checks the file at `path`, with these values in place of the file's.
-    pub fn load(path: &Path, settings: &[Setting]) -> Result<Config, ConfigErrors> {
+    pub fn load(
+        path: &Path,
+        settings: &[Setting],
+        purpose: Purpose,
+    ) -> Result<Config, ConfigErrors> {
         let text = read_file(path)?;
-        parse(&text, path, settings, &|name| std::env::var_os(name))
+        parse(&text, path, settings, purpose, &|name| std::env::var_os(name))
     }
 
-    /// Checks `text`, the content of the file at `path`.
+    /// Checks `text`, the content of the file at `path`, for an engine that serves.
     ///
     /// The file system is consulted for commands and working directories, and the environment for
     /// variables.
     pub fn parse(text: &str, path: &Path) -> Result<Config, ConfigErrors> {
-        parse(text, path, &[], &|name| std::env::var_os(name))
+        parse(text, path, &[], Purpose::Serve, &|name| std::env::var_os(name))
     }
 }
 
@@ -58,6 +62,7 @@ pub(super) fn parse(
     text: &str,
     path: &Path,
     settings: &[Setting],
+    purpose: Purpose,
     lookup: Lookup<'_>,
 ) -> Result<Config, ConfigErrors> {
     let source = Source::new(path, text, settings);
@@ -90,8 +95,7 @@ pub(super) fn parse(
         functions.extend(function::read(
             item,
             &defaults,
-            &directory,
-            search_path.as_deref(),
+            &Surroundings { directory: &directory, search_path: search_path.as_deref(), purpose },
             &mut report,
         ));
     }

@@ -5,6 +5,8 @@ use std::path::{Path, PathBuf};
 
 use super::command::{self, Command, SearchPath, is_variable};
 use super::executable::{self, Finding};
+use super::keys::Build;
+use super::quote::quoted;
 use super::read::Report;
 use super::{script, unexpanded};
 
@@ -16,31 +18,69 @@ pub(super) struct Places<'p> {
     pub(super) search_path: &'p SearchPath<'p>,
 }
 
+/// How a program, or the script that it runs, comes to be.
+pub(super) enum Made<'b> {
+    /// It must be there.
+    ByHand,
+    /// It must be there, and if it is not, this command makes it.
+    By(&'b Build),
+    /// It need not be there: a build is run before it is started.
+    Later,
+}
+
+impl Made<'_> {
+    /// What is to be done about a file that is not there, as the end of a message.
+    fn hint(&self, file: &Path, cwd: &Path) -> String {
+        match self {
+            Made::By(build) if !file.exists() => format!(
+                "; it is made by its build: run {} in {}, or start nightcore dev, which runs it",
+                quoted(&build.to_string()),
+                cwd.display()
+            ),
+            _ => String::new(),
+        }
+    }
+}
+
 /// Reports what is wrong with a command. Returns the executable; none if it cannot be started.
 pub(super) fn check(
     command: &Command,
     places: &Places<'_>,
     env: &BTreeMap<String, String>,
+    made: &Made<'_>,
     report: &mut Report<'_>,
 ) -> Option<PathBuf> {
     let Places { directory, cwd, search_path } = *places;
     let Command { words, written, spans } = command;
-    let found = command::resolve(words.first()?, directory, cwd, search_path);
-    let program = found.map_err(|message| report.at(&spans[0], message)).ok()?;
     let folders = search_path.directories();
-    match executable::look(&program, cwd, &folders) {
-        Some(Finding::Error(message)) => {
-            report.at(&spans[0], message);
-            return None;
+    let first = words.first()?;
+    let is_later = matches!(made, Made::Later);
+    // What lies there may be an old one, which the build replaces.
+    let program = if is_later && first.contains('/') {
+        command::clean(&directory.join(first))
+    } else {
+        let found = command::resolve(first, directory, cwd, search_path);
+        let complain = |message| {
+            let hint = made.hint(&directory.join(first), cwd);
+            report.at(&spans[0], format!("{message}{hint}"));
+        };
+        let program = found.map_err(complain).ok()?;
+        match executable::look(&program, cwd, &folders) {
+            Some(Finding::Error(message)) => {
+                report.at(&spans[0], message);
+                return None;
+            }
+            Some(Finding::Warning(message)) => report.warn(&spans[0], message),
+            None => {}
         }
-        Some(Finding::Warning(message)) => report.warn(&spans[0], message),
-        None => {}
-    }
+        program
+    };
     let is_set = |name: &str| is_variable(name) || env.contains_key(name);
-    let script = script::problem(words, cwd, directory, &folders);
+    let script = script::problem(words, cwd, directory, &folders).filter(|_| !is_later);
     if let Some((at, message)) = &script {
         let unexpanded = unexpanded::problem(&written[*at], is_set);
-        let hint = unexpanded.map(|hint| format!("; {hint}")).unwrap_or_default();
+        let hint = unexpanded.map(|hint| format!("; {hint}"));
+        let hint = hint.unwrap_or_else(|| made.hint(&cwd.join(&words[*at]), cwd));
         report.at(&spans[*at], format!("{message}{hint}"));
     }
     // What follows `-c` is for the interpreter to read.

@@ -46,7 +46,7 @@ impl Fixture {
     /// The same with values for `--set`.
     fn parse_with(&self, text: &str, settings: &[&str]) -> Result<Config, ConfigErrors> {
         let settings: Vec<_> = settings.iter().map(|text| text.parse().unwrap()).collect();
-        parse(text, &self.path(), &settings, &lookup)
+        parse(text, &self.path(), &settings, Purpose::Serve, &lookup)
     }
 
     /// What is said about `text`, with the directory left out.
@@ -597,8 +597,9 @@ nightcore.toml:5:12: duplicate key "Foo"
 fn files_that_cannot_be_read() {
     let fixture = Fixture::new();
     let directory = format!("{}/", fixture.directory.path().display());
-    let error =
-        |path: &Path| Config::load(path, &[]).unwrap_err().to_string().replace(&directory, "");
+    let error = |path: &Path| {
+        Config::load(path, &[], Purpose::Serve).unwrap_err().to_string().replace(&directory, "")
+    };
     assert_eq!(
         error(&fixture.path()),
         "nightcore.toml: no such file; name another one, or create it with these two lines:\n\n    \
@@ -616,7 +617,7 @@ fn files_that_cannot_be_read() {
     let mut text = b"[functions.Foo]\ncommand = [\"./foo\"]\n".to_vec();
     text.resize(limit, b'\n');
     fs::write(fixture.path(), &text).unwrap();
-    assert!(Config::load(&fixture.path(), &[]).is_ok());
+    assert!(Config::load(&fixture.path(), &[], Purpose::Serve).is_ok());
     text.push(b'\n');
     fs::write(fixture.path(), &text).unwrap();
     assert_eq!(error(&fixture.path()), "nightcore.toml: the file is larger than 1MiB");
@@ -848,12 +849,12 @@ fn a_mistake_in_a_file_of_variables_shows_nothing_of_it() {
 proptest! {
     #[test]
     fn no_text_panics(text in any::<String>()) {
-        let _ = parse(&text, Path::new("nightcore.toml"), &[], &|_| None).map_err(|errors| errors.to_string());
+        let _ = parse(&text, Path::new("nightcore.toml"), &[], Purpose::Serve, &|_| None).map_err(|errors| errors.to_string());
     }
 
     #[test]
     fn no_mix_of_tokens_panics(tokens in prop::collection::vec(token(), 0..40)) {
-        let _ = parse(&tokens.concat(), Path::new("nightcore.toml"), &[], &|_| None).map_err(|errors| errors.to_string());
+        let _ = parse(&tokens.concat(), Path::new("nightcore.toml"), &[], Purpose::Serve, &|_| None).map_err(|errors| errors.to_string());
     }
 
     #[test]
@@ -866,7 +867,7 @@ proptest! {
             let end = text.floor_char_boundary(start + removed).max(start);
             text.replace_range(start..end, &inserted);
         }
-        let _ = parse(&text, Path::new("nightcore.toml"), &[], &|_| None).map_err(|errors| errors.to_string());
+        let _ = parse(&text, Path::new("nightcore.toml"), &[], Purpose::Serve, &|_| None).map_err(|errors| errors.to_string());
     }
 
     #[test]
@@ -898,6 +899,9 @@ proptest! {
     ) {
         let directory = std::env::temp_dir().canonicalize().unwrap();
         let command = [vec!["/bin/cat".to_owned()], words].concat();
+        let escaped = |words: &[String]| words.iter().map(|w| escape(w).into_owned()).collect();
+        let build = idempotent
+            .then(|| Build { words: command.clone(), written: escaped(&command) });
         let config = Config {
             path: directory.join("nightcore.toml"),
             directory: directory.clone(),
@@ -935,6 +939,7 @@ proptest! {
                     placement: if apart { Placement::Apart } else { Placement::Free },
                     direct: !apart,
                     watch,
+                    build,
                     limits: Limits {
                         memory_bytes: limits.0,
                         cpu_millis: limits.1,
@@ -953,7 +958,7 @@ proptest! {
             warnings: Vec::new(),
         };
         let printed = config.to_toml();
-        let again = parse(&printed, &config.path, &[], &|_| None).map_err(|errors| TestCaseError::fail(errors.to_string()))?;
+        let again = parse(&printed, &config.path, &[], Purpose::Serve, &|_| None).map_err(|errors| TestCaseError::fail(errors.to_string()))?;
         // Such as of a word that a shell would expand.
         let again = Config { warnings: Vec::new(), ..again };
         prop_assert_eq!(config, again);
@@ -970,4 +975,59 @@ fn a_value_that_is_the_default_keeps_the_processes() {
     assert!(!keys("").keeps_processes(&keys("expose_errors = true")));
     assert!(keys("").keeps_processes(&keys("timeout = \"1s\"")));
     assert!(!keys("").keeps_processes(&keys("processes = 2")));
+}
+
+/// The functions of a fixture in which the program `new` and the script `new.js` are still to be
+/// built.
+const UNBUILT: &str = "[functions.Foo]\ncommand = ['./new']\nbuild = ['cc', '-o', 'new', 'a b.c']\n\
+                       [functions.Bar]\ncommand = ['sh', 'new.js']\nbuild = ['tsc']\ncwd = 'data'\n";
+
+#[test]
+fn a_program_that_is_to_be_built_may_be_missing_only_while_it_is_written() {
+    let fixture = Fixture::new();
+    let said = fixture.errors(UNBUILT);
+    let directory = fixture.directory.path().canonicalize().unwrap();
+    let place = directory.display();
+    assert!(
+        said.contains(&format!(
+            "2:12: command not found: new; it is made by its build: run \"cc -o new 'a b.c'\" in \
+             {place}, or start nightcore dev, which runs it"
+        )),
+        "{said}"
+    );
+    assert!(said.contains("sh finds no file data/new.js; it is made by its build: run \"tsc\" in"));
+    let config = parse(UNBUILT, &fixture.path(), &[], Purpose::Develop, &lookup).unwrap();
+    assert_eq!(config.functions[0].program, directory.join("new"));
+    assert_eq!(config.functions[1].program.file_name().unwrap(), "sh");
+    // What no build makes is an error all the same.
+    let toml = "[functions.Foo]\ncommand = ['new']\nbuild = ['make']\n";
+    assert!(parse(toml, &fixture.path(), &[], Purpose::Develop, &lookup).is_err());
+    let toml = "[functions.Foo]\ncommand = ['./new']\n";
+    assert!(parse(toml, &fixture.path(), &[], Purpose::Develop, &lookup).is_err());
+    // Once it is there, nothing is said of its build.
+    let toml = "[functions.Foo]\ncommand = ['./plain']\nbuild = ['make']\n";
+    assert!(!fixture.errors(toml).contains("build"));
+}
+
+#[test]
+fn a_build_is_a_command_that_is_printed_as_it_is_written() {
+    let fixture = Fixture::new();
+    let toml = "[defaults]\nbuild = ['make', '${COUNT}']\n[functions.Foo]\ncommand = ['./foo']\n\
+                [functions.Bar]\ncommand = ['./foo']\nbuild = ['./foo', \"it's\"]\n";
+    let config = fixture.parse(toml).unwrap();
+    let [foo, bar] = &config.functions[..] else { panic!("{config:?}") };
+    let words = |function: &Function| function.keys.build.clone().unwrap().words;
+    assert_eq!(words(foo), ["make", "3"]);
+    assert_eq!(foo.keys.build.as_ref().unwrap().to_string(), "make '${COUNT}'");
+    assert_eq!(bar.keys.build.as_ref().unwrap().to_string(), r"./foo 'it'\''s'");
+    let printed = config.to_toml();
+    assert!(printed.contains("build = [\"make\", \"${COUNT}\"]"), "{printed}");
+    assert_eq!(words(&fixture.parse(&printed).unwrap().functions[1]), words(bar));
+    let directory = fixture.directory.path().canonicalize().unwrap();
+    assert_eq!(bar.find_builder(&directory), Some(Ok(directory.join("foo"))));
+    assert!(foo.keys.keeps_processes(&Keys { build: None, ..foo.keys.clone() }));
+    let wrong = fixture.errors("[functions.Foo]\ncommand = ['./foo']\nbuild = 'go build'\n");
+    assert!(wrong.contains("write build = [\"go\", \"build\"]"), "{wrong}");
+    let joined = fixture.parse("[functions.Foo]\ncommand = ['./foo']\nbuild = ['a', '&&', 'b']\n");
+    assert_eq!(joined.unwrap().warnings.len(), 1);
 }

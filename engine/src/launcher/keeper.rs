@@ -1,37 +1,31 @@
 //! The engine's side of the launcher: it carries out what the supervisor decides.
 
+use super::builds::{BuildEnded, RunningBuilds};
 use super::children;
 use super::end::End;
-use super::inherit::MANAGER_VARIABLES;
+use super::link::Launcher;
 use super::recycling::{Used, memory_of};
 use super::supervisor::{History, Supervisor, Task};
-use super::wire::{Encoded, Launch, News, Order, encode, receive_json, send_encoded};
-use crate::config::{self, Recycle};
+use super::wire::{Launch, News, Order};
+use crate::config::{self, Limits, Recycle};
 use crate::core::{ContainerEvent, CoreHandle};
 use crate::directory;
 use crate::ids::{FunctionId, Generation};
 use crate::premises::Premises;
-use crate::say::{columns, say};
-use crate::transport::{Emptied, Identity, Launched, Outbox, pidfd_open};
-use crate::watched::Watched;
+use crate::say::say;
+use crate::transport::{Identity, Launched};
 use anyhow::{Context, Result};
 use nightcore_runtime::clock::now_ns;
 use nightcore_runtime::protocol::control::{FUNCTION_VARIABLE, SOCKET_VARIABLE, TOKEN_VARIABLE};
 use nix::sys::signal::Signal;
-use nix::sys::socket::{AddressFamily, SockFlag, SockType, socketpair};
 use std::cell::RefCell;
-use std::collections::VecDeque;
+use std::collections::{HashMap, VecDeque};
 use std::ffi::OsString;
-use std::fs::File;
 use std::io;
-use std::os::fd::AsRawFd;
-use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::pin::pin;
-use std::process::{Child, Command};
 use std::rc::Rc;
 use std::time::Duration;
-use tokio::io::Interest;
 use tokio::signal::unix::{Signal as Deaths, SignalKind, signal};
 use tokio::sync::mpsc;
 use tokio::time::{Interval, MissedTickBehavior, interval};
@@ -70,14 +64,6 @@ enum NotStarted {
     Ever(String),
 }
 
-/// The launcher process, as the engine holds it.
-struct Launcher {
-    child: Child,
-    socket: Watched,
-    /// Orders that the full socket did not take.
-    outbox: RefCell<Outbox<Encoded>>,
-}
-
 /// Keeps the containers running.
 pub struct Keeper {
     core: CoreHandle,
@@ -96,15 +82,22 @@ pub struct Keeper {
     inherited: Vec<i32>,
     /// When it is time to look for containers that have reached a bound of `recycle`.
     next_recycle: Interval,
+    builds: RunningBuilds,
+    /// Is told of each build that has ended.
+    build_ended: mpsc::UnboundedSender<BuildEnded>,
+    /// Generations that were built while an older one serves: it is said when one of them does.
+    built: HashMap<FunctionId, (Generation, String)>,
 }
 
 impl Keeper {
-    /// Starts the launcher. Containers get this limit of open files.
+    /// Starts the launcher. Containers get this limit of open files. `build_ended` is told of each
+    /// build that has ended.
     pub fn start(
         core: CoreHandle,
         directory: &Path,
         open_files: u64,
         premises: Rc<RefCell<Premises>>,
+        build_ended: mpsc::UnboundedSender<BuildEnded>,
     ) -> Result<Keeper> {
         // Orphans of a launcher that is killed come to the engine, which ends them.
         children::become_subreaper().context("cannot become a subreaper")?;
@@ -128,6 +121,9 @@ impl Keeper {
             premises,
             inherited,
             next_recycle,
+            builds: RunningBuilds::default(),
+            build_ended,
+            built: HashMap::new(),
         })
     }
 
@@ -148,6 +144,72 @@ impl Keeper {
     pub fn retire(&mut self, function: FunctionId, is_over: impl Fn(Generation) -> bool) {
         let tasks = self.supervisor.borrow_mut().retire(now_ns(), function, is_over);
         self.perform(tasks);
+    }
+
+    /// Runs the build of a function, whose program lies there. Returns its launch.
+    ///
+    /// # Errors
+    ///
+    /// If the launcher cannot be told.
+    pub fn build(
+        &mut self,
+        function: &config::Function,
+        build: &config::Build,
+        program: PathBuf,
+    ) -> io::Result<u64> {
+        let launch = self.supervisor.borrow_mut().new_launch();
+        let env = function.env.iter().map(|(name, value)| (name.clone(), value.into()));
+        self.launcher.order(&Order::Start(Launch {
+            launch,
+            function: function.name.clone(),
+            program: program.into_os_string(),
+            command: build.words.clone(),
+            cwd: function.cwd.clone().into_os_string(),
+            env: env.collect(),
+            // Those of the function are for its containers: a compiler takes more.
+            limits: Limits::default(),
+        }))?;
+        self.builds.add(launch);
+        Ok(launch)
+    }
+
+    /// Ends a build, with all processes of its group.
+    pub fn end_build(&mut self, launch: u64) {
+        if let Some(signal) = self.builds.end(now_ns(), launch) {
+            self.signal(launch, signal);
+        }
+    }
+
+    /// Ends all builds.
+    pub fn end_builds(&mut self) {
+        self.builds.launches().into_iter().for_each(|launch| self.end_build(launch));
+    }
+
+    fn kill_overdue_builds(&mut self) {
+        for launch in self.builds.overdue(now_ns()) {
+            self.signal(launch, Signal::SIGKILL);
+        }
+    }
+
+    /// Says so when this generation of a function, which was built, serves in place of an older
+    /// one.
+    pub fn tell_when_serving(&mut self, function: FunctionId, generation: Generation, name: &str) {
+        self.built.insert(function, (generation, name.to_owned()));
+    }
+
+    fn tell_built(&mut self) {
+        let core = self.core.borrow();
+        let serves = |function, generation| {
+            let scheduler = core.scheduler();
+            scheduler.serving_generation(function) == generation && scheduler.is_ready(function)
+        };
+        let ready = self.built.extract_if(|id, (generation, _)| serves(*id, *generation));
+        ready.for_each(|(_, (_, name))| say(&format!("{name}: the new version serves")));
+    }
+
+    /// When something is due next.
+    fn next_due(&self) -> Option<u64> {
+        self.supervisor.borrow().next_due().into_iter().chain(self.builds.next_due()).min()
     }
 
     /// Sets when containers of a function are replaced from now on.
@@ -180,13 +242,18 @@ impl Keeper {
         loop {
             let tasks = self.supervisor.borrow_mut().advance(now_ns());
             self.perform(tasks);
-            let due = self.supervisor.borrow().next_due();
+            self.kill_overdue_builds();
+            let due = self.next_due();
             let recycles = self.supervisor.borrow().recycled().next().is_some();
             let tasks = tokio::select! {
                 // What a container was told comes before its end: one that was refused for good may
                 // end at once.
                 biased;
-                Some(event) = events.recv() => self.container_event(event),
+                Some(event) = events.recv() => {
+                    let tasks = self.container_event(event);
+                    self.tell_built();
+                    tasks
+                }
                 news = self.launcher.news() => match news {
                     Some(news) => self.launcher_news(news),
                     None => self.replace_launcher().await,
@@ -217,10 +284,12 @@ impl Keeper {
         let mut is_patient = true;
         self.core.borrow_mut().shut_down_containers();
         self.supervisor.borrow_mut().stop(now_ns());
-        while !self.supervisor.borrow().is_empty() {
+        self.end_builds();
+        while !self.supervisor.borrow().is_empty() || !self.builds.is_empty() {
             let tasks = self.supervisor.borrow_mut().advance(now_ns());
             self.perform(tasks);
-            let due = self.supervisor.borrow().next_due();
+            self.kill_overdue_builds();
+            let due = self.next_due();
             tokio::select! {
                 // What the core tells of containers is of no interest any more.
                 Some(_) = events.recv() => {}
@@ -234,6 +303,8 @@ impl Keeper {
                     is_patient = false;
                     let tasks = self.supervisor.borrow_mut().end_all(now_ns());
                     self.perform(tasks);
+                    // What is left of builds ends with the launcher.
+                    self.builds = RunningBuilds::default();
                 }
                 () = sleep_until(due) => {}
                 // All that is left was sent SIGKILL.
@@ -291,8 +362,17 @@ impl Keeper {
             News::CannotStart { launch, error } => (launch, End::NotStarted(error)),
             News::Exited { launch, how } => (launch, how),
         };
+        if self.builds.ended(launch) {
+            self.tell_of_build(launch, how);
+            return Vec::new();
+        }
         self.core.borrow_mut().launch_ended(launch);
         self.supervisor.borrow_mut().ended(now_ns(), launch, how)
+    }
+
+    fn tell_of_build(&self, launch: u64, how: End) {
+        // An engine that stops does not hear of it.
+        let _ = self.build_ended.send(BuildEnded { launch, how });
     }
 
     /// Ends what is left of a launcher that has died, or that cannot be understood.
@@ -300,6 +380,10 @@ impl Keeper {
         let _ = self.launcher.child.kill();
         let _ = self.launcher.child.wait();
         children::end_all_but(&self.inherited, END_ORPHANS_WITHIN);
+        for launch in self.builds.launches() {
+            self.builds.ended(launch);
+            self.tell_of_build(launch, End::LauncherDied);
+        }
         self.core.borrow_mut().launcher_died();
         self.supervisor.borrow_mut().launcher_died(now_ns())
     }
@@ -394,102 +478,6 @@ impl Keeper {
             self.core.borrow_mut().tokens.revoke(launch);
             NotStarted::Ever(error.to_string())
         })
-    }
-}
-
-impl Launcher {
-    fn spawn(directory: &Path, open_files: u64) -> io::Result<Launcher> {
-        let flags = SockFlag::SOCK_CLOEXEC;
-        let (own, its) = socketpair(AddressFamily::Unix, SockType::SeqPacket, None, flags)?;
-        nightcore_runtime::ipc::channel::set_nonblocking(&own)?;
-        let fd = its.as_raw_fd();
-        // The running program, also when another one lies at its path by now. It is opened here:
-        // under valgrind that opens the engine, while the link itself, as a program to run, is
-        // valgrind.
-        let program = File::open("/proc/self/exe")?;
-        let mut command = Command::new(format!("/proc/self/fd/{}", program.as_raw_fd()));
-        command.arg0("nightcore").arg("launcher").arg("--socket").arg(fd.to_string());
-        command.arg("--open-files").arg(open_files.to_string());
-        if let Some(columns) = columns() {
-            command.arg("--columns").arg(columns.name_width().to_string());
-        }
-        command.arg(directory);
-        for name in MANAGER_VARIABLES {
-            command.env_remove(name);
-        }
-        // SAFETY: fcntl is async-signal-safe; the descriptor is open in the child until it is
-        // passed on by exec.
-        unsafe {
-            command.pre_exec(move || {
-                if libc::fcntl(fd, libc::F_SETFD, 0) < 0 {
-                    return Err(io::Error::last_os_error());
-                }
-                Ok(())
-            });
-        }
-        let child = command.process_group(0).spawn()?;
-        let socket = Watched::new(own, Interest::READABLE | Interest::WRITABLE)?;
-        Ok(Launcher { child, socket, outbox: RefCell::new(Outbox::unbounded()) })
-    }
-
-    /// Tells the core which process this is.
-    fn introduce(&self, core: &CoreHandle) {
-        // Without it, deaths of containers with their launcher count as deaths of their own.
-        if let Ok(pidfd) = pidfd_open(self.child.id() as i32) {
-            core.borrow_mut().launcher_started(pidfd);
-        }
-    }
-
-    /// Sends an order now, or in its turn when the socket has room.
-    ///
-    /// # Errors
-    /// If it cannot be sent, now or later.
-    fn order(&self, order: &Order) -> io::Result<()> {
-        let order = encode(order)?;
-        let mut outbox = self.outbox.borrow_mut();
-        let waits = !outbox.is_empty();
-        outbox.keep(order);
-        if !waits {
-            self.send_unsent(&mut outbox);
-        }
-        Ok(())
-    }
-
-    /// Sends what the socket takes.
-    fn send_unsent(&self, outbox: &mut Outbox<Encoded>) -> Emptied {
-        outbox.empty(|order| match send_encoded(&self.socket, order) {
-            Err(error) if error.kind() != io::ErrorKind::WouldBlock => {
-                say(&format!("the launcher cannot be reached: {error}"));
-                Ok(())
-            }
-            sent => sent,
-        })
-    }
-
-    /// Sends what waits for room; never ends, so that others decide when to go on.
-    async fn flush(&self) {
-        while !self.outbox.borrow().is_empty() {
-            let Ok(mut ready) = self.socket.writable().await else { break };
-            if self.send_unsent(&mut self.outbox.borrow_mut()) == Emptied::NoRoom {
-                ready.clear_ready();
-            }
-        }
-        std::future::pending().await
-    }
-
-    /// The next news; `None` when the launcher is gone.
-    async fn news(&self) -> Option<News> {
-        loop {
-            let mut ready = self.socket.readable().await.ok()?;
-            match receive_json(&self.socket) {
-                Ok(news) => return news,
-                Err(error) if error.kind() == io::ErrorKind::WouldBlock => ready.clear_ready(),
-                Err(error) => {
-                    say(&format!("cannot understand the launcher: {error}"));
-                    return None;
-                }
-            }
-        }
     }
 }
 

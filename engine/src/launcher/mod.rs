@@ -4,12 +4,14 @@
 //! so that nothing they fork escapes it. It knows no policy. Which container is to run is decided
 //! in the engine, by the [`supervisor`], so that nothing is lost when the launcher dies.
 
+mod builds;
 mod cgroup;
 mod children;
 mod end;
 mod inherit;
 mod keeper;
 mod limits;
+mod link;
 mod output;
 mod outputs;
 pub mod process;
@@ -18,6 +20,7 @@ pub mod supervisor;
 mod task;
 mod wire;
 
+pub use builds::BuildEnded;
 pub use end::End;
 pub use inherit::MANAGER_VARIABLES;
 pub use keeper::{Keeper, KeeperStatus};

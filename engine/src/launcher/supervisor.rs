@@ -87,6 +87,12 @@ impl Supervisor {
         }
     }
 
+    /// Numbers a launch that is no container's.
+    pub fn new_launch(&mut self) -> u64 {
+        self.last_launch += 1;
+        self.last_launch
+    }
+
     /// Containers of a new generation of this function are due now.
     pub fn begin(
         &mut self,

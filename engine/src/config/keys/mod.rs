@@ -5,6 +5,7 @@
 //! replaces the processes of the function, and its line in docs/configuration.md. How values of one
 //! type are read and written is a [`Kind`].
 
+mod build;
 mod kind;
 mod limits;
 mod optional;
@@ -13,6 +14,7 @@ mod recycle;
 mod scalar;
 mod workers;
 
+pub use build::Build;
 pub use limits::Limits;
 pub use queue::Queue;
 pub use recycle::Recycle;
@@ -25,6 +27,7 @@ use super::limits::{
     MIN_START_TIMEOUT, MIN_TIMEOUT,
 };
 use super::read::{Item, Report};
+use build::BuildKind;
 use kind::{Kind, Value};
 use limits::LimitsKind;
 use nightcore_runtime::protocol::control::{ChannelKind, Placement};
@@ -159,6 +162,9 @@ keys! {
 
     "true: restarted when its files change"
     watch: bool = Flag { default: false } => Adjusts;
+
+    "makes the program: `nightcore dev` runs it at the start and when sources change"
+    build: Option<Build> = BuildKind => Adjusts;
 
     "for each process with its children: { memory = \"512MiB\", cpus = 1.5, open_files = 1024, tasks = 64 }"
     limits: Limits = LimitsKind => Replaces;

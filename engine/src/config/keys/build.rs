@@ -1,0 +1,68 @@
+//! `build`: the command that makes a function's program.
+
+use super::super::command;
+use super::super::read::{Item, Report};
+use super::super::toml_string::quote;
+use super::super::unexpanded;
+use super::kind::{Kind, Value};
+use std::fmt;
+
+const EXAMPLE: &str = r#"["go", "build", "-o", "foo", "."]"#;
+
+/// The command that makes a function's program. Never given to a shell.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Build {
+    /// The program as written, and its arguments.
+    pub words: Vec<String>,
+    /// The same with the variables that the file has in them: their values could be secrets.
+    pub written: Vec<String>,
+}
+
+impl fmt::Display for Build {
+    /// Writes the command as one would type it, with the variables that the file has in it.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let is_plain =
+            |c: char| c.is_ascii_alphanumeric() || "-_./=,:+@%".contains(c) || !c.is_ascii();
+        for (at, word) in self.written.iter().enumerate() {
+            let space = if at == 0 { "" } else { " " };
+            if word.chars().all(is_plain) && !word.is_empty() {
+                write!(f, "{space}{word}")?;
+            } else {
+                write!(f, "{space}'{}'", word.replace('\'', r"'\''"))?;
+            }
+        }
+        Ok(())
+    }
+}
+
+impl Value for Option<Build> {
+    type Set = Build;
+}
+
+pub(super) struct BuildKind;
+
+impl Kind<Option<Build>> for BuildKind {
+    fn read(&self, item: &Item<'_>, report: &mut Report<'_>) -> Option<Build> {
+        let command = command::read(item, report)?;
+        for (word, span) in command.written.iter().zip(&command.spans) {
+            if let Some(problem) = unexpanded::operator(word) {
+                report.warn(span, problem);
+            }
+        }
+        Some(Build { words: command.words, written: command.written })
+    }
+
+    fn value(&self, set: Option<Build>, _report: &mut Report<'_>) -> Option<Build> {
+        set
+    }
+
+    fn write(&self, key: &str, build: &Option<Build>, out: &mut dyn fmt::Write) -> fmt::Result {
+        let Some(build) = build else { return Ok(()) };
+        let words: Vec<String> = build.written.iter().map(|word| quote(word)).collect();
+        writeln!(out, "{key} = [{}]", words.join(", "))
+    }
+
+    fn example(&self, key: &str) -> String {
+        format!("# {key} = {EXAMPLE}")
+    }
+}

@@ -1,0 +1,95 @@
+//! The builds that the launcher runs for the engine, beside containers.
+
+use super::end::End;
+use nix::sys::signal::Signal;
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+/// Time between SIGTERM and SIGKILL of a build that is to end. Compilers and `make` remove files
+/// that they have half written on SIGTERM, which takes them some milliseconds.
+const TERM_GRACE: Duration = Duration::from_millis(500);
+
+/// A build has ended.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct BuildEnded {
+    /// The launch.
+    pub launch: u64,
+    /// How.
+    pub how: End,
+}
+
+impl BuildEnded {
+    /// Why it has failed, if it has.
+    pub fn failure(&self) -> Option<String> {
+        match &self.how {
+            End::Exited(0) => None,
+            End::NotStarted(error) => Some(format!("it cannot be started: {error}")),
+            how => Some(how.to_string()),
+        }
+    }
+}
+
+/// The builds that run, and when those that are to end are killed. Pure: time is an argument.
+#[derive(Debug, Default)]
+pub(super) struct RunningBuilds(BTreeMap<u64, Option<u64>>);
+
+impl RunningBuilds {
+    /// A build was started.
+    pub(super) fn add(&mut self, launch: u64) {
+        self.0.insert(launch, None);
+    }
+
+    /// A build is to end. Returns the signal to send now, if any.
+    pub(super) fn end(&mut self, now: u64, launch: u64) -> Option<Signal> {
+        let kill_at = self.0.get_mut(&launch).filter(|kill_at| kill_at.is_none())?;
+        *kill_at = Some(now.saturating_add(TERM_GRACE.as_nanos() as u64));
+        Some(Signal::SIGTERM)
+    }
+
+    /// The builds that did not end in time: each is to be killed now.
+    pub(super) fn overdue(&mut self, now: u64) -> Vec<u64> {
+        let overdue = self.0.iter_mut().filter(|(_, kill_at)| kill_at.is_some_and(|at| at <= now));
+        // Once is enough.
+        overdue.map(|(launch, kill_at)| (*kill_at = Some(u64::MAX), *launch).1).collect()
+    }
+
+    /// When one is killed next.
+    pub(super) fn next_due(&self) -> Option<u64> {
+        self.0.values().flatten().copied().filter(|at| *at < u64::MAX).min()
+    }
+
+    /// A process has ended. Returns whether it was a build.
+    pub(super) fn ended(&mut self, launch: u64) -> bool {
+        self.0.remove(&launch).is_some()
+    }
+
+    /// All launches.
+    pub(super) fn launches(&self) -> Vec<u64> {
+        self.0.keys().copied().collect()
+    }
+
+    pub(super) fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_build_that_is_to_end_is_asked_and_then_killed_once() {
+        let mut builds = RunningBuilds::default();
+        builds.add(4);
+        builds.add(5);
+        assert_eq!((builds.next_due(), builds.overdue(9)), (None, vec![]));
+        assert_eq!(builds.end(10, 4), Some(Signal::SIGTERM));
+        assert_eq!((builds.end(11, 4), builds.end(11, 6)), (None, None));
+        let due = builds.next_due().unwrap();
+        assert_eq!(due, 10 + TERM_GRACE.as_nanos() as u64);
+        assert!(builds.overdue(due - 1).is_empty());
+        assert_eq!((builds.overdue(due), builds.overdue(due)), (vec![4], vec![]));
+        assert_eq!(builds.next_due(), None);
+        assert!(builds.ended(4) && !builds.ended(4) && builds.ended(5) && builds.is_empty());
+    }
+}

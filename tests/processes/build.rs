@@ -1,0 +1,315 @@
+//! `nightcore dev` builds functions: first, and again when their sources change.
+//!
+//! The build of these tests is a shell script. The program that it makes runs the worker with the
+//! content of `source.c` as a variable, so that a process shows which source it was built from.
+
+use harness::workers::c;
+use harness::{Engine, Home, Setup, process, wait_until};
+use nix::sys::stat::Mode;
+use nix::unistd::mkfifo;
+use std::fs::{self, OpenOptions};
+use std::io::Write;
+use std::path::PathBuf;
+use std::sync::Arc;
+
+/// Makes `app`; the parts of a test come before it.
+const MAKE: &str = "
+echo run >> runs
+if grep broken source.c; then echo 'source.c: syntax error'; exit 3; fi
+{ echo '#!/bin/sh'; echo \"SOURCE=$(cat source.c) exec $WORKER\"; } > app.new
+chmod +x app.new && mv app.new app
+";
+/// A build that waits for a line in a named pipe, if there is one.
+const GATE: &str = "if [ -p gate ]; then echo at the gate; read -r line < gate; fi";
+
+/// The lines of a function that is built in the folder `app`.
+fn built() -> String {
+    format!(
+        "cwd = \"app\"\nbuild = [\"sh\", \"build.sh\"]\nenv = {{ WORKER = \"{}\" }}",
+        c().display()
+    )
+}
+
+/// A setup with the function `Pid`, which is built.
+fn setup() -> Setup {
+    Setup::new().function("Pid", "./app/app".as_ref(), &built())
+}
+
+/// A fresh clone: there are sources, and no program.
+fn cloned(setup: &Setup, before: &str, after: &str) -> Arc<Home> {
+    let home = setup.home();
+    fs::create_dir(home.path().join("app")).unwrap();
+    fs::write(home.path().join("app/build.sh"), format!("{before}\n{MAKE}\n{after}\n")).unwrap();
+    fs::write(home.path().join("app/source.c"), "1").unwrap();
+    home
+}
+
+fn path(engine: &Engine, name: &str) -> PathBuf {
+    engine.home().path().join("app").join(name)
+}
+
+/// Saves a file as an editor does, in one step.
+fn save(engine: &Engine, name: &str, text: &str) {
+    let new = path(engine, "saved.new");
+    fs::write(&new, text).unwrap();
+    fs::rename(new, path(engine, name)).unwrap();
+}
+
+/// How many builds were started.
+fn runs(engine: &Engine) -> usize {
+    fs::read_to_string(path(engine, "runs")).unwrap_or_default().lines().count()
+}
+
+/// Whether a function is served by what was built from this source.
+fn serves(engine: &Engine, function: &str, source: &str) -> bool {
+    let response = engine.call(function, "");
+    let pid = response.text().parse().ok();
+    process::with_variable("SOURCE", source).iter().any(|process| Some(process.pid) == pid)
+}
+
+#[track_caller]
+fn wait_until_serves(engine: &Engine, source: &str) {
+    wait_until(&format!("source {source} to serve"), || serves(engine, "Pid", source));
+}
+
+/// How often a text is in what the engine has shown.
+fn shown(engine: &Engine, text: &str) -> usize {
+    engine.stderr().matches(text).count()
+}
+
+#[track_caller]
+fn wait_until_shown(engine: &Engine, text: &str) {
+    wait_until(&format!("{text:?}"), || engine.stderr().contains(text));
+}
+
+#[test]
+fn a_fresh_clone_is_built_and_then_follows_its_sources() {
+    let home = cloned(&setup(), "echo compiling for $WORKER", "");
+    let up = home.up_in_vain();
+    assert_eq!(up.code, Some(2));
+    assert!(up.stderr.contains("command not found"), "{}", up.stderr);
+    assert!(up.stderr.contains("run \"sh build.sh\" in "), "{}", up.stderr);
+    assert!(up.stderr.contains("nightcore dev"), "{}", up.stderr);
+
+    let engine = home.start_dev();
+    assert!(serves(&engine, "Pid", "1"));
+    assert!(shown(&engine, "Pid: building: sh build.sh") == 1, "{}", engine.stderr());
+    assert!(shown(&engine, "Pid: built in ") == 1, "{}", engine.stderr());
+    engine.wait_for_log("Pid", &format!("compiling for {}", c().display()));
+    for (run, source) in ["2", "3"].into_iter().enumerate() {
+        save(&engine, "source.c", source);
+        wait_until_serves(&engine, source);
+        assert_eq!(runs(&engine), run + 2);
+        wait_until("that to be told", || shown(&engine, "Pid: the new version serves") == run + 1);
+    }
+    assert_eq!(shown(&engine, "Pid: source.c has changed, building: sh build.sh"), 2);
+    // In a folder that is new.
+    fs::create_dir(path(&engine, "lib")).unwrap();
+    save(&engine, "lib/part.h", "");
+    wait_until("a build for it", || runs(&engine) == 4);
+    fs::remove_file(path(&engine, "lib/part.h")).unwrap();
+    wait_until("a build without it", || runs(&engine) == 5);
+    engine.stop();
+
+    // What was built serves without nightcore dev, which is what builds.
+    let engine = home.start();
+    assert!(serves(&engine, "Pid", "3"));
+    assert_eq!(runs(&engine), 5);
+    engine.stop();
+}
+
+#[test]
+fn a_mistake_is_shown_once_and_the_old_version_serves_on() {
+    let home = cloned(&setup(), "", "");
+    let engine = home.start_dev();
+    let old = engine.container("Pid");
+    save(&engine, "source.c", "broken");
+    wait_until_shown(&engine, "Pid: the build failed after ");
+    wait_until_shown(&engine, "exit code 3; the old version of Pid serves on");
+    let ps = engine.nightcore("ps", &[]).text();
+    assert!(ps.contains("the old ones serve on: its build failed: exit code 3"), "{ps}");
+    assert_eq!((engine.container("Pid"), serves(&engine, "Pid", "1")), (old, true));
+    // Saved once more as it is: nothing to build.
+    save(&engine, "source.c", "broken");
+    save(&engine, "source.c", "2");
+    wait_until_serves(&engine, "2");
+    assert_eq!((runs(&engine), shown(&engine, "syntax error")), (3, 1), "{}", engine.stderr());
+    assert_eq!(engine.function("Pid").failing, None);
+    engine.stop();
+}
+
+#[test]
+fn a_function_whose_first_build_fails_says_so_and_comes_up_later() {
+    let home = cloned(&setup().functions(&["Echo"], &c()), "", "");
+    fs::write(home.path().join("app/source.c"), "broken").unwrap();
+    let engine = home.start_dev();
+    assert!(engine.ready_line().contains("failed: Pid"), "{}", engine.ready_line());
+    let response = engine.call("Pid", "");
+    let reason = "its build failed: exit code 3; see `nightcore logs Pid`";
+    assert_eq!(response.status, 503);
+    assert!(response.text().contains(reason), "{}", response.text());
+    assert_eq!(engine.function("Pid").failing.as_deref(), Some(reason));
+    wait_until_shown(&engine, "; Pid cannot be called until it is built");
+    assert_eq!(engine.text("Echo", "on"), "on");
+    engine.wait_for_log("Pid", "source.c: syntax error");
+    save(&engine, "source.c", "2");
+    wait_until_serves(&engine, "2");
+    assert_eq!((runs(&engine), shown(&engine, "syntax error")), (2, 1));
+    engine.stop();
+}
+
+#[test]
+fn a_build_that_makes_no_program_has_failed() {
+    let home = cloned(&setup(), "if [ ! -e source.h ]; then exit 0; fi", "");
+    let engine = home.start_dev();
+    let said = format!("it has not made {}", path(&engine, "app").canonicalize_parent().display());
+    assert!(engine.stderr().contains(&said), "{}", engine.stderr());
+    save(&engine, "source.h", "");
+    wait_until_serves(&engine, "1");
+    engine.stop();
+}
+
+trait CanonicalizeParent {
+    fn canonicalize_parent(&self) -> PathBuf;
+}
+
+impl CanonicalizeParent for PathBuf {
+    /// The same path as the engine names it, of a file that need not be there.
+    fn canonicalize_parent(&self) -> PathBuf {
+        let parent = self.parent().unwrap().canonicalize().unwrap();
+        parent.join(self.file_name().unwrap())
+    }
+}
+
+#[test]
+fn a_build_that_generates_sources_does_not_cause_builds_without_end() {
+    let home = cloned(&setup(), "cp source.c generated.h", "");
+    let engine = home.start_dev();
+    // The first build makes the file, the second one the same again.
+    wait_until("the generated source to be built", || runs(&engine) == 2);
+    for (source, count) in [("2", 4), ("3", 6)] {
+        save(&engine, "source.c", source);
+        wait_until_serves(&engine, source);
+        wait_until("the generated source to be built", || runs(&engine) == count);
+    }
+    assert_eq!(engine.nightcore("reload", &["Pid"]).code, Some(0));
+    assert_eq!(runs(&engine), 7, "{}", engine.stderr());
+    engine.stop();
+
+    // Here it differs each time.
+    let home = cloned(&setup(), "wc -l runs > generated.h", "");
+    let engine = home.start_dev();
+    wait_until_shown(&engine, "generated.h has changed during 3 builds in a row");
+    assert_eq!(runs(&engine), 3, "{}", engine.stderr());
+    for source in ["2", "3", "4"] {
+        let before = runs(&engine);
+        save(&engine, "source.c", source);
+        wait_until_serves(&engine, source);
+        assert_eq!(runs(&engine), before + 1);
+    }
+    engine.stop();
+}
+
+#[test]
+fn a_change_during_a_build_has_one_more_build_run_after_it() {
+    let home = cloned(&setup(), "", GATE);
+    let engine = home.start_dev();
+    let gate = path(&engine, "gate");
+    mkfifo(&gate, Mode::S_IRWXU).unwrap();
+    save(&engine, "source.c", "2");
+    wait_until_shown(&engine, "at the gate");
+    for source in ["3", "4", "5"] {
+        save(&engine, "source.c", source);
+    }
+    assert!(serves(&engine, "Pid", "1"), "the build is not over");
+    let mut opened = OpenOptions::new().write(true).open(&gate).unwrap();
+    fs::remove_file(&gate).unwrap();
+    writeln!(opened, "go").unwrap();
+    wait_until_serves(&engine, "5");
+    assert_eq!((runs(&engine), shown(&engine, "at the gate")), (3, 1), "{}", engine.stderr());
+    engine.stop();
+}
+
+#[test]
+fn functions_that_share_a_build_are_built_once() {
+    let setup = setup().function("Echo", "./app/app".as_ref(), &built());
+    let home = cloned(&setup, "echo compiling", "");
+    let engine = home.start_dev();
+    let echo_runs = |source: &str| {
+        let processes = engine.function("Echo").processes;
+        let built = process::with_variable("SOURCE", source);
+        processes.iter().all(|of_it| built.iter().any(|process| process.pid == of_it.pid))
+    };
+    assert!(serves(&engine, "Pid", "1") && echo_runs("1"));
+    save(&engine, "source.c", "2");
+    wait_until_serves(&engine, "2");
+    wait_until("the other one", || echo_runs("2"));
+    assert_eq!((runs(&engine), shown(&engine, "compiling")), (2, 2), "{}", engine.stderr());
+    assert_eq!(shown(&engine, "Pid, Echo: built in"), 2);
+    engine.stop();
+}
+
+/// Starts an engine, and a build in it that neither ends nor heeds SIGTERM, with a child in a
+/// session of its own.
+fn with_hanging_build() -> Engine {
+    const HANG: &str = "if grep hang source.c; then trap '' TERM; setsid sleep 1000 & echo hangs; \
+                        while :; do sleep 1000; done; fi";
+    let home = cloned(&setup().functions(&["Echo"], &c()), HANG, "");
+    let engine = home.start_dev();
+    save(&engine, "source.c", "hang");
+    wait_until_shown(&engine, "hangs");
+    assert_eq!(engine.text("Echo", "on"), "on", "others do not mind");
+    assert!(serves(&engine, "Pid", "1"));
+    engine
+}
+
+#[test]
+fn a_build_that_hangs_ends_with_the_engine() {
+    with_hanging_build().stop();
+    let mut engine = with_hanging_build();
+    engine.kill();
+    engine.wait_until_gone();
+}
+
+#[test]
+fn a_build_that_hangs_is_replaced_by_a_reload_of_its_function() {
+    let engine = with_hanging_build();
+    save(&engine, "source.c", "2");
+    let finished = engine.nightcore("reload", &["Pid"]);
+    assert_eq!((finished.code, finished.text().trim()), (Some(0), "started anew: Pid"));
+    assert!(serves(&engine, "Pid", "2"), "reload waits for the build");
+    assert_eq!(shown(&engine, "the build failed"), 0, "{}", engine.stderr());
+    engine.stop();
+}
+
+#[test]
+fn a_reload_builds_what_is_new_or_changed_and_waits_for_it() {
+    let none = Setup::new().functions(&["Echo"], &c());
+    let home = cloned(&none, "", "");
+    let engine = home.start_dev();
+    let write = |setup: &Setup| {
+        // In place: the reload of the watch, and this one, come to the same.
+        fs::write(engine.home().config(), setup.toml()).unwrap();
+        engine.nightcore("reload", &[])
+    };
+    assert_eq!(write(&setup()).code, Some(0));
+    assert!(serves(&engine, "Pid", "1"));
+    let other = "cwd = \"app\"\nbuild = [\"sh\", \"other.sh\"]";
+    save(&engine, "other.sh", "echo other; exit 4");
+    let changed = Setup::new().function("Pid", "./app/app".as_ref(), other);
+    let finished = write(&changed);
+    assert_eq!(finished.code, Some(1), "{}", finished.stderr);
+    assert!(finished.stderr.contains("its build failed: exit code 4"), "{}", finished.stderr);
+    assert!(serves(&engine, "Pid", "1"));
+    engine.stop();
+}
+
+#[test]
+fn a_build_whose_program_is_not_there_fails_with_the_reason() {
+    let lines = "build = [\"no-such-compiler\", \"-o\", \"app\"]";
+    let engine = Setup::new().function("Pid", "./app".as_ref(), lines).home().start_dev();
+    let said = engine.stderr();
+    assert!(said.contains("command not found: \"no-such-compiler\" is not in PATH"), "{said}");
+    assert!(engine.call("Pid", "").text().contains("no-such-compiler"));
+    engine.stop();
+}
