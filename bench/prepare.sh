@@ -23,7 +23,7 @@ prepare() {
 }
 
 mkdir -p "$work/workers" "$work/peers"
-for language in cpp rust go python asyncio node; do
+for language in cpp rust tokio go python asyncio node; do
     prepare workers "$language" tests/languages/build.sh "$language" bench/workers "$PWD/$work/workers" "$built"
 done
 for peer in fastapi starlette express node_http net_http grpc_go grpc_node grpc_python; do

@@ -37,7 +37,7 @@ pub const CONNECTIONS: [usize; 4] = [1, 4, 16, 64];
 const WARM_UP_CONNECTIONS: usize = 16;
 
 /// The application in one language, as functions; the workers have the same keys.
-const LANGUAGES: [&str; 5] = [C, "go", "node", "python", "asyncio"];
+const LANGUAGES: [&str; 6] = [C, "tokio", "go", "node", "python", "asyncio"];
 const C: &str = "c";
 /// The application in as many languages as it has functions: in the order of [`SERVICES`].
 const MIXED: &str = "mixed";

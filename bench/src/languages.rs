@@ -26,9 +26,10 @@ struct Language {
     peers: &'static [(&'static str, f64)],
 }
 
-const LANGUAGES: [Language; 6] = [
+const LANGUAGES: [Language; 7] = [
     Language { key: "cpp", name: "Cpp", ratio_bar: None, peers: &[] },
     Language { key: "rust", name: "Rust", ratio_bar: None, peers: &[] },
+    Language { key: "tokio", name: "Tokio", ratio_bar: None, peers: &[] },
     Language { key: "go", name: "Go", ratio_bar: Some(1.5), peers: &[("net_http", 0.7)] },
     Language { key: "python", name: "Python", ratio_bar: Some(1.5), peers: PYTHON_PEERS },
     Language { key: "asyncio", name: "Asyncio", ratio_bar: Some(2.5), peers: PYTHON_PEERS },
