@@ -37,3 +37,16 @@ pub(super) trait Kind<V: Value> {
     /// an example in a comment.
     fn example(&self, key: &str) -> String;
 }
+
+/// Writes a key whose value is a table, on one line. What is not set is left out.
+pub(super) fn write_table(
+    key: &str,
+    entries: impl IntoIterator<Item = Option<String>>,
+    out: &mut dyn fmt::Write,
+) -> fmt::Result {
+    let entries: Vec<String> = entries.into_iter().flatten().collect();
+    match entries.is_empty() {
+        true => writeln!(out, "{key} = {{}}"),
+        false => writeln!(out, "{key} = {{ {} }}", entries.join(", ")),
+    }
+}

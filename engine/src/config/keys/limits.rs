@@ -7,7 +7,7 @@ use super::super::limits::{
 use super::super::read::{Item, Report};
 use super::super::toml_string::string;
 use super::super::units::{format_size, format_thousandths};
-use super::kind::{Kind, Value};
+use super::kind::{Kind, Value, write_table};
 use serde::{Deserialize, Serialize};
 use std::fmt;
 
@@ -75,11 +75,7 @@ impl Kind<Limits> for LimitsKind {
             open_files.map(|most| format!("open_files = {most}")),
             tasks.map(|most| format!("tasks = {most}")),
         ];
-        let limits: Vec<String> = limits.into_iter().flatten().collect();
-        match limits.is_empty() {
-            true => writeln!(out, "{key} = {{}}"),
-            false => writeln!(out, "{key} = {{ {} }}", limits.join(", ")),
-        }
+        write_table(key, limits, out)
     }
 
     fn example(&self, key: &str) -> String {

@@ -4,7 +4,7 @@ use super::super::limits::{MAX_AGE, MAX_MEMORY_BYTES, MIN_AGE, MIN_MEMORY_BYTES}
 use super::super::read::{Item, Report};
 use super::super::toml_string::string;
 use super::super::units::{format_duration, format_size};
-use super::kind::{Kind, Value};
+use super::kind::{Kind, Value, write_table};
 use std::fmt;
 use std::time::Duration;
 
@@ -67,11 +67,7 @@ impl Kind<Recycle> for RecycleKind {
             memory_bytes.map(|bytes| format!("memory = {}", string(&format_size(bytes)))),
             age.map(|age| format!("age = {}", string(&format_duration(age)))),
         ];
-        let bounds: Vec<String> = bounds.into_iter().flatten().collect();
-        match bounds.is_empty() {
-            true => writeln!(out, "{key} = {{}}"),
-            false => writeln!(out, "{key} = {{ {} }}", bounds.join(", ")),
-        }
+        write_table(key, bounds, out)
     }
 
     fn example(&self, key: &str) -> String {
