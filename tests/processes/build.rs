@@ -249,12 +249,14 @@ fn functions_that_share_a_build_are_built_once() {
     engine.stop();
 }
 
-/// Starts an engine, and a build in it that neither ends nor heeds SIGTERM, with a child in a
-/// session of its own.
-fn with_hanging_build() -> Engine {
-    const HANG: &str = "if grep hang source.c; then trap '' TERM; setsid sleep 1000 & echo hangs; \
-                        while :; do sleep 1000; done; fi";
-    let home = cloned(&setup().functions(&["Echo"], &c()), HANG, "");
+/// Starts an engine, and a build in it that does not end by itself and does this on SIGTERM, with a
+/// child in a session of its own.
+fn with_hanging_build(on_term: &str) -> Engine {
+    let hang = format!(
+        "if grep hang source.c; then trap '{on_term}' TERM; setsid sleep 1000 & echo hangs; \
+         while :; do sleep 1000; done; fi"
+    );
+    let home = cloned(&setup().functions(&["Echo"], &c()), &hang, "");
     let engine = home.start_dev();
     save(&engine, "source.c", "hang");
     wait_until_shown(&engine, "hangs");
@@ -265,15 +267,20 @@ fn with_hanging_build() -> Engine {
 
 #[test]
 fn a_build_that_hangs_ends_with_the_engine() {
-    with_hanging_build().stop();
-    let mut engine = with_hanging_build();
+    let engine = with_hanging_build("echo > cleaned; exit 1");
+    let home = engine.home().clone();
+    engine.stop();
+    assert!(home.path().join("app/cleaned").exists(), "it had the time to end well");
+    // This one does not heed it.
+    with_hanging_build("").stop();
+    let mut engine = with_hanging_build("");
     engine.kill();
     engine.wait_until_gone();
 }
 
 #[test]
 fn a_build_that_hangs_is_replaced_by_a_reload_of_its_function() {
-    let engine = with_hanging_build();
+    let engine = with_hanging_build("");
     save(&engine, "source.c", "2");
     let finished = engine.nightcore("reload", &["Pid"]);
     assert_eq!((finished.code, finished.text().trim()), (Some(0), "started anew: Pid"));

@@ -23,8 +23,8 @@ const NAMES: [&str; 5] = ["CMakeLists.txt", "GNUmakefile", "Makefile", "makefile
 /// Larger files count as changed whenever they are written: data sets among the sources would be
 /// read for every build.
 const MAX_READ_BYTES: u64 = 4 * 1024 * 1024;
-/// The most folders that are read. They are as many as can be watched.
-pub(super) const MAX_FOLDERS: usize = 8192;
+/// The most folders that are read: as many as are watched.
+const MAX_FOLDERS: usize = 8192;
 
 /// Whether a folder of this name is not looked into.
 pub fn is_skipped(name: &OsStr) -> bool {
@@ -51,14 +51,14 @@ enum Content {
 
 impl Content {
     fn of(path: &Path) -> Option<Content> {
-        let mut file = fs::File::open(path).ok()?;
-        let metadata = file.metadata().ok().filter(fs::Metadata::is_file)?;
+        // Of any other kind it may be a named pipe, which would hold up whoever opens it.
+        let metadata = fs::metadata(path).ok().filter(fs::Metadata::is_file)?;
         if metadata.len() > MAX_READ_BYTES {
             return Some(Content::Large(metadata.len(), metadata.modified().ok()));
         }
         let mut bytes = Vec::new();
         // It may grow meanwhile.
-        file.by_ref().take(MAX_READ_BYTES).read_to_end(&mut bytes).ok()?;
+        fs::File::open(path).ok()?.take(MAX_READ_BYTES).read_to_end(&mut bytes).ok()?;
         let mut hasher = DefaultHasher::new();
         hasher.write(&bytes);
         Some(Content::Read(hasher.finish()))
@@ -148,6 +148,7 @@ mod tests {
         for name in ["main.rs", "program", "nightcore.toml"] {
             fs::write(root.join(name), "1").unwrap();
         }
+        nix::unistd::mkfifo(&root.join("pipe.rs"), nix::sys::stat::Mode::S_IRWXU).unwrap();
         let before = Sources::read(root, &config);
         assert_eq!(before.0.len(), 2, "{before:?}");
         let changed = || Sources::read(root, &config).changed_since(&before);
