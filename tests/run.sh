@@ -5,11 +5,12 @@
 set -uo pipefail
 cd "$(dirname "$0")/.." || exit
 
-stages=(format+shell+walls clippy rust fifo+faults rings-only+c go+python node+docs conformance+install
-    apps+dist shop+demo speed)
+stages=(format+shell+walls clippy rust fifo+faults rings-only+c go+python conformance+install apps+node
+    docs+dist shop+demo speed)
 known=${stages[*]}
 # Most tests wait for processes, and use no processor meanwhile.
-export RUST_TEST_THREADS=${RUST_TEST_THREADS:-6}
+processors=$(nproc)
+export RUST_TEST_THREADS=${RUST_TEST_THREADS:-$((processors > 6 ? processors : 6))}
 
 stage() {
     case $1 in

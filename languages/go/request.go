@@ -2,6 +2,7 @@ package nightcore
 
 import (
 	"encoding/json"
+	"errors"
 	"fmt"
 	"net/http"
 )
@@ -26,13 +27,16 @@ type Request struct {
 	reply *Reply
 }
 
-// JSON decodes the body into v. It returns an [*HTTPError] with the HTTP status 400 if the body is
-// not the JSON that v takes; a handler may return it as it is.
+// JSON decodes the body into v. If a client sent a body that is not the JSON that v takes, the error
+// is an [*HTTPError] with the HTTP status 400, which a handler may return as it is. If a function
+// sent it, the error fails a handler that returns it.
 func (r *Request) JSON(v any) error {
-	if err := decode("body of the request", r.Body, v); err != nil {
-		return HTTPErrorf(http.StatusBadRequest, "%w", err)
+	err := decode("body of the request", r.Body, v)
+	var unfit *json.InvalidUnmarshalError
+	if err == nil || r.Caller != "" || errors.As(err, &unfit) {
+		return err
 	}
-	return nil
+	return HTTPErrorf(http.StatusBadRequest, "%w", err)
 }
 
 // Reply returns the HTTP status and the headers that are sent with a body of bytes or text.

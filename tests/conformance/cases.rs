@@ -312,7 +312,10 @@ pub const CASES: &[Case] = &[
             is_right
                 .then_some(())
                 .ok_or_else(|| ask.wrong("400 and why".to_owned(), format!("{got:?}")))
-        })
+        })?;
+        // A function that sends it has a bug.
+        let ask = s.on.ask("call").to(s.on.function, "json").body("{");
+        ask.fails_by("FUNCTION_FAILED", Detail::Has(""), &[(s.on.function, "FUNCTION_FAILED")])
     }),
     case("origin", |s| {
         s.on.ask("origin").answers("external")?;

@@ -47,7 +47,7 @@ impl EchoTime {
     /// How many times as long a call may take beside a peer that does as much of one thing as it
     /// can. That peer has a core, of which a small machine has few, and its part of the engine's.
     const SLOWER: u32 = 8;
-    const TRIES: usize = 10;
+    const TRIES: usize = 5;
 
     /// Measures it now.
     #[track_caller]

@@ -255,8 +255,11 @@ impl Container {
 
     /// Keeps so many slots for handlers in it until its process has ended, or turns out to live.
     pub fn keep_slots(&mut self, now: u64, slots: u32) {
+        // A process that dies closes its channels one after the other: the first one counts.
+        if self.kept_slots == 0 {
+            self.slots_kept_until = Some(now.saturating_add(DIES_WITHIN_NS));
+        }
         self.kept_slots += slots;
-        self.slots_kept_until = Some(now.saturating_add(DIES_WITHIN_NS));
     }
 
     /// Until when its slots are kept, ns, if its process does not end before.

@@ -123,8 +123,8 @@ export interface NightcoreRequest {
   /** The body as text. */
   text(): string;
   /**
-   * The body, decoded as JSON. Throws an {@link HttpError} with the HTTP status 400 if it is not
-   * JSON.
+   * The body, decoded as JSON. If it is not JSON it throws: an {@link HttpError} with the HTTP
+   * status 400 if a client sent it, and a `SyntaxError` if a function sent it.
    */
   json<T = unknown>(): T;
   /**

@@ -47,6 +47,8 @@ class NightcoreRequest {
     try {
       return JSON.parse(this.text());
     } catch (cause) {
+      // A function that sent it has a bug, which belongs in the log.
+      if (this.caller !== undefined) throw cause;
       const text = `the body of the request is not JSON: ${cause.message}`;
       throw new HttpError(BAD_REQUEST, text, { cause });
     }

@@ -15,21 +15,25 @@ use std::time::Duration;
 /// What a client is told whose body a handler cannot read.
 const BAD_REQUEST: u16 = 400;
 
-/// A body as text.
-pub(crate) fn text(body: &[u8]) -> Result<&str> {
-    let refused =
-        |error| Error::http(BAD_REQUEST, format!("the body of the request is not UTF-8: {error}"));
-    std::str::from_utf8(body).map_err(refused)
+/// The body as text.
+pub(crate) fn text(host: &dyn Host) -> Result<&str> {
+    std::str::from_utf8(host.body()).map_err(|error| not_read(host, "UTF-8", error))
 }
 
-/// A body, deserialized from JSON.
+/// The body, deserialized from JSON.
 #[cfg(feature = "json")]
-pub(crate) fn json<'a, T: serde::Deserialize<'a>>(body: &'a [u8]) -> Result<T> {
-    let refused = |error| {
-        let text = format!("the body of the request is not the JSON that was expected: {error}");
-        Error::http(BAD_REQUEST, text)
-    };
-    serde_json::from_slice(body).map_err(refused)
+pub(crate) fn json<'a, T: serde::Deserialize<'a>>(host: &'a dyn Host) -> Result<T> {
+    let expected = "the JSON that was expected";
+    serde_json::from_slice(host.body()).map_err(|error| not_read(host, expected, error))
+}
+
+/// The error of a body that cannot be read. A client that sent it is told. A function that sent it
+/// has a bug, which belongs in the log.
+fn not_read<E: fmt::Display + Into<Error>>(host: &dyn Host, expected: &str, error: E) -> Error {
+    if host.caller().is_some() {
+        return error.into();
+    }
+    Error::http(BAD_REQUEST, format!("the body of the request is not {expected}: {error}"))
 }
 
 /// A call that a handler runs on a worker thread. It belongs to that thread.
@@ -52,19 +56,20 @@ impl<'r> Request<'r> {
     /// The body as text.
     ///
     /// # Errors
-    /// If the body is not UTF-8. A handler that returns this error replies with HTTP status 400.
+    /// If the body is not UTF-8. A handler that returns this error replies with HTTP status 400 to a
+    /// client, and fails if a function called it.
     pub fn text(&self) -> Result<&str> {
-        text(self.body())
+        text(self.host)
     }
 
     /// The body, deserialized from JSON.
     ///
     /// # Errors
     /// If the body is not JSON of this type. A handler that returns this error replies with HTTP
-    /// status 400.
+    /// status 400 to a client, and fails if a function called it.
     #[cfg(feature = "json")]
     pub fn json<'a, T: serde::Deserialize<'a>>(&'a self) -> Result<T> {
-        json(self.body())
+        json(self.host)
     }
 
     /// The function that was called, which is the one this process runs.

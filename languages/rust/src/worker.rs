@@ -323,7 +323,8 @@ impl fmt::Display for StartError {
             Reason::Runtime(error) => error.fmt(f),
             #[cfg(feature = "tokio")]
             Reason::WithinTokio => f.write_str(
-                "serve would block the tokio runtime that called it; await serve_async instead",
+                "serve was called within a tokio runtime, which it may block: await serve_async \
+                 instead, or call serve on a thread of its own",
             ),
             #[cfg(feature = "tokio")]
             Reason::Tokio(error) => write!(f, "tokio cannot run the handlers: {error}"),

@@ -57,7 +57,7 @@ _BAD_REQUEST = 400
 
 
 class _InvalidBody(HttpError, ValueError):
-    """A client's mistake, also for code that catches what a decoder raises."""
+    """A client sent a body that cannot be decoded. A ``ValueError``, as a decoder raises."""
 
     def __init__(self, text: str) -> None:
         super().__init__(_BAD_REQUEST, text)
@@ -82,23 +82,29 @@ class BaseRequest(Generic[_H]):
     def json(self) -> Any:
         """Decode the body as JSON.
 
-        Raises a ``ValueError`` if it is not JSON. It is an :class:`HttpError` as well: if the
-        handler does not catch it, the reply has the HTTP status 400.
+        Raises a ``ValueError`` if it is not JSON. If a client sent it, the error is an
+        :class:`HttpError` as well: unless the handler catches it, the reply has the HTTP status
+        400. If a function sent it, the handler fails.
         """
         try:
             return _json.loads(self._host.body)
         except (ValueError, RecursionError) as error:
+            if self.caller is not None:
+                raise
             raise _InvalidBody(f"the body of the request is not JSON: {error}") from error
 
     def text(self) -> str:
         """Decode the body as UTF-8.
 
-        Raises a ``ValueError`` if it is not UTF-8. It is an :class:`HttpError` as well: if the
-        handler does not catch it, the reply has the HTTP status 400.
+        Raises a ``ValueError`` if it is not UTF-8. If a client sent it, the error is an
+        :class:`HttpError` as well: unless the handler catches it, the reply has the HTTP status
+        400. If a function sent it, the handler fails.
         """
         try:
             return self._host.body.decode()
         except UnicodeDecodeError as error:
+            if self.caller is not None:
+                raise
             raise _InvalidBody(f"the body of the request is not UTF-8: {error}") from error
 
     @property

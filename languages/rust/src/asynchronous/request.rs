@@ -92,19 +92,20 @@ impl AsyncRequest {
     /// The body as text.
     ///
     /// # Errors
-    /// If the body is not UTF-8. A handler that returns this error replies with HTTP status 400.
+    /// If the body is not UTF-8. A handler that returns this error replies with HTTP status 400 to a
+    /// client, and fails if a function called it.
     pub fn text(&self) -> Result<&str> {
-        crate::request::text(self.body())
+        crate::request::text(&*self.0.host)
     }
 
     /// The body, deserialized from JSON.
     ///
     /// # Errors
     /// If the body is not JSON of this type. A handler that returns this error replies with HTTP
-    /// status 400.
+    /// status 400 to a client, and fails if a function called it.
     #[cfg(feature = "json")]
     pub fn json<'a, T: serde::Deserialize<'a>>(&'a self) -> Result<T> {
-        crate::request::json(self.body())
+        crate::request::json(&*self.0.host)
     }
 
     /// The function that was called, which is the one this process runs.
