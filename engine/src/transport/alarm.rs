@@ -1,4 +1,4 @@
-//! The core's alarm clock: one timer of the kernel's, set to the earliest time that matters.
+//! The core's alarm clock: one kernel timer, set to the earliest time at which the core must act.
 
 use crate::timer::Timer;
 use std::cell::Cell;
@@ -8,35 +8,36 @@ use std::rc::Rc;
 /// An alarm clock that is set to one point in time.
 pub struct Alarm {
     timer: Timer,
-    /// What it is set to, in ns of the monotonic clock.
+    /// The time it is set to, in ns of the monotonic clock.
     at: Cell<Option<u64>>,
 }
 
 impl Alarm {
-    /// An alarm clock that is not set.
+    /// Creates an alarm clock that is not set.
     ///
     /// # Errors
     ///
-    /// When the process has no descriptor left for it.
+    /// If the process has no file descriptor left.
     pub fn new() -> io::Result<Rc<Alarm>> {
         Ok(Rc::new(Alarm { timer: Timer::new()?, at: Cell::new(None) }))
     }
 
-    /// Rings at this time, in ns of the monotonic clock, or earlier if it is set to an earlier one.
+    /// Makes the alarm ring at this time, in ns of the monotonic clock. If it is already set to an
+    /// earlier time, it keeps that one.
     #[inline]
     pub(crate) fn set(&self, at: u64) {
         if self.at.get().is_none_or(|set| at < set) {
             self.at.set(Some(at));
-            // Setting fails only for values that are not a time.
+            // Setting a timer fails only for values that are not a time.
             let _ = self.timer.set(at);
         }
     }
 
-    /// Waits until it rings; then it is no longer set.
+    /// Waits until the alarm rings. It is no longer set then.
     ///
     /// # Errors
     ///
-    /// When the runtime ends.
+    /// If the runtime ends.
     pub(crate) async fn rung(&self) -> io::Result<()> {
         self.timer.rung().await?;
         self.at.set(None);

@@ -8,17 +8,18 @@ use std::io;
 use std::os::fd::OwnedFd;
 use std::sync::Arc;
 
-/// Most bytes of shared memory that a container and the engine may take for each other, in each
-/// direction, if the largest body is small.
+/// The budget of shared memory for a container, in bytes and in each direction, if the largest body
+/// is small.
 const MIN_BUDGET_BYTES: u64 = 512 * 1024 * 1024;
-/// How many of the largest bodies fit the budget otherwise.
+/// With a large limit of the body, the budget is this many of the largest bodies.
 const BUDGET_BODIES: u64 = 8;
-/// Most regions of a container, in each direction: each is a mapping, of which a process may have
-/// some 65,000.
+/// Most regions of a container, in each direction. Each region is a mapping, and a process may have
+/// about 65,000 mappings.
 const MAX_REGIONS: usize = 256;
 
-/// Most blocks that a container may keep: more than it can have calls and answers under way. To
-/// find one that was given back, the engine may look at all of them, which takes some 50 µs.
+/// Most blocks that a container may keep. A container cannot have this many calls and answers under
+/// way. To find a block that was given back, the engine may have to look at all of them, which
+/// takes about 50 µs.
 const MAX_BLOCKS: usize = 16 * 1024;
 
 /// A region whose blocks the engine hands out.
@@ -28,16 +29,16 @@ struct Own {
     books: Books,
 }
 
-/// A block just taken.
+/// A block that was just allocated.
 pub(super) struct EngineBlock {
     pub(super) region_id: RegionId,
     pub(super) region: Arc<Region>,
     pub(super) block: u32,
 }
 
-/// What the container must be told before it can read a block.
+/// A change of the engine's regions. The container must be told of it before it can read a block.
 pub(super) enum Told {
-    /// A new region: its id, its units, its file.
+    /// The engine made a new region: its id, its units, its file.
     Added(RegionId, u32, OwnedFd),
     /// The engine dropped this region.
     Dropped(RegionId),
@@ -49,13 +50,13 @@ pub struct Arena {
     container: HashMap<RegionId, Arc<Region>>,
     last_id: RegionId,
     budget_units: u64,
-    /// Blocks handed out in regions that are gone.
+    /// How many blocks were handed out in regions that have been dropped since.
     allocated_before: u64,
     pub(super) base: Arc<Region>,
 }
 
 impl Arena {
-    /// The arena of a new container, and the files of its two base regions.
+    /// Creates the arena of a new container, and the files of its two base regions.
     pub(super) fn new(max_body_bytes: u64) -> io::Result<(Arena, [OwnedFd; 2])> {
         let files = [create_file(BASE_UNITS)?, create_file(BASE_UNITS)?];
         let container = Arc::new(Region::map(&files[0], BASE_UNITS)?);
@@ -76,18 +77,18 @@ impl Arena {
         Ok((arena, files))
     }
 
-    /// Blocks the engine ever handed out here.
+    /// How many blocks the engine has handed out in this arena, ever.
     pub(super) fn allocated(&self) -> u64 {
         self.allocated_before + self.own.iter().map(|own| own.books.allocated()).sum::<u64>()
     }
 
-    /// Bytes of the blocks that the engine handed out and that were not given back.
+    /// Bytes of the blocks that the engine handed out and that the container has not given back.
     pub(super) fn used_bytes(&mut self) -> u64 {
         let units = self.own.iter_mut().map(|own| u64::from(own.books.units_taken(&own.region)));
         units.sum::<u64>() * BLOCK_UNIT_BYTES as u64
     }
 
-    /// Bytes of all regions: of the engine's, and of the container's.
+    /// Bytes of all regions: first those of the engine, then those of the container.
     pub(super) fn mapped_bytes(&self) -> [u64; 2] {
         let own = self.own.iter().map(|own| u64::from(own.region.units())).sum::<u64>();
         let container =
@@ -95,13 +96,13 @@ impl Arena {
         [own, container].map(|units| units * BLOCK_UNIT_BYTES as u64)
     }
 
-    /// A region that the container hands out blocks of.
+    /// Finds a region whose blocks the container hands out.
     pub(super) fn container_region(&self, id: RegionId) -> Option<Arc<Region>> {
         self.container.get(&id).cloned()
     }
 
-    /// Takes a block. If a region had to be made or dropped for it, the container is to be told
-    /// first.
+    /// Allocates a block. If a region had to be created or dropped for it, `told` says so, and the
+    /// container must be told first.
     pub(super) fn allocate(
         &mut self,
         bytes: u64,
@@ -127,13 +128,13 @@ impl Arena {
         Ok(EngineBlock { region_id: id, region, block })
     }
 
-    /// Refuses a block to a container that keeps too many.
+    /// Refuses a block to a container that keeps too many blocks.
     fn check_blocks(&mut self) -> Result<(), Failure> {
         let count = |own: &[Own]| own.iter().map(|own| own.books.outstanding()).sum::<usize>();
         if count(&self.own) < MAX_BLOCKS {
             return Ok(());
         }
-        // Finds those that were given back.
+        // This notes the blocks that were given back.
         self.used_bytes();
         let blocks = count(&self.own);
         if blocks < MAX_BLOCKS {
@@ -156,7 +157,7 @@ impl Arena {
         });
     }
 
-    /// Gives the memory of what is free back to the system.
+    /// Returns the memory of free blocks to the system.
     pub(super) fn trim(&mut self, told: &mut Vec<Told>) {
         self.drop_idle(told);
         for own in &mut self.own {
@@ -164,7 +165,8 @@ impl Arena {
         }
     }
 
-    /// Makes a region for the container to hand out blocks of: its id, its units, its file.
+    /// Creates a region whose blocks the container hands out. Returns its id, its units and its
+    /// file.
     pub(super) fn grant(&mut self, bytes: u64) -> Result<(RegionId, u32, OwnedFd), Failure> {
         let used: u64 = self.container.values().map(|region| u64::from(region.units())).sum();
         let (id, region, file) = self.create(bytes, used, self.container.len())?;
@@ -173,7 +175,7 @@ impl Arena {
         Ok((id, units, file))
     }
 
-    /// The container no longer uses this region of its own.
+    /// Forgets a region that the container has dropped.
     pub(super) fn dropped_by_container(&mut self, id: RegionId) {
         if id != RegionId::CONTAINER_BASE {
             self.container.remove(&id);

@@ -29,49 +29,50 @@ use std::sync::atomic::Ordering;
 use tokio::io::Interest;
 use tokio::task::spawn_local;
 
-/// Most messages that may wait for a worker that goes on talking and does not read: many times what
-/// its calls can have under way. Without a bound a worker that asks and never reads would make the
-/// engine hold all its answers.
+/// Most messages that may wait for a worker that sends messages and does not read its own. It is
+/// many times what the worker's calls can have under way. Without a bound, a worker that asks and
+/// never reads would make the engine hold all its answers.
 const MAX_UNSENT: usize = 8 * MAX_OUTSTANDING;
-/// Most messages of one worker that are handled before others have their turn.
+/// Most messages of one worker that are handled before other workers have their turn.
 pub(super) const MAX_MESSAGES_A_TURN: usize = 32;
 
 /// A worker's channel.
 pub struct Channel {
     container: ContainerKey,
-    /// None if the container makes calls by it, and runs none.
+    /// The worker's number in its container. `None` for a caller, by which the container makes
+    /// calls and runs none.
     slot: Option<u32>,
     mode: Mode,
     /// Whether the worker understands why a call was cancelled.
     knows_reasons: bool,
     state: Cell<State>,
-    /// Messages go by it, or it is the worker's bell.
+    /// The pipe to the worker. It carries the messages, or is the worker's bell if there are rings.
     writer: Rc<OwnedFd>,
     rings: Option<Rings>,
-    /// The engine's base region of the container, with the cancel words.
+    /// The engine's base region of the container. It holds the cancel words.
     base: Arc<Region>,
-    /// Messages for which there was no room; at most some more than [`MAX_UNSENT`].
+    /// Messages for which there was no room: at most a few more than [`MAX_UNSENT`].
     outbox: RefCell<Outbox<Box<[u8]>>>,
     /// Calls whose payload is still being copied for this worker.
     copying: RefCell<Vec<CallNumber>>,
     /// The functions whose names this worker knows as callers.
     told: RefCell<Told>,
-    /// What was read of the worker's counts of direct calls.
+    /// The worker's counts of direct calls, as they were last read.
     direct_counts: RefCell<Option<Box<DeskCounts>>>,
 }
 
-/// How far a channel has come.
+/// The state of a channel.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum State {
-    /// Its worker has not said that it is ready.
+    /// The worker has not said that it is ready.
     Starting,
-    /// Its worker is ready, and the scheduler knows it by this key.
+    /// The worker is ready. The scheduler knows it by this key.
     Ready(ChannelKey),
-    /// It is closed: nothing is read from it any more.
+    /// The channel is closed: the engine reads nothing from it any more.
     Closed,
 }
 
-/// Where a channel is among its container's.
+/// Which channel of which container this is.
 pub(super) struct Place {
     pub(super) container: ContainerKey,
     /// None for a caller.
@@ -118,7 +119,8 @@ impl Channel {
         self.slot
     }
 
-    /// Whether its container makes calls by it, outside of any request, and runs none.
+    /// Whether this is a caller: its container makes calls by it outside of any request, and runs
+    /// none.
     pub(crate) fn is_caller(&self) -> bool {
         self.slot.is_none()
     }
@@ -133,18 +135,18 @@ impl Channel {
         self.rings.as_ref()
     }
 
-    /// How far it has come.
+    /// The state of the channel.
     #[inline]
     pub(crate) fn state(&self) -> State {
         self.state.get()
     }
 
-    /// Its worker is ready.
+    /// Notes that the worker is ready.
     pub(crate) fn set_ready(&self, key: ChannelKey) {
         self.state.set(State::Ready(key));
     }
 
-    /// Closes it, and says how far it had come.
+    /// Closes the channel, and returns the state that it was in.
     pub(crate) fn close(&self) -> State {
         self.state.replace(State::Closed)
     }
@@ -156,7 +158,8 @@ impl Channel {
 
     // Sending.
 
-    /// Sends a message now, or in its turn when there is room.
+    /// Sends a message at once if there is room, or else keeps it in the outbox, behind those that
+    /// wait.
     fn send(self: &Rc<Self>, message: &MessageBuffer) {
         let bytes = message.as_bytes();
         let mut outbox = self.outbox.borrow_mut();
@@ -177,7 +180,8 @@ impl Channel {
                     outbox.keep(bytes.into());
                     spawn_local(self.clone().empty_outbox());
                 }
-                // Sent; or the worker is gone, which its end of the other pipe tells.
+                // The message was sent, or the worker is gone. The end of its other pipe tells of
+                // the latter.
                 _ => {}
             },
         }
@@ -200,13 +204,13 @@ impl Channel {
         }
     }
 
-    /// Wakes the worker. A full pipe wakes it anyway.
+    /// Wakes the worker. If the pipe is full, the bytes in it wake the worker anyway.
     fn ring_bell(&self) {
         let _ = channel::send(self.writer.as_fd(), &[0]);
     }
 
-    /// Puts into the ring what there was no room for. If there still is none the worker rings when
-    /// there is.
+    /// Moves messages from the outbox to the ring. If some still do not fit, the worker rings the
+    /// engine's bell when there is room.
     pub(crate) fn send_unsent(&self) {
         let Some(rings) = &self.rings else { return };
         let mut outbox = self.outbox.borrow_mut();
@@ -220,8 +224,8 @@ impl Channel {
         }
     }
 
-    /// Waits for room in a full pipe and sends what is due. If the worker is gone, what it was not
-    /// sent stays in the outbox until its channel is closed.
+    /// Waits for room in a full pipe and sends the messages in the outbox. If the worker is gone,
+    /// they stay in the outbox until the channel is closed.
     async fn empty_outbox(self: Rc<Self>) {
         match Watched::new(self.writer.clone(), Interest::WRITABLE) {
             Ok(fd) => {
@@ -234,7 +238,7 @@ impl Channel {
         }
     }
 
-    /// Calls that were dispatched to this worker, and that it was not even sent.
+    /// The calls that were dispatched to this worker but have not been sent to it yet.
     pub(crate) fn not_sent(&self) -> Vec<CallNumber> {
         let outbox = self.outbox.borrow();
         let dispatched = outbox.unsent().filter_map(|bytes| {
@@ -247,19 +251,20 @@ impl Channel {
         dispatched.chain(self.copying.borrow().iter().copied()).collect()
     }
 
-    /// The payload of this call is being copied: the call is not sent yet.
+    /// Notes that the payload of this call is being copied. The call is not sent until that is
+    /// done.
     pub(super) fn begin_copy(&self, call: CallNumber) {
         self.copying.borrow_mut().push(call);
     }
 
-    /// The payload of this call has been copied.
+    /// Notes that the payload of this call has been copied.
     pub(super) fn end_copy(&self, call: CallNumber) {
         self.copying.borrow_mut().retain(|copying| *copying != call);
     }
 
-    // What is sent.
+    // Messages to the worker.
 
-    /// Whether this worker must still be told the name of this function.
+    /// Whether this worker has not been told the name of this function yet.
     #[inline]
     pub(crate) fn is_new_caller(&self, function: FunctionId) -> bool {
         !self.told.borrow().has(function)
@@ -271,8 +276,9 @@ impl Channel {
         self.send_telling(&message.write(payload), message.told());
     }
 
-    /// Sends a message, and notes that this worker knows the name of this function from it. Not
-    /// before: a message whose payload takes long to copy is overtaken by others.
+    /// Sends a message. If it tells the name of a function, notes that the worker knows that name
+    /// now. This is noted no earlier, since other messages overtake one whose payload takes long to
+    /// copy.
     pub(super) fn send_telling(
         self: &Rc<Self>,
         message: &MessageBuffer,
@@ -284,8 +290,8 @@ impl Channel {
         }
     }
 
-    /// Tells the worker that a call it runs is cancelled, and why: a thread by a word it looks at,
-    /// an event loop by a message.
+    /// Tells the worker that a call it runs is cancelled, and why. A thread polls a cancel word; an
+    /// event loop gets a message.
     pub(crate) fn cancel(self: &Rc<Self>, call: CallNumber, reason: CancelReason) {
         let reason = Some(reason).filter(|_| self.knows_reasons);
         match self.mode {
@@ -306,50 +312,53 @@ impl Channel {
         self.send(&Retire { sent_at: now_ns() }.write());
     }
 
-    /// Lends the worker: it runs the calls of this lease.
+    /// Lends the worker: it runs the calls of this lease from now on.
     pub(crate) fn lend(self: &Rc<Self>, lease: CallNumber) {
         self.send(&Lend { call: lease }.write());
     }
 
-    /// Tells the worker that a call of it has a slot again.
+    /// Tells the worker that one of its calls has a slot again.
     pub(crate) fn resume(self: &Rc<Self>, call: CallNumber) {
         self.send(&Resumed { call }.write());
     }
 
-    /// Takes the worker back: it ends this lease.
+    /// Takes the worker back: it is told to end this lease.
     pub(super) fn recall(self: &Rc<Self>, lease: CallNumber) {
         self.send(&Recall { call: lease }.write());
     }
 
-    // What its worker tells about direct calls.
+    // The worker's counters of direct calls.
 
     fn desk(&self) -> Option<&Desk> {
         self.rings.as_ref().and_then(|rings| rings.desk.as_ref())
     }
 
-    /// Lends the slot of a call's handler, if it waits for a direct call. False: it does not.
+    /// Lends the slot of a call's handler, if the handler waits for a direct call. Returns false if
+    /// it does not wait.
     pub(crate) fn lend_slot(&self, call: CallNumber) -> bool {
         self.desk().is_some_and(|desk| desk.lend(call))
     }
 
-    /// Whether a call's handler waits for a direct call, and its slot is not lent.
+    /// Whether a call's handler waits for a direct call without having lent its slot.
     pub(crate) fn waits(&self, call: CallNumber) -> bool {
         self.desk().is_some_and(|desk| desk.waits(call))
     }
 
-    /// The deadline of the direct call that is run under a lease, ns; none if none is.
+    /// The deadline, in ns, of the direct call that the worker runs under this lease. `None` if it
+    /// runs none.
     pub(crate) fn runs_until(&self, lease: CallNumber) -> Option<u64> {
         self.desk().and_then(|desk| desk.runs_until(lease))
     }
 
-    /// What the worker has counted since it was last asked.
+    /// Returns what the worker has counted since the last call of this method. `None` if the worker
+    /// has no desk.
     pub(crate) fn new_direct_counts(&self) -> Option<DeskCounts> {
         let counts = self.desk()?.counts();
         let before = self.direct_counts.borrow_mut().replace(Box::new(counts));
         Some(counts.since(before.as_deref().unwrap_or(&DeskCounts::default())))
     }
 
-    /// Sends the end of an internal call that got no answer.
+    /// Sends the failure of an internal call that got no answer.
     pub(crate) fn send_failure(
         self: &Rc<Self>,
         call: InvokeNumber,
@@ -362,13 +371,14 @@ impl Channel {
         self.send(&AnswerFailed { call, function, sent_at: now_ns(), failure }.write());
     }
 
-    // What is received.
+    // Messages from the worker.
 
-    /// Hands the messages in the ring to `handle`, up to a bound, and says how many there were.
+    /// Passes the messages in the ring to `handle`, up to [`MAX_MESSAGES_A_TURN`], and returns how
+    /// many there were.
     ///
     /// # Errors
     ///
-    /// The rule that the worker has broken; `handle` may find it.
+    /// The rule that the worker has broken, found here or by `handle`.
     pub(crate) fn take_from_ring(
         &self,
         mut handle: impl FnMut(&Message<'_>) -> Result<(), Broken>,
@@ -388,7 +398,8 @@ impl Channel {
         Ok(taken)
     }
 
-    /// The bell was rung: there is a message, or room for what could not be sent.
+    /// Notes that the worker rang the engine's bell: there is a message, or room for messages that
+    /// wait.
     pub(crate) fn rung(&self, now: u64) {
         self.send_unsent();
         if let Some(rings) = &self.rings {
@@ -396,15 +407,19 @@ impl Channel {
         }
     }
 
-    /// A message has come that may have been looked for; `expects_more` says whether the worker is
-    /// to send another one, and is asked only if it was.
+    /// Notes that a message has come. If the engine was spinning for it, `expects_more` is asked
+    /// whether the worker is to send another one.
     pub(crate) fn found(&self, expects_more: impl FnOnce() -> bool) {
         if let Some(rings) = &self.rings {
             rings.found(expects_more);
         }
     }
 
-    /// A worker that says something has to read as well.
+    /// Checks that the worker reads its messages, as a worker that sends messages must.
+    ///
+    /// # Errors
+    ///
+    /// If too many messages wait for it.
     #[inline]
     pub(super) fn check_unread(&self) -> Result<(), Broken> {
         match self.outbox.borrow().overfull() {
@@ -414,12 +429,12 @@ impl Channel {
     }
 }
 
-/// A set of functions, a bit each.
+/// A set of functions, with one bit for each.
 #[derive(Debug, Default)]
 struct Told(Vec<u64>);
 
 impl Told {
-    /// The word of a function's bit, and the bit.
+    /// The index of the word that holds a function's bit, and that bit.
     #[inline]
     fn place(function: FunctionId) -> (usize, u64) {
         let number = function.number();

@@ -1,4 +1,4 @@
-//! All connected containers and their channels, by the keys that the scheduler gave them.
+//! All connected containers and their channels, by the scheduler's keys.
 
 use super::arena::Arena;
 use super::channel::{Channel, State};
@@ -23,62 +23,62 @@ use std::rc::Rc;
 /// What is known about a connected container.
 #[derive(Clone, Debug)]
 pub struct ContainerStatus {
-    /// Its function.
+    /// The name of its function.
     pub function: String,
-    /// The launch; `None` for one attached by hand.
+    /// The number of its launch; `None` if it was attached by hand.
     pub launch: Option<u64>,
-    /// Its process.
+    /// Its process id.
     pub pid: i32,
-    /// Its workers.
+    /// How many workers it has.
     pub workers: usize,
-    /// Blocks of the arena the engine has handed out to it.
+    /// How many blocks of the arena the engine has handed out to it.
     pub blocks: u64,
-    /// Bytes of those that it has not given back.
+    /// Bytes of the blocks that it has not given back.
     pub arena_used_bytes: u64,
-    /// Bytes of the regions whose blocks the engine hands out, and of those whose blocks it hands
-    /// out itself.
+    /// Bytes of the mapped regions: first those whose blocks the engine hands out, then those whose
+    /// blocks the container hands out.
     pub arena_mapped_bytes: [u64; 2],
 }
 
-/// The engine's ends of everything that is connected.
+/// The engine's ends of all connections.
 pub struct Connections {
-    /// Where pipes have their names for a moment.
+    /// The directory in which a new pipe has a name for a moment.
     directory: PathBuf,
     max_body_bytes: u64,
-    /// The channels of workers that are ready.
+    /// The channels of ready workers, by key.
     channels: Vec<Option<Rc<Channel>>>,
     containers: HashMap<ContainerKey, Container>,
     channels_made: u64,
     spare_inbox: Rc<SpareInbox>,
-    /// Payloads that went by the arena, in either direction.
+    /// How many payloads went by the arena, in either direction.
     arena_payloads: u64,
 }
 
-/// What became of a message with a payload that is too large for it.
+/// The outcome of sending a message whose payload does not fit into it.
 pub enum Sending {
     /// It was sent.
     Sent,
-    /// Its payload is to be copied first: see [`BlockCopy::run`].
+    /// The payload must be copied first: see [`BlockCopy::run`].
     Copying(Box<BlockCopy>),
     /// The container's memory has no room for the payload.
     NoRoom(Failure),
-    /// There is no such container any more.
+    /// The container is no longer connected.
     Gone,
 }
 
-/// What follows from a control message of a container.
+/// What follows from a container's control message.
 pub enum Said {
-    /// Nothing: it was answered, or its container is not known any more.
+    /// Nothing: the message was answered, or the container is no longer connected.
     Nothing,
-    /// The container has a caller: its end to read from.
+    /// A caller was created for the container. This is the end to read from.
     CallerCreated(Reader),
-    /// A worker could not be created.
+    /// The container could not create a worker.
     WorkerFailed {
         /// The container's function.
         function: String,
-        /// The channel of that worker, if it still waits for it.
+        /// The channel made for that worker, if it still waits for the worker.
         channel: Option<Rc<Channel>>,
-        /// Why, in the container's words.
+        /// The reason, in the container's words.
         reason: String,
     },
 }
@@ -96,17 +96,17 @@ impl Connections {
         }
     }
 
-    /// Payloads that went by the arena since the engine started.
+    /// How many payloads went by the arena since the engine started.
     pub(crate) fn arena_payloads(&self) -> u64 {
         self.arena_payloads
     }
 
-    /// The largest body.
+    /// The limit of a body, in bytes.
     pub(crate) fn max_body_bytes(&self) -> u64 {
         self.max_body_bytes
     }
 
-    /// What is known about the connected containers.
+    /// Describes the connected containers.
     pub(crate) fn status(&mut self) -> Vec<ContainerStatus> {
         let status = |container: &mut Container| ContainerStatus {
             function: container.identity.name.clone(),
@@ -122,16 +122,17 @@ impl Connections {
 
     // Containers.
 
-    /// The arena of a container that is about to be welcomed, and the files of its base regions.
+    /// Creates the arena of a container that is about to be welcomed, and the files of its base
+    /// regions.
     ///
     /// # Errors
     ///
-    /// When shared memory cannot be made.
+    /// If shared memory cannot be created.
     pub(crate) fn make_arena(&self) -> io::Result<(Arena, [OwnedFd; 2])> {
         Arena::new(self.max_body_bytes)
     }
 
-    /// Welcomes a container, and sends it the files of its base regions, and of the board.
+    /// Welcomes a container: sends it the files of its base regions and of the board.
     pub(crate) fn welcome(
         &mut self,
         new: NewContainer,
@@ -143,17 +144,17 @@ impl Connections {
         self.containers.insert(key, Container::welcome(new, files, self.max_body_bytes));
     }
 
-    /// The container of this key.
+    /// The container with this key.
     pub(crate) fn container(&self, key: ContainerKey) -> Option<&Container> {
         self.containers.get(&key)
     }
 
-    /// The container of this key, to be changed.
+    /// The container with this key, mutably.
     pub(crate) fn container_mut(&mut self, key: ContainerKey) -> Option<&mut Container> {
         self.containers.get_mut(&key)
     }
 
-    /// The container of this key, if it is the one at this socket.
+    /// The container with this key, if it is the one at this socket.
     pub(crate) fn container_at(
         &self,
         key: ContainerKey,
@@ -167,7 +168,7 @@ impl Connections {
         self.containers.values()
     }
 
-    /// The function of a container; empty if it is not known any more.
+    /// The name of a container's function; empty if the container is no longer connected.
     pub(crate) fn function_name(&self, key: ContainerKey) -> String {
         self.container(key).map(|container| container.identity.name.clone()).unwrap_or_default()
     }
@@ -181,7 +182,7 @@ impl Connections {
     ///
     /// # Errors
     ///
-    /// The rule that it breaks.
+    /// The rule that the container breaks.
     pub(crate) fn said(
         &mut self,
         key: ContainerKey,
@@ -218,8 +219,8 @@ impl Connections {
 
     // Channels.
 
-    /// Asks a container for a worker, and gives the reading end of its channel; `None` if there is
-    /// no such container.
+    /// Asks a container for a worker. Returns the reading end of the new channel, or `None` if
+    /// there is no such container.
     pub(crate) fn create_worker(
         &mut self,
         key: ContainerKey,
@@ -232,13 +233,13 @@ impl Connections {
         Some(ends.and_then(|ends| container.create_worker(ends, placement, spare)))
     }
 
-    /// The channel of a worker that is ready.
+    /// The channel of a ready worker.
     #[inline]
     pub(crate) fn channel(&self, key: ChannelKey) -> Option<Rc<Channel>> {
         self.channels.get(key.index()).cloned().flatten()
     }
 
-    /// A worker is ready, and has this key from now on.
+    /// Notes that a worker is ready, and its key.
     pub(crate) fn set_ready(&mut self, channel: &Rc<Channel>, key: ChannelKey) {
         channel.set_ready(key);
         if self.channels.len() <= key.index() {
@@ -247,7 +248,7 @@ impl Connections {
         self.channels[key.index()] = Some(channel.clone());
     }
 
-    /// Closes a channel, says how far it had come, and forgets it.
+    /// Closes a channel and forgets it. Returns the state that it was in.
     pub(crate) fn close(&mut self, channel: &Rc<Channel>) -> State {
         let state = channel.close();
         if let State::Ready(key) = state {
@@ -256,7 +257,7 @@ impl Connections {
         state
     }
 
-    /// Closes a channel of a container that stays.
+    /// Closes one channel of a container that stays connected.
     pub(crate) fn close_alone(&mut self, channel: &Rc<Channel>) -> State {
         if let Some(container) = self.containers.get_mut(&channel.container()) {
             container.forget(channel);
@@ -266,11 +267,11 @@ impl Connections {
 
     // Payloads.
 
-    /// The payload of a message.
+    /// Receives the payload of a message.
     ///
     /// # Errors
     ///
-    /// If it is said to lie where no payload can be, or the body is larger than a body may be.
+    /// If the place that the message names cannot hold a payload, or the body exceeds the limit.
     #[inline]
     pub(crate) fn receive(
         &mut self,
@@ -288,7 +289,8 @@ impl Connections {
         })
     }
 
-    /// Sends a message whose payload does not fit it, by the container's arena.
+    /// Sends a message whose payload does not fit into it: the payload goes by the container's
+    /// arena.
     pub(crate) fn send_by_arena(
         &mut self,
         channel: &Rc<Channel>,
@@ -317,7 +319,7 @@ impl Connections {
     }
 }
 
-/// Sends a message with its payload inside, if both fit; false if they do not.
+/// Sends a message with its payload inside if both fit. Returns false if they do not.
 #[inline]
 pub(crate) fn send_inline(channel: &Rc<Channel>, message: Outgoing<'_>, payload: &Payload) -> bool {
     if payload.len() > (MAX_INLINE_BYTES - message.name_len()) as u64 {

@@ -1,4 +1,4 @@
-//! The engine's end of one container: its control socket, its arena, its workers.
+//! The engine's end of one container: its control socket, its arena and its workers.
 
 use super::arena::{Arena, EngineBlock, Told};
 use super::channel::{Channel, Place};
@@ -24,39 +24,40 @@ pub struct Container {
     pub(crate) identity: Identity,
     pub(crate) pid: i32,
     mode: Mode,
-    /// The version of the protocol that it speaks.
+    /// The version of the protocol that the container speaks.
     version: u16,
-    /// What carries the messages of its channels.
+    /// How the messages of its channels are carried.
     kind: ChannelKind,
     control: Rc<ControlSocket>,
     pub(super) arena: Arena,
-    /// Whether payloads went by the arena since its memory was last given back.
+    /// Whether a payload went by the arena since the arena was last trimmed.
     pub(super) arena_used: bool,
-    /// Its workers, ready or not, by slot.
+    /// Its workers by slot, ready or not.
     channels: Vec<Option<Rc<Channel>>>,
-    /// The channel by which it calls outside of any request, once it has asked for one.
+    /// The channel of its process calls, once it has asked for one.
     caller: Option<Rc<Channel>>,
     was_ready: bool,
-    /// How many more workers it may say it could not create: each is told to a person, at a length
-    /// that is its own choice.
+    /// How many more failures to create a worker it may report. Each report is shown to the user,
+    /// and the container chooses its length, so the engine accepts only one for each worker that it
+    /// asked for.
     may_fail: u64,
 }
 
-/// A container that has just greeted, and what it is sent with the welcome.
+/// A container that has just greeted, and what the engine sends with the welcome.
 pub struct NewContainer {
-    /// Its name for the scheduler.
+    /// The scheduler's key for it.
     pub(crate) key: ContainerKey,
     /// Which container it is.
     pub(crate) identity: Identity,
-    /// Its process.
+    /// Its process id.
     pub(crate) pid: i32,
     /// Whether its workers are threads or an event loop.
     pub(crate) mode: Mode,
     /// The version of the protocol that it speaks.
     pub(crate) version: u16,
-    /// What is to carry the messages of its channels.
+    /// How the messages of its channels are to be carried.
     pub(crate) kind: ChannelKind,
-    /// Whether callers are told the texts of its unexpected errors.
+    /// Whether callers see the texts of its unexpected errors.
     pub(crate) exposes_errors: bool,
     /// Its control socket.
     pub(crate) control: Rc<ControlSocket>,
@@ -65,8 +66,8 @@ pub struct NewContainer {
 }
 
 impl Container {
-    /// Welcomes a container, and sends it the files of its base regions: its own, the engine's. The
-    /// board may follow.
+    /// Welcomes a container. `files` are those of its base regions, first the container's, then the
+    /// engine's; the file of the board may follow.
     pub(super) fn welcome(
         new: NewContainer,
         files: Vec<OwnedFd>,
@@ -113,8 +114,9 @@ impl Container {
         }
     }
 
-    /// Whether it is the one at this socket. A key alone may be another one's by now: a container
-    /// that broke a rule is forgotten before its process has ended.
+    /// Whether this is the container at that socket. The key alone does not tell: a container that
+    /// broke a rule is forgotten before its process has ended, and its key may belong to another
+    /// one by then.
     pub(super) fn is_at(&self, control: &Rc<ControlSocket>) -> bool {
         Rc::ptr_eq(&self.control, control)
     }
@@ -126,12 +128,12 @@ impl Container {
         self.channels.iter().flatten()
     }
 
-    /// Notes that a worker is ready; true if it is the container's first one.
+    /// Notes that a worker is ready. Returns true if it is the container's first one.
     pub(crate) fn note_ready(&mut self) -> bool {
         !std::mem::replace(&mut self.was_ready, true)
     }
 
-    /// Makes a channel and asks the container for a worker at its other end.
+    /// Makes a channel, and asks the container for a worker at its other end.
     pub(super) fn create_worker(
         &mut self,
         ends: Ends,
@@ -147,7 +149,7 @@ impl Container {
         let channel = Channel::new(place, to_worker.writer, rings.map(Rings::new), base);
         let reader = Reader::new(channel.clone(), from_worker.reader, spare)?;
         self.channels[slot.number() as usize] = Some(channel);
-        // Workers of older versions have no placement, which is sent as the default.
+        // Older versions know no placement. They are sent the default.
         let has_placement = version >= RING_SINCE_VERSION;
         let placement = if has_placement { placement } else { Placement::Apart };
         let create = CreateWorker { slot, placement };
@@ -157,13 +159,13 @@ impl Container {
         Ok(reader)
     }
 
-    /// The channel by which it calls outside of any request.
+    /// The channel of its process calls.
     pub(crate) fn caller(&self) -> Option<&Rc<Channel>> {
         self.caller.as_ref()
     }
 
-    /// Makes a channel by which the container calls outside of any request: of named pipes in any
-    /// case, as such calls are few.
+    /// Makes the channel of the container's process calls. It always uses named pipes, as such
+    /// calls are few.
     fn open_caller(&mut self, ends: Ends, spare: Rc<SpareInbox>) -> io::Result<Reader> {
         let Ends { to_worker, from_worker, rings: _ } = ends;
         let (mode, version) = (self.mode, self.version);
@@ -176,7 +178,8 @@ impl Container {
         Ok(reader)
     }
 
-    /// Answers a request for such a channel. The end to read from, if it could be made.
+    /// Answers the container's request for a channel of process calls. Returns the end to read
+    /// from, or `None` if the channel could not be made.
     ///
     /// # Errors
     ///
@@ -202,7 +205,8 @@ impl Container {
         Ok(None)
     }
 
-    /// What carries the messages of its channels, and the version of the protocol that it speaks.
+    /// How the messages of its channels are carried, and the version of the protocol that it
+    /// speaks.
     pub(super) fn kind(&self) -> (ChannelKind, u16) {
         (self.kind, self.version)
     }
@@ -212,7 +216,7 @@ impl Container {
         self.mode
     }
 
-    /// A slot that no worker has.
+    /// Finds a slot that no worker has.
     fn free_slot(&mut self) -> Option<WorkerSlot> {
         let free = self.channels.iter().position(Option::is_none);
         let slot = free.unwrap_or(self.channels.len());
@@ -223,12 +227,12 @@ impl Container {
         Some(number)
     }
 
-    /// The container says that it could not create the worker of this slot. Its channel, if it
-    /// still waits for that worker.
+    /// Notes that the container could not create the worker of this slot. Returns the channel made
+    /// for that worker, if it still waits for it.
     ///
     /// # Errors
     ///
-    /// If it says so more often than it was asked for workers.
+    /// If the container reports more failures than it was asked for workers.
     pub(super) fn worker_failed(
         &mut self,
         slot: WorkerSlot,
@@ -240,7 +244,7 @@ impl Container {
         Ok(self.channels.get(slot.number() as usize).cloned().flatten())
     }
 
-    /// Forgets a channel that is closed; its slot is free again.
+    /// Forgets a closed channel, which frees its slot.
     pub(super) fn forget(&mut self, channel: &Channel) {
         let Some(slot) = channel.slot() else {
             self.caller = None;
@@ -251,20 +255,20 @@ impl Container {
         }
     }
 
-    // What it is told.
+    // Messages to the container.
 
-    /// Sends it a message with descriptors.
+    /// Sends a message with descriptors to the container.
     pub(crate) fn send(&self, message: ControlBuffer, descriptors: Vec<OwnedFd>) {
         self.control.send(message, descriptors);
     }
 
-    /// Tells it to end: nothing is under way in it.
+    /// Tells the container to exit. No call is under way in it.
     pub(crate) fn shut_down(&self) {
         self.channels().for_each(Channel::retire);
         self.control.send(FromEngine::Shutdown.write(), Vec::new());
     }
 
-    /// Gives the memory of what is free back to the system, on both sides.
+    /// Returns the memory of free blocks to the system, on both sides.
     pub(crate) fn trim(&mut self) {
         if !std::mem::take(&mut self.arena_used) {
             return;
@@ -277,7 +281,8 @@ impl Container {
         }
     }
 
-    /// Takes a block for this container to read, and tells it about regions first.
+    /// Allocates a block for this container to read. If regions were created or dropped for it, the
+    /// container is told first.
     pub(super) fn allocate(&mut self, bytes: u64) -> Result<EngineBlock, Failure> {
         let mut told = Vec::new();
         self.arena_used = true;
@@ -300,7 +305,7 @@ impl Container {
         }
     }
 
-    /// Answers a request for a region.
+    /// Answers the container's request for a region.
     pub(super) fn grant(&mut self, request: &RegionRequest) {
         let (grant, files) = match self.arena.grant(request.bytes) {
             Ok((region, units, file)) => (Ok(NewRegion { region, units }), vec![file]),

@@ -1,4 +1,4 @@
-//! The engine's end of a container's control socket, and the process at the other end.
+//! The engine's end of a container's control socket, and the process at the other end of it.
 
 use super::outbox::{Outbox, empty_when_writable};
 use crate::watched::{Ready, Watched};
@@ -12,10 +12,11 @@ use std::time::Duration;
 use tokio::io::Interest;
 use tokio::task::spawn_local;
 
-/// Most control messages that may wait for a container that does not read its socket. It is sent no
-/// more than these.
+/// Most control messages that may wait for a container that does not read its socket. Further
+/// messages are dropped.
 const MAX_UNSENT: usize = 4096;
-/// A process that is dying closes its socket first: its death has so much time to be seen.
+/// A dying process closes its socket before its pidfd becomes readable. The engine waits this long
+/// for the death before it concludes that the process has closed the socket and lives on.
 const DIES_WITHIN: Duration = Duration::from_millis(50);
 
 /// One message with its descriptors.
@@ -33,7 +34,8 @@ impl ControlSocket {
         Ok(Rc::new(ControlSocket { fd, outbox: RefCell::new(Outbox::new(MAX_UNSENT)) }))
     }
 
-    /// Sends a message now, or in its turn when there is room.
+    /// Sends a message at once if there is room, or else keeps it in the outbox, behind those that
+    /// wait.
     pub(crate) fn send(self: &Rc<Self>, message: ControlBuffer, descriptors: Vec<OwnedFd>) {
         let mut outbox = self.outbox.borrow_mut();
         if !outbox.is_empty() {
@@ -45,7 +47,7 @@ impl ControlSocket {
                 outbox.keep((message, descriptors));
                 spawn_local(self.clone().empty_outbox());
             }
-            // Sent; or the container is gone, which its pidfd tells.
+            // The message was sent, or the container is gone. Its pidfd tells of the latter.
             _ => {}
         }
     }
@@ -60,34 +62,35 @@ impl ControlSocket {
             self.send_now(message, descriptors)
         })
         .await;
-        // Whole, or nobody reads it any more. The descriptors in it are not kept open for that.
+        // Either all messages were sent, or nobody reads the socket any more. In the latter case
+        // this closes the descriptors in the outbox.
         self.outbox.borrow_mut().clear();
     }
 
-    /// Waits until there may be a message.
+    /// Waits until a message may have come.
     pub(super) async fn readable(&self) -> io::Result<Ready<'_>> {
         self.fd.readable().await
     }
 
-    /// Takes a message; `None` if the other side has closed the socket.
+    /// Receives a message; `None` if the other side has closed the socket.
     pub(super) fn receive(&self) -> io::Result<Option<FromContainer>> {
         let received = socket::receive_control::<FromContainer>(self.fd.as_fd())?;
-        // A container has no descriptors to send: those that came are closed.
+        // A container has no reason to send descriptors. If any came, they are closed here.
         Ok(received.map(|received| received.message))
     }
 }
 
-/// The process of a container, as far as it says something on its control socket or dies.
+/// Watches a container's process: what it writes to its control socket, and whether it dies.
 pub struct Process {
     control: Rc<ControlSocket>,
     pidfd: Watched,
 }
 
-/// What comes from a container's process.
+/// What a container's process did.
 pub enum FromProcess {
-    /// A message.
+    /// It sent a message.
     Message(FromContainer),
-    /// It is no container any more.
+    /// It is no longer a container.
     Lost(Loss),
 }
 
@@ -111,7 +114,8 @@ impl Process {
         }
     }
 
-    /// Waits for what comes next. Its death counts before what it has written.
+    /// Waits for the next event of the process. If it has died, its death is reported before
+    /// messages that it wrote.
     pub(crate) async fn next(&self) -> FromProcess {
         let lost = FromProcess::Lost;
         loop {

@@ -1,5 +1,6 @@
-//! Copies of payloads that are too large for a message: into a container's memory, or out of it.
-//! Large ones are copied in slices, between which other calls go on.
+//! Copies payloads that are too large for a message into a container's memory, or out of it.
+//!
+//! Large payloads are copied in slices. Other calls go on between two slices.
 
 use super::arena::EngineBlock;
 use super::channel::Channel;
@@ -13,24 +14,24 @@ use nightcore_runtime::protocol::{BlockPayload, MessageBuffer, WirePayload};
 use std::io;
 use std::rc::Rc;
 
-/// Bytes copied at once.
+/// Bytes that are copied at once.
 const SLICE_BYTES: usize = 64 * 1024;
 
 /// A message whose payload is copied into its container's memory before it can be sent.
 pub struct BlockCopy {
     channel: Rc<Channel>,
-    /// The message, which tells the place of the block already.
+    /// The message, which already names the block.
     message: MessageBuffer,
-    /// The function whose name is in it.
+    /// The function whose name the message tells.
     told: Option<FunctionId>,
     payload: Payload,
     block: EngineBlock,
-    /// The call that is dispatched with it, if it is no answer.
+    /// The call that the message dispatches; `None` if it is an answer.
     call: Option<CallNumber>,
 }
 
 impl BlockCopy {
-    /// Into this block, whose place the message then tells.
+    /// Prepares to copy a payload into this block, and writes the message that names the block.
     pub(super) fn new(
         channel: &Rc<Channel>,
         message: Outgoing<'_>,
@@ -47,25 +48,25 @@ impl BlockCopy {
         BlockCopy { channel: channel.clone(), message, told, payload, block, call }
     }
 
-    /// Whether it is done in one slice.
+    /// Whether the payload fits into one slice.
     pub(super) fn is_short(&self) -> bool {
         self.payload.body_len() <= SLICE_BYTES as u64
     }
 
-    /// Copies all of it, in one slice.
+    /// Copies the whole payload, in one slice.
     pub(super) fn run_short(&self) {
         self.metadata();
         self.slice(0);
     }
 
-    /// The call waits in its channel from now on.
+    /// Notes in the channel that the call waits for the copy.
     pub(super) fn begin(&self) {
         if let Some(call) = self.call {
             self.channel.begin_copy(call);
         }
     }
 
-    /// Copies all of it, slice by slice.
+    /// Copies the whole payload, slice by slice.
     pub(crate) async fn run(&self) {
         self.metadata();
         let mut offset = 0;
@@ -75,10 +76,12 @@ impl BlockCopy {
         }
     }
 
-    /// Sends the message, and says by which channel.
+    /// Sends the message, and returns its channel.
     pub(crate) fn send(self) -> Rc<Channel> {
         let BlockCopy { channel, message, told, payload, block, call } = self;
-        // Another container may need what lies in its block before this one has read the message.
+        // The payload is dropped before the message is sent, which gives the block it came in back
+        // to its container: another call may need that block before this container has read the
+        // message.
         drop((payload, block));
         if let Some(call) = call {
             channel.end_copy(call);
@@ -110,18 +113,18 @@ impl BlockCopy {
         len
     }
 
-    /// Where the block begins, which was checked to have room for the payload.
+    /// Where the block begins. Checks that the payload fits into the mapped region.
     fn start(&self) -> *mut u8 {
         let bytes = payload_bytes(self.payload.metadata_len(), self.payload.body_len());
         self.block.region.pointer(self.block.block, bytes)
     }
 }
 
-/// Copies an answer out of a container's memory: its metadata, its body.
+/// Copies an answer out of a container's memory. Returns its metadata and its body.
 ///
 /// # Errors
 ///
-/// If the system has no memory for it.
+/// If the system has no memory for the body.
 pub(crate) async fn collect(payload: Payload) -> io::Result<(Vec<u8>, Bytes)> {
     let mut metadata = vec![0; payload.metadata_len()];
     payload.copy_metadata(&mut metadata);

@@ -1,4 +1,4 @@
-//! What a channel is made of: two named pipes, and with rings a file of shared memory.
+//! The parts of a channel: two named pipes, and with rings a file of shared memory.
 
 use nightcore_runtime::ipc::channel::Pipe;
 use nightcore_runtime::ipc::ring::{self, RingFile};
@@ -8,7 +8,7 @@ use std::io;
 use std::os::fd::OwnedFd;
 use std::path::Path;
 
-/// A channel that was just made: the worker's ends are still to be sent to it.
+/// A channel that was just made. The worker's ends have not been sent yet.
 pub(super) struct Ends {
     pub(super) to_worker: Pipe,
     pub(super) from_worker: Pipe,
@@ -17,8 +17,8 @@ pub(super) struct Ends {
 }
 
 impl Ends {
-    /// Makes the pipes in `directory`, with names of this number for a moment.
-    /// `version`: that of the protocol that the container speaks.
+    /// Makes the parts of a channel. For a moment the pipes have names in `directory`, which
+    /// contain `number`. `version` is the version of the protocol that the container speaks.
     pub(super) fn create(
         directory: &Path,
         number: u64,

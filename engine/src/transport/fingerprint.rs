@@ -11,7 +11,7 @@ use nightcore_runtime::protocol::Metadata;
 use std::hash::{BuildHasher, Hasher, RandomState};
 use std::sync::LazyLock;
 
-/// Names of metadata that belong to the input, beside those that begin with `:`.
+/// Names of metadata that belong to the input, besides those that begin with `:`.
 const NAMES: [&str; 2] = ["content-type", "content-encoding"];
 /// Bytes of a body that are hashed in one piece.
 const PIECE_BYTES: usize = 4096;
@@ -22,13 +22,15 @@ const MAX_PIECES: u64 = 64;
 static KEYS: LazyLock<RandomState> = LazyLock::new(RandomState::new);
 
 impl Payload {
-    /// The same for inputs that are the same, whoever sends them and when; for others most likely
-    /// another one.
+    /// Fingerprints the input: the body, and the metadata that select what is being asked for.
+    ///
+    /// Equal inputs have equal fingerprints, whoever sends them and whenever. Different inputs most
+    /// likely have different ones.
     pub fn fingerprint(&self) -> Fingerprint {
         let mut hasher = KEYS.build_hasher();
         let mut metadata = vec![0; self.metadata_len()];
         self.copy_metadata(&mut metadata);
-        // Malformed metadata are an input all the same: the worker refuses them.
+        // Malformed metadata is an input, too: the worker refuses it.
         let metadata = Metadata::parse(&metadata).unwrap_or_default();
         let selecting =
             metadata.iter().filter(|(name, _)| name.starts_with(':') || NAMES.contains(name));
@@ -48,8 +50,8 @@ impl Payload {
     }
 }
 
-/// Where the pieces begin that are hashed: all of them, or as many as may be, from the first to the
-/// last.
+/// The offsets of the pieces that are hashed. These are all pieces of a small body, and
+/// [`MAX_PIECES`] of a large one, spread evenly from the first to the last.
 fn offsets(len: u64) -> impl Iterator<Item = u64> {
     let all = len.div_ceil(PIECE_BYTES as u64);
     let last = len.saturating_sub(PIECE_BYTES as u64);

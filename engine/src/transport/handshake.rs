@@ -1,4 +1,4 @@
-//! Who may connect as a container, and as which one.
+//! Decides which processes may connect as containers, and which container each of them is.
 
 use crate::ids::{FunctionId, Generation};
 use nightcore_runtime::protocol::control::{Hello, Mode};
@@ -9,18 +9,18 @@ use std::collections::{HashMap, HashSet};
 /// How a container was launched.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Launched {
-    /// The launch, as the launcher numbers them.
+    /// The number that the launcher gave to the launch.
     pub launch: u64,
-    /// The generation of the function's containers that it belongs to.
+    /// The generation that the container belongs to.
     pub generation: Generation,
 }
 
-/// Which container a token admits.
+/// The container that a token admits.
 #[derive(Clone, Debug)]
 pub struct Identity {
-    /// Its launch; `None` for one attached by hand.
+    /// How it was launched; `None` if it was attached by hand.
     pub launched: Option<Launched>,
-    /// The function it runs.
+    /// The function that it runs.
     pub function: FunctionId,
     /// The function's name.
     pub name: String,
@@ -29,40 +29,43 @@ pub struct Identity {
 }
 
 impl Identity {
-    /// The number of its launch; `None` for one attached by hand.
+    /// The number of its launch; `None` if it was attached by hand.
     pub fn launch(&self) -> Option<u64> {
         self.launched.map(|launched| launched.launch)
     }
 }
 
-/// The tokens that were given out. Each admits one process, once.
+/// The tokens that were issued. Each admits one process, once.
 #[derive(Debug, Default)]
 pub struct Tokens {
     open: HashMap<[u8; TOKEN_BYTES], Identity>,
     used: HashSet<[u8; TOKEN_BYTES]>,
 }
 
-/// Why a process was refused.
+/// The refusal of a process.
 #[derive(Debug)]
 pub(crate) struct Refusal {
-    /// For the person who reads the process's output.
+    /// The reason, for the user who reads the process's output.
     pub(crate) text: String,
-    /// The container that it would have been, if it can never be one: starting it again would not
-    /// help.
+    /// The container that the process would have been, if restarting it cannot help.
     pub(crate) hopeless: Option<Identity>,
 }
 
-/// What a greeting that was in order came to.
+/// The outcome of a valid greeting.
 #[derive(Debug)]
 pub(crate) struct Admitted {
     pub(crate) identity: Identity,
     pub(crate) mode: Mode,
-    /// The version of the protocol that is spoken from now on.
+    /// The version of the protocol that both sides speak from now on.
     pub(crate) version: u16,
 }
 
 impl Tokens {
-    /// A new token for a container, in hex.
+    /// Issues a new token for a container, in hex.
+    ///
+    /// # Errors
+    ///
+    /// If the system gives no random bytes.
     pub fn issue(&mut self, identity: Identity) -> std::io::Result<String> {
         let mut token = [0; TOKEN_BYTES];
         let mut filled = 0;
@@ -80,7 +83,7 @@ impl Tokens {
         Ok(token.iter().map(|byte| format!("{byte:02x}")).collect())
     }
 
-    /// The token of this launch is no longer good: its process has ended.
+    /// Revokes the token of this launch, whose process has ended.
     pub fn revoke(&mut self, launch: u64) {
         self.open.retain(|_, identity| identity.launch() != Some(launch));
     }
@@ -88,7 +91,8 @@ impl Tokens {
     /// Checks a greeting.
     ///
     /// # Errors
-    /// Why the process is refused.
+    ///
+    /// The reason why the process is refused.
     pub(crate) fn admit(&mut self, hello: &Hello) -> Result<Admitted, Refusal> {
         let refuse = |text: String| Refusal { text, hopeless: None };
         if self.used.contains(&hello.token) {

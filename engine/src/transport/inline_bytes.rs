@@ -1,18 +1,19 @@
-//! Bytes that came in a message, in buffers that are used again: a call takes two of them on its
-//! way, and most calls have nothing else that would have to be allocated.
+//! The bytes of a payload that came in a message, in buffers that are reused. A call needs two such
+//! buffers on its way, and most calls allocate nothing else.
 
 use nightcore_runtime::protocol::limits::MAX_INLINE_BYTES;
 use std::cell::RefCell;
 use std::ops::Deref;
 
-/// Most buffers that are kept: as many as the longest queue of one function holds by default.
+/// Most buffers that are kept for reuse: as many as the longest queue of one function holds by
+/// default.
 const MAX_KEPT: usize = 1024;
 
 type Buffer = Box<[u8; MAX_INLINE_BYTES]>;
 
 thread_local! {
-    /// The I/O thread's buffers that nobody uses; the last one that was is the first to be used
-    /// again, as it is still in the cache.
+    /// The I/O thread's free buffers. The buffer that was freed last is reused first, as it is
+    /// still in the cache.
     static KEPT: RefCell<Vec<Buffer>> = const { RefCell::new(Vec::new()) };
 }
 
@@ -25,9 +26,10 @@ pub struct InlineBytes {
 }
 
 impl InlineBytes {
-    /// Copies two parts of a message, one behind the other.
+    /// Copies two parts of a message into one buffer, one behind the other.
     ///
     /// # Panics
+    ///
     /// If they are larger than a message can be.
     #[inline]
     pub fn copy([first, second]: [&[u8]; 2]) -> InlineBytes {
@@ -60,7 +62,7 @@ impl AsRef<[u8]> for InlineBytes {
 impl Drop for InlineBytes {
     fn drop(&mut self) {
         let Some(buffer) = self.buffer.take() else { return };
-        // When the thread ends there may be no place to keep it.
+        // While the thread ends, the list may be gone already.
         let _ = KEPT.try_with(|kept| {
             let mut kept = kept.borrow_mut();
             if kept.len() < MAX_KEPT {

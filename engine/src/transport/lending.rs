@@ -1,5 +1,5 @@
-//! A direct channel between two containers, as the engine sees it: it made the files, keeps the
-//! words mapped, and passes no message.
+//! The engine's view of a direct channel between two containers. The engine makes its files and
+//! keeps its shared words mapped, but passes no message of it.
 
 use super::channel::Channel;
 use crate::ids::{CallNumber, ContainerKey, FunctionId};
@@ -14,38 +14,41 @@ use std::io;
 use std::os::fd::OwnedFd;
 use std::rc::Rc;
 
-/// The files of a direct channel, for one of its sides.
+/// The files of a direct channel that one of its sides gets.
 pub(crate) type DirectFiles = Vec<OwnedFd>;
 
-/// A worker that is lent to a container.
+/// A worker that is lent to a container, and the direct channel between them.
 pub struct Lending {
     file: DirectFile,
     /// The worker's channel, and its function.
     channel: Rc<Channel>,
     callee: FunctionId,
-    /// The container that calls.
+    /// The container that makes the calls.
     caller: ContainerKey,
     caller_mode: Mode,
     is_recalled: bool,
-    /// Whether the caller has said that it wants no answer.
+    /// Whether the caller has cancelled its call.
     is_cancelled: bool,
-    /// How many calls had been claimed when the engine looked last, and since when, ns.
+    /// The number of claimed calls when the engine last looked, and the time in ns since when it
+    /// has not changed.
     idle: (u32, u64),
 }
 
 impl Lending {
-    /// Makes a direct channel between this worker and a container, and its files for both sides.
+    /// Makes a direct channel between this worker and a container. Returns it with the files for
+    /// the caller and for the callee.
     ///
     /// # Errors
-    /// If there is no shared memory, or no descriptor left.
+    ///
+    /// If shared memory or a descriptor cannot be had.
     pub(crate) fn create(
         (channel, callee): (Rc<Channel>, FunctionId),
         (caller, caller_mode): (ContainerKey, Mode),
         max_body_bytes: u64,
         now: u64,
     ) -> io::Result<(Lending, [DirectFiles; 2])> {
-        // The largest payload fits, since one is under way at a time. It is address space only:
-        // pages are taken when they are first written.
+        // A region holds the largest payload, since one call is under way at a time. It takes
+        // address space only: the kernel allocates a page when it is first written.
         let largest = units_for(payload_bytes(MAX_METADATA_BYTES, max_body_bytes));
         let units = u32::try_from(largest).unwrap_or(BASE_UNITS).max(BASE_UNITS);
         let files =
@@ -53,8 +56,8 @@ impl Lending {
         let file = DirectFile::map(&files[0])?;
         let again: io::Result<Vec<OwnedFd>> = files.iter().map(OwnedFd::try_clone).collect();
         let (mut for_caller, mut for_callee) = (Vec::from(files), again?);
-        // An event loop has a bell, at which it waits. Each channel has its own: what one peer does
-        // to a bell cannot keep another one from ringing.
+        // An event loop waits at a bell. Each channel has a bell of its own, so that one peer
+        // cannot keep another one from ringing.
         let (caller_bell, callee_bell) = (bell_of(caller_mode)?, bell_of(channel.mode())?);
         let give = |bell: Option<Pipe>, to: &mut DirectFiles| {
             bell.map(|bell| {
@@ -73,27 +76,27 @@ impl Lending {
         Ok((lending, [for_caller, for_callee]))
     }
 
-    /// The worker's channel.
+    /// The channel of the lent worker.
     pub(crate) fn channel(&self) -> &Rc<Channel> {
         &self.channel
     }
 
-    /// The worker's function.
+    /// The function of the lent worker.
     pub(crate) fn callee(&self) -> FunctionId {
         self.callee
     }
 
-    /// The container that calls.
+    /// The container that makes the calls.
     pub(crate) fn caller(&self) -> ContainerKey {
         self.caller
     }
 
-    /// Whether it is being taken back.
+    /// Whether the worker is being taken back.
     pub(crate) fn is_recalled(&self) -> bool {
         self.is_recalled
     }
 
-    /// Takes the worker back: no call begins any more, and the worker ends the lease after the one
+    /// Takes the worker back. No new call can begin, and the worker ends the lease after the call
     /// that is under way.
     pub(crate) fn recall(&mut self, lease: CallNumber) {
         if std::mem::replace(&mut self.is_recalled, true) {
@@ -106,7 +109,7 @@ impl Lending {
         }
     }
 
-    /// Its caller wants no answer any more. False if it has said so before.
+    /// Notes that the caller has cancelled its call. Returns false if that was noted before.
     pub(crate) fn note_cancelled(&mut self) -> bool {
         !std::mem::replace(&mut self.is_cancelled, true)
     }
@@ -121,8 +124,8 @@ impl Lending {
         self.file.is_busy()
     }
 
-    /// Cancels the direct call that was seen. A thread that waits for it is woken; an event loop
-    /// hears that its request is cancelled. False: it has ended.
+    /// Cancels the direct call that was seen. A thread that waits for the call is woken; an event
+    /// loop is told by the cancellation of its request. Returns false if the call has ended.
     pub(crate) fn cancel(&self, seen: Seen, reason: CancelReason) -> bool {
         let is_cancelled = self.file.cancel(seen, reason);
         if is_cancelled && self.caller_mode == Mode::Threads {
@@ -131,13 +134,13 @@ impl Lending {
         is_cancelled
     }
 
-    /// The worker has ended the lease, maybe without being told to: no call begins any more, and
-    /// one that it did not take is to go through the engine.
+    /// Notes that the worker has ended the lease, perhaps without being told to. No new call can
+    /// begin. A call that the worker did not take must go through the engine.
     pub(crate) fn refuse(&self) {
         self.file.close();
     }
 
-    /// How long, in ns, the worker has run no direct call.
+    /// How long, in ns, the worker has been without a direct call.
     pub(crate) fn idle_ns(&mut self, now: u64) -> u64 {
         let claimed = self.file.claimed();
         if self.is_busy() || claimed != self.idle.0 {
@@ -146,8 +149,9 @@ impl Lending {
         now.saturating_sub(self.idle.1)
     }
 
-    /// How the direct call ended that was under way when the lease ended with this status, because
-    /// its worker died. Its worker can count it no more.
+    /// The status of the direct call that was lost because its worker died. `status` is that of the
+    /// lease's end. Returns `None` if no call was lost. A worker that died cannot count the call
+    /// itself.
     pub(crate) fn lost_call(&self, status: Status) -> Option<Status> {
         if status != Status::ContainerDied {
             return None;
@@ -160,7 +164,7 @@ impl Lending {
     }
 }
 
-/// The pipe by which a side of this mode is woken; a thread needs none.
+/// Creates the pipe that wakes a side of this mode. A thread needs none.
 fn bell_of(mode: Mode) -> io::Result<Option<Pipe>> {
     match mode {
         Mode::Threads => Ok(None),

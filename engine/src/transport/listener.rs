@@ -1,4 +1,4 @@
-//! The engine's control socket: processes connect to it and greet.
+//! The engine's control socket, to which processes connect and send a greeting.
 
 use super::control::ControlSocket;
 use super::peer::Peer;
@@ -17,31 +17,31 @@ use std::rc::Rc;
 use std::time::Duration;
 use tokio::io::Interest;
 
-/// Time a process has to greet. A process that is being debugged greets at once, too.
+/// How long a process may take to greet. A process in a debugger greets at once, too.
 const GREETING_TIMEOUT: Duration = Duration::from_secs(5);
-/// Pause after an accept that failed for want of descriptors.
+/// Pause after an accept that failed, for example because no descriptor is left.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 
 /// A bound control socket.
 pub struct Listener {
     fd: Watched,
-    /// How many connections have not greeted, and the most of them: they hold a descriptor each and
-    /// are nobody.
+    /// How many connections have not greeted yet, and the bound on them. Each holds a descriptor,
+    /// and the engine does not know yet whose it is.
     strangers: Rc<Cell<usize>>,
     most: usize,
 }
 
-/// A connection that has not greeted.
+/// A connection that has not greeted yet.
 pub struct Stranger {
     fd: OwnedFd,
     counted: CountedStranger,
 }
 
-/// A greeting, and who has sent it.
+/// A greeting, and the process that sent it.
 pub struct Greeting {
     /// The greeting itself.
     pub(crate) hello: Hello,
-    /// The process.
+    /// The process id.
     pub(crate) pid: i32,
     /// Readable when the process has died.
     pub(crate) pidfd: OwnedFd,
@@ -50,11 +50,11 @@ pub struct Greeting {
 }
 
 impl Listener {
-    /// Binds the control socket, for at most so many connections that have not greeted.
+    /// Binds the control socket. At most `most` connections may be without a greeting at a time.
     ///
     /// # Errors
     ///
-    /// When something lies at that path already, or it is too long for a socket's.
+    /// If a file with that path exists, or the path is too long for a socket.
     pub fn bind(path: &Path, most: usize) -> io::Result<Listener> {
         let flags = SockFlag::SOCK_CLOEXEC | SockFlag::SOCK_NONBLOCK;
         let fd = new_socket(AddressFamily::Unix, SockType::SeqPacket, flags, None)?;
@@ -63,8 +63,8 @@ impl Listener {
         Ok(Listener { fd: Watched::new(fd, Interest::READABLE)?, strangers: Rc::default(), most })
     }
 
-    /// The next connection; `None` when the runtime ends. Beyond the bound of those that have not
-    /// greeted, connections are closed.
+    /// Accepts the next connection; `None` when the runtime ends. While too many connections have
+    /// not greeted, new ones are closed at once.
     pub(crate) async fn accept(&self) -> Option<Stranger> {
         loop {
             let mut ready = self.fd.readable().await.ok()?;
@@ -90,7 +90,8 @@ impl Listener {
 }
 
 impl Stranger {
-    /// Waits for its greeting; `None` if it sends none, or is a process of another user.
+    /// Waits for the greeting; `None` if none comes in time, or the process belongs to another
+    /// user.
     pub(crate) async fn greeting(self) -> Option<Greeting> {
         let Stranger { fd, counted } = self;
         let peer = Peer::of(&fd).ok()?;
@@ -106,7 +107,7 @@ impl Stranger {
     }
 }
 
-/// The first message of a connection; `None` if it is no greeting.
+/// Receives the first message of a connection; `None` if it is not a greeting.
 async fn hello(control: &ControlSocket) -> Option<Hello> {
     loop {
         let mut ready = control.readable().await.ok()?;
@@ -119,7 +120,7 @@ async fn hello(control: &ControlSocket) -> Option<Hello> {
     }
 }
 
-/// Counts a connection that has not greeted, for as long as it lives.
+/// Counts a connection that has not greeted, while this lives.
 struct CountedStranger(Rc<Cell<usize>>);
 
 impl CountedStranger {

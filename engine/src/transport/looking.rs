@@ -1,8 +1,8 @@
-//! The rings at which the engine looks.
+//! The rings on which the engine spins.
 //!
-//! While a message is expected from one of them, the engine looks at all of them. When nothing is
-//! expected any more the engine sleeps, and every worker rings its bell: a thousand of them cost
-//! nothing.
+//! While a message is expected in one of them, the engine polls all of them. When no message is
+//! expected any more, the engine parks, and every worker rings its bell: then a thousand idle
+//! workers cost nothing.
 
 use super::channel::Channel;
 use super::rings::{Attention, Rings};
@@ -12,69 +12,70 @@ use nightcore_runtime::ipc::ring::this_core;
 use std::rc::Rc;
 use tokio::sync::Notify;
 
-/// Most channels that are looked at: each costs every look. More of them are likely to keep the
-/// engine busy anyway.
+/// Most channels that the engine polls. Every poll pays for each of them, and with more channels
+/// the engine is likely to be busy anyway.
 const MAX_LOOKED_AT: usize = 16;
-/// How often the engine looks before it lets others run, when a worker on another core is to send
-/// something: for about as long as that takes.
+/// How often the engine polls before it yields its core, if a message is expected from a worker on
+/// another core. This takes about as long as such a message does.
 const LOOKS_ELSEWHERE: u32 = 8;
-/// The same as [`CROWDED_NS`], in ns, while handlers are known to compute. The engine then waits
-/// behind them after each yield, and nothing that comes from clients wakes it: the kernel soon runs
-/// a thread that has slept, and not one that has yielded.
+/// The limit of a yield, in ns, that replaces [`CROWDED_NS`] while handlers are known to compute.
+/// The engine then waits behind the handlers after each yield, and events from clients do not
+/// shorten that wait: the kernel soon runs a thread that wakes from sleep, but not one that has
+/// yielded.
 const COMPUTING_NS: u64 = 20_000;
-/// For how long it is remembered that handlers compute, ns. It is measured more often while calls
-/// wait for them.
+/// For how long, in ns, the engine remembers that handlers compute. While calls wait for them, this
+/// is measured more often.
 const REMEMBERED_NS: u64 = 100_000_000;
 
-/// The channels at whose rings the engine looks.
+/// The channels whose rings the engine polls.
 #[derive(Default)]
 pub struct Looking {
     channels: Vec<Rc<Channel>>,
-    /// Wakes the task that looks.
+    /// Wakes the task that spins.
     some: Rc<Notify>,
-    /// When they were looked at last, ns.
+    /// When the channels were last polled, ns.
     last_look: u64,
-    /// Counts the events that came in other ways.
+    /// Counts the events that did not come by a ring.
     other_work: u64,
-    /// Until when handlers are taken to compute, ns.
+    /// Until when handlers are assumed to compute, ns.
     computing_until: u64,
 }
 
-/// What came of one look at all channels.
+/// The result of polling all channels once.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Turn {
-    /// Some have messages: see [`Looking::with_message`].
+    /// Some channels have messages: see [`Looking::with_message`].
     Found,
-    /// None has.
+    /// No channel has a message.
     Nothing,
-    /// There is nothing to look for.
+    /// No message is expected any more.
     Over,
 }
 
 impl Looking {
-    /// Wakes the task that looks, whenever there is something to look for.
+    /// Wakes the task that spins, whenever a message is expected.
     pub(crate) fn waker(&self) -> Rc<Notify> {
         self.some.clone()
     }
 
-    /// Something came by another way than by looking.
+    /// Counts an event that did not come by a ring.
     #[inline]
     pub(crate) fn note_other_work(&mut self) {
         self.other_work += 1;
     }
 
-    /// Handlers compute, so that yielding takes long.
+    /// Notes that handlers compute, so that a yield takes long.
     pub(crate) fn note_computing(&mut self, now: u64) {
         self.computing_until = now + REMEMBERED_NS;
     }
 
-    /// How often something came by another way: while that goes on there is work here, and nobody
-    /// else is let run.
+    /// The number of events that did not come by a ring. While it grows, the engine has work and
+    /// does not yield its core.
     pub(crate) fn other_work(&self) -> u64 {
         self.other_work
     }
 
-    /// A worker was sent something: its next message is expected.
+    /// Notes that a worker was sent something, so that its next message is expected.
     #[inline]
     pub(crate) fn expect(&mut self, channel: &Rc<Channel>) {
         let Some(rings) = channel.rings() else { return };
@@ -103,8 +104,9 @@ impl Looking {
         self.some.notify_one();
     }
 
-    /// The messages that a bell was rung for have been taken: the worker is to ring again, unless
-    /// the engine looks at the ring. If there is one more message it has its turn.
+    /// Makes the worker ring its bell for its next message, unless the engine polls the ring. To be
+    /// called when the messages that the bell was rung for have been taken. If there is one more
+    /// message by now, the engine polls the ring and finds it.
     pub(crate) fn await_bell(&mut self, channel: &Rc<Channel>) {
         if let Some(rings) = channel.rings()
             && !rings.has_bell_rung()
@@ -113,12 +115,13 @@ impl Looking {
         }
     }
 
-    /// A channel is closed. What lies in its ring would be looked at for ever, as nobody takes it.
+    /// Forgets a closed channel. Nobody takes the messages in its ring, so they would be found for
+    /// ever.
     pub(crate) fn forget(&mut self, channel: &Rc<Channel>) {
         self.channels.retain(|looked_at| !Rc::ptr_eq(looked_at, channel));
     }
 
-    /// Looks once at all channels.
+    /// Polls all channels once.
     pub(crate) fn look(&mut self) -> Turn {
         let channels = &self.channels;
         let here = this_core();
@@ -128,7 +131,7 @@ impl Looking {
                     && rings.incoming.borrow().writer_core() != here
             })
         };
-        // A worker on this core runs only when it is let.
+        // A worker on this core runs only when the engine yields.
         let looks = if channels.iter().any(is_elsewhere) { LOOKS_ELSEWHERE } else { 1 };
         if look_closely(looks, || channels.iter().any(has_message)) {
             return Turn::Found;
@@ -136,7 +139,7 @@ impl Looking {
         self.forget_late(now_ns())
     }
 
-    /// The next channel with a message, from place `at` on, which is moved behind it.
+    /// Finds the next channel with a message, from index `at` on. Moves `at` behind it.
     pub(crate) fn with_message(&self, at: &mut usize) -> Option<Rc<Channel>> {
         let rest = self.channels.get(*at..)?;
         let found = rest.iter().position(has_message)?;
@@ -144,7 +147,7 @@ impl Looking {
         Some(rest[found].clone())
     }
 
-    /// Stops looking for messages that are late, and at all channels when nothing is expected.
+    /// Gives up on messages that are late. Stops polling all channels when no message is expected.
     fn forget_late(&mut self, now: u64) -> Turn {
         let mut expected = false;
         let spent = (now - self.last_look).min(TURN_NS);
@@ -155,14 +158,16 @@ impl Looking {
         if expected { Turn::Nothing } else { self.stop() }
     }
 
-    /// Has every worker ring again; one that has sent a message by now is heard first.
+    /// Makes every worker ring its bell again. A worker that has sent a message meanwhile is polled
+    /// on, until its message is taken.
     fn stop(&mut self) -> Turn {
         self.channels.retain(|channel| !may_sleep(channel));
         if self.channels.is_empty() { Turn::Over } else { Turn::Nothing }
     }
 
-    /// Lets workers run on this core. If it takes long, somebody computes here, and a worker would
-    /// find the engine asleep sooner than looking.
+    /// Yields, so that workers can run on this core. If the yield takes long, another thread
+    /// computes on this core. The engine then parks: a worker's bell wakes it sooner than its own
+    /// polling would.
     pub(crate) fn let_others_run(&self) {
         let before = now_ns();
         let_others_run();
@@ -179,7 +184,7 @@ fn has_message(channel: &Rc<Channel>) -> bool {
     channel.rings().is_some_and(Rings::has_message)
 }
 
-/// Stops looking at a channel, unless it has a message.
+/// Stops polling a channel, unless it has a message. Returns whether it has stopped.
 fn may_sleep(channel: &Rc<Channel>) -> bool {
     channel.rings().is_none_or(|rings| channel.is_closed() || rings.stop_looking())
 }

@@ -1,8 +1,9 @@
-//! The engine's ends of channels, control sockets and arenas. It never blocks on a container.
+//! The engine's ends of channels, control sockets and arenas. The engine never blocks on a
+//! container.
 //!
-//! What comes from containers is pulled: a type that waits for something gives back an event, and
-//! whoever owns it decides what follows. Nothing here holds a handle to its owner, or knows who
-//! decides which call runs where.
+//! Events are pulled from containers: a type that waits for something returns an event, and its
+//! owner decides what follows. Nothing in this folder holds a handle to its owner, or knows which
+//! part of the engine decides where a call runs.
 
 mod alarm;
 mod arena;

@@ -12,59 +12,61 @@ use std::io;
 #[derive(Debug)]
 pub struct Outbox<M> {
     unsent: VecDeque<M>,
-    /// How many may wait before the reader counts as one that does not read, if there is a bound.
+    /// The bound: if more messages wait, the reader counts as one that does not read. `None` if
+    /// there is no bound.
     most: Option<usize>,
 }
 
-/// What became of the messages that waited.
+/// The outcome of sending the messages that waited.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Emptied {
     /// All of them were sent.
     Whole,
     /// There was no room for the next one.
     NoRoom,
-    /// The reader is gone. What it was not sent stays here, to be asked for.
+    /// The reader is gone. The messages that were not sent stay in the outbox.
     Gone,
 }
 
 impl<M> Outbox<M> {
-    /// An empty outbox with this bound.
+    /// Creates an empty outbox with this bound.
     pub fn new(most: usize) -> Outbox<M> {
         Outbox { unsent: VecDeque::new(), most: Some(most) }
     }
 
-    /// An empty outbox without a bound, for a reader that is the engine's own.
+    /// Creates an empty outbox without a bound, for a reader that belongs to the engine.
     pub fn unbounded() -> Outbox<M> {
         Outbox { unsent: VecDeque::new(), most: None }
     }
 
-    /// Whether nothing waits, so that a message may be sent without its being overtaken.
+    /// Whether no message waits. Only then may a message be sent directly: it would overtake
+    /// others.
     #[inline]
     pub fn is_empty(&self) -> bool {
         self.unsent.is_empty()
     }
 
-    /// How many messages wait, if that is more than the bound.
+    /// The number of messages that wait, if it exceeds the bound.
     #[inline]
     pub fn overfull(&self) -> Option<usize> {
         let unsent = self.unsent.len();
         self.most.is_some_and(|most| unsent > most).then_some(unsent)
     }
 
-    /// Keeps a message behind those that wait. The bound is the caller's to check.
+    /// Adds a message behind those that wait. The caller checks the bound.
     pub fn keep(&mut self, message: M) {
         self.unsent.push_back(message);
     }
 
-    /// Keeps a message behind those that wait, or drops it if as many as the bound wait.
+    /// Adds a message behind those that wait, or drops it if the bound is reached.
     pub fn keep_within_bound(&mut self, message: M) {
         if self.most.is_none_or(|most| self.unsent.len() < most) {
             self.unsent.push_back(message);
         }
     }
 
-    /// Sends what waits, in order, until `send` has no room or its reader is gone. `send` says that
-    /// there is no room by [`io::ErrorKind::WouldBlock`].
+    /// Sends the messages that wait, in order, until `send` has no room or its reader is gone.
+    /// `send` reports that there is no room as [`io::ErrorKind::WouldBlock`].
     pub fn empty(&mut self, mut send: impl FnMut(&M) -> io::Result<()>) -> Emptied {
         while let Some(message) = self.unsent.front() {
             match send(message) {
@@ -76,18 +78,18 @@ impl<M> Outbox<M> {
         Emptied::Whole
     }
 
-    /// What was not sent, in order.
+    /// The messages that were not sent, in order.
     pub fn unsent(&self) -> impl Iterator<Item = &M> {
         self.unsent.iter()
     }
 
-    /// Forgets what was not sent.
+    /// Drops the messages that were not sent.
     pub fn clear(&mut self) {
         self.unsent.clear();
     }
 }
 
-/// Sends what waits for room in a descriptor, until nothing waits any more or the reader is gone.
+/// Sends the messages that wait for room in a descriptor, until none waits or the reader is gone.
 pub async fn empty_when_writable<M>(
     outbox: &RefCell<Outbox<M>>,
     fd: &Watched,
@@ -106,7 +108,7 @@ pub async fn empty_when_writable<M>(
 mod tests {
     use super::*;
 
-    /// Takes so many messages, then has no room.
+    /// Makes a `send` that takes `left` messages and then has no room.
     fn room(mut left: usize, sent: &mut Vec<u32>) -> impl FnMut(&u32) -> io::Result<()> {
         move |message| {
             left = left.checked_sub(1).ok_or(io::ErrorKind::WouldBlock)?;

@@ -4,7 +4,8 @@ use crate::ids::{CallNumber, FunctionId};
 use nightcore_runtime::protocol::to_worker::{AnswerComplete, Dispatch};
 use nightcore_runtime::protocol::{MessageBuffer, WirePayload};
 
-/// A message to a worker whose payload is still to be put in: inside it, or the place of a block.
+/// A message to a worker without its payload. The payload is added when the message is written: its
+/// bytes, or the place of a block.
 #[derive(Clone, Copy, Debug)]
 pub enum Outgoing<'a> {
     /// A call that the worker is to run.
@@ -14,7 +15,7 @@ pub enum Outgoing<'a> {
 }
 
 impl Outgoing<'_> {
-    /// Bytes of the name that it tells.
+    /// The length, in bytes, of the function's name that the message tells; 0 if it tells none.
     #[inline]
     pub(super) fn name_len(&self) -> usize {
         match self {
@@ -25,7 +26,7 @@ impl Outgoing<'_> {
         }
     }
 
-    /// The function whose name it tells.
+    /// The function whose name the message tells.
     #[inline]
     pub(super) fn told(&self) -> Option<FunctionId> {
         match self {
@@ -36,7 +37,7 @@ impl Outgoing<'_> {
         }
     }
 
-    /// The call that it dispatches, if it is no answer.
+    /// The call that the message dispatches; `None` for an answer.
     pub(super) fn call(&self) -> Option<CallNumber> {
         match self {
             Outgoing::Dispatch(dispatch) => Some(dispatch.call),
@@ -44,7 +45,7 @@ impl Outgoing<'_> {
         }
     }
 
-    /// The message with this payload.
+    /// Writes the message with this payload.
     #[inline]
     pub(super) fn write(self, payload: WirePayload<'_>) -> MessageBuffer {
         match self {

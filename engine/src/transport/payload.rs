@@ -1,5 +1,5 @@
-//! A call's or an answer's bytes on their way through the engine. They are copied once: from where
-//! they came straight into the memory of whoever gets them.
+//! The payload of a call or an answer on its way through the engine. It is copied once: from where
+//! it came straight into the memory of its receiver.
 
 use super::inline_bytes::InlineBytes;
 use bytes::Bytes;
@@ -11,30 +11,30 @@ use nightcore_runtime::protocol::{
 use std::rc::Rc;
 use std::sync::Arc;
 
-/// Metadata and body of a call or an answer.
+/// The metadata and the body of a call or an answer.
 #[derive(Debug)]
 pub enum Payload {
-    /// Came in a message.
+    /// The payload came in a message.
     Inline {
         /// Metadata, then body.
         bytes: InlineBytes,
         /// Where the body begins.
         metadata_len: usize,
     },
-    /// Lies in a container's region of the arena.
+    /// The payload lies in a container's region of the arena.
     Block(ContainerBlock),
-    /// Came in by the gateway.
+    /// The payload came by the gateway.
     Http {
-        /// What the request says about itself.
+        /// The metadata of the request.
         metadata: MetadataBuffer,
-        /// Its body.
+        /// The body of the request.
         body: Bytes,
     },
-    /// Kept while it is under way, as it may be sent again.
+    /// The payload is kept while its call is under way, as the call may be sent again.
     Shared(Rc<Payload>),
 }
 
-/// A block of a container's region; given back to it when this is dropped.
+/// A block in a container's region. Dropping this gives the block back to the container.
 #[derive(Debug)]
 pub struct ContainerBlock {
     region: Arc<Region>,
@@ -56,7 +56,12 @@ impl Drop for ContainerBlock {
 }
 
 impl Payload {
-    /// The payload of a message from a container. `region` finds one of that container's regions.
+    /// Receives the payload of a container's message. `region` finds one of that container's
+    /// regions.
+    ///
+    /// # Errors
+    ///
+    /// If the message names a block that is not inside a region.
     pub fn receive(
         payload: WirePayload<'_>,
         region: impl FnOnce(RegionId) -> Option<Arc<Region>>,
@@ -75,7 +80,8 @@ impl Payload {
         Ok(Payload::Block(ContainerBlock { region, block, metadata_len, body_len }))
     }
 
-    /// The same once more, by a pointer: a block is given back when both are dropped.
+    /// Shares the payload: returns a second pointer to it. A block is given back when both are
+    /// dropped.
     pub fn shared(&mut self) -> Payload {
         let nothing = Payload::Inline { bytes: InlineBytes::copy([b"", b""]), metadata_len: 0 };
         let shared = match std::mem::replace(self, nothing) {
@@ -86,7 +92,7 @@ impl Payload {
         Payload::Shared(shared)
     }
 
-    /// Bytes of metadata.
+    /// The length of the metadata, in bytes.
     pub fn metadata_len(&self) -> usize {
         match self {
             Payload::Inline { metadata_len, .. } => *metadata_len,
@@ -96,7 +102,7 @@ impl Payload {
         }
     }
 
-    /// Bytes of body.
+    /// The length of the body, in bytes.
     pub fn body_len(&self) -> u64 {
         match self {
             Payload::Inline { bytes, metadata_len } => (bytes.len() - metadata_len) as u64,
@@ -106,19 +112,20 @@ impl Payload {
         }
     }
 
-    /// Bytes of both.
+    /// The length of metadata and body together, in bytes.
     pub fn len(&self) -> u64 {
         self.metadata_len() as u64 + self.body_len()
     }
 
-    /// Whether there is neither.
+    /// Whether metadata and body are both empty.
     pub fn is_empty(&self) -> bool {
         self.len() == 0
     }
 
-    /// Metadata and body for a message.
+    /// Passes metadata and body to `with`, to be written into a message.
     ///
     /// # Panics
+    ///
     /// If both together are larger than a message can be.
     #[inline]
     pub fn inline<R>(&self, with: impl FnOnce(InlinePayload<'_>) -> R) -> R {
@@ -132,8 +139,8 @@ impl Payload {
             }
             Payload::Shared(payload) => payload.inline(with),
             Payload::Block(_) => {
-                // A worker may put a small payload into a block. Its bytes are the worker's to
-                // change until they are copied here.
+                // A worker may put a small payload into a block. The worker can change those bytes
+                // until they are copied here.
                 let mut bytes = [0; MAX_INLINE_BYTES];
                 let (metadata, body) = bytes.split_at_mut(self.metadata_len());
                 let body = &mut body[..self.body_len() as usize];
@@ -144,7 +151,11 @@ impl Payload {
         }
     }
 
-    /// Copies the metadata, all of it.
+    /// Copies the whole metadata to `to`, which has its length.
+    ///
+    /// # Panics
+    ///
+    /// If the lengths differ.
     pub fn copy_metadata(&self, to: &mut [u8]) {
         match self {
             Payload::Inline { bytes, metadata_len } => to.copy_from_slice(&bytes[..*metadata_len]),
@@ -167,7 +178,11 @@ impl Payload {
         }
     }
 
-    /// Copies a part of the body.
+    /// Copies the body's bytes from `offset` on, as many as fit into `to`.
+    ///
+    /// # Panics
+    ///
+    /// If `to` reaches beyond the body.
     pub fn copy_body(&self, offset: u64, to: &mut [u8]) {
         assert!(offset + to.len() as u64 <= self.body_len());
         let offset = offset as usize;

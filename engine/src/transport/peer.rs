@@ -1,18 +1,18 @@
-//! Who is at the other end of a control socket.
+//! Identifies the process at the other end of a control socket.
 
 use nix::sys::socket::{getsockopt, sockopt::PeerCredentials};
 use std::io;
 use std::os::fd::{AsFd, AsRawFd, FromRawFd, OwnedFd};
 
-/// `SO_PEERPIDFD` of Linux 6.5 and later.
+/// The socket option `SO_PEERPIDFD` of Linux 6.5 and later.
 const SO_PEERPIDFD: i32 = 77;
 
-/// The process that connected.
+/// The process that connected to a socket.
 #[derive(Debug)]
 pub(super) struct Peer {
     pub(super) pid: i32,
     pub(super) uid: u32,
-    /// Readable when it has died.
+    /// Readable when the process has died.
     pub(super) pidfd: OwnedFd,
 }
 
@@ -45,7 +45,7 @@ fn pidfd_of(socket: &impl AsFd) -> io::Result<OwnedFd> {
     Ok(unsafe { OwnedFd::from_raw_fd(fd) })
 }
 
-/// A descriptor for a process; readable when it has died.
+/// Opens a descriptor for a process. It is readable when the process has died.
 pub fn pidfd_open(pid: i32) -> io::Result<OwnedFd> {
     // SAFETY: pidfd_open takes two integers and returns a new descriptor or fails.
     let fd = unsafe { libc::syscall(libc::SYS_pidfd_open, pid, 0) };

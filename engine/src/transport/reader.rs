@@ -1,4 +1,4 @@
-//! The reading end of a channel's pipe, by which messages come, or which is the bell of a ring.
+//! The reading end of a channel's pipe. The pipe carries messages, or is the bell of a ring.
 
 use super::channel::{Channel, MAX_MESSAGES_A_TURN};
 use crate::watched::Watched;
@@ -10,7 +10,7 @@ use std::os::fd::{AsFd, OwnedFd};
 use std::rc::Rc;
 use tokio::io::Interest;
 
-/// An inbox that no channel uses now. An idle channel keeps none, so it costs no buffer.
+/// An inbox that no channel uses now. An idle channel holds no inbox, so it needs no buffer.
 #[derive(Default)]
 pub(super) struct SpareInbox(Cell<Option<Inbox>>);
 
@@ -18,17 +18,17 @@ pub(super) struct SpareInbox(Cell<Option<Inbox>>);
 pub struct Reader {
     channel: Rc<Channel>,
     fd: Watched,
-    /// What was read and not taken.
+    /// Bytes that were read and not taken yet.
     inbox: Option<Inbox>,
-    /// What there is more of, for the next turn.
+    /// Where to look for more messages in the next turn.
     more: More,
     spare: Rc<SpareInbox>,
 }
 
-/// What is left of what a worker has sent. Others have their turn before it.
+/// Where a worker may have more messages. Other workers have their turn first.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum More {
-    /// Nothing is known.
+    /// Nothing is known of more messages.
     None,
     /// There may be more in the pipe.
     InPipe,
@@ -36,18 +36,18 @@ enum More {
     InInbox,
 }
 
-/// What comes from a worker.
+/// What came from a worker.
 #[derive(Debug)]
 pub enum Heard {
-    /// Bytes came by the pipe: see [`Reader::take`].
+    /// Bytes came by the pipe: call [`Reader::take`].
     Bytes,
-    /// The bell was rung: see [`Channel::rung`] and [`Channel::take_from_ring`].
+    /// The bell was rung: call [`Channel::rung`] and [`Channel::take_from_ring`].
     Bell,
-    /// The channel is over.
+    /// The channel has ended.
     End(Ending),
 }
 
-/// Why a channel is over.
+/// Why a channel has ended.
 #[derive(Debug)]
 pub enum Ending {
     /// The worker closed its end.
@@ -71,7 +71,7 @@ impl Reader {
         &self.channel
     }
 
-    /// Waits for what comes next; `None` once the engine has closed the channel.
+    /// Waits for the next event of the worker; `None` once the engine has closed the channel.
     pub(crate) async fn next(&mut self) -> Option<Heard> {
         let more = std::mem::replace(&mut self.more, More::None);
         if more != More::None {
@@ -99,8 +99,8 @@ impl Reader {
             let inbox = self.inbox.get_or_insert_with(spare);
             let ending = match inbox.fill(self.fd.as_fd()) {
                 Ok(Filled::Bytes { drained }) => {
-                    // Fewer bytes than asked for: the pipe was empty, and the next message gives a
-                    // new edge.
+                    // Fewer bytes came than were asked for, so the pipe was empty, and the next
+                    // message makes epoll report it again.
                     if drained {
                         ready.clear_ready();
                     } else {
@@ -123,7 +123,7 @@ impl Reader {
         }
     }
 
-    /// What the bytes at a bell are does not matter.
+    /// Waits for the bell. The values of its bytes do not matter.
     async fn next_bell(&mut self) -> Option<Heard> {
         let mut bytes = [0; 64];
         loop {
@@ -148,11 +148,11 @@ impl Reader {
         }
     }
 
-    /// Hands whole messages that were read to `handle`, up to a bound.
+    /// Passes complete messages that were read to `handle`, up to [`MAX_MESSAGES_A_TURN`].
     ///
     /// # Errors
     ///
-    /// The rule that the worker has broken; `handle` may find it.
+    /// The rule that the worker has broken, found here or by `handle`.
     pub(crate) fn take(
         &mut self,
         mut handle: impl FnMut(&Rc<Channel>, &Message<'_>) -> Result<(), Broken>,
@@ -178,7 +178,7 @@ impl Reader {
         result
     }
 
-    /// Puts the inbox by for any channel, unless a part of a message is in it.
+    /// Puts the inbox aside for any channel to use, unless a part of a message is in it.
     fn put_by(&mut self) {
         if self.inbox.as_ref().is_some_and(Inbox::is_empty) {
             self.spare.0.set(self.inbox.take());

@@ -1,8 +1,8 @@
-//! The engine's ends of one channel's rings, and how much attention it gives to the incoming one.
+//! The engine's ends of one channel's rings, and whether the engine spins on the incoming one.
 //!
-//! When a worker is sent something, its next message is expected. The engine then looks at the ring
-//! for as long as that pays: see [`nightcore_runtime::ipc::look`]. Meanwhile the worker need not
-//! ring its bell.
+//! After a worker is sent something, its next message is expected. The engine then spins on the
+//! ring for as long as that pays: see [`nightcore_runtime::ipc::look`]. Meanwhile the worker need
+//! not ring its bell.
 
 use nightcore_runtime::clock::now_ns;
 use nightcore_runtime::ipc::desk::Desk;
@@ -14,27 +14,28 @@ use std::cell::{Cell, RefCell};
 pub struct Rings {
     pub(super) outgoing: RefCell<RingWriter>,
     pub(super) incoming: RefCell<RingReader>,
-    /// What the worker tells about its direct calls; none before version 4.
+    /// The worker's counters of direct calls; `None` before version 4 of the protocol.
     pub(super) desk: Option<Desk>,
     attention: Cell<Attention>,
     patience: RefCell<Patience>,
-    /// Since when a message is expected that is not looked for, ns.
+    /// Since when, in ns, the engine has expected a message without spinning for it.
     asleep_since: Cell<Option<u64>>,
 }
 
-/// Whether the engine looks at the incoming ring.
+/// Whether the engine polls the incoming ring.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Attention {
-    /// It does not: the worker rings.
+    /// It does not: the worker rings the bell.
     Asleep,
-    /// It does, beside rings from which a message is expected; from this one none is.
+    /// It polls this ring only because it expects a message in another one.
     Looks,
-    /// It does, for so much longer, ns.
+    /// It expects a message in this ring, and spins for this many more ns.
     Expects { for_ns: u64 },
 }
 
 impl Rings {
-    /// Rings at which nobody looks yet, so that the worker rings.
+    /// Creates the engine's ends. The engine does not poll the ring yet, so the worker rings the
+    /// bell.
     pub(super) fn new(file: RingFile) -> Rings {
         let (outgoing, incoming) = file.ends(Side::Engine);
         incoming.begin_wait();
@@ -64,7 +65,8 @@ impl Rings {
         self.attention.get()
     }
 
-    /// A message is expected. False: it is waited for asleep, as looking has been in vain of late.
+    /// Notes that a message is expected, and returns whether it pays to spin for it. If spinning
+    /// has been in vain of late, it does not, and the engine waits for the bell.
     #[inline]
     pub(super) fn pays_to_look(&self) -> bool {
         let looks = self.patience.borrow_mut().looks(now_ns);
@@ -74,7 +76,7 @@ impl Rings {
         looks
     }
 
-    /// The engine looks from now on. False: it did already.
+    /// Starts to poll the ring. Returns false if the engine polled it already.
     pub(super) fn begin_looking(&self) -> bool {
         if self.attention.get() != Attention::Asleep {
             return false;
@@ -84,13 +86,14 @@ impl Rings {
         true
     }
 
-    /// A message is expected of a ring at which the engine looks.
+    /// Notes that a message is expected in this ring, which the engine polls.
     #[inline]
     pub(super) fn expect(&self) {
         self.attention.set(Attention::Expects { for_ns: MAX_LOOK_NS });
     }
 
-    /// Looking took so long, and there was nothing. Whether a message is still expected.
+    /// Notes that the engine has polled for `spent_ns` and found nothing. Returns whether it still
+    /// expects a message.
     pub(super) fn looked_in_vain(&self, spent_ns: u64) -> bool {
         let Attention::Expects { for_ns } = self.attention.get() else { return false };
         match for_ns.checked_sub(spent_ns).filter(|left| *left > 0) {
@@ -105,7 +108,7 @@ impl Rings {
         }
     }
 
-    /// Somebody computes on the engine's core, so that looking takes too long.
+    /// Notes that another thread computes on the engine's core, so that polling takes too long.
     pub(super) fn found_crowd(&self) {
         if let Attention::Expects { .. } = self.attention.get() {
             self.give_up(Looked::Crowded);
@@ -117,8 +120,8 @@ impl Rings {
         self.attention.set(Attention::Looks);
     }
 
-    /// A message has come that may have been looked for; `expects_more` says whether the worker is
-    /// to send another one, and is asked only if it was.
+    /// Notes that a message has come. If the engine was spinning for it, `expects_more` is asked
+    /// whether the worker is to send another one.
     pub(super) fn found(&self, expects_more: impl FnOnce() -> bool) {
         if let Attention::Expects { .. } = self.attention.get() {
             self.patience.borrow_mut().learn(Looked::Found, now_ns);
@@ -129,19 +132,21 @@ impl Rings {
         }
     }
 
-    /// The bell was rung: if a message was waited for asleep, that wait is over.
+    /// Notes that the bell was rung. If the engine waited for a message without spinning, that wait
+    /// is over.
     pub(super) fn rung(&self, now: u64) {
         if let Some(since) = self.asleep_since.take() {
             self.patience.borrow_mut().slept(now - since);
         }
     }
 
-    /// Has the worker ring again, if the engine does not look. False: there is a message already.
+    /// Makes the worker ring its bell again, unless the engine polls the ring. Returns false if
+    /// there is a message already.
     pub(super) fn has_bell_rung(&self) -> bool {
         self.attention.get() != Attention::Asleep || self.incoming.borrow().begin_wait()
     }
 
-    /// Stops looking, unless there is a message. Whether it has stopped.
+    /// Stops polling, unless there is a message. Returns whether it has stopped.
     pub(super) fn stop_looking(&self) -> bool {
         let reader = self.incoming.borrow();
         let stops = reader.begin_wait();
