@@ -1,12 +1,13 @@
-//! Which worker runs which call, and when. Pure state: an event and the time come in, and actions
-//! go out, into a buffer that the caller owns. There is no I/O here, and times are arguments, in ns
-//! of the monotonic clock.
+//! Decides which worker runs which call, and when.
 //!
-//! Each function has one queue, first in, first out. A call leaves it when fewer calls run than
-//! [`concurrency`](crate::functions::concurrency) allows and a worker is idle. A call that waits
-//! for an internal call does not run: it lends its slot, and needs one again before it is handed
-//! the answer. `max` is never passed. Calls from outside may be open in a bounded number only;
-//! nested ones pass them, up to the depth limit, so that nesting cannot deadlock.
+//! The scheduler is pure state: an event and the time come in, and actions go out, into a buffer
+//! that the caller owns. It does no I/O, and times are arguments, in ns of the monotonic clock.
+//!
+//! Each function has one queue, first in, first out. A call leaves the queue when fewer calls run
+//! than [`concurrency`](crate::functions::concurrency) allows and a worker is idle. A call that
+//! waits for an internal call does not run: it lends its slot, and needs a slot again before it
+//! gets the answer. `max` is never exceeded. The number of open calls from outside is bounded.
+//! Nested calls are exempt from that bound, up to the depth limit, so that nesting cannot deadlock.
 
 mod action;
 mod arrive;
@@ -48,7 +49,7 @@ use std::num::NonZeroU32;
 use turn::Turn;
 use upkeep::Upkeep;
 
-/// The scheduler. `P` is a payload, `R` is how the gateway takes an answer.
+/// The scheduler. `P` is a payload; `R` is the gateway's handle for an answer.
 #[derive(Debug)]
 pub struct Scheduler<P, R> {
     functions: Functions,
@@ -61,7 +62,7 @@ pub struct Scheduler<P, R> {
     failed_calls: FailedCalls,
     /// Whether processes may make calls outside of any request.
     takes_process_calls: bool,
-    /// Calls of unknown functions, by [`Origin`].
+    /// How many calls named an unknown function, by [`Origin`].
     not_found: [u64; 2],
 }
 
@@ -82,18 +83,18 @@ impl<P, R> Default for Scheduler<P, R> {
 }
 
 impl<P: Share, R> Scheduler<P, R> {
-    /// A scheduler of calls on a machine with so many cores: see
-    /// [`cores`](crate::functions::cores). Without their number it lets run what the other limits
-    /// allow.
+    /// Creates a scheduler for a machine with this many cores: see
+    /// [`cores`](crate::functions::cores). If the number is unknown, only the other limits apply.
     pub fn on_cores(cores: Option<NonZeroU32>) -> Scheduler<P, R> {
         Scheduler { functions: Functions::on_cores(cores), ..Scheduler::default() }
     }
 
-    /// Takes in an event. What follows from it is appended to `actions`.
+    /// Handles an event, and appends the actions that follow from it to `actions`.
     ///
     /// # Errors
-    /// If the event is a worker's that broke a rule: the worker spoke for a call that it does not
-    /// run. Nothing follows from it.
+    ///
+    /// If a worker broke a rule: it spoke for a call that it does not run. Nothing follows from
+    /// such an event.
     #[inline(always)] // Each caller has one kind of event, and pays for that only.
     pub fn handle(
         &mut self,
@@ -104,10 +105,11 @@ impl<P: Share, R> Scheduler<P, R> {
         self.turn(now, actions, |scheduler, turn| scheduler.take(turn, event))
     }
 
-    /// Takes a call from a client. Its end comes as [`Action::Respond`].
+    /// Admits a call from a client. [`Action::Respond`] reports its end.
     ///
     /// # Errors
-    /// If it is not admitted: how it ends. That is counted.
+    ///
+    /// If the call is not admitted: the failure with which it ends, which is counted.
     #[inline]
     pub fn arrive(
         &mut self,
@@ -118,8 +120,8 @@ impl<P: Share, R> Scheduler<P, R> {
         self.turn(now, actions, |scheduler, turn| scheduler.arrives(turn, arrival))
     }
 
-    /// A container has connected: of this generation, or attached by hand. Its first workers are
-    /// asked for.
+    /// Adds a container that has connected, of this generation or attached by hand, and asks for
+    /// its first workers.
     pub fn connect(
         &mut self,
         now: u64,
@@ -133,7 +135,7 @@ impl<P: Share, R> Scheduler<P, R> {
         })
     }
 
-    /// A worker that was asked for is ready for calls.
+    /// Adds a worker that was asked for and is ready for calls now.
     pub fn worker_ready(
         &mut self,
         now: u64,
@@ -143,8 +145,7 @@ impl<P: Share, R> Scheduler<P, R> {
         self.turn(now, actions, |scheduler, turn| scheduler.worker_came(turn, container))
     }
 
-    /// Adds a function, or brings one back that was removed: workers know it by the same id for
-    /// ever.
+    /// Adds a function, or restores one that was removed. Workers know it by the same id for ever.
     pub fn add_function(
         &mut self,
         now: u64,
@@ -154,9 +155,9 @@ impl<P: Share, R> Scheduler<P, R> {
         self.turn(now, actions, |scheduler, turn| scheduler.added(turn, spec))
     }
 
-    /// Containers of a new generation are about to be started. Where none is ready, they serve from
-    /// the start; a generation that was still coming is given up. [`Action::Serves`] says that
-    /// older ones are over.
+    /// Begins a new generation, whose containers are about to be started. If no container of the
+    /// function is ready, the new generation serves from the start. A generation that was still
+    /// starting is given up. [`Action::Serves`] reports that older generations are over.
     pub fn begin_generation(
         &mut self,
         now: u64,
@@ -229,13 +230,13 @@ impl<P: Share, R> Scheduler<P, R> {
         Ok(())
     }
 
-    /// The function of this name, if there is one and it was not removed.
+    /// Finds the function with this name. `None` if there is none, or it was removed.
     pub fn find(&self, name: &str) -> Option<FunctionId> {
         self.functions.find(name)
     }
 
-    /// The function that a worker calls, by its id or, where it does not know that yet, by name; if
-    /// there is one and it was not removed.
+    /// Finds the function that a worker calls, by its id or, if the worker does not know the id
+    /// yet, by its name. `None` if there is none, or it was removed.
     #[inline]
     pub fn resolve(&self, function: Option<FunctionId>, name: &str) -> Option<FunctionId> {
         match function {
@@ -244,13 +245,13 @@ impl<P: Share, R> Scheduler<P, R> {
         }
     }
 
-    /// What the configuration says about a function.
+    /// The configuration of a function.
     #[inline]
     pub fn spec(&self, function: FunctionId) -> &Spec {
         self.functions[function].spec()
     }
 
-    /// How many calls are under way. A direct call is below one of them.
+    /// How many calls are under way. A direct call is not counted: it is below one of them.
     pub fn calls_under_way(&self) -> usize {
         self.calls.len() - self.leases.len()
     }
@@ -261,7 +262,7 @@ impl<P: Share, R> Scheduler<P, R> {
         self.pool.container_of(channel).is_some() && !self.pool.open(channel).ids().is_empty()
     }
 
-    /// Counts a call that was refused: of this function, or of an unknown one.
+    /// Counts a refused call, of this function or of an unknown one.
     pub fn refused(&mut self, function: Option<FunctionId>, origin: Origin, status: Status) {
         match function {
             Some(id) => self.functions[id].count_end(origin, status),
@@ -274,8 +275,8 @@ impl<P: Share, R> Scheduler<P, R> {
         self.functions[function].count_response(status);
     }
 
-    /// How long it takes until all calls that are in a function's queue have left it, ns; `None` if
-    /// its pace is unknown.
+    /// How long it takes, in ns, until all calls that are queued now have left a function's queue.
+    /// `None` if its pace is unknown.
     pub fn drains_in_ns(&self, now: u64, function: FunctionId) -> Option<u64> {
         let f = &self.functions[function];
         f.lateness.wait_ns(now, f.slots.load().queued())

@@ -1,4 +1,4 @@
-//! What the scheduler asks for: actions, and when to be woken.
+//! The scheduler's outputs: actions, and the time at which it must be woken.
 
 use crate::calls::Outcome;
 use crate::ids::{
@@ -8,8 +8,8 @@ use nightcore_runtime::protocol::Notice;
 use nightcore_runtime::protocol::{CancelReason, Failure, InvokeNumber};
 use std::collections::VecDeque;
 
-/// Something to be done, in the order of the actions. `P` is a payload, `R` is how the gateway
-/// takes an answer.
+/// Something that the scheduler's caller must do. Actions are done in their order. `P` is a
+/// payload; `R` is the gateway's handle for an answer.
 #[derive(Debug)]
 pub enum Action<P, R> {
     /// Send this call to a worker.
@@ -18,18 +18,18 @@ pub enum Action<P, R> {
         channel: ChannelKey,
         /// The call.
         call: CallNumber,
-        /// The id of the call from outside that it is or is below.
+        /// The id of the external call at the top of this call's tree; it may be this call.
         root: Option<CallId>,
         /// How many calls are above it.
         depth: u32,
-        /// The calling function; none from outside.
+        /// The calling function; `None` for a call from a client.
         caller: Option<FunctionId>,
-        /// When the call must have ended, ns; none if it may take its time.
+        /// When the call must have ended, ns; `None` if it has no deadline.
         deadline: Option<u64>,
-        /// What it carries.
+        /// The call's payload.
         payload: P,
     },
-    /// Send the end of an internal call to the worker that made it.
+    /// Send the outcome of an internal call to the worker that made it.
     Deliver {
         /// The channel of the calling worker.
         channel: ChannelKey,
@@ -40,27 +40,27 @@ pub enum Action<P, R> {
         /// How it ended.
         outcome: Outcome<P>,
     },
-    /// Give the end of an external call to the gateway.
+    /// Give the outcome of an external call to the gateway.
     Respond {
-        /// How the gateway takes it.
+        /// The gateway's handle for the answer.
         reply: R,
         /// How it ended.
         outcome: Outcome<P>,
     },
-    /// Tell a worker that a call which it runs is cancelled.
+    /// Tell a worker that a call it runs is cancelled.
     Cancel {
         /// The worker's channel.
         channel: ChannelKey,
         /// The call.
         call: CallNumber,
-        /// Why.
+        /// The reason.
         reason: CancelReason,
     },
     /// Lend this worker to a container.
     Lend {
         /// The worker's channel.
         channel: ChannelKey,
-        /// The lease, as a call that the worker runs.
+        /// The lease. The scheduler counts it as a call that the worker runs.
         lease: CallNumber,
         /// The container that may call the worker directly.
         caller: ContainerKey,
@@ -72,7 +72,7 @@ pub enum Action<P, R> {
         /// The lease.
         lease: CallNumber,
     },
-    /// Take back one lease of this function, if possible an idle one.
+    /// Take back one lease of this function, an idle one if there is one.
     RecallOne {
         /// The function.
         callee: FunctionId,
@@ -81,14 +81,14 @@ pub enum Action<P, R> {
     LeaseOver {
         /// The lease.
         lease: CallNumber,
-        /// Why a call that has no answer gets none.
+        /// The failure of a direct call that is still without an answer.
         failure: Option<Failure>,
     },
     /// Put a notice about a function's queue on the board.
     Tell {
         /// The function.
         function: FunctionId,
-        /// What it says.
+        /// The notice.
         notice: Notice,
     },
     /// Find handlers of this function that wait for direct calls, and lend their slots.
@@ -96,7 +96,7 @@ pub enum Action<P, R> {
         /// The function.
         function: FunctionId,
     },
-    /// Read what this function's processes have used of the processors, and tell it by
+    /// Read how much CPU time this function's processes have used, and report it with
     /// [`Event::Read`](super::Event::Read).
     Read {
         /// The function.
@@ -114,46 +114,48 @@ pub enum Action<P, R> {
         /// The container.
         container: ContainerKey,
     },
-    /// Retire this idle worker; its channel gets nothing more.
+    /// Retire this idle worker. Nothing more is sent on its channel.
     Retire {
         /// The worker's channel.
         channel: ChannelKey,
     },
-    /// The function of this container has not been called for a while: give memory back.
+    /// Return memory of this container to the system, as its function has not been called for a
+    /// while.
     Trim {
         /// The container.
         container: ContainerKey,
     },
-    /// A container is to show that it is ready: see [`Scheduler::probe`](super::Scheduler::probe).
+    /// Check whether a container is ready: see [`Scheduler::probe`](super::Scheduler::probe).
     Check {
         /// The container.
         container: ContainerKey,
     },
-    /// A call of this container is long past its deadline: start another container beside it.
+    /// Start another container beside this one, in which a call is long past its deadline.
     Replace {
-        /// The container, which gets no new calls.
+        /// The container. It gets no new calls.
         container: ContainerKey,
     },
-    /// Every call that still runs in this container is stuck: end it.
+    /// End this container: every call that still runs in it is stuck.
     End {
         /// The container.
         container: ContainerKey,
     },
-    /// No call runs in this container, and none will: let it end.
+    /// Let this container exit: no call runs in it, and none will.
     Leave {
         /// The container.
         container: ContainerKey,
     },
-    /// Log that an input of a function is refused from now on.
+    /// Log that a function's input is refused from now on.
     Quarantined {
         /// The function.
         function: FunctionId,
         /// The input.
         input: Fingerprint,
-        /// At how many deaths of its containers it was under way.
+        /// How many of its containers died while the input was under way.
         deaths: u32,
     },
-    /// This generation of a function's containers serves: older ones are not started again.
+    /// This generation of a function's containers gets the calls now. Containers of older
+    /// generations are not restarted.
     Serves {
         /// The function.
         function: FunctionId,
@@ -162,8 +164,8 @@ pub enum Action<P, R> {
     },
 }
 
-/// The buffer for what follows from events. It belongs to the scheduler's caller, who takes the
-/// actions out in their order.
+/// The buffer for the actions that follow from events. The scheduler's caller owns it, and takes
+/// the actions out in their order.
 #[derive(Debug)]
 pub struct Actions<P, R> {
     queue: VecDeque<Action<P, R>>,
@@ -183,20 +185,20 @@ impl<P, R> Actions<P, R> {
         self.queue.push_back(action);
     }
 
-    /// Sets when [`Event::Tick`](super::Event::Tick) is next needed.
+    /// Sets the time at which [`Event::Tick`](super::Event::Tick) is next needed.
     #[inline]
     pub(super) fn set_wake(&mut self, at: Option<u64>) {
         self.wake_at = at;
     }
 
-    /// Takes out the next action.
+    /// Removes the next action and returns it.
     #[inline]
     pub fn pop(&mut self) -> Option<Action<P, R>> {
         self.queue.pop_front()
     }
 
-    /// When [`Event::Tick`](super::Event::Tick) is next needed, ns; `None` if only another event
-    /// can change anything. As of the last event.
+    /// The time, in ns, at which [`Event::Tick`](super::Event::Tick) is next needed, as of the last
+    /// event. `None` if only another event can change anything.
     #[inline]
     pub fn wake_at(&self) -> Option<u64> {
         self.wake_at

@@ -1,4 +1,4 @@
-//! Calls come: from clients, and from other calls.
+//! Admits new calls, from clients and from other calls.
 
 use super::Scheduler;
 use super::action::Action;
@@ -12,7 +12,7 @@ use crate::ids::{CallId, CallNumber, ChannelKey, FunctionId};
 use nightcore_runtime::protocol::limits::MAX_OUTSTANDING;
 use nightcore_runtime::protocol::{Broken, CancelReason, Failure};
 
-/// What is known of the call that makes another one.
+/// The facts of a call that makes another one.
 #[derive(Clone, Copy)]
 struct Making {
     function: FunctionId,
@@ -20,13 +20,13 @@ struct Making {
     depth: u32,
     deadline: Option<u64>,
     abandoned: Option<CancelReason>,
-    /// How many calls it has under way, and its worker.
+    /// How many calls the call has under way, and its worker.
     children: usize,
     outstanding: usize,
 }
 
 impl<P: Share, R> Scheduler<P, R> {
-    /// Takes a call from a client.
+    /// Admits a call from a client. [`Action::Respond`] reports its end.
     pub(super) fn arrives(
         &mut self,
         turn: &mut Turn<'_, P, R>,
@@ -50,8 +50,11 @@ impl<P: Share, R> Scheduler<P, R> {
         Ok(call)
     }
 
-    /// The call of this number, if this worker runs it; a worker that names another one broke a
-    /// rule.
+    /// Finds the call with this number, which this worker runs.
+    ///
+    /// # Errors
+    ///
+    /// If the worker does not run it: a worker may not name another one's call.
     pub(super) fn run_by(
         &self,
         channel: ChannelKey,
@@ -61,7 +64,7 @@ impl<P: Share, R> Scheduler<P, R> {
         found.ok_or(Broken::Call(call.number()))
     }
 
-    /// Takes a call from a worker. Its end comes as [`Action::Deliver`].
+    /// Admits a call from a worker. [`Action::Deliver`] reports its end.
     pub(super) fn invoke(
         &mut self,
         turn: &mut Turn<'_, P, R>,
@@ -73,7 +76,8 @@ impl<P: Share, R> Scheduler<P, R> {
         if invokes.is_some_and(|invokes| invokes.get(tag).is_some()) {
             return Err(Broken::Invoke(tag.0));
         }
-        // A direct call tells itself what the engine does not know of it, and a lease is no call.
+        // The engine knows nothing of a direct call, so the call itself tells its root and depth.
+        // Its lease is no call of its tree.
         let (root, depth) = match (invoke.below, caller.root()) {
             (Some(below), None) => (below.root, below.depth),
             (None, Some(root)) => (root, caller.depth() + 1),
@@ -113,14 +117,14 @@ impl<P: Share, R> Scheduler<P, R> {
         if waits && callee != making.function {
             self.pump(turn, making.function);
         }
-        // A thread that does not wait for the answer cannot call directly.
+        // Only a thread that waits for the answer can call directly.
         if waits && let Some(caller) = self.pool.container_of(channel) {
             self.count_edge(turn, caller, callee);
         }
         Ok(())
     }
 
-    /// The function that a nested call is for, and when the call must have ended.
+    /// Finds the function that a nested call is for, and the call's deadline.
     fn admit_nested(
         &mut self,
         now: u64,
@@ -132,7 +136,8 @@ impl<P: Share, R> Scheduler<P, R> {
         if let Some(reason) = making.abandoned {
             return Err(Refusal::CallerGone(reason));
         }
-        // Nobody else knows that the handler of a direct call goes on after its deadline.
+        // A direct call tells its own deadline. The engine cannot know otherwise that its handler
+        // goes on after it.
         if invoke.below.is_some() && invoke.deadline.is_some_and(|deadline| deadline <= now) {
             return Err(Refusal::CallerGone(CancelReason::Deadline));
         }
@@ -168,7 +173,7 @@ impl<P: Share, R> Scheduler<P, R> {
         });
     }
 
-    /// A call that was admitted enters its function's queue.
+    /// Adds an admitted call to its function's queue.
     #[inline]
     pub(super) fn enter(
         &mut self,

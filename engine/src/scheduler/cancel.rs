@@ -1,4 +1,4 @@
-//! Calls whose end no caller waits for any more, and all calls below them.
+//! Cancels calls whose end no caller waits for any more, and all calls below them.
 
 use super::Scheduler;
 use super::action::Action;
@@ -8,22 +8,22 @@ use crate::functions::Origin;
 use crate::ids::{CallNumber, ChannelKey};
 use nightcore_runtime::protocol::{CancelReason, Failure, InvokeNumber, Status};
 
-/// Whether the caller of a call that is given up is told.
+/// What the caller of a cancelled call is told.
 enum Tell {
-    /// With this failure.
+    /// This failure.
     Failure(Failure),
-    /// It knows already; its end is counted with this status.
+    /// Nothing, as the caller knows already. The call's end is counted with this status.
     Count(Origin, Status),
 }
 
 impl<P: Share, R> Scheduler<P, R> {
-    /// The client of this call has left.
+    /// Cancels a call whose client has left.
     pub(super) fn client_left(&mut self, turn: &mut Turn<'_, P, R>, id: CallNumber) {
         let tell = Tell::Count(Origin::External, Status::Cancelled);
         self.give_up(turn, vec![(id, tell)], CancelReason::Caller);
     }
 
-    /// A process no longer wants an internal call that it made.
+    /// Cancels an internal call that the process which made it no longer wants.
     pub(super) fn cancel_invoke(
         &mut self,
         turn: &mut Turn<'_, P, R>,
@@ -36,7 +36,7 @@ impl<P: Share, R> Scheduler<P, R> {
         }
     }
 
-    /// Ends a call in its caller's eyes with this failure, and cancels it and all calls below it.
+    /// Ends a call for its caller with this failure. Cancels the call and all calls below it.
     pub(super) fn cancel(
         &mut self,
         turn: &mut Turn<'_, P, R>,
@@ -47,7 +47,7 @@ impl<P: Share, R> Scheduler<P, R> {
         self.give_up(turn, vec![(id, Tell::Failure(failure))], reason);
     }
 
-    /// Cancels the calls that a call which has ended still had under way.
+    /// Cancels the calls that were still under way when the call that made them ended.
     pub(super) fn cancel_children(&mut self, turn: &mut Turn<'_, P, R>, children: Vec<CallNumber>) {
         if children.is_empty() {
             return;
@@ -69,7 +69,7 @@ impl<P: Share, R> Scheduler<P, R> {
         }
     }
 
-    /// Gives up calls, the last one first, each with all calls below it.
+    /// Cancels the calls in `left`, the last one first, and all calls below each of them.
     fn give_up(
         &mut self,
         turn: &mut Turn<'_, P, R>,
@@ -84,7 +84,7 @@ impl<P: Share, R> Scheduler<P, R> {
                 Some(_) => call.abandon(reason),
                 None => self.leave_queue(id),
             };
-            // Its caller was told before, such as at its deadline.
+            // A call without a caller was abandoned before, for example at its deadline.
             let Some(caller) = caller else { continue };
             match tell {
                 Tell::Failure(failure) => {
@@ -109,7 +109,7 @@ impl<P: Share, R> Scheduler<P, R> {
         }
     }
 
-    /// The process that made a call is told how it has ended, or does not want to know.
+    /// Forgets an internal call whose end its process has been told, or does not want to be told.
     #[inline]
     pub(super) fn forget_invoke(&mut self, channel: ChannelKey, tag: InvokeNumber) {
         if let Some(invokes) = self.pool.invokes_mut(channel) {
@@ -117,7 +117,7 @@ impl<P: Share, R> Scheduler<P, R> {
         }
     }
 
-    /// Takes a call out of its function's queue; its caller is still to be told.
+    /// Removes a call from its function's queue. Returns its caller, who must still be told.
     fn leave_queue(&mut self, id: CallNumber) -> Option<Caller<R>> {
         let call = self.calls.remove(id)?;
         let f = &mut self.functions[call.function()];

@@ -1,4 +1,4 @@
-//! Calls end, and their callers are told.
+//! Ends calls, and tells their callers.
 
 use super::Scheduler;
 use super::action::Action;
@@ -10,7 +10,7 @@ use crate::ids::{CallNumber, ChannelKey, FunctionId};
 use nightcore_runtime::protocol::{Broken, Status};
 
 impl<P: Share, R> Scheduler<P, R> {
-    /// A worker's answer to a call that it runs.
+    /// Takes a worker's answer to a call that it runs.
     pub(super) fn complete(
         &mut self,
         turn: &mut Turn<'_, P, R>,
@@ -22,7 +22,7 @@ impl<P: Share, R> Scheduler<P, R> {
         let is_late = call.deadline().is_some_and(|deadline| turn.now >= deadline);
         let is_seen =
             call.abandoned().is_some_and(|(_, patience)| patience != Patience::UntilDeadline);
-        // The engine was stopped, or busy, and has not looked at the time.
+        // The engine was stopped or busy, and has not noticed yet that the deadline passed.
         if is_late && !is_seen {
             self.expire(turn);
         }
@@ -30,7 +30,7 @@ impl<P: Share, R> Scheduler<P, R> {
         Ok(())
     }
 
-    /// Takes a dispatched call off its worker and tells its caller.
+    /// Ends a dispatched call: takes it from its worker, and tells its caller.
     pub(super) fn end(
         &mut self,
         turn: &mut Turn<'_, P, R>,
@@ -42,7 +42,7 @@ impl<P: Share, R> Scheduler<P, R> {
         let (Some(at), Some(times)) = (call.dispatched(), call.times(turn.now)) else { return };
         let (function, input, queued_ns) = (call.function(), call.input(), call.queued_ns());
         let is_lease = call.is_lease();
-        // The caller of an abandoned call was told how it ended before.
+        // The caller of an abandoned call was told its end before.
         let (root, is_abandoned) = (call.root(), call.abandoned().is_some());
         if !is_lease {
             let times = (call.queued_at(), times, is_abandoned);
@@ -80,7 +80,7 @@ impl<P: Share, R> Scheduler<P, R> {
         self.pump(turn, function);
     }
 
-    /// Counts where the time of a call went.
+    /// Counts how long a call spent in each segment of its way.
     #[inline]
     fn learn(
         &mut self,
@@ -91,8 +91,8 @@ impl<P: Share, R> Scheduler<P, R> {
     ) {
         let f = &mut self.functions[function];
         let open_ns = now.saturating_sub(times.dispatched_at);
-        // To wake a worker may take longer than its handler: that is no reason to wake more of
-        // them.
+        // Waking a worker may take longer than the handler runs. Such a delay is no reason to run
+        // more workers.
         let handler_ns = match by {
             EndedBy::Worker(ran) => {
                 let ran = ran.within(times.dispatched_at, now);
@@ -112,7 +112,7 @@ impl<P: Share, R> Scheduler<P, R> {
         f.concurrency.ended(now, run_ns, open_ns);
     }
 
-    /// Whether a call whose worker is gone is sent again, for which a retry is taken.
+    /// Whether a call whose worker is gone is sent again. If so, one retry is used up.
     fn takes_retry(&mut self, now: u64, id: CallNumber, outcome: &Outcome<P>) -> bool {
         let Some(call) = self.calls.get(id) else { return false };
         let died = matches!(outcome, Err(failure) if failure.status == Status::ContainerDied);
@@ -125,7 +125,7 @@ impl<P: Share, R> Scheduler<P, R> {
         self.functions[function].take_retry(now, id, retried, not_begun)
     }
 
-    /// Tells a caller how its call ended. `queued_ns`: how long the call, and the calls below it,
+    /// Tells a caller how its call ended. `queued_ns` is how long the call and the calls below it
     /// were queued.
     pub(super) fn settle(
         &mut self,

@@ -1,11 +1,11 @@
-//! How a dispatched call came to its end.
+//! What ended a dispatched call.
 
 use crate::functions::Ran;
 
-/// How a dispatched call came to its end.
+/// What ended a dispatched call.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum EndedBy {
-    /// Its worker has answered, and is idle; when its handler ran.
+    /// Its worker: it answered and is idle. The value says when the handler ran.
     Worker(Ran),
     /// The engine: the call never reached its worker, which is idle.
     Engine,

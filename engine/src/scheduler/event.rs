@@ -1,4 +1,4 @@
-//! What the scheduler is told.
+//! The scheduler's inputs.
 
 use crate::calls::Outcome;
 use crate::functions::cores::Reading;
@@ -15,28 +15,28 @@ use std::time::Duration;
 pub struct Arrival<P, R> {
     /// The function.
     pub function: FunctionId,
-    /// The id by which people follow it.
+    /// The id by which users follow the call.
     pub root: CallId,
-    /// How long the client waits, if it says so; the function's own timeout holds in any case.
+    /// How long the client waits, if it says so. The function's own timeout applies in any case.
     pub timeout: Option<Duration>,
-    /// What the call carries.
+    /// The call's payload.
     pub payload: P,
-    /// Bytes of that.
+    /// The length of the payload, in bytes.
     pub bytes: u64,
     /// The fingerprint of its input, if its function has a quarantine.
     pub input: Option<Fingerprint>,
-    /// How the gateway takes the answer.
+    /// The gateway's handle for the answer.
     pub reply: R,
 }
 
-/// An internal call, as a worker asks for it.
+/// An internal call that a worker asks for.
 #[derive(Debug)]
 pub struct Invoke<'a, P> {
-    /// The channel of the worker.
+    /// The worker's channel.
     pub channel: ChannelKey,
-    /// The call that makes it.
+    /// The call whose handler makes it.
     pub parent: CallNumber,
-    /// The worker's own number for it.
+    /// The worker's own number for the call.
     pub tag: InvokeNumber,
     /// The callee, if there is such a function: see
     /// [`Scheduler::resolve`](super::Scheduler::resolve).
@@ -45,36 +45,36 @@ pub struct Invoke<'a, P> {
     pub name: &'a str,
     /// Whether the caller runs nothing until an answer comes.
     pub waits: bool,
-    /// When it must have ended, ns, if the worker says so; its parent's deadline holds in any case.
+    /// The call's deadline, ns, if the worker gives one. Its parent's deadline applies in any case.
     pub deadline: Option<u64>,
-    /// What it carries.
+    /// The call's payload.
     pub payload: P,
-    /// Bytes of that.
+    /// The length of the payload, in bytes.
     pub bytes: u64,
     /// The fingerprint of its input, if its function has a quarantine.
     pub input: Option<Fingerprint>,
-    /// Set if its parent is a lease: what is known of the direct call that makes it.
+    /// The facts of the direct call that makes this call. Set if `parent` is a lease.
     pub below: Option<Below>,
 }
 
-/// A call that a process makes outside of any request.
+/// A process call: a call that a process makes outside of any request.
 #[derive(Debug)]
 pub struct CallAlone<'a, P> {
-    /// The channel of its caller.
+    /// The channel of the process's caller.
     pub channel: ChannelKey,
-    /// The process's own number for it.
+    /// The process's own number for the call.
     pub tag: InvokeNumber,
-    /// The id by which people follow it.
+    /// The id by which users follow the call.
     pub root: CallId,
     /// The callee, if there is such a function.
     pub callee: Option<FunctionId>,
     /// The callee's name, as the process gave it.
     pub name: &'a str,
-    /// When it must have ended, ns, if the process says so; the callee's timeout holds in any case.
+    /// The call's deadline, ns, if the process gives one. The callee's timeout applies in any case.
     pub deadline: Option<u64>,
-    /// What it carries.
+    /// The call's payload.
     pub payload: P,
-    /// Bytes of that.
+    /// The length of the payload, in bytes.
     pub bytes: u64,
     /// The fingerprint of its input, if its function has a quarantine.
     pub input: Option<Fingerprint>,
@@ -83,28 +83,28 @@ pub struct CallAlone<'a, P> {
 /// What the engine is told of a direct call whose handler makes another call.
 #[derive(Clone, Copy, Debug)]
 pub struct Below {
-    /// The call from outside that led to it.
+    /// The id of the external call at the top of its tree.
     pub root: CallId,
     /// How many calls are above the new call.
     pub depth: u32,
 }
 
-/// What has become of the process of a container that is gone.
+/// What has become of the process of a container that has left.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Fate {
     /// It has ended.
     Died,
-    /// It has ended, as its launcher has.
+    /// It has ended, and so has its launcher.
     DiedWithLauncher,
-    /// It may still run. [`Event::ProcessEnded`] says that it has ended, if it was launched.
+    /// It may still run. If it was launched, [`Event::ProcessEnded`] reports its end.
     Lives,
 }
 
-/// Something that has happened. What gives out a new id is a method of the scheduler instead:
-/// calls from outside, new containers and workers, new functions and generations.
+/// Something that has happened. Events that assign a new id are methods of the scheduler instead:
+/// calls from clients, new containers and workers, new functions and generations.
 #[derive(Debug)]
 pub enum Event<'a, P> {
-    /// The client of this call has left.
+    /// The client of this call has disconnected.
     ClientLeft {
         /// The call.
         call: CallNumber,
@@ -113,29 +113,30 @@ pub enum Event<'a, P> {
     Invoked(Invoke<'a, P>),
     /// A process makes a call outside of any request.
     CalledAlone(CallAlone<'a, P>),
-    /// A worker's handler waits for any of its internal calls.
+    /// A worker's handler waits for any one of its internal calls.
     Waits {
         /// The channel of the worker.
         channel: ChannelKey,
         /// The call that it runs.
         call: CallNumber,
-        /// How many answers it has had. If more were sent, one is on its way, and the wait is over
-        /// already.
+        /// How many answers it has received. If more were sent, one is on its way, and the wait is
+        /// over already.
         seen: u64,
     },
-    /// A handler whose slot was lent has the answer to a direct call, and needs a slot to go on.
+    /// A handler whose slot was lent has received the answer to a direct call. It needs a slot to
+    /// go on.
     WantsSlot {
         /// The channel of the worker.
         channel: ChannelKey,
-        /// The call of the handler, or its lease.
+        /// The handler's call, or its lease.
         call: CallNumber,
     },
     /// A handler waits for the answer to a direct call, and its slot can be lent.
     LentSlot {
-        /// The call of the handler, or its lease.
+        /// The handler's call, or its lease.
         call: CallNumber,
     },
-    /// A lease that was chosen is being taken back.
+    /// A lease that the core chose is being taken back.
     LeaseRecalled {
         /// The lease.
         lease: CallNumber,
@@ -145,7 +146,7 @@ pub enum Event<'a, P> {
         /// The lease.
         lease: CallNumber,
     },
-    /// The direct call under a lease goes on beyond its deadline and its grace period.
+    /// The direct call under a lease runs on after its deadline and its grace period.
     LeaseStuck {
         /// The lease.
         lease: CallNumber,
@@ -156,7 +157,7 @@ pub enum Event<'a, P> {
         function: FunctionId,
         /// The container that ran them.
         container: ContainerKey,
-        /// What their worker has counted.
+        /// What the worker that ran them has counted.
         counts: &'a DeskCounts,
     },
     /// A container gets no more calls, as another one takes its place.
@@ -164,11 +165,11 @@ pub enum Event<'a, P> {
         /// The container.
         container: ContainerKey,
     },
-    /// What [`Action::Read`](super::Action::Read) asked for.
+    /// The reading that [`Action::Read`](super::Action::Read) asked for.
     Read {
         /// The function.
         function: FunctionId,
-        /// What was read; `None` if nothing can be.
+        /// The reading; `None` if nothing can be read.
         reading: Option<Reading>,
     },
     /// A worker no longer wants an internal call that it made.
@@ -184,29 +185,29 @@ pub enum Event<'a, P> {
         channel: ChannelKey,
         /// The call.
         call: CallNumber,
-        /// When its handler ran.
+        /// When the handler ran.
         ran: Ran,
-        /// The answer, or how the handler failed.
+        /// The answer, or the handler's failure.
         outcome: Outcome<P>,
     },
-    /// A call could not be sent to the worker that was chosen for it, which stays idle.
+    /// A call could not be sent to the worker that was chosen for it. That worker is still idle.
     Undeliverable {
         /// The call.
         call: CallNumber,
-        /// Why.
+        /// The reason.
         failure: Failure,
     },
-    /// A call was dispatched, and surely has not reached its worker, which is gone or about to be.
+    /// A call was dispatched, but certainly did not reach its worker, which is gone or about to be.
     NotBegun {
         /// The call.
         call: CallNumber,
     },
-    /// A worker that was asked for will not come.
+    /// A worker that was asked for cannot be created.
     WorkerFailed {
         /// Its container.
         container: ContainerKey,
     },
-    /// A container has shown that it is ready.
+    /// A container has passed its readiness check.
     Passed {
         /// The container.
         container: ContainerKey,
@@ -215,46 +216,46 @@ pub enum Event<'a, P> {
     WorkerGone {
         /// Its channel.
         channel: ChannelKey,
-        /// How its calls end.
+        /// The failure with which its calls end.
         failure: &'a Failure,
     },
     /// A container is gone, with all its workers.
     ContainerGone {
         /// The container.
         container: ContainerKey,
-        /// How its calls end.
+        /// The failure with which its calls end.
         failure: &'a Failure,
         /// What has become of its process.
         process: Fate,
     },
-    /// The process of a container that was gone before has ended.
+    /// The process of a container that left earlier has ended.
     ProcessEnded {
         /// The container.
         container: ContainerKey,
     },
-    /// The configuration of a function has changed.
+    /// A function's configuration has changed.
     Configured {
         /// The function.
         function: FunctionId,
-        /// What it says now.
+        /// The new configuration.
         spec: Spec,
     },
-    /// A function is no longer in the configuration: nobody can call it any more. What is queued or
-    /// under way goes on.
+    /// A function was removed from the configuration, so nobody can call it any more. Calls that
+    /// are queued or under way go on.
     Removed {
         /// The function.
         function: FunctionId,
     },
-    /// A container of a generation does not come to be. The function cannot be called if none of
-    /// its containers is ready, and none comes to be.
+    /// A container of a generation fails to start. The function becomes unavailable if none of its
+    /// containers is ready and all of them fail.
     GenerationFailing {
         /// The function.
         function: FunctionId,
         /// The generation.
         generation: Generation,
-        /// Why.
+        /// The reason.
         reason: &'a str,
-        /// Whether this is so of all its containers. Else others may come to be.
+        /// Whether all containers of the generation fail. If not, others may still start.
         is_all: bool,
     },
     /// Time has passed: see [`Actions::wake_at`](super::Actions::wake_at).

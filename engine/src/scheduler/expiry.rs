@@ -1,4 +1,4 @@
-//! Calls whose deadline has passed, and handlers that do not end.
+//! Handles calls whose deadline has passed, and handlers that do not end.
 
 use super::Scheduler;
 use super::action::Action;
@@ -8,19 +8,19 @@ use crate::calls::{Patience, Share};
 use crate::ids::{CallNumber, ContainerKey, FunctionId};
 use nightcore_runtime::protocol::{CancelReason, Failure, Status};
 
-/// A call that cannot end, because it waits for a slot, is looked at again after this time at
-/// least: a grace period may be zero.
+/// The least time, in ns, until the scheduler looks again at a call that cannot end because it
+/// waits for a slot. A grace period may be zero, so it cannot serve as that time.
 const LOOK_AGAIN_NS: u64 = 1_000_000;
 
 impl<P: Share, R> Scheduler<P, R> {
-    /// Has a call looked at at this time, ns.
+    /// Schedules a look at a call for this time, ns.
     #[inline]
     pub(super) fn look_at(&mut self, id: CallNumber, at: u64) {
         let calls = &self.calls;
         self.deadlines.push(at, id, calls.len(), |id| calls.get(id).is_some());
     }
 
-    /// Ends calls whose deadline has passed; finds handlers that are stuck.
+    /// Ends calls whose deadline has passed, and finds handlers that are stuck.
     pub(super) fn expire(&mut self, turn: &mut Turn<'_, P, R>) {
         while let Some(id) = self.deadlines.pop(turn.now) {
             let Some(call) = self.calls.get(id) else { continue };
@@ -37,7 +37,7 @@ impl<P: Share, R> Scheduler<P, R> {
                 (Some(_), Some((_, Patience::UntilDeadline))) => {
                     self.begin_grace(turn.now, id, function);
                 }
-                // Other calls have its slot: it was not told yet, and cannot end.
+                // Other calls have its slot, so the handler has not been told yet and cannot end.
                 (Some(_), Some(_)) if call.holds_answers() => {
                     let grace_ns = ns(self.functions[function].spec().grace);
                     self.look_at(id, turn.now.saturating_add(grace_ns.max(LOOK_AGAIN_NS)));
@@ -56,7 +56,7 @@ impl<P: Share, R> Scheduler<P, R> {
         self.cancel(turn, id, failure, CancelReason::Deadline);
     }
 
-    /// An abandoned call may go on for the grace period.
+    /// Begins the grace period, for which an abandoned call may run on.
     fn begin_grace(&mut self, now: u64, id: CallNumber, function: FunctionId) {
         let until = now.saturating_add(ns(self.functions[function].spec().grace));
         if let Some(call) = self.calls.get_mut(id) {
@@ -83,8 +83,8 @@ impl<P: Share, R> Scheduler<P, R> {
         self.end_if_done(turn, key);
     }
 
-    /// Ends a container that was set aside when no call runs in it but stuck ones; if none does, by
-    /// asking.
+    /// Ends a container that was set aside, once only stuck calls run in it. If no call runs in it,
+    /// it is asked to exit.
     pub(super) fn end_if_done(&mut self, turn: &mut Turn<'_, P, R>, key: ContainerKey) {
         if !self.pool.is_connected(key) || !self.pool[key].is_set_aside() {
             return;

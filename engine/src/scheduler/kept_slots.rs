@@ -1,8 +1,8 @@
-//! Slots that are kept for handlers whose process is dying.
+//! Keeps the slots of handlers whose process is dying.
 //!
-//! A process that dies closes its channels before it frees what its handlers hold, such as locks of
-//! files, and one that has only left goes on until it is killed. The next call must not begin
-//! before that, where `max` says so.
+//! A dying process closes its channels before it releases what its handlers hold, such as file
+//! locks. A process that has only disconnected runs on until it is killed. In both cases the slots
+//! are kept until the process has ended, so that no more than `max` handlers run.
 
 use super::Scheduler;
 use super::turn::Turn;
@@ -11,19 +11,19 @@ use crate::ids::{ChannelKey, ContainerKey, FunctionId};
 use crate::pool::Phase;
 
 impl<P: Share, R> Scheduler<P, R> {
-    /// Whether a container that is gone is still known, as its process is not gone yet.
+    /// Whether a container that has left is still known, because its process has not ended.
     pub fn is_dying(&self, key: ContainerKey) -> bool {
         self.pool.is_connected(key)
     }
 
-    /// The process of a container that is gone has ended, too.
+    /// Notes that the process of a container that left earlier has ended.
     pub(super) fn process_ended(&mut self, turn: &mut Turn<'_, P, R>, key: ContainerKey) {
         if self.pool.is_connected(key) {
             self.forget(turn, key);
         }
     }
 
-    /// Forgets a container without workers.
+    /// Forgets a container that has no workers.
     pub(super) fn forget(&mut self, turn: &mut Turn<'_, P, R>, key: ContainerKey) {
         let function = self.pool[key].function();
         self.free_slots(key);
@@ -49,8 +49,8 @@ impl<P: Share, R> Scheduler<P, R> {
         self.functions[function].slots.free(slots);
     }
 
-    /// Frees the slots that are kept for containers whose process has not ended in time: only a
-    /// thread of it has. Looks again when the time of the next one is over.
+    /// Frees the slots that are kept for containers whose process has not ended in time: there only
+    /// a thread has ended. Looks again when the next container's time is over.
     pub(super) fn free_slots_of_survivors(&mut self, now: u64, function: FunctionId) {
         let survivors = self.pool.containers(function).filter(|(_, c)| {
             c.keeps_slots() && c.phase() < Phase::Ending && c.slots_kept_until(now).is_none()

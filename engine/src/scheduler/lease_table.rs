@@ -1,8 +1,8 @@
-//! Which workers are lent to which containers.
+//! The table of leases: which workers are lent to which containers.
 
 use crate::ids::{CallNumber, ContainerKey, FunctionId};
 
-/// The leases of an engine.
+/// All leases of an engine.
 #[derive(Debug, Default)]
 pub(super) struct Leases {
     pub all: Vec<Lease>,
@@ -11,23 +11,23 @@ pub(super) struct Leases {
 /// A worker that is lent.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Lease {
-    /// The lease as a call.
+    /// The lease's number as a call.
     pub call: CallNumber,
     pub callee: FunctionId,
     pub container: ContainerKey,
-    /// The container that calls, and its function.
+    /// The container that makes the calls, and its function.
     pub caller: ContainerKey,
     pub caller_function: FunctionId,
     pub is_recalled: bool,
 }
 
 impl Leases {
-    /// How many there are.
+    /// The number of leases.
     pub fn len(&self) -> usize {
         self.all.len()
     }
 
-    /// Whether a handler of this function may wait for a direct call.
+    /// Whether handlers of this function may wait for direct calls.
     pub fn has_caller(&self, function: FunctionId) -> bool {
         self.all.iter().any(|lease| lease.caller_function == function)
     }

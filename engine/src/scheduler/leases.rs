@@ -1,9 +1,10 @@
-//! Leases: the engine lends a worker to a container that calls its function often, so that calls
-//! between the two need no engine.
+//! Grants and ends leases. The engine lends a worker to a container that calls the worker's
+//! function often, so that calls between the two need no engine.
 //!
-//! In the scheduler a lease is one long call of the callee, which the worker runs until it is
-//! recalled. So it counts against `max`, a container that ends waits for it, and the death of a
-//! worker ends it, as any call. Nothing depends on a lease: a call without one comes here.
+//! For the scheduler a lease is one long call of the callee, which the worker runs until it is
+//! recalled. So a lease counts against `max`, a container that exits waits for its end, and the
+//! death of the worker ends it, as with any call. No call depends on a lease: a call without one
+//! goes through the engine.
 
 use super::Scheduler;
 use super::action::Action;
@@ -17,12 +18,12 @@ use nightcore_runtime::protocol::control::{ChannelKind, Mode};
 use nightcore_runtime::protocol::limits::MAX_LEASES_OF_LOOP;
 use nightcore_runtime::protocol::{Broken, CancelReason, Failure, Status};
 
-/// The most leases of all functions. Each takes about 25 KiB of memory, and some of the engine's
-/// time forty times a second.
+/// The most leases of all functions. Each takes about 25 KiB of memory, and a little of the
+/// engine's time forty times a second.
 const MAX_LEASES: usize = 1024;
 
-/// Whether workers of a function may be lent. A quarantine, retries and a last slot need the engine
-/// to see each call.
+/// Whether workers of a function may be lent. With a quarantine, with retries, or with only one
+/// slot, the engine must see each call.
 fn can_be_lent(spec: &Spec, mode: Mode) -> bool {
     spec.direct
         && spec.channel == ChannelKind::Ring
@@ -32,7 +33,7 @@ fn can_be_lent(spec: &Spec, mode: Mode) -> bool {
 }
 
 impl<P: Share, R> Scheduler<P, R> {
-    /// The workers of a container can make and run direct calls.
+    /// Notes that the workers of a container can make and run direct calls.
     pub fn allow_direct(&mut self, container: ContainerKey) {
         self.pool[container].is_direct = true;
     }
@@ -42,8 +43,8 @@ impl<P: Share, R> Scheduler<P, R> {
         self.calls.get(call).and_then(|call| call.channel())
     }
 
-    /// A call of this container came through the engine: if it is not the first one for a while, a
-    /// worker is lent.
+    /// Counts a call of this container that came through the engine. If it is not the first one for
+    /// a while, a worker is lent to the container.
     #[inline]
     pub(super) fn count_edge(
         &mut self,
@@ -57,7 +58,7 @@ impl<P: Share, R> Scheduler<P, R> {
         }
     }
 
-    /// Lends an idle worker, if there is one to spare.
+    /// Lends an idle worker, if one can be spared.
     fn lend_worker(&mut self, turn: &mut Turn<'_, P, R>, caller: ContainerKey, callee: FunctionId) {
         let f = &self.functions[callee];
         let lent = f.lent;
@@ -65,7 +66,7 @@ impl<P: Share, R> Scheduler<P, R> {
         let may_call = self.functions[caller_function].spec().direct;
         let max = f.slots.max();
         let load = f.slots.load();
-        // A slot stays for calls that come through the engine.
+        // One slot is left for calls that come through the engine.
         let has_slot = lent + 1 < max && load.running() < max;
         if !may_call
             || !has_slot
@@ -86,7 +87,8 @@ impl<P: Share, R> Scheduler<P, R> {
         let Some((key, _)) = direct.min_by_key(|(_, c)| c.load().running()) else { return };
         let container = &self.pool[key];
         let free = container.free_worker(turn.now);
-        // One more worker comes for the calls that still need the engine, or for the next lease.
+        // Another worker is created for calls that still go through the engine, or for the next
+        // lease.
         let is_last = container.workers.idle() <= 1 && container.workers.starting() == 0;
         if is_last && container.has_room(turn.now) && container.workers.ready().len() < max as usize
         {
@@ -116,7 +118,7 @@ impl<P: Share, R> Scheduler<P, R> {
     }
 
     /// Takes back one lease of a function whose queue needs a worker or a slot. The core chooses
-    /// which: it knows which ones are idle.
+    /// the lease, as it knows which leases are idle.
     pub(super) fn recall_one(&mut self, turn: &mut Turn<'_, P, R>, callee: FunctionId) {
         let of_callee = |lease: &&Lease| lease.callee == callee;
         let is_under_way = self.leases.all.iter().filter(of_callee).any(|lease| lease.is_recalled);
@@ -125,29 +127,30 @@ impl<P: Share, R> Scheduler<P, R> {
         }
     }
 
-    /// A worker is taken back by the core's choice.
+    /// Notes that the core has chosen this lease and takes it back.
     pub(super) fn lease_recalled(&mut self, call: CallNumber) {
         if let Some(lease) = self.leases.all.iter_mut().find(|lease| lease.call == call) {
             lease.is_recalled = true;
         }
     }
 
-    /// Takes back all leases of a function, as callee and as caller: its configuration has changed.
+    /// Takes back all leases in which a function is callee or caller, as its configuration has
+    /// changed.
     pub(super) fn recall_of(&mut self, turn: &mut Turn<'_, P, R>, function: FunctionId) {
         self.recall(turn, |lease| lease.callee == function || lease.caller_function == function);
     }
 
-    /// Takes back all workers of a container that are lent.
+    /// Takes back all lent workers of a container.
     pub(super) fn recall_in(&mut self, turn: &mut Turn<'_, P, R>, container: ContainerKey) {
         self.recall(turn, |lease| lease.container == container);
     }
 
-    /// Takes back all workers that are lent to a container which is gone.
+    /// Takes back all workers that are lent to a container that has left.
     pub(super) fn recall_from(&mut self, turn: &mut Turn<'_, P, R>, caller: ContainerKey) {
         self.recall(turn, |lease| lease.caller == caller);
     }
 
-    /// A lease has ended.
+    /// Forgets a lease that has ended.
     pub(super) fn lease_ended(
         &mut self,
         turn: &mut Turn<'_, P, R>,
@@ -159,14 +162,14 @@ impl<P: Share, R> Scheduler<P, R> {
         turn.push(Action::LeaseOver { lease, failure });
     }
 
-    /// The direct call under a lease is cancelled, and all that it has under way. The lease ends
-    /// with it, so what its handler calls from now on is refused.
+    /// Cancels the direct call under a lease, and all calls below it. The lease ends with it, so
+    /// that later calls of its handler are refused.
     pub(super) fn lease_cancelled(&mut self, turn: &mut Turn<'_, P, R>, lease: CallNumber) {
         let failure = Failure::new(Status::Cancelled, Status::Cancelled.title());
         self.cancel(turn, lease, failure, CancelReason::Caller);
     }
 
-    /// A direct call under a lease does not end: its grace period is over.
+    /// Notes that the direct call under a lease is stuck: it runs on after its grace period.
     pub(super) fn lease_stuck(&mut self, turn: &mut Turn<'_, P, R>, lease: CallNumber) {
         let Some(at) = self.calls.get(lease).and_then(|call| call.dispatched()) else { return };
         let failure = Failure::new(Status::DeadlineExceeded, Status::DeadlineExceeded.title());
@@ -177,8 +180,8 @@ impl<P: Share, R> Scheduler<P, R> {
         }
     }
 
-    /// Calls of a function wait for their turn, or do so no longer. Those who would overtake them,
-    /// and handlers whose slots are needed, are told.
+    /// Publishes whether calls of a function are queued. Callers see this before they overtake the
+    /// queue, and handlers before they wait without lending their slots.
     pub(super) fn tell_queued(
         &mut self,
         turn: &mut Turn<'_, P, R>,
@@ -193,16 +196,17 @@ impl<P: Share, R> Scheduler<P, R> {
         }
     }
 
-    /// A handler that waits for a direct call lends its slot.
+    /// Lends the slot of a handler that waits for a direct call.
     pub(super) fn lent_slot(&mut self, turn: &mut Turn<'_, P, R>, call: CallNumber) {
         let Some(function) = self.calls.get(call).map(|call| call.function()) else { return };
-        // Without a new slot nothing has changed, and to look for one once more would not end.
+        // Unless a slot became free nothing has changed, and `pump` would ask for it without end.
         if self.lend(turn, call) {
             self.pump(turn, function);
         }
     }
 
-    /// A handler whose slot was lent has the answer to its direct call, and needs a slot.
+    /// Gives a slot to a handler that lent its own and has the answer to its direct call now. If no
+    /// slot is free, the handler waits for one.
     pub(super) fn wants_slot(
         &mut self,
         turn: &mut Turn<'_, P, R>,
@@ -228,7 +232,8 @@ impl<P: Share, R> Scheduler<P, R> {
         Ok(())
     }
 
-    /// Calls of a function wait: slots of its handlers that wait for direct calls may be lent.
+    /// Asks for the slots of this function's handlers that wait for direct calls, as calls of the
+    /// function are queued.
     #[inline]
     pub(super) fn lend_waiting(&mut self, turn: &mut Turn<'_, P, R>, function: FunctionId) {
         if self.leases.len() > 0 && self.leases.has_caller(function) {

@@ -1,4 +1,4 @@
-//! Containers and workers come and go.
+//! Containers and workers that connect, leave or fail.
 
 use super::Scheduler;
 use super::action::Action;
@@ -12,22 +12,23 @@ use nightcore_runtime::protocol::control::Mode;
 use nightcore_runtime::protocol::limits::MAX_WORKERS_PER_CONTAINER;
 use nightcore_runtime::protocol::{Failure, Status};
 
-/// How long a container gets no calls after one of its channels was closed. A process that dies
-/// closes its channels first; the transport waits as long for its death to be seen. If only a
-/// thread has ended, the container goes on after this time.
+/// How long a container gets no calls after one of its channels was closed, ns. A dying process
+/// closes its channels first, and the transport waits this long for its death. If only a thread has
+/// ended, the container goes on after this time.
 const DYING_NS: u64 = 50_000_000;
 
-/// How long a container that could not make a worker is asked for none. Long enough that failing
-/// costs nothing, short enough that a passing shortage is not felt for long.
+/// How long the engine waits, in ns, before it asks a container again that could not create a
+/// worker. It is so long that failing costs nothing, and so short that a passing shortage is not
+/// felt for long.
 const ASK_AGAIN_AFTER_NS: u64 = 200_000_000;
 
 impl<P: Share, R> Scheduler<P, R> {
-    /// The calls that a connected container has been given.
+    /// How many calls a connected container has been given.
     pub fn calls_of(&self, container: ContainerKey) -> Option<u64> {
         self.pool.is_connected(container).then(|| self.pool[container].calls())
     }
 
-    /// A container has connected; it is attached if it is of no generation.
+    /// Adds a container that has connected. It was attached by hand if `generation` is `None`.
     pub(super) fn connected(
         &mut self,
         turn: &mut Turn<'_, P, R>,
@@ -78,19 +79,19 @@ impl<P: Share, R> Scheduler<P, R> {
         turn.push(Action::CreateWorker { container });
     }
 
-    /// Asks for the workers that the queue needs. False if none is under way and none can be asked
-    /// for.
+    /// Asks for the workers that the queue needs. Returns false if none is being created and none
+    /// can be asked for.
     pub(super) fn want_workers(&mut self, turn: &mut Turn<'_, P, R>, function: FunctionId) -> bool {
         let now = turn.now;
         if self.pool.members(function).containers().is_empty() {
-            // One is being started, or the function will be declared unavailable.
+            // A container is being started, or the function will be declared unavailable.
             return true;
         }
         let f = &mut self.functions[function];
         let limit = f.bound().map_or(u32::MAX, |bound| bound).min(f.limit(now, None));
         let load = *f.slots.load();
         let wanted = load.queued().min(limit.saturating_sub(f.running_here()));
-        // A container that was set aside, or does not serve yet, starts no worker for these calls.
+        // Containers that were set aside, or do not serve yet, create no workers for these calls.
         let serving = self.pool.containers(function).filter(|(_, c)| c.serves());
         let mut starting: u32 = serving.map(|(_, c)| c.workers.starting()).sum();
         while starting < wanted {
@@ -102,8 +103,9 @@ impl<P: Share, R> Scheduler<P, R> {
             self.ask_for_worker(turn, key);
             starting += 1;
         }
-        // A container that was set aside is replaced, but for those of older generations; one
-        // without workers is asked again; one that pauses goes on, or is replaced.
+        // More workers will come in these cases: a container that was set aside is replaced, unless
+        // it is of an older generation; a container without workers is asked again; a container
+        // that pauses goes on, or is replaced.
         let serving = self.pool.members(function).generations().serving();
         let will_come = self.pool.containers(function).any(|(_, c)| {
             c.membership().generation() >= serving
@@ -115,7 +117,8 @@ impl<P: Share, R> Scheduler<P, R> {
         starting > 0 || load.running() > 0 || will_come
     }
 
-    /// Looks again when containers that pause may get calls, and when slots may be free.
+    /// Schedules a look for the time at which a pausing container may get calls again, or kept
+    /// slots may be free.
     pub(super) fn look_after_pauses(&mut self, now: u64, function: FunctionId) {
         let containers = self.pool.containers(function);
         let pauses =
@@ -125,14 +128,14 @@ impl<P: Share, R> Scheduler<P, R> {
         }
     }
 
-    /// Every worker that the function may have waits for another call, so this one would wait for
-    /// ever.
+    /// Fails a nested call that would wait for ever: every worker that the function may have waits
+    /// for another call.
     pub(super) fn no_worker_can_come(&mut self, turn: &mut Turn<'_, P, R>, call: CallNumber) {
         let text = "all workers wait for other calls, and no more can be had";
         self.end_queued(turn, call, Failure::new(Status::Overloaded, text));
     }
 
-    /// A worker is ready for calls.
+    /// Adds a worker that is ready for calls.
     pub(super) fn worker_came(
         &mut self,
         turn: &mut Turn<'_, P, R>,
@@ -147,11 +150,11 @@ impl<P: Share, R> Scheduler<P, R> {
         channel
     }
 
-    /// A container has one more worker that is ready, or may get calls now.
+    /// Goes on when a container has one more ready worker, or may get calls now.
     pub(super) fn ready_in(&mut self, turn: &mut Turn<'_, P, R>, key: ContainerKey) {
         let container = &self.pool[key];
         let (function, generation) = (container.function(), container.membership().generation());
-        // Another one may have failed between this one's connection and its first worker.
+        // Another container may have failed between this one's connection and its first worker.
         if container.serves() {
             self.functions[function].set_unavailable(None);
         }
@@ -167,8 +170,8 @@ impl<P: Share, R> Scheduler<P, R> {
         self.pump(turn, function);
     }
 
-    /// A worker that was asked for will not come. Its container is asked for another one only after
-    /// a pause: what was missing, such as descriptors or threads, is likely to be missing still.
+    /// Notes that a worker cannot be created. Its container is asked for another one only after a
+    /// pause, as the missing descriptors or threads are likely to be missing still.
     pub(super) fn worker_failed(&mut self, turn: &mut Turn<'_, P, R>, key: ContainerKey) {
         let again = turn.now.saturating_add(ASK_AGAIN_AFTER_NS);
         let container = &mut self.pool[key];
@@ -178,7 +181,7 @@ impl<P: Share, R> Scheduler<P, R> {
         self.pump(turn, function);
     }
 
-    /// Asks containers that could not make even one worker for one.
+    /// Asks each container that could not create even one worker for a worker.
     pub(super) fn ask_again(&mut self, turn: &mut Turn<'_, P, R>, function: FunctionId) {
         for key in self.pool.members(function).containers().to_vec() {
             if self.pool[key].lacks_workers() {
@@ -187,7 +190,7 @@ impl<P: Share, R> Scheduler<P, R> {
         }
     }
 
-    /// A worker is gone: its calls end with this failure.
+    /// Removes a worker. Its calls end with this failure.
     pub(super) fn worker_gone(
         &mut self,
         turn: &mut Turn<'_, P, R>,
@@ -195,7 +198,7 @@ impl<P: Share, R> Scheduler<P, R> {
         failure: &Failure,
     ) {
         let Some(key) = self.pool.container_of(channel) else { return };
-        // A worker that was retired says nothing about its process.
+        // The end of a retired worker says nothing about its process.
         if self.pool[key].workers.ready().contains(&channel) {
             self.keep_last_words(turn.now, key);
             self.pool[key].may_die(turn.now.saturating_add(DYING_NS));
@@ -209,7 +212,7 @@ impl<P: Share, R> Scheduler<P, R> {
         self.pool.remove_worker(channel);
     }
 
-    /// A container is gone, with all its workers.
+    /// Removes a container and all its workers.
     pub(super) fn container_gone(
         &mut self,
         turn: &mut Turn<'_, P, R>,
@@ -234,16 +237,16 @@ impl<P: Share, R> Scheduler<P, R> {
         }
         self.recall_from(turn, key);
         let failed = std::mem::take(&mut self.pool[key].failed_calls);
-        // A probe is nobody's call.
+        // A readiness probe is not a call of any client, so it is not reported as failed.
         self.failed_calls = if was_checked { FailedCalls::default() } else { failed };
-        // One that was attached is not ended when it leaves.
+        // An attached container is not ended by the engine when it leaves.
         let is_launched = !self.pool[key].membership().is_attached();
         if process != Fate::Lives || !is_launched || !self.pool[key].keeps_slots() {
             self.forget(turn, key);
         }
     }
 
-    /// The calls that failed with the container that was lost last.
+    /// Returns the calls that failed with the container that was lost last, and clears them.
     pub fn take_failed_calls(&mut self) -> FailedCalls {
         std::mem::take(&mut self.failed_calls)
     }

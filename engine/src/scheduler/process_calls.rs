@@ -1,6 +1,7 @@
-//! Calls that a process makes outside of any request. They have no parent: each is a call from
-//! outside in the eyes of its callee's queue, and ends by its own deadline, when its process no
-//! longer wants it, or with its process.
+//! Calls that a process makes outside of any request.
+//!
+//! Such a call has no parent. For its callee's queue it is a call from outside. It ends by its own
+//! deadline, when its process no longer wants it, or with its process.
 
 use super::Scheduler;
 use super::action::{Action, Actions};
@@ -15,7 +16,7 @@ use nightcore_runtime::protocol::Broken;
 use nightcore_runtime::protocol::limits::MAX_OUTSTANDING;
 
 impl<P: Share, R> Scheduler<P, R> {
-    /// The channel of a container's caller is ready.
+    /// Adds the channel of a container's caller, which is ready.
     pub fn caller_ready(
         &mut self,
         now: u64,
@@ -25,14 +26,13 @@ impl<P: Share, R> Scheduler<P, R> {
         self.turn(now, actions, |scheduler, _| scheduler.pool.add_caller(container))
     }
 
-    /// The engine stops, and every process is told to end: one that has something to finish cannot
-    /// call any more.
+    /// Refuses process calls from now on, as the engine stops and tells every process to exit. A
+    /// process that has something to finish cannot make calls any more.
     pub fn end_process_calls(&mut self) {
         self.takes_process_calls = false;
     }
 
-    /// Takes a call that a process makes outside of any request. Its end comes as
-    /// [`Action::Deliver`].
+    /// Admits a process call. [`Action::Deliver`] reports its end.
     pub(super) fn called_alone(
         &mut self,
         turn: &mut Turn<'_, P, R>,
@@ -66,7 +66,7 @@ impl<P: Share, R> Scheduler<P, R> {
         Ok(())
     }
 
-    /// The function that the call is for, and when it must have ended.
+    /// Finds the function that the call is for, and the call's deadline.
     fn admit_alone(
         &mut self,
         now: u64,
@@ -88,12 +88,12 @@ impl<P: Share, R> Scheduler<P, R> {
         Ok((callee, deadline))
     }
 
-    /// The function of the process that makes calls by this channel.
+    /// The function of the process that makes calls on this channel.
     pub(super) fn function_of(&self, channel: ChannelKey) -> Option<FunctionId> {
         self.pool.container_of(channel).map(|container| self.pool[container].function())
     }
 
-    /// Nobody waits any more for the calls that were made by this channel.
+    /// Cancels the calls that were made on this channel, as nobody waits for them any more.
     pub(super) fn caller_gone(&mut self, turn: &mut Turn<'_, P, R>, channel: ChannelKey) {
         let made = self.pool.invokes(channel).into_iter().flat_map(|made| made.iter());
         let calls = made.map(|(_, call)| call).collect();

@@ -1,5 +1,5 @@
-//! Containers whose start is checked: they get no calls before they have answered a probe, which is
-//! a call of their own function.
+//! Readiness checks. A container that is checked gets no calls before it has answered a probe,
+//! which is a call of its own function.
 
 use super::Scheduler;
 use super::action::{Action, Actions};
@@ -12,8 +12,8 @@ use crate::ids::{ChannelKey, ContainerKey};
 use crate::pool::Phase;
 
 impl<P: Share, R> Scheduler<P, R> {
-    /// Sends a probe to a container that is to show that it is ready. False if there is no such
-    /// container any more, or it has no worker. Its end comes as [`Action::Respond`].
+    /// Sends a probe to a container that is being checked. Returns false if the container is gone
+    /// or has no worker. [`Action::Respond`] reports the end of the probe.
     pub fn probe(
         &mut self,
         now: u64,
@@ -38,7 +38,7 @@ impl<P: Share, R> Scheduler<P, R> {
         let caller = Caller::Client(reply);
         let depth = 0;
         let call = NewCall { function, caller, payload, bytes, input, root, depth, deadline };
-        // It waits for nobody: no other call may run there yet.
+        // The probe does not queue: no other call may run in this container yet.
         let id = self.calls.enter(call, turn.now, f.slots.load_mut());
         self.look_at(id, deadline);
         self.upkeep.watch(function);
@@ -46,25 +46,25 @@ impl<P: Share, R> Scheduler<P, R> {
         true
     }
 
-    /// A worker of a container that is to show that it is ready.
+    /// Finds a worker of a container that is being checked.
     fn checked_worker(&self, container: ContainerKey) -> Option<ChannelKey> {
         let found = self.is_checked(container).then(|| &self.pool[container])?;
         found.workers.free(found.load().running())
     }
 
-    /// Whether a container is still to show that it is ready.
+    /// Whether a container is being checked.
     pub fn is_checked(&self, container: ContainerKey) -> bool {
         self.pool.is_connected(container) && self.pool[container].phase() == Phase::Checking
     }
 
-    /// The first worker of a container has come: it is to show that it is ready.
+    /// Begins the check of a container whose first worker is ready.
     pub(super) fn check(&mut self, turn: &mut Turn<'_, P, R>, container: ContainerKey) {
         if self.pool[container].workers.ready().len() == 1 {
             turn.push(Action::Check { container });
         }
     }
 
-    /// A container has shown that it is ready.
+    /// Notes that a container has passed its check.
     pub(super) fn passed(&mut self, turn: &mut Turn<'_, P, R>, container: ContainerKey) {
         if !self.is_checked(container) {
             return;

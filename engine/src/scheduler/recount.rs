@@ -1,5 +1,5 @@
-//! Counts all calls again. For tests: it takes as long as there are calls, and a scheduler whose
-//! counters are right has no use for it.
+//! Recounts all calls, for tests. It takes time in proportion to the number of calls. A scheduler
+//! with correct counters does not need it.
 
 use super::Scheduler;
 use crate::calls::{Caller, Calls, FunctionLoad};
@@ -7,14 +7,15 @@ use crate::ids::{CallNumber, ChannelKey, ContainerKey, FunctionId};
 use nightcore_runtime::protocol::InvokeNumber;
 use std::collections::BTreeMap;
 
-/// What the states of all calls add up to.
+/// The sums over the states of all calls.
 #[derive(Debug, Default, PartialEq, Eq)]
 struct Sums {
-    /// Queued calls and bytes, running, waiting, and open calls from outside, by function.
+    /// By function: queued calls, queued bytes, running calls, waiting calls, and open calls from
+    /// outside.
     functions: BTreeMap<FunctionId, (u32, u64, u32, u32, u32)>,
-    /// Running calls, by container.
+    /// Running calls by container.
     containers: BTreeMap<ContainerKey, u32>,
-    /// Open calls, by worker.
+    /// Open calls by worker.
     workers: BTreeMap<ChannelKey, Vec<CallNumber>>,
     /// Internal calls under way, by the worker that made them and its number for each.
     invokes: BTreeMap<(ChannelKey, InvokeNumber), CallNumber>,
@@ -52,10 +53,11 @@ impl Sums {
 }
 
 impl<P, R> Scheduler<P, R> {
-    /// Counts all calls again by their states, and compares the sums with every counter.
+    /// Recounts all calls by their states, and compares the sums with every counter.
     ///
     /// # Errors
-    /// If they differ: both.
+    ///
+    /// If they differ: a text with both.
     pub fn recount(&self) -> Result<(), String> {
         let load = |load: &FunctionLoad| {
             let queued = (load.queued(), load.queued_bytes());

@@ -1,7 +1,7 @@
-//! Functions come, change and go while calls are under way.
+//! Functions that are added, changed or removed while calls are under way.
 //!
-//! When a new generation of containers serves, new calls and queued ones go to it; calls that were
-//! dispatched stay where they are, and each old container ends with its last call.
+//! When a new generation of containers begins to serve, it gets new calls and queued ones. Calls
+//! that were dispatched stay where they are, and each old container exits after its last call.
 
 use super::Scheduler;
 use super::action::Action;
@@ -13,7 +13,7 @@ use crate::pool::Phase;
 use nightcore_runtime::protocol::{Failure, Status};
 
 impl<P: Share, R> Scheduler<P, R> {
-    /// Adds a function, or brings one back that was removed.
+    /// Adds a function, or restores one that was removed.
     pub(super) fn added(&mut self, turn: &mut Turn<'_, P, R>, spec: Spec) -> FunctionId {
         let Some(id) = self.functions.known(&spec.name) else {
             self.pool.add_function();
@@ -27,7 +27,7 @@ impl<P: Share, R> Scheduler<P, R> {
         id
     }
 
-    /// The configuration of a function has changed.
+    /// Applies a function's changed configuration.
     pub(super) fn configured(
         &mut self,
         turn: &mut Turn<'_, P, R>,
@@ -39,7 +39,7 @@ impl<P: Share, R> Scheduler<P, R> {
         self.pump(turn, function);
     }
 
-    /// Containers of a new generation are about to be started.
+    /// Begins a new generation, whose containers are about to be started.
     pub(super) fn renewed(
         &mut self,
         turn: &mut Turn<'_, P, R>,
@@ -58,7 +58,8 @@ impl<P: Share, R> Scheduler<P, R> {
         generation
     }
 
-    /// A container of this generation does not come to be, for this reason; or none of them does.
+    /// Notes that a container of this generation fails to start, and why. `is_all` says that all of
+    /// them fail.
     pub(super) fn generation_failing(
         &mut self,
         turn: &mut Turn<'_, P, R>,
@@ -74,7 +75,7 @@ impl<P: Share, R> Scheduler<P, R> {
         }
     }
 
-    /// A function cannot be called now: queued calls end, and calls that come are refused.
+    /// Makes a function unavailable: queued calls end, and new calls are refused.
     fn set_unavailable(&mut self, turn: &mut Turn<'_, P, R>, function: FunctionId, reason: &str) {
         self.functions[function].set_unavailable(Some(reason.to_owned()));
         let told = self.spec(function).told_reason(reason);
@@ -93,14 +94,15 @@ impl<P: Share, R> Scheduler<P, R> {
         }
     }
 
-    /// A function was removed.
+    /// Marks a function as removed.
     pub(super) fn removed(&mut self, turn: &mut Turn<'_, P, R>, function: FunctionId) {
         self.functions[function].set_removed(true);
         self.recall_of(turn, function);
         self.upkeep.watch(function);
     }
 
-    /// Lets the containers of a removed function end when no call is queued. True if some are left.
+    /// Retires the containers of a removed function when no call is queued. Returns true if some
+    /// are left.
     pub(super) fn look_after_removed(
         &mut self,
         turn: &mut Turn<'_, P, R>,
@@ -118,8 +120,8 @@ impl<P: Share, R> Scheduler<P, R> {
         !containers.is_empty()
     }
 
-    /// A container is ready, or one is gone: the newest generation may be to serve from now on.
-    /// The queue is still to be looked at.
+    /// Lets the newest generation serve if it is ready now. To be called when a container became
+    /// ready or has left. The caller must look at the queue afterwards.
     pub(super) fn serve_newest_if_ready(
         &mut self,
         turn: &mut Turn<'_, P, R>,
@@ -142,7 +144,7 @@ impl<P: Share, R> Scheduler<P, R> {
         }
     }
 
-    /// This generation serves, and older ones only end what they have.
+    /// Makes this generation serve. Older ones only finish their calls.
     fn serve(&mut self, turn: &mut Turn<'_, P, R>, function: FunctionId, generation: Generation) {
         let members = self.pool.members_mut(function);
         members.generations_mut().serve(generation);
@@ -160,14 +162,14 @@ impl<P: Share, R> Scheduler<P, R> {
         turn.push(Action::Serves { function, generation });
     }
 
-    /// A container gets no new calls and ends with its last one.
+    /// Gives a container no new calls, and lets it exit after its last one.
     pub(super) fn retire(&mut self, turn: &mut Turn<'_, P, R>, key: ContainerKey) {
         self.pool[key].set_aside();
         self.recall_in(turn, key);
         self.end_if_done(turn, key);
     }
 
-    /// A container gets no more calls, as another one of its function takes its place.
+    /// Gives a container no more calls, as another one of its function takes its place.
     pub(super) fn set_aside(&mut self, turn: &mut Turn<'_, P, R>, container: ContainerKey) {
         if !self.pool.is_connected(container) {
             return;
@@ -187,14 +189,13 @@ impl<P: Share, R> Scheduler<P, R> {
         self.pool.members(function).generations().serving()
     }
 
-    /// Whether containers of the newest generation are being started, and nothing says yet that
-    /// they fail.
+    /// Whether containers of the newest generation are being started, and none has failed so far.
     pub fn is_coming(&self, function: FunctionId) -> bool {
         let is_changing = self.pool.members(function).generations().is_changing();
         (is_changing || !self.is_ready(function)) && self.failing(function).is_none()
     }
 
-    /// Why containers of the newest generation do not come to be, if they do not.
+    /// The reason why containers of the newest generation fail to start, if they do.
     pub fn failing(&self, function: FunctionId) -> Option<&str> {
         let failing = self.pool.members(function).generations().failing();
         failing.or_else(|| self.functions[function].unavailable())

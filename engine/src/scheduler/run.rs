@@ -1,4 +1,4 @@
-//! Calls run: they leave the queue, lend their slots while they wait, and go on.
+//! Runs calls: takes them out of the queue, lends their slots while they wait, and resumes them.
 
 use super::Scheduler;
 use super::action::Action;
@@ -9,7 +9,7 @@ use crate::functions::cores::Reading;
 use crate::ids::{CallNumber, ChannelKey, ContainerKey, Fingerprint, FunctionId};
 use nightcore_runtime::protocol::Broken;
 
-/// A queued call whose turn it is.
+/// A queued call that is next in its lane.
 #[derive(Clone, Copy)]
 pub(super) struct Head {
     pub function: FunctionId,
@@ -30,14 +30,15 @@ impl<P: Share, R> Scheduler<P, R> {
         Some(Head { function, call: id, queued_at, lane, input })
     }
 
-    /// Starts the calls of a function that may run: first waiting ones whose answer is there, then
-    /// queued ones.
+    /// Starts the calls of a function that may run. Waiting calls that have an answer come first,
+    /// then queued ones.
     #[inline]
     pub(super) fn pump(&mut self, turn: &mut Turn<'_, P, R>, function: FunctionId) {
         let f = &self.functions[function];
         if f.slots.load().queued() > 0 || f.slots.has_resumes() {
             let is_full = self.start_waiting(turn, function);
-            // Handlers that wait from now on are told first: none begins to wait unseen.
+            // Handlers are told before their slots are looked for, so that none begins to wait
+            // unseen.
             self.tell_queued(turn, function, is_full);
             if is_full {
                 self.find_slots(turn, function);
@@ -47,7 +48,7 @@ impl<P: Share, R> Scheduler<P, R> {
         }
     }
 
-    /// As [`Scheduler::pump`]. Returns whether slots are missing.
+    /// Does the work of [`Scheduler::pump`]. Returns whether slots are missing.
     fn start_waiting(&mut self, turn: &mut Turn<'_, P, R>, function: FunctionId) -> bool {
         let now = turn.now;
         if self.functions[function].slots.are_kept() {
@@ -71,13 +72,15 @@ impl<P: Share, R> Scheduler<P, R> {
                 return true;
             }
             if f.running_here() >= f.limit(now, Some(head.queued_at)) {
-                // The end of a call looks again, too; this is for limits that rise while none ends.
+                // The end of a call looks again, too. This covers limits that rise while no call
+                // ends.
                 if let Some(at) = f.concurrency.next_change_ns(Some(head.queued_at)) {
                     self.upkeep.look_again(function, at);
                 }
                 let f = &mut self.functions[function];
                 f.cores.nothing_waits();
-                // Handlers that wait for direct calls count as running, and may wait for this one.
+                // Handlers that wait for direct calls count as running, and may be waiting for this
+                // call.
                 return f.queue.has_nested();
             }
             if f.bound().is_some_and(|bound| f.running_here() >= bound) {
@@ -103,7 +106,7 @@ impl<P: Share, R> Scheduler<P, R> {
         }
     }
 
-    /// As many handlers run as there are cores for what they compute: a queued call waits.
+    /// Holds a queued call back, because as many handlers run as the cores can serve.
     fn hold(&mut self, turn: &mut Turn<'_, P, R>, function: FunctionId) {
         let hold = self.functions[function].cores.hold(turn.now);
         self.upkeep.look_again(function, hold.look_at);
@@ -112,7 +115,7 @@ impl<P: Share, R> Scheduler<P, R> {
         }
     }
 
-    /// What was read of a function's processes decides how many of its calls may run.
+    /// Takes a reading of the function's processes, which decides how many of its calls may run.
     pub(super) fn read(
         &mut self,
         turn: &mut Turn<'_, P, R>,
@@ -127,9 +130,10 @@ impl<P: Share, R> Scheduler<P, R> {
         self.pump(turn, function);
     }
 
-    /// Calls wait for a slot or a worker: handlers that wait lend theirs, and a lease ends.
+    /// Finds slots and workers for queued calls: waiting handlers lend their slots, and a lease is
+    /// taken back.
     fn find_slots(&mut self, turn: &mut Turn<'_, P, R>, function: FunctionId) {
-        // The board first: a handler that does not see it is seen waiting.
+        // The board comes first: a handler that does not see the new notice is seen waiting.
         self.tell_queued(turn, function, true);
         self.lend_waiting(turn, function);
         if self.functions[function].lent > 0 {
@@ -137,8 +141,9 @@ impl<P: Share, R> Scheduler<P, R> {
         }
     }
 
-    /// Of the containers with room the one with the fewest running calls, if `alone` one in which
-    /// none runs; in it the most recently idle worker.
+    /// Chooses a worker: of the containers with room the one with the fewest running calls, and in
+    /// it the most recently idle worker. With `alone`, only containers without running calls are
+    /// considered.
     fn choose(
         &self,
         now: u64,
@@ -171,7 +176,7 @@ impl<P: Share, R> Scheduler<P, R> {
         }
     }
 
-    /// Sends a queued call to a worker. False if there is no such call.
+    /// Sends a queued call to a worker. Returns false if there is no such call.
     pub(super) fn dispatch(
         &mut self,
         turn: &mut Turn<'_, P, R>,
@@ -204,8 +209,8 @@ impl<P: Share, R> Scheduler<P, R> {
         true
     }
 
-    /// The handler of a call waits for an internal call: it lends its slot. False: it has lent it
-    /// already, or has ended.
+    /// Lends the slot of a call whose handler waits for an internal call. Returns false if it was
+    /// lent already, or the call has ended.
     pub(super) fn lend(&mut self, turn: &mut Turn<'_, P, R>, id: CallNumber) -> bool {
         let Some(call) = self.calls.get_mut(id) else { return false };
         let Some(at) = call.dispatched() else { return false };
@@ -217,7 +222,7 @@ impl<P: Share, R> Scheduler<P, R> {
         lends
     }
 
-    /// A worker says that a handler waits for any of its internal calls.
+    /// Notes that a handler waits for any of its internal calls.
     pub(super) fn waits(
         &mut self,
         turn: &mut Turn<'_, P, R>,
@@ -228,7 +233,7 @@ impl<P: Share, R> Scheduler<P, R> {
         let call = self.run_by(channel, id)?;
         if call.answers() == seen && !call.children().is_empty() {
             let function = call.function();
-            // Without a new slot nothing has changed.
+            // Unless a slot became free, nothing has changed.
             if self.lend(turn, id) {
                 self.pump(turn, function);
             }
@@ -236,8 +241,8 @@ impl<P: Share, R> Scheduler<P, R> {
         Ok(())
     }
 
-    /// Hands the end of an internal call to the call that made it, when that has a slot to go on
-    /// with.
+    /// Delivers the outcome of an internal call to the call that made it, once that call has a slot
+    /// to go on with.
     pub(super) fn deliver(
         &mut self,
         turn: &mut Turn<'_, P, R>,
@@ -250,8 +255,8 @@ impl<P: Share, R> Scheduler<P, R> {
         let Some(at) = call.dispatched() else { return };
         let channel = at.channel;
         let f = &mut self.functions[call.function()];
-        // The handler of an event loop goes on with each answer, but counts as waiting until the
-        // last.
+        // A handler in an event loop goes on with each answer, but counts as waiting until its last
+        // one.
         let goes_on = !at.waits
             || (!call.children().is_empty() && !self.pool[at.container].workers.are_threads());
         // Nearly always a slot is free, and no other call waits for it.
@@ -272,9 +277,8 @@ impl<P: Share, R> Scheduler<P, R> {
         }
     }
 
-    /// The answer that was an event loop call's last is not its last any more: it is handed over
-    /// without a slot, and the call goes on waiting. Otherwise it would take a slot that the new
-    /// call may need.
+    /// Delivers the held answers of an event loop's call without a slot, as the call makes another
+    /// call and goes on waiting. Otherwise they would take a slot that the new call may need.
     pub(super) fn release_held(
         &mut self,
         turn: &mut Turn<'_, P, R>,
@@ -291,7 +295,7 @@ impl<P: Share, R> Scheduler<P, R> {
         Self::deliver_held(turn, (channel, id), held);
     }
 
-    /// A slot is free for a call whose answers are there.
+    /// Resumes a call that has answers, as a slot is free for it.
     fn resume(&mut self, turn: &mut Turn<'_, P, R>, id: CallNumber) {
         let Some(call) = self.calls.get_mut(id) else { return };
         let Some(at) = call.dispatched() else { return };
@@ -320,7 +324,7 @@ impl<P: Share, R> Scheduler<P, R> {
     }
 }
 
-/// How many of these are answers.
+/// Counts the answers among these.
 fn answers_in<P>(held: &[Held<P>]) -> usize {
     held.iter().filter(|held| matches!(held, Held::Answer { .. })).count()
 }

@@ -1,4 +1,4 @@
-//! What the scheduler can be asked.
+//! Questions that the scheduler answers.
 
 use super::Scheduler;
 use super::snapshot::{ContainerCounts, FunctionStatus, WorkerCounts};
@@ -37,7 +37,7 @@ impl<P: Share, R> Scheduler<P, R> {
             workers,
             queued: load.queued(),
             queued_bytes: load.queued_bytes(),
-            // What runs under a lease, only the core knows.
+            // Only the core knows what runs under a lease.
             running: load.running().saturating_sub(running_leases),
             waiting: load.waiting().saturating_sub(waiting_leases),
             leases: 0,
@@ -52,7 +52,7 @@ impl<P: Share, R> Scheduler<P, R> {
         }
     }
 
-    /// Whether the handlers of a function were measured to compute for most of their time.
+    /// Whether measurements show that the handlers of a function compute for most of their time.
     pub fn computes(&self, function: FunctionId) -> bool {
         self.functions[function].cores.computes()
     }
@@ -62,17 +62,17 @@ impl<P: Share, R> Scheduler<P, R> {
         self.calls.get(call).and_then(|call| call.dispatched()).is_some_and(|at| at.waits)
     }
 
-    /// Where the time of a function's calls went; none before one was answered.
+    /// How long a function's calls spent in each segment; `None` before a call was answered.
     pub fn segments(&self, function: FunctionId) -> Option<&Segments> {
         self.functions[function].segments()
     }
 
-    /// How often a function was called that is not there, from this origin.
+    /// How often calls from this origin named a function that does not exist.
     pub fn not_found(&self, origin: Origin) -> u64 {
         self.not_found[origin as usize]
     }
 
-    /// All functions, in the order they were first added.
+    /// All functions, in the order in which they were first added.
     pub fn functions(&self) -> impl Iterator<Item = FunctionId> + use<P, R> {
         self.functions.ids().into_iter()
     }

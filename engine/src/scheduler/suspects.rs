@@ -1,5 +1,5 @@
-//! Inputs that crash processes: calls whose input is refused, calls that are to run alone, and the
-//! deaths that count.
+//! Inputs that crash processes: refuses calls with such inputs, runs suspects alone, and counts the
+//! deaths.
 
 use super::Scheduler;
 use super::action::Action;
@@ -11,7 +11,8 @@ use crate::ids::{ContainerKey, Fingerprint};
 use crate::pool::Phase;
 
 impl<P: Share, R> Scheduler<P, R> {
-    /// Ends a queued call whose turn it is if its input is refused meanwhile. True if so.
+    /// Ends a queued call whose turn has come, if its input has been refused meanwhile. Returns
+    /// true if so.
     pub(super) fn end_quarantined(&mut self, turn: &mut Turn<'_, P, R>, head: Head) -> bool {
         let Some(input) = head.input else { return false };
         let checked = self.functions[head.function].check_quarantine(turn.now, input);
@@ -20,8 +21,8 @@ impl<P: Share, R> Scheduler<P, R> {
         true
     }
 
-    /// How long a call is to run alone in its container, ns; `None` if it may run beside others, or
-    /// has waited long enough for a container in which none runs.
+    /// How long, in ns, a call is to run alone in its container. `None` if it may run beside
+    /// others, or has waited long enough for a container in which no call runs.
     pub(super) fn alone_for(&self, now: u64, head: Head) -> Option<u64> {
         let f = &self.functions[head.function];
         let alone_for = f.quarantine.alone_for(now, f.spec().quarantine_after?, head.input?)?;
@@ -29,8 +30,8 @@ impl<P: Share, R> Scheduler<P, R> {
         alone_by.is_none_or(|by| now < by).then_some(alone_for)
     }
 
-    /// A call that is to run alone finds no worker. True if it waits until no call runs in one of
-    /// the containers, for some time.
+    /// Handles a call that is to run alone and finds no worker. Returns true if it waits until one
+    /// of the containers runs no call, for a limited time.
     pub(super) fn wait_to_be_alone(&mut self, now: u64, head: Head) -> bool {
         let containers = self.pool.containers(head.function);
         let mut ready = containers
@@ -47,8 +48,9 @@ impl<P: Share, R> Scheduler<P, R> {
         true
     }
 
-    /// A worker's channel was closed. If its process is dying, its other channels will be closed,
-    /// too, and calls that are sent to it until that is seen have no part in its death.
+    /// Remembers the inputs under way in a container, one of whose channels was closed. If its
+    /// process is dying, its other channels will close, too. Calls that are sent to it until that
+    /// is noticed have no part in its death.
     pub(super) fn keep_last_words(&mut self, now: u64, key: ContainerKey) {
         let container = &self.pool[key];
         let has_quarantine = self.functions[container.function()].spec().quarantine_after.is_some();
@@ -58,7 +60,7 @@ impl<P: Share, R> Scheduler<P, R> {
         }
     }
 
-    /// The inputs of calls that were dispatched to a container, each once.
+    /// The inputs of the calls that were dispatched to a container, each once.
     fn inputs_under_way(&self, key: ContainerKey) -> Vec<Fingerprint> {
         let open = self.pool.open_in(key).flat_map(|open| open.ids());
         let mut inputs: Vec<_> = open.filter_map(|id| self.calls.get(*id)?.input()).collect();
@@ -67,14 +69,14 @@ impl<P: Share, R> Scheduler<P, R> {
         inputs
     }
 
-    /// A container has died by itself: the death counts for the inputs that were under way.
+    /// Counts the death of a container that died by itself for the inputs that were under way.
     pub(super) fn blame(&mut self, turn: &mut Turn<'_, P, R>, key: ContainerKey) {
         let container = &self.pool[key];
         let (function, membership) = (container.function(), container.membership());
         let serving = self.pool.members(function).generations().serving();
         let Some(after) = self.functions[function].spec().quarantine_after else { return };
-        // A container that was told to end, such as for a handler that was stuck, did not die of
-        // its input.
+        // A container that was told to exit, for example for a stuck handler, did not die of its
+        // input.
         let was_told = container.phase() == Phase::Ending;
         if was_told || membership.is_attached() || membership.generation() != serving {
             return;

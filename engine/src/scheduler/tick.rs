@@ -1,5 +1,5 @@
-//! What the scheduler does from time to time: raise a limit that holds calls back, retire workers
-//! that a load left behind. A quiet engine has nothing to do here and is not woken.
+//! The scheduler's periodic work: it raises a limit that holds calls back, and retires workers that
+//! are no longer needed after a load. An idle engine has no such work and is not woken.
 
 use super::Scheduler;
 use super::action::Action;
@@ -8,18 +8,19 @@ use super::upkeep::earliest;
 use crate::calls::Share;
 use crate::ids::{ContainerKey, FunctionId};
 
-/// How long there must have been more than twice the workers needed before some are retired. Longer
-/// than a pause between bursts of one client, short enough to be seen.
+/// For how long, in ns, there must have been more than twice the needed workers before some are
+/// retired. This is longer than a client's pause between bursts, and short enough to be noticed.
 const RETIRE_AFTER_NS: u64 = 3_000_000_000;
 
 impl<P: Share, R> Scheduler<P, R> {
-    /// When a tick is next needed, ns; `None` if only another event can change anything.
+    /// The time, in ns, at which a tick is next needed. `None` if only another event can change
+    /// anything.
     #[inline]
     pub(super) fn next_wake(&self, now: u64) -> Option<u64> {
         earliest(self.deadlines.next(), self.upkeep.next(now))
     }
 
-    /// Does what the time has come for.
+    /// Does the work that is due.
     pub(super) fn tick(&mut self, turn: &mut Turn<'_, P, R>) {
         let now = turn.now;
         self.expire(turn);
@@ -37,8 +38,8 @@ impl<P: Share, R> Scheduler<P, R> {
         }
     }
 
-    /// Retires workers beyond twice the need, and has memory given back when there has been no call
-    /// for a while. True if the function is to be looked at again.
+    /// Retires workers beyond twice the need, and returns memory to the system if there has been no
+    /// call for a while. Returns true if the function must be looked at again.
     fn look_after(&mut self, turn: &mut Turn<'_, P, R>, function: FunctionId) -> bool {
         if self.functions[function].is_removed() {
             return self.look_after_removed(turn, function);
@@ -46,7 +47,7 @@ impl<P: Share, R> Scheduler<P, R> {
         let threads = self.pool.containers(function).filter(|(_, c)| c.workers.are_threads());
         let workers: usize = threads.clone().map(|(_, c)| c.workers.ready().len()).sum();
         let f = &mut self.functions[function];
-        // Workers that are lent go when their leases do.
+        // Lent workers are retired when their leases end.
         let workers = workers.saturating_sub(f.lent as usize);
         // Every container keeps a worker.
         let kept = (f.spec().min as usize).max(threads.count());

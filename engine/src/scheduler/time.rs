@@ -1,8 +1,8 @@
-//! Durations of the configuration in the unit of the scheduler.
+//! Durations of the configuration, in the scheduler's unit.
 
 use std::time::Duration;
 
-/// A duration in ns; the longest there is if it is longer.
+/// Converts a duration to ns. One that is too long becomes `u64::MAX`.
 #[inline]
 pub(super) fn ns(duration: Duration) -> u64 {
     u64::try_from(duration.as_nanos()).unwrap_or(u64::MAX)

@@ -1,10 +1,10 @@
-//! One turn of the scheduler: an event at a time, and the actions that follow from it.
+//! One turn of the scheduler: the handling of one event, and the actions that follow from it.
 
 use super::action::{Action, Actions};
 
-/// The time of an event, and where its actions go.
+/// The time of an event, and the buffer for its actions.
 pub(super) struct Turn<'a, P, R> {
-    /// ns of the monotonic clock.
+    /// The time, in ns of the monotonic clock.
     pub now: u64,
     actions: &'a mut Actions<P, R>,
 }
@@ -15,13 +15,13 @@ impl<'a, P, R> Turn<'a, P, R> {
         Turn { now, actions }
     }
 
-    /// Asks for something to be done, after all before.
+    /// Appends an action.
     #[inline]
     pub fn push(&mut self, action: Action<P, R>) {
         self.actions.push(action);
     }
 
-    /// The turn ends; the scheduler is to be woken then, ns.
+    /// Ends the turn. The scheduler must be woken at this time, ns.
     #[inline]
     pub fn end(self, wake_at: Option<u64>) {
         self.actions.set_wake(wake_at);
