@@ -1,4 +1,4 @@
-//! A call: what is true of it in every state, and its state.
+//! A call: the data that it has in every state, and its state.
 
 use super::load::{FunctionLoad, Loads};
 use super::state::{
@@ -7,23 +7,25 @@ use super::state::{
 use crate::ids::{CallId, CallNumber, ChannelKey, ContainerKey, Fingerprint, FunctionId};
 use nightcore_runtime::protocol::CancelReason;
 
-/// A call under way. `P` is a payload, `R` is how the gateway takes an answer.
+/// A call under way. `P` is a payload; `R` is the gateway's handle for an answer.
 #[derive(Debug)]
 pub struct Call<P, R> {
     pub(super) id: CallNumber,
     /// The function that was called.
     pub(super) function: FunctionId,
-    /// The id of the call from outside that it is or is below; a lease has none.
+    /// The id of the external call at the top of its tree, which may be this call; `None` for a
+    /// lease.
     pub(super) root: Option<CallId>,
-    /// How many calls are above it.
+    /// How many calls are above it in its tree.
     pub(super) depth: u32,
     /// The fingerprint of its input, if its function has a quarantine.
     pub(super) input: Option<Fingerprint>,
-    /// Bytes of what it carries.
+    /// The length of its payload, in bytes.
     pub(super) bytes: u64,
-    /// When it must have ended, ns; none while a person debugs its handler.
+    /// Its deadline, ns; `None` in a container that was attached by hand, where a user may debug
+    /// the handler.
     pub(super) deadline: Option<u64>,
-    /// When it came, ns.
+    /// When it arrived, ns.
     pub(super) queued_at: u64,
     pub(super) state: State<P, R>,
 }
@@ -33,27 +35,27 @@ pub struct Call<P, R> {
 pub struct Dispatched {
     /// The worker that runs it.
     pub channel: ChannelKey,
-    /// The container of that.
+    /// The container of that worker.
     pub container: ContainerKey,
-    /// Whether it lends its slot.
+    /// Whether the call lends its slot.
     pub waits: bool,
 }
 
-/// A call that has ended: the caller to tell, and the calls below it.
+/// A call that has ended: its caller, who must be told, and the calls below it.
 #[derive(Debug)]
 pub struct Ended<R> {
-    /// The caller, if it was not told before.
+    /// The caller, unless it was told before.
     pub caller: Option<Caller<R>>,
-    /// Calls that it still had under way.
+    /// The calls that it still had under way.
     pub children: Vec<CallNumber>,
 }
 
-/// How the time of a dispatched call was spent so far.
+/// How a dispatched call has spent its time so far.
 #[derive(Clone, Copy, Debug)]
 pub struct Times {
     /// When it was sent to its worker, ns.
     pub dispatched_at: u64,
-    /// How long it has waited for calls of its own, ns.
+    /// How long it has waited for its internal calls, ns.
     pub waited_ns: u64,
     /// How long the calls below it were queued, ns.
     pub queued_below_ns: u64,
@@ -64,7 +66,7 @@ impl<P, R> Call<P, R> {
         Counted { id: self.id, is_outside: self.depth == 0, bytes: self.bytes }
     }
 
-    /// Its number.
+    /// The call's number.
     pub fn id(&self) -> CallNumber {
         self.id
     }
@@ -75,13 +77,14 @@ impl<P, R> Call<P, R> {
         self.function
     }
 
-    /// The id of the call from outside that it is or is below; a lease has none.
+    /// The id of the external call at the top of its tree, which may be this call; `None` for a
+    /// lease.
     #[inline]
     pub fn root(&self) -> Option<CallId> {
         self.root
     }
 
-    /// How many calls are above it.
+    /// How many calls are above it in its tree.
     #[inline]
     pub fn depth(&self) -> u32 {
         self.depth
@@ -93,24 +96,25 @@ impl<P, R> Call<P, R> {
         self.input
     }
 
-    /// Bytes of what it carries.
+    /// The length of its payload, in bytes.
     pub fn bytes(&self) -> u64 {
         self.bytes
     }
 
-    /// When it must have ended, ns; none while a person debugs its handler.
+    /// Its deadline, ns; `None` in a container that was attached by hand, where a user may debug
+    /// the handler.
     #[inline]
     pub fn deadline(&self) -> Option<u64> {
         self.deadline
     }
 
-    /// When it came, ns.
+    /// When it arrived, ns.
     #[inline]
     pub fn queued_at(&self) -> u64 {
         self.queued_at
     }
 
-    /// How often it was sent again; never, once its caller was told of its end.
+    /// How often it was sent again; 0 once its caller was told of its end.
     pub fn retried(&self) -> u32 {
         match &self.state {
             State::Running(Running { wanted, .. }) | State::Waiting(Waiting { wanted, .. }) => {
@@ -121,7 +125,7 @@ impl<P, R> Call<P, R> {
         }
     }
 
-    /// Whether it waits for its turn.
+    /// Whether it is in its function's queue.
     #[inline]
     pub fn is_queued(&self) -> bool {
         matches!(self.state, State::Queued(_))
@@ -176,7 +180,7 @@ impl<P, R> Call<P, R> {
         }
     }
 
-    /// Who waits for it; none once its caller was told of its end.
+    /// The caller that waits for it; `None` once the caller was told of its end.
     #[inline]
     pub fn caller(&self) -> Option<&Caller<R>> {
         match &self.state {
@@ -188,7 +192,7 @@ impl<P, R> Call<P, R> {
         }
     }
 
-    /// Whether it is a lease: it has no call above it, and did not come from outside.
+    /// Whether it is a lease: a lease has no call above it, and is not from outside.
     #[inline]
     pub fn is_lease(&self) -> bool {
         self.root.is_none()
@@ -207,22 +211,23 @@ impl<P, R> Call<P, R> {
         self.task().map(|task| task.channel)
     }
 
-    /// How its time was spent up to now, if it was dispatched.
+    /// How it has spent its time up to now, if it was dispatched.
     pub fn times(&self, now: u64) -> Option<Times> {
         let Task { dispatched_at, waited_ns, queued_below_ns, .. } = *self.task()?;
         let waits_ns = self.wait().map_or(0, |wait| now.saturating_sub(wait.since));
         Some(Times { dispatched_at, waited_ns: waited_ns + waits_ns, queued_below_ns })
     }
 
-    /// How long it and the calls below it were queued, ns; what a queued call has waited so far is
-    /// not part of it.
+    /// How long it and the calls below it were queued, ns. For a queued call this excludes its
+    /// present wait.
     pub fn queued_ns(&self) -> u64 {
         self.task().map_or(0, |task| {
             task.queued_below_ns + task.dispatched_at.saturating_sub(self.queued_at)
         })
     }
 
-    /// Why its caller waits no longer, and for how long it may go on.
+    /// The reason why its caller no longer waits, and how long its handler may run on. `None`
+    /// unless it is abandoned.
     pub fn abandoned(&self) -> Option<(CancelReason, Patience)> {
         match &self.state {
             State::Abandoned(abandoned) => Some((abandoned.reason, abandoned.patience)),
@@ -230,24 +235,24 @@ impl<P, R> Call<P, R> {
         }
     }
 
-    /// Whether an answer to a call of its own waits until it has a slot.
+    /// Whether an answer to one of its internal calls is held until it has a slot.
     pub fn holds_answers(&self) -> bool {
         self.wait().is_some_and(|wait| !wait.held.is_empty())
     }
 
-    /// Its calls under way.
+    /// Its internal calls under way.
     #[inline]
     pub fn children(&self) -> &[CallNumber] {
         self.task().map_or(&[], |task| &task.children)
     }
 
-    /// Answers given to its worker for its calls.
+    /// How many answers to its internal calls its worker was given.
     #[inline]
     pub fn answers(&self) -> u64 {
         self.task().map_or(0, |task| task.answers)
     }
 
-    /// Counts answers given to its worker.
+    /// Adds to the number of answers that its worker was given.
     #[inline]
     pub fn count_answers(&mut self, answers: usize) {
         if let Some(task) = self.task_mut() {
@@ -255,19 +260,20 @@ impl<P, R> Call<P, R> {
         }
     }
 
-    /// Notes that it surely never reached its worker.
+    /// Notes that it certainly never reached its worker.
     pub fn set_not_begun(&mut self) {
         if let Some(task) = self.task_mut() {
             task.not_begun = true;
         }
     }
 
-    /// Whether it surely never reached its worker.
+    /// Whether it certainly never reached its worker.
     pub fn is_not_begun(&self) -> bool {
         self.task().is_some_and(|task| task.not_begun)
     }
 
-    /// Until when it waits in the queue for a container of its own, ns, once it has begun to.
+    /// The time, in ns, until which it waits in the queue to run alone in a container. `None` if it
+    /// has not begun to.
     pub fn alone_by(&self) -> Option<u64> {
         match &self.state {
             State::Queued(queued) => queued.alone_by,
@@ -275,8 +281,8 @@ impl<P, R> Call<P, R> {
         }
     }
 
-    /// Has it wait in the queue for a container of its own until then, ns, unless it already does.
-    /// Returns until when it waits.
+    /// Makes it wait in the queue until this time, ns, to run alone in a container. If it already
+    /// waits, the time is not changed. Returns the time until which it waits.
     pub fn wait_to_be_alone(&mut self, until: u64) -> Option<u64> {
         match &mut self.state {
             State::Queued(queued) => Some(*queued.alone_by.get_or_insert(until)),
@@ -304,12 +310,12 @@ impl<P, R> Call<P, R> {
     /// Sets the state that follows from the one that was taken.
     #[inline]
     fn set_state(&mut self, state: State<P, R>) {
-        // `Moving` holds nothing: to drop it would only cost time.
+        // `Moving` holds no data, so dropping it would only cost time.
         debug_assert!(matches!(self.state, State::Moving), "a state was not taken");
         std::mem::forget(std::mem::replace(&mut self.state, state));
     }
 
-    /// Queued to running: it is sent to a worker, with the payload that is returned.
+    /// Queued to running: the call is sent to a worker. Returns its payload.
     #[inline]
     pub fn start(&mut self, start: Start, loads: Loads<'_>) -> Option<P>
     where
@@ -331,7 +337,7 @@ impl<P, R> Call<P, R> {
         Some(payload)
     }
 
-    /// Queued to gone: its caller is still to be told.
+    /// Queued to gone. Returns its caller, who must still be told.
     pub fn leave(mut self, load: &mut FunctionLoad) -> Option<Caller<R>> {
         match self.take_state() {
             State::Queued(queued) => Some(queued.leave(self.bytes, load)),
@@ -339,7 +345,8 @@ impl<P, R> Call<P, R> {
         }
     }
 
-    /// Running to waiting: its handler waits for a call of its own. False if it did already.
+    /// Running to waiting: the handler waits for one of its internal calls. Returns false if it did
+    /// already.
     #[inline]
     pub fn lend(&mut self, now: u64, loads: Loads<'_>) -> bool {
         match self.take_state() {
@@ -354,7 +361,7 @@ impl<P, R> Call<P, R> {
         }
     }
 
-    /// Waiting to running: it has a slot again. Returns the answers that it waited for.
+    /// Waiting to running: the call has a slot again. Returns the answers that were held for it.
     #[inline]
     pub fn resume(&mut self, now: u64, loads: Loads<'_>) -> Vec<Held<P>> {
         match self.take_state() {
@@ -375,7 +382,7 @@ impl<P, R> Call<P, R> {
         }
     }
 
-    /// Keeps an answer for a call that waits until it has a slot. True if it is the first one.
+    /// Holds an answer for a call until it has a slot. Returns true if it is the first one.
     ///
     /// A handler waits for one slot, however often its worker asks for it.
     pub fn hold(&mut self, held: Held<P>) -> bool {
@@ -388,13 +395,13 @@ impl<P, R> Call<P, R> {
         wait.held.len() == 1
     }
 
-    /// Takes the answers that wait for a slot; it goes on waiting.
+    /// Takes the answers that are held. The call goes on waiting.
     pub fn take_held(&mut self) -> Vec<Held<P>> {
         self.wait_mut().map(|wait| std::mem::take(&mut wait.held)).unwrap_or_default()
     }
 
-    /// Running or waiting to abandoned. Returns its caller, who is to be told; none if it was
-    /// abandoned before.
+    /// Running or waiting to abandoned. Returns its caller, who must be told; `None` if the call
+    /// was abandoned before.
     pub fn abandon(&mut self, reason: CancelReason) -> Option<Caller<R>> {
         let (abandoned, caller) = match self.take_state() {
             State::Running(running) => running.abandon(reason),
@@ -408,14 +415,14 @@ impl<P, R> Call<P, R> {
         Some(caller)
     }
 
-    /// Sets how long an abandoned call may still go on.
+    /// Sets how long an abandoned call's handler may run on.
     pub fn set_patience(&mut self, patience: Patience) {
         if let State::Abandoned(abandoned) = &mut self.state {
             abandoned.patience = patience;
         }
     }
 
-    /// Whether it may go back into the queue when its worker dies.
+    /// Whether it may return to the queue when its worker dies.
     pub fn can_be_sent_again(&self) -> bool {
         match &self.state {
             State::Running(Running { wanted, .. }) | State::Waiting(Waiting { wanted, .. }) => {
@@ -425,8 +432,8 @@ impl<P, R> Call<P, R> {
         }
     }
 
-    /// Running or waiting to queued: its worker died. Returns the calls that it had under way.
-    /// Only for a call that [can be sent again](Call::can_be_sent_again).
+    /// Running or waiting to queued, as its worker died. Returns the calls that it had under way.
+    /// To be called only if the call [can be sent again](Call::can_be_sent_again).
     pub fn requeue(&mut self, loads: Loads<'_>) -> Vec<CallNumber> {
         debug_assert!(self.can_be_sent_again(), "its payload was not kept");
         let call = self.counted();
@@ -439,7 +446,7 @@ impl<P, R> Call<P, R> {
         children
     }
 
-    /// Any dispatched state to gone: its worker is done with it, or gone.
+    /// Any dispatched state to gone: its worker has ended the call, or is gone.
     #[inline]
     pub fn end(mut self, mut loads: Loads<'_>) -> Ended<R> {
         let call = self.counted();

@@ -1,22 +1,23 @@
-//! Points in time at which a call must be looked at. Entries of calls that have ended stay in the
-//! heap for a while: they are skipped, and removed together when they are most of it.
+//! The times at which the scheduler must look at calls. Entries of calls that have ended stay in
+//! the heap for a while and are skipped. They are removed all at once when they make up most of the
+//! heap.
 
 use crate::ids::CallNumber;
 use std::cmp::Reverse;
 use std::collections::BinaryHeap;
 
-/// Entries below which a heap is never cleaned.
+/// A heap with fewer entries than this is never cleaned.
 const CLEAN_ABOVE: usize = 4096;
 
-/// When which call must be looked at.
+/// The times at which the scheduler must look at calls.
 #[derive(Debug, Default)]
 pub struct Deadlines {
     heap: BinaryHeap<Reverse<(u64, CallNumber)>>,
 }
 
 impl Deadlines {
-    /// Has a call looked at at this time, ns. `alive`: how many calls there are; `is_alive`:
-    /// whether a call is one of them.
+    /// Schedules a look at a call for this time, ns. `alive` is the number of calls; `is_alive`
+    /// tells whether a call still exists.
     pub fn push(
         &mut self,
         at: u64,
@@ -30,12 +31,12 @@ impl Deadlines {
         self.heap.push(Reverse((at, call)));
     }
 
-    /// The earliest time there is something to look at.
+    /// The earliest time of an entry, ns.
     pub fn next(&self) -> Option<u64> {
         self.heap.peek().map(|Reverse((at, _))| *at)
     }
 
-    /// Takes a call whose time has come.
+    /// Removes and returns a call whose time has come.
     pub fn pop(&mut self, now: u64) -> Option<CallNumber> {
         self.heap.peek().filter(|Reverse((at, _))| *at <= now)?;
         self.heap.pop().map(|Reverse((_, id))| id)

@@ -1,9 +1,9 @@
-//! Counters of calls: of a function, of a container, of a worker. Anyone may read them; only the
-//! transitions in `calls/state.rs` change them, by the methods of this file.
+//! Counters of the calls of a function, a container and a worker. Any code may read them. Only the
+//! transitions in `calls/state.rs` change them, through the methods of this file.
 
 use crate::ids::CallNumber;
 
-/// The calls of a function, by what they are doing.
+/// How many calls a function has, by state.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct FunctionLoad {
     queued: u32,
@@ -14,31 +14,31 @@ pub struct FunctionLoad {
 }
 
 impl FunctionLoad {
-    /// Calls in the queue.
+    /// How many calls are in the queue.
     #[inline]
     pub fn queued(&self) -> u32 {
         self.queued
     }
 
-    /// Bytes of what those carry.
+    /// The length of the payloads in the queue, in bytes.
     #[inline]
     pub fn queued_bytes(&self) -> u64 {
         self.queued_bytes
     }
 
-    /// Dispatched calls that hold a slot.
+    /// How many dispatched calls hold a slot.
     #[inline]
     pub fn running(&self) -> u32 {
         self.running
     }
 
-    /// Dispatched calls that lend their slot while they wait for a call of their own.
+    /// How many dispatched calls lend their slot while they wait for an internal call.
     #[inline]
     pub fn waiting(&self) -> u32 {
         self.waiting
     }
 
-    /// Dispatched calls from outside, running or waiting.
+    /// How many calls from outside are dispatched, running or waiting.
     #[inline]
     pub fn open_outside(&self) -> u32 {
         self.open_outside
@@ -55,7 +55,7 @@ impl FunctionLoad {
     }
 }
 
-/// The calls of a container.
+/// How many calls a container has.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct ContainerLoad {
     running: u32,
@@ -63,38 +63,38 @@ pub struct ContainerLoad {
 }
 
 impl ContainerLoad {
-    /// Calls that hold a slot.
+    /// How many of its calls hold a slot.
     #[inline]
     pub fn running(&self) -> u32 {
         self.running
     }
 
-    /// Calls that were ever sent to it.
+    /// How many calls were ever sent to it.
     pub fn sent(&self) -> u64 {
         self.sent
     }
 }
 
-/// The calls that were sent to a worker and have not ended.
+/// The calls that were sent to a worker and have not ended yet.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct OpenCalls(Vec<CallNumber>);
 
 impl OpenCalls {
-    /// Their ids, in no order.
+    /// The numbers of these calls, in no order.
     #[inline]
     pub fn ids(&self) -> &[CallNumber] {
         &self.0
     }
 }
 
-/// The counters that a dispatched call is part of.
+/// The counters that include a dispatched call.
 #[derive(Debug)]
 pub struct Loads<'a> {
-    /// Its function's.
+    /// The counters of its function.
     pub function: &'a mut FunctionLoad,
-    /// Its container's.
+    /// The counters of its container.
     pub container: &'a mut ContainerLoad,
-    /// Its worker's.
+    /// The open calls of its worker.
     pub worker: &'a mut OpenCalls,
 }
 

@@ -1,5 +1,5 @@
-//! Calls: what each is doing, who waits for it, and what is below it. No I/O, and time is an
-//! argument.
+//! Calls: the state of each, the caller that waits for it, and the calls below it. This folder does
+//! no I/O, and takes the time as an argument.
 
 mod call;
 mod deadlines;

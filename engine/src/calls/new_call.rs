@@ -5,29 +5,29 @@ use super::load::{FunctionLoad, Loads};
 use super::state::{Caller, Counted, Queued, Running, Start, State};
 use crate::ids::{CallId, CallNumber, ContainerKey, Fingerprint, FunctionId};
 
-/// A call from outside or from another call that was admitted.
+/// A call from outside or from another call. It was admitted.
 #[derive(Debug)]
 pub struct NewCall<P, R> {
     /// The function.
     pub function: FunctionId,
-    /// Who waits for it.
+    /// The caller, who waits for it.
     pub caller: Caller<R>,
-    /// What it carries.
+    /// The payload.
     pub payload: P,
-    /// Bytes of that.
+    /// The length of the payload, in bytes.
     pub bytes: u64,
     /// The fingerprint of its input, if its function has a quarantine.
     pub input: Option<Fingerprint>,
-    /// The id that it has in common with the call from outside that it is below.
+    /// The id of the external call at the top of its tree.
     pub root: CallId,
-    /// How many calls are above it.
+    /// How many calls are above it in its tree.
     pub depth: u32,
-    /// When it must have ended, ns.
+    /// Its deadline, ns.
     pub deadline: u64,
 }
 
 impl<P, R> NewCall<P, R> {
-    /// It enters its function's queue under this id.
+    /// Makes the call, which enters its function's queue under this number.
     #[inline]
     pub(super) fn enter(self, id: CallNumber, now: u64, load: &mut FunctionLoad) -> Call<P, R> {
         let NewCall { function, caller, payload, bytes, input, root, depth, deadline } = self;
@@ -45,8 +45,8 @@ impl<P, R> NewCall<P, R> {
     }
 }
 
-/// A worker that is about to be lent to a container: for as long as the lease lasts, the worker
-/// runs one call.
+/// A worker that is about to be lent to a container. The worker runs one call for as long as the
+/// lease lasts.
 #[derive(Clone, Copy, Debug)]
 pub struct NewLease {
     /// The worker's function.
@@ -58,7 +58,7 @@ pub struct NewLease {
 }
 
 impl NewLease {
-    /// The lease as a call, under this id. It has no deadline.
+    /// Makes the call that stands for the lease, under this number. It has no deadline.
     pub(super) fn begin<P, R>(self, id: CallNumber, loads: Loads<'_>) -> Call<P, R> {
         let NewLease { function, caller, start } = self;
         let counted = Counted { id, is_outside: false, bytes: 0 };
@@ -66,7 +66,7 @@ impl NewLease {
             id,
             function,
             root: None,
-            // It is no call from outside.
+            // A depth of 0 would make it a call from outside.
             depth: 1,
             input: None,
             bytes: 0,

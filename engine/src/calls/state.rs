@@ -1,4 +1,4 @@
-//! What a call is doing, as one enum, and the transitions between its states.
+//! The state of a call, as one enum, and the transitions between its states.
 //!
 //! ```text
 //!                 start                lend
@@ -12,48 +12,48 @@
 //!       +------------------- Running, Waiting
 //! ```
 //!
-//! Each dispatched state ends by `end`; then the call is gone. Data that means something in one
-//! state only lives in that state. A transition consumes a state and returns what follows from it,
-//! and transitions are the only code that changes the counters.
+//! The transition `end` leads from each dispatched state to the end of the call. Data that has a
+//! meaning in one state only lives in that state's type. A transition consumes a state and returns
+//! the next one. Only transitions change the counters.
 
 use super::load::{FunctionLoad, Loads};
 use crate::ids::{CallNumber, ChannelKey, ContainerKey, FunctionId};
 use nightcore_runtime::protocol::{CancelReason, Failure, InvokeNumber};
 
-/// How a call ended: an answer's payload, or an error.
+/// How a call ended: with an answer's payload, or with a failure.
 pub type Outcome<P> = Result<P, Failure>;
 
-/// A payload that can be kept while it is under way.
+/// A payload that can be kept while its call is under way.
 pub trait Share {
-    /// The same payload once more, without a copy of its bytes.
+    /// Returns the same payload again, without a copy of its bytes.
     fn share(&mut self) -> Self;
 }
 
-/// For tests that look at no payload.
+/// For tests that use no payload.
 #[cfg(test)]
 impl Share for () {
     fn share(&mut self) {}
 }
 
-/// Who waits for the end of a call. `R` is how the gateway takes an answer.
+/// The caller that waits for the end of a call. `R` is the gateway's handle for an answer.
 #[derive(Debug)]
 pub enum Caller<R> {
-    /// A client, by the gateway.
+    /// A client, through the gateway.
     Client(R),
-    /// Another call.
+    /// Another call, whose handler made this one.
     Call(Parent),
-    /// A process, outside of any request.
+    /// A process that made the call outside of any request.
     Process {
         /// The channel of its caller.
         channel: ChannelKey,
-        /// Its own number for the call.
+        /// The process's own number for the call.
         tag: InvokeNumber,
     },
     /// A container that may call the worker directly: the call is a lease.
     Lease(ContainerKey),
 }
 
-/// The call that made a call, and how it knows it.
+/// The call that made another one, and the numbers by which it knows that one.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Parent {
     /// The call that made it.
@@ -66,18 +66,18 @@ pub struct Parent {
     pub place: usize,
 }
 
-/// What a call is doing. `P` is a payload, `R` is how the gateway takes an answer.
+/// The state of a call. `P` is a payload; `R` is the gateway's handle for an answer.
 #[derive(Debug)]
 pub enum State<P, R> {
-    /// It waits for its turn.
+    /// The call waits for its turn.
     Queued(Queued<P, R>),
     /// A worker runs it, and it holds a slot.
     Running(Running<P, R>),
-    /// Its handler waits for a call of its own, and lends its slot.
+    /// Its handler waits for an internal call, and lends its slot.
     Waiting(Waiting<P, R>),
-    /// Its caller was told of its end, but its handler has not ended yet.
+    /// Its caller has been told its end, but its handler has not ended yet.
     Abandoned(Abandoned<P>),
-    /// A transition is under way. A call that ends is taken out of the table.
+    /// A transition is under way. The table removes a call that ends.
     Moving,
 }
 
@@ -86,43 +86,44 @@ pub enum State<P, R> {
 pub struct Queued<P, R> {
     pub(super) caller: Caller<R>,
     pub(super) payload: P,
-    /// How often it was sent again.
+    /// How often the call was sent again.
     pub(super) retried: u32,
-    /// Until when it waits for a container of its own, ns, once it has begun to.
+    /// The time, in ns, until which it waits to run alone in a container. `None` if it has not
+    /// begun to.
     pub(super) alone_by: Option<u64>,
 }
 
-/// What a caller still wants of a dispatched call.
+/// The data that a dispatched call needs as long as its caller waits for it.
 #[derive(Debug)]
 pub(super) struct Wanted<P, R> {
     pub(super) caller: Caller<R>,
-    /// The payload, if the call may be sent again.
+    /// The payload, kept if the call may be sent again.
     pub(super) again: Option<Box<P>>,
     pub(super) retried: u32,
 }
 
-/// A dispatched call, whether its caller still waits or not.
+/// The data of a dispatched call, whether its caller still waits for it or not.
 #[derive(Debug)]
 pub(super) struct Task {
     pub(super) channel: ChannelKey,
     pub(super) container: ContainerKey,
     pub(super) dispatched_at: u64,
-    /// How long it has waited for calls of its own, ns.
+    /// How long it has waited for its internal calls, ns.
     pub(super) waited_ns: u64,
     /// How long the calls below it were queued, ns.
     pub(super) queued_below_ns: u64,
-    /// Its calls under way.
+    /// Its internal calls under way.
     pub(super) children: Vec<CallNumber>,
-    /// Answers given to its worker for its calls.
+    /// How many answers to its internal calls its worker was given.
     pub(super) answers: u64,
-    /// It surely never reached its worker.
+    /// Whether it certainly never reached its worker.
     pub(super) not_begun: bool,
 }
 
-/// A message that waits until the call it is for has a slot again.
+/// A message that is held until the call it is for has a slot again.
 #[derive(Debug)]
 pub enum Held<P> {
-    /// The answer to a call that it made.
+    /// The answer to an internal call that it made.
     Answer {
         /// The worker's own number for the call.
         tag: InvokeNumber,
@@ -131,26 +132,26 @@ pub enum Held<P> {
         /// How the call ended.
         outcome: Outcome<P>,
     },
-    /// Nothing: its worker has the answer to a direct call, and waits for the slot.
+    /// No message: its worker has the answer to a direct call, and waits only for the slot.
     Slot,
 }
 
-/// A wait for calls of one's own.
+/// A call's wait for its internal calls.
 #[derive(Debug)]
 pub(super) struct Wait<P> {
     pub(super) since: u64,
-    /// Answers that wait for a slot.
+    /// The answers that are held until the call has a slot.
     pub(super) held: Vec<Held<P>>,
 }
 
-/// A call that a worker runs.
+/// A call that a worker runs and that holds a slot.
 #[derive(Debug)]
 pub struct Running<P, R> {
     pub(super) wanted: Wanted<P, R>,
     pub(super) task: Task,
 }
 
-/// A call whose handler waits for a call of its own.
+/// A call whose handler waits for an internal call.
 #[derive(Debug)]
 pub struct Waiting<P, R> {
     pub(super) wanted: Wanted<P, R>,
@@ -158,47 +159,47 @@ pub struct Waiting<P, R> {
     pub(super) wait: Wait<P>,
 }
 
-/// A call whose caller was told of its end, while its handler goes on.
+/// A call whose caller has been told its end, while its handler runs on.
 #[derive(Debug)]
 pub struct Abandoned<P> {
     pub(super) task: Task,
     pub(super) reason: CancelReason,
     pub(super) patience: Patience,
-    /// Its handler waits for a slot.
+    /// Set if its handler waits for an internal call or for a slot.
     pub(super) wait: Option<Wait<P>>,
 }
 
-/// How long an abandoned call may go on.
+/// How long the handler of an abandoned call may run on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Patience {
-    /// Its deadline has not passed; the grace period begins then.
+    /// Until the deadline, which has not passed. The grace period begins then.
     UntilDeadline,
-    /// Until the grace period is over.
+    /// Until the end of the grace period.
     Grace,
     /// No longer: its container is replaced.
     Stuck,
 }
 
-/// How a queued call is sent to a worker.
+/// How a call is sent to a worker.
 #[derive(Clone, Copy, Debug)]
 pub struct Start {
     /// The worker.
     pub channel: ChannelKey,
     /// Its container.
     pub container: ContainerKey,
-    /// When, ns.
+    /// The time of the dispatch, ns.
     pub now: u64,
     /// How often the call may be sent again if the container dies.
     pub retries: u32,
-    /// Whether a person debugs the container: then deadlines are off.
+    /// Whether deadlines are off, as the container was attached by hand and a user may debug it.
     pub without_deadline: bool,
 }
 
-/// What follows when a worker dies, and the calls that the call had under way. The call is queued
-/// if its payload was kept.
+/// The state after the death of a worker, and the calls that the call had under way. The call is
+/// queued if its payload was kept.
 pub(super) type Requeued<P, R> = (State<P, R>, Vec<CallNumber>);
 
-/// The call that a transition is about, as far as the counters need it.
+/// The facts of a call that the counters need in a transition.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Counted {
     pub(super) id: CallNumber,
@@ -207,7 +208,7 @@ pub(super) struct Counted {
 }
 
 impl<P: Share, R> Queued<P, R> {
-    /// It is sent to a worker, with the payload that is returned.
+    /// Sends the call to a worker. Returns its payload, too.
     #[inline]
     pub(super) fn start(
         self,
@@ -227,7 +228,7 @@ impl<P: Share, R> Queued<P, R> {
 }
 
 impl<P, R> Running<P, R> {
-    /// A worker is lent to a container: it runs a call from now on that was never queued.
+    /// Lends a worker to a container: it runs a call that was never queued.
     pub(super) fn lease(
         call: Counted,
         caller: ContainerKey,
@@ -241,7 +242,7 @@ impl<P, R> Running<P, R> {
 }
 
 impl<P, R> Queued<P, R> {
-    /// It enters the queue.
+    /// Adds the call to the queue.
     #[inline]
     pub(super) fn enter(
         caller: Caller<R>,
@@ -253,7 +254,7 @@ impl<P, R> Queued<P, R> {
         Queued { caller, payload, retried: 0, alone_by: None }
     }
 
-    /// It ends in the queue; its caller is still to be told.
+    /// Ends the call in the queue. Returns its caller, who must still be told.
     pub(super) fn leave(self, bytes: u64, load: &mut FunctionLoad) -> Caller<R> {
         load.leave_queue(bytes);
         self.caller
@@ -261,20 +262,21 @@ impl<P, R> Queued<P, R> {
 }
 
 impl<P, R> Running<P, R> {
-    /// Its handler waits for a call of its own from now on.
+    /// Begins a wait of the handler for an internal call.
     #[inline]
     pub(super) fn lend(self, now: u64, mut loads: Loads<'_>) -> Waiting<P, R> {
         let Running { wanted, task } = self;
         Waiting { wanted, task, wait: Wait::begin(now, &mut loads) }
     }
 
-    /// Its caller waits no longer.
+    /// Abandons the call, as its caller no longer waits. Returns the caller, too.
     pub(super) fn abandon(self, reason: CancelReason) -> (Abandoned<P>, Caller<R>) {
         let Running { wanted, task } = self;
         (Abandoned { task, reason, patience: Patience::UntilDeadline, wait: None }, wanted.caller)
     }
 
-    /// Its worker died, and it goes back into the queue if it can be sent again.
+    /// Ends the call on its worker, which died. The call returns to the queue if it can be sent
+    /// again.
     pub(super) fn requeue(self, call: Counted, loads: Loads<'_>) -> Requeued<P, R> {
         let Running { wanted, task } = self;
         wanted.requeue(task, None, call, loads)
@@ -282,7 +284,7 @@ impl<P, R> Running<P, R> {
 }
 
 impl<P, R> Waiting<P, R> {
-    /// It has a slot again; the answers that it waited for are returned.
+    /// Gives the call a slot again. Returns the answers that were held for it, too.
     #[inline]
     pub(super) fn resume(self, now: u64, mut loads: Loads<'_>) -> (Running<P, R>, Vec<Held<P>>) {
         let Waiting { wanted, mut task, wait } = self;
@@ -290,14 +292,15 @@ impl<P, R> Waiting<P, R> {
         (Running { wanted, task }, held)
     }
 
-    /// Its caller waits no longer.
+    /// Abandons the call, as its caller no longer waits. Returns the caller, too.
     pub(super) fn abandon(self, reason: CancelReason) -> (Abandoned<P>, Caller<R>) {
         let Waiting { wanted, task, wait } = self;
         let patience = Patience::UntilDeadline;
         (Abandoned { task, reason, patience, wait: Some(wait) }, wanted.caller)
     }
 
-    /// Its worker died, and it goes back into the queue if it can be sent again.
+    /// Ends the call on its worker, which died. The call returns to the queue if it can be sent
+    /// again.
     pub(super) fn requeue(self, call: Counted, loads: Loads<'_>) -> Requeued<P, R> {
         let Waiting { wanted, task, wait } = self;
         wanted.requeue(task, Some(wait), call, loads)
@@ -305,7 +308,7 @@ impl<P, R> Waiting<P, R> {
 }
 
 impl<P> Abandoned<P> {
-    /// Its handler goes on; the answers that it waited for are returned.
+    /// Lets the handler go on. Returns the answers that were held for it, too.
     pub(super) fn resume(mut self, now: u64, mut loads: Loads<'_>) -> (Abandoned<P>, Vec<Held<P>>) {
         let wait = self.wait.take();
         let held = wait.map(|wait| wait.end(now, &mut self.task, &mut loads));
@@ -349,7 +352,7 @@ impl<P, R> Wanted<P, R> {
 }
 
 impl Task {
-    /// A task that a worker begins.
+    /// The task of a call that a worker begins to run.
     #[inline]
     fn begin(start: Start) -> Task {
         Task {
@@ -364,7 +367,8 @@ impl Task {
         }
     }
 
-    /// The worker is done with it, or gone.
+    /// Ends the task: its worker has ended the call, or is gone. Returns the calls that it had
+    /// under way.
     #[inline]
     pub(super) fn end(
         self,

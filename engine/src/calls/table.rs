@@ -6,11 +6,11 @@ use super::new_call::{NewCall, NewLease};
 use crate::ids::CallNumber;
 use slab::Slab;
 
-/// Bits of a number that are its place in the table. The bits above are the generation of that
-/// place, so that a number is not used again for 2^31 calls.
+/// The low bits of a number, which are the call's place in the table. The bits above them are the
+/// generation of that place, so that a number is not reused for 2^31 calls.
 const PLACE_BITS: u32 = 32;
-/// Generations count from 1 to this and begin again. The highest bit of a number stays clear: a
-/// cancel word keeps the reason there.
+/// Generations count from 1 to this number, and then start again. The highest bit of a number is
+/// always clear: a cancel word keeps the reason there.
 const MAX_GENERATION: u32 = u32::MAX >> 1;
 
 /// All calls under way.
@@ -31,13 +31,13 @@ fn place(id: CallNumber) -> usize {
 }
 
 impl<P, R> Calls<P, R> {
-    /// Puts a call into its function's queue, and gives it an id.
+    /// Puts a call into its function's queue, and gives it a number.
     #[inline]
     pub fn enter(&mut self, call: NewCall<P, R>, now: u64, load: &mut FunctionLoad) -> CallNumber {
         self.insert(|id| call.enter(id, now, load))
     }
 
-    /// Has a worker run a lease, and gives it an id.
+    /// Makes a worker run a lease, and gives the lease a number.
     pub fn lend(&mut self, lease: NewLease, loads: Loads<'_>) -> CallNumber {
         self.insert(|id| lease.begin(id, loads))
     }
@@ -52,36 +52,36 @@ impl<P, R> Calls<P, R> {
         id
     }
 
-    /// The call with this id, if it is under way.
+    /// The call with this number, if it is under way.
     #[inline]
     pub fn get(&self, id: CallNumber) -> Option<&Call<P, R>> {
         self.slots.get(place(id)).filter(|call| call.id == id)
     }
 
-    /// The call with this id, if it is under way.
+    /// The call with this number, mutably, if it is under way.
     #[inline]
     pub fn get_mut(&mut self, id: CallNumber) -> Option<&mut Call<P, R>> {
         self.slots.get_mut(place(id)).filter(|call| call.id == id)
     }
 
-    /// Takes a call out.
+    /// Removes a call.
     #[inline]
     pub fn remove(&mut self, id: CallNumber) -> Option<Call<P, R>> {
         self.get(id)?;
         self.slots.try_remove(place(id))
     }
 
-    /// How many are under way.
+    /// How many calls are under way.
     pub fn len(&self) -> usize {
         self.slots.len()
     }
 
-    /// Whether none is under way.
+    /// Whether no call is under way.
     pub fn is_empty(&self) -> bool {
         self.slots.is_empty()
     }
 
-    /// All of them, in no order.
+    /// All calls under way, in no order.
     pub fn iter(&self) -> impl Iterator<Item = &Call<P, R>> {
         self.slots.iter().map(|(_, call)| call)
     }

@@ -1,11 +1,12 @@
-//! Calls that make calls: parents and children.
+//! Calls that make calls: the links between parents and children.
 
 use super::state::{Caller, Parent};
 use super::table::Calls;
 use crate::ids::CallNumber;
 
 impl<P, R> Calls<P, R> {
-    /// Notes that a call has made this one. Its place is the number of children before.
+    /// Adds a call to the children of the one that made it. Its place is the number of children so
+    /// far.
     #[inline]
     pub fn add_child(&mut self, parent: CallNumber, child: CallNumber) {
         if let Some(children) = self.get_mut(parent).and_then(|call| call.children_mut()) {
@@ -13,8 +14,8 @@ impl<P, R> Calls<P, R> {
         }
     }
 
-    /// A child has ended: its parent has it no longer. `queued_ns`: how long the child, and the
-    /// calls below it, were queued.
+    /// Removes a child that has ended from its parent. `queued_ns` is how long the child and the
+    /// calls below it were queued.
     #[inline]
     pub fn forget_child(&mut self, parent: Parent, queued_ns: u64) {
         let Some(call) = self.get_mut(parent.call) else { return };
@@ -24,7 +25,7 @@ impl<P, R> Calls<P, R> {
             return;
         }
         children.swap_remove(parent.place);
-        // The last child has moved to the free place.
+        // The last child has moved to the place that became free.
         let moved = children.get(parent.place).copied();
         if let Some(moved) = moved.and_then(|id| self.get_mut(id))
             && let Some(Caller::Call(of_moved)) = moved.caller_mut()

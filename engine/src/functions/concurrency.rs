@@ -1,20 +1,20 @@
 //! How many calls of a function may run at once.
 //!
 //! The product of Little's law, τ = λ·t (arrival rate × service time), is the concurrency that a
-//! function needs; Nightcore manages concurrency by it (Jia and Witchel, "Nightcore: Efficient and
+//! function needs. Nightcore manages concurrency by it (Jia and Witchel, "Nightcore: Efficient and
 //! Scalable Serverless Computing for Latency-Sensitive, Interactive Microservices", ASPLOS 2021). A
-//! limit of exactly ⌈τ⌉ would leave no slack, and a queue with no slack grows without bound. So the
+//! limit of exactly ⌈τ⌉ would leave no slack, and a queue without slack grows without bound. So the
 //! limit is ⌈τ⌉ + ⌈√τ⌉: square-root staffing (Halfin and Whitt, "Heavy-traffic limits for queues
-//! with many exponential servers", Operations Research 1981), by which the wait stays a fraction of
+//! with many exponential servers", Operations Research 1981). With it the wait stays a fraction of
 //! the service time for every τ.
 //!
-//! λ and t are moving averages over 64 calls and 64 service times, as far as those fit into 5 s, so
-//! that the error of τ stays an eighth of the headroom; see `concurrency/average.rs`. What λ·t
-//! cannot see, because a saturated function's rate is what the limit lets through, is found out by
-//! experiment; see `concurrency/climb.rs`.
+//! λ and t are moving averages over 64 calls and 64 service times, as far as those fit into 5 s. So
+//! the error of τ stays an eighth of the headroom; see `concurrency/average.rs`. A saturated
+//! function's rate is what the limit lets through, so λ·t cannot show whether a higher limit would
+//! help. Experiments find that out; see `concurrency/climb.rs`.
 //!
-//! Pure state: time is an argument, in nanoseconds of one monotonic clock. A time that goes back
-//! counts as the latest seen.
+//! This is pure state: time is an argument, in nanoseconds of one monotonic clock. A time that goes
+//! back counts as the latest time seen.
 
 mod average;
 mod climb;
@@ -26,23 +26,24 @@ use climb::{Climb, Present};
 use known::{ENDS_KNOWN, KNOWN_WITHIN_NS};
 pub use report::{Report, Why};
 
-/// A call may be queued for this long, or for one service time when that is longer, before the
-/// limit is raised: less is not worth an experiment.
+/// A call may be queued for this long, in ns, or for one service time if that is longer, before the
+/// limit is raised. A shorter wait is not worth an experiment.
 const PATIENCE_MIN_NS: u64 = 1_000_000;
 
-/// How long after its last call a function is forgotten: nothing is left of the averages, and
+/// How long after its last call a function is forgotten, ns. The averages are empty then, and
 /// [`Concurrency::is_quiet`] is true.
 pub const QUIET_AFTER_NS: u64 = FORGET_NS;
 
-/// `workers.min` and `workers.max` of a function.
+/// The bounds of a function's concurrency, among them `workers.min` and `workers.max`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Bounds {
-    /// The limit and the worker set are never less.
+    /// The least limit, and the least number of workers.
     pub min: u32,
-    /// The limit is never more, and this is at least 1 and at least `min`.
+    /// The highest limit. It is at least 1 and at least `min`.
     pub max: u32,
-    /// As many calls as end within this time may always run at once: that more calls at once end no
-    /// more of them is no reason for a lower limit. 0 for workers that run one call each.
+    /// The calls that end within this time, in ns, may always run at once. That more calls at once
+    /// end no more of them is then no reason for a lower limit. 0 for workers that run one call
+    /// each.
     pub in_one_go_ns: u64,
 }
 
@@ -58,18 +59,18 @@ pub struct Concurrency {
     bounds: Bounds,
     now_ns: u64,
     limit: u32,
-    /// A call that is queued for longer asks for a higher limit.
+    /// A call that is queued for longer than this asks for a higher limit.
     patience_ns: u64,
     averages: Averages,
     climb: Climb,
     ends: Ends,
-    /// τ was known when the limit was last computed.
+    /// Whether τ was known when the limit was last computed.
     known: bool,
 }
 
 impl Concurrency {
-    /// A function that has not been called yet. Bounds that contradict each other are widened:
-    /// `max` to 1 and to `min`.
+    /// The controller of a function that has not been called yet. If the bounds contradict each
+    /// other, `max` is raised to 1 and to `min`.
     pub fn new(bounds: Bounds) -> Self {
         let bounds = bounds.widened();
         Concurrency {
@@ -84,7 +85,7 @@ impl Concurrency {
         }
     }
 
-    /// The bounds have changed; what was learned stays.
+    /// Sets new bounds. The controller keeps what it has learned.
     pub fn set_bounds(&mut self, bounds: Bounds) {
         let bounds = bounds.widened();
         if self.bounds != bounds {
@@ -93,15 +94,16 @@ impl Concurrency {
         }
     }
 
-    /// A call was accepted, into the queue or straight on.
+    /// Notes that a call was accepted, whether it is queued or starts at once.
     pub fn arrived(&mut self, now_ns: u64) {
         let now_ns = self.tick(now_ns);
         self.averages.arrived(now_ns);
         self.climb.arrived(now_ns);
     }
 
-    /// A call ended. `run_ns`: what its handler took, less all waits for internal calls; `open_ns`:
-    /// from its dispatch to its answer, less only what its internal calls spent queued.
+    /// Notes that a call ended. `run_ns` is the time its handler took without all waits for
+    /// internal calls. `open_ns` is the time from its dispatch to its answer, without the time its
+    /// internal calls spent queued.
     pub fn ended(&mut self, now_ns: u64, run_ns: u64, open_ns: u64) {
         let now_ns = self.tick(now_ns);
         self.averages.ended(now_ns, run_ns, open_ns);
@@ -116,8 +118,8 @@ impl Concurrency {
         }
     }
 
-    /// Calls that did not come through the engine have come and ended since this was called last.
-    /// `run_ns`: what their handlers took together.
+    /// Notes direct calls, which did not go through the engine, that have come and ended since the
+    /// last call of this method. `run_ns` is the time that their handlers took together.
     pub fn called_directly(&mut self, now_ns: u64, calls: u64, run_ns: u64) {
         if calls == 0 {
             return;
@@ -127,8 +129,8 @@ impl Concurrency {
         (0..calls.min(ENDS_KNOWN as u64)).for_each(|_| self.ends.push(now_ns));
     }
 
-    /// How many calls may run now. `oldest_queued_since_ns`: since when the first call of the queue
-    /// has been waiting.
+    /// How many calls may run now. `oldest_queued_since_ns` is the time since when the first call
+    /// of the queue has been waiting.
     pub fn limit(&mut self, now_ns: u64, oldest_queued_since_ns: Option<u64>) -> u32 {
         let now_ns = self.tick(now_ns);
         let impatient = oldest_queued_since_ns
@@ -139,8 +141,8 @@ impl Concurrency {
         self.limit
     }
 
-    /// When the limit could go up with no event other than time, for a queue whose first call has
-    /// waited since then. With nothing queued there is nothing to wait for.
+    /// When the limit could rise merely because time passes, for a queue whose first call has been
+    /// waiting since this time. `None` if nothing is queued.
     pub fn next_change_ns(&self, oldest_queued_since_ns: Option<u64>) -> Option<u64> {
         let since_ns = oldest_queued_since_ns?;
         if self.limit >= self.bounds.max {
@@ -151,30 +153,29 @@ impl Concurrency {
             .climb
             .next_raise_ns(self.limit, self.averages.run_ns())
             .map(|at| at.max(impatient_ns));
-        // If no call ends for so long, τ is unknown again.
+        // If no call ends by then, τ is unknown again.
         let unknown_ns = self.ends.known_until_ns();
         Some(
             raise_ns.map_or(unknown_ns, |at| at.min(unknown_ns)).max(self.now_ns.saturating_add(1)),
         )
     }
 
-    /// How many workers the open calls need, running or waiting. Not limited by `max`, which is for
-    /// running calls.
+    /// How many workers the open calls need, running or waiting. `max` does not limit this number,
+    /// as it applies to running calls only.
     pub fn workers_needed(&mut self, now_ns: u64) -> u32 {
         self.tick(now_ns);
         staffing(self.tau_open()).max(self.bounds.min)
     }
 
-    /// Whether nothing is left of the last load, so that no time needs to pass here before the next
-    /// call.
+    /// Whether nothing is left of the last load. Time then need not pass here before the next call.
     pub fn is_quiet(&self, now_ns: u64) -> bool {
         self.averages.is_quiet(now_ns.max(self.now_ns))
     }
 
-    /// The figures of now, and why the limit is what it is.
+    /// The current figures, and the reason for the limit.
     pub fn report(&mut self, now_ns: u64) -> Report {
         let now_ns = self.tick(now_ns);
-        // What is still in the bucket counts, too.
+        // The calls in the open bucket count, too.
         self.averages.pass(now_ns);
         self.recompute();
         Report {
@@ -221,7 +222,7 @@ impl Concurrency {
         self.known = self.is_known();
         if !self.known {
             if was_known {
-                // What was learned of this load is no evidence about the one that comes.
+                // Lessons from the past load are no evidence about the next one.
                 self.climb = Climb::new();
             }
             self.limit = self.bounds.max;
@@ -263,7 +264,7 @@ impl Concurrency {
     }
 }
 
-/// ⌈τ⌉ + ⌈√τ⌉. However small τ is, it needs a worker: nothing rounds to 0 but 0 itself.
+/// ⌈τ⌉ + ⌈√τ⌉. However small τ is, it needs a worker: only 0 itself gives 0.
 fn staffing(tau: f64) -> u32 {
     // The cast saturates.
     (tau.ceil() as u32).saturating_add(headroom(tau))
@@ -277,7 +278,7 @@ fn headroom(tau: f64) -> u32 {
 #[derive(Debug, Clone, Default)]
 struct Ends {
     at_ns: [u64; ENDS_KNOWN],
-    /// The place of the oldest, which the next one takes.
+    /// The index of the oldest entry, which the next one replaces.
     oldest: usize,
     seen: usize,
 }

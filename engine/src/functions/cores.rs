@@ -1,103 +1,104 @@
 //! How many calls of a function may run at once while its handlers compute.
 //!
-//! Handlers that compute end no more calls a second when more of them run than there are cores, and
-//! every other thread of the machine then waits behind all of them.
-//! [`Concurrency`](super::concurrency::Concurrency) finds that out by experiments with throughput,
-//! which take seconds. Here it is measured: while calls wait, the processor time that the
-//! function's processes use tells within a few milliseconds how many of the running handlers
-//! compute. As many calls may run as keep all cores busy; until anything is measured, as many as
+//! Handlers that compute end no more calls per second if more of them run than there are cores, and
+//! then every other thread of the machine waits behind all of them.
+//! [`Concurrency`](super::concurrency::Concurrency) finds this out by experiments with throughput,
+//! which take seconds. This module measures it: while calls wait, the CPU time that the function's
+//! processes use shows within a few milliseconds how many of the running handlers compute. As many
+//! calls may run as keep all cores busy. Until there is a measurement, as many calls may run as
 //! there are cores.
 //!
-//! A call must not wait for ever behind some that take long, so calls that run while none ends
-//! count less and less: see [`PATIENCE_NS`].
+//! A call must not wait for ever behind some that take long. So more and more calls are let run
+//! while none ends: see [`PATIENCE_NS`].
 //!
-//! Pure state: time is an argument, in nanoseconds of one monotonic clock.
+//! This is pure state: time is an argument, in nanoseconds of one monotonic clock.
 
 use std::num::NonZeroU32;
 
-/// The shortest time between two readings: handlers that have just been started have had the time
-/// to get to where they sleep.
+/// The shortest time between two readings, ns. In this time handlers that have just started reach
+/// the point where they sleep.
 const WINDOW_MIN_NS: u64 = 1_000_000;
-/// The longest time between two readings while calls wait.
+/// The longest time between two readings while calls wait, ns.
 const WINDOW_MAX_NS: u64 = 25_000_000;
-/// The time between two readings is this part of the time that calls have been waiting, so that a
-/// load that lasts is measured more seldom, and more exactly.
+/// The time between two readings is the time that calls have been waiting, divided by this. So a
+/// load that lasts is measured less often, and more exactly.
 const WINDOW_PART: u64 = 4;
-/// The time constant of the average over readings. One in which the machine stood still, or
-/// handlers had not been woken yet, says little.
+/// The time constant of the average over readings, ns. A single reading says little: the machine
+/// may have stood still, or handlers had not been woken yet.
 const SPAN_NS: f64 = 4e6;
-/// A longer time between two readings counts as this one.
+/// A longer time between two readings counts as this time, ns.
 const COUNTED_NS: f64 = 2e6;
-/// Processor time that handlers would have used had other threads not used it is estimated to be at
-/// most this many times what they did use. Where a core is shared by many more threads, a handler
-/// that computes little looks as one that is not let compute.
+/// Handlers would have used more CPU time if other threads had not used it. The estimate of that
+/// time is at most this many times the time they did use. On a core shared by many more threads, a
+/// handler that computes little looks like one that does not get to compute.
 const MAX_CROWD: f64 = 4.0;
-/// A load this much below one core for each running handler counts as one: a handler waits a little
-/// between two calls.
+/// A load that is this much below one core for each running handler counts as one core each: a
+/// handler waits a little between two calls.
 const FULL: f64 = 7.0 / 8.0;
-/// The smallest part of its time that a handler is taken to compute: with it no bound is left.
+/// The smallest part of its time for which a handler is assumed to compute. With this part no bound
+/// is left.
 const LEAST_SHARE: f64 = 1e-4;
-/// While calls wait and none ends for this long, one more is let run, and the next one after twice
-/// as long: a few calls that take long do not hold up short ones.
+/// If calls wait and none ends for this long, in ns, one more call is let run, and the next one
+/// after twice as long. So a few calls that take long do not hold up short ones.
 const PATIENCE_NS: u64 = 20_000_000;
-/// The patience is doubled at most so often.
+/// The patience is doubled at most this many times.
 const MAX_DOUBLED: u32 = 16;
 
-/// What was read of the machine and a function's processes.
+/// A reading of the machine and of a function's processes.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Reading {
-    /// Processor time that the processes have used since they began, ns.
+    /// The CPU time that the processes have used since they began, ns.
     pub used_ns: u64,
-    /// Threads of the whole machine that run or could run, for each of its cores.
+    /// How many threads of the whole machine run or could run, per core.
     pub crowd: f64,
 }
 
-/// What a call that is held back waits for.
+/// When to look again at a call that is held back.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Hold {
-    /// When it is to be looked at again, ns.
+    /// The time of the next look, ns.
     pub look_at: u64,
-    /// Whether a [`Reading`] is to be taken now.
+    /// Whether a [`Reading`] must be taken now.
     pub reads: bool,
 }
 
-/// A time in which calls wait because of the bound.
+/// A period in which calls wait because of the bound.
 #[derive(Clone, Copy, Debug)]
 struct Window {
     began_at: u64,
     /// When the next reading is due.
     read_at: u64,
     last: Option<(u64, Reading)>,
-    /// Since when no call has ended, and how many had.
+    /// The time since when no call has ended, and how many had ended by then.
     no_end_since: u64,
     ended: u64,
 }
 
-/// The bound of one function.
+/// The bound on one function's running calls.
 #[derive(Clone, Debug)]
 pub struct Cores {
-    /// How many cores there are; `None`: nothing is bounded.
+    /// The number of cores; `None` if there is no bound.
     count: Option<NonZeroU32>,
-    /// What follows from all below.
+    /// The bound that follows from the other fields.
     bound: Option<u32>,
-    /// Which part of its time a running handler computes: all of it until that was measured.
+    /// The part of its time for which a running handler computes: 1 until it was measured.
     share: f64,
     is_measured: bool,
     window: Option<Window>,
     ended: u64,
-    /// So many calls may run beyond the bound, since none ended for long.
+    /// How many calls may run beyond the bound, as none has ended for long.
     long: u32,
 }
 
 impl Cores {
-    /// The bound of a function that has not been called, on a machine with so many cores; `None`:
-    /// nothing is bounded.
+    /// The bound of a function that has not been called, on a machine with this many cores. `None`
+    /// means that there is no bound.
     pub fn new(count: Option<NonZeroU32>) -> Cores {
         let bound = count.map(NonZeroU32::get);
         Cores { count, bound, share: 1.0, is_measured: false, window: None, ended: 0, long: 0 }
     }
 
-    /// How many calls may run at once; `None`: nothing is bounded.
+    /// How many calls may run at once; `None` if there is no bound.
     #[inline]
     pub fn bound(&self) -> Option<u32> {
         self.bound
@@ -112,8 +113,8 @@ impl Cores {
         });
     }
 
-    /// Which part of its time a running handler computes, if that was measured, and the number of
-    /// cores.
+    /// The part of its time for which a running handler computes, and the number of cores; `None`
+    /// before the first measurement.
     pub fn measured(&self) -> Option<(f64, u32)> {
         Some((self.share, self.count?.get())).filter(|_| self.is_measured)
     }
@@ -123,17 +124,17 @@ impl Cores {
         self.measured().is_some_and(|(share, _)| share > 0.5)
     }
 
-    /// Other code serves from now on: what was learned is forgotten.
+    /// Forgets what was learned, as other code serves from now on.
     pub fn forget(&mut self) {
         *self = Cores::new(self.count);
     }
 
-    /// Nothing can be measured, so nothing is bounded.
+    /// Removes the bound, as nothing can be measured.
     pub fn give_up(&mut self) {
         *self = Cores::new(None);
     }
 
-    /// No call waits any more.
+    /// Notes that no call waits any more.
     #[inline]
     pub fn nothing_waits(&mut self) {
         self.window = None;
@@ -143,7 +144,7 @@ impl Cores {
         }
     }
 
-    /// A call ended, after it had run for so long.
+    /// Notes that a call ended after it had run for this long.
     #[inline]
     pub fn ended(&mut self, run_ns: u64) {
         self.ended = self.ended.wrapping_add(1);
@@ -153,7 +154,7 @@ impl Cores {
         }
     }
 
-    /// A call waits because as many run as may.
+    /// Notes that a call waits because of the bound.
     pub fn hold(&mut self, now: u64) -> Hold {
         let window = self.window.get_or_insert(Window {
             began_at: now,
@@ -171,7 +172,7 @@ impl Cores {
         Hold { look_at: window.read_at, reads }
     }
 
-    /// Takes in a reading, while this many calls run.
+    /// Takes a reading, while this many calls run.
     pub fn read(&mut self, now: u64, reading: Reading, running: u32) {
         let Some(window) = &mut self.window else { return };
         if window.ended != self.ended {
@@ -191,7 +192,7 @@ impl Cores {
     fn learn(&mut self, now: u64, reading: Reading, running: u32) {
         let Some(window) = &mut self.window else { return };
         let Some((then, before)) = window.last.replace((now, reading)) else { return };
-        // A process has ended if less was used than before.
+        // If less was used than before, a process has ended.
         let used_ns = reading.used_ns.checked_sub(before.used_ns);
         let (Some(used_ns), Some(passed)) = (used_ns, now.checked_sub(then).filter(|ns| *ns > 0))
         else {
@@ -276,14 +277,14 @@ mod tests {
             assert_eq!(load.bound(), 2);
         }
         assert!(load.cores.computes());
-        // About one reading in 25 ms when the load lasts.
+        // With a load that lasts there is about one reading per 25 ms.
         assert!(load.readings < 80, "{} readings", load.readings);
     }
 
     #[test]
     fn handlers_that_compute_beside_others_are_not_taken_to_sleep() {
         let mut load = Load::new();
-        // Eight threads on two cores: each gets a quarter of one.
+        // Eight threads run on two cores: each gets a quarter of a core.
         load.pass(1000, 4.0, |running| running / 4.0);
         assert_eq!(load.bound(), 2);
     }
@@ -294,7 +295,7 @@ mod tests {
         load.pass(30, 1.0, |running| 0.01 * running);
         assert!(load.bound() >= 64, "{}", load.bound());
         assert!(!load.cores.computes());
-        // Also when others compute.
+        // This holds, too, when others compute.
         load.pass(1000, 4.0, |running| 0.01 * running);
         assert!(load.bound() >= 32, "{}", load.bound());
     }
@@ -339,12 +340,12 @@ mod tests {
         assert_eq!(load.bound(), 2);
         load.pass_without_ends(30, 1.5, on_two_cores, None);
         assert_eq!(load.bound(), 3);
-        // Short calls run beside the long ones from then on.
+        // From then on, short calls run beside the long ones.
         load.pass(100, 1.5, on_two_cores);
         assert_eq!(load.bound(), 3);
         load.cores.ended(150 * MS);
         assert_eq!(load.bound(), 2);
-        // Every further one takes twice as long.
+        // Each further call takes twice as long.
         load.pass_without_ends(1_000, 4.0, on_two_cores, None);
         assert!((6..=8).contains(&load.bound()), "{}", load.bound());
         load.cores.nothing_waits();

@@ -1,44 +1,44 @@
-//! What has become of a function's calls since the engine started.
+//! Counters of a function's calls since the engine started.
 
 use nightcore_runtime::protocol::Status;
 
-/// Where a call came from.
+/// The origin of a call.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Origin {
-    /// From outside, by the gateway.
+    /// From outside, through the gateway.
     External,
     /// From a function.
     Internal,
 }
 
-/// How calls can end, in the order of the table of statuses: answered, by one of the errors that
-/// end a call, or refused by the gateway because the client's request is invalid.
+/// How many outcomes calls have, in the order of the table of statuses: answered, one of the errors
+/// that end a call, or refused by the gateway because the client's request is invalid.
 pub const OUTCOMES: usize = Status::DepthExceeded as usize + 2;
 
-/// The classes of the HTTP statuses that clients get: 2 stands for 200 to 299.
+/// The classes of the HTTP statuses that clients get: 2 stands for 200 to 299, for example.
 pub const RESPONSE_CLASSES: [u16; 4] = [2, 3, 4, 5];
 
-/// Counts since the engine started.
+/// Counters since the engine started.
 #[derive(Clone, Debug, Default)]
 pub struct Counts {
-    /// Calls that came in by the gateway and were accepted.
+    /// Accepted calls that came through the gateway.
     pub external: u64,
-    /// Calls made by functions that were accepted.
+    /// Accepted calls that functions made.
     pub internal: u64,
-    /// Calls that ended, also those that were not accepted, by [`Origin`] and outcome.
+    /// Calls that ended or were not accepted, by [`Origin`] and outcome.
     pub ended: [[u64; OUTCOMES]; 2],
     /// Responses to clients, by the classes of HTTP statuses in [`RESPONSE_CLASSES`].
     pub responses: [u64; RESPONSE_CLASSES.len()],
-    /// Containers that held a handler which did not end, and were replaced.
+    /// Containers that were replaced because one of their handlers did not end.
     pub stuck: u64,
-    /// Calls that were refused for their input.
+    /// Calls that were refused because of their input.
     pub quarantine_refused: u64,
     /// How often internal calls were sent again.
     pub retries: u64,
 }
 
 impl Counts {
-    /// Counts a call that was accepted.
+    /// Counts an accepted call.
     pub fn accepted(&mut self, origin: Origin) {
         match origin {
             Origin::External => self.external += 1,
@@ -55,7 +55,7 @@ impl Counts {
         }
     }
 
-    /// Counts a call that ended, or was not accepted.
+    /// Counts a call that ended or was not accepted.
     pub fn ended(&mut self, origin: Origin, status: Status) {
         let outcome = match status {
             Status::InvalidArgument => OUTCOMES - 1,

@@ -1,4 +1,4 @@
-//! A function: what is configured, its queue and slots, what was learned, what was counted.
+//! A function: its configuration, its queue and slots, what was learned about it, and its counters.
 
 use super::admission::lateness::{Lateness, Turnaround};
 use super::admission::quarantine::Quarantine;
@@ -17,14 +17,14 @@ use nightcore_runtime::protocol::Status;
 use nightcore_runtime::protocol::control::Mode;
 use nightcore_runtime::protocol::desk_counts::{DeskCounts, Segment};
 
-/// A call that asks to be admitted.
+/// A call that is to be admitted.
 #[derive(Clone, Copy, Debug)]
 pub struct Candidate {
     /// The fingerprint of its input, if its function has a quarantine.
     pub input: Option<Fingerprint>,
-    /// Bytes of what it carries.
+    /// The length of its payload, in bytes.
     pub bytes: u64,
-    /// When it must have ended, ns.
+    /// Its deadline, ns.
     pub deadline: u64,
 }
 
@@ -32,38 +32,38 @@ pub struct Candidate {
 #[derive(Debug)]
 pub struct Function {
     spec: Spec,
-    /// What its workers are, once one is there.
+    /// The kind of its workers, once one has connected.
     mode: Option<Mode>,
-    /// It is no longer in the configuration.
+    /// Whether it was removed from the configuration.
     is_removed: bool,
-    /// Why it cannot be called now.
+    /// The reason why it cannot be called now, if it cannot.
     unavailable: Option<String>,
     /// Its calls that wait for their turn.
     pub queue: Queue,
-    /// Which of its calls run.
+    /// The slots of its running calls.
     pub slots: Slots,
-    /// How many of them may.
+    /// How many of its calls may run.
     pub concurrency: Concurrency,
-    /// How many of them may while handlers compute.
+    /// How many of its calls may run while handlers compute.
     pub cores: Cores,
-    /// Which calls would end too late.
+    /// Which of its calls would end too late.
     pub lateness: Lateness,
     /// Which inputs crash its containers.
     pub quarantine: Quarantine,
-    /// How many calls may be sent again.
+    /// How many of its calls may be sent again.
     retry_budget: RetryBudget,
-    /// What has become of its calls.
+    /// Counters of its calls.
     pub counts: Counts,
-    /// How many of its workers are lent: each runs a lease.
+    /// How many of its workers are lent. Each of them runs a lease.
     pub lent: u32,
     /// The notice about the queue that is on the board.
     told: Notice,
-    /// Of calls that a worker ended; none before the first.
+    /// How long its calls spent in each segment; `None` before a worker ended the first call.
     segments: Option<Box<Segments>>,
 }
 
 impl Function {
-    /// A function that has not been called yet, and how many of its calls may run while its
+    /// Creates a function that has not been called yet. `cores` bounds its running calls while its
     /// handlers compute.
     pub fn new(spec: Spec, cores: Cores) -> Function {
         let max = spec.max(None);
@@ -86,13 +86,13 @@ impl Function {
         }
     }
 
-    /// What is configured.
+    /// The function's configuration.
     #[inline]
     pub fn spec(&self) -> &Spec {
         &self.spec
     }
 
-    /// The configuration has changed.
+    /// Applies a changed configuration.
     pub fn set_spec(&mut self, spec: Spec) {
         if spec.quarantine_after.is_none() {
             self.quarantine.clear();
@@ -101,7 +101,7 @@ impl Function {
         self.set_bounds();
     }
 
-    /// Its workers are of this kind, which decides the default of `max`.
+    /// Sets the kind of its workers, which decides the default of `max`.
     pub fn set_mode(&mut self, mode: Mode) {
         self.mode = Some(mode);
         self.set_bounds();
@@ -113,18 +113,19 @@ impl Function {
         self.concurrency.set_bounds(bounds);
     }
 
-    /// Whether it is no longer in the configuration.
+    /// Whether it was removed from the configuration.
     #[inline]
     pub fn is_removed(&self) -> bool {
         self.is_removed
     }
 
-    /// It is no longer in the configuration, or is there again.
+    /// Notes that it was removed from the configuration, or was restored.
     pub fn set_removed(&mut self, is_removed: bool) {
         self.is_removed = is_removed;
     }
 
-    /// Sets what the board is to say about the queue. False: it says so already.
+    /// Sets the notice about the queue that the board is to show. Returns false if the board shows
+    /// it already.
     #[inline]
     pub fn tell(&mut self, notice: Notice) -> bool {
         std::mem::replace(&mut self.told, notice) != notice
@@ -136,18 +137,19 @@ impl Function {
         self.told
     }
 
-    /// Calls that run and came through the engine: all but the leases.
+    /// How many running calls came through the engine: all but the leases.
     #[inline]
     pub fn running_here(&self) -> u32 {
         self.slots.load().running().saturating_sub(self.lent)
     }
 
-    /// How many calls that come through the engine may run now. `oldest_queued_since_ns`: since
-    /// when the first call of the queue has been waiting.
+    /// How many calls that come through the engine may run now. `oldest_queued_since_ns` is the
+    /// time since when the first call of the queue has been waiting.
     ///
-    /// While workers are lent, most calls do not come through the engine. The rest is let run at
-    /// once: a queue of them would send all others through the engine, too. One may always run if a
-    /// slot is free: a lease whose handler waits may wait for it, also after `max` was lowered.
+    /// While workers are lent, most calls do not come through the engine. The others are let run at
+    /// once: if they were queued, all further calls would go through the engine, too. One call may
+    /// always run if a slot is free: a lease whose handler waits may be waiting for it, even after
+    /// `max` was lowered.
     #[inline]
     pub fn limit(&mut self, now: u64, oldest_queued_since_ns: Option<u64>) -> u32 {
         match self.lent {
@@ -156,16 +158,17 @@ impl Function {
         }
     }
 
-    /// How many calls that come through the engine may run now because of what their handlers
-    /// compute; `None`: as many as [`Function::limit`] says. Event loops compute on one thread, and
-    /// workers that are lent are not started here.
+    /// How many calls that come through the engine may run now in view of what their handlers
+    /// compute. `None` means as many as [`Function::limit`] allows. There is no such bound for
+    /// event loops, which compute on one thread, or while workers are lent, whose calls do not
+    /// start here.
     #[inline]
     pub fn bound(&self) -> Option<u32> {
         let is_bound = self.lent == 0 && self.mode == Some(Mode::Threads);
         self.cores.bound().filter(|_| is_bound).map(|bound| bound.max(self.spec.min))
     }
 
-    /// The figures of its concurrency, and why its limit is what it is.
+    /// The figures of its concurrency, and the reason for its limit.
     pub fn report(&mut self, now: u64) -> Report {
         let report = self.concurrency.report(now);
         match (self.bound(), self.cores.measured()) {
@@ -176,18 +179,18 @@ impl Function {
         }
     }
 
-    /// Why it cannot be called now, if it cannot.
+    /// The reason why it cannot be called now, if it cannot.
     pub fn unavailable(&self) -> Option<&str> {
         self.unavailable.as_deref()
     }
 
-    /// It cannot be called now, for this reason; or it can be.
+    /// Sets the reason why it cannot be called now; `None` if it can.
     pub fn set_unavailable(&mut self, reason: Option<String>) {
         self.unavailable = reason;
     }
 
-    /// Other code serves from now on. It may do well with an input that crashed the code before,
-    /// and be faster.
+    /// Forgets what was learned about its code, as other code serves from now on. That code may
+    /// cope with an input that crashed the old code, and may be faster.
     pub fn forget_code(&mut self) {
         self.unavailable = None;
         self.quarantine.clear();
@@ -195,7 +198,11 @@ impl Function {
         self.cores.forget();
     }
 
-    /// Whether a call may be queued now.
+    /// Admits a call to the queue.
+    ///
+    /// # Errors
+    ///
+    /// The reason for which the call is not admitted.
     pub fn admit(&mut self, now: u64, call: Candidate) -> Result<(), Refusal> {
         if let Some(input) = call.input {
             self.check_quarantine(now, input)?;
@@ -208,14 +215,18 @@ impl Function {
         self.lateness.check(now, turnaround)
     }
 
-    /// Whether an input may run now; one that is refused is counted.
+    /// Checks that an input may run now, and counts a refusal.
+    ///
+    /// # Errors
+    ///
+    /// If the input is in quarantine.
     pub fn check_quarantine(&mut self, now: u64, input: Fingerprint) -> Result<(), Refusal> {
         let checked = self.quarantine.check(now, input, &self.spec.name);
         self.counts.quarantine_refused += u64::from(checked.is_err());
         checked
     }
 
-    /// A call was admitted, and is about to enter the queue.
+    /// Notes that a call was admitted and is about to enter the queue.
     #[inline]
     pub fn call_arrives(&mut self, now: u64) {
         self.concurrency.arrived(now);
@@ -228,15 +239,16 @@ impl Function {
         }
     }
 
-    /// A queued call of this lane was started.
+    /// Notes that a queued call of this lane was started.
     #[inline]
     pub fn call_started(&mut self, now: u64, lane: Lane) {
         self.queue.pop(lane);
         self.lateness.started(now, self.slots.load().queued());
     }
 
-    /// Whether a call whose process died may be sent again, for which a retry is taken. `retried`:
-    /// how often it was before; `not_begun`: it surely never reached a worker.
+    /// Whether a call whose process died may be sent again. If so, one retry is used up. `retried`
+    /// is how often it was sent again before; `not_begun` says that it certainly never reached a
+    /// worker.
     pub fn take_retry(
         &mut self,
         now: u64,
@@ -266,7 +278,7 @@ impl Function {
         self.concurrency.called_directly(now, calls, counts.sums_ns[Segment::Ran as usize]);
     }
 
-    /// Counts a call that ended, or was not accepted.
+    /// Counts a call that ended or was not accepted.
     #[inline]
     pub fn count_end(&mut self, origin: Origin, status: Status) {
         self.counts.ended(origin, status);
@@ -277,12 +289,12 @@ impl Function {
         self.counts.responded(status);
     }
 
-    /// Where the time of its calls went; none before one was answered.
+    /// How long its calls spent in each segment; `None` before a call was answered.
     pub fn segments(&self) -> Option<&Segments> {
         self.segments.as_deref()
     }
 
-    /// The same, to count a call that was answered.
+    /// The same, mutably, to count a call that was answered.
     #[inline]
     pub fn segments_mut(&mut self) -> &mut Segments {
         self.segments.get_or_insert_default()

@@ -1,16 +1,16 @@
-//! How often times were how long: counts in buckets that are the same for all, so that to count one
-//! takes no allocation.
+//! A latency histogram with fixed buckets, so that counting a time allocates nothing.
 //!
-//! Not an HDR histogram: its buckets end at powers of two, while those of a page of metrics have to
-//! end where the page says.
+//! It is not an HDR histogram: the buckets of an HDR histogram end at powers of two, while the
+//! buckets of a metrics page must end where the page says.
 
 use nightcore_runtime::protocol::times::{BUCKETS, STEPS, UP_TO_NS, bucket_of};
 
-/// Times, counted.
+/// A histogram of times.
 #[derive(Clone, Debug)]
 pub struct Histogram {
     counts: [u64; BUCKETS],
-    /// A u64 of ns would be over within weeks where thousands of calls are always open.
+    /// The sum of all times. A `u64` of ns would overflow within weeks if thousands of calls are
+    /// always open.
     sum_ns: u128,
 }
 
@@ -21,7 +21,7 @@ impl Default for Histogram {
 }
 
 impl Histogram {
-    /// Counts a time.
+    /// Counts a time, in ns.
     pub(super) fn record(&mut self, ns: u64) {
         self.counts[bucket_of(ns)] += 1;
         self.sum_ns += u128::from(ns);
@@ -45,9 +45,9 @@ impl Histogram {
         self.sum_ns as f64 / 1e9
     }
 
-    /// How many times were counted in each of the buckets that end at 1, 2 or 5 times a power of
-    /// ten, and in one for longer ones: the longest time of each, s, and its count. From 1 µs on:
-    /// what is shorter is in the first.
+    /// The counts in buckets that end at 1, 2 or 5 times a power of ten, and in one bucket for
+    /// longer times. Returns for each the longest time, in s, and its count. The first bucket ends
+    /// at 1 µs and also has all shorter times.
     pub fn coarse(&self) -> Vec<(f64, u64)> {
         let mut coarse = Vec::new();
         let mut count = 0;
@@ -64,8 +64,8 @@ impl Histogram {
         coarse
     }
 
-    /// The time that this part of all times is within, ns, from 0 to 1; evenly between the ends of
-    /// its bucket.
+    /// The time, in ns, that this part of all times (from 0 to 1) does not exceed. Within a bucket,
+    /// times are assumed to be spread evenly.
     pub fn quantile_ns(&self, part: f64) -> u64 {
         let wanted = part * self.count() as f64;
         let mut before = 0;

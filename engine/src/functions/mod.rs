@@ -1,4 +1,5 @@
-//! Functions: their queues, their slots, which calls they admit. No I/O, and time is an argument.
+//! Functions: their queues, their slots, and which calls they admit. This folder does no I/O, and
+//! takes the time as an argument.
 
 pub mod admission;
 pub mod concurrency;

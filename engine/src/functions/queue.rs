@@ -3,11 +3,11 @@
 use crate::ids::CallNumber;
 use std::collections::VecDeque;
 
-/// Entries below which a queue is never cleaned.
+/// A queue with fewer entries than this is never cleaned.
 const CLEAN_ABOVE: usize = 1024;
 
-/// Which calls a call is queued with. Calls from outside may be open in a bounded number only;
-/// nested ones pass them.
+/// The lane in which a call is queued. The number of open calls from outside is bounded; nested
+/// calls are exempt from that bound.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Lane {
     /// Calls from outside.
@@ -19,14 +19,14 @@ pub enum Lane {
 /// The order of entries.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 enum Order {
-    /// It is sent again, before all others: it has waited already.
+    /// The call is sent again, and goes before all others, as it has waited before.
     Again,
-    /// In the order of arrival, by this number.
+    /// The call keeps the order of arrival, which is this number.
     Arrived(u64),
 }
 
-/// The queued calls of a function. Entries of calls that have left otherwise, such as by their
-/// deadline, stay for a while and are skipped.
+/// The queued calls of a function. Entries of calls that left without being started, for example at
+/// their deadline, stay for a while and are skipped.
 #[derive(Debug, Default)]
 pub struct Queue {
     outside: VecDeque<(Order, CallNumber)>,
@@ -42,19 +42,19 @@ impl Queue {
         }
     }
 
-    /// Puts a call behind all others.
+    /// Adds a call behind all others.
     pub fn push(&mut self, lane: Lane, call: CallNumber) {
         self.arrivals += 1;
         let order = Order::Arrived(self.arrivals);
         self.lane(lane).push_back((order, call));
     }
 
-    /// Puts a nested call that is sent again before all others.
+    /// Adds a nested call that is sent again before all others.
     pub fn push_again(&mut self, call: CallNumber) {
         self.nested.push_front((Order::Again, call));
     }
 
-    /// The call whose turn it is. Calls from outside have none unless they `may_open`.
+    /// The call whose turn it is. Calls from outside are considered only if they `may_open`.
     #[inline]
     pub fn head(
         &mut self,
@@ -75,23 +75,23 @@ impl Queue {
         }
     }
 
-    /// Whether internal calls wait in it, after [`Queue::head`].
+    /// Whether internal calls are queued. Valid after [`Queue::head`].
     pub fn has_nested(&self) -> bool {
         !self.nested.is_empty()
     }
 
-    /// Takes out the first call of a lane, which [`Queue::head`] has returned.
+    /// Removes the first call of a lane, which [`Queue::head`] has returned.
     pub fn pop(&mut self, lane: Lane) {
         self.lane(lane).pop_front();
     }
 
-    /// The calls in it, and some that have left.
+    /// The queued calls, and some that have left.
     pub fn calls(&self) -> impl Iterator<Item = CallNumber> {
         self.outside.iter().chain(&self.nested).map(|(_, call)| *call)
     }
 
-    /// Removes the entries of calls that have left, when they are most of it. `queued`: how many
-    /// calls are in it.
+    /// Removes the entries of calls that have left, if they make up most of the queue. `queued` is
+    /// the number of calls in it.
     pub fn forget_left(&mut self, queued: u32, is_queued: impl Fn(CallNumber) -> bool) {
         let entries = self.outside.len() + self.nested.len();
         if entries > CLEAN_ABOVE.max(4 * queued as usize) {

@@ -1,20 +1,21 @@
-//! How many internal calls may be sent again whose process died under them.
+//! How many internal calls may be sent again after their process died.
 
-/// Calls and retries are counted in two halves of this length: long enough that a function which is
-/// called now and then is not held to the share of a moment.
+/// The length of each half of the window in which calls and retries are counted, ns. It is so long
+/// that a function which is called now and then has more retries than the calls of one moment would
+/// allow.
 const WINDOW_NS: u64 = 10_000_000_000;
-/// Of this many calls one may be sent again. A failure that is more frequent is not cured by more
-/// load.
+/// One of this many calls may be sent again. More load does not cure a failure that is more
+/// frequent.
 const CALLS_FOR_A_RETRY: u64 = 5;
-/// This many retries are free: the calls that a process has under way when it dies under a light
-/// load.
+/// How many retries are free: as many as the calls that a process has under way when it dies under
+/// a light load.
 const FREE_RETRIES: u64 = 10;
 
-/// Keeps retries to a share of the calls, so that they do not become the load.
+/// Limits retries to a share of the calls, so that they do not become the load.
 #[derive(Debug, Default)]
 pub struct RetryBudget {
     began_at: u64,
-    /// Calls and retries in the window now, and in the one before.
+    /// Calls and retries in the present half of the window, and in the one before.
     calls: [u64; 2],
     retries: [u64; 2],
 }
@@ -31,13 +32,13 @@ impl RetryBudget {
         self.began_at = now;
     }
 
-    /// A call was accepted.
+    /// Counts an accepted call.
     pub fn called(&mut self, now: u64) {
         self.turn(now);
         self.calls[0] += 1;
     }
 
-    /// Takes a retry, if there is one.
+    /// Uses up a retry. Returns false if none is left.
     pub fn take(&mut self, now: u64) -> bool {
         self.turn(now);
         let sum = |counts: [u64; 2]| counts[0] + counts[1];

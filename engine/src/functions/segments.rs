@@ -1,13 +1,14 @@
-//! Where the time of a function's calls went, since the engine started.
+//! How long a function's calls spent in each segment of their way, since the engine started.
 //!
-//! queued: from its arrival to its dispatch; woken: from there until the handler began; ran: until
-//! it ended, waits for internal calls included; returned: until the engine had the answer.
+//! The segments are: queued, from a call's arrival to its dispatch; woken, from there until the
+//! handler began; ran, until the handler ended, including its waits for internal calls; returned,
+//! until the engine had the answer.
 
 use super::histogram::Histogram;
 use nightcore_runtime::protocol::desk_counts::{DeskCounts, Segment};
 
-/// When a handler began and ended, as its worker says: ns of the monotonic clock, which all
-/// processes share.
+/// When a handler began and ended, as its worker reports it, in ns of the monotonic clock, which
+/// all processes share.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Ran {
     /// When the handler began.
@@ -17,14 +18,15 @@ pub struct Ran {
 }
 
 impl Ran {
-    /// As far as it can be true of a call that was dispatched then and answered now.
+    /// Limits the worker's times to what is possible for a call that was dispatched at
+    /// `dispatched_at` and answered at `now`.
     pub fn within(self, dispatched_at: u64, now: u64) -> Ran {
         let began_at = self.began_at.clamp(dispatched_at, now);
         Ran { began_at, ended_at: self.ended_at.clamp(began_at, now) }
     }
 }
 
-/// Where the time of a function's calls went.
+/// How long a function's calls spent in each segment.
 #[derive(Clone, Debug, Default)]
 pub struct Segments {
     /// In the queue.
@@ -35,12 +37,12 @@ pub struct Segments {
     pub ran: Histogram,
     /// On the way back.
     pub returned: Histogram,
-    /// All of it.
+    /// In all segments together.
     pub whole: Histogram,
 }
 
 impl Segments {
-    /// Adds direct calls: none of them was queued, and the way back is not known.
+    /// Adds direct calls. They are not queued, and the time of their way back is not known.
     pub fn add(&mut self, counts: &DeskCounts) {
         for segment in Segment::ALL {
             let histogram = match segment {
@@ -53,7 +55,7 @@ impl Segments {
         }
     }
 
-    /// Counts a call that was answered now.
+    /// Counts a call that is answered at `now`.
     pub fn record(&mut self, queued_at: u64, dispatched_at: u64, ran: Ran, now: u64) {
         self.queued.record(dispatched_at.saturating_sub(queued_at));
         self.woken.record(ran.began_at.saturating_sub(dispatched_at));

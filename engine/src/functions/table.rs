@@ -13,20 +13,21 @@ use std::ops::{Index, IndexMut};
 pub struct Functions {
     all: Vec<Function>,
     by_name: HashMap<String, FunctionId>,
-    /// How many cores the machine has, if that bounds them.
+    /// The number of the machine's cores, if it bounds the functions.
     cores: Option<NonZeroU32>,
 }
 
 impl Functions {
-    /// Functions that are bounded by this number of cores, if there is one.
+    /// Creates a table of functions that are bounded by this number of cores, if it is given.
     pub fn on_cores(cores: Option<NonZeroU32>) -> Functions {
         Functions { cores, ..Functions::default() }
     }
 
-    /// Adds a function of a new name.
+    /// Adds a function with a new name.
     ///
     /// # Panics
-    /// If there are as many functions as a u32 can count.
+    ///
+    /// If there are as many functions as a `u32` can count.
     pub fn add(&mut self, spec: Spec) -> FunctionId {
         let number = u32::try_from(self.all.len() + 1).ok();
         let id = number.and_then(FunctionId::new).expect("a u32 can count the functions");
@@ -35,12 +36,12 @@ impl Functions {
         id
     }
 
-    /// The function of this name, also if it was removed.
+    /// The function with this name, even if it was removed.
     pub fn known(&self, name: &str) -> Option<FunctionId> {
         self.by_name.get(name).copied()
     }
 
-    /// The function of this name, if there is one and it was not removed.
+    /// The function with this name, unless there is none or it was removed.
     pub fn find(&self, name: &str) -> Option<FunctionId> {
         self.known(name).filter(|id| !self[*id].is_removed())
     }
@@ -51,20 +52,21 @@ impl Functions {
         self.all.get(id.index()).is_some_and(|function| !function.is_removed())
     }
 
-    /// All functions, also those that were removed.
+    /// All functions, including those that were removed.
     pub fn all(&self) -> impl Iterator<Item = (FunctionId, &Function)> {
         (1..).map_while(FunctionId::new).zip(&self.all)
     }
 
-    /// The ids of all functions that were not removed, in the order they were first added.
+    /// The ids of all functions that were not removed, in the order in which they were first added.
     pub fn ids(&self) -> Vec<FunctionId> {
         self.all().filter(|(_, function)| !function.is_removed()).map(|(id, _)| id).collect()
     }
 }
 
 /// # Panics
+///
 /// If the id is not one that [`Functions::add`] returned. An id that came from a worker is checked
-/// by [`Functions::is_there`] first.
+/// with [`Functions::is_there`] first.
 impl Index<FunctionId> for Functions {
     type Output = Function;
 

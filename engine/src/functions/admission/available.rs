@@ -3,7 +3,7 @@
 use super::refusal::Refusal;
 use crate::functions::spec::Spec;
 
-/// Admits a call unless there is a reason why the function cannot be called now.
+/// Admits a call unless the function is unavailable.
 pub fn check(unavailable: Option<&str>, spec: &Spec) -> Result<(), Refusal> {
     match unavailable {
         Some(reason) => Err(Refusal::Unavailable { reason: spec.told_reason(reason) }),

@@ -5,7 +5,7 @@ use crate::calls::FunctionLoad;
 use crate::functions::spec::Spec;
 
 /// Admits a call unless its function's queue is full. An empty queue takes one call of any size.
-/// `bytes`: what the call carries.
+/// `bytes` is the length of the call's payload.
 pub fn check(load: &FunctionLoad, spec: &Spec, bytes: u64) -> Result<(), Refusal> {
     let (queued, queued_bytes) = (load.queued(), load.queued_bytes());
     if queued >= spec.queue_calls {

@@ -1,64 +1,66 @@
-//! How fast a function's queue drains, so that a call that would end too late is refused when it
-//! comes.
+//! Measures how fast a function's queue drains, so that a call which would end too late is refused
+//! on arrival.
 //!
-//! Without that, an overloaded function answers no call in time: first in, first out, each call
-//! gets its turn when most of its time is gone, and then runs for nothing. See
+//! Without this, an overloaded function answers no call in time. Its queue is first in, first out:
+//! each call gets its turn when most of its time is gone, and then runs for nothing. See
 //! `docs/decisions/late-calls.md`.
 
 use super::refusal::Refusal;
 
-/// The time between two starts is an average over about this many starts: with exponential times
-/// its standard error is an eighth.
+/// The time between two starts is averaged over about this many starts. If these times are
+/// distributed exponentially, the standard error of the average is an eighth.
 const SPAN_STARTS: f64 = 64.0;
-/// Or over this many, if that average is less: a function that has become faster, or was stopped
-/// for a while, is not held to its earlier pace.
+/// The time is also averaged over about this many starts, and the lower average is used. So a
+/// function that has become faster, or was stopped for a while, is not held to its earlier pace.
 const SPAN_LATELY_STARTS: f64 = 16.0;
-/// A time counts as this many times the average at most: a pause is no pace. A function that has
-/// become slower for good is followed all the same, within some tens of starts.
+/// A time counts at most as this many times the average: a pause says nothing about the pace. If a
+/// function has become slower for good, the average still follows within some tens of starts.
 const OUTLIER: f64 = 8.0;
-/// The time that calls are open is an average over about this many answers.
+/// The time that a call is open is averaged over about this many answers.
 const SPAN_ANSWERS: f64 = 64.0;
-/// With fewer than this it is unknown, for the same reason as the pace.
+/// With fewer answers than this the average is unknown, for the same reason as the pace.
 const KNOWN_ANSWERS: f64 = 16.0;
 /// With fewer starts than this the pace is unknown: the error would be more than a quarter.
 const KNOWN_STARTS: usize = 16;
-/// Older averages say nothing about the calls that come now, and a longer time between two starts
-/// says nothing at all.
+/// Older averages say nothing about the calls that arrive now. A time between two starts that is
+/// longer than this is not counted.
 const FORGET_AFTER_NS: u64 = 5_000_000_000;
-/// The wait is taken to be longer by the error of the average, an eighth; and, for the randomness
-/// of the wait itself, by twice its standard error, which grows with the root of the calls before.
+/// The estimate of the wait is increased by the error of the average, which is an eighth. For the
+/// randomness of the wait itself, it is also increased by twice its standard error, which grows
+/// with the square root of the number of calls ahead.
 const ERROR: f64 = 0.125;
 const DEVIATIONS: f64 = 2.0;
 
-/// The pace at which queued calls start while others wait behind them: then the function decides
-/// when the next call starts, not its clients.
+/// The pace at which queued calls start while others wait behind them. At such times the function
+/// decides when the next call starts, not its clients.
 #[derive(Clone, Debug, Default)]
 pub struct Lateness {
     first: First,
     average: Average,
     lately: Average,
-    /// When the last call started, if there were others behind it.
+    /// When the last call started, if other calls were queued behind it.
     last_start_ns: Option<u64>,
     known_at_ns: u64,
-    /// From a call's dispatch to its answer, ns.
+    /// The time from a call's dispatch to its answer, ns.
     open: Average,
 }
 
-/// Two sums that fade alike.
+/// A weighted sum of times and the sum of their weights; both decay at the same rate.
 #[derive(Clone, Copy, Debug, Default)]
 struct Average {
     count: f64,
     sum_ns: f64,
 }
 
-/// Cuts a time down to [`OUTLIER`] averages, unless all calls so far started at one moment.
+/// Limits a time to [`OUTLIER`] averages. If the average is 0, since all calls so far started at
+/// one moment, there is no limit.
 fn cut(gap_ns: u64, average_ns: f64) -> f64 {
     let most = if average_ns > 0.0 { OUTLIER * average_ns } else { f64::INFINITY };
     (gap_ns as f64).min(most)
 }
 
-/// The first times between two starts, ns: until all are there, there is no average that could tell
-/// a pause among them.
+/// The first times between two starts, ns. Until all of them are known, there is no average that
+/// could identify a pause among them.
 #[derive(Clone, Copy, Debug, Default)]
 struct First {
     gaps_ns: [u64; KNOWN_STARTS],
@@ -66,7 +68,7 @@ struct First {
 }
 
 impl First {
-    /// Adds a time; false if all are there.
+    /// Adds a time. Returns false if all are known already.
     fn add(&mut self, gap_ns: u64) -> bool {
         let Some(place) = self.gaps_ns.get_mut(self.known) else { return false };
         *place = gap_ns;
@@ -78,7 +80,8 @@ impl First {
         self.known == KNOWN_STARTS
     }
 
-    /// The longest counts as [`OUTLIER`] times the average of the others at most.
+    /// The times, of which the longest counts at most as [`OUTLIER`] times the average of the
+    /// others.
     fn without_outlier(&self) -> [f64; KNOWN_STARTS] {
         let longest = self.gaps_ns.into_iter().max().unwrap_or(0);
         let all: f64 = self.gaps_ns.iter().map(|gap_ns| *gap_ns as f64).sum();
@@ -99,18 +102,18 @@ impl Average {
     }
 }
 
-/// What is known of a call that is to be admitted, and of the calls before it.
+/// The facts of a call that is to be admitted, and of the calls ahead of it.
 #[derive(Clone, Copy, Debug)]
 pub struct Turnaround {
-    /// Calls in the queue.
+    /// How many calls are in the queue.
     pub queued: u32,
     /// The time until the call's deadline, ns.
     pub left_ns: u64,
 }
 
 impl Lateness {
-    /// Admits a call unless it would end after its deadline: when its turn has come, and then as
-    /// long as others take.
+    /// Admits a call unless it would end after its deadline. The estimate is the time until its
+    /// turn, and then the average time that a call is open.
     pub fn check(&self, now_ns: u64, call: Turnaround) -> Result<(), Refusal> {
         let Turnaround { queued, left_ns } = call;
         if queued == 0 {
@@ -124,12 +127,13 @@ impl Lateness {
         }
     }
 
-    /// A call enters an empty queue: the time without a queue is no time between two starts.
+    /// Notes that a call enters an empty queue. The time without a queue is not a time between two
+    /// starts.
     pub fn queue_began(&mut self) {
         self.last_start_ns = None;
     }
 
-    /// A queued call starts, and this many are still queued.
+    /// Notes that a queued call starts while this many are still queued.
     pub fn started(&mut self, now_ns: u64, queued: u32) {
         if let Some(last_ns) = self.last_start_ns
             && now_ns.saturating_sub(last_ns) < FORGET_AFTER_NS
@@ -153,18 +157,19 @@ impl Lateness {
         self.lately.add(gap_ns, SPAN_LATELY_STARTS);
     }
 
-    /// A call was answered before its deadline, so long after its dispatch. Calls that are open
-    /// until their deadline say nothing of others: what they waited for may have come back.
+    /// Notes that a call was answered before its deadline, `open_ns` after its dispatch. Calls that
+    /// are open until their deadline say nothing about others: the thing they waited for may have
+    /// recovered.
     pub fn answered(&mut self, open_ns: u64) {
         self.open.add(open_ns as f64, SPAN_ANSWERS);
     }
 
-    /// Returns the average time from a call's dispatch to its answer, ns; 0 while it is unknown.
+    /// The average time from a call's dispatch to its answer, ns; 0 while it is unknown.
     fn open_ns(&self) -> u64 {
         if self.open.count < KNOWN_ANSWERS { 0 } else { self.open.mean_ns() as u64 }
     }
 
-    /// Forgets the pace: it is not that of the calls that come now.
+    /// Forgets the pace, which is not that of the calls that arrive now.
     pub fn forget(&mut self) {
         *self = Lateness::default();
     }
@@ -173,7 +178,7 @@ impl Lateness {
         now_ns.saturating_sub(self.known_at_ns) > FORGET_AFTER_NS
     }
 
-    /// How long it may take until the turn of a call behind this many others, ns; `None` if the
+    /// How long it may take, in ns, until a call behind `queued` others has its turn. `None` if the
     /// pace is unknown.
     pub fn wait_ns(&self, now_ns: u64, queued: u32) -> Option<u64> {
         if !self.first.are_all() || self.is_forgotten(now_ns) {

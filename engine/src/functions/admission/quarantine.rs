@@ -1,31 +1,33 @@
-//! The quarantine of a function: inputs that were under way when its containers died, and those
+//! The quarantine of a function: the inputs that were under way when its containers died, and those
 //! that are refused for it.
 //!
 //! Several calls may be under way in a container that dies, and nothing tells which of them was the
-//! reason. So a death counts for each input that was under way, and an answer clears an input of
-//! all deaths. An input that is one death away from being refused runs alone in its container for a
-//! while, and only a death at which it was the only input has it refused. So an input that is often
-//! there, and is answered whenever it may be, is never refused.
+//! cause. So a death counts for each input that was under way, and an answer clears an input of all
+//! deaths. An input that is one death away from being refused runs alone in its container for a
+//! while. It is refused only after a death at which it was the only input. So a frequent input that
+//! is answered whenever it may be is never refused.
 
 use super::refusal::Refusal;
 use crate::ids::Fingerprint;
 use std::collections::HashMap;
 use std::num::NonZeroU32;
 
-/// How long an input is refused. Long enough that an input which is sent again and again costs next
-/// to no process, short enough that an input which crashed for a passing reason soon has a chance.
+/// How long an input is refused, ns. It is so long that an input which is sent again and again
+/// costs almost no process. It is so short that an input which crashed for a passing reason soon
+/// has a chance.
 pub const REFUSE_FOR_NS: u64 = 600_000_000_000;
-/// How long a death counts, and how long an input that is no longer refused stays one death away
-/// from being refused again.
+/// How long a death counts, ns. Also how long an input that is no longer refused stays one death
+/// away from being refused again.
 pub const FORGET_AFTER_NS: u64 = 600_000_000_000;
-/// How long an input waits for a container in which nothing runs, and how long it then has that
-/// container to itself. Most inputs that crash a process do so much sooner, and calls behind it
-/// wait no longer.
+/// How long, in ns, an input waits for a container in which no call runs, and for how long it then
+/// has that container to itself. Most inputs that crash a process do so much sooner, and calls
+/// behind it wait no longer.
 pub const ALONE_FOR_NS: u64 = 2_000_000_000;
-/// The longest time that an input has a container to itself, when it has crashed late again and
-/// again: the default of `timeout`.
+/// The longest time, in ns, for which an input has a container to itself if it has crashed late
+/// again and again. It is the default of `timeout`.
 pub const MAX_ALONE_FOR_NS: u64 = 30_000_000_000;
-/// Most inputs of a function that are known: as many as an event loop has under way when it dies.
+/// Most inputs that are remembered for a function: as many as an event loop has under way when it
+/// dies.
 pub const MAX_SUSPECTS: usize = 1024;
 
 /// An input that is refused.
@@ -33,9 +35,9 @@ pub const MAX_SUSPECTS: usize = 1024;
 pub struct Quarantined {
     /// The input.
     pub input: Fingerprint,
-    /// At how many deaths it was under way.
+    /// How many deaths it was under way at.
     pub deaths: u32,
-    /// How often it was refused.
+    /// How many times it was refused.
     pub refused: u64,
     /// For how much longer it is refused, ns.
     pub left_ns: u64,
@@ -44,27 +46,28 @@ pub struct Quarantined {
 #[derive(Debug)]
 struct Suspect {
     deaths: u32,
-    /// Until when it is refused, ns, if it ever was.
+    /// The time, in ns, until which it is refused, if it ever was.
     refused_until: Option<u64>,
     refused: u64,
     forget_at: u64,
 }
 
 impl Suspect {
-    /// Until when it is refused, if it is now.
+    /// The time, in ns, until which it is refused, if it is refused now.
     fn refused_until(&self, now: u64) -> Option<u64> {
         self.refused_until.filter(|until| *until > now)
     }
 }
 
-/// The inputs of a function that were under way at deaths, and not answered since.
+/// The inputs of a function that were under way at deaths and have not been answered since.
 #[derive(Debug, Default)]
 pub struct Quarantine {
     inputs: HashMap<Fingerprint, Suspect>,
 }
 
 impl Quarantine {
-    /// Admits a call unless its input is refused; a refusal is counted. `name`: the function's.
+    /// Admits a call unless its input is refused, and counts a refusal. `name` is the function's
+    /// name.
     pub fn check(&mut self, now: u64, input: Fingerprint, name: &str) -> Result<(), Refusal> {
         let refused = self.inputs.get_mut(&input);
         let refused = refused.and_then(|suspect| Some((suspect.refused_until(now)?, suspect)));
@@ -79,8 +82,8 @@ impl Quarantine {
         self.inputs = HashMap::new();
     }
 
-    /// A container has died in which these inputs were under way. Returns the input that is refused
-    /// from now on, and at how many deaths it was, if there is one.
+    /// Notes that a container has died in which these inputs were under way. If an input is refused
+    /// from now on, returns it and the number of its deaths.
     pub fn died(
         &mut self,
         now: u64,
@@ -117,7 +120,7 @@ impl Quarantine {
         }
     }
 
-    /// An input was answered: its process lives.
+    /// Notes that an input was answered, so that its process lives.
     pub fn answered(&mut self, now: u64, input: Fingerprint) {
         if !self.inputs.is_empty()
             && self.inputs.get(&input).is_some_and(|s| s.refused_until(now).is_none())
@@ -126,16 +129,17 @@ impl Quarantine {
         }
     }
 
-    /// How long this input is to run alone, ns; `None` if it may run beside others.
+    /// How long, in ns, this input is to run alone. `None` if it may run beside others.
     pub fn alone_for(&self, now: u64, after: NonZeroU32, input: Fingerprint) -> Option<u64> {
         let suspect = self.inputs.get(&input).filter(|suspect| suspect.forget_at > now)?;
         let last = after.get().saturating_sub(1).max(1);
-        // An input with more deaths that is not refused crashed when it was not alone any more.
+        // An input that has more deaths and is not refused crashed its process when it was no
+        // longer alone.
         let times = suspect.deaths.checked_sub(last)?.saturating_add(1);
         Some(ALONE_FOR_NS.saturating_mul(times.into()).min(MAX_ALONE_FOR_NS))
     }
 
-    /// The inputs that are refused now; the one that was refused last comes first.
+    /// The inputs that are refused now, the most recently refused first.
     pub fn quarantined(&self, now: u64) -> Vec<Quarantined> {
         let refused = |(input, suspect): (&Fingerprint, &Suspect)| {
             let left_ns = suspect.refused_until(now)? - now;

@@ -1,64 +1,64 @@
-//! Why a call is not admitted.
+//! The reasons for which a call is not admitted.
 
 use nightcore_runtime::protocol::{CancelReason, Failure, Status};
 
-/// Why a call is not admitted.
+/// The reason for which a call is not admitted.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Refusal {
-    /// There is no function of this name.
+    /// No function has this name.
     NotFound {
         /// The name.
         name: String,
     },
-    /// The call that makes it was cancelled.
+    /// The call that makes this one was cancelled.
     CallerGone(CancelReason),
-    /// Calls would be nested too deep.
+    /// The calls would be nested too deeply.
     TooDeep {
-        /// The deepest that calls of the function may be.
+        /// The greatest depth of calls of the function.
         max_depth: u32,
     },
-    /// The call that makes it has as many calls under way as it may have.
+    /// The call that makes this one has as many calls under way as it may have.
     TooManyCalls {
-        /// How many that are.
+        /// How many calls that is.
         most: usize,
     },
-    /// Its input was under way at too many deaths.
+    /// The call's input was under way at too many deaths of containers.
     Quarantined {
-        /// The function.
+        /// The function's name.
         name: String,
-        /// At how many.
+        /// How many deaths.
         deaths: u32,
         /// For how much longer it is refused, ns.
         left_ns: u64,
     },
     /// The function cannot be called now.
     Unavailable {
-        /// Why.
+        /// The reason.
         reason: String,
     },
-    /// The queue has as many calls as it may have.
+    /// The queue holds as many calls as it may.
     QueueFull {
-        /// How many that are.
+        /// How many calls that is.
         queued: u32,
     },
-    /// The queue has as many bytes as it may have.
+    /// The queue holds as many bytes as it may.
     QueueBytes {
-        /// How many that are.
+        /// How many bytes that is.
         queued_bytes: u64,
     },
-    /// It would end too late.
+    /// The call would end after its deadline.
     TooLate {
-        /// Calls in the queue.
+        /// How many calls are in the queue.
         queued: u32,
-        /// The time it would take, ns.
+        /// How long the call would take, ns.
         takes_ns: u64,
-        /// The time until its deadline, ns.
+        /// The time until the call's deadline, ns.
         left_ns: u64,
     },
 }
 
 impl Refusal {
-    /// How the call ends.
+    /// The status with which the call ends.
     pub fn status(&self) -> Status {
         match self {
             Refusal::NotFound { .. } => Status::NotFound,

@@ -1,38 +1,37 @@
-//! Moving averages of one function: arrival rate and service times.
+//! Moving averages of one function: its arrival rate and its service times.
 //!
-//! Calls are counted into short buckets, and a full bucket is folded into exponentially weighted
-//! sums. So an event costs an addition, and `exp` is paid a few times a second.
+//! Calls are counted in short buckets, and a full bucket is added to exponentially weighted sums.
+//! So an event costs one addition, and `exp` is computed only a few times a second.
 
 /// The averages span this many service times, or this many calls, whichever is longer.
 ///
 /// Over a time constant of `k` service times about `k·τ` calls are seen, so that the estimate of τ
-/// has a standard error of √(τ/k): for every τ the same part, 1/√k, of the headroom √τ. With 64
-/// that is an eighth: noise does not eat the headroom. Fewer than 64 calls would make rate and
-/// service time themselves a guess.
+/// has a standard error of √(τ/k). For every τ that is the same part, 1/√k, of the headroom √τ.
+/// With 64 it is an eighth, so noise does not use up the headroom. With fewer than 64 calls, rate
+/// and service time would be guesses.
 const SPAN: f64 = 64.0;
 
-/// The time constant is at least this: a tiny handler's 64 service times are less than a pause of
-/// the kernel's scheduler, and a limit need not follow that.
+/// The least time constant, ns. 64 service times of a tiny handler are shorter than a pause of the
+/// kernel's scheduler, and a limit need not follow such a pause.
 const SPAN_MIN_NS: f64 = 50e6;
 
-/// The time constant is at most half of [`FORGET_NS`], so that what is forgotten then has faded to
-/// e⁻² before.
+/// The greatest time constant, ns: half of [`FORGET_NS`]. So averages have faded to e⁻² before they
+/// are forgotten.
 const SPAN_MAX_NS: f64 = FORGET_NS as f64 / 2.0;
 
-/// Buckets in one time constant: fine enough that the weights are nearly exponential.
+/// Buckets in one time constant. So many that the weights are nearly exponential.
 const BUCKETS: f64 = 16.0;
 
-/// While little has been watched, a bucket is this part of it: what the first calls say is rough,
-/// and soon corrected.
+/// While the function has not been watched for long, a bucket is this part of that time: the first
+/// calls give a rough estimate, which is corrected soon.
 const YOUNG: f64 = 0.25;
-/// But a bucket is not shorter than this, so that it holds more than a call.
+/// A bucket is never shorter than this, ns, so that it holds more than one call.
 const BUCKET_MIN_NS: f64 = 1e3;
 
-/// After this long without an arrival and without an end nothing is left of any average.
+/// After this time, in ns, without an arrival or an end, the averages are forgotten.
 pub const FORGET_NS: u64 = 10_000_000_000;
 
-/// A time constant's worth of calls, and what they add up to. `f64`, since sums of absurd times
-/// must not overflow.
+/// Sums over calls. They are `f64`, so that sums of absurdly long times cannot overflow.
 #[derive(Debug, Clone, Copy, Default)]
 struct Sums {
     arrived: f64,
@@ -43,12 +42,12 @@ struct Sums {
 
 #[derive(Debug, Clone)]
 pub(super) struct Averages {
-    /// The bucket being filled, from when, and when it is full.
+    /// The bucket that is being filled, the time of its beginning, and the time when it is full.
     bucket: Sums,
     bucket_from_ns: u64,
     bucket_full_ns: u64,
-    /// What earlier buckets left, and the time that they stand for. Dividing by the time that was
-    /// really watched makes the averages right from the first bucket on.
+    /// The faded sums of earlier buckets, and the time that they stand for. The sums are divided by
+    /// the time that was actually watched, so the averages are right from the first bucket on.
     faded: Sums,
     watched_ns: f64,
     span_ns: f64,
@@ -74,13 +73,13 @@ impl Averages {
         }
     }
 
-    /// Counts an arrival. The caller has called [`Averages::pass`] when [`Averages::is_due`].
+    /// Counts an arrival. The caller must have called [`Averages::pass`] if [`Averages::is_due`].
     pub fn arrived(&mut self, now_ns: u64) {
         self.seen(now_ns);
         self.bucket.arrived += 1.0;
     }
 
-    /// Counts an end. As with [`Averages::arrived`].
+    /// Counts an end. The same holds as for [`Averages::arrived`].
     pub fn ended(&mut self, now_ns: u64, run_ns: u64, open_ns: u64) {
         self.seen(now_ns);
         self.bucket.ended += 1.0;
@@ -88,7 +87,7 @@ impl Averages {
         self.bucket.open_ns += open_ns as f64;
     }
 
-    /// Counts many arrivals and ends. As with [`Averages::arrived`].
+    /// Counts many arrivals and ends. The same holds as for [`Averages::arrived`].
     pub fn add(&mut self, now_ns: u64, calls: u64, run_ns: u64) {
         self.seen(now_ns);
         self.bucket.arrived += calls as f64;
@@ -104,17 +103,17 @@ impl Averages {
         self.last_event_ns = Some(now_ns);
     }
 
-    /// Whether the bucket is full, so that the averages change.
+    /// Whether the bucket is full, so that the averages are to change.
     pub fn is_due(&self, now_ns: u64) -> bool {
         now_ns >= self.bucket_full_ns
     }
 
-    /// Whether nothing is left.
+    /// Whether nothing is left of the averages.
     pub fn is_quiet(&self, now_ns: u64) -> bool {
         self.last_event_ns.is_none_or(|at| now_ns.saturating_sub(at) >= FORGET_NS)
     }
 
-    /// Closes the bucket, full or not, and lets time pass up to now.
+    /// Closes the bucket, full or not, and lets time pass up to `now_ns`.
     pub fn pass(&mut self, now_ns: u64) {
         if self.is_quiet(now_ns) {
             *self = Averages::new();
@@ -125,7 +124,7 @@ impl Averages {
         if full_ns > self.bucket_from_ns {
             self.fold(bucket, full_ns - self.bucket_from_ns);
         } else {
-            // No time has passed: there is no rate to speak of yet.
+            // No time has passed, so there is no rate yet.
             self.bucket = bucket;
         }
         if now_ns > full_ns {
@@ -161,8 +160,8 @@ impl Averages {
         if self.watched_ns > 0.0 {
             self.rate_per_ns = self.faded.arrived / self.watched_ns;
         }
-        // A quotient of two sums that fade alike: it keeps its value while no call ends. Below this
-        // there is nothing to divide by, and the last value stands.
+        // A quotient of two sums that fade alike keeps its value while no call ends. When almost
+        // nothing is left to divide by, the last value is kept.
         if self.faded.ended > 1e-9 {
             self.run_ns = self.faded.run_ns / self.faded.ended;
             self.open_ns = self.faded.open_ns / self.faded.ended;
@@ -171,7 +170,7 @@ impl Averages {
         self.span_ns = (SPAN * self.run_ns.max(between_ns)).clamp(SPAN_MIN_NS, SPAN_MAX_NS);
     }
 
-    /// Whether a bucket has been closed, so that there is a rate.
+    /// Whether a bucket has been closed, so that the rate is known.
     pub fn is_known(&self) -> bool {
         self.watched_ns > 0.0
     }
@@ -188,7 +187,7 @@ impl Averages {
         self.open_ns
     }
 
-    /// The time constant.
+    /// The time constant, ns.
     pub fn span_ns(&self) -> u64 {
         self.span_ns as u64
     }

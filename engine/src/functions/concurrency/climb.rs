@@ -1,117 +1,124 @@
-//! The way out of λ·t's blind spot: does more concurrency bring throughput?
+//! Experiments that show whether more concurrency brings more throughput, which λ·t cannot show.
 //!
-//! While calls queue, the rate is what the limit lets through and τ only echoes the limit. Two
-//! things go wrong then. τ can lock itself in below what the clients need, when running more calls
+//! While calls queue, the rate is what the limit lets through, so τ only echoes the limit. Two
+//! things can go wrong then. τ can stay below what the clients need, although running more calls
 //! would end more of them (handlers that sleep). And with the headroom it can creep up without end,
-//! when running more only makes each of them slower (handlers that compute on few cores). What
-//! tells the two apart is an experiment: raise the limit, measure, and keep it or fall back.
+//! although running more only makes each call slower (handlers that compute on few cores). An
+//! experiment tells the two apart: raise the limit, measure, and keep it or fall back.
 //!
-//! The place to fall back to is throughput × the service time at a concurrency that still paid:
-//! Little's law once more, and the bandwidth-delay product of congestion control.
+//! The limit to fall back to is throughput × the service time at a concurrency that still paid.
+//! This is Little's law again, and the bandwidth-delay product of congestion control.
 
 use super::known::ENDS_KNOWN;
 
-/// A window has this many ends: with exponential service times a throughput from 128 of them has a
-/// standard error of 9 %, and the quotient of two of 13 %, so that the √2 that an experiment has to
-/// bring is three standard errors from nothing.
+/// A window has this many ends. With exponential service times, a throughput from 128 ends has a
+/// standard error of 9 %, and the quotient of two such throughputs has one of 13 %. So the factor
+/// √2 that an experiment must bring is three standard errors away from no effect.
 const WINDOW_CALLS: u64 = 128;
-/// When calls are slow, a window of [`WINDOW_MAX_NS`] with this many ends will do, and one with
-/// fewer says nothing.
+/// If calls are slow, a window of [`WINDOW_MAX_NS`] with this many ends is enough. One with fewer
+/// ends says nothing.
 const WINDOW_CALLS_SLOW: u64 = 64;
 const WINDOW_MAX_NS: u64 = 10_000_000_000;
-/// The first window is the point of comparison for a load that is only building up, so it must be
-/// early, and may be [rough](Climb::rough): one of [`ENDS_KNOWN`] ends.
+/// The first window is the point of comparison for a load that is still building up. So it must end
+/// early, after [`ENDS_KNOWN`] ends, and may be [rough](Climb::rough).
 const WINDOW_CALLS_FIRST: u64 = ENDS_KNOWN as u64;
-/// A window lasts this at least: longer than a pause of the kernel's scheduler.
+/// The shortest window, ns. It is longer than a pause of the kernel's scheduler.
 const WINDOW_MIN_NS: u64 = 10_000_000;
-/// And this many service times, so that the calls that end in it also began in it.
+/// A window also lasts at least this many service times, so that the calls that end in it also
+/// began in it.
 const WINDOW_RUNS: f64 = 4.0;
-/// Service times to wait after a change of the limit before its effect is measured.
+/// How many service times to wait after a change of the limit before its effect is measured.
 const SETTLE_RUNS: f64 = 2.0;
 
-/// An experiment changes the limit by this factor: less would be lost in the noise of a window.
+/// An experiment changes the limit by this factor. The effect of a smaller change would be lost in
+/// the noise of a window.
 const STEP: u32 = 2;
-/// In an experiment that was not free of noise, this factor is a step as well.
+/// In an experiment that was not free of noise, this factor counts as a step, too.
 const STEP_SEEN: f64 = 1.6;
-/// While nothing says that the function is saturated, calls that wait may raise the limit up to
-/// this factor before it is measured what that brought: a burst should not wait for a measurement.
+/// While nothing shows that the function is saturated, waiting calls may raise the limit up to this
+/// factor before the effect is measured. A burst should not wait for a measurement.
 const STEP_FREE: u32 = 4;
-/// A lower cap is tried after this many experiments upwards have failed: the first may have been
-/// misled by a load that changed meanwhile.
+/// After this many failed experiments upwards a lower cap is tried. A single failure may be due to
+/// a load that changed meanwhile.
 const FAILURES_TO_LOWER: u32 = 2;
-/// A raised limit was used, and its throughput tells something, when this part of it was running.
+/// If at least this part of a raised limit was running, the limit was used, and its throughput is
+/// meaningful.
 const USED: f64 = 0.75;
-/// A limit that, doubled, lets less than this factor more calls run was not what held them back.
+/// If less than this many times as many calls run under twice the limit, the limit was not what
+/// held calls back.
 const BARELY: f64 = 1.2;
-/// When less than this part of the throughput of the last window is left while calls wait,
-/// experiments and what they taught are void: calls have become longer, or hang. Too much or too
-/// little concurrency alone does not do that.
+/// If less than this part of the last window's throughput is left while calls wait, experiments and
+/// their lessons are void: calls take longer now, or hang. Too much or too little concurrency alone
+/// does not have this effect.
 const VOID: f64 = 0.25;
-/// Lowering the limit was free when this part of the throughput is still there.
+/// A lower limit cost nothing if this part of the throughput is still there.
 const FREE: f64 = 0.85;
-/// And it was clearly not when less than this part is.
+/// A lower limit clearly cost throughput if less than this part is there.
 const DEAR: f64 = 0.7;
-/// Or when this many ends were due and less than half came: then no whole window is waited for.
+/// If this many ends were due and less than half of them came, the lower limit clearly cost
+/// throughput, and the experiment does not wait for a whole window.
 const DEAR_CALLS: f64 = 32.0;
 
-/// After a failed experiment the next one waits for one window, which gives it a base of its own,
-/// and then for this many times as long after each failure, up to [`COOL_WINDOWS_MAX`] windows: a
-/// function whose throughput is saturated is under experiment for a few per cent of the time.
+/// After the first failed experiment the next one waits for one window, which gives it a base of
+/// its own. After each further failure it waits this many times longer, up to [`COOL_WINDOWS_MAX`]
+/// windows. So a function whose throughput is saturated is under experiment for a few per cent of
+/// the time.
 const COOL_FACTOR: u64 = 4;
 const COOL_WINDOWS_MAX: u64 = 64;
-/// No function waits longer than this for its next chance.
+/// The longest wait for the next experiment, ns.
 const COOL_MAX_NS: u64 = 60_000_000_000;
-/// A raised limit is kept for this many time constants, until τ has caught up with what it let
+/// A raised limit is kept for this many time constants, until τ has caught up with the calls it let
 /// through.
 const HOLD_SPANS: u64 = 3;
 
-/// The highest limit that τ may ask for, if there is one.
+/// The highest limit that τ may ask for; `None` if there is no cap.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 struct Cap(Option<u32>);
 
 impl Cap {
     const NONE: Cap = Cap(None);
 
-    /// Whether it holds back a function that asks for this limit.
+    /// Whether the cap holds back a function that asks for this limit.
     fn is_below(self, limit: u32) -> bool {
         self.0.is_some_and(|cap| cap < limit)
     }
 
-    /// Whether it would let a higher limit than this one pass.
+    /// Whether the cap would allow a limit higher than this one.
     fn is_above(self, limit: u32) -> bool {
         self.0.is_none_or(|cap| cap > limit)
     }
 
-    /// What is left of this limit.
+    /// The lower of the cap and this limit.
     fn cut(self, limit: u32) -> u32 {
         self.0.map_or(limit, |cap| cap.min(limit))
     }
 }
 
-/// What a window measured.
+/// The result of a window.
 #[derive(Debug, Clone, Copy)]
 struct Sample {
-    /// Calls running, on average.
+    /// How many calls ran, on average.
     running: f64,
-    /// Calls ended in a nanosecond.
+    /// How many calls ended per nanosecond.
     throughput: f64,
 }
 
 impl Sample {
-    /// Whether the concurrency that this has over `base` paid: throughput grew by at least the
-    /// square root of the factor, halfway between "not at all" and "in proportion".
+    /// Whether the additional concurrency over `base` paid: throughput grew by at least the square
+    /// root of the factor, which is halfway between no growth and growth in proportion.
     fn paid(self, base: Sample) -> bool {
         self.throughput >= base.throughput * (self.running / base.running).sqrt()
     }
 
-    /// The same, with the doubt in favour of this: not even the fourth root.
+    /// Whether the additional concurrency over `base` clearly did not pay: throughput did not even
+    /// grow by the fourth root of the factor.
     fn clearly_failed(self, base: Sample) -> bool {
         self.throughput < base.throughput * (self.running / base.running).sqrt().sqrt()
     }
 
-    /// Whether this has enough more concurrency than `base` for noise not to decide. The reference
-    /// moves up by such steps only: it would else be carried up by windows that happened to see
-    /// more calls end.
+    /// Whether this has so much more concurrency than `base` that noise does not decide. The
+    /// reference moves up by such steps only. Otherwise windows in which more calls happened to end
+    /// would carry it up.
     fn is_step_above(self, base: Sample) -> bool {
         self.running >= f64::from(STEP) * base.running
     }
@@ -121,23 +128,23 @@ impl Sample {
 enum Phase {
     /// The limit follows τ, up to the cap.
     Follow,
-    /// The limit goes up to `target`, to see whether `base` is surpassed: one step whenever calls
-    /// wait, or, when the target is above the cap, in any case. Under a cap the wait may be short
-    /// for ever, when calls are.
+    /// The limit rises to `target`, to see whether `base` is surpassed. It rises by one whenever
+    /// calls wait or, if the target is above the cap, in any case: under a cap, the waits of short
+    /// calls may never be long enough to raise it.
     Raise { base: Sample, target: u32 },
-    /// The cap has been lowered from `cap`, to see whether `base` is kept up.
+    /// The cap was lowered from `cap`, to see whether the throughput of `base` is kept.
     Lower { base: Sample, cap: Cap },
 }
 
-/// What of the present state the rule needs.
+/// The facts of the present that the experiments need.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Present {
     pub now_ns: u64,
-    /// The average service time.
+    /// The average service time, ns.
     pub run_ns: f64,
-    /// The averages' time constant.
+    /// The time constant of the averages, ns.
     pub span_ns: u64,
-    /// λ and τ, the limit by τ alone, and the limit in force.
+    /// λ and τ, the limit that follows from τ alone, and the limit in force.
     pub rate_per_ns: f64,
     pub tau: f64,
     pub by_tau: u32,
@@ -149,26 +156,26 @@ pub(super) struct Present {
 pub(super) struct Climb {
     phase: Phase,
     cap: Cap,
-    /// The limit is at least this, whatever τ says.
+    /// The limit is at least this, whatever τ is.
     raised: u32,
     hold_until_ns: u64,
     next_raise_ns: u64,
     cool_until_ns: u64,
     failures: u32,
-    /// A lower cap was tried and cost throughput.
+    /// Whether a lower cap was tried and cost throughput.
     lowest: bool,
     /// The last window, measured under the limit in force.
     last: Option<Sample>,
     /// The highest concurrency that paid.
     reference: Option<Sample>,
-    /// The reference is the first window: too short for what runs long, too few calls for more than
-    /// a clear verdict.
+    /// Whether the reference is the first window. It is too short for calls that run long, and has
+    /// too few calls for more than a clear verdict.
     rough: bool,
-    /// When the window began or will begin; none before the first call.
+    /// When the window began or will begin; `None` before the first call.
     window_from_ns: Option<u64>,
     ended: u64,
     run_sum_ns: f64,
-    /// A call waited for long in this window.
+    /// Whether a call waited for long in this window.
     pressed: bool,
 }
 
@@ -193,12 +200,12 @@ impl Climb {
         }
     }
 
-    /// A call arrived: the first window begins with the first.
+    /// Notes that a call arrived. The first window begins with the first call.
     pub fn arrived(&mut self, now_ns: u64) {
         self.window_from_ns.get_or_insert(now_ns);
     }
 
-    /// Counts an end; true when the window may be full.
+    /// Counts an end. Returns true when the window may be full.
     pub fn ended(&mut self, now_ns: u64, run_ns: u64) -> bool {
         let Some(from_ns) = self.window_from_ns.filter(|from_ns| now_ns >= *from_ns) else {
             return false;
@@ -218,7 +225,7 @@ impl Climb {
         due >= DEAR_CALLS && (self.ended as f64) < due / 2.0
     }
 
-    /// The limit that the rule makes out of the one by τ alone.
+    /// The limit, given the one that follows from τ alone.
     pub fn apply(&self, by_tau: u32) -> u32 {
         self.cap.cut(by_tau).max(self.raised)
     }
@@ -228,20 +235,20 @@ impl Climb {
         self.cap.is_below(by_tau)
     }
 
-    /// A cap is never less than this.
+    /// Raises the cap to at least this.
     pub fn widen(&mut self, least_cap: u32) {
         self.cap = Cap(self.cap.0.map(|cap| cap.max(least_cap)));
     }
 
-    /// Forgets a raise that τ has had the time to catch up with.
+    /// Forgets a raise once τ has had the time to catch up with it.
     pub fn pass(&mut self, now_ns: u64) {
         if matches!(self.phase, Phase::Follow) && now_ns >= self.hold_until_ns {
             self.raised = 0;
         }
     }
 
-    /// When the limit could be raised next, should calls wait for too long: by the next step, or
-    /// because nothing ends.
+    /// When the limit could be raised next if calls waited for too long: by the next step, or
+    /// because no call ends.
     pub fn next_raise_ns(&self, limit: u32, run_ns: f64) -> Option<u64> {
         match self.phase {
             Phase::Follow if self.cap.is_above(limit) => Some(self.next_raise_ns),
@@ -252,27 +259,27 @@ impl Climb {
         .map(|at| at.max(self.next_raise_ns))
     }
 
-    /// When there is too little left of the throughput, if no further call ends until then.
+    /// When too little would be left of the throughput if no further call ended until then.
     fn void_ns(&self, base: Sample, run_ns: f64) -> Option<u64> {
         let hopeless_ns = self.ended as f64 / (VOID * base.throughput);
         let after_ns = hopeless_ns.max(WINDOW_RUNS * run_ns).max(WINDOW_MIN_NS as f64);
         Some(after(self.window_from_ns?, after_ns))
     }
 
-    /// Whether the limit goes up even if no call has waited for long.
+    /// Whether the limit rises even if no call has waited for long.
     pub fn is_driven(&self) -> bool {
         matches!(self.phase, Phase::Raise { target, .. } if self.cap.is_below(target))
     }
 
-    /// A call has waited for long, or the experiment [is driven](Climb::is_driven): raises the
-    /// limit by one, if it is time; true when it did.
+    /// Raises the limit by one if it is time. To be called when a call has waited for long, or the
+    /// experiment [is driven](Climb::is_driven). Returns true if the limit was raised.
     pub fn raise(&mut self, at: Present) -> bool {
         self.pressed = true;
         if at.now_ns < self.next_raise_ns || at.limit >= at.max {
             return false;
         }
         let base = match self.phase {
-            // Without a window as yet, the averages must do.
+            // Without a window so far, the averages serve as the base.
             Phase::Follow => {
                 self.last.unwrap_or(Sample { running: at.tau, throughput: at.rate_per_ns })
             }
@@ -311,7 +318,7 @@ impl Climb {
         self.pressed = false;
     }
 
-    /// Judges a window, if it is full.
+    /// Judges the window, if it is full.
     pub fn judge(&mut self, at: Present) {
         let from_ns = self.window_from_ns.unwrap_or(at.now_ns);
         let elapsed_ns = at.now_ns.saturating_sub(from_ns);
@@ -320,16 +327,16 @@ impl Climb {
         }
         let first = self.reference.is_none();
         if !first && self.ended < WINDOW_CALLS_SLOW && !self.is_dear(elapsed_ns) {
-            // Too few to say anything, or to have a cap tested again. What was raised stays as long
-            // as τ needs to catch up.
+            // There were too few ends to judge by, or to confirm the cap. A raised limit is kept
+            // for as long as τ needs to catch up.
             self.settle(at);
             self.uncap();
             self.open_window(at);
             return;
         }
         let elapsed = elapsed_ns as f64;
-        // Time in which calls took no time at all: as good as one nanosecond, and nothing is
-        // divided by zero.
+        // If the calls took no time at all, one nanosecond is assumed, so that nothing is divided
+        // by zero.
         let running = self.run_sum_ns.max(1.0) / elapsed;
         let sample = Sample { running, throughput: self.ended as f64 / elapsed };
         let pressed = self.pressed;
@@ -367,7 +374,8 @@ impl Climb {
                     self.fall_back(at, sample, reference);
                     self.cool(at, elapsed_ns);
                 } else {
-                    // The queue went by itself: no experiment, and nothing to keep.
+                    // The queue emptied by itself, so this was no experiment, and there is nothing
+                    // to keep.
                     self.phase = Phase::Follow;
                     self.raised = 0;
                     self.last = Some(sample);
@@ -382,11 +390,11 @@ impl Climb {
                     self.reference = Some(sample);
                     self.cap = Cap(Some(cap.cut(sample.running.ceil() as u32).max(1)));
                     self.lowest = self.cap == cap;
-                    // As good as failing upwards: go on down.
+                    // This counts like a failure upwards, so that the cap is lowered further.
                     self.failures = self.failures.max(FAILURES_TO_LOWER);
                 } else if !cap.is_below(at.max) {
                     if sample.throughput < DEAR * base.throughput {
-                        // So what ran before did pay.
+                        // So the earlier concurrency did pay.
                         self.reference = Some(base);
                     }
                     self.cap = Cap::NONE;
@@ -406,16 +414,16 @@ impl Climb {
         if sample.running <= reference.running || (!failed && (above || rough)) {
             self.reference = Some(sample);
         } else if failed && self.cap == Cap::NONE {
-            // The clients did the experiment. Whether it was one is seen at once: the lower limit
-            // must not cost anything.
+            // The clients raised the concurrency themselves. Whether this was a fair experiment is
+            // checked at once: the lower limit must not cost throughput.
             self.fall_back(at, sample, reference);
             self.phase = Phase::Lower { base: sample, cap: Cap::NONE };
             return;
         }
         let cooled = at.now_ns >= self.cool_until_ns;
         let Cap(Some(cap)) = self.cap else {
-            // Calls wait at `max`, where nothing can be tried upwards. So the load may have begun
-            // with too much at once.
+            // Calls wait at `max`, where nothing can be tried upwards. The load may have begun with
+            // too much concurrency.
             if pressed
                 && cooled
                 && at.limit == at.max
@@ -439,8 +447,8 @@ impl Climb {
         }
     }
 
-    /// More concurrency did not pay: back to the concurrency that this throughput needed when calls
-    /// did not yet slow each other down.
+    /// Falls back, as more concurrency did not pay, to the concurrency that this throughput needed
+    /// when calls did not yet slow each other down.
     fn fall_back(&mut self, at: Present, sample: Sample, reference: Sample) {
         let needed = sample.throughput * reference.running / reference.throughput;
         self.cap = Cap(Some((needed.min(sample.running).ceil() as u32).max(1)));
@@ -470,14 +478,14 @@ impl Climb {
             at.now_ns.saturating_add(window_ns.saturating_mul(windows).min(COOL_MAX_NS));
     }
 
-    /// Keeps what was raised until τ has caught up.
+    /// Keeps a raised limit until τ has caught up with it.
     fn settle(&mut self, at: Present) {
         self.phase = Phase::Follow;
         self.hold_until_ns = at.now_ns.saturating_add(HOLD_SPANS * at.span_ns);
     }
 }
 
-/// `now + wait`, for a wait that may be absurd: the cast saturates.
+/// `now + wait`. The wait may be absurdly long, so the cast saturates.
 fn after(now_ns: u64, wait_ns: f64) -> u64 {
     now_ns.saturating_add(wait_ns as u64)
 }

@@ -1,8 +1,8 @@
-//! From when on τ is known.
+//! When τ counts as known.
 
 use super::average::FORGET_NS;
 
-/// Until this many calls have ended in the last [`KNOWN_WITHIN_NS`] τ is unknown: from fewer the
-/// average of the service times is off by more than a quarter.
+/// τ is unknown until this many calls have ended in the last [`KNOWN_WITHIN_NS`]. With fewer ends,
+/// the error of the average service time is more than a quarter.
 pub(super) const ENDS_KNOWN: usize = 16;
 pub(super) const KNOWN_WITHIN_NS: u64 = FORGET_NS;

@@ -1,4 +1,4 @@
-//! What the controller says of itself.
+//! The figures that the concurrency controller reports.
 
 use std::fmt;
 
@@ -7,11 +7,11 @@ use super::known::{ENDS_KNOWN, KNOWN_WITHIN_NS};
 /// The figures behind a limit.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Report {
-    /// λ: calls accepted in a second.
+    /// λ: calls accepted per second.
     pub rate_per_s: f64,
-    /// t_run: the time that a call runs.
+    /// t_run: the time that a call runs, ns.
     pub run_ns: f64,
-    /// t_open: the time that a call is open, less what its internal calls spent queued.
+    /// t_open: the time that a call is open, without the time its internal calls spend queued, ns.
     pub open_ns: f64,
     /// λ × t_run.
     pub tau: f64,
@@ -19,42 +19,42 @@ pub struct Report {
     pub tau_open: f64,
     /// How many calls may run at once.
     pub limit: u32,
-    /// Where the limit comes from.
+    /// The reason for the limit.
     pub why: Why,
 }
 
-/// Where a limit comes from.
+/// The reason for a limit.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub enum Why {
-    /// Too few calls have ended: the limit is `max`.
+    /// Too few calls have ended, so the limit is `max`.
     Unknown,
-    /// The limit is ⌈τ⌉ and the headroom.
+    /// The limit is ⌈τ⌉ plus the headroom.
     Tau {
         /// λ × t_run.
         tau: f64,
         /// ⌈√τ⌉.
         headroom: u32,
     },
-    /// Calls have been queued for long.
+    /// Calls have been queued for long, so the limit was raised.
     Raised {
-        /// How far the limit is above what τ gives.
+        /// How far the limit is above the one that follows from τ.
         by: u32,
     },
-    /// More concurrency was tried and brought no throughput.
+    /// More concurrency was tried and brought no more throughput.
     Saturated {
-        /// What τ would give.
+        /// The limit that would follow from τ.
         wanted: u32,
     },
     /// Handlers compute, and more of them would only share the cores.
     Cores {
         /// How many cores there are.
         cores: u32,
-        /// Which part of its time a running handler computes.
+        /// The part of its time for which a running handler computes, from 0 to 1.
         share: f64,
     },
-    /// The limit would be less than `min`, or is just that.
+    /// The limit would be `min` or less.
     HeldAtMin,
-    /// The limit would be more than `max`, or is just that.
+    /// The limit would be `max` or more.
     HeldAtMax,
 }
 
