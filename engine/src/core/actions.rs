@@ -1,4 +1,4 @@
-//! An action of the scheduler becomes a message, or news for the launcher.
+//! Carries out the scheduler's actions: sends messages, and reports to the launcher.
 
 use super::drive::copy;
 use super::news::ContainerEvent;
@@ -17,7 +17,7 @@ use std::rc::Rc;
 use tokio::task::spawn_local;
 
 impl Core {
-    /// Does all that the scheduler wants done, also what follows from that.
+    /// Carries out all actions of the scheduler, including those that follow from them.
     pub(super) fn run_actions(&mut self, now: u64) {
         while let Some(action) = self.actions.pop() {
             self.run_action(now, action);
@@ -52,7 +52,7 @@ impl Core {
                 let Some(channel) = self.connections.channel(channel) else { return };
                 self.deliver(now, &channel, (tag, function), outcome);
             }
-            // The client may have left in the meantime.
+            // The send fails if the client has left in the meantime.
             Action::Respond { reply, outcome } => drop(reply.send(outcome)),
             Action::Cancel { channel, call, reason } => {
                 if let Some(channel) = self.connections.channel(channel) {
@@ -132,7 +132,7 @@ impl Core {
         }
     }
 
-    /// Sends the end of an internal call to the worker that made it.
+    /// Sends the outcome of an internal call to the worker that made it.
     fn deliver(
         &mut self,
         now: u64,
@@ -154,9 +154,11 @@ impl Core {
         }
     }
 
-    /// Sends a message with its payload: inside it if it fits, else through the container's arena.
+    /// Sends a message with its payload: inside the message if it fits, else through the
+    /// container's arena.
     ///
     /// # Errors
+    ///
     /// If the arena has no room for the payload.
     fn send(
         &mut self,
@@ -179,7 +181,7 @@ impl Core {
         Ok(())
     }
 
-    /// A large payload has been copied: its message is sent now.
+    /// Sends the message of a large payload, which has been copied.
     pub(super) fn copied(&mut self, block: BlockCopy) {
         let channel = block.send();
         self.looking.expect(&channel);
@@ -189,7 +191,7 @@ impl Core {
         self.connections.container(key)?.identity.launch()
     }
 
-    /// Does what the time has come for.
+    /// Does the work that is due at this time.
     pub(super) fn advance(&mut self, now: u64) {
         self.note(now, Event::Tick);
         self.run_actions(now);

@@ -1,4 +1,4 @@
-//! Channels begin and end.
+//! Creates channels, and handles their end.
 
 use super::drive::read;
 use super::news::ContainerEvent;
@@ -33,7 +33,7 @@ impl Core {
         }
     }
 
-    /// A channel is over.
+    /// Handles the end of a channel.
     pub(super) fn channel_ended(&mut self, channel: &Rc<Channel>, ending: Ending) {
         match ending {
             Ending::Closed => {
@@ -43,7 +43,7 @@ impl Core {
         }
     }
 
-    /// A worker broke a rule: its process is no container any more.
+    /// Handles a worker that broke a rule: its process is no longer a container.
     pub(super) fn channel_broken(&mut self, channel: &Rc<Channel>, broken: Broken) {
         let failure = self.end_channel(channel, &format!("broke the protocol: {broken}"));
         let name = &failure.function;
@@ -51,7 +51,8 @@ impl Core {
         self.lose(channel.container(), &failure, Fate::Lives);
     }
 
-    /// Ends a channel, because of what became of its worker; the failure with which its calls end.
+    /// Ends a channel. `became` says what happened to its worker. Returns the failure with which
+    /// its calls end.
     fn end_channel(&mut self, channel: &Rc<Channel>, became: &str) -> Failure {
         let name = self.connections.function_name(channel.container());
         let text = format!("the worker of {name} that ran it {became}");
@@ -61,12 +62,12 @@ impl Core {
         failure
     }
 
-    /// Handles what a worker had put into its ring before it ended. By a pipe everything was read
-    /// before its end was.
+    /// Handles the messages that a worker put into its ring before it ended. A pipe is read to its
+    /// end, so nothing is left in it.
     fn take_last_words(&mut self, channel: &Rc<Channel>) {
         let now = now_ns();
-        // No more than a ring holds: the process may live and write on. A rule broken there is of
-        // no interest any more, and neither is what follows it.
+        // At most one full ring is read, as the process may live and write on. If a rule is broken
+        // there, the rest no longer matters.
         let mut left = RING_LINES as usize;
         while let Ok(taken @ 1..) = self.take_from_ring(now, channel) {
             left = left.saturating_sub(taken);
@@ -76,7 +77,8 @@ impl Core {
         }
     }
 
-    /// Closes a channel of a container that stays: its calls end with this failure.
+    /// Closes a channel of a container that stays connected. The channel's calls end with this
+    /// failure.
     pub(super) fn close_channel(&mut self, channel: &Rc<Channel>, failure: &Failure) {
         let now = now_ns();
         self.looking.forget(channel);
@@ -94,7 +96,8 @@ impl Core {
         self.run_actions(now);
     }
 
-    /// Forgets a container: its calls end with this failure, what is left of it is to be ended.
+    /// Forgets a container. Its calls end with this failure, and the launcher is asked to end what
+    /// is left of it.
     pub(super) fn lose(&mut self, key: ContainerKey, failure: &Failure, process: Fate) {
         let now = now_ns();
         let Some(container) = self.connections.container(key) else { return };
@@ -125,7 +128,7 @@ impl Core {
         self.run_actions(now);
     }
 
-    /// Calls that a worker was not even sent have surely not begun.
+    /// Notes that calls which were not even sent to a worker have certainly not begun.
     fn note_not_begun(&mut self, now: u64, channel: &Channel) {
         for call in channel.not_sent() {
             self.note(now, Event::NotBegun { call });

@@ -1,4 +1,4 @@
-//! Containers come and go.
+//! Admits containers, and handles their control messages and their end.
 
 use super::drive::read;
 use super::news::ContainerEvent;
@@ -16,7 +16,7 @@ use std::rc::Rc;
 use tokio::task::spawn_local;
 
 impl Core {
-    /// A process has greeted: it becomes a container, or is refused and told why.
+    /// Handles a greeting: the process becomes a container, or is refused and told why.
     pub(super) fn greeted(&mut self, greeting: &Greeting) -> Option<ContainerKey> {
         match self.admit(greeting) {
             Ok(key) => Some(key),
@@ -42,7 +42,7 @@ impl Core {
         let (kind, exposes_errors) = (spec.channel, spec.exposes_errors);
         let board = self.board.as_ref().filter(|_| version >= DIRECT_SINCE_VERSION);
         let board = board.and_then(|(_, fd)| fd.try_clone().ok());
-        // Each direct channel takes addresses for two of the largest bodies.
+        // Each direct channel takes address space for two of the largest bodies.
         let has_room = is_unlimited(greeting.pid);
         if board.is_some() && kind == ChannelKind::Ring && launch.is_some() && has_room {
             self.scheduler.allow_direct(key);
@@ -77,11 +77,11 @@ impl Core {
         }
     }
 
-    /// A container said something on its control socket.
+    /// Handles a control message of a container.
     ///
     /// # Errors
     ///
-    /// The rule that it broke.
+    /// The rule that the container broke.
     pub(super) fn control_message(
         &mut self,
         key: ContainerKey,
@@ -105,7 +105,7 @@ impl Core {
         Ok(())
     }
 
-    /// A container's process died or left.
+    /// Handles the end of a container: its process has died or has disconnected.
     pub(super) fn container_lost(
         &mut self,
         key: ContainerKey,
@@ -130,12 +130,12 @@ impl Core {
         self.lose(key, &failure, process);
     }
 
-    /// There is a launcher; its pidfd.
+    /// Notes that a launcher was started, and its pidfd.
     pub fn launcher_started(&mut self, pidfd: OwnedFd) {
         self.processes.launcher_started(pidfd);
     }
 
-    /// The process of this launch has ended.
+    /// Notes that the process of this launch has ended.
     pub fn launch_ended(&mut self, launch: u64) {
         self.tokens.revoke(launch);
         if let Some(container) = self.processes.ended(launch) {
@@ -147,7 +147,7 @@ impl Core {
         }
     }
 
-    /// The launcher has died, and every process that it had started.
+    /// Notes that the launcher has died, and with it every process that it had started.
     pub fn launcher_died(&mut self) {
         let launches = self.connections.containers().filter_map(|c| c.identity.launch());
         self.processes.launcher_died(launches);

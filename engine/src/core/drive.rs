@@ -1,4 +1,4 @@
-//! The tasks that wait for what the transport brings, and hand it to the core.
+//! The tasks that wait for the transport's events and pass them to the core.
 
 use super::pace::Pace;
 use super::state::{Core, CoreHandle};
@@ -15,7 +15,7 @@ use std::rc::{Rc, Weak};
 use std::task::Poll;
 use tokio::task::spawn_local;
 
-/// Admits containers for ever.
+/// Admits containers until the runtime ends.
 pub async fn admit_containers(listener: Listener, core: CoreHandle) {
     while let Some(stranger) = listener.accept().await {
         spawn_local(admit(core.clone(), stranger));
@@ -23,14 +23,14 @@ pub async fn admit_containers(listener: Listener, core: CoreHandle) {
     }
 }
 
-/// Looks after deadlines and limits for ever.
+/// Wakes the core for deadlines and limits until the runtime ends.
 pub async fn keep_time(alarm: Rc<Alarm>, core: CoreHandle) {
     while alarm.rung().await.is_ok() {
         core.borrow_mut().advance(now_ns());
     }
 }
 
-/// Looks at rings for ever, whenever a message is expected.
+/// Spins on the rings whenever a message is expected, until the runtime ends.
 pub async fn look_at_rings(core: CoreHandle) {
     let some = core.borrow().looking.waker();
     loop {
@@ -55,20 +55,21 @@ pub async fn look_at_rings(core: CoreHandle) {
     }
 }
 
-/// Makes a connection a container when it greets, and stays with it until it is none any more.
+/// Admits a connection that greets as a container, and serves it until it is no longer one.
 async fn admit(core: CoreHandle, stranger: Stranger) {
     let Some(greeting) = stranger.greeting().await else { return };
     let Some(key) = core.borrow_mut().greeted(&greeting) else { return };
     let (control, pidfd) = (greeting.control.clone(), greeting.pidfd);
     let loss = listen(&core, key, &control, pidfd).await;
-    // What the process wrote before it died is ready in its pipes: let it be read first.
+    // Before it died, the process may have written messages that are ready in its pipes. They are
+    // read first.
     for _ in 0..2 {
         tokio::task::yield_now().await;
     }
     core.borrow_mut().container_lost(key, &control, loss);
 }
 
-/// Handles what a container says on its control socket, until it is none any more.
+/// Handles a container's control messages until it is no longer a container.
 async fn listen(
     core: &CoreHandle,
     key: ContainerKey,
@@ -94,7 +95,7 @@ async fn listen(
     }
 }
 
-/// Handles what comes by a channel, until it ends.
+/// Handles the events of a channel until it ends.
 pub(super) async fn read(core: CoreHandle, mut reader: Reader) {
     let ending = loop {
         let Some(heard) = reader.next().await else { return };

@@ -1,4 +1,4 @@
-//! The gateway's way to the scheduler, on the same thread and without a queue in between.
+//! The gateway's way to the scheduler: on the same thread, without a queue between them.
 
 use super::state::{Core, CoreHandle, Reply};
 use crate::functions::Origin;
@@ -13,10 +13,10 @@ use nightcore_runtime::protocol::{CallId, Failure, MetadataBuffer, Status};
 use std::time::{Duration, Instant};
 use tokio::sync::oneshot;
 
-/// An answer as small as this is counted with its request.
+/// Answers up to this size are not counted separately: they count as part of their request.
 const UNCOUNTED_BYTES: u64 = 4 * 1024;
-/// How long an answer waits for memory in its function's own, if its deadline is not sooner: other
-/// answers are written meanwhile, most of them in milliseconds.
+/// How long an answer waits, in its function's memory, for memory in the engine, unless its
+/// deadline is sooner. Other answers are written meanwhile, most of them within milliseconds.
 const ANSWER_WAIT: Duration = Duration::from_secs(5);
 
 impl Core {
@@ -39,7 +39,7 @@ impl Core {
         Ok((call?, root))
     }
 
-    /// What tells an input apart, if its function has a quarantine.
+    /// Fingerprints the input, if its function has a quarantine.
     #[inline]
     pub(super) fn fingerprint(
         &self,
@@ -50,7 +50,7 @@ impl Core {
         Some(payload.fingerprint())
     }
 
-    /// The client of this call has left.
+    /// Cancels a call whose client has left.
     fn cancel(&mut self, call: CallNumber) {
         let now = now_ns();
         self.note(now, Event::ClientLeft { call });
@@ -58,17 +58,17 @@ impl Core {
     }
 }
 
-/// Calls functions of this engine.
+/// Calls the functions of this engine.
 #[derive(Clone)]
 pub struct CoreCalls {
     /// The engine.
     pub core: CoreHandle,
-    /// Where answers are counted.
+    /// The memory in which answers are counted.
     pub memory: Memory,
 }
 
 impl CoreCalls {
-    /// Copies an answer out of the function's memory, when there is room for it here.
+    /// Copies an answer out of the function's memory when the engine has room for it.
     async fn take_answer(&self, payload: Payload, until: Instant) -> Result<Answer, Failure> {
         let bytes = payload.len();
         let no_memory = || {
@@ -86,7 +86,7 @@ impl CoreCalls {
     }
 }
 
-/// The body of an answer, which is counted until it is written.
+/// The body of an answer. It counts as held memory until it is written.
 struct HeldBody {
     body: Bytes,
     _held: Held,
@@ -98,7 +98,8 @@ impl AsRef<[u8]> for HeldBody {
     }
 }
 
-/// Cancels the call if the client's connection goes away under it.
+/// Cancels the call if this is dropped before the answer has come, as when the client's connection
+/// closes.
 struct CancelOnDrop<'a> {
     core: &'a CoreHandle,
     call: Option<CallNumber>,
@@ -151,7 +152,7 @@ impl Calls for CoreCalls {
         let mut guard = CancelOnDrop { core: &self.core, call: Some(call) };
         let outcome = answer.await;
         guard.call = None;
-        // The handler has ended, and what it was given is not held any more.
+        // The handler has ended, so the request's body is no longer held.
         drop(held);
         let outcome = match outcome {
             Ok(Ok(payload)) => self.take_answer(payload, until).await,

@@ -1,5 +1,5 @@
-//! Functions come, change and go: what the configuration and the launcher tell the scheduler, and
-//! what anybody may ask it.
+//! Functions that are added, changed and removed: the configuration and the launcher tell the
+//! scheduler about them here. Other parts of the engine ask the scheduler here.
 
 use super::state::{Core, Scheduler};
 use crate::functions::Spec;
@@ -14,20 +14,20 @@ use std::collections::HashMap;
 use std::time::Duration;
 
 impl Core {
-    /// The scheduler, to be asked.
+    /// The scheduler, for questions.
     pub fn scheduler(&self) -> &Scheduler {
         &self.scheduler
     }
 
-    /// What is known about a function at this time.
+    /// The status of a function at this time.
     pub fn function_status(&mut self, now: u64, function: FunctionId) -> FunctionStatus {
         let mut status = self.scheduler.status(now, function);
         self.add_direct_calls(function, &mut status);
         status
     }
 
-    /// Adds what the scheduler does not see: direct calls under way, and handlers that wait for
-    /// them. To the scheduler a worker that is lent is busy all the time.
+    /// Adds the numbers that the scheduler does not see: direct calls under way, and handlers that
+    /// wait for them. For the scheduler, a lent worker is busy all the time.
     fn add_direct_calls(&self, function: FunctionId, status: &mut FunctionStatus) {
         let of_callee = self.lendings.iter().filter(|(_, of)| of.callee() == function);
         for (lease, lending) in of_callee {
@@ -35,7 +35,7 @@ impl Core {
             let channel = lending.channel();
             let waits = channel.waits(*lease) || self.scheduler.waits_for_calls(*lease);
             match (channel.runs_until(*lease), waits) {
-                // An event loop is one worker, whatever it runs.
+                // An event loop is one worker, however many calls it runs.
                 (None, _) if channel.mode() == Mode::EventLoop => {}
                 (None, _) => {
                     status.workers.busy = status.workers.busy.saturating_sub(1);
@@ -48,7 +48,7 @@ impl Core {
         for call in
             self.lendings.values().filter_map(|lending| lending.seen()).map(|seen| seen.maker)
         {
-            // The handler of a direct call was counted above.
+            // Handlers of direct calls were counted above.
             let Some(channel) = self.scheduler.channel_of(call) else { continue };
             let Some(channel) = self.connections.channel(channel) else { continue };
             let container = self.connections.container(channel.container());
@@ -60,8 +60,8 @@ impl Core {
         }
     }
 
-    /// Reads the processor time that a function's processes have used, and how many threads of the
-    /// machine are runnable. `None` if the system does not say.
+    /// Reads how much CPU time a function's processes have used, and how many threads of the
+    /// machine are runnable. `None` if the system does not tell.
     pub(super) fn read_processors(&mut self, function: FunctionId) -> Option<Reading> {
         let crowd = self.processors.crowd()?;
         let containers = self.connections.containers();
@@ -70,7 +70,7 @@ impl Core {
         Some(Reading { used_ns: u64::try_from(used.as_nanos()).ok()?, crowd })
     }
 
-    /// The pid and the calls so far of each container of a function that was launched, by launch.
+    /// The pid and the number of calls so far of each launched container of a function, by launch.
     pub fn used_by(&mut self, function: FunctionId) -> HashMap<u64, (i32, u64)> {
         self.count_direct_calls();
         let of_it = self.connections.containers().filter(|c| c.identity.function == function);
@@ -79,7 +79,7 @@ impl Core {
             .collect()
     }
 
-    /// Gives the container of this launch no more calls: it ends with its last one.
+    /// Gives the container of this launch no more calls. It exits after its last one.
     pub fn set_aside(&mut self, launch: u64) {
         let container = self.connections.containers().find(|c| c.identity.launch() == Some(launch));
         if let Some(container) = container.map(|container| container.key) {
@@ -87,7 +87,7 @@ impl Core {
         }
     }
 
-    /// Adds a function, or brings one back that was removed.
+    /// Adds a function, or restores one that was removed.
     pub fn add_function(&mut self, spec: Spec) -> FunctionId {
         let now = now_ns();
         let id = self.scheduler.add_function(now, spec, &mut self.actions);
@@ -95,12 +95,12 @@ impl Core {
         id
     }
 
-    /// Changes what the configuration says about a function.
+    /// Changes a function's configuration.
     pub fn set_spec(&mut self, function: FunctionId, spec: Spec) {
         self.change(Event::Configured { function, spec });
     }
 
-    /// Removes a function: nobody can call it any more. What is queued or under way goes on.
+    /// Removes a function: nobody can call it any more. Calls that are queued or under way go on.
     pub fn remove_function(&mut self, function: FunctionId) {
         self.change(Event::Removed { function });
     }
@@ -113,9 +113,9 @@ impl Core {
         generation
     }
 
-    /// A container of a generation does not come to be, and why; or none of them does. If that is
-    /// the one that serves, and no container is ready, the function cannot be called: queued calls
-    /// end, and calls that come are refused.
+    /// Notes that a container of a generation fails to start, and why. `is_all` says that all of
+    /// them fail. If the serving generation fails and no container is ready, the function becomes
+    /// unavailable: queued calls end, and new calls are refused.
     pub fn generation_failing(
         &mut self,
         function: FunctionId,
@@ -126,7 +126,7 @@ impl Core {
         self.change(Event::GenerationFailing { function, generation, reason, is_all });
     }
 
-    /// Tells every container to end: no call is under way any more.
+    /// Tells every container to exit. No call is under way any more.
     pub fn shut_down_containers(&mut self) {
         self.scheduler.end_process_calls();
         self.connections.containers().for_each(|container| container.shut_down());

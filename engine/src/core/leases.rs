@@ -1,5 +1,5 @@
-//! Leases: the scheduler decides which worker is lent, and this makes the direct channel, takes it
-//! back, and reads what the worker counts.
+//! Leases: the scheduler decides which worker is lent. This module makes the direct channel, takes
+//! it back, and reads the worker's counters.
 
 use super::state::Core;
 use crate::ids::{CallNumber, ChannelKey, ContainerKey, FunctionId};
@@ -11,13 +11,13 @@ use nightcore_runtime::protocol::control::{LeaseEnded, Leased, Lent};
 use nightcore_runtime::protocol::desk_counts::DeskCounts;
 use nightcore_runtime::protocol::{CancelReason, Failure, Status};
 
-/// How often the counts of direct calls are read, in ns: half of the shortest time over which rates
-/// are averaged.
+/// How often the counters of direct calls are read, in ns. It is half of the shortest time over
+/// which rates are averaged.
 const TICK_NS: u64 = 25_000_000;
-/// The same while no lease is used.
+/// How often the counters are read while no lease is used, in ns.
 const IDLE_TICK_NS: u64 = 250_000_000;
-/// A lease that has not been used for this long, in ns, is taken back. Much longer than the pause
-/// between two requests of a client, and short enough that a worker is not kept for nothing.
+/// A lease that has not been used for this long, in ns, is taken back. This is much longer than a
+/// client's pause between two requests, and so short that a worker is not kept for nothing.
 const IDLE_NS: u64 = 5_000_000_000;
 
 impl Core {
@@ -78,7 +78,7 @@ impl Core {
         }
     }
 
-    /// Takes one lease of a function back: one that is idle, if there is one.
+    /// Takes back one lease of a function, an idle one if there is one.
     pub(super) fn recall_one(&mut self, now: u64, callee: FunctionId) {
         let of_callee = self
             .lendings
@@ -91,7 +91,7 @@ impl Core {
         self.note(now, Event::LeaseRecalled { lease });
     }
 
-    /// A lease has ended: its caller is told.
+    /// Tells the caller of a lease that the lease has ended.
     pub(super) fn lease_over(&mut self, lease: CallNumber, failure: Option<Failure>) {
         let Some(lending) = self.lendings.remove(&lease) else { return };
         self.count_desk(&lending);
@@ -115,8 +115,8 @@ impl Core {
         }
     }
 
-    /// A call is cancelled: so is the direct call that its handler waits for, and all below it. The
-    /// leases end, so that the cancellation cannot hit a later call.
+    /// Cancels the direct call that the handler of a cancelled call waits for, and all calls below
+    /// it. Their leases end, so that the cancellation cannot hit a later call.
     pub(super) fn cancel_direct(
         &mut self,
         now: u64,
@@ -146,10 +146,11 @@ impl Core {
         }
     }
 
-    /// An event loop no longer wants the answer to the call of a lease, and has abandoned it.
+    /// Cancels the direct call of a lease whose answer an event loop no longer wants. The event
+    /// loop has abandoned the call.
     pub(super) fn cancel_lease(&mut self, now: u64, channel: &Channel, lease: CallNumber) {
         let Some(lending) = self.lendings.get_mut(&lease) else { return };
-        // What follows looks at all leases: it does so once for each.
+        // The code below goes through all leases, so it runs only once for each lease.
         if lending.caller() != channel.container() || !lending.note_cancelled() {
             return;
         }
@@ -160,7 +161,7 @@ impl Core {
         self.cancel_direct(now, (callee, lease), CancelReason::Caller);
     }
 
-    /// A container is gone: the direct calls that it made are of no interest any more.
+    /// Cancels the direct calls that a container made, as it has left and nobody waits for them.
     pub(super) fn forget_caller(&mut self, now: u64, caller: ContainerKey) {
         let of_caller = self.lendings.iter_mut().filter(|(_, lending)| lending.caller() == caller);
         let mut cancelled = Vec::new();
@@ -187,7 +188,7 @@ impl Core {
             let Some(call) = lending.seen().map(|seen| seen.maker) else { continue };
             let channel = self.scheduler.channel_of(call);
             let channel = channel.and_then(|channel| self.connections.channel(channel));
-            // The word is the caller's own: it can harm nobody else by what it writes there.
+            // The word belongs to the caller. By what it writes there, it can only harm itself.
             if channel.is_some_and(|channel| {
                 channel.container() == lending.caller() && channel.lend_slot(call)
             }) {
@@ -199,7 +200,7 @@ impl Core {
         }
     }
 
-    /// Reads what workers have counted, takes idle leases back, and finds handlers that do not end.
+    /// Reads the workers' counters, takes idle leases back, and finds handlers that do not end.
     pub(super) fn look_after_leases(&mut self, now: u64) {
         if self.next_lease_tick.is_none_or(|at| now < at) {
             return;
@@ -227,7 +228,7 @@ impl Core {
         self.run_actions(now);
     }
 
-    /// Adds the direct calls that have ended to the counts of their functions.
+    /// Adds direct calls that have ended to the counters of their functions.
     pub fn count_direct_calls(&mut self) {
         let lendings = std::mem::take(&mut self.lendings);
         for lending in lendings.values() {

@@ -1,4 +1,4 @@
-//! A worker's message becomes a call of the scheduler.
+//! Turns the messages of workers into events of the scheduler.
 
 use super::news::ContainerEvent;
 use super::state::Core;
@@ -14,7 +14,7 @@ use std::num::NonZeroU64;
 use std::rc::Rc;
 
 impl Core {
-    /// Handles all whole messages that were read from a pipe.
+    /// Handles all complete messages that were read from a pipe.
     pub(super) fn take_from_pipe(&mut self, reader: &mut Reader) -> Result<(), Broken> {
         let now = now_ns();
         self.looking.note_other_work();
@@ -23,7 +23,7 @@ impl Core {
         taken
     }
 
-    /// The bell of a ring was rung.
+    /// Handles the bell of a ring.
     pub(super) fn rung(&mut self, channel: &Rc<Channel>) -> Result<(), Broken> {
         self.looking.note_other_work();
         let now = now_ns();
@@ -35,7 +35,7 @@ impl Core {
         Ok(())
     }
 
-    /// Handles the messages in a channel's ring, up to a bound; how many there were.
+    /// Handles the messages in a channel's ring, up to a bound. Returns how many there were.
     pub(super) fn take_from_ring(
         &mut self,
         now: u64,
@@ -44,13 +44,13 @@ impl Core {
         channel.take_from_ring(|message| self.message(now, channel, message))
     }
 
-    /// Handles the messages in the rings in which a look has found some.
+    /// Handles the messages in the rings, after polling has found some.
     pub(super) fn take_from_rings(&mut self) {
         let now = now_ns();
         let mut at = 0;
         while let Some(channel) = self.looking.with_message(&mut at) {
             let taken = self.take_from_ring(now, &channel);
-            // A thread has said what it was expected to say; a loop's other calls may go on.
+            // A thread has sent its expected message; in an event loop other calls may go on.
             channel.found(|| match channel.state() {
                 State::Ready(key) => {
                     channel.mode() == Mode::EventLoop && self.scheduler.has_calls(key)
@@ -117,7 +117,7 @@ impl Core {
         }
     }
 
-    /// A process makes a call outside of any request.
+    /// Handles a process call: a call that a process makes outside of any request.
     fn called_alone(
         &mut self,
         now: u64,
@@ -134,7 +134,8 @@ impl Core {
         self.handle(now, Event::CalledAlone(call))
     }
 
-    /// The function that a message calls, if there is one, and its name if it gave one.
+    /// Finds the function that a message calls. Returns its id, if it exists, and its name, if the
+    /// message gave one.
     #[inline]
     fn resolve<'n>(&self, callee: Callee<'n>) -> (Option<FunctionId>, &'n str) {
         let (function, name) = match callee {
@@ -144,7 +145,7 @@ impl Core {
         (self.scheduler.resolve(function, name), name)
     }
 
-    /// The handler of a direct call makes a call.
+    /// Handles a call that the handler of a direct call makes.
     fn invoked_below(
         &mut self,
         now: u64,
@@ -159,8 +160,8 @@ impl Core {
         self.invoked(now, from, as_call, Some(Below { root, depth }))
     }
 
-    /// A worker makes a call: its callee is looked up and its input fingerprinted before the
-    /// scheduler is asked.
+    /// Handles a call that a worker makes: finds the callee and fingerprints the input, then asks
+    /// the scheduler.
     #[inline]
     fn invoked(
         &mut self,
@@ -212,7 +213,7 @@ impl Core {
     }
 }
 
-/// When the handler ran, as its worker says.
+/// Converts the times at which the handler ran, as the worker reports them.
 fn ran(times: HandlerTimes) -> Ran {
     Ran { began_at: times.began_at, ended_at: times.ended_at }
 }

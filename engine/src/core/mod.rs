@@ -1,8 +1,8 @@
-//! Where scheduler and transport meet. Only this room knows both: an event becomes a call of the
-//! scheduler here, and an action becomes a message.
+//! Connects scheduler and transport. Only this folder knows both: it turns the transport's events
+//! into calls of the scheduler, and the scheduler's actions into messages.
 //!
-//! All of it lives on the one I/O thread. [`Core`] is never borrowed across an `await`: the tasks
-//! that wait borrow it when something has come.
+//! All of this runs on the one I/O thread. [`Core`] is never borrowed across an `await`: a task
+//! borrows it only to handle an event that has come.
 
 mod actions;
 mod call_ids;

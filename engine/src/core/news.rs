@@ -1,58 +1,59 @@
-//! What the launcher must know of containers.
+//! Events of containers that the launcher must know.
 
 use crate::ids::{FunctionId, Generation};
 use crate::pool::FailedCalls;
 
-/// What has become of a container, or of a generation of them.
+/// An event of a container, or of a generation of containers.
 #[derive(Debug)]
 pub enum ContainerEvent {
-    /// It has connected.
+    /// The container has connected.
     Connected {
-        /// The launch.
+        /// The number of its launch.
         launch: u64,
     },
-    /// Its first worker is ready, and it has passed its readiness check if it has one.
+    /// Its first worker is ready, and it has passed its readiness check if there is one.
     Ready {
-        /// The launch.
+        /// The number of its launch.
         launch: u64,
     },
-    /// It does not pass its readiness check yet.
+    /// It has not passed its readiness check yet.
     NotReady {
-        /// The launch.
+        /// The number of its launch.
         launch: u64,
-        /// Why.
+        /// The reason.
         why: String,
     },
-    /// It was refused, and would be again.
+    /// It was refused, and would be refused again.
     Hopeless {
-        /// The launch.
+        /// The number of its launch.
         launch: u64,
-        /// Why.
+        /// The reason.
         reason: String,
     },
-    /// Its process has died, or it broke a rule: what is left of it is to be ended.
+    /// Its process has died, or it broke a rule. What is left of it must be ended.
     Gone {
-        /// The launch.
+        /// The number of its launch.
         launch: u64,
-        /// The calls that failed with it.
+        /// The calls that failed because of this.
         failed: FailedCalls,
     },
-    /// It holds a stuck call: start another one beside it.
+    /// One of its calls is stuck: another container must be started beside it.
     Replace {
-        /// The launch.
+        /// The number of its launch.
         launch: u64,
     },
-    /// All that runs in it is stuck: end it.
+    /// All of its running calls are stuck: it must be ended.
     End {
-        /// The launch.
+        /// The number of its launch.
         launch: u64,
     },
-    /// It was asked to leave.
+    /// It was asked to exit.
     Leaves {
-        /// The launch.
+        /// The number of its launch.
         launch: u64,
     },
-    /// This generation of a function's containers serves: older ones are not started again.
+    /// This generation of a function's containers gets the calls now. Containers of older
+    /// generations are not restarted.
     Serves {
         /// The function.
         function: FunctionId,

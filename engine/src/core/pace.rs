@@ -1,22 +1,22 @@
-//! How fast a container may talk on its control socket.
+//! Limits the rate of a container's control messages.
 //!
-//! Each request for a region has the engine make a file and map it, which takes some 60 µs. A
-//! container whose messages follow each other without end waits between them, and holds up itself
-//! only.
+//! For each request for a region, the engine creates a file and maps it, which takes about 60 µs. A
+//! container that sends such messages without a pause is made to wait between them, which delays
+//! only itself.
 
 use std::time::Duration;
 use tokio::time::Instant;
 
-/// Messages that a container may send at once: more than it has to say when it starts, or when it
-/// grows.
+/// How many messages a container may send at once. It sends fewer when it starts or when it grows.
 const BURST: u32 = 256;
-/// The time in which it may send one more. Such a container costs the engine 2 % of its time.
+/// The time after which it may send one more message. A container at this rate costs the engine 2 %
+/// of its time.
 const EACH: Duration = Duration::from_millis(4);
 
-/// The pace of one container.
+/// The rate limit of one container.
 pub(super) struct Pace {
     left: u32,
-    /// Until when what it may send has been counted.
+    /// The time up to which the messages that it may send have been credited.
     counted_until: Instant,
 }
 
@@ -25,7 +25,7 @@ impl Pace {
         Pace { left: BURST, counted_until: Instant::now() }
     }
 
-    /// Gives way to others after a message, and waits if there have been too many.
+    /// Yields to other tasks after a message, and waits if there have been too many.
     pub(super) async fn after_message(&mut self) {
         let earned = self.counted_until.elapsed().as_nanos() / EACH.as_nanos();
         let earned = u32::try_from(earned).unwrap_or(BURST).min(BURST);

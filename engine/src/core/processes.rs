@@ -1,4 +1,4 @@
-//! The processes of containers that are gone, and of their launcher.
+//! The processes of containers that have left, and the process of their launcher.
 
 use crate::ids::ContainerKey;
 use crate::scheduler::Fate;
@@ -6,21 +6,21 @@ use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use std::collections::HashMap;
 use std::os::fd::{AsFd, OwnedFd};
 
-/// The processes of containers that are gone, and of their launcher.
+/// The processes of containers that have left, and the process of their launcher.
 #[derive(Default)]
 pub(super) struct Processes {
     /// Readable when the launcher has died.
     launcher: Option<OwnedFd>,
-    /// Containers that are gone and whose process may still run, by launch.
+    /// Containers that have left and whose process may still run, by launch.
     dying: HashMap<u64, ContainerKey>,
-    /// What became of processes that have ended before their containers were seen to be gone, by
-    /// launch.
+    /// The fate of processes that ended before the engine noticed that their containers have left,
+    /// by launch.
     ended: HashMap<u64, Fate>,
 }
 
 impl Processes {
-    /// What has become of the process of a launch that has ended. A launcher that dies takes its
-    /// containers with it, and is seen to be dead before they are.
+    /// The fate of a launch's process that has ended. A dying launcher takes its containers with
+    /// it, and its death is noticed before theirs.
     pub(super) fn fate_of_dead(&mut self, launch: Option<u64>) -> Fate {
         let Some(launch) = launch else { return Fate::Died };
         if let Some(fate) = self.ended.remove(&launch) {
@@ -34,38 +34,40 @@ impl Processes {
         }
     }
 
-    /// What has become of the process of a container that has left: the launcher may have told of
-    /// its end before.
+    /// The fate of the process of a container that has left. The launcher may have reported its end
+    /// before.
     pub(super) fn fate_of_leaving(&mut self, launch: Option<u64>) -> Fate {
         launch.and_then(|launch| self.ended.remove(&launch)).unwrap_or(Fate::Lives)
     }
 
-    /// The process of a launch has ended, and its container is not seen to be gone yet.
+    /// Notes that the process of a launch has ended before the engine noticed that its container
+    /// has left.
     pub(super) fn ended_first(&mut self, launch: u64) {
         self.ended.entry(launch).or_insert(Fate::Died);
     }
 
-    /// A container is gone, and its process may still run.
+    /// Notes that a container has left, and that its process may still run.
     pub(super) fn add(&mut self, launch: u64, container: ContainerKey) {
         self.dying.insert(launch, container);
     }
 
-    /// There is a launcher; its pidfd.
+    /// Notes that a launcher was started, and its pidfd.
     pub(super) fn launcher_started(&mut self, pidfd: OwnedFd) {
         self.launcher = Some(pidfd);
     }
 
-    /// The launcher has died, and with it the processes of these launches.
+    /// Notes that the launcher has died, and with it the processes of these launches.
     pub(super) fn launcher_died(&mut self, launches: impl Iterator<Item = u64>) {
         self.ended.extend(launches.map(|launch| (launch, Fate::DiedWithLauncher)));
     }
 
-    /// The process of this launch has ended. Returns its container, if that was gone before.
+    /// Notes that the process of this launch has ended. Returns its container, if that had left
+    /// before.
     pub(super) fn ended(&mut self, launch: u64) -> Option<ContainerKey> {
         self.dying.remove(&launch)
     }
 
-    /// The launches of containers that are gone and whose process may still run.
+    /// The launches of containers that have left and whose process may still run.
     pub(super) fn dying(&self) -> Vec<u64> {
         self.dying.keys().copied().collect()
     }

@@ -1,5 +1,5 @@
 //! The readiness check of functions that have one: a container is probed until it shows that it is
-//! ready. Its `start_timeout` bounds that.
+//! ready. The function's `start_timeout` limits this time.
 
 use super::news::ContainerEvent;
 use super::state::{Core, CoreHandle};
@@ -13,19 +13,21 @@ use nightcore_runtime::protocol::{Failure, Metadata, MetadataBuffer, Status};
 use std::time::Duration;
 use tokio::sync::oneshot;
 
-/// Pause between two probes: a tenth of what a person notices, and nothing for a process that waits
-/// for its database.
+/// The pause between two probes. It is a tenth of what a user notices, and costs a process that
+/// waits for its database almost nothing.
 const PAUSE: Duration = Duration::from_millis(20);
-/// Answers with a status below this one say that a container is ready, as orchestrators take them.
+/// An answer with a status below this one shows that a container is ready. Orchestrators use the
+/// same rule.
 const FIRST_BAD_STATUS: u16 = 400;
 
-/// Probes a container until it is ready, or there is nothing to probe any more: then the next
-/// worker begins anew.
+/// Probes a container until it is ready, or cannot be probed any more. In the latter case its next
+/// worker starts a new check.
 pub(super) async fn check(core: CoreHandle, container: ContainerKey, launch: u64) {
     loop {
         let Some(answer) = core.borrow_mut().probe(container, launch) else { return };
         let Ok(outcome) = answer.await else { return };
-        // The end of a process under its probe is told by itself, and hides no answer before it.
+        // If the process dies during a probe, that is reported separately, so it must not replace
+        // the reason that an earlier answer gave.
         if outcome.as_ref().is_err_and(|failure| failure.status == Status::ContainerDied) {
             tokio::time::sleep(PAUSE).await;
             continue;
@@ -39,8 +41,11 @@ pub(super) async fn check(core: CoreHandle, container: ContainerKey, launch: u64
     }
 }
 
+/// Checks that the answer to a probe shows that the container is ready.
+///
 /// # Errors
-/// Why the answer to a probe does not say that the container is ready.
+///
+/// The reason why it does not.
 async fn shows_ready(outcome: Outcome<Payload>) -> Result<(), String> {
     let payload = outcome.map_err(|failure| format!("{}: {}", failure.status, failure.message))?;
     let collected = collect(payload).await;
@@ -80,7 +85,7 @@ impl Core {
         is_sent.then_some(answer)
     }
 
-    /// A container has shown that it is ready.
+    /// Notes that a container has passed its check.
     fn start_checked(&mut self, container: ContainerKey, launch: u64) {
         if self.launch(container) != Some(launch) {
             return;
@@ -92,7 +97,7 @@ impl Core {
     }
 }
 
-/// The metadata of a probe: those of a client's GET.
+/// The metadata of a probe, which are those of a client's GET.
 fn request(function: &str, path: &str) -> Result<MetadataBuffer, Failure> {
     let mut metadata = MetadataBuffer::new();
     let prefix = format!("/function/{function}");

@@ -1,4 +1,4 @@
-//! What the core owns.
+//! The state of the core.
 
 use super::call_ids::CallIds;
 use super::news::ContainerEvent;
@@ -17,17 +17,17 @@ use std::path::PathBuf;
 use std::rc::{Rc, Weak};
 use tokio::sync::{mpsc, oneshot};
 
-/// How the gateway takes an answer.
+/// The gateway's handle for an answer.
 pub(super) type Reply = oneshot::Sender<Outcome<Payload>>;
-/// The scheduler of the calls of this engine.
+/// The scheduler of this engine's calls.
 pub(super) type Scheduler = crate::scheduler::Scheduler<Payload, Reply>;
-/// The core, as tasks of the I/O thread share it. Never held across an await.
+/// The core, shared by the tasks of the I/O thread. It is never borrowed across an `await`.
 pub type CoreHandle = Rc<RefCell<Core>>;
 
-/// Scheduler and transport of an engine.
+/// The scheduler and the transport of an engine.
 pub struct Core {
     pub(super) scheduler: Scheduler,
-    /// What the scheduler wants done and is not done yet.
+    /// Actions of the scheduler that have not been carried out yet.
     pub(super) actions: Actions<Payload, Reply>,
     /// The tokens that admit containers.
     pub tokens: Tokens,
@@ -37,21 +37,21 @@ pub struct Core {
     pub(super) processors: Processors,
     pub(super) processes: Processes,
     pub(super) alarm: Rc<Alarm>,
-    /// Says which functions have calls that wait for their turn, and the file of it for
-    /// containers; none where the kernel cannot seal it.
+    /// The board, which shows which functions have queued calls, and its file for containers.
+    /// `None` if the kernel cannot seal that file.
     pub(super) board: Option<(Board, OwnedFd)>,
-    /// Workers that are lent, by lease.
+    /// The lent workers, by lease.
     pub(super) lendings: HashMap<CallNumber, Lending>,
-    /// When they are looked after next, ns; none without leases.
+    /// When the leases are checked next, ns; `None` without leases.
     pub(super) next_lease_tick: Option<u64>,
     events: mpsc::UnboundedSender<ContainerEvent>,
-    /// Itself, for the tasks that wait for what comes from the channels it makes.
+    /// A pointer to this core, for the tasks that wait for events of the channels it makes.
     pub(super) this: Weak<RefCell<Core>>,
 }
 
 impl Core {
-    /// A core without functions. Its pipes are made in `directory`; bodies have at most
-    /// `max_body_bytes`; what the launcher must know is sent to `events`.
+    /// Creates a core without functions. It makes its pipes in `directory`, allows bodies of at
+    /// most `max_body_bytes`, and sends the launcher's news to `events`.
     pub fn create(
         directory: PathBuf,
         max_body_bytes: u64,
@@ -78,34 +78,35 @@ impl Core {
         })
     }
 
-    /// Tells the scheduler what has happened.
+    /// Passes an event to the scheduler.
     ///
     /// # Errors
-    /// If it is the message of a worker that broke a rule.
+    ///
+    /// If the event is the message of a worker that broke a rule.
     #[inline(always)] // As `Scheduler::handle` says.
     pub(super) fn handle(&mut self, now: u64, event: Event<'_, Payload>) -> Result<(), Broken> {
         self.scheduler.handle(now, event, &mut self.actions)
     }
 
-    /// Tells the scheduler what has happened, where that is no message of a worker.
+    /// Passes an event to the scheduler that is not the message of a worker.
     pub(super) fn note(&mut self, now: u64, event: Event<'_, Payload>) {
         let broken = self.handle(now, event);
         debug_assert!(broken.is_ok(), "only a worker's message can break a rule: {broken:?}");
     }
 
-    /// Payloads that went by the arena since the engine started.
+    /// How many payloads went by the arena since the engine started.
     pub fn arena_payloads(&self) -> u64 {
         self.connections.arena_payloads()
     }
 
-    /// The connected containers.
+    /// Describes the connected containers.
     pub fn containers(&mut self) -> Vec<ContainerStatus> {
         self.connections.status()
     }
 
-    /// Tells the launcher.
+    /// Sends an event to the launcher.
     pub(super) fn tell(&self, event: ContainerEvent) {
-        // The launcher's side ends only with the engine.
+        // The launcher's side of the channel exists as long as the engine.
         let _ = self.events.send(event);
     }
 }

@@ -6,32 +6,33 @@ use super::workers::Workers;
 use crate::calls::ContainerLoad;
 use crate::ids::{CallNumber, ChannelKey, Fingerprint, FunctionId, Generation};
 
-/// The inputs that were under way when a channel was closed count at a death within this time, and
-/// the slots of its handlers are kept as long. It is much longer than a process takes to die on an
-/// idle machine: on a busy one 50 ms were too short.
+/// If a container dies within this time, in ns, after one of its channels was closed, the inputs
+/// that were under way then count for its death. For the same time the slots of its handlers are
+/// kept. The time is much longer than a process takes to die on an idle machine: on a busy one, 50
+/// ms were too short.
 const DIES_WITHIN_NS: u64 = 1_000_000_000;
 
-/// Where a container is in its life.
+/// The phases of a container's life.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Phase {
-    /// It has not shown yet that it is ready: it gets no calls but the one that asks it.
+    /// It has not passed its readiness check yet, so it gets no calls but the probe.
     Checking,
-    /// Its generation does not serve yet: it gets no calls.
+    /// Its generation does not serve yet, so it gets no calls.
     Warming,
     /// It gets calls.
     Serving,
-    /// It gets no new calls, and ends with its last one.
+    /// It gets no new calls, and exits after its last one.
     SetAside,
-    /// It was told to end, or has ended.
+    /// It was told to exit, or has ended.
     Ending,
 }
 
-/// Which generation of its function's containers a container belongs to.
+/// The generation of its function's containers that a container belongs to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Membership {
-    /// It was launched as one of this generation.
+    /// The launcher started it in this generation.
     Launched(Generation),
-    /// A person started it by hand, under a debugger, while this generation served: it gets all
+    /// A user started it by hand, perhaps in a debugger, while this generation served. It gets all
     /// calls of its function, and deadlines are off.
     Attached(Generation),
 }
@@ -50,11 +51,11 @@ impl Membership {
     }
 }
 
-/// A call that has a container to itself.
+/// A call that runs alone in a container.
 #[derive(Clone, Copy, Debug)]
 struct Alone {
     call: CallNumber,
-    /// Until when, ns.
+    /// Until when it runs alone, ns.
     until: u64,
 }
 
@@ -76,18 +77,18 @@ pub struct Container {
     load: ContainerLoad,
     alone: Option<Alone>,
     last_words: Option<LastWords>,
-    /// Until when it gets no calls, ns: one of its channels was closed, and its process may be
-    /// dying.
+    /// The time, in ns, until which it gets no calls, as one of its channels was closed and its
+    /// process may be dying.
     dying_until: Option<u64>,
-    /// Slots that are kept for its handlers, whose calls have ended with their workers.
+    /// Slots that are kept for its handlers although their calls have ended with their workers.
     kept_slots: u32,
-    /// Until when, ns, if its process does not end before.
+    /// Until when these slots are kept, ns, unless its process ends before.
     slots_kept_until: Option<u64>,
     /// Whether its workers can make and run direct calls.
     pub is_direct: bool,
-    /// The calls that failed as their worker in it was gone.
+    /// The calls that failed because their worker was lost.
     pub failed_calls: FailedCalls,
-    /// The channel by which it calls outside of any request, if it does.
+    /// The channel of its process calls, if it makes any.
     pub caller: Option<ChannelKey>,
     /// Which functions it calls through the engine, and how often.
     pub edges: Edges,
@@ -95,7 +96,7 @@ pub struct Container {
 }
 
 impl Container {
-    /// A container that has just connected.
+    /// Creates a container that has just connected.
     pub fn new(
         function: FunctionId,
         membership: Membership,
@@ -133,42 +134,43 @@ impl Container {
         self.membership
     }
 
-    /// Where it is in its life.
+    /// Its phase.
     #[inline]
     pub fn phase(&self) -> Phase {
         self.phase
     }
 
-    /// Its generation serves from now on.
+    /// Lets it get calls, as its generation serves from now on.
     pub fn serve(&mut self) {
         if self.phase == Phase::Warming {
             self.phase = Phase::Serving;
         }
     }
 
-    /// It has shown that it is ready: it gets calls if its generation is the one that serves.
+    /// Notes that it has passed its readiness check. It gets calls if its generation is the serving
+    /// one.
     pub fn pass(&mut self, serving: Generation) {
         if self.phase == Phase::Checking {
             let serves = self.membership.generation() == serving;
             self.phase = if serves { Phase::Serving } else { Phase::Warming };
-            // Until now there were probes only.
+            // All failures so far were those of probes.
             self.failed_calls = FailedCalls::default();
         }
     }
 
-    /// It gets no new calls from now on. False if that was so already.
+    /// Gives it no new calls from now on. Returns false if it was set aside before.
     pub fn set_aside(&mut self) -> bool {
         let is_new = self.phase < Phase::SetAside;
         self.phase = self.phase.max(Phase::SetAside);
         is_new
     }
 
-    /// Whether it was set aside, and was not told to end yet.
+    /// Whether it was set aside and has not been told to exit.
     pub fn is_set_aside(&self) -> bool {
         self.phase == Phase::SetAside
     }
 
-    /// It is told to end.
+    /// Notes that it is told to exit.
     pub fn end(&mut self) {
         self.phase = Phase::Ending;
     }
@@ -179,18 +181,18 @@ impl Container {
         &self.load
     }
 
-    /// The counters, for a transition of a call.
+    /// The counters of its calls, mutably, for a transition of a call.
     #[inline]
     pub fn load_mut(&mut self) -> &mut ContainerLoad {
         &mut self.load
     }
 
-    /// Its workers have run so many direct calls more.
+    /// Adds to the number of direct calls that its workers have run.
     pub fn add_direct_calls(&mut self, calls: u64) {
         self.direct_calls += calls;
     }
 
-    /// The calls that it has been given, through the engine and directly.
+    /// How many calls it has been given, through the engine and directly.
     pub fn calls(&self) -> u64 {
         self.load.sent() + self.direct_calls
     }
@@ -201,8 +203,8 @@ impl Container {
         self.phase == Phase::Serving
     }
 
-    /// Until when it gets no calls, ns, though it serves: one call has it to itself, or its process
-    /// may be dying.
+    /// The time, in ns, until which it gets no calls although it serves. It pauses while one call
+    /// runs alone in it, or while its process may be dying.
     #[inline]
     pub fn pauses_until(&self, now: u64) -> Option<u64> {
         let alone = self.alone.map(|alone| alone.until);
@@ -224,22 +226,22 @@ impl Container {
         self.workers.free(self.load.running())
     }
 
-    /// Whether it may be asked for one more worker thread.
+    /// Whether it may be asked for another worker thread.
     pub fn has_room(&self, now: u64) -> bool {
         self.takes_calls(now) && self.workers.has_room(now)
     }
 
-    /// Whether it should have a worker, but has none, and none was asked for.
+    /// Whether it should have a worker, but none is ready and none was asked for.
     pub fn lacks_workers(&self) -> bool {
         self.phase < Phase::SetAside && self.workers.is_empty()
     }
 
-    /// A call has it to itself until then, ns.
+    /// Lets a call run alone in it until this time, ns.
     pub fn begin_alone(&mut self, call: CallNumber, until: u64) {
         self.alone = Some(Alone { call, until });
     }
 
-    /// This call does not have it to itself any longer: it has ended, or waits for another one.
+    /// Ends the time for which this call runs alone: it has ended, or waits for another call.
     #[inline]
     pub fn end_alone(&mut self, call: CallNumber) {
         if self.alone.is_some_and(|alone| alone.call == call) {
@@ -247,13 +249,13 @@ impl Container {
         }
     }
 
-    /// One of its channels was closed: its process may be dying, and it gets no calls until then,
-    /// ns.
+    /// Notes that one of its channels was closed, so that its process may be dying. It gets no
+    /// calls until this time, ns.
     pub fn may_die(&mut self, until: u64) {
         self.dying_until = Some(until);
     }
 
-    /// Keeps so many slots for handlers in it until its process has ended, or turns out to live.
+    /// Keeps this many slots for handlers in it until its process has ended, or turns out to live.
     pub fn keep_slots(&mut self, now: u64, slots: u32) {
         // A process that dies closes its channels one after the other: the first one counts.
         if self.kept_slots == 0 {
@@ -262,13 +264,13 @@ impl Container {
         self.kept_slots += slots;
     }
 
-    /// Until when its slots are kept, ns, if its process does not end before.
+    /// The time, in ns, until which its slots are kept unless its process ends before.
     #[inline]
     pub fn slots_kept_until(&self, now: u64) -> Option<u64> {
         self.slots_kept_until.filter(|until| self.kept_slots > 0 && now < *until)
     }
 
-    /// Keeps no slots any longer. Returns how many they were.
+    /// Stops keeping slots. Returns how many were kept.
     pub fn free_slots(&mut self) -> u32 {
         std::mem::take(&mut self.kept_slots)
     }
@@ -278,20 +280,20 @@ impl Container {
         self.kept_slots > 0
     }
 
-    /// Whether the inputs that are under way now are those of its last words.
+    /// Whether the inputs that are under way now must be kept as its last words.
     pub fn needs_last_words(&self, now: u64) -> bool {
         self.phase < Phase::Ending
             && self.last_words.as_ref().is_none_or(|kept| now >= kept.closed_at + DIES_WITHIN_NS)
     }
 
-    /// Keeps the inputs that are under way: calls that are sent to it after this moment have no
+    /// Keeps the inputs that are under way. Calls that are sent to it after this moment have no
     /// part in its death.
     pub fn keep_last_words(&mut self, now: u64, under_way: Vec<Fingerprint>) {
         self.last_words = Some(LastWords { closed_at: now, under_way });
     }
 
-    /// The inputs that were under way when the first of its channels was closed, if that was just
-    /// now.
+    /// Takes the inputs that were under way when the first of its channels was closed. `None` if
+    /// that was too long ago.
     pub fn take_last_words(&mut self, now: u64) -> Option<Vec<Fingerprint>> {
         let kept = self.last_words.take()?;
         (now < kept.closed_at + DIES_WITHIN_NS).then_some(kept.under_way)

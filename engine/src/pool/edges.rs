@@ -1,11 +1,11 @@
-//! How often a container calls each function through the engine.
+//! Counts how often a container calls each function through the engine.
 
 use crate::ids::FunctionId;
 
-/// An edge is hot when it has had this many calls within [`WITHIN_NS`]: enough that a lease, which
-/// costs about a hundred microseconds, pays.
+/// An edge is hot when it has had this many calls within [`WITHIN_NS`]. A lease costs about a
+/// hundred microseconds, and pays for an edge with so many calls.
 const HOT_CALLS: u32 = 4;
-/// The time within which the calls of a hot edge come, in ns.
+/// The time within which a hot edge has its calls, ns.
 const WITHIN_NS: u64 = 5_000_000;
 
 #[derive(Debug)]
@@ -15,12 +15,12 @@ struct Edge {
     since: u64,
 }
 
-/// The calls of a container, by callee. Calls by a lease do not come here.
+/// The calls of a container through the engine, by callee. Direct calls are not counted here.
 #[derive(Debug, Default)]
 pub struct Edges(Vec<Edge>);
 
 impl Edges {
-    /// Counts a call. True if the edge is hot; then it begins anew.
+    /// Counts a call. Returns true if the edge is hot; its count then starts again.
     #[inline]
     pub fn count(&mut self, now: u64, callee: FunctionId) -> bool {
         let Some(edge) = self.0.iter_mut().find(|edge| edge.callee == callee) else {

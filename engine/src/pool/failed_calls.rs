@@ -2,8 +2,8 @@
 
 use crate::ids::CallId;
 
-/// The most calls that are named: enough to find out what a process died of, and few enough for a
-/// log of a process that ran a thousand.
+/// The most calls that are named. They are enough to find out why a process died, and few enough
+/// for a log line about a process that ran a thousand calls.
 const MAX_NAMED: usize = 16;
 
 /// The calls that failed because their container died.
@@ -14,7 +14,7 @@ pub struct FailedCalls {
 }
 
 impl FailedCalls {
-    /// One more has failed, which this call from outside led to.
+    /// Adds a call that failed. `root` is the id of the external call at the top of its tree.
     pub fn add(&mut self, root: CallId) {
         self.count += 1;
         let root = root.number();
@@ -23,12 +23,13 @@ impl FailedCalls {
         }
     }
 
-    /// How many there are.
+    /// How many calls failed.
     pub fn count(&self) -> u32 {
         self.count
     }
 
-    /// The calls from outside that led to them: of the first ones, each once.
+    /// The external calls at the top of the trees of those calls, each once. Only the first few are
+    /// kept.
     pub fn roots(&self) -> &[u64] {
         &self.roots
     }

@@ -1,12 +1,12 @@
 //! The generations of a function's containers.
 //!
-//! When the configuration or the code of a function changes, containers of a new generation are
-//! started beside those that serve. Calls go to the new ones when all of them are ready; if they
-//! never become ready, the old ones serve on.
+//! When a function's configuration or code changes, containers of a new generation are started
+//! beside those that serve. The new ones get the calls when all of them are ready. If they never
+//! become ready, the old ones go on serving.
 
 use crate::ids::Generation;
 
-/// Which generation is the newest, which one serves, and why the newest one does not come to be.
+/// The newest generation, the one that serves, and the reason why the newest one fails to start.
 #[derive(Debug)]
 pub struct Generations {
     newest: Generation,
@@ -40,32 +40,32 @@ impl Generations {
         self.serving != self.newest
     }
 
-    /// Why containers of the newest generation do not come to be, if they do not.
+    /// The reason why containers of the newest generation fail to start, if they do.
     pub fn failing(&self) -> Option<&str> {
         self.failing.as_deref()
     }
 
-    /// A new generation is about to be started.
+    /// Begins a new generation, which is about to be started.
     pub fn begin(&mut self) -> Generation {
         self.newest = self.newest.next();
         self.failing = None;
         self.newest
     }
 
-    /// This generation serves from now on.
+    /// Makes this generation serve from now on.
     pub fn serve(&mut self, generation: Generation) {
         self.serving = generation;
         self.failing = None;
     }
 
-    /// A container of this generation does not come to be.
+    /// Notes that a container of this generation fails to start.
     pub fn fail(&mut self, generation: Generation, reason: &str) {
         if generation == self.newest {
             self.failing = Some(reason.to_owned());
         }
     }
 
-    /// All containers of this generation have a worker that is ready.
+    /// Notes that all containers of this generation have a ready worker.
     pub fn all_came(&mut self, generation: Generation) {
         if generation == self.newest {
             self.failing = None;

@@ -1,4 +1,4 @@
-//! The internal calls that a worker has under way, by the numbers that it gave them.
+//! The internal calls that a worker has under way, by the worker's numbers for them.
 
 use crate::ids::CallNumber;
 use nightcore_runtime::protocol::InvokeNumber;
@@ -6,11 +6,11 @@ use std::collections::HashMap;
 use std::hash::{BuildHasher, Hasher, RandomState};
 use std::sync::LazyLock;
 
-/// A factor that differs in each engine, so that a worker cannot choose numbers that all fall into
-/// one place. It is odd, so that no number is lost.
+/// A factor that differs in each engine, so that a worker cannot choose numbers that all hash to
+/// one place. It is odd, so that no information of the number is lost.
 static FACTOR: LazyLock<u64> = LazyLock::new(|| RandomState::new().hash_one(0_u64) | 1);
 
-/// Hashes a number by a multiplication: every internal call is put in and taken out.
+/// Hashes a number with one multiplication, as every internal call is inserted and removed.
 #[derive(Clone, Copy, Debug)]
 struct Multiplied(u64);
 
@@ -57,30 +57,30 @@ impl Hasher for Product {
 pub struct Invokes(HashMap<InvokeNumber, CallNumber, Multiplied>);
 
 impl Invokes {
-    /// How many there are.
+    /// How many calls are under way.
     #[inline]
     pub fn len(&self) -> usize {
         self.0.len()
     }
 
-    /// All of them, in no order.
+    /// All calls under way, in no order.
     pub fn iter(&self) -> impl Iterator<Item = (InvokeNumber, CallNumber)> {
         self.0.iter().map(|(tag, call)| (*tag, *call))
     }
 
-    /// The call that has this number.
+    /// The call with this number.
     #[inline]
     pub fn get(&self, tag: InvokeNumber) -> Option<CallNumber> {
         self.0.get(&tag).copied()
     }
 
-    /// One was made.
+    /// Adds a call that was made.
     #[inline]
     pub fn began(&mut self, tag: InvokeNumber, call: CallNumber) {
         self.0.insert(tag, call);
     }
 
-    /// The worker was told how one has ended, or does not want to know.
+    /// Removes a call whose end the worker has been told, or does not want to be told.
     #[inline]
     pub fn ended(&mut self, tag: InvokeNumber) {
         self.0.remove(&tag);

@@ -1,4 +1,4 @@
-//! All containers and workers, and which of them are of which function.
+//! All containers and workers, and the functions that they belong to.
 
 use super::containers::Container;
 use super::generations::Generations;
@@ -8,7 +8,7 @@ use crate::ids::{ChannelKey, ContainerKey, FunctionId};
 use slab::Slab;
 use std::ops::{Index, IndexMut};
 
-/// A worker that is ready, or was retired and has not left yet; or a container's caller.
+/// A worker that is ready, or was retired and has not left yet. Also a container's caller.
 #[derive(Debug)]
 struct Worker {
     container: ContainerKey,
@@ -19,7 +19,7 @@ struct Worker {
 /// The containers of a function.
 #[derive(Debug, Default)]
 pub struct Members {
-    /// Those that are connected, in the order they came.
+    /// The connected containers, in the order in which they connected.
     containers: Vec<ContainerKey>,
     generations: Generations,
     /// Since when there have been more workers than needed, ns.
@@ -27,30 +27,30 @@ pub struct Members {
 }
 
 impl Members {
-    /// Those that are connected, in the order they came.
+    /// The connected containers, in the order in which they connected.
     #[inline]
     pub fn containers(&self) -> &[ContainerKey] {
         &self.containers
     }
 
-    /// Their generations.
+    /// The generations of the containers.
     #[inline]
     pub fn generations(&self) -> &Generations {
         &self.generations
     }
 
-    /// The same, to change them.
+    /// The generations, mutably.
     #[inline]
     pub fn generations_mut(&mut self) -> &mut Generations {
         &mut self.generations
     }
 
-    /// There are more workers than needed. Returns since when there have been, ns.
+    /// Notes that there are more workers than needed. Returns since when this has been so, ns.
     pub fn note_surplus(&mut self, now: u64) -> u64 {
         *self.surplus_since.get_or_insert(now)
     }
 
-    /// There are no more workers than needed.
+    /// Notes that there are not more workers than needed.
     pub fn end_surplus(&mut self) {
         self.surplus_since = None;
     }
@@ -65,7 +65,7 @@ pub struct Pool {
 }
 
 impl Pool {
-    /// A function was added; it has no containers yet.
+    /// Adds a function, which has no containers yet.
     pub fn add_function(&mut self) {
         self.members.push(Members::default());
     }
@@ -76,7 +76,7 @@ impl Pool {
         &self.members[function.index()]
     }
 
-    /// The same, to change them.
+    /// The containers of a function, mutably.
     #[inline]
     pub fn members_mut(&mut self, function: FunctionId) -> &mut Members {
         &mut self.members[function.index()]
@@ -91,7 +91,7 @@ impl Pool {
         self.members(function).containers.iter().map(|key| (*key, &self[*key]))
     }
 
-    /// A container has connected.
+    /// Adds a container that has connected.
     pub fn connect(&mut self, container: Container) -> ContainerKey {
         let function = container.function();
         let key = ContainerKey::at_index(self.containers.insert(container));
@@ -99,19 +99,19 @@ impl Pool {
         key
     }
 
-    /// Whether there is such a container.
+    /// Whether the pool has this container.
     pub fn is_connected(&self, key: ContainerKey) -> bool {
         self.containers.contains(key.index())
     }
 
-    /// A container is gone, with what is left of its workers.
+    /// Removes a container that has left, and the rest of its workers.
     pub fn disconnect(&mut self, key: ContainerKey) {
         self.workers.retain(|_, worker| worker.container != key);
         let Some(container) = self.containers.try_remove(key.index()) else { return };
         self.members_mut(container.function()).containers.retain(|other| *other != key);
     }
 
-    /// A worker of this container is ready.
+    /// Adds a worker of this container, which is ready.
     pub fn add_worker(&mut self, container: ContainerKey) -> ChannelKey {
         let worker = Worker { container, open: OpenCalls::default(), invokes: Invokes::default() };
         let channel = ChannelKey::at_index(self.workers.insert(worker));
@@ -119,7 +119,7 @@ impl Pool {
         channel
     }
 
-    /// The caller of this container is ready. It runs no calls.
+    /// Adds the caller of this container, which is ready. It runs no calls.
     pub fn add_caller(&mut self, container: ContainerKey) -> ChannelKey {
         let caller = Worker { container, open: OpenCalls::default(), invokes: Invokes::default() };
         let channel = ChannelKey::at_index(self.workers.insert(caller));
@@ -127,7 +127,7 @@ impl Pool {
         channel
     }
 
-    /// A worker has left, or a caller.
+    /// Removes a worker or a caller that has left.
     pub fn remove_worker(&mut self, channel: ChannelKey) {
         let Some(worker) = self.workers.try_remove(channel.index()) else { return };
         if let Some(container) = self.containers.get_mut(worker.container.index()) {
@@ -141,7 +141,7 @@ impl Pool {
         self.workers.get(channel.index()).map(|worker| worker.container)
     }
 
-    /// The calls that were sent to a worker and have not ended.
+    /// The calls that were sent to a worker and have not ended yet.
     #[inline]
     pub fn open(&self, channel: ChannelKey) -> &OpenCalls {
         &self.workers[channel.index()].open
@@ -153,7 +153,7 @@ impl Pool {
         self.workers.get(channel.index()).map(|worker| &worker.invokes)
     }
 
-    /// The same, to change them.
+    /// The internal calls that a worker has under way, mutably.
     #[inline]
     pub fn invokes_mut(&mut self, channel: ChannelKey) -> Option<&mut Invokes> {
         self.workers.get_mut(channel.index()).map(|worker| &mut worker.invokes)
@@ -164,13 +164,13 @@ impl Pool {
         self.workers.iter().map(|(at, worker)| (ChannelKey::at_index(at), &worker.invokes))
     }
 
-    /// The calls that were sent to the workers of a container and have not ended.
+    /// The calls that were sent to the workers of a container and have not ended yet.
     pub fn open_in(&self, key: ContainerKey) -> impl Iterator<Item = &OpenCalls> {
         self[key].workers.ready().iter().map(|channel| self.open(*channel))
     }
 
-    /// The counters that a call of this function's load is part of, on this worker, for a
-    /// transition of the call.
+    /// The counters that include a call on this worker, for a transition of the call. `function`
+    /// has those of the call's function.
     #[inline]
     pub fn loads<'a>(
         &'a mut self,
@@ -187,7 +187,7 @@ impl Pool {
         self.containers.iter().map(|(at, container)| (ContainerKey::at_index(at), container))
     }
 
-    /// The calls that were sent to each worker and have not ended.
+    /// The calls that were sent to each worker and have not ended yet.
     pub fn all_open(&self) -> impl Iterator<Item = (ChannelKey, &OpenCalls)> {
         self.workers.iter().map(|(at, worker)| (ChannelKey::at_index(at), &worker.open))
     }
@@ -199,7 +199,8 @@ impl Pool {
 }
 
 /// # Panics
-/// If there is no such container.
+///
+/// If the pool has no such container.
 impl Index<ContainerKey> for Pool {
     type Output = Container;
 

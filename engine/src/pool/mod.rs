@@ -1,4 +1,5 @@
-//! Containers and workers, as the scheduler sees them. No I/O, and time is an argument.
+//! Containers and workers, as the scheduler sees them. This folder does no I/O, and takes the time
+//! as an argument.
 
 mod containers;
 mod edges;

@@ -1,20 +1,20 @@
-//! The workers of a container: which are ready, which are idle, which were asked for.
+//! The workers of a container: those that are ready, that are idle, and that were asked for.
 
 use crate::ids::ChannelKey;
 use nightcore_runtime::protocol::control::Mode;
 use nightcore_runtime::protocol::limits::MAX_WORKERS_PER_CONTAINER;
 
-/// What the workers of a container are.
+/// The kind of a container's workers.
 #[derive(Debug)]
 enum Kind {
-    /// Threads that run one call each.
+    /// Threads. Each runs one call.
     Threads {
-        /// Those that run none, the most recently idle last.
+        /// The threads that run no call; the one that became idle last is at the end.
         idle: Vec<ChannelKey>,
     },
     /// One event loop.
     EventLoop {
-        /// Most calls that it runs at once.
+        /// How many calls it may run at once.
         window: u32,
     },
 }
@@ -24,14 +24,16 @@ enum Kind {
 pub struct Workers {
     kind: Kind,
     ready: Vec<ChannelKey>,
-    /// How many were asked for that are not ready yet.
+    /// How many workers were asked for and are not ready yet.
     starting: u32,
-    /// Until when the container is asked for no more, ns: the last one did not come.
+    /// The time, in ns, until which the container is asked for no more workers, as it could not
+    /// create the last one.
     full_until: Option<u64>,
 }
 
 impl Workers {
-    /// None yet. `window`: most calls that an event loop runs at once.
+    /// The workers of a container that has none yet. `window` is how many calls an event loop may
+    /// run at once.
     pub fn new(mode: Mode, window: u32) -> Workers {
         let kind = match mode {
             Mode::Threads => Kind::Threads { idle: Vec::new() },
@@ -40,13 +42,13 @@ impl Workers {
         Workers { kind, ready: Vec::new(), starting: 0, full_until: None }
     }
 
-    /// Whether they are threads.
+    /// Whether the workers are threads.
     #[inline]
     pub fn are_threads(&self) -> bool {
         matches!(self.kind, Kind::Threads { .. })
     }
 
-    /// What they are.
+    /// The kind of the workers.
     pub fn mode(&self) -> Mode {
         match self.kind {
             Kind::Threads { .. } => Mode::Threads,
@@ -54,7 +56,7 @@ impl Workers {
         }
     }
 
-    /// Those that are ready.
+    /// The workers that are ready.
     #[inline]
     pub fn ready(&self) -> &[ChannelKey] {
         &self.ready
@@ -68,47 +70,47 @@ impl Workers {
         }
     }
 
-    /// How many were asked for that are not ready yet.
+    /// How many workers were asked for and are not ready yet.
     pub fn starting(&self) -> u32 {
         self.starting
     }
 
-    /// How many are ready or were asked for.
+    /// How many workers are ready or were asked for.
     pub fn ready_or_starting(&self) -> usize {
         self.ready.len() + self.starting as usize
     }
 
-    /// Whether one more thread may be asked for.
+    /// Whether the container may be asked for another thread.
     pub fn has_room(&self, now: u64) -> bool {
         self.are_threads()
             && self.full_until.is_none_or(|until| now >= until)
             && self.ready_or_starting() < MAX_WORKERS_PER_CONTAINER
     }
 
-    /// Whether none is ready and none was asked for.
+    /// Whether no worker is ready and none was asked for.
     pub fn is_empty(&self) -> bool {
         self.ready_or_starting() == 0
     }
 
-    /// One more was asked for.
+    /// Notes that a worker was asked for.
     pub fn asked(&mut self) {
         self.starting += 1;
     }
 
-    /// One that was asked for is ready, and idle.
+    /// Adds a worker that was asked for and is ready now. It is idle.
     pub fn came(&mut self, channel: ChannelKey) {
         self.starting = self.starting.saturating_sub(1);
         self.ready.push(channel);
         self.ended_call(channel);
     }
 
-    /// One that was asked for will not come, and no more are asked for until then, ns.
+    /// Notes that a worker cannot be created. No more are asked for until this time, ns.
     pub fn failed(&mut self, until: u64) {
         self.starting = self.starting.saturating_sub(1);
         self.full_until = Some(until);
     }
 
-    /// One is gone.
+    /// Removes a worker that is gone.
     pub fn gone(&mut self, channel: ChannelKey) {
         self.ready.retain(|ready| *ready != channel);
         if let Kind::Threads { idle } = &mut self.kind {
@@ -116,7 +118,7 @@ impl Workers {
         }
     }
 
-    /// A worker that can take one more call; `running`: calls that run in the container.
+    /// A worker that can take another call. `running` is how many calls run in the container.
     #[inline]
     pub fn free(&self, running: u32) -> Option<ChannelKey> {
         match &self.kind {
@@ -125,7 +127,7 @@ impl Workers {
         }
     }
 
-    /// The worker that [`Workers::free`] returned takes a call.
+    /// Notes that the worker which [`Workers::free`] returned takes a call.
     #[inline]
     pub fn began_call(&mut self) {
         if let Kind::Threads { idle } = &mut self.kind {
@@ -133,7 +135,7 @@ impl Workers {
         }
     }
 
-    /// A worker's call has ended, and it goes on.
+    /// Notes that a worker's call has ended, and that the worker goes on.
     #[inline]
     pub fn ended_call(&mut self, channel: ChannelKey) {
         if let Kind::Threads { idle } = &mut self.kind {
@@ -141,7 +143,7 @@ impl Workers {
         }
     }
 
-    /// Takes out the thread that has been idle for the longest time, if there is another one.
+    /// Removes the thread that has been idle for the longest time, unless it is the only worker.
     pub fn retire_one(&mut self) -> Option<ChannelKey> {
         let Kind::Threads { idle } = &mut self.kind else { return None };
         if self.ready.len() < 2 || idle.is_empty() {
