@@ -1,12 +1,12 @@
 //! How one side of a ring parks, and how the other side wakes it.
 //!
-//! A side that has to wait raises a flag in shared memory, then checks the position that it waits
-//! for once more, then parks. The other side changes the position, then checks the flag. If the
+//! A side that has to wait raises a flag in shared memory, then checks once more the position that
+//! it waits for, and then parks. The other side changes the position, then checks the flag. If the
 //! flag is raised, it lowers the flag and rings the bell: it writes one byte to the named pipe that
 //! the parked side reads. Readers wait for messages in this way, and writers for room.
 //!
 //! Each side writes one word and then reads the other's. A full fence (`SeqCst`) must lie between
-//! the two steps: without it both sides could read the old value, and the parked side would sleep
+//! the two steps. Without it both sides could read the old value, and the parked side would sleep
 //! for ever.
 //!
 //! The tests try every order of the two sides' steps with loom.
@@ -61,11 +61,11 @@ pub fn announce<W: Word>(position: &W, value: u32, waiting: &W) -> bool {
 }
 
 /// Announces that this side waits until `position` is no longer `seen`. Returns whether it may
-/// park: its bell will be rung then. If not, the position has changed already.
+/// park, in which case its bell will be rung. If it may not park, the position has changed already.
 #[inline]
 pub fn begin_wait<W: Word>(waiting: &W, position: &W, seen: u32) -> bool {
-    // A swap and not a store, so that it comes after the other side's last swap: otherwise the
-    // other side's next load might not see it.
+    // This is a swap and not a store, so that it comes after the other side's last swap. Otherwise
+    // the other side's next load might not see it.
     waiting.swap(WAITING, Ordering::AcqRel);
     W::fence();
     position.load(Ordering::Acquire) == seen
@@ -102,7 +102,8 @@ mod tests {
         }
     }
 
-    /// Tries every order with at most this many preemptions. More of them only take longer.
+    /// Tries every order of steps with at most this many preemptions. More preemptions only take
+    /// longer.
     fn check(model: impl Fn() + Sync + Send + 'static) {
         let mut builder = loom::model::Builder::new();
         builder.preemption_bound = Some(6);
@@ -122,7 +123,7 @@ mod tests {
             self.heard.notify_one();
         }
 
-        /// A blocking read: takes all that is there.
+        /// A blocking read of all bytes in the pipe.
         fn sleep(&self) {
             let mut rung = self.rung.lock().unwrap();
             while *rung == 0 {
@@ -149,7 +150,7 @@ mod tests {
             }
         }
 
-        /// Waits until the position is at least `until`, and sleeps when it is not there yet.
+        /// Waits until the position is at least `until`, and sleeps as long as it is not.
         fn wait_for(&self, until: u32) {
             loop {
                 let seen = self.position.load(Ordering::Acquire);
@@ -202,7 +203,7 @@ mod tests {
         });
     }
 
-    /// For every wait that was begun there is at most one ring: bells cannot pile up.
+    /// For every wait that was begun there is at most one ring, so bells cannot pile up.
     #[test]
     fn nobody_is_rung_for_twice() {
         check(|| {

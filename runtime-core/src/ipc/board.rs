@@ -1,12 +1,12 @@
 //! The board: one word for each function, which the engine writes and every container reads.
 //!
-//! A word has two bits. One says that calls of the function wait for their turn: meanwhile callers
-//! do not call the function directly, so that they overtake nobody. The other one says that slots
-//! are missing: meanwhile the function's own handlers call others through the engine, so that they
-//! lend their slots while they wait.
+//! A word has two bits. One bit says that calls of the function are queued. Callers then do not
+//! call the function directly, so that they do not overtake the queued calls. The other bit says
+//! that the function lacks slots. The function's own handlers then call others through the engine,
+//! so that they lend their slots while they wait.
 //!
 //! The file is sealed against writes by others (Linux 5.1 and later). Where the kernel cannot do
-//! that there is no board, and there are no direct channels.
+//! that, there is no board, and there are no direct channels.
 
 use crate::protocol::{FunctionId, Notice};
 use memmap2::{Mmap, MmapOptions, MmapRaw};
@@ -16,8 +16,8 @@ use std::io;
 use std::os::fd::{AsFd, OwnedFd};
 use std::sync::atomic::{AtomicU32, Ordering, fence};
 
-/// The most functions that have a word. It bounds the file at 256 KiB, of which only pages that are
-/// used take memory.
+/// The most functions that have a word. It limits the file to 256 KiB. Only pages that are used
+/// take memory.
 const MAX_FUNCTIONS: usize = 65_536;
 const FILE_BYTES: usize = MAX_FUNCTIONS * size_of::<AtomicU32>();
 
@@ -31,11 +31,11 @@ pub struct Board {
 }
 
 impl Board {
-    /// Makes a board, and the file to be given to containers.
+    /// Creates a board, and its file, which is to be given to containers.
     ///
     /// # Errors
     ///
-    /// If there is no shared memory, or the kernel cannot seal it against writes by others.
+    /// If shared memory cannot be created, or the kernel cannot seal it against writes by others.
     pub fn create() -> io::Result<(Board, OwnedFd)> {
         let flags = MFdFlags::MFD_CLOEXEC | MFdFlags::MFD_ALLOW_SEALING;
         let fd = memfd_create("nightcore-board", flags)?;
@@ -52,13 +52,13 @@ impl Board {
         function.index() < MAX_FUNCTIONS
     }
 
-    /// Puts up a notice about a function.
+    /// Publishes a notice about a function.
     pub fn set(&self, function: FunctionId, notice: Notice) {
         if !self.has(function) {
             return;
         }
-        // SAFETY: the word is inside the map, as was just checked, and aligned to 4; the map lives
-        // as long as self; everybody uses these words as atomics only.
+        // SAFETY: the word is inside the map, as was just checked, and aligned to 4. The map lives
+        // as long as `self`. All processes access these words as atomics only.
         let word = unsafe { &*self.map.as_mut_ptr().cast::<AtomicU32>().add(function.index()) };
         let bit = |is_set, bit| if is_set { bit } else { 0 };
         let bits = bit(notice.is_queued, QUEUED) | bit(notice.is_full, FULL);
@@ -78,7 +78,7 @@ impl BoardReader {
     ///
     /// # Errors
     ///
-    /// `InvalidData` if the file has another length than it should, or could shrink.
+    /// `InvalidData` if the file has the wrong length, or could shrink.
     pub fn map(fd: &impl AsFd) -> io::Result<BoardReader> {
         let seals = SealFlag::from_bits_truncate(fcntl(fd, FcntlArg::F_GET_SEALS)?);
         let is_right = nix::sys::stat::fstat(fd)?.st_size == FILE_BYTES as i64
@@ -87,19 +87,20 @@ impl BoardReader {
             return Err(io::Error::new(io::ErrorKind::InvalidData, "the board is no board"));
         }
         // SAFETY: the file cannot shrink, so reads cannot fault. Its content changes, so it is only
-        // read by atomic loads, below.
+        // read by the atomic loads below.
         let map = unsafe { MmapOptions::new().len(FILE_BYTES).map(&fd.as_fd())? };
         Ok(BoardReader { map })
     }
 
-    /// What is said about a function. A function that has no word is not called directly.
+    /// Reads the notice about a function. A function without a word is reported as one that must
+    /// not be called directly.
     #[inline]
     pub fn get(&self, function: FunctionId) -> Notice {
         if function.index() >= MAX_FUNCTIONS {
             return Notice { is_queued: true, is_full: true };
         }
-        // SAFETY: the word is inside the map, as was just checked, and aligned to 4; the map lives
-        // as long as self. A load of an atomic needs no write access.
+        // SAFETY: the word is inside the map, as was just checked, and aligned to 4. The map lives
+        // as long as `self`. An atomic load needs no write access.
         let word = unsafe { &*self.map.as_ptr().cast::<AtomicU32>().add(function.index()) };
         let bits = word.load(Ordering::SeqCst);
         Notice { is_queued: bits & QUEUED != 0, is_full: bits & FULL != 0 }

@@ -39,11 +39,11 @@ impl Pipe {
         Ok(Pipe::of_size(reader, writer))
     }
 
-    /// Makes a pipe that never had a name. Its ends have file flags of their own, too.
+    /// Makes a pipe that never has a name. Its ends have file flags of their own, too.
     ///
     /// # Errors
     ///
-    /// If there is no descriptor left.
+    /// If no descriptor is left.
     pub fn without_name() -> io::Result<Pipe> {
         let (reader, writer) = pipe2(OFlag::O_NONBLOCK | OFlag::O_CLOEXEC)?;
         Ok(Pipe::of_size(reader, writer))
@@ -56,21 +56,21 @@ impl Pipe {
     }
 }
 
-/// Makes reads and writes on this end wait.
+/// Makes this end blocking.
 pub fn set_blocking(fd: &impl AsFd) -> io::Result<()> {
     let flags = OFlag::from_bits_truncate(fcntl(fd, FcntlArg::F_GETFL)?);
     fcntl(fd, FcntlArg::F_SETFL(flags - OFlag::O_NONBLOCK))?;
     Ok(())
 }
 
-/// Makes reads and writes on this end return at once.
+/// Makes this end non-blocking.
 pub fn set_nonblocking(fd: &impl AsFd) -> io::Result<()> {
     let flags = OFlag::from_bits_truncate(fcntl(fd, FcntlArg::F_GETFL)?);
     fcntl(fd, FcntlArg::F_SETFL(flags | OFlag::O_NONBLOCK))?;
     Ok(())
 }
 
-/// Whether the descriptor is a FIFO. One that a peer has passed must be.
+/// Whether the descriptor is a FIFO, as a descriptor that a peer passes for a pipe must be.
 pub fn is_fifo(fd: &impl AsFd) -> bool {
     nix::sys::stat::fstat(fd).is_ok_and(|stat| stat.st_mode & libc::S_IFMT == libc::S_IFIFO)
 }

@@ -1,12 +1,16 @@
-//! The desk of a worker: words by which it tells the engine about direct calls, which the engine
-//! does not see.
+//! The desk of a worker: words by which the worker tells the engine about direct calls, which the
+//! engine does not see.
 //!
 //! The desk lies in the file of the worker's own channel, which only the worker and the engine map.
-//! It has two parts. A *seat* is for a handler: it tells whether the handler waits for the answer
-//! to a direct call, so that the engine can lend its slot, and by when the direct call that it runs
-//! is to end. A worker thread uses one seat, an event loop one for each of its handlers that runs
-//! or makes direct calls. The other part counts all direct calls that the worker has run. The
-//! worker is the only writer but for a seat's state.
+//! It has two parts.
+//!
+//! The first part is the *seats*, one for each handler. A seat shows whether the handler waits for
+//! the answer to a direct call, so that the engine can lend its slot. It also shows the deadline of
+//! the direct call that the handler runs. A worker thread uses one seat. An event loop uses one for
+//! each of its handlers that runs or makes direct calls.
+//!
+//! The second part counts all direct calls that the worker has run. Only the worker writes to the
+//! desk, except for a seat's state, which the engine changes, too.
 
 use super::ring::{RingFile, SEATS_BYTES, SEATS_OFFSET};
 use crate::protocol::desk_counts::{DeskCounts, OUTCOMES, Segment};
@@ -14,7 +18,7 @@ use crate::protocol::times::{BUCKETS, bucket_of};
 use crate::protocol::{CallNumber, Status};
 use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 
-/// The word that tells how many seats have ever been used.
+/// The offset of the word that holds how many seats have ever been used.
 const USED_OFFSET: usize = 1024;
 const COUNTS_OFFSET: usize = 1152;
 const HISTOGRAMS_OFFSET: usize = 1280;
@@ -52,19 +56,19 @@ impl Seat {
     }
 }
 
-/// How a direct call went.
+/// When a direct call was sent, and when its handler ran.
 #[derive(Clone, Copy, Debug)]
 pub struct DirectTimes {
     /// When it was sent, in ns of the monotonic clock.
     pub sent_at: u64,
-    /// When its handler began.
+    /// When its handler began, on the same clock.
     pub began_at: u64,
-    /// When its handler ended.
+    /// When its handler ended, on the same clock.
     pub ended_at: u64,
 }
 
 impl Desk {
-    /// The desk in the file of a channel; none if the file has no seats.
+    /// The desk in the file of a channel; `None` if the file has no seats.
     pub fn of(file: &RingFile) -> Option<Desk> {
         file.has_seats().then(|| Desk { file: file.clone() })
     }
@@ -73,7 +77,7 @@ impl Desk {
         self.file.word(USED_OFFSET)
     }
 
-    /// The call whose handler has a seat; 0 if none has.
+    /// The call whose handler has a seat; 0 if no handler has it.
     #[inline]
     fn call(&self, seat: Seat) -> &AtomicU64 {
         self.file.long_word(SEATS_OFFSET + seat.number() * SEAT_BYTES)
@@ -101,7 +105,7 @@ impl Desk {
         self.file.word(HISTOGRAMS_OFFSET + segment as usize * HISTOGRAM_BYTES + 4 * bucket)
     }
 
-    /// Worker: the handler of `call` has this seat from now on.
+    /// Worker: gives this seat to the handler of `call`.
     #[inline]
     pub fn take(&self, seat: Seat, call: CallNumber) {
         self.call(seat).store(call.number(), Ordering::Relaxed);
@@ -111,28 +115,29 @@ impl Desk {
         }
     }
 
-    /// Worker: no handler has this seat any more.
+    /// Worker: frees this seat.
     pub fn leave(&self, seat: Seat) {
         self.call(seat).store(0, Ordering::Relaxed);
         self.deadline(seat).store(0, Ordering::Relaxed);
         self.state(seat).store(RUNS, Ordering::SeqCst);
     }
 
-    /// Worker: the handler waits for the answer to a direct call from now on, unless its slot is
-    /// lent already.
+    /// Worker: notes that the handler waits for the answer to a direct call. Changes nothing if its
+    /// slot is lent already.
     #[inline]
     pub fn begin_wait(&self, seat: Seat) {
         let order = (Ordering::SeqCst, Ordering::SeqCst);
         let _ = self.state(seat).compare_exchange(RUNS, WAITS, order.0, order.1);
     }
 
-    /// Worker: the wait is over. False: the slot was lent, and the handler needs one to go on.
+    /// Worker: notes that the wait is over. Returns false if the slot was lent, so that the handler
+    /// needs one to go on.
     #[inline]
     pub fn end_wait(&self, seat: Seat) -> bool {
         self.state(seat).swap(RUNS, Ordering::SeqCst) != LENT
     }
 
-    /// The seat of the handler of a call.
+    /// Finds the seat of a call's handler.
     fn seat_of(&self, call: CallNumber) -> Option<Seat> {
         self.seats().find(|seat| self.call(*seat).load(Ordering::Relaxed) == call.number())
     }
@@ -143,8 +148,8 @@ impl Desk {
         (0..used).filter_map(Seat::new)
     }
 
-    /// Engine: lends the slot of the handler of a call, if it waits. False: it does not. The slot
-    /// of one that still waits may be lent again.
+    /// Engine: lends the slot of a call's handler, if the handler waits. Returns false if it does
+    /// not. The slot of a handler that still waits may be lent again.
     pub fn lend(&self, call: CallNumber) -> bool {
         let Some(seat) = self.seat_of(call) else { return false };
         let order = (Ordering::SeqCst, Ordering::SeqCst);
@@ -152,21 +157,22 @@ impl Desk {
         matches!(lent, Ok(_) | Err(LENT))
     }
 
-    /// Engine: whether the handler of a call waits for the answer to a direct call, and its slot is
-    /// not lent.
+    /// Engine: whether a call's handler waits for the answer to a direct call without having lent
+    /// its slot.
     pub fn waits(&self, call: CallNumber) -> bool {
         let state = self.seat_of(call).map(|seat| self.state(seat).load(Ordering::Relaxed));
         state == Some(WAITS)
     }
 
-    /// Worker: the handler that has this seat runs a direct call with this deadline, in ns of the
-    /// monotonic clock.
+    /// Worker: notes that the handler with this seat runs a direct call with this deadline, in ns
+    /// of the monotonic clock.
     #[inline]
     pub fn begin(&self, seat: Seat, deadline: u64) {
         self.deadline(seat).store(deadline, Ordering::Relaxed);
     }
 
-    /// Worker: the handler that has this seat has run a direct call. One thread at a time may tell.
+    /// Worker: counts a direct call that the handler with this seat has run. Only one thread may
+    /// call this at a time.
     pub fn end(&self, seat: Seat, status: Status, times: DirectTimes) {
         let DirectTimes { sent_at, began_at, ended_at } = times;
         self.deadline(seat).store(0, Ordering::Relaxed);
@@ -182,13 +188,14 @@ impl Desk {
         }
     }
 
-    /// Engine: the deadline of the direct call that is run under a lease; `None` if none is.
+    /// Engine: the deadline, in ns, of the direct call that runs under a lease; `None` if none
+    /// runs.
     pub fn runs_until(&self, lease: CallNumber) -> Option<u64> {
         let seat = self.seat_of(lease)?;
         Some(self.deadline(seat).load(Ordering::Relaxed)).filter(|deadline| *deadline > 0)
     }
 
-    /// Engine: what the worker has counted.
+    /// Engine: the worker's counters.
     pub fn counts(&self) -> DeskCounts {
         let load = |word: &AtomicU32| word.load(Ordering::Relaxed);
         let load_long = |word: &AtomicU64| word.load(Ordering::Relaxed);

@@ -1,16 +1,18 @@
-//! The words of a direct channel, between two containers: which calls are under way, and whether
-//! the engine has ended the lease.
+//! The words of a direct channel between two containers. They show which calls are under way, and
+//! whether the engine has ended the lease.
 //!
 //! The file of a direct channel has the layout of a channel's rings. Ring 0 carries calls to the
-//! callee, ring 1 carries answers to the caller. For each call that may be under way at the same
-//! time there is a word, which the caller, the callee and the engine change by compare-and-swap:
+//! callee, and ring 1 carries answers to the caller. For each call that may be under way at the
+//! same time there is a word, which the caller, the callee and the engine change by
+//! compare-and-swap:
 //!
 //! * The caller claims a free word, then sends the call.
-//! * The callee frees the word, then sends the answer. If the call was abandoned, there is none.
-//! * The caller abandons a call whose deadline has passed; the engine abandons one that is
-//!   cancelled. One of "freed" and "abandoned" comes first, so callee and caller agree about how
-//!   the call ended.
-//! * The engine sets a bit that ends the lease: no call can be claimed from then on. A callee that
+//! * The callee frees the word, then sends the answer. If the call was abandoned, it sends no
+//!   answer.
+//! * The caller abandons a call whose deadline has passed, and the engine abandons a call that is
+//!   cancelled. Either the callee frees the word first or the other side abandons the call first,
+//!   so callee and caller agree about how the call ended.
+//! * The engine sets a bit that ends the lease. From then on no call can be claimed. A callee that
 //!   is told so refuses a call that was claimed but not sent yet.
 
 use super::ring::{RingFile, RingReader, RingWriter, Side};
@@ -22,11 +24,11 @@ use std::sync::atomic::{AtomicU32, AtomicU64, Ordering, fence};
 /// The ring that carries calls, and the one that carries answers.
 const TO_CALLEE: usize = 0;
 const TO_CALLER: usize = 1;
-/// The offset of the words of calls in the first page.
+/// The offset, in the first page, of the words of calls.
 const CALLS_OFFSET: usize = 1024;
-/// The offset of the word that tells on which core the callee stays.
+/// The offset of the word that names the core on which the callee stays.
 const HOME_OFFSET: usize = 960;
-/// The bytes of the words of a call: its state, and the call that makes it.
+/// The length of a call's words: its state, and the call that makes it.
 const CALL_BYTES: usize = 16;
 
 const FREE: u32 = 0;
@@ -38,23 +40,24 @@ const LEFT_DEADLINE: u32 = 5;
 const LEFT_CALLER: u32 = 6;
 /// Set when the engine has ended the lease.
 const ENDED: u32 = 8;
-/// The bits of the state. Those above count the calls, so that who has seen one call cannot change
-/// the state of the next one by mistake.
+/// The number of bits of the state. The bits above them count the calls. So a side that has seen
+/// one call cannot change the state of the next one by mistake.
 const STATE_BITS: u32 = 4;
 const STATES: u32 = (1 << STATE_BITS) - 1;
 
-/// What a call of a direct channel is doing.
+/// The state of the call of a direct channel.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum DirectState {
-    /// There is none, or its answer was sent or is about to be.
+    /// There is no call, or its answer was sent or is about to be sent.
     Free,
-    /// The callee runs it, or will.
+    /// The callee runs the call, or will run it.
     Called,
-    /// The caller waits no longer, for this reason.
+    /// The caller no longer waits, for this reason.
     Abandoned(CancelReason),
-    /// The callee does not run it: the lease is over.
+    /// The callee does not run the call, as the lease is over.
     Refused,
-    /// The engine has abandoned it for this reason, and the lease is over. The callee has finished.
+    /// The engine has abandoned the call for this reason, and the lease is over. The callee has
+    /// finished the call.
     Left(CancelReason),
 }
 
@@ -78,7 +81,7 @@ fn is_busy(word: u32) -> bool {
     !matches!(word & STATES & !ENDED, FREE | LEFT_DEADLINE | LEFT_CALLER)
 }
 
-/// A direct channel's file, mapped.
+/// The mapped file of a direct channel.
 #[derive(Clone, Debug)]
 pub struct DirectFile {
     rings: RingFile,
@@ -89,7 +92,7 @@ impl DirectFile {
     ///
     /// # Errors
     ///
-    /// As [`RingFile::map`].
+    /// The same as those of [`RingFile::map`].
     pub fn map(fd: &impl AsFd) -> io::Result<DirectFile> {
         Ok(DirectFile { rings: RingFile::map(fd)? })
     }
@@ -119,14 +122,14 @@ impl DirectFile {
         self.rings.word(CALLS_OFFSET + size_of::<AtomicU32>())
     }
 
-    /// Callee: whether no other handler runs in the caller's process; a hint.
+    /// Callee: whether no other handler runs in the caller's process. This is only a hint.
     #[inline]
     pub fn caller_is_alone(&self) -> bool {
         self.alone().load(Ordering::Relaxed) != 0
     }
 
-    /// Changes the state from `from` to `to`, and keeps the rest of the word. False: it was another
-    /// one.
+    /// Changes the state from `from` to `to`, and keeps the rest of the word. Returns false if the
+    /// state is not `from`.
     #[inline]
     fn change(&self, from: u32, to: u32) -> bool {
         let mut word = self.call().load(Ordering::Acquire);
@@ -140,11 +143,12 @@ impl DirectFile {
         false
     }
 
-    /// Caller: claims a call for a handler that runs `maker`. `alone`: no other handler runs in its
-    /// process. False: a call is under way, or the lease is over.
+    /// Caller: claims a call for a handler that runs `maker`. `alone` says that no other handler
+    /// runs in its process. Returns false if a call is under way, or the lease is over.
     ///
-    /// The caller then reads the board, and gives the call up if it has to go through the engine.
-    /// The engine writes the board first and then looks for calls, so one of both sees the other.
+    /// The caller then reads the board, and gives the call up if it must go through the engine. The
+    /// engine writes the board first and then looks for calls, so at least one of the two sides
+    /// sees what the other has written.
     #[inline]
     pub fn claim(&self, maker: CallNumber, alone: bool) -> bool {
         let word = self.call().load(Ordering::Relaxed);
@@ -160,15 +164,16 @@ impl DirectFile {
         is_claimed
     }
 
-    /// Caller: gives up a call that was claimed and not sent.
+    /// Caller: gives up a call that was claimed and has not been sent.
     pub fn unclaim(&self) {
         self.change(CALLED, FREE);
     }
 
-    /// Callee: has the handler's answer. Returns why nobody waits for it any more, if so.
+    /// Callee: ends the call, as its handler has an answer. If nobody waits for the answer any
+    /// more, returns the reason.
     ///
-    /// If the engine has abandoned the call, the reason stays for its caller, which may not have
-    /// looked yet. No other call comes then, as the lease is over.
+    /// If the engine has abandoned the call, the reason stays in the word for the caller, which may
+    /// not have looked yet. No other call can follow, as the lease is over.
     #[inline]
     pub fn finish(&self) -> Option<CancelReason> {
         if self.change(CALLED, FREE) {
@@ -182,17 +187,18 @@ impl DirectFile {
                 return Some(reason);
             }
         }
-        // A caller that breaks the rules gets no answer.
+        // The caller broke the rules, so it gets no answer.
         Some(CancelReason::Caller)
     }
 
-    /// Callee: does not run a call that was claimed and is not here. Returns whether there was one.
-    /// Engine: the same, once the callee has ended the lease.
+    /// Refuses a call that was claimed but that the callee has not received. Returns whether there
+    /// was one. The callee may do this, and the engine once the callee has ended the lease.
     pub fn refuse(&self) -> bool {
         self.change(CALLED, REFUSED)
     }
 
-    /// Caller: waits for the call no longer. False: it is not under way.
+    /// Caller: abandons the call, for which it no longer waits. Returns false if the call is not
+    /// under way.
     pub fn abandon(&self, reason: CancelReason) -> bool {
         self.change(CALLED, abandoned(reason))
     }
@@ -205,8 +211,8 @@ impl DirectFile {
         (is_same && word & STATES & !ENDED == CALLED).then_some(Seen { maker, word })
     }
 
-    /// Engine: ends the wait for the call that was seen, and the lease. False: that call is not
-    /// under way any more.
+    /// Engine: abandons the call that was seen, and ends the lease. Returns false if that call is
+    /// no longer under way.
     pub fn cancel(&self, seen: Seen, reason: CancelReason) -> bool {
         let word = seen.word & !(STATES & !ENDED) | abandoned(reason) | ENDED;
         self.call().compare_exchange(seen.word, word, Ordering::AcqRel, Ordering::Relaxed).is_ok()
@@ -217,14 +223,15 @@ impl DirectFile {
         is_busy(self.call().fetch_or(ENDED, Ordering::AcqRel))
     }
 
-    /// Engine: ends the lease, and refuses a call that the callee, which has ended the lease, did
-    /// not take. In this order: a call that is claimed in between is refused as well.
+    /// Engine: ends the lease, and then refuses a call that the callee, which has ended the lease,
+    /// did not take. In this order, a call that is claimed between the two steps is refused as
+    /// well.
     pub fn close(&self) {
         self.end();
         self.refuse();
     }
 
-    /// What the call is doing.
+    /// The state of the call.
     #[inline]
     pub fn state(&self) -> DirectState {
         match self.call().load(Ordering::Acquire) & STATES & !ENDED {
@@ -234,7 +241,7 @@ impl DirectFile {
             ABANDONED_CALLER => DirectState::Abandoned(CancelReason::Caller),
             LEFT_DEADLINE => DirectState::Left(CancelReason::Deadline),
             LEFT_CALLER => DirectState::Left(CancelReason::Caller),
-            // No side writes anything else, but another process could.
+            // No side writes any other value, but a faulty process could.
             _ => DirectState::Refused,
         }
     }
@@ -250,13 +257,13 @@ impl DirectFile {
         self.call().load(Ordering::Acquire) & ENDED != 0
     }
 
-    /// Where the callee stays: a hint for callers.
+    /// The core on which the callee stays, plus one; 0 if there is none. It is a hint for callers.
     #[inline]
     fn home(&self) -> &AtomicU32 {
         self.rings.word(HOME_OFFSET)
     }
 
-    /// Callee: tells on which core it stays.
+    /// Callee: publishes the core on which it stays.
     pub fn set_home(&self, core: Option<u32>) {
         self.home().store(core.map_or(0, |core| core + 1), Ordering::Relaxed);
     }
@@ -287,7 +294,7 @@ impl DirectFile {
         self.rings.end_reader_wait(TO_CALLER)
     }
 
-    /// Engine: how many calls were claimed; it wraps around.
+    /// Engine: how many calls were claimed. The number wraps around.
     pub fn claimed(&self) -> u32 {
         self.call().load(Ordering::Relaxed) >> STATE_BITS
     }
@@ -353,11 +360,11 @@ mod tests {
         assert!(!file.abandon(CancelReason::Deadline));
     }
 
-    /// A claim comes before the lease is closed, in between, or not at all.
+    /// The claim comes before the lease is closed, in the middle, or not at all.
     #[test]
     fn no_call_is_left_behind_in_a_lease_that_is_closed() {
         const ROUNDS: u32 = 20_000;
-        /// How many different times the engine takes until it closes the lease.
+        /// How many different pauses the engine makes before it closes the lease.
         const PAUSES: u32 = 100;
         let (file, begun, done) = (file(), AtomicU32::new(0), AtomicU32::new(0));
         let wait_for = |word: &AtomicU32, round| {
@@ -370,7 +377,7 @@ mod tests {
             scope.spawn(|| {
                 for round in 1..=ROUNDS {
                     wait_for(&begun, round);
-                    // A caller that finds the board against its call gives the call up.
+                    // If the board forbids the call, the caller gives it up.
                     while !file.has_ended() {
                         if file.claim(maker(), true) && !file.has_ended() {
                             file.unclaim();

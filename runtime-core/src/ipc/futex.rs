@@ -1,19 +1,20 @@
-//! Parks and wakes threads at a word of shared memory, by the kernel's futexes.
+//! Parks and wakes threads at a word of shared memory, with the kernel's futexes.
 
 use std::ptr::null;
 use std::sync::atomic::AtomicU32;
 
 /// Parks the calling thread while the word has this value, until it is woken, or until this time,
-/// in ns of the monotonic clock. It may also return for no reason.
+/// in ns of the monotonic clock. It may also return spuriously.
 pub(super) fn wait(word: &AtomicU32, value: u32, until: Option<u64>) {
     let until = until.map(|ns| libc::timespec {
         tv_sec: (ns / 1_000_000_000) as libc::time_t,
         tv_nsec: (ns % 1_000_000_000) as libc::c_long,
     });
-    // With a bit set the timeout is a time of the monotonic clock, not a duration.
+    // For this operation the timeout is a time of the monotonic clock, not a duration.
     let operation = libc::FUTEX_WAIT_BITSET;
     // SAFETY: the word and the timespec live until the call returns. The kernel only reads them.
-    // Errors are a changed word, a signal or a timeout: the caller checks all of these anyway.
+    // The possible errors are a changed word, a signal and a timeout, and the caller checks for all
+    // of these anyway.
     unsafe {
         libc::syscall(
             libc::SYS_futex,

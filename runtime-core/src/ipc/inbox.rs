@@ -16,12 +16,12 @@ pub struct Inbox {
     end: usize,
 }
 
-/// What a read brought.
+/// The result of a read.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Filled {
-    /// Bytes; `drained`: fewer than asked for, so the pipe was empty afterwards.
+    /// Bytes came.
     Bytes {
-        /// Whether the pipe was empty afterwards.
+        /// Whether fewer bytes came than were asked for, so that the pipe was empty afterwards.
         drained: bool,
     },
     /// The other side has closed its end.
@@ -35,7 +35,7 @@ impl Default for Inbox {
 }
 
 impl Inbox {
-    /// Reads once into the room behind what is there.
+    /// Reads once, behind the bytes that are there.
     pub fn fill(&mut self, fd: BorrowedFd<'_>) -> io::Result<Filled> {
         if self.start == self.end {
             (self.start, self.end) = (0, 0);
@@ -58,7 +58,7 @@ impl Inbox {
         }
     }
 
-    /// Takes the next whole message, if there is one.
+    /// Takes the next complete message, if there is one.
     pub fn take(&mut self) -> Result<Option<Message<'_>>, Broken> {
         let Some((message, len)) = Message::parse(&self.bytes[self.start..self.end])? else {
             return Ok(None);
@@ -67,7 +67,7 @@ impl Inbox {
         Ok(Some(message))
     }
 
-    /// Whether a part of a message is left.
+    /// Whether all bytes were taken, so that not even a part of a message is left.
     pub fn is_empty(&self) -> bool {
         self.start == self.end
     }

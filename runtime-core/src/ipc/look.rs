@@ -1,9 +1,10 @@
 //! Spinning for a message before parking, where that pays. In code a *look* is a spin.
 //!
-//! To wake a parked thread costs about 2 µs on the same core, and about 22 µs on another core that
+//! Waking a parked thread costs about 2 µs on the same core, and about 22 µs on another core that
 //! is halted. A reader that spins sees a message within 0.1 µs. So a reader that expects a message
-//! soon spins, and yields its core to other threads meanwhile. Whether spinning pays is measured:
-//! after a wait in which it found nothing, the next waits park at once, more of them each time.
+//! soon spins, and yields its core to other threads meanwhile. Whether spinning pays is measured.
+//! After a spin in which it found nothing, the next waits park at once; their number grows with
+//! each such spin.
 
 use std::hint::spin_loop;
 
@@ -18,21 +19,22 @@ pub const TURN_NS: u64 = 2_000;
 /// its message later.
 const LOOKS_PER_YIELD: u32 = 2;
 /// A thread that does not run for this long after a yield, in ns, shares its core with a thread
-/// that computes. It would wait as long after each yield, and a parked thread runs sooner once it
-/// is woken.
+/// that computes. It would have to wait that long after each yield. A parked thread runs sooner
+/// once it is woken.
 pub const CROWDED_NS: u64 = 500_000;
 /// The most waits in a row that park at once before spinning is tried again.
 const MAX_SKIPPED: u32 = 64;
-/// The time without spinning, in ns, after a core was found crowded. To find out costs a time slice
-/// of the computing thread, some milliseconds. The time doubles each time that the core is found
-/// crowded again soon after.
+/// The time without spinning, in ns, after a core was found crowded. Finding that out costs a time
+/// slice of the computing thread, which is some milliseconds. The time doubles each time that the
+/// core is found crowded again soon after.
 const CROWDED_PAUSE_NS: u64 = 2_000_000;
 /// The longest time without spinning after a core was found crowded, in ns.
 const MAX_CROWDED_PAUSE_NS: u64 = 1_024_000_000;
 /// A wait that parked at once and was shorter than this, in ns, might have been short enough to
-/// spin: if all threads park, each of them waits for the others to be woken.
+/// spin. If all threads park, each of them waits for the others to be woken, and all waits are
+/// longer.
 const SHORT_SLEEP_NS: u64 = 2 * MAX_LOOK_NS;
-/// The most waits in a row that park at once while waits are that short: sooner or later all
+/// The most waits in a row that park at once while waits are that short. So sooner or later all
 /// threads spin at the same time, and go on spinning.
 const MAX_SKIPPED_SHORT: u32 = 8;
 
@@ -82,7 +84,7 @@ impl Patience {
         self.skip_next == 0
     }
 
-    /// Takes note of how long a wait took that parked at once.
+    /// Takes note of how long a wait took, in ns, that parked at once.
     #[inline]
     pub fn slept(&mut self, ns: u64) {
         if ns < SHORT_SLEEP_NS {
@@ -164,7 +166,7 @@ mod tests {
     #[test]
     fn what_is_in_vain_is_tried_ever_more_seldom_and_what_pays_again_at_once() {
         let mut patience = Patience::default();
-        // How many of so many waits begin with looking that ends so.
+        // How many of this many waits begin with a spin, if each spin ends in this way.
         let mut waits_of = |looked: Looked, waits: u32| {
             let mut looks = |_: &u32| {
                 let looks = patience.looks(|| 0);
@@ -176,7 +178,7 @@ mod tests {
             (0..waits).filter(&mut looks).count()
         };
         assert!(waits_of(Looked::InVain, 6500) <= 107);
-        // Each time it pays halves the number.
+        // Each spin that pays halves the number of waits that park at once.
         assert!(waits_of(Looked::Found, 1000) >= 900);
         assert_eq!(waits_of(Looked::Found, 1000), 1000);
     }
@@ -225,7 +227,7 @@ mod tests {
             Looked::Found
         );
         assert_eq!(look(MAX_LOOK_NS, TURN_NS, || tick(1000), || false), Looked::InVain);
-        // While others use the core nobody loses anything.
+        // While others use the core, a spin takes no time from anybody.
         let later = clock.get() + 10 * MAX_LOOK_NS;
         assert_eq!(
             look(MAX_LOOK_NS, TURN_NS, || tick(100_000), || clock.get() > later),

@@ -1,15 +1,15 @@
 //! The core that a spinning worker runs on.
 //!
 //! A worker that spins on the engine's core takes turns with the engine; on another core it works
-//! at the same time. The kernel takes both threads for busy and leaves them where they are. So a
-//! worker that finds itself on the engine's core again and again moves to another core by itself.
-//! The kernel may move it back, as it may move any thread.
+//! at the same time. For the kernel both threads are busy, so it leaves them where they are. A
+//! worker that finds itself on the engine's core again and again therefore moves to another core by
+//! itself. The kernel may move it back, as it may move any thread.
 
 use nix::sched::{CpuSet, sched_getaffinity, sched_setaffinity};
 use nix::unistd::Pid;
 
-/// The number of spins in a row on the engine's core after which a worker moves: some milliseconds
-/// of calls.
+/// The number of spins in a row on the engine's core after which a worker moves. They take some
+/// milliseconds of calls.
 const STAYS: u32 = 256;
 /// The least time between two moves, in ns. A move costs about 20 µs.
 const PAUSE_NS: u64 = 100_000_000;
@@ -30,7 +30,8 @@ impl Place {
         }
     }
 
-    /// As [`Place::looks`], but returns whether the thread is to [`leave`].
+    /// Does the same as [`Place::looks`], but returns whether the thread is to [`leave`] instead of
+    /// moving it.
     #[inline]
     pub fn is_to_leave(&mut self, here: u32, engine: u32, now_ns: impl Fn() -> u64) -> bool {
         if here != engine {
@@ -52,7 +53,7 @@ impl Place {
 }
 
 /// Moves the calling thread to another core that it may run on, if there is one. Its affinity stays
-/// as it was.
+/// the same.
 pub fn leave(core: u32) {
     let core = core as usize;
     let this = Pid::from_raw(0);
@@ -62,16 +63,16 @@ pub fn leave(core: u32) {
     if others.unset(core).is_err() || !is_set(&others) {
         return;
     }
-    // It fails only where the cores were taken away meanwhile.
+    // This fails only if the cores were taken away meanwhile.
     if sched_setaffinity(this, &others).is_ok() {
         let _ = sched_setaffinity(this, &allowed);
     }
 }
 
-/// Binds the calling thread to one core, and lets it go again.
+/// Binds the calling thread to one core, and releases it again.
 #[derive(Debug, Default)]
 pub struct Home {
-    /// The cores on which the thread may run at all.
+    /// All cores on which the thread may run.
     allowed: Option<CpuSet>,
     core: Option<u32>,
 }
@@ -102,12 +103,12 @@ impl Home {
         }
     }
 
-    /// The thread may run on all its cores again.
+    /// Lets the thread run on all its cores again.
     pub fn leave(&mut self) {
         if self.core.take().is_some()
             && let Some(allowed) = &self.allowed
         {
-            // It fails only where the cores were taken away meanwhile.
+            // This fails only if the cores were taken away meanwhile.
             let _ = sched_setaffinity(Pid::from_raw(0), allowed);
         }
     }

@@ -1,9 +1,10 @@
-//! A region of the arena: one shared memory file, of which one side, the owner, hands out blocks.
+//! A region of the arena: one shared memory file. One side, the owner, hands out blocks of it.
 //!
-//! The owner keeps its books in private memory. Both sides see the payloads, one word for each unit
-//! by which the reader gives a block back, and, in the engine's base region, one word for each
-//! worker that names its cancelled call. The owner takes these words as hints only: a reader that
-//! lies harms nobody but itself. There is no lock in shared memory that a dying process could hold.
+//! The owner keeps its books in private memory. Both sides see the payloads. They also see one word
+//! for each unit, by which the reader gives a block back. In the engine's base region, they see one
+//! word for each worker, which names the worker's cancelled call. The owner takes these words as
+//! hints only, so a reader that writes wrong values harms only itself. There is no lock in shared
+//! memory that a dying process could hold.
 
 use crate::protocol::limits::{BLOCK_UNIT_BYTES, MAX_WORKERS_PER_CONTAINER};
 use memmap2::{MmapOptions, MmapRaw};
@@ -14,18 +15,18 @@ use std::io;
 use std::os::fd::{AsFd, OwnedFd};
 use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 
-/// Bytes of the cancel words at the start of a region.
+/// The length of the cancel words at the start of a region.
 const CANCEL_BYTES: usize = MAX_WORKERS_PER_CONTAINER * 8;
-/// A block that is in use, or free: the reader has not said anything.
+/// The block is in use or free. The reader has not given it back.
 const HELD: u32 = 0;
 /// The reader has given the block back.
 const GIVEN_BACK: u32 = 1;
-/// How many outstanding blocks are looked at before the books are searched for room: the oldest are
-/// most likely to have been given back.
+/// How many outstanding blocks are checked before the books are searched for room. The oldest
+/// blocks are the most likely to have been given back.
 const SWEEP_FIRST: usize = 4;
 
-/// Blocks of at least this many units (16 KiB) are taken one after the other within a window. A
-/// smaller block is the lowest that fits, so that few pages are touched.
+/// Blocks of at least this many units (16 KiB) are allocated one after the other within a window. A
+/// smaller block is allocated at the lowest place where it fits, so that few pages are touched.
 const LARGE_UNITS: u32 = 4;
 /// The window for large blocks: 1 MiB.
 ///
@@ -35,32 +36,37 @@ const LARGE_UNITS: u32 = 4;
 /// more in address translation and in the shared cache than they save.
 const WINDOW_UNITS: u32 = 256;
 
-/// Where things lie in a region of this many units.
+/// The offset of the payloads in a region of this many units.
 fn data_offset(units: u32) -> usize {
     (CANCEL_BYTES + units as usize * 4).next_multiple_of(BLOCK_UNIT_BYTES)
 }
 
-/// The bytes of a region's file.
+/// The length of the file of a region with this many units.
 fn file_len(units: u32) -> usize {
     data_offset(units) + units as usize * BLOCK_UNIT_BYTES
 }
 
-/// Units that hold this many bytes; at least one.
+/// The number of units that hold this many bytes; at least one.
 pub fn units_for(bytes: u64) -> u64 {
     bytes.div_ceil(BLOCK_UNIT_BYTES as u64).max(1)
 }
 
-/// Offset of the metadata in a payload of the arena: behind the body, which so begins on a page.
+/// The offset of the metadata in a payload of the arena. The metadata lies behind the body, so that
+/// the body begins on a page.
 pub fn metadata_offset(body_len: u64) -> u64 {
     body_len.next_multiple_of(16)
 }
 
-/// Bytes that a payload takes in the arena.
+/// The bytes that a payload takes in the arena.
 pub fn payload_bytes(metadata_len: usize, body_len: u64) -> u64 {
     metadata_offset(body_len) + metadata_len as u64
 }
 
-/// Makes the file of a region, sealed against any change of its size.
+/// Creates the file of a region, sealed against any change of its size.
+///
+/// # Errors
+///
+/// If shared memory cannot be created, or no descriptor is left.
 pub fn create_file(units: u32) -> io::Result<OwnedFd> {
     let fd = memfd_create("nightcore-arena", MFdFlags::MFD_CLOEXEC | MFdFlags::MFD_ALLOW_SEALING)?;
     nix::unistd::ftruncate(&fd, file_len(units) as i64)?;
@@ -81,7 +87,11 @@ pub struct Region {
 }
 
 impl Region {
-    /// Maps a region's file, after checking that it is as large as it should be and cannot shrink.
+    /// Maps a region's file.
+    ///
+    /// # Errors
+    ///
+    /// `InvalidData` if the file does not have the size of this many units, or could shrink.
     pub fn map(fd: &impl AsFd, units: u32) -> io::Result<Region> {
         let invalid = |text: &str| io::Error::new(io::ErrorKind::InvalidData, text);
         let len = nix::sys::stat::fstat(fd)?.st_size as u64;
@@ -96,10 +106,14 @@ impl Region {
         Ok(Region { map, units })
     }
 
-    /// Maps a region's file of any number of units, after the same checks.
+    /// Maps a region's file, whatever its number of units, with the same checks.
+    ///
+    /// # Errors
+    ///
+    /// The same as those of [`Region::map`].
     pub fn map_whole(fd: &impl AsFd) -> io::Result<Region> {
         let len = nix::sys::stat::fstat(fd)?.st_size as usize;
-        // Each unit takes its bytes and a word, and then the words are rounded up to a unit.
+        // Each unit takes its bytes and a word. The words together are rounded up to a whole unit.
         let units = len.saturating_sub(CANCEL_BYTES) / (BLOCK_UNIT_BYTES + 4);
         let units = u32::try_from(units).unwrap_or(0);
         let fits = |units: &u32| file_len(*units) == len;
@@ -107,12 +121,12 @@ impl Region {
         Region::map(fd, units)
     }
 
-    /// How many units it has.
+    /// The number of its units.
     pub fn units(&self) -> u32 {
         self.units
     }
 
-    /// Whether a block of this many bytes lies inside.
+    /// Whether a block of this many bytes lies inside the region.
     pub fn contains(&self, block: u32, bytes: u64) -> bool {
         units_for(bytes)
             .checked_add(u64::from(block))
@@ -121,8 +135,8 @@ impl Region {
 
     fn word(&self, block: u32) -> &AtomicU32 {
         assert!(block < self.units);
-        // SAFETY: the offset is inside the map (block < units) and aligned to 4; the map lives as
-        // long as self; both sides use these words as atomics only.
+        // SAFETY: the offset is inside the map (block < units) and aligned to 4. The map lives as
+        // long as `self`. Both sides access these words as atomics only.
         unsafe {
             &*self.map.as_mut_ptr().add(CANCEL_BYTES + block as usize * 4).cast::<AtomicU32>()
         }
@@ -132,13 +146,15 @@ impl Region {
     pub fn cancel_word(&self, slot: u32) -> &AtomicU64 {
         assert!((slot as usize) < MAX_WORKERS_PER_CONTAINER);
         // SAFETY: the offset is inside the map, which begins with the cancel words, and aligned to
-        // 8; the map lives as long as self; both sides use these words as atomics only.
+        // 8. The map lives as long as `self`. Both sides access these words as atomics only.
         unsafe { &*self.map.as_mut_ptr().add(slot as usize * 8).cast::<AtomicU64>() }
     }
 
-    /// The first byte of a block. The other process may write to it at any time.
+    /// A pointer to the first byte of a block. The other process may write to the block at any
+    /// time.
     ///
     /// # Panics
+    ///
     /// If no block of that many bytes lies there; see [`Region::contains`].
     pub fn pointer(&self, block: u32, bytes: u64) -> *mut u8 {
         assert!(self.contains(block, bytes));
@@ -148,18 +164,18 @@ impl Region {
         }
     }
 
-    /// Gives the pages of free units back to the system. They are zero when they are used again.
+    /// Returns the pages of free units to the system. They are zero when they are used again.
     fn remove(&self, block: u32, units: u32) {
         let start = self.pointer(block, u64::from(units) * BLOCK_UNIT_BYTES as u64);
         // SAFETY: `pointer` has checked that the range lies inside the map, and it begins on a
-        // page. By the owner's books nothing refers to these units; a reader that uses them all the
-        // same sees zeros, and it must expect any bytes. If the call fails, the pages stay.
+        // page. By the owner's books nothing refers to these units. A reader that accesses them all
+        // the same sees zeros, and it must expect any bytes. If the call fails, the pages stay.
         unsafe {
             libc::madvise(start.cast(), units as usize * BLOCK_UNIT_BYTES, libc::MADV_REMOVE)
         };
     }
 
-    /// The reader is done with this block.
+    /// Notes that the reader no longer needs this block.
     pub fn give_back(&self, block: u32) {
         self.word(block).store(GIVEN_BACK, Ordering::Release);
     }
@@ -168,18 +184,18 @@ impl Region {
 /// The owner's books of a region.
 #[derive(Debug)]
 pub struct Books {
-    /// One bit a unit, set if it is taken.
+    /// One bit for each unit, set if the unit is taken.
     taken: Vec<u64>,
     units: u32,
-    /// Blocks handed out, the oldest first.
+    /// The blocks that were handed out, the oldest first.
     outstanding: VecDeque<(u32, u32)>,
     allocated: u64,
-    /// Where the next large block is looked for.
+    /// The unit from which the next large block is searched.
     next_large: u32,
 }
 
 impl Books {
-    /// Books of a region in which everything is free.
+    /// The books of a region in which everything is free.
     pub fn new(units: u32) -> Books {
         Books {
             taken: vec![0; (units as usize).div_ceil(64)],
@@ -190,7 +206,8 @@ impl Books {
         }
     }
 
-    /// Takes a block of at least this many bytes. Pages that were used before are taken first.
+    /// Allocates a block of at least this many bytes. Pages that were used before are preferred.
+    /// Returns `None` if there is no room.
     pub fn allocate(&mut self, region: &Region, bytes: u64) -> Option<u32> {
         let wanted = units_for(bytes);
         if wanted > u64::from(self.units) {
@@ -217,18 +234,18 @@ impl Books {
         self.allocated
     }
 
-    /// How many blocks were handed out, and are not known to be given back.
+    /// How many blocks were handed out and are not known to be given back.
     pub fn outstanding(&self) -> usize {
         self.outstanding.len()
     }
 
-    /// Units that are in use.
+    /// How many units are in use.
     pub fn units_taken(&mut self, region: &Region) -> u32 {
         self.sweep(region, usize::MAX);
         self.taken.iter().map(|word| word.count_ones()).sum()
     }
 
-    /// Gives the memory of all that is free back to the system.
+    /// Returns the memory of free units to the system.
     pub fn trim(&mut self, region: &Region) {
         self.sweep(region, usize::MAX);
         self.next_large = 0;
@@ -251,7 +268,7 @@ impl Books {
         self.outstanding.is_empty()
     }
 
-    /// Frees what was given back among the oldest `most` blocks.
+    /// Frees those of the oldest `most` blocks that were given back.
     fn sweep(&mut self, region: &Region, most: usize) {
         for _ in 0..self.outstanding.len().min(most) {
             let Some((block, units)) = self.outstanding.pop_front() else { break };
@@ -282,7 +299,7 @@ impl Books {
         in_turn.flatten().or_else(|| self.find_between(0, self.units, wanted))
     }
 
-    /// First fit.
+    /// Finds the first run of free units that is long enough.
     fn find_between(&self, from: u32, to: u32, wanted: u32) -> Option<u32> {
         let (mut start, mut unit) = (from, from);
         while unit < to {
@@ -333,9 +350,9 @@ mod tests {
         let mut books = Books::new(8);
         let block = books.allocate(&owner, 5000).unwrap();
         assert_eq!(books.units_taken(&owner), 2);
-        // SAFETY: the block was just taken, 5000 bytes long, and nobody else uses it.
+        // SAFETY: the block was just allocated, is 5000 bytes long, and nobody else uses it.
         unsafe { owner.pointer(block, 5000).add(4999).write(42) };
-        // SAFETY: as above; written before.
+        // SAFETY: as above, and the byte was written before.
         assert_eq!(unsafe { reader.pointer(block, 5000).add(4999).read() }, 42);
         owner.cancel_word(3).store(77, Ordering::Relaxed);
         assert_eq!(reader.cancel_word(3).load(Ordering::Relaxed), 77);
@@ -350,7 +367,7 @@ mod tests {
         let mut books = Books::new(40);
         let [first, kept, last] = [(); 3].map(|()| books.allocate(&region, 4096).unwrap());
         for block in [first, kept, last] {
-            // SAFETY: the block was just taken, a page long, and nobody else uses it.
+            // SAFETY: the block was just allocated, is a page long, and nobody else uses it.
             unsafe { region.pointer(block, 4096).write_bytes(7, 4096) };
         }
         let pages = || nix::sys::stat::fstat(&fd).unwrap().st_blocks;
@@ -400,7 +417,7 @@ mod tests {
         const UNITS: u32 = 24;
         let (_fd, region) = region(UNITS);
         let (sent, received) = std::sync::mpsc::channel::<(u64, u32, usize)>();
-        // By one map, so that a sanitizer of threads sees both sides.
+        // Both sides use one map, so that a thread sanitizer sees the accesses of both.
         std::thread::scope(|scope| {
             scope.spawn(|| {
                 for (number, block, bytes) in received {
@@ -425,7 +442,7 @@ mod tests {
                         None => std::thread::yield_now(),
                     }
                 };
-                // SAFETY: the block was just taken, is that long, and nobody else uses it.
+                // SAFETY: the block was just allocated, is that long, and nobody else uses it.
                 unsafe { region.pointer(block, bytes as u64).write_bytes(number as u8, bytes) };
                 sent.send((number, block, bytes)).unwrap();
             }

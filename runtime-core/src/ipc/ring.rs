@@ -1,11 +1,14 @@
 //! A channel's rings: two queues of messages in one shared memory file, one for each direction.
 //!
 //! The engine makes the file and seals it. Each ring has one writer and one reader. Positions count
-//! lines of 64 bytes and wrap around. A message lies in whole lines, the last one filled up. Each
-//! side keeps its own position in private memory, loads the other's once and checks it, and copies
-//! a message before it reads it: a peer that writes nonsense ends its channel and nothing else.
+//! lines of 64 bytes and wrap around. A message takes whole lines; the rest of its last line is not
+//! used.
 //!
-//! A side that has to wait may spin for a while and then parks at the channel's named pipe, see
+//! Each side keeps its own position in private memory. It loads the other side's position once and
+//! checks it, and it copies a message before it reads it. So a peer that writes nonsense ends its
+//! channel and nothing else.
+//!
+//! A side that has to wait may spin for a while. Then it parks at the channel's named pipe, see
 //! [`super::bell`].
 
 use super::bell::{WAITING, announce, begin_wait, end_wait};
@@ -21,15 +24,15 @@ use std::os::fd::{AsFd, OwnedFd};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 
-/// The bytes of the words of both rings: one page. Words that different sides write lie in
-/// different cache lines, so that the sides do not take lines from each other without need.
+/// The length of the words of both rings: one page. Words that different sides write lie in
+/// different cache lines, so that the sides do not invalidate each other's lines needlessly.
 const WORDS_BYTES: usize = 4096;
 const RING_BYTES: usize = RING_LINES as usize * LINE_BYTES;
 /// The length of the file without seats.
 const FILE_BYTES: usize = WORDS_BYTES + 2 * RING_BYTES;
-/// Where the seats of the worker's desk begin, see [`super::desk`].
+/// The offset of the seats of the worker's desk, see [`super::desk`].
 pub(super) const SEATS_OFFSET: usize = FILE_BYTES;
-/// The bytes of the seats: one page.
+/// The length of the seats: one page.
 pub(super) const SEATS_BYTES: usize = 4096;
 
 const _: () = {
@@ -37,20 +40,20 @@ const _: () = {
     assert!(HEADER_BYTES == LINE_BYTES);
 };
 
-/// Makes the file of a channel's rings, sealed against any change of its size.
+/// Creates the file of a channel's rings, sealed against any change of its size.
 ///
 /// # Errors
 ///
-/// If there is no shared memory, or no descriptor left.
+/// If shared memory cannot be created, or no descriptor is left.
 pub fn create_file() -> io::Result<OwnedFd> {
     create_file_of(FILE_BYTES)
 }
 
-/// Makes the file of a channel whose worker can make and run direct calls: it has seats.
+/// Creates the file of a channel with seats, for a worker that can make and run direct calls.
 ///
 /// # Errors
 ///
-/// As [`create_file`].
+/// The same as those of [`create_file`].
 pub fn create_file_with_seats() -> io::Result<OwnedFd> {
     create_file_of(FILE_BYTES + SEATS_BYTES)
 }
@@ -70,14 +73,14 @@ fn create_file_of(bytes: usize) -> io::Result<OwnedFd> {
 /// A side of a channel.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Side {
-    /// The engine's.
+    /// The engine's side.
     Engine,
-    /// The worker's.
+    /// The worker's side.
     Worker,
 }
 
-/// The file of a channel's rings, mapped. Its first page holds other words of the channel as well:
-/// see [`super::desk`] and [`super::direct`].
+/// The mapped file of a channel's rings. Its first page also holds other words of the channel: see
+/// [`super::desk`] and [`super::direct`].
 #[derive(Clone, Debug)]
 pub struct RingFile {
     map: Arc<MmapRaw>,
@@ -88,7 +91,7 @@ impl RingFile {
     ///
     /// # Errors
     ///
-    /// `InvalidData` if the file has another length than it should, or could shrink.
+    /// `InvalidData` if the file has the wrong length, or could shrink.
     pub fn map(fd: &impl AsFd) -> io::Result<RingFile> {
         let invalid = |text: &str| io::Error::new(io::ErrorKind::InvalidData, text);
         let bytes = usize::try_from(nix::sys::stat::fstat(fd)?.st_size).unwrap_or(0);
@@ -102,12 +105,13 @@ impl RingFile {
         Ok(RingFile { map: Arc::new(MmapOptions::new().len(bytes).map_raw(&fd.as_fd())?) })
     }
 
-    /// Whether it has the seats of a desk.
+    /// Whether the file has the seats of a desk.
     pub(super) fn has_seats(&self) -> bool {
         self.map.len() > SEATS_OFFSET
     }
 
-    /// The ends of a side. Each side takes them once: they begin at the start of the rings.
+    /// The ends of one side. Each side must take them only once, as they begin at the start of the
+    /// rings.
     pub fn ends(&self, side: Side) -> (RingWriter, RingReader) {
         let to_worker = Ring { map: self.map.clone(), index: 0 };
         let from_worker = Ring { map: self.map.clone(), index: 1 };
@@ -127,7 +131,7 @@ impl RingFile {
         )
     }
 
-    /// Wakes the reader of a ring, whatever its word says.
+    /// Wakes the reader of a ring, whether its word says that it waits or not.
     pub(super) fn wake_reader(&self, index: usize) {
         self.end_reader_wait(index);
         futex::wake(self.reader_waits(index));
@@ -146,8 +150,8 @@ impl RingFile {
     #[inline]
     pub(super) fn word(&self, offset: usize) -> &AtomicU32 {
         assert!(offset + size_of::<AtomicU32>() <= self.map.len() && offset.is_multiple_of(4));
-        // SAFETY: the offset is inside the map and aligned to 4, as was just checked; the map lives
-        // as long as self; all sides use these words as atomics only.
+        // SAFETY: the offset is inside the map and aligned to 4, as was just checked. The map lives
+        // as long as `self`. All sides access these words as atomics only.
         unsafe { &*self.map.as_mut_ptr().add(offset).cast::<AtomicU32>() }
     }
 
@@ -155,7 +159,7 @@ impl RingFile {
     #[inline]
     pub(super) fn long_word(&self, offset: usize) -> &AtomicU64 {
         assert!(offset + size_of::<AtomicU64>() <= self.map.len() && offset.is_multiple_of(8));
-        // SAFETY: as in `word`, with an alignment of 8.
+        // SAFETY: the same as in `word`, with an alignment of 8.
         unsafe { &*self.map.as_mut_ptr().add(offset).cast::<AtomicU64>() }
     }
 }
@@ -164,12 +168,12 @@ impl RingFile {
 ///
 /// # Errors
 ///
-/// As [`RingFile::map`].
+/// The same as those of [`RingFile::map`].
 pub fn open(fd: &impl AsFd, side: Side) -> io::Result<(RingWriter, RingReader)> {
     Ok(RingFile::map(fd)?.ends(side))
 }
 
-/// The offset of a ring's word that tells whether its reader waits.
+/// The offset of a ring's word that says whether its reader waits.
 const fn reader_waits_offset(index: usize) -> usize {
     (index * 4 + 2) * LINE_BYTES
 }
@@ -186,21 +190,22 @@ impl Ring {
         let offset = (self.index * 4 + line) * LINE_BYTES + number * size_of::<AtomicU32>();
         debug_assert!(offset < WORDS_BYTES);
         // SAFETY: the offset is inside the map (two rings of four lines each in the first page) and
-        // aligned to 4; the map lives as long as self; both sides use these words as atomics only.
+        // aligned to 4. The map lives as long as `self`. Both sides access these words as atomics
+        // only.
         unsafe { &*self.map.as_mut_ptr().add(offset).cast::<AtomicU32>() }
     }
 
-    /// Lines ever written. Changed by the writer only.
+    /// How many lines were ever written. Only the writer changes it.
     fn written(&self) -> &AtomicU32 {
         self.word(0, 0)
     }
 
-    /// Where the writer ran when it wrote last. A hint for the reader.
+    /// The core on which the writer ran when it last wrote. This is a hint for the reader.
     fn writer_core(&self) -> &AtomicU32 {
         self.word(0, 1)
     }
 
-    /// Lines ever read. Changed by the reader only.
+    /// How many lines were ever read. Only the reader changes it.
     fn read(&self) -> &AtomicU32 {
         self.word(1, 0)
     }
@@ -215,11 +220,11 @@ impl Ring {
         self.word(3, 0)
     }
 
-    /// The lines from `position` on, as far as they lie together, and how many bytes that is.
+    /// A pointer to the lines from `position` on, and how many bytes are contiguous there.
     fn lines(&self, position: u32) -> (*mut u8, usize) {
         let offset = (position % RING_LINES) as usize * LINE_BYTES;
-        // SAFETY: the offset is below RING_BYTES, and the map has that many bytes for each ring
-        // behind the words.
+        // SAFETY: the offset is below RING_BYTES, and behind the words the map has that many bytes
+        // for each ring.
         let start =
             unsafe { self.map.as_mut_ptr().add(WORDS_BYTES + self.index * RING_BYTES + offset) };
         (start, RING_BYTES - offset)
@@ -228,9 +233,10 @@ impl Ring {
     fn copy_in(&self, position: u32, bytes: &[u8]) {
         let (start, together) = self.lines(position);
         let first = bytes.len().min(together);
-        // SAFETY: `first` bytes lie together from `start` on. The rest is shorter than the ring and
-        // goes to its beginning. These lines are the writer's until it announces them; if the other
-        // process writes to them all the same, it changes only bytes that it will read itself.
+        // SAFETY: `first` bytes are contiguous from `start` on. The rest is shorter than the ring
+        // and goes to its beginning. These lines belong to the writer until it announces them. If
+        // the other process writes to them all the same, it changes only bytes that it will read
+        // itself.
         unsafe {
             std::ptr::copy_nonoverlapping(bytes.as_ptr(), start, first);
             std::ptr::copy_nonoverlapping(
@@ -245,9 +251,9 @@ impl Ring {
         let (start, together) = self.lines(position);
         let first = to.len().min(together);
         let (head, tail) = to.split_at_mut(first);
-        // SAFETY: `head` lies together from `start` on, and `tail` at the beginning of the ring,
-        // which is longer. A concurrent write changes which bytes are copied, and they are checked
-        // afterwards.
+        // SAFETY: the bytes of `head` are contiguous from `start` on, and those of `tail` from the
+        // beginning of the ring, which is longer. A concurrent write changes which bytes are
+        // copied, and they are checked afterwards.
         unsafe {
             std::ptr::copy_nonoverlapping(start, head.as_mut_ptr(), head.len());
             std::ptr::copy_nonoverlapping(self.lines(0).0, tail.as_mut_ptr(), tail.len());
@@ -267,12 +273,12 @@ fn lines_of(bytes: usize) -> u32 {
     bytes.div_ceil(LINE_BYTES) as u32
 }
 
-/// The end of a ring that messages are written to.
+/// The writing end of a ring.
 #[derive(Debug)]
 pub struct RingWriter {
     ring: Ring,
     written: u32,
-    /// The reader's position, when it was last looked at.
+    /// The reader's position when it was last loaded.
     read: u32,
 }
 
@@ -283,7 +289,7 @@ pub enum Sent {
     Seen,
     /// The message is in the ring, and the reader's bell must be rung.
     Ring,
-    /// There is no room for it.
+    /// There is no room for the message.
     Full,
 }
 
@@ -304,7 +310,7 @@ impl RingWriter {
 
     fn has_room(&mut self, lines: u32) -> bool {
         let room = |writer: &RingWriter| {
-            // A reader that claims to have read what was never written harms itself only.
+            // A reader that claims to have read lines which were never written harms only itself.
             RING_LINES.saturating_sub(writer.written.wrapping_sub(writer.read))
         };
         if room(self) < lines {
@@ -313,13 +319,13 @@ impl RingWriter {
         room(self) >= lines
     }
 
-    /// Wakes a reader that parks in [`RingReader::park`].
+    /// Wakes a reader that is parked in [`RingReader::park`].
     pub fn wake(&self) {
         futex::wake(self.ring.reader_waits());
     }
 
     /// Announces, after [`Sent::Full`], that this side waits for room. Returns whether it may park.
-    /// If not, there is room for a message of any size.
+    /// If it may not, there is room for a message of any size.
     pub fn begin_wait(&mut self) -> bool {
         begin_wait(self.ring.writer_waits(), self.ring.read(), self.read)
             || !self.has_room(lines_of(MAX_MESSAGE_BYTES))
@@ -331,21 +337,21 @@ impl RingWriter {
     }
 }
 
-/// The end of a ring that messages are read from.
+/// The reading end of a ring.
 #[derive(Debug)]
 pub struct RingReader {
     ring: Ring,
     read: u32,
-    /// The writer's position, when it was last looked at.
+    /// The writer's position when it was last loaded.
     written: u32,
-    /// Up to where lines are the writer's again.
+    /// The position up to which lines were given back to the writer.
     given_back: u32,
-    /// The message that was taken last, out of the writer's reach.
+    /// The message that was taken last. The writer cannot reach this copy.
     message: Box<[u8; MAX_MESSAGE_BYTES]>,
 }
 
 impl RingReader {
-    /// Whether there is a message; a load.
+    /// Whether there is a message. This costs one load.
     #[inline]
     pub fn has_message(&self) -> bool {
         self.ring.written().load(Ordering::Relaxed) != self.read
@@ -357,7 +363,12 @@ impl RingReader {
         self.ring.writer_core().load(Ordering::Relaxed)
     }
 
-    /// Takes the next message, if there is one. [`RingReader::give_back`] is to follow.
+    /// Takes the next message, if there is one. The caller must then call
+    /// [`RingReader::give_back`].
+    ///
+    /// # Errors
+    ///
+    /// The rule of the protocol that the writer has broken.
     #[inline]
     pub fn take(&mut self) -> Result<Option<Message<'_>>, Broken> {
         if self.written == self.read {
@@ -386,8 +397,8 @@ impl RingReader {
     /// Gives the lines of the messages taken back to the writer, once they are half of the ring.
     /// Returns whether the writer waits for room and its bell must be rung.
     ///
-    /// Half is soon enough: a writer that finds no room for a message of any size has more than the
-    /// other half unread before it.
+    /// Half of the ring is soon enough: if a writer finds no room for a message of any size, more
+    /// than the other half of the ring is unread.
     #[inline]
     pub fn give_back(&mut self) -> bool {
         if self.read.wrapping_sub(self.given_back) < RING_LINES / 2 {
@@ -397,8 +408,8 @@ impl RingReader {
         announce(self.ring.read(), self.read, self.ring.writer_waits())
     }
 
-    /// Announces that this side waits for a message. Returns whether it may park. If not, there is
-    /// one.
+    /// Announces that this side waits for a message. Returns whether it may park. If it may not,
+    /// there is a message.
     #[inline]
     pub fn begin_wait(&self) -> bool {
         begin_wait(self.ring.reader_waits(), self.ring.written(), self.read)
@@ -412,7 +423,7 @@ impl RingReader {
 
     /// Parks this thread, after [`RingReader::begin_wait`], until it is woken by
     /// [`RingWriter::wake`] or until this time, in ns of the monotonic clock. It may also return
-    /// for no reason.
+    /// spuriously.
     pub fn park(&self, until: Option<u64>) {
         futex::wait(self.ring.reader_waits(), WAITING, until);
     }
@@ -438,7 +449,7 @@ mod tests {
         AnswerComplete { call, function: None, sent_at: 1, payload }.write()
     }
 
-    /// The number and the body of a message of `message`.
+    /// The number and the body of a message that `message` made.
     fn content<'a>(message: &Message<'a>) -> (u64, &'a [u8]) {
         match ToWorker::read(message) {
             Ok(ToWorker::AnswerComplete(AnswerComplete {
@@ -511,7 +522,7 @@ mod tests {
             writer.ring.written().store(lie, Ordering::Release);
             assert_eq!(reader.take().unwrap_err(), Broken::Ring(lie));
         }
-        // A message of two lines of which one was announced.
+        // A message of two lines, of which one was announced.
         let ((mut writer, _), (_, mut reader)) = both();
         writer.send(message(1, 1).as_bytes());
         writer.ring.written().store(1, Ordering::Release);
@@ -531,7 +542,7 @@ mod tests {
         }
     }
 
-    /// Sleeps until it is rung for, as at the pipe.
+    /// Sleeps until the bell is rung, as at the pipe.
     fn sleep() {
         const FOR_GOOD: Duration = Duration::from_secs(20);
         let began = Instant::now();
@@ -539,7 +550,7 @@ mod tests {
         assert!(began.elapsed() < FOR_GOOD, "nobody rang");
     }
 
-    /// A length that says nothing of its neighbours'.
+    /// A length that is unrelated to the lengths of the messages beside it.
     fn any_size(number: u64) -> usize {
         (number.wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 32) as usize % 961
     }
@@ -547,10 +558,10 @@ mod tests {
     #[test]
     fn messages_survive_two_threads_that_sleep_and_wake_each_other() {
         const MESSAGES: u64 = 50_000;
-        // So that it is at the writer's heels more often than not.
+        // So many that the reader is close behind the writer more often than not.
         const LOOKS: u32 = 1000;
         let ((mut writer, _), (_, mut reader)) = both();
-        // By one map, so that a sanitizer of threads sees both sides.
+        // Both sides use one map, so that a thread sanitizer sees the accesses of both.
         reader.ring.map = writer.ring.map.clone();
         let of_writer = std::thread::current();
         let read = move || {
@@ -602,7 +613,7 @@ mod tests {
             start: u32,
         ) {
             let ((mut writer, _), (_, mut reader)) = both();
-            // As after any number of messages.
+            // The positions after any number of messages.
             (writer.written, writer.read) = (start, start);
             (reader.read, reader.written, reader.given_back) = (start, start, start);
             writer.ring.written().store(start, Ordering::Relaxed);

@@ -2,7 +2,7 @@
 //!
 //! A call is a few microseconds of work between two waits. With a short time slice (Linux 6.12 and
 //! later) the kernel's scheduler runs a woken worker before the thread that woke it goes on. The
-//! worker's share of the processor does not change. A thread that yields stands back by the length
+//! worker's share of CPU time does not change. A thread that yields lets others run for the length
 //! of its slice. The measurements are in `docs/decisions/`.
 
 use std::cell::Cell;
@@ -11,9 +11,8 @@ use std::mem::size_of;
 /// The shortest slice that the kernel accepts, in ns. A call that computes for longer goes on in
 /// the next slice.
 pub const SHORTEST_SLICE_NS: u64 = 100_000;
-/// The slice of a worker that spins on a ring, in ns: twice the engine's. The engine has two turns
-/// in a call and each worker has one, so no thread gets a turn when there is nothing for it to do
-/// yet.
+/// The slice of a worker that spins on a ring, in ns: twice the engine's slice. The engine has two
+/// turns in a call and each worker has one. So no thread gets a turn when it has nothing to do yet.
 pub const WORKER_SLICE_NS: u64 = 2 * SHORTEST_SLICE_NS;
 /// Threads and processes that a handler starts get the usual slice.
 const RESET_ON_FORK: u64 = 1;
@@ -37,11 +36,11 @@ struct SchedAttr {
 pub fn ask_for_short_slice(slice_ns: u64) {
     let size = size_of::<SchedAttr>() as u32;
     let mut attr = SchedAttr { size, ..SchedAttr::default() };
-    // SAFETY: the kernel writes and reads at most `size` bytes at `attr`, which is exactly that
+    // SAFETY: the kernel reads and writes at most `size` bytes at `attr`, which is exactly that
     // long.
     unsafe {
         let got = libc::syscall(libc::SYS_sched_getattr, 0, &raw mut attr, size, 0);
-        // A policy that somebody has chosen for this thread is kept.
+        // A policy that was set explicitly for this thread is kept.
         if got == 0 && attr.policy == libc::SCHED_OTHER as u32 {
             attr.runtime = slice_ns;
             attr.flags |= RESET_ON_FORK;
@@ -50,7 +49,8 @@ pub fn ask_for_short_slice(slice_ns: u64) {
     }
 }
 
-/// Asks once for each thread. It is for threads of the host program, when they first need it.
+/// Asks for a short slice, once for each thread. This is for threads of the host program, when they
+/// first need it.
 #[inline]
 pub fn ask_once_for_short_slice(slice_ns: u64) {
     thread_local! {

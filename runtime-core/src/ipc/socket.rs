@@ -1,5 +1,5 @@
-//! The control socket: datagrams in order over a Unix `SOCK_SEQPACKET` socket, descriptors passed
-//! beside them.
+//! The control socket: datagrams in order over a Unix `SOCK_SEQPACKET` socket, with descriptors
+//! passed beside them.
 
 use crate::protocol::control::{ControlBuffer, ControlError, MAX_CONTROL_BYTES, ReadControl};
 use nix::sys::socket::{
@@ -9,13 +9,13 @@ use std::io::{self, IoSlice};
 use std::os::fd::{AsRawFd, BorrowedFd, FromRawFd, OwnedFd, RawFd};
 use std::path::Path;
 
-/// Most descriptors that come with one message.
+/// The most descriptors that may come with one message.
 const MAX_DESCRIPTORS: usize = 5;
 
-/// A control message of one side, as it was received.
+/// A control message that was received.
 #[derive(Debug)]
 pub struct ReceivedControl<M> {
-    /// What it says.
+    /// The message.
     pub message: M,
     /// The descriptors that came with it.
     pub descriptors: Vec<OwnedFd>,
@@ -31,7 +31,8 @@ pub fn connect_to(path: &Path) -> io::Result<OwnedFd> {
 /// Sends one control message with descriptors. Never raises SIGPIPE.
 ///
 /// # Errors
-/// Those of sendmsg; `WouldBlock` if the socket is full and does not wait.
+///
+/// Those of sendmsg. `WouldBlock` if the socket is full and non-blocking.
 pub fn send_control(
     fd: BorrowedFd<'_>,
     message: &ControlBuffer,
@@ -55,11 +56,12 @@ pub fn send_control(
     }
 }
 
-/// Receives one control message; `None` when the other side has closed.
+/// Receives one control message; `None` when the other side has closed the socket.
 ///
 /// # Errors
-/// `InvalidData` if the message is malformed; `WouldBlock` if there is none and the socket does not
-/// wait.
+///
+/// `InvalidData` if the message is malformed. `WouldBlock` if there is none and the socket is
+/// non-blocking.
 pub fn receive_control<M: ReadControl>(
     fd: BorrowedFd<'_>,
 ) -> io::Result<Option<ReceivedControl<M>>> {
@@ -71,7 +73,7 @@ fn invalid(error: ControlError) -> io::Error {
     io::Error::new(io::ErrorKind::InvalidData, error)
 }
 
-/// Receives one datagram and its descriptors; `None` when the other side has closed.
+/// Receives one datagram and its descriptors; `None` when the other side has closed the socket.
 fn receive_bytes(fd: BorrowedFd<'_>) -> io::Result<Option<(Vec<u8>, Vec<OwnedFd>)>> {
     let mut bytes = vec![0; MAX_CONTROL_BYTES];
     let mut descriptors = Vec::new();
@@ -93,9 +95,9 @@ fn receive_bytes(fd: BorrowedFd<'_>) -> io::Result<Option<(Vec<u8>, Vec<OwnedFd>
     Ok(Some((bytes, descriptors)))
 }
 
-/// Receives one datagram: its length, and whether something of it was lost. Its descriptors are
-/// owned from here on, also of one that has more than there is room for: the kernel makes those
-/// that fit, and nobody else would close them.
+/// Receives one datagram. Returns its length, and whether a part of it was lost. Its descriptors
+/// are owned from here on, even if more came than there is room for: the kernel creates those that
+/// fit, and nobody else would close them.
 fn receive_datagram(
     fd: BorrowedFd<'_>,
     bytes: &mut [u8],
@@ -106,16 +108,16 @@ fn receive_datagram(
     const SPACE: usize = unsafe { libc::CMSG_SPACE(DESCRIPTOR_BYTES) } as usize;
     let mut space = [0_u64; SPACE.div_ceil(size_of::<u64>())];
     let mut io = libc::iovec { iov_base: bytes.as_mut_ptr().cast(), iov_len: bytes.len() };
-    // SAFETY: a msghdr of zeros is an empty one.
+    // SAFETY: a msghdr of zeros is a valid, empty one.
     let mut message: libc::msghdr = unsafe { std::mem::zeroed() };
     (message.msg_iov, message.msg_iovlen) = (&raw mut io, 1);
     (message.msg_control, message.msg_controllen) = (space.as_mut_ptr().cast(), SPACE);
-    // SAFETY: what `message` points to lives until the end of this function and is as long as it
-    // says.
+    // SAFETY: the memory that `message` points to lives until the end of this function and is as
+    // long as `message` says.
     let len = unsafe { libc::recvmsg(fd.as_raw_fd(), &raw mut message, libc::MSG_CMSG_CLOEXEC) };
     let len = nix::Error::result(len)? as usize;
     // SAFETY: the kernel has filled `space` with headers, each followed by as many bytes as it
-    // says; the descriptors are new ones of this process, which nothing else knows.
+    // says. The descriptors are new ones of this process, which nothing else knows.
     unsafe {
         let mut header = libc::CMSG_FIRSTHDR(&raw const message);
         while let Some(ancillary) = header.as_ref() {
@@ -172,7 +174,7 @@ mod tests {
         drop(writer);
         let received = receive_control::<FromEngine>(b.as_fd());
         assert_eq!(received.unwrap_err().kind(), io::ErrorKind::InvalidData);
-        // The pipe ends when its last writer is gone.
+        // The pipe ends when its last writer has closed it.
         assert_eq!(nix::unistd::read(&reader, &mut [0; 4]).unwrap(), 0);
     }
 }

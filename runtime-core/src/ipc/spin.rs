@@ -1,25 +1,27 @@
 //! Spinning for a message before parking, where that pays.
 //!
-//! A wake of a thread on another core that is halted costs about 22 µs, and one on the same core
-//! about 2 µs. A thread that spins sees a message within 0.1 µs, but keeps its core from other
-//! threads. So a receiver spins only while three things hold: the sender runs on another core, what
-//! the receiver waits for has come soon most times before, and no other thread of the process has
-//! work. It spins for as long as a wake costs, by which it never costs more than twice the best
-//! choice (Karlin, Manasse, McGeoch and Owicki, "Competitive randomized algorithms for nonuniform
-//! problems", Algorithmica 1994). It never yields: where a yield leads to depends on what else is
-//! runnable, and for how long.
+//! Waking a thread on another core that is halted costs about 22 µs, and waking one on the same
+//! core about 2 µs. A thread that spins sees a message within 0.1 µs, but keeps its core from other
+//! threads. So a receiver spins only if three things hold: the sender runs on another core, the
+//! messages it waited for lately came soon, and no other thread of the process has work. It spins
+//! for as long as a wake costs, so that it never costs more than twice the best choice (Karlin,
+//! Manasse, McGeoch and Owicki, "Competitive randomized algorithms for nonuniform problems",
+//! Algorithmica 1994). It never yields: which thread runs after a yield, and for how long, depends
+//! on what else is runnable.
 
 use crate::clock::now_ns;
 use std::hint::spin_loop;
 
-/// The longest spin, in ns: what a wake on another core costs, with the switch to the thread.
+/// The longest spin, in ns: the cost of a wake on another core, including the switch to the thread.
 pub const MAX_SPIN_NS: u64 = 25_000;
-/// The number of checks between two looks at the clock, which cost more than a check.
+/// The number of checks between two readings of the clock. Reading the clock costs more than a
+/// check.
 const CHECKS: u32 = 16;
-/// How sure a prediction can be. A message that comes soon adds one, another one takes one away.
+/// The highest certainty of a prediction. A message that comes soon adds one to it, any other
+/// message takes one away.
 const MOST_SURE: u32 = 4;
-/// How sure a prediction must be to spin. Below the most, so that a pause between two bursts of
-/// messages does not end it.
+/// The certainty from which on a receiver spins. It is below the highest one, so that a single
+/// pause between two bursts of messages does not end the spinning.
 const SURE: u32 = 2;
 
 /// Predicts whether the next message comes within [`MAX_SPIN_NS`].
@@ -29,7 +31,7 @@ pub struct Prediction {
 }
 
 impl Prediction {
-    /// Takes note of how long it was, in ns, until a message was sent.
+    /// Takes note of how long it took, in ns, until a message was sent.
     #[inline]
     pub fn learn(&mut self, ns: u64) {
         self.sure = match ns <= MAX_SPIN_NS {
@@ -45,7 +47,7 @@ impl Prediction {
     }
 }
 
-/// Checks a few times, which takes less than a look at the clock or two.
+/// Checks a few times. This takes about as long as reading the clock once or twice.
 #[inline]
 fn spin_briefly(found: impl Fn() -> bool) -> bool {
     for _ in 0..CHECKS {
@@ -64,7 +66,7 @@ pub fn spin(found: impl Fn() -> bool) -> bool {
         if spin_briefly(&found) {
             return true;
         }
-        // A thread that was not run for a while finds its time over, and parks.
+        // A thread that did not run for a while finds its time over, and parks.
         if now_ns().saturating_sub(began) > MAX_SPIN_NS {
             return found();
         }
