@@ -1,15 +1,15 @@
-//! How many threads of this process run a handler. While several do, none of them spins: a spin
-//! would keep a core from another one.
+//! How many threads of this process run a handler. While several do, none of them spins, since a
+//! spinning thread would keep a core from another one.
 
 use std::sync::atomic::{AtomicU32, Ordering};
 
 static ACTIVE: AtomicU32 = AtomicU32::new(0);
 
-/// A thread that runs a handler, until it is dropped.
+/// Counts this thread as one that runs a handler, until it is dropped.
 pub(super) struct Active(());
 
 impl Active {
-    /// This thread runs a handler from now on.
+    /// Notes that this thread runs a handler from now on.
     #[inline]
     pub(super) fn begin() -> Active {
         ACTIVE.fetch_add(1, Ordering::Relaxed);
@@ -23,7 +23,7 @@ impl Drop for Active {
     }
 }
 
-/// Whether no thread but at most this one, which runs a handler, does so.
+/// Whether no thread except perhaps this one runs a handler.
 #[inline]
 pub(super) fn is_alone() -> bool {
     ACTIVE.load(Ordering::Relaxed) <= 1

@@ -6,7 +6,7 @@ use super::protocol::HeardAnswer;
 use super::session::Session;
 use crate::protocol::{Broken, Failure, Metadata, WirePayload};
 
-/// The answer to an internal call. Its memory is given back when it is dropped.
+/// The answer to an internal call. Its memory is given back when this is dropped.
 #[derive(Debug)]
 pub struct Answer {
     payload: Payload,
@@ -30,19 +30,20 @@ impl Answer {
     }
 }
 
-/// The answer to a call that was started without waiting, with the tag it was given.
+/// The answer to a call that was started without waiting, with the tag that the call was given.
 #[derive(Debug)]
 pub struct Tagged {
-    /// The tag.
+    /// The tag of the call.
     pub tag: u64,
     /// The answer or the error.
     pub result: Result<Answer, Failure>,
 }
 
-/// The answer that came by a direct channel.
+/// Receives the answer to a direct call.
 ///
 /// # Errors
-/// If the payload lies where there is no memory.
+///
+/// If the payload is said to lie outside the memory of the direct channel.
 pub(super) fn receive_direct(
     payload: WirePayload<'_>,
     memory: &DirectMemory,
@@ -50,10 +51,11 @@ pub(super) fn receive_direct(
     Ok(Answer { payload: Payload::receive_direct(payload, memory)? })
 }
 
-/// How a call of `function` ended, with its payload.
+/// Receives the answer to a call of `function`, with its payload.
 ///
 /// # Errors
-/// If the payload lies where there is no memory. The channel is over then.
+///
+/// If the payload is said to lie outside the arena. The channel is over then.
 pub(super) fn receive(
     answer: HeardAnswer<'_>,
     function: &str,

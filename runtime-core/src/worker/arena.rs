@@ -1,5 +1,5 @@
-//! The container's side of the arena: blocks it hands out itself, and the engine's regions it reads
-//! from.
+//! The container's side of the arena: the blocks that it hands out itself, and the engine's
+//! regions, from which it reads.
 
 use crate::ipc::region::{Books, Region};
 use crate::protocol::control::{
@@ -23,18 +23,18 @@ struct Own {
 /// The answer to a request for a region.
 type Granted = Result<(RegionId, Arc<Region>), Failure>;
 
-/// What the engine sends over the control socket and worker threads wait for.
+/// Answers from the engine's control socket that worker threads wait for.
 #[derive(Debug, Default)]
 pub(super) struct Shared {
     pub(super) engine: HashMap<RegionId, Arc<Region>>,
-    /// Answers to requests for regions.
+    /// The answers to requests for regions.
     granted: HashMap<RequestNumber, Granted>,
     last_request: u64,
     /// The answer to the request for a caller.
     caller: Option<CallerEnds>,
 }
 
-/// The ends of a caller's channel, or why there is none.
+/// The ends of a caller's channel, or the reason why there is none.
 pub(super) type CallerEnds = Result<Vec<OwnedFd>, Failure>;
 
 #[derive(Debug)]
@@ -44,11 +44,11 @@ pub(super) struct Arena {
     changed: Condvar,
     /// The engine's base region, which holds the cancel words.
     pub(super) base: Arc<Region>,
-    /// Who reads the control socket of an event loop.
+    /// Held by the thread that reads the control socket of an event loop.
     control: Mutex<()>,
 }
 
-/// A block just taken, not yet sent.
+/// A block that was just allocated and has not been sent yet.
 #[derive(Debug)]
 pub(super) struct Block {
     pub(super) region_id: RegionId,
@@ -95,7 +95,7 @@ impl Arena {
         })
     }
 
-    /// Takes a block of this many bytes; `None` if no region has room.
+    /// Allocates a block of this many bytes; `None` if no region has room.
     pub(super) fn allocate(&self, bytes: u64) -> Option<Block> {
         lock(&self.own).iter_mut().find_map(|own| {
             let block = own.books.allocate(&own.region, bytes)?;
@@ -103,7 +103,7 @@ impl Arena {
         })
     }
 
-    /// Frees the block of a message that is not sent after all.
+    /// Frees the block of a message that is not sent.
     pub(super) fn take_back(&self, message: &MessageBuffer) {
         let Some(place) = message.block() else { return };
         if let Some(own) = lock(&self.own).iter().find(|own| own.id == place.region) {
@@ -111,7 +111,7 @@ impl Arena {
         }
     }
 
-    /// Takes a block of this many bytes from a region that was just granted, and keeps the region.
+    /// Adds a region that was just granted, and allocates a block of this many bytes in it.
     pub(super) fn add(&self, id: RegionId, region: Arc<Region>, bytes: u64) -> Option<Block> {
         let mut books = Books::new(region.units());
         let block = books.allocate(&region, bytes)?;
@@ -119,7 +119,8 @@ impl Arena {
         Some(Block { region_id: id, block, region })
     }
 
-    /// Forgets regions that are not the base and hold nothing. The engine has to be told.
+    /// Forgets regions other than the base that hold no block. Returns the messages that tell the
+    /// engine so.
     pub(super) fn drop_idle(&self) -> Vec<RegionDropped> {
         let is_idle =
             |own: &mut Own| own.id != RegionId::CONTAINER_BASE && own.books.is_idle(&own.region);
@@ -127,21 +128,21 @@ impl Arena {
         own.extract_if(.., is_idle).map(|own| RegionDropped { region: own.id }).collect()
     }
 
-    /// Gives the memory of what is free back to the system.
+    /// Returns the memory of free blocks to the system.
     pub(super) fn trim(&self) {
         for own in &mut *lock(&self.own) {
             own.books.trim(&own.region);
         }
     }
 
-    /// The number of one more request for a region.
+    /// The number of a new request for a region.
     pub(super) fn new_request(&self) -> RequestNumber {
         let mut shared = lock(&self.shared);
         shared.last_request += 1;
         RequestNumber(shared.last_request)
     }
 
-    /// A request for a region was answered.
+    /// Takes the answer to a request for a region.
     pub(super) fn granted(&self, granted: RegionGranted, descriptor: Option<&OwnedFd>) {
         let result = match (granted.grant, descriptor) {
             (Ok(new), Some(fd)) => map(fd, new).map_err(|error| {
@@ -154,14 +155,14 @@ impl Arena {
         self.changed.notify_all();
     }
 
-    /// The request for a caller was answered.
+    /// Takes the answer to the request for a caller.
     pub(super) fn caller_created(&self, created: CallerCreated, descriptors: Vec<OwnedFd>) {
         let refused = |refusal: Refusal| Failure::new(refusal.status, refusal.text);
         lock(&self.shared).caller = Some(created.created.map(|()| descriptors).map_err(refused));
         self.changed.notify_all();
     }
 
-    /// The engine has one more region whose blocks it hands out.
+    /// Adds a region whose blocks the engine hands out.
     pub(super) fn added(&self, new: NewRegion, descriptor: Option<&OwnedFd>) {
         if let Some(Ok((id, region))) = descriptor.map(|fd| map(fd, new)) {
             lock(&self.shared).engine.insert(id, region);
@@ -169,12 +170,12 @@ impl Arena {
         }
     }
 
-    /// The engine has one region less.
+    /// Forgets a region that the engine has dropped.
     pub(super) fn dropped(&self, region: RegionId) {
         lock(&self.shared).engine.remove(&region);
     }
 
-    /// Waits for something the launching thread brings; `None` when the session has ended.
+    /// Waits for something that the launching thread brings; `None` when the session has ended.
     pub(super) fn wait_until<T>(
         &self,
         mut found: impl FnMut(&mut Shared) -> Option<T>,
@@ -192,13 +193,13 @@ impl Arena {
         }
     }
 
-    /// Looks without waiting.
+    /// Checks for something without waiting.
     pub(super) fn look<T>(&self, found: impl FnOnce(&mut Shared) -> Option<T>) -> Option<T> {
         found(&mut lock(&self.shared))
     }
 
     pub(super) fn wake_all(&self) {
-        // Under the lock, so that nobody is between looking and waiting.
+        // The lock is taken so that no thread is between its check and its wait.
         let _shared = lock(&self.shared);
         self.changed.notify_all();
     }

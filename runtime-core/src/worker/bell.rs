@@ -1,11 +1,11 @@
-//! The ends of a pipe whose bytes only wake.
+//! The ends of a pipe whose bytes serve only to wake.
 
 use crate::ipc::channel;
 use crate::ipc::inbox::Filled;
 use std::io;
 use std::os::fd::{AsFd, OwnedFd};
 
-/// The pipe by which another side is woken: the engine, or the peer of a direct channel.
+/// The pipe that wakes another side: the engine, or the peer of a direct channel.
 #[derive(Debug)]
 pub(super) struct Bell(OwnedFd);
 
@@ -15,12 +15,13 @@ impl Bell {
     }
 
     pub(super) fn ring(&self) {
-        // A full pipe wakes the reader anyway, and if it is gone there are other signs of that.
+        // If the pipe is full, the bytes in it wake the reader anyway. If the reader is gone, that
+        // shows in other ways.
         let _ = channel::send(self.0.as_fd(), &[0]);
     }
 }
 
-/// Takes the bytes of the bell. They only wake.
+/// Reads the bytes of the bell. They carry no information.
 pub(super) fn hear(bell: &impl AsFd) -> io::Result<Filled> {
     let mut bytes = [0; 64];
     loop {

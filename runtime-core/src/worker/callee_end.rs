@@ -15,19 +15,19 @@ use std::sync::Arc;
 #[derive(Debug)]
 pub(super) struct CalleeEnd {
     pub(super) file: DirectFile,
-    /// The function that calls.
+    /// The name of the calling function.
     pub(super) caller: Arc<str>,
     pub(super) writer: RingWriter,
     pub(super) reader: RingReader,
     pub(super) memory: DirectMemory,
-    /// The side that calls.
+    /// The calling side.
     pub(super) peer: Peer,
-    /// Where an event loop waits for calls.
+    /// The bell at which an event loop waits for calls.
     pub(super) bell: Option<LoopBell>,
 }
 
 impl CalleeEnd {
-    /// The end that came with LENT to a container of this mode.
+    /// Opens the end that came with LENT, in a container of this mode.
     pub(super) fn open(
         lent: &Lent,
         descriptors: Vec<OwnedFd>,

@@ -1,9 +1,9 @@
 //! Calls that the process makes outside of any request: from threads of its own, or from work that
-//! goes on after an answer. They have no parent: the end of a request does not cancel them, and
-//! each has a deadline of its own, the callee's timeout or less.
+//! goes on after an answer. Such a call has no parent, so the end of a request does not cancel it.
+//! It has a deadline of its own: the callee's timeout or less.
 //!
-//! They go by a channel of the process, which is made at the first of them. A thread of the
-//! library, `nc-caller`, reads its answers, so a call can be made from any thread.
+//! These calls go through a channel of the process, which is made at the first of them. A thread of
+//! the library, `nc-caller`, reads its answers, so that a call can be made from any thread.
 
 use super::answer::{self, Answer};
 use super::channel::{Incoming, Outgoing};
@@ -25,7 +25,7 @@ use std::os::fd::OwnedFd;
 use std::sync::mpsc::sync_channel;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 
-/// The session of this process, and its caller once there has been a call.
+/// The session of this process, and its caller once a call was made.
 static CURRENT: Mutex<Current> = Mutex::new(Current { session: None, caller: None });
 
 struct Current {
@@ -38,10 +38,10 @@ thread_local! {
     static READS: Cell<bool> = const { Cell::new(false) };
 }
 
-/// Takes the end of a call, on the thread that reads answers: it should be short.
+/// Receives the end of a call. It runs on the thread that reads answers, so it should be short.
 pub type Done = Box<dyn FnOnce(Result<Answer, Failure>) + Send>;
 
-/// Names a call that was started, for [`cancel`].
+/// Identifies a call that was started, for [`cancel`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct StartedCall(u64);
 
@@ -51,7 +51,7 @@ impl StartedCall {
         StartedCall(number)
     }
 
-    /// Its number, which no other call of the process has.
+    /// Its number. No other call of the process has it.
     pub fn number(self) -> u64 {
         self.0
     }
@@ -63,13 +63,13 @@ struct Pending {
     done: Done,
 }
 
-/// What is known about the calls.
+/// The state of the calls.
 struct State {
     pending: HashMap<InvokeNumber, Pending>,
-    /// Ids of functions, learnt from answers.
+    /// The ids of functions, as answers have told them.
     ids: HashMap<String, FunctionId>,
     last_call: u64,
-    /// No answer comes any more.
+    /// Whether no more answers come.
     is_over: bool,
 }
 
@@ -83,17 +83,18 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// The process has become a container: it may call from now on.
+/// Notes that the process has become a container, so that it may make calls from now on.
 pub(super) fn connected(session: &Arc<Session>) {
     *lock(&CURRENT) = Current { session: Some(Arc::downgrade(session)), caller: None };
 }
 
-/// Calls a function and waits for its answer, on any thread that may wait. `options.timeout` ends
-/// it sooner than the callee's own timeout.
+/// Calls a function and waits for its answer, on any thread that may wait. `options.timeout` may
+/// end the call sooner than the callee's own timeout.
 ///
 /// # Errors
-/// If the call fails. INVALID_STATE: this process does not serve yet, or no longer: its event loop
-/// is gone. UNAVAILABLE: the engine has gone.
+///
+/// If the call fails. INVALID_STATE if this process does not serve yet, or no longer does because
+/// its event loop is gone. UNAVAILABLE if the engine has gone.
 pub fn call(name: &str, parts: &[&[u8]], options: &CallOptions) -> Result<Answer, Failure> {
     if READS.get() {
         let text = "this thread takes the answers to calls: start the call instead of waiting";
@@ -105,18 +106,20 @@ pub fn call(name: &str, parts: &[&[u8]], options: &CallOptions) -> Result<Answer
         parts,
         options,
         Box::new(move |result| {
-            // Whoever made the call waits for it.
+            // The thread that made the call waits for the result, so it is received.
             let _ = to.send(result);
         }),
     )?;
     answer.recv().unwrap_or_else(|_| Err(named(name, engine_gone())))
 }
 
-/// Calls a function without waiting. `done` is called with the answer or the error, once, on the
-/// thread of the library that reads answers, maybe before this returns.
+/// Calls a function without waiting. `done` is called once with the answer or the error, on the
+/// thread of the library that reads answers. That may happen before this function returns.
 ///
 /// # Errors
-/// As [`call`]; then `done` is not called. OVERLOADED: too many such calls are under way.
+///
+/// The same as those of [`call`]; `done` is not called then. OVERLOADED if too many such calls are
+/// under way.
 pub fn start(
     name: &str,
     parts: &[&[u8]],
@@ -127,9 +130,9 @@ pub fn start(
     caller.start((name, parts, options), done).map_err(|failure| named(name, failure))
 }
 
-/// The answer to a call that was started is no longer wanted. It and all calls below it are
-/// cancelled, and it ends with CANCELLED, unless it has just ended otherwise. A call that has ended
-/// is left alone.
+/// Cancels a call that was started, and all calls below it, as its answer is no longer wanted. The
+/// call ends with CANCELLED, unless it has just ended otherwise. A call that has ended is not
+/// affected.
 pub fn cancel(call: StartedCall) {
     if is_forked() {
         return;
@@ -139,7 +142,7 @@ pub fn cancel(call: StartedCall) {
     if let Some(caller) = caller
         && lock(&caller.state).pending.contains_key(&call)
     {
-        // If the engine is gone, the thread that reads says so.
+        // If the engine is gone, the thread that reads answers reports it.
         let _ = caller.send(&CancelInvoke { call, sent_at: now_ns() }.write());
     }
 }
@@ -148,7 +151,7 @@ fn named(name: &str, failure: Failure) -> Failure {
     Failure { function: name.into(), ..failure }
 }
 
-/// The caller of this process, which is made now if there is none.
+/// The caller of this process. It is created now if there is none.
 fn current() -> Result<Arc<Caller>, Failure> {
     if is_forked() {
         return Err(forked());
@@ -176,7 +179,7 @@ fn current() -> Result<Arc<Caller>, Failure> {
 }
 
 impl Caller {
-    /// Asks the engine for a channel, and reads from it.
+    /// Asks the engine for a channel, and starts to read from it.
     fn create(session: Arc<Session>) -> Result<Arc<Caller>, Failure> {
         session.send(&FromContainer::caller_request()).map_err(|_| engine_gone())?;
         let ends = session.wait_until(|shared| shared.take_caller());
@@ -218,7 +221,7 @@ impl Caller {
             }
             state.last_call += 1;
             let call = InvokeNumber(state.last_call);
-            // Before it is sent: its answer may be here at once.
+            // This comes before the message is sent, since the answer may follow at once.
             state.pending.insert(call, Pending { function: name.to_owned(), done });
             (call, state.ids.get(name).copied())
         };
@@ -231,7 +234,8 @@ impl Caller {
         });
         match sent {
             Ok(()) => Ok(StartedCall(call.0)),
-            // Unless its end was told already, as the engine has gone.
+            // If the call is no longer in the table, its end was reported already, as the engine
+            // has gone.
             Err(failure) => match lock(&self.state).pending.remove(&call) {
                 Some(_) => Err(failure),
                 None => Ok(StartedCall(call.0)),
@@ -239,12 +243,12 @@ impl Caller {
         }
     }
 
-    /// Sends a message; waits for room, as the engine always reads.
+    /// Sends a message. Waits for room if there is none: the engine always reads.
     fn send(&self, message: &MessageBuffer) -> Result<(), Failure> {
         lock(&self.outgoing).send(message.as_bytes()).map_err(|_| engine_gone())
     }
 
-    /// Hands over answers until none comes any more.
+    /// Passes on answers until no more come.
     fn read(&self, mut incoming: Incoming) {
         while self.take(&mut incoming) {}
         let pending = {
@@ -257,7 +261,8 @@ impl Caller {
         }
     }
 
-    /// Hands over what has come, and waits for more. False: the engine is gone, or broke a rule.
+    /// Passes on the messages that have come, and waits for more. Returns false if the engine is
+    /// gone, or broke a rule.
     fn take(&self, incoming: &mut Incoming) -> bool {
         loop {
             let Ok(message) = incoming.take() else { return false };
@@ -295,7 +300,7 @@ impl Caller {
     }
 }
 
-/// The ends of the caller's channel: to read, to write.
+/// The ends of the caller's channel: first the one to read from, then the one to write to.
 fn open(descriptors: Vec<OwnedFd>) -> Result<(OwnedFd, OwnedFd), Failure> {
     let internal = |text: String| Failure::new(Status::Internal, text);
     let Ok([reader, writer]) = <[OwnedFd; 2]>::try_from(descriptors) else {

@@ -1,4 +1,4 @@
-//! A worker's end of its channel, by named pipes or by rings.
+//! A worker's end of its channel, which uses named pipes or rings.
 
 use super::bell::{Bell, hear};
 use super::session::NewWorker;
@@ -17,13 +17,13 @@ use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
-/// Most threads of a process that look at the same time: each takes turns on a core from those that
-/// work.
+/// The most threads of a process that spin at the same time. Each of them takes turns on a core
+/// from threads that work.
 const MAX_LOOKERS: u32 = 2;
-/// How many threads of this process look now.
+/// How many threads of this process spin now.
 static LOOKERS: AtomicU32 = AtomicU32::new(0);
 
-/// The end to read.
+/// The reading end.
 pub(super) enum Incoming {
     /// Messages come by the pipe.
     Pipe { reader: OwnedFd, inbox: Inbox },
@@ -37,7 +37,7 @@ pub(super) enum Incoming {
     },
 }
 
-/// The end to write.
+/// The writing end.
 pub(super) enum Outgoing {
     /// Messages go by the pipe.
     Pipe(OwnedFd),
@@ -45,8 +45,9 @@ pub(super) enum Outgoing {
     Ring { bell: Bell, ring: RingWriter },
 }
 
-/// Both ends, from what came with CREATE_WORKER: the end to read, the end to write, and the rings
-/// if there are any. Reads and writes of a thread wait; those of an event loop do not.
+/// Opens both ends from the descriptors that came with CREATE_WORKER: the end to read from, the end
+/// to write to, and the rings if there are any. The ends of a thread are blocking; those of an
+/// event loop are not.
 pub(super) fn open(worker: NewWorker, mode: Mode) -> Result<(Incoming, Outgoing), String> {
     let blocking = mode == Mode::Threads;
     let moves = blocking && worker.create.placement == Placement::Apart;
@@ -81,7 +82,8 @@ pub(super) fn open(worker: NewWorker, mode: Mode) -> Result<(Incoming, Outgoing)
 }
 
 impl Incoming {
-    /// The pipe's end: readable when there may be a message, for a host that waits there.
+    /// The reading end of the pipe. It is readable when there may be a message, so a host can wait
+    /// for it.
     pub(super) fn as_fd(&self) -> BorrowedFd<'_> {
         match self {
             Incoming::Pipe { reader, .. } => reader.as_fd(),
@@ -89,7 +91,7 @@ impl Incoming {
         }
     }
 
-    /// The next whole message that is here.
+    /// The next complete message that is here.
     #[inline]
     pub(super) fn take(&mut self) -> Result<Option<Message<'_>>, Broken> {
         match self {
@@ -103,7 +105,8 @@ impl Incoming {
         }
     }
 
-    /// Where the engine is told about direct calls; none over named pipes, or before version 4.
+    /// The desk, which tells the engine about direct calls. `None` over named pipes, or before
+    /// version 4 of the protocol.
     pub(super) fn desk(&self) -> Option<Desk> {
         match self {
             Incoming::Pipe { .. } => None,
@@ -111,18 +114,18 @@ impl Incoming {
         }
     }
 
-    /// Whether the thread may choose where it runs.
+    /// Whether the thread may choose the core on which it runs.
     pub(super) fn may_move(&self) -> bool {
         matches!(self, Incoming::Ring { place: Some(_), .. })
     }
 
-    /// Whether a message is here; of a pipe only what was read.
+    /// Whether a message is here. For a pipe this covers only bytes that were read.
     #[inline]
     pub(super) fn has_message(&self) -> bool {
         !self.is_empty()
     }
 
-    /// Whether nothing is here: a message may still be in the pipe.
+    /// Whether no message is here. For a pipe, one may still be unread.
     fn is_empty(&self) -> bool {
         match self {
             Incoming::Pipe { inbox, .. } => inbox.is_empty(),
@@ -130,8 +133,8 @@ impl Incoming {
         }
     }
 
-    /// Looks for a message, if that pays; see [`look`]. True: there is one, or something else
-    /// `has_come`.
+    /// Spins for a message, if that pays; see [`look`]. Returns true if there is one, or something
+    /// else `has_come`.
     pub(super) fn look(
         &mut self,
         (for_ns, turn_ns): (u64, u64),
@@ -165,8 +168,8 @@ impl Incoming {
         }
     }
 
-    /// Sleeps until there may be a message; a thread's ends wait. `End`: the engine has closed its
-    /// end.
+    /// Sleeps until there may be a message. For threads only, whose ends are blocking. Returns
+    /// `End` if the engine has closed its end.
     pub(super) fn sleep(&mut self, patience: &mut Patience) -> io::Result<Filled> {
         match self {
             Incoming::Pipe { reader, inbox } => inbox.fill(reader.as_fd()),
@@ -184,7 +187,7 @@ impl Incoming {
         }
     }
 
-    /// Says that this side waits at the pipe's end. False: there is a message already.
+    /// Announces that this side waits at the pipe. Returns false if there is a message already.
     pub(super) fn arm(&mut self) -> bool {
         match self {
             Incoming::Pipe { .. } => true,
@@ -192,26 +195,26 @@ impl Incoming {
         }
     }
 
-    /// This side no longer waits at the pipe's end.
+    /// Notes that this side no longer waits at the pipe.
     pub(super) fn disarm(&mut self) {
         if let Incoming::Ring { ring, .. } = self {
             ring.end_wait();
         }
     }
 
-    /// This side no longer waits at the pipe's end. Takes the byte of the bell if it was rung since
-    /// the wait began, or if a byte is due from before. Returns whether one is due now: the other
-    /// side rings after it has lowered the flag.
+    /// Notes that this side no longer waits at the pipe. Reads the byte of the bell if the bell was
+    /// rung since the wait began, or if a byte is due from before. Returns whether a byte is due
+    /// now: the other side lowers the flag first and writes the byte later.
     pub(super) fn stop_waiting(&mut self, is_byte_due: bool) -> bool {
         let Incoming::Ring { bell, ring, .. } = self else { return false };
         if !ring.end_wait() && !is_byte_due {
             return false;
         }
-        // The end of the pipe is for `EventLoop::next` to see; the pipe stays readable.
+        // `EventLoop::next` notices the end of the pipe, which stays readable.
         hear(bell).is_err_and(|error| error.kind() == io::ErrorKind::WouldBlock)
     }
 
-    /// Waits at most so long for a message. A signal may end the wait before its time.
+    /// Waits for a message, for at most this long. A signal may end the wait early.
     pub(super) fn wait(&mut self, timeout: Duration) -> io::Result<bool> {
         if !self.is_empty() {
             return Ok(true);
@@ -219,7 +222,7 @@ impl Incoming {
         if timeout.is_zero() && matches!(self, Incoming::Ring { .. }) {
             return Ok(false);
         }
-        // Rounded up, so that a wait never ends before its time.
+        // The time is rounded up, so that a wait never ends early.
         let millis = timeout.as_nanos().div_ceil(1_000_000).min(i32::MAX as u128) as i32;
         let timeout = PollTimeout::try_from(millis).unwrap_or(PollTimeout::MAX);
         let ready = if self.arm() {
@@ -235,8 +238,8 @@ impl Incoming {
             Incoming::Pipe { .. } => Ok(ready),
             Incoming::Ring { bell, ring, .. } => {
                 ring.end_wait();
-                // At its end the pipe stays readable: whoever takes the next message finds that
-                // out.
+                // At its end the pipe stays readable, so the next read of a message notices the
+                // end.
                 let ended = ready && hear(bell)? == Filled::End;
                 Ok(ended || ring.has_message())
             }
@@ -245,7 +248,7 @@ impl Incoming {
 }
 
 impl Outgoing {
-    /// The pipe's end, if messages go by it.
+    /// The writing end of the pipe, if it carries the messages.
     pub(super) fn pipe(&self) -> Option<&OwnedFd> {
         match self {
             Outgoing::Pipe(writer) => Some(writer),
@@ -253,7 +256,8 @@ impl Outgoing {
         }
     }
 
-    /// Sends a message; `WouldBlock` if there is no room. A thread's pipe waits for room instead.
+    /// Sends a message. Fails with `WouldBlock` if there is no room; a thread's pipe waits for room
+    /// instead.
     #[inline]
     pub(super) fn send(&mut self, message: &[u8]) -> io::Result<()> {
         match self {
@@ -269,8 +273,8 @@ impl Outgoing {
         }
     }
 
-    /// Says that this side waits for room, for which it is rung at the end to read. False: there is
-    /// room.
+    /// Announces that this side waits for room. The bell at its reading end is then rung when there
+    /// is room. Returns false if there is room already.
     pub(super) fn arm(&mut self) -> bool {
         match self {
             Outgoing::Pipe(_) => true,
@@ -278,7 +282,7 @@ impl Outgoing {
         }
     }
 
-    /// This side no longer waits for room.
+    /// Notes that this side no longer waits for room.
     pub(super) fn disarm(&mut self) {
         if let Outgoing::Ring { ring, .. } = self {
             ring.end_wait();

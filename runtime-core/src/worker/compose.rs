@@ -19,18 +19,21 @@ use crate::protocol::{
 use std::num::NonZeroU64;
 use std::time::Duration;
 
-/// What may be said about an internal call beside its body.
+/// The options of an internal call.
 #[derive(Clone, Debug, Default)]
 pub struct CallOptions {
-    /// Ends the call if it takes longer; the deadline of the request holds in any case. It is more
-    /// than zero.
+    /// The longest time that the call may take; it must be more than zero. The deadline of the
+    /// request applies in any case.
     pub timeout: Option<Duration>,
     /// Metadata for the callee.
     pub metadata: MetadataBuffer,
 }
 
 impl CallOptions {
+    /// Checks the options.
+    ///
     /// # Errors
+    ///
     /// INVALID_ARGUMENT if the timeout is zero.
     fn check(&self) -> Result<(), Failure> {
         if self.timeout == Some(Duration::ZERO) {
@@ -40,16 +43,17 @@ impl CallOptions {
         Ok(())
     }
 
-    /// When the call must have ended by them, in ns of the monotonic clock.
+    /// The deadline that follows from the timeout, in ns of the monotonic clock.
     fn deadline(&self, now: u64) -> Option<NonZeroU64> {
         let timeout = u64::try_from(self.timeout?.as_nanos()).unwrap_or(u64::MAX);
         NonZeroU64::new(now.saturating_add(timeout))
     }
 }
 
-/// A name that a function can have.
+/// Checks that a function can have this name.
 ///
 /// # Errors
+///
 /// NOT_FOUND if none can have it.
 fn check_name(name: &str) -> Result<&str, Failure> {
     if name::is_valid(name) {
@@ -60,26 +64,26 @@ fn check_name(name: &str) -> Result<&str, Failure> {
 
 /// The body of a call or an answer.
 pub enum Body<'a> {
-    /// These bytes, one after the other.
+    /// The concatenation of these parts.
     Parts(&'a [&'a [u8]]),
-    /// The first bytes of a buffer of the arena.
+    /// This many bytes from the start of a buffer of the arena.
     Buffer(Buffer, usize),
 }
 
 /// An internal call that a handler makes.
 pub(super) struct OutgoingCall<'a> {
-    /// The request whose handler makes it.
+    /// The facts of the request whose handler makes it.
     pub(super) maker: Maker,
     pub(super) name: &'a str,
     pub(super) body: Body<'a>,
     pub(super) options: &'a CallOptions,
-    /// When it must have ended, in ns of the monotonic clock, if a direct call was tried before:
-    /// the time that this took counts.
+    /// The deadline, in ns of the monotonic clock, if a direct call was tried before: the time that
+    /// this took counts.
     pub(super) not_after: Option<NonZeroU64>,
 }
 
 impl OutgoingCall<'_> {
-    /// The INVOKE. `waits`: the handler does nothing until it gets an answer.
+    /// Composes the INVOKE. `waits` says that the handler does nothing until it gets an answer.
     pub(super) fn compose(
         self,
         session: &Session,
@@ -105,7 +109,8 @@ impl OutgoingCall<'_> {
             call,
             lease: parent,
             root,
-            // A hostile caller may have sent any depth: one too deep must not pass for 0.
+            // A hostile caller may have sent any depth, and one that is too deep must not wrap
+            // around to 0.
             depth: depth.saturating_add(1),
             callee,
             waits,
@@ -115,13 +120,14 @@ impl OutgoingCall<'_> {
         Ok(below.write())
     }
 
-    /// Returns when its maker wants it to have ended, in ns of the monotonic clock. That may be in
-    /// the past: the engine then ends it.
+    /// The deadline that the maker of the call asks for, in ns of the monotonic clock. It may be in
+    /// the past; the engine then ends the call.
     pub(super) fn asked_deadline(&self, now: u64) -> Option<NonZeroU64> {
         self.options.deadline(now).into_iter().chain(self.not_after).min()
     }
 
-    /// The DIRECT_CALL of this number. Its payload comes from `memory`.
+    /// Composes the DIRECT_CALL with this number. Its payload is placed in `memory` if it does not
+    /// fit inline.
     pub(super) fn compose_direct(
         self,
         (memory, max_body_bytes): (&dyn Memory, u64),
@@ -135,7 +141,7 @@ impl OutgoingCall<'_> {
     }
 }
 
-/// A call that the process makes outside of any request: the INVOKE_ALONE.
+/// Composes the INVOKE_ALONE of a call that the process makes outside of any request.
 pub(super) fn invoke_alone(
     session: &Session,
     (call, callee): (InvokeNumber, Callee<'_>),
@@ -155,9 +161,8 @@ pub(super) fn invoke_alone(
     Ok(InvokeAlone { call, callee, deadline, sent_at, payload }.write())
 }
 
-/// The payload of a message beside a name of this length: inline if it fits, else in a block of
-/// `memory`.
-/// `gathered`: for an inline body of several parts.
+/// Places the payload of a message beside a name of this length: inline if it fits, else in a block
+/// of `memory`. An inline body of several parts is collected in `gathered`.
 fn place<'a>(
     (memory, max_body_bytes): (&dyn Memory, u64),
     name_len: usize,
@@ -191,8 +196,8 @@ fn place<'a>(
             let mut to = block.region.pointer(block.block, bytes);
             for part in parts {
                 // SAFETY: `pointer` checked that the block is `bytes` long, which covers all parts
-                // and then the metadata; this process has just taken it, so nothing else writes to
-                // it, and `part` is not in it.
+                // and then the metadata. This process has just allocated it, so nothing else writes
+                // to it, and `part` is not in it.
                 unsafe {
                     std::ptr::copy_nonoverlapping(part.as_ptr(), to, part.len());
                     to = to.add(part.len());
@@ -213,8 +218,8 @@ fn place<'a>(
 /// Writes the metadata behind the body of a block.
 fn put_metadata(block: &Block, metadata: &[u8], body_len: u64) -> BlockPayload {
     let start = block.region.pointer(block.block, payload_bytes(metadata.len(), body_len));
-    // SAFETY: `pointer` checked that body and metadata lie in the region; this process has taken
-    // the block, so nothing else writes to it, and `metadata` is not in it.
+    // SAFETY: `pointer` checked that body and metadata lie in the region. This process has
+    // allocated the block, so nothing else writes to it, and `metadata` is not in it.
     unsafe {
         let to = start.add(metadata_offset(body_len) as usize);
         std::ptr::copy_nonoverlapping(metadata.as_ptr(), to, metadata.len());
@@ -223,12 +228,13 @@ fn put_metadata(block: &Block, metadata: &[u8], body_len: u64) -> BlockPayload {
     BlockPayload { region, block: block.block, metadata_len, body_len }
 }
 
-/// Times of a handler that has not ended: [`MessageBuffer::set_ended`] completes them.
+/// The times of a handler that has not ended yet. [`MessageBuffer::set_ended`] completes them.
 fn since(began_at: u64) -> HandlerTimes {
     HandlerTimes { began_at, ended_at: began_at }
 }
 
-/// The COMPLETE of a request, whose payload has this room.
+/// Composes the COMPLETE of a request. Its payload is placed in this memory if it does not fit
+/// inline.
 pub(super) fn complete(
     room: (&dyn Memory, u64),
     call: CallNumber,
@@ -242,8 +248,8 @@ pub(super) fn complete(
     Ok(CallComplete { call, times, sent_at: began_at, payload }.write())
 }
 
-/// The COMPLETE of a request that came by a direct channel. Its payload comes from this room, which
-/// a buffer of the arena does not lie in.
+/// Composes the COMPLETE of a request that came by a direct channel. Its payload is placed in this
+/// memory, which never contains a buffer of the arena.
 pub(super) fn complete_directly(
     room: (&dyn Memory, u64),
     call: CallNumber,
@@ -260,19 +266,19 @@ pub(super) fn complete_directly(
     }
 }
 
-/// The COMPLETE of a request whose handler answered nothing.
+/// Composes the COMPLETE of a request with an empty answer.
 pub(super) fn complete_empty(call: CallNumber, began_at: u64) -> MessageBuffer {
     let (times, payload) = (since(began_at), WirePayload::EMPTY);
     CallComplete { call, times, sent_at: began_at, payload }.write()
 }
 
-/// The FAILED of a direct call whose handler has ended after the deadline. Nobody else may have
-/// noticed yet: a handler that heeds its deadline ends just then.
+/// Composes the FAILED of a direct call whose handler ended after the deadline. The caller may not
+/// have noticed the deadline yet: a handler that heeds its deadline ends at that very moment.
 pub(super) fn late(call: CallNumber, began_at: u64, function: &str) -> MessageBuffer {
     failed(call, began_at, &abandoned(function, CancelReason::Deadline))
 }
 
-/// How a direct call of the function `name` ends when nobody waits for it any more.
+/// The failure of a direct call of the function `name` for which nobody waits any more.
 pub(super) fn abandoned(name: &str, reason: CancelReason) -> Failure {
     let status = reason.status();
     match reason {
@@ -284,7 +290,7 @@ pub(super) fn abandoned(name: &str, reason: CancelReason) -> Failure {
     }
 }
 
-/// The FAILED of a request.
+/// Composes the FAILED of a request.
 pub(super) fn failed(call: CallNumber, began_at: u64, failure: &Failure) -> MessageBuffer {
     let (metadata, text) = failure.encode();
     let status = failure.status.of_a_call();

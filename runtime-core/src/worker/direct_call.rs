@@ -1,4 +1,4 @@
-//! A direct call, as the thread that makes it sees it.
+//! Direct calls that worker threads make.
 
 use super::active::is_alone;
 use super::answer::Answer;
@@ -18,23 +18,24 @@ use crate::protocol::{CancelReason, Failure};
 use std::cell::RefCell;
 use std::num::NonZeroU64;
 
-/// What came of trying to call directly.
+/// The outcome of an attempt to call directly.
 pub(super) enum Tried<'a> {
-    /// The call was made, and ended so.
+    /// The call was made, and ended with this result.
     Ended(Result<Answer, Failure>),
-    /// It has to go through the engine.
+    /// The call must go through the engine.
     Not(OutgoingCall<'a>),
 }
 
 /// A direct call that its callee did not run.
 struct NotRun {
-    /// When it must have ended, if it was sent.
+    /// The call's deadline, in ns of the monotonic clock, if it was sent.
     deadline: Option<NonZeroU64>,
 }
 
 impl ThreadChannel {
-    /// Makes a call by a lease, if there is one and the call can go that way.
-    /// `is_cancelled`: whether the request that makes it is; the engine refuses what that calls.
+    /// Makes a call by a lease, if there is one and the call can be made in this way.
+    /// `is_cancelled` tells whether the request that makes the call is cancelled. If it is, the
+    /// call goes through the engine, which refuses it.
     pub(super) fn try_directly<'a>(
         &self,
         call: OutgoingCall<'a>,
@@ -44,7 +45,7 @@ impl ThreadChannel {
         let Some(mut end) = self.session.leases.take(call.name) else { return Tried::Not(call) };
         let (maker, name) = (call.maker, call.name);
         let named = |failure: Failure| Failure { function: name.into(), ..failure };
-        // From here on the engine may lend this handler's slot.
+        // From here on, the engine may lend this handler's slot.
         desk.take(Seat::OF_THREAD, maker.call);
         desk.begin_wait(Seat::OF_THREAD);
         let tried = match call.body {
@@ -66,10 +67,11 @@ impl ThreadChannel {
         tried
     }
 
-    /// Makes a call by this lease, and returns how it ended.
+    /// Makes a call by this lease, and returns its result.
     ///
     /// # Errors
-    /// It was not run, and has to go through the engine.
+    ///
+    /// If the call was not run, so that it must go through the engine.
     fn call_directly(
         &self,
         end: &mut CallerEnd,
@@ -89,7 +91,7 @@ impl ThreadChannel {
     }
 }
 
-/// Waits for the answer to a call. `None`: the callee did not run it.
+/// Waits for the answer to a call. Returns `None` if the callee did not run it.
 fn await_answer(
     end: &mut CallerEnd,
     name: &str,
@@ -106,7 +108,7 @@ fn await_answer(
         }
         let state = end.state.file.state();
         match state {
-            // Its answer is about to be sent.
+            // In the state `Free`, the answer is about to be sent.
             DirectState::Free | DirectState::Called => {}
             DirectState::Abandoned(reason) | DirectState::Left(reason) => {
                 return Some(Err(abandoned(name, reason)));
@@ -114,7 +116,7 @@ fn await_answer(
             DirectState::Refused => return None,
         }
         if let Some(failure) = end.state.over().cloned() {
-            // What it answered before its end counts.
+            // An answer that came before the end of the lease counts.
             let last = take_answer(end, sent.number).ok().flatten();
             return match (last, end.state.file.state()) {
                 (Some(result), _) => Some(result),
@@ -132,7 +134,7 @@ fn await_answer(
             if end.state.file.state() != DirectState::Free {
                 continue;
             }
-            // The answer comes now, unless its process was stopped just before it sent it.
+            // The answer comes now, unless the callee's process was stopped just before it sent it.
             until += ANSWER_COMES_WITHIN_NS;
             if now_ns() >= until {
                 end.lost = true;

@@ -10,22 +10,23 @@ use std::os::fd::OwnedFd;
 /// The descriptors of a direct channel.
 #[derive(Debug)]
 pub(super) struct DirectFiles {
-    /// The rings and the words of its calls.
+    /// The file with the rings and the words of the calls.
     pub(super) channel: OwnedFd,
     /// The region whose blocks the caller hands out.
     pub(super) caller: OwnedFd,
     /// The region whose blocks the callee hands out.
     pub(super) callee: OwnedFd,
-    /// Where this side waits, if it is an event loop.
+    /// The bell at which this side waits, if it is an event loop.
     pub(super) bell: Option<LoopBell>,
     /// The other side.
     pub(super) peer: Peer,
 }
 
 impl DirectFiles {
-    /// Those that came with a message to a container of this mode.
+    /// Takes the descriptors that came with a message, in a container of this mode.
     ///
     /// # Errors
+    ///
     /// `InvalidData` if there are too few or too many.
     pub(super) fn new(descriptors: Vec<OwnedFd>, mode: Mode) -> io::Result<DirectFiles> {
         let text = "a direct channel came without its descriptors";

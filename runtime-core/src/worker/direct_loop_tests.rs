@@ -1,4 +1,4 @@
-//! An event loop with direct channels, against an engine and peers that a test plays.
+//! Tests an event loop with direct channels. The test plays the engine and the peers.
 
 use super::compose::{Body, CallOptions};
 use super::direct_send::SentCall;
@@ -48,7 +48,7 @@ const fn empty() -> WirePayload<'static> {
     WirePayload::Inline(InlinePayload { metadata: b"", body: b"" })
 }
 
-/// The loop, and the engine's side of its channel.
+/// The event loop, and the engine's side of its channel.
 struct World {
     event_loop: EventLoop,
     session: Arc<Session>,
@@ -70,7 +70,7 @@ struct Direct {
 }
 
 impl Direct {
-    /// The channel as this peer has it, and the descriptors of the loop.
+    /// Creates a channel. Returns the peer's side, and the descriptors for the event loop.
     fn create(is_caller: bool) -> (Direct, Vec<OwnedFd>) {
         let rings = ring::create_file().unwrap();
         let file = DirectFile::map(&rings).unwrap();
@@ -88,7 +88,7 @@ impl Direct {
         }
     }
 
-    /// As the caller: a call that was claimed.
+    /// As the caller: sends a call that was claimed.
     fn call_claimed(&mut self, call: u64) {
         let (call, deadline) = (number(call), NonZeroU64::new(now_ns() + HOUR_NS).unwrap());
         let (root, sent_at) = (CallId::new(1), now_ns());
@@ -101,7 +101,7 @@ impl Direct {
         self.call_claimed(call);
     }
 
-    /// As the caller: whether the call of this number was answered.
+    /// As the caller: whether the call with this number was answered.
     fn is_answered(&mut self, call: u64) -> bool {
         let Some(message) = self.reader.take().unwrap() else { return false };
         DirectAnswer::read(&message).unwrap().call() == number(call)
@@ -175,7 +175,7 @@ impl World {
         self.send(dispatch.write().as_bytes());
     }
 
-    /// What the loop has told the engine since this was asked last.
+    /// What the event loop has told the engine since the last call of this method.
     fn said(&mut self) -> Vec<String> {
         let mut said = Vec::new();
         while let Some(message) = self.from_loop.take().unwrap() {
@@ -211,7 +211,7 @@ impl World {
         self.event_loop.channel()
     }
 
-    /// The loop runs the calls of a lease. The test is their caller.
+    /// Lends the event loop, so that it runs the calls of a lease. The test is their caller.
     fn lend(&mut self, lease: u64) -> Direct {
         let (direct, descriptors) = Direct::create(true);
         self.send(Lend { call: number(lease) }.write().as_bytes());
@@ -220,7 +220,7 @@ impl World {
         direct
     }
 
-    /// The loop may call directly. The test is the callee.
+    /// Gives the event loop a lease, by which it may call directly. The test is the callee.
     fn lease(&self, lease: u64) -> Direct {
         let (direct, descriptors) = Direct::create(false);
         let leased = Leased {
@@ -275,7 +275,7 @@ fn a_call_that_waits_for_a_slot_does_not_keep_the_loop_busy() {
     let mut caller = world.lend(50);
     caller.call(1);
     let request = world.request();
-    // The engine lends the slot of the lease meanwhile.
+    // Meanwhile the engine lends the slot of the lease.
     let mut callee = world.lease(60);
     start(&request, 1, None);
     assert!(world.desk.lend(number(50)));
@@ -327,7 +327,7 @@ fn the_last_answer_waits_for_a_slot_and_of_an_answered_request_is_forgotten() {
     assert!(world.next().is_none());
     reply(&request);
     assert_eq!(world.said(), ["resume 7", "complete 7"]);
-    // The engine's next word about it was under way.
+    // The engine's next message about it was under way.
     world.send(Resumed { call: number(7) }.write().as_bytes());
     assert!(world.next().is_none());
 }
@@ -471,7 +471,8 @@ fn after_the_end_of_a_lease_one_call_runs_at_most() {
     let mut caller = world.lend(50);
     caller.call(1);
     world.send(Recall { call: number(50) }.write().as_bytes());
-    // One call may have been on its way. An honest caller sees the end by a bit in the file.
+    // One call may have been on its way. An honest caller sees the end of the lease by a bit in the
+    // file.
     reply(&world.request());
     caller.call(2);
     reply(&world.request());

@@ -1,4 +1,4 @@
-//! How a direct call is sent, and what its answer says; for worker threads and event loops.
+//! Sends direct calls and takes their answers, for worker threads and event loops.
 
 use super::answer::{self, Answer};
 use super::compose::{Body, OutgoingCall};
@@ -12,31 +12,31 @@ use crate::protocol::to_engine::HandlerTimes;
 use crate::protocol::{Broken, CallNumber, CancelReason, Failure, Status};
 use std::num::NonZeroU64;
 
-/// How long after the deadline an answer may still come that the callee has decided to send, in ns:
-/// a few instructions lie between.
+/// How long after the deadline an answer may still arrive, in ns, if the callee has decided to send
+/// it. Between the decision and the sending lie only a few instructions.
 pub(super) const ANSWER_COMES_WITHIN_NS: u64 = 1_000_000;
 
 /// A direct call that was sent.
 pub(super) struct SentCall {
     pub(super) number: CallNumber,
     pub(super) sent_at: u64,
-    /// In ns of the monotonic clock.
+    /// The deadline, in ns of the monotonic clock.
     pub(super) deadline: u64,
-    /// The callee was not parked.
+    /// Whether the callee was not parked.
     pub(super) is_seen: bool,
 }
 
-/// Why a direct call was not sent.
+/// The reason why a direct call was not sent.
 pub(super) enum NotSent {
-    /// It has to go through the engine.
+    /// The call must go through the engine.
     NeedsEngine,
-    /// It cannot be made either way.
+    /// The call cannot be made either way.
     Failed(Failure),
 }
 
 impl From<Failure> for NotSent {
     fn from(failure: Failure) -> NotSent {
-        // Through the engine there may be more room.
+        // A call through the engine may find more room.
         match failure.status {
             Status::Overloaded => NotSent::NeedsEngine,
             _ => NotSent::Failed(failure),
@@ -44,14 +44,14 @@ impl From<Failure> for NotSent {
     }
 }
 
-/// Whether a call can go by this lease at all.
+/// Whether a call can be made by this lease at all.
 #[inline]
 pub(super) fn is_possible(end: &CallerEnd, call: &OutgoingCall<'_>) -> bool {
     // A buffer lies in memory that the callee does not map.
     matches!(call.body, Body::Parts(_)) && call.maker.depth < end.max_depth
 }
 
-/// Whether a direct call overtakes nobody, and the slot of this handler is not needed.
+/// Whether a direct call would overtake no queued call, and the slot of this handler is not needed.
 fn may_call(session: &Session, end: &CallerEnd) -> bool {
     let (Some(board), Some(own)) = (session.board(), session.function_id()) else {
         return false;
@@ -59,8 +59,9 @@ fn may_call(session: &Session, end: &CallerEnd) -> bool {
     !board.get(end.callee).is_queued && !board.get(own).is_full
 }
 
-/// Sends a call by this lease. `is_alone`: no other handler runs in this process.
-/// `is_cancelled`: whether the request that makes it is; the engine refuses what that calls.
+/// Sends a call by this lease. `is_alone` says that no other handler runs in this process.
+/// `is_cancelled` tells whether the request that makes the call is cancelled. If it is, the call
+/// goes through the engine, which refuses it.
 pub(super) fn send(
     session: &Session,
     end: &mut CallerEnd,
@@ -76,8 +77,9 @@ pub(super) fn send(
     if deadline.get() <= sent_at || !end.state.file.claim(maker.call, is_alone) {
         return Err(NotSent::NeedsEngine);
     }
-    // The board is read after the claim: the engine writes it, then lends the slots of handlers
-    // that have claimed a call. So it is with a request that the engine cancels.
+    // The board and the cancellation are checked after the claim. The engine writes the board
+    // first, and then lends the slots of handlers that have claimed a call. It cancels requests in
+    // the same order.
     if !may_call(session, end) || is_cancelled() {
         end.state.file.unclaim();
         return Err(NotSent::NeedsEngine);
@@ -93,7 +95,7 @@ pub(super) fn send(
             end.peer.ring(&end.writer);
             false
         }
-        // The ring holds many calls, and one is under way at a time.
+        // This cannot happen, as the ring holds many calls and only one is under way at a time.
         Sent::Full => {
             if let Some(place) = message.block() {
                 end.memory.take_back(place.block);
@@ -105,16 +107,17 @@ pub(super) fn send(
     Ok(SentCall { number, sent_at, deadline: deadline.get(), is_seen })
 }
 
-/// The answer to the call of this number, if it is here.
+/// Takes the answer to the call with this number, if it is here.
 ///
 /// # Errors
+///
 /// If the callee broke a rule.
 #[inline]
 pub(super) fn take_answer(
     end: &mut CallerEnd,
     number: CallNumber,
 ) -> Result<Option<Result<Answer, Failure>>, Broken> {
-    // The callee never waits for room: one answer is under way at a time.
+    // The callee never waits for room, as only one answer is under way at a time.
     end.reader.give_back();
     let Some(message) = end.reader.take()? else { return Ok(None) };
     let answer = DirectAnswer::read(&message)?;

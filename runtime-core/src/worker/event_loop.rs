@@ -1,9 +1,11 @@
-//! The other skin: a descriptor to wait on and a `next` that never blocks unless it is told to.
+//! The skin for event loops: a descriptor to wait on, and a `next` that blocks only if it is told
+//! to.
 //!
-//! One channel carries many calls at once. The descriptor is an epoll descriptor of the library:
-//! wait until it is readable, never read it, then call [`EventLoop::next`] until it brings nothing.
-//! It covers the channel, messages that could not be written yet, and the control socket. Requests
-//! may be answered, and calls made, from any thread; `next` is for one thread at a time.
+//! One channel carries many calls at once. The descriptor is an epoll descriptor of the library. A
+//! host waits until it is readable, never reads it, and then calls [`EventLoop::next`] until that
+//! returns nothing. The descriptor covers the channel, messages that could not be written yet, and
+//! the control socket. Requests may be answered, and calls made, from any thread; `next` is for one
+//! thread at a time.
 
 use super::answer;
 use super::bell::hear;
@@ -36,35 +38,36 @@ use std::time::Duration;
 const CHANNEL: u64 = 0;
 const CONTROL: u64 = 2;
 
-/// The longest that `next` looks for a message when no request can go on without one. Shorter than
-/// a thread does: the host's other work waits meanwhile. `nightcore.h` names it.
+/// The longest spin for a message, in ns, when no request can go on without one. It is shorter than
+/// a thread's, since the host's other work waits meanwhile. `nightcore.h` names it.
 const LOOK_NS: u64 = 25_000;
 
-/// The most rounds in a row that may bring no event before the host has a turn.
+/// After this many rounds in a row without an event, the host has a turn.
 const MAX_ROUNDS: u32 = 256;
 
 struct Inbound {
     channel: Incoming,
-    /// Whether it pays to look for the next request, and for the answer to a call.
+    /// Whether spinning pays: for the next request, and for the answer to a call.
     patience_idle: Patience,
     patience_waiting: Patience,
-    /// Whether the bell was rung and its byte was not there yet.
+    /// Whether the bell was rung although its byte had not arrived yet.
     is_byte_due: bool,
-    /// What comes by direct channels.
+    /// The incoming side of direct channels.
     direct: LoopInbound,
     ended: bool,
 }
 
-/// A container whose calls run in an event loop of the host's.
+/// A container whose calls run in an event loop of the host program.
 pub struct EventLoop {
     shared: Arc<LoopChannel>,
     inbound: Mutex<Inbound>,
 }
 
 impl EventLoop {
-    /// Connects to the engine. `names`: the handlers this program has.
+    /// Connects to the engine. `names` are the handlers that this program has.
     ///
     /// # Errors
+    ///
     /// If the process cannot serve, or the engine goes away.
     pub fn connect(names: &[&str]) -> Result<EventLoop, StartError> {
         let session = Arc::new(Session::start(names, Mode::EventLoop)?);
@@ -84,10 +87,11 @@ impl EventLoop {
     pub(super) fn over(session: Arc<Session>, new: NewWorker) -> io::Result<EventLoop> {
         let (mut incoming, outgoing) =
             channel::open(new, Mode::EventLoop).map_err(io::Error::other)?;
-        // The host may wait at the descriptor first; nothing comes before READY.
+        // The host may wait at the descriptor first, since nothing comes before READY.
         incoming.arm();
         let epoll = Epoll::new(EpollCreateFlags::EPOLL_CLOEXEC)?;
-        // The kernel offers a message to the first of these two that a thread waits at.
+        // The kernel reports a message at the first of these two descriptors at which a thread
+        // waits.
         let messages = Epoll::new(EpollCreateFlags::EPOLL_CLOEXEC)?;
         let in_turn = EpollFlags::EPOLLIN | EpollFlags::EPOLLEXCLUSIVE;
         messages.add(incoming.as_fd(), EpollEvent::new(in_turn, CHANNEL))?;
@@ -119,31 +123,33 @@ impl EventLoop {
         &self.shared
     }
 
-    /// The function to run.
+    /// The name of the function to run.
     pub fn function(&self) -> &str {
         self.shared.session.function()
     }
 
-    /// The descriptor to wait on. Readable: call [`EventLoop::next`] until it brings nothing.
+    /// The descriptor to wait on. When it is readable, call [`EventLoop::next`] until that returns
+    /// nothing.
     pub fn fd(&self) -> BorrowedFd<'_> {
         self.shared.epoll.0.as_fd()
     }
 
-    /// A descriptor for a thread that waits for a message only, and not for long: by `epoll_wait`
-    /// at this descriptor itself. Such a thread is woken instead of one that waits at
+    /// A descriptor for a thread that waits only for a message, and not for long. It waits with
+    /// `epoll_wait` at this descriptor itself. Such a thread is woken instead of one that waits at
     /// [`EventLoop::fd`].
     pub fn message_fd(&self) -> BorrowedFd<'_> {
         self.shared.messages.0.as_fd()
     }
 
-    /// Whether [`EventLoop::next`] looks for a message for a while, up to 25 µs, when no request
-    /// can go on without one. If so, a host gains by calling it once more before it waits, when
-    /// there is nothing else to run: to be woken costs more.
+    /// Whether [`EventLoop::next`] spins for a message, for up to 25 µs, when no request can go on
+    /// without one. If so, a host with nothing else to run gains by calling `next` once more before
+    /// it waits, since being woken costs more.
     pub fn looks(&self) -> bool {
         matches!(self.inbound().channel, Incoming::Ring { .. })
     }
 
-    /// The next event; waits up to `timeout` for one, for good if there is none.
+    /// Returns the next event. Waits up to `timeout` for one, or without a limit if `timeout` is
+    /// `None`.
     pub fn next(&self, timeout: Option<Duration>) -> Result<Option<Event>, Failure> {
         if is_forked() {
             return Err(forked());
@@ -164,7 +170,7 @@ impl EventLoop {
             if self.receive(&mut inbound, !waited)? {
                 continue;
             }
-            // Whoever finds nothing here waits at the descriptor, so it has to become readable.
+            // A host that gets no event waits at the descriptor, so it must become readable.
             if !self.arm(&mut inbound) && !self.is_kept_busy(rounds) {
                 rounds += 1;
                 self.disarm(&mut inbound);
@@ -179,10 +185,12 @@ impl EventLoop {
         }
     }
 
-    /// Takes all messages that are here, and gives up to `max` events, in order. Returns their
-    /// number, which is less than `max` if nothing is left. If there is none it may spin for one,
-    /// as `next` does; it never waits. It sees neither to the control socket nor to a pipe that
-    /// was full: so from time to time the host waits at [`EventLoop::fd`] and uses `next`.
+    /// Takes all messages that are here, and passes up to `max` events to `give`, in order. Returns
+    /// their number, which is less than `max` if nothing is left.
+    ///
+    /// If there is no message it may spin for one, as `next` does, but it never waits. It handles
+    /// neither the control socket nor a pipe that was full. So the host must wait at
+    /// [`EventLoop::fd`] and use `next` from time to time.
     pub fn next_many(&self, max: usize, mut give: impl FnMut(Event)) -> Result<usize, Failure> {
         if is_forked() {
             return Err(forked());
@@ -214,8 +222,8 @@ impl EventLoop {
         Ok(count)
     }
 
-    /// After many rounds without an event: the peers of direct channels keep the loop busy with
-    /// nothing, so its host has a turn, and the descriptor is readable.
+    /// Whether there were many rounds without an event: the peers of direct channels keep the loop
+    /// busy with nothing. The host then has a turn, and the descriptor becomes readable.
     fn is_kept_busy(&self, rounds: u32) -> bool {
         let Some(direct) = self.shared.direct.as_ref().filter(|_| rounds >= MAX_ROUNDS) else {
             return false;
@@ -224,7 +232,8 @@ impl EventLoop {
         true
     }
 
-    /// The descriptor becomes readable from now on. False: there is something already.
+    /// Makes the descriptor readable when something comes. Returns false if something is here
+    /// already.
     fn arm(&self, inbound: &mut Inbound) -> bool {
         let is_quiet = inbound.channel.arm();
         let Some(direct) = &self.shared.direct else { return is_quiet };
@@ -238,7 +247,7 @@ impl EventLoop {
         }
     }
 
-    /// Sees whether there are more messages. `may_look`: it may spin for one.
+    /// Checks for more messages. With `may_look` it may spin for one.
     fn receive(&self, inbound: &mut Inbound, may_look: bool) -> Result<bool, Failure> {
         let shared = &self.shared;
         let Inbound { channel, patience_idle, patience_waiting, direct, ended, .. } = inbound;
@@ -261,11 +270,13 @@ impl EventLoop {
                 if !may_look || can_go_on {
                     return Ok(false);
                 }
-                // Else whoever shares this core, and was let run, would keep it for long.
+                // Without a short slice, a thread that shares this core and runs after a yield
+                // would keep the core for long.
                 ask_once_for_short_slice(WORKER_SLICE_NS);
                 let patience = if is_idle { patience_idle } else { patience_waiting };
                 if direct.take_used() {
-                    // Peers wake this loop themselves, which costs them more than a spin costs it.
+                    // Peers wake this loop themselves, which costs them more than a spin costs the
+                    // loop.
                     patience.renew();
                 }
                 let has_come = || shared.direct.as_ref().is_some_and(|d| direct.have_news(d));
@@ -274,7 +285,7 @@ impl EventLoop {
         }
     }
 
-    /// Waits on all descriptors; true if there was nothing, so that the time is over.
+    /// Waits on all descriptors. Returns true if nothing came within the timeout.
     fn wait(&self, inbound: &mut Inbound, timeout: Option<Duration>) -> Result<bool, Failure> {
         let timeout = match timeout {
             None => EpollTimeout::NONE,
@@ -295,7 +306,7 @@ impl EventLoop {
             match (event.data(), &mut inbound.channel) {
                 (CONTROL, _) => drop(self.shared.session.advance(false)),
                 (WRITER, _) => self.shared.flush(),
-                // What has come, the rings tell.
+                // The rings show what has come.
                 (BELL, _) => {}
                 (TIMER, _) => {
                     let timer = self.shared.direct.as_ref().map(|direct| &direct.timer);
@@ -314,18 +325,19 @@ impl EventLoop {
         self.inbound.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// The next event that has come.
+    /// Takes the next event that has come.
     fn take(&self, inbound: &mut Inbound) -> Option<Event> {
         loop {
             while let Some(event) = inbound.direct.ready.pop_front() {
-                // Its request may have been answered since the event happened.
+                // The request may have been answered since the event happened.
                 if event.about().is_none_or(|request| self.shared.core().is_open(request)) {
                     return Some(event);
                 }
             }
             let direct = self.shared.direct.as_ref();
             let has_come = direct.is_some_and(|of| inbound.direct.collect(&self.shared, of));
-            // Neither the engine nor direct channels keep the loop from the others.
+            // The engine and direct channels have turns, so that neither keeps the loop from the
+            // other.
             match self.take_message(inbound) {
                 Some(Some(event)) => {
                     inbound.ended |= matches!(event, Event::Ended);
@@ -337,7 +349,8 @@ impl EventLoop {
         }
     }
 
-    /// Takes the next whole message of the engine; `Some(None)` if it is no event by itself.
+    /// Takes the next complete message of the engine. Returns `Some(None)` if the message is not an
+    /// event.
     fn take_message(&self, inbound: &mut Inbound) -> Option<Option<Event>> {
         let message = match inbound.channel.take() {
             Ok(message) => message?,
@@ -349,7 +362,8 @@ impl EventLoop {
         Some(event.unwrap_or(Some(Event::Ended)))
     }
 
-    /// What the host is told of what was heard. What concerns direct calls is put aside.
+    /// Makes an event of a message, if the host is to be told of it. Messages about direct calls
+    /// are kept for later.
     fn event(&self, inbound: &mut LoopInbound, heard: Heard<'_>) -> Result<Option<Event>, Broken> {
         let session = &self.shared.session;
         Ok(match heard {
@@ -362,7 +376,7 @@ impl EventLoop {
                 inbound.answered(&self.shared, (request, call), has_slot, event);
                 None
             }
-            // An event loop awaits no answer: this one is late as well.
+            // An event loop never awaits a single answer, so this one is late as well.
             Heard::Late(answer) | Heard::Awaited(_, answer) => {
                 // Its memory is given back at once.
                 drop(answer::receive(answer, "", session)?);
@@ -374,7 +388,8 @@ impl EventLoop {
             }
             Heard::Lent(lease) => {
                 inbound.lent(lease);
-                // Its channel has come before, unless the control socket was full.
+                // The channel of the lease has come before this message, unless the control socket
+                // was full.
                 drop(session.advance(false));
                 None
             }

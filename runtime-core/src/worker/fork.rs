@@ -1,4 +1,4 @@
-//! Forks of a process that serves: they inherit its handles and must not use them.
+//! Forks of a process that serves. They inherit its handles and must not use them.
 
 use crate::protocol::{Failure, Status};
 use std::sync::Once;

@@ -1,4 +1,4 @@
-//! What is left to say when the engine has gone.
+//! The failure of calls after the engine has gone.
 
 use crate::protocol::{Failure, Status};
 

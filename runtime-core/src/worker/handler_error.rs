@@ -1,19 +1,20 @@
-//! How a handler fails: what its function's log is told of it, and what its callers are told.
+//! The errors of handlers: what the function's log is told, and what callers are told.
 
 use super::payload::Input;
 use crate::protocol::{CancelReason, Failure, Status};
 
-/// Bytes of an error's text that reach the log. A text has at most as many lines, each of which
-/// gets the id of its call, so that a line of the log is written in one piece.
+/// The most bytes of an error's text that reach the log. The text has at most as many lines as
+/// bytes, and each line gets the id of its call, so the limit ensures that the lines are written in
+/// one piece.
 const MAX_LOGGED_BYTES: usize = 2048;
 
-/// Why a handler failed.
+/// The reason why a handler failed.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum HandlerError {
-    /// The handler says why: its callers are told the failure as it is.
+    /// The handler gives the reason. Its callers are told the failure as it is.
     Deliberate(Failure),
     /// An error that was not written for callers, such as an exception or a panic. Its text may
-    /// name hosts, users and paths, so it goes to the log alone, unless the function exposes its
+    /// name hosts, users and paths. So only the log shows it, unless the function exposes its
     /// errors.
     Unexpected(String),
 }
@@ -25,7 +26,7 @@ impl From<Failure> for HandlerError {
 }
 
 impl HandlerError {
-    /// The failure with its own text.
+    /// The failure, with the error's own text.
     pub fn exposed(&self) -> Failure {
         match self {
             HandlerError::Deliberate(failure) => failure.clone(),
@@ -33,7 +34,7 @@ impl HandlerError {
         }
     }
 
-    /// Writes a line about an error after the call was answered.
+    /// Writes a line to the log about an error that occurred after the call was answered.
     pub(super) fn report_unheard(&self, input: &Input) {
         let (function, failure) = (input.function(), self.exposed());
         input.log(
@@ -41,10 +42,11 @@ impl HandlerError {
         );
     }
 
-    /// Writes a line about the failed call to the function's log. Returns what callers are told.
+    /// Writes a line about the failed call to the function's log. Returns the failure for the
+    /// callers.
     ///
-    /// `cancelled`: why the call is cancelled already, if it is. A handler that ends because its
-    /// caller has left has not failed, and leaves no line.
+    /// `cancelled` is the reason for which the call is cancelled already, if it is. A handler that
+    /// ends because its caller has left has not failed, and leaves no line.
     pub(super) fn report(&self, input: &Input, cancelled: Option<CancelReason>) -> Failure {
         let failure = self.exposed();
         let has_failed =
@@ -59,7 +61,7 @@ impl HandlerError {
     }
 }
 
-/// What the log is told.
+/// The line for the log.
 fn line(function: &str, failure: &Failure) -> String {
     format!("{function} failed: {}: {}", failure.status.of_a_call(), logged(failure))
 }
@@ -68,7 +70,7 @@ fn logged(failure: &Failure) -> &str {
     &failure.message[..failure.message.floor_char_boundary(MAX_LOGGED_BYTES)]
 }
 
-/// What callers are told of an unexpected error.
+/// The failure that callers are told instead of an unexpected error.
 fn hidden(input: &Input) -> Failure {
     let (function, call) = (input.function(), input.call_id());
     let text = format!(

@@ -8,15 +8,16 @@ use std::any::Any;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 
-/// A function's code: it answers by [`super::RunningCall::reply`] or fails by returning an error.
+/// A function's code. It answers with [`super::RunningCall::reply`], or fails by returning an
+/// error.
 pub type Handler = Arc<dyn Fn(&Request<'_>) -> Result<(), HandlerError> + Send + Sync>;
 
-/// The handlers of a program, by name. A container runs the one it was started for.
+/// The handlers of a program, by name. A container runs the handler that it was started for.
 #[derive(Clone, Default)]
 pub struct Handlers(Vec<(String, Handler)>);
 
 impl Handlers {
-    /// No handlers.
+    /// Creates an empty set of handlers.
     pub const fn new() -> Handlers {
         Handlers(Vec::new())
     }
@@ -24,7 +25,8 @@ impl Handlers {
     /// Registers a handler.
     ///
     /// # Errors
-    /// If the name cannot name a function, or has a handler already.
+    ///
+    /// If a function cannot have this name, or the name has a handler already.
     pub fn add(&mut self, name: &str, handler: Handler) -> Result<(), Failure> {
         let invalid = |text| Err(Failure::new(Status::InvalidArgument, text));
         if !name::is_valid(name) {
@@ -48,14 +50,15 @@ impl Handlers {
     }
 }
 
-/// Runs a handler, or a step of one; a panic becomes its error.
+/// Runs a handler, or a step of one. A panic becomes its error.
 ///
 /// # Errors
-/// That of the handler.
+///
+/// The error of the handler.
 pub fn guarded<T>(run: impl FnOnce() -> Result<T, HandlerError>) -> Result<T, HandlerError> {
     catch_unwind(AssertUnwindSafe(run)).unwrap_or_else(|panic| {
         let error = panicked(&*panic);
-        // What it panicked with is the handler's own, and may panic when it is dropped.
+        // The panic's value belongs to the handler, and may itself panic when it is dropped.
         if let Err(again) = catch_unwind(AssertUnwindSafe(|| drop(panic))) {
             std::mem::forget(again);
         }

@@ -1,4 +1,4 @@
-//! Runs the handler of one request on a worker thread, up to the message that answers it.
+//! Runs the handler of one request on a worker thread, and composes the message that answers it.
 
 use super::active::Active;
 use super::compose;
@@ -12,7 +12,7 @@ use crate::protocol::MessageBuffer;
 /// The exit code of a fork that returned from a handler.
 const EXIT_FORK_RETURNED: i32 = 1;
 
-/// Runs a handler. Returns its answer, in which the time of its end is still to be set.
+/// Runs a handler. Returns its answer, in which the time of the handler's end must still be set.
 pub(super) fn handle(request: Request<'_>, handler: &Handler) -> MessageBuffer {
     let (call, began_at) = (request.answers(), request.began_at());
     let active = Active::begin();
@@ -40,7 +40,7 @@ fn end_fork() -> ! {
         "nightcore: a fork returned from a handler; only the parent can answer: \
          end the child by _exit",
     );
-    // SAFETY: _exit only ends the process, without running what the parent registered for its own
-    // end.
+    // SAFETY: _exit only ends the process, without running the exit handlers that the parent
+    // registered.
     unsafe { libc::_exit(EXIT_FORK_RETURNED) }
 }

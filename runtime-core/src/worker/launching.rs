@@ -1,5 +1,5 @@
-//! The launching thread: it holds the control socket and creates worker threads when the engine
-//! says so.
+//! The launching thread. It reads the control socket, and creates worker threads when the engine
+//! asks for them.
 
 use super::caller;
 use super::channel;
@@ -12,17 +12,19 @@ use std::sync::Arc;
 use std::thread::JoinHandle;
 use std::time::Duration;
 
-/// Stack of a worker thread; what C programs are used to. Address space only, until it is touched.
+/// The stack size of a worker thread, which is the usual one of C programs. It takes address space
+/// only, until it is touched.
 const WORKER_STACK_BYTES: usize = 8 * 1024 * 1024;
-/// How long a process may go on after its engine has gone, before it is ended.
+/// How long a process may run on after its engine has gone.
 const EXIT_GRACE: Duration = Duration::from_millis(500);
 /// The exit code of a process that was ended because its engine had gone.
 const EXIT_ENGINE_GONE: i32 = 1;
 
-/// Serves until the engine ends the container. The calling thread becomes the launching thread;
-/// handlers run on worker threads, at most as many at once as the engine asks for.
+/// Serves until the engine ends the container. The calling thread becomes the launching thread.
+/// Handlers run on worker threads, at most as many at once as the engine asks for.
 ///
 /// # Errors
+///
 /// If the process cannot serve, or the engine goes away.
 pub fn serve(handlers: &Handlers) -> Result<(), StartError> {
     let session = Arc::new(Session::start(&handlers.names(), Mode::Threads)?);
@@ -47,10 +49,11 @@ pub fn serve(handlers: &Handlers) -> Result<(), StartError> {
             }
         }
     }
-    // The engine may still die under the last handlers.
+    // The engine may still die while the last handlers run.
     end_process_with_engine(&session);
     for worker in workers {
-        // A handler's panic was caught; a thread that died otherwise has nothing to tell.
+        // Panics of handlers are caught. A thread that ended with another panic has nothing to
+        // report.
         let _ = worker.join();
     }
     Ok(())
@@ -71,12 +74,12 @@ fn create_worker(
         .map_err(|e| format!("cannot create a thread: {e}"))
 }
 
-/// A handler that never returns must not outlive the engine: waits for the end of the control
-/// socket, then for the grace, then ends the process.
+/// Ends the process some time after its engine, since a handler that never returns must not outlive
+/// the engine. Waits for the end of the control socket, and then for the grace period.
 fn end_process_with_engine(session: &Arc<Session>) {
     let session = session.clone();
     let _ = std::thread::Builder::new().name("nc-exit".into()).spawn(move || {
-        // Memory for the process's caller may still come.
+        // Memory for process calls may still come.
         while let Ok(Some(received)) = socket::receive_control::<FromEngine>(session.control()) {
             drop(session.handle(received));
         }

@@ -1,7 +1,7 @@
 //! The leases of this container: workers of other functions that it may call directly.
 //!
-//! The launching thread adds and ends leases as the engine says. A thread takes one for a call and
-//! puts it back afterwards, so each is used by one thread at a time.
+//! The launching thread adds and ends leases when the engine says so. A thread takes a lease for a
+//! call and puts it back afterwards, so each lease is used by one thread at a time.
 
 use super::direct_files::DirectFiles;
 use super::loop_bell::LoopBell;
@@ -18,11 +18,11 @@ use std::os::fd::OwnedFd;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 
-/// What the launching thread and the thread that uses a lease share.
+/// The state that the launching thread and the thread that uses a lease share.
 #[derive(Debug)]
 pub(super) struct LeaseState {
     pub(super) file: DirectFile,
-    /// Set when the lease is over: how a call ends that has no answer.
+    /// Set when the lease is over: the failure of a call that has no answer.
     over: OnceLock<Failure>,
 }
 
@@ -34,7 +34,7 @@ impl LeaseState {
         }
     }
 
-    /// If the lease is over: how a call ends that has no answer.
+    /// The failure of a call that has no answer, if the lease is over.
     pub(super) fn over(&self) -> Option<&Failure> {
         self.over.get()
     }
@@ -51,19 +51,19 @@ pub(super) struct CallerEnd {
     pub(super) writer: RingWriter,
     pub(super) reader: RingReader,
     pub(super) memory: DirectMemory,
-    /// The callee.
+    /// The side of the callee.
     pub(super) peer: Peer,
-    /// Where an event loop waits for answers.
+    /// The bell at which an event loop waits for answers.
     pub(super) bell: Option<LoopBell>,
-    /// How soon answers come.
+    /// Predicts how soon answers come.
     pub(super) answers: Prediction,
     last_call: u64,
-    /// An answer may still come that nobody waits for: the lease cannot be used again.
+    /// Whether an answer may still come that nobody waits for. The lease cannot be used again then.
     pub(super) lost: bool,
 }
 
 impl CallerEnd {
-    /// The end that came with LEASED.
+    /// Opens the end that came with LEASED.
     fn open(leased: &Leased, descriptors: Vec<OwnedFd>, mode: Mode) -> io::Result<CallerEnd> {
         let files = DirectFiles::new(descriptors, mode)?;
         let file = DirectFile::map(&files.channel)?;
@@ -85,7 +85,7 @@ impl CallerEnd {
         })
     }
 
-    /// The number of one more call.
+    /// The number of a new call.
     pub(super) fn next_call(&mut self) -> CallNumber {
         self.last_call += 1;
         CallNumber::new(self.last_call).unwrap_or(self.lease)
@@ -94,7 +94,7 @@ impl CallerEnd {
 
 #[derive(Debug, Default)]
 struct Pool {
-    /// Leases that no thread uses, by the callee's name. The one that was used last comes first.
+    /// The leases that no thread uses, by the callee's name. The one at the end is taken first.
     free: HashMap<String, Vec<CallerEnd>>,
     all: HashMap<CallNumber, Arc<LeaseState>>,
 }
@@ -102,7 +102,7 @@ struct Pool {
 /// The leases of this container.
 #[derive(Debug, Default)]
 pub(super) struct Leases {
-    /// How many there are: without any, nothing is locked.
+    /// How many leases there are. If there are none, nothing is locked.
     count: AtomicUsize,
     pool: Mutex<Pool>,
 }
@@ -112,8 +112,8 @@ impl Leases {
         self.pool.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// The engine has granted a lease. If it cannot be used, the engine takes it back when it has
-    /// been idle for a while.
+    /// Adds a lease that the engine has granted. If it cannot be used, nothing is added, and the
+    /// engine takes the lease back when it has been idle for a while.
     pub(super) fn add(&self, leased: Leased, descriptors: Vec<OwnedFd>, mode: Mode) {
         let Ok(end) = CallerEnd::open(&leased, descriptors, mode) else { return };
         let mut pool = self.lock();
@@ -122,7 +122,8 @@ impl Leases {
         self.count.store(pool.all.len(), Ordering::Release);
     }
 
-    /// A lease is over. A thread that waits for an answer by it is woken; an event loop finds out.
+    /// Ends a lease. A thread that waits for an answer by it is woken. An event loop finds out by
+    /// itself.
     pub(super) fn end(&self, ended: LeaseEnded, mode: Mode) {
         let mut pool = self.lock();
         let Some(state) = pool.all.remove(&ended.lease) else { return };
@@ -136,7 +137,7 @@ impl Leases {
         state.end(Failure::new(status, ended.text), mode);
     }
 
-    /// The session is over: threads that wait for an answer are woken.
+    /// Ends all leases, as the session is over. Threads that wait for an answer are woken.
     pub(super) fn end_all(&self, failure: &Failure, mode: Mode) {
         let states: Vec<_> = self.lock().all.values().cloned().collect();
         states.iter().for_each(|state| state.end(failure.clone(), mode));
@@ -156,8 +157,8 @@ impl Leases {
         Some(ends.remove(at))
     }
 
-    /// A call by this lease has ended, for its caller. If its callee is still at work, other leases
-    /// are taken first.
+    /// Puts a lease back after a call, which has ended for its caller. If the callee is still at
+    /// work, other leases are taken before this one.
     pub(super) fn done(&self, name: &str, end: CallerEnd) {
         let is_free = end.state.file.state() == DirectState::Free;
         if end.lost || !end.state.file.is_busy() && end.state.file.has_ended() {

@@ -1,4 +1,4 @@
-//! A worker thread that is lent to another container: it runs the calls of a direct channel, until
+//! A worker thread that is lent to another container. It runs the calls of a direct channel until
 //! the engine recalls it.
 
 use super::active::is_idle;
@@ -18,25 +18,27 @@ use crate::ipc::ring::{Sent, this_core};
 use crate::ipc::spin::{Prediction, spin};
 use crate::protocol::{Broken, CallNumber, CancelReason, MessageBuffer};
 
-/// The callee's end of a direct channel, and how its calls have come.
+/// The callee's end of a direct channel, and statistics of its calls.
 struct Serving {
     end: CalleeEnd,
-    /// How soon the next call comes.
+    /// Predicts how soon the next call comes.
     calls: Prediction,
     /// When the last call ended, in ns.
     ended_at: u64,
     recalled: bool,
-    /// A call was taken after the end of the lease was seen.
+    /// Whether a call was taken after the end of the lease was noticed.
     has_last: bool,
     /// The core to which its thread is bound.
     home: Home,
-    /// It rests on the caller's core, or would if it might run there: no call has come for a while.
+    /// Whether the thread rests on the caller's core, or would if it were allowed to run there. It
+    /// rests when no call has come for a while.
     rests: bool,
-    /// How many calls were short of late.
+    /// How short the calls were lately: a short call adds one, and a longer one subtracts
+    /// [`BINDS_AFTER`].
     short_calls: u32,
     /// How many calls in a row came from another core.
     from_elsewhere: u32,
-    /// Moves its thread away from the caller's core.
+    /// Moves the thread away from the caller's core.
     place: Place,
 }
 
@@ -56,14 +58,14 @@ impl Serving {
         }
     }
 
-    /// Binds its thread to a core, and tells callers.
+    /// Binds the thread to a core, and publishes that core for callers.
     fn bind(&mut self, core: u32) {
         self.from_elsewhere = 0;
         self.home.bind(core);
         self.end.file.set_home(self.home.core());
     }
 
-    /// Lets its thread run everywhere.
+    /// Lets the thread run on all its cores.
     fn unbind(&mut self) {
         if self.home.core().is_some() {
             self.home.leave();
@@ -71,13 +73,13 @@ impl Serving {
         }
     }
 
-    /// Whether the next call comes soon, and nobody else has work: then spinning pays.
+    /// Whether the next call is expected soon and no other thread has work, so that spinning pays.
     fn expects_soon(&self) -> bool {
         self.calls.is_soon() && self.end.file.caller_is_alone() && is_idle()
     }
 }
 
-/// What to do next.
+/// What the thread does next.
 enum Next {
     Run,
     Wait,
@@ -127,13 +129,13 @@ fn serve(
     }
 }
 
-/// What the engine wants, and whether a call is here.
+/// Handles the engine's messages, and checks whether a call is here.
 fn next(channel: &ThreadChannel, lease: CallNumber, serving: &mut Serving) -> Result<Next, Closed> {
     while channel.has_message() {
         match channel.step(None)? {
             Step::Recalled(recalled) => serving.recalled |= recalled == lease,
             Step::Other | Step::Own(_) | Step::Nothing | Step::Resumed(_) => {}
-            // Nothing is dispatched to a worker that is lent.
+            // The engine must not dispatch calls to a lent worker.
             Step::Dispatch(_) | Step::Lent(_) | Step::Retire => return Err(Closed),
         }
     }
@@ -141,9 +143,10 @@ fn next(channel: &ThreadChannel, lease: CallNumber, serving: &mut Serving) -> Re
         return Err(Closed);
     }
     let end = &serving.end;
-    // A handler that waited for the engine has read the message itself.
+    // A handler that waited for the engine may have read the message itself; then the file shows
+    // the end.
     let ends = serving.recalled || end.file.has_ended();
-    // After the end no call begins, so at most one is here.
+    // After the end no new call begins, so at most one is here.
     if end.reader.has_message() && !serving.has_last {
         serving.has_last = ends;
         return Ok(Next::Run);
@@ -157,8 +160,8 @@ fn next(channel: &ThreadChannel, lease: CallNumber, serving: &mut Serving) -> Re
     Ok(Next::Wait)
 }
 
-/// Spins if a call is expected soon, then parks. After a while without a call it rests on the core
-/// from which it was called last: see [`super::rest`].
+/// Spins if a call is expected soon, then parks. After a while without a call, the thread rests on
+/// the core from which it was called last: see [`super::rest`].
 fn wait(channel: &ThreadChannel, serving: &mut Serving) {
     let end = &serving.end;
     let caller = end.reader.writer_core();
@@ -207,7 +210,7 @@ fn run_next(
     let call = DirectCalled::receive(&message, &end.memory)?;
     serving.calls.learn(call.sent_at.saturating_sub(serving.ended_at));
     if end.file.state() != DirectState::Called {
-        // Its caller has left already.
+        // The caller has left already.
         let (left, now) = (end.file.finish(), now_ns());
         if let (Some(reason), Some(desk)) = (left, channel.desk()) {
             let times = DirectTimes { sent_at: call.sent_at, began_at: now, ended_at: now };
@@ -231,7 +234,7 @@ fn run_next(
         take_back(end, &reply);
         reply = compose::late(number, began_at, channel.session.function());
     }
-    // From here on either the answer or the end of the wait counts, for both sides.
+    // From here on, either the answer counts for both sides, or the end of the wait does.
     let left = end.file.finish();
     if let Some(desk) = channel.desk() {
         let status = left.map_or_else(|| reply.status(), CancelReason::status);
@@ -251,21 +254,23 @@ fn run_next(
     Ok(())
 }
 
-/// The number of calls in a row from another core after which a callee follows: a caller that has
-/// only just been moved may be moved back.
+/// The callee follows its caller to another core after this many calls in a row from there. It does
+/// not follow at once, since a caller that was just moved may be moved back.
 const FOLLOWS_AFTER: u32 = 3;
-/// Threads and processes that a handler starts inherit where it may run, so a callee is bound only
-/// while its handler is too short to start any: it takes at most this long, in ns, without its
-/// waits. To start a thread takes longer.
+/// A callee is bound to a core only while its handler takes at most this long, in ns, without its
+/// waits. Threads and processes that a handler starts would inherit the binding, but starting a
+/// thread takes longer than this.
 const SHORT_NS: u64 = 20_000;
-/// The number of calls in a row that must be short before a callee is bound. A longer one takes
-/// away as many, so that a callee of short calls stays bound when one is slow.
+/// How many short calls in a row are needed before a callee is bound. A longer call subtracts this
+/// number, so that a callee of short calls stays bound when a single one is slow.
 const BINDS_AFTER: u32 = 16;
 
-/// Decides where the thread runs. A callee that spins needs a core of its own, but only once calls
-/// have come for a while: a burst of a few calls ends sooner on one core than the threads part. One
-/// that parks is woken soonest on the caller's core, which the caller leaves when it waits.
-/// `own_ns`: what the handler took without its waits.
+/// Decides on which core the thread runs. `own_ns` is the time that the handler took without its
+/// waits.
+///
+/// A callee that spins needs a core of its own, but only once calls have come for a while: a burst
+/// of a few calls ends sooner on one core than it takes to move the threads apart. A callee that
+/// parks is woken soonest on the caller's core, which the caller leaves when it waits.
 fn settle(channel: &ThreadChannel, serving: &mut Serving, own_ns: u64) {
     serving.short_calls = match own_ns <= SHORT_NS {
         true => (serving.short_calls + 1).min(2 * BINDS_AFTER),

@@ -1,5 +1,5 @@
-//! The direct channels whose calls workers of this container run: they come by the control socket,
-//! and the workers take them.
+//! The direct channels whose calls the workers of this container run. They come by the control
+//! socket, and the workers take them from here.
 
 use super::callee_end::CalleeEnd;
 use crate::ipc::direct::DirectFile;
@@ -9,9 +9,9 @@ use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 
 #[derive(Debug, Default)]
 struct State {
-    /// Those that have come and were not taken; `None` if one could not be used.
+    /// The channels that have come and were not taken yet; `None` for one that cannot be used.
     come: HashMap<CallNumber, Option<Box<CalleeEnd>>>,
-    /// Those that were taken, to wake their workers.
+    /// The channels that were taken, to wake their workers.
     taken: HashMap<CallNumber, DirectFile>,
     ended: bool,
 }
@@ -28,13 +28,14 @@ impl Lents {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// One has come.
+    /// Adds a channel that has come.
     pub(super) fn add(&self, lease: CallNumber, end: Option<CalleeEnd>) {
         self.lock().come.insert(lease, end.map(Box::new));
         self.changed.notify_all();
     }
 
-    /// Takes one, which may still be on its way. `None`: it cannot be used, or none will come.
+    /// Takes a channel, and waits for it if it is still on its way. Returns `None` if it cannot be
+    /// used, or no more channels come.
     pub(super) fn take(&self, lease: CallNumber) -> Option<Box<CalleeEnd>> {
         let mut state = self.lock();
         loop {
@@ -50,17 +51,17 @@ impl Lents {
         }
     }
 
-    /// In an event loop: takes one if it has come; `Some(None)` if it cannot be used.
+    /// In an event loop: takes a channel if it has come. Returns `Some(None)` if it cannot be used.
     pub(super) fn take_if_here(&self, lease: CallNumber) -> Option<Option<Box<CalleeEnd>>> {
         self.lock().come.remove(&lease)
     }
 
-    /// A worker is done with one.
+    /// Forgets a channel that a worker no longer uses.
     pub(super) fn remove(&self, lease: CallNumber) {
         self.lock().taken.remove(&lease);
     }
 
-    /// The session is over: all workers are woken.
+    /// Wakes all workers, as the session is over.
     pub(super) fn end_all(&self) {
         let mut state = self.lock();
         state.ended = true;

@@ -6,22 +6,22 @@ use crate::protocol::control::LOG_KEY_VARIABLE;
 use std::io::{self, IsTerminal, Write};
 use std::sync::OnceLock;
 
-/// Writes each line of a text to standard error so that the log knows which call it is about; to a
-/// terminal, with the call's id before it. All in one write, so that lines of other threads do not
-/// come between.
+/// Writes the lines of a text to standard error, so that the log knows which call each line is
+/// about. On a terminal, each line begins with the call's id. The text is written at once, so that
+/// lines of other threads do not come between.
 pub(super) fn log(call: CallId, text: &[u8]) {
     let mut stderr = io::stderr().lock();
     let key = key().filter(|_| !stderr.is_terminal());
-    // If standard error is closed there is nobody to be told.
+    // If standard error is closed, the error cannot be reported to anybody.
     let _ = stderr.write_all(&lines(call, text, key));
 }
 
-/// Reads this process's key, before the program changes its environment.
+/// Reads this process's key before the program can change its environment.
 pub(super) fn keep_key() {
     key();
 }
 
-/// This process's key; none if its output goes to no log, as it was started by hand.
+/// This process's key. `None` if its output goes to no log, as the process was started by hand.
 fn key() -> Option<LogKey> {
     static KEY: OnceLock<Option<LogKey>> = OnceLock::new();
     *KEY.get_or_init(|| std::env::var(LOG_KEY_VARIABLE).ok()?.parse().ok())

@@ -6,14 +6,15 @@ use nix::sys::epoll::{Epoll, EpollEvent, EpollFlags};
 use std::io;
 use std::os::fd::OwnedFd;
 
-/// What epoll calls every bell: which one was rung, the rings tell.
+/// The epoll data of every bell. The rings show which bell was rung.
 pub(super) const BELL: u64 = 3;
 
-/// The end to read of a pipe that the peer writes to.
+/// The reading end of a pipe to which the peer writes.
 #[derive(Debug)]
 pub(super) struct LoopBell {
     reader: OwnedFd,
-    /// It was rung, and the byte was not there yet: the peer rings after it has lowered the flag.
+    /// Whether the bell was rung before its byte has arrived: the peer lowers the flag first and
+    /// writes the byte later.
     is_byte_due: bool,
     is_watched: bool,
 }
@@ -23,20 +24,22 @@ impl LoopBell {
         LoopBell { reader, is_byte_due: false, is_watched: false }
     }
 
-    /// Has these wake at the bell from now on.
+    /// Makes the bell wake these epoll descriptors from now on.
     ///
     /// # Errors
+    ///
     /// If the user's share of watched descriptors is used up.
     pub(super) fn watch(&mut self, epolls: [&Epoll; 2]) -> io::Result<()> {
         if self.is_watched {
             return Ok(());
         }
         for epoll in epolls {
-            // The kernel offers a ring to the first of these that a thread waits at. It tells
-            // of each once: a peer that rings in vain, or leaves, does not keep the loop awake.
+            // The kernel reports a ring at the first of these descriptors at which a thread waits.
+            // It reports each ring once, so a peer that rings in vain, or leaves, does not keep the
+            // loop awake.
             let once = EpollFlags::EPOLLIN | EpollFlags::EPOLLET | EpollFlags::EPOLLEXCLUSIVE;
             match epoll.add(&self.reader, EpollEvent::new(once, BELL)) {
-                // Since an earlier attempt, whose second half failed.
+                // It was added by an earlier attempt, whose second half failed.
                 Ok(()) | Err(nix::Error::EEXIST) => {}
                 Err(error) => return Err(error.into()),
             }
@@ -45,7 +48,7 @@ impl LoopBell {
         Ok(())
     }
 
-    /// The loop waits no longer. Takes the byte of the bell, if it was rung.
+    /// Notes that the loop no longer waits. Reads the byte of the bell, if the bell was rung.
     #[inline]
     pub(super) fn stop_waiting(&mut self, ring: &RingReader) {
         if ring.end_wait() || self.is_byte_due {
@@ -65,7 +68,7 @@ mod tests {
     fn a_bell_that_could_not_be_watched_is_tried_again() {
         let epolls = [(); 2].map(|()| Epoll::new(EpollCreateFlags::EPOLL_CLOEXEC).unwrap());
         let watch = |bell: &mut LoopBell| bell.watch([&epolls[0], &epolls[1]]);
-        // Files cannot be watched.
+        // Regular files cannot be watched.
         let mut bell = LoopBell::new(std::fs::File::open("/proc/self/exe").unwrap().into());
         assert!(watch(&mut bell).is_err() && watch(&mut bell).is_err());
 

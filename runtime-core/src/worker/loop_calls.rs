@@ -12,15 +12,15 @@ use crate::protocol::{CallNumber, CancelReason, Failure};
 pub(super) struct UnderWay {
     pub(super) end: CallerEnd,
     pub(super) sent: SentCall,
-    /// The request that made it, as events name it.
+    /// The number by which events name the request that made it.
     pub(super) request: CallNumber,
     pub(super) tag: u64,
     pub(super) kept: KeptCall,
-    /// The loop waits for it no longer, for this reason. The callee frees the word then.
+    /// The reason for which the loop no longer waits for it. The callee frees the word then.
     pub(super) left: Option<CancelReason>,
 }
 
-/// What is needed to make a call once more, through the engine.
+/// The data that is needed to make a call again, through the engine.
 pub(super) struct KeptCall {
     pub(super) maker: Maker,
     pub(super) name: String,
@@ -28,15 +28,16 @@ pub(super) struct KeptCall {
     pub(super) options: CallOptions,
 }
 
-/// How a direct call has ended.
+/// The end of a direct call.
 pub(super) enum Ended {
     With(Result<Answer, Failure>),
-    /// The callee did not run it: it has to go through the engine.
+    /// The callee did not run the call, so it must go through the engine.
     NotRun,
 }
 
 impl UnderWay {
-    /// How it has ended, if it has. `now`: the time, if deadlines are looked at.
+    /// Returns how the call has ended, if it has. `now` is the time; it is given if deadlines are
+    /// to be checked.
     pub(super) fn ended(&mut self, now: Option<u64>) -> Option<Ended> {
         let (end, name) = (&mut self.end, self.kept.name.as_str());
         if let Some(reason) = self.left {
@@ -55,7 +56,7 @@ impl UnderWay {
             DirectState::Refused => return Some(Ended::NotRun),
         }
         if let Some(failure) = end.state.over().cloned() {
-            // What it answered before its end counts.
+            // An answer that came before the end of the lease counts.
             let last = take_answer(end, self.sent.number).ok().flatten();
             return Some(match (last, end.state.file.state()) {
                 (Some(result), _) => Ended::With(result),
@@ -66,14 +67,16 @@ impl UnderWay {
         }
         let now = now.filter(|now| *now >= self.sent.deadline)?;
         let is_abandoned = self.abandon(CancelReason::Deadline);
-        // Else its answer comes now, unless its process was stopped just before it sent it.
+        // If it could not be abandoned, its answer comes now, unless the callee's process was
+        // stopped just before it sent it.
         let is_late = now >= self.sent.deadline + ANSWER_COMES_WITHIN_NS;
         self.end.lost |= !is_abandoned && is_late;
         let reason = CancelReason::Deadline;
         (is_abandoned || is_late).then(|| Ended::With(Err(abandoned(&self.kept.name, reason))))
     }
 
-    /// Waits for it no longer. False: it is not under way any more.
+    /// Abandons the call, for which the loop no longer waits. Returns false if it is no longer
+    /// under way.
     pub(super) fn abandon(&self, reason: CancelReason) -> bool {
         let is_abandoned = self.end.state.file.abandon(reason);
         if is_abandoned {
@@ -82,8 +85,8 @@ impl UnderWay {
         is_abandoned
     }
 
-    /// As [`UnderWay::abandon`]. Returns whether the engine is to cancel what is below the call:
-    /// the lease ends then.
+    /// Does the same as [`UnderWay::abandon`]. Returns whether the engine must cancel the calls
+    /// below this one; the lease ends then.
     pub(super) fn cancel(&mut self, reason: CancelReason) -> bool {
         let is_left = self.abandon(reason);
         self.left = self.left.or(is_left.then_some(reason));
@@ -92,7 +95,7 @@ impl UnderWay {
         tells_engine
     }
 
-    /// Whether something has happened. It may be nothing that ends the call.
+    /// Whether something has happened that may end the call.
     #[inline]
     fn has_news(&self) -> bool {
         self.left.is_some()
@@ -101,7 +104,7 @@ impl UnderWay {
             || self.end.state.over().is_some()
     }
 
-    /// When the loop has to look at it again, in ns of the monotonic clock.
+    /// When the loop must look at the call again, in ns of the monotonic clock.
     fn next_deadline(&self, now: u64) -> u64 {
         match now < self.sent.deadline {
             true => self.sent.deadline,
@@ -114,27 +117,30 @@ impl UnderWay {
 #[derive(Default)]
 pub(super) struct LoopCalls {
     calls: Vec<UnderWay>,
-    /// The loop waits at its bells: what is sent now has to ring.
+    /// Whether the loop waits at its bells, so that a message to it must ring.
     is_parked: bool,
 }
 
 impl LoopCalls {
-    /// A call was sent. Returns whether the loop has to be woken for its answer, which is here.
+    /// Adds a call that was sent. Returns whether the loop must be woken because its answer is here
+    /// already.
     #[must_use]
     pub(super) fn add(&mut self, call: UnderWay) -> bool {
-        // Its state may have changed before the loop's flag was raised: that rang no bell.
+        // The call's state may have changed before the loop's flag was raised. Such a change rang
+        // no bell.
         let is_unseen = self.is_parked && (!call.end.reader.begin_wait() || call.has_news());
         self.calls.push(call);
         is_unseen
     }
 
-    /// Whether something has happened to one of them.
+    /// Whether something has happened that may end one of the calls.
     #[inline]
     pub(super) fn have_news(&self) -> bool {
         self.calls.iter().any(UnderWay::has_news)
     }
 
-    /// Takes out those that have ended. `now`: the time, if deadlines are looked at.
+    /// Removes the calls that have ended and appends them to `to`. `now` is the time; it is given
+    /// if deadlines are to be checked.
     pub(super) fn take_ended(&mut self, now: Option<u64>, to: &mut Vec<(UnderWay, Ended)>) {
         let mut at = 0;
         while at < self.calls.len() {
@@ -155,17 +161,17 @@ impl LoopCalls {
         self.calls.iter_mut().filter(move |call| call.request == request)
     }
 
-    /// Takes out the calls of a request.
+    /// Removes and returns the calls of a request.
     pub(super) fn take_of(&mut self, request: CallNumber) -> Vec<UnderWay> {
         self.calls.extract_if(.., |call| call.request == request).collect()
     }
 
-    /// When the loop has to look at them again, in ns of the monotonic clock.
+    /// When the loop must look at the calls again, in ns of the monotonic clock.
     pub(super) fn next_deadline(&self, now: u64) -> Option<u64> {
         self.calls.iter().map(|call| call.next_deadline(now)).min()
     }
 
-    /// Says that the loop waits. False: something has happened.
+    /// Announces that the loop waits. Returns false if something has happened.
     pub(super) fn begin_wait(&mut self) -> bool {
         self.is_parked = true;
         let mut is_quiet = true;
@@ -175,7 +181,7 @@ impl LoopCalls {
         is_quiet
     }
 
-    /// The loop waits no longer.
+    /// Notes that the loop no longer waits.
     pub(super) fn end_wait(&mut self) {
         if !std::mem::take(&mut self.is_parked) {
             return;

@@ -12,23 +12,23 @@ use std::io;
 use std::os::fd::OwnedFd;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-/// What epoll calls the end to write.
+/// The epoll data of the writing end.
 pub(super) const WRITER: u64 = 1;
 
-/// What may be sent, and what is still to be sent.
+/// The writing end, and the messages that could not be sent yet.
 pub(super) struct Outbound {
     channel: Outgoing,
-    /// Messages that there was no room for, in order.
+    /// Messages for which there was no room, in order.
     unsent: VecDeque<MessageBuffer>,
 }
 
-/// What an event loop and its requests share.
+/// The state that an event loop and its requests share.
 pub(super) struct LoopChannel {
     pub(super) session: Arc<Session>,
     pub(super) epoll: Epoll,
-    /// Covers the channels alone, see [`super::EventLoop::message_fd`].
+    /// Covers only the channels, see [`super::EventLoop::message_fd`].
     pub(super) messages: Epoll,
-    /// None over named pipes, or before version 4.
+    /// The state of direct calls. `None` over named pipes, or before version 4 of the protocol.
     pub(super) direct: Option<LoopDirect>,
     outbound: Mutex<Outbound>,
     core: Mutex<WorkerCore>,
@@ -55,22 +55,22 @@ impl LoopChannel {
         }
     }
 
-    /// What is known about the calls. Locked after [`LoopChannel::outbound`], if both are.
+    /// The state of the calls. If both are locked, [`LoopChannel::outbound`] is locked first.
     pub(super) fn core(&self) -> MutexGuard<'_, WorkerCore> {
         lock(&self.core)
     }
 
-    /// The right to send: what is sent while it is held is sent in that order.
+    /// Locks the writing end. Messages that are sent while it is held are sent in that order.
     pub(super) fn outbound(&self) -> MutexGuard<'_, Outbound> {
         lock(&self.outbound)
     }
 
-    /// Sends now, or as soon as there is room.
+    /// Sends a message at once, or as soon as there is room.
     pub(super) fn send(&self, message: MessageBuffer) -> Result<(), Failure> {
         self.put(&mut self.outbound(), message)
     }
 
-    /// Sends now, or as soon as there is room.
+    /// Sends a message at once, or as soon as there is room.
     pub(super) fn put(
         &self,
         outbound: &mut Outbound,
@@ -90,7 +90,7 @@ impl LoopChannel {
         Ok(())
     }
 
-    /// Sends what there is room for.
+    /// Sends as many unsent messages as there is room for.
     pub(super) fn flush(&self) {
         let mut outbound = self.outbound();
         if !outbound.unsent.is_empty() {
@@ -99,15 +99,15 @@ impl LoopChannel {
         }
     }
 
-    /// Sends what there is room for, and sees to it that the loop is woken when there is room for
-    /// more.
+    /// Sends as many unsent messages as there is room for. Arranges that the loop is woken when
+    /// there is room for more.
     fn wait_for_room(&self, outbound: &mut Outbound) {
         let Outbound { channel, unsent } = outbound;
         loop {
             while let Some(message) = unsent.front() {
                 match channel.send(message.as_bytes()) {
                     Err(error) if error.kind() == io::ErrorKind::WouldBlock => break,
-                    // Sent, or the engine is gone, which the reader tells.
+                    // The message was sent, or the engine is gone, which the reading end notices.
                     _ => drop(unsent.pop_front()),
                 }
             }

@@ -1,4 +1,4 @@
-//! What an event loop keeps for direct calls, those that it makes and those that it runs.
+//! The state of an event loop's direct calls: those that it makes and those that it runs.
 
 use super::loop_calls::LoopCalls;
 use super::loop_timer::LoopTimer;
@@ -8,18 +8,18 @@ use std::io;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-/// Set in the numbers by which events name requests that came directly. The engine's numbers count
-/// generations of calls in their upper half, from 1 on, and do not come that far.
+/// This bit is set in the numbers by which events name requests that came directly. The engine's
+/// numbers count generations of calls in their upper half, from 1 on, and never set this bit.
 const CAME_DIRECTLY: u64 = 1 << 63;
 
-/// What an event loop and its requests share about direct calls.
+/// The state of direct calls that an event loop and its requests share.
 pub(super) struct LoopDirect {
     pub(super) desk: Desk,
     pub(super) timer: Arc<LoopTimer>,
     calls: Mutex<LoopCalls>,
-    /// The seats that are taken, a bit each.
+    /// One bit for each seat, set if it is taken.
     seats: Mutex<u128>,
-    /// Held while calls are counted at the desk, which one thread at a time may do.
+    /// Held while calls are counted at the desk, which only one thread may do at a time.
     counting: Mutex<()>,
     last_request: AtomicU64,
 }
@@ -42,12 +42,12 @@ impl LoopDirect {
         })
     }
 
-    /// The direct calls that are under way. Locked after all else.
+    /// The direct calls that are under way. This lock is taken after all others.
     pub(super) fn calls(&self) -> MutexGuard<'_, LoopCalls> {
         lock(&self.calls)
     }
 
-    /// Takes a free seat for the handler of a call; `None` if there is none.
+    /// Takes a free seat for the handler of a call; `None` if no seat is free.
     pub(super) fn take_seat(&self, call: CallNumber) -> Option<Seat> {
         let mut taken = lock(&self.seats);
         let seat = Seat::new(taken.trailing_ones() as usize)?;
@@ -56,14 +56,14 @@ impl LoopDirect {
         Some(seat)
     }
 
-    /// A seat is free again.
+    /// Frees a seat.
     pub(super) fn leave_seat(&self, seat: Seat) {
         let mut taken = lock(&self.seats);
         self.desk.leave(seat);
         *taken &= !(1 << seat.number());
     }
 
-    /// A number for one more request that came directly.
+    /// The number of a new request that came directly.
     pub(super) fn new_request(&self) -> CallNumber {
         let number = self.last_request.fetch_add(1, Ordering::Relaxed) | CAME_DIRECTLY;
         CallNumber::new(number).expect("its highest bit is set")

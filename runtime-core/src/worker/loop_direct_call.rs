@@ -1,4 +1,4 @@
-//! How the requests of an event loop make direct calls, and how these end.
+//! Direct calls that the requests of an event loop make, and the end of these calls.
 
 use super::compose::{Body, OutgoingCall};
 use super::direct_send::{NotSent, is_possible, send};
@@ -10,7 +10,8 @@ use crate::protocol::to_engine::{CancelLease, Resume};
 use crate::protocol::{CallNumber, CancelReason, Failure};
 use std::num::NonZeroU64;
 
-/// A request that makes a call: what events call it, and the tag of the call.
+/// A request that makes a call: the number by which events name the request, and the tag of the
+/// call.
 #[derive(Clone, Copy)]
 pub(super) struct MakerEvent {
     pub(super) request: CallNumber,
@@ -18,9 +19,9 @@ pub(super) struct MakerEvent {
 }
 
 impl LoopChannel {
-    /// Starts a call by a lease. Gives the call back if there is none, or it has to go through the
-    /// engine. `check`: whether the request may still call. `is_cancelled`: whether it is
-    /// cancelled.
+    /// Starts a call by a lease. Returns the call if there is no lease for it, or it must go
+    /// through the engine. `check` tells whether the request may still make calls, and
+    /// `is_cancelled` whether it is cancelled.
     pub(super) fn start_directly<'a>(
         &self,
         from: MakerEvent,
@@ -44,7 +45,7 @@ impl LoopChannel {
         let outbound = self.outbound();
         let is_alone = self.core().is_alone();
         let sent = match check() {
-            // Another thread may have answered meanwhile.
+            // Another thread may have answered the request meanwhile.
             Err(failure) => Err(NotSent::Failed(failure)),
             Ok(()) => send(&self.session, &mut end, call, is_alone, is_cancelled),
         };
@@ -80,21 +81,22 @@ impl LoopChannel {
         }
     }
 
-    /// Asks the engine for a slot for a request, which has none to go on with. `call`: the engine's
-    /// number of the request. False: it has been answered meanwhile.
+    /// Asks the engine for a slot, without which a request cannot go on. `call` is the engine's
+    /// number of the request. Returns false if the request has been answered meanwhile.
     pub(super) fn ask_for_slot(&self, request: CallNumber, call: CallNumber) -> bool {
-        // Nothing of a request follows its answer, which is sent under this lock, too.
+        // A request's answer is sent under this lock, too, so no message of the request can follow
+        // it.
         let mut outbound = self.outbound();
         let is_open = self.core().is_open(request);
         if is_open {
-            // If the engine is gone, the next read says so.
+            // If the engine is gone, the next read reports it.
             let _ = self.put(&mut outbound, Resume { call }.write());
         }
         is_open
     }
 
-    /// A request waits for a direct call: from here on the engine may lend its slot. False: there
-    /// is no seat for it, or it has been answered meanwhile.
+    /// Notes that a request waits for a direct call. From here on the engine may lend its slot.
+    /// Returns false if there is no seat for the request, or it has been answered meanwhile.
     fn begin_wait(&self, direct: &LoopDirect, from: MakerEvent, call: CallNumber) -> bool {
         let mut core = self.core();
         if !core.is_open(from.request) {
@@ -112,20 +114,21 @@ impl LoopChannel {
         true
     }
 
-    /// A request has the answer to a direct call. False: its slot was lent, and it needs one to go
-    /// on.
+    /// Notes that a request has the answer to a direct call. Returns false if its slot was lent, so
+    /// that it needs one to go on.
     pub(super) fn end_wait(&self, direct: &LoopDirect, request: CallNumber) -> bool {
         let mut core = self.core();
         core.direct_call_ended(request);
         core.idle_seat(request).is_none_or(|seat| direct.desk.end_wait(seat))
     }
 
-    /// A request has an answer of the engine. False: as [`LoopChannel::end_wait`].
+    /// Notes that a request has an answer from the engine. Returns the same as
+    /// [`LoopChannel::end_wait`].
     pub(super) fn may_go_on(&self, direct: &LoopDirect, request: CallNumber) -> bool {
         self.core().idle_seat(request).is_none_or(|seat| direct.desk.end_wait(seat))
     }
 
-    /// A request waits no longer for the direct calls that it has under way: they end so.
+    /// Abandons the direct calls that a request has under way. They end with this reason.
     pub(super) fn cancel_direct_of(&self, request: CallNumber, reason: CancelReason) {
         let Some(direct) = &self.direct else { return };
         let mut leases = Vec::new();
@@ -137,8 +140,8 @@ impl LoopChannel {
         self.cancel_leases(leases);
     }
 
-    /// A request no longer wants the answer to the direct call with this tag. False: there is no
-    /// such call.
+    /// Abandons the direct call with this tag, as its request no longer wants the answer. Returns
+    /// false if there is no such call.
     pub(super) fn cancel_direct(&self, from: MakerEvent) -> bool {
         let Some(direct) = &self.direct else { return false };
         let mut calls = direct.calls();
@@ -148,22 +151,22 @@ impl LoopChannel {
         let lease = call.cancel(CancelReason::Caller).then_some(call.end.lease);
         drop(calls);
         self.cancel_leases(lease);
-        // Its end is an event.
+        // The loop must run, to report the end of the call as an event.
         direct.timer.wake_now();
         true
     }
 
-    /// A request was answered: the direct calls that it has under way are of no interest any more.
+    /// Drops the direct calls that a request has under way, as it was answered.
     pub(super) fn drop_direct_of(&self, direct: &LoopDirect, request: CallNumber) {
         let mut calls = direct.calls().take_of(request);
         calls.retain_mut(|call| call.cancel(CancelReason::Caller));
         self.cancel_leases(calls.iter().map(|call| call.end.lease));
     }
 
-    /// Tells the engine about calls that were abandoned: it cancels what they have under way.
+    /// Tells the engine about abandoned calls, so that it cancels the calls below them.
     fn cancel_leases(&self, leases: impl IntoIterator<Item = CallNumber>) {
         for lease in leases {
-            // If the engine is gone, the next read says so.
+            // If the engine is gone, the next read reports it.
             let _ = self.send(CancelLease { lease }.write());
         }
     }
@@ -186,7 +189,7 @@ impl LoopChannel {
         self.start_by_engine(from, call, || self.core().check_may_call(from.request))
     }
 
-    /// Starts a call through the engine. `check`: whether the request may still call.
+    /// Starts a call through the engine. `check` tells whether the request may still make calls.
     pub(super) fn start_by_engine(
         &self,
         from: MakerEvent,
@@ -196,11 +199,11 @@ impl LoopChannel {
         let (name, maker) = (call.name, call.maker);
         let named = |failure: Failure| Failure { function: name.into(), ..failure };
         let invoke = self.core().new_invoke(name)?;
-        // What an event loop waits for is for its host to know: each of its calls counts as one
+        // Only the host knows what its event loop waits for. So each of its calls counts as one
         // that waits.
         let message = call.compose(&self.session, invoke, true).map_err(named)?;
         let mut outbound = self.outbound();
-        // Another thread may have answered meanwhile.
+        // Another thread may have answered the request meanwhile.
         if let Err(failure) = check() {
             self.session.arena.take_back(&message);
             return Err(failure);

@@ -1,4 +1,5 @@
-//! What comes to an event loop by direct channels: calls that it runs, and answers to its own.
+//! The incoming side of an event loop's direct channels: calls that it runs, and answers to its own
+//! calls.
 
 use super::loop_calls::{Ended, UnderWay};
 use super::loop_channel::LoopChannel;
@@ -16,25 +17,25 @@ use crate::protocol::{Broken, CallNumber, CancelReason, Failure};
 use std::collections::VecDeque;
 use std::sync::Arc;
 
-/// The side of direct channels that the thread in [`super::EventLoop::next`] alone uses.
+/// The state of direct channels that only the thread in [`super::EventLoop::next`] uses.
 #[derive(Default)]
 pub(super) struct LoopInbound {
-    /// Events that have happened, in order.
+    /// Events that have happened and were not passed to the host yet, in order.
     pub(super) ready: VecDeque<Event>,
     lent: Vec<LoopCallee>,
     /// Leases whose channel is still on its way by the control socket.
     expected: Vec<Expected>,
-    /// The last answers of requests that have no slot to go on with, by the engine's number.
+    /// Answers for requests that have no slot to go on, by the engine's number of the request.
     held: Vec<(CallNumber, Event)>,
-    /// The calls that have just ended.
+    /// Calls that have just ended. The buffer is kept here to be reused.
     ended: Vec<(UnderWay, Ended)>,
-    /// Something has come since the loop spun last.
+    /// Whether something has come since the loop last spun.
     was_used: bool,
-    /// The loop waits at its bells.
+    /// Whether the loop waits at its bells.
     is_parked: bool,
-    /// The timer has fired: deadlines are to be looked at.
+    /// Whether the timer has fired, so that deadlines must be checked.
     pub(super) has_fired: bool,
-    /// How often [`LoopInbound::collect`] was called since the loop waited last.
+    /// How often [`LoopInbound::collect`] was called since the loop last waited.
     collected: u32,
 }
 
@@ -44,17 +45,17 @@ struct Expected {
     is_recalled: bool,
 }
 
-/// A loop that always has something to do looks at the clock and at the control socket once in as
-/// many rounds; one that waits sees both then.
+/// A loop that always has something to do checks the clock and the control socket once in this many
+/// rounds. A loop that waits checks both when it waits.
 const ROUNDS_WITHOUT_WAIT: u32 = 64;
 
 impl LoopInbound {
-    /// The loop runs the calls of this lease, as soon as its channel is here.
+    /// Notes that the loop runs the calls of this lease as soon as its channel is here.
     pub(super) fn lent(&mut self, lease: CallNumber) {
         self.expected.push(Expected { lease, is_recalled: false });
     }
 
-    /// The loop begins no more calls of this lease.
+    /// Notes that the loop begins no more calls of this lease.
     pub(super) fn recalled(&mut self, lease: CallNumber) {
         for callee in self.lent.iter_mut().filter(|callee| callee.shared.lease == lease) {
             callee.is_recalled = true;
@@ -64,7 +65,8 @@ impl LoopInbound {
         }
     }
 
-    /// A call has a slot again: its request goes on, or the next call of the lease may begin.
+    /// Notes that a call has a slot again. Its request goes on, or the next call of the lease may
+    /// begin.
     pub(super) fn resumed(&mut self, call: CallNumber) {
         for (_, event) in self.held.extract_if(.., |(held, _)| *held == call) {
             self.ready.push_back(event);
@@ -74,8 +76,9 @@ impl LoopInbound {
         }
     }
 
-    /// An answer has come for a request. `call`: the engine's number of the request. `has_slot`: it
-    /// can go on. It passes no answer that is held.
+    /// Takes an answer for a request. `call` is the engine's number of the request. `has_slot` says
+    /// that the request can go on. The answer does not overtake one that is held for the same
+    /// request.
     pub(super) fn answered(
         &mut self,
         channel: &LoopChannel,
@@ -91,8 +94,7 @@ impl LoopInbound {
         }
     }
 
-    /// An answer has come for a request that needs a slot to go on: it is held until the request
-    /// has one.
+    /// Holds an answer for a request that needs a slot to go on, until the request has one.
     fn hold(
         &mut self,
         channel: &LoopChannel,
@@ -102,7 +104,7 @@ impl LoopInbound {
         let lease = self.lent.iter().find(|callee| callee.shared.lease == call);
         lease.inspect(|callee| callee.shared.asks_for_slot());
         if channel.ask_for_slot(request, call) {
-            // Those whose requests were answered without them wait for nothing.
+            // Answers are dropped whose requests were answered without them.
             let core = channel.core();
             self.held.retain(|(_, held)| held.about().is_some_and(|held| core.is_open(held)));
             self.held.push((call, event));
@@ -112,17 +114,17 @@ impl LoopInbound {
         }
     }
 
-    /// Whether something has come by direct channels since this was asked last.
+    /// Whether something has come by direct channels since the last call of this method.
     pub(super) fn take_used(&mut self) -> bool {
         std::mem::take(&mut self.was_used)
     }
 
-    /// Whether there is something to do; some loads for each direct channel.
+    /// Whether there is something to do. This costs a few loads for each direct channel.
     pub(super) fn have_news(&self, direct: &LoopDirect) -> bool {
         self.lent.iter().any(LoopCallee::has_news) || direct.calls().have_news()
     }
 
-    /// Takes all that has come. False: nothing has.
+    /// Takes everything that has come. Returns false if nothing has.
     pub(super) fn collect(&mut self, channel: &Arc<LoopChannel>, direct: &LoopDirect) -> bool {
         self.collected += 1;
         if self.collected >= ROUNDS_WITHOUT_WAIT {
@@ -143,7 +145,7 @@ impl LoopInbound {
         !self.ready.is_empty()
     }
 
-    /// Takes channels of leases that have come.
+    /// Takes the channels of leases that have come.
     fn take_channels(&mut self, channel: &LoopChannel, direct: &LoopDirect) {
         let mut at = 0;
         while at < self.expected.len() {
@@ -162,13 +164,14 @@ impl LoopInbound {
             });
             match callee {
                 Some(callee) => self.lent.push(callee),
-                // What cannot be used is given back.
+                // A lease that cannot be used is given back.
                 None => end_lease(channel, lease),
             }
         }
     }
 
-    /// Takes calls that have come, and sees which requests are cancelled and which leases are over.
+    /// Takes the calls that have come. Finds the requests that are cancelled and the leases that
+    /// are over.
     fn take_calls(&mut self, channel: &Arc<LoopChannel>, direct: &LoopDirect, now: Option<u64>) {
         let mut at = 0;
         while at < self.lent.len() {
@@ -197,7 +200,7 @@ impl LoopInbound {
         }
     }
 
-    /// Takes answers that have come.
+    /// Takes the answers that have come.
     fn take_answers(&mut self, channel: &LoopChannel, direct: &LoopDirect, now: Option<u64>) {
         let mut ended = std::mem::take(&mut self.ended);
         direct.calls().take_ended(now, &mut ended);
@@ -210,7 +213,7 @@ impl LoopInbound {
                     let from = MakerEvent { request, tag };
                     match channel.start_again(from, &kept, sent.deadline) {
                         Ok(()) => {
-                            // Its answer is still to come.
+                            // The answer is still to come, from the engine.
                             channel.core().direct_call_ended(request);
                             continue;
                         }
@@ -225,7 +228,7 @@ impl LoopInbound {
         self.ended = ended;
     }
 
-    /// Says that the loop waits. False: there is something to do.
+    /// Announces that the loop waits. Returns false if there is something to do.
     pub(super) fn begin_wait(&mut self, direct: &LoopDirect) -> bool {
         self.is_parked = true;
         self.collected = 0;
@@ -236,7 +239,7 @@ impl LoopInbound {
         direct.calls().begin_wait() && is_quiet
     }
 
-    /// The loop waits no longer.
+    /// Notes that the loop no longer waits.
     pub(super) fn end_wait(&mut self, direct: &LoopDirect) {
         if std::mem::take(&mut self.is_parked) {
             self.lent.iter_mut().for_each(LoopCallee::end_wait);
@@ -249,7 +252,7 @@ fn named(result: Result<Answer, Failure>, name: &str) -> Result<Answer, Failure>
     result.map_err(|failure| Failure { function: name.into(), ..failure })
 }
 
-/// Makes a request of a call that has come.
+/// Turns a call that has come into a request.
 fn begin(
     channel: &Arc<LoopChannel>,
     direct: &LoopDirect,
@@ -275,11 +278,11 @@ fn count_left(direct: &LoopDirect, callee: &LoopCallee, call: &DirectCalled, rea
     direct.count(callee.shared.seat, reason.status(), times);
 }
 
-/// Tells the engine that the loop runs no call of a lease, and will not.
+/// Tells the engine that the loop runs no call of a lease, and will run none.
 fn end_lease(channel: &LoopChannel, lease: CallNumber) {
     let now = now_ns();
     let mut message = compose::complete_empty(lease, now);
     message.set_ended(now);
-    // If the engine is gone, the next read says so.
+    // If the engine is gone, the next read reports it.
     let _ = channel.send(message);
 }

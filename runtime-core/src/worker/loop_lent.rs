@@ -11,7 +11,7 @@ use crate::ipc::ring::{RingReader, RingWriter, Sent};
 use crate::protocol::{Broken, CallNumber, CancelReason, MessageBuffer};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-/// What may be done with a lease now.
+/// What a lease allows at the moment.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Phase {
     /// The next call may begin.
@@ -26,11 +26,11 @@ enum Phase {
 struct Answering {
     writer: RingWriter,
     phase: Phase,
-    /// How often requests of the lease have asked for a slot and have none yet.
+    /// How many times requests of the lease have asked for a slot that they have not got yet.
     asks: u32,
 }
 
-/// What the loop and the request that runs under a lease share.
+/// The state that the loop and the request which runs under a lease share.
 #[derive(Debug)]
 pub(super) struct LoopLent {
     pub(super) lease: CallNumber,
@@ -48,9 +48,10 @@ impl LoopLent {
         self.answering.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Ends the request that runs, and sends its answer if somebody waits for it. `has_slot`: the
-    /// slot of the lease was not lent; else the engine is asked for one. `count` is told why nobody
-    /// waits for the answer, if so.
+    /// Ends the request that runs, and sends its answer if the caller waits for it. `has_slot` says
+    /// that the slot of the lease was not lent. If it was lent, the lease needs a slot before its
+    /// next request, and the caller of this method asks the engine for one. `count` is told the
+    /// reason for which nobody waits for the answer, if so.
     pub(super) fn answer(
         &self,
         message: &MessageBuffer,
@@ -58,7 +59,7 @@ impl LoopLent {
         count: impl FnOnce(Option<CancelReason>),
     ) {
         let mut answering = self.answering();
-        // From here on either the answer or the end of the wait counts, for both sides.
+        // From here on, either the answer counts for both sides, or the end of the wait does.
         let left = self.file.finish();
         count(left);
         if left.is_some() {
@@ -66,7 +67,8 @@ impl LoopLent {
         } else if answering.writer.send(message.as_bytes()) == Sent::Ring {
             self.peer.ring(&answering.writer);
         }
-        // The caller's next message comes behind the answer, and is looked at under this lock.
+        // The caller's next message comes after the answer. It is handled under this lock, so the
+        // phase is set in time.
         answering.asks += u32::from(!has_slot);
         answering.phase = if answering.asks == 0 { Phase::Idle } else { Phase::NeedsSlot };
     }
@@ -78,7 +80,7 @@ impl LoopLent {
         }
     }
 
-    /// The request that runs, or has just ended, has asked the engine for a slot.
+    /// Notes that the request that runs, or has just ended, has asked the engine for a slot.
     pub(super) fn asks_for_slot(&self) {
         let mut answering = self.answering();
         answering.asks += 1;
@@ -87,7 +89,7 @@ impl LoopLent {
         }
     }
 
-    /// The lease has a slot again, for one who has asked.
+    /// Notes that the lease has a slot again, for one of the requests that asked.
     pub(super) fn resumed(&self) {
         let mut answering = self.answering();
         answering.asks = answering.asks.saturating_sub(1);
@@ -109,22 +111,22 @@ pub(super) struct LoopCallee {
     bell: LoopBell,
     /// The request that began last, and its deadline in ns.
     pub(super) request: Option<(CallNumber, u64)>,
-    /// That request was told that it is cancelled.
+    /// Whether that request was told that it is cancelled.
     was_told: bool,
     pub(super) is_recalled: bool,
-    /// A call was taken after the end of the lease was seen.
+    /// Whether a call was taken after the end of the lease was noticed.
     has_last: bool,
-    /// How many calls in a row were left before they began.
+    /// How many calls in a row their caller left before they began.
     left: u32,
-    /// Its caller broke a rule: nothing is read any more.
+    /// Whether the caller broke a rule. Nothing more is read then.
     is_broken: bool,
 }
 
-/// A caller that leaves this many calls in a row before they begin is served no longer: each costs
-/// the loop time, and no request of the host's.
+/// If the caller leaves more than this many calls in a row before they begin, it is served no
+/// longer. Each such call costs the loop time without being a request for the host.
 const MAX_LEFT: u32 = 64;
 
-/// A call that has come, and why its caller has left already, if so.
+/// A call that has come, and the reason if its caller has left already.
 type Come = (DirectCalled, Option<CancelReason>);
 
 impl LoopCallee {
@@ -150,21 +152,22 @@ impl LoopCallee {
         &mut self.bell
     }
 
-    /// The call that is here, if it may begin now. A caller that breaks a rule is served no longer.
+    /// Takes the call that is here, if it may begin now. A caller that breaks a rule is served no
+    /// longer.
     pub(super) fn take(&mut self) -> Option<Come> {
         if !self.has_message() {
             return None;
         }
         match self.shared.phase() {
             Phase::Idle => {}
-            // Its caller gets the answer first, and then calls again.
+            // An honest caller gets the answer first, and then calls again.
             Phase::Running => {
                 self.is_broken = true;
                 return None;
             }
             Phase::NeedsSlot => return None,
         }
-        // After the end no call begins, so at most one is here.
+        // After the end no new call begins, so at most one is here.
         if self.has_last {
             self.is_broken = true;
             return None;
@@ -180,7 +183,7 @@ impl LoopCallee {
         come
     }
 
-    /// Whether no call may begin any more.
+    /// Whether no new call may begin.
     fn ends(&self) -> bool {
         self.is_broken || self.is_recalled || self.shared.file.has_ended()
     }
@@ -192,7 +195,7 @@ impl LoopCallee {
         let left = match self.shared.file.state() {
             DirectState::Called => None,
             DirectState::Abandoned(_) => self.shared.file.finish(),
-            // It was not claimed.
+            // The call was not claimed.
             DirectState::Free | DirectState::Refused | DirectState::Left(_) => {
                 return Err(Broken::Call(call.call.number()));
             }
@@ -200,7 +203,7 @@ impl LoopCallee {
         Ok(Some((call, left)))
     }
 
-    /// A request with this number begins.
+    /// Notes that a request with this number begins.
     pub(super) fn begin(&mut self, request: CallNumber, deadline: u64) {
         self.request = Some((request, deadline));
         self.was_told = false;
@@ -213,15 +216,14 @@ impl LoopCallee {
         !self.is_broken && self.reader.has_message()
     }
 
-    /// Whether there is something to do about a call that is here: one that has to wait for a slot
-    /// is no news.
+    /// Whether a call is here that can begin. One that must wait for a slot does not count.
     #[inline]
     pub(super) fn has_news(&self) -> bool {
         self.has_message() && self.shared.phase() != Phase::NeedsSlot
     }
 
-    /// Why the request that runs is cancelled, if it was not told yet. `now`: the time, if
-    /// deadlines are looked at.
+    /// The request that runs and the reason for which it is cancelled, if it was not told yet.
+    /// `now` is the time; it is given if deadlines are to be checked.
     pub(super) fn newly_cancelled(
         &mut self,
         now: Option<u64>,
@@ -232,7 +234,7 @@ impl LoopCallee {
             _ if now.is_some_and(|now| now >= deadline) => CancelReason::Deadline,
             _ => return None,
         };
-        // It may have been answered a moment ago.
+        // The request may have been answered a moment ago.
         if self.shared.phase() != Phase::Running {
             self.request = None;
             return None;
@@ -246,7 +248,7 @@ impl LoopCallee {
         self.request.map(|(_, deadline)| deadline).filter(|deadline| *deadline > now)
     }
 
-    /// Whether nothing runs under the lease and nothing may begin any more: the loop ends it.
+    /// Whether nothing runs under the lease and nothing more may begin, so that the loop ends it.
     pub(super) fn is_over(&mut self) -> bool {
         if !self.ends() || self.has_message() || self.shared.phase() != Phase::Idle {
             return false;
@@ -257,7 +259,7 @@ impl LoopCallee {
         true
     }
 
-    /// Says that the loop waits. False: there is something to do.
+    /// Announces that the loop waits. Returns false if there is something to do.
     pub(super) fn begin_wait(&mut self) -> bool {
         let is_empty =
             self.reader.begin_wait() || self.is_broken || self.shared.phase() == Phase::NeedsSlot;
@@ -266,7 +268,7 @@ impl LoopCallee {
         is_empty && (is_told || !is_left || self.shared.phase() != Phase::Running)
     }
 
-    /// The loop waits no longer.
+    /// Notes that the loop no longer waits.
     pub(super) fn end_wait(&mut self) {
         self.bell.stop_waiting(&self.reader);
     }

@@ -23,18 +23,18 @@ use std::ops::Deref;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-/// A call that runs in the host's event loop. What it was given is reached through [`Input`], what
-/// its handler can do through [`RunningCall`], from any thread.
+/// A call that runs in the host's event loop. Its input is reached through [`Input`], and the
+/// operations of its handler through [`RunningCall`], from any thread.
 ///
-/// The answer is sent at once. Answers to calls that were still under way are dropped.
+/// The answer is sent at once. Answers to calls that are still under way are dropped.
 pub struct LoopRequest {
     input: Input,
     id: CallNumber,
-    /// Set for a request that came by a direct channel.
+    /// Set if the request came by a direct channel.
     direct: Option<CameBy>,
     began_at: u64,
-    /// Set while the right to send is held, and looked at so before a call is sent: nothing of a
-    /// request follows its answer, which the engine would take for a broken rule.
+    /// Set under the lock of the writing end, and checked under it before a call is sent. So no
+    /// message of a request follows its answer, which the engine would take for a broken rule.
     answered: AtomicBool,
     cancelled: Arc<CancelFlag>,
     channel: Arc<LoopChannel>,
@@ -69,7 +69,7 @@ impl LoopRequest {
         LoopRequest { input, id, direct: None, began_at: now_ns(), answered, cancelled, channel }
     }
 
-    /// It came by a direct channel, and events name it so.
+    /// Notes that the request came by a direct channel, and the number by which events name it.
     pub(super) fn came_by(
         mut self,
         id: CallNumber,
@@ -81,12 +81,12 @@ impl LoopRequest {
         self
     }
 
-    /// The number of the request, as events name it.
+    /// The number by which events name the request.
     pub fn id(&self) -> CallNumber {
         self.id
     }
 
-    /// The number that its answer carries.
+    /// The number that the request's answer carries.
     fn answers(&self) -> CallNumber {
         self.input.direct.map_or(self.input.call, |direct| direct.call)
     }
@@ -132,8 +132,8 @@ impl LoopRequest {
         let pending = core.pending_of(self.id);
         core.answered(self.id);
         drop(core);
-        // The engine does not know of the answer, so it is told which calls are of no interest.
-        // While one is under way the slot is lent.
+        // The engine does not see this answer, so it is told which calls are no longer wanted.
+        // While one of them was under way, the slot was lent.
         let has_slot = pending.is_empty();
         for call in pending {
             self.channel.put(&mut outbound, CancelInvoke { call, sent_at: ended_at }.write())?;
@@ -143,8 +143,8 @@ impl LoopRequest {
         self.answer_directly((direct, came_by), &message, ended_at, has_slot)
     }
 
-    /// Sends the answer to the caller, and counts the call. `has_slot`: no call through the engine
-    /// was under way, for which its slot was lent.
+    /// Sends the answer to the caller, and counts the call. `has_slot` says that no call through
+    /// the engine was under way, for which the request's slot would have been lent.
     fn answer_directly(
         &self,
         (direct, came_by): (&LoopDirect, &CameBy),
@@ -169,7 +169,7 @@ impl LoopRequest {
             self.channel.send(Resume { call: lent.lease }.write())?;
         }
         if lent.file.has_ended() {
-            // The loop ends the lease.
+            // The loop must run, to end the lease.
             direct.timer.wake_now();
         }
         Ok(())
@@ -181,7 +181,7 @@ impl RunningCall for LoopRequest {
         Some(self.id())
     }
 
-    /// As far as [`super::EventLoop::next`] has seen, but for a direct call.
+    /// For a request from the engine, this is what [`super::EventLoop::next`] has seen so far.
     fn cancel_reason(&self) -> Option<CancelReason> {
         match (&self.direct, self.input.direct) {
             (Some(came_by), Some(input)) => direct_reason(&came_by.lent.file, input.deadline.get()),
@@ -189,7 +189,7 @@ impl RunningCall for LoopRequest {
         }
     }
 
-    /// A [`super::Event::Answer`] with this tag follows.
+    /// An [`super::Event::Answer`] with this tag follows.
     fn start_call(
         &self,
         tag: u64,
@@ -198,8 +198,9 @@ impl RunningCall for LoopRequest {
         options: &CallOptions,
     ) -> Result<(), Failure> {
         self.check()?;
-        // The engine does not know of a direct call, so it cannot refuse what its handler calls
-        // after its caller has left. What is called too late it refuses, and counts.
+        // The engine does not know of a direct call, so it cannot refuse the calls that its handler
+        // makes after its caller has left. Calls that are made after the deadline are refused and
+        // counted by the engine.
         let is_left = |reason: &CancelReason| *reason == CancelReason::Caller;
         if self.direct.is_some()
             && let Some(reason) = self.cancel_reason().filter(is_left)
@@ -217,8 +218,8 @@ impl RunningCall for LoopRequest {
         }
     }
 
-    /// The call and all calls below it are cancelled. Its [`super::Event::Answer`] still follows,
-    /// with CANCELLED unless the call has just ended otherwise.
+    /// Cancels the call and all calls below it. Its [`super::Event::Answer`] still follows, with
+    /// CANCELLED unless the call has just ended otherwise.
     fn cancel_call(&self, tag: u64) -> Result<(), Failure> {
         self.check()?;
         if self.channel.cancel_direct(MakerEvent { request: self.id, tag }) {
@@ -259,7 +260,7 @@ impl RunningCall for LoopRequest {
 }
 
 impl Drop for LoopRequest {
-    /// A request that is dropped unanswered fails, so that its caller does not wait for nothing.
+    /// Fails a request that is dropped unanswered, so that its caller does not wait in vain.
     fn drop(&mut self) {
         if !self.answered.load(Ordering::Acquire) && !is_forked() {
             let failure = match self.cancel_reason() {

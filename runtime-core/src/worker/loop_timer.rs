@@ -1,4 +1,4 @@
-//! The timer of an event loop: wakes it at the earliest deadline of its direct calls.
+//! The timer of an event loop, which wakes the loop at the earliest deadline of its direct calls.
 
 use nix::sys::time::TimeSpec;
 use nix::sys::timerfd::{ClockId, Expiration, TimerFd, TimerFlags, TimerSetTimeFlags};
@@ -7,10 +7,10 @@ use std::os::fd::{AsFd, BorrowedFd};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-/// What epoll calls the timer.
+/// The epoll data of the timer.
 pub(super) const TIMER: u64 = 4;
 
-/// Wakes the loop at a time, or at once. Any thread may set it.
+/// Wakes the loop at a set time, or at once. Any thread may set it.
 #[derive(Debug)]
 pub(super) struct LoopTimer {
     fd: TimerFd,
@@ -29,7 +29,8 @@ impl LoopTimer {
         self.at.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Wakes the loop at this time, in ns of the monotonic clock, unless it does so before.
+    /// Makes the timer wake the loop at this time, in ns of the monotonic clock, or earlier if it
+    /// is already set to an earlier time.
     #[inline]
     pub(super) fn wake_by(&self, time: u64) {
         let mut at = self.at();
@@ -37,9 +38,9 @@ impl LoopTimer {
             return;
         }
         *at = Some(time);
-        // The time 0 would turn it off.
+        // The time 0 would turn the timer off.
         let spec = TimeSpec::from_duration(Duration::from_nanos(time.max(1)));
-        // It fails for wrong arguments only.
+        // This fails only for invalid arguments.
         let _ = self.fd.set(Expiration::OneShot(spec), TimerSetTimeFlags::TFD_TIMER_ABSTIME);
     }
 
@@ -48,10 +49,11 @@ impl LoopTimer {
         self.wake_by(0);
     }
 
-    /// It may have woken the loop: returns whether its time has come. If so, it is to be set again.
+    /// To be called after the timer may have woken the loop. Returns whether its time has come. If
+    /// so, it must be set again.
     pub(super) fn take(&self) -> bool {
         let mut at = self.at();
-        // Nothing is to be read if it was set to a later time meanwhile.
+        // There is nothing to read if it was set to a later time meanwhile.
         let has_fired = self.fd.wait().is_ok();
         if has_fired {
             *at = None;

@@ -1,5 +1,5 @@
-//! Memory for payloads that do not fit a message, between this container and one other side: the
-//! engine, or the peer of a direct channel.
+//! Memory for payloads that do not fit into a message. This container shares it with one other
+//! side: the engine, or the peer of a direct channel.
 
 use super::arena::Block;
 use super::direct_files::DirectFiles;
@@ -9,11 +9,12 @@ use std::io;
 use std::os::fd::OwnedFd;
 use std::sync::{Arc, Mutex, PoisonError};
 
-/// Where blocks for payloads come from.
+/// A source of blocks for payloads.
 pub(super) trait Memory {
-    /// Takes a block of this many bytes.
+    /// Allocates a block of this many bytes.
     ///
     /// # Errors
+    ///
     /// OVERLOADED if there is no room.
     fn allocate(&self, bytes: u64) -> Result<Block, Failure>;
 }
@@ -28,7 +29,8 @@ pub(super) struct DirectMemory {
     peer: Arc<Region>,
 }
 
-/// The region of a direct channel whose blocks the caller hands out, and that of the callee.
+/// The ids of a direct channel's regions. The caller hands out the blocks of the first one, the
+/// callee those of the second one.
 const CALLER: RegionId = RegionId::CONTAINER_BASE;
 const CALLEE: RegionId = RegionId::ENGINE_BASE;
 
@@ -52,12 +54,12 @@ impl DirectMemory {
         Ok(DirectMemory { own_id, own, books, peer_id, peer: Arc::new(Region::map_whole(peer)?) })
     }
 
-    /// The peer's region, if this is its id.
+    /// The peer's region, if it has this id.
     pub(super) fn peer_region(&self, id: RegionId) -> Option<&Arc<Region>> {
         (id == self.peer_id).then_some(&self.peer)
     }
 
-    /// Frees a block of a message that is not sent after all.
+    /// Frees a block of a message that is not sent.
     pub(super) fn take_back(&self, block: u32) {
         self.own.give_back(block);
     }

@@ -1,4 +1,4 @@
-//! The calls that a worker has been given and has not answered.
+//! The calls that a worker was given and has not answered yet.
 
 use super::cancel_flag::CancelFlag;
 use crate::ipc::desk::Seat;
@@ -6,26 +6,26 @@ use crate::protocol::{Broken, CallNumber, CancelReason};
 use std::collections::HashMap;
 use std::sync::Arc;
 
-/// A call that is not answered.
+/// A call that has not been answered.
 #[derive(Debug, Default)]
 pub(super) struct OpenCall {
-    /// Started calls of its handler that are under way.
+    /// How many calls its handler has started that are under way.
     calls: u32,
-    /// The seat at the desk of a handler that has made direct calls, or runs one.
+    /// The seat at the desk, if the handler has made direct calls, or runs one.
     seat: Option<Seat>,
-    /// Answers that its handler has had.
+    /// How many answers its handler has had.
     answers: u64,
 }
 
 /// The open calls of a worker.
 #[derive(Debug)]
 pub(super) enum OpenCalls {
-    /// A thread runs one call at a time.
+    /// The call of a thread, which runs one at a time.
     One(Option<(CallNumber, OpenCall)>),
-    /// An event loop runs many.
+    /// The calls of an event loop, which runs many.
     Many {
         calls: HashMap<CallNumber, (OpenCall, Arc<CancelFlag>)>,
-        /// How many of them have calls under way.
+        /// How many of them have internal calls under way.
         waiting: usize,
     },
 }
@@ -35,10 +35,12 @@ impl OpenCalls {
         OpenCalls::Many { calls: HashMap::new(), waiting: 0 }
     }
 
-    /// A call has come. In an event loop: the flag that says when it is cancelled.
+    /// Adds a call that has come. In an event loop, returns the flag that is set when the call is
+    /// cancelled.
     ///
     /// # Errors
-    /// If there is such a call already, or the worker can have no more.
+    ///
+    /// If the call is open already, or the worker can have no more calls.
     pub(super) fn begin(&mut self, call: CallNumber) -> Result<Option<Arc<CancelFlag>>, Broken> {
         match self {
             OpenCalls::One(Some(_)) => Err(Broken::Call(call.number())),
@@ -63,7 +65,7 @@ impl OpenCalls {
         }
     }
 
-    /// A call is cancelled. False: it is not open.
+    /// Marks a call as cancelled. Returns false if it is not open.
     pub(super) fn cancel(&mut self, call: CallNumber, reason: CancelReason) -> bool {
         match self {
             OpenCalls::One(open) => matches!(open, Some((number, _)) if *number == call),
@@ -82,7 +84,7 @@ impl OpenCalls {
         }
     }
 
-    /// In an event loop: why an open call is cancelled, if it is.
+    /// In an event loop: the reason for which an open call is cancelled, if it is.
     pub(super) fn cancelled(&self, call: CallNumber) -> Option<CancelReason> {
         match self {
             OpenCalls::One(_) => None,
@@ -115,7 +117,7 @@ impl OpenCalls {
         }
     }
 
-    /// The handler of `call` has started an internal call.
+    /// Notes that the handler of `call` has started an internal call.
     pub(super) fn call_began(&mut self, call: CallNumber) {
         let Some(open) = self.get_mut(call) else { return };
         open.calls += 1;
@@ -125,7 +127,7 @@ impl OpenCalls {
         }
     }
 
-    /// A started call of the handler of `call` is under way no more.
+    /// Notes that an internal call which the handler of `call` started has ended.
     pub(super) fn call_ended(&mut self, call: CallNumber) {
         let Some(open) = self.get_mut(call) else { return };
         open.calls -= 1;
@@ -135,7 +137,7 @@ impl OpenCalls {
         }
     }
 
-    /// The handler of `call` gets an answer.
+    /// Notes that the handler of `call` gets an answer.
     pub(super) fn count_answer(&mut self, call: CallNumber) {
         if let Some(open) = self.get_mut(call) {
             open.answers += 1;
@@ -151,7 +153,7 @@ impl OpenCalls {
         }
     }
 
-    /// A call is answered. True: its handler had calls under way.
+    /// Removes a call that is answered. Returns true if its handler had calls under way.
     pub(super) fn end(&mut self, call: CallNumber) -> bool {
         match self {
             OpenCalls::One(open) => {
@@ -165,7 +167,7 @@ impl OpenCalls {
         }
     }
 
-    /// Whether a call is open whose handler has no call under way.
+    /// Whether there is an open call whose handler has no call under way.
     pub(super) fn can_go_on(&self) -> bool {
         match self {
             OpenCalls::One(open) => open.as_ref().is_some_and(|(_, open)| open.calls == 0),
@@ -173,7 +175,7 @@ impl OpenCalls {
         }
     }
 
-    /// Whether there is at most one.
+    /// Whether at most one call is open.
     pub(super) fn are_few(&self) -> bool {
         match self {
             OpenCalls::One(_) => true,
@@ -181,7 +183,7 @@ impl OpenCalls {
         }
     }
 
-    /// Whether there is none.
+    /// Whether no call is open.
     pub(super) fn is_empty(&self) -> bool {
         match self {
             OpenCalls::One(open) => open.is_none(),

@@ -1,4 +1,4 @@
-//! A payload that was received, and what a request says about itself.
+//! A payload that was received, and the input of a request.
 
 use super::fork::is_forked;
 use super::memory::DirectMemory;
@@ -12,7 +12,7 @@ use std::num::NonZeroU64;
 use std::sync::Arc;
 use std::time::Duration;
 
-/// Where the bytes are.
+/// Where the bytes of a payload are.
 #[derive(Debug)]
 enum Place {
     Inline(Box<[u8]>),
@@ -37,10 +37,12 @@ impl Payload {
         }
     }
 
-    /// The payload of a message from the engine. Waits for a region that is still on its way.
+    /// Receives the payload of a message from the engine. Waits for a region that is still on its
+    /// way.
     ///
     /// # Errors
-    /// If the payload lies where there is no memory.
+    ///
+    /// If the payload is said to lie outside the arena.
     pub(super) fn receive(payload: WirePayload<'_>, session: &Session) -> Result<Payload, Broken> {
         match payload {
             WirePayload::Inline(inline) => Ok(Payload::inline(inline)),
@@ -59,11 +61,12 @@ impl Payload {
         }
     }
 
-    /// The payload of a message of a direct channel. It is copied out at once: the peer is not
-    /// trusted to leave its memory as it is.
+    /// Receives the payload of a message of a direct channel. It is copied out at once, as the peer
+    /// is not trusted to leave its memory unchanged.
     ///
     /// # Errors
-    /// If the payload lies where there is no memory.
+    ///
+    /// If the payload is said to lie outside the memory of the direct channel.
     pub(super) fn receive_direct(
         payload: WirePayload<'_>,
         memory: &DirectMemory,
@@ -99,15 +102,15 @@ impl Payload {
             Place::Inline(bytes) => &bytes[self.metadata_len..],
             Place::Block { region, block } => {
                 let start = region.pointer(*block, self.body_len as u64);
-                // SAFETY: `pointer` checked the range; the engine, which owns the region and is
-                // trusted by the container, does not write to the block before it is given back, on
+                // SAFETY: `pointer` checked the range. The engine owns the region and is trusted by
+                // the container. It does not write to the block before the block is given back, on
                 // drop.
                 unsafe { std::slice::from_raw_parts(start, self.body_len) }
             }
         }
     }
 
-    /// The metadata; empty if it is malformed, as an internal caller's may be.
+    /// The metadata. It is empty if it is malformed, as that of an internal caller may be.
     pub(super) fn metadata(&self) -> Metadata<'_> {
         let bytes = match &self.place {
             Place::Inline(bytes) => &bytes[..self.metadata_len],
@@ -115,7 +118,7 @@ impl Payload {
                 let bytes = payload_bytes(self.metadata_len, self.body_len as u64);
                 let start = region.pointer(*block, bytes);
                 let offset = metadata_offset(self.body_len as u64) as usize;
-                // SAFETY: as in `body`; offset + metadata_len is what `pointer` checked.
+                // SAFETY: the same as in `body`; `pointer` checked offset + metadata_len.
                 unsafe { std::slice::from_raw_parts(start.add(offset), self.metadata_len) }
             }
         };
@@ -124,7 +127,7 @@ impl Payload {
 }
 
 impl Drop for Payload {
-    /// In a fork the block is still the parent's, which may be reading it.
+    /// In a fork the block still belongs to the parent, which may be reading it.
     fn drop(&mut self) {
         if let Place::Block { region, block } = &self.place
             && !is_forked()
@@ -134,19 +137,19 @@ impl Drop for Payload {
     }
 }
 
-/// Where a call came from.
+/// The origin of a call.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Origin<'a> {
-    /// It came in by the gateway.
+    /// The call came by the gateway.
     External,
-    /// This function made it.
+    /// This function made the call.
     Internal(&'a str),
 }
 
-/// A direct call that has come, out of its caller's reach.
+/// A direct call that has come. Its caller can no longer change it.
 #[derive(Debug)]
 pub(super) struct DirectCalled {
-    /// The caller's number for it.
+    /// The caller's number for the call.
     pub(super) call: CallNumber,
     root: CallId,
     depth: u32,
@@ -157,10 +160,12 @@ pub(super) struct DirectCalled {
 }
 
 impl DirectCalled {
-    /// What a message from the caller says.
+    /// Reads a direct call from a message of the caller.
     ///
     /// # Errors
-    /// If it is no direct call, or its payload lies where there is no memory.
+    ///
+    /// If the message is no direct call, or its payload is said to lie outside the memory of the
+    /// direct channel.
     pub(super) fn receive(
         message: &Message<'_>,
         memory: &DirectMemory,
@@ -172,50 +177,51 @@ impl DirectCalled {
     }
 }
 
-/// What is known of a direct call alone.
+/// The facts that only a direct call has.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct DirectInput {
-    /// The caller's number for it.
+    /// The caller's number for the call.
     pub(super) call: CallNumber,
     pub(super) deadline: NonZeroU64,
 }
 
-/// What calls that a handler makes take over from its own call.
+/// The facts of a handler's own call that the calls it makes take over.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Maker {
-    /// The engine's number of the handler's call; of a direct call, that of its lease.
+    /// The engine's number of the handler's call. For a direct call it is that of its lease.
     pub(super) call: CallNumber,
-    /// The call from outside that led to it, or that it is.
+    /// The id of the external call at the top of the tree, which may be the handler's own call.
     pub(super) root: CallId,
-    /// How many calls are above it.
+    /// How many calls are above it in the tree.
     pub(super) depth: u32,
-    /// When it must have ended, in ns of the monotonic clock.
+    /// Its deadline, in ns of the monotonic clock.
     pub(super) deadline: Option<NonZeroU64>,
-    /// The deadline of a direct call.
+    /// The deadline, if it is a direct call.
     pub(super) direct_deadline: Option<NonZeroU64>,
 }
 
-/// What a handler was given.
+/// The input of a handler.
 #[derive(Debug)]
 pub struct Input {
     pub(super) session: Arc<Session>,
     payload: Payload,
-    /// The engine's number; of a direct call, that of its lease.
+    /// The engine's number of the call. For a direct call it is that of its lease.
     pub(super) call: CallNumber,
     root: Option<CallId>,
-    /// How many calls are above it.
+    /// How many calls are above it in the tree.
     pub(super) depth: u32,
-    /// What is known of a direct call alone.
+    /// The facts that only a direct call has.
     pub(super) direct: Option<DirectInput>,
     deadline: Option<NonZeroU64>,
     caller: Option<Arc<str>>,
 }
 
 impl Input {
-    /// What came with a DISPATCH.
+    /// Reads the input from a DISPATCH.
     ///
     /// # Errors
-    /// If the payload lies where there is no memory.
+    ///
+    /// If the payload is said to lie outside the arena.
     pub(super) fn receive(
         request: HeardRequest<'_>,
         session: &Arc<Session>,
@@ -225,7 +231,7 @@ impl Input {
         Ok(Input { session, payload, call, root, depth, deadline, caller, direct: None })
     }
 
-    /// What came with a direct call under this lease.
+    /// The input of a direct call under this lease.
     pub(super) fn of_direct_call(
         session: &Arc<Session>,
         (lease, caller): (CallNumber, Arc<str>),
@@ -244,7 +250,7 @@ impl Input {
         }
     }
 
-    /// What calls of its handler take over.
+    /// The facts that the calls of its handler take over.
     #[inline]
     pub(super) fn maker(&self) -> Maker {
         Maker {
@@ -256,44 +262,45 @@ impl Input {
         }
     }
 
-    /// The id of the call from outside that led to this one, or is this one. An engine that does
-    /// not tell it gives each call an id of its own.
+    /// The id of the external call that led to this call, or of this call itself. An older engine
+    /// does not tell it; then each call gets an id of its own.
     pub fn call_id(&self) -> CallId {
         self.root.unwrap_or_else(|| CallId::new(self.call.number()))
     }
 
-    /// Writes lines about the call to standard error, from where they reach the log of the
-    /// function, each with the id of the call.
+    /// Writes lines about the call to standard error, from where they reach the function's log.
+    /// Each line carries the id of the call.
     pub fn log(&self, text: &[u8]) {
         super::log::log(self.call_id(), text);
     }
 
-    /// The function this container runs.
+    /// The name of the function that this container runs.
     pub fn function(&self) -> &str {
         self.session.function()
     }
 
-    /// The body, valid as long as the request.
+    /// The body. It is valid as long as the request.
     pub fn body(&self) -> &[u8] {
         self.payload.body()
     }
 
-    /// The metadata, valid as long as the request.
+    /// The metadata. It is valid as long as the request.
     pub fn metadata(&self) -> Metadata<'_> {
         self.payload.metadata()
     }
 
-    /// The function that made this call; `None` if it came in by the gateway.
+    /// The name of the function that made this call; `None` if the call came by the gateway.
     pub fn caller(&self) -> Option<&str> {
         self.caller.as_deref()
     }
 
-    /// Where the call came from.
+    /// The origin of the call.
     pub fn origin(&self) -> Origin<'_> {
         self.caller().map_or(Origin::External, Origin::Internal)
     }
 
-    /// The time left until the deadline; zero when it has passed, `None` if there is none.
+    /// The time left until the deadline. It is zero when the deadline has passed, and `None` if
+    /// there is no deadline.
     pub fn time_left(&self) -> Option<Duration> {
         let left = |deadline: NonZeroU64| deadline.get().saturating_sub(now_ns());
         self.deadline.map(|deadline| Duration::from_nanos(left(deadline)))

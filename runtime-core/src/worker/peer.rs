@@ -1,4 +1,4 @@
-//! How the other side of a direct channel is woken.
+//! Wakes the other side of a direct channel.
 
 use super::bell::Bell;
 use crate::ipc::direct::DirectFile;
@@ -14,7 +14,7 @@ pub(super) enum Peer {
 }
 
 impl Peer {
-    /// Wakes it, after [`crate::ipc::ring::Sent::Ring`].
+    /// Wakes the other side, after [`crate::ipc::ring::Sent::Ring`].
     #[inline]
     pub(super) fn ring(&self, writer: &RingWriter) {
         match self {
@@ -23,8 +23,7 @@ impl Peer {
         }
     }
 
-    /// Wakes it as the callee: the state of its call has changed. A thread finds that out by
-    /// itself.
+    /// Wakes the callee, as the state of its call has changed. A thread finds that out by itself.
     pub(super) fn wake_callee(&self, file: &DirectFile) {
         if let Peer::EventLoop(bell) = self
             && file.end_callee_wait()
@@ -33,7 +32,7 @@ impl Peer {
         }
     }
 
-    /// Wakes it as the caller: the state of its call has changed.
+    /// Wakes the caller, as the state of its call has changed.
     pub(super) fn wake_caller(&self, file: &DirectFile) {
         match self {
             Peer::Thread => file.wake_caller(),
@@ -45,7 +44,7 @@ impl Peer {
         }
     }
 
-    /// Whether it is a worker thread.
+    /// Whether the other side is a worker thread.
     pub(super) fn is_thread(&self) -> bool {
         matches!(self, Peer::Thread)
     }

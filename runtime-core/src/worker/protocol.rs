@@ -1,8 +1,8 @@
-//! What a worker knows about its calls, and what follows from each message that it hears. No I/O:
-//! the two skins, [`super::thread_channel`] and [`super::event_loop`], read and write, and do what
-//! this says.
+//! The state of a worker's calls, and what follows from each message that the worker receives.
 //!
-//! What counts as malformed is the same for both: a message that breaks a rule ends the channel.
+//! This module does no I/O. The two skins, [`super::thread_channel`] and [`super::event_loop`],
+//! read and write messages, and act on what this module returns. A message is malformed for both
+//! skins by the same rules: a message that breaks a rule ends the channel.
 
 use super::cancel_flag::CancelFlag;
 use super::open_calls::OpenCalls;
@@ -23,7 +23,7 @@ use std::sync::Arc;
 pub(super) struct PendingCall {
     /// The call whose handler made it.
     pub(super) request: CallNumber,
-    /// What the handler calls it.
+    /// The handler's tag for the call.
     pub(super) tag: u64,
     /// The function that was called.
     pub(super) function: String,
@@ -42,45 +42,46 @@ struct AwaitedCall {
 #[derive(Debug)]
 pub(super) struct WorkerCore {
     open: OpenCalls,
-    /// Ids of functions, learnt from the answers to calls by name.
+    /// The ids of functions, as the answers to calls by name have told them.
     ids: HashMap<String, FunctionId>,
-    /// Names of callers, told with their first call on this channel.
+    /// The names of callers, each of which is told with its first call on this channel.
     callers: HashMap<FunctionId, Arc<str>>,
-    /// The number of the last internal call. None is used twice on a channel.
+    /// The number of the last internal call. No number is used twice on a channel.
     last_invoke: u64,
     awaited: Option<AwaitedCall>,
     pending: HashMap<InvokeNumber, PendingCall>,
-    /// The last lease, and how many answers came to its direct calls that have ended. To the engine
-    /// all of them are one call.
+    /// The last lease, and how many answers its direct calls got that have ended. For the engine
+    /// all these direct calls are one call.
     lease: Option<(CallNumber, u64)>,
 }
 
-/// What a message brought.
+/// The meaning of a message.
 #[derive(Debug)]
 pub(super) enum Heard<'a> {
     /// A call to run.
     Request(HeardRequest<'a>),
     /// The answer that a thread waits for, and the callee's id.
     Awaited(Option<FunctionId>, HeardAnswer<'a>),
-    /// The answer to a call that was started.
+    /// The answer to a call that was started without waiting.
     Answer(PendingCall, HeardAnswer<'a>),
-    /// The answer to a call that its request did not wait for. Only its memory is to be given back.
+    /// The answer to a call that its request did not wait for. Only its memory has to be given
+    /// back.
     Late(HeardAnswer<'a>),
-    /// Nobody waits for the answer to this call any more.
+    /// Nobody waits any more for the answer to this call.
     Cancelled(CallNumber, CancelReason),
-    /// Nothing: a call was cancelled that has been answered.
+    /// Nothing: the message cancels a call that has been answered.
     Nothing,
-    /// The worker is to run the calls of this lease.
+    /// The worker must run the calls of this lease.
     Lent(CallNumber),
-    /// The worker is to run no more calls of this lease.
+    /// The worker must begin no more calls of this lease.
     Recalled(CallNumber),
     /// This call has a slot again.
     Resumed(CallNumber),
-    /// The worker has to end.
+    /// The worker must end.
     Retired,
 }
 
-/// A call to run, whose payload is still to be received.
+/// A call to run. Its payload has not been received yet.
 #[derive(Debug)]
 pub(super) struct HeardRequest<'a> {
     pub(super) call: CallNumber,
@@ -93,10 +94,10 @@ pub(super) struct HeardRequest<'a> {
     pub(super) cancelled: Option<Arc<CancelFlag>>,
 }
 
-/// How an internal call ended.
+/// The end of an internal call.
 #[derive(Clone, Copy, Debug)]
 pub(super) enum HeardAnswer<'a> {
-    /// It was answered; the payload is still to be received.
+    /// It was answered. The payload has not been received yet.
     Complete(WirePayload<'a>),
     /// It failed.
     Failed(WireFailure<'a>),
@@ -125,9 +126,10 @@ impl WorkerCore {
         }
     }
 
-    /// Takes in a message.
+    /// Handles a message.
     ///
     /// # Errors
+    ///
     /// If the engine broke a rule. The channel is over then.
     pub(super) fn hear<'a>(&mut self, message: &Message<'a>) -> Result<Heard<'a>, Broken> {
         match ToWorker::read(message)? {
@@ -148,7 +150,7 @@ impl WorkerCore {
         }
     }
 
-    /// The worker runs the calls of a lease. A thread has to be idle for it.
+    /// Handles the begin of a lease, whose calls the worker runs. A thread must be idle for that.
     fn lent<'a>(&self, lease: CallNumber) -> Result<Heard<'a>, Broken> {
         match &self.open {
             OpenCalls::One(None) | OpenCalls::Many { .. } => Ok(Heard::Lent(lease)),
@@ -156,7 +158,7 @@ impl WorkerCore {
         }
     }
 
-    /// In an event loop: a request with this number and seat begins, which came directly.
+    /// In an event loop: begins a request that came directly, with this number and seat.
     pub(super) fn begin_request(
         &mut self,
         request: CallNumber,
@@ -167,19 +169,20 @@ impl WorkerCore {
         Ok(flag.unwrap_or_default())
     }
 
-    /// A request is cancelled.
+    /// Notes that a request is cancelled.
     pub(super) fn cancel(&mut self, request: CallNumber, reason: CancelReason) {
         self.open.cancel(request, reason);
     }
 
-    /// Whether a request has not been answered.
+    /// Whether a request has not been answered yet.
     pub(super) fn is_open(&self, request: CallNumber) -> bool {
         self.open.has(request)
     }
 
-    /// Whether a request may still call.
+    /// Checks that a request may still make calls.
     ///
     /// # Errors
+    ///
     /// If it has been answered, or is cancelled.
     pub(super) fn check_may_call(&self, request: CallNumber) -> Result<(), Failure> {
         if !self.is_open(request) {
@@ -206,12 +209,12 @@ impl WorkerCore {
         self.open.seat(request).filter(|_| self.open.has_no_calls(request))
     }
 
-    /// A request has begun a direct call.
+    /// Notes that a request has begun a direct call.
     pub(super) fn direct_call_began(&mut self, request: CallNumber) {
         self.open.call_began(request);
     }
 
-    /// A direct call of a request is under way no more.
+    /// Notes that a direct call of a request has ended.
     pub(super) fn direct_call_ended(&mut self, request: CallNumber) {
         self.open.call_ended(request);
     }
@@ -221,7 +224,7 @@ impl WorkerCore {
         self.open.are_few()
     }
 
-    /// On a thread: a direct call begins under this lease.
+    /// On a thread: begins a direct call under this lease.
     pub(super) fn begin_direct(&mut self, lease: CallNumber) -> Result<(), Broken> {
         if self.lease.is_none_or(|(before, _)| before != lease) {
             self.lease = Some((lease, 0));
@@ -236,7 +239,7 @@ impl WorkerCore {
         Ok(HeardRequest { call, root, depth, deadline, caller, payload, cancelled })
     }
 
-    /// The name of a caller, which is told the first time that its id comes.
+    /// The name of a caller. The engine tells it the first time that it names the caller's id.
     fn caller(&mut self, caller: Caller<'_>) -> Result<Arc<str>, Broken> {
         if let Some(name) = caller.name {
             self.callers.insert(caller.id, name.into());
@@ -274,7 +277,7 @@ impl WorkerCore {
         }
     }
 
-    /// Notes the id of a function, by which later calls name it.
+    /// Notes the id of a function. Later calls name the function by it.
     pub(super) fn learn(&mut self, name: &str, id: Option<FunctionId>) {
         if let Some(id) = id
             && !self.ids.contains_key(name)
@@ -283,10 +286,11 @@ impl WorkerCore {
         }
     }
 
-    /// The number of one more internal call, and how it names its callee.
+    /// The number of a new internal call, and how the call names its callee.
     ///
     /// # Errors
-    /// OVERLOADED if too many are under way.
+    ///
+    /// OVERLOADED if too many calls are under way.
     pub(super) fn new_invoke<'n>(
         &mut self,
         name: &'n str,
@@ -301,36 +305,37 @@ impl WorkerCore {
         Ok((InvokeNumber(self.last_invoke), callee))
     }
 
-    /// The handler of `request` waits for the answer to this call of its own.
+    /// Notes that the handler of `request` waits for the answer to this internal call.
     pub(super) fn wait_for(&mut self, call: InvokeNumber, request: CallNumber) {
         self.awaited = Some(AwaitedCall { call, request });
     }
 
-    /// A call was started whose answer comes as an event.
+    /// Adds a call that was started. Its answer comes as an event.
     pub(super) fn began(&mut self, call: InvokeNumber, pending: PendingCall) {
         self.open.call_began(pending.request);
         self.pending.insert(call, pending);
     }
 
-    /// A call that was started is under way no more.
+    /// Removes a call that was started and has ended.
     pub(super) fn ended(&mut self, call: InvokeNumber) -> Option<PendingCall> {
         let pending = self.pending.remove(&call)?;
         self.open.call_ended(pending.request);
         Some(pending)
     }
 
-    /// The number of a started call with this tag.
+    /// The number of the started call with this tag.
     pub(super) fn pending_with(&self, request: CallNumber, tag: u64) -> Option<InvokeNumber> {
         let is_it = |pending: &PendingCall| pending.tag == tag && pending.request == request;
         self.pending.iter().find(|(_, pending)| is_it(pending)).map(|(call, _)| *call)
     }
 
-    /// Whether a call is under way that was started.
+    /// Whether a call that was started is under way.
     pub(super) fn has_pending(&self) -> bool {
         !self.pending.is_empty()
     }
 
-    /// A request has its answer: what its handler has under way is of no interest any more.
+    /// Notes that a request has its answer. Calls that its handler has under way are no longer
+    /// wanted.
     pub(super) fn answered(&mut self, request: CallNumber) {
         if let Some((lease, answers)) = &mut self.lease
             && *lease == request
@@ -342,20 +347,21 @@ impl WorkerCore {
         }
     }
 
-    /// The calls that a request has under way.
+    /// The calls that a request has started and that are under way.
     pub(super) fn pending_of(&self, request: CallNumber) -> Vec<InvokeNumber> {
         let of_request = self.pending.iter().filter(|(_, pending)| pending.request == request);
         of_request.map(|(call, _)| *call).collect()
     }
 
-    /// How many answers a request has had, by which the engine knows which of them a WAIT has seen.
+    /// How many answers a request has had. By this number the engine knows which answers a WAIT has
+    /// seen.
     pub(super) fn answers(&self, request: CallNumber) -> u64 {
         let before = self.lease.filter(|(lease, _)| *lease == request).map_or(0, |(_, n)| n);
         before + self.open.answers(request)
     }
 
-    /// Whether a request is open whose handler does not wait for an answer, as far as this can be
-    /// known.
+    /// Whether there is an open request whose handler does not wait for an answer, as far as this
+    /// is known.
     pub(super) fn can_go_on(&self) -> bool {
         self.open.can_go_on()
     }

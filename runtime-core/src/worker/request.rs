@@ -26,8 +26,8 @@ pub(super) struct DirectRun<'w> {
     pub(super) memory: &'w DirectMemory,
 }
 
-/// A call that this thread runs. What it was given is reached through [`Input`], what its handler
-/// can do through [`RunningCall`].
+/// A call that this thread runs. Its input is reached through [`Input`], and the operations of its
+/// handler through [`RunningCall`].
 ///
 /// The answer is sent when the handler returns.
 pub struct Request<'w> {
@@ -60,22 +60,22 @@ impl<'w> Request<'w> {
         Request { input, channel, began_at, direct, reply: RefCell::new(None), answered, watched }
     }
 
-    /// The number that its answer carries.
+    /// The number that the request's answer carries.
     pub(super) fn answers(&self) -> CallNumber {
         self.input.direct.map_or(self.input.call, |direct| direct.call)
     }
 
-    /// When its handler began, in ns.
+    /// When the handler began, in ns.
     pub(super) fn began_at(&self) -> u64 {
         self.began_at
     }
 
-    /// Whether it has its answer.
+    /// Whether the request has been answered.
     pub(super) fn is_answered(&self) -> bool {
         self.answered.get()
     }
 
-    /// What tells whether it is cancelled.
+    /// The place that shows whether the request is cancelled.
     fn cancel_source(&self) -> CancelSource {
         match (self.direct, self.input.direct) {
             (Some(run), Some(input)) => {
@@ -85,8 +85,8 @@ impl<'w> Request<'w> {
         }
     }
 
-    /// Ends the request: what it was given is given back, its answer is handed over. Nothing runs
-    /// on its cancellation any more.
+    /// Ends the request: gives its input back and returns its answer. Functions that watch for its
+    /// cancellation do not run any more.
     pub(super) fn finish(self) -> Option<MessageBuffer> {
         if self.watched.get() {
             self.channel.session.watches.call_ended(self.input.call);
@@ -104,9 +104,9 @@ impl<'w> Request<'w> {
         Ok(())
     }
 
-    /// Whether a call of this function may be made. The engine does not know of a direct call, so
-    /// it cannot refuse what its handler calls after its caller has left. What is called too late
-    /// it refuses, and counts.
+    /// Checks that a call of this function may be made. The engine does not know of a direct call,
+    /// so it cannot refuse the calls that its handler makes after its caller has left. Calls that
+    /// are made after the deadline are refused and counted by the engine.
     fn check_call(&self, name: &str) -> Result<(), Failure> {
         self.check()?;
         let reason = self.direct.and_then(|_| self.cancel_reason());
@@ -137,16 +137,17 @@ impl RunningCall for Request<'_> {
         }
     }
 
-    /// The function runs within some milliseconds of the cancellation, on a thread of the library
-    /// on which all such functions of the process run one after the other, so it should be short.
-    /// If the call is cancelled already it runs here and now. It runs neither after the watch is
-    /// dropped, which waits for it if it runs meanwhile, nor after the handler has returned.
+    /// The function runs within some milliseconds of the cancellation, on a thread of the library.
+    /// All such functions of the process run on that thread, one after the other, so the function
+    /// should be short. If the call is cancelled already, the function runs at once on this thread.
+    /// It does not run after the watch was dropped, or after the handler has returned. If it runs
+    /// while the watch is dropped, the drop waits for its end.
     fn on_cancel(&self, run: Box<dyn FnOnce() + Send>) -> Result<Watch, Failure> {
         self.watched.set(true);
         self.channel.session.watches.watch(self.input.call, self.cancel_source(), run)
     }
 
-    /// The wait lends the worker's slot to another call.
+    /// During the wait the worker's slot is lent to another call.
     fn call(&self, name: &str, body: Body<'_>, options: &CallOptions) -> Result<Answer, Failure> {
         self.check_call(name)?;
         let is_cancelled = || match self.direct {
@@ -172,7 +173,8 @@ impl RunningCall for Request<'_> {
         self.channel.start_call(tag, self.outgoing(name, body, &options))
     }
 
-    /// Answers come in the order they arrive. Without a timeout the wait lends the worker's slot.
+    /// Answers are returned in the order in which they arrive. A wait without a timeout lends the
+    /// worker's slot.
     fn next_answer(&self, timeout: Option<Duration>) -> Result<Option<Tagged>, Failure> {
         self.check()?;
         self.channel.next_answer(self.input.call, timeout)

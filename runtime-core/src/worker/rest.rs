@@ -1,43 +1,46 @@
-//! Where a thread that makes direct calls parks between requests that come seldom.
+//! Decides where a thread that makes direct calls parks between requests that come seldom.
 //!
 //! The first direct call of such a request finds the callee parked. A wake costs about 2 µs on the
-//! same core, and 20 to 150 µs on another one that has been halted for a while. So both park on one
-//! core: the callee on the one from which it was called last (see [`super::lent`]), and the caller
-//! there, too. Otherwise the engine's wake would place the caller on any core.
+//! same core, and 20 to 150 µs on another core that has been halted for a while. So both threads
+//! park on one core: the callee on the core from which it was called last (see [`super::lent`]),
+//! and the caller on that core, too. Otherwise the engine's wake would place the caller on any
+//! core.
 //!
 //! The thread is bound to that core only while it is parked. Threads that a handler starts inherit
-//! where it may run, so no handler runs while the thread is bound.
+//! the binding, so no handler runs while the thread is bound.
 
 use crate::clock::now_ns;
 use crate::ipc::place::Home;
 
-/// A thread that parks at most once in this time, in ns, may be bound each time: that costs it
+/// A thread that parks at most once in this time, in ns, may be bound each time. Binding costs it
 /// about 2 µs.
 pub(super) const SELDOM_NS: u64 = 2_000_000;
-/// The number of waits for answers, after a rest, in which the thread stays bound as well. The
-/// kernel would move it to a core that has just become idle, away from its callee.
+/// The number of waits for answers, after a rest, in which the thread stays bound as well.
+/// Otherwise the kernel would move it to a core that has just become idle, away from its callee.
 const STAYS: u32 = 16;
 
 /// Binds a thread to a core while it is parked.
 #[derive(Debug, Default)]
 pub(super) struct Rest {
-    /// Where the thread ran when it made its last direct call, since it parked last.
+    /// The core on which the thread made its last direct call, if it has made one since it parked
+    /// last.
     called_at: Option<u32>,
-    /// When the thread parked last after a direct call, in ns.
+    /// When the thread last parked after a direct call, in ns.
     parked_at: u64,
-    /// The number of waits for answers in which the thread still stays.
+    /// The number of waits for answers in which the thread still stays bound.
     stays: u32,
     home: Home,
 }
 
 impl Rest {
-    /// The thread makes a direct call, on this core.
+    /// Notes that the thread makes a direct call, on this core.
     #[inline]
     pub(super) fn calls(&mut self, core: u32) {
         self.called_at = Some(core);
     }
 
-    /// The thread is about to park until the engine has something for it. [`Rest::end`] follows.
+    /// Notes that the thread is about to park until the engine has something for it. The caller
+    /// must call [`Rest::end`] afterwards.
     #[inline]
     pub(super) fn begin(&mut self) {
         let Some(core) = self.called_at.take() else { return };
@@ -50,8 +53,8 @@ impl Rest {
         }
     }
 
-    /// The thread, which runs on this core, is about to park until it has the answer to a direct
-    /// call. [`Rest::end`] follows.
+    /// Notes that the thread, which runs on this core, is about to park until it has the answer to
+    /// a direct call. The caller must call [`Rest::end`] afterwards.
     #[inline]
     pub(super) fn begin_wait(&mut self, core: u32) {
         if self.stays > 0 {
@@ -60,7 +63,7 @@ impl Rest {
         }
     }
 
-    /// The thread is no longer parked: it may run on all its cores again.
+    /// Notes that the thread is no longer parked. It may run on all its cores again.
     #[inline]
     pub(super) fn end(&mut self) {
         self.home.leave();
@@ -84,7 +87,7 @@ mod tests {
         set
     }
 
-    /// In a thread of its own, whose affinity may change.
+    /// Runs the test in a thread of its own, whose affinity may change.
     fn in_a_thread(test: impl FnOnce() + Send + 'static) {
         std::thread::spawn(test).join().unwrap();
     }

@@ -1,4 +1,4 @@
-//! What a handler can do with a request, on a thread and in an event loop alike.
+//! The operations of a handler on its request, on a thread and in an event loop alike.
 
 use super::answer::{Answer, Tagged};
 use super::buffer::Buffer;
@@ -10,16 +10,17 @@ use crate::protocol::{CallNumber, CancelReason, Failure, Metadata, Status};
 use std::ops::Deref;
 use std::time::Duration;
 
-/// A request that a handler runs. What it was given is reached through [`Input`].
+/// A request that a handler runs. Its input is reached through [`Input`].
 ///
-/// The methods that only one kind of request has are refused by the other, with INVALID_STATE.
+/// Some methods exist for only one kind of request. On the other kind they fail with INVALID_STATE.
 pub trait RunningCall: Deref<Target = Input> {
-    /// The number of a request of an event loop, by which events name it; `None` on a thread.
+    /// The number by which events name a request of an event loop; `None` on a thread.
     fn event_number(&self) -> Option<CallNumber> {
         None
     }
 
-    /// Why the call is cancelled; `None` if it is not. A load, cheap enough for a loop.
+    /// The reason for which the call is cancelled; `None` if it is not. This is so cheap that a
+    /// handler may check it in a loop.
     fn cancel_reason(&self) -> Option<CancelReason>;
 
     /// Whether the caller has left or the deadline has passed.
@@ -27,9 +28,10 @@ pub trait RunningCall: Deref<Target = Input> {
         self.cancel_reason().is_some()
     }
 
-    /// Calls a function without waiting; its answer comes with this tag.
+    /// Calls a function without waiting. Its answer comes with this tag.
     ///
     /// # Errors
+    ///
     /// If the request has been answered, or the call cannot be made.
     fn start_call(
         &self,
@@ -39,28 +41,32 @@ pub trait RunningCall: Deref<Target = Input> {
         options: &CallOptions,
     ) -> Result<(), Failure>;
 
-    /// Writable memory of the arena for a body of up to this many bytes.
+    /// Allocates writable memory of the arena, for a body of up to this many bytes.
     ///
     /// # Errors
+    ///
     /// If the request has been answered, or there is no memory.
     fn buffer(&self, capacity: usize) -> Result<Buffer, Failure>;
 
-    /// Answers. Calls that are still under way are cancelled.
+    /// Answers the request. Calls that are still under way are cancelled.
     ///
     /// # Errors
+    ///
     /// If the request has been answered, or the answer is too large.
     fn reply(&self, body: Body<'_>, metadata: Metadata<'_>) -> Result<(), Failure>;
 
-    /// Answers with an error, which leaves a line in the function's log. The text of an unexpected
-    /// one goes no further, unless the function exposes its errors.
+    /// Answers the request with an error, which leaves a line in the function's log. Callers do not
+    /// see the text of an unexpected error, unless the function exposes its errors.
     ///
     /// # Errors
+    ///
     /// If the request has been answered.
     fn fail(&self, error: &HandlerError) -> Result<(), Failure>;
 
     /// On a thread: calls a function and waits for its answer.
     ///
     /// # Errors
+    ///
     /// If the call fails or cannot be made.
     fn call(
         &self,
@@ -71,33 +77,37 @@ pub trait RunningCall: Deref<Target = Input> {
         Err(would_block())
     }
 
-    /// On a thread: the next answer to a call that was started; `None` when `timeout` has passed.
+    /// On a thread: returns the next answer to a call that was started; `None` when `timeout` has
+    /// passed.
     ///
     /// # Errors
+    ///
     /// If no call is under way.
     fn next_answer(&self, _timeout: Option<Duration>) -> Result<Option<Tagged>, Failure> {
         Err(would_block())
     }
 
-    /// On a thread: has a function run once when the call is cancelled.
+    /// On a thread: makes a function run once when the call is cancelled.
     ///
     /// # Errors
-    /// If there is no thread that could watch.
+    ///
+    /// If the thread that watches cannot be created.
     fn on_cancel(&self, _run: Box<dyn FnOnce() + Send>) -> Result<Watch, Failure> {
         let text = "an event loop is told of cancelled requests by events";
         Err(Failure::new(Status::InvalidState, text))
     }
 
-    /// Gives up a call that was started, if it is still under way: it and all calls below it are
-    /// cancelled. On a thread its answer is dropped; in an event loop its event still follows.
+    /// Cancels a call that was started and all calls below it, if it is still under way. On a
+    /// thread its answer is dropped; in an event loop its event still follows.
     fn give_up(&self, tag: u64) {
-        // A request that has ended has cancelled its calls.
+        // The calls of a request that has ended are cancelled already.
         let _ = self.cancel_call(tag);
     }
 
-    /// In an event loop: the answer to the call with this tag is no longer wanted.
+    /// In an event loop: cancels the call with this tag, whose answer is no longer wanted.
     ///
     /// # Errors
+    ///
     /// If the request has been answered.
     fn cancel_call(&self, _tag: u64) -> Result<(), Failure> {
         let text = "a handler's calls end with the handler or by their timeouts";

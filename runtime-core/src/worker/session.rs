@@ -1,4 +1,4 @@
-//! The container's tie to its engine: the control socket, the handshake, the arena.
+//! The container's session with its engine: the control socket, the handshake, the arena.
 
 use super::arena::{Arena, Block, Shared};
 use super::callee_end::CalleeEnd;
@@ -25,7 +25,7 @@ use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, OnceLock};
 
-/// Why a process cannot serve. Its text is meant for the person who started it.
+/// The reason why a process cannot serve. Its text is for the user who started the process.
 #[derive(Debug, thiserror::Error)]
 pub enum StartError {
     /// The process was not started by Nightcore.
@@ -35,7 +35,7 @@ pub enum StartError {
          `nightcore attach FUNCTION -- PROGRAM`"
     )]
     NotStarted,
-    /// The engine said no.
+    /// The engine refused the process.
     #[error("{0}")]
     Refused(String),
     /// No handler was registered.
@@ -44,9 +44,9 @@ pub enum StartError {
     /// The engine cannot be reached or went away during the handshake.
     #[error("cannot reach the engine at {path}: {error}")]
     Unreachable {
-        /// The control socket.
+        /// The path of the control socket.
         path: PathBuf,
-        /// What the system said.
+        /// The error of the system.
         error: io::Error,
     },
     /// The engine went away while functions were served.
@@ -70,8 +70,7 @@ impl StartError {
         }
     }
 
-    /// The exit code that a program ends with: 2 if it was started wrongly, 1 if the engine went
-    /// away.
+    /// The exit code for the program: 2 if it was started wrongly, 1 if the engine went away.
     pub fn exit_code(&self) -> u8 {
         match self {
             StartError::EngineGone | StartError::Unreachable { .. } => 1,
@@ -82,7 +81,7 @@ impl StartError {
 
 static SERVING: AtomicBool = AtomicBool::new(false);
 
-/// A worker that the engine wants, and the ends of its channel.
+/// A worker that the engine asks for, and the ends of its channel.
 #[derive(Debug)]
 pub(super) struct NewWorker {
     pub(super) create: CreateWorker,
@@ -95,7 +94,7 @@ pub(super) struct Session {
     function: String,
     max_body_bytes: u64,
     exposes_errors: bool,
-    /// The version of the protocol that is spoken.
+    /// The version of the protocol that both sides speak.
     version: u16,
     mode: Mode,
     pub(super) arena: Arena,
@@ -105,20 +104,24 @@ pub(super) struct Session {
     /// Direct channels whose calls workers of this container run.
     pub(super) lents: Lents,
     function_id: Option<FunctionId>,
-    /// Says which functions have calls that wait for their turn; without it nothing is called
-    /// directly.
+    /// Shows which functions have queued calls. Without it no function is called directly.
     board: Option<BoardReader>,
     /// Wakes an event loop.
     loop_timer: OnceLock<Arc<LoopTimer>>,
     ended: AtomicBool,
-    /// Set when the engine announced the end, so that the end of the socket is a normal one.
+    /// Set when the engine has announced the end, so that the end of the socket is expected.
     shut_down: AtomicBool,
-    /// Set at the end of the socket: nothing comes any more.
+    /// Set at the end of the socket. Nothing more comes then.
     closed: AtomicBool,
 }
 
 impl Session {
-    /// Connects to the engine and shows the token. `names`: the handlers that this program has.
+    /// Connects to the engine and presents the token. `names` are the handlers that this program
+    /// has.
+    ///
+    /// # Errors
+    ///
+    /// If the process cannot serve.
     pub(super) fn start(names: &[&str], mode: Mode) -> Result<Session, StartError> {
         log::keep_key();
         let path =
@@ -170,7 +173,7 @@ impl Session {
         }
     }
 
-    /// The session that the engine has welcomed.
+    /// Creates the session that the engine has welcomed.
     pub(super) fn new(
         control: OwnedFd,
         welcome: Welcome,
@@ -217,7 +220,7 @@ impl Session {
         self.board.as_ref()
     }
 
-    /// Whether callers are told the texts of unexpected errors.
+    /// Whether callers see the texts of unexpected errors.
     pub(super) fn exposes_errors(&self) -> bool {
         self.exposes_errors
     }
@@ -234,7 +237,7 @@ impl Session {
         self.ended.load(Ordering::Acquire)
     }
 
-    /// Whether it can have a caller.
+    /// Whether the process can have a caller.
     pub(super) fn can_have_caller(&self) -> bool {
         self.version >= CALLER_SINCE_VERSION
     }
@@ -243,13 +246,13 @@ impl Session {
         self.shut_down.load(Ordering::Acquire)
     }
 
-    /// Whether the engine is gone, or no longer listens. Until then memory comes, also after the
-    /// end was announced: a caller goes on.
+    /// Whether the engine is gone, or no longer listens. Until then memory can be had, even after
+    /// the end was announced, so process calls go on.
     fn is_closed(&self) -> bool {
         self.closed.load(Ordering::Acquire)
     }
 
-    /// Marks the session as over and wakes who waits for the engine's memory.
+    /// Marks the session as over, and wakes the threads that wait for the engine's memory.
     pub(super) fn end(&self, shut_down: bool) {
         if shut_down {
             self.shut_down.store(true, Ordering::Release);
@@ -263,7 +266,8 @@ impl Session {
         self.wake_loop();
     }
 
-    /// Handles what concerns memory and the end. A worker that is to be created is the caller's.
+    /// Handles a message about memory or the end. Returns a worker that must be created, which is
+    /// left to the caller.
     pub(super) fn handle(&self, received: ReceivedControl<FromEngine>) -> Option<NewWorker> {
         let ReceivedControl { message, descriptors } = received;
         match message {
@@ -286,13 +290,14 @@ impl Session {
                 self.leases.end(ended, self.mode);
                 self.wake_loop();
             }
-            // The handshake is over: these say nothing any more.
+            // After the handshake these messages have no meaning.
             FromEngine::Welcome(_) | FromEngine::Refused(_) => {}
         }
         None
     }
 
-    /// In an event loop: what it hears here is seen to by the loop, which this timer wakes.
+    /// In an event loop: makes this timer wake the loop, which then handles what came by the
+    /// control socket.
     pub(super) fn wake_by(&self, timer: Arc<LoopTimer>) {
         let _ = self.loop_timer.set(timer);
     }
@@ -309,7 +314,11 @@ impl Session {
         socket::send_control(self.control(), message, &[])
     }
 
-    /// Takes a block of this many bytes; asks the engine for a region if there is no room.
+    /// Allocates a block of this many bytes. Asks the engine for a region if there is no room.
+    ///
+    /// # Errors
+    ///
+    /// If there is no room, and the engine grants no region.
     pub(super) fn allocate(&self, bytes: u64) -> Result<Block, Failure> {
         if let Some(block) = self.arena.allocate(bytes) {
             return Ok(block);
@@ -325,10 +334,10 @@ impl Session {
             .ok_or_else(|| Failure::new(Status::Internal, "the engine granted too small a region"))
     }
 
-    /// Gives regions that hold nothing back to the engine.
+    /// Gives regions without blocks back to the engine.
     fn drop_idle_regions(&self) {
         for dropped in self.arena.drop_idle() {
-            // If the engine is gone it need not know.
+            // If the engine is gone, it need not know.
             let _ = self.send(&dropped.write());
         }
     }
@@ -340,13 +349,13 @@ impl Session {
         self.wait_until(|shared| shared.take_granted(request)).unwrap_or_else(|| Err(engine_gone()))
     }
 
-    /// A region of the engine's; waits for one whose announcement is still on its way.
+    /// Finds a region of the engine. Waits for it if its announcement is still on its way.
     pub(super) fn engine_region(&self, id: RegionId) -> Option<Arc<Region>> {
         self.wait_until(|shared| shared.engine.get(&id).cloned())
     }
 
-    /// Waits for what the launching thread brings; in an event loop, which has none, reads the
-    /// control socket itself.
+    /// Waits for something that the launching thread brings. An event loop has no such thread, so
+    /// there this reads the control socket itself.
     pub(super) fn wait_until<T>(
         &self,
         mut found: impl FnMut(&mut Shared) -> Option<T>,
@@ -365,8 +374,8 @@ impl Session {
         }
     }
 
-    /// Event loop: handles control messages; if `wait`, until there was at least one. The workers
-    /// to be created.
+    /// In an event loop: handles control messages. With `wait`, waits until there was at least one.
+    /// Returns the workers that must be created.
     pub(super) fn advance(&self, wait: bool) -> Vec<NewWorker> {
         use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
         let _turn = self.arena.control_turn();
@@ -396,8 +405,8 @@ impl Memory for Session {
 }
 
 impl Drop for Session {
-    /// Whether this process may serve once more is for the engine to say, which gives a token to
-    /// each process once.
+    /// Lets the process try to serve again. The engine decides whether it may, and gives a token to
+    /// each process only once.
     fn drop(&mut self) {
         SERVING.store(false, Ordering::Relaxed);
     }
@@ -414,10 +423,10 @@ fn parse_token(hex: &str) -> Option<[u8; TOKEN_BYTES]> {
     Some(token)
 }
 
-/// A write to a pipe whose reader died must be an error, not the end of the process. A handler that
-/// the program itself has set is left alone.
+/// Ignores SIGPIPE: a write to a pipe whose reader died must be an error, not the end of the
+/// process. A handler that the program itself has set is kept.
 fn ignore_broken_pipes() {
-    // SAFETY: both structs are plain data that sigaction fills or reads; SIG_IGN is a valid
+    // SAFETY: both structs are plain data that sigaction fills or reads. SIG_IGN is a valid
     // disposition.
     unsafe {
         let mut current: libc::sigaction = std::mem::zeroed();

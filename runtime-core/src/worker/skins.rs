@@ -34,7 +34,7 @@ use std::os::fd::OwnedFd;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-/// How many blocks of the engine's region payloads may lie in.
+/// The number of blocks of the engine's region in which payloads may lie.
 const BLOCKS: u32 = 6;
 /// The function that handlers call.
 const CALLEE: &str = "Callee";
@@ -44,15 +44,15 @@ const PIPE_ROOM: usize = 60_000;
 /// What a worker did, as its handlers and its engine see it.
 #[derive(Debug, Default, PartialEq)]
 struct Outcome {
-    /// What handlers were told, in order.
+    /// What the handlers were told, in order.
     heard: Vec<String>,
     /// What the engine was told, in order.
     said: Vec<String>,
-    /// Units of the engine's region that were not given back.
+    /// How many units of the engine's region were not given back.
     units_held: u32,
 }
 
-/// One end of the world: a session without an engine, and the ends of a channel.
+/// The surroundings of a worker: a session without an engine, and the ends of a channel.
 struct World {
     session: Arc<Session>,
     new: NewWorker,
@@ -61,11 +61,11 @@ struct World {
     books: Books,
 }
 
-/// A worker of this mode that will read these bytes.
+/// Makes the surroundings of a worker of this mode that will read these bytes.
 fn world(mode: Mode, bytes: &[u8]) -> World {
     let (ours, theirs) =
         socketpair(AddressFamily::Unix, SockType::SeqPacket, None, SockFlag::SOCK_CLOEXEC).unwrap();
-    // No announcement of a region will ever come.
+    // No region will ever be announced.
     drop(ours);
     let welcome = Welcome {
         version: crate::protocol::VERSION,
@@ -96,11 +96,12 @@ fn world(mode: Mode, bytes: &[u8]) -> World {
     World { session: Arc::new(session), new, from_worker, engine_region, books }
 }
 
-/// What a worker wrote. WAIT and the flag WAITS are the skins' own, as are times.
+/// The messages that a worker wrote. Each skin has its own WAIT, flag WAITS and times, so these are
+/// left out.
 fn said(mut from_worker: std::io::PipeReader) -> Vec<String> {
     set_nonblocking(&from_worker).unwrap();
     let mut bytes = Vec::new();
-    // A request that lives on keeps the pipe open.
+    // A request that is still alive keeps the pipe open.
     let _ = from_worker.read_to_end(&mut bytes);
     let (mut rest, mut said) = (&bytes[..], Vec::new());
     while let Some((message, len)) = Message::parse(rest).unwrap() {
@@ -120,7 +121,8 @@ fn said(mut from_worker: std::io::PipeReader) -> Vec<String> {
             }
             ToEngine::CancelInvoke(cancel) => Some(format!("cancel {:?}", cancel.call)),
             ToEngine::Wait(_) => None,
-            // Nothing of direct calls can be said: no worker is lent here. A worker is no caller.
+            // Nothing can be said of direct calls, as no worker is lent here. A worker is not a
+            // caller.
             other @ (ToEngine::InvokeBelow(_)
             | ToEngine::Resume(_)
             | ToEngine::CancelLease(_)
@@ -153,7 +155,7 @@ fn of_answer(tag: u64, result: Result<super::Answer, Failure>) -> String {
     }
 }
 
-/// Both skins end a handler so when all its calls have ended.
+/// How both skins end a handler when all its calls have ended.
 fn reply(request: &impl RunningCall) {
     let body = request.call.number().to_le_bytes();
     let metadata = MetadataBuffer::new();
@@ -191,12 +193,12 @@ fn by_thread(bytes: &[u8]) -> Outcome {
     Outcome { heard, said: said(from_worker), units_held: books.units_taken(&engine_region) }
 }
 
-/// The next event, as a host takes it that waits for each.
+/// Takes the next event like a host that waits for each.
 fn one_by_one(event_loop: &EventLoop) -> Option<Event> {
     event_loop.next(Some(Duration::ZERO)).unwrap()
 }
 
-/// The next event, as a host takes it that asks for all that is there.
+/// Takes the next event like a host that asks for all that are there.
 fn at_once(event_loop: &EventLoop) -> Option<Event> {
     let mut taken = None;
     let count = event_loop.next_many(1, |event| taken = Some(event)).unwrap();
@@ -214,7 +216,7 @@ fn by_event_loop(bytes: &[u8], next: fn(&EventLoop) -> Option<Event>) -> Outcome
         match next(&event_loop) {
             Some(Event::Request(request)) => {
                 if open.is_some() {
-                    // A thread takes this for a broken rule: it runs one call at a time.
+                    // A thread takes this for a broken rule, as it runs one call at a time.
                     refused = Some(request);
                     break;
                 }
@@ -243,19 +245,20 @@ fn by_event_loop(bytes: &[u8], next: fn(&EventLoop) -> Option<Event>) -> Outcome
     drop(event_loop);
     let units_held = books.units_taken(&engine_region);
     let outcome = Outcome { heard, said: said(from_worker), units_held };
-    // Not before: a thread says nothing of a call that it refuses, and keeps nothing of it.
+    // It is not dropped earlier: a thread says nothing of a call that it refuses, and keeps nothing
+    // of it.
     drop(refused);
     outcome
 }
 
-/// A message that an engine sends, if with wrong values at times.
+/// A message as an engine sends it, sometimes with wrong values.
 fn message() -> impl Strategy<Value = Vec<u8>> {
     let call = prop_oneof![9 => 1u64..6, 1 => Just(0u64)];
     let invoke = 1u64..12;
     let function = prop_oneof![6 => Just(3u32), 2 => Just(0u32), 1 => 0u32..5];
     let payload = prop_oneof![
         6 => proptest::collection::vec(any::<u8>(), 0..5).prop_map(Some),
-        // A block, which need not be in the region.
+        // A block. It need not be in the region.
         2 => Just(None),
     ];
     let block = prop_oneof![7 => (Just(2u32), 0..BLOCKS), 1 => (0u32..4, any::<u32>())];
@@ -325,7 +328,7 @@ fn with_wrong_values(
     bytes
 }
 
-/// Any bytes, or messages that are valid for the most part.
+/// Any bytes, or messages of which most are valid.
 fn stream() -> impl Strategy<Value = Vec<u8>> {
     let messages = proptest::collection::vec(message(), 0..40);
     let valid = messages.prop_map(|messages| messages.concat());

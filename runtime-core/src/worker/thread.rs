@@ -1,4 +1,4 @@
-//! A worker thread: waits for a message, runs one call at a time.
+//! A worker thread, which waits for messages and runs one call at a time.
 
 use super::channel::{Incoming, Outgoing};
 use super::handlers::Handler;
@@ -46,6 +46,6 @@ fn run_call(channel: &ThreadChannel, input: Input, handler: &Handler) {
     let mut message = handle(Request::new(input, channel, now_ns(), None), handler);
     channel.answered(call);
     message.set_ended(now_ns());
-    // If the engine is gone, the next read says so.
+    // If the engine is gone, the next read reports it.
     let _ = channel.send(&message);
 }

@@ -1,5 +1,5 @@
-//! The channel of a worker thread: reads and writes messages, and does what [`super::protocol`]
-//! says.
+//! The channel of a worker thread. It reads and writes messages, and acts on what
+//! [`super::protocol`] returns.
 
 use super::answer::{self, Answer, Tagged};
 use super::bell::hear;
@@ -29,19 +29,20 @@ use std::time::{Duration, Instant};
 
 struct State {
     incoming: Incoming,
-    /// Whether it pays to look for the next call, and for the answer to one of its own.
+    /// Whether spinning pays: for the next call, and for the answer to one of the handler's own
+    /// calls.
     patience_idle: Patience,
     patience_waiting: Patience,
     core: WorkerCore,
-    /// Answers that the handler has not asked for.
+    /// Answers that the handler has not asked for yet.
     ready: VecDeque<Tagged>,
-    /// Tags of calls under way whose answers the handler does not want any more.
+    /// Tags of calls under way whose answers the handler no longer wants.
     given_up: Vec<u64>,
-    /// Nothing is read any more: the engine is gone, it broke a rule, or the worker has to end.
+    /// Whether nothing more is read: the engine is gone, it broke a rule, or the worker must end.
     over: bool,
 }
 
-/// A call that a message said is cancelled, and why.
+/// A call that a message cancelled, and the reason.
 type ToldCancelled = (CallNumber, CancelReason);
 
 pub(super) struct ThreadChannel {
@@ -49,33 +50,34 @@ pub(super) struct ThreadChannel {
     outgoing: RefCell<Outgoing>,
     slot: u32,
     state: RefCell<State>,
-    /// The engine tells a thread by its cancel word; a message counts as well.
+    /// Set by a message that cancels a call. The engine normally uses the thread's cancel word
+    /// instead.
     told_cancelled: Cell<Option<ToldCancelled>>,
-    /// Where the engine is told about direct calls; none over named pipes.
+    /// The desk, which tells the engine about direct calls; `None` over named pipes.
     desk: Option<Desk>,
     /// How long handlers have waited for direct calls, in ns.
     waited_ns: Cell<u64>,
-    /// Where the thread parks.
+    /// Decides where the thread parks.
     pub(super) rest: RefCell<Rest>,
 }
 
-/// What reading one message brought.
+/// The result of reading one message.
 pub(super) enum Step {
-    /// The answer that was waited for.
+    /// The answer that the handler waits for.
     Own(Result<Answer, Failure>),
-    /// The answer to another call of the request, which is put aside.
+    /// The answer to another call of the request. It was kept for later.
     Other,
     /// Nothing for the handler.
     Nothing,
-    /// Start this call.
+    /// The thread must run this call.
     Dispatch(Input),
-    /// Run the calls of this lease.
+    /// The thread must run the calls of this lease.
     Lent(CallNumber),
-    /// Run no more calls of this lease.
+    /// The thread must run no more calls of this lease.
     Recalled(CallNumber),
     /// This call has a slot again.
     Resumed(CallNumber),
-    /// End.
+    /// The thread must end.
     Retire,
 }
 
@@ -117,12 +119,13 @@ impl ThreadChannel {
         }
     }
 
-    /// Whether messages go by pipes.
+    /// Whether pipes carry the messages.
     pub(super) fn is_pipe(&self) -> bool {
         self.outgoing.borrow().pipe().is_some()
     }
 
-    /// A request has its answer: what its handler has under way is of no interest any more.
+    /// Notes that a request has its answer. Calls that its handler has under way are no longer
+    /// wanted.
     pub(super) fn answered(&self, request: CallNumber) {
         let mut state = self.state.borrow_mut();
         state.core.answered(request);
@@ -130,18 +133,18 @@ impl ThreadChannel {
         state.given_up.clear();
     }
 
-    /// A direct call under this lease has its answer. The engine does not know of it, so it is told
-    /// which calls of its handler are of no interest any more.
+    /// Notes that a direct call under this lease has its answer. The engine does not see that
+    /// answer, so it is told which calls of the handler are no longer wanted.
     pub(super) fn answered_directly(&self, lease: CallNumber) {
         let pending = self.state.borrow().core.pending_of(lease);
         for call in pending {
-            // If the engine is gone, the next read says so.
+            // If the engine is gone, the next read reports it.
             let _ = self.send(&CancelInvoke { call, sent_at: now_ns() }.write());
         }
         self.answered(lease);
     }
 
-    /// Sends a message; waits for room.
+    /// Sends a message. Waits for room if there is none.
     pub(super) fn send(&self, message: &MessageBuffer) -> Result<(), Failure> {
         let mut outgoing = self.outgoing.borrow_mut();
         loop {
@@ -163,7 +166,7 @@ impl ThreadChannel {
         }
     }
 
-    /// Why a call is cancelled; `None` if it is not.
+    /// The reason for which a call is cancelled; `None` if it is not.
     pub(super) fn cancel_reason(&self, call: CallNumber) -> Option<CancelReason> {
         let by_word = || {
             let word = self.session.arena.base.cancel_word(self.slot);
@@ -176,31 +179,31 @@ impl ThreadChannel {
         self.told_cancelled.get().filter(|(told, _)| *told == call).map(|(_, reason)| reason)
     }
 
-    /// What tells whether a call is cancelled, for another thread.
+    /// The place that shows another thread whether a call is cancelled.
     pub(super) fn cancel_source(&self, call: CallNumber) -> CancelSource {
         let (base, slot) = (self.session.arena.base.clone(), self.slot);
         CancelSource::Word { base, slot, call, told: self.told(call) }
     }
 
-    /// Where the engine is told about direct calls; none over named pipes.
+    /// The desk, which tells the engine about direct calls; `None` over named pipes.
     #[inline]
     pub(super) fn desk(&self) -> Option<&Desk> {
         self.desk.as_ref()
     }
 
-    /// Whether a message of the engine is here; a load.
+    /// Whether a message of the engine is here. This costs one load.
     #[inline]
     pub(super) fn has_message(&self) -> bool {
         self.state.borrow().incoming.has_message()
     }
 
-    /// The handler has waited for a direct call for so long.
+    /// Adds the time, in ns, for which the handler has waited for a direct call.
     #[inline]
     pub(super) fn add_waited(&self, ns: u64) {
         self.waited_ns.set(self.waited_ns.get() + ns);
     }
 
-    /// How long handlers have waited for direct calls since this was called last, in ns.
+    /// How long handlers have waited for direct calls since the last call of this method, in ns.
     #[inline]
     pub(super) fn take_waited(&self) -> u64 {
         self.waited_ns.take()
@@ -211,12 +214,13 @@ impl ThreadChannel {
         self.state.borrow().incoming.may_move()
     }
 
-    /// A direct call begins under this lease.
+    /// Begins a direct call under this lease.
     pub(super) fn begin_direct(&self, lease: CallNumber) -> Result<(), Broken> {
         self.state.borrow_mut().core.begin_direct(lease)
     }
 
-    /// Waits until a call whose slot was lent has one again. When the engine is gone it goes on.
+    /// Waits until a call whose slot was lent has one again. If the engine is gone, the call goes
+    /// on without one.
     pub(super) fn resume(&self, call: CallNumber) {
         if self.send(&Resume { call }.write()).is_err() {
             return;
@@ -230,8 +234,8 @@ impl ThreadChannel {
         }
     }
 
-    /// Reads until there is a message and puts it where it belongs. `own`: the function whose
-    /// answer is waited for.
+    /// Reads until there is a message, and handles it. `own` is the function whose answer the
+    /// handler waits for.
     pub(super) fn step(&self, own: Option<&str>) -> Result<Step, Closed> {
         let mut state = self.state.borrow_mut();
         if state.over {
@@ -250,7 +254,8 @@ impl ThreadChannel {
                 if incoming.look((MAX_LOOK_NS, TURN_NS), patience, || false) {
                     continue;
                 }
-                // Between requests, or the calls of a lease, the thread rests where it called last.
+                // Between requests, or between the calls of a lease, the thread rests on the core
+                // from which it last called.
                 let may_rest = own.is_none() && incoming.may_move();
                 if may_rest {
                     self.rest.borrow_mut().begin();
@@ -280,8 +285,8 @@ impl ThreadChannel {
                     Step::Other
                 }
                 Heard::Late(answer) => {
-                    // Its memory is given back at once. To the engine it ends a wait of this
-                    // handler.
+                    // Its memory is given back at once. For the engine, this answer ends a wait of
+                    // the handler.
                     drop(answer::receive(answer, "", &self.session)?);
                     Step::Other
                 }
@@ -299,7 +304,7 @@ impl ThreadChannel {
         }
     }
 
-    /// The number of one more internal call, and how it names its callee.
+    /// The number of a new internal call, and how the call names its callee.
     fn new_invoke<'n>(&self, name: &'n str) -> Result<(InvokeNumber, Callee<'n>), Failure> {
         if is_forked() {
             return Err(forked());
@@ -322,7 +327,7 @@ impl ThreadChannel {
             }
             match self.step(Some(name)) {
                 Ok(Step::Own(result)) => return result,
-                // The answer to another call ended the wait in the engine's eyes.
+                // For the engine, the answer to another call has ended the wait.
                 Ok(Step::Other) => tell = true,
                 // A lease is ended when its call is.
                 Ok(Step::Nothing | Step::Recalled(_) | Step::Resumed(_)) => {}
@@ -334,7 +339,7 @@ impl ThreadChannel {
         }
     }
 
-    /// Calls a function; its answer comes as an event with this tag.
+    /// Calls a function without waiting. Its answer comes with this tag.
     pub(super) fn start_call(&self, tag: u64, call: OutgoingCall<'_>) -> Result<(), Failure> {
         let (name, request) = (call.name, call.maker.call);
         let named = |failure: Failure| Failure { function: name.into(), ..failure };
@@ -346,7 +351,7 @@ impl ThreadChannel {
     }
 
     /// Cancels a call made by `start_call`, and drops its answer. The call stays under way until
-    /// the engine answers it: the engine counts that answer among those a WAIT has seen.
+    /// the engine answers it, since the engine counts that answer among those that a WAIT has seen.
     pub(super) fn give_up(&self, request: CallNumber, tag: u64) {
         let mut state = self.state.borrow_mut();
         let State { core, ready, given_up, .. } = &mut *state;
@@ -354,17 +359,17 @@ impl ThreadChannel {
         let Some(call) = core.pending_with(request, tag) else { return };
         given_up.push(tag);
         drop(state);
-        // If the engine is gone, the next read says so.
+        // If the engine is gone, the next read reports it.
         let _ = self.send(&CancelInvoke { call, sent_at: now_ns() }.write());
     }
 
-    /// The next answer to a call made by `start_call`; `None` when the time has passed.
+    /// Returns the next answer to a call made by `start_call`; `None` when the time has passed.
     pub(super) fn next_answer(
         &self,
         parent: CallNumber,
         timeout: Option<Duration>,
     ) -> Result<Option<Tagged>, Failure> {
-        // A time that no clock reaches is none.
+        // A time that the clock cannot represent counts as no timeout.
         let until = timeout.and_then(|timeout| Instant::now().checked_add(timeout));
         loop {
             {
@@ -379,8 +384,8 @@ impl ThreadChannel {
             }
             if !self.wait(Duration::ZERO)? {
                 match until {
-                    // Waits for good and lends its slot; with a timeout it keeps it, as it may run
-                    // again at any moment.
+                    // A wait without a timeout lends the slot. A wait with a timeout keeps it, as
+                    // the handler may run again at any moment.
                     None => self.tell_waiting(parent)?,
                     Some(until) => {
                         let left = until.saturating_duration_since(Instant::now());
@@ -417,7 +422,7 @@ impl ThreadChannel {
         self.send(&Wait { call, answers, sent_at: now_ns() }.write())
     }
 
-    /// Whether there is a message; waits for one at most so long.
+    /// Waits for a message, for at most this long. Returns whether there is one.
     fn wait(&self, timeout: Duration) -> Result<bool, Failure> {
         let waited = self.state.borrow_mut().incoming.wait(timeout);
         waited.map_err(|error| Failure::new(Status::Internal, format!("poll: {error}")))

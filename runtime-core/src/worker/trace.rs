@@ -1,20 +1,20 @@
-//! The W3C trace context, which calls pass on by themselves.
-//! See <https://www.w3.org/TR/trace-context/>.
+//! The W3C trace context, which calls pass on automatically. See
+//! <https://www.w3.org/TR/trace-context/>.
 
 use super::compose::CallOptions;
 use crate::protocol::Metadata;
 use std::borrow::Cow;
 
-/// The metadata that say which trace a call belongs to. `tracestate` has a meaning only beside
+/// The metadata that name a call's trace. `tracestate` has a meaning only together with
 /// `traceparent`.
 const PARENT: &str = "traceparent";
 const STATE: &str = "tracestate";
 
-/// Returns the options of a call that a request with these metadata makes: the call belongs to the
+/// Returns the options for a call that a request with these metadata makes. The call belongs to the
 /// same trace, unless its options name another one.
 ///
 /// A handler that keeps a trace itself puts its own `traceparent` into the options. If there is no
-/// room for the context among the metadata, the call goes without it.
+/// room for the context among the metadata, the call is made without it.
 pub(super) fn in_trace<'o>(
     request: Metadata<'_>,
     options: &'o CallOptions,
@@ -34,7 +34,7 @@ pub(super) fn in_trace<'o>(
         .filter(|(name, _)| *name == STATE)
         .map(|(_, value)| value);
     let pushed = traced.metadata.push(PARENT, parent).and_then(|()| {
-        // A list may come in several headers, whose order counts.
+        // A list may be split over several headers, whose order matters.
         { states }.try_for_each(|value| traced.metadata.push(STATE, value))
     });
     if pushed.is_ok() { Cow::Owned(traced) } else { Cow::Borrowed(options) }
@@ -51,7 +51,7 @@ mod tests {
         buffer
     }
 
-    /// The metadata of a call with these options, made by a request with those.
+    /// The metadata of a call with these options, made by a request with those metadata.
     fn passed_on(request: &[(&str, &str)], options: &[(&str, &str)]) -> Vec<(String, String)> {
         let options = CallOptions { metadata: metadata(options), timeout: None };
         let request = metadata(request);

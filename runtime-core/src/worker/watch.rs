@@ -1,9 +1,10 @@
-//! Runs code of a handler when its call is cancelled, whatever the handler's own thread is doing.
+//! Runs a function of a handler when its call is cancelled, whatever the handler's own thread is
+//! doing.
 //!
-//! The engine cancels a call of a thread by a word of shared memory, which wakes nobody. So one
-//! thread looks at the words of the calls that are watched, and sleeps while no call is. It is not
-//! the launching thread: that one brings the memory that handlers wait for, so code that blocked it
-//! could wait for itself.
+//! The engine cancels a call of a thread by a word of shared memory, and wakes nobody. So one
+//! thread polls the words of the calls that are watched, and sleeps while no call is. It is not the
+//! launching thread: that thread brings the memory that handlers wait for, so a function that
+//! blocked it could wait for itself.
 
 use super::cancel_source::CancelSource;
 use super::fork::{forked, is_forked};
@@ -14,13 +15,13 @@ use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread::ThreadId;
 use std::time::Duration;
 
-/// How often the words are looked at: a fifth of the time in which a handler should know. It costs
-/// little.
+/// The period in which the words are polled. It is a fifth of the time within which a handler
+/// should know of a cancellation, and costs little.
 const PERIOD: Duration = Duration::from_millis(1);
 
 type Function = Box<dyn FnOnce() + Send>;
 
-/// The number of a watch in its process.
+/// The number of a watch within its process.
 type WatchNumber = u64;
 
 /// A function that runs when a call is cancelled.
@@ -42,10 +43,10 @@ struct State {
 
 /// All watches of a process.
 pub(super) struct Watches {
-    /// The function that the process runs.
+    /// The name of the function that the process runs.
     function: String,
     state: Mutex<State>,
-    /// A watch has begun, or a function has ended.
+    /// Signals that a watch has begun, or a watch's function has ended.
     changed: Condvar,
 }
 
@@ -66,8 +67,8 @@ impl Watches {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Removes the watches that `is_it` selects. If the function of one runs now on another thread,
-    /// waits for its end.
+    /// Removes the watches that `is_it` selects. If the function of one of them runs now on another
+    /// thread, waits for its end.
     fn stop(&self, is_it: impl Fn(WatchNumber, CallNumber) -> bool) {
         let mut state = self.lock();
         let stopped: Vec<Waiting> =
@@ -78,16 +79,16 @@ impl Watches {
             state = self.changed.wait(state).unwrap_or_else(PoisonError::into_inner);
         }
         drop(state);
-        // What a function has captured may do anything when it is dropped.
+        // The values that a function has captured may run any code when they are dropped.
         drop(stopped);
     }
 
-    /// A call has ended.
+    /// Removes the watches of a call that has ended.
     pub(super) fn call_ended(&self, call: CallNumber) {
         self.stop(|_, of| of == call);
     }
 
-    /// A message said that a call is cancelled.
+    /// Notes that a message cancelled a call.
     pub(super) fn call_cancelled(&self, call: CallNumber, reason: CancelReason) {
         let mut state = self.lock();
         for waiting in state.waiting.iter_mut().filter(|waiting| waiting.call == call) {
@@ -96,7 +97,8 @@ impl Watches {
         self.changed.notify_all();
     }
 
-    /// Runs a function once when the call is cancelled; at once, on this thread, if it already is.
+    /// Runs a function once when the call is cancelled. If it is cancelled already, the function
+    /// runs at once, on this thread.
     pub(super) fn watch(
         self: &Arc<Self>,
         call: CallNumber,
@@ -118,8 +120,8 @@ impl Watches {
         }
         state.last_number += 1;
         let number = state.last_number;
-        // The word is looked at after this is in the list, or right here: so no cancellation is
-        // missed.
+        // The word is polled after this watch was added to the list, and checked here. So no
+        // cancellation is missed.
         if source.reason().is_some() {
             drop(state);
             self.run_guarded(run);
@@ -154,7 +156,7 @@ impl Watches {
         }
     }
 
-    /// Runs a function. If it panics, standard error says so and nothing else happens.
+    /// Runs a function. If it panics, that is only reported on standard error.
     fn run_guarded(&self, run: Function) {
         if catch_unwind(AssertUnwindSafe(run)).is_err() {
             complain(format_args!(
@@ -167,8 +169,8 @@ impl Watches {
 
 /// A function that runs if a call is cancelled, for as long as this lives and the call runs.
 ///
-/// When it is dropped the function does not run any more. If it runs at that moment on another
-/// thread, the drop waits for its end.
+/// After this was dropped, the function does not run any more. If it runs on another thread at that
+/// moment, the drop waits for its end.
 #[derive(Debug)]
 pub struct Watch {
     watches: Arc<Watches>,
@@ -177,7 +179,7 @@ pub struct Watch {
 
 impl Drop for Watch {
     fn drop(&mut self) {
-        // A fork has neither the thread nor, perhaps, the lock.
+        // A fork does not have the thread, and perhaps not the lock.
         if !is_forked() {
             self.watches.stop(|number, _| number == self.number);
         }
