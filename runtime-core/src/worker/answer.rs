@@ -43,7 +43,7 @@ pub struct Tagged {
 ///
 /// # Errors
 ///
-/// If the payload is said to lie outside the memory of the direct channel.
+/// If the payload does not lie in the memory of the direct channel.
 pub(super) fn receive_direct(
     payload: WirePayload<'_>,
     memory: &DirectMemory,
@@ -55,7 +55,7 @@ pub(super) fn receive_direct(
 ///
 /// # Errors
 ///
-/// If the payload is said to lie outside the arena. The channel is over then.
+/// If the payload does not lie in the arena. The channel is over then.
 pub(super) fn receive(
     answer: HeardAnswer<'_>,
     function: &str,

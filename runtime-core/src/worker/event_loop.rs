@@ -1,4 +1,4 @@
-//! The skin for event loops: a descriptor to wait on, and a `next` that blocks only if it is told
+//! The driver for event loops: a descriptor to wait on, and a `next` that blocks only if it is told
 //! to.
 //!
 //! One channel carries many calls at once. The descriptor is an epoll descriptor of the library. A

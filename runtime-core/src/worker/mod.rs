@@ -1,10 +1,12 @@
-//! The runtime inside a container, in two skins over one core.
+//! The runtime inside a container: one protocol, and two drivers for it.
 //!
-//! * `protocol`: what a worker knows about its calls, and what follows from each message; no I/O.
-//! * [`serve`]: the caller's thread becomes the launching thread; it creates and retires worker
-//!   threads when the engine says so, and each runs one call at a time.
+//! * `protocol`: the state of a worker's calls, and what follows from each message. It does no I/O.
+//! * [`serve`]: the driver for threads. The thread that calls it becomes the launching thread,
+//!   which creates and retires worker threads when the engine says so. Each of them runs one call
+//!   at a time.
+//! * [`EventLoop`]: the driver for hosts that have an event loop of their own. It has a descriptor
+//!   to wait on, and a function `next`.
 //! * [`caller`]: calls that the process makes outside of any request.
-//! * [`EventLoop`]: a descriptor and a `next`, for hosts that have an event loop of their own.
 
 mod active;
 mod answer;

@@ -42,7 +42,7 @@ impl Payload {
     ///
     /// # Errors
     ///
-    /// If the payload is said to lie outside the arena.
+    /// If the payload does not lie in the arena.
     pub(super) fn receive(payload: WirePayload<'_>, session: &Session) -> Result<Payload, Broken> {
         match payload {
             WirePayload::Inline(inline) => Ok(Payload::inline(inline)),
@@ -66,7 +66,7 @@ impl Payload {
     ///
     /// # Errors
     ///
-    /// If the payload is said to lie outside the memory of the direct channel.
+    /// If the payload does not lie in the memory of the direct channel.
     pub(super) fn receive_direct(
         payload: WirePayload<'_>,
         memory: &DirectMemory,
@@ -164,7 +164,7 @@ impl DirectCalled {
     ///
     /// # Errors
     ///
-    /// If the message is no direct call, or its payload is said to lie outside the memory of the
+    /// If the message is no direct call, or its payload does not lie in the memory of the
     /// direct channel.
     pub(super) fn receive(
         message: &Message<'_>,
@@ -221,7 +221,7 @@ impl Input {
     ///
     /// # Errors
     ///
-    /// If the payload is said to lie outside the arena.
+    /// If the payload does not lie in the arena.
     pub(super) fn receive(
         request: HeardRequest<'_>,
         session: &Arc<Session>,

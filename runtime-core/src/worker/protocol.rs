@@ -1,8 +1,8 @@
 //! The state of a worker's calls, and what follows from each message that the worker receives.
 //!
-//! This module does no I/O. The two skins, [`super::thread_channel`] and [`super::event_loop`],
+//! This module does no I/O. The two drivers, [`super::thread_channel`] and [`super::event_loop`],
 //! read and write messages, and act on what this module returns. A message is malformed for both
-//! skins by the same rules: a message that breaks a rule ends the channel.
+//! drivers by the same rules: a message that breaks a rule ends the channel.
 
 use super::cancel_flag::CancelFlag;
 use super::open_calls::OpenCalls;

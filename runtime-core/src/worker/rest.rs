@@ -1,4 +1,4 @@
-//! Decides where a thread that makes direct calls parks between requests that come seldom.
+//! Decides where a thread that makes direct calls parks between infrequent requests.
 //!
 //! The first direct call of such a request finds the callee parked. A wake costs about 2 µs on the
 //! same core, and 20 to 150 µs on another core that has been halted for a while. So both threads

@@ -1,4 +1,5 @@
-//! Drives both skins with the same bytes of an engine, and demands the same outcome.
+//! Feeds both drivers of the worker protocol the same bytes of an engine, and demands the same
+//! outcome.
 //!
 //! All bytes are written to the worker's pipe before it starts, and the pipe is closed behind them.
 //! So a worker runs to its end on this thread: by a broken rule, by RETIRE, or by the end of the
@@ -96,8 +97,8 @@ fn world(mode: Mode, bytes: &[u8]) -> World {
     World { session: Arc::new(session), new, from_worker, engine_region, books }
 }
 
-/// The messages that a worker wrote. Each skin has its own WAIT, flag WAITS and times, so these are
-/// left out.
+/// The messages that a worker wrote. Each driver has its own WAIT, flag WAITS and times, so these
+/// are left out.
 fn said(mut from_worker: std::io::PipeReader) -> Vec<String> {
     set_nonblocking(&from_worker).unwrap();
     let mut bytes = Vec::new();
@@ -155,7 +156,7 @@ fn of_answer(tag: u64, result: Result<super::Answer, Failure>) -> String {
     }
 }
 
-/// How both skins end a handler when all its calls have ended.
+/// How a handler ends under both drivers when all its calls have ended.
 fn reply(request: &impl RunningCall) {
     let body = request.call.number().to_le_bytes();
     let metadata = MetadataBuffer::new();
