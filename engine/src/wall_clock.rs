@@ -2,7 +2,10 @@
 
 use std::time::{SystemTime, UNIX_EPOCH};
 
-type Divide = unsafe extern "C" fn(*const libc::time_t, *mut libc::tm) -> *mut libc::tm;
+/// The C library's `time_t`. The crate libc has a warning at its name for musl, where it has changed
+/// on 32-bit machines.
+type Seconds = i64;
+type Divide = unsafe extern "C" fn(*const Seconds, *mut libc::tm) -> *mut libc::tm;
 
 /// UTC, as RFC 3339 with milliseconds.
 pub fn utc() -> String {
@@ -22,7 +25,7 @@ pub fn time_of_day() -> String {
 
 fn now(divide: Divide) -> (libc::tm, u32) {
     let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-    let seconds = now.as_secs() as libc::time_t;
+    let seconds = now.as_secs() as Seconds;
     // SAFETY: a zeroed tm is a valid one to be overwritten; both pointers are to live values, which is all that gmtime_r and
     // localtime_r ask for.
     let tm = unsafe {

@@ -7,7 +7,7 @@ use std::sync::atomic::AtomicU32;
 /// in ns of the monotonic clock. It may also return spuriously.
 pub(super) fn wait(word: &AtomicU32, value: u32, until: Option<u64>) {
     let until = until.map(|ns| libc::timespec {
-        tv_sec: (ns / 1_000_000_000) as libc::time_t,
+        tv_sec: (ns / 1_000_000_000) as _,
         tv_nsec: (ns % 1_000_000_000) as libc::c_long,
     });
     // For this operation the timeout is a time of the monotonic clock, not a duration.

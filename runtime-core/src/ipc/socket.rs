@@ -111,7 +111,8 @@ fn receive_datagram(
     // SAFETY: a msghdr of zeros is a valid, empty one.
     let mut message: libc::msghdr = unsafe { std::mem::zeroed() };
     (message.msg_iov, message.msg_iovlen) = (&raw mut io, 1);
-    (message.msg_control, message.msg_controllen) = (space.as_mut_ptr().cast(), SPACE);
+    // musl has 32 bits for this length and for that in cmsghdr, where glibc has a size_t.
+    (message.msg_control, message.msg_controllen) = (space.as_mut_ptr().cast(), SPACE as _);
     // SAFETY: the memory that `message` points to lives until the end of this function and is as
     // long as `message` says.
     let len = unsafe { libc::recvmsg(fd.as_raw_fd(), &raw mut message, libc::MSG_CMSG_CLOEXEC) };
@@ -123,7 +124,9 @@ fn receive_datagram(
         while let Some(ancillary) = header.as_ref() {
             if (ancillary.cmsg_level, ancillary.cmsg_type) == (libc::SOL_SOCKET, libc::SCM_RIGHTS) {
                 let raw = libc::CMSG_DATA(header).cast::<RawFd>();
-                let count = (ancillary.cmsg_len - libc::CMSG_LEN(0) as usize) / size_of::<RawFd>();
+                #[allow(clippy::unnecessary_cast)] // With musl it is not.
+                let length = ancillary.cmsg_len as usize;
+                let count = (length - libc::CMSG_LEN(0) as usize) / size_of::<RawFd>();
                 descriptors.extend(
                     (0..count).map(|at| OwnedFd::from_raw_fd(raw.add(at).read_unaligned())),
                 );
