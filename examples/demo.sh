@@ -114,7 +114,7 @@ lay_node() {
     package=$programs/node/node_modules/nightcore
     mkdir -p "$package/native"
     cp -R languages/node/package.json languages/node/lib "$package/"
-    cp -f "$built/libnightcore_node.so" "$package/native/nightcore-linux-$(node -p process.arch).node"
+    cp -f "$built/libnightcore_node.so" "$(cd "$package" && node -p 'require("./lib/native.js")')"
     cp -f "examples/$1/node/$1.mjs" "$programs/node/"
 }
 

@@ -8,12 +8,12 @@ const { join } = require("node:path");
 
 const home = join(__dirname, "..");
 const repository = join(home, "..", "..");
-const addon = join(home, "native", `nightcore-linux-${process.arch}.node`);
 const engine = join(home, "bin", "nightcore");
 const isCheckout = existsSync(join(repository, "bindings", "node", "Cargo.toml"));
 
-if (!isCheckout && existsSync(addon) && existsSync(engine)) process.exit(0);
 if (process.platform !== "linux") fail(`it runs on Linux, not on ${process.platform}`);
+const addon = require("../lib/native.js");
+if (!isCheckout && existsSync(addon) && existsSync(engine)) process.exit(0);
 if (!isCheckout) fail(`there is no prebuilt addon for ${process.arch} in this package`);
 
 const cargo = ["build", "--locked", "--release", "-p", "nightcore-node", "-p", "nightcore-engine"];
