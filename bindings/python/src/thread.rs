@@ -6,7 +6,6 @@ use std::marker::PhantomData;
 /// Keeps the state that Python has for this thread, so that attaching to the interpreter finds it:
 /// to make and forget one for each call costs microseconds. Dropped by the end of the thread.
 struct Kept {
-    state: ffi::PyGILState_STATE,
     detached: *mut ffi::PyThreadState,
     // It belongs to its thread.
     _thread: PhantomData<*mut ()>,
@@ -17,19 +16,24 @@ impl Kept {
         // SAFETY: the interpreter is there, as `serve` was called by it and has not returned; this
         // thread is not attached, and is left detached.
         unsafe {
-            let state = ffi::PyGILState_Ensure();
-            Kept { state, detached: ffi::PyEval_SaveThread(), _thread: PhantomData }
+            ffi::PyGILState_Ensure();
+            Kept { detached: ffi::PyEval_SaveThread(), _thread: PhantomData }
         }
     }
 }
 
 impl Drop for Kept {
     fn drop(&mut self) {
+        // PyGILState_Release would do it, but looks the state up by the thread, where musl has
+        // forgotten it: this runs after the destructors of pthread keys there.
         // SAFETY: the interpreter is still there, as `serve` waits for the worker threads before it
-        // returns; this thread is detached, and the states are its own.
+        // returns; this thread is detached, and the state is its own. It is cleared while attached,
+        // and deleted while no thread is attached by it.
         unsafe {
             ffi::PyEval_RestoreThread(self.detached);
-            ffi::PyGILState_Release(self.state);
+            ffi::PyThreadState_Clear(self.detached);
+            ffi::PyEval_SaveThread();
+            ffi::PyThreadState_Delete(self.detached);
         }
     }
 }
