@@ -1,4 +1,4 @@
-//! The body of a request: read within its limits, or thrown away.
+//! Reads the body of a request within its limits, or discards it.
 
 use crate::buffer::Buffer;
 use crate::memory::{Held, Memory};
@@ -13,27 +13,28 @@ use std::io;
 use std::time::Duration;
 use tokio::time::Instant;
 
-/// Time a client has for a part of a body of [`BODY_PART_BYTES`], or for what is left of it.
+/// The time that a client has for a part of a body of [`BODY_PART_BYTES`], or for the rest of it.
 const BODY_PART_TIMEOUT: Duration = Duration::from_secs(30);
-/// A client slower than 500 bytes/s is treated as stalled: a body that comes byte by byte would
-/// otherwise hold its connection and its memory for as long as its client likes.
+/// The size of a part of a body. A client slower than 500 bytes/s is treated as stalled: a body
+/// that arrives byte by byte would otherwise hold its connection and its memory for as long as its
+/// client likes.
 const BODY_PART_BYTES: u64 = 16 * 1024;
-/// The largest body that is read and thrown away so that the connection can be kept: it comes in a
-/// few milliseconds, or sooner than a new connection would.
+/// The largest body that is read and discarded so that the connection can be kept. It arrives
+/// within a few milliseconds, or at least sooner than a new connection would be set up.
 const DISCARD_BYTES: u64 = 256 * 1024;
-/// A body as small as this is not counted by itself, but with its request.
+/// A body of at most this size is not counted by itself, but with its request.
 const UNCOUNTED_BYTES: u64 = 4 * 1024;
-/// Frames, or chunks over HTTP/1, that are taken before others have their turn. A client may send a
-/// byte in each.
+/// The number of frames, or of chunks over HTTP/1, that are read before other tasks get a turn. A
+/// client may send one byte in each.
 const FRAMES_IN_TURN: u32 = 32;
-/// Time such a body has to come. Its client waits for the answer meanwhile.
+/// The time within which a discarded body must arrive. Its client waits for the answer meanwhile.
 const DISCARD_TIMEOUT: Duration = Duration::from_secs(1);
 
-/// Why a request comes to no call.
+/// Why a request does not become a call.
 pub enum NoCall {
-    /// Its body is not what HTTP says a body is.
+    /// The body violates HTTP.
     Malformed,
-    /// Its body did not come or is too large, or its headers say what cannot be done.
+    /// The body did not arrive or is too large, or the headers ask for something impossible.
     Failed(Failure),
 }
 
@@ -75,7 +76,7 @@ fn too_large(max_bytes: u64) -> Failure {
     )
 }
 
-/// The failure of a request for which there is no memory.
+/// Returns the failure of a request for which there is no memory.
 fn no_memory(memory: &Memory) -> Failure {
     let limit = memory.usage().limit;
     let text = format!(
@@ -85,15 +86,16 @@ fn no_memory(memory: &Memory) -> Failure {
     Failure::new(Status::Overloaded, text)
 }
 
-/// A body that was read.
+/// A body that was read completely.
 pub struct ReadBody {
     /// The body.
     pub bytes: Bytes,
-    /// What it holds, until the call has ended: the body goes on to a worker's memory.
+    /// The memory counted for the body until the call has ended, since the body is passed on to a
+    /// worker's memory.
     pub held: Held,
 }
 
-/// A buffer that begins with these bytes, and has room for so many more.
+/// Creates a buffer that begins with these bytes and has room for `more` further bytes.
 fn begin_with(first: &[u8], more: usize) -> io::Result<Buffer> {
     let mut all = Buffer::with_capacity(first.len() + more)?;
     all.push(first)?;
@@ -111,7 +113,7 @@ pub struct RequestBody {
     frames: u32,
     ended: bool,
     broken: bool,
-    /// Whether the client sends it only when it is told to.
+    /// Whether the client sends the body only after it is told to continue.
     is_asked_for: bool,
 }
 
@@ -133,13 +135,13 @@ impl RequestBody {
         self.held
     }
 
-    /// Whether all of it was read.
+    /// Returns whether the body was read to its end.
     pub(super) fn has_ended(&self) -> bool {
         self.ended
     }
 
-    /// Refuses a body whose head says that it is over the limit, or for which there is no memory;
-    /// then none of it is read.
+    /// Refuses a body that the head of the request announces as larger than the limit, or for which
+    /// there is no memory. None of it is read then.
     pub(super) fn check_announced(&self, max_bytes: u64) -> Result<(), Failure> {
         let max_bytes = max_bytes.min(self.memory.largest_request());
         let announced = self.incoming.size_hint().lower();
@@ -152,7 +154,7 @@ impl RequestBody {
         }
     }
 
-    /// The next piece, which is not waited for after `until`.
+    /// Returns the next piece. Fails if it has not arrived by `until`.
     async fn next_frame(&mut self, until: Instant) -> Result<NextFrame, NoCall> {
         self.frames += 1;
         if self.frames == FRAMES_IN_TURN {
@@ -172,11 +174,11 @@ impl RequestBody {
         Ok(frame)
     }
 
-    /// Reads it within the limit, and within the memory that there is.
+    /// Reads the body within the limit and the available memory.
     ///
     /// # Errors
     ///
-    /// When it is over the limit, is malformed, has no memory, or does not come in time.
+    /// If the body is over the limit, is malformed, finds no memory, or does not arrive in time.
     pub async fn read(&mut self, max_bytes: u64) -> Result<ReadBody, NoCall> {
         let max_bytes = max_bytes.min(self.memory.largest_request());
         let mut held = self.memory.hold_nothing();
@@ -200,7 +202,7 @@ impl RequestBody {
                 (part_until, part_ends) =
                     (Instant::now() + BODY_PART_TIMEOUT, received + BODY_PART_BYTES);
             }
-            // A body that came in one piece is not copied.
+            // A body that arrived in one piece is not copied.
             if first.is_empty() && rest.is_none() {
                 first = data;
                 continue;
@@ -216,7 +218,7 @@ impl RequestBody {
         Ok(ReadBody { bytes: rest.map_or(first, Buffer::freeze), held })
     }
 
-    /// Reads what is left of it, if that is little and comes soon, and throws it away.
+    /// Reads and discards the rest of the body if it is small and arrives soon.
     pub(super) async fn discard(&mut self) {
         if self.is_asked_for || self.broken || self.incoming.size_hint().lower() > DISCARD_BYTES {
             return;

@@ -1,4 +1,4 @@
-//! One client's connection, as the gateway keeps account of it.
+//! The state that the gateway keeps for each client connection.
 
 use super::refused::Refused;
 use crate::memory::Memory;
@@ -7,7 +7,7 @@ use std::rc::Rc;
 use std::task::{Context, Waker};
 use std::time::Instant;
 
-/// A client's connection: what is under way on it, and since when nothing is.
+/// A client's connection: what is under way on it, and since when it has been idle.
 #[derive(Debug)]
 pub struct Client {
     pub(super) refused: Refused,
@@ -20,7 +20,7 @@ pub struct Client {
     still_sends: Cell<bool>,
     stopping: Cell<bool>,
     sent_away: Cell<bool>,
-    /// Whether it was busy when it was sent away.
+    /// Whether the connection was busy when it was sent away.
     was_busy: Cell<bool>,
     task: RefCell<Option<Waker>>,
 }
@@ -52,12 +52,12 @@ impl Client {
         }
     }
 
-    /// Where what its requests hold is counted.
+    /// Returns the counter of the memory that the client's requests hold.
     pub(super) fn memory(&self) -> &Memory {
         &self.memory
     }
 
-    /// Has this task woken when the client is sent away.
+    /// Registers the task that is woken when the client is sent away.
     pub(super) fn watch(&self, context: &Context<'_>) {
         let mut task = self.task.borrow_mut();
         if !task.as_ref().is_some_and(|task| task.will_wake(context.waker())) {
@@ -65,60 +65,63 @@ impl Client {
         }
     }
 
-    /// The version that its requests have; `None` before the first one.
+    /// Returns the HTTP version of the client's requests; `None` before the first request.
     pub(super) fn speaks(&self) -> Option<Version> {
         self.speaks.get()
     }
 
-    /// A request has come. Its exchange ends when its answer has been taken over.
+    /// Records that a request has begun. The exchange ends when its answer has been taken over.
     pub(super) fn begin_exchange(self: &Rc<Client>, version: Version) -> Exchange {
         self.speaks.set(Some(version));
         self.exchanges.set(self.exchanges.get() + 1);
         Exchange(self.clone())
     }
 
-    /// Requests whose answers have not been taken over.
+    /// Returns the number of requests whose answers have not been taken over.
     pub(super) fn exchanges(&self) -> usize {
         self.exchanges.get()
     }
 
-    /// Whether something that was written has not been handed to the system yet.
+    /// Returns whether something that was written has not yet been handed to the system.
     pub(super) fn writes(&self) -> bool {
         self.writes.get()
     }
 
-    /// Something is about to be written, or all of it was handed to the system.
+    /// Records whether data is about to be written (true), or all of it was handed to the system
+    /// (false).
     pub(super) fn note_writes(&self, writes: bool) {
         self.writes.set(writes);
     }
 
-    /// Whether a request is under way, or an answer is being written.
+    /// Returns whether a request is under way, or an answer is being written.
     pub(super) fn is_busy(&self) -> bool {
         self.exchanges() > 0 || self.writes()
     }
 
-    /// Since when there is no request under way.
+    /// Returns the time at which the last exchange ended.
     pub(super) fn idle_since(&self) -> Instant {
         self.idle_since.get()
     }
 
-    /// A request has come as a whole, and is being worked on until what is returned is dropped.
+    /// Records that a request has been received completely. It counts as a call until the returned
+    /// value is dropped.
     pub fn begin_call(&self) -> Call<'_> {
         self.calls.set(self.calls.get() + 1);
         Call(self)
     }
 
-    /// Requests that are being worked on.
+    /// Returns the number of requests that are being worked on.
     pub(super) fn calls(&self) -> usize {
         self.calls.get()
     }
 
-    /// A request is answered before all of it has come.
+    /// Records that a request is answered before all of it has been received.
     pub(super) fn note_early_refusal(&self) {
         self.still_sends.set(true);
     }
 
-    /// The engine is stopping. A client of HTTP/2 that waits for an answer sends frames meanwhile.
+    /// Records that the engine is stopping. A client of HTTP/2 that waits for an answer keeps
+    /// sending frames meanwhile.
     pub(super) fn note_stop(&self) {
         self.stopping.set(true);
         if self.exchanges() > 0 && self.speaks() == Some(Version::Two) {
@@ -126,13 +129,13 @@ impl Client {
         }
     }
 
-    /// Whether the client is heard for a while after its last answer. When the engine stops, only
-    /// clients are that would lose their answer otherwise.
+    /// Returns whether the connection is still read for a while after its last answer. When the
+    /// engine stops, this applies only to clients that would otherwise lose their answer.
     pub(super) fn lingers(&self) -> bool {
         !self.stopping.get() || self.still_sends.get()
     }
 
-    /// Has the connection ended so that another one has room, unless a request comes before.
+    /// Ends the connection to make room for another one, unless a request arrives first.
     pub(super) fn send_away(&self) {
         self.sent_away.set(true);
         self.was_busy.set(self.is_busy());
@@ -145,8 +148,8 @@ impl Client {
         self.sent_away.get()
     }
 
-    /// Whether the connection is to be ended now. One that was idle and on which a request has come
-    /// since is kept.
+    /// Returns whether the connection is to be ended now. A connection is kept if it was idle when
+    /// it was sent away and a request has arrived since.
     pub(super) fn goes_away(&self) -> bool {
         let goes = self.sent_away.get() && (self.was_busy.get() || !self.is_busy());
         self.sent_away.set(goes);

@@ -1,4 +1,4 @@
-//! The open connections of a gateway, and how many there may be.
+//! The open connections of a gateway, and their limit.
 
 use super::client::Client;
 use slab::Slab;
@@ -7,25 +7,26 @@ use std::rc::Rc;
 use std::time::Duration;
 use tokio::sync::Notify;
 
-/// How many connections are looked at to find one that is idle. Beyond that number, each search
-/// goes on where the last one ended, and finds one that has been idle for long, if not the longest
-/// time: to look at a hundred thousand for each new one would take milliseconds.
+/// The number of connections that one search for an idle connection examines. With more
+/// connections, each search continues where the last one ended. It finds a connection that has been
+/// idle for long, though not always for the longest time. Examining a hundred thousand connections
+/// for each new one would take milliseconds.
 const LOOKED_AT: usize = 64;
-/// Pause before another connection is sent away when none has closed.
+/// The pause before another connection is ended if none has closed.
 const LOOK_AGAIN: Duration = Duration::from_millis(50);
 
-/// Calls at once on one HTTP/2 connection.
+/// The maximum number of concurrent calls on one HTTP/2 connection.
 pub const MAX_STREAMS: u32 = 1024;
 
-/// How many connections a gateway has at once.
+/// The limits of a gateway's connections.
 #[derive(Clone, Copy, Debug)]
 pub struct Room {
-    /// The most descriptors of all of them together.
+    /// The maximum number of descriptors of all connections together.
     pub descriptors: usize,
-    /// The most requests at once on a connection of HTTP/2.
+    /// The maximum number of concurrent requests on an HTTP/2 connection.
     pub streams: u32,
-    /// Whether a connection may be ended for a new one while a request is under way on it, or an
-    /// answer is being written.
+    /// Whether a connection may be ended for a new one while a request is under way on it, or while
+    /// an answer is being written.
     pub ends_busy: bool,
 }
 
@@ -36,10 +37,10 @@ pub(super) struct Connections(Rc<Open>);
 struct Open {
     clients: RefCell<Slab<Rc<Client>>>,
     room: Room,
-    /// Second descriptors of sockets.
+    /// The number of duplicated descriptors of sockets.
     duplicates: Cell<usize>,
-    /// Where the next search for an idle connection begins, and the place behind the last one that
-    /// was ever taken.
+    /// The key at which the next search for an idle connection begins, and the number of keys used
+    /// so far.
     hand: Cell<usize>,
     places: Cell<usize>,
     closed: Notify,
@@ -61,15 +62,15 @@ impl Connections {
         self.0.room
     }
 
-    /// Counts a connection for as long as what is returned lives.
+    /// Counts a connection as open until the returned value is dropped.
     pub(super) fn enter(&self, client: Rc<Client>) -> Connection {
         let key = self.0.clients.borrow_mut().insert(client);
         self.0.places.set(self.0.places.get().max(key + 1));
         Connection { all: self.clone(), key }
     }
 
-    /// Counts a second descriptor of a socket for as long as what is returned lives; `None` if
-    /// there is no room for it.
+    /// Counts a duplicated descriptor of a socket until the returned value is dropped. Returns
+    /// `None` if there is no room for it.
     pub(super) fn duplicate(&self) -> Option<Duplicate> {
         if self.descriptors() >= self.0.room.descriptors {
             return None;
@@ -82,24 +83,24 @@ impl Connections {
         self.0.clients.borrow().len() + self.0.duplicates.get()
     }
 
-    /// Waits until there is room for one more, and ends connections for that.
+    /// Waits until there is room for one more connection, and ends connections to make room.
     pub(super) async fn make_room(&self) {
         while self.descriptors() >= self.0.room.descriptors {
             self.send_one_away(self.0.room.ends_busy);
-            // One that was busy may be idle when none has closed.
+            // If none has closed, a busy connection may have become idle.
             let _ = tokio::time::timeout(LOOK_AGAIN, self.0.closed.notified()).await;
         }
     }
 
-    /// Waits until none is open.
+    /// Waits until no connection is open.
     pub(super) async fn all_closed(&self) {
         while !self.0.clients.borrow().is_empty() {
             self.0.closed.notified().await;
         }
     }
 
-    /// Ends the connection that has been idle for the longest time; if none is idle, the oldest if
-    /// a busy one may be ended.
+    /// Ends the connection that has been idle for the longest time. If none is idle and `ends_busy`
+    /// is set, ends a busy one: the one whose last exchange ended longest ago.
     pub(super) fn send_one_away(&self, ends_busy: bool) {
         let clients = self.0.clients.borrow();
         let (hand, places) = (self.0.hand.get(), self.0.places.get().max(1));
@@ -120,14 +121,14 @@ impl Connections {
     }
 }
 
-/// An open connection.
+/// Counts a connection as open while it lives.
 pub(super) struct Connection {
     all: Connections,
     key: usize,
 }
 
 impl Connection {
-    /// All connections of its gateway.
+    /// Returns all connections of the gateway.
     pub(super) fn all(&self) -> &Connections {
         &self.all
     }
@@ -140,7 +141,7 @@ impl Drop for Connection {
     }
 }
 
-/// A second descriptor of a socket.
+/// Counts a duplicated descriptor of a socket while it lives.
 pub(super) struct Duplicate(Connections);
 
 impl Drop for Duplicate {

@@ -1,14 +1,18 @@
-//! What a client says about how long its call may take.
+//! Reads the time limit that a client sets for its call.
 
 use hyper::HeaderMap;
 use hyper::header::HeaderName;
 use nightcore_runtime::protocol::{Failure, Status};
 use std::time::Duration;
 
-/// The header by which a client gives its call less time than the function's timeout.
+/// The header with which a client gives its call less time than the function's timeout.
 pub const TIMEOUT_HEADER: HeaderName = HeaderName::from_static("x-timeout-ms");
 
-/// The time that these headers give a call; `None` if they say nothing about it.
+/// Returns the time limit in these headers; `None` if there is none.
+///
+/// # Errors
+///
+/// If the header occurs more than once, or is not a positive whole number of milliseconds.
 pub fn timeout(headers: &HeaderMap) -> Result<Option<Duration>, Failure> {
     let mut values = headers.get_all(TIMEOUT_HEADER).iter();
     let Some(value) = values.next() else { return Ok(None) };
@@ -28,7 +32,7 @@ pub fn timeout(headers: &HeaderMap) -> Result<Option<Duration>, Failure> {
         .filter(|text| !text.is_empty() && text.bytes().all(|b| b.is_ascii_digit()));
     match digits.map(str::parse) {
         None | Some(Ok(0)) => wrong(shown()),
-        // Digits that are no u64 are a time beyond any timeout, as u64::MAX ms are.
+        // A number too large for a u64 is longer than any timeout, as u64::MAX ms is.
         Some(millis) => Ok(Some(Duration::from_millis(millis.unwrap_or(u64::MAX)))),
     }
 }

@@ -1,4 +1,4 @@
-//! One request and its answer, as HTTP has it, whatever the request is for.
+//! One HTTP request and its answer, whatever the request is for.
 
 use super::body::RequestBody;
 use super::client::{Client, Exchange};
@@ -15,7 +15,7 @@ use std::rc::Rc;
 
 /// Answers requests.
 pub trait Site {
-    /// Answers one request. Dropping the future takes the request back.
+    /// Answers one request. Dropping the future cancels the request.
     fn answer(
         &self,
         parts: &Parts,
@@ -47,8 +47,8 @@ pub(super) async fn answer(
     Ok(Response::from_parts(head, Pieces::new(body, progress, exchange, held)))
 }
 
-/// Makes ready for the next request on the connection, or says that there is to be none. hyper
-/// closes a connection whose request was not read to its end, without a word to the client.
+/// Prepares the connection for the next request, or announces that there will be none. hyper closes
+/// a connection whose request was not read to its end without telling the client.
 async fn finish_request(response: &mut Response<Bytes>, body: &mut RequestBody, client: &Client) {
     let closes = response.headers().contains_key(CONNECTION);
     if !closes && !body.has_ended() {
@@ -62,7 +62,7 @@ async fn finish_request(response: &mut Response<Bytes>, body: &mut RequestBody, 
     }
 }
 
-/// Leaves out the body of an answer that has none: HTTP/2 has nobody else to do so.
+/// Removes the body of an answer that must not have one. For HTTP/2, nothing else does so.
 fn fit(method: &Method, head: &mut response::Parts, body: &mut Bytes) {
     let is_empty = matches!(
         head.status,

@@ -1,53 +1,56 @@
-//! How many frames of HTTP/2 a client has sent: a turn is as long as what is in it takes.
+//! Counts the HTTP/2 frames that a client sends, so that a turn is bounded by the work in it and
+//! not only by its bytes.
 //!
-//! A frame that says next to nothing, such as PRIORITY, has 14 bytes and costs some 100 ns. A turn
-//! of 32 KiB of them takes a hundred times as long as the same bytes of a body.
+//! A frame that carries almost nothing, such as PRIORITY, has 14 bytes and costs about 100 ns. A
+//! turn of 32 KiB of such frames takes a hundred times as long as the same bytes of a body.
 
-/// The most frames in one turn, some 10 µs of work. As many requests have two frames each, and the
-/// frames of a body are 16 KiB long.
+/// The maximum number of frames in one turn: about 10 µs of work. A request with a body has at
+/// least two frames, and the frames of a body are 16 KiB long.
 const MAX_FRAMES_IN_TURN: usize = 64;
-/// The least that is read at once, so that a client which has sent many short frames gets on.
+/// The minimum size of a read, so that a client that has sent many short frames makes progress.
 const MIN_READ_BYTES: usize = 512;
-/// What a client of HTTP/2 begins with, which is no frame.
+/// The bytes with which an HTTP/2 client begins. They are not a frame.
 const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
-/// The head of a frame: three bytes of length, and six that do not matter here.
+/// The size of a frame's head: three bytes of length, and six that do not matter here.
 const HEAD_BYTES: usize = 9;
 
-/// Counts the frames in what is read from a client.
+/// Counts the frames in the bytes that are read from a client.
 #[derive(Debug)]
 pub(super) struct Frames {
     at: At,
-    /// How much may be read at once.
+    /// The maximum size of the next read.
     read_bytes: usize,
     most_bytes: usize,
 }
 
-/// Where in what a client sends the next byte is.
+/// The position of the next byte in the client's stream.
 #[derive(Clone, Copy, Debug)]
 enum At {
-    /// In the preface, so many bytes of which have come.
+    /// In the preface, of which this many bytes have arrived.
     Preface(usize),
-    /// In the head of a frame, so many bytes of which have come, with the length that they say.
+    /// In the head of a frame: the number of its bytes that have arrived, and the length read so
+    /// far.
     Head { come: usize, length: usize },
-    /// In a frame, of which so many bytes are left.
+    /// In a frame that has this many bytes left.
     Payload(usize),
     /// The client speaks HTTP/1.
     Other,
 }
 
 impl Frames {
-    /// At the beginning of what a client says. At most so many bytes are read at once.
+    /// Starts at the beginning of a client's stream. A read has at most `most_bytes`.
     pub(super) fn new(most_bytes: usize) -> Frames {
         Frames { at: At::Preface(0), read_bytes: most_bytes, most_bytes }
     }
 
-    /// How many bytes may be read at once, if that is a bound.
+    /// Returns the maximum size of the next read, if it is below the usual one.
     #[inline]
     pub(super) fn read_bytes(&self) -> Option<usize> {
         (self.read_bytes < self.most_bytes).then_some(self.read_bytes)
     }
 
-    /// These bytes were read. True if there were so many frames in them that the turn is over.
+    /// Counts the frames in bytes that were read. Returns true if there were so many that the turn
+    /// is over.
     #[inline]
     pub(super) fn note(&mut self, bytes: &[u8]) -> bool {
         if matches!(self.at, At::Other) || bytes.is_empty() {
@@ -63,7 +66,7 @@ impl Frames {
         frames >= MAX_FRAMES_IN_TURN / 2
     }
 
-    /// How many frames begin in these bytes.
+    /// Returns the number of frames whose heads end in these bytes.
     fn count(&mut self, mut bytes: &[u8]) -> usize {
         let mut frames = 0;
         while let [first, rest @ ..] = bytes {

@@ -2,10 +2,10 @@
 
 use hyper::header::{CONNECTION, HOST, HeaderMap, HeaderName};
 
-/// The headers that concern the connection on which these came: those that always do, and those
-/// that `Connection` names.
+/// The headers that concern only the connection on which they came: those that always do, and those
+/// that its `Connection` header names.
 pub(super) struct ConnectionHeaders {
-    /// In order, to be found quickly: a client may name thousands.
+    /// Sorted for binary search: a client may name thousands.
     named: Vec<HeaderName>,
 }
 
@@ -15,11 +15,12 @@ impl ConnectionHeaders {
         ConnectionHeaders::named_in(lines.map(|line| line.as_bytes()))
     }
 
-    /// The headers named by these values of `Connection`, and those that always concern it.
+    /// Returns the headers named by these values of `Connection`, and those that always concern the
+    /// connection.
     pub(super) fn named_in<'a>(lines: impl Iterator<Item = &'a [u8]>) -> ConnectionHeaders {
         let tokens = lines.flat_map(|line| line.split(|byte| *byte == b','));
         let names = tokens.filter_map(|token| HeaderName::from_bytes(token.trim_ascii()).ok());
-        // `Host` is for everybody who reads the request, whatever a client says.
+        // `Host` is for everyone who reads the request, whatever a client says.
         let mut named: Vec<_> = names.filter(|name| !always(name) && name != HOST).collect();
         named.sort_unstable_by(|a, b| a.as_str().cmp(b.as_str()));
         ConnectionHeaders { named }

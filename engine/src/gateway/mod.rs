@@ -1,5 +1,5 @@
-//! The gateway: takes clients' HTTP requests and hands each to an engine. It knows HTTP and nothing
-//! of pipes.
+//! The gateway takes HTTP requests from clients and hands each to an engine. It knows HTTP, and
+//! nothing of pipes.
 
 mod body;
 mod calls;

@@ -1,8 +1,8 @@
-//! How long a client's connection is kept: until it falls silent, leaves, or keeps a stopping
-//! engine waiting.
+//! Decides how long a client's connection is kept: until the client is silent for too long, leaves,
+//! or delays a graceful shutdown.
 //!
-//! hyper has a timeout for the head of a request over HTTP/1, and a request's body has its own.
-//! Everything else that a client can draw out is bounded here.
+//! hyper has a timeout for the head of an HTTP/1 request, and a request's body has its own timeout.
+//! All other ways in which a client can delay are bounded here.
 
 use super::client::{Client, Version};
 use super::connections::Connection;
@@ -22,30 +22,30 @@ use std::task::{Context, Poll};
 use std::time::{Duration, Instant};
 use tokio::io::Interest;
 
-/// Time a client has to send a request's headers, the first ones too, and a client of HTTP/2 to
-/// begin another request.
+/// The time that a client has to send the headers of a request, including its first one, and that
+/// an HTTP/2 client has to begin another request.
 pub(super) const HEADER_TIMEOUT: Duration = Duration::from_secs(30);
-/// Time a client of HTTP/2 has to close an idle connection when it was told to.
+/// The time that an HTTP/2 client has to close an idle connection after it was told to.
 const CLOSE_TIMEOUT: Duration = Duration::from_secs(5);
-/// When the engine stops, time in which a client without a call under way has to go on: to send
-/// the rest of a request, or to take [`STOP_BYTES`] of an answer.
+/// During a graceful shutdown, the time within which a client without a call under way must make
+/// progress: it must send the rest of a request, or take [`STOP_BYTES`] of an answer.
 const STOP_TIMEOUT: Duration = Duration::from_secs(1);
-/// As much as a slow mobile connection takes in that time.
+/// The number of bytes that a slow mobile connection takes in that time.
 const STOP_BYTES: u64 = 16 * 1024;
 
-/// Pause before a client that has sent more than its request is asked whether it is there, and
-/// between the first two questions; each further pause is twice as long.
+/// The pause before a client that has sent more than its request is probed, and between the first
+/// two probes. Each further pause is twice as long.
 const ASK_PAUSE: Duration = Duration::from_secs(1);
-/// Longer than any call: what can be sent ahead is used up.
+/// Longer than any call: all bytes that can be sent ahead are used up.
 const NOT_ASKED_AGAIN: Duration = Duration::from_secs(48 * 60 * 60);
 
-/// How far the end of a connection has come.
+/// Why a connection is ending, if it is.
 enum End {
-    /// It goes on.
+    /// The connection is not ending.
     None,
     /// The client has been idle for too long, and is told that its connection ends.
     Idle { was_told: bool, close: Pin<Box<dyn Sleep>> },
-    /// The engine stops. So many bytes had been taken when it was last looked at.
+    /// The engine shuts down. The number is how many bytes the client had taken at the last check.
     Stopping(Pin<Box<tokio::time::Sleep>>, u64),
 }
 
@@ -54,14 +54,14 @@ pub(super) struct Patience<S> {
     client: Rc<Client>,
     wire: Rc<Wire<S>>,
     stop: Stop,
-    /// Counted as open for as long as this lives.
+    /// Counts the connection as open while it lives.
     open: Connection,
     heard_stop: Option<Listener>,
-    /// Rings when the client may have been silent for too long.
+    /// Fires when the client may have been silent for too long.
     silence: Option<Pin<Box<dyn Sleep>>>,
     end: End,
-    /// Looks whether the client has left, while its call is under way and it has done something
-    /// else than to wait for the answer.
+    /// Checks whether the client has left. It is set while the client's call is under way and the
+    /// client has done something other than wait for the answer.
     leaving: Option<Pin<Box<dyn Future<Output = ()>>>>,
 }
 
@@ -84,7 +84,8 @@ impl<S: Socket> Patience<S> {
         }
     }
 
-    /// Whether the client is now to be told that its connection ends; true once.
+    /// Returns whether to tell the client now that its connection ends. Returns true at most once
+    /// for each reason.
     pub(super) fn asks_to_finish(&mut self, context: &mut Context<'_>) -> bool {
         self.heard_stop.get_or_insert_with(|| self.stop.listen(context));
         self.client.watch(context);
@@ -101,7 +102,7 @@ impl<S: Socket> Patience<S> {
         !was_told && !matches!(self.end, End::None)
     }
 
-    /// Waits until the connection is to be ended, whatever is under way on it.
+    /// Waits until the connection must be closed, whatever is under way on it.
     pub(super) fn poll_over(&mut self, context: &mut Context<'_>) -> Poll<()> {
         if self.client.goes_away()
             || self.poll_stopped(context).is_ready()
@@ -112,7 +113,7 @@ impl<S: Socket> Patience<S> {
         self.poll_left(context)
     }
 
-    /// Waits until the client, and no call, keeps the engine from stopping.
+    /// Waits until the shutdown is delayed only by this client and not by a call.
     fn poll_stopped(&mut self, context: &mut Context<'_>) -> Poll<()> {
         let End::Stopping(sleep, taken) = &mut self.end else { return Poll::Pending };
         while sleep.as_mut().poll(context).is_ready() {
@@ -129,7 +130,7 @@ impl<S: Socket> Patience<S> {
     /// Waits until the client has been silent for too long.
     fn poll_silent(&mut self, context: &mut Context<'_>) -> Poll<()> {
         match self.client.speaks() {
-            // The version is not known yet, so nobody else looks at the time.
+            // The version is not known yet, so no one else checks the time.
             None => self.silence.as_mut().map_or(Poll::Pending, |s| s.as_mut().poll(context)),
             Some(Version::One) => {
                 self.silence = None;
@@ -139,8 +140,8 @@ impl<S: Socket> Patience<S> {
         }
     }
 
-    /// Waits until a client of HTTP/2 has begun no request for too long, and has not closed its
-    /// connection when it was told to.
+    /// Waits until an HTTP/2 client has begun no request for too long, and has not closed its
+    /// connection after it was told to.
     fn poll_idle(&mut self, context: &mut Context<'_>) -> Poll<()> {
         loop {
             let is_idle = self.client.exchanges() == 0;
@@ -171,7 +172,7 @@ impl<S: Socket> Patience<S> {
 
     /// Waits until the client has left while its call is under way.
     fn poll_left(&mut self, context: &mut Context<'_>) -> Poll<()> {
-        // Over HTTP/2 hyper reads all the time and sees it.
+        // Over HTTP/2 hyper reads all the time and notices it.
         if self.client.calls() == 0 || self.client.speaks() != Some(Version::One) {
             self.leaving = None;
             return Poll::Pending;
@@ -183,7 +184,7 @@ impl<S: Socket> Patience<S> {
             let wire = self.wire.clone();
             let duplicate = self.open.all().duplicate();
             self.leaving = Some(Box::pin(async move {
-                // Without a descriptor to watch, the call goes on to its end.
+                // If there is no descriptor to watch, the call runs to its end.
                 if duplicate.is_none() || has_left(&wire).await.is_err() {
                     std::future::pending().await
                 }
@@ -193,9 +194,11 @@ impl<S: Socket> Patience<S> {
     }
 }
 
-/// Waits until the client has left. A client that sends no more may still wait for its answer, and
-/// what it has sent behind its request may hide that it has left. So it is sent the first bytes of
-/// its answer, one now and then, which a client that has left answers with a reset.
+/// Waits until the client has left.
+///
+/// A client that half-closed its connection may still wait for its answer, and data that it sent
+/// after its request may hide that it has left. So it is probed: it is sent the first bytes of its
+/// answer, one at a time, and a client that has left answers with a reset.
 async fn has_left<S: Socket>(wire: &Wire<S>) -> io::Result<()> {
     let watched = Watched::new(wire.duplicate()?, Interest::READABLE | Interest::WRITABLE)?;
     let mut pause = ASK_PAUSE;
@@ -211,7 +214,7 @@ async fn has_left<S: Socket>(wire: &Wire<S>) -> io::Result<()> {
                     continue;
                 }
             }
-            // Most have closed both directions: the first question is asked at once.
+            // Most such clients have closed both directions, so the first probe is sent at once.
             Peer::HalfClosed if !sends_no_more => sends_no_more = true,
             Peer::HalfClosed => {
                 // A reset makes a socket writable.

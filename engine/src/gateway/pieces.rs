@@ -1,9 +1,9 @@
-//! The body of an answer, piece by piece, and the time that a client has to take each.
+//! The body of an answer in pieces, and the time that a client has to take each piece.
 //!
-//! Over HTTP/1 hyper is given a body as a whole, and the system ends a client that takes nothing.
-//! Over HTTP/2 a client that opens no window takes nothing either, and answers the system all the
-//! same. So there a body is given in pieces: the next piece is asked for when the client has made
-//! room for the one before.
+//! Over HTTP/1 hyper gets a body as a whole, and the system ends a client that takes nothing. An
+//! HTTP/2 client can also take nothing by not opening its window, while its system still
+//! acknowledges everything. So over HTTP/2 hyper gets the body in pieces: it asks for the next
+//! piece when the client has made room for the one before.
 
 use super::client::Exchange;
 use super::timeouts::HeadTimer;
@@ -19,16 +19,17 @@ use std::rc::Rc;
 use std::task::{Context, Poll};
 use std::time::{Duration, Instant};
 
-/// Time in which a client must take a piece of an answer. It is as long as that of a client of
-/// HTTP/1, which the system watches over.
+/// The time in which a client must take a piece of an answer. It is the same as that of an HTTP/1
+/// client, which the system enforces.
 pub(super) const TAKE_TIMEOUT: Duration = Duration::from_secs(60);
-/// A client slower than 500 bytes/s is treated as stalled, as one that sends a body is.
+/// The size of a piece in bytes. A client slower than 500 bytes/s is treated as stalled, as is one
+/// that sends a body.
 const PIECE_BYTES: usize = 32 * 1024;
-/// The longest last piece. hyper gives it out of its hands when the client has made room for a byte
-/// of it, so that nobody sees any more whether the client takes the rest.
+/// The maximum size of the last piece, in bytes. hyper gives up the last piece as soon as the
+/// client has room for one byte of it, and then it is not known whether the client takes the rest.
 const LAST_BYTES: usize = 1024;
 
-/// When the last piece of an answer was handed over.
+/// The time at which the last piece of an answer was handed to hyper.
 #[derive(Debug, Default)]
 pub(super) struct Progress(Cell<Option<Instant>>);
 
@@ -38,9 +39,9 @@ pub(super) struct Pieces {
     is_split: bool,
     /// `None` if the body is given as a whole.
     progress: Option<Rc<Progress>>,
-    /// Ends with the body.
+    /// The exchange ends when the body is dropped.
     _exchange: Exchange,
-    /// The memory of the request's headers, which stands for that of a small answer as well.
+    /// The memory counted for the request's headers. A small answer is counted with it.
     _held: Held,
 }
 
@@ -77,8 +78,8 @@ impl Body for Pieces {
                 let piece = self.rest.split_to(bytes);
                 let is_last_of_many = self.rest.is_empty() && self.is_split;
                 self.is_split = true;
-                // hyper keeps the last piece until the client takes it, and is not to keep the
-                // whole body with it.
+                // hyper keeps the last piece until the client takes it. A copy lets the whole body
+                // be freed.
                 if is_last_of_many { Bytes::copy_from_slice(&piece) } else { piece }
             }
         };
@@ -94,7 +95,7 @@ impl Body for Pieces {
     }
 }
 
-/// An exchange of HTTP/2, which ends with its client's patience or with the gateway's.
+/// An HTTP/2 exchange, which is ended when its client does not take the answer in time.
 pub(super) struct Taken<F> {
     exchange: Pin<Box<F>>,
     progress: Rc<Progress>,
@@ -114,7 +115,7 @@ impl<F: Future<Output = ()>> Future for Taken<F> {
         if self.exchange.as_mut().poll(context).is_ready() {
             return Poll::Ready(());
         }
-        // Without a piece that waits, the answer is still being worked on.
+        // If no piece was handed over, the answer is still being produced.
         let Some(handed_over) = self.progress.0.get() else { return Poll::Pending };
         loop {
             let late =
@@ -123,7 +124,7 @@ impl<F: Future<Output = ()>> Future for Taken<F> {
                 return Poll::Pending;
             }
             if handed_over.elapsed() >= TAKE_TIMEOUT {
-                // Its stream is reset, and what it held is given back.
+                // The stream is reset, and the memory of the exchange is released.
                 return Poll::Ready(());
             }
             self.late = None;

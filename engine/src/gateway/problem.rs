@@ -7,18 +7,19 @@ use nightcore_runtime::protocol::{CallId, Failure, Status};
 use serde_json::{Map, Value, json};
 use std::time::Duration;
 
-/// Seconds after which a client may try again at the least, as the header knows whole ones, and at
-/// the most: what happens later nobody can tell now.
+/// The range of `Retry-After`, in seconds. The header has whole seconds, and no one can predict
+/// what happens after a minute.
 const RETRY_AFTER_MIN_S: u64 = 1;
 const RETRY_AFTER_MAX_S: u64 = 60;
 
-/// The answer for what came to no call, of `function` or of none.
+/// Returns the answer for a request that did not become a call; `function` is the function that it
+/// named, if any.
 pub(super) fn response(function: Option<&str>, failure: &Failure) -> Response<Bytes> {
     page(function, failure, None, Duration::ZERO)
 }
 
-/// The answer for a call of `function` that failed. What was refused for want of room may be tried
-/// again after that time.
+/// Returns the answer for a failed call of `function`. `retry_after` says when a call that was
+/// refused for lack of room may be retried.
 pub(super) fn of_call(
     function: &str,
     failure: &Failure,
@@ -68,7 +69,7 @@ fn page(
     response
 }
 
-/// The answer for a request that is about no function.
+/// Returns a plain text answer for a request that concerns no function.
 pub(super) fn plain(http: StatusCode, text: &'static str) -> Response<Bytes> {
     let mut response = Response::new(Bytes::from_static(text.as_bytes()));
     *response.status_mut() = http;
@@ -78,15 +79,15 @@ pub(super) fn plain(http: StatusCode, text: &'static str) -> Response<Bytes> {
     response
 }
 
-/// The answer to what is not taken as a request. Where the next one would begin nobody knows, so
-/// none is read.
+/// Returns the answer to a malformed request. The beginning of the next request is unknown, so the
+/// connection is closed.
 pub(super) fn malformed(http: StatusCode, text: &'static str) -> Response<Bytes> {
     let mut response = plain(http, text);
     response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
     response
 }
 
-/// The answer to a method that a page is not there for.
+/// Returns the answer to a method other than GET and HEAD on a page that has only these.
 pub fn only_get() -> Response<Bytes> {
     let mut response = plain(StatusCode::METHOD_NOT_ALLOWED, "only GET\n");
     response.headers_mut().insert(ALLOW, HeaderValue::from_static("GET, HEAD"));

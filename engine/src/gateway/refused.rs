@@ -1,9 +1,9 @@
-//! Clients that ask again at once for what was just refused.
+//! Slows down clients that retry at once after a refusal.
 //!
-//! A refusal says when to try again. Who does not listen, and calls again as soon as the refusal is
-//! there, has the engine refuse tens of thousands of calls a second, and other functions' calls
-//! wait behind them. So the next call of that function on the same connection is looked at a little
-//! later; calls of other functions are not.
+//! A refusal says when to try again. A client that ignores `Retry-After` and retries immediately
+//! can make the engine reject tens of thousands of calls per second, and calls of other functions
+//! wait behind them. So the next call of that function on the same connection is delayed a little;
+//! calls of other functions are not.
 
 use crate::ids::FunctionId;
 use nightcore_runtime::protocol::{Failure, Status};
@@ -11,16 +11,17 @@ use std::cell::Cell;
 use std::time::Duration;
 use tokio::time::Instant;
 
-/// Long enough that a hundred such clients cost a twentieth of a core, and far shorter than what
-/// they were asked to wait.
+/// Long enough that a hundred such clients cost a twentieth of a core, and far shorter than the
+/// time that they were asked to wait.
 const PAUSE: Duration = Duration::from_millis(25);
 
-/// What was last refused on a connection for want of room, and when.
+/// The function that was last refused on a connection because it was overloaded, and the time of
+/// that.
 #[derive(Debug, Default)]
 pub(super) struct Refused(Cell<Option<(FunctionId, Instant)>>);
 
 impl Refused {
-    /// A call of this function has failed.
+    /// Records that a call of this function has failed.
     pub(super) fn note(&self, function: FunctionId, failure: &Failure) {
         if failure.status == Status::Overloaded {
             self.0.set(Some((function, Instant::now())));

@@ -1,4 +1,4 @@
-//! The head of an HTTP request: what is wrong with it, and the metadata that a function gets.
+//! Checks the head of an HTTP request, and builds the metadata that a function gets.
 
 use super::hop::ConnectionHeaders;
 use super::routes::Target;
@@ -8,25 +8,26 @@ use hyper::http::uri::Authority;
 use hyper::{Method, StatusCode, Version};
 use nightcore_runtime::protocol::{Failure, MetadataBuffer, MetadataError};
 
-/// Bytes of a request's header lines at most, with its first line: somewhat more than the metadata
-/// of a call may have. HTTP/2 counts 32 bytes more for each line.
+/// The maximum size of a request's header lines and its first line, in bytes: somewhat more than
+/// the metadata of a call may have. HTTP/2 counts 32 more bytes for each line.
 pub const MAX_HEADER_BYTES: usize = 64 * 1024;
-/// Header lines of a request over HTTP/1.1: as many as HTTP/2 allows within [`MAX_HEADER_BYTES`].
+/// The maximum number of header lines of an HTTP/1.1 request: as many as HTTP/2 allows within
+/// [`MAX_HEADER_BYTES`].
 pub(super) const MAX_HEADER_LINES: usize = 2048;
 
-/// What a request with a small body takes without its headers: what hyper keeps of it, its call,
-/// its answer.
+/// The memory that a request with a small body takes without its headers: hyper's state, the call
+/// and the answer.
 const REQUEST_BYTES: u64 = 8 * 1024;
-/// Room that the metadata of most requests fit.
+/// The initial capacity, in which the metadata of most requests fit.
 const USUAL_METADATA_BYTES: usize = 512;
 
-/// The metadata of a request for a function: `:method`, `:prefix` (the path that led to the
-/// function), `:path` (what follows), `:query`, `host`, then its other headers in order.
+/// Returns the metadata of a request for a function: `:method`, `:prefix` (the path that led to the
+/// function), `:path` (the rest of the path), `:query`, `host`, then the other headers in order.
 pub(super) fn metadata(parts: &Parts, target: &Target<'_>) -> Result<MetadataBuffer, Failure> {
     let mut metadata = MetadataBuffer::with_capacity(USUAL_METADATA_BYTES);
     let hop = ConnectionHeaders::of(&parts.headers);
     let authority = parts.uri.authority();
-    // Clients of HTTP/2 may split cookies; what reads a function's metadata expects one line.
+    // Clients of HTTP/2 may split cookies, but readers of a function's metadata expect one line.
     let joins_cookies = parts.version == Version::HTTP_2 && has_several(&parts.headers, COOKIE);
     let mut add = || -> Result<(), MetadataError> {
         metadata.push(":method", parts.method.as_str().as_bytes())?;
@@ -35,7 +36,7 @@ pub(super) fn metadata(parts: &Parts, target: &Target<'_>) -> Result<MetadataBuf
         if let Some(query) = parts.uri.query() {
             metadata.push(":query", query.as_bytes())?;
         }
-        // The target says whom the request is for; `Host` does if the target does not.
+        // The target names the host that the request is for; `Host` does if the target does not.
         let host = authority.map(|authority| authority.as_str().as_bytes());
         let host = host.or_else(|| parts.headers.get(HOST).map(|host| host.as_bytes()));
         if let Some(host) = host {
@@ -56,11 +57,11 @@ pub(super) fn metadata(parts: &Parts, target: &Target<'_>) -> Result<MetadataBuf
     Ok(metadata)
 }
 
-/// What a request holds besides its body, in bytes.
+/// Returns the number of bytes that a request holds besides its body.
 pub(super) fn held_bytes(parts: &Parts) -> u64 {
     let target = parts.uri.path_and_query().map_or(0, |target| target.as_str().len());
     let lines = parts.headers.iter().map(|(name, value)| name.as_str().len() + value.len());
-    // Once as headers, and once as metadata.
+    // The bytes are held once as headers, and once as metadata.
     REQUEST_BYTES + 2 * (target + lines.sum::<usize>()) as u64
 }
 
@@ -68,7 +69,7 @@ fn has_several(headers: &HeaderMap, name: impl AsHeaderName) -> bool {
     headers.get_all(name).iter().nth(1).is_some()
 }
 
-/// Why a request is refused before anybody looks what it asks for.
+/// Why a request is refused before its target is looked up.
 pub(super) struct Malformed {
     pub(super) status: StatusCode,
     pub(super) text: &'static str,
@@ -78,8 +79,8 @@ const fn bad(text: &'static str) -> Result<(), Malformed> {
     Err(Malformed { status: StatusCode::BAD_REQUEST, text })
 }
 
-/// Refuses what two who read the request might understand differently (where it ends, for whom it
-/// is), and what nobody here does.
+/// Refuses requests that two readers might understand differently (where the request ends, which
+/// host it is for), and requests for features that the gateway does not have.
 pub(super) fn check(parts: &Parts) -> Result<(), Malformed> {
     check_host(parts)?;
     check_codings(parts)?;
@@ -110,7 +111,7 @@ fn check_host(parts: &Parts) -> Result<(), Malformed> {
     if !is_host(host) {
         return bad("the Host header is not a host with or without a port\n");
     }
-    // Over HTTP/1.1 the target wins. Over HTTP/2 nobody has a reason to send both.
+    // Over HTTP/1.1 the target wins. An HTTP/2 client has no reason to send both.
     let differs = authority.is_some_and(|a| !a.as_str().as_bytes().eq_ignore_ascii_case(host));
     if differs && parts.version == Version::HTTP_2 {
         return bad("the Host header and :authority differ\n");
@@ -118,7 +119,8 @@ fn check_host(parts: &Parts) -> Result<(), Malformed> {
     Ok(())
 }
 
-/// hyper takes `chunked` off, and has refused what does not end in it.
+/// Checks the transfer codings. hyper removes `chunked`, and has refused a list that does not end
+/// in it.
 fn check_codings(parts: &Parts) -> Result<(), Malformed> {
     if !parts.headers.contains_key(TRANSFER_ENCODING) {
         return Ok(());

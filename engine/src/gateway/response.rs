@@ -1,4 +1,4 @@
-//! A function's answer as an HTTP response. The function is not trusted to know HTTP.
+//! Turns a function's answer into an HTTP response. The answer is not trusted to be valid HTTP.
 
 use super::calls::Answer;
 use super::hop::ConnectionHeaders;
@@ -7,19 +7,24 @@ use hyper::header::{CONTENT_LENGTH, CONTENT_TYPE, HeaderName, HeaderValue};
 use hyper::{Method, Response, StatusCode};
 use nightcore_runtime::protocol::{CallId, Failure, Metadata, Status};
 
-/// Tells a client the id of its call; a function cannot say another.
+/// The header with the id of a client's call. A function cannot set it to another id.
 const CALL: HeaderName = HeaderName::from_static("x-nightcore-call");
 const OCTETS: HeaderValue = HeaderValue::from_static("application/octet-stream");
 
-/// The response for an answer to a request of this method, or why it cannot be one.
+/// Returns the response for an answer to a request with this method.
 ///
-/// Who sets the status speaks HTTP, and says what the body is, or leaves it out; other bodies are
-/// octets.
+/// An answer that sets `:status` speaks HTTP: it names the content type of its body, or leaves it
+/// out. The body of any other answer is `application/octet-stream` unless it names another type.
+///
+/// # Errors
+///
+/// If the answer cannot be an HTTP response, because its metadata, status or a header is invalid.
+///
 pub fn response(answer: Answer, method: &Method) -> Result<Response<Bytes>, Failure> {
     let failed = |text: String| Failure::new(Status::FunctionFailed, text);
     let metadata = Metadata::parse(&answer.metadata)
         .map_err(|e| failed(format!("the answer's metadata: {e}")))?;
-    // What the length of a body would be that is not sent only the function knows.
+    // Only the function knows the length of a body that is not sent.
     let keeps_length = *method == Method::HEAD && answer.body.is_empty();
     let connection = metadata.iter().filter(|(name, _)| name.eq_ignore_ascii_case("connection"));
     let hop = ConnectionHeaders::named_in(connection.map(|(_, value)| value));
@@ -62,9 +67,9 @@ pub fn response(answer: Answer, method: &Method) -> Result<Response<Bytes>, Fail
     Ok(response)
 }
 
-/// Tells the client the id of its call.
+/// Tells the client the id of its call, in a header.
 pub fn tell_id(response: &mut Response<Bytes>, id: CallId) {
-    // Digits are always a value.
+    // Digits are always a valid header value.
     if let Ok(digits) = HeaderValue::from_bytes(&id.digits()) {
         response.headers_mut().insert(CALL, digits);
     }

@@ -1,36 +1,37 @@
-//! Which function answers at which path.
+//! Maps paths to functions.
 
 use std::cell::RefCell;
 use std::rc::Rc;
 
-/// Below this path lie the functions, each at its name.
+/// The prefix below which every function is reachable by its name.
 const FUNCTIONS: &str = "/function/";
 
-/// Where a request goes: every part is a slice of its path, or of the table.
+/// The destination of a request. Every part is a slice of the request's path or of the table.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Target<'a> {
     /// The function.
     pub name: &'a str,
     /// The part of the path that led to it.
     pub prefix: &'a str,
-    /// What follows; at least "/".
+    /// The rest of the path; at least "/".
     pub path: &'a str,
 }
 
-/// The paths that functions have beside `/function/NAME`.
+/// The routes of functions, beside `/function/NAME`.
 #[derive(Clone, Debug, Default)]
 pub struct Routes(Vec<(String, String)>);
 
 impl Routes {
-    /// Of pairs of a path, without a slash at its end, and the name of a function.
+    /// Creates the table from pairs of a path, without a slash at its end, and the name of a
+    /// function.
     pub fn new(routes: impl IntoIterator<Item = (String, String)>) -> Routes {
         let mut routes: Vec<_> = routes.into_iter().collect();
-        // The longest that fits is the first that fits.
+        // Sorted by length, so that the first route that matches is the longest one.
         routes.sort_by_key(|(route, _)| std::cmp::Reverse(route.len()));
         Routes(routes)
     }
 
-    /// Where a path leads, if anywhere.
+    /// Returns the target of a path, if there is one.
     pub(super) fn find<'a>(&'a self, path: &'a str) -> Option<Target<'a>> {
         if let Some(below) = path.strip_prefix(FUNCTIONS) {
             let name = below.split('/').next()?;
@@ -44,12 +45,12 @@ impl Routes {
     }
 }
 
-/// The paths as they are now: a request goes on with those that it began with.
+/// The current routes. A request keeps the routes that it began with.
 #[derive(Clone, Debug, Default)]
 pub struct SharedRoutes(Rc<RefCell<Rc<Routes>>>);
 
 impl SharedRoutes {
-    /// From now on these.
+    /// Replaces the routes.
     pub fn set(&self, routes: Routes) {
         *self.0.borrow_mut() = Rc::new(routes);
     }

@@ -27,21 +27,21 @@ use std::time::Duration;
 use tokio::net::{TcpListener, TcpStream, UnixListener, UnixStream};
 use tokio::task::spawn_local;
 
-/// How often an HTTP/2 client that says nothing is asked whether it is there.
+/// The time between two pings of an HTTP/2 client that is silent.
 const PING_INTERVAL: Duration = Duration::from_secs(30);
-/// Time it has to answer that.
+/// The time that a client has to answer a ping.
 const PING_TIMEOUT: Duration = Duration::from_secs(20);
-/// What a client of HTTP/2 may send before it is read, on a connection and on each of its requests:
-/// what comes in some 10 ms at 1 Gbit/s. Bodies are read as they come.
+/// The number of bytes that an HTTP/2 client may send before they are read, on a connection and on
+/// each of its requests: the data of about 10 ms at 1 Gbit/s. Bodies are read as they come.
 const WINDOW_BYTES: u32 = 1024 * 1024;
-/// Connections that are accepted in one turn; each one takes some 25 µs. Clients that connect all at
-/// once would otherwise hold up the calls of others for milliseconds.
+/// The number of connections that are accepted in one turn; each takes about 25 µs. Clients that
+/// connect all at once would otherwise hold up the calls of others for milliseconds.
 const ACCEPTS_IN_TURN: u32 = 4;
-/// Pause after an accept that failed for want of descriptors or memory.
+/// The pause after an accept that failed because there were no descriptors or no memory left.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
 
-/// Runs a connection's tasks on the I/O thread. hyper has a task run for each request of HTTP/2,
-/// as soon as it has begun to answer it.
+/// Runs a connection's tasks on the I/O thread. hyper spawns one task for each HTTP/2 request, as
+/// soon as it begins to answer the request.
 #[derive(Clone, Default)]
 struct LocalExecutor(Rc<Cell<Option<Rc<Progress>>>>);
 
@@ -57,9 +57,9 @@ where
     }
 }
 
-/// Where clients connect.
+/// A listening socket.
 pub trait Entrance {
-    /// The connections that it gives.
+    /// The type of an accepted connection.
     type Socket: Socket;
 
     /// Waits for a connection.
@@ -86,28 +86,28 @@ impl Entrance for UnixListener {
     }
 }
 
-/// The open doors of a gateway.
+/// A gateway: its listening sockets share its connections and its memory.
 pub struct Gateway {
     connections: Connections,
     memory: Memory,
 }
 
 impl Gateway {
-    /// A gateway with room for so many connections at once. When it is full, the one that has been
-    /// idle for the longest time is ended for the next.
-    /// What its clients' requests hold is counted in `memory`.
+    /// Creates a gateway that holds at most as many connections as `room` allows. When it is full,
+    /// the connection that has been idle for the longest time is ended for the next one. `memory`
+    /// counts what the requests of its clients hold.
     pub fn with_room(room: Room, memory: Memory) -> Gateway {
         Gateway { connections: Connections::new(room), memory }
     }
 
-    /// Binds an address; the error names it.
+    /// Binds an address. The error names the address.
     pub fn bind(address: SocketAddr) -> io::Result<TcpListener> {
         let listener = crate::tcp::listen(address)?;
         crate::tcp::end_who_takes_nothing(&listener, TAKE_TIMEOUT)?;
         Ok(listener)
     }
 
-    /// Serves clients until it is told to stop.
+    /// Serves clients until `stop` is signalled.
     pub async fn serve<E, A>(&self, entrance: E, site: Rc<A>, stop: Stop)
     where
         E: Entrance,
@@ -132,7 +132,7 @@ impl Gateway {
                     self.connections.send_one_away(false);
                     tokio::time::sleep(ACCEPT_PAUSE).await;
                 }
-                // A client that has left before it was accepted.
+                // The client left before it was accepted.
                 Err(_) => {}
             }
             if accept == ACCEPTS_IN_TURN {
@@ -146,7 +146,8 @@ impl Gateway {
         self.connections.all_closed().await;
     }
 
-    /// Serves one client until its connection ends; counted as open from now on.
+    /// Serves one client until its connection ends. The connection counts as open from this call
+    /// on.
     pub fn serve_connection<S, A>(
         &self,
         socket: S,
@@ -177,7 +178,7 @@ impl Gateway {
             });
             let builder = builder(executor, streams);
             let mut connection = pin!(builder.serve_connection(TokioIo::new(stream), answer));
-            // What goes wrong on a connection concerns its client only, who sees it.
+            // An error on a connection concerns its client only, and the client sees it.
             poll_fn(|context| {
                 if patience.asks_to_finish(context) {
                     connection.as_mut().graceful_shutdown();
@@ -192,7 +193,7 @@ impl Gateway {
     }
 }
 
-/// Every default of hyper's that is a limit of ours is set here.
+/// Builds hyper's server. Every default of hyper that concerns one of our limits is set here.
 fn builder(executor: LocalExecutor, streams: u32) -> Builder<LocalExecutor> {
     let mut builder = Builder::new(executor);
     builder
@@ -201,7 +202,7 @@ fn builder(executor: LocalExecutor, streams: u32) -> Builder<LocalExecutor> {
         .header_read_timeout(HEADER_TIMEOUT)
         .max_buf_size(MAX_HEADER_BYTES)
         .max_headers(MAX_HEADER_LINES)
-        // Whether a client that sends no more has left is found out here: see `Patience`.
+        // `Patience` finds out whether a client that sends no more has left.
         .half_close(true);
     builder
         .http2()

@@ -1,4 +1,4 @@
-//! What the gateway answers to which request.
+//! Answers the gateway's requests: health pages, and calls of functions.
 
 use super::body::{NoCall, RequestBody};
 use super::calls::{Called, Calls};
@@ -15,28 +15,29 @@ use nightcore_runtime::protocol::{Failure, Status};
 const HEALTH: &str = "/healthz";
 const READINESS: &str = "/readyz";
 
-/// What the gateway holds requests to.
+/// The limits that the gateway enforces on requests.
 #[derive(Clone, Copy, Debug)]
 pub struct Limits {
-    /// Largest body of a request.
+    /// The maximum size of a request's body, in bytes.
     pub max_body_bytes: u64,
 }
 
-/// Whether the engine can serve.
+/// Reports whether the engine can serve.
 pub trait Health {
-    /// The functions that cannot be called yet, each with the reason; empty if the engine is ready.
+    /// Returns the functions that cannot be called yet, each with the reason; empty if the engine
+    /// is ready.
     fn not_ready(&self) -> Vec<String>;
 }
 
-/// Answers requests.
+/// Answers requests for functions.
 pub struct Service<C, H> {
-    /// Where calls go.
+    /// Makes the calls.
     pub calls: C,
-    /// Whether the engine can serve.
+    /// The health of the engine.
     pub health: H,
-    /// What requests are held to.
+    /// The limits of requests.
     pub limits: Limits,
-    /// The functions' own paths.
+    /// The functions' routes.
     pub routes: SharedRoutes,
 }
 
@@ -115,7 +116,7 @@ impl<C: Calls, H> Service<C, H> {
     }
 }
 
-/// The page about the engine's health at this path, if there is one: `/healthz` or `/readyz`.
+/// Returns the health page at this path, `/healthz` or `/readyz`; `None` for any other path.
 pub fn health_page(health: &impl Health, method: &Method, path: &str) -> Option<Response<Bytes>> {
     if !matches!(path, HEALTH | READINESS) {
         return None;

@@ -1,4 +1,4 @@
-//! The word to finish what is under way and to take nothing new.
+//! The signal for a graceful shutdown: listeners finish what is under way and accept nothing new.
 
 use slab::Slab;
 use std::cell::{Cell, RefCell};
@@ -6,7 +6,7 @@ use std::future::poll_fn;
 use std::rc::Rc;
 use std::task::{Context, Poll, Waker};
 
-/// Said once, and heard by all who listen.
+/// A shutdown signal. It is broadcast once; every listener sees it.
 #[derive(Clone, Default)]
 pub struct Stop(Rc<Said>);
 
@@ -17,7 +17,7 @@ struct Said {
 }
 
 impl Stop {
-    /// Says it.
+    /// Signals the shutdown.
     pub fn say(&self) {
         self.0.said.set(true);
         for (_, waker) in &*self.0.listeners.borrow() {
@@ -25,12 +25,12 @@ impl Stop {
         }
     }
 
-    /// Whether it was said; a look at a word of memory.
+    /// Returns whether the shutdown was signalled. This costs one load.
     pub(super) fn was_said(&self) -> bool {
         self.0.said.get()
     }
 
-    /// Waits until it is said.
+    /// Waits until the shutdown is signalled.
     pub(super) async fn said(&self) {
         let mut listening = None;
         poll_fn(|context| {
@@ -40,7 +40,7 @@ impl Stop {
         .await;
     }
 
-    /// Has this task woken when it is said, for as long as what is returned lives.
+    /// Wakes the current task on shutdown, until the returned value is dropped.
     pub(super) fn listen(&self, context: &Context<'_>) -> Listener {
         Listener {
             stop: self.clone(),
@@ -49,7 +49,7 @@ impl Stop {
     }
 }
 
-/// A task that listens.
+/// A registered listener.
 pub(super) struct Listener {
     stop: Stop,
     key: usize,

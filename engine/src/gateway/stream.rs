@@ -1,9 +1,10 @@
 //! The stream between hyper and a client's socket.
 //!
-//! It does two things that hyper does not. It can send the first bytes of an answer ahead of the
-//! rest, each of which finds out whether a client that sends no more still reads. And before it closes, it
-//! reads what the client is still sending: the system resets a connection that is closed with
-//! unread bytes, and a reset takes away the answer that the client has not read yet.
+//! It does two things that hyper does not. First, it can send the first bytes of an answer ahead of
+//! the rest; each of these bytes tests whether a client that has half-closed its connection still
+//! reads. Second, before it closes, it reads what the client is still sending: the system resets a
+//! connection that is closed with unread bytes, and a reset discards the answer that the client has
+//! not read yet.
 
 use super::client::Client;
 use super::frames::Frames;
@@ -23,22 +24,22 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
 /// The first bytes of every HTTP/1 answer.
 const BEGIN: &[u8] = b"HTTP/1.";
-/// Time in which a client may go on sending after the last answer: enough for most of what it had
-/// begun to send, and as long as it has for a part of a body.
+/// The time for which a client may keep sending after the last answer. It is enough for most of
+/// what the client had begun to send, and as long as a client has for a part of a body.
 const LINGER_TIMEOUT: Duration = Duration::from_secs(30);
-/// Time after which a client that sends nothing more is not waited for.
+/// The time of silence after which the connection is closed.
 const LINGER_SILENCE: Duration = Duration::from_secs(5);
-/// Bytes that a client of HTTP/2 may go on sending. It sends the rest of a body only where it is
-/// given room; what else it sends are small frames, or a flood.
+/// The number of bytes that an HTTP/2 client may keep sending. It sends the rest of a body only
+/// where its window allows it; all else that it sends is small frames, or a flood.
 const LINGER_BYTES_OF_FRAMES: usize = 64 * 1024;
-/// Bytes that are read and thrown away at once.
+/// The size of a read whose bytes are discarded.
 const LINGER_BYTES: usize = 16 * 1024;
 
-/// A socket with what the connection's task has to know of it.
+/// A socket, and the state that the connection's task needs to know.
 pub(super) struct Wire<S> {
     socket: RefCell<S>,
     client: Rc<Client>,
-    /// How many bytes of the next answer are sent already.
+    /// The number of bytes of the next answer that are sent already.
     ahead: Cell<usize>,
     written: Cell<u64>,
 }
@@ -48,36 +49,36 @@ impl<S: Socket> Wire<S> {
         Wire { socket: RefCell::new(socket), client, ahead: Cell::new(0), written: Cell::new(0) }
     }
 
-    /// The socket. Nothing that may read or write is called while this is held.
+    /// Returns the socket. While it is borrowed, do not call anything that may read or write.
     pub(super) fn socket(&self) -> Ref<'_, S> {
         self.socket.borrow()
     }
 
-    /// A descriptor of its own for the same socket.
+    /// Returns a new descriptor of the same socket.
     pub(super) fn duplicate(&self) -> io::Result<OwnedFd> {
         self.socket.borrow().as_fd().try_clone_to_owned()
     }
 
-    /// Bytes that the system has taken for the client.
+    /// Returns the number of bytes that the system has accepted for the client.
     pub(super) fn written(&self) -> u64 {
         self.written.get()
     }
 
-    /// Bytes that the client has taken. The system takes megabytes ahead of a client, and the next
-    /// ones when the client has taken a large part of them.
+    /// Returns the number of bytes that the client has taken. The system accepts megabytes ahead of
+    /// a client, and accepts more when the client has taken a large part of them.
     pub(super) fn taken(&self) -> u64 {
         self.written().saturating_sub(unacknowledged(self.socket.borrow().as_fd()))
     }
 
-    /// Sends the next byte of what the next answer of HTTP/1 begins with, unless another answer is
-    /// being written. A client that has left answers it with a reset. False if there is no such
-    /// byte left.
+    /// Sends the next byte of the beginning of the next HTTP/1 answer, unless another answer is
+    /// being written. A client that has left answers it with a reset. Returns false if no such byte
+    /// is left.
     pub(super) fn send_ahead(&self) -> io::Result<bool> {
         let Some(next) = BEGIN.get(self.ahead.get()) else { return Ok(false) };
         if !self.client.writes() {
             match send_now(self.socket.borrow().as_fd(), std::slice::from_ref(next)) {
                 Ok(sent) => self.ahead.set(self.ahead.get() + sent),
-                // A client that takes nothing is ended by the system.
+                // The system ends the connection of a client that takes nothing.
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
                 Err(error) => return Err(error),
             }
@@ -129,10 +130,10 @@ impl<S: Socket> AsyncWrite for Shared<S> {
     }
 }
 
-/// A connection whose last answer was written, and whose client is still heard.
+/// A connection whose last answer was written, and whose client is still being read.
 struct Linger {
     until: Instant,
-    /// Bytes that may still come.
+    /// The number of bytes that may still come.
     left: usize,
     heard: bool,
     silence: Pin<Box<dyn Sleep>>,
@@ -145,7 +146,7 @@ impl Linger {
         Linger { until, left, heard: false, silence: HeadTimer.sleep(LINGER_SILENCE) }
     }
 
-    /// Waits until the client has been silent, or has gone on for too long.
+    /// Waits until the client has been silent for long enough, or has kept sending for too long.
     fn poll_over(&mut self, context: &mut Context<'_>) -> Poll<()> {
         while self.silence.as_mut().poll(context).is_ready() {
             if !self.heard || Instant::now() >= self.until {
@@ -163,7 +164,7 @@ pub(super) struct ClientStream<S> {
     turns: Turns<Shared<S>>,
     frames: Frames,
     wire: Rc<Wire<S>>,
-    /// Whether what was written are frames of HTTP/2, none of which begins as an answer of HTTP/1.
+    /// Whether the written bytes are HTTP/2 frames. No frame begins like an HTTP/1 answer.
     is_http2: bool,
     linger: Option<Linger>,
 }
@@ -175,7 +176,7 @@ impl<S: Socket> ClientStream<S> {
         ClientStream { turns, frames, wire, is_http2: false, linger: None }
     }
 
-    /// Bytes are about to be written.
+    /// Records that bytes are about to be written.
     fn note_write(&mut self, bytes: &[u8]) {
         self.wire.client.note_writes(true);
         if self.wire.written() == 0 {
@@ -271,7 +272,7 @@ impl<S: Socket> AsyncWrite for ClientStream<S> {
                     linger.heard = true;
                     linger.left = linger.left.saturating_sub(into.filled().len());
                 }
-                // The end, or a reset: either way the client says no more.
+                // The end, or a reset: in both cases the client sends no more.
                 Poll::Ready(_) => break,
                 Poll::Pending => return linger.poll_over(context).map(Ok),
             }

@@ -1,9 +1,9 @@
-//! The time that clients have: to send the head of a request, to begin another one, to take an
-//! answer, to close.
+//! The timeouts of clients: for the head of a request, for the next request, for taking an answer,
+//! and for closing.
 //!
-//! hyper sets this timer and takes it back in every call, and it hardly ever rings. So here that is
-//! an entry in a table; one timer of the kernel's looks after the earliest of them. A timer of the
-//! runtime's would have the engine wake itself on every call.
+//! hyper sets and cancels this timer in every call, and it hardly ever fires. So each timeout is an
+//! entry in a table, and one kernel timer watches the earliest of them. With a timer of the runtime
+//! the engine would wake itself on every call.
 
 use crate::timer::Timer;
 use hyper::rt::Sleep;
@@ -16,7 +16,7 @@ use std::task::{Context, Poll, Waker};
 use std::time::{Duration, Instant};
 use tokio::sync::Notify;
 
-/// How much later than asked for a timeout may come: many of them are seen to at once.
+/// The maximum delay of a timeout. It lets many timeouts be handled at once.
 const SLACK: Duration = Duration::from_secs(1);
 
 struct Entry {
@@ -28,9 +28,10 @@ struct Entry {
 #[derive(Default)]
 struct Table {
     entries: Slab<Entry>,
-    /// When the task that looks after them looks at them again; `None` if it waits for the first.
+    /// When the task that handles the timeouts next checks them; `None` if it waits for the first
+    /// entry.
     looks_at: Option<Instant>,
-    /// Wakes that task when an entry is there that it would come too late for.
+    /// Wakes that task when a new entry is due before the next check.
     sooner: Rc<Notify>,
 }
 
@@ -38,7 +39,7 @@ thread_local! {
     static TABLE: RefCell<Table> = RefCell::default();
 }
 
-/// hyper's timer for heads of requests.
+/// The timer for clients' timeouts, as hyper's [`Timer`](hyper::rt::Timer).
 #[derive(Clone, Copy, Debug)]
 pub(super) struct HeadTimer;
 
@@ -52,7 +53,7 @@ impl hyper::rt::Timer for HeadTimer {
     }
 }
 
-/// Ends when the time is over.
+/// A future that completes when its time is over.
 struct HeadTimeout {
     at: Instant,
     entry: Option<usize>,
@@ -85,12 +86,12 @@ impl Future for HeadTimeout {
 impl Drop for HeadTimeout {
     fn drop(&mut self) {
         let Some(key) = self.entry else { return };
-        // When the thread ends the table may have gone first.
+        // When the thread ends, the table may have been dropped first.
         let _ = TABLE.try_with(|table| table.borrow_mut().entries.try_remove(key));
     }
 }
 
-/// Looks after all timeouts of this thread, for ever.
+/// Handles all timeouts of this thread, for ever.
 pub async fn keep_timeouts() -> std::io::Result<()> {
     let timer = Timer::new()?;
     let sooner = TABLE.with_borrow(|table| table.sooner.clone());
@@ -111,7 +112,7 @@ pub async fn keep_timeouts() -> std::io::Result<()> {
 }
 
 impl Table {
-    /// Ends what is over, and says when to look again.
+    /// Completes the entries that are due, and returns when to check again.
     fn look(&mut self, now: Instant) -> Option<Instant> {
         let mut earliest: Option<Instant> = None;
         for (_, entry) in self.entries.iter_mut().filter(|(_, entry)| !entry.over) {

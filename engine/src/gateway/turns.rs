@@ -1,9 +1,9 @@
-//! Client streams that take turns: one that carries much gives way after each part of it, so that
-//! others go on.
+//! Client streams that take turns: a stream that carries a lot of data yields after each part of
+//! it, so that other streams make progress.
 //!
-//! hyper reads and writes for as long as the kernel gives and takes, and over loopback that is
-//! megabytes: all of a large body at once, and the bodies of all clients that send one, before
-//! anybody else's small call is looked at.
+//! hyper reads and writes as long as the kernel provides and accepts data, and over loopback that
+//! is megabytes. It would handle all of a large body at once, and the bodies of all clients that
+//! send one, before anyone else's small call.
 
 use std::future::Future;
 use std::io;
@@ -11,14 +11,14 @@ use std::pin::{Pin, pin};
 use std::task::{Context, Poll, ready};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
-/// Bytes that a stream reads and writes in one turn: some 5 µs of copying. It may be the turn of
-/// many small requests.
+/// The number of bytes that a stream reads and writes in one turn: about 5 µs of copying. One turn
+/// may carry many small requests.
 pub(super) const TURN_BYTES: usize = 32 * 1024;
 
 /// A stream that takes turns.
 pub(super) struct Turns<S> {
     stream: S,
-    /// What is left of this turn.
+    /// The number of bytes left in this turn.
     left: usize,
 }
 
@@ -27,7 +27,8 @@ impl<S> Turns<S> {
         Turns { stream, left: TURN_BYTES }
     }
 
-    /// Gives way if this turn is over: the task is woken again after what has come meanwhile.
+    /// Yields if this turn is over. The task is woken again after the tasks that became ready
+    /// meanwhile.
     fn poll_turn(&mut self, context: &mut Context<'_>) -> Poll<()> {
         if self.left > 0 {
             return Poll::Ready(());
@@ -36,7 +37,7 @@ impl<S> Turns<S> {
         pin!(tokio::task::yield_now()).poll(context)
     }
 
-    /// Ends this turn: what was read takes as long as one.
+    /// Ends this turn, because handling what was read takes as long as a turn.
     pub(super) fn end_turn(&mut self) {
         self.left = 0;
     }
@@ -54,8 +55,8 @@ impl<S: AsyncRead + Unpin> AsyncRead for Turns<S> {
     ) -> Poll<io::Result<()>> {
         ready!(self.poll_turn(context));
         let before = into.filled().len();
-        // It may be more than is left: as much as hyper's buffer has room for, which is twice a
-        // turn at most.
+        // A read may exceed the rest of the turn: it takes as much as hyper's buffer has room for,
+        // which is at most twice a turn.
         let read = Pin::new(&mut self.stream).poll_read(context, into);
         self.spend(into.filled().len() - before);
         read
