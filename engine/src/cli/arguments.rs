@@ -19,7 +19,7 @@ pub(super) struct Engine {
     /// The engine's directory, if not the one that belongs to the configuration file
     #[arg(long, value_name = "DIR")]
     dir: Option<PathBuf>,
-    /// The directory of the running engine, once it was found.
+    /// The directory of the running engine, once it has been found.
     #[arg(skip)]
     found: OnceCell<PathBuf>,
 }
@@ -28,7 +28,8 @@ impl Engine {
     /// Returns the directory that a new engine gets.
     ///
     /// # Errors
-    /// If the file has an engine that runs in another directory, unless one of the two was named.
+    /// If an engine for this file already runs in another directory, unless one of the two
+    /// directories was named by the user.
     pub(super) fn new_directory(&self) -> Result<NewDirectory, Exit> {
         if let Some(named) = &self.dir {
             let path = as_written(named).map_err(Exit::bad_input)?;
@@ -48,10 +49,10 @@ impl Engine {
         Ok(NewDirectory { path, is_named: false })
     }
 
-    /// Returns the directory of the running engine, which is looked for once.
+    /// Returns the directory of the running engine. It is searched for only once.
     ///
     /// # Errors
-    /// If none runs, and the directory is not named by the user.
+    /// If no engine runs, and the user has not named the directory.
     pub(super) fn directory(&self) -> Result<&Path, Exit> {
         if let Some(found) = self.found.get() {
             return Ok(found);
@@ -63,8 +64,8 @@ impl Engine {
         Ok(self.found.get_or_init(|| found))
     }
 
-    /// Returns the directory of an engine whose logs are to be shown: also of one that has died,
-    /// and has left them.
+    /// Returns the directory of an engine whose logs are to be shown. The engine may have died and
+    /// left its logs.
     pub(super) fn directory_of_logs(&self) -> Result<&Path, Exit> {
         let directory = match self.directory() {
             Ok(directory) => directory,

@@ -52,8 +52,8 @@ impl Attach {
         Err(Exit::new(EXIT_BAD_INPUT, format!("cannot run {}: {error}", program.display())))
     }
 
-    /// The program. If it is a path, it is relative to the directory in which the user is, not to
-    /// that of the function.
+    /// Returns the program. A path is relative to the user's working directory, not to that of the
+    /// function.
     fn program(&self) -> Result<PathBuf, Exit> {
         let word = &self.command[0];
         if word.contains('/') {
@@ -62,15 +62,15 @@ impl Attach {
         Ok(PathBuf::from(word))
     }
 
-    /// Becomes the program, in the environment of the function's own processes. Returns why it
-    /// could not.
+    /// Replaces this process with the program, in the environment of the function's own processes.
+    /// Returns only if that failed, with the reason.
     fn run_as(&self, program: &Path, attachment: Attachment) -> io::Error {
         let Attachment { socket, token, cwd, env, open_files } = attachment;
         if let Err(error) = open_files.map_or(Ok(()), |most| limit_open_files(most.into())) {
             return error.into();
         }
         let mut command = Command::new(program);
-        // No launcher reads its output.
+        // No launcher reads the output of this process.
         for name in MANAGER_VARIABLES.into_iter().chain([LOG_KEY_VARIABLE]) {
             command.env_remove(name);
         }

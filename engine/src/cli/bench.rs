@@ -24,18 +24,18 @@ use std::io::{self, IsTerminal};
 use std::net::SocketAddr;
 use std::time::Duration;
 
-/// More than this client, which has one thread, can send in a second: beyond it, only the client
-/// would be measured.
+/// The maximum rate: more than this client, which has one thread, can send in a second. Beyond it,
+/// only the client would be measured.
 const MAX_RATE: i64 = 100_000;
-/// Enough to see queues form, and few enough for any machine.
+/// The default rate: enough to see queues form, and few enough calls for any machine.
 const DEFAULT_RATE: u32 = 1000;
-/// Each takes a descriptor here and one in the engine, and a port of the 28,000 that a client has
-/// by default.
+/// The maximum number of connections. Each takes a descriptor here and one in the engine, and one
+/// of the 28,000 ports that a client has by default.
 const MAX_CONNECTIONS: i64 = 10_000;
-/// A run that is forgotten ends by itself.
+/// The maximum duration, so that a run that is forgotten ends by itself.
 const MAX_DURATION: Duration = Duration::from_secs(600);
 
-/// What a person must know to read the numbers.
+/// What the user must know to read the numbers.
 const READING: &str = "\
 Calls are due at the rate asked for, at random times (a Poisson process, the same in every run), whatever becomes of
 those before. A call's latency counts from when it was due to the end of its answer: what it waits for a free
@@ -97,7 +97,8 @@ impl Bench {
             duration: self.duration,
         };
         let load = Load { call, pace, warm_up: self.warm_up, duration: self.duration };
-        // What its answers wait for a processor that others compute on is not theirs.
+        // Waiting for a processor on which other programs compute should not count as the latency
+        // of answers.
         ask_for_short_slice(SHORTEST_SLICE_NS);
         let outcome = runtime()?.block_on(async {
             let clients = connect(address, self.connections).await?;
@@ -116,7 +117,7 @@ impl Bench {
         }
     }
 
-    /// Where the engine takes calls, if it has the function.
+    /// Returns the address at which the engine takes calls, if it has the function.
     fn find(&self) -> Result<SocketAddr, Exit> {
         let status = ask_status(&self.engine)?;
         let names: Vec<&str> =
@@ -148,7 +149,7 @@ fn bounded_duration(text: &str) -> Result<Duration, String> {
 }
 
 async fn connect(address: SocketAddr, count: u32) -> Result<Vec<Client>, Exit> {
-    // If it cannot be raised it may be enough as it is.
+    // If the limit cannot be raised, it may be high enough as it is.
     let _ = raise_open_files();
     let mut clients = Vec::new();
     for number in 1..=count {

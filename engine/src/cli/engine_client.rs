@@ -1,4 +1,4 @@
-//! Asks a running engine over its admin socket.
+//! Sends requests to a running engine over its admin socket.
 
 use super::arguments::Engine;
 use super::exit::{EXIT_NO_ENGINE, Exit};
@@ -8,7 +8,7 @@ use crate::observe::status::EngineStatus;
 use bytes::Bytes;
 use hyper::Response;
 
-/// Asks for one page.
+/// Requests one page.
 pub(super) fn ask(engine: &Engine, asked: Asked) -> Result<Response<Bytes>, Exit> {
     let stream = engine.connect()?;
     let answered = runtime()?.block_on(request(stream, asked));
@@ -16,7 +16,7 @@ pub(super) fn ask(engine: &Engine, asked: Asked) -> Result<Response<Bytes>, Exit
         .map_err(|error| Exit::new(EXIT_NO_ENGINE, format!("the engine did not answer: {error:#}")))
 }
 
-/// Asks for the engine's state.
+/// Requests the engine's state.
 pub(super) fn ask_status(engine: &Engine) -> Result<EngineStatus, Exit> {
     let page = ask(engine, get("/status"))?;
     serde_json::from_slice(page.body()).map_err(|error| {

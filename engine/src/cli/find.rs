@@ -1,8 +1,9 @@
-//! Finds the running engine that a command is about, or why there is none.
+//! Finds the running engine for a command, or the reason why there is none.
 //!
-//! An engine is looked for where it is named after its configuration file. If it is not there, each
-//! engine of this user is asked for its file: it may be one that the user has written another way,
-//! or its directory may be below another runtime directory, or named by `--dir`.
+//! An engine is expected in the directory that is named after its configuration file. If it is not
+//! there, each engine of this user is asked for its file. Its user may have written the path of the
+//! file differently, or its directory may be below another runtime directory, or chosen with
+//! `--dir`.
 
 use super::exit::{EXIT_BAD_INPUT, EXIT_NO_ENGINE, Exit};
 use super::http::{get, request};
@@ -17,35 +18,35 @@ use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-/// How long an engine that may be another one may take to say which it is. It may hang.
+/// The time within which an engine must say which configuration it has. It may hang.
 const ASK_FOR: Duration = Duration::from_secs(1);
-/// The most engines that a message lists.
+/// The maximum number of engines that a message lists.
 const MAX_LISTED: usize = 8;
 
-/// An engine that runs.
+/// A running engine.
 pub(super) struct Found {
     /// Its directory.
     pub(super) directory: PathBuf,
-    /// Its process.
+    /// The id of its process.
     pub(super) pid: i32,
-    /// Whether the user has named its directory by `--dir`.
+    /// Whether the user has chosen its directory with `--dir`.
     pub(super) is_named: bool,
 }
 
-/// Why a directory's engine cannot be asked.
+/// Why the engine of a directory cannot be asked.
 pub(super) enum NoEngine {
-    /// There is no such directory, or no engine was ever there.
+    /// There is no such directory, or no engine ever ran there.
     Absent,
     /// The engine has ended without removing its directory.
     Dead,
-    /// The directory or the socket is somebody else's.
+    /// The directory or the socket belongs to another user.
     OfOther(Option<Uid>),
-    /// The system does not let us.
+    /// The system refused the access.
     Failed(io::Error),
 }
 
 impl NoEngine {
-    /// Says so, of this directory.
+    /// Returns the error of a command for this directory.
     pub(super) fn exit(&self, directory: &Path) -> Exit {
         let directory = directory.display();
         let text = match self {
@@ -74,7 +75,7 @@ impl NoEngine {
     }
 }
 
-/// A user as messages name one.
+/// Returns a user's name for messages.
 fn user(id: Uid) -> String {
     match User::from_uid(id) {
         Ok(Some(user)) => format!("user {} ({id})", user.name),
@@ -91,8 +92,8 @@ fn sudo(id: Uid) -> String {
 
 /// Connects to the engine in this directory.
 ///
-/// What another user's engine says is not believed, not even by root, unless the user has named the
-/// directory: it could be there to be found.
+/// Answers of another user's engine are not trusted, not even by root, unless the user has named
+/// the directory: the other user may have put the engine there to be found.
 pub(super) fn connect(directory: &Path, is_named: bool) -> Result<UnixStream, NoEngine> {
     let stream =
         UnixStream::connect(admin_socket(directory)).map_err(|error| match error.kind() {
@@ -110,21 +111,21 @@ pub(super) fn connect(directory: &Path, is_named: bool) -> Result<UnixStream, No
     Ok(stream)
 }
 
-/// The user whose directory keeps this one from being looked at.
+/// Returns the user whose directory this user may not read.
 fn owner(directory: &Path) -> Option<Uid> {
     let mut ancestors = directory.ancestors();
     let found = ancestors.find_map(|path| path.metadata().ok());
     found.map(|found| Uid::from_raw(found.uid())).filter(|owner| *owner != geteuid())
 }
 
-/// The engines that are not where they would be for a file, and what was learned of them.
+/// The engines that are not where an engine for this file is expected, and what is known of them.
 #[derive(Default)]
 struct Others {
-    /// Those whose configuration is the file.
+    /// Engines whose configuration is the file.
     of_file: Vec<Found>,
-    /// Those of this user whose configuration is another file.
+    /// Engines of this user whose configuration is another file.
     of_other_files: Vec<(PathBuf, i32)>,
-    /// One of another user that is named after the file.
+    /// An engine of another user that is named after the file.
     of_other_user: Option<(PathBuf, NoEngine)>,
 }
 
@@ -187,8 +188,8 @@ pub(super) fn find(config: &Path) -> Result<Found, Exit> {
     Err(Exit::new(code, text))
 }
 
-/// Returns the engine that runs for this configuration file, unless its directory was named by
-/// `--dir`: a second engine for a file is asked for that way.
+/// Returns the engine that runs for this configuration file, unless its directory was chosen with
+/// `--dir`: that is how a user asks for a second engine for a file.
 pub(super) fn running(config: &Path) -> Option<Found> {
     find(config).ok().filter(|found| !found.is_named)
 }
@@ -198,7 +199,7 @@ fn found(directory: PathBuf, stream: &UnixStream) -> Found {
     Found { directory, pid, is_named: false }
 }
 
-/// Asks the engines of this machine, but those in `own`, for their configuration files.
+/// Asks the engines of this machine, except those in `own`, for their configuration files.
 fn others(config: &Path, own: &[PathBuf]) -> Result<Others, Exit> {
     let names: Vec<_> = own.iter().filter_map(|directory| directory.file_name()).collect();
     let mut others = Others::default();
@@ -220,14 +221,14 @@ fn others(config: &Path, own: &[PathBuf]) -> Result<Others, Exit> {
             Err(problem @ NoEngine::OfOther(_)) if is_for_file => {
                 others.of_other_user.get_or_insert((directory, problem));
             }
-            // It is not this one, or it has just ended.
+            // This is not the engine, or it has just ended.
             Err(_) => {}
         }
     }
     Ok(others)
 }
 
-/// Asks an engine which one it is; `None` if it does not say.
+/// Asks an engine for its identity; `None` if it does not answer with one.
 fn info(stream: UnixStream) -> Result<Option<EngineInfo>, Exit> {
     let asked = runtime()?
         .block_on(async { tokio::time::timeout(ASK_FOR, request(stream, get("/engine"))).await });

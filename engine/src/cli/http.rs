@@ -8,7 +8,7 @@ use hyper::{Method, Request, Response};
 use hyper_util::rt::TokioIo;
 use std::os::unix::net::UnixStream;
 
-/// What is asked for.
+/// A request.
 pub(super) struct Asked {
     pub(super) method: Method,
     /// A page of the admin socket, such as "/status".
@@ -17,7 +17,7 @@ pub(super) struct Asked {
     pub(super) body: Vec<u8>,
 }
 
-/// Asks for a page.
+/// Returns a GET request for a page.
 pub(super) fn get(page: &str) -> Asked {
     Asked {
         method: Method::GET,
@@ -27,7 +27,7 @@ pub(super) fn get(page: &str) -> Asked {
     }
 }
 
-/// Sends one request and returns the whole response. It runs in a runtime of one thread.
+/// Sends one request and returns the whole response. Must run in a runtime of one thread.
 pub(super) async fn request(stream: UnixStream, asked: Asked) -> anyhow::Result<Response<Bytes>> {
     stream.set_nonblocking(true)?;
     let stream = tokio::net::UnixStream::from_std(stream)?;

@@ -35,7 +35,7 @@ pub struct Invoke {
     fail: bool,
 }
 
-/// A time that a call can be given.
+/// Parses the time limit of a call.
 fn timeout(text: &str) -> Result<Duration, String> {
     let timeout = parse_duration(text)?;
     if timeout.is_zero() {
@@ -51,7 +51,7 @@ impl Invoke {
         let body = body(self.data.take())?;
         let mut headers = HeaderMap::new();
         if let Some(timeout) = self.timeout {
-            // Whole milliseconds; a part of one is given as one.
+            // The header has whole milliseconds, so a fraction is rounded up.
             let millis = u64::try_from(timeout.as_micros().div_ceil(1000)).unwrap_or(u64::MAX);
             headers.insert(TIMEOUT_HEADER, HeaderValue::from(millis));
         }
@@ -71,7 +71,7 @@ impl Invoke {
         Err(Exit::new(EXIT_CALL_FAILED, text))
     }
 
-    /// Prints what the function has answered.
+    /// Prints the function's answer.
     fn show(&self, answer: &Response<Bytes>) -> Result<(), Exit> {
         let status = answer.status();
         let is_failed = self.fail && (status.is_client_error() || status.is_server_error());
@@ -91,7 +91,7 @@ impl Invoke {
     }
 }
 
-/// The status and the headers of an answer, as HTTP has them.
+/// Returns the status and the headers of an answer, as HTTP writes them.
 fn head(answer: &Response<Bytes>) -> Vec<u8> {
     let status = answer.status();
     let reason = status.canonical_reason().unwrap_or_default();
@@ -103,7 +103,7 @@ fn head(answer: &Response<Bytes>) -> Vec<u8> {
     head
 }
 
-/// The body that was asked for.
+/// Returns the body given by the arguments, or standard input.
 pub(super) fn body(data: Option<String>) -> Result<Vec<u8>, Exit> {
     data.map_or_else(standard_input, |data| Ok(data.into_bytes()))
 }

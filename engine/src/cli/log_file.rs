@@ -1,4 +1,4 @@
-//! A function's log, as its launcher keeps it: one file, and the one before.
+//! Reads a function's log as the launcher keeps it: the current file, and the one before it.
 
 use nightcore_runtime::protocol::CallId;
 use std::fs::File;
@@ -6,21 +6,21 @@ use std::io::{self, BufRead, BufReader};
 use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 
-/// A line of a log: `TIME PID CALL TEXT`, where `-` stands for a call that is not known.
+/// A line of a log: `TIME PID CALL TEXT`, where `-` stands for an unknown call.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct Entry<'a> {
-    /// When it was printed, in UTC.
+    /// The time at which it was printed, in UTC.
     pub(super) time: &'a [u8],
     /// The process that printed it.
     pub(super) pid: i32,
-    /// The call that it is about.
+    /// The call that it belongs to.
     pub(super) call: Option<CallId>,
-    /// What was printed.
+    /// The text that was printed.
     pub(super) text: &'a [u8],
 }
 
 impl<'a> Entry<'a> {
-    /// Of a line with its end.
+    /// Parses a line, with or without its end.
     pub(super) fn parse(line: &'a [u8]) -> Option<Entry<'a>> {
         let mut parts = line.strip_suffix(b"\n").unwrap_or(line).splitn(4, |byte| *byte == b' ');
         let time = parts.next()?;
@@ -34,7 +34,7 @@ impl<'a> Entry<'a> {
 #[derive(Default)]
 pub(super) struct LogFile {
     file: Option<File>,
-    /// The beginning of a line whose end is still to come.
+    /// The beginning of a line whose end has not been written yet.
     part: Vec<u8>,
 }
 
@@ -43,10 +43,10 @@ fn same(a: &File, b: &File) -> io::Result<bool> {
     Ok((a.dev(), a.ino()) == (b.dev(), b.ino()))
 }
 
-/// The lines of the log at `path`, and the log, to read on from there. A function that has printed
-/// nothing has none.
+/// Returns the lines of the log at `path`, and the log, to read further lines. A function that has
+/// printed nothing has no log.
 pub(super) fn lines(path: &Path) -> io::Result<(Vec<Vec<u8>>, LogFile)> {
-    // In this order: when it is set aside in between, it is itself the one before.
+    // Opened in this order: if the current file is rotated in between, it is itself the one before.
     let current = File::open(path).ok();
     let before = File::open(path.with_extension("log.1")).ok();
     let mut lines: Vec<Vec<u8>> = Vec::new();
@@ -62,14 +62,14 @@ pub(super) fn lines(path: &Path) -> io::Result<(Vec<Vec<u8>>, LogFile)> {
     Ok((lines, log))
 }
 
-/// The last lines of the log at `path`.
+/// Returns the last lines of the log at `path`.
 pub(super) fn last_lines(path: &Path, most: usize) -> io::Result<Vec<Vec<u8>>> {
     let (mut lines, _) = lines(path)?;
     Ok(lines.split_off(lines.len().saturating_sub(most)))
 }
 
 impl LogFile {
-    /// Appends the whole lines that `file` has from where it stands to `lines`.
+    /// Appends the complete lines of `file`, from its current position on, to `lines`.
     fn read(&mut self, file: &File, lines: &mut Vec<Vec<u8>>) -> io::Result<()> {
         let mut reader = BufReader::new(file);
         while reader.read_until(b'\n', &mut self.part)? > 0 {
@@ -80,12 +80,12 @@ impl LogFile {
         Ok(())
     }
 
-    /// Returns the lines that have come since, also by the files that followed.
+    /// Returns the lines that were added since the last read, also in files that followed.
     pub(super) fn more(&mut self, path: &Path) -> io::Result<Vec<Vec<u8>>> {
         let mut lines = Vec::new();
         loop {
             let newest = File::open(path).ok();
-            // What was set aside gets nothing more: its rest is read before the next one.
+            // A rotated file does not grow any more: the rest of it is read before the next file.
             if let Some(file) = self.file.take() {
                 let read = self.read(&file, &mut lines);
                 self.file = Some(file);
@@ -117,7 +117,7 @@ mod tests {
         assert_eq!(before.concat(), b"one\ntwo\n");
         fs::write(&path, "one\ntwo\nthree\n").unwrap();
         fs::rename(&path, folder.path().join("Foo.log.1")).unwrap();
-        // Longer than what was read of the other.
+        // Longer than the part of the other file that was read.
         fs::write(&path, "four and many more\n").unwrap();
         assert_eq!(lines(&path).unwrap().0.concat(), b"one\ntwo\nthree\nfour and many more\n");
         let mut more = Vec::new();

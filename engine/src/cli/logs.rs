@@ -15,7 +15,7 @@ use std::io::{self, BufWriter, Write};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-/// How often more is looked for.
+/// The time between two checks for new lines.
 const FOLLOW_PAUSE: Duration = Duration::from_millis(100);
 
 #[derive(clap::Args)]
@@ -44,7 +44,7 @@ struct Log {
     file: LogFile,
 }
 
-/// Why nothing more is shown.
+/// Why the command stops.
 enum Ended {
     /// A log cannot be read.
     Unreadable(PathBuf, io::Error),
@@ -75,10 +75,12 @@ impl Logs {
         }
     }
 
-    /// A function that has printed nothing has no log; one that does not exist has a wrong name.
+    /// Refuses the name of a function that does not exist. A function that has printed nothing has
+    /// no log.
     fn check_name(&self, name: &str) -> Result<(), Exit> {
         let page = ask(&self.engine, get("/status"))?;
-        // An engine of another version knows its functions all the same.
+        // The status of an engine of another version may not parse; its functions may exist all the
+        // same.
         let status = serde_json::from_slice::<EngineStatus>(page.body());
         let Ok(status) = status else { return Ok(()) };
         let names: Vec<&str> =
@@ -90,7 +92,7 @@ impl Logs {
         Err(Exit::new(EXIT_BAD_INPUT, text))
     }
 
-    /// The functions whose logs are to be shown and are not among these.
+    /// Returns the functions whose logs are to be shown and are not in `logs` yet.
     fn others(&self, directory: &Path, logs: &[Log]) -> Vec<String> {
         let names =
             self.function.as_ref().map_or_else(|| logged(directory), |name| vec![name.clone()]);
@@ -107,7 +109,7 @@ impl Logs {
             shown.extend(wanted.map(|line| (function.clone(), line)));
             logs.push(Log { function, file });
         }
-        // Lines of one function have theirs already, whatever the clock did.
+        // The lines of one function are in order already, even if the clock was changed.
         if logs.len() > 1 {
             shown.sort_by(|(_, a), (_, b)| time(a).cmp(time(b)));
         }
@@ -120,7 +122,7 @@ impl Logs {
         if self.follow { self.follow(directory, logs, &mut out) } else { Ok(()) }
     }
 
-    /// Shows new lines until the engine's directory is gone, or the reader.
+    /// Shows new lines until the engine's directory or the reader is gone.
     fn follow(
         &self,
         directory: &Path,
@@ -168,7 +170,7 @@ impl Logs {
     }
 }
 
-/// When a line was printed, such that earlier ones are less.
+/// Returns the time of a line, in a form that sorts by time.
 fn time(line: &[u8]) -> &[u8] {
     line.split(|byte| *byte == b' ').next().unwrap_or_default()
 }

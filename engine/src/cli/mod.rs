@@ -1,7 +1,7 @@
-//! The `nightcore` command: one file a subcommand.
+//! The `nightcore` command, with one file for each subcommand.
 //!
-//! Exit codes: 0 it went well, 1 a call failed, 2 bad input, 3 no engine runs, 4 standard output
-//! cannot be written to.
+//! Exit codes: 0 success, 1 a call failed, 2 bad input, 3 no engine runs, 4 standard output cannot
+//! be written to.
 
 mod arguments;
 mod attach;
@@ -64,7 +64,7 @@ enum Command {
     Launcher(launcher::LauncherArgs),
 }
 
-/// Runs the command line. `give_back` gives memory that the program's allocator keeps back to the
+/// Runs the command line. `give_back` returns memory that the program's allocator keeps to the
 /// system.
 pub fn main(give_back: fn()) -> ExitCode {
     let command = match Cli::try_parse() {
@@ -86,14 +86,14 @@ pub fn main(give_back: fn()) -> ExitCode {
     end(result)
 }
 
-/// Prints help, the version, or what is wrong with the arguments.
+/// Prints help, the version, or the error in the arguments.
 fn explain(error: &clap::Error) -> ExitCode {
-    // In colours where its stream is a terminal.
+    // Printed in colours if the stream is a terminal.
     let printed = error.print().and_then(|()| io::stdout().flush());
     if error.use_stderr() { ExitCode::from(EXIT_BAD_INPUT) } else { end(written(printed)) }
 }
 
-/// Says why a command failed, if it did. Returns the exit code of the process.
+/// Prints why a command failed, if it did. Returns the exit code of the process.
 fn end(result: Result<(), Exit>) -> ExitCode {
     let Err(exit) = result else { return ExitCode::SUCCESS };
     if !exit.message.is_empty() {

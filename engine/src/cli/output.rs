@@ -1,8 +1,8 @@
-//! Standard output of a command, whose reader may leave and whose disk may be full.
+//! The standard output of a command. Its reader may leave, and its disk may be full.
 //!
 //! `print!` and `eprintln!` panic when a write fails, so clippy forbids them in this crate. A
-//! command prints by [`print`], or writes to [`Output`] and hands the result to [`written`].
-//! Errors go to standard error by [`nightcore_runtime::complain::complain`].
+//! command prints with [`print`], or writes to [`Output`] and passes the result to [`written`].
+//! Errors go to standard error through [`nightcore_runtime::complain::complain`].
 
 use super::exit::{EXIT_OUTPUT, Exit};
 use crate::say::visible;
@@ -10,10 +10,11 @@ use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use std::io::{self, ErrorKind, IsTerminal, Write};
 use std::os::fd::AsFd;
 
-/// Prints a text to standard output. On a terminal what is in it cannot command the terminal.
+/// Prints a text to standard output. On a terminal, control characters in the text are made
+/// harmless.
 ///
-/// A reader that has left, as `head` does, is no error: the command goes on without printing, and
-/// its exit code says what became of the rest of its work.
+/// It is not an error if the reader has left, as `head` does: the command goes on without printing,
+/// and its exit code reports the result of the rest of its work.
 ///
 /// # Errors
 /// If standard output cannot be written to, for example because a disk is full.
@@ -23,7 +24,7 @@ pub(super) fn print(text: impl AsRef<[u8]>) -> Result<(), Exit> {
     written(Output.write_all(&shown))
 }
 
-/// Turns the result of writing to [`Output`] into that of a command.
+/// Turns the result of a write to [`Output`] into the result of a command.
 ///
 /// # Errors
 /// If writing failed, unless the reader has left.

@@ -24,7 +24,7 @@ impl Ps {
         let directory = self.engine.directory()?;
         let fails = |f: &&mut FunctionState| f.unavailable.is_some() || f.failing.is_some();
         for function in status.functions.iter_mut().filter(fails) {
-            // Without a log there is nothing to be shown of it.
+            // If there is no log, no lines are shown.
             let lines = last_lines(&log_path(directory, &function.name), LAST_LINES);
             let text = |line: Vec<u8>| String::from_utf8_lossy(&line).trim_end().to_owned();
             function.last_output = lines.unwrap_or_default().into_iter().map(text).collect();
@@ -37,8 +37,8 @@ impl Ps {
     }
 }
 
-/// Of the output of a function whose processes do not come to be so many lines are shown: enough
-/// for what most programs say when they fail.
+/// The number of output lines that are shown of a function whose processes do not start. It is
+/// enough for the error messages of most programs.
 const LAST_LINES: usize = 10;
 
 const HEADINGS: [&str; 14] = [
@@ -143,7 +143,7 @@ fn row(function: &FunctionState) -> [String; 14] {
     ]
 }
 
-/// How long ago something was, as a person says it.
+/// Formats how long ago something happened, for people.
 fn age(s: f64) -> String {
     match s {
         s if s < 120.0 => format!("{s:.0} s"),
@@ -152,7 +152,7 @@ fn age(s: f64) -> String {
     }
 }
 
-/// As a person reads it.
+/// Formats a duration, for people.
 pub(super) fn duration(us: f64) -> String {
     match us {
         us if us < 1000.0 => format!("{us:.1}us"),

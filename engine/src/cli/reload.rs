@@ -12,7 +12,7 @@ use hyper::header::HeaderMap;
 use nightcore_runtime::complain::complain;
 use std::time::Duration;
 
-/// How often it is looked whether the new processes serve.
+/// The time between two checks whether the new processes serve.
 const PAUSE: Duration = Duration::from_millis(10);
 
 #[derive(clap::Args)]
@@ -61,7 +61,7 @@ impl Reload {
     }
 }
 
-/// Until all that was started serves, or cannot.
+/// Waits until every function that was started serves, or has failed to start.
 fn wait(engine: &Engine, changes: &Changes) -> Result<(), Exit> {
     let mut left: Vec<&String> = changes.added.iter().chain(&changes.restarted).collect();
     let mut failed = Vec::new();

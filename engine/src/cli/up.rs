@@ -10,7 +10,7 @@ use nix::sys::signal::Signal;
 use std::fs::File;
 use std::os::fd::{FromRawFd, OwnedFd};
 
-/// Variables that npm, pnpm and Yarn set for what they run.
+/// Variables that npm, pnpm and Yarn set for the programs that they run.
 const PACKAGE_MANAGER_VARIABLES: [&str; 3] = ["npm_command", "npm_lifecycle_event", "npm_execpath"];
 
 #[derive(clap::Args)]
@@ -29,7 +29,8 @@ impl Up {
         self.run_for(Purpose::Serve, give_back)
     }
 
-    /// As [`Up::run`], and builds functions and starts them anew when files change. Its lines are in columns.
+    /// Runs like [`Up::run`], but also builds functions and restarts them when files change. Prints
+    /// its lines in columns.
     pub fn dev(self, give_back: fn()) -> Result<(), Exit> {
         self.run_for(Purpose::Develop, give_back)
     }
@@ -52,16 +53,16 @@ impl Up {
     }
 }
 
-/// Has the end of the parent end this engine as SIGTERM does, if a package manager of Node has
-/// started it.
+/// Makes the engine end with its parent, as by SIGTERM, if a package manager of Node has started
+/// it.
 ///
 /// `npx nightcore up` runs a shell that runs the engine. npm passes SIGTERM on to the shell, which
-/// ends, and would leave the engine behind. An engine in a session of its own, as `setsid` starts
-/// it, is meant to be left behind.
+/// ends and would leave the engine behind. An engine in a session of its own, as `setsid` starts
+/// it, is meant to stay.
 fn end_with_package_manager() {
     let is_leader = nix::unistd::getsid(None) == Ok(nix::unistd::getpid());
     if !is_leader && PACKAGE_MANAGER_VARIABLES.iter().any(|name| std::env::var_os(name).is_some()) {
-        // If it fails the engine runs, and has to be ended by its own process id.
+        // If this fails, the engine runs all the same, and has to be ended by its own process id.
         let _ = nix::sys::prctl::set_pdeathsig(Signal::SIGTERM);
     }
 }
@@ -75,7 +76,7 @@ fn ready_file(fd: i32) -> Result<File, Exit> {
             format!("--ready-fd {fd}: no such open descriptor above 2"),
         ));
     }
-    // SAFETY: whoever started this process passed the descriptor for this purpose; it is open, and
-    // nothing else in this process uses it.
+    // SAFETY: the process that started this one passed the descriptor for this purpose. It is open,
+    // and nothing else in this process uses it.
     Ok(File::from(unsafe { OwnedFd::from_raw_fd(fd) }))
 }

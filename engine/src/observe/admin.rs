@@ -21,10 +21,10 @@ use std::rc::Rc;
 use tokio::net::UnixListener;
 use tokio::sync::{mpsc, oneshot};
 
-/// Most bytes that say what to reload.
+/// The maximum size of a reload request's body, in bytes.
 const MAX_RELOAD_BYTES: u64 = 1024 * 1024;
 
-/// How a call by `nightcore invoke` failed.
+/// The error of a failed call by `nightcore invoke`.
 #[derive(Debug, Serialize, Deserialize)]
 pub struct InvokeError {
     /// The error's name.
@@ -35,7 +35,8 @@ pub struct InvokeError {
     pub cause: Vec<String>,
 }
 
-/// What a process needs to become a container by hand, and to run as the function's own do.
+/// All that a process started by hand needs to become a container, and to run as the function's own
+/// processes do.
 #[derive(Debug, Serialize, Deserialize)]
 pub struct Attachment {
     /// The control socket.
@@ -50,34 +51,34 @@ pub struct Attachment {
     pub open_files: Option<u32>,
 }
 
-/// Which engine this is.
+/// Identifies an engine.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct EngineInfo {
-    /// Its process.
+    /// The id of its process.
     pub pid: u32,
     /// Its configuration file: the path as the user wrote it, made absolute.
     pub config: OsString,
-    /// Whether the user has named its directory, by `--dir`.
+    /// Whether the user has chosen its directory with `--dir`.
     pub is_named: bool,
 }
 
-/// A header that answers of functions have on this socket, and failures of calls do not: either may
-/// have any status.
+/// A header that marks the answers of functions on this socket. Failures of calls do not have it.
+/// Both may have any HTTP status.
 pub const ANSWERED: HeaderName = HeaderName::from_static("x-nightcore-answered");
 
-/// What the pages are about.
+/// Serves the pages of the admin socket.
 pub struct Admin {
     /// The engine's state.
     pub observed: Rc<Observed>,
-    /// Which engine it is.
+    /// The identity of the engine.
     pub info: EngineInfo,
-    /// The tables of its functions.
+    /// The configuration of its functions.
     pub config: SharedConfig,
     /// The control socket.
     pub control_socket: String,
-    /// Largest body of a call.
+    /// The maximum size of a call's body, in bytes.
     pub max_body_bytes: u64,
-    /// Where reloads are asked for.
+    /// The channel for reload requests.
     pub reloads: mpsc::UnboundedSender<reload::Request>,
 }
 
@@ -201,7 +202,7 @@ impl Admin {
     }
 }
 
-/// The page of metrics, written where it holds up no call.
+/// Returns the page of metrics. It is written on another thread, so that it delays no call.
 pub(super) async fn metrics(observed: &Observed) -> Response<Bytes> {
     let metrics = observed.metrics();
     let Some(Ok(page)) = run_aside(move || metrics.page()).await else {
@@ -212,7 +213,7 @@ pub(super) async fn metrics(observed: &Observed) -> Response<Bytes> {
     response
 }
 
-/// A page of text.
+/// Returns a page of text.
 pub(super) fn text(status: u16, text: &'static str) -> Response<Bytes> {
     let mut response = Response::new(Bytes::from_static(text.as_bytes()));
     *response.status_mut() = hyper::StatusCode::from_u16(status).unwrap_or_default();

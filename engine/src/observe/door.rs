@@ -1,6 +1,6 @@
-//! The pages at `[admin] listen`: `GET /metrics`, `/healthz`, `/readyz`. Whoever can reach the
-//! address can read them, so nothing here changes anything or shows what calls carry or functions
-//! print.
+//! The pages at `[admin] listen`: `GET /metrics`, `/healthz`, `/readyz`. Anyone who can reach the
+//! address can read them. So they change nothing, and show neither the payloads of calls nor the
+//! output of functions.
 
 use super::admin::{metrics, text};
 use super::status::Observed;
@@ -13,11 +13,11 @@ use hyper::{Method, Response};
 use std::rc::Rc;
 use tokio::net::TcpListener;
 
-/// Where metrics and health can be read.
+/// Serves metrics and health.
 pub struct Door<H> {
     /// The engine.
     pub observed: Rc<Observed>,
-    /// Whether it can serve.
+    /// The health of the engine.
     pub health: H,
 }
 

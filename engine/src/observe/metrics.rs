@@ -1,8 +1,8 @@
-//! `/metrics`: the state of an engine as Prometheus reads it. docs/OPERATIONS.md has what each
-//! metric means.
+//! `/metrics`: the state of an engine in the format of Prometheus. docs/OPERATIONS.md describes
+//! each metric.
 //!
-//! Labels have few values, and none that comes from a caller, so that the page stays as large as
-//! the configuration makes it.
+//! Labels have few values, and no value comes from a caller. So the size of the page depends on the
+//! configuration only.
 
 use super::process::Process;
 use super::status::{EngineStatus, FunctionState, OUTCOMES, Observed};
@@ -16,17 +16,18 @@ use std::fmt;
 
 pub use prometheus_client::encoding::prometheus_text::CONTENT_TYPE;
 
-/// All that is on the page, at a moment.
+/// The data of the page at one moment.
 #[derive(Debug)]
 pub struct Metrics {
     /// The engine's state.
     pub status: EngineStatus,
-    /// Where the time of each of its functions' calls went, in their order.
+    /// The parts of the time of each function's calls, in the order of the functions.
     pub segments: Vec<Option<Segments>>,
 }
 
 impl Metrics {
-    /// The page. It takes some milliseconds for a thousand functions: not for the I/O thread.
+    /// Writes the page. This takes some milliseconds for a thousand functions, so it must not run
+    /// on the I/O thread.
     pub fn page(self) -> Result<String, fmt::Error> {
         let mut registry = Registry::default();
         registry.register_collector(Box::new(self));
@@ -43,7 +44,7 @@ impl Metrics {
 }
 
 impl Observed {
-    /// Returns what the page of metrics shows.
+    /// Returns the data of the page of metrics.
     pub fn metrics(&self) -> Metrics {
         let status = self.status();
         let core = self.core.borrow();
@@ -55,14 +56,14 @@ impl Observed {
     }
 }
 
-/// Labels of a sample.
+/// The labels of a sample.
 type Labels<'a, const N: usize> = [(&'static str, &'a str); N];
 
-/// The page as it grows, metric by metric.
+/// The page while it is written, metric by metric.
 struct Page<'a>(DescriptorEncoder<'a>);
 
 impl Page<'_> {
-    /// A metric that counts; `_total` is added to its name.
+    /// Writes a counter; `_total` is added to its name.
     fn counter<'a, const N: usize>(
         &mut self,
         name: &str,
@@ -76,7 +77,7 @@ impl Page<'_> {
         Ok(())
     }
 
-    /// A metric that goes up and down.
+    /// Writes a gauge.
     fn gauge<'a, const N: usize>(
         &mut self,
         name: &str,
@@ -90,7 +91,7 @@ impl Page<'_> {
         Ok(())
     }
 
-    /// A metric of times.
+    /// Writes a histogram of times.
     fn histogram<'a, const N: usize>(
         &mut self,
         name: &str,
@@ -123,7 +124,7 @@ impl Collector for Metrics {
 }
 
 impl Metrics {
-    /// One sample for each function.
+    /// Returns one sample for each function.
     fn each<'a>(
         &'a self,
         value: impl Fn(&FunctionState) -> f64 + 'a,
@@ -134,7 +135,7 @@ impl Metrics {
         self.status.functions.iter().map(sample)
     }
 
-    /// One sample for each function and each of these values of a label.
+    /// Returns one sample for each function and each of these values of a label.
     fn each_by<'a, const N: usize>(
         &'a self,
         label: &'static str,

@@ -1,4 +1,4 @@
-//! What can be asked of a running engine.
+//! The pages of a running engine: its state, its metrics and its health.
 
 pub mod admin;
 pub mod door;

@@ -1,23 +1,23 @@
-//! What the system says of the engine's process.
+//! Figures of the system about the engine's process.
 
 use nix::sys::resource::{Resource, UsageWho, getrlimit, getrusage};
 use nix::unistd::{SysconfVar, sysconf};
 
-/// The engine's process. A figure that cannot be had is left out.
+/// Figures about the engine's process. A figure that is not available is `None`.
 #[derive(Clone, Copy, Debug)]
 pub struct Process {
-    /// Time of processors that it has used, s.
+    /// Processor time used, in s.
     pub cpu_s: Option<f64>,
-    /// Memory that is in use, bytes: its own, and of arenas what it has touched.
+    /// Resident memory in bytes: the process's own, and the pages of arenas that it has touched.
     pub resident_bytes: Option<u64>,
-    /// Open descriptors.
+    /// The number of open descriptors.
     pub open_files: Option<u64>,
-    /// How many there may be.
+    /// The limit of open descriptors.
     pub max_open_files: Option<u64>,
 }
 
 impl Process {
-    /// Looks. It takes some microseconds for each descriptor.
+    /// Reads the figures. This takes some microseconds for each descriptor.
     pub fn look() -> Process {
         let cpu_s = getrusage(UsageWho::RUSAGE_SELF).ok().map(|usage| {
             let s =

@@ -16,34 +16,34 @@ use std::time::{SystemTime, UNIX_EPOCH};
 /// The state of an engine.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct EngineStatus {
-    /// Its process.
+    /// The id of its process.
     pub pid: u32,
     /// Its version.
     pub version: String,
-    /// When it started, s since 1970.
+    /// The time at which it started, in s since 1970.
     pub started_at_s: f64,
-    /// Where clients call it.
+    /// The address at which clients call it.
     pub address: String,
-    /// Where its metrics are, if `[admin]` says so.
+    /// The address of its metrics, if `[admin]` sets one.
     pub metrics: Option<String>,
-    /// Payloads that went by the arena, in either direction.
+    /// The number of payloads that went through the arena, in both directions.
     pub arena_payloads: u64,
-    /// What requests and answers hold.
+    /// The memory that requests and answers hold.
     pub memory: MemoryState,
-    /// Calls of functions that are not there.
+    /// Calls of functions that do not exist.
     pub not_found: ByOrigin<u64>,
     /// Its functions.
     pub functions: Vec<FunctionState>,
 }
 
-/// What requests and answers hold together.
+/// The memory that all requests and answers hold together.
 #[derive(Clone, Copy, Debug, Serialize, Deserialize)]
 pub struct MemoryState {
-    /// The bound, bytes.
+    /// The limit in bytes.
     pub limit_bytes: u64,
-    /// What they hold now, bytes.
+    /// The memory held now, in bytes.
     pub held_bytes: u64,
-    /// How often there was no room.
+    /// The number of requests that were refused for lack of memory.
     pub refused: u64,
 }
 
@@ -54,7 +54,7 @@ impl From<Usage> for MemoryState {
     }
 }
 
-/// Of calls that came in by the gateway, and of those made by functions.
+/// A value for calls that came through the gateway, and one for calls made by functions.
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
 #[allow(missing_docs)] // The names say it.
 pub struct ByOrigin<T> {
@@ -62,7 +62,7 @@ pub struct ByOrigin<T> {
     pub internal: T,
 }
 
-/// How calls can end: answered, or with an error.
+/// The ways in which a call can end: answered, or with an error.
 pub const OUTCOMES: [&str; functions::OUTCOMES] = {
     let mut names = ["answered"; functions::OUTCOMES];
     let mut number = 1;
@@ -78,7 +78,7 @@ pub const OUTCOMES: [&str; functions::OUTCOMES] = {
 pub struct FunctionState {
     /// Its name.
     pub name: String,
-    /// Calls that came in by the gateway.
+    /// Calls that came through the gateway.
     pub external: u64,
     /// Calls made by functions.
     pub internal: u64,
@@ -86,16 +86,16 @@ pub struct FunctionState {
     pub answered: u64,
     /// Calls that ended with an error, by its name.
     pub failed: BTreeMap<String, u64>,
-    /// Calls that ended, by how, answered or by the error's name; also those that were not
-    /// accepted.
+    /// Calls that ended, by outcome: `answered` or the error's name. Calls that were not accepted
+    /// are included.
     pub ended: ByOrigin<BTreeMap<String, u64>>,
     /// Responses to clients by the class of their HTTP status: `2xx` and so on.
     pub responses: BTreeMap<String, u64>,
     /// Calls in the queue.
     pub queued: u32,
-    /// What they carry, bytes.
+    /// The bytes that queued calls carry.
     pub queued_bytes: u64,
-    /// Calls whose handler computes.
+    /// Calls whose handlers compute.
     pub running: u32,
     /// Calls that wait for an internal call.
     pub waiting: u32,
@@ -103,60 +103,61 @@ pub struct FunctionState {
     pub leases: u32,
     /// Workers that are ready.
     pub workers: u32,
-    /// Those without a call.
+    /// Ready workers without a call.
     pub idle: u32,
-    /// Those with one.
+    /// Ready workers with a call.
     pub busy: u32,
     /// Workers that are being created.
     pub starting: u32,
     /// Connected processes, by state.
     pub containers: Containers,
-    /// Processes.
+    /// Its processes.
     pub processes: Vec<ProcessState>,
-    /// λ: calls accepted in a second.
+    /// λ: accepted calls per second.
     pub rate_per_s: f64,
-    /// t_run: time a call runs.
+    /// t_run: the time for which a call runs, in µs.
     pub run_us: f64,
-    /// t_open: time a call is open, less what its internal calls spent queued.
+    /// t_open: the time for which a call is open, less the time that its internal calls spent
+    /// queued, in µs.
     pub open_us: f64,
-    /// Where the time of its calls went; none before one was answered.
+    /// The parts of the time of its calls; `None` before a call was answered.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub segments: Option<Segments>,
     /// λ × t_run.
     pub tau: f64,
-    /// How many calls may run at once.
+    /// The number of calls that may run at once.
     pub limit: u32,
-    /// How many may at most.
+    /// The maximum of that limit.
     pub max: u32,
-    /// Where the limit comes from.
+    /// The reason for the limit.
     pub why: String,
-    /// How often a process was started again.
+    /// The number of times that a process was restarted.
     pub restarts: u64,
-    /// The same, by how the one before ended.
+    /// The number of restarts, by the way in which the previous process ended.
     pub restarts_by_reason: BTreeMap<String, u64>,
-    /// Processes that were replaced because a handler did not end.
+    /// The number of processes that were replaced because a handler did not end.
     pub stuck: u64,
-    /// Inputs that are refused, as they were under way when processes died; the one that was
-    /// refused last comes first.
+    /// Inputs that are refused because they were under way when processes died. The latest comes
+    /// first.
     pub quarantined: Vec<QuarantinedInput>,
-    /// Calls that were refused for that.
+    /// The number of calls that were refused for this reason.
     pub quarantine_refused: u64,
-    /// How often internal calls were sent again, as their process died.
+    /// The number of times that internal calls were retried because their process died.
     pub retries: u64,
-    /// How the last process that ended did.
+    /// The way in which the last process ended.
     pub last_end: Option<String>,
-    /// How long ago that was, s.
+    /// How long ago the last process ended, in s.
     pub last_end_ago_s: Option<f64>,
-    /// Why it cannot be called now.
+    /// The reason why it cannot be called now.
     pub unavailable: Option<String>,
-    /// The newest generation of its processes: one more with each time it is started anew.
+    /// The newest generation of its processes. The number rises by one at each renewal.
     pub generation: u32,
-    /// The generation that gets calls.
+    /// The generation that receives calls.
     pub serving: u32,
-    /// Why processes of the newest one do not come to be.
+    /// The reason why processes of the newest generation do not start.
     pub failing: Option<String>,
-    /// The last lines of its output, if its processes do not come to be: `nightcore ps` reads them
-    /// in its log.
+    /// The last lines of its output, if its processes do not start. `nightcore ps` reads them from
+    /// its log.
     #[serde(skip_serializing_if = "Vec::is_empty", default)]
     pub last_output: Vec<String>,
 }
@@ -164,13 +165,13 @@ pub struct FunctionState {
 /// An input that is refused.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct QuarantinedInput {
-    /// Which: the same number in the engine's log.
+    /// The input's identifier, which is also in the engine's log.
     pub input: String,
-    /// At how many deaths of processes it was under way.
+    /// The number of deaths of processes at which it was under way.
     pub deaths: u32,
-    /// How often it was refused.
+    /// The number of times that it was refused.
     pub refused: u64,
-    /// For how much longer it is, s.
+    /// The time for which it remains refused, in s.
     pub left_s: f64,
 }
 
@@ -189,35 +190,37 @@ impl From<Quarantined> for QuarantinedInput {
 /// Connected processes of a function, by state.
 #[derive(Clone, Copy, Debug, Serialize, Deserialize)]
 pub struct Containers {
-    /// A worker of it is ready, and it has passed its readiness check if it has one.
+    /// Processes with a ready worker that have passed their readiness check, if there is one.
     pub ready: u32,
-    /// Its first worker is being created, it is being checked, or its generation does not serve yet.
+    /// Processes whose first worker is being created, that are being checked, or whose generation
+    /// does not serve yet.
     pub starting: u32,
-    /// It gets no new calls: a handler in it does not end, or it is ending.
+    /// Processes that get no new calls, because a handler in them does not end or because they are
+    /// ending.
     pub set_aside: u32,
 }
 
-/// Where the time of a function's calls went, since the engine started.
+/// The parts of the time of a function's calls, since the engine started.
 #[derive(Clone, Copy, Debug, Serialize, Deserialize)]
 pub struct Segments {
-    /// From its arrival to its dispatch.
+    /// From the arrival of a call to its dispatch.
     pub queued: Segment,
-    /// From there until the handler began.
+    /// From the dispatch until the handler began.
     pub woken: Segment,
-    /// Until it ended, waits for internal calls included.
+    /// The run of the handler, including its waits for internal calls.
     pub ran: Segment,
-    /// Until the engine had the answer.
+    /// From the end of the handler until the engine had the answer.
     pub returned: Segment,
-    /// All of it.
+    /// The whole time of a call.
     pub whole: Segment,
 }
 
 /// Quantiles of a segment.
 #[derive(Clone, Copy, Debug, Serialize, Deserialize)]
 pub struct Segment {
-    /// Median.
+    /// The median, in µs.
     pub p50_us: f64,
-    /// 99 of 100 are at most this.
+    /// The 99th percentile, in µs.
     pub p99_us: f64,
 }
 
@@ -242,38 +245,38 @@ impl From<&functions::Segments> for Segments {
 pub struct ProcessState {
     /// Its id.
     pub pid: i32,
-    /// Its workers.
+    /// The number of its workers.
     pub workers: usize,
     /// Whether it was attached by hand.
     pub attached: bool,
-    /// Blocks of the arena that the engine has handed out to it.
+    /// The number of arena blocks that the engine has handed out to it.
     pub arena_blocks: u64,
-    /// Bytes of those that it has not given back.
+    /// The bytes of those blocks that it has not given back.
     pub arena_used_bytes: u64,
-    /// Bytes of shared memory whose blocks the engine hands out.
+    /// The bytes of shared memory in which the engine allocates blocks.
     pub arena_engine_bytes: u64,
-    /// Bytes of shared memory whose blocks it hands out itself.
+    /// The bytes of shared memory in which the process allocates blocks.
     pub arena_function_bytes: u64,
 }
 
-/// An engine, whose state can be asked for.
+/// An engine whose state can be read.
 pub struct Observed {
     /// Its core.
     pub core: CoreHandle,
-    /// Where what requests and answers hold is counted.
+    /// The counter of the memory that requests and answers hold.
     pub memory: Memory,
-    /// The processes.
+    /// The state of the processes.
     pub keeper: KeeperStatus,
-    /// Where clients call the engine.
+    /// The address at which clients call the engine.
     pub address: String,
-    /// Where its metrics are, if `[admin]` says so.
+    /// The address of its metrics, if `[admin]` sets one.
     pub metrics: Option<String>,
-    /// When it started.
+    /// The time at which it started.
     pub started_at: SystemTime,
 }
 
 impl Observed {
-    /// Its state.
+    /// Returns the state of the engine.
     pub fn status(&self) -> EngineStatus {
         let now = now_ns();
         let core = &mut *self.core.borrow_mut();
@@ -319,7 +322,7 @@ impl Observed {
     }
 }
 
-/// The outcomes that there were.
+/// Returns the outcomes that occurred, with their counts.
 fn outcomes(ended: [u64; functions::OUTCOMES]) -> BTreeMap<String, u64> {
     let ended = OUTCOMES.iter().zip(ended).filter(|(_, count)| *count > 0);
     ended.map(|(outcome, count)| ((*outcome).to_owned(), count)).collect()
