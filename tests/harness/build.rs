@@ -1,20 +1,21 @@
-//! The programs that a test starts, built once in each test process: cargo builds no other package's
-//! programs for a test.
+//! The programs that a test starts. They are built once in each test process, because cargo does
+//! not build another package's programs for a test.
 
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::sync::OnceLock;
 
-/// The packages whose programs and libraries are used.
+/// The packages whose programs and libraries tests use.
 const PACKAGES: [&str; 4] =
     ["nightcore-engine", "nightcore-c", "hello-rust", "nightcore-test-worker"];
 
-/// The folder of this profile, in which cargo puts what it builds.
+/// Returns the folder of this profile, in which cargo puts its build output.
 pub(crate) fn profile_dir() -> &'static Path {
     static BUILT: OnceLock<PathBuf> = OnceLock::new();
     BUILT.get_or_init(|| {
         let test = std::env::current_exe().expect("a test has a path");
-        // TARGET/PROFILE/deps/test; the conformance suite is TARGET/PROFILE/nightcore-conformance.
+        // A test is TARGET/PROFILE/deps/test; the conformance suite is
+        // TARGET/PROFILE/nightcore-conformance.
         let folder = test.parent().expect("tests lie in a target folder");
         let profile =
             if folder.ends_with("deps") { folder.parent().expect("as above") } else { folder };
@@ -24,7 +25,7 @@ pub(crate) fn profile_dir() -> &'static Path {
     })
 }
 
-/// The command that builds packages for the profile whose folder this is.
+/// Returns the command that builds packages for the profile with this folder.
 fn cargo_build(profile: &Path, packages: &[&str]) -> Command {
     let mut cargo = Command::new(env!("CARGO"));
     cargo.args(["build", "--quiet", "--target-dir"]);
@@ -39,7 +40,8 @@ fn cargo_build(profile: &Path, packages: &[&str]) -> Command {
     cargo
 }
 
-/// The sources of the later libnightcore, whose shared library is built: see `tests/c/later`.
+/// Builds the shared library of the later libnightcore and returns its sources: see
+/// `tests/c/later`.
 pub(crate) fn later_sources() -> PathBuf {
     let mut cargo = cargo_build(profile_dir(), &["nightcore-c-later"]);
     cargo.args(["--message-format", "json-render-diagnostics"]).stderr(Stdio::inherit());
@@ -55,7 +57,7 @@ pub(crate) fn later_sources() -> PathBuf {
     out_dir.expect("cargo says where the build script writes").join("src")
 }
 
-/// The `nightcore` program.
+/// Returns the path of the `nightcore` program.
 pub fn nightcore() -> PathBuf {
     profile_dir().join("nightcore")
 }

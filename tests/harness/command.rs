@@ -1,4 +1,4 @@
-//! Runs a command to its end, within a bound.
+//! Runs a command to its end, with a time limit.
 
 use crate::wait::{LONG, wait_for};
 use std::io::{Read, Write};
@@ -8,22 +8,22 @@ use std::thread::JoinHandle;
 /// A command that has ended.
 #[derive(Debug)]
 pub struct Finished {
-    /// Its exit code; `None` if a signal ended it.
+    /// The exit code; `None` if a signal ended the command.
     pub code: Option<i32>,
-    /// What it printed.
+    /// The bytes of its standard output.
     pub stdout: Vec<u8>,
-    /// What it said on standard error.
+    /// The text of its standard error.
     pub stderr: String,
 }
 
 impl Finished {
-    /// What it printed, as text.
+    /// Returns its standard output as text.
     pub fn text(&self) -> String {
         String::from_utf8_lossy(&self.stdout).into_owned()
     }
 }
 
-/// Kills a command that a failed test leaves behind.
+/// Kills the command when a test fails before the command has ended.
 struct Running(Child);
 
 impl Drop for Running {
@@ -33,7 +33,7 @@ impl Drop for Running {
     }
 }
 
-/// Runs a command with this standard input. One that does not end is a failed test.
+/// Runs a command with this standard input. Panics if the command does not end.
 #[track_caller]
 pub fn run(command: &mut Command, input: &[u8]) -> Finished {
     command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
@@ -44,7 +44,7 @@ pub fn run(command: &mut Command, input: &[u8]) -> Finished {
     let stderr = drain(child.stderr.take());
     let mut stdin = child.stdin.take().expect("it was asked for");
     let input = input.to_vec();
-    // A command that does not read its input closes it.
+    // A command that does not read its input may close it.
     let writer = std::thread::spawn(move || drop(stdin.write_all(&input)));
     let status = wait_for(&format!("the end of {shown} (at most {LONG:?})"), || {
         running.0.try_wait().expect("a child can be waited for")

@@ -10,17 +10,18 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::Mutex;
 
-/// The name that programs linked with the shared library look for when they start.
+/// The library name that programs linked with the shared library load when they start.
 const SONAME: &str = "libnightcore.so.0";
 const FLAGS: [&str; 7] = ["-g", "-O1", "-pedantic", "-Wall", "-Wextra", "-Wshadow", "-Werror"];
 
-/// The program of this name, made of these sources; one made of the same before is used again.
+/// Returns the program of this name, built from these sources. A program that was built from the
+/// same sources before is reused.
 pub(crate) fn program(name: &str, sources: &[PathBuf], headers: &[PathBuf]) -> PathBuf {
     let is_cpp = |source: &PathBuf| source.extension().is_some_and(|e| e == "cpp");
     program_in(if sources.iter().any(is_cpp) { "c++17" } else { "c11" }, name, sources, headers)
 }
 
-/// The same in a given edition of the language.
+/// Does the same in a given edition of the language.
 pub(crate) fn program_in(
     edition: &str,
     name: &str,
@@ -38,8 +39,8 @@ pub(crate) fn program_in(
     })
 }
 
-/// The program of this name, made of one C source, the header in this folder, and a library of this
-/// build. `flags` are more for the compiler.
+/// Returns the program of this name, built from one C source, the header in this folder, and a
+/// library of this build. `flags` are further compiler flags.
 pub(crate) fn program_against(
     name: &str,
     source: &PathBuf,
@@ -54,7 +55,7 @@ pub(crate) fn program_against(
     })
 }
 
-/// Makes a program, unless this process has made one of this name; one test at a time.
+/// Builds a program, unless this process has built one of this name; one test at a time.
 fn made_once(name: &str, make: impl FnOnce() -> PathBuf) -> PathBuf {
     static MADE: Mutex<BTreeMap<String, PathBuf>> = Mutex::new(BTreeMap::new());
     let mut made = MADE.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
@@ -66,11 +67,11 @@ fn made_once(name: &str, make: impl FnOnce() -> PathBuf) -> PathBuf {
     program
 }
 
-/// Compiles and links a program, unless there is one by the same command of the same files.
+/// Compiles and links a program, unless the same command has built it from the same files.
 fn make(name: &str, mut command: Command, read: &[&PathBuf], library: &str) -> PathBuf {
     let library = profile_dir().join(library);
     let folder = profile_dir().join("test-workers");
-    // Where programs find this library by the name that they look for.
+    // The folder in which programs find this library under the name that they load.
     let libraries = folder.join(library.file_stem().expect("a library has a name"));
     fs::create_dir_all(&libraries).expect("the target folder is writable");
     link(&library, &libraries.join(SONAME));
@@ -85,7 +86,8 @@ fn make(name: &str, mut command: Command, read: &[&PathBuf], library: &str) -> P
     }
     let program = folder.join(format!("{name}-{:016x}", hasher.finish()));
     if !program.exists() {
-        // Another test process may do the same now: the name appears with the whole file.
+        // Another test process may be building the same program: it is renamed only when it is
+        // complete.
         let part = folder.join(format!("{name}-{}.part", std::process::id()));
         let output = command.arg("-o").arg(&part).output().expect("the compiler runs");
         let messages = String::from_utf8_lossy(&output.stderr);
@@ -104,7 +106,7 @@ fn link(library: &Path, name: &Path) {
     fs::rename(&part, name).expect("the target folder is writable");
 }
 
-/// The C or C++ compiler of this machine.
+/// Returns the C or C++ compiler of this machine.
 fn compiler(edition: &str) -> Command {
     let target = env!("NIGHTCORE_TARGET");
     let mut build = cc::Build::new();

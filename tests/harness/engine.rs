@@ -17,19 +17,22 @@ use std::process::{Child, Command, Stdio};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-/// What an engine that has ended leaves behind must be gone by then: the rest of a group that was killed.
+/// The time after an engine's end within which the processes and files that it left behind must be
+/// gone: the rest of a group that was killed.
 const LEFT_WITHIN: Duration = Duration::from_secs(2);
-/// An engine that does not answer for so long says nothing about why a test has failed.
+/// The time limit for the last status. An engine that does not answer by then cannot help to
+/// explain why a test failed.
 const LAST_LOOK: Duration = Duration::from_secs(2);
 
 /// A running engine.
 #[derive(Debug)]
 pub struct Engine {
     home: Arc<Home>,
-    /// What all its processes have in their environment.
+    /// The value of [`MARK`] that all its processes have in their environment.
     mark: String,
     child: Child,
-    /// Not the child's, if that is a program the engine runs under.
+    /// The engine's process id. It is not the child's if the child is a program that the engine
+    /// runs under.
     pid: i32,
     address: SocketAddr,
     ready_line: String,
@@ -54,7 +57,8 @@ impl Engine {
             (log_file.try_clone().expect("a descriptor").into(), log_file.into())
         });
         command.stdin(Stdio::null()).stdout(stdout).stderr(stderr);
-        // A group of its own: Ctrl-C ends the test alone, and its end the engine.
+        // The engine has a process group of its own, so that Ctrl-C ends only the test. The engine
+        // ends with the test.
         command.process_group(0);
         // SAFETY: the closure makes only system calls, which is allowed between fork and exec.
         unsafe {
@@ -67,7 +71,7 @@ impl Engine {
             });
         }
         let child = command.spawn().unwrap_or_else(|e| panic!("{command:?}: {e}"));
-        // Ours must be closed, or the engine's end would not be seen.
+        // This process must close its copy, or it would not see the engine's end.
         drop(ready_end);
         let address = SocketAddr::from(([127, 0, 0, 1], 0));
         let mut engine =
@@ -83,7 +87,8 @@ impl Engine {
         engine
     }
 
-    /// Reads the line, on a thread of its own: a read that has no end must not be the test's.
+    /// Reads the ready line on a thread of its own, so that a read that never ends does not block
+    /// the test.
     #[track_caller]
     fn wait_until_ready(&mut self, ready: io::PipeReader) -> String {
         let reader = std::thread::spawn(move || {
@@ -97,12 +102,12 @@ impl Engine {
         line.trim().to_owned()
     }
 
-    /// Where it listens.
+    /// Returns the address at which it listens.
     pub fn address(&self) -> SocketAddr {
         self.address
     }
 
-    /// How many connections of clients it has accepted and not closed.
+    /// Returns the number of client connections that it has accepted and not closed.
     pub fn connections(&self) -> usize {
         const ESTABLISHED: &str = "01";
         let port = format!(":{:04X}", self.address.port());
@@ -112,29 +117,29 @@ impl Engine {
         rows.filter(|row| row[1].ends_with(&port) && row[3] == ESTABLISHED && row[9] != "0").count()
     }
 
-    /// What it said when it was ready.
+    /// Returns the line that it wrote when it was ready.
     pub fn ready_line(&self) -> &str {
         &self.ready_line
     }
 
-    /// Its process.
+    /// Returns its process id.
     pub fn pid(&self) -> i32 {
         self.pid
     }
 
-    /// Its folder.
+    /// Returns its folder.
     pub fn home(&self) -> &Arc<Home> {
         &self.home
     }
 
-    /// What it has said on standard error, in which is what its functions print.
+    /// Returns its standard error so far, which includes the output of its functions.
     pub fn stderr(&self) -> String {
         String::from_utf8_lossy(&fs::read(&self.log).unwrap_or_default()).into_owned()
     }
 
     // Calls.
 
-    /// A connection to its gateway.
+    /// Opens a connection to its gateway.
     #[track_caller]
     pub fn connect(&self) -> Connection {
         Connection::open(self.address)
@@ -146,7 +151,7 @@ impl Engine {
         self.connect().call(function, body.as_ref())
     }
 
-    /// Calls a function, whose answer must be 200; its body.
+    /// Calls a function and returns the body of the answer. Panics if the status is not 200.
     #[track_caller]
     pub fn answer(&self, function: &str, body: impl AsRef<[u8]>) -> Vec<u8> {
         let response = self.call(function, body);
@@ -154,13 +159,13 @@ impl Engine {
         response.body
     }
 
-    /// As [`Engine::answer`], as text.
+    /// Like [`Engine::answer`], but returns the body as text.
     #[track_caller]
     pub fn text(&self, function: &str, body: impl AsRef<[u8]>) -> String {
         String::from_utf8(self.answer(function, body)).expect("the answer is text")
     }
 
-    // What can be asked.
+    // Its state.
 
     /// Runs a subcommand of `nightcore` for this engine to its end.
     #[track_caller]
@@ -168,7 +173,7 @@ impl Engine {
         self.home.nightcore(subcommand, arguments)
     }
 
-    /// What `nightcore ps` shows.
+    /// Returns its state as `nightcore ps` shows it.
     #[track_caller]
     pub fn status(&self) -> Status {
         let ps = self.nightcore("ps", &["--json"]);
@@ -176,7 +181,7 @@ impl Engine {
         serde_json::from_slice(&ps.stdout).unwrap_or_else(|e| panic!("{e} in {}", ps.text()))
     }
 
-    /// Where its metrics are, which its setup must have asked for.
+    /// Returns the address of its metrics, which its setup must have configured.
     #[track_caller]
     pub fn admin_address(&self) -> SocketAddr {
         let metrics = self.status().metrics.expect("it has metrics");
@@ -187,7 +192,7 @@ impl Engine {
             .unwrap_or_else(|| panic!("{metrics} is no address"))
     }
 
-    /// Its page of metrics.
+    /// Returns its page of metrics.
     #[track_caller]
     pub fn metrics_page(&self) -> String {
         let page = Connection::open(self.admin_address()).request("GET", "/metrics", &[], b"");
@@ -195,20 +200,20 @@ impl Engine {
         page.text()
     }
 
-    /// What is on it.
+    /// Returns its metrics.
     #[track_caller]
     pub fn metrics(&self) -> Metrics {
         Metrics::parse(&self.metrics_page())
     }
 
-    /// What `nightcore ps` shows of a function.
+    /// Returns the state of a function as `nightcore ps` shows it.
     #[track_caller]
     pub fn function(&self, name: &str) -> FunctionStatus {
         let found = self.status().functions.into_iter().find(|function| function.name == name);
         found.unwrap_or_else(|| panic!("ps does not show {name}"))
     }
 
-    /// The process of a function that has one; waits until it is connected.
+    /// Waits until a process of the function is connected, and returns its id.
     #[track_caller]
     pub fn container(&self, function: &str) -> i32 {
         wait_for(&format!("a process of {function}"), || {
@@ -216,7 +221,7 @@ impl Engine {
         })
     }
 
-    /// What is in the log of a function; waits until the text is.
+    /// Waits until the function's log contains the text.
     #[track_caller]
     pub fn wait_for_log(&self, function: &str, text: &str) {
         wait_until(&format!("{text:?} in the log of {function}"), || {
@@ -226,12 +231,12 @@ impl Engine {
 
     // Its processes.
 
-    /// All processes that it started, itself with them.
+    /// Returns all processes that it started, and the engine itself.
     pub fn processes(&self) -> Vec<Process> {
         process::with_variable(MARK, &self.mark)
     }
 
-    /// The launcher's process.
+    /// Returns the launcher's process id.
     #[track_caller]
     pub fn launcher(&self) -> i32 {
         wait_for("the launcher", || {
@@ -245,19 +250,20 @@ impl Engine {
 
     // Its end.
 
-    /// Asks it to end.
+    /// Asks it to shut down.
     pub fn terminate(&self) {
         process::signal(self.pid, Signal::SIGTERM);
     }
 
-    /// Ends it as a user does, and holds it to that: exit code 0, no process and no file left behind.
+    /// Ends it as a user does, and checks the result: exit code 0, and no process and no file left
+    /// behind. Returns how long that took.
     #[track_caller]
     pub fn stop(self) -> Duration {
         self.terminate();
         self.wait_for_end()
     }
 
-    /// Waits for the end it was asked for; how long that took.
+    /// Waits for the end that was asked for, and returns how long that took.
     #[track_caller]
     pub fn wait_for_end(self) -> Duration {
         let directory = self.home.directory();
@@ -266,7 +272,7 @@ impl Engine {
         took
     }
 
-    /// As [`Engine::wait_for_end`], when the directory is another engine's by now.
+    /// Like [`Engine::wait_for_end`], for a directory that belongs to another engine by now.
     #[track_caller]
     pub fn wait_for_end_beside_another(mut self) -> Duration {
         let began = Instant::now();
@@ -277,7 +283,7 @@ impl Engine {
         took
     }
 
-    /// What `nightcore ps` shows, for a test that has failed already: it must not fail again.
+    /// Returns the output of `nightcore ps` for a test that has already failed. Must not panic.
     fn last_look(&self) -> String {
         let path = self.home.path().join("ps");
         let Ok(file) = File::create(&path) else { return String::new() };
@@ -298,7 +304,8 @@ impl Engine {
         status.code()
     }
 
-    /// Kills it, as an out-of-memory killer does; its processes are to follow by themselves. When it was.
+    /// Kills it, as an out-of-memory killer does. Its processes should then end by themselves.
+    /// Returns the time of the kill.
     #[track_caller]
     pub fn kill(&mut self) -> Instant {
         process::signal(self.pid, Signal::SIGKILL);
@@ -324,7 +331,7 @@ impl Drop for Engine {
                 self.last_look()
             );
         }
-        // Twice: what was being started at the first look is there at the second.
+        // Done twice, to catch processes that were being started during the first pass.
         for _ in 0..2 {
             for process in self.processes() {
                 process::signal(process.pid, Signal::SIGKILL);

@@ -11,10 +11,10 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 use tempfile::TempDir;
 
-/// Set for every process of an engine, to its home and its number there: so they are found, whoever their parent
-/// is.
+/// A variable that is set for every process of an engine, to its home and its number there. It
+/// finds the processes whatever their parents are.
 pub(crate) const MARK: &str = "NIGHTCORE_TEST_HOME";
-/// An engine's directory is refused if it is longer than 90 bytes.
+/// The maximum length of the base folder: an engine's directory of more than 90 bytes is refused.
 const MAX_BASE_BYTES: usize = 60;
 
 /// A place for one engine at a time.
@@ -25,7 +25,7 @@ pub struct Home {
 }
 
 impl Home {
-    /// A new folder with this nightcore.toml.
+    /// Creates a new folder with this nightcore.toml.
     pub fn new(toml: &str) -> Arc<Home> {
         let base = Some(std::env::temp_dir()).filter(|dir| dir.as_os_str().len() <= MAX_BASE_BYTES);
         let base = base.unwrap_or_else(|| "/tmp".into());
@@ -36,22 +36,22 @@ impl Home {
         Arc::new(home)
     }
 
-    /// The folder.
+    /// Returns the path of the folder.
     pub fn path(&self) -> &Path {
         self.folder.path()
     }
 
-    /// The configuration.
+    /// Returns the path of the configuration.
     pub fn config(&self) -> PathBuf {
         self.path().join("nightcore.toml")
     }
 
-    /// The engine's directory.
+    /// Returns the engine's directory.
     pub fn directory(&self) -> PathBuf {
         self.path().join("engine")
     }
 
-    /// `nightcore` with this subcommand, for the engine of this home.
+    /// Returns the command `nightcore` with this subcommand, for the engine of this home.
     pub fn command(&self, subcommand: &str) -> Command {
         let mut command = Command::new(nightcore());
         command
@@ -76,7 +76,7 @@ impl Home {
         self.nightcore("up", &[])
     }
 
-    /// Starts an engine, whose functions must all become ready.
+    /// Starts an engine. Panics unless all its functions become ready.
     #[track_caller]
     pub fn start(self: &Arc<Self>) -> Engine {
         let engine = self.start_some();
@@ -95,13 +95,14 @@ impl Home {
         self.start_by(self.command("up"))
     }
 
-    /// Starts an engine by `nightcore dev`.
+    /// Starts an engine with `nightcore dev`.
     #[track_caller]
     pub fn start_dev(self: &Arc<Self>) -> Engine {
         self.start_by(self.command("dev"))
     }
 
-    /// Starts an engine by this subcommand whose standard output and standard error go elsewhere.
+    /// Starts an engine with this subcommand, with its standard output and standard error
+    /// redirected.
     #[track_caller]
     pub fn start_to(
         self: &Arc<Self>,

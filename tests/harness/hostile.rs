@@ -1,4 +1,4 @@
-//! Peers that break the rules, beside Echo, whose calls must not notice.
+//! Checks that calls of Echo are not disturbed by peers that break the rules.
 
 use crate::engine::Engine;
 use crate::http::Response;
@@ -8,16 +8,17 @@ use std::time::{Duration, Instant};
 
 /// The timeout of functions whose workers do not answer, as in [`LIMITS`].
 pub const TIMEOUT: Duration = Duration::from_millis(400);
-/// Lines of their tables.
+/// The lines that set these limits in the functions' tables.
 pub const LIMITS: &str = "timeout = \"400ms\"\ngrace = \"200ms\"\n";
-/// Within this time every call of another function is answered, on a machine that has much else to do. An engine that a worker
-/// can hold up is held up for good: it is the engine that would have to end that worker.
+/// The time within which every call of another function is answered, even on a busy machine. If a
+/// worker can block the engine, it blocks it for good, because only the engine could end that
+/// worker.
 pub const PROMPTLY: Duration = Duration::from_secs(2);
-/// More than an engine needs for a container and its calls, and less than a worker or a stranger makes it hold that is not
-/// stopped.
+/// More memory than an engine needs for a container and its calls, and less than a misbehaving
+/// worker or client makes it hold if nothing stops it.
 pub const MEMORY: u64 = 24 << 20;
 
-/// Calls the function while others are called, which must not notice.
+/// Calls the function while other functions are called, and checks that these are not disturbed.
 #[track_caller]
 pub fn call_among_others(engine: &Engine, function: &str) -> Response {
     let others = Load::start(engine.address(), 2, "Echo", b"others");
@@ -36,20 +37,21 @@ pub fn call_among_others(engine: &Engine, function: &str) -> Response {
     response
 }
 
-/// How long a call of Echo takes: the median of many, one after another.
+/// The latency of a call of Echo: the median of many, one after another.
 #[derive(Clone, Copy, Debug)]
 pub struct EchoTime(Duration);
 
 impl EchoTime {
-    /// The first calls of an engine take longer, and do not count.
+    /// The number of first calls, which take longer and do not count.
     const WARM_UP: usize = 500;
     const CALLS: usize = 2000;
-    /// How many times as long a call may take beside a peer that does as much of one thing as it
-    /// can. That peer has a core, of which a small machine has few, and its part of the engine's.
+    /// The factor by which a call may be slower beside a peer that does one thing as often as it
+    /// can. Such a peer uses up one core, and a small machine has few, and its share of the
+    /// engine's core.
     const SLOWER: u32 = 8;
     const TRIES: usize = 5;
 
-    /// Measures it now.
+    /// Measures the latency now.
     #[track_caller]
     pub fn measure(engine: &Engine) -> EchoTime {
         let load = Load::start(engine.address(), 1, "Echo", b"others");
@@ -62,8 +64,9 @@ impl EchoTime {
         EchoTime(times[times.len() / 2])
     }
 
-    /// Beside a hostile peer, which acts without end, a call takes not much longer than this. It is
-    /// measured again if it does: other work on the machine comes and goes.
+    /// Asserts that a call beside a hostile peer, which acts without end, does not take much longer
+    /// than this. If it does, it is measured again, because other load on the machine comes and
+    /// goes.
     #[track_caller]
     pub fn assert_alike_now(self, engine: &Engine) {
         let bound = EchoTime::SLOWER * self.0;

@@ -1,11 +1,11 @@
-//! A client that speaks just enough HTTP/1.1, and shows what it got byte for byte.
+//! A client that speaks just enough HTTP/1.1, and returns answers byte for byte.
 
 use serde::Deserialize;
 use std::io::{self, BufRead, BufReader, Read, Write};
 use std::net::{SocketAddr, TcpStream};
 use std::time::Duration;
 
-/// No answer takes so long: a call that hangs is a failed test.
+/// Longer than any answer takes. A call that hangs fails its test.
 const ANSWER_WITHIN: Duration = Duration::from_secs(30);
 
 /// A connection to a gateway.
@@ -47,17 +47,17 @@ pub struct Cause {
 }
 
 impl Response {
-    /// The first header of this name.
+    /// Returns the first header of this name.
     pub fn header(&self, name: &str) -> Option<&str> {
         self.headers.iter().find(|(n, _)| n == name).map(|(_, value)| value.as_str())
     }
 
-    /// The body as text.
+    /// Returns the body as text.
     pub fn text(&self) -> String {
         String::from_utf8_lossy(&self.body).into_owned()
     }
 
-    /// The error that this answer is, which must be one.
+    /// Returns the error in this answer. Panics if it is not an error.
     #[track_caller]
     pub fn problem(&self) -> Problem {
         let text = self.text();
@@ -81,7 +81,7 @@ impl Connection {
         Connection::try_open(address).unwrap_or_else(|e| panic!("cannot connect to {address}: {e}"))
     }
 
-    /// Connects, if anybody listens.
+    /// Connects. Fails if no one listens.
     pub fn try_open(address: SocketAddr) -> io::Result<Connection> {
         let stream = TcpStream::connect(address)?;
         stream.set_read_timeout(Some(ANSWER_WITHIN))?;
@@ -90,7 +90,7 @@ impl Connection {
         Ok(Connection(BufReader::new(stream)))
     }
 
-    /// Sends a request; an error if the other side has closed.
+    /// Sends a request. Fails if the other side has closed the connection.
     pub fn send(
         &mut self,
         method: &str,
@@ -108,7 +108,7 @@ impl Connection {
         self.write(body)
     }
 
-    /// Sends a request whose length is not told before.
+    /// Sends a request without announcing its length.
     pub fn send_in_chunks(&mut self, path: &str, chunks: &[&[u8]]) -> io::Result<()> {
         let mut request = head("POST", path, &[]);
         request.extend_from_slice(b"transfer-encoding: chunked\r\n\r\n");
@@ -121,7 +121,7 @@ impl Connection {
         self.write(b"0\r\n\r\n")
     }
 
-    /// Sends bytes as they are.
+    /// Sends the bytes unchanged.
     pub fn write(&mut self, bytes: &[u8]) -> io::Result<()> {
         self.0.get_mut().write_all(bytes)
     }
@@ -138,14 +138,14 @@ impl Connection {
         Ok(response)
     }
 
-    /// Reads so many bytes, such as the body of an answer whose head was read.
+    /// Reads this many bytes, such as the body of an answer whose head was read.
     pub fn receive_body(&mut self, length: usize) -> io::Result<Vec<u8>> {
         let mut body = vec![0; length];
         self.0.read_exact(&mut body)?;
         Ok(body)
     }
 
-    /// Reads the next answer, of which only the head is sent.
+    /// Reads the head of the next answer, which has no body.
     pub fn receive_head(&mut self) -> io::Result<Response> {
         let status = self.line()?;
         let status =
@@ -179,7 +179,7 @@ impl Connection {
         headers: &[(&str, &str)],
         body: &[u8],
     ) -> Response {
-        // A gateway that has seen enough answers and closes before all is sent.
+        // The gateway may answer and close before all of the request is sent.
         let _ = self.send(method, path, headers, body);
         self.receive().unwrap_or_else(|e| panic!("{method} {path}: no answer: {e}"))
     }
@@ -190,13 +190,14 @@ impl Connection {
         self.request("POST", &format!("/function/{function}"), &[], body)
     }
 
-    /// Calls a function; an error if the connection ends before the answer.
+    /// Calls a function. Fails if the connection ends before the answer.
     pub fn try_call(&mut self, function: &str, body: &[u8]) -> io::Result<Response> {
         self.send("POST", &format!("/function/{function}"), &[], body)?;
         self.receive()
     }
 
-    /// Whether the other side has closed, which it must within the time that answers have.
+    /// Returns whether the other side closes the connection. It must do so within the time limit
+    /// for answers.
     pub fn is_closed(&mut self) -> bool {
         matches!(self.0.fill_buf(), Ok([]) | Err(_))
     }

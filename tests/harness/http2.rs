@@ -5,15 +5,15 @@ use std::io::{self, Read, Write};
 use std::net::{SocketAddr, TcpStream};
 use std::time::Duration;
 
-/// As long as a client of HTTP/1.1 waits for an answer.
+/// The time limit of the HTTP/1.1 client.
 const ANSWER_WITHIN: Duration = Duration::from_secs(30);
 const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
-/// The largest frame that a peer takes unless it says otherwise.
+/// The largest frame that a peer accepts unless its settings say otherwise.
 const MAX_FRAME_BYTES: usize = 16 * 1024;
 
-/// The window of a connection, and of a stream, before the peer says otherwise.
+/// The initial window of a connection and of a stream, unless the peer's settings say otherwise.
 const FIRST_WINDOW: usize = 65_535;
-/// A gateway that says nothing for so long waits for its client.
+/// The time of silence after which the gateway is taken to wait for its client.
 const QUIET: Duration = Duration::from_secs(3);
 
 /// Kinds of frames.
@@ -32,10 +32,11 @@ pub mod kind {
 const END_STREAM: u8 = 1;
 const END_HEADERS: u8 = 4;
 const ACK: u8 = 1;
-/// The setting of how many bytes of headers the other side may refer to again. Without any, each
-/// answer says its status anew.
+/// The setting for the size of the other side's header table. With 0, each answer contains its
+/// status literally.
 pub const HEADER_TABLE_BYTES: u16 = 1;
-/// The setting of how much of each answer may be sent before the client makes room.
+/// The setting for the number of bytes of each answer that may be sent before the client opens the
+/// window.
 pub const INITIAL_WINDOW: u16 = 4;
 
 /// A frame.
@@ -48,14 +49,14 @@ pub struct Frame {
     pub payload: Vec<u8>,
 }
 
-/// An answer, of whose head only the status is understood.
+/// An answer. Only the status of its head is parsed.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Http2Response {
     /// The status.
     pub status: u16,
-    /// How many DATA frames there were, empty ones, too.
+    /// The number of DATA frames, including empty ones.
     pub data_frames: usize,
-    /// What was in them.
+    /// The content of the DATA frames.
     pub body: Vec<u8>,
 }
 
@@ -67,7 +68,7 @@ pub struct Http2 {
     unread: VecDeque<Frame>,
 }
 
-/// A frame as it is sent.
+/// Encodes a frame.
 pub fn frame(kind: u8, flags: u8, stream: u32, payload: &[u8]) -> Vec<u8> {
     let mut frame = (payload.len() as u32).to_be_bytes()[1..].to_vec();
     frame.extend([kind, flags]);
@@ -76,7 +77,7 @@ pub fn frame(kind: u8, flags: u8, stream: u32, payload: &[u8]) -> Vec<u8> {
     frame
 }
 
-/// A number as HPACK writes it into what is left of a byte.
+/// Appends a number as HPACK encodes it into the remaining bits of a byte.
 fn push_number(block: &mut Vec<u8>, prefix: u8, bits: u8, mut number: usize) {
     let most = (1 << bits) - 1;
     if number < most {
@@ -92,7 +93,7 @@ fn push_number(block: &mut Vec<u8>, prefix: u8, bits: u8, mut number: usize) {
     block.push(number as u8);
 }
 
-/// A header block of literals.
+/// Returns a header block of literals.
 pub fn header_block(headers: &[(&str, &str)]) -> Vec<u8> {
     let mut block = Vec::new();
     for (name, value) in headers {
@@ -105,10 +106,11 @@ pub fn header_block(headers: &[(&str, &str)]) -> Vec<u8> {
     block
 }
 
-/// The status that a header block begins with: an index of HPACK's static table, or a literal.
+/// Returns the status at the beginning of a header block: an index of HPACK's static table, or a
+/// literal.
 fn status(block: &[u8]) -> Option<u16> {
     const INDEXED: [u16; 7] = [200, 204, 206, 304, 400, 404, 500];
-    // A table that is made smaller comes first.
+    // A table size update comes first.
     let block = &block[block.iter().take_while(|byte| **byte & 0xe0 == 0x20).count()..];
     match block {
         [index @ 0x88..=0x8e, ..] => Some(INDEXED[usize::from(index - 0x88)]),
@@ -120,7 +122,7 @@ fn status(block: &[u8]) -> Option<u16> {
     }
 }
 
-/// Three digits in HPACK's Huffman code: 0 to 2 have five bits, the others six.
+/// Decodes three digits in HPACK's Huffman code: 0 to 2 have five bits, the others six.
 fn digits(coded: &[u8]) -> Option<u16> {
     let all = coded.iter().fold(0_u64, |all, byte| all << 8 | u64::from(*byte));
     let mut left = 8 * coded.len() as u32;
@@ -151,7 +153,7 @@ impl Http2 {
             .unwrap_or_else(|e| panic!("cannot connect to {address}: {e}"))
     }
 
-    /// Connects with these settings, if anybody listens.
+    /// Connects with these settings. Fails if no one listens.
     pub fn try_open_with(address: SocketAddr, settings: &[(u16, u32)]) -> io::Result<Http2> {
         let stream = TcpStream::connect(address)?;
         stream.set_read_timeout(Some(ANSWER_WITHIN))?;
@@ -167,17 +169,17 @@ impl Http2 {
         Ok(client)
     }
 
-    /// The socket.
+    /// Returns the socket.
     pub fn socket(&self) -> &TcpStream {
         &self.stream
     }
 
-    /// Sends bytes as they are.
+    /// Sends the bytes unchanged.
     pub fn write(&mut self, bytes: &[u8]) -> io::Result<()> {
         self.stream.write_all(bytes)
     }
 
-    /// Sends the head of a request, after which a body may follow; its stream.
+    /// Sends the head of a request, after which a body may follow. Returns its stream.
     fn send_head(&mut self, headers: &[(&str, &str)], is_all: bool) -> io::Result<u32> {
         let stream = self.next;
         self.next += 2;
@@ -195,7 +197,7 @@ impl Http2 {
         Ok(stream)
     }
 
-    /// Sends a request with these headers, pseudo-headers among them; its stream.
+    /// Sends a request with these headers, including pseudo-headers. Returns its stream.
     pub fn send_block(&mut self, headers: &[(&str, &str)], body: &[u8]) -> io::Result<u32> {
         let stream = self.send_head(headers, body.is_empty())?;
         let mut bytes = Vec::new();
@@ -208,7 +210,7 @@ impl Http2 {
         Ok(stream)
     }
 
-    /// Sends a request; its stream.
+    /// Sends a request. Returns its stream.
     pub fn send(
         &mut self,
         method: &str,
@@ -222,7 +224,7 @@ impl Http2 {
         self.send_block(&all, body)
     }
 
-    /// Reads the next frame, and answers settings.
+    /// Reads the next frame, and acknowledges settings.
     pub fn next_frame(&mut self) -> io::Result<Frame> {
         let mut head = [0; 9];
         self.stream.read_exact(&mut head)?;
@@ -230,7 +232,7 @@ impl Http2 {
         let mut payload = vec![0; u32::from_be_bytes([0, a, b, c]) as usize];
         self.stream.read_exact(&mut payload)?;
         if kind == kind::SETTINGS && flags & ACK == 0 {
-            // A peer that is closing has said all that it says.
+            // A peer that is closing reads no more.
             let _ = self.write(&frame(kind::SETTINGS, ACK, 0, b""));
         }
         if kind == kind::PING && flags & ACK == 0 {
@@ -239,7 +241,7 @@ impl Http2 {
         Ok(Frame { kind, flags, stream: u32::from_be_bytes(stream), payload })
     }
 
-    /// Reads the answer on a stream; an error if the stream or the connection ends before.
+    /// Reads the answer on a stream. Fails if the stream or the connection ends first.
     pub fn receive(&mut self, stream: u32) -> io::Result<Http2Response> {
         let mut response = Http2Response { status: 0, data_frames: 0, body: Vec::new() };
         let mut earlier = std::mem::take(&mut self.unread);
@@ -275,8 +277,9 @@ impl Http2 {
         }
     }
 
-    /// Sends so many requests at once, of whose bodies so much comes and the rest never does. What
-    /// each is answered; nothing if it is not, or if the connection ends.
+    /// Sends `streams` requests at once, of whose bodies only `part` bytes arrive and the rest
+    /// never does. Returns the statuses of the answers; there is none for a request without an
+    /// answer, or after the end of the connection.
     pub fn send_parts(&mut self, path: &str, streams: usize, part: usize) -> Vec<u16> {
         self.stream.set_read_timeout(Some(QUIET)).expect("a timeout can be set");
         let streams: Vec<u32> = (0..streams)
@@ -291,7 +294,7 @@ impl Http2 {
             })
             .collect();
         let mut left: BTreeMap<u32, usize> = streams.iter().map(|stream| (*stream, part)).collect();
-        // How much may be sent: on the connection, and on each stream more than on that.
+        // The windows: of the connection, and of each stream.
         let mut room = FIRST_WINDOW;
         let mut rooms: BTreeMap<u32, usize> =
             streams.iter().map(|stream| (*stream, FIRST_WINDOW)).collect();
@@ -314,7 +317,8 @@ impl Http2 {
             if room > 0 && left.iter().any(|(stream, left)| *left > 0 && rooms[stream] > 0) {
                 continue;
             }
-            // A gateway that makes no more room, and answers nothing, has said all.
+            // A gateway that does not open its window and does not answer will not send anything
+            // else.
             let Ok(frame) = self.next_frame() else { return answers };
             match frame.kind {
                 kind::WINDOW_UPDATE => {
@@ -358,7 +362,7 @@ impl Http2 {
         self.receive(stream).unwrap_or_else(|e| panic!("{method} {path}: no answer: {e}"))
     }
 
-    /// Asks whether the other side is there, without waiting for the answer.
+    /// Sends a ping without waiting for the answer.
     pub fn ping(&mut self) -> io::Result<()> {
         self.write(&frame(kind::PING, 0, 0, b"nightcor"))
     }

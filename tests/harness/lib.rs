@@ -1,8 +1,8 @@
-//! What the tests stand on: a real engine with real workers, asked as a user asks.
+//! The base of the tests: a real engine with real workers, used as a user uses it.
 //!
-//! A test describes an engine by [`Setup`], starts it, calls it over HTTP, looks at it by `nightcore ps`
-//! and at its processes in `/proc`. An [`Engine`] that goes out of scope is gone with all it started. Nothing
-//! sleeps but [`wait`].
+//! A test describes an engine with [`Setup`], starts it, and calls it over HTTP. It observes the
+//! engine through `nightcore ps`, and its processes through `/proc`. When an [`Engine`] is dropped,
+//! it and all processes that it started end. Only [`wait`] sleeps.
 
 mod build;
 mod command;
@@ -38,12 +38,12 @@ pub use wait::{wait_for, wait_until, wait_until_within};
 
 use std::path::Path;
 
-/// The root of the repository.
+/// Returns the root of the repository.
 pub fn repository() -> &'static Path {
     Path::new(env!("CARGO_MANIFEST_DIR")).parent().expect("tests/ lies in the repository")
 }
 
-/// Bytes that differ from place to place, so that none can be lost or moved unseen.
+/// Returns bytes that differ from place to place, so that a lost or moved byte is noticed.
 pub fn pattern(len: usize) -> Vec<u8> {
     (0..len).map(|i| (i as u32).wrapping_mul(2_654_435_761).to_be_bytes()[0]).collect()
 }

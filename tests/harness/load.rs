@@ -1,4 +1,4 @@
-//! Clients that call a function again and again, until they are told to stop.
+//! Clients that call a function repeatedly, until they are stopped.
 
 use crate::http::Connection;
 use std::net::SocketAddr;
@@ -10,13 +10,13 @@ use std::time::Instant;
 /// How one call ended.
 #[derive(Clone, Debug)]
 pub struct Outcome {
-    /// When it was sent.
+    /// The time at which it was sent.
     pub began: Instant,
-    /// When it had ended.
+    /// The time at which it ended.
     pub ended: Instant,
     /// The status; `None` if the connection ended instead.
     pub status: Option<u16>,
-    /// The body, or why there is none.
+    /// The body, or the reason why there is none.
     pub text: String,
 }
 
@@ -41,12 +41,12 @@ impl Load {
         Load { stop, ended, clients }
     }
 
-    /// How many calls have ended.
+    /// Returns the number of calls that have ended.
     pub fn ended(&self) -> usize {
         self.ended.load(Ordering::Relaxed)
     }
 
-    /// Stops it; how every call ended.
+    /// Stops the load and returns the outcome of every call.
     pub fn stop(mut self) -> Vec<Outcome> {
         self.stop.store(true, Ordering::Relaxed);
         let clients = std::mem::take(&mut self.clients).into_iter();
@@ -60,7 +60,7 @@ impl Drop for Load {
     }
 }
 
-/// Ends with its connection: who calls on needs a new engine.
+/// Calls until it is stopped or its connection ends. After that, a new engine is needed.
 fn client(
     address: SocketAddr,
     stop: &AtomicBool,

@@ -1,4 +1,4 @@
-//! A page of metrics, as Prometheus reads it.
+//! A page of metrics in the format of Prometheus.
 
 use std::collections::BTreeMap;
 use std::io::Write;
@@ -9,7 +9,7 @@ use std::process::{Command, Stdio};
 pub struct Metrics(BTreeMap<String, f64>);
 
 impl Metrics {
-    /// Reads a page, on which each sample must stand once.
+    /// Parses a page. Panics if a sample occurs twice.
     #[track_caller]
     pub fn parse(page: &str) -> Metrics {
         let mut samples = BTreeMap::new();
@@ -22,7 +22,7 @@ impl Metrics {
         Metrics(samples)
     }
 
-    /// The value of a sample that must be there.
+    /// Returns the value of a sample. Panics if there is no such sample.
     #[track_caller]
     pub fn value(&self, sample: &str) -> f64 {
         *self
@@ -31,14 +31,16 @@ impl Metrics {
             .unwrap_or_else(|| panic!("there is no {sample} among {:#?}", self.0.keys()))
     }
 
-    /// The samples whose names begin so and that are not 0, without that beginning, in order.
+    /// Returns the samples that are not 0 and whose names begin with `with`, without that prefix,
+    /// in order.
     pub fn beginning(&self, with: &str) -> Vec<(&str, f64)> {
         let samples =
             self.0.iter().filter_map(|(name, value)| Some((name.strip_prefix(with)?, *value)));
         samples.filter(|(_, value)| *value != 0.0).collect()
     }
 
-    /// The buckets of a histogram: where each ends and how many times are in it and those before, in order.
+    /// Returns the buckets of a histogram in order: the upper bound of each, and the cumulative
+    /// count.
     pub fn buckets(&self, name: &str, labels: &str) -> Vec<(f64, f64)> {
         let before = format!("{name}_bucket{{{labels},le=\"");
         let ends = |sample: &str| sample.strip_prefix(&before)?.strip_suffix("\"}")?.parse().ok();
@@ -49,7 +51,7 @@ impl Metrics {
     }
 }
 
-/// Holds a page to what Prometheus' own tool says of it, if that is there.
+/// Checks a page with promtool, if it is installed.
 #[track_caller]
 pub fn check_with_promtool(page: &str) {
     let promtool = Command::new("promtool")
@@ -59,7 +61,7 @@ pub fn check_with_promtool(page: &str) {
         .stderr(Stdio::piped())
         .spawn();
     let Ok(mut promtool) = promtool else {
-        // Past the test's captured output, so that it is seen.
+        // Written past the test's captured output, so that it is seen.
         let _ = writeln!(std::io::stderr(), "\nskipped: promtool is not installed");
         return;
     };

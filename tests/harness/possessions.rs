@@ -1,4 +1,4 @@
-//! What an engine has, to compare before with after.
+//! The resources of an engine, to compare them before and after.
 
 use crate::engine::Engine;
 use crate::process::descriptors;
@@ -7,16 +7,17 @@ use std::collections::BTreeMap;
 use std::fs;
 use std::time::Duration;
 
-/// How many of what an engine has, by kind: descriptors of its processes, mapped memory, processes, files.
+/// The number of an engine's resources of each kind: descriptors of its processes, mapped memory,
+/// processes, files.
 #[derive(Clone, Debug)]
 pub struct Possessions(BTreeMap<String, usize>);
 
 impl Possessions {
-    /// What it has now.
+    /// Counts the resources now.
     #[track_caller]
     pub fn of(engine: &Engine) -> Possessions {
         let mut all = BTreeMap::new();
-        // Of "socket:[123]" or "/dir/pipe-7-in (deleted)" what is not a number says which kind it is.
+        // The kind of "socket:[123]" or "/dir/pipe-7-in (deleted)" is the name without its digits.
         let kind = |name: &str| name.chars().filter(|c| !c.is_ascii_digit()).collect::<String>();
         let mut add = |kind: String| *all.entry(kind).or_default() += 1;
         for (owner, pid) in [("engine", engine.pid()), ("launcher", engine.launcher())] {
@@ -34,8 +35,9 @@ impl Possessions {
         Possessions(all)
     }
 
-    /// Of what there is more than here, a text for each kind. Waits for at most so long until there is no more of anything:
-    /// what was closed a moment ago may still be there, and workers that a load left are retired later.
+    /// Returns a text for each kind of which the engine has more now. Waits for at most `within`
+    /// until there is none: descriptors that were just closed may still exist, and workers that a
+    /// load left behind are retired later.
     #[track_caller]
     pub fn more(&self, engine: &Engine, within: Duration) -> Vec<String> {
         let more = || -> Vec<String> {
@@ -47,7 +49,7 @@ impl Possessions {
         find_within(within, || more().is_empty().then_some(())).map_or_else(more, |()| Vec::new())
     }
 
-    /// Waits until there is no more of anything than here.
+    /// Waits until the engine has no more of any kind than here. Panics if that does not happen.
     #[track_caller]
     pub fn assert_no_more(&self, engine: &Engine) {
         let more = self.more(engine, LONG / 2);
@@ -55,7 +57,7 @@ impl Possessions {
     }
 }
 
-/// Bytes of memory that a process has to itself.
+/// Returns the number of bytes of memory that only this process uses.
 pub fn private_memory(pid: i32) -> u64 {
     let rollup = fs::read_to_string(format!("/proc/{pid}/smaps_rollup")).unwrap_or_default();
     let of = |line: &str| line.split_ascii_whitespace().nth(1)?.parse::<u64>().ok();

@@ -14,7 +14,7 @@ use std::time::Duration;
 pub struct Process {
     /// Its id.
     pub pid: i32,
-    /// Its parent's.
+    /// Its parent's id.
     pub parent: i32,
     /// Its program and arguments.
     pub arguments: Vec<String>,
@@ -26,13 +26,14 @@ impl fmt::Display for Process {
     }
 }
 
-/// Sends a signal to a process; it may be gone.
+/// Sends a signal to a process, which may have ended.
 pub fn signal(pid: i32, signal: Signal) {
     assert!(pid > 1, "{pid} is no process of a test");
     let _ = kill(Pid::from_raw(pid), signal);
 }
 
-/// Stops a process, and waits until each of its threads is: the signal alone takes its time.
+/// Stops a process, and waits until each of its threads has stopped: after the signal, this takes a
+/// while.
 #[track_caller]
 pub fn freeze(pid: i32) {
     signal(pid, Signal::SIGSTOP);
@@ -44,16 +45,16 @@ pub fn freeze(pid: i32) {
     wait_until(&format!("{pid} to be stopped"), || thread_ids(pid).iter().all(is_stopped));
 }
 
-/// Lets a stopped process go on.
+/// Continues a stopped process.
 pub fn thaw(pid: i32) {
     signal(pid, Signal::SIGCONT);
 }
 
-/// The processes, but dead ones, that were started with this variable in their environment.
+/// Returns the living processes that were started with this variable in their environment.
 pub fn with_variable(name: &str, value: &str) -> Vec<Process> {
     let wanted = format!("{name}={value}");
     let has_it = |pid: &i32| {
-        // Another user's cannot be read.
+        // The environment of another user's process cannot be read.
         let environment = fs::read(format!("/proc/{pid}/environ")).unwrap_or_default();
         environment.split(|byte| *byte == 0).any(|variable| variable == wanted.as_bytes())
     };
@@ -65,10 +66,10 @@ fn all() -> Vec<i32> {
     entries.filter_map(|entry| entry.file_name().to_str()?.parse().ok()).collect()
 }
 
-/// The process with this id; `None` if it has ended, reaped or not.
+/// Returns the process with this id; `None` if it has ended, whether or not it was reaped.
 pub fn find(pid: i32) -> Option<Process> {
     let stat = fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
-    // The name, in parentheses, may hold anything.
+    // The name, in parentheses, may contain any bytes.
     let mut rest = stat.rsplit_once(')')?.1.split_ascii_whitespace();
     if matches!(rest.next()?, "Z" | "X") {
         return None;
@@ -80,18 +81,18 @@ pub fn find(pid: i32) -> Option<Process> {
     Some(Process { pid, parent, arguments: arguments.filter(|word| !word.is_empty()).collect() })
 }
 
-/// Whether it runs.
+/// Returns whether the process lives.
 pub fn is_alive(pid: i32) -> bool {
     find(pid).is_some()
 }
 
-/// Whether its main thread sleeps, for whatever reason.
+/// Returns whether its main thread sleeps, for whatever reason.
 pub fn is_asleep(pid: i32) -> bool {
     let stat = fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
     stat.rsplit_once(')').is_some_and(|(_, rest)| rest.starts_with(" S"))
 }
 
-/// Whether each of its threads sleeps.
+/// Returns whether each of its threads sleeps.
 pub fn all_sleep(pid: i32) -> bool {
     let sleeps = |thread: &i32| {
         let stat =
@@ -101,13 +102,13 @@ pub fn all_sleep(pid: i32) -> bool {
     thread_ids(pid).iter().all(sleeps)
 }
 
-/// The processor time that a process has used, with all its threads; zero if it has ended.
+/// Returns the processor time that a process has used, with all its threads; zero if it has ended.
 pub fn cpu_time(pid: i32) -> Duration {
     let clock = ClockId::pid_cpu_clock_id(Pid::from_raw(pid));
     clock.and_then(ClockId::now).map_or(Duration::ZERO, Duration::from)
 }
 
-/// How often the threads of a process have parked, or waited for anything else.
+/// Returns how often the threads of a process have slept: parked, or waited for anything else.
 pub fn parks(pid: i32) -> usize {
     let of = |thread: i32| {
         let path = format!("/proc/{pid}/task/{thread}/status");
@@ -118,14 +119,14 @@ pub fn parks(pid: i32) -> usize {
     thread_ids(pid).into_iter().map(of).sum()
 }
 
-/// What the descriptors of a process are, as the system names it.
+/// Returns the targets of a process's descriptors, as the system names them.
 pub fn descriptors(pid: i32) -> Vec<String> {
     let Ok(entries) = fs::read_dir(format!("/proc/{pid}/fd")) else { return Vec::new() };
     let target = |path: PathBuf| Some(fs::read_link(path).ok()?.to_string_lossy().into_owned());
     entries.flatten().filter_map(|entry| target(entry.path())).collect()
 }
 
-/// How many descriptors a process has: quick where there are very many.
+/// Returns the number of a process's descriptors. It is quick even if there are very many.
 pub fn descriptor_count(pid: i32) -> usize {
     fs::read_dir(format!("/proc/{pid}/fd")).map_or(0, Iterator::count)
 }
@@ -137,11 +138,11 @@ pub struct Thread {
     pub id: i32,
     /// Its name.
     pub name: String,
-    /// What it reads from, if it is blocked in a `read`, as the system names it.
+    /// The file that it reads from, if it is blocked in a `read`, as the system names it.
     pub reads_from: Option<String>,
 }
 
-/// The threads of a process; the first is its main thread.
+/// Returns the threads of a process; the first is its main thread.
 pub fn threads(pid: i32) -> Vec<Thread> {
     let mut ids = thread_ids(pid);
     ids.sort_unstable_by_key(|id| (*id != pid, *id));
@@ -158,7 +159,7 @@ fn thread_ids(pid: i32) -> Vec<i32> {
 }
 
 fn reads_from(pid: i32, thread: i32) -> Option<String> {
-    // NUMBER ARGUMENT...; "running" if it is in no system call.
+    // The format is "NUMBER ARGUMENT...", or "running" if the thread is in no system call.
     let call = fs::read_to_string(format!("/proc/{pid}/task/{thread}/syscall")).ok()?;
     let mut words = call.split_ascii_whitespace();
     if words.next()?.parse::<i64>().ok()? != libc::SYS_read {

@@ -1,4 +1,4 @@
-//! What an engine is to run: the text of its nightcore.toml, and how it is started.
+//! Describes an engine for a test: the text of its nightcore.toml, and how it is started.
 
 use crate::engine::Engine;
 use crate::home::Home;
@@ -6,13 +6,13 @@ use std::fmt::Write;
 use std::path::Path;
 use std::sync::Arc;
 
-/// Names the channel that functions have which do not say themselves, so that whole suites run over
-/// each: `ring`, `fifo` or [`RINGS_ONLY`].
+/// The variable that names the channel of functions that do not set one, so that whole suites run
+/// over each: `ring`, `fifo` or [`RINGS_ONLY`].
 const CHANNEL: &str = "NIGHTCORE_TEST_CHANNEL";
-/// Rings to the engine, and no direct channels.
+/// Rings to the engine, without direct channels.
 pub const RINGS_ONLY: &str = "rings-only";
 
-/// The channel that the suite runs over, if the environment names one.
+/// Returns the channel that the suite runs over, if the environment names one.
 pub fn suite_channel() -> Option<String> {
     std::env::var(CHANNEL).ok()
 }
@@ -26,18 +26,20 @@ pub struct Setup {
     functions: String,
 }
 
-/// As a TOML string in which no variable is replaced. A JSON string is one.
+/// Returns the text as a TOML string in which no variable is replaced. A JSON string is also a TOML
+/// string.
 fn quoted(text: &str) -> String {
     serde_json::to_string(&text.replace("${", "$${")).expect("text is JSON")
 }
 
 impl Setup {
-    /// No functions yet; a free port.
+    /// Creates a setup with a free port and no functions.
     pub fn new() -> Setup {
         Setup { channel: suite_channel(), ..Setup::default() }
     }
 
-    /// The channel of all functions, whatever the suite runs over; [`RINGS_ONLY`] is one, too.
+    /// Sets the channel of all functions, whatever the suite runs over. [`RINGS_ONLY`] is also
+    /// accepted.
     pub fn channel(mut self, kind: &str) -> Setup {
         self.channel = Some(kind.to_owned());
         self
@@ -49,23 +51,24 @@ impl Setup {
         self
     }
 
-    /// Has metrics at a free port.
+    /// Serves metrics at a free port.
     pub fn admin(self) -> Setup {
         self.admin_at("127.0.0.1:0")
     }
 
-    /// Has metrics at this address.
+    /// Serves metrics at this address.
     pub fn admin_at(mut self, address: &str) -> Setup {
         self.admin = Some(address.to_owned());
         self
     }
 
-    /// Adds a function that is served by a program without arguments; `lines` say more about it.
+    /// Adds a function that is served by a program without arguments; `lines` are further lines of
+    /// its table.
     pub fn function(self, name: &str, program: &Path, lines: &str) -> Setup {
         self.command(name, &[program.to_str().expect("paths are text")], lines)
     }
 
-    /// Adds functions that are served by one program and have nothing else to be said about them.
+    /// Adds functions that are served by one program and have no other settings.
     pub fn functions(mut self, names: &[&str], program: &Path) -> Setup {
         for name in names {
             self = self.function(name, program, "");
@@ -73,7 +76,7 @@ impl Setup {
         self
     }
 
-    /// Adds a function with a whole command.
+    /// Adds a function with a complete command.
     pub fn command(mut self, name: &str, command: &[&str], lines: &str) -> Setup {
         let words: Vec<String> = command.iter().map(|word| quoted(word)).collect();
         let words = words.join(", ");
@@ -82,7 +85,7 @@ impl Setup {
         self
     }
 
-    /// The nightcore.toml.
+    /// Returns the text of the nightcore.toml.
     pub fn toml(&self) -> String {
         let listen =
             if self.gateway.contains("listen") { "" } else { "listen = \"127.0.0.1:0\"\n" };
@@ -96,12 +99,13 @@ impl Setup {
         format!("[gateway]\n{listen}{}{admin}{defaults}{}", self.gateway, self.functions)
     }
 
-    /// A folder with the configuration, where engines can be started one after the other.
+    /// Creates a folder with the configuration, in which engines can be started one after the
+    /// other.
     pub fn home(&self) -> Arc<Home> {
         Home::new(&self.toml())
     }
 
-    /// Starts an engine, whose functions must all become ready.
+    /// Starts an engine. Panics unless all its functions become ready.
     #[track_caller]
     pub fn start(&self) -> Engine {
         self.home().start()

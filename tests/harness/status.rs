@@ -1,4 +1,4 @@
-//! What `nightcore ps --json` prints.
+//! The output of `nightcore ps --json`.
 
 use serde::Deserialize;
 use std::collections::BTreeMap;
@@ -53,7 +53,7 @@ pub struct FunctionStatus {
     pub last_output: Vec<String>,
 }
 
-/// Calls that ended, by how: "answered", or the error's name.
+/// Calls that ended, by outcome: "answered", or the error's name.
 #[derive(Clone, Debug, Deserialize)]
 #[allow(missing_docs)] // As above.
 pub struct Ended {

@@ -1,4 +1,4 @@
-//! The system calls of an engine and all its processes.
+//! Records the system calls of an engine and all its processes.
 
 use crate::engine::Engine;
 use crate::home::Home;
@@ -13,18 +13,18 @@ use std::sync::Arc;
 pub struct Call {
     /// Its name.
     pub name: String,
-    /// What its first argument is, if that is a descriptor.
+    /// The file of its first argument, if that is a descriptor.
     pub on: String,
     /// The bytes read or written.
     pub bytes: Vec<u8>,
-    /// What it returned; `None` if it failed.
+    /// Its result; `None` if it failed.
     pub result: Option<i64>,
-    /// As strace wrote it.
+    /// The line as strace wrote it.
     pub line: String,
 }
 
 impl Call {
-    /// Whether it is a read or a write on a worker's channel.
+    /// Returns whether it is a read or a write on a worker's channel.
     pub fn is_on_channel(&self) -> bool {
         self.on.contains("/pipe-")
     }
@@ -33,7 +33,7 @@ impl Call {
 /// A trace that is being written.
 pub struct Trace(PathBuf);
 
-/// Whether there is strace; says if a test is skipped for it.
+/// Returns whether strace is installed. If not, prints that the test is skipped.
 pub fn is_installed() -> bool {
     let found = Command::new("strace").arg("--version").stdout(Stdio::null()).status();
     let found = found.is_ok_and(|status| status.success());
@@ -43,13 +43,13 @@ pub fn is_installed() -> bool {
     found
 }
 
-/// Starts an engine with all system calls of all its processes written down.
+/// Starts an engine and records all system calls of all its processes.
 pub fn start(home: &Arc<Home>) -> (Engine, Trace) {
     start_under(home, &["-y", "-xx", "-s", "4096"], &[])
 }
 
-/// Starts an engine that may use only these cores, with the system calls of all its processes
-/// written down, but not where they read and write, nor the bytes.
+/// Starts an engine that may use only these cores, and records the system calls of all its
+/// processes, without the files that they read and write and without the bytes.
 pub fn start_on(home: &Arc<Home>, cores: &[usize]) -> (Engine, Trace) {
     let cores = cores.iter().map(usize::to_string).collect::<Vec<_>>().join(",");
     start_under(home, &[], &["taskset", "--cpu-list", &cores])
@@ -58,13 +58,13 @@ pub fn start_on(home: &Arc<Home>, cores: &[usize]) -> (Engine, Trace) {
 fn start_under(home: &Arc<Home>, options: &[&str], program: &[&str]) -> (Engine, Trace) {
     let path = home.path().join("trace");
     let output = path.to_str().expect("paths are text");
-    // A file for each thread, so that no call is cut in two by another's.
+    // One file for each thread, so that the line of a call is not split by another thread's.
     let arguments = [&["-f", "-ff", "-o", output], options, program].concat();
     (home.start_under("strace", &arguments), Trace(path))
 }
 
 impl Trace {
-    /// The calls of each thread, in their order, so far.
+    /// Returns the calls of each thread so far, in order.
     pub fn threads(&self) -> BTreeMap<i32, Vec<Call>> {
         let folder =
             fs::read_dir(self.0.parent().expect("it lies in a folder")).expect("it is there");
@@ -80,7 +80,8 @@ impl Trace {
     }
 }
 
-/// `name(FD<path>, "\x..", ...) = RESULT`; anything else, such as a signal, is no call.
+/// Parses a line `name(FD<path>, "\x..", ...) = RESULT`. Any other line, such as a signal, is not a
+/// call.
 fn parse(line: &str) -> Option<Call> {
     let (name, rest) = line.split_once('(')?;
     if name.is_empty() || !name.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'_') {
@@ -95,7 +96,7 @@ fn parse(line: &str) -> Option<Call> {
     Some(Call { name: name.to_owned(), on, bytes, result, line: line.to_owned() })
 }
 
-/// With `-xx` paths may be written in hex, too.
+/// With `-xx`, paths may also be written in hexadecimal.
 fn unescape(text: &str) -> Vec<u8> {
     if text.contains("\\x") { hex(text) } else { text.as_bytes().to_vec() }
 }

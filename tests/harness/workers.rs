@@ -1,4 +1,4 @@
-//! The programs that serve functions.
+//! The programs that serve functions in tests.
 
 use crate::build::{later_sources, profile_dir};
 use crate::compile::{program, program_against, program_in};
@@ -21,7 +21,7 @@ pub enum Language {
 pub const LANGUAGES: [Language; 3] = [Language::C, Language::Cpp, Language::Rust];
 
 impl Language {
-    /// The example with Foo and Bar.
+    /// Returns the example program with Foo and Bar.
     pub fn hello(self) -> PathBuf {
         let hello = repository().join("examples/hello");
         match self {
@@ -31,8 +31,8 @@ impl Language {
         }
     }
 
-    /// The test worker. In each language it has Echo, Upper, Origin, Fail, Call, also by names that end in
-    /// [`Language::suffix`].
+    /// Returns the test worker. In each language it has Echo, Upper, Origin, Fail and Call, also
+    /// under names that end in [`Language::suffix`].
     pub fn worker(self) -> PathBuf {
         match self {
             Language::C => c(),
@@ -43,7 +43,7 @@ impl Language {
         }
     }
 
-    /// What its functions' names end in, where several languages meet in one engine.
+    /// Returns the suffix of its functions' names where several languages share one engine.
     pub fn suffix(self) -> &'static str {
         match self {
             Language::C => "C",
@@ -53,7 +53,7 @@ impl Language {
     }
 }
 
-/// The C test worker, which has a handler for each thing that can go right or wrong.
+/// Returns the C test worker, which has a handler for each thing that can go right or wrong.
 pub fn c() -> PathBuf {
     let folder = repository().join("tests/workers/c");
     let sources = [
@@ -71,48 +71,48 @@ pub fn c() -> PathBuf {
     program("worker-c", &sources.map(|source| folder.join(source)), &headers)
 }
 
-/// WorkA, WorkB and WorkC of the C test worker, over an event loop.
+/// Returns a worker with WorkA, WorkB and WorkC of the C test worker, over an event loop.
 pub fn loop_work() -> PathBuf {
     let folder = repository().join("tests/workers/c");
     let sources = ["loop_work.c", "work_counts.c"].map(|source| folder.join(source));
     program("worker-loop-work", &sources, &[folder.join("work_counts.h")])
 }
 
-/// A worker in C++20 whose handlers run code when their requests are cancelled.
+/// Returns a worker in C++20 whose handlers run code when their requests are cancelled.
 pub fn cancel() -> PathBuf {
     program_in("c++20", "worker-cancel", &[repository().join("tests/workers/cpp/cancel.cpp")], &[])
 }
 
-/// The C functions that the bench measures: Caller, Echo, Empty, Three.
+/// Returns the worker with the C functions that the bench measures: Caller, Echo, Empty, Three.
 pub fn bench() -> PathBuf {
     let folder = repository().join("bench/functions");
     let sources = ["main.c", "caller.c", "echo.c", "three.c", "cancel.c", "overload.c"];
     program("bench", &sources.map(|source| folder.join(source)), &[folder.join("functions.h")])
 }
 
-/// A C worker over an event loop of its own: Echo, Call, Wait.
+/// Returns a C worker over an event loop of its own: Echo, Call, Wait.
 pub fn event_loop() -> PathBuf {
     program("worker-loop", &[repository().join("tests/workers/c/event_loop.c")], &[])
 }
 
-/// A version of the C interface: of the header that a program is compiled against, or of the
+/// A version of the C interface: that of the header that a program is compiled against, or of the
 /// library that it runs with.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Version {
-    /// That of this repository.
+    /// The version of this repository.
     Today,
-    /// That of `tests/c/later`, in which each extensible struct has one more field.
+    /// The version of `tests/c/later`, in which each extensible struct has one more field.
     Later,
 }
 
-/// Builds the later libnightcore, once in each test process, and says where its sources are.
+/// Builds the later libnightcore, once in each test process, and returns the folder of its sources.
 pub fn later_libnightcore() -> &'static Path {
     static SOURCES: OnceLock<PathBuf> = OnceLock::new();
     SOURCES.get_or_init(later_sources)
 }
 
-/// A C worker that uses extensible structs, compiled against the header of one version, which lies
-/// in the folder `include`, to run with the library of another.
+/// Returns a C worker that uses extensible structs. It is compiled against the header of one
+/// version, which lies in the folder `include`, to run with the library of another version.
 pub fn structs(header: Version, include: &Path, library: Version) -> PathBuf {
     let source = repository().join("tests/workers/c/structs.c");
     let flags: &[&str] = if header == Version::Later { &["-DLATER"] } else { &[] };
