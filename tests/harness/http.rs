@@ -25,7 +25,7 @@ pub struct Response {
 
 /// The body of an error answer.
 #[derive(Clone, Debug, Deserialize)]
-#[allow(missing_docs)] // The names are those of the answer.
+#[allow(missing_docs)] // The names are those in the answer.
 pub struct Problem {
     pub title: String,
     pub status: u16,

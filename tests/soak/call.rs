@@ -1,16 +1,16 @@
-//! Calls, each with an id, a way through the functions, and an answer that is known.
+//! Calls, each with an id, a route through the functions, and a known answer.
 
 use crate::functions::{EATER, Function};
 use crate::random::Random;
 use std::fmt;
 use std::time::Duration;
 
-/// Functions that a call goes through at most.
+/// The maximum number of functions that a call goes through.
 const DEPTH: u64 = 3;
-/// Calls that a function makes at once at most.
+/// The maximum number of calls that a function makes at once.
 const MAX_FAN: u64 = 40;
 
-/// What the last function of a call does beside answering.
+/// What the last function of a call does besides answering.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Task {
     Nothing,
@@ -29,7 +29,8 @@ pub struct Call {
     pub id: u64,
     pub timeout: Duration,
     pub task: Task,
-    /// How often its last function is called: more than once if the first one makes several calls.
+    /// How often its last function is called: more than once if the first function makes several
+    /// calls.
     pub runs: u16,
     route: Vec<String>,
     body: Vec<u8>,
@@ -42,7 +43,7 @@ impl fmt::Display for Call {
 }
 
 impl Call {
-    /// The call with this id; a `calm` one does no harm.
+    /// Returns the call with this id. A `calm` call does no harm.
     pub fn new(seed: u64, id: u64, functions: &[Function], calm: bool) -> Call {
         let mut random = Random::new(seed ^ id.wrapping_mul(0x9E37_79B9_7F4A_7C15));
         let mut hops: Vec<&Function> =
@@ -50,7 +51,7 @@ impl Call {
         let mut task = match random.below(24_000) {
             0..8 if !calm => Task::Exit,
             8..12 if !calm => Task::Eat,
-            // Longer than its deadline, and than the grace after it.
+            // Longer than its deadline and the grace time after it.
             12..14 if !calm => Task::Sleep(6000),
             14..24 if !calm => Task::Sleep(2500),
             24..1200 => Task::Sleep(random.between(1, 40)),
@@ -74,10 +75,10 @@ impl Call {
         Call::to(id, &hops, task, runs, size)
     }
 
-    /// A call that goes this way.
+    /// Returns a call along this route.
     pub fn to(id: u64, hops: &[&Function], task: Task, runs: u16, size: u64) -> Call {
         let mut body = format!("{id}|").into_bytes();
-        // Different for each call and at each place.
+        // The bytes differ for each call and at each place.
         let mut word = id.wrapping_mul(2_654_435_761).wrapping_add(1);
         body.extend((0..size).map(|_| {
             word = word
@@ -89,12 +90,12 @@ impl Call {
         Call { id, timeout: hops[0].timeout, task, runs, route, body }
     }
 
-    /// Where it is sent.
+    /// Returns the path of the request.
     pub fn path(&self) -> String {
         format!("/function/{}", self.route[0])
     }
 
-    /// What it says to the functions.
+    /// Returns the headers with the instructions for the functions.
     pub fn headers(&self) -> Vec<(&'static str, String)> {
         let mut headers = vec![("route", self.route[1..].join(","))];
         match self.task {
@@ -110,12 +111,12 @@ impl Call {
         headers
     }
 
-    /// Its body.
+    /// Returns its body.
     pub fn body(&self) -> &[u8] {
         &self.body
     }
 
-    /// Whether this is its answer.
+    /// Returns whether this is the right answer.
     pub fn is_right(&self, answer: &[u8]) -> bool {
         let there = self.route[..self.route.len() - 1].iter().map(|name| format!(">{name}"));
         let back =
@@ -134,7 +135,7 @@ impl Call {
         left == last.as_bytes()
     }
 
-    /// Whether its last function cannot answer.
+    /// Returns whether its last function cannot answer.
     pub fn ends_in_error(&self) -> bool {
         match self.task {
             Task::Exit | Task::Eat => true,

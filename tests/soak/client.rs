@@ -1,5 +1,6 @@
-//! A client: a process of its own with several connections, which is killed and stopped like the others. It tells on its
-//! standard output each call before it begins and after it has ended, and ends when its standard input does.
+//! A client: a process with several connections, which is killed and stopped like the others. It
+//! reports each call on its standard output before it begins and after it has ended. It ends when
+//! its standard input ends.
 
 use crate::call::Call;
 use crate::functions::Function;
@@ -11,29 +12,29 @@ use std::net::SocketAddr;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
 
-/// Connections of a client, each with a call under way.
+/// The number of a client's connections, each with a call under way.
 pub const CONNECTIONS: u64 = 6;
-/// Who was refused for want of a worker does not ask again at once, as the answer says.
+/// The pause after a call that was refused for lack of a worker, as the answer demands.
 const REFUSED_PAUSE: Duration = Duration::from_millis(20);
-/// Between two looks whether an engine listens again.
+/// The pause between two attempts to connect to an engine.
 const CONNECT_PAUSE: Duration = Duration::from_millis(10);
 
-/// What a client is told, as words of a command line.
+/// The orders for a client, as words of a command line.
 #[derive(Clone, Debug)]
 pub struct Orders {
     pub address: SocketAddr,
     pub seed: u64,
     /// The id of its first call.
     pub first: u64,
-    /// How many calls it makes at most.
+    /// The maximum number of calls.
     pub calls: u64,
-    /// Its calls do no harm.
+    /// Whether its calls cause no harm.
     pub calm: bool,
     pub functions: Vec<Function>,
 }
 
 impl Orders {
-    /// As words of a command line.
+    /// Returns the orders as words of a command line.
     pub fn words(&self) -> Vec<String> {
         let Orders { address, seed, first, calls, calm, functions } = self;
         let mut words: Vec<String> = [
@@ -48,7 +49,7 @@ impl Orders {
         words
     }
 
-    /// From such words.
+    /// Parses such words.
     pub fn from_words(mut words: impl Iterator<Item = String>) -> Option<Orders> {
         let mut word = || words.next();
         Some(Orders {
@@ -69,7 +70,8 @@ pub fn run(orders: &Orders) {
         let connections: Vec<_> =
             (0..CONNECTIONS).map(|_| scope.spawn(|| connection(orders, &next, &stop))).collect();
         let stop = &stop;
-        // Left alone when all calls were made: nothing ends a read but the end of what is read.
+        // This thread is detached when all calls were made: nothing ends its read but the end of
+        // the input.
         std::thread::Builder::new()
             .spawn_scoped(scope, move || {
                 let _ = std::io::stdin().read(&mut [0]);
@@ -83,7 +85,7 @@ pub fn run(orders: &Orders) {
     });
 }
 
-/// One write, so that it is there whole, or not at all if this process is killed.
+/// Reports in one write, so that a report is complete, or missing if this process is killed.
 fn tell(told: &Told) {
     if std::io::stdout().lock().write_all(told.line().as_bytes()).is_err() {
         std::process::exit(1);
@@ -91,7 +93,7 @@ fn tell(told: &Told) {
 }
 
 fn connection(orders: &Orders, next: &AtomicU64, stop: &AtomicBool) {
-    // When it was opened, and when its last call was sent.
+    // With the times at which the connection was opened and its last call was sent.
     let mut connection: Option<(Connection, u64, u64)> = None;
     while !stop.load(Ordering::Relaxed) {
         let number = next.fetch_add(1, Ordering::Relaxed);
@@ -125,7 +127,7 @@ fn connection(orders: &Orders, next: &AtomicU64, stop: &AtomicBool) {
             }
         }
         let Some((open, opened, idle_since)) = &mut connection else { continue };
-        // A gateway that has seen enough answers before all is sent.
+        // The gateway may answer before all of the request is sent.
         let _ = open.send("POST", &call.path(), &headers, call.body());
         let began = now_ns();
         let Received { outcome, stays_open } = receive(open, &call);

@@ -1,4 +1,4 @@
-//! The client processes: each is started again when it was killed.
+//! The client processes. Each is restarted after it was killed.
 
 use crate::client::Orders;
 use crate::ledger::{Finding, Ledger, first_id};
@@ -10,23 +10,24 @@ use std::sync::atomic::{AtomicBool, AtomicI32, Ordering};
 use std::sync::{Arc, Mutex};
 use std::thread::JoinHandle;
 
-/// What a client and those that look after it share.
+/// The state that a client shares with the threads that supervise it.
 struct Shared {
-    /// Its process; 0: none now.
+    /// The id of its process; 0 while there is none.
     pid: AtomicI32,
     stop: AtomicBool,
-    /// Held open as long as it is to go on.
+    /// Held open while the client is to continue.
     input: Mutex<Option<ChildStdin>>,
 }
 
-/// A client, whichever process it is now.
+/// A client, which may be a succession of processes.
 pub struct Client {
     shared: Arc<Shared>,
     keeper: JoinHandle<u64>,
 }
 
 impl Client {
-    /// Starts the client with this number. `starts`: how many processes it has been already.
+    /// Starts the client with this number. `starts` is the number of processes that it has already
+    /// had.
     pub fn start(number: usize, starts: u64, orders: Orders, ledger: Arc<Mutex<Ledger>>) -> Client {
         let shared = Arc::new(Shared {
             pid: AtomicI32::new(0),
@@ -38,12 +39,12 @@ impl Client {
         Client { shared, keeper }
     }
 
-    /// Its process, if there is one now.
+    /// Returns the id of its process, if there is one now.
     pub fn pid(&self) -> Option<i32> {
         Some(self.shared.pid.load(Ordering::Relaxed)).filter(|pid| *pid > 0)
     }
 
-    /// Whether it has made all its calls, or was stopped.
+    /// Returns whether it has made all its calls, or was stopped.
     pub fn has_ended(&self) -> bool {
         self.keeper.is_finished()
     }
@@ -54,7 +55,7 @@ impl Client {
         self.shared.input.lock().expect("nobody panics with it").take();
     }
 
-    /// Waits for its end; how many processes it has been.
+    /// Waits for its end, and returns the number of processes that it has had.
     pub fn join(self) -> u64 {
         self.keeper.join().expect("nobody panics here")
     }

@@ -1,4 +1,4 @@
-//! Idle clients that take every connection that clients may have, while a container is killed.
+//! A fault: idle clients take every connection that clients may have, while a container is killed.
 
 use crate::functions::Function;
 use crate::ledger::Finding;
@@ -9,24 +9,25 @@ use nix::sys::signal::Signal;
 use std::net::TcpStream;
 use std::time::{Duration, Instant};
 
-/// Descriptors of each engine. Clients may have half of them.
+/// The number of an engine's descriptors. Clients may have half of them.
 pub const DESCRIPTORS: u64 = 2048;
-/// As many connections as the engine has descriptors: an engine that keeps none for itself has none
-/// left for a new process.
+/// As many connections as the engine has descriptors: an engine that reserves none for itself would
+/// have none left for a new process.
 const CONNECTIONS: u64 = DESCRIPTORS;
-/// Descriptors that are never for clients. Beside those of clients an engine has some 500 at most.
+/// The number of descriptors that clients never get. Beside those of clients an engine has at most
+/// about 500.
 const KEPT: u64 = DESCRIPTORS / 8;
-/// The engine has seen all clients by then, whatever else happens to it.
+/// The time within which the engine has seen all clients, whatever else happens to it.
 const ACCEPTED_WITHIN: Duration = Duration::from_secs(10);
 
-/// Opens the connections, kills the function's container, and closes them when the function has
-/// answered again and so much time has passed.
+/// Opens the connections and kills the function's container. Closes the connections when the
+/// function has answered again and `lasts` has passed.
 pub fn run(mut probe: Probe, function: &Function, engine: i32, container: i32, lasts: Duration) {
     probe.ledger().begin(Without::Room);
     probe.ledger().begin(Without::Accepting);
     let connections = (0..CONNECTIONS).map_while(|_| TcpStream::connect(probe.address).ok());
     let connections: Vec<TcpStream> = connections.collect();
-    // The engine takes connections up in their order: when this call has ended it has seen all.
+    // The engine accepts connections in order, so after this call it has seen all of them.
     let began = Instant::now();
     probe.call(function);
     probe.ledger().end(Without::Accepting);

@@ -1,4 +1,5 @@
-//! A small disk of the run's own, that can be filled: a tmpfs in a mount namespace which ends with this process.
+//! A small disk for this run that can be filled: a tmpfs in a mount namespace that ends with this
+//! process.
 
 use std::ffi::CString;
 use std::fs::{self, File};
@@ -8,11 +9,11 @@ use std::path::{Path, PathBuf};
 const OPTIONS: &std::ffi::CStr = c"size=64m,mode=0700";
 const CHUNK_BYTES: usize = 1 << 16;
 
-/// Where it is.
+/// The folder where it is mounted.
 #[derive(Debug)]
 pub struct Disk(PathBuf);
 
-/// Gives this process mounts of its own. Only while it has one thread.
+/// Gives this process mounts of its own. Must be called while it has one thread.
 pub fn separate_mounts() -> io::Result<()> {
     nix::sched::unshare(nix::sched::CloneFlags::CLONE_NEWNS)?;
     mount(None, Path::new("/"), libc::MS_REC | libc::MS_PRIVATE, None)
@@ -35,7 +36,7 @@ fn mount(
 }
 
 impl Disk {
-    /// Mounts it over a folder, whose files it begins with.
+    /// Mounts it over a folder. The disk begins with the files of the folder.
     pub fn over(folder: &Path) -> io::Result<Disk> {
         let files: Vec<(PathBuf, Vec<u8>)> = fs::read_dir(folder)?
             .flatten()
@@ -48,7 +49,7 @@ impl Disk {
         Ok(Disk(folder.to_owned()))
     }
 
-    /// Fills it to the last byte.
+    /// Fills the disk to the last byte.
     pub fn fill(&self) -> io::Result<()> {
         let mut file = File::create(self.0.join("full"))?;
         let mut bytes = CHUNK_BYTES;
@@ -60,7 +61,7 @@ impl Disk {
         Ok(())
     }
 
-    /// Empties it.
+    /// Frees the disk again.
     pub fn empty(&self) {
         let _ = fs::remove_file(self.0.join("full"));
     }

@@ -1,4 +1,5 @@
-//! The faults: which, when, and on whom is drawn from the seed. What lasts ends after a while.
+//! The faults. The seed determines the kind, the time and the victim of each. A fault that lasts
+//! ends after a while.
 
 use crate::clients::Client;
 use crate::disk::Disk;
@@ -18,12 +19,12 @@ use std::sync::{Arc, Mutex};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
-/// Pause between two faults on average.
+/// The average pause between two faults.
 const MEAN_PAUSE_MS: u64 = 500;
-/// Descriptors that an engine is left with beside those it has.
+/// The number of descriptors that an engine is left with beside those that it has open.
 const SPARE_DESCRIPTORS: u64 = 2;
 
-/// A kind of fault, and how often it is drawn.
+/// The kinds of faults, with their names and weights.
 const KINDS: [(Kind, &str, u64); 17] = [
     (Kind::KillContainer, "container killed", 40),
     (Kind::StopContainer, "container stopped", 30),
@@ -65,7 +66,7 @@ enum Kind {
     LeaveChild,
 }
 
-/// How a fault that lasts ends.
+/// How a lasting fault ends.
 enum End {
     Thaw(i32),
     ThawClient(i32, usize),
@@ -74,7 +75,7 @@ enum End {
     GiveDescriptors(i32, libc::rlimit64),
 }
 
-/// Does faults.
+/// Makes faults.
 pub struct Faults {
     random: Random,
     home: Arc<Home>,
@@ -82,21 +83,21 @@ pub struct Faults {
     functions: Functions,
     disk: Option<Disk>,
     engine: Engine,
-    /// Engines that were killed.
+    /// The engines that were killed.
     killed: Vec<Engine>,
     next: Instant,
     ends: Vec<(Instant, End)>,
-    /// Faults that have a thread each, and how many there have been.
+    /// The running faults that have a thread each, and the number of such faults so far.
     running: Vec<(Kind, JoinHandle<()>)>,
     runs: u64,
     /// The process of the twins that is not killed while the other one cannot start.
     survivor: i32,
-    /// `nightcore reload`, once for each.
+    /// The running commands `nightcore reload`.
     reloads: Vec<Child>,
 }
 
 impl Faults {
-    /// Faults for this engine, which is in a home that it can be started anew in.
+    /// Creates faults for this engine, which can be restarted in its home.
     pub fn new(
         seed: u64,
         home: Arc<Home>,
@@ -122,7 +123,7 @@ impl Faults {
         }
     }
 
-    /// Does what the time has come for; when it is to be called again.
+    /// Makes and ends faults that are due. Returns when to call it again.
     pub fn advance(&mut self, clients: &[Client]) -> Instant {
         let now = Instant::now();
         while let Some(at) = self.ends.iter().position(|(at, _)| *at <= now) {
@@ -137,7 +138,7 @@ impl Faults {
         self.ends.iter().map(|(at, _)| *at).chain([self.next]).min().unwrap_or(self.next)
     }
 
-    /// Ends all that lasts, and gives the last engine, those before it, and the disk.
+    /// Ends all lasting faults. Returns the last engine, the earlier ones, and the disk.
     pub fn finish(mut self) -> (Engine, Vec<Engine>, Option<Disk>) {
         self.end_all();
         std::mem::take(&mut self.reloads).into_iter().for_each(end_child);
@@ -175,7 +176,7 @@ impl Faults {
         self.running.iter().any(|(running, thread)| *running == kind && !thread.is_finished())
     }
 
-    /// The containers that may be killed and stopped, by function.
+    /// Returns the containers that may be killed and stopped, by function.
     fn containers(&self) -> BTreeMap<String, Vec<i32>> {
         let processes = self.engine.processes();
         let Some(launcher) = launcher(&self.engine, &processes) else { return BTreeMap::new() };
@@ -199,7 +200,8 @@ impl Faults {
             found
         });
         let Some(&(kind, name, _)) = drawn else { return };
-        // Each draws as often whoever is there, so that a seed means the same in every run.
+        // Each fault draws equally many numbers, whoever is there, so that a seed means the same in
+        // every run.
         let (who, containers) = (self.random.below(1 << 20) as usize, self.containers());
         let pids: Vec<i32> = containers.values().flatten().copied().collect();
         let container = pids.get(who % pids.len().max(1)).copied();
@@ -219,7 +221,8 @@ impl Faults {
             (Kind::KillAll, ..) => pids.iter().all(|pid| kill(*pid)),
             (Kind::StopContainer, Some(pid), ..) => {
                 process::signal(pid, Signal::SIGSTOP);
-                // Now and then longer than deadline and grace: it counts as stuck.
+                // Sometimes longer than the deadline and the grace time, so that the container
+                // counts as stuck.
                 if who.is_multiple_of(4) {
                     self.lasts(3000, 6000, End::Thaw(pid));
                 } else {
@@ -234,7 +237,7 @@ impl Faults {
                 true
             }
             (Kind::KillClient, _, _, Some((pid, _))) => {
-                // Of the process that takes its place nobody may think that it is stopped.
+                // The process that replaces the client must not be taken for a stopped one.
                 let stopped =
                     |end: &End| matches!(end, End::ThawClient(stopped, _) if *stopped == pid);
                 if let Some(at) = self.ends.iter().position(|(_, end)| stopped(end)) {
@@ -243,7 +246,7 @@ impl Faults {
                 }
                 kill(pid)
             }
-            // It lasts already, and its end would be the end of both.
+            // This fault lasts already, and the end of the new one would end both.
             (Kind::StopClient, _, _, Some((pid, _))) if self.has_stopped(pid) => false,
             (Kind::StopEngine, ..) if self.has_stopped(self.engine.pid()) => false,
             (Kind::TakeDescriptors, ..) if self.has_taken_descriptors() => false,
@@ -358,9 +361,9 @@ impl Faults {
         }
     }
 
-    /// Kills the engine and starts another one in its place, with what is stopped still stopped.
+    /// Kills the engine and starts another one in its place. Stopped processes stay stopped.
     fn replace_engine(&mut self) {
-        // It cannot start on a full disk, which it says.
+        // An engine cannot start on a full disk; it says so.
         let (now, later) = std::mem::take(&mut self.ends).into_iter().partition(|(_, end)| {
             matches!(end, End::EmptyDisk | End::ThawEngine(_) | End::GiveDescriptors(..))
         });
@@ -374,8 +377,8 @@ impl Faults {
         self.killed.push(std::mem::replace(&mut self.engine, engine));
     }
 
-    /// Has new processes of a function take the place of those it has. How that ends does not matter here: what they need
-    /// may be missing, and their engine may be killed.
+    /// Replaces the processes of a function by new ones. The result does not matter here: resources
+    /// may be missing, and the engine may be killed.
     fn reload(&mut self, function: &str) -> bool {
         self.reloads.retain_mut(|reload| matches!(reload.try_wait(), Ok(None)));
         let mut command = self.home.command("reload");
@@ -386,7 +389,7 @@ impl Faults {
         began
     }
 
-    /// A function that clients call, and its container.
+    /// Returns a function that clients call, and its container.
     fn called(
         &self,
         who: usize,
@@ -396,7 +399,7 @@ impl Faults {
         Some((function.clone(), *containers.get(&function.name)?.first()?))
     }
 
-    /// Does a fault on a thread of its own.
+    /// Runs a fault on a thread of its own.
     fn run(&mut self, kind: Kind, fault: impl FnOnce(Probe) + Send + 'static) {
         let probe = Probe::new(self.engine.address(), self.ledger.clone(), self.runs);
         self.runs += 1;
@@ -404,7 +407,7 @@ impl Faults {
         self.running.push((kind, std::thread::spawn(move || fault(probe))));
     }
 
-    /// Stops a container, calls it more often than it has room for, and lets it go on.
+    /// Stops a container, calls it more often than it has room for, and lets it continue.
     fn flood(&mut self, pid: i32, function: Function) {
         let stopped = Duration::from_millis(self.random.between(100, 800));
         let (address, ledger, number) = (self.engine.address(), self.ledger.clone(), self.runs);
@@ -433,7 +436,7 @@ impl Faults {
         true
     }
 
-    /// Has a function leave behind a child that prints, and kills another function's container.
+    /// Makes a function leave behind a child that prints, and kills another function's container.
     fn leave_child(
         &mut self,
         function: Function,
@@ -452,7 +455,7 @@ impl Faults {
     }
 }
 
-/// Starts an engine whose descriptors can be taken: it has as many as its `ulimit -n` says.
+/// Starts an engine whose descriptors can be taken away: `ulimit -n` sets their number.
 pub fn start(home: &Arc<Home>) -> Engine {
     const UNDER: &str = "ulimit -n \"$0\" && exec \"$@\"";
     let descriptors = crowd::DESCRIPTORS.to_string();
@@ -478,7 +481,7 @@ fn launcher(engine: &Engine, processes: &[Process]) -> Option<i32> {
     processes.iter().find(is_launcher).map(|process| process.pid)
 }
 
-/// Changes the limit of open files of a process; what it was.
+/// Changes the limit of open files of a process, and returns the previous limit.
 fn limit_descriptors(
     pid: i32,
     change: impl FnOnce(libc::rlimit64) -> libc::rlimit64,

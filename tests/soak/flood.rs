@@ -1,4 +1,4 @@
-//! More calls to a stopped container than its channels have room for.
+//! A fault: more calls to a stopped container than its channels have room for.
 
 use crate::call::{Call, Task};
 use crate::functions::Function;
@@ -10,14 +10,16 @@ use std::net::SocketAddr;
 use std::sync::Mutex;
 use std::time::Duration;
 
-/// Calls of a flood: an event loop takes them all at once, and a ring has room for a dozen of them.
+/// The number of calls in a flood. An event loop takes them all at once, and a ring has room for a
+/// dozen of them.
 const CALLS: u64 = 150;
-/// Nearly as much as a message carries.
+/// The size of a body: nearly as much as a message carries.
 const BODY_BYTES: u64 = 800;
-/// Not the number of a client.
+/// The client number of these calls. No client process has it.
 pub const FLOOD: usize = 1000;
 
-/// Stops the container, calls its function, lets it go on after a while, and takes the answers.
+/// Stops the container, calls its function, lets the container continue after a while, and reads
+/// the answers.
 pub fn run(
     pid: i32,
     function: &Function,
@@ -42,7 +44,7 @@ pub fn run(
             tell(Told::Begins { id: call.id });
             let _ = connection.send("POST", &call.path(), &[("route", "")], call.body());
             let began = now_ns();
-            // Each has a thread: a call that may be late must not hide when the next one ended.
+            // Each call has a thread: a late call must not delay noticing the end of the next one.
             scope.spawn(move || {
                 let outcome = receive(&mut connection, &call).outcome;
                 let times =

@@ -7,17 +7,19 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::time::Duration;
 
-/// As in `tests/languages/`, with the beginning of their functions' names.
+/// The languages as in `tests/languages/`, with the prefixes of their functions' names.
 const LANGUAGES: [(&str, &str); 5] =
     [("c", "C"), ("go", "Go"), ("python", "Python"), ("asyncio", "Asyncio"), ("node", "Node")];
-/// Each channel, and the timeout of the functions that have it: calls through both have a deadline inside a deadline.
+/// Each channel, and the timeout in ms of the functions that have it. A call through both has a
+/// deadline inside a deadline.
 const CHANNELS: [(&str, &str, u64); 2] = [("ring", "Ring", 2000), ("fifo", "Fifo", 1500)];
-/// The function that may take memory until there is no more, and how much it may have, KiB.
+/// The function that takes memory until there is none left, and its limit in KiB.
 pub const EATER: &str = "Eater";
 const EATER_KIB: u32 = 512 * 1024;
-/// glibc sets 64 MiB of addresses aside for each heap, of which it makes one for each of the first threads.
+/// glibc reserves 64 MiB of addresses for each heap, and makes one for each of the first threads.
 const ONE_HEAP: &str = "env = { MALLOC_ARENA_MAX = \"1\" }";
-/// A handler that goes on after its deadline is ended soon, so that it happens often.
+/// The grace time. It is short, so that handlers that continue after their deadlines are ended
+/// often.
 const GRACE_MS: u64 = 1000;
 
 /// A function.
@@ -28,28 +30,28 @@ pub struct Function {
 }
 
 impl Function {
-    /// As a word of a command line.
+    /// Returns the function as a word of a command line.
     pub fn word(&self) -> String {
         format!("{}={}", self.name, self.timeout.as_millis())
     }
 
-    /// From such a word.
+    /// Parses such a word.
     pub fn from_word(word: &str) -> Option<Function> {
         let (name, ms) = word.split_once('=')?;
         Some(Function { name: name.to_owned(), timeout: Duration::from_millis(ms.parse().ok()?) })
     }
 }
 
-/// A function that one kind of fault is for. Clients do not call it.
+/// A function for one kind of fault. Clients do not call it.
 #[derive(Clone, Debug)]
 pub struct Special {
     pub function: Function,
-    /// While this file is there its processes do not start.
+    /// While this file exists, the function's processes do not start.
     file: PathBuf,
 }
 
 impl Special {
-    /// Keeps its processes from starting from now on. Whether that is so.
+    /// Keeps its processes from starting from now on. Returns whether that worked.
     pub fn begin(&self) -> bool {
         File::create(&self.file).is_ok()
     }
@@ -63,23 +65,23 @@ impl Special {
 /// All functions of an engine.
 #[derive(Clone, Debug, Default)]
 pub struct Functions {
-    /// Those that clients call.
+    /// The functions that clients call.
     pub called: Vec<Function>,
-    /// Has two processes, of which one is kept from starting.
+    /// A function with two processes, of which one is kept from starting.
     pub twins: Option<Special>,
-    /// Leaves behind a child that prints.
+    /// A function that leaves behind a child that prints.
     pub spills: Option<Special>,
 }
 
 impl Functions {
-    /// Each of them.
+    /// Returns all of them.
     pub fn all(&self) -> impl Iterator<Item = &Function> {
         let specials = self.twins.iter().chain(&self.spills).map(|special| &special.function);
         self.called.iter().chain(specials)
     }
 }
 
-/// The channels that the functions have: both, or the one that the suite runs over.
+/// Returns the channels of the functions: both, or the one that the suite runs over.
 fn channels() -> Vec<(&'static str, &'static str, u64)> {
     let only = suite_channel();
     let carrier = only.as_deref().map(|kind| if kind == RINGS_ONLY { "ring" } else { kind });
@@ -87,14 +89,16 @@ fn channels() -> Vec<(&'static str, &'static str, u64)> {
     CHANNELS.into_iter().filter(|(channel, ..)| is_wanted(channel)).collect()
 }
 
-/// Adds the functions to a configuration. Their workers tell in `ran` which call they run.
+/// Adds the functions to a configuration. Their workers report through the pipe `ran` which call
+/// they run.
 pub fn add(mut setup: Setup, ran: &Path) -> (Setup, Functions) {
     let mut functions = Functions::default();
     let file = |name: &str| ran.with_file_name(name);
     let (no_twin_file, spill_file) = (file("no-twin"), file("spill"));
     let ran = text(ran);
     let mut add = |name: String, words: &[&str], channel: &str, timeout_ms: u64, more: &str| {
-        // As many threads at the end as at the beginning, so that what belongs to them can be counted.
+        // The same number of threads at the end as at the beginning, so that their resources can be
+        // compared.
         let threads = "workers = { min = 4, max = 16 }";
         let lines = format!(
             "channel = \"{channel}\"\ntimeout = \"{timeout_ms}ms\"\ngrace = \"{GRACE_MS}ms\"\n{threads}\n{more}"
@@ -134,12 +138,12 @@ pub fn add(mut setup: Setup, ran: &Path) -> (Setup, Functions) {
     (setup, functions)
 }
 
-/// A path as a word of a command line.
+/// Returns a path as a word of a command line.
 fn text(path: &Path) -> &str {
     path.to_str().expect("paths are text")
 }
 
-/// Builds the worker of a language; the command that starts it.
+/// Builds the worker of a language, and returns the command that starts it.
 fn build(language: &str) -> Result<Vec<String>, String> {
     let built = nightcore();
     let built = built.parent().unwrap_or(Path::new("/"));

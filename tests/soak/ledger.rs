@@ -5,76 +5,76 @@ use crate::windows::{Windows, Without};
 use nightcore_runtime::clock::now_ns;
 use std::collections::{BTreeMap, HashMap, VecDeque};
 
-/// A call ends by its deadline, and its client has heard so by then.
+/// The time after its deadline within which a call must end and its client must know it.
 const SLACK_NS: u64 = 100_000_000;
-/// The client number of requests whose bodies do not end. No client process has it.
+/// The client number of requests with bodies that do not end. No client process has it.
 pub const PARTS: usize = 1003;
-/// So many of each kind of finding are told, the rest is counted.
+/// The number of findings of each kind that are printed; further ones are only counted.
 const MAX_TOLD: usize = 20;
 
-/// So many of the last faults are told with each finding.
+/// The number of recent faults that are printed with each finding.
 const RECENT: usize = 6;
 
-/// What is wrong.
+/// A kind of finding.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Finding {
     /// A call that did not end in time.
     Hung,
     /// A call that ran or ended twice.
     Twice,
-    /// A call that ended with what it must not end with.
+    /// A call that ended in a way in which it must not end.
     Wrong,
-    /// What there is more of than before.
+    /// A resource of which there is more than before.
     LeftOver,
 }
 
 /// The ledger of a run.
 #[derive(Default)]
 pub struct Ledger {
-    /// Times in which calls may be lost or late.
+    /// The times in which calls may be lost or late.
     pub windows: Windows,
-    /// Only answers are right now.
+    /// Whether every call must be answered from now on.
     pub calm: bool,
-    /// Calls that have begun and not ended, with their client.
+    /// The calls that have begun and not ended, with their clients.
     open: HashMap<u64, usize>,
-    /// How often each last function ran, by call and number in it.
+    /// How often the last function of each call ran, by call and by the number in it.
     runs: HashMap<(u64, u16), u8>,
-    /// Calls that were answered, and how often their last function is called.
+    /// The calls that were answered, and how often the last function of each is called.
     ran: Vec<(u64, u16)>,
     begun: u64,
     answered: u64,
     errors: BTreeMap<String, u64>,
     lost: u64,
-    /// Calls whose connection was ended because it was idle, and how often their last function would
-    /// have been called.
+    /// The calls whose connection was ended because it was idle, and how often their last function
+    /// would have been called.
     ended_idle: Vec<(u64, u16)>,
-    /// Parts of bodies that were refused.
+    /// The number of incomplete bodies that were refused.
     parts_refused: u64,
     left: u64,
     faults: BTreeMap<&'static str, u64>,
-    /// The last faults, and when they were.
+    /// The last faults with their times.
     recent: VecDeque<(u64, String)>,
     findings: BTreeMap<Finding, u64>,
     latest_ms: u64,
 }
 
 impl Ledger {
-    /// How many calls have begun.
+    /// Returns the number of calls that have begun.
     pub fn begun(&self) -> u64 {
         self.begun
     }
 
-    /// How many findings of a kind there are.
+    /// Returns the number of findings of a kind.
     pub fn count(&self, finding: Finding) -> u64 {
         self.findings.get(&finding).copied().unwrap_or(0)
     }
 
-    /// Whether nothing is wrong.
+    /// Returns whether there are no findings.
     pub fn is_clean(&self) -> bool {
         self.findings.is_empty()
     }
 
-    /// Notes what is wrong.
+    /// Records a finding.
     pub fn find(&mut self, finding: Finding, text: &str) {
         let count = self.findings.entry(finding).or_default();
         *count += 1;
@@ -88,7 +88,7 @@ impl Ledger {
         }
     }
 
-    /// Notes a fault, and on whom.
+    /// Records a fault and its victim.
     pub fn fault(&mut self, kind: &'static str, whom: &str) {
         *self.faults.entry(kind).or_default() += 1;
         self.recent.push_back((now_ns(), format!("{kind} {whom}")));
@@ -97,7 +97,7 @@ impl Ledger {
         }
     }
 
-    /// What a client told.
+    /// Records a client's report.
     pub fn told(&mut self, client: usize, told: Told) {
         match told {
             Told::Begins { id } => {
@@ -160,19 +160,19 @@ impl Ledger {
         }
     }
 
-    /// A client was killed: what it had under way is cancelled.
+    /// Records that a client was killed: its calls under way are cancelled.
     pub fn client_killed(&mut self, client: usize) {
         let before = self.open.len();
         self.open.retain(|_, owner| *owner != client);
         self.left += (before - self.open.len()) as u64;
     }
 
-    /// A request whose body did not end was refused.
+    /// Records that a request with an incomplete body was refused.
     pub fn part_refused(&mut self) {
         self.parts_refused += 1;
     }
 
-    /// The last function of a call ran.
+    /// Records that the last function of a call ran.
     pub fn ran(&mut self, id: u64, number: u16) {
         if id >= first_id(PARTS, 0) && id < first_id(PARTS + 1, 0) {
             self.find(Finding::Wrong, "a call ran whose body did not end");
@@ -184,7 +184,8 @@ impl Ledger {
         }
     }
 
-    /// At the end, when all was read: calls that never ended, and answers that nobody gave.
+    /// Records, after all reports were read, the calls that never ended and the answers that no
+    /// function gave.
     pub fn close(&mut self) {
         let open: Vec<u64> = self.open.drain().map(|(id, _)| id).collect();
         for id in open {
@@ -206,7 +207,7 @@ impl Ledger {
         }
     }
 
-    /// Prints what happened.
+    /// Prints the summary.
     pub fn print(&self) {
         println!();
         println!("answered                     {:>9}", self.answered);
@@ -225,18 +226,19 @@ impl Ledger {
     }
 }
 
-/// The id of the run's own calls and of clients' begins with the number of who makes them.
+/// Returns the first id of a client. The ids of calls begin with the number of their client; the
+/// run's own calls have client numbers as well.
 pub fn first_id(client: usize, start: u64) -> u64 {
     ((client as u64) << 48) | (start << 32)
 }
 
 impl Ledger {
-    /// A time begins in which calls may be lost or late.
+    /// Begins a time in which calls may be lost or late.
     pub fn begin(&mut self, without: Without) {
         self.windows.begin(without, now_ns());
     }
 
-    /// It is over.
+    /// Ends such a time.
     pub fn end(&mut self, without: Without) {
         self.windows.end(without, now_ns());
     }

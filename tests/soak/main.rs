@@ -1,5 +1,6 @@
-//! `make soak`: calls under load while faults happen at random, see README.md. Whatever is killed, stopped or full: every
-//! call ends with its answer or with an error, in time and once, and nothing is left over.
+//! `make soak`: calls under load while faults happen at random, see README.md. Whatever is killed,
+//! stopped or full, every call ends once and in time, with its answer or with an error, and nothing
+//! is left over.
 
 mod call;
 mod client;
@@ -34,25 +35,29 @@ use std::process::ExitCode;
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
-/// Client processes.
+/// The number of client processes.
 const CLIENTS: usize = 4;
-/// Of all calls the last ones are made without faults, and must be answered: one in so many.
+/// The share of calls at the end that are made without faults, and must be answered: one in this
+/// many.
 const CALM_SHARE: u64 = 10;
-/// Not the number of a client.
+/// The client number of warm-up calls. No client process has it.
 const WARM_UP: usize = 1001;
-/// Longest pause between two looks at the clients.
+/// The maximum pause between two checks of the clients.
 const LOOK: Duration = Duration::from_millis(50);
-/// All functions are back so long after the last fault: the pauses before restarts are 10 s at most.
+/// The time after the last fault within which all functions are back: the pauses before restarts
+/// are at most 10 s.
 const BACK_WITHIN: Duration = Duration::from_secs(30);
-/// What was killed is gone by then.
+/// The time within which killed processes are gone.
 const GONE_WITHIN: Duration = Duration::from_secs(10);
-/// Threads that a load left behind are retired by then: 3 s after the load is forgotten, which takes 10 s.
+/// The time within which threads that a load left behind are retired: 3 s after the load is
+/// forgotten, which takes 10 s.
 const SETTLED_WITHIN: Duration = Duration::from_secs(20);
-/// Between two looks at what the processes use, and how many there must be to tell whether that grows.
+/// The pause between two samples of the processes' usage, and the number of samples needed to tell
+/// whether it grows.
 const SAMPLE_PAUSE: Duration = Duration::from_millis(500);
 const SAMPLES: usize = 20;
-/// What an engine may have more after its calls than before them: the allocator keeps what the bodies took that were under way
-/// at once. All that went through it is many times that.
+/// The memory that an engine may use more after its calls than before: the allocator keeps the
+/// memory of bodies that were under way at once. The total of all bodies is many times that.
 const MORE_MEMORY: u64 = 128 << 20;
 
 fn main() -> ExitCode {
@@ -76,7 +81,7 @@ fn main() -> ExitCode {
     run(options, mounts.is_ok())
 }
 
-/// A port that nobody has, so that each engine of the run can have it.
+/// Returns a free port, so that each engine of the run can use it.
 fn free_port() -> u16 {
     let listener = TcpListener::bind("127.0.0.1:0").expect("a port is free");
     listener.local_addr().expect("it is bound").port()
@@ -151,7 +156,8 @@ fn run(options: Options, may_mount: bool) -> ExitCode {
     if ledger.is_clean() { ExitCode::SUCCESS } else { ExitCode::FAILURE }
 }
 
-/// Has a function print, and carry something by the arena: what that needs is there from then on.
+/// Makes a function print, and send a payload through the arena: the resources for that exist from
+/// then on.
 fn warm_up(engine: &Engine, function: &functions::Function, index: u64) {
     let call = Call::to(ledger::first_id(WARM_UP, index), &[function], Task::Say, 1, 100_000);
     let headers = call.headers();
@@ -167,7 +173,7 @@ struct Load {
     ledger: Arc<Mutex<Ledger>>,
     functions: Vec<functions::Function>,
     address: std::net::SocketAddr,
-    /// How many processes each client has been.
+    /// The number of processes that each client has had.
     starts: [u64; CLIENTS],
 }
 
@@ -180,7 +186,7 @@ impl Load {
         self.ledger.lock().expect("nobody panics with it").begun()
     }
 
-    /// Starts the clients, with so many calls for all of them.
+    /// Starts the clients, which make this many calls together.
     fn start(&self, calls: u64, calm: bool) -> Vec<Client> {
         let start = |number: usize| {
             let share =
@@ -205,11 +211,11 @@ impl Load {
         }
     }
 
-    /// Most of the calls, while faults happen.
+    /// Makes most of the calls, while faults happen.
     fn storm(&mut self, mut faults: Faults) -> (Engine, Vec<Engine>, Option<Disk>) {
         let until = self.options.time.map(|time| Instant::now() + time - time / CALM_SHARE as u32);
         let clients = self.start(self.options.calls - self.options.calls / CALM_SHARE, false);
-        // Floods are calls, too: some are left for the end in any case.
+        // Calls of floods count as well, so some calls are reserved for the end.
         let enough = self.options.calls - self.options.calls / (2 * CALM_SHARE);
         let mut told = Instant::now();
         while !clients.iter().all(Client::has_ended) {
@@ -229,7 +235,7 @@ impl Load {
         rest
     }
 
-    /// The rest of the calls, without faults.
+    /// Makes the remaining calls, without faults.
     fn calm(&mut self, engine: &Engine) {
         self.ledger.lock().expect("nobody panics with it").calm = true;
         let calls = self.options.calls.saturating_sub(self.begun());
@@ -250,7 +256,7 @@ impl Load {
         self.finish(clients);
         if samples.len() >= SAMPLES {
             let part = samples.len() / 4;
-            // What comes before is warm-up.
+            // Earlier samples are warm-up.
             for grown in usage::compare(&samples[part..2 * part], &samples[samples.len() - part..])
             {
                 self.find(Finding::LeftOver, &grown);
@@ -259,7 +265,7 @@ impl Load {
     }
 }
 
-/// Whether every process of every function has come to be, and no call is under way.
+/// Returns whether every process of every function is ready, and no call is under way.
 fn is_quiet(engine: &Engine) -> bool {
     engine
         .status()
@@ -268,14 +274,14 @@ fn is_quiet(engine: &Engine) -> bool {
         .all(|f| f.workers > 0 && f.failing.is_none() && f.queued + f.running + f.waiting == 0)
 }
 
-/// What there was before the calls.
+/// The state before the calls.
 struct Before {
     possessions: Possessions,
     usage: Vec<usage::Usage>,
     memory: u64,
 }
 
-/// Finds what there is more of than before the calls.
+/// Records the resources of which there is more than before the calls.
 fn leftovers(load: &Load, engine: &Engine, killed: &[Engine], before: &Before) {
     if harness::wait::find_within(GONE_WITHIN, || is_quiet(engine).then_some(())).is_none() {
         load.find(
@@ -294,7 +300,7 @@ fn leftovers(load: &Load, engine: &Engine, killed: &[Engine], before: &Before) {
     if harness::wait::find_within(SETTLED_WITHIN, || more().is_empty().then_some(())).is_none() {
         more().iter().for_each(|more| load.find(Finding::LeftOver, more));
     }
-    // What was for payloads is given back when there have been no calls for a while.
+    // The memory of payloads is returned when there have been no calls for a while.
     let memory = before.memory;
     let more = || private_memory(engine.pid()).saturating_sub(memory);
     let bounded =

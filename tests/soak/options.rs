@@ -8,20 +8,20 @@ const USAGE: &str = "usage: nightcore-soak [--calls N] [--seed N] [--seconds N]
   --seed N     which faults are done and which calls are made; the time of the day
   --seconds N  ends after so many seconds instead";
 
-/// Calls of a run that is not told otherwise.
+/// The default number of calls.
 const DEFAULT_CALLS: u64 = 1_000_000;
 
-/// What a run was told.
+/// The options of a run.
 #[derive(Clone, Copy, Debug)]
 pub struct Options {
     pub calls: u64,
     pub seed: u64,
-    /// Ends the run before all calls were made.
+    /// Ends the run after this time, even if not all calls were made.
     pub time: Option<Duration>,
 }
 
 impl Options {
-    /// Reads the command line; an error is for the person who wrote it.
+    /// Parses the command line. The error is a message for the user.
     pub fn read(words: impl Iterator<Item = String>) -> Result<Options, String> {
         let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH);
         let seed = now.map_or(1, |now| u64::from(now.subsec_nanos()));

@@ -1,4 +1,4 @@
-//! A process that leaves behind a child in a session of its own, which prints without end, and
+//! A fault: a process leaves behind a child in a session of its own, which prints without end, and
 //! exits.
 
 use crate::functions::{Function, Special};
@@ -10,12 +10,13 @@ use std::time::Duration;
 
 /// The name of its function.
 pub const NAME: &str = "Spills";
-/// Starts the program of the other words; while there is a file named by the first word, leaves a
-/// child instead. It exits when the child has its own session, or the child would die with it.
-/// The child prints a megabyte a second or so: what is kept of that must not fill the small disk.
+/// Starts the program in the other words. While the file named by the first word exists, leaves a
+/// child instead, and exits once the child has its own session, because the child would otherwise
+/// die with it. The child prints about a megabyte a second: the log of it must not fill the small
+/// disk.
 pub const SCRIPT: &str = "[ ! -e \"$0\" ] || { exec 4>&1; \
     { setsid sh -c 'echo; while echo left >&4; do :; done' & } | read -r _; exit 3; }; exec \"$@\"";
-/// A stopped launcher goes on after 2 s at most.
+/// The time limit for reaping. A stopped launcher continues after at most 2 s.
 const REAPED_WITHIN: Duration = Duration::from_secs(10);
 
 /// A container, and the launcher that started it.
@@ -25,8 +26,8 @@ pub struct Started {
     pub launcher: i32,
 }
 
-/// Has each process of the function leave a child, kills another function's container, and waits
-/// until that one is reaped and its function answers again.
+/// Makes each process of the function leave a child, kills another function's container, and waits
+/// until that container is reaped and its function answers again.
 pub fn run(
     mut probe: Probe,
     spills: &Special,
@@ -49,7 +50,7 @@ pub fn run(
     spills.end();
 }
 
-/// Whether a process that has ended is still its launcher's, which lives.
+/// Returns whether a process that has ended has not been reaped by its launcher, which lives.
 fn is_unreaped(killed: Started) -> bool {
     let stat = std::fs::read_to_string(format!("/proc/{}/stat", killed.container));
     let stat = stat.unwrap_or_default();

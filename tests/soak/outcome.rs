@@ -1,4 +1,4 @@
-//! How a call ended, as its client saw it; and the lines in which clients tell it.
+//! The outcome of a call as its client saw it, and the lines in which clients report it.
 
 use crate::call::Call;
 use harness::{Connection, Problem, Response};
@@ -6,7 +6,7 @@ use nightcore_runtime::protocol::Status;
 use nightcore_runtime::protocol::status::TABLE;
 use std::io;
 
-/// Of what a call ended with so much is told: a line is written at once.
+/// The maximum length of the text of an outcome: a line must be written at once.
 const MAX_TEXT: usize = 800;
 
 /// How a call ended.
@@ -14,43 +14,44 @@ const MAX_TEXT: usize = 800;
 pub enum Outcome {
     /// With its answer.
     Answered,
-    /// With this error, which is one of the table, and in parentheses its message.
+    /// With this error of the table of errors, and its message in parentheses.
     Error(String),
-    /// Its connection was closed, or there was none to be had.
+    /// Its connection was closed, or could not be opened.
     Lost(String),
     /// It did not end.
     Silent,
-    /// With what is not its answer, nor an error that it may end with.
+    /// With something that is neither its answer nor an error with which it may end.
     Wrong(String),
 }
 
-/// What a client tells of a call; times in ns of the monotonic clock.
+/// A client's report about a call. Times are in ns of the monotonic clock.
 #[derive(Clone, Debug)]
 pub enum Told {
     Begins { id: u64 },
     Ended { id: u64, call: Summary, times: Times, outcome: Outcome },
 }
 
-/// When a call's connection was opened, it was sent, and it had ended.
+/// The times at which a call's connection was opened, the call was sent, and the call ended.
 #[derive(Clone, Copy, Debug)]
 pub struct Times {
     pub opened: u64,
-    /// When the call before it on the connection was sent; when that was opened, if there was none.
-    /// The engine may have answered at once, to a client that was stopped until much later.
+    /// The time at which the previous call on the connection was sent, or the connection was opened
+    /// if there was none. The engine may have answered at once, to a client that was stopped until
+    /// much later.
     pub idle_since: u64,
-    /// The first call of its connection, which may not have been accepted yet.
+    /// Whether it is the first call of its connection, which may not have been accepted yet.
     pub is_first: bool,
     pub began: u64,
     pub ended: u64,
 }
 
-/// What the ledger must know of a call.
+/// The facts about a call that the ledger needs.
 #[derive(Clone, Debug)]
 pub struct Summary {
     pub timeout_ms: u64,
     /// How often its last function is called.
     pub runs: u16,
-    /// Its way, without spaces.
+    /// Its route, without spaces.
     pub way: String,
 }
 
@@ -65,7 +66,7 @@ impl Summary {
 }
 
 impl Told {
-    /// As a line.
+    /// Returns the report as a line.
     pub fn line(&self) -> String {
         match self {
             Told::Begins { id } => format!("b {id}\n"),
@@ -88,7 +89,7 @@ impl Told {
         }
     }
 
-    /// From a line.
+    /// Parses a line.
     pub fn from_line(line: &str) -> Option<Told> {
         let mut words = line.splitn(12, ' ');
         let kind = words.next()?;
@@ -123,17 +124,18 @@ impl Told {
     }
 }
 
-/// What came on a connection after a call was sent.
+/// The result of reading from a connection after a call was sent.
 pub struct Received {
     pub outcome: Outcome,
     /// Whether another call may be sent on the connection.
     pub stays_open: bool,
 }
 
-/// What became of a call on this connection.
+/// Reads the result of a call from its connection.
 pub fn receive(connection: &mut Connection, call: &Call) -> Received {
     let (outcome, stays_open) = match connection.receive() {
-        // So is a request refused of which the engine has not read all.
+        // The gateway also closes the connection after it refused a request that it has not read
+        // completely.
         Ok(response) => (outcome(call, &response), response.header("connection") != Some("close")),
         Err(error)
             if matches!(error.kind(), io::ErrorKind::WouldBlock | io::ErrorKind::TimedOut) =>
@@ -166,7 +168,8 @@ fn outcome(call: &Call, response: &Response) -> Outcome {
         ));
     };
     let wrong = || Outcome::Wrong(format!("status {} with {}", response.status, response.text()));
-    // What went wrong first: a function that does not handle the error of one that it called fails with that as its cause.
+    // The original error. A function that does not handle the error of a function that it called
+    // fails with that error as its cause.
     let last = problem.cause.last();
     let first = last.map(|cause| cause.error.as_str());
     let detail = last.map_or(&problem.detail, |cause| &cause.message);

@@ -1,4 +1,4 @@
-//! Requests with large bodies of which the end never comes, more than the engine may hold.
+//! Sends requests with large bodies that never end. Together they exceed the engine's memory limit.
 
 use crate::functions::Function;
 use crate::ledger::{Finding, PARTS, first_id};
@@ -9,27 +9,27 @@ use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpStream};
 use std::time::Duration;
 
-/// `[gateway] memory` of each engine.
+/// The value of `[gateway] memory` for each engine.
 pub const MEMORY: &str = "64MiB";
 const MEMORY_BYTES: u64 = 64 << 20;
-/// What the engine may have besides: what it needs without calls, pages that are copied, and pages
-/// that the allocator keeps.
+/// The memory that the engine may use besides: its own without calls, pages that are copied, and
+/// pages that the allocator keeps.
 const BESIDE_BYTES: u64 = 96 << 20;
-/// Clients of HTTP/1.1. Half of them tell the length of the body.
+/// The number of HTTP/1.1 clients. Half of them announce the length of the body.
 const CLIENTS: usize = 24;
-/// Requests on one connection of HTTP/2.
+/// The number of requests on one HTTP/2 connection.
 const STREAMS: usize = 16;
-/// A body, and what is sent of it.
+/// The size of a body, and of the part of it that is sent.
 const BODY_BYTES: usize = 8 << 20;
 const SENT_BYTES: usize = BODY_BYTES - 1;
-/// A client that can send nothing for so long sends no more.
+/// The time after which a client that cannot send gives up.
 const SEND_WITHIN: Duration = Duration::from_secs(2);
 
 /// Sends the parts to a function, and closes the connections after a while.
 pub fn run(probe: &Probe, function: &Function, engine: i32) {
     let path = format!("/function/{}", function.name);
     let address = probe.address;
-    // Its last function would tell this id if the call ran.
+    // The id that its last function would report if the call ran.
     let mut body = format!("{}|", first_id(PARTS, 0)).into_bytes();
     body.resize(SENT_BYTES, b'x');
     std::thread::scope(|scope| {
@@ -37,7 +37,8 @@ pub fn run(probe: &Probe, function: &Function, engine: i32) {
         let clients: Vec<_> = (0..CLIENTS)
             .map(|number| scope.spawn(move || send(address, path, body, number.is_multiple_of(2))))
             .collect();
-        // It waits for some seconds for what else the engine says, which the others wait, too.
+        // This client waits for some seconds for further frames of the engine; the other clients
+        // wait as long.
         let streams = scope.spawn(move || {
             let client = Http2::try_open_with(address, &[(HEADER_TABLE_BYTES, 0)]);
             client.map_or_else(|_| Vec::new(), |mut c| c.send_parts(path, STREAMS, SENT_BYTES))
@@ -62,7 +63,7 @@ pub fn run(probe: &Probe, function: &Function, engine: i32) {
     });
 }
 
-/// Sends a request without its end; `None` if there is no engine.
+/// Sends a request without its end. Returns `None` if there is no engine.
 fn send(address: SocketAddr, path: &str, body: &[u8], tells_length: bool) -> Option<TcpStream> {
     let mut client = TcpStream::connect(address).ok()?;
     client.set_write_timeout(Some(SEND_WITHIN)).ok()?;
@@ -76,7 +77,7 @@ fn send(address: SocketAddr, path: &str, body: &[u8], tells_length: bool) -> Opt
     Some(client)
 }
 
-/// What has been answered so far, if anything.
+/// Returns the answer so far, if there is any.
 fn answer(mut client: TcpStream) -> Option<String> {
     let mut answer = vec![0; 4096];
     client.set_nonblocking(true).ok()?;

@@ -1,4 +1,4 @@
-//! Calls that a fault makes itself, to a function that it must not keep from answering.
+//! Calls that a fault itself makes, to a function that must keep answering.
 
 use crate::call::{Call, Task};
 use crate::functions::Function;
@@ -12,15 +12,15 @@ use std::time::{Duration, Instant};
 
 /// The client number of these calls. No client process has it.
 const PROBE: usize = 1002;
-/// Less than what goes through shared memory.
+/// Less than goes through shared memory.
 const BODY_BYTES: u64 = 100;
-/// Pause after a call that was not answered.
+/// The pause after a call that was not answered.
 const PAUSE: Duration = Duration::from_millis(20);
-/// A function whose process was killed answers again by then, whatever else happens: the pauses
-/// before restarts are 10 s at most.
+/// The time within which a function whose process was killed answers again, whatever else happens:
+/// the pauses before restarts are at most 10 s.
 pub const AGAIN_WITHIN: Duration = Duration::from_secs(20);
 
-/// What a fault needs to make calls and to tell what is wrong.
+/// Makes calls for a fault, and records findings.
 pub struct Probe {
     pub address: SocketAddr,
     ledger: Arc<Mutex<Ledger>>,
@@ -28,7 +28,7 @@ pub struct Probe {
 }
 
 impl Probe {
-    /// For the fault with this number, which no other fault has.
+    /// Creates the probe for the fault with this number, which no other fault has.
     pub fn new(address: SocketAddr, ledger: Arc<Mutex<Ledger>>, number: u64) -> Probe {
         Probe { address, ledger, next: first_id(PROBE, number) }
     }
@@ -37,12 +37,12 @@ impl Probe {
         self.ledger.lock().expect("nobody panics with it")
     }
 
-    /// Notes what is wrong.
+    /// Records a finding.
     pub fn find(&self, finding: Finding, text: &str) {
         self.ledger().find(finding, text);
     }
 
-    /// Makes a call over a connection of its own. How it ended is also in the ledger.
+    /// Makes a call over a connection of its own. The ledger also records its outcome.
     pub fn call(&mut self, function: &Function) -> Outcome {
         let call = Call::to(self.next, &[function], Task::Nothing, 1, BODY_BYTES);
         self.next += 1;
@@ -65,8 +65,8 @@ impl Probe {
         outcome
     }
 
-    /// Calls a function until it answers. If it does not, that is a finding; `during` says what
-    /// keeps it from that.
+    /// Calls a function until it answers. Records a finding if it does not; `during` names the
+    /// fault that keeps it from answering.
     pub fn until_answered(&mut self, function: &Function, during: &str) {
         let until = Instant::now() + AGAIN_WITHIN;
         loop {

@@ -1,4 +1,5 @@
-//! Where the last function of each call tells that it runs: a named pipe, so that a disk that is full does not matter.
+//! The named pipe through which the last function of each call reports that it runs. With a pipe, a
+//! full disk does not matter.
 
 use crate::ledger::Ledger;
 use nix::fcntl::{FcntlArg, OFlag, fcntl, open};
@@ -10,11 +11,11 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 use std::thread::JoinHandle;
 
-/// Room for what is told while this program gets no processor.
+/// The capacity of the pipe, for reports that arrive while this program does not run.
 const PIPE_BYTES: i32 = 1 << 20;
 const PAUSE_MS: u16 = 50;
 
-/// Reads it until it is stopped.
+/// Reads the reports until it is stopped.
 pub struct Ran {
     stop: Arc<AtomicBool>,
     reader: JoinHandle<()>,
@@ -24,7 +25,7 @@ impl Ran {
     /// Makes the pipe and begins to read.
     pub fn start(path: &Path, ledger: Arc<Mutex<Ledger>>) -> nix::Result<Ran> {
         nix::unistd::mkfifo(path, Mode::S_IRUSR | Mode::S_IWUSR)?;
-        // Also for writing, so that it never ends.
+        // Opened for writing too, so that reading never reaches an end.
         let pipe = open(path, OFlag::O_RDWR | OFlag::O_NONBLOCK | OFlag::O_CLOEXEC, Mode::empty())?;
         fcntl(&pipe, FcntlArg::F_SETPIPE_SZ(PIPE_BYTES))?;
         let stop = Arc::new(AtomicBool::new(false));
@@ -33,7 +34,7 @@ impl Ran {
         Ok(Ran { stop, reader })
     }
 
-    /// Reads what is there, and ends.
+    /// Reads the remaining reports, and ends.
     pub fn stop(self) {
         self.stop.store(true, Ordering::Relaxed);
         self.reader.join().expect("the reader does not panic");

@@ -1,11 +1,12 @@
-//! Numbers that look random and are the same for the same seed.
+//! Pseudorandom numbers that are the same for the same seed.
 
 /// Marsaglia's xorshift64*.
 #[derive(Clone, Debug)]
 pub struct Random(u64);
 
 impl Random {
-    /// The numbers of this seed; seeds that are near to each other have nothing in common.
+    /// Returns the generator for this seed. Seeds that are close to each other give unrelated
+    /// numbers.
     pub fn new(seed: u64) -> Random {
         // The last step of splitmix64.
         let mut mixed = seed.wrapping_add(0x9E37_79B9_7F4A_7C15);
@@ -21,22 +22,22 @@ impl Random {
         self.0.wrapping_mul(0x2545_F491_4F6C_DD1D) >> 11
     }
 
-    /// A number below `bound`, which is not 0.
+    /// Returns a number below `bound`, which must not be 0.
     pub fn below(&mut self, bound: u64) -> u64 {
         self.next() % bound
     }
 
-    /// A number from `low` to `high`, both with.
+    /// Returns a number from `low` to `high`, both included.
     pub fn between(&mut self, low: u64, high: u64) -> u64 {
         low + self.below(high - low + 1)
     }
 
-    /// Once in so many times.
+    /// Returns true once in `times` times on average.
     pub fn once_in(&mut self, times: u64) -> bool {
         self.below(times) == 0
     }
 
-    /// One of these, of which there is one at least.
+    /// Returns one of these, of which there must be at least one.
     pub fn of<'a, T>(&mut self, all: &'a [T]) -> &'a T {
         &all[self.below(all.len() as u64) as usize]
     }

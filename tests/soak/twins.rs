@@ -1,4 +1,5 @@
-//! A function with two processes, of which one cannot start for a while: the other one serves.
+//! A fault: a function with two processes, of which one cannot start for a while. The other one
+//! serves.
 
 use crate::functions::Special;
 use crate::ledger::Finding;
@@ -8,16 +9,16 @@ use harness::{process, wait::find_within};
 use nix::sys::signal::Signal;
 use std::time::{Duration, Instant};
 
-/// Its name, and how many processes it has.
+/// The function's name, and the number of its processes.
 pub const NAME: &str = "Twins";
 pub const PROCESSES: &str = "processes = 2";
-/// Starts the program of the other words, but not while there is a file named by the first word.
+/// Starts the program in the other words, unless the file named by the first word exists.
 pub const SCRIPT: &str = "[ ! -e \"$0\" ] || exit 1; exec \"$@\"";
-/// Processes of a launcher or an engine that was killed have ended by then.
+/// The time after which the processes of a killed launcher or engine have ended.
 const DEAD_WITHIN: Duration = Duration::from_secs(2);
 
-/// Kills one of its processes, which cannot start again, and calls the function for a while. As
-/// long as `survivor` lives it must not be unavailable.
+/// Kills one of its processes, which cannot restart, and calls the function for a while. As long as
+/// `survivor` lives, the function must not be unavailable.
 pub fn run(mut probe: Probe, twins: &Special, killed: i32, survivor: i32, lasts: Duration) {
     if !twins.begin() {
         return;

@@ -1,25 +1,27 @@
-//! Memory, threads and descriptors of the processes of an engine.
+//! The memory, threads and descriptors of an engine's processes.
 
 use harness::{Engine, process};
 
-/// Memory may differ by so much between two times under load without having grown: allocators keep and give back as they like.
+/// The difference of memory between two times under load that does not count as growth: allocators
+/// keep and return memory as they like.
 const MEMORY_SLACK_MB: f64 = 16.0;
 const MEMORY_SLACK_SHARE: f64 = 0.05;
-/// A runtime may keep threads that a load made it start: Go's keeps those for system calls, of which each handler that ran had one.
+/// The number of threads that a runtime may keep after a load. Go's keeps threads for system calls,
+/// of which each running handler had one.
 const THREAD_SLACK: usize = 16;
 const DESCRIPTOR_SLACK: usize = 4;
 
-/// What one process uses.
+/// The resources that one process uses.
 pub struct Usage {
     name: String,
     memory_mb: f64,
-    /// The part of it that is shared with others.
+    /// The part of its memory that is shared with other processes.
     shared_mb: f64,
     threads: usize,
     descriptors: usize,
 }
 
-/// A line of `/proc/PID/status` that is in KiB.
+/// Returns the value of a line of `/proc/PID/status` that is in KiB.
 fn memory_mb(pid: i32, key: &str) -> f64 {
     let status = std::fs::read_to_string(format!("/proc/{pid}/status")).unwrap_or_default();
     let line = status.lines().find_map(|line| line.strip_prefix(key));
@@ -27,7 +29,7 @@ fn memory_mb(pid: i32, key: &str) -> f64 {
     kib.unwrap_or(f64::NAN) / 1024.0
 }
 
-/// Of the engine, the launcher, and the container of every function, which has one.
+/// Returns the usage of the engine, the launcher, and the one container of each function.
 pub fn of(engine: &Engine) -> Vec<Usage> {
     let own = [("engine".to_owned(), engine.pid()), ("launcher".to_owned(), engine.launcher())];
     let containers = engine.status().functions.into_iter();
@@ -42,7 +44,7 @@ pub fn of(engine: &Engine) -> Vec<Usage> {
     own.into_iter().chain(containers).map(usage).collect()
 }
 
-/// What processes have more of now, when none has anything to do, than before there was any load.
+/// Returns what processes use more of now, while idle, than before there was any load.
 pub fn more(before: &[Usage], now: &[Usage]) -> Vec<String> {
     let mut more = Vec::new();
     for (was, is) in before.iter().zip(now) {
@@ -60,7 +62,8 @@ pub fn more(before: &[Usage], now: &[Usage]) -> Vec<String> {
     more
 }
 
-/// Whose memory has grown from the first samples to the last; prints all.
+/// Prints the memory of all processes, and returns the processes whose memory has grown from the
+/// first samples to the last.
 pub fn compare(first: &[Vec<Usage>], last: &[Vec<Usage>]) -> Vec<String> {
     println!("\n{:11}  {:>18}", "process", "memory, MB");
     let mut grown = Vec::new();

@@ -1,8 +1,9 @@
-//! When what was not there: in those times, and in no others, a call may end without an answer, or late.
+//! The times at which something was missing. Only in these times may a call end without an answer,
+//! or late.
 
 use crate::outcome::Times;
 
-/// From when to when, ns of the monotonic clock; no end: it lasts.
+/// A span of time, in ns of the monotonic clock. Without an end, it still lasts.
 #[derive(Clone, Copy, Debug)]
 struct Window {
     from: u64,
@@ -14,13 +15,13 @@ impl Window {
         self.to.unwrap_or(u64::MAX)
     }
 
-    /// How much of the time between these is in it.
+    /// Returns how much of the time between these two falls into the window.
     fn shared(self, from: u64, to: u64) -> u64 {
         self.end().min(to).saturating_sub(self.from.max(from))
     }
 }
 
-/// A kind of time.
+/// What is missing in a window.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Without {
     /// The engine is dead, or is starting.
@@ -29,19 +30,20 @@ pub enum Without {
     EngineRunning,
     /// The engine has no descriptors for another connection.
     Descriptors,
-    /// More clients come than the engine may have, so that new ones wait.
+    /// More clients connect than the engine may have, so that new ones wait.
     Accepting,
-    /// Clients have all connections that they may have: one that is idle is ended for the next.
+    /// Clients have all connections that they may have: an idle one is ended for the next.
     Room,
     /// The client with this number is stopped.
     Client(usize),
 }
 
-/// All such times.
+/// All windows.
 #[derive(Debug, Default)]
 pub struct Windows(Vec<(Without, Window)>);
 
-/// An engine that had no descriptors looks for connections again after a pause, and they come all at once.
+/// The time until an engine that had no descriptors accepts connections again. It pauses, and then
+/// they come all at once.
 const ACCEPT_AGAIN_NS: u64 = 200_000_000;
 
 impl Windows {
@@ -58,19 +60,20 @@ impl Windows {
     }
 
     fn of(&self, without: Without) -> impl Iterator<Item = Window> {
-        // The latest first: they are asked for while they last, or soon after.
+        // The latest first, because windows are looked up while they last, or soon after.
         self.0.iter().rev().filter(move |(kind, _)| *kind == without).map(|(_, window)| *window)
     }
 
-    /// Whether a connection of that age may be lost then: the engine died under it, or was not there.
+    /// Returns whether a connection of that age may be lost: the engine died while it was open, or
+    /// was not there.
     pub fn may_be_lost(&self, opened: u64, ended: u64) -> bool {
         self.of(Without::Engine).any(|window| {
             (opened <= window.from && window.from <= ended) || window.shared(ended, ended + 1) > 0
         })
     }
 
-    /// Whether a connection may be lost because it was idle, and was ended for another one. The
-    /// engine has seen nothing of its call then.
+    /// Returns whether a connection may be lost because it was idle and was ended for another one.
+    /// In that case the engine has seen nothing of its call.
     pub fn may_be_ended_idle(&self, times: Times) -> bool {
         let mut full = self.of(Without::Room).chain(self.of(Without::Descriptors));
         full.any(|window| {
@@ -79,12 +82,12 @@ impl Windows {
         })
     }
 
-    /// How much later than at its deadline a call may end, ns.
+    /// Returns how much later than its deadline a call may end, in ns.
     pub fn allowance(&self, client: usize, times: Times) -> u64 {
         let Times { opened, is_first, began, ended, .. } = times;
         let stopped = self.of(Without::EngineRunning).chain(self.of(Without::Client(client)));
         let stopped = stopped.map(|window| window.shared(began, ended)).sum::<u64>();
-        // One that came before may be waiting, too: behind others, or for an engine that is stopped.
+        // Earlier connections may be waiting too: behind others, or for a stopped engine.
         let not_accepted = self
             .of(Without::Descriptors)
             .chain(self.of(Without::Accepting))

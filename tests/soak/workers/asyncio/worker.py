@@ -25,7 +25,7 @@ async def handle(req: AsyncRequest) -> bytes:
 
 async def leaf(req: AsyncRequest) -> bytes:
     line = req.body[: req.body.index(b"|")] + b"\n"
-    # At most PIPE_BUF bytes: whole or not at all.
+    # At most PIPE_BUF bytes, so that the write is atomic.
     os.write(RAN, line)
     what, _, ms = req.metadata.get("do", "").partition(":")
     if what == "sleep":

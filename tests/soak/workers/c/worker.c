@@ -1,4 +1,4 @@
-// The soak's worker in C. What it does is said in tests/soak/README.md.
+// The soak worker in C. tests/soak/README.md describes it.
 
 #define _POSIX_C_SOURCE 200809L
 
@@ -17,7 +17,7 @@ enum { BASE = 10, NS_PER_MS = 1000000, MS_PER_S = 1000, EXIT_CODE = 3, MAX_FAN =
 static int ran;
 static const char *own_name;
 
-// The first value of that name as text, to be freed; empty if there is none.
+// Returns the first value of that name as text, which the caller frees; empty if there is none.
 static char *metadata_text(const nc_request *req, const char *name) {
     nc_bytes value = {NULL, 0};
     if (nc_request_metadata(req, name, &value) != NC_OK) value = (nc_bytes){NULL, 0};
@@ -34,14 +34,14 @@ static void wait_ms(long ms) {
     while (nanosleep(&left, &left) != 0 && errno == EINTR) {}
 }
 
-// Takes memory until there is none, as a handler with a leak does.
+// Takes memory until there is none left, as a handler with a leak does.
 static _Noreturn void eat(void) {
     enum { BITE = 1 << 20 };
     for (;;) {
         char *bite = malloc(BITE);
         if (bite == NULL) abort();
         memset(bite, 1, BITE);
-        // Otherwise the compiler may leave out what nobody reads.
+        // Otherwise the compiler may drop memory that is never read.
         __asm__ volatile("" : : "r"(bite) : "memory");
     }
 }
@@ -52,7 +52,7 @@ static int32_t leaf(nc_request *req, const char *what) {
     const uint8_t *end = body.len > 0 ? memchr(body.data, '|', body.len) : NULL;
     if (end == NULL) return nc_fail(req, "the body has no id");
     const int len = snprintf(line, sizeof line, "%.*s\n", (int)(end - body.data), (const char *)body.data);
-    // At most PIPE_BUF bytes: whole or not at all.
+    // At most PIPE_BUF bytes, so that the write is atomic.
     if (write(ran, line, (size_t)len) != len) return nc_fail(req, "cannot tell that it ran");
     if (strncmp(what, "sleep:", 6) == 0) wait_ms(strtol(what + 6, NULL, BASE));
     if (strcmp(what, "exit") == 0) _exit(EXIT_CODE);

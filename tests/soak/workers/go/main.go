@@ -1,4 +1,4 @@
-// The soak's worker in Go. What it does is said in tests/soak/README.md.
+// The soak worker in Go. tests/soak/README.md describes it.
 package main
 
 import (
@@ -51,7 +51,7 @@ func leaf(ctx context.Context, req *nightcore.Request, ran *os.File) ([]byte, er
 	if !found {
 		return nil, errors.New("the body has no id")
 	}
-	// At most PIPE_BUF bytes: whole or not at all.
+	// At most PIPE_BUF bytes, so that the write is atomic.
 	if _, err := fmt.Fprintf(ran, "%s\n", id); err != nil {
 		return nil, err
 	}
@@ -75,7 +75,7 @@ func leaf(ctx context.Context, req *nightcore.Request, ran *os.File) ([]byte, er
 	return fmt.Appendf(req.Body, "!%s", req.Function), nil
 }
 
-// fan makes so many calls at once.
+// fan makes count calls at once.
 func fan(ctx context.Context, callee string, count int, body []byte, metadata nightcore.Metadata) ([]byte, error) {
 	answers, errs := make([][]byte, count), make([]error, count)
 	var calls sync.WaitGroup

@@ -14,7 +14,7 @@ const joined = (...parts) => Buffer.concat(parts.map((part) => Buffer.from(part)
 
 const leaf = async (req) => {
   const id = req.body.subarray(0, req.body.indexOf("|")).toString();
-  // At most PIPE_BUF bytes: whole or not at all.
+  // At most PIPE_BUF bytes, so that the write is atomic.
   writeSync(ran, `${id}\n`);
   const [what, ms] = (req.metadata.get("do") ?? "").split(":");
   if (what === "sleep") await sleep(Number(ms), undefined, { signal: req.signal });
