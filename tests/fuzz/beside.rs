@@ -1,9 +1,9 @@
-//! What the other side does at the same time.
+//! Runs the other side at the same time.
 
 use std::sync::Barrier;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-/// Says that it is over, whether it ends well or not.
+/// Signals that the other thread should stop, whether this side returns or panics.
 struct Over<'a>(&'a AtomicBool);
 
 impl Drop for Over<'_> {
@@ -12,7 +12,7 @@ impl Drop for Over<'_> {
     }
 }
 
-/// Does this while another thread does the other thing over and over.
+/// Runs `this` while another thread repeats `other`.
 pub(crate) fn beside(other: impl Fn() + Sync, this: impl FnOnce()) {
     let (is_over, both) = (AtomicBool::new(false), Barrier::new(2));
     std::thread::scope(|scope| {

@@ -1,4 +1,4 @@
-//! The other side of a direct channel, which need not keep the rules.
+//! The other side of a direct channel, which need not follow the rules.
 
 use crate::ledger::{Ledger, by_peer, token_of};
 use crate::raw::{RawHeader, RawMessage};
@@ -16,50 +16,51 @@ use nix::sys::uio::{pread, pwrite};
 use std::collections::HashMap;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
-/// The bytes of a direct channel's file: the page of words, and two rings of 128 lines of 64 bytes.
+/// The size of a direct channel's file: the page of words, and two rings of 128 lines of 64 bytes.
 const FILE_BYTES: u64 = 4096 + 2 * 128 * 64;
-/// Where the words lie that matter most: positions and flags of both rings, the home, the state,
-/// the hint and the maker.
+/// The offsets of the words that matter most: positions and flags of both rings, the home, the
+/// state, the hint and the maker.
 const WORDS: [u64; 12] = [0, 4, 64, 128, 192, 256, 320, 384, 960, 1024, 1028, 1032];
-/// Where units begin in a region of [`BASE_UNITS`].
+/// The offset at which units begin in a region of [`BASE_UNITS`].
 const DATA_OFFSET: u64 = 8192 + 4 * BASE_UNITS as u64;
-/// Where the words are by which blocks are given back.
+/// The offset of the words by which blocks are given back.
 const GIVE_BACK_OFFSET: u64 = 8192;
 const HOUR_NS: u64 = 3_600_000_000_000;
 const KIND_COMPLETE: u16 = 5;
 const KIND_FAILED: u16 = 6;
 const KIND_DIRECT_CALL: u16 = 14;
 
-/// What a peer has sent with a number, and how many answers have come.
+/// The calls that a peer has sent with one number, and the number of answers that have come.
 #[derive(Default)]
 struct SentCalls {
     bodies: Vec<[u8; 8]>,
     answers: usize,
 }
 
-/// A peer that calls, or is called.
+/// A peer that calls or is called.
 pub(crate) struct Peer {
     pub(crate) lease: CallNumber,
     pub(crate) calls: bool,
     pub(crate) file: DirectFile,
-    /// It has written over its channel, so nothing can be said of what comes by it.
+    /// Set when it has overwritten parts of its channel, so that nothing is known of messages on
+    /// it.
     pub(crate) scribbled: bool,
     files: Vec<OwnedFd>,
     writer: RingWriter,
     reader: RingReader,
-    /// The bell of the honest side, and its own.
+    /// The bell of the honest side, and the peer's own.
     rings: Option<OwnedFd>,
     bell: Option<OwnedFd>,
-    /// As the caller: by number.
+    /// As the caller: the calls sent, by number.
     sent: HashMap<u64, SentCalls>,
     last_sent: u64,
-    /// As the callee: the calls that have come.
+    /// As the callee: the calls that have arrived.
     come: Vec<u64>,
     next_block: u32,
 }
 
 impl Peer {
-    /// A peer and the descriptors of the honest side.
+    /// Creates a peer, and the descriptors of the honest side.
     pub(crate) fn create(
         (lease, calls): (CallNumber, bool),
         (own, honest): (Mode, Mode),
@@ -115,8 +116,8 @@ impl Peer {
         self.files[if self.calls { 2 } else { 1 }].as_fd()
     }
 
-    /// Takes what the honest side has sent. A peer that has kept the rules so far demands that it
-    /// is right.
+    /// Takes the messages of the honest side. If the peer has followed the rules so far, checks
+    /// that they are right.
     pub(crate) fn take(&mut self, ledger: &mut Ledger) {
         loop {
             let bytes = match self.reader.take() {
@@ -147,7 +148,7 @@ impl Peer {
             let call = DirectCall::read(&message)?;
             let number = call.call.number();
             let token = token_of(&self.read_body(call.payload));
-            // What was written over may name any token.
+            // An overwritten message may name any token.
             if !self.scribbled {
                 ledger.goes(token, by_peer(self.lease, number), false);
             }
@@ -156,7 +157,7 @@ impl Peer {
         Ok(())
     }
 
-    /// The beginning of the body of what the honest side has sent. Gives its block back.
+    /// Returns the beginning of the body of a message from the honest side. Gives its block back.
     fn read_body(&self, payload: WirePayload<'_>) -> Vec<u8> {
         match payload {
             WirePayload::Inline(inline) => inline.body.to_vec(),
@@ -200,7 +201,7 @@ impl Peer {
         }
     }
 
-    /// Puts a body into a block of its own region; the peer uses each block once in a while.
+    /// Writes a body into a block of the peer's own region, which uses all its blocks in turn.
     fn put(&mut self, body: &[u8]) -> u32 {
         let block = self.next_block;
         self.next_block = (block + 32) % (BASE_UNITS - 64);
@@ -223,7 +224,7 @@ impl Peer {
         }
     }
 
-    /// A message any of whose fields may be wrong.
+    /// Sends a message of which any field may be wrong.
     fn send_any(&mut self, body: &[u8], header: RawHeader, steps: &mut Steps<'_>) {
         let mut header = RawHeader { body_len: body.len() as u64, ..header };
         for _ in 0..1 + steps.u8() % 3 {
@@ -243,7 +244,7 @@ impl Peer {
                 _ => header.block = value as u32,
             }
         }
-        // Which bytes are read then, nobody can say.
+        // It is then unknown which bytes are read.
         self.scribbled |= header.region != 0 || header.metadata_len != 0;
         let message =
             RawMessage::new(header, &body[..usize::from(header.flags >> 8).min(8)], &[body]);
@@ -252,7 +253,7 @@ impl Peer {
         }
     }
 
-    /// Writes anything into its channel or a region.
+    /// Writes any bytes into its channel or a region.
     fn scribble(&mut self, steps: &mut Steps<'_>) {
         self.scribbled = true;
         let (which, number) = (steps.u8(), steps.number());
@@ -276,7 +277,7 @@ impl Peer {
         }
     }
 
-    /// Does one thing, in order or not.
+    /// Takes one step, which may break the rules.
     pub(crate) fn step(&mut self, steps: &mut Steps<'_>) {
         match steps.u8() % 16 {
             0..=5 if self.calls => self.call_step(steps),
@@ -376,7 +377,7 @@ impl std::fmt::Debug for SentCalls {
     }
 }
 
-/// The call that a caller says has made its own.
+/// Returns any number of a call, for a caller to name as the maker of its own call.
 fn any_call(steps: &mut Steps<'_>) -> CallNumber {
     CallNumber::new(steps.number()).unwrap_or(CallNumber::new(1).expect("not zero"))
 }

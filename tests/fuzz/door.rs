@@ -1,5 +1,5 @@
-//! The engine's door for one container: the control socket, the handshake, and the channel of the
-//! container's worker.
+//! The engine's side of one container's connection: the control socket, the handshake, and the
+//! channel of the container's worker.
 
 use nightcore_runtime::ipc::board::Board;
 use nightcore_runtime::ipc::channel::Pipe;
@@ -23,7 +23,7 @@ use tempfile::TempDir;
 /// The function of the container.
 pub(crate) const HONEST: &str = "Honest";
 
-/// Where one container is admitted, and what it shares with the engine.
+/// Admits one container, and holds what it shares with the engine.
 pub(crate) struct Door {
     listener: OwnedFd,
     _directory: TempDir,
@@ -32,7 +32,7 @@ pub(crate) struct Door {
     pub(crate) regions: [OwnedFd; 2],
 }
 
-/// A worker's channel, and what the container is given of it.
+/// A worker's channel, and the descriptors that the container gets.
 pub(crate) struct Worker {
     pub(crate) to: RingWriter,
     pub(crate) from: RingReader,
@@ -53,7 +53,7 @@ impl Worker {
         (worker, vec![to_worker.reader, from_worker.writer, rings])
     }
 
-    /// Whether the container has closed its ends.
+    /// Returns whether the container has closed its ends.
     pub(crate) fn is_gone(&self) -> bool {
         let mut bytes = [0; 64];
         while let Ok(read) = nix::unistd::read(&self.heard, &mut bytes) {
@@ -66,7 +66,7 @@ impl Worker {
 }
 
 impl Door {
-    /// Opens it for this process.
+    /// Opens the control socket for this process.
     pub(crate) fn open() -> Door {
         let directory = tempfile::Builder::new().prefix("ncd").tempdir().expect("a folder");
         let path = directory.path().join("control");
@@ -75,7 +75,7 @@ impl Door {
         let listener = listener.expect("a socket");
         bind(listener.as_raw_fd(), &UnixAddr::new(&path).expect("a path")).expect("a free name");
         listen(&listener, Backlog::new(1).expect("small")).expect("a socket");
-        // SAFETY: no thread of this process looks at its environment now.
+        // SAFETY: no thread of this process reads its environment now.
         unsafe {
             std::env::set_var(SOCKET_VARIABLE, &path);
             std::env::set_var(TOKEN_VARIABLE, "00".repeat(16));
@@ -85,7 +85,7 @@ impl Door {
         Door { listener, _directory: directory, board, regions }
     }
 
-    /// Waits for the process, and admits it as a container.
+    /// Waits for the process to connect, and admits it as a container.
     pub(crate) fn admit(&self) -> OwnedFd {
         let control = accept(self.listener.as_raw_fd()).expect("a process connects");
         // SAFETY: the descriptor is new, and nothing else knows it.
@@ -108,7 +108,7 @@ impl Door {
     }
 }
 
-/// Has the container create a worker.
+/// Tells the container to create a worker.
 pub(crate) fn create_worker(control: &OwnedFd, descriptors: &[OwnedFd]) {
     let slot = WorkerSlot::new(0).expect("the first");
     let create = CreateWorker { slot, placement: Placement::Free };

@@ -1,5 +1,6 @@
-//! The part of an engine that workers meet, in this process: the control socket, channels, the arena, the dispatcher; and a
-//! worker that keeps the rules, so that it can be seen whether others are harmed.
+//! The parts of an engine that workers interact with, in this process: the control socket,
+//! channels, the arena and the dispatcher. A second worker follows the rules, so that harm to
+//! others is noticed.
 
 use crate::raw::{self, ControlKind, Kind, RawControl, RawHeader, RawMessage, RawReceived};
 use bytes::Bytes;
@@ -31,23 +32,23 @@ use tokio::runtime::{Builder, Runtime};
 use tokio::sync::mpsc;
 use tokio::task::{JoinHandle, LocalSet, spawn_local, yield_now};
 
-/// The function whose worker does as it likes.
+/// The function whose worker may break any rule.
 pub(crate) const HOSTILE: &str = "Hostile";
-/// The function whose worker gives back what it gets.
+/// The function whose worker answers with the body of its request.
 pub(crate) const ECHO: &str = "Echo";
 /// The function that has no worker.
 pub(crate) const SILENT: &str = "Silent";
-/// What Echo gives back instead of what came by the arena.
+/// The answer of Echo to a body that came through the arena.
 pub(crate) const LARGE: &[u8] = b"large";
-/// The limit for bodies.
+/// The maximum size of a body.
 pub(crate) const MAX_BODY: u64 = 1 << 20;
-/// Turns in which the engine has done whatever it was given.
+/// The number of turns in which the engine finishes all work that it was given.
 const TURNS: usize = 8;
-/// Room for what the calls of one run hold.
+/// The memory limit for the calls of one run.
 static MEMORY: LazyLock<Memory> = LazyLock::new(|| Memory::with_limit(1 << 30));
-/// Connections that have not greeted, at most.
+/// The maximum number of connections that have not sent HELLO.
 const MAX_STRANGERS: usize = 256;
-/// A call that has not ended by then hangs.
+/// The time after which a call that has not ended counts as hanging.
 const ENDS_WITHIN: Duration = Duration::from_secs(10);
 
 pub(crate) type Call = JoinHandle<Result<Answer, Failure>>;
@@ -71,21 +72,22 @@ struct Worker {
 }
 
 fn runtime() -> Runtime {
-    // The system is asked after every task: what was sent is there in the next turn.
+    // The system is polled after every task, so messages sent in one turn are there in the next
+    // one.
     Builder::new_current_thread().event_interval(1).enable_all().build().expect("a runtime")
 }
 
-/// How many descriptors are open, without those of standard error: the engine opens it once more
-/// when it first says something, and keeps that.
+/// Returns the number of open descriptors, except those of standard error: the engine opens it once
+/// more when it first prints something, and keeps that descriptor.
 fn descriptors() -> usize {
     let stderr = fs::read_link("/proc/self/fd/2").ok();
     let open = fs::read_dir("/proc/self/fd").expect("a process has descriptors");
     open.flatten().filter(|entry| fs::read_link(entry.path()).ok() != stderr).count()
 }
 
-/// Runs an engine whose hostile function has this channel, and sees to it that nothing is left of it.
+/// Runs an engine whose hostile function has this channel, and checks that nothing is left of it.
 pub(crate) fn run(channel: ChannelKind, body: impl AsyncFnOnce(&mut Engine)) {
-    // The first runtime opens what the process keeps.
+    // The first runtime opens descriptors that the process keeps.
     static FIRST: LazyLock<()> = LazyLock::new(|| drop(runtime()));
     LazyLock::force(&FIRST);
     let before = descriptors();
@@ -99,9 +101,9 @@ pub(crate) fn run(channel: ChannelKind, body: impl AsyncFnOnce(&mut Engine)) {
     assert_eq!(descriptors(), before, "descriptors were left open");
 }
 
-/// An engine that stands as long as this process, which is the container of its hostile function.
+/// An engine that lives as long as this process, which is the container of its hostile function.
 pub(crate) struct Standing {
-    // Not dropped: the library ends a process whose engine has gone.
+    // Not dropped, because the library ends a process whose engine is gone.
     engine: ManuallyDrop<Engine>,
     tasks: ManuallyDrop<LocalSet>,
     runtime: ManuallyDrop<Runtime>,
@@ -109,13 +111,13 @@ pub(crate) struct Standing {
 
 impl Drop for Standing {
     fn drop(&mut self) {
-        // If it fails an empty folder stays.
+        // If this fails, an empty folder remains.
         let _ = fs::remove_dir_all(self.engine.directory.path());
     }
 }
 
 impl Standing {
-    /// Starts the engine, then what serves in this process.
+    /// Starts the engine, then the server in this process.
     pub(crate) fn start(serve: impl FnOnce()) -> Standing {
         let (runtime, tasks) = (runtime(), LocalSet::new());
         let engine = tasks.block_on(&runtime, async {
@@ -189,32 +191,33 @@ impl Engine {
         self.directory.path().join("control")
     }
 
-    /// A token for one process of the hostile function.
+    /// Returns a token for one process of the hostile function.
     pub(crate) fn token(&self) -> [u8; TOKEN_BYTES] {
         issue(&self.core, self.hostile, HOSTILE)
     }
 
-    /// Gives this process what a container of the hostile function is started with.
+    /// Gives this process the environment of a container of the hostile function.
     pub(crate) fn admits_this_process(&self) {
         let token: String = self.token().iter().map(|byte| format!("{byte:02x}")).collect();
-        // SAFETY: no thread of this process looks at its environment now: those of an earlier worker have ended.
+        // SAFETY: no thread of this process reads its environment now: those of an earlier worker
+        // have ended.
         unsafe {
             std::env::set_var(SOCKET_VARIABLE, self.socket());
             std::env::set_var(TOKEN_VARIABLE, token);
         }
     }
 
-    /// Whether the hostile function has a worker.
+    /// Returns whether the hostile function has a worker.
     pub(crate) fn is_served(&mut self) -> bool {
         self.core.borrow().scheduler().is_ready(self.hostile)
     }
 
-    /// A connection to the control socket, on which nothing was said.
+    /// Returns a connection to the control socket on which nothing was sent.
     pub(crate) fn connect(&self) -> OwnedFd {
         connect(&self.socket())
     }
 
-    /// Lets the engine do what it was given.
+    /// Lets the engine finish the work that it was given.
     pub(crate) async fn turn(&mut self) {
         for _ in 0..TURNS {
             yield_now().await;
@@ -222,7 +225,7 @@ impl Engine {
         self.worker.answer();
     }
 
-    /// A client's call of the hostile function.
+    /// Makes a client's call of the hostile function.
     pub(crate) fn call(&self, body: Vec<u8>) -> Call {
         self.call_of(self.hostile, body)
     }
@@ -235,11 +238,13 @@ impl Engine {
         spawn_local(async move { calls.call(function, None, metadata, body).await.outcome })
     }
 
-    /// Waits until these calls, and all that they led to, have ended; nobody serves the hostile function any more.
+    /// Waits until these calls, and all calls below them, have ended. No one serves the hostile
+    /// function any more.
     pub(crate) async fn assert_ends(&mut self, calls: Vec<Call>) {
         let serving = self.core.borrow().scheduler().serving_generation(self.hostile);
         let reason = "nobody serves it any more";
-        // A process that is seen to be gone only after that would leave calls in the queue.
+        // If the engine noticed the end of a process only after that, calls would remain in the
+        // queue.
         self.wait_until("all calls of the hostile function have ended", |engine| {
             engine.core.borrow_mut().generation_failing(engine.hostile, serving, reason, true);
             calls.iter().all(JoinHandle::is_finished)
@@ -248,7 +253,7 @@ impl Engine {
         self.assert_all_end(calls, |_| true).await;
     }
 
-    /// Waits until these calls, and all that they led to, have ended: with such answers, or errors.
+    /// Waits until these calls, and all calls below them, have ended with such answers or errors.
     pub(crate) async fn assert_all_end(
         &mut self,
         calls: Vec<Call>,
@@ -275,7 +280,7 @@ impl Engine {
         }
     }
 
-    /// Another function's call is answered, and rightly.
+    /// Asserts that a call of another function gets the right answer.
     async fn assert_serves(&mut self) {
         let call = self.call_of(self.echo, b"right".to_vec());
         self.wait_until("another function's call has ended", |_| call.is_finished()).await;
@@ -305,7 +310,7 @@ fn connect(socket: &std::path::Path) -> OwnedFd {
     connection
 }
 
-/// A greeting that is in order.
+/// Returns a valid HELLO.
 pub(crate) fn hello(token: [u8; TOKEN_BYTES], version: u16, mode: Mode) -> RawControl {
     RawControl {
         token,
@@ -316,7 +321,7 @@ pub(crate) fn hello(token: [u8; TOKEN_BYTES], version: u16, mode: Mode) -> RawCo
     }
 }
 
-/// The next control message, which must come.
+/// Receives the next control message. Panics if none arrives.
 pub(crate) async fn receive(connection: &OwnedFd) -> RawReceived {
     let began = Instant::now();
     loop {
@@ -343,7 +348,8 @@ impl Worker {
         Worker { _control: control, reader, writer, inbox: Inbox::default(), engine_region }
     }
 
-    /// Gives back the body of every call that is there; one by the arena by its length.
+    /// Answers every call that has arrived with its body, or with [`LARGE`] if the body came
+    /// through the arena.
     fn answer(&mut self) {
         if self.inbox.fill(self.reader.as_fd()).is_err() {
             return;

@@ -1,4 +1,4 @@
-//! libFuzzer over one target, which NIGHTCORE_FUZZ_TARGET names; see run.sh.
+//! Runs libFuzzer on one target, which NIGHTCORE_FUZZ_TARGET names; see run.sh.
 #![no_main]
 
 use nix::sys::signal::{SigHandler, Signal, signal};
@@ -6,8 +6,8 @@ use std::sync::LazyLock;
 use targets::{TARGETS, Target};
 
 static TARGET: LazyLock<Target> = LazyLock::new(|| {
-    // As Rust's own main does it, and with it the engine.
-    // SAFETY: no handler is set that could be called.
+    // Rust's own `main` ignores SIGPIPE, and so does the engine's.
+    // SAFETY: no handler function is set, so none can be called.
     unsafe { signal(Signal::SIGPIPE, SigHandler::SigIgn) }.expect("a signal can be ignored");
     let name = std::env::var("NIGHTCORE_FUZZ_TARGET").unwrap_or_default();
     let found = TARGETS.iter().find(|(target, _)| *target == name);

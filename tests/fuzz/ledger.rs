@@ -1,19 +1,19 @@
-//! The calls that the honest side of direct channels has made: which answers each may have.
+//! The calls that the honest side of direct channels has made, and the answers that each may have.
 //!
-//! The body of each call begins with a number of its own, its *token*. Whoever answers says in the
+//! The body of each call begins with a number of its own, its *token*. Every answer says in its
 //! body which call it answers. So an answer that reaches another call is found.
 
 use nightcore_runtime::protocol::{CallNumber, Failure};
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-/// A number that no other call has.
+/// Returns a number that no other call has.
 pub(crate) fn new_token() -> u64 {
     static LAST: AtomicU64 = AtomicU64::new(1 << 40);
     LAST.fetch_add(1, Ordering::Relaxed)
 }
 
-/// The token at the beginning of a body.
+/// Returns the token at the beginning of a body.
 pub(crate) fn token_of(body: &[u8]) -> u64 {
     let mut token = [0; 8];
     let len = body.len().min(8);
@@ -21,17 +21,17 @@ pub(crate) fn token_of(body: &[u8]) -> u64 {
     u64::from_le_bytes(token)
 }
 
-/// What the engine answers a call with this token.
+/// Returns the engine's answer to a call with this token.
 pub(crate) fn by_engine(token: u64) -> Vec<u8> {
     [&b"e"[..], &token.to_le_bytes(), &[0; 8]].concat()
 }
 
-/// What a peer answers the call of this number of its lease.
+/// Returns a peer's answer to the call with this number of its lease.
 pub(crate) fn by_peer(lease: CallNumber, number: u64) -> Vec<u8> {
     [&b"p"[..], &lease.number().to_le_bytes(), &number.to_le_bytes()].concat()
 }
 
-/// How a call of the honest side has ended.
+/// The end of a call of the honest side.
 pub(crate) struct Ended {
     pub(crate) token: u64,
     pub(crate) result: Result<Vec<u8>, Failure>,
@@ -40,7 +40,8 @@ pub(crate) struct Ended {
 #[derive(Default)]
 struct Known {
     right: Vec<Vec<u8>>,
-    /// A peer that it went to has written over its channel: any answer may come.
+    /// Whether any answer may come, because a peer that received the call has overwritten its
+    /// channel.
     is_any: bool,
     has_ended: bool,
 }
@@ -52,24 +53,26 @@ pub(crate) struct Ledger {
 }
 
 impl Ledger {
-    /// A call begins.
+    /// Records that a call begins.
     pub(crate) fn begins(&mut self, token: u64) {
         self.calls.entry(token).or_default();
     }
 
-    /// A call has come somewhere, where this is the right answer. `is_any`: any other may be given.
+    /// Records that a call has arrived somewhere, and the right answer to it. If `is_any` is set,
+    /// any other answer is accepted.
     pub(crate) fn goes(&mut self, token: u64, right: Vec<u8>, is_any: bool) {
         let known = self.calls.entry(token).or_default();
         known.right.push(right);
         known.is_any |= is_any;
     }
 
-    /// Nobody waits for a call any more.
+    /// Records that no one waits for a call any more.
     pub(crate) fn forget(&mut self, token: u64) {
         self.calls.remove(&token);
     }
 
-    /// A call has ended. `is_any`: a peer has written over its channel.
+    /// Records that a call has ended, and checks its answer. `is_any` says that a peer has
+    /// overwritten its channel.
     pub(crate) fn ends(&mut self, ended: &Ended, is_any: bool) {
         let known = self.calls.get_mut(&ended.token).expect("a call that has begun");
         assert!(!std::mem::replace(&mut known.has_ended, true), "a call has ended twice");
@@ -83,7 +86,7 @@ impl Ledger {
         }
     }
 
-    /// How many calls have not ended.
+    /// Returns the number of calls that have not ended.
     pub(crate) fn under_way(&self) -> usize {
         self.calls.values().filter(|known| !known.has_ended).count()
     }

@@ -1,5 +1,5 @@
-//! An engine that keeps the rules, for one container: it lends the container's worker to peers and
-//! peers to the container. The peers need not keep the rules.
+//! An engine that follows the rules, for one container: it lends the container's worker to peers,
+//! and peers to the container. The peers need not follow the rules.
 
 use crate::direct_peer::Peer;
 use crate::door::{Door, Worker};
@@ -25,13 +25,13 @@ use std::os::fd::{AsFd, OwnedFd};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
-/// The function of peers that are called.
+/// The function of the peers that are called.
 pub(crate) const PEER: &str = "Peer";
-/// The function that is called through the engine only.
+/// The function that is called only through the engine.
 pub(crate) const OTHER: &str = "Other";
-/// Leases of a run.
+/// The maximum number of leases in a run.
 const MAX_LEASES: usize = 12;
-/// Calls of clients that are under way at once.
+/// The maximum number of client calls under way at once.
 const MAX_CALLS: usize = 8;
 const HOUR: Duration = Duration::from_secs(3600);
 
@@ -50,7 +50,7 @@ struct Lease {
     has_ended: bool,
 }
 
-/// An internal call of the honest side that came to the engine.
+/// An internal call of the honest side that arrived at the engine.
 struct Invoked {
     call: InvokeNumber,
     parent: CallNumber,
@@ -66,7 +66,7 @@ pub(crate) struct Lender<'a> {
     engine_region: Region,
     unsent: VecDeque<MessageBuffer>,
     leases: Vec<Lease>,
-    /// Calls that the honest side runs, by number: the token of each.
+    /// The calls that the honest side runs, by number, with the token of each.
     calls: HashMap<CallNumber, u64>,
     invoked: Vec<Invoked>,
     asked: Vec<CallNumber>,
@@ -120,12 +120,12 @@ impl<'a> Lender<'a> {
         socket::send_control(self.control.as_fd(), message, &descriptors).expect("a socket");
     }
 
-    /// Whether any peer that is called has written over its channel.
+    /// Returns whether any peer that is called has overwritten its channel.
     pub(crate) fn has_scribbled(&self) -> bool {
         self.leases.iter().any(|lease| !lease.peer.calls && lease.peer.scribbled)
     }
 
-    /// Whether nothing is open between the engine, its leases and the honest side.
+    /// Returns whether nothing is open between the engine, its leases and the honest side.
     pub(crate) fn is_idle(&self) -> bool {
         self.unsent.is_empty()
             && self.calls.is_empty()
@@ -133,13 +133,13 @@ impl<'a> Lender<'a> {
             && self.leases.iter().all(|lease| lease.has_ended)
     }
 
-    /// Whether the worker has what it was given to do.
+    /// Returns whether the worker has something to do.
     fn is_busy(&self) -> bool {
         !self.calls.is_empty()
             || self.leases.iter().any(|lease| lease.peer.calls && !lease.has_ended)
     }
 
-    /// Takes what the worker and the honest sides of direct channels have sent.
+    /// Takes the messages of the worker and of the honest sides of direct channels.
     pub(crate) fn take(&mut self) {
         self.flush();
         for lease in &mut self.leases {
@@ -212,7 +212,7 @@ impl<'a> Lender<'a> {
         self.invoked.push(Invoked { call, parent, token });
     }
 
-    /// The worker has ended a call, whose token is returned, or a lease.
+    /// Records that the worker has ended a call, whose token is returned, or a lease.
     fn ended(&mut self, call: CallNumber) -> Option<u64> {
         if let Some(token) = self.calls.remove(&call) {
             return Some(token);
@@ -239,7 +239,7 @@ impl<'a> Lender<'a> {
         self.send(AnswerFailed { call, function, sent_at, failure }.write());
     }
 
-    /// Answers all that waits for the engine.
+    /// Answers everything that waits for the engine.
     pub(crate) fn serve(&mut self) {
         for invoked in std::mem::take(&mut self.invoked) {
             self.answer(&invoked);
@@ -249,7 +249,7 @@ impl<'a> Lender<'a> {
         }
     }
 
-    /// Has the worker run a call with this body behind its token.
+    /// Makes the worker run a call with a body of its token and this script.
     pub(crate) fn dispatch(&mut self, script: &[u8], deadline: Option<NonZeroU64>) -> CallNumber {
         let (call, token) = (new_call(), new_token());
         let body = [&token.to_le_bytes()[..], script].concat();
@@ -261,7 +261,7 @@ impl<'a> Lender<'a> {
         call
     }
 
-    /// Cancels a call, and all below it.
+    /// Cancels a call and all calls below it.
     fn cancel(&mut self, call: CallNumber, reason: CancelReason) {
         if self.calls.contains_key(&call) {
             match self.mode {
@@ -320,7 +320,7 @@ impl<'a> Lender<'a> {
         }
     }
 
-    /// Takes a lease back. One whose peer is called ends, too: by the peer, or by its death.
+    /// Takes a lease back. If its peer is called, the peer or its death ends the lease too.
     fn end_lease(&mut self, at: usize, by_death: bool) {
         let lease = &mut self.leases[at];
         if lease.has_ended {
@@ -373,7 +373,7 @@ impl<'a> Lender<'a> {
         calls.get(usize::from(steps.u8()) % calls.len().max(1)).copied()
     }
 
-    /// The engine or a peer does something.
+    /// Takes one step of the engine or of a peer.
     pub(crate) fn step(&mut self, steps: &mut Steps<'_>) {
         self.take();
         match steps.u8() % 16 {

@@ -1,8 +1,10 @@
-//! What a hostile or broken peer may send, and in which order a program may call libnightcore: one target for each place where
-//! Nightcore meets bytes, or orders, that it did not write.
+//! Tests of what a hostile or broken peer may send, and of the orders in which a program may call
+//! libnightcore. There is one target for each place where Nightcore meets bytes, or orders of
+//! calls, that it did not create.
 //!
-//! A target is a plain function over any bytes, which must end without a panic and hold what it asserts. `replay.rs` gives it
-//! the kept seeds in every test run; `fuzzer.rs` lets libFuzzer look for others.
+//! A target is a plain function over any bytes. It must return without a panic, and checks its own
+//! assertions. `replay.rs` runs it on the kept seeds in every test run; `fuzzer.rs` lets libFuzzer
+//! search for further ones.
 
 mod beside;
 mod direct_peer;

@@ -1,4 +1,5 @@
-//! What a program hands to libnightcore: names, bodies, metadata, options and errors, in order or not, as bytes say.
+//! The arguments that a program passes to libnightcore: names, bodies, metadata, options and
+//! errors. The bytes decide whether they are valid.
 
 use crate::engine::{ECHO, HOSTILE, LARGE, SILENT};
 use crate::steps::Steps;
@@ -7,17 +8,17 @@ use std::ffi::{CStr, CString, c_char};
 use std::ptr::{from_ref, null, null_mut};
 use std::sync::LazyLock;
 
-/// Over the limit for bodies.
+/// A size over the limit for bodies.
 const OVER_THE_LIMIT: usize = crate::engine::MAX_BODY as usize + 1;
-/// What answers are made of, and what calls are.
+/// The bytes that answers and calls consist of.
 const ANSWER: u8 = b'r';
 const CALL: u8 = b'c';
-/// What a program may hold at once of each kind.
+/// The maximum number of objects of each kind that a program holds at once.
 const MAX_HELD: usize = 8;
-/// How long a call of a function may take that answers nothing.
+/// The timeout of a call to a function that never answers.
 const SHORT_NS: u64 = 1_000_000;
 
-/// Takes one of those that are held, or NULL.
+/// Removes one of the held objects and returns it, or NULL.
 pub(crate) fn take<T>(held: &mut Vec<*mut T>, which: u8) -> *mut T {
     if held.is_empty() || which == 255 {
         null_mut()
@@ -26,30 +27,30 @@ pub(crate) fn take<T>(held: &mut Vec<*mut T>, which: u8) -> *mut T {
     }
 }
 
-/// Holds one more, or frees it if there are enough.
+/// Holds one more object, or frees it if there are enough.
 pub(crate) fn keep<T>(held: &mut Vec<*mut T>, one: *mut T, free: impl FnOnce(*mut T)) {
     if !one.is_null() && held.len() < MAX_HELD { held.push(one) } else { free(one) }
 }
 
-/// Bytes that are lent for good.
+/// Returns bytes that live for ever.
 pub(crate) fn lend(bytes: &'static [u8]) -> nc_bytes {
     nc_bytes { data: bytes.as_ptr(), len: bytes.len() }
 }
 
-/// What was lent.
+/// Returns lent bytes as a slice.
 ///
 /// # Safety
-/// It still is.
+/// The bytes are still valid.
 pub(crate) unsafe fn borrow<'a>(bytes: nc_bytes) -> &'a [u8] {
     if bytes.len == 0 {
         assert!(bytes.data.is_null(), "no bytes, but at an address");
         return &[];
     }
-    // SAFETY: the caller vouches for it.
+    // SAFETY: the caller guarantees that the bytes are valid.
     unsafe { std::slice::from_raw_parts(bytes.data, bytes.len) }
 }
 
-/// A body of an answer, of any size. Seldom nothing that can be read.
+/// Returns a body of an answer, of any size. Seldom it cannot be read.
 pub(crate) fn answer_body(steps: &mut Steps<'_>) -> nc_bytes {
     static BYTES: LazyLock<Vec<u8>> = LazyLock::new(|| vec![ANSWER; OVER_THE_LIMIT]);
     body(steps, &BYTES)
@@ -60,7 +61,7 @@ fn call_body(steps: &mut Steps<'_>) -> nc_bytes {
     body(steps, &BYTES)
 }
 
-/// Whether this is what an answer of any function here can be made of.
+/// Returns whether an answer of any function here can have this body.
 pub(crate) fn is_answer(body: &[u8]) -> bool {
     body == LARGE
         || body.iter().all(|byte| *byte == ANSWER)
@@ -83,13 +84,13 @@ fn body(steps: &mut Steps<'_>, bytes: &'static [u8]) -> nc_bytes {
     }
 }
 
-/// A size of a buffer.
+/// Returns a size of a buffer.
 pub(crate) fn capacity(steps: &mut Steps<'_>) -> usize {
     let number = steps.number();
     if number > 199 { number as usize } else { number as usize * 3000 }
 }
 
-/// Parts of a body.
+/// The parts of a body.
 pub(crate) struct Parts(Vec<nc_bytes>, usize);
 
 impl Parts {
@@ -108,7 +109,7 @@ impl Parts {
                 let count = parts.len();
                 Parts(parts, count)
             }
-            // An array that is not there.
+            // An array that does not exist.
             count => Parts(Vec::new(), usize::from(count)),
         }
     }
@@ -122,7 +123,7 @@ impl Parts {
     }
 }
 
-/// Metadata, of which not all can be sent.
+/// Metadata, some of which cannot be sent.
 pub(crate) struct Pairs(Vec<nc_pair>, usize);
 
 impl Pairs {
@@ -181,7 +182,7 @@ impl Text {
 pub(crate) struct Callee {
     name: CString,
     is_null: bool,
-    /// It answers nothing.
+    /// Whether the function never answers.
     silent: bool,
 }
 
@@ -206,13 +207,13 @@ impl Callee {
         if self.is_null { null() } else { self.name.as_ptr() }
     }
 
-    /// Whether a call without options ends soon.
+    /// Returns whether a call without options ends soon.
     pub(crate) fn answers(&self) -> bool {
         !self.silent
     }
 }
 
-/// Options of a call, with what may follow them in a later version.
+/// The options of a call, with the fields that may follow in a later version.
 #[repr(C)]
 pub(crate) struct Options {
     known: nc_call_options,
@@ -252,12 +253,12 @@ impl Options {
     }
 
     pub(crate) fn pointer(&self) -> *const nc_call_options {
-        // Of the whole, as the library may look at what follows.
+        // The pointer covers the whole struct, because the library may read the fields that follow.
         if self.is_null { null() } else { from_ref(self).cast() }
     }
 }
 
-/// Reads all of an answer, and frees it.
+/// Reads all of an answer, and frees the answer.
 ///
 /// # Safety
 /// `answer` is NULL or belongs to the caller.
@@ -283,10 +284,11 @@ pub(crate) unsafe fn end_answer(answer: *mut nc_answer) {
     }
 }
 
-/// An error of the program's own, or NULL.
+/// Returns an error that the program owns, or NULL.
 pub(crate) fn new_error(steps: &mut Steps<'_>) -> *mut nc_error {
     let mut error = null_mut();
-    // SAFETY: texts and a place for the error, which is the program's own until it is handed over.
+    // SAFETY: the texts are valid, and there is a place for the error, which the program owns until
+    // it is handed over.
     unsafe {
         let (function, message) = (Text::new(steps), Text::new(steps));
         let status = i32::from(steps.u8() % 16) - 2;
@@ -325,7 +327,7 @@ pub(crate) unsafe fn read_error(error: *const nc_error) {
     }
 }
 
-/// Reads all that a request says of itself.
+/// Reads all properties of a request.
 ///
 /// # Safety
 /// `req` is NULL or a request that has not ended.

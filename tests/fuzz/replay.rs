@@ -1,4 +1,4 @@
-//! Every kept seed, through the target that it is for. A seed of something that was found stays here for good.
+//! Runs every kept seed through its target. A seed that showed a bug stays here for good.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -6,11 +6,12 @@ use std::process::Command;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use targets::TARGETS;
 
-/// Panics anywhere in this process: those in tasks and behind the C interface's guard do not end a test by themselves.
+/// Counts panics anywhere in this process. Panics in tasks, or behind the guard of the C interface,
+/// do not end a test by themselves.
 static PANICS: AtomicUsize = AtomicUsize::new(0);
 
-/// Targets after which the process serves for good. Each is given a process of its own, which this
-/// variable tells what to do.
+/// Targets after which the process serves for good. Each of them runs in a process of its own, and
+/// this variable names the target to that process.
 const SERVE: [&str; 2] = ["direct_threads", "handlers"];
 const TARGET_VARIABLE: &str = "NIGHTCORE_FUZZ_TARGET";
 const TEST: &str = "every_seed_goes_through_its_target";
@@ -23,7 +24,7 @@ fn seeds(target: &str) -> Vec<PathBuf> {
     seeds
 }
 
-/// The bytes of every vector of the protocol, good and bad.
+/// Returns the bytes of every vector of the protocol, good and bad.
 fn vectors() -> Vec<Vec<u8>> {
     fn collect(value: &serde_json::Value, to: &mut Vec<Vec<u8>>) {
         match value {

@@ -1,6 +1,7 @@
 #!/bin/bash
-# `make fuzz`: looks for bytes that a target of tests/fuzz cannot bear. TARGET: one of them, else each in turn; SECONDS: how
-# long each. What is found is written to TARGET_DIR/fuzz/found/, and the command that shows it again is printed.
+# `make fuzz`: looks for input that makes a target of tests/fuzz fail. TARGET names one target;
+# without it each runs in turn. SECONDS is the time for each. Inputs that are found are written to
+# TARGET_DIR/fuzz/found/, and the command that reproduces the failure is printed.
 
 set -euo pipefail
 cd "$(dirname "$0")/../.."
@@ -12,8 +13,8 @@ host=$(rustc -vV | sed -n 's/^host: //p')
 targets=("$@")
 if ((${#targets[@]} == 0)); then targets=(tests/fuzz/seeds/*/); fi
 
-# What `cargo fuzz` sets: the edges that were taken are counted, comparisons are seen, memory is watched. RUSTC_BOOTSTRAP lets
-# the stable compiler do it.
+# The flags that `cargo fuzz` sets: they count the edges that were taken, trace comparisons, and
+# check memory accesses. RUSTC_BOOTSTRAP lets the stable compiler accept them.
 coverage=(-Cpasses=sancov-module -Cllvm-args=-sanitizer-coverage-level=4 -Cllvm-args=-sanitizer-coverage-inline-8bit-counters
     -Cllvm-args=-sanitizer-coverage-pc-table -Cllvm-args=-sanitizer-coverage-trace-compares)
 export RUSTC_BOOTSTRAP=1
@@ -26,7 +27,8 @@ for target in "${targets[@]}"; do
     target=$(basename "$target")
     mkdir -p "$target_dir/corpus/$target" "$target_dir/found"
     echo "== $target, $seconds s"
-    # Of descriptors and mappings a run has hundreds; what is kept for good shows as a leak.
+    # A run has hundreds of descriptors and mappings; memory that is kept for good would show as a
+    # leak.
     if ! NIGHTCORE_FUZZ_TARGET=$target ASAN_OPTIONS=detect_leaks=0 "$target_dir/$host/release/nightcore-fuzz" \
         -max_total_time="$seconds" -max_len=4096 -timeout=20 -rss_limit_mb=2048 -print_final_stats=1 \
         -artifact_prefix="$target_dir/found/$target-" "$target_dir/corpus/$target" "tests/fuzz/seeds/$target" \

@@ -1,6 +1,6 @@
-//! Reads what a target is to do from any bytes. Where they end everything is zero.
+//! Reads the steps of a target from any bytes. After the end of the bytes every value is zero.
 
-/// The rest of the bytes.
+/// The remaining bytes.
 pub(crate) struct Steps<'a>(&'a [u8]);
 
 impl<'a> Steps<'a> {
@@ -12,20 +12,20 @@ impl<'a> Steps<'a> {
         self.0.is_empty()
     }
 
-    /// The next bytes, fewer if there are not as many.
+    /// Returns the next bytes, or fewer at the end.
     pub(crate) fn bytes(&mut self, len: usize) -> &'a [u8] {
         let (bytes, rest) = self.0.split_at(len.min(self.0.len()));
         self.0 = rest;
         bytes
     }
 
-    /// Bytes whose number stands before them.
+    /// Returns bytes that are preceded by their number.
     pub(crate) fn text(&mut self) -> &'a [u8] {
         let len = usize::from(self.u8());
         self.bytes(len)
     }
 
-    /// All that is left.
+    /// Returns all remaining bytes.
     pub(crate) fn rest(&mut self) -> &'a [u8] {
         self.bytes(usize::MAX)
     }
@@ -49,7 +49,7 @@ impl<'a> Steps<'a> {
         u32::from_le_bytes(self.array())
     }
 
-    /// A number of which small ones are likely, and those near to where a type ends.
+    /// Returns a number. Small numbers, and numbers near the limits of integer types, are likely.
     pub(crate) fn number(&mut self) -> u64 {
         match self.u8() {
             small @ 0..=199 => u64::from(small),

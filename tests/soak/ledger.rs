@@ -226,7 +226,7 @@ impl Ledger {
     }
 }
 
-/// Returns the first id of a client. The ids of calls begin with the number of their client; the
+/// Returns the first id of a client's calls, in its process or fault with the number `start`. The
 /// run's own calls have client numbers as well.
 pub fn first_id(client: usize, start: u64) -> u64 {
     ((client as u64) << 48) | (start << 32)

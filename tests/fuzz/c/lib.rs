@@ -1,7 +1,7 @@
-//! libnightcore once more, as a Rust library: a fuzzer looks into what it is compiled with, and `bindings/c` makes only what C
-//! programs link.
+//! libnightcore built as a Rust library. A fuzzer instruments only what it is compiled with, and
+//! `bindings/c` builds only libraries for C programs.
 
-// As there.
+// As in `bindings/c`.
 #![allow(missing_docs, non_camel_case_types, clippy::missing_safety_doc)]
 
 #[path = "../../../bindings/c/src/answer.rs"]

@@ -1,5 +1,5 @@
-//! A container that was admitted and then does as it likes, on its control socket, on its channels and in its arena, while
-//! clients call it.
+//! A container that was admitted and then may break any rule, on its control socket, on its
+//! channels and in its arena, while clients call it.
 
 use super::ring::{change_line, change_word};
 use crate::engine::{self, Call, Engine, HOSTILE, hello, receive};
@@ -15,10 +15,10 @@ use nix::sys::socket::{MsgFlags, send};
 use nix::sys::uio::pwrite;
 use std::os::fd::{AsFd, AsRawFd, OwnedFd};
 
-/// Calls of clients at once.
+/// The maximum number of client calls under way at once.
 const MAX_CALLS: usize = 16;
 
-/// A channel as the hostile worker has it.
+/// A channel, as the hostile worker sees it.
 struct Channel {
     reader: OwnedFd,
     writer: OwnedFd,
@@ -31,7 +31,7 @@ struct Container {
     /// The files of the two base regions.
     arena: Vec<OwnedFd>,
     channels: Vec<Channel>,
-    /// Calls that it was sent.
+    /// The calls that it was sent.
     dispatched: Vec<u64>,
 }
 
@@ -48,7 +48,8 @@ pub(super) fn target(data: &[u8]) {
             container.step(engine, &mut calls, &mut steps).await;
         }
         engine.turn().await;
-        // Its workers' ends first: that ends its calls at once, the end of its process only after a moment.
+        // Its workers' ends are closed first. This ends its calls at once; the end of its process
+        // is noticed only after a moment.
         container.channels.clear();
         engine.turn().await;
         drop(container);
@@ -131,7 +132,7 @@ impl Container {
         self.channels.get(usize::from(which) % self.channels.len().max(1))
     }
 
-    /// Reads the control socket: new workers are ready at once.
+    /// Reads the control socket. New workers are ready at once.
     fn hear(&mut self) {
         while let Ok(Some(received)) = raw::receive(self.control.as_fd()) {
             if received.kind == ControlKind::CreateWorker {
@@ -141,7 +142,7 @@ impl Container {
         }
     }
 
-    /// Reads what the engine has sent; of which only the calls are of interest.
+    /// Reads the engine's messages, of which only calls matter.
     fn read(&mut self) {
         for channel in &mut self.channels {
             let calls = &mut self.dispatched;
@@ -165,7 +166,7 @@ impl Container {
         }
     }
 
-    /// Sends bytes by a channel, without a word on whether they are a message.
+    /// Sends bytes on a channel, whether or not they are a message.
     fn put(&mut self, which: usize, bytes: &[u8]) {
         let channels = self.channels.len().max(1);
         let Some(channel) = self.channels.get_mut(which % channels) else { return };
@@ -188,7 +189,7 @@ impl Container {
         }
     }
 
-    /// Something like a message.
+    /// Returns bytes similar to a message.
     fn message(&self, steps: &mut Steps<'_>) -> Vec<u8> {
         let numbers = [5, 4, 6, 8, 7, 4, 5, 1, 2, 3, 9];
         let kind = numbers[usize::from(steps.u8()) % numbers.len()];
@@ -213,7 +214,7 @@ impl Container {
         RawMessage::new(header, name, &[if by_arena { b"" } else { &body }]).as_bytes().to_vec()
     }
 
-    /// Something like a control message.
+    /// Returns bytes similar to a control message.
     fn control_message(&self, steps: &mut Steps<'_>) -> Vec<u8> {
         if steps.u8() % 8 == 7 {
             return steps.text().to_vec();
@@ -231,7 +232,7 @@ impl Container {
     }
 }
 
-/// Of a base region, at least.
+/// The minimum size of a base region.
 const BASE_BYTES: u64 = 4096 * 4096;
 
 impl Channel {

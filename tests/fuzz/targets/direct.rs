@@ -1,5 +1,5 @@
-//! An event loop whose direct channels lead to peers that need not keep the rules: as the callee,
-//! as the caller, and both at once, while its engine lends, takes back and cancels.
+//! An event loop whose direct channels lead to peers that need not follow the rules: as the callee,
+//! as the caller, and as both at once, while its engine lends, takes back and cancels.
 
 use crate::door::{Door, HONEST, Worker, create_worker};
 use crate::ledger::{Ended, new_token};
@@ -11,11 +11,11 @@ use nightcore_runtime::worker::{Body, CallOptions, Event, EventLoop, LoopRequest
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use std::time::{Duration, Instant};
 
-/// Everything has ended within this time after the engine has ended all leases.
+/// The time after the end of all leases within which everything has ended.
 const ENDS_WITHIN: Duration = Duration::from_secs(10);
-/// An event that is there makes the descriptor readable within this time, in ms.
+/// The time within which an event makes the descriptor readable, in ms.
 const WAKES_WITHIN_MS: u16 = 5_000;
-/// Requests that the host holds at once, and calls of each.
+/// The maximum number of requests that the host holds at once, and of the calls of each.
 const MAX_HELD: usize = 16;
 const MAX_STARTED: usize = 8;
 
@@ -49,7 +49,7 @@ pub(super) fn target(data: &[u8]) {
 /// A request that the host has not answered.
 struct Held {
     request: LoopRequest,
-    /// The tokens of its calls under way, which are their tags.
+    /// The tokens of its calls under way. They are also the tags of these calls.
     calls: Vec<u64>,
 }
 
@@ -133,7 +133,7 @@ impl Host {
     fn end(&mut self, lender: &mut Lender<'_>, at: usize, how: u8) {
         let Held { request, calls } = self.held.swap_remove(at);
         calls.into_iter().for_each(|token| lender.ledger.forget(token));
-        // To the engine a short answer goes in its message.
+        // A short answer to the engine fits into its message.
         let is_direct = request.caller().is_some();
         match how % 16 {
             14 => request
@@ -144,7 +144,7 @@ impl Host {
         }
     }
 
-    /// The engine ends all leases; then all calls of the honest side end.
+    /// Ends all leases, and waits until all calls of the honest side have ended.
     fn settle(&mut self, lender: &mut Lender<'_>, by_death: bool) {
         lender.end_leases(by_death);
         let began = Instant::now();
@@ -152,7 +152,7 @@ impl Host {
         loop {
             let has_event = self.next(lender);
             lender.serve();
-            // Calls end before the requests that made them are answered.
+            // Requests are answered only after their calls have ended.
             if !has_event && !calls_under_way(self) {
                 while !self.held.is_empty() {
                     self.end(lender, 0, 0);
@@ -166,7 +166,7 @@ impl Host {
         }
     }
 
-    /// A call through the engine is answered, and so is one that it makes.
+    /// Checks that a call through the engine is answered, and also a call that it makes.
     fn probe(&mut self, lender: &mut Lender<'_>) {
         while self.next(lender) {}
         assert!(self.held.is_empty(), "a request of a lease that is over");
@@ -184,7 +184,7 @@ impl Host {
         assert!(!self.next(lender));
     }
 
-    /// Waits at the descriptor, as a host does.
+    /// Waits on the descriptor, as a host does.
     fn wait(&self) {
         let mut fds = [PollFd::new(self.event_loop.fd(), PollFlags::POLLIN)];
         let ready = poll(&mut fds, PollTimeout::from(WAKES_WITHIN_MS)).expect("poll");
@@ -192,7 +192,7 @@ impl Host {
     }
 }
 
-/// The function, the padding and the options of a call that the honest side makes.
+/// Returns the function, the padding and the options of a call that the honest side makes.
 pub(super) fn any_call(how: u8, steps: &mut Steps<'_>) -> (&'static str, usize, CallOptions) {
     let name = if how & 3 == 3 { OTHER } else { PEER };
     let padding = if how & 4 == 0 { 0 } else { usize::from(steps.u8()) * 300 };
@@ -231,7 +231,7 @@ fn call(
     }
 }
 
-/// Answers with the beginning of what was asked, from which the caller knows the call.
+/// Answers with the beginning of the request's body, which tells the caller which call it was.
 pub(super) fn reply(request: &impl RunningCall, is_large: bool) -> Result<(), Failure> {
     let body = request.body();
     let body = &body[..body.len().min(8)];

@@ -1,5 +1,5 @@
-//! A worker thread whose direct channels lead to peers that need not keep the rules. What its
-//! handlers do stands in the bodies of their requests.
+//! A worker thread whose direct channels lead to peers that need not follow the rules. The bodies
+//! of its requests contain scripts for its handlers.
 //!
 //! A process serves once, so it is a container for all runs, and each run has a worker of its own.
 
@@ -16,20 +16,20 @@ use std::sync::mpsc::{Receiver, Sender, channel};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::{Duration, Instant};
 
-/// Everything has ended within this time after the engine has ended all leases.
+/// The time after the end of all leases within which everything has ended.
 const ENDS_WITHIN: Duration = Duration::from_secs(10);
-/// The most calls that a handler makes.
+/// The maximum number of calls that a handler makes.
 const MAX_CALLS: usize = 4;
-/// How long the worker is given to do something between two steps.
+/// The time that the worker is given between two steps.
 const TURN: Duration = Duration::from_micros(50);
 
-/// What a handler tells.
+/// A handler's report.
 enum Told {
     Begins(u64),
     Ended(Ended),
 }
 
-/// The container that this process is.
+/// The container, which is this process.
 struct Standing {
     door: Door,
     control: OwnedFd,
@@ -48,7 +48,7 @@ fn standing() -> &'static Standing {
             handle(request, &tells).map_err(HandlerError::from)
         };
         handlers.add(HONEST, Arc::new(handler)).expect("a name");
-        // If it ends, the worker of the next run is not ready.
+        // If this returns, the worker of the next run does not become ready.
         std::thread::spawn(move || serve(&handlers));
         let control = door.admit();
         Standing { door, control, told: Mutex::new(told) }
@@ -105,14 +105,14 @@ pub(super) fn target(data: &[u8]) {
         lender.is_idle() && lender.ledger.under_way() == 0
     };
     wait_until(&mut lender, &told, "all calls and leases have ended", is_idle);
-    // A call through the engine is answered, and so is one that it makes.
+    // A call through the engine must be answered, and so must a call that it makes.
     lender.dispatch(&[0], None);
     wait_until(&mut lender, &told, "the engine is answered", is_idle);
     lender.retire();
     wait_until(&mut lender, &told, "the worker has ended", |lender| lender.worker.is_gone());
 }
 
-/// Lets the worker do something, and takes what it has done.
+/// Lets the worker run, and takes what it has done.
 fn turn(lender: &mut Lender<'_>, told: &Receiver<Told>) {
     std::thread::sleep(TURN);
     lender.take();
@@ -121,7 +121,7 @@ fn turn(lender: &mut Lender<'_>, told: &Receiver<Told>) {
 
 fn hear(lender: &mut Lender<'_>, told: &Receiver<Told>) {
     while let Ok(told) = told.try_recv() {
-        // A call came where it went to before it ended.
+        // A call arrives at its callee before it ends.
         lender.take();
         match told {
             Told::Begins(token) => lender.ledger.begins(token),
@@ -141,7 +141,7 @@ fn wait_until(
 ) {
     let began = Instant::now();
     loop {
-        // What handlers tell is there before their answers are.
+        // The reports of handlers arrive before their answers.
         lender.take();
         hear(lender, told);
         if is_so(lender) {

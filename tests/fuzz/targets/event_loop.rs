@@ -1,5 +1,5 @@
-//! A C program with an event loop of its own, which asks for events, answers and calls as bytes say: in any order, from more than
-//! one thread, after its answers, after its worker is freed.
+//! A C program with an event loop of its own. It asks for events, answers and calls as the bytes
+//! say: in any order, from more than one thread, after its answers, after its worker is freed.
 
 use crate::engine::{self, Call, Engine, HOSTILE};
 use crate::orders::*;
@@ -14,19 +14,19 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, TryRecvError, channel};
 use std::time::Duration;
 
-/// Calls of clients at once.
+/// The maximum number of client calls under way at once.
 const MAX_CALLS: usize = 16;
-/// The program does what it is told within this time.
+/// The time within which the program carries out an order.
 const DOES_WITHIN: Duration = Duration::from_secs(10);
 
-/// What the program is to do.
+/// An order to the program.
 enum Order {
     Steps(Vec<u8>),
-    /// While the engine stands still: if there is an event its descriptor is readable.
+    /// Given while the engine is paused: if there is an event, its descriptor is readable.
     LookAtDescriptor,
 }
 
-/// The program, as the thread has it that is the engine's.
+/// The program, as the engine's thread sees it.
 struct Program {
     orders: Sender<Order>,
     /// Whether it still has its worker.
@@ -98,7 +98,7 @@ impl Program {
     }
 
     fn order(&self, order: Order) {
-        // If it is gone, it is found out by waiting for it.
+        // If the program is gone, waiting for it will show that.
         let _ = self.orders.send(order);
     }
 
@@ -112,7 +112,7 @@ impl Program {
         said.get().expect("the program is alive")
     }
 
-    /// All that it holds is freed, in the order in which it is held.
+    /// Ends the program, which frees all that it holds in order.
     async fn end(self, engine: &mut Engine) {
         let Program { orders, done, thread } = self;
         drop(orders);
@@ -127,13 +127,13 @@ struct Held {
     req: *mut nc_request,
     id: u64,
     answered: bool,
-    /// Tags of its calls under way.
+    /// The tags of its calls under way.
     calls: Vec<u64>,
 }
 
 struct Host {
     worker: *mut nc_worker,
-    /// The last that was asked for an event had none.
+    /// Whether the last call for an event found none.
     had_none: bool,
     requests: Vec<Held>,
     buffers: Vec<*mut nc_buffer>,
@@ -141,7 +141,7 @@ struct Host {
     errors: Vec<*mut nc_error>,
 }
 
-/// A request that another thread uses too.
+/// A request that another thread also uses.
 struct Shared(*mut nc_request);
 
 // SAFETY: a request of an event loop may be used from any thread.
@@ -152,7 +152,7 @@ impl Host {
         let (mut worker, mut error) = (null_mut(), null_mut());
         let name = std::ffi::CString::new(HOSTILE).expect("no zero");
         let names = [name.as_ptr()];
-        // SAFETY: names, and places for what is given.
+        // SAFETY: the names are valid, and there are places for the results.
         unsafe {
             assert_eq!(nc_worker_open(null(), 1, &mut worker, null_mut()), NC_INVALID_ARGUMENT);
             assert_eq!(
@@ -162,7 +162,7 @@ impl Host {
             let opened = nc_worker_open(names.as_ptr(), 1, &mut worker, &mut error);
             assert!(opened == NC_OK && error.is_null(), "{opened}");
             assert_eq!(borrow(nc_worker_function(worker)), HOSTILE.as_bytes());
-            // One process serves once.
+            // A process serves only once.
             let mut second = null_mut();
             assert_eq!(
                 nc_worker_open(names.as_ptr(), 1, &mut second, null_mut()),
@@ -183,7 +183,7 @@ impl Host {
     fn steps(&mut self, steps: &mut Steps<'_>) {
         while !steps.is_over() {
             let which = steps.u8();
-            // SAFETY: what it holds is its own, and is freed once.
+            // SAFETY: the program owns what it holds, and each object is freed once.
             unsafe {
                 match which % 4 {
                     0 | 1 => self.worker_step(which / 4, steps),
@@ -223,7 +223,8 @@ impl Host {
             answer: null_mut(),
             error: null_mut(),
         };
-        // SAFETY: a worker, or NULL, and a place for the event; what it brings is the program's own.
+        // SAFETY: the worker is valid or NULL, and there is a place for the event. The program owns
+        // what the event contains.
         unsafe {
             let status = nc_worker_next(self.worker, timeout_ns, &mut event);
             self.had_none = status == NC_AGAIN;
@@ -262,7 +263,7 @@ impl Host {
                         .expect("events are about requests that are not answered");
                     assert!(nc_request_cancelled(self.requests[at].req));
                 }
-                // Which an engine does to a worker that breaks a rule.
+                // An engine ends the channel of a worker that breaks a rule.
                 other => panic!("event {other}: the channel has ended"),
             }
             status
@@ -272,14 +273,14 @@ impl Host {
     /// # Safety
     /// As for `steps`.
     unsafe fn worker_step(&mut self, which: u8, steps: &mut Steps<'_>) {
-        // SAFETY: a worker, or NULL, and what the header asks for.
+        // SAFETY: the worker is valid or NULL, and the other arguments are as the header demands.
         unsafe {
             match which % 16 {
                 0..=7 => drop(self.next(0)),
                 8 => drop(self.next(1_000_000)),
                 9 => while self.next(0) == NC_OK {},
                 10 => {
-                    // A struct of a program that knows less, or more.
+                    // The struct of a program that knows fewer fields, or more.
                     let mut larger = [7u64; 12];
                     larger[0] = u64::from(steps.u8()) % size_of::<nc_event>() as u64;
                     let event = larger.as_mut_ptr().cast::<nc_event>();
@@ -314,8 +315,8 @@ impl Host {
         let index = usize::from(steps.u8()) % self.requests.len().max(1);
         let Some(held) = self.requests.get_mut(index) else { return };
         let req = held.req;
-        // SAFETY: the request is not freed, and all else is as the header asks for it: what it says is refused is given as
-        // well.
+        // SAFETY: the request is not freed, and all other arguments are as the header demands;
+        // arguments that the header says are refused are also passed.
         unsafe {
             match which % 18 {
                 0 => read_request(req),
@@ -366,7 +367,7 @@ impl Host {
                     }
                 }
                 12 => {
-                    // What waits is for handlers.
+                    // Functions that wait are only for handlers.
                     let (mut answer, mut watch, mut tag) = (null_mut(), null_mut(), 0);
                     let refused = [
                         nc_call(req, c"Echo".as_ptr(), null(), 0, &mut answer),
@@ -388,11 +389,11 @@ impl Host {
 unsafe extern "C" fn nothing(_: *mut std::ffi::c_void) {}
 
 impl Held {
-    /// Something that answers did so, or was refused.
+    /// Checks the result of a function that answers: it did, or it refused.
     fn answers(&mut self, status: i32) {
         assert_ne!(status, NC_INTERNAL);
         if self.answered {
-            // What is malformed is found before.
+            // Malformed arguments are found first.
             assert!(
                 status == NC_INVALID_STATE || status == NC_INVALID_ARGUMENT,
                 "answered twice: {status}"
@@ -408,7 +409,8 @@ impl Held {
         let options = Options::new(steps, &callee);
         let mut error = null_mut();
         let (name, first, count) = (callee.pointer(), parts.first(), parts.count());
-        // SAFETY: the caller vouches for the request, and all else lives until the call has begun.
+        // SAFETY: the caller guarantees that the request is not freed, and all else lives until the
+        // call has begun.
         let began = unsafe {
             nc_call_start(self.req, tag, name, first, count, options.pointer(), &mut error)
         };
@@ -420,7 +422,7 @@ impl Held {
         error
     }
 
-    /// Nothing of a request follows its answer, whichever thread gives it.
+    /// Checks that nothing of a request follows its answer, whichever thread answers.
     ///
     /// # Safety
     /// The request is not freed.
@@ -443,7 +445,7 @@ impl Held {
             while !has_called.load(Ordering::Relaxed) {
                 std::hint::spin_loop();
             }
-            // SAFETY: the caller vouches for the request.
+            // SAFETY: the caller guarantees that the request is not freed.
             self.answers(unsafe { nc_reply(self.req, lend(b"r")) });
         });
         assert!(self.answered);
@@ -452,7 +454,7 @@ impl Held {
 
 impl Drop for Host {
     fn drop(&mut self) {
-        // SAFETY: all of this is its own, and is not used any more.
+        // SAFETY: the program owns all of these, and does not use them any more.
         unsafe {
             nc_worker_free(self.worker);
             self.requests.drain(..).for_each(|held| nc_request_free(held.req));

@@ -1,8 +1,9 @@
-//! A C program whose handlers use their requests as bytes say: answer twice, call after they have answered, from the wrong
-//! thread, with the handle of a request that has ended.
+//! A C program whose handlers use their requests as the bytes say: answer twice, call after they
+//! have answered, from the wrong thread, with the handle of a request that has ended.
 //!
-//! A process serves once, so there is one engine for all runs, and its container is this process. Only what the handlers did
-//! before may matter to a run: ids that they have learnt, memory that they were granted.
+//! A process serves once, so there is one engine for all runs, and its container is this process.
+//! Only the earlier actions of the handlers may affect a run: ids that they have learnt, memory
+//! that they were granted.
 
 use crate::engine::{Call, HOSTILE, Standing};
 use crate::orders::*;
@@ -13,7 +14,7 @@ use std::ffi::c_void;
 use std::ptr::null_mut;
 use std::sync::atomic::{AtomicPtr, Ordering};
 
-/// Calls of clients at once.
+/// The maximum number of client calls under way at once.
 const MAX_CALLS: usize = 6;
 
 pub(super) fn target(data: &[u8]) {
@@ -41,7 +42,7 @@ pub(super) fn target(data: &[u8]) {
     });
 }
 
-/// A script behind its length, by the arena if it is to be large.
+/// Returns a script after its length. If it is to be large, it goes through the arena.
 fn script_body(script: &[u8], large: bool) -> Vec<u8> {
     let mut body = vec![script.len() as u8];
     body.extend_from_slice(script);
@@ -54,26 +55,26 @@ fn script_body(script: &[u8], large: bool) -> Vec<u8> {
 /// Serves for as long as this process lives.
 fn serve() {
     let name = std::ffi::CString::new(HOSTILE).expect("no zero");
-    // SAFETY: a name and a handler, which nobody has registered before.
+    // SAFETY: the name and the handler are valid, and were not registered before.
     unsafe {
         assert_eq!(nc_handle(name.as_ptr(), Some(handler), null_mut()), NC_OK);
         assert_eq!(nc_handle(name.as_ptr(), Some(handler), null_mut()), NC_INVALID_ARGUMENT);
     }
-    // If it ends the function has no worker, which is looked for.
+    // If this returns, the function has no worker, which is checked.
     std::thread::spawn(|| nc_serve());
 }
 
-/// A handle that is used by other threads and too late.
+/// A handle that other threads use, and that is used too late.
 static EARLIER: AtomicPtr<nc_request> = AtomicPtr::new(null_mut());
 
 struct Handle(*mut nc_request);
 
-// SAFETY: the library says what other threads may do with it.
+// SAFETY: the library documents what other threads may do with a request.
 unsafe impl Send for Handle {}
 // SAFETY: as above.
 unsafe impl Sync for Handle {}
 
-/// A handler and what is its own.
+/// A running handler and what it owns.
 struct Run {
     req: *mut nc_request,
     answered: bool,
@@ -81,11 +82,12 @@ struct Run {
     answers: Vec<*mut nc_answer>,
     errors: Vec<*mut nc_error>,
     watches: Vec<*mut nc_watch>,
-    /// What code that runs on cancellation counts. It must stay until its watch is freed.
+    /// Counts the runs of code on cancellation. It must live until its watch is freed.
     cancelled: Box<Cell<u32>>,
 }
 
-/// Panics in a handler end the process: nothing else would see them, as they are the library's to catch.
+/// Panics in a handler end the process: the library would catch them, so nothing else would see
+/// them.
 unsafe extern "C" fn handler(req: *mut nc_request, _: *mut c_void) -> i32 {
     let mut run = Run {
         req,
@@ -96,13 +98,13 @@ unsafe extern "C" fn handler(req: *mut nc_request, _: *mut c_void) -> i32 {
         watches: Vec::new(),
         cancelled: Box::default(),
     };
-    // SAFETY: the request has not ended, so its body is there; nor will it before this returns.
+    // SAFETY: the request, and so its body, lives until this function returns.
     let body = unsafe { borrow(nc_request_body(req)) };
     let len = usize::from(body.first().copied().unwrap_or(0)).min(body.len().saturating_sub(1));
     let mut steps = Steps::new(body.get(1..=len).unwrap_or_default());
     let status = i32::from(steps.u8());
     while !steps.is_over() {
-        // SAFETY: as above; what it holds is its own.
+        // SAFETY: the request has not ended, and this handler owns the objects that it holds.
         unsafe { run.step(&mut steps) };
     }
     EARLIER.store(req, Ordering::Relaxed);
@@ -116,7 +118,8 @@ unsafe extern "C" fn handler(req: *mut nc_request, _: *mut c_void) -> i32 {
 }
 
 unsafe extern "C" fn count(user: *mut c_void) {
-    // SAFETY: `user` is the counter, which stays until the watch is freed; only one thread runs such code at a time.
+    // SAFETY: `user` is the counter, which lives until the watch is freed. Only one thread at a time
+    // runs such code.
     let counter = unsafe { &*user.cast::<Cell<u32>>() };
     counter.set(counter.get() + 1);
 }
@@ -126,8 +129,8 @@ impl Run {
     /// The request has not ended.
     unsafe fn step(&mut self, steps: &mut Steps<'_>) {
         let req = self.req;
-        // SAFETY: the caller vouches for the request, and all else is as the header asks for it: what it says is refused is
-        // given as well.
+        // SAFETY: the caller guarantees that the request has not ended. All other arguments are as
+        // the header demands; arguments that the header says are refused are also passed.
         unsafe {
             match steps.u8() % 20 {
                 0 => read_request(if steps.u8() == 255 { null_mut() } else { req }),
@@ -208,7 +211,7 @@ impl Run {
                 17 => nc_watch_free(take(&mut self.watches, steps.u8())),
                 18 => self.use_from_another_thread(),
                 _ => {
-                    // Too late, or the one that runs here.
+                    // Too late, or the request that runs here.
                     nc_request_free(req);
                     let earlier = EARLIER.load(Ordering::Relaxed);
                     let replied = nc_reply(earlier, lend(b"r"));
@@ -221,7 +224,7 @@ impl Run {
         }
     }
 
-    /// Something that answers did so, or was refused.
+    /// Checks the result of a function that answers: it did, or it refused.
     fn answers(&mut self, status: i32) {
         self.answers_but_for(status, false);
     }
@@ -229,14 +232,14 @@ impl Run {
     fn answers_but_for(&mut self, status: i32, had_nothing: bool) {
         assert!(status != NC_INTERNAL && status != NC_WRONG_THREAD, "{status}");
         if self.answered && !had_nothing {
-            // What is malformed or too large is found before.
+            // Malformed or too large arguments are found first.
             let refused = [NC_INVALID_STATE, NC_INVALID_ARGUMENT, NC_PAYLOAD_TOO_LARGE];
             assert!(refused.contains(&status), "answered twice: {status}");
         }
         self.answered |= status == NC_OK;
     }
 
-    /// Something else that an answered request refuses.
+    /// Checks the result of another function that refuses after an answer.
     fn refused(&self, status: i32) {
         assert!(status != NC_INTERNAL && status != NC_WRONG_THREAD, "{status}");
         assert!(!self.answered || status != NC_OK, "after the answer");
@@ -250,7 +253,8 @@ impl Run {
         let (name, first, count) = (callee.pointer(), parts.first(), parts.count());
         let nested = script_body(steps.text(), false);
         let nested = nc_bytes { data: nested.as_ptr(), len: nested.len() };
-        // SAFETY: the caller vouches for the request; all else lives until the calls have ended.
+        // SAFETY: the caller guarantees that the request has not ended. All else lives until the
+        // calls end.
         unsafe {
             let called = match steps.u8() % 4 {
                 0 if callee.answers() => nc_call(self.req, name, first, count, &mut answer),
@@ -279,7 +283,8 @@ impl Run {
             _ => u64::MAX,
         };
         let (mut tag, mut answer, mut error) = (0, null_mut(), null_mut());
-        // SAFETY: the caller vouches for the request; there are places for all that comes.
+        // SAFETY: the caller guarantees that the request has not ended. There are places for all
+        // results.
         unsafe {
             let status = nc_next_answer(self.req, timeout, &mut tag, &mut answer, &mut error);
             self.refused(status);
@@ -290,7 +295,7 @@ impl Run {
         }
     }
 
-    /// What another thread may do is done, and what it may not is refused.
+    /// Checks that other threads can do what they may do, and are refused what they may not.
     fn use_from_another_thread(&self) {
         let handle = Handle(self.req);
         std::thread::scope(|scope| {
@@ -315,7 +320,7 @@ impl Run {
 
 impl Drop for Run {
     fn drop(&mut self) {
-        // SAFETY: all of this is its own, and is not used any more.
+        // SAFETY: this handler owns all of these, and does not use them any more.
         unsafe {
             self.watches.drain(..).for_each(|watch| nc_watch_free(watch));
             self.buffers.drain(..).for_each(|buffer| nc_buffer_free(buffer));

@@ -1,4 +1,5 @@
-//! The control socket, before anybody has shown who it is: greetings in any form and order, on several connections.
+//! The control socket before a process has identified itself: greetings in any form and order, on
+//! several connections.
 
 use crate::engine::{self, Engine, HOSTILE, hello, receive};
 use crate::raw::{self, ControlKind, RawControl};
@@ -22,7 +23,7 @@ pub(super) fn target(data: &[u8]) {
         }
         engine.turn().await;
         drop(connections);
-        // Whoever comes next with a good token is welcome.
+        // The next process with a valid token must be admitted.
         let connection = engine.connect();
         let hello = hello(engine.token(), VERSION, Mode::Threads);
         raw::send(connection.as_fd(), hello, &format!("library\n{HOSTILE}"), &[])
@@ -61,7 +62,7 @@ async fn step(
     }
 }
 
-/// Something like a greeting.
+/// Returns bytes similar to a greeting.
 fn greeting(tokens: &[[u8; TOKEN_BYTES]; 2], steps: &mut Steps<'_>) -> Vec<u8> {
     let mut token = [0; TOKEN_BYTES];
     match steps.u8() % 4 {
@@ -87,7 +88,7 @@ fn greeting(tokens: &[[u8; TOKEN_BYTES]; 2], steps: &mut Steps<'_>) -> Vec<u8> {
     control.encode(&names)
 }
 
-/// Sends a datagram with so many descriptors; that it is not taken is the engine's right.
+/// Sends a datagram with this many descriptors. The engine may refuse it.
 fn send(connection: &OwnedFd, bytes: &[u8], descriptors: usize) {
     let raw = vec![connection.as_raw_fd(); descriptors];
     let rights = [ControlMessage::ScmRights(&raw)];

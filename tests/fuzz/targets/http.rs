@@ -1,4 +1,4 @@
-//! A client's connection to the gateway, which any bytes may come by.
+//! A client's connection to the gateway, on which any bytes may arrive.
 
 use crate::steps::Steps;
 use bytes::Bytes;
@@ -19,14 +19,14 @@ use tokio::runtime::Builder;
 use tokio::task::{LocalSet, spawn_local, yield_now};
 
 const MAX_BODY_BYTES: u64 = 4096;
-/// Room for what one client sends.
+/// The memory limit for one client.
 static MEMORY: LazyLock<Memory> = LazyLock::new(|| Memory::with_limit(1 << 20));
-/// Turns after which a gateway that has said nothing has nothing to say.
+/// The number of turns after which a silent gateway has nothing more to send.
 const QUIET_TURNS: u32 = 50;
-/// What an HTTP/2 client begins with: what follows is in frames, in both directions.
+/// The beginning of an HTTP/2 connection. After it both directions consist of frames.
 const PREFACE: &[u8] = b"PRI * HTTP/2.0";
 
-/// A function that gives back its body with what the request said, as a careless one may.
+/// A function that answers with its body and the request's metadata, without checking them.
 #[derive(Default)]
 struct Echo {
     calls: Cell<usize>,
@@ -64,7 +64,7 @@ impl Calls for Echo {
         assert!(hop_by_hop.iter().all(|name| pairs.get(name).is_none()));
         let outcome = match body.first() {
             Some(b'!') => Err(Failure::new(Status::FunctionFailed, String::from_utf8_lossy(&body))),
-            // Any bytes as metadata.
+            // Any bytes, returned as metadata.
             Some(b'?') => Ok(Answer { metadata: body[1..].to_vec(), body: Bytes::new() }),
             _ => Ok(Answer { metadata: metadata.as_bytes().to_vec(), body }),
         };
@@ -106,13 +106,13 @@ pub(super) fn target(data: &[u8]) {
         let heard = hears.clone();
         spawn_local(async move {
             for piece in sent.chunks(piece) {
-                // A gateway that has seen enough closes.
+                // The gateway may close the connection early.
                 if to.write_all(piece).await.is_err() {
                     break;
                 }
                 yield_now().await;
             }
-            // Who closes takes back what was not answered.
+            // Closing the connection cancels the requests that were not answered.
             let mut quiet = 0;
             while quiet < QUIET_TURNS {
                 let before = heard.get();
@@ -134,7 +134,7 @@ pub(super) fn target(data: &[u8]) {
     }
 }
 
-/// Nothing but answers, and one for each call.
+/// Checks that there is nothing but answers, and one for each call.
 fn assert_answers(got: &[u8], calls: usize) {
     assert!(got.is_empty() || got.starts_with(b"HTTP/1."));
     let begins = |window: &[u8]| {

@@ -1,4 +1,4 @@
-//! Messages of a channel and of the control socket, and what a FAILED carries.
+//! Messages of a channel and of the control socket, and the content of a FAILED message.
 
 use nightcore_runtime::ipc::inbox::{Filled, Inbox};
 use nightcore_runtime::protocol::control::{FromContainer, FromEngine, ReadControl};
@@ -9,7 +9,7 @@ use std::os::fd::AsFd;
 
 pub(super) fn target(data: &[u8]) {
     if let Ok(message) = FromEngine::read(data) {
-        // Fields that mean nothing for a kind are left out when it is written again.
+        // Fields without a meaning for a kind are left out when the message is written again.
         let written = message.write();
         assert_eq!(FromEngine::read(written.as_bytes()).as_ref(), Ok(&message));
     }
@@ -34,7 +34,8 @@ pub(super) fn target(data: &[u8]) {
     assert_eq!(read_from_pipe(data, whole), whole);
 }
 
-/// A failure that was read can be sent on, and is the same then but for what does not fit.
+/// Checks that a failure that was read can be sent on, and stays the same except for parts that do
+/// not fit.
 fn read_failure(failure: WireFailure<'_>) {
     let read = failure.decode("F");
     let (metadata, text) = read.encode();
@@ -44,7 +45,8 @@ fn read_failure(failure: WireFailure<'_>) {
     assert!(again.cause.len() <= read.cause.len());
 }
 
-/// The same bytes, in pieces, through a pipe: at least as many messages as are whole in it.
+/// Reads the same bytes in pieces through a pipe. Returns the number of messages, which is at least
+/// that of the complete messages in the bytes.
 fn read_from_pipe(data: &[u8], expected: usize) -> usize {
     let (reader, mut writer) = std::io::pipe().expect("a pipe");
     let (mut inbox, mut seen) = (Inbox::default(), 0);
@@ -55,7 +57,7 @@ fn read_from_pipe(data: &[u8], expected: usize) -> usize {
         while seen < expected && matches!(inbox.take(), Ok(Some(_))) {
             seen += 1;
         }
-        // What follows the last whole message may break a rule, and would stay.
+        // The bytes after the last complete message may break a rule, and would remain.
         if seen == expected {
             return seen;
         }

@@ -1,4 +1,4 @@
-//! Metadata.
+//! Parses metadata.
 
 use nightcore_runtime::protocol::{Metadata, MetadataBuffer};
 

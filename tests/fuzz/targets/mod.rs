@@ -13,11 +13,11 @@ mod metadata;
 mod region;
 mod ring;
 
-/// Does with these bytes what a peer would.
+/// Processes these bytes as if a peer had sent them.
 pub type Target = fn(&[u8]);
 
-/// All targets by name. Where `direct_threads` or `handlers` has run, the process serves for good, and
-/// no other worker can.
+/// All targets by name. After a run of `direct_threads` or `handlers` the process serves for good,
+/// and no other worker can run in it.
 pub const TARGETS: [(&str, Target); 12] = [
     ("channel", channel::target),
     ("config", config::target),

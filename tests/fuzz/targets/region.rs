@@ -1,5 +1,5 @@
-//! A region of the arena whose words and payloads the other side writes to as it likes, between the steps of this side or at the
-//! same time, and payloads that are said to lie in it.
+//! A region of the arena to whose words and payloads the other side writes anything, between the
+//! steps of this side or at the same time. Messages claim that payloads lie in it.
 
 use crate::beside::beside;
 use crate::steps::Steps;
@@ -13,13 +13,13 @@ use std::sync::Arc;
 
 const UNITS: u32 = 70;
 
-/// What its owner and a reader have of a region.
+/// The state that a region's owner and a reader have.
 struct Shared {
     file: OwnedFd,
     region: Arc<Region>,
     books: Books,
     payloads: Vec<Payload>,
-    /// Whether another thread writes to it now.
+    /// Whether another thread writes to the region now.
     is_beside: bool,
 }
 
@@ -42,7 +42,7 @@ impl Shared {
                     if let Some(block) = self.books.allocate(&self.region, bytes) {
                         assert!(self.region.contains(block, bytes));
                         assert!(u64::from(block) + units_for(bytes) <= u64::from(UNITS));
-                        // Lies about it if it likes: this is the reader's word.
+                        // This is the reader's word, and the reader may lie about it.
                         if steps.u8() & 1 == 0 {
                             self.region.give_back(block);
                         }
@@ -74,10 +74,10 @@ impl Shared {
     }
 }
 
-/// Writes to the file of the region: cancel words, words of blocks, payloads.
+/// Writes to the file of the region: to cancel words, words of blocks, or payloads.
 fn change(file: &OwnedFd, steps: &mut Steps<'_>) {
     let len = nix::sys::stat::fstat(file).expect("it is open").st_size as u64;
-    // Mostly the words of blocks, which lie behind 8 KiB of cancel words.
+    // Mostly the words of blocks, which follow 8 KiB of cancel words.
     let offset = if steps.u8() & 1 == 0 {
         8192 + u64::from(steps.u16() % 280)
     } else {
@@ -88,7 +88,7 @@ fn change(file: &OwnedFd, steps: &mut Steps<'_>) {
     pwrite(file, bytes, offset as i64).expect("shared memory takes all");
 }
 
-/// A message of a worker whose payload is said to lie in the region.
+/// Returns the payload of a worker's message that claims to lie in the region.
 fn receive(region: &Arc<Region>, steps: &mut Steps<'_>) -> Option<Payload> {
     let (metadata_len, body_len) =
         (steps.number() as u32 % (32 * 1024 + 1), steps.number() % ((1 << 40) + 1));
@@ -101,7 +101,7 @@ fn receive(region: &Arc<Region>, steps: &mut Steps<'_>) -> Option<Payload> {
     Payload::receive(WirePayload::Block(block), |_| Some(region.clone())).ok()
 }
 
-/// Copies all of it, as the engine does on its way to another worker.
+/// Copies all of a payload, as the engine does on its way to another worker.
 fn read(payload: Option<Payload>, steps: &mut Steps<'_>) {
     let Some(payload) = payload else { return };
     assert!(payload.len() <= u64::from(UNITS) * 4096);

@@ -1,5 +1,5 @@
-//! A ring whose memory the other side writes to as it likes, between the steps of this side or at the same time, as the engine and
-//! as a worker.
+//! A ring to whose memory the other side writes anything, between the steps of this side or at the
+//! same time. This side is the engine or a worker.
 
 use crate::beside::beside;
 use crate::raw::{Kind, RawHeader, RawMessage};
@@ -9,7 +9,7 @@ use nightcore_runtime::protocol::limits::{LINE_BYTES, MAX_MESSAGE_BYTES, RING_LI
 use nix::sys::uio::pwrite;
 use std::os::fd::OwnedFd;
 
-/// Of the file: the page of words, and two rings.
+/// The file consists of the page of words and two rings.
 pub(crate) const WORDS_BYTES: u64 = 4096;
 pub(crate) const FILE_BYTES: u64 = WORDS_BYTES + 2 * RING_LINES as u64 * LINE_BYTES as u64;
 
@@ -36,7 +36,7 @@ fn use_side(file: &OwnedFd, side: Side, steps: &mut Steps<'_>) {
         match steps.u8() % 8 {
             0 => send(&mut writer, steps),
             1 | 2 => {
-                // A rule broken ends the channel.
+                // A broken rule ends the channel.
                 if !take(&mut reader) {
                     return;
                 }
@@ -68,7 +68,7 @@ fn send(writer: &mut RingWriter, steps: &mut Steps<'_>) {
     }
 }
 
-/// Takes a message; false if a rule was broken.
+/// Takes a message. Returns false if a rule was broken.
 fn take(reader: &mut RingReader) -> bool {
     match reader.take() {
         Ok(Some(message)) => {
@@ -93,7 +93,7 @@ pub(crate) fn change_word(file: &OwnedFd, steps: &mut Steps<'_>) {
     pwrite(file, &value.to_le_bytes(), offset as i64).expect("shared memory takes all");
 }
 
-/// Writes any bytes to any place.
+/// Writes any bytes at any offset.
 pub(crate) fn change_line(file: &OwnedFd, steps: &mut Steps<'_>) {
     let offset = u64::from(steps.u16()) % FILE_BYTES;
     let bytes = steps.text();
@@ -101,7 +101,7 @@ pub(crate) fn change_line(file: &OwnedFd, steps: &mut Steps<'_>) {
     pwrite(file, bytes, offset as i64).expect("shared memory takes all");
 }
 
-/// Puts a message with any header to the beginning of a line of either ring.
+/// Writes a message with any header at the beginning of a line of either ring.
 fn put_message(file: &OwnedFd, steps: &mut Steps<'_>) {
     let line = u64::from(steps.u8());
     let header = RawHeader {
