@@ -1,19 +1,19 @@
-//! The figures that an application is compared with, and their bars.
+//! The ratios of an application's figures to other figures, and their bars.
 
 use crate::load_rounds::LoadRounds;
 use crate::pairs::median_ratio;
 use crate::report::{Bar, Report};
 
-/// The figures of one language's application, as ratios to something else of the same rounds.
+/// The bars of one language's application, as ratios to other figures of the same rounds.
 struct Bars {
     language: &'static str,
     /// The application over gRPC that it is compared with.
     grpc: &'static str,
-    /// The least share of the rate of the plain echo, at 16 and 64 connections.
+    /// The minimum rate as a share of that of the plain echo, at 16 and 64 connections.
     rps_over_external: f64,
-    /// The least rate in times of that over gRPC, at 16 and 64 connections.
+    /// The minimum rate as a multiple of that over gRPC, at 16 and 64 connections.
     rps_over_grpc: Option<f64>,
-    /// The largest p50 in times of that of gRPC-Go, at one connection.
+    /// The maximum p50 as a multiple of that of gRPC-Go, at one connection.
     p50_over_grpc_go: Option<f64>,
 }
 
@@ -60,8 +60,8 @@ fn bars_of(language: &str) -> Option<&'static Bars> {
     BARS.iter().find(|bars| bars.language == language)
 }
 
-/// Whether the figures of a language have ratios to those of another application. The plain echo
-/// is served beside the application in C.
+/// Returns whether the figures of a language have ratios to those of another application. The plain
+/// echo is served beside the application in C.
 pub fn is_compared_with(language: &str, other: &str) -> bool {
     bars_of(language).is_some_and(|bars| {
         let is_to_grpc_go = bars.p50_over_grpc_go.is_some() && other == GRPC_GO;
@@ -71,7 +71,7 @@ pub fn is_compared_with(language: &str, other: &str) -> bool {
 
 /// One application at one number of connections.
 pub struct Compared<'a> {
-    /// Its key.
+    /// The key of its language.
     pub language: &'a str,
     pub connections: usize,
     pub own: &'a LoadRounds,
@@ -80,7 +80,7 @@ pub struct Compared<'a> {
 }
 
 impl<'a> Compared<'a> {
-    /// Adds the ratios below `key`, with their bars; `rounds_of` finds other applications.
+    /// Adds the ratios below `key`, with their bars. `rounds_of` finds other applications.
     pub fn tell(
         &self,
         report: &mut Report,
@@ -129,7 +129,7 @@ mod tests {
         rounds
     }
 
-    /// The lines about an application that serves 300 requests/s, a request in 30 µs.
+    /// Returns the lines about an application that serves 300 requests/s, with 30 µs for a request.
     fn told(language: &str, connections: usize, external: Option<&LoadRounds>) -> Vec<String> {
         let (own, go, node) = (rounds(300.0, 30.0), rounds(100.0, 100.0), rounds(20.0, 300.0));
         let mut report = Report::default();

@@ -1,4 +1,4 @@
-//! A program that runs beside what is measured: another server, or a neighbour that keeps a core busy.
+//! A program that runs beside a measurement: another server, or a neighbour that keeps a core busy.
 
 use std::os::unix::process::CommandExt;
 use std::process::{Child, Command, ExitStatus};
@@ -9,7 +9,7 @@ use nix::unistd::Pid;
 
 use crate::processes::{self, Kept};
 
-/// A running program, in a process group of its own. Dropped, it is ended, and so is the group.
+/// A running program, in a process group of its own. Dropping it ends the program and its group.
 #[derive(Debug)]
 pub struct Background {
     child: Child,
@@ -17,7 +17,7 @@ pub struct Background {
 }
 
 impl Background {
-    /// Starts it; it ends with this process.
+    /// Starts the program. It ends with this process.
     pub fn start(command: &mut Command) -> Result<Background> {
         let parent = std::process::id();
         command.process_group(0);
@@ -30,17 +30,17 @@ impl Background {
         Ok(Background { child, _kept: kept })
     }
 
-    /// Its process.
+    /// Returns its process id.
     pub fn pid(&self) -> i32 {
         self.child.id().cast_signed()
     }
 
-    /// How it ended, if it did.
+    /// Returns how it ended, if it has ended.
     pub fn ended(&mut self) -> Result<Option<ExitStatus>> {
         Ok(self.child.try_wait()?)
     }
 
-    /// Ends it.
+    /// Ends the program.
     pub fn end(&mut self) -> Result<()> {
         if self.child.try_wait()?.is_none() {
             killpg(Pid::from_raw(self.pid()), Signal::SIGKILL)?;

@@ -1,5 +1,5 @@
-//! Internal calls beside programs of other people that keep cores busy: whoever looks for messages instead of sleeping
-//! must not be slower than whoever sleeps, when there is no core to look on.
+//! Internal calls beside other programs that keep cores busy. A thread that spins for messages must
+//! not be slower than one that sleeps, when there is no core to spin on.
 
 use std::process::{Command, Stdio};
 
@@ -16,11 +16,12 @@ use crate::report::Report;
 use crate::settings::{Placement, Settings};
 
 const BYTES: usize = 16;
-/// The bar: rings take at most so many times what named pipes take. The 0.05 is noise: named pipes against themselves
-/// differ by as much.
+/// The bar: rings take at most this multiple of the time of named pipes. The 0.05 is noise: named
+/// pipes measured against themselves differ by as much.
 const RING_BAR: f64 = 1.05;
-/// The same for the mean, which tells of what few calls wait for long: a core that somebody computes on is got back after some
-/// milliseconds. It differs by as much with where the threads lie.
+/// The same for the mean, which shows the few calls that wait for long: a core on which another
+/// program computes is got back after some milliseconds. The mean also differs this much with the
+/// placement of the threads.
 const MEAN_BAR: f64 = 3.0;
 
 /// Measures `beside.{one_busy,both_busy}.{fifo,ring}.16B.{p50_us,mean_us}`, unpinned.

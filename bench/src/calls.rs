@@ -1,4 +1,4 @@
-//! Calls that a function times itself: the function `Caller` of each language, around its own calls.
+//! Calls that a function times itself: the function `Caller` of each language times its own calls.
 
 use std::time::Duration;
 
@@ -8,7 +8,7 @@ use crate::engine::Engine;
 use crate::http;
 use crate::pairs::Sized;
 
-/// Enough for a first look at the mean, by which the measured runs are sized.
+/// Enough calls for a first estimate of the mean, which determines the size of the measured runs.
 const LOOK: Sized = Sized { count: 1000, warm_up: 100 };
 /// Longer than any sized run, and than the timeout that `Caller` has in the config.
 const ANSWER_WITHIN: Duration = Duration::from_secs(65);
@@ -18,23 +18,24 @@ const SAMPLE_BYTES: usize = 8;
 pub struct Samples(pub Vec<u64>);
 
 impl Samples {
-    /// Sorts them.
+    /// Sorts the samples.
     pub fn sorted(mut samples: Vec<u64>) -> Samples {
         samples.sort_unstable();
         Samples(samples)
     }
 
-    /// Counted as in the floors: the sample at that share of the count, rounded down.
+    /// Returns a quantile as the floors count it: the sample at that share of the count, rounded
+    /// down.
     pub fn quantile_us(&self, percent: usize) -> f64 {
         self.permille_us(percent * 10)
     }
 
-    /// All of them together, by their number.
+    /// Returns the mean.
     pub fn mean_us(&self) -> f64 {
         self.0.iter().sum::<u64>() as f64 / self.0.len() as f64 / 1000.0
     }
 
-    /// A quantile for a share in thousandths.
+    /// Returns the quantile for a share in thousandths.
     pub fn permille_us(&self, permille: usize) -> f64 {
         self.0[self.0.len() * permille / 1000] as f64 / 1000.0
     }
@@ -43,25 +44,25 @@ impl Samples {
 /// Calls of one function by another.
 #[derive(Clone, Copy)]
 pub struct Calls<'a> {
-    /// Where both are.
+    /// The engine with both functions.
     pub engine: &'a Engine,
     /// The function that calls and times.
     pub caller: &'a str,
-    /// The function that is called; it echoes.
+    /// The function that is called. It echoes.
     pub target: &'a str,
-    /// The size of the body.
+    /// The size of the body, in bytes.
     pub bytes: usize,
 }
 
 impl<'a> Calls<'a> {
-    /// Of C by C.
+    /// Returns the calls of a C function by a C function.
     pub fn in_c(engine: &'a Engine, bytes: usize) -> Calls<'a> {
         Calls { engine, caller: "Caller", target: "Echo", bytes }
     }
 }
 
 impl Calls<'_> {
-    /// Lets the caller make `size.count` timed calls.
+    /// Makes the caller do `size.count` timed calls.
     pub fn run(&self, size: Sized) -> Result<Samples> {
         let Calls { engine, caller, target, bytes } = *self;
         let body = format!("{bytes} {} {} {target}", size.count, size.warm_up);
@@ -77,13 +78,14 @@ impl Calls<'_> {
         Ok(Samples::sorted(samples.iter().map(|bytes| u64::from_le_bytes(*bytes)).collect()))
     }
 
-    /// How many calls fill about `time`: by their mean, which beside busy cores is many times the p50.
+    /// Returns the number of calls that fill about `time`, from their mean: beside busy cores it is
+    /// many times the p50.
     pub fn size_for(&self, time: Duration) -> Result<Sized> {
         Ok(Sized::filling(time, self.run(LOOK)?.mean_us()))
     }
 }
 
-/// The same calls in several rounds, between which others are made.
+/// The same calls in several rounds, with other calls made in between.
 pub struct Rounds<'a> {
     calls: Calls<'a>,
     size: Sized,
@@ -93,12 +95,12 @@ pub struct Rounds<'a> {
 }
 
 impl<'a> Rounds<'a> {
-    /// Rounds that take about `time` each.
+    /// Creates rounds that take about `time` each.
     pub fn new(calls: Calls<'a>, time: Duration) -> Result<Rounds<'a>> {
         Ok(Rounds { size: calls.size_for(time)?, calls, p50_us: Vec::new(), samples: Vec::new() })
     }
 
-    /// The next round.
+    /// Runs the next round.
     pub fn run(&mut self) -> Result<()> {
         let samples = self.calls.run(self.size)?;
         self.p50_us.push(samples.quantile_us(50));
@@ -106,7 +108,7 @@ impl<'a> Rounds<'a> {
         Ok(())
     }
 
-    /// Those of all rounds together.
+    /// Returns the samples of all rounds together.
     pub fn samples(self) -> Samples {
         Samples::sorted(self.samples)
     }

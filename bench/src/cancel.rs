@@ -1,4 +1,5 @@
-//! How soon the last of five functions in five languages notices that the client of the first has left.
+//! Measures how soon the last of five functions in five languages notices that the client of the
+//! first has left.
 
 use std::fs::{File, OpenOptions};
 use std::io::{Read, Write};
@@ -21,15 +22,15 @@ use crate::settings::{Placement, Settings};
 use crate::{http, interrupt, prepared};
 
 const KEY: &str = "cancel.five_hops";
-/// The bar: a user who leaves costs nothing after this.
+/// The bar: a client that left costs nothing after this time.
 const BAR_US: f64 = 5000.0;
-/// The functions on the way in other languages: the key of each one's worker, and its name.
+/// The functions in between, in other languages: the key of each one's worker, and its name.
 const RELAYS: [(&str, &str); 3] =
     [("go", "RelayGo"), ("asyncio", "RelayAsyncio"), ("node", "RelayNode")];
-/// The first and the last, in C.
+/// The first and the last function, in C.
 const FIRST: &str = "Relay";
 const LAST: &str = "Notice";
-/// Longer than any word takes that comes at all.
+/// The time limit for a word: longer than any word takes that arrives at all.
 const WITHIN: Duration = Duration::from_secs(10);
 
 /// Measures `cancel.five_hops.*`, unpinned, if all of its languages could be built here.
@@ -49,7 +50,8 @@ pub fn measure(settings: &Settings, functions: &[Function], report: &mut Report)
     let path = folder.path().join("noticed");
     mkfifo(&path, Mode::S_IRUSR | Mode::S_IWUSR)
         .with_context(|| format!("cannot make {}", path.display()))?;
-    // With an end to write of its own it has no end when a handler closes its.
+    // This process also holds an end to write, so that reading does not end when a handler closes
+    // its end.
     let mut words = OpenOptions::new().read(true).write(true).open(&path)?;
     let way: Vec<&str> = RELAYS.iter().map(|(_, name)| *name).chain([LAST]).collect();
     let body = format!("{} {}", way.join(" "), path.to_str().context("the path is not UTF-8")?);
@@ -62,7 +64,8 @@ pub fn measure(settings: &Settings, functions: &[Function], report: &mut Report)
     engine.stop()
 }
 
-/// A client that leaves when the last function waits: the ns from then until that one knew.
+/// Makes a client leave while the last function waits. Returns the time from then until that
+/// function noticed, in ns.
 fn leave(engine: &Engine, body: &str, words: &mut File) -> Result<u64> {
     let address = engine.address();
     let mut client = http::connect(address)?;
@@ -76,7 +79,7 @@ fn leave(engine: &Engine, body: &str, words: &mut File) -> Result<u64> {
         .with_context(|| format!("{LAST} noticed before the client had left"))
 }
 
-/// The next word that `Notice` writes: 0 when it waits, then when it noticed.
+/// Reads the next word that `Notice` writes: 0 when it waits, then the time at which it noticed.
 fn word(from: &mut File) -> Result<u64> {
     let end = Instant::now() + WITHIN;
     loop {
@@ -87,7 +90,7 @@ fn word(from: &mut File) -> Result<u64> {
         match poll(&mut watched, PollTimeout::try_from(left.min(interrupt::LOOK_EVERY))?) {
             Ok(0) | Err(Errno::EINTR) => {}
             Ok(_) => {
-                // A pipe never tears a word.
+                // A pipe never splits a word.
                 let mut bytes = [0; 8];
                 from.read_exact(&mut bytes)?;
                 return Ok(u64::from_ne_bytes(bytes));

@@ -1,21 +1,21 @@
-//! What an engine and its workers talk over: the two kinds of channel, and the one that is taken when none is named.
+//! The two kinds of channel between an engine and its workers, and the default.
 
-/// A kind of channel, which all functions of an engine have.
+/// The kind of channel of all functions of an engine.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Channel {
     /// Named pipes.
     Fifo,
     /// Rings in shared memory.
     Ring,
-    /// The config names none, as most users' do not.
+    /// The configuration names none, as most users' configurations do not.
     Default,
 }
 
 impl Channel {
-    /// Both kinds, in the order they are measured.
+    /// Both kinds, in the order in which they are measured.
     pub const KINDS: [Channel; 2] = [Channel::Fifo, Channel::Ring];
 
-    /// Its name in the keys of the report, and in the config.
+    /// Returns its name in the keys of the report and in the configuration.
     pub fn name(self) -> &'static str {
         match self {
             Channel::Fifo => "fifo",
@@ -24,7 +24,7 @@ impl Channel {
         }
     }
 
-    /// What the config says of it.
+    /// Returns its lines of the configuration.
     pub fn config_text(self) -> String {
         match self {
             Channel::Fifo | Channel::Ring => {

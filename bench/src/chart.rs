@@ -1,4 +1,5 @@
-//! Pictures of the page, as inline SVG. Their colours are the page's, so that they follow light and dark.
+//! The charts of the page, as inline SVG. Their colours are the page's, so they follow light and
+//! dark.
 
 use std::fmt::Write as _;
 
@@ -6,39 +7,39 @@ use crate::html::escape;
 
 const WIDTH: f64 = 640.0;
 const HEIGHT: f64 = 300.0;
-/// Room for the numbers on the left and below, and for half a label beyond the last point.
+/// The room for the numbers on the left and below, and for half a label after the last point.
 const LEFT: f64 = 64.0;
 const RIGHT: f64 = 28.0;
 const TOP: f64 = 16.0;
 const BOTTOM: f64 = 44.0;
-/// One bar of a picture of bars, with the room between two, and the room for their names.
+/// The height of a bar, the distance between two bars, and the room for their names.
 const BAR_HEIGHT: f64 = 30.0;
 const BAR_STEP: f64 = 44.0;
 const NAMES_WIDTH: f64 = 150.0;
-/// A narrower part of a bar has no room for its number.
+/// The least width of a part of a bar that has room for its number.
 const NUMBER_WIDTH: f64 = 40.0;
-/// About so many lines across are enough to read a number from.
+/// The approximate number of grid lines: enough to read a number.
 const WANTED_TICKS: f64 = 5.0;
-/// The page has so many colours of series.
+/// The number of colours that the page has for series.
 pub const COLOURS: usize = 6;
 
 /// One line, or the parts of that name in all bars.
 #[derive(Clone, Debug)]
 pub struct Series {
     pub name: String,
-    /// One for each place on the axis; nothing where nothing was measured.
+    /// One value for each place on the axis; `None` where nothing was measured.
     pub values: Vec<Option<f64>>,
 }
 
-/// How values go up.
+/// The scale of the values.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Scale {
     FromZero,
-    /// For values that differ by much; all must be above 0.
+    /// For values that differ a lot. All must be above 0.
     Log,
 }
 
-/// Lines over named places. Nothing if there is no value.
+/// Returns a chart of lines over named places; `None` if there is no value.
 pub fn lines(
     what: &str,
     places: &[&str],
@@ -108,7 +109,8 @@ pub fn lines(
     Some(svg + "</svg>" + &legend(series))
 }
 
-/// A bar for each place, made up of one part for each series. Nothing if there is no value.
+/// Returns a chart with a bar for each place, made up of one part for each series; `None` if there
+/// is no value.
 pub fn bars(what: &str, places: &[&str], series: &[Series], unit: &str) -> Option<String> {
     let value_of = |series: &Series, place: usize| {
         series
@@ -180,7 +182,8 @@ fn legend(series: &[Series]) -> String {
     html + "</ul>"
 }
 
-/// From 0 to the first one at or above `most`, in steps of 1, 2 or 5 and zeros.
+/// Returns the ticks from 0 to the first one at or above `most`, in steps of 1, 2 or 5 times a
+/// power of ten.
 fn linear_ticks(most: f64) -> Vec<f64> {
     let rough = most.max(f64::MIN_POSITIVE) / WANTED_TICKS;
     let power = 10f64.powf(rough.log10().floor());
@@ -191,7 +194,8 @@ fn linear_ticks(most: f64) -> Vec<f64> {
     (0..=count).map(|index| index as f64 * step).collect()
 }
 
-/// From the last one at or below `least` to the first one at or above `most`, by 1, 2, 5 and 10.
+/// Returns the ticks from the last one at or below `least` to the first one at or above `most`, in
+/// steps of 1, 2, 5 and 10.
 fn log_ticks(least: f64, most: f64) -> Vec<f64> {
     let first = 10f64.powf(least.log10().floor());
     let mut ticks = Vec::new();
@@ -202,7 +206,7 @@ fn log_ticks(least: f64, most: f64) -> Vec<f64> {
             if ticks.last().is_some_and(|last| *last >= most) && ticks.len() > 1 {
                 return ticks;
             }
-            // Those below the first that is needed are left out again.
+            // Ticks below the first one that is needed are dropped.
             if tick <= least {
                 ticks.clear();
             }
@@ -212,7 +216,7 @@ fn log_ticks(least: f64, most: f64) -> Vec<f64> {
     }
 }
 
-/// Three digits, and no zeros behind a point.
+/// Formats a number with three digits, without trailing zeros after the point.
 fn number(value: f64) -> String {
     let digits = match value {
         value if value >= 100.0 || value == 0.0 => 0,

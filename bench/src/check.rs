@@ -1,8 +1,8 @@
 //! `nightcore-bench --check`: tells whether internal calls are far slower than they should be.
 //!
-//! Every figure is a ratio to something that is measured beside it, and its bound leaves a factor
-//! of two of room. Rounds that other programs disturb are thrown away. What exceeds its bound is
-//! measured once more, and fails only if it exceeds it again.
+//! Every figure is a ratio to something that is measured at the same time, and its bound has a
+//! margin of a factor of two. Rounds that other programs disturb are discarded. A figure that
+//! exceeds its bound is measured once more, and fails only if it exceeds the bound again.
 
 use std::time::{Duration, Instant};
 
@@ -19,21 +19,21 @@ use crate::processes;
 use crate::settings::{Placement, Settings};
 use crate::{fresh, interrupt, overload};
 
-/// Rounds of an attempt: their median counts.
+/// The number of rounds of an attempt. Their median counts.
 const ROUNDS: usize = 3;
 /// No round begins after this time, so that two attempts end within half a minute.
 const ATTEMPT: Duration = Duration::from_secs(12);
-/// With fewer undisturbed rounds nothing is judged.
+/// The least number of undisturbed rounds for a judgement.
 const LEAST_ROUNDS: usize = 2;
-/// The check ends by then, whatever hangs.
+/// The time after which the check ends, even if something hangs.
 const RUN: Duration = Duration::from_secs(120);
-/// More than this share of one core, used by other programs, disturbs a round.
+/// The number of cores used by other programs above which a round counts as disturbed.
 const DISTURBING_CORES: f64 = 0.25;
 /// The time of one run of the floor.
 const FLOOR_TIME: Duration = Duration::from_millis(150);
 /// The time of calls without and beside handlers that compute.
 const BESIDE_TIME: Duration = Duration::from_millis(500);
-/// The calls over named pipes: they have one mode, so that one request is enough.
+/// The calls over named pipes. They have one mode, so one request is enough.
 const OVER_PIPES: Sized = Sized { count: 10_000, warm_up: 1_000 };
 const BYTES: usize = 16;
 
@@ -43,13 +43,13 @@ struct Figure {
     bound: f64,
 }
 
-/// In the order of [`round`]. The floor is the ping-pong on one core also for unpinned calls: the
-/// unpinned ping-pong takes ten times as long where the kernel happens to spread it.
+/// In the order of [`round`]. The floor is the ping-pong on one core, also for unpinned calls: the
+/// unpinned ping-pong takes ten times as long when the kernel happens to spread it.
 const FIGURES: [Figure; FIGURE_COUNT] = [
     // Measured: 1.3; through the engine 1.7 and 2.4, on two machines.
     Figure { name: "one core, slowest request, over the ping-pong floor", bound: 2.6 },
-    // Measured: 0.6; through the engine 0.8 and 1.3. A mode that comes later is at most four times as
-    // slow as the first one, which the ratio of both shows better.
+    // Measured: 0.6; through the engine 0.8 and 1.3. A mode that begins later is at most four times
+    // as slow as the first one, which the ratio of both shows better.
     Figure { name: "unpinned, quickest request, over the ping-pong floor", bound: 1.25 },
     // Measured: 1.0 to 1.1.
     Figure { name: "one core, slowest request, over the quickest", bound: 2.0 },
@@ -61,7 +61,7 @@ const FIGURES: [Figure; FIGURE_COUNT] = [
     // Measured: 22, while the flood connects; 850 and more when as many handlers compute as
     // `workers.max` allows.
     Figure { name: "beside computing handlers, at first, p90 over quiet", bound: 60.0 },
-    // Measured: 1.7 to 1.9; with an engine that yields to handlers that compute 5.
+    // Measured: 1.7 to 1.9; 5 with an engine that yields to handlers that compute.
     Figure { name: "beside computing handlers, p50 over quiet", bound: 3.5 },
 ];
 const FIGURE_COUNT: usize = 8;
@@ -70,11 +70,12 @@ const FIGURE_COUNT: usize = 8;
 enum Attempt {
     /// The median of each figure over the undisturbed rounds.
     Judged([f64; FIGURE_COUNT]),
-    /// Other programs disturbed too many rounds; so many cores they used in the last one.
+    /// Other programs disturbed too many rounds. The value is the number of cores that they used in
+    /// the last round.
     Disturbed(f64),
 }
 
-/// Measures, prints each ratio beside its bound, and tells whether all is well.
+/// Measures, prints each ratio beside its bound, and returns whether all are within bounds.
 pub fn run(settings: &Settings) -> Result<bool> {
     interrupt::install(RUN)?;
     processes::adopt_orphans().context("cannot adopt orphans")?;
@@ -125,7 +126,7 @@ fn attempt(settings: &Settings, floors: &Floors, functions: &[Function]) -> Resu
     })))
 }
 
-/// One fresh engine for each placement, and one with named pipes, beside the floor.
+/// Runs one fresh engine for each placement, and one with named pipes, beside the floor.
 fn round(
     settings: &Settings,
     floors: &Floors,
@@ -172,8 +173,8 @@ impl Span {
             Placement::OneCore(_) => {
                 ([&fresh::REQUESTS[..], &fresh::REQUESTS[..3]].concat(), 10_000)
             }
-            // A request of 10,000 calls takes 25 ms: a neighbour that computes for so long makes
-            // all of it as slow as on one core.
+            // A request of 10,000 calls takes 25 ms. A neighbour that computes that long makes all
+            // of it as slow as on one core.
             Placement::Unpinned => ([fresh::REQUESTS; 2].concat(), 100_000),
         };
         let engine = Engine::start(settings, functions, placement, Channel::Default)?;
@@ -188,14 +189,15 @@ impl Span {
     }
 }
 
-/// The middle one; of an even number the lower one of the two, as noise only adds.
+/// Returns the median; of an even number of values the lower of the two middle ones, as noise only
+/// adds.
 fn lower_median(mut values: Vec<f64>) -> f64 {
     values.sort_by(f64::total_cmp);
     let middle = values.len().saturating_sub(1) / 2;
     values.get(middle).copied().unwrap_or(f64::NAN)
 }
 
-/// The indexes of the figures above their bounds. A figure that is no number is above.
+/// Returns the indexes of the figures above their bounds. A figure that is not a number is above.
 fn exceeding(figures: &[f64; FIGURE_COUNT]) -> impl Iterator<Item = usize> {
     let within: [bool; FIGURE_COUNT] =
         std::array::from_fn(|index| figures[index] <= FIGURES[index].bound);

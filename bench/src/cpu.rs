@@ -4,20 +4,22 @@ use std::time::Duration;
 
 use crate::processes::{self, Stat};
 
-/// The user and system time of the process and of all below it, with that of their children that ended.
+/// Returns the user and system time of the process and of all processes below it, including their
+/// children that ended.
 ///
-/// Live processes are read from their CPU clocks, which count nanoseconds: `/proc/PID/stat` counts ticks of 10 ms,
-/// too coarse for a process that should do nothing.
+/// Live processes are read from their CPU clocks, which count nanoseconds. `/proc/PID/stat` counts
+/// ticks of 10 ms, which is too coarse for a process that should do nothing.
 pub fn of_tree(root: i32) -> Duration {
     processes::tree(root).iter().map(|stat| own_time(stat) + ended_children(stat)).sum()
 }
 
-/// The own time of every process of the machine that can be read.
+/// Returns the own time of every process of the machine that can be read.
 pub fn of_each() -> Vec<(Stat, Duration)> {
     processes::all().into_iter().map(|stat| (stat.clone(), own_time(&stat))).collect()
 }
 
-/// Zero for a process that ended since: its time is its parent's by now, as of an ended child.
+/// Returns the process's own time. It is zero for a process that has ended since: its time is then
+/// counted in its parent, as that of an ended child.
 fn own_time(stat: &Stat) -> Duration {
     let mut clock: libc::clockid_t = 0;
     let mut time = libc::timespec { tv_sec: 0, tv_nsec: 0 };
@@ -36,7 +38,7 @@ fn ended_children(stat: &Stat) -> Duration {
     of_ticks(stat.ended_children_ticks)
 }
 
-/// The time of so many of the ticks that `/proc` counts in.
+/// Returns the duration of this number of the ticks that `/proc` counts in.
 pub fn of_ticks(ticks: u64) -> Duration {
     // SAFETY: sysconf has no preconditions.
     let ticks_per_second = unsafe { libc::sysconf(libc::_SC_CLK_TCK) }.max(1).cast_unsigned();

@@ -1,7 +1,8 @@
-//! The small calls beside a crowd that does nothing: other functions, workers, connections. What is idle must cost
-//! nothing.
+//! Small calls beside an idle crowd: other functions, workers or connections. Anything idle must
+//! cost nothing.
 //!
-//! All of it, the clients too, is on one core: where the kernel puts processes makes more of a difference than a crowd.
+//! All of it, including the clients, runs on one core: the kernel's placement of processes makes
+//! more of a difference than a crowd.
 
 use std::net::TcpStream;
 
@@ -20,18 +21,18 @@ use crate::pairs::median_ratio;
 use crate::report::Report;
 use crate::settings::{Pinned, Settings};
 
-/// How many there are in a crowd; the last has the bar.
+/// The sizes of a crowd. The last one has the bar.
 pub const SIZES: [usize; 2] = [100, 1000];
 /// All crowds.
 pub const KINDS: [Kind; 3] = [Kind::Functions, Kind::Workers, Kind::Connections];
-/// All calls that are made beside them.
+/// All calls that are measured beside them.
 pub const CASES: [Case; 3] =
     [Case::Internal(Channel::Fifo), Case::Internal(Channel::Ring), Case::External];
-/// The bar: a call takes at most so many times what it takes alone.
+/// The bar: a call takes at most this multiple of the time that it takes alone.
 const RATIO_BAR: f64 = 1.2;
 const INTERNAL_BYTES: usize = 16;
 
-/// What there are many of.
+/// What a crowd consists of.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Kind {
     /// Other functions, with a process each.
@@ -43,7 +44,7 @@ pub enum Kind {
 }
 
 impl Kind {
-    /// Its name in the keys of the report.
+    /// Returns its name in the keys of the report.
     pub fn name(self) -> &'static str {
         match self {
             Kind::Functions => "functions",
@@ -52,7 +53,7 @@ impl Kind {
         }
     }
 
-    /// What the engine runs beside the measured functions.
+    /// Returns the functions that the engine runs besides the measured ones.
     fn functions(self, program: &str, size: usize) -> Vec<Function> {
         let member = |name: &str| Function::new(name, vec![program.to_owned(), name.to_owned()]);
         match self {
@@ -65,7 +66,8 @@ impl Kind {
         }
     }
 
-    /// Connections, opened anew for each round, since a gateway closes those that ask for nothing.
+    /// Opens the connections. They are opened again for each round, since a gateway closes idle
+    /// ones.
     fn connect(self, engine: &Engine, size: usize) -> Result<Vec<TcpStream>> {
         match self {
             Kind::Connections => (0..size).map(|_| http::connect(engine.address())).collect(),
@@ -74,17 +76,17 @@ impl Kind {
     }
 }
 
-/// The calls that are made.
+/// The calls that are measured.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Case {
     /// C to C, 16 bytes.
     Internal(Channel),
-    /// Over one connection.
+    /// An external call, over one connection.
     External,
 }
 
 impl Case {
-    /// Its name in the keys of the report.
+    /// Returns its name in the keys of the report.
     pub fn name(self) -> &'static str {
         match self {
             Case::Internal(Channel::Fifo) => "internal.fifo",
@@ -95,7 +97,8 @@ impl Case {
     }
 }
 
-/// The key of what a call takes beside a crowd of that size, in times of what it takes alone.
+/// Returns the key for the time of a call beside a crowd of that size, as a multiple of its time
+/// alone.
 pub fn ratio_key(kind: Kind, case: Case, size: usize) -> String {
     let (kind, case) = (kind.name(), case.name());
     match size {
@@ -142,7 +145,8 @@ pub fn measure(settings: &Settings, functions: &[Function], report: &mut Report)
     Ok(())
 }
 
-/// Alternates an engine that is alone with one beside the crowd; the median of the ratios of their p50.
+/// Alternates between an engine that is alone and one beside the crowd. Returns the median of the
+/// ratios of their p50.
 fn beside(
     settings: &Settings,
     functions: &[Function],

@@ -1,4 +1,4 @@
-//! One engine, from a `nightcore.toml` in a temporary directory to its end.
+//! Runs one engine, from its `nightcore.toml` in a temporary directory to its end.
 
 use std::fmt::Write as _;
 use std::fs::{self, File};
@@ -25,23 +25,25 @@ use crate::processes::Kept;
 use crate::settings::{Placement, Settings};
 use crate::{cpu, interrupt, memory, processes};
 
-/// A start takes milliseconds; this is for a thousand functions, and a machine that is busy elsewhere.
+/// The time limit for a start. A start takes milliseconds; the limit allows for a thousand
+/// functions, and for a busy machine.
 const READY_WITHIN: Duration = Duration::from_secs(60);
-/// The longest line that says "ready".
+/// The maximum length of the ready line.
 const MAX_READY_BYTES: usize = 4 * 1024;
-/// Longer than the engine gives its containers by default.
+/// The time limit for a stop: longer than the engine gives its containers by default.
 const STOP_WITHIN: Duration = Duration::from_secs(15);
-/// When something failed already, order matters less than the end.
+/// The time limit for a stop after a failure: then a quick end matters more than an orderly one.
 const DROP_WITHIN: Duration = Duration::from_secs(3);
-/// What an engine that ended left behind must be gone by then.
+/// The time within which the processes that an ended engine left behind must be gone.
 const LEFT_WITHIN: Duration = Duration::from_secs(2);
 const LOOK_EVERY: Duration = Duration::from_millis(10);
-/// A complaint about a config has a line for what is wrong, and lines that show where.
+/// The number of log lines in an error: a message about a configuration has a line with the
+/// problem, and lines that show its place.
 const LAST_LINES: usize = 4;
-/// One call of `Caller` makes many internal calls.
+/// The timeout of `Caller`: one call of it makes many internal calls.
 const CALLER_TIMEOUT: &str = "60s";
 
-/// A running engine. Dropped, it is ended with everything below it.
+/// A running engine. Dropping it ends it and everything below it.
 #[derive(Debug)]
 pub struct Engine {
     program: PathBuf,
@@ -79,7 +81,8 @@ impl Engine {
         command.arg("up").arg("--config").arg(&config).arg("--dir").arg(&state);
         command.args(["--ready-fd", &ready_end.as_raw_fd().to_string()]);
         command.stdin(Stdio::null()).stdout(log_file.try_clone()?).stderr(log_file);
-        // A group of its own: Ctrl-C reaches the harness alone, which then ends the engine in order.
+        // The engine has a process group of its own: Ctrl-C reaches the harness alone, which then
+        // ends the engine in order.
         command.process_group(0);
         let cpu_set = placement.cpu_set()?;
         let parent = std::process::id();
@@ -97,7 +100,7 @@ impl Engine {
         let child = command
             .spawn()
             .with_context(|| format!("cannot start {}", settings.engine.display()))?;
-        // Ours must be closed, or the end of the engine would not be seen.
+        // This process must close its copy, or it would not see the end of the engine.
         drop(ready_end);
         let address = SocketAddr::from(([127, 0, 0, 1], 0));
         let kept = Kept::new(child.id());
@@ -148,12 +151,12 @@ impl Engine {
             .with_context(|| format!("no http://IP:PORT in the ready line {:?}", line.trim()))
     }
 
-    /// Where its gateway listens.
+    /// Returns the address of its gateway.
     pub fn address(&self) -> SocketAddr {
         self.address
     }
 
-    /// The engine's process; the launcher and all containers are below it.
+    /// Returns the engine's process id. The launcher and all containers are below that process.
     pub fn id(&self) -> i32 {
         self.child.id().cast_signed()
     }
@@ -162,24 +165,24 @@ impl Engine {
         Pid::from_raw(self.id())
     }
 
-    /// CPU time of the whole tree: engine, launcher and containers.
+    /// Returns the CPU time of the whole tree: engine, launcher and containers.
     pub fn cpu_time(&self) -> Duration {
         cpu::of_tree(self.id())
     }
 
-    /// Resident memory of the engine process alone.
+    /// Returns the resident memory of the engine process alone.
     pub fn resident_mb(&self) -> Result<f64> {
         memory::resident_mb(self.id())
     }
 
-    /// A subcommand of `nightcore` that asks this engine.
+    /// Returns a command for a subcommand of `nightcore` that asks this engine.
     pub fn command(&self, subcommand: &str) -> Command {
         let mut command = Command::new(&self.program);
         command.arg(subcommand).arg("--dir").arg(state_of(&self.directory));
         command
     }
 
-    /// What `nightcore ps --json` says of it.
+    /// Returns its state as `nightcore ps --json` shows it.
     pub fn status(&self) -> Result<serde_json::Value> {
         let mut command = self.command("ps");
         command.arg("--json").stdin(Stdio::null());
@@ -195,7 +198,7 @@ impl Engine {
             .context("what `nightcore ps --json` printed is not JSON")
     }
 
-    /// Ends it as a user does, and holds it to that: exit code 0, nothing left behind.
+    /// Ends it as a user does, and checks the result: exit code 0, and nothing left behind.
     pub fn stop(mut self) -> Result<()> {
         kill(self.pid(), Signal::SIGTERM).context("the engine is gone already")?;
         let Some(status) = self.wait_for_end(STOP_WITHIN)? else {
@@ -221,7 +224,7 @@ impl Engine {
         }
     }
 
-    /// `None` if it still runs after that time.
+    /// Waits for its end. Returns `None` if it still runs after that time.
     fn wait_for_end(&mut self, within: Duration) -> Result<Option<ExitStatus>> {
         let end = Instant::now() + within;
         loop {
@@ -235,7 +238,7 @@ impl Engine {
         }
     }
 
-    /// The last lines of its log, for the sentence that says what failed.
+    /// Returns the last lines of its log, for error messages.
     fn last_words(&self) -> String {
         let text = fs::read_to_string(&self.log).unwrap_or_default();
         let lines: Vec<&str> =
@@ -260,7 +263,7 @@ impl Drop for Engine {
     }
 }
 
-/// For the child between fork and exec.
+/// Keeps a descriptor open over exec; called in the child between fork and exec.
 fn keep_over_exec(fd: RawFd) -> io::Result<()> {
     // SAFETY: the descriptor was inherited over the fork and is open in the child.
     let fd = unsafe { std::os::fd::BorrowedFd::borrow_raw(fd) };
@@ -268,7 +271,7 @@ fn keep_over_exec(fd: RawFd) -> io::Result<()> {
     Ok(())
 }
 
-/// Where the engine keeps its sockets.
+/// Returns the directory in which the engine keeps its sockets.
 fn state_of(directory: &TempDir) -> PathBuf {
     directory.path().join("engine")
 }
@@ -276,7 +279,7 @@ fn state_of(directory: &TempDir) -> PathBuf {
 fn config_text(functions: &[Function], channel: Channel) -> Result<String> {
     let mut text = format!("[gateway]\nlisten = \"127.0.0.1:0\"\n{}", channel.config_text());
     for Function { name, command, lines } in functions {
-        // A JSON array of strings is one of TOML.
+        // A JSON array of strings is also one in TOML.
         write!(text, "\n[functions.{name}]\ncommand = {}\n", serde_json::to_string(command)?)?;
         text.push_str(lines);
         if name.starts_with("Caller") {

@@ -1,4 +1,5 @@
-//! External calls: clients over HTTP to an empty function, and to one that makes three internal calls, beside nginx.
+//! External calls: clients over HTTP to an empty function, and to one that makes three internal
+//! calls, beside nginx.
 
 use std::net::SocketAddr;
 
@@ -13,26 +14,27 @@ use crate::nginx::Nginx;
 use crate::report::Report;
 use crate::settings::{Placement, Settings};
 
-/// The numbers of connections of the page's picture, from one to more than there are workers.
+/// The numbers of connections in the page's chart, from one to more than there are workers.
 pub const CONNECTIONS: [usize; 5] = [1, 4, 16, 64, 256];
-/// Those that are measured in all rounds, and over named pipes, too; of the others one round is enough for a picture.
+/// The numbers of connections that are measured in all rounds, and over named pipes too. For the
+/// others one round is enough for a chart.
 const MAIN_CONNECTIONS: [usize; 3] = [1, 16, 64];
 /// The number of connections for the function that makes three internal calls.
 const THREE_CONNECTIONS: usize = 16;
 /// The bar: that function has at least this share of the rate of the empty one.
 const THREE_SHARE: f64 = 0.5;
-/// Beyond any rate that a machine of this kind reaches in the time of a run.
+/// More calls than a machine of this kind makes in the time of a run.
 pub const MAX_CALLS: u64 = 5_000_000;
 /// A small body, as a client of an empty function would send.
 pub const BODY: &[u8] = b"ping";
-/// The function that answers nothing.
+/// The function that answers with an empty body.
 pub const EMPTY_PATH: &str = "/function/Empty";
-/// Named pipes have a round in so many: their figures need not be exact.
+/// Named pipes are measured in one round of this many: their figures need not be exact.
 const FIFO_EVERY: usize = 2;
 
 /// One server under one load.
 struct Server {
-    /// Its key, without the number of connections.
+    /// Its key without the number of connections.
     name: &'static str,
     address: SocketAddr,
     path: &'static str,
@@ -54,7 +56,7 @@ pub fn measure(settings: &Settings, functions: &[Function], report: &mut Report)
         true => Some(Engine::start(settings, functions, Placement::Unpinned, Channel::Fifo)?),
         false => None,
     };
-    // Also where only our own figures are wanted: they have its figures as bars.
+    // Started even if only our own figures are wanted, because their bars depend on its figures.
     let nginx = Nginx::start(settings)?;
     for connections in CONNECTIONS {
         let is_main = MAIN_CONNECTIONS.contains(&connections);
@@ -134,8 +136,8 @@ fn tell(report: &mut Report, servers: &[Server], connections: usize) {
     }
 }
 
-/// The bars: at least nginx's rate where there are many connections, at most its latency where there is one, and at
-/// most its CPU time.
+/// Adds our figures with their bars: at least nginx's rate where there are many connections, at
+/// most its latency where there is one, and at most its CPU time.
 fn tell_own(
     report: &mut Report,
     key: &str,

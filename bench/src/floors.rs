@@ -1,4 +1,5 @@
-//! Builds and runs the floors: the least that the operating system takes for a piece of work.
+//! Builds and runs the floors: the minimum time that the operating system takes for a piece of
+//! work.
 
 use std::os::unix::process::CommandExt;
 use std::path::PathBuf;
@@ -13,11 +14,14 @@ use crate::report::Report;
 use crate::settings::{Placement, Settings};
 use crate::{interrupt, processes};
 
-/// Enough for a first look at the p50, by which the measured runs are sized.
+/// Enough iterations for a first estimate of the p50, which determines the size of the measured
+/// runs.
 const LOOK_ITERATIONS: usize = 500;
-/// A floor alone is the median of this many runs: odd, and few, since pairs have floors of their own.
+/// The number of runs of a floor alone, whose median counts. It is odd, and small, because pairs
+/// have floors of their own.
 const RUNS: usize = 3;
-/// The time of a run that is made because a bar needs the floor and the report does not have it.
+/// The time of a run that is made because a bar needs the floor and the report does not have it
+/// yet.
 const FRESH_RUN: Duration = Duration::from_millis(100);
 
 /// A floor whose processes may run anywhere.
@@ -30,10 +34,10 @@ pub enum Floor {
 }
 
 impl Floor {
-    /// All of them.
+    /// All floors.
     pub const ALL: [Floor; 2] = [Floor::PingPong, Floor::Relay];
 
-    /// Its name in the keys of the report, and of its source.
+    /// Returns its name in the keys of the report, which is also that of its source.
     pub fn name(self) -> &'static str {
         match self {
             Floor::PingPong => "pingpong",
@@ -42,17 +46,17 @@ impl Floor {
     }
 }
 
-/// The floor of two cores, whose processes have one each.
+/// The floor of two cores, with one process on each.
 const COPY: &str = "memcpy_cross_core";
-/// What is copied, with the copies of one run: some milliseconds.
+/// The sizes that are copied, with the number of copies of one run, which takes some milliseconds.
 const COPIES: [(&str, usize, Sized); 2] = [
     ("64KiB", 64 << 10, Sized { count: 5000, warm_up: 500 }),
     ("1MiB", 1 << 20, Sized { count: 1000, warm_up: 100 }),
 ];
-/// Keeps a core busy.
+/// The program that keeps a core busy.
 const BUSY: &str = "busy";
 
-/// What one run of a floor printed, in µs.
+/// The quantiles that one run of a floor printed, in µs.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Quantiles {
     pub p50: f64,
@@ -61,7 +65,7 @@ pub struct Quantiles {
     pub p999: f64,
 }
 
-/// The key of the time of one copy.
+/// Returns the key of the time of one copy.
 pub fn copy_key(size: &str) -> String {
     format!("floor.{COPY}.{size}.p50_us")
 }
@@ -73,7 +77,7 @@ pub struct Floors {
 }
 
 impl Floors {
-    /// Compiles all of them.
+    /// Compiles all floors.
     pub fn build(settings: &Settings) -> Result<Floors> {
         let floors = Floors { directory: settings.work_dir.clone() };
         for name in Floor::ALL.map(Floor::name).into_iter().chain([COPY, BUSY]) {
@@ -87,12 +91,12 @@ impl Floors {
         self.directory.join(name)
     }
 
-    /// The command that keeps this core busy.
+    /// Returns the command that keeps this core busy.
     pub fn busy_command(&self, cpu: usize) -> (PathBuf, [String; 1]) {
         (self.program(BUSY), [cpu.to_string()])
     }
 
-    /// One run of a program, which bounds its own life, and ends with this process.
+    /// Runs a program once. It limits its own life, and ends with this process.
     fn run(&self, name: &str, size: Sized, options: &[String]) -> Result<Quantiles> {
         interrupt::check()?;
         let mut command = Command::new(self.program(name));
@@ -122,8 +126,8 @@ impl Floors {
         self.run(floor.name(), size, &options)
     }
 
-    /// The figure of this run if it is in the report already, else a fresh one: the median of some
-    /// runs of a tenth of a second each. In µs.
+    /// Returns the figure in µs: that of the report if it is there already, otherwise the median of
+    /// some fresh runs of a tenth of a second each.
     pub fn reported_us(&self, floor: Floor, placement: Placement, report: &Report) -> Result<f64> {
         let key = format!("floor.{}.{}.p50_us", floor.name(), placement.name());
         if let Some(p50_us) = report.get(&key) {
@@ -135,12 +139,12 @@ impl Floors {
         Ok(median(&runs?))
     }
 
-    /// The p50 of one run, in µs.
+    /// Returns the p50 of one run, in µs.
     pub fn p50_us(&self, floor: Floor, placement: Placement, size: Sized) -> Result<f64> {
         Ok(self.placed(floor, placement, size)?.p50)
     }
 
-    /// How many round trips fill about `time`.
+    /// Returns the number of round trips that fill about `time`.
     pub fn size_for(&self, floor: Floor, placement: Placement, time: Duration) -> Result<Sized> {
         let look = Sized { count: LOOK_ITERATIONS, warm_up: LOOK_ITERATIONS };
         Ok(Sized::filling(time, self.p50_us(floor, placement, look)?))
@@ -196,7 +200,7 @@ impl Floors {
     }
 }
 
-/// Reads "p50_ns N p90_ns N p99_ns N p999_ns N iterations N".
+/// Parses "p50_ns N p90_ns N p99_ns N p999_ns N iterations N".
 fn parse_quantiles(line: &str) -> Option<Quantiles> {
     let mut words = line.split_whitespace();
     let mut next_us = |name: &str| {

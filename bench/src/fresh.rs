@@ -1,7 +1,8 @@
-//! Worst of many: the small internal call in fresh engines, each used by requests of growing size.
+//! Measures the small internal call in fresh engines, each used by requests of growing size, and
+//! reports the worst of many.
 //!
 //! A call may have several modes, and an engine may stay in one of them for good. One engine that
-//! serves one large request shows one mode only.
+//! serves one large request shows only one mode.
 
 use std::time::Duration;
 
@@ -17,22 +18,22 @@ use crate::pairs::{Sized, median};
 use crate::report::Report;
 use crate::settings::{Placement, Settings};
 
-/// How many internal calls each request makes, in turn.
+/// The number of internal calls of each request, in turn.
 pub const REQUESTS: [usize; 4] = [10, 100, 10_000, 100_000];
-/// How often each engine serves them all: a mode has been seen that began with the third request
-/// that took milliseconds.
+/// The number of times that each engine serves all of them: one mode began only with the third
+/// request that took milliseconds.
 const TURNS: usize = 2;
-/// The p50 of a smaller request is mostly that of its first wakes.
+/// The least number of calls for a p50: that of a smaller request mostly shows its first wakes.
 const LEAST_CALLS: usize = 10_000;
 /// The size of a body.
 const BYTES: usize = 16;
-/// After this time without a request every thread of an engine is parked, and its core is halted.
-/// After a longer silence the host of a virtual machine takes its time to run a core again: the
-/// first call took 50 to 120 µs after 20 ms, and 200 to 700 µs after 250 ms.
+/// The silence before a request that comes alone. After it every thread of an engine is parked, and
+/// its core is halted. After a longer silence the host of a virtual machine takes longer to run a
+/// core again: the first call took 50 to 120 µs after 20 ms, and 200 to 700 µs after 250 ms.
 const SILENCE: Duration = Duration::from_millis(20);
-/// Requests that come alone, for each engine: their median counts.
+/// The number of requests that come alone, for each engine. Their median counts.
 const ALONE_REQUESTS: usize = 5;
-/// The internal calls of a request that comes alone.
+/// The number of internal calls of a request that comes alone.
 const FEW_CALLS: usize = 10;
 
 /// The bars: the worst p50 is at most this many times the median p50, and on one core at most this
@@ -43,13 +44,13 @@ const WORST_TO_FLOOR: f64 = 1.35;
 const MEDIAN_US: f64 = 2.0;
 const FEW_MEAN_US: f64 = 8.0;
 
-/// The prefix of the keys of one placement.
+/// Returns the prefix of the keys of one placement.
 pub fn key_of(placement: Placement) -> String {
     format!("internal.{}.16B", placement.name())
 }
 
-/// Lets an engine serve these requests, in turn: the p50 of each of those of at least `least_calls`
-/// calls, in µs.
+/// Makes an engine serve these requests in turn. Returns the p50 of each request with at least
+/// `least_calls` calls, in µs.
 pub fn p50s_us(engine: &Engine, requests: &[usize], least_calls: usize) -> Result<Vec<f64>> {
     let calls = Calls::in_c(engine, BYTES);
     let mut p50s_us = Vec::new();
@@ -62,7 +63,8 @@ pub fn p50s_us(engine: &Engine, requests: &[usize], least_calls: usize) -> Resul
     Ok(p50s_us)
 }
 
-/// The mean of the calls of a request that comes after a silence, in µs; the median of several.
+/// Returns the mean time of the calls of a request that comes after a silence, in µs; the median of
+/// several such requests.
 pub fn few_mean_us(engine: &Engine) -> Result<f64> {
     let mut means_us = Vec::new();
     for _ in 0..ALONE_REQUESTS {

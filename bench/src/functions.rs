@@ -1,4 +1,4 @@
-//! The program with the functions that are measured, in C.
+//! Builds the programs with the C functions that are measured.
 
 use std::path::PathBuf;
 
@@ -7,7 +7,7 @@ use anyhow::{Context, Result, ensure};
 use crate::compile::compile;
 use crate::settings::Settings;
 
-/// The functions of it that every engine runs, a container for each.
+/// The functions of the program that every engine runs, with a container for each.
 const NAMES: [&str; 4] = ["Caller", "Echo", "Empty", "Three"];
 const SOURCES: [&str; 6] = ["main.c", "caller.c", "echo.c", "three.c", "cancel.c", "overload.c"];
 
@@ -18,35 +18,35 @@ pub struct Function {
     pub name: String,
     /// The program and its arguments.
     pub command: Vec<String>,
-    /// Lines of the configuration that say more about it.
+    /// Further lines of its table in the configuration.
     pub lines: String,
 }
 
 impl Function {
-    /// With as many workers as the engine finds right.
+    /// Creates a function with as many workers as the engine chooses.
     pub fn new(name: &str, command: Vec<String>) -> Function {
         Function { name: name.to_owned(), command, lines: String::new() }
     }
 }
 
-/// Compiles the program with them.
+/// Compiles the program with the measured functions.
 pub fn build(settings: &Settings) -> Result<Vec<Function>> {
     let program = build_program(settings, "functions", &SOURCES)?;
     Ok(NAMES.map(|name| Function::new(name, vec![program.clone()])).into())
 }
 
-/// Compiles the program that becomes one of a crowd, with a name as its argument.
+/// Compiles the program for members of a crowd, whose argument is a name.
 pub fn build_crowd(settings: &Settings) -> Result<String> {
     build_program(settings, "crowd", &["crowd.c"])
 }
 
-/// Compiles the program that becomes a function of the app, with its name and those that it calls as
-/// its arguments.
+/// Compiles the program for functions of the application, whose arguments are its name and the
+/// functions that it calls.
 pub fn build_app(settings: &Settings) -> Result<String> {
     build_program(settings, "app", &["app.c"])
 }
 
-/// Linked with the C library, as a user would.
+/// Compiles a program linked with the C library, as a user would.
 fn build_program(settings: &Settings, name: &str, sources: &[&str]) -> Result<String> {
     let header = settings.include_dir.join("nightcore.h");
     ensure!(header.is_file(), "there is no {}", header.display());

@@ -1,6 +1,6 @@
 //! Text in HTML and SVG.
 
-/// The text as it stands in an element or in a quoted attribute.
+/// Escapes a text for an element or a quoted attribute.
 pub fn escape(text: &str) -> String {
     let mut escaped = String::with_capacity(text.len());
     for character in text.chars() {

@@ -1,4 +1,5 @@
-//! The little of HTTP/1.1 that the bench needs: a POST, and an answer with a content length, on a kept connection.
+//! The part of HTTP/1.1 that the bench needs: a POST, and an answer with a content length, on a
+//! kept connection.
 
 use std::io::{ErrorKind, Read, Write};
 use std::net::{SocketAddr, TcpStream};
@@ -8,13 +9,13 @@ use anyhow::{Context, Result, bail, ensure};
 
 use crate::interrupt;
 
-/// More than any server's head here; a longer one is not what was asked for.
+/// More than the head of any server's answer here.
 pub const MAX_HEAD_BYTES: usize = 8 * 1024;
-/// How much of an error's body is shown.
+/// The number of bytes of an error's body that are shown.
 const SHOWN_BODY_BYTES: usize = 300;
 const CONNECT_WITHIN: Duration = Duration::from_secs(5);
 
-/// What is used of an answer's head.
+/// The parsed parts of an answer's head.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Head {
     /// The status code.
@@ -27,7 +28,7 @@ pub struct Head {
     pub closes: bool,
 }
 
-/// The bytes of a POST.
+/// Returns the bytes of a POST.
 pub fn post(address: SocketAddr, path: &str, body: &[u8]) -> Vec<u8> {
     let mut bytes = format!(
         "POST {path} HTTP/1.1\r\nHost: {address}\r\nContent-Length: {}\r\n\r\n",
@@ -38,7 +39,7 @@ pub fn post(address: SocketAddr, path: &str, body: &[u8]) -> Vec<u8> {
     bytes
 }
 
-/// Reads the head at the beginning of `bytes`; `None` if it is not all there yet.
+/// Parses the head at the beginning of `bytes`. Returns `None` if it is not complete yet.
 pub fn parse_head(bytes: &[u8]) -> Result<Option<Head>> {
     let Some(end) = bytes.windows(4).position(|window| window == b"\r\n\r\n") else {
         ensure!(
@@ -74,13 +75,13 @@ pub fn parse_head(bytes: &[u8]) -> Result<Option<Head>> {
     Ok(Some(Head { status, head_bytes: end + 4, body_bytes, closes }))
 }
 
-/// The sentence for an answer that is not a success.
+/// Returns the error for an answer that is not a success.
 pub fn refusal(path: &str, status: u16, body: &[u8]) -> anyhow::Error {
     let shown = String::from_utf8_lossy(&body[..body.len().min(SHOWN_BODY_BYTES)]);
     anyhow::anyhow!("{path} answered {status}: {}", shown.trim())
 }
 
-/// Makes one call on a connection of its own and returns the body; blocks for `within` at most.
+/// Makes one call on a connection of its own and returns the body. Blocks for at most `within`.
 pub fn call_once(
     address: SocketAddr,
     path: &str,
@@ -125,7 +126,7 @@ pub fn call_once(
     }
 }
 
-/// A connection without Nagle's delay.
+/// Connects, without Nagle's delay.
 pub fn connect(address: SocketAddr) -> Result<TcpStream> {
     let stream = TcpStream::connect_timeout(&address, CONNECT_WITHIN)
         .with_context(|| format!("cannot connect to {address}"))?;

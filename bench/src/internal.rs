@@ -1,4 +1,5 @@
-//! Internal calls in C: the function `Caller` times its own calls to `Echo`, over named pipes and over rings.
+//! Internal calls in C: the function `Caller` times its own calls to `Echo`, over named pipes and
+//! over rings.
 
 use anyhow::Result;
 
@@ -12,31 +13,34 @@ use crate::report::Report;
 use crate::segments;
 use crate::settings::{Placement, Settings};
 
-/// Their names in the keys of the report. The callee echoes, so each size goes both ways.
+/// The sizes with their names in the keys of the report. The callee echoes, so each size goes both
+/// ways.
 const SIZES: [(&str, usize); 5] =
     [("16B", 16), ("512B", 512), ("4KiB", 4 << 10), ("64KiB", 64 << 10), ("1MiB", 1 << 20)];
 /// The size that the relay floor carries.
 const FLOOR_SIZE: &str = "16B";
-/// The bar: the slowest in a hundred calls over rings takes at most so many times the middle one.
+/// The bar: the p99 over rings is at most this multiple of the p50.
 const RING_TAIL_BAR: f64 = 4.0;
-/// The bars of what goes by shared memory, over rings: beside the small call there are four copies from core to core
-/// (into the arena, through the engine, and back), and half as much for what they displace; and a bound in µs.
+/// The bars of payloads that go through shared memory, over rings. In addition to the small call
+/// there are four copies from core to core (into the arena, through the engine, and back), and half
+/// as much for the data that they displace. The second bar is a bound in µs.
 const RING_COPIES: f64 = 6.0;
 const RING_BOUNDS_US: [(&str, f64); 2] = [("64KiB", 40.0), ("1MiB", 500.0)];
 
-/// The bar: an internal call takes at most so many relay floors of the same placement.
+/// Returns the bar: the maximum time of an internal call as a multiple of the relay floor of the
+/// same placement.
 fn ratio_bar(channel: Channel, placement: Placement) -> f64 {
     match (channel, placement) {
-        // Nobody sleeps, so that nobody is woken.
+        // No thread sleeps, so none is woken.
         (Channel::Ring, Placement::Unpinned) => 0.10,
-        // They take turns on the core.
+        // The threads take turns on the core.
         (Channel::Ring, Placement::OneCore(_)) => 0.75,
-        // The floor is over named pipes itself.
+        // The floor itself uses named pipes.
         (Channel::Fifo | Channel::Default, _) => 1.10,
     }
 }
 
-/// The key of one kind of channel.
+/// Returns the key of one kind of channel.
 pub fn key_of(channel: Channel, placement: Placement) -> String {
     format!("internal.{}.{}", channel.name(), placement.name())
 }
@@ -99,7 +103,7 @@ pub fn measure(
     engines.into_iter().try_for_each(|(_, engine)| engine.stop())
 }
 
-/// Adds the quantiles, with the bars that rings have where they are looked at by a core of their own.
+/// Adds the quantiles, with the bars for rings whose readers spin on a core of their own.
 fn tell(
     report: &mut Report,
     channel: Channel,

@@ -1,5 +1,5 @@
-//! Ctrl-C, SIGTERM and the run's own bound end it in order: a flag that every wait looks at, so that what was
-//! started is ended.
+//! Ends the run in order on Ctrl-C, on SIGTERM and at the run's time limit: every wait checks a
+//! flag, so that started processes are ended.
 
 use std::sync::atomic::{AtomicI32, Ordering};
 use std::time::{Duration, Instant};
@@ -7,17 +7,17 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, Result, bail};
 use nix::sys::signal::{SaFlags, SigAction, SigHandler, SigSet, Signal, sigaction};
 
-/// How soon a wait sees the flag.
+/// The time between two checks of the flag in a wait.
 pub const LOOK_EVERY: Duration = Duration::from_millis(100);
 
-/// The signal that came, or 0.
+/// The signal that arrived, or 0.
 static CAME: AtomicI32 = AtomicI32::new(0);
 
 extern "C" fn on_signal(signal: libc::c_int) {
     CAME.store(signal, Ordering::Relaxed);
 }
 
-/// Takes SIGINT and SIGTERM, ignores SIGPIPE, and starts the clock of the run, which ends by then.
+/// Handles SIGINT and SIGTERM, ignores SIGPIPE, and starts the time limit of the run.
 pub fn install(run: Duration) -> Result<()> {
     // Without SA_RESTART, so that a blocked read returns.
     let remember =
@@ -38,12 +38,12 @@ pub fn install(run: Duration) -> Result<()> {
     Ok(())
 }
 
-/// Whether the run was told to end.
+/// Returns whether the run was told to end.
 pub fn pending() -> bool {
     CAME.load(Ordering::Relaxed) != 0
 }
 
-/// An error if the run was told to end.
+/// Fails if the run was told to end.
 pub fn check() -> Result<()> {
     match CAME.load(Ordering::Relaxed) {
         0 => Ok(()),
@@ -52,7 +52,8 @@ pub fn check() -> Result<()> {
     }
 }
 
-/// Sleeps in one piece (a harness that wakes would disturb what is measured), unless told to end.
+/// Sleeps without waking in between, which would disturb the measurement, unless the run is told to
+/// end.
 pub fn sleep(time: Duration) -> Result<()> {
     let end = Instant::now() + time;
     loop {
