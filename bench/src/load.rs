@@ -1,7 +1,8 @@
-//! A closed loop of clients over HTTP/1.1: N kept connections, each with one call under way, on one thread.
+//! A closed loop of clients over HTTP/1.1: N kept connections, each with one call under way, on one
+//! thread.
 //!
-//! It knows nothing of Nightcore, so that other servers can be measured by it. It is small on purpose: it runs on
-//! the machine that it measures, and what it uses is missing there.
+//! It knows nothing of Nightcore, so that it can measure other servers too. It is small on purpose:
+//! it runs on the machine that it measures, and the processor time that it uses is missing there.
 
 use std::io::{ErrorKind, Read, Write};
 use std::net::{SocketAddr, TcpStream};
@@ -16,18 +17,18 @@ use nix::sys::epoll::{Epoll, EpollCreateFlags, EpollEvent, EpollFlags, EpollTime
 use crate::http::{self, Head};
 use crate::interrupt;
 
-/// Head and small answers come in one read.
+/// A head and a small answer arrive in one read.
 const BUFFER_BYTES: usize = http::MAX_HEAD_BYTES * 2;
-/// A request is written in one piece into an empty send buffer, which always holds this much.
+/// A request is written at once into an empty send buffer, which always has this much room.
 const MAX_REQUEST_BYTES: usize = 4 * 1024;
-/// A server that answers nobody for so long hangs.
+/// The time without any answer after which a server counts as hanging.
 const STALLED_AFTER: Duration = Duration::from_secs(15);
 /// Latencies of 1 ns to a minute, to three digits.
 const MAX_LATENCY_NS: u64 = 60_000_000_000;
 const LATENCY_DIGITS: u8 = 3;
 const MAX_EVENTS: usize = 256;
 
-/// What to send, and when to stop: at whichever bound is met first.
+/// A load. It stops at whichever limit is reached first.
 #[derive(Clone, Copy, Debug)]
 pub struct Load<'a> {
     /// The server.
@@ -36,32 +37,32 @@ pub struct Load<'a> {
     pub path: &'a str,
     /// The body of each request.
     pub body: &'a [u8],
-    /// How many clients there are.
+    /// The number of clients.
     pub connections: usize,
-    /// At most so many calls.
+    /// The maximum number of calls.
     pub max_calls: u64,
-    /// No new call after this time.
+    /// The time after which no new call begins.
     pub max_time: Duration,
 }
 
-/// What came of it.
+/// The result of a load.
 #[derive(Debug)]
 pub struct Outcome {
-    /// Calls that were answered with 200; any other answer is an error.
+    /// The number of calls that were answered with 200; any other answer is an error.
     pub calls: u64,
-    /// From the first request to the last answer.
+    /// The time from the first request to the last answer.
     pub elapsed: Duration,
     /// Latency in ns.
     pub latency_ns: Histogram<u64>,
 }
 
 impl Outcome {
-    /// Calls in a second.
+    /// Returns the calls per second.
     pub fn per_second(&self) -> f64 {
         self.calls as f64 / self.elapsed.as_secs_f64()
     }
 
-    /// A quantile of the latency, in µs.
+    /// Returns a quantile of the latency, in µs.
     pub fn quantile_us(&self, quantile: f64) -> f64 {
         self.latency_ns.value_at_quantile(quantile) as f64 / 1000.0
     }
@@ -72,7 +73,8 @@ struct Connection {
     stream: TcpStream,
     buffer: Box<[u8]>,
     filled: usize,
-    /// The head of the answer that is being read, and how much of its body is still to come.
+    /// The head of the answer that is being read, and the number of bytes of its body that are
+    /// missing.
     answer: Option<(Head, usize)>,
     sent: Instant,
     busy: bool,
@@ -105,7 +107,7 @@ impl Connection {
         Ok(())
     }
 
-    /// Reads once; true if the answer is complete.
+    /// Reads once. Returns true if the answer is complete.
     fn receive(&mut self, path: &str) -> Result<bool> {
         let got = match self.stream.read(&mut self.buffer[self.filled..]) {
             Ok(0) => bail!("{path}: the server closed a connection"),
@@ -150,7 +152,7 @@ impl Connection {
     }
 }
 
-/// Runs the load to its end. Every call is answered, or this is an error.
+/// Runs the load to its end. Fails unless every call is answered.
 pub fn run(load: &Load) -> Result<Outcome> {
     let request = http::post(load.address, load.path, load.body);
     ensure!(
@@ -207,7 +209,7 @@ pub fn run(load: &Load) -> Result<Outcome> {
                 issued += 1;
             }
         }
-        // A server that keeps us busy must not make us deaf.
+        // Checked here as well, so that a server that is always ready cannot delay an interrupt.
         interrupt::check()?;
     }
     Ok(Outcome { calls: answered, elapsed: last - start, latency_ns })
@@ -218,7 +220,8 @@ mod tests {
     use super::*;
     use std::net::TcpListener;
 
-    /// Answers each connection's requests, which end with "ping", from `answer`, cut into pieces of `piece` bytes.
+    /// Answers each connection's requests, which end with "ping", with `answer`, cut into pieces of
+    /// `piece` bytes.
     fn serve(connections: usize, answer: &'static [u8], piece: usize) -> SocketAddr {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let address = listener.local_addr().unwrap();

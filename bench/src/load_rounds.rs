@@ -1,4 +1,4 @@
-//! The same load in several rounds, between which other servers have theirs.
+//! The same load in several rounds, between which other servers have their rounds.
 
 use std::time::Duration;
 
@@ -9,24 +9,25 @@ use crate::load::{self, Load};
 use crate::pairs::median;
 use crate::report::Report;
 
-/// Each load runs for this share of its time before it is measured: workers, caches and averages settle.
+/// The share of its time for which each load runs before it is measured, so that workers, caches
+/// and averages settle.
 const WARM_UP_SHARE: u32 = 4;
-/// CPU time is told for so many calls.
+/// The number of calls to which CPU time refers.
 const CPU_CALLS: f64 = 100_000.0;
 
-/// What came of the rounds of one server.
+/// The results of the rounds of one server.
 #[derive(Debug, Default)]
 pub struct LoadRounds {
-    /// Calls in a second, of each round.
+    /// The calls per second of each round.
     pub rps: Vec<f64>,
-    /// The latency in the middle of each round.
+    /// The median latency of each round.
     pub p50_us: Vec<f64>,
     p99_us: Vec<f64>,
     cpu_s_per_100k: Vec<f64>,
 }
 
 impl LoadRounds {
-    /// The next round; the server's work is that of the processes below `roots`.
+    /// Runs the next round. The server's CPU time is that of the processes below `roots`.
     pub fn run(&mut self, load: &Load, roots: &[i32]) -> Result<()> {
         let cpu_time = || roots.iter().map(|root| cpu::of_tree(*root)).sum::<Duration>();
         load::run(&Load { max_time: load.max_time / WARM_UP_SHARE, ..*load })?;
@@ -40,7 +41,7 @@ impl LoadRounds {
         Ok(())
     }
 
-    /// The figures: medians of the rounds.
+    /// Returns the figures, which are medians of the rounds.
     pub fn figures(&self) -> Figures {
         Figures {
             rps: median(&self.rps),
@@ -51,26 +52,26 @@ impl LoadRounds {
     }
 }
 
-/// What a server does under a load.
+/// The figures of a server under a load.
 #[derive(Clone, Copy, Debug)]
 pub struct Figures {
-    /// Calls in a second.
+    /// Calls per second.
     pub rps: f64,
-    /// Latency.
+    /// The median latency.
     pub p50_us: f64,
-    /// Latency.
+    /// The 99th percentile of the latency.
     pub p99_us: f64,
-    /// User and system time of the server's side.
+    /// User and system time of the server's side for 100,000 calls, in s.
     pub cpu_s_per_100k: f64,
 }
 
 impl Figures {
-    /// User and system time of the server's side for one call, in µs.
+    /// Returns the user and system time of the server's side for one call, in µs.
     pub fn cpu_us(&self) -> f64 {
         self.cpu_s_per_100k * 1e6 / CPU_CALLS
     }
 
-    /// Adds all, without bars.
+    /// Adds all figures, without bars.
     pub fn tell(&self, report: &mut Report, key: &str) {
         report.add(&format!("{key}.rps"), self.rps);
         report.add(&format!("{key}.p50_us"), self.p50_us);

@@ -1,4 +1,5 @@
-//! Where a run took place, and what else was going on there: without it no figure means much.
+//! Describes the machine of a run, and what else was running there. Without this no figure means
+//! much.
 
 use std::collections::HashMap;
 use std::fs;
@@ -10,20 +11,20 @@ use crate::report::Report;
 use crate::ticks::Ticks;
 use crate::{cpu, interrupt};
 
-/// Long enough to see a neighbour that works.
+/// The time of an observation: long enough to see a neighbour that works.
 const LOOK_FOR: Duration = Duration::from_millis(500);
-/// So many names are enough to know what else runs.
+/// The maximum number of names: enough to know what else runs.
 const MAX_NAMES: usize = 8;
-/// A process that uses less of one core than this disturbs nobody.
+/// The share of one core, in per cent, below which a process disturbs no one.
 const NAMED_PERCENT: f64 = 2.0;
-/// Above this, figures are likely to be of the neighbour as well.
+/// The share above which figures are likely to include the neighbour.
 const BUSY_PERCENT: f64 = 10.0;
 
-/// Above this share of stolen time figures are of the host as well: it stops threads that look for a
-/// message, and whoever waits for them.
+/// The share of stolen time above which figures include the host: it stops threads that spin for a
+/// message, and the threads that wait for them.
 const STOLEN_PERCENT: f64 = 2.0;
 
-/// Says it in some lines, and adds the numbers to the report.
+/// Returns the description in some lines, and adds its numbers to the report.
 pub fn describe(report: &mut Report) -> Result<Vec<String>> {
     let cores = std::thread::available_parallelism()?.get();
     let kernel = fs::read_to_string("/proc/sys/kernel/osrelease").unwrap_or_default();
@@ -53,8 +54,8 @@ pub fn describe(report: &mut Report) -> Result<Vec<String>> {
     Ok(lines)
 }
 
-/// Adds the share of the cores' time that the host took since then to the report, and says so if it
-/// was much.
+/// Adds the share of the cores' time that the host took since `before` to the report, and returns a
+/// line about it if it was much.
 pub fn describe_host(before: Ticks, report: &mut Report) -> Option<String> {
     let percent = Ticks::now()?.stolen_percent_since(before);
     report.add("machine.stolen_percent", percent);
@@ -76,7 +77,8 @@ fn shown(names: &[String]) -> String {
     }
 }
 
-/// For a short time: how much of all cores is used, and the processes that use it, with percents of one core.
+/// Observes the machine for a short time. Returns the share of all cores that is used, and the
+/// processes that use it, with per cent of one core.
 fn look_around() -> Result<(f64, Vec<String>)> {
     let (ticks, times) = (Ticks::now(), cpu::of_each());
     interrupt::sleep(LOOK_FOR)?;
@@ -106,14 +108,15 @@ pub struct Neighbours {
 }
 
 impl Neighbours {
-    /// Begins to watch; `None` if `/proc/stat` cannot be read.
+    /// Begins to measure. Returns `None` if `/proc/stat` cannot be read.
     pub fn watch() -> Option<Neighbours> {
         let ticks = Ticks::now()?;
         let own = cpu::of_tree(std::process::id().cast_signed());
         Some(Neighbours { since: Instant::now(), busy: cpu::of_ticks(ticks.busy), own })
     }
 
-    /// How many cores they have kept busy since, on average; what the host took counts as theirs.
+    /// Returns the number of cores that they have kept busy since, on average. Time that the host
+    /// took counts as theirs.
     pub fn busy_cores(&self) -> Option<f64> {
         let now = Neighbours::watch()?;
         let busy = now.busy.saturating_sub(self.busy);

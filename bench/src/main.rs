@@ -1,4 +1,5 @@
-//! `make bench`: measures Nightcore, and the floors of the machine it runs on. See README.md beside this crate.
+//! `make bench`: measures Nightcore, and the floors of the machine that it runs on. See README.md
+//! beside this crate.
 
 mod app;
 mod app_bars;
@@ -52,10 +53,10 @@ use crate::floors::Floors;
 use crate::report::Report;
 use crate::settings::{Effort, Settings};
 
-/// What a static library that is written in Rust needs from the system.
+/// The system libraries that a static library written in Rust needs.
 const SYSTEM_LIBRARIES: [&str; 6] = ["-lgcc_s", "-lutil", "-lrt", "-lpthread", "-lm", "-ldl"];
 
-/// The parts for which functions are built.
+/// The parts of a run that need the functions.
 const PARTS: [&str; 12] = [
     "internal", "beside", "external", "nginx", "lang", "peer", "app", "cancel", "overload",
     "memory", "idle", "crowd",
@@ -179,7 +180,7 @@ fn measure(settings: &Settings, report: &mut Report) -> Vec<anyhow::Error> {
     run.failures
 }
 
-/// One run and what failed in it.
+/// One run, and its failures.
 struct Run<'a> {
     settings: &'a Settings,
     report: &'a mut Report,
@@ -220,7 +221,8 @@ impl Run<'_> {
         Ok(())
     }
 
-    /// A part that fails is told at the end, and the others go on, unless the run was told to end.
+    /// Runs a part. Its failure is reported at the end, and the other parts continue, unless the
+    /// run was told to end.
     fn part(&mut self, names: &[&str], measure: impl FnOnce(&mut Report) -> Result<()>) {
         let wanted: Vec<&str> =
             names.iter().copied().filter(|name| self.settings.wants(name)).collect();
@@ -234,7 +236,7 @@ impl Run<'_> {
         }
     }
 
-    /// Whether a part was interrupted; if none was, the next one's own first look says so.
+    /// Returns whether a part was interrupted. If none was, the next part checks for itself.
     fn told_to_end(&self) -> bool {
         interrupt::pending() && !self.failures.is_empty()
     }

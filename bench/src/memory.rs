@@ -4,7 +4,7 @@ use std::fs;
 
 use anyhow::{Context, Result};
 
-/// The resident set, in MB (10⁶ bytes).
+/// Returns the resident set, in MB (10⁶ bytes).
 pub fn resident_mb(pid: i32) -> Result<f64> {
     let status = fs::read_to_string(format!("/proc/{pid}/status"))
         .with_context(|| format!("cannot read the memory of process {pid}"))?;

@@ -1,4 +1,4 @@
-//! nginx before nginx, as people put a proxy before a service: the peer of external calls.
+//! nginx in front of nginx, as a proxy in front of a service: the peer of external calls.
 
 use std::fs;
 use std::net::SocketAddr;
@@ -9,14 +9,14 @@ use anyhow::{Context, Result};
 use crate::peers::{Peer, free_address};
 use crate::settings::Settings;
 
-/// It is not in every user's `PATH`.
+/// The folders in which nginx may be besides those in the user's `PATH`.
 const FOLDERS: [&str; 2] = ["/usr/sbin", "/usr/local/sbin"];
-/// For the largest number of clients, twice: each has a connection behind the proxy.
+/// Enough for twice the largest number of clients: each also has a connection behind the proxy.
 const WORKER_CONNECTIONS: usize = 4096;
-/// Connections are kept for all of a run, as ours are.
+/// Connections are kept for a whole run, as ours are.
 const REQUESTS_OF_A_CONNECTION: u64 = 1_000_000_000;
 
-/// A proxy and the server behind it, one worker process each. Dropped, both are ended.
+/// A proxy and the server behind it, one worker process each. Dropping it ends both.
 #[derive(Debug)]
 pub struct Nginx {
     proxy: Peer,
@@ -24,7 +24,7 @@ pub struct Nginx {
 }
 
 impl Nginx {
-    /// Starts both; `None`, which is told, if nginx is not installed.
+    /// Starts both. Returns `None`, and prints that, if nginx is not installed.
     pub fn start(settings: &Settings) -> Result<Option<Nginx>> {
         let Some(program) = find() else {
             eprintln!("skipped: nginx, as it is not installed (the package nginx-light or nginx)");
@@ -45,12 +45,12 @@ impl Nginx {
         Ok(Some(Nginx { proxy, upstream }))
     }
 
-    /// Where the proxy listens.
+    /// Returns the address of the proxy.
     pub fn address(&self) -> SocketAddr {
         self.proxy.address()
     }
 
-    /// The processes with all of its work below them.
+    /// Returns the processes below which all of its work happens.
     pub fn roots(&self) -> [i32; 2] {
         [self.proxy.pid(), self.upstream.pid()]
     }
@@ -87,7 +87,8 @@ fn start_one(
     Peer::start_at(settings, name, &command, address)
 }
 
-/// Everything it writes goes to its own folder, and its workers stay the user that started it.
+/// Returns the configuration. Everything that nginx writes goes to its own folder, and its workers
+/// run as the user that started it.
 fn config_text(is_root: bool, servers: &str) -> String {
     let user = if is_root { "user root;\n" } else { "" };
     format!(

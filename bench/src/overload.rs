@@ -1,7 +1,8 @@
-//! A function that is asked for more than it can do: how many calls it still answers in time, and what the calls of another
-//! function beside it notice of that.
+//! Measures an overloaded function: how many calls it still answers in time, and how much the calls
+//! of another function beside it are slowed down.
 //!
-//! The load is that of `nightcore bench`: calls are due at a rate, whatever becomes of those before.
+//! The load is that of `nightcore bench`: calls are due at a rate, whatever happens to earlier
+//! ones.
 
 use std::fs::{self, File};
 use std::os::unix::process::CommandExt;
@@ -19,47 +20,50 @@ use crate::functions::Function;
 use crate::report::Report;
 use crate::settings::{Placement, Settings};
 
-/// What is offered, in per cent of the capacity.
+/// The offered rates, in per cent of the capacity.
 pub const OFFERED: [u32; 5] = [50, 100, 150, 200, 300];
-/// The offer at which the bars hold.
+/// The offered rate at which the bars apply.
 const BAR_OFFERED: u32 = 200;
-/// Of the capacity so much is to be answered in time then.
+/// The bar: the share of the capacity that must be answered in time at that rate.
 const GOODPUT_BAR: f64 = 0.9;
-/// Of the function that is asked for too much.
+/// The timeout of the overloaded function.
 const TIMEOUT_MS: u32 = 100;
-/// So many clients that it does not wait for them: twice the capacity times the timeout, and some.
+/// Enough clients that calls never wait for one: twice the capacity times the timeout, and some
+/// more.
 const CONNECTIONS: u32 = 600;
-/// Beside a flood, calls of another function may take so many times what they take without.
+/// The bar: beside a flood, calls of another function may take this multiple of the time without
+/// it.
 const BESIDE_BAR: f64 = 2.0;
-/// The calls of that one, in a second.
+/// The calls per second of that other function.
 const BESIDE_RATE: u32 = 500;
 const BESIDE_CONNECTIONS: u32 = 8;
-/// Calls before those that are measured, beside which a flood begins.
+/// The time of calls before those that are measured, beside which a flood begins.
 const WARM_UP: Duration = Duration::from_millis(250);
 /// The first moments of a flood.
 const FIRST: Duration = Duration::from_secs(1);
-/// The flood lasts until it is ended.
+/// The maximum duration of a flood. It is ended earlier.
 const FLOOD_TIME: &str = "60s";
 const LARGE_BODY_BYTES: usize = 256 * 1024;
 
-/// The key of the goodput at an offer.
+/// Returns the key of the goodput at an offered rate.
 pub fn goodput_key(offered: u32) -> String {
     format!("overload.goodput.{offered}_percent.rps")
 }
 
-/// A function that is called more often than it can bear.
+/// A function that is called more often than it can answer.
 struct Flood {
     name: &'static str,
     function: &'static str,
-    /// How `nightcore bench` is to call it.
+    /// The arguments of `nightcore bench` that set the pace.
     pace: &'static [&'static str],
     body_bytes: usize,
-    /// How long it is there before anything is measured beside it: until its function's limit is found.
+    /// The time for which it runs before anything is measured beside it: until its function's limit
+    /// is found.
     before: Duration,
 }
 
 const FLOODS: [Flood; 4] = [
-    // Twice what it can do, and most of it waits.
+    // Twice its capacity. Its handlers mostly wait.
     Flood {
         name: "sleeps",
         function: "Sleeps",
@@ -67,7 +71,7 @@ const FLOODS: [Flood; 4] = [
         body_bytes: 1,
         before: Duration::from_secs(1),
     },
-    // The same, and it takes all the time there is.
+    // The same, but its handlers use all processor time that they get.
     Flood {
         name: "computes",
         function: "Computes",
@@ -75,7 +79,7 @@ const FLOODS: [Flood; 4] = [
         body_bytes: 1,
         before: Duration::from_secs(4),
     },
-    // Nearly all is refused.
+    // Nearly all calls are refused.
     Flood {
         name: "refused",
         function: "Full",
@@ -83,7 +87,7 @@ const FLOODS: [Flood; 4] = [
         body_bytes: 1,
         before: Duration::from_secs(1),
     },
-    // Much is copied.
+    // Many bytes are copied.
     Flood {
         name: "large",
         function: "Echo",
@@ -93,7 +97,7 @@ const FLOODS: [Flood; 4] = [
     },
 ];
 
-/// An engine with the function whose calls are measured, and those that are called too often.
+/// Starts an engine with the function whose calls are measured, and those that are overloaded.
 fn start(settings: &Settings, functions: &[Function]) -> Result<Engine> {
     let Some(Function { command: program, .. }) = functions.first() else {
         bail!("there is no C program")
@@ -157,7 +161,8 @@ fn curve(settings: &Settings, engine: &Engine, report: &mut Report) -> Result<()
     Ok(())
 }
 
-/// Calls of the measured function for so long, and the calls before that are not measured.
+/// Returns the command that calls the measured function for `time`, after a warm-up that is not
+/// measured.
 fn beside_load(engine: &Engine, time: Duration, warm_up: Duration) -> Command {
     let mut command = command(engine, "Empty", warm_up);
     let (rate, connections) = (BESIDE_RATE.to_string(), BESIDE_CONNECTIONS.to_string());
@@ -166,7 +171,7 @@ fn beside_load(engine: &Engine, time: Duration, warm_up: Duration) -> Command {
     command
 }
 
-/// A quantile of calls beside something, none of which may fail.
+/// Returns a quantile of calls beside `beside`. Fails if any of them failed.
 fn quantile_us(result: &Value, beside: &str, pointer: &str) -> Result<f64> {
     ensure!(number(result, "/calls/failed")? == 0.0, "calls beside {beside} failed: {result}");
     number(result, pointer)
@@ -204,7 +209,7 @@ fn beside_busy(
     Ok(())
 }
 
-/// Has the calling thread run only when no other one wants its core.
+/// Makes the calling thread run only when no other one wants its core.
 fn run_last() -> std::io::Result<()> {
     let none = libc::sched_param { sched_priority: 0 };
     // SAFETY: the kernel reads the parameters, which are there.
@@ -235,7 +240,7 @@ fn first_moments(
     let mut load = beside_load(engine, time, WARM_UP);
     let child = load.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn();
     let child: Child = child.context("cannot run `nightcore bench`")?;
-    // It has connected by then, and measures soon.
+    // The calls have connected by then, and their measurement begins soon.
     std::thread::sleep(WARM_UP);
     let flood = flood.start(settings, engine)?;
     let result = parse("Empty", &child.wait_with_output()?)?;
@@ -263,15 +268,15 @@ fn beside(settings: &Settings, engine: &Engine, flood: &Flood, report: &mut Repo
     Ok(())
 }
 
-/// How much longer calls take beside a function that is called twice as often as it can compute.
+/// The slowdown of calls beside a function that is called twice as often as it can compute.
 pub struct BesideComputing {
-    /// p90 in the first moments of that, over p90 without.
+    /// p90 in the first moments of that load, over p90 without it.
     pub first_p90: f64,
-    /// p50 later on, over p50 without.
+    /// p50 later on, over p50 without the load.
     pub p50: f64,
 }
 
-/// Measures that with a fresh engine, for so long each.
+/// Measures this slowdown with a fresh engine, for `time` each.
 pub fn beside_computing(
     settings: &Settings,
     functions: &[Function],
@@ -300,7 +305,7 @@ fn command(engine: &Engine, function: &str, warm_up: Duration) -> Command {
     command
 }
 
-/// What `nightcore bench` says. That some of its calls failed is no error here.
+/// Returns the report of `nightcore bench`. Failed calls in it are not an error here.
 fn load(engine: &Engine, function: &str, time: Duration, arguments: &[&str]) -> Result<Value> {
     let mut command = command(engine, function, time / 2);
     command.args(["--data", "", "--duration", &format!("{}ms", time.as_millis())]).args(arguments);

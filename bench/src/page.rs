@@ -1,4 +1,5 @@
-//! The page of a run: what `report.json` has, for people, with pictures. One file, which asks for nothing else.
+//! The page of a run: the content of `report.json` for people, with charts. It is one file that
+//! loads nothing else.
 
 use std::fmt::Write as _;
 use std::fs;
@@ -14,10 +15,10 @@ use crate::settings::Placement;
 use crate::{app, crowd, external, overload, segments};
 
 const STYLE: &str = include_str!("page.css");
-/// Their names in keys and in the picture.
+/// The quantiles with their names in keys and in the chart.
 const QUANTILES: [(&str, &str); 4] =
     [("p50_us", "p50"), ("p90_us", "p90"), ("p99_us", "p99"), ("p999_us", "p99.9")];
-/// The keys and labels of the picture of latencies, in order. `{}` stands for the placement.
+/// The keys and labels of the latency chart, in order. `{}` stands for the placement.
 const LATENCIES: [(&str, &str); 4] = [
     ("floor.pingpong.{}", "floor: ping-pong"),
     ("floor.relay.{}", "floor: relay"),
@@ -25,7 +26,7 @@ const LATENCIES: [(&str, &str); 4] = [
     ("internal.ring.{}.16B", "internal, ring"),
 ];
 
-/// The keys and labels of the pictures of the application, in order.
+/// The keys and labels of the application's charts, in order.
 const APPS: [(&str, [(&str, &str); 6]); 2] = [
     (
         "thousands of requests in a second, by connections",
@@ -51,7 +52,7 @@ const APPS: [(&str, [(&str, &str); 6]); 2] = [
     ),
 ];
 
-/// Writes the page. `machine` is where the run took place.
+/// Writes the page. `machine` describes where the run took place.
 pub fn write(report: &Report, machine: &[String], path: &Path) -> Result<()> {
     fs::write(path, page(report, machine))
         .with_context(|| format!("cannot write {}", path.display()))
@@ -131,7 +132,7 @@ fn table(rows: &[&Row]) -> String {
     html + "</tbody></table></div>\n"
 }
 
-/// A table for each first word of the keys, closed, since there are many.
+/// Returns a collapsed table for each first word of the keys, since there are many.
 fn all_figures(report: &Report) -> String {
     let mut html = String::from("<h2>All figures</h2>\n");
     let part_of = |row: &Row| row.key.split('.').next().unwrap_or_default().to_owned();
@@ -256,7 +257,7 @@ fn crowds(report: &Report) -> Option<String> {
     for kind in crowd::KINDS {
         let series = crowd::CASES.map(|case| {
             let ratios = crowd::SIZES.map(|size| report.get(&crowd::ratio_key(kind, case, size)));
-            // Without a crowd it is itself.
+            // Without a crowd, the ratio is 1.
             let own = ratios.iter().any(Option::is_some).then_some(1.0);
             Series {
                 name: case.name().into(),
@@ -315,7 +316,7 @@ fn figure(title: &str, picture: Option<String>) -> String {
     }
 }
 
-/// Nothing if nothing of it was measured.
+/// Returns a section; `None` if none of it was measured.
 fn section(title: &str, text: &str, pictures: &str) -> Option<String> {
     let (title, text) = (escape(title), escape(text));
     let html = format!(

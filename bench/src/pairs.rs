@@ -1,30 +1,32 @@
 //! Alternating rounds: floor, work, floor, work, … and the median of the rounds' ratios.
 //!
-//! A machine's speed drifts within a run (frequency, neighbours, which core is awake). What is compared within a round
-//! is less than a second apart, so that all of it sees the same machine; a disturbed round does not move the median.
+//! A machine's speed drifts within a run (frequency, neighbours, which core is awake). Measurements
+//! that are compared within a round are less than a second apart, so they see the same machine. A
+//! disturbed round does not move the median.
 
 use std::time::Duration;
 
-/// Fewer samples have no p99 worth the name.
+/// The least number of samples for a meaningful p99.
 const LEAST_COUNT: usize = 100;
-/// The largest number that both the floors and the function `Caller` accept.
+/// The maximum number that both the floors and the function `Caller` accept.
 const MOST_COUNT: usize = 2_000_000;
-/// One call in this many more is made before the samples, so that caches are warm and workers there.
+/// The share of the calls that is made before the samples, so that caches are warm and workers
+/// exist.
 const WARM_UP_SHARE: usize = 10;
-/// A short warm-up would still see the first wakes.
+/// The least warm-up: a shorter one would leave the first wakes in the samples.
 const LEAST_WARM_UP: usize = 50;
 
-/// How many round trips a measurement makes.
+/// The number of round trips of a measurement.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Sized {
-    /// Timed ones.
+    /// The timed round trips.
     pub count: usize,
-    /// Those before them, which are not timed.
+    /// The round trips before them, which are not timed.
     pub warm_up: usize,
 }
 
 impl Sized {
-    /// As many as fill about `time` when one takes `each_us`.
+    /// Returns the number that fills about `time` when one takes `each_us`.
     pub fn filling(time: Duration, each_us: f64) -> Sized {
         // A cast from float to integer saturates, so that a p50 of 0 ends at the bound.
         let fitting = (time.as_secs_f64() * 1e6 / each_us) as usize;
@@ -33,13 +35,13 @@ impl Sized {
     }
 }
 
-/// The median of the rounds' ratios, work to base.
+/// Returns the median of the rounds' ratios of work to base.
 pub fn median_ratio(works: &[f64], bases: &[f64]) -> f64 {
     let ratios: Vec<f64> = works.iter().zip(bases).map(|(work, base)| work / base).collect();
     median(&ratios)
 }
 
-/// The middle one; of an even number the upper one of the two.
+/// Returns the median; of an even number of values the upper of the two middle ones.
 pub fn median(values: &[f64]) -> f64 {
     let mut sorted = values.to_vec();
     sorted.sort_by(f64::total_cmp);

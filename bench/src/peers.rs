@@ -1,4 +1,4 @@
-//! Other people's servers.
+//! Other servers, to compare with.
 
 use std::fs::File;
 use std::net::{SocketAddr, TcpListener, TcpStream};
@@ -12,11 +12,12 @@ use crate::background::Background;
 use crate::interrupt;
 use crate::settings::Settings;
 
-/// A framework takes a second to be imported; this is for a machine that is busy elsewhere.
+/// The time limit for a start. A framework takes a second to be imported; the limit allows for a
+/// busy machine.
 const READY_WITHIN: Duration = Duration::from_secs(15);
 const LOOK_EVERY: Duration = Duration::from_millis(20);
 
-/// A running server. Dropped, it is ended.
+/// A running server. Dropping it ends it.
 #[derive(Debug)]
 pub struct Peer {
     name: String,
@@ -24,7 +25,7 @@ pub struct Peer {
     program: Background,
 }
 
-/// An address with a free port; nobody else here takes ports of the system's choice meanwhile.
+/// Returns an address with a free port. Nothing else here lets the system choose a port meanwhile.
 pub fn free_address() -> Result<SocketAddr> {
     Ok(TcpListener::bind("127.0.0.1:0")?.local_addr()?)
 }
@@ -35,7 +36,7 @@ impl Peer {
         Peer::start_at(settings, name, command, free_address()?)
     }
 
-    /// The same for one that may have been told its address otherwise.
+    /// Starts a server at this address, which it may also get in another way.
     pub fn start_at(
         settings: &Settings,
         name: &str,
@@ -69,22 +70,22 @@ impl Peer {
         Ok(peer)
     }
 
-    /// Its key.
+    /// Returns its key.
     pub fn name(&self) -> &str {
         &self.name
     }
 
-    /// Where it listens.
+    /// Returns the address at which it listens.
     pub fn address(&self) -> SocketAddr {
         self.address
     }
 
-    /// Its process.
+    /// Returns its process id.
     pub fn pid(&self) -> i32 {
         self.program.pid()
     }
 
-    /// Ends it.
+    /// Ends the server.
     pub fn stop(mut self) -> Result<()> {
         self.program.end().with_context(|| format!("cannot end {}", self.name))
     }

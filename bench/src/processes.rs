@@ -1,4 +1,4 @@
-//! The processes below one process, by `/proc`, and their end.
+//! Finds the processes below one process, through `/proc`, and ends them.
 
 use std::collections::{BTreeSet, HashMap};
 use std::fs;
@@ -11,30 +11,32 @@ use nix::sys::signal::{Signal, kill};
 use nix::sys::wait::{WaitPidFlag, waitpid};
 use nix::unistd::Pid;
 
-/// What is killed is gone at once; this bounds the wait for a process that the kernel does not let go.
+/// The time limit for killed processes to end. They usually end at once; this bounds the wait for a
+/// process that the kernel does not release.
 const END_WITHIN: Duration = Duration::from_secs(2);
 const LOOK_EVERY: Duration = Duration::from_millis(5);
 
-/// What is used of `/proc/PID/stat`.
+/// The parsed parts of `/proc/PID/stat`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Stat {
-    /// The process.
+    /// The id of the process.
     pub pid: i32,
     /// Its program's name, at most 15 bytes.
     pub name: String,
     /// R, S, D, Z, …
     pub state: char,
-    /// Its parent.
+    /// The id of its parent.
     pub parent: i32,
     /// CPU time of its children that ended and were waited for, in clock ticks.
     pub ended_children_ticks: u64,
 }
 
-/// Reads one line of `/proc/PID/stat`. The name may hold spaces and brackets, so the last bracket counts.
+/// Parses one line of `/proc/PID/stat`. The name may contain spaces and brackets, so it ends at the
+/// last bracket.
 fn parse_stat(line: &str) -> Option<Stat> {
     let (pid, rest) = line.split_once(" (")?;
     let (name, rest) = rest.rsplit_once(") ")?;
-    // Fields as in proc(5), where the state is the third.
+    // The fields as in proc(5), where the state is the third.
     let fields: Vec<&str> = rest.split_whitespace().collect();
     let field = |number: usize| fields.get(number - 3).copied();
     let children_user: u64 = field(16)?.parse().ok()?;
@@ -48,7 +50,7 @@ fn parse_stat(line: &str) -> Option<Stat> {
     })
 }
 
-/// All processes; one that ends meanwhile is left out.
+/// Returns all processes. One that ends meanwhile is left out.
 pub fn all() -> Vec<Stat> {
     let Ok(entries) = fs::read_dir("/proc") else { return Vec::new() };
     entries
@@ -57,7 +59,7 @@ pub fn all() -> Vec<Stat> {
         .collect()
 }
 
-/// The process itself, if it is there, and all below it.
+/// Returns the process itself, if it exists, and all processes below it.
 pub fn tree(root: i32) -> Vec<Stat> {
     let mut children: HashMap<i32, Vec<Stat>> = HashMap::new();
     let mut found = Vec::new();
@@ -78,25 +80,25 @@ pub fn tree(root: i32) -> Vec<Stat> {
     found
 }
 
-/// This process's own id.
+/// Returns the id of this process.
 fn own_pid() -> i32 {
     Pid::this().as_raw()
 }
 
-/// Children that somebody here waits for: they, and what is below them, are nobody's orphans.
+/// Children that are waited for elsewhere: they, and the processes below them, are not orphans.
 static KEPT: Mutex<BTreeSet<i32>> = Mutex::new(BTreeSet::new());
 
 fn kept() -> MutexGuard<'static, BTreeSet<i32>> {
-    // A set of numbers is whole whatever panicked beside it.
+    // The set is consistent even if another thread panicked while it held the lock.
     KEPT.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// Marks a child as one that somebody waits for, as long as this lives.
+/// Marks a child as one that is waited for, while this value lives.
 #[derive(Debug)]
 pub struct Kept(i32);
 
 impl Kept {
-    /// Of the child with this id.
+    /// Marks the child with this id.
     pub fn new(pid: u32) -> Kept {
         let pid = pid.cast_signed();
         kept().insert(pid);
@@ -110,20 +112,22 @@ impl Drop for Kept {
     }
 }
 
-/// What is below this process, is not a dead body, and is below no child that is kept: what an engine left behind.
+/// Returns the processes below this one that an engine left behind: those that are not zombies, and
+/// not below a child that is kept.
 pub fn orphans() -> Vec<Stat> {
     let own = own_pid();
     let kept = kept().clone();
     let children = all().into_iter().filter(|stat| stat.parent == own && !kept.contains(&stat.pid));
     let (dead, alive): (Vec<Stat>, Vec<Stat>) = children.partition(|stat| stat.state == 'Z');
     for stat in dead {
-        // Its body may be gone by now; that is as good.
+        // The process may have been reaped by now, which is just as good.
         let _ = waitpid(Pid::from_raw(stat.pid), Some(WaitPidFlag::WNOHANG));
     }
     alive.iter().flat_map(|stat| tree(stat.pid)).filter(|stat| stat.state != 'Z').collect()
 }
 
-/// Makes orphans below this process its children, so that [`end_orphans`] finds whatever an engine left.
+/// Makes this process adopt orphans below it, so that [`end_orphans`] finds all that an engine
+/// left.
 pub fn adopt_orphans() -> io::Result<()> {
     // SAFETY: this option takes one integer and touches no memory.
     match unsafe { libc::prctl(libc::PR_SET_CHILD_SUBREAPER, 1) } {
@@ -132,7 +136,8 @@ pub fn adopt_orphans() -> io::Result<()> {
     }
 }
 
-/// For a child between fork and exec: it gets `signal` when this process ends, even if by SIGKILL.
+/// Makes a child get `signal` when this process ends, even if by SIGKILL. Called between fork and
+/// exec.
 pub fn die_with_parent(parent: u32, signal: libc::c_int) -> io::Result<()> {
     // SAFETY: this option takes one integer and touches no memory.
     if unsafe { libc::prctl(libc::PR_SET_PDEATHSIG, signal) } != 0 {
@@ -154,7 +159,7 @@ pub fn end_orphans() {
             return;
         }
         for stat in left {
-            // It may have ended since; that is as good.
+            // It may have ended since, which is just as good.
             let _ = kill(Pid::from_raw(stat.pid), Signal::SIGKILL);
         }
         std::thread::sleep(LOOK_EVERY);

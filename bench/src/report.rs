@@ -1,4 +1,5 @@
-//! The figures: a table for people, and one flat JSON object, name to number, for programs.
+//! The figures, as a table for people and as one flat JSON object of names and numbers for
+//! programs.
 
 use std::fs;
 use std::path::Path;
@@ -9,17 +10,17 @@ use serde_json::{Map, Value};
 /// One figure.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Row {
-    /// Its name, from the general to the special, with dots between.
+    /// Its name, from the general to the specific, separated by dots.
     pub key: String,
     /// Its value, rounded.
     pub value: f64,
-    /// What it should be, if anything.
+    /// Its bar, if it has one.
     pub bar: Option<Bar>,
-    /// Whether it is left out of the printed table.
+    /// Whether it is omitted from the printed table.
     pub is_detail: bool,
 }
 
-/// What a figure should be.
+/// The bar of a figure.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub enum Bar {
     AtMost(f64),
@@ -27,7 +28,7 @@ pub enum Bar {
 }
 
 impl Bar {
-    /// Whether this value meets it.
+    /// Returns whether this value meets the bar.
     pub fn is_met(self, value: f64) -> bool {
         match self {
             Bar::AtMost(bar) => value <= bar,
@@ -35,7 +36,7 @@ impl Bar {
         }
     }
 
-    /// Its sign and its number.
+    /// Returns its sign and its number.
     pub fn parts(self) -> (&'static str, f64) {
         match self {
             Bar::AtMost(bar) => ("<=", bar),
@@ -44,7 +45,7 @@ impl Bar {
     }
 }
 
-/// All figures of a run, in the order they were measured.
+/// All figures of a run, in the order in which they were measured.
 #[derive(Debug, Default)]
 pub struct Report {
     rows: Vec<Row>,
@@ -55,12 +56,13 @@ impl Report {
         self.rows.push(Row { key: key.to_owned(), value: rounded(value), bar, is_detail });
     }
 
-    /// Adds a figure that is there to be looked at.
+    /// Adds a figure without a bar.
     pub fn add(&mut self, key: &str, value: f64) {
         self.push(key, value, None, false);
     }
 
-    /// Adds a figure that is in the files, for the page's pictures, but not in the table that is printed.
+    /// Adds a figure that is written to the files, for the page's charts, but is not in the printed
+    /// table.
     pub fn add_detail(&mut self, key: &str, value: f64) {
         self.push(key, value, None, true);
     }
@@ -75,27 +77,28 @@ impl Report {
         self.push(key, value, Some(Bar::AtLeast(rounded(bar))), false);
     }
 
-    /// Adds a figure that should be what the bar says, if there is one.
+    /// Adds a figure with this bar, if there is one.
     pub fn add_with(&mut self, key: &str, value: f64, bar: Option<Bar>) {
         self.push(key, value, bar, false);
     }
 
-    /// A figure that was measured before.
+    /// Returns a figure that was measured before.
     pub fn get(&self, key: &str) -> Option<f64> {
         self.rows.iter().find(|row| row.key == key).map(|row| row.value)
     }
 
-    /// How many figures there are.
+    /// Returns the number of figures.
     pub fn len(&self) -> usize {
         self.rows.len()
     }
 
-    /// All of them, in order.
+    /// Returns all figures in order.
     pub fn rows(&self) -> &[Row] {
         &self.rows
     }
 
-    /// The table. A figure that misses its bar is SHORT, which is a result and no failure.
+    /// Returns the table. A figure that misses its bar is marked SHORT, which is a result and not a
+    /// failure.
     pub fn table(&self) -> String {
         let rows = || self.rows.iter().filter(|row| !row.is_detail);
         let width = rows().map(|row| row.key.len()).max().unwrap_or(0);
@@ -132,12 +135,12 @@ impl Report {
     }
 }
 
-/// More digits would say more than was measured.
+/// Rounds a value: more digits would say more than was measured.
 fn rounded(value: f64) -> f64 {
     (value * 1000.0).round() / 1000.0
 }
 
-/// A number as people read it.
+/// Formats a number for people.
 pub fn shown(value: f64) -> String {
     if value >= 1000.0 { format!("{value:.0}") } else { format!("{value:.3}") }
 }

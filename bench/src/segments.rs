@@ -1,4 +1,4 @@
-//! Where the time of a call goes, as the engine itself tells it: queued, woken, ran, returned.
+//! The parts of the time of a call, as the engine reports them: queued, woken, ran, returned.
 
 use anyhow::Result;
 use serde_json::Value;
@@ -8,11 +8,11 @@ use crate::engine::Engine;
 use crate::report::Report;
 use crate::settings::Placement;
 
-/// In the order of a call.
+/// The parts in the order of a call.
 pub const SEGMENTS: [&str; 4] = ["queued", "woken", "ran", "returned"];
 const QUANTILES: [&str; 2] = ["p50_us", "p99_us"];
 
-/// The key of one segment's p50.
+/// Returns the key of one part's p50.
 pub fn p50_key(channel: Channel, placement: Placement, segment: &str) -> String {
     key(channel, placement, segment, QUANTILES[0])
 }
@@ -21,7 +21,8 @@ fn key(channel: Channel, placement: Placement, segment: &str, quantile: &str) ->
     format!("segments.{}.{}.{segment}.{quantile}", channel.name(), placement.name())
 }
 
-/// Adds what `nightcore ps --json` tells of the calls of a function so far; an engine that tells nothing has none.
+/// Adds the parts that `nightcore ps --json` reports for a function's calls so far, if it reports
+/// any.
 pub fn measure(
     engine: &Engine,
     function: &str,

@@ -1,4 +1,4 @@
-//! What a run measures, where things are, and the places that processes run in.
+//! The settings of a run: what it measures, where files are, and where processes run.
 
 use std::ffi::OsString;
 use std::path::PathBuf;
@@ -8,17 +8,19 @@ use anyhow::{Context, Result, ensure};
 use nix::sched::{CpuSet, sched_getaffinity, sched_setaffinity};
 use nix::unistd::Pid;
 
-/// Where the processes of a measurement may run. Results have two modes by placement, so both are reported.
+/// Where the processes of a measurement may run. Results have two modes, depending on placement, so
+/// both are reported.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Placement {
-    /// All of them on this core: the cost of the work itself, since no halted core has to be woken.
+    /// All processes on this core. This is the cost of the work itself, since no halted core has to
+    /// be woken.
     OneCore(usize),
-    /// Wherever the kernel puts them: what a user sees.
+    /// Wherever the kernel puts them, which is what a user sees.
     Unpinned,
 }
 
 impl Placement {
-    /// Its name in the keys of the report.
+    /// Returns its name in the keys of the report.
     pub fn name(self) -> &'static str {
         match self {
             Placement::OneCore(_) => "one_core",
@@ -26,7 +28,7 @@ impl Placement {
         }
     }
 
-    /// The set of cores to pin to, if any.
+    /// Returns the set of cores to pin to, if there is one.
     pub fn cpu_set(self) -> Result<Option<CpuSet>> {
         let Placement::OneCore(cpu) = self else { return Ok(None) };
         let mut set = CpuSet::new();
@@ -35,19 +37,20 @@ impl Placement {
     }
 }
 
-/// How long each part of a run takes. Numbers of rounds are odd, so that the median is one of them.
+/// The duration of each part of a run. Numbers of rounds are odd, so that the median is one of
+/// them.
 #[derive(Clone, Copy, Debug)]
 pub struct Effort {
-    /// The whole run ends by then, whatever is missing.
+    /// The time by which the whole run ends, whatever is missing.
     pub run: Duration,
-    /// Rounds of floor, fifo and ring.
+    /// The number of rounds of floor, fifo and ring.
     pub pairs: usize,
-    /// The time of each of them in a round.
+    /// The time of each of these in a round.
     pub half_pair: Duration,
     /// The same for the sizes that have no floor.
     pub size_rounds: usize,
     pub size_round: Duration,
-    /// How many fresh engines show the modes of an internal call, for each placement.
+    /// The number of fresh engines that show the modes of an internal call, for each placement.
     pub fresh_engines: usize,
     /// The same for internal calls beside busy cores.
     pub beside_rounds: usize,
@@ -67,22 +70,23 @@ pub struct Effort {
     /// The same for an engine with and without a crowd.
     pub crowd_rounds: usize,
     pub crowd_round: Duration,
-    /// How many clients leave while functions wait for each other.
+    /// The number of clients that leave while functions wait for each other.
     pub clients_that_leave: usize,
-    /// How long a function is asked for what it can do, or more, at each offer.
+    /// The time for which a function is called at each offered rate.
     pub overload: Duration,
-    /// How long another one is called without and with a flood beside it.
+    /// The time for which another function is called without and with a flood beside it.
     pub overload_beside: Duration,
-    /// Looking at an engine that has nothing to do.
+    /// The time for which an idle engine is observed.
     pub idle: Duration,
-    /// The engine's memory is measured after so many calls, the first of which is the base; ascending.
+    /// The numbers of calls after which the engine's memory is measured, ascending. The first is
+    /// the base.
     pub memory_calls: &'static [u64],
-    /// Whether there are crowds.
+    /// Whether crowds are measured.
     pub crowds: bool,
 }
 
 impl Effort {
-    /// What `make bench` does.
+    /// The effort of `make bench`.
     pub const FULL: Effort = Effort {
         run: Duration::from_secs(12 * 60),
         pairs: 7,
@@ -109,14 +113,14 @@ impl Effort {
         memory_calls: &[100_000, 1_000_000],
         crowds: false,
     };
-    /// What `make bench-long` does: the same, and what does not fit twelve minutes.
+    /// The effort of `make bench-long`: the same, and what does not fit into twelve minutes.
     pub const LONG: Effort = Effort {
         run: Duration::from_secs(30 * 60),
         memory_calls: &[100_000, 1_000_000, 10_000_000],
         crowds: true,
         ..Effort::FULL
     };
-    /// To see that everything works; its figures are rough.
+    /// A short effort to see that everything works. Its figures are rough.
     pub const QUICK: Effort = Effort {
         pairs: 3,
         half_pair: Duration::from_millis(100),
@@ -149,47 +153,48 @@ impl Effort {
 /// The settings of one run.
 #[derive(Debug)]
 pub struct Settings {
-    /// Only keys under this prefix are measured.
+    /// Only keys with this prefix are measured.
     pub only: Option<String>,
-    /// How long each part takes.
+    /// The duration of each part.
     pub effort: Effort,
     /// The folder with `floors/` and `functions/`.
     pub bench_dir: PathBuf,
-    /// Where compiled programs, logs and the report go.
+    /// The folder for compiled programs, logs and the report.
     pub work_dir: PathBuf,
     /// The `nightcore` program.
     pub engine: PathBuf,
     /// The folder of `nightcore.h`.
     pub include_dir: PathBuf,
-    /// What the functions are linked with.
+    /// The linker arguments of the functions.
     pub link: Vec<OsString>,
-    /// The cores that may be used, at least one; pinned measurements run on the first.
+    /// The cores that may be used; there is at least one. Pinned measurements run on the first.
     pub cpus: Vec<usize>,
 }
 
 impl Settings {
-    /// Whether a key, or any key below it, was asked for.
+    /// Returns whether a key, or any key below it, was asked for.
     pub fn wants(&self, key: &str) -> bool {
         self.only.as_deref().is_none_or(|only| key.starts_with(only) || only.starts_with(key))
     }
 
-    /// Both placements.
+    /// Returns both placements.
     pub fn placements(&self) -> [Placement; 2] {
         [self.one_core(), Placement::Unpinned]
     }
 
-    /// The core that pinned measurements run on.
+    /// Returns the placement of pinned measurements.
     pub fn one_core(&self) -> Placement {
         Placement::OneCore(self.cpus.first().copied().unwrap_or(0))
     }
 }
 
-/// Holds this process, which is the clients, to one core, as long as it lives.
+/// Pins this process, which contains the clients, to one core while this value lives.
 #[derive(Debug)]
 pub struct Pinned(CpuSet);
 
 impl Pinned {
-    /// Where a measurement with this placement has its clients, too; unpinned ones stay where they may be now.
+    /// Places the clients of a measurement with this placement. Unpinned clients stay where they
+    /// may run now.
     pub fn to(placement: Placement) -> Result<Pinned> {
         let before =
             sched_getaffinity(Pid::from_raw(0)).context("cannot read the allowed cores")?;
@@ -202,12 +207,12 @@ impl Pinned {
 
 impl Drop for Pinned {
     fn drop(&mut self) {
-        // It was allowed before, so that it is now.
+        // It was allowed before, so it is allowed now.
         let _ = sched_setaffinity(Pid::from_raw(0), &self.0);
     }
 }
 
-/// The cores this process may run on: all, unless something restricts it.
+/// Returns the cores that this process may run on: all, unless something restricts it.
 pub fn allowed_cpus() -> Result<Vec<usize>> {
     let set = sched_getaffinity(Pid::from_raw(0)).context("cannot read the allowed cores")?;
     let cpus: Vec<usize> =

@@ -1,4 +1,4 @@
-//! What must not grow and what must not move: memory over millions of calls, and CPU when there is nothing to do.
+//! Checks what must stay constant: memory over millions of calls, and CPU time while idle.
 
 use std::time::{Duration, Instant};
 
@@ -15,16 +15,17 @@ use crate::settings::{Placement, Settings};
 
 const MEMORY_KEY: &str = "memory.engine";
 const IDLE_KEY: &str = "idle.cpu_percent";
-/// Many calls in little time.
+/// Enough connections for many calls in little time.
 const CONNECTIONS: usize = 64;
-/// Slower than any machine of this kind.
+/// A lower bound for the rate of any machine of this kind.
 const LEAST_RPS: u64 = 10_000;
 const LEAST_SECONDS: u64 = 10;
-/// The bar: memory grows by at most so much from the first number of calls, by which every pool and buffer has its size.
+/// The bar: the growth of memory after the first number of calls, by which every pool and buffer
+/// has reached its size.
 const GROWTH_BAR_MB: f64 = 5.0;
-/// The bar: nobody goes on looking at a ring, and timers are few.
+/// The bar of CPU time while idle: no thread spins on a ring, and timers are few.
 const IDLE_BAR_PERCENT: f64 = 0.5;
-/// By then the engine has forgotten the load.
+/// The time after which the engine has forgotten the load.
 const SETTLE: Duration = Duration::from_secs(10);
 
 fn call(engine: &Engine, calls: u64) -> Result<()> {
@@ -52,10 +53,11 @@ fn memory_key(calls: u64) -> String {
     format!("{MEMORY_KEY}.after_{name}_calls_mb")
 }
 
-/// Measures `memory.*` and then `idle.*`, unpinned, on an engine of its own, so that its calls are counted from 0.
+/// Measures `memory.*` and then `idle.*`, unpinned, on an engine of its own, so that its calls
+/// count from 0.
 pub fn measure(settings: &Settings, functions: &[Function], report: &mut Report) -> Result<()> {
     let engine = Engine::start(settings, functions, Placement::Unpinned, Channel::Default)?;
-    // Idleness is looked at after a load, too, but after a short one.
+    // Idle time is also measured after a load, but after a short one.
     let [first, more @ ..] = settings.effort.memory_calls else { bail!("memory has no base") };
     call(&engine, *first)?;
     if settings.wants(MEMORY_KEY) {

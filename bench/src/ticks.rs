@@ -1,18 +1,18 @@
-//! How the time of all cores was spent, by `/proc/stat`.
+//! The use of the time of all cores, from `/proc/stat`.
 
 use std::fs;
 
 /// Ticks of all cores since the boot.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Ticks {
-    /// With what the host of a virtual machine took.
+    /// Busy ticks, including those that the host of a virtual machine took.
     pub busy: u64,
     idle: u64,
     stolen: u64,
 }
 
 impl Ticks {
-    /// The ticks until now; `None` if `/proc/stat` cannot be read.
+    /// Returns the ticks until now; `None` if `/proc/stat` cannot be read.
     pub fn now() -> Option<Ticks> {
         Ticks::parse(&fs::read_to_string("/proc/stat").ok()?)
     }
@@ -26,13 +26,13 @@ impl Ticks {
         Some(Ticks { busy: ticks.iter().sum::<u64>() - idle, idle, stolen: *ticks.get(7)? })
     }
 
-    /// The share of the time since then in which cores were busy.
+    /// Returns the share of the time since `before` in which cores were busy.
     pub fn busy_percent_since(self, before: Ticks) -> f64 {
         self.percent_since(before, self.busy.saturating_sub(before.busy))
     }
 
-    /// The share of the time since then that the host of a virtual machine took from cores that had
-    /// something to run.
+    /// Returns the share of the time since `before` that the host of a virtual machine took from
+    /// cores that had something to run.
     pub fn stolen_percent_since(self, before: Ticks) -> f64 {
         self.percent_since(before, self.stolen.saturating_sub(before.stolen))
     }
