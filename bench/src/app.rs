@@ -18,8 +18,8 @@ use crate::report::Report;
 use crate::settings::{Placement, Settings};
 use crate::{http, prepared};
 
-/// The six functions or services, each with those that it calls, one after the other. Each comes
-/// after those that it calls.
+/// The six functions or services, each with those that it calls, one after the other. Each one
+/// comes after those that it calls.
 const SERVICES: [(&str, &[&str]); 6] = [
     ("Geo", &[]),
     ("Rate", &[]),
@@ -28,41 +28,42 @@ const SERVICES: [(&str, &[&str]); 6] = [
     ("Search", &["Geo", "Rate"]),
     (FRONTEND, &["User", "Search", "Profile"]),
 ];
-/// The one that clients call.
+/// The service that clients call.
 const FRONTEND: &str = "Frontend";
-/// Every body, there and back.
+/// The body of every request and answer.
 const BODY: &[u8] = &[b'x'; 200];
-/// How many connections clients have.
+/// The numbers of client connections.
 pub const CONNECTIONS: [usize; 4] = [1, 4, 16, 64];
 const WARM_UP_CONNECTIONS: usize = 16;
 
-/// The application in one language, as functions; the workers have the same keys.
+/// The languages in which the whole application exists as functions. The workers have the same
+/// keys.
 const LANGUAGES: [&str; 6] = [C, "tokio", "go", "node", "python", "asyncio"];
 const C: &str = "c";
-/// The application in as many languages as it has functions: in the order of [`SERVICES`].
+/// The application in as many languages as it has functions, in the order of [`SERVICES`].
 const MIXED: &str = "mixed";
 const MIXED_LANGUAGES: [&str; 6] = ["rust", "python", C, "asyncio", "node", "go"];
 /// The application as services over gRPC.
 const GRPC: [&str; 3] = ["grpc_go", "grpc_node", "grpc_python"];
 
-/// The plain echo in C, which the engine of the application in C has besides.
+/// The plain echo in C, which the engine of the application in C also serves.
 const ECHO: &str = "Echo";
 const ECHO_PATH: &str = "/function/Echo";
 const EXTERNAL: &str = "external";
-/// The numbers of connections at which it is measured, too.
+/// The numbers of connections at which the plain echo is measured too.
 const EXTERNAL_CONNECTIONS: [usize; 2] = [16, 64];
-/// An answer that takes longer means that the application hangs.
+/// The time limit for the first answer. An application that takes longer hangs.
 const FIRST_ANSWER_WITHIN: Duration = Duration::from_secs(10);
 
 /// A running application.
 enum Server {
     Engine(Engine),
-    /// A process for each of [`SERVICES`], in that order.
+    /// One process for each of [`SERVICES`], in that order.
     Services(Vec<Peer>),
 }
 
 impl Server {
-    /// Of one engine with six functions, whose commands begin with those of their languages.
+    /// Starts one engine with six functions, whose commands begin with those of their languages.
     fn of_functions(
         settings: &Settings,
         commands: &[Vec<String>],
@@ -77,7 +78,7 @@ impl Server {
         Ok(Server::Engine(engine))
     }
 
-    /// Of six processes that serve gRPC, the frontend HTTP.
+    /// Starts six processes that serve gRPC. The frontend serves HTTP.
     fn of_services(settings: &Settings, key: &str, command: &[String]) -> Result<Server> {
         let mut services: Vec<Peer> = Vec::new();
         for (name, targets) in SERVICES {
@@ -114,7 +115,7 @@ impl Server {
         }
     }
 
-    /// The processes with all of its work below them.
+    /// Returns the processes below which all of its work happens.
     fn roots(&self) -> Vec<i32> {
         match self {
             Server::Engine(engine) => vec![engine.id()],
@@ -130,7 +131,7 @@ impl Server {
     }
 }
 
-/// A running application and where it is asked.
+/// A running application, and its address.
 struct App {
     key: &'static str,
     server: Server,
@@ -138,7 +139,7 @@ struct App {
 }
 
 impl App {
-    /// Asks it once, which tells whether it works, and then warms it up.
+    /// Calls it once, which shows whether it works, and then warms it up.
     fn new(settings: &Settings, key: &'static str, server: Server) -> Result<App> {
         let path = server.path();
         let app = App { key, server, path };
@@ -146,12 +147,12 @@ impl App {
         let answer = http::call_once(address, &app.path, BODY, FIRST_ANSWER_WITHIN)
             .with_context(|| format!("the application {key} does not answer"))?;
         ensure!(answer == BODY, "the application {key} answers something else than it was sent");
-        // Languages that compile while they run have compiled then.
+        // Languages that compile while they run have compiled by then.
         app.run(settings, &app.path, WARM_UP_CONNECTIONS, &mut LoadRounds::default())?;
         Ok(app)
     }
 
-    /// One round of requests to this path.
+    /// Runs one round of requests to this path.
     fn run(
         &self,
         settings: &Settings,
@@ -171,7 +172,8 @@ impl App {
     }
 }
 
-/// Starts all that is wanted, or that something wanted is compared with, and can be had here.
+/// Starts all applications that are wanted, or that a wanted one is compared with, and that are
+/// available here.
 fn start(settings: &Settings, functions: &[Function]) -> Result<Vec<App>> {
     let is_wanted = |key: &str| settings.wants(&format!("app.{key}."));
     let is_needed = |key: &str| {
@@ -219,7 +221,7 @@ fn start(settings: &Settings, functions: &[Function]) -> Result<Vec<App>> {
     Ok(apps)
 }
 
-/// Measures `app.*`, unpinned: all applications in turn, several rounds.
+/// Measures `app.*`, unpinned: all applications in turn, in several rounds.
 pub fn measure(settings: &Settings, functions: &[Function], report: &mut Report) -> Result<()> {
     let apps = start(settings, functions)?;
     for connections in CONNECTIONS {
@@ -244,7 +246,7 @@ pub fn measure(settings: &Settings, functions: &[Function], report: &mut Report)
     apps.into_iter().try_for_each(|app| app.server.stop())
 }
 
-/// The rounds of each application, and those of the plain echo if it is measured here.
+/// Returns the rounds of each application, and those of the plain echo if it is measured here.
 fn rounds(
     settings: &Settings,
     apps: &[App],

@@ -1,4 +1,5 @@
-//! Every language: internal calls to and from C, and external calls, beside what people use today.
+//! Measures every language: internal calls to and from C, and external calls, beside common
+//! servers.
 
 use std::time::Duration;
 
@@ -17,12 +18,13 @@ use crate::prepared;
 use crate::report::Report;
 use crate::settings::{Placement, Settings};
 
-/// A language: its key, the name of its functions, and how its internal calls may compare with those of C.
+/// A language: its key, the name of its functions, and the bars of its internal calls as ratios to
+/// those of C.
 struct Language {
     key: &'static str,
     name: &'static str,
     ratio_bar: Option<f64>,
-    /// How often its external rate should be that of a peer.
+    /// The multiples of peers' rates that its external rate should reach.
     peers: &'static [(&'static str, f64)],
 }
 
@@ -46,13 +48,14 @@ const PEERS: [&str; 5] = ["fastapi", "starlette", "express", "node_http", "net_h
 const BYTES: usize = 16;
 const BODY: &[u8] = &[b'x'; BYTES];
 const CONNECTIONS: usize = 64;
-/// Who calls whom.
+/// The directions of calls.
 const TO_C: &str = "to_c";
 const DIRECTIONS: [&str; 2] = [TO_C, "from_c"];
-/// The bar of those languages that have an event loop or an interpreter's lock to pass: over rings half of it goes.
+/// The bar of languages that have to pass an event loop or an interpreter's lock: rings take at
+/// most half the time of pipes.
 const RING_OVER_FIFO_BAR: f64 = 0.5;
 
-/// Measures `lang.*` and `peer.*`, unpinned, of those languages and peers that could be built here.
+/// Measures `lang.*` and `peer.*`, unpinned, for the languages and peers that could be built here.
 pub fn measure(settings: &Settings, functions: &[Function], report: &mut Report) -> Result<()> {
     let mut functions = functions.to_vec();
     let mut languages = Vec::new();
@@ -86,7 +89,7 @@ pub fn measure(settings: &Settings, functions: &[Function], report: &mut Report)
     engine.stop()
 }
 
-/// The keys of fifo, ring, and of how they compare.
+/// Returns the keys of fifo, of ring, and of their ratio.
 fn keys_of(language: &Language, direction: &str) -> [String; 3] {
     let of_channel =
         |channel: Channel| format!("lang.{}.{direction}.{}.16B", language.key, channel.name());
@@ -97,7 +100,8 @@ fn keys_of(language: &Language, direction: &str) -> [String; 3] {
     ]
 }
 
-/// In each round: C to C and one direction of the language, over named pipes and then over rings.
+/// Measures in each round C to C and one direction of the language, over named pipes and then over
+/// rings.
 fn internal(
     settings: &Settings,
     engines: [&Engine; 2],
@@ -107,7 +111,7 @@ fn internal(
 ) -> Result<()> {
     let time = settings.effort.half_language_pair;
     let (caller, target) = (format!("Caller{}", language.name), format!("Echo{}", language.name));
-    // Fifo's C and language, then ring's.
+    // In order: C and the language over pipes, then both over rings.
     let mut rounds = Vec::new();
     for engine in engines {
         let base = Calls::in_c(engine, BYTES);
@@ -145,7 +149,7 @@ fn internal(
     Ok(())
 }
 
-/// All in turn, several rounds; a ratio is the median of those of the rounds.
+/// Measures all servers in turn, in several rounds. A ratio is the median of the rounds' ratios.
 fn external(
     settings: &Settings,
     engine: &Engine,
