@@ -68,7 +68,7 @@ fn end_with_package_manager() {
 }
 
 fn ready_file(fd: i32) -> Result<File, Exit> {
-    // SAFETY: fcntl only looks at the number.
+    // SAFETY: fcntl takes any number, and fails if it is not an open descriptor.
     let open = fd > 2 && unsafe { libc::fcntl(fd, libc::F_SETFD, libc::FD_CLOEXEC) } == 0;
     if !open {
         return Err(Exit::new(

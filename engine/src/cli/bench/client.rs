@@ -17,16 +17,17 @@ use std::time::Duration;
 use tokio::net::TcpStream;
 use tokio::task::spawn_local;
 
-/// The engine runs on this machine: one that does not take a connection within this time takes none.
+/// The time limit for a connection. The engine runs on this machine: if it does not accept a
+/// connection within this time, it accepts none.
 const CONNECT_WITHIN: Duration = Duration::from_secs(5);
-/// More than the engine says of an error: a longer one is a function's own answer.
+/// More bytes than an error of the engine has. A longer answer is a function's own.
 const MAX_PROBLEM_BYTES: usize = 64 * 1024;
-/// More than the metadata of an answer hold: each of them takes five bytes at least.
+/// More headers than the metadata of an answer hold: each header takes at least five bytes.
 const MAX_ANSWER_HEADERS: usize = MAX_METADATA_BYTES / 4;
-/// What a call ended with whose connection broke before its answer was there.
+/// The error name of a call whose connection broke before its answer arrived.
 const CONNECTION_LOST: &str = "CONNECTION_LOST";
 
-/// The call that is made again and again.
+/// The call that is made repeatedly.
 #[derive(Clone, Debug)]
 pub(super) struct Call {
     address: SocketAddr,
@@ -36,7 +37,7 @@ pub(super) struct Call {
 }
 
 impl Call {
-    /// A call of a function with this body.
+    /// Creates a call of a function with this body.
     pub(super) fn new(address: SocketAddr, function: &str, body: Vec<u8>) -> anyhow::Result<Call> {
         let path = Uri::try_from(format!("/function/{function}"))?;
         let host = HeaderValue::try_from(address.to_string())?;
@@ -69,9 +70,10 @@ impl Client {
         Ok(Client(sender))
     }
 
-    /// Calls, and says how that ended. It is an error if no connection can be had.
+    /// Makes the call and returns how it ended. Fails if no connection can be made.
     pub(super) async fn call(&mut self, call: &Call) -> io::Result<Ending> {
-        // The gateway closes connections that nothing came on for a while: that is not the call's fault.
+        // The gateway closes connections that have been idle for a while. The call is not at fault
+        // then.
         if self.0.ready().await.is_err() {
             *self = Client::connect(call.address).await?;
         }
@@ -98,7 +100,7 @@ async fn ending(response: Response<Incoming>) -> Result<Ending, hyper::Error> {
             .headers()
             .get(CONTENT_TYPE)
             .is_some_and(|kind| kind == "application/problem+json");
-        // A body that is too long or breaks off leaves the status.
+        // If a body is too long or breaks off, only the status is used.
         let body = Limited::new(response.into_body(), MAX_PROBLEM_BYTES).collect().await;
         let name = body.ok().filter(|_| is_problem).and_then(|body| error_name(&body.to_bytes()));
         return Ok(Ending::Failed(name.unwrap_or_else(|| format!("HTTP_{}", status.as_u16()))));
@@ -110,7 +112,8 @@ async fn ending(response: Response<Incoming>) -> Result<Ending, hyper::Error> {
     Ok(Ending::Answered)
 }
 
-/// The engine's name of an error. What a function made up itself is none: there may be any number of those.
+/// Returns the engine's name of an error. Names that functions invent are ignored, as there may be
+/// any number of them.
 fn error_name(problem: &[u8]) -> Option<String> {
     #[derive(Deserialize)]
     struct Problem {

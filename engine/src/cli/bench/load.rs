@@ -1,4 +1,4 @@
-//! Runs a load: clients that call, and in an open loop the clock that says when.
+//! Runs a load: clients that call, and in an open loop the clock that sets the times of the calls.
 
 use super::client::{Call, Client};
 use super::schedule::Arrivals;
@@ -15,22 +15,22 @@ use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::Semaphore;
 use tokio::task::JoinSet;
 
-/// How long after the last call was due answers are waited for, and calls sent that have had to wait.
+/// The time after the last due call for which answers are awaited and delayed calls are sent.
 pub(super) const ANSWERS_WITHIN: Duration = Duration::from_secs(5);
-/// Any numbers, but always the same.
+/// Arbitrary seeds, which must stay the same.
 const WARM_UP_SEED: u64 = 1;
 const SEED: u64 = 2;
 
-/// When to call.
+/// The pace of calls.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Pace {
-    /// At this rate per second, whatever becomes of the calls.
+    /// At this rate per second, whatever happens to the calls.
     Open(u32),
     /// Whenever a client has its answer.
     Closed,
 }
 
-/// What to do.
+/// A load to run.
 pub(super) struct Load {
     pub call: Call,
     pub pace: Pace,
@@ -43,23 +43,23 @@ pub(super) struct Load {
 pub(super) enum End {
     /// Every call has ended.
     Complete,
-    /// Calls were left that had not ended in [`ANSWERS_WITHIN`].
+    /// Some calls had not ended within [`ANSWERS_WITHIN`].
     GaveUp,
-    /// By Ctrl-C.
+    /// Ctrl-C ended the load.
     Interrupted,
-    /// No connection was to be had any more.
+    /// No connection could be made any more.
     Lost(anyhow::Error),
 }
 
-/// What came of it.
+/// The result of a load.
 pub(super) struct Outcome {
     pub tally: Tally,
-    /// The time in which calls were measured; shorter than was asked for if the load ended early.
+    /// The time in which calls were measured. It is shorter than requested if the load ended early.
     pub window: Window,
     pub end: End,
 }
 
-/// What the clients share.
+/// The state that the clients share.
 struct Shared {
     call: Call,
     window: Window,
@@ -67,18 +67,20 @@ struct Shared {
     turns: Turns,
 }
 
-/// Who calls next, and for which moment.
+/// Decides which client calls next, and for which time.
 enum Turns {
     Open {
-        /// As many permits as calls are due and not taken by a client; it is fair to clients that wait.
+        /// One permit for each call that is due and not taken by a client. It is fair to waiting
+        /// clients.
         due: Semaphore,
-        /// The times of the calls that no client has taken. What is due is known without a list of it.
+        /// The times of the calls that no client has taken. Due calls are known without a list of
+        /// them.
         times: RefCell<Times>,
     },
     Closed,
 }
 
-/// Warming up, then what is measured.
+/// The warm-up, then the measured calls.
 type Times = Chain<Arrivals, Arrivals>;
 
 /// Runs a load to its end.
@@ -145,7 +147,8 @@ async fn wait_for_end(
     }
 }
 
-/// Says of each call of an open loop when it is due: all at once that are by now, if this thread was busy elsewhere.
+/// Signals each call of an open loop when it is due. If this thread was busy elsewhere, all calls
+/// that are due by now are signalled at once.
 async fn tell_time(shared: Rc<Shared>, mut times: Times, clients: usize) -> anyhow::Result<()> {
     let Turns::Open { due, .. } = &shared.turns else { return Ok(()) };
     let timer = Timer::new().context("cannot make a timer")?;
@@ -161,7 +164,7 @@ async fn tell_time(shared: Rc<Shared>, mut times: Times, clients: usize) -> anyh
         }
         due.add_permits(count);
     }
-    // A turn for each client that finds no call left.
+    // One turn for each client, which then finds no call left.
     due.add_permits(clients);
     Ok(())
 }
@@ -177,7 +180,8 @@ async fn run_client(shared: Rc<Shared>, mut client: Client) -> anyhow::Result<()
 }
 
 impl Shared {
-    /// Waits for a call to be due; when it was. `None` when there is no call left.
+    /// Waits until a call is due. Returns the time at which it was due, or `None` if no call is
+    /// left.
     async fn turn(&self) -> Option<u64> {
         match &self.turns {
             Turns::Open { due, times } => {

@@ -1,4 +1,4 @@
-//! What a load has shown, for people and for programs.
+//! The report of a load, for people and for programs.
 
 use super::super::ps::duration;
 use super::load::{ANSWERS_WITHIN, End, Outcome, Pace};
@@ -9,11 +9,11 @@ use serde::Serialize;
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-/// Below this part of what was asked for the rate is far from it. What is under way at the end makes less of a
-/// difference, unless calls take as long as the run.
+/// The share of the requested rate below which the rate counts as far from it. Calls under way at
+/// the end make less of a difference, unless calls take as long as the run.
 const FAR_BELOW: f64 = 0.9;
 
-/// What was asked for.
+/// The load that was requested.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Asked<'a> {
     pub function: &'a str,
@@ -23,7 +23,7 @@ pub(super) struct Asked<'a> {
     pub duration: Duration,
 }
 
-/// What came of it.
+/// The result of a load.
 #[derive(Debug, Serialize)]
 pub(super) struct Report {
     function: String,
@@ -32,30 +32,31 @@ pub(super) struct Report {
     kind: &'static str,
     connections: usize,
     warm_up_s: f64,
-    /// How long it was measured.
+    /// The duration of the measurement, in s.
     duration_s: f64,
-    /// Of an open loop.
+    /// The requested rate, of an open loop.
     asked_per_s: Option<u32>,
     answered_per_s: f64,
     calls: Calls,
-    /// How many calls failed, by the error's name.
+    /// The number of failed calls, by the error's name.
     errors: BTreeMap<String, u64>,
-    /// From due, which in a closed loop is from sent, to answered; `None` if no call was answered.
+    /// The time from due, which in a closed loop is from sent, to answered; `None` if no call was
+    /// answered.
     latency: Option<Quantiles>,
-    /// The part of it before a call was sent; of an open loop.
+    /// The part of the latency before a call was sent, of an open loop.
     waited: Option<Quantiles>,
     warnings: Vec<String>,
 }
 
-/// The calls that were due while it was measured.
+/// The calls that were due during the measurement.
 #[derive(Debug, Serialize)]
 struct Calls {
     due: u64,
     answered: u64,
     failed: u64,
-    /// Sent, and neither answered nor failed at the end.
+    /// Calls that were sent, and neither answered nor failed by the end.
     unfinished: u64,
-    /// Never sent, as no connection was free.
+    /// Calls that were never sent, because no connection was free.
     unsent: u64,
 }
 
@@ -88,7 +89,7 @@ impl Quantiles {
 }
 
 impl Report {
-    /// What an outcome says.
+    /// Creates the report of an outcome.
     pub(super) fn new(asked: Asked, outcome: &Outcome) -> Report {
         let tally = &outcome.tally;
         let seconds = outcome.window.seconds();
@@ -158,7 +159,7 @@ impl Report {
         warnings
     }
 
-    /// Whether a call failed, or none was answered.
+    /// Returns an error text if a call failed, or none was answered.
     pub(super) fn failure(&self) -> Option<String> {
         let Calls { due, answered, failed, .. } = self.calls;
         match (answered, failed) {
@@ -168,12 +169,12 @@ impl Report {
         }
     }
 
-    /// For programs.
+    /// Returns the report as JSON.
     pub(super) fn json(&self) -> String {
         serde_json::to_string_pretty(self).unwrap_or_default() + "\n"
     }
 
-    /// For people.
+    /// Returns the report as text for people.
     pub(super) fn text(&self) -> String {
         let Report { function, connections, .. } = self;
         let (warm_up, measured) = (duration(self.warm_up_s * 1e6), duration(self.duration_s * 1e6));
@@ -260,7 +261,8 @@ mod tests {
         Asked { function: "Foo", pace, connections: 4, warm_up: Duration::ZERO, duration: second }
     }
 
-    /// A second of calls that are due each millisecond; `took` says how many µs each takes, and how it ends.
+    /// Returns the outcome of a second of calls, one due each millisecond. `took` returns how many
+    /// µs each takes, and how it ends.
     fn outcome(end: End, took: impl Fn(u64) -> Option<(u64, Ending)>) -> Outcome {
         let mut tally = Tally::new(WINDOW).unwrap();
         for number in 0..1000 {

@@ -1,35 +1,36 @@
-//! When the calls of an open loop are due: known before the first is sent, whatever becomes of any of them.
+//! The times at which the calls of an open loop are due. They are fixed before the first call is
+//! sent, whatever happens to the calls.
 
 use std::time::Duration;
 
-/// Random times of a span, in order: a Poisson process of which it is known how many calls it has.
+/// Random times in a span, in order: a Poisson process with a known number of calls.
 ///
-/// Calls of clients that know nothing of each other come so, some close together and some far apart. Evenly spaced
-/// ones would find shorter queues than calls in earnest do.
+/// Calls of independent clients arrive in this way, some close together and some far apart. Evenly
+/// spaced calls would find shorter queues than real calls do.
 #[derive(Clone, Debug)]
 pub(super) struct Arrivals {
     random: u64,
     from: u64,
-    /// Where in the span the last call was.
+    /// The position of the last call in the span.
     at: f64,
     span: f64,
     left: u64,
 }
 
-/// How many calls are due at a rate in a span.
+/// Returns the number of calls at a rate in a span.
 pub(super) fn count(per_second: u32, span: Duration) -> u64 {
     (f64::from(per_second) * span.as_secs_f64()).round() as u64
 }
 
 impl Arrivals {
-    /// Calls from `from` on, in ns, at this rate for so long. The same `seed` gives the same times, so that two runs
-    /// differ by what is measured only.
+    /// Returns calls from `from` on, in ns, at this rate for `duration`. The same `seed` gives the
+    /// same times, so that two runs differ only by what is measured.
     pub(super) fn new(seed: u64, from: u64, per_second: u32, duration: Duration) -> Arrivals {
         let left = count(per_second, duration);
         Arrivals { random: seed, from, at: 0.0, span: duration.as_nanos() as f64, left }
     }
 
-    /// The next number in (0, 1]: splitmix64, whose upper 53 bits a float holds.
+    /// Returns the next number in (0, 1]: splitmix64, whose upper 53 bits fit into a float.
     fn uniform(&mut self) -> f64 {
         self.random = self.random.wrapping_add(0x9e37_79b9_7f4a_7c15);
         let mut bits = self.random;
@@ -47,8 +48,8 @@ impl Iterator for Arrivals {
         if self.left == 0 {
             return None;
         }
-        // The first of n times that are spread evenly over what is left of the span lies beyond a part x of it with
-        // probability (1 - x)^n.
+        // The first of n times that are spread evenly over the rest of the span lies beyond a part
+        // x of it with probability (1 - x)^n.
         let part = -(self.uniform().ln() / self.left as f64).exp_m1();
         self.at += (self.span - self.at) * part;
         self.left -= 1;
@@ -92,8 +93,9 @@ mod tests {
         assert!(arrivals(1, 1, Duration::from_millis(100)).is_empty());
     }
 
-    /// In a Poisson process the gaps are exponential: their standard deviation is their mean, and e^-2 of them are
-    /// longer than twice the mean. Evenly spaced calls would have a deviation of 0.
+    /// In a Poisson process the gaps are exponential: their standard deviation equals their mean,
+    /// and a share of e^-2 of them is longer than twice the mean. Evenly spaced calls would have a
+    /// deviation of 0.
     #[test]
     fn the_gaps_are_those_of_a_poisson_process_all_along() {
         let times = arrivals(3, 10_000, Duration::from_secs(10));

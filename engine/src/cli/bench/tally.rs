@@ -1,11 +1,11 @@
-//! How the calls of a load ended, and how long they took.
+//! The results of a load: how its calls ended, and how long they took.
 
 use hdrhistogram::{CreationError, Histogram};
 use std::collections::BTreeMap;
 
-/// Three digits of each latency are kept, as more would say more than a machine can repeat.
+/// The number of digits of each latency that are kept. More digits would not be repeatable.
 const DIGITS: u8 = 3;
-/// An hour, in ns: longer than the longest run, so that no latency is cut.
+/// An hour, in ns: longer than the longest run, so that no latency is cut off.
 const MAX_LATENCY_NS: u64 = 3_600_000_000_000;
 
 /// The time in which calls are measured, in ns of the monotonic clock.
@@ -16,12 +16,12 @@ pub(super) struct Window {
 }
 
 impl Window {
-    /// How long it is.
+    /// Returns its length in seconds.
     pub(super) fn seconds(self) -> f64 {
         self.until.saturating_sub(self.from) as f64 / 1e9
     }
 
-    /// The part before `now`.
+    /// Returns the part of the window before `now`.
     pub(super) fn ended_at(self, now: u64) -> Window {
         Window { from: self.from, until: self.until.min(now) }
     }
@@ -39,37 +39,38 @@ pub(super) enum Ending {
     Failed(String),
 }
 
-/// When a call was due and sent.
+/// The times at which a call was due and sent.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Sent {
     pub due: u64,
     pub at: u64,
 }
 
-/// What is known of the calls that were due in a window.
+/// The results of the calls that were due in a window.
 #[derive(Clone, Debug)]
 pub(super) struct Tally {
     window: Window,
-    /// Calls that were due.
+    /// The number of calls that were due.
     pub due: u64,
-    /// Those of them that were sent.
+    /// The number of due calls that were sent.
     pub sent: u64,
-    /// Those that were answered.
+    /// The number of due calls that were answered.
     pub answered: u64,
-    /// Those that failed, by the error's name.
+    /// The number of due calls that failed, by the error's name.
     pub failed: BTreeMap<String, u64>,
-    /// Calls that ended within the window, whenever they were due: in a steady state as many as were due in it.
+    /// The number of calls that ended within the window, whenever they were due. In a steady state
+    /// it equals the number of calls that were due.
     pub ended_in_time: u64,
-    /// Those of them that were answered.
+    /// The number of these calls that were answered.
     pub answered_in_time: u64,
-    /// From due to answered, in ns.
+    /// The time from due to answered, in ns.
     pub latency: Histogram<u64>,
-    /// From due to sent, in ns, of the calls that were answered.
+    /// The time from due to sent, in ns, of the calls that were answered.
     pub waited: Histogram<u64>,
 }
 
 impl Tally {
-    /// Nothing yet.
+    /// Creates an empty tally.
     pub(super) fn new(window: Window) -> Result<Tally, CreationError> {
         let histogram = Histogram::new_with_bounds(1, MAX_LATENCY_NS, DIGITS)?;
         Ok(Tally {
@@ -85,17 +86,17 @@ impl Tally {
         })
     }
 
-    /// A call is due. What is due before the window is for warming up.
+    /// Records that a call is due. Calls due before the window are warm-up.
     pub(super) fn due(&mut self, due: u64) {
         self.due += u64::from(due >= self.window.from);
     }
 
-    /// A call is sent.
+    /// Records that a call is sent.
     pub(super) fn sent(&mut self, call: Sent) {
         self.sent += u64::from(call.due >= self.window.from);
     }
 
-    /// A call has ended.
+    /// Records that a call has ended.
     pub(super) fn ended(&mut self, call: Sent, now: u64, ending: Ending) {
         let in_time = u64::from(self.window.contains(now));
         self.ended_in_time += in_time;
@@ -115,7 +116,7 @@ impl Tally {
         }
     }
 
-    /// How many failed.
+    /// Returns the number of failed calls.
     pub(super) fn failures(&self) -> u64 {
         self.failed.values().sum()
     }
