@@ -487,7 +487,8 @@ fn limit_descriptors(
     change: impl FnOnce(libc::rlimit64) -> libc::rlimit64,
 ) -> Option<libc::rlimit64> {
     let mut was = libc::rlimit64 { rlim_cur: 0, rlim_max: 0 };
-    // SAFETY: prlimit reads and writes the structs that it is given, which live as long as the call.
+    // SAFETY: prlimit reads and writes the structs that it is given, which live as long as the
+    // call.
     let asked = unsafe { libc::prlimit64(pid, libc::RLIMIT_NOFILE, std::ptr::null(), &mut was) };
     if asked != 0 {
         return None;

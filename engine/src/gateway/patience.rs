@@ -84,8 +84,7 @@ impl<S: Socket> Patience<S> {
         }
     }
 
-    /// Returns whether to tell the client now that its connection ends. Returns true at most once
-    /// for each reason.
+    /// Returns whether to tell the client now that its connection ends. Returns true only once.
     pub(super) fn asks_to_finish(&mut self, context: &mut Context<'_>) -> bool {
         self.heard_stop.get_or_insert_with(|| self.stop.listen(context));
         self.client.watch(context);

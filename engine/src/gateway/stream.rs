@@ -29,8 +29,8 @@ const BEGIN: &[u8] = b"HTTP/1.";
 const LINGER_TIMEOUT: Duration = Duration::from_secs(30);
 /// The time of silence after which the connection is closed.
 const LINGER_SILENCE: Duration = Duration::from_secs(5);
-/// The number of bytes that an HTTP/2 client may keep sending. It sends the rest of a body only
-/// where its window allows it; all else that it sends is small frames, or a flood.
+/// The number of bytes that an HTTP/2 client may keep sending. It sends the rest of a body only as
+/// far as its window reaches; all else that it sends is small frames, or a flood.
 const LINGER_BYTES_OF_FRAMES: usize = 64 * 1024;
 /// The size of a read whose bytes are discarded.
 const LINGER_BYTES: usize = 16 * 1024;

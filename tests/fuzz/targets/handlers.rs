@@ -118,8 +118,8 @@ unsafe extern "C" fn handler(req: *mut nc_request, _: *mut c_void) -> i32 {
 }
 
 unsafe extern "C" fn count(user: *mut c_void) {
-    // SAFETY: `user` is the counter, which lives until the watch is freed. Only one thread at a time
-    // runs such code.
+    // SAFETY: `user` is the counter, which lives until the watch is freed. Only one thread at a
+    // time runs such code.
     let counter = unsafe { &*user.cast::<Cell<u32>>() };
     counter.set(counter.get() + 1);
 }
