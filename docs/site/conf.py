@@ -1,4 +1,4 @@
-"""Sphinx's configuration of the documentation site, which `make docs` builds from all Markdown files.
+"""Sphinx's configuration of the site that `make docs` builds from all Markdown files.
 
 The files stay as they are read on GitHub. The site's contents are the sections and links of
 docs/README.md; a page that it does not name is a warning, and so an error.
