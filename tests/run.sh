@@ -36,7 +36,8 @@ stage() {
         conformance) tests/conformance/run.sh ;;
         faults) cargo run --locked --quiet -p nightcore-tests --bin nightcore-soak -- --seconds 60 ;;
         speed)
-            cargo build --locked --release --quiet -p nightcore-engine -p nightcore-c &&
+            cargo test --locked --quiet -p nightcore-tests --test direct quiet:: -- --ignored --test-threads=1 &&
+                cargo build --locked --release --quiet -p nightcore-engine -p nightcore-c &&
                 cargo run --locked --release --quiet -p nightcore-bench -- --check
             ;;
         apps) tests/apps/run.sh ;;

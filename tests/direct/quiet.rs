@@ -107,6 +107,7 @@ fn cores() -> Vec<usize> {
 }
 
 #[test]
+#[ignore = "needs the machine to itself; tests/run.sh speed runs it"]
 fn a_direct_call_on_one_core_makes_two_wakes_at_most_and_nothing_in_the_engine() {
     const CALLS: usize = 10_000;
     if !strace::is_installed() {
@@ -124,6 +125,7 @@ fn a_direct_call_on_one_core_makes_two_wakes_at_most_and_nothing_in_the_engine()
 }
 
 #[test]
+#[ignore = "needs the machine to itself; tests/run.sh speed runs it"]
 fn direct_calls_whose_ends_spin_do_not_park() {
     const CALLS: usize = 20_000;
     if cores().len() < 2 {
@@ -147,6 +149,7 @@ fn direct_calls_whose_ends_spin_do_not_park() {
 }
 
 #[test]
+#[ignore = "needs the machine to itself; tests/run.sh speed runs it"]
 fn an_idle_engine_and_its_workers_use_hardly_any_processor_time() {
     let setup = Setup::new().channel("ring");
     let engine = setup
