@@ -56,30 +56,30 @@ const EXTERNAL_CONNECTIONS: [usize; 2] = [16, 64];
 const FIRST_ANSWER_WITHIN: Duration = Duration::from_secs(10);
 
 /// A running application.
-enum Server {
+enum RunningApp {
     Engine(Engine),
     /// One process for each of [`SERVICES`], in that order.
     Services(Vec<Peer>),
 }
 
-impl Server {
+impl RunningApp {
     /// Starts one engine with six functions, whose commands begin with those of their languages.
     fn of_functions(
         settings: &Settings,
         commands: &[Vec<String>],
         more: &[Function],
-    ) -> Result<Server> {
+    ) -> Result<RunningApp> {
         let own = SERVICES.iter().zip(commands).map(|((name, targets), command)| {
             let arguments = std::iter::once(name).chain(*targets).map(|word| (*word).to_owned());
             Function::new(name, command.iter().cloned().chain(arguments).collect())
         });
         let functions: Vec<Function> = own.chain(more.iter().cloned()).collect();
         let engine = Engine::start(settings, &functions, Placement::Unpinned, Channel::Default)?;
-        Ok(Server::Engine(engine))
+        Ok(RunningApp::Engine(engine))
     }
 
     /// Starts six processes that serve gRPC. The frontend serves HTTP.
-    fn of_services(settings: &Settings, key: &str, command: &[String]) -> Result<Server> {
+    fn of_services(settings: &Settings, key: &str, command: &[String]) -> Result<RunningApp> {
         let mut services: Vec<Peer> = Vec::new();
         for (name, targets) in SERVICES {
             let kind = if name == FRONTEND { "http" } else { "grpc" };
@@ -96,13 +96,13 @@ impl Server {
             }
             services.push(Peer::start(settings, &format!("{key}_{name}"), &command)?);
         }
-        Ok(Server::Services(services))
+        Ok(RunningApp::Services(services))
     }
 
     fn address(&self) -> Result<SocketAddr> {
         match self {
-            Server::Engine(engine) => Ok(engine.address()),
-            Server::Services(services) => {
+            RunningApp::Engine(engine) => Ok(engine.address()),
+            RunningApp::Services(services) => {
                 Ok(services.last().context("there is a frontend")?.address())
             }
         }
@@ -110,23 +110,23 @@ impl Server {
 
     fn path(&self) -> String {
         match self {
-            Server::Engine(_) => format!("/function/{FRONTEND}"),
-            Server::Services(_) => "/".to_owned(),
+            RunningApp::Engine(_) => format!("/function/{FRONTEND}"),
+            RunningApp::Services(_) => "/".to_owned(),
         }
     }
 
     /// Returns the processes below which all of its work happens.
     fn roots(&self) -> Vec<i32> {
         match self {
-            Server::Engine(engine) => vec![engine.id()],
-            Server::Services(services) => services.iter().map(Peer::pid).collect(),
+            RunningApp::Engine(engine) => vec![engine.id()],
+            RunningApp::Services(services) => services.iter().map(Peer::pid).collect(),
         }
     }
 
     fn stop(self) -> Result<()> {
         match self {
-            Server::Engine(engine) => engine.stop(),
-            Server::Services(services) => services.into_iter().try_for_each(Peer::stop),
+            RunningApp::Engine(engine) => engine.stop(),
+            RunningApp::Services(services) => services.into_iter().try_for_each(Peer::stop),
         }
     }
 }
@@ -134,13 +134,13 @@ impl Server {
 /// A running application, and its address.
 struct App {
     key: &'static str,
-    server: Server,
+    server: RunningApp,
     path: String,
 }
 
 impl App {
     /// Calls it once, which shows whether it works, and then warms it up.
-    fn new(settings: &Settings, key: &'static str, server: Server) -> Result<App> {
+    fn new(settings: &Settings, key: &'static str, server: RunningApp) -> Result<App> {
         let path = server.path();
         let app = App { key, server, path };
         let address = app.server.address()?;
@@ -196,7 +196,7 @@ fn start(settings: &Settings, functions: &[Function]) -> Result<Vec<App>> {
             apps.push(App::new(
                 settings,
                 language,
-                Server::of_functions(settings, &commands, &more)?,
+                RunningApp::of_functions(settings, &commands, &more)?,
             )?);
         }
     }
@@ -206,7 +206,11 @@ fn start(settings: &Settings, functions: &[Function]) -> Result<Vec<App>> {
             commands.extend(command_of(language)?);
         }
         if commands.len() == SERVICES.len() {
-            apps.push(App::new(settings, MIXED, Server::of_functions(settings, &commands, &[])?)?);
+            apps.push(App::new(
+                settings,
+                MIXED,
+                RunningApp::of_functions(settings, &commands, &[])?,
+            )?);
         } else {
             eprintln!("skipped: {MIXED}, as it needs all languages");
         }
@@ -215,7 +219,7 @@ fn start(settings: &Settings, functions: &[Function]) -> Result<Vec<App>> {
         if is_needed(key)
             && let Some(command) = prepared::command(settings, "peers", key)?
         {
-            apps.push(App::new(settings, key, Server::of_services(settings, key, &command)?)?);
+            apps.push(App::new(settings, key, RunningApp::of_services(settings, key, &command)?)?);
         }
     }
     Ok(apps)

@@ -9,7 +9,7 @@ use crate::http;
 use crate::pairs::Sized;
 
 /// Enough calls for a first estimate of the mean, which determines the size of the measured runs.
-const LOOK: Sized = Sized { count: 1000, warm_up: 100 };
+const FIRST: Sized = Sized { count: 1000, warm_up: 100 };
 /// Longer than any sized run, and than the timeout that `Caller` has in the config.
 const ANSWER_WITHIN: Duration = Duration::from_secs(65);
 const SAMPLE_BYTES: usize = 8;
@@ -81,7 +81,7 @@ impl Calls<'_> {
     /// Returns the number of calls that fill about `time`, from their mean: beside busy cores it is
     /// many times the p50.
     pub fn size_for(&self, time: Duration) -> Result<Sized> {
-        Ok(Sized::filling(time, self.run(LOOK)?.mean_us()))
+        Ok(Sized::filling(time, self.run(FIRST)?.mean_us()))
     }
 }
 

@@ -87,7 +87,7 @@ fn word(from: &mut File) -> Result<u64> {
         let left = end.saturating_duration_since(Instant::now());
         ensure!(!left.is_zero(), "{LAST} said nothing within {} s", WITHIN.as_secs());
         let mut watched = [PollFd::new(from.as_fd(), PollFlags::POLLIN)];
-        match poll(&mut watched, PollTimeout::try_from(left.min(interrupt::LOOK_EVERY))?) {
+        match poll(&mut watched, PollTimeout::try_from(left.min(interrupt::POLL_EVERY))?) {
             Ok(0) | Err(Errno::EINTR) => {}
             Ok(_) => {
                 // A pipe never splits a word.

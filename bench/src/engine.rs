@@ -36,7 +36,7 @@ const STOP_WITHIN: Duration = Duration::from_secs(15);
 const DROP_WITHIN: Duration = Duration::from_secs(3);
 /// The time within which the processes that an ended engine left behind must be gone.
 const LEFT_WITHIN: Duration = Duration::from_secs(2);
-const LOOK_EVERY: Duration = Duration::from_millis(10);
+const POLL_EVERY: Duration = Duration::from_millis(10);
 /// The number of log lines in an error: a message about a configuration has a line with the
 /// problem, and lines that show its place.
 const LAST_LINES: usize = 4;
@@ -131,7 +131,7 @@ impl Engine {
             );
             ensure!(text.len() < MAX_READY_BYTES, "the engine's ready line is too long");
             let mut watched = [PollFd::new(ready.as_fd(), PollFlags::POLLIN)];
-            match poll(&mut watched, PollTimeout::try_from(left.min(interrupt::LOOK_EVERY))?) {
+            match poll(&mut watched, PollTimeout::try_from(left.min(interrupt::POLL_EVERY))?) {
                 Ok(0) | Err(Errno::EINTR) => continue,
                 Ok(_) => {}
                 Err(error) => return Err(error).context("cannot wait for the engine"),
@@ -220,7 +220,7 @@ impl Engine {
                     left.iter().map(|stat| format!("{} {}", stat.pid, stat.name)).collect();
                 bail!("the engine left processes behind: {}", names.join(", "));
             }
-            std::thread::sleep(LOOK_EVERY);
+            std::thread::sleep(POLL_EVERY);
         }
     }
 
@@ -234,7 +234,7 @@ impl Engine {
             if Instant::now() >= end {
                 return Ok(None);
             }
-            std::thread::sleep(LOOK_EVERY);
+            std::thread::sleep(POLL_EVERY);
         }
     }
 

@@ -16,7 +16,7 @@ use crate::{interrupt, processes};
 
 /// Enough iterations for a first estimate of the p50, which determines the size of the measured
 /// runs.
-const LOOK_ITERATIONS: usize = 500;
+const FIRST_ITERATIONS: usize = 500;
 /// The number of runs of a floor alone, whose median counts. It is odd, and small, because pairs
 /// have floors of their own.
 const RUNS: usize = 3;
@@ -146,8 +146,8 @@ impl Floors {
 
     /// Returns the number of round trips that fill about `time`.
     pub fn size_for(&self, floor: Floor, placement: Placement, time: Duration) -> Result<Sized> {
-        let look = Sized { count: LOOK_ITERATIONS, warm_up: LOOK_ITERATIONS };
-        Ok(Sized::filling(time, self.p50_us(floor, placement, look)?))
+        let first = Sized { count: FIRST_ITERATIONS, warm_up: FIRST_ITERATIONS };
+        Ok(Sized::filling(time, self.p50_us(floor, placement, first)?))
     }
 
     /// Measures `floor.*`.

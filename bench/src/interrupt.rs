@@ -8,7 +8,7 @@ use anyhow::{Context, Result, bail};
 use nix::sys::signal::{SaFlags, SigAction, SigHandler, SigSet, Signal, sigaction};
 
 /// The time between two checks of the flag in a wait.
-pub const LOOK_EVERY: Duration = Duration::from_millis(100);
+pub const POLL_EVERY: Duration = Duration::from_millis(100);
 
 /// The signal that arrived, or 0.
 static CAME: AtomicI32 = AtomicI32::new(0);

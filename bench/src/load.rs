@@ -170,7 +170,7 @@ pub fn run(load: &Load) -> Result<Outcome> {
 
     let mut latency_ns = Histogram::new_with_bounds(1, MAX_LATENCY_NS, LATENCY_DIGITS)?;
     let mut events = [EpollEvent::empty(); MAX_EVENTS];
-    let look_every = EpollTimeout::try_from(interrupt::LOOK_EVERY)?;
+    let poll_every = EpollTimeout::try_from(interrupt::POLL_EVERY)?;
     let start = Instant::now();
     let (mut issued, mut answered, mut last) = (0u64, 0u64, start);
     for connection in &mut connections {
@@ -180,7 +180,7 @@ pub fn run(load: &Load) -> Result<Outcome> {
         }
     }
     while answered < issued {
-        let ready = match epoll.wait(&mut events, look_every) {
+        let ready = match epoll.wait(&mut events, poll_every) {
             Ok(ready) => ready,
             Err(Errno::EINTR) => 0,
             Err(error) => return Err(error).context("cannot wait for answers"),

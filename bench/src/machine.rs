@@ -12,7 +12,7 @@ use crate::ticks::Ticks;
 use crate::{cpu, interrupt};
 
 /// The time of an observation: long enough to see a neighbour that works.
-const LOOK_FOR: Duration = Duration::from_millis(500);
+const OBSERVED_FOR: Duration = Duration::from_millis(500);
 /// The maximum number of names: enough to know what else runs.
 const MAX_NAMES: usize = 8;
 /// The share of one core, in per cent, below which a process disturbs no one.
@@ -32,7 +32,7 @@ pub fn describe(report: &mut Report) -> Result<Vec<String>> {
     let mut load = load.split_whitespace();
     let averages: Vec<&str> = load.by_ref().take(3).collect();
     let runnable = load.next().and_then(|field| field.split('/').next()).unwrap_or("?");
-    let (busy, others) = look_around()?;
+    let (busy, others) = observe()?;
     let mut lines = vec![
         format!("machine: {cores} cores, Linux {}, {}", kernel.trim(), std::env::consts::ARCH),
         format!(
@@ -79,9 +79,9 @@ fn shown(names: &[String]) -> String {
 
 /// Observes the machine for a short time. Returns the share of all cores that is used, and the
 /// processes that use it, with per cent of one core.
-fn look_around() -> Result<(f64, Vec<String>)> {
+fn observe() -> Result<(f64, Vec<String>)> {
     let (ticks, times) = (Ticks::now(), cpu::of_each());
-    interrupt::sleep(LOOK_FOR)?;
+    interrupt::sleep(OBSERVED_FOR)?;
     let busy = ticks
         .zip(Ticks::now())
         .map_or(f64::NAN, |(before, after)| after.busy_percent_since(before));
@@ -91,7 +91,7 @@ fn look_around() -> Result<(f64, Vec<String>)> {
     let mut others = Vec::new();
     for (stat, time) in cpu::of_each() {
         let used = time.saturating_sub(before.get(&stat.pid).copied().unwrap_or_default());
-        let percent = 100.0 * used.as_secs_f64() / LOOK_FOR.as_secs_f64();
+        let percent = 100.0 * used.as_secs_f64() / OBSERVED_FOR.as_secs_f64();
         if stat.pid != own && percent > NAMED_PERCENT {
             others.push(format!("{} {percent:.0} %", stat.name));
         }

@@ -15,7 +15,7 @@ use crate::settings::Settings;
 /// The time limit for a start. A framework takes a second to be imported; the limit allows for a
 /// busy machine.
 const READY_WITHIN: Duration = Duration::from_secs(15);
-const LOOK_EVERY: Duration = Duration::from_millis(20);
+const POLL_EVERY: Duration = Duration::from_millis(20);
 
 /// A running server. Dropping it ends it.
 #[derive(Debug)]
@@ -65,7 +65,7 @@ impl Peer {
                     log.display()
                 );
             }
-            std::thread::sleep(LOOK_EVERY);
+            std::thread::sleep(POLL_EVERY);
         }
         Ok(peer)
     }

@@ -14,7 +14,7 @@ use nix::unistd::Pid;
 /// The time limit for killed processes to end. They usually end at once; this bounds the wait for a
 /// process that the kernel does not release.
 const END_WITHIN: Duration = Duration::from_secs(2);
-const LOOK_EVERY: Duration = Duration::from_millis(5);
+const POLL_EVERY: Duration = Duration::from_millis(5);
 
 /// The parsed parts of `/proc/PID/stat`.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -162,7 +162,7 @@ pub fn end_orphans() {
             // It may have ended since, which is just as good.
             let _ = kill(Pid::from_raw(stat.pid), Signal::SIGKILL);
         }
-        std::thread::sleep(LOOK_EVERY);
+        std::thread::sleep(POLL_EVERY);
     }
 }
 

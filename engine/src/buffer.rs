@@ -78,12 +78,12 @@ impl Drop for Map {
 
 /// A buffer that a body is collected in.
 pub struct Buffer {
-    memory: Memory,
+    storage: Storage,
     /// How much of it is filled.
     len: usize,
 }
 
-enum Memory {
+enum Storage {
     Allocated(BytesMut),
     Mapped(Map),
 }
@@ -95,11 +95,11 @@ impl Buffer {
     ///
     /// If the system has no memory for it.
     pub fn with_capacity(bytes: usize) -> io::Result<Buffer> {
-        let memory = match bytes < MAPPED_BYTES {
-            true => Memory::Allocated(BytesMut::with_capacity(bytes)),
-            false => Memory::Mapped(Map(Some(map_of(bytes)?))),
+        let storage = match bytes < MAPPED_BYTES {
+            true => Storage::Allocated(BytesMut::with_capacity(bytes)),
+            false => Storage::Mapped(Map(Some(map_of(bytes)?))),
         };
-        Ok(Buffer { memory, len: 0 })
+        Ok(Buffer { storage, len: 0 })
     }
 
     /// Appends bytes.
@@ -108,10 +108,10 @@ impl Buffer {
     ///
     /// If the system has no memory for them.
     pub fn push(&mut self, bytes: &[u8]) -> io::Result<()> {
-        if let Memory::Allocated(memory) = &mut self.memory
+        if let Storage::Allocated(storage) = &mut self.storage
             && self.len + bytes.len() < MAPPED_BYTES
         {
-            memory.extend_from_slice(bytes);
+            storage.extend_from_slice(bytes);
             self.len += bytes.len();
             return Ok(());
         }
@@ -129,38 +129,38 @@ impl Buffer {
         if is_large && self.mapped_bytes() < len {
             let mut map = Map(Some(map_of(len)?));
             map.bytes_mut()[..self.len].copy_from_slice(self.filled());
-            self.memory = Memory::Mapped(map);
+            self.storage = Storage::Mapped(map);
         }
-        fill(match &mut self.memory {
-            Memory::Allocated(memory) => {
-                memory.resize(len, 0);
-                &mut memory[self.len..]
+        fill(match &mut self.storage {
+            Storage::Allocated(storage) => {
+                storage.resize(len, 0);
+                &mut storage[self.len..]
             }
-            Memory::Mapped(map) => &mut map.bytes_mut()[self.len..len],
+            Storage::Mapped(map) => &mut map.bytes_mut()[self.len..len],
         });
         self.len = len;
         Ok(())
     }
 
     fn mapped_bytes(&self) -> usize {
-        match &self.memory {
-            Memory::Allocated(_) => 0,
-            Memory::Mapped(map) => map.bytes().len(),
+        match &self.storage {
+            Storage::Allocated(_) => 0,
+            Storage::Mapped(map) => map.bytes().len(),
         }
     }
 
     fn filled(&self) -> &[u8] {
-        match &self.memory {
-            Memory::Allocated(memory) => memory,
-            Memory::Mapped(map) => &map.bytes()[..self.len],
+        match &self.storage {
+            Storage::Allocated(storage) => storage,
+            Storage::Mapped(map) => &map.bytes()[..self.len],
         }
     }
 
     /// What was collected.
     pub fn freeze(self) -> Bytes {
-        match self.memory {
-            Memory::Allocated(memory) => memory.freeze(),
-            Memory::Mapped(map) => Bytes::from_owner(Frozen { map, len: self.len }),
+        match self.storage {
+            Storage::Allocated(storage) => storage.freeze(),
+            Storage::Mapped(map) => Bytes::from_owner(Frozen { map, len: self.len }),
         }
     }
 }

@@ -26,11 +26,11 @@ const LAUNCHER_PAUSE: Duration = Duration::from_millis(5);
 /// A directory that this process has locked.
 pub struct Directory {
     path: PathBuf,
-    held: Held,
+    held: DirectoryLock,
 }
 
 /// The lock on a directory. It holds for the directory itself, whatever lies at its path later.
-struct Held {
+struct DirectoryLock {
     _lock: Flock<File>,
     /// The directory's device and inode.
     identity: (u64, u64),
@@ -83,7 +83,7 @@ impl Directory {
                 path.display()
             );
         }
-        let held = Held::take(path)?;
+        let held = DirectoryLock::take(path)?;
         wait_for_launcher(path)?;
         clean(path, Strangers::Refuse)?;
         fill(path)?;
@@ -102,7 +102,7 @@ impl Directory {
     /// When another engine has made the directory its own meanwhile, or it cannot be made.
     pub fn restore(&mut self) -> Result<()> {
         if !self.is_ours() {
-            let held = Held::take(&self.path)?;
+            let held = DirectoryLock::take(&self.path)?;
             clean(&self.path, Strangers::Refuse)?;
             self.held = held;
         }
@@ -128,9 +128,9 @@ impl Directory {
     }
 }
 
-impl Held {
+impl DirectoryLock {
     /// Makes the directory if it is not there, and locks it.
-    fn take(path: &Path) -> Result<Held> {
+    fn take(path: &Path) -> Result<DirectoryLock> {
         loop {
             make_private(path)?;
             let directory =
@@ -142,7 +142,7 @@ impl Held {
             };
             // The engine that held it may have removed it in between.
             if fs::metadata(path).is_ok_and(|now| identity_of(&now) == identity) {
-                return Ok(Held { _lock: lock, identity });
+                return Ok(DirectoryLock { _lock: lock, identity });
             }
         }
     }

@@ -95,8 +95,8 @@ impl Memory {
     }
 
     /// Nothing yet, to grow.
-    pub fn hold_nothing(&self) -> Held {
-        Held { memory: *self, bytes: 0 }
+    pub fn hold_nothing(&self) -> MemoryReservation {
+        MemoryReservation { memory: *self, bytes: 0 }
     }
 
     /// Whether a request of so many bytes has room now. If not, it counts as refused.
@@ -107,7 +107,7 @@ impl Memory {
     }
 
     /// Holds the bytes of an answer. Waits until there is room for it, for so long at most.
-    pub async fn hold_answer(&self, bytes: u64, within: Duration) -> Option<Held> {
+    pub async fn hold_answer(&self, bytes: u64, within: Duration) -> Option<MemoryReservation> {
         let account = self.0;
         let until = Instant::now() + within;
         let mut held = self.hold_nothing();
@@ -157,12 +157,12 @@ impl Memory {
 
 /// Bytes that are held; given back when this is dropped.
 #[derive(Debug)]
-pub struct Held {
+pub struct MemoryReservation {
     memory: Memory,
     bytes: u64,
 }
 
-impl Held {
+impl MemoryReservation {
     /// Holds so many bytes more of a request. False if there is no room for them, which counts as a
     /// refusal.
     #[inline]
@@ -188,7 +188,7 @@ impl Held {
     }
 }
 
-impl Drop for Held {
+impl Drop for MemoryReservation {
     #[inline]
     fn drop(&mut self) {
         if self.bytes == 0 {
@@ -281,7 +281,7 @@ mod tests {
         drop(large);
         assert!(woken.0.load(Ordering::Relaxed) > 0);
         let polled = answers.iter_mut().map(|answer| answer.as_mut().poll(&mut context));
-        let polled: Vec<Poll<Option<Held>>> = polled.collect();
+        let polled: Vec<Poll<Option<MemoryReservation>>> = polled.collect();
         assert!(matches!(polled[0], Poll::Ready(Some(_))));
         assert!(polled[1..].iter().all(Poll::is_pending));
     }
@@ -289,14 +289,14 @@ mod tests {
     #[test]
     fn a_peak_is_over_when_half_of_it_was_given_back() {
         let memory = Memory::with_limit(100 * MIB);
-        let held: Vec<Held> = [10, 10, 20]
+        let held: Vec<MemoryReservation> = [10, 10, 20]
             .map(|mib| {
                 let mut held = memory.hold_nothing();
                 assert!(held.grow(mib * MIB));
                 held
             })
             .into();
-        let is_over = |held: &Held| {
+        let is_over = |held: &MemoryReservation| {
             let is_over = held.memory.is_after_peak();
             (held.memory.usage().held / MIB, is_over)
         };

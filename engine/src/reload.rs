@@ -7,14 +7,14 @@
 //! In `nightcore dev` a function with a `build` is built before it is started, first and anew.
 
 use crate::aside::run_aside;
-use crate::builds::{Builds, Looked, Outcome};
-use crate::config::{Config, ConfigError, Function, Purpose};
+use crate::builds::{BuildOutcome, Builds, SourcesRead};
+use crate::config::{Config, ConfigError, FunctionConfig, Purpose};
 use crate::core::CoreHandle;
+use crate::engine_log::log;
 use crate::functions::Spec;
 use crate::gateway::{Routes, SharedRoutes};
 use crate::ids::{FunctionId, Generation};
-use crate::launcher::{BuildEnded, Keeper};
-use crate::say::say;
+use crate::launcher::{BuildEnded, ProcessManager};
 use serde::{Deserialize, Serialize};
 use std::cell::RefCell;
 use std::collections::{BTreeMap, HashMap};
@@ -90,7 +90,7 @@ fn stamp(path: PathBuf) -> Stamp {
 }
 
 /// The program, and the arguments that are files.
-fn stamps(function: &Function) -> Vec<Stamp> {
+fn stamps(function: &FunctionConfig) -> Vec<Stamp> {
     let arguments = function.command.iter().skip(1).map(|word| stamp(function.cwd.join(word)));
     let arguments = arguments.filter(|argument| argument.state.is_some());
     std::iter::once(stamp(function.program.clone())).chain(arguments).collect()
@@ -99,7 +99,7 @@ fn stamps(function: &Function) -> Vec<Stamp> {
 /// A function that runs, or is to run.
 struct Started {
     id: FunctionId,
-    config: Function,
+    config: FunctionConfig,
     from: Vec<Stamp>,
     /// Whether files changed while processes were coming, so that newer ones took their place.
     has_given_up: bool,
@@ -109,16 +109,16 @@ struct Started {
 
 impl Started {
     /// The function is built: starts processes of it.
-    fn begin_built(&mut self, core: &CoreHandle, keeper: &mut Keeper) {
+    fn begin_built(&mut self, core: &CoreHandle, processes: &mut ProcessManager) {
         let (mut core, id) = (core.borrow_mut(), self.id);
         let serves = core.scheduler().is_ready(id);
         self.has_given_up = self.unbuilt.is_none() && core.scheduler().is_coming(id);
         let generation = self.unbuilt.take().unwrap_or_else(|| core.begin_generation(id));
         drop(core);
         self.from = stamps(&self.config);
-        keeper.begin(id, generation, Rc::new(self.config.clone()));
+        processes.begin(id, generation, Rc::new(self.config.clone()));
         if serves {
-            keeper.tell_when_serving(id, generation, &self.config.name);
+            processes.tell_when_serving(id, generation, &self.config.name);
         }
     }
 
@@ -140,11 +140,11 @@ impl Started {
 
 /// The tables of the functions of a running engine, for a room that answers questions about them.
 #[derive(Clone, Default)]
-pub struct SharedConfig(Rc<RefCell<Rc<Vec<Function>>>>);
+pub struct SharedConfig(Rc<RefCell<Rc<Vec<FunctionConfig>>>>);
 
 impl SharedConfig {
     /// Returns the table of the function of this name.
-    pub fn find(&self, name: &str) -> Option<Function> {
+    pub fn find(&self, name: &str) -> Option<FunctionConfig> {
         let functions = self.0.borrow().clone();
         functions.iter().find(|function| function.name == name).cloned()
     }
@@ -155,7 +155,7 @@ impl SharedConfig {
 }
 
 /// The functions of an engine.
-pub struct Functions {
+pub struct ConfiguredFunctions {
     core: CoreHandle,
     routes: SharedRoutes,
     config: Config,
@@ -166,24 +166,31 @@ pub struct Functions {
     builds: Option<Builds>,
 }
 
-impl Functions {
+impl ConfiguredFunctions {
     /// Starts all of them.
     pub fn start(
         core: CoreHandle,
-        keeper: &mut Keeper,
+        processes: &mut ProcessManager,
         config: Config,
         purpose: Purpose,
-        looked: mpsc::UnboundedSender<Looked>,
-    ) -> Functions {
+        sources_read: mpsc::UnboundedSender<SourcesRead>,
+    ) -> ConfiguredFunctions {
         let none = Config { functions: Vec::new(), ..config.clone() };
         let routes = SharedRoutes::default();
         let shared_config = SharedConfig::default();
         let started = HashMap::new();
-        let builds = (purpose == Purpose::Develop).then(|| Builds::new(looked));
-        let mut functions =
-            Functions { core, routes, config: none, shared_config, purpose, started, builds };
+        let builds = (purpose == Purpose::Develop).then(|| Builds::new(sources_read));
+        let mut functions = ConfiguredFunctions {
+            core,
+            routes,
+            config: none,
+            shared_config,
+            purpose,
+            started,
+            builds,
+        };
         let config = functions.completed(config);
-        functions.apply(keeper, config, &Forced::default());
+        functions.apply(processes, config, &Forced::default());
         functions
     }
 
@@ -218,7 +225,7 @@ impl Functions {
     /// being served.
     pub fn restart_changed(
         &mut self,
-        keeper: &mut Keeper,
+        processes: &mut ProcessManager,
         mut changed: BTreeMap<String, PathBuf>,
     ) -> BTreeMap<String, PathBuf> {
         let mut restarted = Vec::new();
@@ -233,7 +240,7 @@ impl Functions {
                 && started.config.keys.build.is_some()
             {
                 drop(core);
-                builds.changed(keeper, &started.config);
+                builds.changed(processes, &started.config);
                 return false;
             }
             started.has_given_up = is_coming;
@@ -241,32 +248,33 @@ impl Functions {
             started.from = stamps(&config);
             let generation = core.begin_generation(id);
             drop(core);
-            keeper.begin(id, generation, config);
+            processes.begin(id, generation, config);
             let file = file.strip_prefix(&self.config.directory).unwrap_or(file);
             restarted.push(format!("{name} ({})", file.display()));
             false
         });
         if !restarted.is_empty() {
-            say(&format!("files have changed, started anew: {}", restarted.join(", ")));
+            log(&format!("files have changed, started anew: {}", restarted.join(", ")));
         }
         changed
     }
 
     /// The sources of a build were read.
-    pub fn looked(&mut self, keeper: &mut Keeper, looked: Looked) {
-        let outcome = self.builds.as_mut().and_then(|builds| builds.looked(keeper, looked));
-        self.built(keeper, outcome);
+    pub fn sources_read(&mut self, processes: &mut ProcessManager, sources_read: SourcesRead) {
+        let outcome =
+            self.builds.as_mut().and_then(|builds| builds.sources_read(processes, sources_read));
+        self.built(processes, outcome);
     }
 
     /// A build has ended.
-    pub fn build_ended(&mut self, keeper: &mut Keeper, ended: BuildEnded) {
+    pub fn build_ended(&mut self, processes: &mut ProcessManager, ended: BuildEnded) {
         let outcome = self.builds.as_mut().and_then(|builds| builds.ended(&ended));
-        self.built(keeper, outcome);
+        self.built(processes, outcome);
     }
 
     /// Starts functions that were built, or says that they could not be.
-    fn built(&mut self, keeper: &mut Keeper, outcome: Option<Outcome>) {
-        let Some(Outcome { functions, took, failed }) = outcome else { return };
+    fn built(&mut self, processes: &mut ProcessManager, outcome: Option<BuildOutcome>) {
+        let Some(BuildOutcome { functions, took, failed }) = outcome else { return };
         let (names, took) = (functions.join(", "), format!("{:.1} s", took.as_secs_f64()));
         let mut said = match &failed {
             Some(reason) => format!("{names}: the build failed after {took}: {reason}"),
@@ -278,7 +286,7 @@ impl Functions {
             let reason = match &failed {
                 Some(reason) => reason.clone(),
                 None if program.is_file() => {
-                    started.begin_built(&self.core, keeper);
+                    started.begin_built(&self.core, processes);
                     continue;
                 }
                 None => {
@@ -295,7 +303,7 @@ impl Functions {
                 false => format!("; {name} cannot be called until it is built"),
             });
         }
-        say(&said);
+        log(&said);
     }
 
     /// The longest time that a call may take.
@@ -306,7 +314,7 @@ impl Functions {
     /// Reads the configuration anew and changes what has changed; or says why that cannot be, and changes nothing.
     pub async fn reload(
         &mut self,
-        keeper: &mut Keeper,
+        processes: &mut ProcessManager,
         forced: &Forced,
     ) -> Result<Changes, String> {
         let (path, settings) = (self.config.path.clone(), self.config.settings.clone());
@@ -328,27 +336,32 @@ impl Functions {
             return Err(format!("there is no function {unknown:?} in {}", config.path.display()));
         }
         let config = self.completed(config);
-        Ok(self.apply(keeper, config, forced))
+        Ok(self.apply(processes, config, forced))
     }
 
-    fn apply(&mut self, keeper: &mut Keeper, config: Config, forced: &Forced) -> Changes {
+    fn apply(
+        &mut self,
+        processes: &mut ProcessManager,
+        config: Config,
+        forced: &Forced,
+    ) -> Changes {
         let mut changes = Changes::default();
         let is_there =
             |name: &String| config.functions.iter().any(|function| function.name == *name);
         let gone = self.started.extract_if(|name, _| !is_there(name));
         for (name, started) in gone {
             self.core.borrow_mut().remove_function(started.id);
-            keeper.retire(started.id, |_| true);
+            processes.retire(started.id, |_| true);
             changes.removed.push(name);
         }
         if let Some(builds) = &mut self.builds {
-            builds.set(keeper, &config);
+            builds.set(processes, &config);
         }
         for function in &config.functions {
-            self.apply_to(keeper, function, forced, &mut changes);
+            self.apply_to(processes, function, forced, &mut changes);
         }
         let with_route =
-            |function: &Function| Some((function.route.clone()?, function.name.clone()));
+            |function: &FunctionConfig| Some((function.route.clone()?, function.name.clone()));
         self.routes.set(Routes::new(config.functions.iter().filter_map(with_route)));
         self.shared_config.set(&config);
         self.config = config;
@@ -359,8 +372,8 @@ impl Functions {
 
     fn apply_to(
         &mut self,
-        keeper: &mut Keeper,
-        function: &Function,
+        processes: &mut ProcessManager,
+        function: &FunctionConfig,
         forced: &Forced,
         changes: &mut Changes,
     ) {
@@ -373,8 +386,8 @@ impl Functions {
             let id = core.add_function(spec(function));
             let generation = core.scheduler().newest_generation(id);
             drop(core);
-            let unbuilt = start(keeper, builds, (id, generation), function, false);
-            keeper.set_recycle(id, function.keys.recycle);
+            let unbuilt = start(processes, builds, (id, generation), function, false);
+            processes.set_recycle(id, function.keys.recycle);
             let config = function.clone();
             let started = Started { id, config, from, has_given_up: false, unbuilt };
             self.started.insert(name.clone(), started);
@@ -395,7 +408,7 @@ impl Functions {
         // What does not come up may do so now, for reasons that are not in files.
         let restarts = !is_same || is_forced || core.scheduler().failing(id).is_some();
         let has_new_recycle = started.config.keys.recycle != function.keys.recycle;
-        keeper.set_recycle(id, function.keys.recycle);
+        processes.set_recycle(id, function.keys.recycle);
         if spec(&started.config) != spec(function) || has_new_recycle {
             core.set_spec(id, spec(function));
             if !restarts {
@@ -406,7 +419,7 @@ impl Functions {
         if restarts {
             let generation = core.begin_generation(id);
             drop(core);
-            unbuilt = start(keeper, builds, (id, generation), function, true);
+            unbuilt = start(processes, builds, (id, generation), function, true);
             changes.restarted.push(name.clone());
         }
         *started = Started { id, config: function.clone(), from, has_given_up: false, unbuilt };
@@ -417,26 +430,26 @@ impl Functions {
 /// the generation. A build that runs already is started anew if it `was_there` before this function
 /// has changed.
 fn start(
-    keeper: &mut Keeper,
+    processes: &mut ProcessManager,
     builds: Option<&mut Builds>,
     (id, generation): (FunctionId, Generation),
-    function: &Function,
+    function: &FunctionConfig,
     was_there: bool,
 ) -> Option<Generation> {
     match builds {
         Some(builds) => {
-            builds.wanted(keeper, function, was_there);
+            builds.wanted(processes, function, was_there);
             Some(generation)
         }
         None => {
-            keeper.begin(id, generation, Rc::new(function.clone()));
+            processes.begin(id, generation, Rc::new(function.clone()));
             None
         }
     }
 }
 
 /// What the scheduler has to know of a function.
-fn spec(function: &Function) -> Spec {
+fn spec(function: &FunctionConfig) -> Spec {
     Spec {
         direct: function.keys.direct,
         name: function.name.clone(),

@@ -34,10 +34,10 @@ mod turn;
 mod upkeep;
 
 pub use action::{Action, Actions};
-pub use event::{Arrival, Below, CallAlone, Event, Fate, Invoke};
+pub use event::{Arrival, Below, CallAlone, Event, InternalCall, ProcessFate};
 pub use snapshot::{ContainerCounts, FunctionStatus, WorkerCounts};
 
-use crate::calls::{Calls, Deadlines, Share};
+use crate::calls::{CallTable, Deadlines, Share};
 use crate::functions::{Functions, Origin, Spec};
 use crate::ids::{CallNumber, ChannelKey, ContainerKey, FunctionId, Generation};
 use crate::pool::{FailedCalls, Pool};
@@ -53,7 +53,7 @@ use upkeep::Upkeep;
 #[derive(Debug)]
 pub struct Scheduler<P, R> {
     functions: Functions,
-    calls: Calls<P, R>,
+    calls: CallTable<P, R>,
     pool: Pool,
     deadlines: Deadlines,
     upkeep: Upkeep,
@@ -70,7 +70,7 @@ impl<P, R> Default for Scheduler<P, R> {
     fn default() -> Self {
         Scheduler {
             functions: Functions::default(),
-            calls: Calls::default(),
+            calls: CallTable::default(),
             pool: Pool::default(),
             deadlines: Deadlines::default(),
             upkeep: Upkeep::default(),

@@ -29,7 +29,7 @@ pub fn end_who_takes_nothing(listener: &impl AsFd, after: Duration) -> io::Resul
 
 /// How the other end of a connection is doing, as far as the system knows.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Peer {
+pub enum PeerState {
     /// It may send more.
     Open,
     /// It sends no more. Whether it still reads is not known.
@@ -39,14 +39,14 @@ pub enum Peer {
 }
 
 /// Asks the system, without reading: bytes that nobody has read do not hide what came after them.
-pub fn look(socket: BorrowedFd<'_>) -> Peer {
+pub fn peer_state(socket: BorrowedFd<'_>) -> PeerState {
     let mut asked = libc::pollfd { fd: socket.as_raw_fd(), events: libc::POLLRDHUP, revents: 0 };
     // SAFETY: the pointer is to one `pollfd` that lives until the call returns, and the count is 1.
     let found = unsafe { libc::poll(&raw mut asked, 1, 0) };
     match asked.revents {
-        _ if found <= 0 => Peer::Open,
-        told if told & (libc::POLLERR | libc::POLLHUP | libc::POLLNVAL) != 0 => Peer::Gone,
-        _ => Peer::HalfClosed,
+        _ if found <= 0 => PeerState::Open,
+        told if told & (libc::POLLERR | libc::POLLHUP | libc::POLLNVAL) != 0 => PeerState::Gone,
+        _ => PeerState::HalfClosed,
     }
 }
 

@@ -3,21 +3,23 @@
 use crate::available::available_memory;
 use crate::buffer::{give_kept_back, keep_at_most};
 use crate::config::{self, Config, MIN_HELD_BYTES, Purpose};
-use crate::core::{Core, CoreCalls, CoreHandle, admit_containers, keep_time, look_at_rings};
+use crate::core::{Core, CoreCalls, CoreHandle, admit_containers, keep_time, poll_rings};
 use crate::descriptors::Shares;
 use crate::directory::{self, Directory, make_private};
-use crate::gateway::{Gateway, Health, Limits, MAX_HEADER_BYTES, Service, Stop, keep_timeouts};
+use crate::engine_log::log;
+use crate::engine_sockets::{EngineSockets, keep as keep_sockets};
+use crate::gateway::{
+    Gateway, Health, MAX_HEADER_BYTES, RequestLimits, Service, Stop, keep_timeouts,
+};
 use crate::ids::FunctionId;
-use crate::launcher::{Keeper, outlive_file_size_limit, raise_open_files};
+use crate::launcher::{ProcessManager, outlive_file_size_limit, raise_open_files};
 use crate::memory::Memory;
 use crate::notify::notify;
-use crate::observe::admin::{Admin, EngineInfo};
-use crate::observe::door::Door;
+use crate::observe::admin::{AdminPages, EngineInfo};
 use crate::observe::status::Observed;
+use crate::observe::status_server::StatusServer;
 use crate::place::{admin_socket, as_written};
-use crate::premises::{Premises, keep as keep_premises};
-use crate::reload::Functions;
-use crate::say::say;
+use crate::reload::ConfiguredFunctions;
 use crate::transport::{Alarm, Listener};
 use crate::watch::Watch;
 use anyhow::{Context, Result, anyhow};
@@ -97,7 +99,7 @@ pub async fn run(options: Options<'_>) -> Result<()> {
     let mut signals = Signals::new().context("cannot handle signals")?;
     let tcp = bind("gateway", config.gateway.listen)?;
     let address = format!("http://{}", tcp.local_addr()?);
-    let door = bind_door(&config)?;
+    let status_server = bind_status_server(&config)?;
     let info = EngineInfo {
         pid: std::process::id(),
         config: as_written(&config.path)?.into_os_string(),
@@ -106,7 +108,7 @@ pub async fn run(options: Options<'_>) -> Result<()> {
     if !is_named && let Some(base) = directory.parent() {
         make_private(base)?;
     }
-    let premises = Rc::new(RefCell::new(Premises::new(Directory::lock(directory)?)));
+    let sockets = Rc::new(RefCell::new(EngineSockets::new(Directory::lock(directory)?)));
 
     let (events_in, mut events) = mpsc::unbounded_channel();
     let max_body_bytes = config.gateway.max_body_bytes;
@@ -120,22 +122,23 @@ pub async fn run(options: Options<'_>) -> Result<()> {
         ask_for_short_slice(SHORTEST_SLICE_NS);
     }
     let (build_ended, mut builds_ended) = mpsc::unbounded_channel();
-    let mut keeper =
-        Keeper::start(core.clone(), directory, open_files, premises.clone(), build_ended)?;
-    let (looked, mut sources_looked) = mpsc::unbounded_channel();
-    let mut functions = Functions::start(core.clone(), &mut keeper, config, purpose, looked);
+    let mut processes =
+        ProcessManager::start(core.clone(), directory, open_files, sockets.clone(), build_ended)?;
+    let (sources_read, mut all_sources_read) = mpsc::unbounded_channel();
+    let mut functions =
+        ConfiguredFunctions::start(core.clone(), &mut processes, config, purpose, sources_read);
     let (reloads, mut asked) = mpsc::unbounded_channel();
 
     let observed = Rc::new(Observed {
         core: core.clone(),
         memory,
-        keeper: keeper.status(),
+        histories: processes.status(),
         address: address.clone(),
-        metrics: door.as_ref().map(|(_, address)| format!("{address}/metrics")),
+        metrics: status_server.as_ref().map(|(_, address)| format!("{address}/metrics")),
         started_at: SystemTime::now(),
     });
     let control_socket = directory::control_socket(directory);
-    let admin = Rc::new(Admin {
+    let admin = Rc::new(AdminPages {
         observed: observed.clone(),
         info,
         config: functions.shared_config(),
@@ -143,37 +146,37 @@ pub async fn run(options: Options<'_>) -> Result<()> {
         max_body_bytes,
         reloads,
     });
-    premises.borrow_mut().open(control_socket, {
+    sockets.borrow_mut().open(control_socket, {
         let core = core.clone();
         move |path| {
             Ok(spawn_local(admit_containers(Listener::bind(path, shares.strangers)?, core.clone())))
         }
     })?;
-    premises.borrow_mut().open(admin_socket(directory), move |path| {
+    sockets.borrow_mut().open(admin_socket(directory), move |path| {
         let listener = UnixListener::bind(path)?;
         Ok(spawn_local(admin.clone().serve(listener, shares.room_for_admin())))
     })?;
-    spawn_local(keep_premises(premises.clone()));
-    if let Some((listener, _)) = door {
-        let door = Door { observed: observed.clone(), health: CoreHealth(core.clone()) };
-        spawn_local(door.serve(listener, shares.room_for_admin()));
+    spawn_local(keep_sockets(sockets.clone()));
+    if let Some((listener, _)) = status_server {
+        let server = StatusServer { observed: observed.clone(), health: CoreHealth(core.clone()) };
+        spawn_local(server.serve(listener, shares.room_for_admin()));
     }
     spawn_local(keep_time(alarm, core.clone()));
-    spawn_local(look_at_rings(core.clone()));
+    spawn_local(poll_rings(core.clone()));
     let stop = Stop::default();
     let gateway = Rc::new(Gateway::with_room(shares.room_for_clients(clients), memory));
     let service = Service {
         calls: CoreCalls { core: core.clone(), memory },
         health: CoreHealth(core.clone()),
-        limits: Limits { max_body_bytes },
+        limits: RequestLimits { max_body_bytes },
         routes: functions.routes(),
     };
-    let doors = gateway.clone();
+    let frontend = gateway.clone();
     let heard = stop.clone();
-    spawn_local(async move { doors.serve(tcp, Rc::new(service), heard).await });
+    spawn_local(async move { frontend.serve(tcp, Rc::new(service), heard).await });
     spawn_local(async {
         if let Err(error) = keep_timeouts().await {
-            say(&format!("clients that fall silent are not ended: {error}"));
+            log(&format!("clients that fall silent are not ended: {error}"));
         }
     });
     keep_at_most(memory.usage().limit / KEPT_ONE_OF);
@@ -181,9 +184,9 @@ pub async fn run(options: Options<'_>) -> Result<()> {
         give_kept_back();
         give_back();
     }));
-    say(&format!("listening on {address}"));
+    log(&format!("listening on {address}"));
     if let Some(metrics) = &observed.metrics {
-        say(&format!("metrics at {metrics}"));
+        log(&format!("metrics at {metrics}"));
     }
     spawn_local(announce(core.clone(), address, ready));
 
@@ -192,22 +195,22 @@ pub async fn run(options: Options<'_>) -> Result<()> {
     watch.set(functions.config(), watch_all);
     loop {
         let request = tokio::select! {
-            () = keeper.run(&mut events) => continue,
+            () = processes.run(&mut events) => continue,
             heard = signals.next() => match heard {
-                Heard::Stop => break,
-                Heard::Reload => None,
+                SignalAction::Stop => break,
+                SignalAction::Reload => None,
             },
             Some(request) = asked.recv() => Some(request),
             Some(ended) = builds_ended.recv() => {
-                functions.build_ended(&mut keeper, ended);
+                functions.build_ended(&mut processes, ended);
                 continue;
             }
-            Some(looked) = sources_looked.recv() => {
-                functions.looked(&mut keeper, looked);
+            Some(sources_read) = all_sources_read.recv() => {
+                functions.sources_read(&mut processes, sources_read);
                 continue;
             }
             changed = watch.changed() => {
-                watch.put_off(functions.restart_changed(&mut keeper, changed.functions));
+                watch.put_off(functions.restart_changed(&mut processes, changed.functions));
                 if !changed.config {
                     continue;
                 }
@@ -215,13 +218,13 @@ pub async fn run(options: Options<'_>) -> Result<()> {
             }
         };
         let forced = request.as_ref().map(|request| request.forced.clone()).unwrap_or_default();
-        let changes = functions.reload(&mut keeper, &forced).await;
+        let changes = functions.reload(&mut processes, &forced).await;
         match &changes {
             Ok(changes) => {
-                changes.warnings.iter().for_each(|warning| say(warning));
-                say(&format!("reloaded: {changes}"));
+                changes.warnings.iter().for_each(|warning| log(warning));
+                log(&format!("reloaded: {changes}"));
             }
-            Err(error) => say(&format!("not reloaded, all goes on as it was: {error}")),
+            Err(error) => log(&format!("not reloaded, all goes on as it was: {error}")),
         }
         watch.set(functions.config(), watch_all);
         if let Some(request) = request {
@@ -229,22 +232,22 @@ pub async fn run(options: Options<'_>) -> Result<()> {
             let _ = request.answer.send(changes);
         }
     }
-    say(&format!(
+    log(&format!(
         "stopping: no new connections, {} calls under way",
         core.borrow().scheduler().calls_under_way()
     ));
     notify("STOPPING=1");
-    stop.say();
-    keeper.end_builds();
+    stop.signal();
+    processes.end_builds();
     let longest = functions.longest_timeout() + DRAIN_SLACK;
     tokio::select! {
-        () = keeper.run(&mut events) => {}
+        () = processes.run(&mut events) => {}
         () = drained(&core, &gateway) => {}
         () = tokio::time::sleep(longest) => {}
         () = signals.stop() => {}
     }
-    keeper.stop(events, signals.stop()).await;
-    premises.borrow().remove()
+    processes.stop(events, signals.stop()).await;
+    sockets.borrow().remove()
 }
 
 /// Listens on an address that a section of the configuration names.
@@ -262,7 +265,7 @@ fn bind(section: &str, address: SocketAddr) -> Result<TcpListener> {
 }
 
 /// What requests and answers may hold together, in bytes.
-fn memory_limit(gateway: &config::Gateway) -> u64 {
+fn memory_limit(gateway: &config::GatewayConfig) -> u64 {
     let derived = || {
         let available = available_memory().unwrap_or(UNKNOWN_MEMORY);
         (available / MEMORY_ONE_OF).max(MIN_HELD_BYTES)
@@ -270,8 +273,8 @@ fn memory_limit(gateway: &config::Gateway) -> u64 {
     gateway.memory_bytes.unwrap_or_else(derived)
 }
 
-/// The door that `[admin]` names, and its address.
-fn bind_door(config: &Config) -> Result<Option<(TcpListener, String)>> {
+/// The listener of the address that `[admin]` names, and its URL.
+fn bind_status_server(config: &Config) -> Result<Option<(TcpListener, String)>> {
     let Some(admin) = &config.admin else { return Ok(None) };
     let listener = bind("admin", admin.listen)?;
     let address = format!("http://{}", listener.local_addr()?);
@@ -320,7 +323,7 @@ async fn announce(core: CoreHandle, address: String, ready: Option<File>) {
             failed.join(", ")
         )
     };
-    say(&line);
+    log(&line);
     notify(&format!("STATUS={line}"));
     if let Some(ready) = ready {
         write_when_writable(&ready, format!("{line}\n").as_bytes()).await;
@@ -351,7 +354,7 @@ struct Signals {
 }
 
 /// What a signal means.
-enum Heard {
+enum SignalAction {
     Stop,
     Reload,
 }
@@ -365,17 +368,18 @@ impl Signals {
         })
     }
 
-    async fn next(&mut self) -> Heard {
+    async fn next(&mut self) -> SignalAction {
         // An engine in a terminal is told so that the terminal is closed.
-        let hung_up = if std::io::stderr().is_terminal() { Heard::Stop } else { Heard::Reload };
+        let hung_up =
+            if std::io::stderr().is_terminal() { SignalAction::Stop } else { SignalAction::Reload };
         tokio::select! {
-            _ = self.terminate.recv() => Heard::Stop,
-            _ = self.interrupt.recv() => Heard::Stop,
+            _ = self.terminate.recv() => SignalAction::Stop,
+            _ = self.interrupt.recv() => SignalAction::Stop,
             _ = self.hang_up.recv() => hung_up,
         }
     }
 
     async fn stop(&mut self) {
-        while !matches!(self.next().await, Heard::Stop) {}
+        while !matches!(self.next().await, SignalAction::Stop) {}
     }
 }

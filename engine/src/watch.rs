@@ -7,8 +7,8 @@
 //! counts that one is gone, and that a folder has come or gone: nobody knows what was in it.
 
 use crate::builds::{is_skipped, is_source};
-use crate::config::{Config, Function};
-use crate::say::say;
+use crate::config::{Config, FunctionConfig};
+use crate::engine_log::log;
 use crate::watched::Watched;
 use nix::sys::inotify::{AddWatchFlags, InitFlags, Inotify, InotifyEvent, WatchDescriptor};
 use std::collections::{BTreeMap, BTreeSet, HashMap};
@@ -55,7 +55,7 @@ struct Files {
 }
 
 impl Files {
-    fn of(function: &Function, directory: &Path, is_built: bool) -> Files {
+    fn of(function: &FunctionConfig, directory: &Path, is_built: bool) -> Files {
         if is_built && function.keys.build.is_some() {
             return Files {
                 function: function.name.clone(),
@@ -129,18 +129,18 @@ pub struct Watch {
     config: BTreeSet<PathBuf>,
     pending: Changed,
     /// When what is pending is told.
-    due: Option<Due>,
+    due: Option<Debounce>,
 }
 
 /// When changes are told: when there have been none for a moment, and at the latest some time after
 /// the first.
 #[derive(Clone, Copy)]
-struct Due {
+struct Debounce {
     quiet_at: Instant,
     latest: Instant,
 }
 
-impl Due {
+impl Debounce {
     fn at(self) -> Instant {
         self.quiet_at.min(self.latest)
     }
@@ -160,12 +160,12 @@ impl Watch {
             *self = Watch::default();
             return;
         }
-        if let Err(error) = self.look() {
-            say(&format!("cannot watch files: {error}"));
+        if let Err(error) = self.scan() {
+            log(&format!("cannot watch files: {error}"));
         }
     }
 
-    fn look(&mut self) -> io::Result<()> {
+    fn scan(&mut self) -> io::Result<()> {
         if self.watched.is_none() {
             self.watched = Some(Folders::new()?);
         }
@@ -175,15 +175,15 @@ impl Watch {
         let below: BTreeSet<PathBuf> =
             self.files.iter().flat_map(Files::folders_below).cloned().collect();
         for folder in folders {
-            self.look_at(folder)?;
+            self.watch_folder(folder)?;
         }
         for folder in below {
-            self.look_below(&folder)?;
+            self.watch_below(&folder)?;
         }
         Ok(())
     }
 
-    fn look_at(&mut self, folder: PathBuf) -> io::Result<()> {
+    fn watch_folder(&mut self, folder: PathBuf) -> io::Result<()> {
         let Some(Folders { inotify, .. }) = &self.watched else { return Ok(()) };
         if self.folders.len() >= MAX_FOLDERS {
             return Err(io::Error::other(format!("there are more than {MAX_FOLDERS} folders")));
@@ -206,7 +206,7 @@ impl Watch {
         Ok(())
     }
 
-    fn look_below(&mut self, folder: &Path) -> io::Result<()> {
+    fn watch_below(&mut self, folder: &Path) -> io::Result<()> {
         let mut left = vec![folder.to_owned()];
         while let Some(folder) = left.pop() {
             // One that is gone again, or may not be read, has no files of interest.
@@ -215,7 +215,7 @@ impl Watch {
                 !is_skipped(&entry.file_name()) && entry.file_type().is_ok_and(|kind| kind.is_dir())
             };
             left.extend(inside.filter(is_of_interest).map(|entry| entry.path()));
-            self.look_at(folder)?;
+            self.watch_folder(folder)?;
         }
         Ok(())
     }
@@ -266,7 +266,7 @@ impl Watch {
     fn note_change(&mut self) {
         let now = Instant::now();
         let latest = self.due.map_or(now + LONGEST, |due| due.latest);
-        self.due = Some(Due { quiet_at: now + QUIET, latest });
+        self.due = Some(Debounce { quiet_at: now + QUIET, latest });
     }
 
     fn heard(&mut self, events: Vec<InotifyEvent>) {
@@ -299,9 +299,9 @@ impl Watch {
                 if !is_skipped
                     && !event.mask.intersects(GONE)
                     && self.files.iter().any(is_below)
-                    && let Err(error) = self.look_below(&path)
+                    && let Err(error) = self.watch_below(&path)
                 {
-                    say(&format!("cannot watch files: {error}"));
+                    log(&format!("cannot watch files: {error}"));
                 }
             } else if event.mask.intersects(GONE) {
                 let is_one = |files: &&Files| files.sources.is_some() && files.has(&path);

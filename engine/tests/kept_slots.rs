@@ -3,7 +3,7 @@
 mod simulated;
 
 use nightcore_engine::ids::{CallNumber, ChannelKey, ContainerKey, FunctionId};
-use nightcore_engine::scheduler::{Action, Event, Fate};
+use nightcore_engine::scheduler::{Action, Event, ProcessFate};
 use nightcore_runtime::protocol::control::Mode;
 use nightcore_runtime::protocol::{Failure, Status};
 use simulated::{Body, Driven, MS, spec};
@@ -70,7 +70,7 @@ fn a_channel_that_closes_does_not_free_the_slot_and_the_death_does() {
     let failure = &died();
     world.tell(2 * MS, Event::WorkerGone { channel, failure });
     assert_eq!(world.began.len(), 1);
-    world.tell(3 * MS, Event::ContainerGone { container, failure, process: Fate::Died });
+    world.tell(3 * MS, Event::ContainerGone { container, failure, process: ProcessFate::Died });
     assert_eq!(world.began.len(), 2);
 }
 
@@ -93,7 +93,7 @@ fn a_process_that_has_left_frees_the_slot_when_it_has_ended() {
     let mut world = World::new();
     let (_, container) = world.busy;
     let failure = &died();
-    world.tell(2 * MS, Event::ContainerGone { container, failure, process: Fate::Lives });
+    world.tell(2 * MS, Event::ContainerGone { container, failure, process: ProcessFate::Lives });
     world.tell(900 * MS, Event::Tick);
     assert_eq!(world.began.len(), 1);
     assert!(world.scheduler.is_dying(container));

@@ -7,7 +7,7 @@ mod simulated;
 use nightcore_engine::functions::cores::Reading;
 use nightcore_engine::functions::{Origin, Ran, Spec};
 use nightcore_engine::ids::{CallId, CallNumber, ChannelKey, ContainerKey, FunctionId, Generation};
-use nightcore_engine::scheduler::{Action, Below, Event, Invoke};
+use nightcore_engine::scheduler::{Action, Below, Event, InternalCall};
 use nightcore_runtime::protocol::Notice;
 use nightcore_runtime::protocol::control::{ChannelKind, Mode};
 use nightcore_runtime::protocol::limits::MAX_LEASES_OF_LOOP;
@@ -1016,7 +1016,7 @@ impl World {
         waits: bool,
     ) {
         let (callee, deadline) = (self.scheduler.resolve(None, name), self.now + 4000 * MS);
-        let invoke = Invoke {
+        let invoke = InternalCall {
             channel,
             parent,
             tag: InvokeNumber(tag),

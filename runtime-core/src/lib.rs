@@ -7,14 +7,14 @@
 //!
 //! The engine uses `protocol` and `ipc`, never `worker`. There is no async runtime here.
 
-// They panic when a write fails, as into a closed pipe: see `complain`.
+// They panic when a write fails, as into a closed pipe: see `stderr`.
 #![deny(clippy::print_stdout, clippy::print_stderr)]
 
 #[cfg(not(all(target_os = "linux", target_endian = "little", target_pointer_width = "64")))]
 compile_error!("Nightcore runs on 64-bit little-endian Linux (x86-64 and aarch64) only");
 
 pub mod clock;
-pub mod complain;
 pub mod ipc;
 pub mod protocol;
+pub mod stderr;
 pub mod worker;

@@ -2,6 +2,7 @@
 
 use crate::circles::circles;
 use crate::imports::Imports;
+use crate::names::shared;
 use crate::rooms::breaches;
 use crate::shape::complaints;
 use crate::source::Source;
@@ -133,17 +134,43 @@ fn a_transport_that_knows_its_owner_is_found() {
 
 #[test]
 fn a_scheduler_that_knows_more_than_its_parts_is_found() {
-    let lib = ("lib.rs", "mod ids;\nmod say;\nmod scheduler;\nmod transport;");
+    let lib = ("lib.rs", "mod ids;\nmod engine_log;\nmod scheduler;\nmod transport;");
     let others =
-        [("ids.rs", ""), ("say.rs", ""), ("scheduler.rs", "mod run;"), ("transport.rs", "")];
+        [("ids.rs", ""), ("engine_log.rs", ""), ("scheduler.rs", "mod run;"), ("transport.rs", "")];
     let found = |run: &str| {
         let files = [&[lib, ("scheduler/run.rs", run)], &others[..]].concat();
         breaches(&Imports::of(&written(&files)))
     };
     assert_eq!(found("use crate::{ids::Key, scheduler::Event};"), Vec::<String>::new());
-    for line in ["use crate::transport::Channel;", "use crate::say::say;"] {
+    for line in ["use crate::transport::Channel;", "use crate::engine_log::log;"] {
         let reason = "the scheduler knows only its own parts";
         assert_eq!(found(line), [format!("{reason}: engine/src/scheduler/run.rs:1: {line}")]);
+    }
+}
+
+#[test]
+fn types_that_share_a_name_are_found() {
+    let lib = ("lib.rs", "mod a;\nmod b;\nstruct Own;");
+    let found = |b: &str| shared(&written(&[lib, ("a.rs", "pub struct Door;"), ("b.rs", b)]));
+    for other in [
+        "enum Door {}",
+        "trait Door {}",
+        "union Door { a: u8 }",
+        "type Door = u8;",
+        "fn f() { struct Door; }",
+        "#[cfg(test)] mod tests { struct Door; }",
+    ] {
+        let expected = "2 types are called Door: engine/src/a.rs:1, engine/src/b.rs:1";
+        assert_eq!(found(other), [expected], "{other}");
+    }
+    let elsewhere = ("../b.rs", "struct A;");
+    let lib = ("lib.rs", "#[path = \"../b.rs\"]\nmod b;\nstruct A;");
+    let expected = "2 types are called A: engine/src/lib.rs:3, engine/src/../b.rs:1";
+    assert_eq!(shared(&written(&[lib, elsewhere])), [expected]);
+    for other in
+        ["struct Gate;", "fn Door() {}", "trait Gate { type Door; }", "use crate::a::Door;"]
+    {
+        assert_eq!(found(other), Vec::<String>::new(), "{other}");
     }
 }
 

@@ -1,9 +1,10 @@
 //! The architecture as ARCHITECTURE.md says it, where a parser is needed to hold it: imports of
-//! files, and the size of files and functions. `walls.sh` beside it holds the rest.
+//! files, names of types, and the size of files and functions. `walls.sh` beside it holds the rest.
 
 mod checks;
 mod circles;
 mod imports;
+mod names;
 mod rooms;
 mod shape;
 mod source;
@@ -23,6 +24,23 @@ const SMALL: [&str; 10] = [
     "runtime-core/src/ipc",
     "runtime-core/src/protocol",
     "runtime-core/src/worker",
+];
+
+/// The crates of the workspace that are more than one file, but for the rooms of the process tests.
+const CRATES: [&str; 13] = [
+    "bench/src/main.rs",
+    "bindings/c/src/lib.rs",
+    "bindings/facts/src/lib.rs",
+    "bindings/node/src/lib.rs",
+    "bindings/python/src/lib.rs",
+    "engine/src/lib.rs",
+    "languages/rust/src/lib.rs",
+    "runtime-core/src/lib.rs",
+    "tests/conformance/main.rs",
+    "tests/counts/main.rs",
+    "tests/fuzz/lib.rs",
+    "tests/harness/lib.rs",
+    "tests/soak/main.rs",
 ];
 
 /// The rooms of the process tests, each a folder of `tests` and a program.
@@ -56,6 +74,14 @@ fn no_circle_of_imports_in_the_runtime() {
 #[test]
 fn no_circle_of_imports_in_the_c_binding() {
     expect_no_circle("bindings/c/src/lib.rs");
+}
+
+#[test]
+fn no_two_types_of_a_crate_share_a_name() {
+    let rooms = PROCESS_TESTS.map(|room| format!("tests/{room}/main.rs"));
+    let roots = CRATES.map(str::to_owned).into_iter().chain(rooms);
+    let found: Vec<String> = roots.flat_map(|root| names::shared(&read(&root))).collect();
+    expect_none(&found);
 }
 
 #[test]

@@ -3,7 +3,7 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 use syn::punctuated::Punctuated;
-use syn::{Attribute, Item, ItemMod, Meta, Token};
+use syn::{Attribute, Expr, ExprLit, Item, ItemMod, Lit, Meta, Token};
 
 /// The path of a module from the root of its crate: `crate::gateway::stop` is `["gateway", "stop"]`.
 pub type ModulePath = Vec<String>;
@@ -33,7 +33,8 @@ impl Source {
     ///
     /// # Panics
     ///
-    /// If a file is missing or is no Rust, and if a module gives its own path: nothing here does.
+    /// If a file is missing or is no Rust, and if a module inside another one gives its own path:
+    /// nothing here does.
     pub fn read(base: &Path, root: &str) -> Source {
         let mut source = Source { files: Vec::new() };
         source.add(base, Path::new(root), ModulePath::new(), false);
@@ -55,7 +56,11 @@ impl Source {
         for child in declared {
             let beside = child.folder.join(format!("{}.rs", child.module[child.module.len() - 1]));
             let inside = beside.with_extension("").join("mod.rs");
-            let path = if base.join(&beside).exists() { beside } else { inside };
+            let path = match child.own_path {
+                Some(own_path) => parent.join(own_path),
+                None if base.join(&beside).exists() => beside,
+                None => inside,
+            };
             self.add(base, &path, child.module, child.is_test);
         }
     }
@@ -66,6 +71,8 @@ struct Declared {
     folder: PathBuf,
     module: ModulePath,
     is_test: bool,
+    /// `#[path = "..."]`, from the folder of the file that declares it.
+    own_path: Option<String>,
 }
 
 fn declarations(
@@ -77,21 +84,30 @@ fn declarations(
 ) {
     for item in items {
         let Item::Mod(item) = item else { continue };
-        assert!(
-            !item.attrs.iter().any(|attribute| attribute.path().is_ident("path")),
-            "a module {} that gives its own path",
-            item.ident
-        );
+        let own_path = own_path(&item.attrs);
         let is_test = is_test || is_for_tests(&item.attrs);
         let name = name(item);
         let module = [module, std::slice::from_ref(&name)].concat();
         match &item.content {
             Some((_, items)) => {
+                let before = into.len();
                 declarations(items, &folder.join(name), &module, is_test, into);
+                let has_own_path = into[before..].iter().any(|inner| inner.own_path.is_some());
+                assert!(!has_own_path, "a module inside {} gives its own path", item.ident);
             }
-            None => into.push(Declared { folder: folder.to_owned(), module, is_test }),
+            None => into.push(Declared { folder: folder.to_owned(), module, is_test, own_path }),
         }
     }
+}
+
+fn own_path(attributes: &[Attribute]) -> Option<String> {
+    attributes.iter().find_map(|attribute| match &attribute.meta {
+        Meta::NameValue(meta) if meta.path.is_ident("path") => match &meta.value {
+            Expr::Lit(ExprLit { lit: Lit::Str(path), .. }) => Some(path.value()),
+            _ => None,
+        },
+        _ => None,
+    })
 }
 
 /// The name of a module.

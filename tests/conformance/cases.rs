@@ -48,10 +48,10 @@ pub fn route(language: &Language) -> String {
 }
 
 /// What an app is told of a request, or the status that its client's mistake is answered with.
-type Told = Result<(&'static str, &'static str), u16>;
+type AppRequest = Result<(&'static str, &'static str), u16>;
 
 /// Targets behind what leads to an app, with the path and the query that it is told.
-const TARGETS: &[(&str, Told)] = &[
+const TARGETS: &[(&str, AppRequest)] = &[
     ("", Ok(("/", ""))),
     ("/a/b?x=1&y=%20", Ok(("/a/b", "x=1&y=%20"))),
     ("/a%20b", Ok(("/a b", ""))),

@@ -5,13 +5,13 @@
 use crate::raw::{self, ControlKind, Kind, RawControl, RawHeader, RawMessage, RawReceived};
 use bytes::Bytes;
 use nightcore_engine::core::{
-    ContainerEvent, Core, CoreCalls, CoreHandle, admit_containers, keep_time, look_at_rings,
+    ContainerEvent, Core, CoreCalls, CoreHandle, admit_containers, keep_time, poll_rings,
 };
 use nightcore_engine::functions::Spec;
 use nightcore_engine::gateway::{Answer, Calls, ReadBody};
 use nightcore_engine::ids::{FunctionId, Generation};
 use nightcore_engine::memory::Memory;
-use nightcore_engine::transport::{Alarm, Identity, Launched, Listener};
+use nightcore_engine::transport::{Alarm, Identity, LaunchIdentity, Listener};
 use nightcore_runtime::ipc::channel::{self, set_nonblocking};
 use nightcore_runtime::ipc::inbox::Inbox;
 use nightcore_runtime::ipc::region::Region;
@@ -58,12 +58,12 @@ pub(crate) struct Engine {
     pub(crate) hostile: FunctionId,
     echo: FunctionId,
     directory: TempDir,
-    worker: Worker,
+    worker: EchoWorker,
     _events: mpsc::UnboundedReceiver<ContainerEvent>,
 }
 
 /// The worker of Echo.
-struct Worker {
+struct EchoWorker {
     _control: OwnedFd,
     reader: OwnedFd,
     writer: OwnedFd,
@@ -180,10 +180,10 @@ impl Engine {
         let listener = listener.expect("a control socket");
         spawn_local(admit_containers(listener, core.clone()));
         spawn_local(keep_time(alarm, core.clone()));
-        spawn_local(look_at_rings(core.clone()));
+        spawn_local(poll_rings(core.clone()));
         let socket = directory.path().join("control");
         let token = issue(&core, echo, ECHO);
-        let worker = Worker::start(socket, token).await;
+        let worker = EchoWorker::start(socket, token).await;
         Engine { core, hostile, echo, directory, worker, _events: events }
     }
 
@@ -291,7 +291,7 @@ impl Engine {
 
 fn issue(core: &CoreHandle, function: FunctionId, name: &str) -> [u8; TOKEN_BYTES] {
     let identity = Identity {
-        launched: Some(Launched { launch: 1, generation: Generation::FIRST }),
+        launched: Some(LaunchIdentity { launch: 1, generation: Generation::FIRST }),
         function,
         name: name.into(),
         program: "./program".into(),
@@ -333,8 +333,8 @@ pub(crate) async fn receive(connection: &OwnedFd) -> RawReceived {
     }
 }
 
-impl Worker {
-    async fn start(socket: PathBuf, token: [u8; TOKEN_BYTES]) -> Worker {
+impl EchoWorker {
+    async fn start(socket: PathBuf, token: [u8; TOKEN_BYTES]) -> EchoWorker {
         let control = connect(&socket);
         let hello = hello(token, VERSION, Mode::Threads);
         raw::send(control.as_fd(), hello, &format!("library\n{ECHO}"), &[])
@@ -345,7 +345,7 @@ impl Worker {
         let [reader, writer] = <[OwnedFd; 2]>::try_from(create.descriptors).expect("two pipes");
         let ready = RawMessage::new(RawHeader::new(Kind::Ready, 0), b"", &[]);
         channel::send(writer.as_fd(), ready.as_bytes()).expect("an empty pipe has room");
-        Worker { _control: control, reader, writer, inbox: Inbox::default(), engine_region }
+        EchoWorker { _control: control, reader, writer, inbox: Inbox::default(), engine_region }
     }
 
     /// Answers every call that has arrived with its body, or with [`LARGE`] if the body came

@@ -2,7 +2,7 @@
 //! and peers to the container. The peers need not follow the rules.
 
 use crate::direct_peer::Peer;
-use crate::door::{Door, Worker};
+use crate::engine_side::{EngineSide, Worker};
 use crate::ledger::{Ledger, by_engine, new_token, token_of};
 use crate::steps::Steps;
 use nightcore_runtime::clock::now_ns;
@@ -58,7 +58,7 @@ struct Invoked {
 }
 
 pub(crate) struct Lender<'a> {
-    door: &'a Door,
+    engine_side: &'a EngineSide,
     control: &'a OwnedFd,
     mode: Mode,
     pub(crate) worker: Worker,
@@ -76,14 +76,14 @@ pub(crate) struct Lender<'a> {
 
 impl<'a> Lender<'a> {
     pub(crate) fn new(
-        door: &'a Door,
+        engine_side: &'a EngineSide,
         control: &'a OwnedFd,
         worker: Worker,
         mode: Mode,
     ) -> Lender<'a> {
-        let [own, engine] = &door.regions;
+        let [own, engine] = &engine_side.regions;
         Lender {
-            door,
+            engine_side,
             control,
             mode,
             worker,
@@ -357,8 +357,8 @@ impl<'a> Lender<'a> {
     /// Ends all leases.
     pub(crate) fn end_leases(&mut self, by_death: bool) {
         (0..self.leases.len()).for_each(|at| self.end_lease(at, by_death));
-        self.door.board.0.set(function(1), Notice::default());
-        self.door.board.0.set(function(2), Notice::default());
+        self.engine_side.board.0.set(function(1), Notice::default());
+        self.engine_side.board.0.set(function(2), Notice::default());
     }
 
     pub(crate) fn retire(&mut self) {
@@ -413,7 +413,7 @@ impl<'a> Lender<'a> {
             7 => {
                 let how = steps.u8();
                 let notice = Notice { is_queued: how & 2 != 0, is_full: how & 4 != 0 };
-                self.door.board.0.set(function(1 + u32::from(how & 1)), notice);
+                self.engine_side.board.0.set(function(1 + u32::from(how & 1)), notice);
             }
             8 => {
                 let how = steps.u8();

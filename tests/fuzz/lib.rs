@@ -8,8 +8,8 @@
 
 mod beside;
 mod direct_peer;
-mod door;
 mod engine;
+mod engine_side;
 mod ledger;
 mod lender;
 mod orders;

@@ -4,7 +4,7 @@
 
 use crate::call::Call;
 use crate::functions::Function;
-use crate::outcome::{Outcome, Received, Summary, Times, Told, receive};
+use crate::outcome::{ClientReport, Outcome, Received, Summary, Times, receive};
 use harness::Connection;
 use nightcore_runtime::clock::now_ns;
 use std::io::{Read, Write};
@@ -86,7 +86,7 @@ pub fn run(orders: &Orders) {
 }
 
 /// Reports in one write, so that a report is complete, or missing if this process is killed.
-fn tell(told: &Told) {
+fn tell(told: &ClientReport) {
     if std::io::stdout().lock().write_all(told.line().as_bytes()).is_err() {
         std::process::exit(1);
     }
@@ -105,7 +105,7 @@ fn connection(orders: &Orders, next: &AtomicU64, stop: &AtomicBool) {
         let headers = call.headers();
         let headers: Vec<(&str, &str)> =
             headers.iter().map(|(name, value)| (*name, value.as_str())).collect();
-        tell(&Told::Begins { id });
+        tell(&ClientReport::Begins { id });
         let opening = now_ns();
         let is_first = connection.is_none();
         if is_first {
@@ -120,7 +120,7 @@ fn connection(orders: &Orders, next: &AtomicU64, stop: &AtomicBool) {
                         began: opening,
                         ended: now_ns(),
                     };
-                    tell(&Told::Ended { id, call: Summary::of(&call), times, outcome });
+                    tell(&ClientReport::Ended { id, call: Summary::of(&call), times, outcome });
                     wait_for_engine(orders.address, stop);
                     continue;
                 }
@@ -138,7 +138,7 @@ fn connection(orders: &Orders, next: &AtomicU64, stop: &AtomicBool) {
         if !stays_open {
             connection = None;
         }
-        tell(&Told::Ended { id, call: Summary::of(&call), times, outcome });
+        tell(&ClientReport::Ended { id, call: Summary::of(&call), times, outcome });
         if refused {
             std::thread::sleep(REFUSED_PAUSE);
         }

@@ -2,7 +2,7 @@
 
 use crate::client::Orders;
 use crate::ledger::{Finding, Ledger, first_id};
-use crate::outcome::Told;
+use crate::outcome::ClientReport;
 use std::io::{BufRead, BufReader};
 use std::os::unix::process::ExitStatusExt;
 use std::process::{Child, ChildStdin, Command, Stdio};
@@ -81,9 +81,9 @@ fn keep(
         for line in BufReader::new(output).lines() {
             let Ok(line) = line else { break };
             let mut ledger = ledger.lock().expect("nobody panics with it");
-            match Told::from_line(&line) {
+            match ClientReport::from_line(&line) {
                 Some(told) => {
-                    orders.calls -= u64::from(matches!(told, Told::Begins { .. }));
+                    orders.calls -= u64::from(matches!(told, ClientReport::Begins { .. }));
                     ledger.told(number, told);
                 }
                 None => ledger.find(Finding::Wrong, &format!("client {number} said {line:?}")),

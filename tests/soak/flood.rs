@@ -3,7 +3,7 @@
 use crate::call::{Call, Task};
 use crate::functions::Function;
 use crate::ledger::{Ledger, first_id};
-use crate::outcome::{Summary, Times, Told, receive};
+use crate::outcome::{ClientReport, Summary, Times, receive};
 use harness::{Connection, process};
 use nightcore_runtime::clock::now_ns;
 use std::net::SocketAddr;
@@ -41,7 +41,7 @@ pub fn run(
             );
             let opened = now_ns();
             let Ok(mut connection) = Connection::try_open(address) else { break };
-            tell(Told::Begins { id: call.id });
+            tell(ClientReport::Begins { id: call.id });
             let _ = connection.send("POST", &call.path(), &[("route", "")], call.body());
             let began = now_ns();
             // Each call has a thread: a late call must not delay noticing the end of the next one.
@@ -49,7 +49,7 @@ pub fn run(
                 let outcome = receive(&mut connection, &call).outcome;
                 let times =
                     Times { opened, idle_since: opened, is_first: true, began, ended: now_ns() };
-                tell(Told::Ended { id: call.id, call: Summary::of(&call), times, outcome });
+                tell(ClientReport::Ended { id: call.id, call: Summary::of(&call), times, outcome });
             });
         }
         std::thread::sleep(stopped);

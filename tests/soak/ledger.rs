@@ -1,6 +1,6 @@
 //! The ledger: every call that began, and how it ended.
 
-use crate::outcome::{Outcome, Summary, Times, Told};
+use crate::outcome::{ClientReport, Outcome, Summary, Times};
 use crate::windows::{Windows, Without};
 use nightcore_runtime::clock::now_ns;
 use std::collections::{BTreeMap, HashMap, VecDeque};
@@ -98,15 +98,15 @@ impl Ledger {
     }
 
     /// Records a client's report.
-    pub fn told(&mut self, client: usize, told: Told) {
+    pub fn told(&mut self, client: usize, told: ClientReport) {
         match told {
-            Told::Begins { id } => {
+            ClientReport::Begins { id } => {
                 self.begun += 1;
                 if self.open.insert(id, client).is_some() {
                     self.find(Finding::Twice, &format!("call {id} began again"));
                 }
             }
-            Told::Ended { id, call, times, outcome } => {
+            ClientReport::Ended { id, call, times, outcome } => {
                 if self.open.remove(&id).is_none() {
                     self.find(Finding::Twice, &format!("call {id} ended again, with {outcome:?}"));
                     return;

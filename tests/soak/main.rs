@@ -43,7 +43,7 @@ const CALM_SHARE: u64 = 10;
 /// The client number of warm-up calls. No client process has it.
 const WARM_UP: usize = 1001;
 /// The maximum pause between two checks of the clients.
-const LOOK: Duration = Duration::from_millis(50);
+const POLL_PAUSE: Duration = Duration::from_millis(50);
 /// The time after the last fault within which all functions are back: the pauses before restarts
 /// are at most 10 s.
 const BACK_WITHIN: Duration = Duration::from_secs(30);
@@ -228,7 +228,7 @@ impl Load {
                 told = Instant::now();
                 println!("{} calls", self.begun());
             }
-            std::thread::sleep(next.saturating_duration_since(Instant::now()).min(LOOK));
+            std::thread::sleep(next.saturating_duration_since(Instant::now()).min(POLL_PAUSE));
         }
         let rest = faults.finish();
         self.finish(clients);
@@ -251,7 +251,7 @@ impl Load {
                 looked = Instant::now();
                 samples.push(usage::of(engine));
             }
-            std::thread::sleep(LOOK);
+            std::thread::sleep(POLL_PAUSE);
         }
         self.finish(clients);
         if samples.len() >= SAMPLES {

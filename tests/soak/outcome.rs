@@ -26,7 +26,7 @@ pub enum Outcome {
 
 /// A client's report about a call. Times are in ns of the monotonic clock.
 #[derive(Clone, Debug)]
-pub enum Told {
+pub enum ClientReport {
     Begins { id: u64 },
     Ended { id: u64, call: Summary, times: Times, outcome: Outcome },
 }
@@ -65,12 +65,12 @@ impl Summary {
     }
 }
 
-impl Told {
+impl ClientReport {
     /// Returns the report as a line.
     pub fn line(&self) -> String {
         match self {
-            Told::Begins { id } => format!("b {id}\n"),
-            Told::Ended { id, call, times, outcome } => {
+            ClientReport::Begins { id } => format!("b {id}\n"),
+            ClientReport::Ended { id, call, times, outcome } => {
                 let Summary { timeout_ms, runs, way } = call;
                 let Times { opened, idle_since, is_first, began, ended } = times;
                 let (kind, text) = match outcome {
@@ -90,13 +90,13 @@ impl Told {
     }
 
     /// Parses a line.
-    pub fn from_line(line: &str) -> Option<Told> {
+    pub fn from_line(line: &str) -> Option<ClientReport> {
         let mut words = line.splitn(12, ' ');
         let kind = words.next()?;
         let mut word = || words.next();
         let id = word()?.parse().ok()?;
         if kind == "b" {
-            return Some(Told::Begins { id });
+            return Some(ClientReport::Begins { id });
         }
         let call = Summary {
             timeout_ms: word()?.parse().ok()?,
@@ -120,7 +120,7 @@ impl Told {
             "wrong" => Outcome::Wrong(text),
             _ => return None,
         };
-        Some(Told::Ended { id, call, times, outcome })
+        Some(ClientReport::Ended { id, call, times, outcome })
     }
 }
 

@@ -3,7 +3,7 @@
 use crate::call::{Call, Task};
 use crate::functions::Function;
 use crate::ledger::{Finding, Ledger, first_id};
-use crate::outcome::{Outcome, Summary, Times, Told, receive};
+use crate::outcome::{ClientReport, Outcome, Summary, Times, receive};
 use harness::Connection;
 use nightcore_runtime::clock::now_ns;
 use std::net::SocketAddr;
@@ -46,7 +46,7 @@ impl Probe {
     pub fn call(&mut self, function: &Function) -> Outcome {
         let call = Call::to(self.next, &[function], Task::Nothing, 1, BODY_BYTES);
         self.next += 1;
-        self.ledger().told(PROBE, Told::Begins { id: call.id });
+        self.ledger().told(PROBE, ClientReport::Begins { id: call.id });
         let opened = now_ns();
         let (began, outcome) = match Connection::try_open(self.address) {
             Ok(mut connection) => {
@@ -56,8 +56,12 @@ impl Probe {
             Err(error) => (opened, Outcome::Lost(error.to_string())),
         };
         let times = Times { opened, idle_since: opened, is_first: true, began, ended: now_ns() };
-        let told =
-            Told::Ended { id: call.id, call: Summary::of(&call), times, outcome: outcome.clone() };
+        let told = ClientReport::Ended {
+            id: call.id,
+            call: Summary::of(&call),
+            times,
+            outcome: outcome.clone(),
+        };
         self.ledger().told(PROBE, told);
         if outcome != Outcome::Answered {
             std::thread::sleep(PAUSE);

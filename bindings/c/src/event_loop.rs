@@ -228,7 +228,7 @@ pub unsafe extern "C" fn nc_worker_message_fd(worker: *const nc_worker) -> c_int
 pub unsafe extern "C" fn nc_worker_spins(worker: *const nc_worker) -> bool {
     guard_value(false, || {
         // SAFETY: NULL or a worker, as the header asks for.
-        unsafe { worker.as_ref() }.is_some_and(|worker| worker.event_loop.looks())
+        unsafe { worker.as_ref() }.is_some_and(|worker| worker.event_loop.spins())
     })
 }
 

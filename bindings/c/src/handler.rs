@@ -4,7 +4,7 @@ use crate::bytes::text;
 use crate::facts::{NC_OK, status};
 use crate::guard::{guard, guard_value, invalid};
 use crate::request::nc_request;
-use nightcore_runtime::complain::complain;
+use nightcore_runtime::stderr::write_stderr;
 use nightcore_runtime::worker::{HandlerError, Handlers, Request, serve};
 use std::ffi::{c_char, c_void};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -28,13 +28,13 @@ pub type nc_handler = Option<unsafe extern "C" fn(req: *mut nc_request, user: *m
 static HANDLERS: Mutex<Handlers> = Mutex::new(Handlers::new());
 
 /// What the program gave with a handler, handed back to it untouched.
-struct User(*mut c_void);
+struct HandlerUserData(*mut c_void);
 
 // SAFETY: the pointer is only handed back to the program, which is told that handlers run on many
 // threads.
-unsafe impl Send for User {}
+unsafe impl Send for HandlerUserData {}
 // SAFETY: as above.
-unsafe impl Sync for User {}
+unsafe impl Sync for HandlerUserData {}
 
 /// Registers the handler of a function, from any thread, before nc_serve. The library copies
 /// `name`. It passes `user` to every call of the handler, so `user` must stay valid while the
@@ -54,7 +54,7 @@ pub unsafe extern "C" fn nc_handle(
         let added = name.and_then(|name| {
             let function =
                 handler.ok_or_else(|| invalid(format!("the handler of {name:?} is NULL")))?;
-            let user = User(user);
+            let user = HandlerUserData(user);
             let run = move |request: &Request<'_>| {
                 let user = &user;
                 // SAFETY: `function` is the program's own, made to be called with a request and its
@@ -66,7 +66,7 @@ pub unsafe extern "C" fn nc_handle(
         });
         // Most programs do not look at the status of a registration.
         added.inspect_err(|failure| {
-            complain(format_args!("nightcore: nc_handle: {}", failure.message));
+            write_stderr(format_args!("nightcore: nc_handle: {}", failure.message));
         })?;
         Ok(NC_OK)
     })
@@ -86,7 +86,7 @@ pub extern "C" fn nc_serve() -> i32 {
         match serve(&handlers) {
             Ok(()) => 0,
             Err(error) => {
-                complain(format_args!("nightcore: {error}"));
+                write_stderr(format_args!("nightcore: {error}"));
                 i32::from(error.exit_code())
             }
         }

@@ -24,11 +24,11 @@ pub type nc_on_answer = Option<
 >;
 
 /// What the program gave with its code, handed back to it untouched.
-struct User(*mut c_void);
+struct AnswerUserData(*mut c_void);
 
 // SAFETY: the pointer is only handed back to the program, which is told that another thread does
 // so.
-unsafe impl Send for User {}
+unsafe impl Send for AnswerUserData {}
 
 /// Calls a function outside of any request, and waits for its answer. Any thread of a process that
 /// serves may call it, also while no handler runs. The parameters are those of nc_call_with. No
@@ -82,9 +82,9 @@ pub unsafe extern "C" fn nc_process_call_start(
     // SAFETY: what the header asks for.
     let start = || unsafe {
         let done = done.ok_or_else(|| invalid("done is NULL"))?;
-        let user = User(user);
+        let user = AnswerUserData(user);
         let done = move |result| {
-            let User(user) = { user };
+            let AnswerUserData(user) = { user };
             let (status, answer, error) = match result {
                 Ok(answer) => (NC_OK, nc_answer::give(answer), std::ptr::null_mut()),
                 Err(failure) => (number(&failure), std::ptr::null_mut(), nc_error::give(failure)),

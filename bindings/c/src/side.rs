@@ -4,8 +4,8 @@ use crate::fake::Fake;
 use crate::given::{Ended, Given, Made, Room};
 use crate::guard::invalid;
 use crate::outcome::outcome;
-use nightcore_runtime::complain::complain;
 use nightcore_runtime::protocol::{CallId, CallNumber, CancelReason, Failure, Metadata, Status};
+use nightcore_runtime::stderr::write_stderr;
 use nightcore_runtime::worker::{
     Body, CallOptions, HandlerError, Input, LoopRequest, Request, RunningCall, Watch,
 };
@@ -139,7 +139,7 @@ impl Side {
     pub(crate) fn log(&self, text: &[u8]) {
         match self.sent() {
             Ok(sent) => sent.log(text),
-            Err(_) => complain(String::from_utf8_lossy(text)),
+            Err(_) => write_stderr(String::from_utf8_lossy(text)),
         }
     }
 

@@ -19,11 +19,11 @@ pub struct nc_watch {
 }
 
 /// What the program gave with its code, handed back to it untouched.
-struct User(*mut c_void);
+struct CancelUserData(*mut c_void);
 
 // SAFETY: the pointer is only handed back to the program, which is told that another thread does
 // so.
-unsafe impl Send for User {}
+unsafe impl Send for CancelUserData {}
 
 /// Runs code once when the request of a handler is cancelled: the library calls `run` with `user`.
 /// Allowed on the handler's thread only.
@@ -52,9 +52,9 @@ pub unsafe extern "C" fn nc_request_on_cancel(
         watch.write(std::ptr::null_mut());
         let run = run.ok_or_else(|| invalid("run is NULL"))?;
         nc_request::operate(req, |content| {
-            let user = User(user);
+            let user = CancelUserData(user);
             let made = content.side.on_cancel(Box::new(move || {
-                let User(user) = { user };
+                let CancelUserData(user) = { user };
                 // SAFETY: the program's own code, made to be called with its `user`, which it keeps
                 // until the watch ends.
                 run(user);

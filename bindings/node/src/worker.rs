@@ -124,7 +124,7 @@ impl Worker {
     /// sleeping.
     #[napi(getter)]
     pub fn looks(&self) -> bool {
-        self.event_loop.looks()
+        self.event_loop.spins()
     }
 
     /// Calls the function whenever there are events.

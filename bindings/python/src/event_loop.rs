@@ -41,7 +41,7 @@ impl Worker {
     /// sleeping.
     #[getter]
     fn looks(&self) -> bool {
-        self.0.looks()
+        self.0.spins()
     }
 
     fn fileno(&self) -> i32 {

@@ -1,7 +1,7 @@
 //! Failures, from and to Python.
 
-use nightcore_runtime::complain::complain;
 use nightcore_runtime::protocol::{Cause, Failure, Status};
+use nightcore_runtime::stderr::write_stderr;
 use nightcore_runtime::worker::StartError;
 use pyo3::exceptions::{PySystemExit, PyValueError};
 use pyo3::prelude::*;
@@ -53,6 +53,6 @@ pub fn from_python(
 
 /// Tells why a program cannot serve, and ends it as other languages do.
 pub fn not_started(error: &StartError) -> PyErr {
-    complain(format_args!("nightcore: {error}"));
+    write_stderr(format_args!("nightcore: {error}"));
     PySystemExit::new_err(i32::from(error.exit_code()))
 }

@@ -3,7 +3,7 @@
 use crate::failure::not_started;
 use crate::request::Request;
 use crate::thread::keep_state;
-use nightcore_runtime::complain::complain;
+use nightcore_runtime::stderr::write_stderr;
 use nightcore_runtime::worker::{self, HandlerError, Handlers, StartError};
 use pyo3::exceptions::PyValueError;
 use pyo3::prelude::*;
@@ -25,7 +25,7 @@ pub fn serve(py: Python<'_>, names: Vec<String>, run: Py<PyAny>) -> PyResult<()>
     match py.detach(|| worker::serve(&handlers)) {
         Ok(()) => Ok(()),
         Err(error @ StartError::EngineGone) => {
-            complain(format_args!("nightcore: {error}"));
+            write_stderr(format_args!("nightcore: {error}"));
             // Worker threads may run handlers, which the interpreter's end would stop anywhere.
             std::process::exit(i32::from(error.exit_code()))
         }

@@ -10,4 +10,4 @@ mod sources;
 mod table;
 
 pub use sources::{is_skipped, is_source};
-pub use table::{Builds, Looked, Outcome};
+pub use table::{BuildOutcome, Builds, SourcesRead};

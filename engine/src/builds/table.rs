@@ -1,11 +1,11 @@
 //! The builds of all functions: functions with the same `build` in the same folder share one.
 
-use super::build::{Build, MAX_CHANGED, Step};
+use super::build::{BuildProgress, MAX_CHANGED, Step};
 use super::sources::Sources;
 use crate::aside::run_aside;
-use crate::config::{Config, Function};
-use crate::launcher::{BuildEnded, Keeper};
-use crate::say::say;
+use crate::config::{Config, FunctionConfig};
+use crate::engine_log::log;
+use crate::launcher::{BuildEnded, ProcessManager};
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
@@ -20,7 +20,7 @@ struct Key {
 }
 
 impl Key {
-    fn of(function: &Function) -> Option<Key> {
+    fn of(function: &FunctionConfig) -> Option<Key> {
         let build = function.keys.build.as_ref()?;
         Some(Key { cwd: function.cwd.clone(), words: build.words.clone() })
     }
@@ -28,14 +28,14 @@ impl Key {
 
 /// The sources of a build were read.
 #[derive(Debug)]
-pub struct Looked {
+pub struct SourcesRead {
     key: Key,
     sources: Sources,
 }
 
 /// What a build has come to.
 #[derive(Debug)]
-pub struct Outcome {
+pub struct BuildOutcome {
     /// The names of its functions, in the order of the file.
     pub functions: Vec<String>,
     /// How long it took.
@@ -45,9 +45,9 @@ pub struct Outcome {
 }
 
 struct Shared {
-    build: Build,
+    build: BuildProgress,
     /// Never empty. The first one's environment is the build's, and its log has what it prints.
-    functions: Vec<Function>,
+    functions: Vec<FunctionConfig>,
     began: Instant,
 }
 
@@ -59,133 +59,152 @@ pub struct Builds {
     config: PathBuf,
     shared: BTreeMap<Key, Shared>,
     /// Is told of sources that were read.
-    looked: mpsc::UnboundedSender<Looked>,
+    sources_read: mpsc::UnboundedSender<SourcesRead>,
 }
 
 impl Builds {
-    /// None yet. `looked` is told of sources that were read, for [`Builds::looked`].
-    pub fn new(looked: mpsc::UnboundedSender<Looked>) -> Builds {
+    /// None yet. `sources_read` is told of sources that were read, for [`Builds::sources_read`].
+    pub fn new(sources_read: mpsc::UnboundedSender<SourcesRead>) -> Builds {
         Builds {
             directory: PathBuf::new(),
             config: PathBuf::new(),
             shared: BTreeMap::new(),
-            looked,
+            sources_read,
         }
     }
 
     /// These are the functions from now on. A build that none of them names any more is ended.
-    pub fn set(&mut self, keeper: &mut Keeper, config: &Config) {
+    pub fn set(&mut self, processes: &mut ProcessManager, config: &Config) {
         self.directory.clone_from(&config.directory);
         self.config = config.directory.join(config.path.file_name().unwrap_or_default());
         let mut before = std::mem::take(&mut self.shared);
         for function in &config.functions {
             let Some(key) = Key::of(function) else { continue };
             let shared = self.shared.entry(key).or_insert_with_key(|key| {
-                let new =
-                    || Shared { build: Build::new(), functions: Vec::new(), began: Instant::now() };
+                let new = || Shared {
+                    build: BuildProgress::new(),
+                    functions: Vec::new(),
+                    began: Instant::now(),
+                };
                 Shared { functions: Vec::new(), ..before.remove(key).unwrap_or_else(new) }
             });
             shared.functions.push(function.clone());
         }
         for launch in before.values().filter_map(|shared| shared.build.launch()) {
-            keeper.end_build(launch);
+            processes.end_build(launch);
         }
     }
 
     /// A function is to be started when its build has run. One that runs already will do, unless
     /// `anew`.
-    pub fn wanted(&mut self, keeper: &mut Keeper, function: &Function, anew: bool) {
+    pub fn wanted(
+        &mut self,
+        processes: &mut ProcessManager,
+        function: &FunctionConfig,
+        anew: bool,
+    ) {
         let Some((key, shared)) = self.of(function) else { return };
         let step = shared.build.wanted(anew);
         // A build is started when its sources were read.
-        let _ = self.take(keeper, key, step);
+        let _ = self.take(processes, key, step);
     }
 
     /// A source of this function may have changed.
-    pub fn changed(&mut self, keeper: &mut Keeper, function: &Function) {
+    pub fn changed(&mut self, processes: &mut ProcessManager, function: &FunctionConfig) {
         let Some((key, shared)) = self.of(function) else { return };
         let step = shared.build.changed();
-        let _ = self.take(keeper, key, step);
+        let _ = self.take(processes, key, step);
     }
 
     /// The sources of a build were read. Returns its outcome if it cannot be started.
-    pub fn looked(&mut self, keeper: &mut Keeper, looked: Looked) -> Option<Outcome> {
-        let Looked { key, sources } = looked;
+    pub fn sources_read(
+        &mut self,
+        processes: &mut ProcessManager,
+        sources_read: SourcesRead,
+    ) -> Option<BuildOutcome> {
+        let SourcesRead { key, sources } = sources_read;
         // The build may have been removed.
         let shared = self.shared.get_mut(&key)?;
-        let (step, own) = shared.build.looked(sources);
+        let (step, own) = shared.build.sources_read(sources);
         for file in own {
-            say(&format!(
+            log(&format!(
                 "{}: {} has changed during {MAX_CHANGED} builds in a row, and is taken to be \
                  written by the build; if it was you, save it once more",
                 shared.names().join(", "),
                 shown(&file, &key.cwd)
             ));
         }
-        self.take(keeper, key, step)
+        self.take(processes, key, step)
     }
 
     /// A build has ended. Returns its outcome, unless another build takes its place.
-    pub fn ended(&mut self, ended: &BuildEnded) -> Option<Outcome> {
+    pub fn ended(&mut self, ended: &BuildEnded) -> Option<BuildOutcome> {
         let runs = |(_, shared): &(&Key, &mut Shared)| shared.build.runs_as(ended.launch);
         // The build may have been removed.
         let (key, shared) = self.shared.iter_mut().find(runs)?;
         let failed = ended.failure();
         let counts = shared.build.ended(failed.is_none());
-        let outcome = Outcome { functions: shared.names(), took: shared.began.elapsed(), failed };
+        let outcome =
+            BuildOutcome { functions: shared.names(), took: shared.began.elapsed(), failed };
         let key = key.clone();
-        self.look(key);
+        self.read_sources(key);
         counts.then_some(outcome)
     }
 
-    fn of(&mut self, function: &Function) -> Option<(Key, &mut Shared)> {
+    fn of(&mut self, function: &FunctionConfig) -> Option<(Key, &mut Shared)> {
         let key = Key::of(function)?;
         let shared = self.shared.get_mut(&key)?;
         Some((key, shared))
     }
 
     /// Takes a step of a build. Returns its outcome if it cannot be started.
-    fn take(&mut self, keeper: &mut Keeper, key: Key, step: Step) -> Option<Outcome> {
+    fn take(
+        &mut self,
+        processes: &mut ProcessManager,
+        key: Key,
+        step: Step,
+    ) -> Option<BuildOutcome> {
         match step {
             Step::Nothing => {}
-            Step::Look => self.look(key),
-            Step::Stop { launch } => keeper.end_build(launch),
-            Step::Start { because } => return self.start(keeper, &key, because),
+            Step::Read => self.read_sources(key),
+            Step::Stop { launch } => processes.end_build(launch),
+            Step::Start { because } => return self.start(processes, &key, because),
         }
         None
     }
 
-    fn look(&self, key: Key) {
-        let (looked, root, config) = (self.looked.clone(), key.cwd.clone(), self.config.clone());
+    fn read_sources(&self, key: Key) {
+        let (sources_read, root, config) =
+            (self.sources_read.clone(), key.cwd.clone(), self.config.clone());
         spawn_local(async move {
             let sources = run_aside(move || Sources::read(&root, &config)).await;
             // An engine that stops does not hear of it.
-            let _ = looked.send(Looked { key, sources: sources.unwrap_or_default() });
+            let _ = sources_read.send(SourcesRead { key, sources: sources.unwrap_or_default() });
         });
     }
 
     fn start(
         &mut self,
-        keeper: &mut Keeper,
+        processes: &mut ProcessManager,
         key: &Key,
         because: Option<PathBuf>,
-    ) -> Option<Outcome> {
+    ) -> Option<BuildOutcome> {
         let shared = self.shared.get_mut(key)?;
         let function = &shared.functions[0];
         let build = function.keys.build.as_ref()?;
         let names = shared.names();
         let why = because.map(|file| format!("{} has changed, ", shown(&file, &key.cwd)));
-        say(&format!("{}: {}building: {build}", names.join(", "), why.unwrap_or_default()));
+        log(&format!("{}: {}building: {build}", names.join(", "), why.unwrap_or_default()));
         shared.began = Instant::now();
         let program = function.find_builder(&self.directory)?;
         let launch = program.and_then(|program| {
-            keeper.build(function, build, program).map_err(|error| error.to_string())
+            processes.build(function, build, program).map_err(|error| error.to_string())
         });
         match launch {
             Ok(launch) => shared.build.started(launch),
             Err(error) => {
                 let failed = Some(format!("it cannot be started: {error}"));
-                return Some(Outcome { functions: names, took: Duration::ZERO, failed });
+                return Some(BuildOutcome { functions: names, took: Duration::ZERO, failed });
             }
         }
         None

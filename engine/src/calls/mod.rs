@@ -14,4 +14,4 @@ pub use deadlines::Deadlines;
 pub use load::{ContainerLoad, FunctionLoad, Loads, OpenCalls};
 pub use new_call::{NewCall, NewLease};
 pub use state::{Caller, Held, Outcome, Parent, Patience, Share, Start};
-pub use table::Calls;
+pub use table::CallTable;

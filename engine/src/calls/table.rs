@@ -15,14 +15,14 @@ const MAX_GENERATION: u32 = u32::MAX >> 1;
 
 /// All calls under way.
 #[derive(Debug)]
-pub struct Calls<P, R> {
+pub struct CallTable<P, R> {
     slots: Slab<Call<P, R>>,
     generation: u32,
 }
 
-impl<P, R> Default for Calls<P, R> {
+impl<P, R> Default for CallTable<P, R> {
     fn default() -> Self {
-        Calls { slots: Slab::new(), generation: 0 }
+        CallTable { slots: Slab::new(), generation: 0 }
     }
 }
 
@@ -30,7 +30,7 @@ fn place(id: CallNumber) -> usize {
     (id.number() & u64::from(u32::MAX)) as usize
 }
 
-impl<P, R> Calls<P, R> {
+impl<P, R> CallTable<P, R> {
     /// Puts a call into its function's queue, and gives it a number.
     #[inline]
     pub fn enter(&mut self, call: NewCall<P, R>, now: u64, load: &mut FunctionLoad) -> CallNumber {
@@ -95,7 +95,7 @@ mod tests {
 
     #[test]
     fn ids_are_never_used_twice_and_leave_the_highest_bit_clear() {
-        let mut calls = Calls::<(), ()>::default();
+        let mut calls = CallTable::<(), ()>::default();
         let mut load = FunctionLoad::default();
         let mut seen = std::collections::HashSet::new();
         calls.generation = MAX_GENERATION - 3;

@@ -1,10 +1,10 @@
 //! Calls that make calls: the links between parents and children.
 
 use super::state::{Caller, Parent};
-use super::table::Calls;
+use super::table::CallTable;
 use crate::ids::CallNumber;
 
-impl<P, R> Calls<P, R> {
+impl<P, R> CallTable<P, R> {
     /// Adds a call to the children of the one that made it. Its place is the number of children so
     /// far.
     #[inline]

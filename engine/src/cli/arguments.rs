@@ -105,14 +105,14 @@ pub(super) fn check_name(function: &str) -> Result<(), Exit> {
 
 /// Values in place of those of the configuration file.
 #[derive(Args)]
-pub(super) struct Settings {
+pub(super) struct SetOptions {
     /// Take this value in place of the file's, such as gateway.listen=127.0.0.1:8080 (repeatable)
     #[arg(long = "set", value_name = "KEY=VALUE")]
     settings: Vec<Setting>,
 }
 
 /// Reads the configuration file.
-pub(super) fn load(path: &Path, settings: &Settings, purpose: Purpose) -> Result<Config, Exit> {
+pub(super) fn load(path: &Path, settings: &SetOptions, purpose: Purpose) -> Result<Config, Exit> {
     Config::load(path, &settings.settings, purpose).map_err(|errors| {
         Exit::new(EXIT_BAD_INPUT, format!("cannot use {}:\n{errors}", path.display()))
     })

@@ -3,7 +3,7 @@
 use super::arguments::{Engine, check_name};
 use super::engine_client::ask;
 use super::exit::{EXIT_BAD_INPUT, EXIT_NO_ENGINE, Exit};
-use super::http::Asked;
+use super::http::PageRequest;
 use crate::launcher::{MANAGER_VARIABLES, limit_open_files};
 use crate::observe::admin::{Attachment, InvokeError};
 use crate::place::as_written;
@@ -32,7 +32,7 @@ pub struct Attach {
 impl Attach {
     pub fn run(self) -> Result<(), Exit> {
         check_name(&self.function)?;
-        let asked = Asked {
+        let asked = PageRequest {
             method: Method::POST,
             page: format!("/attach/{}", self.function),
             headers: HeaderMap::new(),

@@ -13,13 +13,13 @@ use super::invoke::body;
 use super::output::print;
 use super::runtime::runtime;
 use crate::config::{format_duration, parse_duration};
+use crate::engine_log::log;
 use crate::launcher::raise_open_files;
-use crate::say::say;
-use client::{Call, Client};
-use load::{End, Load, Pace};
+use client::{BenchCall, BenchClient};
+use load::{BenchLoad, LoadEnd, Pace};
 use nightcore_runtime::ipc::slice::{SHORTEST_SLICE_NS, ask_for_short_slice};
 use nightcore_runtime::protocol::Status;
-use report::{Asked, Report};
+use report::{BenchParameters, BenchReport};
 use std::io::{self, IsTerminal};
 use std::net::SocketAddr;
 use std::time::Duration;
@@ -88,15 +88,16 @@ impl Bench {
             ));
         }
         let address = self.find()?;
-        let call = Call::new(address, &self.function, body(self.data)?).map_err(Exit::bad_input)?;
-        let asked = Asked {
+        let call =
+            BenchCall::new(address, &self.function, body(self.data)?).map_err(Exit::bad_input)?;
+        let asked = BenchParameters {
             function: &self.function,
             pace,
             connections: self.connections as usize,
             warm_up: self.warm_up,
             duration: self.duration,
         };
-        let load = Load { call, pace, warm_up: self.warm_up, duration: self.duration };
+        let load = BenchLoad { call, pace, warm_up: self.warm_up, duration: self.duration };
         // Waiting for a processor on which other programs compute should not count as the latency
         // of answers.
         ask_for_short_slice(SHORTEST_SLICE_NS);
@@ -104,14 +105,14 @@ impl Bench {
             let clients = connect(address, self.connections).await?;
             if io::stderr().is_terminal() {
                 let time = format_duration(self.warm_up + self.duration);
-                say(&format!("calling {} for {time}; Ctrl-C ends it early", self.function));
+                log(&format!("calling {} for {time}; Ctrl-C ends it early", self.function));
             }
             load::run(load, clients).await.map_err(Exit::bad_input)
         })?;
-        let report = Report::new(asked, &outcome);
+        let report = BenchReport::new(asked, &outcome);
         print(if self.json { report.json() } else { report.text() })?;
         match (outcome.end, report.failure()) {
-            (End::Lost(error), _) => Err(Exit::new(EXIT_NO_ENGINE, format!("{error:#}"))),
+            (LoadEnd::Lost(error), _) => Err(Exit::new(EXIT_NO_ENGINE, format!("{error:#}"))),
             (_, Some(failure)) => Err(Exit::new(EXIT_CALL_FAILED, failure)),
             (_, None) => Ok(()),
         }
@@ -148,12 +149,12 @@ fn bounded_duration(text: &str) -> Result<Duration, String> {
     Ok(duration)
 }
 
-async fn connect(address: SocketAddr, count: u32) -> Result<Vec<Client>, Exit> {
+async fn connect(address: SocketAddr, count: u32) -> Result<Vec<BenchClient>, Exit> {
     // If the limit cannot be raised, it may be high enough as it is.
     let _ = raise_open_files();
     let mut clients = Vec::new();
     for number in 1..=count {
-        let client = Client::connect(address).await;
+        let client = BenchClient::connect(address).await;
         let client = client.map_err(|error| match error.raw_os_error() {
             Some(libc::EMFILE | libc::ENFILE | libc::EADDRNOTAVAIL) => Exit::new(
                 EXIT_BAD_INPUT,

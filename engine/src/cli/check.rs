@@ -1,10 +1,10 @@
 //! `nightcore check`
 
-use super::arguments::{Settings, load};
+use super::arguments::{SetOptions, load};
 use super::exit::Exit;
 use super::output::print;
 use crate::config::Purpose;
-use nightcore_runtime::complain::complain;
+use nightcore_runtime::stderr::write_stderr;
 use std::path::PathBuf;
 
 #[derive(clap::Args)]
@@ -13,7 +13,7 @@ pub struct Check {
     #[arg(short, long, default_value = "nightcore.toml", value_name = "FILE")]
     config: PathBuf,
     #[command(flatten)]
-    settings: Settings,
+    settings: SetOptions,
     /// Print the effective values
     #[arg(long)]
     print: bool,
@@ -23,7 +23,7 @@ impl Check {
     pub fn run(self) -> Result<(), Exit> {
         let config = load(&self.config, &self.settings, Purpose::Serve)?;
         for warning in &config.warnings {
-            complain(warning);
+            write_stderr(warning);
         }
         if self.print {
             return print(config.to_toml());

@@ -2,14 +2,14 @@
 
 use super::arguments::Engine;
 use super::exit::{EXIT_NO_ENGINE, Exit};
-use super::http::{Asked, get, request};
+use super::http::{PageRequest, get, request};
 use super::runtime::runtime;
 use crate::observe::status::EngineStatus;
 use bytes::Bytes;
 use hyper::Response;
 
 /// Requests one page.
-pub(super) fn ask(engine: &Engine, asked: Asked) -> Result<Response<Bytes>, Exit> {
+pub(super) fn ask(engine: &Engine, asked: PageRequest) -> Result<Response<Bytes>, Exit> {
     let stream = engine.connect()?;
     let answered = runtime()?.block_on(request(stream, asked));
     answered

@@ -9,7 +9,7 @@ use hyper_util::rt::TokioIo;
 use std::os::unix::net::UnixStream;
 
 /// A request.
-pub(super) struct Asked {
+pub(super) struct PageRequest {
     pub(super) method: Method,
     /// A page of the admin socket, such as "/status".
     pub(super) page: String,
@@ -18,8 +18,8 @@ pub(super) struct Asked {
 }
 
 /// Returns a GET request for a page.
-pub(super) fn get(page: &str) -> Asked {
-    Asked {
+pub(super) fn get(page: &str) -> PageRequest {
+    PageRequest {
         method: Method::GET,
         page: page.to_owned(),
         headers: HeaderMap::new(),
@@ -28,7 +28,10 @@ pub(super) fn get(page: &str) -> Asked {
 }
 
 /// Sends one request and returns the whole response. Must run in a runtime of one thread.
-pub(super) async fn request(stream: UnixStream, asked: Asked) -> anyhow::Result<Response<Bytes>> {
+pub(super) async fn request(
+    stream: UnixStream,
+    asked: PageRequest,
+) -> anyhow::Result<Response<Bytes>> {
     stream.set_nonblocking(true)?;
     let stream = tokio::net::UnixStream::from_std(stream)?;
     let (mut sender, connection) = http1::handshake(TokioIo::new(stream)).await?;

@@ -3,12 +3,12 @@
 use super::arguments::{Engine, check_name};
 use super::engine_client::ask;
 use super::exit::{EXIT_BAD_INPUT, EXIT_CALL_FAILED, Exit};
-use super::http::Asked;
+use super::http::PageRequest;
 use super::output::print;
 use crate::config::parse_duration;
+use crate::engine_log::indented;
 use crate::gateway::TIMEOUT_HEADER;
 use crate::observe::admin::{ANSWERED, InvokeError};
-use crate::say::indented;
 use bytes::Bytes;
 use hyper::header::{HeaderMap, HeaderValue};
 use hyper::{Method, Response};
@@ -56,7 +56,7 @@ impl Invoke {
             headers.insert(TIMEOUT_HEADER, HeaderValue::from(millis));
         }
         let page = format!("/invoke/{}", self.function);
-        let asked = Asked { method: Method::POST, page, headers, body };
+        let asked = PageRequest { method: Method::POST, page, headers, body };
         let answer = ask(&self.engine, asked)?;
         if answer.headers().contains_key(ANSWERED) {
             return self.show(&answer);

@@ -1,7 +1,7 @@
 //! `nightcore launcher`: started by the engine only.
 
 use super::exit::Exit;
-use crate::say::{Columns, use_columns};
+use crate::engine_log::{Columns, use_columns};
 use std::path::PathBuf;
 
 #[derive(clap::Args)]

@@ -6,9 +6,9 @@ use super::exit::{EXIT_BAD_INPUT, Exit};
 use super::http::get;
 use super::log_file::{Entry, LogFile, lines};
 use super::output::{Output, written};
+use crate::engine_log::{visible, visible_json};
 use crate::launcher::{log_path, logged};
 use crate::observe::status::EngineStatus;
-use crate::say::{visible, visible_json};
 use nightcore_runtime::protocol::CallId;
 use serde_json::json;
 use std::io::{self, BufWriter, Write};
@@ -39,22 +39,22 @@ pub struct Logs {
 }
 
 /// The log of a function.
-struct Log {
+struct FunctionLog {
     function: String,
     file: LogFile,
 }
 
 /// Why the command stops.
-enum Ended {
+enum EndOfLogs {
     /// A log cannot be read.
     Unreadable(PathBuf, io::Error),
     /// Standard output cannot be written to.
     Unwritable(io::Error),
 }
 
-impl From<io::Error> for Ended {
-    fn from(error: io::Error) -> Ended {
-        Ended::Unwritable(error)
+impl From<io::Error> for EndOfLogs {
+    fn from(error: io::Error) -> EndOfLogs {
+        EndOfLogs::Unwritable(error)
     }
 }
 
@@ -68,10 +68,10 @@ impl Logs {
         }
         match self.show(directory) {
             Ok(()) => Ok(()),
-            Err(Ended::Unreadable(path, error)) => {
+            Err(EndOfLogs::Unreadable(path, error)) => {
                 Err(Exit::new(EXIT_BAD_INPUT, format!("cannot read {}: {error}", path.display())))
             }
-            Err(Ended::Unwritable(error)) => written(Err(error)),
+            Err(EndOfLogs::Unwritable(error)) => written(Err(error)),
         }
     }
 
@@ -93,21 +93,21 @@ impl Logs {
     }
 
     /// Returns the functions whose logs are to be shown and are not in `logs` yet.
-    fn others(&self, directory: &Path, logs: &[Log]) -> Vec<String> {
+    fn others(&self, directory: &Path, logs: &[FunctionLog]) -> Vec<String> {
         let names =
             self.function.as_ref().map_or_else(|| logged(directory), |name| vec![name.clone()]);
         names.into_iter().filter(|name| logs.iter().all(|log| log.function != *name)).collect()
     }
 
-    fn show(&self, directory: &Path) -> Result<(), Ended> {
+    fn show(&self, directory: &Path) -> Result<(), EndOfLogs> {
         let (mut logs, mut shown) = (Vec::new(), Vec::new());
         for function in self.others(directory, &[]) {
             let path = log_path(directory, &function);
-            let read = lines(&path).map_err(|error| Ended::Unreadable(path, error));
+            let read = lines(&path).map_err(|error| EndOfLogs::Unreadable(path, error));
             let (lines, file) = read?;
             let wanted = lines.into_iter().filter(|line| self.wants(line));
             shown.extend(wanted.map(|line| (function.clone(), line)));
-            logs.push(Log { function, file });
+            logs.push(FunctionLog { function, file });
         }
         // The lines of one function are in order already, even if the clock was changed.
         if logs.len() > 1 {
@@ -126,17 +126,17 @@ impl Logs {
     fn follow(
         &self,
         directory: &Path,
-        mut logs: Vec<Log>,
+        mut logs: Vec<FunctionLog>,
         out: &mut BufWriter<Output>,
-    ) -> Result<(), Ended> {
+    ) -> Result<(), EndOfLogs> {
         while !out.get_ref().is_closed() {
             let is_there = directory.exists();
             for function in self.others(directory, &logs) {
-                logs.push(Log { function, file: LogFile::default() });
+                logs.push(FunctionLog { function, file: LogFile::default() });
             }
-            for Log { function, file } in &mut logs {
+            for FunctionLog { function, file } in &mut logs {
                 let path = log_path(directory, function);
-                let more = file.more(&path).map_err(|error| Ended::Unreadable(path, error))?;
+                let more = file.more(&path).map_err(|error| EndOfLogs::Unreadable(path, error))?;
                 for line in more.iter().filter(|line| self.wants(line)) {
                     self.write(out, function, line)?;
                 }

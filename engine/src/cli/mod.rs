@@ -23,9 +23,9 @@ mod up;
 
 pub use exit::{EXIT_BAD_INPUT, EXIT_CALL_FAILED, EXIT_NO_ENGINE, EXIT_OUTPUT, Exit};
 
-use crate::say::visible_text;
+use crate::engine_log::visible_text;
 use clap::{Parser, Subcommand};
-use nightcore_runtime::complain::complain;
+use nightcore_runtime::stderr::write_stderr;
 use output::written;
 use std::io::{self, IsTerminal, Write};
 use std::process::ExitCode;
@@ -99,7 +99,7 @@ fn end(result: Result<(), Exit>) -> ExitCode {
     if !exit.message.is_empty() {
         let is_terminal = io::stderr().is_terminal();
         let shown = if is_terminal { visible_text(&exit.message) } else { exit.message };
-        complain(format_args!("nightcore: {shown}"));
+        write_stderr(format_args!("nightcore: {shown}"));
     }
     ExitCode::from(exit.code)
 }

@@ -2,10 +2,10 @@
 //!
 //! `print!` and `eprintln!` panic when a write fails, so clippy forbids them in this crate. A
 //! command prints with [`print`], or writes to [`Output`] and passes the result to [`written`].
-//! Errors go to standard error through [`nightcore_runtime::complain::complain`].
+//! Errors go to standard error through [`nightcore_runtime::stderr::write_stderr`].
 
 use super::exit::{EXIT_OUTPUT, Exit};
-use crate::say::visible;
+use crate::engine_log::visible;
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use std::io::{self, ErrorKind, IsTerminal, Write};
 use std::os::fd::AsFd;

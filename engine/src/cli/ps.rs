@@ -5,9 +5,9 @@ use super::engine_client::ask_status;
 use super::exit::Exit;
 use super::log_file::last_lines;
 use super::output::print;
+use crate::engine_log::{indented, visible_json};
 use crate::launcher::log_path;
 use crate::observe::status::{EngineStatus, FunctionState};
-use crate::say::{indented, visible_json};
 
 #[derive(clap::Args)]
 pub struct Ps {

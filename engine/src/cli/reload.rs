@@ -3,13 +3,13 @@
 use super::arguments::{Engine, check_name};
 use super::engine_client::{ask, ask_status};
 use super::exit::{EXIT_BAD_INPUT, EXIT_CALL_FAILED, EXIT_NO_ENGINE, Exit};
-use super::http::Asked;
+use super::http::PageRequest;
 use super::output::print;
+use crate::engine_log::indented;
 use crate::reload::{Changes, Forced};
-use crate::say::indented;
 use hyper::Method;
 use hyper::header::HeaderMap;
-use nightcore_runtime::complain::complain;
+use nightcore_runtime::stderr::write_stderr;
 use std::time::Duration;
 
 /// The time between two checks whether the new processes serve.
@@ -38,7 +38,7 @@ impl Reload {
         }
         let forced = Forced { all: self.all, functions: self.functions };
         let forced = serde_json::to_vec(&forced).map_err(Exit::bad_input)?;
-        let asked = Asked {
+        let asked = PageRequest {
             method: Method::POST,
             page: "/reload".to_owned(),
             headers: HeaderMap::new(),
@@ -51,7 +51,7 @@ impl Reload {
             })?;
         let changes = changes.map_err(|error| Exit::new(EXIT_BAD_INPUT, format!("\n{error}")))?;
         for warning in &changes.warnings {
-            complain(format_args!("nightcore: {warning}"));
+            write_stderr(format_args!("nightcore: {warning}"));
         }
         let printed = print(format!("{changes}\n"));
         if !self.no_wait {

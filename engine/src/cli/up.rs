@@ -1,10 +1,10 @@
 //! `nightcore up` and `nightcore dev`
 
-use super::arguments::{Engine, NewDirectory, Settings, load};
+use super::arguments::{Engine, NewDirectory, SetOptions, load};
 use super::exit::{EXIT_BAD_INPUT, Exit};
 use super::runtime::runtime;
 use crate::config::Purpose;
-use crate::say::{Columns, say, use_columns};
+use crate::engine_log::{Columns, log, use_columns};
 use crate::up::{Options, run};
 use nix::sys::signal::Signal;
 use std::fs::File;
@@ -18,7 +18,7 @@ pub struct Up {
     #[command(flatten)]
     engine: Engine,
     #[command(flatten)]
-    settings: Settings,
+    settings: SetOptions,
     /// Write a line to this descriptor when all functions are ready
     #[arg(long, value_name = "N")]
     ready_fd: Option<i32>,
@@ -44,7 +44,7 @@ impl Up {
             ));
         }
         for warning in &config.warnings {
-            say(&warning.line_text());
+            log(&warning.line_text());
         }
         let NewDirectory { path, is_named } = self.engine.new_directory()?;
         let ready = self.ready_fd.map(ready_file).transpose()?;

@@ -1,16 +1,16 @@
 //! `[admin]`.
 
-use super::checked::Admin;
+use super::checked::AdminConfig;
 use super::gateway::parse_listen;
 use super::limits::DEFAULT_ADMIN_LISTEN;
-use super::read::{Report, Table};
+use super::read::{ConfigReport, Table};
 
 const KEYS: &[&str] = &["listen"];
 
 /// None if the table is not there: nothing listens then.
-pub(super) fn read(table: Option<Table<'_>>, report: &mut Report<'_>) -> Option<Admin> {
+pub(super) fn read(table: Option<Table<'_>>, report: &mut ConfigReport<'_>) -> Option<AdminConfig> {
     let table = table?;
-    let mut admin = Admin { listen: DEFAULT_ADMIN_LISTEN };
+    let mut admin = AdminConfig { listen: DEFAULT_ADMIN_LISTEN };
     table.refuse_unknown(KEYS, report);
     if let Some(item) = table.get("listen")
         && let Some(text) = item.string(Some("127.0.0.1:9464"), report)

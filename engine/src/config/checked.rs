@@ -26,18 +26,18 @@ pub struct Config {
     /// The values that were taken in place of the file's.
     pub settings: Vec<Setting>,
     /// `[gateway]`.
-    pub gateway: Gateway,
+    pub gateway: GatewayConfig,
     /// `[admin]`, if it is there.
-    pub admin: Option<Admin>,
+    pub admin: Option<AdminConfig>,
     /// `[functions.NAME]`, in the order of the file. There is at least one.
-    pub functions: Vec<Function>,
+    pub functions: Vec<FunctionConfig>,
     /// What is probably not meant, in the order of the file.
     pub warnings: Vec<ConfigError>,
 }
 
 /// `[gateway]`: the frontend that takes clients' requests.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Gateway {
+pub struct GatewayConfig {
     /// The address to listen on. Port 0 stands for a free one.
     pub listen: SocketAddr,
     /// The largest request body that is accepted, in bytes.
@@ -49,14 +49,14 @@ pub struct Gateway {
 
 /// `[admin]`: an address for the pages on metrics and health, besides the engine's own socket.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Admin {
+pub struct AdminConfig {
     /// The address to listen on. Port 0 stands for a free one.
     pub listen: SocketAddr,
 }
 
 /// `[functions.NAME]`, with what `[defaults]` says already filled in.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Function {
+pub struct FunctionConfig {
     /// The function's name.
     pub name: String,
     /// The line of the table's header, counted from 1.
@@ -100,9 +100,9 @@ impl Config {
     }
 }
 
-impl Function {
+impl FunctionConfig {
     /// Whether a process that was started for it would be the same for the other.
-    pub fn keeps_processes(&self, other: &Function) -> bool {
+    pub fn keeps_processes(&self, other: &FunctionConfig) -> bool {
         let is_same_program = self.command == other.command && self.program == other.program;
         let is_same_place = self.cwd == other.cwd && self.env == other.env;
         is_same_program && is_same_place && self.keys.keeps_processes(&other.keys)

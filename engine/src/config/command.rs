@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use nix::unistd::{AccessFlags, eaccess};
 
 use super::quote::quoted;
-use super::read::{Item, Report, Span};
+use super::read::{ConfigReport, Item, Span};
 use super::{unexpanded, variables};
 
 /// Where programs are looked for if there is no PATH at all, as execvp does.
@@ -19,7 +19,7 @@ pub(super) const TOO_LONG: &str =
     "the system passes on at most 128 KiB in one word; put the value into a file";
 
 /// A command as written.
-pub(super) struct Command {
+pub(super) struct WrittenCommand {
     pub(super) words: Vec<String>,
     /// The same with the variables that the file has in them.
     pub(super) written: Vec<String>,
@@ -28,7 +28,7 @@ pub(super) struct Command {
 }
 
 /// Reads a non-empty array of strings.
-pub(super) fn read(item: &Item<'_>, report: &mut Report<'_>) -> Option<Command> {
+pub(super) fn read(item: &Item<'_>, report: &mut ConfigReport<'_>) -> Option<WrittenCommand> {
     if let Some(text) = item.as_str() {
         let words: Vec<_> = text.split_whitespace().map(quoted).collect();
         let words = if words.is_empty() { r#""./foo""#.to_owned() } else { words.join(", ") };
@@ -69,7 +69,7 @@ pub(super) fn read(item: &Item<'_>, report: &mut Report<'_>) -> Option<Command> 
         }
     }
     let spans: Vec<Span> = values.iter().map(|value| value.span()).collect();
-    (words.len() == values.len()).then_some(Command { words, written, spans })
+    (words.len() == values.len()).then_some(WrittenCommand { words, written, spans })
 }
 
 /// Where to look for programs that are named without a directory.

@@ -2,7 +2,7 @@
 
 use super::command::{MAX_WORD_BYTES, TOO_LONG, is_variable};
 use super::quote::quoted;
-use super::read::{Item, Report, Value};
+use super::read::{ConfigReport, Item, ReadValue};
 use super::{bounded, command, unexpanded, variables};
 use nightcore_runtime::protocol::control::{
     FUNCTION_VARIABLE, LOG_KEY_VARIABLE, SOCKET_VARIABLE, TOKEN_VARIABLE,
@@ -60,7 +60,7 @@ pub(super) fn merge(tables: [&Environment; 2], files: [&[EnvFile]; 2]) -> Merged
 }
 
 /// Reads `env`.
-pub(super) fn read(item: &Item<'_>, report: &mut Report<'_>) -> Environment {
+pub(super) fn read(item: &Item<'_>, report: &mut ConfigReport<'_>) -> Environment {
     let mut env = BTreeMap::new();
     let Some(table) = item.table(ENV_EXAMPLE, report) else { return env };
     for item in table.entries() {
@@ -101,7 +101,7 @@ fn problem_of_value(name: &str, value: &str) -> Option<&'static str> {
 pub(super) fn read_files(
     item: &Item<'_>,
     directory: &Path,
-    report: &mut Report<'_>,
+    report: &mut ConfigReport<'_>,
 ) -> Vec<EnvFile> {
     if item.as_str().is_some() {
         return read_file(item, directory, report).into_iter().collect();
@@ -110,7 +110,11 @@ pub(super) fn read_files(
     values.iter().filter_map(|value| read_file(value, directory, report)).collect()
 }
 
-fn read_file(value: &Value<'_>, directory: &Path, report: &mut Report<'_>) -> Option<EnvFile> {
+fn read_file(
+    value: &ReadValue<'_>,
+    directory: &Path,
+    report: &mut ConfigReport<'_>,
+) -> Option<EnvFile> {
     let path = value.string(Some(".env"), report)?;
     let path = command::clean(&directory.join(path));
     match variables_of(&path) {

@@ -12,13 +12,13 @@ const MAX_SHOWN: usize = 20;
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ConfigError {
     path: PathBuf,
-    place: Option<Place>,
+    place: Option<FilePosition>,
     message: String,
 }
 
 /// A place in a file, as it is shown.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Place {
+pub(super) struct FilePosition {
     pub(super) line: usize,
     pub(super) column: usize,
     pub(super) excerpt: Excerpt,
@@ -37,7 +37,7 @@ impl ConfigError {
         ConfigError { path: path.to_path_buf(), place: None, message: message.into() }
     }
 
-    pub(super) fn at(path: &Path, place: Place, message: impl Into<String>) -> Self {
+    pub(super) fn at(path: &Path, place: FilePosition, message: impl Into<String>) -> Self {
         ConfigError { path: path.to_path_buf(), place: Some(place), message: message.into() }
     }
 
@@ -60,7 +60,9 @@ impl ConfigError {
     pub fn line_text(&self) -> String {
         let path = self.path.display();
         match &self.place {
-            Some(Place { line, column, .. }) => format!("{path}:{line}:{column}: {}", self.message),
+            Some(FilePosition { line, column, .. }) => {
+                format!("{path}:{line}:{column}: {}", self.message)
+            }
             None => format!("{path}: {}", self.message),
         }
     }
@@ -73,7 +75,7 @@ impl ConfigError {
 
 impl fmt::Display for ConfigError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Some(Place { line, excerpt, .. }) = &self.place else {
+        let Some(FilePosition { line, excerpt, .. }) = &self.place else {
             return f.write_str(&self.line_text());
         };
         writeln!(f, "{}", self.line_text())?;
@@ -131,7 +133,7 @@ mod tests {
 
     fn error(line: usize) -> ConfigError {
         let excerpt = Excerpt { text: "x".into(), marker: "^".into() };
-        ConfigError::at(Path::new("f"), Place { line, column: 1, excerpt }, "wrong")
+        ConfigError::at(Path::new("f"), FilePosition { line, column: 1, excerpt }, "wrong")
     }
 
     #[test]

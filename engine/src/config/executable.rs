@@ -31,12 +31,12 @@ pub(super) enum Finding {
 }
 
 /// Looks at the beginning of an executable that runs in `cwd` with this search path.
-pub(super) fn look(program: &Path, cwd: &Path, search_path: &[PathBuf]) -> Option<Finding> {
+pub(super) fn inspect(program: &Path, cwd: &Path, search_path: &[PathBuf]) -> Option<Finding> {
     let mut head = Vec::new();
     // What may be run but not read is not looked at.
     File::open(program).ok()?.take(HEAD_BYTES).read_to_end(&mut head).ok()?;
     if head.starts_with(ELF) {
-        return look_at_program(program, &head);
+        return inspect_program(program, &head);
     }
     let Some(rest) = head.strip_prefix(b"#!") else {
         // The C library runs what the kernel does not know as a shell script. Other bytes may be of
@@ -52,11 +52,11 @@ pub(super) fn look(program: &Path, cwd: &Path, search_path: &[PathBuf]) -> Optio
     };
     let rest = &rest[..rest.len().min(FIRST_LINE_BYTES)];
     let line = rest.split(|byte| *byte == b'\n').next().unwrap_or_default();
-    look_at_script(program, &String::from_utf8_lossy(line), cwd, search_path).map(Finding::Error)
+    inspect_script(program, &String::from_utf8_lossy(line), cwd, search_path).map(Finding::Error)
 }
 
 /// The line is what follows `#!`.
-fn look_at_script(
+fn inspect_script(
     script: &Path,
     line: &str,
     cwd: &Path,
@@ -105,7 +105,7 @@ fn look_at_script(
     })
 }
 
-fn look_at_program(program: &Path, head: &[u8]) -> Option<Finding> {
+fn inspect_program(program: &Path, head: &[u8]) -> Option<Finding> {
     let shown = program.display();
     let machine = u16::from_le_bytes(bytes(head, 18)?);
     // What this machine cannot run itself an emulator may run.
@@ -159,7 +159,7 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("run");
         fs::write(&path, content).unwrap();
-        let found = look(&path, folder.path(), &["/bin".into(), "/usr/bin".into()])?;
+        let found = inspect(&path, folder.path(), &["/bin".into(), "/usr/bin".into()])?;
         let short = |text: String| text.replace(&path.display().to_string(), "run");
         Some(match found {
             Finding::Error(text) => Finding::Error(short(text)),
@@ -234,7 +234,7 @@ mod tests {
             if is_elf {
                 content.splice(..0, [ELF, ELF_64_LITTLE].concat());
             }
-            look_at_program(Path::new("run"), &content);
+            inspect_program(Path::new("run"), &content);
             finding(&content);
         }
     }

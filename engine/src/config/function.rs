@@ -9,14 +9,14 @@ use nightcore_runtime::protocol::limits::MAX_NAME_BYTES;
 use nightcore_runtime::protocol::name;
 use nix::unistd::{AccessFlags, eaccess};
 
-use super::checked::{AsWritten, Function, Purpose};
-use super::command::{self, Command, SearchPath, is_variable};
+use super::checked::{AsWritten, FunctionConfig, Purpose};
+use super::command::{self, SearchPath, WrittenCommand, is_variable};
 use super::environment::{self, EnvFile, Environment};
 use super::keys::{self, Keys, KeysSet};
 use super::path::{ROUTE_EXAMPLE, read_route};
 use super::process::{self, Made, Places};
 use super::quote::quoted;
-use super::read::{Item, Report, Span, Table};
+use super::read::{ConfigReport, Item, Span, Table};
 use super::unexpanded;
 
 /// The keys that say which program runs, and how. `[defaults]` takes them too.
@@ -26,8 +26,8 @@ const OWN_KEYS: [&str; 2] = ["command", "route"];
 
 /// What one table sets.
 #[derive(Default)]
-pub(super) struct Settings {
-    command: Option<Command>,
+pub(super) struct FunctionSettings {
+    command: Option<WrittenCommand>,
     cwd: Option<PathBuf>,
     env: Environment,
     env_files: Vec<EnvFile>,
@@ -35,23 +35,23 @@ pub(super) struct Settings {
     route: Option<(String, Span)>,
 }
 
-impl Settings {
+impl FunctionSettings {
     /// Reads `[defaults]`.
     pub(super) fn read_defaults(
         table: &Table<'_>,
         directory: &Path,
-        report: &mut Report<'_>,
+        report: &mut ConfigReport<'_>,
     ) -> Self {
-        Settings::read(table, true, directory, report)
+        FunctionSettings::read(table, true, directory, report)
     }
 
     fn read(
         table: &Table<'_>,
         is_defaults: bool,
         directory: &Path,
-        report: &mut Report<'_>,
+        report: &mut ConfigReport<'_>,
     ) -> Self {
-        let mut settings = Settings::default();
+        let mut settings = FunctionSettings::default();
         for item in table.entries() {
             match item.name() {
                 own if is_defaults && OWN_KEYS.contains(&own) => {
@@ -92,10 +92,10 @@ pub(super) struct Surroundings<'s> {
 /// Reads `[functions.NAME]`. None if there is a mistake in it that leaves nothing to return.
 pub(super) fn read(
     item: &Item<'_>,
-    defaults: &Settings,
+    defaults: &FunctionSettings,
     surroundings: &Surroundings<'_>,
-    report: &mut Report<'_>,
-) -> Option<Function> {
+    report: &mut ConfigReport<'_>,
+) -> Option<FunctionConfig> {
     let Surroundings { directory, search_path, purpose } = *surroundings;
     let name = item.name();
     if !name::is_valid(name) {
@@ -109,7 +109,7 @@ pub(super) fn read(
         );
     }
     let table = item.table("[functions.NAME]", report)?.with_header(&["functions", name]);
-    let own = Settings::read(&table, false, directory, report);
+    let own = FunctionSettings::read(&table, false, directory, report);
     let environment =
         environment::merge([&defaults.env, &own.env], [&defaults.env_files, &own.env_files]);
     let env = &environment.variables;
@@ -139,7 +139,7 @@ pub(super) fn read(
         report.at(span, "route: clients may not call this function, as external = false");
     }
 
-    Some(Function {
+    Some(FunctionConfig {
         name: name.to_owned(),
         line: report.line(item.key_span()),
         command: command.words,
@@ -154,7 +154,11 @@ pub(super) fn read(
 }
 
 /// Reports each route of `tables` that a function before has as well.
-pub(super) fn check_routes(tables: &[Item<'_>], functions: &[Function], report: &mut Report<'_>) {
+pub(super) fn check_routes(
+    tables: &[Item<'_>],
+    functions: &[FunctionConfig],
+    report: &mut ConfigReport<'_>,
+) {
     let mut owners = BTreeMap::new();
     for function in functions {
         let Some(route) = &function.route else { continue };
@@ -192,7 +196,7 @@ pub fn reference() -> Vec<(String, &'static str)> {
     lines
 }
 
-fn read_cwd(item: &Item<'_>, directory: &Path, report: &mut Report<'_>) -> Option<PathBuf> {
+fn read_cwd(item: &Item<'_>, directory: &Path, report: &mut ConfigReport<'_>) -> Option<PathBuf> {
     let text = item.string(Some("data"), report)?;
     if text.is_empty() {
         item.wrong("the path is empty; for the directory of this file write \".\"", report);

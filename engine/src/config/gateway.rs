@@ -2,20 +2,20 @@
 
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 
-use super::checked::Gateway;
+use super::checked::GatewayConfig;
 use super::limits::{
     DEFAULT_LISTEN, DEFAULT_MAX_BODY_BYTES, MAX_MAX_BODY_BYTES, MAX_MEMORY_BYTES, MIN_HELD_BYTES,
 };
 use super::quote::quoted;
-use super::read::{Report, Table};
+use super::read::{ConfigReport, Table};
 
 /// The value of a key that is derived from the machine.
 pub(super) const AUTO: &str = "auto";
 
 const KEYS: &[&str] = &["listen", "max_body", "memory"];
 
-pub(super) fn read(table: Option<Table<'_>>, report: &mut Report<'_>) -> Gateway {
-    let mut gateway = Gateway {
+pub(super) fn read(table: Option<Table<'_>>, report: &mut ConfigReport<'_>) -> GatewayConfig {
+    let mut gateway = GatewayConfig {
         listen: DEFAULT_LISTEN,
         max_body_bytes: DEFAULT_MAX_BODY_BYTES,
         memory_bytes: None,

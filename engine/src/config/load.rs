@@ -1,9 +1,9 @@
 //! Reads `nightcore.toml` and checks it as a whole.
 
-use super::checked::{Admin, Config, Gateway, Purpose};
+use super::checked::{AdminConfig, Config, GatewayConfig, Purpose};
 use super::error::{ConfigError, ConfigErrors};
-use super::function::{Settings, Surroundings};
-use super::read::{Item, Report, Table};
+use super::function::{FunctionSettings, Surroundings};
+use super::read::{ConfigReport, Item, Table};
 use super::setting::Setting;
 use super::source::Source;
 use super::variables::Lookup;
@@ -66,7 +66,7 @@ pub(super) fn parse(
     lookup: Lookup<'_>,
 ) -> Result<Config, ConfigErrors> {
     let source = Source::new(path, text, settings);
-    let mut report = Report::new(&source);
+    let mut report = ConfigReport::new(&source);
     let (mut root, syntax_errors) = DeTable::parse_recoverable(source.text());
     syntax::report(&syntax_errors, &source, &mut report);
     // Tables recovered from a broken text would give rise to false errors.
@@ -83,8 +83,8 @@ pub(super) fn parse(
     let gateway = gateway::read(root.table("gateway", "[gateway]", &mut report), &mut report);
     let admin = admin::read(root.table("admin", "[admin]", &mut report), &mut report);
     let defaults = match root.table("defaults", "[defaults]", &mut report) {
-        Some(table) => Settings::read_defaults(&table, &directory, &mut report),
-        None => Settings::default(),
+        Some(table) => FunctionSettings::read_defaults(&table, &directory, &mut report),
+        None => FunctionSettings::default(),
     };
     let mut functions = Vec::new();
     let tables = root
@@ -130,9 +130,9 @@ fn directory_of(path: &Path) -> PathBuf {
 /// Reports a page of metrics at the address of the gateway. Port 0 is another one each time.
 fn check_addresses(
     root: &Table<'_>,
-    gateway: &Gateway,
-    admin: Option<&Admin>,
-    report: &mut Report<'_>,
+    gateway: &GatewayConfig,
+    admin: Option<&AdminConfig>,
+    report: &mut ConfigReport<'_>,
 ) {
     let Some(admin) = admin else { return };
     let (one, other) = (gateway.listen, admin.listen);
@@ -151,7 +151,7 @@ fn check_addresses(
 /// The known tables, as messages list them.
 const TABLES: &str = "[gateway], [admin], [defaults], [functions.NAME]";
 
-fn refuse_unknown_tables(root: &Table<'_>, report: &mut Report<'_>) {
+fn refuse_unknown_tables(root: &Table<'_>, report: &mut ConfigReport<'_>) {
     const KNOWN: &[&str] = &["gateway", "admin", "defaults", "functions"];
     for item in root.entries() {
         let (name, key) = (item.name(), item.key_span());

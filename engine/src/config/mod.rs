@@ -34,10 +34,10 @@ mod unexpanded;
 mod units;
 mod variables;
 
-pub use checked::{Admin, AsWritten, Config, Function, Gateway, Purpose};
+pub use checked::{AdminConfig, AsWritten, Config, FunctionConfig, GatewayConfig, Purpose};
 pub use error::{ConfigError, ConfigErrors};
 pub use function::reference;
-pub use keys::{Build, Keys, Limits, Queue, Recycle, Workers};
+pub use keys::{Build, Keys, Limits, QueueBounds, Recycle, WorkerBounds};
 pub use limits::*;
 pub use setting::Setting;
 pub use units::{format_duration, format_size, parse_duration};

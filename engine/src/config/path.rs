@@ -1,7 +1,7 @@
 //! Paths of URLs: where a function answers.
 
 use super::limits::MAX_ROUTE_BYTES;
-use super::read::{Item, Report};
+use super::read::{ConfigReport, Item};
 
 /// Paths that the gateway answers itself.
 const RESERVED_ROUTES: &[&str] = &["/function", "/healthz", "/readyz"];
@@ -10,7 +10,7 @@ pub(super) const ROUTE_EXAMPLE: &str = "/shop";
 
 /// A path that begins with a slash and is taken as it stands: what clients send is compared byte
 /// for byte.
-pub(super) fn read_route(item: &Item<'_>, report: &mut Report<'_>) -> Option<String> {
+pub(super) fn read_route(item: &Item<'_>, report: &mut ConfigReport<'_>) -> Option<String> {
     let text = item.string(Some(ROUTE_EXAMPLE), report)?;
     let route = text.strip_suffix('/').unwrap_or(text);
     let problem = if !text.starts_with('/') {

@@ -3,7 +3,7 @@
 use std::fmt::{self, Write};
 use std::path::Path;
 
-use super::checked::{Config, Function};
+use super::checked::{Config, FunctionConfig};
 use super::gateway::AUTO;
 use super::toml_string::{quote, string};
 use super::units::format_size;
@@ -34,7 +34,7 @@ impl Config {
     }
 }
 
-impl Function {
+impl FunctionConfig {
     fn write(&self, directory: &Path, out: &mut String) -> fmt::Result {
         let command: Vec<_> = self.as_written.command.iter().map(|word| quote(word)).collect();
         writeln!(out, "\n[functions.{}]", self.name)?;

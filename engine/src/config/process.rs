@@ -3,11 +3,11 @@
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
-use super::command::{self, Command, SearchPath, is_variable};
+use super::command::{self, SearchPath, WrittenCommand, is_variable};
 use super::executable::{self, Finding};
 use super::keys::Build;
 use super::quote::quoted;
-use super::read::Report;
+use super::read::ConfigReport;
 use super::{script, unexpanded};
 
 /// Where the files of a command may be.
@@ -44,14 +44,14 @@ impl Made<'_> {
 
 /// Reports what is wrong with a command. Returns the executable; none if it cannot be started.
 pub(super) fn check(
-    command: &Command,
+    command: &WrittenCommand,
     places: &Places<'_>,
     env: &BTreeMap<String, String>,
     made: &Made<'_>,
-    report: &mut Report<'_>,
+    report: &mut ConfigReport<'_>,
 ) -> Option<PathBuf> {
     let Places { directory, cwd, search_path } = *places;
-    let Command { words, written, spans } = command;
+    let WrittenCommand { words, written, spans } = command;
     let folders = search_path.directories();
     let first = words.first()?;
     let is_later = matches!(made, Made::Later);
@@ -65,7 +65,7 @@ pub(super) fn check(
             report.at(&spans[0], format!("{message}{hint}"));
         };
         let program = found.map_err(complain).ok()?;
-        match executable::look(&program, cwd, &folders) {
+        match executable::inspect(&program, cwd, &folders) {
             Some(Finding::Error(message)) => {
                 report.at(&spans[0], message);
                 return None;

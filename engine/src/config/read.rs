@@ -23,7 +23,7 @@ pub(super) type Span = Range<usize>;
 const MAX_KEPT_ERRORS: usize = 100;
 
 /// Collects the errors of one file.
-pub(super) struct Report<'s> {
+pub(super) struct ConfigReport<'s> {
     source: &'s Source<'s>,
     errors: Vec<(Span, String)>,
     warnings: Vec<(Span, String)>,
@@ -32,9 +32,9 @@ pub(super) struct Report<'s> {
     untyped: HashMap<usize, Option<Expansion>>,
 }
 
-impl<'s> Report<'s> {
+impl<'s> ConfigReport<'s> {
     pub(super) fn new(source: &'s Source<'s>) -> Self {
-        Report { source, errors: Vec::new(), warnings: Vec::new(), untyped: HashMap::new() }
+        ConfigReport { source, errors: Vec::new(), warnings: Vec::new(), untyped: HashMap::new() }
     }
 
     pub(super) fn at(&mut self, span: &Span, message: impl Into<String>) {
@@ -137,7 +137,7 @@ impl<'t> Table<'t> {
         &self,
         key: &str,
         example: &str,
-        report: &mut Report<'_>,
+        report: &mut ConfigReport<'_>,
     ) -> Option<Table<'t>> {
         let table = self.get(key)?.table(example, report)?;
         Some(table.with_header(&[key]))
@@ -158,13 +158,13 @@ impl<'t> Table<'t> {
         Item {
             key,
             key_span: key.span(),
-            value: Value { value, path },
+            value: ReadValue { value, path },
             header: self.header.clone(),
         }
     }
 
     /// Reports every key that is not `known`, with the nearest one that is.
-    pub(super) fn refuse_unknown(&self, known: &[&str], report: &mut Report<'_>) {
+    pub(super) fn refuse_unknown(&self, known: &[&str], report: &mut ConfigReport<'_>) {
         for item in self.entries() {
             if !known.contains(&item.name()) {
                 self.refuse(&item, known, report);
@@ -173,7 +173,7 @@ impl<'t> Table<'t> {
     }
 
     /// Reports a key that is not `known`.
-    pub(super) fn refuse(&self, item: &Item<'_>, known: &[&str], report: &mut Report<'_>) {
+    pub(super) fn refuse(&self, item: &Item<'_>, known: &[&str], report: &mut ConfigReport<'_>) {
         let hint = match nearest(item.name(), known) {
             Some(known) => format!("did you mean {known:?}?"),
             None => format!("known keys: {}", known.join(", ")),
@@ -188,7 +188,7 @@ impl<'t> Table<'t> {
 }
 
 /// A value, with its place and the words that messages name it by.
-pub(super) struct Value<'t> {
+pub(super) struct ReadValue<'t> {
     value: &'t Spanned<DeValue<'t>>,
     path: String,
 }
@@ -197,14 +197,14 @@ pub(super) struct Value<'t> {
 pub(super) struct Item<'t> {
     key: &'t Spanned<DeString<'t>>,
     key_span: Span,
-    value: Value<'t>,
+    value: ReadValue<'t>,
     header: String,
 }
 
 impl<'t> std::ops::Deref for Item<'t> {
-    type Target = Value<'t>;
+    type Target = ReadValue<'t>;
 
-    fn deref(&self) -> &Value<'t> {
+    fn deref(&self) -> &ReadValue<'t> {
         &self.value
     }
 }
@@ -219,7 +219,7 @@ impl<'t> Item<'t> {
     }
 
     /// The table that this value must be.
-    pub(super) fn table(&self, example: &str, report: &mut Report<'_>) -> Option<Table<'t>> {
+    pub(super) fn table(&self, example: &str, report: &mut ConfigReport<'_>) -> Option<Table<'t>> {
         match self.as_table() {
             Some(table) => Some(Table { header: self.header.clone(), ..table }),
             None => self.mismatch(&format!("a table such as {example}"), report),
@@ -227,22 +227,22 @@ impl<'t> Item<'t> {
     }
 }
 
-impl<'t> Value<'t> {
+impl<'t> ReadValue<'t> {
     pub(super) fn span(&self) -> Span {
         self.value.span()
     }
 
     /// Reports what is wrong with this value.
-    pub(super) fn wrong(&self, message: impl AsRef<str>, report: &mut Report<'_>) {
+    pub(super) fn wrong(&self, message: impl AsRef<str>, report: &mut ConfigReport<'_>) {
         report.at(&self.span(), format!("{}: {}", printable(&self.path), message.as_ref()));
     }
 
     /// Warns about this value.
-    pub(super) fn doubtful(&self, message: impl AsRef<str>, report: &mut Report<'_>) {
+    pub(super) fn doubtful(&self, message: impl AsRef<str>, report: &mut ConfigReport<'_>) {
         report.warn(&self.span(), format!("{}: {}", printable(&self.path), message.as_ref()));
     }
 
-    fn mismatch<T>(&self, expected: &str, report: &mut Report<'_>) -> Option<T> {
+    fn mismatch<T>(&self, expected: &str, report: &mut ConfigReport<'_>) -> Option<T> {
         self.wrong(
             format!("expected {expected}, found {}", self.value.get_ref().type_str()),
             report,
@@ -251,13 +251,13 @@ impl<'t> Value<'t> {
     }
 
     /// The string as the file has it, if there are variables in it.
-    pub(super) fn written<'r>(&self, report: &'r Report<'_>) -> Option<&'r str> {
+    pub(super) fn written<'r>(&self, report: &'r ConfigReport<'_>) -> Option<&'r str> {
         report.untyped.get(&self.span().start)?.as_ref().map(|expanded| expanded.written.as_str())
     }
 
     /// The value. A text from outside of the file has no type: it is the number or the boolean that
     /// it would be without quotes.
-    fn scalar(&self, report: &Report<'_>) -> Cow<'t, DeValue<'t>> {
+    fn scalar(&self, report: &ConfigReport<'_>) -> Cow<'t, DeValue<'t>> {
         let value = self.value.get_ref();
         let text = value.as_str().filter(|_| report.untyped.contains_key(&self.span().start));
         match text.map(DeValue::parse) {
@@ -282,7 +282,11 @@ impl<'t> Value<'t> {
     }
 
     /// Any string.
-    pub(super) fn string(&self, example: Option<&str>, report: &mut Report<'_>) -> Option<&'t str> {
+    pub(super) fn string(
+        &self,
+        example: Option<&str>,
+        report: &mut ConfigReport<'_>,
+    ) -> Option<&'t str> {
         match (self.as_str(), example) {
             (Some(text), _) => Some(text),
             (None, Some(example)) => {
@@ -292,7 +296,7 @@ impl<'t> Value<'t> {
         }
     }
 
-    pub(super) fn boolean(&self, report: &mut Report<'_>) -> Option<bool> {
+    pub(super) fn boolean(&self, report: &mut ConfigReport<'_>) -> Option<bool> {
         match self.scalar(report).as_ref() {
             DeValue::Boolean(value) => Some(*value),
             _ => self.mismatch("true or false", report),
@@ -300,7 +304,11 @@ impl<'t> Value<'t> {
     }
 
     /// The elements of an array, named "command[0]" and so on.
-    pub(super) fn array(&self, example: &str, report: &mut Report<'_>) -> Option<Vec<Value<'t>>> {
+    pub(super) fn array(
+        &self,
+        example: &str,
+        report: &mut ConfigReport<'_>,
+    ) -> Option<Vec<ReadValue<'t>>> {
         let Some(array) = self.value.get_ref().as_array() else {
             return self.mismatch(&format!("an array such as {example}"), report);
         };
@@ -309,7 +317,7 @@ impl<'t> Value<'t> {
             array
                 .iter()
                 .enumerate()
-                .map(|(index, value)| Value { value, path: name(index) })
+                .map(|(index, value)| ReadValue { value, path: name(index) })
                 .collect(),
         )
     }
@@ -318,7 +326,7 @@ impl<'t> Value<'t> {
     pub(super) fn integer(
         &self,
         range: RangeInclusive<u32>,
-        report: &mut Report<'_>,
+        report: &mut ConfigReport<'_>,
     ) -> Option<u32> {
         let value = self.scalar(report);
         let DeValue::Integer(integer) = value.as_ref() else {
@@ -342,7 +350,7 @@ impl<'t> Value<'t> {
     pub(super) fn thousandths(
         &self,
         range: RangeInclusive<u32>,
-        report: &mut Report<'_>,
+        report: &mut ConfigReport<'_>,
     ) -> Option<u32> {
         let value = self.scalar(report);
         let text = match value.as_ref() {
@@ -374,7 +382,7 @@ impl<'t> Value<'t> {
     pub(super) fn duration(
         &self,
         range: RangeInclusive<Duration>,
-        report: &mut Report<'_>,
+        report: &mut ConfigReport<'_>,
     ) -> Option<Duration> {
         let text = self.string(Some("5s"), report)?;
         let shown = |duration: &Duration| units::format_duration(*duration);
@@ -398,7 +406,11 @@ impl<'t> Value<'t> {
     }
 
     /// A size in bytes within `range`.
-    pub(super) fn size(&self, range: RangeInclusive<u64>, report: &mut Report<'_>) -> Option<u64> {
+    pub(super) fn size(
+        &self,
+        range: RangeInclusive<u64>,
+        report: &mut ConfigReport<'_>,
+    ) -> Option<u64> {
         let value = self.scalar(report);
         let (size, found) = match value.as_ref() {
             DeValue::Integer(integer) => {

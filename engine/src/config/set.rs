@@ -1,6 +1,6 @@
 //! Values that a command line gives in place of those of the file: `--set gateway.listen=VALUE`.
 
-use super::read::{Report, Span};
+use super::read::{ConfigReport, Span};
 use super::setting::Setting;
 use super::source::Source;
 use toml::Spanned;
@@ -11,7 +11,7 @@ pub(super) fn apply<'t>(
     settings: &'t [Setting],
     root: &mut DeTable<'t>,
     source: &Source<'_>,
-    report: &mut Report<'_>,
+    report: &mut ConfigReport<'_>,
 ) {
     for (index, setting) in settings.iter().enumerate() {
         let span = source.span_of_setting(index);
@@ -23,7 +23,11 @@ pub(super) fn apply<'t>(
 }
 
 /// An array, a table or a quoted string is TOML. All else is plain text, which has no type.
-fn parse<'t>(text: &'t str, span: &Span, report: &mut Report<'_>) -> Result<DeValue<'t>, String> {
+fn parse<'t>(
+    text: &'t str,
+    span: &Span,
+    report: &mut ConfigReport<'_>,
+) -> Result<DeValue<'t>, String> {
     if !text.starts_with(['[', '{', '"', '\'']) {
         report.set(span);
         return Ok(DeValue::String(text.into()));
@@ -58,7 +62,7 @@ fn put<'t>(
     value: DeValue<'t>,
     table: &mut DeTable<'t>,
     span: &Span,
-    report: &mut Report<'_>,
+    report: &mut ConfigReport<'_>,
 ) {
     let Some((first, rest)) = path.split_first() else { return };
     if rest.is_empty() {

@@ -3,7 +3,7 @@
 use std::ops::Range;
 use std::path::Path;
 
-use super::error::{ConfigError, Excerpt, Place};
+use super::error::{ConfigError, Excerpt, FilePosition};
 use super::setting::Setting;
 
 /// The longest part of a line that an error shows, in characters: what fits a terminal.
@@ -53,7 +53,7 @@ impl<'s> Source<'s> {
         ConfigError::at(self.path, self.place(span), message)
     }
 
-    fn place(&self, span: &Range<usize>) -> Place {
+    fn place(&self, span: &Range<usize>) -> FilePosition {
         let start = self.text.floor_char_boundary(span.start);
         let end = self.text.floor_char_boundary(span.end).max(start);
         let line = self.line(start);
@@ -64,7 +64,7 @@ impl<'s> Source<'s> {
         let column = self.text[line_start..start].chars().count();
         let line_end = (line_start + content.len()).clamp(start, end);
         let marked = self.text[start..line_end].chars().count();
-        Place { line, column: column + 1, excerpt: excerpt(content, column, marked) }
+        FilePosition { line, column: column + 1, excerpt: excerpt(content, column, marked) }
     }
 }
 

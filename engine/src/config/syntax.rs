@@ -3,11 +3,11 @@
 use toml::de::Error;
 
 use super::quote::quoted;
-use super::read::{Report, Span};
+use super::read::{ConfigReport, Span};
 use super::source::Source;
 
 /// Reports the parser's errors, but for those that only follow from another.
-pub(super) fn report(errors: &[Error], source: &Source<'_>, report: &mut Report<'_>) {
+pub(super) fn report(errors: &[Error], source: &Source<'_>, report: &mut ConfigReport<'_>) {
     let end = source.text().len();
     let span = |error: &Error| error.span().unwrap_or(end..end);
     let mut errors: Vec<_> = errors.iter().map(|error| (span(error), error.message())).collect();
@@ -62,7 +62,7 @@ mod tests {
 
     fn messages(text: &str) -> Vec<String> {
         let source = Source::new(Path::new("f"), text, &[]);
-        let mut collected = Report::new(&source);
+        let mut collected = ConfigReport::new(&source);
         report(&toml::de::DeTable::parse_recoverable(text).1, &source, &mut collected);
         let errors = collected.finish().unwrap_err();
         let shown = |error: &crate::config::ConfigError| {

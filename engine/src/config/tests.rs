@@ -144,13 +144,13 @@ fn two_lines_are_enough() {
             path: fixture.path(),
             directory: directory.clone(),
             settings: vec![],
-            gateway: Gateway {
+            gateway: GatewayConfig {
                 listen: "127.0.0.1:8080".parse().unwrap(),
                 max_body_bytes: 32 << 20,
                 memory_bytes: None,
             },
             admin: None,
-            functions: vec![Function {
+            functions: vec![FunctionConfig {
                 name: "Foo".into(),
                 line: 1,
                 command: vec!["./foo".into()],
@@ -172,7 +172,7 @@ fn every_key_is_read() {
     let config = parse_ok(FULL);
     assert_eq!(
         config.gateway,
-        Gateway {
+        GatewayConfig {
             listen: "0.0.0.0:9000".parse().unwrap(),
             max_body_bytes: 1 << 20,
             memory_bytes: Some(64 << 20),
@@ -189,12 +189,12 @@ fn every_key_is_read() {
         [("A", "own"), ("B", "defaults"), ("C", "line\nbreak \"quoted\" \\ \u{1} \u{7f} é")]
     );
     assert_eq!(foo.keys.processes, 2);
-    assert_eq!(foo.keys.workers, Workers { min: 3, max: Some(32) });
+    assert_eq!(foo.keys.workers, WorkerBounds { min: 3, max: Some(32) });
     assert_eq!((foo.keys.timeout, foo.keys.grace), (Duration::from_millis(250), Duration::ZERO));
     assert_eq!(foo.keys.start_timeout, Duration::from_secs(120));
     assert_eq!(foo.keys.stop_timeout, Duration::from_secs(60));
     assert_eq!(foo.keys.ready_path.as_deref(), Some("/health%20z"));
-    assert_eq!(foo.keys.queue, Queue { calls: 7, bytes: 1000 });
+    assert_eq!(foo.keys.queue, QueueBounds { calls: 7, bytes: 1000 });
     assert_eq!((foo.keys.max_depth, foo.keys.external, foo.keys.quarantine_after), (3, false, 3));
     assert_eq!((foo.keys.retries, foo.keys.idempotent), (2, true));
     assert_eq!(foo.keys.expose_errors, Some(true));
@@ -226,9 +226,9 @@ fn dotted_and_inline_tables_are_the_same() {
 
 #[test]
 fn the_default_of_max_never_goes_below_min() {
-    let workers = Workers { min: 100, max: None };
+    let workers = WorkerBounds { min: 100, max: None };
     assert_eq!((workers.max_threads(), workers.max_slots()), (100, 1024));
-    let workers = Workers { min: 1, max: Some(2) };
+    let workers = WorkerBounds { min: 1, max: Some(2) };
     assert_eq!((workers.max_threads(), workers.max_slots()), (2, 2));
 }
 
@@ -736,7 +736,7 @@ limits = { cpus = "${UNSET:-1.5}" }
     assert!(!printed.contains("hunter2"), "{printed}");
     let again = fixture.parse(&printed).unwrap_or_else(|errors| panic!("{errors}\n{printed}"));
     let lines = |config: Config| {
-        config.functions.into_iter().map(|f| Function { line: 0, ..f }).collect::<Vec<_>>()
+        config.functions.into_iter().map(|f| FunctionConfig { line: 0, ..f }).collect::<Vec<_>>()
     };
     assert_eq!(lines(again), lines(config));
 }
@@ -906,13 +906,13 @@ proptest! {
             path: directory.join("nightcore.toml"),
             directory: directory.clone(),
             settings: vec![],
-            gateway: Gateway {
+            gateway: GatewayConfig {
                 listen: "[::1]:0".parse().unwrap(),
                 max_body_bytes: bytes.0,
                 memory_bytes: Some(bytes.0).filter(|bytes| *bytes >= MIN_HELD_BYTES),
             },
             admin: None,
-            functions: vec![Function {
+            functions: vec![FunctionConfig {
                 name: "Foo".into(),
                 line: 6,
                 as_written: AsWritten {
@@ -926,13 +926,13 @@ proptest! {
                 env_files: vec![],
                 keys: Keys {
                     processes: numbers.0,
-                    workers: Workers { min: numbers.1, max },
+                    workers: WorkerBounds { min: numbers.1, max },
                     timeout: Duration::from_micros(micros.0),
                     grace: Duration::from_micros(micros.1),
                     start_timeout: MIN_START_TIMEOUT + Duration::from_micros(micros.1 / 2),
                     stop_timeout: Duration::from_micros(micros.1 / 3),
                     ready_path: route.as_ref().map(|path| format!("/{path}")),
-                    queue: Queue { calls: numbers.2, bytes: bytes.1 },
+                    queue: QueueBounds { calls: numbers.2, bytes: bytes.1 },
                     max_depth: numbers.3,
                     external,
                     channel: if ring { ChannelKind::Ring } else { ChannelKind::Fifo },
@@ -1016,7 +1016,7 @@ fn a_build_is_a_command_that_is_printed_as_it_is_written() {
                 [functions.Bar]\ncommand = ['./foo']\nbuild = ['./foo', \"it's\"]\n";
     let config = fixture.parse(toml).unwrap();
     let [foo, bar] = &config.functions[..] else { panic!("{config:?}") };
-    let words = |function: &Function| function.keys.build.clone().unwrap().words;
+    let words = |function: &FunctionConfig| function.keys.build.clone().unwrap().words;
     assert_eq!(words(foo), ["make", "3"]);
     assert_eq!(foo.keys.build.as_ref().unwrap().to_string(), "make '${COUNT}'");
     assert_eq!(bar.keys.build.as_ref().unwrap().to_string(), r"./foo 'it'\''s'");

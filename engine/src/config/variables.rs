@@ -5,7 +5,7 @@
 
 use super::expansion::Expansion;
 use super::quote::quoted;
-use super::read::{Report, Value};
+use super::read::{ConfigReport, ReadValue};
 use std::borrow::Cow;
 use std::ffi::OsString;
 use toml::Spanned;
@@ -15,13 +15,21 @@ use toml::de::{DeTable, DeValue};
 pub(super) type Lookup<'l> = &'l dyn Fn(&str) -> Option<OsString>;
 
 /// Replaces the variables in all strings of a table.
-pub(super) fn expand_all(table: &mut DeTable<'_>, lookup: Lookup<'_>, report: &mut Report<'_>) {
+pub(super) fn expand_all(
+    table: &mut DeTable<'_>,
+    lookup: Lookup<'_>,
+    report: &mut ConfigReport<'_>,
+) {
     for value in table.iter_mut().map(|(_, value)| value) {
         expand_value(value, lookup, report);
     }
 }
 
-fn expand_value(value: &mut Spanned<DeValue<'_>>, lookup: Lookup<'_>, report: &mut Report<'_>) {
+fn expand_value(
+    value: &mut Spanned<DeValue<'_>>,
+    lookup: Lookup<'_>,
+    report: &mut ConfigReport<'_>,
+) {
     let span = value.span();
     match value.get_mut() {
         DeValue::String(text) => match expand(text, lookup) {
@@ -107,7 +115,7 @@ fn is_name(name: &str) -> bool {
 
 /// The string of a value as the file may have it: with its variables, not with their values, which
 /// could be secrets.
-pub(super) fn written(value: &Value<'_>, text: &str, report: &Report<'_>) -> String {
+pub(super) fn written(value: &ReadValue<'_>, text: &str, report: &ConfigReport<'_>) -> String {
     value.written(report).map_or_else(|| escape(text).into_owned(), str::to_owned)
 }
 

@@ -5,9 +5,9 @@ use super::news::ContainerEvent;
 use super::readiness::check;
 use super::state::{Core, Reply};
 use crate::calls::Outcome;
+use crate::engine_log::log;
 use crate::functions::admission::quarantine::REFUSE_FOR_NS;
 use crate::ids::{ContainerKey, FunctionId};
-use crate::say::say;
 use crate::scheduler::{Action, Event};
 use crate::transport::{BlockCopy, Channel, Outgoing, Payload, Sending, send_inline};
 use nightcore_runtime::protocol::to_worker::{AnswerComplete, Caller, Dispatch};
@@ -75,7 +75,7 @@ impl Core {
                 let reading = self.read_processors(function);
                 self.note(now, Event::Read { function, reading });
                 if self.scheduler.computes(function) {
-                    self.looking.note_computing(now);
+                    self.poller.note_computing(now);
                 }
             }
             Action::LendWaiting { function } => self.lend_waiting(now, function),
@@ -116,7 +116,7 @@ impl Core {
             Action::Quarantined { function, input, deaths } => {
                 let name = &self.scheduler.spec(function).name;
                 let s = REFUSE_FOR_NS / 1_000_000_000;
-                say(&format!(
+                log(&format!(
                     "{name}: the input {input:016x} was under way at {deaths} deaths of its \
                      processes: it is refused for {s} s"
                 ));
@@ -150,7 +150,7 @@ impl Core {
         };
         if let Some(failure) = failed {
             channel.send_failure(call, function, &failure);
-            self.looking.expect(channel);
+            self.poller.expect(channel);
         }
     }
 
@@ -177,14 +177,14 @@ impl Core {
                 Sending::Gone => return Ok(()),
             }
         }
-        self.looking.expect(channel);
+        self.poller.expect(channel);
         Ok(())
     }
 
     /// Sends the message of a large payload, which has been copied.
     pub(super) fn copied(&mut self, block: BlockCopy) {
         let channel = block.send();
-        self.looking.expect(&channel);
+        self.poller.expect(&channel);
     }
 
     pub(super) fn launch(&self, key: ContainerKey) -> Option<u64> {
@@ -195,6 +195,6 @@ impl Core {
     pub(super) fn advance(&mut self, now: u64) {
         self.note(now, Event::Tick);
         self.run_actions(now);
-        self.look_after_leases(now);
+        self.maintain_leases(now);
     }
 }

@@ -3,10 +3,10 @@
 use super::drive::read;
 use super::news::ContainerEvent;
 use super::state::Core;
+use crate::engine_log::log;
 use crate::ids::ContainerKey;
-use crate::say::say;
-use crate::scheduler::{Event, Fate};
-use crate::transport::{Channel, Ending, State};
+use crate::scheduler::{Event, ProcessFate};
+use crate::transport::{Channel, ChannelState, CloseReason};
 use nightcore_runtime::clock::now_ns;
 use nightcore_runtime::protocol::limits::RING_LINES;
 use nightcore_runtime::protocol::{Broken, Failure, Status};
@@ -26,7 +26,7 @@ impl Core {
             }
             Some(Err(error)) => {
                 let name = self.connections.function_name(key);
-                say(&format!("{name}: cannot create a worker: {error}"));
+                log(&format!("{name}: cannot create a worker: {error}"));
                 self.note(now, Event::WorkerFailed { container: key });
             }
             None => {}
@@ -34,12 +34,12 @@ impl Core {
     }
 
     /// Handles the end of a channel.
-    pub(super) fn channel_ended(&mut self, channel: &Rc<Channel>, ending: Ending) {
+    pub(super) fn channel_ended(&mut self, channel: &Rc<Channel>, ending: CloseReason) {
         match ending {
-            Ending::Closed => {
+            CloseReason::Closed => {
                 self.end_channel(channel, "has ended");
             }
-            Ending::Broken(broken) => self.channel_broken(channel, broken),
+            CloseReason::Broken(broken) => self.channel_broken(channel, broken),
         }
     }
 
@@ -47,8 +47,8 @@ impl Core {
     pub(super) fn channel_broken(&mut self, channel: &Rc<Channel>, broken: Broken) {
         let failure = self.end_channel(channel, &format!("broke the protocol: {broken}"));
         let name = &failure.function;
-        say(&format!("{name}: a worker broke the protocol, its process is ended: {broken}"));
-        self.lose(channel.container(), &failure, Fate::Lives);
+        log(&format!("{name}: a worker broke the protocol, its process is ended: {broken}"));
+        self.lose(channel.container(), &failure, ProcessFate::Lives);
     }
 
     /// Ends a channel. `became` says what happened to its worker. Returns the failure with which
@@ -81,24 +81,24 @@ impl Core {
     /// failure.
     pub(super) fn close_channel(&mut self, channel: &Rc<Channel>, failure: &Failure) {
         let now = now_ns();
-        self.looking.forget(channel);
+        self.poller.forget(channel);
         match self.connections.close_alone(channel) {
-            State::Ready(key) => {
+            ChannelState::Ready(key) => {
                 self.note_not_begun(now, channel);
                 self.note(now, Event::WorkerGone { channel: key, failure });
             }
-            State::Starting if channel.is_caller() => {}
-            State::Starting => {
+            ChannelState::Starting if channel.is_caller() => {}
+            ChannelState::Starting => {
                 self.note(now, Event::WorkerFailed { container: channel.container() });
             }
-            State::Closed => {}
+            ChannelState::Closed => {}
         }
         self.run_actions(now);
     }
 
     /// Forgets a container. Its calls end with this failure, and the launcher is asked to end what
     /// is left of it.
-    pub(super) fn lose(&mut self, key: ContainerKey, failure: &Failure, process: Fate) {
+    pub(super) fn lose(&mut self, key: ContainerKey, failure: &Failure, process: ProcessFate) {
         let now = now_ns();
         let Some(container) = self.connections.container(key) else { return };
         let channels = container.channels().chain(container.caller());
@@ -108,13 +108,13 @@ impl Core {
         }
         let Some(container) = self.connections.remove(key) else { return };
         for channel in &channels {
-            self.looking.forget(channel);
+            self.poller.forget(channel);
             self.note_not_begun(now, channel);
             self.connections.close(channel);
         }
         self.forget_caller(now, key);
         let process = match process {
-            Fate::Lives => self.processes.fate_of_leaving(container.identity.launch()),
+            ProcessFate::Lives => self.processes.fate_of_leaving(container.identity.launch()),
             ended => ended,
         };
         self.note(now, Event::ContainerGone { container: key, failure, process });

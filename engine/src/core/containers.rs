@@ -4,10 +4,12 @@ use super::drive::read;
 use super::news::ContainerEvent;
 use super::state::Core;
 use crate::address_space::is_unlimited;
+use crate::engine_log::log;
 use crate::ids::ContainerKey;
-use crate::say::say;
-use crate::scheduler::{Event, Fate};
-use crate::transport::{Admitted, ControlSocket, Greeting, Loss, NewContainer, Refusal, Said};
+use crate::scheduler::{Event, ProcessFate};
+use crate::transport::{
+    Admitted, ControlOutcome, ControlSocket, Disconnect, Greeting, HandshakeRefusal, NewContainer,
+};
 use nightcore_runtime::clock::now_ns;
 use nightcore_runtime::protocol::control::{ChannelKind, FromContainer, Refused, Versions};
 use nightcore_runtime::protocol::{DIRECT_SINCE_VERSION, Failure, Status};
@@ -27,10 +29,10 @@ impl Core {
         }
     }
 
-    fn admit(&mut self, greeting: &Greeting) -> Result<ContainerKey, Refusal> {
+    fn admit(&mut self, greeting: &Greeting) -> Result<ContainerKey, HandshakeRefusal> {
         let admitted = self.tokens.admit(&greeting.hello)?;
         let Admitted { identity, mode, version } = admitted;
-        let (arena, base) = self.connections.make_arena().map_err(|error| Refusal {
+        let (arena, base) = self.connections.make_arena().map_err(|error| HandshakeRefusal {
             text: format!("the engine cannot make shared memory: {error}"),
             hopeless: None,
         })?;
@@ -67,7 +69,7 @@ impl Core {
         Ok(key)
     }
 
-    fn refuse(&self, control: &Rc<ControlSocket>, refusal: Refusal) {
+    fn refuse(&self, control: &Rc<ControlSocket>, refusal: HandshakeRefusal) {
         let refused = Refused { versions: Versions::OURS, text: refusal.text.clone() };
         control.send(refused.write(), Vec::new());
         if let Some(identity) = refusal.hopeless
@@ -89,14 +91,14 @@ impl Core {
         message: FromContainer,
     ) -> Result<(), String> {
         match self.connections.said(key, control, message)? {
-            Said::Nothing => {}
-            Said::CallerCreated(reader) => {
+            ControlOutcome::Nothing => {}
+            ControlOutcome::CallerCreated(reader) => {
                 if let Some(this) = self.this.upgrade() {
                     spawn_local(read(this, reader));
                 }
             }
-            Said::WorkerFailed { function, channel, reason } => {
-                say(&format!("{function}: cannot create a worker: {reason}"));
+            ControlOutcome::WorkerFailed { function, channel, reason } => {
+                log(&format!("{function}: cannot create a worker: {reason}"));
                 if let Some(channel) = channel {
                     self.close_channel(&channel, &Failure::new(Status::Unavailable, reason));
                 }
@@ -110,19 +112,21 @@ impl Core {
         &mut self,
         key: ContainerKey,
         control: &Rc<ControlSocket>,
-        loss: Loss,
+        loss: Disconnect,
     ) {
         let Some(container) = self.connections.container_at(key, control) else { return };
         let (name, pid) = (container.identity.name.clone(), container.pid);
         let process = match loss {
-            Loss::Died => self.processes.fate_of_dead(container.identity.launch()),
-            Loss::Left | Loss::Broken(_) => Fate::Lives,
+            Disconnect::Died => self.processes.fate_of_dead(container.identity.launch()),
+            Disconnect::Left | Disconnect::Broken(_) => ProcessFate::Lives,
         };
         let text = match loss {
-            Loss::Died => format!("the process of {name} that ran it (pid {pid}) died"),
-            Loss::Left => format!("the process of {name} that ran it (pid {pid}) left the engine"),
-            Loss::Broken(text) => {
-                say(&format!("{name}: pid {pid} broke the protocol and is ended: {text}"));
+            Disconnect::Died => format!("the process of {name} that ran it (pid {pid}) died"),
+            Disconnect::Left => {
+                format!("the process of {name} that ran it (pid {pid}) left the engine")
+            }
+            Disconnect::Broken(text) => {
+                log(&format!("{name}: pid {pid} broke the protocol and is ended: {text}"));
                 format!("the process of {name} that ran it (pid {pid}) broke the protocol: {text}")
             }
         };

@@ -1,11 +1,11 @@
 //! The tasks that wait for the transport's events and pass them to the core.
 
-use super::pace::Pace;
+use super::rate_limiter::RateLimiter;
 use super::state::{Core, CoreHandle};
 use crate::ids::ContainerKey;
 use crate::transport::{
-    Alarm, BlockCopy, ControlSocket, Ending, FromProcess, Heard, Listener, Loss, Process, Reader,
-    Stranger, Turn,
+    Alarm, BlockCopy, CloseReason, ControlSocket, Disconnect, FromProcess, Listener, PollResult,
+    Process, Reader, ReaderEvent, Stranger,
 };
 use nightcore_runtime::clock::now_ns;
 use std::cell::RefCell;
@@ -31,20 +31,20 @@ pub async fn keep_time(alarm: Rc<Alarm>, core: CoreHandle) {
 }
 
 /// Spins on the rings whenever a message is expected, until the runtime ends.
-pub async fn look_at_rings(core: CoreHandle) {
-    let some = core.borrow().looking.waker();
+pub async fn poll_rings(core: CoreHandle) {
+    let some = core.borrow().poller.waker();
     loop {
         some.notified().await;
         let mut other_work = 0;
         poll_fn(|context| {
             let mut core = core.borrow_mut();
-            match core.looking.look() {
-                Turn::Over => return Poll::Ready(()),
-                Turn::Found => core.take_from_rings(),
-                Turn::Nothing => {
-                    let before = std::mem::replace(&mut other_work, core.looking.other_work());
+            match core.poller.poll() {
+                PollResult::Over => return Poll::Ready(()),
+                PollResult::Found => core.take_from_rings(),
+                PollResult::Nothing => {
+                    let before = std::mem::replace(&mut other_work, core.poller.other_work());
                     if before == other_work {
-                        core.looking.let_others_run();
+                        core.poller.yield_core();
                     }
                 }
             }
@@ -75,20 +75,20 @@ async fn listen(
     key: ContainerKey,
     control: &Rc<ControlSocket>,
     pidfd: OwnedFd,
-) -> Loss {
+) -> Disconnect {
     let process = match Process::watch(control.clone(), pidfd) {
         Ok(process) => process,
         Err(loss) => return loss,
     };
-    let mut pace = Pace::new();
+    let mut rate_limiter = RateLimiter::new();
     loop {
         match process.next().await {
             FromProcess::Message(message) => {
                 let handled = core.borrow_mut().control_message(key, control, message);
                 if let Err(text) = handled {
-                    return Loss::Broken(text);
+                    return Disconnect::Broken(text);
                 }
-                pace.after_message().await;
+                rate_limiter.after_message().await;
             }
             FromProcess::Lost(loss) => return loss,
         }
@@ -100,12 +100,12 @@ pub(super) async fn read(core: CoreHandle, mut reader: Reader) {
     let ending = loop {
         let Some(heard) = reader.next().await else { return };
         let handled = match heard {
-            Heard::Bytes => core.borrow_mut().take_from_pipe(&mut reader),
-            Heard::Bell => core.borrow_mut().rung(reader.channel()),
-            Heard::End(ending) => break ending,
+            ReaderEvent::Bytes => core.borrow_mut().take_from_pipe(&mut reader),
+            ReaderEvent::Bell => core.borrow_mut().rung(reader.channel()),
+            ReaderEvent::End(ending) => break ending,
         };
         if let Err(broken) = handled {
-            break Ending::Broken(broken);
+            break CloseReason::Broken(broken);
         }
     };
     core.borrow_mut().channel_ended(reader.channel(), ending);

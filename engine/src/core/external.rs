@@ -4,7 +4,7 @@ use super::state::{Core, CoreHandle, Reply};
 use crate::functions::Origin;
 use crate::gateway::{Answer, Called, Calls, ReadBody};
 use crate::ids::{CallNumber, Fingerprint, FunctionId};
-use crate::memory::{Held, Memory};
+use crate::memory::{Memory, MemoryReservation};
 use crate::scheduler::{Arrival, Event};
 use crate::transport::{Payload, collect};
 use bytes::Bytes;
@@ -30,7 +30,7 @@ impl Core {
     ) -> Result<(CallNumber, CallId), Failure> {
         let bytes = payload.len();
         let now = now_ns();
-        self.looking.note_other_work();
+        self.poller.note_other_work();
         let input = self.fingerprint(function, &payload);
         let root = self.call_ids.next();
         let arrival = Arrival { function, root, timeout, payload, bytes, input, reply };
@@ -89,7 +89,7 @@ impl CoreCalls {
 /// The body of an answer. It counts as held memory until it is written.
 struct HeldBody {
     body: Bytes,
-    _held: Held,
+    _held: MemoryReservation,
 }
 
 impl AsRef<[u8]> for HeldBody {

@@ -1,7 +1,7 @@
 //! Functions that are added, changed and removed: the configuration and the launcher tell the
 //! scheduler about them here. Other parts of the engine ask the scheduler here.
 
-use super::state::{Core, Scheduler};
+use super::state::{Core, EngineScheduler};
 use crate::functions::Spec;
 use crate::functions::cores::Reading;
 use crate::ids::{FunctionId, Generation};
@@ -15,7 +15,7 @@ use std::time::Duration;
 
 impl Core {
     /// The scheduler, for questions.
-    pub fn scheduler(&self) -> &Scheduler {
+    pub fn scheduler(&self) -> &EngineScheduler {
         &self.scheduler
     }
 

@@ -2,8 +2,8 @@
 //! it back, and reads the worker's counters.
 
 use super::state::Core;
+use crate::engine_log::log;
 use crate::ids::{CallNumber, ChannelKey, ContainerKey, FunctionId};
-use crate::say::say;
 use crate::scheduler::Event;
 use crate::transport::{Channel, Lending};
 use nightcore_runtime::clock::now_ns;
@@ -31,7 +31,7 @@ impl Core {
     ) {
         if let Err(error) = self.make_direct_channel(now, (channel, lease), caller, callee) {
             let name = &self.scheduler.spec(callee).name;
-            say(&format!("{name}: cannot make a direct channel: {error}"));
+            log(&format!("{name}: cannot make a direct channel: {error}"));
             let failure = Failure::new(Status::Unavailable, error.to_string());
             self.note(now, Event::Undeliverable { call: lease, failure });
         }
@@ -201,7 +201,7 @@ impl Core {
     }
 
     /// Reads the workers' counters, takes idle leases back, and finds handlers that do not end.
-    pub(super) fn look_after_leases(&mut self, now: u64) {
+    pub(super) fn maintain_leases(&mut self, now: u64) {
         if self.next_lease_tick.is_none_or(|at| now < at) {
             return;
         }

@@ -4,8 +4,8 @@ use super::news::ContainerEvent;
 use super::state::Core;
 use crate::functions::Ran;
 use crate::ids::{ChannelKey, FunctionId};
-use crate::scheduler::{Below, CallAlone, Event, Invoke};
-use crate::transport::{Channel, Reader, State};
+use crate::scheduler::{Below, CallAlone, Event, InternalCall};
+use crate::transport::{Channel, ChannelState, Reader};
 use nightcore_runtime::clock::now_ns;
 use nightcore_runtime::protocol::control::Mode;
 use nightcore_runtime::protocol::to_engine::{self, Callee, HandlerTimes, ToEngine};
@@ -17,7 +17,7 @@ impl Core {
     /// Handles all complete messages that were read from a pipe.
     pub(super) fn take_from_pipe(&mut self, reader: &mut Reader) -> Result<(), Broken> {
         let now = now_ns();
-        self.looking.note_other_work();
+        self.poller.note_other_work();
         let taken = reader.take(|channel, message| self.message(now, channel, message));
         self.run_actions(now);
         taken
@@ -25,13 +25,13 @@ impl Core {
 
     /// Handles the bell of a ring.
     pub(super) fn rung(&mut self, channel: &Rc<Channel>) -> Result<(), Broken> {
-        self.looking.note_other_work();
+        self.poller.note_other_work();
         let now = now_ns();
         channel.rung(now);
         let taken = self.take_from_ring(now, channel);
         self.run_actions(now);
         taken?;
-        self.looking.await_bell(channel);
+        self.poller.await_bell(channel);
         Ok(())
     }
 
@@ -48,14 +48,14 @@ impl Core {
     pub(super) fn take_from_rings(&mut self) {
         let now = now_ns();
         let mut at = 0;
-        while let Some(channel) = self.looking.with_message(&mut at) {
+        while let Some(channel) = self.poller.with_message(&mut at) {
             let taken = self.take_from_ring(now, &channel);
             // A thread has sent its expected message; in an event loop other calls may go on.
             channel.found(|| match channel.state() {
-                State::Ready(key) => {
+                ChannelState::Ready(key) => {
                     channel.mode() == Mode::EventLoop && self.scheduler.has_calls(key)
                 }
-                State::Starting | State::Closed => false,
+                ChannelState::Starting | ChannelState::Closed => false,
             });
             if let Err(broken) = taken {
                 self.channel_broken(&channel, broken);
@@ -72,15 +72,15 @@ impl Core {
     ) -> Result<(), Broken> {
         let message = ToEngine::read(message)?;
         let key = match (channel.state(), &message) {
-            (State::Ready(key), _) => key,
-            (State::Starting, ToEngine::Ready(_)) => {
+            (ChannelState::Ready(key), _) => key,
+            (ChannelState::Starting, ToEngine::Ready(_)) => {
                 match channel.is_caller() {
                     true => self.caller_ready(now, channel),
                     false => self.worker_ready(now, channel),
                 }
                 return Ok(());
             }
-            (State::Starting | State::Closed, _) => return Err(message.unexpected()),
+            (ChannelState::Starting | ChannelState::Closed, _) => return Err(message.unexpected()),
         };
         match message {
             ToEngine::Invoke(invoke) => self.invoked(now, (channel, key), invoke, None),
@@ -176,7 +176,7 @@ impl Core {
         let bytes = payload.len();
         self.handle(
             now,
-            Event::Invoked(Invoke {
+            Event::Invoked(InternalCall {
                 channel: key,
                 parent: invoke.parent,
                 tag: invoke.call,

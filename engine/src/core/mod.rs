@@ -14,12 +14,12 @@ mod functions;
 mod leases;
 mod messages;
 mod news;
-mod pace;
 mod processes;
+mod rate_limiter;
 mod readiness;
 mod state;
 
-pub use drive::{admit_containers, keep_time, look_at_rings};
+pub use drive::{admit_containers, keep_time, poll_rings};
 pub use external::CoreCalls;
 pub use news::ContainerEvent;
 pub use state::{Core, CoreHandle};

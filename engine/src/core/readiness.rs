@@ -79,7 +79,7 @@ impl Core {
         let (root, timeout, input) = (self.call_ids.next(), None, None);
         let probe = Arrival { function, root, timeout, payload, bytes, input, reply };
         let now = now_ns();
-        self.looking.note_other_work();
+        self.poller.note_other_work();
         let is_sent = self.scheduler.probe(now, container, probe, &mut self.actions);
         self.run_actions(now);
         is_sent.then_some(answer)

@@ -7,7 +7,7 @@ use crate::calls::{Outcome, Share};
 use crate::ids::CallNumber;
 use crate::processors::Processors;
 use crate::scheduler::{Actions, Event};
-use crate::transport::{Alarm, Connections, ContainerStatus, Lending, Looking, Payload, Tokens};
+use crate::transport::{Alarm, Connections, ContainerStatus, Lending, Payload, Poller, Tokens};
 use nightcore_runtime::ipc::board::Board;
 use nightcore_runtime::protocol::Broken;
 use std::cell::RefCell;
@@ -20,20 +20,20 @@ use tokio::sync::{mpsc, oneshot};
 /// The gateway's handle for an answer.
 pub(super) type Reply = oneshot::Sender<Outcome<Payload>>;
 /// The scheduler of this engine's calls.
-pub(super) type Scheduler = crate::scheduler::Scheduler<Payload, Reply>;
+pub(super) type EngineScheduler = crate::scheduler::Scheduler<Payload, Reply>;
 /// The core, shared by the tasks of the I/O thread. It is never borrowed across an `await`.
 pub type CoreHandle = Rc<RefCell<Core>>;
 
 /// The scheduler and the transport of an engine.
 pub struct Core {
-    pub(super) scheduler: Scheduler,
+    pub(super) scheduler: EngineScheduler,
     /// Actions of the scheduler that have not been carried out yet.
     pub(super) actions: Actions<Payload, Reply>,
     /// The tokens that admit containers.
     pub tokens: Tokens,
     pub(super) connections: Connections,
     pub(super) call_ids: CallIds,
-    pub(super) looking: Looking,
+    pub(super) poller: Poller,
     pub(super) processors: Processors,
     pub(super) processes: Processes,
     pub(super) alarm: Rc<Alarm>,
@@ -60,12 +60,12 @@ impl Core {
     ) -> CoreHandle {
         Rc::new_cyclic(|this| {
             RefCell::new(Core {
-                scheduler: Scheduler::on_cores(Processors::usable()),
+                scheduler: EngineScheduler::on_cores(Processors::usable()),
                 actions: Actions::default(),
                 tokens: Tokens::default(),
                 connections: Connections::new(directory, max_body_bytes),
                 call_ids: CallIds::default(),
-                looking: Looking::default(),
+                poller: Poller::default(),
                 processors: Processors::default(),
                 processes: Processes::default(),
                 alarm,

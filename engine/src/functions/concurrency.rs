@@ -11,18 +11,18 @@
 //! λ and t are moving averages over 64 calls and 64 service times, as far as those fit into 5 s. So
 //! the error of τ stays an eighth of the headroom; see `concurrency/average.rs`. A saturated
 //! function's rate is what the limit lets through, so λ·t cannot show whether a higher limit would
-//! help. Experiments find that out; see `concurrency/climb.rs`.
+//! help. Experiments find that out, by hill climbing; see `concurrency/hill_climbing.rs`.
 //!
 //! This is pure state: time is an argument, in nanoseconds of one monotonic clock. A time that goes
 //! back counts as the latest time seen.
 
 mod average;
-mod climb;
+mod hill_climbing;
 mod known;
 mod report;
 
 use average::{Averages, FORGET_NS};
-use climb::{Climb, Present};
+use hill_climbing::{HillClimber, Present};
 use known::{ENDS_KNOWN, KNOWN_WITHIN_NS};
 pub use report::{Report, Why};
 
@@ -62,8 +62,8 @@ pub struct Concurrency {
     /// A call that is queued for longer than this asks for a higher limit.
     patience_ns: u64,
     averages: Averages,
-    climb: Climb,
-    ends: Ends,
+    climber: HillClimber,
+    ends: RecentEnds,
     /// Whether τ was known when the limit was last computed.
     known: bool,
 }
@@ -79,8 +79,8 @@ impl Concurrency {
             limit: bounds.max,
             patience_ns: PATIENCE_MIN_NS,
             averages: Averages::new(),
-            climb: Climb::new(),
-            ends: Ends::default(),
+            climber: HillClimber::new(),
+            ends: RecentEnds::default(),
             known: false,
         }
     }
@@ -98,7 +98,7 @@ impl Concurrency {
     pub fn arrived(&mut self, now_ns: u64) {
         let now_ns = self.tick(now_ns);
         self.averages.arrived(now_ns);
-        self.climb.arrived(now_ns);
+        self.climber.arrived(now_ns);
     }
 
     /// Notes that a call ended. `run_ns` is the time its handler took without all waits for
@@ -108,11 +108,11 @@ impl Concurrency {
         let now_ns = self.tick(now_ns);
         self.averages.ended(now_ns, run_ns, open_ns);
         self.ends.push(now_ns);
-        let window_is_full = self.climb.ended(now_ns, run_ns);
+        let window_is_full = self.climber.ended(now_ns, run_ns);
         if window_is_full || (!self.known && self.ends.are_known(now_ns)) {
             self.averages.pass(now_ns);
             if window_is_full && self.is_known() {
-                self.climb.judge(self.present());
+                self.climber.judge(self.present());
             }
             self.recompute();
         }
@@ -135,7 +135,7 @@ impl Concurrency {
         let now_ns = self.tick(now_ns);
         let impatient = oldest_queued_since_ns
             .is_some_and(|since| now_ns.saturating_sub(since) > self.patience_ns);
-        if (impatient || self.climb.is_driven()) && self.climb.raise(self.present()) {
+        if (impatient || self.climber.is_driven()) && self.climber.raise(self.present()) {
             self.recompute();
         }
         self.limit
@@ -150,7 +150,7 @@ impl Concurrency {
         }
         let impatient_ns = since_ns.saturating_add(self.patience_ns).saturating_add(1);
         let raise_ns = self
-            .climb
+            .climber
             .next_raise_ns(self.limit, self.averages.run_ns())
             .map(|at| at.max(impatient_ns));
         // If no call ends by then, τ is unknown again.
@@ -191,7 +191,7 @@ impl Concurrency {
 
     fn why(&self) -> Why {
         let by_tau = staffing(self.tau());
-        let wanted = self.climb.apply(by_tau);
+        let wanted = self.climber.apply(by_tau);
         if !self.known {
             Why::Unknown
         } else if wanted >= self.bounds.max {
@@ -200,7 +200,7 @@ impl Concurrency {
             Why::HeldAtMin
         } else if wanted > by_tau {
             Why::Raised { by: wanted - by_tau }
-        } else if self.climb.is_capped(by_tau) {
+        } else if self.climber.is_capped(by_tau) {
             Why::Saturated { wanted: by_tau }
         } else {
             Why::Tau { tau: self.tau(), headroom: headroom(self.tau()) }
@@ -223,18 +223,18 @@ impl Concurrency {
         if !self.known {
             if was_known {
                 // Lessons from the past load are no evidence about the next one.
-                self.climb = Climb::new();
+                self.climber = HillClimber::new();
             }
             self.limit = self.bounds.max;
             self.patience_ns = PATIENCE_MIN_NS;
             return;
         }
-        self.climb.pass(self.now_ns);
+        self.climber.pass(self.now_ns);
         let in_one_go = self.averages.rate_per_ns() * self.bounds.in_one_go_ns as f64;
         // The cast saturates.
-        self.climb.widen(in_one_go.ceil() as u32);
+        self.climber.widen(in_one_go.ceil() as u32);
         self.limit =
-            self.climb.apply(staffing(self.tau())).clamp(self.bounds.min.max(1), self.bounds.max);
+            self.climber.apply(staffing(self.tau())).clamp(self.bounds.min.max(1), self.bounds.max);
         self.patience_ns = (self.averages.run_ns() as u64).max(PATIENCE_MIN_NS);
     }
 
@@ -276,14 +276,14 @@ fn headroom(tau: f64) -> u32 {
 
 /// When the last calls ended.
 #[derive(Debug, Clone, Default)]
-struct Ends {
+struct RecentEnds {
     at_ns: [u64; ENDS_KNOWN],
     /// The index of the oldest entry, which the next one replaces.
     oldest: usize,
     seen: usize,
 }
 
-impl Ends {
+impl RecentEnds {
     fn push(&mut self, now_ns: u64) {
         self.at_ns[self.oldest] = now_ns;
         self.oldest = (self.oldest + 1) % ENDS_KNOWN;

@@ -53,11 +53,11 @@ pub struct Reading {
     pub crowd: f64,
 }
 
-/// When to look again at a call that is held back.
+/// When to check again a call that is held back.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Hold {
-    /// The time of the next look, ns.
-    pub look_at: u64,
+    /// The time of the next check, ns.
+    pub recheck_at: u64,
     /// Whether a [`Reading`] must be taken now.
     pub reads: bool,
 }
@@ -169,7 +169,7 @@ impl Cores {
             let pause = (waited / WINDOW_PART).clamp(WINDOW_MIN_NS, WINDOW_MAX_NS);
             window.read_at = now.saturating_add(pause);
         }
-        Hold { look_at: window.read_at, reads }
+        Hold { recheck_at: window.read_at, reads }
     }
 
     /// Takes a reading, while this many calls run.
@@ -216,16 +216,16 @@ mod tests {
     const CORES: NonZeroU32 = NonZeroU32::new(2).unwrap();
 
     /// A function whose calls wait, and of which as many run as may.
-    struct Load {
+    struct SaturatedFunction {
         cores: Cores,
         now: u64,
         used_ns: u64,
         readings: u32,
     }
 
-    impl Load {
-        fn new() -> Load {
-            Load { cores: Cores::new(Some(CORES)), now: 0, used_ns: 0, readings: 0 }
+    impl SaturatedFunction {
+        fn new() -> SaturatedFunction {
+            SaturatedFunction { cores: Cores::new(Some(CORES)), now: 0, used_ns: 0, readings: 0 }
         }
 
         fn bound(&self) -> u32 {
@@ -254,7 +254,7 @@ mod tests {
                     let running = self.bound();
                     self.cores.read(self.now, reading, running);
                 }
-                let passed = self.cores.hold(self.now).look_at.min(end) - self.now;
+                let passed = self.cores.hold(self.now).recheck_at.min(end) - self.now;
                 self.used_ns += (computing(f64::from(self.bound())) * passed as f64) as u64;
                 self.now += passed;
                 if let Some(run_ns) = run_ns {
@@ -270,7 +270,7 @@ mod tests {
 
     #[test]
     fn handlers_that_compute_are_as_many_as_there_are_cores_from_the_first_call_on() {
-        let mut load = Load::new();
+        let mut load = SaturatedFunction::new();
         assert_eq!(load.bound(), 2);
         for _ in 0..1000 {
             load.pass(1, 1.5, on_two_cores);
@@ -283,7 +283,7 @@ mod tests {
 
     #[test]
     fn handlers_that_compute_beside_others_are_not_taken_to_sleep() {
-        let mut load = Load::new();
+        let mut load = SaturatedFunction::new();
         // Eight threads run on two cores: each gets a quarter of a core.
         load.pass(1000, 4.0, |running| running / 4.0);
         assert_eq!(load.bound(), 2);
@@ -291,7 +291,7 @@ mod tests {
 
     #[test]
     fn handlers_that_sleep_are_not_bounded_after_thirty_milliseconds() {
-        let mut load = Load::new();
+        let mut load = SaturatedFunction::new();
         load.pass(30, 1.0, |running| 0.01 * running);
         assert!(load.bound() >= 64, "{}", load.bound());
         assert!(!load.cores.computes());
@@ -302,17 +302,17 @@ mod tests {
 
     #[test]
     fn handlers_that_compute_half_of_their_time_keep_all_cores_busy() {
-        let mut load = Load::new();
+        let mut load = SaturatedFunction::new();
         load.pass(1000, 1.0, |running| (0.5 * running).min(2.0));
         assert!((4..=5).contains(&load.bound()), "{}", load.bound());
-        let mut load = Load::new();
+        let mut load = SaturatedFunction::new();
         load.pass(1000, 1.0, |running| (0.75 * running).min(2.0));
         assert_eq!(load.bound(), 3);
     }
 
     #[test]
     fn what_was_learned_stays_for_the_next_load_and_changes_with_it() {
-        let mut load = Load::new();
+        let mut load = SaturatedFunction::new();
         load.pass(1000, 1.0, |running| 0.01 * running);
         load.cores.nothing_waits();
         load.now += 60_000 * MS;
@@ -325,7 +325,7 @@ mod tests {
 
     #[test]
     fn a_machine_that_stands_still_for_once_lets_few_more_run() {
-        let mut load = Load::new();
+        let mut load = SaturatedFunction::new();
         load.pass(500, 1.5, on_two_cores);
         load.pass(25, 1.0, |_| 0.0);
         assert!(load.bound() <= 4, "{}", load.bound());
@@ -335,7 +335,7 @@ mod tests {
 
     #[test]
     fn calls_that_take_long_hold_up_short_ones_only_for_a_while() {
-        let mut load = Load::new();
+        let mut load = SaturatedFunction::new();
         load.pass_without_ends(15, 1.5, on_two_cores, None);
         assert_eq!(load.bound(), 2);
         load.pass_without_ends(30, 1.5, on_two_cores, None);
@@ -354,7 +354,7 @@ mod tests {
 
     #[test]
     fn processes_that_end_say_nothing_and_what_cannot_be_read_bounds_nothing() {
-        let mut load = Load::new();
+        let mut load = SaturatedFunction::new();
         load.pass(10, 1.0, on_two_cores);
         load.used_ns = 0;
         load.pass(10, 1.0, on_two_cores);

@@ -18,7 +18,7 @@ pub enum Lane {
 
 /// The order of entries.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-enum Order {
+enum QueueOrder {
     /// The call is sent again, and goes before all others, as it has waited before.
     Again,
     /// The call keeps the order of arrival, which is this number.
@@ -29,13 +29,13 @@ enum Order {
 /// their deadline, stay for a while and are skipped.
 #[derive(Debug, Default)]
 pub struct Queue {
-    outside: VecDeque<(Order, CallNumber)>,
-    nested: VecDeque<(Order, CallNumber)>,
+    outside: VecDeque<(QueueOrder, CallNumber)>,
+    nested: VecDeque<(QueueOrder, CallNumber)>,
     arrivals: u64,
 }
 
 impl Queue {
-    fn lane(&mut self, lane: Lane) -> &mut VecDeque<(Order, CallNumber)> {
+    fn lane(&mut self, lane: Lane) -> &mut VecDeque<(QueueOrder, CallNumber)> {
         match lane {
             Lane::Outside => &mut self.outside,
             Lane::Nested => &mut self.nested,
@@ -45,13 +45,13 @@ impl Queue {
     /// Adds a call behind all others.
     pub fn push(&mut self, lane: Lane, call: CallNumber) {
         self.arrivals += 1;
-        let order = Order::Arrived(self.arrivals);
+        let order = QueueOrder::Arrived(self.arrivals);
         self.lane(lane).push_back((order, call));
     }
 
     /// Adds a nested call that is sent again before all others.
     pub fn push_again(&mut self, call: CallNumber) {
-        self.nested.push_front((Order::Again, call));
+        self.nested.push_front((QueueOrder::Again, call));
     }
 
     /// The call whose turn it is. Calls from outside are considered only if they `may_open`.

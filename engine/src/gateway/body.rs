@@ -1,7 +1,7 @@
 //! Reads the body of a request within its limits, or discards it.
 
 use crate::buffer::Buffer;
-use crate::memory::{Held, Memory};
+use crate::memory::{Memory, MemoryReservation};
 use bytes::Bytes;
 use http_body_util::BodyExt;
 use hyper::Version;
@@ -92,7 +92,7 @@ pub struct ReadBody {
     pub bytes: Bytes,
     /// The memory counted for the body until the call has ended, since the body is passed on to a
     /// worker's memory.
-    pub held: Held,
+    pub held: MemoryReservation,
 }
 
 /// Creates a buffer that begins with these bytes and has room for `more` further bytes.
@@ -109,7 +109,7 @@ pub struct RequestBody {
     incoming: Incoming,
     memory: Memory,
     /// The memory of the request's headers.
-    held: Held,
+    held: MemoryReservation,
     frames: u32,
     ended: bool,
     broken: bool,
@@ -131,7 +131,7 @@ impl RequestBody {
     }
 
     /// Returns the memory of the request's headers.
-    pub(super) fn into_held(self) -> Held {
+    pub(super) fn into_held(self) -> MemoryReservation {
         self.held
     }
 

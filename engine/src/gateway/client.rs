@@ -12,7 +12,7 @@ use std::time::Instant;
 pub struct Client {
     pub(super) refused: Refused,
     memory: Memory,
-    speaks: Cell<Option<Version>>,
+    speaks: Cell<Option<HttpVersion>>,
     exchanges: Cell<usize>,
     writes: Cell<bool>,
     calls: Cell<usize>,
@@ -27,7 +27,7 @@ pub struct Client {
 
 /// The version of HTTP that a client speaks.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Version {
+pub(super) enum HttpVersion {
     /// 1.0 or 1.1.
     One,
     /// 2.
@@ -66,12 +66,12 @@ impl Client {
     }
 
     /// Returns the HTTP version of the client's requests; `None` before the first request.
-    pub(super) fn speaks(&self) -> Option<Version> {
+    pub(super) fn speaks(&self) -> Option<HttpVersion> {
         self.speaks.get()
     }
 
     /// Records that a request has begun. The exchange ends when its answer has been taken over.
-    pub(super) fn begin_exchange(self: &Rc<Client>, version: Version) -> Exchange {
+    pub(super) fn begin_exchange(self: &Rc<Client>, version: HttpVersion) -> Exchange {
         self.speaks.set(Some(version));
         self.exchanges.set(self.exchanges.get() + 1);
         Exchange(self.clone())
@@ -105,9 +105,9 @@ impl Client {
 
     /// Records that a request has been received completely. It counts as a call until the returned
     /// value is dropped.
-    pub fn begin_call(&self) -> Call<'_> {
+    pub fn begin_call(&self) -> OpenRequest<'_> {
         self.calls.set(self.calls.get() + 1);
-        Call(self)
+        OpenRequest(self)
     }
 
     /// Returns the number of requests that are being worked on.
@@ -124,7 +124,7 @@ impl Client {
     /// sending frames meanwhile.
     pub(super) fn note_stop(&self) {
         self.stopping.set(true);
-        if self.exchanges() > 0 && self.speaks() == Some(Version::Two) {
+        if self.exchanges() > 0 && self.speaks() == Some(HttpVersion::Two) {
             self.still_sends.set(true);
         }
     }
@@ -171,9 +171,9 @@ impl Drop for Exchange {
 
 /// A request that is being worked on.
 #[derive(Debug)]
-pub struct Call<'a>(&'a Client);
+pub struct OpenRequest<'a>(&'a Client);
 
-impl Drop for Call<'_> {
+impl Drop for OpenRequest<'_> {
     fn drop(&mut self) {
         self.0.calls.set(self.0.calls.get() - 1);
     }

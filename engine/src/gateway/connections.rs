@@ -11,9 +11,9 @@ use tokio::sync::Notify;
 /// connections, each search continues where the last one ended. It finds a connection that has been
 /// idle for long, though not always for the longest time. Examining a hundred thousand connections
 /// for each new one would take milliseconds.
-const LOOKED_AT: usize = 64;
+const CANDIDATES: usize = 64;
 /// The pause before another connection is ended if none has closed.
-const LOOK_AGAIN: Duration = Duration::from_millis(50);
+const RETRY_AFTER: Duration = Duration::from_millis(50);
 
 /// The maximum number of concurrent calls on one HTTP/2 connection.
 pub const MAX_STREAMS: u32 = 1024;
@@ -32,7 +32,7 @@ pub struct Room {
 
 /// The open connections, and a notification when one closes.
 #[derive(Clone)]
-pub(super) struct Connections(Rc<Open>);
+pub(super) struct ClientConnections(Rc<Open>);
 
 struct Open {
     clients: RefCell<Slab<Rc<Client>>>,
@@ -46,9 +46,9 @@ struct Open {
     closed: Notify,
 }
 
-impl Connections {
-    pub(super) fn new(room: Room) -> Connections {
-        Connections(Rc::new(Open {
+impl ClientConnections {
+    pub(super) fn new(room: Room) -> ClientConnections {
+        ClientConnections(Rc::new(Open {
             clients: RefCell::default(),
             room,
             duplicates: Cell::new(0),
@@ -88,7 +88,7 @@ impl Connections {
         while self.descriptors() >= self.0.room.descriptors {
             self.send_one_away(self.0.room.ends_busy);
             // If none has closed, a busy connection may have become idle.
-            let _ = tokio::time::timeout(LOOK_AGAIN, self.0.closed.notified()).await;
+            let _ = tokio::time::timeout(RETRY_AFTER, self.0.closed.notified()).await;
         }
     }
 
@@ -104,10 +104,10 @@ impl Connections {
     pub(super) fn send_one_away(&self, ends_busy: bool) {
         let clients = self.0.clients.borrow();
         let (hand, places) = (self.0.hand.get(), self.0.places.get().max(1));
-        let looked_at = LOOKED_AT.min(places);
-        self.0.hand.set((hand + looked_at) % places);
-        let looked_at = (hand..hand + looked_at).filter_map(|at| clients.get(at % places));
-        let chosen = looked_at
+        let candidates = CANDIDATES.min(places);
+        self.0.hand.set((hand + candidates) % places);
+        let candidates = (hand..hand + candidates).filter_map(|at| clients.get(at % places));
+        let chosen = candidates
             .filter(|client| !client.is_sent_away() && (ends_busy || !client.is_busy()))
             .min_by_key(|client| (client.is_busy(), client.idle_since()));
         if let Some(client) = chosen {
@@ -123,13 +123,13 @@ impl Connections {
 
 /// Counts a connection as open while it lives.
 pub(super) struct Connection {
-    all: Connections,
+    all: ClientConnections,
     key: usize,
 }
 
 impl Connection {
     /// Returns all connections of the gateway.
-    pub(super) fn all(&self) -> &Connections {
+    pub(super) fn all(&self) -> &ClientConnections {
         &self.all
     }
 }
@@ -142,7 +142,7 @@ impl Drop for Connection {
 }
 
 /// Counts a duplicated descriptor of a socket while it lives.
-pub(super) struct Duplicate(Connections);
+pub(super) struct Duplicate(ClientConnections);
 
 impl Drop for Duplicate {
     fn drop(&mut self) {

@@ -7,7 +7,7 @@
 
 use super::client::Exchange;
 use super::timeouts::HeadTimer;
-use crate::memory::Held;
+use crate::memory::MemoryReservation;
 use bytes::Bytes;
 use hyper::body::{Body, Frame, SizeHint};
 use hyper::rt::{Sleep, Timer};
@@ -42,7 +42,7 @@ pub(super) struct Pieces {
     /// The exchange ends when the body is dropped.
     _exchange: Exchange,
     /// The memory counted for the request's headers. A small answer is counted with it.
-    _held: Held,
+    _held: MemoryReservation,
 }
 
 impl Pieces {
@@ -50,7 +50,7 @@ impl Pieces {
         body: Bytes,
         progress: Option<Rc<Progress>>,
         exchange: Exchange,
-        held: Held,
+        held: MemoryReservation,
     ) -> Pieces {
         Pieces { rest: body, is_split: false, progress, _exchange: exchange, _held: held }
     }

@@ -1,9 +1,9 @@
 //! Accepts connections and speaks HTTP/1.1 and HTTP/2 (with prior knowledge) on them.
 
-use super::client::{Client, Version};
-use super::connections::{Connections, Room};
+use super::client::{Client, HttpVersion};
+use super::connection_bounds::{ConnectionBounds, HEADER_TIMEOUT};
+use super::connections::{ClientConnections, Room};
 use super::exchange::{self, Site};
-use super::patience::{HEADER_TIMEOUT, Patience};
 use super::pieces::{Progress, TAKE_TIMEOUT, Taken};
 use super::request::{MAX_HEADER_BYTES, MAX_HEADER_LINES};
 use super::socket::Socket;
@@ -88,7 +88,7 @@ impl Entrance for UnixListener {
 
 /// A gateway: its listening sockets share its connections and its memory.
 pub struct Gateway {
-    connections: Connections,
+    connections: ClientConnections,
     memory: Memory,
 }
 
@@ -97,7 +97,7 @@ impl Gateway {
     /// the connection that has been idle for the longest time is ended for the next one. `memory`
     /// counts what the requests of its clients hold.
     pub fn with_room(room: Room, memory: Memory) -> Gateway {
-        Gateway { connections: Connections::new(room), memory }
+        Gateway { connections: ClientConnections::new(room), memory }
     }
 
     /// Binds an address. The error names the address.
@@ -116,14 +116,14 @@ impl Gateway {
         for accept in (1..=ACCEPTS_IN_TURN).cycle() {
             let accepted = tokio::select! {
                 biased;
-                () = stop.said() => return,
+                () = stop.signalled() => return,
                 accepted = poll_fn(|context| entrance.poll_next(context)) => accepted,
             };
             match accepted {
                 Ok(socket) => {
                     tokio::select! {
                         biased;
-                        () = stop.said() => return,
+                        () = stop.signalled() => return,
                         () = self.connections.make_room() => {}
                     }
                     spawn_local(self.serve_connection(socket, site.clone(), stop.clone()));
@@ -166,11 +166,11 @@ impl Gateway {
             let begun = executor.0.clone();
             let wire = Rc::new(Wire::new(socket, client.clone()));
             let stream = ClientStream::new(wire.clone());
-            let mut patience = Patience::new(client.clone(), wire, stop, open);
+            let mut bounds = ConnectionBounds::new(client.clone(), wire, stop, open);
             let answer = service_fn(move |request: hyper::Request<_>| {
                 let (site, client) = (site.clone(), client.clone());
                 let is_http2 = request.version() == hyper::Version::HTTP_2;
-                let version = if is_http2 { Version::Two } else { Version::One };
+                let version = if is_http2 { HttpVersion::Two } else { HttpVersion::One };
                 let exchange = client.begin_exchange(version);
                 let progress = is_http2.then(Rc::<Progress>::default);
                 begun.set(progress.clone());
@@ -180,12 +180,12 @@ impl Gateway {
             let mut connection = pin!(builder.serve_connection(TokioIo::new(stream), answer));
             // An error on a connection concerns its client only, and the client sees it.
             poll_fn(|context| {
-                if patience.asks_to_finish(context) {
+                if bounds.asks_to_finish(context) {
                     connection.as_mut().graceful_shutdown();
                 }
                 match connection.as_mut().poll(context) {
                     Poll::Ready(_) => Poll::Ready(()),
-                    Poll::Pending => patience.poll_over(context),
+                    Poll::Pending => bounds.poll_over(context),
                 }
             })
             .await;
@@ -202,7 +202,7 @@ fn builder(executor: LocalExecutor, streams: u32) -> Builder<LocalExecutor> {
         .header_read_timeout(HEADER_TIMEOUT)
         .max_buf_size(MAX_HEADER_BYTES)
         .max_headers(MAX_HEADER_LINES)
-        // `Patience` finds out whether a client that sends no more has left.
+        // `ConnectionBounds` finds out whether a client that sends no more has left.
         .half_close(true);
     builder
         .http2()

@@ -17,7 +17,7 @@ const READINESS: &str = "/readyz";
 
 /// The limits that the gateway enforces on requests.
 #[derive(Clone, Copy, Debug)]
-pub struct Limits {
+pub struct RequestLimits {
     /// The maximum size of a request's body, in bytes.
     pub max_body_bytes: u64,
 }
@@ -36,7 +36,7 @@ pub struct Service<C, H> {
     /// The health of the engine.
     pub health: H,
     /// The limits of requests.
-    pub limits: Limits,
+    pub limits: RequestLimits,
     /// The functions' routes.
     pub routes: SharedRoutes,
 }

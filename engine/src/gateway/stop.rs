@@ -8,41 +8,41 @@ use std::task::{Context, Poll, Waker};
 
 /// A shutdown signal. It is broadcast once; every listener sees it.
 #[derive(Clone, Default)]
-pub struct Stop(Rc<Said>);
+pub struct Stop(Rc<StopSignal>);
 
 #[derive(Default)]
-struct Said {
-    said: Cell<bool>,
+struct StopSignal {
+    signalled: Cell<bool>,
     listeners: RefCell<Slab<Waker>>,
 }
 
 impl Stop {
     /// Signals the shutdown.
-    pub fn say(&self) {
-        self.0.said.set(true);
+    pub fn signal(&self) {
+        self.0.signalled.set(true);
         for (_, waker) in &*self.0.listeners.borrow() {
             waker.wake_by_ref();
         }
     }
 
     /// Returns whether the shutdown was signalled. This costs one load.
-    pub(super) fn was_said(&self) -> bool {
-        self.0.said.get()
+    pub(super) fn is_signalled(&self) -> bool {
+        self.0.signalled.get()
     }
 
     /// Waits until the shutdown is signalled.
-    pub(super) async fn said(&self) {
+    pub(super) async fn signalled(&self) {
         let mut listening = None;
         poll_fn(|context| {
             listening.get_or_insert_with(|| self.listen(context));
-            if self.was_said() { Poll::Ready(()) } else { Poll::Pending }
+            if self.is_signalled() { Poll::Ready(()) } else { Poll::Pending }
         })
         .await;
     }
 
     /// Wakes the current task on shutdown, until the returned value is dropped.
-    pub(super) fn listen(&self, context: &Context<'_>) -> Listener {
-        Listener {
+    pub(super) fn listen(&self, context: &Context<'_>) -> StopListener {
+        StopListener {
             stop: self.clone(),
             key: self.0.listeners.borrow_mut().insert(context.waker().clone()),
         }
@@ -50,12 +50,12 @@ impl Stop {
 }
 
 /// A registered listener.
-pub(super) struct Listener {
+pub(super) struct StopListener {
     stop: Stop,
     key: usize,
 }
 
-impl Drop for Listener {
+impl Drop for StopListener {
     fn drop(&mut self) {
         self.stop.0.listeners.borrow_mut().remove(self.key);
     }

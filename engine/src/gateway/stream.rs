@@ -88,9 +88,9 @@ impl<S: Socket> Wire<S> {
 }
 
 /// The wire as a stream, for [`Turns`].
-struct Shared<S>(Rc<Wire<S>>);
+struct WireStream<S>(Rc<Wire<S>>);
 
-impl<S: Socket> AsyncRead for Shared<S> {
+impl<S: Socket> AsyncRead for WireStream<S> {
     fn poll_read(
         self: Pin<&mut Self>,
         context: &mut Context<'_>,
@@ -100,7 +100,7 @@ impl<S: Socket> AsyncRead for Shared<S> {
     }
 }
 
-impl<S: Socket> AsyncWrite for Shared<S> {
+impl<S: Socket> AsyncWrite for WireStream<S> {
     fn poll_write(
         self: Pin<&mut Self>,
         context: &mut Context<'_>,
@@ -161,7 +161,7 @@ impl Linger {
 
 /// The stream that hyper reads from and writes to.
 pub(super) struct ClientStream<S> {
-    turns: Turns<Shared<S>>,
+    turns: Turns<WireStream<S>>,
     frames: Frames,
     wire: Rc<Wire<S>>,
     /// Whether the written bytes are HTTP/2 frames. No frame begins like an HTTP/1 answer.
@@ -171,7 +171,7 @@ pub(super) struct ClientStream<S> {
 
 impl<S: Socket> ClientStream<S> {
     pub(super) fn new(wire: Rc<Wire<S>>) -> ClientStream<S> {
-        let turns = Turns::new(Shared(wire.clone()));
+        let turns = Turns::new(WireStream(wire.clone()));
         let frames = Frames::new(TURN_BYTES);
         ClientStream { turns, frames, wire, is_http2: false, linger: None }
     }

@@ -19,24 +19,24 @@ use tokio::sync::Notify;
 /// The maximum delay of a timeout. It lets many timeouts be handled at once.
 const SLACK: Duration = Duration::from_secs(1);
 
-struct Entry {
+struct TimerEntry {
     at: Instant,
     over: bool,
     waker: Waker,
 }
 
 #[derive(Default)]
-struct Table {
-    entries: Slab<Entry>,
+struct TimerTable {
+    entries: Slab<TimerEntry>,
     /// When the task that handles the timeouts next checks them; `None` if it waits for the first
     /// entry.
-    looks_at: Option<Instant>,
+    next_check: Option<Instant>,
     /// Wakes that task when a new entry is due before the next check.
     sooner: Rc<Notify>,
 }
 
 thread_local! {
-    static TABLE: RefCell<Table> = RefCell::default();
+    static TABLE: RefCell<TimerTable> = RefCell::default();
 }
 
 /// The timer for clients' timeouts, as hyper's [`Timer`](hyper::rt::Timer).
@@ -72,10 +72,10 @@ impl Future for HeadTimeout {
                 Poll::Pending
             }
             None => {
-                if table.looks_at.is_none_or(|looks_at| self.at + SLACK < looks_at) {
+                if table.next_check.is_none_or(|next_check| self.at + SLACK < next_check) {
                     table.sooner.notify_one();
                 }
-                let entry = Entry { at: self.at, over: false, waker: context.waker().clone() };
+                let entry = TimerEntry { at: self.at, over: false, waker: context.waker().clone() };
                 self.entry = Some(table.entries.insert(entry));
                 Poll::Pending
             }
@@ -97,12 +97,12 @@ pub async fn keep_timeouts() -> std::io::Result<()> {
     let sooner = TABLE.with_borrow(|table| table.sooner.clone());
     loop {
         let now = Instant::now();
-        let looks_at = TABLE.with_borrow_mut(|table| table.look(now));
-        let Some(looks_at) = looks_at else {
+        let next_check = TABLE.with_borrow_mut(|table| table.check(now));
+        let Some(next_check) = next_check else {
             sooner.notified().await;
             continue;
         };
-        let wait = u64::try_from((looks_at - now).as_nanos()).unwrap_or(u64::MAX);
+        let wait = u64::try_from((next_check - now).as_nanos()).unwrap_or(u64::MAX);
         let at = nightcore_runtime::clock::now_ns().saturating_add(wait);
         tokio::select! {
             rung = timer.wait_until(at) => rung?,
@@ -111,9 +111,9 @@ pub async fn keep_timeouts() -> std::io::Result<()> {
     }
 }
 
-impl Table {
+impl TimerTable {
     /// Completes the entries that are due, and returns when to check again.
-    fn look(&mut self, now: Instant) -> Option<Instant> {
+    fn check(&mut self, now: Instant) -> Option<Instant> {
         let mut earliest: Option<Instant> = None;
         for (_, entry) in self.entries.iter_mut().filter(|(_, entry)| !entry.over) {
             if entry.at <= now {
@@ -123,7 +123,7 @@ impl Table {
                 earliest = Some(earliest.map_or(entry.at, |earliest| earliest.min(entry.at)));
             }
         }
-        self.looks_at = earliest.map(|earliest| earliest + SLACK);
-        self.looks_at
+        self.next_check = earliest.map(|earliest| earliest + SLACK);
+        self.next_check
     }
 }

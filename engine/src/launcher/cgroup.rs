@@ -88,7 +88,7 @@ enum Version {
 
 /// Where groups can be made for some controllers.
 #[derive(Debug)]
-struct Place {
+struct GroupParent {
     version: Version,
     controllers: Vec<Controller>,
     /// Below it are the containers' groups.
@@ -98,7 +98,7 @@ struct Place {
 /// Where this process may make groups.
 #[derive(Debug, Default)]
 pub(super) struct Groups {
-    places: Vec<Place>,
+    group_parents: Vec<GroupParent>,
     /// Of containers that have ended, in which processes are still dying.
     ended: Vec<PathBuf>,
 }
@@ -109,14 +109,16 @@ impl Groups {
         let read = |path| fs::read_to_string(path).unwrap_or_default();
         let (own, mounts) = (read("/proc/self/cgroup"), read("/proc/self/mountinfo"));
         let name = format!("{PREFIX}{}", std::process::id());
-        let places =
-            places(&own, &mounts).into_iter().filter_map(|place| place.make(&name).ok()).collect();
-        Groups { places, ended: Vec::new() }
+        let group_parents = group_parents(&own, &mounts)
+            .into_iter()
+            .filter_map(|place| place.make(&name).ok())
+            .collect();
+        Groups { group_parents, ended: Vec::new() }
     }
 
     /// Whether groups can limit this.
     pub(super) fn have(&self, controller: Controller) -> bool {
-        self.places.iter().any(|place| place.controllers.contains(&controller))
+        self.group_parents.iter().any(|place| place.controllers.contains(&controller))
     }
 
     /// Makes groups with these limits for a container, as far as it can be.
@@ -125,7 +127,8 @@ impl Groups {
     /// If a group cannot be made or limited. Then none is left.
     pub(super) fn make(&mut self, name: &str, limits: &Limits) -> io::Result<Group> {
         let mut group = Group::default();
-        let made = self.places.iter().try_for_each(|place| place.add(&mut group, name, limits));
+        let made =
+            self.group_parents.iter().try_for_each(|place| place.add(&mut group, name, limits));
         match made {
             Ok(()) => Ok(group),
             Err(error) => {
@@ -155,7 +158,7 @@ impl Groups {
 impl Drop for Groups {
     fn drop(&mut self) {
         self.remove_ended();
-        for place in &self.places {
+        for place in &self.group_parents {
             // Not empty if a process could not be ended; the next launcher tries again.
             let _ = fs::remove_dir(&place.directory);
         }
@@ -192,9 +195,9 @@ impl Group {
     }
 }
 
-impl Place {
+impl GroupParent {
     /// Makes the launcher's group in this one.
-    fn make(mut self, name: &str) -> io::Result<Place> {
+    fn make(mut self, name: &str) -> io::Result<GroupParent> {
         remove_stale(&self.directory);
         if self.version == Version::Two {
             self.hand_down()?;
@@ -293,8 +296,8 @@ fn remove_stale(directory: &Path) {
 }
 
 /// Where the groups of this process are, from `/proc/self/cgroup` and `/proc/self/mountinfo`.
-fn places(own: &str, mounts: &str) -> Vec<Place> {
-    let mut places = Vec::new();
+fn group_parents(own: &str, mounts: &str) -> Vec<GroupParent> {
+    let mut group_parents = Vec::new();
     for mount in mounts.lines().filter_map(Mount::parse) {
         // "4:memory:/path", or "0::/path" for version 2.
         let line = own.lines().find_map(|line| {
@@ -322,10 +325,10 @@ fn places(own: &str, mounts: &str) -> Vec<Place> {
             .filter(|c| offered.iter().any(|name| name == c.name()))
             .collect();
         if !controllers.is_empty() {
-            places.push(Place { version: mount.version, controllers, directory });
+            group_parents.push(GroupParent { version: mount.version, controllers, directory });
         }
     }
-    places
+    group_parents
 }
 
 /// A line of mountinfo, as proc_pid_mountinfo(5) has it.
@@ -364,7 +367,7 @@ mod tests {
                       36 31 0:33 /docker/x /sys/fs/cgroup/pids rw - cgroup cgroup rw,pids\n\
                       37 31 0:34 / /sys/fs/cgroup/systemd rw - cgroup cgroup rw,name=systemd\n";
         let found: Vec<_> =
-            places(own, mounts).into_iter().map(|p| (p.controllers, p.directory)).collect();
+            group_parents(own, mounts).into_iter().map(|p| (p.controllers, p.directory)).collect();
         assert_eq!(
             found,
             [
@@ -383,7 +386,7 @@ mod tests {
         fs::write(service.join("cgroup.controllers"), "cpuset cpu io memory pids\n").unwrap();
         let mounts =
             format!("30 1 0:26 / {} rw - cgroup2 cgroup2 rw,nsdelegate\n", root.path().display());
-        let mut found = places("0::/app.service\n", &mounts);
+        let mut found = group_parents("0::/app.service\n", &mounts);
         let place = found.pop().unwrap();
         assert_eq!(place.controllers, CONTROLLERS);
         let place = place.make("nightcore-1").unwrap();
@@ -392,7 +395,7 @@ mod tests {
         };
         assert_eq!(enabled(&service), "+memory +cpu +pids");
         assert_eq!(enabled(&service.join("nightcore-1")), "+memory +cpu +pids");
-        let mut groups = Groups { places: vec![place], ended: Vec::new() };
+        let mut groups = Groups { group_parents: vec![place], ended: Vec::new() };
         let limits = Limits {
             memory_bytes: Some(1 << 20),
             cpu_millis: Some(1500),
@@ -417,7 +420,7 @@ mod tests {
         fs::write(root.path().join("cgroup.procs"), format!("{}\n0\n", std::process::id()))
             .unwrap();
         let mounts = format!("30 1 0:26 / {} rw - cgroup2 cgroup2 rw\n", root.path().display());
-        let place = places("0::/\n", &mounts).pop().unwrap();
+        let place = group_parents("0::/\n", &mounts).pop().unwrap();
         assert!(place.make("nightcore-1").unwrap_err().to_string().contains("other programs"));
         assert!(!root.path().join(OWN).exists());
     }

@@ -3,8 +3,8 @@
 use super::inherit::MANAGER_VARIABLES;
 use super::wire::{Encoded, News, Order, encode, receive_json, send_encoded};
 use crate::core::CoreHandle;
-use crate::say::{columns, say};
-use crate::transport::{Emptied, Outbox, pidfd_open};
+use crate::engine_log::{columns, log};
+use crate::transport::{FlushResult, Outbox, pidfd_open};
 use crate::watched::Watched;
 use nix::sys::socket::{AddressFamily, SockFlag, SockType, socketpair};
 use std::cell::RefCell;
@@ -17,16 +17,16 @@ use std::process::{Child, Command};
 use tokio::io::Interest;
 
 /// The launcher process, as the engine holds it.
-pub(super) struct Launcher {
+pub(super) struct LauncherLink {
     pub(super) child: Child,
     pub(super) socket: Watched,
     /// Orders that the full socket did not take.
     outbox: RefCell<Outbox<Encoded>>,
 }
 
-impl Launcher {
+impl LauncherLink {
     /// Starts the launcher. Containers get this limit of open files.
-    pub(super) fn spawn(directory: &Path, open_files: u64) -> io::Result<Launcher> {
+    pub(super) fn spawn(directory: &Path, open_files: u64) -> io::Result<LauncherLink> {
         let flags = SockFlag::SOCK_CLOEXEC;
         let (own, its) = socketpair(AddressFamily::Unix, SockType::SeqPacket, None, flags)?;
         nightcore_runtime::ipc::channel::set_nonblocking(&own)?;
@@ -57,7 +57,7 @@ impl Launcher {
         }
         let child = command.process_group(0).spawn()?;
         let socket = Watched::new(own, Interest::READABLE | Interest::WRITABLE)?;
-        Ok(Launcher { child, socket, outbox: RefCell::new(Outbox::unbounded()) })
+        Ok(LauncherLink { child, socket, outbox: RefCell::new(Outbox::unbounded()) })
     }
 
     /// Tells the core which process this is.
@@ -84,10 +84,10 @@ impl Launcher {
     }
 
     /// Sends what the socket takes.
-    fn send_unsent(&self, outbox: &mut Outbox<Encoded>) -> Emptied {
-        outbox.empty(|order| match send_encoded(&self.socket, order) {
+    fn send_unsent(&self, outbox: &mut Outbox<Encoded>) -> FlushResult {
+        outbox.flush(|order| match send_encoded(&self.socket, order) {
             Err(error) if error.kind() != io::ErrorKind::WouldBlock => {
-                say(&format!("the launcher cannot be reached: {error}"));
+                log(&format!("the launcher cannot be reached: {error}"));
                 Ok(())
             }
             sent => sent,
@@ -98,7 +98,7 @@ impl Launcher {
     pub(super) async fn flush(&self) {
         while !self.outbox.borrow().is_empty() {
             let Ok(mut ready) = self.socket.writable().await else { break };
-            if self.send_unsent(&mut self.outbox.borrow_mut()) == Emptied::NoRoom {
+            if self.send_unsent(&mut self.outbox.borrow_mut()) == FlushResult::NoRoom {
                 ready.clear_ready();
             }
         }
@@ -113,7 +113,7 @@ impl Launcher {
                 Ok(news) => return news,
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => ready.clear_ready(),
                 Err(error) => {
-                    say(&format!("cannot understand the launcher: {error}"));
+                    log(&format!("cannot understand the launcher: {error}"));
                     return None;
                 }
             }

@@ -1,6 +1,6 @@
 //! What containers print: kept line by line under the function's name, and shown as it comes.
 
-use crate::say::show_line;
+use crate::engine_log::show_line;
 use crate::wall_clock;
 use nightcore_runtime::protocol::CallId;
 use nightcore_runtime::protocol::call_id::{LogKey, line_of_call};
@@ -22,7 +22,7 @@ const MAX_LOG_BYTES: u64 = 4 * 1024 * 1024;
 const WRITE_BYTES: usize = 64 * 1024;
 /// How often it is looked whether a log still lies at its path. Lines that are printed up to so
 /// long after somebody has removed the file are lost with it.
-const LOOK_AGAIN_AFTER: Duration = Duration::from_millis(500);
+const RECHECK_AFTER: Duration = Duration::from_millis(500);
 
 /// Stands for the id in a line of no call, or of one that is not known.
 const NO_CALL: &[u8] = b"-";
@@ -232,7 +232,7 @@ impl Opened {
 
     /// Whether the file still lies at this path. Looks only now and then, as lines may be many.
     fn is_at(&mut self, path: &Path) -> bool {
-        if self.seen.elapsed() < LOOK_AGAIN_AFTER {
+        if self.seen.elapsed() < RECHECK_AFTER {
             return true;
         }
         self.seen = Instant::now();

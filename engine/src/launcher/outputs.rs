@@ -23,7 +23,7 @@ const READ_BYTES: usize = 16 * 1024;
 const READ_FOR: Duration = Duration::from_millis(10);
 
 /// The output of one container.
-struct Output {
+struct ContainerOutput {
     pid: i32,
     function: String,
     pipe: PipeReader,
@@ -36,7 +36,7 @@ struct Output {
 /// The outputs of all containers.
 pub(super) struct Outputs {
     directory: PathBuf,
-    outputs: Vec<Output>,
+    outputs: Vec<ContainerOutput>,
     logs: HashMap<String, Log>,
     /// The output whose turn is next.
     next: usize,
@@ -55,7 +55,7 @@ impl Outputs {
     /// Reads the output of this container from now on. The pipe does not block.
     pub(super) fn add(&mut self, pid: i32, function: &str, key: LogKey, pipe: PipeReader) {
         let (function, lines) = (function.to_owned(), Lines::new(key));
-        self.outputs.push(Output { pid, function, pipe, lines, left: None });
+        self.outputs.push(ContainerOutput { pid, function, pipe, lines, left: None });
     }
 
     /// The pipes to wait for, in an order that stays until [`Outputs::read`] is called.

@@ -11,7 +11,7 @@ use super::outputs::Outputs;
 use super::wire::{Launch, News, Order, encode, receive_json, send_encoded};
 use crate::config::Limits;
 use crate::directory::share_logs;
-use crate::say::say;
+use crate::engine_log::log;
 use anyhow::{Context, Result};
 use nightcore_runtime::protocol::control::{LOG_KEY_VARIABLE, TOKEN_VARIABLE};
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
@@ -36,7 +36,7 @@ const END_ORPHANS_EVERY: Duration = Duration::from_millis(100);
 /// How long the launcher tries to end what is left when its engine is gone.
 const END_WITHIN: Duration = Duration::from_secs(5);
 
-struct Running {
+struct RunningContainer {
     launch: u64,
     pid: i32,
     group: Group,
@@ -48,7 +48,7 @@ struct Launcher {
     /// The limit of open files that containers get.
     open_files: u64,
     engine: OwnedFd,
-    running: Vec<Running>,
+    running: Vec<RunningContainer>,
     outputs: Outputs,
     /// Whether children may have died that are not reaped yet.
     has_dead: bool,
@@ -166,7 +166,7 @@ impl Launcher {
             Ok(pid) => {
                 let token = launch.env.iter().find(|(name, _)| name == TOKEN_VARIABLE);
                 let token = token.map(|(_, token)| token.as_bytes().to_vec()).unwrap_or_default();
-                self.running.push(Running { launch: launch.launch, pid, group, token });
+                self.running.push(RunningContainer { launch: launch.launch, pid, group, token });
                 Ok(pid)
             }
             Err(error) => {
@@ -253,7 +253,7 @@ impl Launcher {
         let lacking: Vec<&str> = lacking.map(|(_, _, text)| *text).collect();
         if !lacking.is_empty() && self.told.insert(function.clone()) {
             let lacking = lacking.join(", ");
-            say(&format!("{function}: no control groups can be made here: {lacking}"));
+            log(&format!("{function}: no control groups can be made here: {lacking}"));
         }
         groups.make(&launch.launch.to_string(), limits)
     }

@@ -4,7 +4,7 @@
 mod death;
 mod places;
 
-pub use super::task::Task;
+pub use super::task::SupervisorTask;
 
 use super::end::End;
 use super::recycling::{Used, reached};
@@ -47,14 +47,14 @@ impl History {
 }
 
 #[derive(Debug, Default)]
-struct Function {
+struct SupervisedFunction {
     /// The one that serves, and while a newer one is coming that one, too.
     generations: Vec<Containers>,
     history: History,
     recycle: Recycle,
 }
 
-impl Function {
+impl SupervisedFunction {
     fn generation(&mut self, generation: Generation) -> Option<&mut Containers> {
         self.generations.iter_mut().find(|containers| containers.generation == generation)
     }
@@ -63,7 +63,7 @@ impl Function {
 /// The supervisor of all functions.
 #[derive(Debug)]
 pub struct Supervisor {
-    functions: BTreeMap<FunctionId, Function>,
+    functions: BTreeMap<FunctionId, SupervisedFunction>,
     launched: HashMap<u64, Launched>,
     last_launch: u64,
     /// Deaths of containers that the core has not lost yet: how many calls failed is not known.
@@ -99,7 +99,7 @@ impl Supervisor {
         now: u64,
         function: FunctionId,
         generation: Generation,
-        config: Rc<config::Function>,
+        config: Rc<config::FunctionConfig>,
     ) {
         let due =
             vec![Due { at: now, failures: 0, takes_over: None }; config.keys.processes as usize];
@@ -114,7 +114,7 @@ impl Supervisor {
         now: u64,
         function: FunctionId,
         is_over: impl Fn(Generation) -> bool,
-    ) -> Vec<Task> {
+    ) -> Vec<SupervisorTask> {
         if let Some(function) = self.functions.get_mut(&function) {
             function.generations.retain(|containers| !is_over(containers.generation));
         }
@@ -139,7 +139,7 @@ impl Supervisor {
     }
 
     /// What is due.
-    pub fn advance(&mut self, now: u64) -> Vec<Task> {
+    pub fn advance(&mut self, now: u64) -> Vec<SupervisorTask> {
         let mut tasks = Vec::new();
         for (id, function) in &mut self.functions {
             for containers in &mut function.generations {
@@ -153,7 +153,7 @@ impl Supervisor {
                     let launched = Launched::new(now, function, containers, due);
                     self.launched.insert(launch, launched);
                     let (generation, config) = (containers.generation, containers.config.clone());
-                    tasks.push(Task::Start { launch, function, generation, config });
+                    tasks.push(SupervisorTask::Start { launch, function, generation, config });
                 }
             }
         }
@@ -166,11 +166,11 @@ impl Supervisor {
             if launched.terminate_at.is_some_and(|at| at <= now) {
                 launched.terminate_at = None;
                 launched.kill_at = Some(now + ns(TERM_GRACE));
-                tasks.push(Task::Terminate { launch: *launch });
+                tasks.push(SupervisorTask::Terminate { launch: *launch });
             }
             if launched.kill_at.is_some_and(|at| at <= now) {
                 launched.kill_at = None;
-                tasks.push(Task::Kill { launch: *launch });
+                tasks.push(SupervisorTask::Kill { launch: *launch });
             }
         }
         tasks
@@ -199,11 +199,16 @@ impl Supervisor {
     }
 
     /// A container's first worker is ready.
-    pub fn ready(&mut self, now: u64, launch: u64) -> Vec<Task> {
+    pub fn ready(&mut self, now: u64, launch: u64) -> Vec<SupervisorTask> {
         let Some(launched) = self.launched.get_mut(&launch) else { return Vec::new() };
         launched.ready_at = Some(now);
         launched.start_by = None;
-        launched.takes_over.take().map(|launch| Task::SetAside { launch }).into_iter().collect()
+        launched
+            .takes_over
+            .take()
+            .map(|launch| SupervisorTask::SetAside { launch })
+            .into_iter()
+            .collect()
     }
 
     /// Sets when containers of a function are replaced from now on.
@@ -224,7 +229,7 @@ impl Supervisor {
         now: u64,
         function: FunctionId,
         used: impl Fn(u64) -> Option<Used>,
-    ) -> Vec<Task> {
+    ) -> Vec<SupervisorTask> {
         let Some(of_it) = self.functions.get_mut(&function) else { return Vec::new() };
         // While a new generation comes, all are replaced anyway.
         let [containers] = &mut of_it.generations[..] else { return Vec::new() };
@@ -260,7 +265,7 @@ impl Supervisor {
         of_it.history.count_restart(&End::Recycled);
         let pid = launched.pid.map_or_else(String::new, |pid| format!("process {pid} "));
         let text = format!("{}: {pid}is replaced by a new one, as {reached}", launched.name);
-        vec![Task::Say { text }]
+        vec![SupervisorTask::Report { text }]
     }
 
     /// A container does not pass its readiness check yet.
@@ -271,7 +276,7 @@ impl Supervisor {
     }
 
     /// A container has ended, or could not be started.
-    pub fn ended(&mut self, now: u64, launch: u64, how: End) -> Vec<Task> {
+    pub fn ended(&mut self, now: u64, launch: u64, how: End) -> Vec<SupervisorTask> {
         let Some(mut launched) = self.launched.remove(&launch) else { return Vec::new() };
         let how = launched.ended_for.take().unwrap_or(how);
         if launched.hopeless
@@ -286,12 +291,12 @@ impl Supervisor {
     }
 
     /// Decides what follows when a container has ended, and says whether it does not come to be.
-    fn follow(&mut self, now: u64, launched: &Launched, how: &End) -> (Next, Vec<Task>) {
+    fn follow(&mut self, now: u64, launched: &Launched, how: &End) -> (Next, Vec<SupervisorTask>) {
         let (id, noise) = (launched.function, self.noise());
         let Some(function) = self.functions.get_mut(&id) else {
             return (Next::Nothing, Vec::new());
         };
-        let Function { generations, history, .. } = function;
+        let SupervisedFunction { generations, history, .. } = function;
         let containers = generations.iter_mut().find(|c| c.generation == launched.generation);
         let Some(containers) = containers else { return (Next::Nothing, Vec::new()) };
         history.last_end = Some((how.clone(), now));
@@ -332,12 +337,17 @@ impl Supervisor {
         let failing = self.failing(id, launched.generation, reason.clone());
         // Once: from then on each end has its line.
         let is_news = failures == CRASH_LOOP && !matches!(how, End::StartTimedOut(_));
-        let said = is_news.then_some(Task::Say { text: reason });
+        let said = is_news.then_some(SupervisorTask::Report { text: reason });
         (next, said.into_iter().chain([failing]).collect())
     }
 
     /// A container of this generation does not come to be.
-    fn failing(&self, function: FunctionId, generation: Generation, reason: String) -> Task {
+    fn failing(
+        &self,
+        function: FunctionId,
+        generation: Generation,
+        reason: String,
+    ) -> SupervisorTask {
         let fails = |failures: u32| failures >= CRASH_LOOP;
         let generations = self.functions.get(&function).into_iter().flat_map(|f| &f.generations);
         let due = generations.filter(|c| c.generation == generation).flat_map(|c| &c.due);
@@ -346,11 +356,17 @@ impl Supervisor {
         });
         let is_all = { due }.all(|due| fails(due.failures)) && { launched }
             .all(|launched| launched.hopeless || fails(launched.failures));
-        Task::Failing { function, generation, reason, is_all }
+        SupervisorTask::Failing { function, generation, reason, is_all }
     }
 
     /// Tells of an end, if it is news, when it is known how many calls failed with it.
-    fn tell(&mut self, launch: u64, launched: Launched, how: End, next: Next) -> Vec<Task> {
+    fn tell(
+        &mut self,
+        launch: u64,
+        launched: Launched,
+        how: End,
+        next: Next,
+    ) -> Vec<SupervisorTask> {
         if launched.was_told || self.stopping {
             return Vec::new();
         }
@@ -367,7 +383,7 @@ impl Supervisor {
     }
 
     /// A container was refused, and would be again.
-    pub fn hopeless(&mut self, launch: u64, reason: &str) -> Vec<Task> {
+    pub fn hopeless(&mut self, launch: u64, reason: &str) -> Vec<SupervisorTask> {
         let Some(launched) = self.launched.get_mut(&launch) else { return Vec::new() };
         launched.hopeless = true;
         let (function, generation) = (launched.function, launched.generation);
@@ -376,11 +392,11 @@ impl Supervisor {
             return Vec::new();
         }
         let failing = self.failing(function, generation, reason.to_owned());
-        vec![Task::Say { text: reason.to_owned() }, failing]
+        vec![SupervisorTask::Report { text: reason.to_owned() }, failing]
     }
 
     /// A container cannot be started, and could not be another time.
-    pub fn cannot_start(&mut self, now: u64, launch: u64, error: String) -> Vec<Task> {
+    pub fn cannot_start(&mut self, now: u64, launch: u64, error: String) -> Vec<SupervisorTask> {
         let Some(launched) = self.launched.get_mut(&launch) else { return Vec::new() };
         // The reason below is told at once; the end of the process would only repeat it.
         launched.was_told = true;
@@ -391,7 +407,7 @@ impl Supervisor {
     }
 
     /// A container holds a stuck call and gets no new ones: another one is due in its place.
-    pub fn replace(&mut self, now: u64, launch: u64) -> Vec<Task> {
+    pub fn replace(&mut self, now: u64, launch: u64) -> Vec<SupervisorTask> {
         let Some(launched) = self.launched.get_mut(&launch) else { return Vec::new() };
         if std::mem::replace(&mut launched.replaced, true) {
             return Vec::new();
@@ -407,12 +423,12 @@ impl Supervisor {
     }
 
     /// A container is to end.
-    pub fn end(&mut self, now: u64, launch: u64) -> Vec<Task> {
+    pub fn end(&mut self, now: u64, launch: u64) -> Vec<SupervisorTask> {
         let Some(launched) = self.launched.get_mut(&launch) else { return Vec::new() };
         launched.was_told = true;
         launched.terminate_at = None;
         launched.kill_at.get_or_insert(now + ns(TERM_GRACE));
-        vec![Task::Terminate { launch }]
+        vec![SupervisorTask::Terminate { launch }]
     }
 
     /// A container was asked to leave.
@@ -425,17 +441,17 @@ impl Supervisor {
 
     /// The core has lost a container, with which these calls failed. What is left of it is to end
     /// at once.
-    pub fn gone(&mut self, launch: u64, failed: FailedCalls) -> Vec<Task> {
+    pub fn gone(&mut self, launch: u64, failed: FailedCalls) -> Vec<SupervisorTask> {
         if let Some(death) = self.untold.remove(&launch) {
             return death.tell(&failed);
         }
         let Some(launched) = self.launched.get_mut(&launch) else { return Vec::new() };
         launched.failed_calls = Some(failed);
-        vec![Task::Kill { launch }]
+        vec![SupervisorTask::Kill { launch }]
     }
 
     /// The launcher has died, and every container with it: all are due again.
-    pub fn launcher_died(&mut self, now: u64) -> Vec<Task> {
+    pub fn launcher_died(&mut self, now: u64) -> Vec<SupervisorTask> {
         let mut tasks = Vec::new();
         let launched: Vec<(u64, Launched)> = self.launched.drain().collect();
         for (launch, launched) in launched {
@@ -470,7 +486,7 @@ impl Supervisor {
     }
 
     /// Ends what still runs.
-    pub fn end_all(&mut self, now: u64) -> Vec<Task> {
+    pub fn end_all(&mut self, now: u64) -> Vec<SupervisorTask> {
         let launches: Vec<u64> = self.launched.keys().copied().collect();
         launches.into_iter().flat_map(|launch| self.end(now, launch)).collect()
     }

@@ -6,7 +6,7 @@ use std::rc::Rc;
 
 /// What is to be done.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Task {
+pub enum SupervisorTask {
     /// Start a container of this function, as this launch.
     Start {
         /// The launch's number.
@@ -16,7 +16,7 @@ pub enum Task {
         /// Of which generation of its containers it is.
         generation: Generation,
         /// What it is started from.
-        config: Rc<config::Function>,
+        config: Rc<config::FunctionConfig>,
     },
     /// Send SIGTERM to a container's process group.
     Terminate {
@@ -45,12 +45,12 @@ pub enum Task {
         launch: u64,
     },
     /// Tell the person who runs the engine.
-    Say {
+    Report {
         /// What happened.
         text: String,
     },
     /// Keep lines in a function's log.
-    Log {
+    AddToLog {
         /// The function's name.
         function: String,
         /// The process that the lines are about.

@@ -67,7 +67,7 @@ pub struct EngineInfo {
 pub const ANSWERED: HeaderName = HeaderName::from_static("x-nightcore-answered");
 
 /// Serves the pages of the admin socket.
-pub struct Admin {
+pub struct AdminPages {
     /// The engine's state.
     pub observed: Rc<Observed>,
     /// The identity of the engine.
@@ -82,7 +82,7 @@ pub struct Admin {
     pub reloads: mpsc::UnboundedSender<reload::Request>,
 }
 
-impl Admin {
+impl AdminPages {
     /// Serves the pages for ever.
     pub async fn serve(self: Rc<Self>, listener: UnixListener, room: Room) {
         let gateway = Gateway::with_room(room, self.observed.memory);
@@ -90,7 +90,7 @@ impl Admin {
     }
 }
 
-impl Site for Admin {
+impl Site for AdminPages {
     async fn answer(
         &self,
         parts: &Parts,
@@ -138,7 +138,7 @@ impl Site for Admin {
     }
 }
 
-impl Admin {
+impl AdminPages {
     fn unknown(&self, name: &str) -> Failure {
         let core = self.observed.core.borrow();
         let scheduler = core.scheduler();

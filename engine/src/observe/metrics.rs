@@ -4,7 +4,7 @@
 //! Labels have few values, and no value comes from a caller. So the size of the page depends on the
 //! configuration only.
 
-use super::process::Process;
+use super::process::EngineProcess;
 use super::status::{EngineStatus, FunctionState, OUTCOMES, Observed};
 use crate::functions::{Histogram, Segments};
 use crate::launcher::End;
@@ -326,7 +326,7 @@ impl Metrics {
     }
 
     fn engine(&self, page: &mut Page<'_>) -> fmt::Result {
-        let (status, process) = (&self.status, Process::look());
+        let (status, process) = (&self.status, EngineProcess::read());
         let one = |value: f64| [([], value)];
         let known = |value: Option<f64>| value.map(|value| ([], value));
         page.gauge(

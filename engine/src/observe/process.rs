@@ -5,7 +5,7 @@ use nix::unistd::{SysconfVar, sysconf};
 
 /// Figures about the engine's process. A figure that is not available is `None`.
 #[derive(Clone, Copy, Debug)]
-pub struct Process {
+pub struct EngineProcess {
     /// Processor time used, in s.
     pub cpu_s: Option<f64>,
     /// Resident memory in bytes: the process's own, and the pages of arenas that it has touched.
@@ -16,9 +16,9 @@ pub struct Process {
     pub max_open_files: Option<u64>,
 }
 
-impl Process {
+impl EngineProcess {
     /// Reads the figures. This takes some microseconds for each descriptor.
-    pub fn look() -> Process {
+    pub fn read() -> EngineProcess {
         let cpu_s = getrusage(UsageWho::RUSAGE_SELF).ok().map(|usage| {
             let s =
                 |time: nix::sys::time::TimeVal| time.tv_sec() as f64 + time.tv_usec() as f64 / 1e6;
@@ -27,7 +27,7 @@ impl Process {
         let open_files =
             std::fs::read_dir("/proc/self/fd").ok().map(|entries| entries.count() as u64);
         let max_open_files = getrlimit(Resource::RLIMIT_NOFILE).ok().map(|(soft, _)| soft);
-        Process { cpu_s, resident_bytes: resident_bytes(), open_files, max_open_files }
+        EngineProcess { cpu_s, resident_bytes: resident_bytes(), open_files, max_open_files }
     }
 }
 

@@ -3,7 +3,7 @@
 use crate::core::CoreHandle;
 use crate::functions::admission::quarantine::Quarantined;
 use crate::functions::{self, Histogram, Origin, RESPONSE_CLASSES};
-use crate::launcher::KeeperStatus;
+use crate::launcher::ProcessHistories;
 use crate::launcher::supervisor::History;
 use crate::memory::{Memory, Usage};
 use crate::scheduler::{ContainerCounts, FunctionStatus};
@@ -110,7 +110,7 @@ pub struct FunctionState {
     /// Workers that are being created.
     pub starting: u32,
     /// Connected processes, by state.
-    pub containers: Containers,
+    pub containers: ContainersByState,
     /// Its processes.
     pub processes: Vec<ProcessState>,
     /// λ: accepted calls per second.
@@ -122,7 +122,7 @@ pub struct FunctionState {
     pub open_us: f64,
     /// The parts of the time of its calls; `None` before a call was answered.
     #[serde(skip_serializing_if = "Option::is_none", default)]
-    pub segments: Option<Segments>,
+    pub segments: Option<SegmentTimes>,
     /// λ × t_run.
     pub tau: f64,
     /// The number of calls that may run at once.
@@ -189,7 +189,7 @@ impl From<Quarantined> for QuarantinedInput {
 
 /// Connected processes of a function, by state.
 #[derive(Clone, Copy, Debug, Serialize, Deserialize)]
-pub struct Containers {
+pub struct ContainersByState {
     /// Processes with a ready worker that have passed their readiness check, if there is one.
     pub ready: u32,
     /// Processes whose first worker is being created, that are being checked, or whose generation
@@ -202,7 +202,7 @@ pub struct Containers {
 
 /// The parts of the time of a function's calls, since the engine started.
 #[derive(Clone, Copy, Debug, Serialize, Deserialize)]
-pub struct Segments {
+pub struct SegmentTimes {
     /// From the arrival of a call to its dispatch.
     pub queued: Segment,
     /// From the dispatch until the handler began.
@@ -224,13 +224,13 @@ pub struct Segment {
     pub p99_us: f64,
 }
 
-impl From<&functions::Segments> for Segments {
-    fn from(segments: &functions::Segments) -> Segments {
+impl From<&functions::Segments> for SegmentTimes {
+    fn from(segments: &functions::Segments) -> SegmentTimes {
         let segment = |times: &Histogram| Segment {
             p50_us: times.quantile_ns(0.50) as f64 / 1000.0,
             p99_us: times.quantile_ns(0.99) as f64 / 1000.0,
         };
-        Segments {
+        SegmentTimes {
             queued: segment(&segments.queued),
             woken: segment(&segments.woken),
             ran: segment(&segments.ran),
@@ -266,7 +266,7 @@ pub struct Observed {
     /// The counter of the memory that requests and answers hold.
     pub memory: Memory,
     /// The state of the processes.
-    pub keeper: KeeperStatus,
+    pub histories: ProcessHistories,
     /// The address at which clients call the engine.
     pub address: String,
     /// The address of its metrics, if `[admin]` sets one.
@@ -295,8 +295,8 @@ impl Observed {
                 arena_function_bytes: c.arena_mapped_bytes[1],
             });
             let processes = processes.collect();
-            let segments = core.scheduler().segments(id).map(Segments::from);
-            let history = self.keeper.history(id);
+            let segments = core.scheduler().segments(id).map(SegmentTimes::from);
+            let history = self.histories.history(id);
             function(now, status, segments, processes, history)
         });
         let functions = functions.collect();
@@ -339,7 +339,7 @@ fn responses(counts: [u64; RESPONSE_CLASSES.len()]) -> BTreeMap<String, u64> {
 fn function(
     now: u64,
     status: FunctionStatus,
-    segments: Option<Segments>,
+    segments: Option<SegmentTimes>,
     processes: Vec<ProcessState>,
     history: History,
 ) -> FunctionState {
@@ -366,7 +366,7 @@ fn function(
         idle: status.workers.idle,
         busy: status.workers.busy,
         starting: status.workers.starting,
-        containers: Containers { ready, starting, set_aside },
+        containers: ContainersByState { ready, starting, set_aside },
         processes,
         rate_per_s: status.concurrency.rate_per_s,
         run_us: status.concurrency.run_ns / 1000.0,

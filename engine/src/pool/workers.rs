@@ -6,7 +6,7 @@ use nightcore_runtime::protocol::limits::MAX_WORKERS_PER_CONTAINER;
 
 /// The kind of a container's workers.
 #[derive(Debug)]
-enum Kind {
+enum WorkerModel {
     /// Threads. Each runs one call.
     Threads {
         /// The threads that run no call; the one that became idle last is at the end.
@@ -22,7 +22,7 @@ enum Kind {
 /// The workers of a container.
 #[derive(Debug)]
 pub struct Workers {
-    kind: Kind,
+    kind: WorkerModel,
     ready: Vec<ChannelKey>,
     /// How many workers were asked for and are not ready yet.
     starting: u32,
@@ -36,8 +36,8 @@ impl Workers {
     /// run at once.
     pub fn new(mode: Mode, window: u32) -> Workers {
         let kind = match mode {
-            Mode::Threads => Kind::Threads { idle: Vec::new() },
-            Mode::EventLoop => Kind::EventLoop { window },
+            Mode::Threads => WorkerModel::Threads { idle: Vec::new() },
+            Mode::EventLoop => WorkerModel::EventLoop { window },
         };
         Workers { kind, ready: Vec::new(), starting: 0, full_until: None }
     }
@@ -45,14 +45,14 @@ impl Workers {
     /// Whether the workers are threads.
     #[inline]
     pub fn are_threads(&self) -> bool {
-        matches!(self.kind, Kind::Threads { .. })
+        matches!(self.kind, WorkerModel::Threads { .. })
     }
 
     /// The kind of the workers.
     pub fn mode(&self) -> Mode {
         match self.kind {
-            Kind::Threads { .. } => Mode::Threads,
-            Kind::EventLoop { .. } => Mode::EventLoop,
+            WorkerModel::Threads { .. } => Mode::Threads,
+            WorkerModel::EventLoop { .. } => Mode::EventLoop,
         }
     }
 
@@ -65,8 +65,8 @@ impl Workers {
     /// How many threads are ready and run no call.
     pub fn idle(&self) -> usize {
         match &self.kind {
-            Kind::Threads { idle } => idle.len(),
-            Kind::EventLoop { .. } => 0,
+            WorkerModel::Threads { idle } => idle.len(),
+            WorkerModel::EventLoop { .. } => 0,
         }
     }
 
@@ -113,7 +113,7 @@ impl Workers {
     /// Removes a worker that is gone.
     pub fn gone(&mut self, channel: ChannelKey) {
         self.ready.retain(|ready| *ready != channel);
-        if let Kind::Threads { idle } = &mut self.kind {
+        if let WorkerModel::Threads { idle } = &mut self.kind {
             idle.retain(|idle| *idle != channel);
         }
     }
@@ -122,15 +122,17 @@ impl Workers {
     #[inline]
     pub fn free(&self, running: u32) -> Option<ChannelKey> {
         match &self.kind {
-            Kind::Threads { idle } => idle.last().copied(),
-            Kind::EventLoop { window } => self.ready.first().copied().filter(|_| running < *window),
+            WorkerModel::Threads { idle } => idle.last().copied(),
+            WorkerModel::EventLoop { window } => {
+                self.ready.first().copied().filter(|_| running < *window)
+            }
         }
     }
 
     /// Notes that the worker which [`Workers::free`] returned takes a call.
     #[inline]
     pub fn began_call(&mut self) {
-        if let Kind::Threads { idle } = &mut self.kind {
+        if let WorkerModel::Threads { idle } = &mut self.kind {
             idle.pop();
         }
     }
@@ -138,14 +140,14 @@ impl Workers {
     /// Notes that a worker's call has ended, and that the worker goes on.
     #[inline]
     pub fn ended_call(&mut self, channel: ChannelKey) {
-        if let Kind::Threads { idle } = &mut self.kind {
+        if let WorkerModel::Threads { idle } = &mut self.kind {
             idle.push(channel);
         }
     }
 
     /// Removes the thread that has been idle for the longest time, unless it is the only worker.
     pub fn retire_one(&mut self) -> Option<ChannelKey> {
-        let Kind::Threads { idle } = &mut self.kind else { return None };
+        let WorkerModel::Threads { idle } = &mut self.kind else { return None };
         if self.ready.len() < 2 || idle.is_empty() {
             return None;
         }

@@ -2,7 +2,7 @@
 
 use super::Scheduler;
 use super::action::Action;
-use super::event::{Arrival, Invoke};
+use super::event::{Arrival, InternalCall};
 use super::time::ns;
 use super::turn::Turn;
 use crate::calls::{Call, Caller, NewCall, Parent, Share};
@@ -68,9 +68,9 @@ impl<P: Share, R> Scheduler<P, R> {
     pub(super) fn invoke(
         &mut self,
         turn: &mut Turn<'_, P, R>,
-        invoke: Invoke<'_, P>,
+        invoke: InternalCall<'_, P>,
     ) -> Result<(), Broken> {
-        let Invoke { channel, parent, tag, waits, .. } = invoke;
+        let InternalCall { channel, parent, tag, waits, .. } = invoke;
         let caller = self.run_by(channel, parent)?;
         let invokes = self.pool.invokes(channel);
         if invokes.is_some_and(|invokes| invokes.get(tag).is_some()) {
@@ -100,7 +100,7 @@ impl<P: Share, R> Scheduler<P, R> {
             }
         };
         self.functions[callee].counts.accepted(Origin::Internal);
-        let Invoke { payload, bytes, input, .. } = invoke;
+        let InternalCall { payload, bytes, input, .. } = invoke;
         let caller = Caller::Call(Parent { call: parent, channel, tag, place: making.children });
         let (function, root, depth) = (callee, making.root, making.depth);
         let admitted = NewCall { function, caller, payload, bytes, input, root, depth, deadline };
@@ -128,7 +128,7 @@ impl<P: Share, R> Scheduler<P, R> {
     fn admit_nested(
         &mut self,
         now: u64,
-        invoke: &Invoke<'_, P>,
+        invoke: &InternalCall<'_, P>,
         making: Making,
     ) -> Result<(FunctionId, u64), Refusal> {
         let name = || Refusal::NotFound { name: invoke.name.to_owned() };
@@ -158,7 +158,7 @@ impl<P: Share, R> Scheduler<P, R> {
     fn refuse_nested(
         &mut self,
         turn: &mut Turn<'_, P, R>,
-        invoke: &Invoke<'_, P>,
+        invoke: &InternalCall<'_, P>,
         refusal: Refusal,
     ) {
         self.refused(invoke.callee, Origin::Internal, refusal.status());
@@ -186,7 +186,7 @@ impl<P: Share, R> Scheduler<P, R> {
         f.call_arrives(turn.now);
         let id = self.calls.enter(call, turn.now, f.slots.load_mut());
         f.queue.push(lane, id);
-        self.look_at(id, deadline);
+        self.check_at(id, deadline);
         self.upkeep.watch(function);
         id
     }

@@ -31,7 +31,7 @@ pub struct Arrival<P, R> {
 
 /// An internal call that a worker asks for.
 #[derive(Debug)]
-pub struct Invoke<'a, P> {
+pub struct InternalCall<'a, P> {
     /// The worker's channel.
     pub channel: ChannelKey,
     /// The call whose handler makes it.
@@ -91,7 +91,7 @@ pub struct Below {
 
 /// What has become of the process of a container that has left.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Fate {
+pub enum ProcessFate {
     /// It has ended.
     Died,
     /// It has ended, and so has its launcher.
@@ -110,7 +110,7 @@ pub enum Event<'a, P> {
         call: CallNumber,
     },
     /// A worker makes an internal call.
-    Invoked(Invoke<'a, P>),
+    Invoked(InternalCall<'a, P>),
     /// A process makes a call outside of any request.
     CalledAlone(CallAlone<'a, P>),
     /// A worker's handler waits for any one of its internal calls.
@@ -226,7 +226,7 @@ pub enum Event<'a, P> {
         /// The failure with which its calls end.
         failure: &'a Failure,
         /// What has become of its process.
-        process: Fate,
+        process: ProcessFate,
     },
     /// The process of a container that left earlier has ended.
     ProcessEnded {

@@ -10,12 +10,12 @@ use nightcore_runtime::protocol::{CancelReason, Failure, Status};
 
 /// The least time, in ns, until the scheduler looks again at a call that cannot end because it
 /// waits for a slot. A grace period may be zero, so it cannot serve as that time.
-const LOOK_AGAIN_NS: u64 = 1_000_000;
+const RECHECK_NS: u64 = 1_000_000;
 
 impl<P: Share, R> Scheduler<P, R> {
-    /// Schedules a look at a call for this time, ns.
+    /// Schedules a check of a call for this time, ns.
     #[inline]
-    pub(super) fn look_at(&mut self, id: CallNumber, at: u64) {
+    pub(super) fn check_at(&mut self, id: CallNumber, at: u64) {
         let calls = &self.calls;
         self.deadlines.push(at, id, calls.len(), |id| calls.get(id).is_some());
     }
@@ -40,7 +40,7 @@ impl<P: Share, R> Scheduler<P, R> {
                 // Other calls have its slot, so the handler has not been told yet and cannot end.
                 (Some(_), Some(_)) if call.holds_answers() => {
                     let grace_ns = ns(self.functions[function].spec().grace);
-                    self.look_at(id, turn.now.saturating_add(grace_ns.max(LOOK_AGAIN_NS)));
+                    self.check_at(id, turn.now.saturating_add(grace_ns.max(RECHECK_NS)));
                 }
                 (Some(at), Some(_)) => self.set_stuck(turn, id, at.container),
             }
@@ -61,7 +61,7 @@ impl<P: Share, R> Scheduler<P, R> {
         let until = now.saturating_add(ns(self.functions[function].spec().grace));
         if let Some(call) = self.calls.get_mut(id) {
             call.set_patience(Patience::Grace);
-            self.look_at(id, until);
+            self.check_at(id, until);
         }
     }
 

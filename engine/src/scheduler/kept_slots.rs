@@ -58,6 +58,6 @@ impl<P: Share, R> Scheduler<P, R> {
         for key in survivors.map(|(key, _)| key).collect::<Vec<_>>() {
             self.free_slots(key);
         }
-        self.look_after_pauses(now, function);
+        self.maintain_pauses(now, function);
     }
 }

@@ -3,7 +3,7 @@
 use super::Scheduler;
 use super::action::Action;
 use super::ended_by::EndedBy;
-use super::event::Fate;
+use super::event::ProcessFate;
 use super::turn::Turn;
 use crate::calls::Share;
 use crate::ids::{CallNumber, ChannelKey, ContainerKey, FunctionId, Generation};
@@ -119,12 +119,12 @@ impl<P: Share, R> Scheduler<P, R> {
 
     /// Schedules a look for the time at which a pausing container may get calls again, or kept
     /// slots may be free.
-    pub(super) fn look_after_pauses(&mut self, now: u64, function: FunctionId) {
+    pub(super) fn maintain_pauses(&mut self, now: u64, function: FunctionId) {
         let containers = self.pool.containers(function);
         let pauses =
             containers.flat_map(|(_, c)| [c.pauses_until(now), c.slots_kept_until(now)]).flatten();
         if let Some(at) = pauses.min() {
-            self.upkeep.look_again(function, at);
+            self.upkeep.recheck_at(function, at);
         }
     }
 
@@ -218,12 +218,12 @@ impl<P: Share, R> Scheduler<P, R> {
         turn: &mut Turn<'_, P, R>,
         key: ContainerKey,
         failure: &Failure,
-        process: Fate,
+        process: ProcessFate,
     ) {
         if !self.pool.is_connected(key) {
             return;
         }
-        if process != Fate::DiedWithLauncher {
+        if process != ProcessFate::DiedWithLauncher {
             self.blame(turn, key);
         }
         let was_checked = self.is_checked(key);
@@ -241,7 +241,7 @@ impl<P: Share, R> Scheduler<P, R> {
         self.failed_calls = if was_checked { FailedCalls::default() } else { failed };
         // An attached container is not ended by the engine when it leaves.
         let is_launched = !self.pool[key].membership().is_attached();
-        if process != Fate::Lives || !is_launched || !self.pool[key].keeps_slots() {
+        if process != ProcessFate::Lives || !is_launched || !self.pool[key].keeps_slots() {
             self.forget(turn, key);
         }
     }

@@ -40,7 +40,7 @@ impl<P: Share, R> Scheduler<P, R> {
         let call = NewCall { function, caller, payload, bytes, input, root, depth, deadline };
         // The probe does not queue: no other call may run in this container yet.
         let id = self.calls.enter(call, turn.now, f.slots.load_mut());
-        self.look_at(id, deadline);
+        self.check_at(id, deadline);
         self.upkeep.watch(function);
         self.dispatch(turn, id, (container, channel));
         true

@@ -2,14 +2,14 @@
 //! with correct counters does not need it.
 
 use super::Scheduler;
-use crate::calls::{Caller, Calls, FunctionLoad};
+use crate::calls::{CallTable, Caller, FunctionLoad};
 use crate::ids::{CallNumber, ChannelKey, ContainerKey, FunctionId};
 use nightcore_runtime::protocol::InvokeNumber;
 use std::collections::BTreeMap;
 
 /// The sums over the states of all calls.
 #[derive(Debug, Default, PartialEq, Eq)]
-struct Sums {
+struct Recounted {
     /// By function: queued calls, queued bytes, running calls, waiting calls, and open calls from
     /// outside.
     functions: BTreeMap<FunctionId, (u32, u64, u32, u32, u32)>,
@@ -21,9 +21,9 @@ struct Sums {
     invokes: BTreeMap<(ChannelKey, InvokeNumber), CallNumber>,
 }
 
-impl Sums {
-    fn of<P, R>(calls: &Calls<P, R>) -> Sums {
-        let mut sums = Sums::default();
+impl Recounted {
+    fn of<P, R>(calls: &CallTable<P, R>) -> Recounted {
+        let mut sums = Recounted::default();
         for call in calls.iter() {
             let made_by = match call.caller() {
                 Some(Caller::Call(parent)) => Some((parent.channel, parent.tag)),
@@ -63,7 +63,7 @@ impl<P, R> Scheduler<P, R> {
             let queued = (load.queued(), load.queued_bytes());
             (queued.0, queued.1, load.running(), load.waiting(), load.open_outside())
         };
-        let mut kept = Sums::default();
+        let mut kept = Recounted::default();
         for (id, function) in self.functions.all() {
             kept.functions.insert(id, load(function.slots.load()));
         }
@@ -81,7 +81,7 @@ impl<P, R> Scheduler<P, R> {
         for (channel, invokes) in self.pool.all_invokes() {
             kept.invokes.extend(invokes.iter().map(|(tag, call)| ((channel, tag), call)));
         }
-        let sums = Sums::of(&self.calls);
+        let sums = Recounted::of(&self.calls);
         if sums == kept { Ok(()) } else { Err(format!("counted {sums:?}, kept {kept:?}")) }
     }
 }

@@ -103,7 +103,7 @@ impl<P: Share, R> Scheduler<P, R> {
 
     /// Retires the containers of a removed function when no call is queued. Returns true if some
     /// are left.
-    pub(super) fn look_after_removed(
+    pub(super) fn maintain_removed(
         &mut self,
         turn: &mut Turn<'_, P, R>,
         function: FunctionId,

@@ -75,7 +75,7 @@ impl<P: Share, R> Scheduler<P, R> {
                 // The end of a call looks again, too. This covers limits that rise while no call
                 // ends.
                 if let Some(at) = f.concurrency.next_change_ns(Some(head.queued_at)) {
-                    self.upkeep.look_again(function, at);
+                    self.upkeep.recheck_at(function, at);
                 }
                 let f = &mut self.functions[function];
                 f.cores.nothing_waits();
@@ -92,7 +92,7 @@ impl<P: Share, R> Scheduler<P, R> {
                 if alone_for.is_some() && self.wait_to_be_alone(now, head) {
                     return false;
                 }
-                self.look_after_pauses(now, function);
+                self.maintain_pauses(now, function);
                 if !self.want_workers(turn, function) && head.lane == Lane::Nested {
                     self.no_worker_can_come(turn, head.call);
                     continue;
@@ -109,7 +109,7 @@ impl<P: Share, R> Scheduler<P, R> {
     /// Holds a queued call back, because as many handlers run as the cores can serve.
     fn hold(&mut self, turn: &mut Turn<'_, P, R>, function: FunctionId) {
         let hold = self.functions[function].cores.hold(turn.now);
-        self.upkeep.look_again(function, hold.look_at);
+        self.upkeep.recheck_at(function, hold.recheck_at);
         if hold.reads {
             turn.push(Action::Read { function });
         }

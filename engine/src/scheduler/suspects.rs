@@ -44,7 +44,7 @@ impl<P: Share, R> Scheduler<P, R> {
         let call = self.calls.get_mut(head.call);
         let until = call.and_then(|call| call.wait_to_be_alone(now.saturating_add(ALONE_FOR_NS)));
         let Some(until) = until else { return false };
-        self.upkeep.look_again(head.function, until);
+        self.upkeep.recheck_at(head.function, until);
         true
     }
 

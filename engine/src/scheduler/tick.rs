@@ -32,7 +32,7 @@ impl<P: Share, R> Scheduler<P, R> {
             self.pump(turn, function);
         }
         for function in self.upkeep.take_watched(now) {
-            if self.look_after(turn, function) {
+            if self.maintain(turn, function) {
                 self.upkeep.watch(function);
             }
         }
@@ -40,9 +40,9 @@ impl<P: Share, R> Scheduler<P, R> {
 
     /// Retires workers beyond twice the need, and returns memory to the system if there has been no
     /// call for a while. Returns true if the function must be looked at again.
-    fn look_after(&mut self, turn: &mut Turn<'_, P, R>, function: FunctionId) -> bool {
+    fn maintain(&mut self, turn: &mut Turn<'_, P, R>, function: FunctionId) -> bool {
         if self.functions[function].is_removed() {
-            return self.look_after_removed(turn, function);
+            return self.maintain_removed(turn, function);
         }
         let threads = self.pool.containers(function).filter(|(_, c)| c.workers.are_threads());
         let workers: usize = threads.clone().map(|(_, c)| c.workers.ready().len()).sum();
@@ -93,7 +93,7 @@ mod tests {
     use crate::functions::Spec;
     use crate::ids::Generation;
     use crate::scheduler::upkeep::TICK_NS;
-    use crate::scheduler::{Actions, Event, Fate};
+    use crate::scheduler::{Actions, Event, ProcessFate};
     use nightcore_runtime::protocol::control::{ChannelKind, Mode, Placement};
     use nightcore_runtime::protocol::{Failure, Status};
     use std::time::Duration;
@@ -136,7 +136,11 @@ mod tests {
         assert_eq!(scheduler.pool.count(), (1, 4));
         let failure = &Failure::new(Status::ContainerDied, "killed");
         scheduler
-            .handle(1, Event::ContainerGone { container, failure, process: Fate::Died }, actions)
+            .handle(
+                1,
+                Event::ContainerGone { container, failure, process: ProcessFate::Died },
+                actions,
+            )
             .unwrap();
         assert_eq!(scheduler.pool.count(), (0, 0));
     }

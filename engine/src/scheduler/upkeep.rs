@@ -29,10 +29,10 @@ pub(super) struct Upkeep {
 }
 
 impl Upkeep {
-    /// Schedules a look at a function for this time, ns.
-    pub fn look_again(&mut self, function: FunctionId, at: u64) {
+    /// Schedules a check of a function for this time, ns.
+    pub fn recheck_at(&mut self, function: FunctionId, at: u64) {
         match self.held_back.iter_mut().find(|(held_back, _)| *held_back == function) {
-            Some((_, look_at)) => *look_at = at,
+            Some((_, check_at)) => *check_at = at,
             None => self.held_back.push((function, at)),
         }
     }

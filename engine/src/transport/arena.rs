@@ -1,6 +1,6 @@
 //! The engine's side of a container's arena.
 
-use nightcore_runtime::ipc::region::{Books, Region, create_file, units_for};
+use nightcore_runtime::ipc::region::{BlockAllocator, Region, create_file, units_for};
 use nightcore_runtime::protocol::limits::{BASE_UNITS, BLOCK_UNIT_BYTES, REGION_BYTES};
 use nightcore_runtime::protocol::{Failure, RegionId, Status};
 use std::collections::HashMap;
@@ -26,7 +26,7 @@ const MAX_BLOCKS: usize = 16 * 1024;
 struct Own {
     id: RegionId,
     region: Arc<Region>,
-    books: Books,
+    blocks: BlockAllocator,
 }
 
 /// A block that was just allocated.
@@ -37,7 +37,7 @@ pub(super) struct EngineBlock {
 }
 
 /// A change of the engine's regions. The container must be told of it before it can read a block.
-pub(super) enum Told {
+pub(super) enum RegionNotice {
     /// The engine made a new region: its id, its units, its file.
     Added(RegionId, u32, OwnedFd),
     /// The engine dropped this region.
@@ -66,7 +66,7 @@ impl Arena {
             own: vec![Own {
                 id: RegionId::ENGINE_BASE,
                 region: base.clone(),
-                books: Books::new(BASE_UNITS),
+                blocks: BlockAllocator::new(BASE_UNITS),
             }],
             container: HashMap::from([(RegionId::CONTAINER_BASE, container)]),
             last_id: RegionId::ENGINE_BASE,
@@ -79,12 +79,12 @@ impl Arena {
 
     /// How many blocks the engine has handed out in this arena, ever.
     pub(super) fn allocated(&self) -> u64 {
-        self.allocated_before + self.own.iter().map(|own| own.books.allocated()).sum::<u64>()
+        self.allocated_before + self.own.iter().map(|own| own.blocks.allocated()).sum::<u64>()
     }
 
     /// Bytes of the blocks that the engine handed out and that the container has not given back.
     pub(super) fn used_bytes(&mut self) -> u64 {
-        let units = self.own.iter_mut().map(|own| u64::from(own.books.units_taken(&own.region)));
+        let units = self.own.iter_mut().map(|own| u64::from(own.blocks.units_taken(&own.region)));
         units.sum::<u64>() * BLOCK_UNIT_BYTES as u64
     }
 
@@ -106,11 +106,11 @@ impl Arena {
     pub(super) fn allocate(
         &mut self,
         bytes: u64,
-        told: &mut Vec<Told>,
+        told: &mut Vec<RegionNotice>,
     ) -> Result<EngineBlock, Failure> {
         self.check_blocks()?;
         for own in &mut self.own {
-            if let Some(block) = own.books.allocate(&own.region, bytes) {
+            if let Some(block) = own.blocks.allocate(&own.region, bytes) {
                 return Ok(EngineBlock { region_id: own.id, region: own.region.clone(), block });
             }
         }
@@ -119,18 +119,18 @@ impl Arena {
         let regions = self.own.len();
         let made = self.create(bytes.max(REGION_BYTES), used, regions);
         let (id, region, file) = made.or_else(|_| self.create(bytes, used, regions))?;
-        told.push(Told::Added(id, region.units(), file));
-        let mut books = Books::new(region.units());
-        let block = books.allocate(&region, bytes);
+        told.push(RegionNotice::Added(id, region.units(), file));
+        let mut blocks = BlockAllocator::new(region.units());
+        let block = blocks.allocate(&region, bytes);
         let block =
             block.ok_or_else(|| Failure::new(Status::Internal, "a new region has no room"))?;
-        self.own.push(Own { id, region: region.clone(), books });
+        self.own.push(Own { id, region: region.clone(), blocks });
         Ok(EngineBlock { region_id: id, region, block })
     }
 
     /// Refuses a block to a container that keeps too many blocks.
     fn check_blocks(&mut self) -> Result<(), Failure> {
-        let count = |own: &[Own]| own.iter().map(|own| own.books.outstanding()).sum::<usize>();
+        let count = |own: &[Own]| own.iter().map(|own| own.blocks.outstanding()).sum::<usize>();
         if count(&self.own) < MAX_BLOCKS {
             return Ok(());
         }
@@ -145,23 +145,23 @@ impl Arena {
         Err(Failure::new(Status::Overloaded, text))
     }
 
-    fn drop_idle(&mut self, told: &mut Vec<Told>) {
+    fn drop_idle(&mut self, told: &mut Vec<RegionNotice>) {
         let allocated_before = &mut self.allocated_before;
         self.own.retain_mut(|own| {
-            let drop = own.id != RegionId::ENGINE_BASE && own.books.is_idle(&own.region);
+            let drop = own.id != RegionId::ENGINE_BASE && own.blocks.is_idle(&own.region);
             if drop {
-                *allocated_before += own.books.allocated();
-                told.push(Told::Dropped(own.id));
+                *allocated_before += own.blocks.allocated();
+                told.push(RegionNotice::Dropped(own.id));
             }
             !drop
         });
     }
 
     /// Returns the memory of free blocks to the system.
-    pub(super) fn trim(&mut self, told: &mut Vec<Told>) {
+    pub(super) fn trim(&mut self, told: &mut Vec<RegionNotice>) {
         self.drop_idle(told);
         for own in &mut self.own {
-            own.books.trim(&own.region);
+            own.blocks.trim(&own.region);
         }
     }
 
@@ -217,7 +217,7 @@ mod tests {
         let (mut arena, _files) = Arena::new(1 << 20).unwrap();
         let mut told = Vec::new();
         let block = arena.allocate(20 << 20, &mut told).unwrap();
-        assert!(matches!(told[..], [Told::Added(id, 5120, _)] if id.number() == 3));
+        assert!(matches!(told[..], [RegionNotice::Added(id, 5120, _)] if id.number() == 3));
         assert_eq!((arena.allocated(), arena.used_bytes()), (1, 20 << 20));
         assert_eq!(
             arena.mapped_bytes()[0],
@@ -231,7 +231,9 @@ mod tests {
         told.clear();
         let block = arena.allocate(21 << 20, &mut told).unwrap();
         let ids = match told[..] {
-            [Told::Dropped(old), Told::Added(new, ..)] => [old, new].map(RegionId::number),
+            [RegionNotice::Dropped(old), RegionNotice::Added(new, ..)] => {
+                [old, new].map(RegionId::number)
+            }
             _ => panic!("a region is dropped and one is added"),
         };
         assert_eq!(ids, [3, 4]);

@@ -45,7 +45,7 @@ pub struct Channel {
     mode: Mode,
     /// Whether the worker understands why a call was cancelled.
     knows_reasons: bool,
-    state: Cell<State>,
+    state: Cell<ChannelState>,
     /// The pipe to the worker. It carries the messages, or is the worker's bell if there are rings.
     writer: Rc<OwnedFd>,
     rings: Option<Rings>,
@@ -56,14 +56,14 @@ pub struct Channel {
     /// Calls whose payload is still being copied for this worker.
     copying: RefCell<Vec<CallNumber>>,
     /// The functions whose names this worker knows as callers.
-    told: RefCell<Told>,
+    told: RefCell<FunctionSet>,
     /// The worker's counts of direct calls, as they were last read.
     direct_counts: RefCell<Option<Box<DeskCounts>>>,
 }
 
 /// The state of a channel.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum State {
+pub enum ChannelState {
     /// The worker has not said that it is ready.
     Starting,
     /// The worker is ready. The scheduler knows it by this key.
@@ -98,7 +98,7 @@ impl Channel {
             slot,
             mode,
             knows_reasons: version >= CANCEL_REASON_SINCE_VERSION,
-            state: Cell::new(State::Starting),
+            state: Cell::new(ChannelState::Starting),
             writer: Rc::new(writer),
             rings,
             base,
@@ -137,23 +137,23 @@ impl Channel {
 
     /// The state of the channel.
     #[inline]
-    pub(crate) fn state(&self) -> State {
+    pub(crate) fn state(&self) -> ChannelState {
         self.state.get()
     }
 
     /// Notes that the worker is ready.
     pub(crate) fn set_ready(&self, key: ChannelKey) {
-        self.state.set(State::Ready(key));
+        self.state.set(ChannelState::Ready(key));
     }
 
     /// Closes the channel, and returns the state that it was in.
-    pub(crate) fn close(&self) -> State {
-        self.state.replace(State::Closed)
+    pub(crate) fn close(&self) -> ChannelState {
+        self.state.replace(ChannelState::Closed)
     }
 
     #[inline]
     pub(super) fn is_closed(&self) -> bool {
-        self.state.get() == State::Closed
+        self.state.get() == ChannelState::Closed
     }
 
     // Sending.
@@ -215,7 +215,7 @@ impl Channel {
         let Some(rings) = &self.rings else { return };
         let mut outbox = self.outbox.borrow_mut();
         while !outbox.is_empty() {
-            outbox.empty(|message| self.put(rings, message));
+            outbox.flush(|message| self.put(rings, message));
             let mut ring = rings.outgoing.borrow_mut();
             if outbox.is_empty() || ring.begin_wait() {
                 return;
@@ -431,9 +431,9 @@ impl Channel {
 
 /// A set of functions, with one bit for each.
 #[derive(Debug, Default)]
-struct Told(Vec<u64>);
+struct FunctionSet(Vec<u64>);
 
-impl Told {
+impl FunctionSet {
     /// The index of the word that holds a function's bit, and that bit.
     #[inline]
     fn place(function: FunctionId) -> (usize, u64) {
@@ -443,12 +443,12 @@ impl Told {
 
     #[inline]
     fn has(&self, function: FunctionId) -> bool {
-        let (word, bit) = Told::place(function);
+        let (word, bit) = FunctionSet::place(function);
         self.0.get(word).is_some_and(|told| told & bit != 0)
     }
 
     fn add(&mut self, function: FunctionId) {
-        let (word, bit) = Told::place(function);
+        let (word, bit) = FunctionSet::place(function);
         if self.0.len() <= word {
             self.0.resize(word + 1, 0);
         }

@@ -1,8 +1,8 @@
 //! All connected containers and their channels, by the scheduler's keys.
 
 use super::arena::Arena;
-use super::channel::{Channel, State};
-use super::container::{Container, NewContainer};
+use super::channel::{Channel, ChannelState};
+use super::container::{ContainerLink, NewContainer};
 use super::control::ControlSocket;
 use super::copy::BlockCopy;
 use super::ends::Ends;
@@ -47,7 +47,7 @@ pub struct Connections {
     max_body_bytes: u64,
     /// The channels of ready workers, by key.
     channels: Vec<Option<Rc<Channel>>>,
-    containers: HashMap<ContainerKey, Container>,
+    containers: HashMap<ContainerKey, ContainerLink>,
     channels_made: u64,
     spare_inbox: Rc<SpareInbox>,
     /// How many payloads went by the arena, in either direction.
@@ -67,7 +67,7 @@ pub enum Sending {
 }
 
 /// What follows from a container's control message.
-pub enum Said {
+pub enum ControlOutcome {
     /// Nothing: the message was answered, or the container is no longer connected.
     Nothing,
     /// A caller was created for the container. This is the end to read from.
@@ -108,7 +108,7 @@ impl Connections {
 
     /// Describes the connected containers.
     pub(crate) fn status(&mut self) -> Vec<ContainerStatus> {
-        let status = |container: &mut Container| ContainerStatus {
+        let status = |container: &mut ContainerLink| ContainerStatus {
             function: container.identity.name.clone(),
             launch: container.identity.launch(),
             pid: container.pid,
@@ -141,16 +141,16 @@ impl Connections {
     ) {
         let key = new.key;
         let files = base.into_iter().chain(board).collect();
-        self.containers.insert(key, Container::welcome(new, files, self.max_body_bytes));
+        self.containers.insert(key, ContainerLink::welcome(new, files, self.max_body_bytes));
     }
 
     /// The container with this key.
-    pub(crate) fn container(&self, key: ContainerKey) -> Option<&Container> {
+    pub(crate) fn container(&self, key: ContainerKey) -> Option<&ContainerLink> {
         self.containers.get(&key)
     }
 
     /// The container with this key, mutably.
-    pub(crate) fn container_mut(&mut self, key: ContainerKey) -> Option<&mut Container> {
+    pub(crate) fn container_mut(&mut self, key: ContainerKey) -> Option<&mut ContainerLink> {
         self.containers.get_mut(&key)
     }
 
@@ -159,12 +159,12 @@ impl Connections {
         &self,
         key: ContainerKey,
         control: &Rc<ControlSocket>,
-    ) -> Option<&Container> {
+    ) -> Option<&ContainerLink> {
         self.container(key).filter(|container| container.is_at(control))
     }
 
     /// The connected containers.
-    pub(crate) fn containers(&self) -> impl Iterator<Item = &Container> {
+    pub(crate) fn containers(&self) -> impl Iterator<Item = &ContainerLink> {
         self.containers.values()
     }
 
@@ -174,7 +174,7 @@ impl Connections {
     }
 
     /// Forgets a container.
-    pub(crate) fn remove(&mut self, key: ContainerKey) -> Option<Container> {
+    pub(crate) fn remove(&mut self, key: ContainerKey) -> Option<ContainerLink> {
         self.containers.remove(&key)
     }
 
@@ -188,9 +188,9 @@ impl Connections {
         key: ContainerKey,
         control: &Rc<ControlSocket>,
         message: FromContainer,
-    ) -> Result<Said, String> {
+    ) -> Result<ControlOutcome, String> {
         let container = self.containers.get_mut(&key).filter(|container| container.is_at(control));
-        let Some(container) = container else { return Ok(Said::Nothing) };
+        let Some(container) = container else { return Ok(ControlOutcome::Nothing) };
         match message {
             FromContainer::RegionRequest(request) => container.grant(&request),
             FromContainer::RegionDropped(dropped) => {
@@ -198,9 +198,9 @@ impl Connections {
             }
             FromContainer::WorkerFailed(failed) => {
                 let channel = container.worker_failed(failed.slot)?;
-                return Ok(Said::WorkerFailed {
+                return Ok(ControlOutcome::WorkerFailed {
                     function: container.identity.name.clone(),
-                    channel: channel.filter(|channel| channel.state() == State::Starting),
+                    channel: channel.filter(|channel| channel.state() == ChannelState::Starting),
                     reason: failed.text,
                 });
             }
@@ -210,11 +210,11 @@ impl Connections {
                 let kind = (ChannelKind::Fifo, container.kind().1);
                 let make = || Ends::create(directory, number, kind);
                 let reader = container.create_caller(make, self.spare_inbox.clone())?;
-                return Ok(reader.map_or(Said::Nothing, Said::CallerCreated));
+                return Ok(reader.map_or(ControlOutcome::Nothing, ControlOutcome::CallerCreated));
             }
             FromContainer::Hello(_) => return Err("it greeted a second time".to_owned()),
         }
-        Ok(Said::Nothing)
+        Ok(ControlOutcome::Nothing)
     }
 
     // Channels.
@@ -249,16 +249,16 @@ impl Connections {
     }
 
     /// Closes a channel and forgets it. Returns the state that it was in.
-    pub(crate) fn close(&mut self, channel: &Rc<Channel>) -> State {
+    pub(crate) fn close(&mut self, channel: &Rc<Channel>) -> ChannelState {
         let state = channel.close();
-        if let State::Ready(key) = state {
+        if let ChannelState::Ready(key) = state {
             self.channels[key.index()] = None;
         }
         state
     }
 
     /// Closes one channel of a container that stays connected.
-    pub(crate) fn close_alone(&mut self, channel: &Rc<Channel>) -> State {
+    pub(crate) fn close_alone(&mut self, channel: &Rc<Channel>) -> ChannelState {
         if let Some(container) = self.containers.get_mut(&channel.container()) {
             container.forget(channel);
         }

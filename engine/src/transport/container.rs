@@ -1,6 +1,6 @@
 //! The engine's end of one container: its control socket, its arena and its workers.
 
-use super::arena::{Arena, EngineBlock, Told};
+use super::arena::{Arena, EngineBlock, RegionNotice};
 use super::channel::{Channel, Place};
 use super::control::ControlSocket;
 use super::ends::Ends;
@@ -19,7 +19,7 @@ use std::os::fd::OwnedFd;
 use std::rc::Rc;
 
 /// A connected container.
-pub struct Container {
+pub struct ContainerLink {
     pub(crate) key: ContainerKey,
     pub(crate) identity: Identity,
     pub(crate) pid: i32,
@@ -65,14 +65,14 @@ pub struct NewContainer {
     pub(crate) arena: Arena,
 }
 
-impl Container {
+impl ContainerLink {
     /// Welcomes a container. `files` are those of its base regions, first the container's, then the
     /// engine's; the file of the board may follow.
     pub(super) fn welcome(
         new: NewContainer,
         files: Vec<OwnedFd>,
         max_body_bytes: u64,
-    ) -> Container {
+    ) -> ContainerLink {
         let NewContainer {
             key,
             identity,
@@ -97,7 +97,7 @@ impl Container {
             function: identity.name.clone(),
         };
         control.send(welcome.write(), files);
-        Container {
+        ContainerLink {
             key,
             identity,
             pid,
@@ -291,14 +291,14 @@ impl Container {
         block
     }
 
-    fn tell(&self, told: Vec<Told>) {
+    fn tell(&self, told: Vec<RegionNotice>) {
         for told in told {
             match told {
-                Told::Added(region, units, file) => {
+                RegionNotice::Added(region, units, file) => {
                     let added = FromEngine::RegionAdded(NewRegion { region, units });
                     self.control.send(added.write(), vec![file]);
                 }
-                Told::Dropped(region) => {
+                RegionNotice::Dropped(region) => {
                     self.control.send(RegionDropped { region }.write(), Vec::new());
                 }
             }

@@ -91,12 +91,12 @@ pub enum FromProcess {
     /// It sent a message.
     Message(FromContainer),
     /// It is no longer a container.
-    Lost(Loss),
+    Lost(Disconnect),
 }
 
 /// Why a process is no longer a container.
 #[derive(Debug)]
-pub enum Loss {
+pub enum Disconnect {
     /// It died.
     Died,
     /// It closed its control socket.
@@ -107,10 +107,10 @@ pub enum Loss {
 
 impl Process {
     /// Watches a process by its control socket and its pidfd.
-    pub(crate) fn watch(control: Rc<ControlSocket>, pidfd: OwnedFd) -> Result<Process, Loss> {
+    pub(crate) fn watch(control: Rc<ControlSocket>, pidfd: OwnedFd) -> Result<Process, Disconnect> {
         match Watched::new(pidfd, Interest::READABLE) {
             Ok(pidfd) => Ok(Process { control, pidfd }),
-            Err(_) => Err(Loss::Broken("cannot watch its process".into())),
+            Err(_) => Err(Disconnect::Broken("cannot watch its process".into())),
         }
     }
 
@@ -121,20 +121,20 @@ impl Process {
         loop {
             let mut ready = tokio::select! {
                 biased;
-                _ = self.pidfd.readable() => return lost(Loss::Died),
+                _ = self.pidfd.readable() => return lost(Disconnect::Died),
                 ready = self.control.readable() => match ready {
                     Ok(ready) => ready,
-                    Err(_) => return lost(Loss::Left),
+                    Err(_) => return lost(Disconnect::Left),
                 },
             };
             match self.control.receive() {
                 Ok(Some(message)) => return FromProcess::Message(message),
                 Ok(None) => {
                     let died = tokio::time::timeout(DIES_WITHIN, self.pidfd.readable()).await;
-                    return lost(if died.is_ok() { Loss::Died } else { Loss::Left });
+                    return lost(if died.is_ok() { Disconnect::Died } else { Disconnect::Left });
                 }
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => ready.clear_ready(),
-                Err(error) => return lost(Loss::Broken(error.to_string())),
+                Err(error) => return lost(Disconnect::Broken(error.to_string())),
             }
         }
     }

@@ -8,7 +8,7 @@ use std::collections::{HashMap, HashSet};
 
 /// How a container was launched.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Launched {
+pub struct LaunchIdentity {
     /// The number that the launcher gave to the launch.
     pub launch: u64,
     /// The generation that the container belongs to.
@@ -19,7 +19,7 @@ pub struct Launched {
 #[derive(Clone, Debug)]
 pub struct Identity {
     /// How it was launched; `None` if it was attached by hand.
-    pub launched: Option<Launched>,
+    pub launched: Option<LaunchIdentity>,
     /// The function that it runs.
     pub function: FunctionId,
     /// The function's name.
@@ -44,7 +44,7 @@ pub struct Tokens {
 
 /// The refusal of a process.
 #[derive(Debug)]
-pub(crate) struct Refusal {
+pub(crate) struct HandshakeRefusal {
     /// The reason, for the user who reads the process's output.
     pub(crate) text: String,
     /// The container that the process would have been, if restarting it cannot help.
@@ -93,15 +93,15 @@ impl Tokens {
     /// # Errors
     ///
     /// The reason why the process is refused.
-    pub(crate) fn admit(&mut self, hello: &Hello) -> Result<Admitted, Refusal> {
-        let refuse = |text: String| Refusal { text, hopeless: None };
+    pub(crate) fn admit(&mut self, hello: &Hello) -> Result<Admitted, HandshakeRefusal> {
+        let refuse = |text: String| HandshakeRefusal { text, hopeless: None };
         if self.used.contains(&hello.token) {
             return Err(refuse("this process inherited another worker's token".into()));
         }
         let Some(identity) = self.open.get(&hello.token).cloned() else {
             return Err(refuse("the engine does not know this worker's token".into()));
         };
-        let hopeless = |text: String| Refusal { text, hopeless: Some(identity.clone()) };
+        let hopeless = |text: String| HandshakeRefusal { text, hopeless: Some(identity.clone()) };
         if hello.versions.newest < OLDEST_VERSION || hello.versions.oldest > VERSION {
             return Err(hopeless(version_text(hello)));
         }
@@ -157,7 +157,7 @@ mod tests {
 
     fn identity() -> Identity {
         Identity {
-            launched: Some(Launched { launch: 1, generation: Generation::FIRST }),
+            launched: Some(LaunchIdentity { launch: 1, generation: Generation::FIRST }),
             function: FunctionId::new(1).unwrap(),
             name: "Foo".into(),
             program: "./foo".into(),

@@ -9,19 +9,19 @@ use std::ops::Deref;
 /// default.
 const MAX_KEPT: usize = 1024;
 
-type Buffer = Box<[u8; MAX_INLINE_BYTES]>;
+type InlineBuffer = Box<[u8; MAX_INLINE_BYTES]>;
 
 thread_local! {
     /// The I/O thread's free buffers. The buffer that was freed last is reused first, as it is
     /// still in the cache.
-    static KEPT: RefCell<Vec<Buffer>> = const { RefCell::new(Vec::new()) };
+    static KEPT: RefCell<Vec<InlineBuffer>> = const { RefCell::new(Vec::new()) };
 }
 
 /// The payload of a message.
 #[derive(Debug)]
 pub struct InlineBytes {
     /// None if there are no bytes.
-    buffer: Option<Buffer>,
+    buffer: Option<InlineBuffer>,
     len: usize,
 }
 

@@ -19,7 +19,7 @@ pub struct Outbox<M> {
 
 /// The outcome of sending the messages that waited.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Emptied {
+pub enum FlushResult {
     /// All of them were sent.
     Whole,
     /// There was no room for the next one.
@@ -67,15 +67,17 @@ impl<M> Outbox<M> {
 
     /// Sends the messages that wait, in order, until `send` has no room or its reader is gone.
     /// `send` reports that there is no room as [`io::ErrorKind::WouldBlock`].
-    pub fn empty(&mut self, mut send: impl FnMut(&M) -> io::Result<()>) -> Emptied {
+    pub fn flush(&mut self, mut send: impl FnMut(&M) -> io::Result<()>) -> FlushResult {
         while let Some(message) = self.unsent.front() {
             match send(message) {
                 Ok(()) => drop(self.unsent.pop_front()),
-                Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Emptied::NoRoom,
-                Err(_) => return Emptied::Gone,
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
+                    return FlushResult::NoRoom;
+                }
+                Err(_) => return FlushResult::Gone,
             }
         }
-        Emptied::Whole
+        FlushResult::Whole
     }
 
     /// The messages that were not sent, in order.
@@ -97,7 +99,7 @@ pub async fn empty_when_writable<M>(
 ) {
     loop {
         let Ok(mut ready) = fd.writable().await else { return };
-        if outbox.borrow_mut().empty(&mut send) != Emptied::NoRoom {
+        if outbox.borrow_mut().flush(&mut send) != FlushResult::NoRoom {
             return;
         }
         ready.clear_ready();
@@ -122,10 +124,10 @@ mod tests {
         let (mut outbox, mut sent) = (Outbox::new(3), Vec::new());
         (1..=5).for_each(|message| outbox.keep(message));
         assert_eq!(outbox.overfull(), Some(5));
-        assert_eq!(outbox.empty(room(2, &mut sent)), Emptied::NoRoom);
+        assert_eq!(outbox.flush(room(2, &mut sent)), FlushResult::NoRoom);
         assert_eq!(outbox.overfull(), None);
         assert_eq!(outbox.unsent().copied().collect::<Vec<_>>(), [3, 4, 5]);
-        assert_eq!(outbox.empty(room(9, &mut sent)), Emptied::Whole);
+        assert_eq!(outbox.flush(room(9, &mut sent)), FlushResult::Whole);
         assert!(outbox.is_empty());
         assert_eq!(sent, [1, 2, 3, 4, 5]);
     }
@@ -134,7 +136,7 @@ mod tests {
     fn what_a_reader_that_is_gone_was_not_sent_can_be_asked_for() {
         let mut outbox = Outbox::new(2);
         (1..=4).for_each(|message| outbox.keep_within_bound(message));
-        assert_eq!(outbox.empty(|_| Err(io::ErrorKind::BrokenPipe.into())), Emptied::Gone);
+        assert_eq!(outbox.flush(|_| Err(io::ErrorKind::BrokenPipe.into())), FlushResult::Gone);
         assert_eq!(outbox.unsent().copied().collect::<Vec<_>>(), [1, 2]);
     }
 }

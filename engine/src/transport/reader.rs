@@ -38,18 +38,18 @@ enum More {
 
 /// What came from a worker.
 #[derive(Debug)]
-pub enum Heard {
+pub enum ReaderEvent {
     /// Bytes came by the pipe: call [`Reader::take`].
     Bytes,
     /// The bell was rung: call [`Channel::rung`] and [`Channel::take_from_ring`].
     Bell,
     /// The channel has ended.
-    End(Ending),
+    End(CloseReason),
 }
 
 /// Why a channel has ended.
 #[derive(Debug)]
-pub enum Ending {
+pub enum CloseReason {
     /// The worker closed its end.
     Closed,
     /// The worker broke a rule.
@@ -72,7 +72,7 @@ impl Reader {
     }
 
     /// Waits for the next event of the worker; `None` once the engine has closed the channel.
-    pub(crate) async fn next(&mut self) -> Option<Heard> {
+    pub(crate) async fn next(&mut self) -> Option<ReaderEvent> {
         let more = std::mem::replace(&mut self.more, More::None);
         if more != More::None {
             tokio::task::yield_now().await;
@@ -81,7 +81,7 @@ impl Reader {
             }
         }
         if more == More::InInbox {
-            return Some(Heard::Bytes);
+            return Some(ReaderEvent::Bytes);
         }
         match self.channel.rings() {
             Some(_) => self.next_bell().await,
@@ -89,7 +89,7 @@ impl Reader {
         }
     }
 
-    async fn next_bytes(&mut self) -> Option<Heard> {
+    async fn next_bytes(&mut self) -> Option<ReaderEvent> {
         loop {
             let mut ready = self.fd.readable().await.ok()?;
             if self.channel.is_closed() {
@@ -106,25 +106,25 @@ impl Reader {
                     } else {
                         self.more = More::InPipe;
                     }
-                    return Some(Heard::Bytes);
+                    return Some(ReaderEvent::Bytes);
                 }
-                Ok(Filled::End) if inbox.is_empty() => Some(Ending::Closed),
-                Ok(Filled::End) => Some(Ending::Broken(Broken::Truncated)),
+                Ok(Filled::End) if inbox.is_empty() => Some(CloseReason::Closed),
+                Ok(Filled::End) => Some(CloseReason::Broken(Broken::Truncated)),
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
                     ready.clear_ready();
                     None
                 }
-                Err(_) => Some(Ending::Closed),
+                Err(_) => Some(CloseReason::Closed),
             };
             self.put_by();
             if let Some(ending) = ending {
-                return Some(Heard::End(ending));
+                return Some(ReaderEvent::End(ending));
             }
         }
     }
 
     /// Waits for the bell. The values of its bytes do not matter.
-    async fn next_bell(&mut self) -> Option<Heard> {
+    async fn next_bell(&mut self) -> Option<ReaderEvent> {
         let mut bytes = [0; 64];
         loop {
             let mut ready = self.fd.readable().await.ok()?;
@@ -132,18 +132,18 @@ impl Reader {
                 return None;
             }
             match nix::unistd::read(&self.fd, &mut bytes) {
-                Ok(0) => return Some(Heard::End(Ending::Closed)),
+                Ok(0) => return Some(ReaderEvent::End(CloseReason::Closed)),
                 Ok(read) => {
                     if read < bytes.len() {
                         ready.clear_ready();
                     } else {
                         self.more = More::InPipe;
                     }
-                    return Some(Heard::Bell);
+                    return Some(ReaderEvent::Bell);
                 }
                 Err(nix::Error::EAGAIN) => ready.clear_ready(),
                 Err(nix::Error::EINTR) => {}
-                Err(_) => return Some(Heard::End(Ending::Closed)),
+                Err(_) => return Some(ReaderEvent::End(CloseReason::Closed)),
             }
         }
     }

@@ -1,13 +1,13 @@
 //! The engine's ends of one channel's rings, and whether the engine spins on the incoming one.
 //!
 //! After a worker is sent something, its next message is expected. The engine then spins on the
-//! ring for as long as that pays: see [`nightcore_runtime::ipc::look`]. Meanwhile the worker need
-//! not ring its bell.
+//! ring for as long as that pays: see [`nightcore_runtime::ipc::yielding_spin`]. Meanwhile the
+//! worker need not ring its bell.
 
 use nightcore_runtime::clock::now_ns;
 use nightcore_runtime::ipc::desk::Desk;
-use nightcore_runtime::ipc::look::{Looked, MAX_LOOK_NS, Patience};
 use nightcore_runtime::ipc::ring::{RingFile, RingReader, RingWriter, Sent, Side};
+use nightcore_runtime::ipc::yielding_spin::{MAX_YIELDING_SPIN_NS, SpinPolicy, SpinResult};
 use std::cell::{Cell, RefCell};
 
 /// Both rings of a channel.
@@ -17,7 +17,7 @@ pub struct Rings {
     /// The worker's counters of direct calls; `None` before version 4 of the protocol.
     pub(super) desk: Option<Desk>,
     attention: Cell<Attention>,
-    patience: RefCell<Patience>,
+    policy: RefCell<SpinPolicy>,
     /// Since when, in ns, the engine has expected a message without spinning for it.
     asleep_since: Cell<Option<u64>>,
 }
@@ -28,7 +28,7 @@ pub(super) enum Attention {
     /// It does not: the worker rings the bell.
     Asleep,
     /// It polls this ring only because it expects a message in another one.
-    Looks,
+    Polls,
     /// It expects a message in this ring, and spins for this many more ns.
     Expects { for_ns: u64 },
 }
@@ -44,7 +44,7 @@ impl Rings {
             outgoing: RefCell::new(outgoing),
             incoming: RefCell::new(incoming),
             attention: Cell::new(Attention::Asleep),
-            patience: RefCell::default(),
+            policy: RefCell::default(),
             asleep_since: Cell::new(None),
         }
     }
@@ -68,20 +68,20 @@ impl Rings {
     /// Notes that a message is expected, and returns whether it pays to spin for it. If spinning
     /// has been in vain of late, it does not, and the engine waits for the bell.
     #[inline]
-    pub(super) fn pays_to_look(&self) -> bool {
-        let looks = self.patience.borrow_mut().looks(now_ns);
-        if !looks {
+    pub(super) fn pays_to_poll(&self) -> bool {
+        let spins = self.policy.borrow_mut().spins(now_ns);
+        if !spins {
             self.asleep_since.set(Some(now_ns()));
         }
-        looks
+        spins
     }
 
     /// Starts to poll the ring. Returns false if the engine polled it already.
-    pub(super) fn begin_looking(&self) -> bool {
+    pub(super) fn begin_polling(&self) -> bool {
         if self.attention.get() != Attention::Asleep {
             return false;
         }
-        self.attention.set(Attention::Looks);
+        self.attention.set(Attention::Polls);
         self.incoming.borrow().end_wait();
         true
     }
@@ -89,12 +89,12 @@ impl Rings {
     /// Notes that a message is expected in this ring, which the engine polls.
     #[inline]
     pub(super) fn expect(&self) {
-        self.attention.set(Attention::Expects { for_ns: MAX_LOOK_NS });
+        self.attention.set(Attention::Expects { for_ns: MAX_YIELDING_SPIN_NS });
     }
 
     /// Notes that the engine has polled for `spent_ns` and found nothing. Returns whether it still
     /// expects a message.
-    pub(super) fn looked_in_vain(&self, spent_ns: u64) -> bool {
+    pub(super) fn polled_in_vain(&self, spent_ns: u64) -> bool {
         let Attention::Expects { for_ns } = self.attention.get() else { return false };
         match for_ns.checked_sub(spent_ns).filter(|left| *left > 0) {
             Some(left) => {
@@ -102,7 +102,7 @@ impl Rings {
                 true
             }
             None => {
-                self.give_up(Looked::InVain);
+                self.give_up(SpinResult::NotFound);
                 false
             }
         }
@@ -111,23 +111,23 @@ impl Rings {
     /// Notes that another thread computes on the engine's core, so that polling takes too long.
     pub(super) fn found_crowd(&self) {
         if let Attention::Expects { .. } = self.attention.get() {
-            self.give_up(Looked::Crowded);
+            self.give_up(SpinResult::Crowded);
         }
     }
 
-    fn give_up(&self, looked: Looked) {
-        self.patience.borrow_mut().learn(looked, now_ns);
-        self.attention.set(Attention::Looks);
+    fn give_up(&self, result: SpinResult) {
+        self.policy.borrow_mut().learn(result, now_ns);
+        self.attention.set(Attention::Polls);
     }
 
     /// Notes that a message has come. If the engine was spinning for it, `expects_more` is asked
     /// whether the worker is to send another one.
     pub(super) fn found(&self, expects_more: impl FnOnce() -> bool) {
         if let Attention::Expects { .. } = self.attention.get() {
-            self.patience.borrow_mut().learn(Looked::Found, now_ns);
+            self.policy.borrow_mut().learn(SpinResult::Found, now_ns);
             match expects_more() {
                 true => self.expect(),
-                false => self.attention.set(Attention::Looks),
+                false => self.attention.set(Attention::Polls),
             }
         }
     }
@@ -136,7 +136,7 @@ impl Rings {
     /// is over.
     pub(super) fn rung(&self, now: u64) {
         if let Some(since) = self.asleep_since.take() {
-            self.patience.borrow_mut().slept(now - since);
+            self.policy.borrow_mut().slept(now - since);
         }
     }
 
@@ -147,7 +147,7 @@ impl Rings {
     }
 
     /// Stops polling, unless there is a message. Returns whether it has stopped.
-    pub(super) fn stop_looking(&self) -> bool {
+    pub(super) fn stop_polling(&self) -> bool {
         let reader = self.incoming.borrow();
         let stops = reader.begin_wait();
         if stops {

@@ -8,7 +8,7 @@ use nightcore_engine::ids::{
     CallId, CallNumber, ChannelKey, ContainerKey, Fingerprint, FunctionId, Generation,
 };
 use nightcore_engine::scheduler::{
-    Action, Actions, Arrival, CallAlone, Event, Fate, Invoke, Scheduler,
+    Action, Actions, Arrival, CallAlone, Event, InternalCall, ProcessFate, Scheduler,
 };
 use nightcore_runtime::protocol::control::{ChannelKind, Mode, Placement};
 use nightcore_runtime::protocol::{Broken, Failure, InvokeNumber, Status};
@@ -209,7 +209,7 @@ impl<R> Driven<R> {
         let callee = self.scheduler.resolve(function, name);
         let (tag, deadline) = (InvokeNumber(tag), None);
         let input = self.fingerprint(callee, payload);
-        let invoke = Invoke {
+        let invoke = InternalCall {
             channel,
             parent,
             tag,
@@ -296,7 +296,7 @@ impl<R> Driven<R> {
     }
 
     pub fn container_gone(&mut self, now: u64, container: ContainerKey, failure: &Failure) {
-        self.told(now, Event::ContainerGone { container, failure, process: Fate::Died });
+        self.told(now, Event::ContainerGone { container, failure, process: ProcessFate::Died });
     }
 
     pub fn worker_ready(&mut self, now: u64, container: ContainerKey) -> ChannelKey {

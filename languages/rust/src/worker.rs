@@ -3,8 +3,8 @@
 use crate::reply::{IntoReply, send};
 use crate::request::Request;
 use crate::status::Status;
-use nightcore_runtime::complain::complain;
 use nightcore_runtime::protocol::{Failure, name};
+use nightcore_runtime::stderr::write_stderr;
 use nightcore_runtime::worker::{self, Handlers};
 use std::fmt;
 use std::process::ExitCode;
@@ -37,24 +37,24 @@ const EXIT_WRONG: u8 = 2;
 #[derive(Default)]
 #[must_use = "a worker does nothing until it serves"]
 pub struct Worker {
-    handlers: Vec<(String, Handler)>,
+    handlers: Vec<(String, AnyHandler)>,
     /// The first mistake in the handlers.
     mistake: Option<Failure>,
 }
 
-enum Handler {
+enum AnyHandler {
     Threads(worker::Handler),
     #[cfg(feature = "tokio")]
     Loop(asynchronous::Handler),
 }
 
-impl Handler {
+impl AnyHandler {
     /// The handler in a process that runs its handlers on threads.
     fn on_threads(self) -> worker::Handler {
         match self {
-            Handler::Threads(handler) => handler,
+            AnyHandler::Threads(handler) => handler,
             #[cfg(feature = "tokio")]
-            Handler::Loop(_) => Arc::new(not_chosen),
+            AnyHandler::Loop(_) => Arc::new(not_chosen),
         }
     }
 }
@@ -77,7 +77,7 @@ impl Worker {
     {
         let run =
             move |request: &worker::Request<'_>| send(handler(&Request::new(request)), request);
-        self.add(name, Handler::Threads(Arc::new(run)))
+        self.add(name, AnyHandler::Threads(Arc::new(run)))
     }
 
     /// Adds the handler of a function that runs in an event loop: any number of its requests run at
@@ -108,10 +108,10 @@ impl Worker {
         F: AsyncFn(crate::AsyncRequest) -> R + Send + Sync + 'static,
         R: IntoReply + 'static,
     {
-        self.add(name, Handler::Loop(asynchronous::handler(handler)))
+        self.add(name, AnyHandler::Loop(asynchronous::handler(handler)))
     }
 
-    fn add(mut self, name: &str, handler: Handler) -> Worker {
+    fn add(mut self, name: &str, handler: AnyHandler) -> Worker {
         let text = if !name::is_valid(name) {
             format!(
                 "{name:?} cannot name a function: [A-Za-z_][A-Za-z0-9_-]*, at most 63 characters"
@@ -239,11 +239,11 @@ enum Chosen {
 
 /// The handler of the function that the process was started for, if it is asynchronous.
 #[cfg(feature = "tokio")]
-fn chosen_for_loop(handlers: &[(String, Handler)]) -> Option<asynchronous::Handler> {
+fn chosen_for_loop(handlers: &[(String, AnyHandler)]) -> Option<asynchronous::Handler> {
     let function = std::env::var(FUNCTION_VARIABLE).unwrap_or_default();
     let chosen = handlers.iter().find(|(name, _)| *name == function).or(handlers.first());
     match chosen {
-        Some((_, Handler::Loop(handler))) => Some(handler.clone()),
+        Some((_, AnyHandler::Loop(handler))) => Some(handler.clone()),
         _ => None,
     }
 }
@@ -259,7 +259,7 @@ fn exit_code(served: Result<(), StartError>) -> ExitCode {
     match served {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
-            complain(format_args!("nightcore: {error}"));
+            write_stderr(format_args!("nightcore: {error}"));
             ExitCode::from(error.exit_code())
         }
     }

@@ -112,12 +112,12 @@ mod tests {
 
     /// A model of the pipe: the number of bytes in it, and a way to sleep until there is one.
     #[derive(Default)]
-    struct Bell {
+    struct ModelBell {
         rung: Mutex<u32>,
         heard: Condvar,
     }
 
-    impl Bell {
+    impl ModelBell {
         fn ring(&self) {
             *self.rung.lock().unwrap() += 1;
             self.heard.notify_one();
@@ -133,15 +133,19 @@ mod tests {
         }
     }
 
-    struct Side {
+    struct ModelSide {
         position: Checked,
         waiting: Checked,
-        bell: Bell,
+        bell: ModelBell,
     }
 
-    impl Side {
-        fn new() -> Side {
-            Side { position: Checked::new(0), waiting: Checked::new(AWAKE), bell: Bell::default() }
+    impl ModelSide {
+        fn new() -> ModelSide {
+            ModelSide {
+                position: Checked::new(0),
+                waiting: Checked::new(AWAKE),
+                bell: ModelBell::default(),
+            }
         }
 
         fn advance(&self, to: u32) {
@@ -166,8 +170,8 @@ mod tests {
     }
 
     /// A side that another thread advances to 2.
-    fn advanced_twice() -> (Arc<Side>, thread::JoinHandle<()>) {
-        let side = Arc::new(Side::new());
+    fn advanced_twice() -> (Arc<ModelSide>, thread::JoinHandle<()>) {
+        let side = Arc::new(ModelSide::new());
         let writer = side.clone();
         let thread = thread::spawn(move || {
             writer.advance(1);
@@ -190,8 +194,8 @@ mod tests {
     #[test]
     fn two_that_wait_for_each_other_both_go_on() {
         check(|| {
-            let there = Arc::new(Side::new());
-            let back = Arc::new(Side::new());
+            let there = Arc::new(ModelSide::new());
+            let back = Arc::new(ModelSide::new());
             let (other_there, other_back) = (there.clone(), back.clone());
             let thread = thread::spawn(move || {
                 other_there.wait_for(1);

@@ -24,14 +24,14 @@ pub struct Place {
 impl Place {
     /// Takes note of a spin on core `here`, with the engine last seen on core `engine`.
     #[inline]
-    pub fn looks(&mut self, here: u32, engine: u32, now_ns: impl Fn() -> u64) {
+    pub fn note_spin(&mut self, here: u32, engine: u32, now_ns: impl Fn() -> u64) {
         if self.is_to_leave(here, engine, now_ns) {
             leave(here);
         }
     }
 
-    /// Does the same as [`Place::looks`], but returns whether the thread is to [`leave`] instead of
-    /// moving it.
+    /// Does the same as [`Place::note_spin`], but returns whether the thread is to [`leave`]
+    /// instead of moving it.
     #[inline]
     pub fn is_to_leave(&mut self, here: u32, engine: u32, now_ns: impl Fn() -> u64) -> bool {
         if here != engine {

@@ -1,10 +1,10 @@
 //! A region of the arena: one shared memory file. One side, the owner, hands out blocks of it.
 //!
-//! The owner keeps its books in private memory. Both sides see the payloads. They also see one word
-//! for each unit, by which the reader gives a block back. In the engine's base region, they see one
-//! word for each worker, which names the worker's cancelled call. The owner takes these words as
-//! hints only, so a reader that writes wrong values harms only itself. There is no lock in shared
-//! memory that a dying process could hold.
+//! The owner keeps its allocator in private memory. Both sides see the payloads. They also see one
+//! word for each unit, by which the reader gives a block back. In the engine's base region, they
+//! see one word for each worker, which names the worker's cancelled call. The owner takes these
+//! words as hints only, so a reader that writes wrong values harms only itself. There is no lock in
+//! shared memory that a dying process could hold.
 
 use crate::protocol::limits::{BLOCK_UNIT_BYTES, MAX_WORKERS_PER_CONTAINER};
 use memmap2::{MmapOptions, MmapRaw};
@@ -21,7 +21,7 @@ const CANCEL_BYTES: usize = MAX_WORKERS_PER_CONTAINER * 8;
 const HELD: u32 = 0;
 /// The reader has given the block back.
 const GIVEN_BACK: u32 = 1;
-/// How many outstanding blocks are checked before the books are searched for room. The oldest
+/// How many outstanding blocks are checked before the bitmap is searched for room. The oldest
 /// blocks are the most likely to have been given back.
 const SWEEP_FIRST: usize = 4;
 
@@ -168,7 +168,7 @@ impl Region {
     fn remove(&self, block: u32, units: u32) {
         let start = self.pointer(block, u64::from(units) * BLOCK_UNIT_BYTES as u64);
         // SAFETY: `pointer` has checked that the range lies inside the map, and it begins on a
-        // page. By the owner's books nothing refers to these units. A reader that accesses them all
+        // page. No block that is in use has these units. A reader that accesses them all
         // the same sees zeros, and it must expect any bytes. If the call fails, the pages stay.
         unsafe {
             libc::madvise(start.cast(), units as usize * BLOCK_UNIT_BYTES, libc::MADV_REMOVE)
@@ -181,9 +181,9 @@ impl Region {
     }
 }
 
-/// The owner's books of a region.
+/// Hands out the blocks of a region. Only its owner has one.
 #[derive(Debug)]
-pub struct Books {
+pub struct BlockAllocator {
     /// One bit for each unit, set if the unit is taken.
     taken: Vec<u64>,
     units: u32,
@@ -194,10 +194,10 @@ pub struct Books {
     next_large: u32,
 }
 
-impl Books {
-    /// The books of a region in which everything is free.
-    pub fn new(units: u32) -> Books {
-        Books {
+impl BlockAllocator {
+    /// The allocator of a region in which everything is free.
+    pub fn new(units: u32) -> BlockAllocator {
+        BlockAllocator {
             taken: vec![0; (units as usize).div_ceil(64)],
             units,
             outstanding: VecDeque::new(),
@@ -347,9 +347,9 @@ mod tests {
     fn both_maps_see_the_same_bytes() {
         let (fd, owner) = region(8);
         let reader = Region::map(&fd, 8).unwrap();
-        let mut books = Books::new(8);
-        let block = books.allocate(&owner, 5000).unwrap();
-        assert_eq!(books.units_taken(&owner), 2);
+        let mut blocks = BlockAllocator::new(8);
+        let block = blocks.allocate(&owner, 5000).unwrap();
+        assert_eq!(blocks.units_taken(&owner), 2);
         // SAFETY: the block was just allocated, is 5000 bytes long, and nobody else uses it.
         unsafe { owner.pointer(block, 5000).add(4999).write(42) };
         // SAFETY: as above, and the byte was written before.
@@ -357,15 +357,15 @@ mod tests {
         owner.cancel_word(3).store(77, Ordering::Relaxed);
         assert_eq!(reader.cancel_word(3).load(Ordering::Relaxed), 77);
         reader.give_back(block);
-        assert!(books.is_idle(&owner));
-        assert_eq!(books.units_taken(&owner), 0);
+        assert!(blocks.is_idle(&owner));
+        assert_eq!(blocks.units_taken(&owner), 0);
     }
 
     #[test]
     fn what_is_free_is_given_back_to_the_system_and_the_rest_stays() {
         let (fd, region) = region(40);
-        let mut books = Books::new(40);
-        let [first, kept, last] = [(); 3].map(|()| books.allocate(&region, 4096).unwrap());
+        let mut blocks = BlockAllocator::new(40);
+        let [first, kept, last] = [(); 3].map(|()| blocks.allocate(&region, 4096).unwrap());
         for block in [first, kept, last] {
             // SAFETY: the block was just allocated, is a page long, and nobody else uses it.
             unsafe { region.pointer(block, 4096).write_bytes(7, 4096) };
@@ -374,11 +374,11 @@ mod tests {
         let before = pages();
         region.give_back(first);
         region.give_back(last);
-        books.trim(&region);
+        blocks.trim(&region);
         assert!(pages() < before, "{} of {before}", pages());
         // SAFETY: as above.
         assert_eq!(unsafe { region.pointer(kept, 4096).add(4095).read() }, 7);
-        assert_eq!(books.allocate(&region, 4096), Some(first));
+        assert_eq!(blocks.allocate(&region, 4096), Some(first));
     }
 
     #[test]
@@ -395,10 +395,10 @@ mod tests {
     #[test]
     fn large_blocks_are_taken_in_turn_and_small_ones_from_the_front() {
         let (_fd, region) = region(2 * WINDOW_UNITS);
-        let mut books = Books::new(2 * WINDOW_UNITS);
+        let mut blocks = BlockAllocator::new(2 * WINDOW_UNITS);
         let mut take = |units: u32| {
             let block =
-                books.allocate(&region, u64::from(units) * BLOCK_UNIT_BYTES as u64).unwrap();
+                blocks.allocate(&region, u64::from(units) * BLOCK_UNIT_BYTES as u64).unwrap();
             region.give_back(block);
             block
         };
@@ -433,11 +433,11 @@ mod tests {
                     region.give_back(block);
                 }
             });
-            let mut books = Books::new(UNITS);
+            let mut blocks = BlockAllocator::new(UNITS);
             for number in 0..BLOCKS {
                 let bytes = 1 + (number * 1009 % 20_000) as usize;
                 let block = loop {
-                    match books.allocate(&region, bytes as u64) {
+                    match blocks.allocate(&region, bytes as u64) {
                         Some(block) => break block,
                         None => std::thread::yield_now(),
                     }
@@ -459,11 +459,11 @@ mod tests {
             ),
         ) {
             let (_fd, region) = region(40);
-            let mut books = Books::new(40);
+            let mut blocks = BlockAllocator::new(40);
             let mut held: Vec<(u32, u64)> = Vec::new();
             for (allocate, bytes, pick) in steps {
                 if allocate {
-                    if let Some(block) = books.allocate(&region, bytes) {
+                    if let Some(block) = blocks.allocate(&region, bytes) {
                         let end = u64::from(block) + units_for(bytes);
                         prop_assert!(end <= 40);
                         for (other, other_bytes) in &held {
@@ -482,8 +482,8 @@ mod tests {
             for (block, _) in held {
                 region.give_back(block);
             }
-            prop_assert!(books.is_idle(&region));
-            prop_assert_eq!(books.allocate(&region, 40 * 4096), Some(0));
+            prop_assert!(blocks.is_idle(&region));
+            prop_assert_eq!(blocks.allocate(&region, 40 * 4096), Some(0));
         }
     }
 }

@@ -559,17 +559,17 @@ mod tests {
     fn messages_survive_two_threads_that_sleep_and_wake_each_other() {
         const MESSAGES: u64 = 50_000;
         // So many that the reader is close behind the writer more often than not.
-        const LOOKS: u32 = 1000;
+        const CHECKS: u32 = 1000;
         let ((mut writer, _), (_, mut reader)) = both();
         // Both sides use one map, so that a thread sanitizer sees the accesses of both.
         reader.ring.map = writer.ring.map.clone();
         let of_writer = std::thread::current();
         let read = move || {
-            let (mut number, mut looks) = (0, 0);
+            let (mut number, mut checks) = (0, 0);
             while number < MESSAGES {
                 match reader.take().unwrap() {
                     Some(message) => {
-                        looks = 0;
+                        checks = 0;
                         let body = vec![number as u8; any_size(number)];
                         assert_eq!(content(&message), (number, &body[..]));
                         number += 1;
@@ -577,7 +577,7 @@ mod tests {
                             of_writer.unpark();
                         }
                     }
-                    None if looks < LOOKS => looks += 1,
+                    None if checks < CHECKS => checks += 1,
                     None => {
                         if reader.begin_wait() {
                             sleep();

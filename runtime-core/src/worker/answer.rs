@@ -2,7 +2,7 @@
 
 use super::memory::DirectMemory;
 use super::payload::Payload;
-use super::protocol::HeardAnswer;
+use super::protocol::ReceivedAnswer;
 use super::session::Session;
 use crate::protocol::{Broken, Failure, Metadata, WirePayload};
 
@@ -57,14 +57,14 @@ pub(super) fn receive_direct(
 ///
 /// If the payload does not lie in the arena. The channel is over then.
 pub(super) fn receive(
-    answer: HeardAnswer<'_>,
+    answer: ReceivedAnswer<'_>,
     function: &str,
     session: &Session,
 ) -> Result<Result<Answer, Failure>, Broken> {
     match answer {
-        HeardAnswer::Complete(payload) => {
+        ReceivedAnswer::Complete(payload) => {
             Ok(Ok(Answer { payload: Payload::receive(payload, session)? }))
         }
-        HeardAnswer::Failed(failure) => Ok(Err(failure.decode(function))),
+        ReceivedAnswer::Failed(failure) => Ok(Err(failure.decode(function))),
     }
 }

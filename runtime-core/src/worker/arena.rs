@@ -1,7 +1,7 @@
 //! The container's side of the arena: the blocks that it hands out itself, and the engine's
 //! regions, from which it reads.
 
-use crate::ipc::region::{Books, Region};
+use crate::ipc::region::{BlockAllocator, Region};
 use crate::protocol::control::{
     CallerCreated, NewRegion, Refusal, RegionDropped, RegionGranted, RequestNumber,
 };
@@ -17,7 +17,7 @@ use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 struct Own {
     id: RegionId,
     region: Arc<Region>,
-    books: Books,
+    blocks: BlockAllocator,
 }
 
 /// The answer to a request for a region.
@@ -80,8 +80,11 @@ impl Arena {
     pub(super) fn new(own: &OwnedFd, engine: &OwnedFd) -> io::Result<Arena> {
         let own_region = Arc::new(Region::map(own, BASE_UNITS)?);
         let base = Arc::new(Region::map(engine, BASE_UNITS)?);
-        let own =
-            Own { id: RegionId::CONTAINER_BASE, region: own_region, books: Books::new(BASE_UNITS) };
+        let own = Own {
+            id: RegionId::CONTAINER_BASE,
+            region: own_region,
+            blocks: BlockAllocator::new(BASE_UNITS),
+        };
         let shared = Shared {
             engine: HashMap::from([(RegionId::ENGINE_BASE, base.clone())]),
             ..Shared::default()
@@ -98,7 +101,7 @@ impl Arena {
     /// Allocates a block of this many bytes; `None` if no region has room.
     pub(super) fn allocate(&self, bytes: u64) -> Option<Block> {
         lock(&self.own).iter_mut().find_map(|own| {
-            let block = own.books.allocate(&own.region, bytes)?;
+            let block = own.blocks.allocate(&own.region, bytes)?;
             Some(Block { region_id: own.id, block, region: own.region.clone() })
         })
     }
@@ -113,9 +116,9 @@ impl Arena {
 
     /// Adds a region that was just granted, and allocates a block of this many bytes in it.
     pub(super) fn add(&self, id: RegionId, region: Arc<Region>, bytes: u64) -> Option<Block> {
-        let mut books = Books::new(region.units());
-        let block = books.allocate(&region, bytes)?;
-        lock(&self.own).push(Own { id, region: region.clone(), books });
+        let mut blocks = BlockAllocator::new(region.units());
+        let block = blocks.allocate(&region, bytes)?;
+        lock(&self.own).push(Own { id, region: region.clone(), blocks });
         Some(Block { region_id: id, block, region })
     }
 
@@ -123,7 +126,7 @@ impl Arena {
     /// engine so.
     pub(super) fn drop_idle(&self) -> Vec<RegionDropped> {
         let is_idle =
-            |own: &mut Own| own.id != RegionId::CONTAINER_BASE && own.books.is_idle(&own.region);
+            |own: &mut Own| own.id != RegionId::CONTAINER_BASE && own.blocks.is_idle(&own.region);
         let mut own = lock(&self.own);
         own.extract_if(.., is_idle).map(|own| RegionDropped { region: own.id }).collect()
     }
@@ -131,7 +134,7 @@ impl Arena {
     /// Returns the memory of free blocks to the system.
     pub(super) fn trim(&self) {
         for own in &mut *lock(&self.own) {
-            own.books.trim(&own.region);
+            own.blocks.trim(&own.region);
         }
     }
 
@@ -194,7 +197,7 @@ impl Arena {
     }
 
     /// Checks for something without waiting.
-    pub(super) fn look<T>(&self, found: impl FnOnce(&mut Shared) -> Option<T>) -> Option<T> {
+    pub(super) fn poll<T>(&self, found: impl FnOnce(&mut Shared) -> Option<T>) -> Option<T> {
         found(&mut lock(&self.shared))
     }
 

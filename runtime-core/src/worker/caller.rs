@@ -10,7 +10,7 @@ use super::channel::{Incoming, Outgoing};
 use super::compose::{self, Body, CallOptions};
 use super::fork::{forked, is_forked};
 use super::gone::engine_gone;
-use super::protocol::HeardAnswer;
+use super::protocol::ReceivedAnswer;
 use super::session::Session;
 use crate::clock::now_ns;
 use crate::ipc::channel::{is_fifo, set_blocking};
@@ -30,7 +30,7 @@ static CURRENT: Mutex<Current> = Mutex::new(Current { session: None, caller: Non
 
 struct Current {
     session: Option<Weak<Session>>,
-    caller: Option<Arc<Caller>>,
+    caller: Option<Arc<ProcessCaller>>,
 }
 
 thread_local! {
@@ -64,7 +64,7 @@ struct Pending {
 }
 
 /// The state of the calls.
-struct State {
+struct CallerState {
     pending: HashMap<InvokeNumber, Pending>,
     /// The ids of functions, as answers have told them.
     ids: HashMap<String, FunctionId>,
@@ -73,10 +73,10 @@ struct State {
     is_over: bool,
 }
 
-struct Caller {
+struct ProcessCaller {
     session: Arc<Session>,
     outgoing: Mutex<Outgoing>,
-    state: Mutex<State>,
+    state: Mutex<CallerState>,
 }
 
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
@@ -152,7 +152,7 @@ fn named(name: &str, failure: Failure) -> Failure {
 }
 
 /// The caller of this process. It is created now if there is none.
-fn current() -> Result<Arc<Caller>, Failure> {
+fn current() -> Result<Arc<ProcessCaller>, Failure> {
     if is_forked() {
         return Err(forked());
     }
@@ -173,20 +173,24 @@ fn current() -> Result<Arc<Caller>, Failure> {
             "the engine is older than this library, and takes no calls outside of requests",
         ));
     }
-    let caller = Caller::create(session)?;
+    let caller = ProcessCaller::create(session)?;
     current.caller = Some(caller.clone());
     Ok(caller)
 }
 
-impl Caller {
+impl ProcessCaller {
     /// Asks the engine for a channel, and starts to read from it.
-    fn create(session: Arc<Session>) -> Result<Arc<Caller>, Failure> {
+    fn create(session: Arc<Session>) -> Result<Arc<ProcessCaller>, Failure> {
         session.send(&FromContainer::caller_request()).map_err(|_| engine_gone())?;
         let ends = session.wait_until(|shared| shared.take_caller());
         let (reader, writer) = open(ends.unwrap_or_else(|| Err(engine_gone()))?)?;
-        let state =
-            State { pending: HashMap::new(), ids: HashMap::new(), last_call: 0, is_over: false };
-        let caller = Arc::new(Caller {
+        let state = CallerState {
+            pending: HashMap::new(),
+            ids: HashMap::new(),
+            last_call: 0,
+            is_over: false,
+        };
+        let caller = Arc::new(ProcessCaller {
             session,
             outgoing: Mutex::new(Outgoing::Pipe(writer)),
             state: Mutex::new(state),
@@ -269,10 +273,10 @@ impl Caller {
             let Some(message) = message else { break };
             let (call, function, answer) = match ToWorker::read(&message) {
                 Ok(ToWorker::AnswerComplete(answer)) => {
-                    (answer.call, answer.function, HeardAnswer::Complete(answer.payload))
+                    (answer.call, answer.function, ReceivedAnswer::Complete(answer.payload))
                 }
                 Ok(ToWorker::AnswerFailed(answer)) => {
-                    (answer.call, answer.function, HeardAnswer::Failed(answer.failure))
+                    (answer.call, answer.function, ReceivedAnswer::Failed(answer.failure))
                 }
                 Ok(_) | Err(_) => return false,
             };

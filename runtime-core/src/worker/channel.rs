@@ -6,9 +6,9 @@ use crate::clock::now_ns;
 use crate::ipc::channel::{self, is_fifo, set_blocking, set_nonblocking};
 use crate::ipc::desk::Desk;
 use crate::ipc::inbox::{Filled, Inbox};
-use crate::ipc::look::{Looked, Patience, look};
 use crate::ipc::place::Place;
 use crate::ipc::ring::{RingFile, RingReader, RingWriter, Sent, Side, this_core};
+use crate::ipc::yielding_spin::{SpinPolicy, SpinResult, spin_yielding};
 use crate::protocol::control::{Mode, Placement};
 use crate::protocol::{Broken, Message};
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
@@ -19,9 +19,9 @@ use std::time::Duration;
 
 /// The most threads of a process that spin at the same time. Each of them takes turns on a core
 /// from threads that work.
-const MAX_LOOKERS: u32 = 2;
+const MAX_SPINNERS: u32 = 2;
 /// How many threads of this process spin now.
-static LOOKERS: AtomicU32 = AtomicU32::new(0);
+static SPINNERS: AtomicU32 = AtomicU32::new(0);
 
 /// The reading end.
 pub(super) enum Incoming {
@@ -133,12 +133,12 @@ impl Incoming {
         }
     }
 
-    /// Spins for a message, if that pays; see [`look`]. Returns true if there is one, or something
-    /// else `has_come`.
-    pub(super) fn look(
+    /// Spins for a message, if that pays; see [`spin_yielding`]. Returns true if there is one,
+    /// or something else `has_come`.
+    pub(super) fn spin(
         &mut self,
         (for_ns, turn_ns): (u64, u64),
-        patience: &mut Patience,
+        policy: &mut SpinPolicy,
         has_come: impl Fn() -> bool,
     ) -> bool {
         let Incoming::Ring { ring, place, .. } = self else { return false };
@@ -146,31 +146,31 @@ impl Incoming {
         if found() {
             return true;
         }
-        if !patience.looks(now_ns) {
+        if !policy.spins(now_ns) {
             return false;
         }
-        if LOOKERS.fetch_add(1, Ordering::Relaxed) >= MAX_LOOKERS {
-            LOOKERS.fetch_sub(1, Ordering::Relaxed);
+        if SPINNERS.fetch_add(1, Ordering::Relaxed) >= MAX_SPINNERS {
+            SPINNERS.fetch_sub(1, Ordering::Relaxed);
             return false;
         }
         if let Some(place) = place
-            && patience.pays()
+            && policy.pays()
         {
-            place.looks(this_core(), ring.writer_core(), now_ns);
+            place.note_spin(this_core(), ring.writer_core(), now_ns);
         }
-        let looked = look(for_ns, turn_ns, now_ns, found);
-        LOOKERS.fetch_sub(1, Ordering::Relaxed);
-        patience.learn(looked, now_ns);
-        match looked {
-            Looked::Found => true,
-            Looked::InVain => false,
-            Looked::Crowded => found(),
+        let result = spin_yielding(for_ns, turn_ns, now_ns, found);
+        SPINNERS.fetch_sub(1, Ordering::Relaxed);
+        policy.learn(result, now_ns);
+        match result {
+            SpinResult::Found => true,
+            SpinResult::NotFound => false,
+            SpinResult::Crowded => found(),
         }
     }
 
     /// Sleeps until there may be a message. For threads only, whose ends are blocking. Returns
     /// `End` if the engine has closed its end.
-    pub(super) fn sleep(&mut self, patience: &mut Patience) -> io::Result<Filled> {
+    pub(super) fn sleep(&mut self, policy: &mut SpinPolicy) -> io::Result<Filled> {
         match self {
             Incoming::Pipe { reader, inbox } => inbox.fill(reader.as_fd()),
             Incoming::Ring { bell, ring, .. } => {
@@ -181,7 +181,7 @@ impl Incoming {
                     Ok(Filled::Bytes { drained: true })
                 };
                 ring.end_wait();
-                patience.slept(now_ns() - began);
+                policy.slept(now_ns() - began);
                 heard
             }
         }

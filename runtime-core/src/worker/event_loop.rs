@@ -20,12 +20,12 @@ use super::loop_inbound::LoopInbound;
 use super::loop_request::LoopRequest;
 use super::loop_timer::TIMER;
 use super::payload::Input;
-use super::protocol::{Heard, HeardRequest, PendingCall};
+use super::protocol::{PendingCall, Received, ReceivedRequest};
 use super::session::{NewWorker, Session, StartError};
 use crate::clock::now_ns;
 use crate::ipc::inbox::Filled;
-use crate::ipc::look::Patience;
 use crate::ipc::slice::{WORKER_SLICE_NS, ask_once_for_short_slice};
+use crate::ipc::yielding_spin::SpinPolicy;
 use crate::protocol::control::Mode;
 use crate::protocol::to_engine::Ready;
 use crate::protocol::{Broken, Failure, Status};
@@ -40,7 +40,7 @@ const CONTROL: u64 = 2;
 
 /// The longest spin for a message, in ns, when no request can go on without one. It is shorter than
 /// a thread's, since the host's other work waits meanwhile. `nightcore.h` names it.
-const LOOK_NS: u64 = 25_000;
+const SPIN_NS: u64 = 25_000;
 
 /// After this many rounds in a row without an event, the host has a turn.
 const MAX_ROUNDS: u32 = 256;
@@ -48,8 +48,8 @@ const MAX_ROUNDS: u32 = 256;
 struct Inbound {
     channel: Incoming,
     /// Whether spinning pays: for the next request, and for the answer to a call.
-    patience_idle: Patience,
-    patience_waiting: Patience,
+    spin_policy_idle: SpinPolicy,
+    spin_policy_waiting: SpinPolicy,
     /// Whether the bell was rung although its byte had not arrived yet.
     is_byte_due: bool,
     /// The incoming side of direct channels.
@@ -109,8 +109,8 @@ impl EventLoop {
         shared.send(Ready { sent_at: now_ns() }.write()).map_err(io::Error::other)?;
         let inbound = Inbound {
             channel: incoming,
-            patience_idle: Patience::default(),
-            patience_waiting: Patience::default(),
+            spin_policy_idle: SpinPolicy::default(),
+            spin_policy_waiting: SpinPolicy::default(),
             is_byte_due: false,
             direct: LoopInbound::default(),
             ended: false,
@@ -144,7 +144,7 @@ impl EventLoop {
     /// Whether [`EventLoop::next`] spins for a message, for up to 25 µs, when no request can go on
     /// without one. If so, a host with nothing else to run gains by calling `next` once more before
     /// it waits, since being woken costs more.
-    pub fn looks(&self) -> bool {
+    pub fn spins(&self) -> bool {
         matches!(self.inbound().channel, Incoming::Ring { .. })
     }
 
@@ -247,10 +247,10 @@ impl EventLoop {
         }
     }
 
-    /// Checks for more messages. With `may_look` it may spin for one.
-    fn receive(&self, inbound: &mut Inbound, may_look: bool) -> Result<bool, Failure> {
+    /// Checks for more messages. With `may_spin` it may spin for one.
+    fn receive(&self, inbound: &mut Inbound, may_spin: bool) -> Result<bool, Failure> {
         let shared = &self.shared;
-        let Inbound { channel, patience_idle, patience_waiting, direct, ended, .. } = inbound;
+        let Inbound { channel, spin_policy_idle, spin_policy_waiting, direct, ended, .. } = inbound;
         match channel {
             Incoming::Pipe { reader, inbox } => match inbox.fill(reader.as_fd()) {
                 Ok(Filled::Bytes { .. }) => Ok(true),
@@ -267,20 +267,20 @@ impl EventLoop {
                     let core = shared.core();
                     (core.can_go_on(), core.is_idle())
                 };
-                if !may_look || can_go_on {
+                if !may_spin || can_go_on {
                     return Ok(false);
                 }
                 // Without a short slice, a thread that shares this core and runs after a yield
                 // would keep the core for long.
                 ask_once_for_short_slice(WORKER_SLICE_NS);
-                let patience = if is_idle { patience_idle } else { patience_waiting };
+                let policy = if is_idle { spin_policy_idle } else { spin_policy_waiting };
                 if direct.take_used() {
                     // Peers wake this loop themselves, which costs them more than a spin costs the
                     // loop.
-                    patience.renew();
+                    policy.renew();
                 }
                 let has_come = || shared.direct.as_ref().is_some_and(|d| direct.have_news(d));
-                Ok(channel.look((LOOK_NS, LOOK_NS), patience, has_come))
+                Ok(channel.spin((SPIN_NS, SPIN_NS), policy, has_come))
             }
         }
     }
@@ -364,11 +364,15 @@ impl EventLoop {
 
     /// Makes an event of a message, if the host is to be told of it. Messages about direct calls
     /// are kept for later.
-    fn event(&self, inbound: &mut LoopInbound, heard: Heard<'_>) -> Result<Option<Event>, Broken> {
+    fn event(
+        &self,
+        inbound: &mut LoopInbound,
+        heard: Received<'_>,
+    ) -> Result<Option<Event>, Broken> {
         let session = &self.shared.session;
         Ok(match heard {
-            Heard::Request(request) => Some(Event::Request(self.request(request)?)),
-            Heard::Answer(PendingCall { request, tag, function, call }, answer) => {
+            Received::Request(request) => Some(Event::Request(self.request(request)?)),
+            Received::Answer(PendingCall { request, tag, function, call }, answer) => {
                 let result = answer::receive(answer, &function, session)?;
                 let event = Event::Answer { request, tag, result };
                 let Some(direct) = &self.shared.direct else { return Ok(Some(event)) };
@@ -377,36 +381,36 @@ impl EventLoop {
                 None
             }
             // An event loop never awaits a single answer, so this one is late as well.
-            Heard::Late(answer) | Heard::Awaited(_, answer) => {
+            Received::Late(answer) | Received::Awaited(_, answer) => {
                 // Its memory is given back at once.
                 drop(answer::receive(answer, "", session)?);
                 None
             }
-            Heard::Cancelled(request, reason) => {
+            Received::Cancelled(request, reason) => {
                 self.shared.cancel_direct_of(request, reason);
                 Some(Event::Cancelled { request, reason })
             }
-            Heard::Lent(lease) => {
+            Received::Lent(lease) => {
                 inbound.lent(lease);
                 // The channel of the lease has come before this message, unless the control socket
                 // was full.
                 drop(session.advance(false));
                 None
             }
-            Heard::Recalled(lease) => {
+            Received::Recalled(lease) => {
                 inbound.recalled(lease);
                 None
             }
-            Heard::Resumed(call) => {
+            Received::Resumed(call) => {
                 inbound.resumed(call);
                 None
             }
-            Heard::Nothing => None,
-            Heard::Retired => Some(Event::Ended),
+            Received::Nothing => None,
+            Received::Retired => Some(Event::Ended),
         })
     }
 
-    fn request(&self, mut request: HeardRequest<'_>) -> Result<LoopRequest, Broken> {
+    fn request(&self, mut request: ReceivedRequest<'_>) -> Result<LoopRequest, Broken> {
         let cancelled = request.cancelled.take().unwrap_or_default();
         let input = Input::receive(request, &self.shared.session)?;
         Ok(LoopRequest::new(input, cancelled, self.shared.clone()))

@@ -6,8 +6,8 @@ use super::fork::is_forked;
 use super::handlers::{Handler, guarded};
 use super::request::Request;
 use super::running::RunningCall;
-use crate::complain::complain;
 use crate::protocol::MessageBuffer;
+use crate::stderr::write_stderr;
 
 /// The exit code of a fork that returned from a handler.
 const EXIT_FORK_RETURNED: i32 = 1;
@@ -36,7 +36,7 @@ pub(super) fn handle(request: Request<'_>, handler: &Handler) -> MessageBuffer {
 /// Ends a fork whose handler returned. It must neither answer its parent's call nor read its
 /// parent's channel.
 fn end_fork() -> ! {
-    complain(
+    write_stderr(
         "nightcore: a fork returned from a handler; only the parent can answer: \
          end the child by _exit",
     );

@@ -8,7 +8,7 @@ use std::collections::HashMap;
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 
 #[derive(Debug, Default)]
-struct State {
+struct LentsState {
     /// The channels that have come and were not taken yet; `None` for one that cannot be used.
     come: HashMap<CallNumber, Option<Box<CalleeEnd>>>,
     /// The channels that were taken, to wake their workers.
@@ -19,12 +19,12 @@ struct State {
 /// The direct channels of a container, as the callee.
 #[derive(Debug, Default)]
 pub(super) struct Lents {
-    state: Mutex<State>,
+    state: Mutex<LentsState>,
     changed: Condvar,
 }
 
 impl Lents {
-    fn lock(&self) -> MutexGuard<'_, State> {
+    fn lock(&self) -> MutexGuard<'_, LentsState> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 

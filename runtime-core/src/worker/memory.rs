@@ -3,7 +3,7 @@
 
 use super::arena::Block;
 use super::direct_files::DirectFiles;
-use crate::ipc::region::{Books, Region};
+use crate::ipc::region::{BlockAllocator, Region};
 use crate::protocol::{Failure, RegionId, Status};
 use std::io;
 use std::os::fd::OwnedFd;
@@ -24,7 +24,7 @@ pub(super) trait Memory {
 pub(super) struct DirectMemory {
     own_id: RegionId,
     own: Arc<Region>,
-    books: Mutex<Books>,
+    blocks: Mutex<BlockAllocator>,
     peer_id: RegionId,
     peer: Arc<Region>,
 }
@@ -50,8 +50,8 @@ impl DirectMemory {
         (peer_id, peer): (RegionId, &OwnedFd),
     ) -> io::Result<DirectMemory> {
         let own = Arc::new(Region::map_whole(own)?);
-        let books = Mutex::new(Books::new(own.units()));
-        Ok(DirectMemory { own_id, own, books, peer_id, peer: Arc::new(Region::map_whole(peer)?) })
+        let blocks = Mutex::new(BlockAllocator::new(own.units()));
+        Ok(DirectMemory { own_id, own, blocks, peer_id, peer: Arc::new(Region::map_whole(peer)?) })
     }
 
     /// The peer's region, if it has this id.
@@ -67,8 +67,8 @@ impl DirectMemory {
 
 impl Memory for DirectMemory {
     fn allocate(&self, bytes: u64) -> Result<Block, Failure> {
-        let mut books = self.books.lock().unwrap_or_else(PoisonError::into_inner);
-        let block = books.allocate(&self.own, bytes).ok_or_else(|| {
+        let mut blocks = self.blocks.lock().unwrap_or_else(PoisonError::into_inner);
+        let block = blocks.allocate(&self.own, bytes).ok_or_else(|| {
             Failure::new(Status::Overloaded, "the memory of a direct channel is full")
         })?;
         Ok(Block { region_id: self.own_id, block, region: self.own.clone() })

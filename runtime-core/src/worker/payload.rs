@@ -2,7 +2,7 @@
 
 use super::fork::is_forked;
 use super::memory::DirectMemory;
-use super::protocol::HeardRequest;
+use super::protocol::ReceivedRequest;
 use super::session::Session;
 use crate::clock::now_ns;
 use crate::ipc::region::{Region, metadata_offset, payload_bytes};
@@ -14,7 +14,7 @@ use std::time::Duration;
 
 /// Where the bytes of a payload are.
 #[derive(Debug)]
-enum Place {
+enum PayloadBytes {
     Inline(Box<[u8]>),
     Block { region: Arc<Region>, block: u32 },
 }
@@ -23,7 +23,7 @@ enum Place {
 /// dropped.
 #[derive(Debug)]
 pub(super) struct Payload {
-    place: Place,
+    place: PayloadBytes,
     metadata_len: usize,
     body_len: usize,
 }
@@ -31,7 +31,7 @@ pub(super) struct Payload {
 impl Payload {
     fn inline(inline: InlinePayload<'_>) -> Payload {
         Payload {
-            place: Place::Inline([inline.metadata, inline.body].concat().into()),
+            place: PayloadBytes::Inline([inline.metadata, inline.body].concat().into()),
             metadata_len: inline.metadata.len(),
             body_len: inline.body.len(),
         }
@@ -53,7 +53,7 @@ impl Payload {
                     return Err(place.broken(bytes));
                 }
                 Ok(Payload {
-                    place: Place::Block { region, block: place.block },
+                    place: PayloadBytes::Block { region, block: place.block },
                     metadata_len: place.metadata_len,
                     body_len: place.body_len as usize,
                 })
@@ -94,13 +94,13 @@ impl Payload {
             copy.set_len(metadata_len + body_len);
         }
         region.give_back(place.block);
-        Ok(Payload { place: Place::Inline(copy.into()), metadata_len, body_len })
+        Ok(Payload { place: PayloadBytes::Inline(copy.into()), metadata_len, body_len })
     }
 
     pub(super) fn body(&self) -> &[u8] {
         match &self.place {
-            Place::Inline(bytes) => &bytes[self.metadata_len..],
-            Place::Block { region, block } => {
+            PayloadBytes::Inline(bytes) => &bytes[self.metadata_len..],
+            PayloadBytes::Block { region, block } => {
                 let start = region.pointer(*block, self.body_len as u64);
                 // SAFETY: `pointer` checked the range. The engine owns the region and is trusted by
                 // the container. It does not write to the block before the block is given back, on
@@ -113,8 +113,8 @@ impl Payload {
     /// The metadata. It is empty if it is malformed, as that of an internal caller may be.
     pub(super) fn metadata(&self) -> Metadata<'_> {
         let bytes = match &self.place {
-            Place::Inline(bytes) => &bytes[..self.metadata_len],
-            Place::Block { region, block } => {
+            PayloadBytes::Inline(bytes) => &bytes[..self.metadata_len],
+            PayloadBytes::Block { region, block } => {
                 let bytes = payload_bytes(self.metadata_len, self.body_len as u64);
                 let start = region.pointer(*block, bytes);
                 let offset = metadata_offset(self.body_len as u64) as usize;
@@ -129,7 +129,7 @@ impl Payload {
 impl Drop for Payload {
     /// In a fork the block still belongs to the parent, which may be reading it.
     fn drop(&mut self) {
-        if let Place::Block { region, block } = &self.place
+        if let PayloadBytes::Block { region, block } = &self.place
             && !is_forked()
         {
             region.give_back(*block);
@@ -223,10 +223,10 @@ impl Input {
     ///
     /// If the payload does not lie in the arena.
     pub(super) fn receive(
-        request: HeardRequest<'_>,
+        request: ReceivedRequest<'_>,
         session: &Arc<Session>,
     ) -> Result<Input, Broken> {
-        let HeardRequest { call, root, depth, deadline, caller, payload, .. } = request;
+        let ReceivedRequest { call, root, depth, deadline, caller, payload, .. } = request;
         let (payload, session) = (Payload::receive(payload, session)?, session.clone());
         Ok(Input { session, payload, call, root, depth, deadline, caller, direct: None })
     }

@@ -57,16 +57,16 @@ pub(super) struct WorkerCore {
 
 /// The meaning of a message.
 #[derive(Debug)]
-pub(super) enum Heard<'a> {
+pub(super) enum Received<'a> {
     /// A call to run.
-    Request(HeardRequest<'a>),
+    Request(ReceivedRequest<'a>),
     /// The answer that a thread waits for, and the callee's id.
-    Awaited(Option<FunctionId>, HeardAnswer<'a>),
+    Awaited(Option<FunctionId>, ReceivedAnswer<'a>),
     /// The answer to a call that was started without waiting.
-    Answer(PendingCall, HeardAnswer<'a>),
+    Answer(PendingCall, ReceivedAnswer<'a>),
     /// The answer to a call that its request did not wait for. Only its memory has to be given
     /// back.
-    Late(HeardAnswer<'a>),
+    Late(ReceivedAnswer<'a>),
     /// Nobody waits any more for the answer to this call.
     Cancelled(CallNumber, CancelReason),
     /// Nothing: the message cancels a call that has been answered.
@@ -83,7 +83,7 @@ pub(super) enum Heard<'a> {
 
 /// A call to run. Its payload has not been received yet.
 #[derive(Debug)]
-pub(super) struct HeardRequest<'a> {
+pub(super) struct ReceivedRequest<'a> {
     pub(super) call: CallNumber,
     pub(super) root: Option<CallId>,
     pub(super) depth: u32,
@@ -96,7 +96,7 @@ pub(super) struct HeardRequest<'a> {
 
 /// The end of an internal call.
 #[derive(Clone, Copy, Debug)]
-pub(super) enum HeardAnswer<'a> {
+pub(super) enum ReceivedAnswer<'a> {
     /// It was answered. The payload has not been received yet.
     Complete(WirePayload<'a>),
     /// It failed.
@@ -131,29 +131,29 @@ impl WorkerCore {
     /// # Errors
     ///
     /// If the engine broke a rule. The channel is over then.
-    pub(super) fn hear<'a>(&mut self, message: &Message<'a>) -> Result<Heard<'a>, Broken> {
+    pub(super) fn hear<'a>(&mut self, message: &Message<'a>) -> Result<Received<'a>, Broken> {
         match ToWorker::read(message)? {
-            ToWorker::Dispatch(dispatch) => self.dispatched(dispatch).map(Heard::Request),
+            ToWorker::Dispatch(dispatch) => self.dispatched(dispatch).map(Received::Request),
             ToWorker::AnswerComplete(answer) => {
-                let complete = HeardAnswer::Complete(answer.payload);
+                let complete = ReceivedAnswer::Complete(answer.payload);
                 Ok(self.answer(answer.call, answer.function, complete))
             }
             ToWorker::AnswerFailed(answer) => {
-                let failed = HeardAnswer::Failed(answer.failure);
+                let failed = ReceivedAnswer::Failed(answer.failure);
                 Ok(self.answer(answer.call, answer.function, failed))
             }
             ToWorker::CancelCall(cancel) => Ok(self.cancelled(cancel)),
-            ToWorker::Retire(_) => Ok(Heard::Retired),
+            ToWorker::Retire(_) => Ok(Received::Retired),
             ToWorker::Lend(lend) => self.lent(lend.call),
-            ToWorker::Recall(recall) => Ok(Heard::Recalled(recall.call)),
-            ToWorker::Resumed(resumed) => Ok(Heard::Resumed(resumed.call)),
+            ToWorker::Recall(recall) => Ok(Received::Recalled(recall.call)),
+            ToWorker::Resumed(resumed) => Ok(Received::Resumed(resumed.call)),
         }
     }
 
     /// Handles the begin of a lease, whose calls the worker runs. A thread must be idle for that.
-    fn lent<'a>(&self, lease: CallNumber) -> Result<Heard<'a>, Broken> {
+    fn lent<'a>(&self, lease: CallNumber) -> Result<Received<'a>, Broken> {
         match &self.open {
-            OpenCalls::One(None) | OpenCalls::Many { .. } => Ok(Heard::Lent(lease)),
+            OpenCalls::One(None) | OpenCalls::Many { .. } => Ok(Received::Lent(lease)),
             OpenCalls::One(Some(_)) => Err(Broken::Call(lease.number())),
         }
     }
@@ -232,11 +232,11 @@ impl WorkerCore {
         self.open.begin(lease).map(drop)
     }
 
-    fn dispatched<'a>(&mut self, dispatch: Dispatch<'a>) -> Result<HeardRequest<'a>, Broken> {
+    fn dispatched<'a>(&mut self, dispatch: Dispatch<'a>) -> Result<ReceivedRequest<'a>, Broken> {
         let caller = dispatch.caller.map(|caller| self.caller(caller)).transpose()?;
         let cancelled = self.open.begin(dispatch.call)?;
         let Dispatch { call, root, depth, deadline, payload, .. } = dispatch;
-        Ok(HeardRequest { call, root, depth, deadline, caller, payload, cancelled })
+        Ok(ReceivedRequest { call, root, depth, deadline, caller, payload, cancelled })
     }
 
     /// The name of a caller. The engine tells it the first time that it names the caller's id.
@@ -251,29 +251,29 @@ impl WorkerCore {
         &mut self,
         call: InvokeNumber,
         function: Option<FunctionId>,
-        answer: HeardAnswer<'a>,
-    ) -> Heard<'a> {
+        answer: ReceivedAnswer<'a>,
+    ) -> Received<'a> {
         if let Some(awaited) = self.awaited.take_if(|awaited| awaited.call == call) {
             self.open.count_answer(awaited.request);
-            return Heard::Awaited(function, answer);
+            return Received::Awaited(function, answer);
         }
         let Some(pending) = self.ended(call) else {
             if let Some((_, answers)) = &mut self.lease {
                 *answers += 1;
             }
-            return Heard::Late(answer);
+            return Received::Late(answer);
         };
         self.open.count_answer(pending.request);
         self.learn(&pending.function, function);
-        Heard::Answer(pending, answer)
+        Received::Answer(pending, answer)
     }
 
-    fn cancelled(&mut self, cancel: CancelCall) -> Heard<'static> {
+    fn cancelled(&mut self, cancel: CancelCall) -> Received<'static> {
         let reason = cancel.reason.unwrap_or(CancelReason::Caller);
         if self.open.cancel(cancel.call, reason) {
-            Heard::Cancelled(cancel.call, reason)
+            Received::Cancelled(cancel.call, reason)
         } else {
-            Heard::Nothing
+            Received::Nothing
         }
     }
 

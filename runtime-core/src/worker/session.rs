@@ -363,7 +363,7 @@ impl Session {
         match self.mode {
             Mode::Threads => self.arena.wait_until(found, || self.is_closed()),
             Mode::EventLoop => loop {
-                if let Some(found) = self.arena.look(&mut found) {
+                if let Some(found) = self.arena.poll(&mut found) {
                     return Some(found);
                 }
                 if self.is_closed() {

@@ -15,7 +15,7 @@ use super::running::RunningCall;
 use super::session::{NewWorker, Session};
 use super::thread;
 use crate::ipc::channel::set_nonblocking;
-use crate::ipc::region::{Books, Region, create_file};
+use crate::ipc::region::{BlockAllocator, Region, create_file};
 use crate::protocol::control::{
     ContainerNumber, CreateWorker, Mode, Placement, Welcome, WorkerSlot,
 };
@@ -54,16 +54,16 @@ struct Outcome {
 }
 
 /// The surroundings of a worker: a session without an engine, and the ends of a channel.
-struct World {
+struct SkinWorld {
     session: Arc<Session>,
     new: NewWorker,
     from_worker: std::io::PipeReader,
     engine_region: Region,
-    books: Books,
+    blocks: BlockAllocator,
 }
 
 /// Makes the surroundings of a worker of this mode that will read these bytes.
-fn world(mode: Mode, bytes: &[u8]) -> World {
+fn world(mode: Mode, bytes: &[u8]) -> SkinWorld {
     let (ours, theirs) =
         socketpair(AddressFamily::Unix, SockType::SeqPacket, None, SockFlag::SOCK_CLOEXEC).unwrap();
     // No region will ever be announced.
@@ -78,9 +78,9 @@ fn world(mode: Mode, bytes: &[u8]) -> World {
     };
     let (own, engine) = (create_file(BASE_UNITS).unwrap(), create_file(BASE_UNITS).unwrap());
     let engine_region = Region::map(&engine, BASE_UNITS).unwrap();
-    let mut books = Books::new(BASE_UNITS);
+    let mut blocks = BlockAllocator::new(BASE_UNITS);
     for _ in 0..BLOCKS {
-        books.allocate(&engine_region, 1).unwrap();
+        blocks.allocate(&engine_region, 1).unwrap();
     }
     let session = Session::new(theirs, welcome, vec![own, engine], mode).unwrap();
     if mode == Mode::Threads {
@@ -94,7 +94,7 @@ fn world(mode: Mode, bytes: &[u8]) -> World {
     let create = CreateWorker { slot: WorkerSlot::new(0).unwrap(), placement: Placement::Free };
     let descriptors = vec![OwnedFd::from(reader), OwnedFd::from(to_engine)];
     let new = NewWorker { create, descriptors };
-    World { session: Arc::new(session), new, from_worker, engine_region, books }
+    SkinWorld { session: Arc::new(session), new, from_worker, engine_region, blocks }
 }
 
 /// The messages that a worker wrote. Each driver has its own WAIT, flag WAITS and times, so these
@@ -173,7 +173,8 @@ fn start_calls(request: &impl RunningCall) -> u64 {
 }
 
 fn by_thread(bytes: &[u8]) -> Outcome {
-    let World { session, new, from_worker, engine_region, mut books } = world(Mode::Threads, bytes);
+    let SkinWorld { session, new, from_worker, engine_region, mut blocks } =
+        world(Mode::Threads, bytes);
     let heard = Arc::new(Mutex::new(Vec::new()));
     let note = heard.clone();
     let handler: Handler = Arc::new(move |request| {
@@ -191,7 +192,7 @@ fn by_thread(bytes: &[u8]) -> Outcome {
     thread::run(session, 0, ends, &handler);
     drop(handler);
     let heard = Arc::into_inner(heard).unwrap().into_inner().unwrap();
-    Outcome { heard, said: said(from_worker), units_held: books.units_taken(&engine_region) }
+    Outcome { heard, said: said(from_worker), units_held: blocks.units_taken(&engine_region) }
 }
 
 /// Takes the next event like a host that waits for each.
@@ -208,7 +209,7 @@ fn at_once(event_loop: &EventLoop) -> Option<Event> {
 }
 
 fn by_event_loop(bytes: &[u8], next: fn(&EventLoop) -> Option<Event>) -> Outcome {
-    let World { session, new, from_worker, engine_region, mut books } =
+    let SkinWorld { session, new, from_worker, engine_region, mut blocks } =
         world(Mode::EventLoop, bytes);
     let event_loop = EventLoop::over(session, new).unwrap();
     let mut heard = Vec::new();
@@ -244,7 +245,7 @@ fn by_event_loop(bytes: &[u8], next: fn(&EventLoop) -> Option<Event>) -> Outcome
         request.fail(&Failure::new(Status::FunctionFailed, "ended").into()).unwrap();
     }
     drop(event_loop);
-    let units_held = books.units_taken(&engine_region);
+    let units_held = blocks.units_taken(&engine_region);
     let outcome = Outcome { heard, said: said(from_worker), units_held };
     // It is not dropped earlier: a thread says nothing of a call that it refuses, and keeps nothing
     // of it.

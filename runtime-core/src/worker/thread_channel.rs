@@ -9,13 +9,13 @@ use super::compose::OutgoingCall;
 use super::fork::{forked, is_forked};
 use super::gone::engine_gone;
 use super::payload::Input;
-use super::protocol::{Heard, PendingCall, WorkerCore};
+use super::protocol::{PendingCall, Received, WorkerCore};
 use super::rest::Rest;
 use super::session::Session;
 use crate::clock::now_ns;
 use crate::ipc::desk::Desk;
 use crate::ipc::inbox::Filled;
-use crate::ipc::look::{MAX_LOOK_NS, Patience, TURN_NS};
+use crate::ipc::yielding_spin::{MAX_YIELDING_SPIN_NS, SpinPolicy, TURN_NS};
 use crate::protocol::to_engine::{Callee, CancelInvoke, Resume, Wait};
 use crate::protocol::{
     Broken, CallNumber, CancelReason, CancelWord, Failure, InvokeNumber, MessageBuffer, Status,
@@ -27,12 +27,12 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
-struct State {
+struct ThreadChannelState {
     incoming: Incoming,
     /// Whether spinning pays: for the next call, and for the answer to one of the handler's own
     /// calls.
-    patience_idle: Patience,
-    patience_waiting: Patience,
+    spin_policy_idle: SpinPolicy,
+    spin_policy_waiting: SpinPolicy,
     core: WorkerCore,
     /// Answers that the handler has not asked for yet.
     ready: VecDeque<Tagged>,
@@ -49,7 +49,7 @@ pub(super) struct ThreadChannel {
     pub(super) session: Arc<Session>,
     outgoing: RefCell<Outgoing>,
     slot: u32,
-    state: RefCell<State>,
+    state: RefCell<ThreadChannelState>,
     /// Set by a message that cancels a call. The engine normally uses the thread's cancel word
     /// instead.
     told_cancelled: Cell<Option<ToldCancelled>>,
@@ -98,10 +98,10 @@ impl ThreadChannel {
         outgoing: Outgoing,
     ) -> ThreadChannel {
         let desk = incoming.desk();
-        let state = State {
+        let state = ThreadChannelState {
             incoming,
-            patience_idle: Patience::default(),
-            patience_waiting: Patience::default(),
+            spin_policy_idle: SpinPolicy::default(),
+            spin_policy_waiting: SpinPolicy::default(),
             core: WorkerCore::of_thread(),
             ready: VecDeque::new(),
             given_up: Vec::new(),
@@ -246,12 +246,20 @@ impl ThreadChannel {
         step
     }
 
-    fn read(&self, state: &mut State, own: Option<&str>) -> Result<Step, Closed> {
-        let State { incoming, patience_idle, patience_waiting, core, ready, given_up, .. } = state;
-        let patience = if own.is_some() { patience_waiting } else { patience_idle };
+    fn read(&self, state: &mut ThreadChannelState, own: Option<&str>) -> Result<Step, Closed> {
+        let ThreadChannelState {
+            incoming,
+            spin_policy_idle,
+            spin_policy_waiting,
+            core,
+            ready,
+            given_up,
+            ..
+        } = state;
+        let policy = if own.is_some() { spin_policy_waiting } else { spin_policy_idle };
         loop {
             let Some(message) = incoming.take()? else {
-                if incoming.look((MAX_LOOK_NS, TURN_NS), patience, || false) {
+                if incoming.spin((MAX_YIELDING_SPIN_NS, TURN_NS), policy, || false) {
                     continue;
                 }
                 // Between requests, or between the calls of a lease, the thread rests on the core
@@ -260,7 +268,7 @@ impl ThreadChannel {
                 if may_rest {
                     self.rest.borrow_mut().begin();
                 }
-                let heard = incoming.sleep(patience);
+                let heard = incoming.sleep(policy);
                 if may_rest {
                     self.rest.borrow_mut().end();
                 }
@@ -270,13 +278,15 @@ impl ThreadChannel {
                 }
             };
             return Ok(match core.hear(&message)? {
-                Heard::Request(request) => Step::Dispatch(Input::receive(request, &self.session)?),
-                Heard::Awaited(id, answer) => {
+                Received::Request(request) => {
+                    Step::Dispatch(Input::receive(request, &self.session)?)
+                }
+                Received::Awaited(id, answer) => {
                     let function = own.unwrap_or_default();
                     core.learn(function, id);
                     Step::Own(answer::receive(answer, function, &self.session)?)
                 }
-                Heard::Answer(PendingCall { tag, function, .. }, answer) => {
+                Received::Answer(PendingCall { tag, function, .. }, answer) => {
                     let result = answer::receive(answer, &function, &self.session)?;
                     match given_up.iter().position(|given_up| *given_up == tag) {
                         Some(at) => drop(given_up.swap_remove(at)),
@@ -284,22 +294,22 @@ impl ThreadChannel {
                     }
                     Step::Other
                 }
-                Heard::Late(answer) => {
+                Received::Late(answer) => {
                     // Its memory is given back at once. For the engine, this answer ends a wait of
                     // the handler.
                     drop(answer::receive(answer, "", &self.session)?);
                     Step::Other
                 }
-                Heard::Cancelled(call, reason) => {
+                Received::Cancelled(call, reason) => {
                     self.told_cancelled.set(Some((call, reason)));
                     self.session.watches.call_cancelled(call, reason);
                     Step::Nothing
                 }
-                Heard::Lent(lease) => Step::Lent(lease),
-                Heard::Recalled(lease) => Step::Recalled(lease),
-                Heard::Resumed(call) => Step::Resumed(call),
-                Heard::Nothing => Step::Nothing,
-                Heard::Retired => Step::Retire,
+                Received::Lent(lease) => Step::Lent(lease),
+                Received::Recalled(lease) => Step::Recalled(lease),
+                Received::Resumed(call) => Step::Resumed(call),
+                Received::Nothing => Step::Nothing,
+                Received::Retired => Step::Retire,
             });
         }
     }
@@ -354,7 +364,7 @@ impl ThreadChannel {
     /// the engine answers it, since the engine counts that answer among those that a WAIT has seen.
     pub(super) fn give_up(&self, request: CallNumber, tag: u64) {
         let mut state = self.state.borrow_mut();
-        let State { core, ready, given_up, .. } = &mut *state;
+        let ThreadChannelState { core, ready, given_up, .. } = &mut *state;
         ready.retain(|answer| answer.tag != tag);
         let Some(call) = core.pending_with(request, tag) else { return };
         given_up.push(tag);

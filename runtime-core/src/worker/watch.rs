@@ -8,8 +8,8 @@
 
 use super::cancel_source::CancelSource;
 use super::fork::{forked, is_forked};
-use crate::complain::complain;
 use crate::protocol::{CallNumber, CancelReason, Failure, Status};
+use crate::stderr::write_stderr;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread::ThreadId;
@@ -33,7 +33,7 @@ struct Waiting {
 }
 
 #[derive(Default)]
-struct State {
+struct WatchState {
     last_number: WatchNumber,
     waiting: Vec<Waiting>,
     /// The watch whose function runs now, and its call.
@@ -45,7 +45,7 @@ struct State {
 pub(super) struct Watches {
     /// The name of the function that the process runs.
     function: String,
-    state: Mutex<State>,
+    state: Mutex<WatchState>,
     /// Signals that a watch has begun, or a watch's function has ended.
     changed: Condvar,
 }
@@ -63,7 +63,7 @@ impl Watches {
         Watches { function: function.to_owned(), state, changed }
     }
 
-    fn lock(&self) -> MutexGuard<'_, State> {
+    fn lock(&self) -> MutexGuard<'_, WatchState> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
@@ -112,7 +112,7 @@ impl Watches {
         if state.thread.is_none() {
             let of_thread = self.clone();
             let thread = std::thread::Builder::new().name("nc-cancel".into());
-            let thread = thread.spawn(move || of_thread.look_for_ever()).map_err(|error| {
+            let thread = thread.spawn(move || of_thread.poll_for_ever()).map_err(|error| {
                 let text = format!("cannot create the thread that watches: {error}");
                 Failure::new(Status::Overloaded, text)
             })?;
@@ -133,7 +133,7 @@ impl Watches {
         Ok(Watch { watches: self.clone(), number })
     }
 
-    fn look_for_ever(&self) {
+    fn poll_for_ever(&self) {
         let mut state = self.lock();
         loop {
             let cancelled = |waiting: &Waiting| waiting.source.reason().is_some();
@@ -159,7 +159,7 @@ impl Watches {
     /// Runs a function. If it panics, that is only reported on standard error.
     fn run_guarded(&self, run: Function) {
         if catch_unwind(AssertUnwindSafe(run)).is_err() {
-            complain(format_args!(
+            write_stderr(format_args!(
                 "nightcore: {}: a function that was to run on cancellation panicked",
                 self.function
             ));

@@ -8,7 +8,7 @@ use nightcore_runtime::clock::now_ns;
 use nightcore_runtime::ipc::channel::{self, Pipe};
 use nightcore_runtime::ipc::inbox::{Filled, Inbox};
 use nightcore_runtime::ipc::region::{
-    Books, Region, create_file, metadata_offset, payload_bytes, units_for,
+    BlockAllocator, Region, create_file, metadata_offset, payload_bytes, units_for,
 };
 use nightcore_runtime::ipc::ring::{self, RingReader, RingWriter, Sent, Side};
 use nightcore_runtime::protocol::control::{ChannelKind, Mode, SOCKET_VARIABLE, TOKEN_VARIABLE};
@@ -48,7 +48,7 @@ pub struct Peer {
     rings: Option<(RingWriter, RingReader)>,
     /// The engine's base region.
     own: Region,
-    books: Books,
+    blocks: BlockAllocator,
     /// Regions that the worker hands blocks out of.
     theirs: HashMap<u32, Region>,
     /// What the worker said of itself.
@@ -173,7 +173,7 @@ impl Peer {
             inbox: Inbox::default(),
             rings,
             own: Region::map(&own, BASE_UNITS).expect("mapped"),
-            books: Books::new(BASE_UNITS),
+            blocks: BlockAllocator::new(BASE_UNITS),
             theirs: HashMap::from([(1, Region::map(&theirs, BASE_UNITS).expect("mapped"))]),
             hello,
             _dir: dir,
@@ -313,7 +313,7 @@ impl Peer {
         let parts: &[&[u8]] = if inline { &[encoded, body] } else { &[] };
         if !inline {
             let bytes = payload_bytes(encoded.len(), header.body_len);
-            let block = self.books.allocate(&self.own, bytes).expect("room");
+            let block = self.blocks.allocate(&self.own, bytes).expect("room");
             let start = self.own.pointer(block, bytes);
             // SAFETY: the block was just taken and is `bytes` long, which covers body and metadata.
             unsafe {
@@ -373,7 +373,7 @@ impl Peer {
 
     /// Whether all blocks that the engine sent were given back.
     pub fn all_given_back(&mut self) -> bool {
-        self.books.is_idle(&self.own)
+        self.blocks.is_idle(&self.own)
     }
 
     /// Waits for a request for a region and grants it under this id.

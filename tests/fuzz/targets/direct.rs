@@ -1,7 +1,7 @@
 //! An event loop whose direct channels lead to peers that need not follow the rules: as the callee,
 //! as the caller, and as both at once, while its engine lends, takes back and cancels.
 
-use crate::door::{Door, HONEST, Worker, create_worker};
+use crate::engine_side::{EngineSide, HONEST, Worker, create_worker};
 use crate::ledger::{Ended, new_token};
 use crate::lender::{Lender, OTHER, PEER};
 use crate::steps::Steps;
@@ -20,11 +20,11 @@ const MAX_HELD: usize = 16;
 const MAX_STARTED: usize = 8;
 
 pub(super) fn target(data: &[u8]) {
-    let door = Door::open();
+    let engine_side = EngineSide::open();
     let (worker, descriptors) = Worker::create();
     let (control, event_loop) = std::thread::scope(|scope| {
         let engine = scope.spawn(|| {
-            let control = door.admit();
+            let control = engine_side.admit();
             create_worker(&control, &descriptors);
             control
         });
@@ -32,8 +32,8 @@ pub(super) fn target(data: &[u8]) {
         (engine.join().expect("it does not panic"), event_loop)
     });
     drop(descriptors);
-    let mut lender = Lender::new(&door, &control, worker, Mode::EventLoop);
-    let mut host = Host { event_loop, held: Vec::new() };
+    let mut lender = Lender::new(&engine_side, &control, worker, Mode::EventLoop);
+    let mut host = DirectHost { event_loop, held: Vec::new() };
     let mut steps = Steps::new(data);
     let by_death = steps.u8() & 1 == 0;
     while !steps.is_over() {
@@ -47,18 +47,18 @@ pub(super) fn target(data: &[u8]) {
 }
 
 /// A request that the host has not answered.
-struct Held {
+struct HeldRequest {
     request: LoopRequest,
     /// The tokens of its calls under way. They are also the tags of these calls.
     calls: Vec<u64>,
 }
 
-struct Host {
+struct DirectHost {
     event_loop: EventLoop,
-    held: Vec<Held>,
+    held: Vec<HeldRequest>,
 }
 
-impl Host {
+impl DirectHost {
     fn step(&mut self, lender: &mut Lender<'_>, steps: &mut Steps<'_>) {
         let how = steps.u8();
         let at = usize::from(steps.u8()) % self.held.len().max(1);
@@ -101,7 +101,7 @@ impl Host {
         is_event
     }
 
-    fn held(&mut self, request: CallNumber) -> Option<&mut Held> {
+    fn held(&mut self, request: CallNumber) -> Option<&mut HeldRequest> {
         self.held.iter_mut().find(|held| held.request.id() == request)
     }
 
@@ -109,7 +109,7 @@ impl Host {
         match event {
             Event::Request(request) => {
                 assert!(self.held(request.id()).is_none(), "a request has come twice");
-                self.held.push(Held { request, calls: Vec::new() });
+                self.held.push(HeldRequest { request, calls: Vec::new() });
                 if self.held.len() > MAX_HELD {
                     self.end(lender, 0, 0);
                 }
@@ -131,7 +131,7 @@ impl Host {
 
     /// Ends a request, in one of the ways in which a host may.
     fn end(&mut self, lender: &mut Lender<'_>, at: usize, how: u8) {
-        let Held { request, calls } = self.held.swap_remove(at);
+        let HeldRequest { request, calls } = self.held.swap_remove(at);
         calls.into_iter().for_each(|token| lender.ledger.forget(token));
         // A short answer to the engine fits into its message.
         let is_direct = request.caller().is_some();
@@ -148,7 +148,8 @@ impl Host {
     fn settle(&mut self, lender: &mut Lender<'_>, by_death: bool) {
         lender.end_leases(by_death);
         let began = Instant::now();
-        let calls_under_way = |host: &Host| host.held.iter().any(|held| !held.calls.is_empty());
+        let calls_under_way =
+            |host: &DirectHost| host.held.iter().any(|held| !held.calls.is_empty());
         loop {
             let has_event = self.next(lender);
             lender.serve();
@@ -204,7 +205,7 @@ pub(super) fn any_call(how: u8, steps: &mut Steps<'_>) -> (&'static str, usize, 
     (name, padding, CallOptions { timeout, metadata: MetadataBuffer::new() })
 }
 
-fn start(held: &mut Held, lender: &mut Lender<'_>, steps: &mut Steps<'_>) {
+fn start(held: &mut HeldRequest, lender: &mut Lender<'_>, steps: &mut Steps<'_>) {
     if held.calls.len() >= MAX_STARTED {
         return;
     }
@@ -214,7 +215,7 @@ fn start(held: &mut Held, lender: &mut Lender<'_>, steps: &mut Steps<'_>) {
 }
 
 fn call(
-    held: &mut Held,
+    held: &mut HeldRequest,
     lender: &mut Lender<'_>,
     name: &str,
     padding: usize,

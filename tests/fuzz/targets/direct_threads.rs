@@ -4,7 +4,7 @@
 //! A process serves once, so it is a container for all runs, and each run has a worker of its own.
 
 use super::direct::{any_call, reply};
-use crate::door::{Door, HONEST, Worker, create_worker};
+use crate::engine_side::{EngineSide, HONEST, Worker, create_worker};
 use crate::ledger::{Ended, new_token};
 use crate::lender::Lender;
 use crate::steps::Steps;
@@ -24,22 +24,22 @@ const MAX_CALLS: usize = 4;
 const TURN: Duration = Duration::from_micros(50);
 
 /// A handler's report.
-enum Told {
+enum HandlerEvent {
     Begins(u64),
     Ended(Ended),
 }
 
 /// The container, which is this process.
-struct Standing {
-    door: Door,
+struct StandingContainer {
+    engine_side: EngineSide,
     control: OwnedFd,
-    told: Mutex<Receiver<Told>>,
+    told: Mutex<Receiver<HandlerEvent>>,
 }
 
-fn standing() -> &'static Standing {
-    static STANDING: OnceLock<Standing> = OnceLock::new();
+fn standing() -> &'static StandingContainer {
+    static STANDING: OnceLock<StandingContainer> = OnceLock::new();
     STANDING.get_or_init(|| {
-        let door = Door::open();
+        let engine_side = EngineSide::open();
         let (tells, told) = channel();
         let mut handlers = Handlers::new();
         let tells = Mutex::new(tells);
@@ -50,13 +50,13 @@ fn standing() -> &'static Standing {
         handlers.add(HONEST, Arc::new(handler)).expect("a name");
         // If this returns, the worker of the next run does not become ready.
         std::thread::spawn(move || serve(&handlers));
-        let control = door.admit();
-        Standing { door, control, told: Mutex::new(told) }
+        let control = engine_side.admit();
+        StandingContainer { engine_side, control, told: Mutex::new(told) }
     })
 }
 
 /// Runs the script that follows the token in the body.
-fn handle(request: &Request<'_>, tells: &Sender<Told>) -> Result<(), Failure> {
+fn handle(request: &Request<'_>, tells: &Sender<HandlerEvent>) -> Result<(), Failure> {
     let mut steps = Steps::new(request.body().get(8..).unwrap_or_default());
     let mut calls = 0;
     while !steps.is_over() && calls < MAX_CALLS {
@@ -64,7 +64,7 @@ fn handle(request: &Request<'_>, tells: &Sender<Told>) -> Result<(), Failure> {
         let how = steps.u8();
         let (name, padding, options) = any_call(how, &mut steps);
         let token = new_token();
-        tells.send(Told::Begins(token)).expect("it is listened to");
+        tells.send(HandlerEvent::Begins(token)).expect("it is listened to");
         let parts: [&[u8]; 2] = [&token.to_le_bytes(), &vec![0; padding]];
         let result = match how & 96 {
             96 => request
@@ -75,7 +75,7 @@ fn handle(request: &Request<'_>, tells: &Sender<Told>) -> Result<(), Failure> {
             _ => request.call(name, Body::Parts(&parts), &options),
         };
         let result = result.map(|answer| answer.body().to_vec());
-        tells.send(Told::Ended(Ended { token, result })).expect("it is listened to");
+        tells.send(HandlerEvent::Ended(Ended { token, result })).expect("it is listened to");
         if how >= 250 {
             return Err(Failure::new(Status::FunctionFailed, "it fails"));
         }
@@ -89,7 +89,7 @@ pub(super) fn target(data: &[u8]) {
     let (worker, descriptors) = Worker::create();
     create_worker(&standing.control, &descriptors);
     drop(descriptors);
-    let mut lender = Lender::new(&standing.door, &standing.control, worker, Mode::Threads);
+    let mut lender = Lender::new(&standing.engine_side, &standing.control, worker, Mode::Threads);
     wait_until(&mut lender, &told, "the worker is ready", |lender| lender.is_ready);
     let mut steps = Steps::new(data);
     let by_death = steps.u8() & 1 == 0;
@@ -113,19 +113,19 @@ pub(super) fn target(data: &[u8]) {
 }
 
 /// Lets the worker run, and takes what it has done.
-fn turn(lender: &mut Lender<'_>, told: &Receiver<Told>) {
+fn turn(lender: &mut Lender<'_>, told: &Receiver<HandlerEvent>) {
     std::thread::sleep(TURN);
     lender.take();
     hear(lender, told);
 }
 
-fn hear(lender: &mut Lender<'_>, told: &Receiver<Told>) {
+fn hear(lender: &mut Lender<'_>, told: &Receiver<HandlerEvent>) {
     while let Ok(told) = told.try_recv() {
         // A call arrives at its callee before it ends.
         lender.take();
         match told {
-            Told::Begins(token) => lender.ledger.begins(token),
-            Told::Ended(ended) => {
+            HandlerEvent::Begins(token) => lender.ledger.begins(token),
+            HandlerEvent::Ended(ended) => {
                 let is_any = lender.has_scribbled();
                 lender.ledger.ends(&ended, is_any);
             }
@@ -135,7 +135,7 @@ fn hear(lender: &mut Lender<'_>, told: &Receiver<Told>) {
 
 fn wait_until(
     lender: &mut Lender<'_>,
-    told: &Receiver<Told>,
+    told: &Receiver<HandlerEvent>,
     what: &str,
     is_so: impl Fn(&mut Lender<'_>) -> bool,
 ) {

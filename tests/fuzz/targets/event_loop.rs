@@ -23,7 +23,7 @@ const DOES_WITHIN: Duration = Duration::from_secs(10);
 enum Order {
     Steps(Vec<u8>),
     /// Given while the engine is paused: if there is an event, its descriptor is readable.
-    LookAtDescriptor,
+    PollDescriptor,
 }
 
 /// The program, as the engine's thread sees it.
@@ -58,7 +58,7 @@ pub(super) fn target(data: &[u8]) {
                 }
                 4 => {
                     engine.turn().await;
-                    program.order(Order::LookAtDescriptor);
+                    program.order(Order::PollDescriptor);
                     has_worker =
                         program.done.recv_timeout(DOES_WITHIN).expect("the program is alive");
                 }
@@ -88,7 +88,7 @@ impl Program {
             for order in told {
                 match order {
                     Order::Steps(bytes) => host.steps(&mut Steps::new(&bytes)),
-                    Order::LookAtDescriptor => host.look_at_descriptor(),
+                    Order::PollDescriptor => host.poll_descriptor(),
                 }
                 says.send(!host.worker.is_null()).expect("it is waited for");
             }
@@ -193,7 +193,7 @@ impl Host {
         }
     }
 
-    fn look_at_descriptor(&mut self) {
+    fn poll_descriptor(&mut self) {
         // SAFETY: the worker is NULL or not freed, and so its descriptor is open.
         unsafe {
             let fd = nc_worker_fd(self.worker);

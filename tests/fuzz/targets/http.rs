@@ -3,8 +3,8 @@
 use crate::steps::Steps;
 use bytes::Bytes;
 use nightcore_engine::gateway::{
-    Answer, Called, Calls, Gateway, Health, Limits, MAX_STREAMS, ReadBody, Room, Routes, Service,
-    SharedRoutes, Stop,
+    Answer, Called, Calls, Gateway, Health, MAX_STREAMS, ReadBody, RequestLimits, Room, Routes,
+    Service, SharedRoutes, Stop,
 };
 use nightcore_engine::ids::FunctionId;
 use nightcore_engine::memory::Memory;
@@ -90,7 +90,7 @@ pub(super) fn target(data: &[u8]) {
     let service = Service {
         calls: calls.clone(),
         health: Ready,
-        limits: Limits { max_body_bytes: MAX_BODY_BYTES },
+        limits: RequestLimits { max_body_bytes: MAX_BODY_BYTES },
         routes,
     };
     let runtime = Builder::new_current_thread().enable_all().build().expect("a runtime");

@@ -4,7 +4,7 @@
 use crate::beside::beside;
 use crate::steps::Steps;
 use nightcore_engine::transport::Payload;
-use nightcore_runtime::ipc::region::{Books, Region, create_file, units_for};
+use nightcore_runtime::ipc::region::{BlockAllocator, Region, create_file, units_for};
 use nightcore_runtime::protocol::limits::MAX_INLINE_BYTES;
 use nightcore_runtime::protocol::{BlockPayload, RegionId, WirePayload};
 use nix::sys::uio::pwrite;
@@ -14,10 +14,10 @@ use std::sync::Arc;
 const UNITS: u32 = 70;
 
 /// The state that a region's owner and a reader have.
-struct Shared {
+struct SharedRegion {
     file: OwnedFd,
     region: Arc<Region>,
-    books: Books,
+    blocks: BlockAllocator,
     payloads: Vec<Payload>,
     /// Whether another thread writes to the region now.
     is_beside: bool,
@@ -27,19 +27,24 @@ pub(super) fn target(data: &[u8]) {
     let mut steps = Steps::new(data);
     let file = create_file(UNITS).expect("shared memory");
     let region = Arc::new(Region::map(&file, UNITS).expect("a region"));
-    let mut shared =
-        Shared { file, region, books: Books::new(UNITS), payloads: Vec::new(), is_beside: false };
+    let mut shared = SharedRegion {
+        file,
+        region,
+        blocks: BlockAllocator::new(UNITS),
+        payloads: Vec::new(),
+        is_beside: false,
+    };
     shared.steps(&mut steps);
     shared.payloads.into_iter().for_each(|payload| read(Some(payload), &mut steps));
 }
 
-impl Shared {
+impl SharedRegion {
     fn steps(&mut self, steps: &mut Steps<'_>) {
         while !steps.is_over() {
             match steps.u8() % 8 {
                 0 | 1 => {
                     let bytes = steps.number();
-                    if let Some(block) = self.books.allocate(&self.region, bytes) {
+                    if let Some(block) = self.blocks.allocate(&self.region, bytes) {
                         assert!(self.region.contains(block, bytes));
                         assert!(u64::from(block) + units_for(bytes) <= u64::from(UNITS));
                         // This is the reader's word, and the reader may lie about it.
@@ -48,9 +53,9 @@ impl Shared {
                         }
                     }
                 }
-                2 => self.books.trim(&self.region),
+                2 => self.blocks.trim(&self.region),
                 3 => {
-                    self.books.is_idle(&self.region);
+                    self.blocks.is_idle(&self.region);
                 }
                 4 => change(&self.file, steps),
                 5 => self.payloads.extend(receive(&self.region, steps)),

@@ -1,6 +1,6 @@
 //! One client of a load: a kept connection to the gateway, with one call at a time on it.
 
-use super::tally::Ending;
+use super::tally::CallResult;
 use bytes::Bytes;
 use http_body_util::{BodyExt, Full, Limited};
 use hyper::body::Incoming;
@@ -29,19 +29,23 @@ const CONNECTION_LOST: &str = "CONNECTION_LOST";
 
 /// The call that is made repeatedly.
 #[derive(Clone, Debug)]
-pub(super) struct Call {
+pub(super) struct BenchCall {
     address: SocketAddr,
     path: Uri,
     host: HeaderValue,
     body: Bytes,
 }
 
-impl Call {
+impl BenchCall {
     /// Creates a call of a function with this body.
-    pub(super) fn new(address: SocketAddr, function: &str, body: Vec<u8>) -> anyhow::Result<Call> {
+    pub(super) fn new(
+        address: SocketAddr,
+        function: &str,
+        body: Vec<u8>,
+    ) -> anyhow::Result<BenchCall> {
         let path = Uri::try_from(format!("/function/{function}"))?;
         let host = HeaderValue::try_from(address.to_string())?;
-        Ok(Call { address, path, host, body: Bytes::from(body) })
+        Ok(BenchCall { address, path, host, body: Bytes::from(body) })
     }
 
     fn request(&self) -> Request<Full<Bytes>> {
@@ -54,11 +58,11 @@ impl Call {
 }
 
 /// A client.
-pub(super) struct Client(SendRequest<Full<Bytes>>);
+pub(super) struct BenchClient(SendRequest<Full<Bytes>>);
 
-impl Client {
+impl BenchClient {
     /// Connects.
-    pub(super) async fn connect(address: SocketAddr) -> io::Result<Client> {
+    pub(super) async fn connect(address: SocketAddr) -> io::Result<BenchClient> {
         let stream = tokio::time::timeout(CONNECT_WITHIN, TcpStream::connect(address));
         let stream = stream.await.map_err(|_| io::Error::from(io::ErrorKind::TimedOut))??;
         stream.set_nodelay(true)?;
@@ -67,33 +71,35 @@ impl Client {
         let (sender, connection) =
             builder.handshake(TokioIo::new(stream)).await.map_err(io::Error::other)?;
         spawn_local(connection);
-        Ok(Client(sender))
+        Ok(BenchClient(sender))
     }
 
     /// Makes the call and returns how it ended. Fails if no connection can be made.
-    pub(super) async fn call(&mut self, call: &Call) -> io::Result<Ending> {
+    pub(super) async fn call(&mut self, call: &BenchCall) -> io::Result<CallResult> {
         // The gateway closes connections that have been idle for a while. The call is not at fault
         // then.
         if self.0.ready().await.is_err() {
-            *self = Client::connect(call.address).await?;
+            *self = BenchClient::connect(call.address).await?;
         }
         let response = match self.0.try_send_request(call.request()).await {
             Ok(response) => Some(response),
             Err(mut error) => match error.take_message() {
                 Some(unsent) => {
-                    *self = Client::connect(call.address).await?;
+                    *self = BenchClient::connect(call.address).await?;
                     self.0.send_request(unsent).await.ok()
                 }
                 None => None,
             },
         };
-        let Some(response) = response else { return Ok(Ending::Failed(CONNECTION_LOST.into())) };
-        Ok(ending(response).await.unwrap_or_else(|_| Ending::Failed(CONNECTION_LOST.into())))
+        let Some(response) = response else {
+            return Ok(CallResult::Failed(CONNECTION_LOST.into()));
+        };
+        Ok(ending(response).await.unwrap_or_else(|_| CallResult::Failed(CONNECTION_LOST.into())))
     }
 }
 
 /// Reads a response to its end.
-async fn ending(response: Response<Incoming>) -> Result<Ending, hyper::Error> {
+async fn ending(response: Response<Incoming>) -> Result<CallResult, hyper::Error> {
     let status = response.status();
     if status.is_client_error() || status.is_server_error() {
         let is_problem = response
@@ -103,23 +109,23 @@ async fn ending(response: Response<Incoming>) -> Result<Ending, hyper::Error> {
         // If a body is too long or breaks off, only the status is used.
         let body = Limited::new(response.into_body(), MAX_PROBLEM_BYTES).collect().await;
         let name = body.ok().filter(|_| is_problem).and_then(|body| error_name(&body.to_bytes()));
-        return Ok(Ending::Failed(name.unwrap_or_else(|| format!("HTTP_{}", status.as_u16()))));
+        return Ok(CallResult::Failed(name.unwrap_or_else(|| format!("HTTP_{}", status.as_u16()))));
     }
     let mut body = response.into_body();
     while let Some(frame) = body.frame().await {
         frame?;
     }
-    Ok(Ending::Answered)
+    Ok(CallResult::Answered)
 }
 
 /// Returns the engine's name of an error. Names that functions invent are ignored, as there may be
 /// any number of them.
 fn error_name(problem: &[u8]) -> Option<String> {
     #[derive(Deserialize)]
-    struct Problem {
+    struct ProblemBody {
         error: String,
     }
-    let problem: Problem = serde_json::from_slice(problem).ok()?;
+    let problem: ProblemBody = serde_json::from_slice(problem).ok()?;
     TABLE.iter().any(|row| row.name == problem.error).then_some(problem.error)
 }
 
@@ -130,7 +136,7 @@ mod tests {
     use std::net::TcpListener;
 
     /// Takes one request on each connection, sends `answer` and closes it.
-    fn serve(answer: &'static [u8]) -> Call {
+    fn serve(answer: &'static [u8]) -> BenchCall {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let address = listener.local_addr().unwrap();
         std::thread::spawn(move || {
@@ -144,14 +150,14 @@ mod tests {
                 let _ = stream.write_all(answer);
             }
         });
-        Call::new(address, "Foo", b"ping".to_vec()).unwrap()
+        BenchCall::new(address, "Foo", b"ping".to_vec()).unwrap()
     }
 
-    fn endings(answer: &'static [u8]) -> Vec<Ending> {
+    fn endings(answer: &'static [u8]) -> Vec<CallResult> {
         let call = serve(answer);
         let runtime = crate::cli::runtime::runtime().unwrap();
         runtime.block_on(async {
-            let mut client = Client::connect(call.address).await.unwrap();
+            let mut client = BenchClient::connect(call.address).await.unwrap();
             let mut endings = Vec::new();
             for _ in 0..3 {
                 endings.push(client.call(&call).await.unwrap());
@@ -166,12 +172,12 @@ mod tests {
     #[test]
     fn a_connection_that_was_closed_while_nothing_was_under_way_is_replaced() {
         let answer = b"HTTP/1.1 200 OK\r\nContent-Length: 4\r\n\r\npong";
-        assert_eq!(endings(answer), vec![Ending::Answered; 3]);
+        assert_eq!(endings(answer), vec![CallResult::Answered; 3]);
     }
 
     #[test]
     fn a_connection_that_breaks_under_a_call_is_the_call_s_failure() {
-        let lost = || Ending::Failed(CONNECTION_LOST.to_owned());
+        let lost = || CallResult::Failed(CONNECTION_LOST.to_owned());
         for part in [&b""[..], b"HTTP/1.1 200", b"HTTP/1.1 200 OK\r\nContent-Length: 4\r\n\r\npo"] {
             assert_eq!(
                 endings(part),
@@ -186,7 +192,7 @@ mod tests {
     fn an_error_that_the_engine_does_not_know_is_named_by_its_status() {
         let answer =
             b"HTTP/1.1 418 Teapot\r\nContent-Type: application/problem+json\r\nContent-Length: 2\r\n\r\n{}";
-        assert_eq!(endings(answer)[0], Ending::Failed("HTTP_418".to_owned()));
+        assert_eq!(endings(answer)[0], CallResult::Failed("HTTP_418".to_owned()));
     }
 
     #[test]

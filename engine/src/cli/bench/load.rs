@@ -1,8 +1,8 @@
 //! Runs a load: clients that call, and in an open loop the clock that sets the times of the calls.
 
-use super::client::{Call, Client};
+use super::client::{BenchCall, BenchClient};
 use super::schedule::Arrivals;
-use super::tally::{Sent, Tally, Window};
+use super::tally::{MeasuredTime, Sent, Tally};
 use crate::timer::Timer;
 use anyhow::Context;
 use nightcore_runtime::clock::now_ns;
@@ -31,8 +31,8 @@ pub(super) enum Pace {
 }
 
 /// A load to run.
-pub(super) struct Load {
-    pub call: Call,
+pub(super) struct BenchLoad {
+    pub call: BenchCall,
     pub pace: Pace,
     pub warm_up: Duration,
     pub duration: Duration,
@@ -40,7 +40,7 @@ pub(super) struct Load {
 
 /// Why a load ended.
 #[derive(Debug)]
-pub(super) enum End {
+pub(super) enum LoadEnd {
     /// Every call has ended.
     Complete,
     /// Some calls had not ended within [`ANSWERS_WITHIN`].
@@ -52,56 +52,56 @@ pub(super) enum End {
 }
 
 /// The result of a load.
-pub(super) struct Outcome {
+pub(super) struct LoadResult {
     pub tally: Tally,
     /// The time in which calls were measured. It is shorter than requested if the load ended early.
-    pub window: Window,
-    pub end: End,
+    pub window: MeasuredTime,
+    pub end: LoadEnd,
 }
 
 /// The state that the clients share.
-struct Shared {
-    call: Call,
-    window: Window,
+struct ClientsShared {
+    call: BenchCall,
+    window: MeasuredTime,
     tally: RefCell<Tally>,
-    turns: Turns,
+    turns: CallTurns,
 }
 
 /// Decides which client calls next, and for which time.
-enum Turns {
+enum CallTurns {
     Open {
         /// One permit for each call that is due and not taken by a client. It is fair to waiting
         /// clients.
         due: Semaphore,
         /// The times of the calls that no client has taken. Due calls are known without a list of
         /// them.
-        times: RefCell<Times>,
+        times: RefCell<CallTimes>,
     },
     Closed,
 }
 
 /// The warm-up, then the measured calls.
-type Times = Chain<Arrivals, Arrivals>;
+type CallTimes = Chain<Arrivals, Arrivals>;
 
 /// Runs a load to its end.
-pub(super) async fn run(load: Load, clients: Vec<Client>) -> anyhow::Result<Outcome> {
+pub(super) async fn run(load: BenchLoad, clients: Vec<BenchClient>) -> anyhow::Result<LoadResult> {
     let begin = now_ns();
     let from = begin + load.warm_up.as_nanos() as u64;
-    let window = Window { from, until: from + load.duration.as_nanos() as u64 };
+    let window = MeasuredTime { from, until: from + load.duration.as_nanos() as u64 };
     let connections = clients.len();
     let (turns, times) = match load.pace {
-        Pace::Closed => (Turns::Closed, None),
+        Pace::Closed => (CallTurns::Closed, None),
         Pace::Open(per_second) => {
             let warm_up = Arrivals::new(WARM_UP_SEED, begin, per_second, load.warm_up);
             let times = warm_up.chain(Arrivals::new(SEED, from, per_second, load.duration));
             (
-                Turns::Open { due: Semaphore::new(0), times: RefCell::new(times.clone()) },
+                CallTurns::Open { due: Semaphore::new(0), times: RefCell::new(times.clone()) },
                 Some(times),
             )
         }
     };
     let tally = RefCell::new(Tally::new(window)?);
-    let shared = Rc::new(Shared { call: load.call, window, tally, turns });
+    let shared = Rc::new(ClientsShared { call: load.call, window, tally, turns });
     let mut interrupts = signal(SignalKind::interrupt()).context("cannot wait for Ctrl-C")?;
 
     let mut tasks = JoinSet::new();
@@ -113,44 +113,48 @@ pub(super) async fn run(load: Load, clients: Vec<Client>) -> anyhow::Result<Outc
     }
     let end = wait_for_end(&mut tasks, &mut interrupts, window).await;
     let window = match end {
-        End::Complete | End::GaveUp => window,
-        End::Interrupted | End::Lost(_) => window.ended_at(now_ns()),
+        LoadEnd::Complete | LoadEnd::GaveUp => window,
+        LoadEnd::Interrupted | LoadEnd::Lost(_) => window.ended_at(now_ns()),
     };
     let tally = shared.tally.borrow().clone();
-    Ok(Outcome { tally, window, end })
+    Ok(LoadResult { tally, window, end })
 }
 
 async fn wait_for_end(
     tasks: &mut JoinSet<anyhow::Result<()>>,
     interrupts: &mut Signal,
-    window: Window,
-) -> End {
+    window: MeasuredTime,
+) -> LoadEnd {
     let left = Duration::from_nanos(window.until.saturating_sub(now_ns())) + ANSWERS_WITHIN;
     let end = async {
         while let Some(ended) = tasks.join_next().await {
             if let Err(error) = ended.map_err(anyhow::Error::from).flatten() {
-                return End::Lost(error);
+                return LoadEnd::Lost(error);
             }
         }
-        End::Complete
+        LoadEnd::Complete
     };
     let interrupted = async {
         match interrupts.recv().await {
-            Some(()) => End::Interrupted,
+            Some(()) => LoadEnd::Interrupted,
             None => pending().await,
         }
     };
     tokio::select! {
         end = end => end,
         interrupted = interrupted => interrupted,
-        () = tokio::time::sleep(left) => End::GaveUp,
+        () = tokio::time::sleep(left) => LoadEnd::GaveUp,
     }
 }
 
 /// Signals each call of an open loop when it is due. If this thread was busy elsewhere, all calls
 /// that are due by now are signalled at once.
-async fn tell_time(shared: Rc<Shared>, mut times: Times, clients: usize) -> anyhow::Result<()> {
-    let Turns::Open { due, .. } = &shared.turns else { return Ok(()) };
+async fn tell_time(
+    shared: Rc<ClientsShared>,
+    mut times: CallTimes,
+    clients: usize,
+) -> anyhow::Result<()> {
+    let CallTurns::Open { due, .. } = &shared.turns else { return Ok(()) };
     let timer = Timer::new().context("cannot make a timer")?;
     let mut next = times.next();
     while let Some(at) = next {
@@ -169,7 +173,7 @@ async fn tell_time(shared: Rc<Shared>, mut times: Times, clients: usize) -> anyh
     Ok(())
 }
 
-async fn run_client(shared: Rc<Shared>, mut client: Client) -> anyhow::Result<()> {
+async fn run_client(shared: Rc<ClientsShared>, mut client: BenchClient) -> anyhow::Result<()> {
     while let Some(due) = shared.turn().await {
         let sent = Sent { due, at: now_ns() };
         shared.tally.borrow_mut().sent(sent);
@@ -179,16 +183,16 @@ async fn run_client(shared: Rc<Shared>, mut client: Client) -> anyhow::Result<()
     Ok(())
 }
 
-impl Shared {
+impl ClientsShared {
     /// Waits until a call is due. Returns the time at which it was due, or `None` if no call is
     /// left.
     async fn turn(&self) -> Option<u64> {
         match &self.turns {
-            Turns::Open { due, times } => {
+            CallTurns::Open { due, times } => {
                 due.acquire().await.ok()?.forget();
                 times.borrow_mut().next()
             }
-            Turns::Closed => {
+            CallTurns::Closed => {
                 let now = now_ns();
                 if now >= self.window.until {
                     return None;

@@ -1,7 +1,7 @@
 //! The report of a load, for people and for programs.
 
 use super::super::ps::duration;
-use super::load::{ANSWERS_WITHIN, End, Outcome, Pace};
+use super::load::{ANSWERS_WITHIN, LoadEnd, LoadResult, Pace};
 use crate::config::format_duration;
 use hdrhistogram::Histogram;
 use nightcore_runtime::protocol::Status;
@@ -15,7 +15,7 @@ const FAR_BELOW: f64 = 0.9;
 
 /// The load that was requested.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Asked<'a> {
+pub(super) struct BenchParameters<'a> {
     pub function: &'a str,
     pub pace: Pace,
     pub connections: usize,
@@ -25,7 +25,7 @@ pub(super) struct Asked<'a> {
 
 /// The result of a load.
 #[derive(Debug, Serialize)]
-pub(super) struct Report {
+pub(super) struct BenchReport {
     function: String,
     /// "open" or "closed".
     #[serde(rename = "loop")]
@@ -37,7 +37,7 @@ pub(super) struct Report {
     /// The requested rate, of an open loop.
     asked_per_s: Option<u32>,
     answered_per_s: f64,
-    calls: Calls,
+    calls: CallCounts,
     /// The number of failed calls, by the error's name.
     errors: BTreeMap<String, u64>,
     /// The time from due, which in a closed loop is from sent, to answered; `None` if no call was
@@ -50,7 +50,7 @@ pub(super) struct Report {
 
 /// The calls that were due during the measurement.
 #[derive(Debug, Serialize)]
-struct Calls {
+struct CallCounts {
     due: u64,
     answered: u64,
     failed: u64,
@@ -88,9 +88,9 @@ impl Quantiles {
     }
 }
 
-impl Report {
+impl BenchReport {
     /// Creates the report of an outcome.
-    pub(super) fn new(asked: Asked, outcome: &Outcome) -> Report {
+    pub(super) fn new(asked: BenchParameters, outcome: &LoadResult) -> BenchReport {
         let tally = &outcome.tally;
         let seconds = outcome.window.seconds();
         let failed = tally.failures();
@@ -99,7 +99,7 @@ impl Report {
             Pace::Closed => ("closed", None),
         };
         let is_open = asked_per_s.is_some();
-        let mut report = Report {
+        let mut report = BenchReport {
             function: asked.function.to_owned(),
             kind,
             connections: asked.connections,
@@ -111,7 +111,7 @@ impl Report {
             } else {
                 0.0
             },
-            calls: Calls {
+            calls: CallCounts {
                 due: tally.due,
                 answered: tally.answered,
                 failed,
@@ -127,16 +127,16 @@ impl Report {
         report
     }
 
-    fn warnings(&self, asked: Asked, outcome: &Outcome) -> Vec<String> {
+    fn warnings(&self, asked: BenchParameters, outcome: &LoadResult) -> Vec<String> {
         let mut warnings = Vec::new();
-        let Calls { due, unfinished, unsent, .. } = self.calls;
+        let CallCounts { due, unfinished, unsent, .. } = self.calls;
         match outcome.end {
-            End::Complete => {}
-            End::Interrupted | End::Lost(_) => {
+            LoadEnd::Complete => {}
+            LoadEnd::Interrupted | LoadEnd::Lost(_) => {
                 let text = format!("ended early: {} was asked for", format_duration(asked.duration));
                 warnings.push(text);
             }
-            End::GaveUp => warnings.push(format!(
+            LoadEnd::GaveUp => warnings.push(format!(
                 "{} calls had not ended {} after the last was due, and are in none of the latencies",
                 unfinished + unsent,
                 format_duration(ANSWERS_WITHIN)
@@ -161,7 +161,7 @@ impl Report {
 
     /// Returns an error text if a call failed, or none was answered.
     pub(super) fn failure(&self) -> Option<String> {
-        let Calls { due, answered, failed, .. } = self.calls;
+        let CallCounts { due, answered, failed, .. } = self.calls;
         match (answered, failed) {
             (0, 0) => Some("no call was answered".to_owned()),
             (_, 0) => None,
@@ -176,7 +176,7 @@ impl Report {
 
     /// Returns the report as text for people.
     pub(super) fn text(&self) -> String {
-        let Report { function, connections, .. } = self;
+        let BenchReport { function, connections, .. } = self;
         let (warm_up, measured) = (duration(self.warm_up_s * 1e6), duration(self.duration_s * 1e6));
         let warm_up = if self.warm_up_s > 0.0 {
             format!(" after {warm_up} of warm-up")
@@ -250,20 +250,26 @@ impl Report {
 
 #[cfg(test)]
 mod tests {
-    use super::super::tally::{Ending, Sent, Tally, Window};
+    use super::super::tally::{CallResult, MeasuredTime, Sent, Tally};
     use super::*;
 
     const SECOND: u64 = 1_000_000_000;
-    const WINDOW: Window = Window { from: SECOND, until: 2 * SECOND };
+    const WINDOW: MeasuredTime = MeasuredTime { from: SECOND, until: 2 * SECOND };
 
-    fn asked(pace: Pace) -> Asked<'static> {
+    fn asked(pace: Pace) -> BenchParameters<'static> {
         let second = Duration::from_secs(1);
-        Asked { function: "Foo", pace, connections: 4, warm_up: Duration::ZERO, duration: second }
+        BenchParameters {
+            function: "Foo",
+            pace,
+            connections: 4,
+            warm_up: Duration::ZERO,
+            duration: second,
+        }
     }
 
     /// Returns the outcome of a second of calls, one due each millisecond. `took` returns how many
     /// µs each takes, and how it ends.
-    fn outcome(end: End, took: impl Fn(u64) -> Option<(u64, Ending)>) -> Outcome {
+    fn outcome(end: LoadEnd, took: impl Fn(u64) -> Option<(u64, CallResult)>) -> LoadResult {
         let mut tally = Tally::new(WINDOW).unwrap();
         for number in 0..1000 {
             let due = SECOND + number * 1_000_000;
@@ -274,13 +280,13 @@ mod tests {
                 tally.ended(sent, due + us * 1000, ending);
             }
         }
-        Outcome { tally, window: WINDOW, end }
+        LoadResult { tally, window: WINDOW, end }
     }
 
     #[test]
     fn a_good_run_has_its_quantiles_and_no_warning() {
-        let outcome = outcome(End::Complete, |number| Some((number + 1, Ending::Answered)));
-        let report = Report::new(asked(Pace::Open(1000)), &outcome);
+        let outcome = outcome(LoadEnd::Complete, |number| Some((number + 1, CallResult::Answered)));
+        let report = BenchReport::new(asked(Pace::Open(1000)), &outcome);
         assert_eq!(report.failure(), None);
         assert_eq!(report.warnings, Vec::<String>::new());
         let latency = report.latency.unwrap();
@@ -309,11 +315,11 @@ mod tests {
 
     #[test]
     fn errors_stand_below_the_answers_and_fail_the_command() {
-        let outcome = outcome(End::Complete, |number| {
-            let failed = Ending::Failed("OVERLOADED".to_owned());
-            Some((10, if number < 12 { failed } else { Ending::Answered }))
+        let outcome = outcome(LoadEnd::Complete, |number| {
+            let failed = CallResult::Failed("OVERLOADED".to_owned());
+            Some((10, if number < 12 { failed } else { CallResult::Answered }))
         });
-        let report = Report::new(asked(Pace::Open(1000)), &outcome);
+        let report = BenchReport::new(asked(Pace::Open(1000)), &outcome);
         assert_eq!(report.failure().as_deref(), Some("12 of 1000 calls failed"));
         assert!(
             report.text().contains("answered       988\nOVERLOADED      12\n"),
@@ -325,10 +331,11 @@ mod tests {
 
     #[test]
     fn a_rate_that_is_not_reached_is_told() {
-        let outcome = outcome(End::GaveUp, |number| {
-            (number < 500).then_some((if number < 400 { 10 } else { 2_000_000 }, Ending::Answered))
+        let outcome = outcome(LoadEnd::GaveUp, |number| {
+            (number < 500)
+                .then_some((if number < 400 { 10 } else { 2_000_000 }, CallResult::Answered))
         });
-        let report = Report::new(asked(Pace::Open(1000)), &outcome);
+        let report = BenchReport::new(asked(Pace::Open(1000)), &outcome);
         assert_eq!(
             (report.calls.answered, report.calls.unsent, report.calls.unfinished),
             (500, 500, 0)
@@ -346,8 +353,8 @@ mod tests {
     #[test]
     fn a_closed_loop_says_that_it_is_one_and_does_not_warn() {
         let outcome =
-            outcome(End::Complete, |number| (number < 5).then_some((10, Ending::Answered)));
-        let report = Report::new(asked(Pace::Closed), &outcome);
+            outcome(LoadEnd::Complete, |number| (number < 5).then_some((10, CallResult::Answered)));
+        let report = BenchReport::new(asked(Pace::Closed), &outcome);
         assert!(
             report.text().starts_with("Foo: closed loop, 4 connections that call again"),
             "{}",
@@ -365,8 +372,10 @@ mod tests {
     fn a_run_that_ended_in_its_warm_up_has_measured_nothing() {
         let tally = Tally::new(WINDOW).unwrap();
         let window = WINDOW.ended_at(SECOND / 2);
-        let report =
-            Report::new(asked(Pace::Open(1000)), &Outcome { tally, window, end: End::Interrupted });
+        let report = BenchReport::new(
+            asked(Pace::Open(1000)),
+            &LoadResult { tally, window, end: LoadEnd::Interrupted },
+        );
         assert_eq!(report.failure().as_deref(), Some("no call was answered"));
         assert_eq!(report.answered_per_s, 0.0);
         let json: serde_json::Value = serde_json::from_str(&report.json()).unwrap();

@@ -10,20 +10,20 @@ const MAX_LATENCY_NS: u64 = 3_600_000_000_000;
 
 /// The time in which calls are measured, in ns of the monotonic clock.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Window {
+pub(super) struct MeasuredTime {
     pub from: u64,
     pub until: u64,
 }
 
-impl Window {
+impl MeasuredTime {
     /// Returns its length in seconds.
     pub(super) fn seconds(self) -> f64 {
         self.until.saturating_sub(self.from) as f64 / 1e9
     }
 
     /// Returns the part of the window before `now`.
-    pub(super) fn ended_at(self, now: u64) -> Window {
-        Window { from: self.from, until: self.until.min(now) }
+    pub(super) fn ended_at(self, now: u64) -> MeasuredTime {
+        MeasuredTime { from: self.from, until: self.until.min(now) }
     }
 
     fn contains(self, at: u64) -> bool {
@@ -33,7 +33,7 @@ impl Window {
 
 /// How a call ended.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) enum Ending {
+pub(super) enum CallResult {
     Answered,
     /// With an error of this name.
     Failed(String),
@@ -49,7 +49,7 @@ pub(super) struct Sent {
 /// The results of the calls that were due in a window.
 #[derive(Clone, Debug)]
 pub(super) struct Tally {
-    window: Window,
+    window: MeasuredTime,
     /// The number of calls that were due.
     pub due: u64,
     /// The number of due calls that were sent.
@@ -71,7 +71,7 @@ pub(super) struct Tally {
 
 impl Tally {
     /// Creates an empty tally.
-    pub(super) fn new(window: Window) -> Result<Tally, CreationError> {
+    pub(super) fn new(window: MeasuredTime) -> Result<Tally, CreationError> {
         let histogram = Histogram::new_with_bounds(1, MAX_LATENCY_NS, DIGITS)?;
         Ok(Tally {
             window,
@@ -97,22 +97,22 @@ impl Tally {
     }
 
     /// Records that a call has ended.
-    pub(super) fn ended(&mut self, call: Sent, now: u64, ending: Ending) {
+    pub(super) fn ended(&mut self, call: Sent, now: u64, ending: CallResult) {
         let in_time = u64::from(self.window.contains(now));
         self.ended_in_time += in_time;
-        if ending == Ending::Answered {
+        if ending == CallResult::Answered {
             self.answered_in_time += in_time;
         }
         if call.due < self.window.from {
             return;
         }
         match ending {
-            Ending::Answered => {
+            CallResult::Answered => {
                 self.answered += 1;
                 self.latency.saturating_record(now.saturating_sub(call.due));
                 self.waited.saturating_record(call.at.saturating_sub(call.due));
             }
-            Ending::Failed(error) => *self.failed.entry(error).or_default() += 1,
+            CallResult::Failed(error) => *self.failed.entry(error).or_default() += 1,
         }
     }
 
@@ -126,9 +126,9 @@ impl Tally {
 mod tests {
     use super::*;
 
-    const WINDOW: Window = Window { from: 1_000_000, until: 2_000_000 };
+    const WINDOW: MeasuredTime = MeasuredTime { from: 1_000_000, until: 2_000_000 };
 
-    fn tally(calls: &[(u64, u64, u64, Ending)]) -> Tally {
+    fn tally(calls: &[(u64, u64, u64, CallResult)]) -> Tally {
         let mut tally = Tally::new(WINDOW).unwrap();
         for (due, at, now, ending) in calls {
             let call = Sent { due: *due, at: *at };
@@ -141,7 +141,7 @@ mod tests {
 
     #[test]
     fn latency_counts_from_when_a_call_was_due() {
-        let tally = tally(&[(1_000_000, 1_300_000, 1_400_000, Ending::Answered)]);
+        let tally = tally(&[(1_000_000, 1_300_000, 1_400_000, CallResult::Answered)]);
         assert_eq!((tally.due, tally.sent, tally.answered), (1, 1, 1));
         assert!(tally.latency.equivalent(tally.latency.max(), 400_000), "{}", tally.latency.max());
         assert!(tally.waited.equivalent(tally.waited.max(), 300_000), "{}", tally.waited.max());
@@ -149,7 +149,7 @@ mod tests {
 
     #[test]
     fn errors_are_counted_by_name_and_have_no_latency() {
-        let failed = |name: &str| Ending::Failed(name.to_owned());
+        let failed = |name: &str| CallResult::Failed(name.to_owned());
         let tally = tally(&[
             (1_000_000, 1_000_000, 1_000_100, failed("OVERLOADED")),
             (1_000_000, 1_000_000, 1_000_100, failed("FUNCTION_FAILED")),
@@ -165,9 +165,9 @@ mod tests {
     #[test]
     fn warming_up_is_not_measured_and_ends_in_time_all_the_same() {
         let tally = tally(&[
-            (999_999, 999_999, 999_999, Ending::Answered),
-            (999_999, 999_999, 1_000_000, Ending::Answered),
-            (1_999_999, 1_999_999, 2_000_001, Ending::Answered),
+            (999_999, 999_999, 999_999, CallResult::Answered),
+            (999_999, 999_999, 1_000_000, CallResult::Answered),
+            (1_999_999, 1_999_999, 2_000_001, CallResult::Answered),
         ]);
         assert_eq!((tally.due, tally.sent, tally.answered, tally.latency.len()), (1, 1, 1, 1));
         assert_eq!((tally.ended_in_time, tally.answered_in_time), (1, 1));
@@ -175,7 +175,7 @@ mod tests {
 
     #[test]
     fn a_window_that_is_cut_short_is_never_less_than_nothing() {
-        assert_eq!(WINDOW.ended_at(1_500_000), Window { from: 1_000_000, until: 1_500_000 });
+        assert_eq!(WINDOW.ended_at(1_500_000), MeasuredTime { from: 1_000_000, until: 1_500_000 });
         assert_eq!(WINDOW.ended_at(3_000_000), WINDOW);
         assert_eq!(WINDOW.ended_at(5).seconds(), 0.0);
     }

@@ -1,7 +1,7 @@
 //! `build`: the command that makes a function's program.
 
 use super::super::command;
-use super::super::read::{Item, Report};
+use super::super::read::{ConfigReport, Item};
 use super::super::toml_string::quote;
 use super::super::unexpanded;
 use super::kind::{Kind, Value};
@@ -42,7 +42,7 @@ impl Value for Option<Build> {
 pub(super) struct BuildKind;
 
 impl Kind<Option<Build>> for BuildKind {
-    fn read(&self, item: &Item<'_>, report: &mut Report<'_>) -> Option<Build> {
+    fn read(&self, item: &Item<'_>, report: &mut ConfigReport<'_>) -> Option<Build> {
         let command = command::read(item, report)?;
         for (word, span) in command.written.iter().zip(&command.spans) {
             if let Some(problem) = unexpanded::operator(word) {
@@ -52,7 +52,7 @@ impl Kind<Option<Build>> for BuildKind {
         Some(Build { words: command.words, written: command.written })
     }
 
-    fn value(&self, set: Option<Build>, _report: &mut Report<'_>) -> Option<Build> {
+    fn value(&self, set: Option<Build>, _report: &mut ConfigReport<'_>) -> Option<Build> {
         set
     }
 

@@ -1,6 +1,6 @@
 //! What the keys have in common.
 
-use super::super::read::{Item, Report};
+use super::super::read::{ConfigReport, Item};
 use std::fmt;
 
 /// The type of a key's value.
@@ -17,10 +17,10 @@ pub(super) trait Value: Sized {
 /// How a key with values of one type is read and written.
 pub(super) trait Kind<V: Value> {
     /// Reads what a table says. Returns none if it is wrong, which is then reported.
-    fn read(&self, item: &Item<'_>, report: &mut Report<'_>) -> Option<V::Set>;
+    fn read(&self, item: &Item<'_>, report: &mut ConfigReport<'_>) -> Option<V::Set>;
 
     /// Returns the value that holds: what is not set has its default.
-    fn value(&self, set: Option<V::Set>, report: &mut Report<'_>) -> V;
+    fn value(&self, set: Option<V::Set>, report: &mut ConfigReport<'_>) -> V;
 
     /// Whether two values have the same effect.
     fn is_same(&self, one: &V, other: &V) -> bool

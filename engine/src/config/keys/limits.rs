@@ -4,7 +4,7 @@ use super::super::limits::{
     MAX_CPU_MILLIS, MAX_MEMORY_BYTES, MAX_OPEN_FILES, MAX_TASKS, MIN_CPU_MILLIS, MIN_MEMORY_BYTES,
     MIN_OPEN_FILES,
 };
-use super::super::read::{Item, Report};
+use super::super::read::{ConfigReport, Item};
 use super::super::toml_string::string;
 use super::super::units::{format_size, format_thousandths};
 use super::kind::{Kind, Value, write_table};
@@ -47,7 +47,7 @@ impl Value for Limits {
 pub(super) struct LimitsKind;
 
 impl Kind<Limits> for LimitsKind {
-    fn read(&self, item: &Item<'_>, report: &mut Report<'_>) -> Option<Limits> {
+    fn read(&self, item: &Item<'_>, report: &mut ConfigReport<'_>) -> Option<Limits> {
         let table = item.table(EXAMPLE, report)?;
         table.refuse_unknown(&["memory", "cpus", "open_files", "tasks"], report);
         let (memory, cpus) = (table.get("memory"), table.get("cpus"));
@@ -63,7 +63,7 @@ impl Kind<Limits> for LimitsKind {
         })
     }
 
-    fn value(&self, set: Option<Limits>, _report: &mut Report<'_>) -> Limits {
+    fn value(&self, set: Option<Limits>, _report: &mut ConfigReport<'_>) -> Limits {
         set.unwrap_or_default()
     }
 

@@ -16,9 +16,9 @@ mod workers;
 
 pub use build::Build;
 pub use limits::Limits;
-pub use queue::Queue;
+pub use queue::QueueBounds;
 pub use recycle::Recycle;
-pub use workers::Workers;
+pub use workers::WorkerBounds;
 
 use super::limits::{
     DEFAULT_CHANNEL, DEFAULT_GRACE, DEFAULT_MAX_DEPTH, DEFAULT_PLACEMENT, DEFAULT_PROCESSES,
@@ -26,7 +26,7 @@ use super::limits::{
     DEFAULT_TIMEOUT, MAX_DURATION, MAX_MAX_DEPTH, MAX_PROCESSES, MAX_QUARANTINE_AFTER, MAX_RETRIES,
     MIN_START_TIMEOUT, MIN_TIMEOUT,
 };
-use super::read::{Item, Report};
+use super::read::{ConfigReport, Item};
 use build::BuildKind;
 use kind::{Kind, Value};
 use limits::LimitsKind;
@@ -64,7 +64,7 @@ macro_rules! keys {
 
         impl KeysSet {
             /// Reads the value of a key. Returns false if there is no such key.
-            pub(super) fn read(&mut self, item: &Item<'_>, report: &mut Report<'_>) -> bool {
+            pub(super) fn read(&mut self, item: &Item<'_>, report: &mut ConfigReport<'_>) -> bool {
                 match item.name() {
                     $(stringify!($key) => {
                         self.$key = Kind::<$type>::read(&$kind, item, report);
@@ -76,7 +76,7 @@ macro_rules! keys {
 
             /// Returns the values that hold: those of a function, else those of `[defaults]`, else
             /// those of the keys themselves.
-            pub(super) fn over(&self, defaults: &KeysSet, report: &mut Report<'_>) -> Keys {
+            pub(super) fn over(&self, defaults: &KeysSet, report: &mut ConfigReport<'_>) -> Keys {
                 Keys {
                     $($key: {
                         let set = <$type as Value>::over(&self.$key, &defaults.$key);
@@ -114,7 +114,7 @@ keys! {
     processes: u32 = Integer { range: 1..=MAX_PROCESSES, default: DEFAULT_PROCESSES } => Replaces;
 
     "workers over all its processes; max: see below"
-    workers: Workers = WorkersKind => Adjusts;
+    workers: WorkerBounds = WorkersKind => Adjusts;
 
     "a call's deadline"
     timeout: Duration = Timeout(Time { range: MIN_TIMEOUT..=MAX_DURATION, default: DEFAULT_TIMEOUT }) => Adjusts;
@@ -137,7 +137,7 @@ keys! {
     ready_path: Option<String> = ReadyPath => Replaces;
 
     "calls that may wait; more are refused as OVERLOADED"
-    queue: Queue = QueueKind => Adjusts;
+    queue: QueueBounds = QueueKind => Adjusts;
 
     "the deepest nesting of calls"
     max_depth: u32 = Integer { range: 1..=MAX_MAX_DEPTH, default: DEFAULT_MAX_DEPTH } => Adjusts;

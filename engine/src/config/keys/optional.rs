@@ -2,7 +2,7 @@
 
 use super::super::limits::MAX_ROUTE_BYTES;
 use super::super::path::is_of_path;
-use super::super::read::{Item, Report};
+use super::super::read::{ConfigReport, Item};
 use super::super::toml_string::string;
 use super::kind::{Kind, Value};
 use std::fmt;
@@ -17,7 +17,7 @@ impl Value for Option<String> {
 pub(super) struct ReadyPath;
 
 impl Kind<Option<String>> for ReadyPath {
-    fn read(&self, item: &Item<'_>, report: &mut Report<'_>) -> Option<String> {
+    fn read(&self, item: &Item<'_>, report: &mut ConfigReport<'_>) -> Option<String> {
         let path = item.string(Some(READY_PATH_EXAMPLE), report)?;
         let problem = if !path.starts_with('/') {
             "the path begins with a slash, as in \"/healthz\""
@@ -33,7 +33,7 @@ impl Kind<Option<String>> for ReadyPath {
         None
     }
 
-    fn value(&self, set: Option<String>, _report: &mut Report<'_>) -> Option<String> {
+    fn value(&self, set: Option<String>, _report: &mut ConfigReport<'_>) -> Option<String> {
         set
     }
 
@@ -54,11 +54,11 @@ impl Value for Option<bool> {
 pub(super) struct OptionalFlag;
 
 impl Kind<Option<bool>> for OptionalFlag {
-    fn read(&self, item: &Item<'_>, report: &mut Report<'_>) -> Option<bool> {
+    fn read(&self, item: &Item<'_>, report: &mut ConfigReport<'_>) -> Option<bool> {
         item.boolean(report)
     }
 
-    fn value(&self, set: Option<bool>, _report: &mut Report<'_>) -> Option<bool> {
+    fn value(&self, set: Option<bool>, _report: &mut ConfigReport<'_>) -> Option<bool> {
         set
     }
 

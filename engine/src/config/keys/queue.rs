@@ -3,7 +3,7 @@
 use super::super::limits::{
     DEFAULT_QUEUE_BYTES, DEFAULT_QUEUE_CALLS, MAX_QUEUE_BYTES, MAX_QUEUE_CALLS,
 };
-use super::super::read::{Item, Report};
+use super::super::read::{ConfigReport, Item};
 use super::super::toml_string::string;
 use super::super::units::format_size;
 use super::kind::{Kind, Value};
@@ -13,7 +13,7 @@ const EXAMPLE: &str = r#"{ calls = 1024, bytes = "64MiB" }"#;
 
 /// The bounds of a function's queue.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Queue {
+pub struct QueueBounds {
     /// The largest number of calls that may wait.
     pub calls: u32,
     /// The largest number of payload bytes that may wait.
@@ -27,7 +27,7 @@ pub(in super::super) struct QueueSet {
     bytes: Option<u64>,
 }
 
-impl Value for Queue {
+impl Value for QueueBounds {
     type Set = QueueSet;
 
     fn over(own: &Option<QueueSet>, defaults: &Option<QueueSet>) -> Option<QueueSet> {
@@ -39,8 +39,8 @@ impl Value for Queue {
 
 pub(super) struct QueueKind;
 
-impl Kind<Queue> for QueueKind {
-    fn read(&self, item: &Item<'_>, report: &mut Report<'_>) -> Option<QueueSet> {
+impl Kind<QueueBounds> for QueueKind {
+    fn read(&self, item: &Item<'_>, report: &mut ConfigReport<'_>) -> Option<QueueSet> {
         let table = item.table(EXAMPLE, report)?;
         table.refuse_unknown(&["calls", "bytes"], report);
         let calls = table.get("calls");
@@ -51,15 +51,15 @@ impl Kind<Queue> for QueueKind {
         })
     }
 
-    fn value(&self, set: Option<QueueSet>, _report: &mut Report<'_>) -> Queue {
+    fn value(&self, set: Option<QueueSet>, _report: &mut ConfigReport<'_>) -> QueueBounds {
         let set = set.unwrap_or_default();
-        Queue {
+        QueueBounds {
             calls: set.calls.unwrap_or(DEFAULT_QUEUE_CALLS),
             bytes: set.bytes.unwrap_or(DEFAULT_QUEUE_BYTES),
         }
     }
 
-    fn write(&self, key: &str, queue: &Queue, out: &mut dyn fmt::Write) -> fmt::Result {
+    fn write(&self, key: &str, queue: &QueueBounds, out: &mut dyn fmt::Write) -> fmt::Result {
         let bytes = string(&format_size(queue.bytes));
         writeln!(out, "{key} = {{ calls = {}, bytes = {bytes} }}", queue.calls)
     }

@@ -1,7 +1,7 @@
 //! `recycle`: when a process that works well is replaced all the same.
 
 use super::super::limits::{MAX_AGE, MAX_MEMORY_BYTES, MIN_AGE, MIN_MEMORY_BYTES};
-use super::super::read::{Item, Report};
+use super::super::read::{ConfigReport, Item};
 use super::super::toml_string::string;
 use super::super::units::{format_duration, format_size};
 use super::kind::{Kind, Value, write_table};
@@ -44,7 +44,7 @@ impl Value for Recycle {
 pub(super) struct RecycleKind;
 
 impl Kind<Recycle> for RecycleKind {
-    fn read(&self, item: &Item<'_>, report: &mut Report<'_>) -> Option<Recycle> {
+    fn read(&self, item: &Item<'_>, report: &mut ConfigReport<'_>) -> Option<Recycle> {
         let table = item.table(EXAMPLE, report)?;
         table.refuse_unknown(&["calls", "memory", "age"], report);
         let (calls, memory, age) = (table.get("calls"), table.get("memory"), table.get("age"));
@@ -56,7 +56,7 @@ impl Kind<Recycle> for RecycleKind {
         })
     }
 
-    fn value(&self, set: Option<Recycle>, _report: &mut Report<'_>) -> Recycle {
+    fn value(&self, set: Option<Recycle>, _report: &mut ConfigReport<'_>) -> Recycle {
         set.unwrap_or_default()
     }
 

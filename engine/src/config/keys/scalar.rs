@@ -1,6 +1,6 @@
 //! Keys with one number, word, time or switch.
 
-use super::super::read::{Item, Report};
+use super::super::read::{ConfigReport, Item};
 use super::super::toml_string::string;
 use super::super::units::format_duration;
 use super::kind::{Kind, Value};
@@ -20,11 +20,11 @@ pub(super) struct Integer {
 }
 
 impl Kind<u32> for Integer {
-    fn read(&self, item: &Item<'_>, report: &mut Report<'_>) -> Option<u32> {
+    fn read(&self, item: &Item<'_>, report: &mut ConfigReport<'_>) -> Option<u32> {
         item.integer(self.range.clone(), report)
     }
 
-    fn value(&self, set: Option<u32>, _report: &mut Report<'_>) -> u32 {
+    fn value(&self, set: Option<u32>, _report: &mut ConfigReport<'_>) -> u32 {
         set.unwrap_or(self.default)
     }
 
@@ -47,11 +47,11 @@ pub(super) struct Flag {
 }
 
 impl Kind<bool> for Flag {
-    fn read(&self, item: &Item<'_>, report: &mut Report<'_>) -> Option<bool> {
+    fn read(&self, item: &Item<'_>, report: &mut ConfigReport<'_>) -> Option<bool> {
         item.boolean(report)
     }
 
-    fn value(&self, set: Option<bool>, _report: &mut Report<'_>) -> bool {
+    fn value(&self, set: Option<bool>, _report: &mut ConfigReport<'_>) -> bool {
         set.unwrap_or(self.default)
     }
 
@@ -75,11 +75,11 @@ pub(super) struct Time {
 }
 
 impl Kind<Duration> for Time {
-    fn read(&self, item: &Item<'_>, report: &mut Report<'_>) -> Option<Duration> {
+    fn read(&self, item: &Item<'_>, report: &mut ConfigReport<'_>) -> Option<Duration> {
         item.duration(self.range.clone(), report)
     }
 
-    fn value(&self, set: Option<Duration>, _report: &mut Report<'_>) -> Duration {
+    fn value(&self, set: Option<Duration>, _report: &mut ConfigReport<'_>) -> Duration {
         set.unwrap_or(self.default)
     }
 
@@ -96,7 +96,7 @@ impl Kind<Duration> for Time {
 pub(super) struct Timeout(pub(super) Time);
 
 impl Kind<Duration> for Timeout {
-    fn read(&self, item: &Item<'_>, report: &mut Report<'_>) -> Option<Duration> {
+    fn read(&self, item: &Item<'_>, report: &mut ConfigReport<'_>) -> Option<Duration> {
         if item.as_str() == Some("none") {
             item.wrong("\"none\" is not supported: every call ends by its deadline", report);
             return None;
@@ -104,7 +104,7 @@ impl Kind<Duration> for Timeout {
         self.0.read(item, report)
     }
 
-    fn value(&self, set: Option<Duration>, report: &mut Report<'_>) -> Duration {
+    fn value(&self, set: Option<Duration>, report: &mut ConfigReport<'_>) -> Duration {
         self.0.value(set, report)
     }
 
@@ -139,7 +139,7 @@ impl Value for Placement {
 }
 
 impl<T: Value<Set = T> + Copy + PartialEq> Kind<T> for Choice<T> {
-    fn read(&self, item: &Item<'_>, report: &mut Report<'_>) -> Option<T> {
+    fn read(&self, item: &Item<'_>, report: &mut ConfigReport<'_>) -> Option<T> {
         let [(first, _), (second, _)] = self.words;
         let word = item.string(Some(first), report)?;
         let chosen = self.words.into_iter().find(|(name, _)| *name == word);
@@ -149,7 +149,7 @@ impl<T: Value<Set = T> + Copy + PartialEq> Kind<T> for Choice<T> {
         chosen.map(|(_, value)| value)
     }
 
-    fn value(&self, set: Option<T>, _report: &mut Report<'_>) -> T {
+    fn value(&self, set: Option<T>, _report: &mut ConfigReport<'_>) -> T {
         set.unwrap_or(self.default)
     }
 

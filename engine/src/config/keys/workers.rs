@@ -3,7 +3,7 @@
 use super::super::limits::{
     DEFAULT_MAX_SLOTS, DEFAULT_MAX_THREADS, DEFAULT_MIN_WORKERS, MAX_WORKERS,
 };
-use super::super::read::{Item, Report, Span};
+use super::super::read::{ConfigReport, Item, Span};
 use super::kind::{Kind, Value};
 use std::fmt;
 
@@ -11,16 +11,16 @@ const EXAMPLE: &str = "{ min = 1, max = 32 }";
 
 /// The bounds on the number of workers of a function.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Workers {
+pub struct WorkerBounds {
     /// The number of workers that are kept without load.
     pub min: u32,
     /// The largest number of workers, if the file gives one. The default depends on the kind of
-    /// worker, which only the container knows: see [`Workers::max_threads`] and
-    /// [`Workers::max_slots`].
+    /// worker, which only the container knows: see [`WorkerBounds::max_threads`] and
+    /// [`WorkerBounds::max_slots`].
     pub max: Option<u32>,
 }
 
-impl Workers {
+impl WorkerBounds {
     /// The largest number of worker threads.
     pub fn max_threads(&self) -> u32 {
         self.max.unwrap_or(DEFAULT_MAX_THREADS.max(self.min))
@@ -41,7 +41,7 @@ pub(in super::super) struct WorkersSet {
     doubted: Option<Span>,
 }
 
-impl Value for Workers {
+impl Value for WorkerBounds {
     type Set = WorkersSet;
 
     fn over(own: &Option<WorkersSet>, defaults: &Option<WorkersSet>) -> Option<WorkersSet> {
@@ -58,8 +58,8 @@ impl Value for Workers {
 
 pub(super) struct WorkersKind;
 
-impl Kind<Workers> for WorkersKind {
-    fn read(&self, item: &Item<'_>, report: &mut Report<'_>) -> Option<WorkersSet> {
+impl Kind<WorkerBounds> for WorkersKind {
+    fn read(&self, item: &Item<'_>, report: &mut ConfigReport<'_>) -> Option<WorkersSet> {
         let table = item.table(EXAMPLE, report)?;
         table.refuse_unknown(&["min", "max"], report);
         let mut bound = |key, least| {
@@ -69,7 +69,7 @@ impl Kind<Workers> for WorkersKind {
         Some(WorkersSet { min: bound("min", 0), max: bound("max", 1), doubted: None })
     }
 
-    fn value(&self, set: Option<WorkersSet>, report: &mut Report<'_>) -> Workers {
+    fn value(&self, set: Option<WorkersSet>, report: &mut ConfigReport<'_>) -> WorkerBounds {
         let WorkersSet { min, max, doubted } = set.unwrap_or_default();
         let (min, max) = (min.map(|(min, _)| min), max.map(|(max, _)| max));
         if let (Some(min), Some(max), Some(span)) = (min, max, doubted)
@@ -78,10 +78,10 @@ impl Kind<Workers> for WorkersKind {
             report.at(&span, format!("workers: min is {min}, which is more than max, {max}"));
         }
         // The default of min must not contradict a max that is written down; max is at least 1.
-        Workers { min: min.unwrap_or(DEFAULT_MIN_WORKERS), max }
+        WorkerBounds { min: min.unwrap_or(DEFAULT_MIN_WORKERS), max }
     }
 
-    fn write(&self, key: &str, workers: &Workers, out: &mut dyn fmt::Write) -> fmt::Result {
+    fn write(&self, key: &str, workers: &WorkerBounds, out: &mut dyn fmt::Write) -> fmt::Result {
         let min = workers.min;
         if let Some(max) = workers.max {
             return writeln!(out, "{key} = {{ min = {min}, max = {max} }}");

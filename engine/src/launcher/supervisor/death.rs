@@ -2,7 +2,7 @@
 
 use crate::config::format_duration;
 use crate::launcher::end::End;
-use crate::launcher::task::Task;
+use crate::launcher::task::SupervisorTask;
 use crate::pool::FailedCalls;
 use std::time::Duration;
 
@@ -33,7 +33,7 @@ pub(super) struct Death {
 impl Death {
     /// Tells of it: a line of the engine's, and if calls failed with it, lines in the function's
     /// log, one for each of them.
-    pub(super) fn tell(&self, failed: &FailedCalls) -> Vec<Task> {
+    pub(super) fn tell(&self, failed: &FailedCalls) -> Vec<SupervisorTask> {
         let calls = match failed.count() {
             0 => String::new(),
             1 => "; 1 call failed".to_owned(),
@@ -48,8 +48,8 @@ impl Death {
         let lines = std::iter::once((None, about)).chain(of_calls).collect();
         // Without a call that failed the log is the function's alone.
         let pid = self.pid.filter(|_| failed.count() > 0);
-        let log = pid.map(|pid| Task::Log { function, pid, lines });
-        std::iter::once(Task::Say { text }).chain(log).collect()
+        let log = pid.map(|pid| SupervisorTask::AddToLog { function, pid, lines });
+        std::iter::once(SupervisorTask::Report { text }).chain(log).collect()
     }
 
     fn what(&self) -> String {

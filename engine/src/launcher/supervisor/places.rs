@@ -109,6 +109,6 @@ pub(super) struct Due {
 #[derive(Debug)]
 pub(super) struct Containers {
     pub(super) generation: Generation,
-    pub(super) config: Rc<config::Function>,
+    pub(super) config: Rc<config::FunctionConfig>,
     pub(super) due: Vec<Due>,
 }

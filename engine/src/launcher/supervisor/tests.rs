@@ -8,7 +8,7 @@ const SECOND: u64 = 1_000_000_000;
 const FOO: FunctionId = FunctionId::new(1).unwrap();
 const FIRST: Generation = Generation::FIRST;
 
-fn config(processes: u32) -> Rc<config::Function> {
+fn config(processes: u32) -> Rc<config::FunctionConfig> {
     let text = format!("[functions.Foo]\ncommand = [\"sh\"]\nprocesses = {processes}\n");
     let config = config::Config::parse(&text, std::path::Path::new("nightcore.toml")).unwrap();
     Rc::new(config.functions[0].clone())
@@ -20,19 +20,19 @@ fn one(processes: u32) -> Supervisor {
     supervisor
 }
 
-fn said(tasks: &[Task]) -> Vec<&str> {
+fn said(tasks: &[SupervisorTask]) -> Vec<&str> {
     let mut texts = Vec::new();
     for task in tasks {
-        if let Task::Say { text } = task {
+        if let SupervisorTask::Report { text } = task {
             texts.push(text.as_str());
         }
     }
     texts
 }
 
-fn started(tasks: &[Task]) -> Vec<u64> {
-    let launch = |task: &Task| match task {
-        Task::Start { launch, .. } => Some(*launch),
+fn started(tasks: &[SupervisorTask]) -> Vec<u64> {
+    let launch = |task: &SupervisorTask| match task {
+        SupervisorTask::Start { launch, .. } => Some(*launch),
         _ => None,
     };
     tasks.iter().filter_map(launch).collect()
@@ -74,7 +74,9 @@ fn a_crash_loop_is_told_and_tried_on() {
         let launch = started(&supervisor.advance(now))[0];
         told = supervisor.ended(now, launch, End::Exited(1));
     }
-    let Some(Task::Failing { reason, is_all: true, .. }) = told.last() else { panic!("{told:?}") };
+    let Some(SupervisorTask::Failing { reason, is_all: true, .. }) = told.last() else {
+        panic!("{told:?}")
+    };
     assert!(reason.contains("3 times") && reason.contains("exit code 1"), "{reason}");
     assert!(supervisor.next_due().is_some());
 }
@@ -83,8 +85,8 @@ fn a_crash_loop_is_told_and_tried_on() {
 fn what_is_hopeless_is_not_tried_again() {
     let mut supervisor = one(2);
     supervisor.advance(0);
-    let fails = |tasks: Vec<Task>| match tasks.last() {
-        Some(Task::Failing { is_all, .. }) => *is_all,
+    let fails = |tasks: Vec<SupervisorTask>| match tasks.last() {
+        Some(SupervisorTask::Failing { is_all, .. }) => *is_all,
         _ => panic!("{tasks:?}"),
     };
     assert!(!fails(supervisor.hopeless(1, "no handler")), "the other one may do better");
@@ -103,9 +105,9 @@ fn a_stuck_container_is_replaced_and_then_ended() {
     assert!(supervisor.replace(6, 1).is_empty());
     assert_eq!(started(&supervisor.advance(6)), [2]);
     supervisor.ready(6, 2);
-    assert_eq!(supervisor.end(7, 1), [Task::Terminate { launch: 1 }]);
+    assert_eq!(supervisor.end(7, 1), [SupervisorTask::Terminate { launch: 1 }]);
     let kill = supervisor.next_due().unwrap();
-    assert_eq!(supervisor.advance(kill), [Task::Kill { launch: 1 }]);
+    assert_eq!(supervisor.advance(kill), [SupervisorTask::Kill { launch: 1 }]);
     supervisor.ended(kill, 1, End::killed("SIGKILL"));
     assert_eq!(supervisor.next_due(), None);
 }
@@ -129,11 +131,11 @@ fn a_stop_waits_for_processes_that_serve_as_long_as_they_may_take() {
     supervisor.connected(1);
     supervisor.stop(SECOND);
     // The other one has nothing to finish.
-    assert_eq!(supervisor.advance(SECOND), [Task::Terminate { launch: 2 }]);
+    assert_eq!(supervisor.advance(SECOND), [SupervisorTask::Terminate { launch: 2 }]);
     supervisor.ended(SECOND, 2, End::killed("SIGTERM"));
     let timeout = ns(config(1).keys.stop_timeout);
     assert_eq!(supervisor.next_due(), Some(SECOND + timeout));
-    assert_eq!(supervisor.advance(SECOND + timeout), [Task::Terminate { launch: 1 }]);
+    assert_eq!(supervisor.advance(SECOND + timeout), [SupervisorTask::Terminate { launch: 1 }]);
     assert_eq!(supervisor.next_due(), Some(SECOND + timeout + ns(TERM_GRACE)));
     // Whoever cannot wait is not asked again.
     supervisor.end_all(SECOND + timeout + 1);
@@ -168,10 +170,10 @@ fn a_start_is_bounded_and_counts_as_a_crash_loop() {
     supervisor.advance(0);
     let late = supervisor.next_due().unwrap();
     assert_eq!(late, 60 * SECOND);
-    assert_eq!(supervisor.advance(late), [Task::Terminate { launch: 1 }]);
+    assert_eq!(supervisor.advance(late), [SupervisorTask::Terminate { launch: 1 }]);
     let told = supervisor.ended(late, 1, End::killed("SIGTERM"));
     assert!(said(&told)[0].contains("not ready within 1m (start_timeout)"), "{told:?}");
-    assert!(matches!(told.last(), Some(Task::Failing { is_all: true, .. })), "{told:?}");
+    assert!(matches!(told.last(), Some(SupervisorTask::Failing { is_all: true, .. })), "{told:?}");
     let due = supervisor.next_due().unwrap();
     assert_eq!(started(&supervisor.advance(due)), [2]);
     supervisor.ready(due, 2);
@@ -186,9 +188,9 @@ fn what_fails_in_one_place_does_not_hold_up_another() {
     let (mut now, mut launch) = (0, 2);
     for failure in 1..=6 {
         let told = supervisor.ended(now, launch, End::Exited(1));
-        let failing = told.iter().find(|task| matches!(task, Task::Failing { .. }));
+        let failing = told.iter().find(|task| matches!(task, SupervisorTask::Failing { .. }));
         assert_eq!(failing.is_some(), failure >= CRASH_LOOP);
-        assert!(!matches!(failing, Some(Task::Failing { is_all: true, .. })));
+        assert!(!matches!(failing, Some(SupervisorTask::Failing { is_all: true, .. })));
         now = supervisor.next_due().unwrap();
         launch = started(&supervisor.advance(now))[0];
     }
@@ -212,7 +214,7 @@ fn a_death_is_told_when_it_is_known_which_calls_failed() {
     let told = supervisor.gone(1, failed);
     let line = "Foo: process 4711 died of SIGSEGV; 1 call failed; restarted at once";
     assert_eq!(said(&told), [line]);
-    let Some(Task::Log { lines, .. }) = told.last() else { panic!("{told:?}") };
+    let Some(SupervisorTask::AddToLog { lines, .. }) = told.last() else { panic!("{told:?}") };
     assert_eq!(lines[1].0, Some(7));
 }
 
@@ -243,7 +245,7 @@ fn a_used_up_container_is_set_aside_when_the_one_that_takes_its_place_is_ready()
     assert_eq!(started(&supervisor.advance(SECOND)), [3]);
     // One at a time, until the first has ended.
     assert!(supervisor.recycle(2 * SECOND, FOO, each_used(10)).is_empty());
-    assert_eq!(supervisor.ready(3 * SECOND, 3), [Task::SetAside { launch: 1 }]);
+    assert_eq!(supervisor.ready(3 * SECOND, 3), [SupervisorTask::SetAside { launch: 1 }]);
     assert!(supervisor.recycle(3 * SECOND, FOO, each_used(10)).is_empty());
     supervisor.leaves(3 * SECOND, 1);
     assert!(supervisor.ended(4 * SECOND, 1, End::Exited(0)).is_empty());
@@ -253,7 +255,7 @@ fn a_used_up_container_is_set_aside_when_the_one_that_takes_its_place_is_ready()
     let tasks = supervisor.recycle(5 * SECOND, FOO, used);
     assert_eq!(said(&tasks).len(), 1, "the second of the first two");
     assert_eq!(started(&supervisor.advance(5 * SECOND)), [4]);
-    assert_eq!(supervisor.ready(6 * SECOND, 4), [Task::SetAside { launch: 2 }]);
+    assert_eq!(supervisor.ready(6 * SECOND, 4), [SupervisorTask::SetAside { launch: 2 }]);
 }
 
 #[test]
@@ -265,7 +267,7 @@ fn a_container_is_not_replaced_before_another_one_is_ready() {
     supervisor.ended(SECOND, 2, End::Exited(1));
     let due = supervisor.next_due().unwrap();
     assert_eq!(started(&supervisor.advance(due)), [3]);
-    assert_eq!(supervisor.ready(due, 3), [Task::SetAside { launch: 1 }]);
+    assert_eq!(supervisor.ready(due, 3), [SupervisorTask::SetAside { launch: 1 }]);
 }
 
 #[test]

@@ -66,7 +66,7 @@ async fn drive(event_loop: &EventLoop, handler: &Handler) -> io::Result<()> {
             }
             count += 1;
         }
-        if count == MAX_EVENTS || count > 0 && event_loop.looks() {
+        if count == MAX_EVENTS || count > 0 && event_loop.spins() {
             // Handlers go on now and send. What follows comes soon: to look for it once more costs
             // less than to be woken.
             yield_now().await;

@@ -20,14 +20,14 @@ pub(crate) struct Running {
     pub(crate) host: Arc<dyn Host + Send + Sync>,
     /// Whether the host ends calls by `next_answer`, as a test does, and not by events.
     ends_at_once: bool,
-    calls: Mutex<Calls>,
+    calls: Mutex<AsyncCalls>,
     /// Wakes tasks that wait for the cancellation, or for the reply.
     over: Notify,
     has_reply: AtomicBool,
 }
 
 #[derive(Default)]
-struct Calls {
+struct AsyncCalls {
     last_tag: u64,
     under_way: HashMap<u64, oneshot::Sender<Result<Received>>>,
 }
@@ -38,7 +38,7 @@ impl Running {
         Running { host, ends_at_once, calls, over, has_reply: AtomicBool::new(false) }
     }
 
-    fn calls(&self) -> MutexGuard<'_, Calls> {
+    fn calls(&self) -> MutexGuard<'_, AsyncCalls> {
         self.calls.lock().unwrap_or_else(PoisonError::into_inner)
     }
 

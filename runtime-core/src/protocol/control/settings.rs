@@ -33,11 +33,11 @@ pub enum ChannelKind {
     Ring,
 }
 
-/// Where worker threads run that look at rings.
+/// Where worker threads run that spin.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[repr(u16)]
 pub enum Placement {
-    /// A worker that looks again and again on the engine's core moves to another one.
+    /// A worker that spins again and again on the engine's core moves to another one.
     Apart = 0,
     /// Where the kernel puts them.
     Free = 1,

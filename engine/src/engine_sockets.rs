@@ -4,7 +4,7 @@
 //! that containers and the `nightcore` command find the engine.
 
 use crate::directory::{Directory, identity_at};
-use crate::say::say;
+use crate::engine_log::log;
 use anyhow::{Context, Result, bail};
 use std::cell::RefCell;
 use std::io;
@@ -13,14 +13,14 @@ use std::rc::Rc;
 use std::time::Duration;
 use tokio::task::{AbortHandle, JoinHandle};
 
-/// How often it is looked whether all is there. It is also looked before a container is started.
-const LOOK_EVERY: Duration = Duration::from_secs(1);
+/// How often it is checked whether all is there. It is also checked before a container starts.
+const CHECK_PAUSE: Duration = Duration::from_secs(1);
 
 /// Binds a socket at a path, and serves it in a task of its own.
 type Serve = Box<dyn Fn(&Path) -> io::Result<JoinHandle<()>>>;
 
 /// A socket that is served.
-struct Door {
+struct ServedSocket {
     path: PathBuf,
     serve: Serve,
     /// The socket's device and inode.
@@ -29,17 +29,17 @@ struct Door {
 }
 
 /// The engine's directory and the sockets in it.
-pub struct Premises {
+pub struct EngineSockets {
     directory: Directory,
-    doors: Vec<Door>,
+    sockets: Vec<ServedSocket>,
     /// Whether the last attempt to make them anew failed.
     is_broken: bool,
 }
 
-impl Premises {
+impl EngineSockets {
     /// Those of an engine that has this directory.
-    pub fn new(directory: Directory) -> Premises {
-        Premises { directory, doors: Vec::new(), is_broken: false }
+    pub fn new(directory: Directory) -> EngineSockets {
+        EngineSockets { directory, sockets: Vec::new(), is_broken: false }
     }
 
     /// Serves a socket in the directory.
@@ -53,17 +53,17 @@ impl Premises {
         serve: impl Fn(&Path) -> io::Result<JoinHandle<()>> + 'static,
     ) -> Result<()> {
         let (identity, task) = bind(&path, &serve)?;
-        self.doors.push(Door { path, serve: Box::new(serve), identity, task });
+        self.sockets.push(ServedSocket { path, serve: Box::new(serve), identity, task });
         Ok(())
     }
 
     /// Makes anew what is missing, and tells of a failure.
-    pub fn look(&mut self) {
+    pub fn check(&mut self) {
         let restored = self.restore();
         if let Err(error) = &restored
             && !self.is_broken
         {
-            say(&format!(
+            log(&format!(
                 "no container can be started, and no command finds this engine: {error:#}"
             ));
         }
@@ -72,16 +72,16 @@ impl Premises {
 
     fn restore(&mut self) -> Result<()> {
         self.directory.restore()?;
-        for door in &mut self.doors {
-            match identity_at(&door.path) {
-                Some(identity) if identity == door.identity => {}
-                Some(_) => bail!("{} is another program's", door.path.display()),
+        for socket in &mut self.sockets {
+            match identity_at(&socket.path) {
+                Some(identity) if identity == socket.identity => {}
+                Some(_) => bail!("{} is another program's", socket.path.display()),
                 None => {
-                    let (identity, task) = bind(&door.path, &door.serve)?;
+                    let (identity, task) = bind(&socket.path, &socket.serve)?;
                     // Nobody can connect to the old one any more.
-                    door.task.abort();
-                    (door.identity, door.task) = (identity, task);
-                    say(&format!("{} was removed, and is made anew", door.path.display()));
+                    socket.task.abort();
+                    (socket.identity, socket.task) = (identity, task);
+                    log(&format!("{} was removed, and is made anew", socket.path.display()));
                 }
             }
         }
@@ -98,11 +98,11 @@ impl Premises {
     }
 }
 
-/// Looks now and then whether all is there, for ever.
-pub async fn keep(premises: Rc<RefCell<Premises>>) {
+/// Checks now and then whether all is there, for ever.
+pub async fn keep(sockets: Rc<RefCell<EngineSockets>>) {
     loop {
-        tokio::time::sleep(LOOK_EVERY).await;
-        premises.borrow_mut().look();
+        tokio::time::sleep(CHECK_PAUSE).await;
+        sockets.borrow_mut().check();
     }
 }
 

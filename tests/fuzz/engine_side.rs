@@ -24,7 +24,7 @@ use tempfile::TempDir;
 pub(crate) const HONEST: &str = "Honest";
 
 /// Admits one container, and holds what it shares with the engine.
-pub(crate) struct Door {
+pub(crate) struct EngineSide {
     listener: OwnedFd,
     _directory: TempDir,
     pub(crate) board: (Board, OwnedFd),
@@ -65,9 +65,9 @@ impl Worker {
     }
 }
 
-impl Door {
+impl EngineSide {
     /// Opens the control socket for this process.
-    pub(crate) fn open() -> Door {
+    pub(crate) fn open() -> EngineSide {
         let directory = tempfile::Builder::new().prefix("ncd").tempdir().expect("a folder");
         let path = directory.path().join("control");
         let flags = SockFlag::SOCK_CLOEXEC;
@@ -82,7 +82,7 @@ impl Door {
         }
         let regions = [(); 2].map(|()| region::create_file(BASE_UNITS).expect("shared memory"));
         let board = Board::create().expect("a kernel that seals against future writes");
-        Door { listener, _directory: directory, board, regions }
+        EngineSide { listener, _directory: directory, board, regions }
     }
 
     /// Waits for the process to connect, and admits it as a container.

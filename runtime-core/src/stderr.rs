@@ -5,6 +5,6 @@ use std::io::{self, Write};
 
 /// Writes a line to standard error. If that fails nobody can be told, and nothing else happens;
 /// `eprintln!` would panic.
-pub fn complain(text: impl Display) {
+pub fn write_stderr(text: impl Display) {
     let _ = io::stderr().write_all(format!("{text}\n").as_bytes());
 }

@@ -1,4 +1,4 @@
-//! Spinning for a message before parking, where that pays. In code a *look* is a spin.
+//! Spinning for a message before parking, where that pays, with a yield between checks.
 //!
 //! Waking a parked thread costs about 2 µs on the same core, and about 22 µs on another core that
 //! is halted. A reader that spins sees a message within 0.1 µs. So a reader that expects a message
@@ -10,14 +10,14 @@ use std::hint::spin_loop;
 
 /// The longest spin, in ns: about the cost of two wakes on other cores, which is what a spin can
 /// save. Only the time that the spin takes from other threads counts: see [`TURN_NS`].
-pub const MAX_LOOK_NS: u64 = 50_000;
+pub const MAX_YIELDING_SPIN_NS: u64 = 50_000;
 /// The most that a check and a yield cost, in ns. Any longer time was used by another thread on
 /// this core.
 pub const TURN_NS: u64 = 2_000;
 /// The number of checks between two yields. A yield costs about 0.3 µs if no other thread is
 /// runnable. With fewer yields, a sender on the same core runs later; with more, the reader sees
 /// its message later.
-const LOOKS_PER_YIELD: u32 = 2;
+const CHECKS_PER_YIELD: u32 = 2;
 /// A thread that does not run for this long after a yield, in ns, shares its core with a thread
 /// that computes. It would have to wait that long after each yield. A parked thread runs sooner
 /// once it is woken.
@@ -33,25 +33,25 @@ const MAX_CROWDED_PAUSE_NS: u64 = 1_024_000_000;
 /// A wait that parked at once and was shorter than this, in ns, might have been short enough to
 /// spin. If all threads park, each of them waits for the others to be woken, and all waits are
 /// longer.
-const SHORT_SLEEP_NS: u64 = 2 * MAX_LOOK_NS;
+const SHORT_SLEEP_NS: u64 = 2 * MAX_YIELDING_SPIN_NS;
 /// The most waits in a row that park at once while waits are that short. So sooner or later all
 /// threads spin at the same time, and go on spinning.
 const MAX_SKIPPED_SHORT: u32 = 8;
 
 /// The result of a spin.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Looked {
+pub enum SpinResult {
     /// There is a message.
     Found,
     /// There was none.
-    InVain,
+    NotFound,
     /// Another thread computes on this core. There may be a message.
     Crowded,
 }
 
 /// Decides whether the next wait of a kind begins with a spin.
 #[derive(Clone, Debug, Default)]
-pub struct Patience {
+pub struct SpinPolicy {
     /// The number of waits that still park at once.
     skip: u32,
     /// The number of waits that park at once after the next spin in vain.
@@ -62,10 +62,10 @@ pub struct Patience {
     pause_ns: u64,
 }
 
-impl Patience {
+impl SpinPolicy {
     /// Begins a wait. Returns whether it is to begin with a spin.
     #[inline]
-    pub fn looks(&mut self, now_ns: impl Fn() -> u64) -> bool {
+    pub fn spins(&mut self, now_ns: impl Fn() -> u64) -> bool {
         if self.skip == 0 {
             return self.crowded_until_ns.is_none_or(|until| now_ns() >= until);
         }
@@ -94,14 +94,14 @@ impl Patience {
 
     /// Takes note of the result of a spin.
     #[inline]
-    pub fn learn(&mut self, looked: Looked, now_ns: impl Fn() -> u64) {
-        match looked {
-            Looked::Found => self.skip_next /= 2,
-            Looked::InVain => {
+    pub fn learn(&mut self, result: SpinResult, now_ns: impl Fn() -> u64) {
+        match result {
+            SpinResult::Found => self.skip_next /= 2,
+            SpinResult::NotFound => {
                 self.skip = self.skip_next;
                 self.skip_next = (self.skip_next * 2 + 1).min(MAX_SKIPPED);
             }
-            Looked::Crowded => {
+            SpinResult::Crowded => {
                 let now = now_ns();
                 let soon = self.crowded_until_ns.is_some_and(|until| now < until + self.pause_ns);
                 self.pause_ns = if soon { self.pause_ns * 2 } else { 0 };
@@ -114,8 +114,8 @@ impl Patience {
 
 /// Checks a few times without a yield.
 #[inline]
-pub fn look_closely(looks: u32, found: impl Fn() -> bool) -> bool {
-    for _ in 0..looks {
+pub fn check_closely(checks: u32, found: impl Fn() -> bool) -> bool {
+    for _ in 0..checks {
         if found() {
             return true;
         }
@@ -126,33 +126,33 @@ pub fn look_closely(looks: u32, found: impl Fn() -> bool) -> bool {
 
 /// Yields this core to other threads.
 #[inline]
-pub fn let_others_run() {
+pub fn yield_core() {
     // SAFETY: sched_yield has no preconditions, and does not fail on Linux.
     unsafe { libc::sched_yield() };
 }
 
 /// Spins until there is a message, for at most `for_ns`. A check with its yield counts for at most
 /// `turn_ns`.
-pub fn look(
+pub fn spin_yielding(
     for_ns: u64,
     turn_ns: u64,
     now_ns: impl Fn() -> u64,
     found: impl Fn() -> bool,
-) -> Looked {
+) -> SpinResult {
     let mut last = now_ns();
     let mut spent = 0;
     loop {
-        if look_closely(LOOKS_PER_YIELD, &found) {
-            return Looked::Found;
+        if check_closely(CHECKS_PER_YIELD, &found) {
+            return SpinResult::Found;
         }
-        let_others_run();
+        yield_core();
         let now = now_ns();
         if now - last > CROWDED_NS {
-            return Looked::Crowded;
+            return SpinResult::Crowded;
         }
         spent += (now - last).min(turn_ns);
         if spent > for_ns {
-            return if found() { Looked::Found } else { Looked::InVain };
+            return if found() { SpinResult::Found } else { SpinResult::NotFound };
         }
         last = now;
     }
@@ -165,74 +165,80 @@ mod tests {
 
     #[test]
     fn what_is_in_vain_is_tried_ever_more_seldom_and_what_pays_again_at_once() {
-        let mut patience = Patience::default();
+        let mut policy = SpinPolicy::default();
         // How many of this many waits begin with a spin, if each spin ends in this way.
-        let mut waits_of = |looked: Looked, waits: u32| {
-            let mut looks = |_: &u32| {
-                let looks = patience.looks(|| 0);
-                if looks {
-                    patience.learn(looked, || 0);
+        let mut spins_of = |result: SpinResult, waits: u32| {
+            let mut spins = |_: &u32| {
+                let spins = policy.spins(|| 0);
+                if spins {
+                    policy.learn(result, || 0);
                 }
-                looks
+                spins
             };
-            (0..waits).filter(&mut looks).count()
+            (0..waits).filter(&mut spins).count()
         };
-        assert!(waits_of(Looked::InVain, 6500) <= 107);
+        assert!(spins_of(SpinResult::NotFound, 6500) <= 107);
         // Each spin that pays halves the number of waits that park at once.
-        assert!(waits_of(Looked::Found, 1000) >= 900);
-        assert_eq!(waits_of(Looked::Found, 1000), 1000);
+        assert!(spins_of(SpinResult::Found, 1000) >= 900);
+        assert_eq!(spins_of(SpinResult::Found, 1000), 1000);
     }
 
     #[test]
-    fn short_sleeps_are_a_reason_to_look_sooner() {
-        let mut patience = Patience::default();
-        (0..20).for_each(|_| patience.learn(Looked::InVain, || 0));
-        patience.slept(SHORT_SLEEP_NS - 1);
-        assert_eq!((0..).take_while(|_| !patience.looks(|| 0)).count(), MAX_SKIPPED_SHORT as usize);
+    fn short_sleeps_are_a_reason_to_spin_sooner() {
+        let mut policy = SpinPolicy::default();
+        (0..20).for_each(|_| policy.learn(SpinResult::NotFound, || 0));
+        policy.slept(SHORT_SLEEP_NS - 1);
+        assert_eq!((0..).take_while(|_| !policy.spins(|| 0)).count(), MAX_SKIPPED_SHORT as usize);
     }
 
     #[test]
     fn a_crowded_core_is_tried_again_after_a_pause_which_doubles_while_it_stays_so() {
-        let (mut patience, mut now) = (Patience::default(), 1);
+        let (mut policy, mut now) = (SpinPolicy::default(), 1);
         // The time without spinning after one more spin on a crowded core. Short sleeps do not
         // change it.
-        let mut pause_ns = |patience: &mut Patience| {
+        let mut pause_ns = |policy: &mut SpinPolicy| {
             let began = now;
-            patience.learn(Looked::Crowded, || now);
-            while !patience.looks(|| now) {
-                patience.slept(1);
+            policy.learn(SpinResult::Crowded, || now);
+            while !policy.spins(|| now) {
+                policy.slept(1);
                 now += CROWDED_PAUSE_NS / 10;
             }
             now - began
         };
         let expected = [2, 4, 8, 16, 32, 64, 128, 256, 512, 1024, 1024].map(|ms| ms * 1_000_000);
-        assert_eq!(expected.map(|_| pause_ns(&mut patience)), expected);
+        assert_eq!(expected.map(|_| pause_ns(&mut policy)), expected);
         // A crowd long after the last one is a new one.
         let later = now + 3 * MAX_CROWDED_PAUSE_NS;
-        patience.learn(Looked::Found, || later);
-        patience.learn(Looked::Crowded, || later);
-        assert!(!patience.looks(|| later + CROWDED_PAUSE_NS - 1));
-        assert!(patience.looks(|| later + CROWDED_PAUSE_NS));
+        policy.learn(SpinResult::Found, || later);
+        policy.learn(SpinResult::Crowded, || later);
+        assert!(!policy.spins(|| later + CROWDED_PAUSE_NS - 1));
+        assert!(policy.spins(|| later + CROWDED_PAUSE_NS));
     }
 
     #[test]
-    fn looking_ends_with_what_there_is() {
+    fn a_spin_ends_with_what_there_is() {
         let clock = Cell::new(0);
         let tick = |by: u64| {
             clock.set(clock.get() + by);
             clock.get()
         };
         assert_eq!(
-            look(MAX_LOOK_NS, TURN_NS, || tick(1000), || clock.get() > 20_000),
-            Looked::Found
+            spin_yielding(MAX_YIELDING_SPIN_NS, TURN_NS, || tick(1000), || clock.get() > 20_000),
+            SpinResult::Found
         );
-        assert_eq!(look(MAX_LOOK_NS, TURN_NS, || tick(1000), || false), Looked::InVain);
-        // While others use the core, a spin takes no time from anybody.
-        let later = clock.get() + 10 * MAX_LOOK_NS;
         assert_eq!(
-            look(MAX_LOOK_NS, TURN_NS, || tick(100_000), || clock.get() > later),
-            Looked::Found
+            spin_yielding(MAX_YIELDING_SPIN_NS, TURN_NS, || tick(1000), || false),
+            SpinResult::NotFound
         );
-        assert_eq!(look(MAX_LOOK_NS, TURN_NS, || tick(CROWDED_NS + 1), || false), Looked::Crowded);
+        // While others use the core, a spin takes no time from anybody.
+        let later = clock.get() + 10 * MAX_YIELDING_SPIN_NS;
+        assert_eq!(
+            spin_yielding(MAX_YIELDING_SPIN_NS, TURN_NS, || tick(100_000), || clock.get() > later),
+            SpinResult::Found
+        );
+        assert_eq!(
+            spin_yielding(MAX_YIELDING_SPIN_NS, TURN_NS, || tick(CROWDED_NS + 1), || false),
+            SpinResult::Crowded
+        );
     }
 }

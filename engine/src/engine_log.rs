@@ -28,7 +28,7 @@ const STDERR: &str = "/proc/self/fd/2";
 
 /// Writes a line, with the engine's name before it. Further lines of the text are indented: parts
 /// of it may come from outside.
-pub fn say(text: &str) {
+pub fn log(text: &str) {
     let text = indented(text);
     let text = shown(text.as_bytes());
     match columns() {

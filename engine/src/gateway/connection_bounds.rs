@@ -4,13 +4,13 @@
 //! hyper has a timeout for the head of an HTTP/1 request, and a request's body has its own timeout.
 //! All other ways in which a client can delay are bounded here.
 
-use super::client::{Client, Version};
+use super::client::{Client, HttpVersion};
 use super::connections::Connection;
 use super::socket::Socket;
-use super::stop::{Listener, Stop};
+use super::stop::{Stop, StopListener};
 use super::stream::Wire;
 use super::timeouts::HeadTimer;
-use crate::tcp::{Peer, look};
+use crate::tcp::{PeerState, peer_state};
 use crate::watched::Watched;
 use hyper::rt::{Sleep, Timer};
 use std::future::Future;
@@ -40,7 +40,7 @@ const ASK_PAUSE: Duration = Duration::from_secs(1);
 const NOT_ASKED_AGAIN: Duration = Duration::from_secs(48 * 60 * 60);
 
 /// Why a connection is ending, if it is.
-enum End {
+enum ClosingStage {
     /// The connection is not ending.
     None,
     /// The client has been idle for too long, and is told that its connection ends.
@@ -50,36 +50,36 @@ enum End {
 }
 
 /// The bounds of one connection.
-pub(super) struct Patience<S> {
+pub(super) struct ConnectionBounds<S> {
     client: Rc<Client>,
     wire: Rc<Wire<S>>,
     stop: Stop,
     /// Counts the connection as open while it lives.
     open: Connection,
-    heard_stop: Option<Listener>,
+    heard_stop: Option<StopListener>,
     /// Fires when the client may have been silent for too long.
     silence: Option<Pin<Box<dyn Sleep>>>,
-    end: End,
+    end: ClosingStage,
     /// Checks whether the client has left. It is set while the client's call is under way and the
     /// client has done something other than wait for the answer.
     leaving: Option<Pin<Box<dyn Future<Output = ()>>>>,
 }
 
-impl<S: Socket> Patience<S> {
+impl<S: Socket> ConnectionBounds<S> {
     pub(super) fn new(
         client: Rc<Client>,
         wire: Rc<Wire<S>>,
         stop: Stop,
         open: Connection,
-    ) -> Patience<S> {
-        Patience {
+    ) -> ConnectionBounds<S> {
+        ConnectionBounds {
             client,
             wire,
             stop,
             open,
             heard_stop: None,
             silence: Some(HeadTimer.sleep(HEADER_TIMEOUT)),
-            end: End::None,
+            end: ClosingStage::None,
             leaving: None,
         }
     }
@@ -89,16 +89,16 @@ impl<S: Socket> Patience<S> {
         self.heard_stop.get_or_insert_with(|| self.stop.listen(context));
         self.client.watch(context);
         let was_told = match &mut self.end {
-            End::None => false,
-            End::Idle { was_told, .. } => std::mem::replace(was_told, true),
-            End::Stopping(..) => true,
+            ClosingStage::None => false,
+            ClosingStage::Idle { was_told, .. } => std::mem::replace(was_told, true),
+            ClosingStage::Stopping(..) => true,
         };
-        if self.stop.was_said() && !matches!(self.end, End::Stopping(..)) {
+        if self.stop.is_signalled() && !matches!(self.end, ClosingStage::Stopping(..)) {
             self.client.note_stop();
             let sleep = Box::pin(tokio::time::sleep(STOP_TIMEOUT));
-            self.end = End::Stopping(sleep, self.wire.taken());
+            self.end = ClosingStage::Stopping(sleep, self.wire.taken());
         }
-        !was_told && !matches!(self.end, End::None)
+        !was_told && !matches!(self.end, ClosingStage::None)
     }
 
     /// Waits until the connection must be closed, whatever is under way on it.
@@ -114,7 +114,7 @@ impl<S: Socket> Patience<S> {
 
     /// Waits until the shutdown is delayed only by this client and not by a call.
     fn poll_stopped(&mut self, context: &mut Context<'_>) -> Poll<()> {
-        let End::Stopping(sleep, taken) = &mut self.end else { return Poll::Pending };
+        let ClosingStage::Stopping(sleep, taken) = &mut self.end else { return Poll::Pending };
         while sleep.as_mut().poll(context).is_ready() {
             let now_taken = self.wire.taken();
             if self.client.calls() == 0 && now_taken.saturating_sub(*taken) < STOP_BYTES {
@@ -131,11 +131,11 @@ impl<S: Socket> Patience<S> {
         match self.client.speaks() {
             // The version is not known yet, so no one else checks the time.
             None => self.silence.as_mut().map_or(Poll::Pending, |s| s.as_mut().poll(context)),
-            Some(Version::One) => {
+            Some(HttpVersion::One) => {
                 self.silence = None;
                 Poll::Pending
             }
-            Some(Version::Two) => self.poll_idle(context),
+            Some(HttpVersion::Two) => self.poll_idle(context),
         }
     }
 
@@ -145,23 +145,24 @@ impl<S: Socket> Patience<S> {
         loop {
             let is_idle = self.client.exchanges() == 0;
             let (timer, timeout) = match &mut self.end {
-                End::None => {
+                ClosingStage::None => {
                     let until = self.client.idle_since() + HEADER_TIMEOUT;
                     let timer = || HeadTimer.sleep_until(until);
                     (self.silence.get_or_insert_with(timer), HEADER_TIMEOUT)
                 }
-                End::Idle { close, .. } => (close, CLOSE_TIMEOUT),
-                End::Stopping(..) => return Poll::Pending,
+                ClosingStage::Idle { close, .. } => (close, CLOSE_TIMEOUT),
+                ClosingStage::Stopping(..) => return Poll::Pending,
             };
             if timer.as_mut().poll(context).is_pending() {
                 return Poll::Pending;
             }
             if !is_idle {
                 *timer = HeadTimer.sleep(timeout);
-            } else if matches!(self.end, End::Idle { .. }) {
+            } else if matches!(self.end, ClosingStage::Idle { .. }) {
                 return Poll::Ready(());
             } else if self.client.idle_since().elapsed() >= HEADER_TIMEOUT {
-                self.end = End::Idle { was_told: false, close: HeadTimer.sleep(CLOSE_TIMEOUT) };
+                self.end =
+                    ClosingStage::Idle { was_told: false, close: HeadTimer.sleep(CLOSE_TIMEOUT) };
                 context.waker().wake_by_ref();
             } else {
                 self.silence = None;
@@ -172,7 +173,7 @@ impl<S: Socket> Patience<S> {
     /// Waits until the client has left while its call is under way.
     fn poll_left(&mut self, context: &mut Context<'_>) -> Poll<()> {
         // Over HTTP/2 hyper reads all the time and notices it.
-        if self.client.calls() == 0 || self.client.speaks() != Some(Version::One) {
+        if self.client.calls() == 0 || self.client.speaks() != Some(HttpVersion::One) {
             self.leaving = None;
             return Poll::Pending;
         }
@@ -204,9 +205,9 @@ async fn has_left<S: Socket>(wire: &Wire<S>) -> io::Result<()> {
     let mut next = Instant::now() + pause;
     let mut sends_no_more = false;
     loop {
-        match look(watched.as_fd()) {
-            Peer::Gone => return Ok(()),
-            Peer::Open => {
+        match peer_state(watched.as_fd()) {
+            PeerState::Gone => return Ok(()),
+            PeerState::Open => {
                 let until = tokio::time::Instant::from_std(next);
                 if let Ok(readable) = tokio::time::timeout_at(until, watched.readable()).await {
                     readable?.clear_ready();
@@ -214,8 +215,8 @@ async fn has_left<S: Socket>(wire: &Wire<S>) -> io::Result<()> {
                 }
             }
             // Most such clients have closed both directions, so the first probe is sent at once.
-            Peer::HalfClosed if !sends_no_more => sends_no_more = true,
-            Peer::HalfClosed => {
+            PeerState::HalfClosed if !sends_no_more => sends_no_more = true,
+            PeerState::HalfClosed => {
                 // A reset makes a socket writable.
                 let until = tokio::time::Instant::from_std(next);
                 if let Ok(writable) = tokio::time::timeout_at(until, watched.writable()).await {

@@ -1,4 +1,4 @@
-//! The rings on which the engine spins.
+//! Polls the rings on which the engine spins.
 //!
 //! While a message is expected in one of them, the engine polls all of them. When no message is
 //! expected any more, the engine parks, and every worker rings its bell: then a thousand idle
@@ -7,17 +7,17 @@
 use super::channel::Channel;
 use super::rings::{Attention, Rings};
 use nightcore_runtime::clock::now_ns;
-use nightcore_runtime::ipc::look::{CROWDED_NS, TURN_NS, let_others_run, look_closely};
 use nightcore_runtime::ipc::ring::this_core;
+use nightcore_runtime::ipc::yielding_spin::{CROWDED_NS, TURN_NS, check_closely, yield_core};
 use std::rc::Rc;
 use tokio::sync::Notify;
 
 /// Most channels that the engine polls. Every poll pays for each of them, and with more channels
 /// the engine is likely to be busy anyway.
-const MAX_LOOKED_AT: usize = 16;
+const MAX_POLLED: usize = 16;
 /// How often the engine polls before it yields its core, if a message is expected from a worker on
 /// another core. This takes about as long as such a message does.
-const LOOKS_ELSEWHERE: u32 = 8;
+const CHECKS_ELSEWHERE: u32 = 8;
 /// The limit of a yield, in ns, that replaces [`CROWDED_NS`] while handlers are known to compute.
 /// The engine then waits behind the handlers after each yield, and events from clients do not
 /// shorten that wait: the kernel soon runs a thread that wakes from sleep, but not one that has
@@ -29,12 +29,12 @@ const REMEMBERED_NS: u64 = 100_000_000;
 
 /// The channels whose rings the engine polls.
 #[derive(Default)]
-pub struct Looking {
+pub struct Poller {
     channels: Vec<Rc<Channel>>,
     /// Wakes the task that spins.
     some: Rc<Notify>,
     /// When the channels were last polled, ns.
-    last_look: u64,
+    last_poll: u64,
     /// Counts the events that did not come by a ring.
     other_work: u64,
     /// Until when handlers are assumed to compute, ns.
@@ -43,8 +43,8 @@ pub struct Looking {
 
 /// The result of polling all channels once.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Turn {
-    /// Some channels have messages: see [`Looking::with_message`].
+pub enum PollResult {
+    /// Some channels have messages: see [`Poller::with_message`].
     Found,
     /// No channel has a message.
     Nothing,
@@ -52,7 +52,7 @@ pub enum Turn {
     Over,
 }
 
-impl Looking {
+impl Poller {
     /// Wakes the task that spins, whenever a message is expected.
     pub(crate) fn waker(&self) -> Rc<Notify> {
         self.some.clone()
@@ -83,7 +83,7 @@ impl Looking {
             return;
         }
         if rings.attention() == Attention::Asleep {
-            if !rings.pays_to_look() {
+            if !rings.pays_to_poll() {
                 return;
             }
             self.begin(channel, rings);
@@ -92,10 +92,10 @@ impl Looking {
     }
 
     fn begin(&mut self, channel: &Rc<Channel>, rings: &Rings) {
-        if !rings.begin_looking() {
+        if !rings.begin_polling() {
             return;
         }
-        if self.channels.len() >= MAX_LOOKED_AT
+        if self.channels.len() >= MAX_POLLED
             && let Some(at) = self.channels.iter().position(may_sleep)
         {
             self.channels.swap_remove(at);
@@ -118,11 +118,11 @@ impl Looking {
     /// Forgets a closed channel. Nobody takes the messages in its ring, so they would be found for
     /// ever.
     pub(crate) fn forget(&mut self, channel: &Rc<Channel>) {
-        self.channels.retain(|looked_at| !Rc::ptr_eq(looked_at, channel));
+        self.channels.retain(|polled| !Rc::ptr_eq(polled, channel));
     }
 
     /// Polls all channels once.
-    pub(crate) fn look(&mut self) -> Turn {
+    pub(crate) fn poll(&mut self) -> PollResult {
         let channels = &self.channels;
         let here = this_core();
         let is_elsewhere = |channel: &Rc<Channel>| {
@@ -132,9 +132,9 @@ impl Looking {
             })
         };
         // A worker on this core runs only when the engine yields.
-        let looks = if channels.iter().any(is_elsewhere) { LOOKS_ELSEWHERE } else { 1 };
-        if look_closely(looks, || channels.iter().any(has_message)) {
-            return Turn::Found;
+        let checks = if channels.iter().any(is_elsewhere) { CHECKS_ELSEWHERE } else { 1 };
+        if check_closely(checks, || channels.iter().any(has_message)) {
+            return PollResult::Found;
         }
         self.forget_late(now_ns())
     }
@@ -148,29 +148,29 @@ impl Looking {
     }
 
     /// Gives up on messages that are late. Stops polling all channels when no message is expected.
-    fn forget_late(&mut self, now: u64) -> Turn {
+    fn forget_late(&mut self, now: u64) -> PollResult {
         let mut expected = false;
-        let spent = (now - self.last_look).min(TURN_NS);
-        self.last_look = now;
+        let spent = (now - self.last_poll).min(TURN_NS);
+        self.last_poll = now;
         for rings in self.channels.iter().filter_map(|channel| channel.rings()) {
-            expected |= rings.looked_in_vain(spent);
+            expected |= rings.polled_in_vain(spent);
         }
-        if expected { Turn::Nothing } else { self.stop() }
+        if expected { PollResult::Nothing } else { self.stop() }
     }
 
     /// Makes every worker ring its bell again. A worker that has sent a message meanwhile is polled
     /// on, until its message is taken.
-    fn stop(&mut self) -> Turn {
+    fn stop(&mut self) -> PollResult {
         self.channels.retain(|channel| !may_sleep(channel));
-        if self.channels.is_empty() { Turn::Over } else { Turn::Nothing }
+        if self.channels.is_empty() { PollResult::Over } else { PollResult::Nothing }
     }
 
     /// Yields, so that workers can run on this core. If the yield takes long, another thread
     /// computes on this core. The engine then parks: a worker's bell wakes it sooner than its own
     /// polling would.
-    pub(crate) fn let_others_run(&self) {
+    pub(crate) fn yield_core(&self) {
         let before = now_ns();
-        let_others_run();
+        yield_core();
         let most = if before < self.computing_until { COMPUTING_NS } else { CROWDED_NS };
         if now_ns() - before <= most {
             return;
@@ -186,5 +186,5 @@ fn has_message(channel: &Rc<Channel>) -> bool {
 
 /// Stops polling a channel, unless it has a message. Returns whether it has stopped.
 fn may_sleep(channel: &Rc<Channel>) -> bool {
-    channel.rings().is_none_or(|rings| channel.is_closed() || rings.stop_looking())
+    channel.rings().is_none_or(|rings| channel.is_closed() || rings.stop_polling())
 }

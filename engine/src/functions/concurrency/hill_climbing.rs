@@ -1,4 +1,5 @@
-//! Experiments that show whether more concurrency brings more throughput, which λ·t cannot show.
+//! Hill climbing: experiments that show whether more concurrency brings more throughput, which λ·t
+//! cannot show.
 //!
 //! While calls queue, the rate is what the limit lets through, so τ only echoes the limit. Two
 //! things can go wrong then. τ can stay below what the clients need, although running more calls
@@ -8,6 +9,9 @@
 //!
 //! The limit to fall back to is throughput × the service time at a concurrency that still paid.
 //! This is Little's law again, and the bandwidth-delay product of congestion control.
+//!
+//! The thread pool of .NET sets its number of threads by hill climbing, too (Hellerstein, Morrison
+//! and Eilebrecht, "Optimizing Concurrency Levels in the .NET ThreadPool", FeBID 2008).
 
 use super::known::ENDS_KNOWN;
 
@@ -20,7 +24,7 @@ const WINDOW_CALLS: u64 = 128;
 const WINDOW_CALLS_SLOW: u64 = 64;
 const WINDOW_MAX_NS: u64 = 10_000_000_000;
 /// The first window is the point of comparison for a load that is still building up. So it must end
-/// early, after [`ENDS_KNOWN`] ends, and may be [rough](Climb::rough).
+/// early, after [`ENDS_KNOWN`] ends, and may be [rough](HillClimber::rough).
 const WINDOW_CALLS_FIRST: u64 = ENDS_KNOWN as u64;
 /// The shortest window, ns. It is longer than a pause of the kernel's scheduler.
 const WINDOW_MIN_NS: u64 = 10_000_000;
@@ -125,7 +129,7 @@ impl Sample {
 }
 
 #[derive(Debug, Clone, Copy)]
-enum Phase {
+enum ClimbPhase {
     /// The limit follows τ, up to the cap.
     Follow,
     /// The limit rises to `target`, to see whether `base` is surpassed. It rises by one whenever
@@ -153,8 +157,8 @@ pub(super) struct Present {
 }
 
 #[derive(Debug, Clone)]
-pub(super) struct Climb {
-    phase: Phase,
+pub(super) struct HillClimber {
+    phase: ClimbPhase,
     cap: Cap,
     /// The limit is at least this, whatever τ is.
     raised: u32,
@@ -179,10 +183,10 @@ pub(super) struct Climb {
     pressed: bool,
 }
 
-impl Climb {
+impl HillClimber {
     pub fn new() -> Self {
-        Climb {
-            phase: Phase::Follow,
+        HillClimber {
+            phase: ClimbPhase::Follow,
             cap: Cap::NONE,
             raised: 0,
             hold_until_ns: 0,
@@ -220,7 +224,7 @@ impl Climb {
 
     /// Whether a lower cap has cost so much throughput that the experiment may end early.
     fn is_dear(&self, elapsed_ns: u64) -> bool {
-        let Phase::Lower { base, .. } = self.phase else { return false };
+        let ClimbPhase::Lower { base, .. } = self.phase else { return false };
         let due = base.throughput * elapsed_ns as f64;
         due >= DEAR_CALLS && (self.ended as f64) < due / 2.0
     }
@@ -242,7 +246,7 @@ impl Climb {
 
     /// Forgets a raise once τ has had the time to catch up with it.
     pub fn pass(&mut self, now_ns: u64) {
-        if matches!(self.phase, Phase::Follow) && now_ns >= self.hold_until_ns {
+        if matches!(self.phase, ClimbPhase::Follow) && now_ns >= self.hold_until_ns {
             self.raised = 0;
         }
     }
@@ -251,10 +255,12 @@ impl Climb {
     /// because no call ends.
     pub fn next_raise_ns(&self, limit: u32, run_ns: f64) -> Option<u64> {
         match self.phase {
-            Phase::Follow if self.cap.is_above(limit) => Some(self.next_raise_ns),
-            Phase::Follow => self.last.and_then(|last| self.void_ns(last, run_ns)),
-            Phase::Raise { target, .. } if limit < target => Some(self.next_raise_ns),
-            Phase::Raise { base, .. } | Phase::Lower { base, .. } => self.void_ns(base, run_ns),
+            ClimbPhase::Follow if self.cap.is_above(limit) => Some(self.next_raise_ns),
+            ClimbPhase::Follow => self.last.and_then(|last| self.void_ns(last, run_ns)),
+            ClimbPhase::Raise { target, .. } if limit < target => Some(self.next_raise_ns),
+            ClimbPhase::Raise { base, .. } | ClimbPhase::Lower { base, .. } => {
+                self.void_ns(base, run_ns)
+            }
         }
         .map(|at| at.max(self.next_raise_ns))
     }
@@ -268,11 +274,11 @@ impl Climb {
 
     /// Whether the limit rises even if no call has waited for long.
     pub fn is_driven(&self) -> bool {
-        matches!(self.phase, Phase::Raise { target, .. } if self.cap.is_below(target))
+        matches!(self.phase, ClimbPhase::Raise { target, .. } if self.cap.is_below(target))
     }
 
     /// Raises the limit by one if it is time. To be called when a call has waited for long, or the
-    /// experiment [is driven](Climb::is_driven). Returns true if the limit was raised.
+    /// experiment [is driven](HillClimber::is_driven). Returns true if the limit was raised.
     pub fn raise(&mut self, at: Present) -> bool {
         self.pressed = true;
         if at.now_ns < self.next_raise_ns || at.limit >= at.max {
@@ -280,25 +286,25 @@ impl Climb {
         }
         let base = match self.phase {
             // Without a window so far, the averages serve as the base.
-            Phase::Follow => {
+            ClimbPhase::Follow => {
                 self.last.unwrap_or(Sample { running: at.tau, throughput: at.rate_per_ns })
             }
-            Phase::Raise { base, .. } | Phase::Lower { base, .. } => base,
+            ClimbPhase::Raise { base, .. } | ClimbPhase::Lower { base, .. } => base,
         };
         match self.phase {
-            Phase::Raise { target, .. } if at.limit < target => {}
-            Phase::Follow if self.cap.is_above(at.limit) => {
+            ClimbPhase::Raise { target, .. } if at.limit < target => {}
+            ClimbPhase::Follow if self.cap.is_above(at.limit) => {
                 let target = self.cap.cut(at.limit.saturating_mul(STEP_FREE).min(at.max));
-                self.phase = Phase::Raise { base, target };
+                self.phase = ClimbPhase::Raise { base, target };
             }
-            Phase::Follow if self.last.is_none() => return false,
+            ClimbPhase::Follow if self.last.is_none() => return false,
             _ if self.void_ns(base, at.run_ns).is_none_or(|void_ns| at.now_ns < void_ns) => {
                 return false;
             }
             _ => {
                 self.uncap();
                 let target = at.limit.saturating_mul(STEP_FREE).min(at.max);
-                self.phase = Phase::Raise { base, target };
+                self.phase = ClimbPhase::Raise { base, target };
             }
         }
         self.raised = at.limit + 1;
@@ -347,17 +353,17 @@ impl Climb {
             return;
         };
         match self.phase {
-            Phase::Follow => self.judge_follow(at, sample, reference, pressed),
+            ClimbPhase::Follow => self.judge_follow(at, sample, reference, pressed),
             // The cap was not what held calls back.
-            Phase::Raise { base, .. }
+            ClimbPhase::Raise { base, .. }
                 if self.is_driven() && sample.running < BARELY * base.running =>
             {
-                self.phase = Phase::Follow;
+                self.phase = ClimbPhase::Follow;
                 self.raised = 0;
                 self.cap = Cap::NONE;
                 self.last = Some(sample);
             }
-            Phase::Raise { base, target } => {
+            ClimbPhase::Raise { base, target } => {
                 let used = sample.running >= USED * f64::from(target);
                 let driven = self.is_driven();
                 if sample.paid(base) {
@@ -376,13 +382,13 @@ impl Climb {
                 } else {
                     // The queue emptied by itself, so this was no experiment, and there is nothing
                     // to keep.
-                    self.phase = Phase::Follow;
+                    self.phase = ClimbPhase::Follow;
                     self.raised = 0;
                     self.last = Some(sample);
                 }
             }
-            Phase::Lower { base, cap } => {
-                self.phase = Phase::Follow;
+            ClimbPhase::Lower { base, cap } => {
+                self.phase = ClimbPhase::Follow;
                 self.last = None;
                 self.cap = cap;
                 self.lowest = true;
@@ -417,7 +423,7 @@ impl Climb {
             // The clients raised the concurrency themselves. Whether this was a fair experiment is
             // checked at once: the lower limit must not cost throughput.
             self.fall_back(at, sample, reference);
-            self.phase = Phase::Lower { base: sample, cap: Cap::NONE };
+            self.phase = ClimbPhase::Lower { base: sample, cap: Cap::NONE };
             return;
         }
         let cooled = at.now_ns >= self.cool_until_ns;
@@ -441,7 +447,7 @@ impl Climb {
                 self.lower(at, sample, cap);
             } else {
                 let target = cap.saturating_mul(STEP).min(at.max);
-                self.phase = Phase::Raise { base: sample, target };
+                self.phase = ClimbPhase::Raise { base: sample, target };
                 self.next_raise_ns = at.now_ns;
             }
         }
@@ -452,7 +458,7 @@ impl Climb {
     fn fall_back(&mut self, at: Present, sample: Sample, reference: Sample) {
         let needed = sample.throughput * reference.running / reference.throughput;
         self.cap = Cap(Some((needed.min(sample.running).ceil() as u32).max(1)));
-        self.phase = Phase::Follow;
+        self.phase = ClimbPhase::Follow;
         self.raised = 0;
         self.lowest = false;
         self.last = None;
@@ -460,7 +466,7 @@ impl Climb {
     }
 
     fn lower(&mut self, at: Present, base: Sample, cap: u32) {
-        self.phase = Phase::Lower { base, cap: Cap(Some(cap)) };
+        self.phase = ClimbPhase::Lower { base, cap: Cap(Some(cap)) };
         self.cap = Cap(Some(cap / STEP));
         self.raised = 0;
         self.open_window(at);
@@ -480,7 +486,7 @@ impl Climb {
 
     /// Keeps a raised limit until τ has caught up with it.
     fn settle(&mut self, at: Present) {
-        self.phase = Phase::Follow;
+        self.phase = ClimbPhase::Follow;
         self.hold_until_ns = at.now_ns.saturating_add(HOLD_SPANS * at.span_ns);
     }
 }

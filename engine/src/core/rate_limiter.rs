@@ -14,15 +14,15 @@ const BURST: u32 = 256;
 const EACH: Duration = Duration::from_millis(4);
 
 /// The rate limit of one container.
-pub(super) struct Pace {
+pub(super) struct RateLimiter {
     left: u32,
     /// The time up to which the messages that it may send have been credited.
     counted_until: Instant,
 }
 
-impl Pace {
-    pub(super) fn new() -> Pace {
-        Pace { left: BURST, counted_until: Instant::now() }
+impl RateLimiter {
+    pub(super) fn new() -> RateLimiter {
+        RateLimiter { left: BURST, counted_until: Instant::now() }
     }
 
     /// Yields to other tasks after a message, and waits if there have been too many.

@@ -3,17 +3,17 @@
 use super::builds::{BuildEnded, RunningBuilds};
 use super::children;
 use super::end::End;
-use super::link::Launcher;
+use super::link::LauncherLink;
 use super::recycling::{Used, memory_of};
-use super::supervisor::{History, Supervisor, Task};
+use super::supervisor::{History, Supervisor, SupervisorTask};
 use super::wire::{Launch, News, Order};
 use crate::config::{self, Limits, Recycle};
 use crate::core::{ContainerEvent, CoreHandle};
 use crate::directory;
+use crate::engine_log::log;
+use crate::engine_sockets::EngineSockets;
 use crate::ids::{FunctionId, Generation};
-use crate::premises::Premises;
-use crate::say::say;
-use crate::transport::{Identity, Launched};
+use crate::transport::{Identity, LaunchIdentity};
 use anyhow::{Context, Result};
 use nightcore_runtime::clock::now_ns;
 use nightcore_runtime::protocol::control::{FUNCTION_VARIABLE, SOCKET_VARIABLE, TOKEN_VARIABLE};
@@ -37,7 +37,7 @@ const KILLED_WITHIN: Duration = Duration::from_secs(2);
 /// How long the launcher may take to end when all containers have.
 const LAUNCHER_ENDS_WITHIN: Duration = Duration::from_secs(2);
 /// Pause between two looks whether it has.
-const LOOK_PAUSE: Duration = Duration::from_millis(2);
+const POLL_PAUSE: Duration = Duration::from_millis(2);
 
 /// Pause between two looks for containers that have reached a bound of `recycle`.
 const RECYCLE_PAUSE: Duration = Duration::from_secs(1);
@@ -45,11 +45,11 @@ const RECYCLE_PAUSE: Duration = Duration::from_secs(1);
 /// Pause before a launcher that could not be started is tried again.
 const SPAWN_PAUSE: Duration = Duration::from_millis(200);
 
-/// What can be asked about the processes of the functions.
+/// The histories of the functions' processes: how they were started, and how they ended.
 #[derive(Clone)]
-pub struct KeeperStatus(Rc<RefCell<Supervisor>>);
+pub struct ProcessHistories(Rc<RefCell<Supervisor>>);
 
-impl KeeperStatus {
+impl ProcessHistories {
     /// What is known about the processes of a function.
     pub fn history(&self, function: FunctionId) -> History {
         self.0.borrow().history(function)
@@ -65,18 +65,18 @@ enum NotStarted {
 }
 
 /// Keeps the containers running.
-pub struct Keeper {
+pub struct ProcessManager {
     core: CoreHandle,
     directory: PathBuf,
     /// The limit of open files that containers get.
     open_files: u64,
     supervisor: Rc<RefCell<Supervisor>>,
-    launcher: Launcher,
+    launcher: LauncherLink,
     /// Notices of children that die. Beside the launcher these are orphans, which come to the
     /// engine as it is a subreaper, or the init process of an image.
     deaths: Deaths,
     /// Where a container that starts connects to.
-    premises: Rc<RefCell<Premises>>,
+    sockets: Rc<RefCell<EngineSockets>>,
     /// Children that this process had before it was an engine: a shell that starts programs in the
     /// background, and then becomes the engine by `exec`, leaves them to it.
     inherited: Vec<i32>,
@@ -89,36 +89,36 @@ pub struct Keeper {
     built: HashMap<FunctionId, (Generation, String)>,
 }
 
-impl Keeper {
+impl ProcessManager {
     /// Starts the launcher. Containers get this limit of open files. `build_ended` is told of each
     /// build that has ended.
     pub fn start(
         core: CoreHandle,
         directory: &Path,
         open_files: u64,
-        premises: Rc<RefCell<Premises>>,
+        sockets: Rc<RefCell<EngineSockets>>,
         build_ended: mpsc::UnboundedSender<BuildEnded>,
-    ) -> Result<Keeper> {
+    ) -> Result<ProcessManager> {
         // Orphans of a launcher that is killed come to the engine, which ends them.
         children::become_subreaper().context("cannot become a subreaper")?;
         let inherited = children::children();
         let supervisor = Rc::new(RefCell::new(Supervisor::new(now_ns())));
         let launcher =
-            Launcher::spawn(directory, open_files).context("cannot start the launcher")?;
+            LauncherLink::spawn(directory, open_files).context("cannot start the launcher")?;
         launcher.introduce(&core);
         let deaths = signal(SignalKind::child()).context("cannot handle SIGCHLD")?;
         let directory = directory.to_owned();
         let mut next_recycle = interval(RECYCLE_PAUSE);
         // An engine that was held up looks once, not for each time that it has missed.
         next_recycle.set_missed_tick_behavior(MissedTickBehavior::Delay);
-        Ok(Keeper {
+        Ok(ProcessManager {
             core,
             directory,
             open_files,
             supervisor,
             launcher,
             deaths,
-            premises,
+            sockets,
             inherited,
             next_recycle,
             builds: RunningBuilds::default(),
@@ -132,7 +132,7 @@ impl Keeper {
         &mut self,
         function: FunctionId,
         generation: Generation,
-        config: Rc<config::Function>,
+        config: Rc<config::FunctionConfig>,
     ) {
         // One that was still coming is given up.
         let serving = self.core.borrow().scheduler().serving_generation(function);
@@ -153,7 +153,7 @@ impl Keeper {
     /// If the launcher cannot be told.
     pub fn build(
         &mut self,
-        function: &config::Function,
+        function: &config::FunctionConfig,
         build: &config::Build,
         program: PathBuf,
     ) -> io::Result<u64> {
@@ -204,7 +204,7 @@ impl Keeper {
             scheduler.serving_generation(function) == generation && scheduler.is_ready(function)
         };
         let ready = self.built.extract_if(|id, (generation, _)| serves(*id, *generation));
-        ready.for_each(|(_, (_, name))| say(&format!("{name}: the new version serves")));
+        ready.for_each(|(_, (_, name))| log(&format!("{name}: the new version serves")));
     }
 
     /// When something is due next.
@@ -233,8 +233,8 @@ impl Keeper {
     }
 
     /// What can be asked while it runs.
-    pub fn status(&self) -> KeeperStatus {
-        KeeperStatus(self.supervisor.clone())
+    pub fn status(&self) -> ProcessHistories {
+        ProcessHistories(self.supervisor.clone())
     }
 
     /// Keeps containers running until it is dropped.
@@ -311,13 +311,13 @@ impl Keeper {
                 () = tokio::time::sleep(KILLED_WITHIN), if due.is_none() => break,
             }
         }
-        let Launcher { mut child, socket, .. } = self.launcher;
+        let LauncherLink { mut child, socket, .. } = self.launcher;
         drop(socket);
         let pid = child.id() as i32;
         // Without a thread: there may be none to be had.
         let gone = async {
             while matches!(child.try_wait(), Ok(None)) {
-                tokio::time::sleep(LOOK_PAUSE).await;
+                tokio::time::sleep(POLL_PAUSE).await;
             }
         };
         if tokio::time::timeout(LAUNCHER_ENDS_WITHIN, gone).await.is_err() {
@@ -326,7 +326,7 @@ impl Keeper {
         children::end_all_but(&self.inherited, END_ORPHANS_WITHIN);
     }
 
-    fn container_event(&mut self, event: ContainerEvent) -> Vec<Task> {
+    fn container_event(&mut self, event: ContainerEvent) -> Vec<SupervisorTask> {
         let now = now_ns();
         let mut supervisor = self.supervisor.borrow_mut();
         match event {
@@ -353,7 +353,7 @@ impl Keeper {
         }
     }
 
-    fn launcher_news(&mut self, news: News) -> Vec<Task> {
+    fn launcher_news(&mut self, news: News) -> Vec<SupervisorTask> {
         let (launch, how) = match news {
             News::Started { launch, pid } => {
                 self.supervisor.borrow_mut().started(launch, pid);
@@ -376,7 +376,7 @@ impl Keeper {
     }
 
     /// Ends what is left of a launcher that has died, or that cannot be understood.
-    fn launcher_died(&mut self) -> Vec<Task> {
+    fn launcher_died(&mut self) -> Vec<SupervisorTask> {
         let _ = self.launcher.child.kill();
         let _ = self.launcher.child.wait();
         children::end_all_but(&self.inherited, END_ORPHANS_WITHIN);
@@ -388,27 +388,27 @@ impl Keeper {
         self.supervisor.borrow_mut().launcher_died(now_ns())
     }
 
-    async fn replace_launcher(&mut self) -> Vec<Task> {
-        say("the launcher died; its containers are started anew");
+    async fn replace_launcher(&mut self) -> Vec<SupervisorTask> {
+        log("the launcher died; its containers are started anew");
         let tasks = self.launcher_died();
         loop {
-            match Launcher::spawn(&self.directory, self.open_files) {
+            match LauncherLink::spawn(&self.directory, self.open_files) {
                 Ok(launcher) => {
                     launcher.introduce(&self.core);
                     self.launcher = launcher;
                     return tasks;
                 }
-                Err(error) => say(&format!("cannot start the launcher: {error}")),
+                Err(error) => log(&format!("cannot start the launcher: {error}")),
             }
             tokio::time::sleep(SPAWN_PAUSE).await;
         }
     }
 
-    fn perform(&mut self, tasks: Vec<Task>) {
+    fn perform(&mut self, tasks: Vec<SupervisorTask>) {
         let mut tasks = VecDeque::from(tasks);
         while let Some(task) = tasks.pop_front() {
             match task {
-                Task::Start { launch, function, generation, config } => {
+                SupervisorTask::Start { launch, function, generation, config } => {
                     let started = self.start_container(launch, function, generation, &config);
                     let mut supervisor = self.supervisor.borrow_mut();
                     tasks.extend(match started {
@@ -421,15 +421,15 @@ impl Keeper {
                         }
                     });
                 }
-                Task::Terminate { launch } => self.signal(launch, Signal::SIGTERM),
-                Task::Kill { launch } => self.signal(launch, Signal::SIGKILL),
-                Task::Failing { function, generation, reason, is_all } => {
+                SupervisorTask::Terminate { launch } => self.signal(launch, Signal::SIGTERM),
+                SupervisorTask::Kill { launch } => self.signal(launch, Signal::SIGKILL),
+                SupervisorTask::Failing { function, generation, reason, is_all } => {
                     let mut core = self.core.borrow_mut();
                     core.generation_failing(function, generation, &reason, is_all);
                 }
-                Task::SetAside { launch } => self.core.borrow_mut().set_aside(launch),
-                Task::Say { text } => say(&text),
-                Task::Log { function, pid, lines } => {
+                SupervisorTask::SetAside { launch } => self.core.borrow_mut().set_aside(launch),
+                SupervisorTask::Report { text } => log(&text),
+                SupervisorTask::AddToLog { function, pid, lines } => {
                     // Some lines of a bounded length are never too large.
                     let _ = self.launcher.order(&Order::Note { function, pid, lines });
                 }
@@ -447,11 +447,11 @@ impl Keeper {
         launch: u64,
         id: FunctionId,
         generation: Generation,
-        function: &config::Function,
+        function: &config::FunctionConfig,
     ) -> Result<(), NotStarted> {
-        self.premises.borrow_mut().look();
+        self.sockets.borrow_mut().check();
         let identity = Identity {
-            launched: Some(Launched { launch, generation }),
+            launched: Some(LaunchIdentity { launch, generation }),
             function: id,
             name: function.name.clone(),
             program: function.command.first().cloned().unwrap_or_default(),

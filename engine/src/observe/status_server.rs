@@ -14,14 +14,14 @@ use std::rc::Rc;
 use tokio::net::TcpListener;
 
 /// Serves metrics and health.
-pub struct Door<H> {
+pub struct StatusServer<H> {
     /// The engine.
     pub observed: Rc<Observed>,
     /// The health of the engine.
     pub health: H,
 }
 
-impl<H: Health + 'static> Door<H> {
+impl<H: Health + 'static> StatusServer<H> {
     /// Serves the pages for ever.
     pub async fn serve(self, listener: TcpListener, room: Room) {
         let gateway = Gateway::with_room(room, self.observed.memory);
@@ -29,7 +29,7 @@ impl<H: Health + 'static> Door<H> {
     }
 }
 
-impl<H: Health> Site for Door<H> {
+impl<H: Health> Site for StatusServer<H> {
     async fn answer(
         &self,
         parts: &Parts,
