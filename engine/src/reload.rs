@@ -96,6 +96,17 @@ fn stamps(function: &FunctionConfig) -> Vec<Stamp> {
     std::iter::once(stamp(function.program.clone())).chain(arguments).collect()
 }
 
+/// What is left of a function after a build that failed.
+#[derive(Clone, Copy)]
+enum Left {
+    /// An older version serves on.
+    Serving,
+    /// A version that was built before is starting.
+    Coming,
+    /// Nothing that could be called.
+    Nothing,
+}
+
 /// A function that runs, or is to run.
 struct Started {
     id: FunctionId,
@@ -122,19 +133,21 @@ impl Started {
         }
     }
 
-    /// The function cannot be built, for this reason. Returns whether an older version serves on.
-    fn fail(&mut self, core: &CoreHandle, reason: &str) -> bool {
+    /// The function cannot be built, for this reason. Returns what becomes of its calls.
+    fn fail(&mut self, core: &CoreHandle, reason: &str) -> Left {
         let (mut core, id) = (core.borrow_mut(), self.id);
         let serves = core.scheduler().is_ready(id);
         let is_coming = core.scheduler().is_coming(id);
         let generation = match self.unbuilt.take() {
             Some(unbuilt) => unbuilt,
+            // It comes from an earlier build, which was good.
+            None if is_coming => return Left::Coming,
             // One that never comes, so that the one that serves is not said to fail.
-            None if serves && !is_coming => core.begin_generation(id),
+            None if serves => core.begin_generation(id),
             None => core.scheduler().newest_generation(id),
         };
         core.generation_failing(id, generation, reason, true);
-        serves
+        if serves { Left::Serving } else { Left::Nothing }
     }
 }
 
@@ -275,10 +288,15 @@ impl ConfiguredFunctions {
     /// Starts functions that were built, or says that they could not be.
     fn built(&mut self, processes: &mut ProcessManager, outcome: Option<BuildOutcome>) {
         let Some(BuildOutcome { functions, took, failed }) = outcome else { return };
-        let (names, took) = (functions.join(", "), format!("{:.1} s", took.as_secs_f64()));
-        let mut said = match &failed {
-            Some(reason) => format!("{names}: the build failed after {took}: {reason}"),
-            None => format!("{names}: built in {took}"),
+        let names = functions.join(", ");
+        let seconds = took.map(|took| format!("{:.1} s", took.as_secs_f64()));
+        let mut said = match (&failed, &seconds) {
+            (Some(reason), Some(after)) => {
+                format!("{names}: the build failed after {after}: {reason}")
+            }
+            (Some(reason), None) => format!("{names}: the build failed: {reason}"),
+            (None, Some(after)) => format!("{names}: built in {after}"),
+            (None, None) => format!("{names}: built"),
         };
         for name in &functions {
             let Some(started) = self.started.get_mut(name) else { continue };
@@ -296,11 +314,13 @@ impl ConfiguredFunctions {
                 }
             };
             // What the build has printed is in the log of the first one.
-            let log = &functions[0];
-            let reason = format!("its build failed: {reason}; see `nightcore logs {log}`");
+            let log = format!("; see `nightcore logs {}`", functions[0]);
+            let log = took.map(|_| log).unwrap_or_default();
+            let reason = format!("its build failed: {reason}{log}");
             said.push_str(&match started.fail(&self.core, &reason) {
-                true => format!("; the old version of {name} serves on"),
-                false => format!("; {name} cannot be called until it is built"),
+                Left::Serving => format!("; the old version of {name} serves on"),
+                Left::Coming => format!("; the version of {name} that is starting stays"),
+                Left::Nothing => format!("; {name} cannot be called until it is built"),
             });
         }
         log(&said);

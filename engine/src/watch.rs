@@ -6,7 +6,7 @@
 //! Of a function that is built, the sources below its folder are looked at instead. Of those it also
 //! counts that one is gone, and that a folder has come or gone: nobody knows what was in it.
 
-use crate::builds::{is_skipped, is_source};
+use crate::builds::{MAX_FOLDERS, is_skipped, is_source};
 use crate::config::{Config, FunctionConfig};
 use crate::engine_log::log;
 use crate::watched::Watched;
@@ -26,8 +26,6 @@ const QUIET: Duration = Duration::from_millis(100);
 /// a function writes all the time is one of its language when it is `data.json`. Most builds end
 /// sooner.
 const LONGEST: Duration = Duration::from_secs(2);
-/// Most folders that are looked at.
-const MAX_FOLDERS: usize = 8192;
 /// A file or a folder is gone. It counts for sources only.
 const GONE: AddWatchFlags = AddWatchFlags::IN_DELETE.union(AddWatchFlags::IN_MOVED_FROM);
 /// Extensions of one language.
@@ -188,11 +186,13 @@ impl Watch {
         if self.folders.len() >= MAX_FOLDERS {
             return Err(io::Error::other(format!("there are more than {MAX_FOLDERS} folders")));
         }
-        let what = AddWatchFlags::IN_CLOSE_WRITE
+        let mut what = AddWatchFlags::IN_CLOSE_WRITE
             | AddWatchFlags::IN_MOVED_TO
             | AddWatchFlags::IN_CREATE
-            | AddWatchFlags::IN_ONLYDIR
-            | GONE;
+            | AddWatchFlags::IN_ONLYDIR;
+        if self.files.iter().any(|files| files.has_source(&folder)) {
+            what |= GONE;
+        }
         match inotify.add_watch(&folder, what) {
             Ok(descriptor) => drop(self.folders.insert(descriptor, folder)),
             Err(nix::Error::ENOENT | nix::Error::ENOTDIR) => {}

@@ -143,3 +143,17 @@ fn a_function_is_available_when_a_container_is_ready_though_another_failed_meanw
     assert_eq!(scheduler.status(3, function).unavailable, None);
     assert!(scheduler.external(3, function, None, (Body(1), 1), CALL).is_ok());
 }
+
+#[test]
+fn calls_wait_for_a_new_generation_after_one_that_failed() {
+    let mut scheduler = Driven::<u64>::default();
+    let function = scheduler.add_function(simulated::spec("Foo", 4));
+    scheduler.set_unavailable(1, function, "its build failed");
+    assert!(scheduler.external(2, function, None, (Body(1), 1), CALL).is_err());
+    let generation = Some(scheduler.begin_generation(3, function));
+    assert_eq!(scheduler.status(3, function).unavailable, None);
+    assert!(scheduler.external(4, function, None, (Body(1), 1), CALL).is_ok());
+    let container = scheduler.container_connected(5, function, generation, Mode::Threads);
+    scheduler.worker_ready(6, container);
+    assert_eq!(sent(&mut scheduler).len(), 1);
+}

@@ -5,6 +5,7 @@
 
 use harness::workers::c;
 use harness::{Engine, Home, Setup, process, wait_until};
+use nix::sys::signal::Signal;
 use nix::sys::stat::Mode;
 use nix::unistd::mkfifo;
 use std::fs::{self, OpenOptions};
@@ -317,6 +318,72 @@ fn a_build_whose_program_is_not_there_fails_with_the_reason() {
     let engine = Setup::new().function("Pid", "./app".as_ref(), lines).home().start_dev();
     let said = engine.stderr();
     assert!(said.contains("command not found: \"no-such-compiler\" is not in PATH"), "{said}");
-    assert!(engine.call("Pid", "").text().contains("no-such-compiler"));
+    let text = engine.call("Pid", "").text();
+    assert!(text.contains("no-such-compiler") && !text.contains("nightcore logs"), "{text}");
+    assert!(said.contains("Pid: the build failed: it cannot be started"), "{said}");
+    engine.stop();
+}
+
+#[test]
+fn a_build_that_fails_leaves_a_good_version_alone_that_is_starting() {
+    // What it makes waits for a line before it serves.
+    let wait = "sed -i '1a if [ -p hold ]; then read -r line < hold; fi' app";
+    let home = cloned(&Setup::new().functions(&["Echo"], &c()), "", wait);
+    let engine = home.start_dev();
+    let hold = path(&engine, "hold");
+    mkfifo(&hold, Mode::S_IRWXU).unwrap();
+    fs::write(engine.home().config(), setup().toml()).unwrap();
+    wait_until_shown(&engine, "Pid: built in");
+    save(&engine, "source.c", "broken");
+    wait_until_shown(&engine, "exit code 3; the version of Pid that is starting stays");
+    assert_eq!(engine.function("Pid").failing, None);
+    let mut opened = OpenOptions::new().write(true).open(&hold).unwrap();
+    writeln!(opened, "go").unwrap();
+    wait_until_serves(&engine, "1");
+    engine.stop();
+}
+
+#[test]
+fn a_reload_after_a_first_build_that_failed_waits_for_the_next_one() {
+    let home = cloned(&setup(), "if [ ! -e repaired ]; then exit 5; fi", "");
+    let engine = home.start_dev();
+    assert!(engine.call("Pid", "").text().contains("exit code 5"));
+    // This is no source.
+    fs::write(path(&engine, "repaired"), "").unwrap();
+    let finished = engine.nightcore("reload", &["Pid"]);
+    assert_eq!((finished.code, finished.text().trim()), (Some(0), "started anew: Pid"));
+    assert!(serves(&engine, "Pid", "1"));
+    engine.stop();
+}
+
+#[test]
+fn a_build_runs_again_when_the_launcher_dies() {
+    let home = cloned(&setup(), "", GATE);
+    let engine = home.start_dev();
+    let gate = path(&engine, "gate");
+    mkfifo(&gate, Mode::S_IRWXU).unwrap();
+    save(&engine, "source.c", "2");
+    wait_until_shown(&engine, "at the gate");
+    fs::remove_file(&gate).unwrap();
+    process::signal(engine.launcher(), Signal::SIGKILL);
+    wait_until_serves(&engine, "2");
+    assert_eq!(shown(&engine, "the build failed"), 0, "{}", engine.stderr());
+    engine.stop();
+}
+
+#[test]
+fn builds_that_share_a_folder_do_not_cause_each_other_without_end() {
+    let write = "echo run >> runs; wc -l runs > version.h";
+    let other = "cwd = \"app\"\nbuild = [\"sh\", \"version.sh\"]";
+    let setup = setup().function("Echo", &c(), other);
+    let home = cloned(&setup, write, "");
+    fs::write(home.path().join("app/version.sh"), write).unwrap();
+    let engine = home.start_dev();
+    for function in ["Pid", "Echo"] {
+        wait_until_shown(&engine, &format!("{function}: version.h has changed during 3 builds"));
+        wait_until_shown(&engine, &format!("if it was you, run `nightcore reload {function}`"));
+    }
+    save(&engine, "source.c", "2");
+    wait_until_serves(&engine, "2");
     engine.stop();
 }

@@ -6,13 +6,18 @@
 //! them it was. So one more build runs. If the build generates sources, it writes the same ones
 //! again, and that is the end of it. A file that has another content after each of several builds
 //! in a row counts as written by the build, and causes no more of them.
+//!
+//! Another build that runs in the same folder, or in one above or below it, may change sources of
+//! this build as well. Two builds could so cause each other without end. Such changes are counted
+//! until a person changes a source: nothing but a person can start the builds anew then.
 
 use super::sources::Sources;
 use std::collections::HashMap;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 /// A file that has changed during so many builds in a row is taken to be written by the build. A
-/// person who saves one file during each of them is told, and saves it once more.
+/// person who saves one file during each of them is told to reload the function: saving the file
+/// once more as it is would change nothing.
 pub(super) const MAX_CHANGED: u32 = 3;
 
 /// What is to be done next.
@@ -66,6 +71,27 @@ pub(super) struct BuildProgress {
     known: Option<Sources>,
     /// In how many builds up to the last one a file has changed.
     changed_in: HashMap<PathBuf, u32>,
+    /// Whether another build may have changed sources since they were read.
+    is_disturbed: bool,
+    /// How often a file has changed while another build may have changed it, since a person has
+    /// changed a source.
+    changed_beside: HashMap<PathBuf, u32>,
+}
+
+/// What follows from sources that were read.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) struct SourcesRead {
+    pub(super) step: Step,
+    /// The files that are taken from now on to be written by a build.
+    pub(super) own: Vec<PathBuf>,
+    /// Whether a person has changed sources: no build ran that could have.
+    pub(super) is_by_person: bool,
+}
+
+impl SourcesRead {
+    fn only(step: Step) -> SourcesRead {
+        SourcesRead { step, own: Vec::new(), is_by_person: false }
+    }
 }
 
 impl BuildProgress {
@@ -75,6 +101,8 @@ impl BuildProgress {
             is_due: false,
             known: None,
             changed_in: HashMap::new(),
+            is_disturbed: false,
+            changed_beside: HashMap::new(),
         }
     }
 
@@ -115,44 +143,82 @@ impl BuildProgress {
         }
     }
 
-    /// The sources were read. Returns what follows, and the files that are taken from now on to be
-    /// written by the build.
-    pub(super) fn sources_read(&mut self, found: Sources) -> (Step, Vec<PathBuf>) {
-        let BuildState::Reading { again, meanwhile } = &mut self.state else {
-            return (Step::Nothing, Vec::new());
-        };
-        if std::mem::take(again) {
-            return (Step::Read, Vec::new());
+    /// Another build, which may change the same sources, has run or runs.
+    pub(super) fn disturbed(&mut self) {
+        self.is_disturbed = true;
+        // What is being read may be older.
+        if let BuildState::Reading { again, .. } = &mut self.state {
+            *again = true;
         }
-        let meanwhile = *meanwhile;
-        self.state = BuildState::Idle;
+    }
+
+    /// A person has changed sources in a folder that this build shares with another one.
+    pub(super) fn touched(&mut self) {
+        self.changed_beside.clear();
+    }
+
+    /// The sources were read. `is_disturbed` if another build runs that may change them.
+    pub(super) fn sources_read(&mut self, found: Sources, is_disturbed: bool) -> SourcesRead {
+        let BuildState::Reading { again, meanwhile } = &mut self.state else {
+            return SourcesRead::only(Step::Nothing);
+        };
+        let (meanwhile, again) = (*meanwhile, std::mem::take(again));
+        let is_disturbed = self.is_disturbed || is_disturbed;
         let known = self.known.as_ref();
         let changed = known.map(|known| found.changed_since(known)).unwrap_or_default();
+        let counts: Vec<u32> =
+            changed.iter().map(|file| self.count(file, meanwhile, is_disturbed)).collect();
+        let cause = counts.iter().position(|count| *count < MAX_CHANGED);
+        // If a build starts, the reading after it finds what this one has missed.
+        if again && !self.is_due && cause.is_none() {
+            return SourcesRead::only(Step::Read);
+        }
+        self.state = BuildState::Idle;
+        self.is_disturbed = false;
         self.known = Some(found);
+        let is_by_person = meanwhile == Meanwhile::Nothing && !is_disturbed && !changed.is_empty();
+        self.forget_unchanged(meanwhile, is_disturbed, &changed);
         let mut own = Vec::new();
-        let mut because = None;
-        self.forget_unchanged(meanwhile, &changed);
-        for file in changed {
-            if meanwhile == Meanwhile::Nothing {
-                because = because.or(Some(file));
-                continue;
+        for (file, count) in changed.iter().zip(&counts) {
+            if matches!(meanwhile, Meanwhile::Build { .. }) {
+                add_one(&mut self.changed_in, file);
             }
-            let count = self.changed_in.entry(file.clone()).or_default();
-            *count = count.saturating_add(1);
-            match *count {
-                MAX_CHANGED => own.push(file),
-                0..MAX_CHANGED => because = because.or(Some(file)),
-                _ => {}
+            if is_disturbed {
+                add_one(&mut self.changed_beside, file);
+            }
+            if *count == MAX_CHANGED {
+                own.push(file.clone());
             }
         }
+        let because = cause.map(|at| changed[at].clone());
         let is_due = std::mem::take(&mut self.is_due) || because.is_some();
-        (if is_due { Step::Start { because } } else { Step::Nothing }, own)
+        let step = if is_due { Step::Start { because } } else { Step::Nothing };
+        SourcesRead { step, own, is_by_person }
+    }
+
+    /// In how many builds a file has changed, with this change; 0 if a person has changed it.
+    fn count(&self, file: &Path, meanwhile: Meanwhile, is_disturbed: bool) -> u32 {
+        let within = self.changed_in.get(file).copied().unwrap_or_default();
+        let beside = self.changed_beside.get(file).copied().unwrap_or_default();
+        let within = match (meanwhile, is_disturbed) {
+            (Meanwhile::Build { .. }, _) => within.saturating_add(1),
+            // A file that this build writes may be written by the other one, too. It was told.
+            (Meanwhile::Nothing, true) if within >= MAX_CHANGED => within.saturating_add(1),
+            (Meanwhile::Nothing, _) => 0,
+        };
+        within.max(if is_disturbed { beside.saturating_add(1) } else { 0 })
     }
 
     /// Forgets what was counted of files that a person has changed, or that a build did not write.
-    fn forget_unchanged(&mut self, meanwhile: Meanwhile, changed: &[PathBuf]) {
+    fn forget_unchanged(&mut self, meanwhile: Meanwhile, is_disturbed: bool, changed: &[PathBuf]) {
         match meanwhile {
-            Meanwhile::Nothing => self.changed_in.retain(|file, _| !changed.contains(file)),
+            Meanwhile::Nothing if is_disturbed => {}
+            Meanwhile::Nothing => {
+                self.changed_in.retain(|file, _| !changed.contains(file));
+                if !changed.is_empty() {
+                    self.changed_beside.clear();
+                }
+            }
             Meanwhile::Build { was_good: true } => {
                 self.changed_in.retain(|file, _| changed.contains(file));
             }
@@ -179,6 +245,13 @@ impl BuildProgress {
         }
     }
 
+    /// The launcher died, and the build with it: it is due again, and its sources are to be read.
+    pub(super) fn lost(&mut self) {
+        self.is_due = true;
+        let meanwhile = Meanwhile::Build { was_good: false };
+        self.state = BuildState::Reading { again: false, meanwhile };
+    }
+
     /// The build has ended, and its sources are to be read. Returns whether its outcome counts:
     /// that of a build that was stopped does not.
     pub(super) fn ended(&mut self, was_good: bool) -> bool {
@@ -189,163 +262,10 @@ impl BuildProgress {
     }
 }
 
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    const READ: Step = Step::Read;
-    const NOTHING: Step = Step::Nothing;
-
-    fn start(because: &str) -> Step {
-        Step::Start { because: Some(because.into()) }
-    }
-
-    /// A build that has run once, with these sources before and after it.
-    fn built(sources: &[(&str, u64)]) -> BuildProgress {
-        let mut build = BuildProgress::new();
-        assert_eq!(build.wanted(false), READ);
-        assert!(matches!(build.sources_read(Sources::of(sources)).0, Step::Start { .. }));
-        build.started(1);
-        assert!(build.ended(true));
-        assert_eq!(build.sources_read(Sources::of(sources)), (NOTHING, vec![]));
-        build
-    }
-
-    /// Runs a build that a step has asked for, after which these are the sources.
-    #[track_caller]
-    fn run(
-        build: &mut BuildProgress,
-        was_good: bool,
-        sources: &[(&str, u64)],
-    ) -> (Step, Vec<PathBuf>) {
-        build.started(7);
-        assert_eq!(build.changed(), NOTHING, "one build at a time");
-        assert!(build.ended(was_good));
-        build.sources_read(Sources::of(sources))
-    }
-
-    #[test]
-    fn the_first_build_runs_whatever_the_sources_are() {
-        let mut build = BuildProgress::new();
-        assert_eq!((build.wanted(false), build.wanted(false)), (READ, NOTHING));
-        assert_eq!(build.sources_read(Sources::of(&[("a", 1)])).0, Step::Start { because: None });
-        build.started(1);
-        // Another function that names it does not start it again.
-        assert_eq!(build.wanted(false), NOTHING);
-        assert!(build.runs_as(1) && !build.runs_as(2));
-        assert!(build.ended(true));
-        assert_eq!(build.sources_read(Sources::of(&[("a", 1)])), (NOTHING, vec![]));
-    }
-
-    #[test]
-    fn a_build_follows_a_change_of_content_only() {
-        let mut build = built(&[("a", 1)]);
-        assert_eq!(build.changed(), READ);
-        assert_eq!(build.sources_read(Sources::of(&[("a", 1)])).0, NOTHING);
-        assert_eq!(build.changed(), READ);
-        assert_eq!(build.sources_read(Sources::of(&[("a", 2)])).0, start("a"));
-    }
-
-    #[test]
-    fn a_change_while_sources_are_read_has_them_read_again() {
-        let mut build = built(&[("a", 1)]);
-        assert_eq!((build.changed(), build.changed()), (READ, NOTHING));
-        assert_eq!(build.sources_read(Sources::of(&[("a", 1)])).0, READ);
-        assert_eq!(build.sources_read(Sources::of(&[("a", 2)])).0, start("a"));
-    }
-
-    #[test]
-    fn a_failed_build_waits_for_a_change() {
-        let mut build = built(&[("a", 1)]);
-        build.changed();
-        assert_eq!(build.sources_read(Sources::of(&[("a", 2)])).0, start("a"));
-        assert_eq!(run(&mut build, false, &[("a", 2)]).0, NOTHING);
-        // An event that comes late.
-        build.changed();
-        assert_eq!(build.sources_read(Sources::of(&[("a", 2)])).0, NOTHING);
-        build.changed();
-        assert_eq!(build.sources_read(Sources::of(&[("a", 3)])).0, start("a"));
-    }
-
-    #[test]
-    fn a_change_during_a_build_causes_one_more() {
-        let mut build = built(&[("a", 1)]);
-        build.changed();
-        assert_eq!(build.sources_read(Sources::of(&[("a", 2)])).0, start("a"));
-        assert_eq!(run(&mut build, true, &[("a", 3)]).0, start("a"));
-        assert_eq!(run(&mut build, true, &[("a", 3)]).0, NOTHING);
-    }
-
-    #[test]
-    fn generated_sources_cause_one_more_build_if_they_differ() {
-        let mut build = built(&[("a", 1)]);
-        build.changed();
-        assert_eq!(build.sources_read(Sources::of(&[("a", 2)])).0, start("a"));
-        let generated = [("a", 2), ("generated", 2)];
-        assert_eq!(run(&mut build, true, &generated).0, start("generated"));
-        assert_eq!(run(&mut build, true, &generated).0, NOTHING);
-    }
-
-    #[test]
-    fn sources_that_each_build_generates_differently_cause_no_endless_builds() {
-        let mut build = built(&[("a", 1), ("time", 1)]);
-        build.changed();
-        assert_eq!(build.sources_read(Sources::of(&[("a", 2), ("time", 1)])).0, start("a"));
-        for time in 2..=u64::from(MAX_CHANGED) {
-            let after = [("a", 2), ("time", time)];
-            assert_eq!(run(&mut build, true, &after), (start("time"), vec![]));
-        }
-        let told = (NOTHING, vec!["time".into()]);
-        assert_eq!(run(&mut build, true, &[("a", 2), ("time", 100)]), told);
-        // From now on one build is enough, and it is not told again.
-        build.changed();
-        assert_eq!(build.sources_read(Sources::of(&[("a", 3), ("time", 100)])).0, start("a"));
-        assert_eq!(run(&mut build, true, &[("a", 3), ("time", 101)]), (NOTHING, vec![]));
-        // A person changes it: it counts again.
-        build.changed();
-        assert_eq!(build.sources_read(Sources::of(&[("a", 3), ("time", 102)])).0, start("time"));
-        assert_eq!(run(&mut build, true, &[("a", 3), ("time", 103)]).0, start("time"));
-        // A good build that does not write it: it counts again, too.
-        assert_eq!(run(&mut build, true, &[("a", 3), ("time", 103)]).0, NOTHING);
-        assert!(build.changed_in.is_empty());
-    }
-
-    #[test]
-    fn a_failed_build_does_not_end_the_count() {
-        let mut build = built(&[("time", 0)]);
-        build.changed();
-        build.sources_read(Sources::of(&[("time", 1)]));
-        let mut steps = 0;
-        for time in 2..100 {
-            steps += 1;
-            if run(&mut build, false, &[("time", time)]).0 == NOTHING {
-                break;
-            }
-        }
-        assert_eq!(steps, MAX_CHANGED);
-    }
-
-    #[test]
-    fn a_build_that_is_wanted_anew_takes_the_place_of_one_that_hangs() {
-        let mut build = built(&[]);
-        assert_eq!(build.wanted(true), READ);
-        build.sources_read(Sources::of(&[]));
-        build.started(2);
-        assert_eq!((build.wanted(true), build.wanted(true)), (Step::Stop { launch: 2 }, NOTHING));
-        assert!(!build.ended(false), "its end is no news");
-        assert_eq!(build.sources_read(Sources::of(&[])).0, Step::Start { because: None });
-        build.started(3);
-        assert!(build.ended(true));
-    }
-
-    #[test]
-    fn sources_that_nobody_has_asked_for_change_nothing() {
-        let mut build = built(&[("a", 1)]);
-        assert_eq!(build.sources_read(Sources::of(&[("a", 2)])).0, NOTHING);
-        build.changed();
-        build.sources_read(Sources::of(&[("a", 3)]));
-        build.started(4);
-        assert_eq!(build.sources_read(Sources::of(&[("a", 5)])).0, NOTHING);
-        assert_eq!(build.launch(), Some(4));
-    }
+fn add_one(counts: &mut HashMap<PathBuf, u32>, file: &Path) {
+    let count = counts.entry(file.to_owned()).or_default();
+    *count = count.saturating_add(1);
 }
+
+#[cfg(test)]
+mod tests;

@@ -9,5 +9,5 @@ mod build;
 mod sources;
 mod table;
 
-pub use sources::{is_skipped, is_source};
+pub use sources::{MAX_FOLDERS, is_skipped, is_source};
 pub use table::{BuildOutcome, Builds, SourcesRead};

@@ -12,19 +12,20 @@ use std::time::SystemTime;
 const SKIPPED: [&str; 5] = ["node_modules", "__pycache__", "target", "venv", "dist"];
 /// Extensions of sources, of what a compiler embeds into programs, and of the files that say how
 /// programs are built.
-const EXTENSIONS: [&str; 49] = [
+const EXTENSIONS: [&str; 52] = [
     "S", "c", "cc", "cjs", "cmake", "cpp", "cs", "css", "cts", "cxx", "go", "gradle", "graphql",
     "h", "hh", "hpp", "html", "hxx", "inc", "java", "js", "json", "jsx", "kt", "kts", "mjs", "mk",
-    "mod", "mts", "proto", "py", "pyi", "pyx", "rs", "s", "scala", "sh", "sql", "sum", "svelte",
-    "swift", "tmpl", "toml", "ts", "tsx", "vue", "work", "xml", "zig",
+    "mod", "mts", "proto", "py", "pyi", "pyx", "rs", "s", "scala", "scss", "sh", "sql", "sum",
+    "svelte", "swift", "tmpl", "toml", "ts", "tsx", "vue", "work", "xml", "yaml", "yml", "zig",
 ];
 /// Files that say how programs are built, and have no such extension.
 const NAMES: [&str; 5] = ["CMakeLists.txt", "GNUmakefile", "Makefile", "makefile", "meson.build"];
 /// Larger files count as changed whenever they are written: data sets among the sources would be
 /// read for every build.
 const MAX_READ_BYTES: u64 = 4 * 1024 * 1024;
-/// The most folders that are read: as many as are watched.
-const MAX_FOLDERS: usize = 8192;
+/// The most folders that are watched and read. The kernel lets a user have at least so many watches,
+/// unless its administrator has said otherwise.
+pub const MAX_FOLDERS: usize = 8192;
 
 /// Whether a folder of this name is not looked into.
 pub fn is_skipped(name: &OsStr) -> bool {

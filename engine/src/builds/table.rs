@@ -1,11 +1,11 @@
 //! The builds of all functions: functions with the same `build` in the same folder share one.
 
-use super::build::{BuildProgress, MAX_CHANGED, Step};
+use super::build::{self, BuildProgress, MAX_CHANGED, Step};
 use super::sources::Sources;
 use crate::aside::run_aside;
 use crate::config::{Config, FunctionConfig};
 use crate::engine_log::log;
-use crate::launcher::{BuildEnded, ProcessManager};
+use crate::launcher::{BuildEnded, End, ProcessManager};
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
@@ -38,8 +38,8 @@ pub struct SourcesRead {
 pub struct BuildOutcome {
     /// The names of its functions, in the order of the file.
     pub functions: Vec<String>,
-    /// How long it took.
-    pub took: Duration,
+    /// How long it took; none if it could not be started.
+    pub took: Option<Duration>,
     /// Why it failed, if it did.
     pub failed: Option<String>,
 }
@@ -124,15 +124,21 @@ impl Builds {
     ) -> Option<BuildOutcome> {
         let SourcesRead { key, sources } = sources_read;
         // The build may have been removed.
+        let is_disturbed = self.overlapping(&key).any(|build| build.launch().is_some());
         let shared = self.shared.get_mut(&key)?;
-        let (step, own) = shared.build.sources_read(sources);
+        let build::SourcesRead { step, own, is_by_person } =
+            shared.build.sources_read(sources, is_disturbed);
         for file in own {
             log(&format!(
                 "{}: {} has changed during {MAX_CHANGED} builds in a row, and is taken to be \
-                 written by the build; if it was you, save it once more",
+                 written by a build; if it was you, run `nightcore reload {}`",
                 shared.names().join(", "),
-                shown(&file, &key.cwd)
+                shown(&file, &key.cwd),
+                shared.functions[0].name
             ));
+        }
+        if is_by_person {
+            self.overlapping(&key).for_each(BuildProgress::touched);
         }
         self.take(processes, key, step)
     }
@@ -142,13 +148,31 @@ impl Builds {
         let runs = |(_, shared): &(&Key, &mut Shared)| shared.build.runs_as(ended.launch);
         // The build may have been removed.
         let (key, shared) = self.shared.iter_mut().find(runs)?;
-        let failed = ended.failure();
-        let counts = shared.build.ended(failed.is_none());
-        let outcome =
-            BuildOutcome { functions: shared.names(), took: shared.began.elapsed(), failed };
         let key = key.clone();
+        let outcome = if ended.how == End::LauncherDied {
+            shared.build.lost();
+            None
+        } else {
+            let failed = ended.failure();
+            let counts = shared.build.ended(failed.is_none());
+            let is_started = !matches!(ended.how, End::NotStarted(_));
+            let took = is_started.then(|| shared.began.elapsed());
+            let outcome = BuildOutcome { functions: shared.names(), took, failed };
+            counts.then_some(outcome)
+        };
+        self.overlapping(&key).for_each(BuildProgress::disturbed);
         self.read_sources(key);
-        counts.then_some(outcome)
+        outcome
+    }
+
+    /// The other builds that may change sources of this one: their folder is the same one, or
+    /// above or below it.
+    fn overlapping<'b>(&'b mut self, key: &'b Key) -> impl Iterator<Item = &'b mut BuildProgress> {
+        let overlaps = move |other: &Key| {
+            other != key && (other.cwd.starts_with(&key.cwd) || key.cwd.starts_with(&other.cwd))
+        };
+        let others = self.shared.iter_mut().filter(move |(other, _)| overlaps(other));
+        others.map(|(_, shared)| &mut shared.build)
     }
 
     fn of(&mut self, function: &FunctionConfig) -> Option<(Key, &mut Shared)> {
@@ -204,7 +228,7 @@ impl Builds {
             Ok(launch) => shared.build.started(launch),
             Err(error) => {
                 let failed = Some(format!("it cannot be started: {error}"));
-                return Some(BuildOutcome { functions: names, took: Duration::ZERO, failed });
+                return Some(BuildOutcome { functions: names, took: None, failed });
             }
         }
         None

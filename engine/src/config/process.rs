@@ -61,7 +61,10 @@ pub(super) fn check(
     } else {
         let found = command::resolve(first, directory, cwd, search_path);
         let complain = |message| {
-            let hint = made.hint(&directory.join(first), cwd);
+            // No build makes what is looked up in PATH.
+            let is_path = first.contains('/');
+            let file = is_path.then(|| directory.join(first));
+            let hint = file.map(|file| made.hint(&file, cwd)).unwrap_or_default();
             report.at(&spans[0], format!("{message}{hint}"));
         };
         let program = found.map_err(complain).ok()?;

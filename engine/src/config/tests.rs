@@ -1002,6 +1002,7 @@ fn a_program_that_is_to_be_built_may_be_missing_only_while_it_is_written() {
     // What no build makes is an error all the same.
     let toml = "[functions.Foo]\ncommand = ['new']\nbuild = ['make']\n";
     assert!(parse(toml, &fixture.path(), &[], Purpose::Develop, &lookup).is_err());
+    assert!(!fixture.errors(toml).contains("made by its build"), "it is looked up in PATH");
     let toml = "[functions.Foo]\ncommand = ['./new']\n";
     assert!(parse(toml, &fixture.path(), &[], Purpose::Develop, &lookup).is_err());
     // Once it is there, nothing is said of its build.

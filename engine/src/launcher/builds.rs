@@ -29,33 +29,53 @@ impl BuildEnded {
     }
 }
 
+/// What becomes of a build that was started.
+#[derive(Clone, Copy, Debug)]
+enum Running {
+    /// It may take its time.
+    Runs,
+    /// It was sent SIGTERM, and is killed at this time.
+    Asked { kill_at: u64 },
+    /// It was sent SIGKILL.
+    Killed,
+}
+
 /// The builds that run, and when those that are to end are killed. Pure: time is an argument.
 #[derive(Debug, Default)]
-pub(super) struct RunningBuilds(BTreeMap<u64, Option<u64>>);
+pub(super) struct RunningBuilds(BTreeMap<u64, Running>);
 
 impl RunningBuilds {
     /// A build was started.
     pub(super) fn add(&mut self, launch: u64) {
-        self.0.insert(launch, None);
+        self.0.insert(launch, Running::Runs);
     }
 
     /// A build is to end. Returns the signal to send now, if any.
     pub(super) fn end(&mut self, now: u64, launch: u64) -> Option<Signal> {
-        let kill_at = self.0.get_mut(&launch).filter(|kill_at| kill_at.is_none())?;
-        *kill_at = Some(now.saturating_add(TERM_GRACE.as_nanos() as u64));
+        let build = self.0.get_mut(&launch).filter(|build| matches!(build, Running::Runs))?;
+        *build = Running::Asked { kill_at: now.saturating_add(TERM_GRACE.as_nanos() as u64) };
         Some(Signal::SIGTERM)
     }
 
     /// The builds that did not end in time: each is to be killed now.
     pub(super) fn overdue(&mut self, now: u64) -> Vec<u64> {
-        let overdue = self.0.iter_mut().filter(|(_, kill_at)| kill_at.is_some_and(|at| at <= now));
-        // Once is enough.
-        overdue.map(|(launch, kill_at)| (*kill_at = Some(u64::MAX), *launch).1).collect()
+        let mut overdue = Vec::new();
+        for (launch, build) in &mut self.0 {
+            if matches!(build, Running::Asked { kill_at } if *kill_at <= now) {
+                *build = Running::Killed;
+                overdue.push(*launch);
+            }
+        }
+        overdue
     }
 
     /// When one is killed next.
     pub(super) fn next_due(&self) -> Option<u64> {
-        self.0.values().flatten().copied().filter(|at| *at < u64::MAX).min()
+        let kill_at = |build: &Running| match *build {
+            Running::Asked { kill_at } => Some(kill_at),
+            Running::Runs | Running::Killed => None,
+        };
+        self.0.values().filter_map(kill_at).min()
     }
 
     /// A process has ended. Returns whether it was a build.
