@@ -80,7 +80,7 @@ pub(super) struct BuildProgress {
 
 /// What follows from sources that were read.
 #[derive(Debug, PartialEq, Eq)]
-pub(super) struct SourcesRead {
+pub(super) struct NextStep {
     pub(super) step: Step,
     /// The files that are taken from now on to be written by a build.
     pub(super) own: Vec<PathBuf>,
@@ -88,9 +88,9 @@ pub(super) struct SourcesRead {
     pub(super) is_by_person: bool,
 }
 
-impl SourcesRead {
-    fn only(step: Step) -> SourcesRead {
-        SourcesRead { step, own: Vec::new(), is_by_person: false }
+impl NextStep {
+    fn only(step: Step) -> NextStep {
+        NextStep { step, own: Vec::new(), is_by_person: false }
     }
 }
 
@@ -158,9 +158,9 @@ impl BuildProgress {
     }
 
     /// The sources were read. `is_disturbed` if another build runs that may change them.
-    pub(super) fn sources_read(&mut self, found: Sources, is_disturbed: bool) -> SourcesRead {
+    pub(super) fn sources_read(&mut self, found: Sources, is_disturbed: bool) -> NextStep {
         let BuildState::Reading { again, meanwhile } = &mut self.state else {
-            return SourcesRead::only(Step::Nothing);
+            return NextStep::only(Step::Nothing);
         };
         let (meanwhile, again) = (*meanwhile, std::mem::take(again));
         let is_disturbed = self.is_disturbed || is_disturbed;
@@ -171,7 +171,7 @@ impl BuildProgress {
         let cause = counts.iter().position(|count| *count < MAX_CHANGED);
         // If a build starts, the reading after it finds what this one has missed.
         if again && !self.is_due && cause.is_none() {
-            return SourcesRead::only(Step::Read);
+            return NextStep::only(Step::Read);
         }
         self.state = BuildState::Idle;
         self.is_disturbed = false;
@@ -193,7 +193,7 @@ impl BuildProgress {
         let because = cause.map(|at| changed[at].clone());
         let is_due = std::mem::take(&mut self.is_due) || because.is_some();
         let step = if is_due { Step::Start { because } } else { Step::Nothing };
-        SourcesRead { step, own, is_by_person }
+        NextStep { step, own, is_by_person }
     }
 
     /// In how many builds a file has changed, with this change; 0 if a person has changed it.

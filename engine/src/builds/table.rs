@@ -126,7 +126,7 @@ impl Builds {
         // The build may have been removed.
         let is_disturbed = self.overlapping(&key).any(|build| build.launch().is_some());
         let shared = self.shared.get_mut(&key)?;
-        let build::SourcesRead { step, own, is_by_person } =
+        let build::NextStep { step, own, is_by_person } =
             shared.build.sources_read(sources, is_disturbed);
         for file in own {
             log(&format!(

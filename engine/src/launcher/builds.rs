@@ -29,9 +29,9 @@ impl BuildEnded {
     }
 }
 
-/// What becomes of a build that was started.
+/// How far a build that was started is on its way to its end.
 #[derive(Clone, Copy, Debug)]
-enum Running {
+enum BuildEnding {
     /// It may take its time.
     Runs,
     /// It was sent SIGTERM, and is killed at this time.
@@ -42,18 +42,18 @@ enum Running {
 
 /// The builds that run, and when those that are to end are killed. Pure: time is an argument.
 #[derive(Debug, Default)]
-pub(super) struct RunningBuilds(BTreeMap<u64, Running>);
+pub(super) struct RunningBuilds(BTreeMap<u64, BuildEnding>);
 
 impl RunningBuilds {
     /// A build was started.
     pub(super) fn add(&mut self, launch: u64) {
-        self.0.insert(launch, Running::Runs);
+        self.0.insert(launch, BuildEnding::Runs);
     }
 
     /// A build is to end. Returns the signal to send now, if any.
     pub(super) fn end(&mut self, now: u64, launch: u64) -> Option<Signal> {
-        let build = self.0.get_mut(&launch).filter(|build| matches!(build, Running::Runs))?;
-        *build = Running::Asked { kill_at: now.saturating_add(TERM_GRACE.as_nanos() as u64) };
+        let build = self.0.get_mut(&launch).filter(|build| matches!(build, BuildEnding::Runs))?;
+        *build = BuildEnding::Asked { kill_at: now.saturating_add(TERM_GRACE.as_nanos() as u64) };
         Some(Signal::SIGTERM)
     }
 
@@ -61,8 +61,8 @@ impl RunningBuilds {
     pub(super) fn overdue(&mut self, now: u64) -> Vec<u64> {
         let mut overdue = Vec::new();
         for (launch, build) in &mut self.0 {
-            if matches!(build, Running::Asked { kill_at } if *kill_at <= now) {
-                *build = Running::Killed;
+            if matches!(build, BuildEnding::Asked { kill_at } if *kill_at <= now) {
+                *build = BuildEnding::Killed;
                 overdue.push(*launch);
             }
         }
@@ -71,9 +71,9 @@ impl RunningBuilds {
 
     /// When one is killed next.
     pub(super) fn next_due(&self) -> Option<u64> {
-        let kill_at = |build: &Running| match *build {
-            Running::Asked { kill_at } => Some(kill_at),
-            Running::Runs | Running::Killed => None,
+        let kill_at = |build: &BuildEnding| match *build {
+            BuildEnding::Asked { kill_at } => Some(kill_at),
+            BuildEnding::Runs | BuildEnding::Killed => None,
         };
         self.0.values().filter_map(kill_at).min()
     }

@@ -9,7 +9,7 @@ fn start(because: &str) -> Step {
 
 /// Sources were read while no other build ran.
 fn sources_read(build: &mut BuildProgress, sources: &[(&str, u64)]) -> (Step, Vec<PathBuf>) {
-    let SourcesRead { step, own, .. } = build.sources_read(Sources::of(sources), false);
+    let NextStep { step, own, .. } = build.sources_read(Sources::of(sources), false);
     (step, own)
 }
 
@@ -160,7 +160,7 @@ fn sources_that_nobody_has_asked_for_change_nothing() {
 
 /// Builds that share a folder, each of which writes a file, as they run for a while. The file
 /// has another content each time.
-struct Shared {
+struct OverlappingBuilds {
     builds: [BuildProgress; 2],
     /// The names of the files that each writes.
     writes: [&'static [&'static str]; 2],
@@ -168,11 +168,11 @@ struct Shared {
     time: u64,
 }
 
-impl Shared {
-    fn new(writes: [&'static [&'static str]; 2]) -> Shared {
+impl OverlappingBuilds {
+    fn new(writes: [&'static [&'static str]; 2]) -> OverlappingBuilds {
         let files = vec![("source", 1), ("one", 0), ("two", 0)];
         let builds = [built(&files), built(&files)];
-        Shared { builds, writes, files, time: 1 }
+        OverlappingBuilds { builds, writes, files, time: 1 }
     }
 
     fn write(&mut self, name: &str) {
@@ -217,7 +217,7 @@ impl Shared {
 
 #[test]
 fn builds_that_write_the_same_source_do_not_cause_each_other_without_end() {
-    let mut shared = Shared::new([&["one"], &["one"]]);
+    let mut shared = OverlappingBuilds::new([&["one"], &["one"]]);
     shared.save("source");
     assert_eq!(shared.save("source"), [1, 1]);
     assert_eq!(shared.save("source"), [1, 1]);
@@ -225,7 +225,7 @@ fn builds_that_write_the_same_source_do_not_cause_each_other_without_end() {
 
 #[test]
 fn builds_that_write_sources_of_each_other_do_not_cause_each_other_without_end() {
-    let mut shared = Shared::new([&["one"], &["two"]]);
+    let mut shared = OverlappingBuilds::new([&["one"], &["two"]]);
     for _ in 0..5 {
         let [first, second] = shared.save("source");
         assert!(first <= 2 * MAX_CHANGED && second <= 2 * MAX_CHANGED, "{first}, {second}");
@@ -234,7 +234,7 @@ fn builds_that_write_sources_of_each_other_do_not_cause_each_other_without_end()
 
 #[test]
 fn a_build_follows_what_another_one_generates_each_time() {
-    let mut shared = Shared::new([&["one"], &[]]);
+    let mut shared = OverlappingBuilds::new([&["one"], &[]]);
     shared.save("source");
     for _ in 0..2 * MAX_CHANGED {
         assert_eq!(shared.save("source")[1], 1);
