@@ -5,7 +5,7 @@
 set -uo pipefail
 cd "$(dirname "$0")/.." || exit
 
-stages=(format+shell+walls clippy rust fifo+faults rings-only+c go+python conformance+install apps+node
+stages=(format+shell+walls clippy rust fifo+faults rings-only+c python+node conformance+install apps+go
     docs+dist shop+demo speed)
 known=${stages[*]}
 # Most tests wait for processes, and use no processor meanwhile.
