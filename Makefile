@@ -90,7 +90,7 @@ UNIT_PREFIX ?= $(PREFIX)
 
 # Programs find the shared library where it was installed; the system's own folder needs no word about it.
 RPATH = $(if $(filter /usr,$(PREFIX)),,-Wl,-rpath,$${libdir} )
-# What rustc says that a static library needs; tests/deep.sh keeps it true.
+# The libraries that a static library needs, by rustc; tests/deep.sh compares them.
 SYSTEM_LIBS = -lgcc_s -lutil -lrt -lpthread -lm -ldl -lc
 # Compilers add libgcc_s by themselves, and its static form to a program that is static as a whole.
 NAMED_LIBS = $(filter-out -lgcc_s,$(SYSTEM_LIBS))

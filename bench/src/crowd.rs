@@ -32,7 +32,7 @@ pub const CASES: [Case; 3] =
 const RATIO_BAR: f64 = 1.2;
 const INTERNAL_BYTES: usize = 16;
 
-/// What a crowd consists of.
+/// The members of a crowd.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Kind {
     /// Other functions, with a process each.

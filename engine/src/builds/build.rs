@@ -20,7 +20,7 @@ use std::path::{Path, PathBuf};
 /// once more as it is would change nothing.
 pub(super) const MAX_CHANGED: u32 = 3;
 
-/// What is to be done next.
+/// The next thing to do.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Step {
     /// Nothing, until something happens.
@@ -39,7 +39,7 @@ pub(super) enum Step {
     },
 }
 
-/// What ran while sources may have changed.
+/// The process that may have changed sources since they were last read.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Meanwhile {
     Nothing,
@@ -78,7 +78,7 @@ pub(super) struct BuildProgress {
     changed_beside: HashMap<PathBuf, u32>,
 }
 
-/// What follows from sources that were read.
+/// The consequences of a reading of the sources.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct NextStep {
     pub(super) step: Step,
@@ -146,7 +146,7 @@ impl BuildProgress {
     /// Another build, which may change the same sources, has run or runs.
     pub(super) fn disturbed(&mut self) {
         self.is_disturbed = true;
-        // What is being read may be older.
+        // The reading under way may have begun before that.
         if let BuildState::Reading { again, .. } = &mut self.state {
             *again = true;
         }

@@ -23,8 +23,8 @@ const NAMES: [&str; 5] = ["CMakeLists.txt", "GNUmakefile", "Makefile", "makefile
 /// Larger files count as changed whenever they are written: data sets among the sources would be
 /// read for every build.
 const MAX_READ_BYTES: u64 = 4 * 1024 * 1024;
-/// The most folders that are watched and read. The kernel lets a user have at least so many watches,
-/// unless its administrator has said otherwise.
+/// The most folders that are watched and read. By default the kernel allows a user at least this
+/// number of watches.
 pub const MAX_FOLDERS: usize = 8192;
 
 /// Whether a folder of this name is not looked into.
@@ -41,7 +41,7 @@ pub fn is_source(path: &Path) -> bool {
     !is_hidden && (is_one || NAMES.iter().any(|known| name == *known))
 }
 
-/// What was in a file.
+/// The content of a file.
 #[derive(Clone, Debug, PartialEq, Eq)]
 enum Content {
     /// The hash of its bytes.

@@ -12,7 +12,8 @@ use std::time::{Duration, Instant};
 use tokio::sync::mpsc;
 use tokio::task::spawn_local;
 
-/// What functions that share a build have in common: the folder that it runs in, and its words.
+/// Identifies a build: the folder in which it runs, and its words. Functions with the same key
+/// share the build.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 struct Key {
     cwd: PathBuf,
@@ -33,7 +34,7 @@ pub struct SourcesRead {
     sources: Sources,
 }
 
-/// What a build has come to.
+/// The result of a build.
 #[derive(Debug)]
 pub struct BuildOutcome {
     /// The names of its functions, in the order of the file.

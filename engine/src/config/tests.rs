@@ -846,15 +846,20 @@ fn a_mistake_in_a_file_of_variables_shows_nothing_of_it() {
     assert!(shown.contains("env_file[0]: none: No such file"), "{shown}");
 }
 
+/// Reads a file, and writes its errors if it has any.
+fn reading(text: &str, path: &Path) -> Result<Config, String> {
+    parse(text, path, &[], Purpose::Serve, &|_| None).map_err(|errors| errors.to_string())
+}
+
 proptest! {
     #[test]
     fn no_text_panics(text in any::<String>()) {
-        let _ = parse(&text, Path::new("nightcore.toml"), &[], Purpose::Serve, &|_| None).map_err(|errors| errors.to_string());
+        let _ = reading(&text, Path::new("nightcore.toml"));
     }
 
     #[test]
     fn no_mix_of_tokens_panics(tokens in prop::collection::vec(token(), 0..40)) {
-        let _ = parse(&tokens.concat(), Path::new("nightcore.toml"), &[], Purpose::Serve, &|_| None).map_err(|errors| errors.to_string());
+        let _ = reading(&tokens.concat(), Path::new("nightcore.toml"));
     }
 
     #[test]
@@ -867,7 +872,7 @@ proptest! {
             let end = text.floor_char_boundary(start + removed).max(start);
             text.replace_range(start..end, &inserted);
         }
-        let _ = parse(&text, Path::new("nightcore.toml"), &[], Purpose::Serve, &|_| None).map_err(|errors| errors.to_string());
+        let _ = reading(&text, Path::new("nightcore.toml"));
     }
 
     #[test]
@@ -958,7 +963,7 @@ proptest! {
             warnings: Vec::new(),
         };
         let printed = config.to_toml();
-        let again = parse(&printed, &config.path, &[], Purpose::Serve, &|_| None).map_err(|errors| TestCaseError::fail(errors.to_string()))?;
+        let again = reading(&printed, &config.path).map_err(TestCaseError::fail)?;
         // Such as of a word that a shell would expand.
         let again = Config { warnings: Vec::new(), ..again };
         prop_assert_eq!(config, again);

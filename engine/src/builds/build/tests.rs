@@ -259,7 +259,7 @@ fn sources_that_change_all_the_time_are_built_all_the_same() {
     assert!(build.ended(true));
     build.changed();
     assert_eq!(sources_read(&mut build, &[("a", 2)]).0, start("a"));
-    // What counts was read once, though nothing was done about it at first.
+    // Two changes during one reading cause one more reading, and then the build.
     assert_eq!(run(&mut build, true, &[("a", 2)]).0, NOTHING);
     assert_eq!((build.changed(), build.changed()), (READ, NOTHING));
     assert_eq!(sources_read(&mut build, &[("a", 3)]).0, start("a"));
