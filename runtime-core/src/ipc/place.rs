@@ -11,8 +11,9 @@ use nix::unistd::Pid;
 /// The number of spins in a row on the engine's core after which a worker moves. They take some
 /// milliseconds of calls.
 const STAYS: u32 = 256;
-/// The least time between two moves, in ns. A move costs about 20 µs.
-const PAUSE_NS: u64 = 100_000_000;
+/// The least time between two moves, in ns. A move costs about 20 µs, and the kernel may undo it at
+/// once. Until the next move, each call takes five times as long.
+const PAUSE_NS: u64 = 4_000_000;
 
 /// Moves one worker away from the engine's core.
 #[derive(Debug, Default)]
@@ -117,6 +118,22 @@ impl Home {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    /// Spins 256 times on core `here`, at this time, with the engine on core 0. Returns how often
+    /// the thread is to leave.
+    fn spins(place: &mut Place, here: u32, now_ns: u64) -> usize {
+        (0..STAYS).filter(|_| place.is_to_leave(here, 0, || now_ns)).count()
+    }
+
+    #[test]
+    fn a_thread_that_was_moved_back_leaves_again_a_few_ms_later() {
+        const MS: u64 = 1_000_000;
+        let mut place = Place::default();
+        assert_eq!(spins(&mut place, 0, MS), 1);
+        assert_eq!(spins(&mut place, 0, 2 * MS), 0, "it does not move all the time");
+        assert_eq!(spins(&mut place, 0, 6 * MS), 1);
+        assert_eq!(spins(&mut place, 1, 20 * MS), 0, "it is on another core");
+    }
 
     #[test]
     fn a_thread_that_was_bound_runs_everywhere_again() {
