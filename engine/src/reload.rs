@@ -192,7 +192,8 @@ impl ConfiguredFunctions {
         let routes = SharedRoutes::default();
         let shared_config = SharedConfig::default();
         let started = HashMap::new();
-        let builds = (purpose == Purpose::Develop).then(|| Builds::new(sources_read));
+        let is_built = purpose == Purpose::Develop;
+        let builds = is_built.then(|| Builds::new(&config, sources_read));
         let mut functions = ConfiguredFunctions {
             core,
             routes,
@@ -274,20 +275,31 @@ impl ConfiguredFunctions {
 
     /// The sources of a build were read.
     pub fn sources_read(&mut self, processes: &mut ProcessManager, sources_read: SourcesRead) {
-        let outcome =
-            self.builds.as_mut().and_then(|builds| builds.sources_read(processes, sources_read));
-        self.built(processes, outcome);
+        if let Some(builds) = &mut self.builds {
+            builds.sources_read(processes, sources_read);
+        }
+        self.start_builds(processes);
     }
 
     /// A build has ended.
     pub fn build_ended(&mut self, processes: &mut ProcessManager, ended: BuildEnded) {
-        let outcome = self.builds.as_mut().and_then(|builds| builds.ended(&ended));
-        self.built(processes, outcome);
+        if let Some(outcome) = self.builds.as_mut().and_then(|builds| builds.ended(&ended)) {
+            self.built(processes, outcome);
+        }
+        self.start_builds(processes);
+    }
+
+    /// Starts the builds whose turn has come.
+    fn start_builds(&mut self, processes: &mut ProcessManager) {
+        let outcomes = self.builds.as_mut().map(|builds| builds.start_waiting(processes));
+        for outcome in outcomes.into_iter().flatten() {
+            self.built(processes, outcome);
+        }
     }
 
     /// Starts functions that were built, or says that they could not be.
-    fn built(&mut self, processes: &mut ProcessManager, outcome: Option<BuildOutcome>) {
-        let Some(BuildOutcome { functions, took, failed }) = outcome else { return };
+    fn built(&mut self, processes: &mut ProcessManager, outcome: BuildOutcome) {
+        let BuildOutcome { functions, took, failed } = outcome;
         let names = functions.join(", ");
         let seconds = took.map(|took| format!("{:.1} s", took.as_secs_f64()));
         let mut said = match (&failed, &seconds) {

@@ -151,9 +151,9 @@ impl Watch {
         let watched = config.functions.iter().filter(|function| everything || function.keys.watch);
         self.files =
             watched.map(|function| Files::of(function, &config.directory, everything)).collect();
-        let own = config.path.file_name().map(|name| config.directory.join(name));
         let env_files = config.functions.iter().flat_map(|function| function.env_files.clone());
-        self.config = own.into_iter().chain(env_files).filter(|_| everything).collect();
+        let files = std::iter::once(config.file()).chain(env_files);
+        self.config = files.filter(|_| everything).collect();
         if self.files.is_empty() && self.config.is_empty() {
             *self = Watch::default();
             return;

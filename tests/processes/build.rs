@@ -200,7 +200,7 @@ fn a_build_that_generates_sources_does_not_cause_builds_without_end() {
     // Here it differs each time.
     let home = cloned(&setup(), "wc -l runs > generated.h", "");
     let engine = home.start_dev();
-    wait_until_shown(&engine, "generated.h has changed during 3 builds in a row");
+    wait_until_shown(&engine, "generated.h changed during each of several builds in a row");
     assert_eq!(runs(&engine), 3, "{}", engine.stderr());
     for source in ["2", "3", "4"] {
         let before = runs(&engine);
@@ -254,8 +254,8 @@ fn functions_that_share_a_build_are_built_once() {
 /// child in a session of its own.
 fn with_hanging_build(on_term: &str) -> Engine {
     let hang = format!(
-        "if grep hang source.c; then trap '{on_term}' TERM; setsid sleep 1000 & echo hangs; \
-         while :; do sleep 1000; done; fi"
+        "if grep hang source.c; then trap '{on_term}' TERM; setsid sleep 1000 & \
+         echo $$ > hanging; echo hangs; while :; do sleep 1000; done; fi"
     );
     let home = cloned(&setup().functions(&["Echo"], &c()), &hang, "");
     let engine = home.start_dev();
@@ -380,10 +380,61 @@ fn builds_that_share_a_folder_do_not_cause_each_other_without_end() {
     fs::write(home.path().join("app/version.sh"), write).unwrap();
     let engine = home.start_dev();
     for function in ["Pid", "Echo"] {
-        wait_until_shown(&engine, &format!("{function}: version.h has changed during 3 builds"));
+        wait_until_shown(
+            &engine,
+            &format!("{function}: version.h changed during each of several builds"),
+        );
         wait_until_shown(&engine, &format!("if it was you, run `nightcore reload {function}`"));
     }
     save(&engine, "source.c", "2");
     wait_until_serves(&engine, "2");
+    engine.stop();
+}
+
+#[test]
+fn no_more_builds_run_at_once_than_there_are_cores() {
+    let cores = std::thread::available_parallelism().unwrap().get();
+    let names: Vec<String> = (0..3 * cores).map(|number| format!("F{number}")).collect();
+    let folder = tempfile::tempdir().unwrap();
+    let gate = folder.path().join("gate");
+    let variable = gate.display().to_string();
+    let lines =
+        format!("build = [\"flock\", \"{variable}\", \"true\"]\nenv = {{ GATE = \"{variable}\" }}");
+    let mut setup = Setup::new();
+    for name in &names {
+        setup = setup.function(name, &c(), &format!("cwd = \"{name}\"\n{lines}"));
+    }
+    let home = setup.home();
+    names.iter().for_each(|name| fs::create_dir(home.path().join(name)).unwrap());
+    let locked = fs::File::create(&gate).unwrap();
+    locked.lock().unwrap();
+    // Whatever thread starts an engine must live as long as it does.
+    let unlocking = std::thread::spawn(move || {
+        let at_work = || process::with_variable("GATE", &variable).len();
+        wait_until("builds on all cores", || at_work() >= cores);
+        locked.unlock().unwrap();
+    });
+    let engine = home.start_dev();
+    unlocking.join().unwrap();
+    let (mut running, mut most) = (0, 0);
+    for line in engine.stderr().lines() {
+        running += usize::from(line.contains(": building: "));
+        running -= usize::from(line.contains(": built in "));
+        most = most.max(running);
+    }
+    assert_eq!((running, most), (0, cores), "{}", engine.stderr());
+    engine.stop();
+}
+
+#[test]
+fn another_build_in_a_folder_begins_when_the_one_before_has_ended() {
+    // This one lives until it is killed.
+    let engine = with_hanging_build("");
+    let other = "if kill -0 $(cat hanging); then echo together; else echo alone; fi > runs";
+    let lines = format!("cwd = \"app\"\nbuild = [\"sh\", \"-c\", \"{other}\"]");
+    let other = Setup::new().functions(&["Echo"], &c()).function("Pid", &c(), &lines);
+    fs::write(engine.home().config(), other.toml()).unwrap();
+    assert_eq!(engine.nightcore("reload", &[]).code, Some(0));
+    assert_eq!(fs::read_to_string(path(&engine, "runs")).unwrap(), "alone\n");
     engine.stop();
 }

@@ -4,21 +4,27 @@
 //! Sources are read before each build and after it. What differs between the two readings was
 //! changed while the build ran, by a person or by the build itself, and nothing tells which of
 //! them it was. So one more build runs. If the build generates sources, it writes the same ones
-//! again, and that is the end of it. A file that has another content after each of several builds
-//! in a row counts as written by the build, and causes no more of them.
+//! again, and that is the end of it.
 //!
-//! Another build that runs in the same folder, or in one above or below it, may change sources of
-//! this build as well. Two builds could so cause each other without end. Such changes are counted
-//! until a person changes a source: nothing but a person can start the builds anew then.
+//! Some builds write other sources each time. A file that differs after each of several builds in a
+//! row is taken to be written by the build, and causes no more of them until a person changes it.
+//! That was a person if no build ran that could have.
+//!
+//! A build may also write a source with a new name each time, and two builds that share a folder may
+//! write sources of each other. So the builds in a row that such changes cause are bounded, until a
+//! person changes a source.
 
 use super::sources::Sources;
-use std::collections::HashMap;
-use std::path::{Path, PathBuf};
+use std::collections::BTreeMap;
+use std::path::PathBuf;
 
 /// A file that has changed during so many builds in a row is taken to be written by the build. A
 /// person who saves one file during each of them is told to reload the function: saving the file
 /// once more as it is would change nothing.
 pub(super) const MAX_CHANGED: u32 = 3;
+/// The most builds in a row for changes that a build may have made. A person who saves files all the
+/// time, with a build that generates sources, seldom causes as many without a pause.
+pub(super) const MAX_IN_ROW: u32 = 8;
 
 /// The next thing to do.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -27,7 +33,7 @@ pub(super) enum Step {
     Nothing,
     /// Read the sources.
     Read,
-    /// Start the build; the reason is a file that has changed, if there is one.
+    /// Start the build when its turn comes; the reason is a file that has changed, if there is one.
     Start {
         /// The file.
         because: Option<PathBuf>,
@@ -39,21 +45,15 @@ pub(super) enum Step {
     },
 }
 
-/// The process that may have changed sources since they were last read.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Meanwhile {
-    Nothing,
-    Build { was_good: bool },
-}
-
 #[derive(Debug)]
 enum BuildState {
     Idle,
     /// The sources are being read; `again` if one has changed since that began.
     Reading {
         again: bool,
-        meanwhile: Meanwhile,
     },
+    /// The build is to be started.
+    Waiting,
     /// The build runs. It is stopped if another one is to take its place.
     Building {
         launch: u64,
@@ -69,28 +69,30 @@ pub(super) struct BuildProgress {
     is_due: bool,
     /// The sources when they were last read, if they ever were.
     known: Option<Sources>,
-    /// In how many builds up to the last one a file has changed.
-    changed_in: HashMap<PathBuf, u32>,
-    /// Whether another build may have changed sources since they were read.
+    /// Whether the build has run since then.
+    has_run: bool,
+    /// Whether another build, which may change the same sources, has run since then.
     is_disturbed: bool,
-    /// How often a file has changed while another build may have changed it, since a person has
-    /// changed a source.
-    changed_beside: HashMap<PathBuf, u32>,
+    /// The builds since a person has last changed a source that were caused by changes which a
+    /// build may have made.
+    in_row: u32,
+    /// During how many builds in a row, up to the last one, a file has changed.
+    changed_in: BTreeMap<PathBuf, u32>,
 }
 
 /// The consequences of a reading of the sources.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct NextStep {
     pub(super) step: Step,
-    /// The files that are taken from now on to be written by a build.
-    pub(super) own: Vec<PathBuf>,
+    /// The files that have changed during too many builds in a row, and cause no more.
+    pub(super) ignored: Vec<PathBuf>,
     /// Whether a person has changed sources: no build ran that could have.
     pub(super) is_by_person: bool,
 }
 
 impl NextStep {
     fn only(step: Step) -> NextStep {
-        NextStep { step, own: Vec::new(), is_by_person: false }
+        NextStep { step, ignored: Vec::new(), is_by_person: false }
     }
 }
 
@@ -100,20 +102,24 @@ impl BuildProgress {
             state: BuildState::Idle,
             is_due: false,
             known: None,
-            changed_in: HashMap::new(),
+            has_run: false,
             is_disturbed: false,
-            changed_beside: HashMap::new(),
+            in_row: 0,
+            changed_in: BTreeMap::new(),
         }
     }
 
     /// A function needs what the build makes. A build that runs already will do, unless `anew`:
-    /// then it is ended first.
+    /// then it is ended first, and what was taken to be written by it counts again.
     pub(super) fn wanted(&mut self, anew: bool) -> Step {
+        if anew {
+            self.in_row = 0;
+            self.changed_in.clear();
+        }
         match &mut self.state {
             BuildState::Idle => {
                 self.is_due = true;
-                self.state = BuildState::Reading { again: false, meanwhile: Meanwhile::Nothing };
-                Step::Read
+                self.read()
             }
             BuildState::Reading { .. } => {
                 self.is_due = true;
@@ -124,112 +130,92 @@ impl BuildProgress {
                 *is_stopped = true;
                 Step::Stop { launch: *launch }
             }
-            BuildState::Building { .. } => Step::Nothing,
+            BuildState::Waiting | BuildState::Building { .. } => Step::Nothing,
         }
     }
 
-    /// A source may have changed. After a build it is always looked whether one has.
+    /// A source may have changed. After a build the sources are read in any case.
     pub(super) fn changed(&mut self) -> Step {
         match &mut self.state {
-            BuildState::Idle => {
-                self.state = BuildState::Reading { again: false, meanwhile: Meanwhile::Nothing };
-                Step::Read
-            }
+            BuildState::Idle => self.read(),
             BuildState::Reading { again, .. } => {
                 *again = true;
                 Step::Nothing
             }
-            BuildState::Building { .. } => Step::Nothing,
+            BuildState::Waiting | BuildState::Building { .. } => Step::Nothing,
         }
+    }
+
+    fn read(&mut self) -> Step {
+        self.state = BuildState::Reading { again: false };
+        Step::Read
     }
 
     /// Another build, which may change the same sources, has run or runs.
     pub(super) fn disturbed(&mut self) {
         self.is_disturbed = true;
         // The reading under way may have begun before that.
-        if let BuildState::Reading { again, .. } = &mut self.state {
+        if let BuildState::Reading { again } = &mut self.state {
             *again = true;
         }
     }
 
     /// A person has changed sources in a folder that this build shares with another one.
     pub(super) fn touched(&mut self) {
-        self.changed_beside.clear();
+        self.in_row = 0;
     }
 
     /// The sources were read. `is_disturbed` if another build runs that may change them.
     pub(super) fn sources_read(&mut self, found: Sources, is_disturbed: bool) -> NextStep {
-        let BuildState::Reading { again, meanwhile } = &mut self.state else {
+        let BuildState::Reading { again } = &mut self.state else {
             return NextStep::only(Step::Nothing);
         };
-        let (meanwhile, again) = (*meanwhile, std::mem::take(again));
+        let again = std::mem::take(again);
         let is_disturbed = self.is_disturbed || is_disturbed;
         let known = self.known.as_ref();
-        let changed = known.map(|known| found.changed_since(known)).unwrap_or_default();
-        let counts: Vec<u32> =
-            changed.iter().map(|file| self.count(file, meanwhile, is_disturbed)).collect();
-        let cause = counts.iter().position(|count| *count < MAX_CHANGED);
+        let mut changed = known.map(|known| found.changed_since(known)).unwrap_or_default();
+        let is_by_person = !self.has_run && !is_disturbed && !changed.is_empty();
+        if is_by_person {
+            self.in_row = 0;
+            self.changed_in.retain(|file, count| *count >= MAX_CHANGED && !changed.contains(file));
+        }
+        let is_written = |file: &PathBuf| self.changed_in.get(file) >= Some(&MAX_CHANGED);
+        changed.retain(|file| !is_written(file));
         // If a build starts, the reading after it finds what this one has missed.
-        if again && !self.is_due && cause.is_none() {
+        if again && !self.is_due && changed.is_empty() {
             return NextStep::only(Step::Read);
         }
-        self.state = BuildState::Idle;
-        self.is_disturbed = false;
-        self.known = Some(found);
-        let is_by_person = meanwhile == Meanwhile::Nothing && !is_disturbed && !changed.is_empty();
-        self.forget_unchanged(meanwhile, is_disturbed, &changed);
-        let mut own = Vec::new();
-        for (file, count) in changed.iter().zip(&counts) {
-            if matches!(meanwhile, Meanwhile::Build { .. }) {
-                add_one(&mut self.changed_in, file);
-            }
-            if is_disturbed {
-                add_one(&mut self.changed_beside, file);
-            }
-            if *count == MAX_CHANGED {
-                own.push(file.clone());
+        let mut ignored = Vec::new();
+        if !is_by_person && !is_disturbed {
+            self.changed_in.retain(|file, n| *n >= MAX_CHANGED || changed.contains(file));
+            ignored.extend(changed.extract_if(.., |file| {
+                let count = self.changed_in.entry(file.clone()).or_default();
+                *count += 1;
+                *count >= MAX_CHANGED
+            }));
+        }
+        if !is_by_person && !changed.is_empty() {
+            self.in_row += 1;
+            if self.in_row >= MAX_IN_ROW {
+                ignored.append(&mut changed);
             }
         }
-        let because = cause.map(|at| changed[at].clone());
+        (self.known, self.has_run, self.is_disturbed) = (Some(found), false, false);
+        let because = changed.into_iter().next();
         let is_due = std::mem::take(&mut self.is_due) || because.is_some();
+        self.state = if is_due { BuildState::Waiting } else { BuildState::Idle };
         let step = if is_due { Step::Start { because } } else { Step::Nothing };
-        NextStep { step, own, is_by_person }
-    }
-
-    /// In how many builds a file has changed, with this change; 0 if a person has changed it.
-    fn count(&self, file: &Path, meanwhile: Meanwhile, is_disturbed: bool) -> u32 {
-        let within = self.changed_in.get(file).copied().unwrap_or_default();
-        let beside = self.changed_beside.get(file).copied().unwrap_or_default();
-        let within = match (meanwhile, is_disturbed) {
-            (Meanwhile::Build { .. }, _) => within.saturating_add(1),
-            // A file that this build writes may be written by the other one, too. It was told.
-            (Meanwhile::Nothing, true) if within >= MAX_CHANGED => within.saturating_add(1),
-            (Meanwhile::Nothing, _) => 0,
-        };
-        within.max(if is_disturbed { beside.saturating_add(1) } else { 0 })
-    }
-
-    /// Forgets what was counted of files that a person has changed, or that a build did not write.
-    fn forget_unchanged(&mut self, meanwhile: Meanwhile, is_disturbed: bool, changed: &[PathBuf]) {
-        match meanwhile {
-            Meanwhile::Nothing if is_disturbed => {}
-            Meanwhile::Nothing => {
-                self.changed_in.retain(|file, _| !changed.contains(file));
-                if !changed.is_empty() {
-                    self.changed_beside.clear();
-                }
-            }
-            Meanwhile::Build { was_good: true } => {
-                self.changed_in.retain(|file, _| changed.contains(file));
-            }
-            // It may have ended before it wrote anything.
-            Meanwhile::Build { was_good: false } => {}
-        }
+        NextStep { step, ignored, is_by_person }
     }
 
     /// The build was started.
     pub(super) fn started(&mut self, launch: u64) {
         self.state = BuildState::Building { launch, is_stopped: false };
+    }
+
+    /// The build could not be started.
+    pub(super) fn not_started(&mut self) {
+        self.state = BuildState::Idle;
     }
 
     /// Whether the build runs as this launch.
@@ -248,23 +234,17 @@ impl BuildProgress {
     /// The launcher died, and the build with it: it is due again, and its sources are to be read.
     pub(super) fn lost(&mut self) {
         self.is_due = true;
-        let meanwhile = Meanwhile::Build { was_good: false };
-        self.state = BuildState::Reading { again: false, meanwhile };
+        self.ended();
     }
 
     /// The build has ended, and its sources are to be read. Returns whether its outcome counts:
     /// that of a build that was stopped does not.
-    pub(super) fn ended(&mut self, was_good: bool) -> bool {
+    pub(super) fn ended(&mut self) -> bool {
         let is_stopped = matches!(self.state, BuildState::Building { is_stopped: true, .. });
-        let meanwhile = Meanwhile::Build { was_good: was_good && !is_stopped };
-        self.state = BuildState::Reading { again: false, meanwhile };
+        self.has_run = true;
+        self.state = BuildState::Reading { again: false };
         !is_stopped
     }
-}
-
-fn add_one(counts: &mut HashMap<PathBuf, u32>, file: &Path) {
-    let count = counts.entry(file.to_owned()).or_default();
-    *count = count.saturating_add(1);
 }
 
 #[cfg(test)]

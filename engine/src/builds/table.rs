@@ -1,12 +1,17 @@
 //! The builds of all functions: functions with the same `build` in the same folder share one.
+//!
+//! As many builds run at once as there are cores, since each of them may use them all. Other builds
+//! wait for their turn. A build that no function names any more is ended, and another one in its
+//! folder begins when it is gone.
 
-use super::build::{self, BuildProgress, MAX_CHANGED, Step};
+use super::build::{self, BuildProgress, Step};
 use super::sources::Sources;
 use crate::aside::run_aside;
 use crate::config::{Config, FunctionConfig};
 use crate::engine_log::log;
 use crate::launcher::{BuildEnded, End, ProcessManager};
-use std::collections::BTreeMap;
+use crate::processors::Processors;
+use std::collections::{BTreeMap, VecDeque};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 use tokio::sync::mpsc;
@@ -59,25 +64,32 @@ pub struct Builds {
     /// The configuration file, which is no source.
     config: PathBuf,
     shared: BTreeMap<Key, Shared>,
+    /// The builds whose turn has not come, each with the file that has changed.
+    waiting: VecDeque<(Key, Option<PathBuf>)>,
+    /// The launches of builds that no function names any more, with their folders.
+    ending: BTreeMap<u64, PathBuf>,
+    /// The most builds that run at once.
+    at_once: usize,
     /// Is told of sources that were read.
     sources_read: mpsc::UnboundedSender<SourcesRead>,
 }
 
 impl Builds {
     /// None yet. `sources_read` is told of sources that were read, for [`Builds::sources_read`].
-    pub fn new(sources_read: mpsc::UnboundedSender<SourcesRead>) -> Builds {
+    pub fn new(config: &Config, sources_read: mpsc::UnboundedSender<SourcesRead>) -> Builds {
         Builds {
-            directory: PathBuf::new(),
-            config: PathBuf::new(),
+            directory: config.directory.clone(),
+            config: config.file(),
             shared: BTreeMap::new(),
+            waiting: VecDeque::new(),
+            ending: BTreeMap::new(),
+            at_once: Processors::usable().map_or(1, |cores| cores.get() as usize),
             sources_read,
         }
     }
 
     /// These are the functions from now on. A build that none of them names any more is ended.
     pub fn set(&mut self, processes: &mut ProcessManager, config: &Config) {
-        self.directory.clone_from(&config.directory);
-        self.config = config.directory.join(config.path.file_name().unwrap_or_default());
         let mut before = std::mem::take(&mut self.shared);
         for function in &config.functions {
             let Some(key) = Key::of(function) else { continue };
@@ -91,9 +103,13 @@ impl Builds {
             });
             shared.functions.push(function.clone());
         }
-        for launch in before.values().filter_map(|shared| shared.build.launch()) {
+        for (key, launch) in
+            before.iter().filter_map(|(key, shared)| Some((key, shared.build.launch()?)))
+        {
             processes.end_build(launch);
+            self.ending.insert(launch, key.cwd.clone());
         }
+        self.waiting.retain(|(key, _)| self.shared.contains_key(key));
     }
 
     /// A function is to be started when its build has run. One that runs already will do, unless
@@ -106,74 +122,76 @@ impl Builds {
     ) {
         let Some((key, shared)) = self.of(function) else { return };
         let step = shared.build.wanted(anew);
-        // A build is started when its sources were read.
-        let _ = self.take(processes, key, step);
+        self.take(processes, key, step);
     }
 
     /// A source of this function may have changed.
     pub fn changed(&mut self, processes: &mut ProcessManager, function: &FunctionConfig) {
         let Some((key, shared)) = self.of(function) else { return };
         let step = shared.build.changed();
-        let _ = self.take(processes, key, step);
+        self.take(processes, key, step);
     }
 
-    /// The sources of a build were read. Returns its outcome if it cannot be started.
-    pub fn sources_read(
-        &mut self,
-        processes: &mut ProcessManager,
-        sources_read: SourcesRead,
-    ) -> Option<BuildOutcome> {
+    /// The sources of a build were read. [`Builds::start_waiting`] must be called afterwards.
+    pub fn sources_read(&mut self, processes: &mut ProcessManager, sources_read: SourcesRead) {
         let SourcesRead { key, sources } = sources_read;
+        let is_disturbed = self.beside(&key.cwd, Some(&key)).any(|build| build.launch().is_some());
         // The build may have been removed.
-        let is_disturbed = self.overlapping(&key).any(|build| build.launch().is_some());
-        let shared = self.shared.get_mut(&key)?;
-        let build::NextStep { step, own, is_by_person } =
+        let Some(shared) = self.shared.get_mut(&key) else { return };
+        let build::NextStep { step, ignored, is_by_person } =
             shared.build.sources_read(sources, is_disturbed);
-        for file in own {
+        if let Some(file) = ignored.first() {
+            let others = match ignored.len() {
+                1 => String::new(),
+                count => format!(" and {} more", count - 1),
+            };
             log(&format!(
-                "{}: {} has changed during {MAX_CHANGED} builds in a row, and is taken to be \
-                 written by a build; if it was you, run `nightcore reload {}`",
+                "{}: {}{others} changed during each of several builds in a row, and causes no \
+                 more: a build seems to write it; if it was you, run `nightcore reload {}`",
                 shared.names().join(", "),
-                shown(&file, &key.cwd),
+                shown(file, &key.cwd),
                 shared.functions[0].name
             ));
         }
         if is_by_person {
-            self.overlapping(&key).for_each(BuildProgress::touched);
+            self.beside(&key.cwd, Some(&key)).for_each(BuildProgress::touched);
         }
-        self.take(processes, key, step)
+        self.take(processes, key, step);
     }
 
     /// A build has ended. Returns its outcome, unless another build takes its place.
+    /// [`Builds::start_waiting`] must be called afterwards.
     pub fn ended(&mut self, ended: &BuildEnded) -> Option<BuildOutcome> {
+        let mut outcome = None;
         let runs = |(_, shared): &(&Key, &mut Shared)| shared.build.runs_as(ended.launch);
-        // The build may have been removed.
-        let (key, shared) = self.shared.iter_mut().find(runs)?;
-        let key = key.clone();
-        let outcome = if ended.how == End::LauncherDied {
-            shared.build.lost();
-            None
-        } else {
-            let failed = ended.failure();
-            let counts = shared.build.ended(failed.is_none());
-            let is_started = !matches!(ended.how, End::NotStarted(_));
-            let took = is_started.then(|| shared.began.elapsed());
-            let outcome = BuildOutcome { functions: shared.names(), took, failed };
-            counts.then_some(outcome)
-        };
-        self.overlapping(&key).for_each(BuildProgress::disturbed);
-        self.read_sources(key);
+        if let Some((key, shared)) = self.shared.iter_mut().find(runs) {
+            let key = key.clone();
+            if ended.how == End::LauncherDied {
+                shared.build.lost();
+            } else {
+                let is_started = !matches!(ended.how, End::NotStarted(_));
+                let took = is_started.then(|| shared.began.elapsed());
+                let (functions, failed) = (shared.names(), ended.failure());
+                let counts = shared.build.ended();
+                outcome = counts.then_some(BuildOutcome { functions, took, failed });
+            }
+            self.beside(&key.cwd, Some(&key)).for_each(BuildProgress::disturbed);
+            self.read_sources(key);
+        } else if let Some(folder) = self.ending.remove(&ended.launch) {
+            self.beside(&folder, None).for_each(BuildProgress::disturbed);
+        }
         outcome
     }
 
-    /// The other builds that may change sources of this one: their folder is the same one, or
-    /// above or below it.
-    fn overlapping<'b>(&'b mut self, key: &'b Key) -> impl Iterator<Item = &'b mut BuildProgress> {
-        let overlaps = move |other: &Key| {
-            other != key && (other.cwd.starts_with(&key.cwd) || key.cwd.starts_with(&other.cwd))
-        };
-        let others = self.shared.iter_mut().filter(move |(other, _)| overlaps(other));
-        others.map(|(_, shared)| &mut shared.build)
+    /// The builds, except for this one, that may change sources in a folder: theirs is the same
+    /// one, or above or below it.
+    fn beside<'b>(
+        &'b mut self,
+        folder: &'b Path,
+        except: Option<&'b Key>,
+    ) -> impl Iterator<Item = &'b mut BuildProgress> {
+        let is_beside = move |key: &Key| Some(key) != except && overlap(&key.cwd, folder);
+        self.shared.iter_mut().filter(move |(key, _)| is_beside(key)).map(|(_, s)| &mut s.build)
     }
 
     fn of(&mut self, function: &FunctionConfig) -> Option<(Key, &mut Shared)> {
@@ -182,20 +200,35 @@ impl Builds {
         Some((key, shared))
     }
 
-    /// Takes a step of a build. Returns its outcome if it cannot be started.
-    fn take(
-        &mut self,
-        processes: &mut ProcessManager,
-        key: Key,
-        step: Step,
-    ) -> Option<BuildOutcome> {
+    fn take(&mut self, processes: &mut ProcessManager, key: Key, step: Step) {
         match step {
             Step::Nothing => {}
             Step::Read => self.read_sources(key),
             Step::Stop { launch } => processes.end_build(launch),
-            Step::Start { because } => return self.start(processes, &key, because),
+            Step::Start { because } => self.waiting.push_back((key, because)),
         }
-        None
+    }
+
+    /// Starts builds whose turn has come. Returns the outcomes of those that cannot be started.
+    pub fn start_waiting(&mut self, processes: &mut ProcessManager) -> Vec<BuildOutcome> {
+        let mut outcomes = Vec::new();
+        loop {
+            let running = self.shared.values().filter(|shared| shared.build.launch().is_some());
+            if running.count() + self.ending.len() >= self.at_once {
+                return outcomes;
+            }
+            let is_free = |key: &Key| !self.ending.values().any(|other| overlap(other, &key.cwd));
+            let next = self.waiting.iter().position(|(key, _)| is_free(key));
+            let Some((key, because)) = next.and_then(|at| self.waiting.remove(at)) else {
+                return outcomes;
+            };
+            let Some(shared) = self.shared.get_mut(&key) else { continue };
+            if let Err(error) = shared.start(processes, &self.directory, because) {
+                shared.build.not_started();
+                let failed = Some(format!("it cannot be started: {error}"));
+                outcomes.push(BuildOutcome { functions: shared.names(), took: None, failed });
+            }
+        }
     }
 
     fn read_sources(&self, key: Key) {
@@ -207,39 +240,37 @@ impl Builds {
             let _ = sources_read.send(SourcesRead { key, sources: sources.unwrap_or_default() });
         });
     }
-
-    fn start(
-        &mut self,
-        processes: &mut ProcessManager,
-        key: &Key,
-        because: Option<PathBuf>,
-    ) -> Option<BuildOutcome> {
-        let shared = self.shared.get_mut(key)?;
-        let function = &shared.functions[0];
-        let build = function.keys.build.as_ref()?;
-        let names = shared.names();
-        let why = because.map(|file| format!("{} has changed, ", shown(&file, &key.cwd)));
-        log(&format!("{}: {}building: {build}", names.join(", "), why.unwrap_or_default()));
-        shared.began = Instant::now();
-        let program = function.find_builder(&self.directory)?;
-        let launch = program.and_then(|program| {
-            processes.build(function, build, program).map_err(|error| error.to_string())
-        });
-        match launch {
-            Ok(launch) => shared.build.started(launch),
-            Err(error) => {
-                let failed = Some(format!("it cannot be started: {error}"));
-                return Some(BuildOutcome { functions: names, took: None, failed });
-            }
-        }
-        None
-    }
 }
 
 impl Shared {
     fn names(&self) -> Vec<String> {
         self.functions.iter().map(|function| function.name.clone()).collect()
     }
+
+    /// Starts the build.
+    fn start(
+        &mut self,
+        processes: &mut ProcessManager,
+        directory: &Path,
+        because: Option<PathBuf>,
+    ) -> Result<(), String> {
+        let function = &self.functions[0];
+        let Some(build) = &function.keys.build else { return Ok(()) };
+        let why = because.map(|file| format!("{} has changed, ", shown(&file, &function.cwd)));
+        let names = self.names().join(", ");
+        log(&format!("{names}: {}building: {build}", why.unwrap_or_default()));
+        let program = function.find_builder(directory, build)?;
+        let launch =
+            processes.build(function, build, program).map_err(|error| error.to_string())?;
+        self.began = Instant::now();
+        self.build.started(launch);
+        Ok(())
+    }
+}
+
+/// Whether one of two folders is in the other, or they are the same.
+fn overlap(one: &Path, other: &Path) -> bool {
+    one.starts_with(other) || other.starts_with(one)
 }
 
 /// A file as messages show it.

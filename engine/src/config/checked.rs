@@ -2,7 +2,7 @@
 
 use super::command::{self, SearchPath};
 use super::error::ConfigError;
-use super::keys::Keys;
+use super::keys::{Build, Keys};
 use super::setting::Setting;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
@@ -91,6 +91,11 @@ pub struct AsWritten {
 }
 
 impl Config {
+    /// The absolute path of the file.
+    pub fn file(&self) -> PathBuf {
+        self.directory.join(self.path.file_name().unwrap_or_default())
+    }
+
     /// The configuration as it holds for `nightcore dev`.
     pub fn for_development(mut self) -> Config {
         for function in &mut self.functions {
@@ -108,20 +113,17 @@ impl FunctionConfig {
         is_same_program && is_same_place && self.keys.keeps_processes(&other.keys)
     }
 
-    /// Finds the program of the function's `build`, if it has one. Like that of `command` it is
-    /// relative to `directory`, that of the configuration file, if it has a slash in it.
+    /// Finds the program of the function's `build`. Like that of `command` it is relative to
+    /// `directory`, that of the configuration file, if it has a slash in it.
     ///
     /// # Errors
     ///
     /// If there is no such program, with the reason.
-    pub fn find_builder(&self, directory: &Path) -> Option<Result<PathBuf, String>> {
-        let name = self.keys.build.as_ref()?.words.first()?;
+    pub fn find_builder(&self, directory: &Path, build: &Build) -> Result<PathBuf, String> {
         let own = std::env::var_os("PATH");
-        let search_path = match self.env.iter().find(|(name, _)| name == "PATH") {
-            Some((_, path)) => SearchPath::OfFunction(path),
-            None => SearchPath::OfProcess(own.as_deref()),
-        };
-        Some(command::resolve(name, directory, &self.cwd, &search_path))
+        let set = self.env.iter().find(|(name, _)| name == "PATH").map(|(_, path)| path.as_str());
+        let name = build.words.first().map_or("", String::as_str);
+        command::resolve(name, directory, &self.cwd, &SearchPath::new(set, own.as_deref()))
     }
 
     /// Whether callers are told the texts of unexpected errors.

@@ -80,7 +80,12 @@ pub(super) enum SearchPath<'p> {
     OfProcess(Option<&'p OsStr>),
 }
 
-impl SearchPath<'_> {
+impl<'p> SearchPath<'p> {
+    /// The PATH that a function's `env` sets, or else that of this process.
+    pub(super) fn new(set: Option<&'p str>, own: Option<&'p OsStr>) -> SearchPath<'p> {
+        set.map_or(SearchPath::OfProcess(own), SearchPath::OfFunction)
+    }
+
     pub(super) fn directories(&self) -> Vec<PathBuf> {
         let path = match self {
             SearchPath::OfFunction(path) => OsStr::new(path),

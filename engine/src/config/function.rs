@@ -121,10 +121,7 @@ pub(super) fn read(
         );
     }
     let command = own.command?;
-    let search_path = match env.get("PATH") {
-        Some(path) => SearchPath::OfFunction(path),
-        None => SearchPath::OfProcess(search_path),
-    };
+    let search_path = SearchPath::new(env.get("PATH").map(String::as_str), search_path);
     let cwd = own.cwd.or_else(|| defaults.cwd.clone()).unwrap_or_else(|| directory.to_path_buf());
     let places = Places { directory, cwd: &cwd, search_path: &search_path };
     let keys = own.keys.over(&defaults.keys, report);

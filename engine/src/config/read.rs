@@ -303,6 +303,11 @@ impl<'t> ReadValue<'t> {
         }
     }
 
+    /// Whether it is an array without elements.
+    pub(super) fn is_empty_array(&self) -> bool {
+        self.value.get_ref().as_array().is_some_and(|array| array.is_empty())
+    }
+
     /// The elements of an array, named "command[0]" and so on.
     pub(super) fn array(
         &self,

@@ -1019,9 +1019,11 @@ fn a_program_that_is_to_be_built_may_be_missing_only_while_it_is_written() {
 fn a_build_is_a_command_that_is_printed_as_it_is_written() {
     let fixture = Fixture::new();
     let toml = "[defaults]\nbuild = ['make', '${COUNT}']\n[functions.Foo]\ncommand = ['./foo']\n\
-                [functions.Bar]\ncommand = ['./foo']\nbuild = ['./foo', \"it's\"]\n";
+                [functions.Bar]\ncommand = ['./foo']\nbuild = ['./foo', \"it's\"]\n\
+                [functions.Plain]\ncommand = ['./foo']\nbuild = []\n";
     let config = fixture.parse(toml).unwrap();
-    let [foo, bar] = &config.functions[..] else { panic!("{config:?}") };
+    let [foo, bar, plain] = &config.functions[..] else { panic!("{config:?}") };
+    assert_eq!(plain.keys.build, None);
     let words = |function: &FunctionConfig| function.keys.build.clone().unwrap().words;
     assert_eq!(words(foo), ["make", "3"]);
     assert_eq!(foo.keys.build.as_ref().unwrap().to_string(), "make '${COUNT}'");
@@ -1030,7 +1032,10 @@ fn a_build_is_a_command_that_is_printed_as_it_is_written() {
     assert!(printed.contains("build = [\"make\", \"${COUNT}\"]"), "{printed}");
     assert_eq!(words(&fixture.parse(&printed).unwrap().functions[1]), words(bar));
     let directory = fixture.directory.path().canonicalize().unwrap();
-    assert_eq!(bar.find_builder(&directory), Some(Ok(directory.join("foo"))));
+    assert_eq!(
+        bar.find_builder(&directory, bar.keys.build.as_ref().unwrap()),
+        Ok(directory.join("foo"))
+    );
     assert!(foo.keys.keeps_processes(&Keys { build: None, ..foo.keys.clone() }));
     let wrong = fixture.errors("[functions.Foo]\ncommand = ['./foo']\nbuild = 'go build'\n");
     assert!(wrong.contains("write build = [\"go\", \"build\"]"), "{wrong}");

@@ -36,24 +36,28 @@ impl fmt::Display for Build {
 }
 
 impl Value for Option<Build> {
-    type Set = Build;
+    /// None if there is to be no build, whatever `[defaults]` says.
+    type Set = Option<Build>;
 }
 
 pub(super) struct BuildKind;
 
 impl Kind<Option<Build>> for BuildKind {
-    fn read(&self, item: &Item<'_>, report: &mut ConfigReport<'_>) -> Option<Build> {
+    fn read(&self, item: &Item<'_>, report: &mut ConfigReport<'_>) -> Option<Option<Build>> {
+        if item.is_empty_array() {
+            return Some(None);
+        }
         let command = command::read(item, report)?;
         for (word, span) in command.written.iter().zip(&command.spans) {
             if let Some(problem) = unexpanded::operator(word) {
                 report.warn(span, problem);
             }
         }
-        Some(Build { words: command.words, written: command.written })
+        Some(Some(Build { words: command.words, written: command.written }))
     }
 
-    fn value(&self, set: Option<Build>, _report: &mut ConfigReport<'_>) -> Option<Build> {
-        set
+    fn value(&self, set: Option<Option<Build>>, _report: &mut ConfigReport<'_>) -> Option<Build> {
+        set.flatten()
     }
 
     fn write(&self, key: &str, build: &Option<Build>, out: &mut dyn fmt::Write) -> fmt::Result {
