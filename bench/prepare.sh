@@ -1,6 +1,7 @@
 #!/bin/bash
-# prepare.sh BUILT: builds the measured workers of every language, and the peers they are compared with, in target/bench.
-# BUILT is where cargo has put the engine and libnightcore. What cannot be built here is left out, and told.
+# prepare.sh BUILT: builds the measured workers of every language, and the peers that they are
+# compared with, in target/bench. BUILT is the folder where cargo has put the engine and
+# libnightcore. The script reports and leaves out what this machine cannot build.
 
 set -uo pipefail
 cd "$(dirname "$0")/.." || exit
@@ -24,7 +25,8 @@ prepare() {
 
 mkdir -p "$work/workers" "$work/peers"
 for language in cpp rust tokio go python asyncio node; do
-    prepare workers "$language" tests/languages/build.sh "$language" bench/workers "$PWD/$work/workers" "$built"
+    prepare workers "$language" \
+        tests/languages/build.sh "$language" bench/workers "$PWD/$work/workers" "$built"
 done
 for peer in fastapi starlette express node_http net_http grpc_go grpc_node grpc_python; do
     prepare peers "$peer" bench/peers/peer.sh "$peer" "$PWD/$work/peers"

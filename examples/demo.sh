@@ -1,6 +1,7 @@
 #!/bin/sh
-# `make demo`: builds what is needed, starts one engine with functions in every language whose toolchain is there, has
-# each call each, and sends one request through all of them. On a terminal the engine then stays up until Ctrl-C.
+# `make demo`: builds what is needed, starts one engine with functions in every language whose
+# toolchain is installed, has each function call each other one, and sends one request through all
+# of them. On a terminal the engine then stays up until Ctrl-C.
 
 set -eu
 cd "$(dirname "$0")/.."
@@ -31,7 +32,8 @@ trap 'exit 129' HUP
 
 # What is there.
 
-command -v cargo >/dev/null || fail "cargo is not there, and the engine is written in Rust: install rustup, see https://rustup.rs"
+command -v cargo >/dev/null || fail "cargo is not there, and the engine is written in Rust:" \
+    "install rustup, see https://rustup.rs"
 cc=${CC:-cc}
 cxx=${CXX:-c++}
 languages=
@@ -69,18 +71,22 @@ fi
 
 # The build: cargo's quickest, since this is about seeing it work. `make bench` is about speed.
 
-echo "Building the engine, libnightcore and the functions. The first time this takes a minute or two."
+echo "Building the engine, libnightcore and the functions." \
+    "The first time this takes a minute or two."
 bindings=
 case $languages in *Python*) bindings="-p nightcore-python" ;; esac
 case $languages in *Node*) bindings="$bindings -p nightcore-node" ;; esac
 # Apart, so that what is built does not depend on which languages are there.
 # shellcheck disable=SC2086 # They are words.
-if ! cargo build --locked --quiet -p nightcore-engine -p nightcore-c -p polyglot-rust -p relay-rust ||
+if ! cargo build --locked --quiet \
+    -p nightcore-engine -p nightcore-c -p polyglot-rust -p relay-rust ||
     { [ -n "$bindings" ] && ! cargo build --locked --quiet $bindings; }; then
-    command -v "${cc%% *}" >/dev/null || fail "the build failed; it needs a C compiler as well: install gcc or clang"
+    command -v "${cc%% *}" >/dev/null ||
+        fail "the build failed; it needs a C compiler as well: install gcc or clang"
     fail "the build failed; the errors are above"
 fi
-target=$(cargo metadata --format-version 1 --no-deps | sed 's/.*"target_directory":"\([^"]*\)".*/\1/')
+target=$(cargo metadata --format-version 1 --no-deps |
+    sed 's/.*"target_directory":"\([^"]*\)".*/\1/')
 built=$target/debug
 programs=$target/demo
 nightcore=$built/nightcore
@@ -91,18 +97,22 @@ compile() {
     # $2 may be a command with arguments, such as "ccache cc".
     # shellcheck disable=SC2086
     $2 "$3" -O2 -Wall -Iinclude "examples/$4" "$built/libnightcore.a" \
-        -lgcc_s -lutil -lrt -lpthread -lm -ldl -lc -o "$programs/$1" || fail "$4 does not compile; the errors are above"
+        -lgcc_s -lutil -lrt -lpthread -lm -ldl -lc -o "$programs/$1" ||
+        fail "$4 does not compile; the errors are above"
 }
 
 # build_go EXAMPLE: with the library that is made above, as an installed one.
 build_go() {
-    make --no-print-directory --silent install IS_BUILDER= PROFILE=dev "TARGET_DIR=$target" "PREFIX=$programs/prefix" >/dev/null
+    make --no-print-directory --silent install IS_BUILDER= PROFILE=dev \
+        "TARGET_DIR=$target" "PREFIX=$programs/prefix" >/dev/null
     # In go's cache a package is known by these flags, and not by what pkg-config says.
-    (cd "examples/$1/go" && CGO_LDFLAGS="-O2 -g -L$programs/prefix/lib" PKG_CONFIG_PATH=$programs/prefix/lib/pkgconfig go build -o "$programs/$1-Go" .) ||
+    (cd "examples/$1/go" && CGO_LDFLAGS="-O2 -g -L$programs/prefix/lib" \
+        PKG_CONFIG_PATH=$programs/prefix/lib/pkgconfig go build -o "$programs/$1-Go" .) ||
         fail "examples/$1/go does not build; the errors are above"
 }
 
-# lay_python EXAMPLE, lay_node EXAMPLE: beside the package, as it would be installed, with what was built above.
+# lay_python EXAMPLE, lay_node EXAMPLE: copies the example beside the package that was built above,
+# laid out as it would be installed.
 lay_python() {
     mkdir -p "$programs/python"
     cp -R languages/python/src/nightcore "$programs/python/"
@@ -162,12 +172,14 @@ write_config() {
     done
 }
 
-# start_engine ADDRESS: sets `ready` to the line that it writes when all functions are ready; empty if it ended instead.
+# start_engine ADDRESS: sets `ready` to the line that the engine writes when all functions are
+# ready; empty if the engine ended instead.
 start_engine() {
     write_config "$1" >"$work/nightcore.toml"
     rm -f "$work/ready"
     mkfifo "$work/ready"
-    "$nightcore" up --config "$work/nightcore.toml" --dir "$dir" --ready-fd 3 3>"$work/ready" >"$work/log" 2>&1 &
+    "$nightcore" up --config "$work/nightcore.toml" --dir "$dir" --ready-fd 3 \
+        3>"$work/ready" >"$work/log" 2>&1 &
     engine=$!
     ready=
     read -r ready <"$work/ready" || :
@@ -211,7 +223,8 @@ if command -v curl >/dev/null; then
             requests="$requests -o answer $url/function/$1${2:+/$2}"
         done
         # shellcheck disable=SC2086
-        (cd "$work" && curl --silent --show-error --max-time 20 --data Hello -w '%{time_total}\n' $requests) >"$work/times"
+        (cd "$work" && curl --silent --show-error --max-time 20 --data Hello \
+            -w '%{time_total}\n' $requests) >"$work/times"
         took=$(sort -n "$work/times" | awk 'NR == 6 { printf "%.0f us", $1 * 1000000 }')
     }
 else
@@ -230,9 +243,11 @@ printf '%-9s  %-9s  %-34s  %9s\n' CALLED CALLS ANSWER TIME
 for foo in $languages; do
     for bar in $languages; do
         if [ "$foo" != "$bar" ] && ! command -v curl >/dev/null; then continue; fi
-        call "Foo$foo" "Bar$bar" || fail "Foo$foo could not be called: $(cat "$work/answer" 2>/dev/null)"
+        call "Foo$foo" "Bar$bar" ||
+            fail "Foo$foo could not be called: $(cat "$work/answer" 2>/dev/null)"
         answer=$(cat "$work/answer" && echo .)
-        [ "$answer" = "$expected." ] || fail "Foo$foo answered \"${answer%.}\" instead of \"$expected\""
+        [ "$answer" = "$expected." ] ||
+            fail "Foo$foo answered \"${answer%.}\" instead of \"$expected\""
         printf '%-9s  %-9s  %-34s  %9s\n' "Foo$foo" "Bar$bar" "$expected" "$took"
         rows=$((rows + 1))
     done

@@ -1,10 +1,11 @@
 #!/bin/bash
-# Builds crates so that they run on old systems: `build.sh [--target TARGET] [CARGO ARGUMENT...]`, such as
-# `-p nightcore-engine`. Prints the folder they are in.
+# Builds crates so that they run on old systems: `build.sh [--target TARGET] [CARGO ARGUMENT...]`,
+# such as `-p nightcore-engine`. Prints the folder they are in.
 #
-# TARGET is one of Rust's, such as aarch64-unknown-linux-gnu, and by default this machine. What is built for glibc runs
-# with an old one, whatever version this machine has. What is built for musl is static: a program runs everywhere, but
-# no shared library can be made that way. `--shared` makes what needs the system's musl instead.
+# TARGET is one of Rust's, such as aarch64-unknown-linux-gnu, and by default this machine. A build
+# for glibc runs with an old glibc, whatever version this machine has. A build for musl is static: a
+# program runs everywhere, but a shared library cannot be made that way. With `--shared` the build
+# links the system's musl instead.
 
 set -euo pipefail
 cd "$(dirname "$0")/.."
@@ -30,11 +31,13 @@ while (($# > 0)); do
     esac
 done
 
-built=$(cargo metadata --locked --format-version 1 --no-deps | sed 's/.*"target_directory":"\([^"]*\)".*/\1/')
+built=$(cargo metadata --locked --format-version 1 --no-deps |
+    sed 's/.*"target_directory":"\([^"]*\)".*/\1/')
 tools=$built/packaging
 if ! cmp -s packaging/requirements.txt "$tools/requirements.txt"; then
     python3 -m venv --clear "$tools"
-    "$tools/bin/pip" install --quiet --disable-pip-version-check --requirement packaging/requirements.txt
+    "$tools/bin/pip" install --quiet --disable-pip-version-check \
+        --requirement packaging/requirements.txt
     cp packaging/requirements.txt "$tools/"
 fi
 if [[ ! -d $(rustc --print sysroot)/lib/rustlib/$target ]]; then
@@ -49,5 +52,6 @@ case $target in
         exit 1
         ;;
 esac
-PATH=$tools/bin:$PATH cargo zigbuild --locked --quiet --release --target "$linked" --target-dir "$built/$folder" "$@" >&2
+PATH=$tools/bin:$PATH cargo zigbuild --locked --quiet --release --target "$linked" \
+    --target-dir "$built/$folder" "$@" >&2
 echo "$built/$folder/$target/release"

@@ -1,6 +1,7 @@
 #!/bin/bash
-# `make dist`: the packages that would be published, in the folder that the first argument names, else dist/. TARGETS
-# names the systems they are for, as Rust does; by default it is this machine's.
+# `make dist`: makes the packages that would be published, in the folder that the first argument
+# names, else in dist/. TARGETS names the systems they are for, as Rust does; by default it is this
+# machine's.
 
 set -euo pipefail
 export LC_ALL=C
@@ -26,12 +27,14 @@ build() {
     mkdir -p "$folder"
     case $target in
         *-gnu)
-            shared=$(packaging/build.sh --target "$target" -p nightcore-engine -p nightcore-c -p nightcore-node)
+            shared=$(packaging/build.sh --target "$target" \
+                -p nightcore-engine -p nightcore-c -p nightcore-node)
             engine=$shared
             ;;
         *)
             engine=$(packaging/build.sh --target "$target" -p nightcore-engine)
-            shared=$(packaging/build.sh --target "$target" --shared -p nightcore-c -p nightcore-node)
+            shared=$(packaging/build.sh --target "$target" --shared \
+                -p nightcore-c -p nightcore-node)
             ;;
     esac
     cp "$engine/nightcore" "$shared"/libnightcore.{so,a} "$shared/libnightcore_node.so" "$folder"
@@ -61,17 +64,19 @@ in_names() {
 
 # stage TARGET DIR PREFIX [UNIT_PREFIX]: what `make install` installs.
 stage() {
-    make --no-print-directory install IS_BUILDER= PROFILE=release "TARGET_DIR=$built/$1" "DESTDIR=$2" "PREFIX=$3" \
-        "UNIT_PREFIX=${4:-$3}" >&2
+    make --no-print-directory install IS_BUILDER= PROFILE=release "TARGET_DIR=$built/$1" \
+        "DESTDIR=$2" "PREFIX=$3" "UNIT_PREFIX=${4:-$3}" >&2
 }
 
 tarball() {
     local target=$1 name
     name=nightcore-$version-linux-$(in_names "$target" - "${target%%-*}")
-    # Its programs and libraries find one another wherever it is. The unit names the folder where systemd looks for units.
+    # Its programs and libraries find one another wherever it is. The unit names the folder where
+    # systemd looks for units.
     stage "$target" "$work" "/$name" /usr/local
     cp README.md CHANGELOG.md "$work/$name/share/doc/nightcore/"
-    tar --create --gzip --file "$out/$name.tar.gz" --directory "$work" --owner=0 --group=0 --sort=name "$name"
+    tar --create --gzip --file "$out/$name.tar.gz" --directory "$work" \
+        --owner=0 --group=0 --sort=name "$name"
     echo "$out/$name.tar.gz"
 }
 
@@ -97,14 +102,17 @@ Description: functions in several languages that call each other in microseconds
  The nightcore command, which runs functions, and libnightcore with its headers
  for C, C++ and Go, by which functions are written.
 END
-    for script in postinst prerm postrm; do install -m 755 "packaging/debian/$script.sh" "$root/DEBIAN/$script"; done
+    for script in postinst prerm postrm; do
+        install -m 755 "packaging/debian/$script.sh" "$root/DEBIAN/$script"
+    done
     # The loader's cache must learn of the library.
     echo 'activate-noawait ldconfig' >"$root/DEBIAN/triggers"
     dpkg-deb --root-owner-group --build "$root" "$out/nightcore_${version}_$arch.deb" >&2
     echo "$out/nightcore_${version}_$arch.deb"
 }
 
-# python_backend CALL...: builds by languages/python/build_backend; maturin finds zig as build.sh has installed it.
+# python_backend CALL...: builds by languages/python/build_backend; maturin finds the zig that
+# build.sh has installed.
 python_backend() {
     (cd languages/python && PATH=$tools/bin:$PATH PYTHONPATH=build_backend "$tools/bin/python" -c \
         "import nightcore_build, sys; getattr(nightcore_build, sys.argv[1])(sys.argv[2])" "$@" >&2)
@@ -115,8 +123,8 @@ wheel() {
     # The oldest musl that Rust's standard library supports.
     if [[ $(libc "$target") == musl ]]; then policy=musllinux_1_2; fi
     mkdir "$folder"
-    # maturin builds with flags of its own, so in a folder of its own: else cargo would build all anew, now and for the
-    # next packages.
+    # maturin builds with flags of its own, so it gets a folder of its own. Otherwise cargo would
+    # build everything anew, now and for the next packages.
     NIGHTCORE_ENGINE=$built/$target/release/nightcore CARGO_TARGET_DIR=$packages/python \
         MATURIN_PEP517_ARGS="--zig --target $target --compatibility $policy --locked" \
         python_backend build_wheel "$folder"
@@ -131,8 +139,9 @@ sdist() {
     (cd "$work/sdist" && printf "$out/%s\n" *)
 }
 
-# The addons for all targets; node loads the one for its machine and its C library. With one target the command is its
-# engine, with several a script that runs the engine for the machine it is on.
+# Makes the npm package with the addons for all targets; node loads the one for its machine and its
+# C library. With one target the command is its engine, with several a script that runs the engine
+# for the machine it is on.
 npm_package() {
     local folder=$work/node target name
     mkdir -p "$folder/native" "$folder/bin"
@@ -168,14 +177,16 @@ go_module() {
 # The crates, unpacked: a program's `[patch.crates-io]` names their folders.
 crates() {
     local folder=$work/crates name
-    cargo package --locked --quiet --no-verify --allow-dirty --exclude-lockfile --target-dir "$folder" \
+    cargo package --locked --quiet --no-verify --allow-dirty --exclude-lockfile \
+        --target-dir "$folder" \
         -p nightcore -p nightcore-runtime >&2
     for name in nightcore nightcore-runtime; do
         rm -rf "$out/crates/$name"
         mkdir -p "$out/crates/$name"
-        # Cargo builds anew what is newer than what it has built; in the archive all files have one time.
-        tar --extract --gzip --touch --strip-components 1 --file "$folder/package/$name-$version.crate" \
-            --directory "$out/crates/$name"
+        # Cargo rebuilds files that are newer than their build; in the archive all files have one
+        # time.
+        tar --extract --gzip --touch --strip-components 1 \
+            --file "$folder/package/$name-$version.crate" --directory "$out/crates/$name"
     done
     echo "$out/crates"
 }

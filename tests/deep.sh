@@ -1,5 +1,6 @@
 #!/bin/bash
-# `make test-deep`: what takes too long for every change. `tests/deep.sh STAGE...` runs only those stages.
+# `make test-deep`: runs what takes too long for every change. `tests/deep.sh STAGE...` runs only
+# those stages.
 
 set -uo pipefail
 cd "$(dirname "$0")/.." || exit
@@ -7,7 +8,8 @@ cd "$(dirname "$0")/.." || exit
 stages=(native-libs targets sanitizers address thread valgrind fuzz clients counts channels repeat)
 
 host=$(rustc -vV | sed -n 's/^host: //p')
-target=$(cargo metadata --locked --format-version 1 --no-deps | sed 's/.*"target_directory":"\([^"]*\)".*/\1/')
+target=$(cargo metadata --locked --format-version 1 --no-deps |
+    sed 's/.*"target_directory":"\([^"]*\)".*/\1/')
 
 stage() {
     case $1 in
@@ -18,8 +20,12 @@ stage() {
         thread) thread && tests/c/threads.sh ;;
         valgrind) tests/c/valgrind.sh ;;
         fuzz) tests/fuzz/run.sh 60 ;;
-        clients) cargo test --locked --quiet -p nightcore-tests --test http clients:: -- --ignored ;;
-        counts) cargo run --locked --quiet --release -p nightcore-tests --bin nightcore-counts -- fifo ;;
+        clients)
+            cargo test --locked --quiet -p nightcore-tests --test http clients:: -- --ignored
+            ;;
+        counts)
+            cargo run --locked --quiet --release -p nightcore-tests --bin nightcore-counts -- fifo
+            ;;
         channels) channels ;;
         repeat) repeat ;;
         *)
@@ -29,11 +35,13 @@ stage() {
     esac
 }
 
-# What a static library needs is what rustc says. It is built another way for that, so in a folder of its own.
+# rustc says which libraries of the system a static library needs. It builds the library with other
+# flags for that, so the build has a folder of its own.
 native_libs() {
     local said filed
-    said=$(cargo rustc --locked --quiet --target-dir "$target/deep" -p nightcore-c --lib --crate-type staticlib -- \
-        --print native-static-libs 2>&1 | sed -n 's/^note: native-static-libs: //p')
+    said=$(cargo rustc --locked --quiet --target-dir "$target/deep" -p nightcore-c --lib \
+        --crate-type staticlib -- --print native-static-libs 2>&1 |
+        sed -n 's/^note: native-static-libs: //p')
     filed=$(sed -n 's/^SYSTEM_LIBS = //p' Makefile)
     if [[ -z $said || $said != "$filed" ]]; then
         echo "rustc says that libnightcore.a needs \"$said\", the Makefile says \"$filed\""
@@ -45,35 +53,38 @@ native_libs() {
 # The worker runtime under AddressSanitizer. RUSTC_BOOTSTRAP lets the stable compiler do it.
 address() {
     RUSTC_BOOTSTRAP=1 RUSTFLAGS=-Zsanitizer=address ASAN_OPTIONS=detect_leaks=0 \
-        cargo test --locked --quiet --target "$host" --target-dir "$target/address" -p nightcore-runtime
+        cargo test --locked --quiet --target "$host" --target-dir "$target/address" \
+        -p nightcore-runtime
 }
 
-# The worker runtime under ThreadSanitizer, with a standard library that is built for it. It knows loom's threads as little as
-# loom knows its.
+# Runs the worker runtime under ThreadSanitizer, with a standard library that is built for it.
+# ThreadSanitizer does not know loom's threads, and loom does not know the system's.
 thread() {
     if [[ ! -e $(rustc --print sysroot)/lib/rustlib/src/rust/library/Cargo.lock ]]; then
-        echo "skipped: the standard library's source is not installed: rustup component add rust-src"
+        echo "skipped: the standard library's source is not installed:" \
+            "rustup component add rust-src"
         return
     fi
     RUSTC_BOOTSTRAP=1 RUSTFLAGS=-Zsanitizer=thread TSAN_OPTIONS=halt_on_error=1 \
-        cargo test --locked --quiet -Zbuild-std --target "$host" --target-dir "$target/thread" -p nightcore-runtime --lib --tests -- \
-        --skip ipc::bell
+        cargo test --locked --quiet -Zbuild-std --target "$host" --target-dir "$target/thread" \
+        -p nightcore-runtime --lib --tests -- --skip ipc::bell
 }
 
-# What `make test` runs over rings with direct channels, or over both kinds of channels at once: conformance with all pairs,
-# and a minute of the soak, over each of the other ways alone.
+# `make test` runs conformance and the soak over rings with direct channels, or over both kinds of
+# channels at once. This stage runs conformance with all pairs, and a minute of the soak, over each
+# of the other ways alone.
 channels() {
     local channel
     for channel in rings-only fifo; do
         echo "over $channel:"
         tests/conformance/run.sh --channel "$channel" &&
-            NIGHTCORE_TEST_CHANNEL=$channel cargo run --locked --quiet -p nightcore-tests --bin nightcore-soak -- \
-                --seconds 60 || return
+            NIGHTCORE_TEST_CHANNEL=$channel cargo run --locked --quiet -p nightcore-tests \
+                --bin nightcore-soak -- --seconds 60 || return
     done
 }
 
-# Tests that start processes, many times, in turn over rings with and without direct channels and over named pipes: what
-# happens once in fifty runs happens to somebody every day.
+# Runs tests that start processes many times, in turn over rings with and without direct channels
+# and over named pipes: a fault that shows once in fifty runs meets some user every day.
 repeat() {
     local run channel runs=${RUNS:-50}
     for ((run = 1; run <= runs; run++)); do
@@ -82,7 +93,8 @@ repeat() {
             1) channel=ring ;;
             2) channel=fifo ;;
         esac
-        if ! NIGHTCORE_TEST_CHANNEL=$channel cargo test --locked --workspace --quiet --test '*' >"$target/deep.log" 2>&1; then
+        if ! NIGHTCORE_TEST_CHANNEL=$channel cargo test --locked --workspace --quiet --test '*' \
+            >"$target/deep.log" 2>&1; then
             cat "$target/deep.log"
             echo "run $run of $runs failed, over $channel"
             return 1

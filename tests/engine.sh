@@ -25,7 +25,8 @@ fail() {
     exit 1
 }
 
-# start_engine NIGHTCORE CONFIG: starts it with a directory in $work and sets $url when all functions are ready.
+# start_engine NIGHTCORE CONFIG: starts an engine with a directory in $work, and sets $url when all
+# functions are ready.
 start_engine() {
     local ready=
     rm -f "$work/ready"
@@ -33,7 +34,8 @@ start_engine() {
     "$1" up --config "$2" --dir "$work/engine" --ready-fd 3 3>"$work/ready" 2>"$work/log" &
     engine_pid=$!
     read -r ready <"$work/ready" || :
-    [[ $ready == ready:* && $ready != *failed:* ]] || { cat "$work/log"; fail "the engine said: ${ready:-nothing}"; }
+    [[ $ready == ready:* && $ready != *failed:* ]] ||
+        { cat "$work/log"; fail "the engine said: ${ready:-nothing}"; }
     url=${ready#ready: }
     # shellcheck disable=SC2034 # The scripts use it.
     url=${url%%,*}

@@ -1,5 +1,6 @@
 #!/bin/bash
-# The Go package: format, vet, staticcheck, its tests with the race detector and an engine, and the examples.
+# Checks the Go package: format, vet, staticcheck, its tests with the race detector and an engine,
+# and the examples.
 
 set -euo pipefail
 cd "$(dirname "$0")/.."
@@ -12,9 +13,11 @@ fi
 staticcheck=honnef.co/go/tools/cmd/staticcheck@v0.8.2
 
 cargo build --locked --quiet -p nightcore-engine -p nightcore-c
-target=$(cargo metadata --locked --format-version 1 --no-deps | sed 's/.*"target_directory":"\([^"]*\)".*/\1/')
+target=$(cargo metadata --locked --format-version 1 --no-deps |
+    sed 's/.*"target_directory":"\([^"]*\)".*/\1/')
 prefix=$target/go/prefix
-make --no-print-directory --silent install IS_BUILDER= PROFILE=dev "PREFIX=$prefix" "TARGET_DIR=$target" >/dev/null
+make --no-print-directory --silent install IS_BUILDER= PROFILE=dev \
+    "PREFIX=$prefix" "TARGET_DIR=$target" >/dev/null
 export PKG_CONFIG_PATH=$prefix/lib/pkgconfig PATH=$prefix/bin:$PATH
 # In go's cache a package is known by these flags, and not by what pkg-config says.
 export CGO_LDFLAGS="-O2 -g -L$prefix/lib"
@@ -25,12 +28,15 @@ if [[ -n $unformatted ]]; then
     echo "not as gofmt writes it: $unformatted"
     exit 1
 fi
-mapfile -t modules < <(git ls-files --cached --others --exclude-standard '*/go.mod' | xargs -n 1 dirname)
+mapfile -t modules < <(git ls-files --cached --others --exclude-standard '*/go.mod' |
+    xargs -n 1 dirname)
 for module in "${modules[@]}"; do
-    # What uses nothing of ours is not in the workspace, so that the others do without what it needs.
+    # A module that uses nothing of ours is not in the workspace, so that the others do not need its
+    # dependencies.
     workspace=$PWD/go.work
     if ! grep -qxF "	./$module" go.work; then workspace=off; fi
-    (cd "$module" && GOWORK=$workspace go vet ./... && GOWORK=$workspace go build -o /dev/null ./...)
+    (cd "$module" && GOWORK=$workspace go vet ./... &&
+        GOWORK=$workspace go build -o /dev/null ./...)
     (cd "$module" && GOWORK=$workspace go run "$staticcheck" ./...)
 done
 echo "${#modules[@]} modules are clean"

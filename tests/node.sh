@@ -10,15 +10,19 @@ if ! command -v npm >/dev/null || (($(node -p 'process.versions.node.split(".")[
 fi
 
 cargo build --locked --quiet -p nightcore-engine
-target=$(cargo metadata --locked --format-version 1 --no-deps | sed 's/.*"target_directory":"\([^"]*\)".*/\1/')
+target=$(cargo metadata --locked --format-version 1 --no-deps |
+    sed 's/.*"target_directory":"\([^"]*\)".*/\1/')
 cd languages/node
 npm ci --silent --no-audit --no-fund
 npx prettier --check --log-level warn .
-mapfile -t programs < <(git ls-files --full-name --cached --others --exclude-standard ':/*.js' ':/*.mjs' ':!.')
-npx prettier --check --log-level warn --config .prettierrc.json --ignore-path /dev/null "${programs[@]/#/../../}"
+mapfile -t programs < <(git ls-files --full-name --cached --others --exclude-standard \
+    ':/*.js' ':/*.mjs' ':!.')
+npx prettier --check --log-level warn --config .prettierrc.json --ignore-path /dev/null \
+    "${programs[@]/#/../../}"
 npx eslint .
 # Prettier wraps no comments and no texts.
-mapfile -t files < <(git ls-files --cached --others --exclude-standard '*.js' '*.mjs' '*.ts' '*.mts')
+mapfile -t files < <(git ls-files --cached --others --exclude-standard \
+    '*.js' '*.mjs' '*.ts' '*.mts')
 if LC_ALL=C.UTF-8 grep -nE '^.{101,}' "${files[@]}" "${programs[@]/#/../../}"; then
     echo "these lines have more than 100 columns"
     exit 1

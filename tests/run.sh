@@ -1,12 +1,13 @@
 #!/bin/bash
-# `make test`: the stages below, in order, up to the first that fails. `tests/run.sh STAGE...` runs only those.
-# Stages that are joined by + run at the same time: one waits where the other computes.
+# `make test`: runs the stages below, in order, up to the first that fails. `tests/run.sh STAGE...`
+# runs only those. Stages that are joined by + run at the same time: one waits where the other
+# computes.
 
 set -uo pipefail
 cd "$(dirname "$0")/.." || exit
 
-stages=(format+shell+walls clippy rust fifo+faults rings-only+c python+node conformance+install apps+go
-    docs+dist shop+demo speed)
+stages=(format+shell+walls clippy rust fifo+faults rings-only+c python+node
+    conformance+install apps+go docs+dist shop+demo speed)
 known=${stages[*]}
 # Most tests wait for processes, and use no processor meanwhile.
 processors=$(nproc)
@@ -23,20 +24,24 @@ stage() {
         clippy) cargo clippy --locked --workspace --all-targets --quiet -- -D warnings ;;
         rust) cargo test --locked --workspace --quiet ;;
         fifo | rings-only)
-            # Rings with direct channels are the default. What depends on the channel runs once more over
-            # named pipes, and over rings without direct channels.
+            # Rings with direct channels are the default. What depends on the channel runs once more
+            # over named pipes, and over rings without direct channels.
             export NIGHTCORE_TEST_CHANNEL=$1
             cargo test --locked --quiet -p nightcore-tests --test calls &&
-                cargo test --locked --quiet -p nightcore-tests --test processes -- shutdown:: kills:: leftovers::
+                cargo test --locked --quiet -p nightcore-tests --test processes -- \
+                    shutdown:: kills:: leftovers::
             ;;
         c) tests/c/warnings.sh ;;
         go) tests/go.sh ;;
         python) tests/python.sh ;;
         node) tests/node.sh ;;
         conformance) tests/conformance/run.sh ;;
-        faults) cargo run --locked --quiet -p nightcore-tests --bin nightcore-soak -- --seconds 60 ;;
+        faults)
+            cargo run --locked --quiet -p nightcore-tests --bin nightcore-soak -- --seconds 60
+            ;;
         speed)
-            cargo test --locked --quiet -p nightcore-tests --test direct quiet:: -- --ignored --test-threads=1 &&
+            cargo test --locked --quiet -p nightcore-tests --test direct quiet:: -- \
+                --ignored --test-threads=1 &&
                 cargo build --locked --release --quiet -p nightcore-engine -p nightcore-c &&
                 cargo run --locked --release --quiet -p nightcore-bench -- --check
             ;;
@@ -56,7 +61,8 @@ stage() {
     esac
 }
 
-# run STAGE: runs one, and notes how long it took. What it leaves out it says in a line that begins with "skipped:".
+# run STAGE: runs one stage, and records how long it took. A stage reports what it leaves out in a
+# line that begins with "skipped:".
 run() {
     local began=$SECONDS
     echo "== $1"
@@ -68,7 +74,8 @@ run() {
     echo "== $1 $((SECONDS - began)) s" | tee -a "$work/seconds"
 }
 
-# together STAGE...: runs them at the same time, and prints what each has printed when all have ended.
+# together STAGE...: runs the stages at the same time, and prints the output of each when all have
+# ended.
 together() {
     local name status=0
     local -A pids=()

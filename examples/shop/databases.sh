@@ -1,6 +1,6 @@
 #!/bin/bash
-# databases.sh COMMAND...: runs a command beside a PostgreSQL and a Redis of its own, with the tables
-# of schema.sql. They listen on sockets in a temporary folder, and end with the command.
+# databases.sh COMMAND...: runs a command beside a PostgreSQL and a Redis of its own, with the
+# tables of schema.sql. They listen on sockets in a temporary folder, and end with the command.
 
 set -euo pipefail
 

@@ -1,10 +1,11 @@
 #!/bin/sh
-# After the files of the .deb are there. systemd learns of the unit; an engine that it runs is replaced by one of
-# the new version. Nothing is started for the first time, as there is no configuration yet.
+# Runs after the files of the .deb are there. systemd reads the unit, and replaces an engine that it
+# runs by one of the new version. Nothing is started for the first time, as there is no
+# configuration yet.
 
 set -e
 if [ "$1" = configure ] && [ -d "$DPKG_ROOT/run/systemd/system" ]; then
     systemctl daemon-reload
-    # What keeps a new version from starting is in its log, and does not keep it from being installed.
+    # If the new version does not start, its log says why. The package is installed all the same.
     systemctl try-restart nightcore.service || :
 fi

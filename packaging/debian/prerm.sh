@@ -1,5 +1,6 @@
 #!/bin/sh
-# Before the files of the .deb go: an engine that systemd runs ends its calls, while its command is still there.
+# Runs before the files of the .deb go: an engine that systemd runs ends its calls while its command
+# is still there.
 
 set -e
 if [ "$1" = remove ] && [ -d "$DPKG_ROOT/run/systemd/system" ]; then

@@ -1,5 +1,6 @@
 #!/bin/sh
-# The command `nightcore` of an npm package for several systems: runs the engine for the one it is on.
+# The command `nightcore` of an npm package for several systems: runs the engine for the one it is
+# on.
 
 here=$(dirname "$(readlink -f "$0")")/../native
 case $(uname -m) in
@@ -11,5 +12,6 @@ esac
 for engine in "$here/$name/nightcore" "$here/$name-musl/nightcore"; do
     if "$engine" --version >/dev/null 2>&1; then exec "$engine" "$@"; fi
 done
-echo "nightcore: none of the engines in $here runs on this machine ($(uname -m)): install the npm package for it" >&2
+echo "nightcore: none of the engines in $here runs on this machine ($(uname -m)):" \
+    "install the npm package for it" >&2
 exit 2

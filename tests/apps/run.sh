@@ -1,12 +1,14 @@
 #!/bin/bash
-# The apps of examples/apps answer the same under their own servers and as functions: run.sh [APP...]
+# run.sh [APP...]: the apps of examples/apps answer the same under their own servers and as
+# functions.
 
 set -euo pipefail
 cd "$(dirname "$0")/../.."
 . tests/engine.sh
 
 cargo build --locked --quiet -p nightcore-engine -p nightcore-c
-target=$(cargo metadata --locked --format-version 1 --no-deps | sed 's/.*"target_directory":"\([^"]*\)".*/\1/')
+target=$(cargo metadata --locked --format-version 1 --no-deps |
+    sed 's/.*"target_directory":"\([^"]*\)".*/\1/')
 nightcore=$target/debug/nightcore
 kept=$target/apps
 mkdir -p "$kept"
@@ -26,7 +28,8 @@ python_packages() {
     stamp=$(sha256sum tests/apps/requirements.txt)
     if [[ ! -e $kept/venv/stamp || $(<"$kept/venv/stamp") != "$stamp" ]]; then
         python3 -m venv --clear "$kept/venv"
-        "$kept/venv/bin/python" -m pip install --quiet --disable-pip-version-check --requirement tests/apps/requirements.txt
+        "$kept/venv/bin/python" -m pip install --quiet --disable-pip-version-check \
+            --requirement tests/apps/requirements.txt
         echo "$stamp" >"$kept/venv/stamp"
     fi
     "$kept/venv/bin/python" -m pip install --quiet --disable-pip-version-check ./languages/python
@@ -35,14 +38,17 @@ python_packages() {
 express() {
     mkdir -p "$kept/express"
     cp examples/apps/express/app.mjs examples/apps/express/.npmrc "$kept/express/"
-    sed "s|file:../../../languages/node|file:$PWD/languages/node|" examples/apps/express/package.json >"$kept/express/package.json"
+    sed "s|file:../../../languages/node|file:$PWD/languages/node|" \
+        examples/apps/express/package.json >"$kept/express/package.json"
     (cd "$kept/express" && npm install --silent --no-audit --no-fund --no-package-lock)
 }
 
 go_app() {
-    make --no-print-directory --silent install IS_BUILDER= PROFILE=dev "PREFIX=$kept/prefix" "TARGET_DIR=$target" >/dev/null
+    make --no-print-directory --silent install IS_BUILDER= PROFILE=dev \
+        "PREFIX=$kept/prefix" "TARGET_DIR=$target" >/dev/null
     # In go's cache a package is known by these flags, and not by what pkg-config says.
-    (cd examples/apps/chi && CGO_LDFLAGS="-O2 -g -L$kept/prefix/lib" PKG_CONFIG_PATH=$kept/prefix/lib/pkgconfig go build -o "$kept/chi" .)
+    (cd examples/apps/chi && CGO_LDFLAGS="-O2 -g -L$kept/prefix/lib" \
+        PKG_CONFIG_PATH=$kept/prefix/lib/pkgconfig go build -o "$kept/chi" .)
 }
 
 # own COMMAND...: starts the app's own server, with $PORT, and waits until it listens.
@@ -51,7 +57,8 @@ own() {
     own_pid=$!
     for _ in $(seq 1000); do
         if (: <"/dev/tcp/127.0.0.1/$PORT") 2>/dev/null; then return; fi
-        kill -0 "$own_pid" 2>/dev/null || { cat "$work/own.log"; fail "the app's own server has ended"; }
+        kill -0 "$own_pid" 2>/dev/null ||
+            { cat "$work/own.log"; fail "the app's own server has ended"; }
         sleep 0.01
     done
     cat "$work/own.log"
@@ -74,7 +81,8 @@ END
 }
 
 compare() {
-    python3 tests/apps/compare.py "$1" "$PORT" "$2" "${url##*:}" "$3" || { tail -n 20 "$work/own.log" "$work/log"; fail "$1 differs"; }
+    python3 tests/apps/compare.py "$1" "$PORT" "$2" "${url##*:}" "$3" ||
+        { tail -n 20 "$work/own.log" "$work/log"; fail "$1 differs"; }
     end_own
     end_engine || fail "the engine did not end well"
 }
@@ -85,18 +93,25 @@ python_packages
 # Without colours, stacks in answers, and sets in any order.
 export NODE_ENV=production PYTHONHASHSEED=0
 for app in "${apps[@]}"; do
-    PORT=$(python3 -c 'import socket; s = socket.socket(); s.bind(("127.0.0.1", 0)); print(s.getsockname()[1])')
+    PORT=$(python3 -c 'import socket
+s = socket.socket()
+s.bind(("127.0.0.1", 0))
+print(s.getsockname()[1])')
     export PORT
     case $app in
         fastapi)
-            own "$kept/venv/bin/uvicorn" --app-dir examples/apps/fastapi --port "$PORT" --root-path /fastapi app:app
+            own "$kept/venv/bin/uvicorn" --app-dir examples/apps/fastapi --port "$PORT" \
+                --root-path /fastapi app:app
 
-            as_function FastApi /fastapi "[\"$kept/venv/bin/python\", \"$PWD/examples/apps/fastapi/app.py\"]"
+            as_function FastApi /fastapi \
+                "[\"$kept/venv/bin/python\", \"$PWD/examples/apps/fastapi/app.py\"]"
             compare fastapi "" /fastapi
             ;;
         flask)
-            SCRIPT_NAME=/flask own "$kept/venv/bin/gunicorn" --chdir examples/apps/flask --bind "127.0.0.1:$PORT" app:app
-            as_function Flask /flask "[\"$kept/venv/bin/python\", \"$PWD/examples/apps/flask/app.py\"]"
+            SCRIPT_NAME=/flask own "$kept/venv/bin/gunicorn" --chdir examples/apps/flask \
+                --bind "127.0.0.1:$PORT" app:app
+            as_function Flask /flask \
+                "[\"$kept/venv/bin/python\", \"$PWD/examples/apps/flask/app.py\"]"
             compare flask /flask /flask
             ;;
         express)

@@ -11,8 +11,8 @@ complain() {
     broken=1
 }
 
-# never PATTERN REASON FILE...: no line of code matches the pattern. Comments do not count. A file or
-# folder that is not there breaks the rule: without it the rule would hold nothing.
+# never PATTERN REASON FILE...: no line of code matches the pattern. Comments do not count. A file
+# or folder that is not there breaks the rule: without it the rule would hold nothing.
 never() {
     local pattern=$1 reason=$2 path file hits
     shift 2
@@ -31,8 +31,8 @@ never() {
     done < <(find "$@" -name '*.rs' -print0)
 }
 
-# never_in_rooms PATTERN REASON ROOM...: the same of rooms of the engine; each is a file, a folder or
-# both.
+# never_in_rooms PATTERN REASON ROOM...: the same of rooms of the engine; each is a file, a folder
+# or both.
 never_in_rooms() {
     local pattern=$1 reason=$2 room path found
     shift 2
@@ -50,7 +50,8 @@ never_in_rooms() {
 
 # depends CRATE: what a crate is built with, itself included, one name a line.
 depends() {
-    cargo tree --locked --package "$1" --edges normal --prefix none --format '{p}' | awk '{ print $1 }' | sort -u
+    cargo tree --locked --package "$1" --edges normal --prefix none --format '{p}' |
+        awk '{ print $1 }' | sort -u
 }
 
 # depends_never CRATE PATTERN REASON [CRATE]: but for itself and the last one, if there is one.
@@ -72,16 +73,19 @@ for manifest in bindings/*/Cargo.toml languages/*/Cargo.toml; do
     # napi brings futures along, which nothing here uses.
     runtimes=$async
     if [[ $crate == nightcore-node ]]; then runtimes=${async//futures.\*/none}; fi
-    depends_never "$crate" "$runtimes|mimalloc.*|.*jemalloc.*|serde.*|tracing.*" "a worker stays lean"
+    depends_never "$crate" "$runtimes|mimalloc.*|.*jemalloc.*|serde.*|tracing.*" \
+        "a worker stays lean"
     depends_never "$crate" "$ours" "a worker knows the runtime only" nightcore-runtime
 done
-depends_never nightcore-engine 'nightcore|nightcore-c|nightcore-bench' "the engine knows the runtime only"
+depends_never nightcore-engine 'nightcore|nightcore-c|nightcore-bench' \
+    "the engine knows the runtime only"
 depends_never nightcore-bench "$ours" "the bench measures from outside"
 
 io='std::(\{.*)?\b(io|fs|net|os|process|thread|env)\b|\b(tokio|libc|nix|hyper|memmap2)::'
 io+='|\b(File|Instant|SystemTime|UNIX_EPOCH)\b|\bclock::|\bnow_ns\(\)|\be?print(ln)?!'
 
-never "$io|crate::(ipc|worker|clock)\b" "the protocol does no I/O and knows nobody" runtime-core/src/protocol
+never "$io|crate::(ipc|worker|clock)\b" "the protocol does no I/O and knows nobody" \
+    runtime-core/src/protocol
 never 'crate::worker\b' "ipc does not know the worker" runtime-core/src/ipc
 never 'nightcore_runtime::(\{.*)?worker\b' "the engine never uses the worker runtime" engine/src
 
@@ -100,12 +104,13 @@ never "nightcore_runtime::ipc|crate::(scheduler|core|transport|${around#*|})\b|\
     "the gateway knows HTTP and nothing of pipes" engine/src/gateway
 never "crate::($deciding|core|transport|gateway|launcher|observe|cli)\b" \
     "the configuration knows no other room" engine/src/config
-never 'hyper|http_body' "only the gateway and the admin pages speak HTTP" engine/src/{launcher,config}
+never 'hyper|http_body' "only the gateway and the admin pages speak HTTP" \
+    engine/src/{launcher,config}
 never_in_rooms 'hyper|http_body' "only the gateway and the admin pages speak HTTP" \
     "${pure[@]}" core transport
 
-# A language knows its own binding, or the header and libnightcore: its code names no other room. Crates are held to it
-# above.
+# A language knows its own binding, or the header and libnightcore: its code names no other room.
+# The rules above hold its crates to that.
 for folder in languages/*/; do
     language=$(basename "$folder")
     if [[ -e $folder/Cargo.toml ]]; then continue; fi
@@ -122,20 +127,25 @@ not_shop=':!examples/shop'
 
 # One version for all.
 while IFS= read -r manifest; do
-    grep -qx 'version.workspace = true' "$manifest" || complain "$manifest: not the workspace's version"
+    grep -qx 'version.workspace = true' "$manifest" ||
+        complain "$manifest: not the workspace's version"
 done < <(git ls-files --cached --others --exclude-standard '*/Cargo.toml' "$not_shop")
 version=$(sed -n '/^\[workspace.package\]/,/^\[/s/^version = "\(.*\)"/\1/p' Cargo.toml)
 grep -qxF "nightcore-runtime = { path = \"runtime-core\", version = \"$version\" }" Cargo.toml ||
     complain "Cargo.toml: nightcore-runtime has not the workspace's version, $version"
-grep -qx "  \"version\": \"$version\"," languages/node/package.json || complain "languages/node/package.json: not the workspace's version, $version"
-grep -qx 'dynamic = \["version"\]' languages/python/pyproject.toml || complain "languages/python/pyproject.toml: its version is its crate's"
+grep -qx "  \"version\": \"$version\"," languages/node/package.json ||
+    complain "languages/node/package.json: not the workspace's version, $version"
+grep -qx 'dynamic = \["version"\]' languages/python/pyproject.toml ||
+    complain "languages/python/pyproject.toml: its version is its crate's"
 while IFS= read -r hit; do
     complain "$hit: not the workspace's version, $version"
-done < <(git ls-files --cached --others --exclude-standard '*go.mod' go.work | xargs grep -nE 'nightcore/languages/go v' | grep -v " v$version\b")
+done < <(git ls-files --cached --others --exclude-standard '*go.mod' go.work |
+    xargs grep -nE 'nightcore/languages/go v' | grep -v " v$version\b")
 
 # A dependency and its version are named once, in the workspace.
 while IFS= read -r manifest; do
-    hits=$(sed -n '/dependencies\]/,/^\[[^d]/p' "$manifest" | grep -E '^[a-z].*=' | grep -v 'workspace = true' || :)
+    hits=$(sed -n '/dependencies\]/,/^\[[^d]/p' "$manifest" | grep -E '^[a-z].*=' |
+        grep -v 'workspace = true' || :)
     [[ -z $hits ]] || complain "$manifest: name dependencies in the workspace's Cargo.toml: $hits"
 done < <(git ls-files --cached --others --exclude-standard '*/Cargo.toml' "$not_shop")
 

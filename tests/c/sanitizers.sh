@@ -1,12 +1,14 @@
 #!/bin/bash
-# Hello in C and C++ under the compiler's sanitizers, run by an engine: they see what valgrind cannot.
+# Runs hello in C and C++ under the compiler's sanitizers, with an engine: they see what valgrind
+# cannot.
 
 set -euo pipefail
 cd "$(dirname "$0")/../.."
 . tests/engine.sh
 
 cargo build --locked --quiet -p nightcore-engine -p nightcore-c
-built=$(cargo metadata --format-version 1 --no-deps | sed 's/.*"target_directory":"\([^"]*\)".*/\1/')/debug
+built=$(cargo metadata --format-version 1 --no-deps |
+    sed 's/.*"target_directory":"\([^"]*\)".*/\1/')/debug
 flags=(-g -O1 "-fsanitize=address,undefined" -fno-sanitize-recover=all -Iinclude)
 libraries=("$built/libnightcore.a" -lgcc_s -lutil -lrt -lpthread -lm -ldl -lc)
 cc -std=c11 "${flags[@]}" examples/hello/c/hello.c -o "$work/c" "${libraries[@]}"
@@ -24,11 +26,15 @@ command = ["./$language"]
 END
     start_engine "$built/nightcore" "$work/nightcore.toml"
     "$built/nightcore" invoke --dir "$work/engine" Foo --data Hello >"$work/answer"
-    [[ $(cat "$work/answer") == "From function Bar: Hello, World" ]] || fail "hello in $language gave $(cat "$work/answer")"
+    [[ $(cat "$work/answer") == "From function Bar: Hello, World" ]] ||
+        fail "hello in $language gave $(cat "$work/answer")"
     "$built/nightcore" invoke --dir "$work/engine" Foo <"$work/large" >"$work/answer"
-    [[ $(wc -c <"$work/answer") == $((19 + 65536 + 7)) ]] || fail "a large hello in $language has the wrong length"
+    [[ $(wc -c <"$work/answer") == $((19 + 65536 + 7)) ]] ||
+        fail "a large hello in $language has the wrong length"
     end_engine
     # What a sanitizer finds is printed by the function, and the engine shows it.
-    if grep -E 'Sanitizer|runtime error' "$work/log"; then fail "a sanitizer has something to say about hello in $language"; fi
+    if grep -E 'Sanitizer|runtime error' "$work/log"; then
+        fail "a sanitizer has something to say about hello in $language"
+    fi
     echo "the sanitizers have nothing to say about hello in $language"
 done

@@ -1,6 +1,6 @@
 #!/bin/bash
-# C programs under ThreadSanitizer, run by an engine over both channels, with a library and a standard library that are built for
-# it. Between processes it sees nothing.
+# Runs C programs under ThreadSanitizer, with an engine, over both channels, and with a library and
+# a standard library that are built for it. ThreadSanitizer sees nothing between processes.
 
 set -euo pipefail
 cd "$(dirname "$0")/../.."
@@ -11,10 +11,11 @@ if [[ ! -e $(rustc --print sysroot)/lib/rustlib/src/rust/library/Cargo.lock ]]; 
     exit
 fi
 host=$(rustc -vV | sed -n 's/^host: //p')
-target=$(cargo metadata --locked --format-version 1 --no-deps | sed 's/.*"target_directory":"\([^"]*\)".*/\1/')
+target=$(cargo metadata --locked --format-version 1 --no-deps |
+    sed 's/.*"target_directory":"\([^"]*\)".*/\1/')
 cargo build --locked --quiet -p nightcore-engine
-RUSTC_BOOTSTRAP=1 RUSTFLAGS=-Zsanitizer=thread cargo build --locked --quiet -Zbuild-std --target "$host" \
-    --target-dir "$target/thread" -p nightcore-c
+RUSTC_BOOTSTRAP=1 RUSTFLAGS=-Zsanitizer=thread cargo build --locked --quiet -Zbuild-std \
+    --target "$host" --target-dir "$target/thread" -p nightcore-c
 library=$target/thread/$host/debug/libnightcore.a
 # Of the compiler that has built the library; that of a C compiler may be of another age.
 runtime=$(echo "$(rustc --print sysroot)/lib/rustlib/$host/lib"/librustc*_rt.tsan.a)
@@ -23,9 +24,11 @@ compile() {
     local program=$1
     shift
     mkdir -p "$work/$program.d"
-    (cd "$work/$program.d" && cc -std=c11 -D_GNU_SOURCE -g -O1 -fsanitize=thread -I"$OLDPWD/include" -pthread -c "${@/#/$OLDPWD/}")
-    cc -pthread -rdynamic "$work/$program.d"/*.o -o "$work/$program" "$library" -Wl,--whole-archive "$runtime" \
-        -Wl,--no-whole-archive -lstdc++ -lgcc_s -lutil -lrt -lpthread -lm -ldl -lc
+    (cd "$work/$program.d" && cc -std=c11 -D_GNU_SOURCE -g -O1 -fsanitize=thread \
+        -I"$OLDPWD/include" -pthread -c "${@/#/$OLDPWD/}")
+    cc -pthread -rdynamic "$work/$program.d"/*.o -o "$work/$program" "$library" \
+        -Wl,--whole-archive "$runtime" -Wl,--no-whole-archive \
+        -lstdc++ -lgcc_s -lutil -lrt -lpthread -lm -ldl -lc
 }
 compile worker tests/workers/c/{main,answers,calls,processes,text,waits}.c
 compile loop tests/workers/c/event_loop.c
@@ -34,15 +37,19 @@ compile threads tests/c/threads.c
 export TSAN_OPTIONS=halt_on_error=1
 head -c 65536 /dev/zero | tr '\0' x >"$work/large"
 for channel in ring fifo; do
-    printf '[gateway]\nlisten = "127.0.0.1:0"\n[defaults]\nchannel = "%s"\n' "$channel" >"$work/nightcore.toml"
+    printf '[gateway]\nlisten = "127.0.0.1:0"\n[defaults]\nchannel = "%s"\n' "$channel" \
+        >"$work/nightcore.toml"
     for function in Call FanOut Fail TryCall; do
         printf '[functions.%s]\ncommand = ["./worker"]\n' "$function" >>"$work/nightcore.toml"
     done
-    printf '[functions.Echo]\ncommand = ["./loop"]\n[functions.Race]\ncommand = ["./threads"]\n' >>"$work/nightcore.toml"
+    printf '[functions.%s]\ncommand = ["%s"]\n' Echo ./loop Race ./threads \
+        >>"$work/nightcore.toml"
     start_engine "$target/debug/nightcore" "$work/nightcore.toml"
     # What is found is printed by the function, which ends with it, and the engine shows it.
     look() {
-        if grep -A 40 'ThreadSanitizer' "$work/log"; then fail "ThreadSanitizer has something to say over $channel"; fi
+        if grep -A 40 'ThreadSanitizer' "$work/log"; then
+            fail "ThreadSanitizer has something to say over $channel"
+        fi
     }
     # ask FUNCTION EXPECTED FILE: the answer's bytes.
     ask() {
@@ -71,7 +78,8 @@ for channel in ring fifo; do
     many Race 70000 "$work/odd"
     printf 'Fail\nwhy' >"$work/call"
     curl -s --data-binary "@$work/call" "$url/function/TryCall" >"$work/answer"
-    grep -q '^FUNCTION_FAILED' "$work/answer" || fail "TryCall over $channel gave: $(cat "$work/answer")"
+    grep -q '^FUNCTION_FAILED' "$work/answer" ||
+        fail "TryCall over $channel gave: $(cat "$work/answer")"
     end_engine
     look
     echo "ThreadSanitizer has nothing to say about C programs over $channel"

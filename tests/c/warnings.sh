@@ -12,7 +12,8 @@ mapfile -t c < <(git ls-files --cached --others --exclude-standard '*.c' ':!test
 # Newer than the header asks for.
 cpp20=tests/workers/cpp/cancel.cpp
 # The shop's needs another library, so tests/shop compiles it.
-mapfile -t cpp < <(git ls-files --cached --others --exclude-standard '*.cpp' ':!tests/docs' ':!examples/shop' ":!$cpp20")
+mapfile -t cpp < <(git ls-files --cached --others --exclude-standard \
+    '*.cpp' ':!tests/docs' ':!examples/shop' ":!$cpp20")
 
 # check COMPILER STANDARD SOURCE...
 check() {
@@ -26,7 +27,8 @@ check() {
 }
 
 for compiler in cc c++; do
-    command -v "$compiler" >/dev/null || { echo "$compiler is not there: install gcc and g++, or clang"; exit 1; }
+    command -v "$compiler" >/dev/null ||
+        { echo "$compiler is not there: install gcc and g++, or clang"; exit 1; }
 done
 check cc "$c_standard" "${c[@]}"
 check c++ -std=c++17 "${cpp[@]}"

@@ -1,11 +1,13 @@
 #!/bin/bash
-# `make demo` as a newcomer sees it: right answers, with a port taken and with tools missing, and nothing left behind.
+# Runs `make demo` as a newcomer does: the answers are right, also with a port taken and with tools
+# missing, and nothing is left behind.
 
 set -euo pipefail
 cd "$(dirname "$0")/../.."
 . tests/engine.sh
 
-target=$(cargo metadata --locked --format-version 1 --no-deps | sed 's/.*"target_directory":"\([^"]*\)".*/\1/')
+target=$(cargo metadata --locked --format-version 1 --no-deps |
+    sed 's/.*"target_directory":"\([^"]*\)".*/\1/')
 mkdir "$work/tmp"
 
 # demo WHAT ROWS [PATH]: runs it, and holds it to that many right answers.
@@ -37,7 +39,8 @@ only() {
     local folder=$1 tool path
     shift
     mkdir "$folder"
-    for tool in sh awk cargo cat cp date dirname env grep mkdir mkfifo mktemp rm rustc rustup sed sort "$@"; do
+    for tool in sh awk cargo cat cp date dirname env grep mkdir mkfifo mktemp rm rustc rustup sed \
+        sort "$@"; do
         if path=$(command -v "$tool"); then ln -s "$path" "$folder/$tool"; fi
     done
 }
@@ -45,12 +48,15 @@ only() {
 # What is built already needs no compiler.
 only "$work/no-compilers" curl
 demo "without compilers" 1 "$work/no-compilers"
-grep -q 'Skipped: C: there is no C compiler (cc)' "$work/out" || { cat "$work/out"; fail "it does not say that C was skipped"; }
-grep -q 'Skipped: C++: there is no C++ compiler (c++)' "$work/out" || { cat "$work/out"; fail "it does not say that C++ was skipped"; }
+grep -q 'Skipped: C: there is no C compiler (cc)' "$work/out" ||
+    { cat "$work/out"; fail "it does not say that C was skipped"; }
+grep -q 'Skipped: C++: there is no C++ compiler (c++)' "$work/out" ||
+    { cat "$work/out"; fail "it does not say that C++ was skipped"; }
 
 only "$work/no-curl" cc c++ as ld
 demo "without curl" "$compiled" "$work/no-curl"
-grep -q 'Skipped: calls to a Bar of another language: they need curl' "$work/out" || { cat "$work/out"; fail "it does not say what was skipped"; }
+grep -q 'Skipped: calls to a Bar of another language: they need curl' "$work/out" ||
+    { cat "$work/out"; fail "it does not say what was skipped"; }
 
 # With port 8080 taken, by whoever has it or else by an engine of ours.
 if ! (: </dev/tcp/127.0.0.1/8080) 2>/dev/null; then
@@ -60,7 +66,8 @@ if ! (: </dev/tcp/127.0.0.1/8080) 2>/dev/null; then
 fi
 demo "with port 8080 taken" $((count * count))
 end_engine
-grep -q 'port 8080 is taken' "$work/out" || { cat "$work/out"; fail "it does not say that port 8080 is taken"; }
+grep -q 'port 8080 is taken' "$work/out" ||
+    { cat "$work/out"; fail "it does not say that port 8080 is taken"; }
 
 # Told to end in the middle.
 TMPDIR=$work/tmp examples/demo.sh >"$work/out" 2>&1 &

@@ -1,13 +1,15 @@
 #!/bin/bash
-# The application of docs/deployment.md does what the page says: as the init process of a PID namespace, on a file
-# system that can only be read, and with a graceful end. The unit and the drop-in are valid for systemd.
+# The application of docs/deployment.md does what the page says: as the init process of a PID
+# namespace, on a read-only file system, and with a graceful shutdown. The unit and the drop-in are
+# valid for systemd.
 
 set -euo pipefail
 cd "$(dirname "$0")/../.."
 . tests/engine.sh
 
 cargo build --locked --quiet -p nightcore-engine -p nightcore-c
-target=$(cargo metadata --locked --format-version 1 --no-deps | sed 's/.*"target_directory":"\([^"]*\)".*/\1/')
+target=$(cargo metadata --locked --format-version 1 --no-deps |
+    sed 's/.*"target_directory":"\([^"]*\)".*/\1/')
 page=docs/deployment.md
 
 # block N WORD: the nth block of the page behind this word.
@@ -23,11 +25,15 @@ if command -v systemd-analyze >/dev/null; then
     units=$work/units
     mkdir -p "$units/nightcore.service.d"
     # The program is not installed here.
-    sed "s|/usr/bin/nightcore|$target/debug/nightcore|" deploy/nightcore.service >"$units/nightcore.service"
-    systemd-analyze verify --man=no "$units/nightcore.service" 2>&1 | grep -F nightcore && fail "systemd complains of the unit"
-    block 1 ini | sed "s|/usr/bin/nightcore|$target/debug/nightcore|" >"$units/nightcore.service.d/shop.conf"
-    systemd-analyze verify --man=no "$units/nightcore.service" 2>&1 | grep -F nightcore && fail "systemd complains of the drop-in"
-    [[ $(grep -c "^Load" "$units/nightcore.service.d/shop.conf") == 1 ]] || fail "the page has no drop-in"
+    nightcore=$target/debug/nightcore
+    unit=$units/nightcore.service
+    sed "s|/usr/bin/nightcore|$nightcore|" deploy/nightcore.service >"$unit"
+    systemd-analyze verify --man=no "$unit" 2>&1 | grep -F nightcore &&
+        fail "systemd complains of the unit"
+    block 1 ini | sed "s|/usr/bin/nightcore|$nightcore|" >"$unit.d/shop.conf"
+    systemd-analyze verify --man=no "$unit" 2>&1 | grep -F nightcore &&
+        fail "systemd complains of the drop-in"
+    [[ $(grep -c "^Load" "$unit.d/shop.conf") == 1 ]] || fail "the page has no drop-in"
 else
     echo "skipped: the unit of systemd: systemd-analyze is not there"
 fi
@@ -53,9 +59,11 @@ block 1 toml >"$app/nightcore.toml"
 block 1 text >"$app/secrets/web.env"
 ln -s "$python" "$app/.venv"
 ln -s "$modules" "$app/node_modules"
-cc "$app/greet.c" -o "$app/greet" -Iinclude "$target/debug/libnightcore.a" -lgcc_s -lutil -lrt -lpthread -lm -ldl -lc
+cc "$app/greet.c" -o "$app/greet" -Iinclude "$target/debug/libnightcore.a" \
+    -lgcc_s -lutil -lrt -lpthread -lm -ldl -lc
 
-# What the container has: all is read-only but a folder for the engine's directory, in which nothing can be executed.
+# What the container has: all is read-only but a folder for the engine's directory, in which no file
+# can be executed.
 mkdir "$work/tmp" "$work/pipes"
 mkfifo "$work/pipes/ready"
 # shellcheck disable=SC2016 # Its variables are those of the shell inside.
@@ -72,16 +80,20 @@ unshare "${namespaces[@]}" bash -euc '
 engine_pid=$!
 ready=
 read -r ready <"$work/pipes/ready" || :
-[[ $ready == ready:* && $ready != *failed:* ]] || { cat "$work/log"; fail "the engine said: ${ready:-nothing}"; }
+[[ $ready == ready:* && $ready != *failed:* ]] ||
+    { cat "$work/log"; fail "the engine said: ${ready:-nothing}"; }
 url=${ready#ready: }
 url=${url%%,*}
 
 answer=$(curl --silent --show-error --max-time 20 --data World "$url/function/Shout")
 [[ $answer == "$(block 2 text)" ]] || { cat "$work/log"; fail "Shout answers \"$answer\""; }
-[[ $(curl --silent --max-time 20 --output /dev/null --write-out '%{http_code}' "$url/function/Web") == 404 ]] ||
+status=$(curl --silent --max-time 20 --output /dev/null --write-out '%{http_code}' \
+    "$url/function/Web")
+[[ $status == 404 ]] ||
     fail "clients can call Web"
 for health in healthz readyz; do
-    curl --silent --show-error --fail --max-time 20 --output /dev/null "$url/$health" || fail "/$health does not answer 200"
+    curl --silent --show-error --fail --max-time 20 --output /dev/null "$url/$health" ||
+        fail "/$health does not answer 200"
 done
 
 # As `docker stop` does: SIGTERM to the init process.

@@ -1,5 +1,6 @@
 #!/bin/bash
-# What the documents say of the code is true: paths, tables of errors, messages, limits, commands, dependencies.
+# Compares what the documents say with the code: paths, tables of errors, messages, limits,
+# commands, dependencies.
 
 # shellcheck disable=SC2016 # Backticks are Markdown's.
 
@@ -28,19 +29,30 @@ done < <(prose | LC_ALL=C.UTF-8 grep -E $'\t.{101}')
 for document in ARCHITECTURE.md CONTRIBUTING.md docs/PROTOCOL.md; do
     while IFS= read -r path; do
         [[ -e $path ]] || complain "$document: there is no $path"
-    done < <(grep -oE '`(bench|bindings|docs|engine|examples|include|languages|runtime-core|tests)/[a-zA-Z0-9_./-]*`' "$document" | tr -d '`' | sort -u)
+    done < <(
+        rooms='bench|bindings|docs|engine|examples|include|languages|runtime-core|tests'
+        grep -oE "\`($rooms)/[a-zA-Z0-9_./-]*\`" "$document" | tr -d '`' | sort -u
+    )
 done
 
 # rows DOCUMENT PATTERN: the rows of tables that match, without backticks and outer bars.
 rows() { grep -E "$2" "$1" | tr -d '`' | sed -E 's/^\| *//; s/ *\|$//'; }
 
 # Errors: name and HTTP status for users; number, name and title in the protocol.
-table=$(sed -nE 's/^    [A-Za-z]+ = [0-9]+, "([A-Z_]+)", ([0-9]+), "(.*)";$/\1|\2|\3/p' runtime-core/src/protocol/status.rs)
+table=$(sed -nE 's/^    [A-Za-z]+ = [0-9]+, "([A-Z_]+)", ([0-9]+), "(.*)";$/\1|\2|\3/p' \
+    runtime-core/src/protocol/status.rs)
 [[ -n $table ]] || complain "the table of errors is not found in the code"
 ends=$(awk -F'|' '$1 == "INVALID_ARGUMENT" { exit } $1 != "OK"' <<<"$table")
-diff <(cut -d'|' -f1,2 <<<"$ends") <(rows docs/errors.md '^\| `[A-Z_]+` \| [0-9]{3} \|' | awk -F' *\\| *' '{ print $1 "|" $2 }') ||
+users_table() {
+    rows docs/errors.md '^\| `[A-Z_]+` \| [0-9]{3} \|' | awk -F' *\\| *' '{ print $1 "|" $2 }'
+}
+diff <(cut -d'|' -f1,2 <<<"$ends") <(users_table) ||
     complain "docs/errors.md: the table of errors is not the code's (<)"
-diff <(awk -F'|' '{ print NR "|" $1 "|" $3 }' <<<"$ends") <(sed -n '/^## Failures/,/^## Limits/p' docs/PROTOCOL.md | grep -E '^\| [0-9]+ \|' | sed -E 's/^\| //; s/ \|$//; s/ \| /|/g') ||
+failures() {
+    sed -n '/^## Failures/,/^## Limits/p' docs/PROTOCOL.md |
+        grep -E '^\| [0-9]+ \|' | sed -E 's/^\| //; s/ \|$//; s/ \| /|/g'
+}
+diff <(awk -F'|' '{ print NR "|" $1 "|" $3 }' <<<"$ends") <(failures) ||
     complain "docs/PROTOCOL.md: the table of errors is not the code's (<)"
 
 # Messages: kinds with their numbers, fields of the header with their places.
@@ -49,26 +61,39 @@ kinds() {
     sed -nE "/^pub(\(super\))? enum $2 /,/^}/s/^    ([A-Za-z]+) = ([0-9]+),/\2 \1/p" "$1" |
         sed -E 's/([a-z])([A-Z])/\1_\2/g' | tr '[:lower:]' '[:upper:]'
 }
-described() { sed -n "/^## $1/,/^## $2/p" docs/PROTOCOL.md | sed -nE 's/^\| ([0-9]+) \| ([A-Z_]+) \|.*/\1 \2/p'; }
-diff <(kinds runtime-core/src/protocol/control/fixed.rs ControlKind) <(described "Control messages" Channels) ||
+described() {
+    sed -n "/^## $1/,/^## $2/p" docs/PROTOCOL.md |
+        sed -nE 's/^\| ([0-9]+) \| ([A-Z_]+) \|.*/\1 \2/p'
+}
+diff <(kinds runtime-core/src/protocol/control/fixed.rs ControlKind) \
+    <(described "Control messages" Channels) ||
     complain "docs/PROTOCOL.md: kinds of control messages are not the code's (<)"
 diff <(kinds runtime-core/src/protocol/header.rs Kind) <(described Channels Waiting) ||
     complain "docs/PROTOCOL.md: kinds of messages are not the code's (<)"
-diff <(sed -nE 's/.*offset_of!\(Header, ([a-z_]+)\) == ([0-9]+).*/\2 \1/p' runtime-core/src/protocol/header.rs) \
-    <(sed -n '/^### Messages/,/^###/p' docs/PROTOCOL.md | sed -nE 's/^\| ([0-9]+) \| u[0-9]+ \| ([a-z_]+) \|.*/\1 \2/p') ||
+header='s/.*offset_of!\(Header, ([a-z_]+)\) == ([0-9]+).*/\2 \1/p'
+diff <(sed -nE "$header" runtime-core/src/protocol/header.rs) \
+    <(sed -n '/^### Messages/,/^###/p' docs/PROTOCOL.md |
+        sed -nE 's/^\| ([0-9]+) \| u[0-9]+ \| ([a-z_]+) \|.*/\1 \2/p') ||
     complain "docs/PROTOCOL.md: the header is not the code's (<)"
 
 # Limits: "| text | 32 KiB | `CONSTANT` |".
 bytes() {
     local number=$1 unit=${2:-B} factor
-    case $unit in B) factor=1 ;; KiB) factor=1024 ;; MiB) factor=$((1 << 20)) ;; GiB) factor=$((1 << 30)) ;; *) factor=0 ;; esac
+    case $unit in
+        B) factor=1 ;;
+        KiB) factor=1024 ;;
+        MiB) factor=$((1 << 20)) ;;
+        GiB) factor=$((1 << 30)) ;;
+        *) factor=0 ;;
+    esac
     echo $((number * factor))
 }
 declare -A units=([KIB]=1024 [MIB]=1048576 [GIB]=1073741824)
 # value CONSTANT: its number, with the constants that it is made of.
 value() {
     local text word
-    text=$(grep -rhE "const $1: (usize|u64|u32|u16) = " runtime-core/src engine/src | sed -E 's/.* = (.*);/\1/; s/ as [a-z0-9]+//g' | sort -u)
+    text=$(grep -rhE "const $1: (usize|u64|u32|u16) = " runtime-core/src engine/src |
+        sed -E 's/.* = (.*);/\1/; s/ as [a-z0-9]+//g' | sort -u)
     while word=$(grep -oE '[A-Z][A-Z_]+' <<<"$text" | head -n 1) && [[ -n $word ]]; do
         text=${text//$word/${units[$word]:-$(value "$word")}}
     done
@@ -79,22 +104,33 @@ for document in docs/configuration.md docs/PROTOCOL.md; do
         read -r number unit <<<"$said"
         read -r constant <<<"${constant//\`/}"
         found=$(value "$constant")
-        [[ $(bytes "$number" "$unit") == "$found" ]] || complain "$document: $constant is $found, not $said"
+        [[ $(bytes "$number" "$unit") == "$found" ]] ||
+            complain "$document: $constant is $found, not $said"
     done < <(grep -E '^\|[^|]*\| [0-9]+( [KMG]?i?B)? \| `[A-Z_]+` \|' "$document")
 done
 
 # Commands.
-diff <(sed -n '/^enum Command/,/^}/p' engine/src/cli/mod.rs | grep -v -A1 'hide = true' | sed -nE 's/^    ([A-Z][a-z]+)\(.*/\1/p' | grep -v Launcher | tr '[:upper:]' '[:lower:]' | sort) \
-    <(sed -nE 's/^\| `nightcore ([a-z]+).*/\1/p' docs/commands.md | sort) || complain "docs/commands.md: the commands are not the program's (<)"
+commands() {
+    sed -n '/^enum Command/,/^}/p' engine/src/cli/mod.rs | grep -v -A1 'hide = true' |
+        sed -nE 's/^    ([A-Z][a-z]+)\(.*/\1/p' | grep -v Launcher | tr '[:upper:]' '[:lower:]'
+}
+diff <(commands | sort) \
+    <(sed -nE 's/^\| `nightcore ([a-z]+).*/\1/p' docs/commands.md | sort) ||
+    complain "docs/commands.md: the commands are not the program's (<)"
 
 # Dependencies: each has its reason.
-diff <(sed -n '/^\[workspace.dependencies\]/,/^\[/s/^\([a-z][a-z0-9_-]*\) = .*/\1/p' Cargo.toml | grep -v '^nightcore' | sort) \
-    <(sed -n '/^## Dependencies/,$p' CONTRIBUTING.md | sed -nE 's/^\| `([a-z0-9_-]+)`.*/\1/p' | sort) ||
+dependency='s/^\([a-z][a-z0-9_-]*\) = .*/\1/p'
+diff <(sed -n "/^\[workspace.dependencies\]/,/^\[/$dependency" Cargo.toml |
+    grep -v '^nightcore' | sort) \
+    <(sed -n '/^## Dependencies/,$p' CONTRIBUTING.md |
+        sed -nE 's/^\| `([a-z0-9_-]+)`.*/\1/p' | sort) ||
     complain "CONTRIBUTING.md: the dependencies are not the workspace's (<)"
-lean=$({ for crate in nightcore-c nightcore; do cargo tree --locked --package "$crate" --edges normal --depth 2 --prefix none --format '{p}'; done; } |
-    awk '{ print $1 }' | grep -v '^nightcore' | sort -u)
+lean=$(for crate in nightcore-c nightcore; do
+    cargo tree --locked --package "$crate" --edges normal --depth 2 --prefix none --format '{p}'
+done | awk '{ print $1 }' | grep -v '^nightcore' | sort -u)
 while IFS= read -r crate; do
-    grep -qxF "$crate" <<<"$lean" || complain "CONTRIBUTING.md: $crate is marked with *, and no worker links it"
+    grep -qxF "$crate" <<<"$lean" ||
+        complain "CONTRIBUTING.md: $crate is marked with *, and no worker links it"
 done < <(sed -nE 's/^\| `([a-z0-9_-]+)`\* .*/\1/p' CONTRIBUTING.md)
 
 # Targets of make.

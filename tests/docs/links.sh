@@ -1,6 +1,7 @@
 #!/bin/bash
-# Links in Markdown lead to files of the repository and to headings that are there, and sources name documents and
-# sections that are there. Needs no generator; `make docs` checks the pages that it builds as well.
+# Checks that links in Markdown lead to files of the repository and to headings that are there, and
+# that sources name documents and sections that are there. Needs no generator; `make docs` checks
+# the pages that it builds as well.
 
 set -euo pipefail
 cd "$(dirname "$0")/../.."
@@ -20,8 +21,9 @@ while IFS= read -r path; do
     done
 done < <(git ls-files --cached --others --exclude-standard)
 
-# scan DOCUMENT...: "heading DOCUMENT ANCHOR", as GitHub makes anchors, and "link DOCUMENT:LINE TARGET". Code is left
-# out: that between fences, and that between backticks, which may begin on one line and end on the next.
+# scan DOCUMENT...: prints "heading DOCUMENT ANCHOR", with anchors as GitHub makes them, and "link
+# DOCUMENT:LINE TARGET". Code is left out: code between fences, and code between backticks, which
+# may begin on one line and end on the next.
 scan() {
     awk '
         function end_paragraph(  target) {
@@ -63,14 +65,21 @@ while read -r kind place target; do
     if [[ $kind == heading ]]; then headings[$place#$target]=1; else links+=("$place $target"); fi
 done < <(scan "${documents[@]}")
 
-# resolve DOCUMENT PATH: the path from the root of the repository, in $resolved; the root itself is ".".
+# resolve DOCUMENT PATH: sets $resolved to the path from the root of the repository; the root itself
+# is ".".
 resolve() {
     local part parts=() kept=()
     IFS=/ read -ra parts <<<"$1/../$2"
     for part in "${parts[@]}"; do
         case $part in
             '' | .) ;;
-            ..) if ((${#kept[@]} > 0)) && [[ ${kept[-1]} != .. ]]; then unset 'kept[-1]'; else kept+=(..); fi ;;
+            ..)
+                if ((${#kept[@]} > 0)) && [[ ${kept[-1]} != .. ]]; then
+                    unset 'kept[-1]'
+                else
+                    kept+=(..)
+                fi
+                ;;
             *) kept+=("$part") ;;
         esac
     done
@@ -94,7 +103,8 @@ done
 # Sources name a page by its path, and a section of it in quotes behind a comma.
 named=0
 while IFS= read -r found; do
-    [[ $found =~ ^([^:]+:[0-9]+):.?(docs/.+\.md)(, \"(.+)\")?$ ]] || { complain "$found: not understood"; continue; }
+    [[ $found =~ ^([^:]+:[0-9]+):.?(docs/.+\.md)(, \"(.+)\")?$ ]] ||
+        { complain "$found: not understood"; continue; }
     place=${BASH_REMATCH[1]} page=${BASH_REMATCH[2]} section=${BASH_REMATCH[4]}
     named=$((named + 1))
     if [[ -z ${there[$page]:-} ]]; then
@@ -102,7 +112,8 @@ while IFS= read -r found; do
     elif [[ -n $section ]] && ! grep -qxF -e "## $section" -e "### $section" "$page"; then
         complain "$place: $page has no section \"$section\""
     fi
-done < <(git grep --untracked -nIoE '(^|[^A-Za-z0-9_./-])docs/[A-Za-z0-9/_-]+\.md(, "[^"]*")?' -- ':!*.md')
+done < <(git grep --untracked -nIoE \
+    '(^|[^A-Za-z0-9_./-])docs/[A-Za-z0-9/_-]+\.md(, "[^"]*")?' -- ':!*.md')
 ((named > 20)) || complain "only $named names of documents were found in sources"
 
 ((wrong == 0)) || exit 1

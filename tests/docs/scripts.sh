@@ -1,11 +1,13 @@
 #!/bin/bash
-# The Python and JavaScript in README.md and docs/ runs, and the tests in it pass: the blocks of a language are one
-# program, whose `serve` takes the handlers and does not serve. Uses the packages that tests/apps has installed.
+# The Python and JavaScript in README.md and docs/ runs, and the tests in it pass. The blocks of a
+# language are one program, whose `serve` takes the handlers and does not serve. Uses the packages
+# that tests/apps has installed.
 
 set -euo pipefail
 cd "$(dirname "$0")/../.."
 
-target=$(cargo metadata --locked --format-version 1 --no-deps | sed 's/.*"target_directory":"\([^"]*\)".*/\1/')
+target=$(cargo metadata --locked --format-version 1 --no-deps |
+    sed 's/.*"target_directory":"\([^"]*\)".*/\1/')
 installed=$target/apps
 work=$(mktemp -d "${TMPDIR:-/tmp}/nightcore-test.XXXXXX")
 trap 'rm -rf "$work"' EXIT
@@ -13,7 +15,8 @@ mapfile -t documents < <(git ls-files --cached --others --exclude-standard READM
 
 # blocks WORD: those behind this word, one after the other.
 blocks() {
-    awk -v word="$1" '/^```/ { inside = ($0 == "```" word); next } inside { print }' "${documents[@]}"
+    awk -v word="$1" '/^```/ { inside = ($0 == "```" word); next } inside { print }' \
+        "${documents[@]}"
 }
 
 if [[ -x $installed/venv/bin/python ]]; then

@@ -1,11 +1,12 @@
 #!/bin/bash
-# `make docs` builds the documentation site without a warning, with a page for each Markdown file, and nothing in it
-# comes from elsewhere: it can be read from a disk, without a network.
+# `make docs` builds the documentation site without a warning, with a page for each Markdown file.
+# The site loads nothing from elsewhere: it can be read from a disk, without a network.
 
 set -euo pipefail
 cd "$(dirname "$0")/../.."
 
-if ! python3 -c 'import ensurepip, sys, venv; sys.exit(sys.version_info < (3, 11))' 2>/dev/null; then
+if ! python3 -c 'import ensurepip, sys, venv
+sys.exit(sys.version_info < (3, 11))' 2>/dev/null; then
     echo "skipped: the documentation site: it needs Python 3.11 or later with venv"
     exit 0
 fi
@@ -18,7 +19,8 @@ for document in "${documents[@]}"; do
     [[ -s $site/${document%.md}.html ]] || { echo "there is no page of $document"; exit 1; }
 done
 [[ -s $site/searchindex.js ]] || { echo "there is no index for the search"; exit 1; }
-if grep -rnoE --include='*.html' --include='*.css' '(src="|<link [^>]*href="|url\(["'\'']?)(https?:)?//[^")]*' "$site"; then
+foreign='(src="|<link [^>]*href="|url\(["'\'']?)(https?:)?//[^")]*'
+if grep -rnoE --include='*.html' --include='*.css' "$foreign" "$site"; then
     echo "these parts of the site come from elsewhere"
     exit 1
 fi

@@ -1,19 +1,22 @@
 #!/bin/bash
-# The code in README.md and docs/ compiles, the configurations are valid, and the three functions of docs/start.md do
-# what it says. A block of code is told by the word behind its fence: c, cpp, go, rust, toml.
+# The code in README.md and docs/ compiles, the configurations are valid, and the three functions of
+# docs/start.md do what the page says. The word behind the fence of a block names its language: c,
+# cpp, go, rust, toml.
 
 set -euo pipefail
 cd "$(dirname "$0")/../.."
 . tests/engine.sh
 
 cargo build --locked --quiet -p nightcore-engine -p nightcore-c -p nightcore
-target=$(cargo metadata --locked --format-version 1 --no-deps | sed 's/.*"target_directory":"\([^"]*\)".*/\1/')
+target=$(cargo metadata --locked --format-version 1 --no-deps |
+    sed 's/.*"target_directory":"\([^"]*\)".*/\1/')
 nightcore=$target/debug/nightcore
 root=$PWD
 
 # Every block goes to $work/blocks/DOCUMENT.LINE.WORD, where LINE is that of its first line.
 mkdir "$work/blocks" "$work/programs"
-mapfile -t documents < <(git ls-files --cached --others --exclude-standard README.md 'docs/*.md' 'docs/**/*.md')
+mapfile -t documents < <(git ls-files --cached --others --exclude-standard \
+    README.md 'docs/*.md' 'docs/**/*.md')
 for document in "${documents[@]}"; do
     awk -v out="$work/blocks/${document//\//-}" '
         /^```/ && file { close(file); file = ""; next }
@@ -29,7 +32,8 @@ flags=(-Wall -Wextra -Wpedantic -Werror -Wno-unused -Iinclude)
 libraries=("$target/debug/libnightcore.a" -lgcc_s -lutil -lrt -lpthread -lm -ldl -lc)
 count=0
 
-# compile BLOCK COMPILER FRAME: a whole program is linked; a piece is put into the frame, where it says HERE.
+# compile BLOCK COMPILER FRAME: compiles and links a whole program; a piece is put into the frame,
+# in place of HERE, and compiled.
 compile() {
     local block=$1 frame=$3 compiler program source
     read -ra compiler <<<"$2"
@@ -37,11 +41,13 @@ compile() {
     source=$program.${block##*.}
     if grep -q 'int main(' "$block"; then
         cp "$block" "$source"
-        "${compiler[@]}" "${flags[@]}" "$source" -o "$program" "${libraries[@]}" || fail "$(says "$block") does not compile"
+        "${compiler[@]}" "${flags[@]}" "$source" -o "$program" "${libraries[@]}" ||
+            fail "$(says "$block") does not compile"
     else
         sed -e "/HERE/{r $block
             d}" "$frame" >"$source"
-        "${compiler[@]}" "${flags[@]}" -c "$source" -o /dev/null || fail "$(says "$block") does not compile"
+        "${compiler[@]}" "${flags[@]}" -c "$source" -o /dev/null ||
+            fail "$(says "$block") does not compile"
     fi
     count=$((count + 1))
 }
@@ -70,26 +76,35 @@ for block in "$work"/blocks/*.rust; do
     if grep -q 'fn main(' "$block"; then
         cp "$block" "$package/src/bin/$name.rs"
     else
-        { echo "#![allow(dead_code, unused_imports)] use nightcore::{$rust_names}; use std::time::Duration; fn main() {}"; cat "$block"; } >"$package/src/bin/$name.rs"
+        {
+            echo "#![allow(dead_code, unused_imports)]"
+            echo "use nightcore::{$rust_names}; use std::time::Duration; fn main() {}"
+            cat "$block"
+        } >"$package/src/bin/$name.rs"
     fi
     if grep -qE '^#\[(tokio::)?test\]' "$block"; then tested+=(--bin "$name"); fi
     count=$((count + 1))
 done
 # Not --locked: the lock file is the workspace's, and this package is not in it. Nothing is fetched.
-cargo build --quiet --offline --manifest-path "$package/Cargo.toml" --target-dir "$target/snippets" ||
+pieces=(--quiet --offline --manifest-path "$package/Cargo.toml" --target-dir "$target/snippets")
+cargo build "${pieces[@]}" ||
     fail "a Rust block does not compile; its file is named after document and line"
-cargo test --quiet --offline --manifest-path "$package/Cargo.toml" --target-dir "$target/snippets" "${tested[@]}" >"$work/out" 2>&1 ||
-    { cat "$work/out"; fail "the tests in a Rust block fail; its file is named after document and line"; }
+cargo test "${pieces[@]}" "${tested[@]}" >"$work/out" 2>&1 || {
+    cat "$work/out"
+    fail "the tests in a Rust block fail; its file is named after document and line"
+}
 
 # Go: programs are built, pieces are one package with its tests.
 if command -v go >/dev/null; then
-    make --no-print-directory --silent install IS_BUILDER= PROFILE=dev "PREFIX=$work/prefix" "TARGET_DIR=$target" >/dev/null
+    make --no-print-directory --silent install IS_BUILDER= PROFILE=dev \
+        "PREFIX=$work/prefix" "TARGET_DIR=$target" >/dev/null
     export PKG_CONFIG_PATH=$work/prefix/lib/pkgconfig GOWORK=off GOFLAGS=-mod=mod
     # In go's cache a package is known by these flags, and not by what pkg-config says.
     export CGO_LDFLAGS="-O2 -g -L$work/prefix/lib"
     mkdir "$work/go" "$work/go/pieces"
-    (cd "$work/go" && go mod init snippets 2>/dev/null && go mod edit -require github.com/nightcore/nightcore/languages/go@v0.1.0 \
-        -replace "github.com/nightcore/nightcore/languages/go=$root/languages/go")
+    ours=github.com/nightcore/nightcore/languages/go
+    (cd "$work/go" && go mod init snippets 2>/dev/null &&
+        go mod edit -require "$ours@v0.1.0" -replace "$ours=$root/languages/go")
     cp tests/docs/frame.go.txt "$work/go/pieces/pieces_test.go"
     for block in "$work"/blocks/*.go; do
         if grep -q '^package main' "$block"; then
@@ -101,8 +116,12 @@ if command -v go >/dev/null; then
         fi
         count=$((count + 1))
     done
-    [[ -z $(gofmt -l "$work/go") ]] || { gofmt -d "$work/go"; fail "a Go block is not as gofmt writes it"; }
-    (cd "$work/go" && go vet ./... && go test ./... >"$work/out" 2>&1) || { cat "$work/out"; fail "a Go block is wrong; its folder is named after document and line, or pieces"; }
+    [[ -z $(gofmt -l "$work/go") ]] ||
+        { gofmt -d "$work/go"; fail "a Go block is not as gofmt writes it"; }
+    (cd "$work/go" && go vet ./... && go test ./... >"$work/out" 2>&1) || {
+        cat "$work/out"
+        fail "a Go block is wrong; its folder is named after document and line, or pieces"
+    }
 else
     echo "skipped: Go in documents: Go is not there"
 fi
@@ -123,11 +142,12 @@ for block in "$work"/blocks/*.toml; do
         touch "$home/$script"
     done || true
     # The files of variables, by the default of a variable in their path.
-    sed -nE 's/^env_file = "(\$\{[A-Z_]+:-([^}]*)\})?([^"]*)"$/\2\3/p' "$block" | while IFS= read -r file; do
+    while IFS= read -r file; do
         mkdir -p "$home/$(dirname "$file")"
         touch "$home/$file"
-    done
-    (cd "$home" && "$nightcore" check >"$work/out" 2>&1) || { cat "$work/out"; fail "$(says "$block") is not a valid configuration"; }
+    done < <(sed -nE 's/^env_file = "(\$\{[A-Z_]+:-([^}]*)\})?([^"]*)"$/\2\3/p' "$block")
+    (cd "$home" && "$nightcore" check >"$work/out" 2>&1) ||
+        { cat "$work/out"; fail "$(says "$block") is not a valid configuration"; }
     # The one with every key says the defaults.
     if grep -q '^max_depth' "$block"; then
         (cd "$home" && "$nightcore" check --print) >"$work/full"
@@ -149,14 +169,18 @@ for block in "$work"/blocks/docs-start.md.*; do
         *'nc_handle("Greet"'*) cp "$work/programs/$(basename "$block")" "$home/greet" ;;
         *'handle("Shout"'*) cp "$work/programs/$(basename "$block")" "$home/shout" ;;
         *'handle("Twice"'*)
-            cp "$target/snippets/debug/$(basename "${block%.rust}" | tr -c 'A-Za-z0-9\n' _)" "$home/twice/target/release/twice"
+            name=$(basename "${block%.rust}" | tr -c 'A-Za-z0-9\n' _)
+            cp "$target/snippets/debug/$name" "$home/twice/target/release/twice"
             ;;
-        *'[functions.Twice]'*) { printf '[gateway]\nlisten = "127.0.0.1:0"\n'; cat "$block"; } >"$home/nightcore.toml" ;;
+        *'[functions.Twice]'*)
+            printf '[gateway]\nlisten = "127.0.0.1:0"\n' | cat - "$block" >"$home/nightcore.toml"
+            ;;
         *'$ curl -d World'*) tail -n 1 "$block" >"$work/right" ;;
     esac
 done
 start_engine "$nightcore" "$home/nightcore.toml"
-answer=$("$nightcore" invoke --dir "$work/engine" Twice --data World) || { cat "$work/log"; fail "its functions fail"; }
+answer=$("$nightcore" invoke --dir "$work/engine" Twice --data World) ||
+    { cat "$work/log"; fail "its functions fail"; }
 [[ $answer == "$(cat "$work/right")" ]] || fail "its functions answer \"$answer\""
 end_engine
 

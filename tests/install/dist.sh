@@ -1,6 +1,6 @@
 #!/bin/bash
-# What `make dist` makes works where it is unpacked: hello is built against each package and run by its own engine, and
-# nothing in them needs a newer glibc than they promise.
+# Checks that what `make dist` makes works where it is unpacked: hello is built against each package
+# and run by the engine in it. Nothing in the packages needs a newer glibc than they promise.
 
 set -euo pipefail
 export LC_ALL=C
@@ -17,11 +17,14 @@ fi
 version=$(sed -n '/^\[workspace.package\]/,/^\[/s/^version = "\(.*\)"/\1/p' Cargo.toml)
 oldest_glibc=$(sed -n 's/^oldest_glibc=//p' packaging/build.sh)
 
-packaging/dist.sh "$work/dist" >"$work/packages" 2>"$work/dist.log" || { cat "$work/dist.log"; fail "make dist failed"; }
+packaging/dist.sh "$work/dist" >"$work/packages" 2>"$work/dist.log" ||
+    { cat "$work/dist.log"; fail "make dist failed"; }
 
 # needs_no_library PROGRAM: libnightcore is in it.
 needs_no_library() {
-    if readelf -d "$1" | grep -F libnightcore; then fail "$1 is to have libnightcore in it, and needs it"; fi
+    if readelf -d "$1" | grep -F libnightcore; then
+        fail "$1 is to have libnightcore in it, and needs it"
+    fi
 }
 
 # hello PREFIX: in C, built against what was unpacked there and run by it.
@@ -29,18 +32,20 @@ hello() {
     local prefix=$1 flags
     glibc "$prefix/bin/nightcore"
     glibc "$prefix/lib/libnightcore.so.0"
-    read -ra flags <<<"$(PKG_CONFIG_PATH=$prefix/lib/pkgconfig pkg-config --cflags --libs nightcore)"
+    read -ra flags <<<"$(PKG_CONFIG_PATH=$prefix/lib/pkgconfig \
+        pkg-config --cflags --libs nightcore)"
     cc examples/hello/c/hello.c -o "$work/hello" "${flags[@]}"
     # A package under /usr needs no word about where its library is, but this one is not there.
     LD_LIBRARY_PATH=$prefix/lib hello_by "$prefix/bin/nightcore" "[\"$work/hello\"]"
-    read -ra flags <<<"$(PKG_CONFIG_PATH=$prefix/lib/pkgconfig pkg-config --cflags --libs nightcore-static)"
+    read -ra flags <<<"$(PKG_CONFIG_PATH=$prefix/lib/pkgconfig \
+        pkg-config --cflags --libs nightcore-static)"
     cc examples/hello/c/hello.c -o "$work/hello" "${flags[@]}"
     needs_no_library "$work/hello"
     hello_by "$prefix/bin/nightcore" "[\"$work/hello\"]"
 }
 
-# deb FILE: dpkg installs and removes it in a folder of its own. A systemctl that only writes down what it is told
-# stands for a system that runs systemd.
+# deb FILE: has dpkg install and remove it in a folder of its own. A systemctl that only records its
+# arguments stands for a system that runs systemd.
 deb() {
     local root=$work/debian
     [[ $(dpkg-deb --field "$1" Version) == "$version" ]] || fail "$1 has another version"
@@ -50,8 +55,9 @@ deb() {
     chmod +x "$work/systemctl/systemctl"
     # The folder has no libc6, no ldconfig and, unless a test runs as root, no owner but this one.
     in_root() {
-        PATH=$work/systemctl:$PATH:/usr/sbin:/sbin dpkg --root="$root" --log=/dev/null --force-script-chrootless \
-            --force-not-root --force-depends "$@" >"$work/dpkg.log" 2>&1 || { cat "$work/dpkg.log"; fail "dpkg $* failed"; }
+        PATH=$work/systemctl:$PATH:/usr/sbin:/sbin dpkg --root="$root" --log=/dev/null \
+            --force-script-chrootless --force-not-root --force-depends "$@" \
+            >"$work/dpkg.log" 2>&1 || { cat "$work/dpkg.log"; fail "dpkg $* failed"; }
     }
     in_root --install "$1"
     in_root --install "$1"
@@ -71,7 +77,8 @@ END
 
 # A PATH without compilers: what installs there needs none.
 mkdir "$work/bare"
-for tool in sh bash env cat chmod cp dirname ln ls mkdir mv node npm npx python3 readlink rm sed tar uname; do
+for tool in sh bash env cat chmod cp dirname ln ls mkdir mv node npm npx python3 readlink rm sed \
+    tar uname; do
     if path=$(command -v "$tool"); then ln -s "$(readlink -f "$path")" "$work/bare/$tool"; fi
 done
 bare() { env PATH="$work/bare" "$@"; }
@@ -82,8 +89,8 @@ python_hello() {
     hello_by "$1/bin/nightcore" "[\"$1/bin/python\", \"$work/hello.py\"]"
 }
 
-# documented COMMAND: the package that the line with this command in the README or docs/start.md names, seen from
-# where `dist` is.
+# documented COMMAND: prints the package that the line with this command in the README or
+# docs/start.md names, relative to the folder that holds `dist`.
 documented() {
     local named
     named=$(sed -n "s|^$1 \\(.*dist/.*\\)|\\1|p" README.md docs/start.md)
@@ -96,22 +103,27 @@ wheel() {
     local venv=$work/venv named
     named=$(documented "pip install")
     python3 -m venv "$venv"
-    (cd "$work" && bare "$venv/bin/python" -m pip install --quiet --disable-pip-version-check --no-index "$named")
+    (cd "$work" && bare "$venv/bin/python" -m pip install --quiet \
+        --disable-pip-version-check --no-index "$named")
     glibc "$venv/bin/nightcore"
     glibc "$("$venv/bin/python" -c 'import nightcore._nightcore as module; print(module.__file__)')"
     python_hello "$venv"
     python3 -m venv "$work/auditwheel"
     "$work/auditwheel/bin/pip" install --quiet --disable-pip-version-check auditwheel==6.8.2
-    "$work/auditwheel/bin/auditwheel" show "$1" | grep -o 'compatible with:.*\|manylinux_[0-9_]*_[a-z0-9_]*' | tail -n 1 >"$work/policy"
-    grep -qE 'manylinux_2_(5|12|17|2[0-8])_' "$work/policy" || fail "auditwheel says of $1: $(cat "$work/policy")"
+    "$work/auditwheel/bin/auditwheel" show "$1" |
+        grep -o 'compatible with:.*\|manylinux_[0-9_]*_[a-z0-9_]*' | tail -n 1 >"$work/policy"
+    grep -qE 'manylinux_2_(5|12|17|2[0-8])_' "$work/policy" ||
+        fail "auditwheel says of $1: $(cat "$work/policy")"
     echo "auditwheel: $(cat "$work/policy")"
 }
 
 sdist() {
     local venv=$work/venv-sdist
     python3 -m venv "$venv"
-    # Nothing of the repository is near; what cargo has built of other people's crates is used again.
-    (cd / && CARGO_TARGET_DIR=$target "$venv/bin/python" -m pip install --quiet --disable-pip-version-check "$1")
+    # No file of the repository is near; what cargo has built of other people's crates is used
+    # again.
+    (cd / && CARGO_TARGET_DIR=$target \
+        "$venv/bin/python" -m pip install --quiet --disable-pip-version-check "$1")
     python_hello "$venv"
 }
 
@@ -120,16 +132,18 @@ npm_package() {
     named=$(documented "npm install")
     mkdir "$home"
     ln -s "$work/dist" "$home/dist"
-    (cd "$home" && bare npm init --yes >/dev/null && bare npm install --silent --ignore-scripts --no-audit --no-fund "$named")
+    (cd "$home" && bare npm init --yes >/dev/null &&
+        bare npm install --silent --ignore-scripts --no-audit --no-fund "$named")
     glibc "$home/node_modules/nightcore/bin/nightcore"
     # npm tells of such scripts, and does not run them unless it is told to.
-    grep -q '"install":' "$home/node_modules/nightcore/package.json" && fail "the npm package has an install script"
+    grep -q '"install":' "$home/node_modules/nightcore/package.json" &&
+        fail "the npm package has an install script"
     cp examples/hello/node/hello.mjs "$home"
     hello_by "$home/node_modules/.bin/nightcore" "[\"node\", \"$home/hello.mjs\"]"
 }
 
-# go_module: against the library of the tarball, in a program that needs somebody else's module too. The environment
-# is set by the lines of docs/start.md.
+# go_module: builds against the library of the tarball, in a program that needs somebody else's
+# module too. The lines of docs/start.md set the environment.
 go_module() {
     local home=$work/go prefix environment
     command -v go >/dev/null || { echo "skipped: the Go module, as Go is not there"; return; }
@@ -137,7 +151,8 @@ go_module() {
     mkdir "$home"
     ln -s "$work/dist" "$home/dist"
     cp examples/hello/go/hello.go "$home"
-    printf '%s\n' 'package main' 'import "github.com/google/uuid"' 'var _ = uuid.New' >"$home/uuid.go"
+    printf '%s\n' 'package main' 'import "github.com/google/uuid"' 'var _ = uuid.New' \
+        >"$home/uuid.go"
     environment=$(grep -E '^export (GOPROXY|GONOSUMDB)=' docs/start.md)
     (
         cd "$home"
@@ -147,7 +162,8 @@ go_module() {
         # In go's cache a package is known by these flags, and not by what pkg-config says.
         export CGO_LDFLAGS="-O2 -g -L$prefix/lib"
         go mod init hello 2>/dev/null
-        go get "github.com/nightcore/nightcore/languages/go@v$version" github.com/google/uuid@v1.6.0 2>"$work/go.log" ||
+        go get "github.com/nightcore/nightcore/languages/go@v$version" \
+            github.com/google/uuid@v1.6.0 2>"$work/go.log" ||
             { cat "$work/go.log"; fail "go get failed with $environment"; }
         go build -o hello .
         go build -tags nightcore_static -o hello-static .
@@ -178,7 +194,8 @@ END
     hello_by "$work"/unpacked-tarball/*/bin/nightcore "[\"$target/crates/release/hello\"]"
 }
 
-target=$(cargo metadata --locked --format-version 1 --no-deps | sed 's/.*"target_directory":"\([^"]*\)".*/\1/')
+target=$(cargo metadata --locked --format-version 1 --no-deps |
+    sed 's/.*"target_directory":"\([^"]*\)".*/\1/')
 while read -r package; do
     case $package in
         skipped:*) echo "$package"; continue ;;
@@ -186,7 +203,8 @@ while read -r package; do
             mkdir "$work/unpacked-tarball"
             tar --extract --gzip --file "$package" --directory "$work/unpacked-tarball"
             hello "$work/unpacked-tarball/$(basename "$package" .tar.gz)"
-            unit_runs "$work"/unpacked-tarball/*/lib/systemd/system/nightcore.service /usr/local/bin/nightcore
+            unit_runs "$work"/unpacked-tarball/*/lib/systemd/system/nightcore.service \
+                /usr/local/bin/nightcore
             ;;
         *.deb) deb "$package" ;;
         *.whl) wheel "$package" ;;

@@ -1,5 +1,6 @@
 # For scripts that try packages, after tests/engine.sh: runs hello by what was installed from them.
-# shellcheck shell=bash disable=SC2154 # $work and $url are set by tests/engine.sh, $version by the script.
+# shellcheck shell=bash
+# shellcheck disable=SC2154 # $work and $url are set by tests/engine.sh, $version by the script.
 
 # hello_by NIGHTCORE COMMAND, which is TOML: Foo calls Bar, run by that engine.
 hello_by() {
@@ -23,6 +24,7 @@ END
 glibc() {
     local newest
     newest=$(readelf --wide --dyn-syms "$1" | grep -o 'GLIBC_[0-9.]*' | sort -Vu | tail -1)
-    [[ $(printf 'GLIBC_%s\n%s\n' "$oldest_glibc" "$newest" | sort -V | tail -1) == "GLIBC_$oldest_glibc" ]] ||
+    [[ $(printf 'GLIBC_%s\n' "$oldest_glibc" "$newest" | sort -V | tail -1) == \
+        "GLIBC_$oldest_glibc" ]] ||
         fail "$1 needs $newest, and is to run with glibc $oldest_glibc"
 }

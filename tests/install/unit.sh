@@ -9,7 +9,8 @@ unit_runs() {
     fail "$1 does not run $2: $others"
 }
 
-# unit_is_good UNIT COMMAND: it runs this command, which is there, and systemd has nothing to say about it.
+# unit_is_good UNIT COMMAND: the unit runs this command, which is there, and systemd has no
+# complaint about it.
 unit_is_good() {
     unit_runs "$1" "$2"
     if ! command -v systemd-analyze >/dev/null; then

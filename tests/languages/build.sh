@@ -1,7 +1,8 @@
 #!/bin/bash
-# build.sh LANGUAGE WORKERS FOLDER BUILT: builds the worker program of a language, which is in WORKERS/LANGUAGE, somewhere
-# in FOLDER, against what a user would install, and prints the command that starts it, a word a line. BUILT is where
-# cargo has put the engine and libnightcore. How a language does it is in LANGUAGE.sh, which finds here:
+# build.sh LANGUAGE WORKERS FOLDER BUILT: builds the worker program of a language, which is in
+# WORKERS/LANGUAGE, somewhere in FOLDER, against what a user would install. Prints the command that
+# starts it, a word a line. BUILT is the folder where cargo has put the engine and libnightcore.
+# LANGUAGE.sh builds the program of its language, and finds here:
 #
 #   $root      this repository
 #   $sources   the folder of the worker
@@ -30,7 +31,8 @@ start() { printf '%s\n' "$@" >&3; }
 
 # Installs libnightcore and the header, once a run is enough but again does no harm.
 installed() {
-    make --no-print-directory --silent install IS_BUILDER= PROFILE="$profile" "PREFIX=$prefix" "TARGET_DIR=$(dirname "$built")" >/dev/null
+    make --no-print-directory --silent install IS_BUILDER= PROFILE="$profile" \
+        "PREFIX=$prefix" "TARGET_DIR=$(dirname "$built")" >/dev/null
     export PKG_CONFIG_PATH=$prefix/lib/pkgconfig
 }
 

@@ -1,4 +1,5 @@
-# For Python's two kinds of workers: a virtual environment with the package, installed as a user does it. Sets $python.
+# For Python's two kinds of workers: makes a virtual environment with the package, installed as a
+# user does it. Sets $python.
 # shellcheck shell=bash disable=SC2154 # build.sh sets the variables.
 
 needs python3 "Python 3 with its venv module"

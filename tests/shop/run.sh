@@ -1,27 +1,31 @@
 #!/bin/bash
-# examples/shop, built from what `make dist` makes and nothing else, does what a shop does, and tells of mistakes in it
-# well enough to put them right. Databases of its own are started for it.
+# examples/shop, built from what `make dist` makes and nothing else, does what a shop does, and
+# reports mistakes in it well enough to correct them. The test starts databases of its own.
 
 set -euo pipefail
 cd "$(dirname "$0")/../.."
 
 missing=()
-for tool in c++:g++ cargo:rustup go:golang-go make:make npm:npm pkg-config:pkg-config psql:postgresql-client \
-    redis-cli:redis-tools redis-server:redis-server; do
+for tool in c++:g++ cargo:rustup go:golang-go make:make npm:npm pkg-config:pkg-config \
+    psql:postgresql-client redis-cli:redis-tools redis-server:redis-server; do
     command -v "${tool%%:*}" >/dev/null || missing+=("${tool#*:}")
 done
 python3 -c 'import sys, ensurepip, venv; sys.exit(sys.version_info < (3, 10))' 2>/dev/null ||
     missing+=("Python 3.10 or later with venv")
-(($(node -p 'process.versions.node.split(".")[0]' 2>/dev/null || echo 0) >= 20)) || missing+=("Node.js 20 or later")
-command -v initdb >/dev/null || compgen -G '/usr/lib/postgresql/*/bin/initdb' >/dev/null || missing+=(postgresql)
-c++ -fsyntax-only -include nlohmann/json.hpp -x c++ /dev/null 2>/dev/null || missing+=(nlohmann-json3-dev)
+(($(node -p 'process.versions.node.split(".")[0]' 2>/dev/null || echo 0) >= 20)) ||
+    missing+=("Node.js 20 or later")
+command -v initdb >/dev/null || compgen -G '/usr/lib/postgresql/*/bin/initdb' >/dev/null ||
+    missing+=(postgresql)
+c++ -fsyntax-only -include nlohmann/json.hpp -x c++ /dev/null 2>/dev/null ||
+    missing+=(nlohmann-json3-dev)
 if ((${#missing[@]} > 0)); then
     printf -v list '%s, ' "${missing[@]}"
     echo "skipped: the shop, as these are not there: ${list%, }"
     exit 0
 fi
 
-target=$(cargo metadata --locked --format-version 1 --no-deps | sed 's/.*"target_directory":"\([^"]*\)".*/\1/')
+target=$(cargo metadata --locked --format-version 1 --no-deps |
+    sed 's/.*"target_directory":"\([^"]*\)".*/\1/')
 work=$(mktemp -d "${TMPDIR:-/tmp}/nightcore-test.XXXXXX")
 trap 'rm -rf "$work"' EXIT
 # PostgreSQL's user has its folder there.
@@ -33,18 +37,22 @@ dist=$target/dist
 rustfmt --check --edition 2024 examples/shop/recommend/src/main.rs
 packaging/dist.sh "$dist" >"$work/log" 2>&1 || { cat "$work/log"; exit 1; }
 mkdir -p "$shop"
-(cd examples/shop && git ls-files --cached --others --exclude-standard -z | xargs -0 cp --parents --target-directory "$shop")
-# The version is that of the packages of the last time, so pip, npm and go would leave those where they are.
-rm -rf "$shop"/.venv/lib/python*/site-packages/nightcore{,-*} "$shop"/shop/node_modules/{nightcore,.package-lock.json} \
+(cd examples/shop && git ls-files --cached --others --exclude-standard -z |
+    xargs -0 cp --parents --target-directory "$shop")
+# The packages have the version of the last run's, so pip, npm and go would keep the old ones.
+rm -rf "$shop"/.venv/lib/python*/site-packages/nightcore{,-*} \
+    "$shop"/shop/node_modules/{nightcore,.package-lock.json} \
     "$shop"/gomodcache/{,cache/download/}github.com/nightcore
 # The folder is within the repository, but its module is none of the repository's.
 export GOWORK=off
 # In go's cache a package is known by these flags, and not by what pkg-config says.
 export CGO_LDFLAGS="-O2 -g -L$shop/nightcore/lib" GOFLAGS=-modcacherw GOMODCACHE=$shop/gomodcache
-make --directory "$shop" "DIST=$dist" CXXFLAGS="-O2 -Wall -Wextra -Wpedantic -Werror" >"$work/log" 2>&1 || { cat "$work/log"; exit 1; }
+make --directory "$shop" "DIST=$dist" CXXFLAGS="-O2 -Wall -Wextra -Wpedantic -Werror" \
+    >"$work/log" 2>&1 || { cat "$work/log"; exit 1; }
 echo "the shop is built from packages"
 
-export SHOP=$shop DIST=$dist TMPDIR=$work PATH=$shop/nightcore/bin:$PATH PKG_CONFIG_PATH=$shop/nightcore/lib/pkgconfig
+export SHOP=$shop DIST=$dist TMPDIR=$work PATH=$shop/nightcore/bin:$PATH
+export PKG_CONFIG_PATH=$shop/nightcore/lib/pkgconfig
 export PYTHONDONTWRITEBYTECODE=1
 cd tests/shop
 if (($# == 0)); then set -- shop mistakes page; fi
