@@ -1,5 +1,6 @@
 /*
- * Not a floor but a neighbour: keeps one core busy, at the priority that any program has, until it is ended.
+ * Not a floor but a neighbour of one: keeps one core busy until it is ended, at the priority that
+ * any program has.
  *
  * usage: busy CORE
  */

@@ -1,8 +1,9 @@
 /*
  * What the floors share: arguments, pinning, samples, and an end for everything that was started.
  *
- * A floor is the least that the operating system takes for a piece of work. It is written once and then left
- * alone: a figure that compares against it means something only as long as it does not change.
+ * A floor is the least time that the operating system takes for a piece of work. It is written once
+ * and then left alone: a figure that compares against it means something only as long as it does
+ * not change.
  *
  * Include this first: it asks for the GNU interfaces.
  */
@@ -86,22 +87,30 @@ static long parse_number(const char *text, long least, long most, const char *wh
 }
 
 static struct options parse_options(int argc, char **argv) {
-    struct options options = {.cpu = -1, .other_cpu = -1, .pipe_bytes = DEFAULT_PIPE_BYTES, .copy_bytes = 0};
+    struct options options = {
+        .cpu = -1, .other_cpu = -1, .pipe_bytes = DEFAULT_PIPE_BYTES, .copy_bytes = 0};
     if (argc < 3)
-        die("usage: ITERATIONS WARM_UP [--cpu N] [--other-cpu N] [--pipe-size BYTES] [--copy BYTES]", 0);
-    options.iterations = parse_number(argv[1], 1, MAX_ITERATIONS, "ITERATIONS must be 1 to 10000000");
+        die("usage: ITERATIONS WARM_UP [--cpu N] [--other-cpu N] [--pipe-size BYTES] "
+            "[--copy BYTES]",
+            0);
+    options.iterations =
+        parse_number(argv[1], 1, MAX_ITERATIONS, "ITERATIONS must be 1 to 10000000");
     options.warm_up = parse_number(argv[2], 0, MAX_ITERATIONS, "WARM_UP must be 0 to 10000000");
     for (int i = 3; i < argc; i += 2) {
         if (i + 1 == argc)
             die("an option has no value", 0);
         if (strcmp(argv[i], "--cpu") == 0)
-            options.cpu = parse_number(argv[i + 1], 0, CPU_SETSIZE - 1, "--cpu must be the number of a core");
+            options.cpu =
+                parse_number(argv[i + 1], 0, CPU_SETSIZE - 1, "--cpu must be the number of a core");
         else if (strcmp(argv[i], "--other-cpu") == 0)
-            options.other_cpu = parse_number(argv[i + 1], 0, CPU_SETSIZE - 1, "--other-cpu must be the number of a core");
+            options.other_cpu = parse_number(argv[i + 1], 0, CPU_SETSIZE - 1,
+                                             "--other-cpu must be the number of a core");
         else if (strcmp(argv[i], "--copy") == 0)
-            options.copy_bytes = parse_number(argv[i + 1], 1, MAX_COPY_BYTES, "--copy must be 1 to 16777216");
+            options.copy_bytes =
+                parse_number(argv[i + 1], 1, MAX_COPY_BYTES, "--copy must be 1 to 16777216");
         else if (strcmp(argv[i], "--pipe-size") == 0)
-            options.pipe_bytes = parse_number(argv[i + 1], 4096, 1048576, "--pipe-size must be 4096 to 1048576");
+            options.pipe_bytes =
+                parse_number(argv[i + 1], 4096, 1048576, "--pipe-size must be 4096 to 1048576");
         else
             die("unknown option; there are --cpu, --other-cpu, --pipe-size and --copy", 0);
     }
@@ -141,12 +150,13 @@ static pid_t start_child(void) {
     return 0;
 }
 
-/* The children end by the end of file on what they read; anything but a clean end spoils the figure. */
+/* The children end when they read an end of file; any other end spoils the figure. */
 static void wait_for_children(void) {
     int failed = 0;
     for (int i = 0; i < child_count; i++) {
         int status = 0;
-        if (waitpid(children[i], &status, 0) != children[i] || !WIFEXITED(status) || WEXITSTATUS(status) != 0)
+        if (waitpid(children[i], &status, 0) != children[i] || !WIFEXITED(status) ||
+            WEXITSTATUS(status) != 0)
             failed = 1;
     }
     child_count = 0;
@@ -182,7 +192,8 @@ static void print_samples(uint64_t *samples, size_t count) {
     } quantiles[] = {{"p50_ns", 500}, {"p90_ns", 900}, {"p99_ns", 990}, {"p999_ns", 999}};
     qsort(samples, count, sizeof *samples, compare_samples);
     for (size_t i = 0; i < sizeof quantiles / sizeof *quantiles; i++)
-        printf("%s %llu ", quantiles[i].name, (unsigned long long)samples[count * quantiles[i].permille / 1000]);
+        printf("%s %llu ", quantiles[i].name,
+               (unsigned long long)samples[count * quantiles[i].permille / 1000]);
     printf("iterations %zu\n", count);
     fflush(stdout);
     free(samples);

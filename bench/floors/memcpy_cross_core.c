@@ -1,16 +1,19 @@
 /*
  * Floor: one memcpy whose source was last written by the other core.
  *
- * A payload is written by one process and read by another: whoever copies it first has to fetch it from the other
- * core's caches. The writer fills the source anew before each copy; the destination is the reader's own, hot memory.
+ * One process writes a payload and another reads it: the process that copies it first has to fetch
+ * it from the other core's caches. The writer fills the source anew before each copy; the
+ * destination is the reader's own memory, which its caches hold.
  */
 #include "floor.h"
 
 #include <stdatomic.h>
 #include <sys/mman.h>
 
-/* Whose turn it is: 2n + 1, the writer has written for the nth time; 2n + 2, the reader has copied that. Alone on its
- * cache line, since both cores look at it all the time. */
+/*
+ * Whose turn it is: 2n + 1 when the writer has written for the nth time, 2n + 2 when the reader has
+ * copied that. It is alone on its cache line, since both cores spin on it.
+ */
 struct turn {
     _Alignas(128) atomic_ulong number;
     _Alignas(128) uint8_t after;
@@ -25,7 +28,8 @@ static void give(struct turn *turn, unsigned long number) {
     atomic_store_explicit(&turn->number, number, memory_order_release);
 }
 
-static void write_until_end(struct turn *turn, uint8_t *source, size_t bytes, unsigned long rounds) {
+static void write_until_end(struct turn *turn, uint8_t *source, size_t bytes,
+                            unsigned long rounds) {
     for (unsigned long i = 0; i < rounds; i++) {
         await(turn, 2 * i);
         memset(source, (int)(i & 0xff), bytes);
@@ -34,7 +38,8 @@ static void write_until_end(struct turn *turn, uint8_t *source, size_t bytes, un
     _exit(0);
 }
 
-static uint64_t copy_ns(struct turn *turn, uint8_t *to, const uint8_t *source, size_t bytes, unsigned long number) {
+static uint64_t copy_ns(struct turn *turn, uint8_t *to, const uint8_t *source, size_t bytes,
+                        unsigned long number) {
     await(turn, 2 * number + 1);
     uint64_t start = now_ns();
     memcpy(to, source, bytes);
@@ -58,7 +63,8 @@ static void *shared(size_t bytes) {
 int main(int argc, char **argv) {
     program = "memcpy_cross_core";
     struct options options = parse_options(argc, argv);
-    if (options.cpu < 0 || options.other_cpu < 0 || options.cpu == options.other_cpu || options.copy_bytes == 0)
+    if (options.cpu < 0 || options.other_cpu < 0 || options.cpu == options.other_cpu ||
+        options.copy_bytes == 0)
         die("--cpu and --other-cpu must name two cores, and --copy the bytes", 0);
     prepare(&options);
     size_t bytes = (size_t)options.copy_bytes, count = (size_t)options.iterations;

@@ -15,7 +15,10 @@
 /* What a worker reads at most at once: the largest message there is. */
 #define READ_BYTES 1024
 
-/* The two ends of one FIFO. Each process closes those that are not its own, so that an end of file is seen. */
+/*
+ * The two ends of one FIFO. Each process closes the ends that it does not use, so that its peer
+ * reads an end of file.
+ */
 struct fifo {
     int reader;
     int writer;
@@ -27,14 +30,15 @@ static void set_nonblocking(int fd, int on) {
         die("cannot set O_NONBLOCK", errno);
 }
 
-/* Makes a FIFO, opens both ends (blocking, each with flags of its own) and takes its name away again. */
+/* Makes a FIFO, opens both ends (blocking, each with flags of its own) and removes its name. */
 static struct fifo open_fifo(long pipe_bytes) {
     const char *parent = getenv("TMPDIR");
     char directory[PATH_MAX - 16];
     char path[PATH_MAX];
     if (parent == NULL || parent[0] == '\0')
         parent = "/tmp";
-    if ((size_t)snprintf(directory, sizeof directory, "%s/nightcore-floor-XXXXXX", parent) >= sizeof directory)
+    if ((size_t)snprintf(directory, sizeof directory, "%s/nightcore-floor-XXXXXX", parent) >=
+        sizeof directory)
         die("TMPDIR is too long", 0);
     if (mkdtemp(directory) == NULL)
         die("cannot make a temporary directory", errno);
@@ -78,7 +82,10 @@ static void echo_until_end(int reader, int writer) {
     }
 }
 
-/* Process A of every floor: one write and one blocking read for each round trip; its number must come back. */
+/*
+ * Process A of every floor: one write and one blocking read for each round trip. The number that
+ * was written must come back.
+ */
 static uint64_t round_trip_ns(int reader, int writer, uint64_t number) {
     uint8_t message[MESSAGE_BYTES] = {0};
     uint8_t answer[READ_BYTES];

@@ -1,8 +1,9 @@
 /*
- * Floor: a round trip A -> E -> B -> E -> A over four FIFOs, the way of an internal call without its work.
+ * Floor: a round trip A -> E -> B -> E -> A over four FIFOs, the way of an internal call without
+ * its work.
  *
- * A (the caller) and B (the called function) block in their reads. E (the engine) sleeps in an edge-triggered
- * epoll, never blocks on a FIFO, and does one read and one write for each message.
+ * A (the caller) and B (the called function) block in their reads. E (the engine) sleeps in an
+ * edge-triggered epoll, never blocks on a FIFO, and does one read and one write for each message.
  */
 #include "messages.h"
 

@@ -1,6 +1,6 @@
 /*
- * The measured caller: its samples are taken where a user's handler would be, around the call itself, so that
- * neither HTTP nor the client is in them.
+ * The measured caller: it takes its samples where a user's handler would be, around the call
+ * itself, so that they contain neither HTTP nor the client.
  */
 #define _POSIX_C_SOURCE 200809L
 #include "functions.h"
@@ -33,7 +33,8 @@ static int parse_plan(nc_bytes body, struct plan *plan) {
         return 0;
     memcpy(text, body.data, body.len);
     text[body.len] = '\0';
-    if (sscanf(text, "%zu %zu %zu %63s %c", &plan->size_bytes, &plan->count, &plan->warm_up, plan->target, &rest) != 4)
+    if (sscanf(text, "%zu %zu %zu %63s %c", &plan->size_bytes, &plan->count, &plan->warm_up,
+               plan->target, &rest) != 4)
         return 0;
     return plan->size_bytes <= MAX_SIZE_BYTES && plan->count >= 1 && plan->count <= MAX_COUNT &&
            plan->warm_up <= MAX_COUNT;
@@ -50,8 +51,12 @@ static void put_sample(uint8_t *to, uint64_t sample_ns) {
         to[i] = (uint8_t)(sample_ns >> (8 * i));
 }
 
-/* One call; giving the answer back belongs to it. With `check` every byte is compared, else the length only. */
-static int32_t timed_call(nc_request *request, const char *target, nc_bytes payload, int check, uint64_t *sample_ns) {
+/*
+ * Makes one call; the time includes giving the answer back. With `check` it compares every byte,
+ * else the length only.
+ */
+static int32_t timed_call(nc_request *request, const char *target, nc_bytes payload, int check,
+                          uint64_t *sample_ns) {
     nc_answer *answer = NULL;
     uint64_t start = now_ns();
     int32_t status = nc_call(request, target, &payload, 1, &answer);
@@ -92,7 +97,8 @@ int32_t bench_caller(nc_request *request, void *user) {
     (void)user;
     struct plan plan;
     if (!parse_plan(nc_request_body(request), &plan)) {
-        fprintf(stderr, "Caller: the body must be \"SIZE COUNT WARMUP TARGET\", within the bounds in caller.c\n");
+        fprintf(stderr, "Caller: the body must be \"SIZE COUNT WARMUP TARGET\", "
+                        "within the bounds in caller.c\n");
         return NC_FUNCTION_FAILED;
     }
     size_t samples_bytes = plan.count * SAMPLE_BYTES;

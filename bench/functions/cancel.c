@@ -46,7 +46,9 @@ static void notice(void *user) {
     sem_post(&notice->noticed);
 }
 
-static int tell(int to, uint64_t number) { return write(to, &number, sizeof number) == (ssize_t)sizeof number; }
+static int tell(int to, uint64_t number) {
+    return write(to, &number, sizeof number) == (ssize_t)sizeof number;
+}
 
 int32_t bench_notice(nc_request *request, void *user) {
     (void)user;

@@ -1,4 +1,6 @@
-/* One of a crowd: a function of any name that answers nothing, in as small a process as there is. */
+/*
+ * One function of a crowd: it has any name and answers nothing, in as small a process as possible.
+ */
 #include <nightcore.h>
 #include <stddef.h>
 

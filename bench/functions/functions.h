@@ -1,4 +1,7 @@
-/* The functions that the bench measures. One program registers all; a container runs the one it was started for. */
+/*
+ * The functions that the bench measures. One program registers all of them; a container runs the
+ * one that it was started for.
+ */
 #ifndef NIGHTCORE_BENCH_FUNCTIONS_H
 #define NIGHTCORE_BENCH_FUNCTIONS_H
 
@@ -6,7 +9,10 @@
 #include <stddef.h>
 #include <stdint.h>
 
-/* Body "SIZE COUNT WARMUP TARGET": times COUNT internal calls to TARGET with SIZE bytes, and answers the samples. */
+/*
+ * Body "SIZE COUNT WARMUP TARGET": times COUNT internal calls to TARGET with SIZE bytes, and
+ * answers the samples.
+ */
 int32_t bench_caller(nc_request *request, void *user);
 /* Answers its body. */
 int32_t bench_echo(nc_request *request, void *user);
@@ -16,8 +22,10 @@ int32_t bench_empty(nc_request *request, void *user);
 int32_t bench_three(nc_request *request, void *user);
 /* Body "NAME REST": calls that function with the rest, and answers nothing. */
 int32_t bench_relay(nc_request *request, void *user);
-/* Body PATH, of a named pipe: writes 0 to it, waits until nobody waits for the answer, and writes when it noticed, in ns of
-   CLOCK_MONOTONIC; each is a number of 8 bytes. */
+/*
+ * Body PATH, of a named pipe: writes 0 to it and waits until the call is cancelled. Then writes the
+ * time at which it noticed, in ns of CLOCK_MONOTONIC. Each is a number of 8 bytes.
+ */
 int32_t bench_notice(nc_request *request, void *user);
 /* Sleeps for a millisecond. */
 int32_t bench_sleeps(nc_request *request, void *user);

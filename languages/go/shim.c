@@ -12,7 +12,9 @@ enum { PAIR_HEAD = 2 * sizeof(uint32_t) };
 // Pairs that need no memory of their own.
 enum { FEW_PAIRS = 32 };
 
-static size_t pair_bytes(const nc_pair *pair) { return PAIR_HEAD + pair->name.len + pair->value.len; }
+static size_t pair_bytes(const nc_pair *pair) {
+    return PAIR_HEAD + pair->name.len + pair->value.len;
+}
 
 static uint8_t *put_pair(uint8_t *to, const nc_pair *pair) {
     const uint32_t head[] = {(uint32_t)pair->name.len, (uint32_t)pair->value.len};
@@ -27,25 +29,29 @@ static uint8_t *put_pair(uint8_t *to, const nc_pair *pair) {
 static size_t request_metadata_bytes(const nc_request *req) {
     size_t bytes = 0;
     nc_pair pair;
-    for (size_t i = 0; nc_request_metadata_at(req, i, &pair) == NC_OK; i++) bytes += pair_bytes(&pair);
+    for (size_t i = 0; nc_request_metadata_at(req, i, &pair) == NC_OK; i++)
+        bytes += pair_bytes(&pair);
     return bytes;
 }
 
 void nc_go_request_metadata(const nc_request *req, uint8_t *to) {
     nc_pair pair;
-    for (size_t i = 0; nc_request_metadata_at(req, i, &pair) == NC_OK; i++) to = put_pair(to, &pair);
+    for (size_t i = 0; nc_request_metadata_at(req, i, &pair) == NC_OK; i++)
+        to = put_pair(to, &pair);
 }
 
 static size_t answer_metadata_bytes(const nc_answer *answer) {
     size_t bytes = 0;
     nc_pair pair;
-    for (size_t i = 0; nc_answer_metadata_at(answer, i, &pair) == NC_OK; i++) bytes += pair_bytes(&pair);
+    for (size_t i = 0; nc_answer_metadata_at(answer, i, &pair) == NC_OK; i++)
+        bytes += pair_bytes(&pair);
     return bytes;
 }
 
 void nc_go_answer_metadata(nc_answer *answer, uint8_t *to) {
     nc_pair pair;
-    for (size_t i = 0; nc_answer_metadata_at(answer, i, &pair) == NC_OK; i++) to = put_pair(to, &pair);
+    for (size_t i = 0; nc_answer_metadata_at(answer, i, &pair) == NC_OK; i++)
+        to = put_pair(to, &pair);
     nc_answer_free(answer);
 }
 
@@ -129,10 +135,12 @@ static void forget(asked *call) {
     if (call->options.metadata != call->few) free((nc_pair *)call->options.metadata);
 }
 
-int32_t nc_go_call(nc_request *req, uint64_t tag, const char *name, size_t name_len, const uint8_t *body,
-                   size_t body_len, uint64_t timeout_ns, nc_go_metadata metadata, nc_error **error) {
+int32_t nc_go_call(nc_request *req, uint64_t tag, const char *name, size_t name_len,
+                   const uint8_t *body, size_t body_len, uint64_t timeout_ns,
+                   nc_go_metadata metadata, nc_error **error) {
     asked call;
-    if (!ask(&call, name, name_len, (nc_bytes){body, body_len}, timeout_ns, metadata)) return NC_INTERNAL;
+    const nc_bytes payload = {body, body_len};
+    if (!ask(&call, name, name_len, payload, timeout_ns, metadata)) return NC_INTERNAL;
     int32_t status = nc_call_start(req, tag, call.name, &call.body, 1, &call.options, error);
     forget(&call);
     return status;
@@ -153,11 +161,14 @@ static void ended(void *user, int32_t status, nc_answer *answer, nc_error *error
     ncGoEnded((uintptr_t)user, &result);
 }
 
-int32_t nc_go_process_call(uintptr_t handle, const char *name, size_t name_len, const uint8_t *body, size_t body_len,
-                           uint64_t timeout_ns, nc_go_metadata metadata, uint64_t *number, nc_error **error) {
+int32_t nc_go_process_call(uintptr_t handle, const char *name, size_t name_len,
+                           const uint8_t *body, size_t body_len, uint64_t timeout_ns,
+                           nc_go_metadata metadata, uint64_t *number, nc_error **error) {
     asked call;
-    if (!ask(&call, name, name_len, (nc_bytes){body, body_len}, timeout_ns, metadata)) return NC_INTERNAL;
-    int32_t status = nc_process_call_start(call.name, &call.body, 1, &call.options, ended, (void *)handle, number, error);
+    const nc_bytes payload = {body, body_len};
+    if (!ask(&call, name, name_len, payload, timeout_ns, metadata)) return NC_INTERNAL;
+    int32_t status = nc_process_call_start(call.name, &call.body, 1, &call.options, ended,
+                                           (void *)handle, number, error);
     forget(&call);
     return status;
 }

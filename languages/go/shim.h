@@ -46,12 +46,14 @@ void nc_go_answer_metadata(nc_answer *answer, uint8_t *to);
 
 // As nc_call_start. The name is no longer than NC_GO_MAX_NAME.
 enum { NC_GO_MAX_NAME = 255 };
-int32_t nc_go_call(nc_request *req, uint64_t tag, const char *name, size_t name_len, const uint8_t *body,
-                   size_t body_len, uint64_t timeout_ns, nc_go_metadata metadata, nc_error **error);
+int32_t nc_go_call(nc_request *req, uint64_t tag, const char *name, size_t name_len,
+                   const uint8_t *body, size_t body_len, uint64_t timeout_ns,
+                   nc_go_metadata metadata, nc_error **error);
 
 // As nc_process_call_start. At its end the Go function ncGoEnded is called with the handle.
-int32_t nc_go_process_call(uintptr_t handle, const char *name, size_t name_len, const uint8_t *body, size_t body_len,
-                           uint64_t timeout_ns, nc_go_metadata metadata, uint64_t *number, nc_error **error);
+int32_t nc_go_process_call(uintptr_t handle, const char *name, size_t name_len,
+                           const uint8_t *body, size_t body_len, uint64_t timeout_ns,
+                           nc_go_metadata metadata, uint64_t *number, nc_error **error);
 
 // Answers, and frees the request. One that cannot be answered so fails with the reason.
 void nc_go_reply(nc_request *req, const uint8_t *body, size_t body_len, nc_go_metadata metadata);

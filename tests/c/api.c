@@ -62,7 +62,8 @@ static size_t read_answer(const nc_answer *answer) {
     size_t bytes = nc_answer_body(answer).len;
     if (nc_answer_metadata(answer, "a", &value) == NC_OK) bytes += value.len;
     for (size_t i = 0; i < nc_answer_metadata_count(answer); i++)
-        if (nc_answer_metadata_at(answer, i, &pair) == NC_OK) bytes += pair.name.len + pair.value.len;
+        if (nc_answer_metadata_at(answer, i, &pair) == NC_OK)
+            bytes += pair.name.len + pair.value.len;
     return nc_answer_http_status(answer) == 200 ? bytes : 0;
 }
 

@@ -1,6 +1,7 @@
 /*
- * An event loop whose requests are answered by other threads while more threads call for them, for a sanitizer of threads.
- * Race calls Echo from one thread until another one has answered; the answer says that it did.
+ * An event loop whose requests are answered by other threads while more threads call for them, for
+ * a sanitizer of threads. Race calls Echo from one thread until another one has answered; the
+ * answer says that it did.
  */
 #include <nightcore.h>
 #include <poll.h>

@@ -27,7 +27,8 @@ std::string measure(nightcore::Request &req) {
         if (!same) throw std::runtime_error(target + " answered something else than it was sent");
         if (i < warm_up) continue;
         const auto ns = static_cast<std::uint64_t>(std::chrono::nanoseconds(took).count());
-        for (unsigned byte = 0; byte < sizeof ns; byte++) samples += static_cast<char>(ns >> (8 * byte));
+        for (unsigned byte = 0; byte < sizeof ns; byte++)
+            samples += static_cast<char>(ns >> (8 * byte));
     }
     return samples;
 }

@@ -1,5 +1,6 @@
-// The hello functions in C, under names of their own so that one engine can run them beside those of other languages.
-// FooC calls the function whose name stands behind its own in the path: /function/FooC/BarRust; else BarC.
+// The hello functions in C, under names of their own so that one engine can run them beside those
+// of other languages. FooC calls the function whose name follows its own in the path:
+// /function/FooC/BarRust. Without such a name it calls BarC.
 
 #include <nightcore.h>
 #include <stdio.h>

@@ -1,5 +1,6 @@
-// The hello functions in C++, under names of their own so that one engine can run them beside those of other languages.
-// FooCpp calls the function whose name stands behind its own in the path: /function/FooCpp/BarRust; else BarCpp.
+// The hello functions in C++, under names of their own so that one engine can run them beside those
+// of other languages. FooCpp calls the function whose name follows its own in the path:
+// /function/FooCpp/BarRust. Without such a name it calls BarCpp.
 
 #include <nightcore.hpp>
 

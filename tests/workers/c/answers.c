@@ -26,7 +26,8 @@ int32_t upper(nc_request *req, void *user) {
 int32_t origin(nc_request *req, void *user) {
     (void)user;
     nc_bytes caller = nc_request_caller(req);
-    if (!nc_request_is_internal(req)) return reply_text(req, "external%.*s", (int)caller.len, caller.data);
+    if (!nc_request_is_internal(req))
+        return reply_text(req, "external%.*s", (int)caller.len, caller.data);
     return reply_text(req, "internal %.*s", (int)caller.len, caller.data);
 }
 
@@ -111,7 +112,8 @@ int32_t ready(nc_request *req, void *user) {
     (void)user;
     nc_bytes path = {0};
     nc_request_metadata(req, ":path", &path);
-    if (path.len != 6 || memcmp(path.data, "/ready", 6) != 0) return reply_text(req, "%d", (int)getpid());
+    if (path.len != 6 || memcmp(path.data, "/ready", 6) != 0)
+        return reply_text(req, "%d", (int)getpid());
     const nc_bytes echoed = bytes_of("ready");
     nc_answer *answer;
     int32_t rc = nc_call(req, "Echo", &echoed, 1, &answer);

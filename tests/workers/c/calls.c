@@ -91,7 +91,8 @@ int32_t call_big(nc_request *req, void *user) {
 }
 
 /* Calls a function with a number, and takes a number for its answer. */
-static int32_t call_number(nc_request *req, const char *name, unsigned long number, unsigned long *result) {
+static int32_t call_number(nc_request *req, const char *name, unsigned long number,
+                           unsigned long *result) {
     char text[32];
     snprintf(text, sizeof text, "%lu", number);
     nc_bytes body = bytes_of(text);

@@ -1,7 +1,7 @@
 /*
- * A worker over an event loop of its own, here poll(2). Echo answers its body. Call has "NAME\nBODY" and answers
- * what that function answers. Give does the same, but takes the call back at once. Wait answers nothing until nobody
- * waits for it any more, which it prints.
+ * A worker over an event loop of its own, here poll(2). Echo answers its body. Call has the body
+ * "NAME\nBODY" and answers what that function answers. Give does the same, but takes the call back
+ * at once. Wait answers nothing until its call is cancelled, and then prints that.
  */
 #include <nightcore.h>
 #include <poll.h>
@@ -50,7 +50,8 @@ static void begin_call(nc_request *req, int gives_up) {
     nc_bytes rest = {newline + 1, body.len - length - 1};
     nc_error *error = NULL;
     if (nc_call_start(req, 7, name, &rest, 1, NULL, &error) == NC_OK) {
-        if (gives_up && (nc_call_cancel(req, 8) != NC_OK || nc_call_cancel(req, 7) != NC_OK)) abort();
+        if (gives_up && (nc_call_cancel(req, 8) != NC_OK || nc_call_cancel(req, 7) != NC_OK))
+            abort();
         keep(req);
         return;
     }

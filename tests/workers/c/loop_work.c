@@ -1,7 +1,8 @@
 /*
- * The functions WorkA, WorkB and WorkC of tests/workers/c/counts.c over an event loop: the body is "US [NAME US]...".
- * A handler works for so many microseconds, calls the function that is named with the rest, and works once more.
- * "report" is answered with what the handlers have counted. While one works, it waits in poll(2) like all others.
+ * The functions WorkA, WorkB and WorkC of tests/workers/c/counts.c over an event loop. The body is
+ * "US [NAME US]...". A handler works for that many microseconds, calls the function NAME with the
+ * rest, and works once more. The body "report" is answered with what the handlers have counted. A
+ * handler that works waits in poll(2), as all others do.
  */
 #include "work_counts.h"
 

@@ -46,8 +46,12 @@ int32_t hold_lock(nc_request *req, void *user) {
     int lock = open(first_line(text, &rest), O_RDWR | O_CREAT | O_CLOEXEC, 0600);
     if (lock < 0 || flock(lock, LOCK_EX | LOCK_NB) != 0) return nc_fail(req, "it is locked");
     int watch = inotify_init1(IN_CLOEXEC);
-    int told = inotify_add_watch(watch, "/", IN_CREATE) >= 0 && ftruncate(lock, 0) == 0 && dprintf(lock, "%d\n", (int)getpid()) > 0;
-    /* A process that ends closes its highest descriptors first, and takes milliseconds for one that watches files. */
+    int told = inotify_add_watch(watch, "/", IN_CREATE) >= 0 && ftruncate(lock, 0) == 0 &&
+               dprintf(lock, "%d\n", (int)getpid()) > 0;
+    /*
+     * A process that ends closes its highest descriptors first, and takes milliseconds for one that
+     * watches files.
+     */
     replace(STDIN_FILENO, lock);
     replace(STDOUT_FILENO, watch);
     usleep((useconds_t)atoi(rest) * 1000);

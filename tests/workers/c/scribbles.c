@@ -5,8 +5,10 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* Of a direct channel's file: the word that names the call which made the last one. In the file of a
-   worker's own channel these bytes are not used. */
+/*
+ * In a direct channel's file: the word that names the call which made the last one. In the file of
+ * a worker's own channel these bytes are not used.
+ */
 #define MAKER_OFFSET 1032
 
 static uint32_t next_random(uint32_t *state) {

@@ -155,12 +155,13 @@ static void process_call_ended(void *user, int32_t status, nc_answer *answer, nc
     sem_post(user);
 }
 
-static int32_t process_call_start(nc_request *req, const nc_call_options *options, nc_error **error) {
+static int32_t process_call_start(nc_request *req, const nc_call_options *options,
+                                  nc_error **error) {
     (void)req;
     sem_t has_ended;
     CHECK(sem_init(&has_ended, 0, 0) == 0);
-    int32_t status =
-        nc_process_call_start("Seen", NULL, 0, options, process_call_ended, &has_ended, NULL, error);
+    int32_t status = nc_process_call_start("Seen", NULL, 0, options, process_call_ended,
+                                           &has_ended, NULL, error);
     if (status == NC_OK)
         while (sem_wait(&has_ended) != 0) {
         }
@@ -269,7 +270,10 @@ static int32_t threads(nc_request *req, void *user) {
 /* What `later` is in the events: its place is behind the fields that both versions know. */
 static uint64_t later;
 
-/* Waits for an event, and takes it by nc_worker_next_many, but for what only nc_worker_next sees. */
+/*
+ * Waits for an event, and takes it by nc_worker_next_many, except for what only nc_worker_next
+ * sees.
+ */
 static int32_t next_at_once(nc_worker *worker, nc_event *event) {
     struct pollfd ready = {.fd = nc_worker_fd(worker), .events = POLLIN};
     size_t count;
@@ -340,7 +344,8 @@ static int loop(const char *name) {
             report.text[0] = '\0';
             try_options(open, "nc_call_start", call_begin, &report);
         } else if (kind == NC_EVENT_ANSWER) {
-            CHECK(open != NULL && event->request_number == nc_request_number(open) && event->tag == TAG);
+            CHECK(open != NULL && event->tag == TAG);
+            CHECK(event->request_number == nc_request_number(open));
             CHECK(event->status == NC_OK && event->error == NULL);
             check_arrived(event->answer);
             nc_answer_free(event->answer);

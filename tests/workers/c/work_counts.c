@@ -32,8 +32,8 @@ size_t work_report(char *text) {
         for (int32_t status = 0; status < STATUSES; status++) {
             unsigned long count = atomic_load(&ended[callee][status]);
             if (count == 0) continue;
-            length += (size_t)snprintf(text + length, REPORT_BYTES - length, "%s %s %lu\n", WORK_NAMES[callee],
-                                       nc_status_name(status), count);
+            length += (size_t)snprintf(text + length, REPORT_BYTES - length, "%s %s %lu\n",
+                                       WORK_NAMES[callee], nc_status_name(status), count);
         }
     }
     return length;

@@ -1,6 +1,7 @@
 /*
- * What the functions WorkA, WorkB and WorkC count: how many of their handlers work at the same time, and how their
- * calls end. A program of threads and one with an event loop count in the same way.
+ * Counts what the functions WorkA, WorkB and WorkC do: how many of their handlers work at the same
+ * time, and how their calls end. A program of threads and one with an event loop count in the same
+ * way.
  */
 #ifndef WORK_COUNTS_H
 #define WORK_COUNTS_H

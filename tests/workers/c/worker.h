@@ -1,4 +1,7 @@
-/* The handlers of the test worker, by subject. A container runs the one whose name its function has. */
+/*
+ * The handlers of the test worker, by subject. A container runs the handler that has the name of
+ * its function.
+ */
 #ifndef NIGHTCORE_TEST_WORKER_H
 #define NIGHTCORE_TEST_WORKER_H
 
@@ -52,15 +55,20 @@ int32_t call_big(nc_request *req, void *user);
 int32_t chain(nc_request *req, void *user);
 /* Body N: the Nth Fibonacci number, by calls of itself. */
 int32_t fib(nc_request *req, void *user);
-/* Body "NAME COUNT\nBODY": that many calls under way at once; answers how many came back, each once. */
+/*
+ * Body "NAME COUNT\nBODY": makes that many calls at once, and answers how many came back, each
+ * once.
+ */
 int32_t fan_out(nc_request *req, void *user);
 /* Body N: N calls of Echo, one after the other, with bodies "probe-0000000001", ... */
 int32_t probe(nc_request *req, void *user);
 /* Calls Echo with 64 KiB made of the words "bigger-than-any-message." */
 int32_t probe_big(nc_request *req, void *user);
 
-/* Body "NAME\nBODY": calls that function twice, and keeps the first answer meanwhile; answers "same"
-   if both are. */
+/*
+ * Body "NAME\nBODY": calls that function twice, and keeps the first answer meanwhile. Answers
+ * "same" if both are the same.
+ */
 int32_t keep_two(nc_request *req, void *user);
 
 /* processes.c: what a process may do. */
@@ -68,8 +76,10 @@ int32_t keep_two(nc_request *req, void *user);
 /* Its process. */
 int32_t own_pid(nc_request *req, void *user);
 int32_t variable(nc_request *req, void *user);
-/* Body PATH\nMS: locks the file, writes its pid into it, and answers "alone" after that time, or fails if it is locked.
- * As it dies it frees the lock late. */
+/*
+ * Body PATH\nMS: locks the file, writes its pid into it, and answers "alone" after that time, or
+ * fails if the file is locked. When the process dies it frees the lock late.
+ */
 int32_t hold_lock(nc_request *req, void *user);
 int32_t crash(nc_request *req, void *user);
 /* Body CODE. */
@@ -91,7 +101,10 @@ int32_t append(nc_request *req, void *user);
 
 /* waits.c: what takes time. */
 
-/* Body MS: answers "slept MS" after that time, or prints "cancelled" and fails as soon as nobody waits. */
+/*
+ * Body MS: answers "slept MS" after that time, or prints "cancelled" and fails as soon as its call
+ * is cancelled.
+ */
 int32_t sleep_ms(nc_request *req, void *user);
 /* As sleep_ms, and does not look whether anybody waits. */
 int32_t sleep_stubbornly(nc_request *req, void *user);
@@ -102,15 +115,20 @@ int32_t compute(nc_request *req, void *user);
 
 /* counts.c: handlers that count themselves. */
 
-/* Body "US" or "US NAME BODY": works for that long, calls that function, works again. Body "report":
-   how many have worked at the same time at most, "most - N", and how their calls have ended, a line
-   "NAME STATUS N" for each of WorkA, WorkB, WorkC and each status. */
+/*
+ * Body "US" or "US NAME BODY": works for that long, calls that function, and works again. Body
+ * "report": answers "most - N" with the most handlers that have worked at the same time, and then
+ * how their calls have ended, a line "NAME STATUS N" for each of WorkA, WorkB, WorkC and each
+ * status.
+ */
 int32_t work(nc_request *req, void *user);
 
 /* scribbles.c: writes nonsense where it may write. */
 
-/* Body "SEED\nNAME": calls that function, if one is named, writes nonsense over all direct channels of
-   its process, unless SEED is 0, and calls it again; answers how many channels there were. */
+/*
+ * Body "SEED\nNAME": calls that function, if one is named, writes nonsense over all direct channels
+ * of its process, unless SEED is 0, and calls it again. Answers how many channels there were.
+ */
 int32_t scribbles(nc_request *req, void *user);
 
 #endif

@@ -1,4 +1,5 @@
-// Handlers that run code when their request is cancelled, in C++20. Each says that it waits, and then what came of it.
+// Handlers that run code when their request is cancelled, in C++20. Each says that it waits, and
+// then what came of it.
 
 #include <nightcore.hpp>
 
@@ -80,7 +81,8 @@ void freed_meanwhile(Request &req) {
 
 std::atomic<bool> left_code_begun = false, left_code_ended = false;
 
-// A handler that frees no watch returns while its code runs: the next call of this worker says what it finds.
+// A handler that frees no watch returns while its code runs: the next call of this worker says what
+// it finds.
 std::string left(Request &req) {
     if (left_code_begun) return left_code_ended ? "its code had ended" : "its code ran on";
     nc_watch *watch = nullptr;

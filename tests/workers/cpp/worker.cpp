@@ -24,7 +24,8 @@ std::string upper(Request &req) {
 }
 
 std::string origin(Request &req) {
-    return req.is_internal() ? "internal " + std::string(req.caller()) : "external" + std::string(req.caller());
+    const std::string caller(req.caller());
+    return req.is_internal() ? "internal " + caller : "external" + caller;
 }
 
 // Body "NAME\nBODY".

@@ -1,4 +1,5 @@
-// Tests handlers without an engine, for tests/programs.rs: exits with the line of a check that fails.
+// Tests handlers without an engine, for tests/programs.rs: exits with the line of a check that
+// fails.
 
 #include <nightcore.h>
 #include <stdio.h>
@@ -13,7 +14,8 @@ static void check(bool holds, int line) {
 #define CHECK(condition) check(condition, __LINE__)
 
 static bool is(nc_bytes bytes, const char *text) {
-    return bytes.len == strlen(text) && (bytes.len == 0 || memcmp(bytes.data, text, bytes.len) == 0);
+    return bytes.len == strlen(text) &&
+           (bytes.len == 0 || memcmp(bytes.data, text, bytes.len) == 0);
 }
 
 static nc_bytes bytes(const char *text) {
@@ -100,7 +102,8 @@ static void an_error_of_a_call_is_passed_on(void) {
     CHECK(strcmp(failure_of(not_found, NC_FUNCTION_FAILED),
                  "Test <- Bar: answered with HTTP status 404: no such user") == 0);
     CHECK(strncmp(failure_of(overloaded, NC_FUNCTION_FAILED), "Test <- Bar: ", 13) == 0);
-    CHECK(strcmp(failure_of(NULL, NC_FUNCTION_FAILED), "Test <- Bar: there is no function \"Bar\"") == 0);
+    CHECK(strcmp(failure_of(NULL, NC_FUNCTION_FAILED),
+                 "Test <- Bar: there is no function \"Bar\"") == 0);
 }
 
 static int32_t echo(nc_request *call, void *user) {

@@ -1,4 +1,5 @@
-// Tests handlers without an engine, for tests/programs.rs: exits with the line of a check that fails.
+// Tests handlers without an engine, for tests/programs.rs: exits with the line of a check that
+// fails.
 
 #include <nightcore_testing.hpp>
 
@@ -53,7 +54,8 @@ static nightcore::Error error_of(F &&handler, Double &&...callee) {
 static void errors_are_those_that_a_caller_gets() {
     const nightcore::Error missing = error_of(foo);
     CHECK(missing.status() == NC_FUNCTION_FAILED && missing.function() == "Test");
-    CHECK(missing.causes().at(0).status == NC_NOT_FOUND && missing.causes().at(0).function == "Bar");
+    CHECK(missing.causes().at(0).status == NC_NOT_FOUND);
+    CHECK(missing.causes().at(0).function == "Bar");
     const nightcore::Error status = error_of(
         foo, [](Request &) -> std::string { throw nightcore::HttpError(404, "no such user"); });
     CHECK(status.causes().at(0).message == "answered with HTTP status 404: no such user");
@@ -94,7 +96,8 @@ static void started_calls_are_answered_in_their_order() {
 static void an_http_status_of_a_reply_replaces_that_of_its_metadata() {
     for (const int http_status : {200, 418}) {
         const auto handler = [&](Request &) {
-            return nightcore::Reply{"x", http_status, {{":status", "404"}, {"a", "1"}, {":Status", "405"}}};
+            return nightcore::Reply{
+                "x", http_status, {{":status", "404"}, {"a", "1"}, {":Status", "405"}}};
         };
         const nightcore::Answer answer = nightcore::testing::run(handler, {});
         nightcore::Metadata expected = {{"a", "1"}};

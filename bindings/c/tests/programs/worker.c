@@ -10,13 +10,13 @@
 #include <unistd.h>
 
 // Fails the call with the line and the text of what does not hold.
-#define CHECK(condition)                                                                            \
-    do {                                                                                            \
-        if (!(condition)) {                                                                         \
-            char text[256];                                                                         \
-            snprintf(text, sizeof text, "line %d: %s", __LINE__, #condition);                       \
-            return nc_fail(req, text);                                                              \
-        }                                                                                           \
+#define CHECK(condition)                                                      \
+    do {                                                                      \
+        if (!(condition)) {                                                   \
+            char text[256];                                                   \
+            snprintf(text, sizeof text, "line %d: %s", __LINE__, #condition); \
+            return nc_fail(req, text);                                        \
+        }                                                                     \
     } while (0)
 
 static int is(nc_bytes bytes, const char *text) {
@@ -36,7 +36,8 @@ static int32_t large(nc_request *req, void *user) {
     CHECK(nc_buffer_new(req, size + 5, &buffer) == NC_OK);
     CHECK(nc_buffer_capacity(buffer) == size + 5);
     memset(nc_buffer_data(buffer), 'x', size);
-    nc_pair pairs[] = {{NC_LITERAL(":status"), NC_LITERAL("201")}, {NC_LITERAL("kind"), NC_LITERAL("large")}};
+    nc_pair pairs[] = {{NC_LITERAL(":status"), NC_LITERAL("201")},
+                       {NC_LITERAL("kind"), NC_LITERAL("large")}};
     return nc_reply_buffer(req, buffer, size, pairs, 2);
 }
 
@@ -112,15 +113,15 @@ static int32_t with(nc_request *req, void *user) {
         CHECK(nc_answer_metadata(answer, "a", &value) == NC_OK && is(value, "1"));
         CHECK(nc_answer_metadata_count(answer) == 2);
         CHECK(nc_answer_metadata_at(answer, 0, &first) == NC_OK && is(first.name, ":status"));
-        snprintf(text, sizeof text, "%u %.*s", nc_answer_http_status(answer), (int)nc_answer_body(answer).len,
-                 (const char *)nc_answer_body(answer).data);
+        snprintf(text, sizeof text, "%u %.*s", nc_answer_http_status(answer),
+                 (int)nc_answer_body(answer).len, (const char *)nc_answer_body(answer).data);
     } else {
         CHECK(answer == NULL && nc_error_status(error) == rc && nc_error_cause_count(error) == 1);
         const nc_error *cause = nc_error_cause_at(error, 0);
         CHECK(nc_error_cause_at(error, 1) == NULL && nc_error_cause_count(cause) == 0);
-        snprintf(text, sizeof text, "%s %s: %s <- %s %s: %s", nc_error_function(error), nc_status_name(rc),
-                 nc_error_message(error), nc_error_function(cause), nc_status_name(nc_error_status(cause)),
-                 nc_error_message(cause));
+        snprintf(text, sizeof text, "%s %s: %s <- %s %s: %s", nc_error_function(error),
+                 nc_status_name(rc), nc_error_message(error), nc_error_function(cause),
+                 nc_status_name(nc_error_status(cause)), nc_error_message(cause));
     }
     nc_answer_free(answer);
     nc_error_free(error);
@@ -136,8 +137,10 @@ static int32_t many(nc_request *req, void *user) {
     nc_answer *answer = NULL;
     nc_error *error = NULL;
     CHECK(nc_next_answer(req, 0, &tag, &answer, NULL) == NC_INVALID_STATE);
-    for (uint64_t i = 0; i < 3; i++) CHECK(nc_call_start(req, i, "Bar", NULL, 0, NULL, NULL) == NC_OK);
-    CHECK(nc_next_answer(req, 1000000, &tag, &answer, &error) == NC_AGAIN && tag == 77 && error == NULL);
+    for (uint64_t i = 0; i < 3; i++)
+        CHECK(nc_call_start(req, i, "Bar", NULL, 0, NULL, NULL) == NC_OK);
+    CHECK(nc_next_answer(req, 1000000, &tag, &answer, &error) == NC_AGAIN);
+    CHECK(tag == 77 && error == NULL);
     CHECK(nc_call(req, "Go", NULL, 0, &answer) == NC_OK);
     nc_answer_free(answer);
     for (int i = 0; i < 3; i++) {
@@ -164,18 +167,25 @@ static int32_t describe(nc_request *req, void *user) {
     CHECK(nc_request_metadata_at(req, 2, &pair) == NC_NOT_FOUND);
     if (nc_request_metadata_count(req) == 2) {
         CHECK(nc_request_metadata(req, "a", &value) == NC_OK && is(value, "1"));
-        CHECK(nc_request_metadata_at(req, 1, &pair) == NC_OK && is(pair.name, "b") && is(pair.value, "2"));
+        CHECK(nc_request_metadata_at(req, 1, &pair) == NC_OK);
+        CHECK(is(pair.name, "b") && is(pair.value, "2"));
     }
     CHECK(nc_request_number(req) == 0);
     const char *id = nc_request_call_id(req);
-    CHECK(strlen(id) == 16 && strspn(id, "0123456789abcdef") == 16 && id == nc_request_call_id(req));
+    CHECK(strlen(id) == 16 && strspn(id, "0123456789abcdef") == 16);
+    CHECK(id == nc_request_call_id(req));
     nc_request_free(req); // a handler's request is left alone
     nc_bytes function = nc_request_function(req), caller = nc_request_caller(req);
     uint64_t left = nc_request_time_left_ns(req);
-    const char *deadline = left == UINT64_MAX ? "none" : left > 0 && left < 60000000000u ? "some" : "?";
-    snprintf(text, sizeof text, "%.*s %d '%.*s' %s %d", (int)function.len, (const char *)function.data,
-             nc_request_is_internal(req), (int)caller.len, caller.len > 0 ? (const char *)caller.data : "",
-             deadline, nc_request_cancelled(req));
+    const char *deadline = "?";
+    if (left == UINT64_MAX)
+        deadline = "none";
+    else if (left > 0 && left < 60000000000u)
+        deadline = "some";
+    snprintf(text, sizeof text, "%.*s %d '%.*s' %s %d", (int)function.len,
+             (const char *)function.data, nc_request_is_internal(req), (int)caller.len,
+             caller.len > 0 ? (const char *)caller.data : "", deadline,
+             nc_request_cancelled(req));
     nc_bytes told = {(const uint8_t *)text, strlen(text)};
     return nc_reply(req, told);
 }
@@ -221,7 +231,8 @@ static int32_t misuse(nc_request *req, void *user) {
     uint64_t tag;
 
     // NULL, everywhere.
-    CHECK(nc_request_body(NULL).len == 0 && nc_request_caller(NULL).len == 0 && nc_request_cancelled(NULL));
+    CHECK(nc_request_body(NULL).len == 0 && nc_request_caller(NULL).len == 0);
+    CHECK(nc_request_cancelled(NULL));
     CHECK(nc_reply(NULL, NC_LITERAL("x")) == NC_INVALID_ARGUMENT);
     CHECK(nc_request_on_cancel(NULL, never, NULL, &watch) == NC_INVALID_ARGUMENT && watch == NULL);
     CHECK(nc_request_on_cancel(req, NULL, NULL, &watch) == NC_INVALID_ARGUMENT && watch == NULL);
@@ -238,19 +249,23 @@ static int32_t misuse(nc_request *req, void *user) {
     CHECK(nc_call(req, "B\xff", NULL, 0, &answer) == NC_NOT_FOUND);
     CHECK(nc_process_call("B\xff", NULL, 0, NULL, &answer, NULL) == NC_NOT_FOUND);
     CHECK(nc_call(req, "no name", NULL, 0, &answer) == NC_NOT_FOUND);
-    CHECK(nc_call_with(NULL, "Bar", NULL, 0, NULL, &answer, &error) == NC_INVALID_ARGUMENT && error != NULL);
+    CHECK(nc_call_with(NULL, "Bar", NULL, 0, NULL, &answer, &error) == NC_INVALID_ARGUMENT);
+    CHECK(error != NULL);
     nc_error_free(error);
     CHECK(nc_next_answer(req, 0, NULL, &answer, NULL) == NC_INVALID_ARGUMENT);
     CHECK(nc_next_answer(req, 0, &tag, NULL, NULL) == NC_INVALID_ARGUMENT);
     CHECK(nc_request_metadata(req, NULL, &value) == NC_INVALID_ARGUMENT);
     CHECK(nc_request_metadata(req, "a", NULL) == NC_INVALID_ARGUMENT);
     CHECK(nc_request_metadata_at(req, 0, NULL) == NC_INVALID_ARGUMENT);
-    CHECK(nc_answer_metadata(NULL, "a", &value) == NC_INVALID_ARGUMENT && nc_answer_http_status(NULL) == 0);
-    CHECK(nc_answer_metadata_at(NULL, 0, &pair) == NC_INVALID_ARGUMENT && nc_answer_body(NULL).len == 0);
+    CHECK(nc_answer_metadata(NULL, "a", &value) == NC_INVALID_ARGUMENT);
+    CHECK(nc_answer_http_status(NULL) == 0);
+    CHECK(nc_answer_metadata_at(NULL, 0, &pair) == NC_INVALID_ARGUMENT);
+    CHECK(nc_answer_body(NULL).len == 0);
     CHECK(nc_buffer_new(req, 1, NULL) == NC_INVALID_ARGUMENT && nc_buffer_data(NULL) == NULL);
     CHECK(nc_reply_buffer(req, NULL, 0, NULL, 0) == NC_INVALID_ARGUMENT);
     CHECK(nc_reply_with(req, NULL, 0, &bad_pair, 1) == NC_INVALID_ARGUMENT);
-    CHECK(nc_fail(req, NULL) == NC_INVALID_ARGUMENT && nc_pass_on(req, NULL) == NC_INVALID_ARGUMENT);
+    CHECK(nc_fail(req, NULL) == NC_INVALID_ARGUMENT);
+    CHECK(nc_pass_on(req, NULL) == NC_INVALID_ARGUMENT);
     CHECK(nc_error_status(NULL) == NC_OK && nc_error_message(NULL)[0] == '\0');
     CHECK(nc_error_cause_at(NULL, 0) == NULL);
     CHECK(nc_worker_next(NULL, 0, NULL) == NC_INVALID_ARGUMENT && nc_worker_fd(NULL) == -1);
@@ -291,8 +306,10 @@ static int32_t misuse(nc_request *req, void *user) {
     // Another thread.
     struct other other = {.req = req};
     pthread_t thread;
-    CHECK(pthread_create(&thread, NULL, other_thread, &other) == 0 && pthread_join(thread, NULL) == 0);
-    CHECK(other.reply == NC_WRONG_THREAD && other.call == NC_WRONG_THREAD && other.start == NC_WRONG_THREAD);
+    CHECK(pthread_create(&thread, NULL, other_thread, &other) == 0);
+    CHECK(pthread_join(thread, NULL) == 0);
+    CHECK(other.reply == NC_WRONG_THREAD && other.call == NC_WRONG_THREAD);
+    CHECK(other.start == NC_WRONG_THREAD);
     CHECK(other.next == NC_WRONG_THREAD && other.buffer == NC_WRONG_THREAD);
     CHECK(other.failed == NC_WRONG_THREAD && other.watched == NC_WRONG_THREAD && !other.internal);
 
@@ -314,7 +331,8 @@ static int32_t misuse(nc_request *req, void *user) {
     return NC_OK;
 }
 
-// Keeps its request in a thread that uses it when the handler has returned, and tells what status it got.
+// Keeps its request in a thread that uses it when the handler has returned, and tells what status
+// it got.
 static int told[2], returned[2];
 
 static void *use_late(void *argument) {
@@ -342,12 +360,14 @@ static int32_t late(nc_request *req, void *user) {
 // Passes an error on that it has made.
 static int pass_on_made(nc_request *req) {
     nc_error *error = NULL;
-    if (nc_error_new(NC_OK, "Far", "well", &error) != NC_INVALID_ARGUMENT || error != NULL) return 0;
-    if (nc_error_new(NC_FORKED, NULL, NULL, &error) != NC_INVALID_ARGUMENT || error != NULL) return 0;
+    if (nc_error_new(NC_OK, "Far", "well", &error) != NC_INVALID_ARGUMENT) return 0;
+    if (nc_error_new(NC_FORKED, NULL, NULL, &error) != NC_INVALID_ARGUMENT) return 0;
+    if (error != NULL) return 0;
     if (nc_error_new(NC_OVERLOADED, "Far", "too much", &error) != NC_OK) return 0;
     if (nc_error_add_cause(error, NC_INVALID_STATE, "Farther", "") != NC_INVALID_ARGUMENT) return 0;
     if (nc_error_add_cause(error, NC_NOT_FOUND, "Farther", NULL) != NC_OK) return 0;
-    if (nc_error_cause_count(error) != 1 || nc_error_status(nc_error_cause_at(error, 0)) != NC_NOT_FOUND) return 0;
+    if (nc_error_cause_count(error) != 1) return 0;
+    if (nc_error_status(nc_error_cause_at(error, 0)) != NC_NOT_FOUND) return 0;
     int ok = strcmp(nc_error_function(error), "Far") == 0 && nc_pass_on(req, error) == NC_OK;
     nc_error_free(error);
     return ok;
@@ -385,7 +405,8 @@ static int event_loop(void) {
             nc_request_free(open); // unanswered
             open = NULL;
         } else if (event->kind == NC_EVENT_ANSWER) {
-            if (event->tag != 5 || open == NULL || event->request_number != nc_request_number(open)) return 6;
+            if (event->tag != 5 || open == NULL) return 6;
+            if (event->request_number != nc_request_number(open)) return 6;
             if (event->status == NC_OK)
                 rc = nc_reply(open, nc_answer_body(event->answer));
             else
@@ -404,10 +425,12 @@ static int event_loop(void) {
             // A host with a collector must not see an address that is none.
             if ((body.len == 0) != (body.data == NULL)) return 15;
             if (nc_call(event->request, "Bar", NULL, 0, &answer) != NC_INVALID_STATE) return 9;
-            if (nc_next_answer(event->request, 0, &tag, &answer, NULL) != NC_INVALID_STATE) return 9;
+            if (nc_next_answer(event->request, 0, &tag, &answer, NULL) != NC_INVALID_STATE)
+                return 9;
             if (event->request_number != nc_request_number(event->request)) return 10;
             nc_watch *watch = NULL;
-            if (nc_request_on_cancel(event->request, never, NULL, &watch) != NC_INVALID_STATE) return 16;
+            if (nc_request_on_cancel(event->request, never, NULL, &watch) != NC_INVALID_STATE)
+                return 16;
             if (body.len >= 3 && memcmp(body.data, "bar", 3) == 0) {
                 open = event->request;
                 if (nc_call_start(open, 5, "Bar", &body, 1, NULL, NULL) != NC_OK) return 11;
@@ -418,7 +441,8 @@ static int event_loop(void) {
                 nc_request_free(event->request);
             } else if (is(body, "refused")) {
                 nc_pair pair = {NC_LITERAL("two words"), NC_LITERAL("x")};
-                if (nc_reply_with(event->request, NULL, 0, &pair, 1) != NC_INVALID_ARGUMENT) return 14;
+                if (nc_reply_with(event->request, NULL, 0, &pair, 1) != NC_INVALID_ARGUMENT)
+                    return 14;
                 nc_request_free(event->request);
             } else {
                 if (nc_reply(event->request, body) != NC_OK) return 12;
@@ -431,7 +455,8 @@ static int event_loop(void) {
 }
 
 int main(int count, char **arguments) {
-    if (nc_abi_version() < NC_ABI_VERSION || strcmp(nc_status_name(NC_FORKED), "FORKED") != 0) return 9;
+    if (nc_abi_version() < NC_ABI_VERSION) return 9;
+    if (strcmp(nc_status_name(NC_FORKED), "FORKED") != 0) return 9;
     if (count > 1 && strcmp(arguments[1], "loop") == 0) return event_loop();
     nc_handle("Echo", echo, NULL);
     nc_handle("Large", large, NULL);

@@ -36,7 +36,8 @@ static std::string describe(nightcore::Request &req) {
 int main() {
     nightcore::handle("Echo", [](nightcore::Request &req) { return req.body(); });
     nightcore::handle("Nothing", [](nightcore::Request &) {});
-    nightcore::handle("Bytes", [](nightcore::Request &) { return std::vector<std::uint8_t>{1, 2, 3}; });
+    nightcore::handle("Bytes",
+                      [](nightcore::Request &) { return std::vector<std::uint8_t>{1, 2, 3}; });
     nightcore::handle("Text", [](nightcore::Request &) { return "text"; });
     nightcore::handle("Describe", describe);
     nightcore::handle("Reply", [](nightcore::Request &) {
@@ -55,7 +56,8 @@ int main() {
         try {
             req.call("Bar").throw_for_status();
         } catch (const nightcore::AnswerError &error) {
-            if (error.answer().http_status() != 404 || error.answer().body() != "no such user") throw 1;
+            if (error.answer().http_status() != 404) throw 1;
+            if (error.answer().body() != "no such user") throw 1;
             throw;
         }
         return "fine";
@@ -79,7 +81,8 @@ int main() {
         } catch (const nightcore::Error &error) {
             std::string text = error.what();
             for (const auto &cause : error.causes())
-                text += " <- " + cause.function + " " + nc_status_name(cause.status) + " " + cause.message;
+                text += " <- " + cause.function + " " + nc_status_name(cause.status) + " " +
+                        cause.message;
             return text + " (" + std::string(error.function()) + ", " + error.status_name() + ")";
         }
     });
@@ -95,7 +98,8 @@ int main() {
         }
         throw *first;
     });
-    nightcore::handle("Throw", [](nightcore::Request &) { throw std::runtime_error("no such user"); });
+    nightcore::handle("Throw",
+                      [](nightcore::Request &) { throw std::runtime_error("no such user"); });
     nightcore::handle("ThrowOther", [](nightcore::Request &) { throw 42; });
     nightcore::handle("ThrowStatus", [](nightcore::Request &) {
         throw nightcore::Error(NC_OVERLOADED, nullptr);

@@ -74,7 +74,9 @@ static int32_t answer_changed(nc_request *req, uint8_t (*change)(uint8_t)) {
     return nc_reply_buffer(req, buffer, body.len, NULL, 0);
 }
 
-static uint8_t upper_byte(uint8_t byte) { return byte >= 'a' && byte <= 'z' ? byte - 'a' + 'A' : byte; }
+static uint8_t upper_byte(uint8_t byte) {
+    return byte >= 'a' && byte <= 'z' ? byte - 'a' + 'A' : byte;
+}
 static int32_t upper(nc_request *req) { return answer_changed(req, upper_byte); }
 
 static uint8_t inverted_byte(uint8_t byte) { return (uint8_t)~byte; }
@@ -127,7 +129,9 @@ static int32_t sleep_then_answer(nc_request *req) {
     return reply_text(req, "slept");
 }
 
-static int32_t deadline(nc_request *req) { return reply_number(req, nc_request_time_left_ns(req) / NS_PER_MS); }
+static int32_t deadline(nc_request *req) {
+    return reply_number(req, nc_request_time_left_ns(req) / NS_PER_MS);
+}
 
 static int32_t wait_for_cancel(nc_request *req) {
     print_line("waiting ", nc_request_body(req));
@@ -227,8 +231,9 @@ static int32_t catch_error(nc_request *req) {
 }
 
 static int32_t mistake(nc_request *req) {
-    char *texts[] = {metadata_text(req, "target"), metadata_text(req, "size"), metadata_text(req, "value"),
-                     metadata_text(req, "timeout-ms"), metadata_text(req, "by")};
+    char *texts[] = {metadata_text(req, "target"), metadata_text(req, "size"),
+                     metadata_text(req, "value"), metadata_text(req, "timeout-ms"),
+                     metadata_text(req, "by")};
     const size_t size = strtoull(texts[1], NULL, BASE), len = strtoull(texts[2], NULL, BASE);
     uint8_t *bytes = calloc((size > len ? size : len) + 1, 1);
     if (bytes == NULL) abort();
@@ -316,9 +321,12 @@ static int32_t chain(nc_request *req) {
 
 // Metadata and status.
 
-static bool is_own(nc_pair pair) { return pair.name.len >= 2 && memcmp(pair.name.data, "x-", 2) == 0; }
+static bool is_own(nc_pair pair) {
+    return pair.name.len >= 2 && memcmp(pair.name.data, "x-", 2) == 0;
+}
 
-// The pairs of the request whose names begin with x-, after `first`, to be freed; how many in `count`.
+// Returns `first` and the pairs of the request whose names begin with x-, to be freed, and puts
+// their number into `count`.
 static nc_pair *own_pairs(const nc_request *req, nc_pair first, size_t *count) {
     nc_pair *pairs = calloc(nc_request_metadata_count(req) + 1, sizeof *pairs);
     if (pairs == NULL) abort();
@@ -381,8 +389,8 @@ static int32_t status(nc_request *req) {
 
 static int32_t http_error(nc_request *req) {
     char *number = text_of(nc_request_body(req));
-    int32_t rc = nc_reply_http(req, (uint32_t)strtoul(number, NULL, 10), "text/plain; charset=utf-8",
-                               NC_LITERAL("as told: größer"));
+    int32_t rc = nc_reply_http(req, (uint32_t)strtoul(number, NULL, 10),
+                               "text/plain; charset=utf-8", NC_LITERAL("as told: größer"));
     free(number);
     return rc;
 }
@@ -430,7 +438,8 @@ static int32_t path(nc_request *req) {
     static const char *const names[] = {":method", ":path", ":query"};
     nc_bytes parts[6];
     for (size_t i = 0; i < 3; i++) {
-        if (nc_request_metadata(req, names[i], &parts[2 * i]) != NC_OK) parts[2 * i] = (nc_bytes){NULL, 0};
+        if (nc_request_metadata(req, names[i], &parts[2 * i]) != NC_OK)
+            parts[2 * i] = (nc_bytes){NULL, 0};
         parts[2 * i + 1] = NC_LITERAL("\n");
     }
     return nc_reply_with(req, parts, 6, NULL, 0);
@@ -478,7 +487,8 @@ static int32_t later(nc_request *req) {
         .metadata_count = 1,
     };
     const nc_bytes body = nc_request_body(req);
-    const int32_t rc = nc_process_call_start(call->target, &body, 1, &options, later_ended, call, NULL, NULL);
+    const int32_t rc = nc_process_call_start(call->target, &body, 1, &options, later_ended, call,
+                                             NULL, NULL);
     if (rc != NC_OK) later_ended(call, rc, NULL, NULL);
     return reply_text(req, "begun");
 }

@@ -69,7 +69,8 @@ std::string sleep(const Request &req) {
 
 std::string caught(Request &req) {
     CallOptions options = to(value(req, "to"));
-    if (const auto timeout = req.metadata("timeout-ms")) options.timeout = milliseconds(number(*timeout));
+    if (const auto timeout = req.metadata("timeout-ms"))
+        options.timeout = milliseconds(number(*timeout));
     try {
         return "OK\n" + req.call(value(req, "target"), options, req.body()).str();
     } catch (const nightcore::Error &error) {
@@ -122,7 +123,8 @@ std::string chain(Request &req) {
     const std::string route = value(req, "route");
     if (route.empty()) return std::string(req.body());
     const std::size_t comma = route.find(',');
-    const std::string rest = comma == std::string::npos ? "" : route.substr(comma + 1), last = value(req, "to");
+    const std::string rest = comma == std::string::npos ? "" : route.substr(comma + 1);
+    const std::string last = value(req, "to");
     CallOptions options = to(rest.empty() && !last.empty() ? last : "chain");
     options.metadata.emplace_back("route", rest);
     options.metadata.emplace_back("to", last);
@@ -178,17 +180,19 @@ std::string wait_for_cancel(Request &req) {
     const std::string body(req.body());
     std::cout << "waiting " + body + "\n" << std::flush;
     std::promise<std::chrono::nanoseconds> noticed;
-    const auto watch =
-        req.on_cancel([&] { noticed.set_value(std::chrono::steady_clock::now().time_since_epoch()); });
+    const auto watch = req.on_cancel(
+        [&] { noticed.set_value(std::chrono::steady_clock::now().time_since_epoch()); });
     const std::string at = std::to_string(noticed.get_future().get().count());
     const std::string reason = nc_status_name(req.cancel_reason());
-    std::cout << "cancelled " + body + ": " + reason + "\nnoticed " + body + " at " + at + "\n" << std::flush;
+    const std::string told = "cancelled " + body + ": " + reason;
+    std::cout << told + "\nnoticed " + body + " at " + at + "\n" << std::flush;
     return "";
 }
 
 std::string later(const Request &req) {
     CallOptions options = to(value(req, "to"));
-    if (const std::string ms = value(req, "timeout-ms"); !ms.empty()) options.timeout = milliseconds(number(ms));
+    if (const std::string ms = value(req, "timeout-ms"); !ms.empty())
+        options.timeout = milliseconds(number(ms));
     std::thread([options, target = value(req, "target"), body = std::string(req.body())] {
         std::string ended;
         try {
@@ -228,11 +232,14 @@ const std::map<std::string, Text, std::less<>> TEXTS = {
     {"big", big},
     {"count", [](Request &req) { return std::to_string(req.body().size()); }},
     {"fail", [](Request &req) -> std::string { throw nightcore::Error(std::string(req.body())); }},
-    {"error", [](Request &req) -> std::string { throw std::runtime_error(std::string(req.body())); }},
+    {"error",
+     [](Request &req) -> std::string { throw std::runtime_error(std::string(req.body())); }},
     {"throw", [](Request &req) -> std::string { throw std::logic_error(std::string(req.body())); }},
     {"sleep", sleep},
     {"call",
-     [](Request &req) { return req.call(value(req, "target"), to(value(req, "to")), req.body()).str(); }},
+     [](Request &req) {
+         return req.call(value(req, "target"), to(value(req, "to")), req.body()).str();
+     }},
     {"catch", caught},
     {"mistake", mistake},
     {"fan_out", fan_out},

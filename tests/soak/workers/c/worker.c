@@ -27,7 +27,9 @@ static char *metadata_text(const nc_request *req, const char *name) {
     return text;
 }
 
-static nc_bytes bytes_of(const char *text) { return (nc_bytes){(const uint8_t *)text, strlen(text)}; }
+static nc_bytes bytes_of(const char *text) {
+    return (nc_bytes){(const uint8_t *)text, strlen(text)};
+}
 
 static void wait_ms(long ms) {
     struct timespec left = {ms / MS_PER_S, ms % MS_PER_S * NS_PER_MS};
@@ -51,7 +53,8 @@ static int32_t leaf(nc_request *req, const char *what) {
     char line[64];
     const uint8_t *end = body.len > 0 ? memchr(body.data, '|', body.len) : NULL;
     if (end == NULL) return nc_fail(req, "the body has no id");
-    const int len = snprintf(line, sizeof line, "%.*s\n", (int)(end - body.data), (const char *)body.data);
+    const int len = snprintf(line, sizeof line, "%.*s\n", (int)(end - body.data),
+                             (const char *)body.data);
     // At most PIPE_BUF bytes, so that the write is atomic.
     if (write(ran, line, (size_t)len) != len) return nc_fail(req, "cannot tell that it ran");
     if (strncmp(what, "sleep:", 6) == 0) wait_ms(strtol(what + 6, NULL, BASE));
@@ -65,7 +68,8 @@ static int32_t leaf(nc_request *req, const char *what) {
     return nc_reply_with(req, parts, 3, NULL, 0);
 }
 
-static int32_t fan(nc_request *req, size_t count, const char *callee, const nc_call_options *options) {
+static int32_t fan(nc_request *req, size_t count, const char *callee,
+                   const nc_call_options *options) {
     nc_answer *answers[MAX_FAN] = {NULL};
     nc_bytes parts[MAX_FAN + 2];
     int32_t rc = NC_OK;
@@ -73,7 +77,8 @@ static int32_t fan(nc_request *req, size_t count, const char *callee, const nc_c
     for (size_t i = 0; i < count && rc == NC_OK; i++) {
         char number[24];
         snprintf(number, sizeof number, "%zu.", i);
-        const nc_bytes body[] = {bytes_of(number), nc_request_body(req), NC_LITERAL(">"), bytes_of(own_name)};
+        const nc_bytes body[] = {bytes_of(number), nc_request_body(req), NC_LITERAL(">"),
+                                 bytes_of(own_name)};
         rc = nc_call_start(req, i, callee, body, 4, options, NULL);
     }
     for (size_t i = 0; i < count && rc == NC_OK; i++) {
