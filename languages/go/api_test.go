@@ -86,7 +86,9 @@ func explain(failed *nightcore.Error) error {
 // callers stands for Bar.
 type callers struct{}
 
-func (callers) Call(context.Context, string, []byte, nightcore.CallOptions) (*nightcore.Answer, error) {
+func (callers) Call(
+	context.Context, string, []byte, nightcore.CallOptions,
+) (*nightcore.Answer, error) {
 	return &nightcore.Answer{Body: []byte(`{"Name":"x"}`), HTTPStatus: 404}, nil
 }
 
@@ -101,13 +103,17 @@ func TestAProgramMayUseAllOfIt(t *testing.T) {
 	if err != nil || answer.HTTPStatus != 404 {
 		t.Error(answer, err)
 	}
-	var calls nightcoretest.Calls = func(_ context.Context, call nightcoretest.Call) (*nightcore.Answer, error) {
+	var calls nightcoretest.Calls = func(
+		_ context.Context, call nightcoretest.Call,
+	) (*nightcore.Answer, error) {
 		if call.Function != "Bar" || call.Metadata.Len() == 0 || len(call.Body) == 0 {
 			t.Error(call)
 		}
-		return nil, &nightcore.Error{Status: nightcore.ErrNotFound, Causes: []nightcore.Cause{{Function: "Baz"}}}
+		causes := []nightcore.Cause{{Function: "Baz"}}
+		return nil, &nightcore.Error{Status: nightcore.ErrNotFound, Causes: causes}
 	}
-	if _, err := nightcoretest.Run(t.Context(), everything, req, calls); !errors.Is(err, nightcore.ErrNotFound) {
+	_, err = nightcoretest.Run(t.Context(), everything, req, calls)
+	if !errors.Is(err, nightcore.ErrNotFound) {
 		t.Error(err)
 	}
 }

@@ -24,7 +24,8 @@ type engine struct {
 // within is how long anything may take.
 const within = 20 * time.Second
 
-// start starts an engine with these functions. It ends with the test, which fails if it does not end well.
+// start starts an engine with these functions. It ends with the test, which fails if the engine
+// does not end well.
 func start(t *testing.T, functions ...string) *engine {
 	t.Helper()
 	return startOver(t, "ring", functions...)
@@ -44,7 +45,8 @@ func startWith(t *testing.T, defaults string, functions ...string) *engine {
 		t.Fatal(err)
 	}
 	dir := t.TempDir()
-	config := "[gateway]\nlisten = \"127.0.0.1:0\"\n[defaults]\nexpose_errors = true\n" + defaults + "\n"
+	config := "[gateway]\nlisten = \"127.0.0.1:0\"\n" +
+		"[defaults]\nexpose_errors = true\n" + defaults + "\n"
 	for _, function := range functions {
 		config += fmt.Sprintf("[functions.%s]\ncommand = [%q]\n", function, program)
 	}
@@ -62,7 +64,8 @@ func startWith(t *testing.T, defaults string, functions ...string) *engine {
 	if err != nil {
 		t.Fatal(err)
 	}
-	command := exec.Command("nightcore", "up", "--config", file, "--dir", filepath.Join(home, "e"), "--ready-fd", "3")
+	own := filepath.Join(home, "e")
+	command := exec.Command("nightcore", "up", "--config", file, "--dir", own, "--ready-fd", "3")
 	command.ExtraFiles = []*os.File{readyEnd}
 	var log strings.Builder
 	command.Stdout, command.Stderr = &log, &log
@@ -107,7 +110,8 @@ func (e *engine) post(path, body string) (int, string) {
 // reload starts a function anew.
 func (e *engine) reload(function string) {
 	e.t.Helper()
-	if said, err := exec.Command("nightcore", "reload", "--dir", e.dir, function).CombinedOutput(); err != nil {
+	command := exec.Command("nightcore", "reload", "--dir", e.dir, function)
+	if said, err := command.CombinedOutput(); err != nil {
 		e.t.Fatalf("%v: %s", err, said)
 	}
 }

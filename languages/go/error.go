@@ -84,13 +84,23 @@ func ofEnded(function string) *Error {
 	return &Error{Status: ErrInvalidState, Function: function, Message: message}
 }
 
+// notAName is the error of a call of a function that cannot have this name.
+func notAName(name string) *Error {
+	message := fmt.Sprintf("%.64q is not a name of a function", name)
+	return &Error{Status: ErrNotFound, Message: message}
+}
+
 // ofContext is the error of a call whose context has ended.
 func ofContext(ctx context.Context, function string) *Error {
 	if context.Cause(ctx) == errReturned {
 		return ofEnded(function)
 	}
 	if errors.Is(ctx.Err(), context.DeadlineExceeded) {
-		return &Error{Status: ErrDeadlineExceeded, Function: function, Message: "the deadline of the call's context passed"}
+		return &Error{
+			Status:   ErrDeadlineExceeded,
+			Function: function,
+			Message:  "the deadline of the call's context passed",
+		}
 	}
 	message := "the call's context was cancelled"
 	if cause := context.Cause(ctx); cause != nil && cause != context.Canceled {
@@ -99,7 +109,8 @@ func ofContext(ctx context.Context, function string) *Error {
 	return &Error{Status: ErrCancelled, Function: function, Message: message}
 }
 
-// passedOn is the error of this package that a handler has returned, also wrapped, as one that a call can end with.
+// passedOn returns the error of this package that a handler has returned, also if it is wrapped, as
+// an error that a call can end with.
 func passedOn(err error) (*Error, bool) {
 	var e *Error
 	if !errors.As(err, &e) {

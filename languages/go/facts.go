@@ -6,7 +6,8 @@ package nightcore
 const (
 	// ErrNotFound: There is no function of this name, or it may not be called from outside.
 	ErrNotFound Status = 1
-	// ErrPayloadTooLarge: A body is larger than the configured limit, or the metadata are larger than 32 KiB.
+	// ErrPayloadTooLarge: A body is larger than the configured limit, or the metadata are larger than
+	// 32 KiB.
 	ErrPayloadTooLarge Status = 2
 	// ErrFunctionFailed: The handler failed: it returned an error or raised an exception.
 	ErrFunctionFailed Status = 3
@@ -30,7 +31,8 @@ const (
 	ErrInvalidArgument Status = 100
 	// ErrForked: The process is a fork of a worker, whose handles belong to its parent.
 	ErrForked Status = 102
-	// ErrInvalidState: The operation is not allowed in this state, such as a second reply to one request.
+	// ErrInvalidState: The operation is not allowed in this state, such as a second reply to one
+	// request.
 	ErrInvalidState Status = 104
 	// ErrNotStarted: The process was not started by Nightcore.
 	ErrNotStarted Status = 105
@@ -58,8 +60,8 @@ var statusNames = map[Status]string{
 	ErrInternal:         "INTERNAL",
 }
 
-// lineMark begins a line of output that is about a call. The log key, which the launcher
-// has given to this process, follows it.
+// lineMark begins a line of output that is about a call. The log key, which the launcher has given
+// to this process, follows it.
 const lineMark = 0x1e
 
 // logKeyVariable is the environment variable with the log key.

@@ -7,8 +7,8 @@ import (
 	"os"
 )
 
-// logKey is empty if the output goes to no log, as the process was started by hand. It is read before the program can
-// change its environment.
+// logKey is empty if the output goes to no log, as the process was started by hand. It is read
+// before the program can change its environment.
 var logKey = os.Getenv(logKeyVariable)
 
 // Logf writes to standard error. Each line reaches the function's log with the call id.
@@ -16,8 +16,8 @@ func (r *Request) Logf(format string, args ...any) {
 	writeLines(os.Stderr, r.ID, fmt.Appendf(nil, format, args...))
 }
 
-// LogWriter returns a writer for loggers, which writes as Logf does. Each write must be whole lines,
-// as those of package log and of slog's handlers are.
+// LogWriter returns a writer for loggers, which writes as Logf does. Each write must be whole
+// lines, as those of package log and of slog's handlers are.
 //
 //	logger := slog.New(slog.NewTextHandler(req.LogWriter(), nil))
 func (r *Request) LogWriter() io.Writer { return logWriter{r.ID} }

@@ -9,8 +9,10 @@ import (
 )
 
 func TestErrorsAreCompared(t *testing.T) {
-	err := fmt.Errorf("loading: %w", &Error{Status: ErrDeadlineExceeded, Function: "Bar", Message: "too late"})
-	if !errors.Is(err, ErrDeadlineExceeded) || !errors.Is(err, context.DeadlineExceeded) || errors.Is(err, ErrNotFound) {
+	late := &Error{Status: ErrDeadlineExceeded, Function: "Bar", Message: "too late"}
+	err := fmt.Errorf("loading: %w", late)
+	if !errors.Is(err, ErrDeadlineExceeded) || !errors.Is(err, context.DeadlineExceeded) ||
+		errors.Is(err, ErrNotFound) {
 		t.Error(err)
 	}
 	if err.Error() != "loading: Bar: DEADLINE_EXCEEDED: too late" {
@@ -43,7 +45,11 @@ func TestMetadataKeepOrderAndDuplicates(t *testing.T) {
 func TestHandlersAreRegisteredOnce(t *testing.T) {
 	handler := func(context.Context, *Request) ([]byte, error) { return nil, nil }
 	Handle("Once", handler)
-	for _, again := range []func(){func() { Handle("Once", handler) }, func() { Handle[[]byte]("Nil", nil) }, func() { HandleHTTP("Nil", nil) }} {
+	for _, again := range []func(){
+		func() { Handle("Once", handler) },
+		func() { Handle[[]byte]("Nil", nil) },
+		func() { HandleHTTP("Nil", nil) },
+	} {
 		func() {
 			defer func() {
 				if recover() == nil {
@@ -58,19 +64,27 @@ func TestHandlersAreRegisteredOnce(t *testing.T) {
 func odd() []string { return []string{"a"} }
 
 func TestErrorfTellsCallersAndWraps(t *testing.T) {
-	beneath := &Error{Status: ErrOverloaded, Function: "Bar", Message: "full", Causes: []Cause{{"Baz", ErrNotFound, "no Baz"}}}
+	beneath := &Error{
+		Status:   ErrOverloaded,
+		Function: "Bar",
+		Message:  "full",
+		Causes:   []Cause{{"Baz", ErrNotFound, "no Baz"}},
+	}
 	err := Errorf("no cart %d: %w", 17, fmt.Errorf("loading: %w", beneath))
 	told, ok := passedOn(fmt.Errorf("serving: %w", err))
-	if !ok || told.Status != ErrFunctionFailed || told.Message != "no cart 17: loading: Bar: OVERLOADED: full" {
+	if !ok || told.Status != ErrFunctionFailed ||
+		told.Message != "no cart 17: loading: Bar: OVERLOADED: full" {
 		t.Errorf("told %v, %v", told, ok)
 	}
-	if expected := []Cause{{"Bar", ErrOverloaded, "full"}, {"Baz", ErrNotFound, "no Baz"}}; !slices.Equal(told.Causes, expected) {
+	expected := []Cause{{"Bar", ErrOverloaded, "full"}, {"Baz", ErrNotFound, "no Baz"}}
+	if !slices.Equal(told.Causes, expected) {
 		t.Errorf("causes are %v", told.Causes)
 	}
 	if !errors.Is(err, ErrOverloaded) {
 		t.Error("what is wrapped is not found")
 	}
-	if told, ok := passedOn(&Error{Status: ErrInvalidState, Message: "ended"}); !ok || told.Status != ErrFunctionFailed || told.Message != "INVALID_STATE: ended" {
+	told, ok = passedOn(&Error{Status: ErrInvalidState, Message: "ended"})
+	if !ok || told.Status != ErrFunctionFailed || told.Message != "INVALID_STATE: ended" {
 		t.Errorf("told %v, %v", told, ok)
 	}
 	if _, ok := passedOn(errors.New("db-7 refused")); ok {

@@ -21,10 +21,10 @@ const (
 	slowScore = 60
 	// widePause is how long a process stays wide at the least: a change stops all goroutines.
 	widePause = time.Second
-	// checkPause is how often the use of the processor is looked at.
+	// checkPause is how often the use of the processor is checked.
 	checkPause = 10 * time.Millisecond
-	// busyShare and calmShare are the shares of one core, in percent, that a narrow process needs to
-	// become wide, and that a wide one is below to become narrow.
+	// busyShare and calmShare are shares of one core, in percent. A narrow process becomes wide above
+	// busyShare, and a wide one becomes narrow below calmShare.
 	busyShare, calmShare = 80, 50
 )
 

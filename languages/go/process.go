@@ -8,7 +8,6 @@ import "C"
 
 import (
 	"context"
-	"fmt"
 	"runtime/cgo"
 	"time"
 	"unsafe"
@@ -18,12 +17,14 @@ import (
 type processCaller struct{}
 
 // Call makes a call by the engine.
-func (processCaller) Call(ctx context.Context, name string, body []byte, options CallOptions) (*Answer, error) {
+func (processCaller) Call(
+	ctx context.Context, name string, body []byte, options CallOptions,
+) (*Answer, error) {
 	if ctx.Err() != nil {
 		return nil, ofContext(ctx, name)
 	}
 	if len(name) > C.NC_GO_MAX_NAME || forC(name) != name {
-		return nil, &Error{Status: ErrNotFound, Message: fmt.Sprintf("%.64q is not a name of a function", name)}
+		return nil, notAName(name)
 	}
 	var timeout C.uint64_t
 	if deadline, ok := ctx.Deadline(); ok {
@@ -35,7 +36,8 @@ func (processCaller) Call(ctx context.Context, name string, body []byte, options
 	var failure *C.nc_error
 	status := C.nc_go_process_call(C.uintptr_t(handle),
 		(*C.char)(unsafe.Pointer(unsafe.StringData(name))), C.size_t(len(name)),
-		(*C.uint8_t)(unsafe.SliceData(body)), C.size_t(len(body)), timeout, options.Metadata.toC(), &number, &failure)
+		(*C.uint8_t)(unsafe.SliceData(body)), C.size_t(len(body)), timeout,
+		options.Metadata.toC(), &number, &failure)
 	if status != C.NC_OK {
 		handle.Delete()
 		return nil, takeError(status, failure)

@@ -58,11 +58,13 @@ func TestAnHTTPStatusThatCannotBeIsAnError(t *testing.T) {
 				t.Error(httpStatus, err)
 			}
 		}
-		if _, err := answerOf("", &HTTPError{HTTPStatus: httpStatus}); !errors.Is(err, ErrInvalidArgument) {
+		_, err := answerOf("", &HTTPError{HTTPStatus: httpStatus})
+		if !errors.Is(err, ErrInvalidArgument) {
 			t.Error(httpStatus, err)
 		}
 	}
-	if _, err := answerOf(&Reply{Metadata: NewMetadata(":status", "x")}, nil); !errors.Is(err, ErrInvalidArgument) {
+	_, err := answerOf(&Reply{Metadata: NewMetadata(":status", "x")}, nil)
+	if !errors.Is(err, ErrInvalidArgument) {
 		t.Error(err)
 	}
 }

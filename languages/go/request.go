@@ -27,9 +27,9 @@ type Request struct {
 	reply *Reply
 }
 
-// JSON decodes the body into v. If a client sent a body that is not the JSON that v takes, the error
-// is an [*HTTPError] with the HTTP status 400, which a handler may return as it is. If a function
-// sent it, the error fails a handler that returns it.
+// JSON decodes the body into v. If a client sent a body that is not the JSON that v takes, the
+// error is an [*HTTPError] with the HTTP status 400, which a handler may return as it is. If a
+// function sent it, the error fails a handler that returns it.
 func (r *Request) JSON(v any) error {
 	err := decode("body of the request", r.Body, v)
 	var unfit *json.InvalidUnmarshalError

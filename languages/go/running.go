@@ -109,7 +109,11 @@ func (r *running) told(err error, req *Request) (*Error, string) {
 	case ok:
 	case errors.Is(err, context.DeadlineExceeded) && errors.Is(r.ctx.Err(), context.DeadlineExceeded):
 		// The context is not later than the engine, and may be earlier.
-		e = &Error{Status: ErrDeadlineExceeded, Function: req.Function, Message: context.DeadlineExceeded.Error()}
+		e = &Error{
+			Status:   ErrDeadlineExceeded,
+			Function: req.Function,
+			Message:  context.DeadlineExceeded.Error(),
+		}
 	case errors.Is(err, context.Canceled) && context.Cause(r.ctx) == errCallerLeft:
 		e = &Error{Status: ErrCancelled, Function: req.Function, Message: errCallerLeft.Error()}
 	default:
@@ -124,7 +128,11 @@ func (r *running) told(err error, req *Request) (*Error, string) {
 
 // request makes Go's own of what came.
 func (r *running) request(e *event) *Request {
-	req := &Request{Body: copied(e.body), Function: r.worker.function, Caller: string(borrowed(e.caller))}
+	req := &Request{
+		Body:     copied(e.body),
+		Function: r.worker.function,
+		Caller:   string(borrowed(e.caller)),
+	}
 	req.ID = C.GoStringN(&e.call_id[0], C.NC_GO_CALL_ID_LEN)
 	if e.metadata_bytes > 0 {
 		block := make([]byte, int(e.metadata_bytes))
@@ -170,10 +178,12 @@ func (r *running) end() *C.nc_request {
 
 func (r *running) reply(answer *Answer) {
 	body := answer.Body
-	C.nc_go_reply(r.end(), (*C.uint8_t)(unsafe.SliceData(body)), C.size_t(len(body)), answer.Metadata.toC())
+	C.nc_go_reply(r.end(), (*C.uint8_t)(unsafe.SliceData(body)), C.size_t(len(body)),
+		answer.Metadata.toC())
 }
 
-// fail answers with an error, or with the text of one that was not written for callers if there is none.
+// fail answers with an error. If there is none it answers with the text of an error that was not
+// written for callers.
 func (r *running) fail(e *Error, text string) {
 	handle := r.end()
 	defer C.nc_request_free(handle)
@@ -206,12 +216,14 @@ func (e *Error) toC() *C.nc_error {
 }
 
 // Call makes a call by the engine.
-func (r *running) Call(ctx context.Context, name string, body []byte, options CallOptions) (*Answer, error) {
+func (r *running) Call(
+	ctx context.Context, name string, body []byte, options CallOptions,
+) (*Answer, error) {
 	if ctx.Err() != nil {
 		return nil, r.refused(ctx, name)
 	}
 	if len(name) > C.NC_GO_MAX_NAME || forC(name) != name {
-		return nil, &Error{Status: ErrNotFound, Message: fmt.Sprintf("%.64q is not a name of a function", name)}
+		return nil, notAName(name)
 	}
 	// The request's own deadline the engine knows.
 	var timeout C.uint64_t
@@ -261,7 +273,9 @@ func (r *running) refused(ctx context.Context, name string) *Error {
 	return ofContext(ctx, name)
 }
 
-func (r *running) start(tag uint64, name string, body []byte, timeout C.uint64_t, options CallOptions) error {
+func (r *running) start(
+	tag uint64, name string, body []byte, timeout C.uint64_t, options CallOptions,
+) error {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	if r.handle == nil {
@@ -270,7 +284,8 @@ func (r *running) start(tag uint64, name string, body []byte, timeout C.uint64_t
 	var failure *C.nc_error
 	status := C.nc_go_call(r.handle, C.uint64_t(tag),
 		(*C.char)(unsafe.Pointer(unsafe.StringData(name))), C.size_t(len(name)),
-		(*C.uint8_t)(unsafe.SliceData(body)), C.size_t(len(body)), timeout, options.Metadata.toC(), &failure)
+		(*C.uint8_t)(unsafe.SliceData(body)), C.size_t(len(body)), timeout,
+		options.Metadata.toC(), &failure)
 	if status != C.NC_OK {
 		return takeError(status, failure)
 	}

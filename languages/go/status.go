@@ -2,7 +2,8 @@ package nightcore
 
 import "strconv"
 
-// A Status says how a call failed. It is an error, too, so that errors.Is(err, nightcore.ErrNotFound) asks for one.
+// A Status says how a call failed. It is an error, too, so that a program asks for a status with
+// errors.Is(err, nightcore.ErrNotFound).
 type Status int32
 
 // String is its name, such as "NOT_FOUND".

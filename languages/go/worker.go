@@ -34,12 +34,15 @@ import (
 )
 
 // Statuses are the library's own numbers.
-var _ = [1]struct{}{}[ErrDepthExceeded-C.NC_DEPTH_EXCEEDED|ErrInvalidArgument-C.NC_INVALID_ARGUMENT|ErrInternal-C.NC_INTERNAL]
+var _ = [1]struct{}{}[ErrDepthExceeded-C.NC_DEPTH_EXCEEDED|
+	ErrInvalidArgument-C.NC_INVALID_ARGUMENT|
+	ErrInternal-C.NC_INTERNAL]
 
 type event = C.nc_go_event
 
 // A worker is this process's end of its channel. One goroutine, the pump, waits for events in the
-// runtime's poller. Requests have goroutines, which take events themselves while they wait, see stay.
+// runtime's poller. Requests have goroutines, which take events themselves while they wait: see
+// stay.
 type worker struct {
 	handle   *C.nc_worker
 	function string
@@ -167,8 +170,8 @@ func (w *worker) pump() error {
 	}
 }
 
-// mostStay is how long goroutines keep their thread before the runtime's poller has its turn, so that
-// sockets are seen.
+// mostStay is how long goroutines keep their thread before the runtime's poller has its turn, so
+// that events of sockets are noticed.
 const mostStay = time.Millisecond
 
 // stay takes the events that have come and waits for more with its thread, as long as the process
@@ -235,11 +238,12 @@ func (w *worker) turn() {
 }
 
 // park waits for a message, for at most a millisecond, and returns whether there may be one. The
-// runtime is not told of this system call: the goroutine keeps its P, so the process does not become
-// idle, see turn. The garbage collector interrupts it by a signal.
+// runtime does not know of this system call: the goroutine keeps its P, so the process does not
+// become idle: see turn. The garbage collector interrupts the call by a signal.
 func (w *worker) park() bool {
 	var ready [1]syscall.EpollEvent
-	count, _, _ := syscall.RawSyscall6(syscall.SYS_EPOLL_PWAIT, w.messages, uintptr(unsafe.Pointer(&ready[0])), 1, 1, 0, 0)
+	count, _, _ := syscall.RawSyscall6(
+		syscall.SYS_EPOLL_PWAIT, w.messages, uintptr(unsafe.Pointer(&ready[0])), 1, 1, 0, 0)
 	// At the end of the pipe the pump sees why.
 	return int(count) == 1 && ready[0].Events&syscall.EPOLLHUP == 0
 }
@@ -250,7 +254,8 @@ func cannotRead(status C.int32_t) error {
 	return &Error{Status: Status(status), Message: "the engine's messages cannot be read"}
 }
 
-// drain takes all that is there. If its caller wants a request it gets the first one; the others are run.
+// drain takes all events that are there. If its caller wants a request it gets the first one; the
+// other requests are run.
 func (w *worker) drain(wants bool) (request *running, taken int) {
 	for {
 		var count C.size_t

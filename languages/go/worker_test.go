@@ -43,7 +43,9 @@ func TestMain(m *testing.M) {
 	nightcore.Handle("Overdue", overdue)
 	nightcore.Handle("Misuse", misuse)
 	nightcore.Handle("Hostile", hostile)
-	nightcore.Handle("Panic", func(context.Context, *nightcore.Request) ([]byte, error) { panic("at the disco") })
+	nightcore.Handle("Panic", func(context.Context, *nightcore.Request) ([]byte, error) {
+		panic("at the disco")
+	})
 	nightcore.Handle("Missing", missing)
 	nightcore.Handle("Demanding", demanding)
 	nightcore.Handle("Farewell", note)
@@ -54,7 +56,8 @@ func TestMain(m *testing.M) {
 		os.Exit(1)
 	}
 	if os.Getenv("NIGHTCORE_FUNCTION") == "Farewell" {
-		if _, err := nightcore.Call(nightcore.Detach(context.Background()), "Note", []byte("farewell")); err != nil {
+		ctx := nightcore.Detach(context.Background())
+		if _, err := nightcore.Call(ctx, "Note", []byte("farewell")); err != nil {
 			fmt.Fprintln(os.Stderr, err)
 		}
 	}
@@ -74,8 +77,8 @@ func sleep(context.Context, *nightcore.Request) ([]byte, error) {
 	return nil, nil
 }
 
-// others makes calls one after the other, and answers how often another goroutine had its turn meanwhile, of a hundred
-// times. There is one P, so that it has nowhere else to run.
+// others makes a hundred calls one after the other, and answers how often another goroutine had its
+// turn meanwhile. There is one P, so that the goroutine has nowhere else to run.
 func others(ctx context.Context, _ *nightcore.Request) ([]byte, error) {
 	defer runtime.GOMAXPROCS(runtime.GOMAXPROCS(1))
 	turns := make(chan struct{}, 1)
@@ -121,7 +124,8 @@ func ps(_ context.Context, req *nightcore.Request) ([]byte, error) {
 	return strconv.AppendInt(nil, int64(runtime.GOMAXPROCS(0)), 10), err
 }
 
-// gather calls a function as often as its body says, at once; without a body it answers its process.
+// gather makes as many calls of a function at once as its body says; without a body it answers its
+// process.
 func gather(ctx context.Context, req *nightcore.Request) ([]byte, error) {
 	if len(req.Body) == 0 {
 		return strconv.AppendInt(nil, int64(os.Getpid()), 10), nil
@@ -186,12 +190,14 @@ func giveUp(ctx context.Context, req *nightcore.Request) ([]byte, error) {
 		ctx, cancel := context.WithCancel(ctx)
 		time.AfterFunc(20*time.Millisecond, cancel)
 		_, err := nightcore.Call(ctx, "Hold", nil)
-		return fmt.Appendf(nil, "%v %v", errors.Is(err, context.Canceled), errors.Is(err, nightcore.ErrCancelled)), nil
+		cancelled := errors.Is(err, nightcore.ErrCancelled)
+		return fmt.Appendf(nil, "%v %v", errors.Is(err, context.Canceled), cancelled), nil
 	case "timeout":
 		ctx, cancel := context.WithTimeout(ctx, 20*time.Millisecond)
 		defer cancel()
 		_, err := nightcore.Call(ctx, "Hold", nil)
-		return fmt.Appendf(nil, "%v %v", errors.Is(err, context.DeadlineExceeded), errors.Is(err, nightcore.ErrDeadlineExceeded)), nil
+		late := errors.Is(err, nightcore.ErrDeadlineExceeded)
+		return fmt.Appendf(nil, "%v %v", errors.Is(err, context.DeadlineExceeded), late), nil
 	}
 	// A goroutine that the handler leaves behind.
 	go func() { _, _ = nightcore.Call(context.WithoutCancel(ctx), "Hold", nil) }()
@@ -385,15 +391,19 @@ func TestMisuseIsToldClearly(t *testing.T) {
 	for body, expected := range map[string]string{
 		"serve":  "INVALID_STATE: this process serves already: one process hosts one function",
 		"handle": `nightcore.Handle: \"More\" comes too late: register handlers before Serve`,
-		"call":   "INVALID_STATE: a call needs the context that the handler was given, or one made from it",
+		"call": "INVALID_STATE: a call needs the context that the handler was given, " +
+			"or one made from it",
 	} {
-		if status, text := e.post("Misuse", body); status != http.StatusInternalServerError || !strings.Contains(text, expected) {
+		status, text := e.post("Misuse", body)
+		if status != http.StatusInternalServerError || !strings.Contains(text, expected) {
 			t.Errorf("%s: %d %s", body, status, text)
 		}
 	}
 	e.answers("Late", "", "")
-	e.becomes("Late", "?", "Bar: INVALID_STATE: the request has ended: make its calls before its handler returns")
-	if status, text := e.post("Panic", ""); status != http.StatusInternalServerError || !strings.Contains(text, "panic: at the disco") {
+	const ended = "the request has ended: make its calls before its handler returns"
+	e.becomes("Late", "?", "Bar: INVALID_STATE: "+ended)
+	status, text := e.post("Panic", "")
+	if status != http.StatusInternalServerError || !strings.Contains(text, "panic: at the disco") {
 		t.Errorf("%d %s", status, text)
 	}
 	e.answers("Bar", "others go on", "From function Bar: others go on")
@@ -407,14 +417,16 @@ func TestAProgramThatNightcoreHasNotStarted(t *testing.T) {
 	command := exec.Command(program)
 	command.Env = append(os.Environ(), servesVariable+"=1")
 	said, err := command.CombinedOutput()
-	if err == nil || !strings.Contains(string(said), "NOT_STARTED") || !strings.Contains(string(said), "nightcore up") {
+	if err == nil || !strings.Contains(string(said), "NOT_STARTED") ||
+		!strings.Contains(string(said), "nightcore up") {
 		t.Errorf("%v: %s", err, said)
 	}
 }
 
 func TestAnHTTPHandlerIsAFunction(t *testing.T) {
 	e := start(t, "Page")
-	request, err := http.NewRequest(http.MethodPut, e.url+"/function/Page/a%2Fb?c=d&c", strings.NewReader("x"))
+	url := e.url + "/function/Page/a%2Fb?c=d&c"
+	request, err := http.NewRequest(http.MethodPut, url, strings.NewReader("x"))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -504,7 +516,8 @@ func overdue(ctx context.Context, _ *nightcore.Request) ([]byte, error) {
 	return nil, fmt.Errorf("waiting: %w", ctx.Err())
 }
 
-// The handler's context ends at the same moment as the engine's patience: whichever is first, it is the deadline that passed.
+// The handler's context ends at the same moment as the engine's patience: whichever is first, the
+// call ends by the deadline that passed.
 func TestAHandlerThatReturnsItsContextsErrorMissedItsDeadline(t *testing.T) {
 	engine := startWith(t, "timeout = \"100ms\"", "Overdue")
 	var calls sync.WaitGroup

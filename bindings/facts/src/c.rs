@@ -20,17 +20,21 @@ const LIMITS: [(&str, &str, usize); 3] = [
 ];
 
 pub(crate) fn facts() -> String {
+    let about_status = comment(
+        "How a call or an operation of the library ended. A call ends only with a status below \
+         NC_INVALID_ARGUMENT; the other statuses are the library's own.",
+        "///",
+    );
     let mut text = format!(
         "// {NOTICE}\n\
          //! The statuses and limits of the header.\n\n\
          use std::ffi::CStr;\n\n\
-         /// How a call or an operation of the library ended. A call ends only with a status below\n\
-         /// NC_INVALID_ARGUMENT; the other statuses are the library's own.\n\
+         {about_status}\n\
          #[repr(i32)]\n\
          pub enum nc_status {{\n"
     );
     for row in TABLE {
-        let (doc, name, number) = (comment(row, "    ///"), row.name, row.status.number());
+        let (doc, name, number) = (comment(row.doc, "    ///"), row.name, row.status.number());
         text += &format!("{doc}\n    NC_{name} = {number},\n");
     }
     text += "}\n";
@@ -38,8 +42,8 @@ pub(crate) fn facts() -> String {
         text += &format!("\n/// {doc}\n#[allow(dead_code, reason = \"it is for the header\")]\n");
         text += &format!("pub const {name}: usize = {value};\n");
     }
-    text += "\n/// The return type of functions. cbindgen.toml renames it to nc_status in the header.\n///\n";
-    text += "/// cbindgen:ignore\n";
+    text += "\n/// The return type of functions. cbindgen.toml renames it to nc_status in the ";
+    text += "header.\n///\n/// cbindgen:ignore\n";
     text += "pub type status = i32;\n";
     text += "\n// As numbers, since a program may hand over any number, which no enum may hold.\n";
     for row in TABLE {

@@ -27,8 +27,7 @@ pub(crate) fn facts() -> String {
         text += &format!("\n// {title}\nconst (\n");
         for row in rows {
             let (name, number) = (constant(row), row.status.number());
-            let doc = comment(row, "\t//");
-            let doc = doc.replacen("// ", &format!("// {name}: "), 1);
+            let doc = comment(&format!("{name}: {}", row.doc), "\t//");
             text += &format!("{doc}\n\t{name} Status = {number}\n");
         }
         text += ")\n";
@@ -40,8 +39,9 @@ pub(crate) fn facts() -> String {
         text += &format!("\t{key:width$} \"{}\",\n", row.name);
     }
     text += "}\n";
-    text += "\n// lineMark begins a line of output that is about a call. The log key, which the launcher\n\
-             // has given to this process, follows it.\n";
+    let about_line_mark = "lineMark begins a line of output that is about a call. The log key, \
+                           which the launcher has given to this process, follows it.";
+    text += &format!("\n{}\n", comment(about_line_mark, "//"));
     text += &format!("const lineMark = {LINE_MARK:#04x}\n");
     text += "\n// logKeyVariable is the environment variable with the log key.\n";
     text + &format!("const logKeyVariable = \"{LOG_KEY_VARIABLE}\"\n")

@@ -10,9 +10,28 @@ pub(crate) fn endings() -> impl Iterator<Item = &'static Row> {
     TABLE.iter().filter(|row| row.status.ends_a_call())
 }
 
-/// Returns the documentation of a status, each line after `mark`.
-pub(crate) fn comment(row: &Row, mark: &str) -> String {
-    format!("{mark}{}", row.doc).trim_end().to_owned()
+/// Characters of a line at most.
+const MAX_COLUMNS: usize = 100;
+
+/// Returns a text as the lines of a comment, each line after `mark`.
+pub(crate) fn comment(text: &str, mark: &str) -> String {
+    comment_after(mark, text, mark)
+}
+
+/// Returns a text as the lines of a comment: the first line after `first`, the others after
+/// `mark`.
+pub(crate) fn comment_after(first: &str, text: &str, mark: &str) -> String {
+    let mut lines = vec![first.to_owned()];
+    for word in text.split_whitespace() {
+        let line = lines.last_mut().expect("it begins with one line");
+        if line != first && line.chars().count() + 1 + word.chars().count() > MAX_COLUMNS {
+            lines.push(format!("{mark} {word}"));
+        } else {
+            *line += " ";
+            *line += word;
+        }
+    }
+    lines.join("\n")
 }
 
 /// Returns a byte as strings of most languages write it, such as `\x1e`.

@@ -91,7 +91,9 @@ func (n *notes) list(w http.ResponseWriter, r *http.Request) {
 	defer n.mu.Unlock()
 	found := []note{}
 	for _, each := range n.kept {
-		missing := slices.ContainsFunc(r.URL.Query()["tag"], func(tag string) bool { return !slices.Contains(each.Tags, tag) })
+		missing := slices.ContainsFunc(r.URL.Query()["tag"], func(tag string) bool {
+			return !slices.Contains(each.Tags, tag)
+		})
 		if !missing {
 			found = append(found, each)
 		}
@@ -169,7 +171,9 @@ func inspectBody(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	answer(w, http.StatusOK, map[string]any{
-		"length": len(body), "sha256": fmt.Sprintf("%x", sha256.Sum256(body)), "type": r.Header.Get("content-type"),
+		"length": len(body),
+		"sha256": fmt.Sprintf("%x", sha256.Sum256(body)),
+		"type":   r.Header.Get("content-type"),
 	})
 }
 

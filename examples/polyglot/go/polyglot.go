@@ -1,5 +1,6 @@
-// The hello functions in Go, under names of their own so that one engine can run them beside those of other languages.
-// FooGo calls the function whose name stands behind its own in the path: /function/FooGo/BarRust; else BarGo.
+// The hello functions in Go, under names of their own so that one engine can run them beside those
+// of other languages. FooGo calls the function whose name follows its own in the path:
+// /function/FooGo/BarRust. Without such a name it calls BarGo.
 package main
 
 import (

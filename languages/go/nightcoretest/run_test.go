@@ -128,12 +128,14 @@ func TestJSONGoesBothWays(t *testing.T) {
 	if err != nil || answer.JSON(&greeted) != nil || greeted.Name != "Ada" {
 		t.Fatal(answer, err)
 	}
-	if kind := answer.Metadata.Get("content-type"); answer.HTTPStatus != 201 || kind != "application/json" {
+	kind := answer.Metadata.Get("content-type")
+	if answer.HTTPStatus != 201 || kind != "application/json" {
 		t.Error(answer.HTTPStatus, kind)
 	}
 	answers = &nightcore.Answer{HTTPStatus: 404, Body: []byte("no such user")}
 	_, err = nightcoretest.Run(t.Context(), greet, &nightcore.Request{}, double)
-	if err == nil || err.Error() != "Users: FUNCTION_FAILED: answered with HTTP status 404: no such user" {
+	const expected = "Users: FUNCTION_FAILED: answered with HTTP status 404: no such user"
+	if err == nil || err.Error() != expected {
 		t.Error(err)
 	}
 	answers = &nightcore.Answer{Body: []byte("<html>")}

@@ -183,7 +183,10 @@ func app(w http.ResponseWriter, r *http.Request) {
 	if err != nil {
 		panic(err)
 	}
-	parts := []string{r.Method, prefix, r.URL.Path, r.URL.RawQuery, r.Header.Get("X-Value"), strconv.FormatInt(r.ContentLength, 10)}
+	parts := []string{
+		r.Method, prefix, r.URL.Path, r.URL.RawQuery, r.Header.Get("X-Value"),
+		strconv.FormatInt(r.ContentLength, 10),
+	}
 	w.Header().Set("Content-Type", "text/plain")
 	io.WriteString(w, strings.Join(parts, "\n"))
 }
@@ -253,7 +256,8 @@ func mistake(ctx context.Context, req *nightcore.Request) ([]byte, error) {
 	case "ended":
 		ctx = kept
 	}
-	_, err := nightcore.Call(ctx, req.Metadata.Get("target"), make([]byte, count("size")), to("echo", more...))
+	target := req.Metadata.Get("target")
+	_, err := nightcore.Call(ctx, target, make([]byte, count("size")), to("echo", more...))
 	var e *nightcore.Error
 	if errors.As(err, &e) {
 		return []byte(e.Status.String()), nil
@@ -273,7 +277,8 @@ func fanOut(ctx context.Context, req *nightcore.Request) ([]byte, error) {
 		go func() {
 			defer calls.Done()
 			body := strconv.AppendInt(nil, int64(i), 10)
-			answers[i], errs[i] = nightcore.Call(ctx, req.Metadata.Get("target"), body, to(req.Metadata.Get("to")))
+			target, next := req.Metadata.Get("target"), req.Metadata.Get("to")
+			answers[i], errs[i] = nightcore.Call(ctx, target, body, to(next))
 		}()
 	}
 	calls.Wait()
@@ -305,7 +310,8 @@ func chain(ctx context.Context, req *nightcore.Request) ([]byte, error) {
 func monotonic() int64 {
 	const clockMonotonic = 1
 	var now syscall.Timespec
-	_, _, errno := syscall.RawSyscall(syscall.SYS_CLOCK_GETTIME, clockMonotonic, uintptr(unsafe.Pointer(&now)), 0)
+	_, _, errno := syscall.RawSyscall(
+		syscall.SYS_CLOCK_GETTIME, clockMonotonic, uintptr(unsafe.Pointer(&now)), 0)
 	if errno != 0 {
 		panic(errno)
 	}
@@ -332,7 +338,8 @@ func metadata(req *nightcore.Request) *nightcore.Reply {
 }
 
 func relayMetadata(ctx context.Context, req *nightcore.Request) (*nightcore.Reply, error) {
-	answer, err := nightcore.CallAnswer(ctx, req.Metadata.Get("target"), nil, to("metadata", own(req.Metadata)...))
+	target := req.Metadata.Get("target")
+	answer, err := nightcore.CallAnswer(ctx, target, nil, to("metadata", own(req.Metadata)...))
 	if err != nil {
 		return nil, err
 	}

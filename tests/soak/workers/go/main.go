@@ -76,7 +76,9 @@ func leaf(ctx context.Context, req *nightcore.Request, ran *os.File) ([]byte, er
 }
 
 // fan makes count calls at once.
-func fan(ctx context.Context, callee string, count int, body []byte, metadata nightcore.Metadata) ([]byte, error) {
+func fan(
+	ctx context.Context, callee string, count int, body []byte, metadata nightcore.Metadata,
+) ([]byte, error) {
 	answers, errs := make([][]byte, count), make([]error, count)
 	var calls sync.WaitGroup
 	for i := range count {
