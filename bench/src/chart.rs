@@ -102,7 +102,8 @@ pub fn lines(
             let told = escape(&told);
             let _ = write!(
                 svg,
-                "<circle class=\"dot c{colour}\" cx=\"{x:.1}\" cy=\"{y:.1}\" r=\"4\"><title>{told}</title></circle>"
+                "<circle class=\"dot c{colour}\" cx=\"{x:.1}\" cy=\"{y:.1}\" r=\"4\">\
+                 <title>{told}</title></circle>"
             );
         }
     }

@@ -36,7 +36,8 @@ pub fn describe(report: &mut Report) -> Result<Vec<String>> {
     let mut lines = vec![
         format!("machine: {cores} cores, Linux {}, {}", kernel.trim(), std::env::consts::ARCH),
         format!(
-            "at the start: load average {}, {runnable} runnable threads (one is this), {busy:.0} % of the machine busy",
+            "at the start: load average {}, {runnable} runnable threads (one is this), \
+             {busy:.0} % of the machine busy",
             averages.join(" ")
         ),
         format!("other processes at work: {}", shown(&others)),

@@ -77,13 +77,15 @@ struct Args {
     /// Only tell whether internal calls are far slower than this machine's floors, in half a minute
     #[arg(long, conflicts_with_all = ["only", "quick", "long", "out"])]
     check: bool,
-    /// Where the figures are written, and the page with the same name and the ending html [default: target/bench/report.json]
+    /// The file for the figures; the page has the same name and the ending html [default:
+    /// target/bench/report.json]
     #[arg(long, value_name = "FILE")]
     out: Option<PathBuf>,
     /// The engine [default: `nightcore` beside this program]
     #[arg(long, value_name = "FILE")]
     engine: Option<PathBuf>,
-    /// The C library that the functions are linked with [default: `libnightcore.a` beside this program]
+    /// The C library that the functions are linked with [default: `libnightcore.a` beside this
+    /// program]
     #[arg(long, value_name = "FILE")]
     library: Option<PathBuf>,
     /// The folder of nightcore.h [default: include/ of the repository]

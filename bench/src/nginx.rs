@@ -38,8 +38,8 @@ impl Nginx {
             format!(
                 "upstream next {{ server {next}; keepalive {WORKER_CONNECTIONS}; \
                  keepalive_requests {REQUESTS_OF_A_CONNECTION}; }}\n\
-                 server {{ listen {address}; location / {{ proxy_pass http://next; proxy_http_version 1.1; \
-                 proxy_set_header Connection \"\"; }} }}"
+                 server {{ listen {address}; location / {{ proxy_pass http://next; \
+                 proxy_http_version 1.1; proxy_set_header Connection \"\"; }} }}"
             )
         })?;
         Ok(Some(Nginx { proxy, upstream }))
@@ -94,7 +94,8 @@ fn config_text(is_root: bool, servers: &str) -> String {
     format!(
         "{user}daemon off;\nworker_processes 1;\npid nginx.pid;\nerror_log error.log;\n\
          events {{ worker_connections {WORKER_CONNECTIONS}; }}\n\
-         http {{\naccess_log off;\nkeepalive_requests {REQUESTS_OF_A_CONNECTION};\nkeepalive_timeout 1h;\n\
+         http {{\naccess_log off;\nkeepalive_requests {REQUESTS_OF_A_CONNECTION};\n\
+         keepalive_timeout 1h;\n\
          client_body_temp_path body;\nproxy_temp_path proxy;\nfastcgi_temp_path fastcgi;\n\
          uwsgi_temp_path uwsgi;\nscgi_temp_path scgi;\n{servers}\n}}\n"
     )

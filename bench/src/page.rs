@@ -62,7 +62,8 @@ fn page(report: &Report, machine: &[String]) -> String {
     let mut html = format!(
         "<!doctype html>\n<html lang=\"en\">\n<head>\n<meta charset=\"utf-8\">\n\
          <meta name=\"viewport\" content=\"width=device-width, initial-scale=1\">\n\
-         <title>Nightcore bench</title>\n<style>\n{STYLE}</style>\n</head>\n<body>\n<h1>Nightcore bench</h1>\n\
+         <title>Nightcore bench</title>\n<style>\n{STYLE}</style>\n</head>\n\
+         <body>\n<h1>Nightcore bench</h1>\n\
          <div class=\"machine\">"
     );
     for line in machine {
@@ -99,8 +100,9 @@ fn bars(report: &Report) -> String {
         format!(", <span class=\"missed\">{missed} missed</span>")
     };
     format!(
-        "<h2>Bars</h2>\n<p>{met} of {all} are met{short}. Ratios are medians of rounds in which both sides alternate, \
-         so that they see the same machine; read them, rather than microseconds.</p>\n{}",
+        "<h2>Bars</h2>\n<p>{met} of {all} are met{short}. Ratios are medians of rounds in which \
+         both sides alternate, so that they see the same machine; read them, rather than \
+         microseconds.</p>\n{}",
         table(&rows)
     )
 }
@@ -173,7 +175,8 @@ fn latencies(report: &Report) -> Option<String> {
     }
     section(
         "Latency of a small internal call",
-        "A round trip of 80 bytes a hop, beside the least that two and four FIFOs take. The axis goes up by factors.",
+        "A round trip of 80 bytes a hop, beside the least that two and four FIFOs take. The axis \
+         goes up by factors.",
         &pictures,
     )
 }
@@ -202,8 +205,8 @@ fn throughput(report: &Report) -> Option<String> {
         + &figure(cost, chart::lines(cost, &places, &of("cpu_s_per_100k"), Scale::FromZero, "s"));
     section(
         "External calls",
-        "POST to an empty function, beside nginx before nginx; the clients share the machine. CPU time is that of all \
-         processes on the server's side.",
+        "POST to an empty function, beside nginx before nginx; the clients share the machine. CPU \
+         time is that of all processes on the server's side.",
         &pictures,
     )
 }
@@ -244,8 +247,8 @@ fn overloads(report: &Report) -> Option<String> {
     let title = "calls answered in time, in % of the capacity, by what is offered";
     section(
         "Overload",
-        "A function that is called more often than it can answer within its timeout. What would come too late is \
-         refused when it comes.",
+        "A function that is called more often than it can answer within its timeout. What would \
+         come too late is refused when it comes.",
         &figure(title, chart::lines(title, &places, &[series], Scale::FromZero, "%")),
     )
 }
@@ -270,8 +273,8 @@ fn crowds(report: &Report) -> Option<String> {
     }
     section(
         "Beside a crowd",
-        "The small internal call and the external call over one connection, beside idle functions, workers and \
-         connections.",
+        "The small internal call and the external call over one connection, beside idle functions, \
+         workers and connections.",
         &pictures,
     )
 }
@@ -298,8 +301,8 @@ fn times(report: &Report) -> Option<String> {
     let title = "µs, p50 of each segment";
     section(
         "Where the time of a call goes",
-        "As the engine itself tells it of the called function: in the queue, until the worker had it, in the handler, \
-         and back to the engine.",
+        "As the engine itself tells it of the called function: in the queue, until the worker had \
+         it, in the handler, and back to the engine.",
         &figure(title, chart::bars(title, &places, &series, "µs")),
     )
 }
@@ -309,7 +312,8 @@ fn figure(title: &str, picture: Option<String>) -> String {
         Some(picture) => {
             let title = escape(title);
             format!(
-                "<figure><figcaption>{title}</figcaption><div class=\"wide\">{picture}</div></figure>\n"
+                "<figure><figcaption>{title}</figcaption>\
+                 <div class=\"wide\">{picture}</div></figure>\n"
             )
         }
         None => String::new(),
@@ -320,7 +324,8 @@ fn figure(title: &str, picture: Option<String>) -> String {
 fn section(title: &str, text: &str, pictures: &str) -> Option<String> {
     let (title, text) = (escape(title), escape(text));
     let html = format!(
-        "<h2>{title}</h2>\n<p class=\"faint\">{text}</p>\n<div class=\"pictures\">\n{pictures}</div>\n"
+        "<h2>{title}</h2>\n<p class=\"faint\">{text}</p>\n\
+         <div class=\"pictures\">\n{pictures}</div>\n"
     );
     (!pictures.is_empty()).then_some(html)
 }

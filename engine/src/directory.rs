@@ -1,4 +1,5 @@
-//! An engine's directory: its lock, its sockets, its logs. It names the engine; two never share one.
+//! An engine's directory: its lock, its sockets, its logs. It names the engine; two engines never
+//! share one.
 
 use anyhow::{Context, Result, bail};
 use nix::fcntl::{Flock, FlockArg};
@@ -79,7 +80,8 @@ impl Directory {
     pub fn lock(path: &Path) -> Result<Directory> {
         if path.as_os_str().len() > MAX_PATH_BYTES {
             bail!(
-                "{}: the path is too long for sockets in it; at most {MAX_PATH_BYTES} bytes, see --dir",
+                "{}: the path is too long for sockets in it; \
+                 at most {MAX_PATH_BYTES} bytes, see --dir",
                 path.display()
             );
         }

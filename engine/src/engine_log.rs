@@ -1,8 +1,8 @@
-//! Messages for the person who runs the engine, and the lines that functions print: as they are, or
-//! in columns for the person who writes functions and watches them (`nightcore dev`).
+//! Messages for the person who runs the engine, and the lines that functions print. `nightcore dev`
+//! shows them in columns, for the person who writes functions and watches them.
 //!
-//! Standard error may be a pipe or a terminal that nobody reads. Neither the engine nor the launcher
-//! ever waits for it: lines that do not fit are left out.
+//! Standard error may be a pipe or a terminal that nobody reads. Neither the engine nor the
+//! launcher ever waits for it: lines that do not fit are left out.
 
 mod columns;
 mod visible;

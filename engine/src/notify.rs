@@ -1,4 +1,5 @@
-//! Tells a service manager how the engine does, by the protocol of sd_notify(3), if it asks to be told.
+//! Tells a service manager how the engine does, by the protocol of sd_notify(3), if the manager
+//! asks for it.
 
 use std::ffi::OsStr;
 use std::os::linux::net::SocketAddrExt;

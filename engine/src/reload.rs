@@ -1,10 +1,13 @@
-//! The functions of a running engine: as its configuration first had them, and as it has them after each reload.
+//! The functions of a running engine: as its configuration first had them, and as it has them after
+//! each reload.
 //!
-//! A reload reads the configuration anew and checks it whole, or changes nothing. A function is started anew, beside the containers
-//! that it has, if the table says something else about its processes, or if a file that its command names is not the one that
-//! they were started from. What else the table says holds from then on.
+//! A reload reads the configuration anew and checks the whole of it, or changes nothing. It starts
+//! a function anew, beside the containers that the function has, in two cases: if the table says
+//! something else about the function's processes, or if a file that its command names is another
+//! one than that from which they were started. Other changes of the table apply at once.
 //!
-//! In `nightcore dev` a function with a `build` is built before it is started, first and anew.
+//! In `nightcore dev` a function with a `build` is built before it is started, at first and after
+//! each change.
 
 use crate::aside::run_aside;
 use crate::builds::{BuildOutcome, Builds, SourcesRead};
@@ -78,7 +81,8 @@ pub struct Request {
 #[derive(Clone, Debug, PartialEq, Eq)]
 struct Stamp {
     path: PathBuf,
-    /// Device, inode, size, and when it was last changed in s and ns; none if there is no such file.
+    /// Device, inode, size, and time of the last change in s and ns; `None` if there is no such
+    /// file.
     state: Option<(u64, u64, u64, i64, i64)>,
 }
 
@@ -343,7 +347,8 @@ impl ConfiguredFunctions {
         self.config.functions.iter().map(|function| function.keys.timeout).max().unwrap_or_default()
     }
 
-    /// Reads the configuration anew and changes what has changed; or says why that cannot be, and changes nothing.
+    /// Reads the configuration anew and applies what has changed; or returns why it cannot, and
+    /// changes nothing.
     pub async fn reload(
         &mut self,
         processes: &mut ProcessManager,

@@ -7,8 +7,9 @@ use std::os::fd::{AsFd, AsRawFd, BorrowedFd};
 use std::time::Duration;
 use tokio::net::{TcpListener, TcpSocket};
 
-/// Connections that the system holds until they are accepted; the next one is silently dropped, and its client asks again after
-/// a second. The usual 128 come at once whenever a proxy or a pool of clients is started. The system's `somaxconn` bounds it.
+/// Connections that the system holds until they are accepted. It silently drops the next one, whose
+/// client tries again after a second. The usual 128 connections come at once whenever a proxy or a
+/// pool of clients starts. The system's `somaxconn` bounds this number.
 const BACKLOG: u32 = 4096;
 
 /// Listens at an address.
@@ -20,8 +21,8 @@ pub fn listen(address: SocketAddr) -> io::Result<TcpListener> {
     socket.listen(BACKLOG)
 }
 
-/// Has every connection that this socket accepts ended when its client takes nothing of what it is sent for so long, whether
-/// it is gone or does not want it.
+/// Sets a timeout on every connection that this socket accepts: a connection ends when its client
+/// takes nothing of what it is sent for that long, whether the client is gone or does not read.
 pub fn end_who_takes_nothing(listener: &impl AsFd, after: Duration) -> io::Result<()> {
     let millis = u32::try_from(after.as_millis()).unwrap_or(u32::MAX);
     Ok(setsockopt(listener, TcpUserTimeout, &millis)?)

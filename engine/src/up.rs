@@ -1,4 +1,5 @@
-//! An engine from its start to its end: the rooms are built, tied together, and taken down in order.
+//! An engine from its start to its end: builds the rooms, connects them, and takes them down in
+//! order.
 
 use crate::available::available_memory;
 use crate::buffer::{give_kept_back, keep_at_most};

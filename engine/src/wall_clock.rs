@@ -2,8 +2,8 @@
 
 use std::time::{SystemTime, UNIX_EPOCH};
 
-/// The C library's `time_t`. The crate libc has a warning at its name for musl, where it has changed
-/// on 32-bit machines.
+/// The C library's `time_t`. The crate libc warns at its name for musl, which has changed it on
+/// 32-bit machines.
 type Seconds = i64;
 type Divide = unsafe extern "C" fn(*const Seconds, *mut libc::tm) -> *mut libc::tm;
 
@@ -26,8 +26,8 @@ pub fn time_of_day() -> String {
 fn now(divide: Divide) -> (libc::tm, u32) {
     let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
     let seconds = now.as_secs() as Seconds;
-    // SAFETY: a zeroed tm is a valid one to be overwritten; both pointers are to live values, which is all that gmtime_r and
-    // localtime_r ask for.
+    // SAFETY: a zeroed tm is valid, and is overwritten; both pointers are to live values, which is
+    // all that gmtime_r and localtime_r ask for.
     let tm = unsafe {
         let mut tm: libc::tm = std::mem::zeroed();
         divide(&seconds, &mut tm);

@@ -1,10 +1,12 @@
 //! Finds out that files of functions have changed, for those that are to be started anew then.
 //!
-//! Looked at are the files that a function's command names, and in the folders of scripts, and below, files of the same
-//! language. A file counts when whoever wrote it has closed it, or has moved or linked it to its place.
+//! The watch covers the files that a function's command names, and in and below the folders of
+//! scripts the files of the same language. A file counts when its writer has closed it, or has
+//! moved or linked it to its place.
 //!
-//! Of a function that is built, the sources below its folder are looked at instead. Of those it also
-//! counts that one is gone, and that a folder has come or gone: nobody knows what was in it.
+//! For a function that is built, the watch covers the sources below its folder instead. There it
+//! also counts when a source is removed, or when a folder is added or removed, since nobody knows
+//! what was in it.
 
 use crate::builds::{MAX_FOLDERS, is_skipped, is_source};
 use crate::config::{Config, FunctionConfig};
@@ -20,7 +22,8 @@ use std::time::Duration;
 use tokio::io::Interest;
 use tokio::time::{Instant, sleep_until};
 
-/// How long nothing must change before what has changed is told: an editor or a build changes several files.
+/// How long nothing must change before a change is reported: an editor or a build changes several
+/// files.
 const QUIET: Duration = Duration::from_millis(100);
 /// The longest time after the first change before it is told, also while changes go on: a file that
 /// a function writes all the time is one of its language when it is `data.json`. Most builds end
@@ -220,8 +223,8 @@ impl Watch {
         Ok(())
     }
 
-    /// Waits until something has changed, and nothing any more for a moment, or changes have gone on
-    /// for [`LONGEST`]. Dropping the future loses no change.
+    /// Waits until files have changed and then none has changed for a moment, or until changes have
+    /// gone on for [`LONGEST`]. Dropping the future loses no change.
     pub async fn changed(&mut self) -> Changed {
         loop {
             let Some(Folders { inotify, watched }) = &self.watched else {

@@ -312,7 +312,8 @@ impl Loop {
         let (throughput, limit) =
             (seen.throughput(world.now_ns) * self.service_ns, seen.mean_limit(world.now_ns));
         println!(
-            "{self:?}: throughput {throughput:.2} / t, limit {limit:.1} (highest {}, {} changes), {} calls",
+            "{self:?}: throughput {throughput:.2} / t, limit {limit:.1} (highest {}, {} changes), \
+             {} calls",
             seen.limit_highest, seen.limit_changes, seen.ended
         );
         (throughput, limit, seen.limit_changes)
@@ -401,8 +402,8 @@ fn clients_that_all_come_at_once_are_sorted_out() {
 }
 
 /// An application in Node over direct channels answers 2,700 requests a second one by one, 8,000
-/// when it has four at once and 21,000 when it has 64: a request takes 330 us, and 42 us for each of
-/// those that run.
+/// with four at once and 21,000 with 64 at once: a request takes 330 us, and 42 us for each one
+/// that runs.
 const LOOP_SERVICE_NS: f64 = 372.0 * US;
 const LOOP_EACH: f64 = 42.0 / 372.0;
 
@@ -670,7 +671,12 @@ enum Event {
 
 /// Small, middling and absurd numbers.
 fn nanoseconds() -> impl Strategy<Value = u64> {
-    prop_oneof![4 => 0..3u64, 8 => 0..20_000_000u64, 1 => 0..20_000_000_000u64, 1 => u64::MAX - 3..=u64::MAX]
+    prop_oneof![
+        4 => 0..3u64,
+        8 => 0..20_000_000u64,
+        1 => 0..20_000_000_000u64,
+        1 => u64::MAX - 3..=u64::MAX,
+    ]
 }
 
 fn event() -> impl Strategy<Value = Event> {
@@ -691,11 +697,16 @@ fn steps() -> impl Strategy<Value = Vec<(u64, Event, u16)>> {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { failure_persistence: None, cases: 1_000, ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig {
+        failure_persistence: None,
+        cases: 1_000,
+        ..ProptestConfig::default()
+    })]
 
     #[test]
     fn no_sequence_of_events_breaks_it(min in 0..70u32, max in 0..70u32, steps in steps()) {
-        let mut control = Concurrency::new(Bounds { min, max, in_one_go_ns: u64::from(min) * 100_000 });
+        let bounds = Bounds { min, max, in_one_go_ns: u64::from(min) * 100_000 };
+        let mut control = Concurrency::new(bounds);
         let max = max.max(min).max(1);
         let mut now = 0u64;
         for (step, event, times) in steps {
@@ -720,7 +731,8 @@ proptest! {
                     Event::Workers => prop_assert!(control.workers_needed(now) >= min),
                     Event::Report => {
                         let report = control.report(now);
-                        for figure in [report.rate_per_s, report.run_ns, report.open_ns, report.tau, report.tau_open] {
+                        let figures = [report.rate_per_s, report.run_ns, report.open_ns];
+                        for figure in figures.into_iter().chain([report.tau, report.tau_open]) {
                             prop_assert!(figure.is_finite() && figure >= 0.0, "{report:?}");
                         }
                         prop_assert!(!report.why.to_string().is_empty());

@@ -209,7 +209,8 @@ fn an_input_is_refused_after_so_many_deaths_and_no_other() {
             assert_eq!(world.last(POISON), Err(Status::FunctionFailed));
             let text = &world.ended.last().unwrap().1.as_ref().unwrap_err().message;
             let expected = format!(
-                "this input was under way at {after} deaths of processes of Foo, and is refused for another 600 s"
+                "this input was under way at {after} deaths of processes of Foo, and is refused \
+                 for another 600 s"
             );
             assert_eq!(*text, expected);
             world.call(Body(1));

@@ -1,7 +1,7 @@
 //! The worker runtime in a real process, against a scripted engine.
 //!
-//! The worker process is this test program again, with the environment that an engine gives: then it serves
-//! instead of testing.
+//! The worker process is this test program again, with the environment that an engine gives: then
+//! it serves instead of testing.
 
 mod peer;
 
@@ -142,7 +142,8 @@ fn many(request: &Request<'_>) -> Result<(), Failure> {
     reply(request, text.as_bytes())
 }
 
-/// Forks with an answer in hand and another one on its way. The child may do nothing with either; the parent goes on.
+/// Forks while it holds one answer and another is on its way. The child may do nothing with either;
+/// the parent goes on.
 fn fork_amid(request: &Request<'_>) -> Result<(), Failure> {
     let none = Body::Parts(&[]);
     let options = CallOptions::default();
@@ -221,7 +222,8 @@ fn race(request: &LoopRequest) {
     });
 }
 
-/// Answers "cancelled" and why when a request is, forwards to Bar what begins with "bar", echoes anything else.
+/// Answers "cancelled" and the reason when a request is cancelled, forwards a body that begins with
+/// "bar" to Bar, echoes any other.
 fn serve_loop() -> Result<(), StartError> {
     let event_loop = EventLoop::connect(&["Echo"])?;
     let mut open: Vec<LoopRequest> = Vec::new();
@@ -392,8 +394,8 @@ fn answers_to_started_calls_come_in_their_order(kind: ChannelKind) {
     assert!(calls.iter().all(|call| call.header.flags & 1 == 0), "the handler goes on");
     let go = peer.receive();
     assert_eq!((go.name.as_str(), go.header.flags & 1), ("Go", 1));
-    // One that comes while the handler waits for Go is kept for it, and the handler then says that it waits
-    // again.
+    // An answer that comes while the handler waits for Go is kept for it, and the handler then says
+    // that it waits again.
     peer.complete(calls[1].header.call, 5, b"b");
     let wait = peer.receive();
     assert_eq!((wait.kind, wait.header.call, wait.header.parent), (Kind::Wait, 1, 1));
@@ -431,7 +433,8 @@ fn a_request_says_where_it_came_from_and_how_long_it_has(kind: ChannelKind) {
         RawHeader { parent: 1, function: 8, deadline, ..RawHeader::new(Kind::Dispatch, 2) };
     peer.cancel(2, CancelReason::Deadline);
     peer.send(header, "Caller", &[("a", "1"), ("a", "2")], b"");
-    let expected = "0000000000000001 Describe Internal(\"Caller\") Some(true) [(\"a\", [49]), (\"a\", [50])] Some(Deadline)";
+    let expected = "0000000000000001 Describe Internal(\"Caller\") Some(true) \
+                    [(\"a\", [49]), (\"a\", [50])] Some(Deadline)";
     assert_eq!(peer.receive().text(), expected);
     // A caller is named once; metadata too large for a message goes by the arena.
     let long = "v".repeat(2000);
@@ -512,7 +515,8 @@ fn a_handler_that_waits_learns_that_the_control_socket_ended(kind: ChannelKind) 
     let mut peer = Peer::start_over(kind, worker("threads"), "Foo");
     peer.dispatch(1, b"x");
     assert_eq!(peer.receive().kind, Kind::Invoke);
-    // The channel stays open: only the grace period ends the process, as the handler would wait for good.
+    // The channel stays open: only the grace period ends the process, as the handler would wait for
+    // good.
     peer.hang_up();
     let (status, stderr) = peer.wait();
     assert_eq!(status.code(), Some(1), "{stderr}");

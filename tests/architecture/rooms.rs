@@ -8,7 +8,8 @@ use crate::source::Source;
 use std::collections::BTreeSet;
 use std::path::Path;
 
-/// The rooms that decide: state without I/O. They import one another, and nothing else of the engine.
+/// The rooms that decide: state without I/O. They import one another, and nothing else of the
+/// engine.
 const DECIDING: [&str; 5] = ["scheduler", "calls", "functions", "pool", "ids"];
 
 /// The room of channels, control sockets and shared memory.

@@ -5,7 +5,8 @@ use std::path::{Path, PathBuf};
 use syn::punctuated::Punctuated;
 use syn::{Attribute, Expr, ExprLit, Item, ItemMod, Lit, Meta, Token};
 
-/// The path of a module from the root of its crate: `crate::gateway::stop` is `["gateway", "stop"]`.
+/// The path of a module from the root of its crate: `crate::gateway::stop` is `["gateway",
+/// "stop"]`.
 pub type ModulePath = Vec<String>;
 
 /// A file of a crate.

@@ -1,5 +1,5 @@
-//! Functions of one worker that call each other and themselves: every call ends, with the right answer or an error that says
-//! why, and none has to wait for its deadline to end it.
+//! Functions of one worker that call each other and themselves: every call ends, with the right
+//! answer or an error that says why, and none has to wait for its deadline.
 
 use harness::workers::{Language, event_loop};
 use harness::{Connection, Engine, Response, Setup, wait_until};

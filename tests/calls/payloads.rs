@@ -68,7 +68,8 @@ fn an_answer_is_made_in_either_way() {
     engine.stop();
 }
 
-/// Metadata counts as payload: with a body of the same size a longer header moves it over the border.
+/// Metadata counts as payload: with a body of the same size a longer header moves it over the
+/// border.
 #[test]
 fn metadata_shares_the_message_with_the_body() {
     let engine = engine();

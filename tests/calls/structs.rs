@@ -93,7 +93,8 @@ fn check(told: &BTreeMap<String, String>, pair: (Version, Version), call: &str, 
     assert_eq!(
         told[&format!("loop{header:?}{library:?}")],
         format!(
-            "nc_call_start: {call}\nnc_worker_next: gave {event}\nnc_worker_next_many: gave {event}\n"
+            "nc_call_start: {call}\nnc_worker_next: gave {event}\n\
+             nc_worker_next_many: gave {event}\n"
         )
     );
 }

@@ -54,7 +54,8 @@ fn connections_cost_the_engine_no_threads() {
     engine.stop();
 }
 
-/// As many calls as a worker may have under way, each with a message of which a pipe or a ring holds eight.
+/// As many calls as a worker may have at once, each with a message of which a pipe or a ring holds
+/// eight.
 fn fan_out() -> Vec<u8> {
     [b"Echo 1024\n".as_slice(), &[b'x'; 900]].concat()
 }

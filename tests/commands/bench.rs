@@ -111,8 +111,8 @@ fn a_call_s_wait_for_a_connection_counts() {
         ]);
         run(command.args(arguments), b"40")
     };
-    // 50 calls of 40 ms, one after the other, end 2 s after the first was due at the earliest; the last was due after
-    // a second at the latest.
+    // 50 calls of 40 ms, one after the other, end at the earliest 2 s after the first was due; the
+    // last was due after a second at the latest.
     let ended = bench(&["--rate", "50"]);
     assert_eq!(ended.code, Some(0), "{}", ended.stderr);
     let report = json(&ended);

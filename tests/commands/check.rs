@@ -121,7 +121,8 @@ fn what_no_shell_expands_is_told_with_what_to_write() {
         "command = [\"echo\", \"--data=$HOME/data\"]",
         "command = [\"echo\", \"~/data\"]",
         "command = [\"echo\", \"x\"]\nenv = { DATA = \"$HOME/data\" }",
-        "command = [\"echo\"]\nenv = { WAY = \"here\" }\n[functions.Foo.limits]\n[defaults]\nenv = { DATA = \"~/data\" }",
+        "command = [\"echo\"]\nenv = { WAY = \"here\" }\n[functions.Foo.limits]\n\
+         [defaults]\nenv = { DATA = \"~/data\" }",
     ] {
         warns(&home(table), &["no shell expands ", "${HOME}"]);
     }

@@ -197,7 +197,8 @@ fn invoke_shows_the_head_of_an_answer_and_fails_on_request() {
 
 #[test]
 fn ps_says_why_a_function_cannot_be_called_and_what_it_printed_last() {
-    let chatty = "for n in 1 2 3 4 5 6 7 8 9 10 11 12; do echo line $n; done; echo no such model >&2; exit 7";
+    let chatty = "for n in 1 2 3 4 5 6 7 8 9 10 11 12; do echo line $n; done; \
+                  echo no such model >&2; exit 7";
     let home = Setup::new()
         .command("Broken", &["sh", "-c", chatty], "")
         .functions(&["Sleep"], &c())

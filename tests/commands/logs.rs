@@ -15,7 +15,8 @@ fn mark(engine: &Engine, function: &str, id: &str) -> String {
     format!("\x1e{key}{id} ")
 }
 
-/// The lines of a log without their times, each with the process that printed it; they are about no call that is known.
+/// The lines of a log without their times, each with the process that printed it; no known call
+/// printed them.
 fn lines(text: &str) -> Vec<(i32, String)> {
     let line = |line: &str| {
         let (time, rest) = line.split_once(' ').unwrap();

@@ -26,7 +26,7 @@ struct Terminal {
 /// A terminal: its side of the person who watches, and that of programs.
 fn open_terminal() -> (File, OwnedFd) {
     let (mut master, mut end) = (0, 0);
-    // SAFETY: two integers are written, and nothing is asked of the name, the settings and the size.
+    // SAFETY: openpty writes two integers, and takes null for the name, the settings and the size.
     let made = unsafe { libc::openpty(&mut master, &mut end, null_mut(), null_mut(), null_mut()) };
     assert_eq!(made, 0, "{}", std::io::Error::last_os_error());
     // SAFETY: both were opened just now, and nobody else has them.

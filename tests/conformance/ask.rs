@@ -158,7 +158,8 @@ impl Ask<'_> {
         self.answers_with(200, &[], body)
     }
 
-    /// It must be answered with this status and body, and of headers whose names begin with `x-` these beside Nightcore's.
+    /// The function must answer with this status and body. Of the headers whose names begin with
+    /// `x-` the answer must have these, beside Nightcore's own.
     pub fn answers_with(
         &self,
         status: u16,

@@ -1,4 +1,5 @@
-//! The cases that every language is held to, one after the other. What its worker does is said in SPEC.md.
+//! The cases that every language is held to, one after the other. SPEC.md says what its worker
+//! does.
 
 use crate::ask::{Ask, Detail, On, Outcome};
 use crate::languages::Language;
@@ -241,7 +242,8 @@ pub const CASES: &[Case] = &[
             .answers("OK\nslept")
     }),
     case("overloaded", |s| {
-        // One call runs, one waits, and those that sleep longer than others take to arrive are too many.
+        // One call runs, one waits, and those that sleep longer than others take to arrive are too
+        // many.
         let causes = [(s.spare.function, "OVERLOADED")];
         let ask = s.on.ask("fan_out").to(s.spare.function, "sleep").body("200");
         ask.fails_by("FUNCTION_FAILED", Detail::Has("OVERLOADED"), &causes)

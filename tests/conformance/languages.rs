@@ -11,7 +11,7 @@ pub struct Language {
     pub name: &'static str,
     /// The name of its function.
     pub function: &'static str,
-    /// What its handler meets when it answers a second time; `none` if a handler answers by returning only.
+    /// The result of a handler's second answer; `none` if a handler answers by returning only.
     pub second_answer: &'static str,
 }
 
@@ -59,7 +59,8 @@ impl Language {
         format!("Spare{}", self.function)
     }
 
-    /// Builds its worker; the command that starts it, without the name of the function, or what went wrong.
+    /// Builds its worker. Returns the command that starts it, without the name of the function, or
+    /// what went wrong.
     pub fn build(&self) -> Result<Vec<String>, String> {
         let mut command = Command::new(repository().join("tests/languages/build.sh"));
         command.args([self.name, "tests/conformance/workers"]).arg(folder());

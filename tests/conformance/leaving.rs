@@ -1,5 +1,5 @@
-//! How soon a function notices that a client has left, when it is the last of five in five languages. Each language is the last
-//! one in turn.
+//! How soon a function notices that a client has left, when it is the last of five in five
+//! languages. Each language is the last one in turn.
 
 use crate::ask::{On, Outcome, SOON, Wrong};
 use harness::Engine;
@@ -14,7 +14,8 @@ use std::time::Duration;
 const WAY: [&str; 4] = ["C", "Go", "Asyncio", "Node"];
 /// Clients that leave, for each language.
 const ROUNDS: usize = 100;
-/// The bar of the slowest but one, for a machine that is busy elsewhere. What is good is said in `bench/README.md`.
+/// The bar of the slowest but one, for a machine that is busy elsewhere. `bench/README.md` says
+/// which times are good.
 const NOTICED_WITHIN: Duration = Duration::from_millis(100);
 
 /// The lines that a function prints, as they come.

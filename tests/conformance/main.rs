@@ -1,5 +1,6 @@
-//! The conformance suite: an engine with the worker of every language, for each kind of channel; every case against each,
-//! and every pair of caller and callee. What the workers do is said in SPEC.md.
+//! The conformance suite: an engine with the worker of every language, for each kind of channel. It
+//! runs every case against each worker, and every pair of caller and callee. SPEC.md says what the
+//! workers do.
 
 mod ask;
 mod cases;

@@ -9,7 +9,8 @@ use std::process::{Command, Stdio};
 /// Longer names, those of closures in generic functions, are cut.
 const MAX_NAME: usize = 100;
 
-/// Whether there is callgrind, and vgdb, which tells it what to do; says if the counts are skipped for it.
+/// Returns whether there is callgrind, and vgdb, which controls it; prints if the counts are
+/// skipped for it.
 pub fn is_installed() -> bool {
     let found = |program| {
         let mut help = Command::new(program);
@@ -90,8 +91,8 @@ pub struct Profile {
 }
 
 impl Profile {
-    /// Lines `fn=NAME` begin a function, `0 COUNT` is what it ran itself, but for such a line after `calls=`, which is
-    /// what it called.
+    /// A line `fn=NAME` begins a function. A line `0 COUNT` counts what the function ran itself,
+    /// except after `calls=`, where it counts what the function called.
     fn parse(text: &str) -> Profile {
         let mut own = BTreeMap::<String, u64>::new();
         let (mut function, mut called) = ("", false);

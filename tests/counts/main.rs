@@ -1,6 +1,7 @@
-//! Instructions of the engine for an external and for an internal call, counted by callgrind: unlike times they are the
-//! same on a busy machine. `nightcore-counts [--write] [CHANNEL]` compares them with `instructions.json`, or writes that
-//! file anew. The kernel's instructions are not among them.
+//! Instructions of the engine for an external and for an internal call, counted by callgrind:
+//! unlike times they are the same on a busy machine. `nightcore-counts [--write] [CHANNEL]`
+//! compares them with `instructions.json`, or writes that file anew. They do not include the
+//! kernel's instructions.
 
 mod callgrind;
 mod kept;
@@ -11,10 +12,11 @@ use kept::Kept;
 use std::collections::BTreeMap;
 use std::process::ExitCode;
 
-/// A count may be so much off before anybody is told, %. Fifteen runs of one engine, with idle and with busy cores, lie
-/// within 0.5 %.
+/// A count may be off by this much, in %, before the test reports it. Fifteen runs of one engine,
+/// with idle and with busy cores, lie within 0.5 %.
 const MAX_OFF_PERCENT: f64 = 5.0;
-/// Calls before any are counted, so that every pool is full and the concurrency control knows the function.
+/// Calls before any are counted, so that every pool is full and the concurrency control knows the
+/// function.
 const WARM_UP: usize = 200;
 /// Enough that what happens once in a while is a small part of each.
 const EXTERNAL_CALLS: usize = 1000;
@@ -25,14 +27,14 @@ const DEFAULT_CHANNEL: &str = "fifo";
 /// How many functions of the engine are shown.
 const SHOWN: usize = 10;
 
-/// The body that has `Caller` make so many calls of `Empty` without a byte: "SIZE COUNT WARMUP TARGET", where one
-/// call comes before the warm-up and one is timed.
+/// The body that has `Caller` make this number of calls of `Empty` without a byte: "SIZE COUNT
+/// WARMUP TARGET", where one call comes before the warm-up and one is timed.
 fn internal_calls(count: usize) -> String {
     format!("0 1 {} Empty", count - 2)
 }
 
-/// An external call, made when the engine has nothing left to do for the one before and sleeps: otherwise it is
-/// chance how much it finds at one look.
+/// Makes an external call when the engine has nothing left to do for the one before and sleeps.
+/// Otherwise it is chance how much the engine finds when it polls.
 fn call(engine: &Engine, connection: &mut Connection, function: &str, body: &str) {
     wait_until("the engine to sleep", || process::is_asleep(engine.pid()));
     let response = connection.call(function, body.as_bytes());
@@ -106,7 +108,8 @@ fn main() -> ExitCode {
     if !write && kept.of(name).is_none() {
         let machine = std::env::consts::ARCH;
         println!(
-            "skipped: no counts of {name} on {machine} are kept; `make counts` writes those of this machine"
+            "skipped: no counts of {name} on {machine} are kept; \
+             `make counts` writes those of this machine"
         );
         return ExitCode::SUCCESS;
     }
@@ -137,7 +140,8 @@ fn main() -> ExitCode {
     }
     if grown {
         println!(
-            "a call costs over {MAX_OFF_PERCENT} % more than it did; if it is worth that, `make counts` keeps the new count"
+            "a call costs over {MAX_OFF_PERCENT} % more than it did; \
+             if it is worth that, `make counts` keeps the new count"
         );
         return ExitCode::FAILURE;
     }

@@ -1,5 +1,5 @@
-//! Workers that lie, see tests/workers/raw/lies.rs, and processes that are no workers at all: their calls end with an error,
-//! and the calls of other functions go on.
+//! Workers that lie, see tests/workers/raw/lies.rs, and processes that are no workers at all: their
+//! calls end with an error, and the calls of other functions go on.
 
 #[path = "../wire/raw.rs"]
 mod raw;

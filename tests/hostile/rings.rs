@@ -1,5 +1,5 @@
-//! Workers that misuse their rings, see tests/workers/raw/wrongs.rs: whatever they write there, the engine and the other
-//! functions go on as if nothing were, and nothing is left of them.
+//! Workers that misuse their rings, see tests/workers/raw/wrongs.rs: whatever they write there, the
+//! engine and the other functions go on, and nothing is left of them.
 
 use harness::hostile::{LIMITS, MEMORY, call_among_others};
 use harness::process::is_alive;
@@ -10,7 +10,8 @@ use harness::{
 use std::time::{Duration, Instant};
 
 const RAW: &str = env!("CARGO_BIN_EXE_nightcore-test-raw-worker");
-/// A container that ends sooner after its start counts as failing, and is started again later and later.
+/// A container that ends sooner after its start counts as failing, and is started again later and
+/// later.
 const PROVEN_AFTER: Duration = Duration::from_millis(600);
 
 /// An engine with these functions of the raw worker, and Echo.
@@ -109,7 +110,8 @@ fn a_worker_that_rings_or_talks_without_end_delays_nobody() {
     }
 }
 
-/// Calls until the engine has gone to sleep before the answer was there. It may have looked once more.
+/// Makes calls until the engine has gone to sleep before the answer was there. It may have polled
+/// once more.
 #[track_caller]
 fn call_unheard(engine: &Engine) -> Response {
     wait_for("an answer to be unheard", || {

@@ -1,4 +1,5 @@
-//! Clients that are slow, broken or hostile: each is told or ended, and others are served meanwhile.
+//! Clients that are slow, broken or hostile: each gets an error or is ended, and others are served
+//! meanwhile.
 
 use harness::hostile::EchoTime;
 use harness::http2::{INITIAL_WINDOW, frame, kind};
@@ -15,10 +16,11 @@ use std::os::unix::net::UnixStream;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
-/// What is asked for behind a request on the same connection, to see whether it is taken for a second one.
+/// A request that follows another one on the same connection, to see whether the gateway takes it
+/// for a second one.
 const SECOND: &str =
     "POST /function/Upper HTTP/1.1\r\nhost: test\r\ncontent-length: 6\r\n\r\nsecond";
-/// The gateway's time for the head of a request, and for a part of a body; and what it may be late by.
+/// The gateway's time for the head of a request, and for a part of a body, and how late it may be.
 const CLIENT_TIMEOUT: Duration = Duration::from_secs(30);
 const SLACK: Duration = Duration::from_secs(5);
 
@@ -51,7 +53,8 @@ fn all_that_comes(engine: &Engine, request: &str) -> String {
 fn an_answer_does_not_wait_for_what_the_client_says_next() {
     let engine = engine();
     let request = format!("{}first", head("content-length: 5"));
-    // Not even the beginning of another request, nor the end of a line that some clients put behind a body.
+    // The gateway reads neither the beginning of another request nor the end of a line that some
+    // clients send after a body.
     for next in ["\r\n", "POST /func", SECOND] {
         let mut client = engine.connect();
         client.write(format!("{request}{next}").as_bytes()).unwrap();
@@ -298,7 +301,8 @@ fn a_client_that_asks_and_takes_back_at_once_is_ended() {
     engine.stop();
 }
 
-/// Waits until the gateway has closed, which must be when its time for clients is over, and not before.
+/// Waits until the gateway has closed, which must be when its time for clients is over, and not
+/// before.
 fn assert_closed_in_time(what: &str, client: &mut TcpStream, began: Instant) {
     client.set_read_timeout(Some(CLIENT_TIMEOUT + SLACK)).unwrap();
     let ended = client.read_to_end(&mut Vec::new());

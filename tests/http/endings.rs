@@ -25,7 +25,8 @@ fn head(function: &str, lines: &str) -> String {
     format!("POST /function/{function} HTTP/1.1\r\nhost: test\r\n{lines}\r\n\r\n")
 }
 
-/// Sends all of a request before it reads, as many clients do; the answer and what it was read from.
+/// Sends all of a request before it reads, as many clients do. Returns the answer and the reader of
+/// it.
 #[track_caller]
 fn told(engine: &Engine, request: &[u8]) -> (harness::Response, Connection) {
     let mut client = engine.connect();

@@ -51,8 +51,8 @@ fn method_path_query_and_headers_are_the_function_s() {
 fn status_headers_and_body_are_given_back() {
     let engine = engine();
     let mut client = engine.connect();
-    let told =
-        b":status: 418\nset-cookie: a=1\nset-cookie: b=2\ncontent-type: text/tea\nconnection: close\n\nshort";
+    let told = b":status: 418\nset-cookie: a=1\nset-cookie: b=2\ncontent-type: text/tea\n\
+          connection: close\n\nshort";
     let response = client.call("Reply", told);
     assert_eq!((response.status, response.text().as_str()), (418, "short"));
     let cookies: Vec<&str> = response
@@ -136,7 +136,7 @@ fn an_answer_with_a_status_is_taken_as_the_response_it_is() {
     assert_eq!((page.header("content-type"), page.text().as_str()), (None, "raw"));
     let empty = client.call("Reply", b":status: 204\n\n");
     assert_eq!((empty.header("content-type"), empty.header("content-length")), (None, None));
-    // The length of what GET would give is the function's to say; of a body that is there it is not.
+    // The function decides the length of what GET would give, but not of a body that is there.
     let told = b":status: 200\ncontent-length: 7\n\n";
     client.send("HEAD", "/function/Reply", &[], told).unwrap();
     assert_eq!(client.receive_head().unwrap().header("content-length"), Some("7"));

@@ -1,4 +1,5 @@
-//! A function that gets more than it can do refuses what would come too late, and leaves the others alone.
+//! A function that gets more calls than it can run refuses those that would come too late, and
+//! leaves other functions alone.
 
 use harness::workers::c;
 use harness::{Connection, Engine, Setup, wait_until};

@@ -138,7 +138,8 @@ fn calls_that_come_at_once_with_it_cost_no_more_deaths() {
     let mut statuses: Vec<u16> =
         clients.into_iter().map(|mut client| client.receive().unwrap().status).collect();
     statuses.sort_unstable();
-    // Some were under way at a death each; it may have been declared unavailable meanwhile, which ended those in the queue.
+    // Some calls were under way at a death each. The function may have been declared unavailable
+    // meanwhile, which ended the queued calls.
     assert!(statuses.iter().all(|status| [500, 502, 503].contains(status)), "{statuses:?}");
     while engine.function("Delicate").quarantined.is_empty() {
         wait_for_process(&engine, engine.function("Delicate").restarts.min(DEATHS));

@@ -39,7 +39,8 @@ fn a_process_that_a_signal_ended_is_told_with_its_calls() {
         let said = engine.stderr();
         ["", " (core dumped)"].iter().any(|core| {
             said.contains(&format!(
-                "nightcore: Crash: process {pid} died of SIGABRT{core}; 1 call failed; restarted at once\n"
+                "nightcore: Crash: process {pid} died of SIGABRT{core}; 1 call failed; \
+                 restarted at once\n"
             ))
         })
     });

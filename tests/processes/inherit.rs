@@ -9,7 +9,8 @@ use std::sync::Arc;
 fn told(worker: &std::path::Path, lines: &str) -> Arc<Home> {
     let script = format!(
         "grep -E '^Sig(Blk|Ign)' /proc/self/status; umask; env | sed 's/^/env /'; \
-         for fd in /proc/$$/fd/*; do [ -e $fd ] && echo \"fd ${{fd##*/}}\"; done; echo told; exec {}",
+         for fd in /proc/$$/fd/*; do [ -e $fd ] && echo \"fd ${{fd##*/}}\"; done; \
+         echo told; exec {}",
         worker.display()
     );
     Setup::new().command("Echo", &["sh", "-c", &script], lines).home()

@@ -9,7 +9,8 @@ use std::time::{Duration, Instant};
 
 /// More rounds, for a deep check.
 const ROUNDS_VARIABLE: &str = "NIGHTCORE_TEST_ROUNDS";
-/// A container that ends sooner after its start counts as failing, and is started again later and later.
+/// A container that ends sooner after its start counts as failing, and is started again later and
+/// later.
 const PROVEN_AFTER: Duration = Duration::from_millis(600);
 
 fn rounds() -> usize {

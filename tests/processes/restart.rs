@@ -53,7 +53,8 @@ fn a_killed_engine_serves_all_functions_again() {
     took.sort_unstable();
     let longest = took[KILLS - 1];
     println!(
-        "restart: {KILLS} kills of an engine with {FUNCTIONS} functions: all serve again after {:?}, at most {longest:?}",
+        "restart: {KILLS} kills of an engine with {FUNCTIONS} functions: all serve again after \
+         {:?}, at most {longest:?}",
         took[KILLS / 2]
     );
     assert!(longest < SERVES_WITHIN, "{longest:?}");

@@ -134,7 +134,9 @@ fn connection(orders: &Orders, next: &AtomicU64, stop: &AtomicBool) {
         let times =
             Times { opened: *opened, idle_since: *idle_since, is_first, began, ended: now_ns() };
         *idle_since = began;
-        let refused = matches!(&outcome, Outcome::Error(text) if text.starts_with("UNAVAILABLE") || text.starts_with("OVERLOADED"));
+        let refusals = ["UNAVAILABLE", "OVERLOADED"];
+        let refused = matches!(&outcome, Outcome::Error(text)
+            if refusals.iter().any(|refusal| text.starts_with(refusal)));
         if !stays_open {
             connection = None;
         }

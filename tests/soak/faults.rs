@@ -164,7 +164,10 @@ impl Faults {
     }
 
     fn has_stopped(&self, whom: i32) -> bool {
-        let is = |end: &End| matches!(end, End::ThawClient(pid, _) | End::ThawEngine(pid) if *pid == whom);
+        let is = |end: &End| match end {
+            End::ThawClient(pid, _) | End::ThawEngine(pid) => *pid == whom,
+            _ => false,
+        };
         self.ends.iter().any(|(_, end)| is(end))
     }
 

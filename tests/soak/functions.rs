@@ -101,7 +101,8 @@ pub fn add(mut setup: Setup, ran: &Path) -> (Setup, Functions) {
         // compared.
         let threads = "workers = { min = 4, max = 16 }";
         let lines = format!(
-            "channel = \"{channel}\"\ntimeout = \"{timeout_ms}ms\"\ngrace = \"{GRACE_MS}ms\"\n{threads}\n{more}"
+            "channel = \"{channel}\"\ntimeout = \"{timeout_ms}ms\"\n\
+             grace = \"{GRACE_MS}ms\"\n{threads}\n{more}"
         );
         setup = setup.clone().command(&name, &[words, &[ran, &name]].concat(), &lines);
         Function { name, timeout: Duration::from_millis(timeout_ms) }

@@ -83,7 +83,8 @@ fn compiles(header: &str, cpp: bool, times: usize) {
     let dir = tempfile::tempdir().expect("a folder");
     let source = dir.path().join(if cpp { "alone.cpp" } else { "alone.c" });
     let include = format!("#include <{header}>\n");
-    let usage = "int alone(void);\nint alone(void) { nc_bytes text = NC_LITERAL(\"text\"); return (int)text.len; }\n";
+    let usage = "int alone(void);\n\
+                 int alone(void) { nc_bytes text = NC_LITERAL(\"text\"); return (int)text.len; }\n";
     std::fs::write(&source, include.repeat(times) + usage).expect("written");
     let mut command = library::compiler(cpp);
     command.args(["-pedantic", "-Wall", "-Wextra", "-Werror", "-Wshadow", "-c"]);

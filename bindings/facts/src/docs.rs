@@ -1,5 +1,6 @@
 //! The reference of the configuration's keys.
 
+use crate::text::comment_after;
 use nightcore_engine::config::reference;
 use nightcore_runtime::protocol::name;
 use std::io;
@@ -31,5 +32,6 @@ pub(crate) fn configuration(root: &Path) -> io::Result<String> {
 
 fn commented(line: &str, note: &str) -> String {
     let width = COLUMN.max(line.len() + 2);
-    format!("{line:width$}# {note}\n")
+    let comment = comment_after(&format!("{line:width$}#"), note, &format!("{:COLUMN$}#", ""));
+    comment + "\n"
 }

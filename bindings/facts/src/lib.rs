@@ -1,8 +1,9 @@
 //! Writes the facts that all languages share into their sources: statuses, limits, the rule for
 //! names, the mark of a log line, names of environment variables, and keys of the configuration.
 //!
-//! The facts are constants of `nightcore-runtime` and `nightcore-engine`. Each module here writes one file in one
-//! language; `make bindings` runs them, and a test fails when a committed file is stale.
+//! The facts are constants of `nightcore-runtime` and `nightcore-engine`. Each module here writes
+//! one file in one language; `make bindings` runs them, and a test fails when a committed file is
+//! stale.
 
 mod c;
 mod docs;
@@ -21,8 +22,8 @@ pub struct Generated {
     pub text: String,
 }
 
-/// Returns all generated files, freshly written. Of some only a part is generated: the rest is as in
-/// the repository at `root`.
+/// Returns all generated files, freshly written. Of some files only a part is generated; the rest
+/// is taken from the repository at `root`.
 ///
 /// # Errors
 /// If one of these cannot be read, or has no place for that part.

@@ -28,6 +28,7 @@ pub(crate) fn facts() -> String {
          LOG_KEY_VARIABLE = \"{LOG_KEY_VARIABLE}\"\n\
          \"\"\"The environment variable with the log key.\"\"\"\n\n\
          FUNCTION_VARIABLE = \"{FUNCTION_VARIABLE}\"\n\
-         \"\"\"The environment variable with the name of the function that this process runs.\"\"\"\n"
+         \"\"\"The environment variable with the name of the function that this process \
+         runs.\"\"\"\n"
     )
 }

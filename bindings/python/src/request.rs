@@ -70,8 +70,8 @@ impl Request {
         let refused = |text: &str| Err(to_python(py, Failure::new(Status::InvalidState, text)));
         if std::thread::current().id() != self.thread {
             return refused(
-                "a request belongs to the thread of its handler: make its calls there, or write the handler with \
-                 async def",
+                "a request belongs to the thread of its handler: make its calls there, or write \
+                 the handler with async def",
             );
         }
         match &*self.lock() {

@@ -23,8 +23,8 @@ pub struct Attach {
     engine: Engine,
     /// The function
     function: String,
-    /// The program and its arguments; it gets all calls of the function, without deadlines, and runs
-    /// in the function's directory with its variables
+    /// The program and its arguments; it gets all calls of the function, without deadlines, and
+    /// runs in the function's directory with its variables
     #[arg(last = true, required = true)]
     command: Vec<String>,
 }

@@ -37,9 +37,10 @@ const MAX_DURATION: Duration = Duration::from_secs(600);
 
 /// What the user must know to read the numbers.
 const READING: &str = "\
-Calls are due at the rate asked for, at random times (a Poisson process, the same in every run), whatever becomes of
-those before. A call's latency counts from when it was due to the end of its answer: what it waits for a free
-connection counts, too. Calls that fail are counted by error, without a latency. The exit code is 1 if any failed.";
+Calls are due at the rate asked for, at random times (a Poisson process, the same in every run),
+whatever becomes of those before. A call's latency counts from when it was due to the end of its
+answer: what it waits for a free connection counts, too. Calls that fail are counted by error,
+without a latency. The exit code is 1 if any failed.";
 
 #[derive(clap::Args)]
 #[command(after_help = READING)]
@@ -52,14 +53,16 @@ pub struct Bench {
     #[arg(short, long)]
     data: Option<String>,
     /// Calls a second
-    #[arg(long, value_name = "N", default_value_t = DEFAULT_RATE, value_parser = clap::value_parser!(u32).range(1..=MAX_RATE))]
+    #[arg(long, value_name = "N", default_value_t = DEFAULT_RATE)]
+    #[arg(value_parser = clap::value_parser!(u32).range(1..=MAX_RATE))]
     rate: u32,
     /// A closed loop, for the highest throughput: each connection calls again when it has its
     /// answer, and no call is ever late
     #[arg(long, conflicts_with = "rate")]
     closed: bool,
     /// Kept connections, with one call at a time on each; when all are busy, calls wait
-    #[arg(long, value_name = "N", default_value_t = 64, value_parser = clap::value_parser!(u32).range(1..=MAX_CONNECTIONS))]
+    #[arg(long, value_name = "N", default_value_t = 64)]
+    #[arg(value_parser = clap::value_parser!(u32).range(1..=MAX_CONNECTIONS))]
     connections: u32,
     /// How long to measure, 10m at most; Ctrl-C ends it earlier
     #[arg(long, value_name = "TIME", default_value = "10s", value_parser = bounded_duration)]

@@ -42,8 +42,8 @@ struct Cli {
 enum Command {
     /// Run all functions of a configuration file on this machine, until SIGTERM or Ctrl-C
     Up(up::Up),
-    /// The same while you write them: a function is built and started anew when its files change, all
-    /// of them with the configuration
+    /// The same while you write them: a function is built and started anew when its files change,
+    /// all of them with the configuration
     Dev(up::Up),
     /// Check a configuration file
     Check(check::Check),

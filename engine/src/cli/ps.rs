@@ -90,8 +90,8 @@ fn text(status: &EngineStatus) -> String {
         if let [last, ..] = &function.quarantined[..] {
             let (inputs, refused) = (function.quarantined.len(), function.quarantine_refused);
             text.push_str(&format!(
-                "{}: inputs in quarantine: {inputs}, calls refused: {refused}; the last input ({}) was under way at {} deaths of its \
-                 processes, and is refused for another {:.0} s\n",
+                "{}: inputs in quarantine: {inputs}, calls refused: {refused}; the last input ({}) \
+                 was under way at {} deaths of its processes, and is refused for another {:.0} s\n",
                 function.name, last.input, last.deaths, last.left_s
             ));
         }

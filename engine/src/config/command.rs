@@ -268,7 +268,8 @@ mod tests {
             (SearchPath::OfProcess(Some(OsStr::new(""))), SearchPath::OfFunction(""));
         assert_eq!(
             resolve("foo", directory.path(), directory.path(), &of_process).unwrap_err(),
-            r#"command not found: "foo" is not in PATH; write "./foo" for a program beside this file"#
+            "command not found: \"foo\" is not in PATH; \
+             write \"./foo\" for a program beside this file"
         );
         assert_eq!(
             resolve("bar", directory.path(), directory.path(), &of_process).unwrap_err(),

@@ -102,8 +102,8 @@ pub(super) fn read(
         report.at(
             item.key_span(),
             format!(
-                "invalid function name {}: a name is a letter or \"_\", then letters, digits, \"_\" or \"-\", \
-                 together at most {MAX_NAME_BYTES}",
+                "invalid function name {}: a name is a letter or \"_\", then letters, digits, \
+                 \"_\" or \"-\", together at most {MAX_NAME_BYTES}",
                 quoted(name)
             ),
         );

@@ -58,7 +58,8 @@ pub(super) fn parse_listen(text: &str) -> Result<SocketAddr, String> {
     let hint = match (host, port) {
         ("" | "*", Some(port)) => {
             format!(
-                "write \"127.0.0.1:{port}\" for this machine only, \"0.0.0.0:{port}\" for every network"
+                "write \"127.0.0.1:{port}\" for this machine only, \
+                 \"0.0.0.0:{port}\" for every network"
             )
         }
         (host, Some(port)) if host.parse::<std::net::Ipv6Addr>().is_ok() => {
@@ -102,7 +103,8 @@ mod tests {
         );
         assert_eq!(
             parse_listen("").unwrap_err(),
-            r#"expected an address such as "127.0.0.1:8080", found ""; write an IP address and a port, or "localhost:8080""#
+            "expected an address such as \"127.0.0.1:8080\", found \"\"; \
+             write an IP address and a port, or \"localhost:8080\""
         );
     }
 }

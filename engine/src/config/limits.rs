@@ -31,8 +31,8 @@ pub const DEFAULT_TIMEOUT: Duration = Duration::from_secs(30);
 pub const DEFAULT_GRACE: Duration = Duration::from_secs(5);
 /// The time of a start: an interpreter that loads large modules from a slow disk needs half of it.
 pub const DEFAULT_START_TIMEOUT: Duration = Duration::from_secs(60);
-/// The time to end: what is left to do after an answer takes seconds, and managers of services and of
-/// containers kill all after ten.
+/// The time to end: the work after an answer takes seconds, and managers of services and of
+/// containers kill all processes after ten.
 pub const DEFAULT_STOP_TIMEOUT: Duration = Duration::from_secs(5);
 /// Rings: a call by them takes a tenth of the time that it takes by pipes when cores are idle, and
 /// no more when they are busy.

@@ -18,7 +18,8 @@ pub(super) fn read_route(item: &Item<'_>, report: &mut ConfigReport<'_>) -> Opti
     } else if route.len() > MAX_ROUTE_BYTES {
         &format!("a route has at most {MAX_ROUTE_BYTES} bytes")
     } else if !route.bytes().all(is_of_path) {
-        "a route is the path of a URL: other characters than letters, digits and -._~!$&'()*+,;=:@ are written as %20"
+        "a route is the path of a URL: other characters than letters, digits and \
+         -._~!$&'()*+,;=:@ are written as %20"
     } else if text.contains("//") {
         "a route has no empty part"
     } else if RESERVED_ROUTES

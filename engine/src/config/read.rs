@@ -375,7 +375,8 @@ impl<'t> ReadValue<'t> {
             let found = printable(text);
             self.wrong(
                 format!(
-                    "expected {least} to {most} with at most three digits after the point, found {found}"
+                    "expected {least} to {most} with at most three digits after the point, \
+                     found {found}"
                 ),
                 report,
             );

@@ -280,7 +280,8 @@ timeout = "30s"
 
 #[test]
 fn an_unknown_key_names_the_nearest() {
-    let text = "[gateway]\nlisten = \"localhost:0\"\n\n\n[functions.Foo]\ncommand = [\"./foo\"]\ntimout = \"5s\"\n";
+    let text = "[gateway]\nlisten = \"localhost:0\"\n\n\n\
+                [functions.Foo]\ncommand = [\"./foo\"]\ntimout = \"5s\"\n";
     assert_eq!(
         Fixture::new().errors(text),
         r#"nightcore.toml:7:1: unknown key "timout" in [functions.Foo]; did you mean "timeout"?
@@ -308,26 +309,22 @@ workers = { maximum = 3 }
 queue.call = 3
 image = "x"
 "#;
-    let names = keys::NAMES.join(", ");
+    let tables = "[gateway], [admin], [defaults], [functions.NAME]";
+    let names = format!("cwd, env, env_file, {}", keys::NAMES.join(", "));
+    let of_function = format!("command, route, {names}");
     assert_eq!(
         messages(text),
         [
-            r#"2:1: unknown key "port" outside of a table; known tables: [gateway], [admin], [defaults], [functions.NAME]"#,
+            &format!(r#"2:1: unknown key "port" outside of a table; known tables: {tables}"#),
             r#"3:2: unknown table [gatway]; did you mean [gateway]?"#,
-            r#"4:2: unknown table [server]; known tables: [gateway], [admin], [defaults], [functions.NAME]"#,
+            &format!("4:2: unknown table [server]; known tables: {tables}"),
             r#"5:2: unknown table [Foo]; did you mean [functions.Foo]?"#,
             r#"8:1: unknown key "host" in [gateway]; known keys: listen, max_body, memory"#,
-            &format!(
-                r#"10:1: unknown key "memory" in [defaults]; known keys: cwd, env, env_file, {names}"#
-            ),
-            &format!(
-                r#"11:1: unknown key "comand" in [defaults]; known keys: cwd, env, env_file, {names}"#
-            ),
+            &format!(r#"10:1: unknown key "memory" in [defaults]; known keys: {names}"#),
+            &format!(r#"11:1: unknown key "comand" in [defaults]; known keys: {names}"#),
             r#"14:13: unknown key "maximum" in workers of [functions.Foo]; known keys: min, max"#,
             r#"15:7: unknown key "call" in queue of [functions.Foo]; did you mean "calls"?"#,
-            &format!(
-                r#"16:1: unknown key "image" in [functions.Foo]; known keys: command, route, cwd, env, env_file, {names}"#
-            ),
+            &format!(r#"16:1: unknown key "image" in [functions.Foo]; known keys: {of_function}"#),
         ]
     );
 }
@@ -378,7 +375,8 @@ fn routes() {
     }
     let long = format!("route = '/{}'", "x".repeat(MAX_ROUTE_BYTES));
     assert_eq!(function_error(&long), "route: a route has at most 1024 bytes");
-    let two = "[functions.A]\ncommand = ['./foo']\nroute = '/a'\n[functions.B]\ncommand = ['./foo']\nroute = '/a/'\n";
+    let two = "[functions.A]\ncommand = ['./foo']\nroute = '/a'\n\
+               [functions.B]\ncommand = ['./foo']\nroute = '/a/'\n";
     assert_eq!(messages(two), [r#"6:9: route: "A" has this route already"#]);
     assert_eq!(
         messages("[defaults]\nroute = '/'\n[functions.A]\ncommand = ['./foo']\n"),
@@ -431,7 +429,8 @@ fn values_out_of_range() {
     let cases = [
         (
             "limits.cpus = 0.0011",
-            "limits.cpus: expected 0.01 to 1024 with at most three digits after the point, found 0.0011",
+            "limits.cpus: expected 0.01 to 1024 with at most three digits after the point, \
+             found 0.0011",
         ),
         ("limits.memory = '1KiB'", r#"limits.memory: expected 1MiB to 1048576GiB, found "1KiB""#),
         ("processes = 0", "processes: expected 1 to 1024, found 0"),
@@ -496,7 +495,8 @@ fn commands() {
     };
     assert_eq!(
         error("'python3 bar.py'"),
-        r#"2:11: command: expected an array of strings, found string; write command = ["python3", "bar.py"]"#
+        "2:11: command: expected an array of strings, found string; \
+         write command = [\"python3\", \"bar.py\"]"
     );
     assert_eq!(
         error("''"),
@@ -504,7 +504,8 @@ fn commands() {
     );
     assert_eq!(
         error("[]"),
-        r#"2:11: command: the array is empty; write the program and its arguments, such as ["./foo"]"#
+        "2:11: command: the array is empty; \
+         write the program and its arguments, such as [\"./foo\"]"
     );
     assert_eq!(error("['']"), "2:12: command[0]: the program's name is empty");
     assert_eq!(error("['./foo', 1]"), "2:21: command[1]: expected a string, found integer");
@@ -518,7 +519,8 @@ fn commands() {
     assert_eq!(error("['./data']"), "2:12: not a file: data");
     assert_eq!(
         error("['foo']"),
-        r#"2:12: command not found: "foo" is not in PATH; write "./foo" for a program beside this file"#
+        "2:12: command not found: \"foo\" is not in PATH; \
+         write \"./foo\" for a program beside this file"
     );
     assert_eq!(
         messages("[functions.Foo]\n"),
@@ -557,9 +559,8 @@ fn working_directories_and_variables() {
 fn function_names() {
     assert_eq!(
         messages("[functions.9lives]\ncommand = ['./foo']\n"),
-        [
-            r#"1:12: invalid function name "9lives": a name is a letter or "_", then letters, digits, "_" or "-", together at most 63"#
-        ]
+        ["1:12: invalid function name \"9lives\": a name is a letter or \"_\", \
+             then letters, digits, \"_\" or \"-\", together at most 63"]
     );
 }
 
@@ -610,7 +611,8 @@ fn files_that_cannot_be_read() {
     fs::write(fixture.path(), b"[functions.Foo]\ncommand = [\"\xff\"]\n").unwrap();
     assert_eq!(
         error(&fixture.path()),
-        "nightcore.toml:2:13: the text is not valid UTF-8\n  2 | command = [\"\u{fffd}\"]\n    |             ^"
+        "nightcore.toml:2:13: the text is not valid UTF-8\n  2 | command = [\"\u{fffd}\"]\n    \
+         |             ^"
     );
 
     let limit = usize::try_from(MAX_FILE_BYTES).unwrap();
@@ -985,7 +987,8 @@ fn a_value_that_is_the_default_keeps_the_processes() {
 /// The functions of a fixture in which the program `new` and the script `new.js` are still to be
 /// built.
 const UNBUILT: &str = "[functions.Foo]\ncommand = ['./new']\nbuild = ['cc', '-o', 'new', 'a b.c']\n\
-                       [functions.Bar]\ncommand = ['sh', 'new.js']\nbuild = ['tsc']\ncwd = 'data'\n";
+                       [functions.Bar]\ncommand = ['sh', 'new.js']\nbuild = ['tsc']\n\
+                       cwd = 'data'\n";
 
 #[test]
 fn a_program_that_is_to_be_built_may_be_missing_only_while_it_is_written() {

@@ -158,7 +158,8 @@ mod tests {
         );
         assert_eq!(
             error("1.5s"),
-            r#"expected a duration such as "5s", found "1.5s"; a duration is a whole number and one of us, ms, s, m, h, d"#
+            "expected a duration such as \"5s\", found \"1.5s\"; \
+             a duration is a whole number and one of us, ms, s, m, h, d"
         );
         assert_eq!(error("99999999999999999999s"), r#""99999999999999999999s" is too large"#);
         let error = |text| parse_size(text).unwrap_err();

@@ -77,7 +77,8 @@ fn expand(text: &str, lookup: Lookup<'_>) -> Result<Option<Expansion>, String> {
         };
         if !is_name(name) {
             return Err(format!(
-                "{} is not the name of a variable; write ${{NAME}} or ${{NAME:-default}}; {LITERAL}",
+                "{} is not the name of a variable; \
+                 write ${{NAME}} or ${{NAME:-default}}; {LITERAL}",
                 quoted(name)
             ));
         }
@@ -183,7 +184,8 @@ mod tests {
     proptest! {
         #[test]
         fn an_escaped_text_comes_back(text in r"[a$\{\}:-]{0,12}") {
-            let expanded = expand(&escape(&text), &lookup).unwrap().map(|expansion| expansion.value);
+            let expanded = expand(&escape(&text), &lookup).unwrap();
+            let expanded = expanded.map(|expansion| expansion.value);
             prop_assert_eq!(expanded.unwrap_or(escape(&text).into_owned()), text);
         }
 

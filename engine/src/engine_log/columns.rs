@@ -117,7 +117,8 @@ mod tests {
         let (a, b) = (line(columns, "A", None), line(columns, "B", None));
         assert_eq!(
             a,
-            "\x1b[2m01:02:03.456\x1b[0m  \x1b[32mA         \x1b[0m  \x1b[2m                \x1b[0m  text\x1b[0m\n"
+            "\x1b[2m01:02:03.456\x1b[0m  \x1b[32mA         \x1b[0m  \
+             \x1b[2m                \x1b[0m  text\x1b[0m\n"
         );
         assert!(b.contains("\x1b[33mB "), "{b:?}");
     }

@@ -150,7 +150,8 @@ impl Groups {
             for pid in processes(directory) {
                 let _ = kill(Pid::from_raw(pid), Signal::SIGKILL);
             }
-            matches!(fs::remove_dir(directory), Err(error) if error.kind() != io::ErrorKind::NotFound)
+            let removed = fs::remove_dir(directory);
+            matches!(removed, Err(error) if error.kind() != io::ErrorKind::NotFound)
         });
     }
 }
@@ -363,7 +364,8 @@ mod tests {
         let own = "9:name=systemd:/\n4:memory:/box/a\n2:cpuacct,cpu:/\n1:pids:/docker/x/y\n0::/\n";
         let mounts = "31 23 0:28 / /sys/fs/cgroup rw,relatime - tmpfs tmpfs rw,mode=755\n\
                       32 31 0:29 / /sys/fs/cgroup/cpu rw - cgroup cgroup rw,cpu,cpuacct\n\
-                      35 31 0:32 / /sys/fs/cgroup/memory rw,relatime shared:3 - cgroup cgroup rw,memory\n\
+                      35 31 0:32 / /sys/fs/cgroup/memory rw,relatime shared:3 \
+                      - cgroup cgroup rw,memory\n\
                       36 31 0:33 /docker/x /sys/fs/cgroup/pids rw - cgroup cgroup rw,pids\n\
                       37 31 0:34 / /sys/fs/cgroup/systemd rw - cgroup cgroup rw,name=systemd\n";
         let found: Vec<_> =

@@ -222,8 +222,8 @@ impl Supervisor {
     }
 
     /// Starts a container beside one that has reached a bound of `recycle`, whose place it takes
-    /// when it is ready. `used`: what a launch has used so far. One at a time: others wait until the
-    /// one that is replaced has ended.
+    /// when it is ready. `used` says what a launch has used so far. One container at a time: others
+    /// wait until the replaced one has ended.
     pub fn recycle(
         &mut self,
         now: u64,
@@ -331,7 +331,8 @@ impl Supervisor {
                 launched.readiness()
             ),
             _ => format!(
-                "{name} ended {failures} times soon after its start, last by {how}; see `nightcore logs {name}`"
+                "{name} ended {failures} times soon after its start, last by {how}; \
+                 see `nightcore logs {name}`"
             ),
         };
         let failing = self.failing(id, launched.generation, reason.clone());
@@ -472,8 +473,8 @@ impl Supervisor {
         tasks
     }
 
-    /// Starts nothing any more. The containers that are connected were asked to leave; the others are
-    /// ended.
+    /// Starts no more containers. The containers that are connected were asked to leave; the others
+    /// are ended.
     pub fn stop(&mut self, now: u64) {
         self.stopping = true;
         for launched in self.launched.values_mut() {

@@ -72,8 +72,8 @@ pub(super) fn encode(value: &impl Serialize) -> io::Result<Encoded> {
     let bytes = serde_json::to_vec(value)?;
     if bytes.len() > MAX_BYTES {
         return Err(io::Error::other(format!(
-            "its command and env take {} bytes in the order to the launcher, which has at most {MAX_BYTES}; \
-             put large values into a file",
+            "its command and env take {} bytes in the order to the launcher, which has at most \
+             {MAX_BYTES}; put large values into a file",
             bytes.len()
         )));
     }

@@ -231,7 +231,8 @@ impl Metrics {
         )?;
         page.gauge(
             "nightcore_service_seconds",
-            "Average time of a call, lately: running, without its waits (run), and open, without what its calls were queued (open)",
+            "Average time of a call, lately: running, without its waits (run), and open, without \
+             what its calls were queued (open)",
             self.each_by("kind", |f| [("run", f.run_us / 1e6), ("open", f.open_us / 1e6)]),
         )?;
         page.gauge(
@@ -259,7 +260,8 @@ impl Metrics {
         )?;
         page.gauge(
             "nightcore_containers",
-            "Connected processes: with a worker (ready), without one yet (starting), that get no new calls (set_aside)",
+            "Connected processes: with a worker (ready), without one yet (starting), that get no \
+             new calls (set_aside)",
             self.each_by("state", |f| {
                 let containers = &f.containers;
                 [

@@ -1,5 +1,5 @@
-//! A scripted engine: it starts one worker process and says exactly what a test makes it say. For tests of
-//! the worker runtime and of what is built on it, without an engine.
+//! A scripted engine: it starts one worker process and says exactly what a test makes it say. It is
+//! for tests of the worker runtime and of what is built on it, without an engine.
 
 #[path = "../../../tests/wire/raw.rs"]
 pub mod raw;
@@ -133,12 +133,14 @@ pub fn refuse(command: Command, text: &str) -> (i32, String) {
 
 #[allow(dead_code)] // Not every test needs all.
 impl Peer {
-    /// Starts `command` as a container of `function` and waits until its worker is ready. Its channel is a ring.
+    /// Starts `command` as a container of `function` and waits until its worker is ready. Its
+    /// channel is a ring.
     pub fn start(command: Command, function: &str) -> Peer {
         Peer::start_over(ChannelKind::Ring, command, function)
     }
 
-    /// As [`Peer::start`], with this kind of channel. An engine before version 2 has named pipes only.
+    /// Does the same as [`Peer::start`], with this kind of channel. An engine before version 2 has
+    /// named pipes only.
     pub fn start_over(kind: ChannelKind, command: Command, function: &str) -> Peer {
         let (child, control, hello, dir) = admit(command);
         let theirs = create_file(BASE_UNITS).expect("a region");
@@ -332,8 +334,8 @@ impl Peer {
         self.send(RawHeader::new(Kind::Dispatch, call), "", &[], body);
     }
 
-    /// Answers an internal call of the worker's. `function`: the id by which it may name the callee from
-    /// now on.
+    /// Answers an internal call of the worker's. `function` is the id by which the worker may name
+    /// the callee from now on.
     pub fn complete(&mut self, call: u64, function: u32, body: &[u8]) {
         self.send(RawHeader { function, ..RawHeader::new(Kind::Complete, call) }, "", &[], body);
     }

@@ -1,4 +1,5 @@
-//! A worker's channel of either kind, and the control socket beside it, for wrongs that are the same on both.
+//! A worker's channel of either kind, and the control socket beside it, for wrongs that are the
+//! same on both.
 
 use crate::raw::{self, Kind, RawHeader, RawMessage};
 use crate::ring::Ring;

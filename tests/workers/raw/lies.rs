@@ -1,4 +1,5 @@
-//! What a worker can do wrong whatever its channel is, when it gets its first call. Its function's name says what.
+//! What a worker can do wrong, with any channel, when it gets its first call. The name of its
+//! function says what.
 
 use crate::channel::Channel;
 use crate::raw::{self, ControlKind, Kind, RawControl, RawHeader, RawMessage};

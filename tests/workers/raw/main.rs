@@ -1,7 +1,9 @@
-//! A process that speaks the protocol by itself, and wrongly. Its argument says how: a number is the version
-//! in which it greets; it prints what the engine says, and ends as a refused worker does. With "garbage" it
-//! greets well, and answers its first call with bytes that are no message; with "ring" it does wrong with its ring what its
-//! function's name says, and with "lies" what can be done wrong with either channel or beside it; "lies-of-loops" does so as an event loop.
+//! A process that speaks the protocol by itself, and wrongly. Its argument says how. A number is
+//! the version in which it greets; it prints what the engine says, and ends as a refused worker
+//! does. With "garbage" it greets well, and answers its first call with bytes that are no message.
+//! With "ring" the name of its function says what it does wrong with its ring. With "lies" the name
+//! says what it does wrong with either channel or beside it; "lies-of-loops" does so as an event
+//! loop.
 
 mod channel;
 mod lies;

@@ -1,5 +1,5 @@
-//! A worker's end of a ring channel, made from the layout and not from the runtime: it can do all that a process can which
-//! has the file.
+//! A worker's end of a ring channel, made from the layout and not from the runtime: it can do all
+//! that a process can do that has the file.
 
 use crate::raw::{self, Kind, RawHeader, RawMessage};
 use nightcore_runtime::ipc::channel::set_blocking;
@@ -32,8 +32,8 @@ const FROM_WRITER_WAITS: usize = 448;
 #[derive(Clone, Copy)]
 pub struct Map(NonNull<u8>);
 
-// SAFETY: shared memory that is never unmapped; it is touched by atomics and by copies of bytes, and what races there is
-// what is tested.
+// SAFETY: the shared memory is never unmapped. It is accessed by atomics and by copies of bytes;
+// the tests are about the races there.
 unsafe impl Send for Map {}
 // SAFETY: as above.
 unsafe impl Sync for Map {}
@@ -107,7 +107,8 @@ impl Ring {
         set_blocking(&hears)?;
         let length = NonZeroUsize::new(WORDS_BYTES + 2 * RING_BYTES).ok_or("no length")?;
         let access = ProtFlags::PROT_READ | ProtFlags::PROT_WRITE;
-        // SAFETY: a new mapping of a file that cannot shrink; nothing else is said of these addresses.
+        // SAFETY: this is a new mapping of a file that cannot shrink; no other value is at these
+        // addresses.
         let map = unsafe { mmap(None, length, access, MapFlags::MAP_SHARED, &file, 0)? };
         Ok(Ring { map: Map(map.cast()), hears, bell: Some(bell), written: 0, read: 0 })
     }
@@ -193,7 +194,8 @@ impl Ring {
         let mut bytes = Vec::new();
         for position in 0..there.min(LINES) {
             let line = self.map.line(0, self.read.wrapping_add(position));
-            // SAFETY: a line of the first ring, which the engine does not write to before it is given back.
+            // SAFETY: this is a line of the first ring, which the engine does not write to before
+            // it is given back.
             bytes.extend_from_slice(unsafe { std::slice::from_raw_parts(line, LINE) });
         }
         let (message, len) = Message::parse(&bytes)?.ok_or("a part of a message")?;

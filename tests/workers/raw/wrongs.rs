@@ -1,4 +1,5 @@
-//! What a worker can do wrong with its ring. Its function's name says what it does when it gets its first call.
+//! What a worker can do wrong with its ring. The name of its function says what it does at its
+//! first call.
 
 use crate::raw::{Kind, RawHeader, RawMessage};
 use crate::ring::{LINE, LINES, Ring};

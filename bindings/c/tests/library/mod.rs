@@ -3,8 +3,8 @@
 use std::path::PathBuf;
 use std::process::Command;
 
-/// Builds libnightcore.so beside the tests themselves, and says where it is. cargo does not promise to do
-/// so for a test.
+/// Builds libnightcore.so beside the tests themselves, and returns its path. cargo does not promise
+/// to build it for a test.
 pub fn build() -> PathBuf {
     let test = std::env::current_exe().expect("a test has a path");
     // TARGET/PROFILE/deps/test

@@ -190,8 +190,8 @@ mod tests {
 
     #[test]
     fn an_error_that_the_engine_does_not_know_is_named_by_its_status() {
-        let answer =
-            b"HTTP/1.1 418 Teapot\r\nContent-Type: application/problem+json\r\nContent-Length: 2\r\n\r\n{}";
+        let answer = b"HTTP/1.1 418 Teapot\r\nContent-Type: application/problem+json\r\n\
+              Content-Length: 2\r\n\r\n{}";
         assert_eq!(endings(answer)[0], CallResult::Failed("HTTP_418".to_owned()));
     }
 

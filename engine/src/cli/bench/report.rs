@@ -133,11 +133,12 @@ impl BenchReport {
         match outcome.end {
             LoadEnd::Complete => {}
             LoadEnd::Interrupted | LoadEnd::Lost(_) => {
-                let text = format!("ended early: {} was asked for", format_duration(asked.duration));
-                warnings.push(text);
+                let asked = format_duration(asked.duration);
+                warnings.push(format!("ended early: {asked} was asked for"));
             }
             LoadEnd::GaveUp => warnings.push(format!(
-                "{} calls had not ended {} after the last was due, and are in none of the latencies",
+                "{} calls had not ended {} after the last was due, and are in none of the \
+                 latencies",
                 unfinished + unsent,
                 format_duration(ANSWERS_WITHIN)
             )),
@@ -145,14 +146,16 @@ impl BenchReport {
         let is_far_below = (outcome.tally.ended_in_time as f64) < due as f64 * FAR_BELOW;
         if matches!(asked.pace, Pace::Open(_)) && is_far_below {
             warnings.push(format!(
-                "of {due} calls that were due only {} ended in time: the function, the engine or this client is \
-                 saturated, and latencies grow with the duration; a lower --rate or more --connections may help",
+                "of {due} calls that were due only {} ended in time: the function, the engine or \
+                 this client is saturated, and latencies grow with the duration; a lower --rate or \
+                 more --connections may help",
                 outcome.tally.ended_in_time
             ));
         }
         if self.errors.contains_key(Status::NotFound.name()) {
             warnings.push(format!(
-                "bench calls as a client does, and clients may not call {}: it has external = false",
+                "bench calls as a client does, and clients may not call {}: it has \
+                 external = false",
                 self.function
             ));
         }
@@ -190,7 +193,8 @@ impl BenchReport {
                 )
             }
             None => format!(
-                "{function}: closed loop, {connections} connections that call again when they have their answer"
+                "{function}: closed loop, {connections} connections that call again when they have \
+                 their answer"
             ),
         };
         text.push_str(&format!(", {measured}{warm_up}\n\n"));
@@ -234,10 +238,12 @@ impl BenchReport {
             }
             text.push_str(match self.asked_per_s {
                 Some(_) => {
-                    "\nlatency: of calls that were answered, from when they were due; waited: its part until they were sent\n"
+                    "\nlatency: of calls that were answered, from when they were due; waited: its \
+                     part until they were sent\n"
                 }
                 None => {
-                    "\nlatency: of calls that were answered, from when they were sent; at a given rate it is another\n"
+                    "\nlatency: of calls that were answered, from when they were sent; at a given \
+                     rate it is another\n"
                 }
             });
         }

@@ -117,9 +117,10 @@ keys! {
     workers: WorkerBounds = WorkersKind => Adjusts;
 
     "a call's deadline"
-    timeout: Duration = Timeout(Time { range: MIN_TIMEOUT..=MAX_DURATION, default: DEFAULT_TIMEOUT }) => Adjusts;
+    timeout: Duration =
+        Timeout(Time { range: MIN_TIMEOUT..=MAX_DURATION, default: DEFAULT_TIMEOUT }) => Adjusts;
 
-    "a handler that runs on this long after the deadline has its process replaced"
+    "a process is replaced if its handler runs this long past the deadline"
     grace: Duration = Time { range: Duration::ZERO..=MAX_DURATION, default: DEFAULT_GRACE }
         => Adjusts;
 
@@ -166,7 +167,8 @@ keys! {
     "makes the program: `nightcore dev` runs it at the start and when sources change"
     build: Option<Build> = BuildKind => Adjusts;
 
-    "for each process with its children: { memory = \"512MiB\", cpus = 1.5, open_files = 1024, tasks = 64 }"
+    "for each process with its children: \
+     { memory = \"512MiB\", cpus = 1.5, open_files = 1024, tasks = 64 }"
     limits: Limits = LimitsKind => Replaces;
 
     "replaces a process without losing a call: { calls = 10000, memory = \"300MiB\", age = \"1d\" }"
@@ -182,6 +184,6 @@ keys! {
     "true: retried also if the handler has begun"
     idempotent: bool = Flag { default: false } => Adjusts;
 
-    "true: callers see the texts of exceptions; the default of `nightcore dev`"
+    "true: callers see texts of exceptions; `nightcore dev` sets it"
     expose_errors: Option<bool> = OptionalFlag => Replaces;
 }

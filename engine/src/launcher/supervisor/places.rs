@@ -37,7 +37,8 @@ pub(super) struct Launched {
     pub(super) takes_over: Option<u64>,
     /// Another one takes its place, as it has reached a bound of `recycle`.
     pub(super) is_recycled: bool,
-    /// It stays, whatever bound it reaches: the one that was to take its place was refused for good.
+    /// It stays, whatever bound it reaches: the container that was to take its place was refused
+    /// for good.
     pub(super) stays: bool,
     /// Nothing is to take its place: another one has, or its generation is over.
     pub(super) replaced: bool,

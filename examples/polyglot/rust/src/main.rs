@@ -1,6 +1,6 @@
-//! The hello functions in Rust, under names of their own so that one engine can run them beside those of other
-//! languages. FooRust calls the function whose name stands behind its own in the path: /function/FooRust/BarC; else
-//! BarRust.
+//! The hello functions in Rust, under names of their own so that one engine can run them beside
+//! those of other languages. FooRust calls the function whose name follows its own in the path:
+//! /function/FooRust/BarC. Without such a name it calls BarRust.
 
 use nightcore::{Answer, Request, Result, Worker};
 use std::process::ExitCode;

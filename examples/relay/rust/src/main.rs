@@ -1,4 +1,5 @@
-//! A function that adds its name to the body and calls the next one, if there is one; the answer is the last one's.
+//! A function that adds its name to the body and calls the next function, if there is one. The
+//! answer is that of the last one.
 
 use nightcore::{Request, Result, Worker};
 use std::process::ExitCode;

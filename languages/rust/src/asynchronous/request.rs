@@ -92,8 +92,8 @@ impl AsyncRequest {
     /// The body as text.
     ///
     /// # Errors
-    /// If the body is not UTF-8. A handler that returns this error replies with HTTP status 400 to a
-    /// client, and fails if a function called it.
+    /// If the body is not UTF-8. A handler that returns this error replies with HTTP status 400 to
+    /// a client, and fails if a function called it.
     pub fn text(&self) -> Result<&str> {
         crate::request::text(&*self.0.host)
     }

@@ -41,8 +41,9 @@ fn tree_words(words: &[&str]) -> Option<usize> {
     (0..children).try_fold(3, |at, _| Some(at + 2 + tree_words(words.get(at + 2..)?)?))
 }
 
-/// Body, in words: WAY MS COUNT, then COUNT times NAME TIMEOUT_MS and a body for that function. Sleeps so long and calls them,
-/// one after the other if WAY is "each", at once if it is "all"; answers how many calls that was, it and all below it.
+/// The body, in words: WAY MS COUNT, then COUNT times NAME TIMEOUT_MS and a body for that function.
+/// Sleeps for MS and calls the functions, one after the other if WAY is "each", at once if it is
+/// "all". Answers the number of calls, which includes this one and all below it.
 fn tree(req: &Request) -> Result<String, Box<dyn std::error::Error + Send + Sync>> {
     let words: Vec<&str> = std::str::from_utf8(req.body())?.split(' ').collect();
     let [way, ms, _, ..] = words[..] else { return Err("too few words".into()) };
