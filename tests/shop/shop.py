@@ -9,6 +9,7 @@ import unittest
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
+from functools import partial
 from typing import Any
 
 import psycopg
@@ -31,6 +32,10 @@ def check_out(engine: Engine, customer: str) -> Answer:
 def select(query: str, *values: object) -> list[tuple[Any, ...]]:
     with psycopg.connect(os.environ["DATABASE_URL"]) as db:
         return db.execute(query, values).fetchall()  # type: ignore[arg-type]
+
+
+def has_restarted(engine: Engine, name: str) -> bool:
+    return engine.function(name)["restarts"] == 1
 
 
 def stock(product: str) -> int:
@@ -153,7 +158,7 @@ class TheShop(unittest.TestCase):
             for name in FUNCTIONS:
                 os.kill(engine.pid(name), signal.SIGKILL)
                 # Until that is known a call may still be given to it, and fails.
-                until(lambda name=name: engine.function(name)["restarts"] == 1, engine.printed)  # type: ignore[misc]
+                until(partial(has_restarted, engine, name), engine.printed)
                 # What comes now waits for the next process.
                 assert put(engine, "liz", "teapot").status == 200, name
                 assert engine.ask("GET", "/products/teapot").status == 200, name

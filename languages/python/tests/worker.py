@@ -213,7 +213,9 @@ class Text(str):
 
 
 HOSTILE: dict[str, Any] = {
-    "an exception as message": lambda: nightcore.FunctionFailed(ValueError("x")),  # type: ignore[arg-type]
+    "an exception as message": lambda: nightcore.FunctionFailed(
+        ValueError("x")  # type: ignore[arg-type]
+    ),
     "surrogate": lambda: ValueError("\udcff"),
     "own surrogate": lambda: nightcore.FunctionFailed("\udcff"),
     "str raises": Unreadable,
