@@ -20,13 +20,6 @@ mapfile -t programs < <(git ls-files --full-name --cached --others --exclude-sta
 npx prettier --check --log-level warn --config .prettierrc.json --ignore-path /dev/null \
     "${programs[@]/#/../../}"
 npx eslint .
-# Prettier wraps no comments and no texts.
-mapfile -t files < <(git ls-files --cached --others --exclude-standard \
-    '*.js' '*.mjs' '*.ts' '*.mts')
-if LC_ALL=C.UTF-8 grep -nE '^.{101,}' "${files[@]}" "${programs[@]/#/../../}"; then
-    echo "these lines have more than 100 columns"
-    exit 1
-fi
 npx tsc --project test/types --noEmit
 echo "the package's files are clean"
 PATH=$target/debug:$PATH node --test --test-reporter=dot test/*.test.js

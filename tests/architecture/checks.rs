@@ -2,6 +2,7 @@
 
 use crate::circles::circles;
 use crate::imports::Imports;
+use crate::lines::too_long;
 use crate::names::shared;
 use crate::rooms::breaches;
 use crate::shape::complaints;
@@ -187,9 +188,6 @@ fn what_is_too_large_is_found() {
     let tests = format!("{}#[cfg(test)]\nmod tests {{{}}}", "\n".repeat(500), "\n".repeat(99));
     assert_eq!(found(&tests), none);
 
-    assert_eq!(found(&format!("// {}", "ü".repeat(97))), none);
-    assert_eq!(found(&format!("// {}", "ü".repeat(98))), [":1: 101 columns; at most 100"]);
-
     let function = |first: &str, others: &str| {
         found(&format!("trait T {{\nfn f({first}, b: u8, c: u8, d: u8, e: u8{others}) {{}} }}"))
     };
@@ -202,5 +200,25 @@ fn what_is_too_large_is_found() {
     assert_eq!(found("const A: usize = X as usize + 1 - 1;"), none);
     for expression in ["X as usize - 1", "(X as usize) - 1", "f!(X as usize\n- 1)"] {
         assert_eq!(found(&format!("const A: usize = {expression};")), [":1: `as usize - 1`"]);
+    }
+}
+
+#[test]
+fn a_line_that_is_too_long_is_found() {
+    let none = Vec::<String>::new();
+    assert_eq!(too_long("a.sh", &format!("# {}\n", "ü".repeat(98))), none);
+    let long = format!("# {}\n", "ü".repeat(99));
+    assert_eq!(too_long("a.sh", &format!("\n{long}")), ["a.sh:2: 101 columns; at most 100"]);
+
+    let words = "long ".repeat(30);
+    for line in [format!("| {words}|"), format!("- `{words}`;"), format!("[{words}](a.md).")] {
+        assert_eq!(too_long("a.md", &line), none, "{line}");
+        assert_eq!(too_long("a.c", &line).len(), 1, "{line}");
+    }
+    for line in [format!("`a` {words}`b`"), format!("[a](b) {words}(c)"), words.clone()] {
+        assert_eq!(too_long("a.md", &line).len(), 1, "{line}");
+        assert_eq!(too_long("a.md", &format!("```text\n{line}\n```")), none, "{line}");
+        assert_eq!(too_long("a.md", &format!("```sh\n{line}\n```")).len(), 1, "{line}");
+        assert_eq!(too_long("a.md", &format!("```text\n```\n{line}")).len(), 1, "{line}");
     }
 }

@@ -1,9 +1,11 @@
 //! The architecture as ARCHITECTURE.md says it, where a parser is needed to hold it: imports of
-//! files, names of types, and the size of files and functions. `walls.sh` beside it holds the rest.
+//! files, names of types, and the size of files and functions. The test also holds the lines of all
+//! files to 100 columns. `walls.sh` beside it holds the rest.
 
 mod checks;
 mod circles;
 mod imports;
+mod lines;
 mod names;
 mod rooms;
 mod shape;
@@ -102,6 +104,12 @@ fn files_and_functions_are_small() {
         found.extend(files.flat_map(shape::complaints));
     }
     expect_none(&found);
+}
+
+#[test]
+fn no_line_of_any_file_is_too_long() {
+    let repository = harness::repository();
+    expect_none(&lines::complaints(repository, &lines::files(repository)));
 }
 
 #[test]

@@ -9,9 +9,6 @@ use syn::visit::{self, Visit};
 /// Lines of a file, its tests aside.
 const MAX_LINES: usize = 500;
 
-/// Characters of a line.
-const MAX_COLUMNS: usize = 100;
-
 /// Parameters of a function, `self` included.
 const MAX_PARAMETERS: usize = 6;
 
@@ -22,13 +19,6 @@ pub fn complaints(file: &File) -> Vec<String> {
     let lines = lines_without_tests(file);
     if lines > MAX_LINES {
         found.push(format!("{path}: {lines} lines without tests; at most {MAX_LINES}"));
-    }
-    for (number, line) in file.text.lines().enumerate() {
-        let columns = line.chars().count();
-        if columns > MAX_COLUMNS {
-            let number = number + 1;
-            found.push(format!("{path}:{number}: {columns} columns; at most {MAX_COLUMNS}"));
-        }
     }
     let mut functions = Functions { large: Vec::new() };
     functions.visit_file(&file.syntax);

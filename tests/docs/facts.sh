@@ -15,16 +15,6 @@ complain() {
 
 mapfile -t documents < <(git ls-files --cached --others --exclude-standard '*.md')
 
-# Lines of prose end at 100 columns. Rows of tables and blocks of code cannot wrap, nor can a link.
-prose() {
-    awk 'FNR == 1 { in_code = 0 }
-        /^ *```/ { in_code = !in_code }
-        !in_code && !/^\|/ && / .* / { print FILENAME ":" FNR "\t" $0 }' "${documents[@]}"
-}
-while IFS=$'\t' read -r place _; do
-    complain "$place: the line has more than 100 columns"
-done < <(prose | LC_ALL=C.UTF-8 grep -E $'\t.{101}')
-
 # Paths in documents for contributors are there.
 for document in ARCHITECTURE.md CONTRIBUTING.md docs/PROTOCOL.md; do
     while IFS= read -r path; do
