@@ -1,44 +1,10 @@
 //! `make bench`: measures Nightcore, and the floors of the machine that it runs on. See README.md
 //! beside this crate.
 
-mod app;
-mod app_bars;
-mod background;
-mod beside;
 mod calls;
-mod cancel;
-mod channel;
-mod chart;
-mod check;
-mod compile;
-mod cpu;
-mod crowd;
-mod engine;
-mod external;
-mod floors;
-mod fresh;
-mod functions;
-mod html;
-mod http;
-mod internal;
-mod interrupt;
-mod languages;
-mod load;
-mod load_rounds;
-mod machine;
-mod memory;
-mod nginx;
-mod overload;
-mod page;
-mod pairs;
-mod peers;
-mod prepared;
-mod processes;
+mod measure;
 mod report;
-mod segments;
-mod settings;
-mod steady;
-mod ticks;
+mod run;
 
 use std::ffi::OsString;
 use std::fs;
@@ -48,19 +14,15 @@ use std::process::ExitCode;
 use anyhow::{Context, Result, bail};
 use clap::Parser;
 
-use crate::channel::Channel;
-use crate::floors::Floors;
-use crate::report::Report;
-use crate::settings::{Effort, Settings};
+use crate::measure::{check, parts};
+use crate::report::figures::Report;
+use crate::report::ticks::Ticks;
+use crate::report::{machine, page};
+use crate::run::settings::{self, Effort, Settings};
+use crate::run::{interrupt, processes};
 
 /// The system libraries that a static library written in Rust needs.
 const SYSTEM_LIBRARIES: [&str; 6] = ["-lgcc_s", "-lutil", "-lrt", "-lpthread", "-lm", "-ldl"];
-
-/// The parts of a run that need the functions.
-const PARTS: [&str; 12] = [
-    "internal", "beside", "external", "nginx", "lang", "peer", "app", "cancel", "overload",
-    "memory", "idle", "crowd",
-];
 
 /// Measures Nightcore and the floors of this machine.
 #[derive(Debug, Parser)]
@@ -110,11 +72,11 @@ fn main() -> ExitCode {
     let outcome = settings(&args).and_then(|(settings, out)| {
         interrupt::install(settings.effort.run)?;
         processes::adopt_orphans().context("cannot adopt orphans")?;
-        let ticks = ticks::Ticks::now();
+        let ticks = Ticks::now();
         let mut machine = machine::describe(&mut report)?;
         println!("{}", machine.join("\n"));
         let described = report.len();
-        failures = measure(&settings, &mut report);
+        failures = parts::measure(&settings, &mut report);
         if failures.is_empty() && report.len() == described {
             bail!(
                 "no figure that can be measured here begins with {:?}",
@@ -170,76 +132,5 @@ fn effort(args: &Args) -> Effort {
         (false, true) => Effort::LONG,
         (true, false) => Effort::QUICK,
         (true, true) => Effort::QUICK_LONG,
-    }
-}
-
-/// Runs every part that was asked for.
-fn measure(settings: &Settings, report: &mut Report) -> Vec<anyhow::Error> {
-    let mut run = Run { settings, report, failures: Vec::new() };
-    if let Err(error) = run.all() {
-        run.failures.push(error);
-    }
-    run.failures
-}
-
-/// One run, and its failures.
-struct Run<'a> {
-    settings: &'a Settings,
-    report: &'a mut Report,
-    failures: Vec<anyhow::Error>,
-}
-
-impl Run<'_> {
-    fn all(&mut self) -> Result<()> {
-        let settings = self.settings;
-        let floors = Floors::build(settings)?;
-        self.part(&["floor"], |report| floors.measure(settings, report));
-        if !PARTS.iter().any(|part| settings.wants(part)) || self.told_to_end() {
-            return Ok(());
-        }
-        let functions = functions::build(settings)?;
-        for placement in settings.placements() {
-            let names = Channel::KINDS.map(|channel| internal::key_of(channel, placement));
-            let names: Vec<&str> = names.iter().map(String::as_str).collect();
-            self.part(&names, |report| {
-                internal::measure(settings, &floors, &functions, placement, report)
-            });
-        }
-        for placement in settings.placements() {
-            self.part(&[fresh::key_of(placement).as_str()], |report| {
-                fresh::measure(settings, &floors, &functions, placement, report)
-            });
-        }
-        self.part(&["beside"], |report| beside::measure(settings, &floors, &functions, report));
-        self.part(&["external", "nginx"], |report| external::measure(settings, &functions, report));
-        self.part(&["lang", "peer"], |report| languages::measure(settings, &functions, report));
-        self.part(&["app"], |report| app::measure(settings, &functions, report));
-        self.part(&["cancel"], |report| cancel::measure(settings, &functions, report));
-        self.part(&["overload"], |report| overload::measure(settings, &floors, &functions, report));
-        self.part(&["memory", "idle"], |report| steady::measure(settings, &functions, report));
-        if settings.effort.crowds {
-            self.part(&["crowd"], |report| crowd::measure(settings, &functions, report));
-        }
-        Ok(())
-    }
-
-    /// Runs a part. Its failure is reported at the end, and the other parts continue, unless the
-    /// run was told to end.
-    fn part(&mut self, names: &[&str], measure: impl FnOnce(&mut Report) -> Result<()>) {
-        let wanted: Vec<&str> =
-            names.iter().copied().filter(|name| self.settings.wants(name)).collect();
-        if wanted.is_empty() || self.told_to_end() {
-            return;
-        }
-        let name = wanted.join(", ");
-        eprintln!("measuring {name} …");
-        if let Err(error) = measure(self.report) {
-            self.failures.push(error.context(format!("{name} could not be measured")));
-        }
-    }
-
-    /// Returns whether a part was interrupted. If none was, the next part checks for itself.
-    fn told_to_end(&self) -> bool {
-        interrupt::pending() && !self.failures.is_empty()
     }
 }

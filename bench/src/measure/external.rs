@@ -1,0 +1,167 @@
+//! External calls: clients over HTTP to an empty function, and to one that makes three internal
+//! calls, beside nginx.
+
+use std::net::SocketAddr;
+
+use anyhow::Result;
+
+use crate::calls::load::Load;
+use crate::calls::load_rounds::{Figures, LoadRounds};
+use crate::report::figures::Report;
+use crate::run::channel::Channel;
+use crate::run::engine::Engine;
+use crate::run::functions::Function;
+use crate::run::nginx::Nginx;
+use crate::run::settings::{Placement, Settings};
+
+/// The numbers of connections in the page's chart, from one to more than there are workers.
+pub const CONNECTIONS: [usize; 5] = [1, 4, 16, 64, 256];
+/// The numbers of connections that are measured in all rounds, and over named pipes too. For the
+/// others one round is enough for a chart.
+const MAIN_CONNECTIONS: [usize; 3] = [1, 16, 64];
+/// The number of connections for the function that makes three internal calls.
+const THREE_CONNECTIONS: usize = 16;
+/// The bar: that function has at least this share of the rate of the empty one.
+const THREE_SHARE: f64 = 0.5;
+/// More calls than a machine of this kind makes in the time of a run.
+pub const MAX_CALLS: u64 = 5_000_000;
+/// A small body, as a client of an empty function would send.
+pub const BODY: &[u8] = b"ping";
+/// The function that answers with an empty body.
+pub const EMPTY_PATH: &str = "/function/Empty";
+/// Named pipes are measured in one round of this many: their figures need not be exact.
+const FIFO_EVERY: usize = 2;
+
+/// One server under one load.
+struct Server {
+    /// Its key without the number of connections.
+    name: &'static str,
+    address: SocketAddr,
+    path: &'static str,
+    roots: Vec<i32>,
+    rounds: LoadRounds,
+}
+
+impl Server {
+    fn of_engine(name: &'static str, engine: &Engine, path: &'static str) -> Server {
+        let (address, roots) = (engine.address(), vec![engine.id()]);
+        Server { name, address, path, roots, rounds: LoadRounds::default() }
+    }
+}
+
+/// Measures `external.*`, `external_fifo.*`, `external_three.*` and `nginx.*`, unpinned.
+pub fn measure(settings: &Settings, functions: &[Function], report: &mut Report) -> Result<()> {
+    let engine = Engine::start(settings, functions, Placement::Unpinned, Channel::Default)?;
+    let fifo = match settings.wants("external_fifo.") {
+        true => Some(Engine::start(settings, functions, Placement::Unpinned, Channel::Fifo)?),
+        false => None,
+    };
+    // Started even if only our own figures are wanted, because their bars depend on its figures.
+    let nginx = Nginx::start(settings)?;
+    for connections in CONNECTIONS {
+        let is_main = MAIN_CONNECTIONS.contains(&connections);
+        let is_wanted = |name: &str| settings.wants(&format!("{name}.c{connections}."));
+        let mut servers = Vec::new();
+        if let Some(nginx) = &nginx
+            && (is_wanted("nginx") || is_wanted("external"))
+        {
+            let (address, roots) = (nginx.address(), nginx.roots().to_vec());
+            servers.push(Server {
+                name: "nginx",
+                address,
+                path: EMPTY_PATH,
+                roots,
+                rounds: LoadRounds::default(),
+            });
+        }
+        if is_wanted("external") {
+            servers.push(Server::of_engine("external", &engine, EMPTY_PATH));
+        }
+        if connections == THREE_CONNECTIONS && is_wanted("external_three") {
+            servers.push(Server::of_engine("external_three", &engine, "/function/Three"));
+        }
+        if let Some(fifo) = &fifo
+            && is_main
+            && is_wanted("external_fifo")
+        {
+            servers.push(Server::of_engine("external_fifo", fifo, EMPTY_PATH));
+        }
+        let rounds = if is_main { settings.effort.external_rounds } else { 1 };
+        for round in 0..rounds {
+            for server in &mut servers {
+                if server.name == "external_fifo" && round % FIFO_EVERY != 0 {
+                    continue;
+                }
+                let load = Load {
+                    address: server.address,
+                    path: server.path,
+                    body: BODY,
+                    connections,
+                    max_calls: MAX_CALLS,
+                    max_time: settings.effort.external_round,
+                };
+                server.rounds.run(&load, &server.roots)?;
+            }
+        }
+        tell(report, &servers, connections);
+    }
+    if let Some(nginx) = nginx {
+        nginx.stop()?;
+    }
+    if let Some(fifo) = fifo {
+        fifo.stop()?;
+    }
+    engine.stop()
+}
+
+fn tell(report: &mut Report, servers: &[Server], connections: usize) {
+    let figures_of = |name: &str| {
+        servers.iter().find(|server| server.name == name).map(|server| server.rounds.figures())
+    };
+    let (nginx, own) = (figures_of("nginx"), figures_of("external"));
+    for server in servers {
+        let figures = server.rounds.figures();
+        let key = format!("{}.c{connections}", server.name);
+        match server.name {
+            "external" => tell_own(report, &key, connections, figures, nginx),
+            "external_three" => {
+                let key = format!("{key}.rps");
+                match own {
+                    Some(own) => report.add_with_least(&key, figures.rps, THREE_SHARE * own.rps),
+                    None => report.add(&key, figures.rps),
+                }
+            }
+            _ => figures.tell(report, &key),
+        }
+    }
+}
+
+/// Adds our figures with their bars: at least nginx's rate where there are many connections, at
+/// most its latency where there is one, and at most its CPU time.
+fn tell_own(
+    report: &mut Report,
+    key: &str,
+    connections: usize,
+    own: Figures,
+    nginx: Option<Figures>,
+) {
+    let (rps, p50_us) = (format!("{key}.rps"), format!("{key}.p50_us"));
+    let (p99_us, cpu_s) = (format!("{key}.p99_us"), format!("{key}.cpu_s_per_100k"));
+    match nginx {
+        Some(nginx) if matches!(connections, 16 | 64) => {
+            report.add_with_least(&rps, own.rps, nginx.rps)
+        }
+        _ => report.add(&rps, own.rps),
+    }
+    match nginx {
+        Some(nginx) if connections == 1 => report.add_with_bar(&p50_us, own.p50_us, nginx.p50_us),
+        _ => report.add(&p50_us, own.p50_us),
+    }
+    report.add(&p99_us, own.p99_us);
+    match nginx {
+        Some(nginx) if connections == 16 => {
+            report.add_with_bar(&cpu_s, own.cpu_s_per_100k, nginx.cpu_s_per_100k);
+        }
+        _ => report.add(&cpu_s, own.cpu_s_per_100k),
+    }
+}

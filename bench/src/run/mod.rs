@@ -1,0 +1,17 @@
+//! What a measurement runs: engines, functions, floors and other servers, where they run, and
+//! what their processes use.
+
+pub mod background;
+pub mod channel;
+pub mod compile;
+pub mod cpu;
+pub mod engine;
+pub mod floors;
+pub mod functions;
+pub mod interrupt;
+pub mod memory;
+pub mod nginx;
+pub mod peers;
+pub mod prepared;
+pub mod processes;
+pub mod settings;
