@@ -29,7 +29,7 @@ const SMALL: [&str; 10] = [
 ];
 
 /// The crates of the workspace that are more than one file, but for the rooms of the process tests.
-const CRATES: [&str; 13] = [
+const CRATES: [&str; 14] = [
     "bench/src/main.rs",
     "bindings/c/src/lib.rs",
     "bindings/facts/src/lib.rs",
@@ -37,6 +37,7 @@ const CRATES: [&str; 13] = [
     "bindings/python/src/lib.rs",
     "engine/src/lib.rs",
     "languages/rust/src/lib.rs",
+    "load/src/lib.rs",
     "runtime-core/src/lib.rs",
     "tests/conformance/main.rs",
     "tests/counts/main.rs",
@@ -76,6 +77,11 @@ fn no_circle_of_imports_in_the_runtime() {
 #[test]
 fn no_circle_of_imports_in_the_c_binding() {
     expect_no_circle("bindings/c/src/lib.rs");
+}
+
+#[test]
+fn no_circle_of_imports_in_the_load() {
+    expect_no_circle("load/src/lib.rs");
 }
 
 #[test]

@@ -78,8 +78,9 @@ for manifest in bindings/*/Cargo.toml languages/*/Cargo.toml; do
     depends_never "$crate" "$ours" "a worker knows the runtime only" nightcore-runtime
 done
 depends_never nightcore-engine 'nightcore|nightcore-c|nightcore-bench' \
-    "the engine knows the runtime only"
-depends_never nightcore-bench "$ours" "the bench measures from outside"
+    "the engine knows the runtime and the load only"
+depends_never nightcore-load "$ours" "a load can be for any server"
+depends_never nightcore-bench "$ours" "the bench measures from outside" nightcore-load
 
 io='std::(\{.*)?\b(io|fs|net|os|process|thread|env)\b|\b(tokio|libc|nix|hyper|memmap2)::'
 io+='|\b(File|Instant|SystemTime|UNIX_EPOCH)\b|\bclock::|\bnow_ns\(\)|\be?print(ln)?!'
@@ -118,7 +119,7 @@ for folder in languages/*/; do
         complain "languages/$language knows its binding, or include/ and libnightcore: $hit"
     done < <(git ls-files --cached --others --exclude-standard "$folder" |
         grep -E '\.(go|h|c|py|pyi|js|cjs|mjs|ts|mts|cts)$' |
-        xargs -r grep -noHE '\.\./(engine|runtime-core|bench)/|(bindings|languages)/[a-z]+' |
+        xargs -r grep -noHE '\.\./(engine|runtime-core|load|bench)/|(bindings|languages)/[a-z]+' |
         grep -vE ":(bindings|languages)/$language\$" || :)
 done
 

@@ -20,7 +20,7 @@ for document in ARCHITECTURE.md CONTRIBUTING.md docs/PROTOCOL.md; do
     while IFS= read -r path; do
         [[ -e $path ]] || complain "$document: there is no $path"
     done < <(
-        rooms='bench|bindings|docs|engine|examples|include|languages|runtime-core|tests'
+        rooms='bench|bindings|docs|engine|examples|include|languages|load|runtime-core|tests'
         grep -oE "\`($rooms)/[a-zA-Z0-9_./-]*\`" "$document" | tr -d '`' | sort -u
     )
 done

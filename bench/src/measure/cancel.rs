@@ -7,13 +7,12 @@ use std::os::fd::AsFd;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail, ensure};
+use nightcore_load::{http, now_ns};
 use nix::errno::Errno;
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::sys::stat::Mode;
-use nix::time::{ClockId, clock_gettime};
 use nix::unistd::mkfifo;
 
-use crate::calls::http;
 use crate::calls::self_timed::Samples;
 use crate::report::figures::Report;
 use crate::run::channel::Channel;
@@ -72,8 +71,7 @@ fn leave(engine: &Engine, body: &str, words: &mut File) -> Result<u64> {
     let mut client = http::connect(address)?;
     client.write_all(&http::post(address, &format!("/function/{FIRST}"), body.as_bytes()))?;
     ensure!(word(words)? == 0, "{LAST} says that it has noticed, and nobody has left");
-    let now = clock_gettime(ClockId::CLOCK_MONOTONIC)?;
-    let left_at = u64::try_from(now.tv_sec())? * 1_000_000_000 + u64::try_from(now.tv_nsec())?;
+    let left_at = now_ns();
     drop(client);
     word(words)?
         .checked_sub(left_at)

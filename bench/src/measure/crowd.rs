@@ -7,9 +7,9 @@
 use std::net::TcpStream;
 
 use anyhow::{Context, Result};
+use nightcore_load::http;
 use nix::sys::resource::{Resource, getrlimit, setrlimit};
 
-use crate::calls::http;
 use crate::calls::load::Load;
 use crate::calls::load_rounds::LoadRounds;
 use crate::calls::pairs::median_ratio;

@@ -1,6 +1,7 @@
 //! `nightcore bench`
 
-mod client;
+mod ending;
+mod interrupt;
 mod load;
 mod report;
 mod schedule;
@@ -11,12 +12,11 @@ use super::engine_client::ask_status;
 use super::exit::{EXIT_BAD_INPUT, EXIT_CALL_FAILED, EXIT_NO_ENGINE, Exit};
 use super::invoke::body;
 use super::output::print;
-use super::runtime::runtime;
 use crate::config::{format_duration, parse_duration};
 use crate::engine_log::log;
 use crate::launcher::raise_open_files;
-use client::{BenchCall, BenchClient};
 use load::{BenchLoad, LoadEnd, Pace};
+use nightcore_load::{Call, Client};
 use nightcore_runtime::ipc::slice::{SHORTEST_SLICE_NS, ask_for_short_slice};
 use nightcore_runtime::protocol::Status;
 use report::{BenchParameters, BenchReport};
@@ -91,8 +91,8 @@ impl Bench {
             ));
         }
         let address = self.find()?;
-        let call =
-            BenchCall::new(address, &self.function, body(self.data)?).map_err(Exit::bad_input)?;
+        let path = format!("/function/{}", self.function);
+        let call = Call::post(address, &path, &body(self.data)?);
         let asked = BenchParameters {
             function: &self.function,
             pace,
@@ -104,14 +104,12 @@ impl Bench {
         // Waiting for a processor on which other programs compute should not count as the latency
         // of answers.
         ask_for_short_slice(SHORTEST_SLICE_NS);
-        let outcome = runtime()?.block_on(async {
-            let clients = connect(address, self.connections).await?;
-            if io::stderr().is_terminal() {
-                let time = format_duration(self.warm_up + self.duration);
-                log(&format!("calling {} for {time}; Ctrl-C ends it early", self.function));
-            }
-            load::run(load, clients).await.map_err(Exit::bad_input)
-        })?;
+        let clients = connect(address, self.connections)?;
+        if io::stderr().is_terminal() {
+            let time = format_duration(self.warm_up + self.duration);
+            log(&format!("calling {} for {time}; Ctrl-C ends it early", self.function));
+        }
+        let outcome = load::run(load, clients).map_err(Exit::bad_input)?;
         let report = BenchReport::new(asked, &outcome);
         print(if self.json { report.json() } else { report.text() })?;
         match (outcome.end, report.failure()) {
@@ -152,18 +150,21 @@ fn bounded_duration(text: &str) -> Result<Duration, String> {
     Ok(duration)
 }
 
-async fn connect(address: SocketAddr, count: u32) -> Result<Vec<BenchClient>, Exit> {
+fn connect(address: SocketAddr, count: u32) -> Result<Vec<Client>, Exit> {
     // If the limit cannot be raised, it may be high enough as it is.
     let _ = raise_open_files();
     let mut clients = Vec::new();
     for number in 1..=count {
-        let client = BenchClient::connect(address).await;
-        let client = client.map_err(|error| match error.raw_os_error() {
-            Some(libc::EMFILE | libc::ENFILE | libc::EADDRNOTAVAIL) => Exit::new(
-                EXIT_BAD_INPUT,
-                format!("connection {number} of {count}: {error}; use fewer"),
-            ),
-            _ => Exit::new(EXIT_NO_ENGINE, format!("cannot connect to {address}: {error}")),
+        let client = Client::connect(address);
+        let client = client.map_err(|error| {
+            let os_error = error.downcast_ref().and_then(io::Error::raw_os_error);
+            match os_error {
+                Some(libc::EMFILE | libc::ENFILE | libc::EADDRNOTAVAIL) => Exit::new(
+                    EXIT_BAD_INPUT,
+                    format!("connection {number} of {count}: {error:#}; use fewer"),
+                ),
+                _ => Exit::new(EXIT_NO_ENGINE, format!("{error:#}")),
+            }
         });
         clients.push(client?);
     }

@@ -34,7 +34,7 @@ __all__ = [
 PACKAGE = Path(__file__).parents[1]
 ROOT = PACKAGE.parents[1]
 COMMAND = PACKAGE / "nightcore.data" / "scripts" / "nightcore"
-CRATES = ["runtime-core", "engine", "bindings/python"]
+CRATES = ["runtime-core", "load", "engine", "bindings/python"]
 
 Settings = dict[str, object] | None
 

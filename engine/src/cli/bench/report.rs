@@ -256,8 +256,9 @@ impl BenchReport {
 
 #[cfg(test)]
 mod tests {
-    use super::super::tally::{CallResult, MeasuredTime, Sent, Tally};
+    use super::super::tally::{CallResult, MeasuredTime, Tally};
     use super::*;
+    use nightcore_load::Sent;
 
     const SECOND: u64 = 1_000_000_000;
     const WINDOW: MeasuredTime = MeasuredTime { from: SECOND, until: 2 * SECOND };
@@ -282,7 +283,7 @@ mod tests {
             tally.due(due);
             if let Some((us, ending)) = took(number) {
                 let sent = Sent { due, at: due + 1000 };
-                tally.sent(sent);
+                tally.sent(due);
                 tally.ended(sent, due + us * 1000, ending);
             }
         }

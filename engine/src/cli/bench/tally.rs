@@ -1,6 +1,7 @@
 //! The results of a load: how its calls ended, and how long they took.
 
 use hdrhistogram::{CreationError, Histogram};
+use nightcore_load::Sent;
 use std::collections::BTreeMap;
 
 /// The number of digits of each latency that are kept. More digits would not be repeatable.
@@ -37,13 +38,6 @@ pub(super) enum CallResult {
     Answered,
     /// With an error of this name.
     Failed(String),
-}
-
-/// The times at which a call was due and sent.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct Sent {
-    pub due: u64,
-    pub at: u64,
 }
 
 /// The results of the calls that were due in a window.
@@ -91,9 +85,9 @@ impl Tally {
         self.due += u64::from(due >= self.window.from);
     }
 
-    /// Records that a call is sent.
-    pub(super) fn sent(&mut self, call: Sent) {
-        self.sent += u64::from(call.due >= self.window.from);
+    /// Records that a call that was due at this time is sent.
+    pub(super) fn sent(&mut self, due: u64) {
+        self.sent += u64::from(due >= self.window.from);
     }
 
     /// Records that a call has ended.
@@ -133,7 +127,7 @@ mod tests {
         for (due, at, now, ending) in calls {
             let call = Sent { due: *due, at: *at };
             tally.due(*due);
-            tally.sent(call);
+            tally.sent(*due);
             tally.ended(call, *now, ending.clone());
         }
         tally
