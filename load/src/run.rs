@@ -75,8 +75,8 @@ pub enum LoadEnd {
     Over,
 }
 
-/// Runs a load to its end. Clients take turns: the one that has been idle for the longest time makes
-/// the next call. A connection that the server has closed is replaced for the next call.
+/// Runs a load to its end. Clients take turns: the one that has been idle for the longest time
+/// makes the next call. A connection that the server has closed is replaced for the next call.
 ///
 /// # Errors
 ///

@@ -10,9 +10,9 @@
 //! row is taken to be written by the build, and causes no more of them until a person changes it.
 //! That was a person if no build ran that could have.
 //!
-//! A build may also write a source with a new name each time, and two builds that share a folder may
-//! write sources of each other. So the builds in a row that such changes cause are bounded, until a
-//! person changes a source.
+//! A build may also write a source with a new name each time, and two builds that share a folder
+//! may write sources of each other. So the builds in a row that such changes cause are bounded,
+//! until a person changes a source.
 
 use super::sources::Sources;
 use std::collections::BTreeMap;
@@ -22,8 +22,8 @@ use std::path::PathBuf;
 /// person who saves one file during each of them is told to reload the function: saving the file
 /// once more as it is would change nothing.
 pub(super) const MAX_CHANGED: u32 = 3;
-/// The most builds in a row for changes that a build may have made. A person who saves files all the
-/// time, with a build that generates sources, seldom causes as many without a pause.
+/// The most builds in a row for changes that a build may have made. A person who saves files all
+/// the time, with a build that generates sources, seldom causes as many without a pause.
 pub(super) const MAX_IN_ROW: u32 = 8;
 
 /// The next thing to do.
