@@ -32,7 +32,7 @@ compile() {
 }
 compile worker tests/workers/c/{main,answers,calls,processes,text,waits}.c
 compile loop tests/workers/c/event_loop.c
-compile threads tests/c/threads.c
+compile threads tests/workers/c/threads.c
 
 export TSAN_OPTIONS=halt_on_error=1
 head -c 65536 /dev/zero | tr '\0' x >"$work/large"

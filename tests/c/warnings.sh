@@ -34,13 +34,14 @@ check cc "$c_standard" "${c[@]}"
 check c++ -std=c++17 "${cpp[@]}"
 check c++ -std=c++20 "$cpp20"
 
-# tests/c/api.c uses every name of nightcore.h, but for old ones.
+# api.c uses every name of nightcore.h, but for old ones.
+api=bindings/c/tests/programs/api
 mapfile -t names < <(sed -e 's|//.*||' -e '/^NC_DEPRECATED/,/;/d' include/nightcore.h |
     grep -oE '\b(nc|NC)_[A-Za-z0-9_]+' | grep -vx NC_DEPRECATED | sort -u)
 for name in "${names[@]}"; do
-    grep -qw "$name" tests/c/api.c || { echo "tests/c/api.c does not use $name"; exit 1; }
+    grep -qw "$name" "$api.c" || { echo "$api.c does not use $name"; exit 1; }
 done
-echo "tests/c/api.c uses the ${#names[@]} names of nightcore.h"
+echo "$api.c uses the ${#names[@]} names of nightcore.h"
 
 # A second opinion, where there is one.
 if ! command -v clang >/dev/null || ! command -v clang++ >/dev/null; then
@@ -56,6 +57,6 @@ check clang++ -std=c++20 "$cpp20"
 flags=(-Weverything -Werror -Iinclude -Wno-padded -Wno-unknown-warning-option
     -Wno-declaration-after-statement -Wno-c++98-compat -Wno-c++98-compat-pedantic -Wno-weak-vtables
     -Wno-unsafe-buffer-usage -Wno-switch-default)
-check clang -std=c11 tests/c/api.c
-check clang++ -std=c++17 tests/c/api.cpp
-check clang++ -std=c++20 tests/c/api.cpp
+check clang -std=c11 "$api.c"
+check clang++ -std=c++17 "$api.cpp"
+check clang++ -std=c++20 "$api.cpp"

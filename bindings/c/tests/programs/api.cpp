@@ -1,5 +1,5 @@
-// Uses all of nightcore.hpp and nightcore_testing.hpp; warnings.sh compiles it with all warnings of
-// clang.
+// Uses all of nightcore.hpp and nightcore_testing.hpp. tests/c/warnings.sh compiles it with all
+// warnings of clang.
 #include <nightcore_testing.hpp>
 
 #include <cstdio>

@@ -1,4 +1,7 @@
-/* Uses every public name of nightcore.h; warnings.sh compiles it with all warnings of clang. */
+/*
+ * Uses every public name of nightcore.h. tests/c/warnings.sh compiles it with all warnings of
+ * clang.
+ */
 #include <nightcore.h>
 #include <stdio.h>
 
