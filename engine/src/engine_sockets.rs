@@ -5,7 +5,9 @@
 
 use crate::directory::{Directory, identity_at};
 use crate::engine_log::log;
+use crate::timer::Timer;
 use anyhow::{Context, Result, bail};
+use nightcore_runtime::clock::now_ns;
 use std::cell::RefCell;
 use std::io;
 use std::path::{Path, PathBuf};
@@ -98,10 +100,15 @@ impl EngineSockets {
     }
 }
 
-/// Checks now and then whether all is there, for ever.
-pub async fn keep(sockets: Rc<RefCell<EngineSockets>>) {
+/// Checks now and then whether all sockets are there, until the runtime ends.
+///
+/// # Errors
+///
+/// If the process has no descriptor left for a timer.
+pub async fn keep(sockets: Rc<RefCell<EngineSockets>>) -> io::Result<()> {
+    let timer = Timer::new()?;
     loop {
-        tokio::time::sleep(CHECK_PAUSE).await;
+        timer.wait_until(now_ns() + CHECK_PAUSE.as_nanos() as u64).await?;
         sockets.borrow_mut().check();
     }
 }

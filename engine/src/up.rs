@@ -157,7 +157,12 @@ pub async fn run(options: Options<'_>) -> Result<()> {
         let listener = UnixListener::bind(path)?;
         Ok(spawn_local(admin.clone().serve(listener, shares.room_for_admin())))
     })?;
-    spawn_local(keep_sockets(sockets.clone()));
+    let kept = sockets.clone();
+    spawn_local(async {
+        if let Err(error) = keep_sockets(kept).await {
+            log(&format!("sockets that are removed are not made again: {error}"));
+        }
+    });
     if let Some((listener, _)) = status_server {
         let server = StatusServer { observed: observed.clone(), health: CoreHealth(core.clone()) };
         spawn_local(server.serve(listener, shares.room_for_admin()));

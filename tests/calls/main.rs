@@ -11,4 +11,5 @@ mod nested;
 mod payloads;
 mod structs;
 mod threads;
+mod waiting;
 mod wire;

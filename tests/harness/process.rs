@@ -102,6 +102,24 @@ pub fn all_sleep(pid: i32) -> bool {
     thread_ids(pid).iter().all(sleeps)
 }
 
+/// The numbers of the system calls that wait for events.
+const EPOLL_WAITS: &[libc::c_long] = &[
+    libc::SYS_epoll_pwait,
+    #[cfg(target_arch = "x86_64")]
+    libc::SYS_epoll_wait,
+];
+
+/// Returns whether its main thread waits for events, without a limit of time.
+pub fn waits_without_timeout(pid: i32) -> bool {
+    let path = format!("/proc/{pid}/syscall");
+    let call = fs::read_to_string(&path).unwrap_or_else(|e| panic!("{path}: {e}"));
+    // The number of the system call and its arguments, of which the timeout is the fourth.
+    let words: Vec<&str> = call.split_whitespace().collect();
+    let waits = words[0].parse().is_ok_and(|number| EPOLL_WAITS.contains(&number));
+    let timeout = words.get(4).and_then(|word| u64::from_str_radix(&word[2..], 16).ok());
+    waits && timeout.map(|ms| ms as i32) == Some(-1)
+}
+
 /// Returns the processor time that a process has used, with all its threads; zero if it has ended.
 pub fn cpu_time(pid: i32) -> Duration {
     let clock = ClockId::pid_cpu_clock_id(Pid::from_raw(pid));

@@ -13,6 +13,7 @@ use crate::directory;
 use crate::engine_log::log;
 use crate::engine_sockets::EngineSockets;
 use crate::ids::{FunctionId, Generation};
+use crate::timer::Timer;
 use crate::transport::{Identity, LaunchIdentity};
 use anyhow::{Context, Result};
 use nightcore_runtime::clock::now_ns;
@@ -28,7 +29,6 @@ use std::rc::Rc;
 use std::time::Duration;
 use tokio::signal::unix::{Signal as Deaths, SignalKind, signal};
 use tokio::sync::mpsc;
-use tokio::time::{Interval, MissedTickBehavior, interval};
 
 /// How long a dead launcher's containers are looked for.
 const END_ORPHANS_WITHIN: Duration = Duration::from_secs(1);
@@ -80,8 +80,9 @@ pub struct ProcessManager {
     /// Children that this process had before it was an engine: a shell that starts programs in the
     /// background, and then becomes the engine by `exec`, leaves them to it.
     inherited: Vec<i32>,
-    /// When it is time to look for containers that have reached a bound of `recycle`.
-    next_recycle: Interval,
+    /// When to check next whether containers have reached a bound of `recycle`.
+    recycle_at: u64,
+    timer: Timer,
     builds: RunningBuilds,
     /// Is told of each build that has ended.
     build_ended: mpsc::UnboundedSender<BuildEnded>,
@@ -108,9 +109,6 @@ impl ProcessManager {
         launcher.introduce(&core);
         let deaths = signal(SignalKind::child()).context("cannot handle SIGCHLD")?;
         let directory = directory.to_owned();
-        let mut next_recycle = interval(RECYCLE_PAUSE);
-        // An engine that was held up looks once, not for each time that it has missed.
-        next_recycle.set_missed_tick_behavior(MissedTickBehavior::Delay);
         Ok(ProcessManager {
             core,
             directory,
@@ -120,7 +118,8 @@ impl ProcessManager {
             deaths,
             sockets,
             inherited,
-            next_recycle,
+            recycle_at: 0,
+            timer: Timer::new().context("cannot make a timer")?,
             builds: RunningBuilds::default(),
             build_ended,
             built: HashMap::new(),
@@ -217,10 +216,15 @@ impl ProcessManager {
         self.supervisor.borrow_mut().set_recycle(function, recycle);
     }
 
-    /// Replaces containers that have reached a bound of `recycle`.
-    fn recycle(&mut self) {
+    /// Replaces containers that have reached a bound of `recycle`, if it is time to. Returns when
+    /// it is time again; none if no function has such a bound.
+    fn recycle(&mut self) -> Option<u64> {
         let now = now_ns();
         let functions: Vec<FunctionId> = self.supervisor.borrow().recycled().collect();
+        if functions.is_empty() || now < self.recycle_at {
+            return (!functions.is_empty()).then_some(self.recycle_at);
+        }
+        self.recycle_at = now.saturating_add(RECYCLE_PAUSE.as_nanos() as u64);
         for function in functions {
             let used = self.core.borrow_mut().used_by(function);
             let used = |launch| {
@@ -230,6 +234,7 @@ impl ProcessManager {
             let tasks = self.supervisor.borrow_mut().recycle(now, function, used);
             self.perform(tasks);
         }
+        Some(self.recycle_at)
     }
 
     /// What can be asked while it runs.
@@ -243,8 +248,8 @@ impl ProcessManager {
             let tasks = self.supervisor.borrow_mut().advance(now_ns());
             self.perform(tasks);
             self.kill_overdue_builds();
-            let due = self.next_due();
-            let recycles = self.supervisor.borrow().recycled().next().is_some();
+            let next_recycle = self.recycle();
+            let due = self.next_due().into_iter().chain(next_recycle).min();
             let tasks = tokio::select! {
                 // What a container was told comes before its end: one that was refused for good may
                 // end at once.
@@ -263,11 +268,7 @@ impl ProcessManager {
                     children::reap_all_but(self.launcher.child.id() as i32);
                     Vec::new()
                 }
-                () = sleep_until(due) => Vec::new(),
-                _ = self.next_recycle.tick(), if recycles => {
-                    self.recycle();
-                    Vec::new()
-                }
+                () = wait_until(&self.timer, due) => Vec::new(),
             };
             self.perform(tasks);
         }
@@ -306,7 +307,7 @@ impl ProcessManager {
                     // What is left of builds ends with the launcher.
                     self.builds = RunningBuilds::default();
                 }
-                () = sleep_until(due) => {}
+                () = wait_until(&self.timer, due) => {}
                 // All that is left was sent SIGKILL.
                 () = tokio::time::sleep(KILLED_WITHIN), if due.is_none() => break,
             }
@@ -481,9 +482,11 @@ impl ProcessManager {
     }
 }
 
-async fn sleep_until(due: Option<u64>) {
+/// Waits until this time, in ns of the monotonic clock; for ever without a time.
+async fn wait_until(timer: &Timer, due: Option<u64>) {
     match due {
-        Some(at) => tokio::time::sleep(Duration::from_nanos(at.saturating_sub(now_ns()))).await,
+        // This fails only when the runtime ends.
+        Some(at) => drop(timer.wait_until(at).await),
         None => std::future::pending().await,
     }
 }
