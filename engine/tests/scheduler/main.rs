@@ -1,0 +1,240 @@
+//! The scheduler on a simulated clock: whatever happens in whatever order, every call ends exactly
+//! once, every counter is the sum of what the calls are doing, `max` is never passed, and nothing
+//! is left.
+
+mod calls;
+mod deadlines;
+mod leases;
+mod queue;
+mod random;
+#[path = "../simulated/mod.rs"]
+mod simulated;
+mod steps;
+mod workers;
+mod world;
+
+use nightcore_engine::functions::cores::Reading;
+use nightcore_engine::functions::{Origin, Ran, Spec};
+use nightcore_engine::ids::{CallId, CallNumber, ChannelKey, ContainerKey, FunctionId, Generation};
+use nightcore_engine::scheduler::{Action, Below, Event, InternalCall};
+use nightcore_runtime::protocol::Notice;
+use nightcore_runtime::protocol::control::{ChannelKind, Mode};
+use nightcore_runtime::protocol::limits::MAX_LEASES_OF_LOOP;
+use nightcore_runtime::protocol::{Broken, Failure, InvokeNumber, Status};
+use simulated::{Body, Driven, Internal, MS};
+use std::collections::{BTreeSet, HashMap, HashSet, VecDeque};
+use std::num::NonZeroU32;
+use std::time::Duration;
+
+/// Of every function.
+const TIMEOUT: Duration = Duration::from_secs(5);
+const NAMES: [&str; 3] = ["A", "B", "C"];
+
+/// The place of a function in `NAMES`.
+fn place(id: FunctionId) -> usize {
+    id.number() as usize - 1
+}
+
+/// The function of this place in `NAMES`.
+fn id(function: usize) -> FunctionId {
+    simulated::function(function as u32 + 1)
+}
+
+fn spec(name: &str, max: u32) -> Spec {
+    let channel = ChannelKind::Ring;
+    Spec {
+        timeout: TIMEOUT,
+        queue_calls: 50,
+        queue_bytes: 10_000,
+        channel,
+        ..simulated::spec(name, max)
+    }
+}
+
+/// A call that a simulated worker holds.
+#[derive(Debug)]
+struct Held {
+    call: CallNumber,
+    root: Option<CallId>,
+    /// Internal calls it has under way, by tag.
+    outstanding: HashSet<u64>,
+    /// Those that were refused at once: their answers change nothing.
+    refused: HashSet<u64>,
+    /// Whether its slot is lent, as the scheduler knows it.
+    blocked: bool,
+    answers: u64,
+    /// The leases by which it waits for the answers to direct calls; a thread has one at most.
+    direct: BTreeSet<CallNumber>,
+    /// What it says at the desk.
+    seat: Seat,
+    /// How often it has asked for a slot without an answer yet: it goes on after the last one.
+    wants: u32,
+    /// Messages on their way to it that were sent before its slot was lent once more.
+    overtaken: usize,
+    /// It is cancelled: it makes no direct call.
+    cancelled: bool,
+    /// Set for a lease.
+    lease: Option<Lent>,
+}
+
+/// What a handler says at the desk.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Seat {
+    /// It waits for no direct call.
+    Runs,
+    /// It waits for one, and its slot can be lent.
+    Waits,
+    /// Its slot was lent while it waited so.
+    Lent,
+}
+
+/// What a lease is, which its worker holds as a call.
+#[derive(Debug)]
+struct Lent {
+    caller: ContainerKey,
+    callee: usize,
+    recalled: bool,
+    /// The direct call that it runs: the worker and the call, or lease, that made it.
+    runs: Option<(ChannelKey, CallNumber)>,
+    /// The handler of that call is there. It is not while the lease has no slot.
+    begun: bool,
+    /// It was cancelled.
+    cancelled: bool,
+}
+
+impl Held {
+    fn new(call: CallNumber, root: Option<CallId>, lease: Option<Lent>) -> Held {
+        Held {
+            call,
+            root,
+            outstanding: HashSet::new(),
+            refused: HashSet::new(),
+            blocked: false,
+            answers: 0,
+            direct: BTreeSet::new(),
+            seat: Seat::Runs,
+            wants: 0,
+            overtaken: 0,
+            cancelled: false,
+            lease,
+        }
+    }
+
+    /// Whether a handler is there: a lease has none between two direct calls.
+    fn has_handler(&self) -> bool {
+        self.lease.as_ref().is_none_or(|lease| lease.begun)
+    }
+
+    /// Whether its handler computes.
+    fn computes(&self) -> bool {
+        self.has_handler() && !self.blocked && self.direct.is_empty() && self.wants == 0
+    }
+
+    /// Whether it waits for nothing.
+    fn has_all_answers(&self) -> bool {
+        self.outstanding.is_empty() && self.direct.is_empty()
+    }
+
+    /// The scheduler has sent it a message, behind which it has a slot, unless it is in an event
+    /// loop and has calls under way.
+    fn heard(&mut self, mode: Mode) {
+        if self.overtaken > 0 {
+            self.overtaken -= 1;
+        } else {
+            let under_way = self.outstanding.difference(&self.refused).next();
+            self.blocked = mode == Mode::EventLoop && under_way.is_some();
+        }
+    }
+}
+
+/// A simulated worker: a thread with at most one call, or an event loop with many.
+#[derive(Debug)]
+struct Worker {
+    container: ContainerKey,
+    mode: Mode,
+    held: Vec<Held>,
+}
+
+/// How often what is rare has happened.
+#[derive(Clone, Copy, Debug, Default)]
+struct Reached {
+    /// A direct call was made.
+    called: u64,
+    /// A handler that waited for a direct call has lent its slot.
+    lent: u64,
+    /// The same, for a slot that it had got back in the meantime.
+    lent_again: u64,
+    /// A lease with a handler has lent its slot.
+    lease_lent: u64,
+    /// A handler, or a lease between two calls, has asked for a slot.
+    asked: u64,
+    /// The same, and none was free.
+    asked_in_vain: u64,
+    /// It was told that it has one.
+    resumed: u64,
+    /// A direct call had to wait until its lease had a slot.
+    began_late: u64,
+    /// A direct call was given up.
+    given_up: u64,
+    /// A handler had several direct calls under way.
+    several: u64,
+    /// A handler had direct calls and others under way.
+    mixed: u64,
+}
+
+impl Reached {
+    fn add(&mut self, other: Reached) {
+        self.called += other.called;
+        self.lent += other.lent;
+        self.lent_again += other.lent_again;
+        self.lease_lent += other.lease_lent;
+        self.asked += other.asked;
+        self.asked_in_vain += other.asked_in_vain;
+        self.resumed += other.resumed;
+        self.began_late += other.began_late;
+        self.given_up += other.given_up;
+        self.several += other.several;
+        self.mixed += other.mixed;
+    }
+}
+
+#[derive(Default)]
+struct World {
+    scheduler: Driven<u64>,
+    now: u64,
+    /// Of which function each is, and of which generation.
+    containers: HashMap<ContainerKey, (usize, Generation)>,
+    /// Generations whose containers are started again when they end, by function.
+    kept_up: [Vec<Generation>; 3],
+    channels: HashMap<ChannelKey, Worker>,
+    /// Workers that were told to end and have not done so yet.
+    retired: HashSet<ChannelKey>,
+    /// Workers that were asked for and are not there yet.
+    asked: VecDeque<ContainerKey>,
+    /// How many of those that are asked for next cannot be made.
+    failing: u32,
+    /// How many of the calls that are dispatched next cannot be sent.
+    undeliverable: u32,
+    /// Containers beside which another one was started.
+    replaced: HashSet<ContainerKey>,
+    /// Clients that wait for an answer.
+    clients: HashMap<u64, CallNumber>,
+    /// When each of them must have its answer.
+    due: HashMap<u64, u64>,
+    ended: HashMap<u64, Status>,
+    next_client: u64,
+    next_tag: u64,
+    /// Internal calls that were made.
+    invoked: u64,
+    max: [u32; 3],
+    modes: [Option<Mode>; 3],
+    /// What callers read of each function.
+    board: [Notice; 3],
+    /// Whether containers can be lent to.
+    is_direct: bool,
+    /// What has happened to threads, and to event loops.
+    threads: Reached,
+    loops: Reached,
+}
+
+const THREADS: [Mode; 3] = [Mode::Threads; 3];
