@@ -11,7 +11,8 @@
 //! This is Little's law again, and the bandwidth-delay product of congestion control.
 //!
 //! The thread pool of .NET sets its number of threads by hill climbing, too (Hellerstein, Morrison
-//! and Eilebrecht, "Optimizing Concurrency Levels in the .NET ThreadPool", FeBID 2008).
+//! and Eilebrecht, "Applying Control Theory in the Real World: Experience With Building a
+//! Controller for the .NET Thread Pool", SIGMETRICS Performance Evaluation Review, 2009).
 
 use super::known::ENDS_KNOWN;
 
