@@ -44,7 +44,7 @@ static uint64_t copy_ns(struct turn *turn, uint8_t *to, const uint8_t *source, s
     uint64_t start = now_ns();
     memcpy(to, source, bytes);
     uint64_t end = now_ns();
-    /* Looked at, or the copy might be left out. */
+    /* The copy is read, or the compiler might leave it out. */
     if (to[0] != (number & 0xff) || to[bytes - 1] != (number & 0xff))
         die("the copy is not what was written", 0);
     give(turn, 2 * number + 2);

@@ -21,7 +21,7 @@ const PID: &str = "pid";
 /// Time that the launcher of an engine that was killed has to end. It kills its containers at once,
 /// and gives up on those that do not die after 5 s.
 const LAUNCHER_ENDS_WITHIN: Duration = Duration::from_secs(10);
-/// Pause between two looks at whether that launcher has ended.
+/// Pause between two checks whether that launcher has ended.
 const LAUNCHER_PAUSE: Duration = Duration::from_millis(5);
 
 /// A directory that this process has locked.

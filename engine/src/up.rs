@@ -40,7 +40,7 @@ use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::mpsc;
 use tokio::task::spawn_local;
 
-/// How often it is looked whether all functions are ready, while somebody waits for that.
+/// The pause between two checks whether all functions are ready, while a caller waits for that.
 const READY_PAUSE: Duration = Duration::from_millis(5);
 /// Time beyond the longest timeout that calls under way have when the engine stops.
 const DRAIN_SLACK: Duration = Duration::from_secs(1);

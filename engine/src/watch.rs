@@ -99,13 +99,13 @@ impl Files {
         self.sources.as_ref().is_some_and(|folder| path.starts_with(folder))
     }
 
-    /// The folders that are looked at with those in them.
+    /// The folders that are watched with those in them.
     fn folders_below(&self) -> impl Iterator<Item = &PathBuf> {
         self.below.iter().map(|(folder, _)| folder).chain(&self.sources)
     }
 }
 
-/// The kernel's list of folders that are looked at.
+/// The kernel's list of watched folders.
 struct Folders {
     inotify: Inotify,
     /// A duplicate of its descriptor.
@@ -120,7 +120,7 @@ impl Folders {
     }
 }
 
-/// Looks at the files of functions.
+/// Watches the files of functions.
 #[derive(Default)]
 pub struct Watch {
     watched: Option<Folders>,
@@ -148,8 +148,8 @@ impl Debounce {
 }
 
 impl Watch {
-    /// From now on looks at the files of functions that are to be watched; or of all, and at the
-    /// configuration. Functions are built only if all are looked at.
+    /// From now on watches the files of the functions that ask for it. With `everything` it watches
+    /// those of all functions and the configuration; functions are built only then.
     pub fn set(&mut self, config: &Config, everything: bool) {
         let watched = config.functions.iter().filter(|function| everything || function.keys.watch);
         self.files =

@@ -97,7 +97,7 @@ func (p *pace) widen(now time.Time) {
 	p.set(false)
 }
 
-// check looks at the use of the processor, now and then.
+// check measures the use of the processor, now and then.
 func (p *pace) check(now time.Time) {
 	if !p.mu.TryLock() {
 		return

@@ -1,4 +1,4 @@
-//! The skin for hosts with an event loop of their own.
+//! The functions of the C interface for hosts with an event loop of their own.
 
 use crate::answer::nc_answer;
 use crate::bytes::{nc_bytes, slice, text};

@@ -1,4 +1,4 @@
-//! Handlers and serving: the skin in which the library runs the threads.
+//! Handlers and serving: the functions of the C interface with which the library runs the threads.
 
 use crate::bytes::text;
 use crate::facts::{NC_OK, status};

@@ -1,4 +1,4 @@
-//! A request, of either skin.
+//! A request, which a handler or an event loop of the host serves.
 
 use crate::bytes::{nc_bytes, present, text};
 use crate::facts::{NC_NOT_FOUND, NC_OK, status};
@@ -74,7 +74,7 @@ impl nc_request {
                 content: UnsafeCell::new(None),
             })),
         };
-        // SAFETY: handles are never freed, and this one was idle, so nobody else looks at its
+        // SAFETY: handles are never freed, and this one was idle, so nobody else accesses its
         // content.
         unsafe {
             *(*handle).content.get() =
@@ -167,8 +167,8 @@ impl nc_request {
         req: *const nc_request,
         operation: impl FnOnce(&Content) -> Result<R, Failure>,
     ) -> Result<R, Failure> {
-        // Asked once, and before the content is looked at: by its own thread the request may end
-        // meanwhile, and another one begin.
+        // The owner is read once, and before the content is accessed: the request's own thread may
+        // end it meanwhile, and begin another one.
         // SAFETY: the caller vouches for it.
         let owner = unsafe { nc_request::owner(req) }?;
         if is_forked() {

@@ -120,7 +120,7 @@ impl Worker {
         self.event_loop.function()
     }
 
-    /// Whether `events` looks for more for a while, so that it pays to call it once more before
+    /// Whether `events` spins for more events, so that it pays to call it once more before
     /// sleeping.
     #[napi(getter)]
     pub fn looks(&self) -> bool {

@@ -37,7 +37,7 @@ impl Worker {
         self.0.function()
     }
 
-    /// Whether `events` looks for more for a while, so that it pays to call it once more before
+    /// Whether `events` spins for more events, so that it pays to call it once more before
     /// sleeping.
     #[getter]
     fn looks(&self) -> bool {

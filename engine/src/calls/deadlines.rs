@@ -1,4 +1,4 @@
-//! The times at which the scheduler must look at calls. Entries of calls that have ended stay in
+//! The times at which the scheduler must check calls. Entries of calls that have ended stay in
 //! the heap for a while and are skipped. They are removed all at once when they make up most of the
 //! heap.
 
@@ -9,14 +9,14 @@ use std::collections::BinaryHeap;
 /// A heap with fewer entries than this is never cleaned.
 const CLEAN_ABOVE: usize = 4096;
 
-/// The times at which the scheduler must look at calls.
+/// The times at which the scheduler must check calls.
 #[derive(Debug, Default)]
 pub struct Deadlines {
     heap: BinaryHeap<Reverse<(u64, CallNumber)>>,
 }
 
 impl Deadlines {
-    /// Schedules a look at a call for this time, ns. `alive` is the number of calls; `is_alive`
+    /// Schedules a check of a call for this time, ns. `alive` is the number of calls; `is_alive`
     /// tells whether a call still exists.
     pub fn push(
         &mut self,

@@ -9,7 +9,7 @@ use std::collections::HashSet;
 use std::io;
 use std::time::{Duration, Instant};
 
-/// Pause between two looks at children that are being ended.
+/// Pause between two checks of children that are being ended.
 const PAUSE: Duration = Duration::from_millis(2);
 
 /// The children of this process by the kernel's own list, if it keeps one.

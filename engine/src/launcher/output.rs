@@ -20,8 +20,8 @@ const MAX_LOG_BYTES: u64 = 4 * 1024 * 1024;
 
 /// How much is gathered before it is written: one system call then keeps some hundred lines.
 const WRITE_BYTES: usize = 64 * 1024;
-/// How often it is looked whether a log still lies at its path. Lines that are printed up to so
-/// long after somebody has removed the file are lost with it.
+/// The pause between two checks whether a log is still at its path. Lines that are printed within
+/// this time after a user has removed the file are lost with it.
 const RECHECK_AFTER: Duration = Duration::from_millis(500);
 
 /// Stands for the id in a line of no call, or of one that is not known.
@@ -230,7 +230,7 @@ impl Opened {
         Ok(Opened { file, identity, bytes: metadata.len(), seen: Instant::now() })
     }
 
-    /// Whether the file still lies at this path. Looks only now and then, as lines may be many.
+    /// Whether the file is still at this path. Checks only now and then, as lines may be many.
     fn is_at(&mut self, path: &Path) -> bool {
         if self.seen.elapsed() < RECHECK_AFTER {
             return true;

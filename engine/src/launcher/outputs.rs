@@ -18,8 +18,8 @@ use std::time::{Duration, Instant};
 /// The most bytes that are read from one pipe in one turn: 8,000 short lines, which take some ten
 /// milliseconds.
 const READ_BYTES: usize = 16 * 1024;
-/// How long pipes are read before the launcher looks at orders and deaths again. An order that
-/// comes meanwhile waits so long.
+/// How long pipes are read before the launcher checks for orders and deaths again. An order that
+/// comes meanwhile waits for that long.
 const READ_FOR: Duration = Duration::from_millis(10);
 
 /// The output of one container.

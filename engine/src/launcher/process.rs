@@ -27,7 +27,7 @@ use std::path::Path;
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
-/// The most processes that are reaped before the launcher looks at orders again: a container can
+/// The most processes that are reaped before the launcher checks for orders again: a container can
 /// leave behind processes that start others and end, without end.
 const MAX_REAPED: usize = 64;
 /// How often orphans are looked for while children die without end: it takes some microseconds for

@@ -36,7 +36,7 @@ const END_ORPHANS_WITHIN: Duration = Duration::from_secs(1);
 const KILLED_WITHIN: Duration = Duration::from_secs(2);
 /// How long the launcher may take to end when all containers have.
 const LAUNCHER_ENDS_WITHIN: Duration = Duration::from_secs(2);
-/// Pause between two looks whether it has.
+/// Pause between two checks whether it has.
 const POLL_PAUSE: Duration = Duration::from_millis(2);
 
 /// Pause between two looks for containers that have reached a bound of `recycle`.

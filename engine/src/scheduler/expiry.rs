@@ -8,7 +8,7 @@ use crate::calls::{Patience, Share};
 use crate::ids::{CallNumber, ContainerKey, FunctionId};
 use nightcore_runtime::protocol::{CancelReason, Failure, Status};
 
-/// The least time, in ns, until the scheduler looks again at a call that cannot end because it
+/// The least time, in ns, until the scheduler checks again a call that cannot end because it
 /// waits for a slot. A grace period may be zero, so it cannot serve as that time.
 const RECHECK_NS: u64 = 1_000_000;
 

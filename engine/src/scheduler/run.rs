@@ -72,7 +72,7 @@ impl<P: Share, R> Scheduler<P, R> {
                 return true;
             }
             if f.running_here() >= f.limit(now, Some(head.queued_at)) {
-                // The end of a call looks again, too. This covers limits that rise while no call
+                // The end of a call checks again, too. This covers limits that rise while no call
                 // ends.
                 if let Some(at) = f.concurrency.next_change_ns(Some(head.queued_at)) {
                     self.upkeep.recheck_at(function, at);

@@ -39,7 +39,7 @@ impl<P: Share, R> Scheduler<P, R> {
     }
 
     /// Retires workers beyond twice the need, and returns memory to the system if there has been no
-    /// call for a while. Returns true if the function must be looked at again.
+    /// call for a while. Returns true if the function must be checked again.
     fn maintain(&mut self, turn: &mut Turn<'_, P, R>, function: FunctionId) -> bool {
         if self.functions[function].is_removed() {
             return self.maintain_removed(turn, function);

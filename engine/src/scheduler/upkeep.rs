@@ -1,9 +1,9 @@
-//! Which functions the scheduler must look at, and when.
+//! Which functions the scheduler must check, and when.
 
 use crate::ids::FunctionId;
 use std::collections::BTreeSet;
 
-/// The period, in ns, at which the scheduler looks at functions that have more workers than they
+/// The period, in ns, at which the scheduler checks functions that have more workers than they
 /// keep.
 pub(super) const TICK_NS: u64 = 500_000_000;
 
@@ -16,7 +16,7 @@ pub(super) fn earliest(one: Option<u64>, other: Option<u64>) -> Option<u64> {
     }
 }
 
-/// Which functions the scheduler must look at, and when.
+/// Which functions the scheduler must check, and when.
 #[derive(Debug, Default)]
 pub(super) struct Upkeep {
     /// Functions whose limit holds calls back, and the time in ns at which the limit may rise.
@@ -42,7 +42,7 @@ impl Upkeep {
         self.ask_again.insert((at, function));
     }
 
-    /// Looks at a function periodically from now on.
+    /// Checks a function periodically from now on.
     #[inline]
     pub fn watch(&mut self, function: FunctionId) {
         // Nearly always the function is the last one already.
@@ -51,7 +51,7 @@ impl Upkeep {
         }
     }
 
-    /// The time, in ns, at which the next look is due.
+    /// The time, in ns, at which the next check is due.
     #[inline]
     pub fn next(&self, now: u64) -> Option<u64> {
         let mut next = (!self.watched.is_empty()).then(|| self.next_tick.max(now));

@@ -29,7 +29,7 @@ pub struct Lending {
     is_recalled: bool,
     /// Whether the caller has cancelled its call.
     is_cancelled: bool,
-    /// The number of claimed calls when the engine last looked, and the time in ns since when it
+    /// The number of claimed calls when the engine last checked, and the time in ns since when it
     /// has not changed.
     idle: (u32, u64),
 }

@@ -180,7 +180,7 @@ class Worker {
     this.running = new Map();
     this.sites = new Sites();
     this.background = new Background();
-    // Whether the loop looks once more, or would gain nothing.
+    // Whether the loop polls once more, or would gain nothing.
     this.expects = !this.addon.looks;
     this.again = () => {
       this.expects = false;
@@ -189,8 +189,8 @@ class Worker {
   }
 
   /**
-   * Looks for events once more before the loop sleeps, after all that is ready to run now. The
-   * events so far make handlers send messages, and the answers come soon. Looking once more is
+   * Polls for events once more before the loop sleeps, after all that is ready to run now. The
+   * events so far make handlers send messages, and the answers come soon. Polling once more is
    * faster than being woken for them.
    */
   expect() {

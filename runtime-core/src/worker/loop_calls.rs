@@ -104,7 +104,7 @@ impl UnderWay {
             || self.end.state.over().is_some()
     }
 
-    /// When the loop must look at the call again, in ns of the monotonic clock.
+    /// When the loop must check the call again, in ns of the monotonic clock.
     fn next_deadline(&self, now: u64) -> u64 {
         match now < self.sent.deadline {
             true => self.sent.deadline,
@@ -166,7 +166,7 @@ impl LoopCalls {
         self.calls.extract_if(.., |call| call.request == request).collect()
     }
 
-    /// When the loop must look at the calls again, in ns of the monotonic clock.
+    /// When the loop must check the calls again, in ns of the monotonic clock.
     pub(super) fn next_deadline(&self, now: u64) -> Option<u64> {
         self.calls.iter().map(|call| call.next_deadline(now)).min()
     }

@@ -373,7 +373,7 @@ static int pass_on_made(nc_request *req) {
     return ok;
 }
 
-// The other skin: echoes, and hands what begins with "bar" to Bar.
+// An event loop of its own: echoes, and hands what begins with "bar" to Bar.
 static int event_loop(void) {
     const char *names[] = {"Echo"};
     nc_worker *worker = NULL;

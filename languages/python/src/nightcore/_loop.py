@@ -126,13 +126,13 @@ class Worker:
         self._raw = raw
         self._handler = handler
         self._running: dict[int, Host] = {}
-        # Whether the loop looks once more, or would gain nothing.
+        # Whether the loop polls once more, or would gain nothing.
         self._expects = not raw.looks
 
     def expect(self) -> None:
-        """Look for events once more before the loop sleeps, after all that is ready to run now.
+        """Poll for events once more before the loop sleeps, after all that is ready to run now.
 
-        The events so far make handlers send messages, and the answers come soon. Looking once more
+        The events so far make handlers send messages, and the answers come soon. Polling once more
         is faster than being woken for them.
         """
         if not self._expects:

@@ -170,7 +170,7 @@ impl Refused {
 pub struct CreateWorker {
     /// Where it is in the container.
     pub slot: WorkerSlot,
-    /// Where it looks at its ring. A container of version 1 has to be sent [`Placement::Apart`].
+    /// Where it spins on its ring. A container of version 1 has to be sent [`Placement::Apart`].
     pub placement: Placement,
 }
 
