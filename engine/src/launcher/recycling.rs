@@ -83,10 +83,9 @@ mod tests {
 
     #[test]
     fn the_memory_of_a_process_is_its_own() {
-        let own = std::process::id() as i32;
-        let before = memory_of(own).unwrap();
+        // Other tests of this process allocate and free meanwhile.
         let kept = std::hint::black_box(vec![1u8; 64 << 20]);
-        assert!(memory_of(own).unwrap() >= before + (60 << 20));
+        assert!(memory_of(std::process::id() as i32) >= Some(64 << 20));
         drop(kept);
         assert_eq!(memory_of(i32::MAX), None);
     }
