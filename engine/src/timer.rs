@@ -4,19 +4,24 @@
 //! while none of the runtime's is set, the I/O thread waits without a timeout, which costs less on
 //! every call.
 
-use crate::watched::Watched;
 use nix::sys::time::TimeSpec;
 use nix::sys::timerfd::{ClockId, Expiration, TimerFd, TimerFlags, TimerSetTimeFlags};
+use std::future::poll_fn;
 use std::io;
-use std::os::fd::AsFd;
+use std::os::fd::{AsFd, AsRawFd, RawFd};
 use std::time::Duration;
 use tokio::io::Interest;
+use tokio::io::unix::AsyncFd;
 
-/// One timer.
-pub struct Timer {
-    timer: TimerFd,
-    /// A duplicate of its descriptor.
-    watched: Watched,
+/// One timer. It takes one descriptor.
+pub struct Timer(AsyncFd<Descriptor>);
+
+struct Descriptor(TimerFd);
+
+impl AsRawFd for Descriptor {
+    fn as_raw_fd(&self) -> RawFd {
+        self.0.as_fd().as_raw_fd()
+    }
 }
 
 impl Timer {
@@ -28,8 +33,11 @@ impl Timer {
     pub fn new() -> io::Result<Timer> {
         let flags = TimerFlags::TFD_CLOEXEC | TimerFlags::TFD_NONBLOCK;
         let timer = TimerFd::new(ClockId::CLOCK_MONOTONIC, flags)?;
-        let watched = Watched::new(timer.as_fd().try_clone_to_owned()?, Interest::READABLE)?;
-        Ok(Timer { timer, watched })
+        // SAFETY: the AsyncFd owns the timer, which nobody replaces, so its descriptor stays open as
+        // long as it is registered, and is always the same one.
+        let watched =
+            unsafe { AsyncFd::register_with_interest(Descriptor(timer), Interest::READABLE) };
+        Ok(Timer(watched.map_err(io::Error::from)?))
     }
 
     /// Sets it to this time, in ns of the monotonic clock; a time that has passed rings at once.
@@ -39,7 +47,11 @@ impl Timer {
     /// When the kernel does not take it for a time.
     pub fn set(&self, at: u64) -> io::Result<()> {
         let time = TimeSpec::from_duration(Duration::from_nanos(at.max(1)));
-        Ok(self.timer.set(Expiration::OneShot(time), TimerSetTimeFlags::TFD_TIMER_ABSTIME)?)
+        Ok(self
+            .0
+            .get_ref()
+            .0
+            .set(Expiration::OneShot(time), TimerSetTimeFlags::TFD_TIMER_ABSTIME)?)
     }
 
     /// Waits until it rings. Only the last task that waits is woken.
@@ -49,9 +61,8 @@ impl Timer {
     /// When the runtime ends.
     pub async fn rung(&self) -> io::Result<()> {
         loop {
-            let mut ready = self.watched.readable().await?;
-            ready.clear_ready();
-            match self.timer.wait() {
+            poll_fn(|context| self.0.poll_read_ready(context)).await?.clear_ready();
+            match self.0.get_ref().0.wait() {
                 Err(nix::errno::Errno::EAGAIN) => {}
                 rung => return Ok(rung?),
             }

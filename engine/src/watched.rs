@@ -10,7 +10,7 @@ use tokio::io::unix::{AsyncFd, AsyncFdReadyGuard};
 /// A descriptor that the runtime's event loop watches.
 ///
 /// It shares ownership of the descriptor, so that others can read and write it meanwhile. What owns
-/// its descriptor and does not give it away, such as a timer, is watched by a duplicate.
+/// its descriptor and does not give it away is watched by a duplicate.
 ///
 /// A descriptor can be watched by one `Watched` at a time: the kernel refuses a second
 /// registration. Whoever reads and writes the same descriptor watches it once, with both interests.
