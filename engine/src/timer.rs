@@ -33,8 +33,8 @@ impl Timer {
     pub fn new() -> io::Result<Timer> {
         let flags = TimerFlags::TFD_CLOEXEC | TimerFlags::TFD_NONBLOCK;
         let timer = TimerFd::new(ClockId::CLOCK_MONOTONIC, flags)?;
-        // SAFETY: the AsyncFd owns the timer, which nobody replaces, so its descriptor stays open as
-        // long as it is registered, and is always the same one.
+        // SAFETY: the AsyncFd owns the timer, which nobody replaces, so its descriptor stays open
+        // as long as it is registered, and is always the same one.
         let watched =
             unsafe { AsyncFd::register_with_interest(Descriptor(timer), Interest::READABLE) };
         Ok(Timer(watched.map_err(io::Error::from)?))
