@@ -1,4 +1,4 @@
-//! Reads files up to a bound.
+//! Reads files whose size is bounded.
 
 use super::limits::MAX_FILE_BYTES;
 use super::units::format_size;

@@ -1,4 +1,4 @@
-//! `command`: from the words of the file to an executable.
+//! Reads `command` and finds the executable that it names.
 
 use std::ffi::OsStr;
 use std::io::ErrorKind;
@@ -10,20 +10,22 @@ use super::quote::quoted;
 use super::read::{ConfigReport, Item, Span};
 use super::{unexpanded, variables};
 
-/// Where programs are looked for if there is no PATH at all, as execvp does.
+/// The directories in which programs are searched if PATH is not set: the same ones as `execvp`
+/// uses.
 const NO_PATH: &str = "/bin:/usr/bin";
 
-/// The kernel takes no longer argument or variable: `MAX_ARG_STRLEN`, which includes the end.
+/// The kernel accepts no longer argument or variable: this is `MAX_ARG_STRLEN` without the
+/// terminating NUL.
 pub(super) const MAX_WORD_BYTES: usize = 128 * 1024 - 1;
 pub(super) const TOO_LONG: &str =
     "the system passes on at most 128 KiB in one word; put the value into a file";
 
-/// A command as written.
+/// A command as the file writes it.
 pub(super) struct WrittenCommand {
     pub(super) words: Vec<String>,
-    /// The same with the variables that the file has in them.
+    /// The same words with their variables not expanded.
     pub(super) written: Vec<String>,
-    /// Where each of them stands.
+    /// The span of each word.
     pub(super) spans: Vec<Span>,
 }
 
@@ -72,7 +74,7 @@ pub(super) fn read(item: &Item<'_>, report: &mut ConfigReport<'_>) -> Option<Wri
     (words.len() == values.len()).then_some(WrittenCommand { words, written, spans })
 }
 
-/// Where to look for programs that are named without a directory.
+/// The directories in which programs are searched that are named without a slash.
 pub(super) enum SearchPath<'p> {
     /// The PATH of the function's `env`.
     OfFunction(&'p str),
@@ -81,7 +83,7 @@ pub(super) enum SearchPath<'p> {
 }
 
 impl<'p> SearchPath<'p> {
-    /// The PATH that a function's `env` sets, or else that of this process.
+    /// Uses the PATH that a function's `env` sets, or else that of this process.
     pub(super) fn new(set: Option<&'p str>, own: Option<&'p OsStr>) -> SearchPath<'p> {
         set.map_or(SearchPath::OfProcess(own), SearchPath::OfFunction)
     }
@@ -91,13 +93,13 @@ impl<'p> SearchPath<'p> {
             SearchPath::OfFunction(path) => OsStr::new(path),
             SearchPath::OfProcess(path) => path.unwrap_or(OsStr::new(NO_PATH)),
         };
-        // A relative directory would be relative to wherever the engine was started.
+        // A relative directory would depend on the directory in which the engine was started.
         std::env::split_paths(path).filter(|directory| directory.is_absolute()).collect()
     }
 }
 
-/// Finds the executable that `program` stands for. With a slash in it, it is relative to
-/// `directory`, whatever the `cwd` that it is to run in.
+/// Finds the executable that `program` names. A name with a slash in it is relative to `directory`,
+/// and not to the `cwd` in which the program runs.
 pub(super) fn resolve(
     program: &str,
     directory: &Path,
@@ -118,7 +120,8 @@ pub(super) fn resolve(
     for candidate in search_path.directories().iter().map(|directory| directory.join(program)) {
         match check(&candidate) {
             Ok(()) => return Ok(clean(&candidate)),
-            // A directory of that name does not hide the program further on.
+            // A directory or a plain file of that name does not hide a program further on in the
+            // path.
             Err(Problem::NotExecutable) => {
                 problem.get_or_insert_with(|| {
                     format!("{}: {}", Problem::NotExecutable, candidate.display())
@@ -137,7 +140,7 @@ pub(super) fn resolve(
     }))
 }
 
-/// What the user may have meant by a path.
+/// Suggests what the user may have meant by a path.
 fn hint_for_path(program: &str, directory: &Path, cwd: &Path) -> String {
     if let Some(problem) = unexpanded::problem(program, is_variable) {
         return format!("; {problem}");
@@ -145,7 +148,7 @@ fn hint_for_path(program: &str, directory: &Path, cwd: &Path) -> String {
     let in_cwd = clean(&cwd.join(program));
     if cwd != directory && in_cwd.is_file() {
         let meant = in_cwd.strip_prefix(directory).map_or(in_cwd.clone(), |path| {
-            // A path, and not a name to look up.
+            // The "." makes it a path, which is not looked up in PATH.
             Path::new(".").join(path)
         });
         let meant = quoted(&meant.to_string_lossy());
@@ -154,7 +157,7 @@ fn hint_for_path(program: &str, directory: &Path, cwd: &Path) -> String {
     String::new()
 }
 
-/// What the user may have meant by a name.
+/// Suggests what the user may have meant by a name.
 fn hint_for_name(program: &str, directory: &Path) -> String {
     if directory.join(program).is_file() {
         let meant = quoted(&format!("./{program}"));
@@ -202,7 +205,8 @@ fn check(path: &Path) -> Result<(), Problem> {
     }
 }
 
-/// The same path without its `.` parts. A `..` stays: what it means depends on links.
+/// Returns the same path without its `.` parts. A `..` is kept, because its meaning depends on
+/// symbolic links.
 pub(super) fn clean(path: &Path) -> PathBuf {
     path.components().collect()
 }

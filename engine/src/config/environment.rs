@@ -1,4 +1,4 @@
-//! `env` and `env_file`: the variables that a function's processes get.
+//! Reads `env` and `env_file`: the environment variables of a function's processes.
 
 use super::command::{MAX_WORD_BYTES, TOO_LONG, is_variable};
 use super::quote::quoted;
@@ -10,7 +10,7 @@ use nightcore_runtime::protocol::control::{
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
-/// Variables that tell a process of its engine and its function.
+/// The variables by which the engine tells a process its engine and its function.
 const ENGINES_VARIABLES: [&str; 4] =
     [SOCKET_VARIABLE, TOKEN_VARIABLE, FUNCTION_VARIABLE, LOG_KEY_VARIABLE];
 
@@ -24,7 +24,7 @@ pub(super) type Environment = BTreeMap<String, Variable>;
 #[derive(Clone)]
 pub(super) struct Variable {
     value: String,
-    /// As the file may have it.
+    /// The value as the file writes it, with its variables not expanded.
     written: String,
 }
 
@@ -34,17 +34,17 @@ pub(super) struct EnvFile {
     variables: Vec<(String, String)>,
 }
 
-/// The variables of a function.
+/// The variables of a function, merged.
 pub(super) struct Merged {
     pub(super) variables: BTreeMap<String, String>,
-    /// The variables of `env` tables, as the file may have them.
+    /// The variables of `env` tables, as the file writes them.
     pub(super) written: Vec<(String, String)>,
-    /// The files that the others are from.
+    /// The files that the other variables are from.
     pub(super) files: Vec<PathBuf>,
 }
 
-/// Puts together `[defaults]` and a function's own table. Tables go before files, and later ones
-/// before earlier ones.
+/// Merges the variables of `[defaults]` with those of a function's own table. Tables override
+/// files, and later tables and files override earlier ones.
 pub(super) fn merge(tables: [&Environment; 2], files: [&[EnvFile]; 2]) -> Merged {
     let mut variables = BTreeMap::new();
     for file in files.into_iter().flatten() {
@@ -97,7 +97,7 @@ fn problem_of_value(name: &str, value: &str) -> Option<&'static str> {
     (value.len() + name.len() >= MAX_WORD_BYTES).then_some(TOO_LONG)
 }
 
-/// Reads `env_file`: the path of a file, or several.
+/// Reads `env_file`: the path of one file, or an array of paths.
 pub(super) fn read_files(
     item: &Item<'_>,
     directory: &Path,
@@ -126,10 +126,11 @@ fn read_file(
     }
 }
 
-/// The variables of a file.
+/// Returns the variables of a file.
 ///
 /// # Errors
-/// A message without anything that stands in the file, which holds secrets.
+///
+/// Returns a message that repeats no text of the file, because the file holds secrets.
 fn variables_of(path: &Path) -> Result<Vec<(String, String)>, String> {
     let text = bounded::read(path).map_err(|error| error.to_string())?;
     let mut variables = Vec::new();

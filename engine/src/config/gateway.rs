@@ -1,4 +1,4 @@
-//! `[gateway]`.
+//! Reads `[gateway]`.
 
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 
@@ -9,7 +9,7 @@ use super::limits::{
 use super::quote::quoted;
 use super::read::{ConfigReport, Table};
 
-/// The value of a key that is derived from the machine.
+/// The value of a key that the engine derives from the machine.
 pub(super) const AUTO: &str = "auto";
 
 const KEYS: &[&str] = &["listen", "max_body", "memory"];
@@ -31,7 +31,7 @@ pub(super) fn read(table: Option<Table<'_>>, report: &mut ConfigReport<'_>) -> G
         }
     }
     if let Some(item) = table.get("max_body")
-        // From 1: some would write 0 for "no limit".
+        // The least size is 1, because some users would write 0 for "no limit".
         && let Some(bytes) = item.size(1..=MAX_MAX_BODY_BYTES, report)
     {
         gateway.max_body_bytes = bytes;
@@ -44,8 +44,8 @@ pub(super) fn read(table: Option<Table<'_>>, report: &mut ConfigReport<'_>) -> G
     gateway
 }
 
-/// Reads `IP:PORT` or `localhost:PORT`. Other names are not looked up: an address to listen on is
-/// the machine's own.
+/// Parses `IP:PORT` or `localhost:PORT`. Other names are not resolved, because the gateway can only
+/// listen on an address of its own machine.
 pub(super) fn parse_listen(text: &str) -> Result<SocketAddr, String> {
     if let Ok(address) = text.parse() {
         return Ok(address);

@@ -1,9 +1,10 @@
-//! The known word that an unknown one was probably meant to be.
+//! Finds the known word that an unknown word was probably meant to be.
 
-/// Longer words are no typing mistakes, and would be slow to compare.
+/// The length in characters above which a word is not compared: such a word is not a typing
+/// mistake, and the comparison would be slow.
 const MAX_CHARS: usize = 64;
 
-/// The known word that is nearest to `word`, if one is near: about a third of it may differ.
+/// Returns the known word that is nearest to `word`, if at most about a third of it differs.
 pub(super) fn nearest<'k>(word: &str, known: &[&'k str]) -> Option<&'k str> {
     if word.chars().nth(MAX_CHARS).is_some() {
         return None;

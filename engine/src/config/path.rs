@@ -1,15 +1,15 @@
-//! Paths of URLs: where a function answers.
+//! Reads routes: the paths of URLs at which functions answer.
 
 use super::limits::MAX_ROUTE_BYTES;
 use super::read::{ConfigReport, Item};
 
-/// Paths that the gateway answers itself.
+/// The paths that the gateway answers itself.
 const RESERVED_ROUTES: &[&str] = &["/function", "/healthz", "/readyz"];
 
 pub(super) const ROUTE_EXAMPLE: &str = "/shop";
 
-/// A path that begins with a slash and is taken as it stands: what clients send is compared byte
-/// for byte.
+/// Reads a route: a path that begins with a slash. It is not decoded: the paths of requests are
+/// compared with it byte by byte.
 pub(super) fn read_route(item: &Item<'_>, report: &mut ConfigReport<'_>) -> Option<String> {
     let text = item.string(Some(ROUTE_EXAMPLE), report)?;
     let route = text.strip_suffix('/').unwrap_or(text);

@@ -1,4 +1,4 @@
-//! Whether a command can be started, and will do what was probably meant.
+//! Checks whether a command can be started, and warns of words that are probably mistakes.
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -10,7 +10,7 @@ use super::quote::quoted;
 use super::read::ConfigReport;
 use super::{script, unexpanded};
 
-/// Where the files of a command may be.
+/// The directories in which the files of a command may be.
 pub(super) struct Places<'p> {
     /// The directory of the configuration file.
     pub(super) directory: &'p Path,
@@ -18,18 +18,18 @@ pub(super) struct Places<'p> {
     pub(super) search_path: &'p SearchPath<'p>,
 }
 
-/// How a program, or the script that it runs, comes to be.
+/// How a program, or the script that it runs, is made.
 pub(super) enum Made<'b> {
-    /// It must be there.
+    /// The file must exist.
     ByHand,
-    /// It must be there, and if it is not, this command makes it.
+    /// The file must exist. If it does not, this command makes it.
     By(&'b Build),
-    /// It need not be there: a build is run before it is started.
+    /// The file need not exist, because a build runs before the program is started.
     Later,
 }
 
 impl Made<'_> {
-    /// What is to be done about a file that is not there, as the end of a message.
+    /// Says how to make a file that does not exist, as the end of a message.
     fn hint(&self, file: &Path, cwd: &Path) -> String {
         match self {
             Made::By(build) if !file.exists() => format!(
@@ -42,7 +42,7 @@ impl Made<'_> {
     }
 }
 
-/// Reports what is wrong with a command. Returns the executable; none if it cannot be started.
+/// Reports what is wrong with a command. Returns the executable; `None` if it cannot be started.
 pub(super) fn check(
     command: &WrittenCommand,
     places: &Places<'_>,
@@ -55,13 +55,13 @@ pub(super) fn check(
     let folders = search_path.directories();
     let first = words.first()?;
     let is_later = matches!(made, Made::Later);
-    // What lies there may be an old one, which the build replaces.
+    // The present file may be an old one, which the build replaces.
     let program = if is_later && first.contains('/') {
         command::clean(&directory.join(first))
     } else {
         let found = command::resolve(first, directory, cwd, search_path);
         let complain = |message| {
-            // No build makes what is looked up in PATH.
+            // A build does not make programs that are looked up in PATH.
             let is_path = first.contains('/');
             let file = is_path.then(|| directory.join(first));
             let hint = file.map(|file| made.hint(&file, cwd)).unwrap_or_default();
@@ -86,7 +86,7 @@ pub(super) fn check(
         let hint = hint.unwrap_or_else(|| made.hint(&cwd.join(&words[*at]), cwd));
         report.at(&spans[*at], format!("{message}{hint}"));
     }
-    // What follows `-c` is for the interpreter to read.
+    // The words from `-c` on are code for the interpreter.
     let is_code = |word: &&String| matches!(word.as_str(), "-c" | "-e" | "-p" | "--eval");
     let plain = words.iter().take_while(|word| !is_code(word)).count();
     for at in (1..plain).filter(|at| script.as_ref().is_none_or(|(wrong, _)| wrong != at)) {

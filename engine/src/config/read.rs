@@ -1,4 +1,4 @@
-//! Walking the parsed tree: typed values, each of which knows its place.
+//! Reads typed values from the parsed tree. Each value knows its place in the file.
 
 use std::borrow::Cow;
 use std::collections::HashMap;
@@ -15,20 +15,20 @@ use super::quote::{header, printable, quoted};
 use super::source::Source;
 use super::units;
 
-/// Bytes of the text.
+/// A range of bytes of the text.
 pub(super) type Span = Range<usize>;
 
-/// The most errors of a file that are kept: to place each of ten thousand on one long line would
-/// take minutes.
+/// The number of errors of a file that are kept. To find the places of ten thousand errors on one
+/// long line would take minutes.
 const MAX_KEPT_ERRORS: usize = 100;
 
-/// Collects the errors of one file.
+/// Collects the errors and warnings of one file.
 pub(super) struct ConfigReport<'s> {
     source: &'s Source<'s>,
     errors: Vec<(Span, String)>,
     warnings: Vec<(Span, String)>,
-    /// Texts from outside of the file, by where their values stand: each as it is written there,
-    /// if it is.
+    /// The string values whose text has no TOML type, by the start of their spans: strings in which
+    /// variables were expanded, and values of `--set` (`None`).
     untyped: HashMap<usize, Option<Expansion>>,
 }
 
@@ -49,23 +49,23 @@ impl<'s> ConfigReport<'s> {
         }
     }
 
-    /// Warns of what is probably not meant, though it is no mistake for certain.
+    /// Warns of a value that is probably a mistake.
     pub(super) fn warn(&mut self, span: &Span, message: impl AsRef<str>) {
         let message = self.concealed(span, format!("warning: {}", message.as_ref()));
         self.warnings.push((span.clone(), message));
     }
 
-    /// The value of this span holds variables, which were replaced.
+    /// Records that variables were expanded in the value of this span.
     pub(super) fn expanded(&mut self, span: &Span, expansion: Expansion) {
         self.untyped.insert(span.start, Some(expansion));
     }
 
-    /// The value of this span is a plain text that `--set` gives.
+    /// Records that the value of this span is a plain text from `--set`.
     pub(super) fn set(&mut self, span: &Span) {
         self.untyped.insert(span.start, None);
     }
 
-    /// The warnings, in the order of the file.
+    /// Takes the warnings, in the order of the file.
     pub(super) fn take_warnings(&mut self) -> Vec<ConfigError> {
         let mut warnings = std::mem::take(&mut self.warnings);
         warnings.sort_by_key(|(span, _)| span.start);
@@ -75,7 +75,7 @@ impl<'s> ConfigReport<'s> {
         placed.map(|(span, message)| self.source.error(span, message)).collect()
     }
 
-    /// The line of a place, counted from 1.
+    /// Returns the line of a span, counted from 1.
     pub(super) fn line(&self, span: &Span) -> usize {
         self.source.line(span.start)
     }
@@ -84,7 +84,7 @@ impl<'s> ConfigReport<'s> {
         !self.errors.is_empty()
     }
 
-    /// Fails with what was reported, if anything was.
+    /// Returns the reported errors, if there are any.
     pub(super) fn finish(&mut self) -> Result<(), ConfigErrors> {
         let mut errors = std::mem::take(&mut self.errors);
         errors.sort_by_key(|(span, _)| span.start);
@@ -101,13 +101,13 @@ impl<'s> ConfigReport<'s> {
     }
 }
 
-/// A table, with the words that messages name it by.
+/// A table, with the names by which messages refer to it.
 pub(super) struct Table<'t> {
     table: &'t DeTable<'t>,
-    /// The key's path from the table whose header stands above: "workers". Empty for such a table
-    /// itself.
+    /// The path of the table's key, such as "workers", below the table whose header the file has.
+    /// Empty for a table with a header.
     path: String,
-    /// "[functions.Foo]"
+    /// The header, such as "[functions.Foo]".
     header: String,
 }
 
@@ -116,7 +116,7 @@ impl<'t> Table<'t> {
         Table { table, path: String::new(), header: String::new() }
     }
 
-    /// Names this table by its header.
+    /// Sets the header by which messages name this table.
     pub(super) fn with_header(mut self, keys: &[&str]) -> Self {
         self.path.clear();
         self.header = header(keys);
@@ -127,12 +127,12 @@ impl<'t> Table<'t> {
         &self.header
     }
 
-    /// The value of a key, if it is given.
+    /// Returns the value of a key, if the table has it.
     pub(super) fn get(&self, key: &str) -> Option<Item<'t>> {
         self.table.get_key_value(key).map(|(key, value)| self.item(key, value))
     }
 
-    /// The table below `key` in the root.
+    /// Returns the table of a key of the root.
     pub(super) fn table(
         &self,
         key: &str,
@@ -143,7 +143,7 @@ impl<'t> Table<'t> {
         Some(table.with_header(&[key]))
     }
 
-    /// All keys with their values, in the order of the file.
+    /// Returns all keys with their values, in the order of the file.
     pub(super) fn entries(&self) -> Vec<Item<'t>> {
         let mut items: Vec<_> =
             self.table.iter().map(|(key, value)| self.item(key, value)).collect();
@@ -163,7 +163,7 @@ impl<'t> Table<'t> {
         }
     }
 
-    /// Reports every key that is not `known`, with the nearest one that is.
+    /// Reports every key that is not in `known`, with the nearest known key.
     pub(super) fn refuse_unknown(&self, known: &[&str], report: &mut ConfigReport<'_>) {
         for item in self.entries() {
             if !known.contains(&item.name()) {
@@ -172,7 +172,7 @@ impl<'t> Table<'t> {
         }
     }
 
-    /// Reports a key that is not `known`.
+    /// Reports a key that is not in `known`.
     pub(super) fn refuse(&self, item: &Item<'_>, known: &[&str], report: &mut ConfigReport<'_>) {
         let hint = match nearest(item.name(), known) {
             Some(known) => format!("did you mean {known:?}?"),
@@ -187,7 +187,7 @@ impl<'t> Table<'t> {
     }
 }
 
-/// A value, with its place and the words that messages name it by.
+/// A value, with its place and the path by which messages name it.
 pub(super) struct ReadValue<'t> {
     value: &'t Spanned<DeValue<'t>>,
     path: String,
@@ -218,7 +218,7 @@ impl<'t> Item<'t> {
         &self.key_span
     }
 
-    /// The table that this value must be.
+    /// Returns the value as a table, and reports any other type.
     pub(super) fn table(&self, example: &str, report: &mut ConfigReport<'_>) -> Option<Table<'t>> {
         match self.as_table() {
             Some(table) => Some(Table { header: self.header.clone(), ..table }),
@@ -232,7 +232,7 @@ impl<'t> ReadValue<'t> {
         self.value.span()
     }
 
-    /// Reports what is wrong with this value.
+    /// Reports an error about this value.
     pub(super) fn wrong(&self, message: impl AsRef<str>, report: &mut ConfigReport<'_>) {
         report.at(&self.span(), format!("{}: {}", printable(&self.path), message.as_ref()));
     }
@@ -250,13 +250,13 @@ impl<'t> ReadValue<'t> {
         None
     }
 
-    /// The string as the file has it, if there are variables in it.
+    /// Returns the string as the file writes it, if variables were expanded in it.
     pub(super) fn written<'r>(&self, report: &'r ConfigReport<'_>) -> Option<&'r str> {
         report.untyped.get(&self.span().start)?.as_ref().map(|expanded| expanded.written.as_str())
     }
 
-    /// The value. A text from outside of the file has no type: it is the number or the boolean that
-    /// it would be without quotes.
+    /// Returns the value. An expanded string or a plain text of `--set` has no type: it is read as
+    /// the number or boolean that it would be without quotes.
     fn scalar(&self, report: &ConfigReport<'_>) -> Cow<'t, DeValue<'t>> {
         let value = self.value.get_ref();
         let text = value.as_str().filter(|_| report.untyped.contains_key(&self.span().start));
@@ -270,18 +270,18 @@ impl<'t> ReadValue<'t> {
         self.value.get_ref().is_table()
     }
 
-    /// The table, without a report if it is none.
+    /// Returns the table, or `None` without a report if the value has another type.
     pub(super) fn as_table(&self) -> Option<Table<'t>> {
         let table = self.value.get_ref().as_table()?;
         Some(Table { table, path: self.path.clone(), header: String::new() })
     }
 
-    /// The string, without a report if it is none.
+    /// Returns the string, or `None` without a report if the value has another type.
     pub(super) fn as_str(&self) -> Option<&'t str> {
         self.value.get_ref().as_str()
     }
 
-    /// Any string.
+    /// Returns the value as a string, and reports any other type.
     pub(super) fn string(
         &self,
         example: Option<&str>,
@@ -303,12 +303,12 @@ impl<'t> ReadValue<'t> {
         }
     }
 
-    /// Whether it is an array without elements.
+    /// Whether the value is an array without elements.
     pub(super) fn is_empty_array(&self) -> bool {
         self.value.get_ref().as_array().is_some_and(|array| array.is_empty())
     }
 
-    /// The elements of an array, named "command[0]" and so on.
+    /// Returns the elements of an array. Messages name them "command[0]" and so on.
     pub(super) fn array(
         &self,
         example: &str,
@@ -327,7 +327,7 @@ impl<'t> ReadValue<'t> {
         )
     }
 
-    /// A whole number within `range`.
+    /// Returns a whole number within `range`.
     pub(super) fn integer(
         &self,
         range: RangeInclusive<u32>,
@@ -351,7 +351,7 @@ impl<'t> ReadValue<'t> {
         }
     }
 
-    /// A number with at most three digits after its point, in thousandths, within `range`.
+    /// Returns a number with at most three decimal places, in thousandths, within `range`.
     pub(super) fn thousandths(
         &self,
         range: RangeInclusive<u32>,
@@ -384,7 +384,7 @@ impl<'t> ReadValue<'t> {
         found
     }
 
-    /// A duration within `range`.
+    /// Returns a duration within `range`.
     pub(super) fn duration(
         &self,
         range: RangeInclusive<Duration>,
@@ -406,12 +406,12 @@ impl<'t> ReadValue<'t> {
         }
     }
 
-    /// Whether it is this string.
+    /// Whether the value is this string.
     pub(super) fn is_string(&self, text: &str) -> bool {
         matches!(self.value.get_ref(), DeValue::String(string) if string == text)
     }
 
-    /// A size in bytes within `range`.
+    /// Returns a size in bytes within `range`.
     pub(super) fn size(
         &self,
         range: RangeInclusive<u64>,

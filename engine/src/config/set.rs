@@ -1,4 +1,4 @@
-//! Values that a command line gives in place of those of the file: `--set gateway.listen=VALUE`.
+//! Applies the values of `--set KEY=VALUE`, which replace those of the file.
 
 use super::read::{ConfigReport, Span};
 use super::setting::Setting;
@@ -22,7 +22,8 @@ pub(super) fn apply<'t>(
     }
 }
 
-/// An array, a table or a quoted string is TOML. All else is plain text, which has no type.
+/// Parses a value. An array, a table or a quoted string is TOML. Any other text is a plain string,
+/// which has no type.
 fn parse<'t>(
     text: &'t str,
     span: &Span,
@@ -37,7 +38,7 @@ fn parse<'t>(
     Ok(value)
 }
 
-/// Has all parts of a value stand where the setting does.
+/// Gives all parts of a value the span of the setting.
 fn place(value: &mut DeValue<'_>, span: &Span) {
     let place_one = |value: &mut Spanned<DeValue<'_>>| {
         place(value.get_mut(), span);

@@ -1,4 +1,4 @@
-//! The text of a file with the settings beside it, and where in it a byte stands.
+//! The text of a file with the settings of the command line, and the line and column of a byte.
 
 use std::ops::Range;
 use std::path::Path;
@@ -6,10 +6,10 @@ use std::path::Path;
 use super::error::{ConfigError, Excerpt, FilePosition};
 use super::setting::Setting;
 
-/// The longest part of a line that an error shows, in characters: what fits a terminal.
+/// The longest part of a line that an error shows, in characters, so that it fits a terminal.
 const MAX_EXCERPT_CHARS: usize = 100;
 
-/// A text with the index of its lines, and the settings that are taken in place of its values.
+/// A text with the index of its lines, and the settings that replace its values.
 pub(super) struct Source<'s> {
     path: &'s Path,
     text: &'s str,
@@ -19,7 +19,7 @@ pub(super) struct Source<'s> {
 
 impl<'s> Source<'s> {
     pub(super) fn new(path: &'s Path, text: &'s str, settings: &'s [Setting]) -> Self {
-        // A byte order mark is no part of the first line: columns are counted after it.
+        // A byte order mark is not part of the first line: columns are counted after it.
         let text = text.strip_prefix('\u{feff}').unwrap_or(text);
         let after_newlines =
             text.bytes().enumerate().filter(|(_, byte)| *byte == b'\n').map(|(at, _)| at + 1);
@@ -27,23 +27,23 @@ impl<'s> Source<'s> {
         Source { path, text, settings, line_starts }
     }
 
-    /// The text without a byte order mark. Spans are positions in it.
+    /// Returns the text without a byte order mark. Spans are positions in this text.
     pub(super) fn text(&self) -> &'s str {
         self.text
     }
 
-    /// The line of a byte, counted from 1.
+    /// Returns the line of a byte, counted from 1.
     pub(super) fn line(&self, at: usize) -> usize {
         self.line_starts.partition_point(|start| *start <= at)
     }
 
-    /// Where a setting of the command line stands: behind the text.
+    /// Returns the span of a setting of the command line: a position behind the text.
     pub(super) fn span_of_setting(&self, index: usize) -> Range<usize> {
         let at = self.text.len() + 1 + index;
         at..at
     }
 
-    /// An error that points at `span`.
+    /// Creates an error that points at `span`.
     pub(super) fn error(&self, span: &Range<usize>, message: impl Into<String>) -> ConfigError {
         let behind = span.start.checked_sub(self.text.len() + 1);
         if let Some(setting) = behind.and_then(|index| self.settings.get(index)) {
@@ -68,7 +68,7 @@ impl<'s> Source<'s> {
     }
 }
 
-/// The part of a line around the marked characters, safe to print on a terminal.
+/// Cuts out the part of a line around the marked characters, safe to print on a terminal.
 fn excerpt(line: &str, column: usize, marked: usize) -> Excerpt {
     let length = line.chars().count();
     let first =
@@ -130,7 +130,8 @@ mod tests {
         assert_eq!(shown("a =", 3..3), "f:1:4: m\n  1 | a =\n    |    ^");
         assert_eq!(shown("a\n", 2..2), "f:2:1: m\n  2 | \n    | ^");
         assert_eq!(shown("", 900..1000), "f:1:1: m\n  1 | \n    | ^");
-        // Just longer than what is shown, with the carriage return that is not.
+        // The line is just longer than the excerpt, and ends with a carriage return that is not
+        // shown.
         let line = "a".repeat(MAX_EXCERPT_CHARS);
         let expected =
             format!("f:1:102: m\n  1 | {line}\n    | {}^", " ".repeat(MAX_EXCERPT_CHARS + 1));

@@ -1,4 +1,4 @@
-//! What the TOML parser finds wrong with a text.
+//! Reports what the TOML parser finds wrong with a text.
 
 use toml::de::Error;
 
@@ -6,22 +6,22 @@ use super::quote::quoted;
 use super::read::{ConfigReport, Span};
 use super::source::Source;
 
-/// Reports the parser's errors, but for those that only follow from another.
+/// Reports the parser's errors, except those that only follow from another error.
 pub(super) fn report(errors: &[Error], source: &Source<'_>, report: &mut ConfigReport<'_>) {
     let end = source.text().len();
     let span = |error: &Error| error.span().unwrap_or(end..end);
     let mut errors: Vec<_> = errors.iter().map(|error| (span(error), error.message())).collect();
     errors.sort_by_key(|(span, _)| span.start);
     drop_misread_rest(&mut errors);
-    // After a first error the rest of its line is guesswork.
+    // After the first error of a line, further errors of that line are unreliable.
     errors.dedup_by_key(|(span, _)| source.line(span.start));
     for (span, message) in errors {
         report.at(&span, reword(message, source.text().get(span.clone()).unwrap_or_default()));
     }
 }
 
-/// The parser's message in words of somebody who does not know its grammar; most are good as they
-/// are.
+/// Rewords the parser's messages that only make sense to a reader who knows its grammar. Most
+/// messages stay as they are.
 fn reword(message: &str, text: &str) -> String {
     const OF_NUMBERS: &[&str] =
         &["invalid mantissa", "invalid fraction", "invalid float", "invalid integer"];
@@ -37,8 +37,9 @@ fn reword(message: &str, text: &str) -> String {
     }
 }
 
-/// An array without its bracket swallows the rest of the file, and each line of that gives errors:
-/// keeps the place where the array went wrong and the error that it is not closed.
+/// Removes the errors that follow from an unclosed array. The array swallows the rest of the file,
+/// and each line of the rest gives errors. The place where the array went wrong and the error that
+/// it is not closed are kept.
 fn drop_misread_rest(errors: &mut Vec<(Span, &str)>) {
     let opens = |message: &str| {
         message.starts_with("unclosed array") || message.starts_with("unclosed inline table")

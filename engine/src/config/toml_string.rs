@@ -1,13 +1,13 @@
-//! Strings as TOML.
+//! Writes strings as TOML.
 
 use super::variables::escape;
 
-/// A TOML string on one line, in which no variable is replaced.
+/// Writes a TOML string on one line, in which no variable is expanded.
 pub(super) fn string(text: &str) -> String {
     quote(&escape(text))
 }
 
-/// A TOML string on one line.
+/// Writes a TOML string on one line.
 pub(super) fn quote(text: &str) -> String {
     let mut out = String::from("\"");
     for c in text.chars() {

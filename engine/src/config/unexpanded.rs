@@ -1,16 +1,16 @@
-//! Words that only a shell would expand: `~/app`, `$HOME/app`. No shell reads the configuration,
-//! and of variables it knows `${HOME}` only.
+//! Finds words that only a shell would expand, such as `~/app` and `$HOME/app`. No shell reads the
+//! configuration, and the configuration expands only variables in braces, such as `${HOME}`.
 
 use super::quote::quoted;
 
-/// Words by which a shell joins commands or redirects what they print.
+/// The words by which a shell joins commands or redirects their output.
 const OPERATORS: [&str; 8] = ["&&", "||", "|", "&", ">", ">>", "<", "2>&1"];
 
-/// What is wrong with a word that a shell would expand, and what to write instead. The word is as
-/// the file has it: the value of a variable could be a secret.
+/// Says what is wrong with a word that a shell would expand, and what to write instead. The word is
+/// given as the file writes it, because the value of a variable could be a secret.
 ///
-/// A dollar sign counts if the name behind it is that of a variable that is set, since it has other
-/// meanings in patterns, templates and passwords.
+/// A dollar sign counts only if a variable of the name behind it is set, since dollar signs have
+/// other meanings in patterns, templates and passwords.
 pub(super) fn problem(word: &str, is_set: impl Fn(&str) -> bool) -> Option<String> {
     if word == "~" || word.starts_with("~/") {
         let meant = quoted(&word.replacen('~', "${HOME}", 1));
@@ -20,7 +20,7 @@ pub(super) fn problem(word: &str, is_set: impl Fn(&str) -> bool) -> Option<Strin
     Some(format!("no shell expands ${name} here; write ${{{name}}}"))
 }
 
-/// The names of variables in a word, as a shell would take them without braces.
+/// Returns the names of the variables that a shell would expand in a word without braces.
 fn variables(word: &str) -> impl Iterator<Item = &str> {
     let names = word.split('$').skip(1).map(|rest| {
         let end = rest.find(|c: char| !c.is_ascii_alphanumeric() && c != '_');
@@ -29,7 +29,7 @@ fn variables(word: &str) -> impl Iterator<Item = &str> {
     names.filter(|name| !name.is_empty())
 }
 
-/// What is wrong with an argument that joins commands in a shell.
+/// Says what is wrong with an argument that is an operator of a shell.
 pub(super) fn operator(word: &str) -> Option<String> {
     OPERATORS.contains(&word).then(|| {
         format!(

@@ -1,7 +1,7 @@
-//! `${NAME}` and `${NAME:-default}` in the strings of a configuration.
+//! Expands `${NAME}` and `${NAME:-default}` in the strings of a configuration.
 //!
-//! Keys are taken as they stand, and so is a dollar sign without a brace behind it: passwords,
-//! patterns and templates have many. `$${` stands for `${`.
+//! Keys are not expanded. A dollar sign without a brace behind it is kept: passwords, patterns and
+//! templates contain many. `$${` stands for `${`.
 
 use super::expansion::Expansion;
 use super::quote::quoted;
@@ -52,7 +52,8 @@ fn expand_value(
 ///
 /// # Errors
 ///
-/// If a variable is not set and has no default, or is malformed: a message that names it.
+/// Returns a message that names the variable if it is malformed, or if it is not set and has no
+/// default.
 fn expand(text: &str, lookup: Lookup<'_>) -> Result<Option<Expansion>, String> {
     if !text.contains("${") {
         return Ok(None);
@@ -83,7 +84,7 @@ fn expand(text: &str, lookup: Lookup<'_>) -> Result<Option<Expansion>, String> {
             ));
         }
         match (lookup(name), default) {
-            // As in a shell, the default holds for an empty variable as well.
+            // As in a shell, the default also replaces an empty variable.
             (Some(value), Some(default)) if value.is_empty() => expanded.push_str(default),
             (None, Some(default)) => expanded.push_str(default),
             (Some(value), _) => match value.to_str() {
@@ -114,13 +115,13 @@ fn is_name(name: &str) -> bool {
         && name.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'_')
 }
 
-/// The string of a value as the file may have it: with its variables, not with their values, which
-/// could be secrets.
+/// Returns the string of a value as the file writes it: with the names of its variables, because
+/// their values could be secrets.
 pub(super) fn written(value: &ReadValue<'_>, text: &str, report: &ConfigReport<'_>) -> String {
     value.written(report).map_or_else(|| escape(text).into_owned(), str::to_owned)
 }
 
-/// The text as it must be written so that nothing in it is replaced.
+/// Escapes the text so that no variable in it is expanded.
 pub(super) fn escape(text: &str) -> Cow<'_, str> {
     if text.contains("${") { text.replace("${", "$${").into() } else { text.into() }
 }
@@ -153,7 +154,7 @@ mod tests {
             ("${EMPTY}", Some("")),
             ("${EMPTY:-x}", Some("x")),
             ("${UNSET:-a:-b}", Some("a:-b")),
-            // A value is not read again.
+            // The value of a variable is not expanded again.
             ("${NESTED}", Some("${PORT}")),
             ("$${PORT}", Some("${PORT}")),
             ("a$$${PORT}", Some("a$${PORT}")),
