@@ -1,4 +1,4 @@
-//! `[admin]`.
+//! Reads `[admin]`.
 
 use super::checked::AdminConfig;
 use super::gateway::parse_listen;
@@ -7,7 +7,7 @@ use super::read::{ConfigReport, Table};
 
 const KEYS: &[&str] = &["listen"];
 
-/// None if the table is not there: nothing listens then.
+/// Returns `None` if the file has no such table: nothing listens then.
 pub(super) fn read(table: Option<Table<'_>>, report: &mut ConfigReport<'_>) -> Option<AdminConfig> {
     let table = table?;
     let mut admin = AdminConfig { listen: DEFAULT_ADMIN_LISTEN };

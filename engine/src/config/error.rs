@@ -1,14 +1,14 @@
-//! What is wrong with a file, and where.
+//! Errors in a configuration file, each with its place.
 
 use std::fmt;
 use std::path::{Path, PathBuf};
 
-/// The most errors that are shown: more of them scroll the first ones away.
+/// The number of errors that are shown. More of them would scroll the first ones off the screen.
 const MAX_SHOWN: usize = 20;
 
 /// One mistake in a file.
 ///
-/// Displays as `PATH:LINE:COLUMN: message`, and below it the line with the place marked.
+/// It is displayed as `PATH:LINE:COLUMN: message`, followed by the line with the place marked.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ConfigError {
     path: PathBuf,
@@ -16,7 +16,7 @@ pub struct ConfigError {
     message: String,
 }
 
-/// A place in a file, as it is shown.
+/// A place in a file, in the form in which it is shown.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct FilePosition {
     pub(super) line: usize,
@@ -24,7 +24,7 @@ pub(super) struct FilePosition {
     pub(super) excerpt: Excerpt,
 }
 
-/// A line and, for below it, the marker.
+/// A line, and the marker that is shown below it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Excerpt {
     pub(super) text: String,
@@ -32,7 +32,7 @@ pub(super) struct Excerpt {
 }
 
 impl ConfigError {
-    /// An error of the file as a whole.
+    /// Creates an error about the file as a whole.
     pub(super) fn of_file(path: &Path, message: impl Into<String>) -> Self {
         ConfigError { path: path.to_path_buf(), place: None, message: message.into() }
     }
@@ -41,22 +41,23 @@ impl ConfigError {
         ConfigError { path: path.to_path_buf(), place: Some(place), message: message.into() }
     }
 
-    /// The file's path, as given.
+    /// Returns the file's path, as given.
     pub fn path(&self) -> &Path {
         &self.path
     }
 
-    /// The line, counted from 1; none if the error is of the file as a whole.
+    /// Returns the line, counted from 1; `None` if the error is about the file as a whole.
     pub fn line(&self) -> Option<usize> {
         self.place.as_ref().map(|place| place.line)
     }
 
-    /// The column in characters, counted from 1; none if the error is of the file as a whole.
+    /// Returns the column in characters, counted from 1; `None` if the error is about the file as a
+    /// whole.
     pub fn column(&self) -> Option<usize> {
         self.place.as_ref().map(|place| place.column)
     }
 
-    /// What is wrong and where, on one line.
+    /// Returns the place and the message, on one line.
     pub fn line_text(&self) -> String {
         let path = self.path.display();
         match &self.place {
@@ -67,7 +68,7 @@ impl ConfigError {
         }
     }
 
-    /// What is wrong, without the place.
+    /// Returns the message, without the place.
     pub fn message(&self) -> &str {
         &self.message
     }
@@ -87,7 +88,7 @@ impl fmt::Display for ConfigError {
 
 impl std::error::Error for ConfigError {}
 
-/// Every mistake in a file, in the order of the file. There is at least one.
+/// All mistakes in a file, in the order of the file. There is at least one.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ConfigErrors {
     errors: Vec<ConfigError>,
@@ -95,12 +96,13 @@ pub struct ConfigErrors {
 }
 
 impl ConfigErrors {
-    /// Takes errors in the order of the file, and how many more there are.
+    /// Takes the errors in the order of the file, and the number of further errors.
     pub(super) fn new(errors: Vec<ConfigError>, omitted: usize) -> Self {
         ConfigErrors { errors, omitted }
     }
 
-    /// The errors, in the order of the file; of a file with very many, the first ones.
+    /// Returns the errors, in the order of the file. If the file has very many, only the first ones
+    /// are kept.
     pub fn errors(&self) -> &[ConfigError] {
         &self.errors
     }

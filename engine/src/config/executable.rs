@@ -1,5 +1,5 @@
-//! What keeps the system from starting an executable file: its interpreter or its loader is not
-//! there, or it was built for another processor.
+//! Finds reasons for which the system cannot start an executable file: its interpreter or its
+//! loader is missing, or it was built for another processor.
 
 use std::fs::File;
 use std::io::Read;
@@ -8,39 +8,40 @@ use std::path::{Path, PathBuf};
 
 use super::quote::quoted;
 
-/// Enough for the first line of a script, and for the headers of a program.
+/// The number of bytes that are read: enough for the first line of a script, and for the headers of
+/// a program.
 const HEAD_BYTES: u64 = 4096;
-/// The kernel reads no more of a script to find its interpreter.
+/// The kernel reads no more of a script than this to find its interpreter.
 const FIRST_LINE_BYTES: usize = 255;
 
 const ELF: &[u8] = b"\x7fELF";
-/// The class of programs of 64 bits, and the byte order of this machine.
+/// The class of 64-bit programs, and the byte order of this machine.
 const ELF_64_LITTLE: &[u8] = &[2, 1];
 /// The type of the segment that names the loader.
 const PT_INTERP: u32 = 3;
-/// `e_machine` of what this machine runs.
+/// The `e_machine` of programs for this machine.
 const MACHINE: u16 = if cfg!(target_arch = "aarch64") { 183 } else { 62 };
 
-/// What is to be said of an executable.
+/// The result of the inspection of an executable.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum Finding {
-    /// The system will not start it.
+    /// The system cannot start it.
     Error(String),
-    /// It will not do what was probably meant.
+    /// It can be started, but probably does not do what the user wants.
     Warning(String),
 }
 
-/// Looks at the beginning of an executable that runs in `cwd` with this search path.
+/// Inspects the beginning of an executable that runs in `cwd` with this search path.
 pub(super) fn inspect(program: &Path, cwd: &Path, search_path: &[PathBuf]) -> Option<Finding> {
     let mut head = Vec::new();
-    // What may be run but not read is not looked at.
+    // A file that may be executed but not read is not inspected.
     File::open(program).ok()?.take(HEAD_BYTES).read_to_end(&mut head).ok()?;
     if head.starts_with(ELF) {
         return inspect_program(program, &head);
     }
     let Some(rest) = head.strip_prefix(b"#!") else {
-        // The C library runs what the kernel does not know as a shell script. Other bytes may be of
-        // a format that this machine was taught.
+        // If the kernel does not know the format, the C library runs the file as a shell script. A
+        // file that is not text may have a format that was registered with the kernel.
         let is_text = !head.is_empty() && !head.contains(&0);
         let is_shell = program.extension().is_some_and(|extension| extension == "sh");
         return (is_text && !is_shell).then(|| {
@@ -55,7 +56,7 @@ pub(super) fn inspect(program: &Path, cwd: &Path, search_path: &[PathBuf]) -> Op
     inspect_script(program, &String::from_utf8_lossy(line), cwd, search_path).map(Finding::Error)
 }
 
-/// The line is what follows `#!`.
+/// Inspects the first line of a script, without its `#!`.
 fn inspect_script(
     script: &Path,
     line: &str,
@@ -74,7 +75,7 @@ fn inspect_script(
     if interpreter.is_empty() {
         return None;
     }
-    // Should it be relative, it is to the folder that the process runs in.
+    // A relative path is relative to the directory in which the process runs.
     let path = cwd.join(interpreter);
     if !path.exists() {
         return Some(format!(
@@ -86,7 +87,7 @@ fn inspect_script(
         return None;
     }
     let argument = argument.trim_start_matches([' ', '\t']);
-    // The kernel passes all of it as one word.
+    // The kernel passes the whole argument as one word.
     let name = match argument.strip_prefix("-S") {
         Some(words) => words.split_ascii_whitespace().next().unwrap_or_default(),
         None if argument.contains([' ', '\t']) && !argument.starts_with('-') => {
@@ -108,7 +109,7 @@ fn inspect_script(
 fn inspect_program(program: &Path, head: &[u8]) -> Option<Finding> {
     let shown = program.display();
     let machine = u16::from_le_bytes(bytes(head, 18)?);
-    // What this machine cannot run itself an emulator may run.
+    // An emulator may run a program for another processor.
     if head.get(4..6) == Some(ELF_64_LITTLE) && machine != MACHINE {
         return Some(Finding::Warning(format!(
             "{shown} was built for another processor: build it for {}",
@@ -125,7 +126,7 @@ fn inspect_program(program: &Path, head: &[u8]) -> Option<Finding> {
     })
 }
 
-/// The path of the loader, of a program of 64 bits that names one within the head.
+/// Returns the path of the loader, if this is a 64-bit program that names one within the head.
 fn loader(head: &[u8]) -> Option<PathBuf> {
     if head.get(4..6) != Some(ELF_64_LITTLE) {
         return None;
@@ -145,7 +146,7 @@ fn loader(head: &[u8]) -> Option<PathBuf> {
     None
 }
 
-/// The bytes of a number in a header.
+/// Returns the bytes of a number in a header.
 fn bytes<const N: usize>(from: &[u8], at: usize) -> Option<[u8; N]> {
     from.get(at..at.checked_add(N)?)?.try_into().ok()
 }

@@ -1,4 +1,4 @@
-//! `[functions.NAME]` and `[defaults]`, which have the same keys.
+//! Reads `[functions.NAME]` and `[defaults]`, which have the same keys.
 
 use std::collections::BTreeMap;
 use std::ffi::OsStr;
@@ -19,12 +19,12 @@ use super::quote::quoted;
 use super::read::{ConfigReport, Item, Span, Table};
 use super::unexpanded;
 
-/// The keys that say which program runs, and how. `[defaults]` takes them too.
+/// The keys that say which program runs, and how. `[defaults]` accepts them too.
 const PROGRAM_KEYS: [&str; 3] = ["cwd", "env", "env_file"];
-/// The keys that each function has for itself.
+/// The keys that only a function's own table accepts.
 const OWN_KEYS: [&str; 2] = ["command", "route"];
 
-/// What one table sets.
+/// The values that one table sets.
 #[derive(Default)]
 pub(super) struct FunctionSettings {
     command: Option<WrittenCommand>,
@@ -80,7 +80,7 @@ impl FunctionSettings {
     }
 }
 
-/// What a function's table is checked against.
+/// The facts against which a function's table is checked.
 pub(super) struct Surroundings<'s> {
     /// The directory of the configuration file.
     pub(super) directory: &'s Path,
@@ -89,7 +89,7 @@ pub(super) struct Surroundings<'s> {
     pub(super) purpose: Purpose,
 }
 
-/// Reads `[functions.NAME]`. None if there is a mistake in it that leaves nothing to return.
+/// Reads `[functions.NAME]`. Returns `None` if a mistake leaves nothing to return.
 pub(super) fn read(
     item: &Item<'_>,
     defaults: &FunctionSettings,
@@ -150,7 +150,7 @@ pub(super) fn read(
     })
 }
 
-/// Reports each route of `tables` that a function before has as well.
+/// Reports each route that an earlier function has already.
 pub(super) fn check_routes(
     tables: &[Item<'_>],
     functions: &[FunctionConfig],
@@ -171,8 +171,8 @@ pub(super) fn check_routes(
     }
 }
 
-/// Returns a line of TOML for each key of a function, in which it has its default, and what the key
-/// says.
+/// Returns a line of TOML for each key of a function, which sets it to its default, and the
+/// description of the key.
 pub fn reference() -> Vec<(String, &'static str)> {
     let line = |text: &str, note| (text.to_owned(), note);
     let mut lines = vec![

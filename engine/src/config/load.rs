@@ -13,11 +13,11 @@ use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use toml::de::DeTable;
 
-/// The smallest file that works. Messages show it.
+/// The smallest valid file. Messages show it.
 const EXAMPLE: &str = "    [functions.Foo]\n    command = [\"./foo\"]";
 
 impl Config {
-    /// Reads and checks the file at `path`, with these values in place of the file's.
+    /// Reads and checks the file at `path`. The settings replace values of the file.
     pub fn load(
         path: &Path,
         settings: &[Setting],
@@ -29,7 +29,7 @@ impl Config {
 
     /// Checks `text`, the content of the file at `path`, for an engine that serves.
     ///
-    /// The file system is consulted for commands and working directories, and the environment for
+    /// It reads the file system for commands and working directories, and the environment for
     /// variables.
     pub fn parse(text: &str, path: &Path) -> Result<Config, ConfigErrors> {
         parse(text, path, &[], Purpose::Serve, &|name| std::env::var_os(name))
@@ -57,7 +57,7 @@ fn read_file(path: &Path) -> Result<String, ConfigError> {
     })
 }
 
-/// Does what [`Config::load`] does with the text of a file, and takes variables from `lookup`.
+/// Checks the text of a file as [`Config::load`] does, with the variables from `lookup`.
 pub(super) fn parse(
     text: &str,
     path: &Path,
@@ -69,12 +69,12 @@ pub(super) fn parse(
     let mut report = ConfigReport::new(&source);
     let (mut root, syntax_errors) = DeTable::parse_recoverable(source.text());
     syntax::report(&syntax_errors, &source, &mut report);
-    // Tables recovered from a broken text would give rise to false errors.
+    // Tables recovered from a text with syntax errors would cause false errors.
     report.finish()?;
 
     variables::expand_all(root.get_mut(), lookup, &mut report);
     set::apply(settings, root.get_mut(), &source, &mut report);
-    // A value without its variables would give rise to false errors.
+    // A value whose variables could not be expanded would cause false errors.
     report.finish()?;
     let search_path = lookup("PATH");
     let directory = directory_of(path);
@@ -112,10 +112,10 @@ pub(super) fn parse(
     Ok(Config { path, directory, settings, gateway, admin, functions, warnings })
 }
 
-/// The absolute directory of the file at `path`.
+/// Returns the absolute directory of the file at `path`.
 ///
-/// Links in the directory are resolved, but not a link that is the file itself: commands are
-/// relative to the directory in which the user sees the file.
+/// Symbolic links in the directory are resolved. If the file itself is a link, it is not followed:
+/// commands are relative to the directory in which the user sees the file.
 fn directory_of(path: &Path) -> PathBuf {
     let parent = match path.parent() {
         Some(parent) if parent != Path::new("") => parent,
@@ -127,7 +127,7 @@ fn directory_of(path: &Path) -> PathBuf {
         .unwrap_or_else(|_| parent.to_path_buf())
 }
 
-/// Reports a page of metrics at the address of the gateway. Port 0 is another one each time.
+/// Reports metrics pages at the address of the gateway. Port 0 is a different port each time.
 fn check_addresses(
     root: &Table<'_>,
     gateway: &GatewayConfig,
@@ -148,7 +148,7 @@ fn check_addresses(
     }
 }
 
-/// The known tables, as messages list them.
+/// The known tables, in the form in which messages list them.
 const TABLES: &str = "[gateway], [admin], [defaults], [functions.NAME]";
 
 fn refuse_unknown_tables(root: &Table<'_>, report: &mut ConfigReport<'_>) {

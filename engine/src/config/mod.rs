@@ -1,7 +1,7 @@
-//! `nightcore.toml`: text in, checked types or an error that points at the line out.
+//! Reads `nightcore.toml`: returns checked types, or errors that point at their lines.
 //!
 //! [`Config::load`] and [`Config::parse`] check everything that can be known before a process is
-//! started, and report every mistake of a file at once. A [`Config`] needs no further checks.
+//! started, and report all mistakes of a file at once. A [`Config`] needs no further checks.
 
 mod admin;
 mod bounded;

@@ -1,4 +1,4 @@
-//! The effective values as TOML.
+//! Writes the effective values as TOML.
 
 use std::fmt::{self, Write};
 use std::path::Path;
@@ -9,11 +9,11 @@ use super::toml_string::{quote, string};
 use super::units::format_size;
 
 impl Config {
-    /// The effective values as TOML. Read again from the same directory, it gives the same
-    /// configuration.
+    /// Returns the effective values as TOML. If this text is read from the same directory, it gives
+    /// the same configuration.
     pub fn to_toml(&self) -> String {
         let mut out = String::new();
-        // Writing to a string does not fail.
+        // Writing to a string cannot fail.
         let _ = self.write(&mut out);
         out
     }
@@ -38,7 +38,7 @@ impl FunctionConfig {
     fn write(&self, directory: &Path, out: &mut String) -> fmt::Result {
         let command: Vec<_> = self.as_written.command.iter().map(|word| quote(word)).collect();
         writeln!(out, "\n[functions.{}]", self.name)?;
-        // Escaped, since the path could hold a line break.
+        // The path is escaped, because it could contain a line break.
         writeln!(out, "# runs {:?}", self.program.to_string_lossy())?;
         writeln!(out, "command = [{}]", command.join(", "))?;
         writeln!(out, "cwd = {}", string(&relative_to(&self.cwd, directory)))?;
@@ -64,8 +64,8 @@ impl FunctionConfig {
     }
 }
 
-/// A path for the file: relative where it can be, so that the output can be used in place of the
-/// file.
+/// Returns a path as the file should have it: relative to the directory where possible, so that the
+/// output can replace the file.
 fn relative_to(path: &Path, directory: &Path) -> String {
     match path.strip_prefix(directory) {
         Ok(rest) if rest.as_os_str().is_empty() => ".".to_owned(),

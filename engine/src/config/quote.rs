@@ -1,6 +1,6 @@
-//! Words of a configuration file as messages show them: safe to print, and of bounded length.
+//! Prepares words of a configuration file for messages: safe to print, and of bounded length.
 
-/// The longest part of the file's own words that a message repeats, in characters.
+/// The longest part of a word that a message repeats, in characters.
 const MAX_QUOTED_CHARS: usize = 80;
 
 /// Quotes a word of the file for a message.
@@ -11,7 +11,7 @@ pub(super) fn quoted(text: &str) -> String {
     }
 }
 
-/// Writes the header of a table as a file would have it.
+/// Writes the header of a table in the syntax of the file.
 pub(super) fn header(keys: &[&str]) -> String {
     let is_bare = |key: &str| {
         !key.is_empty()
@@ -23,7 +23,7 @@ pub(super) fn header(keys: &[&str]) -> String {
     format!("[{}]", keys.join("."))
 }
 
-/// Shows a word of the file in a message without quotes.
+/// Prepares a word of the file for a message, without quotes.
 pub(super) fn printable(text: &str) -> String {
     let shown: String = text.chars().take(MAX_QUOTED_CHARS).flat_map(char::escape_debug).collect();
     if text.chars().nth(MAX_QUOTED_CHARS).is_some() { shown + "…" } else { shown }

@@ -1,7 +1,7 @@
-//! The file that a command has an interpreter run: `["python3", "app.py"]`.
+//! Checks the file that a command has an interpreter run: `["python3", "app.py"]`.
 //!
-//! A command is only looked into if its interpreter is known, and each option before the file, too:
-//! what is not certain is not told.
+//! A command is checked only if its interpreter and each option before the file are known, so that
+//! nothing uncertain is reported.
 
 use std::ffi::OsStr;
 use std::path::{Component, Path, PathBuf};
@@ -11,20 +11,20 @@ use nix::unistd::{AccessFlags, eaccess};
 use super::nearest::nearest;
 use super::quote::quoted;
 
-/// Options whose value runs in place of a file.
+/// The options whose value runs in place of a file.
 const CODE: [&str; 3] = ["--eval=", "--print=", "--run="];
 
-/// How an interpreter is called.
+/// The command-line syntax of an interpreter.
 struct Interpreter {
-    /// Options of one letter that stand alone, also several of them behind one dash.
+    /// The options of one letter that take no value. Several of them may follow one dash.
     letters: &'static str,
-    /// Other options that stand alone.
+    /// The other options that take no value.
     alone: &'static [&'static str],
-    /// Options that take the next word.
+    /// The options that take the next word as their value.
     valued: &'static [&'static str],
-    /// Options whose value follows at once, as in `-Wignore`.
+    /// The options whose value follows without a space, as in `-Wignore`.
     joined: &'static [&'static str],
-    /// Extensions that the name of the file may lack.
+    /// The extensions that the name of the file may lack.
     extensions: &'static [&'static str],
     /// Whether a name without a slash is looked up in PATH as well.
     searches: bool,
@@ -106,7 +106,7 @@ fn interpreter(program: &str) -> Option<&'static Interpreter> {
     }
 }
 
-/// The place of the file among the words of a command, if it has one for certain.
+/// Returns the index of the file among the words of a command, if it is certain.
 fn place(words: &[String], interpreter: &Interpreter) -> Option<usize> {
     let mut at = 1;
     loop {
@@ -132,8 +132,8 @@ fn place(words: &[String], interpreter: &Interpreter) -> Option<usize> {
     }
 }
 
-/// What is wrong with the file that a command has an interpreter run: the place of its word, and
-/// what to say.
+/// Finds what is wrong with the file that a command has an interpreter run. Returns the index of
+/// its word, and a message.
 pub(super) fn problem(
     words: &[String],
     cwd: &Path,
@@ -153,7 +153,7 @@ pub(super) fn problem(
         let is_readable = eaccess(&found, AccessFlags::R_OK).is_ok();
         return (!is_readable).then(|| (at, format!("no permission to read {}", found.display())));
     }
-    // It may be there, out of sight.
+    // The file may exist, but this process may not see it.
     if path.symlink_metadata().is_err_and(|error| error.kind() != std::io::ErrorKind::NotFound) {
         return None;
     }
@@ -169,7 +169,7 @@ fn with_extension(path: &Path, extension: &str) -> PathBuf {
     path.into()
 }
 
-/// What the user may have meant instead.
+/// Suggests what the user may have meant instead.
 fn hint(word: &str, cwd: &Path, directory: &Path) -> String {
     if cwd != directory && directory.join(word).is_file() {
         let meant = quoted(&relative(&directory.join(word), cwd).to_string_lossy());
@@ -195,10 +195,10 @@ fn hint(word: &str, cwd: &Path, directory: &Path) -> String {
     }
 }
 
-/// The most names of a folder that are compared.
+/// The number of names of a folder that are compared.
 const MAX_NAMES: usize = 1000;
 
-/// The way from a folder to a file, both absolute.
+/// Returns the path from a folder to a file, both absolute.
 fn relative(to: &Path, from: &Path) -> PathBuf {
     let (to, from): (Vec<_>, Vec<_>) = (to.components().collect(), from.components().collect());
     let same = to.iter().zip(&from).take_while(|(a, b)| a == b).count();

@@ -4,24 +4,24 @@ use std::str::FromStr;
 use toml::Spanned;
 use toml::de::DeTable;
 
-/// A value that is given in place of that of the file.
+/// A value that replaces that of the file.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Setting {
     /// The key as it was given, such as `gateway.listen`.
     key: String,
-    /// Its parts.
+    /// The parts of the key.
     pub(super) path: Vec<String>,
     pub(super) value: String,
 }
 
 impl Setting {
-    /// The key as it was given. The value could be a secret.
+    /// Returns the key as it was given. The value is not shown, because it could be a secret.
     pub fn key(&self) -> &str {
         &self.key
     }
 }
 
-/// Reads `KEY=VALUE`.
+/// Parses `KEY=VALUE`.
 impl FromStr for Setting {
     type Err = String;
 
@@ -56,7 +56,7 @@ mod tests {
         assert_eq!("a.b=c=d".parse::<Setting>().unwrap().value, "c=d");
         for text in ["gateway.listen", "=1", "a..b=1", "a b=1", "[a]\nb=1", "a\nb=1", "a={b=1"] {
             let problem = text.parse::<Setting>();
-            // The last of them is a key with a strange value.
+            // The last of them is a key with an unusual value.
             assert_eq!(problem.is_err(), text != "a={b=1", "{text}: {problem:?}");
         }
     }

@@ -1,10 +1,10 @@
-//! Durations such as "5s" and sizes such as "32MiB".
+//! Parses and formats durations such as "5s" and sizes such as "32MiB".
 
 use std::time::Duration;
 
 use super::quote::quoted;
 
-/// From the smallest to the largest; each is a multiple of the one before.
+/// The units of time, from the smallest to the largest. Each is a multiple of the one before.
 const DURATION_UNITS: &[(&str, u64)] = &[
     ("us", 1),
     ("ms", 1_000),
@@ -25,7 +25,7 @@ const SIZE_UNITS: &[(&str, u64)] = &[
     ("GiB", 1 << 30),
 ];
 
-/// Reads a whole number and a unit of time.
+/// Parses a whole number and a unit of time.
 pub fn parse_duration(text: &str) -> Result<Duration, String> {
     let wrong =
         |hint: &str| format!("expected a duration such as \"5s\", found {}; {hint}", quoted(text));
@@ -40,7 +40,7 @@ pub fn parse_duration(text: &str) -> Result<Duration, String> {
     }
 }
 
-/// Reads a whole number and a unit of size.
+/// Parses a whole number and a unit of size.
 pub(super) fn parse_size(text: &str) -> Result<u64, String> {
     let wrong =
         |hint: &str| format!("expected a size such as \"32MiB\", found {}; {hint}", quoted(text));
@@ -55,7 +55,7 @@ pub(super) fn parse_size(text: &str) -> Result<u64, String> {
     }
 }
 
-/// Writes a duration in its largest whole unit. What is below a microsecond is lost.
+/// Formats a duration in its largest whole unit. Parts of a microsecond are dropped.
 pub fn format_duration(duration: Duration) -> String {
     if duration.is_zero() {
         return "0s".to_owned();
@@ -63,13 +63,13 @@ pub fn format_duration(duration: Duration) -> String {
     format(u64::try_from(duration.as_micros()).unwrap_or(u64::MAX), DURATION_UNITS.iter())
 }
 
-/// Writes a number of thousandths as TOML has it.
+/// Formats a number of thousandths as a TOML number.
 pub(super) fn format_thousandths(number: u32) -> String {
     let text = format!("{}.{:03}", number / 1000, number % 1000);
     text.trim_end_matches('0').trim_end_matches('.').to_owned()
 }
 
-/// Writes a size in its largest whole unit of 1024.
+/// Formats a size in its largest whole unit of 1024.
 pub fn format_size(bytes: u64) -> String {
     let binary = SIZE_UNITS.iter().filter(|(_, factor)| factor.is_power_of_two());
     if bytes == 0 { "0B".to_owned() } else { format(bytes, binary) }
@@ -86,9 +86,9 @@ fn format<'u>(
 }
 
 enum Mistake<'t> {
-    /// A number only.
+    /// A number without a unit.
     NoUnit(&'t str),
-    /// A known unit but for upper and lower case; this was meant.
+    /// A known unit in the wrong case, with the corrected text.
     Case(String),
     TooLarge,
     Other,
@@ -110,7 +110,7 @@ fn parse<'t>(text: &'t str, units: &[(&str, u64)]) -> Result<u64, Mistake<'t>> {
             _ => Mistake::Other,
         });
     };
-    // Digits only, so the one thing that can go wrong is the size of the number.
+    // The number consists of digits only, so it can only be too large.
     number
         .parse::<u64>()
         .ok()
