@@ -9,17 +9,17 @@ use std::fmt;
 
 const EXAMPLE: &str = r#"["go", "build", "-o", "foo", "."]"#;
 
-/// The command that makes a function's program. Never given to a shell.
+/// The command that makes a function's program. It is never given to a shell.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Build {
     /// The program as written, and its arguments.
     pub words: Vec<String>,
-    /// The same with the variables that the file has in them: their values could be secrets.
+    /// The same words with their variables not expanded, because their values could be secrets.
     pub written: Vec<String>,
 }
 
 impl fmt::Display for Build {
-    /// Writes the command as one would type it, with the variables that the file has in it.
+    /// Writes the command as a user would type it, with its variables not expanded.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let is_plain =
             |c: char| c.is_ascii_alphanumeric() || "-_./=,:+@%".contains(c) || !c.is_ascii();
@@ -36,7 +36,7 @@ impl fmt::Display for Build {
 }
 
 impl Value for Option<Build> {
-    /// None if there is to be no build, whatever `[defaults]` says.
+    /// `None` for no build, whatever `[defaults]` sets.
     type Set = Option<Build>;
 }
 

@@ -1,4 +1,4 @@
-//! `limits`: the resources of a container.
+//! Reads and writes `limits`: the resources of a container.
 
 use super::super::limits::{
     MAX_CPU_MILLIS, MAX_MEMORY_BYTES, MAX_OPEN_FILES, MAX_TASKS, MIN_CPU_MILLIS, MIN_MEMORY_BYTES,
@@ -15,7 +15,7 @@ const EXAMPLE: &str = r#"{ memory = "512MiB", cpus = 1.5 }"#;
 
 /// The resources that one container may use; `None` for no limit.
 ///
-/// Where the engine can make control groups, a limit holds for all processes of the container
+/// If the engine can create control groups, a limit applies to all processes of the container
 /// together.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Limits {

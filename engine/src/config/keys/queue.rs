@@ -1,4 +1,4 @@
-//! `queue`: how much may wait.
+//! Reads and writes `queue`: the bounds of a function's queue.
 
 use super::super::limits::{
     DEFAULT_QUEUE_BYTES, DEFAULT_QUEUE_CALLS, MAX_QUEUE_BYTES, MAX_QUEUE_CALLS,

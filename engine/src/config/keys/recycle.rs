@@ -1,4 +1,4 @@
-//! `recycle`: when a process that works well is replaced all the same.
+//! Reads and writes `recycle`: when a process that works well is replaced all the same.
 
 use super::super::limits::{MAX_AGE, MAX_MEMORY_BYTES, MIN_AGE, MIN_MEMORY_BYTES};
 use super::super::read::{ConfigReport, Item};
@@ -10,14 +10,14 @@ use std::time::Duration;
 
 const EXAMPLE: &str = r#"{ calls = 10000, memory = "300MiB", age = "1d" }"#;
 
-/// What a process may have used before another one takes its place; `None` for no bound.
+/// What a process may use before it is replaced; `None` for no bound.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Recycle {
-    /// Calls that it has run.
+    /// The number of calls that it has run.
     pub calls: Option<u32>,
-    /// Bytes of memory that it holds and shares with nobody.
+    /// The bytes of memory that it holds and does not share with other processes.
     pub memory_bytes: Option<u64>,
-    /// The time since it was ready.
+    /// The time since it became ready.
     pub age: Option<Duration>,
 }
 

@@ -1,4 +1,4 @@
-//! Keys with one number, word, time or switch.
+//! Keys with one number, word, duration or boolean.
 
 use super::super::read::{ConfigReport, Item};
 use super::super::toml_string::string;
@@ -68,7 +68,7 @@ impl Value for Duration {
     type Set = Duration;
 }
 
-/// A time.
+/// A duration.
 pub(super) struct Time {
     pub(super) range: RangeInclusive<Duration>,
     pub(super) default: Duration,
@@ -92,7 +92,7 @@ impl Kind<Duration> for Time {
     }
 }
 
-/// The time after which a call ends.
+/// The timeout of a call.
 pub(super) struct Timeout(pub(super) Time);
 
 impl Kind<Duration> for Timeout {
@@ -117,7 +117,7 @@ impl Kind<Duration> for Timeout {
     }
 }
 
-/// A word, one of two that each stand for a value.
+/// A word, one of two that each name a value.
 pub(super) struct Choice<T> {
     pub(super) words: [(&'static str, T); 2],
     pub(super) default: T,

@@ -1,4 +1,4 @@
-//! `workers`: how many workers a function has.
+//! Reads and writes `workers`: the number of workers of a function.
 
 use super::super::limits::{
     DEFAULT_MAX_SLOTS, DEFAULT_MAX_THREADS, DEFAULT_MIN_WORKERS, MAX_WORKERS,
@@ -21,23 +21,23 @@ pub struct WorkerBounds {
 }
 
 impl WorkerBounds {
-    /// The largest number of worker threads.
+    /// Returns the largest number of worker threads.
     pub fn max_threads(&self) -> u32 {
         self.max.unwrap_or(DEFAULT_MAX_THREADS.max(self.min))
     }
 
-    /// The largest number of calls that run at once on event loops.
+    /// Returns the largest number of calls that run at once on event loops.
     pub fn max_slots(&self) -> u32 {
         self.max.unwrap_or(DEFAULT_MAX_SLOTS.max(self.min))
     }
 }
 
-/// The bounds that a table sets, and where.
+/// The bounds that a table sets, and their places.
 #[derive(Clone, Default)]
 pub(in super::super) struct WorkersSet {
     min: Option<(u32, Span)>,
     max: Option<(u32, Span)>,
-    /// The bound that is wrong if the two contradict each other.
+    /// The place of the bound that is reported if the two contradict each other.
     doubted: Option<Span>,
 }
 
@@ -47,7 +47,7 @@ impl Value for WorkerBounds {
     fn over(own: &Option<WorkersSet>, defaults: &Option<WorkersSet>) -> Option<WorkersSet> {
         let own = own.clone().unwrap_or_default();
         let defaults = defaults.clone().unwrap_or_default();
-        // If the function gives only one of the two, that one does not fit.
+        // If the function's own table sets only one of the two, that one is wrong.
         let is_max = own.min.is_none() && own.max.is_some();
         let (min, max) = (own.min.or(defaults.min), own.max.or(defaults.max));
         let doubted = if is_max { &max } else { &min };
@@ -77,7 +77,8 @@ impl Kind<WorkerBounds> for WorkersKind {
         {
             report.at(&span, format!("workers: min is {min}, which is more than max, {max}"));
         }
-        // The default of min must not contradict a max that is written down; max is at least 1.
+        // The default of `min` cannot contradict a `max` that the file sets, since `max` is at
+        // least 1.
         WorkerBounds { min: min.unwrap_or(DEFAULT_MIN_WORKERS), max }
     }
 

@@ -4,7 +4,7 @@ use super::*;
 use proptest::prelude::*;
 use std::path::Path;
 
-/// A piece that the grammar or the checks treat specially.
+/// Generates a piece of text that the grammar or the checks treat specially.
 fn token() -> impl Strategy<Value = String> {
     prop_oneof![
         prop::sample::select(vec![

@@ -2,8 +2,7 @@
 
 use super::*;
 
-/// The functions of a fixture in which the program `new` and the script `new.js` are still to be
-/// built.
+/// The functions of a fixture whose program `new` and script `new.js` are not built yet.
 const UNBUILT: &str = "[functions.Foo]\ncommand = ['./new']\nbuild = ['cc', '-o', 'new', 'a b.c']\n\
                        [functions.Bar]\ncommand = ['sh', 'new.js']\nbuild = ['tsc']\n\
                        cwd = 'data'\n";
@@ -25,13 +24,13 @@ fn a_program_that_is_to_be_built_may_be_missing_only_while_it_is_written() {
     let config = parse(UNBUILT, &fixture.path(), &[], Purpose::Develop, &lookup).unwrap();
     assert_eq!(config.functions[0].program, directory.join("new"));
     assert_eq!(config.functions[1].program.file_name().unwrap(), "sh");
-    // What no build makes is an error all the same.
+    // A program that no build makes must still exist.
     let toml = "[functions.Foo]\ncommand = ['new']\nbuild = ['make']\n";
     assert!(parse(toml, &fixture.path(), &[], Purpose::Develop, &lookup).is_err());
     assert!(!fixture.errors(toml).contains("made by its build"), "it is looked up in PATH");
     let toml = "[functions.Foo]\ncommand = ['./new']\n";
     assert!(parse(toml, &fixture.path(), &[], Purpose::Develop, &lookup).is_err());
-    // Once it is there, nothing is said of its build.
+    // If the program exists, no message mentions its build.
     let toml = "[functions.Foo]\ncommand = ['./plain']\nbuild = ['make']\n";
     assert!(!fixture.errors(toml).contains("build"));
 }

@@ -1,4 +1,4 @@
-//! Commands, working directories and what processes inherit.
+//! Commands, working directories and the variables that processes get.
 
 use super::*;
 

@@ -1,4 +1,4 @@
-//! Files that cannot be read, and texts that are no TOML.
+//! Files that cannot be read, and texts that are not TOML.
 
 use super::*;
 

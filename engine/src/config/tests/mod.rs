@@ -1,6 +1,6 @@
-//! Whole files: what they give, and the exact text of what is said about their mistakes.
+//! Whole files: the configurations that they give, and the exact texts of their errors.
 
-// A new key needs no line in the tests that set many.
+// With `..`, a new key needs no line in the tests that set many keys.
 #![allow(clippy::needless_update)]
 
 mod any_text;
@@ -48,13 +48,13 @@ impl Fixture {
         self.parse_with(text, &[])
     }
 
-    /// The same with values for `--set`.
+    /// Parses `text` with these values of `--set`.
     fn parse_with(&self, text: &str, settings: &[&str]) -> Result<Config, ConfigErrors> {
         let settings: Vec<_> = settings.iter().map(|text| text.parse().unwrap()).collect();
         parse(text, &self.path(), &settings, Purpose::Serve, &lookup)
     }
 
-    /// What is said about `text`, with the directory left out.
+    /// Returns the errors of `text`, without the directory in paths.
     fn errors(&self, text: &str) -> String {
         let directory = format!("{}/", self.directory.path().canonicalize().unwrap().display());
         self.parse(text).unwrap_err().to_string().replace(&directory, "")
@@ -79,7 +79,7 @@ fn parse_ok(text: &str) -> Config {
     Fixture::new().parse(text).unwrap_or_else(|errors| panic!("{errors}"))
 }
 
-/// The first line of each error.
+/// Returns the first line of each error.
 fn messages(text: &str) -> Vec<String> {
     let shown = Fixture::new().errors(text);
     shown
@@ -89,7 +89,7 @@ fn messages(text: &str) -> Vec<String> {
         .collect()
 }
 
-/// The one error of a function `Foo` with these keys, without the place.
+/// Returns the one error of a function `Foo` with these keys, without the place.
 fn function_error(keys: &str) -> String {
     let messages = messages(&format!("[functions.Foo]\ncommand = [\"./foo\"]\n{keys}\n"));
     assert_eq!(messages.len(), 1, "{messages:?}");
@@ -133,12 +133,12 @@ command = ["sh", "-c", "true"]
 route = "/b%20r/"
 "#;
 
-/// The values of a function whose table sets none.
+/// Returns the values of a function whose table sets none.
 fn default_keys() -> Keys {
     parse_ok("[functions.Foo]\ncommand = [\"./foo\"]\n").functions[0].keys.clone()
 }
 
-/// Reads a file, and writes its errors if it has any.
+/// Reads a file. Returns the text of its errors if it has any.
 fn reading(text: &str, path: &Path) -> Result<Config, String> {
     parse(text, path, &[], Purpose::Serve, &|_| None).map_err(|errors| errors.to_string())
 }

@@ -1,4 +1,4 @@
-//! `check --print`: the values that it prints give the same configuration.
+//! Checks that `check --print` prints values that give the same configuration.
 
 use super::*;
 use crate::config::variables::escape;
@@ -142,7 +142,7 @@ proptest! {
         };
         let printed = config.to_toml();
         let again = reading(&printed, &config.path).map_err(TestCaseError::fail)?;
-        // Such as of a word that a shell would expand.
+        // The printed words may cause warnings, such as one about a word that a shell would expand.
         let again = Config { warnings: Vec::new(), ..again };
         prop_assert_eq!(config, again);
     }

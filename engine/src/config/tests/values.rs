@@ -1,4 +1,4 @@
-//! What a file gives: every key, and the defaults.
+//! The values of every key, and the defaults.
 
 use super::*;
 use std::time::Duration;
