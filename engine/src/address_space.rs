@@ -1,13 +1,13 @@
-//! The addresses that a process may use.
+//! The limit on the address space of a process.
 
-/// Whether a process may use as many addresses as there are (`ulimit -v`). One that cannot be asked
-/// may not.
+/// Whether the address space of a process has no limit (`ulimit -v`). False if the limit cannot be
+/// read.
 pub fn is_unlimited(pid: i32) -> bool {
     let limits = std::fs::read_to_string(format!("/proc/{pid}/limits"));
     limits.is_ok_and(|limits| soft_limit(&limits) == Some("unlimited"))
 }
 
-/// The first figure of the line about the address space.
+/// Returns the soft limit: the first figure of the line about the address space.
 fn soft_limit(limits: &str) -> Option<&str> {
     limits
         .lines()

@@ -1,11 +1,12 @@
-//! How much memory this process may have: that of the machine, or what its control groups and its
-//! own limits leave of it.
+//! Determines the memory that is available to this process: that of the machine, or less if its
+//! control groups or its own limits allow less.
 
 use nix::sys::resource::{Resource, getrlimit};
 use std::fs;
 use std::path::Path;
 
-/// The memory that this process may have, in bytes; `None` if nothing says how much.
+/// Returns the memory that is available to this process, in bytes; `None` if it cannot be
+/// determined.
 pub fn available_memory() -> Option<u64> {
     let machine = fs::read_to_string("/proc/meminfo").ok().and_then(|text| total(&text));
     let groups = fs::read_to_string("/proc/self/cgroup").unwrap_or_default();
@@ -15,16 +16,17 @@ pub fn available_memory() -> Option<u64> {
     machine.into_iter().chain(groups).chain(own).min()
 }
 
-/// The machine's memory, of `/proc/meminfo`.
+/// Reads the machine's memory, in bytes, from the text of `/proc/meminfo`.
 fn total(meminfo: &str) -> Option<u64> {
     let line = meminfo.lines().find_map(|line| line.strip_prefix("MemTotal:"))?;
     let kib: u64 = line.split_ascii_whitespace().next()?.parse().ok()?;
     kib.checked_mul(1024)
 }
 
-/// The least limit of the control groups that a process is in, by its `/proc/PID/cgroup`. `mounted`
-/// is where control groups are. A container may not see the groups above its own, and is then told
-/// a path that is not there: the groups that are there count.
+/// Returns the least limit of the control groups that a process is in, by the text of its
+/// `/proc/PID/cgroup`. Control groups are mounted at `mounted`. A process in a container may not
+/// see the groups above the container's own, and its path may not exist below `mounted`. In that
+/// case only the groups that exist count.
 fn limit_of_groups(groups: &str, mounted: &Path) -> Option<u64> {
     let limits = groups.lines().filter_map(|line| {
         let mut parts = line.splitn(3, ':').skip(1);
@@ -37,9 +39,9 @@ fn limit_of_groups(groups: &str, mounted: &Path) -> Option<u64> {
             _ => return None,
         };
         let group = root.join(path.trim_start_matches('/'));
-        // A limit holds for all groups below.
+        // A limit also applies to all groups below.
         let above = group.ancestors().take_while(|folder| folder.starts_with(&root));
-        // "max" is no limit.
+        // "max" stands for no limit, and does not parse as a number.
         let limits = above.filter_map(|folder| {
             fs::read_to_string(folder.join(file)).ok()?.trim().parse::<u64>().ok()
         });

@@ -1,19 +1,19 @@
-//! Buffers for bodies. Large ones are mapped, and used again: the allocator would keep what is
-//! freed for a while, and that can be many times what is in use when large bodies come and go. New
-//! pages each time would cost more than all else that is done with a body.
+//! Buffers for bodies. Large buffers are memory maps, and are reused. The allocator would keep
+//! freed memory for a while, which can be many times the memory in use if large bodies come and go.
+//! New maps for each body would cost more than all other work on it.
 
 use bytes::{Bytes, BytesMut};
 use memmap2::MmapMut;
 use std::cell::RefCell;
 use std::io;
 
-/// From this length on a buffer is mapped. The lengths of maps are powers of two.
+/// The capacity from which on a buffer is mapped. The lengths of maps are powers of two.
 const MAPPED_BYTES: usize = 256 << 10;
-/// The most bytes of maps that are kept to be used again, if the bound is not lower: two of the
-/// largest bodies by default.
+/// The most bytes of maps that are kept for reuse, unless a lower bound is set: two of the largest
+/// bodies by default.
 const MAX_KEPT_BYTES: usize = 64 << 20;
 
-/// Maps that nobody uses.
+/// The maps that are kept for reuse.
 #[derive(Default)]
 struct Kept {
     maps: Vec<MmapMut>,
@@ -22,22 +22,23 @@ struct Kept {
 }
 
 thread_local! {
-    /// Those of the I/O thread. The last one that was used is the first to be used again.
+    /// The maps that this thread keeps. The map that was used last is reused first.
     static KEPT: RefCell<Kept> = RefCell::default();
 }
 
-/// Has maps of at most so many bytes kept by this thread, where that is less than usual.
+/// Bounds the bytes of the maps that this thread keeps. A bound above [`MAX_KEPT_BYTES`] has no
+/// effect.
 pub fn keep_at_most(bytes: u64) {
     let most = usize::try_from(bytes).unwrap_or(usize::MAX).min(MAX_KEPT_BYTES);
     KEPT.with_borrow_mut(|kept| kept.most = most);
 }
 
-/// Gives back to the system what this thread keeps.
+/// Unmaps all maps that this thread keeps.
 pub fn give_kept_back() {
     KEPT.with_borrow_mut(|kept| (kept.maps, kept.bytes) = (Vec::new(), 0));
 }
 
-/// A map of at least so many bytes, with any bytes in it.
+/// Returns a map of at least this many bytes, whose content is unspecified.
 fn map_of(bytes: usize) -> io::Result<MmapMut> {
     let bytes = bytes.max(MAPPED_BYTES).checked_next_power_of_two();
     let bytes = bytes.ok_or(io::ErrorKind::OutOfMemory)?;
@@ -49,7 +50,7 @@ fn map_of(bytes: usize) -> io::Result<MmapMut> {
     again.map_or_else(|| MmapMut::map_anon(bytes), Ok)
 }
 
-/// A map that is kept, if there is room, when this is dropped.
+/// A map that is kept for reuse when this is dropped, if there is room.
 struct Map(Option<MmapMut>);
 
 impl Map {
@@ -65,7 +66,7 @@ impl Map {
 impl Drop for Map {
     fn drop(&mut self) {
         let Some(map) = self.0.take() else { return };
-        // When the thread ends there may be no place to keep it.
+        // While the thread ends, its storage may be gone already.
         let _ = KEPT.try_with(|kept| {
             let mut kept = kept.borrow_mut();
             if kept.bytes + map.len() <= kept.most {
@@ -76,10 +77,10 @@ impl Drop for Map {
     }
 }
 
-/// A buffer that a body is collected in.
+/// A buffer that collects a body.
 pub struct Buffer {
     storage: Storage,
-    /// How much of it is filled.
+    /// The number of bytes that are filled.
     len: usize,
 }
 
@@ -89,7 +90,7 @@ enum Storage {
 }
 
 impl Buffer {
-    /// An empty buffer with room for so many bytes.
+    /// Creates an empty buffer with this capacity.
     ///
     /// # Errors
     ///
@@ -118,7 +119,7 @@ impl Buffer {
         self.push_with(bytes.len(), |to| to.copy_from_slice(bytes))
     }
 
-    /// Appends so many bytes, which `fill` writes.
+    /// Appends this many bytes, which `fill` writes.
     ///
     /// # Errors
     ///
@@ -156,7 +157,7 @@ impl Buffer {
         }
     }
 
-    /// What was collected.
+    /// Returns the collected bytes.
     pub fn freeze(self) -> Bytes {
         match self.storage {
             Storage::Allocated(storage) => storage.freeze(),

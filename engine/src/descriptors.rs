@@ -1,24 +1,25 @@
-//! How the engine shares its descriptors out.
+//! Shares out the engine's file descriptors.
 //!
-//! Anybody can open connections, and each takes a descriptor. A worker takes two, a container two
-//! more. Without shares, clients that only connect would keep every worker from being created.
+//! Any client can open connections, and each connection takes a descriptor. A worker takes two, a
+//! container two more. Without shares, clients that only connect would prevent new workers.
 
 use crate::gateway::{MAX_STREAMS, Room};
 use nix::sys::resource::{Resource, getrlimit};
 
-/// Clients have at most one of so many of the engine's descriptors. The other half is for workers,
-/// containers, the launcher, timers and logs.
+/// Clients may have at most one in this many of the engine's descriptors. The other half is for
+/// workers, containers, the launcher, timers and logs.
 const CLIENTS_ONE_OF: usize = 2;
-/// The admin pages have at most one of so many, at each of their two places, and so have
-/// connections to the control socket that have not greeted.
+/// At each of their two addresses, the admin pages may have at most one in this many descriptors.
+/// So may connections to the control socket that have not sent a greeting.
 const OTHERS_ONE_OF: usize = 16;
-/// Admin pages at once on a connection of HTTP/2: a page may be long, and its reader may leave it
-/// for a minute.
+/// The number of concurrent admin pages on an HTTP/2 connection: a page may be long, and its reader
+/// may not read for a minute.
 const ADMIN_STREAMS: u32 = 1;
-/// The most connections to the admin pages at each place: a few tools ask, each every some seconds.
+/// The most connections to the admin pages at each address: a few tools poll them, each every few
+/// seconds.
 const MAX_ADMIN: usize = 64;
-/// The most connections to the control socket that have not greeted: more processes than start at
-/// once.
+/// The most connections to the control socket that have not sent a greeting: more than the
+/// processes that start at once.
 const MAX_STRANGERS: usize = 256;
 
 /// The most descriptors for each kind of peer.
@@ -26,14 +27,14 @@ const MAX_STRANGERS: usize = 256;
 pub struct Shares {
     /// Clients of the gateway.
     pub clients: usize,
-    /// Readers of the admin pages, at each place.
+    /// Readers of the admin pages, at each address.
     pub admin: usize,
-    /// Processes that have not greeted.
+    /// Processes that have not sent a greeting.
     pub strangers: usize,
 }
 
 impl Shares {
-    /// The shares of this process.
+    /// Returns the shares for this process's limit of open files.
     pub fn of_this_process() -> nix::Result<Shares> {
         let (soft, _) = getrlimit(Resource::RLIMIT_NOFILE)?;
         Ok(Shares::of(usize::try_from(soft).unwrap_or(usize::MAX)))
@@ -48,14 +49,15 @@ impl Shares {
         }
     }
 
-    /// Room for clients, of which at most `memory_allows` may be connected. A call under way is
-    /// worth more than a new connection.
+    /// Returns the room for clients, of which at most `memory_allows` may be connected. A call
+    /// under way is not ended for a new connection.
     pub fn room_for_clients(&self, memory_allows: usize) -> Room {
         let descriptors = self.clients.min(memory_allows.max(1));
         Room { descriptors, streams: MAX_STREAMS, ends_busy: false }
     }
 
-    /// Room for readers of the admin pages, of which none may keep others out.
+    /// Returns the room for readers of the admin pages. A reader that is busy may be ended for a
+    /// new one, so that none keeps others out.
     pub fn room_for_admin(&self) -> Room {
         Room { descriptors: self.admin, streams: ADMIN_STREAMS, ends_busy: true }
     }

@@ -1,5 +1,5 @@
-//! An engine's directory: its lock, its sockets, its logs. It names the engine; two engines never
-//! share one.
+//! An engine's directory: its lock, its sockets and its logs. It identifies the engine: two engines
+//! never share a directory.
 
 use anyhow::{Context, Result, bail};
 use nix::fcntl::{Flock, FlockArg};
@@ -10,18 +10,19 @@ use std::os::unix::fs::{DirBuilderExt, MetadataExt};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
-/// Longest path of a directory: its sockets' paths must fit the 108 bytes of a Unix address.
+/// The longest path of a directory: the paths of its sockets must fit the 108 bytes of a Unix
+/// address.
 const MAX_PATH_BYTES: usize = 90;
 
 /// The directory of the functions' logs.
 const LOGS: &str = "logs";
-/// The file that says which process has locked the directory, for people.
+/// The file with the pid of the process that has locked the directory. It is for people only.
 const PID: &str = "pid";
 
-/// Time that the launcher of an engine that was killed has to end. It kills its containers at once,
-/// and gives up on those that do not die after 5 s.
+/// The time in which the launcher of a killed engine has to end. It kills its containers at once,
+/// and gives up after 5 s on those that do not die.
 const LAUNCHER_ENDS_WITHIN: Duration = Duration::from_secs(10);
-/// Pause between two checks whether that launcher has ended.
+/// The pause between two checks whether that launcher has ended.
 const LAUNCHER_PAUSE: Duration = Duration::from_millis(5);
 
 /// A directory that this process has locked.
@@ -30,24 +31,25 @@ pub struct Directory {
     held: DirectoryLock,
 }
 
-/// The lock on a directory. It holds for the directory itself, whatever lies at its path later.
+/// The lock on a directory. It applies to the directory itself, even if its path leads elsewhere
+/// later.
 struct DirectoryLock {
     _lock: Flock<File>,
     /// The directory's device and inode.
     identity: (u64, u64),
 }
 
-/// The socket that containers connect to.
+/// Returns the path of the socket that containers connect to.
 pub fn control_socket(directory: &Path) -> PathBuf {
     directory.join("control.sock")
 }
 
-/// The lock that says that processes of this engine still run. An engine's launcher shares it until
-/// it ends, which may be after the engine was killed.
+/// Takes a shared lock on the directory of the logs, which says that processes of this engine still
+/// run. An engine's launcher holds it until it ends, which may be after the engine was killed.
 ///
 /// # Errors
 ///
-/// When the directory of the logs is not there.
+/// When the directory of the logs does not exist, or cannot be locked.
 pub fn share_logs(directory: &Path) -> io::Result<Flock<File>> {
     let logs = File::open(logs(directory))?;
     Flock::lock(logs, FlockArg::LockSharedNonblock).map_err(|(_, error)| error.into())
@@ -61,7 +63,7 @@ fn pid_file(directory: &Path) -> PathBuf {
     directory.join(PID)
 }
 
-/// The device and inode of what lies at a path.
+/// Returns the device and inode of the file at a path. Does not follow a link.
 pub fn identity_at(path: &Path) -> Option<(u64, u64)> {
     fs::symlink_metadata(path).ok().map(|metadata| identity_of(&metadata))
 }
@@ -71,12 +73,12 @@ fn identity_of(metadata: &Metadata) -> (u64, u64) {
 }
 
 impl Directory {
-    /// Makes and locks the directory, and removes what a dead engine left in it, when the processes
-    /// of that engine have ended.
+    /// Makes and locks the directory. If a dead engine has left files in it, waits until that
+    /// engine's processes have ended, and removes the files.
     ///
     /// # Errors
     ///
-    /// When another engine has it, it is somebody else's, or it cannot be made.
+    /// When another engine has locked it, it belongs to another user, or it cannot be made.
     pub fn lock(path: &Path) -> Result<Directory> {
         if path.as_os_str().len() > MAX_PATH_BYTES {
             bail!(
@@ -92,16 +94,16 @@ impl Directory {
         Ok(Directory { path: path.to_owned(), held })
     }
 
-    /// Its path.
+    /// Returns its path.
     pub fn path(&self) -> &Path {
         &self.path
     }
 
-    /// Makes anew what somebody has removed, apart from sockets.
+    /// Makes the directory and its content again if they were removed, except for sockets.
     ///
     /// # Errors
     ///
-    /// When another engine has made the directory its own meanwhile, or it cannot be made.
+    /// When another engine has taken the directory meanwhile, or it cannot be made.
     pub fn restore(&mut self) -> Result<()> {
         if !self.is_ours() {
             let held = DirectoryLock::take(&self.path)?;
@@ -111,12 +113,12 @@ impl Directory {
         if logs(&self.path).is_dir() { Ok(()) } else { fill(&self.path) }
     }
 
-    /// Whether what lies at its path is the directory that this process has locked.
+    /// Whether the directory at its path is the one that this process has locked.
     fn is_ours(&self) -> bool {
         fs::metadata(&self.path).is_ok_and(|found| identity_of(&found) == self.held.identity)
     }
 
-    /// Removes it and what engines make in it. What somebody else has put there stays.
+    /// Removes the directory and the files that engines make in it. Other files stay.
     pub fn remove(&self) -> Result<()> {
         if !self.is_ours() {
             return Ok(());
@@ -131,7 +133,7 @@ impl Directory {
 }
 
 impl DirectoryLock {
-    /// Makes the directory if it is not there, and locks it.
+    /// Makes the directory if it does not exist, and locks it.
     fn take(path: &Path) -> Result<DirectoryLock> {
         loop {
             make_private(path)?;
@@ -142,7 +144,7 @@ impl DirectoryLock {
                 let pid = fs::read_to_string(pid_file(path)).unwrap_or_default();
                 bail!("an engine runs already in {} (pid {})", path.display(), pid.trim());
             };
-            // The engine that held it may have removed it in between.
+            // The engine that held the lock may have removed the directory meanwhile.
             if fs::metadata(path).is_ok_and(|now| identity_of(&now) == identity) {
                 return Ok(DirectoryLock { _lock: lock, identity });
             }
@@ -150,8 +152,8 @@ impl DirectoryLock {
     }
 }
 
-/// Waits until no launcher shares the logs of an engine that was killed. Its containers would go on
-/// for a moment beside those of this engine, and it writes what they have printed.
+/// Waits until no launcher of a killed engine holds the lock on the logs. Until then its containers
+/// could run beside those of this engine, and it still writes their output.
 fn wait_for_launcher(path: &Path) -> Result<()> {
     let until = Instant::now() + LAUNCHER_ENDS_WITHIN;
     let Ok(mut directory) = File::open(logs(path)) else { return Ok(()) };
@@ -169,18 +171,18 @@ fn wait_for_launcher(path: &Path) -> Result<()> {
     }
 }
 
-/// Makes what is in an engine's directory apart from sockets.
+/// Makes the files of an engine's directory, except for sockets.
 fn fill(path: &Path) -> Result<()> {
     let filled = fs::write(pid_file(path), format!("{}\n", std::process::id()));
     let filled = filled.and_then(|()| DirBuilder::new().mode(0o700).create(logs(path)));
     filled.with_context(|| format!("cannot write in {}", path.display()))
 }
 
-/// Makes a directory that nobody but this user can look into or change.
+/// Makes a directory that only this user can read or change.
 ///
 /// # Errors
 ///
-/// When it cannot be made, or it is there and others can.
+/// When it cannot be made, or it exists and other users can read or change it.
 pub fn make_private(path: &Path) -> Result<()> {
     let made = DirBuilder::new().recursive(true).mode(0o700).create(path);
     made.with_context(|| format!("cannot make the directory {}", path.display()))?;
@@ -204,17 +206,17 @@ pub fn make_private(path: &Path) -> Result<()> {
     Ok(())
 }
 
-/// What to do about a file that no engine makes.
+/// What to do about files that no engine makes.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Strangers {
-    /// The directory is none of an engine.
+    /// Fail, because the directory is not an engine's.
     Refuse,
-    /// It stays where it is.
+    /// Leave them in place.
     Leave,
 }
 
-/// Removes what an engine makes, and nothing else. In a directory with strangers that are refused
-/// it removes nothing.
+/// Removes the files that an engine makes, and no others. If strangers are refused and there are
+/// any, removes nothing.
 fn clean(path: &Path, strangers: Strangers) -> Result<()> {
     let names = fs::read_dir(path)?.map(|entry| entry.map(|entry| entry.file_name()));
     let (ours, others): (Vec<_>, Vec<_>) =
@@ -232,14 +234,14 @@ fn clean(path: &Path, strangers: Strangers) -> Result<()> {
     Ok(())
 }
 
-/// Whether an engine makes a file of this name. Earlier ones made `lock`.
+/// Whether an engine makes a file of this name. Earlier versions made `lock`.
 fn is_engine_s(name: &OsStr) -> bool {
     let name = name.to_string_lossy();
     let is_pipe_or_socket = name.ends_with(".sock") || name.starts_with("pipe-");
     is_pipe_or_socket || [LOGS, PID, "lock"].contains(&&*name)
 }
 
-/// What is to be removed may be gone already.
+/// Treats a file that does not exist as removed.
 fn none_is_fine(removed: io::Result<()>) -> io::Result<()> {
     match removed {
         Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
@@ -313,7 +315,8 @@ mod tests {
         let path = parent.path().join("precious");
         DirBuilder::new().mode(0o700).create(&path).unwrap();
         fs::write(path.join("thesis.tex"), "x").unwrap();
-        // Names that engines use as well: none of them goes before the stranger's file is seen.
+        // Engines use these names as well. None of the files is removed before the stranger's file
+        // is seen.
         fs::create_dir(logs(&path)).unwrap();
         (0..20).for_each(|i| fs::write(path.join(format!("{i}.sock")), "").unwrap());
         assert!(Directory::lock(&path).is_err());

@@ -1,8 +1,8 @@
-//! Messages for the person who runs the engine, and the lines that functions print. `nightcore dev`
-//! shows them in columns, for the person who writes functions and watches them.
+//! Writes messages for the person who runs the engine, and the lines that functions print.
+//! `nightcore dev` shows them in columns, for the person who develops functions.
 //!
 //! Standard error may be a pipe or a terminal that nobody reads. Neither the engine nor the
-//! launcher ever waits for it: lines that do not fit are left out.
+//! launcher ever waits for it: lines that do not fit are dropped.
 
 mod columns;
 mod visible;
@@ -21,13 +21,13 @@ use std::os::unix::fs::{FileTypeExt, OpenOptionsExt};
 use std::sync::OnceLock;
 use visible::stderr_is_terminal;
 
-/// A pipe that is writable takes this much at once without waiting.
+/// A pipe that is writable accepts this many bytes without blocking.
 const CHUNK_BYTES: usize = 4096;
-/// Where this process can open its standard error.
+/// The path at which this process can open its standard error.
 const STDERR: &str = "/proc/self/fd/2";
 
-/// Writes a line, with the engine's name before it. Further lines of the text are indented: parts
-/// of it may come from outside.
+/// Writes a line that begins with the engine's name. Further lines of the text are indented,
+/// because parts of it may come from outside and must not look like lines of the engine.
 pub fn log(text: &str) {
     let text = indented(text);
     let text = shown(text.as_bytes());
@@ -37,8 +37,8 @@ pub fn log(text: &str) {
     }
 }
 
-/// Writes a line that a function printed, with the function's name before it, and the id of the
-/// call if it is known. On a terminal it cannot look like the line of another function.
+/// Writes a line that a function printed. It begins with the function's name and the id of the
+/// call, if it is known. On a terminal it cannot look like the line of another function.
 pub fn show_line(function: &str, call: Option<&[u8]>, text: &[u8]) {
     let text = &shown(text);
     if let Some(columns) = columns() {
@@ -49,12 +49,12 @@ pub fn show_line(function: &str, call: Option<&[u8]>, text: &[u8]) {
     show(&[function.as_bytes(), space, call, b" | ", text, b"\n"].concat());
 }
 
-/// A text as standard error gets it.
+/// Returns a text in the form in which it is written to standard error.
 fn shown(text: &[u8]) -> Cow<'_, [u8]> {
     if stderr_is_terminal() { visible(text) } else { Cow::Borrowed(text) }
 }
 
-/// Writes these bytes, or as many of them as standard error takes without waiting.
+/// Writes these bytes, or as many of them as standard error accepts without blocking.
 fn show(mut bytes: &[u8]) {
     let given = io::stderr();
     let error = nonblocking_stderr().map_or(given.as_fd(), File::as_fd);
@@ -69,14 +69,15 @@ fn show(mut bytes: &[u8]) {
     }
 }
 
-/// The terminal or pipe that is standard error, opened once more so that a write to it never waits.
-/// Others have it open, too: to change what they have would change their writes. And what is
-/// writable may take less than a chunk: a terminal that nobody reads, or a pipe that the launcher
-/// has just filled.
+/// Opens the terminal or pipe that is standard error once more, so that a write to it never blocks.
+/// Other processes share the open file that this process was given, so its flags must not be
+/// changed. The new one is nonblocking because a writable terminal or pipe may accept less than a
+/// chunk: nobody may read the terminal, or the launcher may have just filled the pipe.
 fn nonblocking_stderr() -> Option<&'static File> {
     static OPENED: OnceLock<Option<File>> = OnceLock::new();
     let open = || {
-        // A file would be written from its beginning, and a socket cannot be opened.
+        // A file that is opened again would be overwritten from its beginning, and a socket cannot
+        // be opened.
         let kind = fs::metadata(STDERR).ok()?.file_type();
         let mut options = OpenOptions::new();
         options.write(true).custom_flags(libc::O_NONBLOCK | libc::O_NOCTTY);

@@ -1,7 +1,7 @@
-//! The engine's directory and the sockets in it, kept while the engine runs.
+//! The engine's directory and the sockets in it.
 //!
-//! Programs that tidy up, such as those for `/tmp`, may remove them. They are made anew then, so
-//! that containers and the `nightcore` command find the engine.
+//! Programs that tidy up folders such as `/tmp` may remove them. The engine makes them again, so
+//! that containers and the `nightcore` command find it.
 
 use crate::directory::{Directory, identity_at};
 use crate::engine_log::log;
@@ -15,7 +15,8 @@ use std::rc::Rc;
 use std::time::Duration;
 use tokio::task::{AbortHandle, JoinHandle};
 
-/// How often it is checked whether all is there. It is also checked before a container starts.
+/// The pause between two checks whether all of them exist. They are also checked before a container
+/// starts.
 const CHECK_PAUSE: Duration = Duration::from_secs(1);
 
 /// Binds a socket at a path, and serves it in a task of its own.
@@ -34,12 +35,12 @@ struct ServedSocket {
 pub struct EngineSockets {
     directory: Directory,
     sockets: Vec<ServedSocket>,
-    /// Whether the last attempt to make them anew failed.
+    /// Whether the last attempt to make them again failed.
     is_broken: bool,
 }
 
 impl EngineSockets {
-    /// Those of an engine that has this directory.
+    /// Takes the directory of an engine, which has no sockets yet.
     pub fn new(directory: Directory) -> EngineSockets {
         EngineSockets { directory, sockets: Vec::new(), is_broken: false }
     }
@@ -59,7 +60,7 @@ impl EngineSockets {
         Ok(())
     }
 
-    /// Makes anew what is missing, and tells of a failure.
+    /// Makes missing sockets again, and logs the first of several failures in a row.
     pub fn check(&mut self) {
         let restored = self.restore();
         if let Err(error) = &restored
@@ -80,7 +81,7 @@ impl EngineSockets {
                 Some(_) => bail!("{} is another program's", socket.path.display()),
                 None => {
                     let (identity, task) = bind(&socket.path, &socket.serve)?;
-                    // Nobody can connect to the old one any more.
+                    // No client can connect to the old socket any more.
                     socket.task.abort();
                     (socket.identity, socket.task) = (identity, task);
                     log(&format!("{} was removed, and is made anew", socket.path.display()));
@@ -100,7 +101,7 @@ impl EngineSockets {
     }
 }
 
-/// Checks now and then whether all sockets are there, until the runtime ends.
+/// Checks every second whether all sockets exist, until the runtime ends.
 ///
 /// # Errors
 ///

@@ -1,13 +1,13 @@
-//! Ids and keys that several rooms of the engine share. Each is a type of its own, so that one
-//! cannot be taken for another.
+//! Ids and keys that several modules of the engine share. Each is a type of its own, so that the
+//! compiler tells them apart.
 
 use std::fmt;
 
 pub use nightcore_runtime::protocol::CallId;
 pub use nightcore_runtime::protocol::ids::{CallNumber, FunctionId};
 
-/// A generation of a function's containers: those that are started from the same configuration
-/// and code. Counted from 1.
+/// A generation of a function's containers: those that are started from the same configuration and
+/// code. Generations are counted from 1.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Generation(u32);
 
@@ -20,33 +20,35 @@ impl Generation {
         Generation(self.0 + 1)
     }
 
-    /// Its number.
+    /// Returns its number.
     pub fn number(self) -> u32 {
         self.0
     }
 }
 
-/// Names a connected container. The key of one that is gone is given to another one.
+/// The key of a connected container. When the container is gone, another one may get its key.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct ContainerKey(u32);
 
-/// Names a worker that is ready, by its channel. The key of one that is gone is given to another.
+/// The key of a worker that is ready, by its channel. When the worker is gone, another one may get
+/// its key.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct ChannelKey(u32);
 
 macro_rules! key {
     ($key:ident) => {
         impl $key {
-            /// The key of this place in a table.
+            /// Returns the key for this index of a table.
             ///
             /// # Panics
-            /// If the place is beyond what a u32 can count: descriptors run out long before.
+            ///
+            /// If the index does not fit into a u32: the descriptors run out long before.
             #[inline]
             pub fn at_index(index: usize) -> $key {
                 $key(u32::try_from(index).expect("a u32 can count what is connected"))
             }
 
-            /// The place in its table.
+            /// Returns the index in its table.
             #[inline]
             pub fn index(self) -> usize {
                 self.0 as usize
@@ -64,13 +66,13 @@ macro_rules! key {
 key!(ContainerKey);
 key!(ChannelKey);
 
-/// Tells inputs of a function apart: the same for inputs that are the same, whoever sends them and
-/// when; for others most likely another one.
+/// A hash that tells the inputs of a function apart. Equal inputs have the same fingerprint,
+/// whoever sends them and whenever. Different inputs most likely have different ones.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Fingerprint(u64);
 
 impl Fingerprint {
-    /// The fingerprint with this hash.
+    /// Creates a fingerprint from this hash.
     pub fn new(hash: u64) -> Fingerprint {
         Fingerprint(hash)
     }

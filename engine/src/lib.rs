@@ -1,9 +1,9 @@
 //! The Nightcore engine: the gateway, the scheduler, the transport to the workers, the core that
 //! ties these together, and the launcher.
 //!
-//! The rooms and the way of a call are drawn in `ARCHITECTURE.md`.
+//! `ARCHITECTURE.md` describes the modules and the steps of a call.
 
-// They panic when a write fails, as into a closed pipe: see `cli::output`.
+// The print macros panic if a write fails, for example to a closed pipe: see `cli::output`.
 #![deny(clippy::print_stdout, clippy::print_stderr)]
 
 mod address_space;

@@ -1,17 +1,17 @@
 //! The `nightcore` command.
 
-// They panic when a write fails, as into a closed pipe: see `cli::output`.
+// The print macros panic if a write fails, for example to a closed pipe: see `cli::output`.
 #![deny(clippy::print_stdout, clippy::print_stderr)]
 
 use std::process::ExitCode;
 
-// The engine allocates small things on every call.
+// The engine makes small allocations on every call.
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
-/// Gives memory that nothing uses back to the system.
+/// Returns unused memory of the allocator to the system.
 fn give_back() {
-    // SAFETY: it may be called at any time, on any thread.
+    // SAFETY: `mi_collect` may be called at any time, on any thread.
     unsafe { libmimalloc_sys::mi_collect(true) };
 }
 

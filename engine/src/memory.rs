@@ -1,8 +1,8 @@
-//! What requests and answers hold together, and its bound.
+//! Counts and bounds the memory that requests and answers hold.
 //!
-//! Counted are the bodies and headers of requests from the moment they come until their calls have
-//! ended, and answers until they are written. A request that does not fit is refused, so that the
-//! engine, and all functions with it, is not killed for what clients send.
+//! The bodies and headers of requests count from their arrival until their calls have ended, and
+//! answers count until they are written. A request that does not fit is refused, so that clients
+//! cannot make the system kill the engine for the memory of their requests.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
@@ -12,16 +12,17 @@ use tokio::time::Instant;
 /// Requests larger than this may hold only a part of the memory, so that large ones do not keep
 /// small ones out.
 const SMALL_BYTES: u64 = 64 * 1024;
-/// The part for large requests: three quarters. The rest is for small ones, and for answers.
+/// Large requests may hold three quarters. The rest is for small requests and for answers.
 const LARGE_NUMERATOR: u64 = 3;
 const LARGE_DENOMINATOR: u64 = 4;
-/// A peak below this is not worth giving back: the allocator keeps that much for the next one.
+/// The least peak after which memory is given back. The allocator keeps less than that for the next
+/// peak.
 const PEAK_BYTES: u64 = 16 << 20;
-/// How long after a peak memory is given back. The next peak may come at once.
+/// The time between a peak and the return of its memory. The next peak may come at once.
 const CALM: Duration = Duration::from_millis(500);
 
-/// The account of an engine. It lives as long as the process, so that what is counted may end
-/// wherever it is held, and a copy costs nothing.
+/// The account of an engine. It lives as long as the process, so that a copy is only a reference
+/// and reservations may be dropped anywhere.
 #[derive(Clone, Copy, Debug)]
 pub struct Memory(&'static Account);
 
@@ -30,18 +31,19 @@ struct Account {
     limit: u64,
     held: Count,
     refused: Count,
-    /// The most that was held since memory was last given back.
+    /// The most bytes that were held since memory was last given back.
     peak: Count,
-    /// The most that was held since the last peak seemed to be over.
+    /// The most bytes that were held since the last peak seemed to be over.
     since: Count,
-    /// Answers that wait for room are woken when no more than this is held.
+    /// Answers that wait for room are woken when at most this many bytes are held.
     wakes_at: Count,
     given_back: Notify,
     /// Wakes the task that gives memory back to the system.
     after_peak: Notify,
 }
 
-/// A number that only the I/O thread changes. What holds bytes can be sent elsewhere, but is not.
+/// A number that only the I/O thread changes. It is atomic so that a reservation is `Send`, though
+/// none leaves the thread.
 #[derive(Debug, Default)]
 struct Count(AtomicU64);
 
@@ -57,19 +59,19 @@ impl Count {
     }
 }
 
-/// What an account says.
+/// The figures of an account.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Usage {
     /// The bound, in bytes.
     pub limit: u64,
     /// Bytes that are held.
     pub held: u64,
-    /// How often a request or an answer was refused for want of room.
+    /// How often a request or an answer was refused for lack of room.
     pub refused: u64,
 }
 
 impl Memory {
-    /// A new account with this bound.
+    /// Creates an account with this bound, in bytes.
     pub fn with_limit(limit: u64) -> Memory {
         Memory(Box::leak(Box::new(Account {
             limit,
@@ -83,30 +85,31 @@ impl Memory {
         })))
     }
 
-    /// What it says now.
+    /// Returns the current figures.
     pub fn usage(&self) -> Usage {
         let account = self.0;
         Usage { limit: account.limit, held: account.held.get(), refused: account.refused.get() }
     }
 
-    /// The largest request that ever has room.
+    /// Returns the size of the largest request that can ever fit.
     pub fn largest_request(&self) -> u64 {
         self.bound_for(u64::MAX)
     }
 
-    /// Nothing yet, to grow.
+    /// Returns an empty reservation, which can grow.
     pub fn hold_nothing(&self) -> MemoryReservation {
         MemoryReservation { memory: *self, bytes: 0 }
     }
 
-    /// Whether a request of so many bytes has room now. If not, it counts as refused.
+    /// Whether a request of this many bytes fits now. If not, it counts as refused.
     pub fn admits(&self, bytes: u64) -> bool {
         let has_room = self.0.held.get().saturating_add(bytes) <= self.bound_for(bytes);
         self.count_refused(!has_room);
         has_room
     }
 
-    /// Holds the bytes of an answer. Waits until there is room for it, for so long at most.
+    /// Reserves the bytes of an answer. Waits for room, for at most the time `within`. Returns
+    /// `None`, and counts a refusal, if there is none by then.
     pub async fn hold_answer(&self, bytes: u64, within: Duration) -> Option<MemoryReservation> {
         let account = self.0;
         let until = Instant::now() + within;
@@ -123,13 +126,14 @@ impl Memory {
         Some(held)
     }
 
-    /// Has `give_back` give memory back to the system after each peak, for ever.
+    /// Calls `give_back` after each peak, which returns memory to the system. Never returns.
     pub async fn give_back_after_peaks(self, give_back: impl Fn()) {
         loop {
             self.0.after_peak.notified().await;
             self.0.since.set(self.0.held.get());
             tokio::time::sleep(CALM).await;
-            // A load of large bodies has peaks without end, and needs its memory again.
+            // Under a steady load of large bodies one peak follows another, and the memory is
+            // needed again.
             if self.is_after_peak() && self.0.since.get() <= self.0.peak.get() / 2 {
                 self.0.peak.set(self.0.held.get());
                 give_back();
@@ -142,7 +146,7 @@ impl Memory {
         peak >= PEAK_BYTES && held <= peak / 2
     }
 
-    /// The most that may be held with a request of so many bytes.
+    /// Returns the most bytes that may be held together with a request of this many bytes.
     fn bound_for(&self, bytes: u64) -> u64 {
         match bytes > SMALL_BYTES {
             true => self.0.limit / LARGE_DENOMINATOR * LARGE_NUMERATOR,
@@ -155,7 +159,7 @@ impl Memory {
     }
 }
 
-/// Bytes that are held; given back when this is dropped.
+/// A reservation of bytes, which are released when it is dropped.
 #[derive(Debug)]
 pub struct MemoryReservation {
     memory: Memory,
@@ -163,8 +167,8 @@ pub struct MemoryReservation {
 }
 
 impl MemoryReservation {
-    /// Holds so many bytes more of a request. False if there is no room for them, which counts as a
-    /// refusal.
+    /// Reserves more bytes for a request. Returns false if there is no room for them, which counts
+    /// as a refusal.
     #[inline]
     pub fn grow(&mut self, more: u64) -> bool {
         let bytes = self.bytes.saturating_add(more);

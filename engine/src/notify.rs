@@ -1,4 +1,4 @@
-//! Tells a service manager how the engine does, by the protocol of sd_notify(3), if the manager
+//! Reports the engine's state to a service manager by the protocol of sd_notify(3), if the manager
 //! asks for it.
 
 use std::ffi::OsStr;
@@ -6,13 +6,13 @@ use std::os::linux::net::SocketAddrExt;
 use std::os::unix::ffi::OsStrExt;
 use std::os::unix::net::{SocketAddr, UnixDatagram};
 
-/// Where a service manager listens.
+/// The variable with the address of the service manager's socket.
 const SOCKET_VARIABLE: &str = "NOTIFY_SOCKET";
 
-/// Tells it this state, such as `READY=1`; more of them on lines of their own.
+/// Sends this state, such as `READY=1`. Several states are separated by line breaks.
 pub fn notify(state: &str) {
     if let Some(socket) = std::env::var_os(SOCKET_VARIABLE) {
-        // It may have gone; the engine serves on.
+        // The manager may be gone; the engine continues to serve.
         let _ = send(&socket, state);
     }
 }
@@ -23,7 +23,7 @@ fn send(socket: &OsStr, state: &str) -> std::io::Result<()> {
         _ => SocketAddr::from_pathname(socket)?,
     };
     let datagram = UnixDatagram::unbound()?;
-    // Nobody waits for a manager that does not read.
+    // The engine does not wait for a manager that does not read.
     datagram.set_nonblocking(true)?;
     datagram.send_to_addr(state.as_bytes(), &address).map(drop)
 }

@@ -1,8 +1,8 @@
-//! Where the directory of an engine is, and where a command looks for it.
+//! Chooses the directory of an engine, and finds it for a command.
 //!
-//! An engine is named after the path of its configuration file as the user wrote it, made absolute:
-//! links in it are not resolved, so that the name stays when a link such as `current` is switched
-//! to another release.
+//! An engine is named after the path of its configuration file as the user wrote it, made absolute.
+//! Symbolic links in the path are not resolved, so that the name stays the same when a link such as
+//! `current` is switched to another release.
 
 use anyhow::{Context, Result};
 use std::ffi::{OsStr, OsString};
@@ -11,18 +11,20 @@ use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
-/// Names the user's runtime directory, by the XDG Base Directory Specification.
+/// The variable with the user's runtime directory, by the XDG Base Directory Specification.
 const RUNTIME_VARIABLE: &str = "XDG_RUNTIME_DIR";
-/// Lists the Unix sockets of this network namespace, also those of other users.
+/// The file that lists the Unix sockets of this network namespace, also those of other users.
 const UNIX_SOCKETS: &str = "/proc/net/unix";
-/// The field of a line there that is the socket's path, counted from 0.
+/// The index of the field of its lines that is the socket's path, counted from 0.
 const PATH_FIELD: usize = 7;
-/// The name of the socket that the `nightcore` command asks.
+/// The name of the socket to which the `nightcore` command connects.
 const ADMIN_SOCKET: &str = "admin.sock";
-/// Characters of the configuration file's name in that of the directory: for people only.
+/// The number of characters of the configuration file's name in the directory's name. They are for
+/// people only.
 const NAME_CHARS: usize = 24;
 
-/// The socket in an engine's directory that the `nightcore` command asks.
+/// Returns the path of the socket in an engine's directory to which the `nightcore` command
+/// connects.
 pub fn admin_socket(directory: &Path) -> PathBuf {
     directory.join(ADMIN_SOCKET)
 }
@@ -33,8 +35,8 @@ pub fn of_config(config: &Path) -> Result<PathBuf> {
     Ok(base.join(name(&as_written(config)?)))
 }
 
-/// Returns the directories in which the engine of this configuration file may be, likeliest first:
-/// under the path as written and under its real path, in each base.
+/// Returns the directories in which the engine of this configuration file may be, the likeliest
+/// first: under the path as written and under its real path, in each base.
 pub fn candidates(config: &Path) -> Result<Vec<PathBuf>> {
     let mut names = vec![name(&as_written(config)?)];
     names.extend(fs::canonicalize(config).ok().map(|real| name(&real)));
@@ -44,8 +46,8 @@ pub fn candidates(config: &Path) -> Result<Vec<PathBuf>> {
     Ok(bases.iter().flat_map(of_base).collect())
 }
 
-/// Returns the directories of all engines that listen on this machine, as far as the kernel shows
-/// them, also those of other users.
+/// Returns the directories of all engines that listen on this machine, also those of other users,
+/// as far as the kernel lists them.
 pub fn listening() -> Vec<PathBuf> {
     let sockets = fs::read(UNIX_SOCKETS).unwrap_or_default();
     let mut directories: Vec<PathBuf> = directories_in(&sockets).collect();
@@ -69,7 +71,7 @@ pub fn is_same_file(one: &Path, other: &Path) -> bool {
 /// The directories in which directories of engines are made.
 struct Bases {
     all: Vec<PathBuf>,
-    /// Whether the first one is made by a session manager.
+    /// Whether the first one is a runtime directory, which a session manager makes.
     has_runtime: bool,
 }
 
@@ -82,14 +84,14 @@ impl Bases {
         Bases::of(std::env::var_os(RUNTIME_VARIABLE), user, is_own)
     }
 
-    /// A runtime directory counts if it is absolute, as the specification demands, and the user's
-    /// own: `sudo` and `su` may pass on somebody else's.
+    /// Accepts a runtime directory if it is absolute, as the specification demands, and if it
+    /// belongs to the user: `sudo` and `su` may pass on the directory of another user.
     fn of(runtime: Option<OsString>, user: u32, is_own: impl Fn(&Path) -> bool) -> Bases {
         let runtime = runtime.map(PathBuf::from);
         let runtime = runtime.filter(|path| path.is_absolute() && is_own(path));
         let has_runtime = runtime.is_some();
         let runtime = runtime.map(|path| path.join("nightcore"));
-        // Where a login session has it, whose variable cron and others do not get.
+        // A login session has its directory here. Programs such as cron do not get its variable.
         let of_session = PathBuf::from(format!("/run/user/{user}/nightcore"));
         let of_session = Some(of_session).filter(|path| runtime.as_ref() != Some(path));
         let temporary = PathBuf::from(format!("/tmp/nightcore-{user}"));
@@ -97,29 +99,31 @@ impl Bases {
         Bases { all, has_runtime }
     }
 
-    /// The base for a new engine. The runtime directory of a session that this process is not part
-    /// of may go at any time, so it is only looked at.
+    /// Returns the base for a new engine. A session may end at any time, and its runtime directory
+    /// with it, so a process outside the session only searches that directory.
     fn for_new(&self) -> &Path {
         let place = if self.has_runtime { self.all.first() } else { self.all.last() };
         place.map_or(Path::new("/tmp"), PathBuf::as_path)
     }
 }
 
-/// The name of an engine's directory: for people the file's name, for programs a hash of its path.
+/// Returns the name of an engine's directory: part of the file's name, for people, and a hash of
+/// its path.
 fn name(config: &Path) -> String {
     let stem = config.file_stem().unwrap_or_default().to_string_lossy();
     let stem: String = stem.chars().filter(char::is_ascii_alphanumeric).take(NAME_CHARS).collect();
     format!("{stem}-{:016x}", fnv1a(config.as_os_str().as_bytes()))
 }
 
-/// FNV-1a: the same for every build, so that commands of one version find an engine of another.
+/// Computes the FNV-1a hash. It is the same in every build, so that a command of one version finds
+/// an engine of another.
 fn fnv1a(bytes: &[u8]) -> u64 {
     bytes.iter().fold(0xcbf2_9ce4_8422_2325, |hash, byte| {
         (hash ^ u64::from(*byte)).wrapping_mul(0x0100_0000_01b3)
     })
 }
 
-/// The directories of the admin sockets in the kernel's list.
+/// Returns the directories of the admin sockets in the kernel's list.
 fn directories_in(sockets: &[u8]) -> impl Iterator<Item = PathBuf> {
     let path = |line: &[u8]| {
         let mut rest = line;

@@ -1,5 +1,5 @@
-//! The processors of this machine: how many there are, how many threads want them, and what a
-//! process has used of them.
+//! The processors of this machine: how many there are, how many threads are runnable, and how much
+//! processor time a process has used.
 
 use nix::sys::time::TimeSpec;
 use nix::time::{ClockId, clock_gettime};
@@ -10,15 +10,15 @@ use std::os::unix::fs::FileExt;
 use std::thread::available_parallelism;
 use std::time::Duration;
 
-/// Longer than the line is.
+/// The size of a buffer for the line of `/proc/loadavg`, which is shorter.
 const LOAD_BYTES: usize = 128;
 
 /// The processors of this machine.
 #[derive(Debug)]
 pub struct Processors {
-    /// Those of the whole machine.
+    /// The number of processors of the whole machine.
     online: f64,
-    /// Where the kernel says how many threads run or could run; `None`: it does not.
+    /// `/proc/loadavg`, which has the number of runnable threads; `None` if it cannot be opened.
     load: Option<File>,
 }
 
@@ -30,14 +30,14 @@ impl Default for Processors {
 }
 
 impl Processors {
-    /// How many cores this process may use.
+    /// Returns the number of cores that this process may use.
     pub fn usable() -> Option<NonZeroU32> {
         let cores = available_parallelism().ok()?;
         NonZeroU32::try_from(cores).ok()
     }
 
-    /// Threads of the whole machine that run or could run, for each processor of it. It takes a
-    /// microsecond or two.
+    /// Returns the number of runnable threads of the whole machine for each of its processors. The
+    /// call takes one or two microseconds.
     pub fn crowd(&self) -> Option<f64> {
         let mut line = [0; LOAD_BYTES];
         let length = self.load.as_ref()?.read_at(&mut line, 0).ok()?;
@@ -45,12 +45,13 @@ impl Processors {
     }
 }
 
-/// The fourth word of `/proc/loadavg` is `RUNNABLE/ALL`.
+/// Parses the fourth word of `/proc/loadavg`, which is `RUNNABLE/ALL`.
 fn runnable(line: &str) -> Option<f64> {
     line.split(' ').nth(3)?.split_once('/')?.0.parse().ok()
 }
 
-/// Processor time that a process has used since it began; `None` if there is none with this number.
+/// Returns the processor time that a process has used since it began; `None` if there is no process
+/// with this pid.
 pub fn used_by(pid: i32) -> Option<Duration> {
     let clock = clock_getcpuclockid(pid)?;
     clock_gettime(clock).ok().map(|time: TimeSpec| time.into())
@@ -76,7 +77,7 @@ mod tests {
         let pid = std::process::id().cast_signed();
         let before = used_by(pid).unwrap();
         while used_by(pid).unwrap() <= before {}
-        // The kernel gives out no number as high.
+        // The kernel assigns no pid as high as this.
         assert_eq!(used_by(1 << 22), None);
     }
 }
