@@ -1,10 +1,10 @@
-//! The functions of a running engine: as its configuration first had them, and as it has them after
-//! each reload.
+//! The functions of a running engine, as its configuration defines them at the start and after each
+//! reload.
 //!
-//! A reload reads the configuration anew and checks the whole of it, or changes nothing. It starts
-//! a function anew, beside the containers that the function has, in two cases: if the table says
-//! something else about the function's processes, or if a file that its command names is another
-//! one than that from which they were started. Other changes of the table apply at once.
+//! A reload reads and checks the whole configuration. If it finds an error, nothing changes. A
+//! function is restarted in two cases: if its table changes something about its processes, or if a
+//! file that its command names is not the one from which they were started. The new containers
+//! start beside the old ones. Other changes of the table apply at once.
 //!
 //! In `nightcore dev` a function with a `build` is built before it is started, at first and after
 //! each change.
@@ -28,27 +28,27 @@ use std::rc::Rc;
 use std::time::Duration;
 use tokio::sync::{mpsc, oneshot};
 
-/// Which functions are started anew though nothing about them has changed.
+/// The functions that are restarted although nothing about them has changed.
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
 pub struct Forced {
-    /// All of them.
+    /// Whether all of them are.
     pub all: bool,
-    /// These.
+    /// The names of those that are.
     pub functions: Vec<String>,
 }
 
-/// What a reload did, by name of function.
+/// The changes that a reload made, by name of function.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Changes {
-    /// Functions that were not there before.
+    /// Functions that are new.
     pub added: Vec<String>,
-    /// Functions whose processes are started anew.
+    /// Functions whose processes are restarted.
     pub restarted: Vec<String>,
-    /// Functions that go on with the same processes, and other settings.
+    /// Functions that keep their processes and have other settings.
     pub adjusted: Vec<String>,
-    /// Functions that are not there any more.
+    /// Functions that no longer exist.
     pub removed: Vec<String>,
-    /// What is probably not meant in the configuration.
+    /// Warnings about probable mistakes in the configuration.
     #[serde(default)]
     pub warnings: Vec<String>,
 }
@@ -69,15 +69,15 @@ impl std::fmt::Display for Changes {
     }
 }
 
-/// Somebody wants a reload, and waits for what comes of it.
+/// A request for a reload.
 pub struct Request {
-    /// What is to be started anew in any case.
+    /// The functions that are restarted in any case.
     pub forced: Forced,
-    /// What was changed, or why nothing was.
+    /// Receives the changes, or the reason why nothing was changed.
     pub answer: oneshot::Sender<Result<Changes, String>>,
 }
 
-/// A file as it was when a process was started from it.
+/// The state of a file when a process was started from it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 struct Stamp {
     path: PathBuf,
@@ -93,37 +93,37 @@ fn stamp(path: PathBuf) -> Stamp {
     Stamp { path, state }
 }
 
-/// The program, and the arguments that are files.
+/// Returns the stamps of the program and of the arguments that are files.
 fn stamps(function: &FunctionConfig) -> Vec<Stamp> {
     let arguments = function.command.iter().skip(1).map(|word| stamp(function.cwd.join(word)));
     let arguments = arguments.filter(|argument| argument.state.is_some());
     std::iter::once(stamp(function.program.clone())).chain(arguments).collect()
 }
 
-/// What is left of a function after a build that failed.
+/// The state of a function after a failed build.
 #[derive(Clone, Copy)]
 enum Left {
-    /// An older version serves on.
+    /// An older version continues to serve.
     Serving,
-    /// A version that was built before is starting.
+    /// A version that was built earlier is starting.
     Coming,
-    /// Nothing that could be called.
+    /// No version can be called.
     Nothing,
 }
 
-/// A function that runs, or is to run.
+/// A function that was started, or is to be started after its build.
 struct Started {
     id: FunctionId,
     config: FunctionConfig,
     from: Vec<Stamp>,
-    /// Whether files changed while processes were coming, so that newer ones took their place.
+    /// Whether starting processes were given up for newer ones because files had changed.
     has_given_up: bool,
-    /// The generation whose processes are started when the function is built.
+    /// The generation whose processes are started after the build.
     unbuilt: Option<Generation>,
 }
 
 impl Started {
-    /// The function is built: starts processes of it.
+    /// Starts processes of the function after a successful build.
     fn begin_built(&mut self, core: &CoreHandle, processes: &mut ProcessManager) {
         let (mut core, id) = (core.borrow_mut(), self.id);
         let serves = core.scheduler().is_ready(id);
@@ -137,16 +137,18 @@ impl Started {
         }
     }
 
-    /// The function cannot be built, for this reason. Returns what becomes of its calls.
+    /// Records that the function cannot be built, for this reason. Returns the state of the
+    /// function.
     fn fail(&mut self, core: &CoreHandle, reason: &str) -> Left {
         let (mut core, id) = (core.borrow_mut(), self.id);
         let serves = core.scheduler().is_ready(id);
         let is_coming = core.scheduler().is_coming(id);
         let generation = match self.unbuilt.take() {
             Some(unbuilt) => unbuilt,
-            // It comes from an earlier build, which was good.
+            // The starting containers come from an earlier build, which succeeded.
             None if is_coming => return Left::Coming,
-            // One that never comes, so that the one that serves is not said to fail.
+            // The failure is that of a new generation, which never starts. It is not that of the
+            // one that serves.
             None if serves => core.begin_generation(id),
             None => core.scheduler().newest_generation(id),
         };
@@ -155,7 +157,7 @@ impl Started {
     }
 }
 
-/// The tables of the functions of a running engine, for a room that answers questions about them.
+/// The tables of a running engine's functions, for modules that answer queries about them.
 #[derive(Clone, Default)]
 pub struct SharedConfig(Rc<RefCell<Rc<Vec<FunctionConfig>>>>);
 
@@ -184,7 +186,7 @@ pub struct ConfiguredFunctions {
 }
 
 impl ConfiguredFunctions {
-    /// Starts all of them.
+    /// Starts all functions.
     pub fn start(
         core: CoreHandle,
         processes: &mut ProcessManager,
@@ -212,22 +214,22 @@ impl ConfiguredFunctions {
         functions
     }
 
-    /// Their paths at the gateway, as they are at each moment.
+    /// Returns the routes of the functions, which are kept up to date.
     pub fn routes(&self) -> SharedRoutes {
         self.routes.clone()
     }
 
-    /// The tables of the functions, as they are at each moment.
+    /// Returns the tables of the functions, which are kept up to date.
     pub fn shared_config(&self) -> SharedConfig {
         self.shared_config.clone()
     }
 
-    /// The configuration as it holds now.
+    /// Returns the current configuration.
     pub fn config(&self) -> &Config {
         &self.config
     }
 
-    /// The configuration as it holds here.
+    /// Applies the defaults of the engine's purpose to a configuration.
     fn completed(&self, config: Config) -> Config {
         match self.purpose {
             Purpose::Serve => config,
@@ -235,12 +237,11 @@ impl ConfiguredFunctions {
         }
     }
 
-    /// Starts functions anew of which files have changed, from what is configured already, or has
-    /// them built first. Returns those that are to be started or built later.
+    /// Restarts the functions whose files have changed, with the current configuration, or has them
+    /// built first. Returns the functions that must wait.
     ///
-    /// Processes that are still coming are given up for newer ones, but only once in a row:
-    /// otherwise a file that changes more often than a process starts would keep every change from
-    /// being served.
+    /// Processes that are starting are given up for newer ones only once in a row: otherwise no
+    /// change would ever be served if a file changes more often than a process starts.
     pub fn restart_changed(
         &mut self,
         processes: &mut ProcessManager,
@@ -277,7 +278,7 @@ impl ConfiguredFunctions {
         changed
     }
 
-    /// The sources of a build were read.
+    /// Handles the sources that were read for a build.
     pub fn sources_read(&mut self, processes: &mut ProcessManager, sources_read: SourcesRead) {
         if let Some(builds) = &mut self.builds {
             builds.sources_read(processes, sources_read);
@@ -285,7 +286,7 @@ impl ConfiguredFunctions {
         self.start_builds(processes);
     }
 
-    /// A build has ended.
+    /// Handles the end of a build.
     pub fn build_ended(&mut self, processes: &mut ProcessManager, ended: BuildEnded) {
         if let Some(outcome) = self.builds.as_mut().and_then(|builds| builds.ended(&ended)) {
             self.built(processes, outcome);
@@ -301,7 +302,7 @@ impl ConfiguredFunctions {
         }
     }
 
-    /// Starts functions that were built, or says that they could not be.
+    /// Starts the functions that a build has made, or logs that it failed.
     fn built(&mut self, processes: &mut ProcessManager, outcome: BuildOutcome) {
         let BuildOutcome { functions, took, failed } = outcome;
         let names = functions.join(", ");
@@ -329,7 +330,7 @@ impl ConfiguredFunctions {
                     missing
                 }
             };
-            // What the build has printed is in the log of the first one.
+            // The output of the build is in the log of the first function.
             let log = format!("; see `nightcore logs {}`", functions[0]);
             let log = took.map(|_| log).unwrap_or_default();
             let reason = format!("its build failed: {reason}{log}");
@@ -342,13 +343,13 @@ impl ConfiguredFunctions {
         log(&said);
     }
 
-    /// The longest time that a call may take.
+    /// Returns the longest timeout of all functions.
     pub fn longest_timeout(&self) -> Duration {
         self.config.functions.iter().map(|function| function.keys.timeout).max().unwrap_or_default()
     }
 
-    /// Reads the configuration anew and applies what has changed; or returns why it cannot, and
-    /// changes nothing.
+    /// Reads the configuration again and applies the changes. If it cannot, it returns the reason
+    /// and changes nothing.
     pub async fn reload(
         &mut self,
         processes: &mut ProcessManager,
@@ -356,7 +357,7 @@ impl ConfiguredFunctions {
     ) -> Result<Changes, String> {
         let (path, settings) = (self.config.path.clone(), self.config.settings.clone());
         let purpose = self.purpose;
-        // A large file takes longer than calls should wait.
+        // Parsing a large file takes longer than calls should wait.
         let config = run_aside(move || {
             Config::load(&path, &settings, purpose).map_err(|errors| errors.to_string())
         });
@@ -415,7 +416,8 @@ impl ConfiguredFunctions {
         changes: &mut Changes,
     ) {
         let name = &function.name;
-        // Before a process is started: what changes meanwhile is found the next time.
+        // The stamps are taken before a process is started, so that the next reload finds changes
+        // that are made meanwhile.
         let from = stamps(function);
         let builds = self.builds.as_mut().filter(|_| function.keys.build.is_some());
         let mut core = self.core.borrow_mut();
@@ -434,7 +436,7 @@ impl ConfiguredFunctions {
         let is_same = started.config.keeps_processes(function)
             && match self.purpose {
                 Purpose::Serve => started.from == from,
-                // Its sources say whether its program is up to date.
+                // The sources of the build decide whether the program is up to date.
                 Purpose::Develop => {
                     started.config.keys.build == function.keys.build
                         && (builds.is_some() || started.from == from)
@@ -442,7 +444,7 @@ impl ConfiguredFunctions {
             };
         let id = started.id;
         let is_forced = forced.all || forced.functions.contains(name);
-        // What does not come up may do so now, for reasons that are not in files.
+        // A function that fails to start may start now, for reasons that its files do not show.
         let restarts = !is_same || is_forced || core.scheduler().failing(id).is_some();
         let has_new_recycle = started.config.keys.recycle != function.keys.recycle;
         processes.set_recycle(id, function.keys.recycle);
@@ -463,9 +465,9 @@ impl ConfiguredFunctions {
     }
 }
 
-/// Starts processes of a generation of a function, or has the function built first: then returns
-/// the generation. A build that runs already is started anew if it `was_there` before this function
-/// has changed.
+/// Starts processes of a generation of a function. If the function must be built first, starts the
+/// build instead, and returns the generation. If the function `was_there` before this change, a
+/// running build is restarted.
 fn start(
     processes: &mut ProcessManager,
     builds: Option<&mut Builds>,
@@ -485,7 +487,7 @@ fn start(
     }
 }
 
-/// What the scheduler has to know of a function.
+/// Returns the part of a function's configuration that the scheduler needs.
 fn spec(function: &FunctionConfig) -> Spec {
     Spec {
         direct: function.keys.direct,

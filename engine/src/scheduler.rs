@@ -49,7 +49,7 @@ use std::num::NonZeroU32;
 use turn::Turn;
 use upkeep::Upkeep;
 
-/// The scheduler. `P` is a payload; `R` is the gateway's handle for an answer.
+/// The scheduler. `P` is the type of a payload; `R` is the gateway's handle for an answer.
 #[derive(Debug)]
 pub struct Scheduler<P, R> {
     functions: Functions,
@@ -93,8 +93,8 @@ impl<P: Share, R> Scheduler<P, R> {
     ///
     /// # Errors
     ///
-    /// If a worker broke a rule: it spoke for a call that it does not run. Nothing follows from
-    /// such an event.
+    /// If a worker broke a rule: it sent a message about a call that it does not run. Nothing
+    /// follows from such an event.
     #[inline(always)] // Each caller has one kind of event, and pays for that only.
     pub fn handle(
         &mut self,
@@ -135,7 +135,7 @@ impl<P: Share, R> Scheduler<P, R> {
         })
     }
 
-    /// Adds a worker that was asked for and is ready for calls now.
+    /// Adds a worker that was requested and is now ready for calls.
     pub fn worker_ready(
         &mut self,
         now: u64,
@@ -145,7 +145,7 @@ impl<P: Share, R> Scheduler<P, R> {
         self.turn(now, actions, |scheduler, turn| scheduler.worker_came(turn, container))
     }
 
-    /// Adds a function, or restores one that was removed. Workers know it by the same id for ever.
+    /// Adds a function, or restores one that was removed. A function keeps its id for ever.
     pub fn add_function(
         &mut self,
         now: u64,
@@ -230,13 +230,13 @@ impl<P: Share, R> Scheduler<P, R> {
         Ok(())
     }
 
-    /// Finds the function with this name. `None` if there is none, or it was removed.
+    /// Finds the function with this name. `None` if it does not exist or was removed.
     pub fn find(&self, name: &str) -> Option<FunctionId> {
         self.functions.find(name)
     }
 
     /// Finds the function that a worker calls, by its id or, if the worker does not know the id
-    /// yet, by its name. `None` if there is none, or it was removed.
+    /// yet, by its name. `None` if it does not exist or was removed.
     #[inline]
     pub fn resolve(&self, function: Option<FunctionId>, name: &str) -> Option<FunctionId> {
         match function {
@@ -245,13 +245,14 @@ impl<P: Share, R> Scheduler<P, R> {
         }
     }
 
-    /// The configuration of a function.
+    /// Returns the configuration of a function.
     #[inline]
     pub fn spec(&self, function: FunctionId) -> &Spec {
         self.functions[function].spec()
     }
 
-    /// How many calls are under way. A direct call is not counted: it is below one of them.
+    /// Returns the number of calls under way. Direct calls are not counted: each is below one of
+    /// these calls.
     pub fn calls_under_way(&self) -> usize {
         self.calls.len() - self.leases.len()
     }
@@ -275,8 +276,8 @@ impl<P: Share, R> Scheduler<P, R> {
         self.functions[function].count_response(status);
     }
 
-    /// How long it takes, in ns, until all calls that are queued now have left a function's queue.
-    /// `None` if its pace is unknown.
+    /// Returns the time, in ns, until all calls that are queued now have left a function's queue.
+    /// `None` if the function's pace is unknown.
     pub fn drains_in_ns(&self, now: u64, function: FunctionId) -> Option<u64> {
         let f = &self.functions[function];
         f.lateness.wait_ns(now, f.slots.load().queued())

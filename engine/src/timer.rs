@@ -1,8 +1,8 @@
-//! A timer of the kernel's, watched like a pipe.
+//! A timer of the kernel, watched like a pipe.
 //!
-//! It rings within some microseconds, where the runtime's own timers count in milliseconds. And
-//! while none of the runtime's is set, the I/O thread waits without a timeout, which costs less on
-//! every call.
+//! It expires within some microseconds of its time, while the runtime's own timers count in
+//! milliseconds. As long as no timer of the runtime is set, the I/O thread also waits without a
+//! timeout, which costs less on every call.
 
 use nix::sys::time::TimeSpec;
 use nix::sys::timerfd::{ClockId, Expiration, TimerFd, TimerFlags, TimerSetTimeFlags};
@@ -13,7 +13,7 @@ use std::time::Duration;
 use tokio::io::Interest;
 use tokio::io::unix::AsyncFd;
 
-/// One timer. It takes one descriptor.
+/// A timer. It takes one descriptor.
 pub struct Timer(AsyncFd<Descriptor>);
 
 struct Descriptor(TimerFd);
@@ -25,7 +25,7 @@ impl AsRawFd for Descriptor {
 }
 
 impl Timer {
-    /// A timer that is not set.
+    /// Creates a timer that is not set.
     ///
     /// # Errors
     ///
@@ -33,18 +33,19 @@ impl Timer {
     pub fn new() -> io::Result<Timer> {
         let flags = TimerFlags::TFD_CLOEXEC | TimerFlags::TFD_NONBLOCK;
         let timer = TimerFd::new(ClockId::CLOCK_MONOTONIC, flags)?;
-        // SAFETY: the AsyncFd owns the timer, which nobody replaces, so its descriptor stays open
+        // SAFETY: the AsyncFd owns the timer, which is never replaced, so its descriptor stays open
         // as long as it is registered, and is always the same one.
         let watched =
             unsafe { AsyncFd::register_with_interest(Descriptor(timer), Interest::READABLE) };
         Ok(Timer(watched.map_err(io::Error::from)?))
     }
 
-    /// Sets it to this time, in ns of the monotonic clock; a time that has passed rings at once.
+    /// Sets the timer to this time, in ns of the monotonic clock. If the time has passed, the timer
+    /// expires at once.
     ///
     /// # Errors
     ///
-    /// When the kernel does not take it for a time.
+    /// When the kernel rejects the time.
     pub fn set(&self, at: u64) -> io::Result<()> {
         let time = TimeSpec::from_duration(Duration::from_nanos(at.max(1)));
         Ok(self
@@ -54,7 +55,7 @@ impl Timer {
             .set(Expiration::OneShot(time), TimerSetTimeFlags::TFD_TIMER_ABSTIME)?)
     }
 
-    /// Waits until it rings. Only the last task that waits is woken.
+    /// Waits until the timer expires. Only the last task that waits is woken.
     ///
     /// # Errors
     ///
@@ -73,7 +74,7 @@ impl Timer {
     ///
     /// # Errors
     ///
-    /// As [`Timer::set`] and [`Timer::rung`].
+    /// The errors of [`Timer::set`] and [`Timer::rung`].
     pub async fn wait_until(&self, at: u64) -> io::Result<()> {
         self.set(at)?;
         self.rung().await

@@ -1,5 +1,4 @@
-//! An engine from its start to its end: builds the rooms, connects them, and takes them down in
-//! order.
+//! Runs an engine: builds its modules, connects them, and shuts them down in order.
 
 use crate::available::available_memory;
 use crate::buffer::{give_kept_back, keep_at_most};
@@ -40,37 +39,39 @@ use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::mpsc;
 use tokio::task::spawn_local;
 
-/// The pause between two checks whether all functions are ready, while a caller waits for that.
+/// The pause between two checks whether all functions are ready, or whether all calls have ended.
 const READY_PAUSE: Duration = Duration::from_millis(5);
-/// Time beyond the longest timeout that calls under way have when the engine stops.
+/// The time that calls under way have beyond the longest timeout when the engine stops.
 const DRAIN_SLACK: Duration = Duration::from_secs(1);
 
-/// Requests and answers may hold one of so many parts of the memory that the engine may have. As
-/// much again may be in shared memory, or on its way through HTTP; the rest is for functions.
+/// Requests and answers may hold one in this many parts of the memory that is available to the
+/// engine. Shared memory and bodies on their way through HTTP may take as much again; the rest is
+/// for functions.
 const MEMORY_ONE_OF: u64 = 4;
-/// Of that, buffers that nobody uses may take one of so many parts.
+/// Buffers that are kept for reuse may take one in this many parts of that.
 const KEPT_ONE_OF: u64 = 8;
-/// What the engine is taken to have, in bytes, where the system does not say it.
+/// The memory in bytes that is assumed to be available if the system does not report it.
 const UNKNOWN_MEMORY: u64 = 1 << 30;
 
-/// What `nightcore up` was told.
+/// The options of `nightcore up`.
 pub struct Options<'a> {
     /// The configuration.
     pub config: Config,
     /// The engine's directory.
     pub directory: &'a Path,
-    /// Whether the user has named the directory. If not, it is named after the configuration file.
+    /// Whether the user has named the directory. If not, its name is derived from the configuration
+    /// file.
     pub is_named: bool,
-    /// Where to write a line when all functions are ready.
+    /// The file that receives a line when all functions are ready.
     pub ready: Option<File>,
-    /// What the functions run for. While they are developed, all of them are watched, and the
-    /// configuration.
+    /// The purpose of the engine. For development, the files of all functions and of the
+    /// configuration are watched.
     pub purpose: Purpose,
-    /// Gives memory that the allocator keeps back to the system.
+    /// Returns memory that the allocator keeps to the system.
     pub give_back: fn(),
 }
 
-/// Which functions cannot be called.
+/// Reports the functions that cannot be called.
 #[derive(Clone)]
 struct CoreHealth(CoreHandle);
 
@@ -90,8 +91,8 @@ impl Health for CoreHealth {
     }
 }
 
-/// Runs an engine until it is told to stop by SIGTERM or SIGINT. A second signal does not wait for
-/// calls under way, and one more not for processes. SIGHUP reloads the configuration.
+/// Runs an engine until SIGTERM or SIGINT. After a second signal it does not wait for calls under
+/// way, and after a third one not for processes. SIGHUP reloads the configuration.
 pub async fn run(options: Options<'_>) -> Result<()> {
     let Options { config, directory, is_named, ready, purpose, give_back } = options;
     outlive_file_size_limit().context("cannot ignore SIGXFSZ")?;
@@ -114,7 +115,7 @@ pub async fn run(options: Options<'_>) -> Result<()> {
     let (events_in, mut events) = mpsc::unbounded_channel();
     let max_body_bytes = config.gateway.max_body_bytes;
     let memory = Memory::with_limit(memory_limit(&config.gateway));
-    // As much again for heads of requests that are still coming.
+    // The heads of requests that are still arriving may hold as much memory again.
     let clients = memory.usage().limit / MAX_HEADER_BYTES as u64;
     let clients = usize::try_from(clients).unwrap_or(usize::MAX);
     let alarm = Alarm::new().context("cannot make a timer")?;
@@ -234,7 +235,7 @@ pub async fn run(options: Options<'_>) -> Result<()> {
         }
         watch.set(functions.config(), watch_all);
         if let Some(request) = request {
-            // Whoever asked may have left.
+            // The client that asked may have disconnected.
             let _ = request.answer.send(changes);
         }
     }
@@ -256,7 +257,7 @@ pub async fn run(options: Options<'_>) -> Result<()> {
     sockets.borrow().remove()
 }
 
-/// Listens on an address that a section of the configuration names.
+/// Listens on an address from a section of the configuration.
 fn bind(section: &str, address: SocketAddr) -> Result<TcpListener> {
     Gateway::bind(address).map_err(|error| {
         let failed = format!("cannot listen on {address}, as [{section}] says");
@@ -270,7 +271,7 @@ fn bind(section: &str, address: SocketAddr) -> Result<TcpListener> {
     })
 }
 
-/// What requests and answers may hold together, in bytes.
+/// Returns the memory that requests and answers may hold together, in bytes.
 fn memory_limit(gateway: &config::GatewayConfig) -> u64 {
     let derived = || {
         let available = available_memory().unwrap_or(UNKNOWN_MEMORY);
@@ -279,7 +280,7 @@ fn memory_limit(gateway: &config::GatewayConfig) -> u64 {
     gateway.memory_bytes.unwrap_or_else(derived)
 }
 
-/// The listener of the address that `[admin]` names, and its URL.
+/// Returns the listener of the address that `[admin]` names, and its URL.
 fn bind_status_server(config: &Config) -> Result<Option<(TcpListener, String)>> {
     let Some(admin) = &config.admin else { return Ok(None) };
     let listener = bind("admin", admin.listen)?;
@@ -287,7 +288,7 @@ fn bind_status_server(config: &Config) -> Result<Option<(TcpListener, String)>> 
     Ok(Some((listener, address)))
 }
 
-/// Until no call is under way and no connection is open.
+/// Waits until no call is under way and no connection is open.
 async fn drained(core: &CoreHandle, gateway: &Gateway) {
     gateway.closed().await;
     while core.borrow().scheduler().calls_under_way() > 0 {
@@ -295,9 +296,9 @@ async fn drained(core: &CoreHandle, gateway: &Gateway) {
     }
 }
 
-/// Says when every function is ready or has failed for good.
+/// Announces when every function is ready or has failed for good.
 async fn announce(core: CoreHandle, address: String, ready: Option<File>) {
-    // Calls are taken from now on, and wait for functions that are not ready yet.
+    // The engine accepts calls from now on. They wait for functions that are not ready yet.
     notify(&format!("READY=1\nSTATUS=listening on {address}"));
     let (count, failed) = loop {
         let (mut count, mut waiting) = (0, 0);
@@ -344,7 +345,7 @@ async fn write_when_writable(file: &File, mut bytes: &[u8]) {
             tokio::time::sleep(READY_PAUSE).await;
             continue;
         }
-        // A pipe that is writable takes this much at once.
+        // A pipe that is writable accepts this many bytes without blocking.
         match nix::unistd::write(file, &bytes[..bytes.len().min(libc::PIPE_BUF)]) {
             Ok(written) => bytes = &bytes[written..],
             Err(_) => return,
@@ -352,14 +353,14 @@ async fn write_when_writable(file: &File, mut bytes: &[u8]) {
     }
 }
 
-/// The signals that an engine heeds.
+/// The signals that an engine handles.
 struct Signals {
     terminate: Signal,
     interrupt: Signal,
     hang_up: Signal,
 }
 
-/// What a signal means.
+/// The effect of a signal.
 enum SignalAction {
     Stop,
     Reload,
@@ -375,7 +376,7 @@ impl Signals {
     }
 
     async fn next(&mut self) -> SignalAction {
-        // An engine in a terminal is told so that the terminal is closed.
+        // For an engine in a terminal, SIGHUP means that the terminal was closed.
         let hung_up =
             if std::io::stderr().is_terminal() { SignalAction::Stop } else { SignalAction::Reload };
         tokio::select! {

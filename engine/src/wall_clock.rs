@@ -1,13 +1,13 @@
-//! The time as a person reads it.
+//! Formats the wall-clock time for people.
 
 use std::time::{SystemTime, UNIX_EPOCH};
 
-/// The C library's `time_t`. The crate libc warns at its name for musl, which has changed it on
-/// 32-bit machines.
+/// The C library's `time_t`. It is not named because the libc crate warns of that name on musl,
+/// which has changed the type on 32-bit machines.
 type Seconds = i64;
 type Divide = unsafe extern "C" fn(*const Seconds, *mut libc::tm) -> *mut libc::tm;
 
-/// UTC, as RFC 3339 with milliseconds.
+/// Returns the time in UTC, as RFC 3339 with milliseconds.
 pub fn utc() -> String {
     let (tm, millis) = now(libc::gmtime_r);
     let (year, month, day) = (tm.tm_year + 1900, tm.tm_mon + 1, tm.tm_mday);
@@ -17,7 +17,7 @@ pub fn utc() -> String {
     )
 }
 
-/// The time of day here, with milliseconds.
+/// Returns the local time of day, with milliseconds.
 pub fn time_of_day() -> String {
     let (tm, millis) = now(libc::localtime_r);
     format!("{:02}:{:02}:{:02}.{millis:03}", tm.tm_hour, tm.tm_min, tm.tm_sec)
@@ -26,8 +26,8 @@ pub fn time_of_day() -> String {
 fn now(divide: Divide) -> (libc::tm, u32) {
     let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
     let seconds = now.as_secs() as Seconds;
-    // SAFETY: a zeroed tm is valid, and is overwritten; both pointers are to live values, which is
-    // all that gmtime_r and localtime_r ask for.
+    // SAFETY: a zeroed tm is valid, and is overwritten. Both pointers are to live values, which is
+    // all that gmtime_r and localtime_r require.
     let tm = unsafe {
         let mut tm: libc::tm = std::mem::zeroed();
         divide(&seconds, &mut tm);

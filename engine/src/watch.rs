@@ -1,12 +1,12 @@
-//! Finds out that files of functions have changed, for those that are to be started anew then.
+//! Watches the files of functions that are restarted when their files change.
 //!
-//! The watch covers the files that a function's command names, and in and below the folders of
-//! scripts the files of the same language. A file counts when its writer has closed it, or has
-//! moved or linked it to its place.
+//! The watch covers the files that a function's command names. If one of them is a script, the
+//! watch also covers all files of the same language in and below its folder. A file counts as
+//! changed when its writer has closed it, or when it was moved or linked to its place.
 //!
 //! For a function that is built, the watch covers the sources below its folder instead. There it
-//! also counts when a source is removed, or when a folder is added or removed, since nobody knows
-//! what was in it.
+//! also counts when a source is removed, or when a folder is added or removed, because the folder
+//! may hold or have held sources.
 
 use crate::builds::{MAX_FOLDERS, is_skipped, is_source};
 use crate::config::{Config, FunctionConfig};
@@ -22,36 +22,36 @@ use std::time::Duration;
 use tokio::io::Interest;
 use tokio::time::{Instant, sleep_until};
 
-/// How long nothing must change before a change is reported: an editor or a build changes several
+/// The time without changes after which they are reported: an editor or a build changes several
 /// files.
 const QUIET: Duration = Duration::from_millis(100);
-/// The longest time after the first change before it is told, also while changes go on: a file that
-/// a function writes all the time is one of its language when it is `data.json`. Most builds end
+/// The longest time from the first change to its report, if changes go on. A function may write a
+/// file all the time that counts as one of its language, such as `data.json`. Most builds end
 /// sooner.
 const LONGEST: Duration = Duration::from_secs(2);
-/// A file or a folder is gone. It counts for sources only.
+/// A file or a folder was removed or moved away. This counts for sources only.
 const GONE: AddWatchFlags = AddWatchFlags::IN_DELETE.union(AddWatchFlags::IN_MOVED_FROM);
-/// Extensions of one language.
+/// The extensions of each language.
 const KIN: [&[&str]; 3] =
     [&["js", "mjs", "cjs", "ts", "mts", "cts", "json"], &["py", "pyi"], &["rb", "rake"]];
 
-/// What has changed.
+/// The changes that a watch reports.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub struct Changed {
-    /// Functions of which files have, each with the file that has last.
+    /// The functions whose files have changed, each with the file that changed last.
     pub functions: BTreeMap<String, PathBuf>,
-    /// The configuration has.
+    /// Whether the configuration has changed.
     pub config: bool,
 }
 
-/// Where a function's files are.
+/// The watched files of a function.
 struct Files {
     function: String,
-    /// Files that its command names.
+    /// The files that the function's command names.
     named: BTreeSet<PathBuf>,
-    /// Folders of scripts among them, each with the extensions that count.
+    /// The folders of the scripts among them, each with the extensions that count.
     below: Vec<(PathBuf, Vec<String>)>,
-    /// The folder of its sources, if it is built.
+    /// The folder of the function's sources, if it is built.
     sources: Option<PathBuf>,
 }
 
@@ -67,7 +67,7 @@ impl Files {
         }
         let arguments = function.command.iter().skip(1).map(|word| function.cwd.join(word));
         let arguments = arguments.filter(|path| path.is_file());
-        // What is not the project's own, such as an interpreter, is not going to change.
+        // A program outside of the project, such as an interpreter, is not expected to change.
         let program =
             Some(function.program.clone()).filter(|program| program.starts_with(directory));
         let named: BTreeSet<PathBuf> = program.into_iter().chain(arguments).collect();
@@ -94,12 +94,12 @@ impl Files {
             || self.has_source(path) && is_source(path)
     }
 
-    /// Whether sources may be there.
+    /// Whether a path is in the folder of sources.
     fn has_source(&self, path: &Path) -> bool {
         self.sources.as_ref().is_some_and(|folder| path.starts_with(folder))
     }
 
-    /// The folders that are watched with those in them.
+    /// Returns the folders that are watched together with the folders below them.
     fn folders_below(&self) -> impl Iterator<Item = &PathBuf> {
         self.below.iter().map(|(folder, _)| folder).chain(&self.sources)
     }
@@ -108,7 +108,7 @@ impl Files {
 /// The kernel's list of watched folders.
 struct Folders {
     inotify: Inotify,
-    /// A duplicate of its descriptor.
+    /// A duplicate of the descriptor of `inotify`.
     watched: Watched,
 }
 
@@ -126,15 +126,15 @@ pub struct Watch {
     watched: Option<Folders>,
     folders: HashMap<WatchDescriptor, PathBuf>,
     files: Vec<Files>,
-    /// The files of the configuration, if they count.
+    /// The files of the configuration, if they are watched.
     config: BTreeSet<PathBuf>,
     pending: Changed,
-    /// When what is pending is told.
+    /// The time at which the pending changes are reported.
     due: Option<Debounce>,
 }
 
-/// When changes are told: when there have been none for a moment, and at the latest some time after
-/// the first.
+/// The time at which changes are reported: when there have been none for a moment, and at the
+/// latest some time after the first one.
 #[derive(Clone, Copy)]
 struct Debounce {
     quiet_at: Instant,
@@ -148,8 +148,8 @@ impl Debounce {
 }
 
 impl Watch {
-    /// From now on watches the files of the functions that ask for it. With `everything` it watches
-    /// those of all functions and the configuration; functions are built only then.
+    /// Watches the files of the functions with `watch = true` from now on. With `everything` it
+    /// watches those of all functions and the configuration. Functions are built only in that case.
     pub fn set(&mut self, config: &Config, everything: bool) {
         let watched = config.functions.iter().filter(|function| everything || function.keys.watch);
         self.files =
@@ -212,7 +212,8 @@ impl Watch {
     fn watch_below(&mut self, folder: &Path) -> io::Result<()> {
         let mut left = vec![folder.to_owned()];
         while let Some(folder) = left.pop() {
-            // One that is gone again, or may not be read, has no files of interest.
+            // A folder that was removed meanwhile, or that cannot be read, has no files of
+            // interest.
             let inside = fs::read_dir(&folder).into_iter().flatten().flatten();
             let is_of_interest = |entry: &fs::DirEntry| {
                 !is_skipped(&entry.file_name()) && entry.file_type().is_ok_and(|kind| kind.is_dir())
@@ -224,7 +225,7 @@ impl Watch {
     }
 
     /// Waits until files have changed and then none has changed for a moment, or until changes have
-    /// gone on for [`LONGEST`]. Dropping the future loses no change.
+    /// gone on for [`LONGEST`]. If the future is dropped, no change is lost.
     pub async fn changed(&mut self) -> Changed {
         loop {
             let Some(Folders { inotify, watched }) = &self.watched else {
@@ -255,7 +256,7 @@ impl Watch {
         }
     }
 
-    /// These changes could not be acted on yet: they are told again soon.
+    /// Takes back changes that could not be handled yet, and reports them again soon.
     pub fn put_off(&mut self, functions: BTreeMap<String, PathBuf>) {
         if functions.is_empty() {
             return;
@@ -276,7 +277,7 @@ impl Watch {
         let mut is_new = false;
         for event in events {
             if event.mask.contains(AddWatchFlags::IN_Q_OVERFLOW) {
-                // Nobody knows what has changed.
+                // The kernel has dropped events, so any file may have changed.
                 let all = self.files.iter();
                 let unknown = || PathBuf::from("too many files to tell");
                 let all = all.map(|files| (files.function.clone(), unknown()));
@@ -324,7 +325,8 @@ impl Watch {
     }
 }
 
-/// Notes that this file of these functions has changed. Returns false if there are none.
+/// Records that a file of these functions has changed. Returns false if there are no such
+/// functions.
 fn note<'f>(
     pending: &mut Changed,
     functions: impl Iterator<Item = &'f Files>,

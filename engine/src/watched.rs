@@ -1,4 +1,4 @@
-//! Waiting for a descriptor to become readable or writable.
+//! Waits for a descriptor to become readable or writable.
 
 use std::future::poll_fn;
 use std::io;
@@ -9,16 +9,17 @@ use tokio::io::unix::{AsyncFd, AsyncFdReadyGuard};
 
 /// A descriptor that the runtime's event loop watches.
 ///
-/// It shares ownership of the descriptor, so that others can read and write it meanwhile. What owns
-/// its descriptor and does not give it away is watched by a duplicate.
+/// It shares ownership of the descriptor, so that other code can read and write it meanwhile. If a
+/// type owns its descriptor exclusively, a duplicate is watched.
 ///
 /// A descriptor can be watched by one `Watched` at a time: the kernel refuses a second
-/// registration. Whoever reads and writes the same descriptor watches it once, with both interests.
+/// registration. Code that reads and writes the same descriptor watches it once, with both
+/// interests.
 #[derive(Debug)]
 pub struct Watched(AsyncFd<Rc<OwnedFd>>);
 
-/// The permission to try a descriptor: [`AsyncFdReadyGuard::clear_ready`] says that the try has
-/// found it not ready.
+/// The permission to try an operation on a descriptor. [`AsyncFdReadyGuard::clear_ready`] reports
+/// that the descriptor was not ready.
 pub type Ready<'a> = AsyncFdReadyGuard<'a, Rc<OwnedFd>>;
 
 impl Watched {
@@ -29,9 +30,9 @@ impl Watched {
     /// When the kernel refuses to watch it: it is of a kind that is always ready, it is watched
     /// already, or the limit of watched descriptors is reached.
     pub fn new(fd: impl Into<Rc<OwnedFd>>, interest: Interest) -> io::Result<Watched> {
-        // SAFETY: the AsyncFd has a share of the `Rc`, so the descriptor stays open as long as it
-        // is registered. An `OwnedFd` behind an `Rc` cannot be replaced, so it is always the same
-        // one.
+        // SAFETY: the AsyncFd shares ownership of the `Rc`, so the descriptor stays open as long as
+        // it is registered. An `OwnedFd` behind an `Rc` cannot be replaced, so the descriptor is
+        // always the same one.
         let watched = unsafe { AsyncFd::register_with_interest(fd.into(), interest) };
         Ok(Watched(watched.map_err(io::Error::from)?))
     }
