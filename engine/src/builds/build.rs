@@ -1,46 +1,47 @@
-//! One build: when it runs, and when it runs again. Pure: sources are arguments, and what is to be
-//! done is returned.
+//! Decides when one build runs and runs again. This module does no I/O: sources are arguments, and
+//! the next step is returned.
 //!
-//! Sources are read before each build and after it. What differs between the two readings was
-//! changed while the build ran, by a person or by the build itself, and nothing tells which of
-//! them it was. So one more build runs. If the build generates sources, it writes the same ones
-//! again, and that is the end of it.
+//! Sources are read before each build and after it. A difference between the two readings was made
+//! while the build ran, by a person or by the build itself, and nothing tells which. So the build
+//! runs once more. If the build generates sources, it writes the same ones again, and no further
+//! build follows.
 //!
-//! Some builds write other sources each time. A file that differs after each of several builds in a
-//! row is taken to be written by the build, and causes no more of them until a person changes it.
-//! That was a person if no build ran that could have.
+//! Some builds write different sources each time. If a file has changed during each of several
+//! builds in a row, it is regarded as written by the build, and causes no more builds until a
+//! person changes it. A change was made by a person if no build ran that could have made it.
 //!
 //! A build may also write a source with a new name each time, and two builds that share a folder
-//! may write sources of each other. So the builds in a row that such changes cause are bounded,
-//! until a person changes a source.
+//! may write each other's sources. So the number of builds in a row that such changes cause is
+//! bounded, until a person changes a source.
 
 use super::sources::Sources;
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 
-/// A file that has changed during so many builds in a row is taken to be written by the build. A
-/// person who saves one file during each of them is told to reload the function: saving the file
-/// once more as it is would change nothing.
+/// The number of builds in a row after which a file that changed during each of them is regarded as
+/// written by the build. A message tells a person who saves one file during each of them to reload
+/// the function: saving the file again without a change would have no effect.
 pub(super) const MAX_CHANGED: u32 = 3;
-/// The most builds in a row for changes that a build may have made. A person who saves files all
-/// the time, with a build that generates sources, seldom causes as many without a pause.
+/// The most builds in a row that are caused by changes which a build may have made. A person who
+/// saves files all the time, with a build that generates sources, seldom causes as many without a
+/// pause.
 pub(super) const MAX_IN_ROW: u32 = 8;
 
-/// The next thing to do.
+/// The next step of the build's driver.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Step {
-    /// Nothing, until something happens.
+    /// Wait for the next event.
     Nothing,
     /// Read the sources.
     Read,
-    /// Start the build when its turn comes; the reason is a file that has changed, if there is one.
+    /// Start the build when its turn comes. The reason is a changed file, if there is one.
     Start {
-        /// The file.
+        /// The changed file.
         because: Option<PathBuf>,
     },
-    /// End the build that runs as this launch.
+    /// End the running build.
     Stop {
-        /// The launch.
+        /// The launch of the build.
         launch: u64,
     },
 }
@@ -48,45 +49,45 @@ pub(super) enum Step {
 #[derive(Debug)]
 enum BuildState {
     Idle,
-    /// The sources are being read; `again` if one has changed since that began.
+    /// The sources are being read; `again` if one has changed since the reading began.
     Reading {
         again: bool,
     },
-    /// The build is to be started.
+    /// The build waits for its turn.
     Waiting,
-    /// The build runs. It is stopped if another one is to take its place.
+    /// The build runs. If `is_stopped`, it was ended so that a new one can run.
     Building {
         launch: u64,
         is_stopped: bool,
     },
 }
 
-/// A build.
+/// The progress of a build.
 #[derive(Debug)]
 pub(super) struct BuildProgress {
     state: BuildState,
-    /// Whether the build is to run whatever its sources are.
+    /// Whether the build must run even if its sources have not changed.
     is_due: bool,
-    /// The sources when they were last read, if they ever were.
+    /// The sources at the last reading, if there was one.
     known: Option<Sources>,
-    /// Whether the build has run since then.
+    /// Whether the build has run since the last reading.
     has_run: bool,
-    /// Whether another build, which may change the same sources, has run since then.
+    /// Whether another build, which may change the same sources, has run since the last reading.
     is_disturbed: bool,
-    /// The builds since a person has last changed a source that were caused by changes which a
-    /// build may have made.
+    /// The number of builds that were caused by changes which a build may have made, since a person
+    /// last changed a source.
     in_row: u32,
-    /// During how many builds in a row, up to the last one, a file has changed.
+    /// The number of builds in a row, up to the last one, during which each file has changed.
     changed_in: BTreeMap<PathBuf, u32>,
 }
 
-/// The consequences of a reading of the sources.
+/// The consequences of reading the sources.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct NextStep {
     pub(super) step: Step,
-    /// The files that have changed during too many builds in a row, and cause no more.
+    /// The files that have changed during too many builds in a row, and cause no more builds.
     pub(super) ignored: Vec<PathBuf>,
-    /// Whether a person has changed sources: no build ran that could have.
+    /// Whether a person has changed sources, because no build ran that could have changed them.
     pub(super) is_by_person: bool,
 }
 
@@ -109,8 +110,9 @@ impl BuildProgress {
         }
     }
 
-    /// A function needs what the build makes. A build that runs already will do, unless `anew`:
-    /// then it is ended first, and what was taken to be written by it counts again.
+    /// Handles a function's need for the product of the build. A running build is sufficient,
+    /// unless `anew`: then it is ended first, and files that were regarded as written by it count
+    /// again.
     pub(super) fn wanted(&mut self, anew: bool) -> Step {
         if anew {
             self.in_row = 0;
@@ -134,7 +136,7 @@ impl BuildProgress {
         }
     }
 
-    /// A source may have changed. After a build the sources are read in any case.
+    /// Handles a possible change of a source. After a build the sources are read in any case.
     pub(super) fn changed(&mut self) -> Step {
         match &mut self.state {
             BuildState::Idle => self.read(),
@@ -151,21 +153,23 @@ impl BuildProgress {
         Step::Read
     }
 
-    /// Another build, which may change the same sources, has run or runs.
+    /// Records that another build, which may change the same sources, has run or runs.
     pub(super) fn disturbed(&mut self) {
         self.is_disturbed = true;
-        // The reading under way may have begun before that.
+        // The current reading may have begun earlier.
         if let BuildState::Reading { again } = &mut self.state {
             *again = true;
         }
     }
 
-    /// A person has changed sources in a folder that this build shares with another one.
+    /// Records that a person has changed sources in a folder that this build shares with another
+    /// one.
     pub(super) fn touched(&mut self) {
         self.in_row = 0;
     }
 
-    /// The sources were read. `is_disturbed` if another build runs that may change them.
+    /// Handles the sources that were read. `is_disturbed` if another build runs that may change
+    /// them.
     pub(super) fn sources_read(&mut self, found: Sources, is_disturbed: bool) -> NextStep {
         let BuildState::Reading { again } = &mut self.state else {
             return NextStep::only(Step::Nothing);
@@ -181,7 +185,7 @@ impl BuildProgress {
         }
         let is_written = |file: &PathBuf| self.changed_in.get(file) >= Some(&MAX_CHANGED);
         changed.retain(|file| !is_written(file));
-        // If a build starts, the reading after it finds what this one has missed.
+        // If a build starts, the reading after it finds the changes that this one has missed.
         if again && !self.is_due && changed.is_empty() {
             return NextStep::only(Step::Read);
         }
@@ -208,12 +212,12 @@ impl BuildProgress {
         NextStep { step, ignored, is_by_person }
     }
 
-    /// The build was started.
+    /// Records that the build was started.
     pub(super) fn started(&mut self, launch: u64) {
         self.state = BuildState::Building { launch, is_stopped: false };
     }
 
-    /// The build could not be started.
+    /// Records that the build could not be started.
     pub(super) fn not_started(&mut self) {
         self.state = BuildState::Idle;
     }
@@ -223,7 +227,7 @@ impl BuildProgress {
         matches!(self.state, BuildState::Building { launch: own, .. } if own == launch)
     }
 
-    /// The launch of the build, if it runs.
+    /// Returns the launch of the build, if it runs.
     pub(super) fn launch(&self) -> Option<u64> {
         match self.state {
             BuildState::Building { launch, .. } => Some(launch),
@@ -231,14 +235,15 @@ impl BuildProgress {
         }
     }
 
-    /// The launcher died, and the build with it: it is due again, and its sources are to be read.
+    /// Records that the build was killed because the launcher died. It is due again, and its
+    /// sources must be read.
     pub(super) fn lost(&mut self) {
         self.is_due = true;
         self.ended();
     }
 
-    /// The build has ended, and its sources are to be read. Returns whether its outcome counts:
-    /// that of a build that was stopped does not.
+    /// Records that the build has ended; its sources must be read. Returns whether its outcome
+    /// counts, which is false for a build that was stopped.
     pub(super) fn ended(&mut self) -> bool {
         let is_stopped = matches!(self.state, BuildState::Building { is_stopped: true, .. });
         self.has_run = true;

@@ -1,4 +1,4 @@
-//! The sources of a build, and what was in them at one moment.
+//! Reads the sources of a build, and finds the files that differ between two readings.
 
 use std::collections::BTreeMap;
 use std::ffi::OsStr;
@@ -8,26 +8,26 @@ use std::io::Read;
 use std::path::{Path, PathBuf};
 use std::time::SystemTime;
 
-/// Folders that hold what is not written by hand.
+/// Folders whose content is not written by hand.
 const SKIPPED: [&str; 5] = ["node_modules", "__pycache__", "target", "venv", "dist"];
-/// Extensions of sources, of what a compiler embeds into programs, and of the files that say how
-/// programs are built.
+/// The extensions of sources, of files that compilers embed into programs, and of files that
+/// configure builds.
 const EXTENSIONS: [&str; 52] = [
     "S", "c", "cc", "cjs", "cmake", "cpp", "cs", "css", "cts", "cxx", "go", "gradle", "graphql",
     "h", "hh", "hpp", "html", "hxx", "inc", "java", "js", "json", "jsx", "kt", "kts", "mjs", "mk",
     "mod", "mts", "proto", "py", "pyi", "pyx", "rs", "s", "scala", "scss", "sh", "sql", "sum",
     "svelte", "swift", "tmpl", "toml", "ts", "tsx", "vue", "work", "xml", "yaml", "yml", "zig",
 ];
-/// Files that say how programs are built, and have no such extension.
+/// The names of files that configure builds and have no such extension.
 const NAMES: [&str; 5] = ["CMakeLists.txt", "GNUmakefile", "Makefile", "makefile", "meson.build"];
-/// Larger files count as changed whenever they are written: data sets among the sources would be
-/// read for every build.
+/// Larger files are not read: they count as changed whenever they are written. Data sets among the
+/// sources would be read for every build.
 const MAX_READ_BYTES: u64 = 4 * 1024 * 1024;
 /// The most folders that are watched and read. By default the kernel allows a user at least this
 /// number of watches.
 pub const MAX_FOLDERS: usize = 8192;
 
-/// Whether a folder of this name is not looked into.
+/// Whether a folder of this name is skipped.
 pub fn is_skipped(name: &OsStr) -> bool {
     name.as_encoded_bytes().starts_with(b".") || SKIPPED.iter().any(|skipped| name == *skipped)
 }
@@ -46,19 +46,19 @@ pub fn is_source(path: &Path) -> bool {
 enum Content {
     /// The hash of its bytes.
     Read(u64),
-    /// Its size and when it was written.
+    /// Its size and the time of its last change.
     Large(u64, Option<SystemTime>),
 }
 
 impl Content {
     fn of(path: &Path) -> Option<Content> {
-        // Of any other kind it may be a named pipe, which would hold up whoever opens it.
+        // Another kind of file could be a named pipe, which would block the reader.
         let metadata = fs::metadata(path).ok().filter(fs::Metadata::is_file)?;
         if metadata.len() > MAX_READ_BYTES {
             return Some(Content::Large(metadata.len(), metadata.modified().ok()));
         }
         let mut bytes = Vec::new();
-        // It may grow meanwhile.
+        // The file may have grown since its size was read.
         fs::File::open(path).ok()?.take(MAX_READ_BYTES).read_to_end(&mut bytes).ok()?;
         let mut hasher = DefaultHasher::new();
         hasher.write(&bytes);
@@ -66,13 +66,13 @@ impl Content {
     }
 }
 
-/// The sources below a folder, and what was in each of them at one moment.
+/// The sources below a folder, with the content of each at the time of a reading.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(super) struct Sources(BTreeMap<PathBuf, Content>);
 
 impl Sources {
-    /// Reads the sources below a folder, without the configuration file. It takes as long as the
-    /// files are large.
+    /// Reads the sources below a folder, without the configuration file. The time that this takes
+    /// grows with the size of the files.
     pub(super) fn read(root: &Path, config: &Path) -> Sources {
         let mut sources = BTreeMap::new();
         let mut left = vec![root.to_owned()];
@@ -82,7 +82,7 @@ impl Sources {
             if count > MAX_FOLDERS {
                 break;
             }
-            // A folder that is gone again, or may not be read, has no sources.
+            // A folder that was removed meanwhile, or that cannot be read, has no sources.
             for entry in fs::read_dir(&folder).into_iter().flatten().flatten() {
                 let path = entry.path();
                 if entry.file_type().is_ok_and(|kind| kind.is_dir()) {
@@ -98,7 +98,7 @@ impl Sources {
         Sources(sources)
     }
 
-    /// The files that are new, gone, or of another content since `before`, in order.
+    /// Returns the files that were added, removed or changed since `before`, sorted.
     pub(super) fn changed_since(&self, before: &Sources) -> Vec<PathBuf> {
         let differs = |(path, content): &(&PathBuf, &Content)| before.0.get(*path) != Some(content);
         let mut changed: Vec<PathBuf> =
@@ -111,7 +111,7 @@ impl Sources {
 
 #[cfg(test)]
 impl Sources {
-    /// Sources of which each has a name and a number for its content.
+    /// Creates sources from names, each with a number that stands for its content.
     pub(super) fn of(files: &[(&str, u64)]) -> Sources {
         let files = files.iter().map(|(path, content)| (path.into(), Content::Read(*content)));
         Sources(files.collect())
@@ -153,7 +153,7 @@ mod tests {
         let before = Sources::read(root, &config);
         assert_eq!(before.0.len(), 2, "{before:?}");
         let changed = || Sources::read(root, &config).changed_since(&before);
-        // Written again, with the same content.
+        // The file is written again, with the same content.
         fs::write(root.join("main.rs"), "1").unwrap();
         for other in ["target/a.rs", ".git/a.rs", "program", "nightcore.toml"] {
             fs::write(root.join(other), "2").unwrap();

@@ -1,8 +1,8 @@
-//! The builds of all functions: functions with the same `build` in the same folder share one.
+//! The builds of all functions. Functions with the same `build` in the same folder share one.
 //!
-//! As many builds run at once as there are cores, since each of them may use them all. Other builds
-//! wait for their turn. A build that no function names any more is ended, and another one in its
-//! folder begins when it is gone.
+//! As many builds run at once as there are cores, since each build may use all cores. Other builds
+//! wait for their turn. A build that no function names any more is ended. Another build in its
+//! folder starts only after its end.
 
 use super::build::{self, BuildProgress, Step};
 use super::sources::Sources;
@@ -17,7 +17,7 @@ use std::time::{Duration, Instant};
 use tokio::sync::mpsc;
 use tokio::task::spawn_local;
 
-/// Identifies a build: the folder in which it runs, and its words. Functions with the same key
+/// The key of a build: the folder in which it runs, and its words. Functions with the same key
 /// share the build.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 struct Key {
@@ -32,7 +32,7 @@ impl Key {
     }
 }
 
-/// The sources of a build were read.
+/// The sources that were read for a build.
 #[derive(Debug)]
 pub struct SourcesRead {
     key: Key,
@@ -42,17 +42,18 @@ pub struct SourcesRead {
 /// The result of a build.
 #[derive(Debug)]
 pub struct BuildOutcome {
-    /// The names of its functions, in the order of the file.
+    /// The names of the functions that share the build, in the order of the file.
     pub functions: Vec<String>,
-    /// How long it took; none if it could not be started.
+    /// The duration of the build; `None` if it could not be started.
     pub took: Option<Duration>,
-    /// Why it failed, if it did.
+    /// The reason of the failure, if it failed.
     pub failed: Option<String>,
 }
 
 struct Shared {
     build: BuildProgress,
-    /// Never empty. The first one's environment is the build's, and its log has what it prints.
+    /// The functions that share the build; there is at least one. The build has the environment of
+    /// the first function, and its output goes to that function's log.
     functions: Vec<FunctionConfig>,
     began: Instant,
 }
@@ -61,21 +62,22 @@ struct Shared {
 pub struct Builds {
     /// The directory of the configuration file.
     directory: PathBuf,
-    /// The configuration file, which is no source.
+    /// The path of the configuration file, which is not a source.
     config: PathBuf,
     shared: BTreeMap<Key, Shared>,
-    /// The builds whose turn has not come, each with the file that has changed.
+    /// The builds whose turn has not come, each with the changed file that is its reason, if any.
     waiting: VecDeque<(Key, Option<PathBuf>)>,
     /// The launches of builds that no function names any more, with their folders.
     ending: BTreeMap<u64, PathBuf>,
     /// The most builds that run at once.
     at_once: usize,
-    /// Is told of sources that were read.
+    /// The channel that receives the sources after each reading.
     sources_read: mpsc::UnboundedSender<SourcesRead>,
 }
 
 impl Builds {
-    /// None yet. `sources_read` is told of sources that were read, for [`Builds::sources_read`].
+    /// Creates a table without builds. `sources_read` receives the sources after each reading; they
+    /// must be passed to [`Builds::sources_read`].
     pub fn new(config: &Config, sources_read: mpsc::UnboundedSender<SourcesRead>) -> Builds {
         Builds {
             directory: config.directory.clone(),
@@ -88,7 +90,8 @@ impl Builds {
         }
     }
 
-    /// These are the functions from now on. A build that none of them names any more is ended.
+    /// Replaces the functions by those of this configuration. A build that none of them names any
+    /// more is ended.
     pub fn set(&mut self, processes: &mut ProcessManager, config: &Config) {
         let mut before = std::mem::take(&mut self.shared);
         for function in &config.functions {
@@ -112,8 +115,8 @@ impl Builds {
         self.waiting.retain(|(key, _)| self.shared.contains_key(key));
     }
 
-    /// A function is to be started when its build has run. One that runs already will do, unless
-    /// `anew`.
+    /// Requests the build of a function, which is to be started afterwards. A running build is
+    /// sufficient, unless `anew`.
     pub fn wanted(
         &mut self,
         processes: &mut ProcessManager,
@@ -125,14 +128,15 @@ impl Builds {
         self.take(processes, key, step);
     }
 
-    /// A source of this function may have changed.
+    /// Handles a possible change of a source of this function.
     pub fn changed(&mut self, processes: &mut ProcessManager, function: &FunctionConfig) {
         let Some((key, shared)) = self.of(function) else { return };
         let step = shared.build.changed();
         self.take(processes, key, step);
     }
 
-    /// The sources of a build were read. [`Builds::start_waiting`] must be called afterwards.
+    /// Handles the sources that were read for a build. [`Builds::start_waiting`] must be called
+    /// afterwards.
     pub fn sources_read(&mut self, processes: &mut ProcessManager, sources_read: SourcesRead) {
         let SourcesRead { key, sources } = sources_read;
         let is_disturbed = self.beside(&key.cwd, Some(&key)).any(|build| build.launch().is_some());
@@ -159,7 +163,7 @@ impl Builds {
         self.take(processes, key, step);
     }
 
-    /// A build has ended. Returns its outcome, unless another build takes its place.
+    /// Handles the end of a build. Returns its outcome, unless a new build replaces it.
     /// [`Builds::start_waiting`] must be called afterwards.
     pub fn ended(&mut self, ended: &BuildEnded) -> Option<BuildOutcome> {
         let mut outcome = None;
@@ -183,8 +187,8 @@ impl Builds {
         outcome
     }
 
-    /// The builds, except for this one, that may change sources in a folder: theirs is the same
-    /// one, or above or below it.
+    /// Returns the builds, except for this one, that may change sources in a folder: their folder
+    /// is the same one, or it is above or below it.
     fn beside<'b>(
         &'b mut self,
         folder: &'b Path,
@@ -209,7 +213,7 @@ impl Builds {
         }
     }
 
-    /// Starts builds whose turn has come. Returns the outcomes of those that cannot be started.
+    /// Starts builds whose turn has come. Returns the outcomes of those that could not be started.
     pub fn start_waiting(&mut self, processes: &mut ProcessManager) -> Vec<BuildOutcome> {
         let mut outcomes = Vec::new();
         loop {
@@ -236,7 +240,7 @@ impl Builds {
             (self.sources_read.clone(), key.cwd.clone(), self.config.clone());
         spawn_local(async move {
             let sources = run_aside(move || Sources::read(&root, &config)).await;
-            // An engine that stops does not hear of it.
+            // The receiver is gone if the engine stops.
             let _ = sources_read.send(SourcesRead { key, sources: sources.unwrap_or_default() });
         });
     }
@@ -268,12 +272,12 @@ impl Shared {
     }
 }
 
-/// Whether one of two folders is in the other, or they are the same.
+/// Whether two folders are the same or one of them contains the other.
 fn overlap(one: &Path, other: &Path) -> bool {
     one.starts_with(other) || other.starts_with(one)
 }
 
-/// A file as messages show it.
+/// Returns the path of a file in the form in which messages show it.
 fn shown(file: &Path, cwd: &Path) -> String {
     file.strip_prefix(cwd).unwrap_or(file).display().to_string()
 }

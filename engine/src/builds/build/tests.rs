@@ -7,13 +7,13 @@ fn start(because: &str) -> Step {
     Step::Start { because: Some(because.into()) }
 }
 
-/// Sources were read while no other build ran.
+/// Handles sources that were read while no other build ran.
 fn sources_read(build: &mut BuildProgress, sources: &[(&str, u64)]) -> (Step, Vec<PathBuf>) {
     let NextStep { step, ignored, .. } = build.sources_read(Sources::of(sources), false);
     (step, ignored)
 }
 
-/// A build that has run once, with these sources before and after it.
+/// Returns a build that has run once, with these sources before and after it.
 fn built(sources: &[(&str, u64)]) -> BuildProgress {
     let mut build = BuildProgress::new();
     assert_eq!(build.wanted(false), READ);
@@ -24,7 +24,7 @@ fn built(sources: &[(&str, u64)]) -> BuildProgress {
     build
 }
 
-/// Runs a build that a step has asked for, after which these are the sources.
+/// Runs a build that a step has requested, after which these are the sources.
 #[track_caller]
 fn run(build: &mut BuildProgress, sources: &[(&str, u64)]) -> (Step, Vec<PathBuf>) {
     build.started(7);
@@ -39,7 +39,7 @@ fn the_first_build_runs_whatever_the_sources_are() {
     assert_eq!((build.wanted(false), build.wanted(false)), (READ, NOTHING));
     assert_eq!(sources_read(&mut build, &[("a", 1)]).0, Step::Start { because: None });
     build.started(1);
-    // Another function that names it does not start it again.
+    // Another function with the same build does not start it again.
     assert_eq!(build.wanted(false), NOTHING);
     assert!(build.runs_as(1) && !build.runs_as(2));
     assert!(build.ended());
@@ -69,7 +69,7 @@ fn a_failed_build_waits_for_a_change() {
     build.changed();
     assert_eq!(sources_read(&mut build, &[("a", 2)]).0, start("a"));
     assert_eq!(run(&mut build, &[("a", 2)]).0, NOTHING);
-    // An event that comes late.
+    // The event comes late.
     build.changed();
     assert_eq!(sources_read(&mut build, &[("a", 2)]).0, NOTHING);
     build.changed();
@@ -106,11 +106,11 @@ fn sources_that_each_build_generates_differently_cause_no_endless_builds() {
     }
     let told = (NOTHING, vec!["time".into()]);
     assert_eq!(run(&mut build, &[("a", 2), ("time", 100)]), told);
-    // From now on one build is enough, and it is not told again.
+    // From now on one build is enough, and the file is not reported again.
     build.changed();
     assert_eq!(sources_read(&mut build, &[("a", 3), ("time", 100)]).0, start("a"));
     assert_eq!(run(&mut build, &[("a", 3), ("time", 101)]), (NOTHING, vec![]));
-    // A person changes it: it counts again.
+    // A person changes the file, so it counts again.
     build.changed();
     assert_eq!(sources_read(&mut build, &[("a", 3), ("time", 102)]).0, start("time"));
     assert_eq!(run(&mut build, &[("a", 3), ("time", 103)]).0, start("time"));
@@ -131,7 +131,7 @@ fn sources_with_a_new_name_each_time_cause_no_endless_builds() {
             let found: Vec<_> = std::iter::once(("a", save)).chain(all).collect();
             assert_eq!(run(&mut build, &found), then);
         }
-        // Somebody tidies up.
+        // A person removes the files.
         build.changed();
         assert_eq!(sources_read(&mut build, &[("a", save)]).0, start(&names[0]));
         assert_eq!(run(&mut build, &[("a", save)]), (NOTHING, vec![]));
@@ -175,11 +175,10 @@ fn sources_that_nobody_has_asked_for_change_nothing() {
     assert_eq!(build.launch(), Some(4));
 }
 
-/// Builds that share a folder, each of which writes a file, as they run for a while. The file
-/// has another content each time.
+/// Two builds that share a folder. Each run of a build writes its files with different content.
 struct OverlappingBuilds {
     builds: [BuildProgress; 2],
-    /// The names of the files that each writes.
+    /// The names of the files that each build writes.
     writes: [&'static [&'static str]; 2],
     files: Vec<(&'static str, u64)>,
     time: u64,
@@ -197,7 +196,7 @@ impl OverlappingBuilds {
         self.files.iter_mut().find(|file| file.0 == name).unwrap().1 = self.time;
     }
 
-    /// A person saves a file. Returns how often each build runs then, in turns.
+    /// Saves a file as a person does. Returns how often each build then runs, in turns.
     fn save(&mut self, name: &str) -> [u32; 2] {
         self.write(name);
         let mut runs = [0, 0];
