@@ -26,7 +26,7 @@ thread_local! {
     static KEPT: RefCell<Kept> = RefCell::default();
 }
 
-/// Bounds the bytes of the maps that this thread keeps. A bound above [`MAX_KEPT_BYTES`] has no
+/// Bounds the bytes of the maps that this thread keeps. A bound above `MAX_KEPT_BYTES` has no
 /// effect.
 pub fn keep_at_most(bytes: u64) {
     let most = usize::try_from(bytes).unwrap_or(usize::MAX).min(MAX_KEPT_BYTES);

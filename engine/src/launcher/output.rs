@@ -1,4 +1,4 @@
-//! What containers print: kept line by line under the function's name, and shown as it comes.
+//! Writes the output of containers to the functions' logs, line by line, and shows it.
 
 use crate::engine_log::show_line;
 use crate::wall_clock;
@@ -10,24 +10,25 @@ use std::os::unix::fs::{DirBuilderExt, MetadataExt};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
-/// Longest piece of a line that is kept together; what is longer is cut in pieces, each marked but
-/// the last.
+/// The longest piece of a line. A longer line is cut into pieces, and each piece but the last has a
+/// mark.
 const MAX_LINE_BYTES: usize = 16 * 1024;
-/// Marks a piece that goes on in the next line.
+/// Marks a piece that continues in the next line.
 const CONTINUES: &[u8] = b"\xe2\x80\xa6";
-/// A log file is set aside as `.1` when it is larger than this; so much again is kept.
+/// The size from which on a log file is renamed to `.1`. The renamed one is kept until the next one
+/// replaces it.
 const MAX_LOG_BYTES: u64 = 4 * 1024 * 1024;
 
-/// How much is gathered before it is written: one system call then keeps some hundred lines.
+/// The size at which gathered lines are written, so that one system call writes some hundred lines.
 const WRITE_BYTES: usize = 64 * 1024;
 /// The pause between two checks whether a log is still at its path. Lines that are printed within
 /// this time after a user has removed the file are lost with it.
 const RECHECK_AFTER: Duration = Duration::from_millis(500);
 
-/// Stands for the id in a line of no call, or of one that is not known.
+/// Replaces the id in a line that belongs to no call or to an unknown one.
 const NO_CALL: &[u8] = b"-";
 
-/// Where a function's output is kept.
+/// Returns the path of a function's log.
 pub fn log_path(directory: &Path, function: &str) -> PathBuf {
     directory.join("logs").join(format!("{function}.log"))
 }
@@ -37,7 +38,7 @@ pub fn has_logs(directory: &Path) -> bool {
     directory.join("logs").is_dir()
 }
 
-/// The functions that have logs, in the order of their names.
+/// Returns the functions that have logs, sorted by name.
 pub fn logged(directory: &Path) -> Vec<String> {
     let entries = std::fs::read_dir(directory.join("logs")).into_iter().flatten().flatten();
     let names = entries
@@ -49,19 +50,19 @@ pub fn logged(directory: &Path) -> Vec<String> {
 
 /// A line of a container's output, or a piece of one that is too long.
 pub(super) struct Line<'a> {
-    /// The call that it is about, if that is known.
+    /// The call to which the line belongs, if it is known.
     call: Option<CallId>,
     text: &'a [u8],
     /// Whether another piece follows.
     continues: bool,
 }
 
-/// Makes a key for a container that is about to be started.
+/// Creates a key for a container that is about to be started.
 pub(super) fn new_log_key() -> io::Result<LogKey> {
     let mut bytes = [0; 8];
     // SAFETY: the pointer and the length describe `bytes`.
     let got = unsafe { libc::getrandom(bytes.as_mut_ptr().cast(), bytes.len(), 0) };
-    // So few bytes come at once or not at all.
+    // The system returns so few bytes at once, or fails.
     match usize::try_from(got) {
         Ok(len) if len == bytes.len() => Ok(LogKey::of_number(u64::from_ne_bytes(bytes))),
         _ => Err(io::Error::last_os_error()),
@@ -70,10 +71,10 @@ pub(super) fn new_log_key() -> io::Result<LogKey> {
 
 /// Cuts the output of a container into lines.
 pub(super) struct Lines {
-    /// By which the container's runtime says which call a line is about.
+    /// The key with which the container's runtime marks the call of a line.
     key: LogKey,
     part: Vec<u8>,
-    /// Of the line that goes on.
+    /// The call of the line that is continued.
     call: Option<CallId>,
     goes_on: bool,
 }
@@ -83,7 +84,7 @@ impl Lines {
         Lines { key, part: Vec::new(), call: None, goes_on: false }
     }
 
-    /// Gives each whole line, or piece of one that is too long, to `each`.
+    /// Passes each whole line, or piece of a long line, to `each`.
     pub(super) fn feed(&mut self, mut bytes: &[u8], mut each: impl FnMut(&Line<'_>)) {
         while !bytes.is_empty() {
             let room = MAX_LINE_BYTES - self.part.len();
@@ -106,14 +107,14 @@ impl Lines {
         }
     }
 
-    /// Gives what is left at the end.
+    /// Passes the rest of the output to `each`.
     pub(super) fn finish(&mut self, mut each: impl FnMut(&Line<'_>)) {
         if !self.part.is_empty() {
             self.give(false, &mut each);
         }
     }
 
-    /// Gives what was gathered.
+    /// Passes the gathered piece to `each`.
     fn give(&mut self, continues: bool, each: &mut impl FnMut(&Line<'_>)) {
         let part = if continues {
             &self.part
@@ -130,8 +131,8 @@ impl Lines {
 
 /// A function's log file.
 ///
-/// Each line is tried anew: whatever went wrong with the one before, such as a folder that somebody
-/// has removed or a disk that was full, may be over.
+/// Each write is tried again after a failure, because its cause may be gone, such as a folder that
+/// somebody has removed or a full disk.
 pub(super) struct Log {
     function: String,
     path: PathBuf,
@@ -143,10 +144,10 @@ pub(super) struct Log {
 /// A log file that is open.
 struct Opened {
     file: File,
-    /// Device and inode.
+    /// The device and inode of the file.
     identity: (u64, u64),
     bytes: u64,
-    /// When it was last seen to lie at its path.
+    /// The time at which the file was last seen at its path.
     seen: Instant,
 }
 
@@ -160,7 +161,7 @@ impl Log {
         }
     }
 
-    /// Keeps a line and shows it. It is written by [`Log::flush`].
+    /// Adds a line to the log and shows it. [`Log::flush`] writes it.
     pub(super) fn line(&mut self, pid: i32, line: &Line<'_>) {
         let digits = line.call.map(CallId::digits);
         let text = [line.text, if line.continues { CONTINUES } else { b"" }].concat();
@@ -168,7 +169,7 @@ impl Log {
         self.note(pid, line.call, &text);
     }
 
-    /// Keeps a line and does not show it. It is written by [`Log::flush`].
+    /// Adds a line to the log without showing it. [`Log::flush`] writes it.
     pub(super) fn note(&mut self, pid: i32, call: Option<CallId>, text: &[u8]) {
         let digits = call.map(CallId::digits);
         let call = digits.as_ref().map_or(NO_CALL, |digits| &digits[..]);
@@ -180,8 +181,8 @@ impl Log {
         }
     }
 
-    /// Writes the lines that were kept. A log that cannot be written must not stop the functions,
-    /// so those lines are lost.
+    /// Writes the lines that were added. If the log cannot be written, the lines are lost, because
+    /// the functions must not stop for that.
     pub(super) fn flush(&mut self) {
         let lines = std::mem::take(&mut self.unwritten);
         if !lines.is_empty() {
@@ -203,7 +204,7 @@ impl Log {
         opened.append(lines)
     }
 
-    /// Sets a full log aside. Where that cannot be, the log is begun anew: it must stay bounded.
+    /// Renames a full log. If that fails, the log is emptied: its size must stay bounded.
     fn set_aside(&mut self) -> io::Result<()> {
         let Some(opened) = self.file.take() else { return Ok(()) };
         if std::fs::rename(&self.path, self.path.with_extension("log.1")).is_ok() {
@@ -218,7 +219,8 @@ impl Opened {
         let open = || OpenOptions::new().create(true).append(true).open(path);
         let file = match open() {
             Err(error) if error.kind() == io::ErrorKind::NotFound => {
-                // Only the folder itself: the engine's directory is the engine's to make.
+                // Only the folder itself is made here, because only the engine makes its own
+                // directory.
                 let folder = path.parent().unwrap_or(path);
                 DirBuilder::new().mode(0o700).create(folder)?;
                 open()?
@@ -230,7 +232,8 @@ impl Opened {
         Ok(Opened { file, identity, bytes: metadata.len(), seen: Instant::now() })
     }
 
-    /// Whether the file is still at this path. Checks only now and then, as lines may be many.
+    /// Whether the file is still at this path. It is checked at most twice a second, because lines
+    /// may be many.
     fn is_at(&mut self, path: &Path) -> bool {
         if self.seen.elapsed() < RECHECK_AFTER {
             return true;
@@ -245,7 +248,7 @@ impl Opened {
         let written = self.file.write_all(lines);
         match written {
             Ok(()) => self.bytes += lines.len() as u64,
-            // The beginning of a line would be taken for a part of the next one.
+            // An incomplete line would be joined with the next one.
             Err(_) => {
                 let bytes = self.file.metadata()?.len();
                 self.file.set_len(bytes.min(self.bytes))?;

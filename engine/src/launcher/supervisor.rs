@@ -1,5 +1,5 @@
-//! Which containers are to run, and when one that ended is started again. Pure: time is an
-//! argument.
+//! Decides which containers run, and when a container that ended is restarted. This module does no
+//! I/O, and time is an argument.
 
 mod death;
 mod places;
@@ -17,26 +17,25 @@ use std::collections::{BTreeMap, HashMap};
 use std::rc::Rc;
 use std::time::Duration;
 
-/// Pause before a container is started again that ended soon after its start; doubled with each
+/// The pause before a container is restarted that ended soon after its start. It doubles with each
 /// such end in a row.
 const FIRST_BACKOFF: Duration = Duration::from_millis(100);
 /// The longest such pause.
 const MAX_BACKOFF: Duration = Duration::from_secs(10);
-/// A container that was ready for this long has not failed at its start: it is started again at
-/// once.
+/// A container that was ready for this long has not failed at its start: it is restarted at once.
 const PROVEN_AFTER: Duration = Duration::from_millis(500);
-/// So many ends in a row soon after the start are a crash loop: the function is declared
-/// unavailable, though it is tried on.
+/// The number of ends in a row soon after the start that make a crash loop: the function is
+/// declared unavailable, and further starts are tried.
 const CRASH_LOOP: u32 = 3;
-/// Time between SIGTERM and SIGKILL of a container that is to end.
+/// The time between SIGTERM and SIGKILL of a container that is to end.
 const TERM_GRACE: Duration = Duration::from_secs(2);
 
-/// What a person may want to know about a function's processes.
+/// The restarts and the last end of a function's processes.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct History {
-    /// How often a container was started again, by [`End::reason`].
+    /// The number of restarts by the reason, which is that of [`End::reason`].
     pub restarts: BTreeMap<&'static str, u64>,
-    /// How the last one that ended did, and when, ns.
+    /// The end of the container that ended last, and its time in ns.
     pub last_end: Option<(End, u64)>,
 }
 
@@ -48,7 +47,8 @@ impl History {
 
 #[derive(Debug, Default)]
 struct SupervisedFunction {
-    /// The one that serves, and while a newer one is coming that one, too.
+    /// The containers of the serving generation and, while a newer one is starting, those of the
+    /// newer one.
     generations: Vec<Containers>,
     history: History,
     recycle: Recycle,
@@ -66,16 +66,18 @@ pub struct Supervisor {
     functions: BTreeMap<FunctionId, SupervisedFunction>,
     launched: HashMap<u64, Launched>,
     last_launch: u64,
-    /// Deaths of containers that the core has not lost yet: how many calls failed is not known.
+    /// The deaths of containers that the core has not lost yet, so that the number of failed calls
+    /// is not known.
     untold: HashMap<u64, Death>,
-    /// Nothing is started any more.
+    /// Whether no more containers are started.
     stopping: bool,
-    /// Spreads restarts of many containers; any odd start will do.
+    /// The state of the generator that spreads the restarts of many containers. Its seed is any odd
+    /// number.
     noise: u64,
 }
 
 impl Supervisor {
-    /// One without functions.
+    /// Creates a supervisor without functions.
     pub fn new(now: u64) -> Supervisor {
         Supervisor {
             functions: BTreeMap::new(),
@@ -87,13 +89,13 @@ impl Supervisor {
         }
     }
 
-    /// Numbers a launch that is no container's.
+    /// Returns a new number for a launch that is not a container's.
     pub fn new_launch(&mut self) -> u64 {
         self.last_launch += 1;
         self.last_launch
     }
 
-    /// Containers of a new generation of this function are due now.
+    /// Makes the containers of a new generation of this function due now.
     pub fn begin(
         &mut self,
         now: u64,
@@ -107,8 +109,8 @@ impl Supervisor {
         self.functions.entry(function).or_default().generations.push(containers);
     }
 
-    /// The containers of these generations of a function are no longer started; those that have not
-    /// connected yet are ended, the others end when the scheduler says so.
+    /// Stops starting containers of these generations of a function. Those that have not connected
+    /// yet are ended; the others end when the scheduler decides so.
     pub fn retire(
         &mut self,
         now: u64,
@@ -128,17 +130,17 @@ impl Supervisor {
         unconnected.into_iter().flat_map(|launch| self.end(now, launch)).collect()
     }
 
-    /// What is known about a function's processes.
+    /// Returns the history of a function's processes.
     pub fn history(&self, function: FunctionId) -> History {
         self.functions.get(&function).map(|function| function.history.clone()).unwrap_or_default()
     }
 
-    /// Whether any container has been started and not ended.
+    /// Whether no started container is left.
     pub fn is_empty(&self) -> bool {
         self.launched.is_empty()
     }
 
-    /// What is due.
+    /// Returns the tasks that are due.
     pub fn advance(&mut self, now: u64) -> Vec<SupervisorTask> {
         let mut tasks = Vec::new();
         for (id, function) in &mut self.functions {
@@ -176,7 +178,7 @@ impl Supervisor {
         tasks
     }
 
-    /// When something is due next.
+    /// Returns the time of the next task, if there is one.
     pub fn next_due(&self) -> Option<u64> {
         let generations = self.functions.values().flat_map(|function| &function.generations);
         let starts = generations.flat_map(|containers| containers.due.iter().map(|due| due.at));
@@ -184,21 +186,21 @@ impl Supervisor {
         starts.chain(self.launched.values().flat_map(times).flatten()).min()
     }
 
-    /// A container's process is there.
+    /// Records the process of a container.
     pub fn started(&mut self, launch: u64, pid: i32) {
         if let Some(launched) = self.launched.get_mut(&launch) {
             launched.pid = Some(pid);
         }
     }
 
-    /// A container has connected.
+    /// Records that a container has connected.
     pub fn connected(&mut self, launch: u64) {
         if let Some(launched) = self.launched.get_mut(&launch) {
             launched.connected = true;
         }
     }
 
-    /// A container's first worker is ready.
+    /// Records that a container's first worker is ready.
     pub fn ready(&mut self, now: u64, launch: u64) -> Vec<SupervisorTask> {
         let Some(launched) = self.launched.get_mut(&launch) else { return Vec::new() };
         launched.ready_at = Some(now);
@@ -211,19 +213,19 @@ impl Supervisor {
             .collect()
     }
 
-    /// Sets when containers of a function are replaced from now on.
+    /// Sets the bounds at which containers of a function are replaced from now on.
     pub fn set_recycle(&mut self, function: FunctionId, recycle: Recycle) {
         self.functions.entry(function).or_default().recycle = recycle;
     }
 
-    /// The functions whose containers are replaced from time to time.
+    /// Returns the functions whose containers are replaced at bounds of `recycle`.
     pub fn recycled(&self) -> impl Iterator<Item = FunctionId> {
         self.functions.iter().filter(|(_, f)| f.recycle.is_set()).map(|(id, _)| *id)
     }
 
-    /// Starts a container beside one that has reached a bound of `recycle`, whose place it takes
-    /// when it is ready. `used` says what a launch has used so far. One container at a time: others
-    /// wait until the replaced one has ended.
+    /// Starts a container beside one that has reached a bound of `recycle`. It takes the place of
+    /// the old one when it is ready. `used` returns what a launch has used so far. One container is
+    /// replaced at a time: others wait until the replaced one has ended.
     pub fn recycle(
         &mut self,
         now: u64,
@@ -231,14 +233,14 @@ impl Supervisor {
         used: impl Fn(u64) -> Option<Used>,
     ) -> Vec<SupervisorTask> {
         let Some(of_it) = self.functions.get_mut(&function) else { return Vec::new() };
-        // While a new generation comes, all are replaced anyway.
+        // While a new generation starts, all containers are replaced anyway.
         let [containers] = &mut of_it.generations[..] else { return Vec::new() };
         let mut candidates = Vec::new();
         for (launch, launched) in &self.launched {
             if launched.function != function {
                 continue;
             }
-            // Another one is being replaced, or is to come.
+            // Another container is being replaced, or is starting.
             if launched.is_recycled || launched.ready_at.is_none() && !launched.replaced {
                 return Vec::new();
             }
@@ -268,14 +270,14 @@ impl Supervisor {
         vec![SupervisorTask::Report { text }]
     }
 
-    /// A container does not pass its readiness check yet.
+    /// Records why a container does not pass its readiness check yet.
     pub fn not_ready(&mut self, launch: u64, why: String) {
         if let Some(launched) = self.launched.get_mut(&launch) {
             launched.not_ready = Some(why);
         }
     }
 
-    /// A container has ended, or could not be started.
+    /// Handles the end of a container, or that it could not be started.
     pub fn ended(&mut self, now: u64, launch: u64, how: End) -> Vec<SupervisorTask> {
         let Some(mut launched) = self.launched.remove(&launch) else { return Vec::new() };
         let how = launched.ended_for.take().unwrap_or(how);
@@ -290,7 +292,8 @@ impl Supervisor {
         tasks
     }
 
-    /// Decides what follows when a container has ended, and says whether it does not come to be.
+    /// Decides what follows when a container has ended. Also returns the tasks that report a
+    /// failing start.
     fn follow(&mut self, now: u64, launched: &Launched, how: &End) -> (Next, Vec<SupervisorTask>) {
         let (id, noise) = (launched.function, self.noise());
         let Some(function) = self.functions.get_mut(&id) else {
@@ -309,13 +312,13 @@ impl Supervisor {
             return (Next::AtOnce, Vec::new());
         }
         let failures = match how {
-            // It was given enough time: nobody need wait for as much again.
+            // It had enough time, so one timeout counts as a crash loop.
             End::StartTimedOut(_) => CRASH_LOOP.max(launched.failures + 1),
             _ => launched.failures + 1,
         };
         let doubled = ns(FIRST_BACKOFF) << (failures - 1).min(16);
         let pause = doubled.min(ns(MAX_BACKOFF));
-        // Up to a quarter more, so that containers which fail together do not start together.
+        // Up to a quarter is added, so that containers which fail together do not start together.
         let pause = pause + noise % (pause / 4);
         let takes_over = launched.takes_over;
         containers.due.push(Due { at: now + pause, failures, takes_over });
@@ -336,13 +339,13 @@ impl Supervisor {
             ),
         };
         let failing = self.failing(id, launched.generation, reason.clone());
-        // Once: from then on each end has its line.
+        // The reason is reported once. From then on each end has a line of its own.
         let is_news = failures == CRASH_LOOP && !matches!(how, End::StartTimedOut(_));
         let said = is_news.then_some(SupervisorTask::Report { text: reason });
         (next, said.into_iter().chain([failing]).collect())
     }
 
-    /// A container of this generation does not come to be.
+    /// Returns the task that reports that a container of this generation fails to start.
     fn failing(
         &self,
         function: FunctionId,
@@ -360,7 +363,8 @@ impl Supervisor {
         SupervisorTask::Failing { function, generation, reason, is_all }
     }
 
-    /// Tells of an end, if it is news, when it is known how many calls failed with it.
+    /// Reports an end that was not requested, once the number of calls that failed with it is
+    /// known.
     fn tell(
         &mut self,
         launch: u64,
@@ -383,7 +387,7 @@ impl Supervisor {
         }
     }
 
-    /// A container was refused, and would be again.
+    /// Handles the permanent refusal of a container.
     pub fn hopeless(&mut self, launch: u64, reason: &str) -> Vec<SupervisorTask> {
         let Some(launched) = self.launched.get_mut(&launch) else { return Vec::new() };
         launched.hopeless = true;
@@ -396,10 +400,10 @@ impl Supervisor {
         vec![SupervisorTask::Report { text: reason.to_owned() }, failing]
     }
 
-    /// A container cannot be started, and could not be another time.
+    /// Handles a container that cannot be started, and could not be started later.
     pub fn cannot_start(&mut self, now: u64, launch: u64, error: String) -> Vec<SupervisorTask> {
         let Some(launched) = self.launched.get_mut(&launch) else { return Vec::new() };
-        // The reason below is told at once; the end of the process would only repeat it.
+        // The reason is reported at once below. A report of the process's end would only repeat it.
         launched.was_told = true;
         let reason = format!("{} cannot be started: {error}", launched.name);
         let mut tasks = self.hopeless(launch, &reason);
@@ -407,13 +411,14 @@ impl Supervisor {
         tasks
     }
 
-    /// A container holds a stuck call and gets no new ones: another one is due in its place.
+    /// Makes another container due in the place of one that holds a stuck call and gets no new
+    /// calls.
     pub fn replace(&mut self, now: u64, launch: u64) -> Vec<SupervisorTask> {
         let Some(launched) = self.launched.get_mut(&launch) else { return Vec::new() };
         if std::mem::replace(&mut launched.replaced, true) {
             return Vec::new();
         }
-        // Its end is no news any more: this is.
+        // The replacement is reported here, so the end of the container is not.
         launched.was_told = true;
         let Some(function) = self.functions.get_mut(&launched.function) else { return Vec::new() };
         let Some(containers) = function.generation(launched.generation) else { return Vec::new() };
@@ -423,7 +428,7 @@ impl Supervisor {
         Death { name, pid, how: End::Stuck, next: Next::AtOnce }.tell(&FailedCalls::default())
     }
 
-    /// A container is to end.
+    /// Ends a container.
     pub fn end(&mut self, now: u64, launch: u64) -> Vec<SupervisorTask> {
         let Some(launched) = self.launched.get_mut(&launch) else { return Vec::new() };
         launched.was_told = true;
@@ -432,7 +437,7 @@ impl Supervisor {
         vec![SupervisorTask::Terminate { launch }]
     }
 
-    /// A container was asked to leave.
+    /// Records that a container was asked to leave.
     pub fn leaves(&mut self, now: u64, launch: u64) {
         if let Some(launched) = self.launched.get_mut(&launch) {
             launched.was_told = true;
@@ -440,8 +445,8 @@ impl Supervisor {
         }
     }
 
-    /// The core has lost a container, with which these calls failed. What is left of it is to end
-    /// at once.
+    /// Records that the core has lost a container, with which these calls failed. The rest of its
+    /// processes are killed at once.
     pub fn gone(&mut self, launch: u64, failed: FailedCalls) -> Vec<SupervisorTask> {
         if let Some(death) = self.untold.remove(&launch) {
             return death.tell(&failed);
@@ -451,7 +456,7 @@ impl Supervisor {
         vec![SupervisorTask::Kill { launch }]
     }
 
-    /// The launcher has died, and every container with it: all are due again.
+    /// Handles the death of the launcher, with which every container has died: all are due again.
     pub fn launcher_died(&mut self, now: u64) -> Vec<SupervisorTask> {
         let mut tasks = Vec::new();
         let launched: Vec<(u64, Launched)> = self.launched.drain().collect();
@@ -473,8 +478,8 @@ impl Supervisor {
         tasks
     }
 
-    /// Starts no more containers. The containers that are connected were asked to leave; the others
-    /// are ended.
+    /// Starts no more containers. Containers that are connected have been asked to leave; the
+    /// others are ended.
     pub fn stop(&mut self, now: u64) {
         self.stopping = true;
         for launched in self.launched.values_mut() {
@@ -486,13 +491,14 @@ impl Supervisor {
         }
     }
 
-    /// Ends what still runs.
+    /// Ends the containers that still run.
     pub fn end_all(&mut self, now: u64) -> Vec<SupervisorTask> {
         let launches: Vec<u64> = self.launched.keys().copied().collect();
         launches.into_iter().flat_map(|launch| self.end(now, launch)).collect()
     }
 
-    /// Marsaglia's xorshift64; it only has to differ from time to time.
+    /// Returns the next number of Marsaglia's xorshift64. The numbers only have to differ from one
+    /// another.
     fn noise(&mut self) -> u64 {
         self.noise ^= self.noise << 13;
         self.noise ^= self.noise >> 7;

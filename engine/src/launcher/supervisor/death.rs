@@ -9,30 +9,30 @@ use std::time::Duration;
 /// The supervisor's next step after a container has ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Next {
-    /// Another one is started at once.
+    /// Another container is started at once.
     AtOnce,
-    /// Another one is started after this time.
+    /// Another container is started after this time.
     After(Duration),
-    /// None is started for it.
+    /// No container is started in its place.
     Nothing,
 }
 
-/// The end of a container that nobody had asked for.
+/// The end of a container that was not requested.
 #[derive(Debug)]
 pub(super) struct Death {
     /// The function's name.
     pub(super) name: String,
-    /// The process, if it came to be.
+    /// The pid of its process, if it was started.
     pub(super) pid: Option<i32>,
     /// How it ended.
     pub(super) how: End,
-    /// What follows.
+    /// The next step.
     pub(super) next: Next,
 }
 
 impl Death {
-    /// Tells of it: a line of the engine's, and if calls failed with it, lines in the function's
-    /// log, one for each of them.
+    /// Returns the tasks that report the end: a line of the engine, and if calls failed with it,
+    /// lines in the function's log, one of them for each call.
     pub(super) fn tell(&self, failed: &FailedCalls) -> Vec<SupervisorTask> {
         let calls = match failed.count() {
             0 => String::new(),
@@ -46,7 +46,7 @@ impl Death {
         let of_calls = failed.roots().iter();
         let of_calls = of_calls.map(|call| (Some(*call), format!("{what}, and this call failed")));
         let lines = std::iter::once((None, about)).chain(of_calls).collect();
-        // Without a call that failed the log is the function's alone.
+        // If no call failed, nothing is added to the function's log.
         let pid = self.pid.filter(|_| failed.count() > 0);
         let log = pid.map(|pid| SupervisorTask::AddToLog { function, pid, lines });
         std::iter::once(SupervisorTask::Report { text }).chain(log).collect()

@@ -1,4 +1,4 @@
-//! The places of a function's processes: in each of them one container follows the other.
+//! The places of a function's processes. In each place one container follows another.
 
 use crate::config;
 use crate::ids::{FunctionId, Generation};
@@ -7,7 +7,7 @@ use crate::pool::FailedCalls;
 use std::rc::Rc;
 use std::time::Duration;
 
-/// A duration in ns.
+/// Converts a duration to ns.
 pub(super) fn ns(duration: Duration) -> u64 {
     u64::try_from(duration.as_nanos()).unwrap_or(u64::MAX)
 }
@@ -19,38 +19,40 @@ pub(super) struct Launched {
     pub(super) generation: Generation,
     pub(super) name: String,
     pub(super) pid: Option<i32>,
-    /// Ends in a row soon after the start, of those that were in its place before.
+    /// The number of ends in a row soon after the start, of the previous containers in its place.
     pub(super) failures: u32,
     pub(super) connected: bool,
     pub(super) ready_at: Option<u64>,
-    /// When it must be ready.
+    /// The time by which it must be ready.
     pub(super) start_by: Option<u64>,
-    /// How long its start may take.
+    /// The longest time that its start may take.
     pub(super) start_timeout: Duration,
-    /// Why it did not pass its readiness check, if it was asked.
+    /// The last reason why it did not pass its readiness check, if there was one.
     pub(super) not_ready: Option<String>,
-    /// How long it may take to end by itself, before SIGTERM.
+    /// The time that it has to end by itself, before SIGTERM.
     pub(super) stop_timeout: Duration,
-    /// Why it was ended, if its start took too long.
+    /// The reason why it was ended, if its start took too long.
     pub(super) ended_for: Option<End>,
     /// The container whose place it takes when it is ready.
     pub(super) takes_over: Option<u64>,
-    /// Another one takes its place, as it has reached a bound of `recycle`.
+    /// Whether another container takes its place because it has reached a bound of `recycle`.
     pub(super) is_recycled: bool,
-    /// It stays, whatever bound it reaches: the container that was to take its place was refused
-    /// for good.
+    /// Whether it stays even if it reaches a bound, because the container that was to take its
+    /// place was refused for good.
     pub(super) stays: bool,
-    /// Nothing is to take its place: another one has, or its generation is over.
+    /// Whether nothing takes its place when it ends: another container has taken it already, or its
+    /// generation is over.
     pub(super) replaced: bool,
-    /// It was refused in a way that another start would not cure.
+    /// Whether it was refused for a reason that another start would not remove.
     pub(super) hopeless: bool,
-    /// It was asked to end, so that its end is no news.
+    /// Whether it was asked to end or its end was reported already, so that its end is not
+    /// reported.
     pub(super) was_told: bool,
     /// The calls that failed with it, once the core has lost it.
     pub(super) failed_calls: Option<FailedCalls>,
-    /// When SIGTERM follows what it was asked.
+    /// The time at which SIGTERM is sent if it does not leave.
     pub(super) terminate_at: Option<u64>,
-    /// When SIGKILL follows the SIGTERM it was sent.
+    /// The time at which SIGKILL is sent if it does not end after SIGTERM.
     pub(super) kill_at: Option<u64>,
 }
 
@@ -88,25 +90,25 @@ impl Launched {
         }
     }
 
-    /// What its readiness check said last, as the end of a sentence.
+    /// Returns the last result of its readiness check, as the end of a sentence.
     pub(super) fn readiness(&self) -> String {
         self.not_ready.as_ref().map_or(String::new(), |why| format!(", by its ready_path: {why}"))
     }
 }
 
-/// A container that is due.
+/// A container that is to be started.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Due {
     pub(super) at: u64,
-    /// Ends in a row soon after the start, of those that were in its place before.
+    /// The number of ends in a row soon after the start, of the previous containers in its place.
     pub(super) failures: u32,
     /// The container whose place it takes when it is ready; `None` if its place is empty.
     pub(super) takes_over: Option<u64>,
 }
 
 /// The containers of a function that are started from the same configuration and code. Each of its
-/// processes has a place, in which one container follows the other; what fails in one place does
-/// not hold up the others.
+/// processes has a place, in which one container follows another. A failure in one place does not
+/// delay the others.
 #[derive(Debug)]
 pub(super) struct Containers {
     pub(super) generation: Generation,

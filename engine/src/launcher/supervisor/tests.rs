@@ -1,4 +1,4 @@
-//! Which containers are started when, and what is said of their ends.
+//! Checks which containers are started when, and how their ends are reported.
 
 use super::*;
 use crate::ids::CallId;
@@ -130,14 +130,14 @@ fn a_stop_waits_for_processes_that_serve_as_long_as_they_may_take() {
     supervisor.advance(0);
     supervisor.connected(1);
     supervisor.stop(SECOND);
-    // The other one has nothing to finish.
+    // The other one has not connected, so it is ended at once.
     assert_eq!(supervisor.advance(SECOND), [SupervisorTask::Terminate { launch: 2 }]);
     supervisor.ended(SECOND, 2, End::killed("SIGTERM"));
     let timeout = ns(config(1).keys.stop_timeout);
     assert_eq!(supervisor.next_due(), Some(SECOND + timeout));
     assert_eq!(supervisor.advance(SECOND + timeout), [SupervisorTask::Terminate { launch: 1 }]);
     assert_eq!(supervisor.next_due(), Some(SECOND + timeout + ns(TERM_GRACE)));
-    // Whoever cannot wait is not asked again.
+    // A container that was sent SIGTERM already does not get more time.
     supervisor.end_all(SECOND + timeout + 1);
     assert_eq!(supervisor.next_due(), Some(SECOND + timeout + ns(TERM_GRACE)));
 }
@@ -150,8 +150,8 @@ fn a_generation_that_is_over_is_not_started_again_and_the_others_are() {
     let second = FIRST.next();
     supervisor.begin(1, FOO, second, config(2));
     assert_eq!(started(&supervisor.advance(1)), [2, 3]);
-    // The second one has not connected when the third begins: it is ended, the first one is
-    // kept up.
+    // The second generation has not connected when the third begins, so it is ended. The first one
+    // is kept up.
     assert_eq!(supervisor.retire(2, FOO, |generation| generation == second).len(), 2);
     supervisor.begin(2, FOO, second.next(), config(1));
     for launch in [2, 3] {
@@ -194,7 +194,7 @@ fn what_fails_in_one_place_does_not_hold_up_another() {
         now = supervisor.next_due().unwrap();
         launch = started(&supervisor.advance(now))[0];
     }
-    // The good one comes back at once, and then without the other one's pauses.
+    // The good container restarts at once, without the other container's pauses.
     supervisor.ended(now, 1, End::Exited(1));
     let again = started(&supervisor.advance(now))[0];
     supervisor.ended(now, again, End::Exited(1));
@@ -218,7 +218,8 @@ fn a_death_is_told_when_it_is_known_which_calls_failed() {
     assert_eq!(lines[1].0, Some(7));
 }
 
-/// One whose containers are replaced after ten calls, with its first containers ready.
+/// Returns a supervisor whose containers are replaced after ten calls, with its first containers
+/// ready.
 fn recycling(processes: u32) -> Supervisor {
     let mut supervisor = one(processes);
     supervisor.set_recycle(FOO, Recycle { calls: Some(10), ..Recycle::default() });
@@ -230,7 +231,7 @@ fn recycling(processes: u32) -> Supervisor {
     supervisor
 }
 
-/// Every container has run so many calls.
+/// Returns the use of a container that has run this many calls, for every container.
 fn each_used(calls: u64) -> impl Fn(u64) -> Option<Used> {
     move |_| Some(Used { calls, memory_bytes: None })
 }
@@ -243,7 +244,7 @@ fn a_used_up_container_is_set_aside_when_the_one_that_takes_its_place_is_ready()
     let text = "Foo: process 4701 is replaced by a new one, as it has run 10 calls";
     assert_eq!(said(&tasks), [text]);
     assert_eq!(started(&supervisor.advance(SECOND)), [3]);
-    // One at a time, until the first has ended.
+    // One container is replaced at a time, until the first has ended.
     assert!(supervisor.recycle(2 * SECOND, FOO, each_used(10)).is_empty());
     assert_eq!(supervisor.ready(3 * SECOND, 3), [SupervisorTask::SetAside { launch: 1 }]);
     assert!(supervisor.recycle(3 * SECOND, FOO, each_used(10)).is_empty());
@@ -263,7 +264,7 @@ fn a_container_is_not_replaced_before_another_one_is_ready() {
     let mut supervisor = recycling(1);
     supervisor.recycle(SECOND, FOO, each_used(10));
     assert_eq!(started(&supervisor.advance(SECOND)), [2]);
-    // The new one fails at its start, and comes again.
+    // The new container fails at its start, and is started again.
     supervisor.ended(SECOND, 2, End::Exited(1));
     let due = supervisor.next_due().unwrap();
     assert_eq!(started(&supervisor.advance(due)), [3]);
