@@ -1,11 +1,10 @@
-//! Control groups: they hold all processes of a container to its limits together, whatever these
-//! fork.
+//! Control groups, which apply the limits of a container to all of its processes together,
+//! including those that they fork.
 //!
-//! Version 1 has a hierarchy for each controller; in version 2 (see the kernel's
-//! `Documentation/admin-guide/cgroup-v2.rst`) there is one, in which a group that has children with
-//! limits has no processes of its own. Groups are made below the one that this process is in, if
-//! that may be written: as root, or where a service manager delegates it. Where it may not, there
-//! are none.
+//! Version 1 has a hierarchy for each controller. Version 2 (see the kernel's
+//! `Documentation/admin-guide/cgroup-v2.rst`) has one hierarchy, in which a group that has children
+//! with limits has no processes of its own. Groups are made below the group of this process, if it
+//! may be written to: as root, or if a service manager delegates it. Otherwise there are no groups.
 
 use super::children::is_ours;
 use crate::config::Limits;
@@ -15,14 +14,15 @@ use std::fs::{self, File, OpenOptions};
 use std::io;
 use std::path::{Path, PathBuf};
 
-/// What a share of a processor's time is counted in, µs: the kernel's default.
+/// The period in which a container's processor time is counted, in µs: the kernel's default.
 const CPU_PERIOD_US: u64 = 100_000;
-/// The groups of an engine's containers are below one with this name and its launcher's pid.
+/// The prefix of the name of the group above those of an engine's containers. The pid of the
+/// launcher follows it.
 const PREFIX: &str = "nightcore-";
-/// The group that in version 2 takes the processes that were in the one above.
+/// The name of a group in version 2 that takes the processes of the group above it.
 const OWN: &str = "nightcore";
 
-/// What a group can limit.
+/// The resources that a group can limit.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Controller {
     Memory,
@@ -41,12 +41,14 @@ impl Controller {
         }
     }
 
-    /// The files to be written, with what. Those with `true` are not everywhere.
+    /// Returns the files to write, with their contents. Those with `true` do not exist on every
+    /// system.
     fn settings(self, version: Version, limits: &Limits) -> Vec<(&'static str, String, bool)> {
         match (self, version) {
             (Controller::Memory, Version::One) => {
                 let memory = || limits.memory_bytes.map(|bytes| bytes.to_string());
-                // The second counts swapped memory, too, and is never below the first.
+                // The second file also counts swapped memory, and its limit is never below that of
+                // the first.
                 let files =
                     [("memory.limit_in_bytes", false), ("memory.memsw.limit_in_bytes", true)];
                 files
@@ -86,25 +88,26 @@ enum Version {
     Two,
 }
 
-/// Where groups can be made for some controllers.
+/// A place where groups can be made for some controllers.
 #[derive(Debug)]
 struct GroupParent {
     version: Version,
     controllers: Vec<Controller>,
-    /// Below it are the containers' groups.
+    /// The directory of the launcher's group, which contains the containers' groups.
     directory: PathBuf,
 }
 
-/// Where this process may make groups.
+/// The places where this process may make groups.
 #[derive(Debug, Default)]
 pub(super) struct Groups {
     group_parents: Vec<GroupParent>,
-    /// Of containers that have ended, in which processes are still dying.
+    /// The groups of containers that have ended, in which processes are still dying.
     ended: Vec<PathBuf>,
 }
 
 impl Groups {
-    /// Looks where groups can be made, and makes one there for this launcher.
+    /// Finds the places where groups can be made, and makes a group for this launcher in each of
+    /// them.
     pub(super) fn find() -> Groups {
         let read = |path| fs::read_to_string(path).unwrap_or_default();
         let (own, mounts) = (read("/proc/self/cgroup"), read("/proc/self/mountinfo"));
@@ -116,15 +119,16 @@ impl Groups {
         Groups { group_parents, ended: Vec::new() }
     }
 
-    /// Whether groups can limit this.
+    /// Whether groups can limit this resource.
     pub(super) fn have(&self, controller: Controller) -> bool {
         self.group_parents.iter().any(|place| place.controllers.contains(&controller))
     }
 
-    /// Makes groups with these limits for a container, as far as it can be.
+    /// Makes groups with these limits for a container, in the places that there are.
     ///
     /// # Errors
-    /// If a group cannot be made or limited. Then none is left.
+    ///
+    /// If a group cannot be made or limited. No group is left in that case.
     pub(super) fn make(&mut self, name: &str, limits: &Limits) -> io::Result<Group> {
         let mut group = Group::default();
         let made =
@@ -138,13 +142,14 @@ impl Groups {
         }
     }
 
-    /// A container has ended: what is left in its groups is killed.
+    /// Kills the remaining processes of a container that has ended, and removes its groups.
     pub(super) fn end(&mut self, group: Group) {
         self.ended.extend(group.directories);
         self.remove_ended();
     }
 
-    /// Removes groups of containers that have ended, in which nothing is any more.
+    /// Kills the remaining processes of containers that have ended, and removes their groups that
+    /// are empty.
     pub(super) fn remove_ended(&mut self) {
         self.ended.retain(|directory| {
             for pid in processes(directory) {
@@ -160,7 +165,7 @@ impl Drop for Groups {
     fn drop(&mut self) {
         self.remove_ended();
         for place in &self.group_parents {
-            // Not empty if a process could not be ended; the next launcher tries again.
+            // The group is not empty if a process could not be ended. The next launcher removes it.
             let _ = fs::remove_dir(&place.directory);
         }
     }
@@ -173,7 +178,7 @@ pub(super) struct Group {
 }
 
 impl Group {
-    /// Files to which a process writes `0` to be in the groups.
+    /// Opens the files to which a process writes `0` to enter the groups.
     pub(super) fn entrances(&self) -> io::Result<Vec<File>> {
         let open = |directory: &PathBuf| {
             OpenOptions::new().write(true).open(directory.join("cgroup.procs"))
@@ -181,7 +186,7 @@ impl Group {
         self.directories.iter().map(open).collect()
     }
 
-    /// Whether a process in it was killed for want of memory.
+    /// Whether a process in it was killed for lack of memory.
     pub(super) fn ran_out_of_memory(&self) -> bool {
         let files = ["memory.oom_control", "memory.events"];
         let mut texts = self
@@ -197,7 +202,7 @@ impl Group {
 }
 
 impl GroupParent {
-    /// Makes the launcher's group in this one.
+    /// Makes the launcher's group in this place.
     fn make(mut self, name: &str) -> io::Result<GroupParent> {
         remove_stale(&self.directory);
         if self.version == Version::Two {
@@ -208,8 +213,8 @@ impl GroupParent {
         Ok(self)
     }
 
-    /// Makes the launcher's group. One that is there already was left by a launcher that had the
-    /// same pid, such as in a container that was started anew.
+    /// Makes the launcher's group. If it exists already, it was left by a launcher that had the
+    /// same pid, for example in a container that was restarted.
     fn make_own(&self) -> io::Result<()> {
         match fs::create_dir(&self.directory) {
             Err(error) if error.kind() != io::ErrorKind::AlreadyExists => return Err(error),
@@ -218,7 +223,7 @@ impl GroupParent {
         if self.version == Version::Two { self.enable() } else { Ok(()) }
     }
 
-    /// Makes a container's group in this one, and adds it to those that the container has.
+    /// Makes a container's group in this place, and adds it to the container's groups.
     fn add(&self, group: &mut Group, name: &str, limits: &Limits) -> io::Result<()> {
         let settings = self.controllers.iter().flat_map(|c| c.settings(self.version, limits));
         let settings: Vec<_> = settings.collect();
@@ -232,7 +237,8 @@ impl GroupParent {
                 self.make_own()?;
                 fs::create_dir(&directory)?;
             }
-            // As above: what is in it has nothing to do with this container.
+            // The existing group was left by another launcher and has nothing to do with this
+            // container.
             Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {
                 fs::remove_dir(&directory)?;
                 fs::create_dir(&directory)?;
@@ -249,8 +255,9 @@ impl GroupParent {
         Ok(())
     }
 
-    /// Version 2: lets groups below this one have limits. It must have no processes then, so ours
-    /// move to one below; those of others stay where they are.
+    /// Allows groups below this one to have limits, in version 2. This group must not contain
+    /// processes then, so those of the engine move to a group below it. If it contains processes of
+    /// other programs, it fails.
     fn hand_down(&mut self) -> io::Result<()> {
         if self.enable().is_ok() {
             return Ok(());
@@ -282,7 +289,7 @@ fn processes(group: &Path) -> Vec<i32> {
     text.lines().filter_map(|line| line.parse().ok()).collect()
 }
 
-/// Removes what launchers left behind that were killed.
+/// Removes the groups that killed launchers left behind.
 fn remove_stale(directory: &Path) {
     for entry in fs::read_dir(directory).into_iter().flatten().flatten() {
         let name = entry.file_name();
@@ -296,11 +303,12 @@ fn remove_stale(directory: &Path) {
     }
 }
 
-/// Where the groups of this process are, from `/proc/self/cgroup` and `/proc/self/mountinfo`.
+/// Returns the places of this process's groups, from the texts of `/proc/self/cgroup` and
+/// `/proc/self/mountinfo`.
 fn group_parents(own: &str, mounts: &str) -> Vec<GroupParent> {
     let mut group_parents = Vec::new();
     for mount in mounts.lines().filter_map(Mount::parse) {
-        // "4:memory:/path", or "0::/path" for version 2.
+        // A line is "4:memory:/path", or "0::/path" for version 2.
         let line = own.lines().find_map(|line| {
             let mut parts = line.splitn(3, ':').skip(1);
             let (controllers, path) = (parts.next()?, parts.next()?);
@@ -332,7 +340,7 @@ fn group_parents(own: &str, mounts: &str) -> Vec<GroupParent> {
     group_parents
 }
 
-/// A line of mountinfo, as proc_pid_mountinfo(5) has it.
+/// A line of mountinfo, as proc_pid_mountinfo(5) describes it.
 struct Mount<'a> {
     version: Version,
     root: &'a str,
@@ -416,7 +424,7 @@ mod tests {
     #[test]
     fn programs_of_others_are_not_moved() {
         let root = tempfile::tempdir().unwrap();
-        // As the kernel refuses to be written to while there are processes.
+        // A directory makes the write fail, as the kernel does while the group has processes.
         fs::create_dir(root.path().join("cgroup.subtree_control")).unwrap();
         fs::write(root.path().join("cgroup.controllers"), "memory\n").unwrap();
         fs::write(root.path().join("cgroup.procs"), format!("{}\n0\n", std::process::id()))

@@ -1,4 +1,4 @@
-//! The children of this process, and the end of them all.
+//! Finds, reaps and ends the children of this process.
 
 use super::end::End;
 use nightcore_runtime::protocol::control::TOKEN_VARIABLE;
@@ -9,10 +9,10 @@ use std::collections::HashSet;
 use std::io;
 use std::time::{Duration, Instant};
 
-/// Pause between two checks of children that are being ended.
+/// The pause between two checks of children that are being ended.
 const PAUSE: Duration = Duration::from_millis(2);
 
-/// The children of this process by the kernel's own list, if it keeps one.
+/// Returns the children of this process from the kernel's own list, if the kernel keeps one.
 fn listed_children() -> Option<Vec<i32>> {
     let mut children = Vec::new();
     for thread in std::fs::read_dir("/proc/self/task").ok()?.flatten() {
@@ -22,12 +22,12 @@ fn listed_children() -> Option<Vec<i32>> {
     Some(children)
 }
 
-/// The processes whose parent this process is, or became as a subreaper.
+/// Returns the processes whose parent this process is, or has become as a subreaper.
 pub(super) fn children() -> Vec<i32> {
     listed_children().unwrap_or_else(found_children)
 }
 
-/// The same, found among all processes.
+/// Returns the same processes, which it finds among all processes.
 fn found_children() -> Vec<i32> {
     let own = std::process::id() as i32;
     let Ok(processes) = std::fs::read_dir("/proc") else { return Vec::new() };
@@ -35,7 +35,7 @@ fn found_children() -> Vec<i32> {
     pids.filter(|pid| parent_of(*pid) == Some(own)).collect()
 }
 
-/// Whether this is the launcher, its engine, or a descendant of the launcher.
+/// Whether this is the process of the launcher, of its engine, or of a descendant of either.
 pub(super) fn is_ours(mut pid: i32) -> bool {
     let (own, engine) = (nix::unistd::getpid().as_raw(), nix::unistd::getppid().as_raw());
     loop {
@@ -51,12 +51,12 @@ pub(super) fn is_ours(mut pid: i32) -> bool {
 
 fn parent_of(pid: i32) -> Option<i32> {
     let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
-    // The name, in parentheses, may hold anything.
+    // The name, which is in parentheses, may contain any characters.
     stat.rsplit_once(')')?.1.split_ascii_whitespace().nth(1)?.parse().ok()
 }
 
-/// Kills and reaps every descendant but these children: as a subreaper this process becomes the
-/// parent of what a killed child leaves behind, so it goes on until no other child is left, or the
+/// Kills and reaps every descendant but these children. As a subreaper this process becomes the
+/// parent of a killed child's own children, so it repeats this until no other child is left, or the
 /// time is over.
 pub(super) fn end_all_but(spared: &[i32], within: Duration) {
     let until = Instant::now() + within;
@@ -67,7 +67,7 @@ pub(super) fn end_all_but(spared: &[i32], within: Duration) {
             return;
         }
         for pid in children {
-            // The whole group first: what it forked goes with it.
+            // The whole group is killed first, with the processes that the child forked.
             let _ = kill(Pid::from_raw(-pid), Signal::SIGKILL);
             let _ = kill(Pid::from_raw(pid), Signal::SIGKILL);
             let _ = waitpid(Pid::from_raw(pid), Some(WaitPidFlag::WNOHANG));
@@ -76,9 +76,9 @@ pub(super) fn end_all_but(spared: &[i32], within: Duration) {
     }
 }
 
-/// Ends orphans that containers left behind: children that are none of these containers, and whose
-/// environment has a token of a container that does not run any more. What such a process leaves
-/// behind comes to this process in its turn.
+/// Kills orphans of containers: children that are not in `containers`, and whose environment has a
+/// token of a container that no longer runs. The children of a killed orphan become children of
+/// this process in turn.
 pub(super) fn end_orphans(containers: &[i32], tokens: &HashSet<&[u8]>) {
     let orphans = children().into_iter().filter(|pid| !containers.contains(pid));
     for pid in orphans {
@@ -88,8 +88,8 @@ pub(super) fn end_orphans(containers: &[i32], tokens: &HashSet<&[u8]>) {
     }
 }
 
-/// The token of the container that a process descends from, as long as it has not replaced its
-/// environment.
+/// Returns the token of the container that a process descends from, if the process has not replaced
+/// its environment.
 fn token_of(pid: i32) -> Option<Vec<u8>> {
     let environment = std::fs::read(format!("/proc/{pid}/environ")).ok()?;
     let mut variables = environment.split(|byte| *byte == 0);
@@ -99,14 +99,14 @@ fn token_of(pid: i32) -> Option<Vec<u8>> {
     })
 }
 
-/// Reaps every child that is dead, but this one.
+/// Reaps every dead child except this one.
 pub(super) fn reap_all_but(kept: i32) {
     for pid in children().into_iter().filter(|pid| *pid != kept) {
         let _ = waitpid(Pid::from_raw(pid), Some(WaitPidFlag::WNOHANG));
     }
 }
 
-/// Reaps a child that has died: its pid, and how it ended. `None` if no child is dead.
+/// Reaps a dead child. Returns its pid and how it ended; `None` if no child is dead.
 pub(super) fn reap_any() -> Option<(i32, End)> {
     loop {
         let mut status = 0;
@@ -120,7 +120,7 @@ pub(super) fn reap_any() -> Option<(i32, End)> {
     }
 }
 
-/// How a process has ended, by its wait status.
+/// Converts a wait status.
 fn how(status: libc::c_int) -> End {
     if libc::WIFEXITED(status) {
         return End::Exited(libc::WEXITSTATUS(status));

@@ -1,11 +1,11 @@
-//! How a container came to its end.
+//! The ways in which a container ends.
 
 use crate::config::format_duration;
 use serde::{Deserialize, Serialize};
 use std::fmt;
 use std::time::Duration;
 
-/// How a container came to its end.
+/// The way in which a container ended.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum End {
     /// Its process ended with this code.
@@ -19,20 +19,20 @@ pub enum End {
     },
     /// A process in it was killed at the limit of memory.
     OutOfMemory,
-    /// It could not be started, and why.
+    /// It could not be started, for this reason.
     NotStarted(String),
-    /// The launcher died, and it with that.
+    /// It was killed because the launcher died.
     LauncherDied,
-    /// It was not ready in time, and was ended for that.
+    /// It was ended because it was not ready within this time.
     StartTimedOut(Duration),
-    /// A handler in it did not end, and another one took its place.
+    /// A handler in it did not end, and another container took its place.
     Stuck,
-    /// It had reached a bound of `recycle`, and another one took its place.
+    /// It had reached a bound of `recycle`, and another container took its place.
     Recycled,
 }
 
 impl End {
-    /// What [`End::reason`] can be.
+    /// The possible values of [`End::reason`].
     pub const REASONS: [&str; 8] = [
         "exit",
         "signal",
@@ -44,12 +44,12 @@ impl End {
         "recycled",
     ];
 
-    /// A signal of this name has ended it.
+    /// Returns the end by a signal of this name, without a core dump.
     pub fn killed(signal: &str) -> End {
         End::Killed { signal: signal.to_owned(), has_core: false }
     }
 
-    /// Its kind in a word.
+    /// Returns the reason of the end in one word.
     pub fn reason(&self) -> &'static str {
         match self {
             End::Exited(_) => "exit",

@@ -1,5 +1,5 @@
-//! The launcher process: it starts containers, reads what they print, reaps them. When the engine
-//! is gone it ends them all and itself.
+//! The launcher process: starts and reaps containers, and reads their output. When the engine is
+//! gone, it ends all containers and itself.
 
 use super::cgroup::{Controller, Group, Groups};
 use super::children::{become_subreaper, end_all_but, end_orphans, reap_any};
@@ -28,19 +28,19 @@ use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
 /// The most processes that are reaped before the launcher checks for orders again: a container can
-/// leave behind processes that start others and end, without end.
+/// leave behind processes that start others and end, without limit.
 const MAX_REAPED: usize = 64;
-/// How often orphans are looked for while children die without end: it takes some microseconds for
-/// each child that there is.
+/// The pause between two searches for orphans while children keep dying. A search takes some
+/// microseconds for each child.
 const END_ORPHANS_EVERY: Duration = Duration::from_millis(100);
-/// How long the launcher tries to end what is left when its engine is gone.
+/// The time in which the launcher tries to end all processes when its engine is gone.
 const END_WITHIN: Duration = Duration::from_secs(5);
 
 struct RunningContainer {
     launch: u64,
     pid: i32,
     group: Group,
-    /// What its descendants have in their environments.
+    /// The container's token, which its descendants have in their environments.
     token: Vec<u8>,
 }
 
@@ -50,29 +50,29 @@ struct Launcher {
     engine: OwnedFd,
     running: Vec<RunningContainer>,
     outputs: Outputs,
-    /// Whether children may have died that are not reaped yet.
+    /// Whether there may be dead children that are not reaped yet.
     has_dead: bool,
-    /// Made when a container with limits is first started.
+    /// The control groups, which are set up when a container with limits is first started.
     groups: Option<Groups>,
-    /// When orphans were looked for last.
+    /// The time of the last search for orphans.
     orphans_ended_at: Instant,
-    /// Functions of which it was told that a limit does not hold.
+    /// The functions for which it was logged that a limit cannot be applied.
     told: HashSet<String>,
 }
 
 /// Runs the launcher on the socket with this descriptor, which the engine passed.
 pub fn run(socket: i32, directory: &Path, open_files: u64) -> Result<()> {
-    // The system names a process after the file it was started by, which is a descriptor's number
-    // here.
+    // The system names a process after the file it was started from, which is the number of a
+    // descriptor here.
     nix::sys::prctl::set_name(c"nightcore").context("cannot name the launcher")?;
     // SAFETY: the engine passed this descriptor for this purpose, and nothing else in this process
     // knows it.
     let engine = unsafe { OwnedFd::from_raw_fd(socket) };
-    // This socket above all: a container's end of it would keep the launcher's death from the
-    // engine.
+    // This socket above all must not be inherited: a container's copy of it would keep the engine
+    // from noticing the launcher's death.
     close_descriptors_on_exec().context("the launcher is started by the engine only")?;
-    // Until the end of this process: an engine that follows waits for that. A container's program
-    // does not get it.
+    // The lock is held until the end of this process, because an engine that follows waits for it.
+    // The programs of containers do not inherit it.
     let _logs = share_logs(directory).ok();
     become_subreaper().context("cannot become a subreaper")?;
     ignore_signals().context("cannot ignore a signal")?;
@@ -98,8 +98,9 @@ pub fn run(socket: i32, directory: &Path, open_files: u64) -> Result<()> {
 }
 
 impl Launcher {
-    /// Until the engine is gone. In each turn deaths come first, then one order, then for a while
-    /// what containers print: nothing that containers do keeps an order waiting for long.
+    /// Serves until the engine is gone. Each turn reads the output of containers for a bounded
+    /// time, then handles deaths, then one order, so that containers cannot delay an order for
+    /// long.
     fn serve(&mut self, deaths: &SignalFd) -> Result<()> {
         loop {
             let mut fds = vec![
@@ -156,7 +157,7 @@ impl Launcher {
     }
 
     fn report(&self, news: &News) {
-        // If the engine is gone, the socket says so at the next turn.
+        // If the engine is gone, the socket reports it in the next turn.
         let _ = encode(news).and_then(|news| send_encoded(&self.engine, &news));
     }
 
@@ -176,15 +177,15 @@ impl Launcher {
         }
     }
 
-    /// Starts a container in its group; its pid.
+    /// Starts a container in its group. Returns its pid.
     fn start_in(&mut self, launch: &Launch, group: &Group) -> io::Result<i32> {
         let key = new_log_key()?;
         let (output, writer) = io::pipe()?;
         nix::fcntl::fcntl(&output, nix::fcntl::FcntlArg::F_SETFL(nix::fcntl::OFlag::O_NONBLOCK))?;
         let mut command = Command::new(&launch.program);
-        // A program that is named by a path is told its absolute path, as the path in the file is
-        // relative to another directory than its own. Links stay: a Python interpreter finds its
-        // virtual environment by the path that it is started by.
+        // A program that is named by a path gets its absolute path as its name, because the path in
+        // the file is relative to another directory than its own. Symbolic links are kept: a Python
+        // interpreter finds its virtual environment by the path from which it is started.
         let by_name = launch.command.first().filter(|name| !name.contains('/'));
         if let Some(name) = by_name {
             command.arg0(name);
@@ -215,8 +216,8 @@ impl Launcher {
                 if let Some(bytes) = limits_data {
                     limit_data(bytes)?;
                 }
-                // Should the launcher be killed, its containers go with it; what they forked the
-                // engine ends.
+                // If the launcher is killed, the kernel kills its containers too. The engine ends
+                // the processes that they forked.
                 libc::prctl(libc::PR_SET_PDEATHSIG, libc::SIGKILL, 0, 0, 0);
                 reset_signals()
             });
@@ -230,8 +231,8 @@ impl Launcher {
         self.groups.as_ref().is_some_and(|groups| groups.have(controller))
     }
 
-    /// The groups that hold a container to its limits. Of what cannot be limited here it is told
-    /// once.
+    /// Makes the groups that apply a container's limits. For each function, logs once which limits
+    /// cannot be applied here.
     fn group(&mut self, launch: &Launch) -> io::Result<Group> {
         let Launch { limits, function, .. } = launch;
         if *limits == (Limits { open_files: limits.open_files, ..Limits::default() }) {
@@ -264,7 +265,7 @@ impl Launcher {
         }
     }
 
-    /// What a container's processes were in is removed, at the end of all of them.
+    /// Removes the groups of all containers, after their processes have ended.
     fn remove_groups(&mut self) {
         for running in std::mem::take(&mut self.running) {
             self.end_group(running.group);
@@ -272,7 +273,7 @@ impl Launcher {
         self.groups = None;
     }
 
-    /// Reaps what has died: containers, and orphans of theirs that this process inherited.
+    /// Reaps dead children: containers, and their orphans that this process has inherited.
     fn reap(&mut self) {
         for _ in 0..MAX_REAPED {
             let Some((pid, how)) = reap_any() else {
@@ -280,7 +281,7 @@ impl Launcher {
                 break;
             };
             if let Some(index) = self.running.iter().position(|running| running.pid == pid) {
-                // A container is its process group: it ends with its first process.
+                // A container is its process group: the group ends with its first process.
                 let _ = kill(Pid::from_raw(-pid), Signal::SIGKILL);
                 self.outputs.ended(pid);
                 let running = self.running.swap_remove(index);

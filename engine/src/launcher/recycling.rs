@@ -1,27 +1,28 @@
-//! When a container that works well is replaced all the same, by `recycle` of the configuration.
+//! Decides when a container that works well is replaced, by `recycle` of the configuration.
 
 use crate::config::{Recycle, format_duration, format_size};
 use std::fmt;
 use std::fs;
 use std::time::Duration;
 
-/// What a container has used so far.
+/// The resources that a container has used so far.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Used {
-    /// Calls that it was given.
+    /// The number of calls that it was given.
     pub calls: u64,
-    /// Bytes of memory that it holds and shares with nobody; `None` if that is not known.
+    /// The bytes of memory that it holds and does not share with other processes; `None` if
+    /// unknown.
     pub memory_bytes: Option<u64>,
 }
 
 /// The bound that a container has reached.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Reached {
-    /// So many calls.
+    /// The number of calls that it has run.
     Calls(u64),
-    /// So many bytes.
+    /// The bytes of memory that it holds.
     Memory(u64),
-    /// So much time since it was ready.
+    /// The time since it became ready.
     Age(Duration),
 }
 
@@ -49,12 +50,13 @@ impl fmt::Display for Reached {
     }
 }
 
-/// Returns the bytes of memory that a process holds and shares with nobody; `None` if there is no
-/// such process.
+/// Returns the bytes of memory that a process holds and does not share with other processes; `None`
+/// if there is no such process.
 pub fn memory_of(pid: i32) -> Option<u64> {
     let pages = fs::read_to_string(format!("/proc/{pid}/statm")).ok()?;
     let mut pages = pages.split(' ').map(|word| word.parse::<u64>().ok());
-    // The size, what is resident, and what of that is shared: proc_pid_statm(5).
+    // The first three words are the total size, the resident pages, and the shared ones of these:
+    // see proc_pid_statm(5).
     let (_, resident, shared) = (pages.next()??, pages.next()??, pages.next()??);
     let page = nix::unistd::sysconf(nix::unistd::SysconfVar::PAGE_SIZE).ok().flatten()?;
     Some(resident.saturating_sub(shared) * u64::try_from(page).ok()?)
@@ -83,7 +85,7 @@ mod tests {
 
     #[test]
     fn the_memory_of_a_process_is_its_own() {
-        // Other tests of this process allocate and free meanwhile.
+        // Other tests of this process allocate and free memory meanwhile.
         let kept = std::hint::black_box(vec![1u8; 64 << 20]);
         assert!(memory_of(std::process::id() as i32) >= Some(64 << 20));
         drop(kept);

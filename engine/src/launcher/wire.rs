@@ -1,6 +1,7 @@
-//! What engine and launcher say to each other: one JSON value a datagram. Both are the same binary.
+//! The messages between engine and launcher: one JSON value in each datagram. Both run the same
+//! binary.
 //!
-//! Paths and variables may be any bytes, as the system has them.
+//! Paths and variables may contain any bytes, as on the system.
 
 use super::end::End;
 use crate::config::Limits;
@@ -10,11 +11,11 @@ use std::ffi::OsString;
 use std::io;
 use std::os::fd::{AsFd, AsRawFd};
 
-/// Largest datagram: a command with its environment. It must fit into a socket's buffer, of which
-/// the kernel's default is 208 KiB.
+/// The largest datagram: a command with its environment. It must fit into a socket's buffer, whose
+/// default size in the kernel is 208 KiB.
 const MAX_BYTES: usize = 160 * 1024;
 
-/// How a container is started.
+/// The description of a container to start.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) struct Launch {
     pub(super) launch: u64,
@@ -26,16 +27,16 @@ pub(super) struct Launch {
     pub(super) limits: Limits,
 }
 
-/// Engine to launcher.
+/// A message from the engine to the launcher.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) enum Order {
     Start(Launch),
-    /// Send a signal to all of a container's process group.
+    /// Send a signal to the whole process group of a container.
     Signal {
         launch: u64,
         signal: i32,
     },
-    /// Keep lines in a function's log, each with the call that it is about.
+    /// Add lines to a function's log, each with the call to which it belongs.
     Note {
         function: String,
         pid: i32,
@@ -43,7 +44,7 @@ pub(super) enum Order {
     },
 }
 
-/// Launcher to engine.
+/// A message from the launcher to the engine.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) enum News {
     Started {
@@ -54,19 +55,20 @@ pub(super) enum News {
         launch: u64,
         error: String,
     },
-    /// The container's first process has ended, and the rest of its group with it.
+    /// The container's first process has ended, and the rest of its group was killed.
     Exited {
         launch: u64,
         how: End,
     },
 }
 
-/// A message that can be sent.
+/// An encoded message.
 pub(super) struct Encoded(Vec<u8>);
 
 /// Encodes a message.
 ///
 /// # Errors
+///
 /// If it is too large for one datagram.
 pub(super) fn encode(value: &impl Serialize) -> io::Result<Encoded> {
     let bytes = serde_json::to_vec(value)?;
@@ -86,7 +88,7 @@ pub(super) fn send_encoded(fd: &impl AsFd, message: &Encoded) -> io::Result<()> 
     Ok(())
 }
 
-/// `None` when the other side is gone.
+/// Receives a message; `None` if the other side is gone.
 pub(super) fn receive_json<T: DeserializeOwned>(fd: &impl AsFd) -> io::Result<Option<T>> {
     let mut bytes = vec![0; MAX_BYTES];
     let len = match recv(fd.as_fd().as_raw_fd(), &mut bytes, MsgFlags::empty()) {
