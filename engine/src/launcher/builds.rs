@@ -1,25 +1,25 @@
-//! The builds that the launcher runs for the engine, beside containers.
+//! The builds that the launcher runs for the engine, besides containers.
 
 use super::end::End;
 use nix::sys::signal::Signal;
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-/// Time between SIGTERM and SIGKILL of a build that is to end. Compilers and `make` remove files
-/// that they have half written on SIGTERM, which takes them some milliseconds.
+/// The time between SIGTERM and SIGKILL of a build that is to end. On SIGTERM, compilers and `make`
+/// remove files that they have not finished, which takes some milliseconds.
 const TERM_GRACE: Duration = Duration::from_millis(500);
 
-/// A build has ended.
+/// The end of a build.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct BuildEnded {
-    /// The launch.
+    /// The launch of the build.
     pub launch: u64,
-    /// How.
+    /// The way in which it ended.
     pub how: End,
 }
 
 impl BuildEnded {
-    /// Why it has failed, if it has.
+    /// Returns the reason of its failure, if it has failed.
     pub fn failure(&self) -> Option<String> {
         match &self.how {
             End::Exited(0) => None,
@@ -29,10 +29,10 @@ impl BuildEnded {
     }
 }
 
-/// How far a build that was started is on its way to its end.
+/// The state of a build with regard to its end.
 #[derive(Clone, Copy, Debug)]
 enum BuildEnding {
-    /// It may take its time.
+    /// It runs, without a limit of time.
     Runs,
     /// It was sent SIGTERM, and is killed at this time.
     Asked { kill_at: u64 },
@@ -40,24 +40,25 @@ enum BuildEnding {
     Killed,
 }
 
-/// The builds that run, and when those that are to end are killed. Pure: time is an argument.
+/// The builds that run, and the times at which those that are to end are killed. Time is an
+/// argument.
 #[derive(Debug, Default)]
 pub(super) struct RunningBuilds(BTreeMap<u64, BuildEnding>);
 
 impl RunningBuilds {
-    /// A build was started.
+    /// Adds a build that was started.
     pub(super) fn add(&mut self, launch: u64) {
         self.0.insert(launch, BuildEnding::Runs);
     }
 
-    /// A build is to end. Returns the signal to send now, if any.
+    /// Begins to end a build. Returns the signal to send now, if any.
     pub(super) fn end(&mut self, now: u64, launch: u64) -> Option<Signal> {
         let build = self.0.get_mut(&launch).filter(|build| matches!(build, BuildEnding::Runs))?;
         *build = BuildEnding::Asked { kill_at: now.saturating_add(TERM_GRACE.as_nanos() as u64) };
         Some(Signal::SIGTERM)
     }
 
-    /// The builds that did not end in time: each is to be killed now.
+    /// Returns the builds that did not end in time and must be killed now.
     pub(super) fn overdue(&mut self, now: u64) -> Vec<u64> {
         let mut overdue = Vec::new();
         for (launch, build) in &mut self.0 {
@@ -69,7 +70,7 @@ impl RunningBuilds {
         overdue
     }
 
-    /// When one is killed next.
+    /// Returns the time at which the next build is killed.
     pub(super) fn next_due(&self) -> Option<u64> {
         let kill_at = |build: &BuildEnding| match *build {
             BuildEnding::Asked { kill_at } => Some(kill_at),
@@ -78,12 +79,12 @@ impl RunningBuilds {
         self.0.values().filter_map(kill_at).min()
     }
 
-    /// A process has ended. Returns whether it was a build.
+    /// Removes a process that has ended. Returns whether it was a build.
     pub(super) fn ended(&mut self, launch: u64) -> bool {
         self.0.remove(&launch).is_some()
     }
 
-    /// All launches.
+    /// Returns the launches of all builds.
     pub(super) fn launches(&self) -> Vec<u64> {
         self.0.keys().copied().collect()
     }

@@ -5,8 +5,9 @@ use nix::sys::signal::{SigHandler, Signal, signal};
 use std::io;
 use std::os::fd::BorrowedFd;
 
-/// Variables by which a service manager speaks to one process. A container that had them would
-/// speak to the manager in the engine's name, or take the engine's sockets for its own.
+/// Variables by which a service manager communicates with one process. A container that inherited
+/// them could send messages to the manager in the engine's name, or use the engine's sockets as its
+/// own.
 pub const MANAGER_VARIABLES: [&str; 13] = [
     "NOTIFY_SOCKET",
     "WATCHDOG_PID",
@@ -24,8 +25,8 @@ pub const MANAGER_VARIABLES: [&str; 13] = [
 ];
 
 /// Signals that must not end or stop the launcher. The first three end the engine, which then tells
-/// the launcher what to do. A write beyond the limit of file sizes fails instead, and a write to
-/// the terminal succeeds, though the launcher is in the background.
+/// the launcher what to do. Without the last two, a write beyond the limit of file sizes fails, and
+/// a write to the terminal succeeds although the launcher is in the background.
 const LAUNCHER_IGNORES: [Signal; 5] =
     [Signal::SIGINT, Signal::SIGTERM, Signal::SIGHUP, Signal::SIGXFSZ, Signal::SIGTTOU];
 
@@ -38,8 +39,9 @@ pub(super) fn ignore_signals() -> nix::Result<()> {
     Ok(())
 }
 
-/// Has every descriptor above standard error closed in the programs that this process starts.
-/// Descriptors that this process opens later are closed there anyway.
+/// Marks every descriptor above standard error as close-on-exec, so that the programs that this
+/// process starts do not inherit it. Descriptors that this process opens later have the mark from
+/// the start.
 pub(super) fn close_descriptors_on_exec() -> io::Result<()> {
     for entry in std::fs::read_dir("/proc/self/fd")? {
         let Some(fd) = entry?.file_name().to_str().and_then(|name| name.parse::<i32>().ok()) else {
@@ -54,16 +56,17 @@ pub(super) fn close_descriptors_on_exec() -> io::Result<()> {
     Ok(())
 }
 
-/// The number of signals that the kernel has.
+/// The number of the kernel's signals.
 const SIGNALS: libc::c_int = 64;
-/// The bytes of the kernel's `sigset_t`, which its calls ask for.
+/// The size of the kernel's `sigset_t` in bytes, which its system calls require.
 const KERNEL_SIGSET_BYTES: usize = SIGNALS as usize / 8;
 
 /// Gives every signal its default disposition, and blocks none. Safe between fork and exec.
 ///
-/// It asks the kernel, as libc refuses to change the two signals that it uses itself.
+/// It uses system calls directly, because libc refuses to change the two signals that it uses
+/// itself.
 pub(super) fn reset_signals() -> io::Result<()> {
-    // A `struct sigaction` of the kernel has four words. Zeros are the default disposition, no
+    // A `struct sigaction` of the kernel has four words. Zeros mean the default disposition, no
     // flags, and an empty mask.
     let zeros = [0_u64; 4];
     for signal in 1..=SIGNALS {

@@ -1,4 +1,4 @@
-//! The launcher process as the engine holds it: how it is started, told and heard.
+//! The engine's link to the launcher process: starts it, sends orders and receives news.
 
 use super::inherit::MANAGER_VARIABLES;
 use super::wire::{Encoded, News, Order, encode, receive_json, send_encoded};
@@ -16,11 +16,11 @@ use std::path::Path;
 use std::process::{Child, Command};
 use tokio::io::Interest;
 
-/// The launcher process, as the engine holds it.
+/// The launcher process and the engine's socket to it.
 pub(super) struct LauncherLink {
     pub(super) child: Child,
     pub(super) socket: Watched,
-    /// Orders that the full socket did not take.
+    /// The orders that wait for room in the socket.
     outbox: RefCell<Outbox<Encoded>>,
 }
 
@@ -31,9 +31,9 @@ impl LauncherLink {
         let (own, its) = socketpair(AddressFamily::Unix, SockType::SeqPacket, None, flags)?;
         nightcore_runtime::ipc::channel::set_nonblocking(&own)?;
         let fd = its.as_raw_fd();
-        // The running program, also when another one lies at its path by now. It is opened here:
-        // under valgrind that opens the engine, while the link itself, as a program to run, is
-        // valgrind.
+        // This is the running program, even if another one is at its path by now. The engine opens
+        // the link itself: under valgrind it opens as the engine's program, while executing the
+        // link would run valgrind.
         let program = File::open("/proc/self/exe")?;
         let mut command = Command::new(format!("/proc/self/fd/{}", program.as_raw_fd()));
         command.arg0("nightcore").arg("launcher").arg("--socket").arg(fd.to_string());
@@ -60,18 +60,19 @@ impl LauncherLink {
         Ok(LauncherLink { child, socket, outbox: RefCell::new(Outbox::unbounded()) })
     }
 
-    /// Tells the core which process this is.
+    /// Passes a pidfd of the launcher to the core.
     pub(super) fn introduce(&self, core: &CoreHandle) {
-        // Without it, deaths of containers with their launcher count as deaths of their own.
+        // Without it, the deaths of containers with their launcher count as deaths of their own.
         if let Ok(pidfd) = pidfd_open(self.child.id() as i32) {
             core.borrow_mut().launcher_started(pidfd);
         }
     }
 
-    /// Sends an order now, or in its turn when the socket has room.
+    /// Sends an order at once, or after earlier orders when the socket has room.
     ///
     /// # Errors
-    /// If it cannot be sent, now or later.
+    ///
+    /// If it cannot be encoded.
     pub(super) fn order(&self, order: &Order) -> io::Result<()> {
         let order = encode(order)?;
         let mut outbox = self.outbox.borrow_mut();
@@ -83,7 +84,7 @@ impl LauncherLink {
         Ok(())
     }
 
-    /// Sends what the socket takes.
+    /// Sends as many orders as the socket accepts.
     fn send_unsent(&self, outbox: &mut Outbox<Encoded>) -> FlushResult {
         outbox.flush(|order| match send_encoded(&self.socket, order) {
             Err(error) if error.kind() != io::ErrorKind::WouldBlock => {
@@ -94,7 +95,7 @@ impl LauncherLink {
         })
     }
 
-    /// Sends what waits for room; never ends, so that others decide when to go on.
+    /// Sends the orders that wait for room. It never returns: the caller drops it.
     pub(super) async fn flush(&self) {
         while !self.outbox.borrow().is_empty() {
             let Ok(mut ready) = self.socket.writable().await else { break };
@@ -105,7 +106,7 @@ impl LauncherLink {
         std::future::pending().await
     }
 
-    /// The next news; `None` when the launcher is gone.
+    /// Receives the next news; `None` if the launcher is gone.
     pub(super) async fn news(&self) -> Option<News> {
         loop {
             let mut ready = self.socket.readable().await.ok()?;

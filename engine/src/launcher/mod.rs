@@ -1,8 +1,8 @@
-//! Processes: they are started, watched, restarted and reaped, and their output is kept.
+//! Starts, watches, restarts and reaps processes, and keeps their output.
 //!
-//! A process of its own does it, the launcher: it is the parent of all containers and a subreaper,
-//! so that nothing they fork escapes it. It knows no policy. Which container is to run is decided
-//! in the engine, by the [`supervisor`], so that nothing is lost when the launcher dies.
+//! The launcher, a separate process, does this. It is the parent of all containers and a subreaper,
+//! so that no process that they fork escapes it. It makes no decisions: the [`supervisor`] in the
+//! engine decides which containers run, so that nothing is lost when the launcher dies.
 
 mod builds;
 mod cgroup;

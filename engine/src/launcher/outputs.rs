@@ -1,8 +1,8 @@
-//! The pipes by which containers print, and the logs that they fill.
+//! Reads the pipes of the containers' output, and fills the logs.
 //!
 //! The launcher has one thread, and a container can fill its pipe faster than the launcher can
-//! empty it. So each pipe is read a piece at a time, by turns, and only for a while: then orders
-//! and deaths come first again.
+//! empty it. So the pipes are read in turns, one piece at a time and for a bounded time. After
+//! that, orders and deaths are handled first.
 
 use super::output::{Lines, Log};
 use nightcore_runtime::protocol::CallId;
@@ -15,11 +15,11 @@ use std::os::fd::{AsFd, AsRawFd, BorrowedFd};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
-/// The most bytes that are read from one pipe in one turn: 8,000 short lines, which take some ten
-/// milliseconds.
+/// The most bytes that are read from one pipe in one turn: 8,000 short lines, whose handling takes
+/// some ten milliseconds.
 const READ_BYTES: usize = 16 * 1024;
-/// How long pipes are read before the launcher checks for orders and deaths again. An order that
-/// comes meanwhile waits for that long.
+/// The time for which pipes are read before the launcher checks for orders and deaths again. An
+/// order may wait for this long.
 const READ_FOR: Duration = Duration::from_millis(10);
 
 /// The output of one container.
@@ -28,8 +28,8 @@ struct ContainerOutput {
     function: String,
     pipe: PipeReader,
     lines: Lines,
-    /// Once the container has ended: how much of what it printed is still unread. Nothing beyond
-    /// that is read, since a process that outlives the container could print without end.
+    /// The number of unread bytes of output, once the container has ended. Later output is not
+    /// read, since a process that outlives the container could print without end.
     left: Option<usize>,
 }
 
@@ -38,7 +38,7 @@ pub(super) struct Outputs {
     directory: PathBuf,
     outputs: Vec<ContainerOutput>,
     logs: HashMap<String, Log>,
-    /// The output whose turn is next.
+    /// The index of the output whose turn is next.
     next: usize,
 }
 
@@ -52,19 +52,19 @@ impl Outputs {
         }
     }
 
-    /// Reads the output of this container from now on. The pipe does not block.
+    /// Adds the output of a container, which is read from now on. The pipe must be nonblocking.
     pub(super) fn add(&mut self, pid: i32, function: &str, key: LogKey, pipe: PipeReader) {
         let (function, lines) = (function.to_owned(), Lines::new(key));
         self.outputs.push(ContainerOutput { pid, function, pipe, lines, left: None });
     }
 
-    /// The pipes to wait for, in an order that stays until [`Outputs::read`] is called.
+    /// Returns the pipes to poll, in an order that is kept until [`Outputs::read`] is called.
     pub(super) fn pipes(&self) -> impl Iterator<Item = (BorrowedFd<'_>, PollFlags)> {
         self.outputs.iter().map(|output| (output.pipe.as_fd(), PollFlags::POLLIN))
     }
 
-    /// Reads pipes that are ready, by turns and only for a while. `ready` has an entry for each of
-    /// [`Outputs::pipes`].
+    /// Reads pipes that are ready, in turns and for a bounded time. `ready` has an entry for each
+    /// pipe of [`Outputs::pipes`].
     pub(super) fn read(&mut self, ready: &[bool]) {
         let until = Instant::now() + READ_FOR;
         let (count, first) = (self.outputs.len(), self.next);
@@ -82,17 +82,17 @@ impl Outputs {
         self.next = self.next.min(self.outputs.len());
     }
 
-    /// A container has ended: what it had printed by now is read, and then its pipe is closed.
+    /// Reads the output that a container has printed until its end, and then closes its pipe.
     pub(super) fn ended(&mut self, pid: i32) {
         let Some(at) = self.outputs.iter().position(|output| output.pid == pid) else { return };
         let output = &mut self.outputs[at];
         output.left = Some(unread(&output.pipe).unwrap_or(0));
-        // Mostly that is all of it.
+        // In most cases one piece is all of it.
         self.read_piece(at);
         self.outputs.retain(|output| output.left != Some(0));
     }
 
-    /// Reads what containers that have ended had printed, and nothing else.
+    /// Reads the output that all containers have printed until now, and no later output.
     pub(super) fn finish(&mut self) {
         for output in &mut self.outputs {
             output.left = output.left.or_else(|| Some(unread(&output.pipe).unwrap_or(0)));
@@ -103,7 +103,7 @@ impl Outputs {
         }
     }
 
-    /// Keeps what the engine says about a function in the function's log.
+    /// Adds the engine's lines about a function to the function's log.
     pub(super) fn note(&mut self, function: &str, pid: i32, lines: &[(Option<u64>, String)]) {
         let log = log(&mut self.logs, &self.directory, function);
         for (call, text) in lines {
@@ -112,7 +112,7 @@ impl Outputs {
         log.flush();
     }
 
-    /// Reads a piece of an output. Its `left` is 0 when no more is to be read.
+    /// Reads a piece of an output. Sets `left` to 0 if there is no more to read.
     fn read_piece(&mut self, at: usize) {
         let output = &mut self.outputs[at];
         let mut bytes = [0; READ_BYTES];
@@ -141,7 +141,7 @@ fn log<'a>(logs: &'a mut HashMap<String, Log>, directory: &Path, function: &str)
     logs.entry(function.to_owned()).or_insert_with(|| Log::new(directory, function))
 }
 
-/// How many bytes are in a pipe.
+/// Returns the number of bytes in a pipe.
 fn unread(pipe: &PipeReader) -> io::Result<usize> {
     let mut count: libc::c_int = 0;
     // SAFETY: FIONREAD writes one int, which `count` is.

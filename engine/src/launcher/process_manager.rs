@@ -1,4 +1,4 @@
-//! The engine's side of the launcher: it carries out what the supervisor decides.
+//! The engine's side of the launcher, which carries out the supervisor's decisions.
 
 use super::builds::{BuildEnded, RunningBuilds};
 use super::children;
@@ -30,37 +30,37 @@ use std::time::Duration;
 use tokio::signal::unix::{Signal as Deaths, SignalKind, signal};
 use tokio::sync::mpsc;
 
-/// How long a dead launcher's containers are looked for.
+/// The time in which a dead launcher's containers are searched for and ended.
 const END_ORPHANS_WITHIN: Duration = Duration::from_secs(1);
-/// How long the launcher may take to tell that a container is gone that was sent SIGKILL.
+/// The longest time from SIGKILL of a container to the launcher's report of its end.
 const KILLED_WITHIN: Duration = Duration::from_secs(2);
-/// How long the launcher may take to end when all containers have.
+/// The longest time from the end of all containers to that of the launcher.
 const LAUNCHER_ENDS_WITHIN: Duration = Duration::from_secs(2);
-/// Pause between two checks whether it has.
+/// The pause between two checks whether the launcher has ended.
 const POLL_PAUSE: Duration = Duration::from_millis(2);
 
-/// Pause between two looks for containers that have reached a bound of `recycle`.
+/// The pause between two searches for containers that have reached a bound of `recycle`.
 const RECYCLE_PAUSE: Duration = Duration::from_secs(1);
 
-/// Pause before a launcher that could not be started is tried again.
+/// The pause before another try to start a launcher that could not be started.
 const SPAWN_PAUSE: Duration = Duration::from_millis(200);
 
-/// The histories of the functions' processes: how they were started, and how they ended.
+/// The histories of the functions' processes: their restarts and their last ends.
 #[derive(Clone)]
 pub struct ProcessHistories(Rc<RefCell<Supervisor>>);
 
 impl ProcessHistories {
-    /// What is known about the processes of a function.
+    /// Returns the history of the processes of a function.
     pub fn history(&self, function: FunctionId) -> History {
         self.0.borrow().history(function)
     }
 }
 
-/// Why the launcher was not told to start a container.
+/// The reason why the launcher did not get an order to start a container.
 enum NotStarted {
-    /// Another try may do better.
+    /// A later try may succeed.
     ForNow(String),
-    /// No other try would.
+    /// No later try can succeed.
     Ever(String),
 }
 
@@ -72,26 +72,27 @@ pub struct ProcessManager {
     open_files: u64,
     supervisor: Rc<RefCell<Supervisor>>,
     launcher: LauncherLink,
-    /// Notices of children that die. Beside the launcher these are orphans, which come to the
-    /// engine as it is a subreaper, or the init process of an image.
+    /// Reports deaths of children. Children other than the launcher are orphans: the engine is a
+    /// subreaper, and possibly the init process of an image.
     deaths: Deaths,
-    /// Where a container that starts connects to.
+    /// The sockets to which a starting container connects.
     sockets: Rc<RefCell<EngineSockets>>,
-    /// Children that this process had before it was an engine: a shell that starts programs in the
-    /// background, and then becomes the engine by `exec`, leaves them to it.
+    /// Children that this process had before it became an engine: a shell may start programs in the
+    /// background and then become the engine by `exec`.
     inherited: Vec<i32>,
-    /// When to check next whether containers have reached a bound of `recycle`.
+    /// The time of the next check whether containers have reached a bound of `recycle`.
     recycle_at: u64,
     timer: Timer,
     builds: RunningBuilds,
-    /// Is told of each build that has ended.
+    /// The channel that receives each build that has ended.
     build_ended: mpsc::UnboundedSender<BuildEnded>,
-    /// Generations that were built while an older one serves: it is said when one of them does.
+    /// The generations that were built while an older one serves. A message is logged when one of
+    /// them serves.
     built: HashMap<FunctionId, (Generation, String)>,
 }
 
 impl ProcessManager {
-    /// Starts the launcher. Containers get this limit of open files. `build_ended` is told of each
+    /// Starts the launcher. Containers get this limit of open files. `build_ended` receives each
     /// build that has ended.
     pub fn start(
         core: CoreHandle,
@@ -100,7 +101,7 @@ impl ProcessManager {
         sockets: Rc<RefCell<EngineSockets>>,
         build_ended: mpsc::UnboundedSender<BuildEnded>,
     ) -> Result<ProcessManager> {
-        // Orphans of a launcher that is killed come to the engine, which ends them.
+        // The orphans of a killed launcher become children of the engine, which ends them.
         children::become_subreaper().context("cannot become a subreaper")?;
         let inherited = children::children();
         let supervisor = Rc::new(RefCell::new(Supervisor::new(now_ns())));
@@ -133,23 +134,23 @@ impl ProcessManager {
         generation: Generation,
         config: Rc<config::FunctionConfig>,
     ) {
-        // One that was still coming is given up.
+        // A generation that is still starting is given up.
         let serving = self.core.borrow().scheduler().serving_generation(function);
         self.retire(function, |other| other != serving && other < generation);
         self.supervisor.borrow_mut().begin(now_ns(), function, generation, config);
     }
 
-    /// Starts no containers of these generations of a function any more.
+    /// Stops starting containers of these generations of a function.
     pub fn retire(&mut self, function: FunctionId, is_over: impl Fn(Generation) -> bool) {
         let tasks = self.supervisor.borrow_mut().retire(now_ns(), function, is_over);
         self.perform(tasks);
     }
 
-    /// Runs the build of a function, whose program lies there. Returns its launch.
+    /// Runs the build of a function with the program at this path. Returns its launch.
     ///
     /// # Errors
     ///
-    /// If the launcher cannot be told.
+    /// If the order to the launcher cannot be sent.
     pub fn build(
         &mut self,
         function: &config::FunctionConfig,
@@ -165,14 +166,14 @@ impl ProcessManager {
             command: build.words.clone(),
             cwd: function.cwd.clone().into_os_string(),
             env: env.collect(),
-            // Those of the function are for its containers: a compiler takes more.
+            // The function's limits are for its containers: a compiler needs more.
             limits: Limits::default(),
         }))?;
         self.builds.add(launch);
         Ok(launch)
     }
 
-    /// Ends a build, with all processes of its group.
+    /// Ends a build and all processes of its group.
     pub fn end_build(&mut self, launch: u64) {
         if let Some(signal) = self.builds.end(now_ns(), launch) {
             self.signal(launch, signal);
@@ -190,8 +191,8 @@ impl ProcessManager {
         }
     }
 
-    /// Says so when this generation of a function, which was built, serves in place of an older
-    /// one.
+    /// Logs a message when this generation of a function, which was built, serves in place of an
+    /// older one.
     pub fn tell_when_serving(&mut self, function: FunctionId, generation: Generation, name: &str) {
         self.built.insert(function, (generation, name.to_owned()));
     }
@@ -206,18 +207,18 @@ impl ProcessManager {
         ready.for_each(|(_, (_, name))| log(&format!("{name}: the new version serves")));
     }
 
-    /// When something is due next.
+    /// Returns the time of the next task of the supervisor or of a build.
     fn next_due(&self) -> Option<u64> {
         self.supervisor.borrow().next_due().into_iter().chain(self.builds.next_due()).min()
     }
 
-    /// Sets when containers of a function are replaced from now on.
+    /// Sets the bounds at which containers of a function are replaced from now on.
     pub fn set_recycle(&mut self, function: FunctionId, recycle: Recycle) {
         self.supervisor.borrow_mut().set_recycle(function, recycle);
     }
 
-    /// Replaces containers that have reached a bound of `recycle`, if it is time to. Returns when
-    /// it is time again; none if no function has such a bound.
+    /// Replaces containers that have reached a bound of `recycle`, if a check is due. Returns the
+    /// time of the next check; `None` if no function has such a bound.
     fn recycle(&mut self) -> Option<u64> {
         let now = now_ns();
         let functions: Vec<FunctionId> = self.supervisor.borrow().recycled().collect();
@@ -237,12 +238,12 @@ impl ProcessManager {
         Some(self.recycle_at)
     }
 
-    /// What can be asked while it runs.
+    /// Returns a handle to the histories, which can be used while this runs.
     pub fn status(&self) -> ProcessHistories {
         ProcessHistories(self.supervisor.clone())
     }
 
-    /// Keeps containers running until it is dropped.
+    /// Keeps containers running until the future is dropped.
     pub async fn run(&mut self, events: &mut mpsc::UnboundedReceiver<ContainerEvent>) {
         loop {
             let tasks = self.supervisor.borrow_mut().advance(now_ns());
@@ -251,8 +252,8 @@ impl ProcessManager {
             let next_recycle = self.recycle();
             let due = self.next_due().into_iter().chain(next_recycle).min();
             let tasks = tokio::select! {
-                // What a container was told comes before its end: one that was refused for good may
-                // end at once.
+                // Events of a container are handled before its end: a container that was refused
+                // for good may end at once.
                 biased;
                 Some(event) = events.recv() => {
                     let tasks = self.container_event(event);
@@ -274,8 +275,8 @@ impl ProcessManager {
         }
     }
 
-    /// Ends all containers, first by asking, and the launcher. When `hurry` is there, nobody waits
-    /// for containers that take their time.
+    /// Asks all containers to end, and then ends them and the launcher. When `hurry` is ready,
+    /// containers that have not ended yet are ended without more time.
     pub async fn stop(
         mut self,
         mut events: mpsc::UnboundedReceiver<ContainerEvent>,
@@ -292,11 +293,11 @@ impl ProcessManager {
             self.kill_overdue_builds();
             let due = self.next_due();
             tokio::select! {
-                // What the core tells of containers is of no interest any more.
+                // Events of containers have no effect any more.
                 Some(_) = events.recv() => {}
                 news = self.launcher.news() => drop(match news {
                     Some(news) => self.launcher_news(news),
-                    // Its containers end with it, and another one has nothing to do.
+                    // Its containers end with it, and a new launcher would have nothing to do.
                     None => self.launcher_died(),
                 }),
                 () = self.launcher.flush() => {}
@@ -304,18 +305,18 @@ impl ProcessManager {
                     is_patient = false;
                     let tasks = self.supervisor.borrow_mut().end_all(now_ns());
                     self.perform(tasks);
-                    // What is left of builds ends with the launcher.
+                    // The remaining processes of builds end with the launcher.
                     self.builds = RunningBuilds::default();
                 }
                 () = wait_until(&self.timer, due) => {}
-                // All that is left was sent SIGKILL.
+                // All remaining containers were sent SIGKILL.
                 () = tokio::time::sleep(KILLED_WITHIN), if due.is_none() => break,
             }
         }
         let LauncherLink { mut child, socket, .. } = self.launcher;
         drop(socket);
         let pid = child.id() as i32;
-        // Without a thread: there may be none to be had.
+        // This does not wait on another thread, because the system may provide none.
         let gone = async {
             while matches!(child.try_wait(), Ok(None)) {
                 tokio::time::sleep(POLL_PAUSE).await;
@@ -372,11 +373,12 @@ impl ProcessManager {
     }
 
     fn tell_of_build(&self, launch: u64, how: End) {
-        // An engine that stops does not hear of it.
+        // The receiver is gone if the engine stops.
         let _ = self.build_ended.send(BuildEnded { launch, how });
     }
 
-    /// Ends what is left of a launcher that has died, or that cannot be understood.
+    /// Ends the remaining processes of a launcher that has died, or whose messages cannot be
+    /// decoded.
     fn launcher_died(&mut self) -> Vec<SupervisorTask> {
         let _ = self.launcher.child.kill();
         let _ = self.launcher.child.wait();
@@ -431,7 +433,7 @@ impl ProcessManager {
                 SupervisorTask::SetAside { launch } => self.core.borrow_mut().set_aside(launch),
                 SupervisorTask::Report { text } => log(&text),
                 SupervisorTask::AddToLog { function, pid, lines } => {
-                    // Some lines of a bounded length are never too large.
+                    // A few lines of bounded length always fit into a message.
                     let _ = self.launcher.order(&Order::Note { function, pid, lines });
                 }
             }
@@ -439,7 +441,7 @@ impl ProcessManager {
     }
 
     fn signal(&self, launch: u64, signal: Signal) {
-        // A number and a name are never too large.
+        // A launch and a signal always fit into a message.
         let _ = self.launcher.order(&Order::Signal { launch, signal: signal as i32 });
     }
 
@@ -482,7 +484,7 @@ impl ProcessManager {
     }
 }
 
-/// Waits until this time, in ns of the monotonic clock; for ever without a time.
+/// Waits until this time, in ns of the monotonic clock. Without a time, it waits for ever.
 async fn wait_until(timer: &Timer, due: Option<u64>) {
     match due {
         // This fails only when the runtime ends.

@@ -1,10 +1,10 @@
-//! The tasks that the supervisor gives to its driver.
+//! The tasks that the supervisor returns to its driver.
 
 use crate::config;
 use crate::ids::{FunctionId, Generation};
 use std::rc::Rc;
 
-/// What is to be done.
+/// A task for the driver.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum SupervisorTask {
     /// Start a container of this function, as this launch.
@@ -13,9 +13,9 @@ pub enum SupervisorTask {
         launch: u64,
         /// The function.
         function: FunctionId,
-        /// Of which generation of its containers it is.
+        /// The generation of the container.
         generation: Generation,
-        /// What it is started from.
+        /// The configuration from which it is started.
         config: Rc<config::FunctionConfig>,
     },
     /// Send SIGTERM to a container's process group.
@@ -28,34 +28,34 @@ pub enum SupervisorTask {
         /// The launch.
         launch: u64,
     },
-    /// Note that a container of this generation does not come to be.
+    /// Record that a container of this generation fails to start.
     Failing {
         /// The function.
         function: FunctionId,
         /// The generation of its containers.
         generation: Generation,
-        /// Why.
+        /// The reason.
         reason: String,
-        /// Whether none of the others does.
+        /// Whether all containers of the generation fail.
         is_all: bool,
     },
-    /// Give a container no more calls: it ends with its last one.
+    /// Give a container no more calls: it ends after its last one.
     SetAside {
         /// The launch.
         launch: u64,
     },
-    /// Tell the person who runs the engine.
+    /// Log a message for the person who runs the engine.
     Report {
         /// What happened.
         text: String,
     },
-    /// Keep lines in a function's log.
+    /// Add lines to a function's log.
     AddToLog {
         /// The function's name.
         function: String,
         /// The process that the lines are about.
         pid: i32,
-        /// Each with the call that it is about.
+        /// The lines, each with the call to which it belongs.
         lines: Vec<(Option<u64>, String)>,
     },
 }
