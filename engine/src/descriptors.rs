@@ -6,11 +6,11 @@
 use crate::gateway::{MAX_STREAMS, Room};
 use nix::sys::resource::{Resource, getrlimit};
 
-/// Clients may have at most one in this many of the engine's descriptors. The other half is for
+/// Clients may have at most `1 / CLIENTS_ONE_OF` of the engine's descriptors. The other half is for
 /// workers, containers, the launcher, timers and logs.
 const CLIENTS_ONE_OF: usize = 2;
-/// At each of their two addresses, the admin pages may have at most one in this many descriptors.
-/// So may connections to the control socket that have not sent a greeting.
+/// At each of their two addresses, the admin pages may have at most `1 / OTHERS_ONE_OF` of the
+/// descriptors. So may connections to the control socket that have not sent a greeting.
 const OTHERS_ONE_OF: usize = 16;
 /// The number of concurrent admin pages on an HTTP/2 connection: a page may be long, and its reader
 /// may not read for a minute.

@@ -44,11 +44,11 @@ const READY_PAUSE: Duration = Duration::from_millis(5);
 /// The time that calls under way have beyond the longest timeout when the engine stops.
 const DRAIN_SLACK: Duration = Duration::from_secs(1);
 
-/// Requests and answers may hold one in this many parts of the memory that is available to the
-/// engine. Shared memory and bodies on their way through HTTP may take as much again; the rest is
-/// for functions.
+/// Requests and answers may hold `1 / MEMORY_ONE_OF` of the memory that is available to the engine.
+/// Shared memory and bodies on their way through HTTP may take as much again; the rest is for
+/// functions.
 const MEMORY_ONE_OF: u64 = 4;
-/// Buffers that are kept for reuse may take one in this many parts of that.
+/// Buffers that are kept for reuse may take `1 / KEPT_ONE_OF` of that.
 const KEPT_ONE_OF: u64 = 8;
 /// The memory in bytes that is assumed to be available if the system does not report it.
 const UNKNOWN_MEMORY: u64 = 1 << 30;

@@ -10,8 +10,7 @@ use super::quote::quoted;
 use super::read::{ConfigReport, Item, Span};
 use super::{unexpanded, variables};
 
-/// The directories in which programs are searched if PATH is not set: the same ones as `execvp`
-/// uses.
+/// The directories in which a program is searched for if PATH is not set: those that `execvp` uses.
 const NO_PATH: &str = "/bin:/usr/bin";
 
 /// The kernel accepts no longer argument or variable: this is `MAX_ARG_STRLEN` without the
@@ -74,7 +73,7 @@ pub(super) fn read(item: &Item<'_>, report: &mut ConfigReport<'_>) -> Option<Wri
     (words.len() == values.len()).then_some(WrittenCommand { words, written, spans })
 }
 
-/// The directories in which programs are searched that are named without a slash.
+/// The directories in which a program is searched for that is named without a slash.
 pub(super) enum SearchPath<'p> {
     /// The PATH of the function's `env`.
     OfFunction(&'p str),

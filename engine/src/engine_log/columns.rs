@@ -1,4 +1,4 @@
-//! Lines in columns: time, name, call, text.
+//! Formats lines in columns: time, name, call, text.
 
 use std::ffi::OsStr;
 use std::io::{self, IsTerminal};
@@ -6,42 +6,42 @@ use std::sync::OnceLock;
 
 /// The name that is shown before the engine's own lines.
 pub(super) const OWN_NAME: &str = "nightcore";
-/// Names that are longer push the rest of their lines: a wider column would leave too little for
-/// the text.
+/// The width of the longest column of names. A longer name shifts the rest of its line: a wider
+/// column would leave too little room for the text.
 const MAX_NAME_WIDTH: usize = 24;
-/// As wide as the id of a call.
+/// The width of a call's id.
 const CALL_WIDTH: usize = 16;
-/// Colours that names are given by turns, of those that can be read on light and on dark: green,
-/// yellow, blue, magenta, cyan.
+/// The colours of names, which can be read on light and on dark backgrounds: green, yellow, blue,
+/// magenta, cyan.
 const NAME_COLOURS: [&str; 5] = ["32", "33", "34", "35", "36"];
-/// Of the engine's own name.
+/// The style of the engine's own name: bold.
 const OWN_COLOUR: &str = "1";
-/// Of what is looked for and not read: faint.
+/// The style of columns that are seldom read: faint.
 const FAINT: &str = "2";
 
 static COLUMNS: OnceLock<Columns> = OnceLock::new();
 
-/// How lines are divided.
+/// The columns of the lines.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Columns {
     name_width: usize,
     is_coloured: bool,
 }
 
-/// From now on lines of this process are in these columns.
+/// Shows the lines of this process in these columns from now on.
 pub fn use_columns(columns: Columns) {
-    // Whoever said it first has decided.
+    // The first call decides.
     let _ = COLUMNS.set(columns);
 }
 
-/// How lines of this process are divided; `None`: not at all.
+/// Returns the columns of this process's lines; `None` if they have none.
 pub fn columns() -> Option<&'static Columns> {
     COLUMNS.get()
 }
 
 impl Columns {
-    /// For names of up to `longest` bytes; in colours if standard error is a terminal and
-    /// `NO_COLOR` is not set.
+    /// Creates columns for names of up to `longest` bytes. They are coloured if standard error is a
+    /// terminal and `NO_COLOR` is not set.
     pub fn new(longest: usize) -> Columns {
         let no_color = std::env::var_os("NO_COLOR");
         Columns {
@@ -50,12 +50,12 @@ impl Columns {
         }
     }
 
-    /// How wide names are.
+    /// Returns the width of the column of names.
     pub fn name_width(&self) -> usize {
         self.name_width
     }
 
-    /// A line.
+    /// Formats a line.
     pub(super) fn line(&self, time: &str, name: &str, call: Option<&[u8]>, text: &[u8]) -> Vec<u8> {
         let call = call.map_or(String::new(), |call| String::from_utf8_lossy(call).into_owned());
         let (name, call) = (format!("{name:0$}", self.name_width), format!("{call:CALL_WIDTH$}"));
@@ -70,18 +70,19 @@ impl Columns {
             line.extend_from_slice(part.as_bytes());
         }
         line.extend_from_slice(text);
-        // What the text says of colours ends with it.
+        // Colours that the text sets end with it.
         line.extend_from_slice(if self.is_coloured { b"\x1b[0m\n" } else { b"\n" });
         line
     }
 }
 
-/// As <https://no-color.org> asks for: whatever it is set to but nothing.
+/// Whether lines are coloured. As <https://no-color.org> requires, any value of `NO_COLOR` but the
+/// empty one turns colours off.
 fn is_coloured(is_terminal: bool, no_color: Option<&OsStr>) -> bool {
     is_terminal && no_color.is_none_or(OsStr::is_empty)
 }
 
-/// The same one for a name each time, in the engine and in its launcher.
+/// Returns the colour of a name, which is always the same, in the engine and in its launcher.
 fn colour(name: &str) -> &'static str {
     if name == OWN_NAME {
         return OWN_COLOUR;

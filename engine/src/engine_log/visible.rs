@@ -1,17 +1,17 @@
-//! Text from outside on its way to a terminal: what would command the terminal is made visible.
+//! Prepares text from outside for a terminal: shows the characters that would control the terminal.
 //!
-//! Control characters are shown as `cat -v` and Git show them (`^[`, `^M`), others as `less` does
-//! (`<U+202E>`, `<9B>`). Tabs stay, and so do colours (SGR sequences), as in Git: they cannot move
-//! the cursor, and they end with the text.
+//! Control characters are shown as in `cat -v` and Git (`^[`, `^M`), and others as in `less`
+//! (`<U+202E>`, `<9B>`). Tabs are kept, and so are colours (SGR sequences), as in Git: they cannot
+//! move the cursor, and they end with the text.
 
 use std::borrow::Cow;
 use std::io::{self, IsTerminal};
 use std::sync::OnceLock;
 
-/// The longest SGR sequence that is let through: longer ones are no colours.
+/// The longest SGR sequence that is kept: longer ones are not colours.
 const MAX_SGR_BYTES: usize = 64;
 const ESCAPE: u8 = 0x1b;
-/// Ends all colours.
+/// The sequence that ends all colours.
 const PLAIN: &[u8] = b"\x1b[0m";
 
 /// Whether standard error is a terminal.
@@ -20,7 +20,7 @@ pub fn stderr_is_terminal() -> bool {
     *IS_TERMINAL.get_or_init(|| io::stderr().is_terminal())
 }
 
-/// Makes a text harmless for a terminal. Line ends stay, of Unix and of DOS.
+/// Makes a text harmless for a terminal. The line ends of Unix and DOS are kept.
 pub fn visible(text: &[u8]) -> Cow<'_, [u8]> {
     let is_plain = |byte: &u8| matches!(byte, b' '..=b'~' | b'\t' | b'\n');
     if text.iter().all(is_plain) {
@@ -51,7 +51,7 @@ pub fn visible(text: &[u8]) -> Cow<'_, [u8]> {
         }
     }
     if is_coloured {
-        // Before the end of the last line, so that nothing comes between the lines.
+        // It goes before the last line end, so that it does not begin a line of its own.
         let end = shown.ends_with(b"\n");
         shown.truncate(shown.len() - usize::from(end));
         shown.extend_from_slice(PLAIN);
@@ -60,12 +60,12 @@ pub fn visible(text: &[u8]) -> Cow<'_, [u8]> {
     Cow::Owned(shown)
 }
 
-/// The same of text.
+/// Makes a string harmless for a terminal, as [`visible`] does.
 pub fn visible_text(text: &str) -> String {
     String::from_utf8_lossy(&visible(text.as_bytes())).into_owned()
 }
 
-/// Indents all lines but the first, so that none looks like a line of somebody else.
+/// Indents all lines but the first, so that none looks like a line from another source.
 pub fn indented(text: &str) -> Cow<'_, str> {
     match text.contains('\n') {
         true => Cow::Owned(text.replace('\n', "\n  ")),
@@ -73,8 +73,8 @@ pub fn indented(text: &str) -> Cow<'_, str> {
     }
 }
 
-/// Escapes what `serde_json` leaves in a JSON text that would command a terminal. All of it is in
-/// strings, where an escape means the same.
+/// Escapes the characters that would control a terminal and that `serde_json` leaves in a JSON
+/// text. They only occur in strings, where an escape has the same meaning.
 pub fn visible_json(json: &str) -> Cow<'_, str> {
     let commands = |c: char| c == '\x7f' || is_command(c);
     if !json.contains(commands) {
@@ -90,8 +90,8 @@ pub fn visible_json(json: &str) -> Cow<'_, str> {
     Cow::Owned(escaped)
 }
 
-/// Whether a character beyond ASCII commands a terminal: a control character, or one that changes
-/// the direction in which others are shown.
+/// Whether a character beyond ASCII controls a terminal: a control character, or one that changes
+/// the direction of text.
 fn is_command(c: char) -> bool {
     matches!(c, '\u{80}'..='\u{9f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
 }
@@ -107,7 +107,7 @@ fn push(c: char, shown: &mut Vec<u8>) {
     }
 }
 
-/// The length of the SGR sequence that a text begins with.
+/// Returns the length of the SGR sequence at the beginning of a text.
 fn sgr_len(text: &[u8]) -> Option<usize> {
     let parameters = text.strip_prefix(&[ESCAPE, b'['])?;
     let is_parameter = |byte: &u8| byte.is_ascii_digit() || matches!(byte, b';' | b':');

@@ -25,8 +25,8 @@ pub const MANAGER_VARIABLES: [&str; 13] = [
 ];
 
 /// Signals that must not end or stop the launcher. The first three end the engine, which then tells
-/// the launcher what to do. Without the last two, a write beyond the limit of file sizes fails, and
-/// a write to the terminal succeeds although the launcher is in the background.
+/// the launcher what to do. Because the last two are ignored, a write beyond the limit of file
+/// sizes fails, and a write to the terminal succeeds although the launcher is in the background.
 const LAUNCHER_IGNORES: [Signal; 5] =
     [Signal::SIGINT, Signal::SIGTERM, Signal::SIGHUP, Signal::SIGXFSZ, Signal::SIGTTOU];
 

@@ -25,7 +25,7 @@ const MAX_BACKOFF: Duration = Duration::from_secs(10);
 /// A container that was ready for this long has not failed at its start: it is restarted at once.
 const PROVEN_AFTER: Duration = Duration::from_millis(500);
 /// The number of ends in a row soon after the start that make a crash loop: the function is
-/// declared unavailable, and further starts are tried.
+/// declared unavailable, but further starts are tried.
 const CRASH_LOOP: u32 = 3;
 /// The time between SIGTERM and SIGKILL of a container that is to end.
 const TERM_GRACE: Duration = Duration::from_secs(2);
