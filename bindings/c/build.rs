@@ -1,6 +1,6 @@
-//! Gives the shared library the name that programs look for when they start; cargo sets none.
+//! Sets the soname of the shared library, which the dynamic loader searches for. Cargo sets none.
 
-/// Changes with the first release that changes a function instead of adding one.
+/// The soname. It changes with the first release that changes a function instead of adding one.
 const SONAME: &str = "libnightcore.so.0";
 
 fn main() {

@@ -1,4 +1,4 @@
-//! Memory of the arena to make a large answer in.
+//! Memory of the arena in which a program builds a large answer.
 
 use crate::bytes::present;
 use crate::facts::{NC_OK, status};

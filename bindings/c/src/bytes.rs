@@ -1,11 +1,11 @@
-//! Bytes that are lent, both ways, and the checks of pointers.
+//! Bytes that the program and the library lend to each other, and checks of pointers.
 
 use crate::guard::invalid;
 use nightcore_runtime::protocol::Failure;
 use std::borrow::Cow;
 use std::ffi::{CStr, c_char};
 
-/// How many parts of a body are passed on without an allocation.
+/// The most parts of a body that are passed on without an allocation.
 const PARTS_ON_STACK: usize = 8;
 
 /// A borrowed array of bytes, without a terminating zero. Whoever lends it keeps owning it. `data`
@@ -23,8 +23,9 @@ impl nc_bytes {
     /// No bytes.
     pub(crate) const EMPTY: nc_bytes = nc_bytes { data: std::ptr::null(), len: 0 };
 
-    /// Lends bytes to C. Where there are none Rust has an address that is none, at which a host
-    /// with a collector, such as Go, ends itself.
+    /// Lends bytes to C. An empty Rust slice has a pointer that is dangling, not NULL. A host with
+    /// a garbage collector, such as Go, aborts when it finds such a pointer, so no bytes are lent
+    /// as NULL.
     pub(crate) fn lend(bytes: &[u8]) -> nc_bytes {
         if bytes.is_empty() {
             nc_bytes::EMPTY
@@ -33,7 +34,7 @@ impl nc_bytes {
         }
     }
 
-    /// Borrows what C lends.
+    /// Borrows the bytes that C lends.
     ///
     /// # Safety
     /// If `data` is not NULL, `len` bytes can be read there for as long as the slice is used.
@@ -99,7 +100,7 @@ pub(crate) unsafe fn slice<'a, T>(
     Ok(unsafe { std::slice::from_raw_parts(first, count) })
 }
 
-/// Reads a text that is for people: what is not UTF-8 in it is replaced.
+/// Reads a text for people. Bytes that are not UTF-8 are replaced.
 ///
 /// # Safety
 /// As for [`text`].
@@ -124,7 +125,7 @@ pub(crate) unsafe fn text<'a>(text: *const c_char, what: &str) -> Result<&'a str
     text.to_str().map_err(|_| invalid(format!("{what} is not UTF-8: {text:?}")))
 }
 
-/// Checks that a result can be handed over, before anything is done.
+/// Checks that an output pointer is not NULL. Functions call it before they do anything else.
 pub(crate) fn present<T>(out: *mut T, what: &str) -> Result<(), Failure> {
     if out.is_null() { Err(invalid(format!("{what} is NULL"))) } else { Ok(()) }
 }

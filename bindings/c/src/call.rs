@@ -64,7 +64,7 @@ unsafe fn read_options(options: *const nc_call_options) -> Result<CallOptions, F
     })
 }
 
-/// The name of a function to call. What is not UTF-8 is the name of none.
+/// Reads the name of a function to call. A name that is not UTF-8 is NOT_FOUND.
 ///
 /// # Safety
 /// `name` is NULL or a text that ends with a zero and can be read for as long as it is used.
@@ -79,7 +79,7 @@ unsafe fn callee<'a>(name: *const c_char) -> Result<&'a str, Failure> {
     name.to_str().map_err(not_found)
 }
 
-/// Hands what a program gave for a call to `call`.
+/// Reads the arguments of a call, and passes them to `call`.
 ///
 /// # Safety
 /// As the header says of `nc_call_with`.
@@ -97,7 +97,7 @@ pub(crate) unsafe fn with_asked<R>(
     }
 }
 
-/// Gives the answer of `call` to the program; NULL if there is none.
+/// Writes the answer of `call` to `*answer`, or NULL if the call fails.
 ///
 /// # Safety
 /// `answer` is NULL or may be written to.

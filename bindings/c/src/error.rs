@@ -17,7 +17,7 @@ pub struct nc_error {
     causes: Box<[nc_error]>,
 }
 
-/// The text up to its first zero, for C.
+/// Converts a text for C, up to its first zero.
 fn c_text(text: &str) -> CString {
     let end = text.find('\0').unwrap_or(text.len());
     CString::new(&text[..end]).unwrap_or_default()
@@ -89,7 +89,7 @@ pub unsafe extern "C" fn nc_error_add_cause(
     })
 }
 
-/// The status of this number, which must be one that a call can end with.
+/// Returns the status with this number. A call must be able to end with it.
 fn ending(number: i32) -> Result<Status, Failure> {
     let status = u32::try_from(number).ok().and_then(Status::failure_from_wire);
     status.ok_or_else(|| invalid(format!("no call ends with the status {number}")))

@@ -1,4 +1,4 @@
-//! The functions of the C interface for hosts with an event loop of their own.
+//! The functions of the C interface for hosts that have their own event loop.
 
 use crate::answer::nc_answer;
 use crate::bytes::{nc_bytes, slice, text};
@@ -96,7 +96,7 @@ impl nc_event {
 }
 
 /// # Safety
-/// `worker` is NULL or one that is not freed.
+/// `worker` is NULL or was not freed.
 unsafe fn borrow<'a>(worker: *const nc_worker) -> Result<&'a nc_worker, Failure> {
     // SAFETY: the caller vouches for it.
     unsafe { worker.as_ref() }.ok_or_else(|| invalid("worker is NULL"))
@@ -201,7 +201,7 @@ pub unsafe extern "C" fn nc_worker_next_many(
         count.write(0);
         let mut places = Places::new(events, "events")?;
         let event_loop = &borrow(worker)?.event_loop;
-        // It gives at most `max`.
+        // `next_many` gives at most `max` events.
         let taken = event_loop.next_many(max, |event| places.fill_next(nc_event::new(event)))?;
         count.write(taken);
         Ok(if taken == 0 { NC_AGAIN } else { NC_OK })

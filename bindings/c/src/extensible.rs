@@ -11,15 +11,15 @@
 //! | above the library's | is refused unless the rest is zero | the rest is set to zero |
 //! | above [`MAX_SIZE`] | is refused | is refused |
 //!
-//! A struct that is declared with [`extensible!`] is checked at compile time: what an older
+//! Structs that are declared with [`extensible!`] are checked at compile time: bytes that an older
 //! program does not know or does not set must never be mistaken for a value.
 
 use crate::bytes::present;
 use crate::guard::invalid;
 use nightcore_runtime::protocol::Failure;
 
-/// The largest `struct_size` that is accepted: a page. A larger one is taken for a field that the
-/// program forgot to set, and the library does not touch that much memory on its word.
+/// The largest `struct_size` that is accepted: a page. A larger one probably means that the program
+/// forgot to set the field, so the library does not access that much memory.
 const MAX_SIZE: usize = 4096;
 
 /// A public struct that begins with `struct_size`. [`extensible!`] implements it.
@@ -91,7 +91,8 @@ pub(crate) struct Place<T> {
 }
 
 impl<T: Extensible> Place<T> {
-    /// Checks the size of a place, before anything is done. `what` names it in an error message.
+    /// Checks the size of a place. Functions call it before they do anything else. `what` names the
+    /// place in an error message.
     ///
     /// # Safety
     /// `to` is NULL, or aligned and points to an initialized `usize`, the size, and if that is at
@@ -104,7 +105,7 @@ impl<T: Extensible> Place<T> {
         Ok(Place { to, given })
     }
 
-    /// Writes a struct, except for its `struct_size`, which stays the program's.
+    /// Writes a struct except for its `struct_size`, which keeps the program's value.
     pub(crate) fn fill(self, value: T) {
         let Place { to, given } = self;
         let known = size_of::<T>();
@@ -158,13 +159,13 @@ impl<T: Extensible> Places<T> {
     }
 }
 
-/// A struct all of whose fields are zero or NULL, for results to start from.
+/// Returns a struct whose fields are all zero or NULL, to which results are then written.
 pub(crate) fn zeroed<T: Extensible>() -> T {
     // SAFETY: the fields are `Plain`.
     unsafe { std::mem::zeroed() }
 }
 
-/// The program's size, if it is one that the library accepts.
+/// Returns the program's size if the library accepts it.
 fn accepted<T: Extensible>(given: usize, what: &str) -> Result<usize, Failure> {
     if (T::MIN_SIZE..=MAX_SIZE).contains(&given) {
         return Ok(given);
@@ -176,15 +177,15 @@ fn accepted<T: Extensible>(given: usize, what: &str) -> Result<usize, Failure> {
     )))
 }
 
-/// Declares an extensible struct with all its versions: the size of each, and which fields it
-/// brought. A row is never changed; a new version is a new row. A struct that breaks one of these
-/// rules does not compile:
+/// Declares an extensible struct with all its versions: the size of each version, and the fields
+/// that it added. A row is never changed; a new version is a new row. A struct that breaks one of
+/// these rules does not compile:
 ///
 /// - `struct_size` comes first, and every field is listed once, in order, and is [`Plain`].
-/// - A new field begins where the version before it ended. In padding at that end an older program
-///   may have anything.
-/// - A version after the first has no padding, which a newer program may leave uninitialized, and
-///   which an older library would take for a field that is set.
+/// - A new field begins where the previous version ended. An older program may have left any bytes
+///   in padding at that end.
+/// - A version after the first has no padding. A newer program may leave padding uninitialized, and
+///   an older library would take it for a field that is set.
 /// - The alignment stays that of `struct_size`.
 macro_rules! extensible {
     ($type:ident {
@@ -216,19 +217,19 @@ macro_rules! extensible {
 }
 pub(crate) use extensible;
 
-/// A version of a struct: how large it was, and the fields that it brought.
+/// A version of a struct: its size, and the fields that it added.
 pub(crate) struct Version {
     pub(crate) size: usize,
     pub(crate) fields: &'static [Field],
 }
 
-/// Where a field lies in its struct.
+/// The position of a field in its struct.
 pub(crate) struct Field {
     offset: usize,
     end: usize,
 }
 
-/// A field at this offset, whose type is that of the reference.
+/// Describes the field at this offset, which has the type of the reference.
 pub(crate) const fn field<T, F: Plain>(offset: usize, _: fn(&T) -> &F) -> Field {
     Field { offset, end: offset + size_of::<F>() }
 }
@@ -281,11 +282,12 @@ mod tests {
 
     const WHOLE: Sample = Sample { struct_size: 32, a: 1, b: 2, c: 3, d: 4 };
 
-    /// Memory of a program's: exactly as large as it says, or as a `usize` if that is more.
+    /// A program's memory. It is exactly as large as it says, but at least as large as a `usize`.
     struct Memory(*mut u8, Layout);
 
     impl Memory {
-        /// A struct of `size` bytes that begins as `WHOLE` does; `rest` is in each byte beyond it.
+        /// Allocates a struct of `size` bytes that begins as `WHOLE` does. Each byte beyond it is
+        /// `rest`.
         fn new(size: usize, rest: u8) -> Memory {
             let (layout, whole) = (Layout::from_size_align(size.max(8), 8).unwrap(), WHOLE);
             // SAFETY: the size is not zero; what is written has room.

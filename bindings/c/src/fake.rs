@@ -9,7 +9,7 @@ use std::collections::VecDeque;
 use std::rc::Rc;
 use std::time::Duration;
 
-/// Answers a call: runs the test's own code with a request for it.
+/// The code of a test that answers a call, given a request for it.
 pub(crate) type Callee = Rc<dyn Fn(Fake) -> Result<Made, Failure>>;
 
 /// The properties that a test gives to a request.
@@ -18,7 +18,7 @@ pub(crate) struct Asked {
     pub(crate) caller: Option<String>,
     pub(crate) body: Vec<u8>,
     pub(crate) metadata: MetadataBuffer,
-    /// It does not pass.
+    /// The time until the deadline. It does not pass.
     pub(crate) time_left: Option<Duration>,
     pub(crate) cancel_reason: Option<CancelReason>,
     /// `None`: every call fails with NOT_FOUND.
@@ -28,7 +28,7 @@ pub(crate) struct Asked {
 /// A request that no engine sent.
 pub(crate) struct Fake {
     pub(crate) asked: Asked,
-    /// Answers to calls that were started without waiting.
+    /// Answers to calls that were started without waiting for them.
     ended: RefCell<VecDeque<Ended>>,
     /// How the handler ended the request.
     end: RefCell<Option<Result<Made, Failure>>>,
@@ -61,7 +61,7 @@ impl Fake {
         Ok(())
     }
 
-    /// Answers a call by the test's own code.
+    /// Answers a call with the test's own code.
     pub(crate) fn call(
         &self,
         function: &str,
@@ -87,7 +87,7 @@ impl Fake {
         answered.map_err(|failure| Failure { function: function.into(), ..failure })
     }
 
-    /// Answers a call at once; [`Fake::next_answer`] brings its answer.
+    /// Answers a call at once. [`Fake::next_answer`] returns the answer.
     pub(crate) fn start_call(
         &self,
         tag: u64,
@@ -96,7 +96,7 @@ impl Fake {
         options: &CallOptions,
     ) -> Result<(), Failure> {
         self.check_open()?;
-        // As in a process, such a call is not started, so it has no answer.
+        // A call with a malformed name does not start, as in a real process, so it gets no answer.
         check_name(function)?;
         let result = self.call(function, parts, options).map(Into::into);
         self.ended.borrow_mut().push_back(Ended { tag, result });

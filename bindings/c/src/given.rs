@@ -51,13 +51,13 @@ impl Given {
     }
 }
 
-/// An answer to a call that was started without waiting.
+/// The end of a call that was started without waiting for its answer.
 pub(crate) struct Ended {
     pub(crate) tag: u64,
     pub(crate) result: Result<Given, Failure>,
 }
 
-/// Memory to make a body in.
+/// Memory in which a body is built.
 pub(crate) enum Room {
     /// Memory of the arena.
     Arena(Buffer),

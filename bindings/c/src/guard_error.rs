@@ -1,10 +1,10 @@
-//! The guard around the body of a C function that hands out an error.
+//! The guard around the body of a C function that returns an error object.
 
 use crate::error::nc_error;
 use crate::guard::{number, run};
 use nightcore_runtime::protocol::Failure;
 
-/// Runs the body of a function that answers a status and, if its caller wants one, an error.
+/// Runs the body of a function that returns a status and, if its caller wants one, an error.
 ///
 /// # Safety
 /// `error` is NULL or may be written to.

@@ -1,4 +1,4 @@
-//! Handlers and serving: the functions of the C interface with which the library runs the threads.
+//! Handlers, and serving them on threads that the library runs.
 
 use crate::bytes::text;
 use crate::facts::{NC_OK, status};
@@ -27,7 +27,7 @@ pub type nc_handler = Option<unsafe extern "C" fn(req: *mut nc_request, user: *m
 
 static HANDLERS: Mutex<Handlers> = Mutex::new(Handlers::new());
 
-/// What the program gave with a handler, handed back to it untouched.
+/// The pointer that the program registered with a handler. The library passes it back unchanged.
 struct HandlerUserData(*mut c_void);
 
 // SAFETY: the pointer is only handed back to the program, which is told that handlers run on many
@@ -64,7 +64,8 @@ pub unsafe extern "C" fn nc_handle(
             };
             HANDLERS.lock().unwrap_or_else(PoisonError::into_inner).add(name, Arc::new(run))
         });
-        // Most programs do not look at the status of a registration.
+        // The reason is written too, because most programs do not check the status of a
+        // registration.
         added.inspect_err(|failure| {
             write_stderr(format_args!("nightcore: nc_handle: {}", failure.message));
         })?;

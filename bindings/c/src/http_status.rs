@@ -10,7 +10,7 @@ const FIRST_ERROR: u16 = 400;
 /// How many characters of a text body an error quotes.
 const QUOTED_CHARS: usize = 200;
 
-/// The digits of an HTTP status that a reply may have.
+/// Returns the digits of an HTTP status that a reply may have.
 ///
 /// # Errors
 /// INVALID_ARGUMENT if it is not from 200 to 599.
@@ -21,13 +21,14 @@ pub(crate) fn digits(http_status: u32) -> Result<String, Failure> {
     Err(invalid(format!("an HTTP status is from 200 to 599, not {http_status}")))
 }
 
-/// The HTTP status that the metadata of an answer names; 200 if it names none.
+/// Returns the HTTP status in the metadata of an answer, or 200 if it has none.
 pub(crate) fn of(metadata: Metadata<'_>) -> u16 {
     let digits = metadata.get(":status");
     digits.and_then(|digits| str::from_utf8(digits).ok()?.parse().ok()).unwrap_or(200)
 }
 
-/// The failure that an answer of `function` stands for: `None` if its HTTP status is below 400.
+/// Returns the failure that an answer of `function` stands for, or `None` if its HTTP status is
+/// below 400.
 pub(crate) fn failure_of(function: &str, metadata: Metadata<'_>, body: &[u8]) -> Option<Failure> {
     let http_status = of(metadata);
     if http_status < FIRST_ERROR {
@@ -41,7 +42,7 @@ pub(crate) fn failure_of(function: &str, metadata: Metadata<'_>, body: &[u8]) ->
     Some(Failure { function: function.into(), ..failure })
 }
 
-/// The first characters of a body; `None` if it is empty, or not all of it is text.
+/// Returns the first characters of a body, or `None` if it is empty or not all of it is text.
 fn quoted(body: &[u8]) -> Option<&str> {
     let text = str::from_utf8(body).ok().filter(|text| !text.is_empty())?;
     let end = text.char_indices().nth(QUOTED_CHARS).map_or(text.len(), |(end, _)| end);

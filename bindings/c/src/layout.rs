@@ -1,4 +1,4 @@
-//! C's layouts of the public structs, as its compiler has them, are Rust's.
+//! Tests that the C compiler and the Rust compiler lay out the public structs in the same way.
 
 use crate::bytes::nc_bytes;
 use crate::call::nc_call_options;
@@ -9,11 +9,10 @@ use std::fmt::Write;
 use std::path::Path;
 use std::process::Command;
 
-/// The size of a struct and the offset of each of its fields, with the expressions that C has for
-/// them.
+/// Lists the size of a struct and the offset of each field, with the C expression for each number.
 macro_rules! layout {
     ($type:ident { $($field:ident),* $(,)? }) => {{
-        // Names every field, so that a new one cannot be left out.
+        // The pattern names every field, so that a new one cannot be left out.
         let _ = |$type { $($field: _),* }: $type| ();
         let mut rows = vec![(concat!("sizeof(", stringify!($type), ")"), size_of::<$type>())];
         $(rows.push((

@@ -1,18 +1,18 @@
-//! libnightcore: the C ABI of the worker runtime. It translates and never decides.
+//! libnightcore: the C ABI of the worker runtime. It translates, and makes no decisions of its own.
 //!
-//! `include/nightcore.h` is generated from this crate and says what each function does; docs/ABI.md
-//! says what holds for all of them. One file holds one opaque type. Every `extern "C"` function is
-//! written out, as cbindgen does not see what a macro makes, and its body runs under [`guard`].
+//! `include/nightcore.h` is generated from this crate and documents each function; docs/ABI.md has
+//! the rules that hold for all of them. Each file has one opaque type. Every `extern "C"` function
+//! is written out, because cbindgen does not expand macros. Its body runs under [`guard`].
 
-// Names are the ones of the header.
+// The names are those of the header.
 #![allow(non_camel_case_types)]
-// The contract of each function is its comment, which is the header's: what it takes, for how long,
-// from which thread. What holds for every pointer is in docs/ABI.md.
+// The contract of each function is its comment, which is also in the header: the parameters, their
+// lifetimes, the threads. The rules for all pointers are in docs/ABI.md.
 #![allow(clippy::missing_safety_doc)]
-// They panic when a write fails, as into a closed pipe.
+// These macros panic when a write fails, for example to a closed pipe.
 #![deny(clippy::print_stdout, clippy::print_stderr)]
 
-// In the order of the header.
+// The modules are in the order of the header.
 mod version;
 
 mod facts;

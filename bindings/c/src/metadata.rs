@@ -1,4 +1,4 @@
-//! Metadata, both ways: ordered pairs of a name and a value.
+//! Metadata that the program sends or receives: ordered pairs of a name and a value.
 
 use crate::bytes::{nc_bytes, slice};
 use crate::guard::invalid;
@@ -20,7 +20,7 @@ pub struct nc_pair {
     pub value: nc_bytes,
 }
 
-/// Metadata with these pairs.
+/// Builds metadata from these pairs.
 ///
 /// # Safety
 /// `pairs` is NULL or points to `count` pairs whose bytes can be read.
@@ -39,7 +39,7 @@ pub(crate) unsafe fn gather(
     Ok(metadata)
 }
 
-/// The pairs of received metadata, found once, so that asking for one by its index costs nothing.
+/// The pairs of received metadata. They are parsed once, so that access by index is cheap.
 #[derive(Default)]
 pub(crate) struct Pairs(OnceLock<Box<[nc_pair]>>);
 
@@ -49,7 +49,7 @@ unsafe impl Send for Pairs {}
 unsafe impl Sync for Pairs {}
 
 impl Pairs {
-    /// The pairs of `metadata`, which must always be the same.
+    /// Returns the pairs of `metadata`. Every call must pass the same metadata.
     pub(crate) fn of(&self, metadata: Metadata<'_>) -> &[nc_pair] {
         self.0.get_or_init(|| {
             let lend = |(name, value): (&str, &[u8])| nc_pair {

@@ -1,11 +1,11 @@
-//! The outcome of a call by the status that its handler returned.
+//! Determines the outcome of a call from the status that its handler returned.
 
 use crate::facts::NC_OK;
 use crate::guard::number;
 use nightcore_runtime::protocol::{Failure, Status};
 
-/// The outcome of a call whose handler returned `status`. `last`: the last operation of the
-/// request that failed.
+/// Returns the outcome of a call whose handler returned `status`. `last` is the failure of the last
+/// operation of the request that failed.
 pub(crate) fn outcome(status: i32, last: Option<Failure>) -> Result<(), Failure> {
     if status == NC_OK {
         return Ok(());

@@ -23,7 +23,7 @@ pub type nc_on_answer = Option<
     ),
 >;
 
-/// What the program gave with its code, handed back to it untouched.
+/// The pointer that the program gave with `done`. The library passes it back unchanged.
 struct AnswerUserData(*mut c_void);
 
 // SAFETY: the pointer is only handed back to the program, which is told that another thread does
@@ -89,8 +89,8 @@ pub unsafe extern "C" fn nc_process_call_start(
                 Ok(answer) => (NC_OK, nc_answer::give(answer), std::ptr::null_mut()),
                 Err(failure) => (number(&failure), std::ptr::null_mut(), nc_error::give(failure)),
             };
-            // The program's own code, made to be called with its `user` at the end of the call,
-            // which it keeps until then.
+            // `done` is the program's own code. It expects `user`, which the program keeps until
+            // the call has ended.
             done(user, status, answer, error);
         };
         let started = with_asked(name, parts, count, options, |name, parts, options| {

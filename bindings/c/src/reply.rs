@@ -12,7 +12,7 @@ use nightcore_runtime::protocol::{Failure, MetadataBuffer, Status};
 use nightcore_runtime::worker::HandlerError;
 use std::ffi::c_char;
 
-/// Runs an operation that answers.
+/// Runs an operation that replies to a request, and notes why it was refused.
 ///
 /// # Safety
 /// `req` is NULL or was a handle once.

@@ -1,4 +1,4 @@
-//! A request, which a handler or an event loop of the host serves.
+//! A request, which a handler or the host's event loop serves.
 
 use crate::bytes::{nc_bytes, present, text};
 use crate::facts::{NC_NOT_FOUND, NC_OK, status};
@@ -14,13 +14,13 @@ use std::ffi::{CStr, c_char};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Mutex, OnceLock, PoisonError};
 
-/// Digits of a call's id, and the zero behind them.
+/// The size of a call id as text: its digits and the terminating zero.
 const CALL_ID_BYTES: usize = 17;
-/// `owner` of a handle whose request has ended.
+/// The `owner` of a handle whose request has ended.
 const ENDED: u64 = 0;
-/// `owner` of a request that any thread may use.
+/// The `owner` of a request that any thread may use.
 const ANY_THREAD: u64 = 1;
-/// The first number of a thread.
+/// The number of the first thread.
 const FIRST_THREAD: u64 = 2;
 
 /// A request: a call that a function of this process runs. Opaque.
@@ -43,16 +43,16 @@ pub struct nc_request {
 pub(crate) struct Content {
     pub(crate) side: Side,
     pairs: Pairs,
-    /// The call's id, once it was asked for.
+    /// The id of the call as text, once the program has asked for it.
     call_id: OnceLock<[u8; CALL_ID_BYTES]>,
 }
 
-/// Handles that no request uses. As many as there ever were requests at once.
+/// Handles that no request uses. Their number never exceeds the most requests open at once.
 static IDLE: Mutex<Vec<Idle>> = Mutex::new(Vec::new());
 
 struct Idle(*mut nc_request);
 
-// SAFETY: an idle handle is used by nobody but who takes it from the list.
+// SAFETY: only the thread that takes an idle handle from the list uses it.
 unsafe impl Send for Idle {}
 
 static LAST_THREAD: AtomicU64 = AtomicU64::new(FIRST_THREAD);
@@ -84,7 +84,7 @@ impl nc_request {
         handle
     }
 
-    /// Ends the request; its handle is idle again.
+    /// Ends the request, and makes its handle idle again.
     ///
     /// # Safety
     /// `handle` is from `begin` and has not ended; nobody uses its content.
@@ -94,14 +94,14 @@ impl nc_request {
             (*handle).owner.store(ENDED, Ordering::Release);
             (*(*handle).content.get()).take()
         };
-        // In a fork the lock may be held by a thread that is not there.
+        // In a forked process, a thread that no longer exists may hold the lock.
         if !is_forked() {
             IDLE.lock().unwrap_or_else(PoisonError::into_inner).push(Idle(handle));
         }
         content
     }
 
-    /// Runs a handler of C's with a handle for its request.
+    /// Runs a C handler with a handle for its request.
     pub(crate) fn run(
         request: &Request<'_>,
         handler: impl FnOnce(*mut nc_request) -> i32,
@@ -112,7 +112,7 @@ impl nc_request {
         nc_request::lend(side, handler).map(|_| ())
     }
 
-    /// Runs a handler of C's with a handle for a request that no engine sent.
+    /// Runs a C handler with a handle for a request that a test made.
     pub(crate) fn run_fake(
         fake: Fake,
         handler: impl FnOnce(*mut nc_request) -> i32,
@@ -120,7 +120,7 @@ impl nc_request {
         nc_request::lend(Side::Fake(fake), handler)
     }
 
-    /// Runs a handler with a handle that ends when it returns.
+    /// Runs a handler with a handle that ends when the handler returns.
     fn lend(side: Side, handler: impl FnOnce(*mut nc_request) -> i32) -> Result<Made, Failure> {
         let handle = nc_request::begin(side, this_thread());
         let status = handler(handle);
@@ -129,12 +129,12 @@ impl nc_request {
         content.map_or_else(|| Ok(Made::default()), |content| content.side.returned(status))
     }
 
-    /// A handle for a request of the event loop.
+    /// Creates a handle for a request of the event loop.
     pub(crate) fn give(request: LoopRequest) -> *mut nc_request {
         nc_request::begin(Side::event(request), ANY_THREAD)
     }
 
-    /// The owner of a request that has not ended.
+    /// Returns the owner of a request that has not ended.
     ///
     /// # Safety
     /// `req` is NULL or was a handle once.
@@ -147,7 +147,7 @@ impl nc_request {
         }
     }
 
-    /// The content of a request that has not ended.
+    /// Returns the content of a request that has not ended.
     ///
     /// # Safety
     /// `req` is NULL or was a handle once.
@@ -159,7 +159,7 @@ impl nc_request {
         }
     }
 
-    /// Runs an operation on a request, if this thread may, and remembers its failure.
+    /// Runs an operation on a request if this thread may do so, and remembers its failure.
     ///
     /// # Safety
     /// `req` is NULL or was a handle once.
@@ -167,8 +167,8 @@ impl nc_request {
         req: *const nc_request,
         operation: impl FnOnce(&Content) -> Result<R, Failure>,
     ) -> Result<R, Failure> {
-        // The owner is read once, and before the content is accessed: the request's own thread may
-        // end it meanwhile, and begin another one.
+        // The owner is read once, before the content is accessed: the request's own thread may end
+        // the request meanwhile, and begin another one.
         // SAFETY: the caller vouches for it.
         let owner = unsafe { nc_request::owner(req) }?;
         if is_forked() {
@@ -205,7 +205,7 @@ impl Content {
     }
 }
 
-/// A value of a request that has not ended.
+/// Reads a value of a request. Returns `otherwise` if the request has ended.
 ///
 /// # Safety
 /// `req` is NULL or was a handle once.

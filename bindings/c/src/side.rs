@@ -1,4 +1,4 @@
-//! The three kinds of requests behind one handle. Only this file asks which one it is.
+//! The three kinds of requests behind one handle. Only this file distinguishes them.
 
 use crate::fake::Fake;
 use crate::given::{Ended, Given, Made, Room};
@@ -26,17 +26,18 @@ pub(crate) enum Side {
 /// A request of an event loop.
 pub(crate) struct Listening {
     request: LoopRequest,
-    /// Why the last answer was refused.
+    /// Why the last reply was refused.
     refused: Mutex<Option<Failure>>,
 }
 
 /// A request that a handler runs.
 pub(crate) struct Handling {
-    /// Lives until the handler returns, by which `nc_request::run` ends this.
+    /// The runtime's request. It lives until the handler returns, and `nc_request::run` ends this
+    /// value before that.
     request: *const Request<'static>,
     /// The last operation that failed.
     last: RefCell<Option<Failure>>,
-    /// Answered by a failure, so that what the handler returns says nothing more.
+    /// Whether the handler has failed the call. The status that it returns then has no effect.
     failed: Cell<bool>,
 }
 
@@ -48,7 +49,7 @@ impl Handling {
 }
 
 impl Side {
-    /// A request that a handler runs.
+    /// Wraps a request that a handler runs.
     ///
     /// # Safety
     /// `request` stays where it is until this is dropped.
@@ -60,12 +61,12 @@ impl Side {
         })
     }
 
-    /// A request of an event loop.
+    /// Wraps a request of an event loop.
     pub(crate) fn event(request: LoopRequest) -> Side {
         Side::Event(Listening { request, refused: Mutex::new(None) })
     }
 
-    /// Notes that an operation failed, for a handler that returns its status.
+    /// Notes that an operation failed. If the handler returns this status, its error is passed on.
     pub(crate) fn note_failed(&self, failure: &Failure) {
         match self {
             Side::Handler(handling) => *handling.last.borrow_mut() = Some(failure.clone()),
@@ -74,7 +75,7 @@ impl Side {
         }
     }
 
-    /// Notes why a reply was refused, for a request of an event loop that then ends without one.
+    /// Notes why a reply was refused, in case the event loop frees the request without a reply.
     pub(crate) fn note_refused(&self, failure: &Failure) {
         if let Side::Event(listening) = self {
             let mut refused = listening.refused.lock().unwrap_or_else(PoisonError::into_inner);
@@ -82,7 +83,8 @@ impl Side {
         }
     }
 
-    /// The outcome of the call, as its handler returned `status`; of a test's request its reply.
+    /// Returns the outcome of a call whose handler returned `status`. For a test's request, it
+    /// includes the reply.
     pub(crate) fn returned(self, status: i32) -> Result<Made, Failure> {
         match self {
             Side::Handler(handling) if !handling.failed.get() => {
@@ -93,17 +95,17 @@ impl Side {
         }
     }
 
-    /// The request of an event loop is freed. If it was not answered its call fails.
+    /// Frees the request of an event loop. Its call fails if there was no reply.
     pub(crate) fn freed(self) {
         if let Side::Event(Listening { request, refused }) = self
             && let Some(failure) = refused.into_inner().unwrap_or_else(PoisonError::into_inner)
         {
-            // Refused if it was answered after all, or by a fork.
+            // This is refused if the request has a reply after all, or in a forked process.
             let _ = request.fail(&failure.passed_on().into());
         }
     }
 
-    /// The request that an engine sent, or else the test's.
+    /// Returns the request that an engine sent, or else the test's.
     fn sent(&self) -> Result<&dyn RunningCall<Target = Input>, &Fake> {
         match self {
             Side::Handler(handling) => Ok(handling.request()),
@@ -200,8 +202,8 @@ impl Side {
         }
     }
 
-    /// Has a function run when the call is cancelled. A test's request is cancelled from the start
-    /// or never, so there is nothing to watch.
+    /// Registers a function that runs when the call is cancelled. A test's request is cancelled
+    /// from the start or never, so no watch is needed.
     pub(crate) fn on_cancel(
         &self,
         run: Box<dyn FnOnce() + Send>,
@@ -260,7 +262,8 @@ impl Side {
     }
 }
 
-/// The names are those of the header, for the program's author.
+/// Returns the failure of a call that would block the event loop. It uses the names of the header,
+/// because the program's author reads it.
 fn would_block() -> Failure {
     let text = "a call that waits would stop the event loop: use nc_call_start, whose answer comes \
                 by nc_worker_next";

@@ -62,10 +62,10 @@ extensible!(nc_test_request {
         time_left_ns, cancel_reason, flags, callee, callee_user;
 });
 
-/// The function under test, if the request does not name it.
+/// The name of the function under test if the request does not set it.
 const DEFAULT_FUNCTION: &str = "Test";
 
-/// The properties that a test gives to its request.
+/// Reads the properties that a test gives to its request.
 ///
 /// # Safety
 /// `request` is as for [`extensible::read`]; its texts, its body and its metadata can be read.
@@ -101,7 +101,7 @@ unsafe fn read(request: *const nc_test_request) -> Result<Asked, Failure> {
     })
 }
 
-/// The reason that a status stands for; none for NC_OK.
+/// Returns the reason that a status stands for, or `None` for NC_OK.
 fn cancel_reason(status: i32) -> Result<Option<CancelReason>, Failure> {
     let reason = |number| CancelReason::from_status(Status::from_number(number)?);
     match u32::try_from(status).ok().and_then(reason) {

@@ -1,4 +1,4 @@
-//! What was built, so that a program can tell whether header and library belong together.
+//! The versions of the library, so that a program can check whether header and library match.
 
 use crate::guard::guard_value;
 use std::ffi::{CStr, c_char};

@@ -14,11 +14,11 @@ pub type nc_on_cancel = Option<unsafe extern "C" fn(user: *mut c_void)>;
 /// The registration of code that runs when a request is cancelled. Opaque. Belongs to the program
 /// until nc_watch_free.
 pub struct nc_watch {
-    // Only dropped. A test's request has none.
+    // The field exists only to be dropped. It is `None` for a test's request.
     _watch: Option<Watch>,
 }
 
-/// What the program gave with its code, handed back to it untouched.
+/// The pointer that the program gave with its code. The library passes it back unchanged.
 struct CancelUserData(*mut c_void);
 
 // SAFETY: the pointer is only handed back to the program, which is told that another thread does
