@@ -1,4 +1,4 @@
-//! What an addon is linked with.
+//! Sets the linker options of a Node.js addon.
 
 fn main() {
     napi_build::setup();

@@ -1,10 +1,10 @@
-//! Failures, from and to JavaScript.
+//! Converts failures to JavaScript and back.
 
 use napi::bindgen_prelude::*;
 use napi_derive::napi;
 use nightcore_runtime::protocol::{Cause, Failure, Status};
 
-/// A cause as JavaScript has it.
+/// A cause in JavaScript.
 #[napi(object)]
 #[derive(Clone)]
 pub struct JsCause {
@@ -13,10 +13,10 @@ pub struct JsCause {
     pub message: String,
 }
 
-/// What may fail in the runtime.
+/// The result of an operation of the runtime.
 pub type Attempt<T> = std::result::Result<T, Failure>;
 
-/// A failure as JavaScript has it. Functions of the addon return it; they do not throw it.
+/// A failure in JavaScript. Functions of the addon return it; they do not throw it.
 #[napi(object)]
 pub struct JsFailure {
     pub code: String,
@@ -41,7 +41,7 @@ impl From<Failure> for JsFailure {
     }
 }
 
-/// The failure of an attempt that gives nothing else to JavaScript.
+/// Returns the failure of an operation that has no other result for JavaScript.
 pub fn failure_of(attempt: Attempt<()>) -> Option<JsFailure> {
     attempt.err().map(JsFailure::from)
 }
@@ -66,7 +66,7 @@ impl TryFrom<JsFailure> for Failure {
     }
 }
 
-/// Those that a call can end with.
+/// Returns the statuses that a call can end with.
 fn endings() -> impl Iterator<Item = Status> {
     (1..=u32::from(u8::MAX)).filter_map(Status::failure_from_wire)
 }

@@ -1,12 +1,11 @@
-//! The addon of the npm package `nightcore`: the worker runtime as the package's JavaScript uses
-//! it.
+//! The addon of the npm package `nightcore`, through which its JavaScript uses the worker runtime.
 //!
-//! It translates and decides nothing. All of it runs in Node's one event loop: the library's
-//! descriptor is watched by libuv, and what has happened is handed over in one array.
+//! The addon translates, and makes no decisions of its own. All of it runs in Node's one event
+//! loop: libuv watches the library's descriptor, and one array holds all events that have come.
 
-// A test program would lack Node, and what registers with it.
+// A test program would lack Node and the functions with which an addon registers itself.
 #![cfg(not(test))]
-// They panic when a write fails, as into a closed pipe.
+// These macros panic when a write fails, for example to a closed pipe.
 #![deny(clippy::print_stdout, clippy::print_stderr)]
 
 mod failure;

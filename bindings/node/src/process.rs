@@ -8,7 +8,7 @@ use napi_derive::napi;
 use nightcore_runtime::worker::Answer;
 use nightcore_runtime::worker::caller::{self, StartedCall};
 
-/// How a call ended: an answer's metadata and body, or a failure.
+/// The end of a call: the metadata and the body of an answer, or a failure.
 #[napi(object)]
 pub struct JsEnded {
     pub failure: Option<JsFailure>,
@@ -35,9 +35,9 @@ type Resolver = Box<dyn FnOnce(Env) -> Result<JsEnded>>;
 /// A call under way.
 #[napi(object, object_from_js = false)]
 pub struct JsStarted<'env> {
-    /// Its number.
+    /// The number of the call.
     pub call: f64,
-    /// Resolves to how it ended.
+    /// A promise of the end of the call.
     pub ended: Object<'env>,
 }
 
@@ -46,8 +46,8 @@ fn settle(deferred: JsDeferred<JsEnded, Resolver>, result: Attempt<Answer>) {
     deferred.resolve(Box::new(move |_| Ok(ended)));
 }
 
-/// Starts a call outside of any request, or returns why it cannot be started. `timeout` is in ms, 0
-/// for none. A started call keeps the process alive until it has ended.
+/// Starts a call outside of any request, or returns why it cannot be started. `timeout` is in ms; 0
+/// means that there is none. A started call keeps the process alive until it has ended.
 #[napi]
 pub fn start_process_call<'env>(
     env: &'env Env,
@@ -73,7 +73,7 @@ pub fn start_process_call<'env>(
     }
 }
 
-/// Takes a call back.
+/// Cancels a call.
 #[napi]
 pub fn cancel_process_call(call: f64) {
     caller::cancel(StartedCall::of_number(call as u64));

@@ -1,4 +1,4 @@
-//! Watching a descriptor in Node's event loop, by libuv.
+//! Watches a descriptor in Node's event loop, with libuv.
 
 use libc::{c_char, c_int, c_void};
 use napi::bindgen_prelude::*;
@@ -23,17 +23,17 @@ unsafe extern "C" {
 type PollCallback = unsafe extern "C" fn(handle: *mut c_void, status: c_int, events: c_int);
 type CloseCallback = unsafe extern "C" fn(handle: *mut c_void);
 
-/// Calls a function whenever a descriptor is readable, until it is closed. It keeps the process
-/// alive.
+/// A watch, which calls a function whenever a descriptor is readable, until it is closed. It keeps
+/// the process alive.
 pub struct Watch {
     env: sys::napi_env,
     callback: sys::napi_ref,
     context: sys::napi_async_context,
-    /// libuv's handle; u64s, so that it is aligned.
+    /// libuv's handle. It consists of `u64`s, so that it is aligned.
     handle: Box<[u64]>,
 }
 
-/// What `close` takes; the handle belongs to libuv until then.
+/// A watch that has started. `close` consumes it; libuv uses its handle until then.
 pub struct Watching(*mut Watch);
 
 fn check(status: sys::napi_status, what: &str) -> Result<()> {
@@ -45,9 +45,9 @@ fn check(status: sys::napi_status, what: &str) -> Result<()> {
 }
 
 impl Watch {
-    /// Begins to watch.
+    /// Starts to watch a descriptor.
     pub fn start(env: &Env, fd: c_int, callback: &Function<'_, (), ()>) -> Result<Watching> {
-        // SAFETY: asks for a size.
+        // SAFETY: the function only returns a size.
         let bytes = unsafe { uv_handle_size(UV_POLL) };
         let handle = vec![0u64; bytes.div_ceil(size_of::<u64>())].into_boxed_slice();
         let mut watch = Box::new(Watch {
@@ -93,7 +93,7 @@ impl Watch {
             }
         };
         if error != 0 {
-            // SAFETY: libuv's messages end with a zero and stay.
+            // SAFETY: libuv's messages end with a zero and are static.
             let text = unsafe { std::ffi::CStr::from_ptr(uv_strerror(error)) }.to_string_lossy();
             return Err(Error::from_reason(format!(
                 "the engine's channel cannot be watched: {text}"
@@ -104,7 +104,7 @@ impl Watch {
 }
 
 impl Watching {
-    /// Watches no more.
+    /// Stops watching.
     pub fn close(self) {
         // SAFETY: the handle was started and is closed once, as `self` is gone.
         unsafe { uv_close((*self.0).handle.as_mut_ptr().cast(), closed) }

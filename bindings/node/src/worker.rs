@@ -1,4 +1,4 @@
-//! This process's end of its channel.
+//! The worker of this process, which JavaScript uses.
 
 use crate::failure::{Attempt, JsFailure, failure_of};
 use crate::watch::{Watch, Watching};
@@ -12,15 +12,14 @@ use std::cell::{Cell, RefCell};
 use std::os::fd::AsRawFd;
 use std::time::Duration;
 
-/// Kinds of events; what follows each in the array is said in `lib/worker.js`.
+/// The kinds of events. `lib/worker.js` describes the values that follow each of them in the array.
 const REQUEST: u32 = 1;
 const ANSWER: u32 = 2;
 const ERROR: u32 = 3;
 const CANCELLED: u32 = 4;
 const ENDED: u32 = 5;
 
-/// Payloads up to this size are handed over together, in one buffer; larger ones have buffers of
-/// their own.
+/// Payloads up to this size share one buffer. Each larger payload has its own buffer.
 const MAX_SHARED_BYTES: usize = 4096;
 
 const NANOS_PER_MILLI: f64 = 1e6;
@@ -29,16 +28,16 @@ const NANOS_PER_MILLI: f64 = 1e6;
 #[napi]
 pub struct Worker {
     event_loop: EventLoop,
-    /// Requests that are not answered, at the indices that JavaScript knows them by.
+    /// Requests that have no reply yet, at the indices by which JavaScript names them.
     requests: RefCell<Vec<Option<LoopRequest>>>,
     idle: RefCell<Vec<u32>>,
     watching: Cell<Option<Watching>>,
 }
 
-/// Why a program cannot serve.
+/// The reason why a program cannot serve.
 #[napi(object)]
 pub struct JsNotStarted {
-    /// The code that the program ends with.
+    /// The exit code for the program.
     pub exit_code: u32,
     pub message: String,
 }
@@ -58,17 +57,17 @@ fn metadata(encoded: Option<&[u8]>) -> Attempt<MetadataBuffer> {
     Ok(metadata)
 }
 
-/// The options of a call; `timeout` in ms, 0 for none.
+/// Builds the options of a call. `timeout` is in ms; 0 means that there is none.
 pub fn options(timeout: f64, encoded: Option<&[u8]>) -> Attempt<CallOptions> {
     let timeout = (timeout > 0.0).then(|| Duration::from_nanos((timeout * NANOS_PER_MILLI) as u64));
     Ok(CallOptions { timeout, metadata: metadata(encoded)? })
 }
 
-/// Fills the array of events.
+/// The array of events, while it is filled.
 struct Events<'env> {
     env: &'env Env,
     array: Array<'env>,
-    /// How many values there are, with the buffer at the beginning, which is added last.
+    /// The number of values. It includes the shared buffer, which comes first and is added last.
     count: u32,
     shared: Vec<u8>,
 }
@@ -80,7 +79,8 @@ impl<'env> Events<'env> {
         Ok(())
     }
 
-    /// Metadata and body: their lengths, and the body itself if it is not with the others.
+    /// Adds metadata and a body to the shared buffer, and their lengths to the array. A large body
+    /// is added to the array itself, in place of its length.
     fn payload(&mut self, metadata: Metadata<'_>, body: &[u8]) -> Result<()> {
         let metadata = metadata.as_bytes();
         self.shared.extend_from_slice(metadata);
@@ -94,7 +94,7 @@ impl<'env> Events<'env> {
     }
 }
 
-/// Connects to the engine: the worker of this process, or why there is none.
+/// Connects to the engine. Returns the worker of this process, or why it cannot serve.
 #[napi]
 pub fn connect(names: Vec<String>) -> Either<Worker, JsNotStarted> {
     let names: Vec<&str> = names.iter().map(String::as_str).collect();
@@ -114,20 +114,20 @@ pub fn connect(names: Vec<String>) -> Either<Worker, JsNotStarted> {
 
 #[napi]
 impl Worker {
-    /// The function to run.
+    /// Returns the name of the function to run.
     #[napi(getter)]
     pub fn function(&self) -> &str {
         self.event_loop.function()
     }
 
-    /// Whether `events` spins for more events, so that it pays to call it once more before
+    /// Whether `events` spins for more events, so that it pays off to call it once more before
     /// sleeping.
     #[napi(getter)]
     pub fn looks(&self) -> bool {
         self.event_loop.spins()
     }
 
-    /// Calls the function whenever there are events.
+    /// Watches for events, and calls the function whenever there are some.
     #[napi]
     pub fn watch(&self, env: &Env, callback: Function<'_, (), ()>) -> Result<()> {
         let watching = Watch::start(env, self.event_loop.fd().as_raw_fd(), &callback)?;
@@ -135,7 +135,7 @@ impl Worker {
         Ok(())
     }
 
-    /// Lets the process end.
+    /// Stops watching, so that the process can end.
     #[napi]
     pub fn close(&self) {
         if let Some(watching) = self.watching.take() {
@@ -143,8 +143,8 @@ impl Worker {
         }
     }
 
-    /// What has happened: first the buffer that small payloads are in, one after the other, then
-    /// the events.
+    /// Returns all events that have come. The first value of the array is a buffer with the small
+    /// payloads, one after the other; the events follow.
     #[napi]
     pub fn events<'env>(&self, env: &'env Env) -> Result<Array<'env>> {
         let mut events = Events { env, array: env.create_array(0)?, count: 1, shared: Vec::new() };
@@ -216,7 +216,8 @@ impl Worker {
         }
     }
 
-    /// Starts a call; an event with this tag follows. `timeout` in ms, 0 for none.
+    /// Starts a call. An event with this tag reports its end. `timeout` is in ms; 0 means that
+    /// there is none.
     #[napi]
     pub fn start(
         &self,
@@ -234,13 +235,13 @@ impl Worker {
         }))
     }
 
-    /// Takes a call back.
+    /// Cancels a call.
     #[napi]
     pub fn cancel(&self, request: u32, tag: f64) -> Option<JsFailure> {
         failure_of(self.with(request, |request| request.cancel_call(tag as u64)))
     }
 
-    /// Answers. After a failure the request can still be answered.
+    /// Replies to a request. If this fails, another reply is possible.
     #[napi]
     pub fn reply(&self, request: u32, body: &[u8], encoded: Option<&[u8]>) -> Option<JsFailure> {
         let replied = metadata(encoded).and_then(|metadata| {
@@ -254,14 +255,14 @@ impl Worker {
         failure_of(replied)
     }
 
-    /// Answers with a failure. Throws if its code is not one that a call can end with.
+    /// Fails a request. Throws if no call can end with the failure's code.
     #[napi]
     pub fn fail(&self, request: u32, failure: JsFailure) -> Result<Option<JsFailure>> {
         let failure = Failure::try_from(failure)?.passed_on();
         Ok(self.fail_with(request, &failure.into()))
     }
 
-    /// Answers with an error whose text is not meant for callers.
+    /// Fails a request with an error whose text is not meant for callers.
     #[napi]
     pub fn fail_unexpectedly(&self, request: u32, text: String) -> Option<JsFailure> {
         self.fail_with(request, &HandlerError::Unexpected(text))

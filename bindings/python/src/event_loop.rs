@@ -1,4 +1,4 @@
-//! Serving coroutines: the runtime's event loop, as asyncio's loop uses it.
+//! Serves coroutines: the runtime's event loop, as asyncio's loop uses it.
 
 use crate::failure::{PyCause, exception, from_python, not_started, to_python};
 use crate::payload::{self, Pairs};
@@ -8,7 +8,7 @@ use pyo3::types::{PyBytes, PyString};
 use std::os::fd::AsRawFd;
 use std::time::Duration;
 
-/// This process's end of its channel.
+/// The worker of this process.
 #[pyclass(frozen)]
 pub struct Worker(EventLoop);
 
@@ -19,7 +19,8 @@ const ERROR: u8 = 3;
 const CANCELLED: u8 = 4;
 const ENDED: u8 = 5;
 
-/// Kind; the number of the request, or the tag of the call; what came with it.
+/// An event: its kind; the number of the request or the tag of the call; a value that depends on
+/// the kind.
 type PyEvent = (u8, u64, Py<PyAny>);
 
 #[pymethods]
@@ -37,7 +38,7 @@ impl Worker {
         self.0.function()
     }
 
-    /// Whether `events` spins for more events, so that it pays to call it once more before
+    /// Whether `events` spins for more events, so that it pays off to call it once more before
     /// sleeping.
     #[getter]
     fn looks(&self) -> bool {
@@ -48,7 +49,7 @@ impl Worker {
         self.0.fd().as_raw_fd()
     }
 
-    /// All that has happened.
+    /// Returns all events that have come.
     fn events(&self, py: Python<'_>) -> PyResult<Vec<PyEvent>> {
         let mut events = Vec::new();
         while let Some(event) = self.0.next(Some(Duration::ZERO)).map_err(|f| to_python(py, f))? {
@@ -77,7 +78,7 @@ impl Worker {
     }
 }
 
-/// What `nightcore.AsyncRequest` is made of.
+/// The native part of `nightcore.AsyncRequest`.
 #[pyclass(frozen)]
 pub struct WorkerRequest {
     request: LoopRequest,
@@ -123,12 +124,12 @@ impl WorkerRequest {
         self.request.is_cancelled()
     }
 
-    /// The name of the status that says why the request is cancelled.
+    /// Returns the name of the status that says why the request is cancelled.
     fn cancel_reason(&self) -> Option<&'static str> {
         self.request.cancel_reason().map(|reason| reason.status().name())
     }
 
-    /// Begins a call; an event with this tag follows.
+    /// Starts a call. An event with this tag reports its end.
     fn start(
         &self,
         py: Python<'_>,
@@ -143,7 +144,7 @@ impl WorkerRequest {
         started.map_err(|failure| to_python(py, failure))
     }
 
-    /// Takes a call back.
+    /// Cancels a call.
     fn cancel(&self, py: Python<'_>, tag: u64) -> PyResult<()> {
         self.request.cancel_call(tag).map_err(|failure| to_python(py, failure))
     }
@@ -166,7 +167,7 @@ impl WorkerRequest {
         self.request.fail(&failure.into()).map_err(|failure| to_python(py, failure))
     }
 
-    /// Answers with an error whose text is not meant for callers.
+    /// Fails the request with an error whose text is not meant for callers.
     fn fail_unexpectedly(&self, py: Python<'_>, text: String) -> PyResult<()> {
         let failed = self.request.fail(&HandlerError::Unexpected(text));
         failed.map_err(|failure| to_python(py, failure))

@@ -1,4 +1,4 @@
-//! Failures, from and to Python.
+//! Converts failures to Python and back.
 
 use nightcore_runtime::protocol::{Cause, Failure, Status};
 use nightcore_runtime::stderr::write_stderr;
@@ -7,12 +7,12 @@ use pyo3::exceptions::{PySystemExit, PyValueError};
 use pyo3::prelude::*;
 use pyo3::sync::PyOnceLock;
 
-/// A cause as Python has it: function, status, message.
+/// A cause in Python: function, status, message.
 pub type PyCause = (String, u32, String);
 
 static MAKE_ERROR: PyOnceLock<Py<PyAny>> = PyOnceLock::new();
 
-/// The package's exception for a failure.
+/// Returns the failure as an exception of the package, to raise it.
 pub fn to_python(py: Python<'_>, failure: Failure) -> PyErr {
     match exception(py, failure) {
         Ok(exception) => PyErr::from_value(exception),
@@ -20,7 +20,7 @@ pub fn to_python(py: Python<'_>, failure: Failure) -> PyErr {
     }
 }
 
-/// The exception itself, for a future.
+/// Returns the failure as an exception object, for a future.
 pub fn exception(py: Python<'_>, failure: Failure) -> PyResult<Bound<'_, PyAny>> {
     let import = || py.import("nightcore._errors")?.getattr("from_library").map(Bound::unbind);
     let make = MAKE_ERROR.get_or_try_init(py, import)?.bind(py);
@@ -32,7 +32,7 @@ pub fn exception(py: Python<'_>, failure: Failure) -> PyResult<Bound<'_, PyAny>>
     make.call1((failure.status.number(), failure.function, failure.message, causes))
 }
 
-/// The failure that an exception of the package stands for.
+/// Returns the failure that an exception of the package stands for.
 pub fn from_python(
     status: u32,
     function: String,
@@ -51,7 +51,8 @@ pub fn from_python(
     Ok(Failure { status: ending(status)?, function, message, cause: causes? })
 }
 
-/// Tells why a program cannot serve, and ends it as other languages do.
+/// Reports why a program cannot serve. Returns the exception that ends it with the same exit code
+/// as in other languages.
 pub fn not_started(error: &StartError) -> PyErr {
     write_stderr(format_args!("nightcore: {error}"));
     PySystemExit::new_err(i32::from(error.exit_code()))

@@ -1,10 +1,10 @@
-//! The extension module `nightcore._nightcore`: the worker runtime as the package's Python code
-//! uses it.
+//! The extension module `nightcore._nightcore`, through which the package's Python code uses the
+//! worker runtime.
 //!
-//! It translates and decides nothing: requests and answers become bytes objects, failures become
-//! the package's exceptions, and every wait is without the GIL.
+//! The module translates, and makes no decisions of its own. Requests and answers become bytes
+//! objects, failures become the package's exceptions, and every wait releases the GIL.
 
-// They panic when a write fails, as into a closed pipe.
+// These macros panic when a write fails, for example to a closed pipe.
 #![deny(clippy::print_stdout, clippy::print_stderr)]
 
 mod event_loop;

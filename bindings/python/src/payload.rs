@@ -1,4 +1,4 @@
-//! Bodies and metadata, from and to Python.
+//! Converts bodies and metadata to Python and back.
 
 use crate::failure::to_python;
 use nightcore_runtime::protocol::{Failure, Metadata, MetadataBuffer, Status};
@@ -10,14 +10,14 @@ use pyo3::sync::PyOnceLock;
 use pyo3::types::{PyBytes, PyString};
 use std::time::Duration;
 
-/// Pairs as Python gives them.
+/// Pairs of metadata from Python.
 pub type Pairs<'py> = Option<Vec<(Bound<'py, PyString>, Vec<u8>)>>;
 
-/// Metadata with these pairs.
+/// Builds metadata from these pairs.
 pub fn metadata(py: Python<'_>, pairs: Pairs<'_>) -> PyResult<MetadataBuffer> {
     let mut metadata = MetadataBuffer::new();
     for (name, value) in pairs.into_iter().flatten() {
-        // Surrogates become what no name has.
+        // Surrogates become a character that no name may have, so `push` refuses the name.
         let name = name.to_string_lossy();
         let pushed = metadata.push(&name, &value);
         pushed.map_err(|error| {
@@ -28,11 +28,11 @@ pub fn metadata(py: Python<'_>, pairs: Pairs<'_>) -> PyResult<MetadataBuffer> {
     Ok(metadata)
 }
 
-/// The options of a call; `timeout` in seconds.
+/// Builds the options of a call. `timeout` is in seconds.
 pub fn options(py: Python<'_>, timeout: Option<f64>, pairs: Pairs<'_>) -> PyResult<CallOptions> {
     let timeout = timeout.map(|seconds| {
         if seconds > 0.0 {
-            // What is too long for a duration ends no call.
+            // A timeout that is too long for a `Duration` never passes.
             return Ok(Duration::try_from_secs_f64(seconds).unwrap_or(Duration::MAX));
         }
         let text = format!("a timeout must be more than 0, and is {seconds} s");
@@ -41,7 +41,7 @@ pub fn options(py: Python<'_>, timeout: Option<f64>, pairs: Pairs<'_>) -> PyResu
     Ok(CallOptions { timeout: timeout.transpose()?, metadata: metadata(py, pairs)? })
 }
 
-/// Pairs for Python: text that is not UTF-8 comes back as it was, by surrogates.
+/// Returns the pairs for Python.
 pub fn pairs<'py>(
     py: Python<'py>,
     encoded: &[u8],
@@ -54,7 +54,7 @@ pub fn pairs<'py>(
 
 static ANSWER: PyOnceLock<Py<PyAny>> = PyOnceLock::new();
 
-/// The package's `Answer`.
+/// Creates the package's `Answer`.
 pub fn answer(py: Python<'_>, answer: &Answer) -> PyResult<Py<PyAny>> {
     let import = || py.import("nightcore._answer")?.getattr("Answer").map(Bound::unbind);
     let class = ANSWER.get_or_try_init(py, import)?.bind(py);

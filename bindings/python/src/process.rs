@@ -10,12 +10,12 @@ use pyo3::types::PyString;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::Duration;
 
-/// How long the end of the interpreter sleeps while an answer is handed over.
+/// The time that the interpreter's end sleeps between checks, while answers are handed over.
 const PAUSE: Duration = Duration::from_millis(1);
 
-/// The interpreter ends: answers are handed over no more.
+/// Whether the interpreter is ending. Answers are then no longer handed over.
 static ENDS: AtomicBool = AtomicBool::new(false);
-/// How many answers are being handed over.
+/// The number of answers that are being handed over.
 static HANDING_OVER: AtomicUsize = AtomicUsize::new(0);
 
 /// Calls a function and waits for its answer, without the GIL.
@@ -32,8 +32,9 @@ pub fn process_call(
     payload::answer(py, &called.map_err(|failure| to_python(py, failure))?)
 }
 
-/// Calls a function without waiting; its number. `done` is called at its end on a thread of the
-/// library's: with whether it was answered, and the answer or the exception.
+/// Starts a call without waiting for its answer, and returns its number. When the call ends, a
+/// thread of the library calls `done` with whether the call was answered, and with the answer or
+/// the exception.
 #[pyfunction]
 pub fn start_process_call(
     py: Python<'_>,
@@ -49,13 +50,14 @@ pub fn start_process_call(
     started.map(StartedCall::number).map_err(|failure| to_python(py, failure))
 }
 
-/// Takes a call back.
+/// Cancels a call.
 #[pyfunction]
 pub fn cancel_process_call(py: Python<'_>, call: u64) {
     py.detach(|| caller::cancel(StartedCall::of_number(call)));
 }
 
-/// Called before the interpreter ends: from then on no thread of the library enters it.
+/// Keeps the library's threads out of the interpreter from now on. Python calls it before the
+/// interpreter ends.
 #[pyfunction]
 pub fn end_process_calls(py: Python<'_>) {
     ENDS.store(true, Ordering::SeqCst);

@@ -1,4 +1,4 @@
-//! A request as a plain function sees it: on a worker thread, whose calls wait.
+//! The request of a plain function: it runs on a worker thread, and its calls block.
 
 use crate::failure::{PyCause, exception, from_python, to_python};
 use crate::payload::{self, Pairs};
@@ -9,11 +9,11 @@ use pyo3::types::{PyBytes, PyString};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::thread::ThreadId;
 
-/// What `nightcore.Request` is made of.
+/// The native part of `nightcore.Request`.
 #[pyclass(frozen)]
 pub struct Request {
-    /// Taken when the handler returns. Locked while it is used, so that it is not taken from under
-    /// who uses it.
+    /// The runtime's request, which is taken out when the handler returns. It is locked while it is
+    /// used, so that it is not taken out meanwhile.
     running: Mutex<Option<Running>>,
     thread: ThreadId,
     call_id: CallId,
@@ -34,15 +34,14 @@ struct Running(*const worker::Request<'static>);
 // used by other threads than its own.
 unsafe impl Send for Running {}
 
-/// Lets a pointer to a request of this thread into a closure that runs without the GIL, on this
-/// thread.
+/// A reference to a request of this thread, for a closure that runs on this thread without the GIL.
 struct Here<'a>(&'a worker::Request<'static>);
 
 // SAFETY: `Python::detach` runs its closure on the thread that calls it.
 unsafe impl Send for Here<'_> {}
 
 impl Request {
-    /// Of a request that stays where it is until `end`.
+    /// Wraps a request, which must stay where it is until `end`.
     pub fn new(py: Python<'_>, request: &worker::Request<'_>) -> Request {
         Request {
             running: Mutex::new(Some(Running(std::ptr::from_ref(request).cast()))),
@@ -56,7 +55,7 @@ impl Request {
         }
     }
 
-    /// The request has ended: from here on every use is refused.
+    /// Ends the request. Later operations on it are refused.
     pub fn end(&self) {
         self.lock().take();
     }
@@ -65,7 +64,7 @@ impl Request {
         self.running.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// The runtime's request, for this thread alone.
+    /// Returns the runtime's request, on its own thread only.
     fn here(&self, py: Python<'_>) -> PyResult<Here<'_>> {
         let refused = |text: &str| Err(to_python(py, Failure::new(Status::InvalidState, text)));
         if std::thread::current().id() != self.thread {
@@ -75,7 +74,8 @@ impl Request {
             );
         }
         match &*self.lock() {
-            // SAFETY: it ends by `end`, which this thread calls when the handler has returned.
+            // SAFETY: the request lives until `end`, which this thread calls when the handler has
+            // returned.
             Some(Running(request)) => Ok(Here(unsafe { &**request })),
             None => refused("the request has ended: make its calls before its handler returns"),
         }
@@ -102,13 +102,13 @@ impl Request {
     }
 
     fn cancelled(&self) -> bool {
-        // SAFETY: it has not ended, and does not while the lock is held.
+        // SAFETY: the request has not ended, and does not end while the lock is held.
         self.lock().as_ref().is_none_or(|running| unsafe { &*running.0 }.is_cancelled())
     }
 
-    /// The name of the status that says why the request is cancelled.
+    /// Returns the name of the status that says why the request is cancelled.
     fn cancel_reason(&self) -> Option<&'static str> {
-        // SAFETY: it has not ended, and does not while the lock is held.
+        // SAFETY: the request has not ended, and does not end while the lock is held.
         let reason =
             self.lock().as_ref().and_then(|running| unsafe { &*running.0 }.cancel_reason());
         reason.map(|reason| reason.status().name())
@@ -131,7 +131,7 @@ impl Request {
         payload::answer(py, &called.map_err(|failure| to_python(py, failure))?)
     }
 
-    /// Begins a call; its answer is brought by `next_answer` with this tag.
+    /// Starts a call. `next_answer` returns its end with this tag.
     fn start(
         &self,
         py: Python<'_>,
@@ -147,8 +147,8 @@ impl Request {
         started.map_err(|failure| to_python(py, failure))
     }
 
-    /// The tag of the next call that has ended, whether it was answered, and the answer or the
-    /// exception.
+    /// Waits for the next call to end. Returns its tag, whether it was answered, and the answer or
+    /// the exception.
     fn next_answer(&self, py: Python<'_>) -> PyResult<(u64, bool, Py<PyAny>)> {
         let here = self.here(py)?;
         loop {
@@ -188,7 +188,7 @@ impl Request {
         here.0.fail(&failure.into()).map_err(|failure| to_python(py, failure))
     }
 
-    /// Answers with an error whose text is not meant for callers.
+    /// Fails the request with an error whose text is not meant for callers.
     fn fail_unexpectedly(&self, py: Python<'_>, text: String) -> PyResult<()> {
         let failed = self.here(py)?.0.fail(&HandlerError::Unexpected(text));
         failed.map_err(|failure| to_python(py, failure))

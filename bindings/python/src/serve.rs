@@ -1,4 +1,4 @@
-//! Serving plain functions, on the runtime's worker threads.
+//! Serves plain functions on the runtime's worker threads.
 
 use crate::failure::not_started;
 use crate::request::Request;
@@ -9,8 +9,8 @@ use pyo3::exceptions::PyValueError;
 use pyo3::prelude::*;
 use std::sync::Arc;
 
-/// Serves until the engine ends this process. `run` is called with the name of the function and
-/// each request, on worker threads, and answers it.
+/// Serves until the engine ends this process. Worker threads call `run` with each request, and
+/// `run` replies to it.
 #[pyfunction]
 pub fn serve(py: Python<'_>, names: Vec<String>, run: Py<PyAny>) -> PyResult<()> {
     let mut handlers = Handlers::new();
@@ -26,7 +26,8 @@ pub fn serve(py: Python<'_>, names: Vec<String>, run: Py<PyAny>) -> PyResult<()>
         Ok(()) => Ok(()),
         Err(error @ StartError::EngineGone) => {
             write_stderr(format_args!("nightcore: {error}"));
-            // Worker threads may run handlers, which the interpreter's end would stop anywhere.
+            // Worker threads may run handlers, which the end of the interpreter would stop at any
+            // point.
             std::process::exit(i32::from(error.exit_code()))
         }
         Err(error) => Err(not_started(&error)),
@@ -42,7 +43,7 @@ fn handle(run: &Py<PyAny>, request: &worker::Request<'_>) -> Result<(), HandlerE
             lent.get().end();
             called
         });
-        // `run` tells handlers' errors itself; this is one of its own.
+        // `run` reports the errors of handlers itself. This error is one of `run` itself.
         called.map(drop).map_err(|error| HandlerError::Unexpected(error.to_string()))
     })
 }
