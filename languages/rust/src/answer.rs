@@ -7,11 +7,11 @@ use nightcore_runtime::worker;
 
 /// The HTTP status of a reply that sets none.
 const DEFAULT_HTTP_STATUS: u16 = 200;
-/// From this HTTP status on a reply is an error.
+/// The lowest HTTP status that makes a reply an error.
 pub(crate) const FIRST_ERROR_HTTP_STATUS: u16 = 400;
 
-/// The answer to a call. A handler that returns one hands it on whole: body, HTTP status and
-/// metadata.
+/// The answer to a call. A handler that returns an answer passes it on unchanged: body, HTTP status
+/// and metadata.
 #[derive(Debug)]
 pub struct Answer {
     /// The function that was called.
@@ -36,12 +36,12 @@ impl Answer {
         Answer { function: function.into(), payload: Payload::Made { body, metadata } }
     }
 
-    /// The function that was called.
+    /// Returns the function that was called.
     pub(crate) fn function(&self) -> &str {
         &self.function
     }
 
-    /// The body.
+    /// Returns the body.
     #[must_use]
     pub fn body(&self) -> &[u8] {
         match &self.payload {
@@ -50,7 +50,7 @@ impl Answer {
         }
     }
 
-    /// The body as text.
+    /// Returns the body as text.
     ///
     /// # Errors
     /// If the body is not UTF-8. This error was not written for callers, see [`Error`].
@@ -58,7 +58,7 @@ impl Answer {
         Ok(std::str::from_utf8(self.body())?)
     }
 
-    /// The body, deserialized from JSON.
+    /// Deserializes the body from JSON.
     ///
     /// # Errors
     /// If the body is not JSON of this type. This error was not written for callers, see [`Error`].
@@ -67,7 +67,7 @@ impl Answer {
         Ok(serde_json::from_slice(self.body())?)
     }
 
-    /// The metadata.
+    /// Returns the metadata.
     #[must_use]
     pub fn metadata(&self) -> Metadata<'_> {
         Metadata(match &self.payload {
@@ -76,8 +76,9 @@ impl Answer {
         })
     }
 
-    /// The HTTP status that the function chose; 200 if it chose none. An answer with any HTTP
-    /// status is an answer: [`Answer::error_for_status`] makes an error of one from 400 on.
+    /// Returns the HTTP status that the function chose, or 200 if it chose none. A call that was
+    /// answered with any HTTP status has succeeded; [`Answer::error_for_status`] makes an error of
+    /// 400 and above.
     #[must_use]
     pub fn http_status(&self) -> u16 {
         let status = self.metadata().get_str(":status");
@@ -91,7 +92,7 @@ impl Answer {
         self.http_status()
     }
 
-    /// The answer itself if its HTTP status is below 400.
+    /// Returns the answer itself if its HTTP status is below 400.
     ///
     /// ```
     /// # use nightcore::{Request, Result};

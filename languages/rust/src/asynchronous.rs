@@ -1,4 +1,4 @@
-//! Handlers in an event loop: the runtime's event loop, driven by tokio.
+//! Handlers in an event loop: tokio drives the runtime's event loop.
 
 mod call;
 mod event_loop;
@@ -17,14 +17,14 @@ use std::future::poll_fn;
 use std::pin::Pin;
 use std::sync::Arc;
 
-/// What a handler has returned.
+/// The value that a handler returned, converted to a reply.
 pub(crate) type Returned = Result<Reply, Box<dyn StdError + Send + Sync>>;
 
-/// A handler with its result converted.
+/// A handler whose result is converted to a reply.
 pub(crate) type Handler =
     Arc<dyn Fn(AsyncRequest) -> Pin<Box<dyn Future<Output = Returned>>> + Send + Sync>;
 
-/// The handler that a process runs, and the names of all that its program has.
+/// The handler that this process runs, and the names of all functions that the program has.
 pub(crate) struct Loop {
     pub(crate) names: Vec<String>,
     pub(crate) handler: Handler,
@@ -37,13 +37,13 @@ where
 {
     let handler = Arc::new(handler);
     Arc::new(move |request| {
-        // The future may borrow from the handler.
+        // The future may borrow from the handler, so it owns a clone.
         let handler = handler.clone();
         Box::pin(async move { handler(request).await.into_reply() })
     })
 }
 
-/// Runs a handler; a panic becomes its error.
+/// Runs a handler. A panic fails the call.
 async fn run(handler: &Handler, request: AsyncRequest) -> Result<Returned, HandlerError> {
     let mut future = handler(request);
     poll_fn(|context| match guarded(|| Ok(future.as_mut().poll(context))) {

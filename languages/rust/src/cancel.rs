@@ -1,4 +1,4 @@
-//! Cancelled requests.
+//! The cancellation of requests.
 
 use crate::status::Status;
 use nightcore_runtime::protocol;
@@ -29,7 +29,7 @@ impl CancelReason {
         }
     }
 
-    /// The status with which the call ends: `DEADLINE_EXCEEDED` or `CANCELLED`.
+    /// Returns the status with which the call ends: `DEADLINE_EXCEEDED` or `CANCELLED`.
     #[must_use]
     pub fn status(self) -> Status {
         match self {

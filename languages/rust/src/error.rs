@@ -9,29 +9,29 @@ use std::error::Error as StdError;
 use std::fmt;
 use std::sync::Arc;
 
-/// How many sources of an error are looked at: an error may be its own source.
+/// The most sources of an error that are examined. An error may be its own source.
 const MAX_SOURCES: usize = 32;
 
-/// How many characters of an answer's text the error of [`Answer::error_for_status`] tells.
+/// The most characters of an answer's text that the error of [`Answer::error_for_status`] quotes.
 const MAX_ANSWER_CHARACTERS: usize = 200;
 
-/// What a handler and its calls return.
+/// The result of a handler or a call.
 pub type Result<T, E = Error> = std::result::Result<T, E>;
 
 /// Why a call failed, or why a handler fails.
 ///
-/// What callers are told of an error that a handler returns depends on where it comes from:
+/// Where an error comes from decides what callers see of it when a handler returns it:
 ///
 /// * The error of a call is passed on: the caller gets `FUNCTION_FAILED` with that error and its
 ///   causes as the reason.
 /// * The message of [`Error::failed`] reaches the caller with `FUNCTION_FAILED`.
 /// * [`Error::http`] and [`Error::http_reply`] do not fail the call: they end it with a reply.
 /// * Any other error, also one that `?` has converted to an `Error`, was not written for callers.
-///   Its text goes to the function's log, and callers get the command that shows it, unless the
+///   Its text goes to the function's log. Callers get the command that shows it, unless the
 ///   function has `expose_errors = true`.
 ///
-/// A handler may also return another error type with an `Error` among its sources
-/// ([`std::error::Error::source`]). The `Error` counts then.
+/// A handler may also return an error of another type. If an `Error` is among its sources
+/// ([`std::error::Error::source`]), that `Error` counts.
 #[derive(Clone, Debug)]
 pub struct Error {
     status: Status,
@@ -43,25 +43,25 @@ pub struct Error {
 
 #[derive(Clone, Debug)]
 enum Kind {
-    /// Written for callers, or the error of a call.
+    /// An error that was written for callers, or the error of a call.
     Deliberate,
-    /// Made of an error that was not written for callers.
+    /// An error that was not written for callers.
     Unexpected,
-    /// A reply with an HTTP status that is an error.
+    /// A reply whose HTTP status reports an error.
     Http { status: u16, reply: Arc<Reply> },
-    /// The error of a call whose answer has such a status.
+    /// The error of a call whose answer has such an HTTP status.
     Answered(Arc<Answer>),
 }
 
-/// The error of a function beneath that led to an [`Error`].
+/// The error of a called function that led to an [`Error`].
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Cause {
     /// The function that failed.
     pub function: String,
-    /// How it failed.
+    /// The kind of error.
     pub status: Status,
-    /// What happened, for a person.
+    /// What happened, in words for people.
     pub message: String,
 }
 
@@ -71,7 +71,7 @@ impl Error {
         Error { status, function: String::new(), message, causes: Vec::new(), kind }
     }
 
-    /// An error of the handler's own; its callers get `FUNCTION_FAILED` with this message.
+    /// Returns an error of the handler itself. Its callers get `FUNCTION_FAILED` with this message.
     ///
     /// ```
     /// # use nightcore::{Error, Request, Result};
@@ -94,11 +94,11 @@ impl Error {
         Error::new(Status::InvalidState, message, Kind::Deliberate)
     }
 
-    /// An error that ends the request with a reply of this HTTP status, from 400 to 599, and this
-    /// text as `text/plain; charset=utf-8`. The call itself has succeeded, and nothing is written
-    /// to the log.
+    /// Returns an error that ends the request with a reply of this HTTP status, from 400 to 599,
+    /// and this text as `text/plain; charset=utf-8`. The call itself succeeds, and nothing is
+    /// written to the log.
     ///
-    /// With another number the error is an `INVALID_ARGUMENT`, which fails the call.
+    /// With another number the error is `INVALID_ARGUMENT`, which fails the call.
     ///
     /// ```
     /// # use nightcore::{Error, Request, Result};
@@ -113,7 +113,7 @@ impl Error {
         Error::http_reply(Reply::text(text).with_http_status(http_status))
     }
 
-    /// As [`Error::http`], with any reply whose HTTP status is from 400 to 599.
+    /// Does what [`Error::http`] does, with any reply whose HTTP status is from 400 to 599.
     ///
     /// ```
     /// # use nightcore::{Error, Reply};
@@ -135,7 +135,7 @@ impl Error {
         }
     }
 
-    /// That of a call whose answer is an error by its HTTP status.
+    /// Makes an error of an answer whose HTTP status reports an error.
     pub(crate) fn of_answer(answer: Answer) -> Error {
         let mut message = format!("answered with HTTP status {}", answer.http_status());
         if let Ok(text) = std::str::from_utf8(answer.body())
@@ -149,14 +149,14 @@ impl Error {
         Error { function, ..Error::new(Status::FunctionFailed, message, kind) }
     }
 
-    /// What kind of error it is.
+    /// Returns the kind of error.
     #[must_use]
     pub fn status(&self) -> Status {
         self.status
     }
 
-    /// The HTTP status of an error of [`Error::http`], [`Error::http_reply`] or
-    /// [`Answer::error_for_status`].
+    /// Returns the HTTP status of an error from [`Error::http`], [`Error::http_reply`] or
+    /// [`Answer::error_for_status`], and `None` for other errors.
     #[must_use]
     pub fn http_status(&self) -> Option<u16> {
         match &self.kind {
@@ -166,7 +166,7 @@ impl Error {
         }
     }
 
-    /// The answer of which [`Answer::error_for_status`] has made this error.
+    /// Returns the answer from which [`Answer::error_for_status`] made this error.
     #[must_use]
     pub fn answer(&self) -> Option<&Answer> {
         match &self.kind {
@@ -175,25 +175,26 @@ impl Error {
         }
     }
 
-    /// The function whose call failed; empty if the error is the handler's or the library's own.
+    /// Returns the function whose call failed. It is empty if the error is the handler's or the
+    /// library's own.
     #[must_use]
     pub fn function(&self) -> &str {
         &self.function
     }
 
-    /// What happened, for a person.
+    /// Returns what happened, in words for people.
     #[must_use]
     pub fn message(&self) -> &str {
         &self.message
     }
 
-    /// The errors of functions beneath that led to it, the nearest first.
+    /// Returns the errors of called functions that led to this one, the nearest first.
     #[must_use]
     pub fn causes(&self) -> &[Cause] {
         &self.causes
     }
 
-    /// The same error, as that of a call of this function.
+    /// Returns the same error as the error of a call to this function.
     pub(crate) fn of_function(self, name: &str) -> Error {
         Error { function: name.into(), ..self }
     }
@@ -212,7 +213,7 @@ impl Error {
         }
     }
 
-    /// The reply of an HTTP error.
+    /// Returns the reply of an HTTP error.
     pub(crate) fn http_reply_made(&self) -> Option<&Reply> {
         match &self.kind {
             Kind::Http { reply, .. } => Some(reply),
@@ -220,7 +221,7 @@ impl Error {
         }
     }
 
-    /// How a handler has ended that returned this error.
+    /// Returns how a handler that returned this error has ended.
     fn ends(self) -> Ended {
         match self.kind {
             Kind::Http { reply, .. } => Ended::Replied(reply),
@@ -291,16 +292,16 @@ impl From<serde_json::Error> for Error {
     }
 }
 
-/// How a handler has ended that returned an error.
+/// How a handler that returned an error has ended.
 #[derive(Debug)]
 pub(crate) enum Ended {
-    /// With this reply.
+    /// The handler has ended with this reply.
     Replied(Arc<Reply>),
     Failed(HandlerError),
 }
 
-/// How a handler has ended that returned `error`. Our own among its sources is passed on; `log` is
-/// told the text around it, unless it is an HTTP error.
+/// Returns how a handler that returned `error` has ended. If an [`Error`] is among its sources,
+/// that one counts, and the text around it goes to `log` unless the error is an HTTP error.
 pub(crate) fn of_handler(error: Box<dyn StdError + Send + Sync>, log: impl FnOnce(&str)) -> Ended {
     let error = match error.downcast::<Error>() {
         Ok(own) => return own.ends(),
@@ -319,7 +320,7 @@ pub(crate) fn of_handler(error: Box<dyn StdError + Send + Sync>, log: impl FnOnc
             return ended;
         }
         let beneath_text = beneath.to_string();
-        // Many errors tell what lies beneath themselves.
+        // Many errors include the text of their source.
         if !text.contains(&beneath_text) {
             text = format!("{text}: {beneath_text}");
         }
@@ -362,7 +363,7 @@ mod tests {
         }
     }
 
-    /// What `of_handler` makes of an error, and what the log is told.
+    /// Returns what `of_handler` makes of an error, and the text that it logs.
     fn told(error: impl Into<Box<dyn StdError + Send + Sync>>) -> (HandlerError, String) {
         let mut logged = String::new();
         let ended = of_handler(error.into(), |text| logged = text.to_owned());

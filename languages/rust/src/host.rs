@@ -1,4 +1,4 @@
-//! What runs a request: a worker of an engine, or a test.
+//! The interface to the side that runs a request: a worker of an engine, or a test.
 
 use nightcore_runtime::protocol::{CallId, CancelReason, Failure, Metadata};
 use nightcore_runtime::worker::{self, Body, CallOptions, RunningCall};
@@ -8,13 +8,13 @@ use crate::answer::Answer;
 use crate::cancel::CancelGuard;
 use crate::error::{Error, Result};
 
-/// What has become of a call that was started.
+/// The end of a call that was started.
 pub(crate) struct CallEnd {
     pub(crate) tag: u64,
     pub(crate) result: Result<Received>,
 }
 
-/// An answer, before it is known which function it is of.
+/// An answer without the name of its function.
 #[derive(Debug)]
 pub(crate) enum Received {
     FromEngine(worker::Answer),
@@ -22,7 +22,7 @@ pub(crate) enum Received {
 }
 
 impl Received {
-    /// The answer of this function.
+    /// Adds the name of the function.
     pub(crate) fn of(self, function: &str) -> Answer {
         match self {
             Received::FromEngine(answer) => Answer::received(function, answer),
@@ -31,7 +31,7 @@ impl Received {
     }
 }
 
-/// What a request asks of whoever runs it. Its methods are the request's.
+/// The operations of a request. A worker of an engine implements them, and so does a test.
 pub(crate) trait Host {
     fn body(&self) -> &[u8];
     fn function(&self) -> &str;
@@ -44,11 +44,13 @@ pub(crate) trait Host {
     fn on_cancel(&self, run: Box<dyn FnOnce() + Send>) -> Result<CancelGuard>;
     fn call(&self, name: &str, body: &[u8], options: &CallOptions) -> Result<Answer>;
     fn start_call(&self, tag: u64, name: &str, body: &[u8], options: &CallOptions) -> Result<()>;
-    /// Cancels a call that was started, unless it has ended. On a thread its answer is dropped.
+    /// Cancels a call that was started, unless it has ended. In a handler on a thread its answer is
+    /// dropped.
     fn give_up(&self, tag: u64);
-    /// `None` when the time has passed; without a timeout it may also come early.
+    /// Waits for the next end of a call. Returns `None` when the time has passed; without a timeout
+    /// it may also return `None` early.
     fn next_answer(&self, timeout: Option<Duration>) -> Result<Option<CallEnd>>;
-    /// Sets the answer.
+    /// Sets the reply.
     fn reply(&self, body: &[u8], metadata: Metadata<'_>) -> Result<(), Failure>;
 }
 

@@ -1,10 +1,10 @@
-//! JSON.
+//! Replies in JSON.
 
 use crate::reply::{IntoReply, Reply};
 use serde::Serialize;
 use std::error::Error as StdError;
 
-/// A value that a handler returns as JSON. The reply's `content-type` is `application/json`.
+/// A reply in JSON: the value that a handler returns. Its `content-type` is `application/json`.
 ///
 /// ```
 /// use nightcore::{Json, Request, Result};

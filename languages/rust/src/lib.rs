@@ -25,7 +25,7 @@
 //!
 //! * `json`: `Json`, `Reply::json` and `json()` of requests and answers, by serde.
 //! * `tokio`: asynchronous handlers, `Worker::handle_async`.
-// They panic when a write fails, as into a closed pipe.
+// These macros panic when a write fails, for example to a closed pipe.
 #![deny(clippy::print_stdout, clippy::print_stderr)]
 #![warn(clippy::pedantic)]
 

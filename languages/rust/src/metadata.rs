@@ -9,19 +9,19 @@ use std::fmt;
 pub struct Metadata<'a>(pub(crate) protocol::Metadata<'a>);
 
 impl<'a> Metadata<'a> {
-    /// The first value of this name.
+    /// Returns the first value of this name.
     #[must_use]
     pub fn get(&self, name: &str) -> Option<&'a [u8]> {
         self.0.get(name)
     }
 
-    /// The first value of this name, if it is UTF-8.
+    /// Returns the first value of this name if it is UTF-8.
     #[must_use]
     pub fn get_str(&self, name: &str) -> Option<&'a str> {
         std::str::from_utf8(self.get(name)?).ok()
     }
 
-    /// All pairs, in order.
+    /// Iterates over all pairs, in order.
     pub fn iter(&self) -> impl Iterator<Item = (&'a str, &'a [u8])> + use<'a> {
         self.0.iter()
     }

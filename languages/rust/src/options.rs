@@ -21,23 +21,24 @@ pub struct CallOptions {
 }
 
 impl CallOptions {
-    /// No timeout of its own and no metadata.
+    /// Returns options without metadata, and without a timeout for this call.
     #[must_use]
     pub fn new() -> CallOptions {
         CallOptions::default()
     }
 
-    /// Ends the call with `DEADLINE_EXCEEDED` after this time. The deadline of the request holds as
-    /// well. A call with a timeout of zero fails with `INVALID_ARGUMENT`.
+    /// Ends the call with `DEADLINE_EXCEEDED` after this time. The deadline of the request still
+    /// applies. A call with a timeout of zero fails with `INVALID_ARGUMENT`.
     #[must_use]
     pub fn timeout(mut self, timeout: Duration) -> CallOptions {
         self.options.timeout = Some(timeout);
         self
     }
 
-    /// Adds a pair of metadata. A name is 1 to 255 characters of visible ASCII; its upper-case
-    /// letters become lower-case. All pairs have at most 32 KiB. The call reports a mistake here:
-    /// `INVALID_ARGUMENT`, or `PAYLOAD_TOO_LARGE` for metadata over the limit.
+    /// Adds a pair of metadata. A name has 1 to 255 characters of visible ASCII; its upper-case
+    /// letters become lower-case. All pairs together take at most 32 KiB. The call reports a
+    /// mistake here with `INVALID_ARGUMENT`, or with `PAYLOAD_TOO_LARGE` for metadata over the
+    /// limit.
     #[must_use]
     pub fn metadata(mut self, name: &str, value: impl AsRef<[u8]>) -> CallOptions {
         if let Err(error) = self.options.metadata.push(name, value.as_ref()) {
@@ -47,7 +48,7 @@ impl CallOptions {
         self
     }
 
-    /// The options, if there is no mistake in them.
+    /// Returns the options if there is no mistake in them.
     pub(crate) fn checked(&self) -> Result<&worker::CallOptions, Error> {
         match &self.mistake {
             None => Ok(&self.options),

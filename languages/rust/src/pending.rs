@@ -1,4 +1,4 @@
-//! Calls under way, on a worker thread.
+//! The calls that a handler on a worker thread has under way.
 
 use crate::answer::Answer;
 use crate::error::{Error, Result};
@@ -12,11 +12,11 @@ use std::time::{Duration, Instant};
 #[derive(Default)]
 pub(crate) struct Calls {
     last_tag: u64,
-    /// Those that have ended while another one was waited for.
+    /// Calls that ended while the handler waited for another one.
     ended: Vec<CallEnd>,
 }
 
-/// Waits for the end of one of these calls; `None` when the time has passed.
+/// Waits until one of these calls ends. Returns `None` when the time has passed.
 fn wait_for(
     (host, calls): (&dyn Host, &RefCell<Calls>),
     tags: &[u64],
@@ -28,7 +28,7 @@ fn wait_for(
             return Some(ended.remove(at));
         }
     }
-    // A time that no clock reaches is none.
+    // A time beyond the range of the clock means that there is no limit.
     let until = timeout.and_then(|timeout| Instant::now().checked_add(timeout));
     loop {
         let left = until.map(|until| until.saturating_duration_since(Instant::now()));
@@ -42,16 +42,16 @@ fn wait_for(
     }
 }
 
-/// A call under way, which [`crate::Request::start`] has begun.
+/// A call under way, which [`crate::Request::start`] has started.
 ///
-/// Dropping it cancels the call and all calls below it, unless it has ended. A handler that returns
-/// cancels the calls that it still has under way, too.
+/// Dropping it cancels the call and all calls below it, unless it has ended. When a handler
+/// returns, the calls that it still has under way are cancelled, too.
 #[must_use = "dropping it cancels the call"]
 pub struct PendingCall<'a> {
     host: &'a dyn Host,
     calls: &'a RefCell<Calls>,
     function: Box<str>,
-    /// None when its end is known.
+    /// `None` when the end of the call is known.
     tag: Option<u64>,
 }
 
@@ -71,7 +71,7 @@ impl<'a> PendingCall<'a> {
         Ok(PendingCall { host, calls, function: name.into(), tag: Some(tag) })
     }
 
-    /// The function that was called.
+    /// Returns the function that was called.
     #[must_use]
     pub fn function(&self) -> &str {
         &self.function
@@ -85,11 +85,11 @@ impl<'a> PendingCall<'a> {
         self.end(None).unwrap_or_else(|| Err(Error::invalid_state(TAKEN)))
     }
 
-    /// Waits for the answer at most for this time; `None` if the call is still under way then. The
+    /// Waits at most this time for the answer. Returns `None` if the call is still under way. The
     /// call itself goes on: [`crate::CallOptions::timeout`] limits it.
     ///
     /// # Errors
-    /// If the call fails. `INVALID_STATE` if this has returned the answer or the error before.
+    /// If the call fails. `INVALID_STATE` if the answer or the error was returned before.
     pub fn wait_timeout(&mut self, timeout: Duration) -> Option<Result<Answer>> {
         self.end(Some(timeout))
     }
@@ -122,7 +122,8 @@ impl fmt::Debug for PendingCall<'_> {
     }
 }
 
-/// Waits for calls in the order in which they end, see [`crate::Request::as_completed`].
+/// An iterator over the ends of calls, in the order in which they end, see
+/// [`crate::Request::as_completed`].
 #[derive(Debug)]
 #[must_use = "dropping it cancels the calls"]
 pub struct AsCompleted<'a>(Vec<(usize, PendingCall<'a>)>);
@@ -137,7 +138,7 @@ impl Iterator for AsCompleted<'_> {
     type Item = (usize, Result<Answer>);
 
     fn next(&mut self) -> Option<(usize, Result<Answer>)> {
-        // One whose answer was taken before has ended.
+        // A call whose answer was taken before has ended.
         let taken = self.0.iter().position(|(_, call)| call.tag.is_none());
         let (at, result) = match (taken, self.0.first()) {
             (_, None) => return None,

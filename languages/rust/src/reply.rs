@@ -1,4 +1,4 @@
-//! What a handler may return.
+//! Replies, and the types that a handler may return.
 
 use crate::answer::{Answer, FIRST_ERROR_HTTP_STATUS};
 use crate::error::{Ended, of_handler};
@@ -9,14 +9,14 @@ use std::borrow::Cow;
 use std::error::Error as StdError;
 use std::ops::RangeInclusive;
 
-/// The HTTP statuses that a reply can have: those below are not final.
+/// The HTTP statuses that a reply can have. Lower ones are not final.
 const HTTP_STATUSES: RangeInclusive<u16> = 200..=599;
-/// The metadata that tells the HTTP status.
+/// The name of the metadata with the HTTP status.
 const HTTP_STATUS: &str = ":status";
-/// The content type of a text.
+/// The content type of text.
 const TEXT: &str = "text/plain; charset=utf-8";
 
-/// A reply: a body, and if need be an HTTP status and metadata.
+/// A reply: a body, with an optional HTTP status and metadata.
 ///
 /// ```
 /// use nightcore::{Reply, Request};
@@ -37,7 +37,7 @@ pub struct Reply {
 #[derive(Debug)]
 enum Body {
     Bytes(Cow<'static, [u8]>),
-    /// Stays where it was received.
+    /// The answer to a call, whose body is not copied.
     Answer(Answer),
 }
 
@@ -52,17 +52,17 @@ fn invalid(text: String) -> Failure {
 }
 
 impl Reply {
-    /// A reply with this body and no content type.
+    /// Returns a reply with this body and no content type.
     pub fn new(body: impl Into<Vec<u8>>) -> Reply {
         Reply::of(body.into())
     }
 
-    /// A reply with this text, whose `content-type` is `text/plain; charset=utf-8`.
+    /// Returns a reply with this text, whose `content-type` is `text/plain; charset=utf-8`.
     pub fn text(text: impl Into<String>) -> Reply {
         Reply::new(text.into()).with_metadata("content-type", TEXT)
     }
 
-    /// A reply with this value as JSON, whose `content-type` is `application/json`.
+    /// Returns a reply with this value as JSON, whose `content-type` is `application/json`.
     ///
     /// # Errors
     /// If the value cannot be serialized.
@@ -76,8 +76,8 @@ impl Reply {
         Reply { body: Body::Bytes(body.into()), ..Reply::default() }
     }
 
-    /// Sets the HTTP status, from 200 to 599; it is 200 if none is set. A handler that returns a
-    /// reply with another one fails.
+    /// Sets the HTTP status, from 200 to 599. The default is 200. A handler that returns a reply
+    /// with any other HTTP status fails.
     #[must_use]
     pub fn with_http_status(mut self, http_status: u16) -> Reply {
         self.check_http_status(http_status, &HTTP_STATUSES);
@@ -92,9 +92,9 @@ impl Reply {
         self.with_http_status(status)
     }
 
-    /// Adds a pair of metadata, such as a header of the HTTP response. A name is 1 to 255
-    /// characters of visible ASCII; its upper-case letters become lower-case. A handler that
-    /// returns a reply with another name, or with more than 32 KiB of metadata, fails.
+    /// Adds a pair of metadata, such as a header of the HTTP response. A name has 1 to 255
+    /// characters of visible ASCII; its upper-case letters become lower-case. A handler fails if it
+    /// returns a reply with any other name, or with more than 32 KiB of metadata.
     #[must_use]
     pub fn with_metadata(mut self, name: &str, value: impl AsRef<[u8]>) -> Reply {
         if let Err(error) = self.metadata.push(name, value.as_ref()) {
@@ -113,12 +113,12 @@ impl Reply {
         }
     }
 
-    /// The HTTP status of a reply that is an error.
+    /// Returns the HTTP status of a reply that reports an error.
     ///
     /// # Errors
-    /// If there is a mistake in the reply, or it is no error.
+    /// If there is a mistake in the reply, or it does not report an error.
     pub(crate) fn error_http_status(&mut self) -> Result<u16, Failure> {
-        // Of an answer it stands in the metadata.
+        // An answer has its HTTP status in its metadata.
         let of_metadata = || {
             self.metadata
                 .as_metadata()
@@ -137,7 +137,7 @@ impl Reply {
         }
     }
 
-    /// The metadata with the HTTP status, if there are any.
+    /// Returns the metadata, with the HTTP status if one is set.
     pub(crate) fn metadata(&self) -> Result<Cow<'_, MetadataBuffer>, Failure> {
         if let Some(mistake) = &self.mistake {
             return Err(mistake.clone());
@@ -146,7 +146,7 @@ impl Reply {
         let mut metadata = MetadataBuffer::new();
         metadata.push(HTTP_STATUS, http_status.to_string().as_bytes())?;
         for (name, value) in self.metadata.as_metadata().iter() {
-            // The status of an answer that is handed on with another one.
+            // The HTTP status that is set replaces the one of an answer that is passed on.
             if name != HTTP_STATUS {
                 metadata.push(name, value)?;
             }
@@ -164,12 +164,12 @@ impl Reply {
 }
 
 impl From<Answer> for Reply {
-    /// A reply with all of the answer, to which metadata may be added.
+    /// Makes a reply of the whole answer, to which metadata may be added.
     fn from(answer: Answer) -> Reply {
         let mut metadata = MetadataBuffer::new();
         let mut mistake = None;
         for (name, value) in answer.metadata().iter() {
-            // An answer has passed the same check.
+            // This cannot fail, because an answer has passed the same check.
             if let Err(error) = metadata.push(name, value) {
                 mistake.get_or_insert(error.into());
             }
@@ -178,25 +178,25 @@ impl From<Answer> for Reply {
     }
 }
 
-/// What a handler may return: bytes, text, nothing, the [`Answer`] to a call of its own, a
-/// [`Reply`], with the feature `json` a `Json`, or a `Result` of these with any error.
-/// [`crate::Error`] says what callers are told.
+/// A type that a handler may return: bytes, text, `()`, the [`Answer`] to a call, a [`Reply`], with
+/// the feature `json` a `Json`, or a `Result` of these with any error. [`crate::Error`] describes
+/// what callers see of an error.
 ///
-/// Bytes and text are replied without a content type.
+/// Replies of bytes or text have no content type.
 #[diagnostic::on_unimplemented(
     message = "a handler cannot return `{Self}`",
     note = "it returns `Vec<u8>`, `String`, `&'static str`, `()`, `Answer`, `Reply`, or a `Result` \
             of these; for JSON return `Json(value)`, with the feature `json`"
 )]
 pub trait IntoReply {
-    /// The reply.
+    /// Converts the value to a reply.
     ///
     /// # Errors
     /// If the handler has failed, or no reply can be made.
     fn into_reply(self) -> Result<Reply, Box<dyn StdError + Send + Sync>>;
 }
 
-/// Sends what a handler has returned. An HTTP error is a reply as well.
+/// Sends the value that a handler returned. An HTTP error is sent as a reply, too.
 pub(crate) fn send(reply: impl IntoReply, host: &dyn Host) -> Result<(), HandlerError> {
     let error = match reply.into_reply() {
         Ok(reply) => return reply.send(host),

@@ -1,4 +1,4 @@
-//! A request as a handler on a worker thread sees it.
+//! The request of a handler on a worker thread.
 
 use crate::answer::Answer;
 use crate::cancel::{CancelGuard, CancelReason};
@@ -12,23 +12,23 @@ use std::cell::RefCell;
 use std::fmt;
 use std::time::Duration;
 
-/// What a client is told whose body a handler cannot read.
+/// The HTTP status for a client whose body the handler cannot read.
 const BAD_REQUEST: u16 = 400;
 
-/// The body as text.
+/// Returns the body as text.
 pub(crate) fn text(host: &dyn Host) -> Result<&str> {
     std::str::from_utf8(host.body()).map_err(|error| not_read(host, "UTF-8", error))
 }
 
-/// The body, deserialized from JSON.
+/// Deserializes the body from JSON.
 #[cfg(feature = "json")]
 pub(crate) fn json<'a, T: serde::Deserialize<'a>>(host: &'a dyn Host) -> Result<T> {
     let expected = "the JSON that was expected";
     serde_json::from_slice(host.body()).map_err(|error| not_read(host, expected, error))
 }
 
-/// The error of a body that cannot be read. A client that sent it is told. A function that sent it
-/// has a bug, which belongs in the log.
+/// Returns the error for a body that cannot be read. If a client sent the body, the client gets the
+/// error. If a function sent it, that function has a bug, so the error goes to the log.
 fn not_read<E: fmt::Display + Into<Error>>(host: &dyn Host, expected: &str, error: E) -> Error {
     if host.caller().is_some() {
         return error.into();
@@ -47,13 +47,13 @@ impl<'r> Request<'r> {
         Request { host, calls: RefCell::default() }
     }
 
-    /// The body.
+    /// Returns the body.
     #[must_use]
     pub fn body(&self) -> &[u8] {
         self.host.body()
     }
 
-    /// The body as text.
+    /// Returns the body as text.
     ///
     /// # Errors
     /// If the body is not UTF-8. A handler that returns this error replies with HTTP status 400 to
@@ -62,7 +62,7 @@ impl<'r> Request<'r> {
         text(self.host)
     }
 
-    /// The body, deserialized from JSON.
+    /// Deserializes the body from JSON.
     ///
     /// # Errors
     /// If the body is not JSON of this type. A handler that returns this error replies with HTTP
@@ -72,26 +72,26 @@ impl<'r> Request<'r> {
         json(self.host)
     }
 
-    /// The function that was called, which is the one this process runs.
+    /// Returns the function that was called, which is the one that this process runs.
     #[must_use]
     pub fn function(&self) -> &str {
         self.host.function()
     }
 
-    /// The metadata.
+    /// Returns the metadata.
     #[must_use]
     pub fn metadata(&self) -> Metadata<'_> {
         Metadata(self.host.metadata())
     }
 
-    /// The function that made the call; `None` if it came in by the gateway.
+    /// Returns the function that made the call, or `None` if the call came in by the gateway.
     #[must_use]
     pub fn caller(&self) -> Option<&str> {
         self.host.caller()
     }
 
-    /// The id of the outermost call, which all calls below it share. Its client gets it in the
-    /// header `X-Nightcore-Call`.
+    /// Returns the call id, which a call from outside and all calls below it share. The client gets
+    /// it in the header `X-Nightcore-Call`.
     #[must_use]
     pub fn call_id(&self) -> CallId {
         self.host.id()
@@ -118,21 +118,22 @@ impl<'r> Request<'r> {
         self.host.log(&text.to_string());
     }
 
-    /// The time left until the deadline; zero when it has passed, `None` if there is none.
+    /// Returns the time left until the deadline: zero if it has passed, `None` if there is no
+    /// deadline.
     #[must_use]
     pub fn time_left(&self) -> Option<Duration> {
         self.host.time_left()
     }
 
-    /// Whether nobody waits for the reply any more. It costs a load from memory, so a loop can
+    /// Whether nobody waits for the reply any more. This costs one load from memory, so a loop can
     /// check it often.
     #[must_use]
     pub fn is_cancelled(&self) -> bool {
         self.cancel_reason().is_some()
     }
 
-    /// Why nobody waits for the reply any more; `None` if somebody does. It costs a load from
-    /// memory.
+    /// Returns why nobody waits for the reply any more, or `None` if the request is not cancelled.
+    /// This costs one load from memory.
     ///
     /// ```
     /// # use nightcore::{CancelReason, Request};
@@ -145,12 +146,12 @@ impl<'r> Request<'r> {
         self.host.cancel_reason().map(CancelReason::of)
     }
 
-    /// Runs a function once when the request is cancelled, whatever the handler is doing then, such
-    /// as waiting for a database. It runs within some milliseconds of the cancellation, on a thread
-    /// of the library that runs all such functions of the process one after the other, so it has to
-    /// be short. If the request is cancelled already it runs before this returns. It runs neither
-    /// after the guard is dropped nor after the handler has returned. Standard error reports its
-    /// panics.
+    /// Runs a function once when the request is cancelled, even while the handler waits for
+    /// something else, such as a database. The function runs within some milliseconds of the
+    /// cancellation, on a thread of the library. That thread runs all such functions of the process
+    /// one after the other, so the function has to be short. If the request is cancelled already,
+    /// the function runs before this returns. It runs neither after the guard is dropped nor after
+    /// the handler has returned. If it panics, standard error has the message.
     ///
     /// ```
     /// # use nightcore::{Request, Result};
@@ -181,7 +182,7 @@ impl<'r> Request<'r> {
     /// ```
     ///
     /// # Errors
-    /// If the call fails. An answer with any HTTP status is an answer, see
+    /// If the call fails. A call that was answered with any HTTP status has succeeded, see
     /// [`Answer::error_for_status`].
     pub fn call(&self, name: &str, body: impl AsRef<[u8]>) -> Result<Answer> {
         self.call_with(name, body, &CallOptions::default())
@@ -199,7 +200,8 @@ impl<'r> Request<'r> {
     /// ```
     ///
     /// # Errors
-    /// As [`Request::call`]. `INVALID_ARGUMENT` or `PAYLOAD_TOO_LARGE` if the options are wrong.
+    /// The errors of [`Request::call`]. `INVALID_ARGUMENT` or `PAYLOAD_TOO_LARGE` if the options
+    /// are not valid.
     pub fn call_with(
         &self,
         name: &str,
@@ -209,7 +211,7 @@ impl<'r> Request<'r> {
         self.host.call(name, body.as_ref(), options.checked()?)
     }
 
-    /// Calls a function without waiting for its answer. Several calls run at once so.
+    /// Starts a call without waiting for its answer, so that several calls can run at once.
     ///
     /// ```
     /// # use nightcore::{Request, Result};
@@ -221,16 +223,17 @@ impl<'r> Request<'r> {
     /// ```
     ///
     /// # Errors
-    /// If the call cannot be made. `OVERLOADED` if too many calls of this worker are under way.
+    /// If the call cannot be started. `OVERLOADED` if too many calls of this worker are under way.
     /// [`PendingCall::wait`] returns the errors of the call itself.
     pub fn start(&self, name: &str, body: impl AsRef<[u8]>) -> Result<PendingCall<'_>> {
         self.start_with(name, body, &CallOptions::default())
     }
 
-    /// As [`Request::start`], with a timeout or metadata.
+    /// Does what [`Request::start`] does, with a timeout or metadata.
     ///
     /// # Errors
-    /// As [`Request::start`]. `INVALID_ARGUMENT` or `PAYLOAD_TOO_LARGE` if the options are wrong.
+    /// The errors of [`Request::start`]. `INVALID_ARGUMENT` or `PAYLOAD_TOO_LARGE` if the options
+    /// are not valid.
     pub fn start_with(
         &self,
         name: &str,
@@ -240,9 +243,9 @@ impl<'r> Request<'r> {
         PendingCall::start((self.host, &self.calls), name, body.as_ref(), options.checked()?)
     }
 
-    /// Waits for calls of this request in the order in which they end. Each item is the index of a
-    /// call in `calls`, and its answer or error. Dropping the iterator cancels the calls that are
-    /// still under way.
+    /// Returns an iterator over the ends of these calls, in the order in which they end. Each item
+    /// is the index of a call in `calls`, and its answer or error. Dropping the iterator cancels
+    /// the calls that are still under way.
     ///
     /// ```
     /// # use nightcore::{Answer, Error, Request, Result};

@@ -1,4 +1,4 @@
-//! The functions that [`Worker`] replaces.
+//! The deprecated functions that [`Worker`] replaces.
 
 use crate::reply::IntoReply;
 use crate::request::Request;
@@ -23,17 +23,17 @@ fn registered() -> Worker {
     WORKER.lock().unwrap_or_else(PoisonError::into_inner).take().unwrap_or_default()
 }
 
-/// Serves what [`handle`] has registered, as [`Worker::serve`] does.
+/// Serves the handlers that [`handle`] has registered, as [`Worker::serve`] does.
 #[deprecated(since = "0.1.0", note = "use `Worker::serve`")]
 #[must_use = "it is for `main` to return"]
 pub fn serve() -> ExitCode {
     registered().serve()
 }
 
-/// Serves what [`handle`] has registered, as [`Worker::try_serve`] does.
+/// Serves the handlers that [`handle`] has registered, as [`Worker::try_serve`] does.
 ///
 /// # Errors
-/// As [`Worker::try_serve`].
+/// The errors of [`Worker::try_serve`].
 #[deprecated(since = "0.1.0", note = "use `Worker::try_serve`")]
 pub fn try_serve() -> Result<(), StartError> {
     registered().try_serve()

@@ -14,7 +14,7 @@ macro_rules! statuses {
         }
 
         impl Status {
-            /// The statuses that a Rust program never meets are defects of the library.
+            /// Converts a status. One that a Rust program never gets is a defect of the library.
             pub(crate) fn of(status: protocol::Status) -> Status {
                 match status {
                     $(protocol::Status::$name => Status::$name,)*
@@ -68,7 +68,7 @@ statuses! {
 }
 
 impl Status {
-    /// The name in logs, metrics and HTTP responses, such as `NOT_FOUND`.
+    /// Returns the name in logs, metrics and HTTP responses, such as `NOT_FOUND`.
     #[must_use]
     pub fn name(self) -> &'static str {
         self.to_protocol().name()

@@ -30,7 +30,7 @@ use std::fmt;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-/// A call that a handler makes of another function.
+/// A call that the handler under test makes.
 #[derive(Clone, Copy, Debug)]
 #[non_exhaustive]
 pub struct Call<'a> {
@@ -46,7 +46,7 @@ pub struct Call<'a> {
 
 type OnCall<'t> = Box<dyn FnMut(&Call<'_>) -> Result<Reply> + Send + 't>;
 
-/// A request that no engine sent.
+/// A request that a test makes, without an engine.
 pub struct FakeRequest<'t> {
     body: Vec<u8>,
     function: String,
@@ -58,9 +58,9 @@ pub struct FakeRequest<'t> {
 }
 
 impl<'t> FakeRequest<'t> {
-    /// An external request with this body, to a function "Test", without metadata and without a
-    /// deadline. Every function it calls is one that is not there, unless [`FakeRequest::on_call`]
-    /// says more.
+    /// Creates an external request with this body, to a function "Test", without metadata and
+    /// without a deadline. Every call that the handler makes fails with `NOT_FOUND`, unless
+    /// [`FakeRequest::on_call`] handles the calls.
     pub fn new(body: impl Into<Vec<u8>>) -> FakeRequest<'t> {
         let nobody = |call: &Call<'_>| -> Result<Reply> {
             Err(error(Status::NotFound, format!("there is no function {:?}", call.function)))
@@ -76,23 +76,23 @@ impl<'t> FakeRequest<'t> {
         }
     }
 
-    /// Answers the handler's calls. An error is the callee's: `Error::failed` for
-    /// `FUNCTION_FAILED`, [`error`] for any other. Calls that the handler starts without waiting
-    /// end in the order in which they were started.
+    /// Handles the handler's calls with a test double. Its error is the called function's:
+    /// `Error::failed` for `FUNCTION_FAILED`, [`error`] for any other status. Calls that the
+    /// handler starts without waiting end in the order in which they were started.
     #[must_use]
     pub fn on_call(mut self, on_call: impl FnMut(&Call<'_>) -> Result<Reply> + Send + 't) -> Self {
         self.on_call = Mutex::new(Box::new(on_call));
         self
     }
 
-    /// The name of the function that is called.
+    /// Sets the name of the function that is called.
     #[must_use]
     pub fn to_function(mut self, name: impl Into<String>) -> Self {
         self.function = name.into();
         self
     }
 
-    /// Makes it an internal call, made by this function.
+    /// Makes the request an internal call from this function.
     #[must_use]
     pub fn from_function(mut self, caller: impl Into<String>) -> Self {
         self.caller = Some(caller.into());
@@ -102,7 +102,7 @@ impl<'t> FakeRequest<'t> {
     /// Adds a pair of metadata.
     ///
     /// # Panics
-    /// If the name is not of visible ASCII, or all metadata are over 32 KiB.
+    /// If the name is not of visible ASCII, or all metadata take more than 32 KiB.
     #[must_use]
     pub fn with_metadata(mut self, name: &str, value: impl AsRef<[u8]>) -> Self {
         if let Err(error) = self.metadata.push(name, value.as_ref()) {
@@ -111,28 +111,28 @@ impl<'t> FakeRequest<'t> {
         self
     }
 
-    /// The time left until the deadline; it does not pass.
+    /// Sets the time left until the deadline. It does not pass.
     #[must_use]
     pub fn with_time_left(mut self, left: Duration) -> Self {
         self.time_left = Some(left);
         self
     }
 
-    /// Makes it one whose answer nobody waits for any more: its caller has left.
+    /// Makes the request cancelled, because its caller has left.
     #[must_use]
     pub fn cancelled(self) -> Self {
         self.cancelled_for(CancelReason::Caller)
     }
 
-    /// Makes it one whose answer nobody waits for any more, for this reason.
+    /// Makes the request cancelled, for this reason.
     #[must_use]
     pub fn cancelled_for(mut self, reason: CancelReason) -> Self {
         self.cancel_reason = Some(reason);
         self
     }
 
-    /// Runs a handler. Returns its answer, or its error as its caller would see it if the function
-    /// has `expose_errors = true`. A panic is the test's.
+    /// Runs a handler. Returns its answer, or the error that its caller gets if the function has
+    /// `expose_errors = true`. A panic of the handler is not caught.
     ///
     /// # Errors
     /// If the handler fails.
@@ -190,10 +190,10 @@ impl fmt::Debug for FakeRequest<'_> {
     }
 }
 
-/// An error of a callee, for [`FakeRequest::on_call`] to answer with.
+/// Returns an error of a called function, for [`FakeRequest::on_call`].
 ///
 /// # Panics
-/// If a call cannot end with this status, as it is the library's own.
+/// If no call can end with this status, because it is the library's own.
 #[must_use]
 pub fn error(status: Status, message: impl Into<String>) -> Error {
     let protocol = status.to_protocol();
@@ -201,10 +201,10 @@ pub fn error(status: Status, message: impl Into<String>) -> Error {
     Error::from(Failure::new(protocol, message))
 }
 
-/// A request while its handler runs.
+/// The host of a request that a test made.
 struct Fake<'t> {
     request: FakeRequest<'t>,
-    /// The ends of calls that were started.
+    /// The ends of calls that the handler has started.
     ended: Mutex<VecDeque<CallEnd>>,
     reply: Mutex<(Vec<u8>, MetadataBuffer)>,
 }
@@ -218,7 +218,7 @@ impl<'t> Fake<'t> {
         Fake { request, ended: Mutex::default(), reply: Mutex::default() }
     }
 
-    /// What the caller gets.
+    /// Returns the answer or the error that the caller gets.
     fn end(&self, sent: Result<(), HandlerError>) -> Result<Answer> {
         let function = self.request.function.as_str();
         sent.map_err(|error| Error::from(error.exposed()).of_function(function))?;
@@ -232,7 +232,8 @@ impl Host for Fake<'_> {
         CallId::new(0)
     }
 
-    // By the macro, which tests capture. A test that cannot print may panic.
+    // The macro is used because the test harness captures its output. It may panic if printing
+    // fails.
     #[allow(clippy::print_stderr)]
     fn log(&self, text: &str) {
         eprintln!("{text}");

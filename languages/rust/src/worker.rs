@@ -1,4 +1,4 @@
-//! The handlers of a program, and serving them.
+//! The handlers of a program, which a worker serves.
 
 use crate::reply::{IntoReply, send};
 use crate::request::Request;
@@ -17,11 +17,11 @@ use nightcore_runtime::protocol::control::FUNCTION_VARIABLE;
 #[cfg(feature = "tokio")]
 use nightcore_runtime::worker::HandlerError;
 
-/// The exit code of a program that was started or written wrongly.
+/// The exit code of a program that was started in a wrong way, or has wrong handlers.
 const EXIT_WRONG: u8 = 2;
 
-/// The handlers of a program. A program may have many; a process runs the one that Nightcore has
-/// started it for.
+/// The handlers of a program. A program may have many handlers; a process runs the one of the
+/// function that Nightcore started the process for.
 ///
 /// ```no_run
 /// use nightcore::{Request, Worker};
@@ -49,7 +49,7 @@ enum AnyHandler {
 }
 
 impl AnyHandler {
-    /// The handler in a process that runs its handlers on threads.
+    /// Returns the handler for a process that runs its handlers on threads.
     fn on_threads(self) -> worker::Handler {
         match self {
             AnyHandler::Threads(handler) => handler,
@@ -60,16 +60,16 @@ impl AnyHandler {
 }
 
 impl Worker {
-    /// No handlers.
+    /// Creates a worker without handlers.
     pub fn new() -> Worker {
         Worker::default()
     }
 
-    /// Adds the handler of a function. It is called on worker threads, several at once. A panic
-    /// fails its call and no other.
+    /// Adds the handler of a function. Worker threads call it, several at once. A panic fails its
+    /// call and no other.
     ///
-    /// A name is `[A-Za-z_][A-Za-z0-9_-]*`, at most 63 characters. [`Worker::serve`] reports a
-    /// malformed name, and one that has a handler already.
+    /// A name is `[A-Za-z_][A-Za-z0-9_-]*`, of at most 63 characters. [`Worker::serve`] reports a
+    /// name that is malformed or has a handler already.
     pub fn handle<F, R>(self, name: &str, handler: F) -> Worker
     where
         F: Fn(&Request<'_>) -> R + Send + Sync + 'static,
@@ -81,11 +81,12 @@ impl Worker {
     }
 
     /// Adds the handler of a function that runs in an event loop: any number of its requests run at
-    /// once on one thread, so it must not block. The handler is called with each request, and its
-    /// future runs on the thread that serves; it need not be `Send`.
+    /// once on one thread, so it must not block. The library calls the handler with each request.
+    /// The future runs on the thread that serves; it need not be `Send`.
     ///
     /// When a request is cancelled, its future is dropped at its next `await`. Work that has to go
-    /// on runs in a task of its own, see [`crate::AsyncRequest::cancelled`].
+    /// on after that runs in a task that the handler spawns, see
+    /// [`crate::AsyncRequest::cancelled`].
     ///
     /// ```no_run
     /// use nightcore::{AsyncRequest, Result, Worker};
@@ -101,7 +102,7 @@ impl Worker {
     /// }
     /// ```
     ///
-    /// Names are as for [`Worker::handle`].
+    /// A name has the form that [`Worker::handle`] describes.
     #[cfg(feature = "tokio")]
     pub fn handle_async<F, R>(self, name: &str, handler: F) -> Worker
     where
@@ -127,23 +128,24 @@ impl Worker {
         self
     }
 
-    /// Serves until the engine ends this process. The calling thread is used up; handlers run on
-    /// others, or, asynchronous ones, in a tokio runtime on this thread.
+    /// Serves until the engine ends this process. The calling thread blocks. Handlers run on other
+    /// threads, but asynchronous handlers run on the calling thread, in a tokio runtime.
     ///
-    /// `main` returns the exit code. If it is not success, standard error has the reason.
+    /// `main` returns the exit code. If it is not success, the reason was written to standard
+    /// error.
     #[must_use = "it is for `main` to return"]
     pub fn serve(self) -> ExitCode {
         exit_code(self.try_serve())
     }
 
-    /// As [`Worker::serve`], for a program that reports the reason itself. It then ends with
-    /// [`StartError::exit_code`].
+    /// Does what [`Worker::serve`] does, for a program that reports the reason itself. The program
+    /// then ends with [`StartError::exit_code`].
     ///
     /// # Errors
     /// If a name is malformed or has two handlers, if the process was not started by Nightcore, if
-    /// the engine refuses it, or if the engine goes away. To asynchronous handlers an engine that
-    /// goes away is one that ends the process, which is no error. Asynchronous handlers cannot be
-    /// served so within a tokio runtime, such as that of `#[tokio::main]`: see
+    /// the engine refuses it, or if the engine goes away. For asynchronous handlers an engine that
+    /// goes away ends the process in the regular way, which is no error. Asynchronous handlers
+    /// cannot be served like this within a tokio runtime, such as that of `#[tokio::main]`: see
     /// [`Worker::try_serve_async`].
     pub fn try_serve(self) -> Result<(), StartError> {
         match self.choose()? {
@@ -161,9 +163,9 @@ impl Worker {
         }
     }
 
-    /// As [`Worker::serve`], in the tokio runtime that awaits it, such as that of `#[tokio::main]`.
-    /// The handlers' futures run where this future runs. A program can set up what its handlers
-    /// need before, with the same runtime.
+    /// Does what [`Worker::serve`] does, in the tokio runtime that awaits it, such as that of
+    /// `#[tokio::main]`. The futures of handlers run where this future runs. A program can first
+    /// use the same runtime to prepare what its handlers need.
     ///
     /// ```no_run
     /// # async fn connect() {}
@@ -185,13 +187,13 @@ impl Worker {
         exit_code(self.try_serve_async().await)
     }
 
-    /// As [`Worker::serve_async`], for a program that reports the reason itself.
+    /// Does what [`Worker::serve_async`] does, for a program that reports the reason itself.
     ///
     /// # Errors
-    /// As [`Worker::try_serve`].
+    /// The errors of [`Worker::try_serve`].
     ///
     /// # Panics
-    /// As [`Worker::serve_async`].
+    /// In the cases of [`Worker::serve_async`].
     #[cfg(feature = "tokio")]
     pub async fn try_serve_async(self) -> Result<(), StartError> {
         match self.choose()? {
@@ -203,8 +205,9 @@ impl Worker {
         }
     }
 
-    /// The handlers as this process runs them, which depends on the function that it was started
-    /// for. One that has no handler here the engine refuses, with the names that have one.
+    /// Returns the handlers in the form in which this process runs them, which depends on the
+    /// function that it was started for. If that function has no handler, the engine refuses the
+    /// process and lists the names that have one.
     fn choose(self) -> Result<Chosen, StartError> {
         if let Some(mistake) = self.mistake {
             return Err(StartError(Reason::Mistake(mistake)));
@@ -237,7 +240,7 @@ enum Chosen {
     Loop(Loop),
 }
 
-/// The handler of the function that the process was started for, if it is asynchronous.
+/// Returns the handler of the function that the process was started for, if it is asynchronous.
 #[cfg(feature = "tokio")]
 fn chosen_for_loop(handlers: &[(String, AnyHandler)]) -> Option<asynchronous::Handler> {
     let function = std::env::var(FUNCTION_VARIABLE).unwrap_or_default();
@@ -248,7 +251,7 @@ fn chosen_for_loop(handlers: &[(String, AnyHandler)]) -> Option<asynchronous::Ha
     }
 }
 
-/// Of an asynchronous function in a process that was started for a plain one.
+/// Fails a request to an asynchronous function in a process that was started for a plain function.
 #[cfg(feature = "tokio")]
 fn not_chosen(_: &worker::Request<'_>) -> Result<(), HandlerError> {
     let text = format!("{FUNCTION_VARIABLE} names another function than the engine has asked for");
@@ -265,16 +268,17 @@ fn exit_code(served: Result<(), StartError>) -> ExitCode {
     }
 }
 
-/// Why a process cannot serve, or serves no longer. Its text is for the person who started it.
+/// Why a process cannot serve, or no longer serves. Its text is for the person who started the
+/// process.
 #[derive(Debug)]
 pub struct StartError(Reason);
 
 #[derive(Debug)]
 enum Reason {
-    /// In the handlers.
+    /// There is a mistake in the handlers.
     Mistake(Failure),
     Runtime(worker::StartError),
-    /// A tokio runtime runs on the thread that was to block.
+    /// The thread that would block runs a tokio runtime.
     #[cfg(feature = "tokio")]
     WithinTokio,
     #[cfg(feature = "tokio")]
@@ -287,10 +291,10 @@ impl StartError {
         StartError(Reason::Tokio(error))
     }
 
-    /// What kind of error it is: `INVALID_ARGUMENT` for a mistake in the handlers or for none at
-    /// all, `NOT_STARTED`, `REFUSED`, `INVALID_STATE` if this process serves already or blocks a
-    /// tokio runtime, `UNAVAILABLE` if the engine cannot be reached, `ENDED` if it has gone away,
-    /// `INTERNAL` if tokio fails.
+    /// Returns the kind of error: `INVALID_ARGUMENT` if there is a mistake in the handlers or there
+    /// are none, `NOT_STARTED`, `REFUSED`, `INVALID_STATE` if this process serves already or would
+    /// block a tokio runtime, `UNAVAILABLE` if the engine cannot be reached, `ENDED` if it has gone
+    /// away, `INTERNAL` if tokio fails.
     #[must_use]
     pub fn status(&self) -> Status {
         match &self.0 {
@@ -303,8 +307,8 @@ impl StartError {
         }
     }
 
-    /// The exit code with which a program ends: 2 if it was written or started wrongly, 1 if the
-    /// engine cannot be reached or has gone away.
+    /// Returns the exit code for the program: 2 if it was written or started in a wrong way, 1 if
+    /// the engine cannot be reached or has gone away.
     #[must_use]
     pub fn exit_code(&self) -> u8 {
         match &self.0 {

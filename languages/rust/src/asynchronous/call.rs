@@ -1,4 +1,4 @@
-//! A call of a handler in an event loop.
+//! A call that a handler in an event loop has started.
 
 use super::request::Running;
 use crate::answer::Answer;
@@ -10,10 +10,10 @@ use std::sync::Arc;
 use std::task::{Context, Poll};
 use tokio::sync::oneshot::Receiver;
 
-/// A call under way, which [`crate::AsyncRequest::start`] has begun: a future of its answer.
+/// A call under way, which [`crate::AsyncRequest::start`] has started: a future of its answer.
 ///
-/// Dropping it cancels the call and all calls below it, unless it has ended. When the request has
-/// its reply, its calls under way are cancelled and end with `INVALID_STATE`.
+/// Dropping it cancels the call and all calls below it, unless it has ended. A reply to the request
+/// cancels the calls that are still under way; they end with `INVALID_STATE`.
 #[must_use = "dropping it cancels the call"]
 pub struct AsyncCall {
     running: Arc<Running>,
@@ -32,7 +32,7 @@ impl AsyncCall {
         AsyncCall { running, function: function.into(), tag, receiver }
     }
 
-    /// The function that was called.
+    /// Returns the function that was called.
     #[must_use]
     pub fn function(&self) -> &str {
         &self.function

@@ -19,16 +19,16 @@ use tokio::io::Interest;
 use tokio::io::unix::AsyncFd;
 use tokio::task::{AbortHandle, LocalSet, spawn_blocking, spawn_local, yield_now};
 
-/// The most events that are taken before other tasks have a turn.
+/// The most events that are handled before other tasks have a turn.
 const MAX_EVENTS: usize = 256;
 
-/// The requests that run, by number.
+/// The requests that are running, by number.
 type Requests = Rc<RefCell<HashMap<CallNumber, Task>>>;
 
 /// A request, and the task of its handler.
 struct Task {
     running: Arc<Running>,
-    /// None until it is spawned.
+    /// `None` until the task is spawned.
     abort: Option<AbortHandle>,
 }
 
@@ -48,7 +48,7 @@ pub(crate) async fn serve(of: Loop) -> Result<(), StartError> {
     served.map_err(StartError::of_tokio)
 }
 
-/// Takes events until the engine ends this process.
+/// Handles events until the engine ends this process.
 async fn drive(event_loop: &EventLoop, handler: &Handler) -> io::Result<()> {
     // SAFETY: the descriptor belongs to `event_loop`, which is borrowed until after `readable` is
     // dropped: the descriptor stays open and stays the same.
@@ -67,13 +67,13 @@ async fn drive(event_loop: &EventLoop, handler: &Handler) -> io::Result<()> {
             count += 1;
         }
         if count == MAX_EVENTS || count > 0 && event_loop.spins() {
-            // Handlers go on now and send. What follows comes soon: to look for it once more costs
-            // less than to be woken.
+            // Handlers run now and send messages, to which answers soon come. To spin once more
+            // costs less than to park and be woken.
             yield_now().await;
             continue;
         }
-        // The descriptor becomes readable only after `next` has found nothing. What makes it so
-        // from then on is not cleared here.
+        // The descriptor becomes readable only after `next` has found nothing. An event that makes
+        // it readable from then on is not cleared here.
         readable.readable().await?.clear_ready();
     }
 }
@@ -112,7 +112,7 @@ fn begin(request: LoopRequest, handler: &Handler, requests: &Requests) {
         let returned = run(&handler, AsyncRequest::new(running.clone())).await;
         let sent = returned.and_then(|returned| send(returned, &**request as &dyn Host));
         if let Err(error) = sent {
-            // Refused only if the process has forked.
+            // This is refused only if the process has forked.
             let _ = request.fail(&error);
         }
     });
@@ -121,7 +121,7 @@ fn begin(request: LoopRequest, handler: &Handler, requests: &Requests) {
     }
 }
 
-/// Ends a request when its task ends, or is dropped.
+/// Ends a request when its task ends or is dropped.
 struct Ending {
     request: Arc<LoopRequest>,
     running: Arc<Running>,
@@ -132,9 +132,9 @@ struct Ending {
 impl Drop for Ending {
     fn drop(&mut self) {
         self.requests.borrow_mut().remove(&self.number);
-        // Each is refused if the request has its reply.
+        // Each of the two is refused if the request has its reply.
         let _ = if RunningCall::is_cancelled(&*self.request) {
-            // The engine has told the caller the end already.
+            // The engine has told the caller already that the call has ended.
             Host::reply(&*self.request, b"", Metadata::default())
         } else {
             let text = "the handler was dropped before it replied";

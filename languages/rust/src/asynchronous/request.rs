@@ -1,4 +1,4 @@
-//! A request as a handler in an event loop sees it.
+//! The request of a handler in an event loop.
 
 use super::call::AsyncCall;
 use crate::answer::Answer;
@@ -15,13 +15,13 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 use tokio::sync::{Notify, oneshot};
 
-/// A request and the calls that its handler has under way.
+/// A request, and the calls that its handler has under way.
 pub(crate) struct Running {
     pub(crate) host: Arc<dyn Host + Send + Sync>,
-    /// Whether the host ends calls by `next_answer`, as a test does, and not by events.
+    /// Whether the ends of calls come from `next_answer`, as in a test, instead of from events.
     ends_at_once: bool,
     calls: Mutex<AsyncCalls>,
-    /// Wakes tasks that wait for the cancellation, or for the reply.
+    /// Wakes the tasks that wait until the request is cancelled or has its reply.
     over: Notify,
     has_reply: AtomicBool,
 }
@@ -42,15 +42,15 @@ impl Running {
         self.calls.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// A call has ended.
+    /// Delivers the end of a call.
     pub(crate) fn ended(&self, end: CallEnd) {
         if let Some(sender) = self.calls().under_way.remove(&end.tag) {
-            // The handler may have dropped its call just now.
+            // Sending fails if the handler has just dropped its call.
             let _ = sender.send(end.result);
         }
     }
 
-    /// The answer to a call is not wanted any more.
+    /// Cancels a call whose answer the handler no longer wants.
     pub(super) fn give_up(&self, tag: u64) {
         let is_under_way = self.calls().under_way.remove(&tag).is_some();
         if is_under_way {
@@ -58,12 +58,12 @@ impl Running {
         }
     }
 
-    /// The request is cancelled.
+    /// Wakes the tasks that wait for the cancellation of the request.
     pub(super) fn was_cancelled(&self) {
         self.over.notify_waiters();
     }
 
-    /// The request has its reply: nothing is told of its calls any more.
+    /// Ends the request after its reply. The ends of its calls are no longer delivered.
     pub(crate) fn end(&self) {
         self.calls().under_way.clear();
         self.has_reply.store(true, Ordering::Release);
@@ -71,10 +71,10 @@ impl Running {
     }
 }
 
-/// A call that a handler runs in an event loop. Clones are the same request; tasks and threads of
-/// the handler's own may have one.
+/// A call that a handler runs in an event loop. Clones are the same request, and the handler's own
+/// tasks and threads may have one.
 ///
-/// It ends with the handler's reply. Operations on it are refused afterwards, with `INVALID_STATE`.
+/// The request ends with its reply. Later operations on it are refused with `INVALID_STATE`.
 #[derive(Clone)]
 pub struct AsyncRequest(Arc<Running>);
 
@@ -83,13 +83,13 @@ impl AsyncRequest {
         AsyncRequest(running)
     }
 
-    /// The body.
+    /// Returns the body.
     #[must_use]
     pub fn body(&self) -> &[u8] {
         self.0.host.body()
     }
 
-    /// The body as text.
+    /// Returns the body as text.
     ///
     /// # Errors
     /// If the body is not UTF-8. A handler that returns this error replies with HTTP status 400 to
@@ -98,7 +98,7 @@ impl AsyncRequest {
         crate::request::text(&*self.0.host)
     }
 
-    /// The body, deserialized from JSON.
+    /// Deserializes the body from JSON.
     ///
     /// # Errors
     /// If the body is not JSON of this type. A handler that returns this error replies with HTTP
@@ -108,26 +108,26 @@ impl AsyncRequest {
         crate::request::json(&*self.0.host)
     }
 
-    /// The function that was called, which is the one this process runs.
+    /// Returns the function that was called, which is the one that this process runs.
     #[must_use]
     pub fn function(&self) -> &str {
         self.0.host.function()
     }
 
-    /// The metadata.
+    /// Returns the metadata.
     #[must_use]
     pub fn metadata(&self) -> Metadata<'_> {
         Metadata(self.0.host.metadata())
     }
 
-    /// The function that made the call; `None` if it came in by the gateway.
+    /// Returns the function that made the call, or `None` if the call came in by the gateway.
     #[must_use]
     pub fn caller(&self) -> Option<&str> {
         self.0.host.caller()
     }
 
-    /// The id of the outermost call, which all calls below it share. Its client gets it in the
-    /// header `X-Nightcore-Call`.
+    /// Returns the call id, which a call from outside and all calls below it share. The client gets
+    /// it in the header `X-Nightcore-Call`.
     #[must_use]
     pub fn call_id(&self) -> CallId {
         self.0.host.id()
@@ -139,7 +139,8 @@ impl AsyncRequest {
         self.0.host.log(&text.to_string());
     }
 
-    /// The time left until the deadline; zero when it has passed, `None` if there is none.
+    /// Returns the time left until the deadline: zero if it has passed, `None` if there is no
+    /// deadline.
     #[must_use]
     pub fn time_left(&self) -> Option<Duration> {
         self.0.host.time_left()
@@ -151,7 +152,7 @@ impl AsyncRequest {
         self.cancel_reason().is_some()
     }
 
-    /// Why nobody waits for the reply any more; `None` if somebody does.
+    /// Returns why nobody waits for the reply any more, or `None` if the request is not cancelled.
     #[must_use]
     pub fn cancel_reason(&self) -> Option<CancelReason> {
         self.0.host.cancel_reason().map(CancelReason::of)
@@ -160,7 +161,8 @@ impl AsyncRequest {
     /// Waits until the request is cancelled, and returns the reason. Returns `None` if the request
     /// gets its reply first.
     ///
-    /// A cancelled request's handler is dropped, so this is for tasks of the handler's own:
+    /// The handler of a cancelled request is dropped, so this is for tasks that the handler has
+    /// spawned:
     ///
     /// ```
     /// # use nightcore::{AsyncRequest, Result};
@@ -177,7 +179,7 @@ impl AsyncRequest {
     pub async fn cancelled(&self) -> Option<CancelReason> {
         loop {
             let mut notified = std::pin::pin!(self.0.over.notified());
-            // From here on a notification is not missed.
+            // From here on no notification is missed.
             notified.as_mut().enable();
             let reason = self.cancel_reason();
             if reason.is_some() || self.0.has_reply.load(Ordering::Acquire) {
@@ -198,7 +200,7 @@ impl AsyncRequest {
     /// ```
     ///
     /// # Errors
-    /// If the call fails. An answer with any HTTP status is an answer, see
+    /// If the call fails. A call that was answered with any HTTP status has succeeded, see
     /// [`Answer::error_for_status`].
     pub async fn call(&self, name: &str, body: impl AsRef<[u8]>) -> Result<Answer> {
         self.start(name, body)?.await
@@ -207,8 +209,8 @@ impl AsyncRequest {
     /// Calls a function with a timeout or metadata. Dropping the future cancels the call.
     ///
     /// # Errors
-    /// As [`AsyncRequest::call`]. `INVALID_ARGUMENT` or `PAYLOAD_TOO_LARGE` if the options are
-    /// wrong.
+    /// The errors of [`AsyncRequest::call`]. `INVALID_ARGUMENT` or `PAYLOAD_TOO_LARGE` if the
+    /// options are not valid.
     pub async fn call_with(
         &self,
         name: &str,
@@ -218,19 +220,19 @@ impl AsyncRequest {
         self.start_with(name, body, options)?.await
     }
 
-    /// Begins a call at once, before its future is polled.
+    /// Starts a call at once, before its future is polled.
     ///
     /// # Errors
-    /// If the call cannot be made. `OVERLOADED` if too many calls of this process are under way.
+    /// If the call cannot be started. `OVERLOADED` if too many calls of this process are under way.
     pub fn start(&self, name: &str, body: impl AsRef<[u8]>) -> Result<AsyncCall> {
         self.start_with(name, body, &CallOptions::default())
     }
 
-    /// As [`AsyncRequest::start`], with a timeout or metadata.
+    /// Does what [`AsyncRequest::start`] does, with a timeout or metadata.
     ///
     /// # Errors
-    /// As [`AsyncRequest::start`]. `INVALID_ARGUMENT` or `PAYLOAD_TOO_LARGE` if the options are
-    /// wrong.
+    /// The errors of [`AsyncRequest::start`]. `INVALID_ARGUMENT` or `PAYLOAD_TOO_LARGE` if the
+    /// options are not valid.
     pub fn start_with(
         &self,
         name: &str,
@@ -243,7 +245,8 @@ impl AsyncRequest {
             let mut calls = running.calls();
             calls.last_tag += 1;
             let tag = calls.last_tag;
-            // Before the call is sent: on another thread its end may come at once.
+            // This happens before the call is sent, because its end may come at once on another
+            // thread.
             calls.under_way.insert(tag, sender);
             tag
         };
