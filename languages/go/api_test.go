@@ -15,7 +15,8 @@ import (
 	"github.com/nightcore/nightcore/languages/go/nightcoretest"
 )
 
-// everything uses every public name but the old ones. go vet and staticcheck look at it.
+// everything uses every public name except deprecated ones, so that go vet and staticcheck check
+// them.
 func everything(ctx context.Context, req *nightcore.Request) (*nightcore.Reply, error) {
 	var asked struct{ Name string }
 	if err := req.JSON(&asked); err != nil {
@@ -56,7 +57,7 @@ func everything(ctx context.Context, req *nightcore.Request) (*nightcore.Reply, 
 	return nightcore.JSON(http.StatusOK, found)
 }
 
-// explain makes another error of the error of a call.
+// explain makes a new error from the error of a call.
 func explain(failed *nightcore.Error) error {
 	var status nightcore.Status = failed.Status
 	for _, cause := range failed.Causes {
@@ -83,7 +84,7 @@ func explain(failed *nightcore.Error) error {
 	return failed
 }
 
-// callers stands for Bar.
+// callers is the test double of Bar.
 type callers struct{}
 
 func (callers) Call(
@@ -118,7 +119,7 @@ func TestAProgramMayUseAllOfIt(t *testing.T) {
 	}
 }
 
-// exported returns the public names of a package in a folder, but for old ones.
+// exported returns the public names of a package in a folder, except deprecated ones.
 func exported(t *testing.T, folder string) (names []string) {
 	entries, err := os.ReadDir(folder)
 	if err != nil {
@@ -189,7 +190,7 @@ func TestNoPublicNameIsForgotten(t *testing.T) {
 			t.Errorf("%s has no public names", folder)
 		}
 		for _, name := range names {
-			// Result is a constraint: the types of handlers meet it.
+			// Result is a constraint, which the types of handlers satisfy.
 			if name != "Result" && !strings.Contains(source.String(), "."+name) {
 				t.Errorf("%s is not used", name)
 			}

@@ -10,7 +10,7 @@ type CallOption func(*CallOptions)
 
 // CallOptions are the options of a call together.
 type CallOptions struct {
-	// Metadata go to the called function.
+	// Metadata are sent to the called function.
 	Metadata Metadata
 }
 
@@ -21,10 +21,10 @@ func WithMetadata(metadata Metadata) CallOption {
 
 // Call calls a function, waits for its answer, and returns the body.
 //
-// ctx is the context of the handler, or one made from it. Any number of goroutines may call at the
-// same time, up to 1024 in a process. The call ends at the deadline of ctx, and when ctx is
-// cancelled. The error of a call that has no answer is an [*Error]; an answer with any HTTP status
-// is none. body may be changed as soon as Call has returned.
+// ctx is the context of the handler, or one that is derived from it. Any number of goroutines may
+// call at the same time, with up to 1024 calls under way in a process. The call ends at the
+// deadline of ctx, and when ctx is cancelled. If there is no answer, the error is an [*Error]; an
+// answer with any HTTP status is not an error. body may be changed as soon as Call has returned.
 func Call(ctx context.Context, name string, body []byte, options ...CallOption) ([]byte, error) {
 	answer, err := CallAnswer(ctx, name, body, options...)
 	if err != nil {
@@ -51,13 +51,13 @@ func CallAnswer(
 	if answer == nil {
 		return nil, err
 	}
-	// A copy, because a caller may give several calls the same answer.
+	// The answer is copied, because a caller may give the same answer to several calls.
 	own := *answer
 	own.function = name
 	return &own, err
 }
 
-// CallJSON calls a function with body as JSON, and returns the body of the answer, decoded from
+// CallJSON encodes body as JSON, calls a function, and returns the body of the answer, decoded from
 // JSON. An answer with an HTTP status of 400 or more is an error: see [Answer.ErrorForStatus].
 //
 //	user, err := nightcore.CallJSON[User](ctx, "Users", Query{ID: 17})
@@ -76,47 +76,48 @@ func CallJSON[T any](ctx context.Context, name string, body any, options ...Call
 	if err := answer.ErrorForStatus(); err != nil {
 		return value, err
 	}
-	// Two statements: Go may read value before or after a call in the same one.
+	// These are two statements, because Go may read value before or after a call in the same one.
 	err = answer.JSON(&value)
 	return value, err
 }
 
-// asJSON says what the body is, unless another option has said so.
+// asJSON sets the content type of the body to JSON, unless another option has set it.
 func asJSON(options *CallOptions) {
 	if _, said := options.Metadata.Lookup(contentType); !said {
 		options.Metadata = options.Metadata.With(contentType, jsonMetadata.Get(contentType))
 	}
 }
 
-// A Caller makes calls. The one of a running request makes them by the engine; a test has its own.
+// A Caller makes calls. The Caller of a running request makes them through the engine; a test has
+// its own.
 type Caller interface {
 	Call(ctx context.Context, name string, body []byte, options CallOptions) (*Answer, error)
 }
 
 // Detach returns a context whose calls belong to no request, for work that goes on after the
-// handler has returned, or has nothing to do with a request. ctx is the context of a handler or any
-// other. The new context is not cancelled with ctx, and has no deadline. Its calls end at the
-// called function's own timeout at the latest. They are possible as soon as this process serves,
-// until it ends.
+// handler has returned or does not concern a request. ctx is the context of a handler or any other.
+// The new context is not cancelled with ctx, and has no deadline. Its calls end at the called
+// function's own timeout at the latest. They are possible once this process serves, until it ends.
 func Detach(ctx context.Context) context.Context {
 	return WithCaller(context.WithoutCancel(ctx), processCaller{})
 }
 
 type callerKey struct{}
 
-// WithCaller returns a context whose calls are made by caller.
+// WithCaller returns a context in which caller makes the calls.
 func WithCaller(ctx context.Context, caller Caller) context.Context {
 	return context.WithValue(ctx, callerKey{}, caller)
 }
 
 type requestKey struct{}
 
-// WithRequest returns a context that belongs to req, as that of its handler does.
+// WithRequest returns a context that belongs to req, as the context of its handler does.
 func WithRequest(ctx context.Context, req *Request) context.Context {
 	return context.WithValue(ctx, requestKey{}, req)
 }
 
-// FromContext returns the request that a handler's context belongs to; nil if it belongs to none.
+// FromContext returns the request that a handler's context belongs to, or nil if it belongs to
+// none.
 func FromContext(ctx context.Context) *Request {
 	req, _ := ctx.Value(requestKey{}).(*Request)
 	return req

@@ -21,23 +21,23 @@ type engine struct {
 	dir string
 }
 
-// within is how long anything may take.
+// within is the longest time that any operation may take.
 const within = 20 * time.Second
 
-// start starts an engine with these functions. It ends with the test, which fails if the engine
-// does not end well.
+// start starts an engine with these functions. The engine ends with the test, which fails if the
+// engine does not end regularly.
 func start(t *testing.T, functions ...string) *engine {
 	t.Helper()
 	return startOver(t, "ring", functions...)
 }
 
-// startOver does so with the functions' channels of this kind.
+// startOver does what start does, with channels of this kind.
 func startOver(t *testing.T, channel string, functions ...string) *engine {
 	t.Helper()
 	return startWith(t, fmt.Sprintf("channel = %q", channel), functions...)
 }
 
-// startWith does so with these defaults of the functions.
+// startWith does what start does, with these defaults for the functions.
 func startWith(t *testing.T, defaults string, functions ...string) *engine {
 	t.Helper()
 	program, err := os.Executable()
@@ -54,7 +54,7 @@ func startWith(t *testing.T, defaults string, functions ...string) *engine {
 	if err := os.WriteFile(file, []byte(config), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	// Short, as the path of a socket is.
+	// The path is short, because the path of a socket has a limit.
 	home, err := os.MkdirTemp("", "nc")
 	if err != nil {
 		t.Fatal(err)
@@ -107,7 +107,7 @@ func (e *engine) post(path, body string) (int, string) {
 	return response.StatusCode, string(text)
 }
 
-// reload starts a function anew.
+// reload replaces the processes of a function by new ones.
 func (e *engine) reload(function string) {
 	e.t.Helper()
 	command := exec.Command("nightcore", "reload", "--dir", e.dir, function)
@@ -116,7 +116,7 @@ func (e *engine) reload(function string) {
 	}
 }
 
-// answers holds a function to an answer.
+// answers checks that a function gives this answer.
 func (e *engine) answers(path, body, expected string) {
 	e.t.Helper()
 	if status, text := e.post(path, body); status != http.StatusOK || text != expected {
@@ -124,7 +124,7 @@ func (e *engine) answers(path, body, expected string) {
 	}
 }
 
-// becomes waits until a function answers so.
+// becomes waits until a function gives this answer.
 func (e *engine) becomes(path, body, expected string) {
 	e.t.Helper()
 	for end := time.Now().Add(within); ; {

@@ -14,13 +14,13 @@ import (
 // error and its causes as the reason. Statuses that concern the whole tree of calls
 // (ErrDeadlineExceeded, ErrCancelled, ErrDepthExceeded) stay as they are.
 //
-// [Errorf] makes an Error whose message is for callers. The text of any other error is not: it goes
-// to the function's log, and callers get the command that finds it there. With expose_errors = true
-// they get the text.
+// [Errorf] makes an Error whose message is for callers. The text of any other error is not for
+// callers: it goes to the function's log, and callers get the command that finds it there. With
+// expose_errors = true callers get the text.
 type Error struct {
 	// Status says how the call failed.
 	Status Status
-	// Function was called; empty if the library itself reports the error.
+	// Function is the function that was called; empty if the library itself reports the error.
 	Function string
 	// Message says what happened, in words for people.
 	Message string
@@ -30,9 +30,9 @@ type Error struct {
 	wrapped error
 }
 
-// Errorf returns an [*Error] with the status ErrFunctionFailed, by which a handler fails with a
-// message for its callers. It formats and wraps as [fmt.Errorf] does. If %w wraps the error of a
-// call, that error is among the causes.
+// Errorf returns an [*Error] with the status ErrFunctionFailed. A handler returns it to fail with a
+// message for its callers. Errorf formats and wraps as [fmt.Errorf] does. If %w wraps the error of
+// a call, that error is among the causes.
 func Errorf(format string, args ...any) error {
 	err := fmt.Errorf(format, args...)
 	made := &Error{Status: ErrFunctionFailed, Message: err.Error(), wrapped: err}
@@ -44,7 +44,7 @@ func Errorf(format string, args ...any) error {
 	return made
 }
 
-// Unwrap returns the error that [Errorf] formatted; nil if another function made e.
+// Unwrap returns the error that [Errorf] formatted, or nil if another function made e.
 func (e *Error) Unwrap() error { return e.wrapped }
 
 // A Cause is the error of a called function that its caller passed on.
@@ -75,22 +75,22 @@ func (e *Error) Is(target error) bool {
 	return ok && status == e.Status
 }
 
-// errReturned is why a handler's context ends when it has returned.
+// errReturned is the cause with which a handler's context ends when the handler has returned.
 var errReturned = errors.New("the handler has returned")
 
-// ofEnded is the error of a call whose request has ended.
+// ofEnded returns the error of a call whose request has ended.
 func ofEnded(function string) *Error {
 	message := "the request has ended: make its calls before its handler returns"
 	return &Error{Status: ErrInvalidState, Function: function, Message: message}
 }
 
-// notAName is the error of a call of a function that cannot have this name.
+// notAName returns the error of a call to a name that no function can have.
 func notAName(name string) *Error {
 	message := fmt.Sprintf("%.64q is not a name of a function", name)
 	return &Error{Status: ErrNotFound, Message: message}
 }
 
-// ofContext is the error of a call whose context has ended.
+// ofContext returns the error of a call whose context has ended.
 func ofContext(ctx context.Context, function string) *Error {
 	if context.Cause(ctx) == errReturned {
 		return ofEnded(function)
@@ -109,8 +109,8 @@ func ofContext(ctx context.Context, function string) *Error {
 	return &Error{Status: ErrCancelled, Function: function, Message: message}
 }
 
-// passedOn returns the error of this package that a handler has returned, also if it is wrapped, as
-// an error that a call can end with.
+// passedOn finds the error of this package that a handler has returned, also if it is wrapped. It
+// returns that error as one that a call can end with.
 func passedOn(err error) (*Error, bool) {
 	var e *Error
 	if !errors.As(err, &e) {
@@ -122,7 +122,7 @@ func passedOn(err error) (*Error, bool) {
 	return e, true
 }
 
-// forC is the text up to its first zero.
+// forC returns the text up to its first zero.
 func forC(text string) string {
 	before, _, _ := strings.Cut(text, "\x00")
 	return before

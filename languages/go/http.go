@@ -17,14 +17,14 @@ import (
 // HandleHTTP registers an existing HTTP handler, such as a router, as the function name. It panics
 // when [Handle] does.
 //
-// Requests are what net/http's server makes of the same requests. Their path is the one below the
-// function's own; what leads to the function (/function/NAME, or its route) is the metadata
-// ":prefix" of FromContext(r.Context()). The client's address is not known. A malformed path is
-// answered with 400. A call by another function is POST / with its body, unless its metadata say
-// otherwise. Handlers make calls with r.Context().
+// Requests look the same as with net/http's server. Their path is the one below the function's own.
+// The part that leads to the function (/function/NAME, or its route) is the metadata ":prefix" of
+// FromContext(r.Context()). The client's address is not known. A malformed path is answered with
+// 400. A call by another function is POST / with its body, unless its metadata say otherwise.
+// Handlers make calls with r.Context().
 //
-// The answer is collected and sent when the handler returns. Flush only ends the header, there are
-// no informational responses and trailers, and a connection cannot be hijacked.
+// The response is collected and sent when the handler returns. Flush only ends the header. There
+// are no informational responses and no trailers, and a connection cannot be hijacked.
 func HandleHTTP(name string, handler http.Handler) {
 	if handler == nil {
 		panic(fmt.Sprintf("nightcore.HandleHTTP: the handler of %q is nil", name))
@@ -42,7 +42,7 @@ func HTTPHandler(name string, handler http.Handler) { HandleHTTP(name, handler) 
 func serveHTTP(ctx context.Context, req *Request, handler http.Handler) (*Reply, error) {
 	r, err := httpRequest(ctx, req)
 	if err != nil {
-		// The client's mistake, as for net/http's server.
+		// A malformed path is the client's mistake, as it is for net/http's server.
 		return nil, HTTPErrorf(http.StatusBadRequest, "%w\n", err)
 	}
 	w := &responseWriter{header: make(http.Header), isHead: r.Method == http.MethodHead}
@@ -91,7 +91,7 @@ func httpRequest(ctx context.Context, req *Request) (*http.Request, error) {
 	return r.WithContext(ctx), nil
 }
 
-// A responseWriter collects an answer, by the rules of net/http's server.
+// A responseWriter collects a response, by the rules of net/http's server.
 type responseWriter struct {
 	header  http.Header
 	isHead  bool
@@ -101,7 +101,7 @@ type responseWriter struct {
 	written int64
 }
 
-// sniffBytes is how much of a body tells its type.
+// sniffBytes is the number of bytes from which the type of a body is detected.
 const sniffBytes = 512
 
 func (w *responseWriter) Header() http.Header { return w.header }
@@ -142,7 +142,7 @@ func (w *responseWriter) Write(data []byte) (int, error) {
 	return w.body.Write(data)
 }
 
-// Flush sends the header, as far as a collected answer does.
+// Flush ends the header, which is sent later with the body.
 func (w *responseWriter) Flush() {
 	if w.status == 0 {
 		w.WriteHeader(http.StatusOK)
@@ -158,7 +158,7 @@ func hasBody(status int) bool {
 	return status >= 200 && status != http.StatusNoContent && status != http.StatusNotModified
 }
 
-// finish returns the reply that the handler has made.
+// finish returns the reply, built from the response of the handler.
 func (w *responseWriter) finish() *Reply {
 	w.Flush()
 	body := w.body.Bytes()
@@ -183,11 +183,11 @@ func (w *responseWriter) finish() *Reply {
 	return &Reply{Body: body, HTTPStatus: w.status, Metadata: NewMetadata(pairs...)}
 }
 
-// saysType is whether the header has a type for the body, or the body is encoded.
+// saysType reports whether the header has a type for the body, or the body is encoded.
 func (w *responseWriter) saysType() bool {
 	_, typed := w.sent["Content-Type"]
 	return typed || w.sent.Get("Content-Encoding") != "" || w.sent.Get("Transfer-Encoding") != ""
 }
 
-// oneLine makes of a value what fits a header.
+// oneLine replaces line breaks in a value, which a header cannot hold.
 var oneLine = strings.NewReplacer("\n", " ", "\r", " ")

@@ -6,11 +6,11 @@ import (
 	"unicode/utf8"
 )
 
-// An HTTPError is an error by which a handler ends its request with a reply of this HTTP status.
+// An HTTPError is an error with which a handler ends its request by a reply of this HTTP status.
 // The call succeeds, and nothing is written to the log. Make one by [HTTPErrorf] or
 // [HTTPErrorJSON], or fill in the fields.
 type HTTPError struct {
-	// HTTPStatus is from 400 to 599. Any other fails the call with ErrInvalidArgument.
+	// HTTPStatus is from 400 to 599. Any other number fails the call with ErrInvalidArgument.
 	HTTPStatus int
 	// Body is the body of the reply.
 	Body []byte
@@ -32,9 +32,9 @@ func HTTPErrorf(httpStatus int, format string, args ...any) error {
 	return &HTTPError{HTTPStatus: httpStatus, Body: body, Metadata: textMetadata, wrapped: err}
 }
 
-// HTTPErrorJSON returns an [*HTTPError] whose body is v as JSON. It returns another error if v has
-// no form in JSON, and an [*Error] with ErrInvalidArgument if the HTTP status is not from 400 to
-// 599.
+// HTTPErrorJSON returns an [*HTTPError] whose body is v as JSON. It returns another error if v
+// cannot be encoded as JSON, and an [*Error] with ErrInvalidArgument if the HTTP status is not from
+// 400 to 599.
 func HTTPErrorJSON(httpStatus int, v any) error {
 	if err := checkHTTPStatus(httpStatus, errorStatus); err != nil {
 		return err
@@ -49,7 +49,7 @@ func HTTPErrorJSON(httpStatus int, v any) error {
 // Error returns the HTTP status and the first 200 characters of a text body.
 func (e *HTTPError) Error() string { return withQuote("HTTP status", e.HTTPStatus, e.Body) }
 
-// Unwrap returns the error that [HTTPErrorf] formatted; nil if it made none.
+// Unwrap returns the error that [HTTPErrorf] formatted, or nil if HTTPErrorf did not make e.
 func (e *HTTPError) Unwrap() error { return e.wrapped }
 
 func (e *HTTPError) answer() (*Answer, error) {
@@ -62,7 +62,7 @@ func (e *HTTPError) answer() (*Answer, error) {
 // An AnswerError says that a call was answered with an HTTP status of 400 or more.
 //
 // [errors.As] finds an [*Error] with the status ErrFunctionFailed in it. A handler that returns an
-// AnswerError therefore fails with that error as the cause, as with the error of a call.
+// AnswerError therefore fails with that [*Error] as the cause, as with the error of a call.
 type AnswerError struct {
 	// Answer is the whole answer.
 	Answer *Answer
@@ -86,10 +86,10 @@ func (e *AnswerError) Error() string { return e.failure.Error() }
 // Unwrap returns an [*Error] with the status ErrFunctionFailed.
 func (e *AnswerError) Unwrap() error { return &e.failure }
 
-// maxQuote is how many characters of a body an error quotes.
+// maxQuote is the most characters of a body that an error quotes.
 const maxQuote = 200
 
-// withQuote returns a text with the HTTP status and the beginning of a body, if all of it is text.
+// withQuote returns a text with the HTTP status and, if the whole body is text, its beginning.
 func withQuote(text string, httpStatus int, body []byte) string {
 	text = fmt.Sprintf("%s %d", text, httpStatus)
 	if len(body) == 0 || !utf8.Valid(body) {

@@ -2,8 +2,8 @@
 
 package nightcore
 
-// libnightcore is found when the program starts. The directive has a file of its own because the go
-// command caches packages by their files, and not by what pkg-config says.
+// libnightcore is loaded when the program starts. The directive has a file of its own because the
+// go command caches packages by their files, not by the output of pkg-config.
 
 // #cgo pkg-config: nightcore
 import "C"

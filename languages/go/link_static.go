@@ -2,8 +2,8 @@
 
 package nightcore
 
-// libnightcore is in the program. The directive has a file of its own because the go command
-// caches packages by their files, and not by what pkg-config says.
+// libnightcore is linked into the program. The directive has a file of its own because the go
+// command caches packages by their files, not by the output of pkg-config.
 
 // #cgo pkg-config: nightcore-static
 import "C"

@@ -7,7 +7,7 @@ import (
 	"os"
 )
 
-// logKey is empty if the output goes to no log, as the process was started by hand. It is read
+// logKey is empty if the output goes to no log, because the process was started by hand. It is read
 // before the program can change its environment.
 var logKey = os.Getenv(logKeyVariable)
 
@@ -28,11 +28,11 @@ func (w logWriter) Write(lines []byte) (int, error) {
 	return len(lines), writeLines(os.Stderr, w.id, lines)
 }
 
-// writeLines writes all in one write, so that lines of other goroutines do not come between.
+// writeLines writes all lines in one write, so that lines of other goroutines do not come between.
 func writeLines(to *os.File, id string, text []byte) error {
 	var before []byte
 	if info, err := to.Stat(); id != "" && err == nil {
-		// A terminal shows no marks.
+		// A terminal gets no marks.
 		if logKey != "" && info.Mode()&os.ModeCharDevice == 0 {
 			before = append(append(before, lineMark), logKey...)
 		}

@@ -12,14 +12,14 @@ import (
 // ":query" of a request over HTTP, ":status" of an answer. The zero value has no pairs. A value
 // never changes.
 type Metadata struct {
-	// Each pair as the lengths of name and value, then both.
+	// block has, for each pair, the lengths of the name and the value, then the name and the value.
 	block string
 }
 
-// Before each pair: two numbers of four bytes.
+// pairHead is the size of the lengths before each pair: two numbers of four bytes.
 const pairHead = 8
 
-// NewMetadata returns metadata of names and values in turn. It panics if a value is missing.
+// NewMetadata returns metadata from alternating names and values. It panics if a value is missing.
 func NewMetadata(pairs ...string) Metadata {
 	if len(pairs)%2 != 0 {
 		panic(fmt.Sprintf("nightcore.NewMetadata: the name %q has no value", pairs[len(pairs)-1]))
@@ -42,7 +42,7 @@ func (m Metadata) With(name, value string) Metadata {
 	return Metadata{string(appendPair([]byte(m.block), name, value))}
 }
 
-// withFirst returns metadata that begin with this pair, and have no other of its name.
+// withFirst returns metadata that begin with this pair and have no other pair of its name.
 func (m Metadata) withFirst(name, value string) Metadata {
 	block := appendPair(nil, name, value)
 	for other, value := range m.All() {
@@ -68,7 +68,7 @@ func (m Metadata) All() iter.Seq2[string, string] {
 	}
 }
 
-// Get returns the first value of a name; empty if there is none.
+// Get returns the first value of a name, or "" if there is none.
 func (m Metadata) Get(name string) string {
 	value, _ := m.Lookup(name)
 	return value
@@ -106,7 +106,7 @@ func (m Metadata) Len() int {
 	return count
 }
 
-// String returns the pairs, one a line.
+// String returns the pairs, one on each line.
 func (m Metadata) String() string {
 	var text strings.Builder
 	for name, value := range m.All() {

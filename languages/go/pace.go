@@ -12,39 +12,41 @@ import (
 )
 
 const (
-	// slowAfter is how long a handler runs, between its calls, before it counts as slow.
+	// slowAfter is the time, without waiting for calls, after which a run of a handler is slow.
 	slowAfter = time.Millisecond
-	// slowCosts is what a slow run adds to the score; each other run takes one off. So threads that
-	// the kernel sets aside now and then do not count.
+	// slowCosts is added to the score by a slow run; each other run subtracts one. So runs that are
+	// slow because the kernel preempts a thread now and then have no effect.
 	slowCosts = 20
 	// slowScore is the score from which handlers need more than one P.
 	slowScore = 60
-	// widePause is how long a process stays wide at the least: a change stops all goroutines.
+	// widePause is the least time that a process stays wide, because a change stops all goroutines.
 	widePause = time.Second
-	// checkPause is how often the use of the processor is checked.
+	// checkPause is the time between two checks of the use of the processor.
 	checkPause = 10 * time.Millisecond
 	// busyShare and calmShare are shares of one core, in percent. A narrow process becomes wide above
 	// busyShare, and a wide one becomes narrow below calmShare.
 	busyShare, calmShare = 80, 50
 )
 
-// A pace decides how many Ps the process uses. Handlers that run for microseconds need one: with
+// A pace decides how many Ps the process uses. Handlers that run for microseconds need one P: with
 // more, each goroutine that becomes ready wakes a thread that finds nothing to do, which costs more
-// than the handler. Handlers that compute, or wait for something else than calls, need all.
+// than the handler. Handlers that compute, or wait for anything but calls, need all Ps.
 type pace struct {
-	// isNarrow says that the process uses one P, and that goroutines may keep it while they wait.
+	// isNarrow reports that the process uses one P, and that goroutines may keep it while they
+	// wait.
 	isNarrow atomic.Bool
 	score    atomic.Int32
 
 	mu sync.Mutex
-	// ps is the number of Ps of a wide process; 0: the program has chosen it, and it stays.
+	// ps is the number of Ps of a wide process. It is 0 if the program has chosen the number, which
+	// then stays.
 	ps        int
 	wideUntil time.Time
 	checkedAt time.Time
 	used      time.Duration
 }
 
-// begin makes the process narrow.
+// begin makes the process narrow, unless GOMAXPROCS is set.
 func (p *pace) begin() {
 	if os.Getenv("GOMAXPROCS") == "" {
 		p.ps = runtime.GOMAXPROCS(0)
@@ -74,7 +76,7 @@ func (p *pace) set(narrow bool) {
 	p.isNarrow.Store(narrow)
 }
 
-// ran takes note of how long a handler ran without waiting for a call.
+// ran records how long a handler ran without waiting for a call.
 func (p *pace) ran(took time.Duration) {
 	if took < slowAfter {
 		if p.score.Load() > 0 {
@@ -97,7 +99,7 @@ func (p *pace) widen(now time.Time) {
 	p.set(false)
 }
 
-// check measures the use of the processor, now and then.
+// check measures the use of the processor, at most once in checkPause.
 func (p *pace) check(now time.Time) {
 	if !p.mu.TryLock() {
 		return
@@ -118,7 +120,7 @@ func (p *pace) check(now time.Time) {
 	}
 }
 
-// cpuTime is the processor time that the process has used.
+// cpuTime returns the processor time that the process has used.
 func cpuTime() time.Duration {
 	var usage syscall.Rusage
 	if syscall.Getrusage(syscall.RUSAGE_SELF, &usage) != nil {

@@ -9,7 +9,7 @@ import (
 	"time"
 )
 
-// narrow is a pace that has begun in a process with four Ps.
+// narrow returns a pace that has begun in a process with four Ps.
 func narrow(t *testing.T) *pace {
 	t.Helper()
 	before, was := runtime.GOMAXPROCS(4), os.Getenv("GOMAXPROCS")

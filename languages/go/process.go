@@ -16,7 +16,7 @@ import (
 // A processCaller makes calls outside of any request.
 type processCaller struct{}
 
-// Call makes a call by the engine.
+// Call makes a call through the engine.
 func (processCaller) Call(
 	ctx context.Context, name string, body []byte, options CallOptions,
 ) (*Answer, error) {
@@ -47,7 +47,7 @@ func (processCaller) Call(
 		return takeEnd(&e)
 	case <-ctx.Done():
 		C.nc_process_call_cancel(number)
-		// What it ends with is still to be freed.
+		// The result of the call still has to be freed.
 		go func() {
 			e := <-ended
 			_, _ = takeEnd(&e)
@@ -56,7 +56,7 @@ func (processCaller) Call(
 	}
 }
 
-// takeEnd makes Go's own of how a call has ended.
+// takeEnd converts the end of a call to Go values, and frees the library's.
 func takeEnd(e *event) (*Answer, error) {
 	if e.status != C.NC_OK {
 		return nil, takeError(e.status, e.error)
@@ -64,7 +64,7 @@ func takeEnd(e *event) (*Answer, error) {
 	return takeAnswer(e), nil
 }
 
-// ncGoEnded takes the end of a call outside of any request, on a thread of the library's.
+// ncGoEnded receives the end of a call outside of any request, on a thread of the library.
 //
 //export ncGoEnded
 func ncGoEnded(handle C.uintptr_t, e *C.nc_go_event) {

@@ -8,8 +8,8 @@ import (
 	"strconv"
 )
 
-// A Result is what a handler may return: a body as bytes or as text, a [Reply] with an HTTP status
-// and metadata, or the [Answer] to a call of its own, which is handed on whole.
+// A Result is a type that a handler may return: a body as bytes or as text, a [Reply] with an HTTP
+// status and metadata, or the [Answer] to a call, which is passed on unchanged.
 type Result interface {
 	[]byte | string | *Reply | *Answer
 }
@@ -21,18 +21,18 @@ type Result interface {
 // when nobody waits for the reply any more.
 //
 // An error that the handler returns ends the request:
-//   - An [*HTTPError] is replied as an HTTP status with its body. The call succeeds.
+//   - An [*HTTPError] becomes a reply with its HTTP status and its body. The call succeeds.
 //   - The [*Error] of a call is passed on: the caller sees that this function failed, with that
 //     error and its causes as the reason.
 //   - The message of an error that [Errorf] has made goes to the caller.
-//   - The text of any other error goes to the function's log alone.
+//   - The text of any other error goes only to the function's log.
 //
 // [errors.As] finds the first two in wrapped errors, too. A panic has the effect of any other
-// error; its stack is in the log.
+// error, and its stack is in the log.
 type Handler[R Result] func(ctx context.Context, req *Request) (R, error)
 
-// Answer runs the handler, and returns the answer that its caller gets. The error is one that fails
-// the call: an [*HTTPError] of the handler is part of the answer.
+// Answer runs the handler, and returns the answer that its caller gets. An [*HTTPError] of the
+// handler becomes an answer. An error that Answer returns fails the call.
 func (h Handler[R]) Answer(ctx context.Context, req *Request) (*Answer, error) {
 	result, err := h(ctx, req)
 	if err != nil {
@@ -62,18 +62,18 @@ func (h Handler[R]) Answer(ctx context.Context, req *Request) (*Answer, error) {
 	}
 }
 
-// A Reply is what a handler sends back: a body with an HTTP status and metadata.
+// A Reply is the reply of a handler: a body with an HTTP status and metadata.
 type Reply struct {
-	// Body is sent as it is.
+	// Body is sent unchanged.
 	Body []byte
 	// HTTPStatus is from 200 to 599. 0 stands for 200.
 	HTTPStatus int
-	// Metadata are the headers of a response over HTTP.
+	// Metadata become the headers of a response over HTTP.
 	Metadata Metadata
 }
 
-// JSON returns a reply whose body is v as JSON, with the content type application/json. The error
-// says that v has no form in JSON. A handler returns both:
+// JSON returns a reply whose body is v as JSON, with the content type application/json. It returns
+// an error if v cannot be encoded as JSON. A handler can return both results:
 //
 //	return nightcore.JSON(http.StatusCreated, user)
 func JSON(httpStatus int, v any) (*Reply, error) {
@@ -110,17 +110,17 @@ func (r *Reply) Header(name, value string) *Reply {
 	return r
 }
 
-// An Answer is what a caller gets for a call.
+// An Answer is the answer to a call.
 type Answer struct {
-	// Body belongs to the caller.
+	// Body is the body, which belongs to the caller.
 	Body []byte
-	// HTTPStatus is what the function chose, 200 if it chose none. The call has succeeded whatever
-	// it is; [Answer.ErrorForStatus] makes an error of 400 and above.
+	// HTTPStatus is the HTTP status that the function chose, or 200 if it chose none. The call has
+	// succeeded with any HTTP status; [Answer.ErrorForStatus] makes an error of 400 and above.
 	HTTPStatus int
-	// Metadata are what the function added to its reply.
+	// Metadata are the metadata that the function added to its reply.
 	Metadata Metadata
 
-	// function was called.
+	// function is the name of the function that was called.
 	function string
 }
 
@@ -142,13 +142,14 @@ func checkHTTPStatus(httpStatus, first int) error {
 	return &Error{Status: ErrInvalidArgument, Message: message}
 }
 
-// newAnswer returns an answer whose metadata have its HTTP status. 0 is what the metadata say.
+// newAnswer returns an answer whose metadata have its HTTP status. With 0 the metadata decide the
+// status.
 func newAnswer(httpStatus int, body []byte, metadata Metadata) (*Answer, error) {
 	before := metadata.Get(statusPair)
 	if httpStatus == 0 && before == "" {
 		httpStatus = okStatus
 	} else if httpStatus == 0 {
-		// What is no number is none that a reply may have.
+		// A value that is not a number becomes 0, which is not a valid HTTP status.
 		httpStatus, _ = strconv.Atoi(before)
 	}
 	if err := checkHTTPStatus(httpStatus, okStatus); err != nil {

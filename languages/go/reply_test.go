@@ -8,7 +8,7 @@ import (
 	"testing"
 )
 
-// answerOf runs a handler that returns this.
+// answerOf runs a handler that returns these results.
 func answerOf[R Result](result R, err error) (*Answer, error) {
 	handler := Handler[R](func(context.Context, *Request) (R, error) { return result, err })
 	return handler.Answer(context.Background(), &Request{})
@@ -112,7 +112,8 @@ func TestAnErrorQuotesTheBeginningOfATextBody(t *testing.T) {
 	}
 }
 
-// What Reply says is sent with a body of bytes, as long as there is this old way.
+// TestTheOldReplyOfARequestIsSent tests the deprecated Request.Reply, which goes with a body of
+// bytes.
 func TestTheOldReplyOfARequestIsSent(t *testing.T) {
 	handler := Handler[[]byte](func(_ context.Context, req *Request) ([]byte, error) {
 		req.Reply().Status(201).Header("a", "1")

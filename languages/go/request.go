@@ -7,29 +7,28 @@ import (
 	"net/http"
 )
 
-// A Request is what a handler is given. Its handler owns it; what it holds stays valid after the
+// A Request is a request to a handler. The handler owns it, and all of it stays valid after the
 // handler has returned.
 type Request struct {
 	// Body belongs to the handler. It has no spare capacity, so that append copies it.
 	Body []byte
-	// Function is the name that was called.
+	// Function is the name of the function that was called.
 	Function string
-	// Caller is the function that made the call; empty if the call came from outside, by the
-	// gateway.
+	// Caller is the function that made the call; empty if the call came in by the gateway.
 	Caller string
 	// ID is the call id: 16 hexadecimal digits. A call from outside and all calls below it share
-	// one; the client gets it in the header X-Nightcore-Call.
+	// one id; the client gets it in the header X-Nightcore-Call.
 	ID string
-	// Metadata came with the call. Those of a request over HTTP are ":method", ":prefix", ":path",
+	// Metadata are the metadata of the call. A request over HTTP has ":method", ":prefix", ":path",
 	// ":query" and its headers.
 	Metadata Metadata
 
 	reply *Reply
 }
 
-// JSON decodes the body into v. If a client sent a body that is not the JSON that v takes, the
-// error is an [*HTTPError] with the HTTP status 400, which a handler may return as it is. If a
-// function sent it, the error fails a handler that returns it.
+// JSON decodes the body into v. If a client sent a body that v cannot take, the error is an
+// [*HTTPError] with the HTTP status 400, which a handler may return as it is. If a function sent
+// the body, returning the error fails the call.
 func (r *Request) JSON(v any) error {
 	err := decode("body of the request", r.Body, v)
 	var unfit *json.InvalidUnmarshalError
@@ -49,7 +48,7 @@ func (r *Request) Reply() *Reply {
 	return r.reply
 }
 
-// answer is the answer with a body that the handler has returned.
+// answer returns the answer with a body that the handler has returned.
 func (r *Request) answer(body []byte) (*Answer, error) {
 	if r.reply == nil {
 		return &Answer{Body: body, HTTPStatus: okStatus}, nil

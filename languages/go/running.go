@@ -18,7 +18,7 @@ import (
 	"unsafe"
 )
 
-// noDeadline is the library's word for it.
+// noDeadline is the library's value for a call without a deadline.
 const noDeadline = ^C.uint64_t(0)
 
 var errCallerLeft = errors.New("nobody waits for the answer any more")
@@ -27,30 +27,30 @@ var errCallerLeft = errors.New("nobody waits for the answer any more")
 type running struct {
 	worker *worker
 	id     uint64
-	// beganAt is when the handler began, or its last call ended.
+	// beganAt is the time when the handler began, or when its last call ended.
 	beganAt atomic.Int64
-	// calls is the number of its calls that wait for their answers, and over whether it has been
-	// answered; the worker's lock guards both.
+	// calls is the number of its calls that wait for their answers, and over says whether it has
+	// its reply. The worker's lock guards both.
 	calls int
 	over  bool
-	// event is what it came with.
+	// event is the event that brought the request.
 	event event
 	ctx   context.Context
 
 	mu sync.Mutex
-	// handle is nil when the request has ended.
+	// handle is nil once the request has ended.
 	handle *C.nc_request
 	cancel context.CancelCauseFunc
-	// cancelledBy says why nobody waits any more; NC_OK while somebody does.
+	// cancelledBy is the status that says why the request is cancelled; NC_OK if it is not.
 	cancelledBy C.int32_t
 }
 
 var start = time.Now()
 
-// nanotime is the time since the program began.
+// nanotime returns the nanoseconds since the program began.
 func nanotime() int64 { return int64(time.Since(start)) }
 
-// run runs the handler and answers.
+// run runs the handler and sends its reply.
 func (r *running) run() {
 	e := &r.event
 	ctx, req := context.Background(), r.request(e)
@@ -74,10 +74,11 @@ func (r *running) run() {
 		if finished {
 			return
 		}
-		// A panic, or runtime.Goexit, which recovers as nil.
+		// The handler has panicked, or has called runtime.Goexit, for which recover returns nil.
 		message, stack := "the handler called runtime.Goexit", debug.Stack()
 		defer func() {
-			// To print the value may have panicked as well, or called runtime.Goexit.
+			// Formatting the value of the panic may have panicked as well, or called
+			// runtime.Goexit.
 			_ = recover()
 			req.Logf("nightcore: %s: %s\n%s", req.Function, message, stack)
 			r.fail(nil, message)
@@ -91,7 +92,7 @@ func (r *running) run() {
 	answer, err := r.worker.handler(r.ctx, req)
 	r.worker.pace.ran(time.Duration(nanotime() - r.beganAt.Load()))
 	if err != nil {
-		// The error is the handler's own: its methods may panic as well.
+		// The error may be of the handler's own type, whose methods may panic as well.
 		e, message := r.told(err, req)
 		finished = true
 		r.fail(e, message)
@@ -101,14 +102,14 @@ func (r *running) run() {
 	r.reply(answer)
 }
 
-// told is the error that callers are told, or else the text of one that was not written for them.
+// told returns the error for callers, or else the text of an error that was not written for them.
 func (r *running) told(err error, req *Request) (*Error, string) {
 	text := err.Error()
 	e, ok := passedOn(err)
 	switch {
 	case ok:
 	case errors.Is(err, context.DeadlineExceeded) && errors.Is(r.ctx.Err(), context.DeadlineExceeded):
-		// The context is not later than the engine, and may be earlier.
+		// The deadline of the context is not later than the engine's, and may be earlier.
 		e = &Error{
 			Status:   ErrDeadlineExceeded,
 			Function: req.Function,
@@ -120,13 +121,13 @@ func (r *running) told(err error, req *Request) (*Error, string) {
 		return nil, text
 	}
 	if text != e.Error() && text != e.Message && e.Status != ErrCancelled {
-		// What it is wrapped in stays here.
+		// Callers do not get the text around the wrapped error, so it goes to the log.
 		req.Logf("nightcore: %s: %s", req.Function, text)
 	}
 	return e, ""
 }
 
-// request makes Go's own of what came.
+// request converts the event of a request to a Request.
 func (r *running) request(e *event) *Request {
 	req := &Request{
 		Body:     copied(e.body),
@@ -142,7 +143,7 @@ func (r *running) request(e *event) *Request {
 	return req
 }
 
-// cancelled takes the engine's word that nobody waits any more, and why.
+// cancelled cancels the context of the request, which the engine has reported as cancelled.
 func (r *running) cancelled(reason C.int32_t) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -154,13 +155,14 @@ func (r *running) cancelled(reason C.int32_t) {
 
 func (r *running) cancelNow(ctx context.Context) {
 	if _, ok := ctx.Deadline(); ok && r.cancelledBy == C.NC_DEADLINE_EXCEEDED {
-		// The context ends by its own deadline, as context.DeadlineExceeded, which cancel cannot give.
+		// The context ends by its own deadline, as context.DeadlineExceeded, which cancel cannot
+		// set.
 		return
 	}
 	r.cancel(errCallerLeft)
 }
 
-// end takes the request's handle, which is then the caller's alone.
+// end marks the request as ended and returns its handle, which only the caller uses from then on.
 func (r *running) end() *C.nc_request {
 	r.worker.mu.Lock()
 	delete(r.worker.running, r.id)
@@ -182,8 +184,8 @@ func (r *running) reply(answer *Answer) {
 		answer.Metadata.toC())
 }
 
-// fail answers with an error. If there is none it answers with the text of an error that was not
-// written for callers.
+// fail fails the call with e. If e is nil, it uses text, the text of an error that was not written
+// for callers.
 func (r *running) fail(e *Error, text string) {
 	handle := r.end()
 	defer C.nc_request_free(handle)
@@ -198,7 +200,7 @@ func (r *running) fail(e *Error, text string) {
 	C.nc_pass_on(handle, failure)
 }
 
-// toC makes the library's own of an error, for the caller to free.
+// toC converts an error for the library. The caller frees the result.
 func (e *Error) toC() *C.nc_error {
 	text := func(s string) *C.char { return C.CString(forC(strings.ToValidUTF8(s, "\uFFFD"))) }
 	function, message := text(e.Function), text(e.Message)
@@ -215,7 +217,7 @@ func (e *Error) toC() *C.nc_error {
 	return failure
 }
 
-// Call makes a call by the engine.
+// Call makes a call through the engine.
 func (r *running) Call(
 	ctx context.Context, name string, body []byte, options CallOptions,
 ) (*Answer, error) {
@@ -225,7 +227,7 @@ func (r *running) Call(
 	if len(name) > C.NC_GO_MAX_NAME || forC(name) != name {
 		return nil, notAName(name)
 	}
-	// The request's own deadline the engine knows.
+	// The engine knows the request's own deadline, so only another deadline becomes a timeout.
 	var timeout C.uint64_t
 	if deadline, ok := ctx.Deadline(); ok && ctx != r.ctx {
 		timeout = C.uint64_t(max(time.Until(deadline), 1))
@@ -263,7 +265,7 @@ func (r *running) Call(
 	return nil, ofContext(ctx, name)
 }
 
-// refused is the error of a call whose context has ended before it is made.
+// refused returns the error of a call whose context has ended before the call is made.
 func (r *running) refused(ctx context.Context, name string) *Error {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -292,7 +294,7 @@ func (r *running) start(
 	return nil
 }
 
-// take makes Go's own of what came, and gives the place back.
+// take converts the end of a call to Go values, and returns c to the pool.
 func take(c *call, e event) (*Answer, error) {
 	calls.Put(c)
 	if e.status != C.NC_OK {
@@ -301,7 +303,7 @@ func take(c *call, e event) (*Answer, error) {
 	return takeAnswer(&e), nil
 }
 
-// A handlerContext is what a handler is given: it knows the request.
+// A handlerContext is the context of a handler, which holds the request.
 type handlerContext struct {
 	context.Context
 	running *running

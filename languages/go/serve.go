@@ -6,7 +6,7 @@ import (
 	"sync"
 )
 
-// run is a handler of any result.
+// run is a handler whose result is converted to an answer.
 type run func(ctx context.Context, req *Request) (*Answer, error)
 
 var registered struct {
@@ -42,8 +42,8 @@ func register(name string, handler run) {
 }
 
 // Serve runs the function that Nightcore started this process for, until the engine ends the
-// process. Then it returns nil. An error says why the process cannot serve: for example it has no
-// handler for its function, or Nightcore did not start it. A process serves once.
+// process; then it returns nil. An error says why the process cannot serve: for example, it has no
+// handler for its function, or Nightcore did not start it. A process can serve only once.
 func Serve() error {
 	registered.Lock()
 	if registered.serving {
@@ -53,6 +53,6 @@ func Serve() error {
 	}
 	registered.serving = true
 	registered.Unlock()
-	// Neither is changed any more.
+	// Both maps no longer change once the program serves.
 	return serve(registered.names, registered.handlers)
 }

@@ -6,10 +6,10 @@
 #include <stdlib.h>
 #include <string.h>
 
-// Of each pair, before its bytes.
+// The size of the two lengths before the bytes of each pair.
 enum { PAIR_HEAD = 2 * sizeof(uint32_t) };
 
-// Pairs that need no memory of their own.
+// The most pairs that are kept without an allocation.
 enum { FEW_PAIRS = 32 };
 
 static size_t pair_bytes(const nc_pair *pair) {
@@ -94,7 +94,8 @@ int32_t nc_go_next_many(nc_worker *worker, nc_go_event *events, size_t *count) {
     return status;
 }
 
-// The pairs of a block, in `few` if they fit, else in memory of their own; NULL if there is none.
+// Returns the pairs of a block. They are in `few` if they fit, else in allocated memory. Returns
+// NULL if there is none.
 static nc_pair *pairs_of(nc_go_metadata metadata, nc_pair *few) {
     nc_pair *pairs = metadata.count <= FEW_PAIRS ? few : malloc(metadata.count * sizeof *pairs);
     const uint8_t *from = metadata.block;
@@ -108,7 +109,7 @@ static nc_pair *pairs_of(nc_go_metadata metadata, nc_pair *few) {
     return pairs;
 }
 
-// The arguments of a call, as the library takes them.
+// The arguments of a call, in the form that the library takes.
 typedef struct {
     char name[NC_GO_MAX_NAME + 1];
     nc_bytes body;
@@ -116,7 +117,8 @@ typedef struct {
     nc_call_options options;
 } asked;
 
-// False if there is no memory. `call` must stay where it is, and is freed by `forget`.
+// Fills in the arguments of a call. Returns false if there is no memory. `call` must not be moved,
+// and `forget` frees its memory.
 static bool ask(asked *call, const char *name, size_t name_len, nc_bytes body, uint64_t timeout_ns,
                 nc_go_metadata metadata) {
     memcpy(call->name, name, name_len);
@@ -146,7 +148,7 @@ int32_t nc_go_call(nc_request *req, uint64_t tag, const char *name, size_t name_
     return status;
 }
 
-// Written in Go.
+// This function is written in Go.
 extern void ncGoEnded(uintptr_t handle, nc_go_event *event);
 
 static void ended(void *user, int32_t status, nc_answer *answer, nc_error *error) {

@@ -2,11 +2,11 @@ package nightcore
 
 import "strconv"
 
-// A Status says how a call failed. It is an error, too, so that a program asks for a status with
-// errors.Is(err, nightcore.ErrNotFound).
+// A Status says how a call failed. It is also an error, so that a program can test for a status
+// with errors.Is(err, nightcore.ErrNotFound).
 type Status int32
 
-// String is its name, such as "NOT_FOUND".
+// String returns the name, such as "NOT_FOUND".
 func (s Status) String() string {
 	if name, ok := statusNames[s]; ok {
 		return name
@@ -14,5 +14,5 @@ func (s Status) String() string {
 	return "status " + strconv.Itoa(int(s))
 }
 
-// Error is its name.
+// Error returns the name.
 func (s Status) Error() string { return s.String() }

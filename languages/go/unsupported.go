@@ -7,10 +7,10 @@ import (
 	"runtime"
 )
 
-// A processCaller makes no calls.
+// A processCaller makes no calls, because this platform is not supported.
 type processCaller struct{}
 
-// Call says why there is none.
+// Call returns the error that says why.
 func (processCaller) Call(context.Context, string, []byte, CallOptions) (*Answer, error) {
 	return nil, serve(nil, nil)
 }

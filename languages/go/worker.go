@@ -33,52 +33,51 @@ import (
 	"unsafe"
 )
 
-// Statuses are the library's own numbers.
+// The statuses have the library's numbers.
 var _ = [1]struct{}{}[ErrDepthExceeded-C.NC_DEPTH_EXCEEDED|
 	ErrInvalidArgument-C.NC_INVALID_ARGUMENT|
 	ErrInternal-C.NC_INTERNAL]
 
 type event = C.nc_go_event
 
-// A worker is this process's end of its channel. One goroutine, the pump, waits for events in the
-// runtime's poller. Requests have goroutines, which take events themselves while they wait: see
-// stay.
+// A worker is the worker of this process. One goroutine, the pump, waits for events in the
+// runtime's poller. The goroutines of requests take events themselves while they wait: see stay.
 type worker struct {
 	handle   *C.nc_worker
 	function string
 	handler  run
 
 	mu sync.Mutex
-	// running are the requests that are not answered, by their numbers.
+	// running are the requests that have no reply yet, by their numbers.
 	running map[uint64]*running
 	// waiting are the calls that wait for their answers, by their tags.
 	waiting map[uint64]*call
 	lastTag uint64
 
-	// pulling is held by the goroutine that takes events: the pump, or one that stays.
+	// pulling is held by the goroutine that takes events: the pump, or a goroutine in stay.
 	pulling sync.Mutex
-	// ended says why nothing will come any more.
+	// ended says why no more events come.
 	ended error
-	// file is the pump's.
+	// file is the descriptor on which the pump waits.
 	file *os.File
-	// events are for whoever pulls.
+	// events is the buffer of the goroutine that holds pulling.
 	events [C.NC_GO_MAX_EVENTS]event
-	// messages is the descriptor at which a goroutine waits that keeps its thread.
+	// messages is the descriptor on which a goroutine waits that keeps its thread.
 	messages uintptr
 	// turns is an eventfd that the runtime's poller watches.
 	turns syscall.RawConn
 	// polledAt is when the runtime's poller last had its turn.
 	polledAt time.Time
 	pace     pace
-	// goOn is the number of requests that do not wait for calls.
+	// goOn is the number of requests that run without waiting for calls.
 	goOn atomic.Int64
 }
 
-// A call waits for its answer.
+// A call is a call that waits for its answer.
 type call struct {
 	running *running
 	tag     uint64
-	// answer has room for the event that is the answer.
+	// answer has room for one event, the end of the call.
 	answer chan event
 }
 
@@ -89,7 +88,7 @@ func serve(names []string, handlers map[string]run) error {
 	if err := w.open(names); err != nil {
 		return err
 	}
-	// It is not freed: goroutines that go on may call until the process ends.
+	// The worker is never freed, because goroutines that go on may call until the process ends.
 	function := C.nc_worker_function(w.handle)
 	w.function = string(borrowed(function))
 	w.handler = handlers[w.function]
@@ -114,15 +113,15 @@ func (w *worker) open(names []string) error {
 	return nil
 }
 
-// pump takes what comes until the engine ends this process.
+// pump handles events until the engine ends this process.
 func (w *worker) pump() error {
-	// Its own descriptor, as the runtime closes what it is given.
+	// The pump has its own descriptor, because the runtime closes a descriptor that it is given.
 	fd, err := syscall.Dup(int(C.nc_worker_fd(w.handle)))
 	if err != nil {
 		return fmt.Errorf("nightcore: cannot duplicate a descriptor: %w", err)
 	}
 	syscall.CloseOnExec(fd)
-	// So that the runtime's poller takes it; nothing ever reads it.
+	// The runtime's poller accepts only a non-blocking descriptor. Nothing ever reads from it.
 	if err := syscall.SetNonblock(fd, true); err != nil {
 		return fmt.Errorf("nightcore: cannot wait for the engine: %w", err)
 	}
@@ -160,7 +159,7 @@ func (w *worker) pump() error {
 	defer w.pulling.Unlock()
 	switch {
 	case w.ended == nil:
-		// Nobody may look any more.
+		// No goroutine may poll for events any more.
 		w.ended = fmt.Errorf("nightcore: cannot wait for the engine: %w", err)
 		return w.ended
 	case errors.Is(w.ended, errEnded):
@@ -170,13 +169,13 @@ func (w *worker) pump() error {
 	}
 }
 
-// mostStay is how long goroutines keep their thread before the runtime's poller has its turn, so
-// that events of sockets are noticed.
+// mostStay is the longest time that goroutines keep their thread before the runtime's poller has
+// its turn, so that events of sockets are noticed.
 const mostStay = time.Millisecond
 
-// stay takes the events that have come and waits for more with its thread, as long as the process
-// is narrow. It ends when c has its answer, when there is a request to run, which it takes if c is
-// nil, or when its goroutine is to wait as goroutines do.
+// stay handles the events that have come and waits for more with its thread, as long as the process
+// is narrow. It returns when c has its answer, or when the goroutine should wait in the regular
+// way. If c is nil, it also returns when there is a request to run, and returns that request.
 func (w *worker) stay(c *call) *running {
 	if !w.pulling.TryLock() {
 		return nil
@@ -184,7 +183,7 @@ func (w *worker) stay(c *call) *running {
 	defer w.pulling.Unlock()
 	for areReady, isLast := false, false; w.ended == nil; {
 		if areReady || runtime.GOMAXPROCS(0) == 1 {
-			// Other goroutines may have no other P.
+			// Other goroutines may have no other P to run on.
 			runtime.Gosched()
 		}
 		if c != nil && len(c.answer) > 0 {
@@ -192,7 +191,7 @@ func (w *worker) stay(c *call) *running {
 		}
 		request, count := w.drain(c == nil)
 		if w.ended != nil {
-			// The pump waits for what will not come.
+			// This wakes the pump, which would otherwise wait for events that never come.
 			_ = w.file.SetReadDeadline(time.Unix(0, 1))
 		}
 		if request != nil {
@@ -213,17 +212,17 @@ func (w *worker) stay(c *call) *running {
 			w.polledAt = now
 			w.turn()
 		case !w.park():
-			// A message may have rung the bell for this wait as a signal ended it, and the pump was
-			// not told.
+			// A message may have rung the bell for this wait just when a signal interrupted it. The
+			// pump was not told, so the events are polled once more.
 			isLast = true
 		}
 	}
 	return nil
 }
 
-// turn lets the runtime's poller see what is ready. A goroutine that waits for something that has
-// happened already does not let the process become idle: the runtime would wake its monitor thread,
-// sysmon, at the next call into C.
+// turn lets the runtime's poller see which descriptors are ready. Its wait is for something that
+// has happened already, so the process does not become idle. If it did, the runtime would wake its
+// monitor thread, sysmon, at the next call into C.
 func (w *worker) turn() {
 	written := false
 	_ = w.turns.Read(func(fd uintptr) bool {
@@ -237,14 +236,14 @@ func (w *worker) turn() {
 	})
 }
 
-// park waits for a message, for at most a millisecond, and returns whether there may be one. The
+// park waits for a message for at most a millisecond, and reports whether there may be one. The
 // runtime does not know of this system call: the goroutine keeps its P, so the process does not
-// become idle: see turn. The garbage collector interrupts the call by a signal.
+// become idle (see turn). The garbage collector interrupts the call by a signal.
 func (w *worker) park() bool {
 	var ready [1]syscall.EpollEvent
 	count, _, _ := syscall.RawSyscall6(
 		syscall.SYS_EPOLL_PWAIT, w.messages, uintptr(unsafe.Pointer(&ready[0])), 1, 1, 0, 0)
-	// At the end of the pipe the pump sees why.
+	// If the pipe has been closed, the pump finds out why.
 	return int(count) == 1 && ready[0].Events&syscall.EPOLLHUP == 0
 }
 
@@ -254,8 +253,8 @@ func cannotRead(status C.int32_t) error {
 	return &Error{Status: Status(status), Message: "the engine's messages cannot be read"}
 }
 
-// drain takes all events that are there. If its caller wants a request it gets the first one; the
-// other requests are run.
+// drain handles all events that have come. If wants is true, it returns the first request; it
+// starts a goroutine for each other request.
 func (w *worker) drain(wants bool) (request *running, taken int) {
 	for {
 		var count C.size_t
@@ -286,7 +285,7 @@ func (w *worker) take(e *event) {
 		go w.run(w.begin(e))
 	case C.NC_EVENT_ANSWER:
 		if c := w.forget(uint64(e.tag)); c != nil {
-			// It has room for this one.
+			// The channel has room for this event.
 			c.answer <- *e
 		} else {
 			C.nc_answer_free(e.answer)
@@ -302,7 +301,7 @@ func (w *worker) take(e *event) {
 	}
 }
 
-// begin makes a request known.
+// begin adds a request to the requests that are running.
 func (w *worker) begin(e *event) *running {
 	r := &running{worker: w, handle: e.request, id: uint64(e.request_id), event: *e}
 	w.mu.Lock()
@@ -312,14 +311,14 @@ func (w *worker) begin(e *event) *running {
 	return r
 }
 
-// run runs a request, and then those that come as soon as it has been answered.
+// run runs a request, and then further requests that come right after its reply.
 func (w *worker) run(r *running) {
 	for ; r != nil; r = w.stay(nil) {
 		r.run()
 	}
 }
 
-// wait makes a place for the answer to a new call.
+// wait registers a new call, which then waits for its answer.
 func (w *worker) wait(c *call) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
@@ -332,7 +331,8 @@ func (w *worker) wait(c *call) {
 	}
 }
 
-// forget gives up a call's place, and returns it; nil if its answer is in it already.
+// forget removes a call from the calls that wait, and returns it. It returns nil if the call has
+// its answer already.
 func (w *worker) forget(tag uint64) *call {
 	w.mu.Lock()
 	defer w.mu.Unlock()
@@ -348,19 +348,19 @@ func (w *worker) forget(tag uint64) *call {
 	return c
 }
 
-// borrowed are the library's own bytes.
+// borrowed returns bytes that belong to the library.
 func borrowed(bytes C.nc_bytes) []byte {
 	return unsafe.Slice((*byte)(bytes.data), int(bytes.len))
 }
 
-// copied are bytes without spare capacity.
+// copied returns a copy of the library's bytes, without spare capacity.
 func copied(bytes C.nc_bytes) []byte {
 	own := make([]byte, int(bytes.len))
 	copy(own, borrowed(bytes))
 	return own
 }
 
-// toC is metadata as the library's side of the crossing takes them.
+// toC returns metadata in the form that shim.h takes.
 func (m Metadata) toC() C.nc_go_metadata {
 	if m.block == "" {
 		return C.nc_go_metadata{}
@@ -369,7 +369,7 @@ func (m Metadata) toC() C.nc_go_metadata {
 	return C.nc_go_metadata{block: block, len: C.size_t(len(m.block)), count: C.size_t(m.Len())}
 }
 
-// takeAnswer makes Go's own of an answer, and frees it.
+// takeAnswer converts an answer to Go values, and frees it.
 func takeAnswer(e *event) *Answer {
 	answer := &Answer{Body: copied(e.body), HTTPStatus: int(e.http_status)}
 	if e.metadata_bytes == 0 {
@@ -382,7 +382,7 @@ func takeAnswer(e *event) *Answer {
 	return answer
 }
 
-// takeError makes Go's own of an error, and frees it.
+// takeError converts an error to Go values, and frees it.
 func takeError(status C.int32_t, failure *C.nc_error) *Error {
 	defer C.nc_error_free(failure)
 	err := &Error{
@@ -401,5 +401,5 @@ func takeError(status C.int32_t, failure *C.nc_error) *Error {
 	return err
 }
 
-// statusName is the library's name of a status.
+// statusName returns the library's name of a status.
 func statusName(status Status) string { return C.GoString(C.nc_status_name(C.int32_t(status))) }

@@ -20,10 +20,10 @@ import (
 	nightcore "github.com/nightcore/nightcore/languages/go"
 )
 
-// servesVariable makes this program serve though Nightcore has not started it.
+// servesVariable makes this program serve although Nightcore has not started it.
 const servesVariable = "NIGHTCORE_TEST_SERVES"
 
-// TestMain makes this program the worker, when an engine starts it.
+// TestMain makes this program the worker when an engine starts it.
 func TestMain(m *testing.M) {
 	if os.Getenv("NIGHTCORE_SOCKET") == "" && os.Getenv(servesVariable) == "" {
 		os.Exit(m.Run())
@@ -77,8 +77,8 @@ func sleep(context.Context, *nightcore.Request) ([]byte, error) {
 	return nil, nil
 }
 
-// others makes a hundred calls one after the other, and answers how often another goroutine had its
-// turn meanwhile. There is one P, so that the goroutine has nowhere else to run.
+// others makes a hundred calls one after the other, and returns how often another goroutine ran
+// meanwhile. There is one P, so that the goroutine cannot run elsewhere.
 func others(ctx context.Context, _ *nightcore.Request) ([]byte, error) {
 	defer runtime.GOMAXPROCS(runtime.GOMAXPROCS(1))
 	turns := make(chan struct{}, 1)
@@ -101,14 +101,14 @@ func others(ctx context.Context, _ *nightcore.Request) ([]byte, error) {
 	return strconv.AppendInt(nil, had.Load(), 10), nil
 }
 
-// cpu answers the ns of CPU time that this process has used.
+// cpu returns the nanoseconds of processor time that this process has used.
 func cpu(context.Context, *nightcore.Request) ([]byte, error) {
 	var usage syscall.Rusage
 	err := syscall.Getrusage(syscall.RUSAGE_SELF, &usage)
 	return strconv.AppendInt(nil, usage.Utime.Nano()+usage.Stime.Nano(), 10), err
 }
 
-// goexit ends its goroutine if it is told to.
+// goexit ends its goroutine if the request has a body.
 func goexit(_ context.Context, req *nightcore.Request) ([]byte, error) {
 	if len(req.Body) > 0 {
 		runtime.Goexit()
@@ -116,7 +116,7 @@ func goexit(_ context.Context, req *nightcore.Request) ([]byte, error) {
 	return []byte("serves"), nil
 }
 
-// ps computes for as long as its body says, and answers how many Ps there are.
+// ps computes for the time in its body, and returns the number of Ps.
 func ps(_ context.Context, req *nightcore.Request) ([]byte, error) {
 	took, err := time.ParseDuration(string(req.Body))
 	for began := time.Now(); time.Since(began) < took; {
@@ -124,7 +124,7 @@ func ps(_ context.Context, req *nightcore.Request) ([]byte, error) {
 	return strconv.AppendInt(nil, int64(runtime.GOMAXPROCS(0)), 10), err
 }
 
-// gather makes as many calls of a function at once as its body says; without a body it answers its
+// gather makes as many calls at once as its body says. Without a body it returns the id of its
 // process.
 func gather(ctx context.Context, req *nightcore.Request) ([]byte, error) {
 	if len(req.Body) == 0 {
@@ -154,7 +154,7 @@ var (
 	release   = make(chan struct{})
 )
 
-// hold holds a call until another one says release, or until nobody waits for it.
+// hold waits until another call says release, or until its request is cancelled.
 func hold(ctx context.Context, req *nightcore.Request) ([]byte, error) {
 	switch string(req.Body) {
 	case "count":
@@ -175,7 +175,7 @@ func hold(ctx context.Context, req *nightcore.Request) ([]byte, error) {
 	return nil, nil
 }
 
-// again calls itself once more.
+// again calls itself once.
 func again(ctx context.Context, req *nightcore.Request) ([]byte, error) {
 	if len(req.Body) > 0 {
 		return req.Body, nil
@@ -183,7 +183,7 @@ func again(ctx context.Context, req *nightcore.Request) ([]byte, error) {
 	return nightcore.Call(ctx, "Again", []byte("twice"))
 }
 
-// giveUp stops waiting for a call, in the way its body says.
+// giveUp stops waiting for a call, in the way that its body names.
 func giveUp(ctx context.Context, req *nightcore.Request) ([]byte, error) {
 	switch string(req.Body) {
 	case "cancel":
@@ -199,7 +199,7 @@ func giveUp(ctx context.Context, req *nightcore.Request) ([]byte, error) {
 		late := errors.Is(err, nightcore.ErrDeadlineExceeded)
 		return fmt.Appendf(nil, "%v %v", errors.Is(err, context.DeadlineExceeded), late), nil
 	}
-	// A goroutine that the handler leaves behind.
+	// The handler leaves this goroutine behind.
 	go func() { _, _ = nightcore.Call(context.WithoutCancel(ctx), "Hold", nil) }()
 	for {
 		count, err := nightcore.Call(ctx, "Hold", []byte("count"))
@@ -211,7 +211,7 @@ func giveUp(ctx context.Context, req *nightcore.Request) ([]byte, error) {
 
 var lateError atomic.Value
 
-// late calls when its request has ended; asked with a body it answers what came of that.
+// late makes a call after its request has ended. With a body it returns the error of that call.
 func late(ctx context.Context, req *nightcore.Request) ([]byte, error) {
 	if len(req.Body) > 0 {
 		err, _ := lateError.Load().(error)
@@ -245,7 +245,7 @@ func page(w http.ResponseWriter, r *http.Request) {
 	_, _ = fmt.Fprintf(w, "<p>%s %s %s %s", r.Method, r.URL, req.Metadata.Get(":prefix"), r.RequestURI)
 }
 
-// Errors whose methods do not return.
+// angry is an error whose methods do not return.
 type angry string
 
 func (a angry) Error() string {
@@ -300,12 +300,12 @@ func TestAFailureIsToldAtOnceWhateverTheErrorIs(t *testing.T) {
 	e.answers("Hostile", "", "")
 }
 
-// missing has no user.
+// missing fails, because it has no user.
 func missing(context.Context, *nightcore.Request) (string, error) {
 	return "", fmt.Errorf("loading: %w", nightcore.HTTPErrorf(http.StatusNotFound, "no such user"))
 }
 
-// demanding takes no HTTP status of 400 or more.
+// demanding fails if its call is answered with an HTTP status of 400 or more.
 func demanding(ctx context.Context, _ *nightcore.Request) (*nightcore.Answer, error) {
 	answer, err := nightcore.CallAnswer(ctx, "Missing", nil)
 	if err != nil {
@@ -334,7 +334,7 @@ func TestCallsThatSleepDoSoTogether(t *testing.T) {
 	e := start(t, "Gather", "Sleep")
 	began := time.Now()
 	e.answers("Gather", "100 Sleep", "gathered")
-	// One after the other they would take 10 s.
+	// One after the other, the calls would take 10 s.
 	if took := time.Since(began); took > 2*time.Second {
 		t.Errorf("100 calls of 0.1 s took %v", took)
 	}
@@ -480,7 +480,7 @@ func TestAnIdleWorkerUsesNoCPU(t *testing.T) {
 				used()
 			}
 			began := used()
-			// Idle is what lasts.
+			// The process is idle if it uses little processor time for a second.
 			time.Sleep(time.Second)
 			if idle := used() - began; idle > 100*time.Millisecond {
 				t.Errorf("it used %v", idle)
@@ -510,14 +510,14 @@ func TestAHandlerThatEndsItsGoroutineEndsNothingElse(t *testing.T) {
 	}
 }
 
-// overdue does what most of Go does when its context ends.
+// overdue returns the error of its context, as most Go code does.
 func overdue(ctx context.Context, _ *nightcore.Request) ([]byte, error) {
 	<-ctx.Done()
 	return nil, fmt.Errorf("waiting: %w", ctx.Err())
 }
 
-// The handler's context ends at the same moment as the engine's patience: whichever is first, the
-// call ends by the deadline that passed.
+// The handler's context and the engine's deadline end at the same moment. Whichever comes first,
+// the call ends by the deadline.
 func TestAHandlerThatReturnsItsContextsErrorMissedItsDeadline(t *testing.T) {
 	engine := startWith(t, "timeout = \"100ms\"", "Overdue")
 	var calls sync.WaitGroup
@@ -537,7 +537,7 @@ func TestAHandlerThatReturnsItsContextsErrorMissedItsDeadline(t *testing.T) {
 
 var notes atomic.Int64
 
-// note counts its calls with a body, and tells how many they were to one without.
+// note counts its calls that have a body. Without a body it returns that count.
 func note(_ context.Context, req *nightcore.Request) ([]byte, error) {
 	if len(req.Body) > 0 {
 		notes.Add(1)

@@ -1,4 +1,5 @@
-// Package nightcoretest runs handlers of Nightcore functions without an engine, for their tests.
+// Package nightcoretest runs handlers of Nightcore functions without an engine, for tests of
+// handlers.
 //
 //	answer, err := nightcoretest.Run(t.Context(), foo, &nightcore.Request{Body: []byte("Hello")},
 //		func(ctx context.Context, call nightcoretest.Call) (*nightcore.Answer, error) {
@@ -14,7 +15,7 @@ import (
 	nightcore "github.com/nightcore/nightcore/languages/go"
 )
 
-// A Call is a call that the handler makes of another function.
+// A Call is a call that the handler under test makes.
 type Call struct {
 	Function string
 	Body     []byte
@@ -22,18 +23,18 @@ type Call struct {
 }
 
 // Calls is the test double of the functions that the handler calls. It may run for several calls at
-// the same time. ctx is the context of the call. An error is the callee's: one that is no
-// [*nightcore.Error] reaches the handler as ErrFunctionFailed with its text. An HTTP status of 0
-// stands for 200.
+// the same time. ctx is the context of the call. An error is the called function's: if it is not an
+// [*nightcore.Error], the handler gets ErrFunctionFailed with its text. An HTTP status of 0 stands
+// for 200.
 type Calls func(ctx context.Context, call Call) (*nightcore.Answer, error)
 
-// Run runs a handler with a request, and answers its calls by calls. nil stands for functions that
-// do not exist.
+// Run runs a handler with a request. calls handles the handler's calls; with nil each of them
+// fails, because no function exists.
 //
 // It returns the answer that the handler's caller would get; an [*nightcore.HTTPError] of the
 // handler is an answer. Any other error of the handler is returned as it is. ctx is the context of
-// the request: give it a deadline, or cancel it, to see what the handler does. A panic of the
-// handler is the test's.
+// the request: give it a deadline, or cancel it, to test how the handler reacts. A panic of the
+// handler is not caught.
 func Run[R nightcore.Result](
 	ctx context.Context, handler nightcore.Handler[R], req *nightcore.Request, calls Calls,
 ) (*nightcore.Answer, error) {
@@ -63,7 +64,7 @@ func (c caller) Call(
 	case answer == nil:
 		answer = &nightcore.Answer{}
 	}
-	// A copy, because a double may give several calls the same answer.
+	// The answer is copied, because a double may give the same answer to several calls.
 	given := *answer
 	if given.HTTPStatus == 0 {
 		given.HTTPStatus = 200

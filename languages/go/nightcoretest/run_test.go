@@ -74,7 +74,7 @@ func TestAnHTTPErrorOfAHandlerIsAnAnswer(t *testing.T) {
 	}
 }
 
-// asks takes no HTTP status of 400 or more from Users.
+// asks fails if Users answers with an HTTP status of 400 or more.
 func asks(ctx context.Context, _ *nightcore.Request) (*nightcore.Answer, error) {
 	answer, err := nightcore.CallAnswer(ctx, "Users", nil)
 	if err != nil {
@@ -144,7 +144,7 @@ func TestJSONGoesBothWays(t *testing.T) {
 	}
 }
 
-// TestOneAnswerServesManyRuns has two goroutines get the same answer, for the race detector.
+// TestOneAnswerServesManyRuns lets two goroutines get the same answer, for the race detector.
 func TestOneAnswerServesManyRuns(t *testing.T) {
 	shared := &nightcore.Answer{Body: []byte("told")}
 	double := func(context.Context, nightcoretest.Call) (*nightcore.Answer, error) {
