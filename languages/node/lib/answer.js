@@ -9,11 +9,11 @@ const { isUtf8 } = require("node:buffer");
 const DEFAULT_STATUS = 200;
 const MAX_STATUS = 0xffff;
 const FIRST_REDIRECTION = 300;
-// Characters of a body that an error quotes.
+// The most characters of a body that an error quotes.
 const MAX_QUOTED = 200;
 const HINT = 'req.reply("", { json: value })';
 
-/** The answer of a called function. */
+/** The answer to a call. */
 class Answer {
   #metadata;
   #function;
@@ -30,7 +30,7 @@ class Answer {
   }
 
   get status() {
-    // A number of 16 bits, as in the other languages.
+    // The status is a number of 16 bits, as in the other languages.
     const digits = this.metadata.get(":status") ?? "";
     const status = /^\+?[0-9]+$/.test(digits) ? Number(digits) : DEFAULT_STATUS;
     return status > MAX_STATUS ? DEFAULT_STATUS : status;
@@ -52,7 +52,7 @@ class Answer {
     if (this.status < FIRST_ERROR_STATUS) return this;
     let message = `answered with HTTP status ${this.status}`;
     const isText = this.body.length > 0 && isUtf8(this.body);
-    // By code points, so that none is cut in two.
+    // The text is cut between code points, so that no character is cut in two.
     if (isText)
       message += `: ${[...this.text().slice(0, 2 * MAX_QUOTED)].slice(0, MAX_QUOTED).join("")}`;
     throw new HttpStatusError(message, { answer: this, function: this.#function });
@@ -87,14 +87,14 @@ function addContentType(pairs, type) {
     pairs.push(["content-type", type]);
 }
 
-/** The reply that an HttpError stands for. */
+/** Returns the reply that an HttpError stands for. */
 function replyOf({ status, body, metadata = [] }) {
   const pairs = entriesOf(metadata);
   if (typeof body === "string") addContentType(pairs, "text/plain; charset=utf-8");
   return new Reply(body, { status, metadata: pairs });
 }
 
-/** Body and encoded metadata of what a handler has returned. */
+/** Returns the body and the encoded metadata of the value that a handler has returned. */
 function fromReturned(returned) {
   if (types.isUint8Array(returned)) return { body: returned, metadata: undefined };
   if (returned instanceof Answer)

@@ -1,12 +1,12 @@
 "use strict";
 
-// Work that goes on after its request was answered. It is finished before the process ends.
+// Work that goes on after its request has its reply. The process ends only when it is finished.
 
-/** The promises that the end of the process waits for. */
+/** The promises that the process waits for before it ends. */
 class Background {
   #running = new Set();
 
-  /** Adds one; `failed` is told of its error. */
+  /** Adds a promise. `failed` gets its error. */
   add(promise, failed) {
     const settled = (async () => promise)()
       .catch(failed)
@@ -14,7 +14,7 @@ class Background {
     this.#running.add(settled);
   }
 
-  /** Resolves when none is left, or when the engine waits no longer, which it says by SIGTERM. */
+  /** Resolves when no promise is left, or when the engine stops waiting and sends SIGTERM. */
   async finished() {
     if (this.#running.size === 0) return;
     const over = new Promise((resolve) => this.#listen(resolve));
@@ -25,7 +25,8 @@ class Background {
   }
 
   #listen(resolve) {
-    // Without a listener SIGTERM ends the process. A program with a listener of its own handles it.
+    // Without a listener, SIGTERM ends the process. If the program has a listener, it handles the
+    // signal itself.
     if (process.listenerCount("SIGTERM") === 0) process.once("SIGTERM", resolve);
   }
 }

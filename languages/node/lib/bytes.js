@@ -1,13 +1,14 @@
 "use strict";
 
-// The classes of any realm: test runners such as Jest give a program classes of its own.
+// The checks work across realms: test runners such as Jest give a program its own classes.
 const { isAnyArrayBuffer, isUint8Array } = require("node:util").types;
 
 const EMPTY = Buffer.alloc(0);
 
 /**
- * A body as bytes: of bytes, text, nothing, or a plain object or an array, which becomes JSON.
- * `hint` says how to write JSON where `what` is none of these.
+ * Converts a body to bytes. A body is bytes, text, nothing, or a plain object or an array, which
+ * becomes JSON. `what` names the body in the error for any other type, and `hint` says how to write
+ * JSON there.
  */
 function toBytes(body, what, hint) {
   if (isUint8Array(body)) return body;
@@ -30,7 +31,7 @@ function toBytes(body, what, hint) {
 function isJson(body) {
   if (typeof body !== "object" || body === null) return false;
   if (Array.isArray(body)) return true;
-  // A plain object of any realm: its prototype, if it has one, has none.
+  // The object is plain, in any realm, if it has no prototype or one that has no prototype itself.
   const prototype = Object.getPrototypeOf(body);
   if (prototype === null) return true;
   return Object.getPrototypeOf(prototype) === null && typeof body.then !== "function";

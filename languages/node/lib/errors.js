@@ -13,7 +13,9 @@ class NightcoreError extends Error {
   }
 }
 
-/** The error for a failure of the addon. `called` is the function if the failure names none. */
+/**
+ * Returns the error for a failure of the addon. `called` is the function if the failure names none.
+ */
 function fromLibrary({ code, message, function: name, causes }, called = "") {
   return new NightcoreError(code, message, { function: name || called, causes });
 }
@@ -21,7 +23,7 @@ function fromLibrary({ code, message, function: name, causes }, called = "") {
 const UNTOLD = "the handler failed, and its error cannot be told";
 
 /**
- * Describes an error of a handler to the addon: as a failure, or as the text of an error that was
+ * Converts an error of a handler for the addon: to a failure, or to the text of an error that was
  * not written for callers. The error is the user's: any property of it may throw, or have a wrong
  * type.
  */
@@ -30,7 +32,7 @@ function toLibrary(error) {
     if (!isDeliberate(error)) return String(error instanceof Error ? error.message : error);
     const [code, message, name] = [error.code, String(error.message), String(error.function)];
     if (!CODES.has(code)) {
-      // The library's own, which no call ends with.
+      // This code is the library's own, and no call ends with it.
       const text = `${code}: ${message}`;
       return failure("FUNCTION_FAILED", name ? `${name}: ${text}` : text, "", []);
     }
@@ -44,7 +46,7 @@ function toLibrary(error) {
   }
 }
 
-/** Whether an error's message is for callers; false if it does not let itself be looked at. */
+/** Whether an error's message is for callers; false if the check itself throws. */
 function isDeliberate(error) {
   try {
     return error instanceof NightcoreError;

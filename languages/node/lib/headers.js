@@ -1,7 +1,7 @@
 "use strict";
 
-// The headers of an http.IncomingMessage, as Node's own parser gives them. Node joins values that
-// have one name by the rules that its documentation of `message.headers` has.
+// Sets the headers of an http.IncomingMessage as Node's own parser would. Values of the same name
+// are joined by the rules in Node's documentation of `message.headers`.
 
 const FIRST_COUNTS = new Set([
   "age", "authorization", "content-length", "content-type", "etag", "expires", "from", "host",

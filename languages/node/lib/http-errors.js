@@ -8,7 +8,7 @@ const FIRST_STATUS = 200;
 const FIRST_ERROR_STATUS = 400;
 const LAST_STATUS = 599;
 
-/** An HTTP status, which is an integer from `first` to 599. */
+/** Returns an HTTP status if it is an integer from `first` to 599, and throws otherwise. */
 function checkedStatus(status, first = FIRST_STATUS) {
   if (Number.isInteger(status) && status >= first && status <= LAST_STATUS) return status;
   const range = `from ${first} to ${LAST_STATUS}`;
@@ -16,7 +16,7 @@ function checkedStatus(status, first = FIRST_STATUS) {
   throw new NightcoreError("INVALID_ARGUMENT", text);
 }
 
-/** Ends a request with a reply of this HTTP status. */
+/** An error that ends a request with a reply of this HTTP status. */
 class HttpError extends Error {
   constructor(status, body = "", { metadata, ...options } = {}) {
     checkedStatus(status, FIRST_ERROR_STATUS);
@@ -28,7 +28,7 @@ class HttpError extends Error {
   }
 }
 
-/** A called function answered with an HTTP status of 400 or more. */
+/** The error for an answer with an HTTP status of 400 or more. */
 class HttpStatusError extends NightcoreError {
   constructor(message, { answer, ...options }) {
     super("FUNCTION_FAILED", message, options);
@@ -37,7 +37,7 @@ class HttpStatusError extends NightcoreError {
   }
 }
 
-/** Whether an error is an HttpError; false if it does not let itself be looked at. */
+/** Whether an error is an HttpError; false if the check itself throws. */
 function isHttpError(error) {
   try {
     return error instanceof HttpError;

@@ -15,15 +15,15 @@ const NOT_IMPLEMENTED = 501;
 const MALFORMED = /%(?![0-9a-f]{2})/i;
 
 /**
- * A handler that runs an HTTP listener. It gives the listener Node's own request and response over
- * a connection that only collects bytes, so the reply is what Node would have written.
+ * Makes a handler of an HTTP listener. The listener gets Node's own request and response, over a
+ * connection that only collects bytes, so the reply has the bytes that Node would have written.
  */
 function httpHandler(listener) {
   if (typeof listener !== "function") {
     throw new TypeError("httpHandler takes a listener, as http.createServer does");
   }
   return (request) => {
-    // Node's own server knows no others; that is the client's mistake.
+    // Node's own server knows no other methods, so the client has made a mistake.
     const method = request.metadata.get(":method") ?? "POST";
     if (!METHODS.includes(method)) {
       return new Reply(`${method} is not a method\n`, { status: NOT_IMPLEMENTED });
@@ -37,7 +37,7 @@ function httpHandler(listener) {
       const connection = new Connection();
       const req = incoming(request, connection);
       const res = new ServerResponse(req);
-      // Whole answers, without chunks.
+      // The response is sent as a whole, without chunks.
       res.useChunkedEncodingByDefault = false;
       res.shouldKeepAlive = false;
       res.sendDate = false;
@@ -47,11 +47,11 @@ function httpHandler(listener) {
         try {
           resolve(connection.reply());
         } catch (error) {
-          // Node lets a listener choose an HTTP status above 599.
+          // Node allows a listener to choose an HTTP status above 599.
           reject(error);
         }
         process.nextTick(() => {
-          // Later writes are dropped; otherwise each would be an error that nobody catches.
+          // Later writes are dropped. Otherwise each would cause an error that nobody catches.
           res.destroyed = true;
           res.emit("close");
         });
@@ -70,7 +70,8 @@ function httpHandler(listener) {
       const returned = listener(req, res);
       if (typeof returned?.then !== "function") return;
       const failed = (error) => {
-        // Before the answer it is the call's error, after it that of work that went on.
+        // Before the response is complete, the error fails the call. After that, it is an error of
+        // work that went on.
         if (res.writableFinished) throw error;
         reject(error);
       };
@@ -104,7 +105,7 @@ function incoming(request, connection) {
   return req;
 }
 
-/** A target with each byte that is not ASCII percent-encoded, as apps in other languages get it. */
+/** Percent-encodes each byte of a target that is not ASCII, as apps in other languages get it. */
 function encoded(target) {
   return target.replace(
     /[\x80-\xff]/g,
@@ -112,7 +113,7 @@ function encoded(target) {
   );
 }
 
-/** Takes what is written to it. */
+/** A connection that collects the bytes that are written to it. */
 class Connection extends Duplex {
   #written = [];
 
@@ -135,7 +136,7 @@ class Connection extends Duplex {
     return this;
   }
 
-  /** The answer that was written. */
+  /** Returns the reply that was written. */
   reply() {
     let rest = Buffer.concat(this.#written);
     for (;;) {

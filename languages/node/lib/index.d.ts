@@ -42,8 +42,8 @@ export class Answer {
   /** The metadata. */
   readonly metadata: Metadata;
   /**
-   * The HTTP status; 200 if the function set none, or one that is no number. An answer with any
-   * status is an answer.
+   * The HTTP status; 200 if the function set none, or one that is not a number. A call that was
+   * answered with any HTTP status has succeeded.
    */
   readonly status: number;
   /** Whether the HTTP status is from 200 to 299. */
@@ -56,7 +56,7 @@ export class Answer {
   throwForStatus(): this;
 }
 
-/** What a reply has beside its body. */
+/** The options of a reply. */
 export interface ReplyOptions {
   /** The HTTP status, an integer from 200 to 599. It replaces a `:status` in `metadata`. */
   status?: number;
@@ -64,7 +64,7 @@ export interface ReplyOptions {
   metadata?: Pairs;
   /** @deprecated The old name of `metadata`. */
   headers?: Pairs;
-  /** A value that is sent as JSON instead of a body, whatever it is. */
+  /** A value that is sent as JSON in place of a body. */
   json?: unknown;
 }
 
@@ -78,9 +78,9 @@ export class Reply {
   readonly body: Uint8Array;
 }
 
-/** What a call has beside its name and its body. */
+/** The options of a call. */
 export interface CallOptions {
-  /** A value that is sent as JSON instead of a body, whatever it is. */
+  /** A value that is sent as JSON in place of a body. */
   json?: unknown;
   /** Metadata for the called function. */
   metadata?: Pairs;
@@ -128,15 +128,15 @@ export interface NightcoreRequest {
    */
   json<T = unknown>(): T;
   /**
-   * Calls a function and resolves to its answer. A process can make 1024 calls at once. Rejects
-   * with a {@link NightcoreError} if the call fails.
+   * Calls a function and resolves to its answer. A process can have 1024 calls under way at once.
+   * Rejects with a {@link NightcoreError} if the call fails.
    */
   call(name: string, body?: Body, options?: CallOptions): Promise<Answer>;
   /** A reply with an HTTP status and metadata, for the handler to return. */
   reply(body?: Body, options?: ReplyOptions): Reply;
   /**
    * Lets the process end only when this promise is settled, or when `stop_timeout` has passed, for
-   * work that goes on after the reply. If it rejects, that is logged.
+   * work that goes on after the reply. If the promise rejects, the error is logged.
    */
   waitUntil(promise: Promise<unknown>): void;
 }
@@ -153,7 +153,7 @@ export type Returned = Body | Answer | Reply;
  */
 export type Handler = (request: NightcoreRequest) => Returned | Promise<Returned>;
 
-/** The failed call of a function below, which led to an error. */
+/** The error of a called function that led to a {@link NightcoreError}. */
 export interface Cause {
   readonly function: string;
   readonly code: Code;
@@ -184,7 +184,7 @@ export class NightcoreError extends Error {
   readonly code: Code | "INVALID_STATE" | "INVALID_ARGUMENT";
   /** The called function; empty if the error is the library's own. */
   readonly function: string;
-  /** The errors of functions below that led to this one, the nearest first. */
+  /** The errors of called functions that led to this one, the nearest first. */
   readonly causes: readonly Cause[];
 }
 
@@ -217,10 +217,10 @@ export class HttpStatusError extends NightcoreError {
 
 /**
  * Runs the function that Nightcore started this process for, in Node's event loop. Requests come
- * from now on, so await all that handlers need before. `handlers` has the handlers by the names of
- * their functions; a single handler is that of the function, whatever its name. Resolves when the
- * engine ends the process, which then ends when nothing else keeps it alive. If Nightcore did not
- * start this process, `serve` prints why it cannot serve and exits with 2.
+ * from now on, so await all that handlers need before. `handlers` maps the names of functions to
+ * handlers; a single handler is used for the function of this process, whatever its name. Resolves
+ * when the engine ends the process, which then ends when nothing else keeps it alive. If Nightcore
+ * did not start this process, `serve` prints why it cannot serve and exits with 2.
  */
 export function serve(handlers: Handler | Readonly<Record<string, Handler>>): Promise<void>;
 
@@ -234,7 +234,10 @@ export function call(name: string, body?: Body, options?: CallOptions): Promise<
 
 declare module "http" {
   interface IncomingMessage {
-    /** The request beneath a listener of `httpHandler`. A server of one's own does not set it. */
+    /**
+     * The request that a listener of `httpHandler` serves. A server of the program's own does not
+     * set it.
+     */
     nightcore: NightcoreRequest;
     /**
      * The path that leads to the function: its route, or `/function/NAME`. It is not in `url`. A

@@ -2,9 +2,9 @@
 
 const { LINE_MARK, LOG_KEY_VARIABLE } = require("./facts.js");
 
-// The key by which the launcher believes a mark; none if the output goes to no log.
+// The key by which the launcher recognizes a mark. It is undefined if the output goes to no log.
 const KEY = process.env[LOG_KEY_VARIABLE];
-// Begins a line that says which call it is about.
+// The start of a line that carries a call id.
 const MARK = `${LINE_MARK}${KEY}`;
 
 /** Writes each line of a text to standard error, marked with the call id if there is one. */
@@ -13,7 +13,7 @@ function log(id, text) {
   const before = id === undefined ? "" : isMarked ? `${MARK}${id} ` : `${id} `;
   const lines = text.replace(/\n$/, "").split("\n");
   listen();
-  // In one write, so that lines of others do not come between.
+  // All lines go in one write, so that lines of other calls do not come between.
   process.stderr.write(lines.map((line) => `${before}${line}\n`).join(""));
 }
 

@@ -3,7 +3,8 @@
 const { isUint8Array } = require("node:util").types;
 const { NightcoreError } = require("./errors.js");
 
-// Each pair is encoded as the lengths of name and value, two bytes each, then both.
+// Each pair is encoded as the lengths of the name and the value, two bytes each, then the name and
+// the value.
 const HEAD_BYTES = 4;
 const MAX_LENGTH = 0xffff;
 
@@ -51,13 +52,13 @@ class Metadata {
     return this.entries();
   }
 
-  /** As they came, so that values that are not UTF-8 stay what they are. */
+  /** The metadata as they came, so that values that are not UTF-8 stay unchanged. */
   get encoded() {
     return this.#encoded;
   }
 }
 
-/** The pairs of encoded metadata; without an encoding, with values as bytes. */
+/** Decodes metadata to pairs. Without an encoding, the values are bytes. */
 function decode(encoded, encoding) {
   const pairs = [];
   for (let at = 0; at < encoded.length;) {
@@ -74,7 +75,7 @@ function decode(encoded, encoding) {
   return pairs;
 }
 
-/** Encoded metadata of pairs; undefined if there are none. */
+/** Encodes pairs; undefined if there are none. */
 function encode(pairs) {
   if (pairs === undefined) return undefined;
   if (pairs instanceof Metadata && pairs.encoded)
@@ -102,8 +103,9 @@ function encode(pairs) {
 }
 
 /**
- * Of an object values may be lists; of anything else there are pairs. Values of metadata that came
- * with a call are bytes: as text, those that are not UTF-8 would become others.
+ * Returns the pairs of metadata that a program gives. The values of an object may be lists;
+ * anything else is iterated over as pairs. Values of metadata that came with a call stay bytes,
+ * because text would change values that are not UTF-8.
  */
 function entriesOf(pairs) {
   if (pairs instanceof Metadata && pairs.encoded) return decode(pairs.encoded);

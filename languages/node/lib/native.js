@@ -1,7 +1,7 @@
 "use strict";
 
-// Where the addon for this Node is. Each has a name of its own: musl loads what was built for glibc
-// without a word, as far as it finds the same names.
+// Finds the addon for this Node. The addons for glibc and musl have different names, because musl
+// loads a library that was built for glibc without an error, as long as it finds all symbols.
 
 const { closeSync, openSync, readSync } = require("node:fs");
 const { join } = require("node:path");
@@ -11,8 +11,9 @@ const libc = loader().includes("/ld-musl-") ? "-musl" : "";
 module.exports = join(__dirname, "..", "native", `nightcore-linux-${process.arch}${libc}.node`);
 
 /**
- * The loader that the program Node names, such as /lib/ld-musl-x86_64.so.1. It belongs to the C
- * library. Node's own report tells the C library as well, but costs an older Node some 50 ms.
+ * Returns the dynamic loader that Node's program names, such as /lib/ld-musl-x86_64.so.1. It
+ * belongs to the C library. Node's own report names the C library as well, but takes some 50 ms in
+ * older versions.
  */
 function loader() {
   const program = openSync("/proc/self/exe");
@@ -21,7 +22,8 @@ function loader() {
     return bytes.subarray(0, readSync(program, bytes, 0, length, at));
   };
   try {
-    // The fields of the headers of a 64-bit ELF file, and the type of the one that has the loader.
+    // These are fields of the headers of a 64-bit ELF file. A header of type PT_INTERP names the
+    // loader.
     const header = read(0, 64);
     const [at, size] = [Number(header.readBigUInt64LE(32)), header.readUInt16LE(54)];
     for (let number = 0; number < header.readUInt16LE(56); number++) {

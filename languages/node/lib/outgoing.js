@@ -1,6 +1,6 @@
 "use strict";
 
-// The arguments of a call, checked before it is made.
+// Checks and encodes the arguments of a call before it is made.
 
 const { EMPTY, isJson, toBytes } = require("./bytes.js");
 const { NightcoreError } = require("./errors.js");
@@ -9,8 +9,8 @@ const { Metadata, encode } = require("./metadata.js");
 const JSON_TYPE = encode([["content-type", "application/json"]]);
 
 /**
- * What a call sends: the body as bytes, the timeout in ms, 0 for none, and the encoded metadata.
- * `hint` is how the call is written for JSON.
+ * Returns the data that a call sends: the body as bytes, the timeout in ms (0 means that there is
+ * none), and the encoded metadata. `hint` says how to write the call with JSON.
  */
 function outgoing(name, body, options, hint) {
   const { json, metadata, signal, timeout } = options ?? {};
@@ -31,7 +31,7 @@ function outgoing(name, body, options, hint) {
   };
 }
 
-/** Encoded metadata with a content type: theirs, or else that of JSON. */
+/** Returns encoded metadata with a content type: their own, or else that of JSON. */
 function withJsonType(encoded = EMPTY) {
   const hasType = Metadata.decode(encoded).has("content-type");
   return hasType ? encoded : Buffer.concat([encoded, JSON_TYPE]);

@@ -13,7 +13,7 @@ async function call(name, body, options) {
   const site = sites.note(call);
   const sent = outgoing(name, body, options, 'call(name, "", { json: value })');
   const started = addon.startProcessCall(name, sent.body, sent.timeout, sent.metadata);
-  // A failure has a code.
+  // A result with a code is a failure.
   if (started.code !== undefined) throw fromLibrary(started, name);
   const signal = options?.signal;
   const onAbort = () => addon.cancelProcessCall(started.call);
@@ -21,7 +21,7 @@ async function call(name, body, options) {
   try {
     const { failure, metadata, body: answer } = await started.ended;
     if (!failure) return new Answer(answer, metadata, name);
-    // A call that its caller has taken back ends with its caller's reason.
+    // A call that its caller has cancelled ends with the caller's reason.
     if (signal?.aborted && failure.code === "CANCELLED") throw signal.reason;
     throw Sites.tell(fromLibrary(failure), site);
   } finally {

@@ -47,7 +47,7 @@ class NightcoreRequest {
     try {
       return JSON.parse(this.text());
     } catch (cause) {
-      // A function that sent it has a bug, which belongs in the log.
+      // If a function sent the body, that function has a bug, so the error goes to the log.
       if (this.caller !== undefined) throw cause;
       const text = `the body of the request is not JSON: ${cause.message}`;
       throw new HttpError(BAD_REQUEST, text, { cause });
@@ -82,7 +82,7 @@ class NightcoreRequest {
     try {
       sent = outgoing(name, body, options, 'req.call(name, "", { json: value })');
     } catch (error) {
-      // Thrown in a timer it would end the process.
+      // The error is returned as a promise. Thrown in a timer, it would end the process.
       return Promise.reject(error);
     }
     return this.#host.call(name, sent, options?.signal);
@@ -92,7 +92,7 @@ class NightcoreRequest {
     this.#host.waitUntil(promise);
   }
 
-  /** Tells the request that nobody waits for its answer any more. */
+  /** Cancels the request, because nobody waits for its reply any more. */
   static cancel(request, reason) {
     request.#reason = reason;
     request.#controller?.abort(reason);

@@ -4,7 +4,7 @@ const { isMainThread } = require("node:worker_threads");
 const { FUNCTION_VARIABLE } = require("./facts.js");
 const { listen } = require("./forgotten.js");
 
-// It stays until the process ends: the process can call as long as it runs.
+// The worker stays until the process ends, because the process can make calls as long as it runs.
 let worker;
 
 /** Serves until the engine ends this process. */

@@ -1,6 +1,6 @@
 "use strict";
 
-// Noting where a call was made takes 1.5 us, a tenth of the time of the call. This many notes in
+// To note where a call was made takes 1.5 us, a tenth of the time of the call. This many notes in
 // this time take 0.15 % of it.
 const MOST_SITES = 100;
 const WHILE_MS = 100;
@@ -10,7 +10,7 @@ class Sites {
   #left = 0;
   #fullAt = 0;
 
-  /** The place that called `from`; undefined if there have been too many lately. */
+  /** Returns the place that called `from`, or undefined if too many places were noted lately. */
   note(from) {
     if (this.#left === 0) {
       const now = performance.now();
@@ -24,15 +24,15 @@ class Sites {
     return site;
   }
 
-  /** Has an error tell where its call was made. */
+  /** Makes an error show where its call was made. */
   static tell(error, site) {
     if (site === undefined) return error;
     try {
-      // Formatted here, perhaps by a function of the program's.
+      // The stack is formatted here, perhaps by a function of the program.
       const frames = /\n[^]*/.exec(site.stack);
       if (frames) error.stack = `${error.name}: ${error.message}${frames[0]}`;
     } catch {
-      // It keeps its own stack.
+      // The error keeps its own stack.
     }
     return error;
   }

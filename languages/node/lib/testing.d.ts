@@ -5,15 +5,15 @@ export interface Call {
   readonly function: string;
   readonly body: Buffer;
   readonly metadata: Metadata;
-  /** Milliseconds. */
+  /** The timeout of this call, in milliseconds. */
   readonly timeout: number | undefined;
 }
 
-/** The request of a test. */
+/** The properties of a test's request. */
 export interface Options {
   /**
-   * Answers the handler's calls; an error that it throws fails the call. Without it each call fails
-   * with NOT_FOUND.
+   * The test double that answers the handler's calls. If it throws, the call fails with that error.
+   * Without it, each call fails with NOT_FOUND.
    */
   call?: (call: Call) => Returned | Promise<Returned>;
   /** The name of the called function. */
@@ -28,8 +28,8 @@ export interface Options {
 }
 
 /**
- * Runs a handler without an engine and resolves to its answer, after all that it has given to
- * `waitUntil`. Rejects with the error of the handler, or else of what it has given to `waitUntil`;
- * an HttpError is an answer.
+ * Runs a handler without an engine, and resolves to its answer after all promises that it has
+ * passed to `waitUntil`. Rejects with the error of the handler, or else with that of such a
+ * promise; an HttpError is an answer.
  */
 export function run(handler: Handler, body?: Body, options?: Options): Promise<Answer>;

@@ -7,14 +7,14 @@ const { Metadata, encode } = require("./metadata.js");
 const { NightcoreRequest } = require("./request.js");
 const { EMPTY, toBytes } = require("./bytes.js");
 
-/** Calls a handler without an engine. */
+/** Runs a handler without an engine. */
 async function run(handler, body, options = {}) {
   const { call, function: name = "Test", caller, metadata = [], timeLeft, signal } = options;
   const background = [];
   const host = {
     waitUntil(promise) {
       const running = (async () => promise)();
-      // It may fail before the handler ends, when nobody awaits it yet.
+      // The promise may reject before the handler ends, when nobody awaits it yet.
       running.catch(() => {});
       background.push(running);
     },
@@ -51,7 +51,7 @@ async function run(handler, body, options = {}) {
   return answer;
 }
 
-/** What `begin` resolves to, unless the signal aborts before. */
+/** Resolves like the promise of `begin`, unless the signal aborts first. */
 function untilAborted(begin, signal) {
   return new Promise((resolve, reject) => {
     const onAbort = () => reject(signal.reason);
@@ -61,7 +61,9 @@ function untilAborted(begin, signal) {
   });
 }
 
-/** The answer that a handler gives: what it returns, or the HttpError that it throws. */
+/**
+ * Returns the answer of a handler, from the value that it returns or the HttpError that it throws.
+ */
 async function answerOf(handle, name) {
   let returned;
   try {

@@ -8,9 +8,9 @@ const { Answer, fromReturned, replyOf } = require("./answer.js");
 const { NightcoreRequest } = require("./request.js");
 const { Background } = require("./background.js");
 
-// Kinds of events, and what follows each:
-// Milliseconds until the deadline or null, id of the call in two halves, caller or null, bytes of
-// metadata, body, number of the request.
+// The kinds of events. The values of a request follow it: milliseconds until the deadline or null,
+// the call id in two halves, the caller or null, the bytes of metadata, the body, the number of the
+// request. The comments below list the values of the other kinds.
 const REQUEST = 1;
 const ANSWER = 2; // tag, bytes of metadata, body
 const ERROR = 3; // tag, failure
@@ -20,18 +20,18 @@ const ENDED = 5;
 
 const ENDED_CALL = "the request has ended: make its calls before its handler returns";
 
-/** One request that runs, and its calls. */
+/** A request that is running, and its calls. */
 class Running {
   constructor(worker, number) {
     this.worker = worker;
     this.number = number;
-    // Whether its handler may make no more calls.
+    // Whether the handler may make no more calls.
     this.ended = false;
-    // Whether it has its answer, or its failure.
+    // Whether the request has its reply or has failed.
     this.answered = false;
-    // Why nobody waits for its answer any more.
+    // Why nobody waits for the reply any more.
     this.cancelled = undefined;
-    // Tags of the calls under way.
+    // The tags of the calls under way.
     this.calls = new Set();
   }
 
@@ -57,14 +57,16 @@ class Running {
     });
   }
 
-  /** Has the end of the process wait for a promise. */
+  /** Lets the process end only after a promise. */
   waitUntil(promise) {
     this.worker.background.add(promise, (error) =>
       this.log("failed after its handler had returned:", error),
     );
   }
 
-  /** Runs the handler and answers with what it returns, any property of which may throw. */
+  /**
+   * Runs the handler and replies with the value that it returns, any property of which may throw.
+   */
   run(handler) {
     try {
       const returned = context.run(this, handler, this.request);
@@ -108,7 +110,10 @@ class Running {
     this.tell(toLibrary(error));
   }
 
-  /** Answers with a failure, or with the text of an error that was not written for callers. */
+  /**
+   * Fails the request with a failure, or with the text of an error that was not written for
+   * callers.
+   */
   tell(failure) {
     this.answered = true;
     this.end();
@@ -120,7 +125,7 @@ class Running {
     if (untold) this.log("the failure cannot be told:", fromLibrary(untold));
   }
 
-  /** Nobody awaits this error of something that the handler has begun. */
+  /** Handles an error of work that the handler has started, but that nobody awaits. */
   forgot(reason) {
     if (this.answered) {
       this.log("failed after its handler had returned, and nobody awaits it:", reason);
@@ -139,7 +144,7 @@ class Running {
     this.fail(new NightcoreError("FUNCTION_FAILED", `${what}: ${message}`));
   }
 
-  /** Writes of an error that is the user's, which may not let itself be written. */
+  /** Logs an error of the user's, which may throw when it is formatted. */
   log(what, error) {
     const before = `nightcore: ${this.worker.function}:${what && ` ${what}`}`;
     try {
@@ -148,7 +153,7 @@ class Running {
       try {
         this.request.log(before, "an error that cannot be shown");
       } catch {
-        // Nobody can be told.
+        // The error cannot be reported anywhere.
       }
     }
   }
@@ -157,7 +162,7 @@ class Running {
     if (this.ended) return;
     this.ended = true;
     this.worker.running.delete(this.number);
-    // The library tells nothing of them any more.
+    // The library no longer reports the ends of these calls.
     for (const tag of this.calls) {
       const { name, site, reject } = this.worker.take(tag);
       reject(Sites.tell(this.cancelled ? cancelled(this.cancelled, name) : endedCall(name), site));
@@ -169,7 +174,9 @@ function endedCall(name) {
   return new NightcoreError("INVALID_STATE", ENDED_CALL, { function: name });
 }
 
-/** What comes from the engine, and who waits for it. */
+/**
+ * The worker of this process: it handles events, and keeps the requests and the calls under way.
+ */
 class Worker {
   constructor(connected, handlers) {
     this.addon = connected;
@@ -180,7 +187,7 @@ class Worker {
     this.running = new Map();
     this.sites = new Sites();
     this.background = new Background();
-    // Whether the loop polls once more, or would gain nothing.
+    // Whether the loop will poll once more anyway, or would gain nothing by it.
     this.expects = !this.addon.looks;
     this.again = () => {
       this.expects = false;
@@ -207,7 +214,7 @@ class Worker {
     });
   }
 
-  /** The call of a tag, which is not under way any more. */
+  /** Removes the call with this tag, and returns it. */
   take(tag) {
     const call = this.calls.get(tag);
     if (call === undefined) return undefined;
@@ -217,7 +224,7 @@ class Worker {
     return call;
   }
 
-  /** Takes all that is there. */
+  /** Handles all events that have come. */
   drain() {
     const events = this.addon.events();
     const shared = events[0];
