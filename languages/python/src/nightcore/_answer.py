@@ -22,16 +22,18 @@ class Answer(bytes):
     A handler that returns an answer passes it on with its HTTP status and its metadata.
     """
 
-    # Most answers have no metadata, and then share this one.
+    # Answers without metadata, which most are, share this tuple.
     _pairs: Sequence[tuple[str, bytes]] = ()
-    # The function that was called. Only an answer with metadata can have an HTTP status to raise.
+    # The function that was called. It is set only on answers with metadata, because no other answer
+    # has an HTTP status that can raise.
     _function = ""
 
     @property
     def status(self) -> int:
-        """The HTTP status of the answer; 200 if the function set none, or one that is no number.
+        """The HTTP status of the answer; 200 if the function set none, or one that is not a number.
 
-        An answer with any status is an answer. :meth:`raise_for_status` makes an error of it.
+        A call that was answered with any HTTP status has succeeded. :meth:`raise_for_status` makes
+        an error of 400 and above.
         """
         for name, value in self._pairs:
             if name == ":status":
@@ -62,7 +64,7 @@ class Answer(bytes):
         raise HttpStatusError(message, answer=self, function=self._function)
 
     def _quoted(self) -> str:
-        """The beginning of the body if it is text."""
+        """Return the beginning of the body if the body is text."""
         try:
             return self.decode()[:_MAX_QUOTED]
         except UnicodeDecodeError:

@@ -53,7 +53,7 @@ class Asgi:
         try:
             await self._app(exchange.scope, exchange.receive, exchange.send)
         except (SystemExit, KeyboardInterrupt) as error:
-            # From a task they would end the loop, and with it everybody's calls.
+            # If a task raised these, they would end the loop, and with it all other requests.
             raise RuntimeError(f"the app has raised {type(error).__name__}") from error
 
     async def startup(self) -> None:
@@ -93,8 +93,8 @@ class Asgi:
         try:
             await self._app(scope, receive, send)
         except (Exception, asyncio.CancelledError) as error:
-            # By the specification an app that raises has no lifespan. If it raised after it had
-            # taken the first event, its author may not have meant that, so the log has the error.
+            # By the specification, an app that raises has no lifespan. If it raised after it had
+            # taken the first event, its author may not have meant that, so the log gets the error.
             if was_told and not has_told_why:
                 write(NO_CALL, "nightcore: the app's lifespan has raised:")
                 write_error(NO_CALL, error, error.__traceback__)
@@ -177,10 +177,10 @@ class _Exchange:
             raise RuntimeError(f"{kind} is not served by Nightcore")
 
     def returned(self, running: asyncio.Future[None]) -> None:
-        """The app has returned, or raised."""
+        """Handle the end of the app, which has returned or raised."""
         error = None if running.cancelled() else running.exception()
         if error is not None and (self.complete.done() or not self._started):
-            # An error of the handler's own is told by the call's failure.
+            # An error of the handler itself is reported as the failure of the call.
             write_error(self._request.id, error, error.__traceback__)
         if self.complete.done():
             return
@@ -194,7 +194,7 @@ class _Exchange:
             )
 
     def response(self) -> Reply:
-        """What the app has sent."""
+        """Return the response that the app has sent."""
         return Reply(b"".join(self._body), self._status, self._pairs)
 
 
@@ -207,7 +207,7 @@ def _server(headers: list[tuple[bytes, bytes]]) -> tuple[str, int | None] | None
     if host is None:
         return None
     name, colon, port = host.rpartition(":")
-    # isdigit alone takes more than int does.
+    # isdigit alone accepts more characters than int does.
     return (name, int(port)) if colon and port.isascii() and port.isdigit() else (host, 80)
 
 

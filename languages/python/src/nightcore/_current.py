@@ -1,4 +1,4 @@
-"""The request that runs here."""
+"""The request for which the current code runs."""
 
 from __future__ import annotations
 

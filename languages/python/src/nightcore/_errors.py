@@ -8,7 +8,7 @@ from ._facts import INVALID_ARGUMENT, STATUS_NAMES
 
 
 class Cause(NamedTuple):
-    """An error of a function that its caller let pass."""
+    """An error of a called function that its caller passed on."""
 
     function: str
     """The function that failed."""
@@ -29,7 +29,7 @@ class Error(Exception):
     status: ClassVar[str] = "INTERNAL"
     """The name of the error, as in the other languages and in answers over HTTP."""
 
-    # Of the class, for those below it that do not call __init__.
+    # This is a class attribute, for subclasses that do not call __init__.
     function: str = ""
     """The function that was called; empty if the error is the library's own."""
     message: str = ""
@@ -74,7 +74,7 @@ class FunctionFailed(Error):
 
 
 class ContainerDied(Error):
-    """The function's process died under the call."""
+    """The function's process died during the call."""
 
     status = "CONTAINER_DIED"
 
@@ -86,13 +86,13 @@ class Overloaded(Error):
 
 
 class Unavailable(Error):
-    """No process of the function can be had now, or the engine has gone."""
+    """No process of the function is available, or the engine has gone."""
 
     status = "UNAVAILABLE"
 
 
 class DeadlineExceeded(Error, TimeoutError):
-    """The time was over."""
+    """The deadline has passed."""
 
     status = "DEADLINE_EXCEEDED"
 
@@ -104,7 +104,7 @@ class Cancelled(Error):
 
 
 class DepthExceeded(Error):
-    """Calls are nested too deep."""
+    """Calls are nested too deeply."""
 
     status = "DEPTH_EXCEEDED"
 
@@ -141,7 +141,7 @@ _NUMBERS = {name: number for number, name in STATUS_NAMES.items()}
 def from_library(
     number: int, function: str, message: str, causes: list[tuple[str, int, str]]
 ) -> Error:
-    """The exception for a failure of the library's."""
+    """Return the exception for a failure of the library."""
     otherwise = InvalidArgument if number == INVALID_ARGUMENT else InvalidState
     kind = _ENDINGS.get(STATUS_NAMES.get(number, ""), otherwise)
     named = tuple(
@@ -164,7 +164,7 @@ def to_library(error: BaseException) -> tuple[int, str, str, list[tuple[str, int
             name, text = type(error).__name__, _text(error)
             return f"{name}: {text}" if text else name
         if error.status not in _NUMBERS:
-            # The library's own, which no call ends with.
+            # This status is the library's own, and no call ends with it.
             return _NUMBERS["FUNCTION_FAILED"], "", _text(error), []
         causes = [
             (_text(cause.function), _NUMBERS[cause.status], _text(cause.message))
@@ -176,5 +176,5 @@ def to_library(error: BaseException) -> tuple[int, str, str, list[tuple[str, int
 
 
 def _text(value: object) -> str:
-    """As text that can be encoded: it may hold surrogates."""
+    """Return a value as text that can be encoded, although it may hold surrogates."""
     return str(value).encode(errors="replace").decode()

@@ -79,5 +79,5 @@ class HttpStatusError(FunctionFailed):
         self.answer = answer
 
     def __reduce__(self) -> tuple[Any, ...]:
-        # An exception is copied and unpickled with positional arguments alone.
+        # Copying and unpickling pass positional arguments only.
         return partial(type(self), answer=self.answer), self.args, self.__dict__

@@ -46,7 +46,7 @@ def on_stop(hook: _H, /) -> _H:
 
 
 async def start_in_loop(app: Any) -> None:
-    """Run all that comes before the first request; ``app`` may have a ``startup`` of its own."""
+    """Run all start hooks, and the ``startup`` of ``app`` if it has one."""
     for hook in _starts:
         await _run(hook)
     if startup := getattr(app, "startup", None):
@@ -54,7 +54,7 @@ async def start_in_loop(app: Any) -> None:
 
 
 async def stop_in_loop(app: Any) -> None:
-    """Run all that comes at the end."""
+    """Run the ``shutdown`` of ``app`` if it has one, and all stop hooks."""
     if shutdown := getattr(app, "shutdown", None):
         await shutdown()
     for hook in reversed(_stops):
@@ -62,13 +62,13 @@ async def stop_in_loop(app: Any) -> None:
 
 
 def start_plain() -> None:
-    """Run all that comes before the first request of a plain handler."""
+    """Run all start hooks in a process of a plain handler."""
     for hook in _starts:
         _run_plain(hook)
 
 
 def stop_plain() -> None:
-    """Run all that comes at the end of a process of a plain handler."""
+    """Run all stop hooks in a process of a plain handler."""
     for hook in reversed(_stops):
         _run_plain(hook)
 
@@ -124,7 +124,7 @@ def _tasks_of_handlers(before: set[asyncio.Task[Any]]) -> list[asyncio.Task[Any]
 
 
 def _is_of_request(task: asyncio.Task[Any]) -> bool:
-    """Whether a request was current where the task was made."""
-    # Before Python 3.12 a task does not tell its context.
+    """Return whether a request was current where the task was created."""
+    # Before Python 3.12 a task has no get_context.
     context = getattr(task, "get_context", None)
     return context is None or context().get(current) is not None

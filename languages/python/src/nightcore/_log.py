@@ -1,4 +1,4 @@
-"""Lines of the log, each with the call that it is about."""
+"""Writes lines of the log, each with the id of its call."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ def write(call: str, text: str) -> None:
     if sys.stderr is None:
         return  # It was closed when the interpreter began.
     lines = text.removesuffix("\n").split("\n")
-    # If standard error is closed or full nobody can be told.
+    # If standard error is closed or full, the error cannot be reported anywhere.
     with contextlib.suppress(OSError, ValueError):
         if call == NO_CALL:
             before = ""
@@ -32,7 +32,7 @@ def write(call: str, text: str) -> None:
             before = f"{call} "
         else:
             before = f"{_MARK}{call} "
-        # In one write, so that lines of other threads do not come between.
+        # All lines go in one write, so that lines of other threads do not come between.
         sys.stderr.write("".join(f"{before}{line}\n" for line in lines))
         sys.stderr.flush()
 
@@ -46,5 +46,5 @@ def write_error(call: str, error: BaseException, frames: TracebackType | None) -
     try:
         write(call, text)
     except Exception:
-        # Nobody can be told.
+        # The error cannot be reported anywhere.
         return

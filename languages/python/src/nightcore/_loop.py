@@ -18,7 +18,7 @@ _REQUEST, _ANSWER, _ERROR, _CANCELLED, _ENDED = 1, 2, 3, 4, 5
 
 
 class _Call(asyncio.Future[Answer]):
-    """The answer that a call waits for. One that is cancelled is taken back."""
+    """The future answer of a call. Cancelling it cancels the call."""
 
     tag: int
     host: Host
@@ -42,7 +42,7 @@ class Host:
         self._raw = raw
         self.body = raw.body
         self.began = False
-        # Those under way.
+        # The calls under way, by their tags.
         self.calls: dict[int, _Call] = {}
 
     @property
@@ -83,7 +83,7 @@ class Host:
         return call
 
     def answered(self, tag: int) -> None:
-        """A call has ended."""
+        """Forget a call that has ended."""
         del self.calls[tag]
 
     def take_back(self, tag: int) -> None:
@@ -92,7 +92,7 @@ class Host:
             self._raw.cancel(tag)
 
     def end(self) -> None:
-        """The request has been answered; the library tells nothing of its calls any more."""
+        """End the calls of a request that has its reply. The library no longer reports them."""
         for tag, call in self.calls.items():
             del self._worker.calls[tag]
             if call.done():
@@ -114,7 +114,7 @@ class Host:
 
 
 class Worker:
-    """What comes from the engine, and who waits for it."""
+    """Handles events of the engine, and keeps the requests and calls under way."""
 
     def __init__(
         self, loop: asyncio.AbstractEventLoop, raw: _nightcore.Worker, handler: AsyncHandler
@@ -126,7 +126,7 @@ class Worker:
         self._raw = raw
         self._handler = handler
         self._running: dict[int, Host] = {}
-        # Whether the loop polls once more, or would gain nothing.
+        # Whether the loop will poll once more anyway, or would gain nothing by it.
         self._expects = not raw.looks
 
     def expect(self) -> None:
@@ -144,13 +144,13 @@ class Worker:
         self.drain()
 
     def drain(self) -> None:
-        """Take all that is there."""
+        """Handle all events that have come."""
         events = self._raw.events()
         for kind, number, what in events:
             if kind == _ANSWER:
                 if (call := self.calls.pop(number, None)) is not None:
                     call.host.answered(number)
-                    # It is the handler's future: it may have ended it itself.
+                    # The future is the handler's, which may have ended it itself.
                     if not call.done():
                         call.set_result(what)
             elif kind == _REQUEST:
@@ -159,7 +159,7 @@ class Worker:
                 try:
                     host.task = self.loop.create_task(self._run(number, host))
                 except Exception as error:
-                    # Of a task factory of the program's.
+                    # The program's own task factory has raised.
                     del self._running[number]
                     fail(host, error)
             elif kind == _ERROR:
@@ -171,7 +171,7 @@ class Worker:
                 if (running := self._running.get(number)) is not None:
                     running.task.cancel(what)
                     if not running.began:
-                        # Such a task never runs, and so does not answer.
+                        # Such a task never runs, so it does not reply.
                         del self._running[number]
                         running.reply(b"", None)
             elif kind == _ENDED:
@@ -179,7 +179,7 @@ class Worker:
                     self.ended.set_result(None)
                 return
         if events:
-            # Behind the tasks that have something to do now.
+            # The loop runs this after the tasks that have something to do now.
             self.expect()
 
     async def _run(self, number: int, host: Host) -> None:
@@ -190,7 +190,7 @@ class Worker:
             body, pairs = encode_returned(await self._handler(request))
             host.reply(body, pairs)
         except asyncio.CancelledError as error:
-            # The engine has answered already, if it is why.
+            # If the request is cancelled, the engine has answered the call already.
             if host.cancelled():
                 host.reply(b"", None)
             else:
@@ -204,10 +204,10 @@ class Worker:
 
 async def serve_in_loop(handlers: dict[str, AsyncHandler], chosen: Any) -> None:
     """Serve until the engine ends this process. ``chosen`` is the handler of its function."""
-    # A process that is connected gets requests.
+    # A process gets requests as soon as it is connected.
     await start_in_loop(chosen)
     try:
-        # The process can call as long as it is there, so also at its end.
+        # The process can make calls until it ends, so also in its shutdown hooks.
         raw = _nightcore.Worker(list(handlers))
         await _serve_requests(raw, handlers[raw.function])
     finally:

@@ -81,7 +81,7 @@ def _add_content_type(pairs: list[tuple[str, bytes]], value: bytes) -> None:
 
 
 def reply_of_error(error: HttpError) -> Reply:
-    """The reply that an error stands for."""
+    """Return the reply that an error stands for."""
     pairs = encode(error.metadata) or []
     if isinstance(error.body, str):
         _add_content_type(pairs, _TEXT_TYPE)
@@ -99,7 +99,8 @@ def encode_json(value: Any) -> bytes:
     try:
         return text.encode()
     except UnicodeEncodeError:
-        # Surrogates, such as of metadata that are not UTF-8. JSON has escapes for them.
+        # The text has surrogates, such as those in metadata that are not UTF-8. JSON has escapes
+        # for them.
         return _dump(value, ensure_ascii=True).encode()
 
 

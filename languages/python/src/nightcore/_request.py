@@ -67,7 +67,7 @@ class _InvalidBody(HttpError, ValueError):
 
 
 class BaseRequest(Generic[_H]):
-    """What requests of both kinds have."""
+    """The common part of requests of both kinds."""
 
     __slots__ = ("_host", "_metadata")
 

@@ -103,7 +103,8 @@ def serve(handler: Any = None) -> None:
         register(name or "Function", handler)
     _serving = True
     _flush_lines()
-    # One that is not there the engine refuses, with the names that are.
+    # If the function has no handler, the engine refuses the process and lists the names that have
+    # one.
     chosen = _handlers.get(name) or next(iter(_handlers.values()), None)
     if is_async(chosen):
         from ._loop import serve_async
@@ -114,7 +115,7 @@ def serve(handler: Any = None) -> None:
 
 
 def _flush_lines() -> None:
-    """What is printed is to be seen at once, though standard output is a pipe."""
+    """Flush output after each line, although standard output is a pipe."""
     for stream in (sys.stdout, sys.stderr):
         if reconfigure := getattr(stream, "reconfigure", None):
             reconfigure(line_buffering=True)
@@ -125,7 +126,7 @@ def _serve_threads() -> None:
     traced = threading.local()
 
     def run(host: Any) -> None:
-        # A debugger of the main thread sees handlers, too.
+        # A debugger that traces the main thread also traces handlers.
         if trace is not None and not hasattr(traced, "set"):
             traced.set = True
             sys.settrace(trace)
@@ -140,7 +141,7 @@ def _serve_threads() -> None:
             outcome.append(error)
 
     start_plain()
-    # The main thread stays Python's, for handlers of signals.
+    # Python delivers signals on the main thread, so another thread serves.
     launching = threading.Thread(target=launch, name="nightcore")
     launching.start()
     launching.join()
@@ -150,9 +151,9 @@ def _serve_threads() -> None:
 
 
 def run_plain(handler: Handler, host: Any) -> None:
-    """Run a plain function and answer."""
+    """Run a plain function and send its reply."""
     # Python takes the library's threads for daemons, and threads that a handler starts inherit
-    # that. The end of the process would cut off their work.
+    # that. The end of the process would then cut off their work.
     threading.current_thread()._daemonic = False  # type: ignore[attr-defined]
     request = Request(host)
     token = current.set(request)
@@ -166,8 +167,8 @@ def run_plain(handler: Handler, host: Any) -> None:
 
 
 def fail(host: Any, error: BaseException) -> None:
-    """Answer with the exception that a handler has raised."""
-    # Its type is asked, since the error itself may have a property ``__class__`` that raises.
+    """Fail the call with the exception that a handler has raised."""
+    # The type is checked, because the error may have a property ``__class__`` that raises.
     if issubclass(type(error), HttpError):
         try:
             host.reply(*encode_returned(reply_of_error(cast("HttpError", error))))
@@ -176,7 +177,7 @@ def fail(host: Any, error: BaseException) -> None:
             # The body or the metadata of the error cannot be sent.
             error = failed
     if not issubclass(type(error), Error):
-        # The first frame is of this module.
+        # The first frame of the traceback is in this module.
         write_error(host.id, error, error.__traceback__.tb_next if error.__traceback__ else None)
     told = to_library(error)
     if isinstance(told, str):

@@ -72,7 +72,8 @@ class _Exchange:
             elif name in ("content-type", "content-length"):
                 variables[name.upper().replace("-", "_")] = text
             elif "_" not in name:
-                # Names with underscores cannot be told from others here, and would pass for them.
+                # In a variable, "-" and "_" look the same, so a name with "_" could pass for
+                # another header.
                 variable = "HTTP_" + name.upper().replace("-", "_")
                 joint = "; " if name == "cookie" else ","
                 variables[variable] = (
@@ -91,7 +92,7 @@ class _Exchange:
             "SERVER_PORT": port,
             "SERVER_PROTOCOL": "HTTP/1.1",
             **variables,
-            # A function may say anything of the body that it sends.
+            # A calling function may send any content-length in its metadata.
             "CONTENT_LENGTH": str(len(request.body)),
             "wsgi.version": (1, 0),
             "wsgi.url_scheme": "http",
@@ -132,5 +133,5 @@ class _Exchange:
 
 
 def _path(raw: bytes) -> str:
-    """A path as WSGI has it: decoded, its bytes as latin-1."""
+    """Return a path in the form of WSGI: percent-decoded, and its bytes as latin-1."""
     return unquote_to_bytes(raw).decode("latin-1")

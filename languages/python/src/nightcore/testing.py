@@ -56,7 +56,7 @@ _Encoded = list[tuple[str, bytes]] | None
 
 @dataclass
 class _Fake:
-    """The side of a request that is the library's otherwise."""
+    """The test's side of a request, in place of the library's."""
 
     body: bytes
     function: str
@@ -88,7 +88,7 @@ class _Fake:
 
 @contextmanager
 def _as_callee(name: str) -> Iterator[None]:
-    """Make what a test raises the failure of the function that it stands for."""
+    """Turn an exception of a test double into the failure of the function that it replaces."""
     try:
         yield
     except (Error, HttpError):
