@@ -53,7 +53,7 @@ impl Language {
     }
 }
 
-/// Returns the C test worker, which has a handler for each thing that can go right or wrong.
+/// Returns the C test worker, which has a handler for each success and each failure under test.
 pub fn c() -> PathBuf {
     let folder = repository().join("tests/workers/c");
     let sources = [

@@ -1,7 +1,7 @@
-//! `nightcore dev` builds functions: first, and again when their sources change.
+//! Tests of the builds of functions by `nightcore dev`: the first build, and those after a change.
 //!
-//! The build of these tests is a shell script. The program that it makes runs the worker with the
-//! content of `source.c` as a variable, so that a process shows which source it was built from.
+//! The build in these tests is a shell script. The program that it makes runs the worker with the
+//! content of `source.c` in a variable, so that a process shows which source it was built from.
 
 use harness::workers::c;
 use harness::{Engine, Home, Setup, process, wait_until};
@@ -13,17 +13,17 @@ use std::io::Write;
 use std::path::PathBuf;
 use std::sync::Arc;
 
-/// Makes `app`; the parts of a test come before it.
+/// The part of the build script that makes `app`. Tests add lines before and after it.
 const MAKE: &str = "
 echo run >> runs
 if grep broken source.c; then echo 'source.c: syntax error'; exit 3; fi
 { echo '#!/bin/sh'; echo \"SOURCE=$(cat source.c) exec $WORKER\"; } > app.new
 chmod +x app.new && mv app.new app
 ";
-/// A build that waits for a line in a named pipe, if there is one.
+/// The lines of a build that waits for a line in a named pipe, if the pipe exists.
 const GATE: &str = "if [ -p gate ]; then echo at the gate; read -r line < gate; fi";
 
-/// The lines of a function that is built in the folder `app`.
+/// Returns the lines of a function that is built in the folder `app`.
 fn built() -> String {
     format!(
         "cwd = \"app\"\nbuild = [\"sh\", \"build.sh\"]\nenv = {{ WORKER = \"{}\" }}",
@@ -31,12 +31,12 @@ fn built() -> String {
     )
 }
 
-/// A setup with the function `Pid`, which is built.
+/// Returns a setup with the function `Pid`, which is built.
 fn setup() -> Setup {
     Setup::new().function("Pid", "./app/app".as_ref(), &built())
 }
 
-/// A fresh clone: there are sources, and no program.
+/// Creates a home like a fresh clone, which has sources but no program.
 fn cloned(setup: &Setup, before: &str, after: &str) -> Arc<Home> {
     let home = setup.home();
     fs::create_dir(home.path().join("app")).unwrap();
@@ -49,19 +49,19 @@ fn path(engine: &Engine, name: &str) -> PathBuf {
     engine.home().path().join("app").join(name)
 }
 
-/// Saves a file as an editor does, in one step.
+/// Saves a file in one step, as an editor does.
 fn save(engine: &Engine, name: &str, text: &str) {
     let new = path(engine, "saved.new");
     fs::write(&new, text).unwrap();
     fs::rename(new, path(engine, name)).unwrap();
 }
 
-/// How many builds were started.
+/// Returns the number of builds that were started.
 fn runs(engine: &Engine) -> usize {
     fs::read_to_string(path(engine, "runs")).unwrap_or_default().lines().count()
 }
 
-/// Whether a function is served by what was built from this source.
+/// Whether the program that serves a function was built from this source.
 fn serves(engine: &Engine, function: &str, source: &str) -> bool {
     let response = engine.call(function, "");
     let pid = response.text().parse().ok();
@@ -73,7 +73,7 @@ fn wait_until_serves(engine: &Engine, source: &str) {
     wait_until(&format!("source {source} to serve"), || serves(engine, "Pid", source));
 }
 
-/// How often a text is in what the engine has shown.
+/// Returns how often the engine has shown a text.
 fn shown(engine: &Engine, text: &str) -> usize {
     engine.stderr().matches(text).count()
 }
@@ -104,7 +104,7 @@ fn a_fresh_clone_is_built_and_then_follows_its_sources() {
         wait_until("that to be told", || shown(&engine, "Pid: the new version serves") == run + 1);
     }
     assert_eq!(shown(&engine, "Pid: source.c has changed, building: sh build.sh"), 2);
-    // In a folder that is new.
+    // A new file in a new folder starts a build, too.
     fs::create_dir(path(&engine, "lib")).unwrap();
     save(&engine, "lib/part.h", "");
     wait_until("a build for it", || runs(&engine) == 4);
@@ -112,7 +112,7 @@ fn a_fresh_clone_is_built_and_then_follows_its_sources() {
     wait_until("a build without it", || runs(&engine) == 5);
     engine.stop();
 
-    // What was built serves without nightcore dev, which is what builds.
+    // The program that was built serves without `nightcore dev`, which alone builds.
     let engine = home.start();
     assert!(serves(&engine, "Pid", "3"));
     assert_eq!(runs(&engine), 5);
@@ -130,7 +130,7 @@ fn a_mistake_is_shown_once_and_the_old_version_serves_on() {
     let ps = engine.nightcore("ps", &[]).text();
     assert!(ps.contains("the old ones serve on: its build failed: exit code 3"), "{ps}");
     assert_eq!((engine.container("Pid"), serves(&engine, "Pid", "1")), (old, true));
-    // Saved once more as it is: nothing to build.
+    // The source is saved once more without a change, so there is nothing to build.
     save(&engine, "source.c", "broken");
     save(&engine, "source.c", "2");
     wait_until_serves(&engine, "2");
@@ -175,7 +175,7 @@ trait CanonicalizeParent {
 }
 
 impl CanonicalizeParent for PathBuf {
-    /// The same path as the engine names it, of a file that need not be there.
+    /// Returns the path as the engine names it. The file does not have to exist.
     fn canonicalize_parent(&self) -> PathBuf {
         let parent = self.parent().unwrap().canonicalize().unwrap();
         parent.join(self.file_name().unwrap())
@@ -186,7 +186,7 @@ impl CanonicalizeParent for PathBuf {
 fn a_build_that_generates_sources_does_not_cause_builds_without_end() {
     let home = cloned(&setup(), "cp source.c generated.h", "");
     let engine = home.start_dev();
-    // The first build makes the file, the second one the same again.
+    // The first build generates the file, and the second one generates it with the same content.
     wait_until("the generated source to be built", || runs(&engine) == 2);
     for (source, count) in [("2", 4), ("3", 6)] {
         save(&engine, "source.c", source);
@@ -197,7 +197,7 @@ fn a_build_that_generates_sources_does_not_cause_builds_without_end() {
     assert_eq!(runs(&engine), 7, "{}", engine.stderr());
     engine.stop();
 
-    // Here it differs each time.
+    // Here each build generates other content.
     let home = cloned(&setup(), "wc -l runs > generated.h", "");
     let engine = home.start_dev();
     wait_until_shown(&engine, "generated.h changed during each of several builds in a row");
@@ -250,8 +250,8 @@ fn functions_that_share_a_build_are_built_once() {
     engine.stop();
 }
 
-/// Starts an engine, and a build in it that does not end by itself and does this on SIGTERM, with a
-/// child in a session of its own.
+/// Starts an engine with a build that does not end by itself, has a child in a session of its own,
+/// and runs `on_term` on SIGTERM.
 fn with_hanging_build(on_term: &str) -> Engine {
     let hang = format!(
         "if grep hang source.c; then trap '{on_term}' TERM; setsid sleep 1000 & \
@@ -272,7 +272,7 @@ fn a_build_that_hangs_ends_with_the_engine() {
     let home = engine.home().clone();
     engine.stop();
     assert!(home.path().join("app/cleaned").exists(), "it had the time to end well");
-    // This one does not heed it.
+    // This build ignores SIGTERM.
     with_hanging_build("").stop();
     let mut engine = with_hanging_build("");
     engine.kill();
@@ -296,7 +296,7 @@ fn a_reload_builds_what_is_new_or_changed_and_waits_for_it() {
     let home = cloned(&none, "", "");
     let engine = home.start_dev();
     let write = |setup: &Setup| {
-        // In place: the reload of the watch, and this one, come to the same.
+        // The file is written in place. The watch reloads as well, with the same result.
         fs::write(engine.home().config(), setup.toml()).unwrap();
         engine.nightcore("reload", &[])
     };
@@ -326,7 +326,7 @@ fn a_build_whose_program_is_not_there_fails_with_the_reason() {
 
 #[test]
 fn a_build_that_fails_leaves_a_good_version_alone_that_is_starting() {
-    // What it makes waits for a line before it serves.
+    // The program that is built waits for a line before it serves.
     let wait = "sed -i '1a if [ -p hold ]; then read -r line < hold; fi' app";
     let home = cloned(&Setup::new().functions(&["Echo"], &c()), "", wait);
     let engine = home.start_dev();
@@ -348,7 +348,7 @@ fn a_reload_after_a_first_build_that_failed_waits_for_the_next_one() {
     let home = cloned(&setup(), "if [ ! -e repaired ]; then exit 5; fi", "");
     let engine = home.start_dev();
     assert!(engine.call("Pid", "").text().contains("exit code 5"));
-    // This is no source.
+    // This file is not a source.
     fs::write(path(&engine, "repaired"), "").unwrap();
     let finished = engine.nightcore("reload", &["Pid"]);
     assert_eq!((finished.code, finished.text().trim()), (Some(0), "started anew: Pid"));
@@ -408,7 +408,8 @@ fn no_more_builds_run_at_once_than_there_are_cores() {
     names.iter().for_each(|name| fs::create_dir(home.path().join(name)).unwrap());
     let locked = fs::File::create(&gate).unwrap();
     locked.lock().unwrap();
-    // Whatever thread starts an engine must live as long as it does.
+    // The engine is started on this thread, because the thread that starts it must live as long as
+    // it does.
     let unlocking = std::thread::spawn(move || {
         let at_work = || process::with_variable("GATE", &variable).len();
         wait_until("builds on all cores", || at_work() >= cores);
@@ -428,7 +429,7 @@ fn no_more_builds_run_at_once_than_there_are_cores() {
 
 #[test]
 fn another_build_in_a_folder_begins_when_the_one_before_has_ended() {
-    // This one lives until it is killed.
+    // This build runs until it is killed.
     let engine = with_hanging_build("");
     let other = "if kill -0 $(cat hanging); then echo together; else echo alone; fi > runs";
     let lines = format!("cwd = \"app\"\nbuild = [\"sh\", \"-c\", \"{other}\"]");

@@ -1,4 +1,4 @@
-//! Whoever runs the engine is told of each process that ends, and of the calls that failed with it.
+//! Tests that the engine reports each process that ends, and the calls that failed with it.
 
 use harness::workers::c;
 use harness::{Engine, Response, Setup, process, wait_until};
@@ -6,20 +6,20 @@ use nix::sys::signal::Signal;
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
 
-/// Waits until the engine has said this line.
+/// Waits until the engine has written this line.
 #[track_caller]
 fn wait_for_line(engine: &Engine, line: &str) {
     wait_until(&format!("{line:?}"), || engine.stderr().lines().any(|said| said.ends_with(line)));
 }
 
-/// The lines of a function's log that are about this call.
+/// Returns the lines of a function's log that are about this call.
 fn log_of(engine: &Engine, function: &str, response: &Response) -> String {
     let call = response.header("x-nightcore-call").expect("each answer names its call");
     engine.nightcore("logs", &[function, "--call", call]).text()
 }
 
-/// Waits until the function's processes count as started well, so that the next one is started at
-/// once when one dies.
+/// Waits until the function's process has run long enough to count as started well, so that the
+/// next one is started at once when it dies.
 #[track_caller]
 fn let_it_prove_itself(engine: &Engine, function: &str) -> i32 {
     let pid = engine.container(function);
@@ -34,7 +34,7 @@ fn a_process_that_a_signal_ended_is_told_with_its_calls() {
     let pid = let_it_prove_itself(&engine, "Crash");
     let response = engine.call("Crash", "x");
     assert_eq!(response.status, 502);
-    // Whether an image of its memory is kept is up to the machine.
+    // The machine decides whether the kernel dumps core.
     wait_until("its line", || {
         let said = engine.stderr();
         ["", " (core dumped)"].iter().any(|core| {
@@ -48,7 +48,7 @@ fn a_process_that_a_signal_ended_is_told_with_its_calls() {
         log_of(&engine, "Crash", &response).contains(&format!("process {pid} died of SIGABRT"))
     });
     engine.wait_for_log("Crash", "; 1 call failed; restarted at once");
-    // A call that a function made is named by the call from outside.
+    // A call by a function has the call id of the call from outside.
     let response = engine.call("Call", "Crash\nx");
     assert_eq!(response.status, 500, "{}", response.text());
     wait_until("the call's line", || log_of(&engine, "Crash", &response).contains("SIGABRT"));
@@ -77,7 +77,7 @@ fn a_process_that_cannot_be_started_is_told() {
     fs::write(&program, format!("#!/bin/sh\nexec {}\n", c().display())).unwrap();
     fs::set_permissions(&program, fs::Permissions::from_mode(0o755)).unwrap();
     let engine = home.start();
-    // A program that is there, and cannot be started: no check can find that before.
+    // The program exists but cannot be started, which no check can find in advance.
     fs::write(&program, "#!/nowhere/at/all\n").unwrap();
     process::signal(engine.container("Echo"), Signal::SIGKILL);
     wait_until("its line", || {

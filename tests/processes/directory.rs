@@ -1,5 +1,5 @@
-//! What lies in an engine's directory may vanish while the engine runs, and what another engine has
-//! there is never touched.
+//! Tests that files in an engine's directory may vanish while the engine runs, and that the engine
+//! never touches the files of another engine.
 
 use harness::process;
 use harness::workers::c;
@@ -12,13 +12,14 @@ use std::fs;
 fn assert_restarts(engine: &Engine, function: &str, container: i32) {
     process::signal(container, Signal::SIGKILL);
     wait_until("the end of the process", || !process::is_alive(container));
-    // A call may still be given to the dead process, and fail with it.
+    // One more call may be sent to the dead process, and fail with it.
     wait_until("another process to serve", || engine.call(function, "AGAIN").status == 200);
 }
 
 #[test]
 fn an_engine_makes_its_directory_and_sockets_anew() {
-    // One function for each round: a process that dies soon after its start is not started at once.
+    // Each round has its own function: a process that dies soon after its start is not restarted at
+    // once.
     let rounds: [(&str, &[&str]); 3] =
         [("Echo", &[""]), ("Upper", &["control.sock", "logs"]), ("EchoC", &["admin.sock"])];
     let engine = Setup::new().functions(&["Echo", "Upper", "EchoC", "Print"], &c()).start();
@@ -31,7 +32,7 @@ fn an_engine_makes_its_directory_and_sockets_anew() {
         }
         assert_restarts(&engine, function, container);
         wait_until("the engine to be found", || engine.nightcore("ps", &[]).code == Some(0));
-        // A log that lies nowhere is noticed after a while; lines until then go with it.
+        // A missing log is noticed after a while. Lines until then are lost.
         wait_until("a line to be kept", || {
             engine.answer("Print", "a line\n");
             engine.nightcore("logs", &["Print"]).text().contains("a line")
@@ -44,7 +45,7 @@ fn an_engine_makes_its_directory_and_sockets_anew() {
 fn an_engine_whose_directory_another_one_has_taken_leaves_it_alone() {
     let home = Setup::new().functions(&["Echo"], &c()).home();
     let first = home.start();
-    // Stopped, as it would make the directory anew.
+    // The first engine is stopped, because it would create the directory again.
     process::signal(first.pid(), Signal::SIGSTOP);
     fs::remove_dir_all(home.directory()).unwrap();
     let second = home.start();

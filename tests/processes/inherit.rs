@@ -1,11 +1,11 @@
-//! A function inherits nothing that its engine, its launcher or a service manager needs.
+//! Tests that a function inherits nothing that its engine, its launcher or a service manager needs.
 
 use harness::workers::c;
 use harness::{Home, Setup};
 use std::os::unix::net::UnixDatagram;
 use std::sync::Arc;
 
-/// Prints what its process has inherited, then serves.
+/// Creates a home with a function that prints what its process has inherited, and then serves.
 fn told(worker: &std::path::Path, lines: &str) -> Arc<Home> {
     let script = format!(
         "grep -E '^Sig(Blk|Ign)' /proc/self/status; umask; env | sed 's/^/env /'; \
@@ -16,7 +16,7 @@ fn told(worker: &std::path::Path, lines: &str) -> Arc<Home> {
     Setup::new().command("Echo", &["sh", "-c", &script], lines).home()
 }
 
-/// What the function has printed; waits until it has printed all of it.
+/// Returns the lines that the function has printed, once it has printed all of them.
 #[track_caller]
 fn printed(engine: &harness::Engine) -> Vec<String> {
     engine.wait_for_log("Echo", " told\n");
@@ -28,7 +28,7 @@ fn printed(engine: &harness::Engine) -> Vec<String> {
 #[test]
 fn signals_are_as_in_a_new_login_whatever_the_engine_was_started_with() {
     let home = told(&c(), "");
-    // The descriptor over which the engine tells that it is ready may have either number.
+    // The descriptor on which the engine reports that it is ready may have either number.
     let script = "trap '' INT QUIT USR1 HUP; umask 027; fd=8; [ -e /proc/$$/fd/8 ] && fd=9; \
                   eval \"exec $fd</dev/null\"; exec \"$@\"";
     let engine = home.start_under("sh", &["-c", script, "sh"]);
@@ -40,7 +40,7 @@ fn signals_are_as_in_a_new_login_whatever_the_engine_was_started_with() {
     assert!(printed.contains(&"0027".to_owned()), "the user's umask holds: {printed:?}");
     let is_foreign = |line: &&String| {
         let fd = line.strip_prefix("fd ").and_then(|fd| fd.parse::<i32>().ok());
-        // The shell itself opens the script's descriptors from 10 on.
+        // The shell itself opens descriptors for the script from 10 on.
         fd.is_some_and(|fd| (3..10).contains(&fd))
     };
     let foreign: Vec<_> = printed.iter().filter(is_foreign).collect();

@@ -1,4 +1,4 @@
-//! `kill -9` on each process in turn, under load: no call hangs, and all comes back.
+//! Tests of `kill -9` on each process in turn, under load: no call hangs, and everything recovers.
 
 use harness::process::{self, is_alive};
 use harness::workers::c;
@@ -7,14 +7,14 @@ use nix::sys::signal::Signal;
 use std::time::{Duration, Instant};
 
 const CLIENTS: usize = 8;
-/// How long after a container's death its calls may end.
+/// The longest time after a container's death until its calls end.
 const TOLD_WITHIN: Duration = Duration::from_millis(100);
-/// How long after the engine's death its containers may go on.
+/// The longest time that containers go on after the engine's death.
 const GONE_WITHIN: Duration = Duration::from_secs(1);
-/// How often a process is killed that holds a lock.
+/// The number of times that a process is killed while it holds a lock.
 const LOCKS: usize = 5;
 
-/// A call that ended during or after the fault: right, or with one of these errors.
+/// Checks that a call during or after the fault succeeded or ended with one of these errors.
 fn assert_typed(outcome: &Outcome, errors: &[&str]) {
     let named = errors.iter().any(|error| outcome.text.contains(&format!("\"error\":\"{error}\"")));
     assert!(outcome.status == Some(200) || (outcome.status.is_some() && named), "{outcome:?}");
@@ -109,7 +109,7 @@ fn a_handler_that_ends_its_process_ends_its_call_only() {
 #[test]
 fn what_waits_when_a_process_dies_is_answered() {
     const WAITING: usize = 6;
-    // One call at a time, and other workers that are idle when the process dies.
+    // One call runs at a time, while other workers are idle when the process dies.
     let engine = Setup::new()
         .function("Delicate", &c(), "workers = { min = 1, max = 1 }\nprocesses = 1")
         .start();
@@ -160,7 +160,7 @@ fn a_killed_launcher_is_replaced_and_calls_go_on() {
         assert_typed(outcome, &["CONTAINER_DIED", "UNAVAILABLE"]);
     }
     assert_eq!(outcomes.last().unwrap().status, Some(200));
-    // The containers are the new launcher's, and are watched by it.
+    // The containers belong to the new launcher, which watches them.
     let pid = engine.container("Pid");
     assert_eq!(process::find(pid).unwrap().parent, again);
     assert_eq!(engine.text("Pid", ""), pid.to_string());
@@ -194,7 +194,7 @@ fn nothing_outlives_a_killed_engine_and_the_next_one_starts_clean() {
                 .all(|function| engine.function(function).running == 1)
         });
         assert_eq!(engine.text("Echo", "x"), "x");
-        // Engine, launcher, three containers, a fork, a shell and its child.
+        // There are the engine, the launcher, three containers, a fork, a shell and its child.
         assert!(engine.processes().len() >= 8, "{:?}", engine.processes());
         engine.kill();
         wait_until_within("the end of all it started", GONE_WITHIN, || {

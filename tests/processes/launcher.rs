@@ -1,5 +1,5 @@
-//! Whatever functions do, and whatever becomes of their logs, the launcher goes on to start, reap
-//! and keep the output of all of them.
+//! Tests that the launcher goes on to start and reap all functions and to keep their output,
+//! whatever they do and whatever happens to their logs.
 
 use harness::process::{self, Process};
 use harness::workers::c;
@@ -8,10 +8,10 @@ use nix::sys::signal::Signal;
 use std::fs;
 use std::process::{Command, Stdio};
 
-/// More than a log holds before it is set aside.
+/// A size above the one at which a log is rotated.
 const MORE_THAN_A_LOG: usize = 5 << 20;
 
-/// Waits until another process than this one serves the function.
+/// Waits until a process other than `than` serves the function.
 #[track_caller]
 fn wait_for_another(engine: &Engine, function: &str, than: i32) {
     wait_until("another process", || {
@@ -23,8 +23,8 @@ fn wait_for_another(engine: &Engine, function: &str, than: i32) {
 
 #[test]
 fn an_orphan_that_prints_without_end_occupies_nothing() {
-    // It has left its process group, and the environment by which it would be found, before the
-    // function ends.
+    // The orphan leaves its process group, and the environment by which it would be found, before
+    // the function ends.
     let spill = "rm -f left; echo spilled; setsid env -i sh -c 'touch left; exec yes' & \
                  echo $! > orphan; until [ -e left ]; do :; done; exit 3";
     let home =
@@ -34,7 +34,7 @@ fn an_orphan_that_prints_without_end_occupies_nothing() {
     process::signal(killed, Signal::SIGKILL);
     wait_for_another(&engine, "Echo", killed);
     let reload = engine.nightcore("reload", &["Echo"]);
-    // It starts what fails anew as well, and says that it still does.
+    // The reload also restarts the failed function, and reports that it still fails.
     assert_eq!(reload.code, Some(1), "{}", reload.stderr);
     assert!(
         reload.stderr.contains("Spills") && !reload.stderr.contains("Echo"),
@@ -44,7 +44,7 @@ fn an_orphan_that_prints_without_end_occupies_nothing() {
     assert_eq!(engine.text("Echo", "anew"), "anew");
     assert_eq!(engine.function("Spills").last_end.as_deref(), Some("exit code 3"));
     // Lines that were printed before the function ended are kept, and its orphans end with their
-    // pipe. The function is tried again and again, so there may be a new one at any time.
+    // pipe. The function is started again and again, so a new orphan may appear at any time.
     engine.wait_for_log("Spills", "spilled");
     let orphan = wait_for("an orphan", || {
         fs::read_to_string(home.path().join("orphan")).ok()?.trim().parse::<i32>().ok()
@@ -72,7 +72,7 @@ fn a_log_that_is_gone_when_it_is_full_is_begun_anew() {
     engine.wait_for_log("PrintLong", "after");
     fs::remove_file(engine.home().directory().join("logs/PrintLong.log")).unwrap();
     engine.answer("PrintLong", MORE_THAN_A_LOG.to_string());
-    // The next line finds the log full, and the file gone.
+    // When the next line comes, the log is full and its file is gone.
     wait_until("its log to go on", || {
         engine.answer("PrintLong", "3");
         engine.nightcore("logs", &["PrintLong"]).text().ends_with(" after\n")
@@ -93,7 +93,7 @@ fn logs_go_on_in_a_new_folder_when_theirs_is_removed() {
     engine.stop();
 }
 
-/// The processes `sleep` of this engine that are alive.
+/// Returns the living `sleep` processes of this engine.
 fn sleeping(engine: &Engine) -> Vec<i32> {
     let is_sleep = |process: &Process| process.arguments.first().is_some_and(|a| a == "sleep");
     let sleeping = engine.processes().into_iter().filter(is_sleep).map(|process| process.pid);
@@ -102,7 +102,7 @@ fn sleeping(engine: &Engine) -> Vec<i32> {
 
 #[test]
 fn a_child_in_a_session_of_its_own_ends_with_its_container() {
-    // Twice as deep as well: the child of a child that has ended.
+    // The second child is one level deeper: its parent has ended.
     let leave = format!("setsid sleep 1000 & (setsid sleep 1001 &); exec {}", c().display());
     let engine = Setup::new().command("Echo", &["sh", "-c", &leave], "").start();
     assert_eq!(engine.text("Echo", "x"), "x");
@@ -123,7 +123,8 @@ fn a_child_in_a_session_of_its_own_ends_with_its_container() {
 #[test]
 fn children_that_an_engine_had_before_it_was_one_are_left_alone() {
     let home = Setup::new().functions(&["Echo"], &c()).home();
-    // As the entry point of an image does it: `exec` keeps the process and its children.
+    // This is how the entry point of an image starts the engine: `exec` keeps the process and its
+    // children.
     let entry = "env -i sleep 1000 & echo $! > beside; exec \"$@\"";
     let engine = home.start_under("sh", &["-c", entry, "entry"]);
     let beside = fs::read_to_string(home.path().join("beside")).unwrap();
@@ -151,7 +152,7 @@ fn a_launcher_that_dies_while_its_engine_stops_is_not_replaced() {
     assert!(!engine.stderr().contains("started anew"), "{}", engine.stderr());
 }
 
-/// The children of a process, dead ones as well.
+/// Returns the children of a process, including those that are dead.
 fn children(parent: i32) -> Vec<i32> {
     let stat = |pid: i32| fs::read_to_string(format!("/proc/{pid}/stat")).ok();
     let parent_of = |pid: i32| {

@@ -1,4 +1,4 @@
-//! After many faults there is no more of anything than before.
+//! Tests that many faults leave no process, descriptor, memory or file behind.
 
 use harness::process;
 use harness::workers::{c, event_loop};
@@ -7,10 +7,10 @@ use nix::sys::signal::Signal;
 use std::fs;
 use std::time::{Duration, Instant};
 
-/// More rounds, for a deep check.
+/// The environment variable with the number of rounds, for a test with more of them.
 const ROUNDS_VARIABLE: &str = "NIGHTCORE_TEST_ROUNDS";
-/// A container that ends sooner after its start counts as failing, and is started again later and
-/// later.
+/// The time after its start before which a container that ends counts as failing. Such a container
+/// is restarted with growing delays.
 const PROVEN_AFTER: Duration = Duration::from_millis(600);
 
 fn rounds() -> usize {
@@ -19,11 +19,11 @@ fn rounds() -> usize {
 
 #[test]
 fn killed_containers_and_launchers_leave_nothing() {
-    // Each is killed in its turn, so that it has proven itself in between.
+    // The functions are killed in turn, so that each has proven itself in between.
     let threads = ["Echo", "Upper", "Origin", "Metadata"];
     let engine = Setup::new().functions(&threads, &c()).functions(&["Wait"], &event_loop()).start();
     let functions = [threads.as_slice(), &["Wait"]].concat();
-    // Each has a worker, and has had a payload in each direction by the arena.
+    // Each function has a worker, and has had a payload in each direction through the arena.
     let answer = |function: &str| {
         if function != "Wait" {
             assert_eq!(engine.call(function, harness::pattern(100_000)).status, 200, "{function}");
@@ -84,7 +84,7 @@ fn clients_that_leave_leave_nothing() {
         });
     };
     warm_up();
-    // The first one makes the log of what it prints.
+    // The first call creates the log of the function's output.
     leave(true);
     engine.wait_for_log("Sleep", "cancelled");
     let before = Possessions::of(&engine);
@@ -96,7 +96,7 @@ fn clients_that_leave_leave_nothing() {
     engine.stop();
 }
 
-/// Names of what is in shared memory and in the folders of engines.
+/// Returns the names of Nightcore's files in shared memory.
 fn shared() -> Vec<String> {
     let entries = fs::read_dir("/dev/shm").into_iter().flatten().flatten();
     entries
@@ -111,7 +111,7 @@ fn killed_engines_leave_nothing() {
     let before = shared();
     let mut killed = Vec::new();
     for _ in 0..rounds() / 2 {
-        // At once, while what the one before had is still going.
+        // The engine starts at once, while processes of the previous engine are still ending.
         let mut engine = home.start();
         engine.text("Fork", "");
         assert_eq!(engine.answer("Echo", harness::pattern(100_000)).len(), 100_000);

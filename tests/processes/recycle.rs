@@ -1,4 +1,5 @@
-//! Processes that have reached a bound of `recycle` are replaced, and no call is lost.
+//! Tests that a process that has reached a limit of `recycle` is replaced, and that no call is
+//! lost.
 
 use harness::process::is_alive;
 use harness::workers::c;
@@ -6,7 +7,8 @@ use harness::{Load, Setup, wait_until, wait_until_within};
 use std::fs;
 use std::time::Duration;
 
-/// The engine looks once a second, and replaces one process of a function after the other.
+/// The time for several checks. The engine checks once a second, and replaces the processes of a
+/// function one after the other.
 const SEVERAL_LOOKS: Duration = Duration::from_secs(60);
 
 #[test]

@@ -1,4 +1,5 @@
-//! Functions change, come and go while the engine runs, and no call is lost.
+//! Tests that functions are changed, added and removed while the engine runs, without losing a
+//! call.
 
 use harness::process::{self, is_alive};
 use harness::wait::LONG;
@@ -9,11 +10,11 @@ use std::fs;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
-/// How often the code changes under load.
+/// The number of changes of the code under load.
 const RELOADS: usize = 100;
 const CLIENTS: usize = 4;
 
-/// Starts an engine in whose home the worker's program lies under these names.
+/// Starts an engine with copies of the worker's program under these names in its home.
 fn start_with(setup: &Setup, names: &[&str]) -> Engine {
     let home = setup.home();
     for name in names {
@@ -22,12 +23,12 @@ fn start_with(setup: &Setup, names: &[&str]) -> Engine {
     home.start()
 }
 
-/// The configuration of a running engine is another one now.
+/// Replaces the configuration of a running engine.
 fn write(engine: &Engine, setup: &Setup) {
     fs::write(engine.home().config(), setup.toml()).unwrap();
 }
 
-/// A program of the engine's home is another file now, as a build or an install leaves it.
+/// Replaces a program in the engine's home by a new file, as a build or an install does.
 fn install(engine: &Engine, name: &str) {
     let (new, place) = (engine.home().path().join("new"), engine.home().path().join(name));
     fs::copy(c(), &new).unwrap();
@@ -121,7 +122,7 @@ fn functions_come_and_go() {
     let less = Setup::new().function("Call", &c(), "").function("Upper", &c(), "timeout = \"7s\"");
     write(&engine, &less);
     assert_eq!(reload(&engine, &[]), "adjusted: Upper; removed: Echo");
-    // The one that calls it knows it by its number by now.
+    // By now the caller knows the callee by its number.
     assert!(engine.call("Call", "Echo\n2").text().contains("NOT_FOUND"));
     assert_eq!(engine.call("Echo", "2").status, 404);
     assert_eq!(engine.connect().request("POST", "/shout", &[], b"hey").status, 404);
@@ -209,7 +210,7 @@ fn new_code_that_does_not_start_leaves_the_old_serving() {
     };
     let engine = setup(&c()).start();
     let old = engine.container("Echo");
-    // One ends at once each time, the other has no such handler.
+    // One program ends at once each time, and the other has no handler for the function.
     for (program, told) in
         [("/bin/false".as_ref(), "soon after its start"), (&*Language::C.hello(), "no handler")]
     {
@@ -226,7 +227,7 @@ fn new_code_that_does_not_start_leaves_the_old_serving() {
         assert_eq!(engine.text("Call", "Echo\non"), "on");
         assert_eq!(engine.container("Echo"), old);
     }
-    // The old one is kept up meanwhile.
+    // Meanwhile, the old code is restarted if it dies.
     process::signal(old, Signal::SIGKILL);
     wait_until("the old code to be started again", || engine.call("Echo", "on").status == 200);
     write(&engine, &setup(&c()));
@@ -258,7 +259,7 @@ fn a_watched_function_follows_its_files() {
     let engine = start_with(&setup, &["pid", "other"]);
     for _ in 0..3 {
         let before = engine.text("Pid", "");
-        // Only the one that says so, though both have changed.
+        // Only the function that sets `watch` is restarted, although both programs have changed.
         install(&engine, "other");
         install(&engine, "pid");
         wait_until("the new program to serve", || engine.text("Pid", "") != before);
@@ -285,7 +286,7 @@ fn dev_follows_scripts_what_they_use_and_the_configuration() {
     };
     changes(folder.join("part.sh"), format!("exec  {}\n", c().display()));
     changes(home.path().join("start.sh"), ". ./lib/part.sh # again\n".to_owned());
-    // Folders that are new, too.
+    // New folders are watched, too.
     fs::create_dir_all(folder.join("more/yet")).unwrap();
     changes(folder.join("part.sh"), format!("exec {} # and more\n", c().display()));
     changes(folder.join("more/yet/new.sh"), "".to_owned());
@@ -297,7 +298,7 @@ fn dev_follows_scripts_what_they_use_and_the_configuration() {
 
 #[test]
 fn a_file_that_is_written_all_the_time_keeps_no_change_from_being_served() {
-    // A start takes longer than changes are waited for.
+    // A start takes longer than the watch waits for further changes.
     const START: &str = "sleep 2.5\n. ./part.sh\n";
     let setup = Setup::new().command("Pid", &["sh", "./start.sh"], "");
     let home = setup.home();

@@ -1,4 +1,4 @@
-//! An engine that is killed under a supervisor serves again at once.
+//! Tests that an engine that is killed under a supervisor serves again at once.
 
 use harness::process;
 use harness::workers::c;
@@ -9,10 +9,10 @@ use std::time::{Duration, Instant};
 
 const FUNCTIONS: usize = 20;
 const KILLS: usize = 10;
-/// Ten times what it takes on an idle machine.
+/// Ten times the time that a restart takes on an idle machine.
 const SERVES_WITHIN: Duration = Duration::from_secs(2);
 
-/// How long the unit's supervisor waits before it starts the engine again.
+/// Returns the time that the unit's supervisor waits before it restarts the engine.
 fn restart_pause() -> Duration {
     let unit = std::fs::read_to_string(repository().join("deploy/nightcore.service")).unwrap();
     let line =

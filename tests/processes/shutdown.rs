@@ -1,4 +1,4 @@
-//! SIGTERM: what is under way is finished, nothing new is begun, nothing is left.
+//! Tests of SIGTERM: calls under way finish, no new calls start, and nothing is left behind.
 
 use harness::process;
 use harness::workers::{c, event_loop};
@@ -16,7 +16,7 @@ fn what_is_under_way_is_finished_and_nothing_new_is_taken() {
     let idle = engine.connect();
     let mut used = engine.connect();
     assert_eq!(used.call("Call", b"Sleep\n0").text(), "slept 0");
-    // Three run, the others are queued; every second one is an internal call.
+    // Three calls run and the others are queued. Every second one is an internal call.
     let mut clients: Vec<Connection> = (0..8).map(|_| engine.connect()).collect();
     for (number, client) in clients.iter_mut().enumerate() {
         let (function, body) =
@@ -69,7 +69,7 @@ fn a_second_signal_does_not_wait() {
     engine.terminate();
     wait_until("it to be stopping", || engine.stderr().contains("stopping"));
     engine.terminate();
-    // It has two seconds to leave, and is then asked and at last made to.
+    // The process has two seconds to end. It is then asked to end, and at last killed.
     let took = engine.wait_for_end();
     assert!(took < Duration::from_secs(10), "{took:?}");
     assert!(client.is_closed() || client.receive().is_ok());
@@ -85,7 +85,7 @@ fn an_idle_engine_ends_at_once() {
 #[test]
 fn an_engine_ends_with_the_shell_of_a_package_manager() {
     let home = Setup::new().functions(&["Echo"], &c()).home();
-    // As `npx nightcore up` starts it; npm sends the signal that it gets to its shell.
+    // This is how `npx nightcore up` starts the engine. npm passes signals on to its shell.
     let engine = home.start_under("sh", &["-c", "npm_command=exec \"$@\"; exit $?", "npx"]);
     let shell = process::find(engine.pid()).unwrap().parent;
     assert_eq!(process::find(shell).unwrap().arguments[0], "sh");

@@ -1,5 +1,5 @@
-//! Every start comes to an end within a bound, and one process that cannot start is not the
-//! function.
+//! Tests that every start ends within a time limit, and that a function stays available when one of
+//! its processes cannot start.
 
 use harness::workers::c;
 use harness::{Home, Setup, process, wait_for, wait_until, wait_until_within};
@@ -10,7 +10,7 @@ use std::os::fd::AsRawFd;
 use std::os::unix::process::CommandExt;
 use std::time::{Duration, Instant};
 
-/// Much less than what a call may take: whoever waits for its deadline is late.
+/// Much less than the timeout of a call. A call that waits for its deadline takes longer.
 const SOON: Duration = Duration::from_secs(10);
 
 #[test]
@@ -18,7 +18,7 @@ fn a_full_pipe_for_the_ready_line_holds_nobody_up() {
     let home = Setup::new().functions(&["Echo"], &c()).home();
     let (mut reader, mut writer) = std::io::pipe().unwrap();
     let fd = writer.as_raw_fd();
-    // SAFETY: F_GETPIPE_SZ only asks.
+    // SAFETY: F_GETPIPE_SZ only returns a size.
     let room = unsafe { libc::fcntl(fd, libc::F_GETPIPE_SZ) };
     writer.write_all(&vec![b'x'; room as usize]).unwrap();
     let mut up = home.command("up");
@@ -49,7 +49,7 @@ fn a_full_pipe_for_the_ready_line_holds_nobody_up() {
 
 #[test]
 fn a_function_is_available_while_one_of_its_processes_is_ready() {
-    // The first process gets the folder, and each other one ends at once.
+    // The first process creates the folder, and each other process ends at once.
     let script = format!("mkdir taken || exit 1; exec {}", c().display());
     let lines = "processes = 2\n";
     let home = Setup::new().command("Echo", &["sh", "-c", &script], lines).home();
@@ -113,7 +113,7 @@ fn a_reload_whose_processes_do_not_become_ready_says_so() {
 
 #[test]
 fn a_start_order_that_is_too_large_is_an_error_at_once() {
-    // Each is as large as one variable may be; both are more than an order may hold.
+    // Each variable is as large as one may be, and both together are too large for an order.
     let large = "x".repeat(120 * 1024);
     let env = format!("env = {{ LARGE = \"{large}\", OTHER = \"{large}\" }}");
     let lines = format!("{env}\nexpose_errors = true");
@@ -146,13 +146,13 @@ fn calls_that_wait_for_a_start_are_answered_when_it_fails() {
     let lines = "start_timeout = \"400ms\"";
     let home = Setup::new().command("Sleeps", &["sleep", "1000"], lines).home();
     let engine = home.start_some();
-    // It is tried again: until that fails as well, it stays unavailable.
+    // The start is tried again. Until that fails as well, the function stays unavailable.
     wait_until_within("a second try", SOON, || engine.function("Sleeps").restarts >= 2);
     assert_eq!(engine.call("Sleeps", "x").status, 503);
     engine.stop();
 }
 
-/// A function that is ready while there is a file of this name in the engine's home.
+/// Returns a setup whose function is ready while the file `ready` exists in the home.
 fn with_check(lines: &str) -> Setup {
     let lines = format!("ready_path = \"/ready\"\n{lines}");
     Setup::new().function("Ready", &c(), &lines).function("Echo", &c(), "")
@@ -200,10 +200,10 @@ fn a_readiness_check_that_never_passes_is_a_failed_start() {
     let reload = engine.nightcore("reload", &["Ready"]);
     assert_eq!(reload.code, Some(1));
     assert!(reload.stderr.contains(why), "{}", reload.stderr);
-    // It is tried on, and comes.
+    // The check goes on, and then passes.
     fs::write(home.path().join("ready"), "").unwrap();
     wait_until("it to be ready", || engine.call("Ready", "").status == 200);
-    // Where others serve they go on.
+    // Where other processes serve, they go on.
     fs::remove_file(home.path().join("ready")).unwrap();
     let serving = engine.text("Ready", "");
     let reload = engine.nightcore("reload", &["Ready"]);
