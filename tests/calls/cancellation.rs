@@ -1,4 +1,4 @@
-//! Code of a handler's that runs when its request is cancelled.
+//! Tests of a handler's code that runs when its request is cancelled.
 
 use harness::workers::cancel;
 use harness::{Engine, Setup, process::threads, wait_until};
@@ -10,7 +10,8 @@ fn engine(functions: &[&str]) -> Engine {
         .start()
 }
 
-/// A client that leaves when the handler waits, and one whose time is over.
+/// Cancels two requests: the client of one leaves while the handler waits, and the deadline of the
+/// other passes.
 fn cancel_twice(engine: &Engine, function: &str) {
     let mut client = engine.connect();
     client.send("POST", &format!("/function/{function}"), &[], b"").unwrap();
@@ -27,7 +28,7 @@ fn cancel_twice(engine: &Engine, function: &str) {
     wait_until("the handler to end", || engine.function(function).running == 0);
 }
 
-/// What the function has printed, without times and pids.
+/// Returns the lines that the function has printed, without times and pids.
 fn printed(engine: &Engine, function: &str) -> Vec<String> {
     let log = engine.nightcore("logs", &[function]).text();
     log.lines().filter_map(|line| line.splitn(4, ' ').nth(3)).map(str::to_owned).collect()

@@ -1,14 +1,14 @@
-//! Deadlines, clients that leave, and handlers that do not care.
+//! Tests of deadlines, of clients that leave, and of handlers that ignore both.
 
 use harness::process::{self, is_alive};
 use harness::workers::c;
 use harness::{Response, Setup, wait_until};
 use std::time::{Duration, Instant};
 
-/// How far from its time a call may end.
+/// The largest difference between a deadline and the end of its call.
 const TOLERANCE: Duration = Duration::from_millis(100);
 
-/// Calls, and holds the error to its time.
+/// Makes a call, and checks that its error comes at the deadline.
 #[track_caller]
 fn ends_at(timeout: Duration, call: impl FnOnce() -> Response) -> Response {
     let began = Instant::now();
@@ -30,7 +30,7 @@ fn a_call_ends_at_its_deadline_and_the_late_answer_is_dropped() {
     let problem = response.problem();
     assert_eq!((response.status, problem.error.as_str()), (504, "DEADLINE_EXCEEDED"));
     assert!(problem.detail.contains("in the handler"), "{}", problem.detail);
-    // The only slot is free when the handler has ended, whose answer is nobody's.
+    // The only slot is free when the handler has ended. Nobody receives the answer of that handler.
     for ms in [1, 2, 3] {
         assert_eq!(
             client.call("SleepStubbornly", ms.to_string().as_bytes()).text(),
@@ -80,7 +80,7 @@ fn a_client_gives_its_call_less_time_and_never_more() {
             body.as_bytes(),
         )
     };
-    // Its call, and through it all that this calls.
+    // The deadline holds for the call, and for all calls below it.
     let less = Duration::from_millis(150);
     for (function, body) in [("Sleep", "60000"), ("Call", "TryCall\nSleep\n60000")] {
         let response = ends_at(less, || call(function, &["150"], body));
@@ -132,7 +132,7 @@ fn a_deadline_goes_down_the_chain() {
     };
     wait_until("all of it to have ended", idle);
 
-    // A call's own timeout is its caller's to handle.
+    // The caller handles the timeout of its own call.
     let own = Duration::from_millis(150);
     let told = ends_at(own, || engine.call("CallWithin", "150\nSleep\n60000"));
     assert_eq!(told.status, 200);
@@ -147,7 +147,7 @@ fn a_client_that_leaves_frees_its_place() {
         .function("Sleep", &c(), "workers = { max = 1 }")
         .functions(&["Call"], &c())
         .start();
-    // Directly, and through another function: the whole chain of calls is cancelled.
+    // The whole chain of calls is cancelled, also through another function.
     for (function, body) in [("Sleep", "60000"), ("Call", "Sleep\n60000")] {
         let mut client = engine.connect();
         client.send("POST", &format!("/function/{function}"), &[], body.as_bytes()).unwrap();

@@ -1,5 +1,5 @@
-//! Functions of one worker that call each other and themselves: every call ends, with the right
-//! answer or an error that says why, and none has to wait for its deadline.
+//! Tests functions with one worker that call each other and themselves: every call ends with the
+//! right answer or an error that says why, and none waits for its deadline.
 
 use harness::workers::{Language, event_loop};
 use harness::{Connection, Engine, Response, Setup, wait_until};
@@ -7,9 +7,10 @@ use std::collections::BTreeMap;
 use std::fmt::Write;
 use std::time::{Duration, Instant};
 
-/// What a call that could not be answered may say: that it was too deep, one too many, or too late.
+/// The errors that a failed call may report: calls nested too deeply, too many calls, or a
+/// deadline.
 const ERRORS: [&str; 3] = ["DEPTH_EXCEEDED", "OVERLOADED", "DEADLINE_EXCEEDED"];
-/// Many times what all calls together take.
+/// Many times as long as all calls together take.
 const TIMEOUT: Duration = Duration::from_secs(15);
 const ONE: &str = "timeout = \"15s\"\nworkers = { max = 1 }";
 
@@ -29,7 +30,8 @@ impl Client {
         Client { connection, began, sent: format!("{function} {body:?}"), expected }
     }
 
-    /// Its end, by an answer, which must be right, or by an error: that one, or "answered".
+    /// Returns the outcome of the call: "answered" if the answer is right, or the name of the
+    /// error.
     fn ends(mut self) -> String {
         let response = self.connection.receive().unwrap_or_else(|e| panic!("{e}: {}", self.sent));
         let took = self.began.elapsed();
@@ -44,13 +46,13 @@ impl Client {
     }
 }
 
-/// The error that all others are because of.
+/// Returns the error that caused all others.
 fn reason(response: &Response) -> String {
     let problem = response.problem();
     problem.cause.last().map_or(problem.error, |cause| cause.error.clone())
 }
 
-/// Nothing is left, and nobody had to be replaced.
+/// Checks that no call is left, and that no process was restarted.
 fn is_well(engine: &Engine) {
     wait_until("all calls to have ended", || {
         engine.status().functions.iter().all(|f| f.queued + f.running + f.waiting == 0)
@@ -71,7 +73,7 @@ fn a_function_that_calls_itself_through_two_others() {
         .function("EchoC", &c, ONE)
         .start();
     let ring = ["CallC", "Call", "CallRust"];
-    // Once around, some times around, and deeper than calls may be nested.
+    // The lengths go once around the ring, several times around it, and deeper than calls may nest.
     let lengths = [3, 4, 9, 30, 75];
     let clients: Vec<(usize, Client)> = (0..CLIENTS)
         .map(|number| {
@@ -82,7 +84,7 @@ fn a_function_that_calls_itself_through_two_others() {
         })
         .collect();
     for (length, client) in clients {
-        // `max_depth` is 64 if nothing is said.
+        // The default of `max_depth` is 64.
         let expected = if length > 64 { "DEPTH_EXCEEDED" } else { "answered" };
         assert_eq!(client.ends(), expected, "calls of depth {length}");
     }
@@ -90,7 +92,7 @@ fn a_function_that_calls_itself_through_two_others() {
     engine.stop();
 }
 
-/// Numbers that look random, by splitmix64: the same ones for the same seed.
+/// Pseudorandom numbers by splitmix64. The same seed gives the same numbers.
 struct Random(u64);
 
 impl Random {
@@ -105,14 +107,14 @@ impl Random {
 
 const TREES: u64 = 5;
 
-/// What a function of the worker `Tree` is to do, and how many calls that is in all.
+/// Writes a tree of calls for the worker `Tree`, and returns the number of calls in it.
 fn tree(random: &mut Random, depth: u64, text: &mut String) -> u64 {
     let children = if depth == 0 { 0 } else { random.below(3) };
     let way = if random.below(2) == 0 { "each" } else { "all" };
     write!(text, "{way} {} {children}", random.below(3)).unwrap();
     let mut calls = 1;
     for _ in 0..children {
-        // One in sixteen is given little time.
+        // One call in sixteen has a short timeout.
         let timeout_ms = if random.below(16) == 0 { 1 + random.below(20) } else { 0 };
         write!(text, " Tree{} {timeout_ms} ", random.below(TREES)).unwrap();
         calls += tree(random, depth - 1, text);
@@ -147,7 +149,7 @@ fn functions_that_call_each_other_at_random() {
             })
             .collect();
         for (number, client) in clients.into_iter().enumerate() {
-            // Some leave, and with them all that they have called.
+            // Some clients leave, which cancels all calls below theirs.
             if number % 8 == 7 {
                 continue;
             }

@@ -1,10 +1,10 @@
-//! A worker whose calls run in an event loop of its own.
+//! Tests of a worker whose calls run in an event loop of its own.
 
 use harness::workers::{c, event_loop};
 use harness::{Engine, Setup, allow_many_descriptors, pattern, process, wait_until};
 use nix::sys::signal::Signal;
 
-/// As many calls as an event loop is given at once, and as many as it may have under way.
+/// The most calls that an event loop is given at once, and the most that it may have under way.
 const CALLS: usize = 1024;
 
 fn engine() -> Engine {
@@ -71,7 +71,7 @@ fn a_full_channel_stops_nobody_and_loses_nothing() {
     let engine = engine();
     let echo = engine.container("Echo");
     process::freeze(echo);
-    // Of messages of this size a pipe or a ring holds eight.
+    // A pipe or a ring holds eight messages of this size.
     let body = pattern(800);
     let mut clients: Vec<_> = (0..CALLS).map(|_| engine.connect()).collect();
     for client in &mut clients {
@@ -93,7 +93,7 @@ fn a_caller_that_does_not_read_its_answers_stops_nobody() {
     let engine = engine();
     let caller = engine.container("Call");
     let mut clients: Vec<_> = (0..CALLS).map(|_| engine.connect()).collect();
-    // What its callee answers meets a stopped process and a full channel.
+    // The answers of the callee find a stopped process and a full channel.
     for client in &mut clients {
         client.send("POST", "/function/Call", &[], b"Wait\n").unwrap();
     }
@@ -121,7 +121,7 @@ fn a_caller_is_known_to_it_though_its_first_payload_takes_long_to_copy() {
             client.send("POST", "/function/Call", &[], &large).unwrap();
         }
         wait_until("a large payload to be on its way", || engine.function("Echo").internal > 0);
-        // What is small overtakes it.
+        // A small payload overtakes a large one.
         assert_eq!(engine.text("Call", "Echo\nsmall"), "small");
         for client in &mut clients {
             assert_eq!(client.receive().unwrap().status, 200);

@@ -1,9 +1,9 @@
-//! The hello example: each language alone, and every language calling every other.
+//! Tests of the hello example: each language alone, and every language calling every other.
 
 use harness::Setup;
 use harness::workers::{LANGUAGES, Language};
 
-/// Raw bytes, no newline.
+/// The answer, which has no newline.
 const EXPECTED: &[u8] = b"From function Bar: Hello, World";
 
 fn hello(caller: Language, callee: Language) {

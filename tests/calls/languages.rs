@@ -1,9 +1,9 @@
-//! What a handler sees and says is the same in every language.
+//! Tests that requests and replies are the same for handlers in every language.
 
 use harness::workers::{LANGUAGES, Language};
 use harness::{Engine, Setup};
 
-/// An engine with each handler in each language: EchoC, EchoCpp, ...
+/// Starts an engine with each handler in each language: EchoC, EchoCpp, ...
 fn engine() -> Engine {
     let mut setup = Setup::new();
     for language in LANGUAGES {

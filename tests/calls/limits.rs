@@ -1,4 +1,4 @@
-//! No limit is small, and what meets one is told.
+//! Tests that limits are large, and that a call that reaches one gets an error.
 
 use harness::process::descriptors;
 use harness::workers::c;
@@ -45,7 +45,7 @@ fn many_large_payloads_are_under_way_at_once() {
         .function("Echo", &c(), "queue = { bytes = \"256MiB\" }")
         .functions(&["FanOut"], &c())
         .start();
-    // More than the first region of shared memory holds, by far.
+    // The payloads are far larger than the first region of shared memory.
     let body = "x".repeat(200_000);
     assert_eq!(engine.text("FanOut", format!("Echo 400\n{body}")), "400");
     let mut clients: Vec<_> = (0..12).map(|_| engine.connect()).collect();
@@ -103,7 +103,8 @@ const UNDER: &str = "ulimit \"$0\" \"$1\" && shift && exec \"$@\"";
 
 #[test]
 fn a_limit_of_file_sizes_ends_nothing() {
-    // In units of 512 bytes: more than the first region of shared memory, less than the body below.
+    // The unit is 512 bytes. The limit is above the first region of shared memory and below the
+    // body.
     const BLOCKS: &str = "40960";
     let home = Setup::new().functions(&["Echo", "PrintLong"], &c()).home();
     let engine = home.start_under("sh", &["-c", UNDER, "-f", BLOCKS]);
@@ -134,7 +135,7 @@ fn an_engine_that_gets_no_thread_goes_on() {
     let status = fs::read_to_string(format!("/proc/{}/status", engine.pid())).unwrap();
     let size = status.lines().find_map(|line| line.strip_prefix("VmSize:")).unwrap();
     let size: u64 = size.trim().trim_end_matches(" kB").parse().unwrap();
-    // Less than the stack of a thread.
+    // This leaves less memory than the stack of a thread needs.
     limit_process(engine.pid(), libc::RLIMIT_AS, (size + 1024) * 1024);
     assert!(engine.metrics_page().contains("nightcore_available"));
     let reload = engine.nightcore("reload", &[]);
@@ -149,7 +150,7 @@ fn idle_clients_keep_no_worker_from_being_created() {
     allow_many_descriptors();
     let home = Setup::new().functions(&["Echo", "Sleep"], &c()).home();
     let engine = home.start_under("sh", &["-c", UNDER, "-n", "64"]);
-    // One of them has a call under way, and keeps its connection.
+    // One client has a call under way, and keeps its connection.
     let mut busy = engine.connect();
     busy.send("POST", "/function/Sleep", &[], b"1500").unwrap();
     wait_until("the call to run", || engine.function("Sleep").running == 1);
@@ -159,7 +160,7 @@ fn idle_clients_keep_no_worker_from_being_created() {
     wait_until("another process of Echo to serve", || engine.call("Echo", "on").status == 200);
     assert_ne!(engine.container("Echo"), before);
     assert_eq!(busy.receive().unwrap().text(), "slept 1500");
-    // Those that have been idle for the longest time have made room.
+    // The connections that have been idle for the longest time were closed.
     assert!(idle[0].is_closed());
     assert_eq!(idle.last_mut().unwrap().call("Echo", b"last").text(), "last");
     drop(idle);
@@ -167,7 +168,7 @@ fn idle_clients_keep_no_worker_from_being_created() {
     engine.stop();
 }
 
-/// Clients that an engine with 64 descriptors has room for.
+/// The number of clients that an engine with 64 descriptors has room for.
 const ROOM: usize = 32;
 
 fn with_little_room() -> Engine {
@@ -202,7 +203,7 @@ fn an_answer_that_its_client_still_takes_is_not_cut_for_another_client() {
     let engine = with_little_room();
     let mut slow = engine.connect();
     slow.send("POST", "/function/Big", &[], BYTES.to_string().as_bytes()).unwrap();
-    // Its body is being written, too.
+    // The body of the answer is being written, too.
     let head = slow.receive_head().unwrap();
     assert_eq!(head.header("content-length"), Some(BYTES.to_string().as_str()));
     let mut others: Vec<Connection> = (0..2 * ROOM).map(|_| engine.connect()).collect();

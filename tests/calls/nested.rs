@@ -1,4 +1,4 @@
-//! Calls of calls: nesting, order, many at once. Nothing blocks and nothing is lost.
+//! Tests of nested calls, of their order, and of many calls at once: none blocks and none is lost.
 
 use harness::workers::{c, event_loop};
 use harness::{Setup, wait_until};
@@ -104,13 +104,13 @@ fn queued_calls_run_in_the_order_they_came() {
         .function("Append", &c(), &order_file)
         .function("Call", &c(), "workers = { max = 200 }")
         .start();
-    // A stopped process holds the first call, and so all that follow.
+    // A stopped process holds the first call, and so all calls after it.
     let container = engine.container("Append");
     harness::process::freeze(container);
     let mut clients = Vec::new();
     for number in 0..CALLS {
         let mut client = engine.connect();
-        // Calls of clients and of functions stand in one queue.
+        // Calls of clients and of functions are in the same queue.
         if number % 4 == 3 {
             let body = format!("Append\n{number}");
             client.send("POST", "/function/Call", &[], body.as_bytes()).unwrap();
@@ -149,7 +149,7 @@ fn internal_calls_belong_to_the_trace_of_their_client() {
         let engine = setup.start();
         let mut client = engine.connect();
         let headers = [("Traceparent", trace), ("tracestate", "vendor=1"), ("x-other", "1")];
-        // The engine has lent the callee by the last of them.
+        // By the last of these calls, the caller has a lease of the callee.
         for _ in 0..100 {
             let path = "/function/Call";
             let response = client.request("POST", path, &headers, b"Metadata\nx");

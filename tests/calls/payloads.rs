@@ -1,9 +1,10 @@
-//! Payloads of every size around every border, in and out, external and internal.
+//! Tests of payloads of all sizes near each limit, in both directions, in external and internal
+//! calls.
 
 use harness::workers::c;
 use harness::{Engine, Setup, pattern};
 
-/// What a message holds beside its header: metadata and body.
+/// The bytes of metadata and body that a message holds after its header.
 const INLINE: usize = 960;
 const LIMIT: usize = 17 << 20;
 
@@ -14,7 +15,8 @@ fn engine() -> Engine {
 }
 
 fn sizes() -> Vec<usize> {
-    // An external payload has some hundred bytes of metadata: every size near the border is tried.
+    // An external payload has some hundred bytes of metadata, so the sizes near the limit vary in
+    // small steps.
     let mut sizes: Vec<usize> = (INLINE - 120..=INLINE + 1).step_by(7).collect();
     sizes.extend([0, 1, 959, 960, 961, 1023, 1024, 1025, 65536, 1 << 20, 16 << 20, LIMIT]);
     sizes
@@ -41,7 +43,7 @@ fn a_body_goes_to_another_function_and_back_as_it_is() {
         let response = client.call("CallBig", format!("Echo\n{size}").as_bytes());
         assert_eq!(response.text(), "same", "{size} bytes");
     }
-    // Through both borders at once: the gateway's and a function's. Its name takes a few bytes.
+    // These bodies pass both the gateway and a function. The function's name takes a few bytes.
     for size in sizes().into_iter().filter(|size| *size < LIMIT) {
         let body = pattern(size);
         let response = client.call("Call", &[b"Echo\n", &body[..]].concat());
@@ -58,7 +60,7 @@ fn an_answer_is_made_in_either_way() {
         for size in sizes() {
             let response = client.call(function, size.to_string().as_bytes());
             assert!(response.body == pattern(size), "{function} {size}: {}", response.status);
-            // Its answer is copied out of the caller's memory, not the engine's.
+            // The answer is copied from the caller's memory, not from the engine's.
             if size < 1 << 20 {
                 let inner = client.call("Call", format!("{function}\n{size}").as_bytes());
                 assert!(inner.body == pattern(size), "{function} {size}: {}", inner.status);
@@ -68,8 +70,8 @@ fn an_answer_is_made_in_either_way() {
     engine.stop();
 }
 
-/// Metadata counts as payload: with a body of the same size a longer header moves it over the
-/// border.
+/// Tests that metadata count as payload: with a longer header, a body of the same size no longer
+/// fits the message.
 #[test]
 fn metadata_shares_the_message_with_the_body() {
     let engine = engine();
@@ -105,7 +107,7 @@ fn a_body_over_the_limit_is_refused_before_it_is_read() {
 
     let mut client = engine.connect();
     let chunks: Vec<&[u8]> = body.chunks(100_000).collect();
-    // It is told in the middle, and may close.
+    // The gateway may answer and close the connection before the whole body is sent.
     let _ = client.send_in_chunks("/function/Echo", &chunks);
     assert_eq!(client.receive().unwrap().problem().error, "PAYLOAD_TOO_LARGE");
 
@@ -133,11 +135,11 @@ fn what_a_function_makes_too_large_fails_in_its_handler() {
 
 #[test]
 fn only_what_no_message_holds_goes_by_the_arena() {
-    // By a direct channel the engine would not see the payloads.
+    // With a direct channel, the engine would not see the payloads.
     let setup = Setup::new().function("CallBig", &c(), "direct = false");
     let engine = setup.functions(&["Echo"], &c()).start();
     let payloads = || engine.status().arena_payloads;
-    // The callee's id is learnt, and nothing is left to be told once.
+    // The first call makes the callee's id known, so that later messages do not carry it.
     assert_eq!(engine.text("CallBig", "Echo\n16"), "same");
     let before = payloads();
     for _ in 0..10 {
@@ -145,7 +147,7 @@ fn only_what_no_message_holds_goes_by_the_arena() {
     }
     assert_eq!(payloads(), before, "16 bytes take no block");
     assert_eq!(engine.text("CallBig", "Echo\n65536"), "same");
-    // To the engine and on to the callee, and back.
+    // The payload goes to the engine, on to the callee, and back.
     assert_eq!(payloads(), before + 4, "64 KiB take one for each hop");
     engine.stop();
 }

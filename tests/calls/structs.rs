@@ -1,4 +1,5 @@
-//! Extensible structs of the C interface: programs and libraries of several versions run together.
+//! Tests of extensible structs of the C interface: programs and libraries of different versions run
+//! together.
 
 use harness::workers::{Version, later_libnightcore, structs};
 use harness::{Setup, repository};
@@ -8,20 +9,20 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::sync::OnceLock;
 
-/// The two skins, as the worker names them.
+/// The names of the two kinds of worker, with threads and with an event loop.
 const SKINS: [&str; 2] = ["threads", "loop"];
 /// Programs and libraries of different versions.
 const MIXED: [(Version, Version); 2] =
     [(Version::Today, Version::Later), (Version::Later, Version::Today)];
-/// Those of the same.
+/// Programs and libraries of the same version.
 const ALIKE: [(Version, Version); 2] =
     [(Version::Today, Version::Today), (Version::Later, Version::Later)];
-/// What an older library says of a field that it does not know.
+/// The error of an older library for a field that it does not know.
 const UNKNOWN: &str = "INVALID_ARGUMENT options sets a field of nc_call_options that this \
     libnightcore does not know, as it is older than the program's header: upgrade it, or leave the \
     field zero";
 
-/// The folder of the header of a version; the later one's is generated from its sources.
+/// Returns the folder with the header of a version. The later header is generated from its sources.
 fn include(version: Version) -> &'static Path {
     static LATER: OnceLock<(tempfile::TempDir, PathBuf)> = OnceLock::new();
     static TODAY: OnceLock<PathBuf> = OnceLock::new();
@@ -45,8 +46,8 @@ fn include(version: Version) -> &'static Path {
     }
 }
 
-/// Runs the worker in both skins for each pair of header and library, under another program if
-/// `under` has its command. What each function tells, by the skin and the pair.
+/// Runs both kinds of worker for each pair of header and library, under another program if `under`
+/// has its command. Returns the text of each function, by the kind of worker and the pair.
 fn run(pairs: &[(Version, Version)], under: &[&str]) -> BTreeMap<String, String> {
     let today = structs(Version::Today, include(Version::Today), Version::Today);
     let mut setup = Setup::new().command("Seen", &[today.to_str().unwrap(), "seen"], "");
@@ -64,21 +65,21 @@ fn run(pairs: &[(Version, Version)], under: &[&str]) -> BTreeMap<String, String>
     let mut told = BTreeMap::new();
     for name in names {
         let first = engine.text(&name, "");
-        // Once more, as an event loop goes on with structs of other sizes.
+        // The function is called again, because an event loop goes on with structs of other sizes.
         assert_eq!(engine.text(&name, ""), first);
         told.insert(name, first);
     }
     engine.terminate();
     engine.wait_until_gone();
-    // What a program under valgrind has done wrong stands in the engine's log.
+    // The engine's log has the errors that valgrind has found.
     let wrong = |line: &&str| line.contains("==") && !under.is_empty();
     let wrong: Vec<String> = engine.stderr().lines().filter(wrong).map(str::to_owned).collect();
     assert!(wrong.is_empty(), "{}", wrong.join("\n"));
     told
 }
 
-/// Checks what the functions of a pair tell: how a call with the new field set ended, and what the
-/// new field of an event was.
+/// Checks the texts of the functions of a pair: how a call with the new field ended, and the value
+/// of the new field of an event.
 fn check(told: &BTreeMap<String, String>, pair: (Version, Version), call: &str, event: &str) {
     let (header, library) = pair;
     let test_run =
@@ -109,7 +110,7 @@ fn programs_run_with_older_and_newer_libraries() {
     let told = run(&[MIXED, ALIKE].concat(), &[]);
     check_mixed(&told);
     check(&told, (Version::Today, Version::Today), "nothing to set", "0");
-    // The field is there: it is read and written if both sides know it.
+    // The field exists. It is read and written if both sides know it.
     let call = "INVALID_ARGUMENT later is 7";
     check(&told, (Version::Later, Version::Later), call, "0x6c6174657221");
 }
@@ -132,13 +133,13 @@ fn they_touch_no_memory_that_is_not_theirs() {
     check_mixed(&run(&MIXED, &valgrind));
 }
 
-/// A header without its comments.
+/// Returns a header without its comments.
 fn header(version: Version) -> String {
     let text = fs::read_to_string(include(version).join("nightcore.h")).unwrap();
     text.lines().filter(|line| !line.trim_start().starts_with("//")).collect::<Vec<_>>().join("\n")
 }
 
-/// The structs of a header that begin with their size, with their text.
+/// Returns the structs of a header that begin with their size, with their texts.
 fn extensible(header: &str) -> BTreeMap<&str, &str> {
     let structs = header.split("typedef struct {").skip(1).map(|rest| {
         let (fields, rest) = rest.split_once("\n} ").unwrap();
@@ -147,7 +148,7 @@ fn extensible(header: &str) -> BTreeMap<&str, &str> {
     structs.filter(|(_, fields)| fields.contains("struct_size;")).collect()
 }
 
-/// The functions of a header that take a pointer to one of these structs.
+/// Returns the functions of a header that take a pointer to one of these structs.
 fn takers<'a>(header: &'a str, structs: &BTreeSet<&str>) -> BTreeSet<&'a str> {
     let functions = header.split(';').filter_map(|text| {
         let (head, parameters) = text.split_once("(")?;
@@ -168,7 +169,7 @@ fn no_struct_and_no_function_is_forgotten() {
     let names: BTreeSet<&str> = today_structs.keys().copied().collect();
     assert!(names.contains("nc_call_options") && names.contains("nc_event"), "{names:?}");
 
-    // Each has the smallest size that is accepted, and goes through the file with the rules.
+    // Each struct has a constant with its smallest size, and is declared with `extensible!`.
     for name in &names {
         let constant = format!("#define {}_MIN_SIZE ", name.to_uppercase());
         assert!(today.contains(&constant), "nightcore.h has no {constant}");
@@ -186,13 +187,13 @@ fn no_struct_and_no_function_is_forgotten() {
     }
     assert_eq!(names, declared.iter().map(String::as_str).collect());
 
-    // The later library has one more field in each, which nothing else of the header shows.
+    // In the later library each struct has one more field. The rest of the header is the same.
     assert_eq!(names, later_structs.keys().copied().collect());
     for (name, fields) in &later_structs {
         assert_eq!(*fields, format!("{}\n    uint64_t later;", today_structs[name]), "{name}");
     }
 
-    // Each function that takes one was tried by the worker with structs of all sizes.
+    // The worker has tried each function that takes such a struct, with structs of all sizes.
     let told = run(&[(Version::Today, Version::Today)], &[]);
     let tried: BTreeSet<&str> = told
         .values()

@@ -1,4 +1,4 @@
-//! The threads of containers and of the engine.
+//! Tests of the threads of containers and of the engine.
 
 use harness::process::{self, Thread, threads};
 use harness::workers::{c, event_loop};
@@ -54,8 +54,8 @@ fn connections_cost_the_engine_no_threads() {
     engine.stop();
 }
 
-/// As many calls as a worker may have at once, each with a message of which a pipe or a ring holds
-/// eight.
+/// Returns a body that makes as many calls at once as a worker may have. A pipe or a ring holds
+/// eight messages of such a call.
 fn fan_out() -> Vec<u8> {
     [b"Echo 1024\n".as_slice(), &[b'x'; 900]].concat()
 }
@@ -67,7 +67,7 @@ fn a_thread_that_does_not_read_its_answers_stops_nobody_and_loses_none() {
         .functions(&["Echo"], &event_loop())
         .start();
     let (caller, echo) = (engine.container("FanOut"), engine.container("Echo"));
-    // Its callee does not read its calls, and then it does not read its answers.
+    // The callee does not read its calls. Later, the caller does not read its answers.
     process::freeze(echo);
     let mut client = engine.connect();
     client.send("POST", "/function/FanOut", &[], &fan_out()).unwrap();
@@ -91,7 +91,7 @@ fn workers_that_find_no_room_wait_for_the_engine_and_lose_nothing() {
     let load = Load::start(engine.address(), 1, "FanOut", &fan_out());
     for round in 0..ROUNDS {
         wait_until("calls to be answered", || load.ended() > round);
-        // Wherever it is: all of them go on until they cannot.
+        // The engine is stopped at any point. The workers go on until they have to wait for it.
         process::freeze(engine.pid());
         wait_until("all to wait for the engine", || {
             workers.iter().all(|worker| process::all_sleep(*worker))

@@ -1,5 +1,5 @@
-//! How the engine waits for messages. A timer of its runtime would add 500 instructions to every
-//! call, so what the engine does from time to time waits for timers of the kernel.
+//! Tests how the engine waits for messages. A timer of its runtime would add 500 instructions to
+//! every call, so the engine's periodic work uses timers of the kernel.
 
 use harness::workers::c;
 use harness::{Setup, process, wait_until};

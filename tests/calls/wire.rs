@@ -1,17 +1,18 @@
-//! What goes over the pipes, as strace sees it.
+//! Tests of the messages in the pipes, as strace shows them.
 
 use harness::strace::{self, Call, Trace};
 use harness::workers::c;
 use harness::{Engine, Setup, wait_for};
 
-/// A message's header.
+/// The size of a message's header.
 const HEADER: usize = 64;
 const MAX_MESSAGE: usize = 1024;
 const PROBES: usize = 20;
-/// The first calls carry names as well, and workers may still be being made.
+/// The first call after the warm-up. Earlier messages also carry names, and workers may still be
+/// created then.
 const FIRST_SETTLED: usize = 10;
 
-/// System calls by which bytes go over a network or any other socket.
+/// The system calls that send bytes over a network or any other socket.
 const NETWORK: [&str; 11] = [
     "accept", "accept4", "connect", "recvfrom", "recvmmsg", "recvmsg", "sendmmsg", "sendmsg",
     "sendto", "socket", "shutdown",
@@ -30,7 +31,7 @@ fn probe(number: usize) -> Vec<u8> {
     format!("probe-{number:010}").into_bytes()
 }
 
-/// Reads and writes on channels, all threads together.
+/// Returns the reads and writes on channels, by all threads.
 fn on_channels(trace: &Trace) -> Vec<Call> {
     let calls = trace.threads().into_values().flatten();
     calls
@@ -55,7 +56,7 @@ fn a_small_call_is_one_write_and_one_read_on_a_pipe_for_each_hop() {
         let of_probe: Vec<&Call> =
             calls.iter().filter(|call| contains(&call.bytes, &body)).collect();
         for name in ["write", "read"] {
-            // To the engine, to Echo, to the engine, to Probe.
+            // The message goes to the engine, to Echo, to the engine, and to Probe.
             let hops: Vec<_> = of_probe.iter().filter(|call| call.name == name).collect();
             assert_eq!(hops.len(), 4, "{name} of call {number}: {hops:#?}");
             for call in hops {
@@ -88,7 +89,7 @@ fn the_engine_makes_no_network_call_for_an_internal_call() {
         let moves_bytes = ["read", "readv", "write", "writev"].contains(&call.name.as_str());
         assert!(!moves_bytes || call.is_on_channel(), "{}", call.line);
     }
-    // Each of them comes in and goes out twice, and nothing else does.
+    // Each message comes in and goes out twice, and no other message does.
     let count = |name: &str| {
         between.iter().filter(|call| call.name == name && call.is_on_channel()).count()
     };
@@ -104,7 +105,7 @@ fn of_a_large_call_only_messages_go_over_the_pipes() {
     }
     let (engine, trace) = start();
     assert_eq!(engine.text("ProbeBig", ""), "65536");
-    // The answer came after all that is looked at; strace may still be writing it down.
+    // The answer came after all system calls under test, but strace may still be writing them down.
     wait_for("the trace to be written", || {
         on_channels(&trace)
             .iter()
