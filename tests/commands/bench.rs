@@ -1,4 +1,4 @@
-//! `nightcore bench`: what it counts, what its latencies count from, and its exit codes.
+//! Tests of `nightcore bench`: its counts, the start of its latencies, and its exit codes.
 
 use harness::process;
 use harness::workers::c;
@@ -7,13 +7,13 @@ use nix::sys::signal::Signal;
 use serde_json::Value;
 use std::process::{Child, Stdio};
 
-/// What `--json` has printed.
+/// Parses the output of `--json`.
 fn json(ended: &Finished) -> Value {
     serde_json::from_slice(&ended.stdout)
         .unwrap_or_else(|error| panic!("{error} in {}{}", ended.text(), ended.stderr))
 }
 
-/// The numbers of the calls, by what became of them.
+/// Returns the numbers of calls with these outcomes.
 fn calls(report: &Value, names: &[&str]) -> Vec<u64> {
     names.iter().map(|name| report["calls"][name].as_u64().unwrap()).collect()
 }
@@ -26,7 +26,7 @@ fn us(report: &Value, quantity: &str, quantile: &str) -> f64 {
 
 const ALL: [&str; 5] = ["due", "answered", "failed", "unfinished", "unsent"];
 
-/// A load that would go on for long, of which some calls have ended.
+/// Starts a load that takes long, and waits until some of its calls have ended.
 #[track_caller]
 fn start_long(engine: &Engine, arguments: &[&str]) -> Child {
     let answered = || engine.function("Upper").answered;
@@ -111,8 +111,8 @@ fn a_call_s_wait_for_a_connection_counts() {
         ]);
         run(command.args(arguments), b"40")
     };
-    // 50 calls of 40 ms, one after the other, end at the earliest 2 s after the first was due; the
-    // last was due after a second at the latest.
+    // 50 calls of 40 ms, one after the other, end 2 s after the first was due at the earliest. The
+    // last was due after at most a second.
     let ended = bench(&["--rate", "50"]);
     assert_eq!(ended.code, Some(0), "{}", ended.stderr);
     let report = json(&ended);

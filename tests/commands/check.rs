@@ -1,11 +1,12 @@
-//! `nightcore check` finds before the start what would fail after it, and says what to write.
+//! Tests that `nightcore check` finds in advance the errors of a start, and says how to correct
+//! them.
 
 use harness::{Finished, Home, Setup, run};
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
 use std::sync::Arc;
 
-/// A folder whose only function has this table.
+/// Creates a home whose only function has this table.
 fn home(table: &str) -> Arc<Home> {
     Home::new(&format!("[gateway]\nlisten = \"127.0.0.1:0\"\n[functions.Foo]\n{table}\n"))
 }
@@ -23,7 +24,7 @@ fn check(home: &Home) -> Finished {
     run(command.arg("check").current_dir(home.path()), b"")
 }
 
-/// Holds a check to an error that has all of these words in it.
+/// Checks that a check fails with one error that contains all of these words.
 #[track_caller]
 fn refuses(home: &Home, words: &[&str]) {
     let checked = check(home);
@@ -34,7 +35,7 @@ fn refuses(home: &Home, words: &[&str]) {
     }
 }
 
-/// Holds a check to one warning that has all of these words in it.
+/// Checks that a check gives one warning that contains all of these words.
 #[track_caller]
 fn warns(home: &Home, words: &[&str]) {
     let checked = check(home);
@@ -56,7 +57,7 @@ fn accepts(home: &Home) {
 fn a_script_that_is_not_there_is_an_error_at_its_word() {
     let absent = home("command = [\"sh\", \"-e\", \"./nofile.sh\"]");
     refuses(&absent, &["nightcore.toml:4:24: sh finds no file ", "/nofile.sh\n"]);
-    // An engine does not start with it either, and one that runs goes on with what it has.
+    // An engine refuses to start with this configuration, and a running one keeps its own.
     let up = absent.up_in_vain();
     assert_eq!(up.code, Some(2));
     assert!(up.stderr.contains("nofile.sh"), "{}", up.stderr);
@@ -75,7 +76,7 @@ fn a_script_that_is_not_there_is_an_error_at_its_word() {
         "command = [\"sh\", \"-c\", \"./nofile.sh\"]",
         "command = [\"sh\"]",
         "command = [\"echo\", \"./nofile.sh\"]",
-        // A shell looks in PATH, too.
+        // A shell also searches PATH.
         "command = [\"sh\", \"env\"]",
     ] {
         accepts(&home(fine));
@@ -84,7 +85,7 @@ fn a_script_that_is_not_there_is_an_error_at_its_word() {
 
 #[test]
 fn interpreters_of_other_languages_are_known() {
-    // They need not be installed: their programs are stand-ins.
+    // The interpreters need not be installed, because stand-ins replace them.
     for (interpreter, options, file) in [
         ("python3", "\"-u\", ", "app.py"),
         ("python3.12", "\"-X\", \"dev\", ", "app.py"),
@@ -99,7 +100,7 @@ fn interpreters_of_other_languages_are_known() {
         write(&home, file, "");
         accepts(&home);
     }
-    // Node adds an extension by itself.
+    // Node adds an extension itself.
     let node = home("command = [\"./node\", \"app\"]");
     write(&node, "node", "#!/bin/sh\n");
     write(&node, "app.js", "");

@@ -1,4 +1,4 @@
-//! The commands beside `up`: what they print and their exit codes.
+//! Tests of the commands other than `up`: their output and their exit codes.
 
 use harness::process::{self, is_alive};
 use harness::workers::c;
@@ -103,7 +103,7 @@ fn an_attached_program_gets_the_calls() {
     let mut attach = engine.home().command("attach");
     let mut attached = attach.arg("Pid").arg("--").arg(c()).spawn().unwrap();
     wait_until("it to be attached", || engine.function("Pid").workers == 2);
-    // `attach` becomes the program.
+    // The process of `attach` becomes the program.
     assert_eq!(engine.text("Pid", ""), attached.id().to_string());
     assert!(engine.nightcore("ps", &[]).text().contains(&format!("{} (attached)", attached.id())));
 
@@ -149,7 +149,7 @@ fn an_attached_program_runs_as_the_function_s_own_do() {
         "{}",
         attached.stderr
     );
-    // A path is relative to where the user is.
+    // A path is relative to the user's current directory.
     std::fs::create_dir(home.path().join("tools")).unwrap();
     std::os::unix::fs::symlink("/bin/sh", home.path().join("tools/shell")).unwrap();
     let mut attach = home.command("attach");

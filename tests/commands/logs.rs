@@ -1,9 +1,9 @@
-//! What functions print is kept line by line under their names.
+//! Tests that the output of functions is kept line by line under their names.
 
 use harness::workers::c;
 use harness::{Engine, Response, Setup, wait_until};
 
-/// What the runtime of a function's process begins a line about a call with.
+/// Returns the mark with which the runtime of a function's process begins a line about a call.
 #[track_caller]
 fn mark(engine: &Engine, function: &str, id: &str) -> String {
     let pid = engine.container(function);
@@ -15,8 +15,8 @@ fn mark(engine: &Engine, function: &str, id: &str) -> String {
     format!("\x1e{key}{id} ")
 }
 
-/// The lines of a log without their times, each with the process that printed it; no known call
-/// printed them.
+/// Returns the lines of a log without their times, each with the process that printed it. Checks
+/// that none of them belongs to a known call.
 fn lines(text: &str) -> Vec<(i32, String)> {
     let line = |line: &str| {
         let (time, rest) = line.split_once(' ').unwrap();
@@ -52,8 +52,8 @@ fn lines_are_kept_under_the_function_that_printed_them() {
     engine.stop();
 }
 
-/// The lines that these functions have logged about the call of a response, without times and
-/// processes.
+/// Returns the lines that these functions have logged about the call of a response, without times
+/// and processes.
 fn lines_about(engine: &Engine, response: &Response, functions: &[&str]) -> Vec<String> {
     let call = response.header("x-nightcore-call").expect("each answer names its call");
     let log = |function: &&str| engine.nightcore("logs", &[function, "--call", call]).text();
@@ -107,7 +107,7 @@ fn the_text_of_an_unexpected_error_is_told_in_development_alone() {
     let (detail, call) = told(&engine);
     let place = format!("nightcore logs FailUntold --call {call}");
     assert!(detail.ends_with(&place) && !detail.contains("db-7"), "{detail}");
-    // A reload starts processes that know of the change.
+    // The reload starts processes with the changed setting.
     let exposed = Setup::new().function("FailUntold", &c(), "expose_errors = true");
     std::fs::write(home.config(), exposed.toml()).unwrap();
     let reloaded = engine.nightcore("reload", &[]);
@@ -146,7 +146,7 @@ fn lines_are_shown_by_the_call_that_the_runtime_says_they_are_about() {
         text(&["Print", "--call", one]).lines().collect::<Vec<_>>(),
         [all.lines().next().unwrap()]
     );
-    // Of all functions, each line behind its function's name.
+    // The lines of all functions are shown, each after its function's name.
     let of_call = format!("Print | {}\n", all.lines().nth(2).unwrap());
     assert_eq!(text(&["--call", two]), of_call);
     engine.answer("PrintLong", "3");
@@ -191,7 +191,7 @@ fn lines_are_shown_by_the_call_that_the_runtime_says_they_are_about() {
 #[test]
 fn what_a_function_prints_cannot_pass_for_a_line_about_a_call() {
     let engine = Setup::new().functions(&["Print", "PrintLong"], &c()).start();
-    // The id of a call that clients and other functions know.
+    // Clients and other functions know this call id.
     let id = "0000000000000007";
     let forged = [
         format!("\x1e{id} by the id alone"),
@@ -322,7 +322,7 @@ fn logs_follow_from_one_file_to_the_next() {
     use std::sync::Arc;
     use std::sync::atomic::{AtomicUsize, Ordering};
 
-    // Each call prints a MiB: a log of 4 MiB is set aside twice.
+    // Each call prints a MiB, so a log of 4 MiB is rotated twice.
     const CALLS: usize = 11;
     let engine = Setup::new().functions(&["PrintLong"], &c()).start();
     let mut follow = engine.home().command("logs");

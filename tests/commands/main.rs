@@ -1,4 +1,4 @@
-//! The command line: what each command prints, accepts and refuses, and its exit codes.
+//! Tests of the command line: what each command prints, accepts and refuses, and its exit codes.
 
 mod bench;
 mod check;

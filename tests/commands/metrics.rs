@@ -1,4 +1,4 @@
-//! `/metrics`: every call is counted once, by how it ended; and what else can be seen from outside.
+//! Tests of `/metrics`: every call is counted once, by how it ended; and tests of further metrics.
 
 use harness::metrics::{Metrics, check_with_promtool};
 use harness::process;
@@ -10,10 +10,10 @@ use std::io::{Read, Write};
 use std::os::unix::net::UnixStream;
 use std::time::{SystemTime, UNIX_EPOCH};
 
-/// Larger bodies are refused.
+/// The limit for bodies.
 const MAX_BODY_BYTES: usize = 256 << 10;
 
-/// How calls ended, but for what there was none of.
+/// Returns the counts of calls by their outcome, without counts of 0.
 fn calls(engine: &Engine) -> Vec<(String, f64)> {
     let metrics = engine.metrics();
     let calls = metrics.beginning("nightcore_calls_total").into_iter();

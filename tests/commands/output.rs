@@ -1,4 +1,4 @@
-//! Standard output and standard error may end at any time, and no command panics.
+//! Tests that no command panics when standard output or standard error fails.
 
 use harness::workers::c;
 use harness::{Engine, Setup, nightcore, wait_for, wait_until};
@@ -6,20 +6,20 @@ use std::fs::{File, OpenOptions};
 use std::io::{BufRead, BufReader, PipeWriter, Read};
 use std::process::{Child, Command, Stdio};
 
-/// A pipe that nobody reads.
+/// Returns a pipe that nobody reads.
 fn closed_pipe() -> PipeWriter {
     let (reader, writer) = std::io::pipe().unwrap();
     drop(reader);
     writer
 }
 
-/// A disk that is full.
+/// Returns a file on a full disk.
 fn full() -> File {
     OpenOptions::new().write(true).open("/dev/full").unwrap()
 }
 
-/// Runs a command to its end. Returns its exit code, and what it said where it was not sent
-/// elsewhere.
+/// Runs a command to its end. Returns its exit code, and its standard error unless that was
+/// redirected.
 #[track_caller]
 fn ended(command: &mut Command) -> (Option<i32>, String) {
     let mut child = command.stdin(Stdio::null()).spawn().unwrap();
@@ -33,7 +33,7 @@ fn ended(command: &mut Command) -> (Option<i32>, String) {
     (status.code(), reader.join().unwrap())
 }
 
-/// Every command that prints to standard output.
+/// Returns every command that prints to standard output.
 fn printing(engine: &Engine) -> Vec<Command> {
     let home = engine.home();
     let of = |subcommand: &str, arguments: &[&str]| {
@@ -143,7 +143,8 @@ fn an_engine_serves_on_when_nobody_can_be_told() {
             let engine = home.start_to(subcommand, out(), out());
             engine.answer("Print", "printed\n");
             engine.wait_for_log("Print", "printed");
-            // A launcher that dies of it would be replaced, and all functions with it.
+            // A launcher that ended because of the failure would be replaced, together with all
+            // functions.
             let (launcher, pid) = (engine.launcher(), engine.text("Pid", ""));
             engine.answer("Print", "printed again\n");
             engine.wait_for_log("Print", "printed again");
@@ -160,7 +161,7 @@ fn an_engine_whose_line_cannot_be_taken_does_not_wait_for_that() {
 
     let home = Setup::new().functions(&["Echo"], &c()).home();
     let (reader, writer) = std::io::pipe().unwrap();
-    // SAFETY: the descriptor is open, and the number is one.
+    // SAFETY: the descriptor is open, and F_SETFL takes a number.
     unsafe { libc::fcntl(writer.as_raw_fd(), libc::F_SETFL, libc::O_NONBLOCK) };
     while nix::unistd::write(&writer, &[0; 4096]).is_ok() {}
     let engine = home.start_to("up", Stdio::null(), writer);

@@ -1,5 +1,5 @@
-//! A path means what the user wrote: for programs, and for the configuration file by which commands
-//! find the running engine.
+//! Tests that paths are resolved as the user wrote them: those of programs, and that of the
+//! configuration file by which commands find the running engine.
 
 use harness::process::signal;
 use harness::workers::c;
@@ -14,7 +14,7 @@ use std::process::{Child, Command, Stdio};
 use tempfile::TempDir;
 
 const RUNTIME_VARIABLE: &str = "XDG_RUNTIME_DIR";
-/// A user that owns nothing.
+/// The id of a user that owns nothing.
 const NOBODY: u32 = 65_534;
 
 /// A folder for configuration files and runtime directories.
@@ -34,7 +34,7 @@ impl Place {
         self.folder.path().join(name)
     }
 
-    /// Makes a runtime directory.
+    /// Creates a runtime directory.
     fn runtime(&self, name: &str) -> PathBuf {
         fs::create_dir(self.path(name)).unwrap();
         fs::set_permissions(self.path(name), fs::Permissions::from_mode(0o700)).unwrap();
@@ -48,7 +48,7 @@ impl Place {
         fs::write(path, Setup::new().functions(functions, &c()).toml()).unwrap();
     }
 
-    /// `nightcore` in this folder, whose runtime directory is `run`.
+    /// Returns a `nightcore` command in this folder, with the runtime directory `run`.
     fn command(&self, arguments: &[&str]) -> Command {
         let mut command = Command::new(nightcore());
         command.args(arguments).current_dir(self.folder.path());
@@ -66,7 +66,7 @@ impl Place {
         Running::start(self.command(&["up", "-c", config]))
     }
 
-    /// The process of the engine that a command finds by this file.
+    /// Returns the id of the engine that a command finds by this file.
     #[track_caller]
     fn engine_of(&self, config: &str) -> u32 {
         engine_pid(&mut self.command(&["ps", "--json", "-c", config]))
@@ -77,7 +77,7 @@ impl Place {
 fn a_base_that_others_may_change_is_refused() {
     let place = Place::new();
     place.config("nightcore.toml", &["Echo"]);
-    // They could put a directory of their own in the place of the engine's.
+    // Other users could replace the engine's directory by their own.
     let base = place.runtime("run/nightcore");
     fs::set_permissions(&base, fs::Permissions::from_mode(0o777)).unwrap();
     let up = place.run(&["up"]);
@@ -85,7 +85,7 @@ fn a_base_that_others_may_change_is_refused() {
     assert!(up.stderr.contains(&format!("directory {}", base.display())), "{}", up.stderr);
 }
 
-/// The process of the engine that `ps` shows.
+/// Returns the process id of the engine that `ps` shows.
 #[track_caller]
 fn engine_pid(ps: &mut Command) -> u32 {
     let shown = run(ps, b"");
@@ -141,7 +141,8 @@ fn a_program_is_told_its_absolute_path_whatever_its_folder() {
     for folder in ["bin", "web"] {
         fs::create_dir(home.path().join(folder)).unwrap();
     }
-    // A virtual environment has its interpreter by such a link, and finds itself by where it is.
+    // A virtual environment has such a link to its interpreter, which uses the path of the link to
+    // find the environment.
     let link = home.path().join("bin/sh");
     symlink("/bin/sh", &link).unwrap();
     let engine = home.start_some();
@@ -243,7 +244,7 @@ fn an_engine_is_found_whatever_the_runtime_directory() {
     assert!(second.stderr.contains("runs already"), "{}", second.stderr);
     engine.stop();
 
-    // What cannot be a runtime directory is not one for a new engine either.
+    // A new engine does not use a path that cannot be a runtime directory.
     let mut up = place.command(&["up"]);
     up.env(RUNTIME_VARIABLE, "run");
     let engine = Running::start(up);
@@ -304,7 +305,7 @@ fn an_engine_of_another_user_is_named_and_not_believed() {
         command
     };
     let engine = place.up("nightcore.toml");
-    // As `sudo -u` and `su` do that keep the variable.
+    // This is what `sudo -u` and `su` do when they keep the variable.
     let kept = run(by_nobody(&["ps"]).env(RUNTIME_VARIABLE, place.path("run")), b"");
     let asked = run(&mut by_nobody(&["ps"]), b"");
     for refused in [kept, asked] {
@@ -324,7 +325,7 @@ fn an_engine_of_another_user_is_named_and_not_believed() {
     let mut up = by_nobody(&["up"]);
     up.env(RUNTIME_VARIABLE, place.path("run"));
     let engine = Running::start(up);
-    // Root could, but whoever made it could have made it for root to find.
+    // Root has access, but the other user may have made the directory for root to find.
     let refused = place.run(&["invoke", "Echo", "-d", "secret"]);
     assert_eq!(refused.code, Some(3), "{}", refused.text());
     assert!(refused.stderr.contains("is of user nobody"), "{}", refused.stderr);

@@ -1,4 +1,4 @@
-//! What is wrong is said clearly, with the right exit code, and never by a hang.
+//! Tests that errors are reported clearly, with the right exit code, and never by a hang.
 
 use harness::workers::{Language, c};
 use harness::{Home, Setup, process, run, wait_until, wait_until_within};
@@ -9,7 +9,7 @@ use std::os::unix::fs::PermissionsExt;
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
-/// `up` with this configuration ends with exit code 2; what it said.
+/// Checks that `up` with this configuration ends with exit code 2. Returns its standard error.
 fn refused(toml: &str) -> String {
     let up = Home::new(toml).up_in_vain();
     assert_eq!(up.code, Some(2), "{}", up.stderr);
@@ -199,7 +199,7 @@ fn clients_are_not_told_why_a_function_cannot_be_started() {
 
 #[test]
 fn a_call_that_waits_for_a_container_that_never_comes_ends() {
-    // It takes a while to fail three times: this call comes before that.
+    // The function needs some time to fail three times, and this call comes before that.
     let home = Setup::new()
         .command("Broken", &["sh", "-c", "sleep 0.2; exit 1"], "")
         .functions(&["Call"], &c())
@@ -227,7 +227,7 @@ fn a_missing_handler_is_told_once_with_those_there_are() {
         wait_until_within("its end to be known", Duration::from_secs(1), || {
             engine.function("Baz").last_end.as_deref() == Some("exit code 2")
         });
-        // Three times the pause after which it would be started again.
+        // This is three times the delay of a restart.
         let end = Instant::now() + Duration::from_millis(300);
         wait_until_within("a restart, which must not be", Duration::from_secs(1), || {
             assert_eq!(engine.function("Baz").restarts, 0, "{}", engine.stderr());
@@ -268,7 +268,7 @@ fn a_worker_that_breaks_the_protocol_is_ended_and_harms_nobody() {
 
 #[test]
 fn a_token_admits_one_process() {
-    // What a worker starts inherits its environment, and with it the token.
+    // The processes that a worker starts inherit its environment, which has the token.
     let worker = c();
     let worker = worker.to_str().unwrap();
     let both = format!("{worker} & {worker}; wait");

@@ -1,4 +1,4 @@
-//! One configuration file for several engines, and secrets that do not stand in it.
+//! Tests of one configuration file for several engines, and of secrets outside of it.
 
 use harness::workers::c;
 use harness::{Engine, Finished, Home, Setup, run, wait_until};
@@ -10,7 +10,7 @@ use std::sync::Arc;
 
 const SECRET: &str = "hunter2 with $ and \\ and spaces";
 
-/// Starts an engine with these values of `--set`, and with variables of its environment.
+/// Starts an engine with these values of `--set` and these environment variables.
 fn start_with(home: &Arc<Home>, variables: &[&str], settings: &[&str]) -> Engine {
     let settings = settings.iter().flat_map(|setting| ["--set", setting]);
     let words: Vec<&str> = settings.collect();
@@ -28,7 +28,7 @@ fn write(home: &Home, name: &str, text: &str) {
     fs::write(home.path().join(name), text).unwrap();
 }
 
-/// A function that tells its variables, some of which are from `secrets.env`.
+/// Creates a home with a function that prints its variables, some of which are from `secrets.env`.
 fn with_secrets() -> Arc<Home> {
     let table = "env_file = \"secrets.env\"\nenv = { URL = \"db://${USER_NAME:-nobody}\" }\n\
                  timeout = \"${TIMEOUT:-7s}\"";
@@ -57,7 +57,8 @@ fn two_engines_of_one_file_have_values_of_their_own() {
     assert_eq!(one.function("Variable").processes.len(), 1);
     wait_until("both processes", || other.function("Variable").processes.len() == 2);
 
-    // A reload keeps what `--set` and the environment say, and reads the files of variables anew.
+    // A reload keeps the values of `--set` and of the environment, and reads the files of variables
+    // again.
     let before = other.container("Variable");
     let same = other.nightcore("reload", &[]);
     assert_eq!(
@@ -93,7 +94,7 @@ fn no_command_prints_a_secret() {
         let shown = format!("{}{}", output.text(), output.stderr);
         assert!(!shown.contains("hunter2"), "{shown}");
     }
-    // The printed file is as good as the one that was read.
+    // The printed file is equivalent to the one that was read.
     let printed = check(&home, &["--print"]).stdout;
     let again = Home::new("");
     fs::write(again.config(), printed).unwrap();
@@ -112,7 +113,7 @@ fn no_command_prints_a_secret() {
     assert_no_secret_below(&home.directory());
 }
 
-/// The engine's directory, with its logs, is gone or holds no secret.
+/// Checks that the engine's directory, with its logs, is gone or contains no secret.
 fn assert_no_secret_below(folder: &Path) {
     for entry in fs::read_dir(folder).into_iter().flatten().flatten() {
         if entry.path().is_dir() {

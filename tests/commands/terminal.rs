@@ -1,4 +1,4 @@
-//! What functions print, and other text from outside, cannot command the terminal that shows it.
+//! Tests that the output of functions and other text from outside cannot control the terminal.
 
 use harness::process::signal;
 use harness::workers::c;
@@ -11,25 +11,25 @@ use std::process::{Command, Stdio};
 use std::ptr::null_mut;
 use std::sync::{Arc, Mutex};
 
-/// Looks like a line of another function on a terminal: it goes back to the left edge, or up, and
-/// overwrites what is there.
+/// On a terminal this text looks like a line of another function: it returns to the left edge, or
+/// moves up, and overwrites text.
 const FORGED: &str = "\rGood | forged\x1b[2K\x1b[1A\u{9b}2J\u{202e}\x07\x1b]0;title\x07";
 const SHOWN: &str = "^MGood | forged^[[2K^[[1A<U+009B>2J<U+202E>^G^[]0;title^G";
 const RED: &str = "\x1b[31mred";
 
-/// A terminal, and what was shown on it.
+/// A terminal, and the text that was shown on it.
 struct Terminal {
     end: OwnedFd,
     shown: Arc<Mutex<Vec<u8>>>,
 }
 
-/// A terminal: its side of the person who watches, and that of programs.
+/// Opens a terminal. Returns the side of its user, and the side of programs.
 fn open_terminal() -> (File, OwnedFd) {
     let (mut master, mut end) = (0, 0);
     // SAFETY: openpty writes two integers, and takes null for the name, the settings and the size.
     let made = unsafe { libc::openpty(&mut master, &mut end, null_mut(), null_mut(), null_mut()) };
     assert_eq!(made, 0, "{}", std::io::Error::last_os_error());
-    // SAFETY: both were opened just now, and nobody else has them.
+    // SAFETY: both descriptors were opened just now, and nothing else owns them.
     unsafe { (File::from_raw_fd(master), OwnedFd::from_raw_fd(end)) }
 }
 
@@ -51,7 +51,7 @@ impl Terminal {
         self.end.try_clone().unwrap().into()
     }
 
-    /// What was shown, with the line ends that programs print.
+    /// Returns the text that was shown, with the line ends that programs print.
     fn text(&self) -> String {
         let shown = self.shown.lock().unwrap();
         String::from_utf8_lossy(&shown).replace("\r\n", "\n")
@@ -65,13 +65,13 @@ impl Terminal {
         })
     }
 
-    /// Runs a command on it to its end. Returns its exit code.
+    /// Runs a command on the terminal to its end. Returns its exit code.
     #[track_caller]
     fn run(&self, command: &mut Command) -> Option<i32> {
         command.stdin(Stdio::null()).stdout(self.stdio()).stderr(self.stdio());
         let mut child = command.spawn().unwrap();
         let status = wait_for("the end of the command", || child.try_wait().unwrap());
-        // What it wrote comes in order.
+        // The output comes in order, so all of it was shown once the mark is shown.
         self.run_mark();
         status.code()
     }
@@ -83,10 +83,10 @@ impl Terminal {
     }
 }
 
-/// Holds what was shown to be harmless: no control characters but those of colours.
+/// Checks that a text has no control characters except those of colours.
 #[track_caller]
 fn is_harmless(shown: &str) {
-    // Lines of HTTP end so.
+    // Lines of HTTP end with these two characters.
     let plain = shown.replace("\r\n", "\n").replace("\x1b[31m", "").replace("\x1b[0m", "");
     let control = |c: char| c.is_control() && c != '\n' || c == '\u{202e}';
     assert!(!plain.contains(control), "{shown:?}");
@@ -115,9 +115,10 @@ fn a_terminal_that_nobody_reads_holds_nobody_up() {
     let home = Setup::new().functions(&["Print", "Echo"], &c()).home();
     let (master, end) = open_terminal();
     let engine = home.start_to("up", Stdio::null(), end);
-    // Short lines: a terminal has room for the beginning of the last one that it takes.
+    // The lines are short, because a terminal takes the beginning of the last line that it has room
+    // for.
     engine.answer("Print", "ab\n".repeat(100_000) + "after\n");
-    // The launcher has read all of it, starts and reaps, and the engine goes on.
+    // The launcher has read all of it and still starts and reaps processes, and the engine goes on.
     engine.wait_for_log("Print", "after");
     let killed = engine.container("Echo");
     signal(killed, Signal::SIGKILL);
