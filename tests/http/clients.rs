@@ -1,5 +1,5 @@
-//! Clients that are slow, broken or hostile: each gets an error or is ended, and others are served
-//! meanwhile.
+//! Tests of clients that are slow, broken or hostile: each gets an error or is disconnected, and
+//! others are served meanwhile.
 
 use harness::hostile::EchoTime;
 use harness::http2::{INITIAL_WINDOW, frame, kind};
@@ -16,15 +16,16 @@ use std::os::unix::net::UnixStream;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
-/// A request that follows another one on the same connection, to see whether the gateway takes it
-/// for a second one.
+/// A request that follows another one on the same connection. It shows whether the gateway takes it
+/// for a second request.
 const SECOND: &str =
     "POST /function/Upper HTTP/1.1\r\nhost: test\r\ncontent-length: 6\r\n\r\nsecond";
-/// The gateway's time for the head of a request, and for a part of a body, and how late it may be.
+/// The gateway's time limit for the head of a request and for a part of a body, and the longest
+/// delay.
 const CLIENT_TIMEOUT: Duration = Duration::from_secs(30);
 const SLACK: Duration = Duration::from_secs(5);
 
-/// Of what the engine's own socket takes, the part of a call.
+/// A part of a call to the engine's own socket.
 const SLOW_INVOKE: &str =
     "POST /invoke/Echo HTTP/1.1\r\nhost: engine\r\ncontent-length: 5\r\n\r\nhe";
 
@@ -32,12 +33,12 @@ fn engine() -> Engine {
     Setup::new().functions(&["Echo", "Upper", "Sleep"], &c()).start()
 }
 
-/// The head of a request for Echo with these header lines.
+/// Returns the head of a request for Echo with these header lines.
 fn head(lines: &str) -> String {
     format!("POST /function/Echo HTTP/1.1\r\nhost: test\r\n{lines}\r\n\r\n")
 }
 
-/// All that comes until the gateway closes.
+/// Sends a request, and returns all bytes until the gateway closes the connection.
 fn all_that_comes(engine: &Engine, request: &str) -> String {
     let mut stream = TcpStream::connect(engine.address()).unwrap();
     stream.set_read_timeout(Some(Duration::from_secs(10))).unwrap();
@@ -53,7 +54,7 @@ fn all_that_comes(engine: &Engine, request: &str) -> String {
 fn an_answer_does_not_wait_for_what_the_client_says_next() {
     let engine = engine();
     let request = format!("{}first", head("content-length: 5"));
-    // The gateway reads neither the beginning of another request nor the end of a line that some
+    // The gateway waits neither for the rest of another request nor for the line end that some
     // clients send after a body.
     for next in ["\r\n", "POST /func", SECOND] {
         let mut client = engine.connect();
@@ -63,7 +64,7 @@ fn an_answer_does_not_wait_for_what_the_client_says_next() {
             assert_eq!(client.receive().unwrap().text(), "SECOND");
         }
     }
-    // Nor is it lost with a connection that ends.
+    // The answer is not lost either when the connection ends after it.
     let got = all_that_comes(
         &engine,
         &format!("{}first{SECOND}", head("connection: close\r\ncontent-length: 5")),
@@ -113,7 +114,8 @@ fn a_request_that_two_may_read_differently_is_refused_and_its_connection_closed(
         assert_eq!(got.matches("HTTP/1.").count(), 1, "{request:?}: {got:?}");
     }
     assert_eq!((engine.function("Echo").external, engine.function("Upper").external), (0, 0));
-    // Whoever sends both is taken by its chunks, as it must be, and not asked for more.
+    // If a request has both headers, the gateway must use the chunks. It reads no second request
+    // after them.
     for lines in [
         "content-length: 11\r\ntransfer-encoding: chunked",
         "transfer-encoding: chunked\r\ncontent-length: 11",
@@ -129,12 +131,12 @@ fn a_request_that_two_may_read_differently_is_refused_and_its_connection_closed(
     engine.stop();
 }
 
-/// So many header lines.
+/// Returns this many header lines.
 fn lines(count: usize) -> String {
     (0..count).map(|number| format!("x-{number}: 1\r\n")).collect()
 }
 
-/// What the table of limits in docs/configuration.md says.
+/// The limits are those of the table in docs/configuration.md.
 #[test]
 fn headers_within_their_limits_are_taken_in_either_version() {
     let engine = engine();
@@ -154,7 +156,8 @@ fn headers_within_their_limits_are_taken_in_either_version() {
     let path = format!("/function/Echo?{larger}");
     assert_eq!(one.request("POST", &path, &[], b"one").text(), "one");
     assert_eq!(two.request("POST", &path, &[], b"two").body, b"two");
-    // More than a call carries, and yet a request, which is told so.
+    // The headers are more than a call may carry, but they are a valid request, so the client gets
+    // an error.
     let too_large = "x".repeat(60_000);
     let headers = [("x", too_large.as_str())];
     let response = one.request("POST", "/function/Echo", &headers, b"");
@@ -186,7 +189,7 @@ fn headers_over_their_limits_are_told_in_either_version() {
     let long =
         head("y: 1").replace("/function/Echo", &format!("/function/Echo?{}", "x".repeat(100_000)));
     assert!(all_that_comes(&engine, &long).starts_with("HTTP/1.1 431 "));
-    // Over what a call may carry, and yet a request.
+    // The headers are more than a call may carry, but they are a valid request.
     let response =
         engine.connect().request("POST", "/function/Echo", &[("x", &"x".repeat(33_000))], b"");
     assert_eq!((response.status, response.problem().error.as_str()), (413, "PAYLOAD_TOO_LARGE"));
@@ -217,13 +220,13 @@ fn ten_thousand_idle_connections_cost_little_and_others_are_served() {
     let before = private_memory(engine.pid());
     let mut idle = Vec::new();
     while idle.len() < CONNECTIONS {
-        // No more at once than the system keeps for who listens.
+        // No more connections are opened at once than the system queues for a listener.
         idle.extend((0..CONNECTIONS / 20).map(|_| TcpStream::connect(engine.address()).unwrap()));
         wait_until("them to be accepted", || {
             harness::process::descriptor_count(engine.pid()) > idle.len()
         });
     }
-    // Of some there is a beginning.
+    // Some of them send the beginning of a request.
     for stream in idle.iter_mut().step_by(10) {
         stream.write_all(b"POST /function/Echo HTTP/1.1\r\n").unwrap();
     }
@@ -243,14 +246,14 @@ fn ten_thousand_idle_connections_cost_little_and_others_are_served() {
     engine.stop();
 }
 
-/// Who is not taken up by the system at once asks again after a second.
+/// A client whose connection the system does not accept at once tries again after a second.
 #[test]
 fn a_thousand_clients_may_come_at_once() {
     const CLIENTS: usize = 1000;
     allow_many_descriptors();
     let engine = engine();
     let request = format!("{}first", head("content-length: 5"));
-    // Busy with something else.
+    // The stopped engine is like one that is busy.
     signal(engine.pid(), Signal::SIGSTOP);
     let come = || {
         let mut stream = TcpStream::connect_timeout(&engine.address(), Duration::from_millis(900))?;
@@ -276,13 +279,13 @@ fn a_client_that_asks_and_takes_back_at_once_is_ended() {
     stream.set_write_timeout(Some(Duration::from_secs(10))).unwrap();
     stream.write_all(b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n").unwrap();
     stream.write_all(&frame(kind::SETTINGS, 0, 0, b"")).unwrap();
-    // POST, http, and the path and the authority as literals.
+    // These are POST, http, and the path and the authority as literals.
     let mut block = vec![0x83, 0x86, 0x04, 15];
     block.extend(b"/function/Sleep");
     block.extend([0x01, 4]);
     block.extend(b"test");
     let mut sent = 0;
-    // Until nobody reads it any more.
+    // The requests go on until the gateway no longer reads them.
     while sent < 200_000 {
         let id = 2 * sent + 1;
         let mut both = frame(kind::HEADERS, END_OF_HEADERS_AND_STREAM, id, &block);
@@ -301,8 +304,8 @@ fn a_client_that_asks_and_takes_back_at_once_is_ended() {
     engine.stop();
 }
 
-/// Waits until the gateway has closed, which must be when its time for clients is over, and not
-/// before.
+/// Waits until the gateway has closed the connection. Checks that it did so at its time limit for
+/// clients, and not earlier.
 fn assert_closed_in_time(what: &str, client: &mut TcpStream, began: Instant) {
     client.set_read_timeout(Some(CLIENT_TIMEOUT + SLACK)).unwrap();
     let ended = client.read_to_end(&mut Vec::new());
@@ -321,7 +324,7 @@ fn clients_that_fall_silent_are_ended() {
     let request = head("content-length: 5");
     let begun = [
         ("nothing", ""),
-        // Which may become either version of HTTP.
+        // This byte may begin either version of HTTP.
         ("a letter", "P"),
         ("part of the other version's beginning", "PRI * HTTP/2.0\r\n"),
         ("part of a head", &request[..30]),
@@ -337,7 +340,7 @@ fn clients_that_fall_silent_are_ended() {
                     let began = Instant::now();
                     let mut client = TcpStream::connect(address).unwrap();
                     client.write_all(bytes.as_bytes()).unwrap();
-                    // A page needs no body, and does not wait for it.
+                    // An admin page needs no body and does not wait for one.
                     if address == pages && what == "part of a body" {
                         client.read_to_end(&mut Vec::new()).unwrap();
                     } else {
@@ -357,7 +360,7 @@ fn clients_that_fall_silent_are_ended() {
                 assert!(began.elapsed() > CLIENT_TIMEOUT - SLACK, "{bytes:?}");
             });
         }
-        // A byte each second is not silence, and yet no head or body.
+        // A byte each second is not silence, but too slow for a head or a body.
         for (what, bytes) in [
             ("a slow head", head("content-length: 0")),
             ("a slow body", head("content-length: 60")),
@@ -388,7 +391,7 @@ fn clients_that_fall_silent_are_ended() {
     engine.stop();
 }
 
-/// Reads until the gateway has closed, and says all the while that it is there.
+/// Sends pings until the gateway has closed the connection.
 fn wait_while_it_pings(what: &str, client: &mut Http2, within: Duration) {
     let began = Instant::now();
     client.socket().set_read_timeout(Some(Duration::from_millis(500))).unwrap();
@@ -406,7 +409,7 @@ fn wait_while_it_pings(what: &str, client: &mut Http2, within: Duration) {
 #[test]
 #[ignore = "takes half a minute; tests/deep.sh runs it"]
 fn clients_of_http_2_that_ask_for_nothing_are_ended() {
-    /// What they have to close when they are told to.
+    /// The time that clients have to close the connection after the gateway has asked them to.
     const CLOSE_TIMEOUT: Duration = Duration::from_secs(5);
     let engine = Setup::new()
         .functions(&["Echo"], &c())
@@ -426,7 +429,7 @@ fn clients_of_http_2_that_ask_for_nothing_are_ended() {
                 assert!(began.elapsed() > CLIENT_TIMEOUT - SLACK, "{:?}", began.elapsed());
             });
         }
-        // A call that takes longer is waited for.
+        // The gateway waits for a call that takes longer.
         let engine = &engine;
         scope.spawn(move || {
             let mut client = Http2::open(engine.address());
@@ -448,7 +451,7 @@ fn a_client_of_http_2_that_does_not_take_its_answers_is_ended() {
     let engine = Setup::new().functions(&["Big"], &c()).start();
     let before = descriptor_count(engine.pid());
     let memory = private_memory(engine.pid());
-    // Their clients make no room, or a byte's.
+    // The clients open their windows not at all, or by one byte.
     let mut clients: Vec<Http2> =
         [0, 1].map(|window| Http2::open_with(engine.address(), &[(INITIAL_WINDOW, window)])).into();
     for client in &mut clients {
@@ -476,7 +479,7 @@ fn small_answers_that_a_client_of_http_2_does_not_take_are_given_up() {
     const ANSWERS: usize = 20;
     let engine = Setup::new().functions(&["Big", "Echo"], &c()).admin().start();
     let held = || engine.metrics().value("nightcore_memory_held_bytes");
-    // It makes room for a byte of each answer, and its connection is never idle.
+    // The client opens the window of each answer by one byte, and its connection is never idle.
     let mut client = Http2::open_with(engine.address(), &[(INITIAL_WINDOW, 1)]);
     for bytes in ["4000", "30000"].repeat(ANSWERS / 2) {
         client.send("POST", "/function/Big", &[], bytes.as_bytes()).unwrap();

@@ -1,4 +1,5 @@
-//! How requests and connections end: early refusals, clients that leave, and an engine that stops.
+//! Tests of the ends of requests and connections: early refusals, clients that leave, and an engine
+//! that stops.
 
 use harness::http2::{INITIAL_WINDOW, kind};
 use harness::workers::c;
@@ -8,9 +9,9 @@ use std::io::{Read, Write};
 use std::net::{Shutdown, TcpStream};
 use std::time::{Duration, Instant};
 
-/// The limit of these engines.
+/// The limit for bodies in these tests.
 const MAX_BODY: usize = 1 << 20;
-/// Far less than a client's time for anything, and more than an engine takes that does not wait.
+/// Far less than any time limit for clients, and more than an engine needs that does not wait.
 const SOON: Duration = Duration::from_secs(8);
 
 fn engine() -> Engine {
@@ -25,8 +26,8 @@ fn head(function: &str, lines: &str) -> String {
     format!("POST /function/{function} HTTP/1.1\r\nhost: test\r\n{lines}\r\n\r\n")
 }
 
-/// Sends all of a request before it reads, as many clients do. Returns the answer and the reader of
-/// it.
+/// Sends all of a request before it reads, as many clients do. Returns the answer and the
+/// connection.
 #[track_caller]
 fn told(engine: &Engine, request: &[u8]) -> (harness::Response, Connection) {
     let mut client = engine.connect();
@@ -68,7 +69,7 @@ fn a_refusal_reaches_a_client_that_sends_all_of_its_body_first() {
 fn a_refusal_reaches_a_client_of_http_2_that_sends_all_of_its_body_first() {
     let engine = engine();
     let mut client = Http2::open(engine.address());
-    // As much as fits the windows: more must not be sent before there is room.
+    // The body fits the windows. A client must not send more before the windows are opened.
     let body = vec![b'x'; 60_000];
     for (path, status) in
         [("/function/Nobody", 404), ("/nowhere", 404), ("/healthz", 405), ("/function/Echo", 200)]
@@ -130,7 +131,7 @@ fn a_client_that_asks_before_it_sends_is_refused_without_its_body() {
     engine.stop();
 }
 
-/// Reads all that comes after the client has said that it sends no more.
+/// Sends a request, half-closes the connection, and reads until its end.
 fn answer_after_half_close(engine: &Engine, request: &str) -> String {
     let mut client = TcpStream::connect(engine.address()).unwrap();
     client.set_read_timeout(Some(Duration::from_secs(20))).unwrap();
@@ -150,7 +151,7 @@ fn a_client_that_sends_no_more_gets_its_answer() {
         let answers = [
             ("HTTP/1.1 200 OK\r\n", request.clone()),
             ("HTTP/1.0 200 OK\r\n", request.replace("HTTP/1.1", "HTTP/1.0")),
-            // What comes behind a request, and will never be one.
+            // These bytes follow a request, and never become a request themselves.
             ("HTTP/1.1 200 OK\r\n", format!("{request}P")),
             ("HTTP/1.1 200 OK\r\n", format!("{request}\r\n")),
         ];
@@ -171,7 +172,7 @@ fn a_client_that_sends_no_more_gets_its_answer() {
     engine.stop();
 }
 
-/// Waits until so many calls of Sleep were begun, and the last of them runs.
+/// Waits until this many calls of Sleep have started, and the last of them runs.
 #[track_caller]
 fn wait_until_begun(engine: &Engine, calls: u64) {
     wait_until("the call to run", || {
@@ -193,7 +194,7 @@ fn a_client_that_leaves_is_missed_whatever_it_has_sent() {
     let engine = engine();
     let request = head("Sleep", "content-length: 5").to_owned() + "25000";
     let mut calls = 0;
-    // At once with the request.
+    // These bytes come together with the request.
     for (what, behind) in [
         ("nothing", ""),
         ("a byte", "P"),
@@ -208,7 +209,8 @@ fn a_client_that_leaves_is_missed_whatever_it_has_sent() {
         drop(client);
         wait_until_cancelled(&engine, what, calls);
     }
-    // While the call is under way, and more than the gateway reads ahead.
+    // These bytes come while the call is under way. The second ones are more than the gateway reads
+    // ahead.
     for behind in ["P", &"x".repeat(3 << 20)] {
         let mut client = TcpStream::connect(engine.address()).unwrap();
         client.write_all(request.as_bytes()).unwrap();
@@ -219,7 +221,7 @@ fn a_client_that_leaves_is_missed_whatever_it_has_sent() {
         drop(client);
         wait_until_cancelled(&engine, &format!("{sent} bytes later"), calls);
     }
-    // A client that said before that it sends no more, and then leaves.
+    // The client half-closes the connection, and leaves later.
     let mut client = TcpStream::connect(engine.address()).unwrap();
     client.write_all(request.as_bytes()).unwrap();
     client.shutdown(Shutdown::Write).unwrap();
@@ -254,7 +256,8 @@ fn clients_without_a_call_under_way_do_not_hold_up_the_end() {
     let mut client = TcpStream::connect(engine.address()).unwrap();
     client.write_all(chunked.as_bytes()).unwrap();
     clients.push(client);
-    // Silent, after an answer or before, and with a request whose body does not come.
+    // These clients are silent: after an answer, before a request, and within a request whose body
+    // does not come.
     let mut silent: Vec<Http2> = (0..3).map(|_| Http2::open(engine.address())).collect();
     assert_eq!(silent[0].request("POST", "/function/Echo", &[], b"x").status, 200);
     let block = harness::http2::header_block(&[
@@ -264,7 +267,7 @@ fn clients_without_a_call_under_way_do_not_hold_up_the_end() {
     ]);
     let unended = harness::http2::frame(harness::http2::kind::HEADERS, 4, 1, &block);
     silent[1].write(&unended).unwrap();
-    // An answer that its client does not take.
+    // This client does not take its answer.
     let mut full = engine.connect();
     full.send("POST", "/function/Echo", &[], &harness::pattern(MAX_BODY)).unwrap();
     wait_until("all to be accepted", || engine.connections() == clients.len() + silent.len() + 1);
@@ -293,12 +296,13 @@ fn a_call_that_is_under_way_is_waited_for_also_if_its_client_sends_no_more() {
 #[test]
 fn a_client_that_goes_on_taking_its_answer_is_waited_for_when_the_engine_stops() {
     const BYTES: usize = 30 << 20;
-    /// As much as a client must take in a second. This one takes it in 75 ms.
+    /// The number of bytes that a client must take in a second. This client takes them in 75 ms.
     const PART: usize = 16 << 10;
     let engine = Setup::new().functions(&["Big"], &c()).start();
     let mut client = TcpStream::connect(engine.address()).unwrap();
     client.set_read_timeout(Some(SOON)).unwrap();
-    // Little is under way to it, as on a slow network: what it takes is acknowledged soon.
+    // As on a slow network, few bytes are under way to the client, so each one that it takes is
+    // acknowledged soon.
     setsockopt(&client, RcvBuf, &PART).unwrap();
     let length = BYTES.to_string();
     let lines = format!("connection: close\r\ncontent-length: {}", length.len());
@@ -339,7 +343,7 @@ fn silent_clients_of_the_admin_pages_keep_nobody_out() {
 
 #[test]
 fn clients_that_take_no_admin_page_keep_nobody_out() {
-    /// As many as may read the admin pages at once.
+    /// The number of clients that may read the admin pages at once.
     const CLIENTS: usize = 64;
     let engine = engine();
     let address = engine.admin_address();
@@ -360,7 +364,7 @@ fn clients_that_take_no_admin_page_keep_nobody_out() {
 fn admin_pages_that_are_not_taken_hold_little() {
     const CLIENTS: usize = 20;
     const PAGES: usize = 200;
-    /// Far less than that many pages, each of which has some tens of KiB.
+    /// Far less than this many pages, each of which has some tens of KiB.
     const MORE: u64 = 32 << 20;
     let engine = engine();
     let address = engine.admin_address();
@@ -374,7 +378,7 @@ fn admin_pages_that_are_not_taken_hold_little() {
         for _ in 0..PAGES {
             client.send("GET", "/metrics", &[], b"").unwrap();
         }
-        // What comes behind the requests was answered when they were looked at.
+        // When the ping is answered, the gateway has handled the requests before it.
         client.ping().unwrap();
         while client.next_frame().unwrap().kind != kind::PING {}
         clients.push(client);

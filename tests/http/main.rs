@@ -1,4 +1,4 @@
-//! The gateway, as clients of HTTP see it.
+//! Tests of the gateway from the side of HTTP clients.
 
 mod clients;
 mod endings;

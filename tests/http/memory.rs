@@ -1,4 +1,4 @@
-//! What requests and answers hold together is bounded, and given back.
+//! Tests that the memory of all requests and answers together is limited, and is returned.
 
 use harness::http2::{HEADER_TABLE_BYTES, INITIAL_WINDOW};
 use harness::workers::c;
@@ -8,11 +8,12 @@ use harness::{
 use std::time::{Duration, Instant};
 
 const MIB: u64 = 1 << 20;
-/// The bound in these tests.
+/// The limit in these tests.
 const LIMIT: u64 = 64 * MIB;
-/// What the engine may need besides: HTTP, pages that are copied, pages that the allocator keeps.
+/// The memory that the engine may need besides: HTTP, pages that are copied, pages that the
+/// allocator keeps.
 const BESIDE: u64 = 32 * MIB;
-/// Of a body of 32 MiB so much is sent, and then nothing.
+/// The part of a body of 32 MiB that is sent. The rest never comes.
 const PART: usize = 31 << 20;
 const BODY: usize = 32 << 20;
 
@@ -25,7 +26,7 @@ fn held(engine: &Engine) -> f64 {
     engine.metrics().value("nightcore_memory_held_bytes")
 }
 
-/// The engine holds nothing any more, and has given its memory back.
+/// Checks that the engine no longer holds payloads, and has returned their memory to the system.
 #[track_caller]
 fn assert_given_back(engine: &Engine, before: u64) {
     wait_until("nothing to be held", || held(engine) == 0.0);
@@ -35,7 +36,7 @@ fn assert_given_back(engine: &Engine, before: u64) {
     });
 }
 
-/// The most private memory of an engine, while something is done.
+/// Runs work, and returns its result with the most private memory that the engine had meanwhile.
 fn peak<T>(engine: &Engine, work: impl FnOnce() -> T + Send) -> (T, u64)
 where
     T: Send,
@@ -76,7 +77,7 @@ fn bodies_of_many_clients_hold_no_more_than_they_may() {
         })
     });
     assert!(peak < before + LIMIT + BESIDE, "{} MiB", peak / MIB);
-    // Small requests go on.
+    // Small requests still work.
     assert_eq!(engine.text("Echo", "small"), "small");
     let metrics = engine.metrics();
     assert_eq!(metrics.value("nightcore_memory_limit_bytes"), LIMIT as f64);
@@ -108,7 +109,7 @@ fn small_answers_that_are_not_taken_are_counted() {
     const ANSWERS: usize = 500;
     const BYTES: usize = 4000;
     let engine = engine();
-    // Its client makes room for a byte of each answer.
+    // The client opens the window of each answer by one byte.
     let mut client = Http2::open_with(engine.address(), &[(INITIAL_WINDOW, 1)]);
     for _ in 0..ANSWERS {
         client.send("POST", "/function/Big", &[], BYTES.to_string().as_bytes()).unwrap();
@@ -151,7 +152,7 @@ fn answers_wait_for_room_and_are_given_back() {
     let engine = engine();
     assert_eq!(engine.text("Echo", "warm"), "warm");
     let before = private_memory(engine.pid());
-    // 192 MiB of answers go by 64 MiB.
+    // 192 MiB of answers pass a limit of 64 MiB.
     let ((), peak) = peak(&engine, || {
         std::thread::scope(|scope| {
             for _ in 0..CLIENTS {

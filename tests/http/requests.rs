@@ -1,4 +1,4 @@
-//! The gateway as an HTTP client meets it.
+//! Tests of the gateway's requests and responses from the side of an HTTP client.
 
 use harness::workers::c;
 use harness::{Engine, Setup, run};
@@ -34,7 +34,7 @@ fn method_path_query_and_headers_are_the_function_s() {
             "x-one=two words",
             "content-length=0",
         ];
-        // Pairs of one name keep their order; the order of names says nothing.
+        // Pairs of one name keep their order. The order of different names has no meaning.
         for pair in expected {
             assert!(lines.contains(&pair), "{method}: {pair} is not in:\n{text}");
         }
@@ -121,7 +121,7 @@ fn no_two_calls_have_the_same_id_and_none_can_be_guessed() {
     ids.extend(ids_of(&again));
     other.stop();
     again.stop();
-    // Not even half of an id is that of another one.
+    // No two ids share even one half.
     for half in [0..8, 8..16] {
         let halves: HashSet<&str> = ids.iter().map(|id| &id[half.clone()]).collect();
         assert_eq!(halves.len(), ids.len(), "{ids:?}");
@@ -136,7 +136,8 @@ fn an_answer_with_a_status_is_taken_as_the_response_it_is() {
     assert_eq!((page.header("content-type"), page.text().as_str()), (None, "raw"));
     let empty = client.call("Reply", b":status: 204\n\n");
     assert_eq!((empty.header("content-type"), empty.header("content-length")), (None, None));
-    // The function decides the length of what GET would give, but not of a body that is there.
+    // The function decides the content-length of an answer to HEAD, but not that of an existing
+    // body.
     let told = b":status: 200\ncontent-length: 7\n\n";
     client.send("HEAD", "/function/Reply", &[], told).unwrap();
     assert_eq!(client.receive_head().unwrap().header("content-length"), Some("7"));
@@ -194,7 +195,7 @@ fn what_is_not_http_is_the_function_s_failure() {
         assert_eq!((response.status, problem.error.as_str()), (500, "FUNCTION_FAILED"), "{told:?}");
         assert_eq!(problem.function.as_deref(), Some("Reply"));
     }
-    // Such an answer is an answer to another function; only HTTP cannot say it.
+    // Another function may get such an answer. Only HTTP cannot represent it.
     assert_eq!(client.call("Call", b"Reply\n:status: 99\n\nfine").text(), "fine");
     engine.stop();
 }
@@ -243,7 +244,7 @@ fn what_is_no_request_is_refused_and_harms_nobody() {
     engine.stop();
 }
 
-/// curl's arguments, status and body.
+/// Runs curl with these arguments. Returns the status and the body.
 fn curl(
     engine: &Engine,
     arguments: &[&str],

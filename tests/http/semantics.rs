@@ -1,4 +1,4 @@
-//! What RFC 9110, 9112 and 9113 say of requests and answers, over both versions of HTTP.
+//! Tests of requests and responses by RFC 9110, 9112 and 9113, over both versions of HTTP.
 
 use harness::workers::c;
 use harness::{Connection, Engine, Http2, Setup};
@@ -13,12 +13,12 @@ fn engine() -> Engine {
         .start()
 }
 
-/// The lines that `Metadata` answers with.
+/// Returns the lines of an answer of `Metadata`.
 fn lines(text: &str) -> Vec<&str> {
     text.lines().filter(|line| !line.is_empty()).collect()
 }
 
-/// All that comes until the gateway closes.
+/// Sends a request, and returns all bytes until the gateway closes the connection.
 fn all_that_comes(engine: &Engine, request: &str) -> String {
     let mut stream = TcpStream::connect(engine.address()).unwrap();
     stream.set_read_timeout(Some(Duration::from_secs(10))).unwrap();
@@ -29,8 +29,8 @@ fn all_that_comes(engine: &Engine, request: &str) -> String {
     String::from_utf8_lossy(&got).into_owned()
 }
 
-/// Sends a request over HTTP/1.1 whose answer must have no body, and another one behind it: a body
-/// would be taken for the beginning of the second answer.
+/// Sends a request over HTTP/1.1 whose answer must have no body, followed by another request: a
+/// body would be taken for the beginning of the second answer.
 #[track_caller]
 fn bodiless(client: &mut Connection, method: &str, path: &str, body: &[u8]) -> harness::Response {
     client.send(method, path, &[], body).unwrap();
@@ -123,7 +123,7 @@ fn a_request_without_one_clear_target_is_refused() {
         "GET / HTTP/1.1\r\nhost: test:x\u{e4}\r\n\r\n",
         "GET / HTTP/1.0\r\nhost: a\r\nhost: b\r\n\r\n",
         "GET http://user@test/ HTTP/1.1\r\nhost: test\r\n\r\n",
-        // A target of CONNECT, and a method that has none.
+        // This target is valid with CONNECT only.
         "GET test:80 HTTP/1.1\r\nhost: test\r\n\r\n",
     ];
     for request in refused {
