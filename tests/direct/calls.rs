@@ -1,5 +1,5 @@
-//! Calls by direct channels, under load and under faults: what a caller is told is what it would be
-//! told by the engine, and leases end when they have to.
+//! Tests of calls by direct channels, under load and under faults: a caller gets the same errors as
+//! through the engine, and leases end when they have to.
 
 use harness::process::{freeze, is_alive, signal, thaw};
 use harness::workers::{c, loop_work};
@@ -10,10 +10,10 @@ use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
-/// What a process needs at most for something that takes it no time, on a machine that is busy.
+/// The longest time that a process on a busy machine needs for work that takes no time itself.
 const PROMPTLY: Duration = Duration::from_millis(500);
 
-/// Calls until workers of `callees` are lent.
+/// Makes calls until workers of `callees` are lent.
 #[track_caller]
 fn warm(engine: &Engine, caller: &str, body: impl AsRef<[u8]>, callees: &[&str]) {
     let mut connection = engine.connect();
@@ -26,7 +26,7 @@ fn warm(engine: &Engine, caller: &str, body: impl AsRef<[u8]>, callees: &[&str])
     });
 }
 
-/// Nothing is queued or under way.
+/// Waits until no call is queued or under way.
 #[track_caller]
 fn quiet(engine: &Engine) {
     wait_until("all calls to have ended", || {
@@ -34,13 +34,13 @@ fn quiet(engine: &Engine) {
     });
 }
 
-/// Ended right, or with one of these errors as what all others are because of.
+/// Checks that a call succeeded, or failed with one of these errors as the cause of all others.
 fn assert_typed(outcome: &Outcome, errors: &[&str]) {
     let named = errors.iter().any(|error| outcome.text.contains(&format!("\"error\":\"{error}\"")));
     assert!(outcome.status == Some(200) || (outcome.status.is_some() && named), "{outcome:?}");
 }
 
-/// Numbers that look random, by splitmix64: the same ones for the same seed.
+/// Pseudorandom numbers by splitmix64. The same seed gives the same numbers.
 struct Random(u64);
 
 impl Random {
@@ -60,11 +60,11 @@ impl Random {
     }
 }
 
-/// How calls ended, by function and outcome.
+/// The number of calls that ended, by function and outcome.
 type Ends = BTreeMap<(String, String), u64>;
 
-/// What the handlers of `Work` have counted: how many worked at once at most, and how their calls
-/// ended.
+/// Adds the outcomes that the handlers of `Work` have counted to `ends`. Returns the most handlers
+/// that ran at once.
 fn report(engine: &Engine, function: &str, ends: &mut Ends) -> u64 {
     let mut most = 0;
     for line in engine.text(function, "report").lines() {
@@ -81,7 +81,7 @@ fn report(engine: &Engine, function: &str, ends: &mut Ends) -> u64 {
     most
 }
 
-/// The error that an answer is, or "answered".
+/// Returns the error in an answer, or "answered".
 fn outcome(response: &harness::Response) -> String {
     if response.status == 200 { "answered".to_owned() } else { response.problem().error }
 }
@@ -132,7 +132,7 @@ fn limits_hold_and_counts_add_up(programs: [PathBuf; 3]) {
                             let next = WORKS[random.below(3) as usize];
                             body += &format!(" {next} {}", random.below(300));
                         }
-                        // Some have little time.
+                        // Some calls have a short timeout.
                         let ms = match random.below(16) {
                             0 => 1 + random.below(5),
                             _ => 10_000,
@@ -168,7 +168,8 @@ fn limits_hold_and_counts_add_up(programs: [PathBuf; 3]) {
         *external.entry(((*name).to_owned(), "answered".to_owned())).or_default() += 1;
     }
     println!("{most_leases} leases; external {external:?}; internal {internal:?}");
-    // Counts of direct calls are read some times a second, and when somebody asks.
+    // The engine reads the counts of direct calls several times a second, and when `ps` asks for
+    // them.
     let (mut told_external, mut told_internal) = (Ends::new(), Ends::new());
     for function in engine.status().functions {
         for (ends, told) in [
@@ -313,7 +314,7 @@ fn a_deadline_is_told_on_time_by_a_callee_that_goes_on_or_is_stopped() {
 fn a_killed_callee_ends_its_calls_at_once() {
     const CLIENTS: usize = 6;
     let engine = Setup::new().channel("ring").functions(&["Call", "Sleep"], &c()).start();
-    // A third death would have the function refused for a while.
+    // After a third death the function would be unavailable for a while.
     for _ in 0..2 {
         warm(&engine, "Call", b"Sleep\n0", &["Sleep"]);
         let load = Load::start(engine.address(), CLIENTS, "Call", b"Sleep\n100");
@@ -338,7 +339,7 @@ fn a_killed_callee_ends_its_calls_at_once() {
                 died += 1;
             }
         }
-        // A client may call once more before the caller knows of the death.
+        // A client may make one more call before the caller knows of the death.
         assert!((1..=2 * CLIENTS).contains(&died), "{died} calls ended with the process");
         let sleep = engine.function("Sleep");
         println!("{:?}, {died} died", sleep.ended);
@@ -499,7 +500,7 @@ fn a_child_that_a_handler_leaves_behind_harms_no_direct_call() {
         }
         engine.function("Fork").leases > 0
     });
-    // The child has all that its parent had mapped and open.
+    // The child has the mappings and descriptors of its parent.
     let callee = engine.container("Fork");
     signal(callee, Signal::SIGKILL);
     wait_until("a process that answers", || {
@@ -530,7 +531,7 @@ fn a_lease_that_is_recalled_while_its_handler_waits_for_the_engine_ends() {
     let mut waits = engine.connect();
     waits.send("POST", "/function/Call", &[], &[&body[..], b"300"].concat()).unwrap();
     wait_until("it to run", || engine.function("Sleep").running == 1);
-    // Its queue is not empty now, and then: the worker is taken back.
+    // A call is queued now, so the engine recalls the lease.
     let load = Load::start(engine.address(), 6, "CallC", b"Sleep\n20");
     let answer = waits.receive().unwrap();
     assert_eq!((answer.status, answer.text().as_str()), (200, "slept 300"));

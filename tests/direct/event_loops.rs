@@ -1,4 +1,4 @@
-//! Calls by direct channels of which one side or both are event loops, under faults.
+//! Tests of calls by direct channels with an event loop on one or both sides, under faults.
 
 use harness::process::{descriptor_count, freeze, is_alive, signal, thaw, threads};
 use harness::workers::{c, event_loop};
@@ -7,13 +7,13 @@ use nix::sys::signal::Signal;
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
-/// What a process needs at most for something that takes it no time, on a machine that is busy.
+/// The longest time that a process on a busy machine needs for work that takes no time itself.
 const PROMPTLY: Duration = Duration::from_millis(500);
 
-/// The programs of a caller and of a callee.
+/// A name, and the programs of a caller and of a callee.
 type Pair = (&'static str, PathBuf, PathBuf);
 
-/// All pairs with an event loop in them.
+/// Returns all pairs that include an event loop.
 fn pairs() -> [Pair; 3] {
     [
         ("loop calls thread", event_loop(), c()),
@@ -27,7 +27,7 @@ fn engine((_, caller, callee): &Pair, lines: &str) -> Engine {
     setup.function("Call", caller, lines).function("Echo", callee, "").start()
 }
 
-/// Calls until workers of Echo are lent.
+/// Makes calls until workers of Echo are lent.
 #[track_caller]
 fn warm(engine: &Engine) {
     let mut connection = engine.connect();
@@ -39,7 +39,7 @@ fn warm(engine: &Engine) {
     });
 }
 
-/// Nothing is queued or under way.
+/// Waits until no call is queued or under way.
 #[track_caller]
 fn quiet(engine: &Engine) {
     wait_until("all calls to have ended", || {
@@ -143,7 +143,7 @@ fn reloads_of_either_side_fail_no_call_and_leave_nothing() {
                 assert_eq!(told, (Some(200), "body"), "{} {reloaded}", pair.0);
             }
             quiet(&engine);
-            // A few leases more or less, not ten times as many.
+            // The number of leases may differ by a few, but not tenfold.
             let (before, now) = (before.unwrap(), have());
             let text = format!("{} {reloaded}: {before:?} became {now:?}", pair.0);
             assert!(now.0 <= before.0 + 20, "{text}");

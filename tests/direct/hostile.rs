@@ -1,15 +1,15 @@
-//! A process that writes nonsense over its direct channels harms its own calls and nobody else's.
+//! Tests that a process that writes random bytes to its direct channels harms only its own calls.
 
 use harness::workers::{c, event_loop};
 use harness::{Engine, Load, Setup, private_memory, wait_until};
 use std::path::PathBuf;
 use std::time::Duration;
 
-/// More than any call needs whose peer is honest.
+/// More time than any call with an honest peer needs.
 const PROMPTLY: Duration = Duration::from_secs(2);
 const SCRIBBLES: u32 = 12;
 
-/// The programs of a function that calls honestly, and of one that is called.
+/// The programs of an honest caller and an honest callee.
 struct Honest {
     call: PathBuf,
     echo: PathBuf,
@@ -33,8 +33,8 @@ fn engine(honest: &Honest) -> Engine {
         .start()
 }
 
-/// `function` is called again and again with this body, in which SEED stands for a number, beside
-/// calls that must not notice. `lent`: the function that has a lease in it.
+/// Calls `function` repeatedly with this body, in which a number replaces SEED. Checks that other
+/// calls are not disturbed. `lent` is the function that has a lease in these calls.
 fn scribble(honest: &Honest, function: &str, body: &str, lent: &str) {
     let engine = engine(honest);
     let bodies = |seed: u32| body.replace("SEED", &seed.to_string());
@@ -50,7 +50,7 @@ fn scribble(honest: &Honest, function: &str, body: &str, lent: &str) {
         });
         let response = engine.call(function, bodies(seed * 7919));
         found += response.text().parse::<u32>().unwrap_or(1);
-        // Its calls end in one way or another, and then all is well again.
+        // The calls may end in any way. After that, calls are answered again.
         wait_until("an answer", || engine.call(function, bodies(0)).status == 200);
     }
     assert!(found >= SCRIBBLES / 2, "{found} channels were scribbled on");

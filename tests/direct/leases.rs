@@ -1,4 +1,4 @@
-//! Leases that come and go: nothing is left of them, and no call fails when they are turned off.
+//! Tests that leases leave nothing behind, and that no call fails when they are turned off.
 
 use harness::process::descriptor_count;
 use harness::workers::{c, event_loop};
@@ -6,16 +6,17 @@ use harness::{Engine, Load, Setup, wait_until};
 use std::fs;
 use std::path::Path;
 
-/// How many leases have come and gone before it is looked at what is left.
+/// The number of leases after which descriptors and mappings are counted again.
 const LEASES: u32 = 1_000;
-/// The same where each one ends with a client that leaves, which takes a while.
+/// The same number for leases that end with a client that leaves, which takes longer.
 const LEFT_LEASES: u32 = 250;
-/// After so many, everything is there that is kept for good.
+/// The number of leases after which a process has everything that it keeps.
 const WARM_LEASES: u32 = 50;
-/// A worker that was created meanwhile keeps this many: its channel, stack and heap.
+/// The number of descriptors or mappings of a worker that was created meanwhile: its channel, stack
+/// and heap.
 const FEW: usize = 16;
 
-/// How many descriptors and mappings a process has.
+/// The number of descriptors and mappings of a process.
 #[derive(Clone, Copy, Debug)]
 struct Held {
     descriptors: usize,
@@ -29,8 +30,8 @@ impl Held {
     }
 }
 
-/// Leases come and go by `turn`, which is told how many; then the engine, the caller and the callee
-/// have no more than before.
+/// Runs `turn`, which lets this many leases come and go. Checks that the engine, the caller and the
+/// callee then have no more descriptors and mappings than before.
 fn assert_nothing_is_left(engine: &Engine, functions: [&str; 2], leases: u32, turn: impl Fn(u32)) {
     let processes = || {
         let of_functions = functions.map(|name| engine.container(name));
@@ -49,7 +50,7 @@ fn assert_nothing_is_left(engine: &Engine, functions: [&str; 2], leases: u32, tu
     });
 }
 
-/// Leases come by calls in a row, and each goes with a client that leaves.
+/// Makes leases by calls in a row, and ends each one by a client that leaves.
 fn clients_leave(engine: &Engine, leases: u32) {
     let mut connection = engine.connect();
     let callee = || engine.function("Sleep");
@@ -67,7 +68,7 @@ fn clients_leave(engine: &Engine, leases: u32) {
         wait_until("it to run", || callee().running == 1);
         drop(client);
         wait_until("its end", || callee().running == 0);
-        // A call that went through the engine leaves the leases as they are.
+        // A call that went through the engine does not change the leases.
         gone += before.saturating_sub(callee().leases);
     }
 }
@@ -95,7 +96,7 @@ fn of_leases_of_an_event_loop_nothing_is_left() {
 
 #[test]
 fn of_a_thousand_leases_between_event_loops_nothing_is_left() {
-    // Four calls in a row make a lease, and a call that is taken back takes its lease with it.
+    // Four calls in a row make a lease, and a call that is cancelled ends its lease.
     const CALLS: u32 = 8;
     let engine = Setup::new().channel("ring").functions(&["Give", "Echo"], &event_loop()).start();
     assert_nothing_is_left(&engine, ["Give", "Echo"], LEASES, |leases| {

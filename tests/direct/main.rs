@@ -1,4 +1,4 @@
-//! Direct channels between containers: what they promise, what they cost, and how they end.
+//! Tests of direct channels between containers: their guarantees, their cost, and their end.
 
 mod calls;
 mod event_loops;

@@ -1,5 +1,5 @@
-//! Direct calls make no system calls in the engine, and two wakes at most in caller and callee. An
-//! idle engine and its workers use hardly any processor time.
+//! Tests that direct calls make no system calls in the engine, and at most two wakes in caller and
+//! callee, and that an idle engine and its workers use hardly any processor time.
 
 use harness::process::{cpu_time, parks, threads};
 use harness::strace::{self, Call, Trace};
@@ -10,15 +10,15 @@ use nix::unistd::Pid;
 use std::collections::BTreeSet;
 use std::time::{Duration, Instant};
 
-/// The body that has `Caller` make this many calls of `Empty`: "SIZE COUNT WARMUP TARGET".
+/// Returns the body that makes `Caller` call `Empty` this many times: "SIZE COUNT WARMUP TARGET".
 fn calls(count: usize) -> String {
     format!("0 1 {} Empty", count - 1)
 }
 
-/// The most system calls in one second, under strace, by which the engine looks after leases: it
-/// does so forty times, and waits with a timer in between.
+/// The most system calls per second, under strace, with which the engine checks its leases. It does
+/// so forty times a second, and waits with a timer in between.
 const UPKEEP_PER_SECOND: f64 = 500.0;
-/// How long an idle engine is watched: long beside its longest pause.
+/// The time for which an idle engine is watched. It is much longer than the engine's longest pause.
 const IDLE_FOR: Duration = Duration::from_secs(1);
 /// The share of one core that an idle engine and all its workers may use.
 const IDLE_SHARE: f64 = 0.005;
@@ -28,7 +28,7 @@ const IDLE_SHARE: f64 = 0.005;
 struct Made {
     /// System calls of caller and callee.
     by_workers: usize,
-    /// System calls of caller and callee that wake a thread, or would.
+    /// System calls of caller and callee that wake a thread, or would do so.
     wakes: usize,
     /// System calls of caller and callee that neither wake nor park.
     others: usize,
@@ -40,7 +40,7 @@ fn is_wake(call: &Call) -> bool {
     call.name == "write" || call.line.contains("FUTEX_WAKE")
 }
 
-/// Calls until a worker is lent.
+/// Makes calls until a worker is lent.
 #[track_caller]
 fn warm(engine: &Engine) {
     wait_until("a lease", || {
@@ -57,7 +57,7 @@ struct Traced {
 }
 
 impl Traced {
-    /// Starts it, and calls until a worker is lent.
+    /// Starts the engine, and makes calls until a worker is lent.
     #[track_caller]
     fn start(cores: &[usize]) -> Traced {
         let setup = Setup::new().channel("ring").functions(&["Caller", "Empty"], &bench());
@@ -68,7 +68,7 @@ impl Traced {
         Traced { engine, trace, workers }
     }
 
-    /// All that was made so far. strace writes a system call down before it lets the thread go on.
+    /// Counts all system calls so far. strace writes a call down before the thread goes on.
     fn so_far(&self) -> Made {
         let mut made = Made::default();
         for (thread, calls) in self.trace.threads() {
@@ -83,7 +83,8 @@ impl Traced {
         made
     }
 
-    /// Makes a request whose handler makes this many direct calls: its system calls and its time.
+    /// Makes a request whose handler makes this many direct calls. Returns its system calls and its
+    /// time.
     #[track_caller]
     fn request(&self, count: usize) -> (Made, Duration) {
         let (before, began) = (self.so_far(), Instant::now());
@@ -100,7 +101,7 @@ impl Traced {
     }
 }
 
-/// The cores that this process may use.
+/// Returns the cores that this process may use.
 fn cores() -> Vec<usize> {
     let set = sched_getaffinity(Pid::from_raw(0)).unwrap();
     (0..CpuSet::count()).filter(|core| set.is_set(*core).unwrap()).collect()
@@ -117,7 +118,7 @@ fn a_direct_call_on_one_core_makes_two_wakes_at_most_and_nothing_in_the_engine()
     let (made, took) = traced.request(CALLS);
     assert!(made.wakes <= 2 * CALLS + CALLS / 100, "{made:?}");
     assert!(made.others <= CALLS / 20, "{made:?}");
-    // With each wake somebody parks.
+    // For each wake, a thread parks.
     assert!(made.by_workers <= 4 * CALLS + CALLS / 20, "{made:?}");
     let upkeep = UPKEEP_PER_SECOND * took.as_secs_f64();
     assert!(made.by_engine as f64 <= CALLS as f64 / 100.0 + upkeep, "{made:?} in {took:?}");
@@ -135,9 +136,10 @@ fn direct_calls_whose_ends_spin_do_not_park() {
     let engine = Setup::new().channel("ring").functions(&["Caller", "Empty"], &bench()).start();
     warm(&engine);
     let parks = || parks(engine.container("Caller")) + parks(engine.container("Empty"));
-    // Without strace, which takes a core from one of the ends. Ends begin on one core, park when
-    // they lose theirs to other threads, and part at most ten times a second. So this holds for
-    // some requests only; if ends parked for each call, it would hold for none.
+    // This runs without strace, which takes a core from one of the ends. The ends start on one
+    // core, park when they lose their core to other threads, and move apart at most ten times a
+    // second. So only some requests meet this condition; if the ends parked for each call, none
+    // would.
     wait_until("a request whose ends spin", || {
         let before = parks();
         engine.answer("Caller", calls(CALLS));
