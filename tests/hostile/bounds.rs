@@ -1,4 +1,4 @@
-//! Who takes more than its limits is held to them, and takes nothing with it.
+//! Tests that a worker that exceeds its limits is stopped, and harms nothing else.
 
 use harness::process;
 use harness::workers::c;
@@ -7,7 +7,8 @@ use nix::sys::signal::Signal;
 use std::fs;
 use std::path::PathBuf;
 
-/// The control groups that an engine's launcher has made: empty where it may make none.
+/// Returns the control groups that an engine's launcher has made. There are none where it may make
+/// none.
 fn groups(engine: &Engine) -> Vec<PathBuf> {
     groups_of(engine.launcher())
 }
@@ -28,7 +29,7 @@ fn groups_of(launcher: i32) -> Vec<PathBuf> {
     found
 }
 
-/// Whether groups with this file are there.
+/// Whether there are groups with one of these files.
 fn can_limit(engine: &Engine, files: [&str; 2]) -> bool {
     let groups = groups(engine);
     let containers =
@@ -78,7 +79,7 @@ fn processor_time() {
         let before = used_ticks();
         engine.text("Compute", "2000");
         let used = used_ticks() - before;
-        // Of 200 ticks in two seconds it may have 40.
+        // It may use 40 of the 200 ticks in two seconds.
         assert!((10..=80).contains(&used), "{used} ticks");
     }
     engine.stop();

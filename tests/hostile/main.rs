@@ -1,4 +1,4 @@
-//! Workers that break the protocol or take more than their share.
+//! Tests of workers that break the protocol or exceed their share.
 
 mod bounds;
 mod peers;

@@ -1,5 +1,5 @@
-//! Workers that lie, see tests/workers/raw/lies.rs, and processes that are no workers at all: their
-//! calls end with an error, and the calls of other functions go on.
+//! Tests of workers that lie (see tests/workers/raw/lies.rs) and of processes that are not workers:
+//! their calls end with an error, and the calls of other functions go on.
 
 #[path = "../wire/raw.rs"]
 mod raw;
@@ -15,17 +15,17 @@ use std::os::fd::{AsFd, OwnedFd};
 use std::time::{Duration, Instant};
 
 const RAW: &str = env!("CARGO_BIN_EXE_nightcore-test-raw-worker");
-/// What a function's worker printed and the engine said of it, at most.
+/// The most bytes of output by a function's worker and of the engine's messages about it.
 const LOG_BYTES: usize = 1 << 20;
 
-/// An engine with this function of the raw worker, and Echo.
+/// Starts an engine with this function of the raw worker, and Echo.
 fn engine(channel: &str, function: &str) -> Engine {
     let setup = Setup::new().channel(channel).gateway("max_body = \"1MiB\"");
     let setup = setup.command(function, &[RAW, "lies"], LIMITS);
     setup.functions(&["Echo"], &c()).start()
 }
 
-/// The liar's process is ended and another one is there, and the engine has taken no harm.
+/// Checks that the liar's process was replaced, and that the engine was not harmed.
 #[track_caller]
 fn assert_replaced(engine: Engine, function: &str, before: i32, memory: u64) {
     wait_until(&format!("the process {before} of {function} to be ended"), || !is_alive(before));
@@ -43,7 +43,8 @@ fn assert_replaced(engine: Engine, function: &str, before: i32, memory: u64) {
     engine.stop();
 }
 
-/// Over both channels: the call ends as one of these, then all is as before.
+/// Checks over both channels that the call ends with one of these errors, and that all works as
+/// before afterwards.
 #[track_caller]
 fn assert_harms_itself_only(function: &str, errors: &[(u16, &str)]) {
     for channel in ["fifo", "ring"] {
@@ -88,13 +89,13 @@ fn a_container_has_one_caller_and_its_workers_are_none() {
 #[test]
 fn a_worker_that_lies_about_lengths_is_ended_or_late() {
     assert_harms_itself_only("SaysMoreThanFits", &[DIED]);
-    // Over a pipe the rest may still come.
+    // Over a pipe, the engine still waits for the rest.
     assert_harms_itself_only("SaysMoreThanItSends", &[DIED, LATE]);
 }
 
 #[test]
 fn a_worker_whose_bodies_are_over_the_limit_is_ended() {
-    // No runtime of ours sends one: there the answer fails in the handler.
+    // None of Nightcore's runtimes sends such a body. There the answer fails in the handler.
     for function in ["AnswersOverTheLimit", "CallsOverTheLimit"] {
         assert_harms_itself_only(function, &[DIED]);
     }
@@ -133,7 +134,7 @@ fn a_socket_that_outlives_its_process_keeps_no_call_open() {
     assert_harms_itself_only("LeavesItsSocketToAChild", &[DIED]);
 }
 
-/// A connection to the engine's control socket, as any process of its user can have one.
+/// Connects to the engine's control socket, as any process of its user can.
 fn stranger(engine: &Engine) -> Option<OwnedFd> {
     socket::connect_to(&engine.home().directory().join("control.sock")).ok()
 }
@@ -146,7 +147,7 @@ fn strangers_at_the_control_socket_are_sent_away_and_leave_nothing() {
     let settled = || descriptors(engine.pid()).len();
     let before = settled();
     let others = Load::start(engine.address(), 2, "Echo", b"others");
-    // Nobody knows this token, and more descriptors come with it than any message has.
+    // The token is unknown, and more descriptors come with it than with any valid message.
     let hello = RawControl {
         version: 2,
         oldest_version: 1,
@@ -156,22 +157,22 @@ fn strangers_at_the_control_socket_are_sent_away_and_leave_nothing() {
     for _ in 0..STRANGERS {
         let connection = stranger(&engine).expect("the engine listens");
         let many = [connection.as_fd(); 8];
-        // Refused, or the connection is closed already.
+        // This fails if the engine refuses it or has closed the connection already.
         let _ = raw::send(connection.as_fd(), hello, "raw\nEcho", &many);
     }
-    // Some say nothing, and some half a greeting.
+    // Some processes send nothing, and some send half a greeting.
     let silent: Vec<OwnedFd> = (0..STRANGERS).filter_map(|_| stranger(&engine)).collect();
     for connection in silent.iter().step_by(2) {
         let _ = nix::unistd::write(connection, &[1, 0, 0, 0, 2]);
     }
-    // Those that are kept waiting are sent away after five seconds, though they stay.
+    // The engine closes the silent connections after five seconds, although the processes stay.
     wait_until("the strangers to be sent away", || settled() <= before + 8);
     drop(silent);
     for outcome in others.stop() {
         assert_eq!(outcome.status, Some(200), "{outcome:?}");
     }
     wait_until("the strangers to be forgotten", || settled() <= before);
-    // And a container that comes now is welcome.
+    // A container that connects now is accepted.
     let container = engine.container("Echo");
     signal(container, Signal::SIGKILL);
     wait_until("another container to answer", || engine.call("Echo", "x").status == 200);
@@ -210,7 +211,7 @@ fn a_container_that_has_regions_made_without_end_slows_nobody() {
     let began = Instant::now();
     client.send("POST", &format!("/function/{HOSTILE}"), &[], b"").unwrap();
     engine.wait_for_log(HOSTILE, "three hundred regions were made");
-    // Two messages each, of which 256 may come at once, and then one in 4 ms.
+    // Each takes two messages. 256 messages may come at once, and then one every 4 ms.
     let took = began.elapsed();
     assert!(took > Duration::from_secs(1), "it was not held to its pace: {took:?}");
     quiet.assert_alike_now(&engine);

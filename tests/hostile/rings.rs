@@ -1,5 +1,5 @@
-//! Workers that misuse their rings, see tests/workers/raw/wrongs.rs: whatever they write there, the
-//! engine and the other functions go on, and nothing is left of them.
+//! Tests of workers that misuse their rings (see tests/workers/raw/wrongs.rs): whatever they write
+//! there, the engine and the other functions go on, and nothing is left behind.
 
 use harness::hostile::{LIMITS, MEMORY, call_among_others};
 use harness::process::is_alive;
@@ -10,24 +10,24 @@ use harness::{
 use std::time::{Duration, Instant};
 
 const RAW: &str = env!("CARGO_BIN_EXE_nightcore-test-raw-worker");
-/// A container that ends sooner after its start counts as failing, and is started again later and
-/// later.
+/// The time after its start before which a container that ends counts as failing. Such a container
+/// is restarted with growing delays.
 const PROVEN_AFTER: Duration = Duration::from_millis(600);
 
-/// An engine with these functions of the raw worker, and Echo.
+/// Starts an engine with these functions of the raw worker, and Echo.
 fn engine(functions: &[&str]) -> Engine {
     engine_with(functions, LIMITS)
 }
 
-/// The same with these lines in the tables of the functions.
+/// Does the same, with these lines in the tables of the functions.
 fn engine_with(functions: &[&str], lines: &str) -> Engine {
-    // As many workers from its beginning to its end, so that they can be counted.
+    // The number of Echo's workers is fixed, so that its resources can be counted.
     let setup =
         Setup::new().channel("ring").function("Echo", &c(), "workers = { min = 2, max = 2 }");
     functions.iter().fold(setup, |setup, name| setup.command(name, &[RAW, "ring"], lines)).start()
 }
 
-/// Waits until a container has been ended and another one is there; its process.
+/// Waits until a container has been replaced, and returns the process id of the new one.
 #[track_caller]
 fn wait_for_another(engine: &Engine, function: &str, before: i32) -> i32 {
     wait_until(&format!("the process {before} of {function} to be ended"), || !is_alive(before));
@@ -71,7 +71,7 @@ fn a_worker_that_announces_what_is_no_message_is_ended() {
     }
 }
 
-/// A call of it ends by its deadline, others go on meanwhile, and its process is replaced.
+/// Checks that a call ends by its deadline while others go on, and that its process is replaced.
 #[track_caller]
 fn assert_late_and_replaced(function: &str) {
     let engine = engine(&[function]);
@@ -91,7 +91,8 @@ fn a_worker_that_lies_about_what_it_has_read_harms_itself_only() {
 
 #[test]
 fn a_worker_that_asks_and_never_reads_is_ended_before_it_costs_memory() {
-    // Longer than it takes to fill what the engine keeps for it, on a machine that has much to do.
+    // This is longer than the time to fill the engine's buffers for the worker, also on a busy
+    // machine.
     let engine = engine_with(&["NeverReads"], "timeout = \"2s\"\n");
     let container = engine.container("NeverReads");
     let before = private_memory(engine.pid());
@@ -110,7 +111,7 @@ fn a_worker_that_rings_or_talks_without_end_delays_nobody() {
     }
 }
 
-/// Makes calls until the engine has gone to sleep before the answer was there. It may have polled
+/// Makes calls until the engine has parked before the answer came. The engine may first have polled
 /// once more.
 #[track_caller]
 fn call_unheard(engine: &Engine) -> Response {
@@ -153,7 +154,7 @@ fn a_worker_that_dies_with_a_full_ring_takes_its_calls_with_it() {
             .iter()
             .all(|function| function.running + function.waiting + function.queued == 0)
     });
-    // Its ring was read to the end.
+    // The engine has read the ring to its end.
     assert!(engine.function("Echo").internal >= 7, "{:?}", engine.function("Echo"));
     wait_for_another(&engine, "FillsAndDies", container);
     engine.stop();
@@ -231,7 +232,7 @@ fn workers_that_misused_their_rings_leave_nothing() {
     before.assert_no_more(&engine);
     let more = private_memory(engine.pid()).saturating_sub(memory);
     assert!(more < MEMORY, "{} KiB more", more / 1024);
-    // None of them took another one's container with it.
+    // None of them ended another function's container.
     for function in engine.status().functions {
         let restarts = if functions.contains(&function.name.as_str()) { ROUNDS } else { 0 };
         assert_eq!(function.restarts, restarts, "{}", function.name);
