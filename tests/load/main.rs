@@ -1,4 +1,4 @@
-//! What follows from load: concurrency, load shedding, retries and the quarantine.
+//! Tests of the effects of load: concurrency control, load shedding, retries and the quarantine.
 
 mod concurrency;
 mod overload;

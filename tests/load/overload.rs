@@ -1,18 +1,18 @@
-//! A function that gets more calls than it can run refuses those that would come too late, and
-//! leaves other functions alone.
+//! Tests that a function with more calls than it can run refuses those that would be late, and does
+//! not affect other functions.
 
 use harness::workers::c;
 use harness::{Connection, Engine, Setup, wait_until};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
-/// Calls that wait, each for a time of which ten make a second.
+/// The number of calls that wait. Ten of them run in a second.
 const CALLS: usize = 60;
 const CALL_MS: &str = "100";
-/// Ends by which the engine knows how fast the queue drains.
+/// The number of ended calls after which the engine knows how fast the queue drains.
 const KNOWN: u64 = 20;
 
-/// Clients that all call `Sleep`, one of which is run at a time.
+/// Starts clients that all call `Sleep`, which runs one call at a time.
 fn crowd(engine: &Engine) -> Vec<JoinHandle<(u16, String)>> {
     let address = engine.address();
     let client = move |_| {
@@ -33,7 +33,7 @@ fn a_call_that_would_be_late_is_refused_when_it_comes() {
     let engine = start();
     let crowd = crowd(&engine);
     wait_until("some of the calls to have ended", || engine.function("Sleep").answered >= KNOWN);
-    // Tens of calls are before it, for each of which it would wait a tenth of a second.
+    // Tens of calls are queued before it, each of which takes a tenth of a second.
     let refused = engine.connect().request(
         "POST",
         "/function/Sleep",
@@ -45,7 +45,7 @@ fn a_call_that_would_be_late_is_refused_when_it_comes() {
     assert!(problem.detail.contains("calls are queued: it would take"), "{}", problem.detail);
     let retry_after_s: u64 = refused.header("retry-after").unwrap().parse().unwrap();
     assert!((2..=60).contains(&retry_after_s), "{retry_after_s}");
-    // Who has the time waits; so do all that were there before.
+    // A call with enough time waits, as do all calls that were queued before.
     assert_eq!(engine.text("Sleep", CALL_MS), "slept 100");
     for client in crowd {
         assert_eq!(client.join().unwrap(), (200, "slept 100".to_owned()));
@@ -57,7 +57,7 @@ fn a_call_that_would_be_late_is_refused_when_it_comes() {
 
 #[test]
 fn who_asks_again_at_once_for_what_was_refused_waits_a_little() {
-    // Less than the gateway's pause, which is told in docs/OPERATIONS.md.
+    // This is less than the gateway's pause, which docs/OPERATIONS.md documents.
     const PAUSE: Duration = Duration::from_millis(20);
     let engine = Setup::new()
         .function("WaitForFile", &c(), "workers = { max = 1 }\nqueue = { calls = 1 }")

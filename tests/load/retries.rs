@@ -1,4 +1,4 @@
-//! Internal calls that are sent again when the process died under them, if their function says so.
+//! Tests of internal calls that are sent again after the process died, if their function allows it.
 
 use harness::metrics::check_with_promtool;
 use harness::process;
@@ -6,7 +6,8 @@ use harness::workers::{c, event_loop};
 use harness::{Connection, Engine, Setup, wait_until};
 use nix::sys::signal::Signal;
 
-/// A function that dies at its first call with a file that is not there, and answers from then on.
+/// Starts an engine with a function that crashes at its first call with a new file, and then
+/// answers.
 fn crash_once(settings: &str) -> Engine {
     Setup::new()
         .admin()
@@ -17,7 +18,7 @@ fn crash_once(settings: &str) -> Engine {
         .start()
 }
 
-/// Calls it through a function; what that was told.
+/// Calls the function through another one, and returns the result that the other one got.
 fn call_once(engine: &Engine, through: &str, rest: &[u8]) -> Vec<u8> {
     let file = engine.home().path().join(format!("crashed-{through}-{}", rest.len()));
     let body = [b"CrashOnce\n", file.to_str().unwrap().as_bytes(), b"\n", rest].concat();
@@ -31,7 +32,7 @@ fn a_call_that_may_run_twice_is_answered_though_its_process_dies() {
     let function = engine.function("CrashOnce");
     assert_eq!((function.retries, function.answered, function.failed.len()), (1, 1, 0));
     assert_eq!((function.restarts, function.last_end.as_deref()), (1, Some("signal SIGABRT")));
-    // What goes by shared memory is kept, too.
+    // A payload in shared memory is kept, too.
     let large = harness::pattern(3 << 20);
     assert_eq!(call_once(&engine, "Call", &large), large);
     assert_eq!(engine.function("CrashOnce").retries, 2);
@@ -47,7 +48,7 @@ fn a_call_that_may_run_twice_is_answered_though_its_process_dies() {
 fn it_ends_when_its_retries_are_used_up() {
     let engine = crash_once("retries = 2\nidempotent = true");
     let told = engine.text("TryCall", "Crash\n");
-    // The third end in a row soon after the start may have it declared unavailable first.
+    // After the third death in a row soon after a start, the function may be unavailable first.
     assert!(told.starts_with("CONTAINER_DIED\n") || told.starts_with("UNAVAILABLE\n"), "{told}");
     let function = engine.function("Crash");
     assert_eq!(function.retries, 2);
@@ -59,7 +60,7 @@ fn it_ends_when_its_retries_are_used_up() {
 
 #[test]
 fn nothing_else_is_sent_again() {
-    // It may have begun; nobody has asked for retries; a client's call.
+    // These calls may have begun, or have no retries configured, or come from a client.
     for settings in ["retries = 5", "idempotent = true"] {
         let engine = crash_once(settings);
         let told = call_once(&engine, "TryCall", b"x");
@@ -96,7 +97,7 @@ fn a_deadline_holds_for_all_tries_together() {
     engine.stop();
 }
 
-/// More than a ring, or a pipe, holds.
+/// More calls than a ring or a pipe holds.
 const CALLS: usize = 60;
 
 #[test]
@@ -124,7 +125,7 @@ fn what_was_not_even_sent_is_sent_again_and_what_was_is_not() {
     assert_eq!(answered + died, CALLS, "{told:?}");
     let function = engine.function("Echo");
     assert_eq!((function.retries as usize, function.answered as usize), (answered, answered));
-    // The budget of so few calls: ten, and one for five of them.
+    // The budget for so few calls is ten, and one more for every five calls.
     assert!(died > 0 && answered == 10 + CALLS / 5, "{answered} answered, {died} died");
     engine.stop();
 }
