@@ -102,8 +102,8 @@ fn keep(
 }
 
 fn spawn(orders: &Orders) -> Child {
-    let program = std::env::current_exe().expect("this program has a path");
-    let mut command = Command::new(program);
+    // This program, also when cargo has put another one at its path meanwhile.
+    let mut command = Command::new("/proc/self/exe");
     command.arg("client").args(orders.words()).stdin(Stdio::piped()).stdout(Stdio::piped());
     command.spawn().expect("a client can be started")
 }
