@@ -24,7 +24,7 @@ END
 glibc() {
     local newest
     newest=$(readelf --wide --dyn-syms "$1" | grep -o 'GLIBC_[0-9.]*' | sort -Vu | tail -1)
-    [[ $(printf 'GLIBC_%s\n' "$oldest_glibc" "$newest" | sort -V | tail -1) == \
-        "GLIBC_$oldest_glibc" ]] ||
-        fail "$1 needs $newest, and is to run with glibc $oldest_glibc"
+    newest=${newest#GLIBC_}
+    [[ $(printf '%s\n' "$oldest_glibc" "$newest" | sort -V | tail -1) == "$oldest_glibc" ]] ||
+        fail "$1 needs glibc $newest, and is to run with glibc $oldest_glibc"
 }
