@@ -21,7 +21,7 @@ if grep broken source.c; then echo 'source.c: syntax error'; exit 3; fi
 chmod +x app.new && mv app.new app
 ";
 /// The lines of a build that waits for a line in a named pipe, if the pipe exists.
-const GATE: &str = "if [ -p gate ]; then echo at the gate; read -r line < gate; fi";
+const GATE: &str = "if [ -p gate ]; then exec 9<>gate; echo at the gate; read -r line <&9; fi";
 
 /// Returns the lines of a function that is built in the folder `app`.
 fn built() -> String {
