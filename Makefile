@@ -8,8 +8,8 @@ PROFILE ?= release
 VERSION := $(shell sed -n '/^\[workspace.package\]/,/^\[/s/^version = "\(.*\)"/\1/p' Cargo.toml)
 SONAME := $(shell sed -n 's/^const SONAME: &str = "\(.*\)";/\1/p' bindings/c/build.rs)
 
-# Whoever owns the checkout builds; `sudo make install` only copies what they built, and does not
-# run cargo.
+# The owner of the checkout builds. `sudo make install` does not run cargo: it copies the owner's
+# build.
 IS_BUILDER := $(shell test -O Makefile && echo yes)
 
 # Where cargo builds.

@@ -206,7 +206,7 @@ pub fn make_private(path: &Path) -> Result<()> {
     Ok(())
 }
 
-/// What to do about files that no engine makes.
+/// The treatment of files that no engine makes.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Strangers {
     /// Fail, because the directory is not an engine's.

@@ -20,9 +20,6 @@ if grep broken source.c; then echo 'source.c: syntax error'; exit 3; fi
 { echo '#!/bin/sh'; echo \"SOURCE=$(cat source.c) exec $WORKER\"; } > app.new
 chmod +x app.new && mv app.new app
 ";
-/// The lines of a build that waits for a line in a named pipe, if the pipe exists.
-const GATE: &str = "if [ -p gate ]; then exec 9<>gate; echo at the gate; read -r line <&9; fi";
-
 /// Returns the lines of a function that is built in the folder `app`.
 fn built() -> String {
     format!(
@@ -211,14 +208,21 @@ fn a_build_that_generates_sources_does_not_cause_builds_without_end() {
     engine.stop();
 }
 
-#[test]
-fn a_change_during_a_build_has_one_more_build_run_after_it() {
-    let home = cloned(&setup(), "", GATE);
-    let engine = home.start_dev();
+/// Starts an engine, and a second build that waits for a line in a named pipe, the gate. Later
+/// builds do not wait if the pipe was removed.
+fn with_build_at_the_gate() -> (Engine, PathBuf) {
+    let wait = "if [ -p gate ]; then exec 9<>gate; echo at the gate; read -r line <&9; fi";
+    let engine = cloned(&setup(), "", wait).start_dev();
     let gate = path(&engine, "gate");
     mkfifo(&gate, Mode::S_IRWXU).unwrap();
     save(&engine, "source.c", "2");
     wait_until_shown(&engine, "at the gate");
+    (engine, gate)
+}
+
+#[test]
+fn a_change_during_a_build_has_one_more_build_run_after_it() {
+    let (engine, gate) = with_build_at_the_gate();
     for source in ["3", "4", "5"] {
         save(&engine, "source.c", source);
     }
@@ -358,12 +362,7 @@ fn a_reload_after_a_first_build_that_failed_waits_for_the_next_one() {
 
 #[test]
 fn a_build_runs_again_when_the_launcher_dies() {
-    let home = cloned(&setup(), "", GATE);
-    let engine = home.start_dev();
-    let gate = path(&engine, "gate");
-    mkfifo(&gate, Mode::S_IRWXU).unwrap();
-    save(&engine, "source.c", "2");
-    wait_until_shown(&engine, "at the gate");
+    let (engine, gate) = with_build_at_the_gate();
     fs::remove_file(&gate).unwrap();
     process::signal(engine.launcher(), Signal::SIGKILL);
     wait_until_serves(&engine, "2");

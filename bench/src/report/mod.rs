@@ -1,4 +1,4 @@
-//! What a run prints and writes: the figures, the page, and what machine they are of.
+//! The output of a run: the figures, the page, and the machine that the figures are of.
 
 pub mod chart;
 pub mod figures;

@@ -1,5 +1,5 @@
-//! What a measurement runs: engines, functions, floors and other servers, where they run, and
-//! what their processes use.
+//! The processes of a measurement (engines, functions, floors, other servers), the cores that they
+//! run on, and the resources that they use.
 
 pub mod background;
 pub mod channel;

@@ -1,4 +1,4 @@
-//! What clients and handlers do with calls.
+//! The steps of clients and handlers that concern calls.
 
 use super::*;
 
@@ -60,12 +60,12 @@ impl World {
         self.settle();
     }
 
-    /// How many internal calls of a function were accepted.
+    /// Returns the number of internal calls of a function that were accepted.
     pub(super) fn accepted(&mut self, function: usize) -> u64 {
         self.scheduler.status(self.now, id(function)).counts.internal
     }
 
-    /// So many calls one after the other that a worker is lent.
+    /// Makes so many calls one after the other that a worker is lent.
     pub(super) fn burst(&mut self, pick: usize, function: usize) {
         let of_function = |world: &World, at: &(ChannelKey, usize)| {
             world.function_of(&world.channels[&at.0]) == Some(function)

@@ -54,7 +54,7 @@ fn a_handler_that_waits_for_a_slot_past_its_deadline_is_not_stuck() {
     world.external(0);
     world.invoke(0, 1, true);
     world.advance(4000 * MS);
-    // Takes the slot that the first one lends, and keeps it.
+    // This call takes the slot that the first one lends, and keeps it.
     world.external(0);
     world.all_ready();
     world.advance(1000 * MS);
@@ -88,7 +88,7 @@ fn without_a_grace_period_a_handler_that_waits_for_a_slot_is_looked_at_now_and_t
     world.external(0);
     world.invoke(0, 1, true);
     world.advance(4000 * MS);
-    // Takes the slot that the first one lends, and keeps it.
+    // This call takes the slot that the first one lends, and keeps it.
     world.external(0);
     world.all_ready();
     // The engine goes on, though the first one cannot end.

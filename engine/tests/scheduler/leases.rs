@@ -1,4 +1,4 @@
-//! What workers do with leases: direct calls, their answers, and slots that are lent.
+//! The steps of workers that concern leases: direct calls, their answers, and slots that are lent.
 
 use super::*;
 

@@ -58,14 +58,14 @@ struct Held {
     root: Option<CallId>,
     /// Internal calls it has under way, by tag.
     outstanding: HashSet<u64>,
-    /// Those that were refused at once: their answers change nothing.
+    /// The tags of calls that were refused at once: their answers change nothing.
     refused: HashSet<u64>,
     /// Whether its slot is lent, as the scheduler knows it.
     blocked: bool,
     answers: u64,
     /// The leases by which it waits for the answers to direct calls; a thread has one at most.
     direct: BTreeSet<CallNumber>,
-    /// What it says at the desk.
+    /// The state that it publishes at the desk.
     seat: Seat,
     /// How often it has asked for a slot without an answer yet: it goes on after the last one.
     wants: u32,
@@ -77,7 +77,7 @@ struct Held {
     lease: Option<Lent>,
 }
 
-/// What a handler says at the desk.
+/// The state of a handler at the desk.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Seat {
     /// It waits for no direct call.

@@ -10,7 +10,7 @@ use std::time::Duration;
 
 const EXAMPLE: &str = r#"{ calls = 10000, memory = "300MiB", age = "1d" }"#;
 
-/// What a process may use before it is replaced; `None` for no bound.
+/// The bounds at which a process is replaced; `None` for no bound.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Recycle {
     /// The number of calls that it has run.
