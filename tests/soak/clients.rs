@@ -102,7 +102,7 @@ fn keep(
 }
 
 fn spawn(orders: &Orders) -> Child {
-    // This program, also when cargo has put another one at its path meanwhile.
+    // The link leads to this program even if cargo has replaced the file at its path.
     let mut command = Command::new("/proc/self/exe");
     command.arg("client").args(orders.words()).stdin(Stdio::piped()).stdout(Stdio::piped());
     command.spawn().expect("a client can be started")
