@@ -12,23 +12,23 @@ use crate::request::nc_request;
 use nightcore_runtime::protocol::Failure;
 use std::ffi::c_char;
 
-/// The answer to a call. Opaque. Belongs to the program until nc_answer_free, also after the
-/// request has ended. Any thread may use it. Its body and metadata are valid as long as the answer.
+/// The answer to a call. Opaque. The program owns it until nc_answer_free, also after the request
+/// has ended. Any thread may use it. Its body and metadata are valid as long as the answer.
 pub struct nc_answer {
     answer: Given,
     pairs: Pairs,
 }
 
 impl nc_answer {
-    /// Gives an answer to C.
+    /// Converts an answer to an object that the C program owns.
     pub(crate) fn give(answer: impl Into<Given>) -> *mut nc_answer {
         Box::into_raw(Box::new(nc_answer { answer: answer.into(), pairs: Pairs::default() }))
     }
 
     /// # Safety
-    /// `answer` is NULL or from `give` and not freed.
+    /// `answer` is NULL, or `give` made it and nobody has freed it.
     unsafe fn borrow<'a>(answer: *const nc_answer) -> Result<&'a nc_answer, Failure> {
-        // SAFETY: the caller vouches for it.
+        // SAFETY: `answer` is NULL, or `give` made it and nobody has freed it.
         unsafe { answer.as_ref() }.ok_or_else(|| invalid("answer is NULL"))
     }
 
@@ -37,23 +37,23 @@ impl nc_answer {
     }
 }
 
-/// Returns the body. It is empty for NULL.
+/// Returns the body. It is empty if `answer` is NULL.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn nc_answer_body(answer: *const nc_answer) -> nc_bytes {
     guard_value(nc_bytes::EMPTY, || {
-        // SAFETY: NULL or an answer, as the header asks for.
+        // SAFETY: `answer` is NULL or points to a live object.
         unsafe { answer.as_ref() }
             .map_or(nc_bytes::EMPTY, |answer| nc_bytes::lend(answer.answer.body()))
     })
 }
 
-/// Returns the HTTP status that the function chose: 200 if it chose none, 0 for NULL. A call that
-/// was answered with any HTTP status has succeeded; nc_answer_check makes an error of 400 and
-/// above.
+/// Returns the HTTP status that the function chose, or 200 if it chose none. Returns 0 if `answer`
+/// is NULL. A call that was answered with any HTTP status has succeeded; nc_answer_check turns a
+/// status of 400 or more into an error.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn nc_answer_http_status(answer: *const nc_answer) -> u32 {
     guard_value(0, || {
-        // SAFETY: NULL or an answer, as the header asks for.
+        // SAFETY: `answer` is NULL or points to a live object.
         unsafe { answer.as_ref() }.map_or(0, |answer| u32::from(answer.answer.http_status()))
     })
 }
@@ -62,18 +62,18 @@ pub unsafe extern "C" fn nc_answer_http_status(answer: *const nc_answer) -> u32 
 #[unsafe(no_mangle)]
 #[deprecated(note = "use nc_answer_http_status")]
 pub unsafe extern "C" fn nc_answer_status(answer: *const nc_answer) -> u32 {
-    // SAFETY: NULL or an answer, as the header asks for.
+    // SAFETY: `answer` is NULL or points to a live object.
     unsafe { nc_answer_http_status(answer) }
 }
 
-/// Makes an error of an answer whose HTTP status is 400 or more. `function` is the name of the
+/// Turns an answer whose HTTP status is 400 or more into an error. `function` is the name of the
 /// function that gave the answer.
 ///
 /// Returns NC_OK if the HTTP status is below 400. Otherwise returns NC_FUNCTION_FAILED, and the
-/// error says "answered with HTTP status 404: " and the first 200 characters of a text body. A
-/// handler that returns this status passes the error on, as it does with the error of a call. `req`
-/// is the request of the handler, or NULL for an answer to nc_process_call. `error` may be NULL;
-/// `*error` belongs to the program. The answer stays the program's.
+/// error names the HTTP status and quotes the first 200 characters of a text body. A handler that
+/// returns this status passes the error on, as it does with the error of a call. `req` is the
+/// request of the handler, or NULL for an answer to nc_process_call. `error` may be NULL; `*error`
+/// belongs to the program. The program keeps ownership of the answer.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn nc_answer_check(
     req: *mut nc_request,
@@ -81,7 +81,7 @@ pub unsafe extern "C" fn nc_answer_check(
     answer: *const nc_answer,
     error: *mut *mut nc_error,
 ) -> status {
-    // SAFETY: NULL or a request, a name and an answer, as the header asks for.
+    // SAFETY: the program passes a request or NULL, a name and an answer.
     let check = || unsafe {
         let (name, answer) = (text(function, "function")?, nc_answer::borrow(answer)?);
         let failure = http_status::failure_of(name, answer.answer.metadata(), answer.answer.body());
@@ -90,7 +90,7 @@ pub unsafe extern "C" fn nc_answer_check(
         }
         nc_request::operate(req, |_| failure.map_or(Ok(NC_OK), Err))
     };
-    // SAFETY: `error` is NULL or may be written to, as the header asks for.
+    // SAFETY: `error` is NULL or may be written to.
     unsafe { guard_with_error(error, check) }
 }
 
@@ -103,7 +103,7 @@ pub unsafe extern "C" fn nc_answer_metadata(
     name: *const c_char,
     value: *mut nc_bytes,
 ) -> status {
-    // SAFETY: an answer, a name and a place for the value, as the header asks for.
+    // SAFETY: the program passes an answer, a name and a place for the value.
     guard(|| unsafe {
         present(value, "value")?;
         let found = nc_answer::borrow(answer)?.answer.metadata().get(text(name, "name")?);
@@ -115,7 +115,7 @@ pub unsafe extern "C" fn nc_answer_metadata(
 /// Returns the number of pairs of metadata.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn nc_answer_metadata_count(answer: *const nc_answer) -> usize {
-    // SAFETY: NULL or an answer, as the header asks for.
+    // SAFETY: `answer` is NULL or points to a live object.
     guard_value(0, || unsafe { answer.as_ref() }.map_or(0, |answer| answer.pairs().len()))
 }
 
@@ -128,7 +128,7 @@ pub unsafe extern "C" fn nc_answer_metadata_at(
     index: usize,
     pair: *mut nc_pair,
 ) -> status {
-    // SAFETY: an answer and a place for the pair, as the header asks for.
+    // SAFETY: the program passes an answer and a place for the pair.
     guard(|| unsafe {
         present(pair, "pair")?;
         let Some(found) = nc_answer::borrow(answer)?.pairs().get(index) else {
@@ -139,12 +139,12 @@ pub unsafe extern "C" fn nc_answer_metadata_at(
     })
 }
 
-/// Frees an answer; takes NULL.
+/// Frees an answer. Does nothing if `answer` is NULL.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn nc_answer_free(answer: *mut nc_answer) {
     guard_value((), || {
         if !answer.is_null() {
-            // SAFETY: an answer of the caller's own, as the header asks for, which `give` has made.
+            // SAFETY: `give` made the answer, and the program gives up its ownership.
             drop(unsafe { Box::from_raw(answer) });
         }
     });

@@ -7,7 +7,7 @@ use crate::guard::{guard, guard_value};
 use crate::request::nc_request;
 
 /// Memory that the engine can read: the library sends a reply that was made in it without a copy.
-/// Opaque. Belongs to the program until nc_reply_buffer or nc_buffer_free.
+/// Opaque. The program owns it until nc_reply_buffer or nc_buffer_free.
 pub struct nc_buffer {
     pub(crate) room: Room,
 }
@@ -23,7 +23,7 @@ pub unsafe extern "C" fn nc_buffer_new(
     capacity: usize,
     buffer: *mut *mut nc_buffer,
 ) -> status {
-    // SAFETY: a request and a place for the buffer, as the header asks for.
+    // SAFETY: the program passes a request and a place for the buffer.
     guard(|| unsafe {
         present(buffer, "buffer")?;
         buffer.write(std::ptr::null_mut());
@@ -35,30 +35,29 @@ pub unsafe extern "C" fn nc_buffer_new(
     })
 }
 
-/// Returns the memory to fill. It is valid as long as the buffer. NULL for NULL.
+/// Returns the memory to fill. It is valid as long as the buffer. Returns NULL if `buffer` is NULL.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn nc_buffer_data(buffer: *mut nc_buffer) -> *mut u8 {
     guard_value(std::ptr::null_mut(), || {
-        // SAFETY: NULL or a buffer, as the header asks for.
+        // SAFETY: `buffer` is NULL or points to a live object.
         let buffer = unsafe { buffer.as_mut() };
         buffer.map_or(std::ptr::null_mut(), |buffer| buffer.room.as_mut_slice().as_mut_ptr())
     })
 }
 
-/// Returns the number of bytes of a buffer. 0 for NULL.
+/// Returns the size of a buffer in bytes. Returns 0 if `buffer` is NULL.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn nc_buffer_capacity(buffer: *const nc_buffer) -> usize {
-    // SAFETY: NULL or a buffer, as the header asks for.
+    // SAFETY: `buffer` is NULL or points to a live object.
     guard_value(0, || unsafe { buffer.as_ref() }.map_or(0, |buffer| buffer.room.capacity()))
 }
 
-/// Frees a buffer that was not sent; takes NULL.
+/// Frees a buffer that was not sent. Does nothing if `buffer` is NULL.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn nc_buffer_free(buffer: *mut nc_buffer) {
     guard_value((), || {
         if !buffer.is_null() {
-            // SAFETY: a buffer of the caller's own, as the header asks for, which `nc_buffer_new`
-            // has made.
+            // SAFETY: `nc_buffer_new` made the buffer, and the program gives up its ownership.
             drop(unsafe { Box::from_raw(buffer) });
         }
     });

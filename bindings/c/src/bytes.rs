@@ -8,7 +8,7 @@ use std::ffi::{CStr, c_char};
 /// The most parts of a body that are passed on without an allocation.
 const PARTS_ON_STACK: usize = 8;
 
-/// A borrowed array of bytes, without a terminating zero. Whoever lends it keeps owning it. `data`
+/// A borrowed array of bytes, without a terminating zero byte. The lender keeps ownership. `data`
 /// may be NULL if `len` is 0.
 #[repr(C)]
 #[derive(Clone, Copy)]
@@ -20,12 +20,12 @@ pub struct nc_bytes {
 }
 
 impl nc_bytes {
-    /// No bytes.
+    /// An empty array.
     pub(crate) const EMPTY: nc_bytes = nc_bytes { data: std::ptr::null(), len: 0 };
 
     /// Lends bytes to C. An empty Rust slice has a pointer that is dangling, not NULL. A host with
-    /// a garbage collector, such as Go, aborts when it finds such a pointer, so no bytes are lent
-    /// as NULL.
+    /// a garbage collector, such as Go, aborts when it finds such a pointer, so `data` is NULL for
+    /// an empty slice.
     pub(crate) fn lend(bytes: &[u8]) -> nc_bytes {
         if bytes.is_empty() {
             nc_bytes::EMPTY
@@ -34,7 +34,7 @@ impl nc_bytes {
         }
     }
 
-    /// Borrows the bytes that C lends.
+    /// Borrows the bytes that the C program lends.
     ///
     /// # Safety
     /// If `data` is not NULL, `len` bytes can be read there for as long as the slice is used.
@@ -48,7 +48,8 @@ impl nc_bytes {
         if self.len > isize::MAX as usize {
             return Err(invalid(format!("no memory has {} bytes", self.len)));
         }
-        // SAFETY: not NULL and of a possible length; the caller vouches for the rest.
+        // SAFETY: `data` is not NULL, and the length fits into an `isize`. By this function's
+        // contract the bytes can be read.
         Ok(unsafe { std::slice::from_raw_parts(self.data, self.len) })
     }
 }
@@ -62,17 +63,17 @@ pub(crate) unsafe fn with_parts<R>(
     count: usize,
     with: impl FnOnce(&[&[u8]]) -> Result<R, Failure>,
 ) -> Result<R, Failure> {
-    // SAFETY: the caller vouches for it.
+    // SAFETY: `parts` is NULL or points to `count` nc_bytes.
     let parts = unsafe { slice(parts, count, "parts") }?;
     if count <= PARTS_ON_STACK {
         let mut stack: [&[u8]; PARTS_ON_STACK] = [&[]; PARTS_ON_STACK];
         for (to, part) in stack.iter_mut().zip(parts) {
-            // SAFETY: the caller vouches for it.
+            // SAFETY: the bytes of each part can be read.
             *to = unsafe { part.borrow() }?;
         }
         return with(&stack[..count]);
     }
-    // SAFETY: the caller vouches for it.
+    // SAFETY: the bytes of each part can be read.
     let borrowed: Vec<&[u8]> =
         parts.iter().map(|part| unsafe { part.borrow() }).collect::<Result<_, _>>()?;
     with(&borrowed)
@@ -96,11 +97,12 @@ pub(crate) unsafe fn slice<'a, T>(
     if count > isize::MAX as usize / size_of::<T>() {
         return Err(invalid(format!("{what}: no memory has room for {count}")));
     }
-    // SAFETY: not NULL and of a possible length; the caller vouches for the rest.
+    // SAFETY: `first` is not NULL, and the size fits into an `isize`. By this function's contract
+    // the values can be read.
     Ok(unsafe { std::slice::from_raw_parts(first, count) })
 }
 
-/// Reads a text for people. Bytes that are not UTF-8 are replaced.
+/// Reads a message. Bytes that are not UTF-8 are replaced.
 ///
 /// # Safety
 /// As for [`text`].
@@ -108,19 +110,19 @@ pub(crate) unsafe fn reason<'a>(text: *const c_char) -> Result<Cow<'a, str>, Fai
     if text.is_null() {
         return Err(invalid("message is NULL"));
     }
-    // SAFETY: not NULL; the caller vouches for the rest.
+    // SAFETY: `text` is not NULL, and ends with a zero byte.
     Ok(unsafe { CStr::from_ptr(text) }.to_string_lossy())
 }
 
-/// Borrows a text that ends with a zero.
+/// Borrows a text that ends with a zero byte.
 ///
 /// # Safety
-/// `text` is NULL or such a text, readable for as long as it is used.
+/// `text` is NULL, or such a text that can be read for as long as the result is used.
 pub(crate) unsafe fn text<'a>(text: *const c_char, what: &str) -> Result<&'a str, Failure> {
     if text.is_null() {
         return Err(invalid(format!("{what} is NULL")));
     }
-    // SAFETY: not NULL; the caller vouches for the rest.
+    // SAFETY: `text` is not NULL, and ends with a zero byte.
     let text = unsafe { CStr::from_ptr(text) };
     text.to_str().map_err(|_| invalid(format!("{what} is not UTF-8: {text:?}")))
 }

@@ -25,18 +25,18 @@ pub const NC_CALL_OPTIONS_MIN_SIZE: usize = 40;
 #[derive(Clone, Copy)]
 pub struct nc_call_options {
     /// sizeof(nc_call_options). The program's header may be older or newer than the library. The
-    /// library takes fields that the program does not know as zero, and refuses a field that it
+    /// library treats fields that the program does not know as zero, and rejects a field that it
     /// does not know itself unless the field is zero.
     pub struct_size: usize,
     /// The longest time that the call may take, in nanoseconds; 0 for no limit. The deadline of the
-    /// request holds in any case.
+    /// request applies in any case.
     pub timeout_ns: u64,
     /// Metadata for the called function; borrowed until the function that takes the options
     /// returns.
     pub metadata: *const nc_pair,
-    /// The number of pairs.
+    /// The number of pairs in `metadata`.
     pub metadata_count: usize,
-    /// 0: no flags are defined.
+    /// Must be 0: no flags are defined.
     pub flags: u32,
 }
 
@@ -47,32 +47,36 @@ extensible!(nc_call_options {
 /// Reads the options of a call.
 ///
 /// # Safety
-/// `options` is NULL or as for [`extensible::read`], and its metadata as for [`gather`].
+/// `options` is NULL or meets the conditions of [`extensible::read`]; its metadata meet those of
+/// [`gather`].
 unsafe fn read_options(options: *const nc_call_options) -> Result<CallOptions, Failure> {
     if options.is_null() {
         return Ok(CallOptions::default());
     }
-    // SAFETY: not NULL; the caller vouches for the rest.
+    // SAFETY: `options` is not NULL, and points to as many bytes as its `struct_size`.
     let options = unsafe { extensible::read(options, "options") }?;
     if options.flags != 0 {
         return Err(invalid(format!("unknown flags {:#x}", options.flags)));
     }
     Ok(CallOptions {
         timeout: (options.timeout_ns != 0).then(|| Duration::from_nanos(options.timeout_ns)),
-        // SAFETY: the caller vouches for it.
+        // SAFETY: the pairs of the options can be read.
         metadata: unsafe { gather(options.metadata, options.metadata_count) }?,
     })
 }
 
-/// Reads the name of a function to call. A name that is not UTF-8 is NOT_FOUND.
+/// Reads the name of a function to call.
+///
+/// # Errors
+/// NOT_FOUND if the name is not UTF-8.
 ///
 /// # Safety
-/// `name` is NULL or a text that ends with a zero and can be read for as long as it is used.
+/// `name` is NULL, or a text that ends with a zero byte and can be read for as long as it is used.
 unsafe fn callee<'a>(name: *const c_char) -> Result<&'a str, Failure> {
     if name.is_null() {
         return Err(invalid("name is NULL"));
     }
-    // SAFETY: not NULL; the caller vouches for the rest.
+    // SAFETY: `name` is not NULL, and ends with a zero byte.
     let name = unsafe { CStr::from_ptr(name) };
     let not_found =
         |_| Failure::new(Status::NotFound, format!("{name:?} is not a name of a function"));
@@ -82,7 +86,7 @@ unsafe fn callee<'a>(name: *const c_char) -> Result<&'a str, Failure> {
 /// Reads the arguments of a call, and passes them to `call`.
 ///
 /// # Safety
-/// As the header says of `nc_call_with`.
+/// The arguments meet the conditions of [`callee`], [`with_parts`] and [`read_options`].
 pub(crate) unsafe fn with_asked<R>(
     name: *const c_char,
     parts: *const nc_bytes,
@@ -90,7 +94,7 @@ pub(crate) unsafe fn with_asked<R>(
     options: *const nc_call_options,
     call: impl FnOnce(&str, &[&[u8]], &CallOptions) -> Result<R, Failure>,
 ) -> Result<R, Failure> {
-    // SAFETY: what the header asks for.
+    // SAFETY: the arguments meet the conditions of the three functions.
     unsafe {
         let (name, options) = (callee(name)?, read_options(options)?);
         with_parts(parts, count, |parts| call(name, parts, &options))
@@ -106,7 +110,7 @@ pub(crate) unsafe fn give_answer(
     call: impl FnOnce() -> Result<Given, Failure>,
 ) -> Result<i32, Failure> {
     present(answer, "answer")?;
-    // SAFETY: not NULL, so it may be written to.
+    // SAFETY: `answer` is not NULL, so it may be written to.
     unsafe {
         answer.write(std::ptr::null_mut());
         answer.write(nc_answer::give(call()?));
@@ -115,7 +119,8 @@ pub(crate) unsafe fn give_answer(
 }
 
 /// # Safety
-/// As the header says of `nc_call_with`.
+/// `req` is NULL or was a handle once; the others meet the conditions of [`with_asked`] and
+/// [`give_answer`].
 unsafe fn call(
     req: *mut nc_request,
     name: *const c_char,
@@ -124,7 +129,7 @@ unsafe fn call(
     options: *const nc_call_options,
     answer: *mut *mut nc_answer,
 ) -> Result<i32, Failure> {
-    // SAFETY: what the header asks for.
+    // SAFETY: `req` is NULL or was a handle once, and the arguments of the call can be read.
     let call = || unsafe {
         nc_request::operate(req, |content| {
             with_asked(name, parts, count, options, |name, parts, options| {
@@ -132,7 +137,7 @@ unsafe fn call(
             })
         })
     };
-    // SAFETY: what the header asks for.
+    // SAFETY: `answer` is NULL or may be written to.
     unsafe { give_answer(answer, call) }
 }
 
@@ -146,7 +151,7 @@ unsafe fn call(
 /// error on.
 ///
 /// Returns NC_NOT_FOUND if no function has this name. Returns NC_INVALID_STATE if the request has a
-/// reply, has ended, or came from nc_worker_next. Other statuses say how the call failed.
+/// reply, has ended, or came from nc_worker_next. Another status is the reason of a failed call.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn nc_call(
     req: *mut nc_request,
@@ -155,7 +160,7 @@ pub unsafe extern "C" fn nc_call(
     count: usize,
     answer: *mut *mut nc_answer,
 ) -> status {
-    // SAFETY: what the header asks for.
+    // SAFETY: the program passes a request, a text, readable parts and a place for the answer.
     guard(|| unsafe { call(req, name, parts, count, std::ptr::null(), answer) })
 }
 
@@ -172,7 +177,8 @@ pub unsafe extern "C" fn nc_call_with(
     answer: *mut *mut nc_answer,
     error: *mut *mut nc_error,
 ) -> status {
-    // SAFETY: what the header asks for.
+    // SAFETY: the program passes a request, a text, readable parts and options, and places for the
+    // answer and the error.
     unsafe { guard_with_error(error, || call(req, name, parts, count, options, answer)) }
 }
 
@@ -192,7 +198,7 @@ pub unsafe extern "C" fn nc_call_start(
     options: *const nc_call_options,
     error: *mut *mut nc_error,
 ) -> status {
-    // SAFETY: what the header asks for.
+    // SAFETY: the program passes a request, a text, and readable parts and options.
     let start = || unsafe {
         nc_request::operate(req, |content| {
             with_asked(name, parts, count, options, |name, parts, options| {
@@ -201,18 +207,18 @@ pub unsafe extern "C" fn nc_call_start(
             Ok(NC_OK)
         })
     };
-    // SAFETY: what the header asks for.
+    // SAFETY: `error` is NULL or may be written to.
     unsafe { guard_with_error(error, start) }
 }
 
 /// Cancels a call that an event loop started with this tag, and all calls below it. Its event still
-/// comes, with NC_CANCELLED unless the call ended in another way just before. A call that has ended
-/// is left alone.
+/// comes, with NC_CANCELLED unless the call ended in another way just before. Does nothing if the
+/// call has ended.
 ///
 /// Returns NC_INVALID_STATE if the request has a reply, has ended, or belongs to a handler.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn nc_call_cancel(req: *mut nc_request, tag: u64) -> status {
-    // SAFETY: a request, as the header asks for.
+    // SAFETY: `req` is NULL or was a handle once.
     let cancel = || unsafe {
         nc_request::operate(req, |content| content.side.cancel_call(tag).map(|()| NC_OK))
     };
@@ -235,7 +241,7 @@ pub unsafe extern "C" fn nc_next_answer(
     answer: *mut *mut nc_answer,
     error: *mut *mut nc_error,
 ) -> status {
-    // SAFETY: what the header asks for.
+    // SAFETY: the program passes a request, and places for the tag and the answer.
     let wait = || unsafe {
         present(tag, "tag")?;
         present(answer, "answer")?;
@@ -250,6 +256,6 @@ pub unsafe extern "C" fn nc_next_answer(
             Ok(NC_OK)
         })
     };
-    // SAFETY: what the header asks for.
+    // SAFETY: `error` is NULL or may be written to.
     unsafe { guard_with_error(error, wait) }
 }

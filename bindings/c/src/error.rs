@@ -1,4 +1,4 @@
-//! Why a call or an operation failed.
+//! Error objects: the reason why a call or an operation failed.
 
 use crate::bytes::{present, reason, text};
 use crate::facts::{NC_OK, status};
@@ -7,9 +7,9 @@ use nightcore_runtime::protocol::{Cause, Failure, Status};
 use std::borrow::Cow;
 use std::ffi::{CString, c_char};
 
-/// Why a call or an operation failed. Opaque. A function that has a parameter `nc_error **error`
-/// gives one to the program, which frees it by nc_error_free; the parameter may be NULL. Any thread
-/// may use an error.
+/// The reason why a call or an operation failed. Opaque. Any thread may use it. A function that has
+/// a parameter `nc_error **error` gives an error to the program, which frees it by nc_error_free;
+/// the parameter may be NULL.
 pub struct nc_error {
     pub(crate) failure: Failure,
     function: CString,
@@ -37,14 +37,14 @@ impl nc_error {
         }
     }
 
-    /// Gives an error to C.
+    /// Converts a failure to an error that the C program owns.
     pub(crate) fn give(failure: Failure) -> *mut nc_error {
         Box::into_raw(Box::new(nc_error::new(failure)))
     }
 }
 
-/// Makes an error, for nc_pass_on. `function` names the function that failed; NULL or "" stands for
-/// the program itself. `message` may be NULL; bytes in it that are not UTF-8 are replaced. The
+/// Creates an error for nc_pass_on. `function` names the function that failed; NULL or "" stands
+/// for the program itself. `message` may be NULL; bytes in it that are not UTF-8 are replaced. The
 /// library copies both texts. `*error` belongs to the program: free it by nc_error_free.
 ///
 /// Returns NC_INVALID_ARGUMENT if no call can end with `status`, or `function` is not UTF-8.
@@ -55,7 +55,7 @@ pub unsafe extern "C" fn nc_error_new(
     message: *const c_char,
     error: *mut *mut nc_error,
 ) -> status {
-    // SAFETY: texts and a place for the error, as the header asks for.
+    // SAFETY: the program passes texts and a place for the error.
     guard(|| unsafe {
         present(error, "error")?;
         error.write(std::ptr::null_mut());
@@ -68,8 +68,8 @@ pub unsafe extern "C" fn nc_error_new(
     })
 }
 
-/// Adds a cause behind those that `error` has. The parameters are those of nc_error_new. No other
-/// thread may use the error at the same time.
+/// Adds a cause after the causes that `error` has already. The parameters are those of
+/// nc_error_new. No other thread may use the error at the same time.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn nc_error_add_cause(
     error: *mut nc_error,
@@ -77,7 +77,7 @@ pub unsafe extern "C" fn nc_error_add_cause(
     function: *const c_char,
     message: *const c_char,
 ) -> status {
-    // SAFETY: an error of the caller's own and texts, as the header asks for.
+    // SAFETY: the program passes an error that no other thread uses, and texts.
     guard(|| unsafe {
         let error = error.as_mut().ok_or_else(|| invalid("error is NULL"))?;
         let (function, message) = (optional(function, "function")?, optional_reason(message)?);
@@ -96,32 +96,32 @@ fn ending(number: i32) -> Result<Status, Failure> {
 }
 
 /// # Safety
-/// `text` is NULL or ends with a zero.
+/// `given` is NULL or ends with a zero byte.
 unsafe fn optional<'a>(given: *const c_char, what: &str) -> Result<&'a str, Failure> {
-    // SAFETY: the caller vouches for it.
+    // SAFETY: `given` ends with a zero byte, as it is not NULL.
     if given.is_null() { Ok("") } else { unsafe { text(given, what) } }
 }
 
 /// # Safety
 /// As for [`optional`].
 unsafe fn optional_reason<'a>(given: *const c_char) -> Result<Cow<'a, str>, Failure> {
-    // SAFETY: the caller vouches for it.
+    // SAFETY: `given` ends with a zero byte, as it is not NULL.
     if given.is_null() { Ok(Cow::default()) } else { unsafe { reason(given) } }
 }
 
-/// Returns the status. NC_OK for NULL.
+/// Returns the status. Returns NC_OK if `error` is NULL.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn nc_error_status(error: *const nc_error) -> status {
-    // SAFETY: NULL or an error, as the header asks for.
+    // SAFETY: `error` is NULL or points to a live object.
     guard_value(0, || unsafe { error.as_ref() }.map_or(0, |error| number(&error.failure)))
 }
 
-/// Returns what happened, in words for people. The text is valid as long as the error. It is empty
-/// for NULL.
+/// Returns a human-readable description of the failure. The text is valid as long as the error. It
+/// is empty if `error` is NULL.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn nc_error_message(error: *const nc_error) -> *const c_char {
     guard_value(c"".as_ptr(), || {
-        // SAFETY: NULL or an error, as the header asks for.
+        // SAFETY: `error` is NULL or points to a live object.
         let error = unsafe { error.as_ref() };
         error.map_or(c"".as_ptr(), |error| error.message.as_ptr())
     })
@@ -132,7 +132,7 @@ pub unsafe extern "C" fn nc_error_message(error: *const nc_error) -> *const c_ch
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn nc_error_function(error: *const nc_error) -> *const c_char {
     guard_value(c"".as_ptr(), || {
-        // SAFETY: NULL or an error, as the header asks for.
+        // SAFETY: `error` is NULL or points to a live object.
         let error = unsafe { error.as_ref() };
         error.map_or(c"".as_ptr(), |error| error.function.as_ptr())
     })
@@ -141,31 +141,31 @@ pub unsafe extern "C" fn nc_error_function(error: *const nc_error) -> *const c_c
 /// Returns the number of causes: the errors of called functions that led to this one.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn nc_error_cause_count(error: *const nc_error) -> usize {
-    // SAFETY: NULL or an error, as the header asks for.
+    // SAFETY: `error` is NULL or points to a live object.
     guard_value(0, || unsafe { error.as_ref() }.map_or(0, |error| error.causes.len()))
 }
 
 /// Returns the cause at `index`, the nearest first. It has a function, a status and a message, and
-/// no causes of its own. It is borrowed: valid as long as the error; do not free it. NULL if
-/// `index` is not below the number of causes.
+/// no causes of its own. It is borrowed: valid as long as the error; do not free it. Returns NULL
+/// if `index` is not below the number of causes.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn nc_error_cause_at(
     error: *const nc_error,
     index: usize,
 ) -> *const nc_error {
     guard_value(std::ptr::null(), || {
-        // SAFETY: NULL or an error, as the header asks for.
+        // SAFETY: `error` is NULL or points to a live object.
         let cause = unsafe { error.as_ref() }.and_then(|error| error.causes.get(index));
         cause.map_or(std::ptr::null(), std::ptr::from_ref)
     })
 }
 
-/// Frees an error; takes NULL.
+/// Frees an error. Does nothing if `error` is NULL.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn nc_error_free(error: *mut nc_error) {
     guard_value((), || {
         if !error.is_null() {
-            // SAFETY: an error of the caller's own, as the header asks for, which `give` has made.
+            // SAFETY: `give` made the error, and the program gives up its ownership.
             drop(unsafe { Box::from_raw(error) });
         }
     });

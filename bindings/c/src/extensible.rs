@@ -7,12 +7,12 @@
 //! | --- | --- | --- |
 //! | below that of the first version | is refused | is refused |
 //! | below the library's | the missing fields are zero | is cut to the program's size |
-//! | the library's | is read whole | is written whole |
+//! | the library's | all fields are read | all fields are written |
 //! | above the library's | is refused unless the rest is zero | the rest is set to zero |
 //! | above [`MAX_SIZE`] | is refused | is refused |
 //!
-//! Structs that are declared with [`extensible!`] are checked at compile time: bytes that an older
-//! program does not know or does not set must never be mistaken for a value.
+//! [`extensible!`] checks structs at compile time, so that the library never takes bytes that an
+//! older program does not know or does not set for a value.
 
 use crate::bytes::present;
 use crate::guard::invalid;
@@ -56,11 +56,11 @@ unsafe impl<T> Plain for *mut T {}
 /// Reads a struct that a program passes in. `what` names it in an error message.
 ///
 /// # Safety
-/// `from` is not NULL and aligned. It points to an initialized `usize`, the size, and if that is
-/// at most [`MAX_SIZE`], to as many readable bytes, of which those of the fields are initialized.
+/// `from` is not NULL and aligned. It points to an initialized `usize`, the size. If the size is at
+/// most [`MAX_SIZE`], that many bytes can be read, and those of the fields are initialized.
 pub(crate) unsafe fn read<T: Extensible>(from: *const T, what: &str) -> Result<T, Failure> {
     let known = size_of::<T>();
-    // SAFETY: the caller vouches for the size.
+    // SAFETY: `from` points to an initialized size.
     let given = accepted::<T>(unsafe { from.cast::<usize>().read() }, what)?;
     if given < known {
         let mut value = zeroed::<T>();
@@ -70,8 +70,8 @@ pub(crate) unsafe fn read<T: Extensible>(from: *const T, what: &str) -> Result<T
         return Ok(value);
     }
     let rest = from.cast::<u8>().wrapping_add(known);
-    // SAFETY: the program has `given` bytes, which is at least `known`. Those beyond are of fields
-    // only, as no version but the first has padding.
+    // SAFETY: the program has `given` bytes, which is at least `known`. The bytes beyond `known`
+    // are initialized, because they belong to fields: only the first version has padding.
     let rest = unsafe { std::slice::from_raw_parts(rest, given - known) };
     if rest.iter().any(|byte| *byte != 0) {
         return Err(invalid(format!(
@@ -95,12 +95,12 @@ impl<T: Extensible> Place<T> {
     /// place in an error message.
     ///
     /// # Safety
-    /// `to` is NULL, or aligned and points to an initialized `usize`, the size, and if that is at
-    /// most [`MAX_SIZE`], to as many writable bytes. Until the place is dropped or filled nobody
-    /// else uses them.
+    /// `to` is NULL, or it is aligned and points to an initialized `usize`, the size. If the size
+    /// is at most [`MAX_SIZE`], that many bytes can be written, and nobody else uses them until
+    /// the place is dropped or filled.
     pub(crate) unsafe fn new(to: *mut T, what: &str) -> Result<Place<T>, Failure> {
         present(to, what)?;
-        // SAFETY: not NULL; the caller vouches for the rest.
+        // SAFETY: `to` is not NULL, so it points to an initialized size.
         let given = accepted::<T>(unsafe { to.cast::<usize>().read() }, what)?;
         Ok(Place { to, given })
     }
@@ -138,9 +138,10 @@ impl<T: Extensible> Places<T> {
     /// Checks the size, which holds for all places. `what` names the array in an error message.
     ///
     /// # Safety
-    /// As for [`Place::new`], for each place that is filled; the places lie `struct_size` apart.
+    /// Each place that is filled meets the conditions of [`Place::new`]; the places lie
+    /// `struct_size` bytes apart.
     pub(crate) unsafe fn new(first: *mut T, what: &str) -> Result<Places<T>, Failure> {
-        // SAFETY: the caller vouches for it.
+        // SAFETY: the first place meets the conditions.
         let Place { to, given } = unsafe { Place::new(first, what) }?;
         if !given.is_multiple_of(align_of::<T>()) {
             return Err(invalid(format!("{what}: structs of {given} bytes make no array")));
@@ -207,8 +208,8 @@ macro_rules! extensible {
                 ] },)*
             ]);
         };
-        // SAFETY: `check` and the types of its arguments say so; `repr(C)` is what cbindgen needs
-        // to declare a struct that is not opaque.
+        // SAFETY: `check` and the types of its arguments ensure the conditions, except `repr(C)`:
+        // without it cbindgen would declare an opaque struct.
         unsafe impl $crate::extensible::Extensible for $type {
             const NAME: &'static str = stringify!($type);
             const MIN_SIZE: usize = $min;
@@ -234,7 +235,7 @@ pub(crate) const fn field<T, F: Plain>(offset: usize, _: fn(&T) -> &F) -> Field 
     Field { offset, end: offset + size_of::<F>() }
 }
 
-/// Checks the versions of a struct as [`extensible!`] says; called at compile time.
+/// Checks the versions of a struct by the rules of [`extensible!`], at compile time.
 pub(crate) const fn check<T>(versions: &[Version]) {
     assert!(align_of::<T>() == align_of::<usize>(), "the alignment has changed");
     assert!(!std::mem::needs_drop::<T>(), "the struct has a destructor");
@@ -282,7 +283,7 @@ mod tests {
 
     const WHOLE: Sample = Sample { struct_size: 32, a: 1, b: 2, c: 3, d: 4 };
 
-    /// A program's memory. It is exactly as large as it says, but at least as large as a `usize`.
+    /// A program's memory: exactly `struct_size` bytes, but at least the size of a `usize`.
     struct Memory(*mut u8, Layout);
 
     impl Memory {
@@ -290,7 +291,7 @@ mod tests {
         /// `rest`.
         fn new(size: usize, rest: u8) -> Memory {
             let (layout, whole) = (Layout::from_size_align(size.max(8), 8).unwrap(), WHOLE);
-            // SAFETY: the size is not zero; what is written has room.
+            // SAFETY: the size is not zero, and no write is larger than the allocation.
             unsafe {
                 let memory = alloc(layout);
                 memory.write_bytes(rest, layout.size());
@@ -302,24 +303,24 @@ mod tests {
         }
 
         fn read(&self) -> Result<Sample, Failure> {
-            // SAFETY: as large as it says, or too large to be accepted.
+            // SAFETY: the memory has `struct_size` bytes.
             unsafe { read(self.0.cast_const().cast(), "sample") }
         }
 
         fn place(&self) -> Result<Place<Sample>, Failure> {
-            // SAFETY: as large as it says, and used by nobody else.
+            // SAFETY: the memory has `struct_size` bytes, and nobody else uses it.
             unsafe { Place::new(self.0.cast(), "sample") }
         }
 
         fn bytes(&self) -> &[u8] {
-            // SAFETY: all of it was written.
+            // SAFETY: `new` has written all bytes.
             unsafe { std::slice::from_raw_parts(self.0, self.1.size()) }
         }
     }
 
     impl Drop for Memory {
         fn drop(&mut self) {
-            // SAFETY: allocated with this layout.
+            // SAFETY: `new` has allocated the memory with this layout.
             unsafe { dealloc(self.0, self.1) };
         }
     }
@@ -339,7 +340,7 @@ mod tests {
             let expected = Sample { struct_size: size, ..WHOLE };
             assert_eq!(Memory::new(size, 0).read().unwrap(), expected, "{size} bytes");
             let memory = Memory::new(size, 0);
-            // SAFETY: the last byte.
+            // SAFETY: this is the last byte of the memory.
             unsafe { memory.0.add(size - 1).write(1) };
             let failure = memory.read().unwrap_err();
             assert_eq!(failure.status, Status::InvalidArgument);
@@ -368,7 +369,7 @@ mod tests {
         let all: Vec<u8> = Memory::new(32, 0).bytes().to_vec();
         for size in [16, 20, 24, 32, 33, 40, MAX_SIZE] {
             let memory = Memory::new(size, 0xff);
-            // SAFETY: all but the size.
+            // SAFETY: these are the bytes of the memory after `struct_size`.
             unsafe { memory.0.add(8).write_bytes(0xff, size - 8) };
             memory.place().unwrap().fill(Sample { struct_size: 0, ..WHOLE });
             assert_eq!(memory.bytes()[..8], size.to_ne_bytes());
@@ -397,12 +398,12 @@ mod tests {
     fn a_version_has_no_padding_and_uses_none() {
         const WHOLE: [Field; 1] = [Field { offset: 8, end: 16 }];
         assert!(versions_hold(8, &WHOLE, 16));
-        // The field is in what was the padding of the first version.
+        // The field lies in the padding of the first version.
         assert!(!versions_hold(16, &[Field { offset: 12, end: 16 }], 16));
-        // Padding before the field, and after it.
+        // There is padding before the field, or after it.
         assert!(!versions_hold(8, &[Field { offset: 12, end: 16 }], 16));
         assert!(!versions_hold(8, &[Field { offset: 8, end: 12 }], 16));
-        // A size that is not the struct's.
+        // The size is not that of the struct.
         assert!(!versions_hold(8, &WHOLE, 24));
         assert!(!versions_hold(8, &[], 8));
     }

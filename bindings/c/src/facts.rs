@@ -64,7 +64,7 @@ pub const NC_MAX_OPEN_CALLS: usize = 1024;
 /// cbindgen:ignore
 pub type status = i32;
 
-// As numbers, since a program may hand over any number, which no enum may hold.
+// These are integers, because a program may pass a number that no variant has.
 /// cbindgen:ignore
 pub const NC_OK: i32 = nc_status::NC_OK as i32;
 /// cbindgen:ignore

@@ -9,7 +9,7 @@ use std::collections::VecDeque;
 use std::rc::Rc;
 use std::time::Duration;
 
-/// The code of a test that answers a call, given a request for it.
+/// The test's code that answers a call. It gets a request for it.
 pub(crate) type Callee = Rc<dyn Fn(Fake) -> Result<Made, Failure>>;
 
 /// The properties that a test gives to a request.
@@ -18,10 +18,10 @@ pub(crate) struct Asked {
     pub(crate) caller: Option<String>,
     pub(crate) body: Vec<u8>,
     pub(crate) metadata: MetadataBuffer,
-    /// The time until the deadline. It does not pass.
+    /// The time until the deadline. It does not run down.
     pub(crate) time_left: Option<Duration>,
     pub(crate) cancel_reason: Option<CancelReason>,
-    /// `None`: every call fails with NOT_FOUND.
+    /// The test double. If it is `None`, every call fails with NOT_FOUND.
     pub(crate) callee: Option<Callee>,
 }
 
@@ -32,7 +32,7 @@ pub(crate) struct Fake {
     ended: RefCell<VecDeque<Ended>>,
     /// How the handler ended the request.
     end: RefCell<Option<Result<Made, Failure>>>,
-    /// The last operation that failed.
+    /// The failure of the last operation that failed.
     last: RefCell<Option<Failure>>,
 }
 

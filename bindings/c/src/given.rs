@@ -6,9 +6,9 @@ use nightcore_runtime::worker::{Answer, Buffer};
 
 /// The answer to a call.
 pub(crate) enum Given {
-    /// It came from another process.
+    /// The answer came from another process.
     Received(Answer),
-    /// A test's own code made it.
+    /// The code of a test made the answer.
     Made(Made),
 }
 

@@ -21,8 +21,9 @@ use std::sync::{Arc, Mutex, PoisonError};
 /// - If it is any other number, the call fails with FUNCTION_FAILED.
 ///
 /// `req` is valid until the handler returns, and belongs to the thread that the handler runs on.
-/// `user` is what nc_handle was given. A C++ exception must not leave a handler. The thread must
-/// not end inside a handler: pthread_exit and pthread_cancel abort the process.
+/// `user` is the pointer that the program passed to nc_handle. A C++ exception must not leave a
+/// handler. The thread must not end inside a handler: pthread_exit and pthread_cancel abort the
+/// process.
 pub type nc_handler = Option<unsafe extern "C" fn(req: *mut nc_request, user: *mut c_void) -> i32>;
 
 static HANDLERS: Mutex<Handlers> = Mutex::new(Handlers::new());
@@ -30,14 +31,14 @@ static HANDLERS: Mutex<Handlers> = Mutex::new(Handlers::new());
 /// The pointer that the program registered with a handler. The library passes it back unchanged.
 struct HandlerUserData(*mut c_void);
 
-// SAFETY: the pointer is only handed back to the program, which is told that handlers run on many
-// threads.
+// SAFETY: the library only passes the pointer to the handler, whose documentation says that it runs
+// on many threads.
 unsafe impl Send for HandlerUserData {}
 // SAFETY: as above.
 unsafe impl Sync for HandlerUserData {}
 
 /// Registers the handler of a function, from any thread, before nc_serve. The library copies
-/// `name`. It passes `user` to every call of the handler, so `user` must stay valid while the
+/// `name`. It passes `user` to the handler at every call, so `user` must stay valid while the
 /// process serves.
 ///
 /// Returns NC_INVALID_ARGUMENT if `name` cannot name a function or has a handler already. The
@@ -49,7 +50,7 @@ pub unsafe extern "C" fn nc_handle(
     user: *mut c_void,
 ) -> status {
     guard(|| {
-        // SAFETY: a text that ends with a zero, as the header asks for.
+        // SAFETY: `name` is NULL or ends with a zero byte.
         let name = unsafe { text(name, "name") };
         let added = name.and_then(|name| {
             let function =
@@ -57,15 +58,14 @@ pub unsafe extern "C" fn nc_handle(
             let user = HandlerUserData(user);
             let run = move |request: &Request<'_>| {
                 let user = &user;
-                // SAFETY: `function` is the program's own, made to be called with a request and its
-                // `user`.
+                // SAFETY: `function` is a handler of the program, which takes a request and `user`.
                 nc_request::run(request, |req| unsafe { function(req, user.0) })
                     .map_err(HandlerError::from)
             };
             HANDLERS.lock().unwrap_or_else(PoisonError::into_inner).add(name, Arc::new(run))
         });
-        // The reason is written too, because most programs do not check the status of a
-        // registration.
+        // The reason also goes to standard error, because most programs do not check the status of
+        // a registration.
         added.inspect_err(|failure| {
             write_stderr(format_args!("nightcore: nc_handle: {}", failure.message));
         })?;

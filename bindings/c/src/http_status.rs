@@ -7,13 +7,13 @@ use nightcore_runtime::protocol::{Failure, Metadata, Status};
 const OF_REPLIES: std::ops::RangeInclusive<u32> = 200..=599;
 /// The first HTTP status that reports an error.
 const FIRST_ERROR: u16 = 400;
-/// How many characters of a text body an error quotes.
+/// The number of characters of a text body that an error quotes.
 const QUOTED_CHARS: usize = 200;
 
 /// Returns the digits of an HTTP status that a reply may have.
 ///
 /// # Errors
-/// INVALID_ARGUMENT if it is not from 200 to 599.
+/// INVALID_ARGUMENT if the status is not from 200 to 599.
 pub(crate) fn digits(http_status: u32) -> Result<String, Failure> {
     if OF_REPLIES.contains(&http_status) {
         return Ok(http_status.to_string());
@@ -42,7 +42,7 @@ pub(crate) fn failure_of(function: &str, metadata: Metadata<'_>, body: &[u8]) ->
     Some(Failure { function: function.into(), ..failure })
 }
 
-/// Returns the first characters of a body, or `None` if it is empty or not all of it is text.
+/// Returns the first characters of a body, or `None` if it is empty or is not text.
 fn quoted(body: &[u8]) -> Option<&str> {
     let text = str::from_utf8(body).ok().filter(|text| !text.is_empty())?;
     let end = text.char_indices().nth(QUOTED_CHARS).map_or(text.len(), |(end, _)| end);

@@ -6,8 +6,8 @@
 
 // The names are those of the header.
 #![allow(non_camel_case_types)]
-// The contract of each function is its comment, which is also in the header: the parameters, their
-// lifetimes, the threads. The rules for all pointers are in docs/ABI.md.
+// The safety contract of each function is its comment, which is also in the header. The rules for
+// all pointers are in docs/ABI.md.
 #![allow(clippy::missing_safety_doc)]
 // These macros panic when a write fails, for example to a closed pipe.
 #![deny(clippy::print_stdout, clippy::print_stderr)]

@@ -29,9 +29,9 @@ pub(crate) unsafe fn gather(
     count: usize,
 ) -> Result<MetadataBuffer, Failure> {
     let mut metadata = MetadataBuffer::new();
-    // SAFETY: the caller vouches for it.
+    // SAFETY: `pairs` is NULL or points to `count` pairs.
     for pair in unsafe { slice(pairs, count, "metadata") }? {
-        // SAFETY: the caller vouches for it.
+        // SAFETY: the bytes of each pair can be read.
         let (name, value) = unsafe { (pair.name.borrow()?, pair.value.borrow()?) };
         let name = str::from_utf8(name).map_err(|_| invalid("a metadata name is not ASCII"))?;
         metadata.push(name, value)?;
@@ -43,7 +43,7 @@ pub(crate) unsafe fn gather(
 #[derive(Default)]
 pub(crate) struct Pairs(OnceLock<Box<[nc_pair]>>);
 
-// SAFETY: the pointers lead to bytes that nobody changes while the owner of the pairs lives.
+// SAFETY: nobody changes the bytes behind the pointers while the owner of the pairs exists.
 unsafe impl Send for Pairs {}
 // SAFETY: as above.
 unsafe impl Sync for Pairs {}

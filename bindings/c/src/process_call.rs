@@ -11,9 +11,9 @@ use crate::guard_error::guard_with_error;
 use nightcore_runtime::worker::caller::{self, StartedCall};
 use std::ffi::{c_char, c_void};
 
-/// Code that takes the end of a call of nc_process_call_start: its status, and the answer or the
-/// reason why there is none. Both belong to the program, as those of nc_call_with do. The code must
-/// not throw. It should be short, because the ends of other calls wait for it.
+/// A callback that nc_process_call_start runs when its call has ended. It gets the status of the
+/// call, and either the answer or the error, which belongs to the program as that of nc_call_with
+/// does. The callback must not throw. It should be short, because it delays those of other calls.
 pub type nc_on_answer = Option<
     unsafe extern "C" fn(
         user: *mut c_void,
@@ -26,17 +26,17 @@ pub type nc_on_answer = Option<
 /// The pointer that the program gave with `done`. The library passes it back unchanged.
 struct AnswerUserData(*mut c_void);
 
-// SAFETY: the pointer is only handed back to the program, which is told that another thread does
-// so.
+// SAFETY: the library only passes the pointer to `done`, whose documentation says that it runs on
+// another thread.
 unsafe impl Send for AnswerUserData {}
 
 /// Calls a function outside of any request, and waits for its answer. Any thread of a process that
-/// serves may call it, also while no handler runs. The parameters are those of nc_call_with. No
-/// request is above the call, so the end of a request does not cancel it. Its deadline is the
-/// called function's own timeout, or an earlier one by `options`.
+/// serves may call it, also while no handler runs. The parameters are those of nc_call_with. The
+/// call has no parent, so the end of a request does not cancel it. Its deadline comes from the
+/// called function's timeout or from `options`, whichever is earlier.
 ///
 /// Such calls are possible until the process ends, also after nc_serve has returned. With an event
-/// loop they are possible until nc_worker_free, and beyond it if the process has made one before.
+/// loop they are possible until nc_worker_free, and after it if the process has made one before.
 /// The first one creates a channel, and a thread of the library, nc-caller.
 ///
 /// Returns NC_INVALID_STATE if the process does not serve, or on the thread of nc_on_answer, which
@@ -51,13 +51,13 @@ pub unsafe extern "C" fn nc_process_call(
     answer: *mut *mut nc_answer,
     error: *mut *mut nc_error,
 ) -> status {
-    // SAFETY: what the header asks for.
+    // SAFETY: the program passes a text, and readable parts and options.
     let call = || unsafe {
         with_asked(name, parts, count, options, |name, parts, options| {
             caller::call(name, parts, options).map(Given::from)
         })
     };
-    // SAFETY: what the header asks for.
+    // SAFETY: `answer` and `error` are NULL or may be written to.
     unsafe { guard_with_error(error, || give_answer(answer, call)) }
 }
 
@@ -68,7 +68,7 @@ pub unsafe extern "C" fn nc_process_call(
 ///
 /// Returns NC_OK if the call is under way. After any other status the library does not call `done`.
 #[unsafe(no_mangle)]
-#[allow(clippy::too_many_arguments)] // Of nc_call_start, with whom to tell in place of the request.
+#[allow(clippy::too_many_arguments)] // These are nc_call_start's, with a callback for the request.
 pub unsafe extern "C" fn nc_process_call_start(
     name: *const c_char,
     parts: *const nc_bytes,
@@ -79,7 +79,7 @@ pub unsafe extern "C" fn nc_process_call_start(
     call: *mut u64,
     error: *mut *mut nc_error,
 ) -> status {
-    // SAFETY: what the header asks for.
+    // SAFETY: the program passes a text, readable parts and options, and a place for the number.
     let start = || unsafe {
         let done = done.ok_or_else(|| invalid("done is NULL"))?;
         let user = AnswerUserData(user);
@@ -89,8 +89,7 @@ pub unsafe extern "C" fn nc_process_call_start(
                 Ok(answer) => (NC_OK, nc_answer::give(answer), std::ptr::null_mut()),
                 Err(failure) => (number(&failure), std::ptr::null_mut(), nc_error::give(failure)),
             };
-            // `done` is the program's own code. It expects `user`, which the program keeps until
-            // the call has ended.
+            // `done` expects `user`, which stays valid until the call has ended.
             done(user, status, answer, error);
         };
         let started = with_asked(name, parts, count, options, |name, parts, options| {
@@ -101,13 +100,13 @@ pub unsafe extern "C" fn nc_process_call_start(
         }
         Ok(NC_OK)
     };
-    // SAFETY: what the header asks for.
+    // SAFETY: `error` is NULL or may be written to.
     unsafe { guard_with_error(error, start) }
 }
 
 /// Cancels a call of nc_process_call_start, and all calls below it. `done` still runs, with
-/// NC_CANCELLED unless the call ended in another way just before. A call that has ended is left
-/// alone. Any thread may call it.
+/// NC_CANCELLED unless the call ended in another way just before. Does nothing if the call has
+/// ended. Any thread may call it.
 #[unsafe(no_mangle)]
 pub extern "C" fn nc_process_call_cancel(call: u64) -> status {
     guard(|| {

@@ -12,7 +12,7 @@ use nightcore_runtime::protocol::{Failure, MetadataBuffer, Status};
 use nightcore_runtime::worker::HandlerError;
 use std::ffi::c_char;
 
-/// Runs an operation that replies to a request, and notes why it was refused.
+/// Runs an operation that replies to a request. If it is refused, records the reason.
 ///
 /// # Safety
 /// `req` is NULL or was a handle once.
@@ -20,7 +20,7 @@ unsafe fn answering(
     req: *const nc_request,
     answer: impl FnOnce(&Content) -> Result<(), Failure>,
 ) -> Result<i32, Failure> {
-    // SAFETY: the caller vouches for it.
+    // SAFETY: `req` is NULL or was a handle once.
     unsafe {
         nc_request::operate(req, |content| {
             answer(content).inspect_err(|failure| content.side.note_refused(failure))?;
@@ -30,14 +30,14 @@ unsafe fn answering(
 }
 
 /// Replies with this body. When nc_reply returns, the library has copied the body. A request takes
-/// one reply; calls that it has under way are cancelled. The reply of a handler is sent when the
-/// handler returns, that of an event loop at once.
+/// one reply, which cancels the calls that the request has under way. The library sends the reply
+/// of a handler when the handler returns, and that of an event loop at once.
 ///
 /// Returns NC_PAYLOAD_TOO_LARGE if the body is over the limit; another reply is still possible.
 /// Returns NC_INVALID_STATE if the request has a reply or has ended.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn nc_reply(req: *mut nc_request, body: nc_bytes) -> status {
-    // SAFETY: a request and readable bytes, as the header asks for.
+    // SAFETY: the program passes a request and readable bytes.
     guard(|| unsafe {
         answering(req, |content| {
             content.side.reply(&[body.borrow()?], MetadataBuffer::new().as_metadata())
@@ -56,7 +56,7 @@ pub unsafe extern "C" fn nc_reply_with(
     metadata: *const nc_pair,
     metadata_count: usize,
 ) -> status {
-    // SAFETY: a request and readable arrays, as the header asks for.
+    // SAFETY: the program passes a request and readable arrays.
     guard(|| unsafe {
         answering(req, |content| {
             let metadata = gather(metadata, metadata_count)?;
@@ -77,7 +77,7 @@ pub unsafe extern "C" fn nc_reply_http(
     content_type: *const c_char,
     body: nc_bytes,
 ) -> status {
-    // SAFETY: a request, a text or NULL, and readable bytes, as the header asks for.
+    // SAFETY: the program passes a request, a text or NULL, and readable bytes.
     guard(|| unsafe {
         answering(req, |content| {
             let mut metadata = MetadataBuffer::new();
@@ -92,7 +92,7 @@ pub unsafe extern "C" fn nc_reply_http(
 }
 
 /// Does what nc_reply_with does, with the first `len` bytes of a buffer as the body, which is not
-/// copied. The library takes the buffer, whatever status it returns.
+/// copied. The library takes ownership of the buffer, whatever status it returns.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn nc_reply_buffer(
     req: *mut nc_request,
@@ -105,10 +105,9 @@ pub unsafe extern "C" fn nc_reply_buffer(
         if buffer.is_null() {
             return Err(invalid("buffer is NULL"));
         }
-        // SAFETY: a buffer of the caller's own, as the header asks for, which `nc_buffer_new` has
-        // made.
+        // SAFETY: `nc_buffer_new` made the buffer, and the program gives up its ownership.
         let room = unsafe { Box::from_raw(buffer) }.room;
-        // SAFETY: a request and a readable array, as the header asks for.
+        // SAFETY: the program passes a request and a readable array.
         unsafe {
             answering(req, |content| {
                 let metadata = gather(metadata, metadata_count)?;
@@ -124,7 +123,7 @@ pub unsafe extern "C" fn nc_reply_buffer(
 /// effect, so `return nc_fail(req, "no such user");` is correct.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn nc_fail(req: *mut nc_request, message: *const c_char) -> status {
-    // SAFETY: a request and a text, as the header asks for.
+    // SAFETY: the program passes a request and a text.
     guard(|| unsafe {
         nc_request::operate(req, |content| {
             let failure = Failure::new(Status::FunctionFailed, reason(message)?);
@@ -142,7 +141,7 @@ pub unsafe extern "C" fn nc_fail_unexpectedly(
     req: *mut nc_request,
     message: *const c_char,
 ) -> status {
-    // SAFETY: a request and a text, as the header asks for.
+    // SAFETY: the program passes a request and a text.
     guard(|| unsafe {
         nc_request::operate(req, |content| {
             content.side.fail(&HandlerError::Unexpected(reason(message)?.into_owned()))?;
@@ -153,10 +152,10 @@ pub unsafe extern "C" fn nc_fail_unexpectedly(
 
 /// Fails the call with the error of a call that this handler made. Callers see that this function
 /// failed, with `error` and its causes as the reason. A handler that returns the status of a failed
-/// call does the same. `error` stays the program's.
+/// call does the same. The program keeps ownership of `error`.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn nc_pass_on(req: *mut nc_request, error: *const nc_error) -> status {
-    // SAFETY: a request and an error, as the header asks for.
+    // SAFETY: the program passes a request and an error.
     guard(|| unsafe {
         nc_request::operate(req, |content| {
             let error = error.as_ref().ok_or_else(|| invalid("error is NULL"))?;

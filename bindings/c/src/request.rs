@@ -47,7 +47,7 @@ pub(crate) struct Content {
     call_id: OnceLock<[u8; CALL_ID_BYTES]>,
 }
 
-/// Handles that no request uses. Their number never exceeds the most requests open at once.
+/// Handles that no request uses. There are never more of them than requests were open at once.
 static IDLE: Mutex<Vec<Idle>> = Mutex::new(Vec::new());
 
 struct Idle(*mut nc_request);
@@ -89,7 +89,7 @@ impl nc_request {
     /// # Safety
     /// `handle` is from `begin` and has not ended; nobody uses its content.
     unsafe fn end(handle: *mut nc_request) -> Option<Content> {
-        // SAFETY: handles are never freed, and the caller vouches that nobody uses the content.
+        // SAFETY: handles are never freed, and nobody uses the content.
         let content = unsafe {
             (*handle).owner.store(ENDED, Ordering::Release);
             (*(*handle).content.get()).take()
@@ -106,8 +106,8 @@ impl nc_request {
         request: &Request<'_>,
         handler: impl FnOnce(*mut nc_request) -> i32,
     ) -> Result<(), Failure> {
-        // SAFETY: the request stays where it is while `run` borrows it, and the side is gone before
-        // that ends.
+        // SAFETY: the request does not move while `run` borrows it, and the side is dropped before
+        // `run` returns.
         let side = unsafe { Side::handler(request) };
         nc_request::lend(side, handler).map(|_| ())
     }
@@ -124,7 +124,7 @@ impl nc_request {
     fn lend(side: Side, handler: impl FnOnce(*mut nc_request) -> i32) -> Result<Made, Failure> {
         let handle = nc_request::begin(side, this_thread());
         let status = handler(handle);
-        // SAFETY: made above; the handler has returned, and from here on every use is refused.
+        // SAFETY: `begin` made the handle; the handler has returned, so nobody uses the content.
         let content = unsafe { nc_request::end(handle) };
         content.map_or_else(|| Ok(Made::default()), |content| content.side.returned(status))
     }
@@ -152,14 +152,15 @@ impl nc_request {
     /// # Safety
     /// `req` is NULL or was a handle once.
     unsafe fn live<'a>(req: *const nc_request) -> Result<&'a Content, Failure> {
-        // SAFETY: the caller vouches for it. While it has an owner its content stays as it is.
+        // SAFETY: `req` is NULL or was a handle once. The content of a handle with an owner does
+        // not change.
         unsafe {
             nc_request::owner(req)?;
             (*(*req).content.get()).as_ref().ok_or_else(has_ended)
         }
     }
 
-    /// Runs an operation on a request if this thread may do so, and remembers its failure.
+    /// Runs an operation on a request if this thread may do so, and records its failure.
     ///
     /// # Safety
     /// `req` is NULL or was a handle once.
@@ -169,7 +170,7 @@ impl nc_request {
     ) -> Result<R, Failure> {
         // The owner is read once, before the content is accessed: the request's own thread may end
         // the request meanwhile, and begin another one.
-        // SAFETY: the caller vouches for it.
+        // SAFETY: `req` is NULL or was a handle once.
         let owner = unsafe { nc_request::owner(req) }?;
         if is_forked() {
             return Err(Failure::new(Status::Forked, Status::Forked.title()));
@@ -180,7 +181,8 @@ impl nc_request {
                 "a handler's request answers and calls on the handler's thread only",
             ));
         }
-        // SAFETY: it is this thread's, or the caller vouches for it.
+        // SAFETY: `req` was a handle once. This thread alone can end the request, or the program
+        // does not free it meanwhile.
         let content = unsafe { nc_request::live(req) }?;
         operation(content).inspect_err(|failure| content.side.note_failed(failure))
     }
@@ -213,41 +215,41 @@ unsafe fn value<T>(req: *const nc_request, otherwise: T, read: impl FnOnce(&Cont
 where
     T: Copy,
 {
-    // SAFETY: the caller vouches for it.
+    // SAFETY: `req` is NULL or was a handle once.
     guard_value(otherwise, || unsafe { nc_request::live(req) }.map_or(otherwise, read))
 }
 
 /// Returns the body. It is empty if the request has ended.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn nc_request_body(req: *const nc_request) -> nc_bytes {
-    // SAFETY: a request, as the header asks for.
+    // SAFETY: `req` is NULL or was a handle once.
     unsafe { value(req, nc_bytes::EMPTY, |content| nc_bytes::lend(content.side.body())) }
 }
 
 /// Returns the name of the function that was called.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn nc_request_function(req: *const nc_request) -> nc_bytes {
-    // SAFETY: a request, as the header asks for.
+    // SAFETY: `req` is NULL or was a handle once.
     unsafe {
         value(req, nc_bytes::EMPTY, |content| nc_bytes::lend(content.side.function().as_bytes()))
     }
 }
 
-/// Returns true if another function made the call, false if it came in by the gateway.
+/// Returns true if another function made the call, false if it came through the gateway.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn nc_request_is_internal(req: *const nc_request) -> bool {
-    // SAFETY: a request, as the header asks for.
+    // SAFETY: `req` is NULL or was a handle once.
     unsafe { value(req, false, |content| content.side.caller().is_some()) }
 }
 
-/// Returns the name of the function that made the call. It is empty if the call came in by the
+/// Returns the name of the function that made the call. It is empty if the call came through the
 /// gateway.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn nc_request_caller(req: *const nc_request) -> nc_bytes {
     let lend = |content: &Content| {
         content.side.caller().map_or(nc_bytes::EMPTY, |caller| nc_bytes::lend(caller.as_bytes()))
     };
-    // SAFETY: a request, as the header asks for.
+    // SAFETY: `req` is NULL or was a handle once.
     unsafe { value(req, nc_bytes::EMPTY, lend) }
 }
 
@@ -260,7 +262,7 @@ pub unsafe extern "C" fn nc_request_metadata(
     name: *const c_char,
     value: *mut nc_bytes,
 ) -> status {
-    // SAFETY: a request, a name and a place for the value, as the header asks for.
+    // SAFETY: the program passes a request, a name and a place for the value.
     guard(|| unsafe {
         present(value, "value")?;
         let found = nc_request::live(req)?.side.metadata().get(text(name, "name")?);
@@ -272,7 +274,7 @@ pub unsafe extern "C" fn nc_request_metadata(
 /// Returns the number of pairs of metadata.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn nc_request_metadata_count(req: *const nc_request) -> usize {
-    // SAFETY: a request, as the header asks for.
+    // SAFETY: `req` is NULL or was a handle once.
     unsafe { value(req, 0, |content| content.pairs().len()) }
 }
 
@@ -285,7 +287,7 @@ pub unsafe extern "C" fn nc_request_metadata_at(
     index: usize,
     pair: *mut nc_pair,
 ) -> status {
-    // SAFETY: a request and a place for the pair, as the header asks for.
+    // SAFETY: the program passes a request and a place for the pair.
     guard(|| unsafe {
         present(pair, "pair")?;
         let Some(found) = nc_request::live(req)?.pairs().get(index) else {
@@ -304,27 +306,27 @@ pub unsafe extern "C" fn nc_request_time_left_ns(req: *const nc_request) -> u64 
         let left = content.side.time_left();
         left.map_or(u64::MAX, |left| u64::try_from(left.as_nanos()).unwrap_or(u64::MAX))
     };
-    // SAFETY: a request, as the header asks for.
+    // SAFETY: `req` is NULL or was a handle once.
     unsafe { value(req, 0, left) }
 }
 
 /// Returns true if the request is cancelled: nobody waits for its reply any more, because the
-/// caller has left or the deadline has passed. Also true if the request has ended. It costs one
-/// load from memory, so a loop can afford it. Any thread may call it.
+/// caller has left or the deadline has passed. Also returns true if the request has ended. The
+/// function costs one load from memory, so a loop can afford it. Any thread may call it.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn nc_request_cancelled(req: *const nc_request) -> bool {
-    // SAFETY: a request, as the header asks for.
+    // SAFETY: `req` is NULL or was a handle once.
     unsafe { value(req, true, |content| content.side.cancel_reason().is_some()) }
 }
 
-/// Returns why the request is cancelled: NC_DEADLINE_EXCEEDED if the deadline has passed,
-/// NC_CANCELLED if the caller has left, NC_OK if the request is not cancelled. It costs as little
-/// as nc_request_cancelled. Any thread may call it.
+/// Returns the reason why the request is cancelled: NC_DEADLINE_EXCEEDED if the deadline has
+/// passed, NC_CANCELLED if the caller has left, NC_OK if the request is not cancelled. The function
+/// costs as little as nc_request_cancelled. Any thread may call it.
 ///
 /// Returns NC_INVALID_STATE if the request has ended.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn nc_request_cancel_reason(req: *const nc_request) -> status {
-    // SAFETY: a request, as the header asks for.
+    // SAFETY: `req` is NULL or was a handle once.
     guard(|| unsafe {
         let reason = nc_request::live(req)?.side.cancel_reason();
         Ok(reason.map_or(NC_OK, |reason| reason.status().number() as i32))
@@ -336,7 +338,7 @@ pub unsafe extern "C" fn nc_request_cancel_reason(req: *const nc_request) -> sta
 /// nc_request_call_id.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn nc_request_number(req: *const nc_request) -> u64 {
-    // SAFETY: a request, as the header asks for.
+    // SAFETY: `req` is NULL or was a handle once.
     let number = unsafe { value(req, None, |content| content.side.event_number()) };
     number.map_or(0, CallNumber::number)
 }
@@ -345,7 +347,7 @@ pub unsafe extern "C" fn nc_request_number(req: *const nc_request) -> u64 {
 #[unsafe(no_mangle)]
 #[deprecated(note = "use nc_request_number; nc_request_call_id returns the id of the call")]
 pub unsafe extern "C" fn nc_request_id(req: *const nc_request) -> u64 {
-    // SAFETY: a request, as the header asks for.
+    // SAFETY: `req` is NULL or was a handle once.
     unsafe { nc_request_number(req) }
 }
 
@@ -354,7 +356,7 @@ pub unsafe extern "C" fn nc_request_id(req: *const nc_request) -> u64 {
 /// It is empty if the request has ended.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn nc_request_call_id(req: *const nc_request) -> *const c_char {
-    // SAFETY: a request, as the header asks for.
+    // SAFETY: `req` is NULL or was a handle once.
     unsafe { value(req, c"".as_ptr(), Content::call_id) }
 }
 
@@ -364,7 +366,7 @@ pub unsafe extern "C" fn nc_request_call_id(req: *const nc_request) -> *const c_
 /// Returns NC_INVALID_STATE if the request has ended.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn nc_log(req: *const nc_request, text: *const c_char) -> status {
-    // SAFETY: a request and a text, as the header asks for; the text is not NULL.
+    // SAFETY: the program passes a request and a text, which is checked not to be NULL.
     guard(|| unsafe {
         present(text.cast_mut(), "text")?;
         nc_request::live(req)?.side.log(CStr::from_ptr(text).to_bytes());
@@ -372,17 +374,17 @@ pub unsafe extern "C" fn nc_log(req: *const nc_request, text: *const c_char) -> 
     })
 }
 
-/// Frees a request that nc_worker_next gave; takes NULL. If the request has no reply, its call
-/// fails. If the last reply was refused, the failure says why. The request of a handler ends by
-/// itself: this function leaves it alone.
+/// Frees a request that nc_worker_next gave. If the request has no reply, its call fails. If the
+/// last reply was refused, the error of the call gives the reason. Does nothing if `req` is NULL or
+/// the request of a handler, which ends when the handler returns.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn nc_request_free(req: *mut nc_request) {
     guard_value((), || {
-        // SAFETY: a request that no other thread uses any more, as the header asks for.
+        // SAFETY: `req` is NULL or was a handle once.
         if let Ok(content) = unsafe { nc_request::live(req) }
             && content.side.event_number().is_some()
         {
-            // SAFETY: it has not ended, as was just seen.
+            // SAFETY: the request has not ended, and no other thread uses it.
             if let Some(content) = unsafe { nc_request::end(req) } {
                 content.side.freed();
             }

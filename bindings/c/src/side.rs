@@ -26,16 +26,16 @@ pub(crate) enum Side {
 /// A request of an event loop.
 pub(crate) struct Listening {
     request: LoopRequest,
-    /// Why the last reply was refused.
+    /// The reason why the last reply was refused.
     refused: Mutex<Option<Failure>>,
 }
 
 /// A request that a handler runs.
 pub(crate) struct Handling {
-    /// The runtime's request. It lives until the handler returns, and `nc_request::run` ends this
-    /// value before that.
+    /// The runtime's request. It is valid until the handler returns, and `nc_request::run` drops
+    /// this value before that.
     request: *const Request<'static>,
-    /// The last operation that failed.
+    /// The failure of the last operation that failed.
     last: RefCell<Option<Failure>>,
     /// Whether the handler has failed the call. The status that it returns then has no effect.
     failed: Cell<bool>,
@@ -43,7 +43,7 @@ pub(crate) struct Handling {
 
 impl Handling {
     fn request(&self) -> &Request<'static> {
-        // SAFETY: it outlives this, see the field.
+        // SAFETY: the request outlives this value, see the field.
         unsafe { &*self.request }
     }
 }
@@ -52,7 +52,7 @@ impl Side {
     /// Wraps a request that a handler runs.
     ///
     /// # Safety
-    /// `request` stays where it is until this is dropped.
+    /// `request` is not moved or dropped before the returned value is.
     pub(crate) unsafe fn handler(request: &Request<'_>) -> Side {
         Side::Handler(Handling {
             request: std::ptr::from_ref(request).cast(),
@@ -66,7 +66,7 @@ impl Side {
         Side::Event(Listening { request, refused: Mutex::new(None) })
     }
 
-    /// Notes that an operation failed. If the handler returns this status, its error is passed on.
+    /// Records a failed operation. If the handler returns its status, the error is passed on.
     pub(crate) fn note_failed(&self, failure: &Failure) {
         match self {
             Side::Handler(handling) => *handling.last.borrow_mut() = Some(failure.clone()),
@@ -75,7 +75,7 @@ impl Side {
         }
     }
 
-    /// Notes why a reply was refused, in case the event loop frees the request without a reply.
+    /// Records a refused reply, in case the event loop frees the request without a reply.
     pub(crate) fn note_refused(&self, failure: &Failure) {
         if let Side::Event(listening) = self {
             let mut refused = listening.refused.lock().unwrap_or_else(PoisonError::into_inner);
@@ -105,7 +105,7 @@ impl Side {
         }
     }
 
-    /// Returns the request that an engine sent, or else the test's.
+    /// Returns the request that an engine sent, or else the request that a test made.
     fn sent(&self) -> Result<&dyn RunningCall<Target = Input>, &Fake> {
         match self {
             Side::Handler(handling) => Ok(handling.request()),
@@ -262,8 +262,8 @@ impl Side {
     }
 }
 
-/// Returns the failure of a call that would block the event loop. It uses the names of the header,
-/// because the program's author reads it.
+/// Returns the failure of a call that would block the event loop. Its message uses the names of the
+/// header, because the program's author reads it.
 fn would_block() -> Failure {
     let text = "a call that waits would stop the event loop: use nc_call_start, whose answer comes \
                 by nc_worker_next";

@@ -27,34 +27,34 @@ pub const NC_TEST_REQUEST_MIN_SIZE: usize = 88;
 pub struct nc_test_request {
     /// sizeof(nc_test_request), for the same reason as in nc_call_options.
     pub struct_size: usize,
-    /// The name of the function under test. NULL: "Test".
+    /// The name of the function under test. NULL stands for "Test".
     pub function: *const c_char,
-    /// The name of the function that makes the call. NULL: the call comes in by the gateway.
+    /// The name of the function that makes the call. NULL means that it comes through the gateway.
     pub caller: *const c_char,
-    /// The body.
+    /// The body of the request.
     pub body: nc_bytes,
-    /// The metadata.
+    /// The metadata of the request.
     pub metadata: *const nc_pair,
-    /// The number of pairs.
+    /// The number of pairs in `metadata`.
     pub metadata_count: usize,
-    /// The time left until the deadline, in nanoseconds; it does not pass. 0: no deadline.
+    /// The time left until the deadline, in nanoseconds; it does not run down. 0 means no deadline.
     pub time_left_ns: u64,
-    /// NC_CANCELLED or NC_DEADLINE_EXCEEDED: the request is cancelled for this reason from the
-    /// start. NC_OK: it is not cancelled.
+    /// The reason for which the request is cancelled from the start: NC_CANCELLED or
+    /// NC_DEADLINE_EXCEEDED. NC_OK means that it is not cancelled.
     pub cancel_reason: i32,
-    /// 0: no flags are defined.
+    /// Must be 0: no flags are defined.
     pub flags: u32,
     /// The test double: it handles each call that the handler makes. Its own request has the name,
-    /// the body and the metadata of that call, so it can replace several functions. NULL: every
-    /// call fails with NC_NOT_FOUND.
+    /// the body and the metadata of that call, so it can replace several functions. If it is NULL,
+    /// every call fails with NC_NOT_FOUND.
     pub callee: nc_handler,
     /// The `user` of `callee`.
     pub callee_user: *mut c_void,
 }
 
-// SAFETY: a pointer and a number, without padding.
+// SAFETY: the struct has a pointer and a number, and no padding.
 unsafe impl Plain for nc_bytes {}
-// SAFETY: zeros are `None`; any other value is a function's address, which the program has set.
+// SAFETY: zeros are `None`; any other value is the address of a function of the program.
 unsafe impl Plain for nc_handler {}
 
 extensible!(nc_test_request {
@@ -68,16 +68,17 @@ const DEFAULT_FUNCTION: &str = "Test";
 /// Reads the properties that a test gives to its request.
 ///
 /// # Safety
-/// `request` is as for [`extensible::read`]; its texts, its body and its metadata can be read.
+/// `request` is NULL or meets the conditions of [`extensible::read`]; its texts, its body and its
+/// metadata can be read.
 unsafe fn read(request: *const nc_test_request) -> Result<Asked, Failure> {
     present(request.cast_mut(), "request")?;
-    // SAFETY: not NULL; the caller vouches for the rest.
+    // SAFETY: `request` is not NULL, and points to as many bytes as its `struct_size`.
     let request = unsafe { extensible::read(request, "request") }?;
     if request.flags != 0 {
         return Err(invalid(format!("unknown flags {:#x}", request.flags)));
     }
     let named = |name: *const c_char, what| {
-        // SAFETY: a text, the caller vouches for it; `text` is given no NULL.
+        // SAFETY: `name` is not NULL, and ends with a zero byte.
         (!name.is_null()).then(|| unsafe { text(name, what) }).transpose()
     };
     let reason = cancel_reason(request.cancel_reason)?;
@@ -85,16 +86,16 @@ unsafe fn read(request: *const nc_test_request) -> Result<Asked, Failure> {
     Ok(Asked {
         function: named(request.function, "function")?.unwrap_or(DEFAULT_FUNCTION).into(),
         caller: named(request.caller, "caller")?.map(str::to_owned),
-        // SAFETY: readable bytes, the caller vouches for it.
+        // SAFETY: the body can be read.
         body: unsafe { request.body.borrow() }?.to_vec(),
-        // SAFETY: readable pairs, the caller vouches for it.
+        // SAFETY: the pairs can be read.
         metadata: unsafe { gather(request.metadata, request.metadata_count) }?,
         time_left: if reason == Some(CancelReason::Deadline) { Some(Duration::ZERO) } else { left },
         cancel_reason: reason,
         callee: request.callee.map(|callee| -> Callee {
             let user = request.callee_user;
             Rc::new(move |fake| {
-                // SAFETY: the test's own function, made to be called with a request and its `user`.
+                // SAFETY: `callee` is a handler of the test, which takes a request and `user`.
                 nc_request::run_fake(fake, |req| unsafe { callee(req, user) })
             })
         }),
@@ -112,10 +113,10 @@ fn cancel_reason(status: i32) -> Result<Option<CancelReason>, Failure> {
     }
 }
 
-/// Runs a handler without an engine, for tests: calls `handler` with a request that `request`
-/// describes, and with `user`. No engine, no nc_handle and no nc_serve is needed. The handler and
-/// the test double run on the calling thread. Calls that the handler starts by nc_call_start are
-/// answered in the order in which they were started. nc_process_call returns NC_INVALID_STATE.
+/// Runs a handler for a test, without an engine, nc_handle and nc_serve: calls `handler` with a
+/// request that `request` describes, and with `user`. The handler and the test double run on the
+/// calling thread. Calls that the handler starts by nc_call_start are answered in the order in
+/// which they were started. nc_process_call returns NC_INVALID_STATE.
 ///
 /// Returns NC_OK if the handler replied: `*answer` then belongs to the program, which frees it by
 /// nc_answer_free. Otherwise returns the status that the caller would get, and `*error` has the
@@ -129,7 +130,8 @@ pub unsafe extern "C" fn nc_test_run(
     answer: *mut *mut nc_answer,
     error: *mut *mut nc_error,
 ) -> status {
-    // SAFETY: what the header asks for.
+    // SAFETY: the program passes a readable request, a handler that takes `user`, and a place for
+    // the answer.
     let run = || unsafe {
         present(answer, "answer")?;
         answer.write(std::ptr::null_mut());
@@ -140,6 +142,6 @@ pub unsafe extern "C" fn nc_test_run(
         answer.write(nc_answer::give(made.map_err(|failure| Failure { function, ..failure })?));
         Ok(NC_OK)
     };
-    // SAFETY: `error` is NULL or may be written to, as the header asks for.
+    // SAFETY: `error` is NULL or may be written to.
     unsafe { guard_with_error(error, run) }
 }

@@ -1,4 +1,4 @@
-//! The versions of the library, so that a program can check whether header and library match.
+//! The versions of the library, by which a program can check whether header and library match.
 
 use crate::guard::guard_value;
 use std::ffi::{CStr, c_char};

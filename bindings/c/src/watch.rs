@@ -1,4 +1,4 @@
-//! Code that runs when a request is cancelled.
+//! Callbacks that run when a request is cancelled.
 
 use crate::bytes::present;
 use crate::facts::{NC_OK, status};
@@ -7,35 +7,35 @@ use crate::request::nc_request;
 use nightcore_runtime::worker::Watch;
 use std::ffi::c_void;
 
-/// Code that runs when a request is cancelled. It must not throw. It should be short, because other
-/// such code waits for it.
+/// A callback that runs when a request is cancelled. It must not throw. It should be short, because
+/// it delays other such callbacks.
 pub type nc_on_cancel = Option<unsafe extern "C" fn(user: *mut c_void)>;
 
-/// The registration of code that runs when a request is cancelled. Opaque. Belongs to the program
-/// until nc_watch_free.
+/// The registration of a callback that runs when a request is cancelled. Opaque. The program owns
+/// it until nc_watch_free.
 pub struct nc_watch {
     // The field exists only to be dropped. It is `None` for a test's request.
     _watch: Option<Watch>,
 }
 
-/// The pointer that the program gave with its code. The library passes it back unchanged.
+/// The pointer that the program gave with its callback. The library passes it back unchanged.
 struct CancelUserData(*mut c_void);
 
-// SAFETY: the pointer is only handed back to the program, which is told that another thread does
-// so.
+// SAFETY: the library only passes the pointer to the callback, whose registration documents that it
+// runs on another thread.
 unsafe impl Send for CancelUserData {}
 
-/// Runs code once when the request of a handler is cancelled: the library calls `run` with `user`.
-/// Allowed on the handler's thread only.
+/// Registers a callback for the cancellation of a handler's request: the library then calls `run`
+/// once with `user`. Allowed on the handler's thread only.
 ///
 /// The library calls `run` a few milliseconds after the cancellation, on a thread of its own that
-/// runs all such code of the process one after the other. If the request is cancelled already, this
-/// function calls `run` itself. `run` may therefore run at the same time as the handler, and may
-/// use the request in the ways that are allowed on any thread.
+/// runs all such callbacks of the process one after the other. If the request is cancelled already,
+/// this function calls `run` itself. `run` may therefore run at the same time as the handler, and
+/// may use the request in the ways that are allowed on any thread.
 ///
 /// `*watch` belongs to the program: free it by nc_watch_free before the memory behind `user` goes
-/// away. When the handler returns, the library never starts `run` any more. While a watch exists,
-/// the library looks for cancellations every millisecond; otherwise it never does.
+/// away. After the handler has returned, the library does not call `run` any more. While a watch
+/// exists, the library polls for cancellations every millisecond; otherwise it does not poll.
 ///
 /// Returns NC_INVALID_STATE if the request has ended or came from nc_worker_next, which reports a
 /// cancellation by NC_EVENT_CANCELLED. Returns NC_OVERLOADED if the thread cannot be created.
@@ -46,7 +46,7 @@ pub unsafe extern "C" fn nc_request_on_cancel(
     user: *mut c_void,
     watch: *mut *mut nc_watch,
 ) -> status {
-    // SAFETY: a request and a place for the watch, as the header asks for.
+    // SAFETY: the program passes a request and a place for the watch.
     guard(|| unsafe {
         present(watch, "watch")?;
         watch.write(std::ptr::null_mut());
@@ -55,8 +55,8 @@ pub unsafe extern "C" fn nc_request_on_cancel(
             let user = CancelUserData(user);
             let made = content.side.on_cancel(Box::new(move || {
                 let CancelUserData(user) = { user };
-                // SAFETY: the program's own code, made to be called with its `user`, which it keeps
-                // until the watch ends.
+                // SAFETY: `run` is a callback that takes `user`, which stays valid until the watch
+                // is freed.
                 run(user);
             }))?;
             watch.write(Box::into_raw(Box::new(nc_watch { _watch: made })));
@@ -65,14 +65,14 @@ pub unsafe extern "C" fn nc_request_on_cancel(
     })
 }
 
-/// Frees a watch; takes NULL. Afterwards its code does not run any more. If the code is running on
-/// another thread, this function waits for its end. Any thread may call it, also the code itself.
+/// Frees a watch. Does nothing if `watch` is NULL. Afterwards its callback does not run any more.
+/// If the callback is running on another thread, this function waits for its end. Any thread may
+/// call it, also the callback itself.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn nc_watch_free(watch: *mut nc_watch) {
     guard_value((), || {
         if !watch.is_null() {
-            // SAFETY: a watch of the caller's own, as the header asks for, which
-            // `nc_request_on_cancel` has made.
+            // SAFETY: `nc_request_on_cancel` made the watch, and the program gives up ownership.
             drop(unsafe { Box::from_raw(watch) });
         }
     });

@@ -1,10 +1,10 @@
-//! Statuses and limits for C: Rust that cbindgen reads, so that they stand in `nightcore.h`.
+//! Statuses and limits for C, as Rust source from which cbindgen generates part of `nightcore.h`.
 
 use crate::text::{NOTICE, comment};
 use nightcore_runtime::protocol::limits;
 use nightcore_runtime::protocol::status::TABLE;
 
-/// The limits that a program may want to know, with what the header says of each.
+/// The limits that a program may want to know, with the comment of each in the header.
 const LIMITS: [(&str, &str, usize); 3] = [
     ("NC_MAX_NAME_BYTES", "The longest name of a function, in bytes.", limits::MAX_NAME_BYTES),
     (
@@ -45,7 +45,7 @@ pub(crate) fn facts() -> String {
     text += "\n/// The return type of functions. cbindgen.toml renames it to nc_status in the ";
     text += "header.\n///\n/// cbindgen:ignore\n";
     text += "pub type status = i32;\n";
-    text += "\n// As numbers, since a program may hand over any number, which no enum may hold.\n";
+    text += "\n// These are integers, because a program may pass a number that no variant has.\n";
     for row in TABLE {
         let name = row.name;
         text += "/// cbindgen:ignore\n";
