@@ -1,10 +1,10 @@
-//! The committed header is what the source says, and what C and C++ compilers accept.
+//! Tests that the committed header matches the source, and that C and C++ compilers accept it.
 
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-/// Set: write the header instead of comparing it.
+/// If it is set, the header is written instead of compared.
 const WRITE_VARIABLE: &str = "NIGHTCORE_WRITE_BINDINGS";
 
 fn crate_dir() -> &'static Path {
@@ -39,14 +39,14 @@ fn the_header_is_fresh() {
     );
 }
 
-/// The `nc_*` functions that the header declares.
+/// Returns the `nc_*` functions that the header declares.
 fn declared() -> BTreeSet<String> {
     let header =
         std::fs::read_to_string(include_dir().join("nightcore.h")).expect("the header is there");
     let mut names = BTreeSet::new();
     for line in header.lines() {
-        // A declaration begins at the margin and its name is what stands before the first
-        // parenthesis, but for the mark of an old name.
+        // A declaration is not indented. Its name stands before the first parenthesis, unless the
+        // line begins with the macro that marks an old name.
         let line = match line.strip_prefix("NC_DEPRECATED(") {
             Some(mark) => mark.split_once("\")").expect("a mark ends").1.trim_start(),
             None => line,
@@ -78,7 +78,7 @@ fn exported_symbols_are_the_declared_functions() {
 #[path = "library/mod.rs"]
 mod library;
 
-/// Compiles a source that includes the headers `times` times and nothing else before them.
+/// Compiles a source that begins by including the header `times` times.
 fn compiles(header: &str, cpp: bool, times: usize) {
     let dir = tempfile::tempdir().expect("a folder");
     let source = dir.path().join(if cpp { "alone.cpp" } else { "alone.c" });

@@ -1,4 +1,4 @@
-//! C and C++ programs that are linked as a user's are, against a scripted engine.
+//! Tests C and C++ programs, which are linked as a user's programs are, with a scripted engine.
 
 mod library;
 #[path = "../../../runtime-core/tests/peer/mod.rs"]
@@ -11,7 +11,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::sync::OnceLock;
 
-/// A program that was compiled, in a folder with what it needs to run.
+/// A compiled program, in a folder with the library that it loads.
 struct Program {
     path: PathBuf,
     _dir: tempfile::TempDir,
@@ -33,11 +33,11 @@ fn compile(source: &str, shared: bool) -> Program {
     let dir = tempfile::tempdir().unwrap();
     let path = dir.path().join("program");
     let mut compiler = library::compiler(source.ends_with(".cpp"));
-    // POSIX beside the language, for threads and pipes in the tests.
+    // The tests use POSIX threads and pipes.
     compiler.args(["-D_GNU_SOURCE", "-pedantic", "-Wall", "-Wextra", "-Werror", "-pthread"]);
     compiler.arg("-I").arg(root.join("include")).arg(root.join(source)).arg("-o").arg(&path);
     if shared {
-        // As an installation has it: the program asks for the soname.
+        // The program loads the library by its soname, as an installed program does.
         std::os::unix::fs::symlink(library, dir.path().join("libnightcore.so.0")).unwrap();
         compiler.arg(library).arg(format!("-Wl,-rpath,{}", dir.path().display()));
     } else {
@@ -64,7 +64,7 @@ fn ends_well(peer: Peer) {
     assert_eq!(status.code(), Some(0), "{stderr}");
 }
 
-/// One call of one function.
+/// Starts a program for one function, makes one call and returns the answer.
 fn one(program: &Program, function: &str, body: &[u8]) -> Said {
     let mut peer = Peer::start(program.command(), function);
     let said = peer.call(1, body);
@@ -236,12 +236,12 @@ fn cpp_replies_with_an_http_status() {
     assert_eq!(message, "INVALID_ARGUMENT: an HTTP status is from 200 to 599, not 600");
 }
 
-/// The metadata of what was said.
+/// Returns the metadata of a message.
 fn pairs(said: &Said) -> Vec<(&str, &str)> {
     said.metadata.iter().map(|(name, value)| (&name[..], str::from_utf8(value).unwrap())).collect()
 }
 
-/// What two answers become in a handler that turns an HTTP status of 400 or more into an error.
+/// Tests a handler that turns an HTTP status of 400 or more into an error, with two answers.
 fn demands(program: &Program, function: &str, fine: &str) {
     let mut peer = Peer::start(program.command(), function);
     let mut answer = |call, http_status, body: &[u8]| {
@@ -250,7 +250,7 @@ fn demands(program: &Program, function: &str, fine: &str) {
         let header =
             RawHeader { function: 3, ..RawHeader::new(Kind::Complete, invoke.header.call) };
         peer.send(header, "", &[(":status", http_status)], body);
-        // A call that was started may be waited for before its answer is there.
+        // A handler that has started a call may wait for it before its answer arrives.
         loop {
             let said = peer.receive();
             if said.kind != Kind::Wait {
@@ -289,7 +289,8 @@ fn handlers_are_tested_without_an_engine() {
     }
 }
 
-/// Three calls, and one that says when to answer them.
+/// Answers the three calls of a handler in another order, after its fourth call, and returns the
+/// handler's answer.
 fn many(program: &Program) -> String {
     let mut peer = Peer::start(program.command(), "Many");
     peer.dispatch(1, b"");
@@ -316,7 +317,8 @@ fn started_calls_come_back_by_their_tags() {
     assert_eq!(many(cpp_worker()), "2=two 0=OVERLOADED 1=one ");
 }
 
-/// What a handler says of a call of its own, with a deadline and metadata.
+/// Returns how a handler describes its request: a call from outside, and a call from a function
+/// with a deadline and metadata.
 fn described(program: &Program) -> [String; 2] {
     let mut peer = Peer::start(program.command(), "Describe");
     let outside = peer.call(1, b"").text().to_owned();
@@ -351,7 +353,7 @@ fn misuse_is_refused_with_a_status() {
 fn a_request_that_is_kept_too_long_is_refused() {
     let mut peer = Peer::start(c_worker().command(), "Late");
     assert_eq!(peer.call(1, b"").kind, Kind::Complete);
-    // The handle is of use again, for this call, but not to the thread that kept it.
+    // This call uses the handle again, but the thread that kept it must not.
     assert_eq!(peer.call(2, b"go").text(), "WRONG_THREAD");
     ends_well(peer);
 }

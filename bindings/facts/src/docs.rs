@@ -1,4 +1,4 @@
-//! The reference of the configuration's keys.
+//! The reference of the configuration keys.
 
 use crate::text::comment_after;
 use nightcore_engine::config::reference;
@@ -8,7 +8,7 @@ use std::path::Path;
 
 pub(crate) const CONFIGURATION: &str = "docs/configuration.md";
 
-/// Where the generated lines begin and end in the document.
+/// The markers before and after the generated lines of the document.
 const FIRST: &str = "[functions.Foo] ";
 const END: &str = "```\n";
 /// The column of the comments.

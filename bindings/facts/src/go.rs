@@ -6,11 +6,11 @@ use nightcore_runtime::protocol::call_id::LINE_MARK;
 use nightcore_runtime::protocol::control::LOG_KEY_VARIABLE;
 use nightcore_runtime::protocol::status::{Row, TABLE};
 
-/// Statuses that no Go program meets: success is a nil error, and the package drives the event
+/// Statuses that a Go program never gets: success is a nil error, and the package drives the event
 /// loop.
 const UNUSED: [Status; 4] = [Status::Ok, Status::WrongThread, Status::Again, Status::Ended];
 
-/// Returns a name as Go writes it: `ErrNotFound`.
+/// Returns the Go name of a status, such as `ErrNotFound`.
 fn constant(row: &Row) -> String {
     format!("Err{:?}", row.status)
 }

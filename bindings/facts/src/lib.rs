@@ -16,17 +16,17 @@ use std::path::Path;
 
 /// A generated file.
 pub struct Generated {
-    /// Where it is, from the root of the repository.
+    /// The path of the file from the root of the repository.
     pub path: &'static str,
-    /// What stands in it.
+    /// The content of the file.
     pub text: String,
 }
 
-/// Returns all generated files, freshly written. Of some files only a part is generated; the rest
-/// is taken from the repository at `root`.
+/// Generates all files. Some files are generated only in part; the rest is taken from the
+/// repository at `root`.
 ///
 /// # Errors
-/// If one of these cannot be read, or has no place for that part.
+/// Returns an error if a partly generated file cannot be read or has no place for that part.
 pub fn all(root: &Path) -> std::io::Result<[Generated; 6]> {
     Ok([
         Generated { path: "bindings/c/src/facts.rs", text: c::facts() },

@@ -1,4 +1,4 @@
-//! The generated files are what the runtime's constants say.
+//! Tests that the generated files match the runtime's constants.
 
 use std::path::Path;
 

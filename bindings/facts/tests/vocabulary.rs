@@ -1,5 +1,5 @@
-//! docs/api.md names each type and function that is public in a language, and no word that its
-//! sources do not have.
+//! Tests that docs/api.md names each public type and function of a language, and no name that is
+//! missing in its sources.
 
 use std::collections::BTreeSet;
 use std::fs;
@@ -15,7 +15,7 @@ fn read(path: &str) -> String {
     fs::read_to_string(root().join(path)).unwrap_or_else(|error| panic!("{path}: {error}"))
 }
 
-/// The names in one column of the table.
+/// Returns the names in one column of the table.
 fn column(title: &str) -> Names {
     let text = read("docs/api.md");
     let mut rows = text.lines().filter(|line| line.starts_with('|'));
@@ -35,19 +35,19 @@ fn words(text: &str) -> Names {
     text.split(|c| !is_word(c)).map(str::to_owned).collect()
 }
 
-/// A text without what is between two marks, which begin and end a comment.
+/// Removes comments, which begin and end with the given markers, from a text.
 fn without(text: &str, begin: &str, end: &str) -> String {
     let (mut kept, mut rest) = (String::new(), text);
     while let Some((before, comment)) = rest.split_once(begin) {
         kept += before;
-        // The end of a line stays, because it ends the code before the comment, too.
+        // The line break stays, because it also ends the code before the comment.
         rest = comment.find(end).map_or("", |at| &comment[at..]);
         rest = if end == "\n" { rest } else { rest.strip_prefix(end).unwrap_or(rest) };
     }
     kept + rest
 }
 
-/// Sources without their comments and, of Python, their docstrings.
+/// Removes comments, and docstrings in Python, from sources.
 fn code(title: &str, sources: &str) -> String {
     match title {
         "Python" => without(&without(sources, "\"\"\"", "\"\"\""), "#", "\n"),
@@ -63,7 +63,7 @@ fn comments_are_no_code() {
     assert_eq!(python, "a  \n\ne");
 }
 
-/// The first word behind one of these beginnings of a line.
+/// Returns the word that follows one of these beginnings of a line, for each line that has one.
 fn declared(text: &str, beginnings: &[&str]) -> Names {
     let name = |line: &str| {
         let rest = beginnings.iter().find_map(|beginning| line.strip_prefix(beginning))?;
@@ -73,7 +73,7 @@ fn declared(text: &str, beginnings: &[&str]) -> Names {
     text.lines().filter_map(name).collect()
 }
 
-/// Holds a column against the text of the sources and the names that are public in them.
+/// Compares a column with the text of the sources and with their public names.
 #[track_caller]
 fn check(title: &str, sources: &str, public: &Names) {
     let told = column(title);

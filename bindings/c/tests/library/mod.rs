@@ -1,13 +1,13 @@
-//! What tests in C and C++ need: the compilers, and the library as a program finds it.
+//! Helpers of tests in C and C++: the compilers, and the shared library.
 
 use std::path::PathBuf;
 use std::process::Command;
 
-/// Builds libnightcore.so beside the tests themselves, and returns its path. cargo does not promise
-/// to build it for a test.
+/// Builds libnightcore.so in the target folder of the test, and returns its path. cargo does not
+/// guarantee that it builds the library for a test.
 pub fn build() -> PathBuf {
     let test = std::env::current_exe().expect("a test has a path");
-    // TARGET/PROFILE/deps/test
+    // The path of a test is TARGET/PROFILE/deps/NAME.
     let profile = test.ancestors().nth(2).expect("tests lie in a target folder");
     let target = profile.parent().expect("a profile lies in a target folder");
     let mut cargo = Command::new(env!("CARGO"));
@@ -20,7 +20,7 @@ pub fn build() -> PathBuf {
     profile.join("libnightcore.so")
 }
 
-/// The C11 or C++17 compiler of this machine.
+/// Returns the command of this machine's C11 or C++17 compiler.
 pub fn compiler(cpp: bool) -> Command {
     let mut build = cc::Build::new();
     let target = env!("NIGHTCORE_TARGET");

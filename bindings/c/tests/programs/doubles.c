@@ -1,5 +1,5 @@
-// Tests handlers without an engine, for tests/programs.rs: exits with the line of a check that
-// fails.
+// Tests handlers without an engine, for tests/programs.rs. If a check fails, the program prints its
+// line and exits with 1.
 
 #include <nightcore.h>
 #include <stdio.h>
@@ -31,7 +31,7 @@ static nc_test_request request_of(const char *body, nc_handler callee, void *use
     return request;
 }
 
-// Replies with what Bar answers.
+// Calls Bar and replies with its answer.
 static int32_t foo(nc_request *req, void *user) {
     (void)user;
     nc_bytes parts[] = {nc_request_body(req), NC_LITERAL(", World")};
@@ -84,7 +84,7 @@ static int32_t overloaded(nc_request *call, void *user) {
     return NC_OVERLOADED;
 }
 
-// Runs foo, which fails, and tells how.
+// Runs foo, which fails, and returns its error as text.
 static char *failure_of(nc_handler double_of_bar, int32_t expected) {
     static char text[200];
     nc_test_request request = request_of("", double_of_bar, NULL);
@@ -113,7 +113,7 @@ static int32_t echo(nc_request *call, void *user) {
 
 static void note(void *user) { *(bool *)user = true; }
 
-// Uses what a handler may use on a request beside calls that wait.
+// Calls the functions that a handler may call on its request.
 static int32_t uses(nc_request *req, void *user) {
     nc_buffer *buffer = NULL;
     nc_answer *answer = NULL;

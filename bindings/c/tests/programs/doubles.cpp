@@ -1,5 +1,5 @@
-// Tests handlers without an engine, for tests/programs.rs: exits with the line of a check that
-// fails.
+// Tests handlers without an engine, for tests/programs.rs. If a check fails, the program prints its
+// line and exits with 1.
 
 #include <nightcore_testing.hpp>
 

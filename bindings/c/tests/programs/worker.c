@@ -9,7 +9,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-// Fails the call with the line and the text of what does not hold.
+// Fails the call with the line and the text of the condition if it does not hold.
 #define CHECK(condition)                                                      \
     do {                                                                      \
         if (!(condition)) {                                                   \
@@ -28,7 +28,7 @@ static int32_t echo(nc_request *req, void *user) {
     return nc_reply(req, nc_request_body(req));
 }
 
-// Answers with a buffer of the arena, and metadata.
+// Replies with a buffer of the arena and with metadata.
 static int32_t large(nc_request *req, void *user) {
     (void)user;
     nc_buffer *buffer = NULL;
@@ -72,7 +72,7 @@ static int32_t http(nc_request *req, void *user) {
                          NC_LITERAL("no such user"));
 }
 
-// Takes no answer of Bar with an HTTP status of 400 or more.
+// Calls Bar and treats an answer with an HTTP status of 400 or more as an error.
 static int32_t demanding(nc_request *req, void *user) {
     (void)user;
     nc_answer *answer = NULL;
@@ -90,7 +90,7 @@ static int32_t demanding(nc_request *req, void *user) {
     return rc == NC_OK ? nc_reply(req, NC_LITERAL("fine")) : rc;
 }
 
-// Calls Bar with all options, looks at its error or its answer, and tells what it saw.
+// Calls Bar with all options, checks its error or its answer, and replies with a description of it.
 static int32_t with(nc_request *req, void *user) {
     (void)user;
     nc_pair pair = {NC_LITERAL("x-kind"), NC_LITERAL("test")};
@@ -174,7 +174,7 @@ static int32_t describe(nc_request *req, void *user) {
     const char *id = nc_request_call_id(req);
     CHECK(strlen(id) == 16 && strspn(id, "0123456789abcdef") == 16);
     CHECK(id == nc_request_call_id(req));
-    nc_request_free(req); // a handler's request is left alone
+    nc_request_free(req); // this has no effect on a handler's request
     nc_bytes function = nc_request_function(req), caller = nc_request_caller(req);
     uint64_t left = nc_request_time_left_ns(req);
     const char *deadline = "?";
@@ -196,7 +196,7 @@ struct other {
     bool internal;
 };
 
-// Nobody cancels here.
+// A callback for a request that is not cancelled.
 static void never(void *user) {
     (void)user;
     abort();
@@ -219,7 +219,7 @@ static void *other_thread(void *argument) {
     return NULL;
 }
 
-// Everything that must be refused.
+// Makes every mistake that the library must refuse.
 static int32_t misuse(nc_request *req, void *user) {
     (void)user;
     nc_answer *answer = NULL;
@@ -230,7 +230,7 @@ static int32_t misuse(nc_request *req, void *user) {
     nc_watch *watch = NULL;
     uint64_t tag;
 
-    // NULL, everywhere.
+    // Arguments that are NULL or malformed.
     CHECK(nc_request_body(NULL).len == 0 && nc_request_caller(NULL).len == 0);
     CHECK(nc_request_cancelled(NULL));
     CHECK(nc_reply(NULL, NC_LITERAL("x")) == NC_INVALID_ARGUMENT);
@@ -282,7 +282,7 @@ static int32_t misuse(nc_request *req, void *user) {
     CHECK(nc_handle(NULL, echo, NULL) == NC_INVALID_ARGUMENT);
     CHECK(nc_handle("a b", echo, NULL) == NC_INVALID_ARGUMENT);
 
-    // Structs of a size that no version had, with a field that is not known, or with unknown flags.
+    // Structs with the size of no version, an unknown field or unknown flags.
     struct {
         nc_call_options options;
         uint64_t newer;
@@ -296,14 +296,14 @@ static int32_t misuse(nc_request *req, void *user) {
     newer.options.flags = 1;
     CHECK(nc_call_with(req, "Bar", NULL, 0, &newer.options, &answer, NULL) == NC_INVALID_ARGUMENT);
 
-    // Too large.
+    // Buffers and replies that are too large.
     CHECK(nc_buffer_new(req, (size_t)1 << 40, &buffer) == NC_PAYLOAD_TOO_LARGE && buffer == NULL);
     CHECK(nc_buffer_new(req, 10, &buffer) == NC_OK);
     CHECK(nc_reply_buffer(req, buffer, 11, NULL, 0) == NC_INVALID_ARGUMENT);
     CHECK(nc_buffer_new(req, 10, &buffer) == NC_OK);
     nc_buffer_free(buffer);
 
-    // Another thread.
+    // Use on another thread.
     struct other other = {.req = req};
     pthread_t thread;
     CHECK(pthread_create(&thread, NULL, other_thread, &other) == 0);
@@ -313,7 +313,7 @@ static int32_t misuse(nc_request *req, void *user) {
     CHECK(other.next == NC_WRONG_THREAD && other.buffer == NC_WRONG_THREAD);
     CHECK(other.failed == NC_WRONG_THREAD && other.watched == NC_WRONG_THREAD && !other.internal);
 
-    // A fork.
+    // Use in the child of a fork.
     pid_t child = fork();
     if (child == 0) {
         int ok = nc_reply(req, NC_LITERAL("x")) == NC_FORKED;
@@ -324,15 +324,15 @@ static int32_t misuse(nc_request *req, void *user) {
     int child_status = -1;
     CHECK(waitpid(child, &child_status, 0) == child && child_status == 0);
 
-    // A second answer.
+    // A second reply, and a call after the reply.
     CHECK(nc_reply(req, NC_LITERAL("fine")) == NC_OK);
     CHECK(nc_reply(req, NC_LITERAL("again")) == NC_INVALID_STATE);
     CHECK(nc_call(req, "Bar", NULL, 0, &answer) == NC_INVALID_STATE);
     return NC_OK;
 }
 
-// Keeps its request in a thread that uses it when the handler has returned, and tells what status
-// it got.
+// Gives its request to a thread, which uses it after the handler has returned. The next call
+// replies with the status that the thread got.
 static int told[2], returned[2];
 
 static void *use_late(void *argument) {
@@ -357,7 +357,7 @@ static int32_t late(nc_request *req, void *user) {
     return nc_reply(req, body);
 }
 
-// Passes an error on that it has made.
+// Creates an error and passes it on.
 static int pass_on_made(nc_request *req) {
     nc_error *error = NULL;
     if (nc_error_new(NC_OK, "Far", "well", &error) != NC_INVALID_ARGUMENT) return 0;
@@ -373,7 +373,7 @@ static int pass_on_made(nc_request *req) {
     return ok;
 }
 
-// An event loop of its own: echoes, and hands what begins with "bar" to Bar.
+// Runs an event loop that echoes bodies; a body that begins with "bar" goes to Bar first.
 static int event_loop(void) {
     const char *names[] = {"Echo"};
     nc_worker *worker = NULL;
@@ -402,7 +402,7 @@ static int event_loop(void) {
         if (event->kind == NC_EVENT_CANCELLED) {
             if (open == NULL || nc_request_number(open) != event->request_number) return 5;
             if (!nc_request_cancelled(open)) return 5;
-            nc_request_free(open); // unanswered
+            nc_request_free(open); // it has no reply
             open = NULL;
         } else if (event->kind == NC_EVENT_ANSWER) {
             if (event->tag != 5 || open == NULL) return 6;
@@ -422,7 +422,7 @@ static int event_loop(void) {
             nc_bytes body = nc_request_body(event->request);
             nc_answer *answer = NULL;
             uint64_t tag;
-            // A host with a collector must not see an address that is none.
+            // A host with a garbage collector must not get a dangling pointer.
             if ((body.len == 0) != (body.data == NULL)) return 15;
             if (nc_call(event->request, "Bar", NULL, 0, &answer) != NC_INVALID_STATE) return 9;
             if (nc_next_answer(event->request, 0, &tag, &answer, NULL) != NC_INVALID_STATE)

@@ -1,4 +1,4 @@
-// Handlers that use the whole of nightcore.hpp, for tests/programs.rs.
+// Handlers that use all of nightcore.hpp, for tests/programs.rs.
 
 #include <nightcore.hpp>
 
@@ -19,7 +19,7 @@ static_assert(std::is_same_v<decltype(std::declval<nightcore::Answer>().throw_fo
                              nightcore::Answer>);
 static_assert(std::is_same_v<decltype(std::declval<nightcore::Answer &>().throw_for_status()),
                              const nightcore::Answer &>);
-// A copy of the body is made by name only.
+// A copy of the body needs an explicit conversion.
 static_assert(!std::is_convertible_v<nightcore::Answer, std::string>);
 
 static std::string describe(nightcore::Request &req) {
@@ -86,7 +86,7 @@ int main() {
             return text + " (" + std::string(error.function()) + ", " + error.status_name() + ")";
         }
     });
-    // The first error is passed on, though another call failed after it.
+    // The first error is passed on, although another call fails after it.
     nightcore::handle("Rethrow", [](nightcore::Request &req) {
         std::optional<nightcore::Error> first;
         for (const char *name : {"Bar", "Baz"}) {
