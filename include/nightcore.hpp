@@ -1,5 +1,5 @@
 // Nightcore for C++17: handlers of functions that call each other. Header-only, over nightcore.h.
-// docs/cpp.md shows how to use it, nightcore_testing.hpp tests handlers without an engine.
+// docs/cpp.md shows how to use it; nightcore_testing.hpp tests handlers without an engine.
 //
 // A std::string_view that an object returns is borrowed: it is valid as long as the object.
 
@@ -56,7 +56,7 @@ inline nc_bytes lend(std::string_view text) noexcept {
     return {reinterpret_cast<const std::uint8_t *>(text.data()), text.size()};
 }
 
-// Returns the error FUNCTION_FAILED with this message; null if there is no memory for it.
+// Returns the error FUNCTION_FAILED with this message, or null if there is no memory for it.
 inline nc_error *failure(const std::string &message) noexcept {
     nc_error *error = nullptr;
     nc_error_new(NC_FUNCTION_FAILED, nullptr, message.c_str(), &error);
@@ -73,13 +73,13 @@ inline std::vector<nc_pair> lend(const Metadata &texts) {
 
 } // namespace detail
 
-// Why a call or an operation failed, or why a handler fails.
+// The reason why a call or an operation failed, or why a handler fails.
 //
 // If a handler does not catch the error of a call, its caller sees that this function failed, with
 // that error and its causes as the reason. Copies share their state.
 class Error : public std::exception {
 public:
-    // The error of a handler, to throw: callers get FUNCTION_FAILED with this message.
+    // Creates an error for a handler to throw: callers get FUNCTION_FAILED with this message.
     explicit Error(const std::string &message)
         : Error(NC_FUNCTION_FAILED, detail::failure(message)) {}
 
@@ -94,19 +94,19 @@ public:
         state_->what += std::string(": ") + nc_error_message(error);
     }
 
-    // An error of this header, which has no object of the C interface.
+    // Creates an error of this header itself, which has no object of the C interface.
     Error(std::int32_t status, const std::string &message) : Error(status, nullptr) {
         state_->message = message;
         state_->what += ": " + message;
     }
 
-    // NC_NOT_FOUND and so on.
+    // The status, such as NC_NOT_FOUND.
     std::int32_t status() const noexcept { return state_->status; }
-    // "NOT_FOUND" and so on.
+    // The name of the status, such as "NOT_FOUND".
     const char *status_name() const noexcept { return nc_status_name(state_->status); }
     // The function whose call failed; empty if the library itself reports the error.
     std::string_view function() const noexcept { return nc_error_function(state_->error.get()); }
-    // What happened, in words for people.
+    // A human-readable description of the failure.
     std::string_view message() const noexcept {
         if (!state_->error) return state_->message;
         return nc_error_message(state_->error.get());
@@ -124,7 +124,7 @@ public:
         return causes;
     }
 
-    // Function, status and message in one line.
+    // The function, the status and the message in one line.
     const char *what() const noexcept override { return state_->what.c_str(); }
 
     // The object of the C interface; null if there is none.
@@ -137,7 +137,7 @@ private:
         std::string what;
         std::string message;
     };
-    // Shared, because copying an exception must not throw.
+    // The state is shared, because copying an exception must not throw.
     std::shared_ptr<State> state_;
 };
 
@@ -152,19 +152,19 @@ inline void check(std::int32_t status, nc_error *error = nullptr) {
 // The answer to a call. Copies share it.
 class Answer {
 public:
-    // An empty answer.
+    // Creates an empty answer.
     Answer() noexcept = default;
     // Takes ownership of an answer of the C interface. `function` is the function that gave it.
     explicit Answer(nc_answer *answer, std::string function = {})
         : answer_(answer, detail::Free()), function_(std::move(function)) {}
 
     std::string_view body() const noexcept { return detail::view(nc_answer_body(raw())); }
-    // A copy of the body.
+    // Returns a copy of the body.
     std::string str() const { return std::string(body()); }
     explicit operator std::string() const { return str(); }
 
-    // The HTTP status that the function chose; 200 if it chose none. The call has succeeded
-    // whatever it is.
+    // The HTTP status that the function chose, or 200 if it chose none. The call has succeeded
+    // whatever the HTTP status is.
     int http_status() const noexcept { return static_cast<int>(nc_answer_http_status(raw())); }
     [[deprecated("use http_status")]] int status() const noexcept { return http_status(); }
 
@@ -172,7 +172,7 @@ public:
     const Answer &throw_for_status() const &;
     Answer throw_for_status() &&;
 
-    // The first value of this name.
+    // Returns the first value with this name.
     std::optional<std::string_view> metadata(const std::string &name) const {
         nc_bytes value;
         if (nc_answer_metadata(raw(), name.c_str(), &value) != NC_OK) return std::nullopt;
@@ -197,7 +197,7 @@ private:
     std::string function_;
 };
 
-// A call was answered with an HTTP status of 400 or more. If a handler does not catch it, its
+// The error of an answer with an HTTP status of 400 or more. If a handler does not catch it, its
 // caller sees that this function failed, with FUNCTION_FAILED of the called function as the reason.
 class AnswerError : public Error {
 public:
@@ -226,15 +226,15 @@ inline Answer Answer::throw_for_status() && {
     return std::move(*this);
 }
 
-// What a handler sends back, if it is more than a body. The HTTP status is from 200 to 599. It
-// holds also if the metadata have another one, as those of an answer may: ":status" is left out.
+// A reply with an HTTP status, from 200 to 599, and metadata. A pair ":status" in the metadata,
+// such as that of a received answer, is left out: `http_status` takes precedence.
 struct Reply {
     std::string body = {};
     int http_status = 200;
     Metadata metadata = {};
 };
 
-// Returns a reply with this text, which is JSON, and the content type application/json.
+// Returns a reply with this JSON text and the content type application/json.
 inline Reply json_reply(std::string text, int http_status = 200) {
     return {std::move(text), http_status, {{"content-type", "application/json"}}};
 }
@@ -254,7 +254,7 @@ inline void check_http_status(int http_status, int first) {
 // written to the log: `throw nightcore::HttpError(404, "no such user");`.
 class HttpError : public std::exception {
 public:
-    // Replies with a text, of the content type text/plain. Throws Error if the HTTP status is not
+    // Replies with a text of the content type text/plain. Throws Error if the HTTP status is not
     // from 400 to 599.
     HttpError(int http_status, std::string text)
         : HttpError(text_reply(http_status, std::move(text))) {}
@@ -267,7 +267,7 @@ public:
     const Reply &reply() const noexcept { return *reply_; }
     int http_status() const noexcept { return reply_->http_status; }
 
-    // The body.
+    // The body of the reply.
     const char *what() const noexcept override { return reply_->body.c_str(); }
 
 private:
@@ -275,12 +275,12 @@ private:
         return {std::move(text), http_status, {{"content-type", "text/plain; charset=utf-8"}}};
     }
 
-    // Shared, because copying an exception must not throw.
+    // The reply is shared, because copying an exception must not throw.
     std::shared_ptr<const Reply> reply_;
 };
 
-// Memory that the engine can read: a large body that a handler makes in it and returns is sent
-// without a copy.
+// Memory that the engine can read. If a handler builds a large body in a buffer and returns it, the
+// library sends the body without a copy.
 class Buffer {
 public:
     // Takes ownership of a buffer of the C interface.
@@ -289,11 +289,11 @@ public:
 
     char *data() noexcept { return reinterpret_cast<char *>(nc_buffer_data(buffer_.get())); }
     std::size_t capacity() const noexcept { return nc_buffer_capacity(buffer_.get()); }
-    // The number of bytes that are sent: the capacity, unless `resize` has made it less.
+    // The number of bytes to send: the capacity, unless `resize` has reduced it.
     std::size_t size() const noexcept { return size_; }
     void resize(std::size_t size) noexcept { size_ = size < capacity() ? size : capacity(); }
 
-    // Gives up ownership.
+    // Returns the buffer of the C interface and gives up its ownership.
     nc_buffer *release() noexcept { return buffer_.release(); }
 
 private:
@@ -303,20 +303,20 @@ private:
 
 // Options of a call.
 struct CallOptions {
-    // The longest time that the call may take; zero for no limit. The deadline of the request holds
-    // in any case. A negative one is NC_INVALID_ARGUMENT.
+    // The longest time that the call may take; zero for no limit. The deadline of the request
+    // applies in any case. A call with a negative timeout throws NC_INVALID_ARGUMENT.
     std::chrono::nanoseconds timeout{0};
     Metadata metadata = {};
 };
 
-// How a call ended that Request::start_call started.
+// The outcome of a call that Request::start_call started, with its tag.
 class Tagged {
 public:
     std::uint64_t tag = 0;
-    // Why there is no answer.
+    // The reason why there is no answer.
     std::optional<Error> error = {};
 
-    // The answer. Throws the error if there is none.
+    // Returns the answer. Throws `error` if the call failed.
     const Answer &answer() const & {
         if (error) throw *error;
         return answer_;
@@ -356,7 +356,7 @@ template <class T> nc_bytes bytes(const T &value) {
     }
 }
 
-// Returns a name for the C interface, which would take a zero byte for its end.
+// Returns a name for the C interface. Throws Error if it has a zero byte, which would end the name.
 inline const char *callee(const std::string &name) {
     if (name.find('\0') != std::string::npos)
         throw Error(NC_NOT_FOUND, "a name of a function has no zero byte");
@@ -386,9 +386,9 @@ private:
 
 } // namespace detail
 
-// The registration of code that runs when a request is cancelled; see Request::on_cancel. After the
-// destructor the code does not run any more: the destructor waits for code that is running on
-// another thread.
+// The registration of a callback that runs when a request is cancelled; see Request::on_cancel. The
+// destructor waits if the callback is running on another thread. Afterwards the callback does not
+// run any more.
 class OnCancel {
 public:
     OnCancel() noexcept = default;
@@ -408,7 +408,7 @@ public:
 
     OnCancel(OnCancel &&) noexcept = default;
     OnCancel &operator=(OnCancel &&other) noexcept {
-        // The watch first: the code must not run any more when it is destroyed.
+        // The watch is moved first: the callback must not run any more when it is destroyed.
         watch_ = std::move(other.watch_);
         run_ = std::move(other.run_);
         return *this;
@@ -416,11 +416,11 @@ public:
 
 private:
     std::shared_ptr<void> run_;
-    // Declared after what it uses, so that it is destroyed first.
+    // The watch uses `run_`. It is declared after it, and so destroyed first.
     std::unique_ptr<nc_watch, detail::Free> watch_;
 };
 
-// What a handler is given. Valid until the handler returns, on its thread.
+// The request that a handler serves. It is valid until the handler returns, on its thread only.
 class Request {
 public:
     // Borrows a request of the C interface.
@@ -433,16 +433,16 @@ public:
     std::string_view function() const noexcept {
         return detail::view(nc_request_function(request_));
     }
-    // True if another function made the call, false if it came in by the gateway.
+    // True if another function made the call, false if it came through the gateway.
     bool is_internal() const noexcept { return nc_request_is_internal(request_); }
-    // The function that made the call; empty if the call came in by the gateway.
+    // The function that made the call; empty if the call came through the gateway.
     std::string_view caller() const noexcept { return detail::view(nc_request_caller(request_)); }
 
     // The call id: 16 hexadecimal digits. A call from outside and all calls below it share one; the
     // client gets it in the header X-Nightcore-Call.
     std::string_view id() const noexcept { return nc_request_call_id(request_); }
 
-    // The first value of this name.
+    // Returns the first value with this name.
     std::optional<std::string_view> metadata(const std::string &name) const {
         nc_bytes value;
         if (nc_request_metadata(request_, name.c_str(), &value) != NC_OK) return std::nullopt;
@@ -457,7 +457,7 @@ public:
         return all;
     }
 
-    // The time left until the deadline: zero if it has passed, nothing if there is no deadline.
+    // The time left until the deadline: zero if it has passed, nullopt if there is no deadline.
     std::optional<std::chrono::nanoseconds> time_left() const noexcept {
         constexpr std::uint64_t most = std::numeric_limits<std::int64_t>::max();
         const std::uint64_t left = nc_request_time_left_ns(request_);
@@ -473,23 +473,23 @@ public:
     // left or the deadline has passed. It costs one load from memory.
     bool cancelled() const noexcept { return nc_request_cancelled(request_); }
 
-    // Why the request is cancelled: NC_DEADLINE_EXCEEDED if the deadline has passed, NC_CANCELLED
-    // if the caller has left, NC_OK if it is not cancelled.
+    // The reason why the request is cancelled: NC_DEADLINE_EXCEEDED if the deadline has passed,
+    // NC_CANCELLED if the caller has left, NC_OK if it is not cancelled.
     std::int32_t cancel_reason() const noexcept { return nc_request_cancel_reason(request_); }
 
-    // Runs code once when the request is cancelled, until the returned object is destroyed or the
-    // handler returns. The code runs a few milliseconds after the cancellation, on a thread of the
-    // library that runs all such code of the process one after the other; if the request is
-    // cancelled already it runs at once, on this thread. It may run at the same time as the
-    // handler. It should be short, must not throw, and may only read from the request. Throws
-    // Error.
+    // Registers a callback that runs once when the request is cancelled, until the returned object
+    // is destroyed or the handler returns. The callback runs a few milliseconds after the
+    // cancellation, on a thread of the library that runs all such callbacks of the process one
+    // after the other; if the request is cancelled already it runs at once, on this thread. It may
+    // run at the same time as the handler. It should be short, must not throw, and may only read
+    // from the request. Throws Error.
     template <class F> [[nodiscard]] OnCancel on_cancel(F &&run) {
         return OnCancel(request_, std::forward<F>(run));
     }
 
 #ifdef __cpp_lib_jthread
     // Returns a token on which stop is requested when the request is cancelled. Its callbacks run
-    // as the code of on_cancel does. It may outlive the request. Throws Error. C++20.
+    // as those of on_cancel do. The token may outlive the request. Throws Error. Needs C++20.
     std::stop_token stop_token() {
         if (!stopping_) {
             auto source = std::make_shared<std::stop_source>();
@@ -501,12 +501,12 @@ public:
 #endif
 
     // Calls a function and waits for its answer. The body is all parts, one after the other. Throws
-    // Error if the call fails; an answer with any HTTP status is no failure.
+    // Error if the call fails; an answer is not a failure, whatever its HTTP status is.
     template <class... Parts> Answer call(const std::string &name, const Parts &...parts) {
         return call_raw(name, nullptr, parts...);
     }
 
-    // The same with options: `req.call("Bar", {50ms}, body)`.
+    // Does the same with options: `req.call("Bar", {50ms}, body)`.
     template <class... Parts>
     Answer call(const std::string &name, const CallOptions &options, const Parts &...parts) {
         return call_raw(name, detail::Options(options).raw(), parts...);
@@ -538,14 +538,14 @@ public:
         start_call(tag, name, options, parts...);
     }
 
-    // Waits for the next answer to a call that start_call started, in the order in which they
-    // arrive. Throws Error if no call is under way.
+    // Waits for the next answer to a call that start_call started. Answers come in the order in
+    // which they arrive. Throws Error if no call is under way.
     Tagged next_answer() {
         while (true)
             if (auto next = next_raw(UINT64_MAX)) return *std::move(next);
     }
 
-    // The same; nothing if no answer comes within this time.
+    // Does the same, but returns nullopt if no answer arrives within this time.
     std::optional<Tagged> next_answer(std::chrono::nanoseconds timeout) {
         return next_raw(timeout.count() > 0 ? static_cast<std::uint64_t>(timeout.count()) : 0);
     }
@@ -577,7 +577,7 @@ private:
     void start_raw(std::uint64_t tag, const std::string &name, const nc_call_options *options,
                    const Parts &...parts) {
         const std::array<nc_bytes, sizeof...(Parts)> body = {detail::bytes(parts)...};
-        // It may throw, so it comes before the call is noted.
+        // `callee` may throw, so it runs before the call is recorded.
         const char *callee = detail::callee(name);
         nc_error *error = nullptr;
         started_.emplace_back(tag, name);
@@ -587,7 +587,7 @@ private:
         detail::check(status, error);
     }
 
-    // Returns the function that was called with this tag, and forgets it.
+    // Removes the call with this tag from the list, and returns the name of its function.
     std::string started(std::uint64_t tag) {
         for (auto call = started_.begin(); call != started_.end(); ++call) {
             if (call->first != tag) continue;
@@ -615,17 +615,17 @@ private:
     }
 
     nc_request *request_;
-    // The calls that were started, with their tags.
+    // The tags and the functions of the calls that were started.
     std::vector<std::pair<std::uint64_t, std::string>> started_;
-    // A std::stop_source, once stop_token was called. C++17 has the field too, so that a request
-    // has one layout in all programs.
+    // A std::stop_source after the first call of stop_token. C++17 has the field too, so that a
+    // request has the same layout in all programs.
     std::shared_ptr<void> stopping_;
     OnCancel stopping_watch_;
 };
 
 namespace detail {
 
-// Whether the library sends this name as ":status".
+// Returns true if the library sends this name as ":status".
 inline bool names_status(std::string_view name) noexcept {
     constexpr std::string_view status = ":status";
     if (name.size() != status.size()) return false;
@@ -652,10 +652,10 @@ inline std::int32_t reply(nc_request *request, const Reply &value) {
     return reply(request, lend(value.body), pairs);
 }
 
-// Replies with what a handler returned.
+// Replies with the value that a handler returned.
 template <class T> std::int32_t answer(nc_request *request, T value) {
     if constexpr (std::is_same_v<T, Answer>) {
-        // ":status" is among its metadata.
+        // The metadata of an answer include ":status".
         const Metadata metadata = value.metadata();
         return reply(request, bytes(value), lend(metadata));
     } else if constexpr (std::is_same_v<T, Reply>) {
@@ -668,7 +668,7 @@ template <class T> std::int32_t answer(nc_request *request, T value) {
     }
 }
 
-// A call outside of any request.
+// Calls a function outside of any request.
 template <class... Parts>
 Answer process_call(const std::string &name, const nc_call_options *options,
                     const Parts &...parts) {
@@ -681,7 +681,7 @@ Answer process_call(const std::string &name, const nc_call_options *options,
     return Answer(answer, name);
 }
 
-// Fails the call because of an exception whose text was not written for callers.
+// Fails the call because of an exception whose text is not meant for callers.
 inline std::int32_t fail(nc_request *request, const char *message) noexcept {
     return nc_fail_unexpectedly(request, message) == NC_OK ? NC_OK : NC_FUNCTION_FAILED;
 }
@@ -689,7 +689,8 @@ inline std::int32_t fail(nc_request *request, const char *message) noexcept {
 // Fails the call because of an Error.
 inline std::int32_t fail(nc_request *request, const Error &error) noexcept {
     if (error.raw() != nullptr) return nc_pass_on(request, error.raw());
-    // This header made the error, or else the library still knows what failed last.
+    // If there is a message, this header made the error. Otherwise the library has recorded the
+    // error, and passes it on for this status.
     return error.message().empty() ? error.status() : nc_fail(request, error.what());
 }
 
@@ -702,7 +703,7 @@ inline std::int32_t reply(nc_request *request, const HttpError &error) noexcept 
     }
 }
 
-// What the C interface calls: no exception leaves it.
+// Runs a handler for the C interface. No exception leaves this function.
 template <class F> std::int32_t run(nc_request *request, void *user) noexcept {
     F &handler = *static_cast<F *>(user);
     try {
@@ -727,8 +728,8 @@ template <class F> std::int32_t run(nc_request *request, void *user) noexcept {
 } // namespace detail
 
 // Registers the handler of a function, before serve. `handler` is called with a Request &, on
-// several threads at the same time. It returns a text, a container of bytes, a Reply, an Answer,
-// which is handed on whole, a Buffer, or nothing.
+// several threads at the same time. It returns a text, a container of bytes, a Reply, a Buffer, an
+// Answer, which is passed on with its metadata, or nothing.
 //
 // An HttpError that leaves the handler is a reply. An Error is passed on to the caller. Any other
 // exception fails the call with FUNCTION_FAILED: its text goes to the function's log, and to
@@ -740,7 +741,7 @@ template <class F> void handle(const std::string &name, F &&handler) {
                   "a handler takes a nightcore::Request &");
     auto kept = std::make_unique<Handler>(std::forward<F>(handler));
     detail::check(nc_handle(name.c_str(), &detail::run<Handler>, kept.get()));
-    // Handlers live as long as the process.
+    // Handlers are never freed.
     static_cast<void>(kept.release());
 }
 

@@ -13,11 +13,13 @@ struct FakeRequest {
     Metadata metadata = {};
     // The name of the function under test.
     std::string function = "Test";
-    // The function that makes the call; empty: the call comes in by the gateway.
+    // The function that makes the call; empty if the call comes through the gateway.
     std::string caller = {};
-    // The time left until the deadline, more than zero; it does not pass. Nothing: no deadline.
+    // The time left until the deadline, more than zero; it does not run down. nullopt means no
+    // deadline.
     std::optional<std::chrono::nanoseconds> time_left = {};
-    // NC_CANCELLED or NC_DEADLINE_EXCEEDED: the request is cancelled from the start.
+    // The reason for which the request is cancelled from the start: NC_CANCELLED or
+    // NC_DEADLINE_EXCEEDED. NC_OK means that it is not cancelled.
     std::int32_t cancel_reason = NC_OK;
 };
 
@@ -57,8 +59,8 @@ template <class F> Answer run(F &&handler, const FakeRequest &request) {
     return detail::run(request, &nightcore::detail::run<decltype(run)>, &run, nullptr, nullptr);
 }
 
-// The same with a test double: `callee` handles every call that the handler makes. It is a handler
-// itself: its Request has the name, the body and the metadata of the call.
+// Does the same with a test double: `callee` handles every call that the handler makes. It is a
+// handler itself: its Request has the name, the body and the metadata of the call.
 template <class F, class D> Answer run(F &&handler, const FakeRequest &request, D &&callee) {
     auto run = [&](Request &req) { return handler(req); };
     auto answer = [&](Request &call) { return callee(call); };
