@@ -199,7 +199,7 @@ func giveUp(ctx context.Context, req *nightcore.Request) ([]byte, error) {
 		late := errors.Is(err, nightcore.ErrDeadlineExceeded)
 		return fmt.Appendf(nil, "%v %v", errors.Is(err, context.DeadlineExceeded), late), nil
 	}
-	// The handler leaves this goroutine behind.
+	// This goroutine outlives the handler.
 	go func() { _, _ = nightcore.Call(context.WithoutCancel(ctx), "Hold", nil) }()
 	for {
 		count, err := nightcore.Call(ctx, "Hold", []byte("count"))
@@ -499,7 +499,7 @@ func TestHandlersThatComputeGetAllPs(t *testing.T) {
 	engine.becomes("Ps", "0s", "1")
 }
 
-// The goroutine that takes events may be one that a handler ends.
+// A handler may end the goroutine that takes events.
 func TestAHandlerThatEndsItsGoroutineEndsNothingElse(t *testing.T) {
 	engine := start(t, "Goexit")
 	for range 20 {

@@ -12,7 +12,10 @@ const WORKER = join(__dirname, "worker.js");
 const WITHIN_MS = 20_000;
 const HEAD = '[gateway]\nlisten = "127.0.0.1:0"\n[defaults]\nexpose_errors = true\n';
 
-/** Starts one with these functions; it ends with the test. Lines of their configuration by name. */
+/**
+ * Starts an engine with these functions, which ends with the test. `lines` has lines of their
+ * configuration by name.
+ */
 async function start(t, names, lines = {}, program = WORKER) {
   const home = mkdtempSync(join(tmpdir(), "nc"));
   const command = JSON.stringify([process.execPath, program]);
@@ -67,7 +70,7 @@ async function start(t, names, lines = {}, program = WORKER) {
       assert.ok(status >= 400, text);
       return JSON.parse(text).detail;
     },
-    /** Waits until a function answers so. */
+    /** Waits until a function gives the expected answer. */
     async becomes(path, body, expected) {
       const end = Date.now() + WITHIN_MS;
       for (;;) {
@@ -81,7 +84,7 @@ async function start(t, names, lines = {}, program = WORKER) {
     home,
     log: (name) =>
       execFileSync("nightcore", ["logs", "--dir", directory, name], { encoding: "utf8" }),
-    /** Waits until a function has printed something. */
+    /** Waits until a function has printed this text. */
     async logged(name, text) {
       const end = Date.now() + WITHIN_MS;
       while (!engine.log(name).includes(text)) {

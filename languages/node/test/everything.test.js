@@ -1,6 +1,7 @@
 "use strict";
 
-// The program in TypeScript that uses all of the package: `tsc` checks its types, and it is run.
+// Tests of everything.mts, a TypeScript program that uses all of the package: `tsc` checks its
+// types, and an engine runs it.
 
 const { before, test } = require("node:test");
 const assert = require("node:assert/strict");
@@ -25,7 +26,7 @@ test("it uses every public name", () => {
   const program = readFileSync(join(FOLDER, "everything.mts"), "utf8");
   for (const file of ["index.d.ts", "testing.d.ts"]) {
     const types = readFileSync(join(__dirname, "..", "lib", file), "utf8");
-    // A comment before a declaration says whether it is deprecated.
+    // The comment before a declaration marks it as deprecated.
     const current = types.replace(/\/\*\* @deprecated [^]*?\*\/\n.*;\n/g, "");
     const exported = [...current.matchAll(/^export (?:class|interface|type|function) (\w+)/gm)];
     assert.ok(exported.length > 0, file);
@@ -77,10 +78,10 @@ test("it runs", async (t) => {
   assert.equal(gone.headers.get("content-type"), "application/json");
   const shape = await engine.post("Shape", "[1]");
   assert.deepEqual([shape.status, shape.text], [201, "[1]"]);
-  // An HTTP error is deliberate, so nothing is in the log.
+  // An HTTP error is deliberate, so it is not logged.
   assert.equal(engine.log("FindUser"), "");
 
-  // An answer that its caller does not accept is a failure, with the function that gave it.
+  // If a caller does not accept an answer, its failure names the function that gave the answer.
   const { status, text } = await engine.post("StrictPlain", "nobody");
   assert.equal(status, 500);
   assert.deepEqual(JSON.parse(text).cause, [

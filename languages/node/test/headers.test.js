@@ -1,6 +1,6 @@
 "use strict";
 
-// The headers that a listener sees are those that Node's own server would give it.
+// Tests that a listener sees the same headers as with Node's own server.
 
 const { test } = require("node:test");
 const assert = require("node:assert/strict");

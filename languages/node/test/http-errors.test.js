@@ -1,6 +1,6 @@
 "use strict";
 
-// HTTP errors of handlers, HTTP statuses of answers, and JSON.
+// Tests of handlers' HTTP errors, of the HTTP statuses of answers, and of JSON.
 
 const { test } = require("node:test");
 const assert = require("node:assert/strict");
@@ -75,7 +75,7 @@ test("an HTTP status is an integer in its range", () => {
   }
 });
 
-/** The answer of a call to the function Callee. */
+/** Returns the answer of a call to the function Callee. */
 async function answerWith(status, body) {
   let answer;
   const handler = async (req) => {
@@ -177,7 +177,7 @@ test("JSON of a call has a content type", async () => {
   assert.deepEqual(await types("", { json: null }), [json]);
   assert.deepEqual(await types({}, { metadata: { "Content-Type": "a/b" } }), ["a/b"]);
   assert.deepEqual(await types("{}"), []);
-  // The engine's side of a call outside of any request.
+  // This replaces the addon's function, which would send a process call to an engine.
   const addon = require("../lib/addon.js");
   const { startProcessCall } = addon;
   const sent = [];

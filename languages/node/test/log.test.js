@@ -7,7 +7,7 @@ const { test } = require("node:test");
 
 const LOG = require.resolve("../lib/log.js");
 
-/** Runs a script in a process of its own, with this key. */
+/** Runs a script in a process of its own, with this log key. */
 function run(script, key) {
   const environment = { ...process.env, NIGHTCORE_LOG_KEY: key };
   if (key === undefined) delete environment.NIGHTCORE_LOG_KEY;

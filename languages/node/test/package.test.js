@@ -15,7 +15,7 @@ test("both kinds of modules have the same", async () => {
 test("no private property of Node's HTTP is used", () => {
   const { readFileSync } = require("node:fs");
   const source = readFileSync(require.resolve("../lib/http.js"), "utf8");
-  // Methods of streams that Connection has are public.
+  // Connection implements these methods of streams, which are public.
   const own = ["_read", "_write"];
   assert.deepEqual(source.match(/(?<=\W)_[a-z]\w+(?=\()/g).sort(), own);
 });

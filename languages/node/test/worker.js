@@ -1,6 +1,6 @@
 "use strict";
 
-// The functions of the tests.
+// The functions that the tests call.
 
 const cluster = require("node:cluster");
 const { readFile } = require("node:fs/promises");
@@ -51,7 +51,7 @@ const functions = {
     return req.reply({ got: req.json() }, { status: 201, metadata });
   },
   Json: (req) => req.call("Shape", undefined, { json: req.json(), metadata: { "X-Kind": "test" } }),
-  // Makes calls one after the other until a timer and a socket of the loop have had their turns.
+  // Makes calls in sequence until a timer has fired and a socket has echoed 20 bytes.
   Others: async (req) => {
     const turns = 20;
     let [ticks, talks, calls] = [0, 0, 0];
@@ -140,7 +140,7 @@ const functions = {
         });
     }
   },
-  // Errors that cannot be told, and answers that cannot be looked at.
+  // Throws errors and returns answers that throw when the library reads them.
   Hostile: (req) => {
     const angry = () => {
       throw new Error("angry");
@@ -208,7 +208,7 @@ const functions = {
         await new Promise(() => {});
         break;
       case "mistake":
-        // Nothing that is thrown in a timer is caught.
+        // Nobody catches an error that is thrown in a timer.
         setTimeout(() => req.call("Bar", 7));
         await new Promise(() => {});
         break;
@@ -269,7 +269,7 @@ const functions = {
   }),
 };
 
-/** Work that goes on after the answer, until the test writes to this named pipe. */
+/** Runs after the answer, until the test writes to this named pipe. */
 async function finish(pipe) {
   await readFile(pipe);
   console.log("finished");

@@ -32,7 +32,7 @@ for (const channel of ["ring", "fifo"]) {
     const micros = async () => Number((await engine.post("Cpu")).text);
     let began;
     for (let i = 0; i < 100; i++) began = await micros();
-    // Idle is what lasts.
+    // The worker is idle if it uses little CPU time for a second.
     await new Promise((resolve) => setTimeout(resolve, 1000));
     assert.ok((await micros()) - began < 100_000);
   });
@@ -42,7 +42,7 @@ test("calls that sleep do so together", async (t) => {
   const engine = await start(t, ["Gather", "Sleep"]);
   const began = Date.now();
   await engine.answers("Gather", "Sleep 100", "100");
-  // One after the other they would take 10 s.
+  // One after the other, the calls would take 10 s.
   assert.ok(Date.now() - began < 2000);
 });
 
@@ -89,7 +89,7 @@ test("a failure is told at once, whatever the error is", async (t) => {
   const { text } = await engine.post("Hostile", "?");
   const kinds = text.split(",");
   assert.ok(kinds.length > 15);
-  // All at once: none holds up or ends another one.
+  // The calls run at once, so that none may block or end another one.
   const failed = kinds.map(async (kind) => {
     const { status, text } = await engine.post("Hostile", kind, {
       signal: AbortSignal.timeout(5_000),
@@ -155,7 +155,7 @@ test("a request is used in its time", async (t) => {
   );
 });
 
-/** A named pipe for work that goes on until something is written to it. */
+/** Creates a named pipe. Writing to it ends the work that a function does after its answer. */
 function namedPipe(engine) {
   const pipe = join(engine.home, "pipe");
   execFileSync("mkfifo", [pipe]);

@@ -17,7 +17,7 @@ from pathlib import Path
 import pytest
 
 WITHIN = 20.0
-"""Seconds that anything may take."""
+"""The longest time that an operation may take, in seconds."""
 
 WORKER = Path(__file__).with_name("worker.py")
 
@@ -31,7 +31,7 @@ class Engine:
         self.directory = directory
 
     def post(self, path: str, body: bytes | str = b"") -> tuple[int, str]:
-        """Call a function; its status and body."""
+        """Call a function, and return the status and the body of its answer."""
         data = body.encode() if isinstance(body, str) else body
         request = urllib.request.Request(f"{self.url}/function/{path}", data=data, method="POST")
         try:
@@ -42,19 +42,19 @@ class Engine:
                 return error.code, error.read().decode()
 
     def problem(self, path: str, body: bytes | str = b"") -> str:
-        """Call a function that fails; what its error says."""
+        """Call a function that fails, and return the text of its error."""
         status, text = self.post(path, body)
         assert status >= 400, text
         return str(json.loads(text)["detail"])
 
     def becomes(self, path: str, body: str, expected: str) -> None:
-        """Wait until a function answers so."""
+        """Wait until a function gives the expected answer."""
         end = time.monotonic() + WITHIN
         while (got := self.post(path, body)[1]) != expected:
             assert time.monotonic() < end, f"{path} answers {got!r} and not {expected!r}"
 
     def get(self, path: str) -> tuple[int, str]:
-        """Get a page; its status and text."""
+        """Get a page, and return its status and text."""
         try:
             with urllib.request.urlopen(f"{self.url}{path}", timeout=WITHIN) as response:
                 return response.status, response.read().decode()
@@ -63,7 +63,7 @@ class Engine:
                 return error.code, error.read().decode()
 
     def reload(self, *arguments: str) -> tuple[int, str]:
-        """Let the engine reload; the exit code, and what it said of errors."""
+        """Run `nightcore reload`, and return its exit code and standard error."""
         command = ["nightcore", "reload", "--dir", self.directory, *arguments]
         done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=WITHIN)
         return done.returncode, done.stderr
@@ -74,20 +74,20 @@ class Engine:
         assert self.process.wait(WITHIN) == 0
 
     def logged(self, function: str, text: str) -> None:
-        """Wait until a function has printed something."""
+        """Wait until a function has printed this text."""
         end = time.monotonic() + WITHIN
         while text not in (log := self.log(function)):
             assert time.monotonic() < end, f"{text!r} is not in\n{log}"
 
     def log(self, function: str) -> str:
-        """What a function has printed, also if the engine has ended."""
+        """Return the output of a function, also if the engine has ended."""
         command = ["nightcore", "logs", "--dir", self.directory, function]
         return subprocess.run(command, capture_output=True, text=True, check=False).stdout
 
 
 @pytest.fixture
 def start(tmp_path: Path) -> Iterator[Callable[..., Engine]]:
-    """Start an engine with functions of a program; lines of their configuration by keyword."""
+    """Start an engine with functions of a program; keywords add lines to their configuration."""
     engines: list[tuple[Engine, tempfile.TemporaryDirectory[str]]] = []
 
     def start(*names: str, program: Path = WORKER, ready: bool = True, **lines: str) -> Engine:
@@ -97,7 +97,7 @@ def start(tmp_path: Path) -> Iterator[Callable[..., Engine]]:
             config += f"[functions.{name}]\ncommand = {command}\n{lines.get(name, '')}\n"
         file = tmp_path / "nightcore.toml"
         file.write_text(config)
-        # Short, as the path of a socket is.
+        # The path is short, because the path of a socket has a limit.
         home = tempfile.TemporaryDirectory(prefix="nc")
         directory = f"{home.name}/e"
         up = ["nightcore", "up", "--config", str(file), "--dir", directory]

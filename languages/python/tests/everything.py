@@ -1,4 +1,4 @@
-"""A program that uses all of the package. The tests check its types, and run it."""
+"""A program that uses all of the package. The tests check its types and run it."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ class User(TypedDict):
 
 @nightcore.function
 async def FindUser(req: nightcore.AsyncRequest) -> User:  # noqa: N802
-    """A dict is JSON."""
+    """Return a dict, which is sent as JSON."""
     name = req.text()
     if name == "nobody":
         raise nightcore.HttpError(404, f"there is no {name}", {"x-reason": "unknown"})
@@ -47,7 +47,7 @@ async def FindUser(req: nightcore.AsyncRequest) -> User:  # noqa: N802
 
 @nightcore.function("ListUsers")
 def list_users(req: nightcore.Request) -> list[str]:
-    """A list is JSON."""
+    """Return a list, which is sent as JSON."""
     pairs: list[tuple[str, str]] = req.metadata.pairs()
     many: list[str] = req.metadata.getlist("x-many")
     raw: list[tuple[str, bytes]] = req.metadata.raw
@@ -75,7 +75,7 @@ def nothing(_req: nightcore.Request) -> None:
 
 @nightcore.function("Pass")
 async def passes(req: nightcore.AsyncRequest) -> nightcore.Answer:
-    """The answer to a call is passed on."""
+    """Pass on the answer to a call."""
     return await req.call("FindUser", req.body, metadata=nightcore.Metadata({"a": "b"}))
 
 
@@ -87,7 +87,7 @@ def describe(error: nightcore.Error) -> str:
 
 @nightcore.function("Strict")
 async def strict(req: nightcore.AsyncRequest) -> str:
-    """The HTTP status of an answer becomes an error."""
+    """Turn the HTTP status of an answer into an error and catch it."""
     try:
         answer = (await req.call("FindUser", req.body, timeout=5.0)).raise_for_status()
     except nightcore.HttpStatusError as error:
@@ -99,7 +99,7 @@ async def strict(req: nightcore.AsyncRequest) -> str:
 
 @nightcore.function("StrictPlain")
 def strict_plain(req: nightcore.Request) -> str:
-    """It fails with the error of the answer."""
+    """Fail with the error that the HTTP status of an answer becomes."""
     return req.call("FindUser", req.body).raise_for_status().text()
 
 

@@ -1,4 +1,4 @@
-"""A process whose beginning and end a test can hold up, by files in the folder that MARKS names."""
+"""A worker whose start and end a test can delay, by files in the folder that MARKS names."""
 
 from __future__ import annotations
 
@@ -16,27 +16,27 @@ MARKS = Path(os.environ["MARKS"])
 
 
 def said(text: str) -> None:
-    """Append a line to what this process has done."""
+    """Append a line to the record of what the processes have done."""
     with (MARKS / "said").open("a") as file:
         file.write(f"{text} {os.getpid()}\n")
 
 
 def begin() -> bool:
-    """Whether the start may go on now; it fails if the test wants it to."""
+    """Return whether the start may go on now; raise an error if the test wants it to fail."""
     if (MARKS / "fail").exists():
         raise RuntimeError("the database is away")
     return (MARKS / "begin").exists()
 
 
 async def begin_in_loop() -> None:
-    """Wait for the test."""
+    """Wait until the test lets the start go on."""
     said("starting")
     while not begin():
         await asyncio.sleep(0.01)
 
 
 async def finish(number: int) -> None:
-    """Something that goes on after the answer."""
+    """Run after the answer, until the test lets it finish."""
     try:
         while not (MARKS / "finish").exists():
             await asyncio.sleep(0.01)

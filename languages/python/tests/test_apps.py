@@ -1,4 +1,4 @@
-"""Apps under test find a request, in whatever thread their test client runs them."""
+"""Tests that an app finds its request in any thread in which a test client runs it."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The program that uses all of the package."""
+"""Tests of everything.py, a program that uses all of the package."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ Start = Callable[..., Engine]
 
 
 def public(kind: type) -> set[str]:
-    """The names of a class of the package that its users use."""
+    """Return the public names of a class of the package."""
     own = [each for each in kind.__mro__ if each.__module__.startswith("nightcore.")]
     names = {name for each in own for name in [*vars(each), *inspect.get_annotations(each)]}
     return {name for name in names if not name.startswith("_")}
@@ -31,7 +31,7 @@ def test_it_uses_every_public_name() -> None:
         for name in module.__all__:
             assert name == "testing" or f"{before}{name}" in program, name
             what = getattr(module, name)
-            # A handler for logging and a protocol are used by others.
+            # Programs do not use the members of these two classes.
             if inspect.isclass(what) and what not in (nightcore.LogHandler, nightcore.HttpError):
                 for member in public(what):
                     assert f".{member}" in program, f"{name}.{member}"
@@ -83,7 +83,7 @@ def test_it_replies_with_http_statuses(start: Start) -> None:
     assert engine.post("Shape", "[1]") == (201, "[1]")
     status, text = engine.post("ListUsers")
     assert (status, json.loads(text)[0]) == (200, "none")
-    # An answer that its caller does not accept is a failure, with the function that gave it.
+    # If a caller does not accept an answer, its failure names the function that gave the answer.
     error = json.loads(engine.post("StrictPlain", "nobody")[1])
     assert (error["error"], error["status"]) == ("FUNCTION_FAILED", 500)
     assert error["cause"] == [
@@ -93,7 +93,7 @@ def test_it_replies_with_http_statuses(start: Start) -> None:
             "message": "answered with HTTP status 404: there is no nobody",
         }
     ]
-    # An HTTP error is deliberate, so nothing is in the log. The failure has its line.
+    # An HTTP error is deliberate, so it is not logged.
     assert engine.log("FindUser") == ""
 
 

@@ -1,4 +1,4 @@
-"""HTTP errors of handlers, HTTP statuses of answers, and JSON."""
+"""Tests of handlers' HTTP errors, of the HTTP statuses of answers, and of JSON."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from nightcore import testing
 
 
 def ended(error: nightcore.HttpError) -> nightcore.Answer:
-    """The answer of a handler that raises."""
+    """Return the answer of a handler that raises this error."""
 
     def handler(_: nightcore.Request) -> bytes:
         raise error
@@ -72,7 +72,7 @@ def test_the_status_of_a_reply_is_one_of_200_to_599(status: Any) -> None:
 
 
 def answer_with(status: int, body: Any) -> nightcore.Answer:
-    """The answer of a call to the function ``Callee``."""
+    """Return the answer of a call to the function ``Callee``."""
     answers: list[nightcore.Answer] = []
 
     def handler(req: nightcore.Request) -> None:

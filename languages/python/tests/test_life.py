@@ -1,4 +1,4 @@
-"""Processes begin before they get requests, and end when their work is done."""
+"""Tests that processes start before they get requests, and end after their work is done."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ KINDS = ["App", "Coroutine", "Plain"]
 
 
 class Life:
-    """Functions of life.py."""
+    """Engines with functions of life.py, whose start and end the test controls."""
 
     def __init__(self, start: Callable[..., Engine], marks: Path) -> None:
         self._start = start
@@ -22,39 +22,39 @@ class Life:
         marks.mkdir()
 
     def start(self, name: str, lines: str = "", **options: bool) -> Engine:
-        """Start an engine with one of them."""
+        """Start an engine with one of the functions."""
         env = f'env = {{ MARKS = "{self.marks}" }}\n{lines}'
         return self._start(name, program=PROGRAM, **{name: env}, **options)
 
     def allow(self, what: str) -> None:
-        """Let something go on."""
+        """Create a file, which lets a step go on or fail."""
         (self.marks / what).touch()
 
     def forbid(self, what: str) -> None:
-        """Hold something up."""
+        """Remove the file that ``allow`` has created."""
         (self.marks / what).unlink()
 
     def said(self, text: str) -> list[str]:
-        """The processes that have said so."""
+        """Return the ids of the processes that have recorded this line."""
         file = self.marks / "said"
         lines = file.read_text().splitlines() if file.exists() else []
         return [line.split()[-1] for line in lines if line.startswith(text)]
 
     def wait(self, text: str, count: int = 1) -> None:
-        """Wait until so many processes have said so."""
+        """Wait until at least ``count`` processes have recorded this line."""
         end = time.monotonic() + WITHIN
         while len(self.said(text)) < count:
             assert time.monotonic() < end, f"{text}: {self.said('')}"
             time.sleep(0.01)
 
     def order(self) -> list[str]:
-        """All that was said, without the processes."""
+        """Return all recorded lines in order, without the process ids."""
         return [line.rpartition(" ")[0] for line in (self.marks / "said").read_text().splitlines()]
 
 
 @pytest.fixture
 def life(start: Callable[..., Engine], tmp_path: Path) -> Life:
-    """Functions whose beginning and end the test holds up."""
+    """Return functions whose start and end the test controls."""
     return Life(start, tmp_path / "marks")
 
 
@@ -98,7 +98,7 @@ def test_a_start_that_fails_fails_the_reload_and_the_processes_before_serve_on(
     assert code == 1
     assert "exit code 1" in error
     assert "the processes that it had serve on" in error
-    # With the pauses between tries.
+    # The engine has tried at least three times, with pauses between, before the reload failed.
     assert len(life.said("starting")) >= 4
     assert engine.post(name) == (200, old)
     engine.logged(name, "the database is away")
@@ -120,7 +120,7 @@ def test_work_after_the_answer_is_finished_before_the_shutdown(life: Life, name:
     old = engine.post(f"{name}/after")[1]
     assert engine.reload(name) == (0, "")
     assert engine.post(name)[1] != old
-    # A new process answers, so the engine has told the old one to end.
+    # A new process answers, so the engine has asked the old one to end.
     assert life.said("shutdown") == []
     life.allow("finish")
     life.wait("ended")

@@ -1,4 +1,4 @@
-"""What needs no engine."""
+"""Tests that need no engine."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Functions in Python, run by an engine."""
+"""Tests of functions in Python that an engine runs."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ def test_an_idle_worker_uses_no_cpu(start: Start, channel: str) -> None:
     engine = start("Cpu", Cpu=f'channel = "{channel}"')
     for _ in range(100):
         began = float(engine.post("Cpu")[1])
-    # Idle is what lasts.
+    # The worker is idle if it uses little CPU time for a second.
     time.sleep(1)
     assert float(engine.post("Cpu")[1]) - began < 0.1
 
@@ -58,7 +58,7 @@ def test_calls_that_sleep_do_so_together(start: Start) -> None:
     engine = start("Gather", "Sleep")
     began = time.monotonic()
     assert engine.post("Gather", "Sleep 100") == (200, "100")
-    # One after the other they would take 10 s.
+    # One after the other, the calls would take 10 s.
     assert time.monotonic() - began < 2
 
 
@@ -114,7 +114,7 @@ def test_a_failure_is_told_at_once_whatever_the_exception_is(start: Start, name:
     engine = start(name, **{name: 'timeout = "10s"'})
     kinds = engine.post(name, "?")[1].split(",")
     assert len(kinds) > 10
-    # All at once: none holds up or ends another one.
+    # The calls run at once, so that none may block or end another one.
     with ThreadPoolExecutor(len(kinds)) as clients:
         for kind, (status, text) in zip(
             kinds, clients.map(lambda kind: engine.post(name, kind), kinds), strict=True
@@ -141,7 +141,7 @@ def test_work_after_the_answer_calls_until_its_process_ends(
     os.mkfifo(pipe)
     old = engine.post(name, str(pipe))[1]
     assert engine.reload(name) == (0, "")
-    # The old process was told to end, and has something to finish.
+    # The engine has asked the old process to end, which still has work to finish.
     assert engine.post(name)[1] != old
     pipe.write_bytes(b"go on")
     engine.logged(name, "From function Bar: later")
@@ -243,7 +243,7 @@ def test_a_breakpoint_stops_a_handler_of_an_attached_process(
     start: Start, name: str, line: str
 ) -> None:
     number = next(n for n, text in enumerate(WORKER.read_text().splitlines(), 1) if line in text)
-    # A deadline that the debugger would be far beyond, if it held.
+    # The debugger stops the handlers for much longer than these timeouts, which do not apply then.
     engine = start("Foo", "Bar", Foo='timeout = "200ms"', Bar='timeout = "200ms"')
     command = [
         "nightcore",

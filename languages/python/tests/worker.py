@@ -1,4 +1,4 @@
-"""The functions of the tests."""
+"""The functions that the tests call."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ async def Foo(req: AsyncRequest) -> bytes:  # noqa: N802
 
 @nightcore.function
 async def Others(req: AsyncRequest) -> None:  # noqa: N802
-    """Makes calls in sequence until a timer and a socket of the loop have had their turns."""
+    """Make calls in sequence until a timer has fired and a socket has echoed 20 bytes."""
     loop = asyncio.get_running_loop()
     ours, theirs = socket.socketpair()
     ours.setblocking(False)
@@ -139,7 +139,7 @@ async def give_up(req: AsyncRequest) -> str:
 
 @nightcore.function("Briefly")
 async def briefly(req: AsyncRequest) -> str:
-    """Calls so briefly that many are cancelled before they begin."""
+    """Make calls with so short a timeout that many are cancelled before they begin."""
     calls = [req.call("Stuck", timeout=0.0001) for _ in range(200)]
     outcomes = await asyncio.gather(*calls, return_exceptions=True)
     return str(sum(isinstance(outcome, nightcore.DeadlineExceeded) for outcome in outcomes))
@@ -234,7 +234,7 @@ HOSTILE: dict[str, Any] = {
     "interrupt": KeyboardInterrupt,
     "generator": GeneratorExit,
 }
-"""Exceptions that cannot be told."""
+"""Exceptions that the library cannot report as they are."""
 
 ANSWERS: dict[str, Any] = {
     "text": lambda: Text("x"),

@@ -1,6 +1,6 @@
-//! Asynchronous handlers in a real process, against a scripted engine.
+//! Tests asynchronous handlers in a real process, with a scripted engine.
 //!
-//! The worker process is this test program again, with the environment that an engine gives.
+//! The worker process runs this test program, with the environment that an engine gives.
 
 #[path = "../../../runtime-core/tests/peer/mod.rs"]
 mod peer;
@@ -19,7 +19,7 @@ use std::time::Duration;
 
 const WORKER: &str = "NIGHTCORE_TEST_WORKER";
 
-/// A worker process of this function. `way`: how it serves.
+/// Returns the command of a worker process for this function. `way` names how the worker serves.
 fn worker(function: &str, way: &str) -> Command {
     let mut command = Command::new(std::env::current_exe().unwrap());
     command.args(["--exact", "worker_process", "--nocapture", "--test-threads=1"]).env(WORKER, way);
@@ -43,7 +43,7 @@ async fn both(req: AsyncRequest) -> Result<String> {
     Ok(format!("{} {}", left.text()?, right.text()?))
 }
 
-/// Calls two functions, and gives up whichever has not answered first.
+/// Calls two functions, takes the first answer and drops the other call.
 async fn either(req: AsyncRequest) -> Result<String> {
     let options = CallOptions::new().metadata("k", "v");
     let (left, right) = (req.start_with("Left", "", &options)?, req.start("Right", "")?);
@@ -55,7 +55,7 @@ async fn either(req: AsyncRequest) -> Result<String> {
     Ok(format!("{} {}", answer.text()?, last.text()?))
 }
 
-/// Says when it is dropped.
+/// Writes to the log when it is dropped.
 struct Dropped(AsyncRequest);
 
 impl Drop for Dropped {
@@ -104,7 +104,7 @@ async fn fails(req: AsyncRequest) -> Result<Reply> {
     }
 }
 
-/// Panics before there is a future.
+/// Panics before it returns a future.
 fn panics_early(_: AsyncRequest) -> std::future::Ready<()> {
     panic!("early")
 }
@@ -113,7 +113,7 @@ fn plain(req: &Request) -> Vec<u8> {
     [b"plain ", req.body()].concat()
 }
 
-/// Not a test of its own: the worker process that the tests start.
+/// Is not a test itself: the worker processes that the tests start run it.
 #[test]
 fn worker_process() {
     let Some(way) = std::env::var_os(WORKER) else { return };
@@ -141,7 +141,7 @@ fn worker_process() {
     std::process::exit(if served == ExitCode::SUCCESS { 0 } else { 2 });
 }
 
-/// Ends the worker; what it has written to standard error.
+/// Ends the worker, and returns its standard error.
 fn ends_well(peer: Peer) -> String {
     let (status, stderr) = peer.shut_down();
     assert_eq!(status.code(), Some(0), "{stderr}");
@@ -189,7 +189,7 @@ fn calls_of_a_handler_run_at_once() {
     peer.dispatch(2, b"");
     let (left, right) = (peer.receive(), peer.receive());
     peer.fail(left.header.call, protocol::Status::Overloaded, "full", None);
-    // The other one is given up.
+    // The handler cancels its other call.
     let cancel = peer.receive();
     assert_eq!((cancel.kind, cancel.header.call), (Kind::Cancel, right.header.call));
     let failure = peer.receive().failure();

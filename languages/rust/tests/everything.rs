@@ -1,4 +1,4 @@
-//! A user's program that uses all of the API. Clippy's pedantic lints have nothing to say about it.
+//! Tests a program that uses all of the API and triggers none of clippy's pedantic lints.
 
 #![warn(clippy::pedantic)]
 
@@ -21,7 +21,7 @@ struct Order {
     article: String,
 }
 
-/// What a handler knows of its request.
+/// Describes its request.
 fn describe(req: &Request) -> Result<String> {
     let metadata: Metadata = req.metadata();
     let language = metadata.get_str("accept-language").unwrap_or("en");
@@ -37,7 +37,7 @@ fn describe(req: &Request) -> Result<String> {
     Ok(format!("{function}: {text}, {language}, {token} bytes, {}", names.join(" ")))
 }
 
-/// Calls in every way that there is.
+/// Makes calls in every way that a handler can.
 fn order(req: &Request) -> Result<Json<Order>> {
     let order: Order = req.json()?;
     let options = CallOptions::new().timeout(Duration::from_secs(1)).metadata("user", "ada");
@@ -60,7 +60,7 @@ fn order(req: &Request) -> Result<Json<Order>> {
     Ok(Json(again))
 }
 
-/// Stops early when nobody waits for the answer any more.
+/// Stops early if its request is cancelled.
 fn search(req: &Request) -> Result<Reply> {
     let stop = Arc::new(AtomicBool::new(false));
     let flag = stop.clone();
@@ -76,7 +76,7 @@ fn search(req: &Request) -> Result<Reply> {
     }
 }
 
-/// The errors of a call, as its caller meets them.
+/// Describes the error of a call that fails.
 fn report(req: &Request) -> Result<String> {
     let Err(error) = req.call("Bank", "") else { return Err(Error::failed("it has worked")) };
     let causes: &[Cause] = error.causes();
@@ -89,7 +89,7 @@ fn refuse(_: &Request) -> Result<()> {
     Err(Error::http_reply(Reply::new("closed").with_http_status(503)))
 }
 
-/// A type of the program that its handlers return.
+/// A type that the program itself defines, and that its handlers return.
 struct Greeting(&'static str);
 
 impl IntoReply for Greeting {
@@ -130,7 +130,7 @@ fn worker() -> Worker {
         .handle_async("WaitForTheEnd", wait_for_the_end)
 }
 
-/// The ways to serve: each of them would be the end of a program's `main`.
+/// Tries all functions that serve. A program's `main` would end with one of them.
 #[tokio::test]
 async fn without_an_engine_nothing_is_served() {
     assert_eq!(worker().serve(), ExitCode::from(2));
@@ -148,7 +148,7 @@ async fn without_an_engine_nothing_is_served() {
     assert!(calls.iter().all(|error| error.status() == Status::InvalidState), "{calls:?}");
 }
 
-/// A request for an order, whose calls are answered.
+/// Returns a request for an order, with a test double that answers its calls.
 fn ordering() -> FakeRequest<'static> {
     let request = FakeRequest::new(r#"{"id": 1, "article": "tea"}"#);
     request.with_metadata("user", "ada").on_call(|call: &testing::Call| match call.function {
@@ -186,7 +186,7 @@ async fn asynchronous_handlers_run_without_an_engine() -> Result<()> {
     Ok(())
 }
 
-/// The names of the public items of the crate's sources, without those that are deprecated.
+/// Returns the names of the public items in the crate's sources, except deprecated ones.
 fn public_names() -> BTreeSet<String> {
     let mut names = BTreeSet::new();
     let mut folders = vec![std::path::PathBuf::from("src")];

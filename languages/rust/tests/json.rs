@@ -1,4 +1,4 @@
-//! JSON in requests, replies and answers.
+//! Tests JSON in requests, replies and answers.
 
 use nightcore::testing::FakeRequest;
 use nightcore::{Error, Json, Reply, Request, Result};

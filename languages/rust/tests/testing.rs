@@ -1,4 +1,4 @@
-//! Handlers under `nightcore::testing` see and get what an engine would show and give them.
+//! Tests that `nightcore::testing` gives handlers the same requests and answers as an engine.
 
 use nightcore::testing::{self, FakeRequest};
 use nightcore::{Answer, CallOptions, CancelReason, Error, Reply, Request, Result, Status};

@@ -1,6 +1,6 @@
-//! Handlers in Rust in a real process, against a scripted engine.
+//! Tests handlers in a real process, with a scripted engine.
 //!
-//! The worker process is this test program again, with the environment that an engine gives.
+//! The worker process runs this test program, with the environment that an engine gives.
 
 #[path = "../../../runtime-core/tests/peer/mod.rs"]
 mod peer;
@@ -61,13 +61,13 @@ fn as_completed(req: &Request) -> Result<String> {
         let (index, result) = completed.next().ok_or("two have ended")?;
         text += &format!("{index}={} ", result?.text()?);
     }
-    // Cancels what is under way.
+    // This cancels the call that is still under way.
     drop(completed);
     text += req.call("Last", "")?.text()?;
     Ok(text)
 }
 
-/// Waits for a call whose answer comes only when the function that runs on cancellation has run.
+/// Waits for a call whose answer comes only after the callback for cancellation has run.
 fn cancelled(req: &Request) -> Result<String> {
     let (to, from) = channel();
     let unheard = to.clone();
@@ -96,7 +96,7 @@ fn refuses(mut worker: Command, text: &str) {
     assert!(stderr.contains(text), "{stderr}");
 }
 
-/// Not a test of its own: the worker process that the tests start.
+/// Is not a test itself: the worker processes that the tests start run it.
 #[test]
 fn worker_process() {
     let Some(kind) = std::env::var_os(WORKER) else { return };
@@ -129,7 +129,7 @@ fn worker_process() {
         }
         _ => handlers.serve(),
     };
-    // The code that the harness of tests would hide.
+    // The test harness would hide this exit code.
     std::process::exit(if served == ExitCode::SUCCESS { 0 } else { 2 });
 }
 
@@ -263,7 +263,7 @@ fn handlers_return_what_they_like() {
     assert_eq!((said.text(), &said.metadata[..]), ("tea", &pairs[..]));
 }
 
-/// The next message of the worker that is not about its slot.
+/// Returns the next message of the worker that is not about its slot.
 fn receive(peer: &mut Peer) -> Said {
     loop {
         let said = peer.receive();

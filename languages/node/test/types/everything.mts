@@ -1,4 +1,4 @@
-// A program that uses all of the package. The tests check its types, and run it.
+// A program that uses all of the package. The tests check its types and run it.
 import express from "express";
 import { createServer, type IncomingMessage, type ServerResponse } from "node:http";
 import {
@@ -31,7 +31,7 @@ interface User {
   age: number;
 }
 
-// A plain object is JSON.
+// Returns a plain object, which is sent as JSON.
 const findUser = (req: NightcoreRequest): User => {
   const name = req.text();
   const metadata: Pairs = { "x-reason": "unknown" };
@@ -41,7 +41,7 @@ const findUser = (req: NightcoreRequest): User => {
   return { name, age: name.length };
 };
 
-// An array is JSON.
+// Returns an array, which is sent as JSON.
 const listUsers = (req: NightcoreRequest): string[] => {
   const pairs: [string, string][] = [...req.metadata.entries()];
   if (pairs.length !== [...req.metadata].length) throw new Error("pairs are lost");
@@ -60,7 +60,7 @@ const pass: Handler = (req) => {
   return req.call("FindUser", req.body, options);
 };
 
-// The HTTP status of an answer becomes an error.
+// Turns the HTTP status of an answer into an error and catches it.
 const strict = async (req: NightcoreRequest): Promise<Returned> => {
   try {
     const answer: Answer = await req.call("FindUser", req.body, { timeout: 5000 });
@@ -73,7 +73,7 @@ const strict = async (req: NightcoreRequest): Promise<Returned> => {
   }
 };
 
-// It fails with the error of the answer.
+// Fails with the error that the HTTP status of an answer becomes.
 const strictPlain: Handler = async (req) => {
   const answer = await req.call("FindUser", req.body);
   return answer.throwForStatus().text();
@@ -152,16 +152,16 @@ const handlers = {
   Listener: httpHandler(listener),
 } satisfies Record<string, Handler>;
 
-// @ts-expect-error A handler returns no number.
+// @ts-expect-error A handler cannot return a number.
 handlers.Text = () => 7;
-// @ts-expect-error The body of a call is awaited first.
+// @ts-expect-error The body of a call cannot be a promise.
 handlers.Pass = (req) => req.call("Bar", req.call("Foo"));
-// @ts-expect-error There is no such error.
+// @ts-expect-error This error does not exist.
 if (process.argv.length === 0) new NightcoreError("NO_SUCH_ERROR", "");
 handlers.Text = () => "text";
 handlers.Pass = pass;
 
-// Without an engine.
+// Runs a handler without an engine.
 const options: Options = {
   function: "Foo",
   caller: "Bar",
