@@ -1,10 +1,10 @@
-/* A function of the app, `app NAME [TARGET...]`: it calls the targets, one after the other, with
-   its body, and answers its body. */
+/* A function of the app, `app NAME [TARGET...]`: it calls the targets in sequence with its body,
+   and replies with its body. */
 #include <nightcore.h>
 #include <stddef.h>
 #include <stdio.h>
 
-/* `user` is the rest of argv, which ends with NULL. */
+/* `user` points to the targets in argv, which ends with NULL. */
 static int32_t app(nc_request *request, void *user) {
     nc_bytes body = nc_request_body(request);
     for (char **target = user; *target != NULL; target++) {

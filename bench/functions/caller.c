@@ -1,6 +1,6 @@
 /*
- * The measured caller: it takes its samples where a user's handler would be, around the call
- * itself, so that they contain neither HTTP nor the client.
+ * The measured caller: it is a handler that times its own calls, so that the samples contain
+ * neither HTTP nor the client.
  */
 #define _POSIX_C_SOURCE 200809L
 #include "functions.h"
@@ -10,12 +10,12 @@
 #include <string.h>
 #include <time.h>
 
-/* The largest body there is a figure for is 1 MiB. */
+/* The benchmark measures bodies of up to 1 MiB. */
 #define MAX_SIZE_BYTES (16u << 20)
-/* 16 MB of samples: below 16 MiB, which any gateway's limit lets through. */
+/* The samples then take at most 16 MB, which is less than the default limit for bodies. */
 #define MAX_COUNT 2000000u
 #define SAMPLE_BYTES 8u
-/* Longer than "16777216 2000000 2000000" and the longest name. */
+/* The text is longer than "16777216 2000000 2000000" and the longest name. */
 #define MAX_TEXT 128
 #define MAX_TARGET 64
 
@@ -52,8 +52,8 @@ static void put_sample(uint8_t *to, uint64_t sample_ns) {
 }
 
 /*
- * Makes one call; the time includes giving the answer back. With `check` it compares every byte,
- * else the length only.
+ * Makes one call; the time includes freeing the answer. With `check` it compares every byte,
+ * otherwise only the length.
  */
 static int32_t timed_call(nc_request *request, const char *target, nc_bytes payload, int check,
                           uint64_t *sample_ns) {
@@ -76,8 +76,8 @@ static int32_t timed_call(nc_request *request, const char *target, nc_bytes payl
     return status;
 }
 
-/* Makes all calls. The bytes are compared in the first one, so that a sample has that in it only
-   where there is no warm-up. */
+/* Makes all calls. Only the first one compares the bytes, so a sample includes the comparison only
+   if there is no warm-up. */
 static int32_t run(nc_request *request, const struct plan *plan, nc_bytes payload,
                    uint8_t *samples) {
     uint64_t sample_ns = 0;
@@ -106,7 +106,7 @@ int32_t bench_caller(nc_request *request, void *user) {
     uint8_t *samples = malloc(samples_bytes);
     int32_t status = NC_FUNCTION_FAILED;
     if (payload != NULL && samples != NULL) {
-        /* Touched now, so that no page fault falls into a sample. */
+        /* The memory is touched now, so that no sample includes a page fault. */
         memset(samples, 0xff, samples_bytes);
         for (size_t i = 0; i < plan.size_bytes; i++)
             payload[i] = (uint8_t)(i * 31 + 7);

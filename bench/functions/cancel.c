@@ -1,4 +1,4 @@
-/* A chain of functions, the last of which tells when it notices that nobody waits any more. */
+/* A chain of functions, the last of which reports when it notices that it is cancelled. */
 #define _POSIX_C_SOURCE 200809L
 #include "functions.h"
 
@@ -8,7 +8,7 @@
 #include <time.h>
 #include <unistd.h>
 
-/* Longer than the names of all functions of the way and the path. */
+/* The text is longer than the names of all functions of the chain and the path. */
 #define MAX_TEXT 512
 
 static int text_of(nc_bytes body, char text[MAX_TEXT]) {
@@ -61,7 +61,7 @@ int32_t bench_notice(nc_request *request, void *user) {
     sem_init(&told.noticed, 0, 0);
     int32_t status = nc_request_on_cancel(request, notice, &told, &watch);
     if (status == NC_OK && tell(to, 0)) {
-        /* A signal may end a wait. */
+        /* A signal may interrupt the wait. */
         while (sem_wait(&told.noticed) != 0) {
         }
         tell(to, told.at_ns);

@@ -1,5 +1,6 @@
 /*
- * One function of a crowd: it has any name and answers nothing, in as small a process as possible.
+ * One of many functions: it has any name and sends an empty reply, in as small a process as
+ * possible.
  */
 #include <nightcore.h>
 #include <stddef.h>

@@ -1,4 +1,4 @@
-/* What is asked for more than it can do: a millisecond of sleep, or of computing. */
+/* The functions that are overloaded: they sleep or compute for a millisecond. */
 #define _POSIX_C_SOURCE 200809L
 #include "functions.h"
 

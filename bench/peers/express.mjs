@@ -1,4 +1,4 @@
-// Express, answering a POST with its body.
+// An Express server that answers a POST with its body.
 import express from "express";
 
 const app = express();

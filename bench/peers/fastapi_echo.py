@@ -1,4 +1,4 @@
-"""FastAPI, answering a POST with its body."""
+"""A FastAPI app that answers a POST with its body."""
 
 from fastapi import FastAPI, Request, Response
 

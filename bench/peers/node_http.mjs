@@ -1,4 +1,4 @@
-// Node's own server, answering a POST with its body.
+// A server with node:http that answers a POST with its body.
 import { createServer } from "node:http";
 
 createServer((req, res) => {

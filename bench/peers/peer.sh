@@ -1,6 +1,6 @@
 #!/bin/bash
-# peer.sh PEER FOLDER: installs what the peer needs in FOLDER, unless it is there, and prints the
-# command that becomes it, a word a line. PORT in its environment says where it listens.
+# peer.sh PEER FOLDER: installs the peer's dependencies in FOLDER, unless they are there, and prints
+# the command that runs the peer, one word per line. The peer listens on the port in $PORT.
 
 set -euo pipefail
 cd "$(dirname "$0")"
@@ -8,11 +8,11 @@ peer=$1
 folder=$2
 mkdir -p "$folder"
 
-# What tools say goes to standard error; the command alone is for standard output.
+# The output of the tools goes to standard error; only the command goes to standard output.
 exec 3>&1 1>&2
 
-# unless_installed NAME FILE...: a folder of its own for what these ask for, made anew when they
-# change.
+# unless_installed NAME FILE...: installs the dependencies in these files into a folder, and again
+# when the files change.
 unless_installed() {
     local stamp name=$1
     shift
@@ -25,13 +25,13 @@ unless_installed() {
     echo "$stamp" >"$installed/stamp"
 }
 
-# venv REQUIREMENTS
+# venv REQUIREMENTS: creates a virtual environment with these requirements.
 venv() {
     python3 -m venv "$installed"
     "$installed/bin/python" -m pip install --quiet --disable-pip-version-check --requirement "$1"
 }
 
-# packages FILE...: with a package.json and its lock.
+# packages FILE...: installs the npm packages of a package.json and its lock file.
 packages() {
     cp "$@" .npmrc "$installed"
     (cd "$installed" && npm ci --silent --no-audit --no-fund)
@@ -47,8 +47,8 @@ case $peer in
         unless_installed requirements.txt requirements.txt
         command=("$installed/bin/python" -m uvicorn --app-dir "$PWD" --loop uvloop --http httptools
             --no-access-log --log-level warning "${peer}_echo:app")
-        # uvicorn takes its port as an option only.
-        # shellcheck disable=SC2016 # The shell that runs it fills it in.
+        # uvicorn takes its port only as an option.
+        # shellcheck disable=SC2016 # The shell that runs the command expands it.
         command=(sh -c 'exec "$@" --port "$PORT"' sh "${command[@]}")
         ;;
     express | node_http)
@@ -60,7 +60,7 @@ case $peer in
         command=("$folder/net_http")
         ;;
     grpc_go)
-        # It is not in the workspace, so that our own modules do without what it needs.
+        # The module is not in the workspace, so that our own modules do not get its dependencies.
         (cd grpc/go && GOWORK=off go build -o "$folder/grpc_go" .)
         command=("$folder/grpc_go")
         ;;

@@ -1,4 +1,4 @@
-"""Starlette, answering a POST with its body."""
+"""A Starlette app that answers a POST with its body."""
 
 from starlette.applications import Starlette
 from starlette.requests import Request

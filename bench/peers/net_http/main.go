@@ -1,4 +1,4 @@
-// Go's own server, answering a POST with its body.
+// A server with net/http that answers a POST with its body.
 package main
 
 import (

@@ -47,7 +47,7 @@ func relay(ctx context.Context, req *nightcore.Request) ([]byte, error) {
 	return nil, err
 }
 
-// app returns a function of the app: it calls the targets, one after the other.
+// app returns a function of the app, which calls the targets in sequence.
 func app(targets []string) nightcore.Handler[[]byte] {
 	return func(ctx context.Context, req *nightcore.Request) ([]byte, error) {
 		for _, target := range targets {

@@ -17,7 +17,7 @@ import (
 
 const method = "/bench.App/Call"
 
-// service calls the services that it needs, one after the other.
+// service calls the services that it needs in sequence.
 type service struct {
 	next []*grpc.ClientConn
 }
@@ -37,7 +37,7 @@ func (s *service) call(
 	return body, nil
 }
 
-// handle is what protoc-gen-go-grpc would generate for the method.
+// handle does the same as the code that protoc-gen-go-grpc would generate for the method.
 func handle(
 	server any, ctx context.Context, decode func(any) error, _ grpc.UnaryServerInterceptor,
 ) (any, error) {

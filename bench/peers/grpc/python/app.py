@@ -1,4 +1,4 @@
-"""A service of the app over grpcio, its frontend with aiohttp; see ../README.md."""
+"""A service of the app over grpcio, with aiohttp in its frontend; see ../README.md."""
 
 import asyncio
 import os
@@ -12,7 +12,7 @@ SERVICE, METHOD = "bench.App", "Call"
 
 
 class Service:
-    """Calls the services that it needs, one after the other."""
+    """Calls the services that it needs in sequence."""
 
     def __init__(self, addresses: list[str]) -> None:
         self.next = [

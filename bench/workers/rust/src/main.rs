@@ -24,7 +24,7 @@ fn main() -> ExitCode {
     worker.serve()
 }
 
-/// A function of the app: it calls the targets, one after the other.
+/// Serves a function of the app: calls the targets in sequence.
 fn app(req: &Request, targets: &[String]) -> Result<Vec<u8>> {
     for target in targets {
         if req.call(target, req.body())?.body().len() != req.body().len() {
