@@ -1,7 +1,7 @@
 #!/bin/sh
-# `make demo`: builds what is needed, starts one engine with functions in every language whose
-# toolchain is installed, has each function call each other one, and sends one request through all
-# of them. On a terminal the engine then stays up until Ctrl-C.
+# `make demo` builds the engine and the examples, starts one engine with functions in every language
+# whose toolchain is installed, makes each function call each other one, and sends one request
+# through all of them. On a terminal the engine then stays up until Ctrl-C.
 
 set -eu
 cd "$(dirname "$0")/.."
@@ -14,7 +14,7 @@ fail() {
     exit 1
 }
 
-# Ends the engine, which ends all that it started, and removes what was made for this run.
+# Ends the engine, which ends the processes that it started, and removes the files of this run.
 # shellcheck disable=SC2317 # The trap calls it.
 clean_up() {
     trap '' INT TERM HUP
@@ -30,7 +30,7 @@ trap 'exit 130' INT
 trap 'exit 143' TERM
 trap 'exit 129' HUP
 
-# What is there.
+# Find the languages whose toolchains are installed.
 
 command -v cargo >/dev/null || fail "cargo is not there, and the engine is written in Rust:" \
     "install rustup, see https://rustup.rs"
@@ -69,15 +69,15 @@ else
 }Node: there is no Node.js (node)"
 fi
 
-# The build: cargo's quickest, since this is about seeing it work. `make bench` is about speed.
+# Build with cargo's dev profile, which is the quickest. `make bench` measures speed.
 
 echo "Building the engine, libnightcore and the functions." \
     "The first time this takes a minute or two."
 bindings=
 case $languages in *Python*) bindings="-p nightcore-python" ;; esac
 case $languages in *Node*) bindings="$bindings -p nightcore-node" ;; esac
-# Apart, so that what is built does not depend on which languages are there.
-# shellcheck disable=SC2086 # They are words.
+# The bindings have a build of their own, so that the first build does not depend on the languages.
+# shellcheck disable=SC2086 # $bindings has several words.
 if ! cargo build --locked --quiet \
     -p nightcore-engine -p nightcore-c -p polyglot-rust -p relay-rust ||
     { [ -n "$bindings" ] && ! cargo build --locked --quiet $bindings; }; then
@@ -92,7 +92,7 @@ programs=$target/demo
 nightcore=$built/nightcore
 mkdir -p "$programs"
 
-# compile PROGRAM COMPILER FLAGS SOURCE: into $programs/PROGRAM.
+# compile PROGRAM COMPILER FLAGS SOURCE: compiles a source into $programs/PROGRAM.
 compile() {
     # $2 may be a command with arguments, such as "ccache cc".
     # shellcheck disable=SC2086
@@ -101,7 +101,7 @@ compile() {
         fail "$4 does not compile; the errors are above"
 }
 
-# build_go EXAMPLE: with the library that is made above, as an installed one.
+# build_go EXAMPLE: installs the library that was built above, and builds an example with it.
 build_go() {
     make --no-print-directory --silent install IS_BUILDER= PROFILE=dev \
         "TARGET_DIR=$target" "PREFIX=$programs/prefix" >/dev/null
@@ -141,12 +141,12 @@ for language in $languages; do
     done
 done
 
-# The engine.
+# Start the engine.
 
 work=$(mktemp -d "${TMPDIR:-/tmp}/nightcore-demo.XXXXXX")
 dir=$work/engine
 
-# lines_of NAME EXAMPLE LANGUAGE: the lines of a function.
+# lines_of NAME EXAMPLE LANGUAGE: prints the configuration of a function.
 lines_of() {
     case $3 in
         Python) program="\"python3\", \"$programs/python/$2.py\"" ;;
@@ -156,7 +156,7 @@ lines_of() {
     printf '\n[functions.%s%s]\ncommand = [%s]\n' "$1" "$3" "$program"
 }
 
-# write_config ADDRESS
+# write_config ADDRESS: prints the configuration of the engine.
 write_config() {
     printf '[gateway]\nlisten = "%s"\n' "$1"
     before=
@@ -173,7 +173,7 @@ write_config() {
 }
 
 # start_engine ADDRESS: sets `ready` to the line that the engine writes when all functions are
-# ready; empty if the engine ended instead.
+# ready, or to nothing if the engine has ended.
 start_engine() {
     write_config "$1" >"$work/nightcore.toml"
     rm -f "$work/ready"
@@ -209,12 +209,12 @@ esac
 url=${ready#ready: }
 url=${url%%,*}
 
-# The calls.
+# Make the calls.
 
 expected="From function Bar: Hello, World"
 rows=0
 
-# call FUNCTION [BAR]: puts the answer into $work/answer and sets `took`.
+# call FUNCTION [BAR]: writes the answer to $work/answer and sets `took` to the time of the call.
 if command -v curl >/dev/null; then
     how="the whole of a request by curl, the middle one of 11"
     call() {
@@ -277,7 +277,7 @@ if [ -n "$skipped" ]; then
     printf '%s\n' "$skipped" | sed 's/^/Skipped: /'
 fi
 
-# Is anybody there to look at it?
+# Keep the engine running if a user is at a terminal.
 
 if [ ! -t 1 ]; then exit 0; fi
 echo

@@ -1,4 +1,4 @@
-"""A native function, which the apps call."""
+"""A native function that the apps call."""
 
 import nightcore
 

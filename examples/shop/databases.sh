@@ -1,17 +1,18 @@
 #!/bin/bash
-# databases.sh COMMAND...: runs a command beside a PostgreSQL and a Redis of its own, with the
-# tables of schema.sql. They listen on sockets in a temporary folder, and end with the command.
+# databases.sh COMMAND...: runs a command with its own PostgreSQL and Redis servers, and with the
+# tables of schema.sql. The servers listen on sockets in a temporary folder, and end with the
+# command.
 
 set -euo pipefail
 
 schema=$(cd "$(dirname "$0")" && pwd)/schema.sql
 folder=$(mktemp -d "${TMPDIR:-/tmp}/shop.XXXXXX")
-# Debian keeps the programs of a PostgreSQL server out of PATH.
+# On Debian the programs of a PostgreSQL server are not in PATH.
 if ! command -v initdb >/dev/null; then
     PATH=$PATH:$(find /usr/lib/postgresql -mindepth 2 -maxdepth 2 -name bin | sort -V | tail -n 1)
 fi
 
-# A PostgreSQL server does not run as root.
+# A PostgreSQL server refuses to run as root.
 as_postgres() {
     if [[ $(id -u) == 0 ]]; then
         (cd / && runuser -u postgres -- env "PATH=$PATH" "$@")

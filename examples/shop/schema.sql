@@ -1,4 +1,4 @@
--- What the shop keeps in PostgreSQL. Prices are in cents.
+-- The tables of the shop in PostgreSQL. Prices are in cents.
 
 CREATE TABLE products (
     id    text PRIMARY KEY,

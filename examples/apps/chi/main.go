@@ -1,4 +1,4 @@
-// Notes, in chi: `PORT=8000 ./app`, or a function of Nightcore.
+// A notes app in chi, which runs as a server by `PORT=8000 ./app` or as a function of Nightcore.
 package main
 
 import (
@@ -62,7 +62,7 @@ func (n *notes) routes() http.Handler {
 	return r
 }
 
-// base is what leads to the app.
+// base returns the prefix of the app's paths.
 func base(r *http.Request) string {
 	if req := nightcore.FromContext(r.Context()); req != nil {
 		return req.Metadata.Get(":prefix")

@@ -1,4 +1,5 @@
-// Notes, in Express: `PORT=8000 node app.mjs`, or a function of Nightcore.
+// A notes app in Express, which runs as a server by `PORT=8000 node app.mjs` or as a function of
+// Nightcore.
 import express from "express";
 import { createHash } from "node:crypto";
 import { httpHandler, serve } from "nightcore";

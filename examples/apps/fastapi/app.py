@@ -1,4 +1,4 @@
-"""Notes, in FastAPI: `uvicorn app:app`, or a function of Nightcore."""
+"""A notes app in FastAPI, which runs as a server by `uvicorn app:app` or as a function."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Notes, in Flask: `gunicorn app:app`, or a function of Nightcore."""
+"""A notes app in Flask, which runs as a server by `gunicorn app:app` or as a function."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-// Two functions: Foo calls Bar and answers what Bar answers.
+// Two functions: Foo calls Bar and replies with Bar's answer.
 
 #include <nightcore.h>
 
@@ -9,7 +9,7 @@ static int32_t foo(nc_request *req, void *user) {
     int32_t rc = nc_call(req, "Bar", parts, 2, &bar);
     if (rc == NC_OK) rc = nc_reply(req, nc_answer_body(bar));
     nc_answer_free(bar);
-    return rc; // not NC_OK: the caller sees that error
+    return rc; // If it is not NC_OK, the caller gets Bar's error.
 }
 
 static int32_t bar(nc_request *req, void *user) {

@@ -1,4 +1,4 @@
-// The hello functions in Node, with names of their own, so that one engine can run all languages.
+// The hello functions in Node, with other names, so that one engine can run all languages.
 // FooNode calls the function that the path names, as in /function/FooNode/BarRust, or BarNode.
 import { serve } from "nightcore";
 

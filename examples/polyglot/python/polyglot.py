@@ -1,4 +1,4 @@
-"""The hello functions in Python, with names of their own, so that one engine can run all languages.
+"""The hello functions in Python, with other names, so that one engine can run all languages.
 
 FooPython calls the function that the path names, as in /function/FooPython/BarRust, or BarPython.
 """

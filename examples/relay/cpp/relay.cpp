@@ -1,5 +1,5 @@
 // A function that adds its name to the body and calls the next function, if there is one. The
-// answer is that of the last one.
+// reply is the answer of the next function, or else the longer body.
 
 #include <nightcore.hpp>
 

@@ -1,4 +1,4 @@
-"""Keeps carts in Redis, and tells what is in one and what it costs."""
+"""Keeps carts in Redis, and returns the content and the costs of a cart."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from redis.asyncio import Redis
 
 redis = Redis.from_url(os.environ["REDIS_URL"], decode_responses=True)
 
-# A cart is a hash: how many of which product, and the id of the order that it will be.
+# A cart is a hash of the quantity of each product, and of the cart's id under this key.
 ID = ":id"
 # Empties a cart, unless the customer has begun another one since.
 EMPTY = redis.register_script(

@@ -1,4 +1,4 @@
-// Catalog reads products from PostgreSQL: those that are asked for, or all.
+// Catalog reads products from PostgreSQL: the requested ones, or all.
 package main
 
 import (

@@ -1,4 +1,4 @@
-"""Makes an order of a cart, exactly once, and takes what was bought from the stock."""
+"""Turns a cart into an order, exactly once, and reduces the stock of its products."""
 
 from __future__ import annotations
 
@@ -41,11 +41,11 @@ def place(db: Connection[Any], customer: str, cart: dict[str, Any]) -> int:
         (cart["id"], customer, cart["total"]),
     ).fetchone()
     if created is None:
-        # A process that stored the order has died before it could say so.
+        # Another process stored the order, but died before it replied.
         (order,) = db.execute("SELECT id FROM orders WHERE cart = %s", (cart["id"],)).fetchone()
         return order
     (order,) = created
-    # Catalog has sorted them, so that two orders cannot lock each other's products.
+    # Catalog has sorted the products, so that two orders cannot deadlock.
     for item in cart["items"]:
         taken = db.execute(
             """UPDATE products SET stock = stock - %(quantity)s

@@ -1,4 +1,4 @@
-// What a cart costs: a discount for ten pieces or more, and shipping, free for large orders.
+// Calculates the price of a cart: ten pieces or more get a discount, large orders free shipping.
 #include <cstdlib>
 #include <nightcore.hpp>
 #include <nlohmann/json.hpp>

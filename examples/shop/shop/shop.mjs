@@ -1,11 +1,11 @@
-// What customers talk to: products, carts and orders, as JSON over HTTP.
+// The HTTP interface of the shop for its customers: products, carts and orders as JSON.
 import express from "express";
 import { httpHandler, serve } from "nightcore";
 
 const app = express();
 app.use(express.json());
 
-// Calls a function with JSON, and hands on its answer with the status.
+// Calls a function with JSON, and passes on its answer with the HTTP status.
 const forward = async (req, res, name, json) => {
   const answer = await req.nightcore.call(name, json);
   res.status(answer.status).json(answer.json());
@@ -42,7 +42,7 @@ app.post("/carts/:customer/checkout", (req, res) => {
   return forward(req, res, "Checkout", { customer });
 });
 
-// Customers get the id of the call, by which `nightcore logs --call ID` finds what went wrong.
+// Customers get the id of the call, by which `nightcore logs --call ID` finds the error.
 app.use((error, req, res, _next) => {
   if (error.status < 500) return res.status(error.status).json({ error: error.message });
   req.nightcore.log(error);

@@ -1,4 +1,4 @@
-//! Two functions: Foo calls Bar and answers what Bar answers.
+//! Two functions: Foo calls Bar and replies with Bar's answer.
 
 use nightcore::{Answer, Request, Result, Worker};
 use std::process::ExitCode;

@@ -1,11 +1,11 @@
-//! Recommends what shares most tags with a product.
+//! Recommends the products that share the most tags with a product.
 
 use nightcore::{Json, Request, Result, Worker};
 use serde::{Deserialize, Serialize};
 use std::cmp::Reverse;
 use std::process::ExitCode;
 
-/// How many products are recommended at most.
+/// The largest number of recommended products.
 const MOST: usize = 3;
 
 #[derive(Deserialize)]
@@ -32,7 +32,7 @@ fn recommend(req: &Request) -> Result<Json<Vec<Similar>>> {
     Ok(Json(similar(&wanted.product, &products)))
 }
 
-/// The products that share a tag with this one, those that share most first.
+/// Returns the products that share tags with this one, those with the most shared tags first.
 fn similar(id: &str, products: &[Product]) -> Vec<Similar> {
     let Some(this) = products.iter().find(|product| product.id == id) else {
         return Vec::new();
