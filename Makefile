@@ -52,9 +52,9 @@ fmt: ## format the Rust sources
 	cargo fmt --all
 
 bindings: ## write the generated sources of all languages, and include/nightcore.h
-	NIGHTCORE_WRITE_BINDINGS=1 cargo test --locked -q -p nightcore-facts --test fresh
+	NIGHTCORE_WRITE_BINDINGS=1 cargo test --locked -q --workspace --test fresh
 	NIGHTCORE_WRITE_BINDINGS=1 \
-	  cargo test --locked -q -p nightcore-c --test header the_header_is_fresh
+	  cargo test --locked -q --workspace --test header the_header_is_fresh
 
 bench: ## measure Nightcore, and this machine's floors; under twelve minutes (ARGS=--quick: rough)
 	cargo build --locked --release -p nightcore-engine -p nightcore-c -p nightcore-bench
@@ -68,7 +68,7 @@ counts: ## keep what callgrind now counts for a call, in tests/counts/instructio
 	cargo run --locked --quiet --release -p nightcore-tests --bin nightcore-counts -- --write fifo
 
 soak: ## a million calls while processes are killed, stopped, filled (CALLS=1000000 SEED=)
-	cargo run --locked --quiet -p nightcore-tests --bin nightcore-soak -- \
+	cargo run --locked --quiet --bin nightcore-soak -- \
 	  $(if $(CALLS),--calls $(CALLS)) $(if $(SEED),--seed $(SEED))
 
 docs: ## build the documentation site from the Markdown files, and say where it is

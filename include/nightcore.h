@@ -56,8 +56,8 @@
 // `request_number` is its number.
 #define NC_EVENT_REQUEST 1
 
-// A call has ended that the request `request_number` started by nc_call_start with `tag`. `status`
-// says how. `answer` is set if it is NC_OK, otherwise `error`; both belong to the program.
+// A call that the request `request_number` started by nc_call_start with `tag` has ended with
+// `status`. If that is NC_OK, `answer` is set, otherwise `error`; both belong to the program.
 #define NC_EVENT_ANSWER 2
 
 // The request `request_number` is cancelled. `status` is NC_DEADLINE_EXCEEDED if its deadline has
@@ -128,17 +128,17 @@ typedef int32_t nc_status;
 #endif // __STDC_VERSION__ >= 202311L
 #endif // __cplusplus
 
-// The answer to a call. Opaque. Belongs to the program until nc_answer_free, also after the
-// request has ended. Any thread may use it. Its body and metadata are valid as long as the answer.
+// The answer to a call. Opaque. The program owns it until nc_answer_free, also after the request
+// has ended. Any thread may use it. Its body and metadata are valid as long as the answer.
 typedef struct nc_answer nc_answer;
 
 // Memory that the engine can read: the library sends a reply that was made in it without a copy.
-// Opaque. Belongs to the program until nc_reply_buffer or nc_buffer_free.
+// Opaque. The program owns it until nc_reply_buffer or nc_buffer_free.
 typedef struct nc_buffer nc_buffer;
 
-// Why a call or an operation failed. Opaque. A function that has a parameter `nc_error **error`
-// gives one to the program, which frees it by nc_error_free; the parameter may be NULL. Any thread
-// may use an error.
+// The reason why a call or an operation failed. Opaque. Any thread may use it. A function that has
+// a parameter `nc_error **error` gives an error to the program, which frees it by nc_error_free;
+// the parameter may be NULL.
 typedef struct nc_error nc_error;
 
 // A request: a call that a function of this process runs. Opaque.
@@ -154,8 +154,8 @@ typedef struct nc_error nc_error;
 // used too late is therefore detected, and never points to freed memory.
 typedef struct nc_request nc_request;
 
-// The registration of code that runs when a request is cancelled. Opaque. Belongs to the program
-// until nc_watch_free.
+// The registration of a callback that runs when a request is cancelled. Opaque. The program owns
+// it until nc_watch_free.
 typedef struct nc_watch nc_watch;
 
 // A worker whose requests run in an event loop of the program, many at the same time. Opaque.
@@ -173,11 +173,12 @@ typedef struct nc_worker nc_worker;
 // - If it is any other number, the call fails with FUNCTION_FAILED.
 //
 // `req` is valid until the handler returns, and belongs to the thread that the handler runs on.
-// `user` is what nc_handle was given. A C++ exception must not leave a handler. The thread must
-// not end inside a handler: pthread_exit and pthread_cancel abort the process.
+// `user` is the pointer that the program passed to nc_handle. A C++ exception must not leave a
+// handler. The thread must not end inside a handler: pthread_exit and pthread_cancel abort the
+// process.
 typedef int32_t (*nc_handler)(nc_request *req, void *user);
 
-// A borrowed array of bytes, without a terminating zero. Whoever lends it keeps owning it. `data`
+// A borrowed array of bytes, without a terminating zero byte. The lender keeps ownership. `data`
 // may be NULL if `len` is 0.
 typedef struct {
     // The first byte.
@@ -199,44 +200,44 @@ typedef struct {
     nc_bytes value;
 } nc_pair;
 
-// Code that runs when a request is cancelled. It must not throw. It should be short, because other
-// such code waits for it.
+// A callback that runs when a request is cancelled. It must not throw. It should be short, because
+// it delays other such callbacks.
 typedef void (*nc_on_cancel)(void *user);
 
 // Options of a call. Set the whole struct to zero, then set `struct_size` and the fields that you
 // need.
 typedef struct {
     // sizeof(nc_call_options). The program's header may be older or newer than the library. The
-    // library takes fields that the program does not know as zero, and refuses a field that it
+    // library treats fields that the program does not know as zero, and rejects a field that it
     // does not know itself unless the field is zero.
     size_t struct_size;
     // The longest time that the call may take, in nanoseconds; 0 for no limit. The deadline of the
-    // request holds in any case.
+    // request applies in any case.
     uint64_t timeout_ns;
     // Metadata for the called function; borrowed until the function that takes the options
     // returns.
     const nc_pair *metadata;
-    // The number of pairs.
+    // The number of pairs in `metadata`.
     size_t metadata_count;
-    // 0: no flags are defined.
+    // Must be 0: no flags are defined.
     uint32_t flags;
 } nc_call_options;
 
-// Code that takes the end of a call of nc_process_call_start: its status, and the answer or the
-// reason why there is none. Both belong to the program, as those of nc_call_with do. The code must
-// not throw. It should be short, because the ends of other calls wait for it.
+// A callback that nc_process_call_start runs when its call has ended. It gets the status of the
+// call, and either the answer or the error, which belongs to the program as that of nc_call_with
+// does. The callback must not throw. It should be short, because it delays those of other calls.
 typedef void (*nc_on_answer)(void *user, int32_t status, nc_answer *answer, nc_error *error);
 
-// What happened. The program sets `struct_size`, nc_worker_next sets all other fields. A field
-// that the event does not use is 0 or NULL.
+// An event. The program sets `struct_size`, nc_worker_next sets all other fields. A field that the
+// event does not use is 0 or NULL.
 typedef struct {
     // sizeof(nc_event). The program's header may be older or newer than the library. The library
     // writes only fields that the program knows, and sets fields that it does not know itself to
     // zero.
     size_t struct_size;
-    // One of NC_EVENT_*. Ignore an unknown one.
+    // The kind of the event: one of NC_EVENT_*. Ignore an event of an unknown kind.
     uint32_t kind;
-    // NC_EVENT_ANSWER: how the call ended. NC_EVENT_CANCELLED: why.
+    // NC_EVENT_ANSWER: the status of the call. NC_EVENT_CANCELLED: the reason.
     int32_t status;
     // NC_EVENT_REQUEST: the request.
     nc_request *request;
@@ -246,7 +247,7 @@ typedef struct {
     uint64_t tag;
     // NC_EVENT_ANSWER: the answer.
     nc_answer *answer;
-    // NC_EVENT_ANSWER: why there is no answer.
+    // NC_EVENT_ANSWER: the reason why there is no answer.
     nc_error *error;
 } nc_event;
 
@@ -255,26 +256,26 @@ typedef struct {
 typedef struct {
     // sizeof(nc_test_request), for the same reason as in nc_call_options.
     size_t struct_size;
-    // The name of the function under test. NULL: "Test".
+    // The name of the function under test. NULL stands for "Test".
     const char *function;
-    // The name of the function that makes the call. NULL: the call comes in by the gateway.
+    // The name of the function that makes the call. NULL means that it comes through the gateway.
     const char *caller;
-    // The body.
+    // The body of the request.
     nc_bytes body;
-    // The metadata.
+    // The metadata of the request.
     const nc_pair *metadata;
-    // The number of pairs.
+    // The number of pairs in `metadata`.
     size_t metadata_count;
-    // The time left until the deadline, in nanoseconds; it does not pass. 0: no deadline.
+    // The time left until the deadline, in nanoseconds; it does not run down. 0 means no deadline.
     uint64_t time_left_ns;
-    // NC_CANCELLED or NC_DEADLINE_EXCEEDED: the request is cancelled for this reason from the
-    // start. NC_OK: it is not cancelled.
+    // The reason for which the request is cancelled from the start: NC_CANCELLED or
+    // NC_DEADLINE_EXCEEDED. NC_OK means that it is not cancelled.
     int32_t cancel_reason;
-    // 0: no flags are defined.
+    // Must be 0: no flags are defined.
     uint32_t flags;
     // The test double: it handles each call that the handler makes. Its own request has the name,
-    // the body and the metadata of that call, so it can replace several functions. NULL: every
-    // call fails with NC_NOT_FOUND.
+    // the body and the metadata of that call, so it can replace several functions. If it is NULL,
+    // every call fails with NC_NOT_FOUND.
     nc_handler callee;
     // The `user` of `callee`.
     void *callee_user;
@@ -292,11 +293,12 @@ uint32_t nc_abi_version(void);
 // is static: never free it.
 const char *nc_version(void);
 
-// The name of a status, such as "NOT_FOUND"; "UNKNOWN" for a number that is none. Valid for good.
+// Returns the name of a status, such as "NOT_FOUND". Returns "UNKNOWN" if no status has this
+// number. The text is static: never free it.
 const char *nc_status_name(int32_t status);
 
 // Registers the handler of a function, from any thread, before nc_serve. The library copies
-// `name`. It passes `user` to every call of the handler, so `user` must stay valid while the
+// `name`. It passes `user` to the handler at every call, so `user` must stay valid while the
 // process serves.
 //
 // Returns NC_INVALID_ARGUMENT if `name` cannot name a function or has a handler already. The
@@ -318,10 +320,10 @@ nc_bytes nc_request_body(const nc_request *req);
 // Returns the name of the function that was called.
 nc_bytes nc_request_function(const nc_request *req);
 
-// Returns true if another function made the call, false if it came in by the gateway.
+// Returns true if another function made the call, false if it came through the gateway.
 bool nc_request_is_internal(const nc_request *req);
 
-// Returns the name of the function that made the call. It is empty if the call came in by the
+// Returns the name of the function that made the call. It is empty if the call came through the
 // gateway.
 nc_bytes nc_request_caller(const nc_request *req);
 
@@ -343,13 +345,13 @@ nc_status nc_request_metadata_at(const nc_request *req, size_t index, nc_pair *p
 uint64_t nc_request_time_left_ns(const nc_request *req);
 
 // Returns true if the request is cancelled: nobody waits for its reply any more, because the
-// caller has left or the deadline has passed. Also true if the request has ended. It costs one
-// load from memory, so a loop can afford it. Any thread may call it.
+// caller has left or the deadline has passed. Also returns true if the request has ended. The
+// function costs one load from memory, so a loop can afford it. Any thread may call it.
 bool nc_request_cancelled(const nc_request *req);
 
-// Returns why the request is cancelled: NC_DEADLINE_EXCEEDED if the deadline has passed,
-// NC_CANCELLED if the caller has left, NC_OK if the request is not cancelled. It costs as little
-// as nc_request_cancelled. Any thread may call it.
+// Returns the reason why the request is cancelled: NC_DEADLINE_EXCEEDED if the deadline has
+// passed, NC_CANCELLED if the caller has left, NC_OK if the request is not cancelled. The function
+// costs as little as nc_request_cancelled. Any thread may call it.
 //
 // Returns NC_INVALID_STATE if the request has ended.
 nc_status nc_request_cancel_reason(const nc_request *req);
@@ -374,50 +376,51 @@ const char *nc_request_call_id(const nc_request *req);
 // Returns NC_INVALID_STATE if the request has ended.
 nc_status nc_log(const nc_request *req, const char *text);
 
-// Frees a request that nc_worker_next gave; takes NULL. If the request has no reply, its call
-// fails. If the last reply was refused, the failure says why. The request of a handler ends by
-// itself: this function leaves it alone.
+// Frees a request that nc_worker_next gave. If the request has no reply, its call fails. If the
+// last reply was refused, the error of the call gives the reason. Does nothing if `req` is NULL or
+// the request of a handler, which ends when the handler returns.
 void nc_request_free(nc_request *req);
 
-// Runs code once when the request of a handler is cancelled: the library calls `run` with `user`.
-// Allowed on the handler's thread only.
+// Registers a callback for the cancellation of a handler's request: the library then calls `run`
+// once with `user`. Allowed on the handler's thread only.
 //
 // The library calls `run` a few milliseconds after the cancellation, on a thread of its own that
-// runs all such code of the process one after the other. If the request is cancelled already, this
-// function calls `run` itself. `run` may therefore run at the same time as the handler, and may
-// use the request in the ways that are allowed on any thread.
+// runs all such callbacks of the process one after the other. If the request is cancelled already,
+// this function calls `run` itself. `run` may therefore run at the same time as the handler, and
+// may use the request in the ways that are allowed on any thread.
 //
 // `*watch` belongs to the program: free it by nc_watch_free before the memory behind `user` goes
-// away. When the handler returns, the library never starts `run` any more. While a watch exists,
-// the library looks for cancellations every millisecond; otherwise it never does.
+// away. After the handler has returned, the library does not call `run` any more. While a watch
+// exists, the library polls for cancellations every millisecond; otherwise it does not poll.
 //
 // Returns NC_INVALID_STATE if the request has ended or came from nc_worker_next, which reports a
 // cancellation by NC_EVENT_CANCELLED. Returns NC_OVERLOADED if the thread cannot be created.
 nc_status nc_request_on_cancel(nc_request *req, nc_on_cancel run, void *user, nc_watch **watch);
 
-// Frees a watch; takes NULL. Afterwards its code does not run any more. If the code is running on
-// another thread, this function waits for its end. Any thread may call it, also the code itself.
+// Frees a watch. Does nothing if `watch` is NULL. Afterwards its callback does not run any more.
+// If the callback is running on another thread, this function waits for its end. Any thread may
+// call it, also the callback itself.
 void nc_watch_free(nc_watch *watch);
 
-// Makes an error, for nc_pass_on. `function` names the function that failed; NULL or "" stands for
-// the program itself. `message` may be NULL; bytes in it that are not UTF-8 are replaced. The
+// Creates an error for nc_pass_on. `function` names the function that failed; NULL or "" stands
+// for the program itself. `message` may be NULL; bytes in it that are not UTF-8 are replaced. The
 // library copies both texts. `*error` belongs to the program: free it by nc_error_free.
 //
 // Returns NC_INVALID_ARGUMENT if no call can end with `status`, or `function` is not UTF-8.
 nc_status nc_error_new(int32_t status, const char *function, const char *message, nc_error **error);
 
-// Adds a cause behind those that `error` has. The parameters are those of nc_error_new. No other
-// thread may use the error at the same time.
+// Adds a cause after the causes that `error` has already. The parameters are those of
+// nc_error_new. No other thread may use the error at the same time.
 nc_status nc_error_add_cause(nc_error *error,
                              int32_t status,
                              const char *function,
                              const char *message);
 
-// Returns the status. NC_OK for NULL.
+// Returns the status. Returns NC_OK if `error` is NULL.
 nc_status nc_error_status(const nc_error *error);
 
-// Returns what happened, in words for people. The text is valid as long as the error. It is empty
-// for NULL.
+// Returns a human-readable description of the failure. The text is valid as long as the error. It
+// is empty if `error` is NULL.
 const char *nc_error_message(const nc_error *error);
 
 // Returns the name of the function whose call failed. The text is valid as long as the error. It
@@ -428,32 +431,32 @@ const char *nc_error_function(const nc_error *error);
 size_t nc_error_cause_count(const nc_error *error);
 
 // Returns the cause at `index`, the nearest first. It has a function, a status and a message, and
-// no causes of its own. It is borrowed: valid as long as the error; do not free it. NULL if
-// `index` is not below the number of causes.
+// no causes of its own. It is borrowed: valid as long as the error; do not free it. Returns NULL
+// if `index` is not below the number of causes.
 const nc_error *nc_error_cause_at(const nc_error *error, size_t index);
 
-// Frees an error; takes NULL.
+// Frees an error. Does nothing if `error` is NULL.
 void nc_error_free(nc_error *error);
 
-// Returns the body. It is empty for NULL.
+// Returns the body. It is empty if `answer` is NULL.
 nc_bytes nc_answer_body(const nc_answer *answer);
 
-// Returns the HTTP status that the function chose: 200 if it chose none, 0 for NULL. A call that
-// was answered with any HTTP status has succeeded; nc_answer_check makes an error of 400 and
-// above.
+// Returns the HTTP status that the function chose, or 200 if it chose none. Returns 0 if `answer`
+// is NULL. A call that was answered with any HTTP status has succeeded; nc_answer_check turns a
+// status of 400 or more into an error.
 uint32_t nc_answer_http_status(const nc_answer *answer);
 
 // The old name of nc_answer_http_status.
 NC_DEPRECATED("use nc_answer_http_status") uint32_t nc_answer_status(const nc_answer *answer);
 
-// Makes an error of an answer whose HTTP status is 400 or more. `function` is the name of the
+// Turns an answer whose HTTP status is 400 or more into an error. `function` is the name of the
 // function that gave the answer.
 //
 // Returns NC_OK if the HTTP status is below 400. Otherwise returns NC_FUNCTION_FAILED, and the
-// error says "answered with HTTP status 404: " and the first 200 characters of a text body. A
-// handler that returns this status passes the error on, as it does with the error of a call. `req`
-// is the request of the handler, or NULL for an answer to nc_process_call. `error` may be NULL;
-// `*error` belongs to the program. The answer stays the program's.
+// error names the HTTP status and quotes the first 200 characters of a text body. A handler that
+// returns this status passes the error on, as it does with the error of a call. `req` is the
+// request of the handler, or NULL for an answer to nc_process_call. `error` may be NULL; `*error`
+// belongs to the program. The program keeps ownership of the answer.
 nc_status nc_answer_check(nc_request *req,
                           const char *function,
                           const nc_answer *answer,
@@ -472,7 +475,7 @@ size_t nc_answer_metadata_count(const nc_answer *answer);
 // Returns NC_NOT_FOUND if `index` is not below the number of pairs.
 nc_status nc_answer_metadata_at(const nc_answer *answer, size_t index, nc_pair *pair);
 
-// Frees an answer; takes NULL.
+// Frees an answer. Does nothing if `answer` is NULL.
 void nc_answer_free(nc_answer *answer);
 
 // Calls a function and waits for its answer, on a handler's thread only. The body of the call is
@@ -485,7 +488,7 @@ void nc_answer_free(nc_answer *answer);
 // error on.
 //
 // Returns NC_NOT_FOUND if no function has this name. Returns NC_INVALID_STATE if the request has a
-// reply, has ended, or came from nc_worker_next. Other statuses say how the call failed.
+// reply, has ended, or came from nc_worker_next. Another status is the reason of a failed call.
 nc_status nc_call(nc_request *req,
                   const char *name,
                   const nc_bytes *parts,
@@ -518,8 +521,8 @@ nc_status nc_call_start(nc_request *req,
                         nc_error **error);
 
 // Cancels a call that an event loop started with this tag, and all calls below it. Its event still
-// comes, with NC_CANCELLED unless the call ended in another way just before. A call that has ended
-// is left alone.
+// comes, with NC_CANCELLED unless the call ended in another way just before. Does nothing if the
+// call has ended.
 //
 // Returns NC_INVALID_STATE if the request has a reply, has ended, or belongs to a handler.
 nc_status nc_call_cancel(nc_request *req, uint64_t tag);
@@ -539,12 +542,12 @@ nc_status nc_next_answer(nc_request *req,
                          nc_error **error);
 
 // Calls a function outside of any request, and waits for its answer. Any thread of a process that
-// serves may call it, also while no handler runs. The parameters are those of nc_call_with. No
-// request is above the call, so the end of a request does not cancel it. Its deadline is the
-// called function's own timeout, or an earlier one by `options`.
+// serves may call it, also while no handler runs. The parameters are those of nc_call_with. The
+// call has no parent, so the end of a request does not cancel it. Its deadline comes from the
+// called function's timeout or from `options`, whichever is earlier.
 //
 // Such calls are possible until the process ends, also after nc_serve has returned. With an event
-// loop they are possible until nc_worker_free, and beyond it if the process has made one before.
+// loop they are possible until nc_worker_free, and after it if the process has made one before.
 // The first one creates a channel, and a thread of the library, nc-caller.
 //
 // Returns NC_INVALID_STATE if the process does not serve, or on the thread of nc_on_answer, which
@@ -573,13 +576,13 @@ nc_status nc_process_call_start(const char *name,
                                 nc_error **error);
 
 // Cancels a call of nc_process_call_start, and all calls below it. `done` still runs, with
-// NC_CANCELLED unless the call ended in another way just before. A call that has ended is left
-// alone. Any thread may call it.
+// NC_CANCELLED unless the call ended in another way just before. Does nothing if the call has
+// ended. Any thread may call it.
 nc_status nc_process_call_cancel(uint64_t call);
 
 // Replies with this body. When nc_reply returns, the library has copied the body. A request takes
-// one reply; calls that it has under way are cancelled. The reply of a handler is sent when the
-// handler returns, that of an event loop at once.
+// one reply, which cancels the calls that the request has under way. The library sends the reply
+// of a handler when the handler returns, and that of an event loop at once.
 //
 // Returns NC_PAYLOAD_TOO_LARGE if the body is over the limit; another reply is still possible.
 // Returns NC_INVALID_STATE if the request has a reply or has ended.
@@ -605,7 +608,7 @@ nc_status nc_reply_http(nc_request *req,
                         nc_bytes body);
 
 // Does what nc_reply_with does, with the first `len` bytes of a buffer as the body, which is not
-// copied. The library takes the buffer, whatever status it returns.
+// copied. The library takes ownership of the buffer, whatever status it returns.
 nc_status nc_reply_buffer(nc_request *req,
                           nc_buffer *buffer,
                           size_t len,
@@ -625,7 +628,7 @@ nc_status nc_fail_unexpectedly(nc_request *req, const char *message);
 
 // Fails the call with the error of a call that this handler made. Callers see that this function
 // failed, with `error` and its causes as the reason. A handler that returns the status of a failed
-// call does the same. `error` stays the program's.
+// call does the same. The program keeps ownership of `error`.
 nc_status nc_pass_on(nc_request *req, const nc_error *error);
 
 // Allocates a buffer for a body of up to `capacity` bytes. It pays off from about 64 KiB. The
@@ -635,18 +638,18 @@ nc_status nc_pass_on(nc_request *req, const nc_error *error);
 // if the process has no shared memory left.
 nc_status nc_buffer_new(nc_request *req, size_t capacity, nc_buffer **buffer);
 
-// Returns the memory to fill. It is valid as long as the buffer. NULL for NULL.
+// Returns the memory to fill. It is valid as long as the buffer. Returns NULL if `buffer` is NULL.
 uint8_t *nc_buffer_data(nc_buffer *buffer);
 
-// Returns the number of bytes of a buffer. 0 for NULL.
+// Returns the size of a buffer in bytes. Returns 0 if `buffer` is NULL.
 size_t nc_buffer_capacity(const nc_buffer *buffer);
 
-// Frees a buffer that was not sent; takes NULL.
+// Frees a buffer that was not sent. Does nothing if `buffer` is NULL.
 void nc_buffer_free(nc_buffer *buffer);
 
 // Connects to the engine, for a program with an event loop of its own. A process uses either this
-// or nc_serve. `names` are the `count` functions that this program has code for. `*worker` belongs
-// to the program, which frees it by nc_worker_free. `error` may be NULL.
+// function or nc_serve. `names` are the names of the `count` functions that this program has code
+// for. `*worker` belongs to the program, which frees it by nc_worker_free. `error` may be NULL.
 //
 // Returns NC_NOT_STARTED, NC_REFUSED, NC_INVALID_ARGUMENT or NC_INVALID_STATE if the process was
 // started in a wrong way: print the message and exit with 2. Returns NC_UNAVAILABLE or NC_ENDED if
@@ -657,26 +660,28 @@ nc_status nc_worker_open(const char *const *names,
                          nc_error **error);
 
 // Returns the descriptor to wait on. It belongs to the library: never read or close it. When it is
-// readable, call nc_worker_next with a timeout of 0 until it returns NC_AGAIN. -1 for NULL.
+// readable, call nc_worker_next with a timeout of 0 until it returns NC_AGAIN. Returns -1 if
+// `worker` is NULL.
 int nc_worker_fd(const nc_worker *worker);
 
 // Returns the name of the function to run. It is valid as long as the worker.
 nc_bytes nc_worker_function(const nc_worker *worker);
 
-// Writes the next event to `event`, whose `struct_size` is set. `timeout_ns` is the longest wait:
-// 0 never sleeps, UINT64_MAX waits without a limit. One thread at a time may call it.
+// Writes the next event to `event`, whose `struct_size` the program has set. `timeout_ns` is the
+// longest wait: with 0 the function never sleeps, with UINT64_MAX it waits without a limit. One
+// thread at a time may call it.
 //
 // If every request waits for the answer to a call, or there is no request, the function may spin
 // for up to 25 us before it sleeps or returns: see nc_worker_spins.
 //
-// Returns NC_AGAIN if there is no event: the time has passed, or a signal came.
+// Returns NC_AGAIN if there is no event: the time has passed, or a signal interrupted the wait.
 nc_status nc_worker_next(nc_worker *worker, uint64_t timeout_ns, nc_event *event);
 
 // Takes all events that have come: writes up to `max` of them to `events`, and their number to
-// `count`. A number below `max` means that none is left. The `struct_size` of the first event is
-// set and holds for all. The function never sleeps; it may spin as nc_worker_next does. One thread
-// at a time may call it, and that thread must also call nc_worker_next whenever nc_worker_fd is
-// readable.
+// `count`. A number below `max` means that none is left. The program sets the `struct_size` of the
+// first event; it applies to all. The function never sleeps; it may spin as nc_worker_next does.
+// One thread at a time may call it, and that thread must also call nc_worker_next whenever
+// nc_worker_fd is readable.
 //
 // Returns NC_AGAIN if there is no event.
 nc_status nc_worker_next_many(nc_worker *worker, nc_event *events, size_t max, size_t *count);
@@ -684,25 +689,26 @@ nc_status nc_worker_next_many(nc_worker *worker, nc_event *events, size_t max, s
 // Returns a descriptor for a thread that waits for messages only, for a few milliseconds at most:
 // call epoll_wait on this descriptor itself after nc_worker_next_many has found nothing. While a
 // thread waits there, a message wakes that thread and none that waits on nc_worker_fd. The
-// descriptor belongs to the library. -1 for NULL.
+// descriptor belongs to the library. Returns -1 if `worker` is NULL.
 int nc_worker_message_fd(const nc_worker *worker);
 
 // Returns true if nc_worker_next spins before it sleeps, which it does if the channel of this
 // process is made of rings. Such a program gains by calling nc_worker_next with a timeout of 0
 // once more before it parks, when its handlers have made their calls and sent their replies: a
-// message that comes meanwhile does not have to wake it. False for NULL.
+// message that comes meanwhile does not have to wake it. Returns false if `worker` is NULL.
 bool nc_worker_spins(const nc_worker *worker);
 
 // The old name of nc_worker_spins, which it returns as 1 or 0.
 NC_DEPRECATED("use nc_worker_spins") int32_t nc_worker_looks(const nc_worker *worker);
 
-// Frees a worker; takes NULL. Requests and answers that it gave stay valid until they are freed.
+// Frees a worker. Does nothing if `worker` is NULL. The requests and answers of its events stay
+// valid until the program frees them.
 void nc_worker_free(nc_worker *worker);
 
-// Runs a handler without an engine, for tests: calls `handler` with a request that `request`
-// describes, and with `user`. No engine, no nc_handle and no nc_serve is needed. The handler and
-// the test double run on the calling thread. Calls that the handler starts by nc_call_start are
-// answered in the order in which they were started. nc_process_call returns NC_INVALID_STATE.
+// Runs a handler for a test, without an engine, nc_handle and nc_serve: calls `handler` with a
+// request that `request` describes, and with `user`. The handler and the test double run on the
+// calling thread. Calls that the handler starts by nc_call_start are answered in the order in
+// which they were started. nc_process_call returns NC_INVALID_STATE.
 //
 // Returns NC_OK if the handler replied: `*answer` then belongs to the program, which frees it by
 // nc_answer_free. Otherwise returns the status that the caller would get, and `*error` has the

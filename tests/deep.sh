@@ -21,7 +21,7 @@ stage() {
         valgrind) tests/c/valgrind.sh ;;
         fuzz) tests/fuzz/run.sh 60 ;;
         clients)
-            cargo test --locked --quiet -p nightcore-tests --test http clients:: -- --ignored
+            cargo test --locked --quiet --workspace --test http clients:: -- --ignored
             ;;
         counts)
             cargo run --locked --quiet --release -p nightcore-tests --bin nightcore-counts -- fifo
@@ -78,7 +78,7 @@ channels() {
     for channel in rings-only fifo; do
         echo "over $channel:"
         tests/conformance/run.sh --channel "$channel" &&
-            NIGHTCORE_TEST_CHANNEL=$channel cargo run --locked --quiet -p nightcore-tests \
+            NIGHTCORE_TEST_CHANNEL=$channel cargo run --locked --quiet \
                 --bin nightcore-soak -- --seconds 60 || return
     done
 }

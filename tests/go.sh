@@ -12,7 +12,7 @@ fi
 
 staticcheck=honnef.co/go/tools/cmd/staticcheck@v0.8.2
 
-cargo build --locked --quiet -p nightcore-engine -p nightcore-c
+cargo build --locked --quiet --workspace --lib --bin nightcore
 target=$(cargo metadata --locked --format-version 1 --no-deps |
     sed 's/.*"target_directory":"\([^"]*\)".*/\1/')
 prefix=$target/go/prefix

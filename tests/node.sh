@@ -9,7 +9,7 @@ if ! command -v npm >/dev/null || (($(node -p 'process.versions.node.split(".")[
     exit 0
 fi
 
-cargo build --locked --quiet -p nightcore-engine
+cargo build --locked --quiet --workspace --lib --bin nightcore
 target=$(cargo metadata --locked --format-version 1 --no-deps |
     sed 's/.*"target_directory":"\([^"]*\)".*/\1/')
 cd languages/node

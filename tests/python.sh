@@ -11,7 +11,7 @@ sys.exit(sys.version_info < (3, 10))' 2>/dev/null; then
     exit 0
 fi
 
-cargo build --locked --quiet -p nightcore-engine
+cargo build --locked --quiet --workspace --lib --bin nightcore
 target=$(cargo metadata --locked --format-version 1 --no-deps |
     sed 's/.*"target_directory":"\([^"]*\)".*/\1/')
 venv=$target/python

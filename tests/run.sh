@@ -1,7 +1,8 @@
 #!/bin/bash
 # `make test`: runs the stages below, in order, up to the first that fails. `tests/run.sh STAGE...`
 # runs only those. Stages that are joined by + run at the same time: one waits where the other
-# computes.
+# computes. Builds of the engine select the whole workspace: the features of dependencies follow
+# from the packages that are selected, so another selection would build the engine a second time.
 
 set -uo pipefail
 cd "$(dirname "$0")/.." || exit
@@ -19,16 +20,16 @@ stage() {
         shell) tests/shell.sh ;;
         walls)
             tests/architecture/walls.sh &&
-                cargo test --locked --quiet -p nightcore-tests --test architecture
+                cargo test --locked --quiet --workspace --test architecture
             ;;
         clippy) cargo clippy --locked --workspace --all-targets --quiet -- -D warnings ;;
-        rust) cargo test --locked --workspace --quiet ;;
+        rust) tests/rust.sh ;;
         fifo | rings-only)
             # Rings with direct channels are the default. What depends on the channel runs once more
             # over named pipes, and over rings without direct channels.
             export NIGHTCORE_TEST_CHANNEL=$1
-            cargo test --locked --quiet -p nightcore-tests --test calls &&
-                cargo test --locked --quiet -p nightcore-tests --test processes -- \
+            cargo test --locked --quiet --workspace --test calls &&
+                cargo test --locked --quiet --workspace --test processes -- \
                     shutdown:: kills:: leftovers::
             ;;
         c) tests/c/warnings.sh ;;
@@ -37,10 +38,10 @@ stage() {
         node) tests/node.sh ;;
         conformance) tests/conformance/run.sh ;;
         faults)
-            cargo run --locked --quiet -p nightcore-tests --bin nightcore-soak -- --seconds 60
+            cargo run --locked --quiet --bin nightcore-soak -- --seconds 60
             ;;
         speed)
-            cargo test --locked --quiet -p nightcore-tests --test direct quiet:: -- \
+            cargo test --locked --quiet --workspace --test direct quiet:: -- \
                 --ignored --test-threads=1 &&
                 cargo build --locked --release --quiet -p nightcore-engine -p nightcore-c &&
                 cargo run --locked --release --quiet -p nightcore-bench -- --check

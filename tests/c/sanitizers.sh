@@ -6,7 +6,7 @@ set -euo pipefail
 cd "$(dirname "$0")/../.."
 . tests/engine.sh
 
-cargo build --locked --quiet -p nightcore-engine -p nightcore-c
+cargo build --locked --quiet --workspace --lib --bin nightcore
 built=$(cargo metadata --format-version 1 --no-deps |
     sed 's/.*"target_directory":"\([^"]*\)".*/\1/')/debug
 flags=(-g -O1 "-fsanitize=address,undefined" -fno-sanitize-recover=all -Iinclude)

@@ -13,7 +13,7 @@ fi
 host=$(rustc -vV | sed -n 's/^host: //p')
 target=$(cargo metadata --locked --format-version 1 --no-deps |
     sed 's/.*"target_directory":"\([^"]*\)".*/\1/')
-cargo build --locked --quiet -p nightcore-engine
+cargo build --locked --quiet --workspace --lib --bin nightcore
 RUSTC_BOOTSTRAP=1 RUSTFLAGS=-Zsanitizer=thread cargo build --locked --quiet -Zbuild-std \
     --target "$host" --target-dir "$target/thread" -p nightcore-c
 library=$target/thread/$host/debug/libnightcore.a

@@ -10,7 +10,7 @@ if ! command -v valgrind >/dev/null; then
     echo "skipped: valgrind is not installed"
     exit
 fi
-cargo build --locked --quiet -p nightcore-engine -p nightcore-c
+cargo build --locked --quiet --workspace --lib --bin nightcore
 built=$(cargo metadata --format-version 1 --no-deps |
     sed 's/.*"target_directory":"\([^"]*\)".*/\1/')/debug
 cc -std=c11 -D_GNU_SOURCE -g -O1 -Iinclude -pthread \

@@ -168,6 +168,19 @@ fn idle_clients_keep_no_worker_from_being_created() {
     engine.stop();
 }
 
+#[test]
+fn a_connection_that_takes_the_last_descriptor_is_answered() {
+    let engine = Setup::new().functions(&["Echo"], &c()).start();
+    let is_free = |fd: &u64| fs::read_link(format!("/proc/{}/fd/{fd}", engine.pid())).is_err();
+    let free = (0..).find(is_free).unwrap();
+    limit_process(engine.pid(), libc::RLIMIT_NOFILE, free + 1);
+    for _ in 0..20 {
+        assert_eq!(engine.function("Echo").running, 0);
+        assert_eq!(engine.text("Echo", "on"), "on");
+    }
+    engine.stop();
+}
+
 /// The number of clients that an engine with 64 descriptors has room for.
 const ROOM: usize = 32;
 

@@ -4,4 +4,4 @@
 # fifo run some of it; --list names them all.
 
 cd "$(dirname "$0")/../.." || exit
-exec cargo run --locked --quiet -p nightcore-tests --bin nightcore-conformance -- "$@"
+exec cargo run --locked --quiet --bin nightcore-conformance -- "$@"

@@ -7,7 +7,7 @@ set -euo pipefail
 cd "$(dirname "$0")/../.."
 . tests/engine.sh
 
-cargo build --locked --quiet -p nightcore-engine -p nightcore-c -p nightcore
+cargo build --locked --quiet --workspace --lib --bin nightcore
 target=$(cargo metadata --locked --format-version 1 --no-deps |
     sed 's/.*"target_directory":"\([^"]*\)".*/\1/')
 nightcore=$target/debug/nightcore

@@ -8,6 +8,8 @@ use std::sync::OnceLock;
 /// The packages whose programs and libraries tests use.
 const PACKAGES: [&str; 4] =
     ["nightcore-engine", "nightcore-c", "hello-rust", "nightcore-test-worker"];
+/// The programs of these packages.
+const PROGRAMS: [&str; 3] = ["nightcore", "hello-rust", "nightcore-test-worker"];
 
 /// Returns the folder of this profile, in which cargo puts its build output.
 pub(crate) fn profile_dir() -> &'static Path {
@@ -19,22 +21,27 @@ pub(crate) fn profile_dir() -> &'static Path {
         let folder = test.parent().expect("tests lie in a target folder");
         let profile =
             if folder.ends_with("deps") { folder.parent().expect("as above") } else { folder };
-        let status = cargo_build(profile, &PACKAGES).status().expect("cargo runs");
+        let status = cargo_build(profile).status().expect("cargo runs");
         assert!(status.success(), "the engine and the workers cannot be built");
         profile.to_owned()
     })
 }
 
-/// Returns the command that builds packages for the profile with this folder.
-fn cargo_build(profile: &Path, packages: &[&str]) -> Command {
+/// Returns the command that builds what tests use, for the profile with this folder.
+///
+/// The features of a dependency follow from the packages that are selected. In the profile of tests
+/// all packages are, as tests/run.sh does, since another selection would build the engine and its
+/// dependencies again. A release build is measured, so it has only the features that users get.
+fn cargo_build(profile: &Path) -> Command {
     let mut cargo = Command::new(env!("CARGO"));
     cargo.args(["build", "--quiet", "--target-dir"]);
     cargo.arg(profile.parent().expect("a profile lies in a target folder"));
-    for package in packages {
-        cargo.args(["-p", package]);
-    }
     if profile.ends_with("release") {
         cargo.arg("--release");
+        cargo.args(PACKAGES.iter().flat_map(|package| ["-p", package]));
+    } else {
+        cargo.args(["--workspace", "--lib"]);
+        cargo.args(PROGRAMS.iter().flat_map(|program| ["--bin", program]));
     }
     cargo.current_dir(crate::repository());
     cargo
@@ -43,7 +50,7 @@ fn cargo_build(profile: &Path, packages: &[&str]) -> Command {
 /// Builds the shared library of the later libnightcore and returns its sources: see
 /// `tests/c/later`.
 pub(crate) fn later_sources() -> PathBuf {
-    let mut cargo = cargo_build(profile_dir(), &["nightcore-c-later"]);
+    let mut cargo = cargo_build(profile_dir());
     cargo.args(["--message-format", "json-render-diagnostics"]).stderr(Stdio::inherit());
     let output = cargo.output().expect("cargo runs");
     assert!(output.status.success(), "the later libnightcore cannot be built");

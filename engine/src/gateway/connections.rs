@@ -86,7 +86,7 @@ impl ClientConnections {
     /// Waits until there is room for one more connection, and ends connections to make room.
     pub(super) async fn make_room(&self) {
         while self.descriptors() >= self.0.room.descriptors {
-            self.send_one_away(self.0.room.ends_busy);
+            self.send_one_away(self.0.room.ends_busy, Duration::ZERO);
             // If none has closed, a busy connection may have become idle.
             let _ = tokio::time::timeout(RETRY_AFTER, self.0.closed.notified()).await;
         }
@@ -99,9 +99,10 @@ impl ClientConnections {
         }
     }
 
-    /// Ends the connection that has been idle for the longest time. If none is idle and `ends_busy`
-    /// is set, ends a busy one: the one whose last exchange ended longest ago.
-    pub(super) fn send_one_away(&self, ends_busy: bool) {
+    /// Ends the connection that has been idle for the longest time, and for at least `idle_for`. If
+    /// none is idle and `ends_busy` is set, ends a busy one: the one whose last exchange ended
+    /// longest ago.
+    pub(super) fn send_one_away(&self, ends_busy: bool, idle_for: Duration) {
         let clients = self.0.clients.borrow();
         let (hand, places) = (self.0.hand.get(), self.0.places.get().max(1));
         let candidates = CANDIDATES.min(places);
@@ -109,6 +110,7 @@ impl ClientConnections {
         let candidates = (hand..hand + candidates).filter_map(|at| clients.get(at % places));
         let chosen = candidates
             .filter(|client| !client.is_sent_away() && (ends_busy || !client.is_busy()))
+            .filter(|client| client.is_busy() || client.idle_since().elapsed() >= idle_for)
             .min_by_key(|client| (client.is_busy(), client.idle_since()));
         if let Some(client) = chosen {
             client.send_away();

@@ -39,6 +39,9 @@ const WINDOW_BYTES: u32 = 1024 * 1024;
 const ACCEPTS_IN_TURN: u32 = 4;
 /// The pause after an accept that failed because there were no descriptors or no memory left.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
+/// During a shortage, no connection is ended that has been idle for less than this. A client that
+/// has just connected sends a request, even if it runs on a busy machine.
+const REQUEST_COMES_WITHIN: Duration = Duration::from_secs(1);
 
 /// Runs a connection's tasks on the I/O thread. hyper spawns one task for each HTTP/2 request, as
 /// soon as it begins to answer the request.
@@ -129,7 +132,9 @@ impl Gateway {
                     spawn_local(self.serve_connection(socket, site.clone(), stop.clone()));
                 }
                 Err(error) if is_shortage(&error) => {
-                    self.connections.send_one_away(false);
+                    // The system reports a shortage also if no client waits. Then the descriptor is
+                    // for a worker.
+                    self.connections.send_one_away(false, REQUEST_COMES_WITHIN);
                     tokio::time::sleep(ACCEPT_PAUSE).await;
                 }
                 // The client left before it was accepted.

@@ -84,15 +84,15 @@ struct World {
     now_ns: f64,
     service_ns: f64,
     cores: f64,
-    /// The part of the time of a call that runs alone which each further running call adds to all of
-    /// them. An event loop takes all messages that have come in one go: each of them takes some
+    /// The part of the time of a call that runs alone which each further running call adds to the
+    /// others. An event loop takes all messages that have come in one go: each of them takes some
     /// time, and the rest is shared.
     each: f64,
     /// Whether all calls need the same work, so that those that began at one moment end at one.
     even: bool,
     queue: VecDeque<f64>,
-    /// The service, in ns, that a call would have got which had run from the start. A call ends when
-    /// this number has grown by its work.
+    /// The service, in ns, that a call would have got if it had run from the start. A call ends
+    /// when this number has grown by its work.
     served_ns: f64,
     running: BinaryHeap<Reverse<(Time, Time)>>,
     /// Open load: the arrivals in a nanosecond, and the time of the next one.
@@ -243,6 +243,6 @@ impl World {
 
 const BOUNDS: Bounds = Bounds { min: 1, max: MAX, in_one_go_ns: 0 };
 
-/// Two cores need a limit of 2 + ⌈√2⌉ = 4. Twice that leaves room for changes that were learned from
-/// noise, and one more for experiments.
+/// Two cores need a limit of 2 + ⌈√2⌉ = 4. Twice that leaves room for changes that were learned
+/// from noise, and one more for experiments.
 const LIMIT_FOR_TWO_CORES: f64 = 9.0;

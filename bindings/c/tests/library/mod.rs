@@ -11,7 +11,7 @@ pub fn build() -> PathBuf {
     let profile = test.ancestors().nth(2).expect("tests lie in a target folder");
     let target = profile.parent().expect("a profile lies in a target folder");
     let mut cargo = Command::new(env!("CARGO"));
-    cargo.args(["build", "--quiet", "-p", "nightcore-c", "--target-dir"]).arg(target);
+    cargo.args(["build", "--quiet", "--workspace", "--lib", "--target-dir"]).arg(target);
     if profile.ends_with("release") {
         cargo.arg("--release");
     }
