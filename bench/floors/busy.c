@@ -1,6 +1,6 @@
 /*
- * Not a floor but a neighbour of one: keeps one core busy until it is ended, at the priority that
- * any program has.
+ * Keeps one core busy, at normal priority, until it is killed. This program is not a floor: it runs
+ * beside the measured calls.
  *
  * usage: busy CORE
  */
@@ -10,7 +10,10 @@
 #include <stdlib.h>
 #include <unistd.h>
 
-/* No part of the bench needs it for so long; whoever is forgotten ends by then. */
+/*
+ * The program ends itself after this time, in case the bench has not killed it. No measurement
+ * takes as long.
+ */
 #define LIFETIME_SECONDS 300
 
 int main(int argc, char **argv) {

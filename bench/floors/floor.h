@@ -1,11 +1,11 @@
 /*
- * What the floors share: arguments, pinning, samples, and an end for everything that was started.
+ * The code that all floors share: it parses arguments, pins processes, prints samples, and ends
+ * every process that was started.
  *
- * A floor is the least time that the operating system takes for a piece of work. It is written once
- * and then left alone: a figure that compares against it means something only as long as it does
- * not change.
+ * A floor measures the least time that the operating system takes for a piece of work. A floor is
+ * written once and then not changed, so that figures which are compared with it keep their meaning.
  *
- * Include this first: it asks for the GNU interfaces.
+ * Include this file first, because it defines _GNU_SOURCE.
  */
 #ifndef NIGHTCORE_BENCH_FLOOR_H
 #define NIGHTCORE_BENCH_FLOOR_H
@@ -24,21 +24,21 @@
 #include <time.h>
 #include <unistd.h>
 
-/* Two pages: room for eight of the largest messages. */
+/* Two pages, which hold eight of the largest messages. */
 #define DEFAULT_PIPE_BYTES 8192
-/* 80 MB of samples; a run is ended by its time long before. */
+/* The samples take 80 MB. The time limit ends a run long before it makes so many. */
 #define MAX_ITERATIONS 10000000
-/* No floor needs a minute; what hangs is ended by then. */
+/* The time after which a process that hangs ends itself. No floor takes as long. */
 #define LIFETIME_SECONDS 60
 #define MAX_CHILDREN 2
-/* The largest copy there is a figure for is 1 MiB. */
+/* The largest copy that has a figure is 1 MiB. */
 #define MAX_COPY_BYTES (16l << 20)
 
 struct options {
     long iterations;
     long warm_up;
     long cpu;       /* -1: unpinned */
-    long other_cpu; /* of the floors that need two cores; -1: none was named */
+    long other_cpu; /* for the floors that need two cores; -1: none was named */
     long pipe_bytes;
     long copy_bytes;
 };
@@ -47,7 +47,7 @@ static const char *program = "floor";
 static pid_t children[MAX_CHILDREN];
 static int child_count;
 
-/* Ends the children and this process with one sentence; `error` is an errno, or 0. */
+/* Prints one message, and ends the children and this process. `error` is an errno, or 0. */
 static void die(const char *what, int error) {
     if (error != 0)
         fprintf(stderr, "%s: %s: %s\n", program, what, strerror(error));
@@ -60,7 +60,10 @@ static void die(const char *what, int error) {
     _exit(1);
 }
 
-/* Only calls what a signal handler may; the children follow by their parent-death signal. */
+/*
+ * Calls only functions that a signal handler may call. It need not end the children: they get their
+ * parent-death signal.
+ */
 static void on_alarm(int signal_number) {
     (void)signal_number;
     static const char message[] = "floor: took longer than its lifetime\n";
@@ -125,7 +128,7 @@ static void pin(long cpu) {
         die("cannot pin to that core", errno);
 }
 
-/* Before any fork, so that all processes inherit it. */
+/* Must be called before any fork, so that all processes inherit the settings. */
 static void prepare(const struct options *options) {
     signal(SIGPIPE, SIG_IGN);
     bound_lifetime();
@@ -133,7 +136,10 @@ static void prepare(const struct options *options) {
         pin(options->cpu);
 }
 
-/* 0 in the child, which dies with its parent and knows no children of its own. */
+/*
+ * Forks. Returns 0 in the child, and the child's pid in the parent. The child is killed when its
+ * parent dies, and its list of children is empty.
+ */
 static pid_t start_child(void) {
     pid_t parent = getpid();
     pid_t pid = fork();
@@ -150,7 +156,10 @@ static pid_t start_child(void) {
     return 0;
 }
 
-/* The children end when they read an end of file; any other end spoils the figure. */
+/*
+ * Waits until the children have ended by themselves. If one of them fails, no figure is printed,
+ * because it would be wrong.
+ */
 static void wait_for_children(void) {
     int failed = 0;
     for (int i = 0; i < child_count; i++) {
@@ -175,7 +184,7 @@ static int compare_samples(const void *left, const void *right) {
     return (a > b) - (a < b);
 }
 
-/* Touched now, so that no page fault falls into a sample. */
+/* Allocates room for samples. Touches it, so that no page fault happens during a sample. */
 static uint64_t *make_samples(size_t count) {
     uint64_t *samples = malloc(count * sizeof *samples);
     if (samples == NULL)
@@ -184,7 +193,10 @@ static uint64_t *make_samples(size_t count) {
     return samples;
 }
 
-/* Sorts them and prints one line: "p50_ns N p90_ns N p99_ns N p999_ns N iterations N". */
+/*
+ * Sorts the samples, frees them, and prints one line:
+ * "p50_ns N p90_ns N p99_ns N p999_ns N iterations N".
+ */
 static void print_samples(uint64_t *samples, size_t count) {
     static const struct {
         const char *name;

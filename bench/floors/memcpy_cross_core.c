@@ -1,9 +1,9 @@
 /*
- * Floor: one memcpy whose source was last written by the other core.
+ * A floor: one memcpy whose source was last written by the other core.
  *
- * One process writes a payload and another reads it: the process that copies it first has to fetch
- * it from the other core's caches. The writer fills the source anew before each copy; the
- * destination is the reader's own memory, which its caches hold.
+ * One process writes a payload, and the reader, a process on another core, copies it. The copy has
+ * to fetch the payload from the caches of the writer's core. The writer fills the source again
+ * before each copy. The destination is the reader's own memory, which is in the caches of its core.
  */
 #include "floor.h"
 
@@ -11,8 +11,9 @@
 #include <sys/mman.h>
 
 /*
- * Whose turn it is: 2n + 1 when the writer has written for the nth time, 2n + 2 when the reader has
- * copied that. It is alone on its cache line, since both cores spin on it.
+ * Tells the processes whose turn it is. For round n, counted from 0, the number is 2n when the
+ * writer may write, 2n + 1 when it has written, and 2n + 2 when the reader has copied the payload.
+ * The number has a cache line to itself, because both cores spin on it.
  */
 struct turn {
     _Alignas(128) atomic_ulong number;
@@ -44,7 +45,7 @@ static uint64_t copy_ns(struct turn *turn, uint8_t *to, const uint8_t *source, s
     uint64_t start = now_ns();
     memcpy(to, source, bytes);
     uint64_t end = now_ns();
-    /* The copy is read, or the compiler might leave it out. */
+    /* Reads the copy, because the compiler might omit a copy that nothing reads. */
     if (to[0] != (number & 0xff) || to[bytes - 1] != (number & 0xff))
         die("the copy is not what was written", 0);
     give(turn, 2 * number + 2);
@@ -55,7 +56,7 @@ static void *shared(size_t bytes) {
     void *memory = mmap(NULL, bytes, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
     if (memory == MAP_FAILED)
         die("cannot make shared memory", errno);
-    /* Faulted in, and mapped by the reader, too. */
+    /* Touches every page, so that the reader has no page faults while it is measured. */
     memset(memory, 0, bytes);
     return memory;
 }

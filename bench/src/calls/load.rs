@@ -1,4 +1,4 @@
-//! A closed loop of clients over HTTP/1.1: N kept connections, each with one call under way.
+//! A closed loop of clients over HTTP/1.1: N kept-alive connections, each with one call under way.
 
 use std::net::SocketAddr;
 use std::time::Duration;
@@ -12,8 +12,9 @@ use crate::run::interrupt;
 
 /// The time without any answer after which a server counts as hanging.
 const STALLED_AFTER: Duration = Duration::from_secs(15);
-/// Latencies of 1 ns to a minute, to three digits.
+/// The longest latency that is recorded, one minute. Longer ones count as this long.
 const MAX_LATENCY_NS: u64 = 60_000_000_000;
+/// The number of significant digits of a recorded latency.
 const LATENCY_DIGITS: u8 = 3;
 
 /// A load. It stops at whichever limit is reached first.
@@ -40,7 +41,7 @@ pub struct Outcome {
     pub calls: u64,
     /// The time from the first request to the last answer.
     pub elapsed: Duration,
-    /// Latency in ns.
+    /// The latencies of the calls, in ns.
     pub latency_ns: Histogram<u64>,
 }
 
@@ -125,7 +126,7 @@ mod tests {
     use std::io::{Read, Write};
     use std::net::TcpListener;
 
-    /// Answers the requests of one connection, which end with "ping".
+    /// Answers the requests of one connection. Each request must end with "ping".
     fn serve(answer: &'static [u8]) -> SocketAddr {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let address = listener.local_addr().unwrap();
@@ -158,7 +159,7 @@ mod tests {
     }
 
     #[test]
-    fn time_is_a_bound() {
+    fn a_load_stops_after_its_maximum_time() {
         let outcome = run(&Load { max_time: Duration::ZERO, ..load(serve(GOOD)) }).unwrap();
         assert_eq!(outcome.calls, 1);
     }

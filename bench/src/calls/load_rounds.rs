@@ -1,4 +1,4 @@
-//! The same load in several rounds, between which other servers have their rounds.
+//! Runs the same load in several rounds. Other servers have their rounds in between.
 
 use std::time::Duration;
 
@@ -9,10 +9,10 @@ use crate::calls::pairs::median;
 use crate::report::figures::Report;
 use crate::run::cpu;
 
-/// The share of its time for which each load runs before it is measured, so that workers, caches
+/// Before a load is measured, it runs for its time divided by this number, so that workers, caches
 /// and averages settle.
 const WARM_UP_SHARE: u32 = 4;
-/// The number of calls to which CPU time refers.
+/// The number of calls for which CPU time is reported.
 const CPU_CALLS: f64 = 100_000.0;
 
 /// The results of the rounds of one server.
@@ -20,14 +20,14 @@ const CPU_CALLS: f64 = 100_000.0;
 pub struct LoadRounds {
     /// The calls per second of each round.
     pub rps: Vec<f64>,
-    /// The median latency of each round.
+    /// The median latency of each round, in µs.
     pub p50_us: Vec<f64>,
     p99_us: Vec<f64>,
     cpu_s_per_100k: Vec<f64>,
 }
 
 impl LoadRounds {
-    /// Runs the next round. The server's CPU time is that of the processes below `roots`.
+    /// Runs the next round. The server's processes are `roots` and all processes below them.
     pub fn run(&mut self, load: &Load, roots: &[i32]) -> Result<()> {
         let cpu_time = || roots.iter().map(|root| cpu::of_tree(*root)).sum::<Duration>();
         load::run(&Load { max_time: load.max_time / WARM_UP_SHARE, ..*load })?;
@@ -57,9 +57,9 @@ impl LoadRounds {
 pub struct Figures {
     /// Calls per second.
     pub rps: f64,
-    /// The median latency.
+    /// The median latency, in µs.
     pub p50_us: f64,
-    /// The 99th percentile of the latency.
+    /// The 99th percentile of the latency, in µs.
     pub p99_us: f64,
     /// User and system time of the server's side for 100,000 calls, in s.
     pub cpu_s_per_100k: f64,

@@ -8,7 +8,7 @@ use crate::run::channel::Channel;
 use crate::run::engine::Engine;
 use crate::run::settings::Placement;
 
-/// The parts in the order of a call.
+/// The parts, in the order in which a call passes through them.
 pub const SEGMENTS: [&str; 4] = ["queued", "woken", "ran", "returned"];
 const QUANTILES: [&str; 2] = ["p50_us", "p99_us"];
 

@@ -10,11 +10,12 @@ use crate::run::engine::Engine;
 
 /// Enough calls for a first estimate of the mean, which determines the size of the measured runs.
 const FIRST: Sized = Sized { count: 1000, warm_up: 100 };
-/// Longer than any sized run, and than the timeout that `Caller` has in the config.
+/// The time limit for an answer. It is longer than any sized run, and than the timeout of `Caller`
+/// in the configuration.
 const ANSWER_WITHIN: Duration = Duration::from_secs(65);
 const SAMPLE_BYTES: usize = 8;
 
-/// The ns samples of one run, sorted.
+/// The samples of one run in ns, sorted.
 pub struct Samples(pub Vec<u64>);
 
 impl Samples {
@@ -24,18 +25,18 @@ impl Samples {
         Samples(samples)
     }
 
-    /// Returns a quantile as the floors count it: the sample at that share of the count, rounded
-    /// down.
+    /// Returns a percentile, in µs. Its sample is chosen as the floors choose theirs: the index is
+    /// `percent` % of the number of samples, rounded down.
     pub fn quantile_us(&self, percent: usize) -> f64 {
         self.permille_us(percent * 10)
     }
 
-    /// Returns the mean.
+    /// Returns the mean, in µs.
     pub fn mean_us(&self) -> f64 {
         self.0.iter().sum::<u64>() as f64 / self.0.len() as f64 / 1000.0
     }
 
-    /// Returns the quantile for a share in thousandths.
+    /// Returns the quantile for a share in thousandths, in µs.
     pub fn permille_us(&self, permille: usize) -> f64 {
         self.0[self.0.len() * permille / 1000] as f64 / 1000.0
     }
@@ -46,7 +47,7 @@ impl Samples {
 pub struct Calls<'a> {
     /// The engine with both functions.
     pub engine: &'a Engine,
-    /// The function that calls and times.
+    /// The function that makes the calls and times them.
     pub caller: &'a str,
     /// The function that is called. It echoes.
     pub target: &'a str,
@@ -78,8 +79,8 @@ impl Calls<'_> {
         Ok(Samples::sorted(samples.iter().map(|bytes| u64::from_le_bytes(*bytes)).collect()))
     }
 
-    /// Returns the number of calls that fill about `time`, from their mean: beside busy cores it is
-    /// many times the p50.
+    /// Returns the number of calls that fill about `time`. It is computed from the mean time of a
+    /// call, because the mean is many times the p50 when the cores are busy.
     pub fn size_for(&self, time: Duration) -> Result<Sized> {
         Ok(Sized::filling(time, self.run(FIRST)?.mean_us()))
     }
@@ -89,7 +90,7 @@ impl Calls<'_> {
 pub struct Rounds<'a> {
     calls: Calls<'a>,
     size: Sized,
-    /// The p50 of each round.
+    /// The p50 of each round, in µs.
     pub p50_us: Vec<f64>,
     samples: Vec<u64>,
 }
@@ -119,7 +120,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn quantiles_are_those_of_the_floors() {
+    fn quantiles_are_computed_as_in_the_floors() {
         let samples = Samples::sorted((0..1000).rev().map(|n| n * 1000).collect());
         assert_eq!((samples.quantile_us(50), samples.quantile_us(99)), (500.0, 990.0));
         assert_eq!(samples.mean_us(), 499.5);

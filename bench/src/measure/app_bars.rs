@@ -60,8 +60,8 @@ fn bars_of(language: &str) -> Option<&'static Bars> {
     BARS.iter().find(|bars| bars.language == language)
 }
 
-/// Returns whether the figures of a language have ratios to those of another application. The plain
-/// echo is served beside the application in C.
+/// Returns whether the figures of a language have ratios to those of another application. All have
+/// ratios to the plain echo, which the engine of the application in C serves.
 pub fn is_compared_with(language: &str, other: &str) -> bool {
     bars_of(language).is_some_and(|bars| {
         let is_to_grpc_go = bars.p50_over_grpc_go.is_some() && other == GRPC_GO;
@@ -129,7 +129,8 @@ mod tests {
         rounds
     }
 
-    /// Returns the lines about an application that serves 300 requests/s, with 30 µs for a request.
+    /// Returns the report's lines about an application that serves 300 requests/s, with 30 µs for a
+    /// request.
     fn told(language: &str, connections: usize, external: Option<&LoadRounds>) -> Vec<String> {
         let (own, go, node) = (rounds(300.0, 30.0), rounds(100.0, 100.0), rounds(20.0, 300.0));
         let mut report = Report::default();
@@ -144,7 +145,7 @@ mod tests {
     }
 
     #[test]
-    fn bars_are_those_of_language_and_connections() {
+    fn the_bars_depend_on_language_and_connections() {
         assert_eq!(
             told("c", 1, None),
             ["key.rps_over_grpc 3.000", "key.p50_over_grpc 0.300 bar <= 0.100 SHORT"]
@@ -168,7 +169,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_not_there_is_not_compared_with() {
+    fn an_application_that_was_not_measured_has_no_ratios() {
         assert!(told("asyncio", 64, None).is_empty() && told("mixed", 64, None).is_empty());
         assert!(is_compared_with("python", "grpc_go") && !is_compared_with("asyncio", "grpc_go"));
     }

@@ -1,5 +1,5 @@
-//! Internal calls beside other programs that keep cores busy. A thread that spins for messages must
-//! not be slower than one that sleeps, when there is no core to spin on.
+//! Measures internal calls beside other programs that keep cores busy. When no core is free to spin
+//! on, a thread that spins for messages must not be slower than one that sleeps.
 
 use std::process::{Command, Stdio};
 
@@ -19,9 +19,9 @@ const BYTES: usize = 16;
 /// The bar: rings take at most this multiple of the time of named pipes. The 0.05 is noise: named
 /// pipes measured against themselves differ by as much.
 const RING_BAR: f64 = 1.05;
-/// The same for the mean, which shows the few calls that wait for long: a core on which another
-/// program computes is got back after some milliseconds. The mean also differs this much with the
-/// placement of the threads.
+/// The same for the mean, which shows the few calls that take long: they wait some milliseconds for
+/// a core on which another program computes. The mean also differs by as much from one placement of
+/// the threads to another.
 const MEAN_BAR: f64 = 3.0;
 
 /// Measures `beside.{one_busy,both_busy}.{fifo,ring}.16B.{p50_us,mean_us}`, unpinned.

@@ -1,8 +1,8 @@
-//! Small calls beside an idle crowd: other functions, workers or connections. Anything idle must
-//! cost nothing.
+//! Measures small calls beside an idle crowd: other functions, workers or connections. Idle
+//! functions, workers and connections must cost nothing.
 //!
-//! All of it, including the clients, runs on one core: the kernel's placement of processes makes
-//! more of a difference than a crowd.
+//! All processes, including the clients, run on one core, because the kernel's placement of
+//! processes would make a larger difference than a crowd.
 
 use std::net::TcpStream;
 
@@ -21,11 +21,11 @@ use crate::run::engine::Engine;
 use crate::run::functions::{self, Function};
 use crate::run::settings::{Pinned, Settings};
 
-/// The sizes of a crowd. The last one has the bar.
+/// The sizes of a crowd. Only the ratio beside the last size has a bar.
 pub const SIZES: [usize; 2] = [100, 1000];
 /// All crowds.
 pub const KINDS: [Kind; 3] = [Kind::Functions, Kind::Workers, Kind::Connections];
-/// All calls that are measured beside them.
+/// All calls that are measured beside the crowds.
 pub const CASES: [Case; 3] =
     [Case::Internal(Channel::Fifo), Case::Internal(Channel::Ring), Case::External];
 /// The bar: a call takes at most this multiple of the time that it takes alone.
@@ -39,12 +39,12 @@ pub enum Kind {
     Functions,
     /// Idle workers of one other function.
     Workers,
-    /// Connections of clients that ask for nothing.
+    /// Connections of clients that send no requests.
     Connections,
 }
 
 impl Kind {
-    /// Returns its name in the keys of the report.
+    /// Returns the name for the keys of the report.
     pub fn name(self) -> &'static str {
         match self {
             Kind::Functions => "functions",
@@ -66,8 +66,8 @@ impl Kind {
         }
     }
 
-    /// Opens the connections. They are opened again for each round, since a gateway closes idle
-    /// ones.
+    /// Opens the connections of the crowd, if it has any. Each round opens new ones, because the
+    /// gateway closes idle connections.
     fn connect(self, engine: &Engine, size: usize) -> Result<Vec<TcpStream>> {
         match self {
             Kind::Connections => (0..size).map(|_| http::connect(engine.address())).collect(),
@@ -79,14 +79,14 @@ impl Kind {
 /// The calls that are measured.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Case {
-    /// C to C, 16 bytes.
+    /// An internal call from C to C, with 16 bytes.
     Internal(Channel),
     /// An external call, over one connection.
     External,
 }
 
 impl Case {
-    /// Returns its name in the keys of the report.
+    /// Returns the name for the keys of the report.
     pub fn name(self) -> &'static str {
         match self {
             Case::Internal(Channel::Fifo) => "internal.fifo",
@@ -145,7 +145,7 @@ pub fn measure(settings: &Settings, functions: &[Function], report: &mut Report)
     Ok(())
 }
 
-/// Alternates between an engine that is alone and one beside the crowd. Returns the median of the
+/// Measures an engine without a crowd and one with the crowd in turn. Returns the median of the
 /// ratios of their p50.
 fn beside(
     settings: &Settings,

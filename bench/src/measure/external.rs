@@ -1,5 +1,5 @@
-//! External calls: clients over HTTP to an empty function, and to one that makes three internal
-//! calls, beside nginx.
+//! Measures external calls: HTTP clients call an empty function, a function that makes three
+//! internal calls, and nginx for comparison.
 
 use std::net::SocketAddr;
 
@@ -14,27 +14,27 @@ use crate::run::functions::Function;
 use crate::run::nginx::Nginx;
 use crate::run::settings::{Placement, Settings};
 
-/// The numbers of connections in the page's chart, from one to more than there are workers.
+/// The numbers of connections in the page's chart. The largest exceeds the number of workers.
 pub const CONNECTIONS: [usize; 5] = [1, 4, 16, 64, 256];
 /// The numbers of connections that are measured in all rounds, and over named pipes too. For the
 /// others one round is enough for a chart.
 const MAIN_CONNECTIONS: [usize; 3] = [1, 16, 64];
 /// The number of connections for the function that makes three internal calls.
 const THREE_CONNECTIONS: usize = 16;
-/// The bar: that function has at least this share of the rate of the empty one.
+/// The bar: the rate of that function is at least this share of the empty function's rate.
 const THREE_SHARE: f64 = 0.5;
-/// More calls than a machine of this kind makes in the time of a run.
+/// The maximum number of calls in a round. It is so large that the time of the round ends first.
 pub const MAX_CALLS: u64 = 5_000_000;
 /// A small body, as a client of an empty function would send.
 pub const BODY: &[u8] = b"ping";
 /// The function that answers with an empty body.
 pub const EMPTY_PATH: &str = "/function/Empty";
-/// Named pipes are measured in one round of this many: their figures need not be exact.
+/// Named pipes are measured only once in this many rounds, because their figures need not be exact.
 const FIFO_EVERY: usize = 2;
 
 /// One server under one load.
 struct Server {
-    /// Its key without the number of connections.
+    /// The key of its figures, without the number of connections.
     name: &'static str,
     address: SocketAddr,
     path: &'static str,
@@ -56,7 +56,8 @@ pub fn measure(settings: &Settings, functions: &[Function], report: &mut Report)
         true => Some(Engine::start(settings, functions, Placement::Unpinned, Channel::Fifo)?),
         false => None,
     };
-    // Started even if only our own figures are wanted, because their bars depend on its figures.
+    // nginx is started even if only Nightcore's figures are wanted, because their bars depend on
+    // nginx's figures.
     let nginx = Nginx::start(settings)?;
     for connections in CONNECTIONS {
         let is_main = MAIN_CONNECTIONS.contains(&connections);
@@ -136,8 +137,8 @@ fn tell(report: &mut Report, servers: &[Server], connections: usize) {
     }
 }
 
-/// Adds our figures with their bars: at least nginx's rate where there are many connections, at
-/// most its latency where there is one, and at most its CPU time.
+/// Adds Nightcore's figures with their bars. The rate at 16 and 64 connections must be at least
+/// that of nginx. The p50 at one connection and the CPU time at 16 must be at most those of nginx.
 fn tell_own(
     report: &mut Report,
     key: &str,

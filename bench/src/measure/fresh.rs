@@ -1,8 +1,8 @@
-//! Measures the small internal call in fresh engines, each used by requests of growing size, and
-//! reports the worst of many.
+//! Measures the small internal call in fresh engines, and reports the worst p50 of all of them.
+//! Each engine serves requests of growing size.
 //!
-//! A call may have several modes, and an engine may stay in one of them for good. One engine that
-//! serves one large request shows only one mode.
+//! The time of a call may have several modes, and an engine may stay in one of them for good. One
+//! engine that serves one large request shows only one mode.
 
 use std::time::Duration;
 
@@ -18,14 +18,15 @@ use crate::run::functions::Function;
 use crate::run::interrupt;
 use crate::run::settings::{Placement, Settings};
 
-/// The number of internal calls of each request, in turn.
+/// The numbers of internal calls of the requests, in the order in which they are sent.
 pub const REQUESTS: [usize; 4] = [10, 100, 10_000, 100_000];
-/// The number of times that each engine serves all of them: one mode began only with the third
-/// request that took milliseconds.
+/// The number of times that each engine serves all of [`REQUESTS`]. It is more than one because one
+/// mode began only with the third request that took milliseconds.
 const TURNS: usize = 2;
-/// The least number of calls for a p50: that of a smaller request mostly shows its first wakes.
+/// The number of calls that a request must have for its p50 to count. The p50 of a smaller request
+/// mostly shows its first wakes.
 const LEAST_CALLS: usize = 10_000;
-/// The size of a body.
+/// The size of a body, in bytes.
 const BYTES: usize = 16;
 /// The silence before a request that comes alone. After it every thread of an engine is parked, and
 /// its core is halted. After a longer silence the host of a virtual machine takes longer to run a
@@ -36,12 +37,13 @@ const ALONE_REQUESTS: usize = 5;
 /// The number of internal calls of a request that comes alone.
 const FEW_CALLS: usize = 10;
 
-/// The bars: the worst p50 is at most this many times the median p50, and on one core at most this
-/// many times the ping-pong floor.
+/// The bar: the worst p50 is at most this many times the median p50.
 const WORST_TO_MEDIAN: f64 = 2.0;
+/// The bar on one core: the worst p50 is at most this many times the ping-pong floor.
 const WORST_TO_FLOOR: f64 = 1.35;
-/// The bars of unpinned calls, in µs: the median p50, and the mean of ten calls.
+/// The bar of the median p50 of unpinned calls, in µs.
 const MEDIAN_US: f64 = 2.0;
+/// The bar of the mean of ten unpinned calls, in µs.
 const FEW_MEAN_US: f64 = 8.0;
 
 /// Returns the prefix of the keys of one placement.
@@ -63,8 +65,8 @@ pub fn p50s_us(engine: &Engine, requests: &[usize], least_calls: usize) -> Resul
     Ok(p50s_us)
 }
 
-/// Returns the mean time of the calls of a request that comes after a silence, in µs; the median of
-/// several such requests.
+/// Sends several requests, each after a silence. Returns the median of their mean times of a call,
+/// in µs.
 pub fn few_mean_us(engine: &Engine) -> Result<f64> {
     let mut means_us = Vec::new();
     for _ in 0..ALONE_REQUESTS {

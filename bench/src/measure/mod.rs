@@ -1,4 +1,4 @@
-//! The measurements, one a file, and the order in which a run takes them.
+//! The measurements, one per file, and the order in which they run.
 
 pub mod app;
 pub mod app_bars;

@@ -17,7 +17,7 @@ import (
 
 const method = "/bench.App/Call"
 
-// service calls the services that it needs in sequence.
+// service calls the services that it needs, one after the other.
 type service struct {
 	next []*grpc.ClientConn
 }

@@ -16,7 +16,7 @@ const call = (client, value) =>
     client.call({ value }, (error, answer) => (error ? reject(error) : resolve(answer.value)));
   });
 
-// Calls the services that this service needs in sequence.
+// Calls the services that this service needs, one after the other.
 async function run(body) {
   for (const client of next) {
     const answer = await call(client, body);

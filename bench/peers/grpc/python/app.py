@@ -12,7 +12,7 @@ SERVICE, METHOD = "bench.App", "Call"
 
 
 class Service:
-    """Calls the services that it needs in sequence."""
+    """Calls the services that it needs, one after the other."""
 
     def __init__(self, addresses: list[str]) -> None:
         self.next = [
