@@ -54,7 +54,7 @@ fn every_language_calls_every_other_and_is_told_who_calls() {
 }
 
 #[test]
-fn the_causes_of_an_error_are_the_whole_way_down() {
+fn the_causes_of_an_error_list_every_function_down_to_the_one_that_failed() {
     let engine = engine();
     let failed = engine.call("CallC", "CallCpp\nCallRust\nFailC\nbroken");
     let causes: Vec<String> =

@@ -1,4 +1,4 @@
-//! Runs every kept seed through its target. A seed that showed a bug stays here for good.
+//! Runs every kept seed through its target. A seed that showed a bug is never removed.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -10,9 +10,10 @@ use targets::TARGETS;
 /// do not end a test by themselves.
 static PANICS: AtomicUsize = AtomicUsize::new(0);
 
-/// Targets after which the process serves for good. Each of them runs in a process of its own, and
-/// this variable names the target to that process.
+/// Targets that make their process serve calls. A process cannot stop serving, so each of these
+/// targets runs in a process of its own.
 const SERVE: [&str; 2] = ["direct_threads", "handlers"];
+/// The environment variable that names the target to such a process.
 const TARGET_VARIABLE: &str = "NIGHTCORE_FUZZ_TARGET";
 const TEST: &str = "every_seed_goes_through_its_target";
 

@@ -1,10 +1,11 @@
 #!/bin/bash
-# Checks what `make dist TARGETS=...` makes for other systems than this one. The packages for musl
-# run hello in a root file system with musl and without glibc, as on Alpine. A build for aarch64 has
-# the ABI of the build for this machine, and runs hello in qemu where that is installed.
+# Checks the packages that `make dist TARGETS=...` makes for other systems than this one. The
+# packages for musl must run hello in a root file system with musl and without glibc, as on Alpine.
+# A build for aarch64 must have the ABI of the build for this machine, and run hello in qemu if qemu
+# is installed.
 #
-# NIGHTCORE_MUSL_LOADER names the loader of musl, NIGHTCORE_MUSL_PYTHON the folder of a Python for
-# musl.
+# NIGHTCORE_MUSL_LOADER names the loader of musl. NIGHTCORE_MUSL_PYTHON names the folder of a Python
+# for musl.
 
 set -euo pipefail
 export LC_ALL=C
@@ -44,19 +45,19 @@ for name in x86_64 x86_64-musl aarch64; do
         --file "$work/dist/nightcore-$version-linux-$name.tar.gz"
 done
 
-# zig TARGET ARGUMENT...: the compiler that the packages were linked with.
+# zig TARGET ARGUMENT...: runs the compiler that the packages were linked with.
 zig() { "$python" -m ziglang cc -target "$@"; }
 
-# wheel_of PLATFORM: its name.
+# wheel_of PLATFORM: prints the path of the wheel for that platform.
 wheel_of() { echo "$work/dist/nightcore-$version-cp310-abi3-$1.whl"; }
 
-# unpack WHEEL FOLDER
+# unpack WHEEL FOLDER: unpacks the wheel into the folder.
 unpack() { "$python" -m zipfile --extract "$1" "$2"; }
 
 # Musl.
 
 # Makes in-root, a script that runs a command in a root file system with busybox, musl and this
-# test's folder, and sets musl_version if it can.
+# test's folder. Sets musl_version, which stays empty if this machine cannot run such a script.
 make_root() {
     local loader=${NIGHTCORE_MUSL_LOADER:-/lib/ld-musl-x86_64.so.1} busybox tool root=$work/root
     busybox=$(command -v busybox || :)
@@ -74,7 +75,7 @@ make_root() {
     for tool in $("$busybox" --list); do ln -s busybox "$root/bin/$tool" 2>/dev/null || :; done
     ln -s /bin/env "$root/usr/bin/env"
     cp --dereference "$loader" "$root/lib/ld-musl-x86_64.so.1"
-    # The name by which Alpine's programs ask for it.
+    # Programs that were built on Alpine need the library under this name.
     ln -s ld-musl-x86_64.so.1 "$root/lib/libc.musl-x86_64.so.1"
     cat >"$work/in-root" <<END
 #!/bin/sh
@@ -87,13 +88,13 @@ END
         echo "skipped: hello with musl, as this user can make no namespaces"
         return
     fi
-    # It fails, as it is told nothing to load.
+    # The loader prints its version and fails, because no program is named.
     { "$work/in-root" /lib/ld-musl-x86_64.so.1 2>&1 || :; } >"$work/loader.log"
     musl_version=$(sed -n 's/^Version //p' "$work/loader.log")
     [[ -n $musl_version ]] || { cat "$work/loader.log"; fail "$loader is not musl's loader"; }
 }
 
-# command_in_root NAME PROGRAM: a command outside, which runs the program inside.
+# command_in_root NAME PROGRAM: makes the command NAME, which runs the program in the root.
 command_in_root() {
     printf '#!/bin/sh\nexec "%s" "%s" "$@"\n' "$work/in-root" "$2" >"$work/$1"
     chmod +x "$work/$1"
@@ -110,10 +111,10 @@ musl_c() {
     hello_by "$work/nightcore-of-c" "[\"$work/hello\"]"
     read -ra flags <<<"$(PKG_CONFIG_PATH=$prefix/lib/pkgconfig \
         pkg-config --cflags --static --libs nightcore)"
-    # What gcc calls libgcc_eh, and adds by itself.
+    # With zig the unwinder must be named. gcc calls it libgcc_eh and links it by itself.
     zig x86_64-linux-musl -static examples/hello/c/hello.c -o "$work/hello" "${flags[@]}" -lunwind
     hello_by "$work/nightcore-of-c" "[\"$work/hello\"]"
-    # A static engine runs here as well.
+    # The engine for musl is static, so it also runs outside the root.
     hello_by "$prefix/bin/nightcore" "[\"$work/hello\"]"
     echo "hello in C is right with musl $musl_version"
 }
@@ -137,7 +138,7 @@ musl_node() {
         --no-audit --no-fund --prefix "$home" "$work/dist/nightcore-$version.tgz"
     command_in_root nightcore-of-node "$home/node_modules/.bin/nightcore"
     hello_by "$work/nightcore-of-node" "[\"$node\", \"$home/hello.mjs\"]"
-    # The same folder serves a Node with glibc.
+    # The same folder also works with a Node for glibc.
     hello_by "$home/node_modules/.bin/nightcore" "[\"node\", \"$home/hello.mjs\"]"
     echo "hello in Node is right with musl $musl_version"
 }
@@ -147,7 +148,7 @@ musl_python() {
     wheel=$(wheel_of musllinux_1_2_x86_64)
     if [[ -z ${NIGHTCORE_MUSL_PYTHON:-} ]]; then
         unpack "$wheel" "$home"
-        # Without a Python the module finds all but what Python has.
+        # Without a Python, only the symbols of Python may be missing.
         "$work/in-root" /lib/ld-musl-x86_64.so.1 --list "$home/nightcore/_nightcore.abi3.so" \
             >"$work/missing" 2>&1 || :
         if grep -v 'Py[A-Z_].*: symbol not found\|=>\|^\s*/lib/ld-musl\|_Py' "$work/missing"; then
@@ -168,13 +169,14 @@ musl_python() {
 
 # aarch64.
 
-# exports FILE: the names of what it defines for others.
+# exports FILE: prints the names that the library exports.
 exports() {
     readelf --wide --dyn-syms "$1" |
         awk '$5 ~ /GLOBAL|WEAK/ && $7 != "UND" { print $8 }' | sed 's/@.*//' | sort
 }
 
-# same_exports FILE FILE, for aarch64 and for this machine
+# same_exports FILE FILE: checks that the first library is for aarch64, and exports the same names
+# as the second one, which is for this machine.
 same_exports() {
     readelf --file-header "$1" | grep -q 'Machine: *AArch64' || fail "$1 is not for aarch64"
     glibc "$1"
@@ -183,7 +185,7 @@ same_exports() {
     diff <(exports "$2") "$work/exports" || fail "$1 exports other names than $2 (<)"
 }
 
-# layouts TARGET: where the members of nightcore.h's structs are, as the compiler sees it.
+# layouts TARGET: prints the layouts of the structs of nightcore.h for that target.
 layouts() {
     echo '#include <nightcore.h>' |
         zig "$1" -Iinclude -x c -c - -o "$work/layouts.o" \
@@ -215,8 +217,8 @@ arm_abi() {
     echo "the ABI for aarch64 is that for x86_64: $(grep -c 'sizeof=' "$work/layouts") structs"
 }
 
-# A function in qemu, with this machine's engine: the layout of the shared memory is the same on
-# both machines.
+# Runs a function for aarch64 in qemu, with the engine for this machine. That works because the
+# layout of the shared memory is the same for both.
 arm_hello() {
     local flags qemu sysroot=/usr/aarch64-linux-gnu
     qemu=$(command -v qemu-aarch64-static || command -v qemu-aarch64 || :)

@@ -12,8 +12,8 @@ use std::time::Duration;
 /// The value of `[gateway] memory` for each engine.
 pub const MEMORY: &str = "64MiB";
 const MEMORY_BYTES: u64 = 64 << 20;
-/// The memory that the engine may use besides: its own without calls, pages that are copied, and
-/// pages that the allocator keeps.
+/// The memory that the engine may use in addition to that: its memory without calls, pages that are
+/// copied, and pages that the allocator keeps.
 const BESIDE_BYTES: u64 = 96 << 20;
 /// The number of HTTP/1.1 clients. Half of them announce the length of the body.
 const CLIENTS: usize = 24;
@@ -25,11 +25,11 @@ const SENT_BYTES: usize = BODY_BYTES - 1;
 /// The time after which a client that cannot send gives up.
 const SEND_WITHIN: Duration = Duration::from_secs(2);
 
-/// Sends the parts to a function, and closes the connections after a while.
+/// Sends parts of bodies to a function, and closes the connections after a while.
 pub fn run(probe: &Probe, function: &Function, engine: i32) {
     let path = format!("/function/{}", function.name);
     let address = probe.address;
-    // The id that its last function would report if the call ran.
+    // The body begins with the id that the last called function would report if the call ran.
     let mut body = format!("{}|", first_id(PARTS, 0)).into_bytes();
     body.resize(SENT_BYTES, b'x');
     std::thread::scope(|scope| {
