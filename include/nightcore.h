@@ -266,7 +266,8 @@ typedef struct {
     const nc_pair *metadata;
     // The number of pairs in `metadata`.
     size_t metadata_count;
-    // The time left until the deadline, in nanoseconds; it does not run down. 0 means no deadline.
+    // The time left until the deadline, in nanoseconds. It stays the same while the handler runs.
+    // 0 means no deadline.
     uint64_t time_left_ns;
     // The reason for which the request is cancelled from the start: NC_CANCELLED or
     // NC_DEADLINE_EXCEEDED. NC_OK means that it is not cancelled.

@@ -15,8 +15,8 @@ struct FakeRequest {
     std::string function = "Test";
     // The function that makes the call; empty if the call comes through the gateway.
     std::string caller = {};
-    // The time left until the deadline, more than zero; it does not run down. nullopt means no
-    // deadline.
+    // The time left until the deadline, more than zero. It stays the same while the handler runs.
+    // nullopt means no deadline.
     std::optional<std::chrono::nanoseconds> time_left = {};
     // The reason for which the request is cancelled from the start: NC_CANCELLED or
     // NC_DEADLINE_EXCEEDED. NC_OK means that it is not cancelled.
@@ -59,8 +59,8 @@ template <class F> Answer run(F &&handler, const FakeRequest &request) {
     return detail::run(request, &nightcore::detail::run<decltype(run)>, &run, nullptr, nullptr);
 }
 
-// Does the same with a test double: `callee` handles every call that the handler makes. It is a
-// handler itself: its Request has the name, the body and the metadata of the call.
+// Does the same with a test double: `callee` handles every call that the handler makes. `callee`
+// is a handler itself: its Request has the name, the body and the metadata of the call.
 template <class F, class D> Answer run(F &&handler, const FakeRequest &request, D &&callee) {
     auto run = [&](Request &req) { return handler(req); };
     auto answer = [&](Request &call) { return callee(call); };

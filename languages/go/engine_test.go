@@ -14,7 +14,7 @@ import (
 	"time"
 )
 
-// An engine runs this test program as the worker of functions.
+// An engine is a running engine. Its functions run this test program.
 type engine struct {
 	t   *testing.T
 	url string
@@ -24,8 +24,8 @@ type engine struct {
 // within is the longest time that any operation may take.
 const within = 20 * time.Second
 
-// start starts an engine with these functions. The engine ends with the test, which fails if the
-// engine does not end regularly.
+// start starts an engine with these functions. The engine is stopped when the test ends. The test
+// fails if the exit code of the engine is not 0.
 func start(t *testing.T, functions ...string) *engine {
 	t.Helper()
 	return startOver(t, "ring", functions...)
@@ -54,7 +54,7 @@ func startWith(t *testing.T, defaults string, functions ...string) *engine {
 	if err := os.WriteFile(file, []byte(config), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	// The path is short, because the path of a socket has a limit.
+	// The path is short, because the length of a socket's path is limited.
 	home, err := os.MkdirTemp("", "nc")
 	if err != nil {
 		t.Fatal(err)
@@ -107,7 +107,7 @@ func (e *engine) post(path, body string) (int, string) {
 	return response.StatusCode, string(text)
 }
 
-// reload replaces the processes of a function by new ones.
+// reload replaces the processes of a function with new ones.
 func (e *engine) reload(function string) {
 	e.t.Helper()
 	command := exec.Command("nightcore", "reload", "--dir", e.dir, function)

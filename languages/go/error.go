@@ -63,7 +63,8 @@ func (e *Error) Error() string {
 	return e.Function + ": " + text
 }
 
-// Is reports whether target is the error's status, or the error of package context for it.
+// Is reports whether target is the error's status, or the error of package context that stands for
+// the same status.
 func (e *Error) Is(target error) bool {
 	switch target {
 	case context.DeadlineExceeded:
@@ -109,8 +110,8 @@ func ofContext(ctx context.Context, function string) *Error {
 	return &Error{Status: ErrCancelled, Function: function, Message: message}
 }
 
-// passedOn finds the error of this package that a handler has returned, also if it is wrapped. It
-// returns that error as one that a call can end with.
+// passedOn finds the [Error] that a handler has returned, also if it is wrapped. If no call can end
+// with the error's status, passedOn returns an Error with the status ErrFunctionFailed instead.
 func passedOn(err error) (*Error, bool) {
 	var e *Error
 	if !errors.As(err, &e) {
@@ -122,7 +123,7 @@ func passedOn(err error) (*Error, bool) {
 	return e, true
 }
 
-// forC returns the text up to its first zero.
+// forC returns the text up to its first zero byte.
 func forC(text string) string {
 	before, _, _ := strings.Cut(text, "\x00")
 	return before

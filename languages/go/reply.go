@@ -115,7 +115,8 @@ type Answer struct {
 	// Body is the body, which belongs to the caller.
 	Body []byte
 	// HTTPStatus is the HTTP status that the function chose, or 200 if it chose none. The call has
-	// succeeded with any HTTP status; [Answer.ErrorForStatus] makes an error of 400 and above.
+	// succeeded with any HTTP status; [Answer.ErrorForStatus] returns an error if it is 400 or
+	// more.
 	HTTPStatus int
 	// Metadata are the metadata that the function added to its reply.
 	Metadata Metadata

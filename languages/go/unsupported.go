@@ -10,7 +10,7 @@ import (
 // A processCaller makes no calls, because this platform is not supported.
 type processCaller struct{}
 
-// Call returns the error that says why.
+// Call returns an error that says why the platform is not supported.
 func (processCaller) Call(context.Context, string, []byte, CallOptions) (*Answer, error) {
 	return nil, serve(nil, nil)
 }
@@ -18,7 +18,7 @@ func (processCaller) Call(context.Context, string, []byte, CallOptions) (*Answer
 func serve([]string, map[string]run) error {
 	message := "Nightcore runs on Linux, not on " + runtime.GOOS
 	if runtime.GOOS == "linux" {
-		message = "this program was built without cgo, by which Nightcore's library is used: " +
+		message = "this program was built without cgo, which Nightcore's library needs: " +
 			"build it with CGO_ENABLED=1"
 	}
 	return &Error{Status: ErrNotStarted, Message: message}

@@ -37,7 +37,8 @@ pub struct nc_test_request {
     pub metadata: *const nc_pair,
     /// The number of pairs in `metadata`.
     pub metadata_count: usize,
-    /// The time left until the deadline, in nanoseconds; it does not run down. 0 means no deadline.
+    /// The time left until the deadline, in nanoseconds. It stays the same while the handler runs.
+    /// 0 means no deadline.
     pub time_left_ns: u64,
     /// The reason for which the request is cancelled from the start: NC_CANCELLED or
     /// NC_DEADLINE_EXCEEDED. NC_OK means that it is not cancelled.

@@ -23,13 +23,13 @@ type Call struct {
 }
 
 // Calls is the test double of the functions that the handler calls. It may run for several calls at
-// the same time. ctx is the context of the call. An error is the called function's: if it is not an
-// [*nightcore.Error], the handler gets ErrFunctionFailed with its text. An HTTP status of 0 stands
-// for 200.
+// the same time. ctx is the context of the call. If the double returns an error, the call fails
+// with it. If that error is not an [*nightcore.Error], the call fails with ErrFunctionFailed and
+// the text of the error. An HTTP status of 0 stands for 200.
 type Calls func(ctx context.Context, call Call) (*nightcore.Answer, error)
 
-// Run runs a handler with a request. calls handles the handler's calls; with nil each of them
-// fails, because no function exists.
+// Run runs a handler with a request. calls handles the calls that the handler makes. If calls is
+// nil, each of them fails with ErrNotFound.
 //
 // It returns the answer that the handler's caller would get; an [*nightcore.HTTPError] of the
 // handler is an answer. Any other error of the handler is returned as it is. ctx is the context of

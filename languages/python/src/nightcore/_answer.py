@@ -11,7 +11,7 @@ from ._http_errors import FIRST_ERROR_STATUS, HttpStatusError
 from ._metadata import Metadata
 
 _MAX_QUOTED = 200
-"""Characters of a body that an error quotes."""
+"""The maximum number of characters of a body that an error quotes."""
 _DEFAULT_STATUS = 200
 _MAX_STATUS = 0xFFFF
 
@@ -22,7 +22,7 @@ class Answer(bytes):
     A handler that returns an answer passes it on with its HTTP status and its metadata.
     """
 
-    # Answers without metadata, which most are, share this tuple.
+    # Most answers have no metadata. They share this tuple.
     _pairs: Sequence[tuple[str, bytes]] = ()
     # The function that was called. It is set only on answers with metadata, because no other answer
     # has an HTTP status that can raise.
@@ -32,8 +32,8 @@ class Answer(bytes):
     def status(self) -> int:
         """The HTTP status of the answer; 200 if the function set none, or one that is not a number.
 
-        A call that was answered with any HTTP status has succeeded. :meth:`raise_for_status` makes
-        an error of 400 and above.
+        A call that was answered with any HTTP status has succeeded. :meth:`raise_for_status` raises
+        an error if the status is 400 or more.
         """
         for name, value in self._pairs:
             if name == ":status":
@@ -72,7 +72,7 @@ class Answer(bytes):
 
 
 def _status(digits: bytes) -> int:
-    # A number of 16 bits, as in the other languages. Leading zeros do not count.
+    # The status is a number of 16 bits, as in the other languages. Leading zeros are ignored.
     found = re.fullmatch(rb"\+?0*([0-9]{1,5})", digits)
     if found is None or (status := int(found[1])) > _MAX_STATUS:
         return _DEFAULT_STATUS
